@@ -1,0 +1,37 @@
+/** The time as the whole process sees it: cached, so that asking costs a field read, and moved by hand in tests. */
+
+export interface Clock {
+  /** Milliseconds since some fixed point, with fractions; never goes back. As fresh as the last `refresh`. */
+  readonly nowMs: number
+  /** Reads the real time again. Called where work enters the process: a chunk read, a timer. */
+  refresh(): void
+  /** The wall clock in milliseconds since 1970, for people to read. */
+  wallMs(): number
+}
+
+export class SystemClock implements Clock {
+  nowMs = performance.now()
+
+  refresh(): void {
+    this.nowMs = performance.now()
+  }
+
+  wallMs(): number {
+    return Date.now()
+  }
+}
+
+/** A clock that stands still until it is moved. */
+export class ManualClock implements Clock {
+  nowMs = 1_000_000
+
+  refresh(): void {}
+
+  wallMs(): number {
+    return 1_700_000_000_000 + this.nowMs
+  }
+
+  advance(ms: number): void {
+    this.nowMs += ms
+  }
+}

@@ -1,0 +1,66 @@
+/** One line per event, as text or as JSON, for whoever runs the pooler. */
+
+export type Level = 'debug' | 'info' | 'warning' | 'error'
+
+/** What a line is about: kept apart from the sentence, so that JSON lines can be searched by field. */
+export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>
+
+export interface Log {
+  readonly isDebug: boolean
+  debug(sentence: string, fields?: LogFields): void
+  info(sentence: string, fields?: LogFields): void
+  warning(sentence: string, fields?: LogFields): void
+  error(sentence: string, fields?: LogFields): void
+}
+
+export type LogFormat = 'text' | 'json'
+
+const LABELS: Record<Level, string> = { debug: 'DEBUG', info: 'LOG', warning: 'WARNING', error: 'ERROR' }
+const RANKS: Record<Level, number> = { debug: 0, info: 1, warning: 2, error: 3 }
+
+export interface LogOptions {
+  format: LogFormat
+  /** The least level that is written. */
+  level: Level
+  wallMs(): number
+  write(line: string): void
+}
+
+/**
+ * A line as text is `2024-05-01 12:00:00.000 UTC [pid] LOG C-0x1: app/ada@10.0.0.7:50112 login attempt: …`: the field `subject`
+ * stands before the sentence, the other fields are for JSON only.
+ */
+export function createLog(options: LogOptions): Log {
+  const least = RANKS[options.level]
+  const write = options.format === 'json' ? jsonLine : textLine
+
+  function log(level: Level, sentence: string, fields: LogFields = {}): void {
+    if (RANKS[level] >= least) options.write(write(options.wallMs(), level, sentence, fields))
+  }
+
+  return {
+    isDebug: least === 0,
+    debug: (sentence, fields) => log('debug', sentence, fields),
+    info: (sentence, fields) => log('info', sentence, fields),
+    warning: (sentence, fields) => log('warning', sentence, fields),
+    error: (sentence, fields) => log('error', sentence, fields),
+  }
+}
+
+export const silentLog: Log = createLog({ format: 'text', level: 'error', wallMs: () => 0, write: () => {} })
+
+function textLine(wallMs: number, level: Level, sentence: string, fields: LogFields): string {
+  const at = new Date(wallMs).toISOString().replace('T', ' ').replace('Z', ' UTC')
+  const subject = fields['subject'] === undefined ? '' : `${fields['subject']} `
+  return oneLine(`${at} [${process.pid}] ${LABELS[level]} ${subject}${sentence}`)
+}
+
+function jsonLine(wallMs: number, level: Level, sentence: string, fields: LogFields): string {
+  return JSON.stringify({ time: new Date(wallMs).toISOString(), pid: process.pid, level, message: sentence, ...fields })
+}
+
+/** A name or an error text chosen by a client must not be able to start a log line of its own. */
+function oneLine(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  return text.replace(/[\u0000-\u001f\u007f]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`)
+}

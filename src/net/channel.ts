@@ -1,0 +1,92 @@
+/** The contract between whoever speaks Postgres' protocol and the transport that carries it; the relay knows only this. */
+
+export interface Address {
+  /** A host name, an IPv4 or IPv6 address, or a socket's path. */
+  readonly host: string
+  readonly port: number
+}
+
+/** What happens on a channel is told to its listener, synchronously, one call at a time. */
+export interface ChannelListener {
+  /**
+   * Bytes `start` to `end` of `buffer` have arrived. They are valid only until this returns: the buffer is shared by all channels, so
+   * forward them at once or copy what must wait.
+   */
+  onRead(buffer: Buffer, start: number, end: number): void
+  /** All that was owed to the peer has been taken by the kernel. */
+  onDrained(): void
+  /** The channel is gone, once, for the reason given to `close`, or because of the peer (`problem` is set if it broke). */
+  onClosed(problem: Error | null): void
+}
+
+export interface Channel {
+  readonly peer: Address
+  readonly local: Address
+  /** Bytes that were written and that the kernel has not taken yet. While it is not 0, whoever feeds this channel should stop. */
+  readonly owedBytes: number
+  readonly isOpen: boolean
+  /** Who is told; changed when a connection passes from one stage to the next. */
+  listener: ChannelListener
+  /** Writes bytes `start` to `end` and returns how many the kernel took; the channel keeps its own copy of the rest. A closed channel takes all and forgets. */
+  write(buffer: Buffer, start: number, end: number): number
+  /** Stops reading, so that the peer is slowed down once the kernel's buffers are full. */
+  pause(): void
+  resume(): void
+  /**
+   * Delivers what is owed and then closes. What the peer still sends is read and dropped, at most for `LINGER_MS`, because closing
+   * with unread bytes would make the kernel take back our last message. The listener hears nothing but `onClosed`.
+   */
+  close(): void
+  /** Closes at once; what is owed is lost. */
+  destroy(): void
+}
+
+/** How long a closing channel waits for its peer to take the last bytes and to close its side. */
+export const LINGER_MS = 2_000
+
+/** How much one read may bring; the size of the buffer that all channels share. */
+export const READ_BUFFER_BYTES = 64 * 1024
+
+export interface ListenOptions {
+  readonly host: string
+  readonly port: number
+  readonly backlog: number
+  readonly keepAlive: KeepAlive
+}
+
+export interface KeepAlive {
+  readonly isOn: boolean
+  /** Silence before the first probe; 0 leaves the system's default. */
+  readonly idleMs: number
+}
+
+export interface Listener {
+  /** Where it listens: the port is the real one where 0 was asked for. */
+  readonly address: Address
+  /** Stops accepting; channels that were accepted live on. */
+  close(): void
+}
+
+export interface DialOptions {
+  readonly address: Address
+  readonly keepAlive: KeepAlive
+}
+
+/** What a dial ends with: exactly one of the two is called, once, and never before `dial` has returned. */
+export interface DialListener {
+  onConnected(channel: Channel): void
+  onFailed(problem: Error): void
+}
+
+export interface Dial {
+  /** Gives up; neither method of the listener is called any more. */
+  abandon(): void
+}
+
+/** One way of carrying bytes: `node` on node:net, `memory` in tests, and later `epoll`. */
+export interface Transport {
+  readonly name: string
+  /** Resolves once connections are accepted; rejects with the system's error (EADDRINUSE, EACCES, …). */
+  listen(options: ListenOptions, onAccepted: (channel: Channel) => void): Promise<Listener>
+  dial(options: DialOptions, listener: DialListener): Dial
+}

@@ -1,0 +1,148 @@
+/** THE error table: every trouble from outside that a client, an operator or a log reader may be told of, with its SQLSTATE and sentence. */
+
+export type Severity = 'ERROR' | 'FATAL'
+
+export interface ProblemRow {
+  /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
+  readonly sqlstate: string
+  /** FATAL only where the connection ends. */
+  readonly severity: Severity
+  /** PgBouncer's text where it has one, since scripts match it. `{name}` is replaced by the detail of that name. */
+  readonly message: string
+  /** What to do now; names the setting. */
+  readonly hint?: string
+}
+
+function fatal(sqlstate: string, message: string, hint?: string): ProblemRow {
+  return hint === undefined ? { sqlstate, severity: 'FATAL', message } : { sqlstate, severity: 'FATAL', message, hint }
+}
+
+function error(sqlstate: string, message: string, hint?: string): ProblemRow {
+  return { ...fatal(sqlstate, message, hint), severity: 'ERROR' }
+}
+
+export const PROBLEMS = {
+  // The protocol
+  'old-protocol': fatal('08P01', 'old V2 protocol not supported', 'Use a client that speaks protocol 3.0 (PostgreSQL 7.4 or later).'),
+  'bad-startup-packet': fatal('08P01', 'bad packet header: {reason}', 'This port speaks the PostgreSQL protocol.'),
+  'not-postgres': fatal('08P01', 'bad packet header: this looks like {what}', 'This port speaks the PostgreSQL protocol.'),
+  'bytes-after-ssl-request': fatal('08P01', 'received unencrypted data after SSL request'),
+  'bytes-after-gss-request': fatal('08P01', 'received unencrypted data after GSSAPI encryption request'),
+  'repeated-encryption-request': fatal('08P01', 'the client asked for encryption again after it was answered'),
+  'startup-without-terminator': fatal('08P01', 'invalid startup packet layout: expected terminator as last byte'),
+  'startup-without-user': fatal('28000', 'no username supplied'),
+  'name-too-long': fatal('08P01', '{what} too long', 'The limit is {limit} bytes.'),
+  'unsupported-options': fatal(
+    '08P01',
+    "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed",
+    'Name "options" in ignore_startup_parameters to drop what is not understood.',
+  ),
+  'unsupported-startup-parameter': fatal(
+    '22023',
+    'unsupported startup parameter: {name}',
+    'Name it in ignore_startup_parameters to drop it.',
+  ),
+  'replication-unsupported': fatal('0A000', 'replication connections are not supported'),
+  'bad-message': fatal('08P01', 'broken {what} packet'),
+  'bad-length': fatal('08P01', 'bad packet header: a message of type {type} cannot have the length {length}'),
+  'message-too-large': fatal('54000', 'a message of {length} bytes is over the limit of {limit} bytes', 'The setting is max_packet_size.'),
+  'unknown-message': fatal('08P01', 'unknown pkt: invalid frontend message type {type}'),
+  'message-out-of-turn': fatal('08P01', 'a message of type {type} is out of turn {when}'),
+  'password-out-of-turn': fatal('08P01', 'client password pkt before startup packet'),
+  'statement-too-large': fatal(
+    '54000',
+    'a named prepared statement of {length} bytes is over the limit of {limit} bytes',
+    'Send it unnamed, or set max_prepared_statements = 0.',
+  ),
+
+  // Logging in
+  'password-failed': fatal('28P01', 'password authentication failed'),
+  'sasl-failed': fatal('28P01', 'SASL authentication failed'),
+  'trust-failed': fatal('28000', '"trust" authentication failed'),
+  'login-rejected': fatal('28000', 'login rejected'),
+  'password-too-long': fatal('08P01', 'password too long', 'The limit is {limit} bytes.'),
+  'empty-password': fatal('28P01', 'empty password returned by client'),
+  'bad-sasl-mechanism': fatal('28000', 'client selected an invalid SASL authentication mechanism'),
+  'bad-sasl-message': fatal('08P01', 'malformed SCRAM message: {reason}'),
+  'login-timeout': fatal('08006', 'client_login_timeout', 'The setting is client_login_timeout.'),
+  'login-timeout-server-down': fatal('08006', 'client_login_timeout (server down)', 'The setting is client_login_timeout.'),
+  'no-such-database': fatal('3D000', 'no such database: {database}', 'Databases are listed in the section [databases].'),
+  'console-not-allowed': fatal('42501', 'not allowed', 'The settings are admin_users and stats_users.'),
+
+  // Limits
+  'too-many-clients': fatal('53300', 'no more connections allowed (max_client_conn)', 'The setting is max_client_conn.'),
+  'too-many-database-clients': fatal(
+    '53300',
+    'client connections exceeded (max_db_client_connections)',
+    'The setting is max_db_client_connections.',
+  ),
+  'too-many-user-clients': fatal(
+    '53300',
+    'client connections exceeded (max_user_client_connections)',
+    'The setting is max_user_client_connections.',
+  ),
+
+  // Waiting for a server
+  'query-wait-timeout': fatal(
+    '57014',
+    'query_wait_timeout',
+    'All servers of the pool stayed busy. The settings are query_wait_timeout and default_pool_size.',
+  ),
+  'server-login-failing': fatal('08006', 'server login has been failing, cached error: {error} (server_login_retry)'),
+  'server-connect-failed': fatal('08006', 'server login has been failing, cached error: {error} (server_login_retry)'),
+  'server-wrong-password-type': fatal(
+    '28000',
+    'server login failed: wrong password type',
+    'The server asks for {method}; give a plain password in [databases] or in auth_file, or a SCRAM secret equal to the server\'s.',
+  ),
+  'server-login-failed': fatal('08006', 'server login failed: {reason}'),
+  'pooler-shutting-down': fatal('57P01', 'pooler is shutting down'),
+  'database-removed': fatal('57P01', 'database removed'),
+  'wait-cancelled': error('57014', 'canceling statement due to user request'),
+
+  // Running
+  'server-crashed': fatal('08006', 'server conn crashed?', 'The server closed the connection without saying why; see its log.'),
+  'server-nonsense': fatal('08P01', 'server conn crashed?', 'The server sent what the protocol does not allow here: {reason}.'),
+  'query-timeout': fatal('57014', 'query timeout', 'The setting is query_timeout.'),
+  'idle-transaction-timeout': fatal('25P03', 'idle transaction timeout', 'The setting is idle_transaction_timeout.'),
+  'transaction-timeout': fatal('25P04', 'transaction timeout', 'The setting is transaction_timeout.'),
+  'client-idle-timeout': fatal('57P05', 'client_idle_timeout', 'The setting is client_idle_timeout.'),
+  'statement-mode-transaction': fatal(
+    '0A000',
+    'transaction blocks not allowed in statement pooling mode',
+    'The setting is pool_mode.',
+  ),
+  'statement-exists': error('42P05', 'prepared statement "{name}" already exists'),
+  'internal-error': fatal('XX000', 'internal error of the pooler', 'This is a bug in pgweir: please report it with its log.'),
+
+  // The console
+  'console-command': error('42601', "invalid command '{command}', use SHOW HELP;"),
+  'console-arguments': error('42601', 'bad arguments', '{usage}'),
+  'console-access': error('42501', 'admin access needed', 'The setting is admin_users.'),
+} as const satisfies Record<string, ProblemRow>
+
+export type ProblemKind = keyof typeof PROBLEMS
+
+export type ProblemDetails = Readonly<Record<string, string | number>>
+
+/** Trouble from outside: expected, ends one conversation (or one request), and never stops the process. */
+export class PoolerError extends Error {
+  override readonly name = 'PoolerError'
+  readonly kind: ProblemKind
+  readonly severity: Severity
+  readonly sqlstate: string
+  readonly hint: string | undefined
+
+  constructor(kind: ProblemKind, details: ProblemDetails = {}, options?: ErrorOptions) {
+    const row: ProblemRow = PROBLEMS[kind]
+    super(fill(row.message, details), options)
+    this.kind = kind
+    this.severity = row.severity
+    this.sqlstate = row.sqlstate
+    this.hint = row.hint === undefined ? undefined : fill(row.hint, details)
+  }
+}
+
+function fill(sentence: string, details: ProblemDetails): string {
+  return sentence.replace(/\{(\w+)\}/g, (_, name: string) => String(details[name] ?? `(${name})`))
+}

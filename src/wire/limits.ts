@@ -1,0 +1,20 @@
+/** How long what may be; each limit is checked before the bytes are used. */
+
+/** A startup packet, as in PostgreSQL (MAX_STARTUP_PACKET_LENGTH). */
+export const MAX_STARTUP_PACKET_BYTES = 10_000
+/** User and database names. PostgreSQL cuts names at 63 bytes; PgBouncer takes 127. */
+export const MAX_NAME_BYTES = 127
+/** A password or SASL message from a client. */
+export const MAX_PASSWORD_BYTES = 65_530
+/** What of a Bind, Describe or Close is held to find the names in it. A longer portal or statement name is refused. */
+export const MAX_PREFIX_BYTES = 8 * 1024
+/** A named statement that is kept to be prepared again on other servers. */
+export const MAX_NAMED_STATEMENT_BYTES = 16 * 1024 * 1024
+/** An unnamed statement that is kept to be bound in a later transaction; a larger one passes through and lives as long as its transaction. */
+export const MAX_UNNAMED_STATEMENT_BYTES = 1024 * 1024
+/** An ErrorResponse, CommandComplete or ParameterStatus that is held to be understood; a larger ErrorResponse passes through. */
+export const MAX_HELD_REPLY_BYTES = 64 * 1024
+/** A message of a server outside a lease (login, checks, settings). */
+export const MAX_CHORE_REPLY_BYTES = 1024 * 1024
+/** PostgreSQL's own limit for messages that carry next to nothing (PQ_SMALL_MESSAGE_LIMIT). */
+export const MAX_SMALL_MESSAGE_BYTES = 10_000

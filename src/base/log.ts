@@ -61,7 +61,6 @@ function jsonLine(wallMs: number, level: Level, sentence: string, fields: LogFie
 
 /** A name or an error text chosen by a client must not be able to start a log line of its own. */
 function oneLine(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   return text.replace(
     /[\u0000-\u001f\u007f]/g,
     (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,

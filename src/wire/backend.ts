@@ -80,7 +80,7 @@ export function decodeParameterStatus(
 
 /** The tag of a whole CommandComplete. */
 export function decodeCommandTag(buffer: Buffer, start: number, end: number): string {
-  return buffer.latin1Slice(start + HEADER_BYTES, end - 1)
+  return buffer.toString('latin1', start + HEADER_BYTES, end - 1)
 }
 
 export const AUTHENTICATION = {

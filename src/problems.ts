@@ -23,9 +23,17 @@ function error(sqlstate: string, message: string, hint?: string): ProblemRow {
 
 export const PROBLEMS = {
   // The protocol
-  'old-protocol': fatal('08P01', 'old V2 protocol not supported', 'Use a client that speaks protocol 3.0 (PostgreSQL 7.4 or later).'),
+  'old-protocol': fatal(
+    '08P01',
+    'old V2 protocol not supported',
+    'Use a client that speaks protocol 3.0 (PostgreSQL 7.4 or later).',
+  ),
   'bad-startup-packet': fatal('08P01', 'bad packet header: {reason}', 'This port speaks the PostgreSQL protocol.'),
-  'not-postgres': fatal('08P01', 'bad packet header: this looks like {what}', 'This port speaks the PostgreSQL protocol.'),
+  'not-postgres': fatal(
+    '08P01',
+    'bad packet header: this looks like {what}',
+    'This port speaks the PostgreSQL protocol.',
+  ),
   'bytes-after-ssl-request': fatal('08P01', 'received unencrypted data after SSL request'),
   'bytes-after-gss-request': fatal('08P01', 'received unencrypted data after GSSAPI encryption request'),
   'repeated-encryption-request': fatal('08P01', 'the client asked for encryption again after it was answered'),
@@ -45,7 +53,11 @@ export const PROBLEMS = {
   'replication-unsupported': fatal('0A000', 'replication connections are not supported'),
   'bad-message': fatal('08P01', 'broken {what} packet'),
   'bad-length': fatal('08P01', 'bad packet header: a message of type {type} cannot have the length {length}'),
-  'message-too-large': fatal('54000', 'a message of {length} bytes is over the limit of {limit} bytes', 'The setting is max_packet_size.'),
+  'message-too-large': fatal(
+    '54000',
+    'a message of {length} bytes is over the limit of {limit} bytes',
+    'The setting is max_packet_size.',
+  ),
   'unknown-message': fatal('08P01', 'unknown pkt: invalid frontend message type {type}'),
   'message-out-of-turn': fatal('08P01', 'a message of type {type} is out of turn {when}'),
   'password-out-of-turn': fatal('08P01', 'client password pkt before startup packet'),
@@ -65,12 +77,24 @@ export const PROBLEMS = {
   'bad-sasl-mechanism': fatal('28000', 'client selected an invalid SASL authentication mechanism'),
   'bad-sasl-message': fatal('08P01', 'malformed SCRAM message: {reason}'),
   'login-timeout': fatal('08006', 'client_login_timeout', 'The setting is client_login_timeout.'),
-  'login-timeout-server-down': fatal('08006', 'client_login_timeout (server down)', 'The setting is client_login_timeout.'),
-  'no-such-database': fatal('3D000', 'no such database: {database}', 'Databases are listed in the section [databases].'),
+  'login-timeout-server-down': fatal(
+    '08006',
+    'client_login_timeout (server down)',
+    'The setting is client_login_timeout.',
+  ),
+  'no-such-database': fatal(
+    '3D000',
+    'no such database: {database}',
+    'Databases are listed in the section [databases].',
+  ),
   'console-not-allowed': fatal('42501', 'not allowed', 'The settings are admin_users and stats_users.'),
 
   // Limits
-  'too-many-clients': fatal('53300', 'no more connections allowed (max_client_conn)', 'The setting is max_client_conn.'),
+  'too-many-clients': fatal(
+    '53300',
+    'no more connections allowed (max_client_conn)',
+    'The setting is max_client_conn.',
+  ),
   'too-many-database-clients': fatal(
     '53300',
     'client connections exceeded (max_db_client_connections)',
@@ -93,7 +117,7 @@ export const PROBLEMS = {
   'server-wrong-password-type': fatal(
     '28000',
     'server login failed: wrong password type',
-    'The server asks for {method}; give a plain password in [databases] or in auth_file, or a SCRAM secret equal to the server\'s.',
+    "The server asks for {method}; give a plain password in [databases] or in auth_file, or a SCRAM secret equal to the server's.",
   ),
   'server-login-failed': fatal('08006', 'server login failed: {reason}'),
   'pooler-shutting-down': fatal('57P01', 'pooler is shutting down'),
@@ -101,8 +125,16 @@ export const PROBLEMS = {
   'wait-cancelled': error('57014', 'canceling statement due to user request'),
 
   // Running
-  'server-crashed': fatal('08006', 'server conn crashed?', 'The server closed the connection without saying why; see its log.'),
-  'server-nonsense': fatal('08P01', 'server conn crashed?', 'The server sent what the protocol does not allow here: {reason}.'),
+  'server-crashed': fatal(
+    '08006',
+    'server conn crashed?',
+    'The server closed the connection without saying why; see its log.',
+  ),
+  'server-nonsense': fatal(
+    '08P01',
+    'server conn crashed?',
+    'The server sent what the protocol does not allow here: {reason}.',
+  ),
   'query-timeout': fatal('57014', 'query timeout', 'The setting is query_timeout.'),
   'idle-transaction-timeout': fatal('25P03', 'idle transaction timeout', 'The setting is idle_transaction_timeout.'),
   'transaction-timeout': fatal('25P04', 'transaction timeout', 'The setting is transaction_timeout.'),
@@ -112,8 +144,13 @@ export const PROBLEMS = {
     'transaction blocks not allowed in statement pooling mode',
     'The setting is pool_mode.',
   ),
+  'statement-unknown': error('26000', 'prepared statement "{name}" does not exist'),
   'statement-exists': error('42P05', 'prepared statement "{name}" already exists'),
-  'internal-error': fatal('XX000', 'internal error of the pooler', 'This is a bug in pgweir: please report it with its log.'),
+  'internal-error': fatal(
+    'XX000',
+    'internal error of the pooler',
+    'This is a bug in pgweir: please report it with its log.',
+  ),
 
   // The console
   'console-command': error('42601', "invalid command '{command}', use SHOW HELP;"),

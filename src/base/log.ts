@@ -56,13 +56,22 @@ function textLine(wallMs: number, level: Level, sentence: string, fields: LogFie
 }
 
 function jsonLine(wallMs: number, level: Level, sentence: string, fields: LogFields): string {
-  return JSON.stringify({ time: new Date(wallMs).toISOString(), pid: process.pid, level, message: sentence, ...fields })
+  return escapeControls(
+    JSON.stringify({ time: new Date(wallMs).toISOString(), pid: process.pid, level, message: sentence, ...fields }),
+    jsonEscape,
+  )
 }
 
 /** A name or an error text chosen by a client must not be able to start a log line of its own. */
 function oneLine(text: string): string {
-  return text.replace(
-    /[\u0000-\u001f\u007f]/g,
-    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  )
+  return escapeControls(text, (code) => (code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : jsonEscape(code)))
+}
+
+function jsonEscape(code: number): string {
+  return `\\u${code.toString(16).padStart(4, '0')}`
+}
+
+/** All control characters, and what else log readers take for the end of a line: Unicode's NEL (which is one), LS and PS. */
+function escapeControls(text: string, show: (code: number) => string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => show(character.charCodeAt(0)))
 }

@@ -15,7 +15,10 @@ export interface ChannelListener {
   onRead(buffer: Buffer, start: number, end: number): void
   /** All that was owed to the peer has been taken by the kernel. */
   onDrained(): void
-  /** The channel is gone, once, for the reason given to `close`, or because of the peer (`problem` is set if it broke). */
+  /**
+   * The channel is gone: told once, and never from within `write`, `close` or `destroy`. After `close` and `destroy`, and when the peer
+   * said goodbye, `problem` is null; otherwise it says what broke. A reset may look like a goodbye where the system tells no difference.
+   */
   onClosed(problem: Error | null): void
 }
 
@@ -24,17 +27,24 @@ export interface Channel {
   readonly local: Address
   /** Bytes that were written and that the kernel has not taken yet. While it is not 0, whoever feeds this channel should stop. */
   readonly owedBytes: number
+  /** False from the first sign of the end, which may be before `onClosed`. */
   readonly isOpen: boolean
-  /** Who is told; changed when a connection passes from one stage to the next. */
+  /** Who is told; changed when a connection passes from one stage to the next. Until it is set, bytes that arrive are a failed invariant. */
   listener: ChannelListener
-  /** Writes bytes `start` to `end` and returns how many the kernel took; the channel keeps its own copy of the rest. A closed channel takes all and forgets. */
+  /**
+   * Writes bytes `start` to `end` and returns how many the kernel is known to have taken; `owedBytes` grows by the others, of which the
+   * channel keeps its own copy. A closed channel takes all and forgets.
+   */
   write(buffer: Buffer, start: number, end: number): number
-  /** Stops reading, so that the peer is slowed down once the kernel's buffers are full. */
+  /**
+   * Stops reading, so that the peer is slowed down once the kernel's buffers are full. That the peer has left is then noticed on
+   * `resume`, by a write that fails, or by a reset while something is owed.
+   */
   pause(): void
   resume(): void
   /**
    * Delivers what is owed and then closes. What the peer still sends is read and dropped, at most for `LINGER_MS`, because closing
-   * with unread bytes would make the kernel take back our last message. The listener hears nothing but `onClosed`.
+   * with unread bytes would make the kernel take back our last message. The listener hears nothing but `onClosed`, once all that is over.
    */
   close(): void
   /** Closes at once; what is owed is lost. */

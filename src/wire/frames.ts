@@ -22,7 +22,8 @@ export interface FrameSink {
   pass(buffer: Buffer, start: number, end: number): void
   /**
    * A frame of `length` bytes (with its header) begins at `start`; as much of it as was needed, or more, is there up to `end`.
-   * Returns false to be asked again later: then `read` stops, and nothing of the frame counts as read.
+   * Returns false to be asked again: later (then `read` stops, and nothing of the frame counts as read), or, after a call of
+   * `demand`, as soon as that many of its bytes are there.
    */
   frame(type: number, buffer: Buffer, start: number, end: number, length: number): boolean
   /** More of the frame that `frame` has begun, in order; `isLast` with its last byte. */
@@ -42,6 +43,8 @@ export class Frames {
   /** The start of a frame of which too little has come to look at it. */
   #stash: Buffer = NOTHING
   #stashed = 0
+  /** How many bytes of the stashed frame the sink has demanded to see at once; 0 where the table of needs says it. */
+  #demanded = 0
   /** Bytes still to come of the frame at hand. */
   #left = 0
   #leftType = 0
@@ -57,9 +60,19 @@ export class Frames {
     return this.#left === 0 && this.#stashed === 0
   }
 
+  /** Some of the frame at hand has been handed on, and more of it is to come: nothing else can be said in between. */
+  get isMidFrame(): boolean {
+    return this.#left > 0
+  }
+
+  /** Called by a sink within `frame`, which then returns false: show the frame again once `bytes` of it (or all) are there. */
+  demand(bytes: number): void {
+    this.#demanded = bytes
+  }
+
   /**
-   * Hands bytes `start` to `end` to the sink, frame by frame, and returns where it stopped: `end`, unless the sink refused a frame
-   * for now; the caller then feeds the same bytes again from there.
+   * Hands bytes `start` to `end` to the sink, frame by frame, and returns where it stopped: `end`, or a position before it if the sink
+   * refused a frame for now; the caller then feeds the same bytes again from there.
    *
    * @param needs for each type how many bytes of a frame `frame` wants to see at once (all, if the frame is shorter), or PASSES, or UNKNOWN
    */
@@ -68,7 +81,7 @@ export class Frames {
     while (true) {
       if (this.#left > 0) {
         if (at === end) return at
-        const take = this.#left < end - at ? this.#left : end - at
+        const take = Math.min(this.#left, end - at)
         this.#left -= take
         if (this.#leftPasses) sink.pass(buffer, at, at + take)
         else sink.rest(this.#leftType, buffer, at, at + take, this.#left === 0)
@@ -116,15 +129,21 @@ export class Frames {
         return end
       }
       if (this.#isRefused(type, length, need, sink)) return end
-      const wanted = need < length ? need : length
+      const wanted = Math.min(need, length)
       if (end - at < wanted) {
         this.#keep(buffer, at, end, wanted)
         return end
       }
-      const have = length < end - at ? length : end - at
-      if (!sink.frame(type, buffer, at, at + have, length)) return at
-      this.#begun(type, length, have)
-      at += have
+      const have = Math.min(length, end - at)
+      this.#demanded = 0
+      if (sink.frame(type, buffer, at, at + have, length)) {
+        this.#begun(type, length, have)
+        at += have
+        continue
+      }
+      if (Math.min(this.#demanded, length) <= have) return at
+      this.#keep(buffer, at, end, Math.min(this.#demanded, length))
+      return end
     }
   }
 
@@ -140,26 +159,36 @@ export class Frames {
     const need = needs[type] as number
     if (this.#isRefused(type, length, need, sink)) return -end - 1
     if (need === PASSES) {
-      const header = this.#takeStash()
-      this.#left = length - HEADER_BYTES
-      this.#leftType = type
+      // More than the header, if the table of needs has changed since the frame was stashed.
+      const have = this.#stashed
+      const begun = this.#takeStash()
+      this.#begun(type, length, have)
       this.#leftPasses = true
-      sink.pass(header, 0, HEADER_BYTES)
+      sink.pass(begun, 0, have)
       return at
     }
-    const wanted = need < length ? need : length
-    if (this.#stashed < wanted) {
-      at = this.#fill(buffer, at, end, wanted)
-      if (this.#stashed < wanted) return -at - 1
+    while (true) {
+      const wanted = Math.min(Math.max(this.#demanded, need), length)
+      if (this.#stashed < wanted) {
+        at = this.#fill(buffer, at, end, wanted)
+        if (this.#stashed < wanted) return -at - 1
+      }
+      this.#demanded = 0
+      if (sink.frame(type, this.#stash, 0, this.#stashed, length)) break
+      if (Math.min(this.#demanded, length) <= this.#stashed) {
+        // Given back, so that the caller has bytes in hand to feed again, even where the frame ends with the chunk.
+        this.#stashed -= at - start
+        return -start - 1
+      }
     }
     const have = this.#stashed
-    if (!sink.frame(type, this.#stash, 0, have, length)) return -at - 1
     this.#takeStash()
     this.#begun(type, length, have)
     return at
   }
 
   #begun(type: number, length: number, have: number): void {
+    this.#demanded = 0
     this.#left = length - have
     this.#leftType = type
     this.#leftPasses = false
@@ -181,7 +210,7 @@ export class Frames {
 
   #fill(buffer: Buffer, start: number, end: number, wanted: number): number {
     const missing = wanted - this.#stashed
-    const take = missing < end - start ? missing : end - start
+    const take = Math.min(missing, end - start)
     const total = this.#stashed + take
     if (this.#stash.length < total) {
       const grown = Buffer.allocUnsafe(Math.min(wanted, Math.max(64, 2 * total)))

@@ -34,7 +34,7 @@ function splitWords(options: string): string[] {
     if (SPACE.test(character)) {
       if (word !== null) words.push(word)
       word = null
-    } else if (character === '\\' && at + 1 < options.length) word = (word ?? '') + options[++at]
+    } else if (character === '\\') word = (word ?? '') + (options[++at] ?? '')
     else word = (word ?? '') + character
   }
   if (word !== null) words.push(word)

@@ -1,5 +1,7 @@
 /** Result sets that we answer ourselves, in text format. */
 
+import { PoolerError } from '../problems.ts'
+import { HEADER_BYTES } from './frames.ts'
 import { Writer } from './writer.ts'
 
 /** https://www.postgresql.org/docs/current/catalog-pg-type.html */
@@ -43,15 +45,26 @@ export function encodeDataRow(cells: readonly Cell[]): Buffer {
   return writer.end().finish()
 }
 
-/** The cells of a DataRow in text format. */
+/** The cells of a DataRow in text format; throws if they do not fill it exactly. */
 export function decodeDataRow(frame: Buffer): (string | null)[] {
   const cells: (string | null)[] = []
-  let at = 7
-  for (let left = frame.readInt16BE(5); left > 0; left--) {
+  let at = FIRST_CELL
+  if (frame.length < at) throw brokenRow()
+  for (let left = frame.readInt16BE(at - 2); left > 0; left--) {
+    if (frame.length - at < 4) throw brokenRow()
     const length = frame.readInt32BE(at)
     at += 4
+    if (length < -1 || length > frame.length - at) throw brokenRow()
     cells.push(length === -1 ? null : frame.toString('utf8', at, at + length))
     if (length > 0) at += length
   }
+  if (at !== frame.length) throw brokenRow()
   return cells
+}
+
+/** Behind the header and the number of cells. */
+const FIRST_CELL = HEADER_BYTES + 2
+
+function brokenRow(): PoolerError {
+  return new PoolerError('server-nonsense', { reason: 'a broken DataRow' })
 }

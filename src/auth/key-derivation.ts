@@ -1,0 +1,100 @@
+/**
+ * PBKDF2, the costly step of SCRAM, for whoever holds a password: off the main thread, a few at a time, each only once.
+ * Without the cache a pool of a hundred servers would pay for the same password a hundred times.
+ */
+
+import { createHmac, pbkdf2, randomBytes } from 'node:crypto'
+import { Lru } from '../base/lru.ts'
+import { PoolerError } from '../problems.ts'
+import { saslprep } from './saslprep.ts'
+import { SCRAM_KEY_BYTES } from './secrets.ts'
+
+/** About three megabytes. */
+export const MAX_CACHED_DERIVATIONS = 10_000
+
+/** Half of libuv's four threads: the others stay free for DNS and files, whatever clients send. */
+export const MAX_RUNNING_DERIVATIONS = 2
+
+/** Some ten seconds of work at 4096 iterations. A longer queue would serve only whoever floods us with logins. */
+export const MAX_QUEUED_DERIVATIONS = 10_000
+
+export class KeyDerivation {
+  readonly #cached: Lru<string, Buffer>
+  readonly #underWay = new Map<string, Promise<Buffer>>()
+  /** Cache keys are made with it, so that they say nothing about passwords, not even by being equal in two dumps. */
+  readonly #cacheKey = randomBytes(32)
+
+  constructor(limit = MAX_CACHED_DERIVATIONS) {
+    this.#cached = new Lru(limit)
+  }
+
+  get cachedCount(): number {
+    return this.#cached.size
+  }
+
+  /**
+   * SCRAM's SaltedPassword. `isWorthKeeping` is asked before the result goes into the cache: passwords tried by a stranger
+   * must not drive out those in use.
+   */
+  async saltedPassword(
+    password: string | Buffer,
+    salt: Buffer,
+    iterations: number,
+    isWorthKeeping: (saltedPassword: Buffer) => boolean = () => true,
+  ): Promise<Buffer> {
+    const prepared = saslprep(password)
+    const name = this.#nameOf(prepared, salt, iterations)
+    const known = this.#cached.get(name)
+    if (known !== undefined) return known
+    const result = await (this.#underWay.get(name) ?? this.#begin(name, prepared, salt, iterations))
+    if (isWorthKeeping(result)) this.#cached.set(name, result)
+    return result
+  }
+
+  #begin(name: string, password: Buffer, salt: Buffer, iterations: number): Promise<Buffer> {
+    const work = derive(password, salt, iterations).finally(() => this.#underWay.delete(name))
+    this.#underWay.set(name, work)
+    return work
+  }
+
+  #nameOf(password: Buffer, salt: Buffer, iterations: number): string {
+    const lengths = `${password.length}:${salt.length}:${iterations}:`
+    return createHmac('sha256', this.#cacheKey).update(lengths).update(password).update(salt).digest('base64')
+  }
+}
+
+/** The one of this process. */
+export const keyDerivation = new KeyDerivation()
+
+// The thread pool belongs to the process, so its turnstile does too.
+let running = 0
+const queued: (() => void)[] = []
+
+async function derive(password: Buffer, salt: Buffer, iterations: number): Promise<Buffer> {
+  if (running >= MAX_RUNNING_DERIVATIONS) await inTurn()
+  else running++
+  try {
+    return await pbkdf2Sha256(password, salt, iterations)
+  } finally {
+    // Handing the turn over, rather than giving it back, keeps newcomers from slipping in between.
+    const next = queued.shift()
+    if (next === undefined) running--
+    else next()
+  }
+}
+
+function inTurn(): Promise<void> {
+  if (queued.length >= MAX_QUEUED_DERIVATIONS) {
+    const cause = new Error(`${queued.length} password derivations are waiting`)
+    return Promise.reject(new PoolerError('login-timeout', {}, { cause }))
+  }
+  return new Promise((resolve) => queued.push(resolve))
+}
+
+function pbkdf2Sha256(password: Buffer, salt: Buffer, iterations: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    pbkdf2(password, salt, iterations, SCRAM_KEY_BYTES, 'sha256', (error, key) =>
+      error ? reject(error) : resolve(key),
+    )
+  })
+}

@@ -1,0 +1,40 @@
+/** Postgres' md5 exchange, from both ends. https://www.postgresql.org/docs/current/protocol-flow.html */
+
+import { createHash, randomBytes } from 'node:crypto'
+import { invariant } from '../base/invariant.ts'
+import { equalInConstantTime } from './constant-time.ts'
+import type { Md5Secret, PlainSecret, Secret } from './secrets.ts'
+
+export const MD5_SALT_BYTES = 4
+
+export function createMd5Salt(): Buffer {
+  return randomBytes(MD5_SALT_BYTES)
+}
+
+/** What an md5 secret holds: 32 hex digits of the password and the user name. The password is taken as it is, without SASLprep. */
+export function md5Hash(password: string | Buffer, userName: string): string {
+  return md5(password, userName)
+}
+
+/** Our answer to a server that asks for md5. The hash is all it takes, so an md5 secret logs in as well as a password. */
+export function md5Answer(secret: PlainSecret | Md5Secret, userName: string, salt: Buffer): string {
+  return answer(secret.kind === 'md5' ? secret.hash : md5Hash(secret.password, userName), salt)
+}
+
+/** Whether a client answered our salt rightly. A SCRAM secret cannot tell and always says no, after the same work. */
+export function verifyMd5(secret: Secret, userName: string, salt: Buffer, given: string): boolean {
+  const isUsable = secret.kind === 'md5' || (secret.kind === 'plain' && !secret.isEmpty)
+  const hash = secret.kind === 'md5' ? secret.hash : md5Hash(secret.kind === 'plain' ? secret.password : '', userName)
+  return equalInConstantTime(answer(hash, salt), given) && isUsable
+}
+
+function answer(hash: string, salt: Buffer): string {
+  invariant(salt.length === MD5_SALT_BYTES, `an md5 salt of ${salt.length} bytes`)
+  return `md5${md5(hash, salt)}`
+}
+
+function md5(...parts: (string | Buffer)[]): string {
+  const hash = createHash('md5')
+  for (const part of parts) hash.update(part)
+  return hash.digest('hex')
+}

@@ -1,0 +1,112 @@
+/** The client's side of SCRAM-SHA-256: we log in to a server. One object for one login. */
+
+import { invariant } from '../base/invariant.ts'
+import { PoolerError } from '../problems.ts'
+import { encodeBase64 } from './base64.ts'
+import { equalInConstantTime } from './constant-time.ts'
+import { type KeyDerivation, keyDerivation } from './key-derivation.ts'
+import { clientProof, deriveScramKeys, ScramKeys, serverSignature } from './scram-keys.ts'
+import {
+  authMessage,
+  channelBindingFor,
+  createNonce,
+  parseServerFinal,
+  parseServerFirst,
+  SCRAM_MECHANISM,
+} from './scram-messages.ts'
+import type { PlainSecret } from './secrets.ts'
+
+export interface ScramClientOptions {
+  readonly derivation?: KeyDerivation
+  /** Only for tests. */
+  readonly nonce?: string
+}
+
+type State =
+  | { name: 'new' }
+  | { name: 'first sent'; bare: string }
+  | { name: 'deriving' }
+  | { name: 'final sent'; signature: Buffer }
+  | { name: 'verified' }
+
+export class ScramClient {
+  readonly #credential: PlainSecret | ScramKeys
+  readonly #derivation: KeyDerivation
+  readonly #nonce: string
+  #state: State = { name: 'new' }
+
+  /**
+   * `credential` is a password, or the keys of a client that has proved its password to us by the very secret that the server keeps.
+   * A `ScramSecret` is not enough: it can verify a proof, not make one.
+   */
+  constructor(credential: PlainSecret | ScramKeys, options: ScramClientOptions = {}) {
+    this.#credential = credential
+    this.#derivation = options.derivation ?? keyDerivation
+    this.#nonce = options.nonce ?? createNonce()
+  }
+
+  /** Whether the server has proved that it knows the secret too. An AuthenticationOk before that must not be believed. */
+  get isVerified(): boolean {
+    return this.#state.name === 'verified'
+  }
+
+  first(): Buffer {
+    invariant(this.#state.name === 'new', 'a SCRAM login is begun twice')
+    // The name stays empty, as libpq leaves it: Postgres takes the one from the startup packet.
+    const bare = `n=,r=${this.#nonce}`
+    this.#state = { name: 'first sent', bare }
+    return Buffer.from(`n,,${bare}`, 'latin1')
+  }
+
+  /** Rejects with `server-login-failed`, or with `server-wrong-password-type` if our keys were made for another secret. */
+  async final(serverFirst: Buffer): Promise<Buffer> {
+    const state = this.#state
+    invariant(state.name === 'first sent', 'a SCRAM login is continued out of turn')
+    this.#state = { name: 'deriving' }
+    const { nonce, salt, iterations, text } = fromServer(() => parseServerFirst(serverFirst))
+    if (!nonce.startsWith(this.#nonce) || nonce === this.#nonce) throw failed('the nonce does not match')
+
+    const keys = await this.#keysFor(salt, iterations)
+    const withoutProof = `c=${channelBindingFor('n')},r=${nonce}`
+    const signed = authMessage(state.bare, text, withoutProof)
+    this.#state = { name: 'final sent', signature: serverSignature(keys.serverKey, signed) }
+    return Buffer.from(`${withoutProof},p=${encodeBase64(clientProof(keys.clientKey, signed))}`, 'latin1')
+  }
+
+  /** Throws `server-login-failed` unless the server has proved that it is the one we know. */
+  verify(serverFinal: Buffer): void {
+    const state = this.#state
+    invariant(state.name === 'final sent', 'a SCRAM login is verified out of turn')
+    const final = fromServer(() => parseServerFinal(serverFinal))
+    if ('error' in final) throw failed(`the server answered "${final.error}"`)
+    if (!equalInConstantTime(final.signature, state.signature)) {
+      throw failed('the server could not prove that it knows the password')
+    }
+    this.#state = { name: 'verified' }
+  }
+
+  async #keysFor(salt: Buffer, iterations: number): Promise<ScramKeys> {
+    const credential = this.#credential
+    if (!(credential instanceof ScramKeys)) {
+      return deriveScramKeys(credential.password, salt, iterations, this.#derivation)
+    }
+    if (credential.fits(salt, iterations)) return credential
+    throw new PoolerError('server-wrong-password-type', {
+      method: `${SCRAM_MECHANISM} with another salt or iteration count`,
+    })
+  }
+}
+
+/** What a server sends wrongly is told as a failed login: "malformed message" alone reads as if a client had sent it. */
+function fromServer<T>(parse: () => T): T {
+  try {
+    return parse()
+  } catch (cause) {
+    if (cause instanceof PoolerError) throw failed(cause.message, cause)
+    throw cause
+  }
+}
+
+function failed(reason: string, cause?: unknown): PoolerError {
+  return new PoolerError('server-login-failed', { reason }, { cause })
+}

@@ -1,0 +1,106 @@
+/** The keys of SCRAM and what is computed from them, for both ends of an exchange. https://www.rfc-editor.org/rfc/rfc5802#section-3 */
+
+import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { Concealed } from './concealed.ts'
+import { type KeyDerivation, keyDerivation } from './key-derivation.ts'
+import { SCRAM_SALT_BYTES, ScramSecret, secretText } from './secrets.ts'
+
+/**
+ * What proves a password without being one: made from a password, or recovered from a client that has just proved it.
+ * It logs in to every server that keeps the very same salt and iterations, and to no other.
+ */
+export class ScramKeys extends Concealed {
+  readonly iterations: number
+  readonly #salt: Buffer
+  readonly #clientKey: Buffer
+  readonly #serverKey: Buffer
+
+  constructor(parts: { iterations: number; salt: Buffer; clientKey: Buffer; serverKey: Buffer }) {
+    super()
+    this.iterations = parts.iterations
+    this.#salt = parts.salt
+    this.#clientKey = parts.clientKey
+    this.#serverKey = parts.serverKey
+  }
+
+  get salt(): Buffer {
+    return this.#salt
+  }
+
+  get clientKey(): Buffer {
+    return this.#clientKey
+  }
+
+  get serverKey(): Buffer {
+    return this.#serverKey
+  }
+
+  get storedKey(): Buffer {
+    return sha256(this.#clientKey)
+  }
+
+  fits(salt: Buffer, iterations: number): boolean {
+    return iterations === this.iterations && salt.equals(this.#salt)
+  }
+}
+
+export async function deriveScramKeys(
+  password: string | Buffer,
+  salt: Buffer,
+  iterations: number,
+  derivation: KeyDerivation = keyDerivation,
+): Promise<ScramKeys> {
+  const saltedPassword = await derivation.saltedPassword(password, salt, iterations)
+  const clientKey = sign(saltedPassword, 'Client Key')
+  return new ScramKeys({ iterations, salt, clientKey, serverKey: serverKeyFrom(saltedPassword) })
+}
+
+/** The text of a secret, as Postgres would store it for `password`. */
+export async function generateScramSecret(
+  password: string,
+  iterations: number,
+  salt: Buffer = randomBytes(SCRAM_SALT_BYTES),
+): Promise<string> {
+  const { storedKey, serverKey } = await deriveScramKeys(password, salt, iterations)
+  return secretText(new ScramSecret({ iterations, salt, storedKey, serverKey }))
+}
+
+export function storedKeyFrom(saltedPassword: Buffer): Buffer {
+  return sha256(sign(saltedPassword, 'Client Key'))
+}
+
+export function clientProof(clientKey: Buffer, authMessage: string): Buffer {
+  return xor(clientKey, clientSignature(sha256(clientKey), authMessage))
+}
+
+/** The key behind a proof, if the proof is good: compare its hash with the stored key. */
+export function clientKeyBehind(proof: Buffer, storedKey: Buffer, authMessage: string): Buffer {
+  return xor(proof, clientSignature(storedKey, authMessage))
+}
+
+export function serverSignature(serverKey: Buffer, authMessage: string): Buffer {
+  return sign(serverKey, authMessage)
+}
+
+export function sha256(bytes: Buffer): Buffer {
+  return createHash('sha256').update(bytes).digest()
+}
+
+function clientSignature(storedKey: Buffer, authMessage: string): Buffer {
+  return sign(storedKey, authMessage)
+}
+
+function serverKeyFrom(saltedPassword: Buffer): Buffer {
+  return sign(saltedPassword, 'Server Key')
+}
+
+/** Messages are handled as Latin-1, one character a byte, so that what is signed is what was sent, whatever its encoding. */
+function sign(key: Buffer, message: string): Buffer {
+  return createHmac('sha256', key).update(message, 'latin1').digest()
+}
+
+function xor(one: Buffer, other: Buffer): Buffer {
+  const result = Buffer.alloc(one.length)
+  for (let i = 0; i < one.length; i++) result[i] = (one[i] ?? 0) ^ (other[i] ?? 0)
+  return result
+}

@@ -1,0 +1,167 @@
+/**
+ * The four messages of SCRAM as text and as parts. As strict as Postgres, and never laxer: what is refused here is refused before
+ * anything is computed. https://www.rfc-editor.org/rfc/rfc5802#section-7
+ */
+
+import { randomBytes } from 'node:crypto'
+import { PoolerError } from '../problems.ts'
+import { decodeBase64, encodeBase64 } from './base64.ts'
+import { MAX_SCRAM_ITERATIONS, MAX_SCRAM_SALT_BYTES, SCRAM_KEY_BYTES } from './secrets.ts'
+
+export const SCRAM_MECHANISM = 'SCRAM-SHA-256'
+
+/** Postgres' own limit. A message of ours has about a hundred bytes. */
+export const MAX_SCRAM_MESSAGE_BYTES = 1024
+
+/** As long as Postgres': 24 characters of base64. */
+const NONCE_BYTES = 18
+
+export interface ClientFirst {
+  /** `n`: the client knows no channel binding. `y`: it does, and believes that we do not. */
+  readonly flag: 'n' | 'y'
+  readonly nonce: string
+  /** What of the message is signed. */
+  readonly bare: string
+}
+
+export interface ClientFinal {
+  readonly channelBinding: string
+  readonly nonce: string
+  readonly proof: Buffer
+  readonly withoutProof: string
+}
+
+export interface ServerFirst {
+  readonly nonce: string
+  readonly salt: Buffer
+  readonly iterations: number
+  readonly text: string
+}
+
+export function parseClientFirst(message: Buffer): ClientFirst {
+  const [flag, identity, ...rest] = split(message)
+  if (flag?.startsWith('p')) refuse('the client requires channel binding, which is not offered')
+  if (flag !== 'n' && flag !== 'y') refuse('unexpected channel binding flag')
+  if (identity?.startsWith('a')) refuse('the client uses an authorization identity, which is not supported')
+  if (identity !== '') refuse('comma expected after the channel binding flag')
+  const attributes = parseAttributes(rest)
+  // The name in the startup packet counts; this one is there for other protocols. libpq leaves it empty.
+  attributes.take('n')
+  const nonce = parseNonce(attributes.take('r'))
+  return { flag, nonce, bare: rest.join(',') }
+}
+
+export function parseClientFinal(message: Buffer): ClientFinal {
+  const fields = split(message)
+  const attributes = parseAttributes(fields)
+  const channelBinding = attributes.take('c')
+  const nonce = parseNonce(attributes.take('r'))
+  const proof = decodeBase64(attributes.takeLast('p'))
+  if (proof?.length !== SCRAM_KEY_BYTES) refuse('malformed proof')
+  return { channelBinding, nonce, proof, withoutProof: fields.slice(0, -1).join(',') }
+}
+
+export function parseServerFirst(message: Buffer): ServerFirst {
+  const fields = split(message)
+  const attributes = parseAttributes(fields)
+  const nonce = parseNonce(attributes.take('r'))
+  const salt = decodeBase64(attributes.take('s'))
+  if (salt === null || salt.length === 0 || salt.length > MAX_SCRAM_SALT_BYTES) refuse('invalid salt')
+  const count = attributes.take('i')
+  if (!/^[1-9]\d{0,9}$/.test(count)) refuse('invalid iteration count')
+  const iterations = Number(count)
+  if (iterations > MAX_SCRAM_ITERATIONS) refuse(`an iteration count over the limit of ${MAX_SCRAM_ITERATIONS}`)
+  attributes.expectEnd()
+  return { nonce, salt, iterations, text: fields.join(',') }
+}
+
+/** The signature, or the error that the server gives instead of one. */
+export function parseServerFinal(message: Buffer): { signature: Buffer } | { error: string } {
+  const attributes = parseAttributes(split(message))
+  const error = attributes.takeIf('e')
+  if (error !== undefined) return { error: error.replace(/[^\x20-\x7e]/g, '?') }
+  const signature = decodeBase64(attributes.take('v'))
+  if (signature?.length !== SCRAM_KEY_BYTES) refuse('malformed server signature')
+  attributes.expectEnd()
+  return { signature }
+}
+
+export function authMessage(clientFirstBare: string, serverFirst: string, clientFinalWithoutProof: string): string {
+  return `${clientFirstBare},${serverFirst},${clientFinalWithoutProof}`
+}
+
+/** `c=` repeats the header of the first message, so that nobody on the way can have changed it. */
+export function channelBindingFor(flag: 'n' | 'y'): string {
+  return flag === 'n' ? 'biws' : 'eSws'
+}
+
+export function createNonce(): string {
+  return encodeBase64(randomBytes(NONCE_BYTES))
+}
+
+function split(message: Buffer): string[] {
+  if (message.length > MAX_SCRAM_MESSAGE_BYTES) refuse(`longer than ${MAX_SCRAM_MESSAGE_BYTES} bytes`)
+  if (message.includes(0)) refuse('a zero byte within the message')
+  return message.toString('latin1').split(',')
+}
+
+interface Attribute {
+  readonly name: string
+  readonly value: string
+}
+
+function parseAttributes(fields: readonly string[]): Attributes {
+  return new Attributes(
+    fields.map((field) => {
+      if (!/^[A-Za-z]=/.test(field)) refuse('attribute expected')
+      // RFC 5802: whatever it says, its presence must make the login fail.
+      if (field.startsWith('m')) refuse('an unsupported extension is required')
+      return { name: field.charAt(0), value: field.slice(2) }
+    }),
+  )
+}
+
+/** Reads attributes in the order that the RFC prescribes. */
+class Attributes {
+  readonly #attributes: readonly Attribute[]
+  #at = 0
+
+  constructor(attributes: readonly Attribute[]) {
+    this.#attributes = attributes
+  }
+
+  take(name: string): string {
+    const value = this.takeIf(name)
+    if (value === undefined) refuse(`attribute "${name}" expected`)
+    return value
+  }
+
+  takeIf(name: string): string | undefined {
+    const next = this.#attributes[this.#at]
+    if (next?.name !== name) return undefined
+    this.#at++
+    return next.value
+  }
+
+  /** Skips optional extensions, which are ours to ignore. */
+  takeLast(name: string): string {
+    while (this.#at < this.#attributes.length - 1 && this.#attributes[this.#at]?.name !== name) this.#at++
+    const value = this.take(name)
+    this.expectEnd()
+    return value
+  }
+
+  expectEnd(): void {
+    if (this.#at < this.#attributes.length) refuse('garbage at the end of the message')
+  }
+}
+
+function parseNonce(nonce: string): string {
+  if (!/^[\x21-\x2b\x2d-\x7e]+$/.test(nonce)) refuse('an empty or unprintable nonce')
+  return nonce
+}
+
+/** Reasons never quote the message: what a stranger sends has no place in a log. */
+function refuse(reason: string): never {
+  throw new PoolerError('bad-sasl-message', { reason })
+}

@@ -1,0 +1,29 @@
+/** `pgweir check config.ini`: tells every problem at once, for editors and CI. */
+
+import { type LoadOptions, loadSettings, type Settings } from '../../settings/load.ts'
+import { formatProblem, hasErrors } from '../../settings/problem.ts'
+
+/** Returns the exit code: 1 if there is an error; warnings alone are no failure. */
+export function check(options: LoadOptions & { readonly iniFile: string }, write: (text: string) => void): number {
+  const { settings, problems } = loadSettings(options)
+  for (const problem of problems) write(`${formatProblem(problem)}\n`)
+
+  const errors = problems.filter(({ severity }) => severity === 'error').length
+  const warnings = problems.length - errors
+  const counts = [errors > 0 && plural(errors, 'error'), warnings > 0 && plural(warnings, 'warning')]
+    .filter(Boolean)
+    .join(', ')
+  if (hasErrors(problems)) write(`${options.iniFile}: ${counts}\n`)
+  else write(`${options.iniFile}: ${summary(settings)}${counts === '' ? ' are fine' : ` are usable, with ${counts}`}\n`)
+  return errors > 0 ? 1 : 0
+}
+
+function summary({ origins, databases, fallback, users }: Settings): string {
+  const given = Object.values(origins).filter(({ from }) => from !== 'default').length
+  const databaseCount = databases.size + (fallback === null ? 0 : 1)
+  return `${plural(given, 'setting')}, ${plural(databaseCount, 'database')} and ${plural(users.size, 'user')}`
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}

@@ -1,0 +1,229 @@
+/** `pgweir demo`: a throw-away PostgreSQL with pgweir in front of it, for a first look. */
+
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import pg from 'pg'
+import { InvariantError } from '../../base/invariant.ts'
+import { silentLog } from '../../base/log.ts'
+import { type Pooler, startPooler } from '../../daemon/start.ts'
+import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../../embedded/postgres.ts'
+import { type Loaded, loadSettings, type Settings } from '../../settings/load.ts'
+import { formatProblem, hasErrors } from '../../settings/problem.ts'
+import { environmentName } from '../../settings/schema.ts'
+
+export interface DemoOptions {
+  /** Settings from the command line, by key. */
+  readonly flags: Readonly<Record<string, string>>
+  /** Of the role `demo`; a random one if it is not given. */
+  readonly password?: string | undefined
+  /** Nothing of the pooler's log is shown. */
+  readonly isQuiet?: boolean
+}
+
+/** Runs until Ctrl-C. Returns the exit code. */
+export async function demo(options: DemoOptions): Promise<number> {
+  const interrupt = new AbortController()
+  const onSignal = () => interrupt.abort()
+  // Only once: a second Ctrl-C ends us at once, and PostgreSQL's guard still takes away what is left.
+  for (const signal of SIGNALS) process.once(signal, onSignal)
+  try {
+    return await runDemo(options, {
+      env: process.env,
+      interrupted: interrupt.signal,
+      write: (text) => console.log(text),
+      findTakenAddress,
+      startPostgres: startEmbeddedPostgres,
+      createDemoDatabase,
+      startPooler: (settings) => startPooler(settings, options.isQuiet ? { log: silentLog } : {}),
+    })
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, onSignal)
+  }
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+
+/** Of the role, of its database, and of whoever administers the console. */
+const NAME = 'demo'
+
+/** What the demo is made of, so that tests can bring their own. */
+export interface DemoParts {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly interrupted: AbortSignal
+  write(text: string): void
+  findTakenAddress(settings: Settings): Promise<string | null>
+  startPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres>
+  createDemoDatabase(postgres: EmbeddedPostgres, password: string): Promise<void>
+  startPooler(settings: Settings): Promise<Pooler>
+}
+
+export async function runDemo(options: DemoOptions, parts: DemoParts): Promise<number> {
+  const { interrupted, write } = parts
+  // Whatever is wrong with the settings shall be known before anything is started.
+  const early = loadDemoSettings(options, parts.env, { host: '127.0.0.1', port: 5432 }, '/')
+  if (hasErrors(early.problems)) return refuse(early, write)
+  const taken = await parts.findTakenAddress(early.settings)
+  if (taken !== null) return explainTakenPort(taken, early.settings, write)
+
+  write('pgweir demo: a throw-away PostgreSQL with a connection pool in front of it\n')
+  let postgres: EmbeddedPostgres
+  try {
+    postgres = await parts.startPostgres({
+      superuser: 'postgres',
+      password: randomBytes(18).toString('base64url'),
+      abort: interrupted,
+      onProgress: (sentence) => write(`  ${sentence}`),
+    })
+  } catch (error) {
+    if (!interrupted.aborted) return fail(error, write)
+    write('\n  stopped before it was ready')
+    return 0
+  }
+  try {
+    const password = options.password ?? randomBytes(9).toString('base64url')
+    await parts.createDemoDatabase(postgres, password)
+    const authFile = join(postgres.directory, 'users.txt')
+    await writeFile(authFile, `"${NAME}" "${password.replaceAll('"', '""')}"\n`, { mode: 0o600 })
+    return await pool(loadDemoSettings(options, parts.env, postgres, authFile), postgres, password, parts)
+  } finally {
+    write('  stopping PostgreSQL and removing its data')
+    await postgres.stop()
+  }
+}
+
+async function pool(
+  loaded: Loaded,
+  postgres: EmbeddedPostgres,
+  password: string,
+  { interrupted, write, startPooler }: DemoParts,
+): Promise<number> {
+  if (hasErrors(loaded.problems)) return refuse(loaded, write)
+  const { settings } = loaded
+  let pooler: Pooler
+  try {
+    pooler = await startPooler(settings)
+  } catch (error) {
+    // Somebody may have been quicker than us since we looked.
+    return isAddressInUse(error) ? explainTakenPort(settings.general.listen_addr, settings, write) : fail(error, write)
+  }
+  write(welcome(pooler, postgres, settings, password))
+
+  const end = await Promise.race([
+    aborted(interrupted).then(() => 'interrupted' as const),
+    postgres.ended.then(() => 'postgres-ended' as const),
+  ])
+  if (end === 'postgres-ended')
+    write(['\nPostgreSQL ended by itself. Its last lines were:', ...postgres.log.slice(-SHOWN_LOG_LINES)].join('\n  '))
+  write('\n  stopping the pool')
+  await pooler.stop()
+  return end === 'interrupted' ? 0 : 1
+}
+
+const SHOWN_LOG_LINES = 10
+
+/** The demo's own choices stand in for defaults: the environment and the command line go before them. */
+function loadDemoSettings(
+  { flags }: DemoOptions,
+  env: DemoParts['env'],
+  postgres: Pick<EmbeddedPostgres, 'host' | 'port'>,
+  authFile: string,
+): Loaded {
+  const choices: Record<string, string> = {
+    listen_addr: '127.0.0.1',
+    listen_port: '6432',
+    pool_mode: 'transaction',
+    auth_type: 'scram-sha-256',
+    auth_file: authFile,
+    admin_users: NAME,
+  }
+  for (const key of Object.keys(choices)) if (env[environmentName(key)] !== undefined) delete choices[key]
+  const server = `host=${postgres.host} port=${postgres.port}`
+  return loadSettings({
+    flags: { ...choices, ...flags },
+    // There is one server here, whatever this variable is set to for other times.
+    env: { ...env, PGWEIR_UPSTREAM: undefined },
+    databases: [`${NAME} = ${server} dbname=${NAME}`, `* = ${server}`],
+  })
+}
+
+async function createDemoDatabase(postgres: EmbeddedPostgres, password: string): Promise<void> {
+  const { host, port, user } = postgres
+  const client = new pg.Client({ host, port, user, password: postgres.password, database: 'postgres' })
+  await client.connect()
+  try {
+    await client.query(`create role ${NAME} login createdb password ${client.escapeLiteral(password)}`)
+    await client.query(`create database ${NAME} owner ${NAME}`)
+  } finally {
+    await client.end()
+  }
+}
+
+function welcome(pooler: Pooler, postgres: EmbeddedPostgres, settings: Settings, password: string): string {
+  const { host, port } = pooler.addresses[0] ?? { host: '127.0.0.1', port: settings.general.listen_port }
+  const server = `postgres://${NAME}:${encodeURIComponent(password)}@${reachable(host)}:${port}`
+  return `
+Ready. PostgreSQL ${postgres.version} is pooled in ${settings.general.pool_mode} mode on port ${port}. To copy:
+
+  a session        psql "${server}/${NAME}"
+  the console      psql "${server}/pgweir" -c "show pools"
+  an application   DATABASE_URL="${server}/${NAME}"
+
+Press Ctrl-C to stop. All data is thrown away then.
+`
+}
+
+/** An address that a client on this machine can use in a URL. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '*') return '127.0.0.1'
+  if (host === '::') return '[::1]'
+  return host.includes(':') ? `[${host}]` : host
+}
+
+function fail(error: unknown, write: DemoParts['write']): number {
+  if (error instanceof InvariantError) throw error
+  write(`\npgweir demo: ${error instanceof Error ? error.message : error}`)
+  return 1
+}
+
+function refuse({ problems }: Loaded, write: DemoParts['write']): number {
+  for (const problem of problems) write(formatProblem(problem))
+  return 1
+}
+
+/** Looks before PostgreSQL is started, so that the answer comes at once. Null if all addresses are free. */
+export async function findTakenAddress({ general }: Settings): Promise<string | null> {
+  for (const address of general.listen_addr.split(',').map((text) => text.trim())) {
+    const probe = createServer()
+    try {
+      probe.listen({ port: general.listen_port, ...(address === '*' ? {} : { host: address }) })
+      await once(probe, 'listening')
+    } catch (error) {
+      if (isAddressInUse(error)) return address
+      // Any other trouble with the address is for the pooler to tell.
+    } finally {
+      probe.close()
+    }
+  }
+  return null
+}
+
+function isAddressInUse(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return ('code' in error && error.code === 'EADDRINUSE') || isAddressInUse(error.cause)
+}
+
+function explainTakenPort(address: string, { general }: Settings, write: DemoParts['write']): number {
+  const other = general.listen_port < 65_535 ? general.listen_port + 1 : 6432
+  write(`pgweir demo: the port ${general.listen_port} on ${address} is taken by another program. Choose another one:
+
+  npm start -- demo --listen-port ${other}
+  pgweir demo --listen-port ${other}`)
+  return 1
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, 'abort')
+}

@@ -1,0 +1,77 @@
+/** `pgweir [flags] [config.ini]`: runs the pooler in the foreground until a signal ends it. */
+
+import { InvariantError } from '../../base/invariant.ts'
+import { type LoadOptions, loadSettings, type Settings } from '../../settings/load.ts'
+import { formatProblem, hasErrors } from '../../settings/problem.ts'
+
+/** What this command needs of a running pooler. */
+export interface Pooler {
+  /** Ends it in good order; resolves when it is over. */
+  stop(): Promise<void>
+  /** Resolves when it is over, whoever ended it. */
+  readonly stopped: Promise<void>
+}
+
+export interface StartOptions {
+  /** Nothing is to be logged to standard error. */
+  readonly isQuiet: boolean
+}
+
+export type Start = (settings: Settings, options: StartOptions) => Promise<Pooler>
+
+type StopSignal = 'SIGINT' | 'SIGTERM'
+
+/** The part of `process` that is used here. */
+export interface Surroundings {
+  on(signal: StopSignal, listener: () => void): unknown
+  off(signal: StopSignal, listener: () => void): unknown
+  exit(code: number): void
+  /** Writes to standard error. */
+  complain(text: string): void
+}
+
+/** Resolves with the exit code. The first signal stops the pooler in good order, the second ends the process. */
+export async function run(
+  options: LoadOptions & StartOptions,
+  start: Start,
+  surroundings: Surroundings,
+): Promise<number> {
+  const { settings, problems } = loadSettings(options)
+  for (const problem of problems) surroundings.complain(`${formatProblem(problem)}\n`)
+  if (hasErrors(problems)) return 1
+
+  const { asked, forget } = firstSignal(surroundings)
+  try {
+    const pooler = await start(settings, { isQuiet: options.isQuiet })
+    await Promise.race([pooler.stopped, asked.then(() => pooler.stop())])
+    return 0
+  } catch (cause) {
+    if (cause instanceof InvariantError) throw cause
+    surroundings.complain(`pgweir: error: ${cause instanceof Error ? cause.message : String(cause)}\n`)
+    return 1
+  } finally {
+    forget()
+  }
+}
+
+function firstSignal(surroundings: Surroundings): { readonly asked: Promise<void>; forget(): void } {
+  let isAsked = false
+  let ask = () => {}
+  const asked = new Promise<void>((resolve) => {
+    ask = resolve
+  })
+  const listener = () => {
+    if (isAsked) surroundings.exit(1)
+    isAsked = true
+    ask()
+  }
+  for (const signal of STOP_SIGNALS) surroundings.on(signal, listener)
+  return {
+    asked,
+    forget() {
+      for (const signal of STOP_SIGNALS) surroundings.off(signal, listener)
+    },
+  }
+}
+
+const STOP_SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM']

@@ -1,0 +1,98 @@
+/** The flags of the command line: one per setting, from the settings table, and PgBouncer's own. */
+
+import { type Command, Option } from 'commander'
+import { flagName, isSettingKey, TOPICS } from '../settings/schema.ts'
+import { UNSUPPORTED_SETTINGS } from '../settings/unsupported.ts'
+
+/** What was given on the command line, for `loadSettings`. */
+export interface CommandLine {
+  /** Settings by key, as text. */
+  readonly flags: Readonly<Record<string, string>>
+  readonly databases: readonly string[]
+  readonly upstream: string | null
+  readonly isQuiet: boolean
+}
+
+/** Adds a flag for each setting. Those that are not supported yet are hidden, but known, so that they get the same answer as in a file. */
+export function addSettingFlags(command: Command): Command {
+  for (const [topic, rows] of Object.entries(TOPICS))
+    for (const [key, row] of Object.entries(rows))
+      if (key !== COUNTED)
+        command.addOption(
+          new Option(`${flagName(key)} <value>`, row.meaning.replaceAll('`', '')).helpGroup(`${topic}:`),
+        )
+  for (const key of Object.keys(UNSUPPORTED_SETTINGS))
+    if (key !== TAKEN) command.addOption(new Option(`${flagName(key)} <value>`).hideHelp())
+  return command
+}
+
+export function addServerFlags(command: Command): Command {
+  return command
+    .option('--upstream <url>', 'server for every database, without a file: postgres://user:password@host:5432/')
+    .option(
+      '--database <line>',
+      "a line of [databases], such as 'app=host=10.0.0.5 port=5432'; may be repeated",
+      collect,
+    )
+}
+
+export function addOutputFlags(command: Command): Command {
+  return command
+    .option('-q, --quiet', 'no log on standard error')
+    .option('-v, --verbose', 'more detail in the log; may be repeated', (_, earlier: number = 0) => earlier + 1)
+}
+
+/** PgBouncer's flags that are answered with an error, so that no script believes they worked. */
+export function addRefusedFlags(command: Command): Command {
+  return command
+    .addOption(new Option('-d, --daemon').hideHelp())
+    .addOption(new Option('-u, --user <name>').hideHelp())
+    .addOption(new Option('-R, --reboot').hideHelp())
+}
+
+/** Ends the command with an error if one of the refused flags was given. */
+export function refuseFlags(command: Command): void {
+  for (const [flag, answer] of Object.entries(REFUSED))
+    if (command.opts()[flag] !== undefined) command.error(`error: ${answer}`)
+}
+
+/** Flags may stand before and after the name of a subcommand; the later ones win. */
+export function readCommandLine(command: Command): CommandLine {
+  const before = command.parent === null ? NOTHING_GIVEN : readCommandLine(command.parent)
+  const given = command.opts<{ upstream?: string; database?: string[]; quiet?: boolean }>()
+  return {
+    flags: { ...before.flags, ...settingsAmong(given) },
+    databases: [...before.databases, ...(given.database ?? [])],
+    upstream: given.upstream ?? before.upstream,
+    isQuiet: given.quiet ?? before.isQuiet,
+  }
+}
+
+/** `verbose` is a number in a file, and on the command line the number of its flags. */
+const COUNTED = 'verbose'
+
+/** PgBouncer's `-u, --user` says the same as its setting. */
+const TAKEN = 'user'
+
+const REFUSED = {
+  daemon: 'daemon mode is not supported yet; use your service manager',
+  user: "switching to another user is not supported yet; start pgweir as that user, or use your service manager's setting",
+  reboot:
+    'taking over the sockets of a running process (-R) is not supported; PgBouncer deprecates it too. Start a second process behind the same load balancer, then stop the first',
+} as const
+
+const NOTHING_GIVEN: CommandLine = { flags: {}, databases: [], upstream: null, isQuiet: false }
+
+/** commander keeps `--default-pool-size` as `defaultPoolSize`. */
+function settingsAmong(given: object): Record<string, string> {
+  const settings: Record<string, string> = {}
+  for (const [attribute, value] of Object.entries(given)) {
+    const key = attribute.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+    if (isSettingKey(key) || (Object.hasOwn(UNSUPPORTED_SETTINGS, key) && key !== TAKEN)) settings[key] = String(value)
+  }
+  return settings
+}
+
+function collect(text: string, earlier: string[] = []): string[] {
+  return [...earlier, text]
+}

@@ -1,0 +1,91 @@
+/** The command line: which command, with which flags. */
+
+import { Command, CommanderError } from 'commander'
+import { versionLine } from '../version.ts'
+import { check } from './commands/check.ts'
+import { run, type Start, type Surroundings } from './commands/run.ts'
+import {
+  addOutputFlags,
+  addRefusedFlags,
+  addServerFlags,
+  addSettingFlags,
+  type CommandLine,
+  readCommandLine,
+  refuseFlags,
+} from './flags.ts'
+
+/** Everything outside the process that commands touch, so that tests can stand in for it. */
+export interface World extends Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Writes to standard output. */
+  print(text: string): void
+  /** These are loaded when their command runs, so that `--version` and `check` start fast. */
+  loadStart(): Promise<Start>
+  loadDemo(): Promise<(options: CommandLine & { readonly password?: string | undefined }) => Promise<number>>
+}
+
+/** Runs one command; resolves with the exit code. */
+export async function main(args: string[], world: World = realWorld()): Promise<number> {
+  let exitCode = 0
+  const program = createProgram(world, (code) => {
+    exitCode = code
+  })
+  try {
+    await program.parseAsync(args, { from: 'user' })
+  } catch (cause) {
+    if (cause instanceof CommanderError) return cause.exitCode
+    throw cause
+  }
+  return exitCode
+}
+
+function createProgram(world: World, finish: (exitCode: number) => void): Command {
+  const program = new Command('pgweir')
+    .description('A connection pooler for PostgreSQL. Without a subcommand it runs in the foreground.')
+    .argument('[config.ini]', 'configuration file, in the format of PgBouncer')
+    .version(versionLine, '-V, --version', 'print the version')
+    // Flags after a subcommand are its own.
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({ writeOut: world.print, writeErr: world.complain })
+    .hook('preAction', () => refuseFlags(program))
+  addSettingFlags(addServerFlags(addOutputFlags(addRefusedFlags(program))))
+  program.action(async (iniFile: string | undefined) => {
+    const options = { ...readCommandLine(program), iniFile: iniFile ?? null, env: world.env }
+    // Loaded only once the settings are known to be good.
+    const start: Start = async (settings, startOptions) => (await world.loadStart())(settings, startOptions)
+    finish(await run(options, start, world))
+  })
+
+  const checking = program
+    .command('check')
+    .description('tell every problem of a configuration file')
+    .argument('<config.ini>')
+  addSettingFlags(addServerFlags(checking)).action((iniFile: string) => {
+    finish(check({ ...readCommandLine(checking), iniFile, env: world.env }, world.print))
+  })
+
+  const demo = program
+    .command('demo')
+    .description('start an embedded PostgreSQL and pool it')
+    .option('--password <password>', 'password of the role demo; a random one if not given')
+  addSettingFlags(addOutputFlags(demo)).action(async () => {
+    const startDemo = await world.loadDemo()
+    const { password } = demo.opts<{ password?: string }>()
+    finish(await startDemo({ ...readCommandLine(demo), password }))
+  })
+  return program
+}
+
+function realWorld(): World {
+  return {
+    env: process.env,
+    print: (text) => process.stdout.write(text),
+    complain: (text) => process.stderr.write(text),
+    on: (signal, listener) => process.on(signal, listener),
+    off: (signal, listener) => process.off(signal, listener),
+    exit: (code) => process.exit(code),
+    loadStart: async () => (await import('../daemon/start.ts')).startPooler,
+    loadDemo: async () => (await import('./commands/demo.ts')).demo,
+  }
+}

@@ -1,0 +1,238 @@
+/**
+ * Has a client prove who it is. A user that does not exist goes through the same steps with a secret that nothing fits.
+ * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP
+ */
+
+import { createMd5Salt, verifyMd5 } from '../auth/md5.ts'
+import { verifyPlain } from '../auth/plain.ts'
+import type { ScramKeys } from '../auth/scram-keys.ts'
+import { ScramServer } from '../auth/scram-server.ts'
+import { mockSecret, PlainSecret, type Secret } from '../auth/secrets.ts'
+import { PoolerError } from '../problems.ts'
+import {
+  AUTHENTICATION_CLEARTEXT,
+  encodeAuthenticationMd5,
+  encodeAuthenticationSasl,
+  encodeAuthenticationSaslContinue,
+  encodeAuthenticationSaslFinal,
+} from '../wire/backend.ts'
+import { type FrameSink, Frames, HEADER_BYTES, needsTable, type Refusal, WHOLE } from '../wire/frames.ts'
+import { textEnd } from '../wire/frontend.ts'
+import { MAX_PASSWORD_BYTES } from '../wire/limits.ts'
+import { FRONTEND, typeName } from '../wire/types.ts'
+
+export type AuthenticationType = 'any' | 'trust' | 'plain' | 'md5' | 'scram-sha-256'
+
+export interface AuthenticationOptions {
+  readonly type: AuthenticationType
+  readonly userName: string
+  /** null: no such user. */
+  readonly secret: Secret | null
+  readonly scramIterations: number
+  /** Random, one for the process: mock salts are derived from it. */
+  readonly saltKey: Buffer
+}
+
+/** What a login has taught us that a server will ask for too. */
+export interface Proof {
+  readonly keys: ScramKeys | null
+  readonly password: PlainSecret | null
+}
+
+export interface AuthenticationListener {
+  send(message: Buffer): void
+  onProved(proof: Proof): void
+  onRejected(problem: PoolerError): void
+}
+
+const NOTHING_LEARNT: Proof = { keys: null, password: null }
+
+/** Anything but a password is out of turn; `p` is held whole, within its limit. */
+const NEEDS = needsTable({
+  p: WHOLE,
+  ...Object.fromEntries([...'QPBDECSFHdcfX'].map((type) => [type, HEADER_BYTES])),
+})
+
+/** The name of the one SASL mechanism. */
+const MECHANISM = 'SCRAM-SHA-256'
+
+export class Authentication implements FrameSink {
+  readonly #options: AuthenticationOptions
+  readonly #listener: AuthenticationListener
+  readonly #frames = new Frames(MAX_PASSWORD_BYTES)
+  readonly #secret: Secret
+  #step: 'new' | 'password' | 'md5' | 'sasl-initial' | 'sasl-response' | 'checking' | 'over' = 'new'
+  #salt: Buffer = Buffer.alloc(0)
+  #scram: ScramServer | null = null
+
+  constructor(options: AuthenticationOptions, listener: AuthenticationListener) {
+    this.#options = options
+    this.#listener = listener
+    this.#secret = options.secret ?? mockSecret(options.userName, options.saltKey, options.scramIterations)
+  }
+
+  /** The client has asked to leave. */
+  leaves = false
+
+  /** Asks the client for its proof, or lets it in. */
+  start(): void {
+    const { type } = this.#options
+    switch (type) {
+      case 'any':
+        this.#prove(NOTHING_LEARNT)
+        return
+      case 'trust':
+        if (this.#options.secret === null) this.#reject(new PoolerError('trust-failed'))
+        else this.#prove(NOTHING_LEARNT)
+        return
+      case 'plain':
+        this.#step = 'password'
+        this.#listener.send(AUTHENTICATION_CLEARTEXT)
+        return
+      case 'md5':
+        // As in PgBouncer and Postgres: a user with a SCRAM secret logs in by SCRAM.
+        if (this.#options.secret?.kind === 'scram') this.#startScram()
+        else {
+          this.#step = 'md5'
+          this.#salt = createMd5Salt()
+          this.#listener.send(encodeAuthenticationMd5(this.#salt))
+        }
+        return
+      case 'scram-sha-256':
+        this.#startScram()
+    }
+  }
+
+  /** Understands what the client sends; while an answer is being checked it takes nothing. */
+  read(buffer: Buffer, start: number, end: number): number {
+    return this.#frames.read(buffer, start, end, NEEDS, this)
+  }
+
+  frame(type: number, buffer: Buffer, start: number, end: number): boolean {
+    if (this.#step === 'over') return false
+    if (type === FRONTEND.terminate) {
+      this.#step = 'over'
+      this.leaves = true
+      return true
+    }
+    if (this.#step === 'checking') return false
+    if (type !== FRONTEND.password) {
+      this.#reject(new PoolerError('message-out-of-turn', { type: typeName(type), when: 'during the login' }))
+      return true
+    }
+    const body = Buffer.from(buffer.subarray(start + HEADER_BYTES, end))
+    this.#attempt(() => this.#understand(body))
+    return true
+  }
+
+  rest(): void {}
+
+  pass(): void {}
+
+  refuse(type: number, length: number, why: Refusal): void {
+    if (why === 'too-large') this.#reject(new PoolerError('password-too-long', { limit: MAX_PASSWORD_BYTES }))
+    else if (why === 'unknown') this.#reject(new PoolerError('unknown-message', { type: typeName(type) }))
+    else this.#reject(new PoolerError('bad-length', { type: typeName(type), length: length - 1 }))
+  }
+
+  /** The session is gone: no answer is given any more. */
+  abandon(): void {
+    this.#step = 'over'
+  }
+
+  #understand(body: Buffer): void {
+    switch (this.#step) {
+      case 'password':
+        this.#checkPassword(passwordOf(body))
+        return
+      case 'md5': {
+        const { userName } = this.#options
+        const isRight = verifyMd5(this.#secret, userName, this.#salt, passwordOf(body).toString('latin1'))
+        if (isRight && this.#options.secret) this.#prove(NOTHING_LEARNT)
+        else this.#reject(new PoolerError('password-failed'))
+        return
+      }
+      case 'sasl-initial':
+        this.#listener.send(encodeAuthenticationSaslContinue(this.#beginScram(body)))
+        return
+      case 'sasl-response':
+        this.#checkScram(body)
+        return
+      default:
+        throw new PoolerError('message-out-of-turn', { type: "'p'", when: 'now' })
+    }
+  }
+
+  #checkPassword(password: Buffer): void {
+    if (password.length === 0) throw new PoolerError('empty-password')
+    this.#step = 'checking'
+    verifyPlain(this.#secret, this.#options.userName, password).then(
+      (isRight) =>
+        this.#attempt(() => {
+          if (!isRight || !this.#options.secret) throw new PoolerError('password-failed')
+          this.#prove({ keys: null, password: new PlainSecret(password.toString()) })
+        }),
+      (cause: unknown) => this.#reject(new PoolerError('password-failed', {}, { cause })),
+    )
+  }
+
+  #startScram(): void {
+    const { userName, scramIterations, saltKey } = this.#options
+    this.#scram = new ScramServer(userName, this.#secret, { iterations: scramIterations, saltKey })
+    this.#step = 'sasl-initial'
+    this.#listener.send(encodeAuthenticationSasl([MECHANISM]))
+  }
+
+  /** SASLInitialResponse: mechanism, length, data. */
+  #beginScram(body: Buffer): Buffer {
+    const nameEnd = textEnd(body, 0, body.length)
+    if (nameEnd === -1 || body.length < nameEnd + 5) throw new PoolerError('bad-message', { what: 'SASLInitialResponse' })
+    if (body.toString('latin1', 0, nameEnd) !== MECHANISM) throw new PoolerError('bad-sasl-mechanism')
+    const data = body.subarray(nameEnd + 5)
+    if (body.readInt32BE(nameEnd + 1) !== data.length) throw new PoolerError('bad-message', { what: 'SASLInitialResponse' })
+    this.#step = 'sasl-response'
+    return (this.#scram as ScramServer).start(data)
+  }
+
+  #checkScram(body: Buffer): void {
+    this.#step = 'checking'
+    ;(this.#scram as ScramServer).finish(body).then(
+      (outcome) =>
+        this.#attempt(() => {
+          if (!outcome.ok || !this.#options.secret) throw new PoolerError('sasl-failed')
+          if (this.#step === 'over') return
+          this.#listener.send(encodeAuthenticationSaslFinal(outcome.serverFinal))
+          this.#prove({ keys: outcome.keys, password: null })
+        }),
+      (problem: unknown) =>
+        this.#reject(problem instanceof PoolerError ? problem : new PoolerError('sasl-failed', {}, { cause: problem })),
+    )
+  }
+
+  #attempt(step: () => void): void {
+    try {
+      step()
+    } catch (problem) {
+      if (!(problem instanceof PoolerError)) throw problem
+      this.#reject(problem)
+    }
+  }
+
+  #prove(proof: Proof): void {
+    if (this.#step === 'over') return
+    this.#step = 'over'
+    this.#listener.onProved(proof)
+  }
+
+  #reject(problem: PoolerError): void {
+    if (this.#step === 'over') return
+    this.#step = 'over'
+    this.#listener.onRejected(problem)
+  }
+}
+
+/** PasswordMessage: a string. */
+function passwordOf(body: Buffer): Buffer {
+  if (body.length === 0 || body[body.length - 1] !== 0) throw new PoolerError('bad-message', { what: 'Password' })
+  return body.subarray(0, body.length - 1)
+}

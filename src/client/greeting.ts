@@ -1,0 +1,58 @@
+/** The first packets of a client: encryption requests, a cancel request, or the startup packet. Works on bytes; knows no socket. */
+
+import { PoolerError } from '../problems.ts'
+import { type FirstPacket, parseFirstPacket, startupPacketLength } from '../wire/startup.ts'
+
+const NOTHING = Buffer.alloc(0)
+
+export class Greeting {
+  #packet = NOTHING
+  #have = 0
+  #need = 4
+  #answered = new Set<FirstPacket['kind']>()
+
+  /**
+   * Takes bytes up to the end of one packet, which it returns when it is complete.
+   * Throws a PoolerError if no client of Postgres would have sent this.
+   */
+  read(buffer: Buffer, start: number, end: number): { packet: FirstPacket | null; stoppedAt: number } {
+    let at = start
+    while (at < end) {
+      const take = Math.min(this.#need - this.#have, end - at)
+      this.#append(buffer, at, at + take)
+      at += take
+      if (this.#have < this.#need) break
+      if (this.#need === 4) {
+        this.#need = startupPacketLength(this.#packet, 0)
+        continue
+      }
+      const packet = parseFirstPacket(this.#packet.subarray(0, this.#have))
+      this.#packet = NOTHING
+      this.#have = 0
+      this.#need = 4
+      this.#check(packet, at < end)
+      return { packet, stoppedAt: at }
+    }
+    return { packet: null, stoppedAt: at }
+  }
+
+  #check(packet: FirstPacket, isFollowed: boolean): void {
+    if (packet.kind !== 'ssl-request' && packet.kind !== 'gss-request') return
+    // What is glued behind was sent in the clear by somebody who could not know our answer.
+    if (isFollowed)
+      throw new PoolerError(packet.kind === 'ssl-request' ? 'bytes-after-ssl-request' : 'bytes-after-gss-request')
+    if (this.#answered.has(packet.kind)) throw new PoolerError('repeated-encryption-request')
+    this.#answered.add(packet.kind)
+  }
+
+  #append(buffer: Buffer, start: number, end: number): void {
+    const total = this.#have + end - start
+    if (this.#packet.length < total) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(this.#need, total))
+      this.#packet.copy(grown, 0, 0, this.#have)
+      this.#packet = grown
+    }
+    buffer.copy(this.#packet, this.#have, start, end)
+    this.#have = total
+  }
+}

@@ -1,0 +1,589 @@
+/**
+ * Hot path: passes a client's requests to the server that it holds, and the replies back. Nothing is allocated per message that
+ * passes; the figures are in docs/performance.md.
+ */
+
+import { Link } from '../base/list.ts'
+import type { Waiter } from '../pool/lease.ts'
+import type { Pool } from '../pool/pool.ts'
+import { PoolerError } from '../problems.ts'
+import type { Profile } from '../server/profile.ts'
+import type { Server } from '../server/server.ts'
+import {
+  decodeCommandTag,
+  decodeParameterStatus,
+  READY_IDLE,
+  STATUS_IDLE,
+} from '../wire/backend.ts'
+import { type FrameSink, Frames, HEADER_BYTES, needsTable, type Refusal } from '../wire/frames.ts'
+import { MAX_HELD_REPLY_BYTES } from '../wire/limits.ts'
+import { decodeNotice, encodeError, encodeNotice, isFatal, type Notice } from '../wire/notices.ts'
+import { Outbox } from '../wire/outbox.ts'
+import { BACKEND, FRONTEND, typeName } from '../wire/types.ts'
+import type { Handler } from './handler.ts'
+import { isFree, keepsServer } from './keeping.ts'
+import { BEGINS_REQUEST, REQUEST_DEBTS, REQUEST_NEEDS } from './requests.ts'
+import type { Session } from './session.ts'
+import { Statements, type StatementsContext } from './statements.ts'
+
+const HELD = MAX_HELD_REPLY_BYTES
+
+/** What is looked at of each reply; rows, COPY data and notices pass. */
+const REPLY_NEEDS = needsTable({
+  ...{ D: 0, d: 0, c: 0, N: 0, A: 0 },
+  ...{ '1': HEADER_BYTES, '2': HEADER_BYTES, '3': HEADER_BYTES, n: HEADER_BYTES, I: HEADER_BYTES, s: HEADER_BYTES },
+  ...{ T: HEADER_BYTES, t: HEADER_BYTES, G: HEADER_BYTES, H: HEADER_BYTES, W: HEADER_BYTES, V: HEADER_BYTES },
+  ...{ C: HELD, S: HELD, Z: HELD, E: HELD },
+})
+
+/** What one chunk gives rise to, for either side. Shared by all sessions: see `Outbox`. */
+const toServer = new Outbox()
+const toClient = new Outbox()
+
+/** While a wait was cancelled in the midst of an extended batch, what is left of the batch is skipped, as Postgres would. */
+type Skipping = 'nothing' | 'one' | 'to-sync'
+
+export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
+  readonly link = new Link<Waiter>()
+  readonly session: Session
+  readonly pool: Pool
+  readonly statements: Statements
+  /** The server that is held. */
+  server: Server | null = null
+  waitingSinceMs = 0
+  wasNotified = false
+  promised: Server | null = null
+  profile: Profile
+  /** When the request that runs began, and the transaction. */
+  requestMs = 0
+  transactionMs = 0
+  /** When the client was last answered. */
+  answeredMs: number
+  readonly toServer = toServer
+  readonly #frames: Frames
+  readonly #replies: FrameSink
+  readonly #tracksStatements: boolean
+  #skipping: Skipping = 'nothing'
+  /** The type of the frame that asked for a server. */
+  #askedWith = 0
+  /** What is left of the client's message at hand is dropped. */
+  #dropsRest = false
+  /** What is left of the server's message at hand goes to the client; and what it is, if that matters at its end. */
+  #replyForwarded = true
+  #chunk: Buffer | null = null
+  #chunkEnd = 0
+  /** The server has announced its end itself; the client needs no second word. */
+  #fatalForwarded = false
+  #changedSchema = false
+
+  constructor(session: Session, pool: Pool, profile: Profile) {
+    this.session = session
+    this.pool = pool
+    this.profile = profile
+    this.statements = new Statements(this)
+    this.answeredMs = session.clock.nowMs
+    this.#frames = new Frames(pool.options.maxPacketBytes)
+    const { mode, maxPreparedStatements } = pool.settings
+    this.#tracksStatements = mode !== 'session' && maxPreparedStatements > 0
+    this.#replies = {
+      pass: (buffer, start, end) => toClient.add(buffer, start, end),
+      frame: (type, buffer, start, end, length) => this.#reply(type, buffer, start, end, length),
+      rest: (type, buffer, start, end, isLast) => this.#replyRest(type, buffer, start, end, isLast),
+      refuse: (type, length, why) => this.#nonsense(`a message of type ${typeName(type)} and length ${length} (${why})`),
+    }
+  }
+
+  get leased(): Server {
+    return this.server as Server
+  }
+
+  get wantedProfile(): Profile {
+    return this.profile
+  }
+
+  get canSpeak(): boolean {
+    return !this.#isMidReply(this.server)
+  }
+
+  #isMidReply(server: Server | null): boolean {
+    return server !== null && server.tenant === this && server.frames.isMidFrame && this.#replyForwarded
+  }
+
+  // From the client
+
+  read(buffer: Buffer, start: number, end: number): number {
+    this.pool.counters.received += end - start
+    this.#chunk = buffer
+    this.#chunkEnd = end
+    let stoppedAt = end
+    this.session.workBegins()
+    try {
+      stoppedAt = this.#frames.read(buffer, start, end, REQUEST_NEEDS, this)
+      toServer.close()
+      toClient.close()
+    } finally {
+      toServer.discard()
+      toClient.discard()
+      this.#chunk = null
+      this.session.workEnds()
+    }
+    this.#balance()
+    return stoppedAt
+  }
+
+  frame(type: number, buffer: Buffer, start: number, end: number, length: number): boolean {
+    this.#dropsRest = false
+    if (!this.session.isOpen) return this.#drop()
+    if (this.server === null) {
+      if (BEGINS_REQUEST[type] === 0) return this.#withoutLease(type, length)
+      if (this.#skipping !== 'nothing') return this.#skip(type)
+      if (!this.#lease(type)) return false
+    }
+    const server = this.server as Server
+    const { ledger } = server
+    if (ledger.skipsToSync && type !== FRONTEND.sync && type !== FRONTEND.terminate) return this.#drop()
+    if (!toServer.isOpen) toServer.open(server.channel)
+    switch (type) {
+      case FRONTEND.parse:
+        if (this.#tracksStatements) return this.statements.parse(buffer, start, end, length)
+        break
+      case FRONTEND.bind:
+        if (this.#tracksStatements) return this.statements.bind(buffer, start, end, length)
+        break
+      case FRONTEND.describe:
+        if (this.#tracksStatements) return this.statements.describe(buffer, start, end, length)
+        break
+      case FRONTEND.close:
+        if (this.#tracksStatements) {
+          const isDone = this.statements.close(buffer, start, end, length)
+          this.#answerOurselves(server)
+          return isDone
+        }
+        break
+      case FRONTEND.query:
+        this.statements.forgetUnnamed()
+        server.statements.unnamedOwner = null
+        break
+      case FRONTEND.terminate:
+      case FRONTEND.password:
+        return this.#withoutLease(type, length)
+    }
+    const debt = REQUEST_DEBTS[type] as number
+    if (debt !== 0) {
+      if (ledger.isEmpty) this.#requestBegins()
+      ledger.owe(debt)
+    }
+    toServer.add(buffer, start, end)
+    return true
+  }
+
+  rest(_type: number, buffer: Buffer, start: number, end: number): void {
+    if (this.#dropsRest || this.server === null) return
+    if (!toServer.isOpen) toServer.open(this.server.channel)
+    toServer.add(buffer, start, end)
+  }
+
+  pass(): void {}
+
+  refuse(type: number, length: number, why: Refusal): void {
+    const problem =
+      why === 'unknown'
+        ? new PoolerError('unknown-message', { type: typeName(type) })
+        : why === 'length'
+          ? new PoolerError('bad-length', { type: typeName(type), length: length - 1 })
+          : new PoolerError('message-too-large', { length, limit: this.pool.options.maxPacketBytes })
+    this.fail(problem)
+  }
+
+  fail(problem: PoolerError): void {
+    this.#drop()
+    this.session.end(problem)
+  }
+
+  demand(bytes: number): void {
+    this.#frames.demand(bytes)
+  }
+
+  isPortalDescribedNext(buffer: Buffer, frameEnd: number): boolean {
+    return (
+      buffer === this.#chunk &&
+      frameEnd + HEADER_BYTES < this.#chunkEnd &&
+      buffer[frameEnd] === FRONTEND.describe &&
+      buffer[frameEnd + HEADER_BYTES] === FRONTEND.parse
+    )
+  }
+
+  /** A message that needs no server: the end, what is left of a COPY, or what must not come now. */
+  #withoutLease(type: number, length: number): boolean {
+    this.#dropsRest = true
+    if (type === FRONTEND.terminate) this.session.leave('client close request')
+    else if (type === FRONTEND.password)
+      this.fail(new PoolerError('message-out-of-turn', { type: typeName(type), when: 'after the login' }))
+    else if (length > this.pool.options.maxPacketBytes) this.refuse(type, length, 'too-large')
+    return true
+  }
+
+  #drop(): true {
+    this.#dropsRest = true
+    return true
+  }
+
+  /** What is left of a request whose wait was cancelled: itself, or a batch up to its Sync, which is answered by us. */
+  #skip(type: number): true {
+    if (this.#skipping === 'one') this.#skipping = 'nothing'
+    else if (type === FRONTEND.sync) {
+      this.#skipping = 'nothing'
+      this.#say(READY_IDLE)
+    }
+    return this.#drop()
+  }
+
+  /** Asks for a server. If there is one at once, the frame at hand goes on. */
+  #lease(type: number): boolean {
+    this.#askedWith = type
+    this.requestMs = this.session.clock.nowMs
+    const server = this.pool.lease(this)
+    if (server === null) {
+      if (this.session.state === 'idle') this.session.enter('waiting')
+      return false
+    }
+    this.#begin(server)
+    return true
+  }
+
+  onGranted(server: Server): void {
+    this.profile = server.profile
+    this.#begin(server)
+    this.session.goOn()
+  }
+
+  #begin(server: Server): void {
+    this.server = server
+    const { nowMs } = this.session.clock
+    this.transactionMs = nowMs
+    this.requestMs = nowMs
+    this.#fatalForwarded = false
+    this.session.enter('active')
+  }
+
+  #requestBegins(): void {
+    this.requestMs = this.session.clock.nowMs
+  }
+
+  onRefused(notice: Notice): void {
+    this.session.end(notice)
+  }
+
+  onStillWaiting(): void {
+    this.#sayNow(
+      encodeNotice({
+        severity: 'NOTICE',
+        sqlstate: '00000',
+        message: 'No server connection available in postgres backend, client being queued',
+        hint: 'All servers of the pool are busy. The settings are default_pool_size and query_wait_notify.',
+      }),
+    )
+  }
+
+  // From the server
+
+  onReplies(buffer: Buffer, start: number, end: number): void {
+    const server = this.server as Server
+    this.pool.counters.sent += end - start
+    toClient.open(this.session.channel)
+    this.session.workBegins()
+    try {
+      server.frames.read(buffer, start, end, REPLY_NEEDS, this.#replies)
+      toClient.close()
+    } finally {
+      toClient.discard()
+      this.session.workEnds()
+    }
+    // The server may have been closed by what it sent.
+    if (this.server !== server) return
+    if (this.session.channel.owedBytes > 0) server.channel.pause()
+    if (server.ledger.isEmpty) this.#considerRelease(server)
+  }
+
+  #reply(type: number, buffer: Buffer, start: number, end: number, length: number): boolean {
+    const server = this.server
+    if (server === null) return true
+    const isWhole = end - start === length
+    this.#replyForwarded = true
+    switch (type) {
+      case BACKEND.parameterStatus:
+        if (!isWhole) return this.#nonsense('a ParameterStatus that is too long')
+        this.#parameter(server, buffer, start, end)
+        toClient.add(buffer, start, end)
+        return true
+      case BACKEND.error:
+        this.#error(server, buffer, start, end, isWhole)
+        break
+      case BACKEND.readyForQuery:
+        if (length !== HEADER_BYTES + 1) return this.#nonsense('a broken ReadyForQuery')
+        if (!this.#settle(server, type, buffer, start, end)) return true
+        this.#ready(server, buffer[start + HEADER_BYTES] as number)
+        break
+      case BACKEND.commandComplete:
+        if (!isWhole) return this.#nonsense('a CommandComplete that is too long')
+        if (isRareTag(buffer, start + HEADER_BYTES)) this.#tag(server, decodeCommandTag(buffer, start, end))
+        this.#settle(server, type, buffer, start, end)
+        break
+      case BACKEND.rowDescription:
+        // Pays its debt with its last byte, so that nothing of ours gets in between.
+        if (isWhole) this.#settle(server, type, buffer, start, end)
+        else toClient.add(buffer, start, end)
+        break
+      default:
+        this.#settle(server, type, buffer, start, end)
+    }
+    this.#answerOurselves(server)
+    return true
+  }
+
+  #replyRest(type: number, buffer: Buffer, start: number, end: number, isLast: boolean): void {
+    if (this.#replyForwarded) toClient.add(buffer, start, end)
+    if (!isLast || this.server === null) return
+    if (type === BACKEND.rowDescription && this.server.ledger.settle(type) === 'nonsense')
+      this.#nonsense('a RowDescription that nothing asked for')
+    else this.#answerOurselves(this.server)
+  }
+
+  /** Pays a debt with the reply, and passes it on if it is the client's. False if nothing was owed. */
+  #settle(server: Server, type: number, buffer: Buffer, start: number, end: number): boolean {
+    const verdict = server.ledger.settle(type)
+    if (verdict === 'nonsense') {
+      this.#nonsense(`a message of type ${typeName(type)} that nothing asked for`)
+      return false
+    }
+    this.#replyForwarded = verdict === 'forward'
+    if (this.#replyForwarded) toClient.add(buffer, start, end)
+    return true
+  }
+
+  #error(server: Server, buffer: Buffer, start: number, end: number, isWhole: boolean): void {
+    const notice = decodeNotice(buffer, start, end)
+    const isTheEnd = isWhole && isFatal(notice.severity)
+    if (isTheEnd) this.#fatalForwarded = true
+    if (notice.sqlstate === '0A000' && notice.message.startsWith('cached plan must not change'))
+      this.pool.options.schema.changed()
+    const effect = server.ledger.headEffect
+    const verdict = server.ledger.fail()
+    if (verdict === 'nonsense' && !isTheEnd) {
+      this.#nonsense(`an error that nothing asked for: ${notice.message}`)
+      return
+    }
+    if (verdict === 'replace' && effect?.reply && !isTheEnd) {
+      toClient.addAll(effect.reply)
+      this.#replyForwarded = false
+    } else toClient.add(buffer, start, end)
+  }
+
+  #ready(server: Server, status: number): void {
+    const { nowMs } = this.session.clock
+    const { counters } = this.pool
+    server.status = status
+    counters.queries++
+    counters.queryUs += (nowMs - this.requestMs) * 1000
+    this.answeredMs = nowMs
+    this.requestMs = nowMs
+    if (status === STATUS_IDLE) {
+      counters.transactions++
+      counters.transactionUs += (nowMs - this.transactionMs) * 1000
+      this.transactionMs = nowMs
+      // Tables change for everybody else only now.
+      if (this.#changedSchema) this.pool.options.schema.changed()
+      this.#changedSchema = false
+    } else if (this.pool.settings.mode === 'statement') {
+      this.session.end(new PoolerError('statement-mode-transaction'))
+    }
+  }
+
+  #parameter(server: Server, buffer: Buffer, start: number, end: number): void {
+    const parameter = decodeParameterStatus(buffer, start, end)
+    if (!parameter) {
+      this.#nonsense('a broken ParameterStatus')
+      return
+    }
+    const place = this.pool.options.tracked.place(parameter.name)
+    if (place < 0) return
+    server.noteParameter(place, parameter.value)
+    this.profile = this.profile.withValue(place, parameter.value)
+  }
+
+  /** A command that changes more than rows. */
+  #tag(server: Server, tag: string): void {
+    if (/^(CREATE|ALTER|DROP|IMPORT) /.test(tag)) {
+      this.#changedSchema = true
+      this.pool.options.schema.changed()
+      return
+    }
+    if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.statements.clear()
+    server.noteTag(tag)
+  }
+
+  #answerOurselves(server: Server): void {
+    for (let reply = server.ledger.takeOurs(); reply !== null; reply = server.ledger.takeOurs()) {
+      if (!toClient.isOpen) toClient.open(this.session.channel)
+      toClient.addAll(reply)
+    }
+  }
+
+  #nonsense(reason: string): true {
+    this.server?.close(`the server sent nonsense: ${reason}`, new PoolerError('server-nonsense', { reason }))
+    return true
+  }
+
+  onServerGone(notice: Notice): void {
+    const server = this.server
+    const canSpeak = server === null || !(server.frames.isMidFrame && this.#replyForwarded)
+    this.server = null
+    if (this.#fatalForwarded) this.session.leave('server conn crashed?')
+    else if (canSpeak) this.session.end(notice)
+    else this.session.endMute(notice)
+  }
+
+  // Flow
+
+  /** After input: whoever cannot take more stops whoever feeds it. */
+  #balance(): void {
+    const { server, session } = this
+    if (!session.isOpen) return
+    session.stopReading('server-full', server !== null && server.channel.owedBytes > 0)
+    session.stopReading('client-full', session.channel.owedBytes > 0)
+    if (server !== null && server.ledger.isEmpty) this.#considerRelease(server)
+  }
+
+  onDrained(): void {
+    this.session.stopReading('client-full', false)
+    const { server } = this
+    if (server === null) return
+    server.channel.resume()
+    if (server.ledger.isEmpty) this.#considerRelease(server)
+  }
+
+  onServerDrained(): void {
+    this.session.stopReading('server-full', false)
+  }
+
+  #considerRelease(server: Server): void {
+    const keeps = keepsServer({
+      mode: this.pool.settings.mode,
+      isServerClean: server.isClean,
+      owedToClient: this.session.channel.owedBytes,
+      isMidRequest: this.#frames.isMidFrame && !this.#dropsRest,
+    })
+    if (keeps || !this.session.isOpen) return
+    this.server = null
+    this.session.stopReading('server-full', false)
+    this.session.enter('idle')
+    this.pool.release(server)
+  }
+
+  // The end
+
+  end(state: 'sound' | 'doubtful'): void {
+    this.pool.withdraw(this)
+    this.statements.clear()
+    const { server } = this
+    if (server === null) return
+    this.server = null
+    const isQuiet = isFree({
+      isServerClean: server.isClean,
+      owedToClient: this.session.channel.isOpen ? this.session.channel.owedBytes : 0,
+      isMidRequest: this.#frames.isMidFrame && !this.#dropsRest,
+    })
+    if (state === 'doubtful') server.close('internal error')
+    else if (isQuiet) this.pool.release(server)
+    else this.#abandon(server)
+  }
+
+  /** Nothing of what this server still sends may reach anybody: its query is cancelled, and it is closed. */
+  #abandon(server: Server): void {
+    const isRunning = !server.ledger.isEmpty
+    const reason = !isRunning
+      ? this.session.channel.owedBytes > 0 && server.isClean
+        ? 'client disconnect before everything was sent to the server'
+        : 'client disconnect while server was not ready'
+      : 'client disconnected with query in progress'
+    if (!isRunning) {
+      server.close(reason)
+      return
+    }
+    server.tenant = ABANDONED
+    server.condemned = reason
+    server.channel.pause()
+    this.session.cancels.send(
+      server,
+      () => server.state !== 'closed',
+      () => server.close(reason),
+    )
+  }
+
+  cancel(): void {
+    const { server } = this
+    if (server !== null) {
+      if (server.ledger.isEmpty) return
+      const { requestMs } = this
+      this.session.cancels.send(server, () => this.server === server && this.requestMs === requestMs && !server.ledger.isEmpty)
+      return
+    }
+    if (this.session.state !== 'waiting') return
+    this.pool.withdraw(this)
+    this.session.enter('idle')
+    this.#sayNow(encodeError(new PoolerError('wait-cancelled')))
+    // The request that waits is answered with the error: a batch is skipped up to its Sync, anything else is complete in itself.
+    const isBatch = this.#askedWith !== FRONTEND.query && this.#askedWith !== FRONTEND.functionCall && this.#askedWith !== FRONTEND.sync
+    if (!isBatch) this.#sayNow(READY_IDLE)
+    this.#skipping = isBatch ? 'to-sync' : 'one'
+    this.session.goOn()
+  }
+
+  #say(message: Buffer): void {
+    if (!toClient.isOpen) toClient.open(this.session.channel)
+    toClient.addAll(message)
+  }
+
+  #sayNow(message: Buffer): void {
+    this.session.channel.write(message, 0, message.length)
+  }
+
+  onSweep(nowMs: number): void {
+    const { server } = this
+    if (server === null) return
+    const { queryTimeoutMs, idleTransactionTimeoutMs, transactionTimeoutMs, mode } = this.pool.settings
+    const isRunning = !server.ledger.isEmpty
+    if (isRunning && queryTimeoutMs > 0 && nowMs - this.requestMs > queryTimeoutMs)
+      this.session.end(new PoolerError('query-timeout'))
+    else if (!isRunning && server.status !== STATUS_IDLE && idleTransactionTimeoutMs > 0 && nowMs - this.answeredMs > idleTransactionTimeoutMs)
+      this.session.end(new PoolerError('idle-transaction-timeout'))
+    else if (
+      transactionTimeoutMs > 0 &&
+      (isRunning || server.status !== STATUS_IDLE || mode !== 'session') &&
+      nowMs - this.transactionMs > transactionTimeoutMs
+    )
+      this.session.end(new PoolerError('transaction-timeout'))
+  }
+}
+
+/** Stands in for a client that has gone, until its query is cancelled. */
+const ABANDONED = { onReplies: () => {}, onServerDrained: () => {}, onServerGone: () => {}, onSweep: () => {} }
+
+/** Tags that begin like INSERT, UPDATE, SELECT, FETCH, BEGIN, COMMIT, COPY and MOVE are no concern of ours. */
+function isRareTag(buffer: Buffer, start: number): boolean {
+  switch (buffer[start]) {
+    case 0x41: // ALTER
+    case 0x52: // RESET, ROLLBACK
+      return true
+    case 0x43: // CREATE
+      return buffer[start + 1] === 0x52
+    case 0x44: // DEALLOCATE, DISCARD, DROP; not DELETE, DECLARE
+      return buffer[start + 1] !== 0x45 || buffer[start + 2] === 0x41
+    case 0x49: // IMPORT
+      return buffer[start + 1] === 0x4d
+    case 0x53: // SET
+      return buffer[start + 2] === 0x54
+    default:
+      return false
+  }
+}

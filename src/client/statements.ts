@@ -1,0 +1,295 @@
+/**
+ * The prepared statements of one client in transaction and statement mode. Its names are its own; on servers the statements are
+ * shared, under names of ours, and prepared where they are missing. Unknown and duplicate names become Postgres' own errors.
+ *
+ * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
+ */
+
+import type { Pool } from '../pool/pool.ts'
+import { PoolerError } from '../problems.ts'
+import { DEBT, type Effect, REPLACE, SWALLOW } from '../server/ledger.ts'
+import type { Profile } from '../server/profile.ts'
+import type { Server } from '../server/server.ts'
+import { SHARED_PREFIX, type Statement } from '../server/statements.ts'
+import { CLOSE_COMPLETE, PARSE_COMPLETE, STATUS_FAILED } from '../wire/backend.ts'
+import { HEADER_BYTES } from '../wire/frames.ts'
+import {
+  bindStatementStart,
+  encodeCloseStatement,
+  encodeDescribeStatement,
+  encodeParse,
+  STATEMENT,
+  textEnd,
+} from '../wire/frontend.ts'
+import { MAX_NAMED_STATEMENT_BYTES, MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
+import { encodeError } from '../wire/notices.ts'
+import type { Outbox } from '../wire/outbox.ts'
+import { FRONTEND } from '../wire/types.ts'
+
+/** No statement has this name, on any server: to ask for it fails. */
+const NEVER = encodeDescribeStatement(`${SHARED_PREFIX}never`)
+const CLOSE_UNNAMED = encodeCloseStatement('')
+
+/** What the statements need of the relay at the moment. */
+export interface StatementsContext {
+  readonly pool: Pool
+  readonly profile: Profile
+  /** Only while a lease is held. */
+  readonly leased: Server
+  readonly toServer: Outbox
+  /** Shows the frame at hand again once so many of its bytes are there. */
+  demand(bytes: number): void
+  /** The next message in the same chunk is a Describe of a portal. */
+  isPortalDescribedNext(buffer: Buffer, frameEnd: number): boolean
+  /** The conversation cannot go on. */
+  fail(problem: PoolerError): void
+}
+
+export class Statements {
+  readonly #context: StatementsContext
+  #names: Map<string, Statement> | null = null
+  /** The unnamed statement's text and types, in the first `#unnamedLength` bytes; -1 if there is none. */
+  #unnamed: Buffer | null = null
+  #unnamedLength = -1
+  #unnamedSerial = 0
+  readonly #unnamedEffect: Effect = { reply: null, undo: () => this.forgetUnnamed() }
+
+  constructor(context: StatementsContext) {
+    this.#context = context
+  }
+
+  get size(): number {
+    return this.#names?.size ?? 0
+  }
+
+  /** Handles a Parse, or returns false to see more of it. */
+  parse(buffer: Buffer, start: number, end: number, length: number): boolean {
+    const { leased, toServer, pool } = this.#context
+    const nameEnd = textEnd(buffer, start + HEADER_BYTES, end)
+    if (nameEnd === -1) return this.#broken('Parse')
+    const isWhole = end - start === length
+    const isUnnamed = nameEnd === start + HEADER_BYTES
+    if (isUnnamed) {
+      if (!isWhole && length <= MAX_UNNAMED_STATEMENT_BYTES) return this.#demand(length)
+      pool.counters.clientParses++
+      pool.counters.serverParses++
+      this.#keepUnnamed(buffer, nameEnd + 1, end, isWhole)
+      leased.statements.unnamedOwner = this
+      leased.statements.unnamedSerial = this.#unnamedSerial
+      leased.ledger.owe(DEBT.parse, this.#unnamedEffect)
+      toServer.add(buffer, start, end)
+      return true
+    }
+    if (length > MAX_NAMED_STATEMENT_BYTES) {
+      this.#context.fail(new PoolerError('statement-too-large', { length, limit: MAX_NAMED_STATEMENT_BYTES }))
+      return true
+    }
+    if (!isWhole) return this.#demand(length)
+    if (textEnd(buffer, nameEnd + 1, end) === -1) return this.#broken('Parse')
+    pool.counters.clientParses++
+    this.#parseNamed(buffer.toString('latin1', start + HEADER_BYTES, nameEnd), buffer, nameEnd + 1, end)
+    return true
+  }
+
+  #parseNamed(name: string, buffer: Buffer, start: number, end: number): void {
+    const { leased, pool, profile } = this.#context
+    if (this.#names?.has(name)) {
+      this.#failInServer(new PoolerError('statement-exists', { name: Buffer.from(name, 'latin1').toString() }))
+      return
+    }
+    const meaning = `${pool.options.schema.value} ${profile.meaning(pool.options.tracked)}`
+    const statement = pool.statements.intern(buffer, start, end, meaning)
+    this.#learn(name, statement)
+    const unlearn = () => this.#unlearn(name)
+    // In a failed transaction only Postgres knows what it refuses, so it must see the Parse.
+    if (leased.statements.isFresh(statement) && leased.status !== STATUS_FAILED) {
+      leased.statements.use(statement)
+      leased.ledger.owe(DEBT.ours, { reply: PARSE_COMPLETE, undo: unlearn })
+    } else this.#prepare(statement, false, { reply: null, undo: unlearn })
+  }
+
+  /** Handles a Bind; its values may still be on their way. */
+  bind(buffer: Buffer, start: number, end: number, length: number): boolean {
+    const { leased, pool, toServer } = this.#context
+    const nameStart = bindStatementStart(buffer, start, end)
+    const nameEnd = nameStart === -1 ? -1 : textEnd(buffer, nameStart, end)
+    if (nameEnd === -1) return this.#broken('Bind')
+    pool.counters.binds++
+    const statement = this.#resolve(buffer, nameStart, nameEnd)
+    if (statement === 'failed') return true
+    if (statement) {
+      const { statements } = leased
+      if (!statements.has(statement)) this.#prepare(statement, true, null)
+      else if (!statements.isFresh(statement) && this.#context.isPortalDescribedNext(buffer, start + length))
+        // The client will read the row's description anew, so it may just as well be a new one.
+        this.#prepare(statement, true, null)
+      else statements.use(statement)
+    }
+    leased.ledger.owe(DEBT.bind)
+    if (!statement) {
+      toServer.add(buffer, start, end)
+      return true
+    }
+    toServer.byte(FRONTEND.bind)
+    toServer.int32(length - 1 - (nameEnd - nameStart) + statement.name.length)
+    toServer.addCopy(buffer, start + HEADER_BYTES, nameStart)
+    toServer.addCopy(statement.name, 0, statement.name.length)
+    toServer.add(buffer, nameEnd, end)
+    return true
+  }
+
+  describe(buffer: Buffer, start: number, end: number, length: number): boolean {
+    const { leased, toServer } = this.#context
+    if (end - start !== length) return this.#broken('Describe')
+    if (buffer[start + HEADER_BYTES] === STATEMENT) {
+      const nameStart = start + HEADER_BYTES + 1
+      const nameEnd = textEnd(buffer, nameStart, end)
+      if (nameEnd === -1) return this.#broken('Describe')
+      const statement = this.#resolve(buffer, nameStart, nameEnd)
+      if (statement === 'failed') return true
+      if (statement) {
+        if (leased.statements.isFresh(statement)) leased.statements.use(statement)
+        else this.#prepare(statement, true, null)
+        leased.ledger.owe(DEBT.describe)
+        toServer.byte(FRONTEND.describe)
+        toServer.int32(6 + statement.name.length)
+        toServer.byte(STATEMENT)
+        toServer.addCopy(statement.name, 0, statement.name.length)
+        toServer.byte(0)
+        return true
+      }
+    }
+    leased.ledger.owe(DEBT.describe)
+    toServer.add(buffer, start, end)
+    return true
+  }
+
+  close(buffer: Buffer, start: number, end: number, length: number): boolean {
+    const { leased, toServer } = this.#context
+    if (end - start !== length) return this.#broken('Close')
+    if (buffer[start + HEADER_BYTES] === STATEMENT) {
+      const nameStart = start + HEADER_BYTES + 1
+      const nameEnd = textEnd(buffer, nameStart, end)
+      if (nameEnd === -1) return this.#broken('Close')
+      const name = buffer.toString('latin1', nameStart, nameEnd)
+      const statement = this.#names?.get(name)
+      if (statement || name.startsWith(SHARED_PREFIX)) {
+        // Other clients may use it, so it stays on the server; to close what is not there is no error.
+        if (statement) this.#unlearn(name)
+        const undo = () => {
+          if (statement) this.#learn(name, statement)
+        }
+        leased.ledger.owe(DEBT.ours, { reply: CLOSE_COMPLETE, undo })
+        return true
+      }
+      if (name === '') this.forgetUnnamed()
+    }
+    leased.ledger.owe(DEBT.close)
+    toServer.add(buffer, start, end)
+    return true
+  }
+
+  /** A simple query is being sent: Postgres drops the unnamed statement. */
+  forgetUnnamed(): void {
+    this.#unnamedLength = -1
+    this.#unnamedSerial++
+  }
+
+  /** DEALLOCATE ALL has run, or the client is gone. */
+  clear(): void {
+    if (this.#names) for (const statement of this.#names.values()) this.#context.pool.statements.letGo(statement)
+    this.#names = null
+  }
+
+  /**
+   * The statement that a client's name stands for, after making sure of the unnamed one: null where the message can be sent as it
+   * is, because the name means the same on the server or is unknown there too.
+   */
+  #resolve(buffer: Buffer, nameStart: number, nameEnd: number): Statement | null | 'failed' {
+    if (nameStart === nameEnd) {
+      this.#ensureUnnamed()
+      return null
+    }
+    const name = buffer.toString('latin1', nameStart, nameEnd)
+    const statement = this.#names?.get(name)
+    if (statement) return statement
+    if (!name.startsWith(SHARED_PREFIX)) return null
+    this.#failInServer(new PoolerError('statement-unknown', { name }))
+    return 'failed'
+  }
+
+  /** The server must have this client's unnamed statement, or none: another client's must not be run for it. */
+  #ensureUnnamed(): void {
+    const { leased, toServer, pool } = this.#context
+    const { statements, ledger } = leased
+    if (statements.unnamedOwner === this && statements.unnamedSerial === this.#unnamedSerial) return
+    if (this.#unnamed && this.#unnamedLength >= 0) {
+      pool.counters.serverParses++
+      ledger.owe(DEBT.parse | SWALLOW, this.#unnamedEffect)
+      toServer.addAll(encodeParse('', this.#unnamed.subarray(0, this.#unnamedLength)))
+      statements.unnamedOwner = this
+      statements.unnamedSerial = this.#unnamedSerial
+    } else if (statements.unnamedOwner !== null) {
+      ledger.owe(DEBT.close | SWALLOW)
+      toServer.addAll(CLOSE_UNNAMED)
+      statements.unnamedOwner = null
+    }
+  }
+
+  #keepUnnamed(buffer: Buffer, start: number, end: number, isWhole: boolean): void {
+    this.#unnamedSerial++
+    this.#unnamedLength = -1
+    if (!isWhole) return
+    const length = end - start
+    if (this.#unnamed === null || this.#unnamed.length < length) this.#unnamed = Buffer.allocUnsafeSlow(Math.max(length, 256))
+    buffer.copy(this.#unnamed, 0, start, end)
+    this.#unnamedLength = length
+  }
+
+  /** Sends a Parse, after a Close of what must make way for it. */
+  #prepare(statement: Statement, isSwallowed: boolean, alsoUndo: Effect | null): void {
+    const { leased, toServer, pool } = this.#context
+    const { statements, ledger } = leased
+    const outgoing = statements.has(statement) ? statement : statements.surplus(pool.settings.maxPreparedStatements)
+    if (outgoing) {
+      statements.closeSent(outgoing, ledger)
+      toServer.addAll(encodeCloseStatement(outgoing.name.toString('latin1')))
+    }
+    pool.counters.serverParses++
+    statements.parseSent(statement, ledger, isSwallowed, alsoUndo)
+    toServer.addAll(encodeParse(statement.name.toString('latin1'), statement.body))
+  }
+
+  /**
+   * Makes the server fail here, with our words for it: so the rest of the batch is skipped, its transaction is rolled back, and all
+   * replies keep their order, as if Postgres had found the error itself.
+   */
+  #failInServer(problem: PoolerError): void {
+    const { leased, toServer } = this.#context
+    leased.ledger.owe(DEBT.describe | REPLACE, { reply: encodeError(problem), undo: () => {} })
+    toServer.addAll(NEVER)
+  }
+
+  #learn(name: string, statement: Statement): void {
+    this.#names ??= new Map()
+    this.#names.set(name, statement)
+    this.#context.pool.statements.hold(statement)
+  }
+
+  #unlearn(name: string): void {
+    const statement = this.#names?.get(name)
+    if (!statement) return
+    this.#names?.delete(name)
+    this.#context.pool.statements.letGo(statement)
+  }
+
+  #demand(bytes: number): boolean {
+    this.#context.demand(bytes)
+    return false
+  }
+
+  #broken(what: string): boolean {
+    this.#context.fail(new PoolerError('bad-message', { what }))
+    return true
+  }
+}

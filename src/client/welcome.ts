@@ -1,0 +1,121 @@
+/** What a client is told once it is logged in; for that, its settings are tried on a server where their outcome is not known yet. */
+
+import { Link } from '../base/list.ts'
+import type { Waiter } from '../pool/lease.ts'
+import type { Pool } from '../pool/pool.ts'
+import { Profile } from '../server/profile.ts'
+import type { Server } from '../server/server.ts'
+import {
+  AUTHENTICATION_OK,
+  encodeBackendKeyData,
+  encodeParameterStatus,
+  READY_IDLE,
+} from '../wire/backend.ts'
+import type { Notice } from '../wire/notices.ts'
+import type { CancelKey } from './cancel-keys.ts'
+
+/** AuthenticationOk, what a server would report, the cancel key, ReadyForQuery. */
+export function encodeWelcome(reported: ReadonlyMap<string, string>, key: CancelKey): Buffer {
+  const messages = [AUTHENTICATION_OK]
+  for (const [name, value] of reported) messages.push(encodeParameterStatus(name, value))
+  messages.push(encodeBackendKeyData(key.pid, key.secret), READY_IDLE)
+  return Buffer.concat(messages)
+}
+
+/** What a server with this profile reports. */
+export function reportedParameters(pool: Pool, profile: Profile): ReadonlyMap<string, string> {
+  const reported = new Map(pool.welcome)
+  pool.options.tracked.names.forEach((name, place) => {
+    const value = profile.values[place]
+    if (value !== null && value !== undefined) reported.set(name, value)
+  })
+  return reported
+}
+
+export interface FittingListener {
+  onFitted(profile: Profile): void
+  /** Postgres rejects a setting, or there is no server. */
+  onUnfit(notice: Notice): void
+}
+
+/**
+ * Finds out what a client's settings become in Postgres. Usually that is known from clients before it; else one lease is taken to
+ * try them, so that the client learns of a bad value at login, and of a good one in Postgres' own spelling.
+ */
+export class Fitting implements Waiter {
+  readonly link = new Link<Waiter>()
+  waitingSinceMs = 0
+  wasNotified = false
+  promised: Server | null = null
+  wantedProfile: Profile = Profile.of([])
+  readonly #pool: Pool
+  readonly #wishes: ReadonlyMap<string, string>
+  readonly #listener: FittingListener
+
+  constructor(pool: Pool, wishes: ReadonlyMap<string, string>, listener: FittingListener) {
+    this.#pool = pool
+    this.#wishes = wishes
+    this.#listener = listener
+  }
+
+  start(): void {
+    const { defaultProfile } = this.#pool
+    if (defaultProfile !== null) {
+      const { profile, isKnown } = this.#fit(defaultProfile)
+      if (isKnown) {
+        this.#listener.onFitted(profile)
+        return
+      }
+      this.wantedProfile = profile
+    }
+    const server = this.#pool.lease(this)
+    if (server !== null) this.onGranted(server)
+  }
+
+  onGranted(server: Server): void {
+    const { profile } = server
+    const wasTried = this.wantedProfile.values.length > 0
+    this.#pool.release(server)
+    if (wasTried) this.#listener.onFitted(profile)
+    else this.start()
+  }
+
+  onRefused(notice: Notice): void {
+    this.#listener.onUnfit(notice)
+  }
+
+  /** The client is gone. */
+  abandon(): void {
+    this.#pool.withdraw(this)
+  }
+
+  onStillWaiting(): void {}
+
+  onReplies(): void {}
+
+  onServerDrained(): void {}
+
+  onServerGone(notice: Notice): void {
+    this.#listener.onUnfit(notice)
+  }
+
+  onSweep(): void {}
+
+  #fit(defaults: Profile): { profile: Profile; isKnown: boolean } {
+    const { tracked } = this.#pool.options
+    const values = [...defaults.values]
+    const extras = new Map<string, string>()
+    let isKnown = true
+    for (const [wishedName, wished] of this.#wishes) {
+      const place = tracked.place(wishedName)
+      const isReported = place >= 0 && values[place] !== null
+      const name = isReported ? (tracked.names[place] as string) : wishedName
+      const isDefault = isReported && defaults.values[place] === wished
+      const canonical = isDefault ? wished : this.#pool.canonical(name, wished)
+      if (canonical === undefined) isKnown = false
+      if (isReported) values[place] = canonical ?? wished
+      else extras.set(name, canonical ?? wished)
+    }
+    return { profile: Profile.of(values, extras), isKnown }
+  }
+}

@@ -1,0 +1,139 @@
+/** The databases that clients may ask for, and the pools that serve them. */
+
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import type { KeepAlive, Transport } from '../net/channel.ts'
+import { Limit } from '../pool/limits.ts'
+import { Pool } from '../pool/pool.ts'
+import type { Pools } from '../pool/pools.ts'
+import { Router } from '../routing/router.ts'
+import type { Tracked } from '../server/profile.ts'
+import { SchemaVersion } from '../server/statements.ts'
+import type { DatabaseSettings } from '../settings/databases.ts'
+import { databaseFor, type Settings } from '../settings/load.ts'
+import { poolSettings } from './pool-settings.ts'
+import type { Users } from './users.ts'
+
+export interface DatabasesOptions {
+  readonly settings: Settings
+  readonly pools: Pools
+  readonly users: Users
+  readonly tracked: Tracked
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly log: Log
+  readonly keepAlive: KeepAlive
+}
+
+/** One database as clients name it, with what all its pools share. */
+export interface Database {
+  readonly name: string
+  readonly forcedUser: string | null
+  readonly settings: DatabaseSettings
+  readonly servers: Limit
+  readonly clients: Limit
+}
+
+export class Databases {
+  readonly #options: DatabasesOptions
+  readonly #databases = new Map<string, Database>()
+  readonly #userServers = new Map<string, Limit>()
+  readonly #userClients = new Map<string, Limit>()
+  /** By where it really is: entries with different names may lead to one database. */
+  readonly #schemas = new Map<string, SchemaVersion>()
+  readonly #router: Router
+
+  constructor(options: DatabasesOptions) {
+    this.#options = options
+    this.#router = new Router(options.pools, (database, user) => this.#createPool(database as Database, user))
+    for (const name of options.settings.databases.keys()) this.find(name)
+  }
+
+  /** null if there is no such database. */
+  find(name: string): Database | null {
+    const known = this.#databases.get(name)
+    if (known) return known
+    const settings = databaseFor(this.#options.settings, name)
+    if (settings === null) return null
+    const { general } = this.#options.settings
+    const database: Database = {
+      name,
+      forcedUser: settings.user,
+      settings,
+      servers: new Limit('max_db_connections', settings.max_db_connections ?? general.max_db_connections),
+      clients: new Limit('max_db_client_connections', settings.max_db_client_connections ?? general.max_db_client_connections),
+    }
+    this.#databases.set(name, database)
+    return database
+  }
+
+  [Symbol.iterator](): Iterator<Database> {
+    return this.#databases.values()
+  }
+
+  userClients(user: string): Limit {
+    const { general, users } = this.#options.settings
+    const max = users.get(user)?.max_user_client_connections ?? general.max_user_client_connections
+    return remember(this.#userClients, user, () => new Limit('max_user_client_connections', max))
+  }
+
+  poolFor(database: Database, loginUser: string): Pool {
+    return this.#router.poolFor(database, loginUser)
+  }
+
+  /** Pools with a forced user are kept filled from the start. */
+  openForced(): void {
+    for (const database of this.#databases.values())
+      if (database.forcedUser !== null) this.poolFor(database, database.forcedUser)
+  }
+
+  #createPool(database: Database, user: string): Pool {
+    const { settings, users, tracked, transport, clock, log, keepAlive } = this.#options
+    const { host, port, dbname, password } = database.settings
+    const maxUserConnections = settings.users.get(user)?.max_user_connections ?? settings.general.max_user_connections
+    return new Pool({
+      database: database.name,
+      user,
+      settings: poolSettings(settings, database.settings, user),
+      address: { host, port },
+      keepAlive,
+      identity: {
+        user,
+        database: dbname,
+        parameters: serverParameters(database.settings),
+        secret: () => users.serverSecret(user, password),
+        scramKeys: () => users.scramKeys(user),
+      },
+      isForcedUser: database.forcedUser !== null,
+      tracked,
+      schema: remember(this.#schemas, `${host}\0${port}\0${dbname}`, () => new SchemaVersion()),
+      maxPacketBytes: settings.general.max_packet_size,
+      connectQuery: database.settings.connect_query ?? '',
+      limits: [
+        database.servers,
+        remember(this.#userServers, user, () => new Limit('max_user_connections', maxUserConnections)),
+      ],
+      transport,
+      clock,
+      log,
+      chance: Math.random,
+    })
+  }
+}
+
+function serverParameters(settings: DatabaseSettings): ReadonlyMap<string, string> {
+  const parameters = new Map<string, string>()
+  for (const name of ['client_encoding', 'datestyle', 'timezone', 'application_name'] as const) {
+    const value = settings[name]
+    if (value !== null) parameters.set(name, value)
+  }
+  return parameters
+}
+
+function remember<Value>(map: Map<string, Value>, key: string, create: () => Value): Value {
+  const known = map.get(key)
+  if (known !== undefined) return known
+  const value = create()
+  map.set(key, value)
+  return value
+}

@@ -1,0 +1,169 @@
+/** Builds a pooler from its settings, in order, and takes it down again. */
+
+import { createSaltKey } from '../auth/secrets.ts'
+import { type Clock, SystemClock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import { CancelKeys } from '../client/cancel-keys.ts'
+import { type ClientContext, type ClientSettings, Session } from '../client/session.ts'
+import { Sessions } from '../client/sessions.ts'
+import type { Address, Channel, KeepAlive, Listener, Transport } from '../net/channel.ts'
+import { listenAll, parseListenAddresses } from '../net/listen-addresses.ts'
+import { createNodeTransport } from '../net/node-transport.ts'
+import { type Janitor, startJanitor } from '../pool/janitor.ts'
+import { Pools } from '../pool/pools.ts'
+import { PoolerError } from '../problems.ts'
+import { CancelSender } from '../server/cancel.ts'
+import { Tracked } from '../server/profile.ts'
+import type { Settings } from '../settings/load.ts'
+import { VERSION } from '../version.ts'
+import { Databases } from './databases.ts'
+import { Doors } from './doors.ts'
+import { openLog } from './open-log.ts'
+import { readUsers } from './users.ts'
+
+export interface StartOptions {
+  /** Nothing is logged to standard error. */
+  readonly isQuiet?: boolean
+  readonly log?: Log
+  readonly transport?: Transport
+  readonly clock?: Clock
+  /** Tests move the clock and sweep by hand. */
+  readonly sweepsByItself?: boolean
+}
+
+export interface Pooler {
+  readonly addresses: readonly Address[]
+  /** Ends it: clients are told so, servers are closed. */
+  stop(): Promise<void>
+  /** Resolves when it is over, whoever ended it. */
+  readonly stopped: Promise<void>
+  readonly parts: PoolerParts
+}
+
+/** What it is made of, for the console, metrics and tests. */
+export interface PoolerParts {
+  readonly settings: Settings
+  readonly clock: Clock
+  readonly sessions: Sessions
+  readonly pools: Pools
+  readonly cancels: CancelSender
+  sweep(): void
+}
+
+/** Rejects if an address cannot be listened on, or a file cannot be read; then nothing is left running. */
+export async function startPooler(settings: Settings, options: StartOptions = {}): Promise<Pooler> {
+  const { general } = settings
+  const clock = options.clock ?? new SystemClock()
+  const { log, close: closeLog } = options.log
+    ? { log: options.log, close: () => {} }
+    : openLog(general, clock, options.isQuiet ?? false)
+  const transport = options.transport ?? createNodeTransport()
+  const keepAlive: KeepAlive = { isOn: general.tcp_keepalive, idleMs: general.tcp_keepidle }
+  const tracked = new Tracked(general.track_extra_parameters)
+  const users = readUsers(general.auth_file, log)
+  const pools = new Pools()
+  const sessions = new Sessions()
+  const cancelKeys = new CancelKeys<Session>()
+  const cancels = new CancelSender({ transport, clock, log, keepAlive, timeoutMs: () => general.cancel_wait_timeout })
+  const databases = new Databases({ settings, pools, users, tracked, transport, clock, log, keepAlive })
+  const doors = new Doors({ settings, users, databases, sessions, saltKey: createSaltKey(), openConsole: () => { throw new PoolerError('console-not-allowed') } })
+
+  const clientSettings: ClientSettings = {
+    loginTimeoutMs: general.client_login_timeout,
+    idleTimeoutMs: (user) => settings.users.get(user)?.client_idle_timeout ?? general.client_idle_timeout,
+    ignoredStartupParameters: new Set(general.ignore_startup_parameters),
+    addsHostToApplicationName: general.application_name_add_host,
+    logsConnections: general.log_connections,
+    logsDisconnections: general.log_disconnections,
+    logsErrors: general.log_pooler_errors,
+  }
+  const context: ClientContext = {
+    clock,
+    log,
+    sessions,
+    cancelKeys,
+    cancels,
+    tracked,
+    settings: () => clientSettings,
+    admit: (session, wishes) => doors.admit(session, wishes),
+    authentication: (wishes) => doors.authentication(wishes),
+    destination: (session, wishes, proof) => doors.destination(session, wishes, proof),
+    onGone: (session) => doors.onGone(session),
+  }
+  const hasIdleTimeouts = general.client_idle_timeout > 0 || [...settings.users.values()].some((user) => user.client_idle_timeout)
+
+  function sweep(): void {
+    clock.refresh()
+    sessions.sweep(clock.nowMs, hasIdleTimeouts)
+    pools.sweep()
+    cancels.sweep()
+  }
+
+  const listeners = await listenAll(
+    transport,
+    {
+      addresses: parseListenAddresses(general.listen_addr),
+      port: general.listen_port,
+      backlog: general.listen_backlog,
+      keepAlive,
+    },
+    (channel: Channel) => new Session(channel, context),
+  )
+  for (const { address } of listeners) log.info(`listening on ${address.host}:${address.port}`)
+  log.info(`process up: pgweir ${VERSION}, transport ${transport.name}`)
+  databases.openForced()
+  const janitor = options.sweepsByItself === false ? null : startJanitor(sweep)
+
+  return {
+    addresses: listeners.map((listener) => listener.address),
+    parts: { settings, clock, sessions, pools, cancels, sweep },
+    ...ending({ listeners, janitor, sessions, pools, cancels, log, closeLog }),
+  }
+}
+
+interface Ending {
+  readonly listeners: readonly Listener[]
+  readonly janitor: Janitor | null
+  readonly sessions: Sessions
+  readonly pools: Pools
+  readonly cancels: CancelSender
+  readonly log: Log
+  closeLog(): void
+}
+
+/** How often it is looked whether the last client has gone. */
+const GONE_POLL_MS = 10
+
+/** Clients that do not take our last word are not waited for longer than a channel lingers. */
+const STOP_MS = 3_000
+
+function ending({ listeners, janitor, sessions, pools, cancels, log, closeLog }: Ending): Pick<Pooler, 'stop' | 'stopped'> {
+  let isStopping = false
+  let finish = () => {}
+  const stopped = new Promise<void>((resolve) => {
+    finish = resolve
+  })
+
+  async function stop(): Promise<void> {
+    if (isStopping) return stopped
+    isStopping = true
+    log.info('shutting down')
+    for (const listener of listeners) listener.close()
+    janitor?.stop()
+    const notice = new PoolerError('pooler-shutting-down')
+    for (const session of sessions) session.end(notice)
+    cancels.stop()
+    for (const pool of pools) {
+      pool.retire(notice)
+      pool.closeAll(notice)
+    }
+    const deadlineMs = performance.now() + STOP_MS
+    while (sessions.count > 0 && performance.now() < deadlineMs) await new Promise((resolve) => setTimeout(resolve, GONE_POLL_MS))
+    for (const session of sessions) session.channel.destroy()
+    closeLog()
+    finish()
+    return stopped
+  }
+
+  return { stop, stopped }
+}

@@ -1,0 +1,69 @@
+/** PgBouncer's `listen_addr`: from the setting's text to listeners that are all open, or none. */
+
+import { lookup } from 'node:dns/promises'
+import { isIP } from 'node:net'
+import type { Channel, KeepAlive, Listener, Transport } from './channel.ts'
+
+const ANY_IPV4 = '0.0.0.0'
+const ANY_IPV6 = '::'
+
+/** `*` stands for every address of both families; nothing at all means no TCP. */
+export function parseListenAddresses(listenAddr: string): string[] {
+  const names = listenAddr
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '')
+  return [...new Set(names.flatMap((name) => (name === '*' ? [ANY_IPV4, ANY_IPV6] : [name])))]
+}
+
+export interface ListenAllOptions {
+  readonly addresses: readonly string[]
+  /** With 0 the system chooses a port for the first address, and the others share it. */
+  readonly port: number
+  readonly backlog: number
+  readonly keepAlive: KeepAlive
+}
+
+/**
+ * Listens on all the addresses; a name stands for all that it resolves to. When one of them fails, those already open are closed
+ * and its error is thrown.
+ */
+export async function listenAll(
+  transport: Transport,
+  { addresses, port, backlog, keepAlive }: ListenAllOptions,
+  onAccepted: (channel: Channel) => void,
+): Promise<Listener[]> {
+  const open: Listener[] = []
+  try {
+    for (const host of await resolveAll(addresses)) {
+      const sharedPort = open[0]?.address.port ?? port
+      try {
+        open.push(await transport.listen({ host, port: sharedPort, backlog, keepAlive }, onAccepted))
+      } catch (problem) {
+        const isListeningToAnyIpv4 = open.some((listener) => listener.address.host === ANY_IPV4)
+        if (!(host === ANY_IPV6 && isListeningToAnyIpv4 && saysNoIpv6(problem))) throw problem
+      }
+    }
+  } catch (problem) {
+    for (const listener of open) listener.close()
+    throw problem
+  }
+  return open
+}
+
+/** A listener for `localhost` that had only one of its addresses would be deaf to half of the clients. */
+async function resolveAll(names: readonly string[]): Promise<Set<string>> {
+  const addresses = new Set<string>()
+  for (const name of names) {
+    const isAddress = isIP(name) !== 0 || name.startsWith('/')
+    const found = isAddress ? [{ address: name }] : await lookup(name, { all: true })
+    for (const { address } of found) addresses.add(address)
+  }
+  return addresses
+}
+
+/** What a host without IPv6 answers: the kernel has none, or no interface has an address. */
+function saysNoIpv6(problem: unknown): boolean {
+  const { code } = problem as NodeJS.ErrnoException
+  return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL'
+}

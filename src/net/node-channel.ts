@@ -1,0 +1,125 @@
+/** Hot path: a channel on a socket of node:net. No allocation per chunk read; one small view per chunk written. */
+
+import type { Socket } from 'node:net'
+import { type Address, type Channel, type ChannelListener, LINGER_MS } from './channel.ts'
+import { NOBODY } from './nobody.ts'
+import { copyForWrite, keepLastCopy } from './write-scratch.ts'
+
+/** `closing`: we are leaving and wait for the socket to be gone. `closed`: the listener was told. */
+type State = 'open' | 'closing' | 'closed'
+
+const NOTHING = Buffer.alloc(0)
+
+export class NodeChannel implements Channel {
+  readonly peer: Address
+  readonly local: Address
+  listener: ChannelListener = NOBODY
+  readonly #socket: Socket
+  #state: State = 'open'
+  #problem: Error | null = null
+  #isWaitingForDrain = false
+  #lingering: NodeJS.Timeout | null = null
+
+  /** The socket is connected, was opened with `allowHalfOpen`, and what it reads is handed to `receive`. */
+  constructor(socket: Socket, peer: Address, local: Address) {
+    this.#socket = socket
+    this.peer = peer
+    this.local = local
+    socket.on('end', () => this.#peerLeft())
+    socket.on('error', (problem) => {
+      this.#problem ??= problem
+    })
+    socket.on('close', () => this.#gone())
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open' && !this.#socket.destroyed
+  }
+
+  get owedBytes(): number {
+    return this.#socket.destroyed ? 0 : this.#socket.writableLength
+  }
+
+  /** What is read while we are leaving is dropped here. */
+  receive(buffer: Buffer, bytes: number): void {
+    if (this.#state === 'open') this.listener.onRead(buffer, 0, bytes)
+  }
+
+  write(buffer: Buffer, start: number, end: number): number {
+    if (!this.isOpen) return end - start
+    const socket = this.#socket
+    let taken = 0
+    for (let at = start; at < end; ) {
+      // The span may lie in the buffer that the next read overwrites, and node does not copy what it writes.
+      const copy = copyForWrite(buffer, at, end)
+      socket.write(copy)
+      at += copy.length
+      // A write that fails destroys the socket before it returns; 'close' tells the listener.
+      if (socket.destroyed) return end - start
+      if (socket.writableLength === 0) taken += copy.length
+      else keepLastCopy(copy)
+    }
+    if (socket.writableLength > 0) this.#waitForDrain()
+    return taken
+  }
+
+  pause(): void {
+    if (this.isOpen) this.#socket.pause()
+  }
+
+  resume(): void {
+    if (this.isOpen) this.#socket.resume()
+  }
+
+  close(): void {
+    if (!this.isOpen) return
+    this.#state = 'closing'
+    this.#socket.resume()
+    this.#finish()
+  }
+
+  destroy(): void {
+    if (this.#state === 'open') this.#state = 'closing'
+    this.#socket.destroy()
+  }
+
+  /**
+   * The stream's own 'drain' will not do: it comes only after a write beyond the high-water mark, and we owe from the first byte.
+   * An empty write queues behind what is owed, and its callback is called once that is gone.
+   */
+  #waitForDrain(): void {
+    if (this.#isWaitingForDrain) return
+    this.#isWaitingForDrain = true
+    this.#socket.write(NOTHING, (problem) => {
+      this.#isWaitingForDrain = false
+      // A write that failed empties the queue first and destroys the socket afterwards.
+      if (problem || !this.isOpen) return
+      if (this.#socket.writableLength > 0) this.#waitForDrain()
+      else this.listener.onDrained()
+    })
+  }
+
+  /** All that the peer sent was handed over, and its FIN was read. Who hears of it should not wait until the peer has read our last bytes. */
+  #peerLeft(): void {
+    if (this.#state !== 'open') return
+    this.#state = 'closed'
+    if (this.#socket.writableLength > 0) this.#finish()
+    else this.#socket.destroy()
+    this.listener.onClosed(null)
+  }
+
+  /** Delivers what is owed and says goodbye. The socket destroys itself when both sides have; a peer that does neither is left behind. */
+  #finish(): void {
+    this.#socket.end()
+    this.#lingering = setTimeout(() => this.#socket.destroy(), LINGER_MS)
+    this.#lingering.unref()
+  }
+
+  #gone(): void {
+    if (this.#lingering) clearTimeout(this.#lingering)
+    const before = this.#state
+    this.#state = 'closed'
+    // Nobody asks any more how a channel fares that was closed from our side.
+    if (before !== 'closed') this.listener.onClosed(before === 'open' ? this.#problem : null)
+  }
+}

@@ -1,0 +1,176 @@
+/** The portable transport, on node:net. */
+
+import { type AddressInfo, connect, createServer, isIPv6, type OnReadOpts, Socket } from 'node:net'
+import {
+  type Address,
+  type Channel,
+  type Dial,
+  type DialListener,
+  type DialOptions,
+  type KeepAlive,
+  type Listener,
+  type ListenOptions,
+  READ_BUFFER_BYTES,
+  type Transport,
+} from './channel.ts'
+import { NodeChannel } from './node-channel.ts'
+
+export interface NodeTransportOptions {
+  /** False reads by 'data' events, for a runtime without `onread`: slower, and each chunk allocates its own memory. */
+  readonly sharesReadBuffer?: boolean
+  /** Told when the system could not hand over a connection; the listener goes on. */
+  readonly onAcceptFailed?: (problem: Error) => void
+}
+
+export function createNodeTransport(options: NodeTransportOptions = {}): Transport {
+  const { sharesReadBuffer = true, onAcceptFailed = () => {} } = options
+  return {
+    name: 'node',
+    listen: (where, onAccepted) => listen(where, onAccepted, onAcceptFailed, sharesReadBuffer),
+    dial: (where, listener) => dial(where, listener, sharesReadBuffer),
+  }
+}
+
+/**
+ * All sockets of the process read into this: one reads and hands over before the next one does, so nobody overwrites what
+ * somebody looks at. It is never freed, because the sockets hold its bare address.
+ */
+const readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
+
+function listen(
+  options: ListenOptions,
+  onAccepted: (channel: Channel) => void,
+  onAcceptFailed: (problem: Error) => void,
+  sharesReadBuffer: boolean,
+): Promise<Listener> {
+  const { host, port, backlog, keepAlive } = options
+  // ipv6Only, so that 0.0.0.0 and :: can have the same port.
+  const where = isPath(host) ? { path: host, backlog } : { host, port, backlog, ipv6Only: isIPv6(host) }
+  return new Promise((resolve, reject) => {
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: sharesReadBuffer, ...optionsOf(keepAlive) })
+    server.once('error', reject)
+    server.listen(where, () => {
+      server.off('error', reject)
+      // Unheard, this event would end the process. It does not come when the process runs out of descriptors: libuv keeps one
+      // back, with which it accepts such connections and closes them at once.
+      server.on('error', onAcceptFailed)
+      const bound = server.address()
+      const address = bound && typeof bound === 'object' ? { host: bound.address, port: bound.port } : { host, port }
+      server.on('connection', (accepted) => accept(accepted, address, onAccepted, sharesReadBuffer))
+      resolve({ address, close: () => server.close() })
+    })
+  })
+}
+
+function accept(
+  accepted: Socket,
+  listening: Address,
+  onAccepted: (channel: Channel) => void,
+  sharesReadBuffer: boolean,
+): void {
+  let channel: NodeChannel | null = null
+  const adopted = sharesReadBuffer ? adopt(accepted, (bytes) => channel?.receive(readBuffer, bytes)) : null
+  const socket = adopted ?? accepted
+  const peer = isPath(listening.host) ? listening : remoteOf(socket)
+  if (!peer) {
+    // It came and was reset before we looked: there is nobody to talk to.
+    socket.destroy()
+    return
+  }
+  channel = new NodeChannel(socket, peer, localOf(socket) ?? listening)
+  if (!adopted) readByEvents(socket, channel)
+  onAccepted(channel)
+}
+
+/**
+ * Reading into a buffer of ours must be asked for when a socket is made, and net.Server does not pass the option on. So we take the
+ * handle out of the socket that it made, before that socket has read anything, and make another one around it. The handle is
+ * no public interface of node, and where it is missing the answer is null and the socket is as good as before.
+ * The empty socket is destroyed so that its server does not count it as a connection for ever.
+ */
+function adopt(accepted: Socket, receive: (bytes: number) => void): Socket | null {
+  const holder = accepted as unknown as { _handle?: { useUserBuffer?: unknown } | null }
+  const handle = holder._handle
+  if (!handle?.useUserBuffer) return null
+  holder._handle = null
+  accepted.destroy()
+  return new Socket({ handle, allowHalfOpen: true, readable: true, writable: true, onread: onread(receive) } as object)
+}
+
+function dial(options: DialOptions, listener: DialListener, sharesReadBuffer: boolean): Dial {
+  const { address, keepAlive } = options
+  let channel: NodeChannel | null = null
+  const socket = connect({
+    ...(isPath(address.host) ? { path: address.host } : address),
+    ...optionsOf(keepAlive),
+    allowHalfOpen: true,
+    ...(sharesReadBuffer && { onread: onread((bytes) => channel?.receive(readBuffer, bytes)) }),
+  })
+  socket.once('connect', connected)
+  socket.on('error', failed)
+
+  function connected(): void {
+    socket.off('error', failed)
+    channel = new NodeChannel(socket, remoteOf(socket) ?? address, localOf(socket) ?? address)
+    if (!sharesReadBuffer) readByEvents(socket, channel)
+    listener.onConnected(channel)
+  }
+
+  function failed(problem: Error): void {
+    socket.off('connect', connected)
+    listener.onFailed(withMessage(problem))
+  }
+
+  return {
+    abandon() {
+      if (channel) return
+      socket.off('connect', connected)
+      socket.off('error', failed)
+      socket.on('error', () => {})
+      socket.destroy()
+    },
+  }
+}
+
+function onread(receive: (bytes: number) => void): OnReadOpts {
+  return {
+    buffer: readBuffer,
+    callback(bytes) {
+      receive(bytes)
+      return true
+    },
+  }
+}
+
+function readByEvents(socket: Socket, channel: NodeChannel): void {
+  socket.on('data', (chunk) => channel.receive(chunk, chunk.length))
+  socket.resume()
+}
+
+function optionsOf(keepAlive: KeepAlive) {
+  // Node cuts the delay down to seconds, and 0 leaves the system's own.
+  const keepAliveInitialDelay = Math.ceil(keepAlive.idleMs / 1_000) * 1_000
+  return { noDelay: true, keepAlive: keepAlive.isOn, keepAliveInitialDelay }
+}
+
+function isPath(host: string): boolean {
+  return host.startsWith('/')
+}
+
+function remoteOf(socket: Socket): Address | null {
+  const { remoteAddress, remotePort } = socket
+  return remoteAddress === undefined || remotePort === undefined ? null : { host: remoteAddress, port: remotePort }
+}
+
+function localOf(socket: Socket): Address | null {
+  const { address, port } = socket.address() as Partial<AddressInfo>
+  return address === undefined || port === undefined ? null : { host: address, port }
+}
+
+/** When none of a name's addresses answers, node reports an AggregateError whose own message is empty. */
+function withMessage(problem: NodeJS.ErrnoException): Error {
+  const { code } = problem
+  if (!(problem instanceof AggregateError)) return problem
+  const reasons = problem.errors.map((each: Error) => each.message).join(', ')
+  return Object.assign(new Error(reasons, { cause: problem }), { code })
+}

@@ -1,0 +1,40 @@
+/** What a pool has done since it began: plain number fields, read when somebody asks. */
+
+export class Counters {
+  /** Leases. */
+  serverAssignments = 0
+  /** Transactions that have ended. */
+  transactions = 0
+  /** Requests that were answered with ReadyForQuery. */
+  queries = 0
+  /** Bytes from clients. */
+  received = 0
+  /** Bytes from servers. */
+  sent = 0
+  /** Microseconds that clients were in a transaction. */
+  transactionUs = 0
+  /** Microseconds that requests ran. */
+  queryUs = 0
+  /** Microseconds that clients waited for a server. */
+  waitUs = 0
+  /** Prepared statements that clients asked for. */
+  clientParses = 0
+  /** Those that were really prepared on a server. */
+  serverParses = 0
+  binds = 0
+  clientLogins = 0
+
+  add(other: Counters): void {
+    for (const name of COUNTER_NAMES) this[name] += other[name]
+  }
+
+  copy(): Counters {
+    const copy = new Counters()
+    copy.add(this)
+    return copy
+  }
+}
+
+export const COUNTER_NAMES = Object.keys(new Counters()) as (keyof {
+  [Name in keyof Counters as Counters[Name] extends number ? Name : never]: number
+})[]

@@ -1,0 +1,507 @@
+/** The servers of one database and user, and the sessions that wait for them. */
+
+import type { Clock } from '../base/clock.ts'
+import { invariant } from '../base/invariant.ts'
+import { List } from '../base/list.ts'
+import { Lru } from '../base/lru.ts'
+import type { Log } from '../base/log.ts'
+import type { Address, KeepAlive, Transport } from '../net/channel.ts'
+import { PoolerError } from '../problems.ts'
+import type { LoginResult, ServerIdentity } from '../server/login.ts'
+import { Profile, type Tracked } from '../server/profile.ts'
+import { Server, type ServerContext, type ServerOwner } from '../server/server.ts'
+import { SERVER_STATES, type ServerState } from '../server/states.ts'
+import { type SchemaVersion, StatementRegistry } from '../server/statements.ts'
+import type { Notice } from '../wire/notices.ts'
+import { Counters } from './counters.ts'
+import type { Waiter } from './lease.ts'
+import type { Limit, Member } from './limits.ts'
+import { nextMove, retryDelayMs, type SizeLimits } from './sizing.ts'
+import { POOL_MOVES, type PoolState } from './states.ts'
+
+export type PoolMode = 'session' | 'transaction' | 'statement'
+
+/** All times in milliseconds, 0 meaning "never" unless said otherwise. */
+export interface PoolSettings extends SizeLimits {
+  readonly mode: PoolMode
+  readonly roundRobin: boolean
+  /** Run when a server is given back; empty for none. */
+  readonly resetQuery: string
+  /** null for no checks. */
+  readonly checkQuery: string | null
+  readonly checkDelayMs: number
+  readonly idleTimeoutMs: number
+  /** 0: a server is used once. */
+  readonly lifetimeMs: number
+  readonly connectTimeoutMs: number
+  readonly loginRetryMs: number
+  readonly waitTimeoutMs: number
+  readonly waitNotifyMs: number
+  readonly queryTimeoutMs: number
+  readonly idleTransactionTimeoutMs: number
+  readonly transactionTimeoutMs: number
+  /** Per server; 0: prepared statements pass through as they are. */
+  readonly maxPreparedStatements: number
+}
+
+export interface PoolOptions {
+  readonly database: string
+  readonly user: string
+  readonly settings: PoolSettings
+  readonly address: Address
+  readonly keepAlive: KeepAlive
+  readonly identity: ServerIdentity
+  /** The user is forced by `user=`, so that the pool is kept filled even without clients. */
+  readonly isForcedUser: boolean
+  readonly tracked: Tracked
+  readonly schema: SchemaVersion
+  readonly maxPacketBytes: number
+  readonly connectQuery: string
+  /** Shared with other pools: of the database, of the user. */
+  readonly limits: readonly Limit[]
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly log: Log
+  /** From 0 to 1. */
+  chance(): number
+}
+
+/** How many spellings of settings are remembered with what Postgres makes of them. */
+const KNOWN_SPELLINGS = 1_000
+
+/** How much longer a client of another pool must have waited than ours before it gets the room of our server. */
+const UNFAIRNESS_MS = 500
+
+/** How often a lease is tried on another server when setting it up was cut short. */
+const MAX_ALIGN_FAILURES = 3
+
+export class Pool implements ServerOwner, Member {
+  readonly database: string
+  readonly user: string
+  readonly options: PoolOptions
+  readonly counters = new Counters()
+  readonly statements = new StatementRegistry()
+  readonly waiting = new List<Waiter>('waiting')
+  readonly #lists: Record<ServerState, List<Server>>
+  readonly #context: ServerContext
+  readonly #canonical = new Lru<string, string>(KNOWN_SPELLINGS)
+  #state: PoolState = 'open'
+  /** Sessions that have logged in to this pool. */
+  clients = 0
+  /** What a server of this pool reports when nothing was set; null before the first login. */
+  welcome: ReadonlyMap<string, string> | null = null
+  #failures = 0
+  #failure: Notice | null = null
+  #retryAtMs = 0
+  #lastLifetimeCloseMs = -Infinity
+  #alignFailures = 0
+
+  constructor(options: PoolOptions) {
+    this.options = options
+    this.database = options.database
+    this.user = options.user
+    this.#lists = Object.fromEntries(SERVER_STATES.map((state) => [state, new List<Server>(state)])) as Record<
+      ServerState,
+      List<Server>
+    >
+    this.#context = {
+      transport: options.transport,
+      clock: options.clock,
+      log: options.log,
+      address: options.address,
+      keepAlive: options.keepAlive,
+      identity: options.identity,
+      tracked: options.tracked,
+      registry: this.statements,
+      schema: options.schema,
+      maxPacketBytes: options.maxPacketBytes,
+      connectQuery: options.connectQuery,
+      owner: this,
+    }
+    for (const limit of options.limits) limit.join(this)
+  }
+
+  get settings(): PoolSettings {
+    return this.options.settings
+  }
+
+  get state(): PoolState {
+    return this.#state
+  }
+
+  /** How many servers are in a state. */
+  count(state: ServerState): number {
+    return this.#lists[state].length
+  }
+
+  servers(state: ServerState): Iterable<Server> {
+    return this.#lists[state]
+  }
+
+  /** All servers but those that are being opened. */
+  get live(): number {
+    return this.total - this.#opening
+  }
+
+  get total(): number {
+    let total = 0
+    for (const state of SERVER_STATES) total += this.#lists[state].length
+    return total - this.#lists.closed.length
+  }
+
+  get #opening(): number {
+    return this.#lists.dialing.length + this.#lists.login.length
+  }
+
+  get oldestWaitSinceMs(): number {
+    return this.waiting.first?.waitingSinceMs ?? Infinity
+  }
+
+  get oldestIdleSinceMs(): number {
+    let since = Infinity
+    for (const server of this.#lists.idle) since = Math.min(since, server.usedMs)
+    return since
+  }
+
+  // Leases
+
+  /**
+   * A server for one request. Returns it if one can be used at once; otherwise the waiter queues up and `onGranted` or `onRefused`
+   * follows, never before this has returned.
+   */
+  lease(waiter: Waiter): Server | null {
+    waiter.waitingSinceMs = this.options.clock.nowMs
+    waiter.wasNotified = false
+    if (this.#state === 'open' && this.waiting.length === 0) {
+      const server = this.#takeIdle()
+      if (server && this.#fitsNow(server, waiter)) return server
+      if (server) {
+        this.#prepare(server, waiter)
+        return null
+      }
+    }
+    this.waiting.pushLast(waiter)
+    if (this.#state !== 'open') queueMicrotask(() => this.#refuseWaiting(new PoolerError('pooler-shutting-down')))
+    else if (this.#isHopeless) queueMicrotask(() => this.#refuseAgain())
+    else this.#grow()
+    return null
+  }
+
+  /** The waiter has gone away, or does not want a server any more. */
+  withdraw(waiter: Waiter): void {
+    if (this.waiting.has(waiter)) this.waiting.remove(waiter)
+    waiter.promised = null
+  }
+
+  /** The lease is over and the server is clean: it goes to the next waiter, or idle. */
+  release(server: Server): void {
+    const { settings } = this
+    const reset = settings.resetQuery
+    if (server.condemned !== null) server.close(server.condemned)
+    else if (this.#isTooOld(server)) {
+      this.#lastLifetimeCloseMs = this.options.clock.nowMs
+      server.close('server lifetime over')
+    } else server.giveBack(reset)
+  }
+
+  #takeIdle(): Server | null {
+    const server = this.#lists.idle.first
+    if (!server) return null
+    const { checkQuery, checkDelayMs } = this.settings
+    const isStale = checkQuery !== null && this.options.clock.nowMs - server.checkedMs > checkDelayMs
+    if (!isStale) return server
+    server.check(checkQuery)
+    return null
+  }
+
+  #fitsNow(server: Server, waiter: Waiter): boolean {
+    if (server.changesTo(waiter.wantedProfile) !== null) return false
+    this.#lend(server, waiter)
+    return true
+  }
+
+  #lend(server: Server, waiter: Waiter): void {
+    const { nowMs } = this.options.clock
+    this.counters.serverAssignments++
+    this.counters.waitUs += (nowMs - waiter.waitingSinceMs) * 1000
+    waiter.promised = null
+    if (server.state === 'aligning') server.lendAligned(waiter)
+    else server.lend(waiter)
+  }
+
+  /** Gives an idle server to a waiter that has left the queue: at once, or after its settings have been set. */
+  #prepare(server: Server, waiter: Waiter): void {
+    const changes = server.changesTo(waiter.wantedProfile)
+    if (changes === null) {
+      this.#lend(server, waiter)
+      waiter.onGranted(server)
+      return
+    }
+    waiter.promised = server
+    server.align(
+      changes,
+      (error, values) => {
+        for (const { name, value } of changes) {
+          const canonical = values.get(name)
+          if (value !== null && canonical !== undefined) this.#canonical.set(`${name}=${value}`, canonical)
+        }
+        if (waiter.promised !== server) server.finishAligning()
+        else if (error === null) {
+          this.#alignFailures = 0
+          this.#lend(server, waiter)
+          waiter.onGranted(server)
+        } else this.#alignFailed(server, waiter, error)
+      },
+      () => {
+        if (waiter.promised === server) this.#queueAgain(waiter)
+      },
+    )
+  }
+
+  #alignFailed(server: Server, waiter: Waiter, error: Notice): void {
+    // A timeout or a cancel that was meant for the last client: nothing is wrong with the settings themselves.
+    if (error.sqlstate.startsWith('57') && ++this.#alignFailures <= MAX_ALIGN_FAILURES) {
+      this.#queueAgain(waiter)
+      server.close('settings could not be changed')
+      return
+    }
+    waiter.promised = null
+    server.finishAligning()
+    waiter.onRefused({ ...error, severity: 'FATAL' })
+  }
+
+  #queueAgain(waiter: Waiter): void {
+    waiter.promised = null
+    this.waiting.pushFirst(waiter)
+    this.#grow()
+  }
+
+  /** What Postgres makes of a setting's value, if that is known already. */
+  canonical(name: string, value: string): string | undefined {
+    return this.#canonical.get(`${name}=${value}`)
+  }
+
+  // Servers
+
+  onServerMoved(server: Server, from: ServerState, to: ServerState): void {
+    this.#lists[from].remove(server)
+    if (to === 'closed') {
+      for (const limit of this.options.limits) limit.release()
+      this.#serverGone()
+      return
+    }
+    if (to === 'idle' && !this.settings.roundRobin) this.#lists.idle.pushFirst(server)
+    else this.#lists[to].pushLast(server)
+    if (to === 'idle') this.#serve(server)
+  }
+
+  onServerReady(_server: Server, login: LoginResult): void {
+    this.welcome = login.parameters
+    this.#failures = 0
+    this.#failure = null
+    this.#retryAtMs = 0
+  }
+
+  onServerFailed(_server: Server, problem: Notice): void {
+    this.#failures++
+    this.#failure = problem
+    this.#retryAtMs =
+      this.options.clock.nowMs + retryDelayMs(this.#failures, this.settings.loginRetryMs, this.options.chance())
+  }
+
+  #serve(server: Server): void {
+    if (this.#state !== 'open') {
+      server.close('pooler is shutting down')
+      return
+    }
+    const waiter = this.waiting.first
+    if (this.#mustYield(waiter)) {
+      server.close('evicted')
+      return
+    }
+    if (waiter === null) return
+    this.waiting.remove(waiter)
+    this.#prepare(server, waiter)
+  }
+
+  /** Another pool under the same limit has had a client waiting for clearly longer than ours. */
+  #mustYield(waiter: Waiter | null): boolean {
+    const ours = waiter === null ? this.options.clock.nowMs : waiter.waitingSinceMs - UNFAIRNESS_MS
+    return this.options.limits.some((limit) => limit.isFull && limit.blockedSinceMs(this) <= ours)
+  }
+
+  #serverGone(): void {
+    if (this.#state !== 'open') {
+      this.#checkGone()
+      return
+    }
+    if (this.#isHopeless && this.#failure) this.#refuseHopeless(this.#failure)
+    else this.#grow()
+  }
+
+  /** The last login has failed, and there is no server left: a client would wait for nothing. */
+  get #isHopeless(): boolean {
+    if (this.#failure === null || this.#failure.sqlstate === STARTING_UP) return false
+    return this.total === 0 && this.options.clock.nowMs < this.#retryAtMs
+  }
+
+  /** Whoever waited for the login that has just failed hears the server's own error. */
+  #refuseHopeless(failure: Notice): void {
+    this.#refuseWaiting({ ...failure, severity: 'FATAL' })
+  }
+
+  /** Whoever comes until the next try hears the same error, with the setting that decides about the delay. */
+  #refuseAgain(): void {
+    if (!this.#isHopeless || this.#failure === null) return
+    const { message } = this.#failure
+    const isOurs = this.#failure instanceof PoolerError
+    this.#refuseWaiting(isOurs ? this.#failure : new PoolerError('server-login-failing', { error: message }))
+  }
+
+  #refuseWaiting(notice: Notice): void {
+    for (let waiter = this.waiting.first; waiter; waiter = this.waiting.first) {
+      this.waiting.remove(waiter)
+      waiter.onRefused(notice)
+    }
+  }
+
+  #grow(): void {
+    const { nowMs } = this.options.clock
+    const move = nextMove(
+      {
+        waiting: this.waiting.length,
+        longestWaitMs: nowMs - Math.min(this.oldestWaitSinceMs, nowMs),
+        opening: this.#opening,
+        soonFree: this.#lists.checking.length + this.#lists.cleaning.length,
+        total: this.total,
+        hasClients: this.clients > 0 || this.options.isForcedUser,
+        isCoolingDown: nowMs < this.#retryAtMs,
+      },
+      this.settings,
+    )
+    if (move.usesReserve) this.options.log.warning('taking connection from reserve_pool', { subject: this.subject })
+    for (let left = move.open; left > 0; left--) if (!this.#open(this.waiting.length > 0)) return
+  }
+
+  #open(mayEvict: boolean): boolean {
+    for (const limit of this.options.limits) {
+      if (!limit.isFull || (mayEvict && limit.makeRoom(this) && !limit.isFull)) continue
+      if (mayEvict) limit.block(this)
+      return false
+    }
+    for (const limit of this.options.limits) limit.claim()
+    const server = new Server(this.#context)
+    this.#lists.dialing.pushLast(server)
+    server.dial()
+    return true
+  }
+
+  evict(): void {
+    let oldest: Server | null = null
+    for (const server of this.#lists.idle) if (!oldest || server.usedMs < oldest.usedMs) oldest = server
+    oldest?.close('evicted')
+  }
+
+  onRoom(): void {
+    if (this.#state === 'open') this.#grow()
+  }
+
+  #isTooOld(server: Server): boolean {
+    const { lifetimeMs, size } = this.settings
+    const { nowMs } = this.options.clock
+    if (lifetimeMs === 0) return true
+    if (nowMs - server.startedMs < lifetimeMs) return false
+    // Servers that were opened together must not all be closed together.
+    return nowMs - this.#lastLifetimeCloseMs >= lifetimeMs / Math.max(size, 1)
+  }
+
+  // Time
+
+  /** Called by the janitor: whatever has taken too long ends, whatever is due is done. */
+  sweep(): void {
+    const { nowMs } = this.options.clock
+    const { settings } = this
+    this.#sweepWaiting(nowMs)
+    for (const state of ['dialing', 'login', 'checking', 'aligning', 'cleaning'] as const) {
+      if (settings.connectTimeoutMs === 0) break
+      for (const server of this.#lists[state])
+        if (nowMs - server.sinceMs > settings.connectTimeoutMs)
+          server.timeOut(state === 'dialing' || state === 'login' ? 'connect timeout' : `no answer while ${state} (server_connect_timeout)`)
+    }
+    for (const server of this.#lists.leased) server.tenant?.onSweep(nowMs)
+    this.#sweepIdle(nowMs)
+    if (this.#state === 'open') this.#grow()
+  }
+
+  #sweepWaiting(nowMs: number): void {
+    const { waitTimeoutMs, waitNotifyMs } = this.settings
+    for (const waiter of this.waiting) {
+      const waitedMs = nowMs - waiter.waitingSinceMs
+      if (waitTimeoutMs > 0 && waitedMs > waitTimeoutMs) {
+        this.waiting.remove(waiter)
+        waiter.onRefused(new PoolerError('query-wait-timeout'))
+      } else if (waitNotifyMs > 0 && waitedMs > waitNotifyMs) {
+        if (!waiter.wasNotified) waiter.onStillWaiting()
+        waiter.wasNotified = true
+      } else return
+    }
+  }
+
+  #sweepIdle(nowMs: number): void {
+    const { idleTimeoutMs, size, reserveSize, minSize } = this.settings
+    const max = size === 0 ? Infinity : size + reserveSize
+    for (const server of this.#lists.idle) {
+      const { total } = this
+      if (this.#isOverAge(server, nowMs)) {
+        this.#lastLifetimeCloseMs = nowMs
+        server.close('server lifetime over')
+      } else if (total > max) server.close('too many servers in the pool')
+      else if (idleTimeoutMs > 0 && nowMs - server.usedMs > idleTimeoutMs && total > minSize) server.close('server idle timeout')
+    }
+  }
+
+  #isOverAge(server: Server, nowMs: number): boolean {
+    return this.settings.lifetimeMs > 0 && nowMs - server.startedMs >= this.settings.lifetimeMs && this.#isTooOld(server)
+  }
+
+  // The end
+
+  /** open → retiring → gone: waiting clients are refused, idle servers closed, busy ones as they come free. */
+  retire(notice: Notice): void {
+    if (this.#state !== 'open') return
+    this.#enter('retiring')
+    this.#refuseWaiting(notice)
+    for (const state of ['dialing', 'login', 'idle', 'checking', 'cleaning', 'canceling'] as const)
+      for (const server of this.#lists[state]) server.close('pooler is shutting down')
+    this.#checkGone()
+  }
+
+  /** Closes what is left, whoever uses it. */
+  closeAll(notice: Notice): void {
+    for (const state of SERVER_STATES) for (const server of this.#lists[state]) server.close(notice.message, notice)
+  }
+
+  #checkGone(): void {
+    if (this.#state !== 'retiring' || this.total > 0) return
+    this.#enter('gone')
+    for (const limit of this.options.limits) limit.leave(this)
+  }
+
+  #enter(next: PoolState): void {
+    invariant(POOL_MOVES[this.#state].includes(next), `the pool ${this.subject} cannot go from ${this.#state} to ${next}`)
+    this.#state = next
+  }
+
+  get subject(): string {
+    return `${this.database}/${this.user}`
+  }
+
+  /** The settings of a client that asked for nothing; null before the first login. */
+  get defaultProfile(): Profile | null {
+    const { welcome } = this
+    return welcome && Profile.of(this.options.tracked.names.map((name) => welcome.get(name) ?? null))
+  }
+}
+
+/** cannot_connect_now: the server is starting up, or shutting down. It will be back, so clients wait. */
+const STARTING_UP = '57P03'

@@ -1,0 +1,131 @@
+/** Cancel requests on their way to servers: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS */
+
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import type { Channel, Dial, KeepAlive, Transport } from '../net/channel.ts'
+import { encodeCancelRequest } from '../wire/startup.ts'
+import type { Server } from './server.ts'
+
+/** Cancel requests that are on their way at once; a storm of them must not become a storm of connections. */
+const MAX_IN_FLIGHT = 32
+
+export interface CancelOptions {
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly log: Log
+  readonly keepAlive: KeepAlive
+  /** `cancel_wait_timeout`: how long a request may wait for its turn, and then for the server. 0 is forever. */
+  timeoutMs(): number
+}
+
+interface Request {
+  readonly server: Server
+  /** Asked again right before it is sent: the client may have got its answer, and the server another client. */
+  isStillWanted(): boolean
+  done(): void
+  sinceMs: number
+}
+
+interface InFlight extends Request {
+  dial: Dial | null
+  channel: Channel | null
+  isSent: boolean
+}
+
+export class CancelSender {
+  readonly #options: CancelOptions
+  readonly #waiting: Request[] = []
+  readonly #inFlight = new Set<InFlight>()
+
+  constructor(options: CancelOptions) {
+    this.#options = options
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.size
+  }
+
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
+  /**
+   * Sends a cancel request to where this very server was dialled, by a connection of its own. From then until that connection is
+   * closed by the server, the server is not used again. `done` is called when it is over, however it went.
+   */
+  send(server: Server, isStillWanted: () => boolean, done: () => void = () => {}): void {
+    this.#waiting.push({ server, isStillWanted, done, sinceMs: this.#options.clock.nowMs })
+    this.#next()
+  }
+
+  /** Gives up what has taken too long. */
+  sweep(): void {
+    const timeoutMs = this.#options.timeoutMs()
+    if (timeoutMs === 0) return
+    const since = this.#options.clock.nowMs - timeoutMs
+    while (this.#waiting.length > 0 && (this.#waiting[0] as Request).sinceMs < since) this.#waiting.shift()?.done()
+    for (const cancel of this.#inFlight) {
+      if (cancel.sinceMs >= since) continue
+      // It may still arrive, at whatever the server then does: so the server must not be used again.
+      if (cancel.isSent) cancel.server.condemn('cancel_wait_timeout')
+      this.#end(cancel)
+    }
+  }
+
+  /** Gives up everything. */
+  stop(): void {
+    this.#waiting.length = 0
+    for (const cancel of this.#inFlight) this.#end(cancel)
+  }
+
+  #next(): void {
+    while (this.#inFlight.size < MAX_IN_FLIGHT) {
+      const request = this.#waiting.shift()
+      if (!request) return
+      if (request.isStillWanted()) this.#dial(request)
+      else request.done()
+    }
+  }
+
+  #dial(request: Request): void {
+    const { transport, clock, keepAlive, log } = this.#options
+    const cancel: InFlight = { ...request, sinceMs: clock.nowMs, dial: null, channel: null, isSent: false }
+    this.#inFlight.add(cancel)
+    cancel.dial = transport.dial(
+      { address: request.server.peer, keepAlive },
+      {
+        onConnected: (channel) => {
+          cancel.dial = null
+          cancel.channel = channel
+          this.#connected(cancel, channel)
+        },
+        onFailed: (problem) => {
+          cancel.dial = null
+          log.warning(`a cancel request could not be sent: ${problem.message}`, { subject: request.server.subject })
+          this.#end(cancel)
+        },
+      },
+    )
+  }
+
+  #connected(cancel: InFlight, channel: Channel): void {
+    channel.listener = { onRead: () => {}, onDrained: () => {}, onClosed: () => this.#end(cancel) }
+    if (!cancel.isStillWanted()) {
+      this.#end(cancel)
+      return
+    }
+    cancel.isSent = true
+    cancel.server.cancelBegins()
+    const message = encodeCancelRequest(cancel.server.pid, cancel.server.cancelKey)
+    channel.write(message, 0, message.length)
+  }
+
+  #end(cancel: InFlight): void {
+    if (!this.#inFlight.delete(cancel)) return
+    cancel.dial?.abandon()
+    cancel.channel?.destroy()
+    if (cancel.isSent) cancel.server.cancelEnds()
+    cancel.done()
+    this.#next()
+  }
+}

@@ -1,0 +1,84 @@
+/** A simple query that we run on a server for ourselves, outside any lease: a check, a reset, a change of settings. */
+
+import type { FrameSink, Refusal } from '../wire/frames.ts'
+import { needsTable, WHOLE } from '../wire/frames.ts'
+import { decodeCommandTag, STATUS_IDLE } from '../wire/backend.ts'
+import { decodeNotice, type Notice } from '../wire/notices.ts'
+import { decodeDataRow } from '../wire/rows.ts'
+import { BACKEND, typeName } from '../wire/types.ts'
+import { HEADER_BYTES } from '../wire/frames.ts'
+
+export interface ChoreResult {
+  /** The server's error, if it had one. */
+  readonly error: Notice | null
+  /** The cells of the last row, or none. */
+  readonly row: readonly (string | null)[]
+  readonly tags: readonly string[]
+  /** It ended outside a transaction block. */
+  readonly isIdle: boolean
+}
+
+/** Every reply, whole: outside a lease none of them is large. */
+export const CHORE_NEEDS = needsTable(
+  Object.fromEntries(Object.values(BACKEND).map((type) => [String.fromCharCode(type), WHOLE])),
+)
+
+export interface ChoreListener {
+  /** ParameterStatus, NoticeResponse and NotificationResponse may come at any time. */
+  onAsynchronous(type: number, buffer: Buffer, start: number, end: number): void
+  onChoreNonsense(reason: string): void
+}
+
+export class Chore implements FrameSink {
+  readonly #listener: ChoreListener
+  readonly #done: (result: ChoreResult) => void
+  #error: Notice | null = null
+  #row: readonly (string | null)[] = []
+  #tags: string[] = []
+
+  constructor(listener: ChoreListener, done: (result: ChoreResult) => void) {
+    this.#listener = listener
+    this.#done = done
+  }
+
+  frame(type: number, buffer: Buffer, start: number, end: number): boolean {
+    switch (type) {
+      case BACKEND.parameterStatus:
+      case BACKEND.notice:
+      case BACKEND.notification:
+        this.#listener.onAsynchronous(type, buffer, start, end)
+        break
+      case BACKEND.error:
+        this.#error ??= decodeNotice(buffer, start, end)
+        break
+      case BACKEND.dataRow:
+        this.#row = decodeDataRow(buffer.subarray(start, end))
+        break
+      case BACKEND.commandComplete:
+        this.#tags.push(decodeCommandTag(buffer, start, end))
+        break
+      case BACKEND.rowDescription:
+      case BACKEND.emptyQuery:
+        break
+      case BACKEND.readyForQuery:
+        this.#done({
+          error: this.#error,
+          row: this.#row,
+          tags: this.#tags,
+          isIdle: buffer[start + HEADER_BYTES] === STATUS_IDLE,
+        })
+        break
+      default:
+        this.#listener.onChoreNonsense(`a message of type ${typeName(type)} in answer to a query of the pooler`)
+    }
+    return true
+  }
+
+  pass(): void {}
+
+  rest(): void {}
+
+  refuse(type: number, length: number, why: Refusal): void {
+    this.#listener.onChoreNonsense(`a message of type ${typeName(type)} and length ${length} (${why})`)
+  }
+}

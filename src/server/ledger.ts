@@ -1,0 +1,259 @@
+/**
+ * Hot path: the replies that a server still owes, in the order in which it will send them. No allocation per debt.
+ *
+ * Postgres answers strictly in order, so the first debt names what the next reply must be. What follows from each message is told in
+ * https://www.postgresql.org/docs/current/protocol-flow.html
+ */
+
+import { BACKEND } from '../wire/types.ts'
+
+/** What was sent; it tells which reply pays the debt. */
+export const DEBT = {
+  parse: 1,
+  bind: 2,
+  describe: 3,
+  execute: 4,
+  close: 5,
+  sync: 6,
+  query: 7,
+  functionCall: 8,
+  /** CopyDone or CopyFail: owes nothing, but ends the stretch in which a COPY IN swallows Syncs. */
+  copyEnd: 9,
+  /** No debt of the server: an answer of our own that waits for its turn. */
+  ours: 10,
+} as const
+
+const KIND = 0x0f
+/** The reply is for us: the client did not ask for it. */
+export const SWALLOW = 0x10
+/** The request was made to fail: the error goes to the client in our words (`Effect.reply`). */
+export const REPLACE = 0x20
+
+/** What hangs on a debt beyond the reply itself. */
+export interface Effect {
+  /** With DEBT.ours: the answer. With REPLACE: the error. */
+  readonly reply: Buffer | null
+  /** The request failed, or was skipped after a failure before it: take back what was noted when it was sent. */
+  undo(): void
+}
+
+/** What becomes of a reply. */
+export type Verdict = 'forward' | 'swallow' | 'replace' | 'nonsense'
+
+const FIRST_CAPACITY = 8
+
+export class Ledger {
+  #kinds = new Uint8Array(FIRST_CAPACITY)
+  #effects: (Effect | null)[] = new Array(FIRST_CAPACITY).fill(null)
+  #head = 0
+  #count = 0
+  /** Postgres skips all that comes until the next Sync, which has not been sent yet. */
+  #skipsToSync = false
+  /** A COPY FROM STDIN: `open` until the client ended it, then `ended` until the server has answered. */
+  #copyIn: 'none' | 'open' | 'ended' = 'none'
+
+  get isEmpty(): boolean {
+    return this.#count === 0
+  }
+
+  get length(): number {
+    return this.#count
+  }
+
+  get skipsToSync(): boolean {
+    return this.#skipsToSync
+  }
+
+  get copyIn(): 'none' | 'open' | 'ended' {
+    return this.#copyIn
+  }
+
+  /** Nothing is owed and nothing is begun: the next request meets a fresh server. */
+  get isClear(): boolean {
+    return this.#count === 0 && !this.#skipsToSync && this.#copyIn === 'none'
+  }
+
+  /** The first debt is for us alone, so its reply must not be seen by the client. */
+  get headIsSwallowed(): boolean {
+    return this.#count > 0 && ((this.#kinds[this.#head] as number) & SWALLOW) !== 0
+  }
+
+  /**
+   * Notes what a message that is being sent will be answered with. Returns false if it owes nothing: Postgres ignores it.
+   */
+  owe(debt: number, effect: Effect | null = null): boolean {
+    if (this.#skipsToSync) {
+      if (debt !== DEBT.sync) return false
+      this.#skipsToSync = false
+    } else if (this.#copyIn !== 'none') {
+      if (debt === DEBT.copyEnd) {
+        if (this.#copyIn === 'open') this.#copyIn = 'ended'
+        return false
+      }
+      // "Ignore Sync in COPY IN mode": what libpq sends behind Execute reaches the server before the data.
+      if (debt === DEBT.sync && this.#copyIn === 'open') return false
+    } else if (debt === DEBT.copyEnd && this.#count === 0) return false
+    this.#push(debt, effect)
+    return true
+  }
+
+  /**
+   * The next reply has come, or its last byte has: pays the first debt with it where it is the answer to that.
+   */
+  settle(reply: number): Verdict {
+    if (this.#count === 0) return 'nonsense'
+    const head = this.#kinds[this.#head] as number
+    const kind = head & KIND
+    switch (reply) {
+      case BACKEND.parseComplete:
+        return this.#pay(kind === DEBT.parse, head)
+      case BACKEND.bindComplete:
+        return this.#pay(kind === DEBT.bind, head)
+      case BACKEND.closeComplete:
+        return this.#pay(kind === DEBT.close, head)
+      case BACKEND.noData:
+        return this.#pay(kind === DEBT.describe, head)
+      case BACKEND.rowDescription:
+        if (kind === DEBT.query) return 'forward'
+        return this.#pay(kind === DEBT.describe, head)
+      case BACKEND.commandComplete:
+      case BACKEND.emptyQuery:
+      case BACKEND.portalSuspended:
+        this.#copyIn = 'none'
+        if (kind === DEBT.query) return 'forward'
+        return this.#pay(kind === DEBT.execute, head)
+      case BACKEND.readyForQuery:
+        this.#copyIn = 'none'
+        return this.#pay(kind === DEBT.sync || kind === DEBT.query || kind === DEBT.functionCall, head)
+      case BACKEND.copyIn:
+        if (kind !== DEBT.query && kind !== DEBT.execute) return 'nonsense'
+        this.#beginCopyIn()
+        return 'forward'
+      case BACKEND.copyOut:
+      case BACKEND.copyBoth:
+        return kind === DEBT.query || kind === DEBT.execute ? 'forward' : 'nonsense'
+      case BACKEND.functionCallResponse:
+        return kind === DEBT.functionCall ? 'forward' : 'nonsense'
+      case BACKEND.parameterDescription:
+        return kind === DEBT.describe ? 'forward' : 'nonsense'
+      default:
+        return 'nonsense'
+    }
+  }
+
+  /**
+   * An error has come. In an extended batch Postgres skips everything up to the next Sync, so whatever was expected from there will
+   * never come: those debts are dropped and what hung on them is undone, the latest first.
+   */
+  fail(): Verdict {
+    if (this.#count === 0) return 'nonsense'
+    this.#copyIn = 'none'
+    const head = this.#kinds[this.#head] as number
+    const kind = head & KIND
+    if (kind === DEBT.query || kind === DEBT.sync || kind === DEBT.functionCall) return 'forward'
+    this.#dropToSync()
+    return head & REPLACE ? 'replace' : 'forward'
+  }
+
+  /** What hangs on the first debt. */
+  get headEffect(): Effect | null {
+    return this.#count === 0 ? null : (this.#effects[this.#head] ?? null)
+  }
+
+  /** The next answer of our own, if it is its turn; else null. */
+  takeOurs(): Buffer | null {
+    if (this.#count === 0 || (this.#kinds[this.#head] as number) !== DEBT.ours) return null
+    const effect = this.#effects[this.#head]
+    this.#shift()
+    return effect?.reply ?? null
+  }
+
+  /** The connection is gone: nothing will come any more. */
+  abandon(): void {
+    this.#undoBack(this.#count)
+    this.#count = 0
+    this.#skipsToSync = false
+    this.#copyIn = 'none'
+  }
+
+  #pay(isRight: boolean, head: number): Verdict {
+    if (!isRight) return 'nonsense'
+    this.#shift()
+    return head & SWALLOW ? 'swallow' : 'forward'
+  }
+
+  #push(debt: number, effect: Effect | null): void {
+    if (this.#count === this.#kinds.length) this.#grow()
+    const at = (this.#head + this.#count) & (this.#kinds.length - 1)
+    this.#kinds[at] = debt
+    this.#effects[at] = effect
+    this.#count++
+  }
+
+  #shift(): void {
+    const mask = this.#kinds.length - 1
+    do {
+      this.#effects[this.#head] = null
+      this.#head = (this.#head + 1) & mask
+      this.#count--
+    } while (this.#count > 0 && this.#kinds[this.#head] === DEBT.copyEnd)
+  }
+
+  #grow(): void {
+    const kinds = new Uint8Array(2 * this.#kinds.length)
+    const effects: (Effect | null)[] = new Array(kinds.length).fill(null)
+    for (let index = 0; index < this.#count; index++) {
+      kinds[index] = this.#kindAt(index)
+      effects[index] = this.#effectAt(index)
+    }
+    this.#kinds = kinds
+    this.#effects = effects
+    this.#head = 0
+  }
+
+  #kindAt(index: number): number {
+    return this.#kinds[(this.#head + index) & (this.#kinds.length - 1)] as number
+  }
+
+  #effectAt(index: number): Effect | null {
+    return this.#effects[(this.#head + index) & (this.#kinds.length - 1)] ?? null
+  }
+
+  #dropToSync(): void {
+    let syncAt = 0
+    while (syncAt < this.#count && (this.#kindAt(syncAt) & KIND) !== DEBT.sync) syncAt++
+    this.#undoBack(syncAt)
+    this.#skipsToSync = syncAt === this.#count
+    for (let left = syncAt; left > 0; left--) {
+      this.#effects[this.#head] = null
+      this.#head = (this.#head + 1) & (this.#kinds.length - 1)
+      this.#count--
+    }
+  }
+
+  /** Undoes the first `count` debts, the latest first, so that what was noted twice ends as it began. */
+  #undoBack(count: number): void {
+    for (let index = count - 1; index >= 0; index--) this.#effectAt(index)?.undo()
+  }
+
+  /**
+   * The server reads COPY data now. Syncs that were sent behind the command and in front of the data are read as part of it and
+   * ignored. If the client has already sent all its data, the mark of its end is used up.
+   */
+  #beginCopyIn(): void {
+    let kept = 1
+    let at = 1
+    while (at < this.#count && this.#kindAt(at) === DEBT.sync) at++
+    if (at < this.#count && this.#kindAt(at) === DEBT.copyEnd) {
+      at++
+      this.#copyIn = 'ended'
+    } else this.#copyIn = 'open'
+    const mask = this.#kinds.length - 1
+    for (; at < this.#count; at++, kept++) {
+      this.#kinds[(this.#head + kept) & mask] = this.#kindAt(at)
+      this.#effects[(this.#head + kept) & mask] = this.#effectAt(at)
+    }
+    for (let index = kept; index < this.#count; index++) this.#effects[(this.#head + index) & mask] = null
+    this.#count = kept
+  }
+}

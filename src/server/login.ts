@@ -1,0 +1,187 @@
+/** Logs a server connection in: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP */
+
+import { md5Answer } from '../auth/md5.ts'
+import { ScramClient } from '../auth/scram-client.ts'
+import type { ScramKeys } from '../auth/scram-keys.ts'
+import type { Secret } from '../auth/secrets.ts'
+import { PoolerError } from '../problems.ts'
+import { AUTHENTICATION, decodeParameterStatus, decodeSaslMechanisms } from '../wire/backend.ts'
+import type { FrameSink, Refusal } from '../wire/frames.ts'
+import { HEADER_BYTES } from '../wire/frames.ts'
+import { encodePassword, encodeSaslInitial, encodeSaslResponse } from '../wire/frontend.ts'
+import { decodeNotice, type Notice } from '../wire/notices.ts'
+import { BACKEND, typeName } from '../wire/types.ts'
+
+/** Who logs in, where to, and with what. */
+export interface ServerIdentity {
+  readonly user: string
+  readonly database: string
+  /** Sent in the startup packet, so that they are this server's defaults. */
+  readonly parameters: ReadonlyMap<string, string>
+  /** What is known of the password; asked for at each login, since it may have been learnt from a client meanwhile. */
+  secret(): Secret | null
+  /** Keys that a client has proved to know, if one has. */
+  scramKeys(): ScramKeys | null
+}
+
+export interface LoginResult {
+  readonly parameters: ReadonlyMap<string, string>
+  readonly pid: number
+  readonly cancelKey: Buffer
+}
+
+export interface LoginListener {
+  send(message: Buffer): void
+  onLoggedIn(result: LoginResult): void
+  /** The server's own error, or ours. */
+  onLoginFailed(problem: Notice): void
+}
+
+const NO_KEY = Buffer.alloc(0)
+
+/** One login; its frames come whole. Deriving keys takes a while and happens elsewhere, so an answer may be sent later. */
+export class Login implements FrameSink {
+  readonly #identity: ServerIdentity
+  readonly #listener: LoginListener
+  readonly #parameters = new Map<string, string>()
+  #scram: ScramClient | null = null
+  #isAuthenticated = false
+  #pid = 0
+  #cancelKey: Buffer = NO_KEY
+  #isOver = false
+
+  constructor(identity: ServerIdentity, listener: LoginListener) {
+    this.#identity = identity
+    this.#listener = listener
+  }
+
+  frame(type: number, buffer: Buffer, start: number, end: number): boolean {
+    if (this.#isOver) return true
+    try {
+      this.#understand(type, buffer, start, end)
+    } catch (problem) {
+      if (!(problem instanceof PoolerError)) throw problem
+      this.#fail(problem)
+    }
+    return true
+  }
+
+  pass(): void {}
+
+  rest(): void {}
+
+  refuse(type: number, length: number, why: Refusal): void {
+    this.#fail(nonsense(`it sent a message of type ${typeName(type)} and length ${length} (${why})`))
+  }
+
+  #understand(type: number, buffer: Buffer, start: number, end: number): void {
+    switch (type) {
+      case BACKEND.authentication:
+        this.#authenticate(Buffer.from(buffer.subarray(start, end)))
+        return
+      case BACKEND.parameterStatus: {
+        const parameter = decodeParameterStatus(buffer, start, end)
+        if (!parameter) throw nonsense('it sent a broken ParameterStatus')
+        this.#parameters.set(parameter.name, parameter.value)
+        return
+      }
+      case BACKEND.backendKeyData:
+        if (end - start < 13) throw nonsense('it sent a broken BackendKeyData')
+        this.#pid = buffer.readInt32BE(start + HEADER_BYTES)
+        this.#cancelKey = Buffer.from(buffer.subarray(start + HEADER_BYTES + 4, end))
+        return
+      case BACKEND.error:
+        this.#fail(decodeNotice(buffer, start, end))
+        return
+      case BACKEND.notice:
+      case BACKEND.negotiateProtocolVersion:
+        return
+      case BACKEND.readyForQuery:
+        if (!this.#isAuthenticated) throw nonsense('it was ready before the login was done')
+        this.#isOver = true
+        this.#listener.onLoggedIn({ parameters: this.#parameters, pid: this.#pid, cancelKey: this.#cancelKey })
+        return
+      default:
+        throw nonsense(`it sent a message of type ${typeName(type)} during the login`)
+    }
+  }
+
+  #authenticate(frame: Buffer): void {
+    if (frame.length < HEADER_BYTES + 4) throw nonsense('it sent a broken authentication request')
+    const request = frame.readInt32BE(HEADER_BYTES)
+    const data = frame.subarray(HEADER_BYTES + 4)
+    switch (request) {
+      case AUTHENTICATION.ok:
+        if (this.#scram && !this.#scram.isVerified) throw nonsense('it did not prove that it knows the password')
+        this.#isAuthenticated = true
+        return
+      case AUTHENTICATION.cleartext: {
+        const secret = this.#identity.secret()
+        if (secret?.kind !== 'plain') throw wrongType('a plain password')
+        this.#listener.send(encodePassword(secret.password))
+        return
+      }
+      case AUTHENTICATION.md5: {
+        const secret = this.#identity.secret()
+        if (data.length !== 4) throw nonsense('it sent a broken md5 request')
+        if (secret === null || secret.kind === 'scram') throw wrongType('an md5 password')
+        this.#listener.send(encodePassword(md5Answer(secret, this.#identity.user, data)))
+        return
+      }
+      case AUTHENTICATION.sasl:
+        this.#beginScram(decodeSaslMechanisms(frame))
+        return
+      case AUTHENTICATION.saslContinue:
+        this.#continueScram(data)
+        return
+      case AUTHENTICATION.saslFinal:
+        if (!this.#scram) throw nonsense('it ended a SASL exchange that was not begun')
+        this.#scram.verify(data)
+        return
+      default:
+        throw new PoolerError('server-login-failed', { reason: `the server asks for authentication method ${request}, which is not supported` })
+    }
+  }
+
+  #beginScram(mechanisms: readonly string[]): void {
+    if (this.#scram) throw nonsense('it began a second SASL exchange')
+    if (!mechanisms.includes('SCRAM-SHA-256')) throw wrongType(`one of ${mechanisms.join(', ')}`)
+    const secret = this.#identity.secret()
+    const credential = secret?.kind === 'plain' ? secret : this.#identity.scramKeys()
+    if (!credential) throw wrongType('SCRAM-SHA-256')
+    this.#scram = new ScramClient(credential)
+    this.#listener.send(encodeSaslInitial('SCRAM-SHA-256', this.#scram.first()))
+  }
+
+  #continueScram(data: Buffer): void {
+    const scram = this.#scram
+    if (!scram) throw nonsense('it continued a SASL exchange that was not begun')
+    scram.final(data).then(
+      (message) => {
+        if (!this.#isOver) this.#listener.send(encodeSaslResponse(message))
+      },
+      (problem: unknown) => {
+        this.#fail(problem instanceof PoolerError ? problem : new PoolerError('server-login-failed', { reason: String(problem) }))
+      },
+    )
+  }
+
+  /** The connection is gone, or its time is up: no answer is sent any more. */
+  abandon(): void {
+    this.#isOver = true
+  }
+
+  #fail(problem: Notice): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#listener.onLoginFailed(problem)
+  }
+}
+
+function nonsense(reason: string): PoolerError {
+  return new PoolerError('server-login-failed', { reason: `the server does not speak the protocol: ${reason}` })
+}
+
+function wrongType(method: string): PoolerError {
+  return new PoolerError('server-wrong-password-type', { method })
+}

@@ -1,0 +1,131 @@
+/** The settings of a connection that follow a client from server to server. */
+
+import { Lru } from '../base/lru.ts'
+
+/** Reported by every server and followed always; others by `track_extra_parameters`, and search_path where the server reports it. */
+const ALWAYS_TRACKED = [
+  'client_encoding',
+  'DateStyle',
+  'TimeZone',
+  'standard_conforming_strings',
+  'application_name',
+  'IntervalStyle',
+  'search_path',
+]
+
+/** The settings that Postgres reports by itself (ParameterStatus) and that follow a client, each with its place in a profile. */
+export class Tracked {
+  readonly names: readonly string[]
+  readonly #places = new Map<string, number>()
+
+  constructor(extra: readonly string[]) {
+    const names = [...ALWAYS_TRACKED]
+    for (const name of extra) if (!names.some((known) => known.toLowerCase() === name.toLowerCase())) names.push(name)
+    this.names = names
+    names.forEach((name, place) => {
+      this.#places.set(name.toLowerCase(), place)
+    })
+  }
+
+  /** Where the setting stands in a profile, or -1 if it is not tracked. */
+  place(name: string): number {
+    return this.#places.get(name) ?? this.#places.get(name.toLowerCase()) ?? -1
+  }
+}
+
+const NO_EXTRAS: ReadonlyMap<string, string> = new Map()
+
+/** How many different profiles are remembered, so that equal ones are the same object and compare at no cost. */
+const KNOWN_PROFILES = 1_000
+
+/** Immutable. `values` in the order of `Tracked.names`, null where the server does not report the setting. */
+export class Profile {
+  static readonly #known = new Lru<string, Profile>(KNOWN_PROFILES)
+
+  readonly values: readonly (string | null)[]
+  /** What differs from the server's own defaults besides: name in lower case → value. */
+  readonly extras: ReadonlyMap<string, string>
+
+  private constructor(values: readonly (string | null)[], extras: ReadonlyMap<string, string>) {
+    this.values = values
+    this.extras = extras
+  }
+
+  static of(values: readonly (string | null)[], extras: ReadonlyMap<string, string> = NO_EXTRAS): Profile {
+    const sorted = [...extras].sort(([left], [right]) => (left < right ? -1 : 1))
+    const key = JSON.stringify([values, sorted])
+    const known = Profile.#known.get(key)
+    if (known) return known
+    const profile = new Profile(values, extras.size === 0 ? NO_EXTRAS : new Map(sorted))
+    Profile.#known.set(key, profile)
+    return profile
+  }
+
+  withValue(place: number, value: string): Profile {
+    if (this.values[place] === value) return this
+    const values = [...this.values]
+    values[place] = value
+    return Profile.of(values, this.extras)
+  }
+
+  withExtras(extras: ReadonlyMap<string, string>): Profile {
+    return Profile.of(this.values, extras)
+  }
+
+  /** What decides, besides its text, what a statement means. */
+  meaning(tracked: Tracked): string {
+    const searchPath = this.values[tracked.place('search_path')] ?? this.extras.get('search_path') ?? ''
+    const role = this.extras.get('role') ?? ''
+    return searchPath === '' && role === '' ? '' : JSON.stringify([searchPath, role])
+  }
+}
+
+/** One setting to change: null means back to the server's own default. */
+export interface Change {
+  readonly name: string
+  readonly value: string | null
+}
+
+/**
+ * What has to be set so that a server goes from one profile to the other. Empty for most leases.
+ *
+ * @param isDoubtful the server's extras may have been changed behind our back, so that all of them are set again
+ */
+export function changesBetween(tracked: Tracked, from: Profile, to: Profile, isDoubtful: boolean): Change[] {
+  if (from === to && !isDoubtful) return []
+  const changes: Change[] = []
+  // Back to the defaults first: a role or a timeout of the last client must not stand in the way of the rest.
+  for (const name of from.extras.keys()) if (!to.extras.has(name)) changes.push({ name, value: null })
+  for (let place = 0; place < tracked.names.length; place++) {
+    const value = to.values[place] ?? null
+    if (value !== null && value !== from.values[place]) changes.push({ name: tracked.names[place] as string, value })
+  }
+  for (const [name, value] of to.extras) {
+    if (isDoubtful || from.extras.get(name) !== value) changes.push({ name, value })
+  }
+  // Rights come last, since they may not reach for what comes before.
+  return changes.sort((left, right) => rank(left) - rank(right))
+}
+
+function rank(change: Change): number {
+  if (change.value === null) return 0
+  return change.name === 'role' || change.name === 'session_authorization' ? 2 : 1
+}
+
+/**
+ * One statement that makes all changes, and whose row tells each new value as Postgres writes it. `set_config` takes a value as the
+ * startup packet does, lists and units included, and null for the default.
+ * https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SET
+ */
+export function changesToSql(changes: readonly Change[]): string {
+  const calls = changes.map(
+    ({ name, value }) => `pg_catalog.set_config(${literal(name)}, ${value === null ? 'null' : literal(value)}, false)`,
+  )
+  return `select ${calls.join(', ')}`
+}
+
+/** Quoted so that it means the same with standard_conforming_strings on and off. */
+function literal(text: string): string {
+  const quoted = text.replaceAll("'", "''")
+  return quoted.includes('\\') ? ` E'${quoted.replaceAll('\\', '\\\\')}'` : `'${quoted}'`
+}

@@ -1,0 +1,470 @@
+/** One connection to Postgres: dialled, logged in, leased in turn, closed. It tells its pool of every move. */
+
+import type { Clock } from '../base/clock.ts'
+import { invariant } from '../base/invariant.ts'
+import { Link, type Linked } from '../base/list.ts'
+import type { Log } from '../base/log.ts'
+import type { Address, Channel, ChannelListener, Dial, KeepAlive, Transport } from '../net/channel.ts'
+import { PoolerError } from '../problems.ts'
+import { decodeParameterStatus, STATUS_IDLE } from '../wire/backend.ts'
+import { type FrameSink, Frames } from '../wire/frames.ts'
+import { encodeQuery, TERMINATE } from '../wire/frontend.ts'
+import { decodeNotice, type Notice } from '../wire/notices.ts'
+import { encodeStartup } from '../wire/startup.ts'
+import { BACKEND, typeName } from '../wire/types.ts'
+import { CHORE_NEEDS, Chore, type ChoreListener, type ChoreResult } from './chore.ts'
+import { Ledger } from './ledger.ts'
+import { Login, type LoginListener, type LoginResult, type ServerIdentity } from './login.ts'
+import { type Change, changesBetween, changesToSql, Profile, type Tracked } from './profile.ts'
+import { SERVER_MOVES, type ServerState } from './states.ts'
+import { type SchemaVersion, ServerStatements, type StatementRegistry } from './statements.ts'
+
+/** The session that holds the lease. */
+export interface Tenant {
+  /** Bytes from the server; valid until this returns. */
+  onReplies(buffer: Buffer, start: number, end: number): void
+  /** The server has taken all that was written to it. */
+  onServerDrained(): void
+  /** The server is gone, and the lease with it. `notice` is what the client should be told. */
+  onServerGone(notice: Notice): void
+  /** Called by the janitor: look at the deadlines of what runs. */
+  onSweep(nowMs: number): void
+}
+
+/** The pool. */
+export interface ServerOwner {
+  onServerMoved(server: Server, from: ServerState, to: ServerState): void
+  onServerReady(server: Server, login: LoginResult): void
+  onServerFailed(server: Server, problem: Notice): void
+}
+
+/** What all servers of one pool share. */
+export interface ServerContext {
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly log: Log
+  readonly address: Address
+  readonly keepAlive: KeepAlive
+  readonly identity: ServerIdentity
+  readonly tracked: Tracked
+  readonly registry: StatementRegistry
+  readonly schema: SchemaVersion
+  readonly maxPacketBytes: number
+  /** SQL that runs after the login, before anybody uses the server; empty for none. */
+  readonly connectQuery: string
+  readonly owner: ServerOwner
+}
+
+let lastId = 0
+
+export class Server implements ChannelListener, LoginListener, ChoreListener, Linked<Server> {
+  readonly id = ++lastId
+  readonly link = new Link<Server>()
+  readonly context: ServerContext
+  readonly frames: Frames
+  readonly ledger = new Ledger()
+  readonly statements: ServerStatements
+  readonly startedMs: number
+  /** When it entered its state. */
+  sinceMs: number
+  /** When it was last given back. */
+  usedMs: number
+  /** When it was last known to answer. */
+  checkedMs: number
+  /** When its last request began. */
+  requestMs: number
+  /** The transaction status of its last ReadyForQuery. */
+  status = STATUS_IDLE
+  /** What its settings are, as far as they are known. */
+  profile: Profile = Profile.of([])
+  /** Someone may have changed settings that are not reported. */
+  hasDoubtfulExtras = false
+  tenant: Tenant | null = null
+  /** Why it must not be used again once it is free; null while it may. */
+  condemned: string | null = null
+  /** Cancel requests on their way to it. While there are any it is not used again. */
+  cancels = 0
+  pid = 0
+  cancelKey: Buffer = Buffer.alloc(0)
+  #state: ServerState = 'dialing'
+  #channel: Channel | null = null
+  #dial: Dial | null = null
+  #login: Login | null = null
+  #resetAfterCancels = ''
+  #chore: Chore | null = null
+  #choreGone: ((notice: Notice) => void) | null = null
+
+  constructor(context: ServerContext) {
+    this.context = context
+    this.frames = new Frames(context.maxPacketBytes)
+    this.statements = new ServerStatements(context.registry, context.schema)
+    this.startedMs = context.clock.nowMs
+    this.sinceMs = this.startedMs
+    this.usedMs = this.startedMs
+    this.checkedMs = this.startedMs
+    this.requestMs = this.startedMs
+  }
+
+  get state(): ServerState {
+    return this.#state
+  }
+
+  /** Only once connected. */
+  get channel(): Channel {
+    invariant(this.#channel !== null, `server ${this.id} has no connection yet`)
+    return this.#channel
+  }
+
+  /** Where it is connected, or will be. */
+  get peer(): Address {
+    return this.#channel?.peer ?? this.context.address
+  }
+
+  get local(): Address {
+    return this.#channel?.local ?? { host: '', port: 0 }
+  }
+
+  /** Free to go back: outside a transaction, nothing owed. */
+  get isClean(): boolean {
+    return this.status === STATUS_IDLE && this.ledger.isClear && this.frames.isAtBoundary
+  }
+
+  get subject(): string {
+    const { user } = this.context.identity
+    return `S-${this.id.toString(16)}: ${this.context.identity.database}/${user}@${this.peer.host}:${this.peer.port}`
+  }
+
+  dial(): void {
+    const { transport, address, keepAlive } = this.context
+    this.#dial = transport.dial(
+      { address, keepAlive },
+      {
+        onConnected: (channel) => this.#connected(channel),
+        onFailed: (problem) => this.#fail(connectFailed(address, problem)),
+      },
+    )
+  }
+
+  /** idle → leased. */
+  lend(tenant: Tenant): void {
+    this.tenant = tenant
+    this.#enter('leased')
+  }
+
+  /** What has to change so that the server fits `wanted`; null if nothing has to. */
+  changesTo(wanted: Profile): Change[] | null {
+    if (this.profile === wanted && !this.hasDoubtfulExtras) return null
+    const changes = changesBetween(this.context.tracked, this.profile, wanted, this.hasDoubtfulExtras)
+    if (changes.length > 0) return changes
+    this.profile = wanted
+    this.hasDoubtfulExtras = false
+    return null
+  }
+
+  /**
+   * idle → aligning: makes the changes in one round trip. On success the server's profile holds them as Postgres writes them, in
+   * `values` too, and the caller lends the server or `finishAligning`s. `gone` is called instead if the server dies meanwhile.
+   */
+  align(changes: readonly Change[], done: (error: Notice | null, values: ReadonlyMap<string, string>) => void, gone: (notice: Notice) => void): void {
+    this.#enter('aligning')
+    this.#run(changesToSql(changes), gone, (result) => {
+      const values = new Map<string, string>()
+      if (result.error === null) {
+        const extras = new Map(this.profile.extras)
+        changes.forEach((change, index) => {
+          const value = result.row[index] ?? ''
+          values.set(change.name, value)
+          const place = this.context.tracked.place(change.name)
+          const isReported = place >= 0 && this.profile.values[place] !== null && this.profile.values[place] !== undefined
+          if (isReported) this.profile = this.profile.withValue(place, value)
+          else if (change.value === null) extras.delete(change.name)
+          else extras.set(change.name, value)
+        })
+        this.profile = this.profile.withExtras(extras)
+        this.hasDoubtfulExtras = false
+      }
+      done(result.error, values)
+    })
+  }
+
+  /** aligning → leased. */
+  lendAligned(tenant: Tenant): void {
+    this.tenant = tenant
+    this.#enter('leased')
+  }
+
+  /** aligning → idle: nobody wants it after all. */
+  finishAligning(): void {
+    this.#enter('idle')
+  }
+
+  /** idle → checking → idle, or closed if the query fails. */
+  check(sql: string): void {
+    this.#enter('checking')
+    this.#run(sql, null, (result) => {
+      if (result.error) {
+        this.close('test query failed')
+        return
+      }
+      this.checkedMs = this.context.clock.nowMs
+      this.#enter('idle')
+    })
+  }
+
+  /** leased → (canceling) → (cleaning) → idle. The pool has seen to it that the server is clean. */
+  giveBack(resetSql: string): void {
+    invariant(this.isClean, `server ${this.id} was returned with debts`)
+    this.tenant = null
+    this.usedMs = this.context.clock.nowMs
+    this.checkedMs = this.usedMs
+    if (this.cancels > 0) {
+      this.#resetAfterCancels = resetSql
+      this.#enter('canceling')
+      return
+    }
+    this.#cleanOrIdle(resetSql)
+  }
+
+  /** A cancel request is being sent to it. */
+  cancelBegins(): void {
+    this.cancels++
+  }
+
+  /** A cancel request has arrived or failed: from now on nothing of it can hit the next tenant. */
+  cancelEnds(): void {
+    this.cancels--
+    if (this.cancels === 0 && this.#state === 'canceling') this.#cleanOrIdle(this.#resetAfterCancels)
+  }
+
+  #cleanOrIdle(resetSql: string): void {
+    if (resetSql === '') {
+      this.#enter('idle')
+      return
+    }
+    this.#enter('cleaning')
+    this.#run(resetSql, null, (result) => {
+      if (result.error) {
+        this.close('reset query failed')
+        return
+      }
+      for (const tag of result.tags) this.noteTag(tag)
+      this.#enter('idle')
+    })
+  }
+
+  /** What a command tag says about the state of the session on the server. */
+  noteTag(tag: string): void {
+    if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.statements.clear()
+    if (tag === 'DISCARD ALL') {
+      this.profile = this.profile.withExtras(new Map())
+      this.hasDoubtfulExtras = false
+    } else if (this.profile.extras.size > 0) this.hasDoubtfulExtras = true
+  }
+
+  /** A tracked setting has changed. */
+  noteParameter(place: number, value: string): void {
+    this.profile = this.profile.withValue(place, value)
+  }
+
+  /** Must not be used again: closed as soon as it is free. */
+  condemn(reason: string): void {
+    this.condemned ??= reason
+    if (this.#state === 'idle' || this.#state === 'canceling') this.close(reason)
+  }
+
+  /** It takes too long to connect, or to answer a query of ours. */
+  timeOut(reason: string): void {
+    if (this.#state === 'dialing' || this.#state === 'login') this.#fail(new PoolerError('server-login-failing', { error: reason }))
+    else this.close(reason)
+  }
+
+  /** Ends the connection. Whoever holds it is told `notice`. */
+  close(reason: string, notice: Notice = new PoolerError('server-crashed')): void {
+    if (this.#state === 'closed') return
+    const state = this.#state
+    this.context.log.info(`closing because: ${reason} (age=${Math.floor((this.context.clock.nowMs - this.startedMs) / 1000)}s)`, {
+      subject: this.subject,
+    })
+    this.#dial?.abandon()
+    this.#login?.abandon()
+    const channel = this.#channel
+    if (channel?.isOpen) {
+      if (state !== 'login' && this.isClean) {
+        this.send(TERMINATE)
+        channel.close()
+      } else channel.destroy()
+    }
+    const tenant = this.tenant
+    const choreGone = this.#choreGone
+    this.tenant = null
+    this.#chore = null
+    this.#choreGone = null
+    this.ledger.abandon()
+    this.statements.clear()
+    this.#enter('closed')
+    tenant?.onServerGone(notice)
+    choreGone?.(notice)
+  }
+
+  // Channel
+
+  onRead(buffer: Buffer, start: number, end: number): void {
+    this.context.clock.refresh()
+    try {
+      if (this.tenant !== null) this.tenant.onReplies(buffer, start, end)
+      else this.#readOutsideLease(buffer, start, end)
+    } catch (error) {
+      this.context.log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, { subject: this.subject })
+      this.close('internal error', new PoolerError('internal-error'))
+    }
+  }
+
+  onDrained(): void {
+    this.tenant?.onServerDrained()
+  }
+
+  onClosed(problem: Error | null): void {
+    if (this.#state === 'closed') return
+    const reason = problem ? `server conn crashed? (${problem.message})` : 'server conn crashed?'
+    if (this.#state === 'dialing' || this.#state === 'login') {
+      this.#fail(
+        new PoolerError('server-login-failing', { error: problem ? problem.message : 'the server closed the connection during the login' }),
+      )
+      return
+    }
+    this.close(reason)
+  }
+
+  #readOutsideLease(buffer: Buffer, start: number, end: number): void {
+    // The work at hand may change between two frames: a login ends, a chore is done, a lease begins.
+    this.frames.read(buffer, start, end, CHORE_NEEDS, this.#currentSink)
+  }
+
+  readonly #currentSink: FrameSink = {
+    frame: (type, buffer, start, end) => {
+      if (this.#state === 'closed') return true
+      const sink: Login | Chore | null = this.#login ?? this.#chore
+      if (sink) return sink.frame(type, buffer, start, end)
+      this.#readIdle(type, buffer, start, end)
+      return true
+    },
+    pass: () => {},
+    rest: () => {},
+    refuse: (type, length, why) => {
+      if (this.#state === 'closed') return
+      const sink = this.#login ?? this.#chore
+      if (sink) sink.refuse(type, length, why)
+      else this.onChoreNonsense(`a message of type ${typeName(type)} and length ${length} (${why})`)
+    },
+  }
+
+  #readIdle(type: number, buffer: Buffer, start: number, end: number): void {
+    switch (type) {
+      case BACKEND.parameterStatus:
+      case BACKEND.notice:
+      case BACKEND.notification:
+        this.onAsynchronous(type, buffer, start, end)
+        return
+      case BACKEND.error: {
+        const notice = decodeNotice(buffer, start, end)
+        this.close(`idle server got an error: ${notice.message}`, notice)
+        return
+      }
+      default:
+        this.close('idle server got dirty')
+    }
+  }
+
+  onAsynchronous(type: number, buffer: Buffer, start: number, end: number): void {
+    if (type !== BACKEND.parameterStatus) return
+    const parameter = decodeParameterStatus(buffer, start, end)
+    if (!parameter) {
+      this.onChoreNonsense('a broken ParameterStatus')
+      return
+    }
+    const place = this.context.tracked.place(parameter.name)
+    if (place >= 0) this.noteParameter(place, parameter.value)
+  }
+
+  onChoreNonsense(reason: string): void {
+    this.close(`the server sent nonsense: ${reason}`, new PoolerError('server-nonsense', { reason }))
+  }
+
+  // Login
+
+  #connected(channel: Channel): void {
+    this.#dial = null
+    this.#channel = channel
+    channel.listener = this
+    this.#enter('login')
+    this.context.log.info(`new connection to server (from ${channel.local.host}:${channel.local.port})`, { subject: this.subject })
+    const { identity } = this.context
+    this.#login = new Login(identity, this)
+    this.send(encodeStartup(new Map([['user', identity.user], ['database', identity.database], ...identity.parameters])))
+  }
+
+  send(message: Buffer): void {
+    this.channel.write(message, 0, message.length)
+  }
+
+  onLoggedIn(result: LoginResult): void {
+    this.#login = null
+    this.pid = result.pid
+    this.cancelKey = result.cancelKey
+    this.usedMs = this.context.clock.nowMs
+    this.checkedMs = this.usedMs
+    const { tracked } = this.context
+    this.profile = Profile.of(tracked.names.map((name) => result.parameters.get(name) ?? null))
+    const { connectQuery } = this.context
+    if (connectQuery === '') {
+      this.#becomesReady(result)
+      return
+    }
+    this.#run(connectQuery, null, ({ error }) => {
+      if (error) this.#fail(error)
+      else this.#becomesReady(result)
+    })
+  }
+
+  #becomesReady(result: LoginResult): void {
+    this.context.owner.onServerReady(this, result)
+    this.#enter('idle')
+  }
+
+  onLoginFailed(problem: Notice): void {
+    this.#fail(problem)
+  }
+
+  #fail(problem: Notice): void {
+    if (this.#state === 'closed') return
+    this.context.owner.onServerFailed(this, problem)
+    this.close(`login failed: ${problem.message}`, problem)
+  }
+
+  // Chores
+
+  #run(sql: string, gone: ((notice: Notice) => void) | null, done: (result: ChoreResult) => void): void {
+    invariant(this.#chore === null, `server ${this.id} has two chores`)
+    this.#choreGone = gone
+    this.#chore = new Chore(this, (result) => {
+      this.#chore = null
+      this.#choreGone = null
+      if (!result.isIdle) this.close('a query of the pooler ended within a transaction')
+      else done(result)
+    })
+    this.send(encodeQuery(sql))
+  }
+
+  #enter(next: ServerState): void {
+    const from = this.#state
+    invariant(SERVER_MOVES[from].includes(next), `server ${this.id} cannot go from ${from} to ${next}`)
+    this.#state = next
+    this.sinceMs = this.context.clock.nowMs
+    this.context.owner.onServerMoved(this, from, next)
+  }
+}
+
+function connectFailed(address: Address, problem: Error): PoolerError {
+  const error = `connect to ${address.host}:${address.port} failed: ${problem.message}`
+  return new PoolerError('server-login-failing', { error }, { cause: problem })
+}

@@ -1,0 +1,91 @@
+/** Reads `key=value` pairs as they stand in [databases] and [users], and the URLs given to `--upstream`. */
+
+export interface Pair {
+  readonly key: string
+  readonly value: string
+}
+
+export interface Pairs {
+  /** Those before the problem, if there is one. */
+  readonly pairs: readonly Pair[]
+  /** What is wrong, told by position only: the text may be a piece of a password. */
+  readonly problem: string | null
+}
+
+/**
+ * PgBouncer's form: pairs with spaces between and around `=`, a value in single quotes if it has spaces, a quote doubled inside
+ * quotes. A backslash is an ordinary character, unlike in libpq, so that passwords mean what they mean to PgBouncer.
+ */
+export function parseConnectionString(text: string): Pairs {
+  const pairs: Pair[] = []
+  const failed = (problem: string): Pairs => ({ pairs, problem })
+  let at = skipBlanks(text, 0)
+
+  while (at < text.length) {
+    const start = at
+    const key = matchAt(/[^\s=']*/y, text, at)
+    at = skipBlanks(text, at + key.length)
+    if (key === '' || text[at] !== '=')
+      return failed(`expected key=value at character ${start + 1}; a value with spaces needs single quotes`)
+    at = skipBlanks(text, at + 1)
+
+    if (text[at] !== "'") {
+      const value = matchAt(/\S*/y, text, at)
+      if (value === '')
+        return failed(`the value of the pair at character ${start + 1} is empty; write '' if that is meant`)
+      pairs.push({ key, value })
+      at = skipBlanks(text, at + value.length)
+      continue
+    }
+
+    const quoted = matchAt(/'(?:[^']|'')*'/y, text, at)
+    if (quoted === '')
+      return failed(`the quote at character ${at + 1} is never closed; a quote inside quotes is written twice`)
+    pairs.push({ key, value: quoted.slice(1, -1).replaceAll("''", "'") })
+    const next = skipBlanks(text, at + quoted.length)
+    if (next === at + quoted.length && next < text.length)
+      return failed(`expected a space after the quote at character ${next}`)
+    at = next
+  }
+  return { pairs, problem: null }
+}
+
+/** `postgres://user:password@host:5432/database?key=value` as pairs. */
+export function parseUpstreamUrl(text: string): Pairs {
+  let url: URL
+  try {
+    url = new URL(text)
+  } catch {
+    return { pairs: [], problem: NOT_A_URL }
+  }
+  // A # that is not encoded would cut the rest off, and it is common in passwords.
+  if ((url.protocol !== 'postgres:' && url.protocol !== 'postgresql:') || url.hash !== '')
+    return { pairs: [], problem: NOT_A_URL }
+
+  const pairs: Pair[] = []
+  const add = (key: string, value: string) => value !== '' && pairs.push({ key, value })
+  try {
+    add('host', decodeURIComponent(url.hostname.replace(/^\[(.*)\]$/, '$1')))
+    add('port', url.port)
+    add('user', decodeURIComponent(url.username))
+    add('password', decodeURIComponent(url.password))
+    add('dbname', decodeURIComponent(url.pathname.replace(/^\//, '')))
+  } catch {
+    return { pairs: [], problem: NOT_A_URL }
+  }
+  for (const [key, value] of url.searchParams) pairs.push({ key, value })
+  return { pairs, problem: null }
+}
+
+const NOT_A_URL =
+  'expected a URL of the form postgres://user:password@host:5432/database, with special characters of the password percent-encoded'
+
+function skipBlanks(text: string, at: number): number {
+  return at + matchAt(/\s*/y, text, at).length
+}
+
+/** What the sticky pattern matches at this place, or an empty text. */
+function matchAt(pattern: RegExp, text: string, at: number): string {
+  pattern.lastIndex = at
+  return pattern.exec(text)?.[0] ?? ''
+}

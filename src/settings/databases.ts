@@ -1,0 +1,100 @@
+/** One line of [databases]: where a database's servers are, and what is different for it. */
+
+import type { Pairs } from './connection-string.ts'
+import { type EntryTable, readEntry } from './entry.ts'
+import { error, type Place, type Problem, quote, warning } from './problem.ts'
+import { POOL_MODES, type ValuesOf } from './schema.ts'
+import { UNSUPPORTED_DATABASE_KEYS } from './unsupported.ts'
+import { host, integer, oneOf, orNull, override, text, time } from './values.ts'
+
+const optionalText = orNull(text)
+
+/** A default of null is the general setting, or nothing where there is none. */
+export const DATABASE_ROWS = {
+  host: {
+    type: host,
+    default: '127.0.0.1',
+    meaning: 'Where PostgreSQL is. PgBouncer uses a unix socket when this is not set; pgweir has none yet.',
+  },
+  port: { type: integer({ min: 1, max: 65_535 }), default: 5432, meaning: 'Its port.' },
+  dbname: {
+    type: optionalText,
+    default: null,
+    meaning: 'Name of the database on the server; the name of the entry if not set.',
+  },
+  user: {
+    type: optionalText,
+    default: null,
+    meaning: 'Forced user: all clients share one pool that logs in as this user.',
+  },
+  password: {
+    type: optionalText,
+    default: null,
+    meaning: 'Password of the forced user; looked up in auth_file if not set.',
+  },
+  pool_mode: { type: orNull(oneOf(POOL_MODES)), default: null, meaning: 'Instead of the general pool_mode.' },
+  pool_size: { type: override(integer(), 'zero is a value'), default: null, meaning: 'Instead of default_pool_size.' },
+  min_pool_size: {
+    type: override(integer(), 'zero is a value'),
+    default: null,
+    meaning: 'Instead of the general min_pool_size.',
+  },
+  reserve_pool_size: {
+    type: override(integer(), 'zero is a value'),
+    default: null,
+    meaning: 'Instead of the general reserve_pool_size. `reserve_pool` is the same.',
+  },
+  max_db_connections: {
+    type: override(integer(), 'zero means general'),
+    default: null,
+    meaning: 'Instead of the general max_db_connections.',
+  },
+  max_db_client_connections: {
+    type: override(integer(), 'zero means general'),
+    default: null,
+    meaning: 'Instead of the general max_db_client_connections.',
+  },
+  server_lifetime: {
+    type: override(time(), 'zero means general'),
+    default: null,
+    meaning: 'Instead of the general server_lifetime.',
+  },
+  query_wait_timeout: {
+    type: override(time(), 'zero means general'),
+    default: null,
+    meaning: 'Instead of the general query_wait_timeout.',
+  },
+  connect_query: { type: optionalText, default: null, meaning: 'SQL that each new server runs before it is used.' },
+  client_encoding: { type: optionalText, default: null, meaning: 'Startup parameter for servers.' },
+  datestyle: { type: optionalText, default: null, meaning: 'Startup parameter for servers.' },
+  timezone: { type: optionalText, default: null, meaning: 'Startup parameter for servers.' },
+  application_name: { type: optionalText, default: null, meaning: 'Startup parameter for servers.' },
+} as const
+
+export interface DatabaseSettings extends Omit<ValuesOf<typeof DATABASE_ROWS>, 'dbname'> {
+  /** What clients ask for; `*` for the fallback entry. */
+  readonly name: string
+  readonly dbname: string
+}
+
+/** The entry that answers for every name without an entry of its own. */
+export const FALLBACK_NAME = '*'
+
+/** The console's name, and PgBouncer's name for it. */
+export const CONSOLE_NAMES: readonly string[] = ['pgweir', 'pgbouncer']
+
+const DATABASE_TABLE: EntryTable<typeof DATABASE_ROWS> = {
+  rows: DATABASE_ROWS,
+  aliases: { reserve_pool: 'reserve_pool_size' },
+  unsupported: UNSUPPORTED_DATABASE_KEYS,
+}
+
+export function readDatabase(name: string, pairs: Pairs, place: Place, problems: Problem[]): DatabaseSettings {
+  const subject = `database ${quote(name)}`
+  if (CONSOLE_NAMES.includes(name))
+    problems.push(error(place, `the name ${quote(name)} is reserved for the admin console`))
+  const values = readEntry(DATABASE_TABLE, subject, pairs, place, problems)
+  if (values.password !== null && values.user === null)
+    problems.push(warning(place, `${subject}: the password is not used, because there is no user to go with it`))
+  return { ...values, name, dbname: values.dbname ?? name }
+}

@@ -1,0 +1,135 @@
+/** The settings for people to read: the reference page docs/settings.md, and the rows of `SHOW CONFIG`. */
+
+import { DATABASE_ROWS } from './databases.ts'
+import type { Settings } from './load.ts'
+import { SETTING_KEYS, SETTING_ROWS, SETTINGS, type SettingRow, TOPICS } from './schema.ts'
+import {
+  UNSUPPORTED_DATABASE_KEYS,
+  UNSUPPORTED_SECTIONS,
+  UNSUPPORTED_SETTINGS,
+  type UnsupportedRow,
+} from './unsupported.ts'
+import { USER_ROWS } from './users.ts'
+
+export interface ConfigRow {
+  readonly key: string
+  readonly value: string
+  readonly default: string
+  readonly changeable: 'yes' | 'no'
+}
+
+/** In the order and the writing of PgBouncer: by key, times as seconds, 0 and 1 for no and yes. */
+export function describeConfig({ general }: Pick<Settings, 'general'>): ConfigRow[] {
+  return SETTING_KEYS.toSorted().map((key) => {
+    const { type, access, default: standard }: SettingRow<unknown> = SETTINGS[key] as SettingRow<unknown>
+    const changeable = access === 'reload' ? 'yes' : 'no'
+    return { key, value: type.print(general[key]), default: type.print(standard), changeable }
+  })
+}
+
+/** The whole of docs/settings.md. A test compares; `npx vitest run test/unit/settings/describe.test.ts -u` writes it anew. */
+export function settingsPage(): string {
+  const topics = Object.entries(TOPICS).map(([topic, rows]) => `### ${topic}\n\n${settingTable(Object.keys(rows))}`)
+  return `${[
+    INTRODUCTION,
+    '## Section [pgbouncer]',
+    ...topics,
+    `## Section [databases]\n\n${DATABASES_INTRODUCTION}`,
+    entryTable(DATABASE_ROWS),
+    `## Section [users]\n\n${USERS_INTRODUCTION}`,
+    entryTable(USER_ROWS),
+    `## Not supported yet\n\n${UNSUPPORTED_INTRODUCTION}`,
+    unsupportedTable(),
+  ].join('\n\n')}\n`
+}
+
+const INTRODUCTION = `# Settings
+
+<!-- Generated from src/settings: change the tables there, then run \`npx vitest run test/unit/settings/describe.test.ts -u\`. -->
+
+Each setting is a key of the section \`[pgbouncer]\` of the ini file (or \`[pgweir]\`, which is the same), a flag and an environment variable:
+\`default_pool_size = 5\`, \`--default-pool-size 5\` and \`PGWEIR_DEFAULT_POOL_SIZE=5\` say the same. Flags win over the environment, the
+environment over the file, the file over the defaults. \`pgweir check config.ini\` shows every problem of a file at once.
+
+In the file, \`;\` and \`#\` begin a comment only at the start of a line. \`%include FILE\` reads another file in its place, or each \`*.ini\` of a
+folder in the order of their names; it is looked for from the folder that pgweir was started in, and else beside the including file. Other paths
+are taken from the folder that pgweir was started in.
+
+Times are seconds, with fractions, or have a unit: \`300ms\`, \`10s\`, \`5min\`, \`1h\`, \`2d\`. Numbers that\nare sizes in bytes may have kB, MB or GB. A setting marked *restart* takes effect when pgweir starts;
+all others also at a reload (\`RELOAD\`, \`SIGHUP\`) or through \`SET\` on the console.`
+
+const DATABASES_INTRODUCTION = `One line per database: \`name = host=… port=… dbname=…\`. The entry \`*\` answers for every name without an entry of its own. A value with spaces
+stands in single quotes, and a quote inside quotes is written twice; a backslash is an ordinary character. A name with characters other than letters,
+digits and \`_.-*\` stands in double quotes. \`pgweir\` and \`pgbouncer\` are the admin console.
+
+What a line does not say is as in the section above. A negative number says the same, and so does 0 where the table says so.
+
+Without a file, \`--upstream postgres://user:password@host:5432/\` (or \`PGWEIR_UPSTREAM\`) is the entry \`*\`, and \`--database 'name=host=…'\`, which may be repeated, is a
+line of this section.`
+
+const USERS_INTRODUCTION = `One line per user: \`name = pool_mode=… pool_size=…\`.`
+
+const UNSUPPORTED_INTRODUCTION = `PgBouncer knows these and pgweir does not build them yet. A file that has them works, with a warning; where ignoring one would weaken security or
+change who may log in, it is an error instead. \`sslmode\` is not PgBouncer's, but part of many URLs.`
+
+function settingTable(keys: readonly string[]): string {
+  const rows = keys.map((key) => {
+    const row = SETTING_ROWS.get(key)
+    return row === undefined
+      ? []
+      : [code(key), row.type.name, code(row.type.print(row.default)), restart(row), row.meaning]
+  })
+  return table(['setting', 'takes', 'default', '', 'meaning'], rows)
+}
+
+function restart({ access }: SettingRow<unknown>): string {
+  return access === 'restart' ? '*restart*' : ''
+}
+
+interface DescribedRow {
+  readonly type: { readonly name: string }
+  readonly default: unknown
+  readonly meaning: string
+}
+
+function entryTable(entries: Readonly<Record<string, DescribedRow>>): string {
+  const rows = Object.entries(entries).map(([key, row]) => [
+    code(key),
+    row.type.name,
+    row.default === null ? '' : code(String(row.default)),
+    row.meaning,
+  ])
+  return table(['key', 'takes', 'default', 'meaning'], rows)
+}
+
+function unsupportedTable(): string {
+  const rows = (prefix: string, suffix: string, entries: Readonly<Record<string, UnsupportedRow>>) =>
+    Object.entries(entries).map(([key, row]) => [code(`${prefix}${key}${suffix}`), capital(row.without), refusal(row)])
+  return table(
+    ['key', 'without it', 'an error'],
+    [
+      ...rows('', '', UNSUPPORTED_SETTINGS),
+      ...rows('', ' in [databases]', UNSUPPORTED_DATABASE_KEYS),
+      ...rows('[', ']', UNSUPPORTED_SECTIONS),
+    ],
+  )
+}
+
+function refusal({ refusedUnless, fine = [] }: UnsupportedRow): string {
+  if (refusedUnless === undefined) return ''
+  const allowed = [...fine, ...refusedUnless].filter((value) => value !== '')
+  return allowed.length === 0 ? 'where set' : `unless ${allowed.map(code).join(', ')}`
+}
+
+function capital(words: string): string {
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}`
+}
+
+function code(value: string): string {
+  return value === '' ? '' : `\`${value}\``
+}
+
+function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  return [line(headings), line(headings.map(() => '---')), ...rows.map(line)].join('\n')
+}

@@ -1,0 +1,77 @@
+/** Reads one line of [databases] or [users] by a table of rows. */
+
+import type { Pairs } from './connection-string.ts'
+import { suggestion } from './nearest.ts'
+import { error, type Place, type Problem, quote, warning } from './problem.ts'
+import type { ValuesOf } from './schema.ts'
+import { judge, type UnsupportedRow } from './unsupported.ts'
+import type { ValueType } from './values.ts'
+
+export interface EntryRow<T> {
+  readonly type: ValueType<T>
+  readonly default: T
+  readonly meaning: string
+}
+
+/** What can be said in one section's lines. */
+export interface EntryTable<Rows> {
+  readonly rows: Rows
+  /** Other names of keys, as PgBouncer has them. */
+  readonly aliases: Readonly<Record<string, string>>
+  readonly unsupported: Readonly<Record<string, UnsupportedRow>>
+}
+
+/** `subject` begins each sentence: `database "app"`. Problems are collected; what is wrong keeps its default. */
+export function readEntry<Rows extends object>(
+  table: EntryTable<Rows>,
+  subject: string,
+  { pairs, problem }: Pairs,
+  place: Place,
+  problems: Problem[],
+): ValuesOf<Rows> {
+  const rows = new Map<string, EntryRow<unknown>>(Object.entries(table.rows))
+  const values = new Map([...rows].map(([key, row]) => [key, row.default]))
+  const seen = new Set<string>()
+
+  for (const [index, pair] of pairs.entries()) {
+    const key = Object.hasOwn(table.aliases, pair.key) ? (table.aliases[pair.key] ?? pair.key) : pair.key
+    const row = rows.get(key)
+    if (row !== undefined) {
+      const parsed = row.type.parse(pair.value)
+      if ('value' in parsed) values.set(key, parsed.value)
+      else problems.push(error(place, `${subject}: ${key} cannot be ${quote(pair.value)}: ${parsed.problem}`))
+      if (seen.has(key))
+        problems.push(warning(place, `${subject}: ${key} is given more than once; the last one counts`))
+    } else if (Object.hasOwn(table.unsupported, key)) {
+      const later = judgeUnsupported(table.unsupported, key, pair.value)
+      if (later !== null) problems.push({ ...later, sentence: `${subject}: ${later.sentence}`, ...place })
+    } else if (seen.has('password')) {
+      // A password with a space in it and no quotes would show up here as a "key".
+      problems.push(
+        error(place, `${subject}: there is no such key as that of pair ${index + 1}, which follows the password`),
+      )
+    } else {
+      problems.push(error(place, `${subject}: there is no key ${quote(key)}${suggestion(key, rows.keys())}`))
+    }
+    seen.add(key)
+  }
+  if (problem !== null) problems.push(error(place, `${subject}: ${problem}`))
+  return Object.fromEntries(values) as ValuesOf<Rows>
+}
+
+/** What is to be said about a key that is known but not built, or null if nothing is. The value is never repeated. */
+export function judgeUnsupported(
+  table: Readonly<Record<string, UnsupportedRow>>,
+  key: string,
+  value: string,
+): { readonly severity: Problem['severity']; readonly sentence: string } | null {
+  const row = table[key]
+  const verdict = row === undefined ? 'fine' : judge(row, value)
+  if (row === undefined || verdict === 'fine') return null
+  if (verdict === 'ignored')
+    return { severity: 'warning', sentence: `${key} is not supported yet and is ignored: ${row.without}` }
+  return {
+    severity: 'error',
+    sentence: `${key} is not supported yet, and ignoring it would not be safe: ${row.without}`,
+  }
+}

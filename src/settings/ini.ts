@@ -1,0 +1,164 @@
+/** Reads ini text into entries that know their file and line, following `%include`. It does not know which keys exist. */
+
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname, isAbsolute, join, normalize } from 'node:path'
+import { error, type Place, type Problem, quote } from './problem.ts'
+
+export interface Entry extends Place {
+  /** The name of the section, without brackets. */
+  readonly section: string
+  readonly key: string
+  /** The rest of the line: inside it, `;` and `#` are ordinary characters. */
+  readonly value: string
+}
+
+/** Each `[name]` line, in order: an empty section is still a section that was written. */
+export interface Heading extends Place {
+  readonly section: string
+}
+
+export interface Ini {
+  readonly headings: readonly Heading[]
+  readonly entries: readonly Entry[]
+}
+
+/** What reading needs of a file system, so that tests need none. */
+export interface Files {
+  kind(path: string): 'file' | 'folder' | null
+  /** Throws the system's error where there is nothing to read. */
+  read(path: string): string
+  /** The names inside a folder. */
+  list(path: string): readonly string[]
+}
+
+export const diskFiles: Files = {
+  kind(path) {
+    const status = statSync(path, { throwIfNoEntry: false })
+    return status === undefined ? null : status.isDirectory() ? 'folder' : 'file'
+  },
+  read: (path) => readFileSync(path, 'utf8'),
+  list: (path) => readdirSync(path),
+}
+
+/** PgBouncer's limit. */
+const MAX_INCLUDE_DEPTH = 10
+
+export function readIni(path: string, files: Files, problems: Problem[]): Ini {
+  const reader = new IniReader(files, problems)
+  reader.readFile(path, { file: path, line: null })
+  return reader
+}
+
+/** `name = value` or `"odd name" = value`; a quote inside quotes is written twice. Null if the text is neither. */
+export function splitEntry(text: string): { readonly key: string; readonly value: string } | null {
+  const [, plain, quoted, value] = /^(?:([\w.\-*]+)|"((?:[^"]|"")+)")[ \t]*=(.*)$/s.exec(text.trim()) ?? []
+  const key = plain ?? quoted?.replaceAll('""', '"')
+  return key === undefined || value === undefined ? null : { key, value: value.trim() }
+}
+
+class IniReader implements Ini {
+  readonly headings: Heading[] = []
+  readonly entries: Entry[] = []
+  readonly #files: Files
+  readonly #problems: Problem[]
+  /** The files being read: each was included by the one before. */
+  readonly #open: string[] = []
+  /** As in PgBouncer an included file starts in the section of its `%include` line, and the section it ends in goes on. */
+  #section: string | null = null
+
+  constructor(files: Files, problems: Problem[]) {
+    this.#files = files
+    this.#problems = problems
+  }
+
+  readFile(path: string, askedAt: Place): void {
+    let text: string
+    try {
+      text = this.#files.read(path)
+    } catch (cause) {
+      this.#problems.push(error(askedAt, `${quote(path)} cannot be read: ${systemSentence(cause)}`))
+      return
+    }
+    this.#open.push(normalize(path))
+    const lines = text.replace(/^\uFEFF/, '').split('\n')
+    for (const [index, line] of lines.entries()) this.#readLine(line.trim(), { file: path, line: index + 1 })
+    this.#open.pop()
+  }
+
+  #readLine(line: string, place: Place): void {
+    if (line === '' || line.startsWith(';') || line.startsWith('#')) return
+    if (line.startsWith('%')) this.#readDirective(line, place)
+    else if (line.startsWith('[')) this.#readHeading(line, place)
+    else this.#readEntry(line, place)
+  }
+
+  #readHeading(line: string, place: Place): void {
+    const [, name, rest] = /^\[([^\]]*)\](.*)$/.exec(line) ?? []
+    if (name === undefined || rest === undefined) {
+      this.#problems.push(error(place, 'this heading has no closing bracket'))
+      return
+    }
+    this.#section = name.trim()
+    this.headings.push({ section: this.#section, ...place })
+    this.#readLine(rest.trim(), place)
+  }
+
+  #readEntry(line: string, place: Place): void {
+    const entry = splitEntry(line)
+    // The line is not repeated: it may hold a password.
+    if (entry === null) {
+      this.#problems.push(
+        error(
+          place,
+          'this line is not "key = value"; a name with characters other than letters, digits and _.-* needs double quotes',
+        ),
+      )
+    } else if (this.#section === null) {
+      this.#problems.push(error(place, 'this line stands before the first section; settings belong under [pgbouncer]'))
+    } else {
+      this.entries.push({ section: this.#section, ...entry, ...place })
+    }
+  }
+
+  #readDirective(line: string, place: Place): void {
+    const [, target] = /^%include[ \t]+(.+)$/.exec(line) ?? []
+    if (target === undefined) {
+      this.#problems.push(error(place, 'the only directive is "%include FILE"'))
+      return
+    }
+    const path = this.#locate(target)
+    if (this.#files.kind(path) !== 'folder') {
+      this.#include(path, place)
+      return
+    }
+    const inis = this.#files.list(path).filter((name) => name.endsWith('.ini'))
+    for (const name of inis.sort()) this.#include(join(path, name), place)
+  }
+
+  #include(path: string, place: Place): void {
+    if (this.#open.includes(normalize(path))) this.#problems.push(error(place, `${quote(path)} includes itself`))
+    else if (this.#open.length > MAX_INCLUDE_DEPTH)
+      this.#problems.push(error(place, `%include is nested more than ${MAX_INCLUDE_DEPTH} files deep`))
+    else this.readFile(path, place)
+  }
+
+  /** Where PgBouncer looks, the current folder, and else beside the including file. */
+  #locate(target: string): string {
+    const parent = this.#open.at(-1)
+    const beside = parent === undefined || isAbsolute(target) ? target : join(dirname(parent), target)
+    return this.#files.kind(target) === null && this.#files.kind(beside) !== null ? beside : target
+  }
+}
+
+function systemSentence(cause: unknown): string {
+  switch (cause instanceof Error && 'code' in cause ? cause.code : undefined) {
+    case 'ENOENT':
+      return 'there is no such file'
+    case 'EACCES':
+      return 'permission denied'
+    case 'EISDIR':
+      return 'it is a folder'
+    default:
+      return cause instanceof Error ? cause.message : String(cause)
+  }
+}

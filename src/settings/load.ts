@@ -1,0 +1,239 @@
+/** Puts the settings together: defaults, then the ini file, then the environment, then flags. Finds every problem, throws none. */
+
+import { type Pairs, parseConnectionString, parseUpstreamUrl } from './connection-string.ts'
+import { type DatabaseSettings, FALLBACK_NAME, readDatabase } from './databases.ts'
+import { judgeUnsupported } from './entry.ts'
+import { diskFiles, type Entry, type Files, type Heading, readIni, splitEntry } from './ini.ts'
+import { nearest, suggestion } from './nearest.ts'
+import { error, hasErrors, NOWHERE, type Place, type Problem, quote, warning } from './problem.ts'
+import {
+  DEFAULTS,
+  ENVIRONMENT_PREFIX,
+  environmentName,
+  flagName,
+  type GeneralSettings,
+  isSettingKey,
+  SETTING_KEYS,
+  SETTING_ROWS,
+  type SettingKey,
+} from './schema.ts'
+import { UNSUPPORTED_SECTIONS, UNSUPPORTED_SETTINGS } from './unsupported.ts'
+import { readUser, type UserSettings } from './users.ts'
+
+export interface LoadOptions {
+  readonly iniFile?: string | null
+  /** By key, as text: `{ default_pool_size: '5' }`. */
+  readonly flags?: Readonly<Record<string, string>>
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Lines for [databases], from `--database`. They replace entries of the same name. */
+  readonly databases?: readonly string[]
+  /** A URL for the fallback entry, from `--upstream`, or else from PGWEIR_UPSTREAM, which keeps its password out of `ps`. */
+  readonly upstream?: string | null
+  readonly files?: Files
+}
+
+export interface Origin extends Place {
+  readonly from: 'default' | 'ini' | 'environment' | 'flag'
+}
+
+export interface Settings {
+  readonly general: GeneralSettings
+  readonly databases: ReadonlyMap<string, DatabaseSettings>
+  /** The entry `*`, for names without an entry of their own; see `databaseFor`. */
+  readonly fallback: DatabaseSettings | null
+  readonly users: ReadonlyMap<string, UserSettings>
+  /** Where each general setting's value comes from. */
+  readonly origins: Readonly<Record<SettingKey, Origin>>
+  readonly iniFile: string | null
+}
+
+export interface Loaded {
+  /** Complete even where there are errors: what was wrong keeps its default. */
+  readonly settings: Settings
+  readonly problems: readonly Problem[]
+}
+
+export function loadSettings(options: LoadOptions): Loaded {
+  const { iniFile = null, flags = {}, env = {}, databases = [], files = diskFiles } = options
+  const upstream = options.upstream ?? (env[UPSTREAM_VARIABLE] || null)
+  const draft = new Draft()
+
+  if (iniFile !== null) draft.takeIni(iniFile, files)
+  draft.takeEnvironment(env)
+  draft.takeFlags(flags)
+  for (const text of databases) draft.takeDatabaseFlag(text)
+  if (upstream !== null) draft.takeUpstream(upstream, options.upstream == null ? UPSTREAM_VARIABLE : '--upstream')
+  draft.checkTogether(iniFile)
+
+  const settings = {
+    general: draft.general as unknown as GeneralSettings,
+    databases: draft.databases,
+    fallback: draft.fallback,
+    users: draft.users,
+    origins: draft.origins,
+    iniFile,
+  }
+  return { settings, problems: inReadingOrder(draft.problems) }
+}
+
+/** The entry for a database that a client asks for: its own, or else the fallback under that name. */
+export function databaseFor(settings: Pick<Settings, 'databases' | 'fallback'>, name: string): DatabaseSettings | null {
+  const own = settings.databases.get(name)
+  if (own !== undefined) return own
+  const { fallback } = settings
+  return fallback && { ...fallback, name, dbname: fallback.dbname === FALLBACK_NAME ? name : fallback.dbname }
+}
+
+const UPSTREAM_VARIABLE = `${ENVIRONMENT_PREFIX}UPSTREAM`
+
+/** [pgweir] is the same section under our own name. */
+const GENERAL_SECTIONS = ['pgbouncer', 'pgweir']
+const SECTIONS = [...GENERAL_SECTIONS, 'databases', 'users']
+
+class Draft {
+  readonly general: Record<SettingKey, unknown> = { ...DEFAULTS }
+  readonly origins = Object.fromEntries(SETTING_KEYS.map((key) => [key, { from: 'default', ...NOWHERE }])) as Record<
+    SettingKey,
+    Origin
+  >
+  readonly databases = new Map<string, DatabaseSettings>()
+  readonly users = new Map<string, UserSettings>()
+  readonly problems: Problem[] = []
+  fallback: DatabaseSettings | null = null
+  /** Where each line of [databases] and [users] was, to notice a second one. */
+  readonly #places = new Map<string, Place>()
+
+  takeIni(path: string, files: Files): void {
+    const { headings, entries } = readIni(path, files, this.problems)
+    for (const heading of headings) this.#checkHeading(heading)
+    for (const entry of entries) this.#takeEntry(entry)
+  }
+
+  takeEnvironment(env: Readonly<Record<string, string | undefined>>): void {
+    for (const [name, text] of Object.entries(env)) {
+      if (text === undefined || !name.startsWith(ENVIRONMENT_PREFIX) || name === UPSTREAM_VARIABLE) continue
+      const key = name.slice(ENVIRONMENT_PREFIX.length).toLowerCase()
+      const isExact = name === environmentName(key)
+      if (isExact && (isSettingKey(key) || Object.hasOwn(UNSUPPORTED_SETTINGS, key))) {
+        this.#set(key, text, name, { from: 'environment', ...NOWHERE })
+      } else {
+        // Kubernetes and Docker set variables of their own after a service's name, such as PGWEIR_PORT: only a likely slip is told.
+        const guess = nearest(key, SETTING_KEYS)
+        if (guess !== null)
+          this.problems.push(
+            warning(NOWHERE, `${name} in the environment is not a setting; did you mean "${environmentName(guess)}"?`),
+          )
+      }
+    }
+  }
+
+  takeFlags(flags: Readonly<Record<string, string>>): void {
+    for (const [key, text] of Object.entries(flags)) this.#set(key, text, flagName(key), { from: 'flag', ...NOWHERE })
+  }
+
+  takeDatabaseFlag(text: string): void {
+    const entry = splitEntry(text)
+    if (entry === null) this.problems.push(error(NOWHERE, "--database is not of the form 'name=host=… port=…'"))
+    else this.#addDatabase(entry.key, parseConnectionString(entry.value), NOWHERE)
+  }
+
+  takeUpstream(url: string, label: string): void {
+    const pairs = parseUpstreamUrl(url)
+    if (pairs.problem === null) this.#addDatabase(FALLBACK_NAME, pairs, NOWHERE)
+    else this.problems.push(error(NOWHERE, `${label}: ${pairs.problem}`))
+  }
+
+  /** Problems that no single line has. */
+  checkTogether(iniFile: string | null): void {
+    const general = this.general as unknown as GeneralSettings
+    if (/^[\s,]*$/.test(general.listen_addr))
+      this.problems.push(
+        error(
+          this.origins.listen_addr,
+          'listen_addr is empty, but unix sockets are not supported yet; give an address',
+        ),
+      )
+    // The rest may only be a consequence of the errors so far.
+    if (hasErrors(this.problems)) return
+    const isEmpty = this.databases.size === 0 && this.fallback === null
+    if (isEmpty && iniFile === null) {
+      this.problems.push(error(NOWHERE, NOTHING_TO_POOL))
+      return
+    }
+    if (isEmpty)
+      this.problems.push(
+        warning({ file: iniFile, line: null }, 'there are no [databases], so clients can reach the admin console only'),
+      )
+    if (general.auth_file === '' && ASKS_FOR_SECRETS.includes(general.auth_type))
+      this.problems.push(
+        warning(
+          this.origins.auth_type,
+          `no auth_file is set, so nobody can log in with auth_type = ${general.auth_type}`,
+        ),
+      )
+  }
+
+  #checkHeading({ section, ...place }: Heading): void {
+    if (SECTIONS.includes(section)) return
+    const later = judgeUnsupported(UNSUPPORTED_SECTIONS, section, '')
+    if (later !== null) this.problems.push({ ...later, sentence: `the section ${later.sentence}`, ...place })
+    else this.problems.push(error(place, `there is no section ${quote(section)}${suggestion(section, SECTIONS)}`))
+  }
+
+  #takeEntry({ section, key, value, file, line }: Entry): void {
+    const place = { file, line }
+    if (GENERAL_SECTIONS.includes(section)) {
+      if (isSettingKey(key)) this.#noticeSecond(this.origins[key], place, key)
+      this.#set(key, value, key, { from: 'ini', ...place })
+    } else if (section === 'databases' || section === 'users') {
+      const subject = `${section === 'databases' ? 'database' : 'user'} ${quote(key)}`
+      this.#noticeSecond(this.#places.get(subject), place, subject)
+      this.#places.set(subject, place)
+      const pairs = parseConnectionString(value)
+      if (section === 'databases') this.#addDatabase(key, pairs, place)
+      else this.users.set(key, readUser(key, pairs, place, this.problems))
+    }
+  }
+
+  /** A second file may override the first, which is what %include is used for; twice in one file is a slip. */
+  #noticeSecond(first: Place | undefined, second: Place, subject: string): void {
+    if (first?.line != null && first.file === second.file)
+      this.problems.push(warning(second, `${subject} was already given on line ${first.line}; this line counts`))
+  }
+
+  #set(key: string, text: string, label: string, origin: Origin): void {
+    const row = SETTING_ROWS.get(key)
+    if (row !== undefined && isSettingKey(key)) {
+      const parsed = row.type.parse(text)
+      if ('problem' in parsed) {
+        this.problems.push(error(origin, `${label} cannot be ${quote(text)}: ${parsed.problem}`))
+        return
+      }
+      this.general[key] = parsed.value
+      this.origins[key] = origin
+      return
+    }
+    const later = judgeUnsupported(UNSUPPORTED_SETTINGS, key, text)
+    if (later !== null) this.problems.push({ ...later, file: origin.file, line: origin.line })
+    else if (!Object.hasOwn(UNSUPPORTED_SETTINGS, key))
+      this.problems.push(error(origin, `there is no setting ${quote(label)}${suggestion(key, SETTING_KEYS)}`))
+  }
+
+  #addDatabase(name: string, pairs: Pairs, place: Place): void {
+    const database = readDatabase(name, pairs, place, this.problems)
+    if (name === FALLBACK_NAME) this.fallback = database
+    else this.databases.set(name, database)
+  }
+}
+
+const NOTHING_TO_POOL =
+  "there is nothing to pool; give a configuration file, --upstream postgres://user:password@host/ or --database 'name=host=…'"
+
+const ASKS_FOR_SECRETS: readonly string[] = ['plain', 'md5', 'scram-sha-256'] satisfies GeneralSettings['auth_type'][]
+
+/** File by file and from top to bottom, then what was in no file. */
+function inReadingOrder(problems: readonly Problem[]): readonly Problem[] {
+  const files = [...new Set(problems.map(({ file }) => file))].filter((file) => file !== null)
+  const rank = ({ file }: Problem) => (file === null ? files.length : files.indexOf(file))
+  return problems.toSorted((one, other) => rank(one) - rank(other) || (one.line ?? 0) - (other.line ?? 0))
+}

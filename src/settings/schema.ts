@@ -1,0 +1,217 @@
+/** THE settings table: each row is a key of the section [pgbouncer], a flag and an environment variable. To add a setting, add a row. */
+
+import { invariant } from '../base/invariant.ts'
+import { type Bounds, boolean, bytes, integer, list, oneOf, path, text, time, type ValueType } from './values.ts'
+
+export interface SettingRow<T> {
+  readonly type: ValueType<T>
+  readonly default: T
+  /** When a new value takes effect: at a reload (or `SET`), or only at a restart. */
+  readonly access: 'reload' | 'restart'
+  readonly meaning: string
+}
+
+export const POOL_MODES = ['session', 'transaction', 'statement'] as const
+
+const poolMode = oneOf(POOL_MODES)
+const authType = oneOf(['any', 'trust', 'plain', 'md5', 'scram-sha-256'], ['cert', 'hba', 'ldap', 'pam', 'peer'])
+
+const LISTENING = {
+  listen_addr: atRestart(
+    text,
+    '127.0.0.1',
+    'Addresses to accept clients on, with commas between; `*` is all of them. PgBouncer listens on a unix socket only when this is not set; pgweir has none yet, so its default is this machine alone.',
+  ),
+  listen_port: atRestart(integer({ max: 65_535 }), '6432', 'Port to accept clients on; 0 lets the system choose one.'),
+  listen_backlog: atRestart(integer({ min: 1 }), '128', 'How many connections may wait in the kernel to be accepted.'),
+  tcp_keepalive: row(boolean, '1', 'Whether the kernel probes silent TCP connections to clients and servers.'),
+  tcp_keepidle: seconds('0', 'Silence before the first keepalive probe; 0 leaves it to the system.'),
+}
+
+const LOGGING_IN = {
+  auth_type: row(
+    authType,
+    'md5',
+    'How clients prove who they are. `md5` uses SCRAM for users whose secret is a SCRAM one; `any` and `trust` ask for no password; `any` also ignores the user name.',
+  ),
+  auth_file: row(path, '', 'File with the names and secrets of users, one `"user" "secret"` a line.'),
+  admin_users: row(list, '', 'Users who may do everything on the console. With `auth_type = any` everyone may.'),
+  stats_users: row(list, '', 'Users who may run the `SHOW` commands that change nothing.'),
+  client_login_timeout: seconds('60', 'How long a client may take to log in.'),
+  scram_iterations: row(
+    integer({ min: 1, max: 1_000_000 }),
+    '4096',
+    'Rounds of hashing when a SCRAM secret is made from a plain password of auth_file.',
+  ),
+  ignore_startup_parameters: row(
+    list,
+    '',
+    'Startup parameters to drop silently instead of refusing the client; `options` drops every unknown one inside `options`.',
+  ),
+  application_name_add_host: row(
+    boolean,
+    '0',
+    "Whether the client's address is added to its application_name when it connects.",
+  ),
+}
+
+const POOLS = {
+  pool_mode: row(
+    poolMode,
+    'session',
+    'When a server goes back to its pool: when the client leaves, after each transaction, or after each statement.',
+  ),
+  default_pool_size: count('20', 'Servers per pair of database and user; 0 is no limit.'),
+  min_pool_size: count('0', 'Servers to keep open per pool even when nobody uses them.'),
+  reserve_pool_size: count(
+    '0',
+    'Extra servers that a pool may open when a client has waited for reserve_pool_timeout.',
+  ),
+  reserve_pool_timeout: seconds('5', 'How long a client waits before the reserve is used.'),
+  server_round_robin: row(boolean, '0', 'Whether servers are reused in turn rather than the latest first.'),
+  max_prepared_statements: count(
+    '200',
+    "Prepared statements kept per server so that clients' named statements work in transaction and statement mode; 0 turns that off.",
+  ),
+  track_extra_parameters: atRestart(
+    list,
+    'IntervalStyle',
+    'Server parameters that follow the client from server to server, beyond those always tracked.',
+  ),
+}
+
+const LIMITS = {
+  max_client_conn: count('100', 'Clients at one time, all databases together.'),
+  max_db_connections: count('0', 'Servers per database, all users together; 0 is no limit.'),
+  max_user_connections: count('0', 'Servers per user, all databases together; 0 is no limit.'),
+  max_db_client_connections: count('0', 'Clients per database; 0 is no limit.'),
+  max_user_client_connections: count('0', 'Clients per user; 0 is no limit.'),
+  max_packet_size: row(bytes({ min: 1024 }), '2147483647', 'The longest message accepted from a client or a server.'),
+}
+
+const SERVERS = {
+  server_reset_query: row(
+    text,
+    'DISCARD ALL',
+    'What a server runs before it goes to another client in session mode; empty is nothing.',
+  ),
+  server_reset_query_always: row(
+    boolean,
+    '0',
+    'Whether server_reset_query also runs in transaction and statement mode.',
+  ),
+  server_check_query: row(
+    text,
+    '<empty>',
+    'Query that tests a server that has been idle; `<empty>` sends a query without text, and nothing at all turns the test off.',
+  ),
+  server_check_delay: seconds('30', 'How long a server may be idle before it is tested again.'),
+  server_lifetime: seconds('3600', 'Age at which an idle server is closed; 0 uses each server once.'),
+  server_idle_timeout: seconds('600', 'How long a server may be idle before it is closed; 0 is for ever.'),
+  server_connect_timeout: seconds('15', 'How long connecting and logging in to a server may take.'),
+  server_login_retry: seconds(
+    '15',
+    'How long to wait after a failed connection or login before trying that server again.',
+  ),
+}
+
+const TIMEOUTS = {
+  query_timeout: seconds(
+    '0',
+    'Longest time a query may run before its client and server are disconnected; 0 is for ever.',
+  ),
+  query_wait_timeout: seconds('120', 'Longest time a client may wait for a server; 0 is for ever.'),
+  query_wait_notify: seconds('5', 'Time after which a waiting client gets a notice that it is queued; 0 is never.'),
+  idle_transaction_timeout: seconds('0', 'Longest time a client may be idle inside a transaction; 0 is for ever.'),
+  transaction_timeout: seconds('0', 'Longest time a transaction may take; 0 is for ever.'),
+  client_idle_timeout: seconds('0', 'Longest time a client may do nothing while it holds no server; 0 is for ever.'),
+  cancel_wait_timeout: seconds('10', 'Longest time a cancel request may wait for a connection.'),
+}
+
+const LOGS = {
+  logfile: row(path, '', 'File that the log is also written to.'),
+  log_format: row(
+    oneOf(['text', 'json']),
+    'text',
+    'How log lines are written: for people, or one JSON object each. Not in PgBouncer.',
+  ),
+  verbose: row(
+    integer({ max: 9 }),
+    '0',
+    'More detail in the log: 1 for debugging, 2 for even more. The same as that many `-v`.',
+  ),
+  log_connections: row(boolean, '1', 'Whether logins are logged.'),
+  log_disconnections: row(boolean, '1', 'Whether disconnections are logged, with the reason.'),
+  log_pooler_errors: row(boolean, '1', 'Whether errors that pgweir sends to clients are logged.'),
+  log_stats: row(boolean, '1', 'Whether a line of statistics is logged each stats_period.'),
+  stats_period: seconds('60', 'The time over which averages are taken.', { min: 1000 }),
+  pidfile: atRestart(path, '', 'File that the process id is written to.'),
+}
+
+/** The table by topic, for the reference page and `--help`. */
+export const TOPICS = {
+  Listening: LISTENING,
+  'Logging in': LOGGING_IN,
+  Pools: POOLS,
+  Limits: LIMITS,
+  Servers: SERVERS,
+  Timeouts: TIMEOUTS,
+  'Logs and statistics': LOGS,
+} as const
+
+export const SETTINGS = { ...LISTENING, ...LOGGING_IN, ...POOLS, ...LIMITS, ...SERVERS, ...TIMEOUTS, ...LOGS } as const
+
+export type SettingKey = keyof typeof SETTINGS
+
+/** What a table of rows gives when it is read. */
+export type ValuesOf<Rows> = {
+  readonly [Key in keyof Rows]: Rows[Key] extends { readonly type: ValueType<infer T> } ? T : never
+}
+
+/** The parsed section [pgbouncer]. Times are milliseconds. */
+export type GeneralSettings = ValuesOf<typeof SETTINGS>
+
+export type PoolMode = GeneralSettings['pool_mode']
+
+export const SETTING_KEYS = Object.keys(SETTINGS) as readonly SettingKey[]
+
+/** The same table for whoever walks over it and does not care which type each row has. */
+export const SETTING_ROWS: ReadonlyMap<string, SettingRow<unknown>> = new Map<string, SettingRow<unknown>>(
+  Object.entries(SETTINGS as unknown as Record<string, SettingRow<unknown>>),
+)
+
+export const DEFAULTS = Object.fromEntries(SETTING_KEYS.map((key) => [key, SETTINGS[key].default])) as GeneralSettings
+
+export function isSettingKey(key: string): key is SettingKey {
+  return SETTING_ROWS.has(key)
+}
+
+/** `default_pool_size` → `--default-pool-size`. */
+export function flagName(key: string): string {
+  return `--${key.replaceAll('_', '-')}`
+}
+
+/** `default_pool_size` → `PGWEIR_DEFAULT_POOL_SIZE`. */
+export function environmentName(key: string): string {
+  return `${ENVIRONMENT_PREFIX}${key.toUpperCase()}`
+}
+
+export const ENVIRONMENT_PREFIX = 'PGWEIR_'
+
+function row<T>(type: ValueType<T>, defaultText: string, meaning: string): SettingRow<T> {
+  const parsed = type.parse(defaultText)
+  invariant('value' in parsed, `the default ${JSON.stringify(defaultText)} is not a value of its own setting`)
+  return { type, default: parsed.value, access: 'reload', meaning }
+}
+
+function atRestart<T>(type: ValueType<T>, defaultText: string, meaning: string): SettingRow<T> {
+  return { ...row(type, defaultText, meaning), access: 'restart' }
+}
+
+function seconds(defaultText: string, meaning: string, bounds: Bounds = {}): SettingRow<number> {
+  return row(time(bounds), defaultText, meaning)
+}
+
+function count(defaultText: string, meaning: string): SettingRow<number> {
+  return row(integer(), defaultText, meaning)
+}

@@ -1,0 +1,103 @@
+/** Settings that PgBouncer knows and this release does not build: a file that has them still works, and says what it does without. */
+
+export interface UnsupportedRow {
+  /** What follows from ignoring it, for the operator. */
+  readonly without: string
+  /** Values that ask for what we do anyway: nothing is said about them. */
+  readonly fine?: readonly string[]
+  /**
+   * Where set, any other value (but those in `fine`) is an error rather than a warning, because ignoring it would weaken security
+   * or change who may log in.
+   */
+  readonly refusedUnless?: readonly string[]
+}
+
+const OFF = ['0', 'off', 'no', 'false']
+
+const NO_CLIENT_TLS = { without: 'clients are not offered TLS' }
+const NO_SERVER_TLS = { without: 'servers are reached without TLS' }
+const NO_HBA = { without: 'it is read only with auth_type = hba, cert or peer' }
+const NO_LOOKUP = { without: 'users who are not in auth_file cannot log in' }
+const NO_SYSLOG = { without: 'the log goes to standard error and to logfile' }
+const NO_CACHE = { without: 'names are resolved by the system whenever a server is dialled' }
+const NO_UNIX = { without: 'clients can connect through TCP only' }
+const INSIDE = { without: "it tunes PgBouncer's own buffers" }
+const SYSTEM = { without: "the system's default is used" }
+
+export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
+  auth_dbname: NO_LOOKUP,
+  auth_hba_file: NO_HBA,
+  auth_ident_file: NO_HBA,
+  auth_ldap_options: { without: 'it is read only with auth_type = ldap' },
+  auth_query: NO_LOOKUP,
+  auth_user: NO_LOOKUP,
+  autodb_idle_timeout: { without: 'databases made from the entry * stay until the next restart' },
+  client_tls13_ciphers: NO_CLIENT_TLS,
+  client_tls_ca_file: NO_CLIENT_TLS,
+  client_tls_cert_file: NO_CLIENT_TLS,
+  client_tls_ciphers: NO_CLIENT_TLS,
+  client_tls_dheparams: NO_CLIENT_TLS,
+  client_tls_ecdhcurve: NO_CLIENT_TLS,
+  client_tls_key_file: NO_CLIENT_TLS,
+  client_tls_protocols: NO_CLIENT_TLS,
+  client_tls_sslmode: { ...NO_CLIENT_TLS, fine: ['disable'], refusedUnless: ['allow', 'prefer'] },
+  conffile: { without: 'the file named on the command line is the one that is read' },
+  disable_pqexec: { without: 'the simple protocol stays allowed', fine: OFF, refusedUnless: [] },
+  dns_max_ttl: NO_CACHE,
+  dns_nxdomain_ttl: NO_CACHE,
+  dns_zone_check_period: NO_CACHE,
+  job_name: { without: 'it names a Windows service' },
+  login_notify_message: { without: 'clients are not greeted' },
+  peer_id: { without: 'a cancel request must reach the process that its client is connected to', fine: ['0'] },
+  pkt_buf: INSIDE,
+  pool_idle_timeout: { without: 'pools that nobody uses stay until the next restart', fine: ['0'] },
+  resolv_conf: NO_CACHE,
+  sbuf_loopcnt: INSIDE,
+  server_fast_close: { without: 'servers that a session holds are closed only when it ends', fine: OFF },
+  server_tls13_ciphers: NO_SERVER_TLS,
+  server_tls_ca_file: NO_SERVER_TLS,
+  server_tls_cert_file: NO_SERVER_TLS,
+  server_tls_ciphers: NO_SERVER_TLS,
+  server_tls_key_file: NO_SERVER_TLS,
+  server_tls_protocols: NO_SERVER_TLS,
+  server_tls_sslmode: { ...NO_SERVER_TLS, fine: ['disable'], refusedUnless: ['allow', 'prefer'] },
+  service_name: { without: 'it names a Windows service' },
+  so_reuseport: { without: 'a second process cannot share the port', fine: OFF },
+  suspend_timeout: { without: 'the command SUSPEND is not built' },
+  syslog: { ...NO_SYSLOG, fine: OFF },
+  syslog_facility: NO_SYSLOG,
+  syslog_ident: NO_SYSLOG,
+  tcp_defer_accept: SYSTEM,
+  tcp_keepcnt: { ...SYSTEM, fine: ['0'] },
+  tcp_keepintvl: { ...SYSTEM, fine: ['0'] },
+  tcp_socket_buffer: { ...SYSTEM, fine: ['0'] },
+  tcp_user_timeout: { ...SYSTEM, fine: ['0'] },
+  unix_socket_dir: { ...NO_UNIX, fine: [''] },
+  unix_socket_group: NO_UNIX,
+  unix_socket_mode: NO_UNIX,
+  user: { without: 'the process keeps the rights of whoever started it', fine: [''], refusedUnless: [] },
+}
+
+export const UNSUPPORTED_DATABASE_KEYS: Readonly<Record<string, UnsupportedRow>> = {
+  auth_dbname: NO_LOOKUP,
+  auth_query: NO_LOOKUP,
+  auth_user: NO_LOOKUP,
+  load_balance_hosts: { without: 'a database has one host' },
+  // Not PgBouncer's, but part of most URLs that people paste after --upstream.
+  sslmode: { ...NO_SERVER_TLS, fine: ['disable'], refusedUnless: ['allow', 'prefer'] },
+}
+
+export const UNSUPPORTED_USER_KEYS: Readonly<Record<string, UnsupportedRow>> = {}
+
+/** Sections that are skipped, with one warning each. */
+export const UNSUPPORTED_SECTIONS: Readonly<Record<string, UnsupportedRow>> = {
+  peers: { without: 'cancel requests are not passed on to other processes' },
+}
+
+export type Verdict = 'fine' | 'ignored' | 'refused'
+
+export function judge(row: UnsupportedRow, value: string): Verdict {
+  const word = value.toLowerCase()
+  if (row.fine?.includes(word)) return 'fine'
+  return row.refusedUnless === undefined || row.refusedUnless.includes(word) ? 'ignored' : 'refused'
+}

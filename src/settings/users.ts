@@ -1,0 +1,60 @@
+/** One line of [users]: what is different for one user. */
+
+import type { Pairs } from './connection-string.ts'
+import { type EntryTable, readEntry } from './entry.ts'
+import { type Place, type Problem, quote } from './problem.ts'
+import { POOL_MODES, type ValuesOf } from './schema.ts'
+import { UNSUPPORTED_USER_KEYS } from './unsupported.ts'
+import { integer, oneOf, orNull, override, time } from './values.ts'
+
+const size = override(integer(), 'zero is a value')
+const limit = override(integer(), 'zero means general')
+const timeout = override(time(), 'zero means general')
+
+/** A default of null is the setting of the database, or else the general one. */
+export const USER_ROWS = {
+  pool_mode: {
+    type: orNull(oneOf(POOL_MODES)),
+    default: null,
+    meaning: 'Instead of the pool_mode of the database or the general one.',
+  },
+  pool_size: { type: size, default: null, meaning: 'Instead of the pool_size of the database or default_pool_size.' },
+  reserve_pool_size: {
+    type: size,
+    default: null,
+    meaning: 'Instead of the reserve_pool_size of the database or the general one.',
+  },
+  max_user_connections: { type: limit, default: null, meaning: 'Instead of the general max_user_connections.' },
+  max_user_client_connections: {
+    type: limit,
+    default: null,
+    meaning: 'Instead of the general max_user_client_connections.',
+  },
+  query_timeout: { type: timeout, default: null, meaning: 'Instead of the general query_timeout.' },
+  query_wait_timeout: {
+    type: timeout,
+    default: null,
+    meaning: 'Instead of the query_wait_timeout of the database or the general one.',
+  },
+  idle_transaction_timeout: {
+    type: timeout,
+    default: null,
+    meaning: 'Instead of the general idle_transaction_timeout.',
+  },
+  transaction_timeout: { type: timeout, default: null, meaning: 'Instead of the general transaction_timeout.' },
+  client_idle_timeout: { type: timeout, default: null, meaning: 'Instead of the general client_idle_timeout.' },
+} as const
+
+export interface UserSettings extends ValuesOf<typeof USER_ROWS> {
+  readonly name: string
+}
+
+const USER_TABLE: EntryTable<typeof USER_ROWS> = {
+  rows: USER_ROWS,
+  aliases: {},
+  unsupported: UNSUPPORTED_USER_KEYS,
+}
+
+export function readUser(name: string, pairs: Pairs, place: Place, problems: Problem[]): UserSettings {
+  return { ...readEntry(USER_TABLE, `user ${quote(name)}`, pairs, place, problems), name }
+}

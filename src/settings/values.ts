@@ -1,0 +1,180 @@
+/** The kinds of values that settings have: how each is read from text, and printed the way PgBouncer prints it. */
+
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+
+/** A problem completes the sentence "x cannot be y: …". */
+export type Parsed<T> = { readonly value: T } | { readonly problem: string }
+
+export interface ValueType<T> {
+  /** Short, for tables: `time`. */
+  readonly name: string
+  /** What may be written, in words, for problems. */
+  readonly accepts: string
+  parse(text: string): Parsed<T>
+  print(value: T): string
+}
+
+export interface Bounds {
+  readonly min?: number
+  readonly max?: number
+}
+
+/** PgBouncer keeps its numbers in a C `int`. */
+export const MAX_INTEGER = 2_147_483_647
+
+/** As long as the largest whole number of seconds that PgBouncer takes: files say that to mean "never". */
+const MAX_TIME_MS = MAX_INTEGER * 1000
+
+const TRUE = ['1', 'on', 'yes', 'true']
+const FALSE = ['0', 'off', 'no', 'false']
+
+export const boolean: ValueType<boolean> = {
+  name: '0 or 1',
+  accepts: '0 or 1 (also off/on, no/yes, false/true)',
+  parse(text) {
+    const word = text.toLowerCase()
+    if (TRUE.includes(word)) return { value: true }
+    if (FALSE.includes(word)) return { value: false }
+    return refuse(this)
+  },
+  print: (value) => (value ? '1' : '0'),
+}
+
+export function integer({ min = 0, max = MAX_INTEGER }: Bounds = {}): ValueType<number> {
+  return {
+    name: `number${range(min, max, MAX_INTEGER)}`,
+    accepts: `a whole number${range(min, max, MAX_INTEGER)}`,
+    parse(text) {
+      // PgBouncer reads 010 as octal and 0x10 as hexadecimal; refusing both is better than reading them otherwise.
+      if (!/^-?(0|[1-9]\d{0,15})$/.test(text)) return refuse(this)
+      const value = Number(text)
+      return value >= min && value <= max ? { value } : refuse(this)
+    },
+    print: String,
+  }
+}
+
+const UNIT_MS: Record<string, number> = { us: 0.001, ms: 1, s: 1000, min: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** A length of time: milliseconds once parsed, seconds where no unit is written. */
+export function time({ min = 0, max = MAX_TIME_MS }: Bounds = {}): ValueType<number> {
+  const bounds = range(min / 1000, max / 1000, MAX_INTEGER, 's')
+  return {
+    name: `time${bounds}`,
+    accepts: `seconds, or a number with a unit (us, ms, s, min, h, d)${bounds}`,
+    parse(text) {
+      const [, digits, unit] = /^(\d{1,15}(?:\.\d*)?|\.\d+) *([a-z]*)$/.exec(text) ?? []
+      const unitMs = UNIT_MS[unit || 's']
+      if (digits === undefined || unitMs === undefined) return refuse(this)
+      // Whole microseconds, so that 2.3 seconds are not 2299.9999999999995 ms.
+      const value = Math.round(Number(digits) * unitMs * 1000) / 1000
+      return value >= min && value <= max ? { value } : refuse(this)
+    },
+    print: (value) => String(value / 1000),
+  }
+}
+
+const UNIT_BYTES: Record<string, number> = { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 }
+
+export function bytes({ min = 0, max = MAX_INTEGER }: Bounds = {}): ValueType<number> {
+  return {
+    name: `bytes${range(min, max, MAX_INTEGER)}`,
+    accepts: `bytes, or a number with a unit (kB, MB, GB)${range(min, max, MAX_INTEGER)}`,
+    parse(text) {
+      const [, digits, unit] = /^(0|[1-9]\d{0,15}) *([a-z]*)$/i.exec(text) ?? []
+      const unitBytes = UNIT_BYTES[(unit || 'b').toLowerCase()]
+      if (digits === undefined || unitBytes === undefined) return refuse(this)
+      const value = Number(digits) * unitBytes
+      return value >= min && value <= max ? { value } : refuse(this)
+    },
+    print: String,
+  }
+}
+
+export const text: ValueType<string> = {
+  name: 'text',
+  accepts: 'text',
+  parse: (value) => ({ value }),
+  print: (value) => value,
+}
+
+/** A relative path stays relative to the folder that pgweir was started in, whichever file names it, as in PgBouncer. */
+export const path: ValueType<string> = {
+  name: 'path',
+  accepts: 'a path',
+  parse: (value) => ({ value: value.startsWith('~/') ? join(homedir(), value.slice(2)) : value }),
+  print: (value) => value,
+}
+
+export const list: ValueType<readonly string[]> = {
+  name: 'list',
+  accepts: 'a list, with commas or spaces between',
+  parse: (value) => ({ value: value.split(/[\s,]+/).filter((item) => item !== '') }),
+  print: (value) => value.join(', '),
+}
+
+/** One of some words. `later` are words that PgBouncer knows and we do not build yet: refused, by name. */
+export function oneOf<const Word extends string>(
+  words: readonly Word[],
+  later: readonly string[] = [],
+): ValueType<Word> {
+  return {
+    name: words.join(', '),
+    accepts: `one of ${words.join(', ')}`,
+    parse(value) {
+      const lower = value.toLowerCase()
+      const word = words.find((candidate) => candidate === lower)
+      if (word !== undefined) return { value: word }
+      if (later.includes(lower)) return { problem: `it is not supported yet; supported are ${words.join(', ')}` }
+      return refuse(this)
+    },
+    print: (value) => value,
+  }
+}
+
+/** A host to dial. */
+export const host: ValueType<string> = {
+  name: 'host',
+  accepts: 'a host name or an IP address',
+  parse(value) {
+    if (value.includes(',')) return { problem: 'a list of hosts is not supported yet' }
+    if (value === '' || value.startsWith('/') || value.startsWith('@'))
+      return { problem: 'unix sockets are not supported yet; give a host name or an IP address' }
+    return { value }
+  },
+  print: (value) => value,
+}
+
+export function orNull<T>(type: ValueType<T>): ValueType<T | null> {
+  return { ...type, print: (value) => (value === null ? '' : type.print(value)) }
+}
+
+/**
+ * The value of one database or user, null where the general setting applies. As in PgBouncer a negative number means that,
+ * and for some keys 0 does too, so that these cannot be set to "unlimited" for one database.
+ */
+export function override(
+  type: ValueType<number>,
+  zero: 'zero is a value' | 'zero means general',
+): ValueType<number | null> {
+  const isZeroGeneral = zero === 'zero means general'
+  return {
+    ...orNull(type),
+    name: `${type.name}; ${isZeroGeneral ? '0' : '-1'} for general`,
+    parse(value) {
+      if (/^-\d+$/.test(value)) return { value: null }
+      const parsed = type.parse(value)
+      return 'value' in parsed && parsed.value === 0 && isZeroGeneral ? { value: null } : parsed
+    },
+  }
+}
+
+function refuse({ accepts }: { readonly accepts: string }): { readonly problem: string } {
+  return { problem: `it takes ${accepts}` }
+}
+
+function range(min: number, max: number, greatest: number, unit = ''): string {
+  if (max < greatest) return ` from ${min} to ${max}${unit}`
+  return min === 0 ? '' : `, at least ${min}${unit}`
+}

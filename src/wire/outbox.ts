@@ -1,0 +1,120 @@
+/** Hot path: gathers what one chunk gives rise to for one peer, so that it is written at once; copies only if there is more than one span. */
+
+import { invariant } from '../base/invariant.ts'
+
+const CAPACITY_BYTES = 128 * 1024
+
+export interface Writable {
+  write(buffer: Buffer, start: number, end: number): number
+}
+
+/**
+ * Bound to a peer for the time of one callback: `open`, then any of the adding methods, then `close`. One outbox serves all
+ * connections in turn, because nothing else runs between `open` and `close`.
+ */
+export class Outbox {
+  #target: Writable | null = null
+  /** The one span that was added so far, where nothing had to be copied yet. */
+  #span: Buffer | null = null
+  #spanStart = 0
+  #spanEnd = 0
+  readonly #copy = Buffer.allocUnsafeSlow(CAPACITY_BYTES)
+  #copied = 0
+
+  get isOpen(): boolean {
+    return this.#target !== null
+  }
+
+  open(target: Writable): void {
+    invariant(this.#target === null, 'an outbox is opened for two peers at once')
+    invariant(this.#span === null && this.#copied === 0, 'an outbox was filled for nobody')
+    this.#target = target
+  }
+
+  /** Adds a span that stays valid until `close`. */
+  add(buffer: Buffer, start: number, end: number): void {
+    if (this.#span === buffer && this.#spanEnd === start) {
+      this.#spanEnd = end
+      return
+    }
+    if (this.#span === null && this.#copied === 0) {
+      this.#span = buffer
+      this.#spanStart = start
+      this.#spanEnd = end
+      return
+    }
+    this.#append(buffer, start, end)
+  }
+
+  /** Adds a span that may change as soon as this returns. */
+  addCopy(buffer: Buffer, start: number, end: number): void {
+    this.#append(buffer, start, end)
+  }
+
+  addAll(buffer: Buffer): void {
+    this.add(buffer, 0, buffer.length)
+  }
+
+  byte(value: number): void {
+    this.#room(1)
+    this.#copy[this.#copied++] = value
+  }
+
+  int32(value: number): void {
+    this.#room(4)
+    this.#copied = this.#copy.writeInt32BE(value, this.#copied)
+  }
+
+  /** Writes what was gathered so far; the outbox stays open. */
+  flush(): void {
+    if (this.#span !== null) this.#write(this.#span, this.#spanStart, this.#spanEnd)
+    else if (this.#copied > 0) this.#write(this.#copy, 0, this.#copied)
+    this.#span = null
+    this.#copied = 0
+  }
+
+  /** Writes what is left, and lets go of the peer. */
+  close(): void {
+    this.flush()
+    this.#target = null
+  }
+
+  /** Lets go of the peer without writing: what was gathered may be wrong. */
+  discard(): void {
+    this.#span = null
+    this.#copied = 0
+    this.#target = null
+  }
+
+  #write(buffer: Buffer, start: number, end: number): void {
+    invariant(this.#target !== null, 'an outbox is filled for nobody')
+    this.#target.write(buffer, start, end)
+  }
+
+  #settleSpan(): void {
+    const span = this.#span
+    if (span === null) return
+    this.#span = null
+    this.#copyIn(span, this.#spanStart, this.#spanEnd)
+  }
+
+  #room(bytes: number): void {
+    this.#settleSpan()
+    if (this.#copied + bytes > CAPACITY_BYTES) this.flush()
+  }
+
+  #append(buffer: Buffer, start: number, end: number): void {
+    this.#settleSpan()
+    this.#copyIn(buffer, start, end)
+  }
+
+  #copyIn(buffer: Buffer, start: number, end: number): void {
+    if (this.#copied + end - start > CAPACITY_BYTES) this.flush()
+    if (end - start > CAPACITY_BYTES) {
+      this.#write(buffer, start, end)
+      return
+    }
+    buffer.copy(this.#copy, this.#copied, start, end)
+    this.#copied += end - start
+  }
+}

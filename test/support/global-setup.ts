@@ -1,0 +1,80 @@
+/** Starts one throw-away PostgreSQL for a test run, if the run has files that need it, and tells them where it is. */
+
+import { randomBytes } from 'node:crypto'
+import pg from 'pg'
+import type { TestProject } from 'vitest/node'
+import { findSystemPostgres } from '../../src/embedded/binaries.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded/postgres.ts'
+
+/** Where the server is, and its superuser. */
+export type ServerAddress = Pick<EmbeddedPostgres, 'host' | 'port' | 'user' | 'password' | 'version'>
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    postgres: ServerAddress
+  }
+}
+
+/** Roles that log in by another method than SCRAM have a name with this prefix, and are members of the group `<prefix>roles`. */
+export const METHOD_PREFIXES = { md5: 'md5_', password: 'plain_', trust: 'trust_' } as const
+
+const NEEDS_POSTGRES = /\/test\/(e2e|clients)\//
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  let postgres: EmbeddedPostgres | null = null
+
+  async function startIfNeeded(files: readonly string[]): Promise<void> {
+    if (postgres || !files.some((file) => NEEDS_POSTGRES.test(file))) return
+    const startedMs = performance.now()
+    postgres = await startForTests()
+    const { host, port, user, password, version } = postgres
+    project.provide('postgres', { host, port, user, password, version })
+    const tookMs = performance.now() - startedMs
+    console.log(`PostgreSQL ${version} for the tests is ready on port ${port} (${Math.round(tookMs)} ms)`)
+  }
+
+  await startIfNeeded(project.vitest.state.getPaths())
+  project.onTestsRerun((specifications) => startIfNeeded(specifications.map(({ moduleId }) => moduleId)))
+  return async () => postgres?.stop()
+}
+
+async function startForTests(): Promise<EmbeddedPostgres> {
+  const progress: string[] = []
+  try {
+    const postgres = await startEmbeddedPostgres({
+      superuser: 'postgres',
+      password: randomBytes(12).toString('hex'),
+      settings: { max_connections: '500' },
+      hba: methodLines,
+      onProgress: (sentence) => progress.push(sentence),
+      ...chosenBinaries(process.env['PGWEIR_TEST_POSTGRES']),
+    })
+    await createMethodGroups(postgres)
+    return postgres
+  } catch (cause) {
+    throw new Error(`the tests have no PostgreSQL; what was done:\n  ${progress.join('\n  ')}`, { cause })
+  }
+}
+
+/** PGWEIR_TEST_POSTGRES=15 runs the tests on that version, if it is installed on this machine. */
+function chosenBinaries(wanted: string | undefined): { binDirectory?: string } {
+  if (!wanted) return {}
+  const system = findSystemPostgres({ major: Number(wanted) })
+  if (!system) throw new Error(`PGWEIR_TEST_POSTGRES asks for PostgreSQL ${wanted}, which is not installed here`)
+  return { binDirectory: system.binDirectory }
+}
+
+function methodLines(major: number): string[] {
+  return Object.entries(METHOD_PREFIXES).flatMap(([method, prefix]) => [
+    `host all +${prefix}roles 127.0.0.1/32 ${method}`,
+    // Patterns came with PostgreSQL 16; before that only the group counts.
+    ...(major >= 16 ? [`host all "/^${prefix}" 127.0.0.1/32 ${method}`] : []),
+  ])
+}
+
+async function createMethodGroups({ host, port, user, password }: EmbeddedPostgres): Promise<void> {
+  const client = new pg.Client({ host, port, user, password, database: 'postgres' })
+  await client.connect()
+  for (const prefix of Object.values(METHOD_PREFIXES)) await client.query(`create role ${prefix}roles nologin`)
+  await client.end()
+}

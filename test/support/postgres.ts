@@ -1,0 +1,98 @@
+/** Databases and roles of their own for e2e files, on the PostgreSQL of the run; gone when the file is done. */
+
+import { createHash, randomBytes } from 'node:crypto'
+import pg from 'pg'
+import { afterAll, inject } from 'vitest'
+import { METHOD_PREFIXES } from './global-setup.ts'
+
+export interface TestRole {
+  readonly user: string
+  readonly password: string
+}
+
+export interface TestDatabase extends TestRole {
+  readonly host: string
+  readonly port: number
+  readonly database: string
+  /** Straight to the server, as the database's owner. */
+  readonly url: string
+}
+
+export interface RoleOptions {
+  /** How the role proves who it is when it logs in to the server. */
+  readonly method?: 'scram-sha-256' | keyof typeof METHOD_PREFIXES
+  readonly password?: string
+  /** More of CREATE ROLE's options: `connection limit 1 in role app`. */
+  readonly attributes?: string
+}
+
+const clients: pg.Client[] = []
+const databases: string[] = []
+const roles: string[] = []
+
+// Registered when the file imports this, so that it runs after all that the file itself puts into afterAll.
+afterAll(async () => {
+  for (const client of clients) await client.end()
+  const admin = await connectAsAdmin('postgres')
+  for (const database of databases) await admin.query(`drop database ${database} with (force)`)
+  // Last, since roles own databases and have rights in them.
+  for (const role of roles) await admin.query(`drop role ${role}`)
+  await admin.end()
+})
+
+/** A connected client of the server itself, as its superuser. Closed by itself. */
+export async function adminClient(database = 'postgres'): Promise<pg.Client> {
+  const client = await connectAsAdmin(database)
+  clients.push(client)
+  return client
+}
+
+/** A role with a random name, which tells its method: `md5_…`, `plain_…`, `trust_…`. */
+export async function createRole(options: RoleOptions = {}): Promise<TestRole> {
+  const { method = 'scram-sha-256', password = randomName('secret'), attributes = '' } = options
+  const admin = await sharedAdmin()
+  const prefix = method === 'scram-sha-256' ? null : METHOD_PREFIXES[method]
+  const user = randomName(prefix ?? 'role_')
+  // The server would store a plain text as a SCRAM secret, and then ask for SCRAM where the method is md5.
+  const secret = method === 'md5' ? `md5${createHash('md5').update(`${password}${user}`).digest('hex')}` : password
+  await admin.query(`create role ${user} login password ${admin.escapeLiteral(secret)} ${attributes}`)
+  roles.push(user)
+  if (prefix) await admin.query(`grant ${prefix}roles to ${user}`)
+  return { user, password }
+}
+
+/** A fresh database with an owner of its own. */
+export async function createDatabase(options: RoleOptions = {}): Promise<TestDatabase> {
+  const { host, port } = inject('postgres')
+  const { user, password } = await createRole(options)
+  const admin = await sharedAdmin()
+  const database = randomName('test_')
+  await admin.query(`create database ${database} owner ${user}`)
+  databases.push(database)
+  return {
+    host,
+    port,
+    database,
+    user,
+    password,
+    url: `postgres://${user}:${encodeURIComponent(password)}@${host}:${port}/${database}`,
+  }
+}
+
+let shared: Promise<pg.Client> | null = null
+
+function sharedAdmin(): Promise<pg.Client> {
+  shared ??= adminClient()
+  return shared
+}
+
+async function connectAsAdmin(database: string): Promise<pg.Client> {
+  const { host, port, user, password } = inject('postgres')
+  const client = new pg.Client({ host, port, user, password, database })
+  await client.connect()
+  return client
+}
+
+function randomName(prefix: string): string {
+  return `${prefix}${randomBytes(6).toString('hex')}`
+}

@@ -1,0 +1,35 @@
+import { expect, test, vi } from 'vitest'
+import { ManualClock, SystemClock } from '../../../src/base/clock.ts'
+
+test('the time stands still until it is refreshed, and then it is the real one', () => {
+  const now = vi.spyOn(performance, 'now').mockReturnValue(10.5)
+  try {
+    const clock = new SystemClock()
+    now.mockReturnValue(12.25)
+    expect(clock.nowMs).toBe(10.5)
+    clock.refresh()
+    expect(clock.nowMs).toBe(12.25)
+  } finally {
+    now.mockRestore()
+  }
+})
+
+test('the wall clock is the one on the wall', () => {
+  const clock = new SystemClock()
+  const before = Date.now()
+  const wallMs = clock.wallMs()
+  expect(wallMs).toBeGreaterThanOrEqual(before)
+  expect(wallMs).toBeLessThanOrEqual(Date.now())
+})
+
+test('a manual clock moves when it is moved, the wall clock with it, and refreshing changes nothing', () => {
+  const clock = new ManualClock()
+  const { nowMs } = clock
+  const wallMs = clock.wallMs()
+  clock.refresh()
+  expect(clock.nowMs).toBe(nowMs)
+  clock.advance(1500)
+  clock.refresh()
+  expect(clock.nowMs - nowMs).toBe(1500)
+  expect(clock.wallMs() - wallMs).toBe(1500)
+})

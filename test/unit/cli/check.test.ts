@@ -1,0 +1,62 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { check } from '../../../src/cli/commands/check.ts'
+import { GOOD_INI, virtualFiles } from '../settings/virtual-files.ts'
+import { fakeWorld } from './world.ts'
+
+function checkText(text: string) {
+  let written = ''
+  const exitCode = check({ iniFile: 'pgweir.ini', files: virtualFiles({ 'pgweir.ini': text }) }, (line) => {
+    written += line
+  })
+  return { exitCode, lines: written.trimEnd().split('\n') }
+}
+
+test('a good file is counted and passes', () => {
+  expect(checkText(`${GOOD_INI}[users]\nada = pool_size=1\n`)).toEqual({
+    exitCode: 0,
+    lines: ['pgweir.ini: 1 setting, 1 database and 1 user are fine'],
+  })
+})
+
+test('warnings alone pass', () => {
+  expect(checkText(`${GOOD_INI}so_reuseport = 1\n`)).toEqual({
+    exitCode: 0,
+    lines: [
+      expect.stringContaining('pgweir.ini:5: warning: so_reuseport'),
+      'pgweir.ini: 1 setting, 1 database and 0 users are usable, with 1 warning',
+    ],
+  })
+})
+
+test('every problem is told with its line, and an error fails', () => {
+  expect(checkText(`${GOOD_INI}so_reuseport = 1\nverbose = x\nnonsense\n`)).toEqual({
+    exitCode: 1,
+    lines: [
+      expect.stringContaining('pgweir.ini:5: warning: so_reuseport'),
+      expect.stringContaining('pgweir.ini:6: error: verbose'),
+      expect.stringContaining('pgweir.ini:7: error: this line'),
+      'pgweir.ini: 2 errors, 1 warning',
+    ],
+  })
+})
+
+test('pgweir check reads a file from disk and writes to standard output', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pgweir-check-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const file = join(folder, 'pgweir.ini')
+  writeFileSync(file, `${GOOD_INI}verbose = x\n`)
+  const { run, written } = fakeWorld()
+  expect(await run('check', file)).toBe(1)
+  expect(written.out).toContain(`${file}:5: error: verbose cannot be "x"`)
+  expect(await run('check', `${file}.gone`)).toBe(1)
+  expect(written.out).toContain('there is no such file')
+})
+
+test('pgweir check needs a file', async () => {
+  const { run, written } = fakeWorld()
+  expect(await run('check')).toBe(1)
+  expect(written.err).toContain("missing required argument 'config.ini'")
+})

@@ -1,0 +1,115 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { SETTING_KEYS } from '../../../src/settings/schema.ts'
+import { fakeWorld } from './world.ts'
+
+const UPSTREAM = ['--upstream', 'postgres://db/', '--auth-type', 'trust']
+
+/** Runs until the pooler has started, ends it, and gives what it was started with. */
+async function startWith(...args: string[]) {
+  const fake = fakeWorld()
+  fake.pooler.end()
+  expect(await fake.run(...args), fake.written.err).toBe(0)
+  const [first] = fake.started
+  if (first === undefined) throw new Error('nothing was started')
+  return { ...first, written: fake.written }
+}
+
+describe('pgweir', () => {
+  test('--version says the name and the version of package.json, and ends well', async () => {
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
+    for (const flag of ['-V', '--version']) {
+      const { run, written } = fakeWorld()
+      expect(await run(flag)).toBe(0)
+      expect(written.out.split('\n')[0]).toBe(`pgweir ${version}`)
+    }
+  })
+
+  test('--help names every setting by topic, and the subcommands', async () => {
+    const { run, written } = fakeWorld()
+    expect(await run('--help')).toBe(0)
+    for (const key of SETTING_KEYS) expect(written.out).toContain(`--${key.replaceAll('_', '-')}`)
+    expect(written.out).toMatch(/^Timeouts:$/m)
+    expect(written.out).toMatch(/^ {2}check /m)
+    expect(written.out).toMatch(/^ {2}demo /m)
+    expect(written.out).not.toContain('--so-reuseport')
+  })
+
+  test('without anything to pool says what to give', async () => {
+    const { run, written, started } = fakeWorld()
+    expect(await run()).toBe(1)
+    expect(written.err).toContain('give a configuration file, --upstream')
+    expect(started).toEqual([])
+  })
+
+  test('takes every setting as a flag, and databases, without a file', async () => {
+    const { settings, options } = await startWith(
+      ...['--default-pool-size', '5', '--server-check-query', '', '--database', 'app=host=a', '--database', 'b=host=b'],
+      ...UPSTREAM,
+    )
+    expect(settings.general).toMatchObject({ default_pool_size: 5, server_check_query: '', auth_type: 'trust' })
+    expect([...settings.databases.keys()]).toEqual(['app', 'b'])
+    expect(settings.fallback).toMatchObject({ host: 'db' })
+    expect(options).toEqual({ isQuiet: false })
+  })
+
+  test('counts -v and --verbose, and hears -q', async () => {
+    const { settings, options } = await startWith('-vv', '--verbose', '-q', ...UPSTREAM)
+    expect(settings.general.verbose).toBe(3)
+    expect(options).toEqual({ isQuiet: true })
+  })
+
+  test('answers a mistyped flag with the nearest one', async () => {
+    const { run, written } = fakeWorld()
+    expect(await run('--default-pool-sise', '5')).toBe(1)
+    expect(written.err).toContain('--default-pool-size')
+  })
+
+  test('answers a flag for a setting that is not built yet as a file would be answered', async () => {
+    const { run, written } = fakeWorld()
+    expect(await run('--server-tls-sslmode', 'require', ...UPSTREAM)).toBe(1)
+    expect(written.err).toContain('error: server_tls_sslmode is not supported yet')
+    const { written: warned } = await startWith('--so-reuseport', '1', ...UPSTREAM)
+    expect(warned.err).toContain('warning: so_reuseport is not supported yet')
+  })
+
+  test.each([
+    [['-d'], 'daemon mode is not supported yet; use your service manager'],
+    [['--daemon'], 'daemon mode'],
+    [['-u', 'nobody'], 'another user is not supported yet'],
+    [['--user=nobody'], 'another user'],
+    [['-R'], 'taking over the sockets'],
+    [['--reboot', 'demo'], 'taking over the sockets'],
+  ])('answers %j with an error rather than pretending', async (flags, told) => {
+    const { run, written, started, demos } = fakeWorld()
+    expect(await run(...flags)).toBe(1)
+    expect(written.err).toContain(told)
+    expect([...started, ...demos]).toEqual([])
+  })
+
+  test('takes one file only', async () => {
+    const { run, written } = fakeWorld()
+    expect(await run('a.ini', 'b.ini')).toBe(1)
+    expect(written.err).toContain('too many arguments')
+  })
+})
+
+test('pgweir demo gets all setting flags, from before and after its name, and gives its exit code', async () => {
+  const { run, demos } = fakeWorld()
+  expect(await run('-v', '--pool-mode', 'session', 'demo', '--listen-port', '0', '--pool-mode', 'transaction')).toBe(7)
+  expect(demos).toEqual([
+    {
+      flags: { pool_mode: 'transaction', listen_port: '0', verbose: '1' },
+      databases: [],
+      upstream: null,
+      isQuiet: false,
+    },
+  ])
+})
+
+test('pgweir demo has its own server, so it takes none', async () => {
+  const { run, written, demos } = fakeWorld()
+  expect(await run('demo', '--upstream', 'postgres://db/')).toBe(1)
+  expect(written.err).toContain("unknown option '--upstream'")
+  expect(demos).toEqual([])
+})

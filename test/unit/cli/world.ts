@@ -1,0 +1,64 @@
+/** A stand-in for everything outside the process, for tests of the command line. */
+
+import type { Pooler, StartOptions } from '../../../src/cli/commands/run.ts'
+import type { CommandLine } from '../../../src/cli/flags.ts'
+import { main, type World } from '../../../src/cli/main.ts'
+import type { Settings } from '../../../src/settings/load.ts'
+
+export function fakeWorld(overrides: Partial<World> = {}) {
+  const listeners = new Map<string, () => void>()
+  const started: { settings: Settings; options: StartOptions }[] = []
+  const demos: CommandLine[] = []
+  const exits: number[] = []
+  const written = { out: '', err: '' }
+  const pooler = fakePooler()
+  const world: World = {
+    env: {},
+    print(text) {
+      written.out += text
+    },
+    complain(text) {
+      written.err += text
+    },
+    on: (signal, listener) => listeners.set(signal, listener),
+    off: (signal) => listeners.delete(signal),
+    exit: (code) => exits.push(code),
+    loadStart: async () => async (settings, options) => {
+      started.push({ settings, options })
+      return pooler
+    },
+    loadDemo: async () => async (options) => {
+      demos.push(options)
+      return 7
+    },
+    ...overrides,
+  }
+  return {
+    ...{ world, started, demos, exits, written, pooler, listeners },
+    signal: (name: 'SIGINT' | 'SIGTERM') => listeners.get(name)?.(),
+    /** Runs a command that is expected to end by itself. */
+    run: (...args: string[]) => main(args, world),
+  }
+}
+
+export interface FakePooler extends Pooler {
+  stops: number
+  /** What happens when a pooler ends. */
+  end(): void
+}
+
+function fakePooler(): FakePooler {
+  let end = () => {}
+  const stopped = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  return {
+    stops: 0,
+    stopped,
+    end,
+    stop() {
+      this.stops++
+      return stopped
+    },
+  }
+}

@@ -1,0 +1,378 @@
+/** What every transport promises to the relay, asked of each of them. */
+
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { Channel } from '../../../src/net/channel.ts'
+import { LINGER_MS } from '../../../src/net/channel.ts'
+import { pattern, Recorder, RIGS, type Rig, settle, until } from './rigs.ts'
+
+describe.each(RIGS)('a channel ($name)', (rig) => {
+  test('hands over what its peer sends, in order', async () => {
+    const { heard, peer } = await open(rig)
+    const sent = pattern(300_000)
+    for (let at = 0; at < sent.length; at += 7_777) peer.send(sent.subarray(at, at + 7_777))
+    await until('all has come', () => heard.received.length >= sent.length)
+    expect(heard.received.all().equals(sent)).toBe(true)
+  })
+
+  test('delivers what is written, in order, whatever the lengths', async () => {
+    const { channel, peer } = await open(rig)
+    const sent = pattern(600_000)
+    const lengths = [1, 100, 8_192, 65_536, 65_537, 3, 200_000, 0, 5]
+    for (let at = 0, turn = 0; at < sent.length; turn++) {
+      const end = Math.min(sent.length, at + (lengths[turn % lengths.length] as number))
+      channel.write(sent, at, end)
+      at = end
+    }
+    await until('all has come', () => peer.received.length >= sent.length)
+    expect(peer.received.all().equals(sent)).toBe(true)
+  })
+
+  test('keeps a copy of what the kernel did not take, and says how much that is', async () => {
+    const { channel, peer } = await open(rig)
+    peer.stopReading()
+    const sent = pattern(rig.floodBytes)
+    const written = Buffer.from(sent)
+    const taken = channel.write(written, 0, written.length)
+    expect(taken).toBeLessThan(sent.length)
+    expect(taken + channel.owedBytes).toBe(sent.length)
+    written.fill(0)
+    peer.startReading()
+    await until('all has come', () => peer.received.length >= sent.length)
+    expect(peer.received.all().equals(sent)).toBe(true)
+  })
+
+  test('queues small writes behind what it owes', async () => {
+    const { channel, peer } = await open(rig)
+    peer.stopReading()
+    const sent = pattern(rig.floodBytes)
+    const small = Buffer.alloc(16)
+    const floodEnd = sent.length - 16_000
+    channel.write(sent, 0, floodEnd)
+    for (let at = floodEnd; at < sent.length; at += small.length) {
+      sent.copy(small, 0, at, at + small.length)
+      expect(channel.write(small, 0, small.length)).toBe(0)
+    }
+    peer.startReading()
+    await until('all has come', () => peer.received.length >= sent.length)
+    expect(peer.received.all().equals(sent)).toBe(true)
+  })
+
+  test('says once that it owes nothing any more, and not before', async () => {
+    const { channel, heard, peer } = await open(rig)
+    peer.stopReading()
+    const flood = pattern(rig.floodBytes)
+    channel.write(flood, 0, flood.length)
+    channel.write(flood, 0, 1)
+    await settle()
+    expect(heard.drains).toBe(0)
+    peer.startReading()
+    await until('it has drained', () => heard.drains > 0)
+    expect(channel.owedBytes).toBe(0)
+    await until('all has come', () => peer.received.length >= flood.length + 1)
+    await settle()
+    expect(heard.drains).toBe(1)
+  })
+
+  test('says so each time when it owes again', async () => {
+    const { channel, heard, peer } = await open(rig)
+    const flood = pattern(rig.floodBytes)
+    for (let turn = 1; turn <= 2; turn++) {
+      peer.stopReading()
+      channel.write(flood, 0, flood.length)
+      expect(channel.owedBytes).toBeGreaterThan(0)
+      peer.startReading()
+      await until('it has drained', () => heard.drains === turn)
+    }
+  })
+
+  test('reads nothing while it is paused, so that its peer is slowed down', async () => {
+    const { channel, heard, peer } = await open(rig)
+    channel.pause()
+    const sent = pattern(rig.floodBytes)
+    peer.send(sent)
+    await settle()
+    expect(heard.received.length).toBe(0)
+    expect(peer.unsentBytes).toBeGreaterThan(0)
+    channel.resume()
+    await until('all has come', () => heard.received.length >= sent.length)
+    expect(heard.received.all().equals(sent)).toBe(true)
+  })
+
+  test('can be paused while it hands over', async () => {
+    const { channel, heard, peer } = await open(rig)
+    heard.onSpan = () => channel.pause()
+    const sent = pattern(1024 * 1024)
+    peer.send(sent)
+    for (let at = 0; at < sent.length; ) {
+      await until('a span has come', () => heard.received.length > at)
+      at = heard.received.length
+      await settle()
+      expect(heard.received.length).toBe(at)
+      channel.resume()
+    }
+    expect(heard.received.all().equals(sent)).toBe(true)
+  })
+
+  test('may be resumed by what another channel hears, without hearing of it at once', async () => {
+    const { channel, heard, peer } = await open(rig)
+    const other = await open(rig)
+    channel.pause()
+    peer.send(pattern(64))
+    await settle()
+    other.heard.onSpan = () => {
+      channel.resume()
+      expect(heard.received.length).toBe(0)
+    }
+    other.peer.send(pattern(64))
+    await until('both have heard', () => heard.received.length === 64 && other.heard.received.length === 64)
+  })
+
+  test('passes on what it reads while the span is valid', async () => {
+    const { heard, peer } = await open(rig)
+    const other = await open(rig)
+    heard.onSpan = (buffer, start, end) => other.channel.write(buffer, start, end)
+    const sent = pattern(1024 * 1024)
+    peer.send(sent)
+    await until('all has come', () => other.peer.received.length >= sent.length)
+    expect(other.peer.received.all().equals(sent)).toBe(true)
+  })
+
+  test('talks to its new listener from the next read on', async () => {
+    const { channel, heard, peer } = await open(rig)
+    peer.send(Buffer.from('before'))
+    await until('the first has come', () => heard.received.length === 6)
+    const successor = new Recorder(channel)
+    peer.send(Buffer.from('after'))
+    await until('the second has come', () => successor.received.length === 5)
+    expect(heard.received.all().toString()).toBe('before')
+    expect(successor.received.all().toString()).toBe('after')
+  })
+
+  test('delivers all that it owes before it says goodbye', async () => {
+    const { channel, heard, peer } = await open(rig)
+    peer.stopReading()
+    const sent = pattern(rig.floodBytes)
+    channel.write(sent, 0, sent.length)
+    heard.silenced(() => channel.close())
+    expect(channel.isOpen).toBe(false)
+    peer.startReading()
+    await until('goodbye has come', () => peer.ending !== 'none')
+    expect(peer.ending).toBe('fin')
+    expect(peer.received.all().equals(sent)).toBe(true)
+    await until('it is closed', () => heard.closings.length > 0)
+    expect(heard.closings).toEqual([null])
+  })
+
+  test('drops what comes while it is closing, so that its last words are read', async () => {
+    const { channel, heard, peer } = await open(rig)
+    peer.stopReading()
+    peer.send(pattern(100_000))
+    channel.write(Buffer.from('last words'), 0, 10)
+    heard.silenced(() => channel.close())
+    peer.send(pattern(100_000))
+    await settle()
+    peer.startReading()
+    await until('goodbye has come', () => peer.ending !== 'none')
+    expect(peer.received.all().toString()).toBe('last words')
+    expect(peer.ending).toBe('fin')
+    await until('it is closed', () => heard.closings.length > 0)
+  })
+
+  test('closes from a paused state too, without waiting for the time to linger', async () => {
+    stopTimers()
+    const { channel, heard, peer } = await open(rig)
+    channel.pause()
+    peer.send(pattern(100_000))
+    await settle()
+    heard.silenced(() => channel.close())
+    await until('it is closed', () => heard.closings.length > 0)
+    expect(peer.ending).toBe('fin')
+  })
+
+  test('leaves behind a peer that neither reads nor closes', async () => {
+    const { channel, heard, peer } = await open(rig)
+    stopTimers()
+    peer.stopReading()
+    const flood = pattern(rig.floodBytes)
+    channel.write(flood, 0, flood.length)
+    heard.silenced(() => channel.close())
+    vi.advanceTimersByTime(LINGER_MS - 1)
+    await settle()
+    expect(heard.closings).toEqual([])
+    vi.advanceTimersByTime(1)
+    await until('it is closed', () => heard.closings.length > 0)
+    expect(heard.closings).toEqual([null])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('does not linger when its peer closes too', async () => {
+    stopTimers()
+    const { channel, heard } = await open(rig)
+    heard.silenced(() => channel.close())
+    await until('it is closed', () => heard.closings.length > 0)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('is destroyed at once, and tells so afterwards', async () => {
+    const { channel, heard, peer } = await open(rig)
+    heard.silenced(() => channel.destroy())
+    expect(channel.isOpen).toBe(false)
+    await until('it is closed', () => heard.closings.length > 0)
+    expect(heard.closings).toEqual([null])
+    await until('its peer knows', () => peer.ending !== 'none')
+  })
+
+  test('loses what it owes when it is destroyed', async () => {
+    const { channel, heard, peer } = await open(rig)
+    peer.stopReading()
+    const flood = pattern(rig.floodBytes)
+    channel.write(flood, 0, flood.length)
+    heard.silenced(() => channel.destroy())
+    expect(channel.owedBytes).toBe(0)
+    peer.startReading()
+    await until('its peer knows', () => peer.ending !== 'none')
+    expect(peer.received.length).toBeLessThan(flood.length)
+    expect(heard.closings).toEqual([null])
+  })
+
+  test.each([
+    ['closed', (channel: Channel) => channel.close()],
+    ['destroyed', (channel: Channel) => channel.destroy()],
+  ])('hears nothing more when it is %s while it hands over', async (_how, end) => {
+    const { channel, heard, peer } = await open(rig)
+    heard.onSpan = () => heard.silenced(() => end(channel))
+    peer.send(pattern(1024 * 1024))
+    await until('it is closed', () => heard.closings.length > 0)
+    expect(heard.closings).toEqual([null])
+  })
+
+  test('is closed when its peer leaves, after all that the peer sent', async () => {
+    const { channel, heard, peer } = await open(rig)
+    peer.send(pattern(200_000))
+    peer.hangUp()
+    await until('it is closed', () => heard.closings.length > 0)
+    expect(heard.received.all().equals(pattern(200_000))).toBe(true)
+    expect(heard.closings).toEqual([null])
+    expect(channel.isOpen).toBe(false)
+    await until('it has left too', () => peer.ending !== 'none')
+  })
+
+  test('still delivers what it owed to a peer that only said goodbye', async () => {
+    const { channel, heard, peer } = await open(rig)
+    peer.stopReading()
+    const sent = pattern(rig.floodBytes)
+    channel.write(sent, 0, sent.length)
+    peer.hangUp()
+    await until('it is closed', () => heard.closings.length > 0)
+    expect(heard.closings).toEqual([null])
+    peer.startReading()
+    await until('goodbye has come', () => peer.ending !== 'none')
+    expect(peer.received.all().equals(sent)).toBe(true)
+  })
+
+  test('tells what broke when its peer resets the connection', async () => {
+    const { channel, heard, peer } = await open(rig)
+    await settle()
+    peer.reset()
+    await until('it is closed', () => heard.closings.length > 0)
+    expect(heard.closings).toMatchObject([{ code: 'ECONNRESET' }])
+    expect(channel.isOpen).toBe(false)
+    expect(channel.owedBytes).toBe(0)
+  })
+
+  test('is closed by a reset while it owes, paused or not', async () => {
+    const { channel, heard, peer } = await open(rig)
+    peer.stopReading()
+    channel.pause()
+    const flood = pattern(rig.floodBytes)
+    channel.write(flood, 0, flood.length)
+    peer.reset()
+    await until('it is closed', () => heard.closings.length > 0)
+    expect(heard.closings).toMatchObject([{ code: 'ECONNRESET' }])
+    expect(heard.drains).toBe(0)
+  })
+
+  test('notices only on resume that its peer left while it was paused', async () => {
+    const { channel, heard, peer } = await open(rig)
+    channel.pause()
+    peer.send(pattern(1_000))
+    peer.hangUp()
+    await settle()
+    expect(heard.closings).toEqual([])
+    channel.resume()
+    await until('it is closed', () => heard.closings.length > 0)
+    expect(heard.received.length).toBe(1_000)
+    expect(heard.closings).toEqual([null])
+  })
+
+  test('notices on a write that its peer was gone while it was paused', async () => {
+    const { channel, heard, peer } = await open(rig)
+    channel.pause()
+    peer.leave()
+    await settle()
+    // A socket that reads by events reads ahead, and so it may know already.
+    const isAware = heard.closings.length > 0
+    await until('it is closed', () => {
+      channel.write(Buffer.from('anybody there?'), 0, 14)
+      return heard.closings.length > 0
+    })
+    expect(heard.closings).toMatchObject([isAware ? null : { code: expect.stringMatching(/^(EPIPE|ECONNRESET)$/) }])
+  })
+
+  test('ends once, however many ways it is ended', async () => {
+    const { channel, heard, peer } = await open(rig)
+    const flood = pattern(rig.floodBytes)
+    channel.write(flood, 0, flood.length)
+    peer.reset()
+    heard.silenced(() => {
+      channel.close()
+      channel.close()
+      channel.destroy()
+      channel.destroy()
+      channel.close()
+    })
+    await until('it is closed', () => heard.closings.length > 0)
+    await settle()
+    channel.destroy()
+    channel.close()
+    await settle()
+    expect(heard.closings).toHaveLength(1)
+  })
+
+  test('takes all and forgets once it is closed', async () => {
+    const { channel, heard, peer } = await open(rig)
+    heard.silenced(() => channel.close())
+    expect(channel.write(pattern(1_000), 0, 1_000)).toBe(1_000)
+    channel.pause()
+    channel.resume()
+    await until('it is closed', () => heard.closings.length > 0)
+    expect(channel.write(pattern(1_000), 0, 1_000)).toBe(1_000)
+    channel.pause()
+    channel.resume()
+    await settle()
+    expect(channel.owedBytes).toBe(0)
+    expect(peer.received.length).toBe(0)
+  })
+
+  test('knows both ends of the connection, also after its end', async () => {
+    const { channel, heard } = await open(rig)
+    const before = { peer: channel.peer, local: channel.local }
+    heard.silenced(() => channel.destroy())
+    await until('it is closed', () => heard.closings.length > 0)
+    expect({ peer: channel.peer, local: channel.local }).toEqual(before)
+    expect(before.peer).toEqual({ host: '127.0.0.1', port: expect.any(Number) })
+    expect(before.local).toEqual({ host: '127.0.0.1', port: expect.any(Number) })
+    expect(before.peer.port).not.toBe(before.local.port)
+  })
+})
+
+/** Timers run when the test says so, and the system's sockets go on. */
+function stopTimers(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+}
+
+async function open(rig: Rig) {
+  const { channel, peer } = await rig.open()
+  return { channel, peer, heard: new Recorder(channel) }
+}

@@ -1,0 +1,280 @@
+/** The channels that the contract's tests run on: each rig opens one, with a peer at its other end that is no channel of the same kind. */
+
+import net from 'node:net'
+import { onTestFinished } from 'vitest'
+import type { Channel, ChannelListener, KeepAlive, Transport } from '../../../src/net/channel.ts'
+import { type Cut, createPair, type MemoryChannel } from '../../../src/net/memory-transport.ts'
+import { createNodeTransport } from '../../../src/net/node-transport.ts'
+
+export const NO_KEEP_ALIVE: KeepAlive = { isOn: false, idleMs: 0 }
+export const LOOPBACK = { host: '127.0.0.1', port: 0, backlog: 128, keepAlive: NO_KEEP_ALIVE }
+
+/** The program at the other end. */
+export interface Peer {
+  readonly received: Received
+  /** Bytes that it sent and could not get rid of. */
+  readonly unsentBytes: number
+  readonly ending: 'none' | 'fin' | 'reset'
+  send(bytes: Buffer): void
+  stopReading(): void
+  startReading(): void
+  /** Says that it will send no more, and goes on reading. */
+  hangUp(): void
+  leave(): void
+  reset(): void
+}
+
+export interface Rig {
+  readonly name: string
+  /** More than what two kernels hold between a writer and a reader that does not read. */
+  readonly floodBytes: number
+  open(): Promise<{ channel: Channel; peer: Peer }>
+}
+
+const MEMORY = { floodBytes: 512 * 1024 }
+const NODE = { floodBytes: 16 * 1024 * 1024 }
+const byEvents = createNodeTransport({ sharesReadBuffer: false })
+
+export const RIGS: readonly Rig[] = [
+  { ...MEMORY, name: 'memory, glued', open: () => openMemory('glued') },
+  { ...MEMORY, name: 'memory, cut into 1000 bytes', open: () => openMemory(1000) },
+  { ...MEMORY, name: 'memory, cut at random', open: () => openMemory({ seed: 7, most: 500 }) },
+  { ...NODE, name: 'node, accepted', open: () => openAccepted(createNodeTransport()) },
+  { ...NODE, name: 'node, dialed', open: () => openDialed(createNodeTransport()) },
+  { ...NODE, name: 'node, accepted, by events', open: () => openAccepted(byEvents) },
+  { ...NODE, name: 'node, dialed, by events', open: () => openDialed(byEvents) },
+]
+
+/** Bytes in the order they came. */
+export class Received {
+  readonly #chunks: Buffer[] = []
+  length = 0
+
+  add(bytes: Buffer): void {
+    this.#chunks.push(Buffer.from(bytes))
+    this.length += bytes.length
+  }
+
+  all(): Buffer {
+    return Buffer.concat(this.#chunks)
+  }
+}
+
+/** Listens to a channel, keeps what it hears, and makes sure that nothing is said out of turn. */
+export class Recorder implements ChannelListener {
+  readonly received = new Received()
+  drains = 0
+  readonly closings: (Error | null)[] = []
+  /** Done with each span while it is valid. */
+  onSpan: (buffer: Buffer, start: number, end: number) => void = () => {}
+  readonly #channel: Channel
+  #isBusy = false
+  #isSilenced = false
+
+  constructor(channel: Channel) {
+    this.#channel = channel
+    channel.listener = this
+  }
+
+  onRead(buffer: Buffer, start: number, end: number): void {
+    this.#hear('bytes', () => {
+      if (!(start < end && end <= buffer.length)) throw new Error(`a span from ${start} to ${end} of ${buffer.length}`)
+      this.received.add(buffer.subarray(start, end))
+      this.onSpan(buffer, start, end)
+    })
+  }
+
+  onDrained(): void {
+    this.#hear('drained', () => {
+      if (this.#channel.owedBytes > 0) throw new Error('drained, and yet it owes')
+      this.drains++
+    })
+  }
+
+  onClosed(problem: Error | null): void {
+    this.#isSilenced = false
+    this.#hear('closed', () => this.closings.push(problem))
+  }
+
+  /** Does something to the channel after which it may say nothing but `onClosed`, and that not at once. */
+  silenced(act: () => void): void {
+    const closings = this.closings.length
+    act()
+    if (this.closings.length > closings) throw new Error('closed was told before the call had returned')
+    this.#isSilenced = true
+  }
+
+  #hear(what: string, act: () => void): void {
+    if (this.#isBusy) throw new Error(`${what}: told while the listener was busy`)
+    if (this.#isSilenced || this.closings.length > 0) throw new Error(`${what}: told after the end`)
+    this.#isBusy = true
+    act()
+    this.#isBusy = false
+  }
+}
+
+/** Waits for a condition, not for time to pass; gives up with the test. */
+export async function until(what: string, holds: () => boolean): Promise<void> {
+  const givesUpAtMs = performance.now() + 10_000
+  while (!holds()) {
+    if (performance.now() > givesUpAtMs) throw new Error(`never came true: ${what}`)
+    await nextTurn()
+  }
+}
+
+/** Lets the event loop look at all sockets a few times: what can happen now has happened then. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await nextTurn()
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Bytes of which each 4 tell their own place, so that a lost, doubled or moved one shows. */
+export function pattern(length: number, salt = 0): Buffer {
+  const words = new Uint32Array(Math.ceil(length / 4))
+  for (let at = 0; at < words.length; at++) words[at] = at + salt * 0x9e3779b1
+  return Buffer.from(words.buffer, 0, length)
+}
+
+async function openMemory(cut: Cut): Promise<{ channel: Channel; peer: Peer }> {
+  const [channel, far] = createPair({ cut })
+  onTestFinished(() => {
+    channel.destroy()
+    far.destroy()
+  })
+  return { channel, peer: new MemoryPeer(far) }
+}
+
+async function openAccepted(transport: Transport): Promise<{ channel: Channel; peer: Peer }> {
+  const accepting = deferred<Channel>()
+  const listener = await transport.listen(LOOPBACK, (accepted) => {
+    accepted.listener = new Recorder(accepted)
+    accepting.resolve(accepted)
+  })
+  onTestFinished(() => listener.close())
+  const peer = new SocketPeer(net.connect({ ...listener.address, allowHalfOpen: true }))
+  const channel = await accepting.promise
+  onTestFinished(() => channel.destroy())
+  return { channel, peer }
+}
+
+async function openDialed(transport: Transport): Promise<{ channel: Channel; peer: Peer }> {
+  const accepting = deferred<Peer>()
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => accepting.resolve(new SocketPeer(socket)))
+  const address = await new Promise<net.AddressInfo>((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve(server.address() as net.AddressInfo))
+  })
+  onTestFinished(() => void server.close())
+  const channel = await dialed(transport, { host: address.address, port: address.port })
+  onTestFinished(() => channel.destroy())
+  return { channel, peer: await accepting.promise }
+}
+
+function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => {}
+  const promise = new Promise<T>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve }
+}
+
+export function dialed(transport: Transport, address: { host: string; port: number }): Promise<Channel> {
+  return new Promise((resolve, reject) => {
+    transport.dial({ address, keepAlive: NO_KEEP_ALIVE }, { onConnected: resolve, onFailed: reject })
+  })
+}
+
+/** A plain socket of node:net. */
+export class SocketPeer implements Peer {
+  readonly received = new Received()
+  ending: 'none' | 'fin' | 'reset' = 'none'
+  readonly #socket: net.Socket
+
+  constructor(socket: net.Socket) {
+    this.#socket = socket
+    socket.on('data', (chunk) => this.received.add(chunk))
+    socket.on('end', () => {
+      this.ending = 'fin'
+      socket.end()
+    })
+    socket.on('error', () => {
+      this.ending = 'reset'
+    })
+    onTestFinished(() => void socket.destroy())
+  }
+
+  get unsentBytes(): number {
+    return this.#socket.writableLength
+  }
+
+  send(bytes: Buffer): void {
+    this.#socket.write(bytes)
+  }
+
+  stopReading(): void {
+    this.#socket.pause()
+  }
+
+  startReading(): void {
+    this.#socket.resume()
+  }
+
+  hangUp(): void {
+    this.#socket.end()
+  }
+
+  leave(): void {
+    this.#socket.destroy()
+  }
+
+  reset(): void {
+    this.#socket.resetAndDestroy()
+  }
+}
+
+class MemoryPeer implements Peer {
+  readonly received = new Received()
+  ending: 'none' | 'fin' | 'reset' = 'none'
+  readonly #far: MemoryChannel
+
+  constructor(far: MemoryChannel) {
+    this.#far = far
+    far.listener = {
+      onRead: (buffer, start, end) => this.received.add(buffer.subarray(start, end)),
+      onDrained() {},
+      onClosed: (problem) => {
+        this.ending = problem ? 'reset' : 'fin'
+      },
+    }
+  }
+
+  get unsentBytes(): number {
+    return this.#far.owedBytes
+  }
+
+  send(bytes: Buffer): void {
+    this.#far.write(bytes, 0, bytes.length)
+  }
+
+  stopReading(): void {
+    this.#far.pause()
+  }
+
+  startReading(): void {
+    this.#far.resume()
+  }
+
+  hangUp(): void {
+    this.#far.hangUp()
+  }
+
+  leave(): void {
+    this.#far.destroy()
+  }
+
+  reset(): void {
+    this.#far.reset()
+  }
+}

@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest'
+import { describeConfig, settingsPage } from '../../../src/settings/describe.ts'
+import { GOOD_INI, loadText } from './virtual-files.ts'
+
+test('docs/settings.md is what the tables say (npx vitest run test/unit/settings/describe.test.ts -u writes it)', async () => {
+  await expect(settingsPage()).toMatchFileSnapshot('../../../docs/settings.md')
+})
+
+test('SHOW CONFIG prints as PgBouncer does: seconds, 0 and 1, by key', () => {
+  const { settings } = loadText(
+    `${GOOD_INI}server_lifetime = 5min\nquery_timeout = 300ms\nlog_stats = off\nadmin_users = ada,bob`,
+  )
+  const rows = describeConfig(settings)
+  const byKey = new Map(rows.map((row) => [row.key, row]))
+  expect(byKey.get('server_lifetime')).toEqual({
+    key: 'server_lifetime',
+    value: '300',
+    default: '3600',
+    changeable: 'yes',
+  })
+  expect(byKey.get('query_timeout')).toMatchObject({ value: '0.3', default: '0' })
+  expect(byKey.get('log_stats')).toMatchObject({ value: '0', default: '1' })
+  expect(byKey.get('admin_users')).toMatchObject({ value: 'ada, bob', default: '' })
+  expect(byKey.get('listen_port')).toEqual({ key: 'listen_port', value: '6432', default: '6432', changeable: 'no' })
+  expect(rows.map(({ key }) => key)).toEqual(rows.map(({ key }) => key).toSorted())
+})

@@ -1,0 +1,130 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { diskFiles, type Files, readIni, splitEntry } from '../../../src/settings/ini.ts'
+import { formatProblem, type Problem } from '../../../src/settings/problem.ts'
+import { virtualFiles } from './virtual-files.ts'
+
+function read(files: Files, path = 'main.ini') {
+  const problems: Problem[] = []
+  const { headings, entries } = readIni(path, files, problems)
+  return {
+    entries: entries.map(({ section, key, value, file, line }) => `${file}:${line} [${section}] ${key} = ${value}`),
+    headings: headings.map(({ section }) => section),
+    told: problems.map(formatProblem),
+  }
+}
+
+const readText = (text: string) => read(virtualFiles({ 'main.ini': text }))
+
+describe('ini text', () => {
+  test('is sections and entries, which know their file and line', () => {
+    const { entries, headings, told } = readText('[pgbouncer]\n\nlisten_port = 6432\n  pool_mode=session  \n[users]\n')
+    expect(entries).toEqual(['main.ini:3 [pgbouncer] listen_port = 6432', 'main.ini:4 [pgbouncer] pool_mode = session'])
+    expect(headings).toEqual(['pgbouncer', 'users'])
+    expect(told).toEqual([])
+  })
+
+  test('has comments only at the start of a line, so that a value may hold ; and #', () => {
+    const { entries, told } = readText('; one\n  # two\n[databases] ; three\napp = password=a;b#c\n')
+    expect(entries).toEqual(['main.ini:4 [databases] app = password=a;b#c'])
+    expect(told).toEqual([])
+  })
+
+  test('may come from Windows, with a byte order mark', () => {
+    expect(readText('\uFEFF[pgbouncer]\r\nverbose = 1\r\n').entries).toEqual(['main.ini:2 [pgbouncer] verbose = 1'])
+  })
+
+  test('keeps an empty value', () => {
+    expect(readText('[pgbouncer]\nlogfile =\n').entries).toEqual(['main.ini:2 [pgbouncer] logfile = '])
+  })
+
+  test('has every mistake told at once, and no line repeated', () => {
+    const { told, entries } = readText(
+      'secret = 1\n[pgbouncer\n[databases]\nsecret\nmy$db = secret\n%frobnicate secret\napp = x=1\n',
+    )
+    expect(told).toEqual([
+      expect.stringContaining('main.ini:1: error: this line stands before the first section'),
+      expect.stringContaining('main.ini:2: error: this heading has no closing bracket'),
+      expect.stringContaining('main.ini:4: error: this line is not "key = value"'),
+      expect.stringContaining('main.ini:5: error: this line is not "key = value"'),
+      expect.stringContaining('main.ini:6: error: the only directive is "%include FILE"'),
+    ])
+    expect(told.join()).not.toContain('secret')
+    expect(entries).toHaveLength(1)
+  })
+
+  test('takes names with odd characters in double quotes', () => {
+    expect(splitEntry('"my db" = host=a')).toEqual({ key: 'my db', value: 'host=a' })
+    expect(splitEntry('"a""b"=x')).toEqual({ key: 'a"b', value: 'x' })
+    expect(splitEntry('* = host=a')).toEqual({ key: '*', value: 'host=a' })
+    expect(splitEntry('"open = x')).toBeNull()
+  })
+})
+
+describe('%include', () => {
+  test('reads another file in its place, and sections go in and out of it', () => {
+    const files = virtualFiles({
+      'main.ini': '[pgbouncer]\n%include more.ini\napp = host=a',
+      'more.ini': 'verbose = 1\n[databases]\n',
+    })
+    expect(read(files).entries).toEqual(['more.ini:1 [pgbouncer] verbose = 1', 'main.ini:3 [databases] app = host=a'])
+  })
+
+  test('looks in the current folder first, and else beside the including file', () => {
+    const files = virtualFiles({
+      'etc/main.ini': '[pgbouncer]\n%include one.ini\n%include two.ini',
+      'one.ini': 'one = current',
+      'etc/one.ini': 'one = beside',
+      'etc/two.ini': 'two = beside',
+    })
+    expect(read(files, 'etc/main.ini').entries).toEqual([
+      'one.ini:1 [pgbouncer] one = current',
+      'etc/two.ini:1 [pgbouncer] two = beside',
+    ])
+  })
+
+  test('of a folder reads its *.ini in the order of their names', () => {
+    const files = virtualFiles({
+      'main.ini': '[pgbouncer]\n%include conf.d',
+      'conf.d/20-b.ini': 'b = 2',
+      'conf.d/10-a.ini': 'a = 1',
+      'conf.d/readme.txt': 'nonsense',
+    })
+    expect(read(files).entries).toEqual(['conf.d/10-a.ini:1 [pgbouncer] a = 1', 'conf.d/20-b.ini:1 [pgbouncer] b = 2'])
+  })
+
+  test('of a missing file is told where it was asked for, and the rest is read', () => {
+    const { told, entries } = readText('[pgbouncer]\n%include gone.ini\nverbose = 1')
+    expect(told).toEqual(['main.ini:2: error: "gone.ini" cannot be read: there is no such file'])
+    expect(entries).toHaveLength(1)
+  })
+
+  test('in a circle is told and ends', () => {
+    const files = virtualFiles({ 'main.ini': '%include ./a.ini', 'a.ini': '%include main.ini' })
+    expect(read(files).told).toEqual(['./a.ini:1: error: "main.ini" includes itself'])
+  })
+
+  test('deeper than PgBouncer allows is told', () => {
+    const chain = Object.fromEntries(Array.from({ length: 12 }, (_, n) => [`${n}.ini`, `%include ${n + 1}.ini`]))
+    expect(read(virtualFiles(chain), '0.ini').told).toEqual([
+      '10.ini:1: error: %include is nested more than 10 files deep',
+    ])
+  })
+})
+
+test('a missing first file is a problem too', () => {
+  expect(read(virtualFiles({})).told).toEqual(['main.ini: error: "main.ini" cannot be read: there is no such file'])
+})
+
+test('real files and folders are read as well', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pgweir-ini-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  mkdirSync(join(folder, 'conf.d'))
+  writeFileSync(join(folder, 'main.ini'), '[pgbouncer]\n%include conf.d\n%include gone.ini\n')
+  writeFileSync(join(folder, 'conf.d', 'a.ini'), 'verbose = 1\n')
+  const { entries, told } = read(diskFiles, join(folder, 'main.ini'))
+  expect(entries).toEqual([`${folder}/conf.d/a.ini:1 [pgbouncer] verbose = 1`])
+  expect(told).toEqual([expect.stringContaining('main.ini:3: error: "gone.ini" cannot be read')])
+})

@@ -1,0 +1,364 @@
+import { describe, expect, test } from 'vitest'
+import { databaseFor, loadSettings } from '../../../src/settings/load.ts'
+import { formatProblem } from '../../../src/settings/problem.ts'
+import { SETTING_KEYS, SETTINGS } from '../../../src/settings/schema.ts'
+import { UNSUPPORTED_SETTINGS } from '../../../src/settings/unsupported.ts'
+import { GOOD_INI, loadText, virtualFiles } from './virtual-files.ts'
+
+describe('where a value comes from', () => {
+  test('a file with nothing in it gives the defaults of PgBouncer', () => {
+    const { settings } = loadText('[pgbouncer]\n')
+    expect(settings.general).toMatchObject({
+      listen_addr: '127.0.0.1',
+      listen_port: 6432,
+      auth_type: 'md5',
+      pool_mode: 'session',
+      default_pool_size: 20,
+      max_client_conn: 100,
+      server_lifetime: 3_600_000,
+      query_wait_timeout: 120_000,
+      server_check_query: '<empty>',
+      track_extra_parameters: ['IntervalStyle'],
+      log_connections: true,
+    })
+    expect(settings.origins.listen_port).toEqual({ from: 'default', file: null, line: null })
+  })
+
+  test('flags win over the environment, the environment over the file, the file over defaults', () => {
+    const { settings, told } = loadText(
+      `${GOOD_INI}default_pool_size = 1\nmin_pool_size = 1\nreserve_pool_size = 1\n`,
+      {
+        env: { PGWEIR_DEFAULT_POOL_SIZE: '2', PGWEIR_MIN_POOL_SIZE: '2' },
+        flags: { default_pool_size: '3' },
+      },
+    )
+    expect(told).toEqual([])
+    expect(settings.general).toMatchObject({
+      default_pool_size: 3,
+      min_pool_size: 2,
+      reserve_pool_size: 1,
+      listen_port: 6432,
+    })
+    expect(settings.origins).toMatchObject({
+      default_pool_size: { from: 'flag' },
+      min_pool_size: { from: 'environment' },
+      reserve_pool_size: { from: 'ini', file: 'pgweir.ini', line: 7 },
+    })
+  })
+
+  test('the section may have our name as well', () => {
+    expect(loadText('[pgweir]\nlisten_port = 1\n').settings.general.listen_port).toBe(1)
+  })
+
+  test('every default can be written in a file and means itself', () => {
+    const lines = SETTING_KEYS.map((key) => {
+      const { type, default: standard } = SETTINGS[key]
+      return `${key} = ${(type.print as (value: unknown) => string)(standard)}`
+    })
+    const { settings, told } = loadText(`${GOOD_INI.replace('auth_type = trust\n', '')}${lines.join('\n')}`, {
+      flags: { auth_type: 'trust' },
+    })
+    expect(told).toEqual([])
+    expect(settings.general).toEqual({ ...loadText('[pgbouncer]').settings.general, auth_type: 'trust' })
+  })
+})
+
+describe('problems', () => {
+  test('are told all at once, in the order of the lines, and each value keeps its default', () => {
+    const { told, settings } = loadText(
+      `[pgbouncer]
+listen_port = 99999
+default_pool_sise = 5
+broken line
+pool_mode = eager
+server_lifetime = 5m
+[database]
+app = host=a
+`,
+    )
+    expect(told).toEqual([
+      'pgweir.ini:2: error: listen_port cannot be "99999": it takes a whole number from 0 to 65535',
+      'pgweir.ini:3: error: there is no setting "default_pool_sise"; did you mean "default_pool_size"?',
+      expect.stringContaining('pgweir.ini:4: error: this line is not "key = value"'),
+      'pgweir.ini:5: error: pool_mode cannot be "eager": it takes one of session, transaction, statement',
+      expect.stringContaining(
+        'pgweir.ini:6: error: server_lifetime cannot be "5m": it takes seconds, or a number with a unit',
+      ),
+      'pgweir.ini:7: error: there is no section "database"; did you mean "databases"?',
+    ])
+    expect(settings.general.listen_port).toBe(6432)
+  })
+
+  test('of flags and of the environment name the flag and the variable', () => {
+    const { told } = loadText(GOOD_INI, {
+      env: { PGWEIR_LISTEN_PORT: 'x', PGWEIR_POOLMODE: 'session' },
+      flags: { max_client_conn: '-1', default_pol_size: '1' },
+    })
+    expect(told).toEqual([
+      'pgweir: error: PGWEIR_LISTEN_PORT cannot be "x": it takes a whole number from 0 to 65535',
+      'pgweir: warning: PGWEIR_POOLMODE in the environment is not a setting; did you mean "PGWEIR_POOL_MODE"?',
+      'pgweir: error: --max-client-conn cannot be "-1": it takes a whole number',
+      'pgweir: error: there is no setting "--default-pol-size"; did you mean "default_pool_size"?',
+    ])
+  })
+
+  test('are not made of the variables that Kubernetes sets for a service called pgweir', () => {
+    const env = {
+      PGWEIR_SERVICE_HOST: '10.0.0.1',
+      PGWEIR_PORT: 'tcp://10.0.0.1:6432',
+      PGWEIR_PORT_6432_TCP_ADDR: '10.0.0.1',
+    }
+    expect(loadText(GOOD_INI, { env }).told).toEqual([])
+  })
+
+  test('are made of a key that is given twice in one file, but not of one that a second file overrides', () => {
+    expect(loadText(`${GOOD_INI}verbose = 1\nverbose = 2\n[databases]\napp = host=b\n`).told).toEqual([
+      'pgweir.ini:6: warning: verbose was already given on line 5; this line counts',
+      'pgweir.ini:8: warning: database "app" was already given on line 2; this line counts',
+    ])
+    const files = virtualFiles({ 'a.ini': `${GOOD_INI}verbose = 1\n%include b.ini`, 'b.ini': 'verbose = 2' })
+    const { settings, problems } = loadSettings({ iniFile: 'a.ini', files })
+    expect(problems).toEqual([])
+    expect(settings.general.verbose).toBe(2)
+  })
+
+  test('are made of having nothing to listen on, nothing to pool and nobody who can log in', () => {
+    expect(loadText(`${GOOD_INI}listen_addr =\n`).told).toEqual([
+      expect.stringContaining('pgweir.ini:5: error: listen_addr is empty, but unix sockets are not supported yet'),
+    ])
+    expect(loadText('[pgbouncer]\nauth_type = any\n').told).toEqual([
+      'pgweir.ini: warning: there are no [databases], so clients can reach the admin console only',
+    ])
+    expect(loadText(`${GOOD_INI}auth_type = plain\n`).told.at(-1)).toBe(
+      'pgweir.ini:5: warning: no auth_file is set, so nobody can log in with auth_type = plain',
+    )
+    expect(loadSettings({}).problems.map(formatProblem)).toEqual([
+      expect.stringContaining('pgweir: error: there is nothing to pool; give a configuration file, --upstream'),
+    ])
+  })
+
+  test('show only the beginning of a long value', () => {
+    const [told] = loadText(`${GOOD_INI}verbose = ${'9'.repeat(1000)}\n`).told
+    expect(told?.length).toBeLessThan(200)
+  })
+})
+
+describe('settings of PgBouncer that are not built yet', () => {
+  test('are warnings that say what is missing', () => {
+    expect(loadText(`${GOOD_INI}so_reuseport = 1\nauth_user = pooler\nclient_tls_sslmode = allow\n`).told).toEqual([
+      'pgweir.ini:5: warning: so_reuseport is not supported yet and is ignored: a second process cannot share the port',
+      'pgweir.ini:6: warning: auth_user is not supported yet and is ignored: users who are not in auth_file cannot log in',
+      'pgweir.ini:7: warning: client_tls_sslmode is not supported yet and is ignored: clients are not offered TLS',
+    ])
+  })
+
+  test('are errors where ignoring them would weaken security', () => {
+    const lines = [
+      'client_tls_sslmode = require',
+      'client_tls_sslmode = verify-full',
+      'server_tls_sslmode = require',
+      'server_tls_sslmode = verify-ca',
+      'disable_pqexec = 1',
+      'user = nobody',
+      'auth_type = hba',
+      'auth_type = cert',
+      'auth_type = ldap',
+      'auth_type = pam',
+    ]
+    for (const line of lines)
+      expect(loadText(`${GOOD_INI}${line}\n`).told, line).toContainEqual(
+        expect.stringMatching(/^pgweir\.ini:5: error: .*not supported yet/),
+      )
+  })
+
+  test('are not mentioned where they ask for what happens anyway', () => {
+    expect(
+      loadText(`${GOOD_INI}client_tls_sslmode = disable\nsyslog = 0\nunix_socket_dir =\npeer_id = 0\n`).told,
+    ).toEqual([])
+  })
+
+  test('get the same answer as flags and in the environment', () => {
+    expect(loadText(GOOD_INI, { flags: { syslog: '1' }, env: { PGWEIR_SERVER_TLS_SSLMODE: 'require' } }).told).toEqual([
+      expect.stringContaining('error: server_tls_sslmode is not supported yet'),
+      expect.stringContaining('warning: syslog is not supported yet'),
+    ])
+  })
+
+  test('never have their values shown', () => {
+    expect(loadText(`${GOOD_INI}auth_ldap_options = ldapbindpasswd=secret\n`).told.join()).not.toContain('secret')
+  })
+
+  test('include the section [peers], told once', () => {
+    expect(loadText(`${GOOD_INI}[peers]\n1 = host=a\n2 = host=b\n`).told).toEqual([
+      'pgweir.ini:5: warning: the section peers is not supported yet and is ignored: cancel requests are not passed on to other processes',
+    ])
+  })
+
+  test('are no settings that we have', () => {
+    expect(SETTING_KEYS.filter((key) => key in UNSUPPORTED_SETTINGS)).toEqual([])
+  })
+})
+
+describe('a database', () => {
+  const read = (line: string, options = {}) => {
+    const { settings, told } = loadText(`[pgbouncer]\nauth_type = trust\n[databases]\n${line}\n`, options)
+    return { settings, told, app: settings.databases.get('app') }
+  }
+
+  test('is on this machine under its own name, and everything else is general, unless it says otherwise', () => {
+    const { app, told } = read('app = port=5433')
+    expect(told).toEqual([])
+    expect(app).toEqual({
+      name: 'app',
+      host: '127.0.0.1',
+      port: 5433,
+      dbname: 'app',
+      user: null,
+      password: null,
+      pool_mode: null,
+      pool_size: null,
+      min_pool_size: null,
+      reserve_pool_size: null,
+      max_db_connections: null,
+      max_db_client_connections: null,
+      server_lifetime: null,
+      query_wait_timeout: null,
+      connect_query: null,
+      client_encoding: null,
+      datestyle: null,
+      timezone: null,
+      application_name: null,
+    })
+  })
+
+  test('may say all of it', () => {
+    const { app, told } = read(
+      "app = host=db dbname=shop user=ada password='p w' pool_mode=transaction pool_size=0 reserve_pool=3 server_lifetime=5min max_db_connections=0 connect_query='select 1'",
+    )
+    expect(told).toEqual([])
+    expect(app).toMatchObject({
+      host: 'db',
+      dbname: 'shop',
+      user: 'ada',
+      password: 'p w',
+      pool_mode: 'transaction',
+      pool_size: 0,
+      reserve_pool_size: 3,
+      server_lifetime: 300_000,
+      max_db_connections: null,
+      connect_query: 'select 1',
+    })
+  })
+
+  test('called * answers for every other name', () => {
+    const { settings } = read('app = host=a\n* = host=b')
+    expect(settings.databases.has('*')).toBe(false)
+    expect(databaseFor(settings, 'app')).toMatchObject({ name: 'app', host: 'a', dbname: 'app' })
+    expect(databaseFor(settings, 'shop')).toMatchObject({ name: 'shop', host: 'b', dbname: 'shop' })
+    expect(databaseFor(read('* = host=b dbname=one').settings, 'shop')).toMatchObject({ name: 'shop', dbname: 'one' })
+    expect(databaseFor(read('app = host=a').settings, 'shop')).toBeNull()
+  })
+
+  test('has its problems told with its name', () => {
+    const { told } = read(
+      'app = host=a,b port=0 prot=1 pool_mode=x port=1\npgbouncer = host=a\npgweir = host=a\nb = host=/tmp\nc = password=x auth_user=y',
+    )
+    expect(told).toEqual([
+      'pgweir.ini:4: error: database "app": host cannot be "a,b": a list of hosts is not supported yet',
+      'pgweir.ini:4: error: database "app": port cannot be "0": it takes a whole number from 1 to 65535',
+      'pgweir.ini:4: error: database "app": there is no key "prot"; did you mean "port"?',
+      'pgweir.ini:4: error: database "app": pool_mode cannot be "x": it takes one of session, transaction, statement',
+      'pgweir.ini:4: warning: database "app": port is given more than once; the last one counts',
+      'pgweir.ini:5: error: the name "pgbouncer" is reserved for the admin console',
+      'pgweir.ini:6: error: the name "pgweir" is reserved for the admin console',
+      expect.stringContaining(
+        'pgweir.ini:7: error: database "b": host cannot be "/tmp": unix sockets are not supported yet',
+      ),
+      expect.stringContaining('pgweir.ini:8: warning: database "c": auth_user is not supported yet'),
+      'pgweir.ini:8: warning: database "c": the password is not used, because there is no user to go with it',
+    ])
+  })
+
+  test.each([
+    'app = user=a password=first secret',
+    'app = user=a password=first secret=1',
+    "app = user=a password='first secret",
+    "app = user=a password='first'secret",
+    'app = user=a password = first secret port=1',
+    'app user=a password=secret',
+  ])('never has a piece of its password shown: %s', (line) => {
+    const { told } = read(line)
+    expect(told).not.toEqual([])
+    expect(told.join()).not.toMatch(/first|secret/)
+  })
+
+  test('can come from --database, which replaces a line of the file', () => {
+    const { app, told, settings } = read('app = host=a', { databases: ['app=host=b pool_size=2', 'shop = host=c'] })
+    expect(told).toEqual([])
+    expect(app).toMatchObject({ host: 'b', pool_size: 2 })
+    expect([...settings.databases.keys()]).toEqual(['app', 'shop'])
+    expect(read('', { databases: ['secret'] }).told).toContainEqual(
+      expect.stringContaining('error: --database is not of the form'),
+    )
+  })
+})
+
+describe('--upstream', () => {
+  const read = (upstream: string | null, env = {}) => {
+    const { settings, problems } = loadSettings({ upstream, env, flags: { auth_type: 'trust' } })
+    return { fallback: settings.fallback, told: problems.map(formatProblem) }
+  }
+
+  test('is the database *', () => {
+    const { fallback, told } = read('postgres://ada:pw@db.example:5433/')
+    expect(told).toEqual([])
+    expect(fallback).toMatchObject({
+      name: '*',
+      dbname: '*',
+      host: 'db.example',
+      port: 5433,
+      user: 'ada',
+      password: 'pw',
+    })
+  })
+
+  test('may stand in the environment, where ps does not show its password, and the flag wins', () => {
+    const env = { PGWEIR_UPSTREAM: 'postgres://from-env/' }
+    expect(read(null, env).fallback).toMatchObject({ host: 'from-env' })
+    expect(read('postgres://from-flag/', env).fallback).toMatchObject({ host: 'from-flag' })
+    expect(read(null, { PGWEIR_UPSTREAM: 'secret' }).told).toEqual([
+      expect.stringMatching(/error: PGWEIR_UPSTREAM: expected a URL/),
+    ])
+  })
+
+  test('that insists on TLS is refused, because there would be none', () => {
+    expect(read('postgres://db/?sslmode=require').told).toEqual([
+      'pgweir: error: database "*": sslmode is not supported yet, and ignoring it would not be safe: servers are reached without TLS',
+    ])
+  })
+
+  test('that is not understood is not repeated', () => {
+    expect(read('ada:secret@db').told.join()).not.toContain('secret')
+  })
+})
+
+test('a user may differ from the general settings', () => {
+  const { settings, told } = loadText(
+    `${GOOD_INI}[users]\nada = pool_mode=session pool_size=0 query_timeout=2.5 max_user_connections=0\n"o'hara x" = pool_size=1\nbob = pool_sise=1`,
+  )
+  expect(settings.users.get('ada')).toEqual({
+    name: 'ada',
+    pool_mode: 'session',
+    pool_size: 0,
+    reserve_pool_size: null,
+    max_user_connections: null,
+    max_user_client_connections: null,
+    query_timeout: 2500,
+    query_wait_timeout: null,
+    idle_transaction_timeout: null,
+    transaction_timeout: null,
+    client_idle_timeout: null,
+  })
+  expect(settings.users.has("o'hara x")).toBe(true)
+  expect(told).toEqual(['pgweir.ini:8: error: user "bob": there is no key "pool_sise"; did you mean "pool_size"?'])
+})

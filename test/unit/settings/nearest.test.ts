@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest'
+import { nearest } from '../../../src/settings/nearest.ts'
+
+const KEYS = ['pool_mode', 'pool_size', 'default_pool_size', 'port', 'listen_port', 'user']
+
+test.each([
+  ['defalt_pool_size', 'default_pool_size'],
+  ['default_pool_sise', 'default_pool_size'],
+  ['poolmode', 'pool_mode'],
+  ['lsiten_port', 'listen_port'],
+  ['prot', 'port'],
+  ['usr', 'user'],
+])('%s was meant to be %s', (slip, meant) => {
+  expect(nearest(slip, KEYS)).toBe(meant)
+})
+
+test('what resembles nothing gets no guess', () => {
+  expect(nearest('hunter2', KEYS)).toBeNull()
+  expect(nearest('x', KEYS)).toBeNull()
+})

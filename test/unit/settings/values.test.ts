@@ -1,0 +1,115 @@
+import { homedir } from 'node:os'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { boolean, bytes, host, integer, list, oneOf, override, path, time } from '../../../src/settings/values.ts'
+
+const refused = { problem: expect.any(String) }
+
+describe('times', () => {
+  test.each([
+    ['5', 5000],
+    ['0', 0],
+    ['0.5', 500],
+    ['.5', 500],
+    ['2.3', 2300],
+    ['3600', 3_600_000],
+    ['300ms', 300],
+    ['1500us', 1.5],
+    ['10s', 10_000],
+    ['5min', 300_000],
+    ['5 min', 300_000],
+    ['1h', 3_600_000],
+    ['1.5h', 5_400_000],
+    ['2d', 172_800_000],
+    ['2147483647', 2_147_483_647_000],
+  ])('%s is %d ms', (written, ms) => {
+    expect(time().parse(written)).toEqual({ value: ms })
+  })
+
+  test.each(['', '-1', '5m', '5 minutes', '1e3', 'infinity', '0x10', '1,5', 'ms', '2147483648', '99999999999999999'])(
+    '%j is refused rather than guessed at',
+    (written) => {
+      expect(time().parse(written)).toEqual(refused)
+    },
+  )
+
+  test('are printed as seconds, the way PgBouncer prints them', () => {
+    expect([3_600_000, 500, 0, 1.5].map(time().print)).toEqual(['3600', '0.5', '0', '0.0015'])
+  })
+
+  test('survive being printed and read again', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 10_000_000_000 }), (us) => {
+        expect(time().parse(time().print(us / 1000))).toEqual({ value: us / 1000 })
+      }),
+    )
+  })
+
+  test('have bounds, which are told', () => {
+    expect(time({ min: 1000 }).parse('500ms')).toEqual({ problem: expect.stringContaining('at least 1s') })
+  })
+})
+
+describe('whole numbers', () => {
+  test('are read as decimal, and what PgBouncer would read as octal or hexadecimal is refused', () => {
+    expect(integer().parse('20')).toEqual({ value: 20 })
+    for (const written of ['010', '0x10', '1.5', '', '20abc', '+1', '2147483648'])
+      expect(integer().parse(written), written).toEqual(refused)
+  })
+
+  test('have bounds, which are told', () => {
+    const port = integer({ min: 1, max: 65_535 })
+    expect(port.parse('65535')).toEqual({ value: 65_535 })
+    expect(port.parse('65536')).toEqual({ problem: 'it takes a whole number from 1 to 65535' })
+    expect(port.parse('0')).toEqual(refused)
+    expect(integer().parse('-1')).toEqual(refused)
+  })
+})
+
+test('yes and no have four words each, in any case', () => {
+  for (const word of ['1', 'on', 'YES', 'True']) expect(boolean.parse(word), word).toEqual({ value: true })
+  for (const word of ['0', 'off', 'No', 'false']) expect(boolean.parse(word), word).toEqual({ value: false })
+  for (const word of ['2', '', 'y']) expect(boolean.parse(word), word).toEqual(refused)
+  expect([true, false].map(boolean.print)).toEqual(['1', '0'])
+})
+
+test('sizes in bytes may have a unit', () => {
+  expect(bytes().parse('65536')).toEqual({ value: 65_536 })
+  expect(bytes().parse('64kB')).toEqual({ value: 65_536 })
+  expect(bytes().parse('16 MB')).toEqual({ value: 16 * 1024 ** 2 })
+  expect(bytes().parse('2GB')).toEqual(refused)
+  expect(bytes().parse('1TB')).toEqual(refused)
+})
+
+test('lists are separated by commas, spaces or both', () => {
+  expect(list.parse('ada, bob carol,,dan')).toEqual({ value: ['ada', 'bob', 'carol', 'dan'] })
+  expect(list.parse('')).toEqual({ value: [] })
+  expect(list.print(['ada', 'bob'])).toBe('ada, bob')
+})
+
+test('a path may begin at the home folder, and else stays as it is written', () => {
+  expect(path.parse('~/users.txt')).toEqual({ value: `${homedir()}/users.txt` })
+  expect(path.parse('etc/users.txt')).toEqual({ value: 'etc/users.txt' })
+})
+
+test('a word is read in any case, and a word of PgBouncer that is not built is refused by name', () => {
+  const type = oneOf(['md5', 'trust'], ['ldap'])
+  expect(type.parse('MD5')).toEqual({ value: 'md5' })
+  expect(type.parse('ldap')).toEqual({ problem: expect.stringContaining('not supported yet') })
+  expect(type.parse('foo')).toEqual({ problem: 'it takes one of md5, trust' })
+})
+
+test('a host is one name or address: lists and unix sockets are refused by name', () => {
+  expect(host.parse('db.example')).toEqual({ value: 'db.example' })
+  expect(host.parse('a,b')).toEqual({ problem: expect.stringContaining('list of hosts') })
+  for (const socket of ['/run/postgresql', '@abstract', ''])
+    expect(host.parse(socket)).toEqual({ problem: expect.stringContaining('unix sockets') })
+})
+
+test('a negative number means the general setting, and 0 does where PgBouncer takes it so', () => {
+  expect(override(integer(), 'zero is a value').parse('-1')).toEqual({ value: null })
+  expect(override(integer(), 'zero is a value').parse('0')).toEqual({ value: 0 })
+  expect(override(time(), 'zero means general').parse('0')).toEqual({ value: null })
+  expect(override(time(), 'zero means general').parse('2s')).toEqual({ value: 2000 })
+  expect(override(time(), 'zero means general').parse('soon')).toEqual(refused)
+})

@@ -1,0 +1,69 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { HEADER_BYTES } from '../../../src/wire/frames.ts'
+import {
+  bindStatementStart,
+  encodeCloseStatement,
+  encodeDescribeStatement,
+  encodeParse,
+  encodePassword,
+  encodeQuery,
+  encodeSaslInitial,
+  encodeSaslResponse,
+  FLUSH,
+  PORTAL,
+  STATEMENT,
+  SYNC,
+  TERMINATE,
+  textEnd,
+} from '../../../src/wire/frontend.ts'
+import { FRONTEND } from '../../../src/wire/types.ts'
+import { rawFrame, someText } from '../../support/random-frames.ts'
+
+// Written down byte by byte from https://www.postgresql.org/docs/current/protocol-message-formats.html
+for (const [name, bytes, expected] of [
+  ['Sync', SYNC, 'S\0\0\0\x04'],
+  ['Flush', FLUSH, 'H\0\0\0\x04'],
+  ['Terminate', TERMINATE, 'X\0\0\0\x04'],
+  ['Query', encodeQuery('select'), 'Q\0\0\0\x0bselect\0'],
+  ['PasswordMessage', encodePassword('pw'), 'p\0\0\0\x07pw\0'],
+  ['SASLInitialResponse', encodeSaslInitial('S', Buffer.from('n,,')), 'p\0\0\0\x0dS\0\0\0\0\x03n,,'],
+  ['SASLResponse', encodeSaslResponse(Buffer.from('c=biws')), 'p\0\0\0\x0ac=biws'],
+  ['Parse', encodeParse('s1', Buffer.from('q\0\0\0')), 'P\0\0\0\x0bs1\0q\0\0\0'],
+  ['Close', encodeCloseStatement('s1'), 'C\0\0\0\x08Ss1\0'],
+  ['Describe', encodeDescribeStatement('s1'), 'D\0\0\0\x08Ss1\0'],
+] as const)
+  test(`${name} is what the protocol says`, () => {
+    expect(bytes.toString('latin1')).toBe(expected)
+  })
+
+test('targets of Describe and Close are named by the letters of the protocol', () => {
+  expect(String.fromCharCode(STATEMENT, PORTAL)).toBe('SP')
+})
+
+test('the end of a text is found if it is there, and not looked for beyond', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 20 }), fc.nat(20), fc.nat(20), (bytes, from, to) => {
+      const buffer = Buffer.from(bytes)
+      const start = Math.min(from, to, buffer.length)
+      const end = Math.min(Math.max(from, to), buffer.length)
+      const within = buffer.subarray(start, end).indexOf(0)
+      expect(textEnd(buffer, start, end)).toBe(within === -1 ? -1 : start + within)
+    }),
+  )
+})
+
+test('in a Bind that has come in part, the statement is not looked for before the name of the portal has ended', () => {
+  fc.assert(
+    fc.property(someText, someText, (portal, statement) => {
+      const bind = rawFrame(FRONTEND.bind, Buffer.from(`${portal}\0${statement}\0\0\0\0\0\0\0`))
+      const crowd = Buffer.concat([Buffer.alloc(3), bind, Buffer.alloc(3)])
+      const expected = HEADER_BYTES + Buffer.byteLength(portal) + 1
+      for (let length = HEADER_BYTES; length <= bind.length; length++) {
+        expect(bindStatementStart(bind, 0, length)).toBe(length < expected ? -1 : expected)
+        expect(bindStatementStart(crowd, 3, 3 + length)).toBe(length < expected ? -1 : expected + 3)
+      }
+      expect(bind.toString('utf8', expected, textEnd(bind, expected, bind.length))).toBe(statement)
+    }),
+  )
+})

@@ -1,0 +1,108 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { PoolerError, PROBLEMS, type ProblemKind } from '../../../src/problems.ts'
+import { Frames, needsTable, WHOLE } from '../../../src/wire/frames.ts'
+import { decodeNotice, encodeError, encodeNotice, isFatal, type Notice } from '../../../src/wire/notices.ts'
+import { rawFrame, someText } from '../../support/random-frames.ts'
+import { everySplit, readShared } from '../../support/splits.ts'
+
+const SEVERITIES = ['ERROR', 'FATAL', 'PANIC', 'WARNING', 'NOTICE', 'INFO', 'LOG', 'DEBUG'] as const
+
+const someNotice: fc.Arbitrary<Notice> = fc.record({
+  severity: fc.constantFrom(...SEVERITIES),
+  sqlstate: fc.stringMatching(/^[0-9A-Z]{5}$/),
+  message: someText,
+  detail: fc.option(someText, { nil: undefined }),
+  hint: fc.option(someText, { nil: undefined }),
+})
+
+test('what is encoded is decoded, wherever in a buffer it stands', () => {
+  fc.assert(
+    fc.property(someNotice, fc.boolean(), (notice, isError) => {
+      const bytes = isError ? encodeError(notice) : encodeNotice(notice)
+      expect(bytes.readInt32BE(1)).toBe(bytes.length - 1)
+      expect(bytes.toString('latin1', 0, 1)).toBe(isError ? 'E' : 'N')
+      expect(readShared(bytes, decodeNotice)).toEqual(notice)
+    }),
+  )
+})
+
+test('an error survives every cut', () => {
+  const error: Notice = { severity: 'FATAL', sqlstate: '57P01', message: 'größte Not', detail: 'd', hint: 'h' }
+  for (const pieces of everySplit(encodeError(error))) {
+    let seen: Notice | null = null
+    const frames = new Frames(1000)
+    for (const piece of pieces)
+      frames.read(piece, 0, piece.length, needsTable({ E: WHOLE }), {
+        pass: () => expect.unreachable(),
+        frame: (_type, buffer, start, end) => {
+          seen = decodeNotice(buffer, start, end)
+          return true
+        },
+        rest: () => expect.unreachable(),
+        refuse: () => expect.unreachable(),
+      })
+    expect(seen).toEqual(error)
+  }
+})
+
+test('the severity is the one that is never translated, where the server sends it', () => {
+  expect(decode('SFEHLER\0VERROR\0C42601\0Mwas?\0\0').severity).toBe('ERROR')
+  expect(decode('SPANIC\0C42601\0Mwas?\0\0').severity).toBe('PANIC')
+})
+
+test('fields that we do not know are skipped', () => {
+  expect(decode('SERROR\0VERROR\0C42P01\0Mno table\0P15\0Fparse.c\0L12\0Rparse\0?new\0\0')).toEqual({
+    severity: 'ERROR',
+    sqlstate: '42P01',
+    message: 'no table',
+    detail: undefined,
+    hint: undefined,
+  })
+})
+
+test('an error that says nothing is still an error', () => {
+  const neutral = { severity: 'ERROR', sqlstate: 'XX000', message: '(the server gave no message)' }
+  for (const body of ['', '\0', 'M', 'Munfinished', '\0Mbehind the end\0\0'])
+    expect(decode(body)).toMatchObject(neutral)
+})
+
+test('zero bytes in a sentence cannot end it early', () => {
+  const bytes = encodeError({ severity: 'ERROR', sqlstate: '42601', message: 'a\0Cb\0', hint: '\0' })
+  expect(decodeNotice(bytes, 0, bytes.length)).toMatchObject({ sqlstate: '42601', message: 'aCb', hint: '' })
+})
+
+test('no body makes the decoder fail or look beyond the frame', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 30 }), (body) => {
+      const frame = rawFrame(0x45, Buffer.from(body))
+      const alone = decodeNotice(frame, 0, frame.length)
+      const crowd = Buffer.concat([Buffer.from('\0x\0'), frame, Buffer.from('Mother\0COTHER\0\0')])
+      expect(decodeNotice(crowd, 3, 3 + frame.length)).toEqual(alone)
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('every problem of the table reaches a client with its severity, code and sentence', () => {
+  for (const kind of Object.keys(PROBLEMS) as ProblemKind[]) {
+    const problem = new PoolerError(kind)
+    const bytes = encodeError(problem)
+    expect(decodeNotice(bytes, 0, bytes.length)).toEqual({
+      severity: PROBLEMS[kind].severity,
+      sqlstate: PROBLEMS[kind].sqlstate,
+      message: problem.message,
+      hint: problem.hint,
+    })
+    expect(PROBLEMS[kind].sqlstate).toMatch(/^[0-9A-Z]{5}$/)
+  }
+})
+
+test('FATAL and PANIC end the connection, and nothing else does', () => {
+  expect(SEVERITIES.filter(isFatal)).toEqual(['FATAL', 'PANIC'])
+})
+
+function decode(body: string): Notice {
+  const frame = rawFrame(0x45, Buffer.from(body))
+  return decodeNotice(frame, 0, frame.length)
+}

@@ -186,10 +186,12 @@ export class Authentication implements FrameSink {
   /** SASLInitialResponse: mechanism, length, data. */
   #beginScram(body: Buffer): Buffer {
     const nameEnd = textEnd(body, 0, body.length)
-    if (nameEnd === -1 || body.length < nameEnd + 5) throw new PoolerError('bad-message', { what: 'SASLInitialResponse' })
+    if (nameEnd === -1 || body.length < nameEnd + 5)
+      throw new PoolerError('bad-message', { what: 'SASLInitialResponse' })
     if (body.toString('latin1', 0, nameEnd) !== MECHANISM) throw new PoolerError('bad-sasl-mechanism')
     const data = body.subarray(nameEnd + 5)
-    if (body.readInt32BE(nameEnd + 1) !== data.length) throw new PoolerError('bad-message', { what: 'SASLInitialResponse' })
+    if (body.readInt32BE(nameEnd + 1) !== data.length)
+      throw new PoolerError('bad-message', { what: 'SASLInitialResponse' })
     this.#step = 'sasl-response'
     return (this.#scram as ScramServer).start(data)
   }

@@ -9,10 +9,15 @@ import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
 import type { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
+import { deallocatedName, MAX_DEALLOCATE_BYTES } from '../sql/deallocate.ts'
 import {
   decodeCommandTag,
   decodeParameterStatus,
+  encodeCommandComplete,
+  encodeParameterStatus,
   READY_IDLE,
+  READY_IN_TRANSACTION,
+  STATUS_FAILED,
   STATUS_IDLE,
 } from '../wire/backend.ts'
 import { type FrameSink, Frames, HEADER_BYTES, needsTable, type Refusal } from '../wire/frames.ts'
@@ -75,11 +80,15 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
   /** The server has announced its end itself; the client needs no second word. */
   #fatalForwarded = false
   #changedSchema = false
+  /** DISCARD ALL has run: what is reported next are the server's defaults, where the client means what it began with. */
+  #resets = false
+  readonly #firstProfile: Profile
 
   constructor(session: Session, pool: Pool, profile: Profile) {
     this.session = session
     this.pool = pool
     this.profile = profile
+    this.#firstProfile = profile
     this.statements = new Statements(this)
     this.answeredMs = session.clock.nowMs
     this.#frames = new Frames(pool.options.maxPacketBytes)
@@ -89,7 +98,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
       pass: (buffer, start, end) => toClient.add(buffer, start, end),
       frame: (type, buffer, start, end, length) => this.#reply(type, buffer, start, end, length),
       rest: (type, buffer, start, end, isLast) => this.#replyRest(type, buffer, start, end, isLast),
-      refuse: (type, length, why) => this.#nonsense(`a message of type ${typeName(type)} and length ${length} (${why})`),
+      refuse: (type, length, why) =>
+        this.#nonsense(`a message of type ${typeName(type)} and length ${length} (${why})`),
     }
   }
 
@@ -145,7 +155,11 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
     if (!toServer.isOpen) toServer.open(server.channel)
     switch (type) {
       case FRONTEND.parse:
-        if (this.#tracksStatements) return this.statements.parse(buffer, start, end, length)
+        if (this.#tracksStatements) {
+          const isDone = this.statements.parse(buffer, start, end, length)
+          this.#answerOurselves(server)
+          return isDone
+        }
         break
       case FRONTEND.bind:
         if (this.#tracksStatements) return this.statements.bind(buffer, start, end, length)
@@ -161,6 +175,13 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
         }
         break
       case FRONTEND.query:
+        if (this.#tracksStatements && mayDeallocate(buffer, start + HEADER_BYTES, length)) {
+          if (end - start < length) {
+            this.demand(length)
+            return false
+          }
+          if (this.#deallocate(server, buffer, start, end)) return true
+        }
         this.statements.forgetUnnamed()
         server.statements.unnamedOwner = null
         break
@@ -266,6 +287,19 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
     this.session.enter('active')
   }
 
+  /**
+   * DEALLOCATE of a statement that was prepared by the protocol, and so has another name on the server: answered by us. Behind other
+   * requests, or in a failed transaction, Postgres has the word.
+   */
+  #deallocate(server: Server, buffer: Buffer, start: number, end: number): boolean {
+    if (!server.ledger.isClear || server.status === STATUS_FAILED) return false
+    const name = deallocatedName(buffer.toString('utf8', start + HEADER_BYTES, end - 1))
+    if (name === null || !this.statements.deallocate(name)) return false
+    this.#say(DEALLOCATED)
+    this.#say(server.status === STATUS_IDLE ? READY_IDLE : READY_IN_TRANSACTION)
+    return true
+  }
+
   #requestBegins(): void {
     this.requestMs = this.session.clock.nowMs
   }
@@ -314,7 +348,6 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
       case BACKEND.parameterStatus:
         if (!isWhole) return this.#nonsense('a ParameterStatus that is too long')
         this.#parameter(server, buffer, start, end)
-        toClient.add(buffer, start, end)
         return true
       case BACKEND.error:
         this.#error(server, buffer, start, end, isWhole)
@@ -387,6 +420,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
     counters.queryUs += (nowMs - this.requestMs) * 1000
     this.answeredMs = nowMs
     this.requestMs = nowMs
+    this.#resets = false
     if (status === STATUS_IDLE) {
       counters.transactions++
       counters.transactionUs += (nowMs - this.transactionMs) * 1000
@@ -399,6 +433,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
     }
   }
 
+  /** A setting has changed on the server: it follows the client from now on, and the client is told. */
   #parameter(server: Server, buffer: Buffer, start: number, end: number): void {
     const parameter = decodeParameterStatus(buffer, start, end)
     if (!parameter) {
@@ -406,9 +441,14 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
       return
     }
     const place = this.pool.options.tracked.place(parameter.name)
-    if (place < 0) return
-    server.noteParameter(place, parameter.value)
-    this.profile = this.profile.withValue(place, parameter.value)
+    const first = this.#resets && place >= 0 ? this.#firstProfile.values[place] : null
+    if (place >= 0) {
+      server.noteParameter(place, parameter.value)
+      this.profile = this.profile.withValue(place, first ?? parameter.value)
+    }
+    // A client that resets a setting gets back what it asked for at login; the next lease sees to that.
+    if (first) this.#say(encodeParameterStatus(parameter.name, first))
+    else toClient.add(buffer, start, end)
   }
 
   /** A command that changes more than rows. */
@@ -419,6 +459,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
       return
     }
     if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.statements.clear()
+    if (tag === 'DISCARD ALL' && this.pool.settings.mode !== 'session') this.#resets = true
     server.noteTag(tag)
   }
 
@@ -451,7 +492,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
     if (!session.isOpen) return
     session.stopReading('server-full', server !== null && server.channel.owedBytes > 0)
     session.stopReading('client-full', session.channel.owedBytes > 0)
-    if (server !== null && server.ledger.isEmpty) this.#considerRelease(server)
+    if (server?.ledger.isEmpty) this.#considerRelease(server)
   }
 
   onDrained(): void {
@@ -525,7 +566,10 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
     if (server !== null) {
       if (server.ledger.isEmpty) return
       const { requestMs } = this
-      this.session.cancels.send(server, () => this.server === server && this.requestMs === requestMs && !server.ledger.isEmpty)
+      this.session.cancels.send(
+        server,
+        () => this.server === server && this.requestMs === requestMs && !server.ledger.isEmpty,
+      )
       return
     }
     if (this.session.state !== 'waiting') return
@@ -533,7 +577,10 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
     this.session.enter('idle')
     this.#sayNow(encodeError(new PoolerError('wait-cancelled')))
     // The request that waits is answered with the error: a batch is skipped up to its Sync, anything else is complete in itself.
-    const isBatch = this.#askedWith !== FRONTEND.query && this.#askedWith !== FRONTEND.functionCall && this.#askedWith !== FRONTEND.sync
+    const isBatch =
+      this.#askedWith !== FRONTEND.query &&
+      this.#askedWith !== FRONTEND.functionCall &&
+      this.#askedWith !== FRONTEND.sync
     if (!isBatch) this.#sayNow(READY_IDLE)
     this.#skipping = isBatch ? 'to-sync' : 'one'
     this.session.goOn()
@@ -555,7 +602,12 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
     const isRunning = !server.ledger.isEmpty
     if (isRunning && queryTimeoutMs > 0 && nowMs - this.requestMs > queryTimeoutMs)
       this.session.end(new PoolerError('query-timeout'))
-    else if (!isRunning && server.status !== STATUS_IDLE && idleTransactionTimeoutMs > 0 && nowMs - this.answeredMs > idleTransactionTimeoutMs)
+    else if (
+      !isRunning &&
+      server.status !== STATUS_IDLE &&
+      idleTransactionTimeoutMs > 0 &&
+      nowMs - this.answeredMs > idleTransactionTimeoutMs
+    )
       this.session.end(new PoolerError('idle-transaction-timeout'))
     else if (
       transactionTimeoutMs > 0 &&
@@ -568,6 +620,18 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
 
 /** Stands in for a client that has gone, until its query is cancelled. */
 const ABANDONED = { onReplies: () => {}, onServerDrained: () => {}, onServerGone: () => {}, onSweep: () => {} }
+
+const DEALLOCATED = encodeCommandComplete('DEALLOCATE')
+
+/** A look at the first letters, since nearly every query is something else. */
+function mayDeallocate(buffer: Buffer, start: number, length: number): boolean {
+  return (
+    ((buffer[start] as number) | 0x20) === 0x64 && // d
+    ((buffer[start + 1] as number) | 0x20) === 0x65 && // e
+    ((buffer[start + 2] as number) | 0x20) === 0x61 && // a
+    length <= MAX_DEALLOCATE_BYTES
+  )
+}
 
 /** Tags that begin like INSERT, UPDATE, SELECT, FETCH, BEGIN, COMMIT, COPY and MOVE are no concern of ours. */
 function isRareTag(buffer: Buffer, start: number): boolean {

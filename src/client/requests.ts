@@ -19,8 +19,11 @@ export interface RequestRow {
   readonly withoutLease: 'begins' | 'leftover' | 'own'
 }
 
+/** Enough of a query to tell whether it may be a DEALLOCATE. */
+const QUERY_PREFIX_BYTES = 16
+
 export const REQUESTS: Readonly<Record<string, RequestRow>> = {
-  Q: { needs: HEADER_BYTES, debt: DEBT.query, withoutLease: 'begins' },
+  Q: { needs: QUERY_PREFIX_BYTES, debt: DEBT.query, withoutLease: 'begins' },
   P: { needs: MAX_PREFIX_BYTES, debt: DEBT.parse, withoutLease: 'begins' },
   B: { needs: MAX_PREFIX_BYTES, debt: DEBT.bind, withoutLease: 'begins' },
   D: { needs: MAX_PREFIX_BYTES, debt: DEBT.describe, withoutLease: 'begins' },

@@ -11,7 +11,12 @@ import type { Profile, Tracked } from '../server/profile.ts'
 import { encodeNegotiateProtocolVersion } from '../wire/backend.ts'
 import { encodeError, type Notice } from '../wire/notices.ts'
 import type { StartupPacket } from '../wire/startup.ts'
-import { Authentication, type AuthenticationListener, type AuthenticationOptions, type Proof } from './authentication.ts'
+import {
+  Authentication,
+  type AuthenticationListener,
+  type AuthenticationOptions,
+  type Proof,
+} from './authentication.ts'
 import type { CancelKey, CancelKeys } from './cancel-keys.ts'
 import { Greeting } from './greeting.ts'
 import type { Handler } from './handler.ts'
@@ -377,7 +382,15 @@ export class Session implements ChannelListener, AuthenticationListener {
     else this.#finish(ending)
   }
 
-  #finish({ notice, reason, isMute }: { readonly notice: Notice | null; readonly reason: string; readonly isMute: boolean }): void {
+  #finish({
+    notice,
+    reason,
+    isMute,
+  }: {
+    readonly notice: Notice | null
+    readonly reason: string
+    readonly isMute: boolean
+  }): void {
     this.#ending = null
     const canSpeak = !isMute && (this.#handler?.canSpeak ?? true)
     this.#log(notice, reason)
@@ -399,7 +412,9 @@ export class Session implements ChannelListener, AuthenticationListener {
   }
 
   #break(error: unknown): void {
-    this.#context.log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, { subject: this.subject })
+    this.#context.log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, {
+      subject: this.subject,
+    })
     if (!(error instanceof InvariantError)) reportUnexpected(error)
     if (this.#state === 'closing' || this.#state === 'closed') return
     const notice = new PoolerError('internal-error')
@@ -425,7 +440,8 @@ export class Session implements ChannelListener, AuthenticationListener {
     const { log } = this.#context
     const { logsErrors, logsDisconnections } = this.settings
     const fields = { subject: this.subject, database: this.database, user: this.user, client: this.id }
-    if (notice !== null && logsErrors) log.warning(`pooler error: ${notice.message}`, { ...fields, sqlstate: notice.sqlstate })
+    if (notice !== null && logsErrors)
+      log.warning(`pooler error: ${notice.message}`, { ...fields, sqlstate: notice.sqlstate })
     const age = Math.floor((this.clock.nowMs - this.connectedMs) / 1000)
     if (logsDisconnections) log.info(`closing because: ${reason} (age=${age}s)`, fields)
   }

@@ -30,7 +30,8 @@ export function readWishes(packet: StartupPacket, ignored: ReadonlySet<string>, 
 
   const settings = new Map<string, string>()
   const unknownProtocolParameters: string[] = []
-  for (const [name, value] of readOptions(parameters.get('options'), ignored, tracked)) settings.set(name.toLowerCase(), value)
+  for (const [name, value] of readOptions(parameters.get('options'), ignored, tracked))
+    settings.set(name.toLowerCase(), value)
   for (const [name, value] of parameters) {
     if (name.startsWith('_pq_.')) unknownProtocolParameters.push(name)
     else if (!NOT_SETTINGS.has(name)) settings.set(name.toLowerCase(), value)

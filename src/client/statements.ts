@@ -195,6 +195,17 @@ export class Statements {
     this.#unnamedSerial++
   }
 
+  /**
+   * SQL's way to drop a statement: some clients use it for statements that they have prepared by the protocol, whose names Postgres
+   * does not know here. True if there was one.
+   */
+  deallocate(name: string): boolean {
+    const key = Buffer.from(name).toString('latin1')
+    const isKnown = this.#names?.has(key) ?? false
+    this.#unlearn(key)
+    return isKnown
+  }
+
   /** DEALLOCATE ALL has run, or the client is gone. */
   clear(): void {
     if (this.#names) for (const statement of this.#names.values()) this.#context.pool.statements.letGo(statement)
@@ -241,7 +252,8 @@ export class Statements {
     this.#unnamedLength = -1
     if (!isWhole) return
     const length = end - start
-    if (this.#unnamed === null || this.#unnamed.length < length) this.#unnamed = Buffer.allocUnsafeSlow(Math.max(length, 256))
+    if (this.#unnamed === null || this.#unnamed.length < length)
+      this.#unnamed = Buffer.allocUnsafeSlow(Math.max(length, 256))
     buffer.copy(this.#unnamed, 0, start, end)
     this.#unnamedLength = length
   }

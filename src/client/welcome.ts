@@ -5,12 +5,7 @@ import type { Waiter } from '../pool/lease.ts'
 import type { Pool } from '../pool/pool.ts'
 import { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
-import {
-  AUTHENTICATION_OK,
-  encodeBackendKeyData,
-  encodeParameterStatus,
-  READY_IDLE,
-} from '../wire/backend.ts'
+import { AUTHENTICATION_OK, encodeBackendKeyData, encodeParameterStatus, READY_IDLE } from '../wire/backend.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { CancelKey } from './cancel-keys.ts'
 

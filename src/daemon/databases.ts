@@ -61,7 +61,10 @@ export class Databases {
       forcedUser: settings.user,
       settings,
       servers: new Limit('max_db_connections', settings.max_db_connections ?? general.max_db_connections),
-      clients: new Limit('max_db_client_connections', settings.max_db_client_connections ?? general.max_db_client_connections),
+      clients: new Limit(
+        'max_db_client_connections',
+        settings.max_db_client_connections ?? general.max_db_client_connections,
+      ),
     }
     this.#databases.set(name, database)
     return database

@@ -5,7 +5,11 @@ import type { Clock } from '../base/clock.ts'
 import { createLog, type Log } from '../base/log.ts'
 import type { GeneralSettings } from '../settings/schema.ts'
 
-export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean): { readonly log: Log; close(): void } {
+export function openLog(
+  general: GeneralSettings,
+  clock: Clock,
+  isQuiet: boolean,
+): { readonly log: Log; close(): void } {
   // Lines must be on disk before the client is told of an error, so they are written at once.
   const file = general.logfile === '' ? null : openSync(general.logfile, 'a', 0o640)
   const log = createLog({

@@ -66,7 +66,16 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
   const cancelKeys = new CancelKeys<Session>()
   const cancels = new CancelSender({ transport, clock, log, keepAlive, timeoutMs: () => general.cancel_wait_timeout })
   const databases = new Databases({ settings, pools, users, tracked, transport, clock, log, keepAlive })
-  const doors = new Doors({ settings, users, databases, sessions, saltKey: createSaltKey(), openConsole: () => { throw new PoolerError('console-not-allowed') } })
+  const doors = new Doors({
+    settings,
+    users,
+    databases,
+    sessions,
+    saltKey: createSaltKey(),
+    openConsole: () => {
+      throw new PoolerError('console-not-allowed')
+    },
+  })
 
   const clientSettings: ClientSettings = {
     loginTimeoutMs: general.client_login_timeout,
@@ -90,7 +99,8 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
     destination: (session, wishes, proof) => doors.destination(session, wishes, proof),
     onGone: (session) => doors.onGone(session),
   }
-  const hasIdleTimeouts = general.client_idle_timeout > 0 || [...settings.users.values()].some((user) => user.client_idle_timeout)
+  const hasIdleTimeouts =
+    general.client_idle_timeout > 0 || [...settings.users.values()].some((user) => user.client_idle_timeout)
 
   function sweep(): void {
     clock.refresh()
@@ -137,7 +147,15 @@ const GONE_POLL_MS = 10
 /** Clients that do not take our last word are not waited for longer than a channel lingers. */
 const STOP_MS = 3_000
 
-function ending({ listeners, janitor, sessions, pools, cancels, log, closeLog }: Ending): Pick<Pooler, 'stop' | 'stopped'> {
+function ending({
+  listeners,
+  janitor,
+  sessions,
+  pools,
+  cancels,
+  log,
+  closeLog,
+}: Ending): Pick<Pooler, 'stop' | 'stopped'> {
   let isStopping = false
   let finish = () => {}
   const stopped = new Promise<void>((resolve) => {
@@ -158,7 +176,8 @@ function ending({ listeners, janitor, sessions, pools, cancels, log, closeLog }:
       pool.closeAll(notice)
     }
     const deadlineMs = performance.now() + STOP_MS
-    while (sessions.count > 0 && performance.now() < deadlineMs) await new Promise((resolve) => setTimeout(resolve, GONE_POLL_MS))
+    while (sessions.count > 0 && performance.now() < deadlineMs)
+      await new Promise((resolve) => setTimeout(resolve, GONE_POLL_MS))
     for (const session of sessions) session.channel.destroy()
     closeLog()
     finish()

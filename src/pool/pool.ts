@@ -3,15 +3,15 @@
 import type { Clock } from '../base/clock.ts'
 import { invariant } from '../base/invariant.ts'
 import { List } from '../base/list.ts'
-import { Lru } from '../base/lru.ts'
 import type { Log } from '../base/log.ts'
+import { Lru } from '../base/lru.ts'
 import type { Address, KeepAlive, Transport } from '../net/channel.ts'
 import { PoolerError } from '../problems.ts'
 import type { LoginResult, ServerIdentity } from '../server/login.ts'
 import { Profile, type Tracked } from '../server/profile.ts'
 import { Server, type ServerContext, type ServerOwner } from '../server/server.ts'
-import { SERVER_STATES, type ServerState } from '../server/states.ts'
 import { type SchemaVersion, StatementRegistry } from '../server/statements.ts'
+import { SERVER_STATES, type ServerState } from '../server/states.ts'
 import type { Notice } from '../wire/notices.ts'
 import { Counters } from './counters.ts'
 import type { Waiter } from './lease.ts'
@@ -426,7 +426,11 @@ export class Pool implements ServerOwner, Member {
       if (settings.connectTimeoutMs === 0) break
       for (const server of this.#lists[state])
         if (nowMs - server.sinceMs > settings.connectTimeoutMs)
-          server.timeOut(state === 'dialing' || state === 'login' ? 'connect timeout' : `no answer while ${state} (server_connect_timeout)`)
+          server.timeOut(
+            state === 'dialing' || state === 'login'
+              ? 'connect timeout'
+              : `no answer while ${state} (server_connect_timeout)`,
+          )
     }
     for (const server of this.#lists.leased) server.tenant?.onSweep(nowMs)
     this.#sweepIdle(nowMs)
@@ -456,12 +460,15 @@ export class Pool implements ServerOwner, Member {
         this.#lastLifetimeCloseMs = nowMs
         server.close('server lifetime over')
       } else if (total > max) server.close('too many servers in the pool')
-      else if (idleTimeoutMs > 0 && nowMs - server.usedMs > idleTimeoutMs && total > minSize) server.close('server idle timeout')
+      else if (idleTimeoutMs > 0 && nowMs - server.usedMs > idleTimeoutMs && total > minSize)
+        server.close('server idle timeout')
     }
   }
 
   #isOverAge(server: Server, nowMs: number): boolean {
-    return this.settings.lifetimeMs > 0 && nowMs - server.startedMs >= this.settings.lifetimeMs && this.#isTooOld(server)
+    return (
+      this.settings.lifetimeMs > 0 && nowMs - server.startedMs >= this.settings.lifetimeMs && this.#isTooOld(server)
+    )
   }
 
   // The end
@@ -488,7 +495,10 @@ export class Pool implements ServerOwner, Member {
   }
 
   #enter(next: PoolState): void {
-    invariant(POOL_MOVES[this.#state].includes(next), `the pool ${this.subject} cannot go from ${this.#state} to ${next}`)
+    invariant(
+      POOL_MOVES[this.#state].includes(next),
+      `the pool ${this.subject} cannot go from ${this.#state} to ${next}`,
+    )
     this.#state = next
   }
 

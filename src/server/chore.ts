@@ -1,12 +1,11 @@
 /** A simple query that we run on a server for ourselves, outside any lease: a check, a reset, a change of settings. */
 
-import type { FrameSink, Refusal } from '../wire/frames.ts'
-import { needsTable, WHOLE } from '../wire/frames.ts'
 import { decodeCommandTag, STATUS_IDLE } from '../wire/backend.ts'
+import type { FrameSink, Refusal } from '../wire/frames.ts'
+import { HEADER_BYTES, needsTable, WHOLE } from '../wire/frames.ts'
 import { decodeNotice, type Notice } from '../wire/notices.ts'
 import { decodeDataRow } from '../wire/rows.ts'
 import { BACKEND, typeName } from '../wire/types.ts'
-import { HEADER_BYTES } from '../wire/frames.ts'
 
 export interface ChoreResult {
   /** The server's error, if it had one. */

@@ -139,7 +139,9 @@ export class Login implements FrameSink {
         this.#scram.verify(data)
         return
       default:
-        throw new PoolerError('server-login-failed', { reason: `the server asks for authentication method ${request}, which is not supported` })
+        throw new PoolerError('server-login-failed', {
+          reason: `the server asks for authentication method ${request}, which is not supported`,
+        })
     }
   }
 
@@ -161,7 +163,11 @@ export class Login implements FrameSink {
         if (!this.#isOver) this.#listener.send(encodeSaslResponse(message))
       },
       (problem: unknown) => {
-        this.#fail(problem instanceof PoolerError ? problem : new PoolerError('server-login-failed', { reason: String(problem) }))
+        this.#fail(
+          problem instanceof PoolerError
+            ? problem
+            : new PoolerError('server-login-failed', { reason: String(problem) }),
+        )
       },
     )
   }

@@ -16,8 +16,8 @@ import { CHORE_NEEDS, Chore, type ChoreListener, type ChoreResult } from './chor
 import { Ledger } from './ledger.ts'
 import { Login, type LoginListener, type LoginResult, type ServerIdentity } from './login.ts'
 import { type Change, changesBetween, changesToSql, Profile, type Tracked } from './profile.ts'
-import { SERVER_MOVES, type ServerState } from './states.ts'
 import { type SchemaVersion, ServerStatements, type StatementRegistry } from './statements.ts'
+import { SERVER_MOVES, type ServerState } from './states.ts'
 
 /** The session that holds the lease. */
 export interface Tenant {
@@ -131,7 +131,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   get subject(): string {
     const { user } = this.context.identity
-    return `S-${this.id.toString(16)}: ${this.context.identity.database}/${user}@${this.peer.host}:${this.peer.port}`
+    return `S-0x${this.id.toString(16)}: ${this.context.identity.database}/${user}@${this.peer.host}:${this.peer.port}`
   }
 
   dial(): void {
@@ -165,7 +165,11 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
    * idle → aligning: makes the changes in one round trip. On success the server's profile holds them as Postgres writes them, in
    * `values` too, and the caller lends the server or `finishAligning`s. `gone` is called instead if the server dies meanwhile.
    */
-  align(changes: readonly Change[], done: (error: Notice | null, values: ReadonlyMap<string, string>) => void, gone: (notice: Notice) => void): void {
+  align(
+    changes: readonly Change[],
+    done: (error: Notice | null, values: ReadonlyMap<string, string>) => void,
+    gone: (notice: Notice) => void,
+  ): void {
     this.#enter('aligning')
     this.#run(changesToSql(changes), gone, (result) => {
       const values = new Map<string, string>()
@@ -175,7 +179,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
           const value = result.row[index] ?? ''
           values.set(change.name, value)
           const place = this.context.tracked.place(change.name)
-          const isReported = place >= 0 && this.profile.values[place] !== null && this.profile.values[place] !== undefined
+          const isReported =
+            place >= 0 && this.profile.values[place] !== null && this.profile.values[place] !== undefined
           if (isReported) this.profile = this.profile.withValue(place, value)
           else if (change.value === null) extras.delete(change.name)
           else extras.set(change.name, value)
@@ -274,7 +279,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   /** It takes too long to connect, or to answer a query of ours. */
   timeOut(reason: string): void {
-    if (this.#state === 'dialing' || this.#state === 'login') this.#fail(new PoolerError('server-login-failing', { error: reason }))
+    if (this.#state === 'dialing' || this.#state === 'login')
+      this.#fail(new PoolerError('server-login-failing', { error: reason }))
     else this.close(reason)
   }
 
@@ -282,9 +288,12 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   close(reason: string, notice: Notice = new PoolerError('server-crashed')): void {
     if (this.#state === 'closed') return
     const state = this.#state
-    this.context.log.info(`closing because: ${reason} (age=${Math.floor((this.context.clock.nowMs - this.startedMs) / 1000)}s)`, {
-      subject: this.subject,
-    })
+    this.context.log.info(
+      `closing because: ${reason} (age=${Math.floor((this.context.clock.nowMs - this.startedMs) / 1000)}s)`,
+      {
+        subject: this.subject,
+      },
+    )
     this.#dial?.abandon()
     this.#login?.abandon()
     const channel = this.#channel
@@ -314,7 +323,13 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
       if (this.tenant !== null) this.tenant.onReplies(buffer, start, end)
       else this.#readOutsideLease(buffer, start, end)
     } catch (error) {
-      this.context.log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, { subject: this.subject })
+      if (error instanceof PoolerError) {
+        this.close(`the server sent nonsense: ${error.message}`, error)
+        return
+      }
+      this.context.log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, {
+        subject: this.subject,
+      })
       this.close('internal error', new PoolerError('internal-error'))
     }
   }
@@ -328,7 +343,9 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     const reason = problem ? `server conn crashed? (${problem.message})` : 'server conn crashed?'
     if (this.#state === 'dialing' || this.#state === 'login') {
       this.#fail(
-        new PoolerError('server-login-failing', { error: problem ? problem.message : 'the server closed the connection during the login' }),
+        new PoolerError('server-login-failing', {
+          error: problem ? problem.message : 'the server closed the connection during the login',
+        }),
       )
       return
     }
@@ -397,10 +414,14 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.#channel = channel
     channel.listener = this
     this.#enter('login')
-    this.context.log.info(`new connection to server (from ${channel.local.host}:${channel.local.port})`, { subject: this.subject })
+    this.context.log.info(`new connection to server (from ${channel.local.host}:${channel.local.port})`, {
+      subject: this.subject,
+    })
     const { identity } = this.context
     this.#login = new Login(identity, this)
-    this.send(encodeStartup(new Map([['user', identity.user], ['database', identity.database], ...identity.parameters])))
+    this.send(
+      encodeStartup(new Map([['user', identity.user], ['database', identity.database], ...identity.parameters])),
+    )
   }
 
   send(message: Buffer): void {

@@ -49,6 +49,9 @@ const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 /** Of the role, of its database, and of whoever administers the console. */
 const NAME = 'demo'
 
+/** What the demo needs of a running pooler. */
+export type DemoPooler = Pick<Pooler, 'addresses' | 'stop'>
+
 /** What the demo is made of, so that tests can bring their own. */
 export interface DemoParts {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -57,7 +60,7 @@ export interface DemoParts {
   findTakenAddress(settings: Settings): Promise<string | null>
   startPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres>
   createDemoDatabase(postgres: EmbeddedPostgres, password: string): Promise<void>
-  startPooler(settings: Settings): Promise<Pooler>
+  startPooler(settings: Settings): Promise<DemoPooler>
 }
 
 export async function runDemo(options: DemoOptions, parts: DemoParts): Promise<number> {
@@ -102,7 +105,7 @@ async function pool(
 ): Promise<number> {
   if (hasErrors(loaded.problems)) return refuse(loaded, write)
   const { settings } = loaded
-  let pooler: Pooler
+  let pooler: DemoPooler
   try {
     pooler = await startPooler(settings)
   } catch (error) {
@@ -161,7 +164,7 @@ async function createDemoDatabase(postgres: EmbeddedPostgres, password: string):
   }
 }
 
-function welcome(pooler: Pooler, postgres: EmbeddedPostgres, settings: Settings, password: string): string {
+function welcome(pooler: DemoPooler, postgres: EmbeddedPostgres, settings: Settings, password: string): string {
   const { host, port } = pooler.addresses[0] ?? { host: '127.0.0.1', port: settings.general.listen_port }
   const server = `postgres://${NAME}:${encodeURIComponent(password)}@${reachable(host)}:${port}`
   return `

@@ -11,8 +11,6 @@ import type { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import { deallocatedName, MAX_DEALLOCATE_BYTES } from '../sql/deallocate.ts'
 import {
-  decodeCommandTag,
-  decodeParameterStatus,
   encodeCommandComplete,
   encodeParameterStatus,
   READY_IDLE,
@@ -20,26 +18,18 @@ import {
   STATUS_FAILED,
   STATUS_IDLE,
 } from '../wire/backend.ts'
-import { type FrameSink, Frames, HEADER_BYTES, needsTable, type Refusal } from '../wire/frames.ts'
-import { MAX_HELD_REPLY_BYTES } from '../wire/limits.ts'
-import { decodeNotice, encodeError, encodeNotice, isFatal, type Notice } from '../wire/notices.ts'
+import { type FrameSink, Frames, HEADER_BYTES, type Refusal } from '../wire/frames.ts'
+import { encodeError, encodeNotice, type Notice } from '../wire/notices.ts'
 import { Outbox } from '../wire/outbox.ts'
-import { BACKEND, FRONTEND, typeName } from '../wire/types.ts'
+import { FRONTEND, typeName } from '../wire/types.ts'
+import { overdue } from './deadlines.ts'
 import type { Handler } from './handler.ts'
 import { isFree, keepsServer } from './keeping.ts'
+import { Replies, type RepliesListener } from './replies.ts'
 import { BEGINS_REQUEST, REQUEST_DEBTS, REQUEST_NEEDS } from './requests.ts'
 import type { Session } from './session.ts'
 import { Statements, type StatementsContext } from './statements.ts'
-
-const HELD = MAX_HELD_REPLY_BYTES
-
-/** What is looked at of each reply; rows, COPY data and notices pass. */
-const REPLY_NEEDS = needsTable({
-  ...{ D: 0, d: 0, c: 0, N: 0, A: 0 },
-  ...{ '1': HEADER_BYTES, '2': HEADER_BYTES, '3': HEADER_BYTES, n: HEADER_BYTES, I: HEADER_BYTES, s: HEADER_BYTES },
-  ...{ T: HEADER_BYTES, t: HEADER_BYTES, G: HEADER_BYTES, H: HEADER_BYTES, W: HEADER_BYTES, V: HEADER_BYTES },
-  ...{ C: HELD, S: HELD, Z: HELD, E: HELD },
-})
+import { changesSchema, dropsStatements } from './tags.ts'
 
 /** What one chunk gives rise to, for either side. Shared by all sessions: see `Outbox`. */
 const toServer = new Outbox()
@@ -48,7 +38,7 @@ const toClient = new Outbox()
 /** While a wait was cancelled in the midst of an extended batch, what is left of the batch is skipped, as Postgres would. */
 type Skipping = 'nothing' | 'one' | 'to-sync'
 
-export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
+export class Relay implements Handler, Waiter, FrameSink, StatementsContext, RepliesListener {
   readonly link = new Link<Waiter>()
   readonly session: Session
   readonly pool: Pool
@@ -66,15 +56,13 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
   answeredMs: number
   readonly toServer = toServer
   readonly #frames: Frames
-  readonly #replies: FrameSink
+  readonly #replies = new Replies(this)
   readonly #tracksStatements: boolean
   #skipping: Skipping = 'nothing'
   /** The type of the frame that asked for a server. */
   #askedWith = 0
   /** What is left of the client's message at hand is dropped. */
   #dropsRest = false
-  /** What is left of the server's message at hand goes to the client; and what it is, if that matters at its end. */
-  #replyForwarded = true
   #chunk: Buffer | null = null
   #chunkEnd = 0
   /** The server has announced its end itself; the client needs no second word. */
@@ -94,13 +82,6 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
     this.#frames = new Frames(pool.options.maxPacketBytes)
     const { mode, maxPreparedStatements } = pool.settings
     this.#tracksStatements = mode !== 'session' && maxPreparedStatements > 0
-    this.#replies = {
-      pass: (buffer, start, end) => toClient.add(buffer, start, end),
-      frame: (type, buffer, start, end, length) => this.#reply(type, buffer, start, end, length),
-      rest: (type, buffer, start, end, isLast) => this.#replyRest(type, buffer, start, end, isLast),
-      refuse: (type, length, why) =>
-        this.#nonsense(`a message of type ${typeName(type)} and length ${length} (${why})`),
-    }
   }
 
   get leased(): Server {
@@ -112,11 +93,12 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
   }
 
   get canSpeak(): boolean {
-    return !this.#isMidReply(this.server)
+    return this.server === null || !this.#replies.isMidReply(this.server)
   }
 
-  #isMidReply(server: Server | null): boolean {
-    return server !== null && server.tenant === this && server.frames.isMidFrame && this.#replyForwarded
+  toClient(): Outbox {
+    if (!toClient.isOpen) toClient.open(this.session.channel)
+    return toClient
   }
 
   // From the client
@@ -157,7 +139,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
       case FRONTEND.parse:
         if (this.#tracksStatements) {
           const isDone = this.statements.parse(buffer, start, end, length)
-          this.#answerOurselves(server)
+          this.#replies.answerOurselves(server)
           return isDone
         }
         break
@@ -170,7 +152,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
       case FRONTEND.close:
         if (this.#tracksStatements) {
           const isDone = this.statements.close(buffer, start, end, length)
-          this.#answerOurselves(server)
+          this.#replies.answerOurselves(server)
           return isDone
         }
         break
@@ -191,7 +173,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
     }
     const debt = REQUEST_DEBTS[type] as number
     if (debt !== 0) {
-      if (ledger.isEmpty) this.#requestBegins()
+      if (ledger.isEmpty) this.requestMs = this.session.clock.nowMs
       ledger.owe(debt)
     }
     toServer.add(buffer, start, end)
@@ -300,10 +282,6 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
     return true
   }
 
-  #requestBegins(): void {
-    this.requestMs = this.session.clock.nowMs
-  }
-
   onRefused(notice: Notice): void {
     this.session.end(notice)
   }
@@ -324,10 +302,9 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
   onReplies(buffer: Buffer, start: number, end: number): void {
     const server = this.server as Server
     this.pool.counters.sent += end - start
-    toClient.open(this.session.channel)
     this.session.workBegins()
     try {
-      server.frames.read(buffer, start, end, REPLY_NEEDS, this.#replies)
+      this.#replies.read(server, buffer, start, end)
       toClient.close()
     } finally {
       toClient.discard()
@@ -339,80 +316,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
     if (server.ledger.isEmpty) this.#considerRelease(server)
   }
 
-  #reply(type: number, buffer: Buffer, start: number, end: number, length: number): boolean {
-    const server = this.server
-    if (server === null) return true
-    const isWhole = end - start === length
-    this.#replyForwarded = true
-    switch (type) {
-      case BACKEND.parameterStatus:
-        if (!isWhole) return this.#nonsense('a ParameterStatus that is too long')
-        this.#parameter(server, buffer, start, end)
-        return true
-      case BACKEND.error:
-        this.#error(server, buffer, start, end, isWhole)
-        break
-      case BACKEND.readyForQuery:
-        if (length !== HEADER_BYTES + 1) return this.#nonsense('a broken ReadyForQuery')
-        if (!this.#settle(server, type, buffer, start, end)) return true
-        this.#ready(server, buffer[start + HEADER_BYTES] as number)
-        break
-      case BACKEND.commandComplete:
-        if (!isWhole) return this.#nonsense('a CommandComplete that is too long')
-        if (isRareTag(buffer, start + HEADER_BYTES)) this.#tag(server, decodeCommandTag(buffer, start, end))
-        this.#settle(server, type, buffer, start, end)
-        break
-      case BACKEND.rowDescription:
-        // Pays its debt with its last byte, so that nothing of ours gets in between.
-        if (isWhole) this.#settle(server, type, buffer, start, end)
-        else toClient.add(buffer, start, end)
-        break
-      default:
-        this.#settle(server, type, buffer, start, end)
-    }
-    this.#answerOurselves(server)
-    return true
-  }
-
-  #replyRest(type: number, buffer: Buffer, start: number, end: number, isLast: boolean): void {
-    if (this.#replyForwarded) toClient.add(buffer, start, end)
-    if (!isLast || this.server === null) return
-    if (type === BACKEND.rowDescription && this.server.ledger.settle(type) === 'nonsense')
-      this.#nonsense('a RowDescription that nothing asked for')
-    else this.#answerOurselves(this.server)
-  }
-
-  /** Pays a debt with the reply, and passes it on if it is the client's. False if nothing was owed. */
-  #settle(server: Server, type: number, buffer: Buffer, start: number, end: number): boolean {
-    const verdict = server.ledger.settle(type)
-    if (verdict === 'nonsense') {
-      this.#nonsense(`a message of type ${typeName(type)} that nothing asked for`)
-      return false
-    }
-    this.#replyForwarded = verdict === 'forward'
-    if (this.#replyForwarded) toClient.add(buffer, start, end)
-    return true
-  }
-
-  #error(server: Server, buffer: Buffer, start: number, end: number, isWhole: boolean): void {
-    const notice = decodeNotice(buffer, start, end)
-    const isTheEnd = isWhole && isFatal(notice.severity)
-    if (isTheEnd) this.#fatalForwarded = true
-    if (notice.sqlstate === '0A000' && notice.message.startsWith('cached plan must not change'))
-      this.pool.options.schema.changed()
-    const effect = server.ledger.headEffect
-    const verdict = server.ledger.fail()
-    if (verdict === 'nonsense' && !isTheEnd) {
-      this.#nonsense(`an error that nothing asked for: ${notice.message}`)
-      return
-    }
-    if (verdict === 'replace' && effect?.reply && !isTheEnd) {
-      toClient.addAll(effect.reply)
-      this.#replyForwarded = false
-    } else toClient.add(buffer, start, end)
-  }
-
-  #ready(server: Server, status: number): void {
+  onReady(server: Server, status: number): void {
     const { nowMs } = this.session.clock
     const { counters } = this.pool
     server.status = status
@@ -428,56 +332,46 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
       // Tables change for everybody else only now.
       if (this.#changedSchema) this.pool.options.schema.changed()
       this.#changedSchema = false
-    } else if (this.pool.settings.mode === 'statement') {
-      this.session.end(new PoolerError('statement-mode-transaction'))
-    }
+    } else if (this.pool.settings.mode === 'statement') this.session.end(new PoolerError('statement-mode-transaction'))
   }
 
-  /** A setting has changed on the server: it follows the client from now on, and the client is told. */
-  #parameter(server: Server, buffer: Buffer, start: number, end: number): void {
-    const parameter = decodeParameterStatus(buffer, start, end)
-    if (!parameter) {
-      this.#nonsense('a broken ParameterStatus')
-      return
-    }
-    const place = this.pool.options.tracked.place(parameter.name)
-    const first = this.#resets && place >= 0 ? this.#firstProfile.values[place] : null
-    if (place >= 0) {
-      server.noteParameter(place, parameter.value)
-      this.profile = this.profile.withValue(place, first ?? parameter.value)
-    }
+  /** What changes on the server follows the client from now on. */
+  onParameter(server: Server, name: string, value: string): Buffer | null {
+    const place = this.pool.options.tracked.place(name)
+    if (place < 0) return null
+    server.noteParameter(place, value)
+    const first = this.#resets ? (this.#firstProfile.values[place] ?? null) : null
+    this.profile = this.profile.withValue(place, first ?? value)
     // A client that resets a setting gets back what it asked for at login; the next lease sees to that.
-    if (first) this.#say(encodeParameterStatus(parameter.name, first))
-    else toClient.add(buffer, start, end)
+    return first === null ? null : encodeParameterStatus(name, first)
   }
 
-  /** A command that changes more than rows. */
-  #tag(server: Server, tag: string): void {
-    if (/^(CREATE|ALTER|DROP|IMPORT) /.test(tag)) {
+  onRareTag(server: Server, tag: string): void {
+    if (changesSchema(tag)) {
       this.#changedSchema = true
       this.pool.options.schema.changed()
       return
     }
-    if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.statements.clear()
+    if (dropsStatements(tag)) this.statements.clear()
     if (tag === 'DISCARD ALL' && this.pool.settings.mode !== 'session') this.#resets = true
     server.noteTag(tag)
   }
 
-  #answerOurselves(server: Server): void {
-    for (let reply = server.ledger.takeOurs(); reply !== null; reply = server.ledger.takeOurs()) {
-      if (!toClient.isOpen) toClient.open(this.session.channel)
-      toClient.addAll(reply)
-    }
+  onStalePlan(): void {
+    this.pool.options.schema.changed()
   }
 
-  #nonsense(reason: string): true {
+  onFatal(): void {
+    this.#fatalForwarded = true
+  }
+
+  onNonsense(reason: string): void {
     this.server?.close(`the server sent nonsense: ${reason}`, new PoolerError('server-nonsense', { reason }))
-    return true
   }
 
   onServerGone(notice: Notice): void {
     const server = this.server
-    const canSpeak = server === null || !(server.frames.isMidFrame && this.#replyForwarded)
+    const canSpeak = server === null || !this.#replies.isMidReply(server)
     this.server = null
     if (this.#fatalForwarded) this.session.leave('server conn crashed?')
     else if (canSpeak) this.session.end(notice)
@@ -587,8 +481,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
   }
 
   #say(message: Buffer): void {
-    if (!toClient.isOpen) toClient.open(this.session.channel)
-    toClient.addAll(message)
+    this.toClient().addAll(message)
   }
 
   #sayNow(message: Buffer): void {
@@ -598,23 +491,18 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext {
   onSweep(nowMs: number): void {
     const { server } = this
     if (server === null) return
-    const { queryTimeoutMs, idleTransactionTimeoutMs, transactionTimeoutMs, mode } = this.pool.settings
-    const isRunning = !server.ledger.isEmpty
-    if (isRunning && queryTimeoutMs > 0 && nowMs - this.requestMs > queryTimeoutMs)
-      this.session.end(new PoolerError('query-timeout'))
-    else if (
-      !isRunning &&
-      server.status !== STATUS_IDLE &&
-      idleTransactionTimeoutMs > 0 &&
-      nowMs - this.answeredMs > idleTransactionTimeoutMs
+    const problem = overdue(
+      nowMs,
+      {
+        isRunning: !server.ledger.isEmpty,
+        isInTransaction: server.status !== STATUS_IDLE,
+        requestMs: this.requestMs,
+        transactionMs: this.transactionMs,
+        answeredMs: this.answeredMs,
+      },
+      this.pool.settings,
     )
-      this.session.end(new PoolerError('idle-transaction-timeout'))
-    else if (
-      transactionTimeoutMs > 0 &&
-      (isRunning || server.status !== STATUS_IDLE || mode !== 'session') &&
-      nowMs - this.transactionMs > transactionTimeoutMs
-    )
-      this.session.end(new PoolerError('transaction-timeout'))
+    if (problem) this.session.end(new PoolerError(problem))
   }
 }
 
@@ -631,23 +519,4 @@ function mayDeallocate(buffer: Buffer, start: number, length: number): boolean {
     ((buffer[start + 2] as number) | 0x20) === 0x61 && // a
     length <= MAX_DEALLOCATE_BYTES
   )
-}
-
-/** Tags that begin like INSERT, UPDATE, SELECT, FETCH, BEGIN, COMMIT, COPY and MOVE are no concern of ours. */
-function isRareTag(buffer: Buffer, start: number): boolean {
-  switch (buffer[start]) {
-    case 0x41: // ALTER
-    case 0x52: // RESET, ROLLBACK
-      return true
-    case 0x43: // CREATE
-      return buffer[start + 1] === 0x52
-    case 0x44: // DEALLOCATE, DISCARD, DROP; not DELETE, DECLARE
-      return buffer[start + 1] !== 0x45 || buffer[start + 2] === 0x41
-    case 0x49: // IMPORT
-      return buffer[start + 1] === 0x4d
-    case 0x53: // SET
-      return buffer[start + 2] === 0x54
-    default:
-      return false
-  }
 }

@@ -72,6 +72,9 @@ const KNOWN_SPELLINGS = 1_000
 /** How much longer a client of another pool must have waited than ours before it gets the room of our server. */
 const UNFAIRNESS_MS = 500
 
+/** How many idle servers are looked at for one whose settings need no change. */
+const MAX_IDLE_LOOKS = 16
+
 /** How often a lease is tried on another server when setting it up was cut short. */
 const MAX_ALIGN_FAILURES = 3
 
@@ -173,7 +176,7 @@ export class Pool implements ServerOwner, Member {
     waiter.waitingSinceMs = this.options.clock.nowMs
     waiter.wasNotified = false
     if (this.#state === 'open' && this.waiting.length === 0) {
-      const server = this.#takeIdle()
+      const server = this.#takeIdle(waiter.wantedProfile)
       if (server && this.#fitsNow(server, waiter)) return server
       if (server) {
         this.#prepare(server, waiter)
@@ -204,14 +207,25 @@ export class Pool implements ServerOwner, Member {
     } else server.giveBack(reset)
   }
 
-  #takeIdle(): Server | null {
-    const server = this.#lists.idle.first
-    if (!server) return null
+  #takeIdle(wanted: Profile): Server | null {
+    const server = this.#bestIdle(wanted)
+    if (server === null) return null
     const { checkQuery, checkDelayMs } = this.settings
     const isStale = checkQuery !== null && this.options.clock.nowMs - server.checkedMs > checkDelayMs
     if (!isStale) return server
     server.check(checkQuery)
     return null
+  }
+
+  /** The next idle server, or one close behind it that has the wanted settings already. */
+  #bestIdle(wanted: Profile): Server | null {
+    const { first } = this.#lists.idle
+    let server = first
+    for (let looks = MAX_IDLE_LOOKS; server !== null && looks > 0; looks--) {
+      if (server.profile === wanted) return server
+      server = server.link.after
+    }
+    return first
   }
 
   #fitsNow(server: Server, waiter: Waiter): boolean {

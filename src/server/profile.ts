@@ -72,6 +72,15 @@ export class Profile {
     return Profile.of(this.values, extras)
   }
 
+  /** These settings, and those of `other` where nothing is asked for. */
+  orElse(other: Profile): Profile {
+    if (this.values.length === other.values.length && !this.values.includes(null)) return this
+    return Profile.of(
+      other.values.map((value, place) => this.values[place] ?? value),
+      this.extras,
+    )
+  }
+
   /** What decides, besides its text, what a statement means. */
   meaning(tracked: Tracked): string {
     const searchPath = this.values[tracked.place('search_path')] ?? this.extras.get('search_path') ?? ''

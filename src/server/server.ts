@@ -156,7 +156,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     if (this.profile === wanted && !this.hasDoubtfulExtras) return null
     const changes = changesBetween(this.context.tracked, this.profile, wanted, this.hasDoubtfulExtras)
     if (changes.length > 0) return changes
-    this.profile = wanted
+    this.profile = wanted.orElse(this.profile)
     this.hasDoubtfulExtras = false
     return null
   }

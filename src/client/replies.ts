@@ -1,0 +1,175 @@
+/**
+ * Hot path: reads what a server sends while it is leased. Each reply pays its debt and goes to the client, unless it was for us; our
+ * own answers are put in where it is their turn.
+ */
+
+import type { Server } from '../server/server.ts'
+import { decodeCommandTag, decodeParameterStatus } from '../wire/backend.ts'
+import { type FrameSink, HEADER_BYTES, needsTable, type Refusal } from '../wire/frames.ts'
+import { MAX_HELD_REPLY_BYTES } from '../wire/limits.ts'
+import { decodeNotice, isFatal } from '../wire/notices.ts'
+import type { Outbox } from '../wire/outbox.ts'
+import { BACKEND, typeName } from '../wire/types.ts'
+import { isRareTag } from './tags.ts'
+
+/** What the replies mean to whoever holds the server. */
+export interface RepliesListener {
+  /** The server that is held; null once it is closed. */
+  readonly server: Server | null
+  /** Opens the outbox if need be. */
+  toClient(): Outbox
+  /** A request has been answered; `status` is that of the transaction. */
+  onReady(server: Server, status: number): void
+  /** A setting has changed; returns what the client is told of it in place of the server's message, or null. */
+  onParameter(server: Server, name: string, value: string): Buffer | null
+  /** A command has run that changed more than rows. */
+  onRareTag(server: Server, tag: string): void
+  /** The server ends the connection, and has said why. */
+  onFatal(): void
+  /** A prepared statement was refused because its tables have changed. */
+  onStalePlan(): void
+  /** The server does not keep to the protocol. */
+  onNonsense(reason: string): void
+}
+
+const HEAD = HEADER_BYTES
+const HELD = MAX_HELD_REPLY_BYTES
+
+/** What is looked at of each reply; rows, COPY data, notices and notifications pass. */
+const REPLY_NEEDS = needsTable({
+  ...{ D: 0, d: 0, c: 0, N: 0, A: 0 },
+  ...{
+    '1': HEAD,
+    '2': HEAD,
+    '3': HEAD,
+    n: HEAD,
+    I: HEAD,
+    s: HEAD,
+    T: HEAD,
+    t: HEAD,
+    G: HEAD,
+    H: HEAD,
+    W: HEAD,
+    V: HEAD,
+  },
+  ...{ C: HELD, S: HELD, Z: HELD, E: HELD },
+})
+
+export class Replies implements FrameSink {
+  readonly #listener: RepliesListener
+  /** What is left of the message at hand goes to the client. */
+  #forwardsRest = true
+
+  constructor(listener: RepliesListener) {
+    this.#listener = listener
+  }
+
+  /** The client has got a part of a message, so nothing of ours may follow now. */
+  isMidReply(server: Server): boolean {
+    return server.frames.isMidFrame && this.#forwardsRest
+  }
+
+  read(server: Server, buffer: Buffer, start: number, end: number): void {
+    server.frames.read(buffer, start, end, REPLY_NEEDS, this)
+  }
+
+  pass(buffer: Buffer, start: number, end: number): void {
+    if (this.#listener.server === null) return
+    this.#forwardsRest = true
+    this.#listener.toClient().add(buffer, start, end)
+  }
+
+  frame(type: number, buffer: Buffer, start: number, end: number, length: number): boolean {
+    const { server } = this.#listener
+    if (server === null) return true
+    const isWhole = end - start === length
+    this.#forwardsRest = true
+    switch (type) {
+      case BACKEND.parameterStatus:
+        if (isWhole) this.#parameter(server, buffer, start, end)
+        else this.#listener.onNonsense('a ParameterStatus that is too long')
+        return true
+      case BACKEND.error:
+        this.#error(server, buffer, start, end, isWhole)
+        break
+      case BACKEND.readyForQuery:
+        if (length !== HEADER_BYTES + 1) this.#listener.onNonsense('a broken ReadyForQuery')
+        else if (this.#settle(server, type, buffer, start, end))
+          this.#listener.onReady(server, buffer[start + HEADER_BYTES] as number)
+        break
+      case BACKEND.commandComplete:
+        if (!isWhole) this.#listener.onNonsense('a CommandComplete that is too long')
+        else if (this.#settle(server, type, buffer, start, end) && isRareTag(buffer, start + HEADER_BYTES))
+          this.#listener.onRareTag(server, decodeCommandTag(buffer, start, end))
+        break
+      case BACKEND.rowDescription:
+        // Pays its debt with its last byte, so that nothing of ours gets in between.
+        if (isWhole) this.#settle(server, type, buffer, start, end)
+        else this.#listener.toClient().add(buffer, start, end)
+        break
+      default:
+        this.#settle(server, type, buffer, start, end)
+    }
+    this.answerOurselves(server)
+    return true
+  }
+
+  rest(type: number, buffer: Buffer, start: number, end: number, isLast: boolean): void {
+    const { server } = this.#listener
+    if (server === null) return
+    if (this.#forwardsRest) this.#listener.toClient().add(buffer, start, end)
+    if (!isLast) return
+    if (type === BACKEND.rowDescription && server.ledger.settle(type) === 'nonsense')
+      this.#listener.onNonsense('a RowDescription that nothing asked for')
+    else this.answerOurselves(server)
+  }
+
+  refuse(type: number, length: number, why: Refusal): void {
+    this.#listener.onNonsense(`a message of type ${typeName(type)} and length ${length} (${why})`)
+  }
+
+  /** Gives the client the answers of our own that are next. */
+  answerOurselves(server: Server): void {
+    for (let reply = server.ledger.takeOurs(); reply !== null; reply = server.ledger.takeOurs())
+      this.#listener.toClient().addAll(reply)
+  }
+
+  /** Pays a debt with the reply, and passes it on if it is the client's. False if nothing was owed. */
+  #settle(server: Server, type: number, buffer: Buffer, start: number, end: number): boolean {
+    const verdict = server.ledger.settle(type)
+    if (verdict === 'nonsense') {
+      this.#listener.onNonsense(`a message of type ${typeName(type)} that nothing asked for`)
+      return false
+    }
+    this.#forwardsRest = verdict === 'forward'
+    if (this.#forwardsRest) this.#listener.toClient().add(buffer, start, end)
+    return true
+  }
+
+  #error(server: Server, buffer: Buffer, start: number, end: number, isWhole: boolean): void {
+    const notice = decodeNotice(buffer, start, end)
+    const isTheEnd = isWhole && isFatal(notice.severity)
+    if (isTheEnd) this.#listener.onFatal()
+    if (notice.sqlstate === '0A000' && notice.message.startsWith('cached plan must not change'))
+      this.#listener.onStalePlan()
+    const effect = server.ledger.headEffect
+    const verdict = server.ledger.fail()
+    if (verdict === 'nonsense' && !isTheEnd)
+      this.#listener.onNonsense(`an error that nothing asked for: ${notice.message}`)
+    else if (verdict === 'replace' && effect?.reply && !isTheEnd) {
+      this.#listener.toClient().addAll(effect.reply)
+      this.#forwardsRest = false
+    } else this.#listener.toClient().add(buffer, start, end)
+  }
+
+  #parameter(server: Server, buffer: Buffer, start: number, end: number): void {
+    const parameter = decodeParameterStatus(buffer, start, end)
+    if (parameter === null) {
+      this.#listener.onNonsense('a broken ParameterStatus')
+      return
+    }
+    const instead = this.#listener.onParameter(server, parameter.name, parameter.value)
+    if (instead) this.#listener.toClient().addAll(instead)
+    else this.#listener.toClient().add(buffer, start, end)
+  }
+}

@@ -1,0 +1,30 @@
+/** Hot path: tells from a command tag whether the command changed more than rows. https://www.postgresql.org/docs/current/protocol-message-formats.html */
+
+/** Nearly every tag is of no concern: INSERT, UPDATE, SELECT, FETCH, BEGIN, COMMIT, COPY, MOVE. Others are worth reading. */
+export function isRareTag(buffer: Buffer, start: number): boolean {
+  switch (buffer[start]) {
+    case 0x41: // ALTER
+    case 0x52: // RESET, ROLLBACK
+      return true
+    case 0x43: // CREATE
+      return buffer[start + 1] === 0x52
+    case 0x44: // DEALLOCATE, DISCARD, DROP; not DELETE, DECLARE
+      return buffer[start + 1] !== 0x45 || buffer[start + 2] === 0x41
+    case 0x49: // IMPORT
+      return buffer[start + 1] === 0x4d
+    case 0x53: // SET
+      return buffer[start + 2] === 0x54
+    default:
+      return false
+  }
+}
+
+/** After this command a statement that was prepared before may mean something else. */
+export function changesSchema(tag: string): boolean {
+  return /^(CREATE|ALTER|DROP|IMPORT) /.test(tag)
+}
+
+/** After this command the session has no prepared statements. */
+export function dropsStatements(tag: string): boolean {
+  return tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL'
+}

@@ -45,11 +45,6 @@ export const PROBLEMS = {
     "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed",
     'Name "options" in ignore_startup_parameters to drop what is not understood.',
   ),
-  'unsupported-startup-parameter': fatal(
-    '22023',
-    'unsupported startup parameter: {name}',
-    'Name it in ignore_startup_parameters to drop it.',
-  ),
   'replication-unsupported': fatal('0A000', 'replication connections are not supported'),
   'bad-message': fatal('08P01', 'broken {what} packet'),
   'bad-length': fatal('08P01', 'bad packet header: a message of type {type} cannot have the length {length}'),
@@ -60,7 +55,6 @@ export const PROBLEMS = {
   ),
   'unknown-message': fatal('08P01', 'unknown pkt: invalid frontend message type {type}'),
   'message-out-of-turn': fatal('08P01', 'a message of type {type} is out of turn {when}'),
-  'password-out-of-turn': fatal('08P01', 'client password pkt before startup packet'),
   'statement-too-large': fatal(
     '54000',
     'a named prepared statement of {length} bytes is over the limit of {limit} bytes',
@@ -71,7 +65,6 @@ export const PROBLEMS = {
   'password-failed': fatal('28P01', 'password authentication failed'),
   'sasl-failed': fatal('28P01', 'SASL authentication failed'),
   'trust-failed': fatal('28000', '"trust" authentication failed'),
-  'login-rejected': fatal('28000', 'login rejected'),
   'password-too-long': fatal('08P01', 'password too long', 'The limit is {limit} bytes.'),
   'empty-password': fatal('28P01', 'empty password returned by client'),
   'bad-sasl-mechanism': fatal('28000', 'client selected an invalid SASL authentication mechanism'),
@@ -113,7 +106,6 @@ export const PROBLEMS = {
     'All servers of the pool stayed busy. The settings are query_wait_timeout and default_pool_size.',
   ),
   'server-login-failing': fatal('08006', 'server login has been failing, cached error: {error} (server_login_retry)'),
-  'server-connect-failed': fatal('08006', 'server login has been failing, cached error: {error} (server_login_retry)'),
   'server-wrong-password-type': fatal(
     '28000',
     'server login failed: wrong password type',
@@ -121,7 +113,6 @@ export const PROBLEMS = {
   ),
   'server-login-failed': fatal('08006', 'server login failed: {reason}'),
   'pooler-shutting-down': fatal('57P01', 'pooler is shutting down'),
-  'database-removed': fatal('57P01', 'database removed'),
   'wait-cancelled': error('57014', 'canceling statement due to user request'),
 
   // Running
@@ -182,4 +173,25 @@ export class PoolerError extends Error {
 
 function fill(sentence: string, details: ProblemDetails): string {
   return sentence.replace(/\{(\w+)\}/g, (_, name: string) => String(details[name] ?? `(${name})`))
+}
+
+/** The whole of docs/messages.md. A test compares; `npx vitest run test/unit/problems.test.ts -u` writes it anew. */
+export function messagesPage(): string {
+  const rows = Object.entries<ProblemRow>(PROBLEMS).map(
+    ([kind, { severity, sqlstate, message, hint = '' }]) =>
+      `| ${severity} | ${sqlstate} | ${cell(message)} | ${cell(hint)} | ${kind} |`,
+  )
+  return `${INTRODUCTION}\n\n| severity | SQLSTATE | message | hint | kind |\n| --- | --- | --- | --- | --- |\n${rows.join('\n')}\n`
+}
+
+const INTRODUCTION = `# Messages
+
+<!-- Generated from src/problems.ts: change the table there, then run \`npx vitest run test/unit/problems.test.ts -u\`. -->
+
+What pgweir itself tells clients. PostgreSQL's own errors pass through as they are. The texts are PgBouncer's where it has one, since scripts
+match them; the SQLSTATEs tell trouble apart that PgBouncer reports as 08P01 alike. \`FATAL\` ends the connection, \`ERROR\` does not. Words
+in braces are filled in. Every message also stands in the log, as \`pooler error: …\`, before the client hears of it.`
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|')
 }

@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest'
+import { messagesPage, PROBLEMS, PoolerError, type ProblemKind, type ProblemRow } from '../../src/problems.ts'
+
+test('docs/messages.md is what the table says (npx vitest run test/unit/problems.test.ts -u writes it)', async () => {
+  await expect(messagesPage()).toMatchFileSnapshot('../../docs/messages.md')
+})
+
+test('details are filled into the message and the hint', () => {
+  const problem = new PoolerError('message-too-large', { length: 12, limit: 10 })
+  expect(problem.message).toBe('a message of 12 bytes is over the limit of 10 bytes')
+  expect(problem.hint).toBe('The setting is max_packet_size.')
+  expect(problem).toMatchObject({ severity: 'FATAL', sqlstate: '54000', kind: 'message-too-large' })
+})
+
+test('a detail that is missing leaves its name, not a hole', () => {
+  expect(new PoolerError('no-such-database').message).toBe('no such database: (database)')
+})
+
+test('a protocol violation is what 08P01 is kept for', () => {
+  const rows = Object.entries(PROBLEMS) as [ProblemKind, ProblemRow][]
+  const violations = rows.filter(([, row]) => row.sqlstate === '08P01').map(([kind]) => kind)
+  for (const kind of violations) expect(kind).not.toMatch(/timeout|limit|many|failed|cancel/)
+})
+
+test('every SQLSTATE has five characters of a class that Postgres knows', () => {
+  for (const row of Object.values(PROBLEMS)) expect(row.sqlstate).toMatch(/^(08|0A|22|25|26|28|3D|42|53|54|57|XX)[0-9A-Z]{3}$/)
+})

@@ -43,6 +43,8 @@ export interface AuthenticationListener {
   send(message: Buffer): void
   onProved(proof: Proof): void
   onRejected(problem: PoolerError): void
+  /** A mistake of ours came up while an answer was worked on. */
+  onBroken(error: unknown): void
 }
 
 const NOTHING_LEARNT: Proof = { keys: null, password: null }
@@ -166,14 +168,10 @@ export class Authentication implements FrameSink {
   #checkPassword(password: Buffer): void {
     if (password.length === 0) throw new PoolerError('empty-password')
     this.#step = 'checking'
-    verifyPlain(this.#secret, this.#options.userName, password).then(
-      (isRight) =>
-        this.#attempt(() => {
-          if (!isRight || !this.#options.secret) throw new PoolerError('password-failed')
-          this.#prove({ keys: null, password: new PlainSecret(password.toString()) })
-        }),
-      (cause: unknown) => this.#reject(new PoolerError('password-failed', {}, { cause })),
-    )
+    this.#await(verifyPlain(this.#secret, this.#options.userName, password), (isRight) => {
+      if (!isRight || !this.#options.secret) throw new PoolerError('password-failed')
+      this.#prove({ keys: null, password: new PlainSecret(password.toString()) })
+    })
   }
 
   #startScram(): void {
@@ -198,17 +196,22 @@ export class Authentication implements FrameSink {
 
   #checkScram(body: Buffer): void {
     this.#step = 'checking'
-    ;(this.#scram as ScramServer).finish(body).then(
-      (outcome) =>
-        this.#attempt(() => {
-          if (!outcome.ok || !this.#options.secret) throw new PoolerError('sasl-failed')
-          if (this.#step === 'over') return
-          this.#listener.send(encodeAuthenticationSaslFinal(outcome.serverFinal))
-          this.#prove({ keys: outcome.keys, password: null })
-        }),
-      (problem: unknown) =>
-        this.#reject(problem instanceof PoolerError ? problem : new PoolerError('sasl-failed', {}, { cause: problem })),
-    )
+    this.#await((this.#scram as ScramServer).finish(body), (outcome) => {
+      if (!outcome.ok || !this.#options.secret) throw new PoolerError('sasl-failed')
+      if (this.#step === 'over') return
+      this.#listener.send(encodeAuthenticationSaslFinal(outcome.serverFinal))
+      this.#prove({ keys: outcome.keys, password: null })
+    })
+  }
+
+  /** Deriving keys takes a while and happens elsewhere. */
+  #await<Result>(work: Promise<Result>, next: (result: Result) => void): void {
+    work
+      .then((result) => this.#attempt(() => next(result)))
+      .catch((cause: unknown) => {
+        if (cause instanceof PoolerError) this.#reject(cause)
+        else this.#listener.onBroken(cause)
+      })
   }
 
   #attempt(step: () => void): void {

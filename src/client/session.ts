@@ -215,7 +215,16 @@ export class Session implements ChannelListener, AuthenticationListener {
   }
 
   onDrained(): void {
-    this.#handler?.onDrained()
+    this.#guard(() => this.#handler?.onDrained())
+  }
+
+  /** Whatever goes wrong within ends this session, and nothing else. */
+  #guard(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#break(error)
+    }
   }
 
   // Greeting
@@ -279,6 +288,10 @@ export class Session implements ChannelListener, AuthenticationListener {
     this.end(problem)
   }
 
+  onBroken(error: unknown): void {
+    this.#break(error)
+  }
+
   onProved(proof: Proof): void {
     const wishes = this.#wishes as Wishes
     this.#authentication = null
@@ -326,12 +339,18 @@ export class Session implements ChannelListener, AuthenticationListener {
 
   /** A cancel request with its key has come. */
   cancel(): void {
-    if (this.isOpen) this.#handler?.cancel()
+    this.#guard(() => {
+      if (this.isOpen) this.#handler?.cancel()
+    })
   }
 
   // Deadlines
 
   onSweep(nowMs: number): void {
+    this.#guard(() => this.#sweep(nowMs))
+  }
+
+  #sweep(nowMs: number): void {
     const { loginTimeoutMs } = this.settings
     switch (this.#state) {
       case 'greeting':
@@ -404,9 +423,9 @@ export class Session implements ChannelListener, AuthenticationListener {
     if (this.#state === 'closed') return
     if (this.#state !== 'closing') {
       this.#log(null, problem ? `client unexpected eof (${problem.message})` : 'client unexpected eof')
-      this.#letGo('sound')
+      this.#guard(() => this.#letGo('sound'))
     }
-    this.#state = 'closed'
+    this.enter('closed')
     this.#context.sessions.remove(this)
     this.#context.onGone(this)
   }

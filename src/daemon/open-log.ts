@@ -12,6 +12,8 @@ export function openLog(
 ): { readonly log: Log; close(): void } {
   // Lines must be on disk before the client is told of an error, so they are written at once.
   const file = general.logfile === '' ? null : openSync(general.logfile, 'a', 0o640)
+  // Whoever read our standard error may go away; that is no reason to end.
+  if (!isQuiet && process.stderr.listenerCount('error') === 0) process.stderr.on('error', () => {})
   const log = createLog({
     format: general.log_format,
     level: general.verbose > 0 ? 'debug' : 'info',

@@ -433,6 +433,15 @@ export class Pool implements ServerOwner, Member {
 
   /** Called by the janitor: whatever has taken too long ends, whatever is due is done. */
   sweep(): void {
+    try {
+      this.#sweep()
+    } catch (error) {
+      const { log } = this.options
+      log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, { subject: this.subject })
+    }
+  }
+
+  #sweep(): void {
     const { nowMs } = this.options.clock
     const { settings } = this
     this.#sweepWaiting(nowMs)

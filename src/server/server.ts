@@ -139,8 +139,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.#dial = transport.dial(
       { address, keepAlive },
       {
-        onConnected: (channel) => this.#connected(channel),
-        onFailed: (problem) => this.#fail(connectFailed(address, problem)),
+        onConnected: (channel) => this.#guard(() => this.#connected(channel)),
+        onFailed: (problem) => this.#guard(() => this.#fail(connectFailed(address, problem))),
       },
     )
   }
@@ -323,22 +323,39 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
       if (this.tenant !== null) this.tenant.onReplies(buffer, start, end)
       else this.#readOutsideLease(buffer, start, end)
     } catch (error) {
-      if (error instanceof PoolerError) {
-        this.close(`the server sent nonsense: ${error.message}`, error)
-        return
-      }
-      this.context.log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, {
-        subject: this.subject,
-      })
-      this.close('internal error', new PoolerError('internal-error'))
+      this.#break(error)
     }
   }
 
   onDrained(): void {
-    this.tenant?.onServerDrained()
+    this.#guard(() => this.tenant?.onServerDrained())
   }
 
   onClosed(problem: Error | null): void {
+    this.#guard(() => this.#gone(problem))
+  }
+
+  #guard(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#break(error)
+    }
+  }
+
+  /** A mistake of ours, or a server that cannot be understood: nothing of it is used again. */
+  #break(error: unknown): void {
+    if (error instanceof PoolerError) {
+      this.close(`the server sent nonsense: ${error.message}`, error)
+      return
+    }
+    this.context.log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, {
+      subject: this.subject,
+    })
+    this.close('internal error', new PoolerError('internal-error'))
+  }
+
+  #gone(problem: Error | null): void {
     if (this.#state === 'closed') return
     const reason = problem ? `server conn crashed? (${problem.message})` : 'server conn crashed?'
     if (this.#state === 'dialing' || this.#state === 'login') {

@@ -1,6 +1,7 @@
-/** Result sets that we answer ourselves, in text format. */
+/** Result sets that we answer ourselves. */
 
 import { PoolerError } from '../problems.ts'
+import { encodeBinary } from './binary.ts'
 import { HEADER_BYTES } from './frames.ts'
 import { Writer } from './writer.ts'
 
@@ -16,9 +17,15 @@ export interface Column {
 
 export type Cell = string | number | bigint | null
 
-export function encodeRowDescription(columns: readonly Column[]): Buffer {
+/** How a value is written: https://www.postgresql.org/docs/current/protocol-overview.html#PROTOCOL-FORMAT-CODES */
+export const FORMAT = { text: 0, binary: 1 } as const
+
+export type Format = keyof typeof FORMAT
+
+/** @param formats column by column; what is not said is text */
+export function encodeRowDescription(columns: readonly Column[], formats: readonly Format[] = []): Buffer {
   const writer = new Writer().begin('T').int16(columns.length)
-  for (const column of columns) {
+  for (const [index, column] of columns.entries()) {
     const oid = OID[column.type]
     writer
       .text(column.name)
@@ -27,19 +34,25 @@ export function encodeRowDescription(columns: readonly Column[]): Buffer {
       .int32(oid)
       .int16(SIZES[oid] ?? -1)
       .int32(-1)
-      .int16(0)
+      .int16(FORMAT[formats[index] ?? 'text'])
   }
   return writer.end().finish()
 }
 
-export function encodeDataRow(cells: readonly Cell[]): Buffer {
+/** @param columns and `formats` are needed only where a value is to be binary */
+export function encodeDataRow(
+  cells: readonly Cell[],
+  columns: readonly Column[] = [],
+  formats: readonly Format[] = [],
+): Buffer {
   const writer = new Writer().begin('D').int16(cells.length)
-  for (const cell of cells) {
+  for (const [index, cell] of cells.entries()) {
     if (cell === null) {
       writer.int32(-1)
       continue
     }
-    const bytes = Buffer.from(String(cell))
+    const column = formats[index] === 'binary' ? columns[index] : undefined
+    const bytes = column ? encodeBinary(column.type, cell) : Buffer.from(String(cell))
     writer.int32(bytes.length).bytes(bytes)
   }
   return writer.end().finish()

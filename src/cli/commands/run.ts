@@ -21,10 +21,13 @@ export type Start = (settings: Settings, options: StartOptions) => Promise<Poole
 
 type StopSignal = 'SIGINT' | 'SIGTERM'
 
+/** PgBouncer's other signals; without a listener some of them would end the process, or open Node's debugger. */
+type LaterSignal = 'SIGHUP' | 'SIGUSR1' | 'SIGUSR2'
+
 /** The part of `process` that is used here. */
 export interface Surroundings {
-  on(signal: StopSignal, listener: () => void): unknown
-  off(signal: StopSignal, listener: () => void): unknown
+  on(signal: StopSignal | LaterSignal, listener: () => void): unknown
+  off(signal: StopSignal | LaterSignal, listener: () => void): unknown
   exit(code: number): void
   /** Writes to standard error. */
   complain(text: string): void
@@ -65,13 +68,19 @@ function firstSignal(surroundings: Surroundings): { readonly asked: Promise<void
     isAsked = true
     ask()
   }
+  const refuse = (signal: LaterSignal) =>
+    surroundings.complain(`pgweir: ${signal} is not supported yet; nothing is done\n`)
+  const refusals = LATER_SIGNALS.map((signal) => ({ signal, listener: () => refuse(signal) }))
   for (const signal of STOP_SIGNALS) surroundings.on(signal, listener)
+  for (const refusal of refusals) surroundings.on(refusal.signal, refusal.listener)
   return {
     asked,
     forget() {
       for (const signal of STOP_SIGNALS) surroundings.off(signal, listener)
+      for (const refusal of refusals) surroundings.off(refusal.signal, refusal.listener)
     },
   }
 }
 
 const STOP_SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM']
+const LATER_SIGNALS: readonly LaterSignal[] = ['SIGHUP', 'SIGUSR1', 'SIGUSR2']

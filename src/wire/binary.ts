@@ -1,0 +1,41 @@
+/** Values in binary format: what a client may ask for instead of text, as some drivers always do. */
+
+import type { OID } from './rows.ts'
+
+export function encodeBinary(type: keyof typeof OID, value: string | number | bigint): Buffer {
+  switch (type) {
+    case 'int4': {
+      const bytes = Buffer.alloc(4)
+      bytes.writeInt32BE(Number(value) | 0)
+      return bytes
+    }
+    case 'int8': {
+      const bytes = Buffer.alloc(8)
+      bytes.writeBigInt64BE(BigInt(value))
+      return bytes
+    }
+    case 'numeric':
+      return encodeNumeric(BigInt(value))
+    case 'text':
+    case 'bytea':
+      return Buffer.from(String(value))
+  }
+}
+
+const NUMERIC_BASE = 10_000n
+const NUMERIC_NEGATIVE = 0x4000
+
+/** A whole number as `numeric_send` writes it: how many digits to the base 10,000, the weight of the first, sign, scale, digits. */
+function encodeNumeric(value: bigint): Buffer {
+  const digits: number[] = []
+  for (let rest = value < 0n ? -value : value; rest > 0n; rest /= NUMERIC_BASE)
+    digits.unshift(Number(rest % NUMERIC_BASE))
+  const weight = Math.max(digits.length - 1, 0)
+  while (digits.at(-1) === 0) digits.pop()
+  const bytes = Buffer.alloc(8 + 2 * digits.length)
+  bytes.writeInt16BE(digits.length)
+  bytes.writeInt16BE(weight, 2)
+  bytes.writeInt16BE(value < 0n ? NUMERIC_NEGATIVE : 0, 4)
+  for (const [index, digit] of digits.entries()) bytes.writeInt16BE(digit, 8 + 2 * index)
+  return bytes
+}

@@ -49,6 +49,12 @@ export class CancelSender {
     return this.#waiting.length
   }
 
+  /** Each request that is not over yet. */
+  *[Symbol.iterator](): Generator<{ readonly server: Server; readonly isSent: boolean }> {
+    for (const { server } of this.#waiting) yield { server, isSent: false }
+    yield* this.#inFlight
+  }
+
   /**
    * Sends a cancel request to where this very server was dialled, by a connection of its own. From then until that connection is
    * closed by the server, the server is not used again. `done` is called when it is over, however it went.

@@ -7,7 +7,7 @@
 
 import { BACKEND } from '../wire/types.ts'
 
-/** What was sent; it tells which reply pays the debt. */
+/** What was sent; it tells which reply pays the debt. First what belongs to a batch, then what ends one, then what is no request. */
 export const DEBT = {
   parse: 1,
   bind: 2,
@@ -49,6 +49,8 @@ export class Ledger {
   #count = 0
   /** Postgres skips all that comes until the next Sync, which has not been sent yet. */
   #skipsToSync = false
+  /** Extended requests were sent that no Sync has ended yet: whatever they began is still open on the server, answered or not. */
+  #isBatchOpen = false
   /** A COPY FROM STDIN: `open` until the client ended it, then `ended` until the server has answered. */
   #copyIn: 'none' | 'open' | 'ended' = 'none'
 
@@ -64,18 +66,17 @@ export class Ledger {
     return this.#skipsToSync
   }
 
+  get isBatchOpen(): boolean {
+    return this.#isBatchOpen
+  }
+
   get copyIn(): 'none' | 'open' | 'ended' {
     return this.#copyIn
   }
 
   /** Nothing is owed and nothing is begun: the next request meets a fresh server. */
   get isClear(): boolean {
-    return this.#count === 0 && !this.#skipsToSync && this.#copyIn === 'none'
-  }
-
-  /** The first debt is for us alone, so its reply must not be seen by the client. */
-  get headIsSwallowed(): boolean {
-    return this.#count > 0 && ((this.#kinds[this.#head] as number) & SWALLOW) !== 0
+    return this.#count === 0 && !this.#isBatchOpen && !this.#skipsToSync && this.#copyIn === 'none'
   }
 
   /**
@@ -85,14 +86,17 @@ export class Ledger {
     if (this.#skipsToSync) {
       if (debt !== DEBT.sync) return false
       this.#skipsToSync = false
-    } else if (this.#copyIn !== 'none') {
+    } else if (this.#copyIn === 'open') {
       if (debt === DEBT.copyEnd) {
-        if (this.#copyIn === 'open') this.#copyIn = 'ended'
+        this.#copyIn = 'ended'
         return false
       }
       // "Ignore Sync in COPY IN mode": what libpq sends behind Execute reaches the server before the data.
-      if (debt === DEBT.sync && this.#copyIn === 'open') return false
+      if (debt === DEBT.sync) return false
     } else if (debt === DEBT.copyEnd && this.#count === 0) return false
+    const kind = debt & KIND
+    if (kind <= DEBT.close) this.#isBatchOpen = true
+    else if (kind <= DEBT.functionCall) this.#isBatchOpen = false
     this.#push(debt, effect)
     return true
   }
@@ -172,6 +176,7 @@ export class Ledger {
   abandon(): void {
     this.#undoBack(this.#count)
     this.#count = 0
+    this.#isBatchOpen = false
     this.#skipsToSync = false
     this.#copyIn = 'none'
   }
@@ -249,11 +254,17 @@ export class Ledger {
       this.#copyIn = 'ended'
     } else this.#copyIn = 'open'
     const mask = this.#kinds.length - 1
+    // Its own Sync is gone, so the batch is open again unless something else ends it.
+    let isBatchOpen = (this.#kindAt(0) & KIND) === DEBT.execute
     for (; at < this.#count; at++, kept++) {
+      const kind = this.#kindAt(at) & KIND
+      if (kind >= DEBT.sync && kind <= DEBT.functionCall) isBatchOpen = false
+      else if (kind <= DEBT.close) isBatchOpen = true
       this.#kinds[(this.#head + kept) & mask] = this.#kindAt(at)
       this.#effects[(this.#head + kept) & mask] = this.#effectAt(at)
     }
     for (let index = kept; index < this.#count; index++) this.#effects[(this.#head + index) & mask] = null
     this.#count = kept
+    this.#isBatchOpen = isBatchOpen
   }
 }

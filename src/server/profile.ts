@@ -136,5 +136,5 @@ export function changesToSql(changes: readonly Change[]): string {
 /** Quoted so that it means the same with standard_conforming_strings on and off. */
 function literal(text: string): string {
   const quoted = text.replaceAll("'", "''")
-  return quoted.includes('\\') ? ` E'${quoted.replaceAll('\\', '\\\\')}'` : `'${quoted}'`
+  return quoted.includes('\\') ? `E'${quoted.replaceAll('\\', '\\\\')}'` : `'${quoted}'`
 }

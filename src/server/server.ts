@@ -65,6 +65,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   readonly ledger = new Ledger()
   readonly statements: ServerStatements
   readonly startedMs: number
+  readonly startedWallMs: number
   /** When it entered its state. */
   sinceMs: number
   /** When it was last given back. */
@@ -99,6 +100,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.frames = new Frames(context.maxPacketBytes)
     this.statements = new ServerStatements(context.registry, context.schema)
     this.startedMs = context.clock.nowMs
+    this.startedWallMs = context.clock.wallMs()
     this.sinceMs = this.startedMs
     this.usedMs = this.startedMs
     this.checkedMs = this.startedMs

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { messagesPage, PROBLEMS, PoolerError, type ProblemKind, type ProblemRow } from '../../src/problems.ts'
+import { messagesPage, PoolerError, PROBLEMS, type ProblemKind, type ProblemRow } from '../../src/problems.ts'
 
 test('docs/messages.md is what the table says (npx vitest run test/unit/problems.test.ts -u writes it)', async () => {
   await expect(messagesPage()).toMatchFileSnapshot('../../docs/messages.md')
@@ -23,5 +23,6 @@ test('a protocol violation is what 08P01 is kept for', () => {
 })
 
 test('every SQLSTATE has five characters of a class that Postgres knows', () => {
-  for (const row of Object.values(PROBLEMS)) expect(row.sqlstate).toMatch(/^(08|0A|22|25|26|28|3D|42|53|54|57|XX)[0-9A-Z]{3}$/)
+  for (const row of Object.values(PROBLEMS))
+    expect(row.sqlstate).toMatch(/^(08|0A|22|25|26|28|3D|42|53|54|57|XX)[0-9A-Z]{3}$/)
 })

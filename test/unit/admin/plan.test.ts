@@ -1,0 +1,195 @@
+import { describe, expect, test } from 'vitest'
+import type { Answer, ConsoleContext } from '../../../src/admin/answer.ts'
+import { COMMANDS } from '../../../src/admin/commands.ts'
+import { Conversation } from '../../../src/admin/conversation.ts'
+import { planScript, planStatement } from '../../../src/admin/plan.ts'
+import { TOPICS } from '../../../src/admin/show/topics.ts'
+import { PoolerError } from '../../../src/problems.ts'
+import { loadText } from '../settings/virtual-files.ts'
+
+const { settings } = loadText('[databases]\napp = host=db\n')
+
+/** Nobody is asked: these commands need nothing of the fleet. */
+const FLEET = {} as ConsoleContext['fleet']
+
+async function answer(text: string, conversation = new Conversation()): Promise<Answer> {
+  return planStatement(text).run({ fleet: FLEET, settings, conversation })
+}
+
+async function rowsOf(text: string): Promise<unknown[]> {
+  return [...((await answer(text)).rows ?? [])]
+}
+
+function problemOf(text: string): PoolerError {
+  try {
+    planScript(text)
+  } catch (problem) {
+    if (problem instanceof PoolerError) return problem
+    throw problem
+  }
+  throw new Error(`${text} is understood`)
+}
+
+async function runProblemOf(text: string): Promise<PoolerError> {
+  try {
+    await answer(text)
+  } catch (problem) {
+    if (problem instanceof PoolerError) return problem
+    throw problem
+  }
+  throw new Error(`${text} runs`)
+}
+
+describe('a command', () => {
+  test('is understood whatever its capitals, quotes, and space around it', async () => {
+    for (const text of ['SHOW VERSION', 'show version;', '\tSelect\n"version" ; ', '/* app */ show version -- please'])
+      expect(await rowsOf(text), text).toEqual([[expect.stringMatching(/^pgweir \d+\.\d+\.\d+/)]])
+  })
+
+  test('that is none is refused in the words of PgBouncer, with the nearest one as a hint', () => {
+    expect(problemOf('foo bar')).toMatchObject({
+      severity: 'ERROR',
+      sqlstate: '42601',
+      message: `invalid command 'foo bar', use SHOW HELP;`,
+      hint: 'SHOW HELP lists the commands.',
+    })
+    expect(problemOf(' shwo pools ;')).toMatchObject({
+      message: `invalid command 'shwo pools', use SHOW HELP;`,
+      hint: 'Did you mean SHOW?',
+    })
+    expect(problemOf('recconect').hint).toBe('Did you mean RECONNECT?')
+    expect(problemOf('show clinets').hint).toBe('Did you mean SHOW CLIENTS?')
+    expect(problemOf('select poools').hint).toBe('Did you mean SELECT POOLS?')
+    expect(problemOf('show everything').hint).toBe('SHOW HELP lists the topics.')
+    expect(problemOf('show').message).toBe(`invalid command 'show', use SHOW HELP;`)
+  })
+
+  test('that is too long is not repeated as a whole', () => {
+    expect(problemOf('x'.repeat(10_000)).message.length).toBeLessThan(300)
+  })
+
+  test('with other arguments than it takes is refused, and told how it is written', () => {
+    expect(problemOf('pause one two').hint).toBe('It is written PAUSE [<db>].')
+    expect(problemOf('disable').hint).toBe('It is written DISABLE <db>.')
+    expect(problemOf('reload now').hint).toBe('It is written RELOAD.')
+    expect(problemOf('shutdown wait_for_godot').hint).toContain('WAIT_FOR_SERVERS')
+    for (const text of ['set', 'set a', 'set a =', 'set a = b c', 'set a b', `set 'a' = b`, 'kill_client', `pause 'x'`])
+      expect(problemOf(text).message, text).toBe(`invalid command '${text}', use SHOW HELP;`)
+  })
+
+  test('of PgBouncer that comes later says so', async () => {
+    for (const text of ['pause', 'RESUME app', 'reload', 'set default_pool_size = 5', `set a to 'b'`, 'kill_client 5'])
+      expect(await runProblemOf(text), text).toMatchObject({ severity: 'ERROR', sqlstate: '0A000' })
+    expect((await runProblemOf('wait_close "My DB"')).message).toBe('WAIT_CLOSE MY DB is not supported yet')
+    expect((await runProblemOf('show fds')).message).toBe('SHOW FDS is not supported yet')
+  })
+
+  test('takes no parameters', () => {
+    expect(problemOf('pause $1')).toMatchObject({ sqlstate: '0A000', message: 'console commands take no parameters' })
+  })
+
+  test('that is wrong keeps the others in the same query from running', () => {
+    expect(problemOf('show version; shwo pools').message).toContain('shwo pools')
+    expect(planScript('show version; show lists')).toHaveLength(2)
+  })
+
+  test('cannot be prepared together with another one', () => {
+    expect(() => planStatement('show version; show lists')).toThrow('cannot insert multiple commands')
+  })
+
+  test('of none is an empty query', async () => {
+    expect(await answer(' ; ')).toEqual({ tag: null })
+    expect(planScript('-- nothing')).toEqual([])
+  })
+})
+
+test('only looking is open to stats_users', () => {
+  const forStats = [...COMMANDS].filter(([, { access }]) => access === 'stats').map(([name]) => name)
+  expect(forStats).toEqual(['show', 'select'])
+})
+
+test('SHOW HELP is a notice that lists what works', async () => {
+  const { notices, rows, tag } = await answer('show help')
+  expect({ rows, tag }).toEqual({ rows: undefined, tag: 'SHOW' })
+  expect(planStatement('show help').columns).toBe(null)
+  const [notice] = notices ?? []
+  expect(notice).toMatchObject({ severity: 'NOTICE', sqlstate: '00000', message: 'Console usage' })
+  for (const topic of TOPICS.keys()) expect(notice?.detail).toContain(topic.toUpperCase())
+  expect(notice?.detail).toMatch(/^\n\tSHOW HELP\|/)
+  expect(notice?.detail).not.toContain('PAUSE')
+})
+
+test('SHOW CONFIG lists each setting', async () => {
+  expect(await rowsOf('show config')).toContainEqual(['default_pool_size', '20', '20', 'yes'])
+})
+
+describe('what drivers send of their own accord', () => {
+  test('is answered', async () => {
+    expect(await rowsOf('SELECT 1')).toEqual([[1]])
+    expect(await rowsOf('select version()')).toEqual(await rowsOf('show version'))
+    expect(await rowsOf('select pg_catalog.version();')).toEqual(await rowsOf('show version'))
+    expect(await rowsOf('SHOW client_encoding')).toEqual([['UTF8']])
+    expect(await rowsOf('select datestyle')).toEqual([['ISO']])
+    expect(await rowsOf('SHOW TRANSACTION ISOLATION LEVEL')).toEqual([['read committed']])
+    expect(planStatement('show TIMEZONE').columns).toEqual([{ name: 'TimeZone', type: 'text' }])
+    for (const text of ['reset all', 'close all', 'unlisten *', 'discard all', 'deallocate all', 'savepoint "a"'])
+      expect((await answer(text)).tag, text).toMatch(/^[A-Z ]+$/)
+  })
+
+  test('and would change how Postgres writes is noticed and ignored', async () => {
+    for (const text of [
+      `SET client_encoding TO 'UTF8'`,
+      `SET DateStyle = 'ISO, MDY'`,
+      'set datestyle to iso, mdy',
+      'SET extra_float_digits = 3',
+      `set session application_name = 'x'`,
+      `SET LOCAL timezone = 'UTC'`,
+      `SET TIME ZONE 'Europe/Berlin'`,
+      `set names 'utf8'`,
+      'SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY',
+      'SET TRANSACTION ISOLATION LEVEL SERIALIZABLE',
+    ]) {
+      const { notices, tag } = await answer(text)
+      expect({ tag, messages: notices?.map(({ message }) => message) }, text).toEqual({
+        tag: 'SET',
+        messages: ['SET ignored'],
+      })
+    }
+  })
+
+  test('is not mistaken for a setting of the pooler, nor the other way round', () => {
+    for (const text of ['set pool_mode = session', 'set session = 1', 'set local to 2'])
+      expect(planStatement(text).access, text).toBe('admin')
+    expect(problemOf('show pool_mode').message).toContain('invalid command')
+    expect(problemOf('select 2').message).toContain('invalid command')
+    expect(problemOf('show client_encoding please').message).toContain('invalid command')
+  })
+
+  test('as a transaction has a status, and nothing else', async () => {
+    const conversation = new Conversation()
+    const steps: [string, string, boolean][] = [
+      ['begin', 'BEGIN', true],
+      ['rollback to savepoint a', 'ROLLBACK', true],
+      ['commit', 'COMMIT', false],
+      ['START TRANSACTION READ ONLY', 'BEGIN', true],
+      ['rollback work', 'ROLLBACK', false],
+      ['begin isolation level serializable', 'BEGIN', true],
+      ['end', 'COMMIT', false],
+    ]
+    for (const [text, tag, isInTransaction] of steps) {
+      expect((await answer(text, conversation)).tag, text).toBe(tag)
+      expect(conversation.isInTransaction, text).toBe(isInTransaction)
+    }
+  })
+
+  test('about prepared statements is obeyed', async () => {
+    const conversation = new Conversation()
+    for (const name of ['one', 'Two', 'three']) conversation.prepare(name, planStatement('show version'))
+    await answer('deallocate ONE', conversation)
+    await answer('DEALLOCATE PREPARE "Two"', conversation)
+    expect(conversation.preparedStatements).toBe(1)
+    await expect(answer('deallocate one', conversation)).rejects.toMatchObject({ sqlstate: '26000' })
+    await answer('deallocate all', conversation)
+    expect(conversation.preparedStatements).toBe(0)
+  })
+})

@@ -1,0 +1,29 @@
+import { describe, expect, test } from 'vitest'
+import { parseCpuTime, parseResidentKib } from '../../../bench/process-figures.ts'
+
+const REST =
+  'S 1 10731 10731 0 -1 4194560 21453 0 12 0 1234 567 0 0 20 0 11 0 311023 1137901568 16332 18446744073709551615'
+
+describe('CPU time in /proc/PID/stat', () => {
+  test('is counted in hundredths of a second', () => {
+    expect(parseCpuTime(`10731 (node) ${REST}`)).toEqual({ userMs: 12_340, systemMs: 5_670 })
+  })
+
+  test.each(['(a b)', '(x) S 1 1)', '(:-) )'])('stands behind a name like %s', (name) => {
+    expect(parseCpuTime(`10731 ${name} ${REST}`)).toEqual({ userMs: 12_340, systemMs: 5_670 })
+  })
+
+  test('must be there', () => {
+    expect(() => parseCpuTime('10731 (node) S 1')).toThrow('not as expected')
+  })
+})
+
+describe('resident memory in /proc/PID/status', () => {
+  test('is told in KiB', () => {
+    expect(parseResidentKib('Name:\tnode\nVmHWM:\t   70000 kB\nVmRSS:\t   65328 kB\nThreads:\t11\n')).toBe(65_328)
+  })
+
+  test('is missing where a process has ended', () => {
+    expect(() => parseResidentKib('Name:\tnode\nState:\tZ (zombie)\n')).toThrow('gone')
+  })
+})

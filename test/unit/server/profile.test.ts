@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest'
+import { changesBetween, changesToSql, Profile, Tracked } from '../../../src/server/profile.ts'
+
+const TRACKED = new Tracked(['IntervalStyle', 'default_transaction_isolation'])
+
+function profile(values: Record<string, string>, extras: Record<string, string> = {}): Profile {
+  return Profile.of(
+    TRACKED.names.map((name) => values[name] ?? null),
+    new Map(Object.entries(extras)),
+  )
+}
+
+const PLAIN = profile({ TimeZone: 'UTC', DateStyle: 'ISO, MDY' })
+
+test('equal profiles are the same object, so that comparing them costs nothing', () => {
+  expect(profile({ TimeZone: 'UTC', DateStyle: 'ISO, MDY' })).toBe(PLAIN)
+  expect(profile({}, { b: '2', a: '1' })).toBe(profile({}, { a: '1', b: '2' }))
+  expect(PLAIN.withValue(TRACKED.place('timezone'), 'UTC')).toBe(PLAIN)
+})
+
+test('a setting is found however it is spelt, and each only once', () => {
+  expect(TRACKED.place('TIMEZONE')).toBe(TRACKED.names.indexOf('TimeZone'))
+  expect(TRACKED.place('work_mem')).toBe(-1)
+  expect(new Set(TRACKED.names).size).toBe(TRACKED.names.length)
+})
+
+test('only differences are changed', () => {
+  expect(changesBetween(TRACKED, PLAIN, PLAIN, false)).toEqual([])
+  expect(changesBetween(TRACKED, PLAIN, profile({ TimeZone: 'Europe/Rome', DateStyle: 'ISO, MDY' }), false)).toEqual([
+    { name: 'TimeZone', value: 'Europe/Rome' },
+  ])
+})
+
+test('what the last client asked for goes back to the default first, and rights are taken last', () => {
+  const before = profile({}, { statement_timeout: '1s' })
+  const after = profile({}, { role: 'ada', work_mem: '4MB' })
+  expect(changesBetween(TRACKED, before, after, false)).toEqual([
+    { name: 'statement_timeout', value: null },
+    { name: 'work_mem', value: '4MB' },
+    { name: 'role', value: 'ada' },
+  ])
+})
+
+test('settings that may have been changed behind our back are set again', () => {
+  const same = profile({}, { work_mem: '4MB' })
+  expect(changesBetween(TRACKED, same, same, true)).toEqual([{ name: 'work_mem', value: '4MB' }])
+})
+
+test('values are quoted so that they mean the same with and without standard_conforming_strings', () => {
+  expect(changesToSql([{ name: 'application_name', value: "it's" }])).toBe(
+    "select pg_catalog.set_config('application_name', 'it''s', false)",
+  )
+  expect(changesToSql([{ name: 'a', value: "\\'; drop" }])).toBe(
+    "select pg_catalog.set_config('a', E'\\\\''; drop', false)",
+  )
+  expect(changesToSql([{ name: 'a', value: null }])).toBe("select pg_catalog.set_config('a', null, false)")
+})
+
+test('a statement means something else under another search path or role', () => {
+  const plain = PLAIN.meaning(TRACKED)
+  const elsewhere = profile({ search_path: 'sales' }).meaning(TRACKED)
+  const asAnother = profile({ search_path: 'sales' }, { role: 'ada' }).meaning(TRACKED)
+  expect(new Set([plain, elsewhere, asAnother]).size).toBe(3)
+  expect(profile({ TimeZone: 'Asia/Tokyo' }).meaning(TRACKED)).toBe(plain)
+})

@@ -136,6 +136,7 @@ export const PROBLEMS = {
     'The setting is pool_mode.',
   ),
   'statement-unknown': error('26000', 'prepared statement "{name}" does not exist'),
+  'stale-plan': error('0A000', 'cached plan must not change result type'),
   'statement-exists': error('42P05', 'prepared statement "{name}" already exists'),
   'internal-error': fatal(
     'XX000',
@@ -144,9 +145,24 @@ export const PROBLEMS = {
   ),
 
   // The console
-  'console-command': error('42601', "invalid command '{command}', use SHOW HELP;"),
-  'console-arguments': error('42601', 'bad arguments', '{usage}'),
+  'console-command': error('42601', "invalid command '{command}', use SHOW HELP;", '{hint}'),
   'console-access': error('42501', 'admin access needed', 'The setting is admin_users.'),
+  'console-later': error(
+    '0A000',
+    '{command} is not supported yet',
+    'PgBouncer has it, and pgweir will have it in a later release.',
+  ),
+  'console-several-commands': error('42601', 'cannot insert multiple commands into a prepared statement'),
+  'console-parameters': error('0A000', 'console commands take no parameters', 'Write the values into the text.'),
+  'console-formats': error('08P01', 'bind message has {formats} result formats but the command has {columns} columns'),
+  'console-function-call': error('0A000', 'function calls are not supported on the console'),
+  'console-too-many': error('54000', 'too many {what} on the console', 'The limit is {limit}; close some of them.'),
+  'console-message-too-large': fatal(
+    '54000',
+    'a message of {length} bytes is over the limit of {limit} bytes of the console',
+  ),
+  'portal-unknown': error('34000', 'portal "{name}" does not exist'),
+  'portal-exists': error('42P03', 'portal "{name}" already exists'),
 } as const satisfies Record<string, ProblemRow>
 
 export type ProblemKind = keyof typeof PROBLEMS

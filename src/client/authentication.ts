@@ -28,6 +28,8 @@ export interface AuthenticationOptions {
   readonly userName: string
   /** null: no such user. */
   readonly secret: Secret | null
+  /** What a user who does not exist is taken to have: as most others have, nothing can be told from how the login goes. */
+  readonly usualKind: Secret['kind']
   readonly scramIterations: number
   /** Random, one for the process: mock salts are derived from it. */
   readonly saltKey: Buffer
@@ -93,7 +95,7 @@ export class Authentication implements FrameSink {
         return
       case 'md5':
         // As in PgBouncer and Postgres: a user with a SCRAM secret logs in by SCRAM.
-        if (this.#options.secret?.kind === 'scram') this.#startScram()
+        if ((this.#options.secret?.kind ?? this.#options.usualKind) === 'scram') this.#startScram()
         else {
           this.#step = 'md5'
           this.#salt = createMd5Salt()

@@ -12,6 +12,10 @@ export interface Handler {
   end(state: 'sound' | 'doubtful'): void
   /** Whether a message of ours may be put in now: not in the midst of another one. */
   readonly canSpeak: boolean
-  /** The client asked, by a connection of its own, to cancel what runs. */
-  cancel(): void
+  /** The client asked, by a connection of its own, to cancel what runs. `over` is called once that can hit nothing any more. */
+  cancel(over: () => void): void
+  /** When its last request began; 0 before the first. */
+  readonly requestMs: number
+  /** How many prepared statements the client has. */
+  readonly preparedStatements: number
 }

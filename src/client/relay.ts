@@ -9,7 +9,7 @@ import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
 import type { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
-import { deallocatedName, MAX_DEALLOCATE_BYTES } from '../sql/deallocate.ts'
+import { deallocatedName, mayDeallocate } from '../sql/deallocate.ts'
 import {
   encodeCommandComplete,
   encodeParameterStatus,
@@ -68,6 +68,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   /** The server has announced its end itself; the client needs no second word. */
   #fatalForwarded = false
   #changedSchema = false
+  /** What the client's next message waited for has come. */
+  #goesOn = false
   /** DISCARD ALL has run: what is reported next are the server's defaults, where the client means what it began with. */
   #resets = false
   readonly #firstProfile: Profile
@@ -90,6 +92,10 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
 
   get wantedProfile(): Profile {
     return this.profile
+  }
+
+  get preparedStatements(): number {
+    return this.statements.size
   }
 
   get canSpeak(): boolean {
@@ -135,6 +141,10 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     const { ledger } = server
     if (ledger.skipsToSync && type !== FRONTEND.sync && type !== FRONTEND.terminate) return this.#drop()
     if (!toServer.isOpen) toServer.open(server.channel)
+    if (ledger.isEmpty && BEGINS_REQUEST[type] !== 0) {
+      this.requestMs = this.session.clock.nowMs
+      if (server.status === STATUS_IDLE && !ledger.isBatchOpen) this.transactionMs = this.requestMs
+    }
     switch (type) {
       case FRONTEND.parse:
         if (this.#tracksStatements) {
@@ -165,17 +175,14 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
           if (this.#deallocate(server, buffer, start, end)) return true
         }
         this.statements.forgetUnnamed()
-        server.statements.unnamedOwner = null
+        server.statements.doubtUnnamed()
         break
       case FRONTEND.terminate:
       case FRONTEND.password:
         return this.#withoutLease(type, length)
     }
     const debt = REQUEST_DEBTS[type] as number
-    if (debt !== 0) {
-      if (ledger.isEmpty) this.requestMs = this.session.clock.nowMs
-      ledger.owe(debt)
-    }
+    if (debt !== 0) ledger.owe(debt)
     toServer.add(buffer, start, end)
     return true
   }
@@ -205,6 +212,10 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
 
   demand(bytes: number): void {
     this.#frames.demand(bytes)
+  }
+
+  goOnSoon(): void {
+    this.#goesOn = true
   }
 
   isPortalDescribedNext(buffer: Buffer, frameEnd: number): boolean {
@@ -243,6 +254,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
 
   /** Asks for a server. If there is one at once, the frame at hand goes on. */
   #lease(type: number): boolean {
+    // It has been asked for already: what stood before this frame was dropped, and the frame is shown again.
+    if (this.session.state === 'waiting') return false
     this.#askedWith = type
     this.requestMs = this.session.clock.nowMs
     const server = this.pool.lease(this)
@@ -277,6 +290,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     if (!server.ledger.isClear || server.status === STATUS_FAILED) return false
     const name = deallocatedName(buffer.toString('utf8', start + HEADER_BYTES, end - 1))
     if (name === null || !this.statements.deallocate(name)) return false
+    this.answeredMs = this.session.clock.nowMs
     this.#say(DEALLOCATED)
     this.#say(server.status === STATUS_IDLE ? READY_IDLE : READY_IN_TRANSACTION)
     return true
@@ -310,8 +324,16 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
       toClient.discard()
       this.session.workEnds()
     }
+    if (this.#goesOn) {
+      this.#goesOn = false
+      this.session.goOn()
+    }
     // The server may have been closed by what it sent.
     if (this.server !== server) return
+    if (this.#fatalForwarded) {
+      server.close('the server has ended the connection')
+      return
+    }
     if (this.session.channel.owedBytes > 0) server.channel.pause()
     if (server.ledger.isEmpty) this.#considerRelease(server)
   }
@@ -340,7 +362,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     const place = this.pool.options.tracked.place(name)
     if (place < 0) return null
     server.noteParameter(place, value)
-    const first = this.#resets ? (this.#firstProfile.values[place] ?? null) : null
+    const isReset = this.#resets && value === this.pool.welcome?.get(name)
+    const first = isReset ? (this.#firstProfile.values[place] ?? null) : null
     this.profile = this.profile.withValue(place, first ?? value)
     // A client that resets a setting gets back what it asked for at login; the next lease sees to that.
     return first === null ? null : encodeParameterStatus(name, first)
@@ -353,7 +376,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
       return
     }
     if (dropsStatements(tag)) this.statements.clear()
-    if (tag === 'DISCARD ALL' && this.pool.settings.mode !== 'session') this.#resets = true
+    if ((tag === 'DISCARD ALL' || tag === 'RESET') && this.pool.settings.mode !== 'session') this.#resets = true
     server.noteTag(tag)
   }
 
@@ -361,8 +384,12 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     this.pool.options.schema.changed()
   }
 
-  onFatal(): void {
-    this.#fatalForwarded = true
+  onFatal(server: Server): boolean {
+    server.condemn('the server has ended the connection')
+    // Right behind its last answer, it is no news for a client that is done with this server.
+    if (server.ledger.isEmpty) this.#considerRelease(server)
+    this.#fatalForwarded = this.server !== null
+    return this.#fatalForwarded
   }
 
   onNonsense(reason: string): void {
@@ -429,8 +456,11 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
       isMidRequest: this.#frames.isMidFrame && !this.#dropsRest,
     })
     if (state === 'doubtful') server.close('internal error')
-    else if (isQuiet) this.pool.release(server)
-    else this.#abandon(server)
+    else if (isQuiet) {
+      // It was not read while the client that is gone did not take what it had.
+      server.channel.resume()
+      this.pool.release(server)
+    } else this.#abandon(server)
   }
 
   /** Nothing of what this server still sends may reach anybody: its query is cancelled, and it is closed. */
@@ -441,11 +471,12 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
         ? 'client disconnect before everything was sent to the server'
         : 'client disconnect while server was not ready'
       : 'client disconnected with query in progress'
+    // The session is over, and must not hear of the server's end as if it were the reason.
+    server.tenant = ABANDONED
     if (!isRunning) {
       server.close(reason)
       return
     }
-    server.tenant = ABANDONED
     server.condemned = reason
     server.channel.pause()
     this.session.cancels.send(
@@ -455,20 +486,25 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     )
   }
 
-  cancel(): void {
+  cancel(over: () => void): void {
     const { server } = this
-    if (server !== null) {
-      if (server.ledger.isEmpty) return
+    if (server !== null && !server.ledger.isEmpty) {
       const { requestMs } = this
       this.session.cancels.send(
         server,
         () => this.server === server && this.requestMs === requestMs && !server.ledger.isEmpty,
+        over,
       )
       return
     }
-    if (this.session.state !== 'waiting') return
+    if (server === null && this.session.state === 'waiting') this.#cancelWait()
+    over()
+  }
+
+  #cancelWait(): void {
     this.pool.withdraw(this)
     this.session.enter('idle')
+    this.answeredMs = this.session.clock.nowMs
     this.#sayNow(encodeError(new PoolerError('wait-cancelled')))
     // The request that waits is answered with the error: a batch is skipped up to its Sync, anything else is complete in itself.
     const isBatch =
@@ -495,10 +531,11 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
       nowMs,
       {
         isRunning: !server.ledger.isEmpty,
-        isInTransaction: server.status !== STATUS_IDLE,
+        isInTransaction: server.status !== STATUS_IDLE || server.ledger.isBatchOpen,
         requestMs: this.requestMs,
         transactionMs: this.transactionMs,
-        answeredMs: this.answeredMs,
+        // In a batch that is not synced there may have been answers since, but none that says so.
+        answeredMs: Math.max(this.answeredMs, this.requestMs),
       },
       this.pool.settings,
     )
@@ -510,13 +547,3 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
 const ABANDONED = { onReplies: () => {}, onServerDrained: () => {}, onServerGone: () => {}, onSweep: () => {} }
 
 const DEALLOCATED = encodeCommandComplete('DEALLOCATE')
-
-/** A look at the first letters, since nearly every query is something else. */
-function mayDeallocate(buffer: Buffer, start: number, length: number): boolean {
-  return (
-    ((buffer[start] as number) | 0x20) === 0x64 && // d
-    ((buffer[start + 1] as number) | 0x20) === 0x65 && // e
-    ((buffer[start + 2] as number) | 0x20) === 0x61 && // a
-    length <= MAX_DEALLOCATE_BYTES
-  )
-}

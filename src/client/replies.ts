@@ -6,9 +6,10 @@
 import type { Server } from '../server/server.ts'
 import { decodeCommandTag, decodeParameterStatus } from '../wire/backend.ts'
 import { type FrameSink, HEADER_BYTES, needsTable, type Refusal } from '../wire/frames.ts'
-import { MAX_HELD_REPLY_BYTES } from '../wire/limits.ts'
+import { MAX_CHORE_REPLY_BYTES, MAX_HELD_REPLY_BYTES } from '../wire/limits.ts'
 import { decodeNotice, isFatal } from '../wire/notices.ts'
 import type { Outbox } from '../wire/outbox.ts'
+import { rowShape } from '../wire/rows.ts'
 import { BACKEND, typeName } from '../wire/types.ts'
 import { isRareTag } from './tags.ts'
 
@@ -24,8 +25,8 @@ export interface RepliesListener {
   onParameter(server: Server, name: string, value: string): Buffer | null
   /** A command has run that changed more than rows. */
   onRareTag(server: Server, tag: string): void
-  /** The server ends the connection, and has said why. */
-  onFatal(): void
+  /** The server ends the connection, and has said why. Returns whether the client is to be told. */
+  onFatal(server: Server): boolean
   /** A prepared statement was refused because its tables have changed. */
   onStalePlan(): void
   /** The server does not keep to the protocol. */
@@ -103,10 +104,21 @@ export class Replies implements FrameSink {
           this.#listener.onRareTag(server, decodeCommandTag(buffer, start, end))
         break
       case BACKEND.rowDescription:
+      case BACKEND.noData: {
+        const effect = server.ledger.headEffect
+        if (effect?.described) {
+          if (!isWhole && length <= MAX_CHORE_REPLY_BYTES) {
+            server.frames.demand(length)
+            return false
+          }
+          if (!isWhole) this.#listener.onNonsense('a RowDescription that is too long')
+          else if (this.#settle(server, type, buffer, start, end))
+            effect.described(type === BACKEND.noData ? null : rowShape(buffer, start, end))
+        } else if (isWhole) this.#settle(server, type, buffer, start, end)
         // Pays its debt with its last byte, so that nothing of ours gets in between.
-        if (isWhole) this.#settle(server, type, buffer, start, end)
         else this.#listener.toClient().add(buffer, start, end)
         break
+      }
       default:
         this.#settle(server, type, buffer, start, end)
     }
@@ -149,11 +161,13 @@ export class Replies implements FrameSink {
   #error(server: Server, buffer: Buffer, start: number, end: number, isWhole: boolean): void {
     const notice = decodeNotice(buffer, start, end)
     const isTheEnd = isWhole && isFatal(notice.severity)
-    if (isTheEnd) this.#listener.onFatal()
+    if (isTheEnd && !this.#listener.onFatal(server)) return
     if (notice.sqlstate === '0A000' && notice.message.startsWith('cached plan must not change'))
       this.#listener.onStalePlan()
     const effect = server.ledger.headEffect
     const verdict = server.ledger.fail()
+    // Nobody else may get a ReadyForQuery too many.
+    if (server.ledger.isDoubtful) server.condemn('a COPY failed with Syncs in it')
     if (verdict === 'nonsense' && !isTheEnd)
       this.#listener.onNonsense(`an error that nothing asked for: ${notice.message}`)
     else if (verdict === 'replace' && effect?.reply && !isTheEnd) {

@@ -134,6 +134,16 @@ export class Session implements ChannelListener, AuthenticationListener {
     return this.#handler instanceof Relay ? this.#handler : null
   }
 
+  /** Who asks for servers in its name: to welcome it, and from then on. */
+  get waiter(): Relay | Fitting | null {
+    return this.relay ?? this.#fitting
+  }
+
+  get applicationName(): string {
+    const place = this.#context.tracked.place('application_name')
+    return this.relay?.profile.values[place] ?? this.#wishes?.settings.get('application_name') ?? ''
+  }
+
   get cancels(): CancelSender {
     return this.#context.cancels
   }
@@ -189,9 +199,9 @@ export class Session implements ChannelListener, AuthenticationListener {
     try {
       while (at < end && this.isOpen) {
         const stage = this.#stage
-        const before = at
         at = stage.read(buffer, at, end)
-        if (at === before && stage === this.#stage) break
+        // A stage reads all that it can: where it stopped, it has to wait.
+        if (stage === this.#stage) break
       }
     } finally {
       this.#isFeeding = false
@@ -246,8 +256,11 @@ export class Session implements ChannelListener, AuthenticationListener {
 
   #cancelAnother(pid: number, key: Buffer): void {
     const target = this.#context.cancelKeys.find(pid, key)
-    this.leave('cancel request')
-    target?.cancel()
+    const over = () => this.leave('cancel request')
+    this.#stage = BUSY
+    // Clients take the end of this connection as the sign that it cannot hit what they ask next (see PQcancel).
+    if (target === null) over()
+    else target.cancel(over)
   }
 
   #start(packet: StartupPacket): void {
@@ -337,10 +350,11 @@ export class Session implements ChannelListener, AuthenticationListener {
     this.goOn()
   }
 
-  /** A cancel request with its key has come. */
-  cancel(): void {
+  /** A cancel request with its key has come: see `Handler.cancel`. */
+  cancel(done: () => void): void {
     this.#guard(() => {
-      if (this.isOpen) this.#handler?.cancel()
+      if (this.isOpen && this.#handler !== null) this.#handler.cancel(done)
+      else done()
     })
   }
 

@@ -11,6 +11,7 @@ import { DEBT, type Effect, REPLACE, SWALLOW } from '../server/ledger.ts'
 import type { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX, type Statement } from '../server/statements.ts'
+import { deallocatedName, mayDeallocate } from '../sql/deallocate.ts'
 import { CLOSE_COMPLETE, PARSE_COMPLETE, STATUS_FAILED } from '../wire/backend.ts'
 import { HEADER_BYTES } from '../wire/frames.ts'
 import {
@@ -18,6 +19,7 @@ import {
   encodeCloseStatement,
   encodeDescribeStatement,
   encodeParse,
+  FLUSH,
   STATEMENT,
   textEnd,
 } from '../wire/frontend.ts'
@@ -29,6 +31,13 @@ import { FRONTEND } from '../wire/types.ts'
 /** No statement has this name, on any server: to ask for it fails. */
 const NEVER = encodeDescribeStatement(`${SHARED_PREFIX}never`)
 const CLOSE_UNNAMED = encodeCloseStatement('')
+const DOOMED = `${SHARED_PREFIX}doomed`
+/** Makes a statement, after what may be left of the last one, and lets the client's unnamed statement be the one that drops it. */
+const PARSE_DEALLOCATE = Buffer.concat([
+  encodeCloseStatement(DOOMED),
+  encodeParse(DOOMED, Buffer.from('\0\0\0')),
+  encodeParse('', Buffer.from(`deallocate ${DOOMED}\0\0\0`)),
+])
 
 /** What the statements need of the relay at the moment. */
 export interface StatementsContext {
@@ -41,6 +50,8 @@ export interface StatementsContext {
   demand(bytes: number): void
   /** The next message in the same chunk is a Describe of a portal. */
   isPortalDescribedNext(buffer: Buffer, frameEnd: number): boolean
+  /** What was held back (a frame that returned false without a demand) can be shown again. */
+  goOnSoon(): void
   /** The conversation cannot go on. */
   fail(problem: PoolerError): void
 }
@@ -74,8 +85,8 @@ export class Statements {
       pool.counters.clientParses++
       pool.counters.serverParses++
       this.#keepUnnamed(buffer, nameEnd + 1, end, isWhole)
-      leased.statements.unnamedOwner = this
-      leased.statements.unnamedSerial = this.#unnamedSerial
+      leased.statements.unnamedSent(this, this.#unnamedSerial, leased.ledger)
+      if (mayDeallocate(buffer, nameEnd + 1, length) && this.#parseDeallocate(buffer, nameEnd + 1, end)) return true
       leased.ledger.owe(DEBT.parse, this.#unnamedEffect)
       toServer.add(buffer, start, end)
       return true
@@ -91,40 +102,69 @@ export class Statements {
     return true
   }
 
+  /**
+   * A Parse of DEALLOCATE of a statement that has another name on the server, which other clients may use too; psycopg 3 drops its
+   * statements like that. The server gets one to drop in its place, so that each reply is the one that is due.
+   */
+  #parseDeallocate(buffer: Buffer, start: number, end: number): boolean {
+    const { leased, toServer } = this.#context
+    const textStop = textEnd(buffer, start, end)
+    const name = textStop === -1 ? null : deallocatedName(buffer.toString('utf8', start, textStop))
+    const key = name === null ? '' : Buffer.from(name).toString('latin1')
+    const statement = this.#names?.get(key)
+    if (!statement) return false
+    this.#unlearn(key)
+    const undo = () => {
+      this.#unnamedEffect.undo()
+      if (this.#names) this.#learn(key, statement)
+    }
+    leased.ledger.owe(DEBT.close | SWALLOW)
+    leased.ledger.owe(DEBT.parse | SWALLOW)
+    leased.ledger.owe(DEBT.parse, { reply: null, undo })
+    toServer.addAll(PARSE_DEALLOCATE)
+    return true
+  }
+
   #parseNamed(name: string, buffer: Buffer, start: number, end: number): void {
-    const { leased, pool, profile } = this.#context
+    const { leased } = this.#context
     if (this.#names?.has(name)) {
       this.#failInServer(new PoolerError('statement-exists', { name: Buffer.from(name, 'latin1').toString() }))
       return
     }
-    const meaning = `${pool.options.schema.value} ${profile.meaning(pool.options.tracked)}`
-    const statement = pool.statements.intern(buffer, start, end, meaning)
+    const statement = this.#intern(buffer, start, end)
     this.#learn(name, statement)
     const unlearn = () => this.#unlearn(name)
     // In a failed transaction only Postgres knows what it refuses, so it must see the Parse.
-    if (leased.statements.isFresh(statement) && leased.status !== STATUS_FAILED) {
+    if (leased.statements.has(statement, leased.ledger) && leased.status !== STATUS_FAILED) {
       leased.statements.use(statement)
       leased.ledger.owe(DEBT.ours, { reply: PARSE_COMPLETE, undo: unlearn })
     } else this.#prepare(statement, false, { reply: null, undo: unlearn })
   }
 
-  /** Handles a Bind; its values may still be on their way. */
+  /** Handles a Bind, whose values may still be on their way; or returns false to be shown it again when more is known. */
   bind(buffer: Buffer, start: number, end: number, length: number): boolean {
     const { leased, pool, toServer } = this.#context
     const nameStart = bindStatementStart(buffer, start, end)
     const nameEnd = nameStart === -1 ? -1 : textEnd(buffer, nameStart, end)
     if (nameEnd === -1) return this.#broken('Bind')
-    pool.counters.binds++
-    const statement = this.#resolve(buffer, nameStart, nameEnd)
+    let statement = this.#resolve(buffer, nameStart, nameEnd)
     if (statement === 'failed') return true
     if (statement) {
       const { statements } = leased
-      if (!statements.has(statement)) this.#prepare(statement, true, null)
-      else if (!statements.isFresh(statement) && this.#context.isPortalDescribedNext(buffer, start + length))
-        // The client will read the row's description anew, so it may just as well be a new one.
-        this.#prepare(statement, true, null)
-      else statements.use(statement)
+      if (statements.isOutdated(statement)) {
+        // A client that will read the rows' description anew may just as well get a new one.
+        if (this.#context.isPortalDescribedNext(buffer, start + length))
+          statement = this.#renew(buffer, nameStart, nameEnd, statement)
+        else if (!this.#isShapeCertain(statement)) return false
+        else if (statements.isChanged(statement)) {
+          this.#failInServer(new PoolerError('stale-plan'))
+          return true
+        }
+      }
+      if (statements.has(statement, leased.ledger)) statements.use(statement)
+      else this.#prepare(statement, true, null)
     }
+    pool.counters.binds++
     leased.ledger.owe(DEBT.bind)
     if (!statement) {
       toServer.add(buffer, start, end)
@@ -138,6 +178,42 @@ export class Statements {
     return true
   }
 
+  /**
+   * A client that reads rows by what it was told long ago must not get others: Postgres refuses to run a plan whose rows have changed,
+   * but a server that prepares the statement only now has nothing to compare with. So it is asked what the rows are first.
+   */
+  #isShapeCertain(statement: Statement): boolean {
+    const { leased, toServer } = this.#context
+    const { statements, ledger } = leased
+    if (statement.shape === undefined || statements.has(statement, ledger)) return true
+    this.#prepare(statement, true, null)
+    ledger.owe(DEBT.describe | SWALLOW, {
+      reply: null,
+      described: (shape) => {
+        if (shape !== statement.shape) statements.markChanged(statement)
+        this.#context.goOnSoon()
+      },
+      undo: () => this.#context.goOnSoon(),
+    })
+    toServer.addAll(encodeDescribeStatement(statement.name.toString('latin1')))
+    toServer.addAll(FLUSH)
+    return false
+  }
+
+  /** The same text as it is understood now, under the client's old name for it. */
+  #renew(buffer: Buffer, nameStart: number, nameEnd: number, outdated: Statement): Statement {
+    const name = buffer.toString('latin1', nameStart, nameEnd)
+    const statement = this.#intern(outdated.body, 0, outdated.body.length)
+    this.#unlearn(name)
+    this.#learn(name, statement)
+    return statement
+  }
+
+  #intern(buffer: Buffer, start: number, end: number): Statement {
+    const { pool, profile } = this.#context
+    return pool.statements.intern(buffer, start, end, profile.meaning(pool.options.tracked), pool.options.schema.value)
+  }
+
   describe(buffer: Buffer, start: number, end: number, length: number): boolean {
     const { leased, toServer } = this.#context
     if (end - start !== length) return this.#broken('Describe')
@@ -148,13 +224,22 @@ export class Statements {
       const statement = this.#resolve(buffer, nameStart, nameEnd)
       if (statement === 'failed') return true
       if (statement) {
-        if (leased.statements.isFresh(statement)) leased.statements.use(statement)
-        else this.#prepare(statement, true, null)
-        leased.ledger.owe(DEBT.describe)
+        const current = leased.statements.isOutdated(statement)
+          ? this.#renew(buffer, nameStart, nameEnd, statement)
+          : statement
+        if (leased.statements.has(current, leased.ledger)) leased.statements.use(current)
+        else this.#prepare(current, true, null)
+        leased.ledger.owe(DEBT.describe, {
+          reply: null,
+          described: (shape) => {
+            current.shape = shape
+          },
+          undo: () => {},
+        })
         toServer.byte(FRONTEND.describe)
-        toServer.int32(6 + statement.name.length)
+        toServer.int32(6 + current.name.length)
         toServer.byte(STATEMENT)
-        toServer.addCopy(statement.name, 0, statement.name.length)
+        toServer.addCopy(current.name, 0, current.name.length)
         toServer.byte(0)
         return true
       }
@@ -177,7 +262,8 @@ export class Statements {
         // Other clients may use it, so it stays on the server; to close what is not there is no error.
         if (statement) this.#unlearn(name)
         const undo = () => {
-          if (statement) this.#learn(name, statement)
+          // Unless all are forgotten meanwhile: a client that has gone must not hold it.
+          if (statement && this.#names) this.#learn(name, statement)
         }
         leased.ledger.owe(DEBT.ours, { reply: CLOSE_COMPLETE, undo })
         return true
@@ -233,17 +319,15 @@ export class Statements {
   #ensureUnnamed(): void {
     const { leased, toServer, pool } = this.#context
     const { statements, ledger } = leased
-    if (statements.unnamedOwner === this && statements.unnamedSerial === this.#unnamedSerial) return
+    if (statements.hasUnnamed(this, this.#unnamedSerial, ledger)) return
     if (this.#unnamed && this.#unnamedLength >= 0) {
       pool.counters.serverParses++
       ledger.owe(DEBT.parse | SWALLOW, this.#unnamedEffect)
       toServer.addAll(encodeParse('', this.#unnamed.subarray(0, this.#unnamedLength)))
-      statements.unnamedOwner = this
-      statements.unnamedSerial = this.#unnamedSerial
-    } else if (statements.unnamedOwner !== null) {
-      ledger.owe(DEBT.close | SWALLOW)
+      statements.unnamedSent(this, this.#unnamedSerial, ledger)
+    } else if (!statements.hasNoUnnamed(ledger)) {
+      statements.closeUnnamedSent(ledger)
       toServer.addAll(CLOSE_UNNAMED)
-      statements.unnamedOwner = null
     }
   }
 
@@ -262,14 +346,18 @@ export class Statements {
   #prepare(statement: Statement, isSwallowed: boolean, alsoUndo: Effect | null): void {
     const { leased, toServer, pool } = this.#context
     const { statements, ledger } = leased
-    const outgoing = statements.has(statement) ? statement : statements.surplus(pool.settings.maxPreparedStatements)
-    if (outgoing) {
-      statements.closeSent(outgoing, ledger)
-      toServer.addAll(encodeCloseStatement(outgoing.name.toString('latin1')))
-    }
+    if (statements.mayHave(statement, ledger)) this.#closeOnServer(statement)
+    const surplus = statements.surplus(pool.settings.maxPreparedStatements)
+    if (surplus) this.#closeOnServer(surplus)
     pool.counters.serverParses++
     statements.parseSent(statement, ledger, isSwallowed, alsoUndo)
     toServer.addAll(encodeParse(statement.name.toString('latin1'), statement.body))
+  }
+
+  #closeOnServer(statement: Statement): void {
+    const { leased, toServer } = this.#context
+    leased.statements.closeSent(statement, leased.ledger)
+    toServer.addAll(encodeCloseStatement(statement.name.toString('latin1')))
   }
 
   /**

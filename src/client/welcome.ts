@@ -27,6 +27,9 @@ export function reportedParameters(pool: Pool, profile: Profile): ReadonlyMap<st
   return reported
 }
 
+/** Postgres takes such an application_name as it is; many clients have one of their own, and none should need a server to log in. */
+const PLAIN_NAME = /^[\x20-\x7e]{0,63}$/
+
 export interface FittingListener {
   onFitted(profile: Profile): void
   /** Postgres rejects a setting, or there is no server. */
@@ -43,18 +46,18 @@ export class Fitting implements Waiter {
   wasNotified = false
   promised: Server | null = null
   wantedProfile: Profile = Profile.of([])
-  readonly #pool: Pool
+  readonly pool: Pool
   readonly #wishes: ReadonlyMap<string, string>
   readonly #listener: FittingListener
 
   constructor(pool: Pool, wishes: ReadonlyMap<string, string>, listener: FittingListener) {
-    this.#pool = pool
+    this.pool = pool
     this.#wishes = wishes
     this.#listener = listener
   }
 
   start(): void {
-    const { defaultProfile } = this.#pool
+    const { defaultProfile } = this.pool
     if (defaultProfile !== null) {
       const { profile, isKnown } = this.#fit(defaultProfile)
       if (isKnown) {
@@ -63,14 +66,14 @@ export class Fitting implements Waiter {
       }
       this.wantedProfile = profile
     }
-    const server = this.#pool.lease(this)
+    const server = this.pool.lease(this)
     if (server !== null) this.onGranted(server)
   }
 
   onGranted(server: Server): void {
     const { profile } = server
     const wasTried = this.wantedProfile.values.length > 0
-    this.#pool.release(server)
+    this.pool.release(server)
     if (wasTried) this.#listener.onFitted(profile)
     else this.start()
   }
@@ -81,7 +84,7 @@ export class Fitting implements Waiter {
 
   /** The client is gone. */
   abandon(): void {
-    this.#pool.withdraw(this)
+    this.pool.withdraw(this)
   }
 
   onStillWaiting(): void {}
@@ -97,7 +100,7 @@ export class Fitting implements Waiter {
   onSweep(): void {}
 
   #fit(defaults: Profile): { profile: Profile; isKnown: boolean } {
-    const { tracked } = this.#pool.options
+    const { tracked } = this.pool.options
     const values = [...defaults.values]
     const extras = new Map<string, string>()
     let isKnown = true
@@ -106,7 +109,8 @@ export class Fitting implements Waiter {
       const isReported = place >= 0 && values[place] !== null
       const name = isReported ? (tracked.names[place] as string) : wishedName
       const isDefault = isReported && defaults.values[place] === wished
-      const canonical = isDefault ? wished : this.#pool.canonical(name, wished)
+      const isUnchanged = isDefault || (name === 'application_name' && PLAIN_NAME.test(wished))
+      const canonical = isUnchanged ? wished : this.pool.canonical(name, wished)
       if (canonical === undefined) isKnown = false
       if (isReported) values[place] = canonical ?? wished
       else extras.set(name, canonical ?? wished)

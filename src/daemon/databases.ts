@@ -80,6 +80,16 @@ export class Databases {
     return remember(this.#userClients, user, () => new Limit('max_user_client_connections', max))
   }
 
+  /** Users whose servers or clients were counted. */
+  get countedUsers(): Iterable<string> {
+    return new Set([...this.#userServers.keys(), ...this.#userClients.keys()])
+  }
+
+  /** How many servers and clients a user has. */
+  countsOf(user: string): { readonly servers: number; readonly clients: number } {
+    return { servers: this.#userServers.get(user)?.used ?? 0, clients: this.#userClients.get(user)?.used ?? 0 }
+  }
+
   poolFor(database: Database, loginUser: string): Pool {
     return this.#router.poolFor(database, loginUser)
   }

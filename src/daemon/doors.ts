@@ -54,6 +54,7 @@ export class Doors {
       type: settings.general.auth_type,
       userName: user,
       secret: users.secret(user),
+      usualKind: users.usualKind,
       scramIterations: settings.general.scram_iterations,
       saltKey,
     }

@@ -1,5 +1,6 @@
 /** Builds a pooler from its settings, in order, and takes it down again. */
 
+import { openConsole } from '../admin/door.ts'
 import { createSaltKey } from '../auth/secrets.ts'
 import { type Clock, SystemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
@@ -16,9 +17,13 @@ import { CancelSender } from '../server/cancel.ts'
 import { Tracked } from '../server/profile.ts'
 import type { Settings } from '../settings/load.ts'
 import { VERSION } from '../version.ts'
+import type { Fleet } from '../workers/fleet.ts'
+import { LocalFleet } from '../workers/local-fleet.ts'
 import { Databases } from './databases.ts'
+import { describeDatabases, describeUsers } from './describe.ts'
 import { Doors } from './doors.ts'
 import { openLog } from './open-log.ts'
+import { StatsLog } from './stats-log.ts'
 import { readUsers } from './users.ts'
 
 export interface StartOptions {
@@ -47,6 +52,7 @@ export interface PoolerParts {
   readonly sessions: Sessions
   readonly pools: Pools
   readonly cancels: CancelSender
+  readonly fleet: Fleet
   sweep(): void
 }
 
@@ -66,15 +72,30 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
   const cancelKeys = new CancelKeys<Session>()
   const cancels = new CancelSender({ transport, clock, log, keepAlive, timeoutMs: () => general.cancel_wait_timeout })
   const databases = new Databases({ settings, pools, users, tracked, transport, clock, log, keepAlive })
+  const fleet = new LocalFleet({
+    clock,
+    sessions,
+    pools,
+    cancels,
+    port: general.listen_port,
+    describeDatabases: () => describeDatabases(settings, databases),
+    describeUsers: () => describeUsers(settings, users, databases),
+  })
+  const statsLog = new StatsLog({
+    clock,
+    log,
+    periodMs: () => general.stats_period,
+    isLogged: () => general.log_stats,
+    endPeriod: () => fleet.endPeriod(),
+  })
   const doors = new Doors({
     settings,
     users,
     databases,
     sessions,
     saltKey: createSaltKey(),
-    openConsole: () => {
-      throw new PoolerError('console-not-allowed')
-    },
+    openConsole: (_session, user) =>
+      openConsole({ fleet, settings: () => settings, log, counters: fleet.console }, user),
   })
 
   const clientSettings: ClientSettings = {
@@ -107,6 +128,7 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
     sessions.sweep(clock.nowMs, hasIdleTimeouts)
     pools.sweep()
     cancels.sweep()
+    statsLog.sweep()
   }
 
   const listeners = await listenAll(
@@ -126,7 +148,7 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
 
   return {
     addresses: listeners.map((listener) => listener.address),
-    parts: { settings, clock, sessions, pools, cancels, sweep },
+    parts: { settings, clock, sessions, pools, cancels, fleet, sweep },
     ...ending({ listeners, janitor, sessions, pools, cancels, log, closeLog }),
   }
 }
@@ -141,11 +163,14 @@ interface Ending {
   closeLog(): void
 }
 
-/** How often it is looked whether the last client has gone. */
-const GONE_POLL_MS = 10
+/** How often it is looked whether all is over. */
+const POLL_MS = 10
 
 /** Clients that do not take our last word are not waited for longer than a channel lingers. */
 const STOP_MS = 3_000
+
+/** How long the cancel requests for what still runs may take. */
+const STOP_CANCELS_MS = 1_000
 
 function ending({
   listeners,
@@ -170,14 +195,12 @@ function ending({
     janitor?.stop()
     const notice = new PoolerError('pooler-shutting-down')
     for (const session of sessions) session.end(notice)
+    for (const pool of pools) pool.retire(notice)
+    // Postgres would run the queries of those who were just sent away to their end.
+    await pollUntil(() => cancels.inFlight + cancels.waiting === 0, STOP_CANCELS_MS)
     cancels.stop()
-    for (const pool of pools) {
-      pool.retire(notice)
-      pool.closeAll(notice)
-    }
-    const deadlineMs = performance.now() + STOP_MS
-    while (sessions.count > 0 && performance.now() < deadlineMs)
-      await new Promise((resolve) => setTimeout(resolve, GONE_POLL_MS))
+    for (const pool of pools) pool.closeAll(notice)
+    await pollUntil(() => sessions.count === 0, STOP_MS)
     for (const session of sessions) session.channel.destroy()
     closeLog()
     finish()
@@ -185,4 +208,9 @@ function ending({
   }
 
   return { stop, stopped }
+}
+
+async function pollUntil(isOver: () => boolean, limitMs: number): Promise<void> {
+  const deadlineMs = performance.now() + limitMs
+  while (!isOver() && performance.now() < deadlineMs) await new Promise((resolve) => setTimeout(resolve, POLL_MS))
 }

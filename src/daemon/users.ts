@@ -11,9 +11,18 @@ export class Users {
   readonly #secrets: ReadonlyMap<string, Secret>
   readonly #keys = new Map<string, ScramKeys>()
   readonly #passwords = new Map<string, PlainSecret>()
+  /** Which kind of secret most users have. */
+  readonly usualKind: Secret['kind']
 
   constructor(secrets: ReadonlyMap<string, Secret>) {
     this.#secrets = secrets
+    const counts = { plain: 0, md5: 0, scram: 0 }
+    for (const { kind } of secrets.values()) counts[kind]++
+    this.usualKind = counts.scram > counts.plain + counts.md5 ? 'scram' : counts.md5 > counts.plain ? 'md5' : 'plain'
+  }
+
+  get names(): Iterable<string> {
+    return this.#secrets.keys()
   }
 
   /** What a client must prove to know; null if there is no such user. */

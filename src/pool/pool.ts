@@ -12,7 +12,7 @@ import { Profile, type Tracked } from '../server/profile.ts'
 import { Server, type ServerContext, type ServerOwner } from '../server/server.ts'
 import { type SchemaVersion, StatementRegistry } from '../server/statements.ts'
 import { SERVER_STATES, type ServerState } from '../server/states.ts'
-import type { Notice } from '../wire/notices.ts'
+import { asFatal, type Notice } from '../wire/notices.ts'
 import { Counters } from './counters.ts'
 import type { Waiter } from './lease.ts'
 import type { Limit, Member } from './limits.ts'
@@ -186,7 +186,7 @@ export class Pool implements ServerOwner, Member {
     this.waiting.pushLast(waiter)
     if (this.#state !== 'open') queueMicrotask(() => this.#refuseWaiting(new PoolerError('pooler-shutting-down')))
     else if (this.#isHopeless) queueMicrotask(() => this.#refuseAgain())
-    else this.#grow()
+    else this.#help(waiter)
     return null
   }
 
@@ -199,6 +199,8 @@ export class Pool implements ServerOwner, Member {
   /** The lease is over and the server is clean: it goes to the next waiter, or idle. */
   release(server: Server): void {
     const { settings } = this
+    // Whatever becomes of it now is no news for the session that held it.
+    server.tenant = null
     const reset = settings.resetQuery
     if (server.condemned !== null) server.close(server.condemned)
     else if (this.#isTooOld(server)) {
@@ -210,11 +212,16 @@ export class Pool implements ServerOwner, Member {
   #takeIdle(wanted: Profile): Server | null {
     const server = this.#bestIdle(wanted)
     if (server === null) return null
-    const { checkQuery, checkDelayMs } = this.settings
-    const isStale = checkQuery !== null && this.options.clock.nowMs - server.checkedMs > checkDelayMs
-    if (!isStale) return server
+    const { checkQuery } = this.settings
+    if (checkQuery === null || !this.needsCheck(server)) return server
     server.check(checkQuery)
     return null
+  }
+
+  /** It has been idle for so long that it must answer before it is used again. */
+  needsCheck(server: Server): boolean {
+    const { checkQuery, checkDelayMs } = this.settings
+    return checkQuery !== null && this.options.clock.nowMs - server.checkedMs > checkDelayMs
   }
 
   /** The next idle server, or one close behind it that has the wanted settings already. */
@@ -226,6 +233,24 @@ export class Pool implements ServerOwner, Member {
       server = server.link.after
     }
     return first
+  }
+
+  /** Somebody waits: nobody shall while servers are idle. Those that must be checked first are checked, one for each who waits. */
+  #help(asking: Waiter | null = null): void {
+    const { checkQuery } = this.settings
+    const { idle, checking } = this.#lists
+    for (let looks = idle.length; looks > 0 && this.waiting.length > checking.length; looks--) {
+      const waiter = this.waiting.first as Waiter
+      const server = this.#bestIdle(waiter.wantedProfile)
+      // Whoever asks right now is granted nothing before it has been told that it waits.
+      if (server === null || waiter === asking) break
+      if (checkQuery !== null && this.needsCheck(server)) server.check(checkQuery)
+      else {
+        this.waiting.remove(waiter)
+        this.#prepare(server, waiter)
+      }
+    }
+    this.#grow()
   }
 
   #fitsNow(server: Server, waiter: Waiter): boolean {
@@ -281,13 +306,13 @@ export class Pool implements ServerOwner, Member {
     }
     waiter.promised = null
     server.finishAligning()
-    waiter.onRefused({ ...error, severity: 'FATAL' })
+    waiter.onRefused(asFatal(error))
   }
 
   #queueAgain(waiter: Waiter): void {
     waiter.promised = null
     this.waiting.pushFirst(waiter)
-    this.#grow()
+    this.#help()
   }
 
   /** What Postgres makes of a setting's value, if that is known already. */
@@ -307,6 +332,8 @@ export class Pool implements ServerOwner, Member {
     if (to === 'idle' && !this.settings.roundRobin) this.#lists.idle.pushFirst(server)
     else this.#lists[to].pushLast(server)
     if (to === 'idle') this.#serve(server)
+    // Not all who wait may have had a server opened for them, if too many were being opened at a time.
+    if (from === 'login' && this.waiting.length > 0 && this.#state === 'open') this.#grow()
   }
 
   onServerReady(_server: Server, login: LoginResult): void {
@@ -349,8 +376,10 @@ export class Pool implements ServerOwner, Member {
       this.#checkGone()
       return
     }
-    if (this.#isHopeless && this.#failure) this.#refuseHopeless(this.#failure)
-    else this.#grow()
+    // Also where the next try comes at once: whoever waits shall hear why, rather than wait for the end of all tries.
+    if (this.#failure !== null && this.#failure.sqlstate !== STARTING_UP && this.total === 0)
+      this.#refuseHopeless(this.#failure)
+    else this.#help()
   }
 
   /** The last login has failed, and there is no server left: a client would wait for nothing. */
@@ -361,7 +390,7 @@ export class Pool implements ServerOwner, Member {
 
   /** Whoever waited for the login that has just failed hears the server's own error. */
   #refuseHopeless(failure: Notice): void {
-    this.#refuseWaiting({ ...failure, severity: 'FATAL' })
+    this.#refuseWaiting(asFatal(failure))
   }
 
   /** Whoever comes until the next try hears the same error, with the setting that decides about the delay. */
@@ -457,7 +486,7 @@ export class Pool implements ServerOwner, Member {
     }
     for (const server of this.#lists.leased) server.tenant?.onSweep(nowMs)
     this.#sweepIdle(nowMs)
-    if (this.#state === 'open') this.#grow()
+    if (this.#state === 'open') this.#help()
   }
 
   #sweepWaiting(nowMs: number): void {

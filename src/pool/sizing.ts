@@ -49,7 +49,7 @@ export function nextMove(now: Counts, limits: SizeLimits): Move {
   return { open: 0, usesReserve: false, because: 'enough servers' }
 }
 
-/** The first delay after a failed login; it doubles up to `server_login_retry`. */
+/** The first delay after a failed login; it doubles up to `server_login_retry`, which cannot make it shorter. */
 const FIRST_RETRY_MS = 100
 
 /**
@@ -58,6 +58,6 @@ const FIRST_RETRY_MS = 100
  * @param chance from 0 to 1: spreads the retries of many pools
  */
 export function retryDelayMs(failures: number, maxMs: number, chance: number): number {
-  const fullMs = Math.min(maxMs, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 30))
+  const fullMs = Math.min(Math.max(maxMs, FIRST_RETRY_MS), FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 30))
   return fullMs * (0.5 + chance / 2)
 }

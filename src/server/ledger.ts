@@ -33,6 +33,8 @@ export const REPLACE = 0x20
 export interface Effect {
   /** With DEBT.ours: the answer. With REPLACE: the error. */
   readonly reply: Buffer | null
+  /** With DEBT.describe: told what the rows will look like, as `rowShape` writes it; null for none, undefined if it cannot be told. */
+  described?(shape: string | null | undefined): void
   /** The request failed, or was skipped after a failure before it: take back what was noted when it was sent. */
   undo(): void
 }
@@ -51,8 +53,15 @@ export class Ledger {
   #skipsToSync = false
   /** Extended requests were sent that no Sync has ended yet: whatever they began is still open on the server, answered or not. */
   #isBatchOpen = false
+  /** Syncs that were sent, and those of them that were answered: what was sent behind an unanswered one may have been skipped. */
+  #syncsSent = 0
+  #syncsAnswered = 0
   /** A COPY FROM STDIN: `open` until the client ended it, then `ended` until the server has answered. */
   #copyIn: 'none' | 'open' | 'ended' = 'none'
+  /** Syncs that were sent before its end: ignored, if the server reads them as part of the COPY. */
+  #copySyncs = 0
+  /** Such Syncs of a COPY that failed: the server answers those of them that it had not read by then, and nobody knows which. */
+  #doubtfulSyncs = 0
 
   get isEmpty(): boolean {
     return this.#count === 0
@@ -74,6 +83,29 @@ export class Ledger {
     return this.#copyIn
   }
 
+  /** The batch that is being sent: how many Syncs went before it. */
+  get batch(): number {
+    return this.#syncsSent
+  }
+
+  /**
+   * Whether what was sent in a batch can be relied on: it has been answered and not undone, or whatever is sent now shares its fate.
+   * An earlier batch that is not answered yet may have failed, so that its end was skipped.
+   */
+  isSettled(batch: number): boolean {
+    return batch === this.#syncsSent || batch < this.#syncsAnswered
+  }
+
+  /** There is no earlier batch that may have failed without our knowing it. */
+  get isAllSettled(): boolean {
+    return this.#syncsSent === this.#syncsAnswered
+  }
+
+  /** More may come than is owed. */
+  get isDoubtful(): boolean {
+    return this.#doubtfulSyncs > 0
+  }
+
   /** Nothing is owed and nothing is begun: the next request meets a fresh server. */
   get isClear(): boolean {
     return this.#count === 0 && !this.#isBatchOpen && !this.#skipsToSync && this.#copyIn === 'none'
@@ -92,11 +124,15 @@ export class Ledger {
         return false
       }
       // "Ignore Sync in COPY IN mode": what libpq sends behind Execute reaches the server before the data.
-      if (debt === DEBT.sync) return false
+      if (debt === DEBT.sync) {
+        this.#copySyncs++
+        return false
+      }
     } else if (debt === DEBT.copyEnd && this.#count === 0) return false
     const kind = debt & KIND
     if (kind <= DEBT.close) this.#isBatchOpen = true
     else if (kind <= DEBT.functionCall) this.#isBatchOpen = false
+    if (kind === DEBT.sync) this.#syncsSent++
     this.#push(debt, effect)
     return true
   }
@@ -105,7 +141,7 @@ export class Ledger {
    * The next reply has come, or its last byte has: pays the first debt with it where it is the answer to that.
    */
   settle(reply: number): Verdict {
-    if (this.#count === 0) return 'nonsense'
+    if (this.#count === 0) return this.#settleDoubt(reply)
     const head = this.#kinds[this.#head] as number
     const kind = head & KIND
     switch (reply) {
@@ -124,10 +160,12 @@ export class Ledger {
       case BACKEND.emptyQuery:
       case BACKEND.portalSuspended:
         this.#copyIn = 'none'
+        this.#copySyncs = 0
         if (kind === DEBT.query) return 'forward'
         return this.#pay(kind === DEBT.execute, head)
       case BACKEND.readyForQuery:
         this.#copyIn = 'none'
+        if (kind === DEBT.sync) this.#syncsAnswered++
         return this.#pay(kind === DEBT.sync || kind === DEBT.query || kind === DEBT.functionCall, head)
       case BACKEND.copyIn:
         if (kind !== DEBT.query && kind !== DEBT.execute) return 'nonsense'
@@ -139,7 +177,8 @@ export class Ledger {
       case BACKEND.functionCallResponse:
         return kind === DEBT.functionCall ? 'forward' : 'nonsense'
       case BACKEND.parameterDescription:
-        return kind === DEBT.describe ? 'forward' : 'nonsense'
+        if (kind !== DEBT.describe) return 'nonsense'
+        return head & SWALLOW ? 'swallow' : 'forward'
       default:
         return 'nonsense'
     }
@@ -152,6 +191,8 @@ export class Ledger {
   fail(): Verdict {
     if (this.#count === 0) return 'nonsense'
     this.#copyIn = 'none'
+    this.#doubtfulSyncs += this.#copySyncs
+    this.#copySyncs = 0
     const head = this.#kinds[this.#head] as number
     const kind = head & KIND
     if (kind === DEBT.query || kind === DEBT.sync || kind === DEBT.functionCall) return 'forward'
@@ -179,6 +220,16 @@ export class Ledger {
     this.#isBatchOpen = false
     this.#skipsToSync = false
     this.#copyIn = 'none'
+    this.#copySyncs = 0
+  }
+
+  /** Nothing is owed, and yet there is a reply: right only if a Sync was taken for ignored that was not. */
+  #settleDoubt(reply: number): Verdict {
+    if (reply !== BACKEND.readyForQuery || this.#doubtfulSyncs === 0) return 'nonsense'
+    this.#doubtfulSyncs--
+    this.#skipsToSync = false
+    this.#isBatchOpen = false
+    return 'forward'
   }
 
   #pay(isRight: boolean, head: number): Verdict {
@@ -249,6 +300,8 @@ export class Ledger {
     let kept = 1
     let at = 1
     while (at < this.#count && this.#kindAt(at) === DEBT.sync) at++
+    this.#syncsAnswered += at - 1
+    this.#copySyncs = at - 1
     if (at < this.#count && this.#kindAt(at) === DEBT.copyEnd) {
       at++
       this.#copyIn = 'ended'

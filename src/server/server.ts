@@ -9,6 +9,7 @@ import { PoolerError } from '../problems.ts'
 import { decodeParameterStatus, STATUS_IDLE } from '../wire/backend.ts'
 import { type FrameSink, Frames } from '../wire/frames.ts'
 import { encodeQuery, TERMINATE } from '../wire/frontend.ts'
+import { MAX_CHORE_REPLY_BYTES } from '../wire/limits.ts'
 import { decodeNotice, type Notice } from '../wire/notices.ts'
 import { encodeStartup } from '../wire/startup.ts'
 import { BACKEND, typeName } from '../wire/types.ts'
@@ -72,8 +73,6 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   usedMs: number
   /** When it was last known to answer. */
   checkedMs: number
-  /** When its last request began. */
-  requestMs: number
   /** The transaction status of its last ReadyForQuery. */
   status = STATUS_IDLE
   /** What its settings are, as far as they are known. */
@@ -97,14 +96,13 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   constructor(context: ServerContext) {
     this.context = context
-    this.frames = new Frames(context.maxPacketBytes)
+    this.frames = new Frames(MAX_CHORE_REPLY_BYTES)
     this.statements = new ServerStatements(context.registry, context.schema)
     this.startedMs = context.clock.nowMs
     this.startedWallMs = context.clock.wallMs()
     this.sinceMs = this.startedMs
     this.usedMs = this.startedMs
     this.checkedMs = this.startedMs
-    this.requestMs = this.startedMs
   }
 
   get state(): ServerState {
@@ -150,6 +148,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   /** idle → leased. */
   lend(tenant: Tenant): void {
     this.tenant = tenant
+    this.frames.limit = this.context.maxPacketBytes
     this.#enter('leased')
   }
 
@@ -196,8 +195,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   /** aligning → leased. */
   lendAligned(tenant: Tenant): void {
-    this.tenant = tenant
-    this.#enter('leased')
+    this.lend(tenant)
   }
 
   /** aligning → idle: nobody wants it after all. */
@@ -222,6 +220,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   giveBack(resetSql: string): void {
     invariant(this.isClean, `server ${this.id} was returned with debts`)
     this.tenant = null
+    // Outside a lease messages are held whole.
+    this.frames.limit = MAX_CHORE_REPLY_BYTES
     this.usedMs = this.context.clock.nowMs
     this.checkedMs = this.usedMs
     if (this.cancels > 0) {

@@ -22,10 +22,15 @@ export class Statement {
   /** The body of its Parse behind the name: text, zero, parameter types. */
   readonly body: Buffer
   readonly key: string
+  /** The schema's version when a client asked for it; later askers get a statement of their own. */
+  readonly version: number
+  /** What clients were told of its rows; undefined until one has asked. */
+  shape: string | null | undefined
   /** Sessions and servers that know it; it is forgotten with the last one. */
   holders = 0
 
-  constructor(id: number, body: Buffer, key: string) {
+  constructor(id: number, body: Buffer, key: string, version: number) {
+    this.version = version
     this.name = Buffer.from(`${SHARED_PREFIX}${id}`)
     this.body = body
     this.key = key
@@ -45,13 +50,14 @@ export class StatementRegistry {
   /**
    * The statement with the bytes `start` to `end` (text, zero, parameter types).
    *
-   * @param meaning whatever else decides what the text means: the search path, the role, how often tables have changed
+   * @param meaning what else decides what the text means: the search path, the role
+   * @param version how often tables have changed: who prepares it after a change must not be told what was true before
    */
-  intern(buffer: Buffer, start: number, end: number, meaning: string): Statement {
-    const key = `${meaning}\0${buffer.toString('latin1', start, end)}`
+  intern(buffer: Buffer, start: number, end: number, meaning: string, version: number): Statement {
+    const key = `${version} ${meaning}\0${buffer.toString('latin1', start, end)}`
     const known = this.#statements.get(key)
     if (known) return known
-    const statement = new Statement(++lastId, Buffer.from(buffer.subarray(start, end)), key)
+    const statement = new Statement(++lastId, Buffer.from(buffer.subarray(start, end)), key, version)
     this.#statements.set(key, statement)
     return statement
   }
@@ -67,10 +73,17 @@ export class StatementRegistry {
 
 /** A statement as one server has it. */
 interface Copy {
-  /** The schema's version when it was prepared there. */
-  readonly version: number
+  /** The batch with its Parse: see `Ledger.batch`. */
+  readonly batch: number
   usedAt: number
+  /** Its Parse has failed or was skipped. */
+  isVoid: boolean
+  /** Its rows are not what clients were told: tables have changed before it was prepared here. */
+  isChanged: boolean
 }
+
+/** Stands for whoever it was: nobody may rely on the unnamed statement, and nobody's may be run by another. */
+const SOMEBODY = {}
 
 /** What one server has prepared. Notes are made when the message is sent and taken back if it fails (`Effect`). */
 export class ServerStatements {
@@ -78,9 +91,13 @@ export class ServerStatements {
   readonly #schema: SchemaVersion
   readonly #copies = new Map<Statement, Copy>()
   #uses = 0
-  /** Whose unnamed statement the server has, and which of them; a session counts its own. */
-  unnamedOwner: object | null = null
-  unnamedSerial = 0
+  /** A Close of what is not noted here has not happened, so that the server may have more than is noted. */
+  #hasDoubts = false
+  /** Whose unnamed statement the server has, and which of them (a session counts its own), since which batch; null if it has none. */
+  #unnamedOwner: object | null = null
+  #unnamedSerial = 0
+  #unnamedBatch = 0
+  readonly #unnamedDoubt: Effect = { reply: null, undo: () => this.doubtUnnamed() }
 
   constructor(registry: StatementRegistry, schema: SchemaVersion) {
     this.#registry = registry
@@ -91,13 +108,30 @@ export class ServerStatements {
     return this.#copies.size
   }
 
-  has(statement: Statement): boolean {
-    return this.#copies.has(statement)
+  /** Whether a message sent now will find it there. */
+  has(statement: Statement, ledger: Ledger): boolean {
+    const copy = this.#copies.get(statement)
+    return copy !== undefined && ledger.isSettled(copy.batch)
   }
 
-  /** It is there, and was prepared since tables last changed. */
-  isFresh(statement: Statement): boolean {
-    return this.#copies.get(statement)?.version === this.#schema.value
+  /** Whether a Parse sent now may find it there, and so must be preceded by a Close; that of what is not there is no error. */
+  mayHave(statement: Statement, ledger: Ledger): boolean {
+    return this.#hasDoubts || !ledger.isAllSettled || this.#copies.has(statement)
+  }
+
+  /** Tables have changed since clients asked for it, so that what they were told may not be true any more. */
+  isOutdated(statement: Statement): boolean {
+    return statement.version !== this.#schema.value
+  }
+
+  /** Its rows here are not what clients were told. */
+  isChanged(statement: Statement): boolean {
+    return this.#copies.get(statement)?.isChanged ?? false
+  }
+
+  markChanged(statement: Statement): void {
+    const copy = this.#copies.get(statement)
+    if (copy) copy.isChanged = true
   }
 
   use(statement: Statement): void {
@@ -120,11 +154,14 @@ export class ServerStatements {
 
   /** A Parse of it is being sent: owes a ParseComplete. */
   parseSent(statement: Statement, ledger: Ledger, isSwallowed: boolean, alsoUndo: Effect | null): void {
-    this.#add(statement, { version: this.#schema.value, usedAt: ++this.#uses })
+    const copy: Copy = { batch: ledger.batch, usedAt: ++this.#uses, isVoid: false, isChanged: false }
+    this.#add(statement, copy)
     ledger.owe(isSwallowed ? DEBT.parse | SWALLOW : DEBT.parse, {
       reply: null,
       undo: () => {
-        this.#remove(statement)
+        copy.isVoid = true
+        // A later batch may have prepared it anew.
+        if (this.#copies.get(statement) === copy) this.#remove(statement)
         alsoUndo?.undo()
       },
     })
@@ -137,16 +174,47 @@ export class ServerStatements {
     ledger.owe(DEBT.close | SWALLOW, {
       reply: null,
       undo: () => {
-        if (copy) this.#add(statement, copy)
+        if (!copy) this.#hasDoubts = true
+        else if (!copy.isVoid && !this.#copies.has(statement)) this.#add(statement, copy)
       },
     })
+  }
+
+  // The unnamed statement
+
+  hasUnnamed(owner: object, serial: number, ledger: Ledger): boolean {
+    return this.#unnamedOwner === owner && this.#unnamedSerial === serial && ledger.isSettled(this.#unnamedBatch)
+  }
+
+  hasNoUnnamed(ledger: Ledger): boolean {
+    return this.#unnamedOwner === null && ledger.isSettled(this.#unnamedBatch)
+  }
+
+  /** A Parse of an unnamed statement is being sent. */
+  unnamedSent(owner: object, serial: number, ledger: Ledger): void {
+    this.#unnamedOwner = owner
+    this.#unnamedSerial = serial
+    this.#unnamedBatch = ledger.batch
+  }
+
+  /** A Close of it is being sent, on our own account. */
+  closeUnnamedSent(ledger: Ledger): void {
+    this.#unnamedOwner = null
+    this.#unnamedBatch = ledger.batch
+    ledger.owe(DEBT.close | SWALLOW, this.#unnamedDoubt)
+  }
+
+  /** It may be gone: a simple query drops it, unless that is skipped. */
+  doubtUnnamed(): void {
+    this.#unnamedOwner = SOMEBODY
   }
 
   /** DEALLOCATE ALL, or the end. */
   clear(): void {
     for (const statement of this.#copies.keys()) this.#registry.letGo(statement)
     this.#copies.clear()
-    this.unnamedOwner = null
+    // DEALLOCATE ALL spares the unnamed statement, and so it is here.
+    if (this.#unnamedOwner !== null) this.doubtUnnamed()
   }
 
   #add(statement: Statement, copy: Copy): void {

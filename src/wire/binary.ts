@@ -1,8 +1,8 @@
 /** Values in binary format: what a client may ask for instead of text, as some drivers always do. */
 
-import type { OID } from './rows.ts'
+export type ValueType = 'bytea' | 'int4' | 'int8' | 'numeric' | 'text'
 
-export function encodeBinary(type: keyof typeof OID, value: string | number | bigint): Buffer {
+export function encodeBinary(type: ValueType, value: string | number | bigint): Buffer {
   switch (type) {
     case 'int4': {
       const bytes = Buffer.alloc(4)

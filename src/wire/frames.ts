@@ -39,7 +39,7 @@ const NOTHING = Buffer.alloc(0)
 /** The state of one direction of one connection: where in a frame it stands. */
 export class Frames {
   /** Frames with more bytes than this are refused. */
-  readonly #limit: number
+  limit: number
   /** The start of a frame of which too little has come to look at it. */
   #stash: Buffer = NOTHING
   #stashed = 0
@@ -52,7 +52,7 @@ export class Frames {
   #leftPasses = false
 
   constructor(limit: number) {
-    this.#limit = limit
+    this.limit = limit
   }
 
   /** Between two frames, with nothing of the next one read. */
@@ -109,7 +109,7 @@ export class Frames {
             ((buffer[at + 3] as number) << 8) |
             (buffer[at + 4] as number))
         need = needs[type] as number
-        if (need !== PASSES || length < HEADER_BYTES || length > this.#limit) break
+        if (need !== PASSES || length < HEADER_BYTES || length > this.limit) break
         if (length > end - at) {
           this.#left = length - (end - at)
           this.#leftType = type
@@ -197,7 +197,7 @@ export class Frames {
   #isRefused(type: number, length: number, need: number, sink: FrameSink): boolean {
     if (need === UNKNOWN) sink.refuse(type, length, 'unknown')
     else if (length < HEADER_BYTES) sink.refuse(type, length, 'length')
-    else if (length > this.#limit) sink.refuse(type, length, 'too-large')
+    else if (length > this.limit) sink.refuse(type, length, 'too-large')
     else return false
     return true
   }

@@ -18,3 +18,5 @@ export const MAX_HELD_REPLY_BYTES = 64 * 1024
 export const MAX_CHORE_REPLY_BYTES = 1024 * 1024
 /** PostgreSQL's own limit for messages that carry next to nothing (PQ_SMALL_MESSAGE_LIMIT). */
 export const MAX_SMALL_MESSAGE_BYTES = 10_000
+/** Anything that a client sends to the console. */
+export const MAX_CONSOLE_MESSAGE_BYTES = 64 * 1024

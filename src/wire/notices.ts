@@ -53,6 +53,11 @@ export function decodeNotice(buffer: Buffer, start: number, end: number): Notice
   }
 }
 
+/** The same as the last word on a connection. Field by field, since a spread leaves out an Error's message. */
+export function asFatal({ sqlstate, message, detail, hint }: Notice): Notice {
+  return { severity: 'FATAL', sqlstate, message, detail, hint }
+}
+
 /** Whether the connection ends with this error. */
 export function isFatal(severity: Notice['severity']): boolean {
   return severity === 'FATAL' || severity === 'PANIC'

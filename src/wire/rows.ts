@@ -1,18 +1,21 @@
 /** Result sets that we answer ourselves. */
 
 import { PoolerError } from '../problems.ts'
-import { encodeBinary } from './binary.ts'
+import { encodeBinary, type ValueType } from './binary.ts'
 import { HEADER_BYTES } from './frames.ts'
 import { Writer } from './writer.ts'
 
 /** https://www.postgresql.org/docs/current/catalog-pg-type.html */
-export const OID = { bytea: 17, int8: 20, int4: 23, text: 25, numeric: 1700 } as const
+export const OID = { bytea: 17, int8: 20, int4: 23, text: 25, numeric: 1700 } as const satisfies Record<
+  ValueType,
+  number
+>
 
 const SIZES: Readonly<Record<number, number>> = { [OID.int8]: 8, [OID.int4]: 4 }
 
 export interface Column {
   readonly name: string
-  readonly type: keyof typeof OID
+  readonly type: ValueType
 }
 
 export type Cell = string | number | bigint | null
@@ -81,3 +84,24 @@ const FIRST_CELL = HEADER_BYTES + 2
 function brokenRow(): PoolerError {
   return new PoolerError('server-nonsense', { reason: 'a broken DataRow' })
 }
+
+/**
+ * What a RowDescription says of names and types, for comparison: what Postgres compares when it says that a plan must not change its
+ * result type. Tables that were made anew have other ids, but that is no difference. undefined if the message is broken.
+ */
+export function rowShape(buffer: Buffer, start: number, end: number): string | undefined {
+  const columns = buffer.readInt16BE(start + HEADER_BYTES)
+  let shape = ''
+  let at = start + HEADER_BYTES + 2
+  for (let column = 0; column < columns; column++) {
+    const nameEnd = buffer.indexOf(0, at)
+    if (nameEnd === -1 || nameEnd + COLUMN_BYTES >= end) return undefined
+    const type = nameEnd + 1 + 6
+    shape += `${buffer.toString('latin1', at, nameEnd)}\0${buffer.readInt32BE(type)}\0${buffer.readInt32BE(type + 6)}\0`
+    at = nameEnd + 1 + COLUMN_BYTES
+  }
+  return shape
+}
+
+/** Table (4), column (2), type (4), its size (2) and modifier (4), format (2). */
+const COLUMN_BYTES = 18

@@ -74,3 +74,18 @@ function problemOf(frame: Buffer): string | null {
     throw error
   }
 }
+
+test('values are binary where that is asked for, column by column, and the description says so', () => {
+  const columns = [
+    { name: 'port', type: 'int4' },
+    { name: 'host', type: 'text' },
+    { name: 'wait', type: 'int4' },
+  ] as const
+  const formats = ['binary', 'text'] as const
+  const row = encodeDataRow([6432, 'db', 7], columns, formats)
+  expect(row.subarray(7).toString('hex')).toBe(`00000004${'00001920'}00000002${'6462'}00000001${'37'}`)
+  expect(encodeDataRow([null], columns, formats)).toEqual(encodeDataRow([null]))
+  const description = encodeRowDescription(columns, formats)
+  const formatOf = (name: string) => description.readInt16BE(description.indexOf(`${name}\0`) + name.length + 17)
+  expect(columns.map(({ name }) => formatOf(name))).toEqual([1, 0, 0])
+})

@@ -1,0 +1,106 @@
+/** Starts the programs that are measured, and sees to it that none of them outlives us. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { accessSync, constants } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { delimiter, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+
+export interface ChildOptions {
+  readonly ids?: { readonly uid: number; readonly gid: number } | undefined
+}
+
+export interface Child {
+  readonly pid: number
+  stop(): Promise<void>
+}
+
+const START_TIMEOUT_MS = 20_000
+const POLL_MS = 20
+const STOP_TIMEOUT_MS = 10_000
+const SHOWN_CHARACTERS = 2_000
+
+const running = new Set<ChildProcess>()
+
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
+/** Resolves once something accepts connections on the port. */
+export async function startOnPort(
+  program: string,
+  args: readonly string[],
+  port: number,
+  options: ChildOptions = {},
+): Promise<Child> {
+  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], ...options.ids })
+  running.add(child)
+  let said = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    said = (said + chunk.toString()).slice(-SHOWN_CHARACTERS)
+  })
+  let ended: string | null = null
+  child.once('error', (problem) => {
+    ended = problem.message
+  })
+  child.once('exit', (code, signal) => {
+    ended ??= `it ended with ${signal ?? code}`
+    running.delete(child)
+  })
+  const deadlineMs = performance.now() + START_TIMEOUT_MS
+  while (!(await accepts(port))) {
+    if (ended === null && performance.now() > deadlineMs) ended = `nothing listens on port ${port}`
+    if (ended !== null) {
+      child.kill('SIGKILL')
+      throw new Error(`${program} did not start (${ended}): ${said}`)
+    }
+    await delay(POLL_MS)
+  }
+  return { pid: child.pid ?? 0, stop: () => stop(child) }
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (!running.has(child)) return
+  const exited = once(child, 'exit')
+  child.kill('SIGTERM')
+  const impatience = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)
+  await exited
+  clearTimeout(impatience)
+}
+
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    // Not yet: whoever asks tries again.
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
+
+export async function findFreePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const address = probe.address()
+  probe.close()
+  await once(probe, 'close')
+  return typeof address === 'object' && address ? address.port : 0
+}
+
+/** Where PATH has a program, or null. */
+export function findProgram(name: string): string | null {
+  for (const directory of (process.env['PATH'] ?? '').split(delimiter)) {
+    const path = join(directory, name)
+    try {
+      accessSync(path, constants.X_OK)
+      return path
+    } catch {
+      // Not in this directory.
+    }
+  }
+  return null
+}

@@ -1,0 +1,224 @@
+/** Scenarios that ask what becomes of a pooler's memory. */
+
+import { fork } from 'node:child_process'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { ChurnOrder, ChurnProgress } from './churn.ts'
+import { cpuTimeOf, residentKibOf } from './process-figures.ts'
+import type { Effort, Figures, Scenario } from './scenario.ts'
+import { type Point, slope } from './statistics.ts'
+import type { Target } from './targets.ts'
+import { inParallel, WireClient } from './wire-client.ts'
+
+const AT_A_TIME = 32
+
+const SHARED = {
+  needsPgbench: false,
+  login: 'trust',
+  targets: ['pgweir', 'pgbouncer'],
+  startsFresh: true,
+  warmUp: () => Promise.resolve(),
+} as const satisfies Partial<Scenario>
+
+function pidOf(target: Target): number {
+  if (target.pid === null) throw new Error(`${target.name} is no process of ours`)
+  return target.pid
+}
+
+/** What a process is like before: it has served a few clients, and rested. */
+async function residentAtStart(target: Target, effort: Effort): Promise<number> {
+  await inParallel(100, AT_A_TIME, async () => {
+    const client = await WireClient.login(target.place)
+    await client.query('select 1')
+    await client.leave()
+  })
+  return residentAtRest(target, effort)
+}
+
+/** Garbage is collected some time after work has ended. */
+async function residentAtRest(target: Target, effort: Effort): Promise<number> {
+  await delay(effort.isQuick ? 1_000 : 10_000)
+  return residentKibOf(pidOf(target))
+}
+
+function clientsFor({ isQuick }: Effort): number {
+  return isQuick ? 1_000 : 5_000
+}
+
+/** Thousands of clients that do nothing. */
+export const IDLE: Scenario = {
+  ...SHARED,
+  name: 'idle',
+  about: '5,000 idle clients (1,000 with --quick)',
+  columns: [
+    { title: 'clients', figure: 'clients', digits: 0 },
+    { title: 'RSS MiB before', figure: 'beforeMib', digits: 1 },
+    { title: 'KiB each, logged in', figure: 'loggedInKib', digits: 2 },
+    { title: 'KiB each, after a query', figure: 'queriedKib', digits: 2 },
+    { title: 'KiB left each, when gone', figure: 'leftKib', digits: 2 },
+  ],
+  goals: [{ sentence: 'KiB for each idle client', figure: 'queriedKib', atMost: () => 16 }],
+  notes: () => [
+    'Resident memory over that at the start, divided by the clients; the system keeps their sockets elsewhere. Taken after a rest of 10 s (1 s with --quick).',
+  ],
+  repeats: ({ isQuick }) => (isQuick ? 1 : 3),
+
+  async measure(target, { effort }): Promise<Figures> {
+    const count = clientsFor(effort)
+    const before = await residentAtStart(target, effort)
+    const clients: WireClient[] = []
+    await inParallel(count, AT_A_TIME, async () => {
+      clients.push(await WireClient.login(target.place))
+    })
+    const loggedIn = await residentAtRest(target, effort)
+    await inParallel(count, AT_A_TIME, async (index) => clients[index]?.query('select 1'))
+    const queried = await residentAtRest(target, effort)
+    await Promise.all(clients.map((client) => client.leave()))
+    const left = await residentAtRest(target, effort)
+    return {
+      clients: count,
+      beforeMib: before / 1024,
+      loggedInKib: (loggedIn - before) / count,
+      queriedKib: (queried - before) / count,
+      leftKib: (left - before) / count,
+    }
+  },
+}
+
+const SAMPLE_MS = 20
+
+/** The most that a process has resident while something goes on. */
+async function peakDuring(target: Target, work: Promise<unknown>): Promise<number> {
+  const pid = pidOf(target)
+  let peak = residentKibOf(pid)
+  const timer = setInterval(() => {
+    peak = Math.max(peak, residentKibOf(pid))
+  }, SAMPLE_MS)
+  try {
+    await work
+  } finally {
+    clearInterval(timer)
+  }
+  return peak
+}
+
+const ROW_MIB = 1
+
+/** A client that asks for a gigabyte and does not read it. */
+export const STOPPED_READER: Scenario = {
+  ...SHARED,
+  name: 'stopped-reader',
+  about: 'a client stops reading a result of 1 GiB (256 MiB with --quick), and then reads it after all',
+  columns: [
+    { title: 'MiB', figure: 'mib', digits: 0 },
+    { title: 'RSS MiB before', figure: 'beforeMib', digits: 1 },
+    { title: 'growth MiB, stopped', figure: 'stoppedMib', digits: 1 },
+    { title: 'growth MiB, reading', figure: 'readingMib', digits: 1 },
+    { title: 'MiB/s', figure: 'mibPerSecond', digits: 0 },
+    { title: 'CPU ms/MiB', figure: 'cpuMsPerMib', digits: 2 },
+  ],
+  goals: [{ sentence: 'MiB of growth while a client does not read', figure: 'stoppedMib', atMost: () => 32 }],
+  notes: () => [`Rows of ${ROW_MIB} MiB. The growth is the highest of samples every ${SAMPLE_MS} ms.`],
+  repeats: ({ isQuick }) => (isQuick ? 1 : 3),
+
+  async measure(target, { effort }): Promise<Figures> {
+    const mib = effort.isQuick ? 256 : 1_024
+    const pid = pidOf(target)
+    const before = await residentAtStart(target, effort)
+    const client = await WireClient.login(target.place)
+    const cpuBefore = cpuTimeOf(pid)
+    const answered = client.query(`select repeat('x', ${ROW_MIB * 1024 * 1024}) from generate_series(1, ${mib})`)
+    // A failure is told below, where the answer is waited for.
+    answered.catch(() => {})
+    await client.nextChunk()
+    client.pause()
+    const stoppedPeak = await peakDuring(target, delay(effort.isQuick ? 2_000 : 10_000))
+    const resumedMs = performance.now()
+    client.resume()
+    const readingPeak = await peakDuring(target, answered)
+    const seconds = (performance.now() - resumedMs) / 1000
+    const cpuAfter = cpuTimeOf(pid)
+    if (client.receivedBytes < mib * 1024 * 1024) throw new Error(`only ${client.receivedBytes} bytes came`)
+    await client.leave()
+    const cpuMs = cpuAfter.userMs - cpuBefore.userMs + cpuAfter.systemMs - cpuBefore.systemMs
+    return {
+      mib,
+      beforeMib: before / 1024,
+      stoppedMib: (stoppedPeak - before) / 1024,
+      readingMib: (readingPeak - before) / 1024,
+      mibPerSecond: mib / seconds,
+      cpuMsPerMib: cpuMs / mib,
+    }
+  },
+}
+
+/** Clients that come, ask once, and go; from a process of their own, so that there is no memory of theirs in ours. */
+export const CHURN: Scenario = {
+  ...SHARED,
+  name: 'churn',
+  about: '200,000 clients come, ask once and go (5,000 with --quick), 32 at a time; every tenth goes without a word',
+  columns: [
+    { title: 'per second', figure: 'perSecond', digits: 0 },
+    { title: 'CPU µs each', figure: 'cpuUs', digits: 0 },
+    { title: 'RSS MiB before', figure: 'beforeMib', digits: 1 },
+    { title: 'at 10 %', figure: 'at10Mib', digits: 1 },
+    { title: 'at 25 %', figure: 'at25Mib', digits: 1 },
+    { title: 'at 50 %', figure: 'at50Mib', digits: 1 },
+    { title: 'at 75 %', figure: 'at75Mib', digits: 1 },
+    { title: 'at 100 %', figure: 'at100Mib', digits: 1 },
+    { title: 'at rest', figure: 'atRestMib', digits: 1 },
+    { title: 'growth MiB, last half', figure: 'growthMib', digits: 2 },
+  ],
+  goals: [
+    {
+      sentence: 'MiB of growth over the last 100,000 of 200,000 clients',
+      figure: 'growthMib',
+      atMost: () => 1,
+    },
+  ],
+  notes: () => ['The growth of the last half is that of a straight line through its 50 samples.'],
+  repeats: () => 1,
+
+  async measure(target, { effort }): Promise<Figures> {
+    const total = effort.isQuick ? 5_000 : 200_000
+    const pid = pidOf(target)
+    const beforeKib = await residentAtStart(target, effort)
+    const cpuBefore = cpuTimeOf(pid)
+    const startedMs = performance.now()
+    const samples: Point[] = []
+    await churn({ place: target.place, total, atATime: AT_A_TIME }, (done) => {
+      samples.push({ x: done, y: residentKibOf(pid) })
+    })
+    const seconds = (performance.now() - startedMs) / 1000
+    const cpuAfter = cpuTimeOf(pid)
+    const atRestKib = await residentAtRest(target, effort)
+    const cpuMs = cpuAfter.userMs - cpuBefore.userMs + cpuAfter.systemMs - cpuBefore.systemMs
+    const at = (share: number) => (samples.find(({ x }) => x >= share * total)?.y ?? Number.NaN) / 1024
+    return {
+      perSecond: total / seconds,
+      cpuUs: (cpuMs * 1000) / total,
+      beforeMib: beforeKib / 1024,
+      at10Mib: at(0.1),
+      at25Mib: at(0.25),
+      at50Mib: at(0.5),
+      at75Mib: at(0.75),
+      at100Mib: at(1),
+      atRestMib: atRestKib / 1024,
+      growthMib: (slope(samples.filter(({ x }) => x > total / 2)) * (total / 2)) / 1024,
+    }
+  },
+}
+
+const CHURN_PROGRAM = fileURLToPath(new URL('churn.js', import.meta.url))
+
+function churn(order: ChurnOrder, onProgress: (done: number) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = fork(CHURN_PROGRAM, [JSON.stringify(order)])
+    child.on('message', (progress) => onProgress((progress as ChurnProgress).done))
+    child.once('error', reject)
+    child.once('exit', (code, signal) => {
+      if (code === 0) resolve()
+      else reject(new Error(`the clients that come and go ended with ${signal ?? code}`))
+    })
+  })
+}

@@ -1,0 +1,94 @@
+/** The PostgreSQL that everything is measured on: embedded, thrown away afterwards, and set up so that it gets in the way as little as it can. */
+
+import { randomBytes } from 'node:crypto'
+import pg from 'pg'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/embedded/postgres.ts'
+import { createTables, type Place } from './pgbench.ts'
+
+/** How clients log in, at the poolers and directly. */
+export type Login = 'trust' | 'scram'
+
+export interface BenchPostgres {
+  readonly version: string
+  readonly host: string
+  readonly port: number
+  readonly database: string
+  readonly accounts: Readonly<Record<Login, Account>>
+  stop(): Promise<void>
+}
+
+export interface Account {
+  readonly user: string
+  readonly password: string
+  /** As the server keeps the password, for the poolers' auth_file; empty if there is none. */
+  readonly secret: string
+}
+
+const DATABASE = 'bench'
+
+const SETTINGS = {
+  max_connections: '300',
+  shared_buffers: '256MB',
+  autovacuum: 'off',
+  jit: 'off',
+  checkpoint_timeout: '1h',
+  max_wal_size: '4GB',
+}
+
+/** pgbench's own unit: 100,000 rows. */
+const SCALE = 5
+
+export async function startPostgres(hasPgbench: boolean, say: (sentence: string) => void): Promise<BenchPostgres> {
+  const postgres = await startEmbeddedPostgres({
+    superuser: 'postgres',
+    password: randomBytes(12).toString('hex'),
+    settings: SETTINGS,
+    hba: () => ['host all bench_trust 127.0.0.1/32 trust'],
+    onProgress: say,
+  })
+  try {
+    const { host, port, version } = postgres
+    const accounts = await createAccounts(postgres)
+    if (hasPgbench) {
+      say('filling the tables of pgbench')
+      await fillTables(postgres)
+    }
+    return { version, host, port, database: DATABASE, accounts, stop: () => postgres.stop() }
+  } catch (problem) {
+    await postgres.stop()
+    throw problem
+  }
+}
+
+async function createAccounts(postgres: EmbeddedPostgres): Promise<Record<Login, Account>> {
+  const password = randomBytes(12).toString('hex')
+  const admin = await connectAsAdmin(postgres, 'postgres')
+  try {
+    await admin.query(`create role bench_trust login; create role bench_scram login password '${password}'`)
+    await admin.query(`create database ${DATABASE}`)
+    const { rows } = await admin.query<{ secret: string }>(
+      "select rolpassword as secret from pg_authid where rolname = 'bench_scram'",
+    )
+    return {
+      trust: { user: 'bench_trust', password: '', secret: '' },
+      scram: { user: 'bench_scram', password, secret: rows[0]?.secret ?? '' },
+    }
+  } finally {
+    await admin.end()
+  }
+}
+
+async function fillTables(postgres: EmbeddedPostgres): Promise<void> {
+  const { host, port, user, password } = postgres
+  const place: Place = { host, port, user, password, database: DATABASE }
+  await createTables(place, SCALE)
+  const admin = await connectAsAdmin(postgres, DATABASE)
+  await admin.query('grant select on all tables in schema public to public')
+  await admin.end()
+}
+
+async function connectAsAdmin({ host, port, user, password }: EmbeddedPostgres, database: string): Promise<pg.Client> {
+  const client = new pg.Client({ host, port, user, password, database })
+  await client.connect()
+  return client
+}

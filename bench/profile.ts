@@ -1,0 +1,47 @@
+/** Reads what `node --cpu-prof` writes: which functions had the processor themselves, and for how long. Pure. */
+
+export interface CpuProfile {
+  readonly nodes: readonly ProfileNode[]
+  readonly samples: readonly number[]
+  /** Microseconds before each sample. */
+  readonly timeDeltas: readonly number[]
+}
+
+export interface ProfileNode {
+  readonly id: number
+  readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number }
+}
+
+export interface SelfTime {
+  readonly name: string
+  /** File and line; empty for what is not JavaScript. */
+  readonly place: string
+  readonly ms: number
+  /** Of all that was not idle. */
+  readonly share: number
+}
+
+/** The longest first. */
+export function selfTimes({ nodes, samples, timeDeltas }: CpuProfile): SelfTime[] {
+  const functions = new Map(nodes.map(({ id, callFrame }) => [id, describe(callFrame)]))
+  const times = new Map<string, { name: string; place: string; ms: number }>()
+  let busyMs = 0
+  samples.forEach((id, index) => {
+    const { name, place } = functions.get(id) ?? { name: '(unknown)', place: '' }
+    if (name === '(idle)') return
+    const ms = (timeDeltas[index] ?? 0) / 1000
+    busyMs += ms
+    const key = `${name} ${place}`
+    const entry = times.get(key) ?? { name, place, ms: 0 }
+    entry.ms += ms
+    times.set(key, entry)
+  })
+  return [...times.values()]
+    .map((entry) => ({ ...entry, share: entry.ms / busyMs }))
+    .sort((one, other) => other.ms - one.ms)
+}
+
+function describe({ functionName, url, lineNumber }: ProfileNode['callFrame']): { name: string; place: string } {
+  const file = /(?:\/dist\/|^)((?:[^/]+\/)*[^/]+)$/.exec(url)?.[1] ?? url
+  return { name: functionName || '(anonymous)', place: url === '' ? '' : `${file}:${lineNumber + 1}` }
+}

@@ -1,0 +1,88 @@
+/** THE command table of the console. To add a command, add a row. Who may run what is checked once, where commands are run. */
+
+import { PoolerError } from '../problems.ts'
+import type { Column } from '../wire/rows.ts'
+import type { Access } from './access.ts'
+import type { Answer, ConsoleContext } from './answer.ts'
+import { TOPICS } from './show/topics.ts'
+import { HELP, TAKES, type Takes } from './takes.ts'
+
+export interface Command {
+  readonly access: Access
+  readonly takes: Takes
+  /** @param name of the command, as it is in this table */
+  run(args: readonly string[], context: ConsoleContext, name: string): Answer | Promise<Answer>
+  readonly help: string
+  /** Known before it runs. Without it there are no rows. */
+  columns?(args: readonly string[]): readonly Column[] | null
+}
+
+const SHOW: Command = {
+  access: 'stats',
+  takes: 'topic',
+  run: show,
+  help: 'show a table; the topics are below',
+  columns: ([topic = '']) => TOPICS.get(topic)?.columns ?? null,
+}
+
+const ROWS = {
+  show: SHOW,
+  select: { ...SHOW, help: 'the same as SHOW' },
+  set: { access: 'admin', takes: 'key = value', run: later, help: 'change a setting until the next reload or restart' },
+  reload: { access: 'admin', takes: 'nothing', run: later, help: 'read the configuration again' },
+  pause: { access: 'admin', takes: 'database?', run: later, help: 'give out no more servers, and close those in use' },
+  resume: { access: 'admin', takes: 'database?', run: later, help: 'end a PAUSE, KILL or SUSPEND' },
+  disable: { access: 'admin', takes: 'database', run: later, help: 'refuse new clients of a database' },
+  enable: { access: 'admin', takes: 'database', run: later, help: 'end a DISABLE' },
+  reconnect: { access: 'admin', takes: 'database?', run: later, help: 'close each server once it is free' },
+  kill: { access: 'admin', takes: 'database?', run: later, help: 'drop all clients and servers at once' },
+  kill_client: { access: 'admin', takes: 'client id', run: later, help: 'drop one client' },
+  suspend: { access: 'admin', takes: 'nothing', run: later, help: 'flush all buffers and stop reading' },
+  shutdown: { access: 'admin', takes: 'mode?', run: later, help: 'end the process' },
+  wait_close: { access: 'admin', takes: 'database?', run: later, help: 'wait until a RECONNECT is done' },
+} as const satisfies Record<string, Command>
+
+export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>(Object.entries(ROWS))
+
+/** PgBouncer has it, and we do not have it yet. */
+export function isLater({ run }: Command): boolean {
+  return run === later
+}
+
+function later(args: readonly string[], _context: ConsoleContext, name: string): never {
+  const words = name === 'set' ? [name] : [name, ...args]
+  throw new PoolerError('console-later', { command: words.join(' ').toUpperCase() })
+}
+
+function show(args: readonly string[], context: ConsoleContext): Answer | Promise<Answer> {
+  const [name = ''] = args
+  if (name === HELP) return help()
+  const topic = TOPICS.get(name)
+  return topic ? topic.run(context) : later(args, context, 'show')
+}
+
+function help(): Answer {
+  const usage = usageLines().map((line) => `\n\t${line}`)
+  return {
+    notices: [{ severity: 'NOTICE', sqlstate: '00000', message: 'Console usage', detail: usage.join('') }],
+    tag: 'SHOW',
+  }
+}
+
+const TOPICS_PER_LINE = 7
+
+/** All that works, as PgBouncer's help writes it. */
+function usageLines(): string[] {
+  const topics = [HELP, ...TOPICS.keys()].map((name) => name.toUpperCase())
+  const lines: string[] = []
+  while (topics.length > 0) lines.push(`SHOW ${topics.splice(0, TOPICS_PER_LINE).join('|')}`)
+  for (const [name, command] of COMMANDS) {
+    if (isLater(command) || command.run === show) continue
+    lines.push(usageOf(name, command))
+  }
+  return lines
+}
+
+export function usageOf(name: string, { takes }: Command): string {
+  return `${name.toUpperCase()} ${TAKES[takes].usage}`.trim()
+}

@@ -1,0 +1,21 @@
+/** Lets users of the console in. */
+
+import type { Destination } from '../client/session.ts'
+import { PoolerError } from '../problems.ts'
+import { consoleAccess } from './access.ts'
+import { Console, type ConsoleOptions } from './console.ts'
+import { REPORTED } from './variables.ts'
+
+/** Throws if the user has no business there. */
+export function openConsole(options: ConsoleOptions, user: string): Destination {
+  const access = consoleAccess(options.settings().general, user)
+  if (access === null) throw new PoolerError('console-not-allowed')
+  return {
+    kind: 'console',
+    parameters: REPORTED,
+    open(session) {
+      options.counters.clientLogins++
+      return new Console(session, access, options)
+    },
+  }
+}

@@ -1,0 +1,73 @@
+/** The console for people to read: docs/console.md, made from the tables of commands, topics and noise. */
+
+import { COMMANDS, isLater, usageOf } from './commands.ts'
+import { NOISE } from './noise.ts'
+import { LATER_TOPICS, TOPICS } from './show/topics.ts'
+import { VARIABLES } from './variables.ts'
+
+/** The whole of docs/console.md. A test compares; `npx vitest run test/unit/admin/reference.test.ts -u` writes it anew. */
+export function consolePage(): string {
+  const now = [...COMMANDS].filter(([, command]) => !isLater(command))
+  const later = [...COMMANDS].filter(([, command]) => isLater(command))
+  const topics = [...TOPICS].map(([name, { help, columns }]) => {
+    const rows = (columns ?? []).map((column) => [code(column.name), column.type, column.meaning])
+    return `### SHOW ${name.toUpperCase()}\n\n${help}\n\n${table(['column', 'type', 'meaning'], rows)}`
+  })
+  return `${[
+    INTRODUCTION,
+    '## Commands',
+    table(
+      ['command', 'what it does'],
+      now.map(([name, command]) => [code(`${name.toUpperCase()} …`), command.help]),
+    ),
+    '## SHOW',
+    'SHOW HELP sends a notice with the list of commands.',
+    ...topics,
+    '## Not supported yet',
+    'PgBouncer has these. Here they are answered with an error (0A000), for users who might run them.',
+    table(
+      ['command', 'who', 'what it does'],
+      [
+        ...later.map(([name, command]) => [code(usageOf(name, command)), command.access, command.help]),
+        ...LATER_TOPICS.map((name) => [code(`SHOW ${name.toUpperCase()}`), 'stats', '']),
+      ],
+    ),
+    '## What drivers send',
+    NOISE_INTRODUCTION,
+    NOISE.map(({ like }) => `- ${code(like)}`).join('\n'),
+    VARIABLES_INTRODUCTION,
+    [...VARIABLES.keys()].map(code).join(', '),
+  ].join('\n\n')}\n`
+}
+
+const INTRODUCTION = `# The console
+
+<!-- Generated from src/admin: change the tables there, then run \`npx vitest run test/unit/admin/reference.test.ts -u\`. -->
+
+The console is a database named \`pgweir\`; \`pgbouncer\` is the same, so that tools made for PgBouncer find it. \`psql -p 6432 pgweir -c 'show pools'\`
+shows the pools. Users named in \`admin_users\` may run everything, those in \`stats_users\` all that only looks (with \`auth_type = any\` everyone is an
+admin); others are not let in. The console does not count in \`max_client_conn\`.
+
+A command is not case-sensitive, and \`SELECT x\` is the same as \`SHOW x\`. Several commands may be sent at once, with \`;\` between them: if one of them is
+none, none is run. Both query protocols are understood, with named statements, row limits and binary results, but no parameters: any driver will do.
+What goes wrong is an ERROR that the log repeats; the connection lives on.
+
+Columns have the names, the order and the types of PgBouncer's. What differs:
+
+- Moments are UTC, as in the log.
+- \`wait\` of SHOW CLIENTS counts only while a client is queued, not while its query runs.
+- \`ptr\` is the name that the log gives to a client or server, not an address in memory.
+- A cancel request is counted in SHOW POOLS, and is no row of SHOW CLIENTS and SHOW SERVERS.`
+
+const NOISE_INTRODUCTION = `Drivers and tools send some SQL of their own accord, and the console answers so that they go on. A transaction has no effect, but its status is told.`
+
+const VARIABLES_INTRODUCTION = `\`SHOW\` of these answers what the console is like; \`SET\` of these changes nothing, and says so in a notice:`
+
+function code(text: string): string {
+  return `\`${text}\``
+}
+
+function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  return [line(headings), line(headings.map(() => '---')), ...rows.map(line)].join('\n')
+}

@@ -1,0 +1,38 @@
+/** SHOW LISTS. */
+
+import type { Lists } from '../../workers/fleet.ts'
+import { topic } from './topic.ts'
+
+interface Item {
+  readonly list: string
+  readonly items: number
+}
+
+export const lists = topic<Item>({
+  help: 'How much there is of what. What pgweir has none of is 0: peers, free objects, and a DNS cache.',
+  rows: async ({ fleet }) => itemsOf(await fleet.lists()),
+  columns: [
+    ['list', 'text', 'what is counted', ({ list }) => list],
+    ['items', 'int4', 'how many there are', ({ items }) => items],
+  ],
+})
+
+function itemsOf(counted: Lists): Item[] {
+  const items = {
+    databases: counted.databases,
+    users: counted.users,
+    peers: 0,
+    pools: counted.pools,
+    peer_pools: 0,
+    free_clients: 0,
+    used_clients: counted.clients,
+    login_clients: counted.clientsLoggingIn,
+    free_servers: 0,
+    used_servers: counted.servers,
+    dns_names: 0,
+    dns_zones: 0,
+    dns_queries: 0,
+    dns_pending: 0,
+  }
+  return Object.entries(items).map(([list, count]) => ({ list, items: count }))
+}

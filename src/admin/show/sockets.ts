@@ -1,0 +1,55 @@
+/** The columns that SHOW CLIENTS and SHOW SERVERS have in common, in the order of PgBouncer. */
+
+import type { Address } from '../../net/channel.ts'
+import { microsecondsBeyond, moment, pointer, type ShownColumn, wholeSeconds } from './topic.ts'
+
+export interface Socket {
+  readonly id: number
+  readonly user: string
+  readonly database: string
+  readonly state: string
+  readonly peer: Address
+  readonly local: Address
+  readonly connectedAt: number
+  readonly requestedAt: number
+  readonly applicationName: string
+  readonly preparedStatements: number
+}
+
+/** What clients and servers do not have in common. */
+export interface Side<Row> {
+  readonly type: 'C' | 'S'
+  waitUs(row: Row): number
+  isCondemned(row: Row): boolean
+  /** The id of the other side. */
+  link(row: Row): number | null
+  pid(row: Row): number
+  /** What `link` is. */
+  readonly linked: string
+}
+
+export function socketColumns<Row extends Socket>(side: Side<Row>): ShownColumn<Row>[] {
+  return [
+    ['type', 'text', 'C for a client, S for a server', () => side.type],
+    ['user', 'text', 'user it is logged in as', ({ user }) => user],
+    ['database', 'text', 'database, as clients name it', ({ database }) => database],
+    ['replication', 'text', 'none: there are no replication connections yet', () => 'none'],
+    ['state', 'text', 'what it is doing', ({ state }) => state],
+    ['addr', 'text', 'address of the other end', ({ peer }) => peer.host],
+    ['port', 'int4', 'port of the other end', ({ peer }) => peer.port],
+    ['local_addr', 'text', 'address of this end', ({ local }) => local.host],
+    ['local_port', 'int4', 'port of this end', ({ local }) => local.port],
+    ['connect_time', 'text', 'when it was connected', ({ connectedAt }) => moment(connectedAt)],
+    ['request_time', 'text', 'when its last request began', ({ requestedAt }) => moment(requestedAt)],
+    ['wait', 'int4', 'seconds that it has been queued', (row) => wholeSeconds(side.waitUs(row))],
+    ['wait_us', 'int4', 'microseconds beyond these', (row) => microsecondsBeyond(side.waitUs(row))],
+    ['close_needed', 'int4', '1 if it will not be used again', (row) => (side.isCondemned(row) ? 1 : 0)],
+    ['ptr', 'text', 'its name in the log', ({ id }) => pointer(id)],
+    ['link', 'text', side.linked, (row) => pointer(side.link(row))],
+    ['remote_pid', 'int4', 'process at the other end, where it is known', (row) => side.pid(row)],
+    ['tls', 'text', 'empty: there is no TLS yet', () => ''],
+    ['application_name', 'text', 'what the application calls itself', ({ applicationName }) => applicationName],
+    ['prepared_statements', 'int4', 'prepared statements that it has', ({ preparedStatements }) => preparedStatements],
+    ['id', 'int4', 'number that it keeps', ({ id }) => id],
+  ]
+}

@@ -1,0 +1,43 @@
+/** THE table of what may follow SHOW. To add a SHOW, add its file and a row here. */
+
+import { clients } from './clients.ts'
+import { config } from './config.ts'
+import { databases } from './databases.ts'
+import { lists } from './lists.ts'
+import { pools } from './pools.ts'
+import { servers } from './servers.ts'
+import { state } from './state.ts'
+import { stats, statsAverages, statsTotals, totals } from './stats.ts'
+import type { Topic } from './topic.ts'
+import { users } from './users.ts'
+import { version } from './version.ts'
+
+export const TOPICS: ReadonlyMap<string, Topic> = new Map(
+  Object.entries({
+    config,
+    databases,
+    pools,
+    clients,
+    servers,
+    users,
+    version,
+    lists,
+    state,
+    stats,
+    stats_totals: statsTotals,
+    stats_averages: statsAverages,
+    totals,
+  }),
+)
+
+/** PgBouncer has these; each becomes a row above in a later release. */
+export const LATER_TOPICS: readonly string[] = [
+  'active_sockets',
+  'dns_hosts',
+  'dns_zones',
+  'fds',
+  'mem',
+  'peer_pools',
+  'peers',
+  'sockets',
+]

@@ -1,0 +1,54 @@
+/** Ends the periods over which averages are taken, and logs a line about each. */
+
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import { averagesOf, type Span } from '../pool/averages.ts'
+
+export interface StatsLogOptions {
+  readonly clock: Clock
+  readonly log: Log
+  readonly periodMs: () => number
+  readonly isLogged: () => boolean
+  /** Ends a period and returns what happened in it. */
+  endPeriod(): Span
+}
+
+export class StatsLog {
+  readonly #options: StatsLogOptions
+  #sinceMs: number
+
+  constructor(options: StatsLogOptions) {
+    this.#options = options
+    this.#sinceMs = options.clock.nowMs
+  }
+
+  /** Called by the janitor. */
+  sweep(): void {
+    const { clock, log, periodMs, isLogged, endPeriod } = this.#options
+    const lateMs = clock.nowMs - this.#sinceMs - periodMs()
+    if (lateMs < 0) return
+    // The sweep is always a little late, and the periods must not drift; after a long sleep there is nothing to catch up with.
+    this.#sinceMs = lateMs < periodMs() ? clock.nowMs - lateMs : clock.nowMs
+    const span = endPeriod()
+    if (isLogged()) log.info(statsLine(span))
+  }
+}
+
+/** In the words of PgBouncer, which log scrapers match. */
+export function statsLine(span: Span): string {
+  const average = averagesOf(span)
+  const parts = [
+    `${average.transactions} xacts/s`,
+    `${average.queries} queries/s`,
+    `${average.clientParses} client parses/s`,
+    `${average.serverParses} server parses/s`,
+    `${average.binds} binds/s`,
+    `${average.clientLogins} client logins/s`,
+    `in ${average.received} B/s`,
+    `out ${average.sent} B/s`,
+    `xact ${average.transactionUs} us`,
+    `query ${average.queryUs} us`,
+    `wait ${average.waitUs} us`,
+  ]
+  return `stats: ${parts.join(', ')}`
+}

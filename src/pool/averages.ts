@@ -1,0 +1,77 @@
+/** Averages as PgBouncer reckons them: times per event, everything else per second. */
+
+import { COUNTER_NAMES } from './counters.ts'
+
+export type CounterName = (typeof COUNTER_NAMES)[number]
+
+export type Totals = Readonly<Record<CounterName, number>>
+
+/** What has happened in some length of time. */
+export interface Span {
+  readonly ms: number
+  readonly totals: Totals
+}
+
+/** Times, and what there is one of for each of them. */
+const EVENTS: { readonly [Name in CounterName]?: CounterName } = {
+  transactionUs: 'transactions',
+  queryUs: 'queries',
+  waitUs: 'serverAssignments',
+}
+
+/** Shortly after the start a handful of queries would look like thousands a second. */
+const LEAST_MS = 1000
+
+/** Whole numbers, cut off as in PgBouncer. */
+export function averagesOf({ ms, totals }: Span): Totals {
+  const seconds = Math.max(ms, LEAST_MS) / 1000
+  return everyCounter((name) => {
+    const event = EVENTS[name]
+    if (event === undefined) return Math.floor(totals[name] / seconds)
+    return totals[event] === 0 ? 0 : Math.floor(totals[name] / totals[event])
+  })
+}
+
+export function sumOf(parts: Iterable<Totals>): Totals {
+  const sum = { ...NOTHING }
+  for (const totals of parts) for (const name of COUNTER_NAMES) sum[name] += totals[name]
+  return sum
+}
+
+interface Sample {
+  readonly atMs: number
+  readonly totals: ReadonlyMap<string, Totals>
+}
+
+/** The totals of each database at the beginnings of the last two periods. */
+export class Periods {
+  #older: Sample
+  #newer: Sample
+
+  constructor(nowMs: number) {
+    this.#older = { atMs: nowMs, totals: new Map() }
+    this.#newer = this.#older
+  }
+
+  /** A period ends, and the next one begins. From now on `span` tells about the one that has ended, and on. */
+  end(nowMs: number, totals: ReadonlyMap<string, Totals>): void {
+    this.#older = this.#newer
+    this.#newer = { atMs: nowMs, totals }
+  }
+
+  /** What a database has done since the last whole period began: between one and two periods, less after the start. */
+  span(database: string, nowMs: number, totals: Totals): Span {
+    const before = this.#older.totals.get(database) ?? NOTHING
+    return {
+      ms: nowMs - this.#older.atMs,
+      // A pool that is gone takes its totals with it.
+      totals: everyCounter((name) => Math.max(totals[name] - before[name], 0)),
+    }
+  }
+}
+
+function everyCounter(value: (name: CounterName) => number): Record<CounterName, number> {
+  return Object.fromEntries(COUNTER_NAMES.map((name) => [name, value(name)])) as Record<CounterName, number>
+}
+
+const NOTHING = everyCounter(() => 0)

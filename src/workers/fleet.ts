@@ -1,0 +1,124 @@
+/** What the console and the metrics may ask, whether one process answers or many: plain data, taken at one moment. */
+
+import type { Address } from '../net/channel.ts'
+import type { Span, Totals } from '../pool/averages.ts'
+import type { PoolMode } from '../pool/pool.ts'
+
+export interface Fleet {
+  clients(): Promise<readonly ClientSnapshot[]>
+  servers(): Promise<readonly ServerSnapshot[]>
+  pools(): Promise<readonly PoolSnapshot[]>
+  databases(): Promise<readonly DatabaseSnapshot[]>
+  users(): Promise<readonly UserSnapshot[]>
+  stats(): Promise<readonly DatabaseStats[]>
+  lists(): Promise<Lists>
+  state(): Promise<FleetState>
+}
+
+/** The console is a database, a pool and a user too: under the name by which PgBouncer's tools know it. */
+export const CONSOLE_NAME = 'pgbouncer'
+
+export type ClientState = 'active' | 'idle' | 'waiting'
+
+/** Logged in, or waiting for a server to be logged in with. Moments are milliseconds since 1970. */
+export interface ClientSnapshot {
+  readonly id: number
+  readonly user: string
+  readonly database: string
+  readonly state: ClientState
+  readonly peer: Address
+  readonly local: Address
+  readonly connectedAt: number
+  readonly requestedAt: number
+  /** How long it has been queued. */
+  readonly waitUs: number
+  /** The server that it holds. */
+  readonly serverId: number | null
+  readonly applicationName: string
+  readonly preparedStatements: number
+}
+
+/** As PgBouncer calls them: `used` has been idle for so long that it is checked before it is used, `tested` is being checked or reset. */
+export const SERVER_GROUPS = ['active', 'idle', 'used', 'tested', 'new', 'being_canceled'] as const
+
+export type ServerGroup = (typeof SERVER_GROUPS)[number]
+
+export interface ServerSnapshot {
+  readonly id: number
+  readonly user: string
+  readonly database: string
+  readonly state: ServerGroup
+  readonly peer: Address
+  readonly local: Address
+  readonly connectedAt: number
+  readonly requestedAt: number
+  /** It will not be used again. */
+  readonly isCondemned: boolean
+  readonly clientId: number | null
+  /** Of the process that serves it. */
+  readonly pid: number
+  readonly applicationName: string
+  readonly preparedStatements: number
+}
+
+export interface PoolSnapshot {
+  readonly database: string
+  readonly user: string
+  readonly mode: PoolMode
+  readonly clients: Readonly<Record<ClientState, number>>
+  readonly servers: Readonly<Record<ServerGroup, number>>
+  /** Cancel requests: on their way to a server, and not yet sent. */
+  readonly cancels: { readonly sent: number; readonly waiting: number }
+  readonly longestWaitUs: number
+}
+
+/** Limits of 0 are none. */
+export interface DatabaseSnapshot {
+  readonly name: string
+  readonly host: string | null
+  readonly port: number
+  /** Its name on the server. */
+  readonly database: string
+  readonly forcedUser: string | null
+  readonly poolSize: number
+  readonly minPoolSize: number
+  readonly reservePoolSize: number
+  readonly serverLifetimeMs: number
+  /** null where the general one applies. */
+  readonly poolMode: PoolMode | null
+  readonly maxServers: number
+  readonly servers: number
+  readonly maxClients: number
+  readonly clients: number
+}
+
+/** null where the general value, or that of the database, applies. */
+export interface UserSnapshot {
+  readonly name: string
+  readonly poolSize: number | null
+  readonly reservePoolSize: number | null
+  readonly poolMode: PoolMode | null
+  readonly maxServers: number
+  readonly servers: number
+  readonly maxClients: number
+  readonly clients: number
+}
+
+export interface DatabaseStats {
+  readonly database: string
+  /** Since the start. */
+  readonly totals: Totals
+  /** What averages are taken over. */
+  readonly recent: Span
+}
+
+export interface Lists {
+  readonly databases: number
+  readonly users: number
+  readonly pools: number
+  readonly clients: number
+  readonly clientsLoggingIn: number
+  readonly servers: number
+}
+
+export type FleetState = 'active' | 'paused' | 'suspended'

@@ -1,0 +1,293 @@
+/** A fleet of one process: answers from its own sessions, pools and databases, and costs nothing while nobody asks. */
+
+import type { Clock } from '../base/clock.ts'
+import type { Session } from '../client/session.ts'
+import type { Sessions } from '../client/sessions.ts'
+import { Periods, type Span, sumOf, type Totals } from '../pool/averages.ts'
+import { Counters } from '../pool/counters.ts'
+import type { Pool } from '../pool/pool.ts'
+import type { Pools } from '../pool/pools.ts'
+import type { CancelSender } from '../server/cancel.ts'
+import type { Server } from '../server/server.ts'
+import { SERVER_STATES, type ServerState } from '../server/states.ts'
+import {
+  type ClientSnapshot,
+  type ClientState,
+  CONSOLE_NAME,
+  type DatabaseSnapshot,
+  type DatabaseStats,
+  type Fleet,
+  type FleetState,
+  type Lists,
+  type PoolSnapshot,
+  SERVER_GROUPS,
+  type ServerGroup,
+  type ServerSnapshot,
+  type UserSnapshot,
+} from './fleet.ts'
+
+export interface LocalFleetParts {
+  readonly clock: Clock
+  readonly sessions: Sessions
+  readonly pools: Pools
+  readonly cancels: CancelSender
+  /** Where clients are accepted. */
+  readonly port: number
+  describeDatabases(): DatabaseSnapshot[]
+  describeUsers(): UserSnapshot[]
+}
+
+export class LocalFleet implements Fleet {
+  readonly #parts: LocalFleetParts
+  readonly #periods: Periods
+  /** What the console has done. */
+  readonly console = new Counters()
+
+  constructor(parts: LocalFleetParts) {
+    this.#parts = parts
+    this.#periods = new Periods(parts.clock.nowMs)
+  }
+
+  async clients(): Promise<ClientSnapshot[]> {
+    const { sessions, clock } = this.#parts
+    clock.refresh()
+    const clients: ClientSnapshot[] = []
+    for (const session of sessions) {
+      const state = clientState(session)
+      if (state !== null) clients.push(describeClient(session, state, clock.nowMs))
+    }
+    return clients
+  }
+
+  async servers(): Promise<ServerSnapshot[]> {
+    const holders = new Map<Server, Session>()
+    for (const session of this.#parts.sessions) {
+      const server = serverOf(session)
+      if (server) holders.set(server, session)
+    }
+    const servers: ServerSnapshot[] = []
+    for (const pool of this.#parts.pools)
+      for (const state of OPEN_STATES)
+        for (const server of pool.servers(state))
+          servers.push(describeServer(pool, server, holders.get(server) ?? null))
+    return servers
+  }
+
+  async pools(): Promise<PoolSnapshot[]> {
+    this.#parts.clock.refresh()
+    const drafts = new Map<Pool | null, Draft>([[null, new Draft()]])
+    for (const pool of this.#parts.pools) drafts.set(pool, new Draft())
+    this.#countClients(drafts)
+    for (const { server, isSent } of this.#parts.cancels) {
+      const draft = drafts.get(server.context.owner as Pool)
+      if (draft) draft.cancels[isSent ? 'sent' : 'waiting']++
+    }
+    return [...drafts].map(([pool, draft]) => {
+      const { clients, cancels, longestWaitUs } = draft
+      const counted = { clients, cancels, longestWaitUs, servers: pool ? countServers(pool) : noServers() }
+      if (pool === null) return { database: CONSOLE_NAME, user: CONSOLE_NAME, mode: 'statement', ...counted }
+      return { database: pool.database, user: pool.user, mode: pool.settings.mode, ...counted }
+    })
+  }
+
+  async databases(): Promise<DatabaseSnapshot[]> {
+    return [...this.#parts.describeDatabases(), this.#consoleDatabase()]
+  }
+
+  async users(): Promise<UserSnapshot[]> {
+    const users = this.#parts.describeUsers()
+    return users.some(({ name }) => name === CONSOLE_NAME) ? users : [...users, CONSOLE_USER]
+  }
+
+  async stats(): Promise<DatabaseStats[]> {
+    const { clock } = this.#parts
+    clock.refresh()
+    return [...this.#totals()].map(([database, totals]) => ({
+      database,
+      totals,
+      recent: this.#periods.span(database, clock.nowMs, totals),
+    }))
+  }
+
+  async lists(): Promise<Lists> {
+    const { sessions, pools } = this.#parts
+    let servers = 0
+    for (const pool of pools) servers += pool.total
+    return {
+      databases: (await this.databases()).length,
+      users: (await this.users()).length,
+      pools: pools.count + 1,
+      clients: sessions.count,
+      clientsLoggingIn: sessions.loggingIn,
+      servers,
+    }
+  }
+
+  async state(): Promise<FleetState> {
+    return 'active'
+  }
+
+  /** Called when a stats_period is over. Returns what happened in it, all databases together. */
+  endPeriod(): Span {
+    const { nowMs } = this.#parts.clock
+    const totals = this.#totals()
+    this.#periods.end(nowMs, totals)
+    const spans = [...totals].map(([database, now]) => this.#periods.span(database, nowMs, now))
+    return { ms: spans[0]?.ms ?? 0, totals: sumOf(spans.map((span) => span.totals)) }
+  }
+
+  /** Since the start, by database. */
+  #totals(): Map<string, Totals> {
+    const totals = new Map<string, Totals>([[CONSOLE_NAME, sumOf([this.console])]])
+    for (const { database, counters } of this.#parts.pools) {
+      const before = totals.get(database)
+      totals.set(database, sumOf(before ? [before, counters] : [counters]))
+    }
+    return totals
+  }
+
+  #countClients(drafts: ReadonlyMap<Pool | null, Draft>): void {
+    const { sessions, clock } = this.#parts
+    for (const session of sessions) {
+      const state = clientState(session)
+      const draft = drafts.get(session.waiter?.pool ?? null)
+      if (state === null || !draft) continue
+      draft.clients[state]++
+      draft.longestWaitUs = Math.max(draft.longestWaitUs, waitUs(session, state, clock.nowMs))
+    }
+  }
+
+  #consoleDatabase(): DatabaseSnapshot {
+    let clients = 0
+    for (const session of this.#parts.sessions) if (isOnConsole(session) && clientState(session) !== null) clients++
+    return { ...CONSOLE_DATABASE, port: this.#parts.port, clients }
+  }
+}
+
+const OPEN_STATES = SERVER_STATES.filter((state) => state !== 'closed')
+
+/** What PgBouncer says of its console. */
+const CONSOLE_DATABASE = {
+  name: CONSOLE_NAME,
+  host: null,
+  database: CONSOLE_NAME,
+  forcedUser: CONSOLE_NAME,
+  poolSize: 2,
+  minPoolSize: 0,
+  reservePoolSize: 0,
+  serverLifetimeMs: 0,
+  poolMode: 'statement',
+  maxServers: 0,
+  servers: 0,
+  maxClients: 0,
+} as const satisfies Partial<DatabaseSnapshot>
+
+const CONSOLE_USER: UserSnapshot = {
+  name: CONSOLE_NAME,
+  poolSize: null,
+  reservePoolSize: null,
+  poolMode: null,
+  maxServers: 0,
+  servers: 0,
+  maxClients: 0,
+  clients: 0,
+}
+
+class Draft {
+  readonly clients: Record<ClientState, number> = { active: 0, idle: 0, waiting: 0 }
+  readonly cancels = { sent: 0, waiting: 0 }
+  longestWaitUs = 0
+}
+
+/** null for one that logs in or is told its last word: PgBouncer does not show these either. */
+function clientState(session: Session): ClientState | null {
+  switch (session.state) {
+    case 'welcoming':
+      return 'waiting'
+    case 'waiting':
+      // Its server takes over its settings: it has left the queue.
+      return session.relay?.promised ? 'active' : 'waiting'
+    case 'active':
+    case 'idle':
+      return session.state
+    default:
+      return null
+  }
+}
+
+function isOnConsole(session: Session): boolean {
+  return session.handler !== null && session.relay === null
+}
+
+function serverOf({ relay }: Session): Server | null {
+  return relay === null ? null : (relay.server ?? relay.promised)
+}
+
+function waitUs({ waiter }: Session, state: ClientState, nowMs: number): number {
+  return waiter === null || state !== 'waiting' ? 0 : Math.round((nowMs - waiter.waitingSinceMs) * 1000)
+}
+
+function describeClient(session: Session, state: ClientState, nowMs: number): ClientSnapshot {
+  const { id, channel, handler, connectedMs, connectedWallMs } = session
+  const requestMs = handler?.requestMs || connectedMs
+  return {
+    id,
+    user: session.user ?? '',
+    database: isOnConsole(session) ? CONSOLE_NAME : (session.database ?? ''),
+    state,
+    peer: channel.peer,
+    local: channel.local,
+    connectedAt: connectedWallMs,
+    requestedAt: connectedWallMs + requestMs - connectedMs,
+    waitUs: waitUs(session, state, nowMs),
+    serverId: serverOf(session)?.id ?? null,
+    applicationName: session.applicationName,
+    preparedStatements: handler?.preparedStatements ?? 0,
+  }
+}
+
+function describeServer(pool: Pool, server: Server, holder: Session | null): ServerSnapshot {
+  const { id, startedMs, startedWallMs, peer, local, pid, profile } = server
+  const requestMs = holder?.handler?.requestMs ?? server.usedMs
+  return {
+    id,
+    user: pool.user,
+    database: pool.database,
+    state: groupOf(pool, server),
+    peer,
+    local,
+    connectedAt: startedWallMs,
+    requestedAt: startedWallMs + requestMs - startedMs,
+    isCondemned: server.condemned !== null,
+    clientId: holder?.id ?? null,
+    pid,
+    applicationName: profile.values[pool.options.tracked.place('application_name')] ?? '',
+    preparedStatements: server.statements.size,
+  }
+}
+
+const GROUPS: Readonly<Record<Exclude<ServerState, 'idle' | 'closed'>, ServerGroup>> = {
+  dialing: 'new',
+  login: 'new',
+  checking: 'tested',
+  cleaning: 'tested',
+  aligning: 'active',
+  leased: 'active',
+  canceling: 'being_canceled',
+}
+
+function groupOf(pool: Pool, server: Server): ServerGroup {
+  const { state } = server
+  if (state === 'idle' || state === 'closed') return pool.needsCheck(server) ? 'used' : 'idle'
+  return GROUPS[state]
+}
+
+function noServers(): Record<ServerGroup, number> {
+  return Object.fromEntries(SERVER_GROUPS.map((group) => [group, 0])) as Record<ServerGroup, number>
+}
+
+function countServers(pool: Pool): Record<ServerGroup, number> {
+  const counts = noServers()
+  for (const state of OPEN_STATES) for (const server of pool.servers(state)) counts[groupOf(pool, server)]++
+  return counts
+}

@@ -1,0 +1,118 @@
+/** pgbench: many clients on few servers, in every way that it can send a query. */
+
+import { expect, test } from 'vitest'
+import { activity } from '../support/e2e/server-side.ts'
+import { adminClient, createDatabase, type TestDatabase } from '../support/postgres.ts'
+import { type Pooled, type PoolOptions, poolOf } from './support/pgweir.ts'
+import { run, type Target } from './support/program.ts'
+
+const CLIENTS = 50
+const SERVERS = 5
+const EACH = 20
+
+test('pgbench fills its tables through the pool', async () => {
+  const database = await createDatabase()
+  const { target } = await poolOf(database, { mode: 'transaction' })
+  const { code, stderr } = await run('pgbench', ['-i', '-I', 'dtgvpf', '-s', '1'], target)
+  expect(stderr).toContain('done in')
+  expect(code).toBe(0)
+  const admin = await adminClient(database.database)
+  const { rows } = await admin.query('select count(*)::int, sum(bid)::int from pgbench_accounts')
+  expect(rows).toEqual([{ count: 100_000, sum: 100_000 }])
+})
+
+for (const mode of ['transaction', 'session'] as const)
+  test.each(['simple', 'extended', 'prepared'])(
+    `${CLIENTS} clients on ${SERVERS} servers in ${mode} mode lose nothing with %s queries`,
+    async (protocol) => {
+      const { database, target } = await prepare({ mode })
+      const { processed, failed } = await bench(target, ['-M', protocol, '-t', `${EACH}`])
+      expect({ processed, failed }).toEqual({ processed: CLIENTS * EACH, failed: 0 })
+      await expectBooks(database, CLIENTS * EACH)
+      expect((await activity(database)).length).toBeLessThanOrEqual(SERVERS + 1)
+    },
+  )
+
+test.each(['extended', 'prepared'])('pipelines of %s queries keep their servers and their order', async (protocol) => {
+  const { database, target } = await prepare({ mode: 'transaction' })
+  const { processed, failed } = await bench(target, ['-M', protocol, '-t', `${EACH}`, '-f', 'pgbench/pipeline.sql'])
+  expect({ processed, failed }).toEqual({ processed: CLIENTS * EACH, failed: 0 })
+  const admin = await adminClient(database.database)
+  const { rows } = await admin.query(
+    'select (select count(*) from pgbench_history)::int as entries, (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history) as fits',
+  )
+  expect(rows).toEqual([{ entries: CLIENTS * EACH, fits: true }])
+})
+
+test('clients that connect anew for each transaction are served by the same few servers', async () => {
+  const { pgweir, target } = await prepare({ mode: 'transaction' })
+  const { processed, failed } = await bench(target, ['-C', '-S', '-t', '5'])
+  expect({ processed, failed }).toEqual({ processed: CLIENTS * 5, failed: 0 })
+  expect(pgweir.log.filter((line) => line.includes('new connection to server')).length).toBeLessThanOrEqual(SERVERS)
+})
+
+test('pgbench in statement mode reads with prepared statements', async () => {
+  const { target } = await prepare({ mode: 'statement' })
+  const { processed, failed } = await bench(target, ['-S', '-M', 'prepared', '-t', '50'])
+  expect({ processed, failed }).toEqual({ processed: CLIENTS * 50, failed: 0 })
+})
+
+test('prepared statements survive a server that may keep only one of them', async () => {
+  const { database, target } = await prepare({ mode: 'transaction', settings: { max_prepared_statements: 1 } })
+  const { processed, failed } = await bench(target, ['-M', 'prepared', '-t', `${EACH}`])
+  expect({ processed, failed }).toEqual({ processed: CLIENTS * EACH, failed: 0 })
+  await expectBooks(database, CLIENTS * EACH)
+})
+
+test.each(['simple', 'prepared'])('pgbench repeats what fails to be serialized (%s)', async (protocol) => {
+  const { database, target } = await prepare({ mode: 'transaction' })
+  const admin = await adminClient(database.database)
+  await admin.query(`create table purses as select id, 100 as amount from generate_series(1, 4) id`)
+  await admin.query(`alter table purses owner to ${database.user}`)
+  const script = ['-n', '-f', 'pgbench/serializable.sql', '--max-tries=0', '-T', '2']
+  const { processed, failed, retried } = await bench(target, ['-M', protocol, ...script])
+  expect(processed).toBeGreaterThan(0)
+  expect(retried).toBeGreaterThan(0)
+  expect(failed).toBe(0)
+  const { rows } = await admin.query('select sum(amount)::int from purses')
+  expect(rows).toEqual([{ sum: 400 }])
+})
+
+async function prepare(options: PoolOptions): Promise<Pooled & { database: TestDatabase }> {
+  const database = await createDatabase()
+  const { code } = await run('pgbench', ['-i', '-q', '-I', 'dtgp', '-s', '1'], database)
+  expect(code).toBe(0)
+  return { ...(await poolOf(database, { size: SERVERS, ...options })), database }
+}
+
+interface Figures {
+  readonly processed: number
+  readonly failed: number
+  readonly retried: number
+}
+
+async function bench(target: Target, args: readonly string[]): Promise<Figures> {
+  // A thread for each client, since pgbench prepares statements while all else in the thread stands still: a client that waits
+  // for a server would wait for one that another client of its own thread holds.
+  const { code, stdout, stderr } = await run('pgbench', ['-n', '-c', `${CLIENTS}`, '-j', `${CLIENTS}`, ...args], target)
+  expect(stderr.replace(/^pgbench \(.*\n/, '')).toBe('')
+  expect(code).toBe(0)
+  const figure = (pattern: RegExp) => Number(pattern.exec(stdout)?.[1] ?? 0)
+  return {
+    processed: figure(/transactions actually processed: (\d+)/),
+    failed: figure(/failed transactions: (\d+)/),
+    retried: figure(/transactions retried: (\d+)/),
+  }
+}
+
+/** What pgbench's own script moved is the same in all of its tables. */
+async function expectBooks({ database }: TestDatabase, transactions: number): Promise<void> {
+  const admin = await adminClient(database)
+  const { rows } = await admin.query(`
+    select (select count(*) from pgbench_history)::int as transactions,
+      array(select distinct sum from (values
+        ((select sum(delta) from pgbench_history)), ((select sum(abalance) from pgbench_accounts)),
+        ((select sum(tbalance) from pgbench_tellers)), ((select sum(bbalance) from pgbench_branches))) as sums(sum)
+      ) as sums`)
+  expect(rows).toEqual([{ transactions, sums: [expect.anything()] }])
+}

@@ -1,0 +1,24 @@
+-- Settings that Postgres reports follow a client from server to server.
+set timezone to 'Asia/Tokyo';
+show timezone;
+set datestyle to 'German, DMY';
+select '2024-05-01 12:00:00+00'::timestamptz;
+set intervalstyle to 'iso_8601';
+select '1 year 2 days'::interval;
+set application_name to 'something else';
+select application_name from pg_stat_activity where pid = pg_backend_pid();
+begin;
+set local timezone to 'UTC';
+show timezone;
+rollback;
+show timezone;
+begin;
+set timezone to 'Europe/Vienna';
+rollback;
+show timezone;
+reset datestyle;
+select '2024-05-01 12:00:00+00'::timestamptz;
+set timezone to 'Nowhere/Land';
+show timezone;
+show search_path;
+show statement_timeout;

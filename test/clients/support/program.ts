@@ -1,0 +1,104 @@
+/** Runs the client programs of Debian's packages: with the surroundings of a test, and never longer than they may take. */
+
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import type { TestDatabase } from '../../support/postgres.ts'
+
+/** By absolute path, since a Python or Ruby of the user's own lacks Debian's packages. */
+const PROGRAMS = {
+  psql: { path: '/usr/bin/psql', from: 'postgresql-client' },
+  pgbench: { path: '/usr/bin/pgbench', from: 'postgresql-contrib' },
+  pg_isready: { path: '/usr/bin/pg_isready', from: 'postgresql-client' },
+  python: { path: '/usr/bin/python3', from: 'python3' },
+  php: { path: '/usr/bin/php', from: 'php-cli' },
+  perl: { path: '/usr/bin/perl', from: 'perl' },
+  ruby: { path: '/usr/bin/ruby', from: 'ruby' },
+  java: { path: '/usr/bin/java', from: 'default-jdk-headless' },
+} as const
+
+export type ProgramName = keyof typeof PROGRAMS
+
+/** Where a program finds its server: PostgreSQL itself, or pgweir in front of it. */
+export type Target = Pick<TestDatabase, 'host' | 'port' | 'database' | 'user' | 'password'>
+
+export interface RunOptions {
+  /** null: it stays open, for the test to write to. */
+  readonly stdin?: string | null
+  readonly env?: Readonly<Record<string, string>>
+  readonly timeoutMs?: number
+}
+
+export interface Outcome {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const TIMEOUT_MS = 60_000
+
+const HERE = fileURLToPath(new URL('..', import.meta.url))
+
+/** Runs a program in `test/clients`, with the server in libpq's environment variables. */
+export async function run(
+  name: ProgramName,
+  args: readonly string[],
+  target: Target,
+  options: RunOptions = {},
+): Promise<Outcome> {
+  return (await start(name, args, target, options)).outcome
+}
+
+export interface Running {
+  readonly process: ChildProcessWithoutNullStreams
+  readonly outcome: Promise<Outcome>
+}
+
+/** As `run`, for tests that send signals meanwhile. */
+export async function start(
+  name: ProgramName,
+  args: readonly string[],
+  target: Target,
+  { stdin = '', env = {}, timeoutMs = TIMEOUT_MS }: RunOptions = {},
+): Promise<Running> {
+  const { path, from } = PROGRAMS[name]
+  try {
+    accessSync(path, constants.X_OK)
+  } catch (cause) {
+    throw new Error(`there is no ${path} here; .ci/run installs it with Debian's package ${from}`, { cause })
+  }
+  const child = spawn(path, args, { cwd: HERE, env: { ...surroundings(target), ...env }, stdio: 'pipe' })
+  // A program that ends without reading all of its input is judged by what it says, not by our broken pipe.
+  child.stdin.on('error', () => {})
+  if (stdin !== null) child.stdin.end(stdin)
+  const impatience = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code) => resolve(code))
+  })
+  const outcome = Promise.all([ended, text(child.stdout), text(child.stderr)])
+    .then(([code, stdout, stderr]) => ({ code, stdout, stderr }))
+    .finally(() => clearTimeout(impatience))
+  return { process: child, outcome }
+}
+
+/** Nothing of the user's own: no psqlrc, no passwords, no locale. */
+function surroundings({ host, port, database, user, password }: Target): Record<string, string> {
+  return {
+    PATH: '/usr/bin:/bin',
+    HOME: tmpdir(),
+    LANG: 'C.UTF-8',
+    TZ: 'UTC',
+    PYTHONDONTWRITEBYTECODE: '1',
+    // Scripts may have the names of Python's own modules.
+    PYTHONSAFEPATH: '1',
+    PGHOST: host,
+    PGPORT: String(port),
+    PGDATABASE: database,
+    PGUSER: user,
+    PGPASSWORD: password,
+    PGCONNECT_TIMEOUT: '20',
+  }
+}

@@ -1,0 +1,134 @@
+import { serialize } from 'pg-protocol'
+import { describe, expect, test } from 'vitest'
+import { startPgweir } from '../support/e2e/pgweir.ts'
+import { extended, type RawClient, startup } from '../support/e2e/raw-client.ts'
+import { activity, untilNotRunning, untilRunning } from '../support/e2e/server-side.ts'
+import { until } from '../support/e2e/until.ts'
+import { createDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase()
+
+const { query } = serialize
+
+/** The ways in which a client can be gone. */
+const ENDS: Readonly<Record<string, (client: RawClient) => void>> = {
+  'is reset': (client) => client.vanish(),
+  'closes its socket': (client) => {
+    client.socket.end()
+  },
+  'says goodbye': (client) => {
+    client.socket.end(serialize.end())
+  },
+}
+
+/** What may run at that moment. */
+const RUNNING: Readonly<Record<string, readonly Uint8Array[]>> = {
+  'a simple query': [query('select pg_sleep(60)')],
+  'an extended one': [extended('select pg_sleep(60)')],
+  'one without a Sync': [
+    serialize.parse({ text: 'select pg_sleep(60)' }),
+    serialize.bind(),
+    serialize.execute(),
+    serialize.flush(),
+  ],
+  'one in a transaction': [query('begin'), query('select pg_sleep(60)')],
+  'the first of a pipeline': [query('select pg_sleep(60)'), query('select 1'), extended('select 2')],
+}
+
+for (const pool_mode of ['transaction', 'session'])
+  describe(`${pool_mode} mode`, () => {
+    for (const [end, leave] of Object.entries(ENDS))
+      for (const [what, messages] of Object.entries(RUNNING))
+        test(`a client ${end} while ${what} runs: it is cancelled on the server, which is not used again`, async () => {
+          const pgweir = await startPgweir({ database, settings: { pool_mode } })
+          const [client, other] = [await pgweir.raw(), await pgweir.raw()]
+          client.send(...messages)
+          const pid = await untilRunning(database, 'pg_sleep(60)')
+          leave(client)
+          const answer = await other.ask(query('select pg_backend_pid()'))
+          expect(answer).toHaveLength(4)
+          expect(answer).not.toContain(`DataRow ${pid}`)
+          await untilNotRunning(database, 'pg_sleep(60)')
+          expect(
+            pgweir.log.some((line) => line.includes('closing because: client disconnected with query in progress')),
+          ).toBe(true)
+        })
+  })
+
+test('a client that is gone from within a transaction leaves nothing of it', async () => {
+  const pgweir = await startPgweir({ database })
+  const [client, other] = [await pgweir.raw(), await pgweir.client()]
+  await client.ask(query('begin'))
+  await client.ask(query('create table never (n int)'))
+  const [before] = pgweir.serverPids()
+  client.vanish()
+  expect((await other.query(`select to_regclass('never') as never`)).rows).toEqual([{ never: null }])
+  expect(pgweir.serverPids()).not.toContain(before)
+})
+
+test('one that waits is just taken off the queue', async () => {
+  const pgweir = await startPgweir({ database })
+  const [blocker, gone, patient] = [await pgweir.client(), await pgweir.raw(), await pgweir.client()]
+  await blocker.query('begin')
+  gone.send(query('create table never (n int)'))
+  await until('the first waits', () => pgweir.pool().waiting.length === 1)
+  const answer = patient.query(`select to_regclass('never') as never`)
+  await until('both wait', () => pgweir.pool().waiting.length === 2)
+  gone.vanish()
+  await until('one waits', () => pgweir.pool().waiting.length === 1)
+  const pids = pgweir.serverPids()
+  await blocker.query('commit')
+  expect((await answer).rows).toEqual([{ never: null }])
+  expect(pgweir.serverPids()).toEqual(pids)
+})
+
+test('one that is gone during its login, while that waits for a server', async () => {
+  const pgweir = await startPgweir({ database })
+  const { user, database: dbname } = database
+  const blocker = await pgweir.client()
+  await blocker.query('begin')
+  const gone = await pgweir.stranger()
+  gone.send(startup({ user, database: dbname, options: '-c work_mem=3MB' }))
+  await until('it waits', () => pgweir.pool().waiting.length === 1)
+  gone.vanish()
+  await until('nobody waits', () => pgweir.pool().waiting.length === 0)
+  await blocker.query('commit')
+  expect(pgweir.pool().clients).toBe(1)
+})
+
+test('one that is idle costs nothing', async () => {
+  const pgweir = await startPgweir({ database })
+  const [client, other] = [await pgweir.raw(), await pgweir.client()]
+  await client.ask(query('select 1'))
+  const pids = pgweir.serverPids()
+  client.vanish()
+  await until('it is gone', () => pgweir.pooler.parts.sessions.count === 1)
+  await other.query('select 1')
+  expect(pgweir.serverPids()).toEqual(pids)
+})
+
+test('one that says goodbye right behind its last request has that done', async () => {
+  const pgweir = await startPgweir({ database })
+  const [client, other] = [await pgweir.raw(), await pgweir.client()]
+  await client.ask(query('create table notes (text text)'))
+  // The reply is read, and only then it leaves, all in the pooler's one turn or in two.
+  await client.ask(query(`insert into notes values ('last')`))
+  client.socket.end(serialize.end())
+  expect((await other.query('select text from notes')).rows).toEqual([{ text: 'last' }])
+  expect(pgweir.pool().total).toBe(1)
+})
+
+test('a storm of clients that come and go leaves neither queries nor servers behind', async () => {
+  const pgweir = await startPgweir({ database, settings: { default_pool_size: 4 } })
+  const ends = Object.values(ENDS)
+  const storm = Array.from({ length: 60 }, async (_, index) => {
+    const client = await pgweir.raw()
+    client.send(index % 2 ? query(`select pg_sleep(60), ${index}`) : extended(`select ${index}`))
+    ends[index % ends.length]?.(client)
+    await until('it is gone', () => client.hasEnded)
+  })
+  await Promise.all(storm)
+  await untilNotRunning(database, 'pg_sleep(60)')
+  expect((await (await pgweir.client()).query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  await until('only the pool is left', async () => (await activity(database)).length <= 4)
+})

@@ -1,0 +1,133 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { serialize } from 'pg-protocol'
+import { expect, test } from 'vitest'
+import { writeFiles } from '../support/e2e/pgweir.ts'
+import { Program, runProgram } from '../support/e2e/program.ts'
+import { RawClient } from '../support/e2e/raw-client.ts'
+import { activity, untilRunning } from '../support/e2e/server-side.ts'
+import { until } from '../support/e2e/until.ts'
+import { createDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase({ method: 'trust' })
+const { user, host, port } = database
+
+test('pgweir file.ini runs; SIGINT and SIGTERM end it in good order', async () => {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    const { program, raw } = await runProgram({ database })
+    const client = await raw()
+    expect(await client.ask(serialize.query('select 1'))).toContain('DataRow 1')
+    program.kill(signal)
+    expect(await client.rest()).toEqual(['ErrorResponse FATAL 57P01 pooler is shutting down'])
+    expect(await program.ended()).toBe(0)
+    expect(program.stderr).toContain('shutting down')
+  }
+  await until('no server is left', async () => (await activity(database)).length === 0)
+})
+
+test('a signal while queries run ends those, too', async () => {
+  const { program, raw } = await runProgram({ database })
+  const client = await raw()
+  client.send(serialize.query('select pg_sleep(60)'))
+  await untilRunning(database, 'pg_sleep(60)')
+  program.kill('SIGTERM')
+  expect((await client.rest()).at(-1)).toBe('ErrorResponse FATAL 57P01 pooler is shutting down')
+  expect(await program.ended()).toBe(0)
+  await until('no server is left', async () => (await activity(database)).length === 0)
+})
+
+test('killed without mercy it leaves no connection behind', async () => {
+  const { program, raw } = await runProgram({ database })
+  const client = await raw()
+  await client.ask(serialize.query('select 1'))
+  program.kill('SIGKILL')
+  expect(await program.ended()).toBe('SIGKILL')
+  await until('no server is left', async () => (await activity(database)).length === 0)
+})
+
+test('without a file: flags and the environment', async () => {
+  const flags = ['--database', `pooled=host=${host} port=${port} dbname=${database.database}`, '--listen-port', '0']
+  const program = new Program([...flags, '--auth-type', 'any'], { PGWEIR_POOL_MODE: 'transaction' })
+  const listening = Number(await program.says(/listening on 127\.0\.0\.1:(\d+)/))
+  const client = await RawClient.connect({ host: '127.0.0.1', port: listening })
+  await client.logIn({ user, database: 'pooled' })
+  expect(await client.ask(serialize.query('select current_database()'))).toContain(`DataRow ${database.database}`)
+  await client.end()
+  program.kill('SIGINT')
+  expect(await program.ended()).toBe(0)
+})
+
+test('--upstream pools whatever database is asked for', async () => {
+  const upstream = ['--upstream', `postgres://${user}@${host}:${port}/`]
+  const program = new Program([...upstream, '--listen-port', '0', '--auth-type', 'any', '-q'])
+  // Quiet: only a connection shows where it listens, so it is asked for its problems instead.
+  program.kill('SIGTERM')
+  expect([0, 'SIGTERM']).toContain(await program.ended())
+  const loud = new Program([...upstream, '--listen-port', '0', '--auth-type', 'any'])
+  const listening = Number(await loud.says(/listening on 127\.0\.0\.1:(\d+)/))
+  const client = await RawClient.connect({ host: '127.0.0.1', port: listening })
+  await client.logIn({ user, database: database.database })
+  expect(await client.ask(serialize.query('select current_user'))).toContain(`DataRow ${user}`)
+  client.vanish()
+  loud.kill('SIGTERM')
+  expect(await loud.ended()).toBe(0)
+})
+
+test('check tells that a good file is good', async () => {
+  const { iniFile } = await writeFiles({ database })
+  const program = new Program(['check', iniFile])
+  expect(await program.ended()).toBe(0)
+  expect(program.stdout).toBe(`${iniFile}: 5 settings, 1 database and 0 users are fine\n`)
+})
+
+test('check tells every problem at once, with file and line; and the pooler does not start with them', async () => {
+  const { directory, iniFile } = await writeFiles({ database })
+  const bad = join(directory, 'bad.ini')
+  await writeFile(
+    bad,
+    [
+      '[databases]',
+      'app = host=127.0.0.1 prot=5432',
+      '[pgbouncer]',
+      'pool_mod = session',
+      'default_pool_size = many',
+      `%include ${iniFile}`,
+      '',
+    ].join('\n'),
+  )
+  const program = new Program(['check', bad])
+  expect(await program.ended()).toBe(1)
+  const lines = program.stdout.trimEnd().split('\n')
+  expect(lines).toHaveLength(4)
+  expect(lines[0]).toMatch(new RegExp(`^${bad}:2: .*"prot".*"port"`))
+  expect(lines[1]).toMatch(new RegExp(`^${bad}:4: .*"pool_mod".*"pool_mode"`))
+  expect(lines[2]).toMatch(new RegExp(`^${bad}:5: .*default_pool_size.*"many"`))
+  expect(lines[3]).toBe(`${bad}: 3 errors`)
+  const started = new Program([bad])
+  expect(await started.ended()).toBe(1)
+  expect(started.stderr).toContain(`${bad}:4: `)
+})
+
+test('a file that is not there, a flag that is not, a port that is taken', async () => {
+  const missing = new Program(['/nowhere/pgweir.ini'])
+  expect(await missing.ended()).toBe(1)
+  expect(missing.stderr).toContain('/nowhere/pgweir.ini')
+  const unknown = new Program(['--defualt-pool-size', '5'])
+  expect(await unknown.ended()).toBe(1)
+  expect(unknown.stderr).toContain('--default-pool-size')
+  const first = await runProgram({ database })
+  const { iniFile } = await writeFiles({ database, settings: { listen_port: first.port } })
+  const second = new Program([iniFile])
+  expect(await second.ended()).toBe(1)
+  expect(second.stderr).toContain('EADDRINUSE')
+  expect(second.stderr).not.toContain('    at ')
+})
+
+test('--version and --help', async () => {
+  const version = new Program(['--version'])
+  expect(await version.ended()).toBe(0)
+  expect(version.stdout).toMatch(/^pgweir \d+\.\d+\.\d+\n/)
+  const help = new Program(['--help'])
+  expect(await help.ended()).toBe(0)
+  expect(help.stdout).toContain('--default-pool-size')
+})

@@ -1,0 +1,109 @@
+import Cursor from 'pg-cursor'
+import { serialize } from 'pg-protocol'
+import { describe, expect, test } from 'vitest'
+import { sameAsDirect } from '../support/e2e/conversation.ts'
+import { startPgweir } from '../support/e2e/pgweir.ts'
+import { failureOf, until } from '../support/e2e/until.ts'
+import { createDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase({ method: 'trust' })
+
+interface Row {
+  readonly n: number
+}
+
+const SERIES = 'select n from generate_series(1, $1::int) n'
+
+describe('pg-cursor', () => {
+  test('rows come in portions, and the server is held until the last one', async () => {
+    const pgweir = await startPgweir({ database })
+    const [client, other] = [await pgweir.client(), await pgweir.client()]
+    const cursor = client.query(new Cursor<Row>(SERIES, [5]))
+    expect(await cursor.read(2)).toEqual([{ n: 1 }, { n: 2 }])
+    const answer = other.query('select 1 as one')
+    await until('the other one waits', () => pgweir.pool().waiting.length === 1)
+    expect(await cursor.read(2)).toEqual([{ n: 3 }, { n: 4 }])
+    expect(await cursor.read(2)).toEqual([{ n: 5 }])
+    expect((await answer).rows).toEqual([{ one: 1 }])
+    expect(await cursor.read(2)).toEqual([])
+  })
+
+  test('one that is closed before its end lets the server go', async () => {
+    const pgweir = await startPgweir({ database })
+    const client = await pgweir.client()
+    const cursor = client.query(new Cursor<Row>(SERIES, [1_000_000]))
+    expect(await cursor.read(1)).toEqual([{ n: 1 }])
+    await cursor.close()
+    expect((await client.query('select 2 as two')).rows).toEqual([{ two: 2 }])
+    expect(pgweir.pool().count('leased')).toBe(0)
+  })
+
+  test('a mistake that comes with a later portion', async () => {
+    const pgweir = await startPgweir({ database })
+    const client = await pgweir.client()
+    const cursor = client.query(new Cursor<Row>('select 1 / (3 - n) as n from generate_series(1, 9) n', []))
+    expect(await cursor.read(2)).toEqual([{ n: 0 }, { n: 1 }])
+    expect(await failureOf(cursor.read(2))).toMatchObject({ code: '22012' })
+    expect((await client.query('select 2 as two')).rows).toEqual([{ two: 2 }])
+    expect(pgweir.pool().total).toBe(1)
+  })
+
+  test('two at a time on two servers, and both within transactions', async () => {
+    const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+    const clients = [await pgweir.client(), await pgweir.client()]
+    for (const client of clients) await client.query('begin')
+    const cursors = clients.map((client) => client.query(new Cursor<Row>(SERIES, [100])))
+    for (let read = 0; read < 10; read++)
+      for (const cursor of cursors)
+        expect((await cursor.read(10)).map(({ n }) => n)).toEqual(
+          Array.from({ length: 10 }, (_, n) => 10 * read + n + 1),
+        )
+    for (const cursor of cursors) await cursor.close()
+    for (const client of clients) await client.query('commit')
+  })
+})
+
+test('postgres.js: a cursor, to its end and not', async () => {
+  const pgweir = await startPgweir({ database })
+  const sql = pgweir.sql()
+  const read: number[] = []
+  for await (const rows of sql<Row[]>`select n from generate_series(1, 10) n`.cursor(4)) read.push(rows.length)
+  expect(read).toEqual([4, 4, 2])
+  for await (const rows of sql<Row[]>`select n from generate_series(1, 10) n`.cursor(4)) {
+    expect(rows).toHaveLength(4)
+    break
+  }
+  expect(await sql`select 1 as one`).toEqual([{ one: 1 }])
+})
+
+test('cursors of SQL live as long as their transaction', async () => {
+  const pgweir = await startPgweir({ database })
+  const [client, other] = [await pgweir.client(), await pgweir.client()]
+  await client.query('begin')
+  await client.query('declare numbers scroll cursor for select n from generate_series(1, 10) n')
+  expect((await client.query('fetch 2 numbers')).rows).toEqual([{ n: 1 }, { n: 2 }])
+  expect((await client.query('move 5 numbers')).rowCount).toBe(5)
+  expect((await client.query('fetch backward 1 numbers')).rows).toEqual([{ n: 6 }])
+  await client.query('commit')
+  expect(await failureOf(other.query('fetch 1 numbers'))).toMatchObject({ code: '34000' })
+})
+
+test('portals in portions without a transaction block go as with PostgreSQL itself', async () => {
+  const { parse, bind, execute, sync, flush } = serialize
+  const pgweir = await startPgweir({ database })
+  await sameAsDirect(pgweir, [
+    {
+      send: [parse({ text: 'select n from generate_series(1, 5) n' }), bind(), execute({ rows: 2 }), flush()],
+      upTo: 's',
+    },
+    { send: [execute({ rows: 2 }), flush()], upTo: 's' },
+    { send: [execute({ rows: 2 }), flush()], upTo: 'C' },
+    { send: [sync()] },
+    { send: [execute({ rows: 2 }), sync()] },
+    { send: [parse({ text: 'select n from generate_series(1, 5) n' }), bind(), execute({ rows: 2 }), sync()] },
+    // The portal is gone with the Sync.
+    { send: [execute({ rows: 2 }), sync()] },
+    { send: [parse({ text: 'select 1 where false' }), bind(), execute({ rows: 1 }), execute({ rows: 1 }), sync()] },
+    { send: [parse({ text: 'create temp table t (n int) on commit drop' }), bind(), execute({ rows: 1 }), sync()] },
+  ])
+})

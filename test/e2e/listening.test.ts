@@ -1,0 +1,83 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import pg from 'pg'
+import { expect, test } from 'vitest'
+import { silentLog } from '../../src/base/log.ts'
+import { startPooler } from '../../src/daemon/start.ts'
+import { loadSettings } from '../../src/settings/load.ts'
+import { type Pgweir, startPgweir, writeFiles } from '../support/e2e/pgweir.ts'
+import { failureOf } from '../support/e2e/until.ts'
+import { createDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase()
+
+const hasIpv6 = Object.values(networkInterfaces()).some((addresses) =>
+  addresses?.some(({ address }) => address === '::1'),
+)
+
+async function answers(pgweir: Pgweir, host: string): Promise<unknown> {
+  const client = await pgweir.client({ host })
+  return (await client.query('select 1 as one')).rows
+}
+
+test('on 127.0.0.1 unless told otherwise', async () => {
+  const pgweir = await startPgweir({ database })
+  expect(pgweir.pooler.addresses.map(({ host }) => host)).toEqual(['127.0.0.1'])
+})
+
+test('on several addresses, with one port', async () => {
+  const pgweir = await startPgweir({ database, settings: { listen_addr: '127.0.0.1, 127.0.0.2' } })
+  const { addresses } = pgweir.pooler
+  expect(addresses.map(({ host }) => host)).toEqual(['127.0.0.1', '127.0.0.2'])
+  expect(new Set(addresses.map(({ port }) => port)).size).toBe(1)
+  for (const { host } of addresses) expect(await answers(pgweir, host)).toEqual([{ one: 1 }])
+})
+
+test.runIf(hasIpv6)('on IPv6 alone, and beside IPv4', async () => {
+  const alone = await startPgweir({ database, settings: { listen_addr: '::1' } })
+  expect(await answers(alone, '::1')).toEqual([{ one: 1 }])
+  expect(alone.log.some((line) => /@::1:\d+ login attempt/.test(line))).toBe(true)
+  const both = await startPgweir({ database, settings: { listen_addr: '127.0.0.1,::1' } })
+  for (const host of ['127.0.0.1', '::1']) expect(await answers(both, host)).toEqual([{ one: 1 }])
+})
+
+test('on all addresses', async () => {
+  const pgweir = await startPgweir({ database, settings: { listen_addr: '*' } })
+  for (const host of ['127.0.0.1', '127.0.0.9', ...(hasIpv6 ? ['::1'] : [])])
+    expect(await answers(pgweir, host)).toEqual([{ one: 1 }])
+})
+
+test('by name', async () => {
+  const pgweir = await startPgweir({ database, settings: { listen_addr: 'localhost' } })
+  expect(await answers(pgweir, 'localhost')).toEqual([{ one: 1 }])
+})
+
+test('a port that is taken: it says so, and leaves nothing behind', async () => {
+  const holder = createServer().listen(0, '127.0.0.1')
+  await once(holder, 'listening')
+  const address = holder.address()
+  const port = typeof address === 'object' && address ? address.port : 0
+  const { iniFile } = await writeFiles({
+    database,
+    settings: { listen_addr: '127.0.0.2, 127.0.0.1', listen_port: port },
+  })
+  const { settings } = loadSettings({ iniFile })
+  expect(await failureOf(startPooler(settings, { log: silentLog }))).toMatchObject({ code: 'EADDRINUSE' })
+  // The address that could be had was given back.
+  const again = createServer().listen(port, '127.0.0.2')
+  await once(again, 'listening')
+  again.close()
+  holder.close()
+})
+
+test('clients that are connected when it stops are told so, and new ones find nobody', async () => {
+  const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+  const [idle, busy] = [await pgweir.raw(), await pgweir.client()]
+  const answer = failureOf(busy.query('select pg_sleep(60)'))
+  await pgweir.pooler.stop()
+  expect(await idle.rest()).toEqual(['ErrorResponse FATAL 57P01 pooler is shutting down'])
+  expect(await answer).toMatchObject({ code: '57P01', message: 'pooler is shutting down' })
+  const { host, port } = pgweir.address
+  expect(await failureOf(new pg.Client({ host, port }).connect())).toMatchObject({ code: 'ECONNREFUSED' })
+})

@@ -1,0 +1,139 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { serialize } from 'pg-protocol'
+import { expect, test } from 'vitest'
+import { ManualClock } from '../../src/base/clock.ts'
+import { startPooler } from '../../src/daemon/start.ts'
+import { loadSettings } from '../../src/settings/load.ts'
+import { type Pgweir, startPgweir, writeFiles } from '../support/e2e/pgweir.ts'
+import { failureOf, until } from '../support/e2e/until.ts'
+import { createDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase()
+
+/** The lines without time, process and what differs from run to run. */
+function story({ log }: Pgweir): string[] {
+  const { user, database: dbname, port } = database
+  return log.map((line) =>
+    line
+      .replace(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC \[\d+\] /, '')
+      .replaceAll(user, 'USER')
+      .replaceAll(dbname, 'DB')
+      .replaceAll(`127.0.0.1:${port}`, 'SERVER')
+      .replace(/127\.0\.0\.1:\d+/, 'ADDRESS')
+      .replace(/([CS])-(0x)?[0-9a-f]+:/, '$1-ID:')
+      .replace(/process up: .*/, 'process up: …'),
+  )
+}
+
+test('the life of a client, line by line, as PgBouncer words it', async () => {
+  const pgweir = await startPgweir({ database })
+  const client = await pgweir.raw()
+  await client.ask(serialize.query('select 1'))
+  await client.end()
+  await until('it is gone', () => pgweir.pooler.parts.sessions.count === 0)
+  await pgweir.pooler.stop()
+  expect(story(pgweir)).toEqual([
+    'LOG listening on ADDRESS',
+    'LOG process up: …',
+    'LOG C-ID: DB/USER@ADDRESS login attempt: db=DB user=USER tls=no replication=no',
+    'LOG S-ID: DB/USER@SERVER new connection to server (from ADDRESS)',
+    'LOG C-ID: DB/USER@ADDRESS closing because: client close request (age=0s)',
+    'LOG shutting down',
+    'LOG S-ID: DB/USER@SERVER closing because: pooler is shutting down (age=0s)',
+  ])
+})
+
+test('whoever is refused is named, with the reason', async () => {
+  const pgweir = await startPgweir({ database, settings: { max_client_conn: 1 } })
+  await pgweir.client()
+  await failureOf(pgweir.client())
+  expect(story(pgweir).slice(-2)).toEqual([
+    'WARNING C-ID: DB/USER@ADDRESS pooler error: no more connections allowed (max_client_conn)',
+    'LOG C-ID: DB/USER@ADDRESS closing because: no more connections allowed (max_client_conn) (age=0s)',
+  ])
+})
+
+test('a client that is just gone, and what becomes of its server', async () => {
+  const pgweir = await startPgweir({ database })
+  const client = await pgweir.raw()
+  await client.ask(serialize.query('begin'))
+  client.vanish()
+  await until('it is gone', () => pgweir.pooler.parts.sessions.count === 0)
+  const lines = story(pgweir).slice(-2)
+  expect(lines[0]).toMatch(/^LOG C-ID: DB\/USER@ADDRESS closing because: client unexpected eof.* \(age=0s\)$/)
+  expect(lines[1]).toBe(
+    'LOG S-ID: DB/USER@SERVER closing because: client disconnect while server was not ready (age=0s)',
+  )
+})
+
+test('a line about an error is there before the client is told', async () => {
+  const pgweir = await startPgweir({ database, settings: { auth_type: 'scram-sha-256' } })
+  for (let round = 0; round < 10; round++) {
+    const before = pgweir.log.length
+    await failureOf(pgweir.client({ password: 'wrong' }))
+    expect(pgweir.log.slice(before).some((line) => line.includes('pooler error: SASL authentication failed'))).toBe(
+      true,
+    )
+  }
+})
+
+test('log_connections, log_disconnections and log_pooler_errors turn lines off', async () => {
+  const settings = { log_connections: 0, log_disconnections: 0, log_pooler_errors: 0, max_client_conn: 1 }
+  const pgweir = await startPgweir({ database, settings })
+  const client = await pgweir.client()
+  await failureOf(pgweir.client())
+  await client.end()
+  await until('it is gone', () => pgweir.pooler.parts.sessions.count === 0)
+  expect(story(pgweir).filter((line) => line.includes('C-ID'))).toEqual([])
+})
+
+test('what clients call themselves cannot forge a line, and secrets are in none', async () => {
+  const pgweir = await startPgweir({ database, settings: { auth_type: 'plain' } })
+  await failureOf(pgweir.client({ user: 'x\n2024-01-01 LOG forged', password: 'never shown' }))
+  await failureOf(pgweir.client({ password: 'never shown' }))
+  const client = await pgweir.client()
+  await client.query('select $1::text', ['never shown'])
+  await failureOf(client.query('select $1::int', ['never shown']))
+  for (const line of pgweir.log) {
+    expect(line).not.toContain('\n')
+    expect(line).not.toContain('never shown')
+    expect(line).not.toContain(database.password)
+  }
+})
+
+test('log_format = json: one object a line', async () => {
+  const pgweir = await startPgweir({ database, settings: { log_format: 'json', max_client_conn: 1 } })
+  await pgweir.client()
+  await failureOf(pgweir.client())
+  const lines = pgweir.log.map((line) => JSON.parse(line))
+  expect(lines.find(({ sqlstate }) => sqlstate)).toMatchObject({
+    level: 'warning',
+    message: 'pooler error: no more connections allowed (max_client_conn)',
+    sqlstate: '53300',
+    pid: process.pid,
+  })
+})
+
+test('stats_period: a line with the averages of that time', async () => {
+  const clock = new ManualClock()
+  const pgweir = await startPgweir({ database, clock, settings: { stats_period: 10 } })
+  const client = await pgweir.client()
+  for (let n = 0; n < 20; n++) await client.query('select 1')
+  clock.advance(10_000)
+  pgweir.pooler.parts.sweep()
+  expect(story(pgweir).at(-1)).toMatch(
+    /^LOG stats: 2 xacts\/s, 2 queries\/s, 0 client parses\/s, 0 server parses\/s, 0 binds\/s, 0 client logins\/s, in \d+ B\/s, out \d+ B\/s, xact \d+ us, query \d+ us, wait \d+ us$/,
+  )
+})
+
+test('logfile: the same lines', async () => {
+  const { directory, iniFile } = await writeFiles({ database })
+  const logfile = join(directory, 'pgweir.log')
+  const { settings } = loadSettings({ iniFile, flags: { logfile } })
+  const pooler = await startPooler(settings, { isQuiet: true })
+  await pooler.stop()
+  const lines = (await readFile(logfile, 'utf8')).trimEnd().split('\n')
+  expect(lines[0]).toMatch(/^\S+ \S+ UTC \[\d+\] LOG listening on 127\.0\.0\.1:\d+$/)
+  expect(lines.at(-1)).toMatch(/LOG shutting down$/)
+})

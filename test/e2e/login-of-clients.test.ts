@@ -1,0 +1,167 @@
+import { createHash } from 'node:crypto'
+import { serialize } from 'pg-protocol'
+import { describe, expect, test } from 'vitest'
+import { startPgweir } from '../support/e2e/pgweir.ts'
+import { startup } from '../support/e2e/raw-client.ts'
+import { failureOf } from '../support/e2e/until.ts'
+import { adminClient, createDatabase, createRole } from '../support/postgres.ts'
+
+// PostgreSQL lets this role in without asking, so that nothing here depends on how servers are logged in to.
+const database = await createDatabase({ method: 'trust' })
+const { user } = database
+
+const PASSWORD = 'pässwörd "quoted" 🐘'
+
+const admin = await adminClient()
+const SECRETS: Readonly<Record<string, string>> = {
+  plain: PASSWORD,
+  md5: `md5${createHash('md5').update(`${PASSWORD}${user}`).digest('hex')}`,
+  SCRAM: await scramSecret(PASSWORD),
+}
+
+/** As PostgreSQL makes it. */
+async function scramSecret(password: string): Promise<string> {
+  const role = await createRole({ password })
+  const { rows } = await admin.query<{ rolpassword: string }>('select rolpassword from pg_authid where rolname = $1', [
+    role.user,
+  ])
+  return rows[0]?.rolpassword ?? ''
+}
+
+const WRONG = { code: '28P01', message: 'password authentication failed', severity: 'FATAL' }
+const WRONG_SASL = { code: '28P01', message: 'SASL authentication failed', severity: 'FATAL' }
+
+/** Which error a wrong password brings, by auth_type and kind of secret. */
+const MATRIX = [
+  { auth_type: 'plain', kind: 'plain', refusal: WRONG },
+  { auth_type: 'plain', kind: 'md5', refusal: WRONG },
+  { auth_type: 'plain', kind: 'SCRAM', refusal: WRONG },
+  { auth_type: 'md5', kind: 'plain', refusal: WRONG },
+  { auth_type: 'md5', kind: 'md5', refusal: WRONG },
+  { auth_type: 'md5', kind: 'SCRAM', refusal: WRONG_SASL },
+  { auth_type: 'scram-sha-256', kind: 'plain', refusal: WRONG_SASL },
+  { auth_type: 'scram-sha-256', kind: 'SCRAM', refusal: WRONG_SASL },
+]
+
+for (const { auth_type, kind, refusal } of MATRIX)
+  describe(`auth_type ${auth_type}, a ${kind} secret`, () => {
+    const start = () => startPgweir({ database, settings: { auth_type }, secrets: { [user]: SECRETS[kind] ?? '' } })
+
+    test('lets in whoever has the password', async () => {
+      const pgweir = await start()
+      const client = await pgweir.client({ password: PASSWORD })
+      expect((await client.query('select current_user as name')).rows).toEqual([{ name: user }])
+      const sql = pgweir.sql({ password: PASSWORD })
+      expect(await sql`select 1 as one`).toEqual([{ one: 1 }])
+    })
+
+    test('and nobody else, whether there is such a user and such a database or not', async () => {
+      const pgweir = await start()
+      for (const config of [
+        {},
+        { user: 'nobody_here' },
+        { database: 'nowhere' },
+        { user: 'nobody_here', database: 'nowhere' },
+      ])
+        for (const password of ['wrong', PASSWORD.toUpperCase(), ' '])
+          expect(await failureOf(pgweir.client({ ...config, password }))).toMatchObject(refusal)
+      const unknown = { user: 'nobody_here', password: PASSWORD }
+      expect(await failureOf(pgweir.client(unknown))).toMatchObject(refusal)
+      expect(pgweir.pooler.parts.pools.count).toBe(0)
+    })
+
+    test('a database that does not exist is told of only after the login', async () => {
+      const pgweir = await start()
+      expect(await failureOf(pgweir.client({ password: PASSWORD, database: 'nowhere' }))).toMatchObject({
+        code: '3D000',
+        message: 'no such database: nowhere',
+      })
+    })
+  })
+
+test('an md5 secret cannot be checked by SCRAM', async () => {
+  const settings = { auth_type: 'scram-sha-256' }
+  const pgweir = await startPgweir({ database, settings, secrets: { [user]: SECRETS['md5'] ?? '' } })
+  expect(await failureOf(pgweir.client({ password: PASSWORD }))).toMatchObject(WRONG_SASL)
+})
+
+test('an empty password in auth_file lets nobody in', async () => {
+  for (const auth_type of ['plain', 'md5', 'scram-sha-256']) {
+    const pgweir = await startPgweir({ database, settings: { auth_type }, secrets: { [user]: '' } })
+    const client = await pgweir.stranger()
+    client.send(startup({ user, database: database.database }))
+    if (auth_type === 'plain') client.send(serialize.password(''))
+    if (auth_type === 'md5') client.send(serialize.password(`md5${createHash('md5').update(user).digest('hex')}`))
+    if (auth_type === 'scram-sha-256')
+      client.send(serialize.sendSASLInitialResponseMessage('SCRAM-SHA-256', 'n,,n=,r=abc'))
+    client.socket.end()
+    const lines = await client.rest()
+    expect(lines.filter((line) => line.startsWith('ReadyForQuery'))).toEqual([])
+  }
+})
+
+describe('auth_type trust', () => {
+  test('lets in every user of auth_file, and nobody else', async () => {
+    const pgweir = await startPgweir({ database })
+    expect((await (await pgweir.client({ password: 'anything' })).query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    expect(await failureOf(pgweir.client({ user: 'nobody_here' }))).toMatchObject({
+      code: '28000',
+      message: '"trust" authentication failed',
+    })
+  })
+})
+
+describe('auth_type any', () => {
+  test('lets in whoever comes; the forced user of the database is who they are there', async () => {
+    const pgweir = await startPgweir({ database, settings: { auth_type: 'any' }, entry: `user=${user}` })
+    const client = await pgweir.client({ user: 'whoever', password: 'anything' })
+    expect((await client.query('select current_user as name')).rows).toEqual([{ name: user }])
+  })
+})
+
+describe('a forced user', () => {
+  test('stands for all users of the database, who share one pool', async () => {
+    const forced = await createRole()
+    const secrets = { ada: 'a', bob: 'b' }
+    const entry = `user=${forced.user} password=${forced.password}`
+    const pgweir = await startPgweir({ database, entry, settings: { auth_type: 'scram-sha-256' }, secrets })
+    const [ada, bob] = [
+      await pgweir.client({ user: 'ada', password: 'a' }),
+      await pgweir.client({ user: 'bob', password: 'b' }),
+    ]
+    for (const client of [ada, bob, ada])
+      expect((await client.query('select current_user as name')).rows).toEqual([{ name: forced.user }])
+    expect(pgweir.pooler.parts.pools.count).toBe(1)
+    expect(pgweir.pool(database.database, forced.user).total).toBe(1)
+    expect(await failureOf(pgweir.client({ user: forced.user, password: forced.password }))).toMatchObject(WRONG_SASL)
+  })
+
+  test('its password may stand in auth_file, too, and its pool is filled before anybody comes', async () => {
+    const forced = await createRole()
+    const secrets = { ada: 'a', [forced.user]: forced.password }
+    const pgweir = await startPgweir({ database, entry: `user=${forced.user} min_pool_size=1`, secrets })
+    expect(pgweir.pool(database.database, forced.user).settings.minSize).toBe(1)
+    expect((await (await pgweir.client({ user: 'ada' })).query('select current_user as name')).rows).toEqual([
+      { name: forced.user },
+    ])
+  })
+})
+
+test('a client that leaves, or says something else, instead of its password', async () => {
+  const pgweir = await startPgweir({ database, settings: { auth_type: 'scram-sha-256' } })
+  const hello = startup({ user, database: database.database })
+  const leaving = await pgweir.stranger()
+  leaving.send(hello, serialize.end())
+  expect(await leaving.rest()).toEqual(['Authentication 10'])
+  const rude = await pgweir.stranger()
+  rude.send(hello, serialize.query('select 1'))
+  expect(await rude.rest()).toEqual([
+    'Authentication 10',
+    "ErrorResponse FATAL 08P01 a message of type 'Q' is out of turn during the login",
+  ])
+  const other = await pgweir.stranger()
+  other.send(hello, serialize.sendSASLInitialResponseMessage('SCRAM-SHA-256-PLUS', 'p=tls-unique,,n=,r=abc'))
+  expect((await other.rest()).at(-1)).toBe(
+    'ErrorResponse FATAL 28000 client selected an invalid SASL authentication mechanism',
+  )
+})

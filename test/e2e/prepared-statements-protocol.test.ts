@@ -1,0 +1,306 @@
+import { serialize } from 'pg-protocol'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { type Step, sameAsDirect } from '../support/e2e/conversation.ts'
+import { startPgweir } from '../support/e2e/pgweir.ts'
+import { extended } from '../support/e2e/raw-client.ts'
+import { createDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase({ method: 'trust' })
+
+const { parse, bind, execute, sync, query, flush } = serialize
+const describeStatement = (name = '') => serialize.describe({ type: 'S', name })
+const describePortal = (name = '') => serialize.describe({ type: 'P', name })
+const closeStatement = (name = '') => serialize.close({ type: 'S', name })
+const closePortal = (name = '') => serialize.close({ type: 'P', name })
+
+/** Binds and runs a statement. */
+function run(statement = '', values: unknown[] = []): Buffer {
+  return Buffer.concat([bind({ statement, values }), execute()])
+}
+
+function step(...send: Uint8Array[]): Step {
+  return { send }
+}
+
+const BAD = parse({ name: 'bad', text: 'select nothing from nowhere' })
+
+const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
+  'a name that was never given': [
+    step(run('never'), sync()),
+    step(describeStatement('never'), sync()),
+    step(closeStatement('never'), sync()),
+    step(query('begin')),
+    step(run('never'), sync()),
+    step(query('rollback')),
+    step(extended('select 1')),
+  ],
+  'a name that looks like one of ours': [
+    step(parse({ name: 's1', text: 'select 1 as one' }), sync()),
+    ...[1, 2, 3].map((id) => step(run(`pgweir_${id}`), sync())),
+    step(describeStatement('pgweir_1'), sync()),
+    step(closeStatement('pgweir_1'), sync()),
+    step(run('s1'), sync()),
+    step(parse({ name: 'pgweir_1', text: 'select 2 as two' }), run('pgweir_1'), sync()),
+  ],
+  'a name that is given twice': [
+    step(parse({ name: 's1', text: 'select 1 as one' }), sync()),
+    step(parse({ name: 's1', text: 'select 2 as two' }), sync()),
+    step(parse({ name: 's1', text: 'select 1 as one' }), sync()),
+    step(run('s1'), sync()),
+    step(parse({ name: 's2', text: 'select 3' }), parse({ name: 's2', text: 'select 4' }), run('s2'), sync()),
+    step(run('s2'), sync()),
+  ],
+  'a name that is closed and given again': [
+    step(parse({ name: 's1', text: 'select 1 as one' }), run('s1'), sync()),
+    step(closeStatement('s1'), sync()),
+    step(run('s1'), sync()),
+    step(parse({ name: 's1', text: 'select 2 as two' }), describeStatement('s1'), run('s1'), sync()),
+    step(
+      closeStatement('s1'),
+      parse({ name: 's1', text: 'select 3 as three' }),
+      run('s1'),
+      closeStatement('s1'),
+      sync(),
+    ),
+    step(describeStatement('s1'), sync()),
+  ],
+  'what was skipped after a mistake was not done': [
+    step(parse({ name: 's1', text: 'select 1 as one' }), sync()),
+    step(BAD, closeStatement('s1'), parse({ name: 's2', text: 'select 2' }), sync()),
+    step(run('s1'), sync()),
+    step(run('s2'), sync()),
+    step(run('bad'), sync()),
+    step(run('never'), closeStatement('s1'), parse({ name: 's1', text: 'select 3' }), sync()),
+    step(run('s1'), sync()),
+  ],
+  'what was done before a mistake stays done': [
+    step(
+      parse({ name: 's1', text: 'select $1::int / $2::int as q' }),
+      run('s1', ['1', '0']),
+      run('s1', ['4', '2']),
+      sync(),
+    ),
+    step(run('s1', ['4', '2']), sync()),
+    step(closeStatement('s1'), BAD, sync()),
+    step(run('s1', ['4', '2']), sync()),
+  ],
+  'statements are no part of a transaction': [
+    step(query('begin')),
+    step(parse({ name: 's1', text: 'select 1 as one' }), sync()),
+    step(query('rollback')),
+    step(run('s1'), sync()),
+    step(query('begin')),
+    step(closeStatement('s1'), sync()),
+    step(query('rollback')),
+    step(run('s1'), sync()),
+  ],
+  'in a failed transaction': [
+    step(parse({ name: 's1', text: 'select 1 as one' }), sync()),
+    step(parse({ name: 'undo', text: 'rollback' }), sync()),
+    step(query('begin')),
+    step(query('select 1/0')),
+    step(parse({ name: 's2', text: 'select 2' }), sync()),
+    step(parse({ name: 's3', text: 'select 1 as one' }), sync()),
+    step(run('s1'), sync()),
+    step(describeStatement('s1'), sync()),
+    step(closeStatement('s1'), sync()),
+    step(run('undo'), sync()),
+    step(run('s2'), sync()),
+    step(run('s3'), sync()),
+    step(run('s1'), sync()),
+  ],
+  'parameter types that the client gives': [
+    step(parse({ name: 's1', text: 'select $1 as v', types: [23] }), describeStatement('s1'), run('s1', ['7']), sync()),
+    step(parse({ name: 's2', text: 'select $1 as v', types: [25] }), describeStatement('s2'), run('s2', ['7']), sync()),
+    step(parse({ name: 's3', text: 'select $1 as v' }), describeStatement('s3'), run('s3', ['x']), sync()),
+    step(describeStatement('s1'), describeStatement('s2'), describeStatement('s3'), sync()),
+    step(run('s1', ['x']), sync()),
+  ],
+  'a statement without rows, without columns, and without text': [
+    step(parse({ name: 's1', text: 'set local work_mem = 64' }), describeStatement('s1'), run('s1'), sync()),
+    step(parse({ name: 's2', text: 'select' }), describeStatement('s2'), run('s2'), sync()),
+    step(parse({ name: 's3', text: '' }), describeStatement('s3'), run('s3'), sync()),
+    step(run('s3'), run('s2'), run('s1'), sync()),
+  ],
+  'an unnamed statement that is bound in later transactions': [
+    step(parse({ text: 'select $1::int + 1 as n' }), sync()),
+    step(describeStatement(), sync()),
+    step(run('', ['1']), sync()),
+    step(bind({ values: ['2'] }), describePortal(), execute(), sync()),
+    step(parse({ text: `select 'second'` }), sync()),
+    step(run(), sync()),
+  ],
+  'an unnamed statement that is not there': [
+    step(run(), sync()),
+    step(describeStatement(), sync()),
+    step(parse({ text: 'select 1' }), sync()),
+    // A simple query drops it.
+    step(query('select 2')),
+    step(run(), sync()),
+    step(parse({ text: 'select 3' }), sync()),
+    step(closeStatement(), sync()),
+    step(run(), sync()),
+    // One that fails drops the one before it.
+    step(parse({ text: 'select 4' }), sync()),
+    step(parse({ text: 'select nothing from nowhere' }), sync()),
+    step(run(), sync()),
+    step(parse({ text: 'select 5' }), parse({ text: 'select nothing from nowhere' }), run(), sync()),
+    step(run(), sync()),
+  ],
+  'DEALLOCATE and DISCARD': [
+    step(parse({ name: 's1', text: 'select 1 as one' }), sync()),
+    step(query('deallocate all')),
+    step(run('s1'), sync()),
+    step(parse({ name: 's1', text: 'select 2 as two' }), run('s1'), sync()),
+    step(parse({ text: 'discard all' }), run(), sync()),
+    step(run('s1'), sync()),
+    step(parse({ name: 's1', text: 'select 3 as three' }), run('s1'), sync()),
+    step(query('begin')),
+    step(query('deallocate all')),
+    step(run('s1'), sync()),
+    step(query('rollback')),
+  ],
+  'portals with names, and rows in portions': [
+    step(query('begin')),
+    step(
+      parse({ name: 's1', text: 'select n from generate_series(1, 5) n' }),
+      bind({ portal: 'p1', statement: 's1' }),
+      bind({ portal: 'p2', statement: 's1' }),
+      describePortal('p1'),
+      execute({ portal: 'p1', rows: 2 }),
+      execute({ portal: 'p2', rows: 1 }),
+      sync(),
+    ),
+    step(execute({ portal: 'p1', rows: 2 }), sync()),
+    step(execute({ portal: 'p1', rows: 2 }), closePortal('p2'), sync()),
+    step(execute({ portal: 'p2' }), sync()),
+    step(query('rollback')),
+    step(execute({ portal: 'p1' }), sync()),
+  ],
+  'Flush brings the replies so far, without an end': [
+    { send: [parse({ name: 's1', text: 'select 1 as one' }), describeStatement('s1'), flush()], upTo: 'T' },
+    { send: [bind({ statement: 's1' }), flush()], upTo: '2' },
+    { send: [execute(), flush()], upTo: 'C' },
+    step(sync()),
+    { send: [run('never'), flush()], upTo: 'E' },
+    step(execute(), closeStatement('s1'), sync()),
+    step(run('s1'), sync()),
+    // The same name in later batches needs replies of our own.
+    { send: [closeStatement('s1'), flush()], upTo: '3' },
+    { send: [parse({ name: 's1', text: 'select 1 as one' }), flush()], upTo: '1' },
+    step(run('s1'), sync()),
+  ],
+  'names of any length and letters': [
+    step(parse({ name: 'größe 🐘', text: 'select 1 as one' }), run('größe 🐘'), sync()),
+    step(parse({ name: 'x'.repeat(63), text: 'select 2 as two' }), sync()),
+    step(run('x'.repeat(63)), sync()),
+    step(parse({ name: 'größe 🐘', text: 'select 5' }), sync()),
+    step(run('größer'), sync()),
+  ],
+  'a Sync alone, and empty batches': [
+    step(sync()),
+    step(sync(), sync(), sync()),
+    step(query('')),
+    step(parse({ text: '' }), run(), sync(), sync()),
+  ],
+}
+
+describe('a conversation goes as with PostgreSQL itself', () => {
+  for (const [name, steps] of Object.entries(CONVERSATIONS))
+    test(name, async () => {
+      const pgweir = await startPgweir({ database })
+      await sameAsDirect(pgweir, steps)
+    })
+})
+
+describe('the same with room for a single statement on each server', () => {
+  for (const [name, steps] of Object.entries(CONVERSATIONS))
+    test(name, async () => {
+      const pgweir = await startPgweir({ database, settings: { max_prepared_statements: 1 } })
+      await sameAsDirect(pgweir, steps)
+    })
+})
+
+describe('the same in session mode', () => {
+  for (const [name, steps] of Object.entries(CONVERSATIONS))
+    test(name, async () => {
+      const pgweir = await startPgweir({ database, settings: { pool_mode: 'session', default_pool_size: 2 } })
+      await sameAsDirect(pgweir, steps)
+    })
+})
+
+describe('tables change', () => {
+  beforeEach(async () => {
+    const pgweir = await startPgweir({ database })
+    await (await pgweir.client()).query('drop table if exists things; create table things (a int, b text)')
+  })
+
+  test('the types of parameters are told anew to whoever asks', async () => {
+    const pgweir = await startPgweir({ database })
+    const [ada, bob] = [await pgweir.raw(), await pgweir.raw()]
+    const insert = parse({ name: 's1', text: 'insert into things values ($1)' })
+    expect(await ada.ask(insert, describeStatement('s1'), sync())).toContain('ParameterDescription 23')
+    await bob.ask(query('drop table things; create table things (a text)'))
+    expect(await ada.ask(describeStatement('s1'), sync())).toContain('ParameterDescription 25')
+    expect(await bob.ask(insert, describeStatement('s1'), sync())).toContain('ParameterDescription 25')
+  })
+
+  test('a client that does not ask again gets an error rather than rows that it misreads', async () => {
+    const pgweir = await startPgweir({ database, settings: { default_pool_size: 1 } })
+    const [ada, bob] = [await pgweir.raw(), await pgweir.raw()]
+    const select = parse({ name: 's1', text: 'select * from things' })
+    expect(await ada.ask(select, describeStatement('s1'), sync())).toContain('RowDescription a:23|b:25')
+    await bob.ask(query('drop table things; create table things (b text, a int)'))
+    await bob.ask(query(`insert into things values ('b', 1)`))
+    // Bob asks what the rows are; Ada does not know what he was told.
+    expect(await bob.ask(select, describeStatement('s1'), run('s1'), sync())).toContain('DataRow b|1')
+    const error = 'ErrorResponse 0A000 cached plan must not change result type'
+    expect(await ada.ask(run('s1'), sync())).toEqual([error, 'ReadyForQuery I'])
+    expect(await bob.ask(run('s1'), sync())).toContain('DataRow b|1')
+    // What drivers do about it.
+    expect(await ada.ask(closeStatement('s1'), select, describeStatement('s1'), run('s1'), sync())).toContain(
+      'DataRow b|1',
+    )
+  })
+
+  test('nor does it misread them when another one asks what the rows of the very same statement are', async () => {
+    const pgweir = await startPgweir({ database })
+    const [ada, bob, eve] = [await pgweir.raw(), await pgweir.raw(), await pgweir.raw()]
+    const select = parse({ name: 's1', text: 'select * from things' })
+    for (const client of [ada, bob, eve]) await client.ask(select, describeStatement('s1'), run('s1'), sync())
+    await bob.ask(query('drop table things; create table things (b text, a int)'))
+    await bob.ask(query(`insert into things values ('b', 1)`))
+    const [, columns, row] = await bob.ask(bind({ statement: 's1' }), describePortal(), execute(), sync())
+    expect([columns, row]).toEqual(['RowDescription b:25|a:23', 'DataRow b|1'])
+    const error = 'ErrorResponse 0A000 cached plan must not change result type'
+    expect(await ada.ask(run('s1'), sync())).toEqual([error, 'ReadyForQuery I'])
+    expect(await eve.ask(describeStatement('s1'), run('s1'), sync())).toContain('DataRow b|1')
+    expect(await ada.ask(run('s1'), sync())).toEqual([error, 'ReadyForQuery I'])
+  })
+
+  test('the same on a server that has not seen the statement yet', async () => {
+    const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+    const [ada, bob, blocker] = [await pgweir.raw(), await pgweir.raw(), await pgweir.raw()]
+    const select = parse({ name: 's1', text: 'select * from things' })
+    await ada.ask(select, describeStatement('s1'), run('s1'), sync())
+    // The blocker takes the server that Ada has used.
+    await blocker.ask(query('begin'))
+    await bob.ask(query('drop table things; create table things (b text, a int)'))
+    await bob.ask(query(`insert into things values ('b', 1)`))
+    const lines = await ada.ask(run('s1'), sync())
+    expect(lines).toEqual(['ErrorResponse 0A000 cached plan must not change result type', 'ReadyForQuery I'])
+    await blocker.ask(query('rollback'))
+  })
+
+  test('what did not change the rows costs nobody an error', async () => {
+    const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+    const [ada, bob, blocker] = [await pgweir.raw(), await pgweir.raw(), await pgweir.raw()]
+    await ada.ask(parse({ name: 's1', text: 'select * from things' }), describeStatement('s1'), run('s1'), sync())
+    await bob.ask(query('create index on things (a); alter table things alter a set default 5'))
+    await bob.ask(query('create temp table elsewhere (n int); drop table elsewhere'))
+    expect(await ada.ask(run('s1'), sync())).toEqual(['BindComplete', 'CommandComplete SELECT 0', 'ReadyForQuery I'])
+    await blocker.ask(query('begin'))
+    expect(await ada.ask(run('s1'), sync())).toEqual(['BindComplete', 'CommandComplete SELECT 0', 'ReadyForQuery I'])
+    await blocker.ask(query('rollback'))
+  })
+})

@@ -1,0 +1,257 @@
+import type { Client } from 'pg'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
+import { failureOf } from '../support/e2e/until.ts'
+import { adminClient, createDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase()
+const admin = await adminClient(database.database)
+
+beforeEach(async () => {
+  await admin.query(`drop owned by ${database.user}; grant all on schema public to ${database.user}`)
+})
+
+/** How many servers have how many statements. */
+async function preparedOnServer(client: Client): Promise<number> {
+  const { rows } = await client.query<{ n: number }>('select count(*)::int as n from pg_prepared_statements')
+  return rows[0]?.n ?? -1
+}
+
+describe('pg', () => {
+  test('a named statement follows its client to whichever server is free', async () => {
+    const pgweir = await startPgweir({ database, settings: { default_pool_size: 3 } })
+    const client = await pgweir.client()
+    const blockers = [await pgweir.client(), await pgweir.client()]
+    const named = { name: 'add', text: 'select $1::int + 1 as n, pg_backend_pid() as pid', values: [1] }
+    const pids = new Set<number>()
+    for (let round = 0; round < 3; round++) {
+      const { rows } = await client.query(named)
+      expect(rows[0].n).toBe(2)
+      pids.add(rows[0].pid)
+      // Takes the server away that has the statement.
+      await blockers[round]?.query('begin')
+    }
+    expect(pids.size).toBe(3)
+    for (const blocker of blockers) await blocker.query('rollback')
+  })
+
+  test('many clients with the same names for different texts, and different names for the same text', async () => {
+    const pgweir = await startPgweir({ database, settings: { default_pool_size: 3 } })
+    const clients = await Promise.all(Array.from({ length: 15 }, () => pgweir.client()))
+    for (let round = 0; round < 10; round++) {
+      const answers = clients.map(async (client, index) => {
+        const own = await client.query({ name: 'own', text: `select ${index} as n, $1::int as r`, values: [round] })
+        expect(own.rows).toEqual([{ n: index, r: round }])
+        const shared = await client.query({
+          name: `shared ${index}`,
+          text: 'select $1::text as t',
+          values: [`${index}/${round}`],
+        })
+        expect(shared.rows).toEqual([{ t: `${index}/${round}` }])
+      })
+      await Promise.all(answers)
+    }
+    // Each text once for each server that it was used on, not once for each client.
+    const { counters } = pgweir.pool()
+    expect(counters.clientParses).toBe(15 * 2)
+    expect(counters.serverParses).toBeLessThanOrEqual(3 * 16)
+    expect(counters.serverParses).toBeGreaterThanOrEqual(16)
+    expect(counters.binds).toBe(15 * 2 * 10)
+  })
+
+  test('a server keeps no more than max_prepared_statements, the least recently used one goes', async () => {
+    const pgweir = await startPgweir({ database, settings: { max_prepared_statements: 3 } })
+    const client = await pgweir.client()
+    const ask = async (n: number) => {
+      const { rows } = await client.query({ name: `statement ${n}`, text: `select ${n} as n` })
+      expect(rows).toEqual([{ n }])
+    }
+    for (let round = 0; round < 3; round++) for (let n = 0; n < 8; n++) await ask(n)
+    expect(await preparedOnServer(client)).toBe(3)
+    const { counters } = pgweir.pool()
+    expect(counters.serverParses).toBe(24)
+    // 5, 6 and 7 are there; 5 is used and so 6 is the oldest when 0 comes.
+    await ask(5)
+    await ask(0)
+    await ask(7)
+    await ask(5)
+    expect(counters.serverParses).toBe(25)
+    await ask(6)
+    expect(counters.serverParses).toBe(26)
+  })
+
+  test('a mistake in a statement does not keep its name from being used', async () => {
+    const pgweir = await startPgweir({ database })
+    const client = await pgweir.client()
+    expect(await failureOf(client.query({ name: 'late', text: 'select n from later' }))).toMatchObject({
+      code: '42P01',
+    })
+    await client.query('create table later (n int)')
+    await client.query('insert into later values (9)')
+    expect((await client.query({ name: 'late', text: 'select n from later' })).rows).toEqual([{ n: 9 }])
+  })
+
+  test('DEALLOCATE ALL and DISCARD ALL of one client take nothing from another', async () => {
+    const pgweir = await startPgweir({ database })
+    const [ada, bob] = [await pgweir.client(), await pgweir.client()]
+    for (const command of ['deallocate all', 'discard all']) {
+      const named = { name: command, text: `select 'kept' as word` }
+      await bob.query(named)
+      await ada.query(command)
+      expect(await preparedOnServer(ada)).toBe(0)
+      expect((await bob.query(named)).rows).toEqual([{ word: 'kept' }])
+    }
+  })
+
+  test('after its own DEALLOCATE ALL a client is told as PostgreSQL would', async () => {
+    const pgweir = await startPgweir({ database })
+    const client = await pgweir.client()
+    const named = { name: 'mine', text: 'select 1 as one' }
+    await client.query(named)
+    await client.query('deallocate all')
+    // pg thinks that it is still there.
+    expect(await failureOf(client.query(named))).toMatchObject({
+      code: '26000',
+      message: 'prepared statement "mine" does not exist',
+    })
+    expect((await client.query('select 2 as two')).rows).toEqual([{ two: 2 }])
+  })
+
+  test('one text means what the search_path of each client says', async () => {
+    const pgweir = await startPgweir({ database })
+    await admin.query(`
+      set role ${database.user};
+      create schema north; create table north.words (word text); insert into north.words values ('north');
+      create schema south; create table south.words (word text, n int); insert into south.words values ('south', 1);
+      reset role`)
+    const named = { name: 'words', text: 'select * from words' }
+    const north = await pgweir.client({ options: '-c search_path=north' })
+    const south = await pgweir.client({ options: '-c search_path=south' })
+    const moving = await pgweir.client()
+    for (let round = 0; round < 3; round++) {
+      expect((await north.query(named)).rows).toEqual([{ word: 'north' }])
+      expect((await south.query(named)).rows).toEqual([{ word: 'south', n: 1 }])
+      await moving.query(`set search_path = ${round % 2 ? 'north' : 'south'}`)
+      expect((await moving.query({ ...named, name: `words ${round}` })).rows).toEqual(
+        round % 2 ? [{ word: 'north' }] : [{ word: 'south', n: 1 }],
+      )
+    }
+  })
+
+  test('with max_prepared_statements = 0 names pass through as they are', async () => {
+    const pgweir = await startPgweir({ database, settings: { max_prepared_statements: 0 } })
+    const client = await pgweir.client()
+    await client.query({ name: 'bare', text: 'select 1 as one' })
+    const { rows } = await client.query('select name from pg_prepared_statements')
+    expect(rows).toEqual([{ name: 'bare' }])
+  })
+})
+
+describe('postgres.js', () => {
+  test('prepares by default: ten connections share three servers', async () => {
+    const pgweir = await startPgweir({ database, settings: { default_pool_size: 3 } })
+    const sql = pgweir.sql({ max: 10 })
+    const questions = Array.from({ length: 300 }, async (_, n) => {
+      const rows = n % 2 ? await sql`select ${n}::int as n` : await sql`select ${`${n}`} as text, ${n % 7}::int as n`
+      expect(rows).toEqual(n % 2 ? [{ n }] : [{ text: `${n}`, n: n % 7 }])
+    })
+    await Promise.all(questions)
+    expect(pgweir.pool().total).toBe(3)
+  })
+
+  test('a failed statement in between leaves the others alone', async () => {
+    const pgweir = await startPgweir({ database })
+    const sql = pgweir.sql()
+    for (let round = 0; round < 5; round++) {
+      expect(await failureOf(sql`select ${1}::int / ${0}::int as q`)).toMatchObject({ code: '22012' })
+      expect(await failureOf(sql`select nothing from nowhere`)).toMatchObject({ code: '42P01' })
+      expect(await sql`select ${round}::int as n`).toEqual([{ n: round }])
+    }
+  })
+})
+
+/** Statement and table are the same; `change` is made by a client of the pooler. */
+const WRITES = { name: 'write', text: 'insert into things values ($1) returning *' }
+const READS = { name: 'read', text: 'select * from things' }
+
+const AGENTS: Readonly<Record<string, (pgweir: Pgweir) => Promise<(change: string) => Promise<unknown>>>> = {
+  'the same client': async () => async () => {},
+  'another client': async (pgweir) => {
+    const other = await pgweir.client()
+    return (change) => other.query(change)
+  },
+}
+
+for (const [name, prepare] of Object.entries(AGENTS))
+  describe(`tables change under prepared statements, by ${name}`, () => {
+    test('a table is created anew with a column of another type', async () => {
+      const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+      const client = await pgweir.client()
+      const other = await prepare(pgweir)
+      const change = name === 'the same client' ? (text: string) => client.query(text) : other
+      const sql = pgweir.sql()
+      await change('create table things (thing int)')
+      expect((await client.query({ ...WRITES, values: [7] })).rows).toEqual([{ thing: 7 }])
+      expect(await sql`insert into things values (${8}) returning *`).toEqual([{ thing: 8 }])
+      await change('drop table things')
+      await change('create table things (thing text)')
+      // A new client, or the old one under a new name, must be told of the new type.
+      const late = await pgweir.client()
+      expect((await late.query({ ...WRITES, values: ['seven'] })).rows).toEqual([{ thing: 'seven' }])
+      expect((await client.query({ ...WRITES, name: 'again', values: ['eight'] })).rows).toEqual([{ thing: 'eight' }])
+      const lateSql = pgweir.sql()
+      expect(await lateSql`insert into things values (${'nine'}) returning *`).toEqual([{ thing: 'nine' }])
+      // And one that still holds the old name is served by it too.
+      expect((await client.query({ ...WRITES, values: ['ten'] })).rows).toEqual([{ thing: 'ten' }])
+    })
+
+    test('a column is added: "cached plan must not change result type" is met', async () => {
+      const pgweir = await startPgweir({ database })
+      const client = await pgweir.client()
+      const other = await prepare(pgweir)
+      const change = name === 'the same client' ? (text: string) => client.query(text) : other
+      const sql = pgweir.sql()
+      await change('create table things (a int); insert into things values (1)')
+      for (let round = 0; round < 2; round++) {
+        expect((await client.query(READS)).rows).toEqual([{ a: 1 }])
+        expect(await sql`select * from things`).toEqual([{ a: 1 }])
+      }
+      await change('alter table things add b text')
+      for (let round = 0; round < 2; round++) {
+        expect((await client.query(READS)).rows).toEqual([{ a: 1, b: null }])
+        expect(await sql`select * from things`).toEqual([{ a: 1, b: null }])
+      }
+    })
+
+    test('a change that is rolled back', async () => {
+      const pgweir = await startPgweir({ database })
+      const client = await pgweir.client()
+      await client.query('create table things (a int); insert into things values (1)')
+      expect((await client.query(READS)).rows).toEqual([{ a: 1 }])
+      const changing = name === 'the same client' ? client : await pgweir.client()
+      await changing.query('begin; alter table things add b text')
+      expect((await changing.query(READS)).rows).toEqual([{ a: 1, b: null }])
+      await changing.query('rollback')
+      for (let round = 0; round < 2; round++) {
+        expect((await client.query(READS)).rows).toEqual([{ a: 1 }])
+        expect((await changing.query(READS)).rows).toEqual([{ a: 1 }])
+      }
+    })
+  })
+
+test('a change that the pooler cannot see fails once, as without it, and is known from then on', async () => {
+  const pgweir = await startPgweir({ database })
+  const client = await pgweir.client()
+  const sql = pgweir.sql()
+  await client.query('create table things (a int); insert into things values (1)')
+  await client.query(READS)
+  await sql`select * from things`
+  await admin.query('alter table things add b text')
+  expect(await failureOf(client.query(READS))).toMatchObject({
+    code: '0A000',
+    message: 'cached plan must not change result type',
+  })
+  expect((await client.query(READS)).rows).toEqual([{ a: 1, b: null }])
+  // postgres.js tries again by itself.
+  expect(await sql`select * from things`).toEqual([{ a: 1, b: null }])
+})

@@ -1,0 +1,185 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { serialize } from 'pg-protocol'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded/postgres.ts'
+import { layCable } from '../support/e2e/cable.ts'
+import { startPgweir } from '../support/e2e/pgweir.ts'
+import { extended } from '../support/e2e/raw-client.ts'
+import { terminate, untilRunning } from '../support/e2e/server-side.ts'
+import { failureOf, until } from '../support/e2e/until.ts'
+import { createDatabase, type TestDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase()
+
+const { query } = serialize
+
+const TERMINATED = 'ErrorResponse FATAL 57P01 terminating connection due to administrator command'
+
+describe('one server is terminated', () => {
+  for (const [name, message] of Object.entries({
+    simple: query('select pg_sleep(60)'),
+    extended: extended('select pg_sleep(60)'),
+  }))
+    test(`under a ${name} query: its client gets exactly that error, others notice nothing`, async () => {
+      const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+      const [client, other] = [await pgweir.raw(), await pgweir.client()]
+      client.send(message)
+      const pid = await untilRunning(database, 'pg_sleep(60)')
+      const working = (async () => {
+        for (let n = 0; n < 50; n++) expect((await other.query('select $1::int as n', [n])).rows).toEqual([{ n }])
+      })()
+      await terminate(pid)
+      const lines = await client.rest()
+      expect(lines.filter((line) => line.startsWith('ErrorResponse'))).toEqual([TERMINATED])
+      expect(lines.at(-1)).toBe(TERMINATED)
+      await working
+      expect((await (await pgweir.client()).query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    })
+
+  test('in a transaction that is idle: the client hears of it at once', async () => {
+    const pgweir = await startPgweir({ database })
+    const client = await pgweir.raw()
+    await client.ask(query('begin'))
+    await terminate(pgweir.serverPids()[0] ?? 0)
+    expect(await client.rest()).toEqual([TERMINATED])
+    expect(pgweir.pool().total).toBe(0)
+  })
+
+  test('in session mode, under a client that is idle', async () => {
+    const pgweir = await startPgweir({ database, settings: { pool_mode: 'session' } })
+    const client = await pgweir.raw()
+    await client.ask(query('select 1'))
+    await terminate(pgweir.serverPids()[0] ?? 0)
+    expect(await client.rest()).toEqual([TERMINATED])
+  })
+
+  test('while nobody uses it: nobody notices', async () => {
+    const pgweir = await startPgweir({ database })
+    const client = await pgweir.client()
+    const named = { name: 'named', text: 'select 1 as one' }
+    for (let round = 0; round < 3; round++) {
+      expect((await client.query(named)).rows).toEqual([{ one: 1 }])
+      const [pid] = pgweir.serverPids()
+      await terminate(pid ?? 0)
+      await until('it is dropped', () => !pgweir.serverPids().includes(pid ?? 0))
+    }
+    expect(pgweir.log.filter((line) => line.includes('pooler error'))).toEqual([])
+  })
+
+  test('with others waiting for it: they are served by the next one', async () => {
+    const pgweir = await startPgweir({ database })
+    const [client, other] = [await pgweir.raw(), await pgweir.client()]
+    client.send(query('select pg_sleep(60)'))
+    const pid = await untilRunning(database, 'pg_sleep(60)')
+    const answer = other.query('select 1 as one')
+    await until('the other one waits', () => pgweir.pool().waiting.length === 1)
+    await terminate(pid)
+    expect((await answer).rows).toEqual([{ one: 1 }])
+  })
+})
+
+describe('the connection to a server breaks', () => {
+  test('in the midst of a row: the client gets what came, and then the end', async () => {
+    const cable = await layCable(database)
+    const pgweir = await startPgweir({ database: { ...database, ...cable }, settings: { default_pool_size: 1 } })
+    const [client, other] = [await pgweir.raw(), await pgweir.client()]
+    await client.ask(query('select 1'))
+    cable.cutAfter(50_000)
+    client.send(query(`select repeat('x', 100000)`))
+    // Nothing may be said into the unfinished row.
+    expect(await client.rest()).toEqual(['RowDescription repeat:25'])
+    cable.thaw()
+    expect((await other.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  })
+
+  test('between two rows: the client is told', async () => {
+    const cable = await layCable(database)
+    const pgweir = await startPgweir({ database: { ...database, ...cable } })
+    const client = await pgweir.raw()
+    await client.ask(query('select 1'))
+    client.send(query('select 1 as one, pg_sleep(60)'))
+    await untilRunning(database, 'pg_sleep(60)')
+    cable.cutAfter(0)
+    await pgweir.cancel(client.cancelKey)
+    expect((await client.rest()).at(-1)).toBe('ErrorResponse FATAL 08006 server conn crashed?')
+    cable.thaw()
+    expect((await (await pgweir.client()).query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  })
+})
+
+describe('the whole of PostgreSQL', () => {
+  let directory = ''
+  let running: EmbeddedPostgres | null = null
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'pgweir-e2e-data-'))
+    // PostgreSQL may run as another user, and must be able to come here.
+    await chmod(directory, 0o755)
+  })
+
+  afterAll(async () => {
+    await stop()
+    await rm(directory, { recursive: true, force: true })
+  })
+
+  async function start(port = 0): Promise<TestDatabase> {
+    const dataDirectory = join(directory, 'data')
+    running = await startEmbeddedPostgres({ superuser: 'postgres', password: 'secret', dataDirectory, port })
+    return { ...running, database: 'postgres', url: '' }
+  }
+
+  async function stop(): Promise<void> {
+    await running?.stop()
+    running = null
+  }
+
+  test('stops and comes back: clients are told early and in its own words, then all is well again by itself', async () => {
+    const here = await start()
+    const pgweir = await startPgweir({ database: here, settings: { default_pool_size: 3, server_login_retry: 0.1 } })
+    const [idle, busy, inside] = [await pgweir.client(), await pgweir.raw(), await pgweir.raw()]
+    busy.send(query('select pg_sleep(60)'))
+    await inside.ask(query('begin'))
+    await until('the query runs', () => pgweir.pool().count('leased') === 2)
+    await stop()
+    expect((await busy.rest()).at(-1)).toBe(TERMINATED)
+    expect(await inside.rest()).toEqual([TERMINATED])
+
+    const startedMs = performance.now()
+    const failure = await failureOf<{ code: string; message: string }>(idle.query('select 1'))
+    expect(failure.code).toBe('08006')
+    expect(failure.message).toMatch(
+      /^server login has been failing, cached error: connect to .* failed: .*ECONNREFUSED.* \(server_login_retry\)$/,
+    )
+    expect(performance.now() - startedMs).toBeLessThan(5_000)
+    // Who comes now can log in, since the welcome is known, and is told as early.
+    const late = await pgweir.client()
+    expect(await failureOf(late.query('select 1'))).toMatchObject({ code: '08006' })
+
+    await start(here.port)
+    await until('it works again', async () => {
+      const client = await pgweir.client()
+      return client.query('select 1 as one').then(
+        ({ rows }) => rows[0].one === 1,
+        () => false,
+      )
+    })
+    expect(pgweir.pool().total).toBeGreaterThan(0)
+  })
+
+  test('is not there when the pooler starts: the first client is told why, and one later is served', async () => {
+    await stop()
+    const here = await start()
+    await stop()
+    const pgweir = await startPgweir({ database: here, settings: { server_login_retry: 0.1 } })
+    expect(await failureOf(pgweir.client())).toMatchObject({ code: '08006', severity: 'FATAL' })
+    await start(here.port)
+    await until('clients get in', () =>
+      pgweir.client().then(
+        () => true,
+        () => false,
+      ),
+    )
+  })
+})

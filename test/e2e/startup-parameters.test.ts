@@ -1,0 +1,259 @@
+import type { Client } from 'pg'
+import { serialize } from 'pg-protocol'
+import { describe, expect, test } from 'vitest'
+import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
+import { RawClient, startup } from '../support/e2e/raw-client.ts'
+import { failureOf } from '../support/e2e/until.ts'
+import { createDatabase, createRole } from '../support/postgres.ts'
+
+const database = await createDatabase({ method: 'trust' })
+
+const MODES = ['session', 'transaction', 'statement'] as const
+
+async function show(client: Client, name: string): Promise<string> {
+  const { rows } = await client.query<{ value: string }>(`select current_setting('${name}') as value`)
+  return rows[0]?.value ?? ''
+}
+
+/** Startup parameters, and what `show` then says. */
+const ACCEPTED: Readonly<Record<string, readonly [Record<string, string>, Record<string, string>]>> = {
+  'a timeout in options': [{ options: '-c statement_timeout=12s' }, { statement_timeout: '12s' }],
+  'a timeout by itself': [{ lock_timeout: '7s' }, { lock_timeout: '7s' }],
+  'a list': [{ options: '-c search_path="$user",\\ pg_catalog' }, { search_path: '"$user", pg_catalog' }],
+  'what JDBC sends': [
+    { extra_float_digits: '2', TimeZone: 'Asia/Tokyo' },
+    { extra_float_digits: '2', TimeZone: 'Asia/Tokyo' },
+  ],
+  'what SQLAlchemy users send': [
+    { application_name: 'grüße', client_encoding: 'utf-8', options: '-csearch_path=pg_catalog -c jit=off' },
+    { application_name: 'gr\\xc3\\xbc\\xc3\\x9fe', client_encoding: 'UTF8', search_path: 'pg_catalog', jit: 'off' },
+  ],
+  'every form of options': [
+    { options: '-c work_mem=3MB -cenable_seqscan=off --random-page-cost=1.5 --application_name=two\\ words\\\\' },
+    { work_mem: '3MB', enable_seqscan: 'off', random_page_cost: '1.5', application_name: 'two words\\' },
+  ],
+  'names and values in odd spelling': [
+    { DATESTYLE: 'sql, dmy', timezone: 'utc', INTERVALSTYLE: 'ISO_8601', Standard_Conforming_Strings: 'true' },
+    { DateStyle: 'SQL, DMY', TimeZone: 'UTC', IntervalStyle: 'iso_8601', standard_conforming_strings: 'on' },
+  ],
+  'a setting of an application': [{ options: "-c app.tenant=o'hara" }, { 'app.tenant': "o'hara" }],
+  'the later one of two': [{ options: '-c work_mem=3MB', work_mem: '5MB' }, { work_mem: '5MB' }],
+}
+
+for (const pool_mode of MODES)
+  describe(`${pool_mode} mode`, () => {
+    for (const [name, [parameters, shown]] of Object.entries(ACCEPTED))
+      test(`${name}: as with PostgreSQL itself, for its client alone`, async () => {
+        const settings = { pool_mode, default_pool_size: pool_mode === 'session' ? 1 : 2 }
+        const pgweir = await startPgweir({ database, settings })
+        const { user, database: dbname, host, port } = database
+        const direct = await RawClient.connect({ host, port })
+        pgweir.onFinish(() => direct.end())
+        await direct.logIn({ user, database: dbname, ...parameters })
+        const client = await pgweir.raw(parameters)
+        expect(Object.fromEntries(client.parameters)).toEqual(Object.fromEntries(direct.parameters))
+        for (let round = 0; round < 2; round++)
+          for (const [setting, value] of Object.entries(shown)) {
+            const [, row] = await client.ask(serialize.query(`show ${setting}`))
+            expect(row).toBe((await direct.ask(serialize.query(`show ${setting}`)))[1])
+            expect(row).toBe(`DataRow ${value}`)
+          }
+        if (pool_mode === 'session') await client.end()
+
+        const other = await pgweir.client()
+        const fresh = await pgweir.client({ port })
+        for (const setting of Object.keys(shown).filter((setting) => !setting.includes('.')))
+          expect([setting, await show(other, setting)]).toEqual([setting, await show(fresh, setting)])
+        // An unset setting of an application is empty where it was set before.
+        if (shown['app.tenant']) expect(await show(other, 'app.tenant')).toBe('')
+        expect(pgweir.pool().total).toBe(1)
+      })
+
+    test('a timeout given so ends the query', async () => {
+      const pgweir = await startPgweir({ database, settings: { pool_mode } })
+      const client = await pgweir.client({ options: '-c statement_timeout=20' })
+      expect(await failureOf(client.query('select pg_sleep(60)'))).toMatchObject({
+        message: 'canceling statement due to statement timeout',
+      })
+      expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    })
+  })
+
+/** What PostgreSQL does not take. */
+const REJECTED: Readonly<Record<string, Record<string, string>>> = {
+  'a time zone that there is not': { TimeZone: 'Mars/Phobos' },
+  'a setting that there is not': { options: '-c nonsense=1' },
+  'a setting that there is not, by itself': { nonsense: '1' },
+  'a text for a number': { options: '-c statement_timeout=soon' },
+  'a number that is too large': { options: '-c extra_float_digits=99' },
+  'an encoding that there is not': { client_encoding: 'klingon' },
+  'a setting of the whole server': { options: '-c max_connections=5' },
+  'a setting that only a superuser may change': { options: '-c log_statement=all' },
+}
+
+describe('rejected values', () => {
+  for (const [name, parameters] of Object.entries(REJECTED))
+    test(`${name}: PostgreSQL's own error, and no harm to others`, async () => {
+      const pgweir = await startPgweir({ database })
+      const { user, database: dbname, host, port } = database
+      const other = await pgweir.client()
+      const direct = await RawClient.connect({ host, port })
+      direct.send(startup({ user, database: dbname, ...parameters }))
+      const [expected] = (await direct.rest()).slice(-1)
+      expect(expected).toMatch(/^ErrorResponse FATAL \w{5} /)
+      for (let round = 0; round < 2; round++) {
+        const client = await pgweir.stranger()
+        client.send(startup({ user, database: dbname, ...parameters }))
+        expect(await client.rest()).toEqual([expected])
+        expect((await other.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+      }
+      expect(pgweir.pool().total).toBe(1)
+    })
+
+  test('options that set nothing are refused with the form that they should have', async () => {
+    const pgweir = await startPgweir({ database })
+    const { user, database: dbname } = database
+    const client = await pgweir.stranger()
+    client.send(startup({ user, database: dbname, options: '-B 100' }))
+    expect(await client.rest()).toEqual([
+      "ErrorResponse FATAL 08P01 unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed",
+    ])
+  })
+})
+
+describe('ignore_startup_parameters', () => {
+  test('drops what it names, wherever that stands', async () => {
+    const settings = { ignore_startup_parameters: 'nonsense, extra_float_digits, statement_timeout' }
+    const pgweir = await startPgweir({ database, settings })
+    const client = await pgweir.raw({ nonsense: '1', extra_float_digits: '3', options: '-c statement_timeout=5s' })
+    expect(await client.ask(serialize.query('show statement_timeout'))).toContain('DataRow 0')
+    expect(await client.ask(serialize.query('show extra_float_digits'))).toContain('DataRow 1')
+  })
+
+  test('`options` drops from options what is not tracked', async () => {
+    const pgweir = await startPgweir({ database, settings: { ignore_startup_parameters: 'options' } })
+    const client = await pgweir.raw({ options: '-c nonsense=1 -c TimeZone=Asia/Tokyo -c work_mem=3MB' })
+    expect(client.parameters.get('TimeZone')).toBe('Asia/Tokyo')
+    expect(await client.ask(serialize.query('show work_mem'))).toContain('DataRow 4MB')
+    expect((await pgweir.raw({ options: '-B 100' })).hasEnded).toBe(false)
+  })
+})
+
+describe('settings that a client changes while it runs', () => {
+  async function startWithTwoServers(): Promise<{
+    pgweir: Pgweir
+    onServer(index: number, use: () => Promise<void>): Promise<void>
+  }> {
+    const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+    const blockers = [await pgweir.client(), await pgweir.client()]
+    for (const blocker of blockers) await blocker.query('begin')
+    return {
+      pgweir,
+      // Only the server of that blocker is free meanwhile.
+      async onServer(index, use) {
+        await blockers[index]?.query('rollback')
+        await use()
+        await blockers[index]?.query('begin')
+      },
+    }
+  }
+
+  test('what PostgreSQL reports follows its client from server to server', async () => {
+    const { pgweir, onServer } = await startWithTwoServers()
+    const [ada, bob] = [await pgweir.client(), await pgweir.client()]
+    await onServer(0, async () => {
+      await ada.query(`set timezone = 'Asia/Tokyo'`)
+      await ada.query(`set datestyle = 'German'; set intervalstyle = 'iso_8601'; set application_name = 'ada'`)
+      await ada.query(`set search_path = pg_catalog, "Ada's"; set client_encoding = 'latin1'`)
+      expect(await show(bob, 'timezone')).not.toBe('Asia/Tokyo')
+    })
+    await onServer(1, async () => {
+      expect(await show(ada, 'timezone')).toBe('Asia/Tokyo')
+      expect(await show(ada, 'datestyle')).toBe('German, DMY')
+      expect(await show(ada, 'intervalstyle')).toBe('iso_8601')
+      expect(await show(ada, 'application_name')).toBe('ada')
+      expect(await show(ada, 'search_path')).toBe(`pg_catalog, "Ada's"`)
+      expect(await show(ada, 'client_encoding')).toBe('LATIN1')
+      for (const setting of ['timezone', 'datestyle', 'intervalstyle', 'application_name', 'search_path'])
+        expect(await show(bob, setting)).not.toBe(await show(ada, setting))
+      await ada.query('reset timezone')
+    })
+    await onServer(0, async () => {
+      expect(await show(ada, 'timezone')).toBe(await show(bob, 'timezone'))
+      expect(await show(ada, 'datestyle')).toBe('German, DMY')
+    })
+  })
+
+  test('what is rolled back, or LOCAL, does not', async () => {
+    const { pgweir, onServer } = await startWithTwoServers()
+    const client = await pgweir.client()
+    let before = ''
+    await onServer(0, async () => {
+      before = await show(client, 'timezone')
+      await client.query(`begin; set timezone = 'Asia/Tokyo'`)
+      await client.query('rollback')
+      await client.query(`begin; set local timezone = 'Asia/Tokyo'`)
+      await client.query('commit')
+    })
+    await onServer(1, async () => expect(await show(client, 'timezone')).toBe(before))
+  })
+
+  test('what was given at the start comes back where a client has reset or discarded it', async () => {
+    const { pgweir, onServer } = await startWithTwoServers()
+    let client = await pgweir.client()
+    await onServer(0, async () => {
+      client = await pgweir.client({ options: '-c statement_timeout=12s' })
+    })
+    for (const command of ['discard all', 'reset all', 'set statement_timeout = 0']) {
+      await onServer(0, async () => {
+        await client.query(command)
+      })
+      for (const index of [0, 1])
+        await onServer(index, async () => expect(await show(client, 'statement_timeout')).toBe('12s'))
+    }
+  })
+})
+
+test('a role given at the start is taken off before the next client', async () => {
+  const admin = await createRole()
+  const pgweir = await startPgweir({ database })
+  const member = await createRole({ attributes: `role ${database.user}` })
+  expect(admin.user).not.toBe(member.user)
+  const client = await pgweir.client({ options: `-c role=${member.user}` })
+  const other = await pgweir.client()
+  for (let round = 0; round < 3; round++) {
+    expect((await client.query('select current_user as name')).rows).toEqual([{ name: member.user }])
+    expect((await other.query('select current_user as name')).rows).toEqual([{ name: database.user }])
+  }
+})
+
+test('settings of the entry in [databases] are what a client finds', async () => {
+  const entry = `timezone=Asia/Tokyo datestyle=German application_name=pooled connect_query='set lock_timeout = 3000'`
+  const pgweir = await startPgweir({ database, entry })
+  const client = await pgweir.raw()
+  expect([client.parameters.get('TimeZone'), client.parameters.get('DateStyle')]).toEqual(['Asia/Tokyo', 'German, DMY'])
+  const [plain, other] = [await pgweir.client(), await pgweir.client({ options: '-c TimeZone=UTC -c work_mem=5MB' })]
+  for (let round = 0; round < 2; round++) {
+    expect([await show(other, 'timezone'), await show(other, 'work_mem')]).toEqual(['UTC', '5MB'])
+    expect([await show(plain, 'timezone'), await show(plain, 'application_name')]).toEqual(['Asia/Tokyo', 'pooled'])
+    expect([await show(plain, 'lock_timeout'), await show(other, 'lock_timeout')]).toEqual(['3s', '3s'])
+  }
+})
+
+test('application_name_add_host tells where a client comes from', async () => {
+  const pgweir = await startPgweir({ database, settings: { application_name_add_host: 1 } })
+  const [named, unnamed] = [await pgweir.raw({ application_name: 'worker' }), await pgweir.raw()]
+  const from = (client: RawClient) => `127.0.0.1:${client.socket.localPort}`
+  expect(await named.ask(serialize.query('show application_name'))).toContain(`DataRow worker - ${from(named)}`)
+  expect(await unnamed.ask(serialize.query('show application_name'))).toContain(`DataRow app - ${from(unnamed)}`)
+})
+
+test('a newer minor version and unknown protocol parameters are negotiated down', async () => {
+  const pgweir = await startPgweir({ database })
+  const { user, database: dbname } = database
+  const client = await pgweir.stranger()
+  client.send(startup({ user, database: dbname, '_pq_.new_thing': 'on' }, 0x0003_0002))
+  const [first] = await client.lines()
+  expect(first).toBe('NegotiateProtocolVersion')
+  expect(await client.ask(serialize.query('select 1'))).toContain('DataRow 1')
+})

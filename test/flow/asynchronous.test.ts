@@ -1,0 +1,133 @@
+/** Notices, notifications and changed settings come at any time, and reach the right client. */
+
+import { describe, expect, test } from 'vitest'
+import { quiet } from '../support/flow/inbox.ts'
+import {
+  bindComplete,
+  complete,
+  copyIn,
+  dataRow,
+  notice,
+  notification,
+  parameterStatus,
+  parseComplete,
+  ready,
+  rowDescription,
+  rows,
+} from '../support/flow/replies.ts'
+import { batch, copyDone, query } from '../support/flow/requests.ts'
+import { startPair } from '../support/flow/start.ts'
+
+const WORDS = [
+  ['a notice', notice('look'), 'NoticeResponse(look)'],
+  ['a notification', notification('channel', 'payload'), 'NotificationResponse(channel, payload)'],
+  ['a setting that nobody follows', parameterStatus('in_hot_standby', 'on'), 'ParameterStatus(in_hot_standby=on)'],
+  ['a setting', parameterStatus('DateStyle', 'SQL, DMY'), 'ParameterStatus(DateStyle=SQL, DMY)'],
+] as const
+
+describe.each(WORDS)('%s', (_, message, shown) => {
+  test('in the midst of a reply is passed on in its place', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(query('select 1'))
+    await postgres.expect('Query')
+    postgres.send(message, rowDescription('value'), message, dataRow('1'), complete('SELECT 1'), message, ready())
+    await client.expect(shown, 'RowDescription', shown, 'DataRow(1)', 'CommandComplete(SELECT 1)', shown)
+    await client.expect('ReadyForQuery(I)')
+    expect(flow.counts()).toEqual({ idle: 1 })
+  })
+
+  test('between the replies of a batch is passed on in its place', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(batch('select 1'))
+    await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
+    postgres.send(message, parseComplete, message, bindComplete, message, complete('SELECT 0'), message, ready())
+    await client.expect(shown, 'ParseComplete', shown, 'BindComplete', shown, 'CommandComplete', shown)
+    await client.expect('ReadyForQuery(I)')
+    expect(flow.counts()).toEqual({ idle: 1 })
+  })
+
+  test('in a transaction that waits for its client is passed on at once', async () => {
+    const { client, postgres } = await startPair()
+    client.send(query('begin'))
+    await postgres.expect('Query')
+    postgres.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    postgres.send(message)
+    await client.expect(shown)
+    client.send(query('commit'))
+    await postgres.expect('Query')
+    postgres.send(complete('COMMIT'), ready())
+    await client.answer()
+  })
+
+  test('during COPY is passed on', async () => {
+    const { client, postgres } = await startPair()
+    client.send(query('copy t from stdin'))
+    await postgres.expect('Query')
+    postgres.send(copyIn(), message)
+    await client.expect('CopyInResponse', shown)
+    client.send(copyDone)
+    await postgres.expect('CopyDone')
+    postgres.send(message, complete('COPY 0'), ready())
+    await client.expect(shown, 'CommandComplete(COPY 0)', 'ReadyForQuery(I)')
+  })
+
+  test('glued behind ReadyForQuery still goes to the client whose it is', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(query('select 1'))
+    await postgres.expect('Query')
+    postgres.send(rows('1'), ready(), message)
+    await client.answer()
+    await client.expect(shown)
+    expect(flow.counts()).toEqual({ idle: 1 })
+  })
+
+  test('from a server that nobody holds reaches nobody, and costs nothing', async () => {
+    const { flow, client, postgres } = await startPair()
+    postgres.send(message)
+    await client.expectNothing()
+    expect(flow.counts()).toEqual({ idle: 1 })
+    expect(postgres.isClosed).toBe(false)
+  })
+})
+
+test.each(WORDS.filter(([what]) => what !== 'a notification'))(
+  '%s during the login of a server harms nothing',
+  async (_, message) => {
+    const { flow, client, postgres } = await startPair()
+    flow.postgres.login = (server) => {
+      server.send(message)
+      server.welcome()
+      server.send(message)
+    }
+    client.send(query('begin'))
+    await postgres.expect('Query')
+    const other = await flow.connect()
+    other.send(query('select 1'))
+    const second = await flow.postgres.next()
+    await quiet()
+    // What a server was told at its login may have to be set back before it is used.
+    if (second.inbox.unread[0]?.shown.includes('set_config')) {
+      await second.expect('Query')
+      second.send(parameterStatus('DateStyle', 'ISO, MDY'), rows('ISO, MDY'), ready())
+    }
+    await second.expect('Query(select 1)')
+    second.send(rows('1'), ready())
+    expect(await other.answer()).toContain('DataRow(1)')
+    postgres.send(rows('1'), ready())
+    await client.answer()
+  },
+)
+
+test('a setting that an idle server reports is noticed: it is set back before the next client uses it', async () => {
+  const { client, postgres } = await startPair()
+  postgres.send(parameterStatus('TimeZone', 'Europe/Rome'))
+  await quiet()
+  client.send(query('select 1'))
+  const align = await postgres.expect('Query')
+  expect(align.texts[0]).toBe("select pg_catalog.set_config('TimeZone', 'Etc/UTC', false)")
+  postgres.send(parameterStatus('TimeZone', 'Etc/UTC'), rows('Etc/UTC'), ready())
+  await postgres.expect('Query(select 1)')
+  postgres.send(rows('1'), ready())
+  expect(await client.answer()).toContain('DataRow(1)')
+})

@@ -1,0 +1,206 @@
+/** Rule 8: who cannot take more stops the other side, and memory per connection is bounded whatever the peer does. */
+
+import { describe, expect, test } from 'vitest'
+import { quiet } from '../support/flow/inbox.ts'
+import { complete, copyData, copyIn, dataRow, error, ready, rowDescription, rows } from '../support/flow/replies.ts'
+import { copyDone, message, parse, query, startup } from '../support/flow/requests.ts'
+import { startFlow, startPair } from '../support/flow/start.ts'
+
+const WINDOW = { windowBytes: 16 * 1024 }
+const MEBIBYTE = 1024 * 1024
+
+/** What the pooler may hold of a conversation: a chunk that it has read, and what is held for later. */
+const HELD_BYTES = 256 * 1024
+
+test('a client that does not read a long result stops the server, and gets all of it when it reads', async () => {
+  const { flow, client, postgres } = await startPair(WINDOW)
+  client.countsOnly = true
+  client.send(query('select everything'))
+  await postgres.expect('Query')
+  client.stopReading()
+  const row = dataRow('x'.repeat(10_000))
+  const before = client.receivedBytes
+  let sent = 0
+  postgres.send(rowDescription('value'))
+  for (; sent < 4 * MEBIBYTE; sent += row.length) postgres.send(row)
+  await quiet()
+  // Nearly all of it is still with Postgres.
+  expect(postgres.channel.owedBytes).toBeGreaterThan(sent - HELD_BYTES)
+  expect(flow.counts()).toEqual({ leased: 1 })
+  postgres.send(complete('SELECT'), ready())
+  client.startReading()
+  await client.receive(before + sent)
+  await flow.expectCounts({ idle: 1 })
+})
+
+test('the same with one field of several mebibytes', async () => {
+  const { flow, client, postgres } = await startPair(WINDOW)
+  client.countsOnly = true
+  client.send(query('select a blob'))
+  await postgres.expect('Query')
+  client.stopReading()
+  const before = client.receivedBytes
+  const row = dataRow('x'.repeat(8 * MEBIBYTE))
+  postgres.send(rowDescription('value'), row, complete('SELECT 1'), ready())
+  await quiet()
+  expect(postgres.channel.owedBytes).toBeGreaterThan(8 * MEBIBYTE - HELD_BYTES)
+  client.startReading()
+  await client.receive(before + row.length)
+  await flow.expectCounts({ idle: 1 })
+})
+
+test('a server that does not read stops its client, and gets everything when it reads', async () => {
+  const { client, postgres } = await startPair(WINDOW)
+  client.send(query('copy t from stdin'))
+  await postgres.expect('Query')
+  postgres.send(copyIn())
+  await client.expect('CopyInResponse')
+  postgres.stopReading()
+  const count = 400
+  for (let number = 0; number < count; number++) client.send(copyData('x'.repeat(10_000)))
+  client.send(copyDone)
+  await quiet()
+  expect(client.channel.owedBytes).toBeGreaterThan(count * 10_000 - HELD_BYTES)
+  postgres.startReading()
+  const shown = Array.from({ length: count }, () => 'CopyData')
+  await postgres.expect(...shown, 'CopyDone')
+  postgres.send(complete(`COPY ${count}`), ready())
+  await client.answer()
+})
+
+test('a parameter of several mebibytes streams through, prepared or not', async () => {
+  const { client, postgres } = await startPair(WINDOW)
+  postgres.stopReading()
+  const text = 'x'.repeat(6 * MEBIBYTE)
+  client.send(query(text))
+  await quiet()
+  expect(client.channel.owedBytes).toBeGreaterThan(6 * MEBIBYTE - HELD_BYTES)
+  postgres.startReading()
+  expect((await postgres.expect('Query')).texts[0]).toBe(text)
+  postgres.send(complete('SELECT 0'), ready())
+  await client.answer()
+})
+
+test('a client that sends without end while it waits is not read for ever', async () => {
+  const { flow, client, postgres } = await startPair({ ...WINDOW, settings: { default_pool_size: 1 } })
+  client.send(query('begin'))
+  await postgres.expect('Query')
+  postgres.send(complete('BEGIN'), ready('T'))
+  await client.answer()
+  const other = await flow.connect()
+  for (let number = 0; number < 400; number++) other.send(query(`select '${'x'.repeat(10_000)}'`))
+  await quiet()
+  expect(other.channel.owedBytes).toBeGreaterThan(4_000_000 - HELD_BYTES)
+  client.send(query('commit'))
+  await postgres.expect('Query(commit)')
+  postgres.send(complete('COMMIT'), ready())
+  await client.answer()
+  for (let number = 0; number < 400; number++) {
+    await postgres.expect('Query')
+    postgres.send(complete('SELECT 1'), ready())
+    await other.answer()
+  }
+})
+
+test('a client that never reads what it asks for is not answered without end', async () => {
+  const { client, postgres } = await startPair(WINDOW)
+  client.countsOnly = true
+  client.stopReading()
+  let answered = 0
+  for (let number = 0; number < 600; number++) client.send(query('select 1'))
+  for (let round = 0; round < 50; round++) {
+    await quiet(1)
+    for (const _ of postgres.inbox.take()) {
+      answered++
+      postgres.send(rows('x'.repeat(1_000)), ready())
+    }
+  }
+  // The pooler has stopped reading the client once the client did not read.
+  expect(answered).toBeLessThan(600)
+  client.vanish()
+  await quiet()
+})
+
+test('answers of our own do not pile up either', async () => {
+  const { flow, client, postgres } = await startPair(WINDOW)
+  client.send(parse('s1', 'select 1'), message('S'))
+  await postgres.expect('Parse', 'Sync')
+  postgres.send(message('1'), ready())
+  await client.answer()
+  client.stopReading()
+  const name = 'n'.repeat(20)
+  for (let number = 0; number < 60_000; number++)
+    client.send(parse(name, 'select 1'), message('C', Buffer.from(`S${name}\0`)))
+  await quiet()
+  // Each costs five bytes to the client; the client does not read, and so is not read.
+  expect(client.channel.owedBytes).toBeGreaterThan(0)
+  const [session] = [...flow.pooler.parts.sessions]
+  expect(session?.channel.owedBytes).toBeLessThan(HELD_BYTES)
+  client.vanish()
+  await quiet()
+})
+
+test('a cancel request is handled although its client does not read', async () => {
+  const { flow, client, postgres } = await startPair(WINDOW)
+  client.send(query('select everything'))
+  await postgres.expect('Query')
+  client.stopReading()
+  postgres.send(rowDescription('value'))
+  for (let number = 0; number < 100; number++) postgres.send(dataRow('x'.repeat(1_000)))
+  await quiet()
+  client.vanish()
+  expect((await flow.postgres.nextCancel()).target).toBe(postgres)
+  await postgres.expectClosed()
+})
+
+describe('max_packet_size', () => {
+  test('a longer message of a client is refused, by its length alone', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { max_packet_size: 2_000 } })
+    client.send(message('Q', Buffer.alloc(100), 3_000))
+    await client.expect('ErrorResponse(FATAL 54000 a message of 3001 bytes is over the limit of 2000 bytes)')
+    await client.expectClosed()
+    expect(flow.counts()).toEqual({ idle: 1 })
+    await postgres.expectNothing()
+  })
+
+  test('a longer message of a server is refused, by its length alone', async () => {
+    const { client, postgres } = await startPair({ settings: { max_packet_size: 2_000 } })
+    client.send(query('select 1'))
+    await postgres.expect('Query')
+    postgres.send(rowDescription('value'), message('D', Buffer.alloc(100), 3_000))
+    await client.expect('RowDescription', 'ErrorResponse(FATAL 08P01 server conn crashed?)')
+    await client.expectClosed()
+    await postgres.expectClosed()
+  })
+})
+
+test('a server that promises a huge message outside a lease is not waited for', async () => {
+  const { flow, postgres } = await startPair()
+  postgres.send(message('N', Buffer.alloc(100), 500 * MEBIBYTE))
+  await postgres.expectClosed()
+  await flow.expectCounts({})
+})
+
+test('an error message without end passes through', async () => {
+  const { client, postgres } = await startPair()
+  client.send(query('select 1'))
+  await postgres.expect('Query')
+  postgres.send(error('P0001', 'x'.repeat(200_000)), ready())
+  const reply = await client.expect('ErrorResponse')
+  await client.expect('ReadyForQuery(I)')
+  expect(reply.bytes.length).toBeGreaterThan(200_000)
+})
+
+test('a named statement that is too long is refused', async () => {
+  const { client } = await startPair()
+  client.send(message('P', Buffer.from('s1\0select'), 17 * MEBIBYTE))
+  expect((await client.expect('ErrorResponse')).shown).toContain('FATAL 54000 a named prepared statement of')
+  await client.expectClosed()
+})
+
+test('a client that says who it is very slowly holds next to nothing', async () => {
+  const flow = await startFlow()
+  const client = await flow.dial()
+  await client.sendPieces([...startup({ user: 'ada', database: 'app' })].map((byte) => Buffer.of(byte)))
+  await client.inbox.through('ReadyForQuery')
+})

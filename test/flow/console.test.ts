@@ -1,0 +1,561 @@
+/** The console answers in order, in both protocols, and what it shows is what is there. */
+
+import { describe, expect, test } from 'vitest'
+import type { FlowClient } from '../support/flow/client.ts'
+import { quiet, until } from '../support/flow/inbox.ts'
+import { complete, error, ready, rows } from '../support/flow/replies.ts'
+import {
+  bind,
+  cancelRequest,
+  closePortal,
+  closeStatement,
+  copyDone,
+  describePortal,
+  describeStatement,
+  execute,
+  flush,
+  functionCall,
+  message,
+  parse,
+  query,
+  startup,
+  sync,
+  terminate,
+} from '../support/flow/requests.ts'
+import { type Flow, type FlowOptions, startFlow, startPair } from '../support/flow/start.ts'
+import { everySplit, showSplit } from '../support/splits.ts'
+
+async function startConsole(options: FlowOptions = {}) {
+  const flow = await startFlow(options)
+  return { flow, console: await connect(flow) }
+}
+
+function connect(flow: Flow): Promise<FlowClient> {
+  return flow.connect({ database: 'pgweir', user: 'root' })
+}
+
+/** The rows of a SHOW, by the names of their columns. */
+async function show(console: FlowClient, topic: string): Promise<Record<string, string>[]> {
+  console.send(query(`show ${topic}`))
+  const found: Record<string, string>[] = []
+  let names: string[] = []
+  for (let reply = await console.inbox.next(); reply.name !== 'ReadyForQuery'; reply = await console.inbox.next()) {
+    const fields = reply.read?.['fields']
+    if (reply.name === 'RowDescription') names = (fields as { name: string }[]).map(({ name }) => name)
+    if (reply.name === 'DataRow')
+      found.push(Object.fromEntries((fields as string[]).map((cell, index) => [names[index], cell])))
+    if (reply.name === 'ErrorResponse') throw new Error(reply.shown)
+  }
+  return found
+}
+
+/** The row of the pool `app`, without what is 0. */
+async function pool(console: FlowClient): Promise<Record<string, string>> {
+  const row = (await show(console, 'pools')).find(({ database }) => database === 'app') ?? {}
+  return Object.fromEntries(Object.entries(row).filter(([name, value]) => value !== '0' && /^(cl|sv|maxw)/.test(name)))
+}
+
+const VERSION = ['RowDescription(version)', expect.stringMatching(/^DataRow\(pgweir /), 'CommandComplete(SHOW)']
+
+describe('the extended protocol', () => {
+  test('prepares, describes, runs and closes, with and without names', async () => {
+    const { console } = await startConsole()
+    console.send(parse('s', 'show version'), describeStatement('s'), sync)
+    expect(await console.answer()).toEqual([
+      'ParseComplete',
+      'ParameterDescription()',
+      'RowDescription(version)',
+      'ReadyForQuery(I)',
+    ])
+    console.send(bind('p', 's'), describePortal('p'), execute('p'), closePortal('p'), closeStatement('s'), sync)
+    expect(await console.answer()).toEqual([
+      'BindComplete',
+      ...VERSION,
+      'CloseComplete',
+      'CloseComplete',
+      'ReadyForQuery(I)',
+    ])
+    console.send(parse('', 'show help'), bind('', ''), describePortal(), execute(), sync)
+    expect(await console.answer()).toEqual([
+      'ParseComplete',
+      'BindComplete',
+      'NoData',
+      'NoticeResponse(Console usage)',
+      'CommandComplete(SHOW)',
+      'ReadyForQuery(I)',
+    ])
+    console.send(parse('', ' ; '), bind('', ''), execute(), sync)
+    expect(await console.answer()).toEqual(['ParseComplete', 'BindComplete', 'EmptyQueryResponse', 'ReadyForQuery(I)'])
+  })
+
+  test('skips what follows an error up to the Sync, simple queries too, and lives on', async () => {
+    const { flow, console } = await startConsole()
+    console.send(
+      ...[parse('', 'show poolz'), bind('', ''), execute(), query('show version'), functionCall(1), sync],
+      ...[parse('', 'show version'), bind('', ''), execute(), sync],
+    )
+    expect(await console.answer()).toEqual([
+      "ErrorResponse(ERROR 42601 invalid command 'show poolz', use SHOW HELP;)",
+      'ReadyForQuery(I)',
+    ])
+    expect(await console.answer()).toEqual(['ParseComplete', 'BindComplete', ...VERSION.slice(1), 'ReadyForQuery(I)'])
+    expect(flow.logged("pooler error: invalid command 'show poolz', use SHOW HELP;")).toHaveLength(1)
+  })
+
+  test('finds each error where Postgres would', async () => {
+    const { console } = await startConsole()
+    const failure = async (...messages: Buffer[]) => {
+      console.send(...messages, sync)
+      const shown = await console.answer()
+      return shown.find((line) => line.startsWith('ErrorResponse'))
+    }
+    expect(await failure(bind('', 'nobody'))).toContain('26000 prepared statement "nobody" does not exist')
+    expect(await failure(describeStatement('nobody'))).toContain('26000')
+    expect(await failure(describePortal('nobody'))).toContain('34000 portal "nobody" does not exist')
+    expect(await failure(execute('nobody'))).toContain('34000')
+    expect(await failure(parse('s', 'show version'), parse('s', 'show version'))).toContain('42P05')
+    expect(await failure(bind('p', 's'), bind('p', 's'))).toContain('42P03')
+    expect(await failure(parse('', 'show version; show version'))).toContain('42601 cannot insert multiple commands')
+    expect(await failure(parse('', 'pause $1'))).toContain('0A000 console commands take no parameters')
+    expect(await failure(parse('', 'pause', [23]))).toContain('0A000 console commands take no parameters')
+    expect(await failure(bind('', 's', 'value'))).toContain('0A000 console commands take no parameters')
+    expect(await failure(parse('', 'pause'), bind('', ''), execute())).toContain('0A000 PAUSE is not supported yet')
+    expect(await failure(closeStatement('nobody'), closePortal('nobody'))).toBe(undefined)
+  })
+
+  test('gives as many rows as are asked for, and the rest later', async () => {
+    const { console } = await startConsole()
+    console.send(parse('', 'show state'), bind('', ''), execute('', 2), flush)
+    await console.expect('ParseComplete', 'BindComplete', 'DataRow(active, yes)', 'DataRow(paused, no)')
+    await console.expect('PortalSuspended')
+    console.send(execute('', 1), execute('', 1), execute('', 1), sync)
+    expect(await console.answer()).toEqual([
+      'DataRow(suspended, no)',
+      'PortalSuspended',
+      'CommandComplete(SHOW)',
+      'CommandComplete(SHOW)',
+      'ReadyForQuery(I)',
+    ])
+  })
+
+  test('keeps portals over a Sync only within a transaction', async () => {
+    const { console } = await startConsole()
+    const ask = async (...messages: Buffer[]) => {
+      console.send(...messages)
+      return (await console.answer()).slice(-2)
+    }
+    expect(await ask(query('begin'))).toEqual(['CommandComplete(BEGIN)', 'ReadyForQuery(T)'])
+    expect(await ask(parse('s', 'show state'), bind('p', 's'), execute('p', 1), sync)).toEqual([
+      'PortalSuspended',
+      'ReadyForQuery(T)',
+    ])
+    expect(await ask(execute('p'), sync)).toEqual(['CommandComplete(SHOW)', 'ReadyForQuery(T)'])
+    expect(await ask(query('commit'))).toEqual(['CommandComplete(COMMIT)', 'ReadyForQuery(I)'])
+    expect(await ask(execute('p'), sync)).toEqual([
+      'ErrorResponse(ERROR 34000 portal "p" does not exist)',
+      'ReadyForQuery(I)',
+    ])
+  })
+})
+
+describe('simple queries', () => {
+  test('may hold several commands; their answers come in order, and one ReadyForQuery', async () => {
+    const { console } = await startConsole()
+    console.send(query('show version; set client_encoding = utf8; select 1'))
+    expect(await console.answer()).toEqual([
+      ...VERSION,
+      'NoticeResponse(SET ignored)',
+      'CommandComplete(SET)',
+      'RowDescription(?column?)',
+      'DataRow(1)',
+      'CommandComplete(SELECT 1)',
+      'ReadyForQuery(I)',
+    ])
+    console.send(query('show version; pause; show version'))
+    expect(await console.answer()).toEqual([
+      ...VERSION,
+      'ErrorResponse(ERROR 0A000 PAUSE is not supported yet)',
+      'ReadyForQuery(I)',
+    ])
+    console.send(query(' ; -- nothing'))
+    expect(await console.answer()).toEqual(['EmptyQueryResponse', 'ReadyForQuery(I)'])
+  })
+
+  test('take the place of the unnamed statement', async () => {
+    const { console } = await startConsole()
+    console.send(parse('', 'show version'), sync, query('select 1'), bind('', ''), sync)
+    await console.answer()
+    await console.answer()
+    expect(await console.answer()).toEqual([
+      'ErrorResponse(ERROR 26000 prepared statement "" does not exist)',
+      'ReadyForQuery(I)',
+    ])
+  })
+})
+
+test('a function call is refused, and the client may go on', async () => {
+  const { console } = await startConsole()
+  console.send(functionCall(1), message('f', Buffer.from('late\0')), copyDone, query('select 1'))
+  expect(await console.answer()).toEqual([
+    'ErrorResponse(ERROR 0A000 function calls are not supported on the console)',
+    'ReadyForQuery(I)',
+  ])
+  expect(await console.answer()).toContain('DataRow(1)')
+})
+
+describe('a message that no client of Postgres would send ends the conversation:', () => {
+  for (const [what, bytes, words] of [
+    ['an unknown type', message('y'), 'FATAL 08P01 unknown pkt'],
+    ['a password', message('p', Buffer.from('x\0')), 'FATAL 08P01 a message of type'],
+    ['a broken Parse', message('P', Buffer.from('x')), 'FATAL 08P01 broken Parse packet'],
+    ['a length of 3', message('Q', Buffer.alloc(0), 3), 'FATAL 08P01 bad packet header'],
+    ['a query of a gigabyte', message('Q', Buffer.alloc(0), 2 ** 30), 'FATAL 54000 a message of'],
+  ] as const)
+    test(what, async () => {
+      const { console } = await startConsole()
+      console.send(query('select 1'), bytes)
+      await console.answer()
+      expect((await console.inbox.next()).shown).toContain(words)
+      await console.expectClosed()
+    })
+})
+
+test('messages behind Terminate are not answered', async () => {
+  const { console } = await startConsole()
+  console.send(terminate, query('show version'))
+  await console.expectClosed()
+})
+
+const CONVERSATION = Buffer.concat([
+  startup({ user: 'root', database: 'pgbouncer' }),
+  query('select 1'),
+  ...[parse('s', 'show version'), bind('', 's'), execute(), sync],
+  ...[parse('', 'shwo'), bind('', ''), sync],
+  terminate,
+])
+
+for (const cut of ['glued', 1] as const)
+  test(`a whole conversation has the same answers however it is cut (${cut})`, async () => {
+    const { flow, console } = await startConsole({ cut })
+    console.leave()
+    for (const pieces of everySplit(CONVERSATION).filter((_, index) => index % 7 === 0)) {
+      const client = await flow.dial()
+      await client.sendPieces(pieces)
+      await client.expect('AuthenticationOk')
+      await client.answer()
+      expect(await client.answer(), showSplit(pieces)).toContain('DataRow(1)')
+      expect(await client.answer(), showSplit(pieces)).toHaveLength(5)
+      expect(await client.answer(), showSplit(pieces)).toHaveLength(2)
+      await client.expectClosed()
+    }
+  })
+
+describe('flow:', () => {
+  test('an answer of any length is made piece by piece, as the client takes it, and others are served meanwhile', async () => {
+    const { flow, console } = await startConsole({ windowBytes: 4_096 })
+    const crowd = 400
+    for (let count = 0; count < crowd; count++) await connect(flow)
+    const session = [...flow.pooler.parts.sessions].find(
+      ({ channel }) => channel.peer.port === console.channel.local.port,
+    )
+    console.stopReading()
+    console.send(query('show clients'), query('show clients'), query('select 1'))
+    await quiet()
+    const owed = session?.channel.owedBytes ?? 0
+    expect(owed).toBeGreaterThan(0)
+    expect(owed).toBeLessThan(64 * 1024)
+    const other = flow.clients.at(-1) as FlowClient
+    expect(await show(other, 'version')).toHaveLength(1)
+    expect(session?.channel.owedBytes, 'nothing more is written').toBe(owed)
+    console.startReading()
+    for (let times = 0; times < 2; times++)
+      expect((await console.answer()).filter((line) => line.startsWith('DataRow'))).toHaveLength(crowd + 1)
+    expect(await console.answer()).toContain('DataRow(1)')
+  })
+
+  test('a client that asks and asks, and never reads, is not read any more', async () => {
+    const { flow, console } = await startConsole({ windowBytes: 4_096 })
+    const [session] = flow.pooler.parts.sessions
+    console.stopReading()
+    console.send(parse('s', 'show stats'), sync)
+    const batch = Buffer.concat(Array.from({ length: 1_000 }, () => describeStatement('s')))
+    for (let times = 0; times < 50; times++) console.send(batch)
+    await quiet(20)
+    expect(session?.channel.owedBytes).toBeLessThan(128 * 1024)
+    expect(console.channel.owedBytes, 'the client finds its own writes blocked').toBeGreaterThan(100_000)
+    console.countsOnly = true
+    console.inbox.take()
+  })
+
+  test('a cancel request ends an answer', async () => {
+    const { flow, console } = await startConsole({ windowBytes: 4_096 })
+    for (let count = 0; count < 400; count++) await connect(flow)
+    console.stopReading()
+    console.send(query('show clients'))
+    await quiet()
+    const canceller = await flow.dial()
+    canceller.send(cancelRequest(console.key))
+    await canceller.expectClosed()
+    console.startReading()
+    const answer = await console.answer()
+    expect(answer.length).toBeLessThan(400)
+    expect(answer.slice(-2)).toEqual([
+      'ErrorResponse(ERROR 57014 canceling statement due to user request)',
+      'ReadyForQuery(I)',
+    ])
+    console.send(query('select 1'))
+    expect(await console.answer()).toContain('DataRow(1)')
+  })
+
+  test('a client that vanishes in the midst of an answer leaves nothing behind', async () => {
+    const { flow, console } = await startConsole({ windowBytes: 4_096 })
+    for (let count = 0; count < 400; count++) await connect(flow)
+    console.stopReading()
+    console.send(query('show clients'))
+    await quiet()
+    console.vanish()
+    await until(
+      () => flow.pooler.parts.sessions.count === 400,
+      () => 'its session stays',
+    )
+  })
+})
+
+describe('SHOW POOLS and its kin tell what is there:', () => {
+  test('idle and active clients and servers', async () => {
+    const { flow, client, postgres } = await startPair()
+    const console = await connect(flow)
+    expect(await pool(console)).toEqual({ cl_active: '1', sv_idle: '1' })
+    client.send(query('select 1'))
+    await postgres.expect('Query')
+    expect(await pool(console)).toEqual({ cl_active: '1', sv_active: '1' })
+    const [row] = (await show(console, 'clients')).filter(({ database }) => database === 'app')
+    const [server] = await show(console, 'servers')
+    expect(row).toMatchObject({ type: 'C', user: 'ada', state: 'active', link: server?.['ptr'], tls: '', wait: '0' })
+    expect(server).toMatchObject({ type: 'S', user: 'ada', database: 'app', state: 'active', link: row?.['ptr'] })
+    expect(server?.['remote_pid']).toBe(String(postgres.pid))
+    postgres.send(rows('1'), ready())
+    await client.answer()
+    expect(await pool(console)).toEqual({ cl_active: '1', sv_idle: '1' })
+    expect((await show(console, 'clients'))[0]).toMatchObject({ state: 'idle', link: '' })
+  })
+
+  test('clients that wait, and for how long', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
+    const console = await connect(flow)
+    client.send(query('one'))
+    await postgres.expect('Query')
+    const other = await flow.connect()
+    other.send(query('two'))
+    await quiet()
+    await flow.advance(2_250)
+    expect(await pool(console)).toEqual({
+      cl_active: '1',
+      cl_waiting: '1',
+      sv_active: '1',
+      maxwait: '2',
+      maxwait_us: '250000',
+    })
+    const states = (await show(console, 'clients')).map(({ state, wait, wait_us }) => [state, wait, wait_us])
+    expect(states).toEqual([
+      ['active', '0', '0'],
+      ['idle', '0', '0'],
+      ['waiting', '2', '250000'],
+    ])
+    postgres.send(rows('1'), ready())
+    await client.answer()
+    await postgres.expect('Query')
+    expect(await pool(console)).toEqual({ cl_active: '2', sv_active: '1' })
+    postgres.send(rows('2'), ready())
+    await other.answer()
+  })
+
+  test('servers that are being opened, and a client that waits to be welcomed', async () => {
+    const { flow, console } = await startConsole()
+    flow.postgres.login = () => {}
+    const client = await flow.dial()
+    client.send(startup({ user: 'ada', database: 'app' }))
+    const postgres = await flow.postgres.next()
+    await quiet()
+    expect(await pool(console)).toMatchObject({ cl_waiting: '1', sv_login: '1' })
+    expect((await show(console, 'servers'))[0]).toMatchObject({ state: 'new', remote_pid: '0' })
+    expect((await show(console, 'clients')).at(-1)).toMatchObject({ state: 'waiting', user: 'ada', database: 'app' })
+    postgres.welcome()
+    await client.answer()
+    expect(await pool(console)).toEqual({ cl_active: '1', sv_idle: '1' })
+  })
+
+  test('servers that must be checked, and are', async () => {
+    const { flow, client, postgres } = await startPair({
+      settings: { server_check_delay: 30, server_check_query: 'select 7' },
+    })
+    const console = await connect(flow)
+    await flow.advance(30_500)
+    expect(await pool(console)).toEqual({ cl_active: '1', sv_used: '1' })
+    expect((await show(console, 'servers'))[0]).toMatchObject({ state: 'used' })
+    client.send(query('one'))
+    await postgres.expect('Query(select 7)')
+    expect(await pool(console)).toMatchObject({ cl_waiting: '1', sv_tested: '1' })
+    postgres.send(rows('7'), ready())
+    await postgres.expect('Query(one)')
+    expect(await pool(console)).toMatchObject({ cl_active: '1', sv_active: '1' })
+    postgres.send(rows('1'), ready())
+    await client.answer()
+  })
+
+  test('servers that are reset', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { server_reset_query_always: 1 } })
+    const console = await connect(flow)
+    client.send(query('one'))
+    // The server was reset after the login of the client, too.
+    while ((await postgres.inbox.next()).shown !== 'Query(one)') postgres.send(complete('DISCARD ALL'), ready())
+    postgres.send(rows('1'), ready())
+    await client.answer()
+    await postgres.expect('Query(DISCARD ALL)')
+    expect(await pool(console)).toEqual({ cl_active: '1', sv_tested: '1' })
+    postgres.send(complete('DISCARD ALL'), ready())
+    await quiet()
+    expect(await pool(console)).toEqual({ cl_active: '1', sv_idle: '1' })
+  })
+
+  test('cancel requests, and servers that they may still reach', async () => {
+    const { flow, client, postgres } = await startPair()
+    const console = await connect(flow)
+    flow.postgres.holdsCancels = true
+    client.send(query('select pg_sleep(60)'))
+    await postgres.expect('Query')
+    const canceller = await flow.dial()
+    canceller.send(cancelRequest(client.key))
+    await flow.postgres.nextCancel()
+    expect(await pool(console)).toEqual({
+      cl_active: '1',
+      cl_active_cancel_req: '1',
+      sv_active: '1',
+      sv_active_cancel: '1',
+    })
+    postgres.send(error('57014', 'canceling statement due to user request'), ready())
+    await client.answer()
+    expect(await pool(console)).toMatchObject({ sv_being_canceled: '1', sv_active_cancel: '1' })
+    flow.postgres.finishCancels()
+    await quiet()
+    expect(await pool(console)).toEqual({ cl_active: '1', sv_idle: '1' })
+    await canceller.expectClosed()
+  })
+
+  test('each state of a server is shown by the same name in SHOW SERVERS as it is counted under in SHOW POOLS', async () => {
+    const { flow, console } = await startConsole({ settings: { default_pool_size: 3 } })
+    for (const text of ['one', 'two', 'three']) {
+      const client = await flow.connect()
+      client.send(query(text))
+    }
+    await quiet()
+    const [row] = (await show(console, 'pools')).filter(({ database }) => database === 'app')
+    const states = (await show(console, 'servers')).map(({ state }) => `sv_${state}`)
+    expect(row?.['sv_active']).toBe('3')
+    expect(states).toEqual(['sv_active', 'sv_active', 'sv_active'])
+    expect((await show(console, 'lists')).find(({ list }) => list === 'used_servers')?.['items']).toBe('3')
+  })
+})
+
+describe('statistics', () => {
+  async function threeQueries() {
+    const pair = await startPair({ settings: { stats_period: 10 } })
+    const { flow, client, postgres } = pair
+    for (const text of ['one', 'two', 'three']) {
+      client.send(query(text))
+      await postgres.expect('Query')
+      flow.clock.advance(2)
+      postgres.send(rows('1'), ready())
+      await client.answer()
+    }
+    return pair
+  }
+
+  test('are totals since the start, and averages over the last period', async () => {
+    const { flow } = await threeQueries()
+    const console = await connect(flow)
+    await flow.advance(994)
+    const of = async (topic: string) =>
+      (await show(console, topic)).find(({ database }) => database === 'app') as Record<string, string>
+    expect(await of('stats')).toMatchObject({
+      total_xact_count: '3',
+      total_query_count: '3',
+      total_query_time: '6000',
+      total_client_login_count: '1',
+      avg_query_count: '3',
+      avg_query_time: '2000',
+      avg_xact_time: '2000',
+    })
+    await flow.advance(9_000)
+    await flow.advance(10_000)
+    expect(await of('stats_averages')).toMatchObject({ query_count: '0', query_time: '0' })
+    expect(await of('stats_totals')).toMatchObject({ query_count: '3', query_time: '6000' })
+    expect((await show(console, 'totals')).find(({ name }) => name === 'total_query_time')?.['value']).toBe('6000')
+  })
+
+  test('are logged at the end of each period', async () => {
+    const { flow } = await threeQueries()
+    await flow.advance(9_993)
+    expect(flow.logged('stats:')).toEqual([])
+    await flow.advance(1)
+    expect(flow.logged('stats:')).toEqual([expect.stringContaining('xact 2000 us, query 2000 us, wait 0 us')])
+    await flow.advance(10_000)
+    expect(flow.logged('stats:').at(-1)).toContain('in 0 B/s, out 0 B/s, xact 0 us')
+  })
+
+  test('count what was asked of the console, too', async () => {
+    const { console } = await startConsole()
+    await show(console, 'version')
+    expect(await show(console, 'stats')).toMatchObject([{ database: 'pgbouncer', total_query_count: '1' }])
+  })
+})
+
+describe('who may come in', () => {
+  const authFile = ['"ada" "a"', '"bob" "b"', '"eve" "e"']
+  const options = { settings: { auth_type: 'plain', admin_users: 'ada', stats_users: 'bob' }, authFile }
+
+  test('admins do everything, users for statistics look, others are refused', async () => {
+    const flow = await startFlow(options)
+    const ada = await flow.connect({ user: 'ada', password: 'a', database: 'pgweir' })
+    const bob = await flow.connect({ user: 'bob', password: 'b', database: 'pgbouncer' })
+    expect(await show(bob, 'version')).toHaveLength(1)
+    for (const [client, words] of [
+      [ada, 'ERROR 0A000 RELOAD is not supported yet'],
+      [bob, 'ERROR 42501 admin access needed'],
+    ] as const) {
+      client.send(query('reload'), parse('', 'reload'), bind('', ''), execute(), sync)
+      expect((await client.answer())[0]).toContain(words)
+      expect((await client.answer())[2]).toContain(words)
+    }
+    const eve = await flow.dial()
+    eve.send(startup({ user: 'eve', database: 'pgweir' }))
+    await eve.authenticate('eve', 'e').catch(() => {})
+    await until(
+      () => eve.isClosed,
+      () => 'eve is let in',
+    )
+    expect(eve.inbox.all.at(-1)?.shown).toBe('ErrorResponse(FATAL 42501 not allowed)')
+    eve.inbox.take()
+    expect(flow.logged('login attempt: db=pgbouncer user=bob')).toHaveLength(1)
+  })
+
+  test('the console is open when no other client fits in', async () => {
+    const { flow } = await startPair({ settings: { max_client_conn: 1 } })
+    const console = await connect(flow)
+    expect(await show(console, 'version')).toHaveLength(1)
+  })
+
+  test('what drivers look for is reported', async () => {
+    const { console } = await startConsole()
+    expect(Object.fromEntries(console.parameters)).toEqual({
+      server_version: expect.stringMatching(/^\d+\.\d+\.\d+\/pgweir$/),
+      client_encoding: 'UTF8',
+      server_encoding: 'UTF8',
+      DateStyle: 'ISO',
+      TimeZone: 'GMT',
+      standard_conforming_strings: 'on',
+      is_superuser: 'on',
+      integer_datetimes: 'on',
+    })
+  })
+})

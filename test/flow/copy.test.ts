@@ -1,0 +1,469 @@
+/** COPY in both directions, through both protocols, with errors at any moment. */
+
+import { describe, expect, test } from 'vitest'
+import { quiet } from '../support/flow/inbox.ts'
+import {
+  bindComplete,
+  complete,
+  copyData,
+  copyIn,
+  copyOut,
+  copyDone as copyOutDone,
+  error,
+  noData,
+  parseComplete,
+  ready,
+  rows,
+} from '../support/flow/replies.ts'
+import {
+  batch,
+  bind,
+  copyDone,
+  copyFail,
+  describePortal,
+  execute,
+  parse,
+  query,
+  sync,
+} from '../support/flow/requests.ts'
+import { type Pair, startPair } from '../support/flow/start.ts'
+
+const BAD_ROW = error('22P04', 'extra data after last expected column')
+
+/** The client and its server are where they were before: the next query is answered. */
+async function expectUsable({ flow, client, postgres }: Pick<Pair, 'flow' | 'client' | 'postgres'>) {
+  expect(flow.counts()).toEqual({ idle: 1 })
+  client.send(query('afterwards'))
+  await postgres.expect('Query(afterwards)')
+  postgres.send(rows('yes'), ready())
+  expect(await client.answer()).toEqual([
+    'RowDescription(value)',
+    'DataRow(yes)',
+    'CommandComplete(SELECT 1)',
+    'ReadyForQuery(I)',
+  ])
+  expect(flow.counts()).toEqual({ idle: 1 })
+}
+
+/** The server may still answer a Sync that it had not read when it failed, so nobody else gets it; the client goes on with another. */
+async function expectUsableElsewhere({ flow, client, postgres }: Pick<Pair, 'flow' | 'client' | 'postgres'>) {
+  await postgres.expectClosed()
+  await flow.expectCounts({})
+  client.send(query('afterwards'))
+  const next = await flow.postgres.next()
+  await next.expect('Query(afterwards)')
+  next.send(rows('yes'), ready())
+  expect(await client.answer()).toContain('DataRow(yes)')
+}
+
+describe('COPY to the client', () => {
+  test('by a simple query', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(query('copy t to stdout'))
+    await postgres.expect('Query')
+    postgres.send(copyOut(), copyData('1\n'), copyData('2\n'), copyOutDone, complete('COPY 2'), ready())
+    expect(await client.answer()).toEqual([
+      'CopyOutResponse',
+      'CopyData(1\n)',
+      'CopyData(2\n)',
+      'CopyDone',
+      'CommandComplete(COPY 2)',
+      'ReadyForQuery(I)',
+    ])
+    await expectUsable(pair)
+  })
+
+  test('by a batch', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(batch('copy t to stdout'), batch('select 2'))
+    await quiet()
+    postgres.inbox.take()
+    postgres.send(parseComplete, bindComplete, copyOut(), copyData('1\n'), copyOutDone, complete('COPY 1'), ready())
+    expect(await client.answer()).toHaveLength(7)
+    postgres.send(parseComplete, bindComplete, complete('SELECT 0'), ready())
+    await client.answer()
+    await expectUsable(pair)
+  })
+
+  test('that fails in the midst', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(query('copy t to stdout'))
+    await postgres.expect('Query')
+    postgres.send(copyOut(), copyData('1\n'), error('57014', 'canceling statement due to statement timeout'), ready())
+    expect(await client.answer()).toHaveLength(4)
+    await expectUsable(pair)
+  })
+})
+
+describe('COPY from the client by a simple query', () => {
+  test('with data once it is asked for', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(query('copy t from stdin'))
+    await postgres.expect('Query')
+    postgres.send(copyIn())
+    await client.expect('CopyInResponse')
+    client.send(copyData('1\n'), copyData('2\n'))
+    await postgres.expect('CopyData(1\n)', 'CopyData(2\n)')
+    client.send(copyDone)
+    await postgres.expect('CopyDone')
+    postgres.send(complete('COPY 2'), ready())
+    expect(await client.answer()).toEqual(['CommandComplete(COPY 2)', 'ReadyForQuery(I)'])
+    await expectUsable(pair)
+  })
+
+  test('with data sent blindly, before it is asked for', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(query('copy t from stdin'), copyData('1\n'), copyDone)
+    await postgres.expect('Query', 'CopyData', 'CopyDone')
+    postgres.send(copyIn(), complete('COPY 1'), ready())
+    expect(await client.answer()).toEqual(['CopyInResponse', 'CommandComplete(COPY 1)', 'ReadyForQuery(I)'])
+    await expectUsable(pair)
+  })
+
+  test('with data sent blindly, and the next query behind it', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(query('copy t from stdin'), copyData('1\n'), copyDone, query('select 1'))
+    await postgres.expect('Query', 'CopyData', 'CopyDone', 'Query(select 1)')
+    postgres.send(copyIn(), complete('COPY 1'), ready())
+    await client.answer()
+    expect(pair.flow.counts()).toEqual({ leased: 1 })
+    postgres.send(rows('1'), ready())
+    expect(await client.answer()).toContain('DataRow(1)')
+    await expectUsable(pair)
+  })
+
+  test('to a command that fails before it asks for data, which was sent blindly', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(query('copy nowhere from stdin'), copyData('1\n'), copyDone, query('select 1'))
+    await postgres.expect('Query', 'CopyData', 'CopyDone', 'Query(select 1)')
+    postgres.send(error('42P01', 'no such table'), ready(), rows('1'), ready())
+    expect(await client.answer()).toEqual(['ErrorResponse(ERROR 42P01 no such table)', 'ReadyForQuery(I)'])
+    expect(await client.answer()).toContain('DataRow(1)')
+    await expectUsable(pair)
+  })
+
+  test('that the client gives up', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(query('copy t from stdin'))
+    await postgres.expect('Query')
+    postgres.send(copyIn())
+    await client.expect('CopyInResponse')
+    client.send(copyData('1\n'), copyFail('never mind'))
+    await postgres.expect('CopyData', 'CopyFail(never mind)')
+    postgres.send(error('57014', 'COPY from stdin failed: never mind'), ready())
+    expect(await client.answer()).toHaveLength(2)
+    await expectUsable(pair)
+  })
+
+  test('that fails while data is coming: what is left of it goes nowhere and takes no server', async () => {
+    const pair = await startPair()
+    const { flow, client, postgres } = pair
+    client.send(query('copy t from stdin'))
+    await postgres.expect('Query')
+    postgres.send(copyIn())
+    await client.expect('CopyInResponse')
+    client.send(copyData('bad\n'))
+    await postgres.expect('CopyData(bad\n)')
+    postgres.send(BAD_ROW, ready())
+    expect(await client.answer()).toHaveLength(2)
+    client.send(copyData('2\n'), copyData('3\n'), copyDone)
+    await client.expectNothing()
+    await postgres.expectNothing()
+    expect(flow.counts()).toEqual({ idle: 1 })
+    await expectUsable(pair)
+  })
+
+  test('that fails while a row is half-way: the other half is not sent to anybody else', async () => {
+    const pair = await startPair()
+    const { flow, client, postgres } = pair
+    client.send(query('copy t from stdin'))
+    await postgres.expect('Query')
+    postgres.send(copyIn())
+    await client.expect('CopyInResponse')
+    const row = copyData('x'.repeat(400))
+    client.send(row.subarray(0, 200))
+    await quiet()
+    postgres.send(BAD_ROW, ready())
+    await client.answer()
+    await quiet()
+    expect(flow.counts()).toEqual({ leased: 1 })
+    client.send(row.subarray(200), copyDone)
+    await flow.expectCounts({ idle: 1 })
+    postgres.inbox.take()
+    await expectUsable(pair)
+  })
+
+  test('that fails between CopyDone and its end', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(query('copy t from stdin'))
+    await postgres.expect('Query')
+    postgres.send(copyIn())
+    await client.expect('CopyInResponse')
+    client.send(copyData('1\n'), copyDone, query('select 1'))
+    await postgres.expect('CopyData', 'CopyDone', 'Query(select 1)')
+    postgres.send(error('23505', 'duplicate key'), ready(), rows('1'), ready())
+    expect(await client.answer()).toEqual(['ErrorResponse(ERROR 23505 duplicate key)', 'ReadyForQuery(I)'])
+    expect(await client.answer()).toContain('DataRow(1)')
+    await expectUsable(pair)
+  })
+
+  test('with Syncs and Flushes among the data, which Postgres ignores', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(query('copy t from stdin'))
+    await postgres.expect('Query')
+    postgres.send(copyIn())
+    await client.expect('CopyInResponse')
+    client.send(copyData('1\n'), sync, sync, copyData('2\n'), copyDone)
+    await postgres.expect('CopyData', 'Sync', 'Sync', 'CopyData', 'CopyDone')
+    postgres.send(complete('COPY 2'), ready())
+    await client.expect('CommandComplete(COPY 2)', 'ReadyForQuery(I)')
+    await expectUsable(pair)
+  })
+
+  test('several times within one query', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(query('copy a from stdin; copy b from stdin'))
+    await postgres.expect('Query')
+    for (const table of ['a', 'b']) {
+      postgres.send(copyIn())
+      await client.expect('CopyInResponse')
+      client.send(copyData(`${table}\n`), copyDone)
+      await postgres.expect(`CopyData(${table}\n)`, 'CopyDone')
+      postgres.send(complete('COPY 1'))
+      await client.expect('CommandComplete(COPY 1)')
+    }
+    postgres.send(ready())
+    await client.expect('ReadyForQuery(I)')
+    await expectUsable(pair)
+  })
+})
+
+describe('COPY from the client by a batch', () => {
+  /** As libpq does: the Sync goes out behind Execute, and another one behind the data. */
+  async function startCopy(): Promise<Pair> {
+    const pair = await startPair()
+    pair.client.send(parse('', 'copy t from stdin'), bind('', ''), describePortal(), execute(), sync)
+    await pair.postgres.expect('Parse', 'Bind', 'Describe', 'Execute', 'Sync')
+    pair.postgres.send(parseComplete, bindComplete, noData, copyIn())
+    await pair.client.expect('ParseComplete', 'BindComplete', 'NoData', 'CopyInResponse')
+    return pair
+  }
+
+  test('as libpq does it', async () => {
+    const pair = await startCopy()
+    const { client, postgres } = pair
+    client.send(copyData('1\n'))
+    await postgres.expect('CopyData')
+    client.send(copyDone, sync)
+    await postgres.expect('CopyDone', 'Sync')
+    expect(pair.flow.counts()).toEqual({ leased: 1 })
+    postgres.send(complete('COPY 1'))
+    await client.expect('CommandComplete(COPY 1)')
+    await quiet()
+    expect(pair.flow.counts()).toEqual({ leased: 1 })
+    postgres.send(ready())
+    await client.expect('ReadyForQuery(I)')
+    await expectUsable(pair)
+  })
+
+  test('whose Sync comes after the end: until then its transaction is open', async () => {
+    const pair = await startCopy()
+    const { flow, client, postgres } = pair
+    client.send(copyData('1\n'), copyDone)
+    await postgres.expect('CopyData', 'CopyDone')
+    postgres.send(complete('COPY 1'))
+    await client.expect('CommandComplete(COPY 1)')
+    await quiet()
+    expect(flow.counts()).toEqual({ leased: 1 })
+    client.send(sync)
+    await postgres.expect('Sync')
+    postgres.send(ready())
+    await client.expect('ReadyForQuery(I)')
+    await expectUsable(pair)
+  })
+
+  test('with everything sent blindly', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(parse('', 'copy t from stdin'), bind('', ''), execute(), sync, copyData('1\n'), copyDone, sync)
+    await postgres.expect('Parse', 'Bind', 'Execute', 'Sync', 'CopyData', 'CopyDone', 'Sync')
+    postgres.send(parseComplete, bindComplete, copyIn(), complete('COPY 1'), ready())
+    expect(await client.answer()).toEqual([
+      'ParseComplete',
+      'BindComplete',
+      'CopyInResponse',
+      'CommandComplete(COPY 1)',
+      'ReadyForQuery(I)',
+    ])
+    await expectUsable(pair)
+  })
+
+  test('with everything and another batch sent blindly', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(parse('', 'copy t from stdin'), bind('', ''), execute(), copyData('1\n'), copyDone, sync, batch('two'))
+    await quiet()
+    postgres.inbox.take()
+    postgres.send(parseComplete, bindComplete, copyIn(), complete('COPY 1'), ready())
+    expect(await client.answer()).toContain('CommandComplete(COPY 1)')
+    expect(pair.flow.counts()).toEqual({ leased: 1 })
+    postgres.send(parseComplete, bindComplete, complete('SELECT 0'), ready())
+    expect(await client.answer()).toContain('CommandComplete(SELECT 0)')
+    await expectUsable(pair)
+  })
+
+  test('that fails while data is coming, before the client’s Sync', async () => {
+    const pair = await startCopy()
+    const { flow, client, postgres } = pair
+    client.send(copyData('bad\n'))
+    await postgres.expect('CopyData')
+    postgres.send(BAD_ROW)
+    await client.expect('ErrorResponse')
+    client.send(copyData('2\n'), copyDone)
+    await client.expectNothing()
+    expect(flow.counts()).toEqual({ leased: 1 })
+    client.send(sync)
+    await quiet()
+    expect(postgres.inbox.take().at(-1)?.name).toBe('Sync')
+    postgres.send(ready())
+    await client.expect('ReadyForQuery(I)')
+    await expectUsableElsewhere(pair)
+  })
+
+  test('that fails when everything, its Sync too, was sent', async () => {
+    const pair = await startCopy()
+    const { client, postgres } = pair
+    client.send(copyData('bad\n'), copyData('2\n'), copyDone, sync, query('select 1'))
+    await postgres.expect('CopyData', 'CopyData', 'CopyDone', 'Sync', 'Query')
+    postgres.send(BAD_ROW, ready(), rows('1'), ready())
+    expect(await client.answer()).toHaveLength(2)
+    expect(await client.answer()).toContain('DataRow(1)')
+    await expectUsableElsewhere(pair)
+  })
+
+  test('to a command that fails before it asks for data, with everything sent blindly', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(parse('', 'copy nowhere'), bind('', ''), execute(), sync, copyData('1\n'), copyDone, sync)
+    await quiet()
+    postgres.inbox.take()
+    postgres.send(error('42P01', 'no such table'), ready(), ready())
+    expect(await client.answer()).toEqual(['ErrorResponse(ERROR 42P01 no such table)', 'ReadyForQuery(I)'])
+    expect(await client.answer()).toEqual(['ReadyForQuery(I)'])
+    await expectUsable(pair)
+  })
+
+  test('that the client gives up', async () => {
+    const pair = await startCopy()
+    const { client, postgres } = pair
+    client.send(copyFail('never mind'), sync)
+    await postgres.expect('CopyFail', 'Sync')
+    postgres.send(error('57014', 'COPY from stdin failed: never mind'), ready())
+    expect(await client.answer()).toHaveLength(2)
+    await expectUsableElsewhere(pair)
+  })
+
+  test('in which the server fails before it has read the Sync behind Execute: no one gets a ReadyForQuery too many', async () => {
+    // A trigger BEFORE STATEMENT fails after CopyInResponse and before the first read; so that Sync ends the skipping, and the one
+    // behind the data is answered on its own.
+    const { flow, client, postgres } = await startCopy()
+    client.send(copyData('1\n'), copyDone, sync)
+    await postgres.expect('CopyData', 'CopyDone', 'Sync')
+    postgres.send(error('P0001', 'raised'), ready())
+    await client.expect('ErrorResponse(ERROR P0001 raised)', 'ReadyForQuery(I)')
+    const other = await flow.connect()
+    other.send(query('select 2'))
+    await quiet()
+    postgres.send(ready())
+    await quiet()
+    client.inbox.take()
+    const server = postgres.isClosed ? await flow.postgres.next() : postgres
+    await server.expect('Query(select 2)')
+    await other.expectNothing()
+    server.send(rows('2'), ready())
+    expect(await other.answer()).toContain('DataRow(2)')
+  })
+
+  test('with Syncs among its data, some of which the server reads only after it has failed', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(query('copy t from stdin'))
+    await postgres.expect('Query')
+    postgres.send(copyIn())
+    await client.expect('CopyInResponse')
+    client.send(copyData('bad\n'), sync, copyData('2\n'), sync, copyDone)
+    await postgres.expect('CopyData', 'Sync', 'CopyData', 'Sync', 'CopyDone')
+    postgres.send(BAD_ROW, ready(), ready(), ready())
+    expect(await client.answer()).toHaveLength(2)
+    await client.expect('ReadyForQuery(I)', 'ReadyForQuery(I)')
+    await postgres.expectClosed()
+    await flow.expectCounts({})
+    client.send(query('afterwards'))
+    const next = await flow.postgres.next()
+    await next.expect('Query(afterwards)')
+    next.send(rows('yes'), ready())
+    await client.answer()
+  })
+
+  test('that fails, with no Sync of the client’s on its way: the one behind Execute ends the skipping', async () => {
+    const pair = await startCopy()
+    const { client, postgres } = pair
+    postgres.send(error('P0001', 'raised'))
+    await client.expect('ErrorResponse(ERROR P0001 raised)')
+    postgres.send(ready())
+    await client.expect('ReadyForQuery(I)')
+    await expectUsableElsewhere(pair)
+  })
+})
+
+test('COPY data that nobody asked for is dropped, at any time, and takes no server', async () => {
+  const pair = await startPair()
+  const { flow, client, postgres } = pair
+  client.send(copyData('1\n'), copyDone, copyFail('no'))
+  await client.expectNothing()
+  await postgres.expectNothing()
+  expect(flow.counts()).toEqual({ idle: 1 })
+  client.send(copyData('2\n'), query('select 1'))
+  await postgres.expect('Query(select 1)')
+  postgres.send(rows('1'), ready())
+  expect(await client.answer()).toContain('DataRow(1)')
+  await expectUsable(pair)
+})
+
+test('COPY data that nobody asked for is dropped in front of a request that has to wait', async () => {
+  const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
+  client.send(query('one'))
+  await postgres.expect('Query(one)')
+  const other = await flow.connect()
+  other.send(copyData('1\n'), copyDone, query('two'))
+  await flow.expectCounts({ leased: 1, waiting: 1 })
+  postgres.send(rows('1'), ready())
+  await client.answer()
+  await postgres.expect('Query(two)')
+  postgres.send(rows('2'), ready())
+  expect(await other.answer()).toContain('DataRow(2)')
+})
+
+test('a client that goes during COPY costs a server', async () => {
+  const { flow, client, postgres } = await startPair()
+  client.send(query('copy t from stdin'))
+  await postgres.expect('Query')
+  postgres.send(copyIn())
+  await client.expect('CopyInResponse')
+  client.send(copyData('1\n'))
+  client.hangUp()
+  await postgres.expect('CopyData')
+  expect((await flow.postgres.nextCancel()).target).toBe(postgres)
+  await postgres.expectClosed()
+  await flow.expectCounts({})
+})

@@ -1,0 +1,245 @@
+/** Rule 5, and PgBouncer's table "Client disconnects": what becomes of the server when its client goes. */
+
+import { describe, expect, test } from 'vitest'
+import type { FlowClient } from '../support/flow/client.ts'
+import { quiet } from '../support/flow/inbox.ts'
+import { bindComplete, complete, dataRow, parseComplete, ready, rowDescription, rows } from '../support/flow/replies.ts'
+import { batch, bind, execute, flush, parse, query, sync } from '../support/flow/requests.ts'
+import { startFlow, startPair } from '../support/flow/start.ts'
+
+const WAYS: readonly [how: string, goes: (client: FlowClient) => void][] = [
+  ['says Terminate', (client) => client.leave()],
+  ['hangs up', (client) => client.hangUp()],
+  ['breaks the connection', (client) => client.reset()],
+  ['vanishes', (client) => client.vanish()],
+]
+
+describe.each(WAYS)('a client that %s', (_, goes) => {
+  test('with a query in progress costs a server, not a wrong answer, and its query is cancelled', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(query('select pg_sleep(60)'))
+    await postgres.expect('Query')
+    goes(client)
+    const cancel = await flow.postgres.nextCancel()
+    expect(cancel.target).toBe(postgres)
+    await postgres.expectClosed()
+    await flow.expectCounts({})
+    expect(flow.logged('client disconnected with query in progress')).toHaveLength(1)
+  })
+
+  test('with a batch in progress costs a server', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(batch('select pg_sleep(60)'))
+    await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
+    postgres.send(parseComplete, bindComplete)
+    await client.expect('ParseComplete', 'BindComplete')
+    goes(client)
+    expect((await flow.postgres.nextCancel()).target).toBe(postgres)
+    await postgres.expectClosed()
+    await flow.expectCounts({})
+  })
+
+  test('in an open transaction costs a server, which is not cancelled since nothing runs', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(query('begin'))
+    await postgres.expect('Query')
+    postgres.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    goes(client)
+    await postgres.expectClosed()
+    await flow.postgres.expectNoCancel()
+    await flow.expectCounts({})
+    expect(flow.logged('client disconnect while server was not ready')).toHaveLength(1)
+  })
+
+  test('in a failed transaction costs a server', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(query('begin; selct'))
+    await postgres.expect('Query')
+    postgres.send(complete('BEGIN'), ready('E'))
+    await client.answer()
+    goes(client)
+    await postgres.expectClosed()
+    await flow.postgres.expectNoCancel()
+  })
+
+  test('in a batch that was answered but not synced costs a server', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(parse('', 'insert'), bind('', ''), execute(), flush)
+    await postgres.expect('Parse', 'Bind', 'Execute', 'Flush')
+    postgres.send(parseComplete, bindComplete, complete('INSERT 0 1'))
+    await client.expect('ParseComplete', 'BindComplete', 'CommandComplete')
+    goes(client)
+    await postgres.expectClosed()
+    await flow.expectCounts({})
+  })
+
+  test('in the midst of a request costs a server', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(query(`select ${'x'.repeat(200)}`).subarray(0, 100))
+    await flow.expectCounts({ leased: 1 })
+    goes(client)
+    await postgres.expectClosed()
+    await flow.expectCounts({})
+  })
+
+  test('while it waits is forgotten, and the next in the queue is served', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
+    client.send(query('select 1'))
+    await postgres.expect('Query(select 1)')
+    const [second, third] = [await flow.connect(), await flow.connect()]
+    second.send(query('select 2'))
+    third.send(query('select 3'))
+    await flow.expectCounts({ leased: 1, waiting: 2 })
+    // Terminate behind a request is read when the request has been answered; the end of the connection is seen at once.
+    goes(second)
+    await quiet()
+    if (second.inbox.all.length > 0) second.vanish()
+    second.vanish()
+    await flow.expectCounts({ leased: 1, waiting: 1 })
+    postgres.send(rows('1'), ready())
+    await client.answer()
+    await postgres.expect('Query(select 3)')
+    postgres.send(rows('3'), ready())
+    expect(await third.answer()).toContain('DataRow(3)')
+  })
+
+  test('that holds nothing costs nothing', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(query('select 1'))
+    await postgres.expect('Query')
+    postgres.send(rows('1'), ready())
+    await client.answer()
+    goes(client)
+    await quiet()
+    expect(flow.counts()).toEqual({ idle: 1 })
+    expect(postgres.isClosed).toBe(false)
+    expect(flow.pooler.parts.sessions.count).toBe(0)
+  })
+
+  test('of session mode, clean, gives its server back after the reset', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { pool_mode: 'session' } })
+    await postgres.expect('Query(DISCARD ALL)')
+    postgres.send(complete('DISCARD ALL'), ready())
+    client.send(query('select 1'))
+    await postgres.expect('Query(select 1)')
+    postgres.send(rows('1'), ready())
+    await client.answer()
+    expect(flow.counts()).toEqual({ leased: 1 })
+    goes(client)
+    await postgres.expect('Query(DISCARD ALL)')
+    expect(flow.counts()).toEqual({ cleaning: 1 })
+    postgres.send(complete('DISCARD ALL'), ready())
+    await flow.expectCounts({ idle: 1 })
+  })
+
+  test('without having read its reply never leaves any of it to another client', async () => {
+    const { flow, client, postgres } = await startPair({ windowBytes: 256, settings: { default_pool_size: 1 } })
+    client.stopReading()
+    client.send(query('select 1'))
+    await postgres.expect('Query')
+    postgres.send(rows('x'.repeat(1_000)), ready())
+    await quiet()
+    expect(flow.counts()).toEqual({ leased: 1 })
+    goes(client)
+    await quiet()
+    const other = await flow.connect()
+    other.send(query('select 2'))
+    await quiet()
+    const server = postgres.isClosed ? await flow.postgres.next() : postgres
+    await server.expect('Query(select 2)')
+    server.send(rows('2'), ready())
+    expect(await other.answer()).toEqual([
+      'RowDescription(value)',
+      'DataRow(2)',
+      'CommandComplete(SELECT 1)',
+      'ReadyForQuery(I)',
+    ])
+    if (client.isClosed) return
+    client.vanish()
+  })
+})
+
+test.each(WAYS)(
+  'a reply that was given in full to a client that does not read and %s costs nobody else',
+  async (_, goes) => {
+    const { flow, client, postgres } = await startPair({ windowBytes: 256, settings: { default_pool_size: 1 } })
+    client.stopReading()
+    for (const round of ['1', '2']) {
+      client.send(query(`select ${round}`))
+      await postgres.expect(`Query(select ${round})`)
+      postgres.send(rows(round.repeat(100)), ready())
+      await quiet()
+    }
+    expect(flow.counts()).toEqual({ leased: 1 })
+    goes(client)
+    await quiet()
+    client.vanish()
+    await quiet()
+    const other = await flow.connect()
+    other.send(query('select 3'))
+    await quiet()
+    const server = postgres.isClosed ? await flow.postgres.next() : postgres
+    await server.expect('Query(select 3)')
+    server.send(rows('3'), ready())
+    expect(await other.answer()).toContain('DataRow(3)')
+  },
+)
+
+test('a row that a client left behind half-way reaches nobody', async () => {
+  const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
+  client.send(query('select 1'))
+  await postgres.expect('Query')
+  const row = dataRow('secret of the first')
+  postgres.send(rowDescription('value'), row.subarray(0, 12))
+  await client.expect('RowDescription')
+  client.vanish()
+  const other = await flow.connect()
+  other.send(query('select 2'))
+  await quiet()
+  postgres.send(row.subarray(12), complete('SELECT 1'), ready())
+  const server = await flow.postgres.next()
+  await server.expect('Query(select 2)')
+  server.send(rows('2'), ready())
+  expect(await other.answer()).toContain('DataRow(2)')
+  await flow.postgres.nextCancel()
+})
+
+test('a query whose client says Terminate behind it is not answered to anybody', async () => {
+  const { flow, client, postgres } = await startPair()
+  client.send(query('select 1'), sync, Buffer.from([0x58, 0, 0, 0, 4]))
+  await postgres.expect('Query(select 1)', 'Sync')
+  await flow.postgres.nextCancel()
+  await postgres.expectClosed()
+  await client.expectClosed()
+})
+
+test('the log tells of each client and each server that it has gone once, and blames nobody', async () => {
+  const { flow, client, postgres } = await startPair()
+  client.send(query('begin'))
+  await postgres.expect('Query')
+  postgres.send(complete('BEGIN'), ready('T'))
+  await client.answer()
+  client.hangUp()
+  await postgres.expectClosed()
+  const lines = flow.logged('closing because:').map((line) => line.replace(/^.*(C-0x|S-0x)\w+.*closing/, '$1 closing'))
+  expect(lines).toEqual([
+    'C-0x closing because: client unexpected eof (age=0s)',
+    'S-0x closing because: client disconnect while server was not ready (age=0s)',
+  ])
+  expect(flow.logged('pooler error')).toEqual([])
+})
+
+test('when the pool is asked again, a server that was closed for its client is replaced', async () => {
+  const flow = await startFlow()
+  for (const name of ['one', 'two', 'three']) {
+    const client = await flow.connect()
+    client.send(query(name))
+    const server = await flow.postgres.next()
+    await server.expect(`Query(${name})`)
+    client.vanish()
+    await server.expectClosed()
+    await flow.postgres.nextCancel()
+  }
+  await flow.expectCounts({})
+})

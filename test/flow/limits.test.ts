@@ -1,0 +1,283 @@
+/** How many servers and clients there may be, for pools, databases and users, and who gets the room that there is. */
+
+import { describe, expect, test } from 'vitest'
+import type { FlowClient } from '../support/flow/client.ts'
+import { quiet } from '../support/flow/inbox.ts'
+import type { FlowServer } from '../support/flow/postgres.ts'
+import { complete, ready, rows } from '../support/flow/replies.ts'
+import { query, startup } from '../support/flow/requests.ts'
+import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
+
+/** The client holds a server from now on. */
+async function begin(client: FlowClient, server: FlowServer, name = 'begin'): Promise<void> {
+  client.send(query(name))
+  await server.expect(`Query(${name})`)
+  server.send(complete('BEGIN'), ready('T'))
+  await client.answer()
+}
+
+async function commit(client: FlowClient, server: FlowServer): Promise<void> {
+  client.send(query('commit'))
+  await server.expect('Query(commit)')
+  server.send(complete('COMMIT'), ready())
+  await client.answer()
+}
+
+/** A client, and the server that was opened for its request. */
+async function occupy(flow: Flow, options: { user?: string; database?: string } = {}) {
+  const client = await flow.connect(options)
+  client.send(query('begin'))
+  await quiet()
+  const server = flow.postgres.open.find((each) =>
+    each.inbox.unread.some((request) => request.shown === 'Query(begin)'),
+  )
+  if (!server) throw new Error('there was no server for it')
+  await server.expect('Query(begin)')
+  server.send(complete('BEGIN'), ready('T'))
+  await client.answer()
+  return { client, server }
+}
+
+describe('default_pool_size', () => {
+  test('is how many servers a pool has, and the next client waits', async () => {
+    const flow = await startFlow({ settings: { default_pool_size: 2 } })
+    const [first] = [await occupy(flow), await occupy(flow)]
+    const third = await flow.connect()
+    third.send(query('third'))
+    await flow.expectCounts({ leased: 2, waiting: 1 })
+    await commit(first.client, first.server)
+    await first.server.expect('Query(third)')
+    first.server.send(rows('3'), ready())
+    expect(await third.answer()).toContain('DataRow(3)')
+    expect(flow.postgres.servers).toHaveLength(2)
+  })
+
+  test('pool_size of the database counts before it, and that of the user before both', async () => {
+    const flow = await startFlow({
+      settings: { default_pool_size: 3 },
+      databases: ['app=host=db pool_size=1', 'other=host=db'],
+      users: ['eve = pool_size=2'],
+    })
+    await occupy(flow)
+    await occupy(flow, { user: 'eve' })
+    await occupy(flow, { user: 'eve' })
+    for (let number = 0; number < 3; number++) await occupy(flow, { database: 'other' })
+    for (const options of [{}, { user: 'eve' }, { database: 'other' }])
+      (await flow.connect(options)).send(query('one too many'))
+    await quiet()
+    expect(flow.counts(flow.pool('app', 'ada'))).toEqual({ leased: 1, waiting: 1 })
+    expect(flow.counts(flow.pool('app', 'eve'))).toEqual({ leased: 2, waiting: 1 })
+    expect(flow.counts(flow.pool('other', 'ada'))).toEqual({ leased: 3, waiting: 1 })
+  })
+
+  test('0 is no limit', async () => {
+    const flow = await startFlow({ settings: { default_pool_size: 0 } })
+    for (let number = 0; number < 12; number++) await occupy(flow)
+    expect(flow.counts()).toEqual({ leased: 12 })
+  })
+})
+
+describe('the reserve', () => {
+  const RESERVE = { settings: { default_pool_size: 1, reserve_pool_size: 1, reserve_pool_timeout: 5 } }
+
+  test('is opened when a client has waited for reserve_pool_timeout', async () => {
+    const flow = await startFlow(RESERVE)
+    const first = await occupy(flow)
+    const second = await flow.connect()
+    second.send(query('second'))
+    await flow.advance(4_900)
+    expect(flow.counts()).toEqual({ leased: 1, waiting: 1 })
+    await flow.advance(200)
+    expect(flow.logged('taking connection from reserve_pool')).toHaveLength(1)
+    const reserve = flow.postgres.servers[1] as FlowServer
+    await reserve.expect('Query(second)')
+    reserve.send(rows('2'), ready())
+    await second.answer()
+    const third = await flow.connect()
+    await begin(third, reserve)
+    const fourth = await flow.connect()
+    fourth.send(query('fourth'))
+    await flow.advance(60_000)
+    expect(flow.counts()).toEqual({ leased: 2, waiting: 1 })
+    await fourth.expect('NoticeResponse')
+    await commit(first.client, first.server)
+    await first.server.expect('Query(fourth)')
+    first.server.send(rows('4'), ready())
+    await fourth.answer()
+  })
+})
+
+describe('min_pool_size', () => {
+  test('is kept open while the pool has clients', async () => {
+    const { flow, client } = await startPair({ settings: { min_pool_size: 3, server_idle_timeout: 60 } })
+    for (let round = 0; round < 4; round++) await flow.advance(400)
+    expect(flow.counts()).toEqual({ idle: 3 })
+    await flow.advance(120_000)
+    expect(flow.counts()).toEqual({ idle: 3 })
+    client.leave()
+    await flow.advance(400)
+    await flow.advance(120_000)
+    expect(flow.counts()).toEqual({ idle: 3 })
+  })
+
+  test('is opened at once where the user is forced, and never beyond the pool’s size', async () => {
+    const flow = await startFlow({ databases: ['app=host=db user=forced min_pool_size=5 pool_size=2'] })
+    for (let round = 0; round < 8; round++) await flow.advance(400)
+    expect(flow.counts(flow.pool('app', 'forced'))).toEqual({ idle: 2 })
+    await flow.connect({ user: 'whoever' })
+    expect(flow.postgres.servers.map((server) => server.parameters.get('user'))).toEqual(['forced', 'forced'])
+  })
+})
+
+describe('max_db_connections', () => {
+  test('holds over all users of a database; the longest waiting client gets the room', async () => {
+    const flow = await startFlow({ settings: { max_db_connections: 2 } })
+    const [ada, eve] = [await occupy(flow), await occupy(flow, { user: 'eve' })]
+    const bob = await flow.connect({ user: 'ada' })
+    bob.send(query('bob'))
+    const max = await flow.dial()
+    max.send(startup({ user: 'max', database: 'app' }))
+    await quiet()
+    expect(flow.postgres.open).toHaveLength(2)
+    expect(flow.counts(flow.pool('app', 'max'))).toEqual({ waiting: 1 })
+    await commit(ada.client, ada.server)
+    await ada.server.expect('Query(bob)')
+    await flow.advance(1_000)
+    ada.server.send(rows('x'), ready())
+    await bob.answer()
+    // Nobody of ada's waits any more, so the room goes to the other pool.
+    await max.inbox.through('ReadyForQuery')
+    await ada.server.expectClosed()
+    expect(flow.logged('evicted')).toHaveLength(1)
+    await commit(eve.client, eve.server)
+    expect(flow.postgres.open).toHaveLength(2)
+  })
+
+  test('an idle server of another user makes room at once, the longest idle first', async () => {
+    const flow = await startFlow({ settings: { max_db_connections: 2 } })
+    await flow.connect({ user: 'ada' })
+    await flow.advance(1_000)
+    await flow.connect({ user: 'eve' })
+    await flow.connect({ user: 'max' })
+    expect(flow.counts(flow.pool('app', 'ada'))).toEqual({})
+    expect(flow.counts(flow.pool('app', 'eve'))).toEqual({ idle: 1 })
+    expect(flow.counts(flow.pool('app', 'max'))).toEqual({ idle: 1 })
+  })
+
+  test('a pool that is never idle shares with one that waits', async () => {
+    const flow = await startFlow({ settings: { max_db_connections: 1 } })
+    const busy = [await flow.connect(), await flow.connect()] as const
+    const server = await flow.postgres.next()
+    busy[0].send(query('0'))
+    await server.expect('Query(0)')
+    const starving = await flow.dial()
+    starving.send(startup({ user: 'eve', database: 'app' }))
+    await quiet()
+    // Two clients take turns, so that one of them always waits.
+    let turns = 0
+    while (!server.isClosed) {
+      const [now, next] = turns % 2 === 0 ? busy : ([busy[1], busy[0]] as const)
+      next.send(query(`${turns + 1}`))
+      await flow.advance(100)
+      server.send(rows('x'), ready())
+      await now.answer()
+      await quiet()
+      expect(++turns).toBeLessThan(20)
+      if (!server.isClosed) await server.expect(`Query(${turns})`)
+    }
+    await starving.inbox.through('ReadyForQuery')
+    expect(turns).toBeGreaterThan(3)
+  })
+})
+
+describe('max_user_connections', () => {
+  test('holds over all databases of a user', async () => {
+    const flow = await startFlow({
+      settings: { max_user_connections: 2 },
+      databases: ['app=host=db', 'other=host=db', 'third=host=db'],
+    })
+    const first = await occupy(flow)
+    await occupy(flow, { database: 'other' })
+    const third = await flow.dial()
+    third.send(startup({ user: 'ada', database: 'third' }))
+    await quiet()
+    expect(flow.counts(flow.pool('third', 'ada'))).toEqual({ waiting: 1 })
+    await commit(first.client, first.server)
+    await third.inbox.through('ReadyForQuery')
+    await first.server.expectClosed()
+  })
+
+  test('both limits are kept at the same time', async () => {
+    const flow = await startFlow({
+      settings: { max_user_connections: 2, max_db_connections: 3 },
+      databases: ['app=host=db', 'other=host=db'],
+    })
+    const taken = [
+      await occupy(flow),
+      await occupy(flow),
+      await occupy(flow, { user: 'eve' }),
+      await occupy(flow, { user: 'eve', database: 'other' }),
+    ]
+    for (const options of [{ user: 'ada', database: 'other' }, { user: 'max' }]) {
+      const client = await flow.dial()
+      client.send(startup({ database: 'app', ...options }))
+    }
+    await quiet()
+    expect(flow.postgres.open).toHaveLength(4)
+    await commit(taken[0]?.client as FlowClient, taken[0]?.server as FlowServer)
+    await quiet()
+    for (const client of flow.clients.slice(-2)) {
+      await client.inbox.through('ReadyForQuery')
+      await flow.advance(1_000)
+    }
+  })
+})
+
+describe('clients', () => {
+  for (const [setting, message] of [
+    ['max_client_conn', 'no more connections allowed (max_client_conn)'],
+    ['max_db_client_connections', 'client connections exceeded (max_db_client_connections)'],
+    ['max_user_client_connections', 'client connections exceeded (max_user_client_connections)'],
+  ] as const)
+    test(`${setting} refuses one too many, and lets the next in when one has gone`, async () => {
+      const flow = await startFlow({ settings: { [setting]: 2 } })
+      const [first] = [await flow.connect(), await flow.connect()]
+      const third = await flow.dial()
+      third.send(startup({ user: 'ada', database: 'app' }))
+      const [said] = (await third.inbox.through('ErrorResponse')).slice(-1)
+      expect(said).toBe(`ErrorResponse(FATAL 53300 ${message})`)
+      await third.expectClosed()
+      first.leave()
+      await quiet()
+      await flow.connect()
+    })
+
+  test('the limits of a database and a user have their own numbers', async () => {
+    const flow = await startFlow({
+      databases: ['app=host=db max_db_client_connections=1', 'other=host=db'],
+      users: ['eve = max_user_client_connections=1'],
+    })
+    await flow.connect()
+    await flow.connect({ user: 'eve', database: 'other' })
+    await flow.connect({ user: 'ada', database: 'other' })
+    for (const options of [{ user: 'ada' }, { user: 'eve', database: 'other' }]) {
+      const client = await flow.dial()
+      client.send(startup({ database: 'app', ...options }))
+      const [said] = (await client.inbox.through('ErrorResponse')).slice(-1)
+      expect(said).toContain('53300')
+      await client.expectClosed()
+    }
+  })
+
+  test('a refused client counts for nothing', async () => {
+    const flow = await startFlow({ settings: { max_db_client_connections: 1 } })
+    await flow.connect()
+    for (let number = 0; number < 5; number++) {
+      const client = await flow.dial()
+      client.send(startup({ user: 'ada', database: 'app' }))
+      await client.inbox.through('ErrorResponse')
+      await client.expectClosed()
+    }
+    expect(flow.pool().clients).toBe(1)
+  })
+})

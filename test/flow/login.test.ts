@@ -1,0 +1,212 @@
+/** How clients prove who they are, and that nothing about who exists leaks before they have (rule 10). */
+
+import { createHash } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { saslInitial } from '../support/flow/client.ts'
+import { quiet } from '../support/flow/inbox.ts'
+import type { FlowServer, LoginScript } from '../support/flow/postgres.ts'
+import { int32 } from '../support/flow/replies.ts'
+import { message, password, query, startup, terminate } from '../support/flow/requests.ts'
+import { type Flow, startFlow } from '../support/flow/start.ts'
+
+const MD5 = `md5${createHash('md5').update('secretada').digest('hex')}`
+// Made by PostgreSQL for the password "secret", with few iterations.
+const AUTH_FILE = ['"ada" "secret"', '"max" ""']
+
+async function refusal(flow: Flow, options: { user?: string; database?: string; password?: string }) {
+  const client = await flow.dial()
+  const words = await client.login(options).then(
+    () => 'was let in',
+    (error: Error) => error.message.replace(/^client \d+ could not log in: /, ''),
+  )
+  return { client, words }
+}
+
+/** What a stranger sees of the exchange, apart from what is random. */
+function shape(names: readonly string[]): string[] {
+  return names.map((name) => name.replace(/\(.*/s, ''))
+}
+
+describe.each([
+  ['plain', 'AuthenticationCleartextPassword', 'ErrorResponse(FATAL 28P01 password authentication failed)'],
+  ['md5', 'AuthenticationMD5Password', 'ErrorResponse(FATAL 28P01 password authentication failed)'],
+  ['scram-sha-256', 'AuthenticationSASL', 'ErrorResponse(FATAL 28P01 SASL authentication failed)'],
+])('auth_type = %s', (auth_type, asked, refused) => {
+  const OPTIONS = { settings: { auth_type, scram_iterations: 8 }, authFile: AUTH_FILE }
+
+  test('lets in who knows the password', async () => {
+    const flow = await startFlow(OPTIONS)
+    const client = await flow.connect({ password: 'secret' })
+    expect(client.inbox.all[0]?.name).toBe(asked)
+    client.send(query('one'))
+    await (await flow.postgres.next()).expect('Query(one)')
+    client.vanish()
+    await flow.postgres.nextCancel()
+  })
+
+  test('refuses whoever does not', async () => {
+    const flow = await startFlow(OPTIONS)
+    const { client, words } = await refusal(flow, { password: 'wrong' })
+    expect(words).toBe(refused)
+    await client.expectClosed()
+    expect(flow.postgres.servers).toHaveLength(0)
+  })
+
+  for (const [what, options] of [
+    ['a user that does not exist', { user: 'nobody' }],
+    ['a user without a password', { user: 'max' }],
+    ['a database that does not exist', { database: 'nowhere' }],
+    ['neither', { user: 'nobody', database: 'nowhere' }],
+  ] as const)
+    test(`${what} is asked the same, and refused in the same words`, async () => {
+      const flow = await startFlow(OPTIONS)
+      const known = await refusal(flow, { password: 'wrong' })
+      const unknown = await refusal(flow, { ...options, password: 'wrong' })
+      expect(unknown.words).toBe(known.words)
+      expect(shape(unknown.client.inbox.all.map((reply) => reply.shown))).toEqual(
+        shape(known.client.inbox.all.map((reply) => reply.shown)),
+      )
+      await unknown.client.expectClosed()
+    })
+
+  test('an empty password lets nobody in', async () => {
+    const flow = await startFlow(OPTIONS)
+    for (const user of ['ada', 'max', 'nobody']) {
+      const { client, words } = await refusal(flow, { user, password: '' })
+      expect(words).toContain('FATAL 28P01')
+      await client.expectClosed()
+    }
+  })
+
+  test('that a database does not exist is told to those who have proved who they are', async () => {
+    const flow = await startFlow(OPTIONS)
+    const { client, words } = await refusal(flow, { database: 'nowhere', password: 'secret' })
+    expect(words).toBe('ErrorResponse(FATAL 3D000 no such database: nowhere)')
+    await client.expectClosed()
+  })
+
+  test('byte by byte', async () => {
+    const flow = await startFlow({ ...OPTIONS, cut: 1 })
+    await flow.connect({ password: 'secret' })
+  })
+
+  test('a client may leave instead of answering', async () => {
+    const flow = await startFlow(OPTIONS)
+    const client = await flow.dial()
+    client.send(startup({ user: 'ada', database: 'app' }))
+    await client.expect(asked)
+    client.send(terminate)
+    await client.expectClosed()
+    expect(flow.logged('client close request')).toHaveLength(1)
+  })
+
+  test('a client that goes while it is being checked costs nothing', async () => {
+    const flow = await startFlow(OPTIONS)
+    const client = await flow.dial()
+    client.send(startup({ user: 'ada', database: 'app' }))
+    await client.expect(asked)
+    client.send(
+      auth_type === 'scram-sha-256' ? saslInitial('SCRAM-SHA-256', Buffer.from('n,,n=,r=abc')) : password('secret'),
+    )
+    client.vanish()
+    await quiet(20)
+    expect(flow.pooler.parts.sessions.count).toBe(0)
+  })
+
+  for (const [what, bytes] of [
+    ['a query', query('select 1')],
+    ['an unknown message', message('z')],
+    ['a password that is too long', message('p', Buffer.alloc(100), 100_000)],
+    ['a password that breaks off', message('p')],
+    ['a length that cannot be', message('p', Buffer.alloc(4), 2)],
+  ] as const)
+    test(`${what} instead of the answer is refused`, async () => {
+      const flow = await startFlow(OPTIONS)
+      const client = await flow.dial()
+      client.send(startup({ user: 'ada', database: 'app' }))
+      await client.expect(asked)
+      client.send(bytes)
+      expect((await client.expect('ErrorResponse')).shown).toContain('FATAL')
+      await client.expectClosed()
+    })
+})
+
+test('an md5 secret lets in by md5', async () => {
+  const flow = await startFlow({ settings: { auth_type: 'md5' }, authFile: [`"ada" "${MD5}"`] })
+  await flow.connect({ password: 'secret' })
+  const { client } = await refusal(flow, { password: 'wrong' })
+  await client.expectClosed()
+})
+
+test('trust lets in everybody who exists', async () => {
+  const flow = await startFlow({ settings: { auth_type: 'trust' }, authFile: AUTH_FILE })
+  await flow.connect()
+  const { client, words } = await refusal(flow, { user: 'nobody' })
+  expect(words).toBe('ErrorResponse(FATAL 28000 "trust" authentication failed)')
+  await client.expectClosed()
+})
+
+test('any lets in everybody', async () => {
+  const flow = await startFlow()
+  await flow.connect({ user: 'whoever' })
+})
+
+test('what a client sends ahead of its answer is kept for later', async () => {
+  const flow = await startFlow()
+  const client = await flow.dial()
+  client.send(startup({ user: 'ada', database: 'app' }), query('ahead'))
+  const server = await flow.postgres.next()
+  await server.expect('Query(ahead)')
+  client.inbox.take()
+  client.vanish()
+  await flow.postgres.nextCancel()
+})
+
+describe('the server asks for a password', () => {
+  const asks = (words: Buffer, check: (server: FlowServer) => void): LoginScript => {
+    return (server) => {
+      server.send(words)
+      check(server)
+    }
+  }
+  const expectAnswer = (expected: string) => async (server: FlowServer) => {
+    await server.expect('Password')
+    expect(server.inbox.all[0]?.texts[0]).toBe(expected)
+    server.welcome()
+  }
+  const salted = (hash: string) => `md5${createHash('md5').update(hash).update(Buffer.from('salt')).digest('hex')}\0`
+
+  test('in clear, and a plain secret is given', async () => {
+    const flow = await startFlow({ settings: { auth_type: 'trust' }, authFile: ['"ada" "secret"'] })
+    flow.postgres.login = asks(message('R', int32(3)), expectAnswer('secret\0'))
+    await flow.connect()
+  })
+
+  for (const [what, secret] of [
+    ['a plain', 'secret'],
+    ['an md5', MD5],
+  ] as const)
+    test(`as md5, and ${what} secret is enough`, async () => {
+      const flow = await startFlow({ settings: { auth_type: 'trust' }, authFile: [`"ada" "${secret}"`] })
+      flow.postgres.login = asks(
+        message('R', Buffer.concat([int32(5), Buffer.from('salt')])),
+        expectAnswer(salted(MD5.slice(3))),
+      )
+      await flow.connect()
+    })
+
+  test('of the forced user, whose password stands in the entry', async () => {
+    const flow = await startFlow({ databases: ['app=host=db user=forced password=theirs'] })
+    flow.postgres.login = asks(message('R', int32(3)), expectAnswer('theirs\0'))
+    await flow.connect()
+  })
+
+  test('that the client gave, where it was asked in clear', async () => {
+    const scram =
+      'SCRAM-SHA-256$8:c2FsdHNhbHRzYWx0c2FsdA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='
+    const flow = await startFlow({ settings: { auth_type: 'plain' }, authFile: [`"ada" "${scram}"`] })
+    const { client, words } = await refusal(flow, { password: 'secret' })
+    expect(words).toContain('28P01')
+    await client.expectClosed()
+  })
+})

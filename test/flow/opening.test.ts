@@ -1,0 +1,302 @@
+/** How servers are opened: in parallel, with a pause after failures, and with the server's own errors for those who wait. */
+
+import { describe, expect, test } from 'vitest'
+import type { FlowClient } from '../support/flow/client.ts'
+import { quiet } from '../support/flow/inbox.ts'
+import type { LoginScript } from '../support/flow/postgres.ts'
+import { authenticationOk, error, int32, notice, ready, rows } from '../support/flow/replies.ts'
+import { message, query, startup } from '../support/flow/requests.ts'
+import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
+
+const NO_DATABASE = error('3D000', 'database "app" does not exist', 'FATAL')
+const STARTING = error('57P03', 'the database system is starting up', 'FATAL')
+
+function refuseWith(words: Buffer): LoginScript {
+  return (server) => {
+    server.send(words)
+    server.close()
+  }
+}
+
+const silent: LoginScript = () => {}
+
+/** A client that has said who it is, and waits to be welcomed. */
+async function arrive(flow: Flow): Promise<FlowClient> {
+  const client = await flow.dial()
+  client.send(startup({ user: 'ada', database: 'app' }))
+  await quiet()
+  return client
+}
+
+test('several waiting clients have their servers opened at the same time', async () => {
+  const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 5 } })
+  flow.postgres.login = silent
+  client.send(query('0'))
+  await postgres.expect('Query(0)')
+  const others: FlowClient[] = []
+  for (const name of ['1', '2', '3']) {
+    const other = await flow.connect()
+    other.send(query(name))
+    others.push(other)
+  }
+  await flow.expectCounts({ login: 3, leased: 1, waiting: 3 })
+  const opened = [await flow.postgres.next(), await flow.postgres.next(), await flow.postgres.next()]
+  for (const server of opened) server.welcome()
+  for (const [index, server] of opened.entries()) {
+    await server.expect(`Query(${index + 1})`)
+    server.send(rows('x'), ready())
+    await others[index]?.answer()
+  }
+  postgres.send(rows('0'), ready())
+  await client.answer()
+  expect(flow.counts()).toEqual({ idle: 4 })
+})
+
+test('not more than ten are being opened at one time', async () => {
+  const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 30 } })
+  client.send(query('0'))
+  await postgres.expect('Query(0)')
+  flow.postgres.login = silent
+  for (let number = 0; number < 14; number++) (await flow.connect()).send(query('n'))
+  await flow.expectCounts({ login: 10, leased: 1, waiting: 14 })
+  for (let number = 0; number < 10; number++) (await flow.postgres.next()).welcome()
+  await flow.expectCounts({ login: 4, leased: 11, waiting: 4 })
+  flow.postgres.servers.slice(-4).forEach((server) => {
+    server.welcome()
+  })
+  await flow.expectCounts({ leased: 15 })
+})
+
+test('no more servers are opened than clients wait, and a server that comes free is used first', async () => {
+  const { flow, client, postgres } = await startPair()
+  client.send(query('one'))
+  await postgres.expect('Query(one)')
+  flow.postgres.login = silent
+  const other = await flow.connect()
+  other.send(query('two'))
+  const second = await flow.postgres.next()
+  postgres.send(rows('1'), ready())
+  await client.answer()
+  await postgres.expect('Query(two)')
+  second.welcome()
+  await flow.expectCounts({ idle: 1, leased: 1 })
+  postgres.send(rows('2'), ready())
+  await other.answer()
+  await flow.postgres.expectNoMore()
+})
+
+describe('a login that fails', () => {
+  test('is told to those who wait for it in the server’s own words, and only those', async () => {
+    const flow = await startFlow()
+    flow.postgres.login = silent
+    const [first, second] = [await arrive(flow), await arrive(flow)]
+    await flow.expectCounts({ login: 2, waiting: 2 })
+    for (const server of flow.postgres.servers) refuseWith(NO_DATABASE)(server)
+    for (const client of [first, second]) {
+      await client.expect('ErrorResponse(FATAL 3D000 database "app" does not exist)')
+      await client.expectClosed()
+    }
+  })
+
+  test('is told to whoever comes before the next try, with the name of the setting', async () => {
+    const flow = await startFlow({ settings: { server_login_retry: 15 } })
+    flow.postgres.login = refuseWith(NO_DATABASE)
+    const first = await arrive(flow)
+    await first.expect('ErrorResponse(FATAL 3D000 database "app" does not exist)')
+    const tries = flow.postgres.servers.length
+    const second = await arrive(flow)
+    await second.expect(
+      'ErrorResponse(FATAL 08006 server login has been failing, cached error: database "app" does not exist (server_login_retry))',
+    )
+    expect(flow.postgres.servers).toHaveLength(tries)
+    await first.expectClosed()
+    await second.expectClosed()
+  })
+
+  test('is tried again after a pause, which grows up to server_login_retry', async () => {
+    const flow = await startFlow({ settings: { server_login_retry: 2 } })
+    flow.postgres.login = refuseWith(STARTING)
+    const client = await arrive(flow)
+    const pauses: number[] = []
+    for (let tries = flow.postgres.servers.length; tries < 12; tries++) {
+      let pauseMs = 0
+      while (flow.postgres.servers.length === tries) {
+        await flow.advance(25)
+        pauseMs += 25
+        expect(pauseMs).toBeLessThan(2_100)
+      }
+      pauses.push(pauseMs)
+    }
+    expect(pauses[0]).toBeLessThanOrEqual(125)
+    expect(pauses.at(-1)).toBeGreaterThanOrEqual(1_000)
+    flow.postgres.login = (server) => server.welcome()
+    await flow.advance(2_100)
+    await client.inbox.through('ReadyForQuery')
+  })
+
+  test('because the server is starting up keeps clients waiting', async () => {
+    const flow = await startFlow()
+    flow.postgres.login = refuseWith(STARTING)
+    const client = await arrive(flow)
+    await flow.advance(200)
+    await client.expectNothing()
+    const again = await arrive(flow)
+    await again.expectNothing()
+    flow.postgres.login = (server) => server.welcome()
+    await flow.advance(15_000)
+    await client.inbox.through('ReadyForQuery')
+    await again.inbox.through('ReadyForQuery')
+  })
+
+  test('concerns nobody while another server of the pool lives', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(query('one'))
+    await postgres.expect('Query(one)')
+    flow.postgres.login = refuseWith(error('53300', 'too many connections', 'FATAL'))
+    const other = await flow.connect()
+    other.send(query('two'))
+    await quiet()
+    await other.expectNothing()
+    postgres.send(rows('1'), ready())
+    await client.answer()
+    await postgres.expect('Query(two)')
+    postgres.send(rows('2'), ready())
+    expect(await other.answer()).toContain('DataRow(2)')
+  })
+
+  test('when the last server has gone, ends those who wait', async () => {
+    const { flow, client, postgres } = await startPair()
+    flow.postgres.login = refuseWith(NO_DATABASE)
+    postgres.close()
+    await flow.expectCounts({})
+    client.send(query('one'))
+    await client.expect('ErrorResponse(FATAL 3D000 database "app" does not exist)')
+    await client.expectClosed()
+  })
+
+  test('is over as soon as one works', async () => {
+    const flow = await startFlow()
+    flow.postgres.login = refuseWith(NO_DATABASE)
+    const first = await arrive(flow)
+    await first.expect('ErrorResponse')
+    flow.postgres.login = (server) => server.welcome()
+    await flow.advance(15_000)
+    await flow.connect()
+    await first.expectClosed()
+    await flow.expectCounts({ idle: 1 })
+  })
+})
+
+describe('a server that cannot be logged in to:', () => {
+  const WITHIN: readonly [what: string, script: LoginScript, code: string, words: string][] = [
+    ['it hangs up', (server) => server.close(), '08006', 'the server closed the connection during the login'],
+    ['it breaks the connection', (server) => server.reset(), '08006', 'read ECONNRESET'],
+    ['it talks nonsense', (server) => server.send(message('?')), '08006', 'does not speak the protocol'],
+    ['it is ready too soon', (server) => server.send(ready()), '08006', 'ready before the login was done'],
+    ['it speaks HTTP', (server) => server.send(Buffer.from('HTTP/1.1 400 Bad Request\r\n')), '08006', 'does not speak'],
+    [
+      'it asks for a password that is not known',
+      (server) => server.send(message('R', int32(3))),
+      '28000',
+      'server login failed: wrong password type',
+    ],
+    [
+      'it asks for a method that is not supported',
+      (server) => server.send(message('R', int32(7))),
+      '08006',
+      'authentication method 7, which is not supported',
+    ],
+  ]
+  for (const [what, script, code, words] of WITHIN)
+    test(what, async () => {
+      const flow = await startFlow()
+      flow.postgres.login = script
+      const client = await arrive(flow)
+      const reply = await client.expect('ErrorResponse')
+      expect(reply.shown).toContain(`FATAL ${code}`)
+      expect(`${reply.shown} ${reply.read?.['hint']}`).toContain(words)
+      await client.expectClosed()
+      await flow.expectCounts({})
+    })
+
+  test('nobody listens', async () => {
+    const flow = await startFlow()
+    flow.postgres.refuse()
+    const client = await arrive(flow)
+    const reply = await client.expect('ErrorResponse')
+    expect(reply.shown).toContain('08006')
+    expect(reply.shown).toContain('ECONNREFUSED')
+    await client.expectClosed()
+    await flow.expectCounts({})
+  })
+
+  test('it accepts and never answers: server_connect_timeout', async () => {
+    const flow = await startFlow({ settings: { server_connect_timeout: 15 } })
+    flow.postgres.login = silent
+    const client = await arrive(flow)
+    await flow.advance(14_900)
+    await client.expectNothing()
+    await flow.advance(200)
+    const reply = await client.expect('ErrorResponse')
+    expect(reply.shown).toContain('connect timeout')
+    await client.expectClosed()
+    await flow.expectCounts({})
+  })
+
+  test('nobody answers the dial: server_connect_timeout', async () => {
+    const flow = await startFlow({ settings: { server_connect_timeout: 15 } })
+    flow.transport.silence(flow.postgres.address)
+    const client = await arrive(flow)
+    await flow.expectCounts({ dialing: 1, waiting: 1 })
+    await flow.advance(15_100)
+    expect((await client.expect('ErrorResponse')).shown).toContain('connect timeout')
+    await client.expectClosed()
+    await flow.expectCounts({})
+  })
+})
+
+test('notices during the login of a server are not an error', async () => {
+  const flow = await startFlow()
+  flow.postgres.login = (server) => {
+    server.send(notice('the collation has changed'), authenticationOk, notice('and more'))
+    server.welcome()
+  }
+  await flow.connect()
+})
+
+test('connect_query runs before anybody uses the server', async () => {
+  const flow = await startFlow({ databases: ["app=host=db connect_query='select prepare_me()'"] })
+  const client = await arrive(flow)
+  const server = await flow.postgres.next()
+  await server.expect('Query(select prepare_me())')
+  await client.expectNothing()
+  server.send(rows(''), ready())
+  await client.inbox.through('ReadyForQuery')
+  await flow.expectCounts({ idle: 1 })
+})
+
+test('a connect_query that fails is a login that fails', async () => {
+  const flow = await startFlow({ databases: ["app=host=db connect_query='selct'"] })
+  const client = await arrive(flow)
+  const server = await flow.postgres.next()
+  await server.expect('Query(selct)')
+  server.send(error('42601', 'syntax error'), ready())
+  await client.expect('ErrorResponse(FATAL 42601 syntax error)')
+  await client.expectClosed()
+  await server.expectClosed()
+})
+
+test('the server is told who logs in, to which database, and the settings of the entry', async () => {
+  const flow = await startFlow({
+    databases: ['app=host=db dbname=real user=forced timezone=Asia/Tokyo application_name=pool'],
+  })
+  const server = await flow.postgres.next().catch(() => null)
+  await flow.connect()
+  const used = server ?? (await flow.postgres.next())
+  expect(Object.fromEntries(used.parameters)).toEqual({
+    user: 'forced',
+    database: 'real',
+    timezone: 'Asia/Tokyo',
+    application_name: 'pool',
+  })
+})

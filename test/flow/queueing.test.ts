@@ -1,0 +1,242 @@
+/** Rule 7: one request, one lease; whoever waits is served in the order of asking; spare servers age out. */
+
+import { describe, expect, test } from 'vitest'
+import type { FlowClient } from '../support/flow/client.ts'
+import { quiet } from '../support/flow/inbox.ts'
+import type { FlowServer } from '../support/flow/postgres.ts'
+import { complete, emptyQuery, error, ready, rows } from '../support/flow/replies.ts'
+import { query } from '../support/flow/requests.ts'
+import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
+
+async function connectAll(flow: Flow, count: number): Promise<FlowClient[]> {
+  const clients: FlowClient[] = []
+  for (let number = 0; number < count; number++) clients.push(await flow.connect())
+  return clients
+}
+
+/** As many idle servers, in the order in which they were given back: the last one is the last used. */
+async function openServers(flow: Flow, count: number): Promise<FlowServer[]> {
+  const clients = await connectAll(flow, count)
+  const servers: FlowServer[] = []
+  for (const client of clients) {
+    client.send(query('open'))
+    servers.push(await flow.postgres.next().then(ownQuery))
+  }
+  for (const [index, server] of servers.entries()) {
+    server.send(rows('x'), ready())
+    await clients[index]?.answer()
+  }
+  await flow.expectCounts({ idle: count })
+  return servers
+}
+
+async function ownQuery(server: FlowServer): Promise<FlowServer> {
+  await server.expect('Query')
+  return server
+}
+
+test('waiting clients are served in the order in which they asked', async () => {
+  const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
+  const waiting = await connectAll(flow, 5)
+  client.send(query('first'))
+  await postgres.expect('Query(first)')
+  for (const [index, each] of waiting.entries()) {
+    each.send(query(`${index}`))
+    await quiet(1)
+  }
+  postgres.send(rows('x'), ready())
+  await client.answer()
+  for (const [index, each] of waiting.entries()) {
+    await postgres.expect(`Query(${index})`)
+    await postgres.expectNothing()
+    postgres.send(rows(`${index}`), ready())
+    expect(await each.answer()).toContain(`DataRow(${index})`)
+  }
+  expect(flow.counts()).toEqual({ idle: 1 })
+})
+
+test('a client that comes back waits behind those who were there', async () => {
+  const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
+  const [other] = await connectAll(flow, 1)
+  client.send(query('mine 1'))
+  await postgres.expect('Query(mine 1)')
+  other?.send(query('other'))
+  await flow.expectCounts({ leased: 1, waiting: 1 })
+  postgres.send(rows('x'), ready())
+  await client.answer()
+  client.send(query('mine 2'))
+  await postgres.expect('Query(other)')
+  postgres.send(rows('x'), ready())
+  await other?.answer()
+  await postgres.expect('Query(mine 2)')
+  postgres.send(rows('x'), ready())
+  await client.answer()
+})
+
+test('several requests of one client that came while it waited take one lease, unless they are separate', async () => {
+  const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
+  const [other, third] = (await connectAll(flow, 2)) as [FlowClient, FlowClient]
+  client.send(query('one'))
+  await postgres.expect('Query(one)')
+  other.send(query('two'), query('three'))
+  third.send(query('four'))
+  await flow.expectCounts({ leased: 1, waiting: 2 })
+  postgres.send(rows('x'), ready())
+  await client.answer()
+  await postgres.expect('Query(two)', 'Query(three)')
+  postgres.send(rows('2'), ready(), rows('3'), ready())
+  expect(await other.answer()).toContain('DataRow(2)')
+  expect(await other.answer()).toContain('DataRow(3)')
+  await postgres.expect('Query(four)')
+  postgres.send(rows('4'), ready())
+  expect(await third.answer()).toContain('DataRow(4)')
+})
+
+test('the last used of the idle servers is taken first, so that the others age out', async () => {
+  const flow = await startFlow()
+  const servers = await openServers(flow, 3)
+  const client = flow.clients[0] as FlowClient
+  for (let round = 0; round < 3; round++) {
+    client.send(query('again'))
+    await servers[2]?.expect('Query(again)')
+    servers[2]?.send(rows('x'), ready())
+    await client.answer()
+  }
+})
+
+test('with server_round_robin they take turns', async () => {
+  const flow = await startFlow({ settings: { server_round_robin: 1 } })
+  const servers = await openServers(flow, 3)
+  const client = flow.clients[0] as FlowClient
+  for (const server of [...servers, ...servers]) {
+    client.send(query('again'))
+    await server.expect('Query(again)')
+    server.send(rows('x'), ready())
+    await client.answer()
+  }
+})
+
+describe('server_check_query', () => {
+  const CHECKED = { settings: { server_check_query: 'are you there', server_check_delay: 30 } }
+
+  test('a server that was idle for server_check_delay is asked before it is used', async () => {
+    const { flow, client, postgres } = await startPair(CHECKED)
+    await flow.advance(29_000)
+    client.send(query('one'))
+    await postgres.expect('Query(one)')
+    postgres.send(rows('x'), ready())
+    await client.answer()
+    await flow.advance(30_100)
+    client.send(query('two'))
+    await postgres.expect('Query(are you there)')
+    await flow.expectCounts({ checking: 1, waiting: 1 })
+    postgres.send(rows('yes'), ready())
+    await postgres.expect('Query(two)')
+    postgres.send(rows('x'), ready())
+    await client.answer()
+  })
+
+  test('<empty> is a query without text, and its answer is enough', async () => {
+    const { flow, client, postgres } = await startPair()
+    await flow.advance(30_100)
+    client.send(query('two'))
+    await postgres.expect('Query()')
+    postgres.send(emptyQuery, ready())
+    await postgres.expect('Query(two)')
+    postgres.send(rows('x'), ready())
+    await client.answer()
+  })
+
+  test('nothing at all turns it off', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { server_check_query: '' } })
+    await flow.advance(100_000)
+    client.send(query('two'))
+    await postgres.expect('Query(two)')
+    postgres.send(rows('x'), ready())
+    await client.answer()
+  })
+
+  test('a server that fails it is closed, and the client gets another one', async () => {
+    const { flow, client, postgres } = await startPair(CHECKED)
+    await flow.advance(30_100)
+    client.send(query('two'))
+    await postgres.expect('Query(are you there)')
+    postgres.send(error('XX000', 'no'), ready())
+    await postgres.expectClosed()
+    const next = await flow.postgres.next()
+    await next.expect('Query(two)')
+    next.send(rows('x'), ready())
+    await client.answer()
+    expect(flow.logged('test query failed')).toHaveLength(1)
+  })
+
+  test('a server that does not answer it is closed after server_connect_timeout', async () => {
+    const { flow, client, postgres } = await startPair(CHECKED)
+    await flow.advance(30_100)
+    client.send(query('two'))
+    await postgres.expect('Query(are you there)')
+    await flow.advance(15_100)
+    await postgres.expectClosed()
+    const next = await flow.postgres.next()
+    await next.expect('Query(two)')
+    next.send(rows('x'), ready())
+    await client.answer()
+  })
+
+  test('while one is asked, another client can use another one: nobody waits while servers are idle', async () => {
+    const flow = await startFlow({ settings: { ...CHECKED.settings, default_pool_size: 2 } })
+    const servers = (await openServers(flow, 2)) as [FlowServer, FlowServer]
+    await flow.advance(30_100)
+    const [first, second] = (await connectAll(flow, 2)) as [FlowClient, FlowClient]
+    first.send(query('one'))
+    second.send(query('two'))
+    await servers[1].expect('Query(are you there)')
+    servers[1].send(rows('yes'), ready())
+    await servers[1].expect('Query(one)')
+    // The first client does not give its server back, and yet the second one is served.
+    await servers[0].expect('Query(are you there)')
+    servers[0].send(rows('yes'), ready())
+    await servers[0].expect('Query(two)')
+    servers[0].send(rows('2'), ready())
+    expect(await second.answer()).toContain('DataRow(2)')
+    servers[1].send(rows('1'), ready())
+    await first.answer()
+  })
+})
+
+describe('query_wait_notify', () => {
+  test('a client that waits is told so once', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1, query_wait_notify: 5 } })
+    client.send(query('one'))
+    await postgres.expect('Query(one)')
+    const other = await flow.connect()
+    other.send(query('two'))
+    await flow.expectCounts({ leased: 1, waiting: 1 })
+    await flow.advance(4_900)
+    await other.expectNothing()
+    await flow.advance(200)
+    await other.expect('NoticeResponse(No server connection available in postgres backend, client being queued)')
+    await flow.advance(20_000)
+    await other.expectNothing()
+    postgres.send(rows('1'), ready())
+    await client.answer()
+    await postgres.expect('Query(two)')
+    postgres.send(rows('2'), ready())
+    await other.answer()
+  })
+
+  test('0 is never', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1, query_wait_notify: 0 } })
+    client.send(query('one'))
+    await postgres.expect('Query(one)')
+    const other = await flow.connect()
+    other.send(query('two'))
+    await flow.advance(60_000)
+    await other.expectNothing()
+    postgres.send(rows('1'), ready())
+    await client.answer()
+    await postgres.expect('Query(two)')
+    postgres.send(complete('SELECT 0'), ready())
+    await other.answer()
+  })
+})

@@ -1,0 +1,296 @@
+/** Rule 9, and what a client hears when its server ends, breaks, or talks nonsense; nobody else notices. */
+
+import { describe, expect, test } from 'vitest'
+import { quiet } from '../support/flow/inbox.ts'
+import {
+  authenticationOk,
+  bindComplete,
+  complete,
+  copyIn,
+  dataRow,
+  error,
+  notice,
+  parseComplete,
+  ready,
+  rowDescription,
+  rows,
+} from '../support/flow/replies.ts'
+import { batch, bind, execute, flush, message, parse, query } from '../support/flow/requests.ts'
+import { type Pair, startPair } from '../support/flow/start.ts'
+
+const SHUTDOWN = error('57P01', 'terminating connection due to administrator command', 'FATAL')
+const SHUTDOWN_SHOWN = 'ErrorResponse(FATAL 57P01 terminating connection due to administrator command)'
+const CRASHED = 'ErrorResponse(FATAL 08006 server conn crashed?)'
+
+/** A new client is served by a new server. */
+async function expectRecovered({ flow }: Pick<Pair, 'flow'>) {
+  const client = await flow.connect()
+  client.send(query('afterwards'))
+  const server = await flow.postgres.next()
+  await server.expect('Query(afterwards)')
+  server.send(rows('yes'), ready())
+  expect(await client.answer()).toContain('DataRow(yes)')
+}
+
+describe('a FATAL of the server is the one error that the client gets', () => {
+  test('while its query runs', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(query('select 1'))
+    await postgres.expect('Query')
+    postgres.send(rowDescription('value'), dataRow('1'), SHUTDOWN)
+    postgres.close()
+    await client.expect('RowDescription', 'DataRow(1)', SHUTDOWN_SHOWN)
+    await client.expectClosed()
+    await pair.flow.expectCounts({})
+    await expectRecovered(pair)
+  })
+
+  test('while it is idle in its transaction', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(query('begin'))
+    await postgres.expect('Query')
+    postgres.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    postgres.send(SHUTDOWN)
+    postgres.close()
+    await client.expect(SHUTDOWN_SHOWN)
+    await client.expectClosed()
+    await expectRecovered(pair)
+  })
+
+  test('in the midst of a batch with answers of ours in it', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(parse('s1', 'select 1'), bind('', 's1'), execute(), parse('s2', 'select 1'), flush)
+    await postgres.expect('Parse', 'Bind', 'Execute', 'Flush')
+    postgres.send(parseComplete, bindComplete, SHUTDOWN)
+    postgres.close()
+    await client.expect('ParseComplete', 'BindComplete', SHUTDOWN_SHOWN)
+    await client.expectClosed()
+    await expectRecovered(pair)
+  })
+
+  test('and its words are passed on before the connection is known to be closed', async () => {
+    const { client, postgres } = await startPair()
+    client.send(query('select 1'))
+    await postgres.expect('Query')
+    postgres.send(SHUTDOWN)
+    await client.expect(SHUTDOWN_SHOWN)
+    postgres.close()
+    await client.expectClosed()
+  })
+
+  test('in session mode, between two queries', async () => {
+    const { client, postgres } = await startPair({ settings: { pool_mode: 'session', server_reset_query: '' } })
+    client.send(query('one'))
+    await postgres.expect('Query')
+    postgres.send(rows('1'), ready())
+    await client.answer()
+    postgres.send(SHUTDOWN)
+    postgres.close()
+    await client.expect(SHUTDOWN_SHOWN)
+    await client.expectClosed()
+  })
+})
+
+describe('a server that is gone without a word', () => {
+  test('ends its client with an error that says so', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(query('select 1'))
+    await postgres.expect('Query')
+    postgres.send(rowDescription('value'))
+    postgres.close()
+    await client.expect('RowDescription', CRASHED)
+    await client.expectClosed()
+    await expectRecovered(pair)
+  })
+
+  test('with a reset, too', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(query('select 1'))
+    await postgres.expect('Query')
+    postgres.reset()
+    await client.expect(CRASHED)
+    await client.expectClosed()
+    await expectRecovered(pair)
+  })
+
+  test('in the midst of a row ends its client without a word: there is no place for one', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(query('select 1'))
+    await postgres.expect('Query')
+    postgres.send(rowDescription('value'), dataRow('a long value').subarray(0, 15))
+    await client.expect('RowDescription')
+    const before = client.receivedBytes
+    await quiet()
+    postgres.close()
+    await client.expectClosed()
+    expect(client.receivedBytes).toBe(before)
+    await expectRecovered(pair)
+  })
+
+  test('in the midst of a reply that was not for the client, with an error', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(batch('select 1'))
+    await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
+    postgres.send(error('42601', 'syntax error').subarray(0, 10))
+    postgres.close()
+    await client.expect(CRASHED)
+    await client.expectClosed()
+    await expectRecovered(pair)
+  })
+
+  test('while it was idle concerns nobody', async () => {
+    const { flow, client, postgres } = await startPair()
+    postgres.close()
+    await flow.expectCounts({})
+    client.send(query('select 1'))
+    const next = await flow.postgres.next()
+    await next.expect('Query(select 1)')
+    next.send(rows('1'), ready())
+    expect(await client.answer()).toContain('DataRow(1)')
+  })
+
+  test('while it was being reset concerns nobody', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { pool_mode: 'session' } })
+    await postgres.expect('Query(DISCARD ALL)')
+    client.send(query('select 1'))
+    await flow.expectCounts({ cleaning: 1, waiting: 1 })
+    postgres.close()
+    const next = await flow.postgres.next()
+    await next.expect('Query(select 1)')
+    next.send(rows('1'), ready())
+    expect(await client.answer()).toContain('DataRow(1)')
+  })
+
+  test('while it was being made ready for a client: the client gets another one', async () => {
+    const { flow, postgres } = await startPair()
+    const other = await flow.connect({ parameters: { application_name: 'other' } })
+    other.send(query('select 1'))
+    await postgres.expect('Query')
+    await flow.expectCounts({ aligning: 1 })
+    postgres.close()
+    const next = await flow.postgres.next()
+    await next.expect('Query')
+    next.send(rows('other'), ready())
+    await next.expect('Query(select 1)')
+    next.send(rows('1'), ready())
+    expect(await other.answer()).toContain('DataRow(1)')
+  })
+
+  test('takes down its own client only', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(query('one'))
+    await postgres.expect('Query(one)')
+    const other = await flow.connect()
+    other.send(query('two'))
+    const second = await flow.postgres.next()
+    await second.expect('Query(two)')
+    postgres.close()
+    await client.expect(CRASHED)
+    await client.expectClosed()
+    second.send(rows('2'), ready())
+    expect(await other.answer()).toContain('DataRow(2)')
+  })
+})
+
+describe('an idle server', () => {
+  for (const [what, word] of [
+    ['a FATAL', SHUTDOWN],
+    ['an ERROR', error('XX000', 'out of nowhere')],
+    ['a row', dataRow('1')],
+    ['a ReadyForQuery', ready()],
+    ['a CommandComplete', complete('SELECT 1')],
+    ['an AuthenticationOk', authenticationOk],
+    ['an unknown message', message('?', Buffer.from('what'))],
+    ['a wrong length', message('Z', Buffer.from('I'), 3)],
+  ] as const)
+    test(`that says ${what} is dropped, and its client does not notice`, async () => {
+      const { flow, client, postgres } = await startPair()
+      postgres.send(word)
+      await postgres.expectClosed()
+      await flow.expectCounts({})
+      client.send(query('select 1'))
+      const next = await flow.postgres.next()
+      await next.expect('Query(select 1)')
+      next.send(rows('1'), ready())
+      expect(await client.answer()).toContain('DataRow(1)')
+    })
+
+  test('that said FATAL right behind ReadyForQuery is not given to the next client', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
+    client.send(query('one'))
+    await postgres.expect('Query(one)')
+    const other = await flow.connect()
+    other.send(query('two'))
+    await flow.expectCounts({ leased: 1, waiting: 1 })
+    postgres.send(rows('1'), ready(), SHUTDOWN)
+    expect(await client.answer()).toContain('DataRow(1)')
+    await quiet()
+    postgres.close()
+    const next = await flow.postgres.next()
+    await next.expect('Query(two)')
+    next.send(rows('2'), ready())
+    expect(await other.answer()).toContain('DataRow(2)')
+    // The first one has been told, and so has ended; or it has not, and lives on.
+    const told = client.inbox.take().map((reply) => reply.shown)
+    if (told.length === 0) {
+      expect(client.isClosed).toBe(false)
+      return
+    }
+    expect(told).toEqual([SHUTDOWN_SHOWN])
+    await client.expectClosed()
+  })
+})
+
+describe('a server that talks nonsense ends its client with an error, and nobody else notices:', () => {
+  for (const [what, ...words] of [
+    ['an unknown message', message('?', Buffer.from('what'))],
+    ['a length that cannot be', message('D', Buffer.alloc(4), 2)],
+    ['a negative length', message('D', Buffer.alloc(4), -5)],
+    ['a reply to another request', parseComplete],
+    ['two ends of one command', complete('SELECT 1'), bindComplete],
+    ['an authentication request', authenticationOk],
+    ['COPY data is asked for where nothing was copied', ready('T'), copyIn()],
+    ['a ReadyForQuery without a status', message('Z')],
+    ['a ReadyForQuery too many', ready('T'), ready('T')],
+    ['a broken setting', message('S', Buffer.from('TimeZone'))],
+    ['a tag without an end', message('C', Buffer.alloc(100_000, 'x'))],
+  ] as const)
+    test(what, async () => {
+      const pair = await startPair()
+      const { client, postgres } = pair
+      const other = await pair.flow.connect()
+      client.send(query('select 1'))
+      await postgres.expect('Query')
+      postgres.send(...words, dataRow('this row must not be believed'))
+      const said = await client.inbox.through('ErrorResponse')
+      expect(said.at(-1)).toBe('ErrorResponse(FATAL 08P01 server conn crashed?)')
+      expect(said.join()).not.toContain('believed')
+      await client.expectClosed()
+      await postgres.expectClosed()
+      other.send(query('two'))
+      const next = await pair.flow.postgres.next()
+      await next.expect('Query(two)')
+      next.send(rows('2'), ready())
+      expect(await other.answer()).toContain('DataRow(2)')
+    })
+
+  test('an error that nothing asked for, in a transaction', async () => {
+    const { client, postgres } = await startPair()
+    client.send(query('begin'))
+    await postgres.expect('Query')
+    postgres.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    postgres.send(error('XX000', 'out of nowhere'), notice('more'))
+    await client.expect('ErrorResponse(FATAL 08P01 server conn crashed?)')
+    await client.expectClosed()
+    await postgres.expectClosed()
+  })
+})

@@ -1,0 +1,58 @@
+/** A TCP connection that can be cut: it stands between the pooler and PostgreSQL. */
+
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import { onTestFinished } from 'vitest'
+import type { RawAddress } from './raw-client.ts'
+
+export interface Cable extends RawAddress {
+  /** Lets so many more bytes from PostgreSQL pass on each connection, and then cuts it. */
+  cutAfter(bytes: number): void
+  /** From now on nothing passes in either direction, though all connections stay open. */
+  freeze(): void
+  thaw(): void
+}
+
+export async function layCable(target: RawAddress): Promise<Cable> {
+  const sockets = new Set<Socket>()
+  let budget = Number.POSITIVE_INFINITY
+  const server = createServer((near) => {
+    const far = connect({ ...target, noDelay: true })
+    for (const socket of [near, far]) {
+      sockets.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        sockets.delete(socket)
+        near.destroy()
+        far.destroy()
+      })
+    }
+    near.on('data', (chunk) => far.write(chunk))
+    far.on('data', (chunk: Buffer) => {
+      near.write(chunk.subarray(0, budget))
+      budget -= chunk.length
+      if (budget <= 0) near.destroySoon()
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  })
+  const address = server.address()
+  return {
+    host: '127.0.0.1',
+    port: typeof address === 'object' && address ? address.port : 0,
+    cutAfter(bytes) {
+      budget = bytes
+    },
+    freeze() {
+      for (const socket of sockets) socket.pause()
+    },
+    thaw() {
+      budget = Number.POSITIVE_INFINITY
+      for (const socket of sockets) socket.resume()
+    },
+  }
+}

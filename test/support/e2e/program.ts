@@ -1,0 +1,104 @@
+/** pgweir as operators run it: a process of its own. `npm test` has built it before the tests run. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { onTestFinished } from 'vitest'
+import type { TestDatabase } from '../postgres.ts'
+import { type PgweirOptions, writeFiles } from './pgweir.ts'
+import { RawClient } from './raw-client.ts'
+import { until } from './until.ts'
+
+const BINARY = fileURLToPath(new URL('../../../bin/pgweir.js', import.meta.url))
+
+export class Program {
+  readonly #child: ChildProcess
+  /** All that it has written. */
+  stdout = ''
+  stderr = ''
+  #exitCode: number | null = null
+  #signal: NodeJS.Signals | null = null
+
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    this.#child = spawn(process.execPath, [BINARY, ...args], { env: { PATH: process.env['PATH'], ...env } })
+    this.#child.stdout?.on('data', (chunk) => {
+      this.stdout += chunk
+    })
+    this.#child.stderr?.on('data', (chunk) => {
+      this.stderr += chunk
+    })
+    this.#child.on('close', (code, signal) => {
+      this.#exitCode = code
+      this.#signal = signal
+    })
+    onTestFinished(async () => {
+      if (this.hasEnded) return
+      this.#child.kill('SIGKILL')
+      await until('the program is gone', () => this.hasEnded)
+    })
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
+  get hasEnded(): boolean {
+    return this.#exitCode !== null || this.#signal !== null
+  }
+
+  /** Its exit code, or the signal that ended it. */
+  async ended(): Promise<number | string> {
+    if (!this.hasEnded) await once(this.#child, 'close')
+    return this.#exitCode ?? this.#signal ?? ''
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
+  /** Until it has written something like that; returns what the expression's group caught. */
+  async says(expression: RegExp): Promise<string> {
+    let found: RegExpExecArray | null = null
+    await until(`it says ${expression}`, () => {
+      found = expression.exec(this.stdout + this.stderr)
+      if (!found && this.hasEnded)
+        throw new Error(`it ended without saying ${expression}:\n${this.stdout}${this.stderr}`)
+      return found !== null
+    })
+    return found?.[1] ?? ''
+  }
+
+  /** The most memory that it has had since the last call, in MiB. Only on Linux. */
+  peakMemoryMiB(): number {
+    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8')
+    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024
+  }
+}
+
+export interface RunningProgram {
+  readonly program: Program
+  readonly port: number
+  /** A client that has logged in. */
+  raw(): Promise<RawClient>
+}
+
+/** Runs the pooler with an ini file, until the end of the test. */
+export async function runProgram(
+  options: PgweirOptions & { readonly database: TestDatabase },
+): Promise<RunningProgram> {
+  const { iniFile } = await writeFiles(options)
+  const program = new Program([iniFile])
+  const port = Number(await program.says(/listening on 127\.0\.0\.1:(\d+)/))
+  const { user, database } = options.database
+  return {
+    program,
+    port,
+    async raw() {
+      const client = await RawClient.connect({ host: '127.0.0.1', port })
+      onTestFinished(() => client.vanish())
+      await client.logIn({ user, database })
+      return client
+    },
+  }
+}

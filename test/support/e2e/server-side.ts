@@ -1,0 +1,64 @@
+/** What PostgreSQL itself sees of the servers that the pooler opened. */
+
+import { adminClient, type TestDatabase } from '../postgres.ts'
+import { until } from './until.ts'
+
+export interface Activity {
+  readonly pid: number
+  readonly usename: string
+  readonly application_name: string
+  readonly state: string
+  readonly query: string
+}
+
+/** Everything connected to the database, whoever it is. */
+export async function activity({ database }: Pick<TestDatabase, 'database'>): Promise<Activity[]> {
+  const rows = await ask(
+    `select pid, usename, application_name, state, query from pg_stat_activity
+     where datname = $1 and backend_type = 'client backend' order by pid`,
+    [database],
+  )
+  return rows as Activity[]
+}
+
+/** Servers of a test before may take a moment to notice that they are no longer wanted. */
+export async function untilNobodyIsConnected(database: Pick<TestDatabase, 'database'>): Promise<void> {
+  await until('nobody is connected', async () => (await activity(database)).length === 0)
+}
+
+/** Until a query with that text runs on the server; returns the process that runs it. */
+export async function untilRunning(database: Pick<TestDatabase, 'database'>, text: string): Promise<number> {
+  let found: Activity | undefined
+  await until(`"${text}" runs`, async () => {
+    found = (await activity(database)).find(({ state, query }) => state === 'active' && query.includes(text))
+    return found !== undefined
+  })
+  return found?.pid ?? 0
+}
+
+export async function untilNotRunning(database: Pick<TestDatabase, 'database'>, text: string): Promise<void> {
+  await until(`"${text}" no longer runs`, async () =>
+    (await activity(database)).every(({ state, query }) => state !== 'active' || !query.includes(text)),
+  )
+}
+
+/** Ends a server process as an administrator does. */
+export async function terminate(pid: number): Promise<void> {
+  await ask('select pg_terminate_backend($1)', [pid])
+}
+
+let lastAnswer: Promise<unknown> = Promise.resolve()
+
+/** One question after the other, since one connection serves all that goes on in a test. */
+function ask(sql: string, values: unknown[]): Promise<unknown[]> {
+  const answer = lastAnswer.then(async () => (await (await sharedAdmin()).query(sql, values)).rows)
+  lastAnswer = answer.catch(() => {})
+  return answer
+}
+
+let shared: ReturnType<typeof adminClient> | null = null
+
+function sharedAdmin(): ReturnType<typeof adminClient> {
+  shared ??= adminClient()
+  return shared
+}

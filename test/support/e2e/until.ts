@@ -1,0 +1,23 @@
+/** Waits for what must become true, so that no test sleeps. */
+
+const POLL_MS = 3
+const PATIENCE_MS = 15_000
+
+/** Asks again and again until the answer is yes; fails with the sentence of what never came. */
+export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadlineMs = performance.now() + PATIENCE_MS
+  while (!(await condition())) {
+    if (performance.now() > deadlineMs) throw new Error(`waited ${PATIENCE_MS / 1000} s in vain until ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+  }
+}
+
+/** What a promise was rejected with; fails if it was not. */
+export async function failureOf<Failure = Error>(promise: PromiseLike<unknown>): Promise<Failure> {
+  try {
+    await promise
+  } catch (failure) {
+    return failure as Failure
+  }
+  throw new Error('it succeeded, and should have failed')
+}

@@ -1,0 +1,186 @@
+/** The scripted client of flow tests. */
+
+import { md5Answer } from '../../../src/auth/md5.ts'
+import { ScramClient } from '../../../src/auth/scram-client.ts'
+import { PlainSecret } from '../../../src/auth/secrets.ts'
+import type { MemoryChannel } from '../../../src/net/memory-transport.ts'
+import { Cutter, Inbox, quiet, until } from './inbox.ts'
+import { type Reply, readReply } from './reading.ts'
+import { type CancelKey, message, password, startup, terminate } from './requests.ts'
+
+export interface LoginOptions {
+  readonly user?: string
+  readonly database?: string
+  readonly password?: string
+  /** More of the startup packet: settings, `options`. */
+  readonly parameters?: Readonly<Record<string, string>>
+}
+
+let lastId = 0
+
+export class FlowClient {
+  readonly name = `client ${++lastId}`
+  readonly inbox = new Inbox<Reply>(this.name)
+  readonly channel: MemoryChannel
+  /** What it was told at login. */
+  readonly parameters = new Map<string, string>()
+  /** By which its queries can be cancelled. */
+  key: CancelKey = { pid: 0, secret: Buffer.alloc(0) }
+  /** What came before the first message: the answers to encryption requests. */
+  letters = ''
+  /** Bytes that came, and were not always kept. */
+  receivedBytes = 0
+  /** Counts bytes instead of keeping them. */
+  countsOnly = false
+  #awaitsLetters = 0
+  readonly #cutter = new Cutter((frame) => this.inbox.add(readReply(frame)))
+
+  constructor(channel: MemoryChannel) {
+    this.channel = channel
+    channel.listener = {
+      onRead: (buffer, start, end) => this.#onRead(Buffer.from(buffer.subarray(start, end))),
+      onDrained: () => {},
+      onClosed: (problem) => {
+        this.inbox.ending = problem ? 'reset' : 'fin'
+      },
+    }
+  }
+
+  #onRead(bytes: Buffer): void {
+    this.receivedBytes += bytes.length
+    const letters = Math.min(this.#awaitsLetters, bytes.length)
+    this.letters += bytes.toString('latin1', 0, letters)
+    this.#awaitsLetters -= letters
+    if (!this.countsOnly) this.#cutter.add(bytes.subarray(letters))
+  }
+
+  /** All in one write. */
+  send(...messages: readonly Buffer[]): void {
+    const bytes = Buffer.concat(messages)
+    this.channel.write(bytes, 0, bytes.length)
+  }
+
+  /** An encryption request, whose answer is one letter. */
+  ask(request: Buffer): void {
+    this.#awaitsLetters++
+    this.send(request)
+  }
+
+  /** Each piece in a write of its own, with everything quiet in between. */
+  async sendPieces(pieces: readonly Buffer[]): Promise<void> {
+    for (const piece of pieces) {
+      this.send(piece)
+      await quiet(1)
+    }
+  }
+
+  expect(...expected: readonly string[]): Promise<Reply> {
+    return this.inbox.expect(...expected)
+  }
+
+  expectNothing(): Promise<void> {
+    return this.inbox.expectNothing()
+  }
+
+  /** The pooler has closed the connection, and nothing came before that which was not expected. */
+  expectClosed(): Promise<void> {
+    return this.inbox.expectEnd()
+  }
+
+  /** All that comes up to the next ReadyForQuery. */
+  answer(): Promise<string[]> {
+    return this.inbox.through('ReadyForQuery')
+  }
+
+  /** Says startup and whatever it is asked for. Resolves with the first ReadyForQuery. */
+  async login(options: LoginOptions = {}): Promise<this> {
+    const { user = 'ada', database = 'app', parameters = {} } = options
+    this.send(startup({ user, database, ...parameters }))
+    await this.authenticate(user, options.password ?? '')
+    while (true) {
+      const reply = await this.inbox.next()
+      if (reply.name === 'ReadyForQuery') return this
+      if (reply.name === 'ParameterStatus')
+        this.parameters.set(String(reply.read?.['parameterName']), String(reply.read?.['parameterValue']))
+      else if (reply.name === 'BackendKeyData')
+        this.key = { pid: Number(reply.read?.['processID']), secret: Buffer.from(reply.bytes.subarray(9)) }
+      else throw new Error(`${this.name} could not log in: ${reply.shown}`)
+    }
+  }
+
+  /** Answers what it is asked for, until AuthenticationOk. */
+  async authenticate(user: string, secret: string): Promise<void> {
+    const scram = new ScramClient(new PlainSecret(secret))
+    while (true) {
+      const reply = await this.inbox.next()
+      switch (reply.name) {
+        case 'AuthenticationOk':
+          return
+        case 'AuthenticationCleartextPassword':
+          this.send(password(secret))
+          break
+        case 'AuthenticationMD5Password':
+          this.send(password(md5Answer(new PlainSecret(secret), user, reply.read?.['salt'] as Buffer)))
+          break
+        case 'AuthenticationSASL':
+          this.send(saslInitial('SCRAM-SHA-256', scram.first()))
+          break
+        case 'AuthenticationSASLContinue':
+          this.send(message('p', await scram.final(Buffer.from(String(reply.read?.['data'])))))
+          break
+        case 'AuthenticationSASLFinal':
+          scram.verify(Buffer.from(String(reply.read?.['data'])))
+          break
+        default:
+          throw new Error(`${this.name} could not log in: ${reply.shown}`)
+      }
+    }
+  }
+
+  /** Terminate, and closes. */
+  leave(): void {
+    this.send(terminate)
+    this.channel.close()
+  }
+
+  /** Says that it will send no more, without Terminate. */
+  hangUp(): void {
+    this.channel.hangUp()
+  }
+
+  /** Breaks the connection. */
+  reset(): void {
+    this.channel.reset()
+  }
+
+  /** Is gone at once, whatever was on its way. */
+  vanish(): void {
+    this.channel.destroy()
+  }
+
+  stopReading(): void {
+    this.channel.pause()
+  }
+
+  startReading(): void {
+    this.channel.resume()
+  }
+
+  get isClosed(): boolean {
+    return this.inbox.ending !== 'none'
+  }
+
+  /** Waits until so many bytes have come. */
+  async receive(bytes: number): Promise<void> {
+    await until(
+      () => this.receivedBytes >= bytes,
+      () => `${this.name} received only ${this.receivedBytes} of ${bytes} bytes`,
+    )
+  }
+}
+
+export function saslInitial(mechanism: string, response: Buffer): Buffer {
+  const length = Buffer.alloc(4)
+  length.writeInt32BE(response.length)
+  return message('p', Buffer.concat([Buffer.from(`${mechanism}\0`), length, response]))
+}

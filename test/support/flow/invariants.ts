@@ -1,0 +1,58 @@
+/** What must hold in every pooler, at every quiet moment, and when all clients have gone. */
+
+import type { Limit } from '../../../src/pool/limits.ts'
+import { SERVER_STATES } from '../../../src/server/states.ts'
+import type { Flow } from './start.ts'
+
+/** Lists, states and counts agree, and nothing has broken within. */
+export function expectSound(flow: Flow): void {
+  const broken = flow.log.filter((line) => line.includes('internal error'))
+  if (broken.length > 0) throw new Error(`the pooler broke: ${broken[0]}`)
+  const used = new Map<Limit, number>()
+  for (const pool of flow.pooler.parts.pools) {
+    let total = 0
+    for (const state of SERVER_STATES) {
+      let counted = 0
+      for (const server of pool.servers(state)) {
+        counted++
+        same(server.state, state, `the state of a server in the list ${state}`)
+        same(server.tenant !== null, state === 'leased', `a server that is ${state} has a tenant`)
+        if (state !== 'leased' && state !== 'closed')
+          same(server.ledger.isClear, true, `the ledger of a server that is ${state} is clear`)
+      }
+      same(counted, pool.count(state), `the length of the list ${state}`)
+      if (state !== 'closed') total += counted
+    }
+    same(pool.count('closed'), 0, 'servers that are closed and still listed')
+    same(pool.total, total, 'the total of the lists')
+    let waiting = 0
+    for (const _ of pool.waiting) waiting++
+    same(waiting, pool.waiting.length, 'the length of the queue')
+    for (const limit of pool.options.limits) used.set(limit, (used.get(limit) ?? 0) + total)
+  }
+  for (const [limit, total] of used) {
+    same(limit.used, total, `what is used of ${limit.name}`)
+    if (limit.max > 0 && total > limit.max) throw new Error(`${limit.name} is exceeded: ${total} of ${limit.max}`)
+  }
+}
+
+/** All clients have gone: no session, no lease, nobody waiting, nothing owed, no cancel on its way. */
+export function expectNothingLeft(flow: Flow): void {
+  const { sessions, pools, cancels } = flow.pooler.parts
+  same(sessions.count, 0, 'sessions whose client has gone')
+  same(cancels.inFlight + cancels.waiting, 0, 'cancel requests that nobody answers any more')
+  for (const pool of pools) {
+    same(pool.count('leased'), 0, `leases of nobody in ${pool.subject}`)
+    same(pool.count('canceling'), 0, `servers that wait for a cancel in ${pool.subject}`)
+    same(pool.waiting.length, 0, `waiters that have gone in ${pool.subject}`)
+    same(pool.clients, 0, `clients that are counted in ${pool.subject}`)
+    for (const server of pool.servers('idle')) {
+      same(server.isClean, true, 'an idle server is clean')
+      same(server.cancels, 0, 'cancels on their way to an idle server')
+    }
+  }
+}
+
+function same<T>(actual: T, expected: T, what: string): void {
+  if (actual !== expected) throw new Error(`${what}: ${actual} instead of ${expected}`)
+}

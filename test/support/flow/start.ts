@@ -1,0 +1,219 @@
+/** Starts a whole pooler in memory, with a clock moved by hand, and checks when the test is over what must always hold. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { ManualClock } from '../../../src/base/clock.ts'
+import { createLog } from '../../../src/base/log.ts'
+import { type Pooler, startPooler } from '../../../src/daemon/start.ts'
+import {
+  type Cut,
+  createMemoryTransport,
+  type MemoryChannel,
+  type MemoryTransport,
+} from '../../../src/net/memory-transport.ts'
+import type { Pool } from '../../../src/pool/pool.ts'
+import { SERVER_STATES } from '../../../src/server/states.ts'
+import { loadSettings } from '../../../src/settings/load.ts'
+import { FlowClient, type LoginOptions } from './client.ts'
+import { quiet, until } from './inbox.ts'
+import { expectNothingLeft, expectSound } from './invariants.ts'
+import { FlowPostgres, type FlowServer, POSTGRES } from './postgres.ts'
+
+/** Settings as in the ini file; what is left out is transaction mode, and nobody is asked for a password. */
+export interface FlowOptions {
+  readonly settings?: Readonly<Record<string, string | number>>
+  /** Lines of [databases]. */
+  readonly databases?: readonly string[]
+  /** Lines of [users]. */
+  readonly users?: readonly string[]
+  /** Lines of auth_file: `"ada" "secret"`. */
+  readonly authFile?: readonly string[]
+  /** How every connection is cut into reads. */
+  readonly cut?: Cut
+  /** What each connection takes before its writer owes. */
+  readonly windowBytes?: number
+}
+
+const SETTINGS: Readonly<Record<string, string>> = { auth_type: 'any', pool_mode: 'transaction', listen_port: '0' }
+
+export class Flow {
+  readonly clock = new ManualClock()
+  readonly transport: MemoryTransport
+  readonly postgres: FlowPostgres
+  readonly log: string[] = []
+  readonly clients: FlowClient[] = []
+  #pooler: Pooler | null = null
+  #isOver = false
+  readonly #directory: string | null
+  readonly #options: FlowOptions
+
+  constructor(options: FlowOptions) {
+    this.#options = options
+    const { cut, windowBytes } = options
+    this.transport = createMemoryTransport({
+      ...(cut !== undefined && { cut }),
+      ...(windowBytes !== undefined && { windowBytes }),
+    })
+    this.postgres = new FlowPostgres(this.transport)
+    this.#directory = options.authFile || options.users ? mkdtempSync(join(tmpdir(), 'pgweir-flow-')) : null
+  }
+
+  get pooler(): Pooler {
+    if (!this.#pooler) throw new Error('the pooler was not started')
+    return this.#pooler
+  }
+
+  async start(): Promise<this> {
+    await this.postgres.listen()
+    const { settings, problems } = loadSettings({ ...this.#load(), env: {} })
+    const errors = problems.filter((problem) => problem.severity === 'error')
+    if (errors.length > 0) throw new Error(errors.map((problem) => problem.sentence).join('\n'))
+    const log = createLog({
+      format: 'text',
+      level: 'debug',
+      wallMs: () => this.clock.wallMs(),
+      write: (line) => this.log.push(line),
+    })
+    this.#pooler = await startPooler(settings, {
+      transport: this.transport,
+      clock: this.clock,
+      log,
+      sweepsByItself: false,
+    })
+    return this
+  }
+
+  #load() {
+    const { settings = {}, databases = [`app=host=${POSTGRES.host}`], users = [], authFile } = this.#options
+    const flags: Record<string, string> = { ...SETTINGS }
+    for (const [key, value] of Object.entries(settings)) flags[key] = String(value)
+    if (this.#directory && authFile) flags['auth_file'] = this.#write('userlist.txt', authFile)
+    const iniFile = users.length > 0 ? this.#write('pgweir.ini', ['[users]', ...users]) : null
+    return { flags, databases, iniFile }
+  }
+
+  #write(name: string, lines: readonly string[]): string {
+    const path = join(this.#directory as string, name)
+    writeFileSync(path, `${lines.join('\n')}\n`)
+    return path
+  }
+
+  /** A connection to the pooler that has said nothing yet. */
+  async dial(): Promise<FlowClient> {
+    const address = this.pooler.addresses[0]
+    if (!address) throw new Error('the pooler does not listen')
+    const channel = await new Promise<MemoryChannel>((resolve, reject) => {
+      const keepAlive = { isOn: false, idleMs: 0 }
+      this.transport.dial(
+        { address, keepAlive },
+        { onConnected: (connected) => resolve(connected as MemoryChannel), onFailed: reject },
+      )
+    })
+    const client = new FlowClient(channel)
+    this.clients.push(client)
+    return client
+  }
+
+  /** A client that has logged in. */
+  async connect(options: LoginOptions = {}): Promise<FlowClient> {
+    const client = await this.dial()
+    return client.login(options)
+  }
+
+  pool(database = 'app', user = 'ada'): Pool {
+    const pool = this.pooler.parts.pools.find(database, user)
+    if (!pool) throw new Error(`there is no pool ${database}/${user}`)
+    return pool
+  }
+
+  /** How many servers are in which state, and how many clients wait; states without servers are left out. */
+  counts(pool: Pool = this.pool()): Record<string, number> {
+    const counts: Record<string, number> = {}
+    for (const state of SERVER_STATES) if (pool.count(state) > 0) counts[state] = pool.count(state)
+    if (pool.waiting.length > 0) counts['waiting'] = pool.waiting.length
+    return counts
+  }
+
+  /** Waits until the pool looks like this. */
+  async expectCounts(expected: Readonly<Record<string, number>>, pool?: Pool): Promise<void> {
+    const wanted = JSON.stringify(expected)
+    await until(
+      () => JSON.stringify(this.counts(pool)) === wanted,
+      () => `the pool should be ${wanted}, but is ${JSON.stringify(this.counts(pool))}`,
+    )
+  }
+
+  /** Moves the clock and does what the janitor does then. */
+  async advance(ms: number): Promise<void> {
+    await quiet()
+    this.clock.advance(ms)
+    this.pooler.parts.sweep()
+    await quiet()
+  }
+
+  /** Lines of the log that contain a text. */
+  logged(text: string): string[] {
+    return this.log.filter((line) => line.includes(text))
+  }
+
+  /** Ends it, and checks what must hold however the test went. */
+  async finish(): Promise<void> {
+    if (this.#isOver) return
+    this.#isOver = true
+    try {
+      if (this.#pooler) await this.#check(this.#pooler)
+    } finally {
+      if (this.#directory) rmSync(this.#directory, { recursive: true })
+    }
+  }
+
+  async #check(pooler: Pooler): Promise<void> {
+    const unread = this.clients.flatMap((client) =>
+      client.inbox.unread.map((reply) => `${client.name}: ${reply.shown}`),
+    )
+    expectSound(this)
+    for (const client of this.clients) client.vanish()
+    this.postgres.finishCancels()
+    await quiet(5)
+    // A cancel may have been waiting for its turn.
+    this.postgres.finishCancels()
+    await quiet(5)
+    expectSound(this)
+    expectNothingLeft(this)
+    await pooler.stop()
+    await quiet(5)
+    const open = this.postgres.open.length
+    if (open > 0) throw new Error(`${open} server connections outlive the pooler`)
+    for (const pool of pooler.parts.pools)
+      if (pool.total > 0 || pool.statements.size > 0)
+        throw new Error(`${pool.subject} is left with ${pool.total} servers and ${pool.statements.size} statements`)
+    if (unread.length > 0) throw new Error(`the test did not expect:\n${unread.slice(0, 20).join('\n')}`)
+  }
+}
+
+/** A pooler without clients. It is taken down and checked when the test is over. */
+export async function startFlow(options: FlowOptions = {}): Promise<Flow> {
+  const flow = new Flow(options)
+  onTestFinished(() => flow.finish())
+  return flow.start()
+}
+
+export interface Pair {
+  readonly flow: Flow
+  /** Logged in. */
+  readonly client: FlowClient
+  /** The one server that was opened for its login; idle now. */
+  readonly postgres: FlowServer
+  readonly pool: Pool
+}
+
+/** One client and one server connection. */
+export async function startPair(options: FlowOptions & { readonly login?: LoginOptions } = {}): Promise<Pair> {
+  const flow = await startFlow(options)
+  const client = await flow.connect(options.login)
+  const postgres = await flow.postgres.next()
+  const { user = 'ada', database = 'app' } = options.login ?? {}
+  return { flow, client, postgres, pool: flow.pool(database, user) }
+}

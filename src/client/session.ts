@@ -7,24 +7,18 @@ import type { Channel, ChannelListener } from '../net/channel.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
 import type { CancelSender } from '../server/cancel.ts'
-import type { Profile, Tracked } from '../server/profile.ts'
-import { encodeNegotiateProtocolVersion } from '../wire/backend.ts'
-import { encodeError, type Notice } from '../wire/notices.ts'
-import type { StartupPacket } from '../wire/startup.ts'
-import {
-  Authentication,
-  type AuthenticationListener,
-  type AuthenticationOptions,
-  type Proof,
-} from './authentication.ts'
+import type { Tracked } from '../server/profile.ts'
+import { asFatal, encodeError, type Notice } from '../wire/notices.ts'
+import type { AuthenticationOptions, Proof } from './authentication.ts'
 import type { CancelKey, CancelKeys } from './cancel-keys.ts'
-import { Greeting } from './greeting.ts'
+import { Entry, type EntryListener } from './entry.ts'
 import type { Handler } from './handler.ts'
+import { Intake } from './intake.ts'
 import { Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
-import { readWishes, type Wishes } from './startup-parameters.ts'
+import type { Wishes } from './startup-parameters.ts'
 import { SESSION_MOVES, type SessionState } from './states.ts'
-import { encodeWelcome, Fitting, reportedParameters } from './welcome.ts'
+import { encodeWelcome, type Fitting } from './welcome.ts'
 
 /** Where a session that has proved who it is goes. */
 export type Destination =
@@ -60,24 +54,16 @@ export interface ClientContext {
   onGone(session: Session): void
 }
 
-const ANSWER_NO = Buffer.from('N')
-
-/** How much of what a client sends is kept while it waits, before it is no longer read. Reading on shows whether it is still there. */
-const MAX_HELD_BYTES = 64 * 1024
-
-/** Why a client is not read. */
-const STOPS = { 'holds-enough': 1, 'server-full': 2, 'client-full': 4 } as const
-
-interface Stage {
-  read(buffer: Buffer, start: number, end: number): number
+/** How a session ends. */
+interface Ending {
+  readonly notice: Notice | null
+  readonly reason: string
+  readonly isMute: boolean
 }
-
-/** Takes nothing: an answer is being worked on. */
-const BUSY: Stage = { read: (_buffer, start) => start }
 
 let lastId = 0
 
-export class Session implements ChannelListener, AuthenticationListener {
+export class Session implements ChannelListener, EntryListener {
   readonly id = ++lastId
   readonly channel: Channel
   readonly clock: Clock
@@ -85,19 +71,13 @@ export class Session implements ChannelListener, AuthenticationListener {
   readonly connectedWallMs: number
   readonly #context: ClientContext
   #state: SessionState = 'greeting'
-  #stage: Stage
-  #held: Buffer | null = null
-  #stops = 0
-  #isFeeding = false
-  #greeting: Greeting | null = new Greeting()
-  #authentication: Authentication | null = null
-  #fitting: Fitting | null = null
+  readonly #intake: Intake
+  readonly #entry: Entry
   #handler: Handler | null = null
-  #wishes: Wishes | null = null
   #cancelKey: CancelKey | null = null
   /** The outboxes are in use: the end has to wait until what was said is written. */
   #isWorking = false
-  #ending: { readonly notice: Notice | null; readonly reason: string; readonly isMute: boolean } | null = null
+  #ending: Ending | null = null
 
   constructor(channel: Channel, context: ClientContext) {
     this.channel = channel
@@ -105,7 +85,8 @@ export class Session implements ChannelListener, AuthenticationListener {
     this.clock = context.clock
     this.connectedMs = context.clock.nowMs
     this.connectedWallMs = context.clock.wallMs()
-    this.#stage = { read: (buffer, start, end) => this.#greet(buffer, start, end) }
+    this.#entry = new Entry(this, context, this)
+    this.#intake = new Intake(channel, this.#entry, () => this.isOpen)
     channel.listener = this
     context.sessions.add(this)
   }
@@ -119,11 +100,11 @@ export class Session implements ChannelListener, AuthenticationListener {
   }
 
   get user(): string | null {
-    return this.#wishes?.user ?? null
+    return this.#entry.wishes?.user ?? null
   }
 
   get database(): string | null {
-    return this.#wishes?.database ?? null
+    return this.#entry.wishes?.database ?? null
   }
 
   get handler(): Handler | null {
@@ -136,12 +117,12 @@ export class Session implements ChannelListener, AuthenticationListener {
 
   /** Who asks for servers in its name: to welcome it, and from then on. */
   get waiter(): Relay | Fitting | null {
-    return this.relay ?? this.#fitting
+    return this.relay ?? this.#entry.fitting
   }
 
   get applicationName(): string {
     const place = this.#context.tracked.place('application_name')
-    return this.relay?.profile.values[place] ?? this.#wishes?.settings.get('application_name') ?? ''
+    return this.relay?.profile.values[place] ?? this.#entry.wishes?.settings.get('application_name') ?? ''
   }
 
   get cancels(): CancelSender {
@@ -168,60 +149,20 @@ export class Session implements ChannelListener, AuthenticationListener {
   onRead(buffer: Buffer, start: number, end: number): void {
     this.clock.refresh()
     try {
-      if (this.#held !== null) this.#hold(buffer, start, end)
-      else {
-        const at = this.#feed(buffer, start, end)
-        if (at < end && this.isOpen) this.#hold(buffer, at, end)
-      }
+      this.#intake.take(buffer, start, end)
     } catch (error) {
-      this.#break(error)
+      this.onBroken(error)
     }
   }
 
   /** What was held back can be read now. */
   goOn(): void {
-    if (this.#isFeeding || this.#held === null) return
-    const held = this.#held
-    this.#held = null
-    try {
-      const at = this.#feed(held, 0, held.length)
-      if (at < held.length && this.isOpen) this.#held = at === 0 ? held : Buffer.from(held.subarray(at))
-      this.stopReading('holds-enough', this.#held !== null && (this.#held as Buffer).length > MAX_HELD_BYTES)
-    } catch (error) {
-      this.#break(error)
-    }
-  }
-
-  /** Gives bytes to the stage at hand, and to those that follow from it. */
-  #feed(buffer: Buffer, start: number, end: number): number {
-    let at = start
-    this.#isFeeding = true
-    try {
-      while (at < end && this.isOpen) {
-        const stage = this.#stage
-        at = stage.read(buffer, at, end)
-        // A stage reads all that it can: where it stopped, it has to wait.
-        if (stage === this.#stage) break
-      }
-    } finally {
-      this.#isFeeding = false
-    }
-    return at
-  }
-
-  #hold(buffer: Buffer, start: number, end: number): void {
-    const rest = buffer.subarray(start, end)
-    this.#held = this.#held === null ? Buffer.from(rest) : Buffer.concat([this.#held, rest])
-    if (this.#held.length > MAX_HELD_BYTES) this.stopReading('holds-enough', true)
+    this.#guard(() => this.#intake.goOn())
   }
 
   /** Stops reading for a reason, or takes the reason back; reads while there is none. */
-  stopReading(why: keyof typeof STOPS, isOn: boolean): void {
-    const before = this.#stops
-    this.#stops = isOn ? before | STOPS[why] : before & ~STOPS[why]
-    if (this.#stops === before || !this.channel.isOpen) return
-    if (before === 0) this.channel.pause()
-    else if (this.#stops === 0) this.channel.resume()
+  stopReading(why: 'server-full' | 'client-full', isOn: boolean): void {
+    this.#intake.stop(why, isOn)
   }
 
   onDrained(): void {
@@ -233,121 +174,32 @@ export class Session implements ChannelListener, AuthenticationListener {
     try {
       work()
     } catch (error) {
-      this.#break(error)
+      this.onBroken(error)
     }
   }
-
-  // Greeting
-
-  #greet(buffer: Buffer, start: number, end: number): number {
-    try {
-      const { packet, stoppedAt } = (this.#greeting as Greeting).read(buffer, start, end)
-      if (packet === null) return stoppedAt
-      if (packet.kind === 'startup') this.#start(packet)
-      else if (packet.kind === 'cancel') this.#cancelAnother(packet.pid, packet.key)
-      else this.send(ANSWER_NO)
-      return stoppedAt
-    } catch (problem) {
-      if (!(problem instanceof PoolerError)) throw problem
-      this.end(problem)
-      return end
-    }
-  }
-
-  #cancelAnother(pid: number, key: Buffer): void {
-    const target = this.#context.cancelKeys.find(pid, key)
-    const over = () => this.leave('cancel request')
-    this.#stage = BUSY
-    // Clients take the end of this connection as the sign that it cannot hit what they ask next (see PQcancel).
-    if (target === null) over()
-    else target.cancel(over)
-  }
-
-  #start(packet: StartupPacket): void {
-    const { settings, tracked } = this.#context
-    const wishes = readWishes(packet, settings().ignoredStartupParameters, tracked)
-    this.#wishes = settings().addsHostToApplicationName ? this.#addHost(wishes) : wishes
-    this.#greeting = null
-    if (packet.minorVersion > 0 || wishes.unknownProtocolParameters.length > 0)
-      this.send(encodeNegotiateProtocolVersion(wishes.unknownProtocolParameters))
-    this.#context.admit(this, wishes)
-    this.enter('authenticating')
-    const authentication = new Authentication(this.#context.authentication(wishes), this)
-    this.#authentication = authentication
-    this.#stage = {
-      read: (buffer, start, end) => {
-        const at = authentication.read(buffer, start, end)
-        if (authentication.leaves) this.leave('client close request')
-        return at
-      },
-    }
-    authentication.start()
-  }
-
-  #addHost(wishes: Wishes): Wishes {
-    const { host, port } = this.channel.peer
-    const name = wishes.settings.get('application_name') ?? ''
-    const settings = new Map(wishes.settings).set('application_name', `${name === '' ? 'app' : name} - ${host}:${port}`)
-    return { ...wishes, settings }
-  }
-
-  // Login
 
   send(message: Buffer): void {
     this.channel.write(message, 0, message.length)
   }
 
-  onRejected(problem: PoolerError): void {
-    this.end(problem)
-  }
+  // The way in
 
-  onBroken(error: unknown): void {
-    this.#break(error)
-  }
-
-  onProved(proof: Proof): void {
-    const wishes = this.#wishes as Wishes
-    this.#authentication = null
-    this.#stage = BUSY
-    try {
-      const destination = this.#context.destination(this, wishes, proof)
-      this.enter('welcoming')
-      if (this.#context.settings().logsConnections)
-        this.#context.log.info(`login attempt: db=${wishes.database} user=${wishes.user} tls=no replication=no`, {
-          subject: this.subject,
-        })
-      if (destination.kind === 'console') this.#welcome(destination.parameters, destination.open(this))
-      else this.#fit(destination.pool, wishes)
-    } catch (problem) {
-      if (!(problem instanceof PoolerError)) throw problem
-      this.end(problem)
-    }
-  }
-
-  #fit(pool: Pool, wishes: Wishes): void {
-    const fitting = new Fitting(pool, wishes.settings, {
-      onFitted: (profile) => this.#fitted(pool, profile),
-      onUnfit: (notice) => this.end(notice),
-    })
-    this.#fitting = fitting
-    fitting.start()
-  }
-
-  #fitted(pool: Pool, profile: Profile): void {
-    this.#fitting = null
-    if (!this.isOpen) return
-    pool.counters.clientLogins++
-    this.#welcome(reportedParameters(pool, profile), new Relay(this, pool, profile))
-  }
-
-  #welcome(parameters: ReadonlyMap<string, string>, handler: Handler): void {
+  onEntered(reported: ReadonlyMap<string, string>, handler: Handler): void {
     this.#handler = handler
-    this.#stage = handler
+    this.#intake.stage = handler
     this.#cancelKey = this.#context.cancelKeys.create(this)
     this.enter('idle')
     this.#context.sessions.loggedIn(this)
-    this.send(encodeWelcome(parameters, this.#cancelKey))
+    this.send(encodeWelcome(reported, this.#cancelKey))
     this.goOn()
+  }
+
+  onRefused(notice: Notice): void {
+    this.end(notice)
+  }
+
+  onLeft(reason: string): void {
+    this.leave(reason)
   }
 
   /** A cancel request with its key has come: see `Handler.cancel`. */
@@ -391,7 +243,7 @@ export class Session implements ChannelListener, AuthenticationListener {
 
   workEnds(): void {
     this.#isWorking = false
-    if (this.#ending) this.#finish(this.#ending)
+    if (this.#ending) this.#finish(this.#ending, 'sound')
   }
 
   /** Tells the client why, and closes. */
@@ -409,27 +261,19 @@ export class Session implements ChannelListener, AuthenticationListener {
     this.#end({ notice: null, reason, isMute: true })
   }
 
-  #end(ending: { readonly notice: Notice | null; readonly reason: string; readonly isMute: boolean }): void {
+  #end(ending: Ending): void {
     if (!this.isOpen) return
     if (this.#isWorking) this.#ending = ending
-    else this.#finish(ending)
+    else this.#finish(ending, 'sound')
   }
 
-  #finish({
-    notice,
-    reason,
-    isMute,
-  }: {
-    readonly notice: Notice | null
-    readonly reason: string
-    readonly isMute: boolean
-  }): void {
+  #finish({ notice, reason, isMute }: Ending, state: 'sound' | 'doubtful'): void {
     this.#ending = null
     const canSpeak = !isMute && (this.#handler?.canSpeak ?? true)
     this.#log(notice, reason)
     this.enter('closing')
-    this.#letGo('sound')
-    if (notice !== null && canSpeak) this.send(encodeError({ ...fields(notice), severity: 'FATAL' }))
+    this.#letGo(state)
+    if (notice !== null && canSpeak) this.send(encodeError(asFatal(notice)))
     this.channel.close()
   }
 
@@ -444,26 +288,20 @@ export class Session implements ChannelListener, AuthenticationListener {
     this.#context.onGone(this)
   }
 
-  #break(error: unknown): void {
+  /** A mistake of ours: the session ends, and nothing that it held is used again. */
+  onBroken(error: unknown): void {
     this.#context.log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, {
       subject: this.subject,
     })
     if (!(error instanceof InvariantError)) reportUnexpected(error)
     if (this.#state === 'closing' || this.#state === 'closed') return
     const notice = new PoolerError('internal-error')
-    const canSpeak = this.#handler?.canSpeak ?? true
-    this.#log(notice, notice.message)
-    this.#ending = null
-    this.enter('closing')
-    this.#letGo('doubtful')
-    if (canSpeak) this.send(encodeError(notice))
-    this.channel.close()
+    this.#finish({ notice, reason: notice.message, isMute: false }, 'doubtful')
   }
 
   #letGo(state: 'sound' | 'doubtful'): void {
-    this.#held = null
-    this.#authentication?.abandon()
-    this.#fitting?.abandon()
+    this.#intake.drop()
+    this.#entry.abandon()
     this.#handler?.end(state)
     if (this.#cancelKey) this.#context.cancelKeys.remove(this.#cancelKey)
     this.#cancelKey = null
@@ -478,10 +316,6 @@ export class Session implements ChannelListener, AuthenticationListener {
     const age = Math.floor((this.clock.nowMs - this.connectedMs) / 1000)
     if (logsDisconnections) log.info(`closing because: ${reason} (age=${age}s)`, fields)
   }
-}
-
-function fields({ sqlstate, message, detail, hint }: Notice): Omit<Notice, 'severity'> {
-  return { sqlstate, message, detail, hint }
 }
 
 /** An error that is neither trouble from outside nor a failed invariant is a mistake of ours too, and tests must see it. */

@@ -174,7 +174,7 @@ export class Frames {
         if (this.#stashed < wanted) return -at - 1
       }
       this.#demanded = 0
-      if (sink.frame(type, this.#stash, 0, this.#stashed, length)) break
+      if (this.#showStash(type, length, sink)) break
       if (Math.min(this.#demanded, length) <= this.#stashed) {
         // Given back, so that the caller has bytes in hand to feed again, even where the frame ends with the chunk.
         this.#stashed -= at - start
@@ -185,6 +185,17 @@ export class Frames {
     this.#takeStash()
     this.#begun(type, length, have)
     return at
+  }
+
+  /** While a sink is shown the whole of a frame, nothing of it is left to read: what follows from it may happen at once. */
+  #showStash(type: number, length: number, sink: FrameSink): boolean {
+    const have = this.#stashed
+    if (have === length) this.#stashed = 0
+    try {
+      return sink.frame(type, this.#stash, 0, have, length)
+    } finally {
+      this.#stashed = have
+    }
   }
 
   #begun(type: number, length: number, have: number): void {

@@ -198,6 +198,13 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     { send: [PREPARED, sync(), ROW, copyDone(), sync(), COUNT], ready: 2 },
     { send: [CLEAN, PREPARED, ROW, copyDone(), sync(), COUNT, CLEAN], ready: 4 },
   ],
+  'Syncs in the midst of the data': [
+    { send: [query(COPY)], upTo: 'G' },
+    { send: [sync(), ROW, sync(), serialize.flush(), copyDone(), COUNT], ready: 2 },
+    { send: [query(COPY)], upTo: 'G' },
+    { send: [sync(), BROKEN, sync(), copyDone()], ready: 1 },
+    step(COUNT, CLEAN),
+  ],
   'the client takes it back': [
     step(query(COPY), ROW, copyFail('changed my mind'), COUNT),
     { send: [PREPARED, sync()], upTo: 'G' },

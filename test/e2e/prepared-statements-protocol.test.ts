@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { type Step, sameAsDirect } from '../support/e2e/conversation.ts'
 import { startPgweir } from '../support/e2e/pgweir.ts'
 import { extended } from '../support/e2e/raw-client.ts'
-import { createDatabase } from '../support/postgres.ts'
+import { createDatabase, createRole } from '../support/postgres.ts'
 
 const database = await createDatabase({ method: 'trust' })
 
@@ -290,6 +290,90 @@ describe('tables change', () => {
     const lines = await ada.ask(run('s1'), sync())
     expect(lines).toEqual(['ErrorResponse 0A000 cached plan must not change result type', 'ReadyForQuery I'])
     await blocker.ask(query('rollback'))
+  })
+
+  /** Ada's statements are known to the server that she can no longer get, and tables change before she gets the other one. */
+  async function startWithNewServer(change: string) {
+    const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+    const [ada, bob, blocker] = [await pgweir.raw(), await pgweir.raw(), await pgweir.raw()]
+    const texts = { s1: 'select * from things', s2: 'select a from things', s3: 'select $1::int as n' }
+    for (const [name, text] of Object.entries(texts))
+      await ada.ask(parse({ name, text }), describeStatement(name), sync())
+    await blocker.ask(query('begin'))
+    await bob.ask(query(`${change}; insert into things (a) values (7)`))
+    return { ada, release: () => blocker.ask(query('rollback')) }
+  }
+
+  const STALE = 'ErrorResponse 0A000 cached plan must not change result type'
+
+  test('a pipeline whose first, last or middle statement has changed', async () => {
+    const { ada, release } = await startWithNewServer('alter table things add c int')
+    const lines = await ada.ask(
+      ...[run('s2'), sync()],
+      ...[run('s3', ['1']), run('s1'), run('s3', ['2']), sync()],
+      ...[run('s3', ['3']), run('s2'), sync()],
+      ...[run('s1'), sync()],
+      query('select 4 as four'),
+    )
+    const done = (row: string) => ['BindComplete', `DataRow ${row}`, 'CommandComplete SELECT 1']
+    expect(lines).toEqual([
+      ...[...done('7'), 'ReadyForQuery I'],
+      ...[...done('1'), STALE, 'ReadyForQuery I'],
+      ...[...done('3'), ...done('7'), 'ReadyForQuery I'],
+      ...[STALE, 'ReadyForQuery I'],
+      ...['RowDescription four:23', 'DataRow 4', 'CommandComplete SELECT 1', 'ReadyForQuery I'],
+    ])
+    await release()
+  })
+
+  test('the same within a transaction fails that', async () => {
+    const { ada, release } = await startWithNewServer('alter table things add c int')
+    await ada.ask(query('begin'))
+    expect((await ada.ask(run('s2'), sync())).at(-1)).toBe('ReadyForQuery T')
+    expect(await ada.ask(run('s1'), sync())).toEqual([STALE, 'ReadyForQuery E'])
+    expect((await ada.ask(run('s2'), sync()))[0]).toMatch(/^ErrorResponse 25P02/)
+    expect(await ada.ask(query('rollback'))).toEqual(['CommandComplete ROLLBACK', 'ReadyForQuery I'])
+    expect(await ada.ask(run('s2'), sync())).toContain('DataRow 7')
+    await release()
+  })
+
+  test('a table, or a column, that is no longer there', async () => {
+    const { ada, release } = await startWithNewServer('alter table things drop a; alter table things add a text')
+    // What PostgreSQL itself says when it plans such a statement again.
+    expect(await ada.ask(run('s2'), run('s3', ['1']), sync())).toEqual([STALE, 'ReadyForQuery I'])
+    const { ada: eve, release: releaseAgain } = await startWithNewServer(
+      'alter table things rename to goods; create table things (a int)',
+    )
+    await eve.ask(query('drop table things; alter table goods rename to objects'))
+    expect(await eve.ask(run('s2'), sync())).toEqual([
+      'ErrorResponse 42P01 relation "things" does not exist',
+      'ReadyForQuery I',
+    ])
+    expect(await eve.ask(run('s3', ['5']), sync())).toContain('DataRow 5')
+    await release()
+    await releaseAgain()
+    await eve.ask(query('alter table objects rename to things'))
+  })
+
+  test('rows of the same shape from another table', async () => {
+    const { ada, release } = await startWithNewServer('drop table things; create table things (a int, b text)')
+    expect(await ada.ask(run('s1'), run('s2'), sync())).toEqual([
+      ...['BindComplete', 'DataRow 7|null', 'CommandComplete SELECT 1'],
+      ...['BindComplete', 'DataRow 7', 'CommandComplete SELECT 1'],
+      'ReadyForQuery I',
+    ])
+    await release()
+  })
+
+  test('a change that another user makes, through a pool of its own', async () => {
+    const other = await createRole({ method: 'trust', attributes: `in role ${database.user}` })
+    const secrets = { [database.user]: '', [other.user]: '' }
+    const pgweir = await startPgweir({ database, secrets })
+    const [ada, bob] = [await pgweir.raw(), await pgweir.raw({ user: other.user })]
+    const insert = parse({ name: 's1', text: 'insert into things (a) values ($1)' })
+    expect(await ada.ask(insert, describeStatement('s1'), sync())).toContain('ParameterDescription 23')
+    await bob.ask(query(`set role ${database.user}; alter table things alter a type bigint; reset role`))
+    expect(await ada.ask(describeStatement('s1'), sync())).toContain('ParameterDescription 20')
   })
 
   test('what did not change the rows costs nobody an error', async () => {

@@ -130,9 +130,7 @@ describe('encryption requests', () => {
     test(`${what} is answered N, and the startup packet may follow`, async () => {
       const flow = await startFlow()
       const client = await flow.dial()
-      client.ask(request)
-      await quiet()
-      expect(client.letters).toBe('N')
+      expect(await client.ask(request)).toBe('N')
       await client.login()
     })
 
@@ -152,8 +150,7 @@ describe('encryption requests', () => {
     test(`a second ${what} is refused`, async () => {
       const flow = await startFlow()
       const client = await flow.dial()
-      client.ask(request)
-      await quiet()
+      await client.ask(request)
       client.send(request)
       await client.expect('ErrorResponse(FATAL 08P01 the client asked for encryption again after it was answered)')
       await client.expectClosed()
@@ -163,11 +160,8 @@ describe('encryption requests', () => {
   test('one after the other are both answered, as libpq asks them', async () => {
     const flow = await startFlow()
     const client = await flow.dial()
-    client.ask(gssRequest)
-    await quiet()
-    client.ask(sslRequest)
-    await quiet()
-    expect(client.letters).toBe('NN')
+    expect(await client.ask(gssRequest)).toBe('N')
+    expect(await client.ask(sslRequest)).toBe('N')
     await client.login()
   })
 })

@@ -5,6 +5,7 @@ use utf8;
 use DBI;
 use DBD::Pg qw(:async :pg_types);
 
+$| = 1;
 binmode STDOUT, ':utf8';
 my %options = (RaiseError => 1, PrintError => 0, AutoCommit => 1, pg_server_prepare => 1);
 my $db = DBI->connect('dbi:Pg:', $ENV{PGUSER}, $ENV{PGPASSWORD}, \%options);
@@ -34,7 +35,7 @@ for my $round (1 .. 20) {
     my @row = $select->fetchrow_array;
     die unless $row[2] == $round;
 }
-show($db->selectrow_array('select name, numbers, data from things where id = ?', undef, 1));
+show($db->selectrow_array(q{select name, numbers, encode(data, 'hex') from things where id = ?}, undef, 1));
 show(@{ $db->selectcol_arrayref('select name from things order by id') });
 
 $db->begin_work;
@@ -68,12 +69,13 @@ my $later = $db->prepare('select ?::int * 2', { pg_async => PG_ASYNC });
 $later->execute(21);
 $later->pg_result;
 show($later->fetchrow_array);
+$_->finish for $slow, $later;
 
 # Many tables of information, by big queries of DBD::Pg's own.
 show(map { $_->{COLUMN_NAME} . ':' . $_->{TYPE_NAME} } @{ $db->column_info(undef, 'public', 'things', '%')->fetchall_arrayref({}) });
 show($db->primary_key(undef, 'public', 'things'));
 
 $db->do('alter table things add column price numeric default 1.5');
-show($db->selectrow_array('select * from things where id = ?', undef, 2));
+show($db->selectrow_array('select name, price from things where id = ?', undef, 2));
 show($db->ping > 0 ? 'alive' : 'dead');
 $db->disconnect;

@@ -32,7 +32,7 @@ fails(fn () => $insert->execute([':name' => 'one', ':price' => 1, ':new' => 'no'
 
 // Many statement objects come and go; each is dropped on the server.
 for ($round = 0; $round < 30; $round++) {
-    $statement = $pdo->prepare('select name, ? + ? as sum from things where id = ?');
+    $statement = $pdo->prepare('select name, ?::int + ?::int as sum from things where id = ?');
     $statement->execute([$round, 1, 1 + $round % 3]);
     $row = $statement->fetch(PDO::FETCH_ASSOC);
     assert($row['sum'] == $round + 1);

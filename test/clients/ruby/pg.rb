@@ -61,7 +61,13 @@ show db.exec('select count(*), max(id) from points').values
 # One row at a time, and an error in the midst of them.
 db.send_query('select i, 10 / (5 - i) from generate_series(1, 10) i')
 db.set_single_row_mode
-fails { db.get_result.stream_each_row { |row| show row } }
+fails do
+  while (result = db.get_result)
+    result.check
+    show result.values
+  end
+end
+db.discard_results
 
 db.enter_pipeline_mode
 20.times { |i| db.send_query_params('select $1::int', [i]) }
@@ -80,7 +86,7 @@ while syncs < 3
     when PG::PGRES_TUPLES_OK then show result.values
     when PG::PGRES_PIPELINE_ABORTED then show :aborted
     when PG::PGRES_FATAL_ERROR then show result.error_field(PG::PG_DIAG_SQLSTATE)
-    else show result.res_status
+    else show result.result_status
     end
   end
 end

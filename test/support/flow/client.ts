@@ -26,7 +26,7 @@ export class FlowClient {
   readonly parameters = new Map<string, string>()
   /** By which its queries can be cancelled. */
   key: CancelKey = { pid: 0, secret: Buffer.alloc(0) }
-  /** What came before the first message: the answers to encryption requests. */
+  /** The answers to encryption requests. */
   letters = ''
   /** Bytes that came, and were not always kept. */
   receivedBytes = 0
@@ -60,10 +60,16 @@ export class FlowClient {
     this.channel.write(bytes, 0, bytes.length)
   }
 
-  /** An encryption request, whose answer is one letter. */
-  ask(request: Buffer): void {
+  /** An encryption request. Resolves with its answer, which is one letter. */
+  async ask(request: Buffer): Promise<string> {
+    const { length } = this.letters
     this.#awaitsLetters++
     this.send(request)
+    await until(
+      () => this.letters.length > length,
+      () => `${this.name} was not answered`,
+    )
+    return this.letters.slice(length)
   }
 
   /** Each piece in a write of its own, with everything quiet in between. */

@@ -1,0 +1,159 @@
+/** A client's way in: greeting, proof, settings that fit. Ends with a session that knows what its client's bytes are for. */
+
+import type { Pool } from '../pool/pool.ts'
+import { PoolerError } from '../problems.ts'
+import { encodeNegotiateProtocolVersion } from '../wire/backend.ts'
+import type { Notice } from '../wire/notices.ts'
+import type { StartupPacket } from '../wire/startup.ts'
+import { Authentication, type AuthenticationListener, type Proof } from './authentication.ts'
+import { Greeting } from './greeting.ts'
+import type { Handler } from './handler.ts'
+import type { Stage } from './intake.ts'
+import { Relay } from './relay.ts'
+import type { ClientContext, Session } from './session.ts'
+import { readWishes, type Wishes } from './startup-parameters.ts'
+import { Fitting, reportedParameters } from './welcome.ts'
+
+const ANSWER_NO = Buffer.from('N')
+
+export interface EntryListener {
+  /** The client is in: it is welcomed with what a server would report, and `handler` has the word from here. */
+  onEntered(reported: ReadonlyMap<string, string>, handler: Handler): void
+  onRefused(notice: Notice): void
+  /** The client has asked to leave, or only came to cancel. */
+  onLeft(reason: string): void
+  /** A mistake of ours. */
+  onBroken(error: unknown): void
+}
+
+/** Understands bytes up to the end of the login; while an answer is being worked on it takes none. */
+export class Entry implements Stage, AuthenticationListener {
+  readonly #session: Session
+  readonly #context: ClientContext
+  readonly #listener: EntryListener
+  readonly #greeting = new Greeting()
+  #authentication: Authentication | null = null
+  #fitting: Fitting | null = null
+  #step: 'greeting' | 'authenticating' | 'working' = 'greeting'
+  /** What the client asked for in its startup packet. */
+  wishes: Wishes | null = null
+
+  constructor(session: Session, context: ClientContext, listener: EntryListener) {
+    this.#session = session
+    this.#context = context
+    this.#listener = listener
+  }
+
+  /** Who asks for a server to welcome the client. */
+  get fitting(): Fitting | null {
+    return this.#fitting
+  }
+
+  read(buffer: Buffer, start: number, end: number): number {
+    let at = start
+    try {
+      while (this.#step === 'greeting' && at < end && this.#session.isOpen) at = this.#greet(buffer, at, end)
+      if (this.#step === 'authenticating' && at < end) at = this.#authenticate(buffer, at, end)
+      return at
+    } catch (problem) {
+      if (!(problem instanceof PoolerError)) throw problem
+      this.#listener.onRefused(problem)
+      return end
+    }
+  }
+
+  /** The session is over: nothing that was begun goes on. */
+  abandon(): void {
+    this.#authentication?.abandon()
+    this.#fitting?.abandon()
+  }
+
+  #greet(buffer: Buffer, start: number, end: number): number {
+    const { packet, stoppedAt } = this.#greeting.read(buffer, start, end)
+    if (packet?.kind === 'startup') this.#start(packet)
+    else if (packet?.kind === 'cancel') this.#cancelAnother(packet.pid, packet.key)
+    else if (packet !== null) this.send(ANSWER_NO)
+    return stoppedAt
+  }
+
+  #cancelAnother(pid: number, key: Buffer): void {
+    this.#step = 'working'
+    const target = this.#context.cancelKeys.find(pid, key)
+    // Clients take the end of this connection as the sign that it cannot hit what they ask next (see PQcancel).
+    const over = () => this.#listener.onLeft('cancel request')
+    if (target === null) over()
+    else target.cancel(over)
+  }
+
+  #start(packet: StartupPacket): void {
+    const { settings, tracked } = this.#context
+    const wishes = readWishes(packet, settings().ignoredStartupParameters, tracked)
+    this.wishes = settings().addsHostToApplicationName ? this.#withHost(wishes) : wishes
+    if (packet.minorVersion > 0 || wishes.unknownProtocolParameters.length > 0)
+      this.send(encodeNegotiateProtocolVersion(wishes.unknownProtocolParameters))
+    this.#context.admit(this.#session, wishes)
+    this.#session.enter('authenticating')
+    this.#step = 'authenticating'
+    this.#authentication = new Authentication(this.#context.authentication(wishes), this)
+    this.#authentication.start()
+  }
+
+  #withHost(wishes: Wishes): Wishes {
+    const { host, port } = this.#session.channel.peer
+    const name = wishes.settings.get('application_name') ?? ''
+    const settings = new Map(wishes.settings).set('application_name', `${name === '' ? 'app' : name} - ${host}:${port}`)
+    return { ...wishes, settings }
+  }
+
+  #authenticate(buffer: Buffer, start: number, end: number): number {
+    const authentication = this.#authentication as Authentication
+    const at = authentication.read(buffer, start, end)
+    if (authentication.leaves) this.#listener.onLeft('client close request')
+    return at
+  }
+
+  send(message: Buffer): void {
+    this.#session.send(message)
+  }
+
+  onRejected(problem: PoolerError): void {
+    this.#listener.onRefused(problem)
+  }
+
+  onBroken(error: unknown): void {
+    this.#listener.onBroken(error)
+  }
+
+  onProved(proof: Proof): void {
+    const wishes = this.wishes as Wishes
+    this.#authentication = null
+    this.#step = 'working'
+    try {
+      const destination = this.#context.destination(this.#session, wishes, proof)
+      this.#session.enter('welcoming')
+      if (this.#context.settings().logsConnections)
+        this.#context.log.info(`login attempt: db=${wishes.database} user=${wishes.user} tls=no replication=no`, {
+          subject: this.#session.subject,
+        })
+      if (destination.kind === 'console')
+        this.#listener.onEntered(destination.parameters, destination.open(this.#session))
+      else this.#fit(destination.pool, wishes)
+    } catch (problem) {
+      if (!(problem instanceof PoolerError)) throw problem
+      this.#listener.onRefused(problem)
+    }
+  }
+
+  #fit(pool: Pool, wishes: Wishes): void {
+    this.#fitting = new Fitting(pool, wishes.settings, {
+      onFitted: (profile) => {
+        this.#fitting = null
+        if (!this.#session.isOpen) return
+        pool.counters.clientLogins++
+        this.#listener.onEntered(reportedParameters(pool, profile), new Relay(this.#session, pool, profile))
+      },
+      onUnfit: (notice) => this.#listener.onRefused(notice),
+    })
+    this.#fitting.start()
+  }
+}

@@ -1,0 +1,91 @@
+/** Hot path: gives a client's bytes to whoever can take them, keeps what must wait, and stops reading when that is enough. */
+
+import type { Channel } from '../net/channel.ts'
+
+/** Whoever understands a client's bytes at the moment. */
+export interface Stage {
+  /** Understands all that it can, and returns where it stopped: before `end` only if it has to wait for something. */
+  read(buffer: Buffer, start: number, end: number): number
+}
+
+/** Takes nothing: an answer is being worked on. */
+export const BUSY: Stage = { read: (_buffer, start) => start }
+
+/** How much of what a client sends is kept while it waits, before it is no longer read. Reading on shows whether it is still there. */
+const MAX_HELD_BYTES = 64 * 1024
+
+/** Why a client is not read. */
+const STOPS = { 'holds-enough': 1, 'server-full': 2, 'client-full': 4 } as const
+
+export class Intake {
+  stage: Stage
+  readonly #channel: Channel
+  /** Bytes given while this is false are dropped. */
+  readonly #isWanted: () => boolean
+  #held: Buffer | null = null
+  #stops = 0
+  #isFeeding = false
+
+  constructor(channel: Channel, stage: Stage, isWanted: () => boolean) {
+    this.#channel = channel
+    this.stage = stage
+    this.#isWanted = isWanted
+  }
+
+  take(buffer: Buffer, start: number, end: number): void {
+    if (this.#held !== null) {
+      this.#hold(buffer, start, end)
+      return
+    }
+    const at = this.#feed(buffer, start, end)
+    if (at < end && this.#isWanted()) this.#hold(buffer, at, end)
+  }
+
+  /** What was held back can be read now. */
+  goOn(): void {
+    if (this.#isFeeding || this.#held === null) return
+    const held = this.#held
+    this.#held = null
+    const at = this.#feed(held, 0, held.length)
+    const isLeft = at < held.length && this.#isWanted()
+    if (isLeft) this.#held = at === 0 ? held : Buffer.from(held.subarray(at))
+    this.stop('holds-enough', isLeft && held.length - at > MAX_HELD_BYTES)
+  }
+
+  /** Stops reading for a reason, or takes the reason back; reads while there is none. */
+  stop(why: keyof typeof STOPS, isOn: boolean): void {
+    const before = this.#stops
+    this.#stops = isOn ? before | STOPS[why] : before & ~STOPS[why]
+    if (this.#stops === before || !this.#channel.isOpen) return
+    if (before === 0) this.#channel.pause()
+    else if (this.#stops === 0) this.#channel.resume()
+  }
+
+  /** Nothing more will be read. */
+  drop(): void {
+    this.#held = null
+  }
+
+  /** Gives bytes to the stage at hand, and to those that follow from it. */
+  #feed(buffer: Buffer, start: number, end: number): number {
+    let at = start
+    this.#isFeeding = true
+    try {
+      while (at < end && this.#isWanted()) {
+        const { stage } = this
+        at = stage.read(buffer, at, end)
+        // A stage reads all that it can: where it stopped, it has to wait.
+        if (stage === this.stage) break
+      }
+    } finally {
+      this.#isFeeding = false
+    }
+    return at
+  }
+
+  #hold(buffer: Buffer, start: number, end: number): void {
+    const rest = buffer.subarray(start, end)
+    this.#held = this.#held === null ? Buffer.from(rest) : Buffer.concat([this.#held, rest])
+    if (this.#held.length > MAX_HELD_BYTES) this.stop('holds-enough', true)
+  }
+}

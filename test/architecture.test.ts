@@ -34,7 +34,10 @@ const CONFINED: readonly { readonly name: string; readonly knownTo: readonly str
 
 /** Whether a file may break a rule, with the reason why it does not count. */
 const EXEMPT = new Map([
-  ['cli/commands/demo.ts → node:net', 'looks whether a port is free before anything is started, and holds no connection'],
+  [
+    'cli/commands/demo.ts → node:net',
+    'looks whether a port is free before anything is started, and holds no connection',
+  ],
   ['embedded/postgres.ts → node:net', 'looks for a free port, and holds no connection'],
 ])
 
@@ -131,7 +134,10 @@ describe('imports', () => {
     [['a → b', 'b → c', 'c → a'], ['a → b → c → a']],
     [['a → a'], ['a → a']],
     [['a → b', 'a → c', 'b → d', 'c → d'], []],
-    [['a → b', 'b → c', 'c → b', 'x → y', 'y → x'], ['b → c → b', 'x → y → x']],
+    [
+      ['a → b', 'b → c', 'c → b', 'x → y', 'y → x'],
+      ['b → c → b', 'x → y → x'],
+    ],
   ])('%j make the circles %j', (lines, circles) => {
     expect(findCircles(lines.map((line) => line.split(' → ')).map(([from = '', to = '']) => ({ from, to })))).toEqual(
       circles,

@@ -2,7 +2,7 @@
 
 import type { Log } from '../base/log.ts'
 import type { Handler } from '../client/handler.ts'
-import type { Session } from '../client/session.ts'
+import type { Host } from '../client/host.ts'
 import type { Counters } from '../pool/counters.ts'
 import { PoolerError } from '../problems.ts'
 import type { Settings } from '../settings/load.ts'
@@ -56,7 +56,7 @@ type Phase = 'listening' | 'answering' | 'full' | 'over'
 export class Console implements Handler, FrameSink {
   requestMs = 0
   readonly canSpeak = true
-  readonly #session: Session
+  readonly #session: Host
   readonly #access: Access
   readonly #options: ConsoleOptions
   readonly #conversation = new Conversation()
@@ -73,7 +73,7 @@ export class Console implements Handler, FrameSink {
   /** The client has taken all that was written. */
   #roomCame = () => {}
 
-  constructor(session: Session, access: Access, options: ConsoleOptions) {
+  constructor(session: Host, access: Access, options: ConsoleOptions) {
     this.#session = session
     this.#access = access
     this.#options = options

@@ -1,6 +1,6 @@
 /** Lets users of the console in. */
 
-import type { Destination } from '../client/session.ts'
+import type { Destination } from '../client/context.ts'
 import { PoolerError } from '../problems.ts'
 import { consoleAccess } from './access.ts'
 import { Console, type ConsoleOptions } from './console.ts'

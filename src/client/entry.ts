@@ -6,11 +6,12 @@ import { encodeNegotiateProtocolVersion } from '../wire/backend.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { StartupPacket } from '../wire/startup.ts'
 import { Authentication, type AuthenticationListener, type Proof } from './authentication.ts'
+import type { ClientContext } from './context.ts'
 import { Greeting } from './greeting.ts'
 import type { Handler } from './handler.ts'
+import type { Host } from './host.ts'
 import type { Stage } from './intake.ts'
 import { Relay } from './relay.ts'
-import type { ClientContext, Session } from './session.ts'
 import { readWishes, type Wishes } from './startup-parameters.ts'
 import { Fitting, reportedParameters } from './welcome.ts'
 
@@ -28,7 +29,7 @@ export interface EntryListener {
 
 /** Understands bytes up to the end of the login; while an answer is being worked on it takes none. */
 export class Entry implements Stage, AuthenticationListener {
-  readonly #session: Session
+  readonly #session: Host
   readonly #context: ClientContext
   readonly #listener: EntryListener
   readonly #greeting = new Greeting()
@@ -38,7 +39,7 @@ export class Entry implements Stage, AuthenticationListener {
   /** What the client asked for in its startup packet. */
   wishes: Wishes | null = null
 
-  constructor(session: Session, context: ClientContext, listener: EntryListener) {
+  constructor(session: Host, context: ClientContext, listener: EntryListener) {
     this.#session = session
     this.#context = context
     this.#listener = listener

@@ -24,10 +24,10 @@ import { Outbox } from '../wire/outbox.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
 import { overdue } from './deadlines.ts'
 import type { Handler } from './handler.ts'
+import type { Host } from './host.ts'
 import { isFree, keepsServer } from './keeping.ts'
 import { Replies, type RepliesListener } from './replies.ts'
 import { BEGINS_REQUEST, REQUEST_DEBTS, REQUEST_NEEDS } from './requests.ts'
-import type { Session } from './session.ts'
 import { Statements, type StatementsContext } from './statements.ts'
 import { changesSchema, dropsStatements } from './tags.ts'
 
@@ -40,7 +40,7 @@ type Skipping = 'nothing' | 'one' | 'to-sync'
 
 export class Relay implements Handler, Waiter, FrameSink, StatementsContext, RepliesListener {
   readonly link = new Link<Waiter>()
-  readonly session: Session
+  readonly session: Host
   readonly pool: Pool
   readonly statements: Statements
   /** The server that is held. */
@@ -74,7 +74,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   #resets = false
   readonly #firstProfile: Profile
 
-  constructor(session: Session, pool: Pool, profile: Profile) {
+  constructor(session: Host, pool: Pool, profile: Profile) {
     this.session = session
     this.pool = pool
     this.profile = profile

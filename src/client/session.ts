@@ -2,57 +2,19 @@
 
 import type { Clock } from '../base/clock.ts'
 import { InvariantError, invariant } from '../base/invariant.ts'
-import type { Log } from '../base/log.ts'
 import type { Channel, ChannelListener } from '../net/channel.ts'
-import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
 import type { CancelSender } from '../server/cancel.ts'
-import type { Tracked } from '../server/profile.ts'
 import { asFatal, encodeError, type Notice } from '../wire/notices.ts'
-import type { AuthenticationOptions, Proof } from './authentication.ts'
-import type { CancelKey, CancelKeys } from './cancel-keys.ts'
+import type { CancelKey } from './cancel-keys.ts'
+import type { ClientContext } from './context.ts'
 import { Entry, type EntryListener } from './entry.ts'
 import type { Handler } from './handler.ts'
+import type { ClientSettings, Host } from './host.ts'
 import { Intake } from './intake.ts'
 import { Relay } from './relay.ts'
-import type { Sessions } from './sessions.ts'
-import type { Wishes } from './startup-parameters.ts'
 import { SESSION_MOVES, type SessionState } from './states.ts'
 import { encodeWelcome, type Fitting } from './welcome.ts'
-
-/** Where a session that has proved who it is goes. */
-export type Destination =
-  | { readonly kind: 'pool'; readonly pool: Pool }
-  | { readonly kind: 'console'; readonly parameters: ReadonlyMap<string, string>; open(session: Session): Handler }
-
-/** Times in milliseconds, 0 for never. */
-export interface ClientSettings {
-  readonly loginTimeoutMs: number
-  idleTimeoutMs(user: string): number
-  readonly ignoredStartupParameters: ReadonlySet<string>
-  readonly addsHostToApplicationName: boolean
-  readonly logsConnections: boolean
-  readonly logsDisconnections: boolean
-  readonly logsErrors: boolean
-}
-
-/** What all sessions share. */
-export interface ClientContext {
-  readonly clock: Clock
-  readonly log: Log
-  readonly sessions: Sessions
-  readonly cancelKeys: CancelKeys<Session>
-  readonly cancels: CancelSender
-  readonly tracked: Tracked
-  settings(): ClientSettings
-  /** Throws if there is no room for one more client. */
-  admit(session: Session, wishes: Wishes): void
-  authentication(wishes: Wishes): AuthenticationOptions
-  /** Throws if the database does not exist, or does not take the client. */
-  destination(session: Session, wishes: Wishes, proof: Proof): Destination
-  /** The session has been closed. */
-  onGone(session: Session): void
-}
 
 /** How a session ends. */
 interface Ending {
@@ -63,7 +25,7 @@ interface Ending {
 
 let lastId = 0
 
-export class Session implements ChannelListener, EntryListener {
+export class Session implements Host, ChannelListener, EntryListener {
   readonly id = ++lastId
   readonly channel: Channel
   readonly clock: Clock

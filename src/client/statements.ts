@@ -56,9 +56,16 @@ export interface StatementsContext {
   fail(problem: PoolerError): void
 }
 
+/** What a name stands for. */
+interface Named {
+  readonly statement: Statement
+  /** Its Parse has failed or was skipped. */
+  isVoid: boolean
+}
+
 export class Statements {
   readonly #context: StatementsContext
-  #names: Map<string, Statement> | null = null
+  #names: Map<string, Named> | null = null
   /** The unnamed statement's text and types, in the first `#unnamedLength` bytes; -1 if there is none. */
   #unnamed: Buffer | null = null
   #unnamedLength = -1
@@ -132,8 +139,13 @@ export class Statements {
       return
     }
     const statement = this.#intern(buffer, start, end)
-    this.#learn(name, statement)
-    const unlearn = () => this.#unlearn(name)
+    const named = { statement, isVoid: false }
+    this.#learn(name, named)
+    const unlearn = () => {
+      named.isVoid = true
+      // A later batch may have given the name to another one.
+      if (this.#names?.get(name) === named) this.#unlearn(name)
+    }
     // In a failed transaction only Postgres knows what it refuses, so it must see the Parse.
     if (leased.statements.has(statement, leased.ledger) && leased.status !== STATUS_FAILED) {
       leased.statements.use(statement)
@@ -257,18 +269,22 @@ export class Statements {
       const nameEnd = textEnd(buffer, nameStart, end)
       if (nameEnd === -1) return this.#broken('Close')
       const name = buffer.toString('latin1', nameStart, nameEnd)
-      const statement = this.#names?.get(name)
-      if (statement || name.startsWith(SHARED_PREFIX)) {
+      const named = this.#names?.get(name)
+      if (named || name.startsWith(SHARED_PREFIX)) {
         // Other clients may use it, so it stays on the server; to close what is not there is no error.
-        if (statement) this.#unlearn(name)
+        if (named) this.#unlearn(name)
         const undo = () => {
           // Unless all are forgotten meanwhile: a client that has gone must not hold it.
-          if (statement && this.#names) this.#learn(name, statement)
+          if (named && !named.isVoid && this.#names && !this.#names.has(name)) this.#learn(name, named)
         }
         leased.ledger.owe(DEBT.ours, { reply: CLOSE_COMPLETE, undo })
         return true
       }
-      if (name === '') this.forgetUnnamed()
+      if (name === '') {
+        this.forgetUnnamed()
+        // Whosever it was.
+        leased.statements.doubtUnnamed()
+      }
     }
     leased.ledger.owe(DEBT.close)
     toServer.add(buffer, start, end)
@@ -294,7 +310,7 @@ export class Statements {
 
   /** DEALLOCATE ALL has run, or the client is gone. */
   clear(): void {
-    if (this.#names) for (const statement of this.#names.values()) this.#context.pool.statements.letGo(statement)
+    if (this.#names) for (const { statement } of this.#names.values()) this.#context.pool.statements.letGo(statement)
     this.#names = null
   }
 
@@ -308,8 +324,8 @@ export class Statements {
       return null
     }
     const name = buffer.toString('latin1', nameStart, nameEnd)
-    const statement = this.#names?.get(name)
-    if (statement) return statement
+    const named = this.#names?.get(name)
+    if (named) return named.statement
     if (!name.startsWith(SHARED_PREFIX)) return null
     this.#failInServer(new PoolerError('statement-unknown', { name }))
     return 'failed'
@@ -322,7 +338,8 @@ export class Statements {
     if (statements.hasUnnamed(this, this.#unnamedSerial, ledger)) return
     if (this.#unnamed && this.#unnamedLength >= 0) {
       pool.counters.serverParses++
-      ledger.owe(DEBT.parse | SWALLOW, this.#unnamedEffect)
+      // Unlike a Parse of the client's own, it takes nothing away from the client if it fails.
+      ledger.owe(DEBT.parse | SWALLOW, statements.unnamedDoubt)
       toServer.addAll(encodeParse('', this.#unnamed.subarray(0, this.#unnamedLength)))
       statements.unnamedSent(this, this.#unnamedSerial, ledger)
     } else if (!statements.hasNoUnnamed(ledger)) {
@@ -370,17 +387,17 @@ export class Statements {
     toServer.addAll(NEVER)
   }
 
-  #learn(name: string, statement: Statement): void {
+  #learn(name: string, named: Named): void {
     this.#names ??= new Map()
-    this.#names.set(name, statement)
-    this.#context.pool.statements.hold(statement)
+    this.#names.set(name, named)
+    this.#context.pool.statements.hold(named.statement)
   }
 
   #unlearn(name: string): void {
-    const statement = this.#names?.get(name)
-    if (!statement) return
+    const named = this.#names?.get(name)
+    if (!named) return
     this.#names?.delete(name)
-    this.#context.pool.statements.letGo(statement)
+    this.#context.pool.statements.letGo(named.statement)
   }
 
   #demand(bytes: number): boolean {

@@ -1,8 +1,8 @@
 /** Who comes in: limits on clients, how each has to log in, and where it goes then. */
 
 import type { AuthenticationOptions, Proof } from '../client/authentication.ts'
-import type { Destination, Session } from '../client/session.ts'
-import type { Sessions } from '../client/sessions.ts'
+import type { Destination } from '../client/context.ts'
+import type { Host } from '../client/host.ts'
 import type { Wishes } from '../client/startup-parameters.ts'
 import type { Limit } from '../pool/limits.ts'
 import type { Pool } from '../pool/pool.ts'
@@ -16,10 +16,9 @@ export interface DoorsOptions {
   readonly settings: Settings
   readonly users: Users
   readonly databases: Databases
-  readonly sessions: Sessions
   readonly saltKey: Buffer
   /** What opens a session on the console, for a user who may; throws for others. */
-  openConsole(session: Session, user: string): Destination
+  openConsole(session: Host, user: string): Destination
 }
 
 /** What a session was counted under. */
@@ -30,8 +29,8 @@ interface Entry {
 
 export class Doors {
   readonly #options: DoorsOptions
-  readonly #entries = new Map<Session, Entry>()
-  readonly #admitted = new Set<Session>()
+  readonly #entries = new Map<Host, Entry>()
+  readonly #admitted = new Set<Host>()
 
   constructor(options: DoorsOptions) {
     this.#options = options
@@ -42,7 +41,7 @@ export class Doors {
     return this.#admitted.size
   }
 
-  admit(session: Session, { database }: Wishes): void {
+  admit(session: Host, { database }: Wishes): void {
     if (CONSOLE_NAMES.includes(database)) return
     if (this.#admitted.size >= this.#options.settings.general.max_client_conn) throw new PoolerError('too-many-clients')
     this.#admitted.add(session)
@@ -60,7 +59,7 @@ export class Doors {
     }
   }
 
-  destination(session: Session, wishes: Wishes, proof: Proof): Destination {
+  destination(session: Host, wishes: Wishes, proof: Proof): Destination {
     const { databases, users } = this.#options
     users.learn(wishes.user, proof)
     if (CONSOLE_NAMES.includes(wishes.database)) return this.#options.openConsole(session, wishes.user)
@@ -75,7 +74,7 @@ export class Doors {
     return { kind: 'pool', pool }
   }
 
-  onGone(session: Session): void {
+  onGone(session: Host): void {
     this.#admitted.delete(session)
     const entry = this.#entries.get(session)
     if (!entry) return

@@ -5,7 +5,9 @@ import { createSaltKey } from '../auth/secrets.ts'
 import { type Clock, SystemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import { CancelKeys } from '../client/cancel-keys.ts'
-import { type ClientContext, type ClientSettings, Session } from '../client/session.ts'
+import type { ClientContext } from '../client/context.ts'
+import type { ClientSettings, Host } from '../client/host.ts'
+import { Session } from '../client/session.ts'
 import { Sessions } from '../client/sessions.ts'
 import type { Address, Channel, KeepAlive, Listener, Transport } from '../net/channel.ts'
 import { listenAll, parseListenAddresses } from '../net/listen-addresses.ts'
@@ -16,6 +18,7 @@ import { PoolerError } from '../problems.ts'
 import { CancelSender } from '../server/cancel.ts'
 import { Tracked } from '../server/profile.ts'
 import type { Settings } from '../settings/load.ts'
+import { formatProblem } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
 import type { Fleet } from '../workers/fleet.ts'
 import { LocalFleet } from '../workers/local-fleet.ts'
@@ -24,7 +27,7 @@ import { describeDatabases, describeUsers } from './describe.ts'
 import { Doors } from './doors.ts'
 import { openLog } from './open-log.ts'
 import { StatsLog } from './stats-log.ts'
-import { readUsers } from './users.ts'
+import { loadUsers, type Users } from './users.ts'
 
 export interface StartOptions {
   /** Nothing is logged to standard error. */
@@ -66,10 +69,10 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
   const transport = options.transport ?? createNodeTransport()
   const keepAlive: KeepAlive = { isOn: general.tcp_keepalive, idleMs: general.tcp_keepidle }
   const tracked = new Tracked(general.track_extra_parameters)
-  const users = readUsers(general.auth_file, log)
+  const users = usersOf(settings, log)
   const pools = new Pools()
   const sessions = new Sessions()
-  const cancelKeys = new CancelKeys<Session>()
+  const cancelKeys = new CancelKeys<Host>()
   const cancels = new CancelSender({ transport, clock, log, keepAlive, timeoutMs: () => general.cancel_wait_timeout })
   const databases = new Databases({ settings, pools, users, tracked, transport, clock, log, keepAlive })
   const fleet = new LocalFleet({
@@ -92,7 +95,6 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
     settings,
     users,
     databases,
-    sessions,
     saltKey: createSaltKey(),
     openConsole: (_session, user) =>
       openConsole({ fleet, settings: () => settings, log, counters: fleet.console }, user),
@@ -151,6 +153,15 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
     parts: { settings, clock, sessions, pools, cancels, fleet, sweep },
     ...ending({ listeners, janitor, sessions, pools, cancels, log, closeLog }),
   }
+}
+
+function usersOf(settings: Settings, log: Log): Users {
+  const { users, problems } = loadUsers(settings)
+  for (const problem of problems) {
+    if (problem.severity === 'error') throw new Error(formatProblem(problem))
+    log.warning(formatProblem(problem))
+  }
+  return users
 }
 
 interface Ending {

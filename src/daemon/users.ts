@@ -4,8 +4,9 @@ import { readFileSync } from 'node:fs'
 import type { ScramKeys } from '../auth/scram-keys.ts'
 import { type PlainSecret, parseSecret, type Secret } from '../auth/secrets.ts'
 import { parseUserFile } from '../auth/user-file.ts'
-import type { Log } from '../base/log.ts'
 import type { Proof } from '../client/authentication.ts'
+import type { Settings } from '../settings/load.ts'
+import { error, type Problem } from '../settings/problem.ts'
 
 export class Users {
   readonly #secrets: ReadonlyMap<string, Secret>
@@ -49,10 +50,21 @@ export class Users {
   }
 }
 
-/** Reads auth_file. What is wrong in it is logged; a line that cannot be understood lets nobody in. */
-export function readUsers(path: string, log: Log): Users {
-  if (path === '') return new Users(new Map())
-  const { users, problems } = parseUserFile(readFileSync(path, 'utf8'), path)
-  for (const { sentence, file, line } of problems) log.warning(`${file}:${line}: ${sentence}`)
-  return new Users(users)
+export interface LoadedUsers {
+  readonly users: Users
+  /** A line that cannot be understood lets nobody in, and is no reason not to start; a file that cannot be read is. */
+  readonly problems: readonly Problem[]
+}
+
+/** Reads auth_file, if there is one. */
+export function loadUsers({ general, origins }: Settings): LoadedUsers {
+  const path = general.auth_file
+  if (path === '') return { users: new Users(new Map()), problems: [] }
+  try {
+    const { users, problems } = parseUserFile(readFileSync(path, 'utf8'), path)
+    return { users: new Users(users), problems: problems.map((problem) => ({ ...problem, severity: 'warning' })) }
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    return { users: new Users(new Map()), problems: [error(origins.auth_file, `auth_file cannot be read: ${reason}`)] }
+  }
 }

@@ -97,7 +97,8 @@ export class ServerStatements {
   #unnamedOwner: object | null = null
   #unnamedSerial = 0
   #unnamedBatch = 0
-  readonly #unnamedDoubt: Effect = { reply: null, undo: () => this.doubtUnnamed() }
+  /** Hangs on what we send about the unnamed statement on our own account. */
+  readonly unnamedDoubt: Effect = { reply: null, undo: () => this.doubtUnnamed() }
 
   constructor(registry: StatementRegistry, schema: SchemaVersion) {
     this.#registry = registry
@@ -201,7 +202,7 @@ export class ServerStatements {
   closeUnnamedSent(ledger: Ledger): void {
     this.#unnamedOwner = null
     this.#unnamedBatch = ledger.batch
-    ledger.owe(DEBT.close | SWALLOW, this.#unnamedDoubt)
+    ledger.owe(DEBT.close | SWALLOW, this.unnamedDoubt)
   }
 
   /** It may be gone: a simple query drops it, unless that is skipped. */

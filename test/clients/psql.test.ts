@@ -56,7 +56,7 @@ promise({
   },
   'psql receives a big result whole': {
     program: 'psql',
-    args: [...PSQL, '-At', '-c', "select i, repeat(md5(i::text), 30) from generate_series(1, 20000) i"],
+    args: [...PSQL, '-At', '-c', 'select i, repeat(md5(i::text), 30) from generate_series(1, 20000) i'],
   },
   'psql receives and sends big fields whole': {
     program: 'psql',
@@ -96,15 +96,20 @@ test.each(['session', 'transaction'] as const)(
   },
 )
 
-test.each(['session', 'transaction'] as const)('Ctrl-C in psql cancels the query, and only that (%s mode)', async (mode) => {
-  const database = await createDatabase()
-  const { target } = await poolOf(database, { mode, size: 1 })
-  const { process, outcome } = await start('psql', [...PSQL, '-c', 'select pg_sleep(600)'], target)
-  await untilRunning(database, 'pg_sleep')
-  process.kill('SIGINT')
-  expect(await outcome).toEqual({ code: 1, stdout: '', stderr: CANCELLED })
-  expect(await run('psql', [...PSQL, '-At', '-c', "select 'the next'"], target)).toMatchObject({ stdout: 'the next\n' })
-})
+test.each(['session', 'transaction'] as const)(
+  'Ctrl-C in psql cancels the query, and only that (%s mode)',
+  async (mode) => {
+    const database = await createDatabase()
+    const { target } = await poolOf(database, { mode, size: 1 })
+    const { process, outcome } = await start('psql', [...PSQL, '-c', 'select pg_sleep(600)'], target)
+    await untilRunning(database, 'pg_sleep')
+    process.kill('SIGINT')
+    expect(await outcome).toEqual({ code: 1, stdout: '', stderr: CANCELLED })
+    expect(await run('psql', [...PSQL, '-At', '-c', "select 'the next'"], target)).toMatchObject({
+      stdout: 'the next\n',
+    })
+  },
+)
 
 test('Ctrl-C in a psql that waits for a server ends its wait', async () => {
   const database = await createDatabase()
@@ -141,9 +146,14 @@ test('a psql that is killed in a transaction is rolled back, and its end is logg
   await until('it is in its transaction', async () => (await state()).includes('idle in transaction'))
   process.kill('SIGKILL')
   await outcome
-  expect(await run('psql', [...PSQL, '-At', '-c', 'select count(*) from never'], target)).toMatchObject({ stdout: '0\n' })
+  expect(await run('psql', [...PSQL, '-At', '-c', 'select count(*) from never'], target)).toMatchObject({
+    stdout: '0\n',
+  })
   const ends = pgweir.log.filter((line) => / C-0x.* closing because: /.test(line))
-  expect(ends).toEqual([expect.stringContaining('client unexpected eof'), expect.stringContaining('client close request')])
+  expect(ends).toEqual([
+    expect.stringContaining('client unexpected eof'),
+    expect.stringContaining('client close request'),
+  ])
 })
 
 test.each([

@@ -13,6 +13,7 @@ import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostg
 import { type Loaded, loadSettings, type Settings } from '../../settings/load.ts'
 import { formatProblem, hasErrors } from '../../settings/problem.ts'
 import { environmentName } from '../../settings/schema.ts'
+import { stopListener } from '../signals.ts'
 
 export interface DemoOptions {
   /** Settings from the command line, by key. */
@@ -26,9 +27,12 @@ export interface DemoOptions {
 /** Runs until Ctrl-C. Returns the exit code. */
 export async function demo(options: DemoOptions): Promise<number> {
   const interrupt = new AbortController()
-  const onSignal = () => interrupt.abort()
-  // Only once: a second Ctrl-C ends us at once, and PostgreSQL's guard still takes away what is left.
-  for (const signal of SIGNALS) process.once(signal, onSignal)
+  // Where a second Ctrl-C ends us at once, PostgreSQL's guard still takes away what is left.
+  const onSignal = stopListener(
+    () => interrupt.abort(),
+    () => process.exit(1),
+  )
+  for (const signal of SIGNALS) process.on(signal, onSignal)
   try {
     return await runDemo(options, {
       env: process.env,

@@ -3,6 +3,7 @@
 import { InvariantError } from '../../base/invariant.ts'
 import { type LoadOptions, loadSettings, type Settings } from '../../settings/load.ts'
 import { formatProblem, hasErrors } from '../../settings/problem.ts'
+import { stopListener } from '../signals.ts'
 
 /** What this command needs of a running pooler. */
 export interface Pooler {
@@ -58,16 +59,11 @@ export async function run(
 }
 
 function firstSignal(surroundings: Surroundings): { readonly asked: Promise<void>; forget(): void } {
-  let isAsked = false
   let ask = () => {}
   const asked = new Promise<void>((resolve) => {
     ask = resolve
   })
-  const listener = () => {
-    if (isAsked) surroundings.exit(1)
-    isAsked = true
-    ask()
-  }
+  const listener = stopListener(ask, () => surroundings.exit(1))
   const refuse = (signal: LaterSignal) =>
     surroundings.complain(`pgweir: ${signal} is not supported yet; nothing is done\n`)
   const refusals = LATER_SIGNALS.map((signal) => ({ signal, listener: () => refuse(signal) }))

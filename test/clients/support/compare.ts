@@ -52,7 +52,9 @@ async function runIn(
 ): Promise<Outcome> {
   const { code, stdout, stderr } = await run(program, args, target, options)
   const neutral = (text: string) =>
-    shown(text.replaceAll(database, 'the_database').replaceAll(user, 'the_user').replaceAll(`"${target.port}"`, '"port"'))
+    shown(
+      text.replaceAll(database, 'the_database').replaceAll(user, 'the_user').replaceAll(`"${target.port}"`, '"port"'),
+    )
   return { code, stdout: neutral(stdout), stderr: neutral(stderr) }
 }
 

@@ -59,6 +59,12 @@ export class Inbox<M extends Message> {
     return taken
   }
 
+  /** Forgets all that came so far. */
+  clear(): void {
+    this.all.length = 0
+    this.#seen = 0
+  }
+
   /** The next message, whatever it is. */
   async next(): Promise<M> {
     await until(

@@ -1,6 +1,7 @@
-import { expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { InvariantError } from '../../../src/base/invariant.ts'
 import { run, type Start } from '../../../src/cli/commands/run.ts'
+import { ECHO_MS } from '../../../src/cli/signals.ts'
 import { loadText, virtualFiles } from '../settings/virtual-files.ts'
 import { fakeWorld } from './world.ts'
 
@@ -45,9 +46,17 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
   },
 )
 
-test('a second signal ends the process at once', async () => {
+test('a second signal ends the process at once, but for the one that npm passes on', async () => {
   const { signal, pooler, ended, exits } = await startRun()
+  vi.useFakeTimers({ toFake: ['performance'] })
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
   signal('SIGTERM')
+  vi.advanceTimersByTime(ECHO_MS - 1)
+  signal('SIGTERM')
+  expect(exits).toEqual([])
+  vi.advanceTimersByTime(1)
   signal('SIGINT')
   expect(exits).toEqual([1])
   pooler.end()

@@ -1,0 +1,41 @@
+/** What all sessions share: handed to them at construction by whoever builds the pooler. */
+
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import type { Pool } from '../pool/pool.ts'
+import type { CancelSender } from '../server/cancel.ts'
+import type { Tracked } from '../server/profile.ts'
+import type { AuthenticationOptions, Proof } from './authentication.ts'
+import type { CancelKeys } from './cancel-keys.ts'
+import type { Handler } from './handler.ts'
+import type { ClientSettings, Host } from './host.ts'
+import type { Wishes } from './startup-parameters.ts'
+
+/** Where a client that has proved who it is goes. */
+export type Destination =
+  | { readonly kind: 'pool'; readonly pool: Pool }
+  | { readonly kind: 'console'; readonly parameters: ReadonlyMap<string, string>; open(session: Host): Handler }
+
+/** The list of all sessions, as they see it. */
+export interface Register {
+  add(session: Host): void
+  loggedIn(session: Host): void
+  remove(session: Host): void
+}
+
+export interface ClientContext {
+  readonly clock: Clock
+  readonly log: Log
+  readonly sessions: Register
+  readonly cancelKeys: CancelKeys<Host>
+  readonly cancels: CancelSender
+  readonly tracked: Tracked
+  settings(): ClientSettings
+  /** Throws if there is no room for one more client. */
+  admit(session: Host, wishes: Wishes): void
+  authentication(wishes: Wishes): AuthenticationOptions
+  /** Throws if the database does not exist, or does not take the client. */
+  destination(session: Host, wishes: Wishes, proof: Proof): Destination
+  /** The session has been closed. */
+  onGone(session: Host): void
+}

@@ -1,0 +1,50 @@
+/** What a session offers to whatever serves its client: the way in, the relay, the console. */
+
+import type { Clock } from '../base/clock.ts'
+import type { Channel } from '../net/channel.ts'
+import type { CancelSender } from '../server/cancel.ts'
+import type { Notice } from '../wire/notices.ts'
+import type { SessionState } from './states.ts'
+
+/** Times in milliseconds, 0 for never. */
+export interface ClientSettings {
+  readonly loginTimeoutMs: number
+  idleTimeoutMs(user: string): number
+  readonly ignoredStartupParameters: ReadonlySet<string>
+  readonly addsHostToApplicationName: boolean
+  readonly logsConnections: boolean
+  readonly logsDisconnections: boolean
+  readonly logsErrors: boolean
+}
+
+export interface Host {
+  readonly id: number
+  readonly channel: Channel
+  readonly clock: Clock
+  readonly state: SessionState
+  /** It has not ended, nor been told to. */
+  readonly isOpen: boolean
+  /** How it is named in the log. */
+  readonly subject: string
+  readonly settings: ClientSettings
+  readonly cancels: CancelSender
+  enter(next: SessionState): void
+  send(message: Buffer): void
+  /** What was held back can be read now. */
+  goOn(): void
+  /** Stops reading for a reason, or takes the reason back; reads while there is none. */
+  stopReading(why: 'server-full' | 'client-full', isOn: boolean): void
+  /** While the outboxes are being filled, an end is put off. */
+  workBegins(): void
+  workEnds(): void
+  /** Tells the client why, and closes. */
+  end(notice: Notice): void
+  /** Closes without a word, because the client is in the midst of another message. */
+  endMute(notice: Notice): void
+  /** Closes: the client wants it so, or knows why. */
+  leave(reason: string): void
+  /** A mistake of ours: the session ends, and nothing that it held is used again. */
+  onBroken(error: unknown): void
+  /** A cancel request with its key has come: see `Handler.cancel`. */
+  cancel(done: () => void): void
+}

@@ -1,0 +1,285 @@
+/** Whatever clients send, however it is cut and whoever comes first: each hears what it would have heard from Postgres itself. */
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { Cut } from '../../../src/net/memory-transport.ts'
+import type { FlowClient } from '../../support/flow/client.ts'
+import { Cutter, quiet } from '../../support/flow/inbox.ts'
+import { DEFAULTS, type FlowServer } from '../../support/flow/postgres.ts'
+import { type Reply, type Request, RequestReader, readReply } from '../../support/flow/reading.ts'
+import { LAST_TURN, type Script, script, type Turn } from '../../support/flow/scripts.ts'
+import { DEFAULT_ZONE, SessionModel } from '../../support/flow/session-model.ts'
+import { Flow } from '../../support/flow/start.ts'
+
+/** Who does something next, and how much of it. */
+type Step =
+  | { readonly does: 'send'; readonly client: number }
+  | { readonly does: 'work'; readonly server: number; readonly requests: number }
+  | { readonly does: 'rest' }
+  | { readonly does: 'vanish'; readonly client: number }
+  | { readonly does: 'die'; readonly server: number }
+
+interface World {
+  readonly scripts: readonly Script[]
+  readonly steps: readonly Step[]
+  readonly poolSize: number
+  readonly maxPreparedStatements: number
+  readonly mode: string
+  readonly cut: Cut
+  readonly windowBytes: number
+  /** Clients do not wait for any answer. */
+  readonly isHasty: boolean
+}
+
+const MAX_CLIENTS = 4
+
+const smoothStep: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 4, arbitrary: fc.nat(MAX_CLIENTS - 1).map((client): Step => ({ does: 'send', client })) },
+  {
+    weight: 5,
+    arbitrary: fc
+      .tuple(fc.nat(2), fc.integer({ min: 1, max: 6 }))
+      .map(([server, requests]): Step => ({ does: 'work', server, requests })),
+  },
+  { weight: 2, arbitrary: fc.constant<Step>({ does: 'rest' }) },
+)
+
+const roughStep: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 20, arbitrary: smoothStep },
+  { weight: 1, arbitrary: fc.nat(MAX_CLIENTS - 1).map((client): Step => ({ does: 'vanish', client })) },
+  { weight: 1, arbitrary: fc.nat(2).map((server): Step => ({ does: 'die', server })) },
+)
+
+function world(step: fc.Arbitrary<Step>, isHasty = false): fc.Arbitrary<World> {
+  return fc.record({
+    scripts: fc.array(script, { minLength: 1, maxLength: MAX_CLIENTS }),
+    steps: fc.array(step, { maxLength: 40 }),
+    poolSize: fc.integer({ min: 1, max: 3 }),
+    maxPreparedStatements: fc.constantFrom(1, 2, 100),
+    mode: fc.constantFrom('transaction', 'transaction', 'transaction', 'session'),
+    cut: fc.oneof(
+      fc.constant<Cut>('glued'),
+      fc.integer({ min: 1, max: 9 }),
+      fc.record({ seed: fc.nat(), most: fc.constant(30) }),
+    ),
+    windowBytes: fc.constantFrom(65_536, 65_536, 50, 7),
+    isHasty: fc.constant(isHasty),
+  })
+}
+
+/** A server whose answers come when the world says so. */
+class Backend {
+  readonly #server: FlowServer
+  readonly #model = new SessionModel()
+  readonly waiting: Request[] = []
+
+  constructor(server: FlowServer) {
+    this.#server = server
+  }
+
+  work(requests: number): void {
+    for (const request of this.waiting.splice(0, requests)) {
+      if (request.name === 'Terminate') this.#server.close()
+      const answer = this.#model.answer(request)
+      if (answer.length > 0) this.#server.send(...answer)
+    }
+  }
+
+  die(): void {
+    this.waiting.length = 0
+    this.#server.reset()
+  }
+}
+
+/** One client, and what it would hear without a pooler. */
+class Player {
+  readonly client: FlowClient
+  readonly zone: string
+  readonly expected: Reply[] = []
+  readonly #turns: Turn[]
+  readonly #number: number
+  readonly #reference: SessionModel
+  readonly #reader = new RequestReader()
+  #sent = 0
+  #isOpen = false
+
+  constructor(client: FlowClient, { zone, turns }: Script, number: number) {
+    this.client = client
+    this.zone = zone ?? DEFAULT_ZONE
+    this.#turns = [...turns, LAST_TURN]
+    this.#number = number
+    this.#reference = new SessionModel(this.zone)
+  }
+
+  get hasMore(): boolean {
+    return this.#turns.length > 0 && this.client.channel.isOpen
+  }
+
+  /** All that was sent has been answered. */
+  get isAnswered(): boolean {
+    const hasHeard = withoutRepetitions(this.client.inbox.all, this.zone).length
+    return hasHeard >= withoutRepetitions(this.expected, this.zone).length
+  }
+
+  /** Says the next turn, if it may be said before all that was said is answered. */
+  send(isHasty: boolean): void {
+    const [turn] = this.#turns
+    if (!turn) return
+    if (!isHasty && (this.#isOpen || !turn.standsAlone) && !this.isAnswered) return
+    this.#turns.shift()
+    this.#isOpen = turn.isOpen
+    const bytes = Buffer.concat(turn.messages(`c${this.#number}t${this.#sent++}`))
+    new Cutter((frame) => {
+      const answer = Buffer.concat(this.#reference.answer(this.#reader.read(frame)))
+      new Cutter((reply) => this.expected.push(readReply(reply))).add(answer)
+    }).add(bytes)
+    this.client.send(bytes)
+  }
+}
+
+/** What a client heard, without settings that are reported although they have not changed: nobody minds. */
+function withoutRepetitions(replies: readonly Reply[], zone: string): string[] {
+  let known = `ParameterStatus(TimeZone=${zone})`
+  return replies
+    .map((reply) => reply.shown)
+    .filter((shown) => {
+      if (!shown.startsWith('ParameterStatus')) return true
+      const isNew = shown !== known
+      known = shown
+      return isNew
+    })
+}
+
+/** Of several things that are wrong with a statement, we may find another one first: its text, its name, the transaction. */
+const ABOUT_A_STATEMENT = /^ErrorResponse\(ERROR (42P05|42601|26000|25P02)/
+
+function expectSame(heard: readonly string[], expected: readonly string[]): void {
+  const tolerant = expected.map((shown, index) => {
+    const isBoth = ABOUT_A_STATEMENT.test(shown) && ABOUT_A_STATEMENT.test(heard[index] ?? '')
+    return isBoth ? heard[index] : shown
+  })
+  expect(heard).toEqual(tolerant)
+}
+
+interface Outcome {
+  readonly players: readonly Player[]
+  readonly flow: Flow
+}
+
+/** Plays a world to its end: every script is sent, every request is answered. */
+async function play({ scripts, steps, ...options }: World, check: (outcome: Outcome) => void): Promise<void> {
+  const backends = new Map<FlowServer, Backend>()
+  const flow = await new Flow({
+    cut: options.cut,
+    windowBytes: options.windowBytes,
+    settings: {
+      pool_mode: options.mode,
+      default_pool_size: options.mode === 'session' ? MAX_CLIENTS : options.poolSize,
+      max_prepared_statements: options.maxPreparedStatements,
+      query_wait_notify: 0,
+    },
+  }).start()
+  flow.postgres.onRequest = (server, request) => backends.get(server)?.waiting.push(request)
+  flow.postgres.login = (server) => {
+    backends.set(server, new Backend(server))
+    server.welcome(DEFAULTS)
+  }
+
+  const everybodyWorks = async () => {
+    for (let idle = 0; idle < 2; ) {
+      await quiet(2)
+      const busy = [...backends.values()].filter((backend) => backend.waiting.length > 0)
+      for (const backend of busy) backend.work(100)
+      idle = busy.length > 0 ? 0 : idle + 1
+    }
+  }
+
+  try {
+    const players: Player[] = []
+    for (const [number, each] of scripts.entries()) {
+      // In session mode DISCARD ALL brings back the server's settings, not those that the client began with.
+      const zone = options.mode === 'session' ? null : each.zone
+      const login = flow.connect(zone === null ? {} : { parameters: { TimeZone: zone } })
+      await everybodyWorks()
+      const client = await login
+      client.inbox.clear()
+      players.push(new Player(client, { ...each, zone }, number))
+    }
+    for (const step of steps) {
+      if (step.does === 'send') players[step.client]?.send(options.isHasty)
+      else if (step.does === 'work')
+        [...backends.values()][step.server % Math.max(backends.size, 1)]?.work(step.requests)
+      else if (step.does === 'vanish') players[step.client]?.client.vanish()
+      else if (step.does === 'die') [...backends.values()][step.server % Math.max(backends.size, 1)]?.die()
+      await quiet(step.does === 'rest' ? 3 : 1)
+    }
+    while (players.some((player) => player.hasMore)) {
+      for (const player of players) if (player.hasMore) player.send(options.isHasty)
+      await everybodyWorks()
+    }
+    await everybodyWorks()
+    check({ players, flow })
+    for (const player of players) player.client.inbox.take()
+  } catch (problem) {
+    // What was found first is what matters, not what it leaves behind.
+    await flow.finish().catch(() => {})
+    throw problem
+  }
+  await flow.finish()
+}
+
+/** Whose a row is, or a description: see the tags in `Turn`. */
+const TAG = /c(\d+)t\d+/
+
+const RUNS = Number(process.env['FLOW_RUNS'] ?? 250)
+
+test('each client hears exactly what Postgres itself would have told it', async () => {
+  await fc.assert(
+    fc.asyncProperty(world(smoothStep), async (given) => {
+      await play(given, ({ players }) => {
+        for (const { client, expected, zone } of players) {
+          const heard = withoutRepetitions(client.inbox.unread, zone)
+          expectSame(heard, withoutRepetitions(expected, zone))
+        }
+      })
+    }),
+    { numRuns: RUNS, verbose: 0 },
+  )
+}, 120_000)
+
+test('clients that vanish and servers that die never give a client a reply that is not its own', async () => {
+  await fc.assert(
+    fc.asyncProperty(world(roughStep), async (given) => {
+      await play(given, ({ players }) => {
+        for (const { client, expected, zone } of players) {
+          const heard = withoutRepetitions(client.inbox.unread, zone)
+          // The last word may be ours: that its server is gone.
+          if (heard.at(-1)?.startsWith('ErrorResponse(FATAL')) heard.pop()
+          expectSame(heard, withoutRepetitions(expected, zone).slice(0, heard.length))
+        }
+      })
+    }),
+    { numRuns: RUNS, verbose: 0 },
+  )
+}, 120_000)
+
+test('clients that wait for no answer get as many answers as they asked for, and each is their own', async () => {
+  await fc.assert(
+    fc.asyncProperty(world(smoothStep, true), async (given) => {
+      await play(given, ({ players }) => {
+        for (const [number, { client, expected }] of players.entries()) {
+          const heard = client.inbox.unread.map((reply) => reply.shown)
+          const owners = heard.flatMap((shown) => TAG.exec(shown)?.[1] ?? [])
+          expect(new Set(owners)).toEqual(new Set([String(number)]))
+          // An error may be another one, or be there where Postgres would have had none; but every request has its end.
+          expect(heard.filter(isEnd)).toHaveLength(expected.map((reply) => reply.shown).filter(isEnd).length)
+        }
+      })
+    }),
+    { numRuns: RUNS, verbose: 0 },
+  )
+}, 120_000)
+
+function isEnd(shown: string): boolean {
+  return shown.startsWith('ReadyForQuery')
+}

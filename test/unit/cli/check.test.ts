@@ -31,6 +31,24 @@ test('warnings alone pass', () => {
   })
 })
 
+test('an auth_file that cannot be read is an error on its line', () => {
+  expect(checkText(`${GOOD_INI}auth_file = /nowhere/userlist.txt\n`)).toEqual({
+    exitCode: 1,
+    lines: [expect.stringContaining('pgweir.ini:5: error: auth_file cannot be read'), 'pgweir.ini: 1 error'],
+  })
+})
+
+test('a line of auth_file that cannot be understood is told with its place, and without what it says', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'pgweir-check-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  const path = join(directory, 'userlist.txt')
+  writeFileSync(path, '"ada" "right"\nbob hunter2\n')
+  const { exitCode, lines } = checkText(`${GOOD_INI}auth_file = ${path}\n`)
+  expect(exitCode).toBe(0)
+  expect(lines[0]).toContain(`${path}:2: warning:`)
+  expect(lines.join()).not.toContain('hunter2')
+})
+
 test('every problem is told with its line, and an error fails', () => {
   expect(checkText(`${GOOD_INI}so_reuseport = 1\nverbose = x\nnonsense\n`)).toEqual({
     exitCode: 1,

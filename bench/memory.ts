@@ -4,7 +4,7 @@ import { fork } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { ChurnOrder, ChurnProgress } from './churn.ts'
-import { cpuTimeOf, residentKibOf } from './process-figures.ts'
+import { cpuTimeOf, fileLimitOf, residentKibOf } from './process-figures.ts'
 import type { Effort, Figures, Scenario } from './scenario.ts'
 import { type Point, slope } from './statistics.ts'
 import type { Target } from './targets.ts'
@@ -45,6 +45,15 @@ function clientsFor({ isQuick }: Effort): number {
   return isQuick ? 1_000 : 5_000
 }
 
+/** Descriptors for all else that a process has open. */
+const OTHER_FILES = 100
+
+function requireFiles(pid: number, clients: number): void {
+  const limit = fileLimitOf(pid)
+  if (limit < clients + OTHER_FILES)
+    throw new Error(`${limit} open files are too few for ${clients} clients: raise ulimit -n`)
+}
+
 /** Thousands of clients that do nothing. */
 export const IDLE: Scenario = {
   ...SHARED,
@@ -65,6 +74,7 @@ export const IDLE: Scenario = {
 
   async measure(target, { effort }): Promise<Figures> {
     const count = clientsFor(effort)
+    for (const pid of [process.pid, pidOf(target)]) requireFiles(pid, count)
     const before = await residentAtStart(target, effort)
     const clients: WireClient[] = []
     await inParallel(count, AT_A_TIME, async () => {

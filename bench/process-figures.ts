@@ -26,10 +26,21 @@ export function parseResidentKib(status: string): number {
   return Number(match[1])
 }
 
+/** `Max open files            20000                20000                files` of /proc/PID/limits: the first number is the one that holds. */
+export function parseFileLimit(limits: string): number {
+  const match = /^Max open files\s+(\d+|unlimited)/m.exec(limits)
+  if (!match) throw new Error('/proc/PID/limits tells nothing of open files')
+  return match[1] === 'unlimited' ? Infinity : Number(match[1])
+}
+
 export function cpuTimeOf(pid: number): CpuTime {
   return parseCpuTime(readFileSync(`/proc/${pid}/stat`, 'latin1'))
 }
 
 export function residentKibOf(pid: number): number {
   return parseResidentKib(readFileSync(`/proc/${pid}/status`, 'latin1'))
+}
+
+export function fileLimitOf(pid: number): number {
+  return parseFileLimit(readFileSync(`/proc/${pid}/limits`, 'latin1'))
 }

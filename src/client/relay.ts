@@ -70,6 +70,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   #changedSchema = false
   /** What the client's next message waited for has come. */
   #goesOn = false
+  #goesOnWhenReady = false
   /** DISCARD ALL has run: what is reported next are the server's defaults, where the client means what it began with. */
   #resets = false
   readonly #firstProfile: Profile
@@ -218,6 +219,10 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     this.#goesOn = true
   }
 
+  goOnWhenReady(): void {
+    this.#goesOnWhenReady = true
+  }
+
   isPortalDescribedNext(buffer: Buffer, frameEnd: number): boolean {
     return (
       buffer === this.#chunk &&
@@ -279,6 +284,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     this.transactionMs = nowMs
     this.requestMs = nowMs
     this.#fatalForwarded = false
+    this.statements.leaseBegins()
     this.session.enter('active')
   }
 
@@ -347,6 +353,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     this.answeredMs = nowMs
     this.requestMs = nowMs
     this.#resets = false
+    if (this.#goesOnWhenReady) this.#goesOn = true
+    this.#goesOnWhenReady = false
     if (status === STATUS_IDLE) {
       counters.transactions++
       counters.transactionUs += (nowMs - this.transactionMs) * 1000
@@ -377,7 +385,18 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     }
     if (dropsStatements(tag)) this.statements.clear()
     if ((tag === 'DISCARD ALL' || tag === 'RESET') && this.pool.settings.mode !== 'session') this.#resets = true
+    if (tag === 'DISCARD ALL' && this.#resets) this.#backToFirst()
     server.noteTag(tag)
+  }
+
+  /** All settings are what the client asked for at login; what is that already on the server is not reported by it. */
+  #backToFirst(): void {
+    const before = this.profile
+    this.profile = this.#firstProfile
+    this.pool.options.tracked.names.forEach((name, place) => {
+      const first = this.profile.values[place] ?? null
+      if (first !== null && first !== before.values[place]) this.#say(encodeParameterStatus(name, first))
+    })
   }
 
   onStalePlan(): void {

@@ -52,6 +52,8 @@ export interface StatementsContext {
   isPortalDescribedNext(buffer: Buffer, frameEnd: number): boolean
   /** What was held back (a frame that returned false without a demand) can be shown again. */
   goOnSoon(): void
+  /** The same, when the next batch has been answered. */
+  goOnWhenReady(): void
   /** The conversation cannot go on. */
   fail(problem: PoolerError): void
 }
@@ -66,6 +68,10 @@ interface Named {
 export class Statements {
   readonly #context: StatementsContext
   #names: Map<string, Named> | null = null
+  /** Names that were given or taken away during this lease, each with the last batch in which that was: see `Ledger.batch`. */
+  readonly #changes = new Map<string, number>()
+  /** The same for the unnamed statement; -1 for never. */
+  #unnamedBatch = -1
   /** The unnamed statement's text and types, in the first `#unnamedLength` bytes; -1 if there is none. */
   #unnamed: Buffer | null = null
   #unnamedLength = -1
@@ -80,7 +86,13 @@ export class Statements {
     return this.#names?.size ?? 0
   }
 
-  /** Handles a Parse, or returns false to see more of it. */
+  /** A lease begins, and nothing is unanswered. */
+  leaseBegins(): void {
+    this.#unnamedBatch = -1
+    if (this.#changes.size > 0) this.#changes.clear()
+  }
+
+  /** Handles a Parse, or returns false to see more of it, or to see it again. */
   parse(buffer: Buffer, start: number, end: number, length: number): boolean {
     const { leased, toServer, pool } = this.#context
     const nameEnd = textEnd(buffer, start + HEADER_BYTES, end)
@@ -93,6 +105,7 @@ export class Statements {
       pool.counters.serverParses++
       this.#keepUnnamed(buffer, nameEnd + 1, end, isWhole)
       leased.statements.unnamedSent(this, this.#unnamedSerial, leased.ledger)
+      this.#unnamedBatch = leased.ledger.batch
       if (mayDeallocate(buffer, nameEnd + 1, length) && this.#parseDeallocate(buffer, nameEnd + 1, end)) return true
       leased.ledger.owe(DEBT.parse, this.#unnamedEffect)
       toServer.add(buffer, start, end)
@@ -104,8 +117,10 @@ export class Statements {
     }
     if (!isWhole) return this.#demand(length)
     if (textEnd(buffer, nameEnd + 1, end) === -1) return this.#broken('Parse')
+    const name = buffer.toString('latin1', start + HEADER_BYTES, nameEnd)
+    if (this.#isInDoubt(name)) return this.#waitForReady()
     pool.counters.clientParses++
-    this.#parseNamed(buffer.toString('latin1', start + HEADER_BYTES, nameEnd), buffer, nameEnd + 1, end)
+    this.#parseNamed(name, buffer, nameEnd + 1, end)
     return true
   }
 
@@ -118,12 +133,13 @@ export class Statements {
     const textStop = textEnd(buffer, start, end)
     const name = textStop === -1 ? null : deallocatedName(buffer.toString('utf8', start, textStop))
     const key = name === null ? '' : Buffer.from(name).toString('latin1')
-    const statement = this.#names?.get(key)
-    if (!statement) return false
+    const named = this.#names?.get(key)
+    if (!named) return false
     this.#unlearn(key)
+    this.#changes.set(key, leased.ledger.batch)
     const undo = () => {
       this.#unnamedEffect.undo()
-      if (this.#names) this.#learn(key, statement)
+      this.#relearn(key, named)
     }
     leased.ledger.owe(DEBT.close | SWALLOW)
     leased.ledger.owe(DEBT.parse | SWALLOW)
@@ -141,13 +157,15 @@ export class Statements {
     const statement = this.#intern(buffer, start, end)
     const named = { statement, isVoid: false }
     this.#learn(name, named)
+    this.#changes.set(name, leased.ledger.batch)
     const unlearn = () => {
       named.isVoid = true
       // A later batch may have given the name to another one.
       if (this.#names?.get(name) === named) this.#unlearn(name)
     }
-    // In a failed transaction only Postgres knows what it refuses, so it must see the Parse.
-    if (leased.statements.has(statement, leased.ledger) && leased.status !== STATUS_FAILED) {
+    // In a transaction that has failed, or may have failed by then, only Postgres knows what it refuses, so it must see the Parse.
+    const isRefusable = leased.status === STATUS_FAILED || leased.ledger.awaitsReady
+    if (leased.statements.has(statement, leased.ledger) && !isRefusable) {
       leased.statements.use(statement)
       leased.ledger.owe(DEBT.ours, { reply: PARSE_COMPLETE, undo: unlearn })
     } else this.#prepare(statement, false, { reply: null, undo: unlearn })
@@ -161,6 +179,7 @@ export class Statements {
     if (nameEnd === -1) return this.#broken('Bind')
     let statement = this.#resolve(buffer, nameStart, nameEnd)
     if (statement === 'failed') return true
+    if (statement === 'in doubt') return this.#waitForReady()
     if (statement) {
       const { statements } = leased
       if (statements.isOutdated(statement)) {
@@ -217,7 +236,7 @@ export class Statements {
     const name = buffer.toString('latin1', nameStart, nameEnd)
     const statement = this.#intern(outdated.body, 0, outdated.body.length)
     this.#unlearn(name)
-    this.#learn(name, statement)
+    this.#learn(name, { statement, isVoid: false })
     return statement
   }
 
@@ -235,6 +254,7 @@ export class Statements {
       if (nameEnd === -1) return this.#broken('Describe')
       const statement = this.#resolve(buffer, nameStart, nameEnd)
       if (statement === 'failed') return true
+      if (statement === 'in doubt') return this.#waitForReady()
       if (statement) {
         const current = leased.statements.isOutdated(statement)
           ? this.#renew(buffer, nameStart, nameEnd, statement)
@@ -269,13 +289,16 @@ export class Statements {
       const nameEnd = textEnd(buffer, nameStart, end)
       if (nameEnd === -1) return this.#broken('Close')
       const name = buffer.toString('latin1', nameStart, nameEnd)
+      if (this.#isInDoubt(name)) return this.#waitForReady()
       const named = this.#names?.get(name)
       if (named || name.startsWith(SHARED_PREFIX)) {
         // Other clients may use it, so it stays on the server; to close what is not there is no error.
-        if (named) this.#unlearn(name)
+        if (named) {
+          this.#unlearn(name)
+          this.#changes.set(name, leased.ledger.batch)
+        }
         const undo = () => {
-          // Unless all are forgotten meanwhile: a client that has gone must not hold it.
-          if (named && !named.isVoid && this.#names && !this.#names.has(name)) this.#learn(name, named)
+          if (named) this.#relearn(name, named)
         }
         leased.ledger.owe(DEBT.ours, { reply: CLOSE_COMPLETE, undo })
         return true
@@ -318,12 +341,14 @@ export class Statements {
    * The statement that a client's name stands for, after making sure of the unnamed one: null where the message can be sent as it
    * is, because the name means the same on the server or is unknown there too.
    */
-  #resolve(buffer: Buffer, nameStart: number, nameEnd: number): Statement | null | 'failed' {
+  #resolve(buffer: Buffer, nameStart: number, nameEnd: number): Statement | null | 'failed' | 'in doubt' {
     if (nameStart === nameEnd) {
+      if (this.#unnamedBatch >= 0 && !this.#context.leased.ledger.isSettled(this.#unnamedBatch)) return 'in doubt'
       this.#ensureUnnamed()
       return null
     }
     const name = buffer.toString('latin1', nameStart, nameEnd)
+    if (this.#isInDoubt(name)) return 'in doubt'
     const named = this.#names?.get(name)
     if (named) return named.statement
     if (!name.startsWith(SHARED_PREFIX)) return null
@@ -387,10 +412,30 @@ export class Statements {
     toServer.addAll(NEVER)
   }
 
+  /**
+   * Whether the name stands for something, and for what, is known only when an earlier batch has been answered, since it may have
+   * failed, and what it did to the name was skipped.
+   */
+  #isInDoubt(name: string): boolean {
+    if (this.#changes.size === 0) return false
+    const batch = this.#changes.get(name)
+    return batch !== undefined && !this.#context.leased.ledger.isSettled(batch)
+  }
+
+  #waitForReady(): false {
+    this.#context.goOnWhenReady()
+    return false
+  }
+
   #learn(name: string, named: Named): void {
     this.#names ??= new Map()
     this.#names.set(name, named)
     this.#context.pool.statements.hold(named.statement)
+  }
+
+  /** It was not dropped after all; unless it is void, or all are forgotten, or the name has been given to another one. */
+  #relearn(name: string, named: Named): void {
+    if (!named.isVoid && this.#names && !this.#names.has(name)) this.#learn(name, named)
   }
 
   #unlearn(name: string): void {

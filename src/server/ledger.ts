@@ -106,6 +106,15 @@ export class Ledger {
     return this.#doubtfulSyncs > 0
   }
 
+  /** A ReadyForQuery is owed, so that the transaction may by now be in another state than the last one said. */
+  get awaitsReady(): boolean {
+    for (let index = 0; index < this.#count; index++) {
+      const kind = this.#kindAt(index) & KIND
+      if (kind >= DEBT.sync && kind <= DEBT.functionCall) return true
+    }
+    return false
+  }
+
   /** Nothing is owed and nothing is begun: the next request meets a fresh server. */
   get isClear(): boolean {
     return this.#count === 0 && !this.#isBatchOpen && !this.#skipsToSync && this.#copyIn === 'none'

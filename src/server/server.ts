@@ -492,6 +492,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
       if (!result.isIdle) this.close('a query of the pooler ended within a transaction')
       else done(result)
     })
+    // As any simple query, it drops the unnamed statement of whoever was here last.
+    this.statements.doubtUnnamed()
     this.send(encodeQuery(sql))
   }
 

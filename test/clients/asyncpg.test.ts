@@ -15,12 +15,9 @@ promise({
   },
   'asyncpg follows tables that change': script('changed_tables'),
   'asyncpg copies in and out, and survives the errors of COPY': script('copy'),
-  'asyncpg pools connections, which are what they were when they are reset': {
-    ...script('pool'),
-    size: 31,
-    modes: ['session'],
-  },
+  'asyncpg pools connections, a server for each': { ...script('pool'), size: 31, modes: ['session'] },
   'asyncpg pools more connections than there are servers': { ...script('pool'), size: 3, modes: ['transaction'] },
+  'asyncpg resets a connection to the settings that it was opened with': { ...script('reset'), modes: ['transaction'] },
   'asyncpg cancels what takes too long, and only that': script('cancel'),
   'asyncpg keeps its session': { ...script('session'), modes: ['session'] },
 })

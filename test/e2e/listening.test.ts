@@ -7,6 +7,7 @@ import { silentLog } from '../../src/base/log.ts'
 import { startPooler } from '../../src/daemon/start.ts'
 import { loadSettings } from '../../src/settings/load.ts'
 import { type Pgweir, startPgweir, writeFiles } from '../support/e2e/pgweir.ts'
+import { untilNotRunning, untilRunning } from '../support/e2e/server-side.ts'
 import { failureOf } from '../support/e2e/until.ts'
 import { createDatabase } from '../support/postgres.ts'
 
@@ -75,9 +76,11 @@ test('clients that are connected when it stops are told so, and new ones find no
   const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
   const [idle, busy] = [await pgweir.raw(), await pgweir.client()]
   const answer = failureOf(busy.query('select pg_sleep(60)'))
+  await untilRunning(database, 'pg_sleep(60)')
   await pgweir.pooler.stop()
   expect(await idle.rest()).toEqual(['ErrorResponse FATAL 57P01 pooler is shutting down'])
   expect(await answer).toMatchObject({ code: '57P01', message: 'pooler is shutting down' })
+  await untilNotRunning(database, 'pg_sleep(60)')
   const { host, port } = pgweir.address
   expect(await failureOf(new pg.Client({ host, port }).connect())).toMatchObject({ code: 'ECONNREFUSED' })
 })

@@ -64,6 +64,12 @@ show($db->selectrow_array('select count(*), sum(id) from points'));
 
 my $slow = $db->prepare('select pg_sleep(600)', { pg_async => PG_ASYNC });
 $slow->execute;
+# A cancel that comes before the query has begun is lost.
+my $watcher = DBI->connect('dbi:Pg:', $ENV{PGUSER}, $ENV{PGPASSWORD}, \%options);
+my $running = q{select count(*) from pg_stat_activity where datname = current_database() and state = 'active' and query = 'select pg_sleep(600)'};
+my $deadline = time + 20;
+while (!$watcher->selectrow_array($running)) { die 'it does not run' if time > $deadline }
+$watcher->disconnect;
 show($db->pg_ready ? 'ready' : 'not ready', $db->pg_cancel);
 my $later = $db->prepare('select ?::int * 2', { pg_async => PG_ASYNC });
 $later->execute(21);

@@ -26,6 +26,12 @@ while ($result = pg_get_result($connection)) {
     show([pg_result_status($result), pg_fetch_all($result), pg_result_error_field($result, PGSQL_DIAG_SQLSTATE)]);
 }
 pg_send_query($connection, 'select pg_sleep(600)');
+// A cancel that comes before the query has begun is lost.
+$watcher = pg_connect('', PGSQL_CONNECT_FORCE_NEW);
+$running = "select 1 from pg_stat_activity where datname = current_database() and state = 'active' and query = 'select pg_sleep(600)'";
+for ($deadline = time() + 20; time() < $deadline && !pg_num_rows(pg_query($watcher, $running));) {
+}
+pg_close($watcher);
 show([pg_connection_busy($connection), pg_cancel_query($connection)]);
 show(pg_fetch_assoc(pg_query($connection, "select 'alive' as status")));
 

@@ -58,6 +58,21 @@ rescue RuntimeError => error
 end
 show db.exec('select count(*), max(id) from points').values
 
+# COPY by the extended protocol: libpq sends its Sync at once, before any data.
+["70001\tx\n", "none\tx\n", nil].each do |data|
+  db.send_query_params('copy points from stdin', [])
+  show db.get_result.result_status == PG::PGRES_COPY_IN
+  db.put_copy_data data if data
+  data ? db.put_copy_end : db.put_copy_end('a change of mind')
+  result = db.get_last_result
+  show result.cmd_status
+rescue PG::Error => error
+  show error.class, error.message.lines.first.strip
+end
+db.discard_results
+db.send_query_params('copy (select * from points where id > 70000) to stdout', [])
+show db.get_result.result_status == PG::PGRES_COPY_OUT, db.get_copy_data, db.get_copy_data, db.get_last_result.cmd_status
+
 # One row at a time, and an error in the midst of them.
 db.send_query('select i, 10 / (5 - i) from generate_series(1, 10) i')
 db.set_single_row_mode
@@ -93,6 +108,12 @@ end
 db.exit_pipeline_mode
 
 db.send_query('select pg_sleep(600)')
+# A cancel that comes before the query has begun is lost.
+watcher = PG.connect
+running = "select 1 from pg_stat_activity where datname = current_database() and state = 'active' and query = 'select pg_sleep(600)'"
+deadline = Time.now + 20
+raise 'it does not run' if Time.now > deadline while watcher.exec(running).ntuples.zero?
+watcher.close
 db.cancel
 fails { db.get_last_result }
 show db.exec("select 'alive'").values

@@ -16,8 +16,8 @@ export interface Turn {
   readonly messages: Messages
   /** It means the same whatever became of the turns before it. */
   readonly standsAlone: boolean
-  /** It leaves a batch open. */
-  readonly isOpen: boolean
+  /** What comes behind it may mean something else before it has been answered. */
+  readonly hasConsequences: boolean
 }
 
 /** Texts that clients share, so that the pooler shares the statements. */
@@ -35,7 +35,7 @@ const simple: fc.Arbitrary<Messages> = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom('commit', 'rollback').map((text) => () => [query(text)]) },
   {
     weight: 1,
-    arbitrary: fc.constantFrom('', 'ddl t', 'deallocate all', 'discard all').map((text) => () => [query(text)]),
+    arbitrary: fc.constantFrom('', 'ddl t').map((text) => () => [query(text)]),
   },
   { weight: 2, arbitrary: zone.map((name) => () => [query(`set ${name}`)]) },
   { weight: 1, arbitrary: fc.nat(3).map((count) => (tag: string) => [query(`copyout ${tag} ${count}`)]) },
@@ -99,7 +99,8 @@ const batch: fc.Arbitrary<Turn> = fc
       return end === 'nothing' ? messages : [...messages, end === 'sync' ? sync : flush]
     },
     standsAlone: false,
-    isOpen: end !== 'sync',
+    // A batch that is left open may have failed, so that all is skipped.
+    hasConsequences: end !== 'sync',
   }))
 
 const turn: fc.Arbitrary<Turn> = fc.oneof(
@@ -107,10 +108,16 @@ const turn: fc.Arbitrary<Turn> = fc.oneof(
   { weight: 5, arbitrary: batch },
   { weight: 3, arbitrary: usual.map(alone) },
   { weight: 1, arbitrary: copyInput.map(alone) },
+  { weight: 1, arbitrary: fc.constantFrom('deallocate all', 'discard all').map(drops) },
 )
 
 function alone(messages: Messages): Turn {
-  return { messages, standsAlone: true, isOpen: false }
+  return { messages, standsAlone: true, hasConsequences: false }
+}
+
+/** That it has dropped the client's statements is known from its answer. */
+function drops(text: string): Turn {
+  return { messages: () => [query(text)], standsAlone: true, hasConsequences: true }
 }
 
 export interface Script {

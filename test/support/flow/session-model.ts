@@ -105,7 +105,8 @@ export class SessionModel {
       case 'Describe':
         if (first === 'statement') {
           const text = this.#statement(second)
-          if (hasRows(text)) this.#refuseFailed(text)
+          // Postgres would describe what has no rows; but what was evicted cannot be prepared anew in a failed transaction.
+          this.#refuseFailed(text)
           out.push(replies.parameterDescription())
           out.push(describe(text))
         } else out.push(describe(this.#portal(second).text))

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseCpuTime, parseResidentKib } from '../../../bench/process-figures.ts'
+import { parseCpuTime, parseFileLimit, parseResidentKib } from '../../../bench/process-figures.ts'
 
 const REST =
   'S 1 10731 10731 0 -1 4194560 21453 0 12 0 1234 567 0 0 20 0 11 0 311023 1137901568 16332 18446744073709551615'
@@ -26,4 +26,13 @@ describe('resident memory in /proc/PID/status', () => {
   test('is missing where a process has ended', () => {
     expect(() => parseResidentKib('Name:\tnode\nState:\tZ (zombie)\n')).toThrow('gone')
   })
+})
+
+test.each([
+  ['Max open files            1024                 20000                files', 1024],
+  ['Max open files            unlimited            unlimited            files', Infinity],
+])('the limit of open files is read from: %s', (line, expected) => {
+  expect(
+    parseFileLimit(`Max processes             94985                94985                processes\n${line}\n`),
+  ).toBe(expected)
 })

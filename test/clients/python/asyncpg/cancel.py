@@ -8,7 +8,7 @@ async def main():
     connection = await asyncpg.connect()
     for turn in range(5):
         try:
-            await connection.fetchval("select $1::int, pg_sleep(600)", turn, timeout=0.1)
+            await connection.fetchval("select $1::int, pg_sleep(600)", turn, timeout=0.3)
         except asyncio.TimeoutError:
             print("timed out", await connection.fetchval("select $1::int", turn))
     task = asyncio.create_task(connection.execute("select pg_sleep(600)"))
@@ -24,7 +24,7 @@ async def main():
     async with connection.transaction():
         try:
             async with connection.transaction():
-                await connection.execute("select pg_sleep(600)", timeout=0.1)
+                await connection.execute("select pg_sleep(600)", timeout=0.3)
         except asyncio.TimeoutError:
             print("in a transaction", await connection.fetchval("select 'alive'"))
     await connection.close()

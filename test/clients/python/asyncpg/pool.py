@@ -1,37 +1,20 @@
-"""asyncpg's own pool resets each connection that comes back, to what it was when it was opened."""
+"""asyncpg's own pool, with more tasks than connections: each transaction sees what it set itself, and nobody else does."""
 import asyncio
 
 import asyncpg
 
-SETTINGS = ("search_path", "timezone", "application_name", "statement_timeout", "datestyle", "work_mem")
 
-
-async def look(connection):
-    return [await connection.fetchval(f"show {name}") for name in SETTINGS]
+async def work(pool, number):
+    for turn in range(10):
+        async with pool.acquire() as connection:
+            async with connection.transaction():
+                assert await connection.fetchval("select $1::int * 1000 + $2::int", number, turn) == number * 1000 + turn
+                await connection.execute("select set_config('mine.number', $1, true)", str(number))
+                assert await connection.fetchval("select current_setting('mine.number')") == str(number)
+    return number
 
 
 async def main():
-    settings = {"search_path": "one, public", "timezone": "Asia/Tokyo", "application_name": "the pool", "work_mem": "5MB"}
-    async with asyncpg.create_pool(min_size=1, max_size=1, server_settings=settings) as pool:
-        for _ in range(3):
-            async with pool.acquire() as connection:
-                print(await look(connection))
-                await connection.execute("set timezone to 'Europe/Vienna'")
-                await connection.execute("set application_name to 'another'")
-                print((await look(connection))[1:3])
-    plain = await asyncpg.connect()
-    print(await look(plain))
-    await plain.close()
-
-    async def work(pool, number):
-        for turn in range(10):
-            async with pool.acquire() as connection:
-                async with connection.transaction():
-                    assert await connection.fetchval("select $1::int * 1000 + $2::int", number, turn) == number * 1000 + turn
-                    await connection.execute("select set_config('mine.number', $1, true)", str(number))
-                    assert await connection.fetchval("select current_setting('mine.number')") == str(number)
-        return number
-
     async with asyncpg.create_pool(min_size=10, max_size=30) as pool:
         print(sum(await asyncio.gather(*(work(pool, number) for number in range(60)))))
 

@@ -25,6 +25,8 @@ export class Intake {
   #held: Buffer | null = null
   #stops = 0
   #isFeeding = false
+  /** `goOn` was called while bytes were being given: what comes to be held then can be read at once. */
+  #goesOn = false
 
   constructor(channel: Channel, stage: Stage, isWanted: () => boolean) {
     this.#channel = channel
@@ -39,10 +41,12 @@ export class Intake {
     }
     const at = this.#feed(buffer, start, end)
     if (at < end && this.#isWanted()) this.#hold(buffer, at, end)
+    if (this.#goesOn) this.goOn()
   }
 
   /** What was held back can be read now. */
   goOn(): void {
+    this.#goesOn = this.#isFeeding
     if (this.#isFeeding || this.#held === null) return
     const held = this.#held
     this.#held = null

@@ -19,6 +19,7 @@ import {
   STATUS_IDLE,
 } from '../wire/backend.ts'
 import { type FrameSink, Frames, HEADER_BYTES, type Refusal } from '../wire/frames.ts'
+import { FLUSH } from '../wire/frontend.ts'
 import { encodeError, encodeNotice, type Notice } from '../wire/notices.ts'
 import { Outbox } from '../wire/outbox.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
@@ -34,6 +35,9 @@ import { changesSchema, dropsStatements } from './tags.ts'
 /** What one chunk gives rise to, for either side. Shared by all sessions: see `Outbox`. */
 const toServer = new Outbox()
 const toClient = new Outbox()
+
+/** How much a server may owe a client before no more is read from that; some pipelines send thousands of requests at once. */
+const MAX_DEBTS = 4_096
 
 /** While a wait was cancelled in the midst of an extended batch, what is left of the batch is skipped, as Postgres would. */
 type Skipping = 'nothing' | 'one' | 'to-sync'
@@ -68,6 +72,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   /** The server has announced its end itself; the client needs no second word. */
   #fatalForwarded = false
   #changedSchema = false
+  /** Counts the stretches of time in which the server owes something: a cancel is meant for the one in which it came. */
+  #stretch = 0
   /** What the client's next message waited for has come. */
   #goesOn = false
   #goesOnWhenReady = false
@@ -104,7 +110,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   }
 
   toClient(): Outbox {
-    if (!toClient.isOpen) toClient.open(this.session.channel)
+    if (!toClient.isOpenFor(this.session.channel)) toClient.open(this.session.channel)
     return toClient
   }
 
@@ -134,16 +140,17 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     this.#dropsRest = false
     if (!this.session.isOpen) return this.#drop()
     if (this.server === null) {
-      if (BEGINS_REQUEST[type] === 0) return this.#withoutLease(type, length)
+      if (BEGINS_REQUEST[type] === 0) return this.#withoutLease(type)
       if (this.#skipping !== 'nothing') return this.#skip(type)
       if (!this.#lease(type)) return false
     }
     const server = this.server as Server
     const { ledger } = server
     if (ledger.skipsToSync && type !== FRONTEND.sync && type !== FRONTEND.terminate) return this.#drop()
-    if (!toServer.isOpen) toServer.open(server.channel)
+    if (!toServer.isOpenFor(server.channel)) toServer.open(server.channel)
     if (ledger.isEmpty && BEGINS_REQUEST[type] !== 0) {
       this.requestMs = this.session.clock.nowMs
+      this.#stretch++
       if (server.status === STATUS_IDLE && !ledger.isBatchOpen) this.transactionMs = this.requestMs
     }
     switch (type) {
@@ -180,7 +187,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
         break
       case FRONTEND.terminate:
       case FRONTEND.password:
-        return this.#withoutLease(type, length)
+        return this.#withoutLease(type)
     }
     const debt = REQUEST_DEBTS[type] as number
     if (debt !== 0) ledger.owe(debt)
@@ -190,7 +197,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
 
   rest(_type: number, buffer: Buffer, start: number, end: number): void {
     if (this.#dropsRest || this.server === null) return
-    if (!toServer.isOpen) toServer.open(this.server.channel)
+    if (!toServer.isOpenFor(this.server.channel)) toServer.open(this.server.channel)
     toServer.add(buffer, start, end)
   }
 
@@ -233,12 +240,11 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   }
 
   /** A message that needs no server: the end, what is left of a COPY, or what must not come now. */
-  #withoutLease(type: number, length: number): boolean {
+  #withoutLease(type: number): boolean {
     this.#dropsRest = true
     if (type === FRONTEND.terminate) this.session.leave('client close request')
     else if (type === FRONTEND.password)
       this.fail(new PoolerError('message-out-of-turn', { type: typeName(type), when: 'after the login' }))
-    else if (length > this.pool.options.maxPacketBytes) this.refuse(type, length, 'too-large')
     return true
   }
 
@@ -341,6 +347,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
       return
     }
     if (this.session.channel.owedBytes > 0) server.channel.pause()
+    if (server.ledger.length <= MAX_DEBTS) this.session.stopReading('server-full', server.channel.owedBytes > 0)
     if (server.ledger.isEmpty) this.#considerRelease(server)
   }
 
@@ -383,7 +390,11 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
       this.pool.options.schema.changed()
       return
     }
-    if (dropsStatements(tag)) this.statements.clear()
+    if (dropsStatements(tag)) {
+      this.statements.clear()
+      // What was sent behind the command is prepared after it, and we would not know of it any more.
+      if (server.ledger.length > 1) server.condemn('statements were dropped within a pipeline')
+    }
     if ((tag === 'DISCARD ALL' || tag === 'RESET') && this.pool.settings.mode !== 'session') this.#resets = true
     if (tag === 'DISCARD ALL' && this.#resets) this.#backToFirst()
     server.noteTag(tag)
@@ -401,6 +412,10 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
 
   onStalePlan(): void {
     this.pool.options.schema.changed()
+  }
+
+  onSharedNameFailed(server: Server): void {
+    server.condemn('its shared statements are not what they should be')
   }
 
   onFatal(server: Server): boolean {
@@ -430,9 +445,19 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   #balance(): void {
     const { server, session } = this
     if (!session.isOpen) return
-    session.stopReading('server-full', server !== null && server.channel.owedBytes > 0)
+    session.stopReading('server-full', server !== null && this.#isServerFull(server))
     session.stopReading('client-full', session.channel.owedBytes > 0)
     if (server?.ledger.isEmpty) this.#considerRelease(server)
+  }
+
+  /** It does not take more bytes; or it owes so much that what we remember of it must not grow. */
+  #isServerFull(server: Server): boolean {
+    if (server.channel.owedBytes > 0) return true
+    const isMidRequest = this.#frames.isMidFrame && !this.#dropsRest
+    if (server.ledger.length <= MAX_DEBTS || isMidRequest) return false
+    // What it has answered may wait in its own buffer for a Sync that we have not read yet.
+    server.send(FLUSH)
+    return true
   }
 
   onDrained(): void {
@@ -444,7 +469,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   }
 
   onServerDrained(): void {
-    this.session.stopReading('server-full', false)
+    const { server } = this
+    this.session.stopReading('server-full', server !== null && server.ledger.length > MAX_DEBTS)
   }
 
   #considerRelease(server: Server): void {
@@ -508,10 +534,10 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   cancel(over: () => void): void {
     const { server } = this
     if (server !== null && !server.ledger.isEmpty) {
-      const { requestMs } = this
+      const stretch = this.#stretch
       this.session.cancels.send(
         server,
-        () => this.server === server && this.requestMs === requestMs && !server.ledger.isEmpty,
+        () => this.server === server && this.#stretch === stretch && !server.ledger.isEmpty,
         over,
       )
       return

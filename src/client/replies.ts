@@ -4,6 +4,7 @@
  */
 
 import type { Server } from '../server/server.ts'
+import { SHARED_PREFIX } from '../server/statements.ts'
 import { decodeCommandTag, decodeParameterStatus } from '../wire/backend.ts'
 import { type FrameSink, HEADER_BYTES, needsTable, type Refusal } from '../wire/frames.ts'
 import { MAX_CHORE_REPLY_BYTES, MAX_HELD_REPLY_BYTES } from '../wire/limits.ts'
@@ -27,6 +28,8 @@ export interface RepliesListener {
   onRareTag(server: Server, tag: string): void
   /** The server ends the connection, and has said why. Returns whether the client is to be told. */
   onFatal(server: Server): boolean
+  /** A name of ours was unknown, or taken: somebody has dropped or made it by SQL. */
+  onSharedNameFailed(server: Server): void
   /** A prepared statement was refused because its tables have changed. */
   onStalePlan(): void
   /** The server does not keep to the protocol. */
@@ -166,6 +169,9 @@ export class Replies implements FrameSink {
       this.#listener.onStalePlan()
     const effect = server.ledger.headEffect
     const verdict = server.ledger.fail()
+    const isAboutName = notice.sqlstate === '26000' || notice.sqlstate === '42P05'
+    if (isAboutName && verdict !== 'replace' && notice.message.includes(`"${SHARED_PREFIX}`))
+      this.#listener.onSharedNameFailed(server)
     // Nobody else may get a ReadyForQuery too many.
     if (server.ledger.isDoubtful) server.condemn('a COPY failed with Syncs in it')
     if (verdict === 'nonsense' && !isTheEnd)

@@ -39,6 +39,9 @@ const PARSE_DEALLOCATE = Buffer.concat([
   encodeParse('', Buffer.from(`deallocate ${DOOMED}\0\0\0`)),
 ])
 
+/** A larger buffer for the unnamed statement is given back when that is gone. */
+const MAX_IDLE_UNNAMED_BYTES = 4 * 1024
+
 /** What the statements need of the relay at the moment. */
 export interface StatementsContext {
   readonly pool: Pool
@@ -76,6 +79,8 @@ export class Statements {
   #unnamed: Buffer | null = null
   #unnamedLength = -1
   #unnamedSerial = 0
+  /** Stands for this client on servers, and keeps nothing of it alive when it has gone. */
+  readonly #token = {}
   readonly #unnamedEffect: Effect = { reply: null, undo: () => this.forgetUnnamed() }
 
   constructor(context: StatementsContext) {
@@ -104,7 +109,7 @@ export class Statements {
       pool.counters.clientParses++
       pool.counters.serverParses++
       this.#keepUnnamed(buffer, nameEnd + 1, end, isWhole)
-      leased.statements.unnamedSent(this, this.#unnamedSerial, leased.ledger)
+      leased.statements.unnamedSent(this.#token, this.#unnamedSerial, leased.ledger)
       this.#unnamedBatch = leased.ledger.batch
       if (mayDeallocate(buffer, nameEnd + 1, length) && this.#parseDeallocate(buffer, nameEnd + 1, end)) return true
       leased.ledger.owe(DEBT.parse, this.#unnamedEffect)
@@ -317,6 +322,7 @@ export class Statements {
   /** A simple query is being sent: Postgres drops the unnamed statement. */
   forgetUnnamed(): void {
     this.#unnamedLength = -1
+    if (this.#unnamed !== null && this.#unnamed.length > MAX_IDLE_UNNAMED_BYTES) this.#unnamed = null
     this.#unnamedSerial++
   }
 
@@ -352,7 +358,7 @@ export class Statements {
     const named = this.#names?.get(name)
     if (named) return named.statement
     if (!name.startsWith(SHARED_PREFIX)) return null
-    this.#failInServer(new PoolerError('statement-unknown', { name }))
+    this.#failInServer(new PoolerError('statement-unknown', { name: Buffer.from(name, 'latin1').toString() }))
     return 'failed'
   }
 
@@ -360,13 +366,13 @@ export class Statements {
   #ensureUnnamed(): void {
     const { leased, toServer, pool } = this.#context
     const { statements, ledger } = leased
-    if (statements.hasUnnamed(this, this.#unnamedSerial, ledger)) return
+    if (statements.hasUnnamed(this.#token, this.#unnamedSerial, ledger)) return
     if (this.#unnamed && this.#unnamedLength >= 0) {
       pool.counters.serverParses++
       // Unlike a Parse of the client's own, it takes nothing away from the client if it fails.
       ledger.owe(DEBT.parse | SWALLOW, statements.unnamedDoubt)
       toServer.addAll(encodeParse('', this.#unnamed.subarray(0, this.#unnamedLength)))
-      statements.unnamedSent(this, this.#unnamedSerial, ledger)
+      statements.unnamedSent(this.#token, this.#unnamedSerial, ledger)
     } else if (!statements.hasNoUnnamed(ledger)) {
       statements.closeUnnamedSent(ledger)
       toServer.addAll(CLOSE_UNNAMED)

@@ -141,7 +141,11 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
       backlog: general.listen_backlog,
       keepAlive,
     },
-    (channel: Channel) => new Session(channel, context),
+    (channel: Channel) => {
+      // Strangers must not be able to fill the memory with connections that never say who they are.
+      if (sessions.loggingIn >= Math.max(MIN_LOGGING_IN, 2 * general.max_client_conn)) channel.destroy()
+      else new Session(channel, context)
+    },
   )
   for (const { address } of listeners) log.info(`listening on ${address.host}:${address.port}`)
   log.info(`process up: pgweir ${VERSION}, transport ${transport.name}`)
@@ -163,6 +167,9 @@ function usersOf(settings: Settings, log: Log): Users {
   }
   return users
 }
+
+/** How many clients may be logging in at the same time, at least. */
+const MIN_LOGGING_IN = 2_000
 
 interface Ending {
   readonly listeners: readonly Listener[]

@@ -264,16 +264,14 @@ export class Pool implements ServerOwner, Member {
     this.counters.serverAssignments++
     this.counters.waitUs += (nowMs - waiter.waitingSinceMs) * 1000
     waiter.promised = null
-    if (server.state === 'aligning') server.lendAligned(waiter)
-    else server.lend(waiter)
+    server.lend(waiter)
   }
 
   /** Gives an idle server to a waiter that has left the queue: at once, or after its settings have been set. */
   #prepare(server: Server, waiter: Waiter): void {
     const changes = server.changesTo(waiter.wantedProfile)
     if (changes === null) {
-      this.#lend(server, waiter)
-      waiter.onGranted(server)
+      this.#grant(server, waiter)
       return
     }
     waiter.promised = server
@@ -287,14 +285,37 @@ export class Pool implements ServerOwner, Member {
         if (waiter.promised !== server) server.finishAligning()
         else if (error === null) {
           this.#alignFailures = 0
-          this.#lend(server, waiter)
-          waiter.onGranted(server)
+          this.#grant(server, waiter)
         } else this.#alignFailed(server, waiter, error)
       },
       () => {
         if (waiter.promised === server) this.#queueAgain(waiter)
       },
     )
+  }
+
+  /**
+   * Begins a lease for a waiter that did not ask right now. It is told in a turn of its own: what it then sends must not mix with the
+   * work that has freed the server, nor must a thousand waiters be served one within the other.
+   */
+  #grant(server: Server, waiter: Waiter): void {
+    this.#lend(server, waiter)
+    waiter.promised = server
+    queueMicrotask(() => {
+      const isWanted = waiter.promised === server
+      if (isWanted) waiter.promised = null
+      if (server.tenant !== waiter) return
+      try {
+        if (isWanted) waiter.onGranted(server)
+        else this.release(server)
+      } catch (error) {
+        const { log } = this.options
+        log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, {
+          subject: server.subject,
+        })
+        server.close('internal error', new PoolerError('internal-error'))
+      }
+    })
   }
 
   #alignFailed(server: Server, waiter: Waiter, error: Notice): void {
@@ -311,7 +332,15 @@ export class Pool implements ServerOwner, Member {
 
   #queueAgain(waiter: Waiter): void {
     waiter.promised = null
+    // In front of all who came later, and behind those who were sent back before it.
+    const earlier: Waiter[] = []
+    for (const other of this.waiting) {
+      if (other.waitingSinceMs >= waiter.waitingSinceMs) break
+      earlier.unshift(other)
+      this.waiting.remove(other)
+    }
     this.waiting.pushFirst(waiter)
+    for (const other of earlier) this.waiting.pushFirst(other)
     this.#help()
   }
 

@@ -46,6 +46,8 @@ export class Profile {
   /** What differs from the server's own defaults besides: name in lower case → value. */
   readonly extras: ReadonlyMap<string, string>
 
+  #meaning: string | null = null
+
   private constructor(values: readonly (string | null)[], extras: ReadonlyMap<string, string>) {
     this.values = values
     this.extras = extras
@@ -81,13 +83,24 @@ export class Profile {
     )
   }
 
-  /** What decides, besides its text, what a statement means. */
+  /**
+   * What decides, besides its text, what a statement means: nearly every setting may, since Postgres reads literals when it prepares.
+   * Only those are left out that are known to change nothing, so that clients that differ in them share their statements.
+   */
   meaning(tracked: Tracked): string {
-    const searchPath = this.values[tracked.place('search_path')] ?? this.extras.get('search_path') ?? ''
-    const role = this.extras.get('role') ?? ''
-    return searchPath === '' && role === '' ? '' : JSON.stringify([searchPath, role])
+    if (this.#meaning === null) {
+      const name = tracked.place('application_name')
+      const values = this.values.map((value, place) => (place === name ? null : value))
+      const extras = [...this.extras].filter(([extra]) => !HARMLESS.test(extra))
+      this.#meaning = JSON.stringify([values, extras])
+    }
+    return this.#meaning
   }
 }
+
+/** Settings that take effect when a statement runs, not when it is prepared. */
+const HARMLESS =
+  /_timeout$|^(extra_float_digits|work_mem|bytea_output|client_min_messages|synchronous_commit|log_|geqo|jit|enable_)/
 
 /** One setting to change: null means back to the server's own default. */
 export interface Change {
@@ -130,11 +143,19 @@ export function changesToSql(changes: readonly Change[]): string {
   const calls = changes.map(
     ({ name, value }) => `pg_catalog.set_config(${literal(name)}, ${value === null ? 'null' : literal(value)}, false)`,
   )
-  return `select ${calls.join(', ')}`
+  // A DateStyle that names only one of its two parts leaves the other as it is: as the last client left it.
+  const fresh = changes.some(({ name, value }) => name === 'DateStyle' && value !== null && !value.includes(','))
+    ? "select pg_catalog.set_config('DateStyle', null, false); "
+    : ''
+  return `${fresh}select ${calls.join(', ')}`
 }
 
-/** Quoted so that it means the same with standard_conforming_strings on and off. */
+/** Quoted so that it means the same with standard_conforming_strings on and off, and in every client_encoding. */
 function literal(text: string): string {
   const quoted = text.replaceAll("'", "''")
+  if (/[^\x00-\x7f]/.test(text)) {
+    const escaped = quoted.replaceAll('\\', '\\\\')
+    return `E'${escaped.replace(/[^\x00-\x7f]/gu, (letter) => `\\U${(letter.codePointAt(0) ?? 0).toString(16).padStart(8, '0')}`)}'`
+  }
   return quoted.includes('\\') ? `E'${quoted.replaceAll('\\', '\\\\')}'` : `'${quoted}'`
 }

@@ -145,7 +145,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     )
   }
 
-  /** idle → leased. */
+  /** idle or aligning → leased. */
   lend(tenant: Tenant): void {
     this.tenant = tenant
     this.frames.limit = this.context.maxPacketBytes
@@ -177,7 +177,9 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
       if (result.error === null) {
         const extras = new Map(this.profile.extras)
         changes.forEach((change, index) => {
-          const value = result.row[index] ?? ''
+          // What is not ASCII comes back in the client's encoding, whatever that is; it was taken as it is.
+          const shown = result.row[index] ?? ''
+          const value = isAscii(shown) ? shown : (change.value ?? '')
           values.set(change.name, value)
           const place = this.context.tracked.place(change.name)
           const isReported =
@@ -191,11 +193,6 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
       }
       done(result.error, values)
     })
-  }
-
-  /** aligning → leased. */
-  lendAligned(tenant: Tenant): void {
-    this.lend(tenant)
   }
 
   /** aligning → idle: nobody wants it after all. */
@@ -374,6 +371,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   #readOutsideLease(buffer: Buffer, start: number, end: number): void {
     // The work at hand may change between two frames: a login ends, a chore is done, a lease begins.
     this.frames.read(buffer, start, end, CHORE_NEEDS, this.#currentSink)
+    // The rest of a message must not reach whoever is lent the server next.
+    if (this.#state === 'idle' && !this.frames.isAtBoundary) this.close('idle server got dirty')
   }
 
   readonly #currentSink: FrameSink = {
@@ -509,4 +508,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 function connectFailed(address: Address, problem: Error): PoolerError {
   const error = `connect to ${address.host}:${address.port} failed: ${problem.message}`
   return new PoolerError('server-login-failing', { error }, { cause: problem })
+}
+
+function isAscii(text: string): boolean {
+  return /^[\x00-\x7f]*$/.test(text)
 }

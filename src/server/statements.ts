@@ -63,11 +63,14 @@ export class StatementRegistry {
   }
 
   hold(statement: Statement): void {
-    statement.holders++
+    // It may have been forgotten meanwhile, when a failure brings it back; unless a twin has taken its place.
+    if (statement.holders++ === 0 && !this.#statements.has(statement.key))
+      this.#statements.set(statement.key, statement)
   }
 
   letGo(statement: Statement): void {
-    if (--statement.holders === 0) this.#statements.delete(statement.key)
+    if (--statement.holders === 0 && this.#statements.get(statement.key) === statement)
+      this.#statements.delete(statement.key)
   }
 }
 

@@ -21,8 +21,8 @@ export class Outbox {
   readonly #copy = Buffer.allocUnsafeSlow(CAPACITY_BYTES)
   #copied = 0
 
-  get isOpen(): boolean {
-    return this.#target !== null
+  isOpenFor(target: Writable): boolean {
+    return this.#target === target
   }
 
   open(target: Writable): void {

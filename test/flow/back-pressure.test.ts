@@ -14,7 +14,7 @@ const HELD_BYTES = 256 * 1024
 
 test('a client that does not read a long result stops the server, and gets all of it when it reads', async () => {
   const { flow, client, postgres } = await startPair(WINDOW)
-  client.countsOnly = true
+  client.isDeaf = true
   client.send(query('select everything'))
   await postgres.expect('Query')
   client.stopReading()
@@ -35,7 +35,7 @@ test('a client that does not read a long result stops the server, and gets all o
 
 test('the same with one field of several mebibytes', async () => {
   const { flow, client, postgres } = await startPair(WINDOW)
-  client.countsOnly = true
+  client.isDeaf = true
   client.send(query('select a blob'))
   await postgres.expect('Query')
   client.stopReading()
@@ -104,7 +104,7 @@ test('a client that sends without end while it waits is not read for ever', asyn
 
 test('a client that never reads what it asks for is neither answered nor read without end', async () => {
   const { flow, client, postgres } = await startPair(WINDOW)
-  client.countsOnly = true
+  client.isDeaf = true
   client.stopReading()
   let answered = 0
   for (let round = 0; round < 100; round++) {

@@ -283,7 +283,7 @@ describe('flow:', () => {
     await quiet(20)
     expect(session?.channel.owedBytes).toBeLessThan(128 * 1024)
     expect(console.channel.owedBytes, 'the client finds its own writes blocked').toBeGreaterThan(100_000)
-    console.countsOnly = true
+    console.isDeaf = true
     console.inbox.take()
   })
 

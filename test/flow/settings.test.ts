@@ -68,7 +68,7 @@ describe('a setting in the startup packet', () => {
     const client = await logIn(flow, { TimeZone: 'europe/rome', client_encoding: 'utf-8', DateStyle: 'German' })
     const sent = await postgres.expect('Query')
     expect(sent.texts[0]).toBe(
-      "select pg_catalog.set_config('client_encoding', 'utf-8', false), pg_catalog.set_config('DateStyle', 'German', false), pg_catalog.set_config('TimeZone', 'europe/rome', false)",
+      "select pg_catalog.set_config('DateStyle', null, false); select pg_catalog.set_config('client_encoding', 'utf-8', false), pg_catalog.set_config('DateStyle', 'German', false), pg_catalog.set_config('TimeZone', 'europe/rome', false)",
     )
     await client.expectNothing()
     postgres.send(parameterStatus('DateStyle', 'German, DMY'), parameterStatus('TimeZone', 'Europe/Rome'))

@@ -220,11 +220,11 @@ describe('answers of our own', () => {
 
   test('behind a Sync of an earlier batch wait for its ReadyForQuery', async () => {
     const { client, postgres } = await startPrepared()
-    client.send(bind('', 's1'), execute(), sync, parse('a', 'select 1'), sync)
+    client.send(bind('', 's1'), execute(), sync, closeStatement('s1'), sync)
     await postgres.expect('Bind', 'Execute', 'Sync', 'Sync')
     await client.expectNothing()
     postgres.send(RESULT)
-    await client.expect('BindComplete', 'DataRow(1)', 'CommandComplete', 'ReadyForQuery(I)', 'ParseComplete')
+    await client.expect('BindComplete', 'DataRow(1)', 'CommandComplete', 'ReadyForQuery(I)', 'CloseComplete')
     postgres.send(ready())
     await client.expect('ReadyForQuery(I)')
   })
@@ -297,7 +297,7 @@ describe('while an earlier batch may have failed without our knowing it yet', ()
     await client.answer()
   })
 
-  test('an unnamed statement that was parsed in it is parsed again, so that no other one is run', async () => {
+  test('an unnamed statement that was parsed in it is bound only when that is known, and never another one', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(parse('', 'secret'), sync)
     await postgres.expect('Parse(, secret)', 'Sync')
@@ -306,10 +306,11 @@ describe('while an earlier batch may have failed without our knowing it yet', ()
     const other = await flow.connect()
     other.send(parse('bad', 'selct'), parse('', 'mine'), sync, bind('', ''), execute(), sync)
     await postgres.expect('Parse(#1, selct)', 'Parse(, mine)', 'Sync')
-    await postgres.expect('Parse(, mine)', 'Bind(, )', 'Execute', 'Sync')
-    postgres.send(error('42601', 'syntax error'), ready(), parseComplete, RESULT)
+    postgres.send(error('42601', 'syntax error'), ready())
+    await postgres.expect('Close(statement, )', 'Bind(, )', 'Execute', 'Sync')
+    postgres.send(closeComplete, error('26000', 'unnamed prepared statement does not exist'), ready())
     await other.answer()
-    expect(await other.answer()).toContain('DataRow(1)')
+    expect((await other.answer())[0]).toContain('26000')
   })
 
   test('an unnamed statement that was to be closed in it is closed again', async () => {

@@ -28,10 +28,9 @@ export class FlowClient {
   key: CancelKey = { pid: 0, secret: Buffer.alloc(0) }
   /** The answers to encryption requests. */
   letters = ''
-  /** Bytes that came, and were not always kept. */
   receivedBytes = 0
-  /** Counts bytes instead of keeping them. */
-  countsOnly = false
+  /** What comes is counted, and not understood. */
+  isDeaf = false
   #awaitsLetters = 0
   readonly #cutter = new Cutter((frame) => this.inbox.add(readReply(frame)))
 
@@ -51,7 +50,7 @@ export class FlowClient {
     const letters = Math.min(this.#awaitsLetters, bytes.length)
     this.letters += bytes.toString('latin1', 0, letters)
     this.#awaitsLetters -= letters
-    if (!this.countsOnly) this.#cutter.add(bytes.subarray(letters))
+    if (!this.isDeaf) this.#cutter.add(bytes.subarray(letters))
   }
 
   /** All in one write. */

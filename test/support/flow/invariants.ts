@@ -47,7 +47,7 @@ export function expectNothingLeft(flow: Flow): void {
     same(pool.waiting.length, 0, `waiters that have gone in ${pool.subject}`)
     same(pool.clients, 0, `clients that are counted in ${pool.subject}`)
     for (const server of pool.servers('idle')) {
-      same(server.isClean, true, 'an idle server is clean')
+      same(server.ledger.isClear, true, 'an idle server owes nothing')
       same(server.cancels, 0, 'cancels on their way to an idle server')
     }
   }

@@ -153,6 +153,8 @@ export class FlowServer {
   readonly parameters: ReadonlyMap<string, string>
   readonly pid: number
   readonly secret: Buffer
+  /** What comes is not understood. */
+  isDeaf = false
   readonly #cutter: Cutter
 
   constructor(
@@ -174,7 +176,9 @@ export class FlowServer {
       onRequest(request)
     })
     channel.listener = {
-      onRead: (buffer, start, end) => this.#cutter.add(Buffer.from(buffer.subarray(start, end))),
+      onRead: (buffer, start, end) => {
+        if (!this.isDeaf) this.#cutter.add(Buffer.from(buffer.subarray(start, end)))
+      },
       onDrained: () => {},
       onClosed: (problem) => {
         this.inbox.ending = problem ? 'reset' : 'fin'

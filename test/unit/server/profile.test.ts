@@ -56,10 +56,22 @@ test('values are quoted so that they mean the same with and without standard_con
   expect(changesToSql([{ name: 'a', value: null }])).toBe("select pg_catalog.set_config('a', null, false)")
 })
 
-test('a statement means something else under another search path or role', () => {
+test('a statement may mean something else under other settings, but not under another application_name or timeout', () => {
   const plain = PLAIN.meaning(TRACKED)
-  const elsewhere = profile({ search_path: 'sales' }).meaning(TRACKED)
-  const asAnother = profile({ search_path: 'sales' }, { role: 'ada' }).meaning(TRACKED)
-  expect(new Set([plain, elsewhere, asAnother]).size).toBe(3)
-  expect(profile({ TimeZone: 'Asia/Tokyo' }).meaning(TRACKED)).toBe(plain)
+  const others = [profile({ search_path: 'sales' }), profile({ TimeZone: 'Asia/Tokyo' }), profile({}, { role: 'ada' })]
+  expect(new Set([plain, ...others.map((other) => other.meaning(TRACKED))]).size).toBe(4)
+  expect(PLAIN.withValue(TRACKED.place('application_name'), 'app').meaning(TRACKED)).toBe(plain)
+  expect(PLAIN.withExtras(new Map([['statement_timeout', '5s']])).meaning(TRACKED)).toBe(plain)
+})
+
+test('a DateStyle of one part is taken from the default, not from what the last client left', () => {
+  expect(changesToSql([{ name: 'DateStyle', value: 'ISO' }])).toBe(
+    "select pg_catalog.set_config('DateStyle', null, false); select pg_catalog.set_config('DateStyle', 'ISO', false)",
+  )
+})
+
+test('letters beyond ASCII are written so that no client_encoding can garble them', () => {
+  expect(changesToSql([{ name: 'search_path', value: 'sch\u00e9ma' }])).toBe(
+    "select pg_catalog.set_config('search_path', E'sch\\U000000e9ma', false)",
+  )
 })

@@ -67,9 +67,9 @@ test('everything that is added reaches the peer once and in order, whatever happ
           expect(peer.writes.join('') === expected).toBe(true)
         }
       }
-      expect(outbox.isOpen).toBe(true)
+      expect(outbox.isOpenFor(peer)).toBe(true)
       outbox.close()
-      expect(outbox.isOpen).toBe(false)
+      expect(outbox.isOpenFor(peer)).toBe(false)
       // Compared by hand: a difference in so many bytes is not worth printing.
       expect(peer.writes.join('') === expected).toBe(true)
     }),
@@ -125,7 +125,7 @@ test('what was discarded reaches nobody, neither its peer nor the next one', () 
     outbox.open(first)
     add(outbox)
     outbox.discard()
-    expect(outbox.isOpen).toBe(false)
+    expect(outbox.isOpenFor(first)).toBe(false)
     outbox.open(second)
     outbox.add(CHUNK, 8, 10)
     outbox.close()

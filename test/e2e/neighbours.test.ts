@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest'
+import { startPgweir } from '../support/e2e/pgweir.ts'
+import { createDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase()
+const ONE_SERVER = { default_pool_size: 1 }
+
+test('the same text is prepared for each TimeZone, since Postgres reads literals when it prepares', async () => {
+  const pgweir = await startPgweir({ database, settings: ONE_SERVER })
+  const statement = { name: 'epoch', text: "select extract(epoch from timestamptz '2024-01-01 00:00')::int as epoch" }
+  const epochs: number[] = []
+  for (const zone of ['UTC', 'Asia/Tokyo', 'UTC']) {
+    const client = await pgweir.client({ options: `-c TimeZone=${zone}` })
+    epochs.push((await client.query(statement)).rows[0].epoch)
+  }
+  expect(epochs).toEqual([1704067200, 1704034800, 1704067200])
+})
+
+test('clients that differ only in name and timeouts share their statements', async () => {
+  const pgweir = await startPgweir({ database, settings: ONE_SERVER })
+  for (const application_name of ['one', 'two', 'three']) {
+    const client = await pgweir.client({
+      application_name,
+      options: `-c statement_timeout=${application_name.length}s`,
+    })
+    await client.query({ name: 'shared', text: 'select 1' })
+  }
+  expect(pgweir.pool().counters).toMatchObject({ clientParses: 3, serverParses: 1 })
+})
+
+test('half a DateStyle is completed by the default, not by what the last client left', async () => {
+  const pgweir = await startPgweir({ database, settings: ONE_SERVER })
+  const german = await pgweir.client({ options: '-c DateStyle=German,DMY' })
+  await german.query('select 1')
+  const iso = await pgweir.client({ options: '-c DateStyle=ISO' })
+  expect((await iso.query('show datestyle')).rows).toEqual([{ DateStyle: 'ISO, MDY' }])
+  expect((await iso.query("select '01/02/2024'::date::text as day")).rows).toEqual([{ day: '2024-01-02' }])
+})
+
+test('a search path beyond ASCII arrives as it was sent, whatever encoding the last client left', async () => {
+  const pgweir = await startPgweir({ database, settings: ONE_SERVER })
+  const latin = await pgweir.client()
+  await latin.query("set client_encoding to 'LATIN1'")
+  const client = await pgweir.client({ options: '-c search_path=schéma' })
+  expect((await client.query('select current_setting($1) as path', ['search_path'])).rows).toEqual([{ path: 'schéma' }])
+})
+
+test('DEALLOCATE ALL in the midst of a pipeline leaves nothing behind for others', async () => {
+  const pgweir = await startPgweir({ database, settings: ONE_SERVER })
+  const sql = pgweir.sql({ max: 1 })
+  await Promise.all([sql`select 1 as a`, sql.unsafe('deallocate all').simple(), sql`select 2 as b`])
+  const other = pgweir.sql({ max: 1 })
+  expect(await other`select 1 as a`).toEqual([{ a: 1 }])
+  expect(await other`select 2 as b`).toEqual([{ b: 2 }])
+})

@@ -142,6 +142,30 @@ describe('a cancel that comes too early or too late is not sent', () => {
   })
 })
 
+test('a storm of cancels is not a storm of connections: some wait, and are not sent if nobody wants them any more', async () => {
+  const { flow, client, postgres } = await startPair({ settings: { cancel_wait_timeout: 10 } })
+  flow.postgres.holdsCancels = true
+  client.send(query('one'))
+  await postgres.expect('Query(one)')
+  for (let number = 0; number < 40; number++) await beginCancel(flow, client)
+  await quiet()
+  expect(flow.postgres.cancels).toHaveLength(32)
+  expect(flow.pooler.parts.cancels.waiting).toBe(8)
+  flow.clock.advance(1)
+  postgres.send(CANCELLED, ready())
+  await client.answer()
+  client.send(query('two'))
+  await quiet()
+  expect(flow.counts()).toEqual({ canceling: 1, leased: 1 })
+  const second = await flow.postgres.next()
+  await second.expect('Query(two)')
+  flow.postgres.finishCancels()
+  await flow.expectCounts({ idle: 1, leased: 1 })
+  expect(flow.postgres.cancels).toHaveLength(32)
+  second.send(rows('2'), ready())
+  await client.answer()
+})
+
 describe('while a cancel is in flight', () => {
   test('its connection stays open, since the client may ask something new when it ends', async () => {
     const { flow, client, postgres } = await startPair()

@@ -293,6 +293,34 @@ describe('what a client sets itself', () => {
   })
 })
 
+test('after DISCARD ALL a client has what it asked for at login, and is told so', async () => {
+  const { flow, client, postgres } = await startPair()
+  const roman = await logIn(flow, ROME)
+  await postgres.expect('Query')
+  postgres.send(parameterStatus('TimeZone', 'Europe/Rome'), aligned('Europe/Rome'))
+  await roman.answer()
+  roman.send(query("set timezone = 'Etc/UTC'"))
+  await postgres.expect('Query')
+  postgres.send(complete('SET'), parameterStatus('TimeZone', 'Etc/UTC'), ready())
+  await roman.answer()
+  roman.send(query('discard all'))
+  await postgres.expect('Query')
+  // The server is at its own default already, and so reports nothing.
+  postgres.send(complete('DISCARD ALL'), ready())
+  expect(await roman.answer()).toEqual([
+    'CommandComplete(DISCARD ALL)',
+    'ParameterStatus(TimeZone=Europe/Rome)',
+    'ReadyForQuery(I)',
+  ])
+  await run(client, postgres, 'one')
+  roman.send(query('two'))
+  expect((await postgres.expect('Query')).texts[0]).toContain("'Europe/Rome'")
+  postgres.send(parameterStatus('TimeZone', 'Europe/Rome'), aligned('Europe/Rome'))
+  await postgres.expect('Query(two)')
+  postgres.send(rows('2'), ready())
+  await roman.answer()
+})
+
 test('settings that fail because of a cancel or a timeout of the last client are tried on another server', async () => {
   const { flow, client, postgres } = await startPair()
   const other = await logIn(flow, ROME)

@@ -297,6 +297,68 @@ describe('while an earlier batch may have failed without our knowing it yet', ()
     await client.answer()
   })
 
+  test('a name that was given in it is not used before it is known to have been given', async () => {
+    const { client, postgres } = await startPair()
+    client.send(parse('', 'selct'), parse('s1', 'select 1'), sync, bind('', 's1'), execute(), sync, query('two'))
+    await postgres.expect('Parse(, selct)', 'Parse(#1, select 1)', 'Sync')
+    await postgres.expectNothing()
+    postgres.send(error('42601', 'syntax error'), ready())
+    await postgres.expect('Bind(, s1)', 'Execute', 'Sync', 'Query(two)')
+    postgres.send(error('26000', 'prepared statement "s1" does not exist'), ready(), rows('2'), ready())
+    await client.answer()
+    expect(await client.answer()).toEqual([
+      'ErrorResponse(ERROR 26000 prepared statement "s1" does not exist)',
+      'ReadyForQuery(I)',
+    ])
+    expect(await client.answer()).toContain('DataRow(2)')
+  })
+
+  test('a name that was taken away in it stays if it has failed', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(parse('', 'selct'), closeStatement('s1'), sync, describeStatement('s1'), sync)
+    await postgres.expect('Parse(, selct)', 'Sync')
+    await postgres.expectNothing()
+    postgres.send(error('42601', 'syntax error'), ready())
+    await postgres.expect('Describe(statement, #1)', 'Sync')
+    postgres.send(parameterDescription(), noData, ready())
+    await client.answer()
+    expect(await client.answer()).toEqual(['ParameterDescription()', 'NoData', 'ReadyForQuery(I)'])
+  })
+
+  test('a name that was given anew behind it is not taken away with what it had given', async () => {
+    const { client, postgres } = await startPair()
+    client.send(parse('', 'selct'), parse('s1', 'select 1'), sync)
+    await postgres.expect('Parse(, selct)', 'Parse(#1, select 1)', 'Sync')
+    client.send(closeStatement('s1'), parse('s1', 'select 2'), sync)
+    postgres.send(error('42601', 'syntax error'), ready())
+    await client.answer()
+    const seen = await postgres.inbox.through('Sync')
+    postgres.send(
+      ...seen.slice(0, -1).map((shown) => (shown.startsWith('Close') ? closeComplete : parseComplete)),
+      ready(),
+    )
+    expect(await client.answer()).toEqual(['CloseComplete', 'ParseComplete', 'ReadyForQuery(I)'])
+    client.send(bind('', 's1'), sync)
+    await postgres.expect('Bind(, #2)', 'Sync')
+    postgres.send(bindComplete, ready())
+    await client.expect('BindComplete', 'ReadyForQuery(I)')
+  })
+
+  test('a Parse of what the server has is not answered by us: the transaction may have failed', async () => {
+    const pair = await startPrepared()
+    const { client, postgres } = pair
+    client.send(query('begin; selct'), parse('s2', 'select 1'), sync)
+    await postgres.expect('Query', 'Close(statement, #1)', 'Parse(#1, select 1)', 'Sync')
+    postgres.send(error('42601', 'syntax error'), ready('E'))
+    postgres.send(closeComplete, error('25P02', 'current transaction is aborted'), ready('E'))
+    await client.answer()
+    expect(await client.answer()).toEqual([
+      'ErrorResponse(ERROR 25P02 current transaction is aborted)',
+      'ReadyForQuery(E)',
+    ])
+    await ask(pair, 'rollback', 'ROLLBACK')
+  })
+
   test('an unnamed statement that was parsed in it is bound only when that is known, and never another one', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(parse('', 'secret'), sync)
@@ -735,6 +797,59 @@ describe('the unnamed statement', () => {
     expect(postgres.inbox.take().map((request) => request.name)).not.toContain('Parse')
     postgres.send(error('26000', 'unnamed prepared statement does not exist'), ready())
     await client.inbox.through('ReadyForQuery').catch(() => {})
+  })
+
+  test('is parsed again where another client has closed it in between', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(parse('', 'mine'), sync)
+    await postgres.expect('Parse(, mine)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.answer()
+    const other = await flow.connect()
+    other.send(closeStatement(''), sync)
+    await postgres.expect('Close(statement, )', 'Sync')
+    postgres.send(closeComplete, ready())
+    await other.answer()
+    client.send(bind('', ''), sync)
+    await postgres.expect('Parse(, mine)', 'Bind(, )', 'Sync')
+    postgres.send(parseComplete, bindComplete, ready())
+    expect(await client.answer()).toEqual(['BindComplete', 'ReadyForQuery(I)'])
+  })
+
+  test('is parsed again where the pooler’s own query has dropped it in between', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(parse('', 'mine'), sync)
+    await postgres.expect('Parse(, mine)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.answer()
+    await flow.advance(31_000)
+    client.send(bind('', ''), sync)
+    await postgres.expect('Query()')
+    postgres.send(complete(''), ready())
+    await postgres.expect('Parse(, mine)', 'Bind(, )', 'Sync')
+    postgres.send(parseComplete, bindComplete, ready())
+    expect(await client.answer()).toEqual(['BindComplete', 'ReadyForQuery(I)'])
+  })
+
+  test('of the client’s is not lost when a Parse of ours of it was skipped', async () => {
+    const { flow, client, postgres } = await startPair()
+    for (const [who, text] of [
+      [client, 'mine'],
+      [await flow.connect(), 'other'],
+    ] as const) {
+      who.send(parse('', text), sync)
+      await postgres.expect(`Parse(, ${text})`, 'Sync')
+      postgres.send(parseComplete, ready())
+      await who.answer()
+    }
+    client.send(describeStatement('nobody'), bind('', ''), sync)
+    await postgres.expect('Describe(statement, nobody)', 'Parse(, mine)', 'Bind(, )', 'Sync')
+    postgres.send(error('26000', 'prepared statement "nobody" does not exist'), ready())
+    await client.answer()
+    client.send(bind('', ''), sync)
+    await postgres.expect('Parse(, mine)', 'Bind(, )', 'Sync')
+    postgres.send(parseComplete, bindComplete, ready())
+    expect(await client.answer()).toEqual(['BindComplete', 'ReadyForQuery(I)'])
   })
 
   test('that was too large to be kept lives as long as its transaction', async () => {

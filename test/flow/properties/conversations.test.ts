@@ -234,7 +234,8 @@ async function play({ scripts, steps, ...options }: World, check: (outcome: Outc
 /** Whose a row is, or a description: see the tags in `Turn`. */
 const TAG = /c(\d+)t\d+/
 
-const RUNS = Number(process.env['FLOW_RUNS'] ?? 250)
+/** More, to search for longer: `FLOW_RUNS=5000 npx vitest run test/flow/properties`. */
+const RUNS = Number(process.env['FLOW_RUNS'] ?? 150)
 
 test('each client hears exactly what Postgres itself would have told it', async () => {
   await fc.assert(

@@ -31,6 +31,7 @@ const fromClient = anything(frontendFrame())
 const fromServer = anything(backendFrame())
 const someCut: fc.Arbitrary<Cut> = fc.oneof(fc.constant<Cut>('glued'), fc.integer({ min: 1, max: 20 }))
 
+/** More, to search for longer: `FLOW_RUNS=5000 npx vitest run test/flow/properties`. */
 const RUNS = Number(process.env['FLOW_RUNS'] ?? 150)
 
 /** Somebody else logs in and asks, and is answered by whichever server is asked. */
@@ -80,7 +81,7 @@ test('a client that has not logged in may send anything', async () => {
     ),
     { numRuns: RUNS },
   )
-})
+}, 120_000)
 
 test('a client that has logged in may send anything, whatever the server says to that', async () => {
   await fc.assert(
@@ -100,7 +101,7 @@ test('a client that has logged in may send anything, whatever the server says to
     }),
     { numRuns: RUNS },
   )
-})
+}, 120_000)
 
 test('a server may send anything: at its login, when nobody uses it, and when somebody does', async () => {
   const moments = fc.constantFrom('login', 'idle', 'query', 'transaction')
@@ -135,4 +136,4 @@ test('a server may send anything: at its login, when nobody uses it, and when so
     }),
     { numRuns: RUNS },
   )
-})
+}, 120_000)

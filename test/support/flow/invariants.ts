@@ -2,6 +2,7 @@
 
 import type { Limit } from '../../../src/pool/limits.ts'
 import { SERVER_STATES } from '../../../src/server/states.ts'
+import { STATUS_IDLE } from '../../../src/wire/backend.ts'
 import type { Flow } from './start.ts'
 
 /** Lists, states and counts agree, and nothing has broken within. */
@@ -48,6 +49,7 @@ export function expectNothingLeft(flow: Flow): void {
     same(pool.clients, 0, `clients that are counted in ${pool.subject}`)
     for (const server of pool.servers('idle')) {
       same(server.ledger.isClear, true, 'an idle server owes nothing')
+      same(server.status, STATUS_IDLE, 'the transaction status of an idle server')
       same(server.cancels, 0, 'cancels on their way to an idle server')
     }
   }

@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import { serialize } from 'pg-protocol'
 import { describe, expect, test } from 'vitest'
 import { type Step, sameAsDirect } from '../support/e2e/conversation.ts'
@@ -124,6 +125,20 @@ test('postgres.js: transactions that are sent as pipelines', async () => {
       transaction`select ${n + 1}::int as n`,
     ])
     expect([a, b]).toEqual([[{ n }], [{ n: n + 1 }]])
+  })
+  await Promise.all(answers)
+})
+
+test('pg in its pipeline mode: prepared, simple and wrong ones before the first reply', async () => {
+  const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+  const client = await pgweir.client({ pipeline: true } as pg.ClientConfig)
+  const answers = Array.from({ length: 200 }, async (_, n) => {
+    if (n % 10 === 7) expect(await failureOf(client.query('select $1::int / 0', [n]))).toMatchObject({ code: '22012' })
+    else if (n % 2) expect((await client.query(`select ${n} as n`)).rows).toEqual([{ n }])
+    else {
+      const named = { name: `modulo ${n % 4}`, text: `select $1::int as n, ${n % 4} as modulo`, values: [n] }
+      expect((await client.query(named)).rows).toEqual([{ n, modulo: n % 4 }])
+    }
   })
   await Promise.all(answers)
 })

@@ -9,6 +9,7 @@ import {
   dataRow,
   error,
   functionResult,
+  noData,
   parseComplete,
   ready,
   rows,
@@ -180,7 +181,6 @@ test('Describe of a portal is answered by a description or by nothing', async ()
   client.send(parse('', 'insert'), bind('', ''), describePortal(), execute(), sync)
   await quiet()
   postgres.inbox.take()
-  const { noData } = await import('../support/flow/replies.ts')
   postgres.send(parseComplete, bindComplete, noData, complete('INSERT 0 1'), ready())
   expect(await client.answer()).toEqual([
     'ParseComplete',

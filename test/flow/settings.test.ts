@@ -146,9 +146,7 @@ describe('a setting in the startup packet', () => {
     const { flow, postgres } = await startPair()
     const client = await logIn(flow, { TimeZone: "x', false); drop table t; --\\" })
     const sent = await postgres.expect('Query')
-    expect(sent.texts[0]).toBe(
-      "select pg_catalog.set_config('TimeZone', E'x'', false); drop table t; --\\\\', false)".replace(", E'", ", E'"),
-    )
+    expect(sent.texts[0]).toBe("select pg_catalog.set_config('TimeZone', E'x'', false); drop table t; --\\\\', false)")
     postgres.send(error('22023', 'no'), ready())
     await client.expect('ErrorResponse')
     await client.expectClosed()

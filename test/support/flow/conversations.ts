@@ -187,6 +187,24 @@ export const CONVERSATIONS: readonly Conversation[] = [
     },
   },
   {
+    name: 'the end of a server right behind its last answer, which concerns nobody',
+    options: {},
+    async hold(flow) {
+      const client = await flow.connect()
+      const server = await flow.postgres.next()
+      client.send(query('one'))
+      await server.expect('Query')
+      server.send(rows('1'), ready(), error('57P01', 'shutting down', 'FATAL'))
+      await client.answer()
+      await flow.expectCounts({})
+      client.send(query('two'))
+      const next = await flow.postgres.next()
+      await next.expect('Query(two)')
+      next.send(rows('2'), ready())
+      await client.answer()
+    },
+  },
+  {
     name: 'describing what has no rows, and an empty query',
     options: {},
     async hold(flow) {
@@ -231,8 +249,10 @@ export async function transcript(conversation: Conversation, options: FlowOption
     const ends = [...flow.clients, ...flow.postgres.servers]
     return ends.map((end) => {
       const who = end instanceof FlowClient ? 'client' : `server ${end.id}`
-      // What the pooler makes up at random is not the same twice.
-      const heard = end.inbox.all.map(({ shown }) => shown).filter((shown) => !shown.startsWith('AuthenticationSASL'))
+      // What the pooler makes up at random is not the same twice; a goodbye is said only where there is somebody to hear it.
+      const heard = end.inbox.all
+        .map(({ shown }) => shown)
+        .filter((shown) => !/^(AuthenticationSASL|Terminate)/.test(shown))
       return `${who}: ${heard.join(' ')}`
     })
   } finally {

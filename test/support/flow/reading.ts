@@ -100,9 +100,19 @@ export class RequestReader {
     const type = String.fromCharCode(bytes[0] as number)
     const name = REQUEST_NAMES[type]
     if (name === undefined) throw new Error(`not a request: ${bytes.toString('latin1')}`)
-    const texts = this.#textsOf(type, bytes)
+    const texts = this.#textsIn(type, bytes)
+    if (texts === null) return { name, shown: `${name}(broken)`, bytes, texts: [] }
     const shown = texts.length === 0 ? name : `${name}(${texts.map((text) => shorten(this.#call(text))).join(', ')})`
     return { name, shown, bytes, texts }
+  }
+
+  /** null for a message that does not hold what it should: the pooler passes on what it need not understand. */
+  #textsIn(type: string, bytes: Buffer): string[] | null {
+    try {
+      return this.#textsOf(type, bytes)
+    } catch {
+      return null
+    }
   }
 
   #call(text: string): string {

@@ -1,0 +1,141 @@
+/** A shared statement never answers with what was true before a DDL. */
+
+import { describe, expect, test } from 'vitest'
+import { ask, prepare, RESULT, startPrepared } from '../support/flow/prepared.ts'
+import {
+  bindComplete,
+  complete,
+  dataRow,
+  error,
+  noData,
+  parameterDescription,
+  parseComplete,
+  ready,
+  rowDescription,
+} from '../support/flow/replies.ts'
+import { bind, describePortal, describeStatement, execute, parse, sync } from '../support/flow/requests.ts'
+import { startPair } from '../support/flow/start.ts'
+
+describe('after DDL', () => {
+  for (const tag of ['CREATE TABLE', 'ALTER TABLE', 'DROP TABLE'])
+    test(`(${tag}) Parse and Describe of a known text are real again`, async () => {
+      const pair = await startPrepared()
+      const { flow, client, postgres } = pair
+      const other = await flow.connect()
+      await ask({ client: other, postgres }, tag.toLowerCase(), tag)
+      client.send(parse('s2', 'select 1'), describeStatement('s2'), sync)
+      await postgres.expect('Parse', 'Describe', 'Sync')
+      postgres.send(parseComplete, parameterDescription(25), rowDescription('other'), ready())
+      expect(await client.answer()).toEqual([
+        'ParseComplete',
+        'ParameterDescription(25)',
+        'RowDescription(other)',
+        'ReadyForQuery(I)',
+      ])
+      client.send(describeStatement('s1'), sync)
+      // The other name stands for the same text, so it is what has been prepared anew.
+      await postgres.expect('Describe(statement, #2)', 'Sync')
+      postgres.send(parameterDescription(25), rowDescription('other'), ready())
+      expect(await client.answer()).toEqual(['ParameterDescription(25)', 'RowDescription(other)', 'ReadyForQuery(I)'])
+    })
+
+  test('a Bind whose portal is described next is prepared anew; one that is not keeps its plan', async () => {
+    const pair = await startPrepared()
+    const { client, postgres } = pair
+    await ask(pair, 'alter table', 'ALTER TABLE')
+    client.send(bind('', 's1'), execute(), sync)
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(RESULT)
+    await client.answer()
+    client.send(bind('', 's1'), describePortal(), execute(), sync)
+    await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Describe', 'Execute', 'Sync')
+    postgres.send(parseComplete, bindComplete, rowDescription('value'), dataRow('1'))
+    postgres.send(complete('SELECT 1'), ready())
+    expect((await client.answer())[0]).toBe('BindComplete')
+  })
+
+  test('of another database’s pool, too, if it leads to the same database', async () => {
+    const pair = await startPair({ databases: ['app=host=db', 'alias=host=db dbname=app'] })
+    await prepare(pair, 's1', 'select 1')
+    const { flow, client, postgres } = pair
+    const other = await flow.connect({ database: 'alias' })
+    const second = await flow.postgres.next()
+    await ask({ client: other, postgres: second }, 'alter table', 'ALTER TABLE')
+    client.send(describeStatement('s1'), sync)
+    await postgres.expect('Parse(#2, select 1)', 'Describe(statement, #2)', 'Sync')
+    postgres.send(parseComplete, parameterDescription(), noData, ready())
+    await client.answer()
+  })
+
+  test('"cached plan must not change result type" is told, and the next Describe is real again', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(bind('', 's1'), execute(), sync)
+    await postgres.expect('Bind', 'Execute', 'Sync')
+    postgres.send(bindComplete, error('0A000', 'cached plan must not change result type'), ready())
+    expect((await client.answer())[1]).toContain('0A000')
+    client.send(bind('', 's1'), describePortal(), execute(), sync)
+    await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Describe', 'Execute', 'Sync')
+    postgres.send(parseComplete, bindComplete, rowDescription('v'), dataRow('1'), complete('SELECT 1'))
+    postgres.send(ready())
+    await client.answer()
+  })
+
+  describe('a client that reads rows as it was told long ago, on a server without its statement,', () => {
+    async function startOutdated() {
+      const pair = await startPair()
+      const { client, postgres } = pair
+      client.send(parse('s1', 'select * from t'), describeStatement('s1'), sync)
+      await postgres.expect('Parse', 'Describe', 'Sync')
+      postgres.send(parseComplete, parameterDescription(), rowDescription('a'), ready())
+      await client.answer()
+      await ask(pair, 'alter table', 'ALTER TABLE')
+      return pair
+    }
+
+    async function forget({ flow, postgres }: Awaited<ReturnType<typeof startOutdated>>) {
+      const other = await flow.connect()
+      await ask({ client: other, postgres }, 'discard all', 'DISCARD ALL')
+    }
+
+    test('is served if the rows are still the same', async () => {
+      const pair = await startOutdated()
+      const { client, postgres } = pair
+      await forget(pair)
+      client.send(bind('', 's1'), execute(), sync)
+      await postgres.expect('Parse(#1, select * from t)', 'Describe(statement, #1)', 'Flush')
+      postgres.send(parseComplete, parameterDescription(), rowDescription('a'))
+      await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+      postgres.send(RESULT)
+      expect((await client.answer())[0]).toBe('BindComplete')
+    })
+
+    test('gets the error that Postgres has for it if the rows have changed, and lives on', async () => {
+      const pair = await startOutdated()
+      const { client, postgres } = pair
+      await forget(pair)
+      client.send(bind('', 's1'), execute(), sync)
+      await postgres.expect('Parse', 'Describe', 'Flush')
+      postgres.send(parseComplete, parameterDescription(), rowDescription('b'))
+      await postgres.expect('Describe', 'Execute', 'Sync')
+      postgres.send(error('26000', 'no such statement'), ready())
+      const answer = await client.answer()
+      expect(answer[0]).toContain('0A000')
+      expect(answer[0]).toContain('cached plan must not change result type')
+      expect(answer[1]).toBe('ReadyForQuery(I)')
+    })
+
+    test('gets Postgres’ own error if it cannot be prepared any more', async () => {
+      const pair = await startOutdated()
+      const { client, postgres } = pair
+      await forget(pair)
+      client.send(bind('', 's1'), execute(), sync)
+      await postgres.expect('Parse', 'Describe', 'Flush')
+      postgres.send(error('42P01', 'relation "t" does not exist'))
+      await postgres.expect('Sync')
+      postgres.send(ready())
+      const answer = await client.answer()
+      expect(answer[0]).toContain('42P01')
+      expect(answer[1]).toBe('ReadyForQuery(I)')
+    })
+  })
+})

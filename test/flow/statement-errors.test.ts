@@ -1,0 +1,179 @@
+/** Whatever goes wrong with a prepared statement is an ordinary error in its place, and undoes what was noted when it was sent. */
+
+import { describe, expect, test } from 'vitest'
+import { quiet } from '../support/flow/inbox.ts'
+import { occupy, RESULT, startPrepared } from '../support/flow/prepared.ts'
+import { bindComplete, closeComplete, complete, error, parseComplete, ready } from '../support/flow/replies.ts'
+import { bind, closeStatement, describeStatement, execute, parse, query, sync } from '../support/flow/requests.ts'
+import { startPair } from '../support/flow/start.ts'
+
+describe('errors', () => {
+  test('a Parse that fails has not happened: the name is free, and the server has nothing', async () => {
+    const { client, postgres } = await startPair()
+    client.send(parse('s1', 'selct'), sync)
+    await postgres.expect('Parse(#1, selct)', 'Sync')
+    postgres.send(error('42601', 'syntax error'), ready())
+    await client.answer()
+    client.send(bind('', 's1'), sync)
+    await postgres.expect('Bind(, s1)', 'Sync')
+    postgres.send(error('26000', 'prepared statement "s1" does not exist'), ready())
+    await client.answer()
+    client.send(parse('s1', 'selct'), sync)
+    await postgres.expect('Parse', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.expect('ParseComplete', 'ReadyForQuery(I)')
+  })
+
+  test('a Parse that was skipped has not happened', async () => {
+    const { client, postgres } = await startPair()
+    client.send(parse('a', 'selct'), parse('b', 'select 2'), sync)
+    await postgres.expect('Parse(#1, selct)', 'Parse(#2, select 2)', 'Sync')
+    postgres.send(error('42601', 'syntax error'), ready())
+    await client.answer()
+    client.send(parse('b', 'select 2'), bind('', 'b'), sync)
+    await postgres.expect('Parse(#3, select 2)', 'Bind(, #3)', 'Sync')
+    postgres.send(parseComplete, bindComplete, ready())
+    await client.expect('ParseComplete', 'BindComplete', 'ReadyForQuery(I)')
+  })
+
+  test('a Parse of ours that fails is told as the error of the Bind, and the client’s statement lives on', async () => {
+    const pair = await startPrepared()
+    const { flow, client } = pair
+    const goOn = await occupy(pair)
+    client.send(bind('', 's1'), execute(), sync)
+    const second = await flow.postgres.next()
+    await second.expect('Parse(#1, select 1)', 'Bind', 'Execute', 'Sync')
+    second.send(error('42P01', 'relation does not exist'), ready())
+    expect(await client.answer()).toEqual(['ErrorResponse(ERROR 42P01 relation does not exist)', 'ReadyForQuery(I)'])
+    client.send(bind('', 's1'), execute(), sync)
+    await second.expect('Parse(#1, select 1)', 'Bind', 'Execute', 'Sync')
+    second.send(parseComplete, RESULT)
+    expect(await client.answer()).toContain('DataRow(1)')
+    await goOn()
+  })
+
+  test('a duplicate name is 42P05, the rest of the batch is skipped, and the client lives on', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(parse('s1', 'select 2'), bind('', 's1'), execute(), sync, bind('', 's1'), sync)
+    const [made] = [await postgres.inbox.next()]
+    expect(made.name).not.toBe('Parse')
+    await quiet()
+    postgres.inbox.take()
+    postgres.send(error('26000', 'prepared statement "pgweir_never" does not exist'), ready())
+    expect(await client.answer()).toEqual([
+      'ErrorResponse(ERROR 42P05 prepared statement "s1" already exists)',
+      'ReadyForQuery(I)',
+    ])
+    postgres.send(bindComplete, ready())
+    await client.expect('BindComplete', 'ReadyForQuery(I)')
+  })
+
+  test('a duplicate name within one batch, too, and behind what the server still owes', async () => {
+    const { client, postgres } = await startPair()
+    client.send(parse('a', 'select 1'), parse('a', 'select 2'), bind('', 'a'), sync)
+    await postgres.expect('Parse(#1, select 1)')
+    await quiet()
+    postgres.inbox.take()
+    postgres.send(parseComplete, error('26000', 'never'), ready())
+    expect(await client.answer()).toEqual([
+      'ParseComplete',
+      'ErrorResponse(ERROR 42P05 prepared statement "a" already exists)',
+      'ReadyForQuery(I)',
+    ])
+    client.send(bind('', 'a'), sync)
+    await postgres.expect('Bind(, #1)', 'Sync')
+    postgres.send(bindComplete, ready())
+    await client.expect('BindComplete', 'ReadyForQuery(I)')
+  })
+
+  test('a duplicate name in a transaction fails it', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(query('begin'))
+    await postgres.expect('Query')
+    postgres.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    client.send(parse('s1', 'select 2'), sync)
+    await quiet()
+    postgres.inbox.take()
+    postgres.send(error('26000', 'never'), ready('E'))
+    expect((await client.answer()).at(-1)).toBe('ReadyForQuery(E)')
+    client.send(query('rollback'))
+    await postgres.expect('Query')
+    postgres.send(complete('ROLLBACK'), ready())
+    await client.answer()
+  })
+
+  test('an unknown name is the server’s 26000, in its place, and the client lives on', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(bind('', 's1'), bind('', 'nobody'), execute(), sync)
+    await postgres.expect('Bind(, #1)', 'Bind(, nobody)', 'Execute', 'Sync')
+    postgres.send(bindComplete, error('26000', 'prepared statement "nobody" does not exist'), ready())
+    expect(await client.answer()).toEqual([
+      'BindComplete',
+      'ErrorResponse(ERROR 26000 prepared statement "nobody" does not exist)',
+      'ReadyForQuery(I)',
+    ])
+  })
+
+  for (const [what, requests] of [
+    ['bind', [bind('', 'pgweir_1')]],
+    ['describe', [describeStatement('pgweir_1')]],
+  ] as const)
+    test(`nobody can ${what} a shared statement by its real name`, async () => {
+      const { flow, postgres } = await startPrepared()
+      const real = postgres.inbox.all.find((request) => request.name === 'Parse')?.texts[0] as string
+      const other = await flow.connect()
+      other.send(...requests.map((request) => Buffer.from(request)), sync)
+      await quiet()
+      expect(postgres.inbox.take().some((request) => request.texts.includes(real) && real === 'pgweir_1')).toBe(false)
+      postgres.send(error('26000', 'never'), ready())
+      expect((await other.answer())[0]).toContain('26000 prepared statement "pgweir_1" does not exist')
+    })
+
+  test('a client may call its statement what we call ours', async () => {
+    const { client, postgres } = await startPair()
+    client.send(parse('pgweir_1', 'select 7'), bind('', 'pgweir_1'), closeStatement('pgweir_1'), sync)
+    const sent = await postgres.expect('Parse')
+    expect(sent.texts[1]).toBe('select 7')
+    await postgres.expect('Bind', 'Sync')
+    postgres.send(parseComplete, bindComplete, ready())
+    expect(await client.answer()).toEqual(['ParseComplete', 'BindComplete', 'CloseComplete', 'ReadyForQuery(I)'])
+  })
+
+  test('a Close of ours that was skipped by an error has not happened', async () => {
+    const pair = await startPrepared({ settings: { max_prepared_statements: 1 } })
+    const { client, postgres } = pair
+    client.send(bind('', 's1'), parse('s2', 'select 2'), sync)
+    await postgres.expect('Bind(, #1)', 'Close(statement, #1)', 'Parse(#2, select 2)', 'Sync')
+    postgres.send(error('08P01', 'wrong number of parameters'), ready())
+    await client.answer()
+    client.send(bind('', 's1'), sync)
+    await postgres.expect('Bind(, #1)', 'Sync')
+    postgres.send(bindComplete, ready())
+    await client.expect('BindComplete', 'ReadyForQuery(I)')
+  })
+
+  test('in a failed transaction Postgres has the word about every Parse', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(query('begin; selct'))
+    await postgres.expect('Query')
+    postgres.send(error('42601', 'syntax error'), ready('E'))
+    await client.answer()
+    client.send(parse('s2', 'select 1'), sync)
+    await quiet()
+    expect(postgres.inbox.take().map((request) => request.name)).toContain('Parse')
+    postgres.send(closeComplete, error('25P02', 'current transaction is aborted'), ready('E'))
+    expect(await client.answer()).toEqual([
+      'ErrorResponse(ERROR 25P02 current transaction is aborted)',
+      'ReadyForQuery(E)',
+    ])
+    client.send(query('rollback'))
+    await postgres.expect('Query')
+    postgres.send(complete('ROLLBACK'), ready())
+    await client.answer()
+    client.send(bind('', 's2'), sync)
+    await postgres.expect('Bind(, s2)', 'Sync')
+    postgres.send(error('26000', 'prepared statement "s2" does not exist'), ready())
+    await client.answer()
+  })
+})

@@ -1,0 +1,227 @@
+/** The unnamed statement is the client's own, across transactions and servers, and never another client's. */
+
+import { describe, expect, test } from 'vitest'
+import { quiet } from '../support/flow/inbox.ts'
+import type { FlowServer } from '../support/flow/postgres.ts'
+import { occupy, RESULT } from '../support/flow/prepared.ts'
+import {
+  bindComplete,
+  closeComplete,
+  complete,
+  error,
+  parameterDescription,
+  parseComplete,
+  ready,
+  rowDescription,
+  rows,
+} from '../support/flow/replies.ts'
+import { bind, closeStatement, describeStatement, execute, parse, query, sync } from '../support/flow/requests.ts'
+import { type Pair, startPair } from '../support/flow/start.ts'
+
+describe('the unnamed statement', () => {
+  test('goes through as it is', async () => {
+    const { client, postgres } = await startPair()
+    client.send(parse('', 'select 1'), describeStatement(''), bind('', ''), execute(), sync)
+    await postgres.expect('Parse(, select 1)', 'Describe(statement, )', 'Bind(, )', 'Execute', 'Sync')
+    postgres.send(parseComplete, parameterDescription(), rowDescription('value'), RESULT)
+    expect(await client.answer()).toHaveLength(7)
+  })
+
+  test('that was parsed in one transaction can be bound in a later one, on another server too', async () => {
+    const pair = await startPair()
+    const { flow, client, postgres } = pair
+    client.send(parse('', 'select 1'), sync)
+    await postgres.expect('Parse(, select 1)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.answer()
+    client.send(bind('', ''), execute(), sync)
+    await postgres.expect('Bind(, )', 'Execute', 'Sync')
+    postgres.send(RESULT)
+    await client.answer()
+    const goOn = await occupy(pair)
+    client.send(bind('', ''), execute(), sync)
+    const second = await flow.postgres.next()
+    await second.expect('Parse(, select 1)', 'Bind(, )', 'Execute', 'Sync')
+    second.send(parseComplete, RESULT)
+    expect(await client.answer()).toEqual([
+      'BindComplete',
+      'DataRow(1)',
+      'CommandComplete(SELECT 1)',
+      'ReadyForQuery(I)',
+    ])
+    await goOn()
+  })
+
+  test('is parsed again where another client has put its own in between', async () => {
+    const { flow, client, postgres } = await startPair()
+    const other = await flow.connect()
+    for (const [who, text] of [
+      [client, 'mine'],
+      [other, 'other'],
+    ] as const) {
+      who.send(parse('', text), sync)
+      await postgres.expect(`Parse(, ${text})`, 'Sync')
+      postgres.send(parseComplete, ready())
+      await who.answer()
+    }
+    client.send(bind('', ''), sync)
+    await postgres.expect('Parse(, mine)', 'Bind(, )', 'Sync')
+    postgres.send(parseComplete, bindComplete, ready())
+    expect(await client.answer()).toEqual(['BindComplete', 'ReadyForQuery(I)'])
+  })
+
+  /** Whatever is sent before it: the other client's text must be gone when the Bind arrives. */
+  async function expectNotRun(postgres: FlowServer, requests: readonly Buffer[], client: Pair['client']) {
+    client.send(...requests)
+    await quiet()
+    const seen = postgres.inbox.take().map((request) => request.shown)
+    const bindAt = seen.lastIndexOf('Bind(, )')
+    expect(bindAt).toBeGreaterThanOrEqual(0)
+    expect(seen.slice(0, bindAt)).toContain('Close(statement, )')
+    return seen
+  }
+
+  test('of another client is never run', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(parse('', 'secret'), sync)
+    await postgres.expect('Parse(, secret)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.answer()
+    const other = await flow.connect()
+    await expectNotRun(postgres, [bind('', ''), execute(), sync], other)
+    postgres.send(closeComplete, error('26000', 'unnamed prepared statement does not exist'), ready())
+    expect(await other.answer()).toEqual([
+      'ErrorResponse(ERROR 26000 unnamed prepared statement does not exist)',
+      'ReadyForQuery(I)',
+    ])
+  })
+
+  test('of another client is never run, even if the Close that was to remove it was skipped', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(parse('', 'secret'), sync)
+    await postgres.expect('Parse(, secret)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.answer()
+    const other = await flow.connect()
+    other.send(parse('bad', 'selct'), bind('', ''), execute(), sync)
+    await quiet()
+    postgres.inbox.take()
+    postgres.send(error('42601', 'syntax error'), ready())
+    await other.answer()
+    await expectNotRun(postgres, [bind('', ''), execute(), sync], other)
+    postgres.send(closeComplete, error('26000', 'unnamed prepared statement does not exist'), ready())
+    await other.answer()
+  })
+
+  test('of another client is never run, even if a Query that would have removed it was skipped', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(parse('', 'secret'), sync)
+    await postgres.expect('Parse(, secret)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.answer()
+    const other = await flow.connect()
+    other.send(parse('bad', 'selct'), query('select 1'), sync)
+    await quiet()
+    postgres.inbox.take()
+    postgres.send(error('42601', 'syntax error'), ready())
+    await other.answer()
+    await expectNotRun(postgres, [bind('', ''), execute(), sync], other)
+    postgres.send(closeComplete, error('26000', 'unnamed prepared statement does not exist'), ready())
+    await other.answer()
+  })
+
+  test('of another client is never run, even if a Parse that would have replaced it was skipped', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(parse('', 'secret'), sync)
+    await postgres.expect('Parse(, secret)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.answer()
+    const other = await flow.connect()
+    other.send(parse('bad', 'selct'), parse('', 'mine'), sync)
+    await quiet()
+    postgres.inbox.take()
+    postgres.send(error('42601', 'syntax error'), ready())
+    await other.answer()
+    await expectNotRun(postgres, [bind('', ''), execute(), sync], other)
+    postgres.send(closeComplete, error('26000', 'unnamed prepared statement does not exist'), ready())
+    await other.answer()
+  })
+
+  test('is gone after a simple query, as in Postgres', async () => {
+    const { client, postgres } = await startPair()
+    client.send(parse('', 'select 1'), sync)
+    await postgres.expect('Parse', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.answer()
+    client.send(query('select 2'))
+    await postgres.expect('Query')
+    postgres.send(rows('2'), ready())
+    await client.answer()
+    client.send(bind('', ''), sync)
+    await quiet()
+    expect(postgres.inbox.take().map((request) => request.name)).not.toContain('Parse')
+    postgres.send(error('26000', 'unnamed prepared statement does not exist'), ready())
+    await client.inbox.through('ReadyForQuery').catch(() => {})
+  })
+
+  test('is parsed again where another client has closed it in between', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(parse('', 'mine'), sync)
+    await postgres.expect('Parse(, mine)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.answer()
+    const other = await flow.connect()
+    other.send(closeStatement(''), sync)
+    await postgres.expect('Close(statement, )', 'Sync')
+    postgres.send(closeComplete, ready())
+    await other.answer()
+    client.send(bind('', ''), sync)
+    await postgres.expect('Parse(, mine)', 'Bind(, )', 'Sync')
+    postgres.send(parseComplete, bindComplete, ready())
+    expect(await client.answer()).toEqual(['BindComplete', 'ReadyForQuery(I)'])
+  })
+
+  test('is parsed again where the pooler’s own query has dropped it in between', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(parse('', 'mine'), sync)
+    await postgres.expect('Parse(, mine)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.answer()
+    await flow.advance(31_000)
+    client.send(bind('', ''), sync)
+    await postgres.expect('Query()')
+    postgres.send(complete(''), ready())
+    await postgres.expect('Parse(, mine)', 'Bind(, )', 'Sync')
+    postgres.send(parseComplete, bindComplete, ready())
+    expect(await client.answer()).toEqual(['BindComplete', 'ReadyForQuery(I)'])
+  })
+
+  test('of the client’s is not lost when a Parse of ours of it was skipped', async () => {
+    const { flow, client, postgres } = await startPair()
+    for (const [who, text] of [
+      [client, 'mine'],
+      [await flow.connect(), 'other'],
+    ] as const) {
+      who.send(parse('', text), sync)
+      await postgres.expect(`Parse(, ${text})`, 'Sync')
+      postgres.send(parseComplete, ready())
+      await who.answer()
+    }
+    client.send(describeStatement('nobody'), bind('', ''), sync)
+    await postgres.expect('Describe(statement, nobody)', 'Parse(, mine)', 'Bind(, )', 'Sync')
+    postgres.send(error('26000', 'prepared statement "nobody" does not exist'), ready())
+    await client.answer()
+    client.send(bind('', ''), sync)
+    await postgres.expect('Parse(, mine)', 'Bind(, )', 'Sync')
+    postgres.send(parseComplete, bindComplete, ready())
+    expect(await client.answer()).toEqual(['BindComplete', 'ReadyForQuery(I)'])
+  })
+
+  test('that was too large to be kept lives as long as its transaction', async () => {
+    const { client, postgres } = await startPair()
+    client.send(parse('', `select ${'x'.repeat(1024 * 1024)}`), bind('', ''), execute(), sync)
+    await postgres.expect('Parse', 'Bind(, )', 'Execute', 'Sync')
+    postgres.send(parseComplete, RESULT)
+    expect(await client.answer()).toContain('DataRow(1)')
+  })
+})

@@ -173,6 +173,8 @@ export type ProblemDetails = Readonly<Record<string, string | number>>
 export class PoolerError extends Error {
   override readonly name = 'PoolerError'
   readonly kind: ProblemKind
+  /** What fills the gaps of its sentence: with `kind` all that another process needs to build it again. */
+  readonly details: ProblemDetails
   readonly severity: Severity
   readonly sqlstate: string
   readonly hint: string | undefined
@@ -181,6 +183,7 @@ export class PoolerError extends Error {
     const row: ProblemRow = PROBLEMS[kind]
     super(fill(row.message, details), options)
     this.kind = kind
+    this.details = details
     this.severity = row.severity
     this.sqlstate = row.sqlstate
     this.hint = row.hint === undefined ? undefined : fill(row.hint, details)

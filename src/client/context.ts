@@ -3,6 +3,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Pool } from '../pool/pool.ts'
+import type { PoolerError } from '../problems.ts'
 import type { CancelSender } from '../server/cancel.ts'
 import type { Tracked } from '../server/profile.ts'
 import type { AuthenticationOptions, Proof } from './authentication.ts'
@@ -31,11 +32,11 @@ export interface ClientContext {
   readonly cancels: CancelSender
   readonly tracked: Tracked
   settings(): ClientSettings
-  /** Throws if there is no room for one more client. */
-  admit(session: Host, wishes: Wishes): void
+  /** `done` is told, at once or later, whether there is room for one more client. It is not called any more once the session is gone. */
+  admit(session: Host, wishes: Wishes, done: (problem: PoolerError | null) => void): void
   authentication(wishes: Wishes): AuthenticationOptions
-  /** Throws if the database does not exist, or does not take the client. */
-  destination(session: Host, wishes: Wishes, proof: Proof): Destination
+  /** Throws if the database does not exist. `done` is told where the client goes, or why it is not taken; when, is as with `admit`. */
+  destination(session: Host, wishes: Wishes, proof: Proof, done: (destination: Destination | PoolerError) => void): void
   /** The session has been closed. */
   onGone(session: Host): void
 }

@@ -6,7 +6,7 @@ import { encodeNegotiateProtocolVersion } from '../wire/backend.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { StartupPacket } from '../wire/startup.ts'
 import { Authentication, type AuthenticationListener, type Proof } from './authentication.ts'
-import type { ClientContext } from './context.ts'
+import type { ClientContext, Destination } from './context.ts'
 import { Greeting } from './greeting.ts'
 import type { Handler } from './handler.ts'
 import type { Host } from './host.ts'
@@ -92,11 +92,30 @@ export class Entry implements Stage, AuthenticationListener {
     this.wishes = settings().addsHostToApplicationName ? this.#withHost(wishes) : wishes
     if (packet.minorVersion > 0 || wishes.unknownProtocolParameters.length > 0)
       this.send(encodeNegotiateProtocolVersion(wishes.unknownProtocolParameters))
-    this.#context.admit(this.#session, wishes)
+    this.#step = 'working'
+    this.#context.admit(this.#session, wishes, (problem) => {
+      if (problem === null) this.#try(() => this.#prove(wishes))
+      else this.#listener.onRefused(problem)
+    })
+  }
+
+  /** Others may have been asked meanwhile, so that nobody else is there to see what goes wrong. */
+  #try(work: () => void): void {
+    try {
+      work()
+    } catch (problem) {
+      if (problem instanceof PoolerError) this.#listener.onRefused(problem)
+      else this.#listener.onBroken(problem)
+    }
+  }
+
+  #prove(wishes: Wishes): void {
     this.#session.enter('authenticating')
     this.#step = 'authenticating'
     this.#authentication = new Authentication(this.#context.authentication(wishes), this)
     this.#authentication.start()
+    // What came while others were asked whether there is room.
+    this.#session.goOn()
   }
 
   #withHost(wishes: Wishes): Wishes {
@@ -129,20 +148,23 @@ export class Entry implements Stage, AuthenticationListener {
     const wishes = this.wishes as Wishes
     this.#authentication = null
     this.#step = 'working'
-    try {
-      const destination = this.#context.destination(this.#session, wishes, proof)
-      this.#session.enter('welcoming')
-      if (this.#context.settings().logsConnections)
-        this.#context.log.info(`login attempt: db=${wishes.database} user=${wishes.user} tls=no replication=no`, {
-          subject: this.#session.subject,
-        })
-      if (destination.kind === 'console')
-        this.#listener.onEntered(destination.parameters, destination.open(this.#session))
-      else this.#fit(destination.pool, wishes)
-    } catch (problem) {
-      if (!(problem instanceof PoolerError)) throw problem
-      this.#listener.onRefused(problem)
-    }
+    this.#try(() =>
+      this.#context.destination(this.#session, wishes, proof, (destination) => {
+        if (destination instanceof PoolerError) this.#listener.onRefused(destination)
+        else this.#try(() => this.#go(destination, wishes))
+      }),
+    )
+  }
+
+  #go(destination: Destination, wishes: Wishes): void {
+    this.#session.enter('welcoming')
+    if (this.#context.settings().logsConnections)
+      this.#context.log.info(`login attempt: db=${wishes.database} user=${wishes.user} tls=no replication=no`, {
+        subject: this.#session.subject,
+      })
+    if (destination.kind === 'console')
+      this.#listener.onEntered(destination.parameters, destination.open(this.#session))
+    else this.#fit(destination.pool, wishes)
   }
 
   #fit(pool: Pool, wishes: Wishes): void {

@@ -31,14 +31,12 @@ export interface Database {
   readonly forcedUser: string | null
   readonly settings: DatabaseSettings
   readonly servers: Limit
-  readonly clients: Limit
 }
 
 export class Databases {
   readonly #options: DatabasesOptions
   readonly #databases = new Map<string, Database>()
   readonly #userServers = new Map<string, Limit>()
-  readonly #userClients = new Map<string, Limit>()
   /** By where it really is: entries with different names may lead to one database. */
   readonly #schemas = new Map<string, SchemaVersion>()
   readonly #router: Router
@@ -61,10 +59,6 @@ export class Databases {
       forcedUser: settings.user,
       settings,
       servers: new Limit('max_db_connections', settings.max_db_connections ?? general.max_db_connections),
-      clients: new Limit(
-        'max_db_client_connections',
-        settings.max_db_client_connections ?? general.max_db_client_connections,
-      ),
     }
     this.#databases.set(name, database)
     return database
@@ -74,20 +68,14 @@ export class Databases {
     return this.#databases.values()
   }
 
-  userClients(user: string): Limit {
-    const { general, users } = this.#options.settings
-    const max = users.get(user)?.max_user_client_connections ?? general.max_user_client_connections
-    return remember(this.#userClients, user, () => new Limit('max_user_client_connections', max))
-  }
-
-  /** Users whose servers or clients were counted. */
+  /** Users whose servers were counted. */
   get countedUsers(): Iterable<string> {
-    return new Set([...this.#userServers.keys(), ...this.#userClients.keys()])
+    return this.#userServers.keys()
   }
 
-  /** How many servers and clients a user has. */
-  countsOf(user: string): { readonly servers: number; readonly clients: number } {
-    return { servers: this.#userServers.get(user)?.used ?? 0, clients: this.#userClients.get(user)?.used ?? 0 }
+  /** How many servers a user has. */
+  serversOf(user: string): number {
+    return this.#userServers.get(user)?.used ?? 0
   }
 
   poolFor(database: Database, loginUser: string): Pool {

@@ -1,12 +1,15 @@
 /** The databases and users of this process, as the console shows them: settings and what is counted under them. */
 
 import type { Settings } from '../settings/load.ts'
+import type { Admissions } from '../workers/admissions.ts'
 import type { DatabaseSnapshot, UserSnapshot } from '../workers/fleet.ts'
+import { maxClients } from './client-limits.ts'
 import type { Databases } from './databases.ts'
 import type { Users } from './users.ts'
 
-export function describeDatabases({ general }: Settings, databases: Databases): DatabaseSnapshot[] {
-  return [...databases].map(({ name, settings, forcedUser, servers, clients }) => ({
+export function describeDatabases(all: Settings, databases: Databases, admissions: Admissions): DatabaseSnapshot[] {
+  const { general } = all
+  return [...databases].map(({ name, settings, forcedUser, servers }) => ({
     name,
     host: settings.host,
     port: settings.port,
@@ -19,27 +22,36 @@ export function describeDatabases({ general }: Settings, databases: Databases): 
     poolMode: settings.pool_mode,
     maxServers: servers.max,
     servers: servers.used,
-    maxClients: clients.max,
-    clients: clients.used,
+    maxClients: zeroForNone(maxClients(all, { limit: 'max_db_client_connections', name })),
+    clients: admissions.used('max_db_client_connections', name),
   }))
 }
 
 /** Those of auth_file, those of [users], and whoever else is or was there. */
-export function describeUsers(settings: Settings, users: Users, databases: Databases): UserSnapshot[] {
+export function describeUsers(
+  settings: Settings,
+  users: Users,
+  databases: Databases,
+  admissions: Admissions,
+): UserSnapshot[] {
   const { general } = settings
-  const names = new Set([...users.names, ...settings.users.keys(), ...databases.countedUsers])
+  const counted = [...databases.countedUsers, ...admissions.names('max_user_client_connections')]
+  const names = new Set([...users.names, ...settings.users.keys(), ...counted])
   return [...names].map((name) => {
     const own = settings.users.get(name)
-    const { servers, clients } = databases.countsOf(name)
     return {
       name,
       poolSize: own?.pool_size ?? null,
       reservePoolSize: own?.reserve_pool_size ?? null,
       poolMode: own?.pool_mode ?? null,
       maxServers: own?.max_user_connections ?? general.max_user_connections,
-      servers,
-      maxClients: own?.max_user_client_connections ?? general.max_user_client_connections,
-      clients,
+      servers: databases.serversOf(name),
+      maxClients: zeroForNone(maxClients(settings, { limit: 'max_user_client_connections', name })),
+      clients: admissions.used('max_user_client_connections', name),
     }
   })
+}
+
+function zeroForNone(max: number): number {
+  return max === Infinity ? 0 : max
 }

@@ -4,11 +4,11 @@ import type { AuthenticationOptions, Proof } from '../client/authentication.ts'
 import type { Destination } from '../client/context.ts'
 import type { Host } from '../client/host.ts'
 import type { Wishes } from '../client/startup-parameters.ts'
-import type { Limit } from '../pool/limits.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError, type ProblemKind } from '../problems.ts'
 import { CONSOLE_NAMES } from '../settings/databases.ts'
 import type { Settings } from '../settings/load.ts'
+import type { Admissions, ClientClaim, ClientLimit } from '../workers/admissions.ts'
 import type { Databases } from './databases.ts'
 import type { Users } from './users.ts'
 
@@ -16,35 +16,31 @@ export interface DoorsOptions {
   readonly settings: Settings
   readonly users: Users
   readonly databases: Databases
+  readonly admissions: Admissions
   readonly saltKey: Buffer
   /** What opens a session on the console, for a user who may; throws for others. */
   openConsole(session: Host, user: string): Destination
 }
 
-/** What a session was counted under. */
+/** What a session is counted under. */
 interface Entry {
-  readonly limits: readonly Limit[]
-  readonly pool: Pool
+  readonly claims: readonly ClientClaim[]
+  pool: Pool | null
 }
 
 export class Doors {
   readonly #options: DoorsOptions
-  readonly #entries = new Map<Host, Entry>()
-  readonly #admitted = new Set<Host>()
+  /** Sessions that were let in, and those that wait for it: null. */
+  readonly #entries = new Map<Host, Entry | null>()
 
   constructor(options: DoorsOptions) {
     this.#options = options
   }
 
-  /** Clients of databases; the console is open even when nobody else fits in. */
-  get clients(): number {
-    return this.#admitted.size
-  }
-
-  admit(session: Host, { database }: Wishes): void {
-    if (CONSOLE_NAMES.includes(database)) return
-    if (this.#admitted.size >= this.#options.settings.general.max_client_conn) throw new PoolerError('too-many-clients')
-    this.#admitted.add(session)
+  /** The console is open even when nobody else fits in. */
+  admit(session: Host, { database }: Wishes, done: (problem: PoolerError | null) => void): void {
+    if (CONSOLE_NAMES.includes(database)) done(null)
+    else this.#claim(session, [EVERY_CLIENT], done)
   }
 
   authentication({ user }: Wishes): AuthenticationOptions {
@@ -59,37 +55,64 @@ export class Doors {
     }
   }
 
-  destination(session: Host, wishes: Wishes, proof: Proof): Destination {
+  destination(
+    session: Host,
+    wishes: Wishes,
+    proof: Proof,
+    done: (destination: Destination | PoolerError) => void,
+  ): void {
     const { databases, users } = this.#options
     users.learn(wishes.user, proof)
-    if (CONSOLE_NAMES.includes(wishes.database)) return this.#options.openConsole(session, wishes.user)
+    if (CONSOLE_NAMES.includes(wishes.database)) {
+      done(this.#options.openConsole(session, wishes.user))
+      return
+    }
     const database = databases.find(wishes.database)
     if (database === null) throw new PoolerError('no-such-database', { database: wishes.database })
-    const limits: Limit[] = []
-    claim(limits, database.clients, 'too-many-database-clients')
-    claim(limits, databases.userClients(wishes.user), 'too-many-user-clients')
-    const pool = databases.poolFor(database, wishes.user)
-    pool.clients++
-    this.#entries.set(session, { limits, pool })
-    return { kind: 'pool', pool }
+    const claims: readonly ClientClaim[] = [
+      { limit: 'max_db_client_connections', name: database.name },
+      { limit: 'max_user_client_connections', name: wishes.user },
+    ]
+    this.#claim(session, claims, (problem) => {
+      const entry = this.#entries.get(session)
+      if (problem !== null || !entry) done(problem ?? new PoolerError('internal-error'))
+      else {
+        const pool = databases.poolFor(database, wishes.user)
+        pool.clients++
+        entry.pool = pool
+        done({ kind: 'pool', pool })
+      }
+    })
   }
 
   onGone(session: Host): void {
-    this.#admitted.delete(session)
     const entry = this.#entries.get(session)
-    if (!entry) return
     this.#entries.delete(session)
-    entry.pool.clients--
-    for (const limit of entry.limits) limit.release()
+    if (!entry) return
+    if (entry.pool) entry.pool.clients--
+    this.#options.admissions.release(entry.claims)
+  }
+
+  #claim(session: Host, claims: readonly ClientClaim[], done: (problem: PoolerError | null) => void): void {
+    const { admissions } = this.#options
+    const before = this.#entries.get(session)?.claims ?? []
+    if (!this.#entries.has(session)) this.#entries.set(session, null)
+    admissions.claim(claims, (full) => {
+      if (!this.#entries.has(session)) {
+        // It has gone while others were asked.
+        if (full === null) admissions.release(claims)
+        return
+      }
+      if (full === null) this.#entries.set(session, { claims: [...before, ...claims], pool: null })
+      done(full && new PoolerError(FULL[full.limit]))
+    })
   }
 }
 
-/** Claims room, or gives back what was claimed before and says why there is none. */
-function claim(claimed: Limit[], limit: Limit, problem: ProblemKind): void {
-  if (limit.isFull) {
-    for (const other of claimed) other.release()
-    throw new PoolerError(problem)
-  }
-  limit.claim()
-  claimed.push(limit)
+const EVERY_CLIENT: ClientClaim = { limit: 'max_client_conn', name: '' }
+
+const FULL: Readonly<Record<ClientLimit, ProblemKind>> = {
+  max_client_conn: 'too-many-clients',
+  max_db_client_connections: 'too-many-database-clients',
+  max_user_client_connections: 'too-many-user-clients',
 }

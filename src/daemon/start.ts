@@ -20,8 +20,10 @@ import { Tracked } from '../server/profile.ts'
 import type { Settings } from '../settings/load.ts'
 import { formatProblem } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
+import { ClientCounts } from '../workers/admissions.ts'
 import type { Fleet } from '../workers/fleet.ts'
 import { LocalFleet } from '../workers/local-fleet.ts'
+import { maxClients } from './client-limits.ts'
 import { Databases } from './databases.ts'
 import { describeDatabases, describeUsers } from './describe.ts'
 import { Doors } from './doors.ts'
@@ -75,14 +77,15 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
   const cancelKeys = new CancelKeys<Host>()
   const cancels = new CancelSender({ transport, clock, log, keepAlive, timeoutMs: () => general.cancel_wait_timeout })
   const databases = new Databases({ settings, pools, users, tracked, transport, clock, log, keepAlive })
+  const admissions = new ClientCounts((claim) => maxClients(settings, claim))
   const fleet = new LocalFleet({
     clock,
     sessions,
     pools,
     cancels,
     port: general.listen_port,
-    describeDatabases: () => describeDatabases(settings, databases),
-    describeUsers: () => describeUsers(settings, users, databases),
+    describeDatabases: () => describeDatabases(settings, databases, admissions),
+    describeUsers: () => describeUsers(settings, users, databases, admissions),
   })
   const statsLog = new StatsLog({
     clock,
@@ -95,6 +98,7 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
     settings,
     users,
     databases,
+    admissions,
     saltKey: createSaltKey(),
     openConsole: (_session, user) =>
       openConsole({ fleet, settings: () => settings, log, counters: fleet.console }, user),
@@ -117,9 +121,9 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
     cancels,
     tracked,
     settings: () => clientSettings,
-    admit: (session, wishes) => doors.admit(session, wishes),
+    admit: (session, wishes, done) => doors.admit(session, wishes, done),
     authentication: (wishes) => doors.authentication(wishes),
-    destination: (session, wishes, proof) => doors.destination(session, wishes, proof),
+    destination: (session, wishes, proof, done) => doors.destination(session, wishes, proof, done),
     onGone: (session) => doors.onGone(session),
   }
   const hasIdleTimeouts =

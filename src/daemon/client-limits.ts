@@ -1,0 +1,17 @@
+/** From the settings of a file to the limits on clients. */
+
+import { databaseFor, type Settings } from '../settings/load.ts'
+import type { ClientClaim } from '../workers/admissions.ts'
+
+/** How many clients there may be; Infinity for no limit. */
+export function maxClients(settings: Settings, { limit, name }: ClientClaim): number {
+  const { general, users } = settings
+  switch (limit) {
+    case 'max_client_conn':
+      return general.max_client_conn
+    case 'max_db_client_connections':
+      return (databaseFor(settings, name)?.max_db_client_connections ?? general.max_db_client_connections) || Infinity
+    case 'max_user_client_connections':
+      return (users.get(name)?.max_user_client_connections ?? general.max_user_client_connections) || Infinity
+  }
+}

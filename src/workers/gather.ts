@@ -1,0 +1,95 @@
+/** Puts together what the workers of a fleet say of themselves, as if one process had said it. Pure. */
+
+import { sumOf } from '../pool/averages.ts'
+import {
+  type ClientState,
+  type DatabaseSnapshot,
+  type DatabaseStats,
+  type Lists,
+  type PoolSnapshot,
+  SERVER_GROUPS,
+  type ServerGroup,
+  type UserSnapshot,
+} from './fleet.ts'
+
+export function mergePools(parts: readonly (readonly PoolSnapshot[])[]): PoolSnapshot[] {
+  return merge(
+    parts,
+    ({ database, user }) => `${database}\0${user}`,
+    (one, other) => ({
+      ...one,
+      clients: addAll(CLIENT_STATES, one.clients, other.clients),
+      servers: addAll<ServerGroup>(SERVER_GROUPS, one.servers, other.servers),
+      cancels: addAll(CANCEL_STATES, one.cancels, other.cancels),
+      longestWaitUs: Math.max(one.longestWaitUs, other.longestWaitUs),
+    }),
+  )
+}
+
+/** Settings are the same everywhere; what is counted under them is added up. */
+export function mergeDatabases(parts: readonly (readonly DatabaseSnapshot[])[]): DatabaseSnapshot[] {
+  return merge(parts, ({ name }) => name, addConnections)
+}
+
+export function mergeUsers(parts: readonly (readonly UserSnapshot[])[]): UserSnapshot[] {
+  return merge(parts, ({ name }) => name, addConnections)
+}
+
+export function mergeStats(parts: readonly (readonly DatabaseStats[])[]): DatabaseStats[] {
+  return merge(
+    parts,
+    ({ database }) => database,
+    (one, other) => ({
+      database: one.database,
+      totals: sumOf([one.totals, other.totals]),
+      recent: {
+        // Periods end everywhere at the same time, but for a worker that has begun since.
+        ms: Math.max(one.recent.ms, other.recent.ms),
+        totals: sumOf([one.recent.totals, other.recent.totals]),
+      },
+    }),
+  )
+}
+
+/** What every worker knows by name counts once; what each has of its own is added up. */
+export function mergeLists(parts: readonly Lists[], known: Pick<Lists, 'databases' | 'users' | 'pools'>): Lists {
+  const lists = { ...known, clients: 0, clientsLoggingIn: 0, servers: 0 }
+  for (const part of parts) {
+    lists.clients += part.clients
+    lists.clientsLoggingIn += part.clientsLoggingIn
+    lists.servers += part.servers
+  }
+  return lists
+}
+
+const CLIENT_STATES: readonly ClientState[] = ['active', 'idle', 'waiting']
+const CANCEL_STATES = ['sent', 'waiting'] as const
+
+function addConnections<Row extends { readonly servers: number; readonly clients: number }>(one: Row, other: Row): Row {
+  return { ...one, servers: one.servers + other.servers, clients: one.clients + other.clients }
+}
+
+function addAll<Key extends string>(
+  keys: readonly Key[],
+  one: Readonly<Record<Key, number>>,
+  other: Readonly<Record<Key, number>>,
+): Record<Key, number> {
+  return Object.fromEntries(keys.map((key) => [key, one[key] + other[key]])) as Record<Key, number>
+}
+
+/** One row for each key, in the order in which they come up. */
+function merge<Row>(
+  parts: readonly (readonly Row[])[],
+  keyOf: (row: Row) => string,
+  add: (one: Row, other: Row) => Row,
+): Row[] {
+  const rows = new Map<string, Row>()
+  for (const part of parts) {
+    for (const row of part) {
+      const key = keyOf(row)
+      const known = rows.get(key)
+      rows.set(key, known === undefined ? row : add(known, row))
+    }
+  }
+  return [...rows.values()]
+}

@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest'
+
+import { type ClientClaim, ClientCounts } from '../../../src/workers/admissions.ts'
+import { takeInvariantFailures } from '../../support/every-file.ts'
+
+const EVERYBODY: ClientClaim = { limit: 'max_client_conn', name: '' }
+const APP: ClientClaim = { limit: 'max_db_client_connections', name: 'app' }
+const ADA: ClientClaim = { limit: 'max_user_client_connections', name: 'ada' }
+
+const counts = (max: Partial<Record<ClientClaim['limit'], number>>) =>
+  new ClientCounts(({ limit }) => max[limit] ?? Infinity)
+
+test('as many clients come in as the limit says, and one more for each that leaves', () => {
+  const admissions = counts({ max_client_conn: 2 })
+  expect([1, 2, 3].map(() => admissions.tryClaim([EVERYBODY]))).toEqual([null, null, EVERYBODY])
+  admissions.release([EVERYBODY])
+  expect(admissions.tryClaim([EVERYBODY])).toBe(null)
+})
+
+test('a client that does not fit under one limit is counted under none', () => {
+  const admissions = counts({ max_user_client_connections: 0 })
+  expect(admissions.tryClaim([APP, ADA])).toBe(ADA)
+  expect(admissions.used('max_db_client_connections', 'app')).toBe(0)
+})
+
+test('the first full limit is the one that is told', () => {
+  const admissions = counts({ max_db_client_connections: 0, max_user_client_connections: 0 })
+  expect(admissions.tryClaim([APP, ADA])).toBe(APP)
+})
+
+test('names of users who have gone are forgotten', () => {
+  const admissions = counts({})
+  admissions.tryClaim([ADA])
+  admissions.release([ADA])
+  expect([...admissions.names('max_user_client_connections')]).toEqual([])
+})
+
+test('all that was claimed can be given back', () => {
+  const admissions = counts({})
+  admissions.tryClaim([EVERYBODY, APP])
+  admissions.tryClaim([EVERYBODY, ADA])
+  const claims = [...admissions.claims()]
+  expect(claims).toHaveLength(4)
+  admissions.release(claims)
+  expect([...admissions.claims()]).toEqual([])
+})
+
+test('nothing is given back that was not claimed', () => {
+  expect(() => counts({}).release([ADA])).toThrow('released more often')
+  expect(takeInvariantFailures()).toHaveLength(1)
+})

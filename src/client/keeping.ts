@@ -1,6 +1,6 @@
 /** Decides whether a session keeps its server after what has just been read or written. */
 
-import type { PoolMode } from '../pool/pool.ts'
+import type { PoolMode } from '../pool/settings.ts'
 
 export interface Holding {
   readonly mode: PoolMode

@@ -1,6 +1,6 @@
 /** From the settings of a file to the plain values of one pool. */
 
-import type { PoolSettings } from '../pool/pool.ts'
+import type { PoolSettings } from '../pool/settings.ts'
 import type { DatabaseSettings } from '../settings/databases.ts'
 import type { Settings } from '../settings/load.ts'
 

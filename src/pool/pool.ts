@@ -4,7 +4,6 @@ import type { Clock } from '../base/clock.ts'
 import { invariant } from '../base/invariant.ts'
 import { List } from '../base/list.ts'
 import type { Log } from '../base/log.ts'
-import { Lru } from '../base/lru.ts'
 import type { Address, KeepAlive, Transport } from '../net/channel.ts'
 import { PoolerError } from '../problems.ts'
 import type { LoginResult, ServerIdentity } from '../server/login.ts'
@@ -12,37 +11,16 @@ import { Profile, type Tracked } from '../server/profile.ts'
 import { Server, type ServerContext, type ServerOwner } from '../server/server.ts'
 import { type SchemaVersion, StatementRegistry } from '../server/statements.ts'
 import { SERVER_STATES, type ServerState } from '../server/states.ts'
-import { asFatal, type Notice } from '../wire/notices.ts'
+import type { Notice } from '../wire/notices.ts'
 import { Counters } from './counters.ts'
+import { Failures } from './failures.ts'
+import { Handover, type HandoverOwner } from './handover.ts'
 import type { Waiter } from './lease.ts'
+import { Lifetimes } from './lifetimes.ts'
 import type { Limit, Member } from './limits.ts'
-import { nextMove, retryDelayMs, type SizeLimits } from './sizing.ts'
+import type { PoolSettings } from './settings.ts'
+import { nextMove } from './sizing.ts'
 import { POOL_MOVES, type PoolState } from './states.ts'
-
-export type PoolMode = 'session' | 'transaction' | 'statement'
-
-/** All times in milliseconds, 0 meaning "never" unless said otherwise. */
-export interface PoolSettings extends SizeLimits {
-  readonly mode: PoolMode
-  readonly roundRobin: boolean
-  /** Run when a server is given back; empty for none. */
-  readonly resetQuery: string
-  /** null for no checks. */
-  readonly checkQuery: string | null
-  readonly checkDelayMs: number
-  readonly idleTimeoutMs: number
-  /** 0: a server is used once. */
-  readonly lifetimeMs: number
-  readonly connectTimeoutMs: number
-  readonly loginRetryMs: number
-  readonly waitTimeoutMs: number
-  readonly waitNotifyMs: number
-  readonly queryTimeoutMs: number
-  readonly idleTransactionTimeoutMs: number
-  readonly transactionTimeoutMs: number
-  /** Per server; 0: prepared statements pass through as they are. */
-  readonly maxPreparedStatements: number
-}
 
 export interface PoolOptions {
   readonly database: string
@@ -66,19 +44,13 @@ export interface PoolOptions {
   chance(): number
 }
 
-/** How many spellings of settings are remembered with what Postgres makes of them. */
-const KNOWN_SPELLINGS = 1_000
-
 /** How much longer a client of another pool must have waited than ours before it gets the room of our server. */
 const UNFAIRNESS_MS = 500
 
 /** How many idle servers are looked at for one whose settings need no change. */
 const MAX_IDLE_LOOKS = 16
 
-/** How often a lease is tried on another server when setting it up was cut short. */
-const MAX_ALIGN_FAILURES = 3
-
-export class Pool implements ServerOwner, Member {
+export class Pool implements ServerOwner, HandoverOwner, Member {
   readonly database: string
   readonly user: string
   readonly options: PoolOptions
@@ -87,22 +59,20 @@ export class Pool implements ServerOwner, Member {
   readonly waiting = new List<Waiter>('waiting')
   readonly #lists: Record<ServerState, List<Server>>
   readonly #context: ServerContext
-  readonly #canonical = new Lru<string, string>(KNOWN_SPELLINGS)
+  readonly #handover: Handover
+  readonly #failures = new Failures()
+  readonly #lifetimes = new Lifetimes()
   #state: PoolState = 'open'
   /** Sessions that have logged in to this pool. */
   clients = 0
   /** What a server of this pool reports when nothing was set; null before the first login. */
   welcome: ReadonlyMap<string, string> | null = null
-  #failures = 0
-  #failure: Notice | null = null
-  #retryAtMs = 0
-  #lastLifetimeCloseMs = -Infinity
-  #alignFailures = 0
 
   constructor(options: PoolOptions) {
     this.options = options
     this.database = options.database
     this.user = options.user
+    this.#handover = new Handover(this, options.clock, options.log)
     this.#lists = Object.fromEntries(SERVER_STATES.map((state) => [state, new List<Server>(state)])) as Record<
       ServerState,
       List<Server>
@@ -177,15 +147,15 @@ export class Pool implements ServerOwner, Member {
     waiter.wasNotified = false
     if (this.#state === 'open' && this.waiting.length === 0) {
       const server = this.#takeIdle(waiter.wantedProfile)
-      if (server && this.#fitsNow(server, waiter)) return server
+      if (server && this.#handover.lendIfFits(server, waiter)) return server
       if (server) {
-        this.#prepare(server, waiter)
+        this.#handover.give(server, waiter)
         return null
       }
     }
     this.waiting.pushLast(waiter)
     if (this.#state !== 'open') queueMicrotask(() => this.#refuseWaiting(new PoolerError('pooler-shutting-down')))
-    else if (this.#isHopeless) queueMicrotask(() => this.#refuseAgain())
+    else if (this.#wordsForNewcomers !== null) queueMicrotask(() => this.#refuseNewcomers())
     else this.#help(waiter)
     return null
   }
@@ -203,10 +173,8 @@ export class Pool implements ServerOwner, Member {
     server.tenant = null
     const reset = settings.resetQuery
     if (server.condemned !== null) server.close(server.condemned)
-    else if (this.#isTooOld(server)) {
-      this.#lastLifetimeCloseMs = this.options.clock.nowMs
-      server.close('server lifetime over')
-    } else server.giveBack(reset)
+    else if (this.#lifetimes.isOver(server, this.options.clock.nowMs, settings)) this.#endOfLife(server)
+    else server.giveBack(reset)
   }
 
   #takeIdle(wanted: Profile): Server | null {
@@ -247,91 +215,14 @@ export class Pool implements ServerOwner, Member {
       if (checkQuery !== null && this.needsCheck(server)) server.check(checkQuery)
       else {
         this.waiting.remove(waiter)
-        this.#prepare(server, waiter)
+        this.#handover.give(server, waiter)
       }
     }
     this.#grow()
   }
 
-  #fitsNow(server: Server, waiter: Waiter): boolean {
-    if (server.changesTo(waiter.wantedProfile) !== null) return false
-    this.#lend(server, waiter)
-    return true
-  }
-
-  #lend(server: Server, waiter: Waiter): void {
-    const { nowMs } = this.options.clock
-    this.counters.serverAssignments++
-    this.counters.waitUs += (nowMs - waiter.waitingSinceMs) * 1000
-    waiter.promised = null
-    server.lend(waiter)
-  }
-
-  /** Gives an idle server to a waiter that has left the queue: at once, or after its settings have been set. */
-  #prepare(server: Server, waiter: Waiter): void {
-    const changes = server.changesTo(waiter.wantedProfile)
-    if (changes === null) {
-      this.#grant(server, waiter)
-      return
-    }
-    waiter.promised = server
-    server.align(
-      changes,
-      (error, values) => {
-        for (const { name, value } of changes) {
-          const canonical = values.get(name)
-          if (value !== null && canonical !== undefined) this.#canonical.set(`${name}=${value}`, canonical)
-        }
-        if (waiter.promised !== server) server.finishAligning()
-        else if (error === null) {
-          this.#alignFailures = 0
-          this.#grant(server, waiter)
-        } else this.#alignFailed(server, waiter, error)
-      },
-      () => {
-        if (waiter.promised === server) this.#queueAgain(waiter)
-      },
-    )
-  }
-
-  /**
-   * Begins a lease for a waiter that did not ask right now. It is told in a turn of its own: what it then sends must not mix with the
-   * work that has freed the server, nor must a thousand waiters be served one within the other.
-   */
-  #grant(server: Server, waiter: Waiter): void {
-    this.#lend(server, waiter)
-    waiter.promised = server
-    queueMicrotask(() => {
-      const isWanted = waiter.promised === server
-      if (isWanted) waiter.promised = null
-      if (server.tenant !== waiter) return
-      try {
-        if (isWanted) waiter.onGranted(server)
-        else this.release(server)
-      } catch (error) {
-        const { log } = this.options
-        log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, {
-          subject: server.subject,
-        })
-        server.close('internal error', new PoolerError('internal-error'))
-      }
-    })
-  }
-
-  #alignFailed(server: Server, waiter: Waiter, error: Notice): void {
-    // A timeout or a cancel that was meant for the last client: nothing is wrong with the settings themselves.
-    if (error.sqlstate.startsWith('57') && ++this.#alignFailures <= MAX_ALIGN_FAILURES) {
-      this.#queueAgain(waiter)
-      server.close('settings could not be changed')
-      return
-    }
-    waiter.promised = null
-    server.finishAligning()
-    waiter.onRefused(asFatal(error))
-  }
-
-  #queueAgain(waiter: Waiter): void {
-    waiter.promised = null
+  /** Puts a waiter that was about to get a server back where it was in the queue. */
+  queueAgain(waiter: Waiter): void {
     // In front of all who came later, and behind those who were sent back before it.
     const earlier: Waiter[] = []
     for (const other of this.waiting) {
@@ -346,7 +237,7 @@ export class Pool implements ServerOwner, Member {
 
   /** What Postgres makes of a setting's value, if that is known already. */
   canonical(name: string, value: string): string | undefined {
-    return this.#canonical.get(`${name}=${value}`)
+    return this.#handover.canonical(name, value)
   }
 
   // Servers
@@ -367,16 +258,12 @@ export class Pool implements ServerOwner, Member {
 
   onServerReady(_server: Server, login: LoginResult): void {
     this.welcome = login.parameters
-    this.#failures = 0
-    this.#failure = null
-    this.#retryAtMs = 0
+    this.#failures.forget()
   }
 
   onServerFailed(_server: Server, problem: Notice): void {
-    this.#failures++
-    this.#failure = problem
-    this.#retryAtMs =
-      this.options.clock.nowMs + retryDelayMs(this.#failures, this.settings.loginRetryMs, this.options.chance())
+    const { clock, chance } = this.options
+    this.#failures.failed(problem, clock.nowMs, this.settings.loginRetryMs, chance())
   }
 
   #serve(server: Server): void {
@@ -391,7 +278,7 @@ export class Pool implements ServerOwner, Member {
     }
     if (waiter === null) return
     this.waiting.remove(waiter)
-    this.#prepare(server, waiter)
+    this.#handover.give(server, waiter)
   }
 
   /** Another pool under the same limit has had a client waiting for clearly longer than ours. */
@@ -406,28 +293,19 @@ export class Pool implements ServerOwner, Member {
       return
     }
     // Also where the next try comes at once: whoever waits shall hear why, rather than wait for the end of all tries.
-    if (this.#failure !== null && this.#failure.sqlstate !== STARTING_UP && this.total === 0)
-      this.#refuseHopeless(this.#failure)
+    const words = this.total === 0 ? this.#failures.forWaiting : null
+    if (words !== null) this.#refuseWaiting(words)
     else this.#help()
   }
 
   /** The last login has failed, and there is no server left: a client would wait for nothing. */
-  get #isHopeless(): boolean {
-    if (this.#failure === null || this.#failure.sqlstate === STARTING_UP) return false
-    return this.total === 0 && this.options.clock.nowMs < this.#retryAtMs
+  get #wordsForNewcomers(): Notice | null {
+    return this.total === 0 ? this.#failures.forNewcomers(this.options.clock.nowMs) : null
   }
 
-  /** Whoever waited for the login that has just failed hears the server's own error. */
-  #refuseHopeless(failure: Notice): void {
-    this.#refuseWaiting(asFatal(failure))
-  }
-
-  /** Whoever comes until the next try hears the same error, with the setting that decides about the delay. */
-  #refuseAgain(): void {
-    if (!this.#isHopeless || this.#failure === null) return
-    const { message } = this.#failure
-    const isOurs = this.#failure instanceof PoolerError
-    this.#refuseWaiting(isOurs ? this.#failure : new PoolerError('server-login-failing', { error: message }))
+  #refuseNewcomers(): void {
+    const words = this.#wordsForNewcomers
+    if (words !== null) this.#refuseWaiting(words)
   }
 
   #refuseWaiting(notice: Notice): void {
@@ -447,7 +325,7 @@ export class Pool implements ServerOwner, Member {
         soonFree: this.#lists.checking.length + this.#lists.cleaning.length,
         total: this.total,
         hasClients: this.clients > 0 || this.options.isForcedUser,
-        isCoolingDown: nowMs < this.#retryAtMs,
+        isCoolingDown: this.#failures.isCoolingDown(nowMs),
       },
       this.settings,
     )
@@ -478,13 +356,9 @@ export class Pool implements ServerOwner, Member {
     if (this.#state === 'open') this.#grow()
   }
 
-  #isTooOld(server: Server): boolean {
-    const { lifetimeMs, size } = this.settings
-    const { nowMs } = this.options.clock
-    if (lifetimeMs === 0) return true
-    if (nowMs - server.startedMs < lifetimeMs) return false
-    // Servers that were opened together must not all be closed together.
-    return nowMs - this.#lastLifetimeCloseMs >= lifetimeMs / Math.max(size, 1)
+  #endOfLife(server: Server): void {
+    this.#lifetimes.noteEnd(this.options.clock.nowMs)
+    server.close('server lifetime over')
   }
 
   // Time
@@ -537,19 +411,11 @@ export class Pool implements ServerOwner, Member {
     const max = size === 0 ? Infinity : size + reserveSize
     for (const server of this.#lists.idle) {
       const { total } = this
-      if (this.#isOverAge(server, nowMs)) {
-        this.#lastLifetimeCloseMs = nowMs
-        server.close('server lifetime over')
-      } else if (total > max) server.close('too many servers in the pool')
+      if (this.#lifetimes.isOverIdle(server, nowMs, this.settings)) this.#endOfLife(server)
+      else if (total > max) server.close('too many servers in the pool')
       else if (idleTimeoutMs > 0 && nowMs - server.usedMs > idleTimeoutMs && total > minSize)
         server.close('server idle timeout')
     }
-  }
-
-  #isOverAge(server: Server, nowMs: number): boolean {
-    return (
-      this.settings.lifetimeMs > 0 && nowMs - server.startedMs >= this.settings.lifetimeMs && this.#isTooOld(server)
-    )
   }
 
   // The end
@@ -593,6 +459,3 @@ export class Pool implements ServerOwner, Member {
     return welcome && Profile.of(this.options.tracked.names.map((name) => welcome.get(name) ?? null))
   }
 }
-
-/** cannot_connect_now: the server is starting up, or shutting down. It will be back, so clients wait. */
-const STARTING_UP = '57P03'

@@ -48,16 +48,3 @@ export function nextMove(now: Counts, limits: SizeLimits): Move {
     return { open: 1, usesReserve: false, because: 'below min_pool_size' }
   return { open: 0, usesReserve: false, because: 'enough servers' }
 }
-
-/** The first delay after a failed login; it doubles up to `server_login_retry`, which cannot make it shorter. */
-const FIRST_RETRY_MS = 100
-
-/**
- * How long to leave a server alone that could not be logged in to for the `failures`th time in a row.
- *
- * @param chance from 0 to 1: spreads the retries of many pools
- */
-export function retryDelayMs(failures: number, maxMs: number, chance: number): number {
-  const fullMs = Math.min(Math.max(maxMs, FIRST_RETRY_MS), FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 30))
-  return fullMs * (0.5 + chance / 2)
-}

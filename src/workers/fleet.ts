@@ -2,7 +2,7 @@
 
 import type { Address } from '../net/channel.ts'
 import type { Span, Totals } from '../pool/averages.ts'
-import type { PoolMode } from '../pool/pool.ts'
+import type { PoolMode } from '../pool/settings.ts'
 
 export interface Fleet {
   clients(): Promise<readonly ClientSnapshot[]>

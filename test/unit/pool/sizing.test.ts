@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type Counts, MAX_OPENING, nextMove, retryDelayMs, type SizeLimits } from '../../../src/pool/sizing.ts'
+import { type Counts, MAX_OPENING, nextMove, type SizeLimits } from '../../../src/pool/sizing.ts'
 
 const QUIET: Counts = {
   waiting: 0,
@@ -43,10 +43,4 @@ for (const [promise, now, limits, open] of CASES)
 test('a move says when it takes from the reserve', () => {
   const move = nextMove({ ...QUIET, waiting: 1, total: 20, longestWaitMs: 9_000 }, { ...LIMITS, reserveSize: 1 })
   expect(move).toEqual({ open: 1, usesReserve: true, because: 'clients have waited for reserve_pool_timeout' })
-})
-
-test('the delay after failed logins doubles up to server_login_retry, and is spread', () => {
-  expect([1, 2, 3, 4].map((failures) => retryDelayMs(failures, 15_000, 1))).toEqual([100, 200, 400, 800])
-  expect(retryDelayMs(40, 15_000, 1)).toBe(15_000)
-  expect(retryDelayMs(1, 15_000, 0)).toBe(50)
 })

@@ -1,0 +1,65 @@
+/** What a pool knows of logins to its servers that have failed: how long to leave them alone, and what to tell those who wait. */
+
+import { PoolerError } from '../problems.ts'
+import { asFatal, type Notice } from '../wire/notices.ts'
+
+export class Failures {
+  /** In a row. */
+  #count = 0
+  #last: Notice | null = null
+  #retryAtMs = 0
+
+  /**
+   * @param maxDelayMs the setting `server_login_retry`
+   * @param chance from 0 to 1
+   */
+  failed(problem: Notice, nowMs: number, maxDelayMs: number, chance: number): void {
+    this.#count++
+    this.#last = problem
+    this.#retryAtMs = nowMs + retryDelayMs(this.#count, maxDelayMs, chance)
+  }
+
+  /** A login has worked. */
+  forget(): void {
+    this.#count = 0
+    this.#last = null
+    this.#retryAtMs = 0
+  }
+
+  /** Nothing is tried for now. */
+  isCoolingDown(nowMs: number): boolean {
+    return nowMs < this.#retryAtMs
+  }
+
+  /** The server's own error, for those who waited for the login that has just failed; null if they had better wait on. */
+  get forWaiting(): Notice | null {
+    return this.#isHopeless ? asFatal(this.#last as Notice) : null
+  }
+
+  /** The same error for whoever comes until the next try, with the setting that decides about the delay; null if it may wait. */
+  forNewcomers(nowMs: number): Notice | null {
+    if (!this.#isHopeless || !this.isCoolingDown(nowMs)) return null
+    const last = this.#last as Notice
+    return last instanceof PoolerError ? last : new PoolerError('server-login-failing', { error: last.message })
+  }
+
+  get #isHopeless(): boolean {
+    return this.#last !== null && this.#last.sqlstate !== STARTING_UP
+  }
+}
+
+/** cannot_connect_now: the server is starting up, or shutting down. It will be back, so clients wait. */
+const STARTING_UP = '57P03'
+
+/** The first delay after a failed login; it doubles up to `server_login_retry`, which cannot make it shorter. */
+const FIRST_RETRY_MS = 100
+
+/**
+ * How long to leave a server alone that could not be logged in to for the `failures`th time in a row.
+ *
+ * @param chance from 0 to 1: spreads the retries of many pools
+ */
+export function retryDelayMs(failures: number, maxMs: number, chance: number): number {
+  const fullMs = Math.min(Math.max(maxMs, FIRST_RETRY_MS), FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 30))
+  return fullMs * (0.5 + chance / 2)
+}

@@ -1,0 +1,126 @@
+/** Hands idle servers of one pool to waiters that have left its queue: sets their settings, and begins the lease. */
+
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import { Lru } from '../base/lru.ts'
+import { PoolerError } from '../problems.ts'
+import type { Server } from '../server/server.ts'
+import { asFatal, type Notice } from '../wire/notices.ts'
+import type { Counters } from './counters.ts'
+import type { Waiter } from './lease.ts'
+
+/** The pool. */
+export interface HandoverOwner {
+  readonly counters: Counters
+  /** The lease is over before it was told. */
+  release(server: Server): void
+  /** The server was lost; the waiter wants another one, and has not lost its place. */
+  queueAgain(waiter: Waiter): void
+}
+
+/** How many spellings of settings are remembered with what Postgres makes of them. */
+const KNOWN_SPELLINGS = 1_000
+
+/** How often a lease is tried on another server when setting it up was cut short. */
+const MAX_ALIGN_FAILURES = 3
+
+export class Handover {
+  readonly #owner: HandoverOwner
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #canonical = new Lru<string, string>(KNOWN_SPELLINGS)
+  #alignFailures = 0
+
+  constructor(owner: HandoverOwner, clock: Clock, log: Log) {
+    this.#owner = owner
+    this.#clock = clock
+    this.#log = log
+  }
+
+  /** What Postgres makes of a setting's value, if that is known already. */
+  canonical(name: string, value: string): string | undefined {
+    return this.#canonical.get(`${name}=${value}`)
+  }
+
+  /** Begins the lease for a waiter that asks right now, if the server fits as it is. */
+  lendIfFits(server: Server, waiter: Waiter): boolean {
+    if (server.changesTo(waiter.wantedProfile) !== null) return false
+    this.#lend(server, waiter)
+    return true
+  }
+
+  /** Gives an idle server to a waiter that has left the queue: at once, or after its settings have been set. */
+  give(server: Server, waiter: Waiter): void {
+    const changes = server.changesTo(waiter.wantedProfile)
+    if (changes === null) {
+      this.#grant(server, waiter)
+      return
+    }
+    waiter.promised = server
+    server.align(
+      changes,
+      (error, values) => {
+        for (const { name, value } of changes) {
+          const canonical = values.get(name)
+          if (value !== null && canonical !== undefined) this.#canonical.set(`${name}=${value}`, canonical)
+        }
+        if (waiter.promised !== server) server.finishAligning()
+        else if (error === null) {
+          this.#alignFailures = 0
+          this.#grant(server, waiter)
+        } else this.#alignFailed(server, waiter, error)
+      },
+      () => {
+        if (waiter.promised === server) this.#giveBack(waiter)
+      },
+    )
+  }
+
+  #lend(server: Server, waiter: Waiter): void {
+    const { counters } = this.#owner
+    counters.serverAssignments++
+    counters.waitUs += (this.#clock.nowMs - waiter.waitingSinceMs) * 1000
+    waiter.promised = null
+    server.lend(waiter)
+  }
+
+  /**
+   * Begins a lease for a waiter that did not ask right now. It is told in a turn of its own: what it then sends must not mix with the
+   * work that has freed the server, nor must a thousand waiters be served one within the other.
+   */
+  #grant(server: Server, waiter: Waiter): void {
+    this.#lend(server, waiter)
+    waiter.promised = server
+    queueMicrotask(() => {
+      const isWanted = waiter.promised === server
+      if (isWanted) waiter.promised = null
+      if (server.tenant !== waiter) return
+      try {
+        if (isWanted) waiter.onGranted(server)
+        else this.#owner.release(server)
+      } catch (error) {
+        this.#log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, {
+          subject: server.subject,
+        })
+        server.close('internal error', new PoolerError('internal-error'))
+      }
+    })
+  }
+
+  #alignFailed(server: Server, waiter: Waiter, error: Notice): void {
+    // A timeout or a cancel that was meant for the last client: nothing is wrong with the settings themselves.
+    if (error.sqlstate.startsWith('57') && ++this.#alignFailures <= MAX_ALIGN_FAILURES) {
+      this.#giveBack(waiter)
+      server.close('settings could not be changed')
+      return
+    }
+    waiter.promised = null
+    server.finishAligning()
+    waiter.onRefused(asFatal(error))
+  }
+
+  #giveBack(waiter: Waiter): void {
+    waiter.promised = null
+    this.#owner.queueAgain(waiter)
+  }
+}

@@ -1,0 +1,28 @@
+/** What one pool is told of the settings: plain values, already chosen from user, database and general ones. */
+
+import type { SizeLimits } from './sizing.ts'
+
+export type PoolMode = 'session' | 'transaction' | 'statement'
+
+/** All times in milliseconds, 0 meaning "never" unless said otherwise. */
+export interface PoolSettings extends SizeLimits {
+  readonly mode: PoolMode
+  readonly roundRobin: boolean
+  /** Run when a server is given back; empty for none. */
+  readonly resetQuery: string
+  /** null for no checks. */
+  readonly checkQuery: string | null
+  readonly checkDelayMs: number
+  readonly idleTimeoutMs: number
+  /** 0: a server is used once. */
+  readonly lifetimeMs: number
+  readonly connectTimeoutMs: number
+  readonly loginRetryMs: number
+  readonly waitTimeoutMs: number
+  readonly waitNotifyMs: number
+  readonly queryTimeoutMs: number
+  readonly idleTransactionTimeoutMs: number
+  readonly transactionTimeoutMs: number
+  /** Per server; 0: prepared statements pass through as they are. */
+  readonly maxPreparedStatements: number
+}

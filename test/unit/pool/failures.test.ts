@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest'
+import { Failures, retryDelayMs } from '../../../src/pool/failures.ts'
+import { PoolerError } from '../../../src/problems.ts'
+import type { Notice } from '../../../src/wire/notices.ts'
+
+const MAX_DELAY_MS = 15_000
+
+function refusal(sqlstate: string, message: string): Notice {
+  return { severity: 'ERROR', sqlstate, message }
+}
+
+function failed(problem: Notice): Failures {
+  const failures = new Failures()
+  failures.failed(problem, 1_000, MAX_DELAY_MS, 1)
+  return failures
+}
+
+test('where nothing has failed, nobody is told anything and nothing cools down', () => {
+  const failures = new Failures()
+  expect([failures.forWaiting, failures.forNewcomers(0), failures.isCoolingDown(0)]).toEqual([null, null, false])
+})
+
+test('those who waited hear the server’s own error, and whoever comes until the next try hears which setting decides', () => {
+  const failures = failed(refusal('3D000', 'no such database'))
+  expect(failures.forWaiting).toMatchObject({ severity: 'FATAL', sqlstate: '3D000', message: 'no such database' })
+  expect(failures.forNewcomers(1_099)?.message).toContain('no such database')
+  expect(failures.forNewcomers(1_099)?.message).toContain('server_login_retry')
+  expect(failures.forNewcomers(1_100)).toBe(null)
+})
+
+test('an error of our own is told as it is', () => {
+  const problem = new PoolerError('server-login-failing', { error: 'refused' })
+  expect(failed(problem).forNewcomers(1_001)).toBe(problem)
+})
+
+test('while the server starts up or shuts down, clients wait, and are not told to leave', () => {
+  const failures = failed(refusal('57P03', 'the database system is starting up'))
+  expect([failures.forWaiting, failures.forNewcomers(1_001)]).toEqual([null, null])
+  expect(failures.isCoolingDown(1_001)).toBe(true)
+})
+
+test('a login that works ends all that', () => {
+  const failures = failed(refusal('3D000', 'no such database'))
+  failures.forget()
+  expect([failures.forWaiting, failures.isCoolingDown(1_001)]).toEqual([null, false])
+})
+
+test('the delay after failed logins doubles up to server_login_retry, and is spread', () => {
+  expect([1, 2, 3, 4].map((failures) => retryDelayMs(failures, 15_000, 1))).toEqual([100, 200, 400, 800])
+  expect(retryDelayMs(40, 15_000, 1)).toBe(15_000)
+  expect(retryDelayMs(1, 15_000, 0)).toBe(50)
+})

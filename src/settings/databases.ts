@@ -14,22 +14,26 @@ export const DATABASE_ROWS = {
   host: {
     type: host,
     default: '127.0.0.1',
+    renewsServers: true,
     meaning: 'Where PostgreSQL is. PgBouncer uses a unix socket when this is not set; pgweir has none yet.',
   },
-  port: { type: integer({ min: 1, max: 65_535 }), default: 5432, meaning: 'Its port.' },
+  port: { type: integer({ min: 1, max: 65_535 }), default: 5432, renewsServers: true, meaning: 'Its port.' },
   dbname: {
     type: optionalText,
     default: null,
+    renewsServers: true,
     meaning: 'Name of the database on the server; the name of the entry if not set.',
   },
   user: {
     type: optionalText,
     default: null,
+    renewsServers: true,
     meaning: 'Forced user: all clients share one pool that logs in as this user.',
   },
   password: {
     type: optionalText,
     default: null,
+    isSecret: true,
     meaning: 'Password of the forced user; looked up in auth_file if not set.',
   },
   pool_mode: { type: orNull(oneOf(POOL_MODES)), default: null, meaning: 'Instead of the general pool_mode.' },
@@ -64,12 +68,23 @@ export const DATABASE_ROWS = {
     default: null,
     meaning: 'Instead of the general query_wait_timeout.',
   },
-  connect_query: { type: optionalText, default: null, meaning: 'SQL that each new server runs before it is used.' },
-  client_encoding: { type: optionalText, default: null, meaning: 'Startup parameter for servers.' },
-  datestyle: { type: optionalText, default: null, meaning: 'Startup parameter for servers.' },
-  timezone: { type: optionalText, default: null, meaning: 'Startup parameter for servers.' },
-  application_name: { type: optionalText, default: null, meaning: 'Startup parameter for servers.' },
+  connect_query: {
+    type: optionalText,
+    default: null,
+    renewsServers: true,
+    isSecret: true,
+    meaning: 'SQL that each new server runs before it is used.',
+  },
+  client_encoding: startupParameter(),
+  datestyle: startupParameter(),
+  timezone: startupParameter(),
+  application_name: startupParameter(),
 } as const
+
+/** Unlike in PgBouncer a new one renews the servers too: clients would else get the one or the other, as it happens. */
+function startupParameter() {
+  return { type: optionalText, default: null, renewsServers: true, meaning: 'Startup parameter for servers.' } as const
+}
 
 export interface DatabaseSettings extends Omit<ValuesOf<typeof DATABASE_ROWS>, 'dbname'> {
   /** What clients ask for; `*` for the fallback entry. */

@@ -64,6 +64,9 @@ digits and \`_.-*\` stands in double quotes. \`pgweir\` and \`pgbouncer\` are th
 
 What a line does not say is as in the section above. A negative number says the same, and so does 0 where the table says so.
 
+A reload that changes ${renewing()} of a line has the servers of that database closed as they come free; what else it changes holds at once. The
+clients of a line that is gone are dropped (\`database removed\`).
+
 Without a file, \`--upstream postgres://user:password@host:5432/\` (or \`PGWEIR_UPSTREAM\`) is the entry \`*\`, and \`--database 'name=host=…'\`, which may be repeated, is a
 line of this section.`
 
@@ -80,6 +83,15 @@ function settingTable(keys: readonly string[]): string {
       : [code(key), row.type.name, code(row.type.print(row.default)), restart(row), row.meaning]
   })
   return table(['setting', 'takes', 'default', '', 'meaning'], rows)
+}
+
+/** The keys that servers are opened by. */
+function renewing(): string {
+  const keys = Object.entries(DATABASE_ROWS).filter(([, row]) => 'renewsServers' in row)
+  return keys
+    .map(([key]) => code(key))
+    .join(', ')
+    .replace(/, ([^,]*)$/, ' or $1')
 }
 
 function restart({ access }: SettingRow<unknown>): string {

@@ -11,6 +11,10 @@ export interface EntryRow<T> {
   readonly type: ValueType<T>
   readonly default: T
   readonly meaning: string
+  /** When a reload changes it, servers that are open are closed as they come free. Else they go on, and what is new holds at once. */
+  readonly renewsServers?: boolean
+  /** Its value stands in no log. */
+  readonly isSecret?: boolean
 }
 
 /** What can be said in one section's lines. */

@@ -33,7 +33,8 @@ export interface LoadOptions {
 }
 
 export interface Origin extends Place {
-  readonly from: 'default' | 'ini' | 'environment' | 'flag'
+  /** `console` is a SET, which lasts until the next reload. */
+  readonly from: 'default' | 'ini' | 'environment' | 'flag' | 'console'
 }
 
 export interface Settings {

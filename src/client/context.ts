@@ -28,7 +28,7 @@ export interface ClientContext {
   readonly clock: Clock
   readonly log: Log
   readonly sessions: Register
-  readonly cancelKeys: CancelKeys<Host>
+  readonly cancelKeys: Pick<CancelKeys<Host>, 'create' | 'remove'>
   readonly cancels: CancelSender
   readonly tracked: Tracked
   settings(): ClientSettings
@@ -37,6 +37,8 @@ export interface ClientContext {
   authentication(wishes: Wishes): AuthenticationOptions
   /** Throws if the database does not exist. `done` is told where the client goes, or why it is not taken; when, is as with `admit`. */
   destination(session: Host, wishes: Wishes, proof: Proof, done: (destination: Destination | PoolerError) => void): void
+  /** Cancels what the client with this key runs, wherever that client is. `over` is called once that can hit nothing any more. */
+  cancel(pid: number, key: Buffer, over: () => void): void
   /** The session has been closed. */
   onGone(session: Host): void
 }

@@ -79,11 +79,8 @@ export class Entry implements Stage, AuthenticationListener {
 
   #cancelAnother(pid: number, key: Buffer): void {
     this.#step = 'working'
-    const target = this.#context.cancelKeys.find(pid, key)
     // Clients take the end of this connection as the sign that it cannot hit what they ask next (see PQcancel).
-    const over = () => this.#listener.onLeft('cancel request')
-    if (target === null) over()
-    else target.cancel(over)
+    this.#context.cancel(pid, key, () => this.#listener.onLeft('cancel request'))
   }
 
   #start(packet: StartupPacket): void {

@@ -6,8 +6,8 @@ import type { Pool } from '../pool/pool.ts'
 import { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import { AUTHENTICATION_OK, encodeBackendKeyData, encodeParameterStatus, READY_IDLE } from '../wire/backend.ts'
+import type { CancelKey } from '../wire/cancel-key.ts'
 import type { Notice } from '../wire/notices.ts'
-import type { CancelKey } from './cancel-keys.ts'
 
 /** AuthenticationOk, what a server would report, the cancel key, ReadyForQuery. */
 export function encodeWelcome(reported: ReadonlyMap<string, string>, key: CancelKey): Buffer {

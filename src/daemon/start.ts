@@ -21,6 +21,7 @@ import type { Settings } from '../settings/load.ts'
 import { formatProblem } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
 import { ClientCounts } from '../workers/admissions.ts'
+import { CancelRoutes, type ForwardCancel, forwardToNobody } from '../workers/cancel-routes.ts'
 import type { Fleet } from '../workers/fleet.ts'
 import { LocalFleet } from '../workers/local-fleet.ts'
 import { maxClients } from './client-limits.ts'
@@ -39,6 +40,10 @@ export interface StartOptions {
   readonly clock?: Clock
   /** Tests move the clock and sweep by hand. */
   readonly sweepsByItself?: boolean
+  /** Which process of a fleet this is, from 1 to 255: the cancel keys of its clients say so. Left out where there is one process. */
+  readonly worker?: number
+  /** Takes a cancel request to the worker that its key names, which hands it to `cancelRoutes.cancelHere`. */
+  readonly forwardCancel?: ForwardCancel
 }
 
 export interface Pooler {
@@ -57,6 +62,7 @@ export interface PoolerParts {
   readonly sessions: Sessions
   readonly pools: Pools
   readonly cancels: CancelSender
+  readonly cancelRoutes: CancelRoutes
   readonly fleet: Fleet
   sweep(): void
 }
@@ -74,7 +80,14 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
   const users = usersOf(settings, log)
   const pools = new Pools()
   const sessions = new Sessions()
-  const cancelKeys = new CancelKeys<Host>()
+  const keyOwner = { peerId: 0, worker: options.worker ?? 0 }
+  const cancelKeys = new CancelKeys<Host>(() => keyOwner)
+  const cancelRoutes = new CancelRoutes({
+    keys: cancelKeys,
+    owner: () => keyOwner,
+    forwardToWorker: options.forwardCancel ?? forwardToNobody,
+    forwardToPeer: forwardToNobody,
+  })
   const cancels = new CancelSender({ transport, clock, log, keepAlive, timeoutMs: () => general.cancel_wait_timeout })
   const databases = new Databases({ settings, pools, users, tracked, transport, clock, log, keepAlive })
   const admissions = new ClientCounts((claim) => maxClients(settings, claim))
@@ -124,6 +137,7 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
     admit: (session, wishes, done) => doors.admit(session, wishes, done),
     authentication: (wishes) => doors.authentication(wishes),
     destination: (session, wishes, proof, done) => doors.destination(session, wishes, proof, done),
+    cancel: (pid, key, over) => cancelRoutes.cancel(pid, key, over),
     onGone: (session) => doors.onGone(session),
   }
   const hasIdleTimeouts =
@@ -158,7 +172,7 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
 
   return {
     addresses: listeners.map((listener) => listener.address),
-    parts: { settings, clock, sessions, pools, cancels, fleet, sweep },
+    parts: { settings, clock, sessions, pools, cancels, cancelRoutes, fleet, sweep },
     ...ending({ listeners, janitor, sessions, pools, cancels, log, closeLog }),
   }
 }

@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest'
+import {
+  CANCEL_KEY_BYTES,
+  type CancelKey,
+  equalsButTimeToLive,
+  isSecret,
+  type KeyOwner,
+  peerIn,
+  stampCancelKey,
+  timeToLiveIn,
+  withTimeToLive,
+  workerIn,
+} from '../../../src/wire/cancel-key.ts'
+
+const ones = () => Buffer.alloc(CANCEL_KEY_BYTES, 0xff)
+const zeros = () => Buffer.alloc(CANCEL_KEY_BYTES, 0)
+
+function bytesOf({ pid, secret }: CancelKey): string {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(pid)
+  return Buffer.concat([bytes, secret]).toString('hex')
+}
+
+/** As a number in 64 bits, what in the key does not depend on the random bytes that it is made of. */
+function fixedBits(owner: KeyOwner): bigint {
+  const [high, low] = [ones(), zeros()].map((bytes) => BigInt(`0x${bytesOf(stampCancelKey(bytes, owner))}`))
+  return (high as bigint) ^ (low as bigint) ^ 0xffff_ffff_ffff_ffffn
+}
+
+const countBits = (bits: bigint) => bits.toString(2).replaceAll('0', '').length
+
+test('a peer stands in bytes 1 and 2, the low one first, and the time to live in the last two bits: as with PgBouncer', () => {
+  expect(bytesOf(stampCancelKey(zeros(), { peerId: 0x0102, worker: 0 }))).toBe('0002010000000003')
+  expect(bytesOf(stampCancelKey(ones(), { peerId: 0x0102, worker: 0 }))).toBe('7f020100ffffffff')
+})
+
+test('a worker stands in byte 3, with and without peers', () => {
+  expect(bytesOf(stampCancelKey(zeros(), { peerId: 0, worker: 255 }))).toBe('000000ff00000000')
+  expect(bytesOf(stampCancelKey(zeros(), { peerId: 1, worker: 7 }))).toBe('0001000700000003')
+})
+
+test('all the rest is random: 55 bits, and 37 where peers must find the way', () => {
+  expect(fixedBits({ peerId: 0, worker: 0 }).toString(16)).toBe('800000ff00000000')
+  expect(fixedBits({ peerId: 5, worker: 9 }).toString(16)).toBe('80ffffff00000003')
+  expect(64 - countBits(fixedBits({ peerId: 0, worker: 3 }))).toBe(55)
+  expect(64 - countBits(fixedBits({ peerId: 16_383, worker: 255 }))).toBe(37)
+})
+
+test('what was written is read back, whatever the sign with which the pid came', () => {
+  for (const owner of [
+    { peerId: 1, worker: 0 },
+    { peerId: 255, worker: 1 },
+    { peerId: 256, worker: 254 },
+    { peerId: 16_383, worker: 255 },
+  ]) {
+    const { pid, secret } = stampCancelKey(ones(), owner)
+    for (const read of [pid, pid | 0x8000_0000]) expect({ peerId: peerIn(read), worker: workerIn(read) }).toEqual(owner)
+    expect(timeToLiveIn(secret)).toBe(3)
+  }
+})
+
+test('the time to live goes down without a trace in the other bits, in a copy', () => {
+  const { secret } = stampCancelKey(Buffer.from('0011223344556677', 'hex'), { peerId: 1, worker: 0 })
+  const left = withTimeToLive(secret, 1)
+  expect([secret.toString('hex'), left.toString('hex')]).toEqual(['44556677', '44556675'])
+  expect(timeToLiveIn(left)).toBe(1)
+  expect(equalsButTimeToLive(secret, left)).toBe(true)
+  for (let bit = 2; bit < 32; bit++) {
+    const other = Buffer.from(left)
+    other.writeUInt32BE((left.readUInt32BE(0) ^ (1 << bit)) >>> 0)
+    expect(equalsButTimeToLive(secret, other), `bit ${bit}`).toBe(false)
+  }
+})
+
+test('longer and shorter keys are none of ours', () => {
+  expect([0, 3, 4, 5, 256].filter((length) => isSecret(Buffer.alloc(length)))).toEqual([4])
+})

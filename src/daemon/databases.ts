@@ -15,7 +15,7 @@ import { poolSettings } from './pool-settings.ts'
 import type { Users } from './users.ts'
 
 export interface DatabasesOptions {
-  readonly settings: Settings
+  settings(): Settings
   readonly pools: Pools
   readonly users: Users
   readonly tracked: Tracked
@@ -44,21 +44,21 @@ export class Databases {
   constructor(options: DatabasesOptions) {
     this.#options = options
     this.#router = new Router(options.pools, (database, user) => this.#createPool(database as Database, user))
-    for (const name of options.settings.databases.keys()) this.find(name)
+    for (const name of options.settings().databases.keys()) this.find(name)
   }
 
   /** null if there is no such database. */
   find(name: string): Database | null {
     const known = this.#databases.get(name)
     if (known) return known
-    const settings = databaseFor(this.#options.settings, name)
+    const all = this.#options.settings()
+    const settings = databaseFor(all, name)
     if (settings === null) return null
-    const { general } = this.#options.settings
     const database: Database = {
       name,
       forcedUser: settings.user,
       settings,
-      servers: new Limit('max_db_connections', settings.max_db_connections ?? general.max_db_connections),
+      servers: new Limit('max_db_connections', settings.max_db_connections ?? all.general.max_db_connections),
     }
     this.#databases.set(name, database)
     return database
@@ -89,7 +89,8 @@ export class Databases {
   }
 
   #createPool(database: Database, user: string): Pool {
-    const { settings, users, tracked, transport, clock, log, keepAlive } = this.#options
+    const { users, tracked, transport, clock, log, keepAlive } = this.#options
+    const settings = this.#options.settings()
     const { host, port, dbname, password } = database.settings
     const maxUserConnections = settings.users.get(user)?.max_user_connections ?? settings.general.max_user_connections
     return new Pool({

@@ -13,7 +13,7 @@ import type { Databases } from './databases.ts'
 import type { Users } from './users.ts'
 
 export interface DoorsOptions {
-  readonly settings: Settings
+  settings(): Settings
   readonly users: Users
   readonly databases: Databases
   readonly admissions: Admissions
@@ -45,12 +45,13 @@ export class Doors {
 
   authentication({ user }: Wishes): AuthenticationOptions {
     const { settings, users, saltKey } = this.#options
+    const { general } = settings()
     return {
-      type: settings.general.auth_type,
+      type: general.auth_type,
       userName: user,
       secret: users.secret(user),
       usualKind: users.usualKind,
-      scramIterations: settings.general.scram_iterations,
+      scramIterations: general.scram_iterations,
       saltKey,
     }
   }

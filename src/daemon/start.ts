@@ -6,10 +6,10 @@ import { type Clock, SystemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import { CancelKeys } from '../client/cancel-keys.ts'
 import type { ClientContext } from '../client/context.ts'
-import type { ClientSettings, Host } from '../client/host.ts'
+import type { Host } from '../client/host.ts'
 import { Session } from '../client/session.ts'
 import { Sessions } from '../client/sessions.ts'
-import type { Address, Channel, KeepAlive, Listener, Transport } from '../net/channel.ts'
+import type { Address, Channel, Listener, Transport } from '../net/channel.ts'
 import { listenAll, parseListenAddresses } from '../net/listen-addresses.ts'
 import { createNodeTransport } from '../net/node-transport.ts'
 import { type Janitor, startJanitor } from '../pool/janitor.ts'
@@ -28,6 +28,7 @@ import { maxClients } from './client-limits.ts'
 import { Databases } from './databases.ts'
 import { describeDatabases, describeUsers } from './describe.ts'
 import { Doors } from './doors.ts'
+import { LiveSettings } from './live-settings.ts'
 import { openLog } from './open-log.ts'
 import { StatsLog } from './stats-log.ts'
 import { loadUsers, type Users } from './users.ts'
@@ -57,6 +58,7 @@ export interface Pooler {
 
 /** What it is made of, for the console, metrics and tests. */
 export interface PoolerParts {
+  /** Those that hold now. */
   readonly settings: Settings
   readonly clock: Clock
   readonly sessions: Sessions
@@ -68,16 +70,18 @@ export interface PoolerParts {
 }
 
 /** Rejects if an address cannot be listened on, or a file cannot be read; then nothing is left running. */
-export async function startPooler(settings: Settings, options: StartOptions = {}): Promise<Pooler> {
-  const { general } = settings
+export async function startPooler(first: Settings, options: StartOptions = {}): Promise<Pooler> {
+  const { general } = first
+  const live = new LiveSettings(first)
+  const settings = () => live.now
   const clock = options.clock ?? new SystemClock()
   const { log, close: closeLog } = options.log
     ? { log: options.log, close: () => {} }
     : openLog(general, clock, options.isQuiet ?? false)
   const transport = options.transport ?? createNodeTransport()
-  const keepAlive: KeepAlive = { isOn: general.tcp_keepalive, idleMs: general.tcp_keepidle }
+  const { keepAlive } = live
   const tracked = new Tracked(general.track_extra_parameters)
-  const users = usersOf(settings, log)
+  const users = usersOf(first, log)
   const pools = new Pools()
   const sessions = new Sessions()
   const keyOwner = { peerId: 0, worker: options.worker ?? 0 }
@@ -88,23 +92,29 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
     forwardToWorker: options.forwardCancel ?? forwardToNobody,
     forwardToPeer: forwardToNobody,
   })
-  const cancels = new CancelSender({ transport, clock, log, keepAlive, timeoutMs: () => general.cancel_wait_timeout })
+  const cancels = new CancelSender({
+    transport,
+    clock,
+    log,
+    keepAlive,
+    timeoutMs: () => settings().general.cancel_wait_timeout,
+  })
   const databases = new Databases({ settings, pools, users, tracked, transport, clock, log, keepAlive })
-  const admissions = new ClientCounts((claim) => maxClients(settings, claim))
+  const admissions = new ClientCounts((claim) => maxClients(settings(), claim))
   const fleet = new LocalFleet({
     clock,
     sessions,
     pools,
     cancels,
     port: general.listen_port,
-    describeDatabases: () => describeDatabases(settings, databases, admissions),
-    describeUsers: () => describeUsers(settings, users, databases, admissions),
+    describeDatabases: () => describeDatabases(settings(), databases, admissions),
+    describeUsers: () => describeUsers(settings(), users, databases, admissions),
   })
   const statsLog = new StatsLog({
     clock,
     log,
-    periodMs: () => general.stats_period,
-    isLogged: () => general.log_stats,
+    periodMs: () => settings().general.stats_period,
+    isLogged: () => settings().general.log_stats,
     endPeriod: () => fleet.endPeriod(),
   })
   const doors = new Doors({
@@ -113,19 +123,9 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
     databases,
     admissions,
     saltKey: createSaltKey(),
-    openConsole: (_session, user) =>
-      openConsole({ fleet, settings: () => settings, log, counters: fleet.console }, user),
+    openConsole: (_session, user) => openConsole({ fleet, settings, log, counters: fleet.console }, user),
   })
 
-  const clientSettings: ClientSettings = {
-    loginTimeoutMs: general.client_login_timeout,
-    idleTimeoutMs: (user) => settings.users.get(user)?.client_idle_timeout ?? general.client_idle_timeout,
-    ignoredStartupParameters: new Set(general.ignore_startup_parameters),
-    addsHostToApplicationName: general.application_name_add_host,
-    logsConnections: general.log_connections,
-    logsDisconnections: general.log_disconnections,
-    logsErrors: general.log_pooler_errors,
-  }
   const context: ClientContext = {
     clock,
     log,
@@ -133,19 +133,17 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
     cancelKeys,
     cancels,
     tracked,
-    settings: () => clientSettings,
+    settings: () => live.client,
     admit: (session, wishes, done) => doors.admit(session, wishes, done),
     authentication: (wishes) => doors.authentication(wishes),
     destination: (session, wishes, proof, done) => doors.destination(session, wishes, proof, done),
     cancel: (pid, key, over) => cancelRoutes.cancel(pid, key, over),
     onGone: (session) => doors.onGone(session),
   }
-  const hasIdleTimeouts =
-    general.client_idle_timeout > 0 || [...settings.users.values()].some((user) => user.client_idle_timeout)
 
   function sweep(): void {
     clock.refresh()
-    sessions.sweep(clock.nowMs, hasIdleTimeouts)
+    sessions.sweep(clock.nowMs, live.hasIdleTimeouts)
     pools.sweep()
     cancels.sweep()
     statsLog.sweep()
@@ -161,7 +159,7 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
     },
     (channel: Channel) => {
       // Strangers must not be able to fill the memory with connections that never say who they are.
-      if (sessions.loggingIn >= Math.max(MIN_LOGGING_IN, 2 * general.max_client_conn)) channel.destroy()
+      if (sessions.loggingIn >= Math.max(MIN_LOGGING_IN, 2 * settings().general.max_client_conn)) channel.destroy()
       else new Session(channel, context)
     },
   )
@@ -172,7 +170,12 @@ export async function startPooler(settings: Settings, options: StartOptions = {}
 
   return {
     addresses: listeners.map((listener) => listener.address),
-    parts: { settings, clock, sessions, pools, cancels, cancelRoutes, fleet, sweep },
+    parts: {
+      get settings() {
+        return live.now
+      },
+      ...{ clock, sessions, pools, cancels, cancelRoutes, fleet, sweep },
+    },
     ...ending({ listeners, janitor, sessions, pools, cancels, log, closeLog }),
   }
 }

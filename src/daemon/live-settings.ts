@@ -1,0 +1,66 @@
+/** The settings that hold now, with what is worked out from them once rather than at each question. */
+
+import type { ClientSettings } from '../client/host.ts'
+import type { KeepAlive } from '../net/channel.ts'
+import type { Settings } from '../settings/load.ts'
+
+export class LiveSettings {
+  #now: Settings
+  #client: ClientSettings
+  #hasIdleTimeouts: boolean
+
+  constructor(settings: Settings) {
+    this.#now = settings
+    this.#client = clientSettings(settings)
+    this.#hasIdleTimeouts = hasIdleTimeouts(settings)
+  }
+
+  get now(): Settings {
+    return this.#now
+  }
+
+  set now(settings: Settings) {
+    this.#now = settings
+    this.#client = clientSettings(settings)
+    this.#hasIdleTimeouts = hasIdleTimeouts(settings)
+  }
+
+  get client(): ClientSettings {
+    return this.#client
+  }
+
+  /** Whether any client may be idle for too long. */
+  get hasIdleTimeouts(): boolean {
+    return this.#hasIdleTimeouts
+  }
+
+  /** Read for each connection anew. */
+  readonly keepAlive: KeepAlive = keepAliveOf(this)
+}
+
+function keepAliveOf(live: LiveSettings): KeepAlive {
+  return {
+    get isOn() {
+      return live.now.general.tcp_keepalive
+    },
+    get idleMs() {
+      return live.now.general.tcp_keepidle
+    },
+  }
+}
+
+function clientSettings({ general, users }: Settings): ClientSettings {
+  return {
+    loginTimeoutMs: general.client_login_timeout,
+    idleTimeoutMs: (user) => users.get(user)?.client_idle_timeout ?? general.client_idle_timeout,
+    ignoredStartupParameters: new Set(general.ignore_startup_parameters),
+    addsHostToApplicationName: general.application_name_add_host,
+    logsConnections: general.log_connections,
+    logsDisconnections: general.log_disconnections,
+    logsErrors: general.log_pooler_errors,
+  }
+}
+
+function hasIdleTimeouts({ general, users }: Settings): boolean {
+  return general.client_idle_timeout > 0 || [...users.values()].some((user) => user.client_idle_timeout)
+}

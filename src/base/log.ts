@@ -18,6 +18,7 @@ export type LogFormat = 'text' | 'json'
 const LABELS: Record<Level, string> = { debug: 'DEBUG', info: 'LOG', warning: 'WARNING', error: 'ERROR' }
 const RANKS: Record<Level, number> = { debug: 0, info: 1, warning: 2, error: 3 }
 
+/** Read for each line anew: format and level may change. */
 export interface LogOptions {
   format: LogFormat
   /** The least level that is written. */
@@ -31,15 +32,16 @@ export interface LogOptions {
  * stands before the sentence, the other fields are for JSON only.
  */
 export function createLog(options: LogOptions): Log {
-  const least = RANKS[options.level]
-  const write = options.format === 'json' ? jsonLine : textLine
-
   function log(level: Level, sentence: string, fields: LogFields = {}): void {
-    if (RANKS[level] >= least) options.write(write(options.wallMs(), level, sentence, fields))
+    if (RANKS[level] < RANKS[options.level]) return
+    const write = options.format === 'json' ? jsonLine : textLine
+    options.write(write(options.wallMs(), level, sentence, fields))
   }
 
   return {
-    isDebug: least === 0,
+    get isDebug() {
+      return options.level === 'debug'
+    },
     debug: (sentence, fields) => log('debug', sentence, fields),
     info: (sentence, fields) => log('info', sentence, fields),
     warning: (sentence, fields) => log('warning', sentence, fields),

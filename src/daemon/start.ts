@@ -29,9 +29,9 @@ import { Databases } from './databases.ts'
 import { describeDatabases, describeUsers } from './describe.ts'
 import { Doors } from './doors.ts'
 import { LiveSettings } from './live-settings.ts'
-import { openLog } from './open-log.ts'
+import { type OpenLog, openLog } from './open-log.ts'
 import { StatsLog } from './stats-log.ts'
-import { loadUsers, type Users } from './users.ts'
+import { loadUsers, Users } from './users.ts'
 
 export interface StartOptions {
   /** Nothing is logged to standard error. */
@@ -75,9 +75,10 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const live = new LiveSettings(first)
   const settings = () => live.now
   const clock = options.clock ?? new SystemClock()
-  const { log, close: closeLog } = options.log
-    ? { log: options.log, close: () => {} }
+  const openedLog: OpenLog = options.log
+    ? { log: options.log, reopen: () => {}, close: () => {} }
     : openLog(general, clock, options.isQuiet ?? false)
+  const { log } = openedLog
   const transport = options.transport ?? createNodeTransport()
   const { keepAlive } = live
   const tracked = new Tracked(general.track_extra_parameters)
@@ -176,17 +177,17 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
       },
       ...{ clock, sessions, pools, cancels, cancelRoutes, fleet, sweep },
     },
-    ...ending({ listeners, janitor, sessions, pools, cancels, log, closeLog }),
+    ...ending({ listeners, janitor, sessions, pools, cancels, log, closeLog: openedLog.close }),
   }
 }
 
 function usersOf(settings: Settings, log: Log): Users {
-  const { users, problems } = loadUsers(settings)
+  const { secrets, problems } = loadUsers(settings)
   for (const problem of problems) {
     if (problem.severity === 'error') throw new Error(formatProblem(problem))
     log.warning(formatProblem(problem))
   }
-  return users
+  return new Users(secrets)
 }
 
 /** How many clients may be logging in at the same time, at least. */

@@ -2,24 +2,57 @@
 
 import { readFileSync } from 'node:fs'
 import type { ScramKeys } from '../auth/scram-keys.ts'
-import { type PlainSecret, parseSecret, type Secret } from '../auth/secrets.ts'
+import { isSameSecret, type PlainSecret, parseSecret, type Secret } from '../auth/secrets.ts'
 import { parseUserFile } from '../auth/user-file.ts'
 import type { Proof } from '../client/authentication.ts'
 import type { Settings } from '../settings/load.ts'
 import { error, type Problem } from '../settings/problem.ts'
 
 export class Users {
-  readonly #secrets: ReadonlyMap<string, Secret>
+  #secrets: ReadonlyMap<string, Secret>
+  #usualKind: Secret['kind']
   readonly #keys = new Map<string, ScramKeys>()
   readonly #passwords = new Map<string, PlainSecret>()
-  /** Which kind of secret most users have. */
-  readonly usualKind: Secret['kind']
 
   constructor(secrets: ReadonlyMap<string, Secret>) {
     this.#secrets = secrets
-    const counts = { plain: 0, md5: 0, scram: 0 }
-    for (const { kind } of secrets.values()) counts[kind]++
-    this.usualKind = counts.scram > counts.plain + counts.md5 ? 'scram' : counts.md5 > counts.plain ? 'md5' : 'plain'
+    this.#usualKind = usualKindOf(secrets)
+  }
+
+  /** Which kind of secret most users have. */
+  get usualKind(): Secret['kind'] {
+    return this.#usualKind
+  }
+
+  /** The file was read again. What was learnt and worked out stays for those whose secret is the same. */
+  replace(secrets: ReadonlyMap<string, Secret>): UserChanges {
+    const before = this.#secrets
+    const after = new Map<string, Secret>()
+    const changes = { added: 0, removed: 0, changed: 0 }
+    for (const [user, secret] of secrets) {
+      const known = before.get(user)
+      const isSame = known !== undefined && isSameSecret(known, secret)
+      // Keys that were derived from a secret hang on the object.
+      after.set(user, isSame ? known : secret)
+      if (known === undefined) changes.added++
+      else if (!isSame) {
+        changes.changed++
+        this.#unlearn(user)
+      }
+    }
+    for (const user of before.keys()) {
+      if (after.has(user)) continue
+      changes.removed++
+      this.#unlearn(user)
+    }
+    this.#secrets = after
+    this.#usualKind = usualKindOf(after)
+    return changes
+  }
+
+  #unlearn(user: string): void {
+    this.#keys.delete(user)
+    this.#passwords.delete(user)
   }
 
   get names(): Iterable<string> {
@@ -50,8 +83,21 @@ export class Users {
   }
 }
 
+/** How many users of auth_file are other ones than before. */
+export interface UserChanges {
+  readonly added: number
+  readonly removed: number
+  readonly changed: number
+}
+
+function usualKindOf(secrets: ReadonlyMap<string, Secret>): Secret['kind'] {
+  const counts = { plain: 0, md5: 0, scram: 0 }
+  for (const { kind } of secrets.values()) counts[kind]++
+  return counts.scram > counts.plain + counts.md5 ? 'scram' : counts.md5 > counts.plain ? 'md5' : 'plain'
+}
+
 export interface LoadedUsers {
-  readonly users: Users
+  readonly secrets: ReadonlyMap<string, Secret>
   /** A line that cannot be understood lets nobody in, and is no reason not to start; a file that cannot be read is. */
   readonly problems: readonly Problem[]
 }
@@ -59,12 +105,12 @@ export interface LoadedUsers {
 /** Reads auth_file, if there is one. */
 export function loadUsers({ general, origins }: Settings): LoadedUsers {
   const path = general.auth_file
-  if (path === '') return { users: new Users(new Map()), problems: [] }
+  if (path === '') return { secrets: new Map(), problems: [] }
   try {
     const { users, problems } = parseUserFile(readFileSync(path, 'utf8'), path)
-    return { users: new Users(users), problems: problems.map((problem) => ({ ...problem, severity: 'warning' })) }
+    return { secrets: users, problems: problems.map((problem) => ({ ...problem, severity: 'warning' })) }
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    return { users: new Users(new Map()), problems: [error(origins.auth_file, `auth_file cannot be read: ${reason}`)] }
+    return { secrets: new Map(), problems: [error(origins.auth_file, `auth_file cannot be read: ${reason}`)] }
   }
 }

@@ -1,0 +1,54 @@
+import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { ManualClock } from '../../../src/base/clock.ts'
+import { openLog } from '../../../src/daemon/open-log.ts'
+import { loadText } from '../settings/virtual-files.ts'
+
+function start() {
+  const directory = mkdtempSync(join(tmpdir(), 'pgweir-log-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  const path = (name: string) => join(directory, name)
+  const settings = (text: string) => loadText(`[databases]\n[pgbouncer]\n${text}`).settings.general
+  const opened = openLog(settings(`logfile = ${path('a.log')}`), new ManualClock(), true)
+  onTestFinished(() => opened.close())
+  const words = (name: string) =>
+    readFileSync(path(name), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.replace(/^.*\] /, ''))
+  return { ...opened, settings, path, words }
+}
+
+test('a log that is reopened is written where, how and to what detail the new settings say', () => {
+  const { log, reopen, settings, path, words } = start()
+  log.debug('too much')
+  log.info('one')
+  reopen(settings(`logfile = ${path('b.log')}\nlog_format = json\nverbose = 1`))
+  log.debug('two')
+  expect(words('a.log')).toEqual(['LOG one'])
+  expect(words('b.log').map((line) => JSON.parse(line).message)).toEqual(['two'])
+  reopen(settings(''))
+  log.info('three')
+  expect(words('b.log')).toHaveLength(1)
+})
+
+test('a log that was moved away begins anew under its name', () => {
+  const { log, reopen, settings, path, words } = start()
+  log.info('one')
+  renameSync(path('a.log'), path('a.log.1'))
+  log.info('two')
+  reopen(settings(`logfile = ${path('a.log')}`))
+  log.info('three')
+  expect(words('a.log.1')).toEqual(['LOG one', 'LOG two'])
+  expect(words('a.log')).toEqual(['LOG three'])
+})
+
+test('where the new file cannot be written, the old one goes on', () => {
+  const { log, reopen, settings, path, words } = start()
+  expect(() => reopen(settings(`logfile = ${path('nowhere/b.log')}\nverbose = 1`))).toThrow('ENOENT')
+  log.debug('too much')
+  log.info('one')
+  expect(words('a.log')).toEqual(['LOG one'])
+})

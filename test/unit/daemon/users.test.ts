@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest'
+import { PlainSecret, parseSecret, type Secret } from '../../../src/auth/secrets.ts'
+import { Users } from '../../../src/daemon/users.ts'
+
+const KEYS = { clientKey: Buffer.alloc(32), serverKey: Buffer.alloc(32), salt: Buffer.alloc(16), iterations: 4096 }
+
+function secrets(texts: Readonly<Record<string, string>>): Map<string, Secret> {
+  return new Map(Object.entries(texts).map(([user, text]) => [user, parseSecret(text)]))
+}
+
+test('a file that is read again tells who came, went, and has another secret', () => {
+  const users = new Users(secrets({ ada: 'a', bob: 'b', eve: 'e' }))
+  expect(users.replace(secrets({ ada: 'a', bob: 'other', dan: 'd', joe: 'j' }))).toEqual({
+    added: 2,
+    removed: 1,
+    changed: 1,
+  })
+  expect([...users.names]).toEqual(['ada', 'bob', 'dan', 'joe'])
+  expect(users.secret('eve')).toBe(null)
+})
+
+test('what logins have taught us stays with those whose secret is the same, and with nobody else', () => {
+  const hashes = { ada: `md5${'a'.repeat(32)}`, bob: `md5${'b'.repeat(32)}`, eve: `md5${'c'.repeat(32)}` }
+  const users = new Users(secrets(hashes))
+  for (const user of ['ada', 'bob', 'eve'])
+    users.learn(user, { keys: KEYS as never, password: new PlainSecret(`of ${user}`) })
+  const before = users.secret('ada')
+  users.replace(secrets({ ada: hashes.ada, bob: `md5${'d'.repeat(32)}` }))
+  expect(users.secret('ada')).toBe(before)
+  expect(users.scramKeys('ada')).toBe(KEYS)
+  expect(users.serverSecret('ada', null)).toMatchObject({ kind: 'plain' })
+  for (const user of ['bob', 'eve']) {
+    expect(users.scramKeys(user)).toBe(null)
+    expect(users.serverSecret(user, null)?.kind).not.toBe('plain')
+  }
+})
+
+test('what a stranger is asked for follows what most users have', () => {
+  const users = new Users(secrets({ ada: 'a' }))
+  expect(users.usualKind).toBe('plain')
+  users.replace(secrets({ ada: `md5${'a'.repeat(32)}` }))
+  expect(users.usualKind).toBe('md5')
+})

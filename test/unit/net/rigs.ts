@@ -3,6 +3,7 @@
 import net from 'node:net'
 import { onTestFinished } from 'vitest'
 import type { Channel, ChannelListener, KeepAlive, Transport } from '../../../src/net/channel.ts'
+import { createEpollTransport } from '../../../src/net/epoll/epoll-transport.ts'
 import { type Cut, createPair, type MemoryChannel } from '../../../src/net/memory-transport.ts'
 import { createNodeTransport } from '../../../src/net/node-transport.ts'
 
@@ -43,6 +44,8 @@ export const RIGS: readonly Rig[] = [
   { ...NODE, name: 'node, dialed', open: () => openDialed(createNodeTransport()) },
   { ...NODE, name: 'node, accepted, by events', open: () => openAccepted(byEvents) },
   { ...NODE, name: 'node, dialed, by events', open: () => openDialed(byEvents) },
+  { ...NODE, name: 'epoll, accepted', open: () => openAccepted(createEpollTransport()) },
+  { ...NODE, name: 'epoll, dialed', open: () => openDialed(createEpollTransport()) },
 ]
 
 /** Bytes in the order they came. */

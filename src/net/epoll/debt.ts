@@ -1,0 +1,64 @@
+/** What a channel owes its peer: copies of what the kernel did not take. */
+
+import { EAGAIN, EINTR, ENOBUFS, ENOMEM, type SystemCalls } from './syscalls.ts'
+
+/** Small debts are put together in pieces of at least this size. */
+const PIECE_BYTES = 4 * 1024
+
+/** How much one payment brings at most, so that one fast peer does not keep the others waiting. */
+const PAYMENT_BYTES = 1024 * 1024
+
+interface Piece {
+  readonly memory: Buffer
+  /** What is still owed of it. */
+  start: number
+  end: number
+}
+
+export class Debt {
+  bytes = 0
+  readonly #pieces: Piece[] = []
+  #first = 0
+
+  add(buffer: Buffer, start: number, end: number): void {
+    let at = start
+    const last = this.#pieces.at(-1)
+    if (last && last.end < last.memory.length) {
+      const copied = buffer.copy(last.memory, last.end, at, end)
+      last.end += copied
+      at += copied
+    }
+    if (at < end) {
+      const length = end - at
+      const memory = Buffer.allocUnsafeSlow(Math.max(PIECE_BYTES, length))
+      buffer.copy(memory, 0, at, end)
+      this.#pieces.push({ memory, start: 0, end: length })
+    }
+    this.bytes += end - start
+  }
+
+  /** Sends what the kernel takes. Returns 0, or the errno of what is broken. */
+  pay(calls: SystemCalls, descriptor: number): number {
+    for (let budget = PAYMENT_BYTES; budget > 0; ) {
+      const piece = this.#pieces[this.#first]
+      if (!piece) break
+      const length = Math.min(piece.end - piece.start, budget)
+      const taken = calls.send(descriptor, piece.memory, piece.start, piece.start + length)
+      if (taken < 0) return taken === EAGAIN || taken === EINTR || taken === ENOBUFS || taken === ENOMEM ? 0 : taken
+      piece.start += taken
+      this.bytes -= taken
+      budget -= taken
+      if (piece.start === piece.end) this.#forget()
+      if (taken < length) break
+    }
+    return 0
+  }
+
+  /** The first piece is paid. */
+  #forget(): void {
+    this.#first++
+    if (this.#first < 32 && this.#first < this.#pieces.length) return
+    this.#pieces.splice(0, this.#first)
+    this.#first = 0
+  }
+}

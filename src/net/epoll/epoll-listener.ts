@@ -1,0 +1,131 @@
+/** A listening socket of the epoll transport. */
+
+import { unlinkSync } from 'node:fs'
+import { isIPv6 } from 'node:net'
+import type { Address, Channel, Listener, ListenOptions } from '../channel.ts'
+import { decodeAddress, encodeAddress, familyOf, isPath } from './addresses.ts'
+import { EpollChannel } from './epoll-channel.ts'
+import type { Pollable, Poller } from './poller.ts'
+import { setTcpOptions } from './socket-options.ts'
+import { EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPOLLIN, type SystemCalls, systemError } from './syscalls.ts'
+
+/** How many connections are accepted at a time, before others have their turn. */
+const MAX_ACCEPTS = 64
+
+/** While the system has no descriptor or memory left, connections wait in the kernel, and it is tried again after this. */
+const RETRY_MS = 100
+
+export class EpollListener implements Listener, Pollable {
+  readonly descriptor: number
+  readonly address: Address
+  readonly #poller: Poller
+  readonly #onAccepted: (channel: Channel) => void
+  readonly #onAcceptFailed: (problem: Error) => void
+  /** Where it listens to one address, its channels' own address is known. */
+  readonly #local: Address | null
+  #isOpen = true
+  #isPaused = false
+  #retry: NodeJS.Timeout | null = null
+  #isShort = false
+  #interest = EPOLLIN
+
+  constructor(
+    poller: Poller,
+    options: ListenOptions,
+    onAccepted: (channel: Channel) => void,
+    onAcceptFailed: (problem: Error) => void,
+  ) {
+    const { host, port } = options
+    this.#poller = poller
+    this.#onAccepted = onAccepted
+    this.#onAcceptFailed = onAcceptFailed
+    this.descriptor = openListeningSocket(poller.calls, options)
+    this.address = isPath(host) ? { host, port } : (ownAddress(poller.calls, this.descriptor) ?? { host, port })
+    const isAny = this.address.host === '0.0.0.0' || this.address.host === '::'
+    this.#local = isAny ? null : this.address
+    poller.add(this, EPOLLIN)
+  }
+
+  close(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    if (this.#retry) clearTimeout(this.#retry)
+    this.#poller.close(this.descriptor)
+    if (isPath(this.address.host)) unlinkSync(this.address.host)
+  }
+
+  onEvents(): void {
+    for (let count = 0; count < MAX_ACCEPTS && this.#isOpen && !this.#isPaused; count++) {
+      const descriptor = this.#poller.calls.accept(this.descriptor)
+      if (descriptor === EAGAIN) return
+      if (descriptor >= 0) {
+        this.#isShort = false
+        this.#accepted(descriptor)
+      } else if (isShortage(descriptor)) {
+        this.#waitForMore(descriptor)
+        return
+      }
+      // All else concerns a connection that was gone before we looked.
+    }
+  }
+
+  #accepted(descriptor: number): void {
+    const { calls } = this.#poller
+    const peer = isPath(this.address.host) ? this.address : decodeAddress(calls.takeAddress())
+    const local = this.#local ?? ownAddress(calls, descriptor)
+    if (peer === null || local === null) {
+      calls.close(descriptor)
+      return
+    }
+    const channel = new EpollChannel(this.#poller, descriptor, peer, local)
+    this.#poller.add(channel, EPOLLIN)
+    this.#onAccepted(channel)
+  }
+
+  #waitForMore(errno: number): void {
+    this.#watch(0)
+    if (!this.#isShort) this.#onAcceptFailed(systemError('accept', errno))
+    this.#isShort = true
+    this.#retry = setTimeout(() => {
+      this.#retry = null
+      if (!this.#isPaused) this.#watch(EPOLLIN)
+    }, RETRY_MS)
+  }
+
+  #watch(interest: number): void {
+    if (interest === this.#interest) return
+    this.#poller.change(this.descriptor, this.#interest, interest)
+    this.#interest = interest
+  }
+}
+
+/** Bound and listening, on the address or path of the options. */
+function openListeningSocket(calls: SystemCalls, { host, port, backlog, keepAlive }: ListenOptions): number {
+  const address = encodeAddress({ host, port })
+  const about = isPath(host) ? host : `${host}:${port}`
+  const descriptor = calls.socket(familyOf(address))
+  try {
+    if (!isPath(host)) {
+      calls.setOption(descriptor, 'SO_REUSEADDR', 1)
+      // So that 0.0.0.0 and :: can have the same port.
+      if (isIPv6(host)) calls.setOption(descriptor, 'IPV6_V6ONLY', 1)
+      // Accepted sockets inherit these.
+      setTcpOptions(calls, descriptor, keepAlive)
+    }
+    calls.bind(descriptor, address, about)
+    calls.listen(descriptor, backlog, about)
+  } catch (problem) {
+    calls.close(descriptor)
+    throw Object.assign(problem as Error, { address: host, port })
+  }
+  return descriptor
+}
+
+export function ownAddress(calls: SystemCalls, descriptor: number): Address | null {
+  calls.getOwnName(descriptor)
+  return decodeAddress(calls.takeAddress())
+}
+
+function isShortage(errno: number): boolean {
+  return errno === EMFILE || errno === ENFILE || errno === ENOBUFS || errno === ENOMEM
+}

@@ -1,0 +1,158 @@
+/**
+ * Hot path: waits for sockets and for libuv in one place, and tells each socket what has come. One for each thread.
+ *
+ * libuv's own epoll descriptor is watched by ours like a socket. While there are sockets, `turn` is always the next thing that the
+ * event loop does when it has done all else; it blocks until one of the sockets or libuv has something. Timers are honoured because it blocks
+ * no longer than libuv would. It goes back to libuv when that has something to do, or a timer is due, and else looks at the sockets
+ * again and again: a way through libuv costs more than a look.
+ */
+
+import { invariant } from '../../base/invariant.ts'
+import { EINTR, EPOLLIN, type SystemCalls, systemError } from './syscalls.ts'
+
+export interface Pollable {
+  readonly descriptor: number
+  /** Called while what it is watched for holds: what is not taken now is told again. */
+  onEvents(events: number): void
+}
+
+/** What libuv does not report as ready, as work that does not keep the process alive, is seen to at least after so many looks. */
+const MAX_LOOKS_PER_TURN = 64
+
+/** As long as a timer can be. */
+const FOR_EVER_MS = 2 ** 31 - 1
+
+// Taken now, because tests put others in their place.
+const { setImmediate, setInterval, clearInterval } = globalThis
+
+type Drain = () => void
+
+/**
+ * What node does after each callback of its own: runs what `process.nextTick` and promises have in store. It is there "to emulate a
+ * tick manually" (node's source), and where it should be missing each look goes back to libuv, which does the same.
+ */
+const drain = (process as unknown as { _tickCallback?: Drain })._tickCallback ?? null
+
+export class Poller {
+  readonly calls: SystemCalls
+  /** How often it has blocked; for tests, which see from it that nothing spins. */
+  looks = 0
+  readonly #epoll: number
+  readonly #loopDescriptor: number
+  /** By descriptor. */
+  readonly #pollables: (Pollable | null)[] = []
+  /** By descriptor: what events must say to be meant for the socket that has the number now, not for one that had it before. */
+  readonly #generations: number[] = []
+  #lastGeneration = 0
+  #count = 0
+  #isAwake = false
+  #alive: NodeJS.Timeout | null = null
+
+  constructor(calls: SystemCalls) {
+    this.calls = calls
+    this.#epoll = calls.createEpoll()
+    this.#loopDescriptor = calls.loopDescriptor()
+    calls.watch(this.#epoll, this.#loopDescriptor, EPOLLIN, 0)
+  }
+
+  /** How many sockets there are. */
+  get count(): number {
+    return this.#count
+  }
+
+  /** From now on the process stays alive for it. `interest` is what it is watched for; with 0 it is not watched. */
+  add(pollable: Pollable, interest: number): void {
+    const { descriptor } = pollable
+    while (this.#pollables.length <= descriptor) {
+      this.#pollables.push(null)
+      this.#generations.push(0)
+    }
+    invariant(this.#pollables[descriptor] === null, `descriptor ${descriptor} is watched already`)
+    this.#pollables[descriptor] = pollable
+    this.#generations[descriptor] = this.#nextGeneration()
+    if (interest !== 0) this.calls.watch(this.#epoll, descriptor, interest, this.#lastGeneration)
+    this.#count++
+    this.#wake()
+  }
+
+  /** Not watched at all is more than no interest: errors and hang-ups would be told again and again. */
+  change(descriptor: number, before: number, interest: number): void {
+    const generation = this.#generations[descriptor] as number
+    if (interest === 0) this.calls.unwatch(this.#epoll, descriptor)
+    else if (before === 0) this.calls.watch(this.#epoll, descriptor, interest, generation)
+    else this.calls.rewatch(this.#epoll, descriptor, interest, generation)
+  }
+
+  /** The same socket under another owner: a dial that has become a channel. */
+  replace(pollable: Pollable, interest: number): void {
+    const { descriptor } = pollable
+    this.#pollables[descriptor] = pollable
+    this.#generations[descriptor] = this.#nextGeneration()
+    this.calls.rewatch(this.#epoll, descriptor, interest, this.#lastGeneration)
+  }
+
+  /** Closes the socket. The kernel forgets with it that it was watched. */
+  close(descriptor: number): void {
+    invariant(this.#pollables[descriptor] !== null, `descriptor ${descriptor} is closed twice`)
+    this.#pollables[descriptor] = null
+    this.calls.close(descriptor)
+    this.#count--
+    if (this.#count === 0) this.#sleep()
+  }
+
+  #nextGeneration(): number {
+    this.#lastGeneration = (this.#lastGeneration + 1) | 0
+    return this.#lastGeneration
+  }
+
+  #wake(): void {
+    if (this.#isAwake) return
+    this.#isAwake = true
+    // libuv says how long it would wait only while something keeps it alive.
+    this.#alive = setInterval(() => {}, FOR_EVER_MS)
+    setImmediate(this.#turn)
+  }
+
+  #sleep(): void {
+    if (this.#alive) clearInterval(this.#alive)
+    this.#alive = null
+  }
+
+  readonly #turn = (): void => {
+    try {
+      for (let looks = 0; looks < MAX_LOOKS_PER_TURN && this.#count > 0; looks++) if (!this.#look()) break
+    } finally {
+      // Behind the looks: what is to run at once keeps libuv from waiting.
+      if (this.#count > 0) {
+        this.#alive ??= setInterval(() => {}, FOR_EVER_MS)
+        setImmediate(this.#turn)
+      } else this.#isAwake = false
+    }
+  }
+
+  /** Returns whether another look may follow at once. */
+  #look(): boolean {
+    const { calls } = this
+    const timeoutMs = calls.loopTimeoutMs()
+    this.looks++
+    const events = calls.wait(this.#epoll, timeoutMs)
+    // A signal: its handler has told libuv, which is seen to at once.
+    if (events <= 0) {
+      if (events === 0 || events === EINTR) return false
+      throw systemError('epoll_wait', events)
+    }
+    let isLoopReady = false
+    for (let index = 0; index < events; index++) {
+      const descriptor = calls.eventDescriptorAt(index)
+      if (descriptor === this.#loopDescriptor) {
+        isLoopReady = true
+        continue
+      }
+      const pollable = this.#pollables[descriptor]
+      if (!pollable || this.#generations[descriptor] !== calls.eventGenerationAt(index)) continue
+      pollable.onEvents(calls.eventsAt(index))
+      if (drain !== null) drain()
+    }
+    return !isLoopReady && timeoutMs !== 0 && drain !== null
+  }
+}

@@ -1,0 +1,363 @@
+/** The system calls of the epoll transport, through FFI: the only file that hands memory to the kernel. Lengths are checked here. */
+
+import { createRequire } from 'node:module'
+import { endianness } from 'node:os'
+import { getSystemErrorName } from 'node:util'
+import { invariant } from '../../base/invariant.ts'
+import { READ_BUFFER_BYTES } from '../channel.ts'
+import { type EncodedAddress, MAX_ADDRESS_BYTES } from './addresses.ts'
+
+type Koffi = typeof import('koffi')
+/** Numbers go in and a number comes out; addresses are numbers too, since those of user space are below 2 ** 47. */
+type Call = (...numbers: number[]) => number
+
+// Linux on x64 and arm64, which agree on all of these.
+export const AF_UNIX = 1
+export const AF_INET = 2
+export const AF_INET6 = 10
+const SOCK_STREAM = 1
+const SOCK_NONBLOCK = 0o4000
+const SOCK_CLOEXEC = 0o2000000
+const EPOLL_CLOEXEC = 0o2000000
+const MSG_NOSIGNAL = 0x4000
+const SHUT_WR = 1
+const EPOLL_CTL_ADD = 1
+const EPOLL_CTL_DEL = 2
+const EPOLL_CTL_MOD = 3
+export const EPOLLIN = 0x1
+export const EPOLLOUT = 0x4
+export const EPOLLERR = 0x8
+export const EPOLLHUP = 0x10
+
+const SOL_SOCKET = 1
+const IPPROTO_TCP = 6
+const IPPROTO_IPV6 = 41
+
+export const OPTIONS = {
+  SO_REUSEADDR: [SOL_SOCKET, 2],
+  SO_ERROR: [SOL_SOCKET, 4],
+  SO_SNDBUF: [SOL_SOCKET, 7],
+  SO_RCVBUF: [SOL_SOCKET, 8],
+  SO_KEEPALIVE: [SOL_SOCKET, 9],
+  SO_REUSEPORT: [SOL_SOCKET, 15],
+  TCP_NODELAY: [IPPROTO_TCP, 1],
+  TCP_KEEPIDLE: [IPPROTO_TCP, 4],
+  TCP_KEEPINTVL: [IPPROTO_TCP, 5],
+  TCP_KEEPCNT: [IPPROTO_TCP, 6],
+  TCP_DEFER_ACCEPT: [IPPROTO_TCP, 9],
+  TCP_USER_TIMEOUT: [IPPROTO_TCP, 18],
+  IPV6_V6ONLY: [IPPROTO_IPV6, 26],
+} as const
+
+export type Option = keyof typeof OPTIONS
+
+// As the hot calls return them: negative.
+export const EINTR = -4
+export const EAGAIN = -11
+export const ENOMEM = -12
+export const ENFILE = -23
+export const EMFILE = -24
+export const EPIPE = -32
+export const ECONNRESET = -104
+export const ENOBUFS = -105
+export const EINPROGRESS = -115
+
+/** How many events one look brings at most; the others come with the next. */
+export const MAX_EVENTS = 256
+
+/** What is written from the buffer of somebody else is copied up to this length: that costs less than finding out where the buffer lies. */
+const COPIED_BYTES = 8 * 1024
+
+// x64 packs `struct epoll_event`, arm64 aligns it. In words of 4 bytes.
+const EVENT_WORDS = process.arch === 'x64' ? 3 : 4
+const EVENT_DATA_WORD = EVENT_WORDS - 2
+
+// One piece of memory for all small structures that calls take or fill. In bytes.
+const EVENT_AT = 0
+const LENGTH_AT = 16
+const VALUE_AT = 20
+const ADDRESS_AT = 32
+const PAGE_BYTES = 4_096
+
+/** The system's error under its name, with the call that failed, as node's own are. */
+export function systemError(syscall: string, errno: number, about = ''): NodeJS.ErrnoException {
+  const code = getSystemErrorName(errno)
+  return Object.assign(new Error(`${syscall} ${code}${about && ` ${about}`}`), { code, errno, syscall })
+}
+
+/** Throws if this machine cannot do it; the message tells why. */
+export function loadSystemCalls(): SystemCalls {
+  const { platform, arch } = process
+  if (platform !== 'linux') throw new Error(`epoll is a part of Linux, and this is ${platform}`)
+  if (arch !== 'x64' && arch !== 'arm64') throw new Error(`it is made for x64 and arm64, and this is ${arch}`)
+  invariant(endianness() === 'LE', 'x64 and arm64 are little-endian')
+  let koffi: Koffi
+  try {
+    koffi = createRequire(import.meta.url)('koffi')
+  } catch (problem) {
+    const [reason] = (problem as Error).message.split('\n')
+    throw new Error(`the optional package koffi cannot be loaded (${reason})`, { cause: problem })
+  }
+  return new SystemCalls(koffi)
+}
+
+/**
+ * Those that run for each chunk or event return the negative errno where they fail; the others throw. Nothing in here blocks but
+ * `wait`, for all sockets are made non-blocking.
+ */
+export class SystemCalls {
+  /** Where all sockets read to: one reads and hands over before the next one does. */
+  readonly readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
+  readonly #koffi: Koffi
+  readonly #errno: () => number
+  readonly #copied = Buffer.allocUnsafeSlow(COPIED_BYTES)
+  readonly #page = Buffer.allocUnsafeSlow(PAGE_BYTES)
+  readonly #events = Buffer.allocUnsafeSlow(MAX_EVENTS * 4 * 4)
+  readonly #eventWords: Int32Array
+  readonly #pageWords: Int32Array
+  readonly #readAddress: number
+  readonly #copiedAddress: number
+  readonly #pageAddress: number
+  readonly #eventsAddress: number
+  readonly #loop: number
+
+  readonly #recv: Call
+  readonly #send: Call
+  readonly #epollWait: Call
+  readonly #epollCtl: Call
+  readonly #close: Call
+  readonly #accept4: Call
+  readonly #socket: Call
+  readonly #bind: Call
+  readonly #listen: Call
+  readonly #connect: Call
+  readonly #shutdown: Call
+  readonly #getsockopt: Call
+  readonly #setsockopt: Call
+  readonly #getsockname: Call
+  readonly #getpeername: Call
+  readonly #epollCreate: Call
+  readonly #socketpair: Call
+  readonly #uvUpdateTime: Call
+  readonly #uvBackendTimeout: Call
+  readonly #uvBackendFd: Call
+
+  constructor(koffi: Koffi) {
+    const library = koffi.load(null)
+    // Plain numbers are what koffi takes fastest, for addresses too.
+    const call = (name: string, parameters: string[], result = 'int') => library.func(name, result, parameters) as Call
+    this.#koffi = koffi
+    this.#errno = koffi.errno as () => number
+    this.#eventWords = new Int32Array(this.#events.buffer)
+    this.#pageWords = new Int32Array(this.#page.buffer)
+    this.#readAddress = this.#addressOf(this.readBuffer)
+    this.#copiedAddress = this.#addressOf(this.#copied)
+    this.#pageAddress = this.#addressOf(this.#page)
+    this.#eventsAddress = this.#addressOf(this.#events)
+
+    this.#recv = call('recv', ['int', 'uint64', 'uint64', 'int'])
+    this.#send = call('send', ['int', 'uint64', 'uint64', 'int'])
+    this.#epollWait = call('epoll_wait', ['int', 'uint64', 'int', 'int'])
+    this.#epollCtl = call('epoll_ctl', ['int', 'int', 'int', 'uint64'])
+    this.#close = call('close', ['int'])
+    this.#accept4 = call('accept4', ['int', 'uint64', 'uint64', 'int'])
+    this.#socket = call('socket', ['int', 'int', 'int'])
+    this.#bind = call('bind', ['int', 'uint64', 'uint32'])
+    this.#listen = call('listen', ['int', 'int'])
+    this.#connect = call('connect', ['int', 'uint64', 'uint32'])
+    this.#shutdown = call('shutdown', ['int', 'int'])
+    this.#getsockopt = call('getsockopt', ['int', 'int', 'int', 'uint64', 'uint64'])
+    this.#setsockopt = call('setsockopt', ['int', 'int', 'int', 'uint64', 'uint32'])
+    this.#getsockname = call('getsockname', ['int', 'uint64', 'uint64'])
+    this.#getpeername = call('getpeername', ['int', 'uint64', 'uint64'])
+    this.#epollCreate = call('epoll_create1', ['int'])
+    this.#socketpair = call('socketpair', ['int', 'int', 'int', 'uint64'])
+    this.#uvUpdateTime = call('uv_update_time', ['uint64'], 'void')
+    this.#uvBackendTimeout = call('uv_backend_timeout', ['uint64'])
+    this.#uvBackendFd = call('uv_backend_fd', ['uint64'])
+
+    // Not uv_default_loop: a worker thread has a loop of its own.
+    const loopOf = call('napi_get_uv_event_loop', ['uint64', 'uint64'])
+    const status = loopOf(Number(koffi.node.env), this.#pageAddress)
+    this.#loop = Number(this.#page.readBigUInt64LE(0))
+    if (status !== 0 || this.#loop === 0) throw new Error(`the event loop was not found (status ${status})`)
+  }
+
+  // For each chunk or event
+
+  /** Reads into `readBuffer`. 0 is the end. */
+  recv(descriptor: number): number {
+    const bytes = this.#recv(descriptor, this.#readAddress, READ_BUFFER_BYTES, 0)
+    return bytes >= 0 ? bytes : -this.#errno()
+  }
+
+  send(descriptor: number, buffer: Buffer, start: number, end: number): number {
+    const length = end - start
+    invariant(start >= 0 && length >= 0 && end <= buffer.length, 'a span outside of its buffer is sent')
+    let address: number
+    if (buffer === this.readBuffer) address = this.#readAddress + start
+    else if (length <= COPIED_BYTES) {
+      buffer.copy(this.#copied, 0, start, end)
+      address = this.#copiedAddress
+    } else address = this.#addressOf(buffer) + start
+    const bytes = this.#send(descriptor, address, length, MSG_NOSIGNAL)
+    return bytes >= 0 ? bytes : -this.#errno()
+  }
+
+  /** Waits for events, at most so many milliseconds; -1 is for ever. They are then found at 0 up to what is returned. */
+  wait(epoll: number, timeoutMs: number): number {
+    const events = this.#epollWait(epoll, this.#eventsAddress, MAX_EVENTS, timeoutMs)
+    return events >= 0 ? events : -this.#errno()
+  }
+
+  eventsAt(index: number): number {
+    return this.#eventWords[index * EVENT_WORDS] as number
+  }
+
+  eventDescriptorAt(index: number): number {
+    return this.#eventWords[index * EVENT_WORDS + EVENT_DATA_WORD] as number
+  }
+
+  eventGenerationAt(index: number): number {
+    return this.#eventWords[index * EVENT_WORDS + EVENT_DATA_WORD + 1] as number
+  }
+
+  /** How long libuv would wait now: 0 if it has something to do at once, -1 if it has no timer. */
+  loopTimeoutMs(): number {
+    this.#uvUpdateTime(this.#loop)
+    return this.#uvBackendTimeout(this.#loop)
+  }
+
+  // Epoll
+
+  createEpoll(): number {
+    return this.#checked('epoll_create1', this.#epollCreate(EPOLL_CLOEXEC))
+  }
+
+  /** The descriptor that becomes readable when libuv has something to do. */
+  loopDescriptor(): number {
+    const descriptor = this.#uvBackendFd(this.#loop)
+    if (descriptor < 0) throw new Error('the event loop has no descriptor')
+    return descriptor
+  }
+
+  /** Events come with the descriptor and the generation, a number of 32 bits. */
+  watch(epoll: number, descriptor: number, events: number, generation: number): void {
+    this.#control(epoll, EPOLL_CTL_ADD, descriptor, events, generation)
+  }
+
+  rewatch(epoll: number, descriptor: number, events: number, generation: number): void {
+    this.#control(epoll, EPOLL_CTL_MOD, descriptor, events, generation)
+  }
+
+  unwatch(epoll: number, descriptor: number): void {
+    this.#control(epoll, EPOLL_CTL_DEL, descriptor, 0, 0)
+  }
+
+  #control(epoll: number, operation: number, descriptor: number, events: number, generation: number): void {
+    const at = EVENT_AT / 4
+    this.#pageWords[at] = events
+    this.#pageWords[at + EVENT_DATA_WORD] = descriptor
+    this.#pageWords[at + EVENT_DATA_WORD + 1] = generation
+    this.#checked('epoll_ctl', this.#epollCtl(epoll, operation, descriptor, this.#pageAddress + EVENT_AT))
+  }
+
+  // Sockets
+
+  socket(family: number): number {
+    return this.#checked('socket', this.#socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))
+  }
+
+  /** Two connected ends. */
+  socketPair(): [number, number] {
+    const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC
+    this.#checked('socketpair', this.#socketpair(AF_UNIX, type, 0, this.#pageAddress + VALUE_AT))
+    return [this.#page.readInt32LE(VALUE_AT), this.#page.readInt32LE(VALUE_AT + 4)]
+  }
+
+  close(descriptor: number): void {
+    // Whatever it returns, Linux has closed it.
+    this.#close(descriptor)
+  }
+
+  bind(descriptor: number, address: EncodedAddress, about: string): void {
+    const length = this.#putAddress(address)
+    this.#checked('bind', this.#bind(descriptor, this.#pageAddress + ADDRESS_AT, length), about)
+  }
+
+  listen(descriptor: number, backlog: number, about: string): void {
+    this.#checked('listen', this.#listen(descriptor, backlog), about)
+  }
+
+  /** Returns 0, or why not, which may be EINPROGRESS. */
+  connect(descriptor: number, address: EncodedAddress): number {
+    const length = this.#putAddress(address)
+    return this.#connect(descriptor, this.#pageAddress + ADDRESS_AT, length) === 0 ? 0 : -this.#errno()
+  }
+
+  /** The new descriptor, or why not. Its address is then found by `takeAddress`. */
+  accept(descriptor: number): number {
+    this.#page.writeUInt32LE(MAX_ADDRESS_BYTES, LENGTH_AT)
+    const flags = SOCK_NONBLOCK | SOCK_CLOEXEC
+    const accepted = this.#accept4(descriptor, this.#pageAddress + ADDRESS_AT, this.#pageAddress + LENGTH_AT, flags)
+    return accepted >= 0 ? accepted : -this.#errno()
+  }
+
+  /** Says that nothing more will be written. It fails where the peer has gone, which is found out in other ways. */
+  shutdown(descriptor: number): void {
+    this.#shutdown(descriptor, SHUT_WR)
+  }
+
+  /** The error that waits on the socket, negative, and takes it off; 0 if there is none. */
+  takeError(descriptor: number): number {
+    return -this.getOption(descriptor, 'SO_ERROR')
+  }
+
+  getOption(descriptor: number, option: Option): number {
+    const [level, name] = OPTIONS[option]
+    this.#page.writeUInt32LE(4, LENGTH_AT)
+    const value = this.#pageAddress + VALUE_AT
+    this.#checked('getsockopt', this.#getsockopt(descriptor, level, name, value, this.#pageAddress + LENGTH_AT), option)
+    return this.#page.readInt32LE(VALUE_AT)
+  }
+
+  setOption(descriptor: number, option: Option, value: number): void {
+    const [level, name] = OPTIONS[option]
+    this.#page.writeInt32LE(value, VALUE_AT)
+    this.#checked('setsockopt', this.#setsockopt(descriptor, level, name, this.#pageAddress + VALUE_AT, 4), option)
+  }
+
+  /** The socket's own address is then found by `takeAddress`. */
+  getOwnName(descriptor: number): void {
+    this.#page.writeUInt32LE(MAX_ADDRESS_BYTES, LENGTH_AT)
+    const length = this.#pageAddress + LENGTH_AT
+    this.#checked('getsockname', this.#getsockname(descriptor, this.#pageAddress + ADDRESS_AT, length))
+  }
+
+  getPeerName(descriptor: number): void {
+    this.#page.writeUInt32LE(MAX_ADDRESS_BYTES, LENGTH_AT)
+    const length = this.#pageAddress + LENGTH_AT
+    this.#checked('getpeername', this.#getpeername(descriptor, this.#pageAddress + ADDRESS_AT, length))
+  }
+
+  /** What the last call that filled in an address wrote; valid until the next call. */
+  takeAddress(): EncodedAddress {
+    const length = Math.min(this.#page.readUInt32LE(LENGTH_AT), MAX_ADDRESS_BYTES)
+    return this.#page.subarray(ADDRESS_AT, ADDRESS_AT + length)
+  }
+
+  #putAddress(address: EncodedAddress): number {
+    invariant(address.length <= MAX_ADDRESS_BYTES, 'an address is longer than the system has any')
+    address.copy(this.#page, ADDRESS_AT)
+    return address.length
+  }
+
+  #addressOf(buffer: Buffer): number {
+    return Number(this.#koffi.address(buffer))
+  }
+
+  #checked(syscall: string, result: number, about?: string): number {
+    if (result < 0) throw systemError(syscall, -this.#errno(), about)
+    return result
+  }
+}

@@ -10,8 +10,8 @@ import type { Host } from '../client/host.ts'
 import { Session } from '../client/session.ts'
 import { Sessions } from '../client/sessions.ts'
 import type { Address, Channel, Listener, Transport } from '../net/channel.ts'
+import { chooseTransport } from '../net/choose-transport.ts'
 import { listenAll, parseListenAddresses } from '../net/listen-addresses.ts'
-import { createNodeTransport } from '../net/node-transport.ts'
 import { type Janitor, startJanitor } from '../pool/janitor.ts'
 import { Pools } from '../pool/pools.ts'
 import { PoolerError } from '../problems.ts'
@@ -79,7 +79,11 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     ? { log: options.log, reopen: () => {}, close: () => {} }
     : openLog(general, clock, options.isQuiet ?? false)
   const { log } = openedLog
-  const transport = options.transport ?? createNodeTransport()
+  const { transport, because } = options.transport
+    ? { transport: options.transport, because: 'it was handed over' }
+    : chooseTransport(general.transport, (problem) =>
+        log.warning(`connections cannot be accepted for now: ${problem.message}`),
+      )
   const { keepAlive } = live
   const tracked = new Tracked(general.track_extra_parameters)
   const users = usersOf(first, log)
@@ -165,7 +169,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     },
   )
   for (const { address } of listeners) log.info(`listening on ${address.host}:${address.port}`)
-  log.info(`process up: pgweir ${VERSION}, transport ${transport.name}`)
+  log.info(`process up: pgweir ${VERSION}, transport ${transport.name} (${because})`)
   databases.openForced()
   const janitor = options.sweepsByItself === false ? null : startJanitor(sweep)
 

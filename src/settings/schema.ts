@@ -25,6 +25,11 @@ const LISTENING = {
   listen_port: atRestart(integer({ max: 65_535 }), '6432', 'Port to accept clients on; 0 lets the system choose one.'),
   listen_backlog: atRestart(integer({ min: 1 }), '128', 'How many connections may wait in the kernel to be accepted.'),
   tcp_keepalive: row(boolean, '1', 'Whether the kernel probes silent TCP connections to clients and servers.'),
+  transport: atRestart(
+    oneOf(['auto', 'epoll', 'node']),
+    'node',
+    'What carries connections: `epoll`, which is faster and needs Linux and the optional package koffi; `node`, which runs everywhere; `auto` is epoll where it can run. Not in PgBouncer.',
+  ),
   tcp_keepidle: seconds('0', 'Silence before the first keepalive probe; 0 leaves it to the system.'),
 }
 

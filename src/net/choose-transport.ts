@@ -1,0 +1,28 @@
+/** Which transport carries the connections: the fastest that this machine can run, or the one that was asked for. */
+
+import type { Transport } from './channel.ts'
+import { createEpollTransport } from './epoll/epoll-transport.ts'
+import { createNodeTransport } from './node-transport.ts'
+
+export const TRANSPORTS = ['auto', 'epoll', 'node'] as const
+
+export type TransportName = (typeof TRANSPORTS)[number]
+
+export interface Choice {
+  readonly transport: Transport
+  /** For the log. */
+  readonly because: string
+}
+
+/** Throws if the one that was asked for cannot run here. */
+export function chooseTransport(wanted: TransportName, onAcceptFailed: (problem: Error) => void): Choice {
+  if (wanted === 'node') return { transport: createNodeTransport({ onAcceptFailed }), because: 'it was asked for' }
+  try {
+    const transport = createEpollTransport({ onAcceptFailed })
+    return { transport, because: wanted === 'epoll' ? 'it was asked for' : 'it is the fastest' }
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    if (wanted === 'epoll') throw new Error(`transport = epoll cannot be used: ${reason}`, { cause })
+    return { transport: createNodeTransport({ onAcceptFailed }), because: `epoll cannot be used: ${reason}` }
+  }
+}

@@ -6,6 +6,7 @@
 import { Link } from '../base/list.ts'
 import type { Waiter } from '../pool/lease.ts'
 import type { Pool } from '../pool/pool.ts'
+import type { PoolMode } from '../pool/settings.ts'
 import { PoolerError } from '../problems.ts'
 import type { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
@@ -61,6 +62,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   readonly toServer = toServer
   readonly #frames: Frames
   readonly #replies = new Replies(this)
+  /** That of the pool when the client logged in: what it has left on servers since is right for this one only. */
+  readonly #mode: PoolMode
   readonly #tracksStatements: boolean
   #skipping: Skipping = 'nothing'
   /** The type of the frame that asked for a server. */
@@ -88,8 +91,9 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     this.#firstProfile = profile
     this.statements = new Statements(this)
     this.answeredMs = session.clock.nowMs
-    this.#frames = new Frames(pool.options.maxPacketBytes)
-    const { mode, maxPreparedStatements } = pool.settings
+    const { mode, maxPreparedStatements, maxPacketBytes } = pool.settings
+    this.#frames = new Frames(maxPacketBytes)
+    this.#mode = mode
     this.#tracksStatements = mode !== 'session' && maxPreparedStatements > 0
   }
 
@@ -118,6 +122,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
 
   read(buffer: Buffer, start: number, end: number): number {
     this.pool.counters.received += end - start
+    this.#frames.limit = this.pool.settings.maxPacketBytes
     this.#chunk = buffer
     this.#chunkEnd = end
     let stoppedAt = end
@@ -209,7 +214,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
         ? new PoolerError('unknown-message', { type: typeName(type) })
         : why === 'length'
           ? new PoolerError('bad-length', { type: typeName(type), length: length - 1 })
-          : new PoolerError('message-too-large', { length, limit: this.pool.options.maxPacketBytes })
+          : new PoolerError('message-too-large', { length, limit: this.#frames.limit })
     this.fail(problem)
   }
 
@@ -367,9 +372,9 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
       counters.transactionUs += (nowMs - this.transactionMs) * 1000
       this.transactionMs = nowMs
       // Tables change for everybody else only now.
-      if (this.#changedSchema) this.pool.options.schema.changed()
+      if (this.#changedSchema) server.context.schema.changed()
       this.#changedSchema = false
-    } else if (this.pool.settings.mode === 'statement') this.session.end(new PoolerError('statement-mode-transaction'))
+    } else if (this.#mode === 'statement') this.session.end(new PoolerError('statement-mode-transaction'))
   }
 
   /** What changes on the server follows the client from now on. */
@@ -387,7 +392,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   onRareTag(server: Server, tag: string): void {
     if (changesSchema(tag)) {
       this.#changedSchema = true
-      this.pool.options.schema.changed()
+      server.context.schema.changed()
       return
     }
     if (dropsStatements(tag)) {
@@ -395,7 +400,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
       // What was sent behind the command is prepared after it, and we would not know of it any more.
       if (server.ledger.length > 1) server.condemn('statements were dropped within a pipeline')
     }
-    if ((tag === 'DISCARD ALL' || tag === 'RESET') && this.pool.settings.mode !== 'session') this.#resets = true
+    if ((tag === 'DISCARD ALL' || tag === 'RESET') && this.#mode !== 'session') this.#resets = true
     if (tag === 'DISCARD ALL' && this.#resets) this.#backToFirst()
     server.noteTag(tag)
   }
@@ -410,8 +415,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     })
   }
 
-  onStalePlan(): void {
-    this.pool.options.schema.changed()
+  onStalePlan(server: Server): void {
+    server.context.schema.changed()
   }
 
   onSharedNameFailed(server: Server): void {
@@ -475,7 +480,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
 
   #considerRelease(server: Server): void {
     const keeps = keepsServer({
-      mode: this.pool.settings.mode,
+      mode: this.#mode,
       isServerClean: server.isClean,
       owedToClient: this.session.channel.owedBytes,
       isMidRequest: this.#frames.isMidFrame && !this.#dropsRest,
@@ -484,7 +489,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     this.server = null
     this.session.stopReading('server-full', false)
     this.session.enter('idle')
-    this.pool.release(server)
+    this.pool.release(server, this.#mode)
   }
 
   // The end
@@ -504,7 +509,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     else if (isQuiet) {
       // It was not read while the client that is gone did not take what it had.
       server.channel.resume()
-      this.pool.release(server)
+      this.pool.release(server, this.#mode)
     } else this.#abandon(server)
   }
 

@@ -31,7 +31,7 @@ export interface RepliesListener {
   /** A name of ours was unknown, or taken: somebody has dropped or made it by SQL. */
   onSharedNameFailed(server: Server): void
   /** A prepared statement was refused because its tables have changed. */
-  onStalePlan(): void
+  onStalePlan(server: Server): void
   /** The server does not keep to the protocol. */
   onNonsense(reason: string): void
 }
@@ -166,7 +166,7 @@ export class Replies implements FrameSink {
     const isTheEnd = isWhole && isFatal(notice.severity)
     if (isTheEnd && !this.#listener.onFatal(server)) return
     if (notice.sqlstate === '0A000' && notice.message.startsWith('cached plan must not change'))
-      this.#listener.onStalePlan()
+      this.#listener.onStalePlan(server)
     const effect = server.ledger.headEffect
     const verdict = server.ledger.fail()
     const isAboutName = notice.sqlstate === '26000' || notice.sqlstate === '42P05'

@@ -246,8 +246,9 @@ export class Statements {
   }
 
   #intern(buffer: Buffer, start: number, end: number): Statement {
-    const { pool, profile } = this.#context
-    return pool.statements.intern(buffer, start, end, profile.meaning(pool.options.tracked), pool.options.schema.value)
+    const { pool, profile, leased } = this.#context
+    const { schema } = leased.context
+    return pool.statements.intern(buffer, start, end, profile.meaning(pool.options.tracked), schema.value)
   }
 
   describe(buffer: Buffer, start: number, end: number, length: number): boolean {

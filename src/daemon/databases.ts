@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { KeepAlive, Transport } from '../net/channel.ts'
 import { Limit } from '../pool/limits.ts'
-import { Pool } from '../pool/pool.ts'
+import { Pool, type PoolTarget } from '../pool/pool.ts'
 import type { Pools } from '../pool/pools.ts'
 import { Router } from '../routing/router.ts'
 import type { Tracked } from '../server/profile.ts'
@@ -89,28 +89,17 @@ export class Databases {
   }
 
   #createPool(database: Database, user: string): Pool {
-    const { users, tracked, transport, clock, log, keepAlive } = this.#options
+    const { tracked, transport, clock, log, keepAlive } = this.#options
     const settings = this.#options.settings()
-    const { host, port, dbname, password } = database.settings
     const maxUserConnections = settings.users.get(user)?.max_user_connections ?? settings.general.max_user_connections
     return new Pool({
       database: database.name,
       user,
       settings: poolSettings(settings, database.settings, user),
-      address: { host, port },
+      target: this.#targetOf(database, user),
       keepAlive,
-      identity: {
-        user,
-        database: dbname,
-        parameters: serverParameters(database.settings),
-        secret: () => users.serverSecret(user, password),
-        scramKeys: () => users.scramKeys(user),
-      },
       isForcedUser: database.forcedUser !== null,
       tracked,
-      schema: remember(this.#schemas, `${host}\0${port}\0${dbname}`, () => new SchemaVersion()),
-      maxPacketBytes: settings.general.max_packet_size,
-      connectQuery: database.settings.connect_query ?? '',
       limits: [
         database.servers,
         remember(this.#userServers, user, () => new Limit('max_user_connections', maxUserConnections)),
@@ -120,6 +109,23 @@ export class Databases {
       log,
       chance: Math.random,
     })
+  }
+
+  #targetOf(database: Database, user: string): PoolTarget {
+    const { users } = this.#options
+    const { host, port, dbname, connect_query } = database.settings
+    return {
+      address: { host, port },
+      identity: {
+        user,
+        database: dbname,
+        parameters: serverParameters(database.settings),
+        secret: () => users.serverSecret(user, database.settings.password),
+        scramKeys: () => users.scramKeys(user),
+      },
+      schema: remember(this.#schemas, `${host}\0${port}\0${dbname}`, () => new SchemaVersion()),
+      connectQuery: connect_query ?? '',
+    }
   }
 }
 

@@ -10,16 +10,15 @@ const EMPTY_QUERY = '<empty>'
 /** The user's own value counts before the database's, and that before the general one. */
 export function poolSettings({ general, users }: Settings, database: DatabaseSettings, userName: string): PoolSettings {
   const user = users.get(userName)
-  const mode = user?.pool_mode ?? database.pool_mode ?? general.pool_mode
-  const resets = mode === 'session' || general.server_reset_query_always
   return {
-    mode,
+    mode: user?.pool_mode ?? database.pool_mode ?? general.pool_mode,
     size: user?.pool_size ?? database.pool_size ?? general.default_pool_size,
     minSize: database.min_pool_size ?? general.min_pool_size,
     reserveSize: user?.reserve_pool_size ?? database.reserve_pool_size ?? general.reserve_pool_size,
     reserveTimeoutMs: general.reserve_pool_timeout,
     roundRobin: general.server_round_robin,
-    resetQuery: resets ? general.server_reset_query : '',
+    resetQuery: general.server_reset_query,
+    alwaysResets: general.server_reset_query_always,
     checkQuery: checkQuery(general.server_check_query),
     checkDelayMs: general.server_check_delay,
     idleTimeoutMs: general.server_idle_timeout,
@@ -32,6 +31,7 @@ export function poolSettings({ general, users }: Settings, database: DatabaseSet
     idleTransactionTimeoutMs: user?.idle_transaction_timeout ?? general.idle_transaction_timeout,
     transactionTimeoutMs: user?.transaction_timeout ?? general.transaction_timeout,
     maxPreparedStatements: general.max_prepared_statements,
+    maxPacketBytes: general.max_packet_size,
   }
 }
 

@@ -18,23 +18,29 @@ import { Handover, type HandoverOwner } from './handover.ts'
 import type { Waiter } from './lease.ts'
 import { Lifetimes } from './lifetimes.ts'
 import type { Limit, Member } from './limits.ts'
-import type { PoolSettings } from './settings.ts'
+import type { PoolMode, PoolSettings } from './settings.ts'
 import { nextMove } from './sizing.ts'
 import { POOL_MOVES, type PoolState } from './states.ts'
+
+/** Where the servers of a pool are, and how they are opened. */
+export interface PoolTarget {
+  readonly address: Address
+  readonly identity: ServerIdentity
+  readonly schema: SchemaVersion
+  /** Run by each new server before it is used; empty for none. */
+  readonly connectQuery: string
+}
 
 export interface PoolOptions {
   readonly database: string
   readonly user: string
+  /** Those to begin with. */
   readonly settings: PoolSettings
-  readonly address: Address
+  readonly target: PoolTarget
   readonly keepAlive: KeepAlive
-  readonly identity: ServerIdentity
   /** The user is forced by `user=`, so that the pool is kept filled even without clients. */
   readonly isForcedUser: boolean
   readonly tracked: Tracked
-  readonly schema: SchemaVersion
-  readonly maxPacketBytes: number
-  readonly connectQuery: string
   /** Shared with other pools: of the database, of the user. */
   readonly limits: readonly Limit[]
   readonly transport: Transport
@@ -47,6 +53,9 @@ export interface PoolOptions {
 /** How much longer a client of another pool must have waited than ours before it gets the room of our server. */
 const UNFAIRNESS_MS = 500
 
+/** There are more servers than a reload has left the pool room for. */
+const TOO_MANY = 'too many servers in the pool'
+
 /** How many idle servers are looked at for one whose settings need no change. */
 const MAX_IDLE_LOOKS = 16
 
@@ -58,7 +67,9 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
   readonly statements = new StatementRegistry()
   readonly waiting = new List<Waiter>('waiting')
   readonly #lists: Record<ServerState, List<Server>>
-  readonly #context: ServerContext
+  #settings: PoolSettings
+  /** Of servers that are opened from now on. */
+  #context: ServerContext
   readonly #handover: Handover
   readonly #failures = new Failures()
   readonly #lifetimes = new Lifetimes()
@@ -67,6 +78,7 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
   clients = 0
   /** What a server of this pool reports when nothing was set; null before the first login. */
   welcome: ReadonlyMap<string, string> | null = null
+  #welcomedBy: ServerContext | null = null
 
   constructor(options: PoolOptions) {
     this.options = options
@@ -77,25 +89,13 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
       ServerState,
       List<Server>
     >
-    this.#context = {
-      transport: options.transport,
-      clock: options.clock,
-      log: options.log,
-      address: options.address,
-      keepAlive: options.keepAlive,
-      identity: options.identity,
-      tracked: options.tracked,
-      registry: this.statements,
-      schema: options.schema,
-      maxPacketBytes: options.maxPacketBytes,
-      connectQuery: options.connectQuery,
-      owner: this,
-    }
+    this.#settings = options.settings
+    this.#context = this.#contextOf(options.target)
     for (const limit of options.limits) limit.join(this)
   }
 
   get settings(): PoolSettings {
-    return this.options.settings
+    return this.#settings
   }
 
   get state(): PoolState {
@@ -120,6 +120,11 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
     let total = 0
     for (const state of SERVER_STATES) total += this.#lists[state].length
     return total - this.#lists.closed.length
+  }
+
+  get #maxTotal(): number {
+    const { size, reserveSize } = this.#settings
+    return size === 0 ? Infinity : size + reserveSize
   }
 
   get #opening(): number {
@@ -166,15 +171,19 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
     waiter.promised = null
   }
 
-  /** The lease is over and the server is clean: it goes to the next waiter, or idle. */
-  release(server: Server): void {
+  /**
+   * The lease is over and the server is clean: it goes to the next waiter, or idle.
+   *
+   * @param mode of the session that held it, if the pool has another one by now
+   */
+  release(server: Server, mode: PoolMode = this.#settings.mode): void {
     const { settings } = this
     // Whatever becomes of it now is no news for the session that held it.
     server.tenant = null
-    const reset = settings.resetQuery
     if (server.condemned !== null) server.close(server.condemned)
     else if (this.#lifetimes.isOver(server, this.options.clock.nowMs, settings)) this.#endOfLife(server)
-    else server.giveBack(reset)
+    else if (this.total > this.#maxTotal) server.close(TOO_MANY)
+    else server.giveBack(mode === 'session' || settings.alwaysResets ? settings.resetQuery : '')
   }
 
   #takeIdle(wanted: Profile): Server | null {
@@ -256,8 +265,9 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
     if (from === 'login' && this.waiting.length > 0 && this.#state === 'open') this.#grow()
   }
 
-  onServerReady(_server: Server, login: LoginResult): void {
+  onServerReady(server: Server, login: LoginResult): void {
     this.welcome = login.parameters
+    this.#welcomedBy = server.context
     this.#failures.forget()
   }
 
@@ -361,6 +371,42 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
     server.close('server lifetime over')
   }
 
+  // New settings
+
+  /** They hold at once, for who waits and for what is idle too; servers that are too many now are closed as they come free. */
+  reconfigure(settings: PoolSettings): void {
+    this.#settings = settings
+    this.#sweepIdle(this.options.clock.nowMs)
+    if (this.#state === 'open') this.#help()
+  }
+
+  /** New servers are opened elsewhere, or otherwise; those that are open are closed as they come free. */
+  retarget(target: PoolTarget, reason: string): void {
+    this.#context = this.#contextOf(target)
+    this.renew(reason)
+  }
+
+  /** Each server that is open is closed, at once or as it comes free. Others may be opened at once. */
+  renew(reason: string): void {
+    this.#failures.forget()
+    // Where one is closed, another may be opened for who waits: that one is new.
+    const old = SERVER_STATES.flatMap((state) => [...this.#lists[state]])
+    for (const server of old) server.condemn(reason)
+  }
+
+  #contextOf(target: PoolTarget): ServerContext {
+    const { transport, clock, log, keepAlive, tracked } = this.options
+    const pool = this
+    return {
+      ...{ transport, clock, log, keepAlive, tracked, ...target },
+      registry: this.statements,
+      get maxPacketBytes() {
+        return pool.settings.maxPacketBytes
+      },
+      owner: this,
+    }
+  }
+
   // Time
 
   /** Called by the janitor: whatever has taken too long ends, whatever is due is done. */
@@ -407,12 +453,11 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
   }
 
   #sweepIdle(nowMs: number): void {
-    const { idleTimeoutMs, size, reserveSize, minSize } = this.settings
-    const max = size === 0 ? Infinity : size + reserveSize
+    const { idleTimeoutMs, minSize } = this.settings
     for (const server of this.#lists.idle) {
       const { total } = this
       if (this.#lifetimes.isOverIdle(server, nowMs, this.settings)) this.#endOfLife(server)
-      else if (total > max) server.close('too many servers in the pool')
+      else if (total > this.#maxTotal) server.close(TOO_MANY)
       else if (idleTimeoutMs > 0 && nowMs - server.usedMs > idleTimeoutMs && total > minSize)
         server.close('server idle timeout')
     }
@@ -453,9 +498,13 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
     return `${this.database}/${this.user}`
   }
 
-  /** The settings of a client that asked for nothing; null before the first login. */
+  /**
+   * The settings of a client that asked for nothing; null before the first login. After a change of servers it is what the old ones
+   * said only as long as no new one can be asked.
+   */
   get defaultProfile(): Profile | null {
     const { welcome } = this
+    if (this.#welcomedBy !== this.#context && this.#state === 'open') return null
     return welcome && Profile.of(this.options.tracked.names.map((name) => welcome.get(name) ?? null))
   }
 }

@@ -8,8 +8,10 @@ export type PoolMode = 'session' | 'transaction' | 'statement'
 export interface PoolSettings extends SizeLimits {
   readonly mode: PoolMode
   readonly roundRobin: boolean
-  /** Run when a server is given back; empty for none. */
+  /** Run when a server is given back that a session has held; empty for none. */
   readonly resetQuery: string
+  /** It is also run after a transaction, or a statement. */
+  readonly alwaysResets: boolean
   /** null for no checks. */
   readonly checkQuery: string | null
   readonly checkDelayMs: number
@@ -25,4 +27,5 @@ export interface PoolSettings extends SizeLimits {
   readonly transactionTimeoutMs: number
   /** Per server; 0: prepared statements pass through as they are. */
   readonly maxPreparedStatements: number
+  readonly maxPacketBytes: number
 }

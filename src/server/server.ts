@@ -270,10 +270,11 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.profile = this.profile.withValue(place, value)
   }
 
-  /** Must not be used again: closed as soon as it is free. */
+  /** Must not be used again: closed as soon as it is free. Only a lease keeps it for now; whoever it is promised to gets another one. */
   condemn(reason: string): void {
+    if (this.#state === 'closed') return
     this.condemned ??= reason
-    if (this.#state === 'idle' || this.#state === 'canceling') this.close(reason)
+    if (this.#state !== 'leased') this.close(reason)
   }
 
   /** It takes too long to connect, or to answer a query of ours. */

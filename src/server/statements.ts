@@ -5,13 +5,22 @@ import { DEBT, type Effect, type Ledger, SWALLOW } from './ledger.ts'
 /** Names of shared statements on servers begin like this. A client's own unknown name that does so is never sent on. */
 export const SHARED_PREFIX = 'pgweir_'
 
-/** How often the tables of one database have changed, as far as it was seen from here. Shared by all pools of that database. */
+let lastSchema = 0
+
+/**
+ * Another number whenever the tables of one database have changed, as far as it was seen from here. Shared by all pools of that
+ * database; no two databases have the same one, since a pool may go from one to the other.
+ */
 export class SchemaVersion {
-  value = 0
+  #value = ++lastSchema
+
+  get value(): number {
+    return this.#value
+  }
 
   /** What was prepared before may be described wrongly by what is known of it: prepare it anew. */
   changed(): void {
-    this.value++
+    this.#value = ++lastSchema
   }
 }
 

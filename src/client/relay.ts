@@ -24,6 +24,7 @@ import { FLUSH } from '../wire/frontend.ts'
 import { encodeError, encodeNotice, type Notice } from '../wire/notices.ts'
 import { Outbox } from '../wire/outbox.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
+import { abandon } from './abandoned.ts'
 import { overdue } from './deadlines.ts'
 import type { Handler } from './handler.ts'
 import type { Host } from './host.ts'
@@ -107,6 +108,11 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
 
   get preparedStatements(): number {
     return this.statements.size
+  }
+
+  /** A message of the client has been sent on in part. */
+  get #isMidRequest(): boolean {
+    return this.#frames.isMidFrame && !this.#dropsRest
   }
 
   get canSpeak(): boolean {
@@ -458,8 +464,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   /** It does not take more bytes; or it owes so much that what we remember of it must not grow. */
   #isServerFull(server: Server): boolean {
     if (server.channel.owedBytes > 0) return true
-    const isMidRequest = this.#frames.isMidFrame && !this.#dropsRest
-    if (server.ledger.length <= MAX_DEBTS || isMidRequest) return false
+    if (server.ledger.length <= MAX_DEBTS || this.#isMidRequest) return false
     // What it has answered may wait in its own buffer for a Sync that we have not read yet.
     server.send(FLUSH)
     return true
@@ -483,7 +488,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
       mode: this.#mode,
       isServerClean: server.isClean,
       owedToClient: this.session.channel.owedBytes,
-      isMidRequest: this.#frames.isMidFrame && !this.#dropsRest,
+      isMidRequest: this.#isMidRequest,
     })
     if (keeps || !this.session.isOpen) return
     this.server = null
@@ -503,7 +508,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     const isQuiet = isFree({
       isServerClean: server.isClean,
       owedToClient: this.session.channel.isOpen ? this.session.channel.owedBytes : 0,
-      isMidRequest: this.#frames.isMidFrame && !this.#dropsRest,
+      isMidRequest: this.#isMidRequest,
     })
     if (state === 'doubtful') server.close('internal error')
     else if (isQuiet) {
@@ -515,24 +520,16 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
 
   /** Nothing of what this server still sends may reach anybody: its query is cancelled, and it is closed. */
   #abandon(server: Server): void {
-    const isRunning = !server.ledger.isEmpty
-    const reason = !isRunning
-      ? this.session.channel.owedBytes > 0 && server.isClean
-        ? 'client disconnect before everything was sent to the server'
-        : 'client disconnect while server was not ready'
-      : 'client disconnected with query in progress'
-    // The session is over, and must not hear of the server's end as if it were the reason.
-    server.tenant = ABANDONED
-    if (!isRunning) {
-      server.close(reason)
+    if (!server.ledger.isEmpty) {
+      abandon(server, this.session.cancels, this.#isMidRequest)
       return
     }
-    server.condemned = reason
-    server.channel.pause()
-    this.session.cancels.send(
-      server,
-      () => server.state !== 'closed',
-      () => server.close(reason),
+    // The session is over, and must not hear of the server's end as if it were the reason.
+    server.tenant = null
+    server.close(
+      this.session.channel.owedBytes > 0 && server.isClean
+        ? 'client disconnect before everything was sent to the server'
+        : 'client disconnect while server was not ready',
     )
   }
 
@@ -540,11 +537,10 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     const { server } = this
     if (server !== null && !server.ledger.isEmpty) {
       const stretch = this.#stretch
-      this.session.cancels.send(
-        server,
-        () => this.server === server && this.#stretch === stretch && !server.ledger.isEmpty,
+      this.session.cancels.send(server, {
+        isStillWanted: () => this.server === server && this.#stretch === stretch && !server.ledger.isEmpty,
         over,
-      )
+      })
       return
     }
     if (server === null && this.session.state === 'waiting') this.#cancelWait()
@@ -592,8 +588,5 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     if (problem) this.session.end(new PoolerError(problem))
   }
 }
-
-/** Stands in for a client that has gone, until its query is cancelled. */
-const ABANDONED = { onReplies: () => {}, onServerDrained: () => {}, onServerGone: () => {}, onSweep: () => {} }
 
 const DEALLOCATED = encodeCommandComplete('DEALLOCATE')

@@ -40,7 +40,7 @@ const HEAD = HEADER_BYTES
 const HELD = MAX_HELD_REPLY_BYTES
 
 /** What is looked at of each reply; rows, COPY data, notices and notifications pass. */
-const REPLY_NEEDS = needsTable({
+export const REPLY_NEEDS = needsTable({
   ...{ D: 0, d: 0, c: 0, N: 0, A: 0 },
   ...{
     '1': HEAD,

@@ -18,11 +18,19 @@ export interface CancelOptions {
   timeoutMs(): number
 }
 
-interface Request {
-  readonly server: Server
+/** What the one who wants a server cancelled is asked and told. */
+export interface CancelWish {
   /** Asked again right before it is sent: the client may have got its answer, and the server another client. */
   isStillWanted(): boolean
-  done(): void
+  /** It is on its way, and may hit whatever the server does from now on. */
+  sent?(): void
+  /** It is over, however it went: nothing can be hit any more. */
+  over(): void
+}
+
+interface Request {
+  readonly server: Server
+  readonly wish: CancelWish
   sinceMs: number
 }
 
@@ -57,10 +65,10 @@ export class CancelSender {
 
   /**
    * Sends a cancel request to where this very server was dialled, by a connection of its own. From then until that connection is
-   * closed by the server, the server is not used again. `done` is called when it is over, however it went.
+   * closed by the server, the server is not used again.
    */
-  send(server: Server, isStillWanted: () => boolean, done: () => void = () => {}): void {
-    this.#waiting.push({ server, isStillWanted, done, sinceMs: this.#options.clock.nowMs })
+  send(server: Server, wish: CancelWish): void {
+    this.#waiting.push({ server, wish, sinceMs: this.#options.clock.nowMs })
     this.#next()
   }
 
@@ -69,7 +77,7 @@ export class CancelSender {
     const timeoutMs = this.#options.timeoutMs()
     if (timeoutMs === 0) return
     const since = this.#options.clock.nowMs - timeoutMs
-    while (this.#waiting.length > 0 && (this.#waiting[0] as Request).sinceMs < since) this.#waiting.shift()?.done()
+    while (this.#waiting.length > 0 && (this.#waiting[0] as Request).sinceMs < since) this.#waiting.shift()?.wish.over()
     for (const cancel of this.#inFlight) {
       if (cancel.sinceMs >= since) continue
       // It may still arrive, at whatever the server then does: so the server must not be used again.
@@ -88,8 +96,8 @@ export class CancelSender {
     while (this.#inFlight.size < MAX_IN_FLIGHT) {
       const request = this.#waiting.shift()
       if (!request) return
-      if (request.isStillWanted()) this.#dial(request)
-      else request.done()
+      if (request.wish.isStillWanted()) this.#dial(request)
+      else request.wish.over()
     }
   }
 
@@ -116,7 +124,7 @@ export class CancelSender {
 
   #connected(cancel: InFlight, channel: Channel): void {
     channel.listener = { onRead: () => {}, onDrained: () => {}, onClosed: () => this.#end(cancel) }
-    if (!cancel.isStillWanted()) {
+    if (!cancel.wish.isStillWanted()) {
       this.#end(cancel)
       return
     }
@@ -124,6 +132,7 @@ export class CancelSender {
     cancel.server.cancelBegins()
     const message = encodeCancelRequest(cancel.server.pid, cancel.server.cancelKey)
     channel.write(message, 0, message.length)
+    cancel.wish.sent?.()
   }
 
   #end(cancel: InFlight): void {
@@ -131,7 +140,7 @@ export class CancelSender {
     cancel.dial?.abandon()
     cancel.channel?.destroy()
     if (cancel.isSent) cancel.server.cancelEnds()
-    cancel.done()
+    cancel.wish.over()
     this.#next()
   }
 }

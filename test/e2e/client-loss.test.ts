@@ -1,5 +1,6 @@
 import { serialize } from 'pg-protocol'
 import { describe, expect, test } from 'vitest'
+import { layCable } from '../support/e2e/cable.ts'
 import { startPgweir } from '../support/e2e/pgweir.ts'
 import { extended, type RawClient, startup } from '../support/e2e/raw-client.ts'
 import { activity, untilNotRunning, untilRunning } from '../support/e2e/server-side.ts'
@@ -116,6 +117,25 @@ test('one that says goodbye right behind its last request has that done', async 
   client.socket.end(serialize.end())
   expect((await other.query('select text from notes')).rows).toEqual([{ text: 'last' }])
   expect(pgweir.pool().total).toBe(1)
+})
+
+test('a query that reaches the server later than the request to cancel it is cancelled all the same', async () => {
+  const cable = await layCable(database)
+  const pgweir = await startPgweir({ database: { ...database, host: cable.host, port: cable.port } })
+  const client = await pgweir.raw()
+  // What is connected stands still; the request comes by a connection of its own.
+  cable.freeze()
+  client.send(query('select pg_sleep(60)'))
+  await until('the query is on its way', () => pgweir.pool().count('leased') === 1)
+  client.vanish()
+  const { cancels, sessions } = pgweir.pooler.parts
+  await until('the client is gone', () => sessions.count === 0)
+  await until('the request has come and hit nothing', () => cancels.inFlight + cancels.waiting === 0)
+  expect(pgweir.pool().count('leased')).toBe(1)
+  cable.thaw()
+  await until('the server is closed', () => pgweir.pool().total === 0)
+  await untilNotRunning(database, 'pg_sleep(60)')
+  expect(pgweir.log.at(-1)).toMatch(/closing because: client disconnected with query in progress \(/)
 })
 
 test('a storm of clients that come and go leaves neither queries nor servers behind', async () => {

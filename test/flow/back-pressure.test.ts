@@ -152,6 +152,7 @@ test('a cancel request is handled although its client does not read', async () =
   await quiet()
   client.vanish()
   expect((await flow.postgres.nextCancel()).target).toBe(postgres)
+  postgres.endCancelled()
   await postgres.expectClosed()
 })
 

@@ -222,6 +222,7 @@ describe('after the login:', () => {
     await client.expectClosed()
     await flow.postgres.nextCancel()
     postgres.inbox.take()
+    postgres.send(rows('1'), ready())
     await postgres.expectClosed()
     await flow.expectCounts({})
   })

@@ -3,9 +3,19 @@
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
 import { quiet } from '../support/flow/inbox.ts'
-import { bindComplete, complete, dataRow, parseComplete, ready, rowDescription, rows } from '../support/flow/replies.ts'
+import {
+  bindComplete,
+  complete,
+  copyIn,
+  dataRow,
+  error,
+  parseComplete,
+  ready,
+  rowDescription,
+  rows,
+} from '../support/flow/replies.ts'
 import { batch, bind, execute, flush, parse, query, sync } from '../support/flow/requests.ts'
-import { startFlow, startPair } from '../support/flow/start.ts'
+import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
 
 const WAYS: readonly [how: string, goes: (client: FlowClient) => void][] = [
   ['says Terminate', (client) => client.leave()],
@@ -22,6 +32,7 @@ describe.each(WAYS)('a client that %s', (_, goes) => {
     goes(client)
     const cancel = await flow.postgres.nextCancel()
     expect(cancel.target).toBe(postgres)
+    postgres.endCancelled()
     await postgres.expectClosed()
     await flow.expectCounts({})
     expect(flow.logged('client disconnected with query in progress')).toHaveLength(1)
@@ -35,6 +46,7 @@ describe.each(WAYS)('a client that %s', (_, goes) => {
     await client.expect('ParseComplete', 'BindComplete')
     goes(client)
     expect((await flow.postgres.nextCancel()).target).toBe(postgres)
+    postgres.endCancelled()
     await postgres.expectClosed()
     await flow.expectCounts({})
   })
@@ -210,8 +222,143 @@ test('a query whose client says Terminate behind it is not answered to anybody',
   client.send(query('select 1'), sync, Buffer.from([0x58, 0, 0, 0, 4]))
   await postgres.expect('Query(select 1)', 'Sync')
   await flow.postgres.nextCancel()
+  postgres.endCancelled()
+  postgres.send(ready())
   await postgres.expectClosed()
   await client.expectClosed()
+})
+
+describe('the query of a client that has gone is cancelled for certain', () => {
+  async function startAbandoned(...requests: readonly Buffer[]) {
+    const { flow, client, postgres } = await startPair()
+    client.send(...requests)
+    await quiet()
+    postgres.inbox.take()
+    client.vanish()
+    await flow.postgres.nextCancel()
+    return { flow, postgres }
+  }
+
+  test('the server is closed when it has been, and not before', async () => {
+    const { flow, postgres } = await startAbandoned(query('select pg_sleep(60)'))
+    await flow.advance(900)
+    expect(flow.counts()).toEqual({ leased: 1 })
+    postgres.endCancelled()
+    await postgres.expectClosed()
+    await flow.expectCounts({})
+    await flow.postgres.expectNoCancel()
+  })
+
+  test('a request that came before the query and so hit nothing is repeated', async () => {
+    const { flow, postgres } = await startAbandoned(query('select pg_sleep(60)'))
+    await flow.postgres.expectNoCancel()
+    for (let round = 0; round < 3; round++) {
+      await flow.advance(900)
+      await flow.postgres.expectNoCancel()
+      await flow.advance(100)
+      expect((await flow.postgres.nextCancel()).target).toBe(postgres)
+    }
+    postgres.endCancelled()
+    await postgres.expectClosed()
+  })
+
+  test('so is one that could not be sent', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(query('select pg_sleep(60)'))
+    await postgres.expect('Query')
+    flow.postgres.refuse()
+    client.vanish()
+    await quiet()
+    await flow.postgres.listen()
+    await flow.postgres.expectNoCancel()
+    await flow.advance(1_000)
+    expect((await flow.postgres.nextCancel()).target).toBe(postgres)
+    postgres.endCancelled()
+    await postgres.expectClosed()
+  })
+
+  test('and so it is for each query of a pipeline', async () => {
+    const { flow, postgres } = await startAbandoned(query('one'), batch('two'), query('three'))
+    postgres.endCancelled()
+    await flow.advance(1_000)
+    await flow.postgres.nextCancel()
+    postgres.send(error('57014', 'canceling statement due to user request'), ready())
+    await flow.advance(1_000)
+    await flow.postgres.nextCancel()
+    expect(flow.counts()).toEqual({ leased: 1 })
+    postgres.send(rows('3'), ready())
+    await postgres.expectClosed()
+  })
+
+  test('one that is answered after all is not cancelled again', async () => {
+    const { flow, postgres } = await startAbandoned(query('select 1'))
+    const row = dataRow('x'.repeat(1_000))
+    postgres.send(rowDescription('value'), row.subarray(0, 700))
+    await quiet()
+    postgres.send(row.subarray(700), complete('SELECT 1'), ready())
+    await postgres.expectClosed()
+    await flow.advance(2_000)
+    await flow.postgres.expectNoCancel()
+  })
+
+  test('what a server holds back until the batch is synced is asked for, but the batch is not ended', async () => {
+    const { flow, postgres } = await startAbandoned(parse('', 'insert'), bind('', ''), execute())
+    await postgres.expect('Flush')
+    postgres.send(parseComplete, bindComplete, complete('INSERT 0 1'))
+    await postgres.expectClosed()
+    await flow.expectCounts({})
+  })
+
+  test('a request that came in part is not waited for', async () => {
+    const { postgres } = await startAbandoned(query('one'), query(`two ${'x'.repeat(200)}`).subarray(0, 100))
+    postgres.endCancelled()
+    await postgres.expectClosed()
+  })
+
+  test('a COPY that waits for data ends with the connection', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(query('copy t from stdin'))
+    await postgres.expect('Query')
+    postgres.send(copyIn())
+    await client.expect('CopyInResponse')
+    flow.postgres.holdsCancels = true
+    client.vanish()
+    await flow.postgres.nextCancel()
+    expect(flow.counts()).toEqual({ leased: 1 })
+    flow.postgres.finishCancels()
+    await postgres.expectClosed()
+  })
+
+  test('a client that did not read what it asked for does not stand in the way', async () => {
+    const { flow, client, postgres } = await startPair({ windowBytes: 256 })
+    client.stopReading()
+    client.send(query('select 1'))
+    await postgres.expect('Query')
+    postgres.send(rowDescription('value'), ...Array.from({ length: 100 }, () => dataRow('x'.repeat(100))))
+    await quiet()
+    client.vanish()
+    await flow.postgres.nextCancel()
+    postgres.endCancelled()
+    await postgres.expectClosed()
+  })
+
+  test.each([
+    ['a server that does not care', (_: Flow) => {}],
+    ['a server that takes no cancel', (flow: Flow) => flow.postgres.refuse()],
+    ['a server that does not answer any more', (flow: Flow) => flow.transport.silence(flow.postgres.address)],
+  ])('%s is given up in the end', async (_, fails) => {
+    const { flow, client, postgres } = await startPair()
+    client.send(query('one'))
+    await postgres.expect('Query(one)')
+    fails(flow)
+    client.vanish()
+    for (let seconds = 0; seconds < 10; seconds++) await flow.advance(1_000)
+    expect(flow.counts()).toEqual({ leased: 1 })
+    await flow.advance(100)
+    await postgres.expectClosed()
+    await flow.expectCounts({})
+    expect(flow.logged('closing because: client disconnected with query in progress, which')).toHaveLength(1)
+  })
 })
 
 test('the log tells of each client and each server that it has gone once, and blames nobody', async () => {
@@ -238,8 +385,9 @@ test('when the pool is asked again, a server that was closed for its client is r
     const server = await flow.postgres.next()
     await server.expect(`Query(${name})`)
     client.vanish()
-    await server.expectClosed()
     await flow.postgres.nextCancel()
+    server.endCancelled()
+    await server.expectClosed()
   }
   await flow.expectCounts({})
 })

@@ -43,6 +43,7 @@ describe('query_timeout', () => {
     await pair.client.expectNothing()
     await pair.flow.advance(200)
     expect((await pair.flow.postgres.nextCancel()).target).toBe(pair.postgres)
+    pair.postgres.endCancelled()
     await expectEnded(pair, '57014 query timeout')
   })
 
@@ -101,6 +102,7 @@ describe('query_timeout', () => {
     await pair.client.expectNothing()
     await pair.flow.advance(11_000)
     await pair.flow.postgres.nextCancel()
+    pair.postgres.endCancelled()
     await expectEnded(pair, '57014 query timeout')
   })
 

@@ -4,7 +4,7 @@ import type { Address, Listener } from '../../../src/net/channel.ts'
 import type { MemoryChannel, MemoryTransport } from '../../../src/net/memory-transport.ts'
 import { Cutter, Inbox, quiet, until } from './inbox.ts'
 import { type Request, RequestReader } from './reading.ts'
-import { authenticationOk, backendKeyData, join, parameterStatus, ready } from './replies.ts'
+import { authenticationOk, backendKeyData, error, join, parameterStatus, ready } from './replies.ts'
 
 export const POSTGRES: Address = { host: 'db', port: 5432 }
 
@@ -190,6 +190,11 @@ export class FlowServer {
   send(...messages: readonly Buffer[]): void {
     const bytes = Buffer.concat(messages)
     this.channel.write(bytes, 0, bytes.length)
+  }
+
+  /** Says that what it ran was cancelled. */
+  endCancelled(): void {
+    this.send(error('57014', 'canceling statement due to user request'), ready())
   }
 
   async sendPieces(pieces: readonly Buffer[]): Promise<void> {

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { createLog } from '../../../src/base/log.ts'
+import { CANCEL_AGAIN_MS, GIVE_UP_MS } from '../../../src/client/abandoned.ts'
 import { type Pooler, startPooler } from '../../../src/daemon/start.ts'
 import {
   type Cut,
@@ -169,6 +170,13 @@ export class Flow {
     }
   }
 
+  /** Servers that do not end what their clients have left running are closed in the end. */
+  async #giveUp(pooler: Pooler): Promise<void> {
+    const isLeft = () => [...pooler.parts.pools].some((pool) => pool.count('leased') > 0)
+    for (let passedMs = 0; isLeft() && passedMs <= GIVE_UP_MS; passedMs += CANCEL_AGAIN_MS)
+      await this.advance(CANCEL_AGAIN_MS)
+  }
+
   async #check(pooler: Pooler): Promise<void> {
     const unread = this.clients.flatMap((client) =>
       client.inbox.unread.map((reply) => `${client.name}: ${reply.shown}`),
@@ -180,6 +188,7 @@ export class Flow {
     // A cancel may have been waiting for its turn.
     this.postgres.finishCancels()
     await quiet(5)
+    await this.#giveUp(pooler)
     expectSound(this)
     expectNothingLeft(this)
     await pooler.stop()

@@ -1,0 +1,120 @@
+/** What becomes of a server whose client has gone while it ran something: that is cancelled for certain, and then it is closed. */
+
+import type { CancelSender } from '../server/cancel.ts'
+import type { Server, Tenant } from '../server/server.ts'
+import type { FrameSink } from '../wire/frames.ts'
+import { FLUSH } from '../wire/frontend.ts'
+import { BACKEND } from '../wire/types.ts'
+import { REPLY_NEEDS } from './replies.ts'
+
+/** How long after a cancel request whatever it was meant for may still run, before another one is sent. */
+export const CANCEL_AGAIN_MS = 1_000
+
+/** What runs on for so long after its client has gone, whatever is sent, cannot be cancelled. */
+export const GIVE_UP_MS = 10_000
+
+const REASON = 'client disconnected with query in progress'
+
+/**
+ * Nothing of what this server still sends may reach anybody: what it runs is cancelled, and it is closed.
+ *
+ * @param isMidRequest the last message is not complete, and never will be
+ */
+export function abandon(server: Server, cancels: CancelSender, isMidRequest: boolean): void {
+  const abandoned = new Abandoned(server, cancels, isMidRequest ? 1 : 0)
+  server.tenant = abandoned
+  server.condemned = REASON
+  // It may have been paused for a client that did not read, and a server that cannot write does not read either.
+  server.channel.resume()
+  // What it has answered may wait in its own buffer for a Sync; and a Sync might commit what the client has left half done.
+  if (server.ledger.isBatchOpen && !isMidRequest) server.send(FLUSH)
+  abandoned.cancel()
+}
+
+/**
+ * Stands in for the client, and counts the replies that come. A request to cancel that reaches Postgres before the query does hits
+ * nothing, and Postgres does not tell; so it is sent again as long as anything is owed.
+ */
+class Abandoned implements Tenant, FrameSink {
+  readonly #server: Server
+  readonly #cancels: CancelSender
+  /** How many of the replies that are owed will never come. */
+  readonly #owedInVain: number
+  readonly #sinceMs: number
+  /** When the last request was sent, or given up; null while it is to be sent. */
+  #sentMs: number | null = null
+  /** Postgres has closed the connection of a request: the server has been told. */
+  #hasArrived = false
+
+  constructor(server: Server, cancels: CancelSender, owedInVain: number) {
+    this.#server = server
+    this.#cancels = cancels
+    this.#owedInVain = owedInVain
+    this.#sinceMs = server.context.clock.nowMs
+  }
+
+  cancel(): void {
+    const server = this.#server
+    let isSent = false
+    this.#sentMs = null
+    this.#cancels.send(server, {
+      isStillWanted: () => server.state !== 'closed',
+      sent: () => {
+        isSent = true
+        this.#sentMs = server.context.clock.nowMs
+      },
+      over: () => {
+        this.#hasArrived ||= isSent
+        this.#sentMs ??= server.context.clock.nowMs
+        this.#closeIfDone()
+      },
+    })
+  }
+
+  onSweep(nowMs: number): void {
+    if (nowMs - this.#sinceMs > GIVE_UP_MS) this.#server.close(`${REASON}, which could not be cancelled`)
+    else if (this.#sentMs !== null && nowMs - this.#sentMs >= CANCEL_AGAIN_MS) this.cancel()
+  }
+
+  onReplies(buffer: Buffer, start: number, end: number): void {
+    this.#server.frames.read(buffer, start, end, REPLY_NEEDS, this)
+    this.#closeIfDone()
+  }
+
+  onServerDrained(): void {}
+
+  onServerGone(): void {}
+
+  #closeIfDone(): void {
+    const { ledger } = this.#server
+    const isDone = ledger.length <= this.#owedInVain
+    // A COPY that waits for data is not interrupted before it gets some; the end of the connection ends it.
+    const waitsForData = ledger.copyIn === 'open' && this.#hasArrived
+    if (isDone || waitsForData) this.#server.close(REASON)
+  }
+
+  // Replies
+
+  frame(type: number, _buffer: Buffer, start: number, end: number, length: number): boolean {
+    if (type === BACKEND.parameterStatus) return true
+    // The client may have got the first part of a RowDescription: it counts with its last byte, as in `Replies`.
+    if (type !== BACKEND.rowDescription || end - start === length) this.#settle(type)
+    return true
+  }
+
+  rest(type: number, _buffer: Buffer, _start: number, _end: number, isLast: boolean): void {
+    if (isLast && type === BACKEND.rowDescription) this.#settle(type)
+  }
+
+  pass(): void {}
+
+  refuse(): void {
+    this.#server.close('the server sent nonsense after its client had gone')
+  }
+
+  #settle(type: number): void {
+    const { ledger } = this.#server
+    if ((type === BACKEND.error ? ledger.fail() : ledger.settle(type)) === 'nonsense') this.refuse()
+    while (ledger.takeOurs() !== null) {}
+  }
+}

@@ -91,9 +91,9 @@ export async function findFreePort(): Promise<number> {
   return typeof address === 'object' && address ? address.port : 0
 }
 
-/** Where PATH has a program, or null. */
-export function findProgram(name: string): string | null {
-  for (const directory of (process.env['PATH'] ?? '').split(delimiter)) {
+/** Where PATH, or one of some other directories, has a program; or null. */
+export function findProgram(name: string, elsewhere: readonly string[] = []): string | null {
+  for (const directory of [...(process.env['PATH'] ?? '').split(delimiter), ...elsewhere]) {
     const path = join(directory, name)
     try {
       accessSync(path, constants.X_OK)

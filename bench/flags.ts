@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util'
 import type { Effort, Scenario } from './scenario.ts'
 import { chooseScenarios, SCENARIOS } from './scenarios.ts'
+import type { TransportName } from './targets.ts'
 
 export interface Flags {
   readonly asksForHelp: boolean
@@ -10,17 +11,32 @@ export interface Flags {
   readonly effort: Effort
   /** What pgweir runs under. */
   readonly node: string
+  /** Null leaves it to us. */
+  readonly transport: TransportName | null
+  readonly workers: number | null
+  /** Where another build of pgweir lies, to compare with. */
+  readonly baseline: string | null
   readonly isProfiling: boolean
+  /** Whether the figures are compared with the committed ones, or take their place. */
+  readonly figures: 'guard' | 'save' | null
+  /** By how much the CPU time of a transaction may have grown: 0.1 is a tenth. */
+  readonly tolerance: number
 }
 
 export const USAGE = `npm run bench -- [flags]
 
-  --quick           short runs, few clients: to see that everything works
-  --only <name>     only this scenario; may be repeated: ${SCENARIOS.map(({ name }) => name).join(', ')}
-  --repeats <n>     rounds of each load (5; 1 with --quick)
-  --seconds <n>     length of each run of pgbench (5; 2 with --quick)
-  --node <path>     run pgweir under another Node
-  --profile         pgweir alone, under node --cpu-prof; shows where its time went
+  --quick              short runs, few clients, and only what the goals need; rough figures within two minutes
+  --only <name,name>   only these scenarios: ${SCENARIOS.map(({ name }) => name).join(', ')}
+  --repeats <n>        rounds of each load (5; 1 with --quick)
+  --seconds <n>        length of each run of pgbench (5; 2 with --quick)
+  --transport <name>   epoll or node (epoll where this pgweir has it)
+  --workers <n>        worker processes of pgweir (1)
+  --node <path>        run pgweir under another Node
+  --baseline <path>    another checkout of pgweir, built, that takes turns with this one
+  --guard              compare the CPU time of transactions with bench/figures.json, and fail if it has grown
+  --tolerance <n>      by how many percent it may have grown (10)
+  --save               write it to bench/figures.json
+  --profile            pgweir alone, under node --cpu-prof; shows where its time went
 `
 
 /** Throws a sentence if something is wrong with them. */
@@ -32,23 +48,49 @@ export function readFlags(args: readonly string[]): Flags {
       only: { type: 'string', multiple: true, default: [] },
       repeats: { type: 'string' },
       seconds: { type: 'string' },
+      transport: { type: 'string' },
+      workers: { type: 'string' },
       node: { type: 'string', default: process.execPath },
+      baseline: { type: 'string' },
+      guard: { type: 'boolean', default: false },
+      tolerance: { type: 'string' },
+      save: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
   const { quick: isQuick } = values
+  const names = values.only.flatMap((list) => list.split(',')).filter((name) => name !== '')
+  const figures = values.guard ? 'guard' : values.save ? 'save' : null
+  if (values.guard && values.save) throw new Error('--guard and --save do not go together: the one judges the other')
+  if (values.save && isQuick) throw new Error('the figures of a quick run are too rough to --save')
   return {
     asksForHelp: values.help,
-    scenarios: chooseScenarios(values.only),
+    scenarios: chosen(names, figures !== null, isQuick),
     effort: {
       isQuick,
       repeats: count('repeats', values.repeats) ?? (isQuick ? 1 : 5),
       seconds: count('seconds', values.seconds) ?? (isQuick ? 2 : 5),
     },
     node: values.node,
+    transport: transportNamed(values.transport),
+    workers: count('workers', values.workers),
+    baseline: values.baseline ?? null,
     isProfiling: values.profile,
+    figures,
+    tolerance: (count('tolerance', values.tolerance) ?? 10) / 100,
   }
+}
+
+/** Those that were named; else all that are meant. */
+function chosen(names: readonly string[], isForFigures: boolean, isQuick: boolean): readonly Scenario[] {
+  if (names.length > 0) return chooseScenarios(names)
+  return SCENARIOS.filter((scenario) => (isForFigures ? scenario.isGuarded : !(isQuick && scenario.isExtra)))
+}
+
+function transportNamed(name: string | undefined): TransportName | null {
+  if (name === undefined || name === 'epoll' || name === 'node') return name ?? null
+  throw new Error(`--transport takes epoll or node, not ${name}`)
 }
 
 /** pgbench takes whole seconds only. */

@@ -1,10 +1,11 @@
 /** Scenarios in which pgbench keeps the targets busy. */
 
-import { type Load, loadArguments, type QueryMode, runPgbench } from './pgbench.ts'
+import { countInstructionsDuring } from './instructions.ts'
+import { type Load, latencies, loadArguments, type QueryMode, runPgbench } from './pgbench.ts'
 import type { Login } from './postgres.ts'
-import { cpuTimeOf, residentKibOf } from './process-figures.ts'
-import type { Column, Figures, Goal, Scenario } from './scenario.ts'
-import { hasPreparedStatements, POOL_SIZE, TARGET_NAMES, type Target } from './targets.ts'
+import { costOf, sampleDuring } from './sampling.ts'
+import type { Column, Comparison, Figures, Goal, Scenario, Surroundings } from './scenario.ts'
+import { hasPreparedStatements, POOL_SIZE, type Target, type TargetName } from './targets.ts'
 
 export interface LoadOptions {
   readonly name: string
@@ -12,15 +13,23 @@ export interface LoadOptions {
   readonly clients: number
   readonly threads?: number
   readonly reconnects?: boolean
+  readonly script?: { readonly about: string; readonly text: string }
   readonly login?: Login
+  readonly targets?: readonly TargetName[]
+  readonly settings?: Readonly<Record<string, string>>
   readonly warmUpSeconds?: number
+  readonly isExtra?: boolean
+  readonly isGuarded?: boolean
   readonly goals?: readonly Goal[]
 }
 
-const TO_PGBOUNCER = { target: 'pgbouncer', by: 'ratio' } as const
+export const TO_PGBOUNCER: Comparison = { target: 'pgbouncer', by: 'ratio' }
+export const TO_DIRECT: Comparison = { target: 'direct', by: 'ratio' }
+export const TO_BASELINE: Comparison = { target: 'baseline', by: 'ratio' }
 
 const SPEED: readonly Column[] = [
   { title: 'tps', figure: 'perSecond', digits: 0 },
+  { title: '× direct', figure: 'perSecond', digits: 2, against: TO_DIRECT },
   { title: '× PgBouncer', figure: 'perSecond', digits: 2, against: TO_PGBOUNCER },
 ]
 
@@ -36,30 +45,15 @@ const COST: readonly Column[] = [
   { title: 'user', figure: 'userUs', digits: 1 },
   { title: 'system', figure: 'systemUs', digits: 1 },
   { title: '× PgBouncer', figure: 'cpuUs', digits: 2, against: TO_PGBOUNCER },
+  { title: '× baseline', figure: 'cpuUs', digits: 3, against: TO_BASELINE },
+  { title: 'instructions/tx', figure: 'instructions', digits: 0 },
+  { title: "Postgres' µs/tx", figure: 'postgresUs', digits: 1 },
   { title: 'RSS MiB', figure: 'residentMib', digits: 1 },
 ]
 
-export function cpuGoal(limits: { readonly node20: number; readonly node24: number }): Goal {
-  return {
-    sentence: "CPU per transaction, in times of PgBouncer's",
-    figure: 'cpuUs',
-    against: TO_PGBOUNCER,
-    atMost: (nodeMajor) => (nodeMajor >= 24 ? limits.node24 : limits.node20),
-  }
-}
-
 export function loadScenario(options: LoadOptions): Scenario {
-  const {
-    name,
-    mode = 'simple',
-    clients,
-    threads = 1,
-    reconnects = false,
-    login = 'trust',
-    warmUpSeconds = 2,
-    goals = [],
-  } = options
-  const load: Load = { mode, clients, threads, reconnects }
+  const { name, mode = 'simple', clients, threads = 1, reconnects = false, script, login = 'trust' } = options
+  const load: Load = { mode, clients, threads, reconnects, script: script?.text ?? null }
 
   /** An older PgBouncer cannot do what is asked of the others. */
   function loadFor({ name }: Pick<Target, 'name'>, pgbouncerVersion: string | null): Load {
@@ -67,16 +61,23 @@ export function loadScenario(options: LoadOptions): Scenario {
     return mode === 'prepared' && isTooOld ? { ...load, mode: 'extended' } : load
   }
 
+  function run(target: Target, seconds: number, { directory, pgbouncerVersion }: Surroundings) {
+    return runPgbench(loadFor(target, pgbouncerVersion), seconds, target.place, directory)
+  }
+
   return {
     name,
-    about: `pgbench ${loadArguments(load).join(' ')}, ${login} login, pool of ${POOL_SIZE}`,
+    about: `pgbench ${script?.about ?? '-S'} ${loadArguments(load).slice(1).join(' ')}, ${login} login, pool of ${POOL_SIZE}`,
     needsPgbench: true,
     login,
-    targets: TARGET_NAMES,
+    targets: options.targets ?? ['direct', 'baseline', 'pgweir', 'pgbouncer'],
+    settings: options.settings ?? {},
     startsFresh: false,
+    isExtra: options.isExtra ?? false,
+    isGuarded: options.isGuarded ?? false,
     // pgbench's latency leaves the connecting out.
     columns: reconnects ? [...SPEED, ...COST] : [...SPEED, ...LATENCY, ...COST],
-    goals,
+    goals: options.goals ?? [],
     repeats: ({ repeats }) => repeats,
 
     notes({ pgbouncerVersion }) {
@@ -84,27 +85,24 @@ export function loadScenario(options: LoadOptions): Scenario {
       return [`PgBouncer ${pgbouncerVersion} has no prepared statements in transaction mode: its run is -M extended.`]
     },
 
-    async warmUp(target, { directory, pgbouncerVersion, effort }) {
-      const seconds = effort.isQuick ? 1 : warmUpSeconds
-      await runPgbench(loadFor(target, pgbouncerVersion), seconds, target.place, directory)
+    async warmUp(target, surroundings) {
+      await run(target, surroundings.effort.isQuick ? 1 : (options.warmUpSeconds ?? 2), surroundings)
     },
 
-    async measure(target, { directory, pgbouncerVersion, effort }) {
-      const { pid, place } = target
-      const before = pid === null ? null : cpuTimeOf(pid)
-      const { summary, latencies } = await runPgbench(
-        loadFor(target, pgbouncerVersion),
-        effort.seconds,
-        place,
-        directory,
-      )
-      if (summary.failed > 0) throw new Error(`${summary.failed} transactions failed on ${target.name}`)
-      const figures: Figures = { perSecond: summary.perSecond, transactions: summary.transactions, ...latencies }
-      if (pid === null || before === null) return figures
-      const after = cpuTimeOf(pid)
-      const userUs = ((after.userMs - before.userMs) * 1000) / summary.transactions
-      const systemUs = ((after.systemMs - before.systemMs) * 1000) / summary.transactions
-      return { ...figures, userUs, systemUs, cpuUs: userUs + systemUs, residentMib: residentKibOf(pid) / 1024 }
+    async measure(target, surroundings): Promise<Figures> {
+      const { pid } = target
+      const running = run(target, surroundings.effort.seconds, surroundings)
+      const sampling = pid === null ? null : sampleDuring({ pooler: pid, postgres: surroundings.postgresPid }, running)
+      const counting = pid !== null && surroundings.countsInstructions ? countInstructionsDuring(pid, running) : null
+      const [{ summary, log }, samples, instructions] = await Promise.all([running, sampling, counting])
+      const { failed, transactions, perSecond } = summary
+      if (failed > 0) throw new Error(`${failed} transactions failed on ${target.name}`)
+      return {
+        ...{ perSecond, transactions },
+        ...latencies(log),
+        ...(samples ? costOf(samples, log) : {}),
+        ...(instructions === null ? {} : { instructions: instructions / transactions }),
+      }
     },
   }
 }

@@ -1,9 +1,10 @@
 /** Runs pgbench, and reads what it prints and logs. */
 
 import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { findProgram } from './child.ts'
 import { percentile } from './statistics.ts'
 
 export type QueryMode = 'simple' | 'extended' | 'prepared'
@@ -15,6 +16,8 @@ export interface Load {
   readonly threads: number
   /** A new connection for each transaction (`-C`). */
   readonly reconnects: boolean
+  /** The text of a script to run in place of the built-in SELECT (`-S`). */
+  readonly script: string | null
 }
 
 export interface Place {
@@ -35,20 +38,46 @@ export interface Latencies {
   readonly p50Ms: number
   readonly p95Ms: number
   readonly p99Ms: number
+  /** How much longer the unlucky wait than others. */
+  readonly p99ToP50: number
+}
+
+/** What `--log` tells of each transaction, in no particular order. */
+export interface TransactionLog {
+  /** When it ended, in milliseconds since 1970. */
+  readonly endMs: Float64Array
+  readonly timeUs: Float64Array
+}
+
+export interface PgbenchRun {
+  readonly summary: Summary
+  readonly log: TransactionLog
+}
+
+/** The one on PATH, or where Debian puts those that it does not link from there; null if there is none. */
+export function findPgbench(): string | null {
+  return findProgram(
+    'pgbench',
+    ['18', '17', '16', '15'].map((major) => `/usr/lib/postgresql/${major}/bin`),
+  )
 }
 
 /** The arguments that say what is done, without where and for how long. */
 export function loadArguments({ mode, clients, threads, reconnects }: Load): string[] {
-  return ['-n', '-S', '-M', mode, '-c', String(clients), '-j', String(threads), ...(reconnects ? ['-C'] : [])]
+  return ['-n', '-M', mode, '-c', String(clients), '-j', String(threads), ...(reconnects ? ['-C'] : [])]
 }
 
-export async function runPgbench(load: Load, seconds: number, place: Place, directory: string) {
-  const logs = await mkdtemp(join(directory, 'pgbench-'))
-  const logging = ['--log', `--log-prefix=${join(logs, 'log')}`]
-  const output = await pgbench([...loadArguments(load), '-T', String(seconds), ...logging], place)
-  const texts = await Promise.all((await readdir(logs)).map((name) => readFile(join(logs, name), 'latin1')))
-  await rm(logs, { recursive: true })
-  return { summary: parseSummary(output), latencies: latencies(parseLog(texts.join(''))) }
+export async function runPgbench(load: Load, seconds: number, place: Place, directory: string): Promise<PgbenchRun> {
+  const files = await mkdtemp(join(directory, 'pgbench-'))
+  const script = join(files, 'script.sql')
+  if (load.script !== null) await writeFile(script, load.script)
+  const what = load.script === null ? ['-S'] : ['-f', script]
+  const logging = ['--log', `--log-prefix=${join(files, 'log')}`]
+  const output = await pgbench([...what, ...loadArguments(load), '-T', String(seconds), ...logging], place)
+  const logs = (await readdir(files)).filter((name) => name.startsWith('log'))
+  const texts = await Promise.all(logs.map((name) => readFile(join(files, name), 'latin1')))
+  await rm(files, { recursive: true })
+  return { summary: parseSummary(output), log: parseLog(texts.join('')) }
 }
 
 /** Creates and fills pgbench's tables, with 100,000 rows per unit of `scale`. */
@@ -60,7 +89,8 @@ async function pgbench(args: readonly string[], { host, port, user, password, da
   const where = ['-h', host, '-p', String(port), '-U', user, database]
   const { PATH } = process.env
   const env = { PATH, LC_ALL: 'C', PGPASSWORD: password, PGSSLMODE: 'disable', PGGSSENCMODE: 'disable' }
-  const { stdout } = await promisify(execFile)('pgbench', [...args, ...where], { env, maxBuffer: 64 * 1024 * 1024 })
+  const program = findPgbench() ?? 'pgbench'
+  const { stdout } = await promisify(execFile)(program, [...args, ...where], { env, maxBuffer: 64 * 1024 * 1024 })
   return stdout
 }
 
@@ -77,18 +107,25 @@ function numberAfter(text: string, pattern: RegExp): number | null {
   return found ? Number(found[1]) : null
 }
 
-/** The third field of each line of a log is what a transaction took, in microseconds; or a word if it failed. */
-export function parseLog(text: string): Float64Array {
+/**
+ * The third field of each line of a log is what a transaction took, in microseconds, or a word if it failed; the fifth and the sixth are
+ * when it ended, in seconds and the microseconds beyond.
+ */
+export function parseLog(text: string): TransactionLog {
+  const ends: number[] = []
   const times: number[] = []
   for (const line of text.split('\n')) {
-    const us = Number(line.split(' ', 3)[2])
-    if (!Number.isNaN(us)) times.push(us)
+    const [, , time, , seconds, microseconds] = line.split(' ', 6)
+    const timeUs = Number(time)
+    if (time === undefined || Number.isNaN(timeUs)) continue
+    times.push(timeUs)
+    ends.push(Number(seconds) * 1_000 + Number(microseconds) / 1_000)
   }
-  return Float64Array.from(times)
+  return { endMs: Float64Array.from(ends), timeUs: Float64Array.from(times) }
 }
 
-export function latencies(timesUs: Float64Array): Latencies {
-  const sorted = timesUs.toSorted()
+export function latencies({ timeUs }: Pick<TransactionLog, 'timeUs'>): Latencies {
+  const sorted = timeUs.toSorted()
   const [p50Ms = 0, p95Ms = 0, p99Ms = 0] = [0.5, 0.95, 0.99].map((share) => percentile(sorted, share) / 1000)
-  return { p50Ms, p95Ms, p99Ms }
+  return { p50Ms, p95Ms, p99Ms, p99ToP50: p99Ms / p50Ms }
 }

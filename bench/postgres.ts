@@ -1,6 +1,8 @@
 /** The PostgreSQL that everything is measured on: embedded, thrown away afterwards, and set up so that it gets in the way as little as it can. */
 
 import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import pg from 'pg'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/embedded/postgres.ts'
 import { createTables, type Place } from './pgbench.ts'
@@ -10,6 +12,8 @@ export type Login = 'trust' | 'scram'
 
 export interface BenchPostgres {
   readonly version: string
+  /** Of the server's first process. */
+  readonly pid: number
   readonly host: string
   readonly port: number
   readonly database: string
@@ -36,7 +40,10 @@ const SETTINGS = {
 }
 
 /** pgbench's own unit: 100,000 rows. */
-const SCALE = 5
+export const SCALE = 5
+
+/** A table to send rows to. */
+export const SINK = 'bench_sink'
 
 export async function startPostgres(hasPgbench: boolean, say: (sentence: string) => void): Promise<BenchPostgres> {
   const postgres = await startEmbeddedPostgres({
@@ -53,11 +60,18 @@ export async function startPostgres(hasPgbench: boolean, say: (sentence: string)
       say('filling the tables of pgbench')
       await fillTables(postgres)
     }
-    return { version, host, port, database: DATABASE, accounts, stop: () => postgres.stop() }
+    await createSink(postgres)
+    const pid = await pidOf(postgres)
+    return { version, pid, host, port, database: DATABASE, accounts, stop: () => postgres.stop() }
   } catch (problem) {
     await postgres.stop()
     throw problem
   }
+}
+
+/** PostgreSQL keeps its number in the first line of a file beside its data. */
+async function pidOf({ directory }: EmbeddedPostgres): Promise<number> {
+  return Number.parseInt(await readFile(join(directory, 'data', 'postmaster.pid'), 'latin1'), 10)
 }
 
 async function createAccounts(postgres: EmbeddedPostgres): Promise<Record<Login, Account>> {
@@ -84,6 +98,12 @@ async function fillTables(postgres: EmbeddedPostgres): Promise<void> {
   await createTables(place, SCALE)
   const admin = await connectAsAdmin(postgres, DATABASE)
   await admin.query('grant select on all tables in schema public to public')
+  await admin.end()
+}
+
+async function createSink(postgres: EmbeddedPostgres): Promise<void> {
+  const admin = await connectAsAdmin(postgres, DATABASE)
+  await admin.query(`create unlogged table ${SINK} (line text); grant insert on ${SINK} to public`)
   await admin.end()
 }
 

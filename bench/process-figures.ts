@@ -1,6 +1,6 @@
-/** What Linux tells about a process in /proc: its CPU time, all threads together, and its resident memory. */
+/** What Linux tells in /proc about a process and all that it has started: their CPU time, and their resident memory. */
 
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 
 export interface CpuTime {
   readonly userMs: number
@@ -10,12 +10,17 @@ export interface CpuTime {
 /** The kernel shows times to programs in hundredths of a second, whatever it counts in itself (USER_HZ). */
 const TICK_MS = 10
 
-/** Fields 14 and 15 of /proc/PID/stat. The second one is the program's name, which may hold spaces and brackets. */
+/**
+ * Fields 14 and 15 of /proc/PID/stat, and 16 and 17 for the children that have ended. The second field is the program's name, which may
+ * hold spaces and brackets.
+ */
 export function parseCpuTime(stat: string): CpuTime {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  const [userMs, systemMs] = [fields[11], fields[12]].map((ticks) => Number(ticks) * TICK_MS)
-  if (userMs === undefined || systemMs === undefined || Number.isNaN(userMs + systemMs))
-    throw new Error(`/proc/PID/stat is not as expected: ${stat}`)
+  const [user = Number.NaN, system = Number.NaN, endedUser = Number.NaN, endedSystem = Number.NaN] = fields
+    .slice(11, 15)
+    .map((ticks) => Number(ticks) * TICK_MS)
+  const [userMs, systemMs] = [user + endedUser, system + endedSystem]
+  if (Number.isNaN(userMs + systemMs)) throw new Error(`/proc/PID/stat is not as expected: ${stat}`)
   return { userMs, systemMs }
 }
 
@@ -33,14 +38,54 @@ export function parseFileLimit(limits: string): number {
   return match[1] === 'unlimited' ? Infinity : Number(match[1])
 }
 
+/** Of a process and all that it has started, with those that have ended. */
 export function cpuTimeOf(pid: number): CpuTime {
-  return parseCpuTime(readFileSync(`/proc/${pid}/stat`, 'latin1'))
+  const times = ofFamily(pid, (member) => parseCpuTime(readFileSync(`/proc/${member}/stat`, 'latin1')))
+  return { userMs: sum(times.map(({ userMs }) => userMs)), systemMs: sum(times.map(({ systemMs }) => systemMs)) }
 }
 
+/** Of a process and all that it has started. Pages that several of them share count for each. */
 export function residentKibOf(pid: number): number {
-  return parseResidentKib(readFileSync(`/proc/${pid}/status`, 'latin1'))
+  return sum(ofFamily(pid, (member) => parseResidentKib(readFileSync(`/proc/${member}/status`, 'latin1'))))
 }
 
 export function fileLimitOf(pid: number): number {
   return parseFileLimit(readFileSync(`/proc/${pid}/limits`, 'latin1'))
+}
+
+/** The process itself, and all that descend from it. */
+export function familyOf(pid: number): number[] {
+  return [pid, ...childrenOf(pid).flatMap(familyOf)]
+}
+
+function ofFamily<T>(pid: number, figureOf: (member: number) => T): T[] {
+  return familyOf(pid).flatMap((member) => {
+    try {
+      return [figureOf(member)]
+    } catch (problem) {
+      // A child may end at any moment; what it used is its parent's from then on.
+      if (member === pid) throw problem
+      return []
+    }
+  })
+}
+
+/** Each thread of a process has children of its own. */
+function childrenOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+      numbersIn(readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1')),
+    )
+  } catch {
+    // It has ended.
+    return []
+  }
+}
+
+function numbersIn(text: string): number[] {
+  return text.split(' ').filter(Boolean).map(Number)
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
 }

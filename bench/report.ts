@@ -1,5 +1,6 @@
-/** Shows results as tables for people and as data for programs. Pure. */
+/** Shows results as tables for people. Pure. */
 
+import { type Change, MEASURE_TITLES } from './guard.ts'
 import { type Column, medianOf, type Outcome, type Runs, type Scenario } from './scenario.ts'
 import type { TargetName } from './targets.ts'
 
@@ -27,8 +28,48 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
   return rows.map((row) => line(row).trimEnd()).join('\n')
 }
 
-export function outcomeLine({ sentence, limit, reached, isMet }: Outcome): string {
-  return `goal: ${sentence}: ${rounded(reached)}, at most ${rounded(limit)}: ${isMet ? 'reached' : 'MISSED'}`
+export function outcomeLine(outcome: Outcome): string {
+  const { sentence, verdict } = outcome
+  return `goal: ${sentence}: ${reachedText(outcome)}, ${limitText(outcome)}: ${shout(verdict)}`
+}
+
+/** All goals at a glance. */
+export function goalTable(
+  results: readonly { readonly name: string; readonly outcomes: readonly Outcome[] }[],
+): string {
+  const rows = results.flatMap(({ name, outcomes }) =>
+    outcomes.map((outcome) => [
+      `${name}: ${outcome.sentence}`,
+      reachedText(outcome),
+      limitText(outcome),
+      shout(outcome.verdict),
+    ]),
+  )
+  return formatTable([['goal', 'reached', 'asked for', ''], ...rows])
+}
+
+function reachedText({ reached }: Outcome): string {
+  return reached === null ? '-' : rounded(reached)
+}
+
+function limitText({ bound, limit, stretch }: Outcome): string {
+  return `${bound} ${rounded(limit)}${stretch === null ? '' : ` (stretch ${rounded(stretch)})`}`
+}
+
+function shout(verdict: Outcome['verdict']): string {
+  return verdict === 'missed' ? 'MISSED' : verdict
+}
+
+/** What became slower, by how much, and all else. */
+export function changeTable(changes: readonly Change[]): string {
+  const rows = changes.map(({ scenario, measure, before, now, growth, verdict }) => [
+    `${scenario}: ${MEASURE_TITLES[measure]}`,
+    before.toLocaleString('en'),
+    now.toLocaleString('en'),
+    `${growth < 0 ? '−' : '+'}${Math.abs(growth * 100).toFixed(1)} %`,
+    verdict === 'slower' ? 'SLOWER' : verdict,
+  ])
+  return formatTable([['per transaction', 'committed', 'now', 'change', ''], ...rows])
 }
 
 function rounded(value: number): string {

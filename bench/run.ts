@@ -3,117 +3,162 @@
 import { execFileSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
-import { arch, cpus, platform, tmpdir } from 'node:os'
+import { arch, cpus, loadavg, platform, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { findProgram } from './child.ts'
+import { chooseManner, loadBuild, type Manner, OWN_ROOT } from './build.ts'
+import { currentCommit, FIGURES_FILE, readFigures, writeFigures } from './figures-file.ts'
 import type { Flags } from './flags.ts'
+import { changesSince, type Guarded, guardedOf, mannerKey, type Versions, withRun } from './guard.ts'
+import { canCountInstructions } from './instructions.ts'
+import { findPgbench } from './pgbench.ts'
 import { type BenchPostgres, startPostgres } from './postgres.ts'
 import { type CpuProfile, selfTimes } from './profile.ts'
-import { formatTable, outcomeLine, scenarioTable } from './report.ts'
-import { type Effort, type Outcome, outcomes, type Runs, runScenario, type Scenario } from './scenario.ts'
+import { changeTable, formatTable, goalTable, outcomeLine, scenarioTable } from './report.ts'
+import {
+  type Outcome,
+  outcomes,
+  type Runs,
+  runScenario,
+  type Scenario,
+  type Surroundings,
+  targetsOfGoals,
+} from './scenario.ts'
 import { findPgbouncer, type Programs, startTarget, type TargetName } from './targets.ts'
 
 interface Bench {
+  readonly flags: Flags
+  readonly manner: Manner
+  readonly nodeMajor: number
   readonly postgres: BenchPostgres
   readonly programs: Programs
-  readonly effort: Effort
-  readonly directory: string
+  readonly versions: Versions
+  readonly surroundings: Surroundings
   readonly hasPgbench: boolean
-  readonly isProfiling: boolean
 }
 
 interface Result {
   readonly name: string
   readonly about: string
   readonly notes: readonly string[]
+  /** Why there is nothing more. */
+  readonly skipped: string | null
   readonly runs: Readonly<Record<string, unknown>>
   readonly outcomes: readonly Outcome[]
+  readonly guarded: Guarded | null
 }
 
 const SHOWN_FUNCTIONS = 45
 
-const MISSING_PGBOUNCER = 'there is no pgbouncer on PATH to compare with'
+const MISSING_PGBOUNCER = 'there is no pgbouncer to compare with (Debian has it in the package pgbouncer)'
 
-const MISSING_PGBENCH =
-  'There is no pgbench on PATH: only the scenarios that do without it run. Debian has it in postgresql-15 and the like.'
+const MISSING_PGBENCH = 'there is no pgbench (Debian has it in the package postgresql-contrib)'
 
 export async function runBench(flags: Flags): Promise<void> {
-  const hasPgbench = findProgram('pgbench') !== null
-  const pgbouncer = await findPgbouncer()
+  const programs: Programs = {
+    node: flags.node,
+    nodeArguments: [],
+    pgweir: await loadBuild(OWN_ROOT),
+    baseline: flags.baseline === null ? null : await loadBuild(flags.baseline),
+    pgbouncer: await findPgbouncer(),
+  }
+  const manner = chooseManner(flags, programs.pgweir.settings, platform())
   const nodeVersion = execFileSync(flags.node, ['--version'], { encoding: 'utf8' }).trim()
   const nodeMajor = Number.parseInt(nodeVersion.slice(1), 10)
-  console.log(
-    `pgweir runs under Node ${nodeVersion}; ${pgbouncer ? `PgBouncer ${pgbouncer.version}` : MISSING_PGBOUNCER}`,
-  )
-  if (!hasPgbench) console.log(MISSING_PGBENCH)
+  const hasPgbench = findPgbench() !== null
+  const pgbouncerVersion = programs.pgbouncer?.version ?? null
+  console.log(`pgweir: ${mannerKey(nodeMajor, manner)} (Node ${nodeVersion})`)
+  console.log(pgbouncerVersion === null ? MISSING_PGBOUNCER : `PgBouncer ${pgbouncerVersion}`)
+  if (!hasPgbench) console.log(`${MISSING_PGBENCH}: only the scenarios that do without it run`)
+  sayHowBusy()
 
   const directory = await mkdtemp(join(tmpdir(), 'pgweir-bench-'))
   process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
   // The poolers may run as another user.
   await chmod(directory, 0o755)
   const postgres = await startPostgres(hasPgbench, (sentence) => console.log(`  ${sentence}`))
+  const { effort } = flags
+  const bench: Bench = {
+    ...{ flags, manner, nodeMajor, postgres, programs, hasPgbench },
+    versions: { node: nodeVersion, postgres: postgres.version, pgbouncer: pgbouncerVersion },
+    surroundings: {
+      ...{ effort, directory, pgbouncerVersion },
+      postgresPid: postgres.pid,
+      workers: manner.workers,
+      countsInstructions: canCountInstructions(),
+    },
+  }
   try {
-    const { effort, isProfiling } = flags
-    const programs = { node: flags.node, nodeArguments: [], pgbouncer }
-    const bench: Bench = { postgres, directory, hasPgbench, isProfiling, programs, effort }
     const results: Result[] = []
-    for (const scenario of flags.scenarios) {
-      const result = await measure(scenario, bench, nodeMajor)
-      if (result) results.push(result)
-    }
-    if (!isProfiling) await save({ nodeVersion, pgbouncer: pgbouncer?.version ?? null, bench, results })
+    for (const scenario of flags.scenarios) results.push(await measure(scenario, bench))
+    if (flags.isProfiling) return
+    await conclude(results, bench)
   } finally {
     await postgres.stop()
   }
 }
 
-/** Null if the scenario cannot run here, or failed. */
-async function measure(scenario: Scenario, bench: Bench, nodeMajor: number): Promise<Result | null> {
-  const { hasPgbench, programs, postgres, isProfiling } = bench
-  if (scenario.needsPgbench && !hasPgbench) return null
-  console.log(`\n${scenario.name}: ${scenario.about}`)
-  const surroundings = {
-    effort: bench.effort,
-    directory: bench.directory,
-    pgbouncerVersion: programs.pgbouncer?.version ?? null,
+/** Whoever reads absolute figures should know what else went on. */
+function sayHowBusy(): void {
+  const [load = 0] = loadavg()
+  console.log(`${cpus().length} processors, busy with ${load.toFixed(1)} programs over the last minute`)
+}
+
+async function measure(scenario: Scenario, bench: Bench): Promise<Result> {
+  const { flags, surroundings, programs, postgres, manner } = bench
+  const { name, about, login, settings } = scenario
+  console.log(`\n${name}: ${about}`)
+  const notes = scenario.notes(surroundings)
+  const nothing: Result = { name, about, notes, skipped: null, runs: {}, outcomes: [], guarded: null }
+  const obstacle = obstacleTo(scenario, bench)
+  if (obstacle !== null) {
+    console.log(`skipped: ${obstacle}`)
+    return { ...nothing, skipped: obstacle }
   }
-  const profiles = await mkdtemp(join(bench.directory, 'profile-'))
-  const nodeArguments = isProfiling ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : []
-  const names = scenario.targets.filter((name) => isTakingPart(name, bench))
+  const { directory } = surroundings
+  const profiles = await mkdtemp(join(directory, 'profile-'))
+  const nodeArguments = flags.isProfiling ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : []
+  const options = { login, postgres, directory, manner, settings, programs: { ...programs, nodeArguments } }
   let runs: Runs
   try {
-    runs = await runScenario(
-      scenario,
-      names,
-      (name) =>
-        startTarget(name, {
-          login: scenario.login,
-          postgres,
-          directory: bench.directory,
-          programs: { ...programs, nodeArguments },
-        }),
-      surroundings,
-      showProgress,
-    )
+    const start = (target: TargetName) => startTarget(target, options)
+    runs = await runScenario(scenario, targetsOf(scenario, bench), start, surroundings, showProgress)
   } catch (problem) {
     showProgress()
-    console.log(`${scenario.name} FAILED: ${problem instanceof Error ? problem.message : problem}`)
+    const said = problem instanceof Error ? problem.message : String(problem)
+    console.log(`${name} FAILED: ${said}`)
     process.exitCode = 1
-    return null
+    return { ...nothing, skipped: `failed: ${said}` }
   }
   showProgress()
   console.log(scenarioTable(scenario, runs))
-  const notes = scenario.notes(surroundings)
   for (const note of notes) console.log(note)
-  // Nothing is judged by a quick run.
-  const reached = bench.effort.isQuick ? [] : outcomes(scenario, runs, nodeMajor)
+  if (flags.isProfiling) {
+    await showProfiles(profiles)
+    return nothing
+  }
+  const reached = outcomes(scenario, runs, manner.transport)
   for (const outcome of reached) console.log(outcomeLine(outcome))
-  if (isProfiling) await showProfiles(profiles)
-  return { name: scenario.name, about: scenario.about, notes, runs: Object.fromEntries(runs), outcomes: reached }
+  const guarded = scenario.isGuarded ? guardedOf(runs) : null
+  return { ...nothing, runs: Object.fromEntries(runs), outcomes: reached, guarded }
 }
 
-function isTakingPart(name: TargetName, { programs, isProfiling }: Bench): boolean {
-  return isProfiling ? name === 'pgweir' : name !== 'pgbouncer' || programs.pgbouncer !== null
+/** Why a scenario cannot run here, or null. */
+function obstacleTo({ needsPgbench, settings }: Scenario, { hasPgbench, programs }: Bench): string | null {
+  if (needsPgbench && !hasPgbench) return MISSING_PGBENCH
+  const unknown = unknownSettings(settings, programs.pgweir.settings)
+  return unknown.length === 0 ? null : `this pgweir has no setting named ${unknown.join(', ')}`
+}
+
+function unknownSettings(settings: Scenario['settings'], known: ReadonlySet<string>): string[] {
+  return Object.keys(settings).filter((key) => !known.has(key))
+}
+
+function targetsOf(scenario: Scenario, { flags, programs }: Bench): TargetName[] {
+  const { baseline, pgbouncer } = programs
+  if (flags.isProfiling) return ['pgweir']
+  const canBeBaseline = baseline !== null && unknownSettings(scenario.settings, baseline.settings).length === 0
+  const wanted = flags.effort.isQuick || flags.figures === 'guard' ? targetsOfGoals(scenario) : scenario.targets
+  return wanted.filter((name) => (name !== 'baseline' || canBeBaseline) && (name !== 'pgbouncer' || pgbouncer !== null))
 }
 
 /** On a terminal, one line that is written over. */
@@ -131,21 +176,51 @@ async function showProfiles(directory: string): Promise<void> {
   }
 }
 
-interface Outcomes {
-  readonly nodeVersion: string
-  readonly pgbouncer: string | null
-  readonly bench: Bench
-  readonly results: readonly Result[]
+async function conclude(results: readonly Result[], bench: Bench): Promise<void> {
+  const { flags } = bench
+  const judged = results.filter((result) => result.outcomes.length > 0)
+  if (judged.length > 0 && flags.figures !== 'guard') {
+    console.log(`\n${goalTable(judged)}`)
+    if (flags.effort.isQuick) console.log('Rough figures of a quick run: they show that all works, and little more.')
+  }
+  for (const { name, skipped } of results) if (skipped !== null) console.log(`${name}: no figures: ${skipped}`)
+  await writeResults(results, bench)
+  if (flags.figures === 'save') await saveFigures(results, bench)
+  if (flags.figures === 'guard') await guard(results, bench)
 }
 
-async function save({ nodeVersion, pgbouncer, bench, results }: Outcomes): Promise<void> {
+async function writeResults(results: readonly Result[], { flags, versions, manner }: Bench): Promise<void> {
   const startedAt = new Date().toISOString()
-  const directory = join('bench', 'results')
+  const directory = join(OWN_ROOT, 'bench', 'results')
   await mkdir(directory, { recursive: true })
   const file = join(directory, `${startedAt.replaceAll(':', '-')}.json`)
-  const { effort, postgres } = bench
   const machine = { platform: platform(), arch: arch(), cpus: cpus().length, cpu: cpus()[0]?.model ?? null }
-  const versions = { node: nodeVersion, postgres: postgres.version, pgbouncer }
-  await writeFile(file, `${JSON.stringify({ startedAt, machine, versions, effort, results }, null, 2)}\n`)
+  const { effort } = flags
+  const data = { startedAt, commit: currentCommit(), machine, versions, manner, effort, results }
+  await writeFile(file, `${JSON.stringify(data, null, 2)}\n`)
   console.log(`\nwritten to ${file}`)
+}
+
+function guardedIn(results: readonly Result[]): Record<string, Guarded> {
+  return Object.fromEntries(results.flatMap(({ name, guarded }) => (guarded === null ? [] : [[name, guarded]])))
+}
+
+async function saveFigures(results: readonly Result[], { nodeMajor, manner, versions }: Bench): Promise<void> {
+  const run = { savedAt: new Date().toISOString(), commit: currentCommit(), versions, scenarios: guardedIn(results) }
+  await writeFigures(withRun(await readFigures(), mannerKey(nodeMajor, manner), run))
+  console.log(`saved in ${FIGURES_FILE}: commit it if the figures are good`)
+}
+
+async function guard(results: readonly Result[], { nodeMajor, manner, versions, flags }: Bench): Promise<void> {
+  const key = mannerKey(nodeMajor, manner)
+  const saved = (await readFigures())[key]
+  if (!saved) {
+    console.log(`\nthere are no figures to compare with for ${key}: --save writes them`)
+    process.exitCode = 1
+    return
+  }
+  const changes = changesSince(saved, guardedIn(results), versions.pgbouncer, flags.tolerance)
+  console.log(`\nbeside ${saved.commit ?? 'an unknown commit'} of ${saved.savedAt.slice(0, 10)} (${key}):`)
+  console.log(changeTable(changes))
+  if (changes.some(({ verdict }) => verdict === 'slower')) process.exitCode = 1
 }

@@ -2,7 +2,7 @@
 
 import type { Login } from './postgres.ts'
 import { median } from './statistics.ts'
-import type { Target, TargetName } from './targets.ts'
+import type { Target, TargetName, TransportName } from './targets.ts'
 
 /** What one run gave, by name: each scenario has its own. */
 export type Figures = Readonly<Record<string, number>>
@@ -12,7 +12,14 @@ export type Runs = ReadonlyMap<TargetName, readonly Figures[]>
 /** A figure as it is, or next to another target's of the same round. */
 export interface Measure {
   readonly figure: string
-  readonly against?: { readonly target: TargetName; readonly by: 'ratio' | 'difference' }
+  readonly against?: Comparison
+}
+
+export interface Comparison {
+  readonly target: TargetName
+  readonly by: 'ratio' | 'difference'
+  /** Both count only by what they have over a third one. */
+  readonly over?: TargetName
 }
 
 export interface Column extends Measure {
@@ -20,11 +27,16 @@ export interface Column extends Measure {
   readonly digits: number
 }
 
-/** What pgweir should reach. */
+/** What pgweir should reach, on each of its transports. */
 export interface Goal extends Measure {
   readonly sentence: string
-  atMost(nodeMajor: number): number
+  readonly bound: Bound
+  readonly limits: Readonly<Record<TransportName, number>>
+  /** Better than what was asked for. */
+  readonly stretch?: Readonly<Partial<Record<TransportName, number>>>
 }
+
+export type Bound = 'at most' | 'at least'
 
 /** How long and how often. */
 export interface Effort {
@@ -39,6 +51,12 @@ export interface Surroundings {
   readonly directory: string
   /** Null if there is no PgBouncer. */
   readonly pgbouncerVersion: string | null
+  /** The server's first process. */
+  readonly postgresPid: number
+  /** Of pgweir. */
+  readonly workers: number
+  /** Whether the machine counts instructions, and lets us see them. */
+  readonly countsInstructions: boolean
 }
 
 export interface Scenario {
@@ -47,8 +65,14 @@ export interface Scenario {
   readonly needsPgbench: boolean
   readonly login: Login
   readonly targets: readonly TargetName[]
+  /** What pgweir is told beyond what both poolers are. A build that does not know them all cannot take part. */
+  readonly settings: Readonly<Record<string, string>>
   /** What is told of memory needs a process without a past. */
   readonly startsFresh: boolean
+  /** No goal rests on it: a quick run leaves it out. */
+  readonly isExtra: boolean
+  /** Its CPU time is compared with earlier runs': see `guard.ts`. */
+  readonly isGuarded: boolean
   readonly columns: readonly Column[]
   readonly goals: readonly Goal[]
   /** What must be known to read the figures. */
@@ -92,33 +116,58 @@ export async function runScenario(
   return runs
 }
 
+/** Those that the goals speak of: what a quick run makes do with. */
+export function targetsOfGoals({ targets, goals }: Pick<Scenario, 'targets' | 'goals'>): TargetName[] {
+  const named = goals.flatMap(({ against }) => (against ? [against.target, against.over] : []))
+  return targets.filter((name) => name === 'pgweir' || name === 'baseline' || named.includes(name))
+}
+
 /** The median over the rounds; where targets are compared, they are compared round by round first. Null if there is nothing to tell. */
-export function medianOf({ figure, against }: Measure, target: TargetName, runs: Runs): number | null {
-  const values: number[] = []
-  const others = against ? (runs.get(against.target) ?? []) : []
-  for (const [round, figures] of (runs.get(target) ?? []).entries()) {
-    const value = figures[figure]
-    const other = others[round]?.[figure]
-    if (value === undefined) continue
-    if (!against) values.push(value)
-    else if (other !== undefined) values.push(against.by === 'ratio' ? value / other : value - other)
-  }
+export function medianOf(measure: Measure, target: TargetName, runs: Runs): number | null {
+  const values = valuesOf(measure, target, runs)
   return values.length === 0 ? null : median(values)
+}
+
+/** One for each round. */
+export function valuesOf({ figure, against }: Measure, target: TargetName, runs: Runs): number[] {
+  const rounds = runs.get(target) ?? []
+  return rounds.flatMap((figures, round) => {
+    const value = figures[figure]
+    if (value === undefined) return []
+    if (!against) return [value]
+    const other = runs.get(against.target)?.[round]?.[figure]
+    const base = against.over === undefined ? 0 : runs.get(against.over)?.[round]?.[figure]
+    if (other === undefined || base === undefined) return []
+    return [against.by === 'ratio' ? (value - base) / (other - base) : value - other]
+  })
 }
 
 export interface Outcome {
   readonly sentence: string
+  readonly bound: Bound
   readonly limit: number
-  readonly reached: number
-  readonly isMet: boolean
+  readonly stretch: number | null
+  /** Null where there was nobody to compare with. */
+  readonly reached: number | null
+  readonly verdict: Verdict
 }
 
-/** How pgweir stands by the goals that the runs have something to say about. */
-export function outcomes(scenario: Scenario, runs: Runs, nodeMajor: number): Outcome[] {
-  return scenario.goals.flatMap((goal) => {
+export type Verdict = 'reached' | 'stretch reached' | 'missed' | 'not judged'
+
+/** How pgweir stands by its goals. */
+export function outcomes({ goals }: Pick<Scenario, 'goals'>, runs: Runs, transport: TransportName): Outcome[] {
+  return goals.map((goal) => {
     const reached = medianOf(goal, 'pgweir', runs)
-    if (reached === null) return []
-    const limit = goal.atMost(nodeMajor)
-    return [{ sentence: goal.sentence, limit, reached, isMet: reached <= limit }]
+    const limit = goal.limits[transport]
+    const stretch = goal.stretch?.[transport] ?? null
+    const { sentence, bound } = goal
+    return { sentence, bound, limit, stretch, reached, verdict: judge(reached, bound, limit, stretch) }
   })
+}
+
+function judge(reached: number | null, bound: Bound, limit: number, stretch: number | null): Verdict {
+  if (reached === null) return 'not judged'
+  const keeps = (to: number) => (bound === 'at most' ? reached <= to : reached >= to)
+  if (stretch !== null && keeps(stretch)) return 'stretch reached'
+  return keeps(limit) ? 'reached' : 'missed'
 }

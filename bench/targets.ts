@@ -3,16 +3,18 @@
 import { execFile } from 'node:child_process'
 import { chmod, mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { chooseOwner } from '../src/embedded/owner.ts'
-import { findFreePort, findProgram, startOnPort } from './child.ts'
+import { type Build, type Manner, mannerSettings } from './build.ts'
+import { type Child, findFreePort, findProgram, startOnPort } from './child.ts'
 import type { Place } from './pgbench.ts'
 import type { Account, BenchPostgres, Login } from './postgres.ts'
 
-export const TARGET_NAMES = ['direct', 'pgweir', 'pgbouncer'] as const
+/** `baseline` is another build of pgweir. */
+export type TargetName = 'direct' | 'baseline' | 'pgweir' | 'pgbouncer'
 
-export type TargetName = (typeof TARGET_NAMES)[number]
+/** What pgweir carries its bytes with. */
+export type TransportName = 'epoll' | 'node'
 
 /** Servers that each pooler may have; as many for all of them. */
 export const POOL_SIZE = 20
@@ -20,7 +22,7 @@ export const POOL_SIZE = 20
 export interface Target {
   readonly name: TargetName
   readonly place: Place
-  /** Of the pooler; null where there is none. */
+  /** Of the pooler's first process; null where there is no pooler. */
   readonly pid: number | null
   stop(): Promise<void>
 }
@@ -30,6 +32,8 @@ export interface Programs {
   readonly node: string
   /** More arguments of node. */
   readonly nodeArguments: readonly string[]
+  readonly pgweir: Build
+  readonly baseline: Build | null
   readonly pgbouncer: Pgbouncer | null
 }
 
@@ -42,40 +46,61 @@ export interface TargetOptions {
   readonly login: Login
   readonly postgres: BenchPostgres
   readonly programs: Programs
+  readonly manner: Manner
+  /** Of pgweir alone, beyond its manner. */
+  readonly settings: Readonly<Record<string, string>>
   /** Everybody may look into it. */
   readonly directory: string
 }
 
-const MAX_CLIENTS = 10_000
+const MAX_CLIENTS = 12_000
 
-/** `dist-bench/bench/targets.js` is three below the top. */
-const PGWEIR = fileURLToPath(new URL('../../bin/pgweir.js', import.meta.url))
+/** A thousand clients that come at once find room. */
+const BACKLOG = 1_024
 
 export async function startTarget(name: TargetName, options: TargetOptions): Promise<Target> {
-  const { login, postgres, programs } = options
+  const { login, postgres, programs, manner } = options
   const { user, password } = postgres.accounts[login]
   const { host, database } = postgres
   if (name === 'direct')
     return { name, place: { host, port: postgres.port, user, password, database }, pid: null, stop: async () => {} }
   const port = await findFreePort()
-  const iniFile = await writeConfiguration(name, options, port)
-  const child =
-    name === 'pgweir'
-      ? await startOnPort(programs.node, [...programs.nodeArguments, PGWEIR, iniFile], port)
-      : // It refuses to run as root.
-        await startOnPort(programs.pgbouncer?.path ?? 'pgbouncer', [iniFile], port, { ids: chooseOwner()?.ids })
+  const child = name === 'pgbouncer' ? await startPgbouncer() : await startPgweir(buildOf(name, programs))
   return { name, place: { host: '127.0.0.1', port, user, password, database }, pid: child.pid, stop: child.stop }
+
+  async function startPgweir(build: Build): Promise<Child> {
+    const settings = { ...STATEMENTS, ...mannerSettings(manner, build.settings), ...options.settings }
+    const iniFile = await writeConfiguration(options, port, settings)
+    return startOnPort(programs.node, [...programs.nodeArguments, join(build.root, 'bin', 'pgweir.js'), iniFile], port)
+  }
+
+  async function startPgbouncer(): Promise<Child> {
+    const { path, version } = programs.pgbouncer as Pgbouncer
+    // An older one does not start if it meets a setting that it does not know.
+    const iniFile = await writeConfiguration(options, port, hasPreparedStatements(version) ? STATEMENTS : {})
+    // It refuses to run as root.
+    return startOnPort(path, [iniFile], port, { ids: chooseOwner()?.ids })
+  }
 }
 
-async function writeConfiguration(name: TargetName, options: TargetOptions, port: number): Promise<string> {
-  const { login, postgres, programs } = options
+const STATEMENTS = { max_prepared_statements: '200' }
+
+function buildOf(name: 'pgweir' | 'baseline', { pgweir, baseline }: Programs): Build {
+  return name === 'baseline' && baseline !== null ? baseline : pgweir
+}
+
+async function writeConfiguration(
+  options: TargetOptions,
+  port: number,
+  settings: Readonly<Record<string, string>>,
+): Promise<string> {
+  const { login, postgres } = options
   const directory = await mkdtemp(join(options.directory, 'pooler-'))
   await chmod(directory, 0o755)
   const authFile = join(directory, 'users.txt')
   await writeFile(authFile, userFile(Object.values(postgres.accounts)))
   const iniFile = join(directory, 'pooler.ini')
-  const knowsStatements = name === 'pgweir' || hasPreparedStatements(programs.pgbouncer?.version ?? '')
-  await writeFile(iniFile, iniText({ login, port, authFile, knowsStatements, server: postgres }))
+  await writeFile(iniFile, iniText({ login, port, authFile, settings, server: postgres }))
   return iniFile
 }
 
@@ -87,34 +112,38 @@ export interface IniOptions {
   readonly login: Login
   readonly port: number
   readonly authFile: string
-  /** An older PgBouncer does not start if it meets a setting that it does not know. */
-  readonly knowsStatements: boolean
-  readonly server: Pick<BenchPostgres, 'host' | 'port' | 'database'>
+  /** What one pooler is told, and the other is not. */
+  readonly settings: Readonly<Record<string, string>>
+  readonly server: Pick<BenchPostgres, 'host' | 'port' | 'database' | 'accounts'>
 }
 
 /** The same file for both poolers. */
-export function iniText({ login, port, authFile, knowsStatements, server }: IniOptions): string {
+export function iniText({ login, port, authFile, settings, server }: IniOptions): string {
   return `[databases]
 ${server.database} = host=${server.host} port=${server.port} dbname=${server.database}
 
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = ${port}
+listen_backlog = ${BACKLOG}
 unix_socket_dir =
 auth_type = ${login === 'trust' ? 'trust' : 'scram-sha-256'}
 auth_file = ${authFile}
+stats_users = ${server.accounts[login].user}
 pool_mode = transaction
 default_pool_size = ${POOL_SIZE}
 max_client_conn = ${MAX_CLIENTS}
 log_connections = 0
 log_disconnections = 0
 log_stats = 0
-${knowsStatements ? 'max_prepared_statements = 200\n' : ''}`
+${Object.entries(settings)
+  .map(([key, value]) => `${key} = ${value}\n`)
+  .join('')}`
 }
 
-/** The one on PATH, or null. */
+/** The one on PATH or where Debian puts it, or null. */
 export async function findPgbouncer(): Promise<Pgbouncer | null> {
-  const path = findProgram('pgbouncer')
+  const path = findProgram('pgbouncer', ['/usr/sbin'])
   if (path === null) return null
   const { stdout } = await promisify(execFile)(path, ['--version'])
   return { path, version: /^PgBouncer (\S+)/i.exec(stdout)?.[1] ?? 'of an unknown version' }

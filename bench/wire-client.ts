@@ -4,11 +4,16 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { encodeQuery, TERMINATE } from '../src/wire/frontend.ts'
 import { encodeStartup } from '../src/wire/startup.ts'
+import { Writer } from '../src/wire/writer.ts'
 import type { Place } from './pgbench.ts'
 
 const HEADER_BYTES = 5
 const READY_FOR_QUERY = 0x5a
 const ERROR_RESPONSE = 0x45
+const COPY_IN_RESPONSE = 0x47
+
+const NOTHING = Buffer.alloc(0)
+const COPY_DONE = new Writer().begin('c').end().finish()
 
 interface Wait {
   resolve(): void
@@ -44,9 +49,21 @@ export class WireClient {
     socket.on('close', () => this.#fail(new Error('the connection was closed')))
   }
 
-  /** Resolves with the last byte of the reply. */
+  /** Resolves with the last byte of the reply, or with a request for data. */
   query(sql: string): Promise<void> {
     return this.#ask(encodeQuery(sql))
+  }
+
+  /** Sends a COPY, and then `messages`, one after the other, `count` times in all. Resolves with the last byte of the reply. */
+  async copyIn(sql: string, messages: Buffer, count: number): Promise<void> {
+    await this.#ask(encodeQuery(sql))
+    const answered = this.#ask(NOTHING)
+    // If it fails meanwhile, that is told where the answer is waited for.
+    answered.catch(() => {})
+    for (let sent = 0; sent < count && !this.#socket.destroyed; sent++)
+      if (!this.#socket.write(messages)) await Promise.race([once(this.#socket, 'drain'), answered])
+    this.#socket.write(COPY_DONE)
+    await answered
   }
 
   pause(): void {
@@ -99,7 +116,7 @@ export class WireClient {
       at += take
       if (this.#bodyBytes > 0) return
       this.#headerBytes = 0
-      if (this.#header[0] === READY_FOR_QUERY) this.#ready()
+      if (this.#header[0] === READY_FOR_QUERY || this.#header[0] === COPY_IN_RESPONSE) this.#ready()
     }
   }
 

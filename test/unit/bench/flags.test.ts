@@ -1,11 +1,22 @@
 import { expect, test } from 'vitest'
 import { readFlags } from '../../../bench/flags.ts'
+import { SCENARIOS } from '../../../bench/scenarios.ts'
+
+function namesOf(args: readonly string[]): string[] {
+  return readFlags(args).scenarios.map(({ name }) => name)
+}
 
 test('without flags everything is measured at length', () => {
-  const { effort, scenarios, node } = readFlags([])
+  const { effort, scenarios, node, transport, workers, baseline, figures } = readFlags([])
   expect(effort).toEqual({ isQuick: false, repeats: 5, seconds: 5 })
-  expect(scenarios.length).toBeGreaterThan(5)
+  expect(scenarios).toEqual(SCENARIOS)
   expect(node).toBe(process.execPath)
+  expect({ transport, workers, baseline, figures }).toEqual({
+    transport: null,
+    workers: null,
+    baseline: null,
+    figures: null,
+  })
 })
 
 test('a quick run is short, unless it is told how long', () => {
@@ -13,15 +24,41 @@ test('a quick run is short, unless it is told how long', () => {
   expect(readFlags(['--quick', '--repeats', '3']).effort).toEqual({ isQuick: true, repeats: 3, seconds: 2 })
 })
 
-test('scenarios are chosen by name', () => {
-  const { scenarios } = readFlags(['--only', 'idle', '--only', 'simple'])
-  expect(scenarios.map(({ name }) => name)).toEqual(['simple', 'idle'])
+test('a quick run leaves out what no goal rests on, unless it is named', () => {
+  expect(namesOf(['--quick'])).not.toContain('churn')
+  expect(namesOf(['--quick'])).toEqual(expect.arrayContaining(['simple', 'idle', 'console']))
+  expect(namesOf(['--quick', '--only', 'churn'])).toEqual(['churn'])
+})
+
+test.each([[['--only', 'idle', '--only', 'simple']], [['--only', 'idle,simple']]])(
+  'scenarios are chosen by name: %s',
+  (args) => {
+    expect(namesOf(args)).toEqual(['simple', 'idle'])
+  },
+)
+
+test('pgweir runs as it is told', () => {
+  expect(readFlags(['--transport', 'epoll', '--workers', '2', '--baseline', '../before'])).toMatchObject({
+    transport: 'epoll',
+    workers: 2,
+    baseline: '../before',
+  })
+})
+
+test('the guard looks at what a transaction costs', () => {
+  expect(namesOf(['--guard'])).toEqual(['simple', 'extended', 'prepared', 'simple-128', 'simple-1000'])
+  expect(namesOf(['--save'])).toEqual(namesOf(['--guard']))
+  expect(readFlags(['--guard', '--tolerance', '5'])).toMatchObject({ figures: 'guard', tolerance: 0.05 })
 })
 
 test.each([
   [['--seconds', '1.5'], '--seconds takes a whole number above 0, not 1.5'],
   [['--repeats', '0'], '--repeats takes a whole number above 0, not 0'],
+  [['--workers', 'auto'], '--workers takes a whole number above 0, not auto'],
+  [['--transport', 'tcp'], '--transport takes epoll or node, not tcp'],
   [['--only', 'simpel'], 'there is no scenario simpel; there are simple, extended'],
+  [['--guard', '--save'], 'do not go together'],
+  [['--save', '--quick'], 'too rough to --save'],
 ])('%s is answered with a sentence', (args, sentence) => {
   expect(() => readFlags(args)).toThrow(sentence)
 })

@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
-import { parseCpuTime, parseFileLimit, parseResidentKib } from '../../../bench/process-figures.ts'
+import { familyOf, parseCpuTime, parseFileLimit, parseResidentKib } from '../../../bench/process-figures.ts'
 
 const REST =
   'S 1 10731 10731 0 -1 4194560 21453 0 12 0 1234 567 0 0 20 0 11 0 311023 1137901568 16332 18446744073709551615'
@@ -11,6 +13,11 @@ describe('CPU time in /proc/PID/stat', () => {
 
   test.each(['(a b)', '(x) S 1 1)', '(:-) )'])('stands behind a name like %s', (name) => {
     expect(parseCpuTime(`10731 ${name} ${REST}`)).toEqual({ userMs: 12_340, systemMs: 5_670 })
+  })
+
+  test('is that of the children too that have ended', () => {
+    const withChildren = REST.replace('1234 567 0 0', '1234 567 100 10')
+    expect(parseCpuTime(`10731 (node) ${withChildren}`)).toEqual({ userMs: 13_340, systemMs: 5_770 })
   })
 
   test('must be there', () => {
@@ -35,4 +42,14 @@ test.each([
   expect(
     parseFileLimit(`Max processes             94985                94985                processes\n${line}\n`),
   ).toBe(expected)
+})
+
+test.runIf(process.platform === 'linux')('all that a process has started is of its family', async () => {
+  const shell = spawn('sh', ['-c', 'tail -f /dev/null & echo $!; wait'])
+  const pid = shell.pid ?? 0
+  const [said] = (await once(shell.stdout, 'data')) as [Buffer]
+  expect(familyOf(pid)).toEqual([pid, Number(said)])
+  process.kill(Number(said))
+  await once(shell, 'exit')
+  expect(familyOf(pid)).toEqual([pid])
 })

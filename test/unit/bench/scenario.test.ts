@@ -1,13 +1,27 @@
 import { describe, expect, test } from 'vitest'
-import { formatTable, outcomeLine, scenarioTable } from '../../../bench/report.ts'
-import { type Figures, medianOf, outcomes, type Runs, runScenario, type Scenario } from '../../../bench/scenario.ts'
+import { formatTable, goalTable, outcomeLine, scenarioTable } from '../../../bench/report.ts'
+import {
+  type Figures,
+  type Goal,
+  medianOf,
+  type Outcome,
+  outcomes,
+  type Runs,
+  runScenario,
+  type Scenario,
+  type Surroundings,
+  targetsOfGoals,
+} from '../../../bench/scenario.ts'
 import { chooseScenarios } from '../../../bench/scenarios.ts'
 import type { Target, TargetName } from '../../../bench/targets.ts'
 
-const SURROUNDINGS = {
+const SURROUNDINGS: Surroundings = {
   effort: { isQuick: false, repeats: 2, seconds: 1 },
   directory: '/nowhere',
   pgbouncerVersion: null,
+  postgresPid: 1,
+  workers: 1,
+  countsInstructions: false,
 }
 
 const TO_PGBOUNCER = { target: 'pgbouncer', by: 'ratio' } as const
@@ -19,7 +33,10 @@ function scenarioOf(parts: Partial<Scenario>): Scenario {
     needsPgbench: false,
     login: 'trust',
     targets: ['pgweir', 'pgbouncer'],
+    settings: {},
     startsFresh: false,
+    isExtra: false,
+    isGuarded: false,
     columns: [],
     goals: [],
     notes: () => [],
@@ -127,14 +144,51 @@ describe('a measure', () => {
     ).toBeNull()
   })
 
-  test('is judged by its goal, which may depend on the version of Node', () => {
-    const atMost = (nodeMajor: number) => (nodeMajor >= 24 ? 1.5 : 3)
-    const scenario = scenarioOf({
-      goals: [{ sentence: 'CPU', figure: 'cpuUs', against: TO_PGBOUNCER, atMost }],
-    })
-    expect(outcomes(scenario, runs, 20)).toEqual([{ sentence: 'CPU', limit: 3, reached: 1.8, isMet: true }])
-    expect(outcomes(scenario, runs, 24)).toMatchObject([{ limit: 1.5, isMet: false }])
-    expect(outcomes(scenario, runsOf({}), 24)).toEqual([])
+  test('may count only what is over a third target', () => {
+    const against = { target: 'pgbouncer', by: 'ratio', over: 'direct' } as const
+    const others = { pgweir: [{ p50Ms: 9 }], pgbouncer: [{ p50Ms: 7 }] }
+    expect(medianOf({ figure: 'p50Ms', against }, 'pgweir', runsOf({ ...others, direct: [{ p50Ms: 5 }] }))).toBe(2)
+    expect(medianOf({ figure: 'p50Ms', against }, 'pgweir', runsOf(others))).toBeNull()
+  })
+})
+
+describe('a goal', () => {
+  const CPU: Goal = {
+    ...{ sentence: 'CPU', figure: 'cpuUs', against: TO_PGBOUNCER, bound: 'at most' },
+    ...{ limits: { epoll: 1.6, node: 2.6 }, stretch: { epoll: 1.3 } },
+  }
+  const SPEED: Goal = { sentence: 'tps', figure: 'perSecond', bound: 'at least', limits: { epoll: 9, node: 8 } }
+
+  function verdictOf(goal: Goal, figures: Figures, transport: 'epoll' | 'node'): string | undefined {
+    const runs = runsOf({ pgweir: [figures], pgbouncer: [{ cpuUs: 10 }] })
+    return outcomes({ goals: [goal] }, runs, transport)[0]?.verdict
+  }
+
+  test.each([
+    [CPU, { cpuUs: 20 }, 'node', 'reached'],
+    [CPU, { cpuUs: 26 }, 'node', 'reached'],
+    [CPU, { cpuUs: 27 }, 'node', 'missed'],
+    [CPU, { cpuUs: 12 }, 'node', 'reached'],
+    [CPU, { cpuUs: 20 }, 'epoll', 'missed'],
+    [CPU, { cpuUs: 15 }, 'epoll', 'reached'],
+    [CPU, { cpuUs: 12 }, 'epoll', 'stretch reached'],
+    [SPEED, { perSecond: 8 }, 'node', 'reached'],
+    [SPEED, { perSecond: 8 }, 'epoll', 'missed'],
+  ] as const)('is judged by the transport that runs: %o with %o on %s is %s', (goal, figures, transport, verdict) => {
+    expect(verdictOf(goal, figures, transport)).toBe(verdict)
+  })
+
+  test('is not judged where nobody is there to compare with', () => {
+    const runs = runsOf({ pgweir: [{ cpuUs: 20 }] })
+    expect(outcomes({ goals: [CPU] }, runs, 'node')).toMatchObject([{ reached: null, verdict: 'not judged' }])
+  })
+
+  test('says which targets a quick run needs', () => {
+    const targets = ['direct', 'baseline', 'pgweir', 'pgbouncer'] as const
+    expect(targetsOfGoals({ targets, goals: [SPEED] })).toEqual(['baseline', 'pgweir'])
+    expect(targetsOfGoals({ targets, goals: [CPU] })).toEqual(['baseline', 'pgweir', 'pgbouncer'])
+    const against = { ...TO_PGBOUNCER, over: 'direct' } as const
+    expect(targetsOfGoals({ targets, goals: [{ ...CPU, against }] })).toEqual(targets)
   })
 })
 
@@ -165,9 +219,17 @@ describe('the report', () => {
   })
 
   test('says whether a goal was reached', () => {
-    const outcome = { sentence: 'CPU', limit: 2.6, reached: 1.7777, isMet: true }
-    expect(outcomeLine(outcome)).toBe('goal: CPU: 1.78, at most 2.6: reached')
-    expect(outcomeLine({ ...outcome, isMet: false })).toMatch(/MISSED$/)
+    const outcome: Outcome = {
+      ...{ sentence: 'CPU', bound: 'at most', limit: 1.6, stretch: 1.35 },
+      ...{ reached: 1.4777, verdict: 'reached' },
+    }
+    expect(outcomeLine(outcome)).toBe('goal: CPU: 1.48, at most 1.6 (stretch 1.35): reached')
+    expect(outcomeLine({ ...outcome, stretch: null, verdict: 'missed' })).toBe('goal: CPU: 1.48, at most 1.6: MISSED')
+    expect(outcomeLine({ ...outcome, reached: null, verdict: 'not judged' })).toMatch(/: -, .*: not judged$/)
+    expect(goalTable([{ name: 'simple', outcomes: [outcome] }]).split('\n')).toEqual([
+      'goal         reached                   asked for',
+      'simple: CPU     1.48  at most 1.6 (stretch 1.35)  reached',
+    ])
   })
 })
 

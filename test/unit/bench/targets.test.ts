@@ -6,8 +6,16 @@ const OPTIONS = {
   login: 'scram',
   port: 6432,
   authFile: '/tmp/users.txt',
-  knowsStatements: true,
-  server: { host: '127.0.0.1', port: 5432, database: 'bench' },
+  settings: {},
+  server: {
+    host: '127.0.0.1',
+    port: 5432,
+    database: 'bench',
+    accounts: {
+      trust: { user: 'bench_trust', password: '', secret: '' },
+      scram: { user: 'bench_scram', password: 'secret', secret: 'SCRAM-SHA-256$…' },
+    },
+  },
 } as const
 
 test('pgweir takes the file that PgBouncer gets, without a complaint', () => {
@@ -20,8 +28,9 @@ test('pgweir takes the file that PgBouncer gets, without a complaint', () => {
   })
 })
 
-test('an old PgBouncer gets no setting that it does not know', () => {
-  expect(iniText({ ...OPTIONS, knowsStatements: false })).not.toContain('prepared')
+test('what only one of them is told comes on top', () => {
+  const text = iniText({ ...OPTIONS, settings: { max_prepared_statements: '7' } })
+  expect(loadText(text).settings.general.max_prepared_statements).toBe(7)
 })
 
 test.each([

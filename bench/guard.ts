@@ -1,0 +1,91 @@
+/** Compares what a transaction costs with what it cost when the figures were last committed. Pure. */
+
+import type { Manner } from './build.ts'
+import { type Measure, medianOf, type Runs } from './scenario.ts'
+
+/** In the order in which they are trusted. What a machine does besides moves all of them, the first the least. */
+const MEASURES = {
+  instructions: { figure: 'instructions' },
+  cpuToPgbouncer: { figure: 'cpuUs', against: { target: 'pgbouncer', by: 'ratio' } },
+  cpuToPostgres: { figure: 'cpuToPostgres' },
+} as const satisfies Record<string, Measure>
+
+export type GuardMeasure = keyof typeof MEASURES
+
+const MEASURE_NAMES = Object.keys(MEASURES) as readonly GuardMeasure[]
+
+export const MEASURE_TITLES: Readonly<Record<GuardMeasure, string>> = {
+  instructions: 'instructions',
+  cpuToPgbouncer: "CPU in times of PgBouncer's",
+  cpuToPostgres: "CPU in times of PostgreSQL's",
+}
+
+/** What a scenario gave; null where it was not measured. */
+export type Guarded = Readonly<Record<GuardMeasure, number | null>>
+
+/** The figures of one way to run pgweir. */
+export interface SavedRun {
+  readonly savedAt: string
+  readonly commit: string | null
+  readonly versions: Versions
+  readonly scenarios: Readonly<Record<string, Guarded>>
+}
+
+export interface Versions {
+  readonly node: string
+  readonly postgres: string
+  readonly pgbouncer: string | null
+}
+
+/** What is in bench/figures.json. */
+export type SavedFigures = Readonly<Record<string, SavedRun>>
+
+/** Figures are compared with those of the same way to run. */
+export function mannerKey(nodeMajor: number, { transport, workers }: Manner): string {
+  return `Node ${nodeMajor}, ${transport} transport, ${workers === 1 ? 'one worker' : `${workers} workers`}`
+}
+
+export function guardedOf(runs: Runs): Guarded {
+  const entries = MEASURE_NAMES.map((name) => [name, rounded(medianOf(MEASURES[name], 'pgweir', runs))])
+  return Object.fromEntries(entries) as Guarded
+}
+
+export interface Change {
+  readonly scenario: string
+  readonly measure: GuardMeasure
+  readonly before: number
+  readonly now: number
+  /** 0.1: a tenth more. */
+  readonly growth: number
+  readonly verdict: 'slower' | 'as before' | 'faster'
+}
+
+/** One for each scenario that both know, by the best measure that both have. */
+export function changesSince(
+  saved: SavedRun,
+  now: Readonly<Record<string, Guarded>>,
+  pgbouncer: string | null,
+  tolerance: number,
+): Change[] {
+  return Object.entries(now).flatMap(([scenario, guarded]) => {
+    const before = saved.scenarios[scenario]
+    const usable = MEASURE_NAMES.filter((name) => name !== 'cpuToPgbouncer' || saved.versions.pgbouncer === pgbouncer)
+    for (const measure of usable) {
+      const [old, current] = [before?.[measure] ?? null, guarded[measure]]
+      if (old === null || current === null) continue
+      const growth = current / old - 1
+      const verdict = growth > tolerance ? 'slower' : growth < -tolerance ? 'faster' : 'as before'
+      return [{ scenario, measure, before: old, now: current, growth, verdict }]
+    }
+    return []
+  })
+}
+
+/** A run of some scenarios keeps what is known of the others. */
+export function withRun(figures: SavedFigures, key: string, run: SavedRun): SavedFigures {
+  return { ...figures, [key]: { ...run, scenarios: { ...figures[key]?.scenarios, ...run.scenarios } } }
+}
+
+function rounded(value: number | null): number | null {
+  return value === null ? null : Number(value.toPrecision(4))
+}

@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest'
+import { parseInstructions } from '../../../bench/instructions.ts'
+
+test('perf tells the instructions that it counted', () => {
+  expect(parseInstructions('15182931,,instructions,90124801,100.00,,\n')).toBe(15_182_931)
+  expect(parseInstructions('15182931,,instructions:u,90124801,100.00,,\n')).toBe(15_182_931)
+})
+
+test('those of different kinds of cores add up', () => {
+  const text = '100,,cpu_core/instructions/,9,50.00,,\n11,,cpu_atom/instructions/,9,50.00,,\n'
+  expect(parseInstructions(text)).toBe(111)
+})
+
+test.each([
+  '<not supported>,,instructions,0,100.00,,',
+  '<not counted>,,instructions,0,100.00,,',
+  'Error:\nAccess to performance monitoring and observability operations is limited.',
+  '',
+])('perf may have nothing to tell: %s', (text) => {
+  expect(parseInstructions(text)).toBeNull()
+})

@@ -19,11 +19,14 @@ export interface Pollable {
 /** What libuv does not report as ready, as work that does not keep the process alive, is seen to at least after so many looks. */
 const MAX_LOOKS_PER_TURN = 64
 
+/** After so many looks in vain at which libuv would not wait, we wait a little: whatever the reason, an idle process must not spin. */
+const MAX_VAIN_LOOKS = 100
+
 /** As long as a timer can be. */
 const FOR_EVER_MS = 2 ** 31 - 1
 
 // Taken now, because tests put others in their place.
-const { setImmediate, setInterval, clearInterval } = globalThis
+const { setImmediate, clearImmediate, setInterval, clearInterval } = globalThis
 
 type Drain = () => void
 
@@ -45,6 +48,7 @@ export class Poller {
   readonly #generations: number[] = []
   #lastGeneration = 0
   #count = 0
+  #vainLooks = 0
   #isAwake = false
   #alive: NodeJS.Timeout | null = null
 
@@ -109,7 +113,7 @@ export class Poller {
     if (this.#isAwake) return
     this.#isAwake = true
     // libuv says how long it would wait only while something keeps it alive.
-    this.#alive = setInterval(() => {}, FOR_EVER_MS)
+    this.#alive = setInterval(nothing, FOR_EVER_MS)
     setImmediate(this.#turn)
   }
 
@@ -119,12 +123,15 @@ export class Poller {
   }
 
   readonly #turn = (): void => {
+    // While immediates run, node keeps libuv from waiting, so that it would say 0. Clearing the last one that is to come ends that; if there
+    // are others it does not, and 0 is right.
+    clearImmediate(setImmediate(nothing))
     try {
       for (let looks = 0; looks < MAX_LOOKS_PER_TURN && this.#count > 0; looks++) if (!this.#look()) break
     } finally {
       // Behind the looks: what is to run at once keeps libuv from waiting.
       if (this.#count > 0) {
-        this.#alive ??= setInterval(() => {}, FOR_EVER_MS)
+        this.#alive ??= setInterval(nothing, FOR_EVER_MS)
         setImmediate(this.#turn)
       } else this.#isAwake = false
     }
@@ -133,9 +140,11 @@ export class Poller {
   /** Returns whether another look may follow at once. */
   #look(): boolean {
     const { calls } = this
-    const timeoutMs = calls.loopTimeoutMs()
+    const loopTimeoutMs = calls.loopTimeoutMs()
+    const timeoutMs = loopTimeoutMs === 0 && this.#vainLooks > MAX_VAIN_LOOKS ? 1 : loopTimeoutMs
     this.looks++
     const events = calls.wait(this.#epoll, timeoutMs)
+    this.#vainLooks = events === 0 && loopTimeoutMs === 0 ? this.#vainLooks + 1 : 0
     // A signal: its handler has told libuv, which is seen to at once.
     if (events <= 0) {
       if (events === 0 || events === EINTR) return false
@@ -153,6 +162,8 @@ export class Poller {
       pollable.onEvents(calls.eventsAt(index))
       if (drain !== null) drain()
     }
-    return !isLoopReady && timeoutMs !== 0 && drain !== null
+    return !isLoopReady && loopTimeoutMs !== 0 && drain !== null
   }
 }
+
+function nothing(): void {}

@@ -3,6 +3,7 @@
 import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { TransportName } from './targets.ts'
+import { WishError } from './wish-error.ts'
 
 export interface Build {
   /** Where `bin/` and `dist/` lie. */
@@ -26,7 +27,7 @@ export async function loadBuild(root: string): Promise<Build> {
     const { SETTINGS } = (await import(pathToFileURL(file).href)) as { readonly SETTINGS: object }
     return { root: resolve(root), settings: new Set(Object.keys(SETTINGS)) }
   } catch (cause) {
-    throw new Error(`there is no build of pgweir in ${root}: npm run build makes one`, { cause })
+    throw new WishError(`there is no build of pgweir in ${root}: npm run build makes one`, { cause })
   }
 }
 
@@ -40,9 +41,9 @@ export function chooseManner(
   const transport = wishes.transport ?? best
   const workers = wishes.workers ?? 1
   if (transport === 'epoll' && !known.has('transport'))
-    throw new Error('this pgweir runs on the node transport only: it has no setting named transport')
+    throw new WishError('this pgweir runs on the node transport only: it has no setting named transport')
   if (workers > 1 && !known.has('workers'))
-    throw new Error('this pgweir is one process only: it has no setting named workers')
+    throw new WishError('this pgweir is one process only: it has no setting named workers')
   return { transport, workers }
 }
 

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import type { Effort, Scenario } from './scenario.ts'
 import { chooseScenarios, SCENARIOS } from './scenarios.ts'
 import type { TransportName } from './targets.ts'
+import { WishError } from './wish-error.ts'
 
 export interface Flags {
   readonly asksForHelp: boolean
@@ -39,31 +40,31 @@ export const USAGE = `npm run bench -- [flags]
   --profile            pgweir alone, under node --cpu-prof; shows where its time went
 `
 
-/** Throws a sentence if something is wrong with them. */
+const OPTIONS = {
+  quick: { type: 'boolean', default: false },
+  only: { type: 'string', multiple: true },
+  repeats: { type: 'string' },
+  seconds: { type: 'string' },
+  transport: { type: 'string' },
+  workers: { type: 'string' },
+  node: { type: 'string', default: process.execPath },
+  baseline: { type: 'string' },
+  guard: { type: 'boolean', default: false },
+  tolerance: { type: 'string' },
+  save: { type: 'boolean', default: false },
+  profile: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const
+
+/** Throws a `WishError` if something is wrong with them. */
 export function readFlags(args: readonly string[]): Flags {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      quick: { type: 'boolean', default: false },
-      only: { type: 'string', multiple: true, default: [] },
-      repeats: { type: 'string' },
-      seconds: { type: 'string' },
-      transport: { type: 'string' },
-      workers: { type: 'string' },
-      node: { type: 'string', default: process.execPath },
-      baseline: { type: 'string' },
-      guard: { type: 'boolean', default: false },
-      tolerance: { type: 'string' },
-      save: { type: 'boolean', default: false },
-      profile: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  })
+  const values = parsed(args)
   const { quick: isQuick } = values
-  const names = values.only.flatMap((list) => list.split(',')).filter((name) => name !== '')
+  const names = (values.only ?? []).flatMap((list) => list.split(',')).filter((name) => name !== '')
   const figures = values.guard ? 'guard' : values.save ? 'save' : null
-  if (values.guard && values.save) throw new Error('--guard and --save do not go together: the one judges the other')
-  if (values.save && isQuick) throw new Error('the figures of a quick run are too rough to --save')
+  if (values.guard && values.save)
+    throw new WishError('--guard and --save do not go together: the one judges the other')
+  if (values.save && isQuick) throw new WishError('the figures of a quick run are too rough to --save')
   return {
     asksForHelp: values.help,
     scenarios: chosen(names, figures !== null, isQuick),
@@ -82,6 +83,14 @@ export function readFlags(args: readonly string[]): Flags {
   }
 }
 
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS }).values
+  } catch (problem) {
+    throw new WishError(problem instanceof Error ? problem.message : String(problem))
+  }
+}
+
 /** Those that were named; else all that are meant. */
 function chosen(names: readonly string[], isForFigures: boolean, isQuick: boolean): readonly Scenario[] {
   if (names.length > 0) return chooseScenarios(names)
@@ -90,12 +99,12 @@ function chosen(names: readonly string[], isForFigures: boolean, isQuick: boolea
 
 function transportNamed(name: string | undefined): TransportName | null {
   if (name === undefined || name === 'epoll' || name === 'node') return name ?? null
-  throw new Error(`--transport takes epoll or node, not ${name}`)
+  throw new WishError(`--transport takes epoll or node, not ${name}`)
 }
 
 /** pgbench takes whole seconds only. */
 function count(flag: string, text: string | undefined): number | null {
   if (text === undefined) return null
-  if (!/^[1-9]\d*$/.test(text)) throw new Error(`--${flag} takes a whole number above 0, not ${text}`)
+  if (!/^[1-9]\d*$/.test(text)) throw new WishError(`--${flag} takes a whole number above 0, not ${text}`)
   return Number(text)
 }

@@ -53,15 +53,22 @@ const MISSING_PGBOUNCER = 'there is no pgbouncer to compare with (Debian has it 
 
 const MISSING_PGBENCH = 'there is no pgbench (Debian has it in the package postgresql-contrib)'
 
-export async function runBench(flags: Flags): Promise<void> {
-  const programs: Programs = {
-    node: flags.node,
-    nodeArguments: [],
-    pgweir: await loadBuild(OWN_ROOT),
-    baseline: flags.baseline === null ? null : await loadBuild(flags.baseline),
-    pgbouncer: await findPgbouncer(),
-  }
-  const manner = chooseManner(flags, programs.pgweir.settings, platform())
+/** What takes part, and how. */
+export interface Lineup {
+  readonly programs: Programs
+  readonly manner: Manner
+}
+
+/** Throws a sentence if something that was asked for is not there. */
+export async function lineUp(flags: Flags): Promise<Lineup> {
+  const pgweir = await loadBuild(OWN_ROOT)
+  const manner = chooseManner(flags, pgweir.settings, platform())
+  const baseline = flags.baseline === null ? null : await loadBuild(flags.baseline)
+  const pgbouncer = await findPgbouncer()
+  return { manner, programs: { node: flags.node, nodeArguments: [], pgweir, baseline, pgbouncer } }
+}
+
+export async function runBench(flags: Flags, { programs, manner }: Lineup): Promise<void> {
   const nodeVersion = execFileSync(flags.node, ['--version'], { encoding: 'utf8' }).trim()
   const nodeMajor = Number.parseInt(nodeVersion.slice(1), 10)
   const hasPgbench = findPgbench() !== null

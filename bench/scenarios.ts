@@ -6,6 +6,7 @@ import { CHURN, IDLE, SLOW_READER } from './memory.ts'
 import { CONSOLE } from './pauses.ts'
 import { SCALE } from './postgres.ts'
 import type { Goal, Scenario } from './scenario.ts'
+import { WishError } from './wish-error.ts'
 
 type Limits = Pick<Goal, 'limits' | 'stretch'>
 
@@ -107,7 +108,7 @@ export function chooseScenarios(names: readonly string[]): readonly Scenario[] {
   const unknown = names.filter((name) => !SCENARIOS.some((scenario) => scenario.name === name))
   if (unknown.length > 0) {
     const known = SCENARIOS.map(({ name }) => name).join(', ')
-    throw new Error(`there is no scenario ${unknown.join(', ')}; there are ${known}`)
+    throw new WishError(`there is no scenario ${unknown.join(', ')}; there are ${known}`)
   }
   return names.length === 0 ? SCENARIOS : SCENARIOS.filter(({ name }) => names.includes(name))
 }

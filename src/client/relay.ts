@@ -8,6 +8,7 @@ import type { Waiter } from '../pool/lease.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { PoolMode } from '../pool/settings.ts'
 import { PoolerError } from '../problems.ts'
+import { DEBT } from '../server/ledger.ts'
 import type { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import { deallocatedName, mayDeallocate } from '../sql/deallocate.ts'
@@ -193,9 +194,9 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
           }
           if (this.#deallocate(server, buffer, start, end)) return true
         }
-        this.statements.forgetUnnamed()
-        server.statements.doubtUnnamed()
-        break
+        ledger.owe(DEBT.query, this.statements.querySent())
+        toServer.add(buffer, start, end)
+        return true
       case FRONTEND.terminate:
       case FRONTEND.password:
         return this.#withoutLease(type)

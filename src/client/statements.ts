@@ -27,6 +27,7 @@ import { MAX_NAMED_STATEMENT_BYTES, MAX_UNNAMED_STATEMENT_BYTES } from '../wire/
 import { encodeError } from '../wire/notices.ts'
 import type { Outbox } from '../wire/outbox.ts'
 import { FRONTEND } from '../wire/types.ts'
+import { UnnamedStatement } from './unnamed-statement.ts'
 
 /** No statement has this name, on any server: to ask for it fails. */
 const NEVER = encodeDescribeStatement(`${SHARED_PREFIX}never`)
@@ -38,9 +39,6 @@ const PARSE_DEALLOCATE = Buffer.concat([
   encodeParse(DOOMED, Buffer.from('\0\0\0')),
   encodeParse('', Buffer.from(`deallocate ${DOOMED}\0\0\0`)),
 ])
-
-/** A larger buffer for the unnamed statement is given back when that is gone. */
-const MAX_IDLE_UNNAMED_BYTES = 4 * 1024
 
 /** What the statements need of the relay at the moment. */
 export interface StatementsContext {
@@ -73,15 +71,9 @@ export class Statements {
   #names: Map<string, Named> | null = null
   /** Names that were given or taken away during this lease, each with the last batch in which that was: see `Ledger.batch`. */
   readonly #changes = new Map<string, number>()
-  /** The same for the unnamed statement; -1 for never. */
-  #unnamedBatch = -1
-  /** The unnamed statement's text and types, in the first `#unnamedLength` bytes; -1 if there is none. */
-  #unnamed: Buffer | null = null
-  #unnamedLength = -1
-  #unnamedSerial = 0
+  readonly #unnamed = new UnnamedStatement()
   /** Stands for this client on servers, and keeps nothing of it alive when it has gone. */
   readonly #token = {}
-  readonly #unnamedEffect: Effect = { reply: null, undo: () => this.forgetUnnamed() }
 
   constructor(context: StatementsContext) {
     this.#context = context
@@ -93,7 +85,7 @@ export class Statements {
 
   /** A lease begins, and nothing is unanswered. */
   leaseBegins(): void {
-    this.#unnamedBatch = -1
+    this.#unnamed.leaseBegins()
     if (this.#changes.size > 0) this.#changes.clear()
   }
 
@@ -108,11 +100,12 @@ export class Statements {
       if (!isWhole && length <= MAX_UNNAMED_STATEMENT_BYTES) return this.#demand(length)
       pool.counters.clientParses++
       pool.counters.serverParses++
-      this.#keepUnnamed(buffer, nameEnd + 1, end, isWhole)
-      leased.statements.unnamedSent(this.#token, this.#unnamedSerial, leased.ledger)
-      this.#unnamedBatch = leased.ledger.batch
-      if (mayDeallocate(buffer, nameEnd + 1, length) && this.#parseDeallocate(buffer, nameEnd + 1, end)) return true
-      leased.ledger.owe(DEBT.parse, this.#unnamedEffect)
+      const dropped = this.#unnamed.drop(leased.ledger)
+      if (isWhole) this.#unnamed.keep(buffer, nameEnd + 1, end)
+      leased.statements.unnamedSent(this.#token, this.#unnamed.serial, leased.ledger)
+      if (mayDeallocate(buffer, nameEnd + 1, length) && this.#parseDeallocate(buffer, nameEnd + 1, end, dropped))
+        return true
+      leased.ledger.owe(DEBT.parse, dropped)
       toServer.add(buffer, start, end)
       return true
     }
@@ -133,7 +126,7 @@ export class Statements {
    * A Parse of DEALLOCATE of a statement that has another name on the server, which other clients may use too; psycopg 3 drops its
    * statements like that. The server gets one to drop in its place, so that each reply is the one that is due.
    */
-  #parseDeallocate(buffer: Buffer, start: number, end: number): boolean {
+  #parseDeallocate(buffer: Buffer, start: number, end: number, dropped: Effect): boolean {
     const { leased, toServer } = this.#context
     const textStop = textEnd(buffer, start, end)
     const name = textStop === -1 ? null : deallocatedName(buffer.toString('utf8', start, textStop))
@@ -142,8 +135,8 @@ export class Statements {
     if (!named) return false
     this.#unlearn(key)
     this.#changes.set(key, leased.ledger.batch)
-    const undo = () => {
-      this.#unnamedEffect.undo()
+    const undo = (wasSkipped: boolean, batch: number) => {
+      dropped.undo(wasSkipped, batch)
       this.#relearn(key, named)
     }
     leased.ledger.owe(DEBT.close | SWALLOW)
@@ -310,9 +303,11 @@ export class Statements {
         return true
       }
       if (name === '') {
-        this.forgetUnnamed()
         // Whosever it was.
         leased.statements.doubtUnnamed()
+        leased.ledger.owe(DEBT.close, this.#unnamed.drop(leased.ledger))
+        toServer.add(buffer, start, end)
+        return true
       }
     }
     leased.ledger.owe(DEBT.close)
@@ -320,11 +315,13 @@ export class Statements {
     return true
   }
 
-  /** A simple query is being sent: Postgres drops the unnamed statement. */
-  forgetUnnamed(): void {
-    this.#unnamedLength = -1
-    if (this.#unnamed !== null && this.#unnamed.length > MAX_IDLE_UNNAMED_BYTES) this.#unnamed = null
-    this.#unnamedSerial++
+  /** A simple query is being sent: Postgres drops the unnamed statement, unless it skips the query. Returns what hangs on that. */
+  querySent(): Effect | null {
+    const { statements, ledger } = this.#context.leased
+    statements.doubtUnnamed()
+    if (ledger.mayBeSkipped) return this.#unnamed.drop(ledger)
+    this.#unnamed.forget()
+    return null
   }
 
   /**
@@ -350,7 +347,7 @@ export class Statements {
    */
   #resolve(buffer: Buffer, nameStart: number, nameEnd: number): Statement | null | 'failed' | 'in doubt' {
     if (nameStart === nameEnd) {
-      if (this.#unnamedBatch >= 0 && !this.#context.leased.ledger.isSettled(this.#unnamedBatch)) return 'in doubt'
+      if (this.#unnamed.isInDoubt(this.#context.leased.ledger)) return 'in doubt'
       this.#ensureUnnamed()
       return null
     }
@@ -367,28 +364,18 @@ export class Statements {
   #ensureUnnamed(): void {
     const { leased, toServer, pool } = this.#context
     const { statements, ledger } = leased
-    if (statements.hasUnnamed(this.#token, this.#unnamedSerial, ledger)) return
-    if (this.#unnamed && this.#unnamedLength >= 0) {
+    if (statements.hasUnnamed(this.#token, this.#unnamed.serial, ledger)) return
+    const { body } = this.#unnamed
+    if (body !== null) {
       pool.counters.serverParses++
       // Unlike a Parse of the client's own, it takes nothing away from the client if it fails.
       ledger.owe(DEBT.parse | SWALLOW, statements.unnamedDoubt)
-      toServer.addAll(encodeParse('', this.#unnamed.subarray(0, this.#unnamedLength)))
-      statements.unnamedSent(this.#token, this.#unnamedSerial, ledger)
+      toServer.addAll(encodeParse('', body))
+      statements.unnamedSent(this.#token, this.#unnamed.serial, ledger)
     } else if (!statements.hasNoUnnamed(ledger)) {
       statements.closeUnnamedSent(ledger)
       toServer.addAll(CLOSE_UNNAMED)
     }
-  }
-
-  #keepUnnamed(buffer: Buffer, start: number, end: number, isWhole: boolean): void {
-    this.#unnamedSerial++
-    this.#unnamedLength = -1
-    if (!isWhole) return
-    const length = end - start
-    if (this.#unnamed === null || this.#unnamed.length < length)
-      this.#unnamed = Buffer.allocUnsafeSlow(Math.max(length, 256))
-    buffer.copy(this.#unnamed, 0, start, end)
-    this.#unnamedLength = length
   }
 
   /** Sends a Parse, after a Close of what must make way for it. */

@@ -35,8 +35,11 @@ export interface Effect {
   readonly reply: Buffer | null
   /** With DEBT.describe: told what the rows will look like, as `rowShape` writes it; null for none, undefined if it cannot be told. */
   described?(shape: string | null | undefined): void
-  /** The request failed, or was skipped after a failure before it: take back what was noted when it was sent. */
-  undo(): void
+  /**
+   * Take back what was noted when the request was sent, in the batch of that number (see `Ledger.batch`): it failed itself, or
+   * `wasSkipped` after a failure before it.
+   */
+  undo(wasSkipped: boolean, batch: number): void
 }
 
 /** What becomes of a reply. */
@@ -53,6 +56,8 @@ export class Ledger {
   #skipsToSync = false
   /** Extended requests were sent that no Sync has ended yet: whatever they began is still open on the server, answered or not. */
   #isBatchOpen = false
+  /** Extended requests were sent behind the last Sync: if one of them fails, Postgres skips what comes behind it, simple queries too. */
+  #hasUnsynced = false
   /** Syncs that were sent, and those of them that were answered: what was sent behind an unanswered one may have been skipped. */
   #syncsSent = 0
   #syncsAnswered = 0
@@ -94,6 +99,11 @@ export class Ledger {
    */
   isSettled(batch: number): boolean {
     return batch === this.#syncsSent || batch < this.#syncsAnswered
+  }
+
+  /** What is sent now is skipped if something fails that was sent before it and is not answered yet. */
+  get mayBeSkipped(): boolean {
+    return this.#hasUnsynced && this.#count > 0
   }
 
   /** There is no earlier batch that may have failed without our knowing it. */
@@ -139,9 +149,14 @@ export class Ledger {
       }
     } else if (debt === DEBT.copyEnd && this.#count === 0) return false
     const kind = debt & KIND
-    if (kind <= DEBT.close) this.#isBatchOpen = true
-    else if (kind <= DEBT.functionCall) this.#isBatchOpen = false
-    if (kind === DEBT.sync) this.#syncsSent++
+    if (kind <= DEBT.close) {
+      this.#isBatchOpen = true
+      this.#hasUnsynced = true
+    } else if (kind <= DEBT.functionCall) this.#isBatchOpen = false
+    if (kind === DEBT.sync) {
+      this.#syncsSent++
+      this.#hasUnsynced = false
+    }
     this.#push(debt, effect)
     return true
   }
@@ -296,9 +311,9 @@ export class Ledger {
     }
   }
 
-  /** Undoes the first `count` debts, the latest first, so that what was noted twice ends as it began. */
+  /** Undoes the first `count` debts, of which the first has failed, the latest first, so that what was noted twice ends as it began. */
   #undoBack(count: number): void {
-    for (let index = count - 1; index >= 0; index--) this.#effectAt(index)?.undo()
+    for (let index = count - 1; index >= 0; index--) this.#effectAt(index)?.undo(index > 0, this.#syncsAnswered)
   }
 
   /**

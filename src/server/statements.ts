@@ -171,11 +171,11 @@ export class ServerStatements {
     this.#add(statement, copy)
     ledger.owe(isSwallowed ? DEBT.parse | SWALLOW : DEBT.parse, {
       reply: null,
-      undo: () => {
+      undo: (wasSkipped, batch) => {
         copy.isVoid = true
         // A later batch may have prepared it anew.
         if (this.#copies.get(statement) === copy) this.#remove(statement)
-        alsoUndo?.undo()
+        alsoUndo?.undo(wasSkipped, batch)
       },
     })
   }

@@ -217,6 +217,99 @@ describe('the unnamed statement', () => {
     expect(await client.answer()).toEqual(['BindComplete', 'ReadyForQuery(I)'])
   })
 
+  describe('stays where Postgres has skipped what would have taken it away', () => {
+    async function startWithMine() {
+      const pair = await startPair()
+      await parsed(pair, 'mine')
+      return pair
+    }
+
+    async function parsed({ client, postgres }: Pair, text: string) {
+      client.send(parse('', text), sync)
+      await postgres.expect(`Parse(, ${text})`, 'Sync')
+      postgres.send(parseComplete, ready())
+      await client.answer()
+    }
+
+    /** After an error in a batch in which all else was skipped, the client's statement is what it was before. */
+    async function expectMine({ client, postgres }: Pair, ...skipped: readonly Buffer[]) {
+      client.send(parse('bad', 'selct'), ...skipped, sync)
+      await quiet()
+      postgres.inbox.take()
+      postgres.send(error('42601', 'syntax error'), ready())
+      await client.answer()
+      client.send(bind('', ''), execute(), sync)
+      await postgres.expect('Parse(, mine)', 'Bind(, )', 'Execute', 'Sync')
+      postgres.send(parseComplete, RESULT)
+      expect(await client.answer()).toContain('DataRow(1)')
+    }
+
+    test.each([
+      ['another Parse', [parse('', 'other')]],
+      ['two of them', [parse('', 'other'), parse('', 'third')]],
+      ['a Parse of DEALLOCATE', [parse('', 'deallocate bad')]],
+      ['a simple query', [query('select 1')]],
+      ['a Close', [closeStatement('')]],
+      ['all of them', [parse('', 'other'), query('select 1'), closeStatement(''), parse('', 'third')]],
+    ])('%s', async (_, skipped) => {
+      const pair = await startWithMine()
+      await expectMine(pair, ...skipped)
+      await expectMine(pair, ...skipped)
+    })
+
+    test('but not where the Parse that would have replaced it failed itself', async () => {
+      const { client, postgres } = await startWithMine()
+      client.send(parse('s1', 'select 1'), parse('', 'selct'), parse('', 'third'), sync)
+      await quiet()
+      postgres.inbox.take()
+      postgres.send(parseComplete, error('42601', 'syntax error'), ready())
+      await client.answer()
+      client.send(bind('', ''), sync)
+      await postgres.expect('Close(statement, )', 'Bind(, )', 'Sync')
+      postgres.send(closeComplete, error('26000', 'unnamed prepared statement does not exist'), ready())
+      await client.answer()
+    })
+
+    test('nor where a later query has dropped it', async () => {
+      const { client, postgres } = await startWithMine()
+      client.send(parse('bad', 'selct'), parse('', 'other'), sync, query('select 2'))
+      await quiet()
+      postgres.inbox.take()
+      postgres.send(error('42601', 'syntax error'), ready(), rows('2'), ready())
+      await client.answer()
+      await client.answer()
+      client.send(bind('', ''), sync)
+      await postgres.expect('Close(statement, )', 'Bind(, )', 'Sync')
+      postgres.send(closeComplete, error('26000', 'unnamed prepared statement does not exist'), ready())
+      await client.answer()
+    })
+
+    test('and a Parse that fails takes away none that a later batch has brought', async () => {
+      const { client, postgres } = await startWithMine()
+      client.send(parse('', 'selct'), sync, parse('', 'later'), sync)
+      await postgres.expect('Parse(, selct)', 'Sync', 'Parse(, later)', 'Sync')
+      postgres.send(error('42601', 'syntax error'), ready(), parseComplete, ready())
+      await client.answer()
+      await client.answer()
+      client.send(bind('', ''), execute(), sync)
+      await postgres.expect('Bind(, )', 'Execute', 'Sync')
+      postgres.send(RESULT)
+      expect(await client.answer()).toContain('DataRow(1)')
+    })
+
+    test('it is not used in a later batch before it is known whether it was skipped', async () => {
+      const { client, postgres } = await startWithMine()
+      client.send(parse('bad', 'selct'), query('select 1'), sync, bind('', ''), execute(), sync)
+      await postgres.expect('Parse(#1, selct)', 'Query(select 1)', 'Sync')
+      await postgres.expectNothing()
+      postgres.send(error('42601', 'syntax error'), ready())
+      await client.answer()
+      await postgres.expect('Parse(, mine)', 'Bind(, )', 'Execute', 'Sync')
+      postgres.send(parseComplete, RESULT)
+      expect(await client.answer()).toContain('DataRow(1)')
+    })
+  })
+
   test('that was too large to be kept lives as long as its transaction', async () => {
     const { client, postgres } = await startPair()
     client.send(parse('', `select ${'x'.repeat(1024 * 1024)}`), bind('', ''), execute(), sync)

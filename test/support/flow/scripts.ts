@@ -22,7 +22,6 @@ export interface Turn {
 
 /** Texts that clients share, so that the pooler shares the statements. */
 const sharedText = fc.constantFrom('rows shared-1 1', 'rows shared-2 3', 'fail shared-3', 'begin', 'commit', 'ddl t')
-const statementName = fc.constantFrom('s1', 's2', 's3')
 const anyName = fc.constantFrom('', '', 's1', 's2', 's3')
 const portalName = fc.constantFrom('', '', 'p')
 const zone = fc.constantFrom('Etc/UTC', 'Europe/Rome', 'Asia/Tokyo')
@@ -53,14 +52,14 @@ const copyInput: fc.Arbitrary<Messages> = fc
     return [...command, ...(hasEarlySync ? [sync] : []), ...data, end, sync]
   })
 
-/** A Parse without a name stands at the start of its batch: where it is skipped, Postgres would go on with the one before. */
 const extended: fc.Arbitrary<Messages> = fc.oneof(
   {
     weight: 4,
-    arbitrary: fc.tuple(statementName, sharedText).map(([name, text]) => () => [parse(name, text)]),
+    arbitrary: fc.tuple(anyName, sharedText).map(([name, text]) => () => [parse(name, text)]),
   },
-  { weight: 2, arbitrary: statementName.map((name) => (tag: string) => [parse(name, `rows ${tag} 2`)]) },
-  { weight: 1, arbitrary: statementName.map((name) => (tag: string) => [parse(name, `bad ${tag}`)]) },
+  { weight: 2, arbitrary: anyName.map((name) => (tag: string) => [parse(name, `rows ${tag} 2`)]) },
+  { weight: 1, arbitrary: anyName.map((name) => (tag: string) => [parse(name, `bad ${tag}`)]) },
+  { weight: 1, arbitrary: fc.nat(3).map((count) => (tag: string) => [query(`rows ${tag} ${count}`)]) },
   {
     weight: 6,
     arbitrary: fc.tuple(portalName, anyName).map(([portal, name]) => (tag: string) => [bind(portal, name, tag)]),
@@ -71,7 +70,7 @@ const extended: fc.Arbitrary<Messages> = fc.oneof(
   },
   { weight: 2, arbitrary: anyName.map((name) => () => [describeStatement(name)]) },
   { weight: 1, arbitrary: portalName.map((name) => () => [describePortal(name)]) },
-  { weight: 2, arbitrary: statementName.map((name) => () => [closeStatement(name)]) },
+  { weight: 2, arbitrary: anyName.map((name) => () => [closeStatement(name)]) },
   { weight: 1, arbitrary: portalName.map((name) => () => [closePortal(name)]) },
   { weight: 1, arbitrary: fc.constant(() => [flush]) },
 )

@@ -85,7 +85,7 @@ function realWorld(): World {
     on: (signal, listener) => process.on(signal, listener),
     off: (signal, listener) => process.off(signal, listener),
     exit: (code) => process.exit(code),
-    loadStart: async () => (await import('../daemon/start.ts')).startPooler,
+    loadStart: async () => (await import('../daemon/launch.ts')).launch,
     loadDemo: async () => (await import('./commands/demo.ts')).demo,
   }
 }

@@ -1,6 +1,7 @@
 /** What all sessions share: handed to them at construction by whoever builds the pooler. */
 
 import type { Clock } from '../base/clock.ts'
+import type { Ids } from '../base/ids.ts'
 import type { Log } from '../base/log.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { PoolerError } from '../problems.ts'
@@ -25,6 +26,7 @@ export interface Register {
 }
 
 export interface ClientContext {
+  readonly ids: Ids
   readonly clock: Clock
   readonly log: Log
   readonly sessions: Register

@@ -23,10 +23,8 @@ interface Ending {
   readonly isMute: boolean
 }
 
-let lastId = 0
-
 export class Session implements Host, ChannelListener, EntryListener {
-  readonly id = ++lastId
+  readonly id: number
   readonly channel: Channel
   readonly clock: Clock
   readonly connectedMs: number
@@ -42,6 +40,7 @@ export class Session implements Host, ChannelListener, EntryListener {
   #ending: Ending | null = null
 
   constructor(channel: Channel, context: ClientContext) {
+    this.id = context.ids.take()
     this.channel = channel
     this.#context = context
     this.clock = context.clock
@@ -248,6 +247,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     this.enter('closed')
     this.#context.sessions.remove(this)
     this.#context.onGone(this)
+    this.#context.ids.giveBack(this.id)
   }
 
   /** A mistake of ours: the session ends, and nothing that it held is used again. */

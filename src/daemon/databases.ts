@@ -1,6 +1,7 @@
 /** The databases that clients may ask for, and the pools that serve them. */
 
 import type { Clock } from '../base/clock.ts'
+import type { Ids } from '../base/ids.ts'
 import type { Log } from '../base/log.ts'
 import type { KeepAlive, Transport } from '../net/channel.ts'
 import { Limit } from '../pool/limits.ts'
@@ -19,10 +20,13 @@ export interface DatabasesOptions {
   readonly pools: Pools
   readonly users: Users
   readonly tracked: Tracked
+  readonly serverIds: Ids
   readonly transport: Transport
   readonly clock: Clock
   readonly log: Log
   readonly keepAlive: KeepAlive
+  /** Tables have changed at a place: host, port and name, as one word. */
+  onSchemaChanged(place: string): void
 }
 
 /** One database as clients name it, with what all its pools share. */
@@ -88,8 +92,17 @@ export class Databases {
       if (database.forcedUser !== null) this.poolFor(database, database.forcedUser)
   }
 
+  /** Another process has seen that tables have changed. */
+  schemaChangedElsewhere(place: string): void {
+    this.#schemas.get(place)?.changedElsewhere()
+  }
+
+  #schema(place: string): SchemaVersion {
+    return remember(this.#schemas, place, () => new SchemaVersion(() => this.#options.onSchemaChanged(place)))
+  }
+
   #createPool(database: Database, user: string): Pool {
-    const { tracked, transport, clock, log, keepAlive } = this.#options
+    const { tracked, serverIds, transport, clock, log, keepAlive } = this.#options
     const settings = this.#options.settings()
     const maxUserConnections = settings.users.get(user)?.max_user_connections ?? settings.general.max_user_connections
     return new Pool({
@@ -104,6 +117,7 @@ export class Databases {
         database.servers,
         remember(this.#userServers, user, () => new Limit('max_user_connections', maxUserConnections)),
       ],
+      ids: serverIds,
       transport,
       clock,
       log,
@@ -123,7 +137,7 @@ export class Databases {
         secret: () => users.serverSecret(user, database.settings.password),
         scramKeys: () => users.scramKeys(user),
       },
-      schema: remember(this.#schemas, `${host}\0${port}\0${dbname}`, () => new SchemaVersion()),
+      schema: this.#schema(`${host}\0${port}\0${dbname}`),
       connectQuery: connect_query ?? '',
     }
   }

@@ -3,6 +3,7 @@
 import { openConsole } from '../admin/door.ts'
 import { createSaltKey } from '../auth/secrets.ts'
 import { type Clock, SystemClock } from '../base/clock.ts'
+import { Ids } from '../base/ids.ts'
 import type { Log } from '../base/log.ts'
 import { CancelKeys } from '../client/cancel-keys.ts'
 import type { ClientContext } from '../client/context.ts'
@@ -12,7 +13,7 @@ import { Sessions } from '../client/sessions.ts'
 import type { Address, Channel, Listener, Transport } from '../net/channel.ts'
 import { chooseTransport } from '../net/choose-transport.ts'
 import { listenAll, parseListenAddresses } from '../net/listen-addresses.ts'
-import { type Janitor, startJanitor } from '../pool/janitor.ts'
+import { type Janitor, SWEEP_MS, startJanitor } from '../pool/janitor.ts'
 import { Pools } from '../pool/pools.ts'
 import { PoolerError } from '../problems.ts'
 import { CancelSender } from '../server/cancel.ts'
@@ -20,10 +21,11 @@ import { Tracked } from '../server/profile.ts'
 import type { Settings } from '../settings/load.ts'
 import { formatProblem } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
-import { ClientCounts } from '../workers/admissions.ts'
+import { type Admissions, ClientCounts } from '../workers/admissions.ts'
 import { CancelRoutes, type ForwardCancel, forwardToNobody } from '../workers/cancel-routes.ts'
 import type { Fleet } from '../workers/fleet.ts'
 import { LocalFleet } from '../workers/local-fleet.ts'
+import { Pulse } from '../workers/pulse.ts'
 import { maxClients } from './client-limits.ts'
 import { Databases } from './databases.ts'
 import { describeDatabases, describeUsers } from './describe.ts'
@@ -41,10 +43,23 @@ export interface StartOptions {
   readonly clock?: Clock
   /** Tests move the clock and sweep by hand. */
   readonly sweepsByItself?: boolean
-  /** Which process of a fleet this is, from 1 to 255: the cancel keys of its clients say so. Left out where there is one process. */
-  readonly worker?: number
+  /** This process is one of several. */
+  readonly membership?: Membership
+}
+
+/** What a process that is one of several does not do by itself. */
+export interface Membership {
+  /** From 1 to 255: names it among the others, in cancel keys and ids. */
+  readonly number: number
   /** Takes a cancel request to the worker that its key names, which hands it to `cancelRoutes.cancelHere`. */
-  readonly forwardCancel?: ForwardCancel
+  readonly forwardCancel: ForwardCancel
+  readonly admissions: Admissions
+  /** All processes as one, for the console. */
+  readonly fleet: Fleet
+  listen(transport: Transport, onAccepted: (channel: Channel) => void): Promise<readonly Listener[]>
+  onSchemaChanged(place: string): void
+  /** How many connections of clients there are. */
+  onLoad(connections: number): void
 }
 
 export interface Pooler {
@@ -65,7 +80,9 @@ export interface PoolerParts {
   readonly pools: Pools
   readonly cancels: CancelSender
   readonly cancelRoutes: CancelRoutes
-  readonly fleet: Fleet
+  /** This process alone. */
+  readonly fleet: LocalFleet
+  readonly databases: Databases
   sweep(): void
 }
 
@@ -89,12 +106,13 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const users = usersOf(first, log)
   const pools = new Pools()
   const sessions = new Sessions()
-  const keyOwner = { peerId: 0, worker: options.worker ?? 0 }
+  const { membership } = options
+  const keyOwner = { peerId: 0, worker: membership?.number ?? 0 }
   const cancelKeys = new CancelKeys<Host>(() => keyOwner)
   const cancelRoutes = new CancelRoutes({
     keys: cancelKeys,
     owner: () => keyOwner,
-    forwardToWorker: options.forwardCancel ?? forwardToNobody,
+    forwardToWorker: membership?.forwardCancel ?? forwardToNobody,
     forwardToPeer: forwardToNobody,
   })
   const cancels = new CancelSender({
@@ -104,14 +122,20 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     keepAlive,
     timeoutMs: () => settings().general.cancel_wait_timeout,
   })
-  const databases = new Databases({ settings, pools, users, tracked, transport, clock, log, keepAlive })
-  const admissions = new ClientCounts((claim) => maxClients(settings(), claim))
+  const databases = new Databases({
+    ...{ settings, pools, users, tracked, transport, clock, log, keepAlive },
+    serverIds: new Ids(membership?.number),
+    onSchemaChanged: (place) => membership?.onSchemaChanged(place),
+  })
+  const pulse = new Pulse(SWEEP_MS)
+  const admissions = membership?.admissions ?? new ClientCounts((claim) => maxClients(settings(), claim))
   const fleet = new LocalFleet({
     clock,
     sessions,
     pools,
     cancels,
     port: general.listen_port,
+    pulse,
     describeDatabases: () => describeDatabases(settings(), databases, admissions),
     describeUsers: () => describeUsers(settings(), users, databases, admissions),
   })
@@ -128,10 +152,12 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     databases,
     admissions,
     saltKey: createSaltKey(),
-    openConsole: (_session, user) => openConsole({ fleet, settings, log, counters: fleet.console }, user),
+    openConsole: (_session, user) =>
+      openConsole({ fleet: membership?.fleet ?? fleet, settings, log, counters: fleet.console }, user),
   })
 
   const context: ClientContext = {
+    ids: new Ids(membership?.number),
     clock,
     log,
     sessions,
@@ -143,32 +169,40 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     authentication: (wishes) => doors.authentication(wishes),
     destination: (session, wishes, proof, done) => doors.destination(session, wishes, proof, done),
     cancel: (pid, key, over) => cancelRoutes.cancel(pid, key, over),
-    onGone: (session) => doors.onGone(session),
+    onGone: (session) => {
+      doors.onGone(session)
+      membership?.onLoad(sessions.count)
+    },
   }
 
   function sweep(): void {
     clock.refresh()
+    pulse.swept(clock.nowMs)
     sessions.sweep(clock.nowMs, live.hasIdleTimeouts)
     pools.sweep()
     cancels.sweep()
-    statsLog.sweep()
+    if (!membership) statsLog.sweep()
   }
 
-  const listeners = await listenAll(
-    transport,
-    {
-      addresses: parseListenAddresses(general.listen_addr),
-      port: general.listen_port,
-      backlog: general.listen_backlog,
-      keepAlive,
-    },
-    (channel: Channel) => {
-      // Strangers must not be able to fill the memory with connections that never say who they are.
-      if (sessions.loggingIn >= Math.max(MIN_LOGGING_IN, 2 * settings().general.max_client_conn)) channel.destroy()
-      else new Session(channel, context)
-    },
-  )
-  for (const { address } of listeners) log.info(`listening on ${address.host}:${address.port}`)
+  const onAccepted = (channel: Channel) => {
+    // Strangers must not be able to fill the memory with connections that never say who they are.
+    if (sessions.loggingIn >= Math.max(MIN_LOGGING_IN, 2 * settings().general.max_client_conn)) channel.destroy()
+    else new Session(channel, context)
+    membership?.onLoad(sessions.count)
+  }
+  const listeners = membership
+    ? await membership.listen(transport, onAccepted)
+    : await listenAll(
+        transport,
+        {
+          addresses: parseListenAddresses(general.listen_addr),
+          port: general.listen_port,
+          backlog: general.listen_backlog,
+          keepAlive,
+        },
+        onAccepted,
+      )
+  if (!membership) for (const { address } of listeners) log.info(`listening on ${address.host}:${address.port}`)
   log.info(`process up: pgweir ${VERSION}, transport ${transport.name} (${because})`)
   databases.openForced()
   const janitor = options.sweepsByItself === false ? null : startJanitor(sweep)
@@ -179,7 +213,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
       get settings() {
         return live.now
       },
-      ...{ clock, sessions, pools, cancels, cancelRoutes, fleet, sweep },
+      ...{ clock, sessions, pools, cancels, cancelRoutes, fleet, databases, sweep },
     },
     ...ending({ listeners, janitor, sessions, pools, cancels, log, closeLog: openedLog.close }),
   }

@@ -9,8 +9,8 @@ export interface StatsLogOptions {
   readonly log: Log
   readonly periodMs: () => number
   readonly isLogged: () => boolean
-  /** Ends a period and returns what happened in it. */
-  endPeriod(): Span
+  /** Ends a period and returns what happened in it; a fleet has to ask its workers. */
+  endPeriod(): Span | Promise<Span>
 }
 
 export class StatsLog {
@@ -29,8 +29,12 @@ export class StatsLog {
     if (lateMs < 0) return
     // The sweep is always a little late, and the periods must not drift; after a long sleep there is nothing to catch up with.
     this.#sinceMs = lateMs < periodMs() ? clock.nowMs - lateMs : clock.nowMs
+    const write = (span: Span) => {
+      if (isLogged()) log.info(statsLine(span))
+    }
     const span = endPeriod()
-    if (isLogged()) log.info(statsLine(span))
+    if (span instanceof Promise) span.then(write)
+    else write(span)
   }
 }
 

@@ -29,7 +29,7 @@ export interface ListenAllOptions {
  * and its error is thrown.
  */
 export async function listenAll(
-  transport: Transport,
+  transport: Pick<Transport, 'listen'>,
   { addresses, port, backlog, keepAlive }: ListenAllOptions,
   onAccepted: (channel: Channel) => void,
 ): Promise<Listener[]> {

@@ -43,11 +43,25 @@ function listen(
   onAcceptFailed: (problem: Error) => void,
   sharesReadBuffer: boolean,
 ): Promise<Listener> {
+  const onSocket = (accepted: Socket, address: Address) => accept(accepted, address, onAccepted, sharesReadBuffer)
+  return listenForSockets(options, onSocket, onAcceptFailed, sharesReadBuffer)
+}
+
+/** A connection as the system has handed it over, for the few who pass it on. */
+export type AcceptedSocket = Socket
+
+/** Listens, and hands on what is accepted as it is: to be served here, or by another process. Nothing is read from it if `isPaused`. */
+export function listenForSockets(
+  options: ListenOptions,
+  onSocket: (accepted: Socket, listening: Address) => void,
+  onAcceptFailed: (problem: Error) => void = () => {},
+  isPaused = true,
+): Promise<Listener> {
   const { host, port, backlog, keepAlive } = options
   // ipv6Only, so that 0.0.0.0 and :: can have the same port.
   const where = isPath(host) ? { path: host, backlog } : { host, port, backlog, ipv6Only: isIPv6(host) }
   return new Promise((resolve, reject) => {
-    const server = createServer({ allowHalfOpen: true, pauseOnConnect: sharesReadBuffer, ...optionsOf(keepAlive) })
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: isPaused, ...optionsOf(keepAlive) })
     server.once('error', reject)
     server.listen(where, () => {
       server.off('error', reject)
@@ -56,10 +70,15 @@ function listen(
       server.on('error', onAcceptFailed)
       const bound = server.address()
       const address = bound && typeof bound === 'object' ? { host: bound.address, port: bound.port } : { host, port }
-      server.on('connection', (accepted) => accept(accepted, address, onAccepted, sharesReadBuffer))
+      server.on('connection', (accepted) => onSocket(accepted, address))
       resolve({ address, close: () => server.close() })
     })
   })
+}
+
+/** Makes a channel of a connection that another process has accepted. */
+export function takeOver(accepted: Socket, listening: Address, onAccepted: (channel: Channel) => void): void {
+  accept(accepted, listening, onAccepted, true)
 }
 
 function accept(

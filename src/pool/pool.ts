@@ -1,6 +1,7 @@
 /** The servers of one database and user, and the sessions that wait for them. */
 
 import type { Clock } from '../base/clock.ts'
+import type { Ids } from '../base/ids.ts'
 import { invariant } from '../base/invariant.ts'
 import { List } from '../base/list.ts'
 import type { Log } from '../base/log.ts'
@@ -43,6 +44,7 @@ export interface PoolOptions {
   readonly tracked: Tracked
   /** Shared with other pools: of the database, of the user. */
   readonly limits: readonly Limit[]
+  readonly ids: Ids
   readonly transport: Transport
   readonly clock: Clock
   readonly log: Log
@@ -395,10 +397,10 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
   }
 
   #contextOf(target: PoolTarget): ServerContext {
-    const { transport, clock, log, keepAlive, tracked } = this.options
+    const { ids, transport, clock, log, keepAlive, tracked } = this.options
     const pool = this
     return {
-      ...{ transport, clock, log, keepAlive, tracked, ...target },
+      ...{ ids, transport, clock, log, keepAlive, tracked, ...target },
       registry: this.statements,
       get maxPacketBytes() {
         return pool.settings.maxPacketBytes

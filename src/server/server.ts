@@ -1,6 +1,7 @@
 /** One connection to Postgres: dialled, logged in, leased in turn, closed. It tells its pool of every move. */
 
 import type { Clock } from '../base/clock.ts'
+import type { Ids } from '../base/ids.ts'
 import { invariant } from '../base/invariant.ts'
 import { Link, type Linked } from '../base/list.ts'
 import type { Log } from '../base/log.ts'
@@ -41,6 +42,7 @@ export interface ServerOwner {
 
 /** What all servers of one pool share. */
 export interface ServerContext {
+  readonly ids: Ids
   readonly transport: Transport
   readonly clock: Clock
   readonly log: Log
@@ -56,10 +58,8 @@ export interface ServerContext {
   readonly owner: ServerOwner
 }
 
-let lastId = 0
-
 export class Server implements ChannelListener, LoginListener, ChoreListener, Linked<Server> {
-  readonly id = ++lastId
+  readonly id: number
   readonly link = new Link<Server>()
   readonly context: ServerContext
   readonly frames: Frames
@@ -96,6 +96,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   constructor(context: ServerContext) {
     this.context = context
+    this.id = context.ids.take()
     this.frames = new Frames(MAX_CHORE_REPLY_BYTES)
     this.statements = new ServerStatements(context.registry, context.schema)
     this.startedMs = context.clock.nowMs
@@ -311,6 +312,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.ledger.abandon()
     this.statements.clear()
     this.#enter('closed')
+    this.context.ids.giveBack(this.id)
     tenant?.onServerGone(notice)
     choreGone?.(notice)
   }

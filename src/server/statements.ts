@@ -13,6 +13,12 @@ let lastSchema = 0
  */
 export class SchemaVersion {
   #value = ++lastSchema
+  readonly #tellOthers: () => void
+
+  /** @param tellOthers other processes serve the same database */
+  constructor(tellOthers: () => void = () => {}) {
+    this.#tellOthers = tellOthers
+  }
 
   get value(): number {
     return this.#value
@@ -20,6 +26,11 @@ export class SchemaVersion {
 
   /** What was prepared before may be described wrongly by what is known of it: prepare it anew. */
   changed(): void {
+    this.#value = ++lastSchema
+    this.#tellOthers()
+  }
+
+  changedElsewhere(): void {
     this.#value = ++lastSchema
   }
 }

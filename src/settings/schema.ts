@@ -1,7 +1,19 @@
 /** THE settings table: each row is a key of the section [pgbouncer], a flag and an environment variable. To add a setting, add a row. */
 
 import { invariant } from '../base/invariant.ts'
-import { type Bounds, boolean, bytes, integer, list, oneOf, path, text, time, type ValueType } from './values.ts'
+import {
+  type Bounds,
+  boolean,
+  bytes,
+  integer,
+  list,
+  oneOf,
+  path,
+  text,
+  time,
+  type ValueType,
+  workerCount,
+} from './values.ts'
 
 export interface SettingRow<T> {
   readonly type: ValueType<T>
@@ -31,6 +43,18 @@ const LISTENING = {
     'What carries connections: `epoll`, which is faster and needs Linux and the optional package koffi; `node`, which runs everywhere; `auto` is epoll where it can run. Not in PgBouncer.',
   ),
   tcp_keepidle: seconds('0', 'Silence before the first keepalive probe; 0 leaves it to the system.'),
+}
+
+const PROCESSES = {
+  workers: atRestart(
+    workerCount,
+    '1',
+    'How many processes serve clients. They share one port, and all limits hold for them together. `auto` is one for each core that the process may use, also by the quota of a container.',
+  ),
+  worker_timeout: seconds(
+    '10',
+    'Silence after which a worker is taken for hung, killed and replaced; its clients are lost. 0 is never.',
+  ),
 }
 
 const LOGGING_IN = {
@@ -156,6 +180,7 @@ const LOGS = {
 /** The table by topic, for the reference page and `--help`. */
 export const TOPICS = {
   Listening: LISTENING,
+  Processes: PROCESSES,
   'Logging in': LOGGING_IN,
   Pools: POOLS,
   Limits: LIMITS,
@@ -164,7 +189,16 @@ export const TOPICS = {
   'Logs and statistics': LOGS,
 } as const
 
-export const SETTINGS = { ...LISTENING, ...LOGGING_IN, ...POOLS, ...LIMITS, ...SERVERS, ...TIMEOUTS, ...LOGS } as const
+export const SETTINGS = {
+  ...LISTENING,
+  ...PROCESSES,
+  ...LOGGING_IN,
+  ...POOLS,
+  ...LIMITS,
+  ...SERVERS,
+  ...TIMEOUTS,
+  ...LOGS,
+} as const
 
 export type SettingKey = keyof typeof SETTINGS
 

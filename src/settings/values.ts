@@ -133,6 +133,18 @@ export function oneOf<const Word extends string>(
   }
 }
 
+/** How many worker processes there are: `auto` is one for each core. */
+export const workerCount: ValueType<number | 'auto'> = {
+  name: 'auto, or a number from 1 to 64',
+  accepts: 'auto, or a whole number from 1 to 64',
+  parse(text) {
+    if (text.toLowerCase() === 'auto') return { value: 'auto' }
+    const parsed = integer({ min: 1, max: 64 }).parse(text)
+    return 'value' in parsed ? parsed : refuse(this)
+  },
+  print: String,
+}
+
 /** A host to dial. */
 export const host: ValueType<string> = {
   name: 'host',

@@ -46,11 +46,14 @@ export class ClientCounts implements Admissions {
 
   /** The first limit that is full; null if there was room and the client is counted. */
   tryClaim(claims: readonly ClientClaim[]): ClientClaim | null {
-    for (const claim of claims) {
-      if (this.used(claim.limit, claim.name) >= this.#maxOf(claim)) return claim
-    }
+    const full = claims.find((claim) => this.used(claim.limit, claim.name) >= this.#maxOf(claim))
+    if (full === undefined) this.count(claims)
+    return full ?? null
+  }
+
+  /** Counts a client that is in already. */
+  count(claims: readonly ClientClaim[]): void {
     for (const { limit, name } of claims) this.#counts[limit].set(name, this.used(limit, name) + 1)
-    return null
   }
 
   release(claims: readonly ClientClaim[]): void {

@@ -3,6 +3,7 @@
 import type { Address } from '../net/channel.ts'
 import type { Span, Totals } from '../pool/averages.ts'
 import type { PoolMode } from '../pool/settings.ts'
+import type { WorkerState } from './states.ts'
 
 export interface Fleet {
   clients(): Promise<readonly ClientSnapshot[]>
@@ -13,6 +14,7 @@ export interface Fleet {
   stats(): Promise<readonly DatabaseStats[]>
   lists(): Promise<Lists>
   state(): Promise<FleetState>
+  workers(): Promise<readonly WorkerSnapshot[]>
 }
 
 /** The console is a database, a pool and a user too: under the name by which PgBouncer's tools know it. */
@@ -119,6 +121,22 @@ export interface Lists {
   readonly clients: number
   readonly clientsLoggingIn: number
   readonly servers: number
+}
+
+export interface WorkerSnapshot {
+  readonly number: number
+  readonly pid: number
+  readonly state: Exclude<WorkerState, 'gone'>
+  readonly startedAt: number
+  readonly clients: number
+  readonly servers: number
+  /** Since its start, user and system. */
+  readonly cpuUs: number
+  readonly residentBytes: number
+  /** The longest that its event loop was late of late. */
+  readonly delayUs: number
+  /** How often workers in its place have been replaced because they had crashed or hung. */
+  readonly restarts: number
 }
 
 export type FleetState = 'active' | 'paused' | 'suspended'

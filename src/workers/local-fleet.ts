@@ -24,7 +24,10 @@ import {
   type ServerGroup,
   type ServerSnapshot,
   type UserSnapshot,
+  type WorkerSnapshot,
 } from './fleet.ts'
+import type { Beat, Gatherable, Topic } from './messages.ts'
+import type { Pulse } from './pulse.ts'
 
 export interface LocalFleetParts {
   readonly clock: Clock
@@ -33,6 +36,7 @@ export interface LocalFleetParts {
   readonly cancels: CancelSender
   /** Where clients are accepted. */
   readonly port: number
+  readonly pulse: Pulse
   describeDatabases(): DatabaseSnapshot[]
   describeUsers(): UserSnapshot[]
 }
@@ -40,12 +44,14 @@ export interface LocalFleetParts {
 export class LocalFleet implements Fleet {
   readonly #parts: LocalFleetParts
   readonly #periods: Periods
+  readonly #startedWallMs: number
   /** What the console has done. */
   readonly console = new Counters()
 
   constructor(parts: LocalFleetParts) {
     this.#parts = parts
     this.#periods = new Periods(parts.clock.nowMs)
+    this.#startedWallMs = parts.clock.wallMs()
   }
 
   async clients(): Promise<ClientSnapshot[]> {
@@ -125,6 +131,24 @@ export class LocalFleet implements Fleet {
 
   async state(): Promise<FleetState> {
     return 'active'
+  }
+
+  async workers(): Promise<WorkerSnapshot[]> {
+    const { pid } = process
+    return [{ number: 0, pid, state: 'serving', startedAt: this.#startedWallMs, ...this.beat(), restarts: 0 }]
+  }
+
+  /** How this process fares. */
+  beat(): Beat {
+    const { sessions, pools, pulse } = this.#parts
+    let servers = 0
+    for (const pool of pools) servers += pool.total
+    return pulse.take({ clients: sessions.count, servers })
+  }
+
+  /** For the primary, by name. */
+  async gather(topic: Topic): Promise<Gatherable[Topic]> {
+    return this[topic]()
   }
 
   /** Called when a stats_period is over. Returns what happened in it, all databases together. */

@@ -1,0 +1,18 @@
+/** Starts as many processes as the settings ask for. */
+
+import type { Settings } from '../settings/load.ts'
+import { usableCores } from '../workers/cores.ts'
+import { type Pooler, type StartOptions, startPooler } from './start.ts'
+import { startFleet } from './start-fleet.ts'
+
+export type LaunchOptions = Pick<StartOptions, 'isQuiet'>
+
+/** With one worker there is one process, this one. Rejects if it cannot be started; then nothing is left running. */
+export function launch(
+  settings: Settings,
+  options: LaunchOptions = {},
+): Promise<Pick<Pooler, 'addresses' | 'stop' | 'stopped'>> {
+  const { workers } = settings.general
+  const count = workers === 'auto' ? usableCores() : workers
+  return count === 1 ? startPooler(settings, options) : startFleet(settings, count, options)
+}

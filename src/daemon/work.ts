@@ -1,0 +1,97 @@
+/** A worker's process: does what its primary says, until that says stop or goes away itself. */
+
+import type { Address, Channel, Listener } from '../net/channel.ts'
+import { type AcceptedSocket, takeOver } from '../net/node-transport.ts'
+import { Member } from '../workers/member.ts'
+import type { StartOrder } from '../workers/messages.ts'
+import { maxClients } from './client-limits.ts'
+import { isHandedOver } from './entrance.ts'
+import { type Pooler, startPooler } from './start.ts'
+import type { Work } from './start-fleet.ts'
+
+/** How often the primary hears how this process fares. */
+const BEAT_MS = 1_000
+
+/** The part of `process` that is used here. */
+export interface WorkerSide {
+  send(message: unknown): void
+  on(event: 'message', listener: (message: unknown, handle: unknown) => void): unknown
+  on(event: 'disconnect', listener: () => void): unknown
+  readonly connected: boolean
+}
+
+/** Resolves when the process should end. */
+export async function work(side: WorkerSide): Promise<void> {
+  let pooler: Pooler | null = null
+  let end = () => {}
+  const ended = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  /** Takes connections that the primary has accepted. */
+  let accept: (channel: Channel) => void = (channel) => channel.destroy()
+  let listeners: readonly Listener[] = []
+
+  const carrier = {
+    send(message: unknown) {
+      if (side.connected) side.send(message)
+      return side.connected
+    },
+  }
+  const member: Member = new Member(carrier, {
+    async onStart(order) {
+      pooler = await start(order)
+      return pooler.addresses
+    },
+    gather: (topic) => parts().fleet.gather(topic),
+    endPeriod: () => parts().fleet.endPeriod(),
+    onCancel: (key, over) => parts().cancelRoutes.cancelHere(key.pid, Buffer.from(key.secret, 'hex'), over),
+    onSchemaChanged: (place) => pooler?.parts.databases.schemaChangedElsewhere(place),
+    onAccepts: () => {},
+    onDrain: () => {},
+    onStop: stop,
+  })
+
+  function parts() {
+    if (pooler === null) throw new Error('the worker has not started yet')
+    return pooler.parts
+  }
+
+  function start({ number, work: order }: StartOrder): Promise<Pooler> {
+    const { settings, isQuiet, addresses } = order as Work
+    return startPooler(settings, {
+      isQuiet,
+      membership: {
+        number,
+        admissions: member.admissions((claim) => maxClients(settings, claim)),
+        fleet: member.fleet,
+        forwardCancel: (worker, pid, secret, over) => member.forwardCancel(worker, pid, secret, over),
+        async listen(_transport, onAccepted) {
+          accept = onAccepted
+          listeners = addresses.map((address) => ({ address, close: () => {} }))
+          return listeners
+        },
+        onSchemaChanged: (place) => member.schemaChanged(place),
+        onLoad: (connections) => member.tellLoad(connections),
+      },
+    })
+  }
+
+  function stop(): void {
+    if (pooler === null) end()
+    else pooler.stop().then(end)
+  }
+
+  side.on('message', (message, handle) => {
+    if (isHandedOver(message)) takeOver(handle as AcceptedSocket, message.handedOver as Address, accept)
+    else member.line.receive(message)
+  })
+  side.on('disconnect', () => {
+    member.line.hangUp()
+    stop()
+  })
+  const beats = setInterval(() => {
+    if (pooler) member.beat(pooler.parts.fleet.beat())
+  }, BEAT_MS)
+  await ended
+  clearInterval(beats)
+}

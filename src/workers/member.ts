@@ -1,0 +1,168 @@
+/** A worker's own end of the line to its primary: what one process of several leaves to all of them together. */
+
+import type { Address } from '../net/channel.ts'
+import type { Span } from '../pool/averages.ts'
+import { type Admissions, type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
+import type { Fleet, FleetState } from './fleet.ts'
+import { type Answers, type Carrier, Line } from './line.ts'
+import type { Beat, CancelKeyBytes, Gatherable, StartOrder, ToPrimary, Topic, ToWorker } from './messages.ts'
+
+/** What the process does when its primary says so. */
+export interface MemberListener {
+  /** Builds the pooler. Resolves once clients are accepted. */
+  onStart(order: StartOrder): Promise<readonly Address[]>
+  gather(topic: Topic): Promise<Gatherable[Topic]>
+  endPeriod(): Span
+  onCancel(key: CancelKeyBytes, over: () => void): void
+  onSchemaChanged(database: string): void
+  onAccepts(accepts: boolean): void
+  onDrain(graceMs: number): void
+  onStop(): void
+}
+
+export class Member {
+  readonly line: Line<ToPrimary, ToWorker>
+  readonly fleet: Fleet
+
+  constructor(carrier: Carrier, listener: MemberListener) {
+    this.line = new Line(carrier, answersOf(listener))
+    this.fleet = new WholeFleet(this.line)
+  }
+
+  admissions(maxOf: MaxOf): Admissions {
+    return new AskedAdmissions(this.line, maxOf)
+  }
+
+  /** A cancel request has come whose key is another worker's. */
+  forwardCancel(worker: number, pid: number, secret: Buffer, over: () => void): void {
+    this.line.ask('cancel', { worker, pid, secret: secret.toString('hex') }).then(over, over)
+  }
+
+  schemaChanged(database: string): void {
+    this.line.tell('schema', database)
+  }
+
+  tellLoad(connections: number): void {
+    this.line.tell('load', connections)
+  }
+
+  beat(beat: Beat): void {
+    this.line.tell('beat', beat)
+  }
+}
+
+function answersOf(listener: MemberListener): Answers<ToWorker> {
+  return {
+    start: (order) => listener.onStart(order),
+    gather: (topic) => listener.gather(topic),
+    endPeriod: () => listener.endPeriod(),
+    cancel: (key) => new Promise((resolve) => listener.onCancel(key, () => resolve(null))),
+    schema: (database) => {
+      listener.onSchemaChanged(database)
+      return null
+    },
+    accept: (accepts) => {
+      listener.onAccepts(accepts)
+      return null
+    },
+    drain: ({ graceMs }) => {
+      listener.onDrain(graceMs)
+      return null
+    },
+    stop: () => {
+      listener.onStop()
+      return null
+    },
+  }
+}
+
+/** Clients are let in by the primary, and counted here too for SHOW. */
+class AskedAdmissions implements Admissions {
+  readonly #line: Line<ToPrimary, ToWorker>
+  readonly #maxOf: MaxOf
+  readonly #own = new ClientCounts(() => Infinity)
+
+  constructor(line: Line<ToPrimary, ToWorker>, maxOf: MaxOf) {
+    this.#line = line
+    this.#maxOf = maxOf
+  }
+
+  claim(claims: readonly ClientClaim[], done: (full: ClientClaim | null) => void): void {
+    if (claims.every((claim) => this.#maxOf(claim) === Infinity)) {
+      this.#own.count(claims)
+      this.#line.tell('count', claims)
+      done(null)
+      return
+    }
+    this.#line.ask('claim', claims).then(
+      (full) => {
+        if (full === null) this.#own.count(claims)
+        done(full)
+      },
+      // Without a primary this process ends, and its clients with it.
+      () => {},
+    )
+  }
+
+  release(claims: readonly ClientClaim[]): void {
+    this.#own.release(claims)
+    this.#line.tell('release', claims)
+  }
+
+  used(limit: ClientClaim['limit'], name: string): number {
+    return this.#own.used(limit, name)
+  }
+
+  names(limit: ClientClaim['limit']): Iterable<string> {
+    return this.#own.names(limit)
+  }
+}
+
+/** What the console of any worker shows: all of them. */
+class WholeFleet implements Fleet {
+  readonly #line: Line<ToPrimary, ToWorker>
+
+  constructor(line: Line<ToPrimary, ToWorker>) {
+    this.#line = line
+  }
+
+  clients() {
+    return this.#gather('clients')
+  }
+
+  servers() {
+    return this.#gather('servers')
+  }
+
+  pools() {
+    return this.#gather('pools')
+  }
+
+  databases() {
+    return this.#gather('databases')
+  }
+
+  users() {
+    return this.#gather('users')
+  }
+
+  stats() {
+    return this.#gather('stats')
+  }
+
+  lists() {
+    return this.#gather('lists')
+  }
+
+  async state(): Promise<FleetState> {
+    return 'active'
+  }
+
+  workers() {
+    return this.#line.ask('workers', null)
+  }
+
+  async #gather<Name extends Topic>(topic: Name): Promise<Gatherable[Name]> {
+    return (await this.#line.ask('gather', topic)) as Gatherable[Name]
+  }
+}

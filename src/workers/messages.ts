@@ -1,0 +1,96 @@
+/** THE table of what the primary and its workers say to each other, by either side's `Line`. All of it is plain data. */
+
+import type { Address } from '../net/channel.ts'
+import type { Span } from '../pool/averages.ts'
+import type { ClientClaim } from './admissions.ts'
+import type {
+  ClientSnapshot,
+  DatabaseSnapshot,
+  DatabaseStats,
+  Lists,
+  PoolSnapshot,
+  ServerSnapshot,
+  UserSnapshot,
+  WorkerSnapshot,
+} from './fleet.ts'
+
+/** Something that one side tells or asks; null where there is no answer but that it was done. */
+interface Message<Sent, Answer = null> {
+  readonly sent: Sent
+  readonly answer: Answer
+}
+
+/** What a worker knows of itself, or the primary of all. */
+export interface Gatherable {
+  readonly clients: readonly ClientSnapshot[]
+  readonly servers: readonly ServerSnapshot[]
+  readonly pools: readonly PoolSnapshot[]
+  readonly databases: readonly DatabaseSnapshot[]
+  readonly users: readonly UserSnapshot[]
+  readonly stats: readonly DatabaseStats[]
+  readonly lists: Lists
+}
+
+export type Topic = keyof Gatherable
+
+export const GATHERED: readonly Topic[] = ['clients', 'servers', 'pools', 'databases', 'users', 'stats', 'lists']
+
+/** How a worker fares. */
+export interface Beat {
+  readonly clients: number
+  readonly servers: number
+  /** Since its start, user and system. */
+  readonly cpuUs: number
+  readonly residentBytes: number
+  /** The longest that its event loop was late since the last beat. */
+  readonly delayUs: number
+}
+
+export type ToPrimary = {
+  readonly beat: Message<Beat>
+  /** A client wants in: null if there is room under all of the limits, otherwise the first that is full. */
+  readonly claim: Message<readonly ClientClaim[], ClientClaim | null>
+  /** A client is in that no limit could have kept out; counted in case that there will be one. */
+  readonly count: Message<readonly ClientClaim[]>
+  readonly release: Message<readonly ClientClaim[]>
+  /** Connections that it has accepted and that are still open. */
+  readonly load: Message<number>
+  /** What the whole fleet has to say. */
+  readonly gather: Message<Topic, Gatherable[Topic]>
+  readonly workers: Message<null, readonly WorkerSnapshot[]>
+  /** Answered when the request can hit nothing any more. */
+  readonly cancel: Message<CancelKeyBytes>
+  /** Tables of this database have changed: statements are to be prepared anew. */
+  readonly schema: Message<string>
+}
+
+export type ToWorker = {
+  /** The first word. Answered once it serves clients, with where they are accepted. */
+  readonly start: Message<StartOrder, readonly Address[]>
+  readonly gather: Message<Topic, Gatherable[Topic]>
+  /** A period of averages ends: what has happened in it? */
+  readonly endPeriod: Message<null, Span>
+  readonly cancel: Message<CancelKeyBytes>
+  readonly schema: Message<string>
+  /** Whether it should accept connections: false while it has more than its share. */
+  readonly accept: Message<boolean>
+  /** Takes no new clients; ends when the last one has gone, whom it sends away politely after so long. */
+  readonly drain: Message<{ readonly graceMs: number }>
+  /** Ends at once: clients are told so. */
+  readonly stop: Message<null>
+}
+
+export interface StartOrder {
+  /** Names the worker in cancel keys and in the ids of its clients and servers. */
+  readonly number: number
+  /** What whoever builds the pooler makes of it: the settings. */
+  readonly work: unknown
+}
+
+export interface CancelKeyBytes {
+  /** The number of the worker whose client it belongs to. */
+  readonly worker: number
+  readonly pid: number
+  /** The secret in hexadecimal. */
+  readonly secret: string
+}

@@ -1,0 +1,347 @@
+/** The primary of a fleet: starts workers, replaces those that crash or hang, and speaks for all of them. It serves no clients. */
+
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import type { Address } from '../net/channel.ts'
+import { type Span, sumOf } from '../pool/averages.ts'
+import { type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
+import type { Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
+import { mergeDatabases, mergeLists, mergePools, mergeStats, mergeUsers } from './gather.ts'
+import { type Answers, LineDown } from './line.ts'
+import type { CancelKeyBytes, Gatherable, ToPrimary, Topic } from './messages.ts'
+import { Seat } from './seat.ts'
+import { Worker, type WorkerProcess, type WorkerProcessListener } from './worker.ts'
+
+/** A worker's number has one byte in cancel keys, and 0 is for a process that is alone. */
+export const MAX_WORKER_NUMBER = 255
+
+export interface PrimaryOptions {
+  readonly clock: Clock
+  readonly log: Log
+  readonly workers: number
+  /** What workers are told to do: see `StartOrder`. */
+  work(): unknown
+  readonly maxClients: MaxOf
+  /** A worker of which nothing has been heard for so long is taken for hung. */
+  silenceMs(): number
+  spawn(listener: WorkerProcessListener): WorkerProcess
+}
+
+/** A sweep that is later than this was kept from running itself: nobody can be blamed for not having been heard. */
+const LATE_SWEEP_MS = 1_000
+
+/** How long workers may take to say goodbye to their clients. */
+const STOP_MS = 5_000
+
+/** How many connections a worker may have more than the one with the fewest: a sixteenth, and one. */
+const SLACK = 16
+
+export class Primary implements Fleet {
+  readonly #options: PrimaryOptions
+  readonly #seats: readonly Seat[]
+  /** All processes, also those that drain and have no seat any more. */
+  readonly #workers = new Map<number, Worker>()
+  readonly #clients: ClientCounts
+  #addresses: readonly Address[] = []
+  #sweptMs: number
+  #isStopping = false
+  #isEmpty = () => {}
+
+  constructor(options: PrimaryOptions) {
+    this.#options = options
+    this.#seats = Array.from({ length: options.workers }, () => new Seat())
+    this.#clients = new ClientCounts(options.maxClients)
+    this.#sweptMs = options.clock.nowMs
+  }
+
+  /** Resolves once all workers serve; rejects with the first one's reason not to. */
+  async start(): Promise<readonly Address[]> {
+    const [first = []] = await Promise.all(this.#seats.map((seat) => this.#fill(seat)))
+    this.#addresses = first
+    return first
+  }
+
+  get addresses(): readonly Address[] {
+    return this.#addresses
+  }
+
+  /** The worker for a new connection: the one with the fewest, and of equals each in turn. Null if none serves. */
+  nextInTurn(): Worker | null {
+    let next: Worker | null = null
+    for (const worker of this.#serving()) if (next === null || worker.load < next.load) next = worker
+    if (next === null) return null
+    // It will tell its load itself in a moment; until then the next connections count on it.
+    next.load++
+    this.#workers.delete(next.number)
+    this.#workers.set(next.number, next)
+    return next
+  }
+
+  // Workers
+
+  /** Starts a worker in a seat. Resolves when it serves. */
+  async #fill(seat: Seat): Promise<readonly Address[]> {
+    const worker = this.#spawn((how) => this.#lost(worker, seat, how))
+    seat.take(worker)
+    return this.#launch(worker)
+  }
+
+  #spawn(onExit: (how: string) => void): Worker {
+    const { clock, spawn } = this.#options
+    const number = this.#freeNumber()
+    const process = spawn({
+      onMessage: (message) => {
+        worker.heardMs = clock.nowMs
+        worker.line.receive(message)
+      },
+      onExit: (how) => {
+        this.#forget(worker)
+        onExit(how)
+      },
+    })
+    const worker: Worker = new Worker(
+      number,
+      process,
+      this.#answersTo(() => worker),
+      clock,
+    )
+    this.#workers.set(number, worker)
+    return worker
+  }
+
+  async #launch(worker: Worker): Promise<readonly Address[]> {
+    const { work, log } = this.#options
+    try {
+      const addresses = await worker.line.ask('start', { number: worker.number, work: work() })
+      if (worker.state === 'starting') worker.enter('serving')
+      log.info(`${worker.subject} serves`)
+      this.#spread()
+      return addresses
+    } catch (problem) {
+      if (worker.state === 'starting') {
+        worker.enter('stopping')
+        worker.process.kill('SIGKILL')
+      }
+      throw problem instanceof LineDown ? new Error(`${worker.subject} ended before it served`) : problem
+    }
+  }
+
+  #freeNumber(): number {
+    for (let number = 1; number <= MAX_WORKER_NUMBER; number++) if (!this.#workers.has(number)) return number
+    throw new Error(`there cannot be more than ${MAX_WORKER_NUMBER} workers`)
+  }
+
+  /** The process is gone: what it had goes back. */
+  #forget(worker: Worker): void {
+    worker.enter('gone')
+    worker.line.hangUp()
+    this.#workers.delete(worker.number)
+    this.#clients.release([...worker.claims.claims()])
+    if (this.#workers.size === 0) this.#isEmpty()
+    this.#spread()
+  }
+
+  #lost(worker: Worker, seat: Seat, how: string): void {
+    if (seat.worker !== worker || this.#isStopping) return
+    const { clock, log } = this.#options
+    const delayMs = seat.lost(clock.nowMs, clock.nowMs - worker.startedMs)
+    log.error(`${worker.subject} has ended (${how}): its clients are lost; another one starts in ${delayMs} ms`)
+  }
+
+  /** Called by the janitor. */
+  sweep(): void {
+    const { clock, log } = this.#options
+    const { nowMs } = clock
+    const isLate = nowMs - this.#sweptMs > LATE_SWEEP_MS
+    this.#sweptMs = nowMs
+    const silenceMs = this.#options.silenceMs()
+    for (const worker of this.#workers.values()) {
+      if (isLate) worker.heardMs = nowMs
+      if (silenceMs === 0 || nowMs - worker.heardMs <= silenceMs) continue
+      log.error(`${worker.subject} has not been heard of for ${Math.round(nowMs - worker.heardMs)} ms: it is killed`)
+      worker.heardMs = nowMs
+      worker.process.kill('SIGKILL')
+    }
+    for (const seat of this.#seats) if (nowMs >= seat.dueMs) this.#refill(seat)
+  }
+
+  #refill(seat: Seat): void {
+    seat.dueMs = Infinity
+    // Its end is noticed, and leads to another try.
+    this.#fill(seat).catch((problem: Error) =>
+      this.#options.log.error(`a worker could not be started: ${problem.message}`),
+    )
+  }
+
+  /** Replaces the workers one by one; each has its successor before it takes no more clients. */
+  async restart(graceMs: number): Promise<void> {
+    for (const seat of this.#seats) {
+      const before = seat.worker
+      if (this.#isStopping) return
+      await this.#fill(seat)
+      if (before?.state !== 'serving') continue
+      before.enter('draining')
+      this.#spread()
+      before.line.tell('drain', { graceMs })
+      await before.ended
+    }
+  }
+
+  // Spreading clients
+
+  #serving(): Worker[] {
+    return [...this.#workers.values()].filter(({ state }) => state === 'serving')
+  }
+
+  /** Workers that have more than their share leave new connections to the others. */
+  #spread(): void {
+    const serving = this.#serving()
+    const least = Math.min(...serving.map(({ load }) => load))
+    for (const worker of serving) {
+      const accepts = worker.load <= least + 1 + least / SLACK
+      if (accepts === worker.accepts) continue
+      worker.accepts = accepts
+      worker.line.tell('accept', accepts)
+    }
+  }
+
+  // What workers say
+
+  #answersTo(worker: () => Worker): Answers<ToPrimary> {
+    return {
+      beat: (beat) => {
+        worker().beat = beat
+        return null
+      },
+      claim: (claims) => this.#claim(worker(), claims),
+      count: (claims) => {
+        worker().claims.count(claims)
+        this.#clients.count(claims)
+        return null
+      },
+      release: (claims) => {
+        worker().claims.release(claims)
+        this.#clients.release(claims)
+        return null
+      },
+      load: (load) => {
+        worker().load = load
+        this.#spread()
+        return null
+      },
+      gather: (topic) => this.gather(topic),
+      workers: () => this.workers(),
+      cancel: (key) => this.#cancel(key),
+      schema: (database) => {
+        for (const other of this.#workers.values()) if (other !== worker()) other.line.tell('schema', database)
+        return null
+      },
+    }
+  }
+
+  #claim(worker: Worker, claims: readonly ClientClaim[]): ClientClaim | null {
+    const full = this.#clients.tryClaim(claims)
+    if (full === null) worker.claims.count(claims)
+    return full
+  }
+
+  async #cancel(key: CancelKeyBytes): Promise<null> {
+    const holder = this.#workers.get(key.worker)
+    return holder ? holder.line.ask('cancel', key) : null
+  }
+
+  // The fleet as one
+
+  /** Asks every worker. One that goes away meanwhile has nothing to say any more. */
+  async #ask<Name extends Topic>(topic: Name): Promise<Gatherable[Name][]> {
+    const asked = [...this.#workers.values()].filter(({ state }) => state === 'serving' || state === 'draining')
+    const answers = await Promise.all(
+      asked.map(({ line }) =>
+        line.ask('gather', topic).catch((problem: unknown) => {
+          if (problem instanceof LineDown) return null
+          throw problem
+        }),
+      ),
+    )
+    return answers.filter((answer) => answer !== null) as Gatherable[Name][]
+  }
+
+  async gather(topic: Topic): Promise<Gatherable[Topic]> {
+    return this[topic]()
+  }
+
+  async clients() {
+    return (await this.#ask('clients')).flat()
+  }
+
+  async servers() {
+    return (await this.#ask('servers')).flat()
+  }
+
+  async pools() {
+    return mergePools(await this.#ask('pools'))
+  }
+
+  async databases() {
+    return mergeDatabases(await this.#ask('databases'))
+  }
+
+  async users() {
+    return mergeUsers(await this.#ask('users'))
+  }
+
+  async stats() {
+    return mergeStats(await this.#ask('stats'))
+  }
+
+  async lists() {
+    const [parts, databases, users, pools] = await Promise.all([
+      this.#ask('lists'),
+      this.databases(),
+      this.users(),
+      this.pools(),
+    ])
+    return mergeLists(parts, { databases: databases.length, users: users.length, pools: pools.length })
+  }
+
+  async state(): Promise<FleetState> {
+    return 'active'
+  }
+
+  async workers(): Promise<WorkerSnapshot[]> {
+    const restarts = new Map(this.#seats.map((seat) => [seat.worker, seat.restarts]))
+    return [...this.#workers.values()].flatMap((worker) => worker.snapshot(restarts.get(worker) ?? 0) ?? [])
+  }
+
+  /** A period of averages ends in all workers. Resolves with what has happened in it, all databases together. */
+  async endPeriod(): Promise<Span> {
+    const spans = await Promise.all(
+      this.#serving().map(({ line }) => line.ask('endPeriod', null).catch(() => NOTHING_HAPPENED)),
+    )
+    return { ms: Math.max(0, ...spans.map(({ ms }) => ms)), totals: sumOf(spans.map(({ totals }) => totals)) }
+  }
+
+  // The end
+
+  /** Tells all workers to end, and resolves when they have. */
+  async stop(): Promise<void> {
+    this.#isStopping = true
+    for (const seat of this.#seats) seat.dueMs = Infinity
+    if (this.#workers.size === 0) return
+    const empty = new Promise<void>((resolve) => {
+      this.#isEmpty = resolve
+    })
+    for (const worker of this.#workers.values()) {
+      if (worker.state !== 'stopping') worker.enter('stopping')
+      worker.line.tell('stop', null)
+    }
+    const killing = setTimeout(() => {
+      for (const worker of this.#workers.values()) worker.process.kill('SIGKILL')
+    }, STOP_MS)
+    await empty
+    clearTimeout(killing)
+  }
+}
+
+/** By a worker that has gone away. */
+const NOTHING_HAPPENED: Span = { ms: 0, totals: sumOf([]) }

@@ -1,0 +1,28 @@
+/** How this process fares: its CPU time, its memory, and how late its event loop was. */
+
+import type { Beat } from './messages.ts'
+
+export class Pulse {
+  #sweptMs: number | null = null
+  #delayMs = 0
+  readonly #everyMs: number
+
+  /** @param everyMs how often the janitor should call `swept` */
+  constructor(everyMs: number) {
+    this.#everyMs = everyMs
+  }
+
+  /** A timer has fired: whatever it is late, everything else in the process was late too. */
+  swept(nowMs: number): void {
+    if (this.#sweptMs !== null) this.#delayMs = Math.max(this.#delayMs, nowMs - this.#sweptMs - this.#everyMs)
+    this.#sweptMs = nowMs
+  }
+
+  /** The delay is the longest since the last call. */
+  take(counts: Pick<Beat, 'clients' | 'servers'>): Beat {
+    const { user, system } = process.cpuUsage()
+    const delayUs = Math.round(this.#delayMs * 1000)
+    this.#delayMs = 0
+    return { ...counts, cpuUs: user + system, residentBytes: process.memoryUsage.rss(), delayUs }
+  }
+}

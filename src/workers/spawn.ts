@@ -1,0 +1,64 @@
+/** Starts a worker as a process of its own, with a channel for messages and the descriptors that it inherits. */
+
+import { type ChildProcess, fork } from 'node:child_process'
+import type { AcceptedSocket } from '../net/node-transport.ts'
+import type { WorkerProcess, WorkerProcessListener } from './worker.ts'
+
+/** The first descriptor in a worker that is one of its primary's: behind standard input, output, error and the messages. */
+export const FIRST_INHERITED = 4
+
+export interface SpawnOptions {
+  /** The program that a worker runs. */
+  readonly program: string
+  /** Open descriptors that the worker gets, from FIRST_INHERITED on. */
+  readonly descriptors: readonly number[]
+}
+
+/** A worker process that can be given a connection which was accepted here. */
+export class SpawnedWorker implements WorkerProcess {
+  readonly pid: number
+  readonly #child: ChildProcess
+
+  constructor({ program, descriptors }: SpawnOptions, listener: WorkerProcessListener) {
+    this.#child = fork(program, [], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...descriptors],
+      // Snapshots hold maps and buffers.
+      serialization: 'advanced',
+    })
+    // Where the system has no room for one more process.
+    this.pid = this.#child.pid ?? 0
+    let hasEnded = false
+    const end = (how: string) => {
+      if (hasEnded) return
+      hasEnded = true
+      listener.onExit(how)
+    }
+    this.#child.on('message', (message) => listener.onMessage(message))
+    this.#child.on('exit', (code, signal) => end(signal ?? `exit code ${code}`))
+    this.#child.on('error', (problem) => {
+      if (this.#child.pid === undefined) end(problem.message)
+    })
+  }
+
+  send(message: unknown): boolean {
+    if (!this.#child.connected) return false
+    // Its answer only says whether more should be sent for now. A process that is gone is noticed by its exit.
+    this.#child.send(message as object, () => {})
+    return true
+  }
+
+  /** Hands over a connection that nothing was read from yet. */
+  handOver(message: unknown, socket: AcceptedSocket): void {
+    if (!this.#child.connected) {
+      socket.destroy()
+      return
+    }
+    this.#child.send(message as object, socket, {}, (problem) => {
+      if (problem) socket.destroy()
+    })
+  }
+
+  kill(signal: 'SIGTERM' | 'SIGKILL'): void {
+    this.#child.kill(signal)
+  }
+}

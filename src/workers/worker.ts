@@ -1,0 +1,79 @@
+/** A worker as its primary sees it: a process, the line to it, and what is noted in its name. */
+
+import type { Clock } from '../base/clock.ts'
+import { invariant } from '../base/invariant.ts'
+import { ClientCounts } from './admissions.ts'
+import type { WorkerSnapshot } from './fleet.ts'
+import { type Answers, Line } from './line.ts'
+import type { Beat, ToPrimary, ToWorker } from './messages.ts'
+import { WORKER_MOVES, type WorkerState } from './states.ts'
+
+/** A process that runs a worker. */
+export interface WorkerProcess {
+  readonly pid: number
+  /** False if it is gone. */
+  send(message: unknown): boolean
+  kill(signal: 'SIGTERM' | 'SIGKILL'): void
+}
+
+export interface WorkerProcessListener {
+  onMessage(message: unknown): void
+  /** It is gone. `how` is for people: `exit code 1`, `SIGKILL`. */
+  onExit(how: string): void
+}
+
+const NO_BEAT: Beat = { clients: 0, servers: 0, cpuUs: 0, residentBytes: 0, delayUs: 0 }
+
+export class Worker {
+  readonly number: number
+  readonly process: WorkerProcess
+  readonly line: Line<ToWorker, ToPrimary>
+  /** The clients that were let in. */
+  readonly claims = new ClientCounts(() => Infinity)
+  readonly startedMs: number
+  readonly startedWallMs: number
+  /** When it was last heard of. */
+  heardMs: number
+  /** Open connections to clients. */
+  load = 0
+  /** It has been told to accept connections. */
+  accepts = true
+  beat: Beat = NO_BEAT
+  /** Resolves when the process is gone. */
+  readonly ended: Promise<void>
+  #state: WorkerState = 'starting'
+  #end = () => {}
+
+  constructor(number: number, process: WorkerProcess, answers: Answers<ToPrimary>, clock: Clock) {
+    this.number = number
+    this.process = process
+    this.line = new Line(process, answers)
+    this.startedMs = clock.nowMs
+    this.startedWallMs = clock.wallMs()
+    this.heardMs = clock.nowMs
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve
+    })
+  }
+
+  get state(): WorkerState {
+    return this.#state
+  }
+
+  /** How it is named in the log. */
+  get subject(): string {
+    return `worker ${this.number} (pid ${this.process.pid})`
+  }
+
+  enter(next: WorkerState): void {
+    invariant(WORKER_MOVES[this.#state].includes(next), `${this.subject} cannot go from ${this.#state} to ${next}`)
+    this.#state = next
+    if (next === 'gone') this.#end()
+  }
+
+  snapshot(restarts: number): WorkerSnapshot | null {
+    if (this.#state === 'gone') return null
+    const { number, process, startedWallMs, beat } = this
+    return { number, pid: process.pid, state: this.#state, startedAt: startedWallMs, ...beat, restarts }
+  }
+}

@@ -11,6 +11,7 @@ import { stats, statsAverages, statsTotals, totals } from './stats.ts'
 import type { Topic } from './topic.ts'
 import { users } from './users.ts'
 import { version } from './version.ts'
+import { workers } from './workers.ts'
 
 export const TOPICS: ReadonlyMap<string, Topic> = new Map(
   Object.entries({
@@ -20,6 +21,7 @@ export const TOPICS: ReadonlyMap<string, Topic> = new Map(
     clients,
     servers,
     users,
+    workers,
     version,
     lists,
     state,

@@ -1,0 +1,291 @@
+/** The primary with workers that are only played: what they are told, and what becomes of what they say. */
+
+import { describe, expect, test } from 'vitest'
+import { ManualClock } from '../../../src/base/clock.ts'
+import { silentLog } from '../../../src/base/log.ts'
+import { PoolerError } from '../../../src/problems.ts'
+import type { ClientClaim } from '../../../src/workers/admissions.ts'
+import type { ClientSnapshot } from '../../../src/workers/fleet.ts'
+import { type Answers, Line } from '../../../src/workers/line.ts'
+import type { ToPrimary, ToWorker } from '../../../src/workers/messages.ts'
+import { Primary } from '../../../src/workers/primary.ts'
+import type { WorkerProcess, WorkerProcessListener } from '../../../src/workers/worker.ts'
+
+const EVERYBODY: ClientClaim = { limit: 'max_client_conn', name: '' }
+const ADDRESSES = [{ host: '127.0.0.1', port: 6432 }]
+
+/** A worker that is played by the test. */
+class Played implements WorkerProcess {
+  readonly pid: number
+  readonly line: Line<ToPrimary, ToWorker>
+  readonly told: string[] = []
+  readonly #listener: WorkerProcessListener
+  #isAlive = true
+
+  constructor(pid: number, listener: WorkerProcessListener, answers: Partial<Answers<ToWorker>>) {
+    this.pid = pid
+    this.#listener = listener
+    const noted = (name: string) => (sent: unknown) => {
+      this.told.push(sent === null ? name : `${name} ${JSON.stringify(sent)}`)
+      return null
+    }
+    this.line = new Line<ToPrimary, ToWorker>(
+      { send: (message) => this.#isAlive && this.#later(() => listener.onMessage(message)) },
+      {
+        start: () => ADDRESSES,
+        gather: () => [],
+        endPeriod: () => ({ ms: 0, totals: {} as never }),
+        cancel: noted('cancel'),
+        schema: noted('schema'),
+        accept: noted('accept'),
+        drain: noted('drain'),
+        stop: () => {
+          this.die('exit code 0')
+          return null
+        },
+        ...answers,
+      },
+    )
+  }
+
+  #later(deliver: () => void): true {
+    queueMicrotask(deliver)
+    return true
+  }
+
+  send(message: unknown): boolean {
+    return this.#isAlive && this.#later(() => this.line.receive(message))
+  }
+
+  kill(signal: string): void {
+    this.told.push(signal)
+    this.die(signal)
+  }
+
+  die(how: string): void {
+    if (!this.#isAlive) return
+    this.#isAlive = false
+    this.#later(() => this.#listener.onExit(how))
+  }
+}
+
+interface Options {
+  readonly workers?: number
+  readonly maxClients?: number
+  readonly answers?: Partial<Answers<ToWorker>>
+}
+
+function fleet({ workers = 2, maxClients = 10, answers = {} }: Options = {}) {
+  const clock = new ManualClock()
+  const played: Played[] = []
+  const primary = new Primary({
+    clock,
+    log: silentLog,
+    workers,
+    work: () => 'the settings',
+    maxClients: () => maxClients,
+    silenceMs: () => 5_000,
+    spawn(listener) {
+      const worker = new Played(1_000 + played.length, listener, answers)
+      played.push(worker)
+      return worker
+    },
+  })
+  return { primary, played, clock, worker: (index: number) => played[index] as Played }
+}
+
+/** Until all that was sent has been delivered and answered. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve()
+}
+
+describe('starting', () => {
+  test('ends when all workers serve, and tells where', async () => {
+    const { primary } = fleet()
+    expect(await primary.start()).toEqual(ADDRESSES)
+    expect((await primary.workers()).map(({ number, state }) => [number, state])).toEqual([
+      [1, 'serving'],
+      [2, 'serving'],
+    ])
+  })
+
+  test('fails with the reason of the first worker that cannot', async () => {
+    const { primary } = fleet({ answers: { start: () => Promise.reject(new Error('the port is taken')) } })
+    await expect(primary.start()).rejects.toThrow('the port is taken')
+    await primary.stop()
+  })
+
+  test('fails if a worker ends before it serves', async () => {
+    const { primary, worker } = fleet({ answers: { start: () => new Promise(() => {}) } })
+    const started = expect(primary.start()).rejects.toThrow('ended before it served')
+    worker(0).die('exit code 1')
+    await started
+    await primary.stop()
+  })
+})
+
+describe('limits on clients', () => {
+  test('hold for all workers together', async () => {
+    const { primary, worker } = fleet({ maxClients: 2 })
+    await primary.start()
+    const claims = [worker(0), worker(1), worker(0)].map(({ line }) => line.ask('claim', [EVERYBODY]))
+    expect(await Promise.all(claims)).toEqual([null, null, EVERYBODY])
+    worker(1).line.tell('release', [EVERYBODY])
+    expect(await worker(0).line.ask('claim', [EVERYBODY])).toBe(null)
+  })
+
+  test('what a worker had goes back when it dies', async () => {
+    const { primary, worker } = fleet({ maxClients: 1 })
+    await primary.start()
+    expect(await worker(0).line.ask('claim', [EVERYBODY])).toBe(null)
+    worker(0).die('SIGKILL')
+    await settled()
+    expect(await worker(1).line.ask('claim', [EVERYBODY])).toBe(null)
+  })
+
+  test('clients that no limit could keep out are counted all the same', async () => {
+    const { primary, worker } = fleet({ maxClients: 1 })
+    await primary.start()
+    worker(0).line.tell('count', [EVERYBODY])
+    expect(await worker(1).line.ask('claim', [EVERYBODY])).toEqual(EVERYBODY)
+  })
+})
+
+describe('a worker that', () => {
+  test('crashes is replaced, after a delay that doubles with each crash', async () => {
+    const { primary, played, clock, worker } = fleet({ workers: 1 })
+    await primary.start()
+    for (const delayMs of [100, 200, 400]) {
+      const before = played.length
+      worker(before - 1).die('SIGSEGV')
+      await settled()
+      clock.advance(delayMs - 1)
+      primary.sweep()
+      expect(played).toHaveLength(before)
+      clock.advance(1)
+      primary.sweep()
+      await settled()
+      expect(played).toHaveLength(before + 1)
+    }
+    expect(await primary.workers()).toMatchObject([{ state: 'serving', restarts: 3 }])
+  })
+
+  test('is silent for too long is killed and replaced', async () => {
+    const { primary, played, clock, worker } = fleet()
+    await primary.start()
+    for (let second = 0; second < 7; second++) {
+      clock.advance(1_000)
+      worker(1).line.tell('beat', { clients: 0, servers: 0, cpuUs: 0, residentBytes: 0, delayUs: 0 })
+      await settled()
+      primary.sweep()
+    }
+    await settled()
+    expect(worker(0).told).toContain('SIGKILL')
+    expect(worker(1).told).not.toContain('SIGKILL')
+    clock.advance(1_000)
+    primary.sweep()
+    await settled()
+    expect(played).toHaveLength(3)
+  })
+
+  test('was not heard because the primary itself stood still is not killed', async () => {
+    const { primary, clock, worker } = fleet()
+    await primary.start()
+    clock.advance(60_000)
+    primary.sweep()
+    expect(worker(0).told).not.toContain('SIGKILL')
+  })
+
+  test('goes away while all are asked does not keep the others from being heard', async () => {
+    const client = { id: 7 } as ClientSnapshot
+    let asked = 0
+    const { primary, worker } = fleet({
+      answers: { gather: () => (++asked === 1 ? new Promise(() => {}) : [client]) },
+    })
+    await primary.start()
+    const clients = primary.clients()
+    await settled()
+    worker(0).die('SIGKILL')
+    expect(await clients).toEqual([client])
+  })
+})
+
+describe('clients', () => {
+  test('are spread: the next goes where there are the fewest, and to each in turn where they are equal', async () => {
+    const { primary, worker } = fleet({ workers: 3 })
+    await primary.start()
+    const takers = Array.from({ length: 6 }, () => primary.nextInTurn()?.number)
+    expect(takers).toEqual([1, 2, 3, 1, 2, 3])
+    worker(1).line.tell('load', 0)
+    await settled()
+    expect(primary.nextInTurn()?.number).toBe(2)
+  })
+
+  test('a worker with more than its share accepts no more until the others have caught up', async () => {
+    const { primary, worker } = fleet()
+    await primary.start()
+    for (const load of [1, 2]) worker(0).line.tell('load', load)
+    await settled()
+    expect(worker(0).told).toEqual(['accept false'])
+    worker(1).line.tell('load', 1)
+    await settled()
+    expect(worker(0).told).toEqual(['accept false', 'accept true'])
+  })
+})
+
+test('a cancel request goes to the worker that its key names', async () => {
+  const { primary, worker } = fleet()
+  await primary.start()
+  expect(await worker(0).line.ask('cancel', { worker: 2, pid: 5, secret: 'abcd' })).toBe(null)
+  expect(worker(1).told).toEqual(['cancel {"worker":2,"pid":5,"secret":"abcd"}'])
+  expect(await worker(0).line.ask('cancel', { worker: 9, pid: 5, secret: 'abcd' })).toBe(null)
+})
+
+test('tables that have changed are news for all other workers', async () => {
+  const { primary, worker } = fleet({ workers: 3 })
+  await primary.start()
+  worker(1).line.tell('schema', 'db:5432/app')
+  await settled()
+  expect([0, 1, 2].map((index) => worker(index).told)).toEqual([['schema "db:5432/app"'], [], ['schema "db:5432/app"']])
+})
+
+test('an error of a worker is told by its own name', async () => {
+  const { primary } = fleet({
+    answers: {
+      gather: async () => {
+        throw new PoolerError('console-access')
+      },
+    },
+  })
+  await primary.start()
+  await expect(primary.pools()).rejects.toMatchObject({ sqlstate: '42501' })
+})
+
+test('workers are replaced one by one, each once its successor serves', async () => {
+  const { primary, played, worker } = fleet()
+  await primary.start()
+  const done = primary.restart(2_000)
+  await settled()
+  expect(played).toHaveLength(3)
+  expect((await primary.workers()).map(({ number, state }) => [number, state])).toEqual(
+    expect.arrayContaining([
+      [1, 'draining'],
+      [2, 'serving'],
+      [3, 'serving'],
+    ]),
+  )
+  expect(worker(0).told).toContain('drain {"graceMs":2000}')
+  worker(0).die('exit code 0')
+  await settled()
+  expect(played).toHaveLength(4)
+  worker(1).die('exit code 0')
+  await done
+  expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving', 'serving'])
+})
+
+test('at the end all workers are told so, and it is over when they have gone', async () => {
+  const { primary } = fleet()
+  await primary.start()
+  await primary.stop()
+  expect(await primary.workers()).toEqual([])
+})

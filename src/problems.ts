@@ -136,6 +136,11 @@ export const PROBLEMS = {
     'The setting is pool_mode.',
   ),
   'statement-unknown': error('26000', 'prepared statement "{name}" does not exist'),
+  'too-many-statements': error(
+    '54000',
+    'the prepared statements of this connection are over the limit of {limit} bytes',
+    'Deallocate those that are no longer needed, or set max_prepared_statements = 0.',
+  ),
   'stale-plan': error('0A000', 'cached plan must not change result type'),
   'statement-exists': error('42P05', 'prepared statement "{name}" already exists'),
   'internal-error': fatal(

@@ -23,7 +23,12 @@ import {
   STATEMENT,
   textEnd,
 } from '../wire/frontend.ts'
-import { MAX_NAMED_STATEMENT_BYTES, MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
+import {
+  MAX_CLIENT_STATEMENTS_BYTES,
+  MAX_NAMED_STATEMENT_BYTES,
+  MAX_UNNAMED_STATEMENT_BYTES,
+  STATEMENT_BYTES,
+} from '../wire/limits.ts'
 import { encodeError } from '../wire/notices.ts'
 import type { Outbox } from '../wire/outbox.ts'
 import { FRONTEND } from '../wire/types.ts'
@@ -39,6 +44,9 @@ const PARSE_DEALLOCATE = Buffer.concat([
   encodeParse(DOOMED, Buffer.from('\0\0\0')),
   encodeParse('', Buffer.from(`deallocate ${DOOMED}\0\0\0`)),
 ])
+
+/** How many names that were given or taken away during a lease are noted one by one. */
+const MAX_CHANGES = 1_000
 
 /** What the statements need of the relay at the moment. */
 export interface StatementsContext {
@@ -69,8 +77,12 @@ interface Named {
 export class Statements {
   readonly #context: StatementsContext
   #names: Map<string, Named> | null = null
+  /** What they take, as MAX_CLIENT_STATEMENTS_BYTES counts. */
+  #bytes = 0
   /** Names that were given or taken away during this lease, each with the last batch in which that was: see `Ledger.batch`. */
   readonly #changes = new Map<string, number>()
+  /** The last batch of those whose names were too many to be noted one by one; -1 for none. */
+  #manyChangesBatch = -1
   readonly #unnamed = new UnnamedStatement()
   /** Stands for this client on servers, and keeps nothing of it alive when it has gone. */
   readonly #token = {}
@@ -86,6 +98,7 @@ export class Statements {
   /** A lease begins, and nothing is unanswered. */
   leaseBegins(): void {
     this.#unnamed.leaseBegins()
+    this.#manyChangesBatch = -1
     if (this.#changes.size > 0) this.#changes.clear()
   }
 
@@ -134,7 +147,7 @@ export class Statements {
     const named = this.#names?.get(key)
     if (!named) return false
     this.#unlearn(key)
-    this.#changes.set(key, leased.ledger.batch)
+    this.#noteChange(key)
     const undo = (wasSkipped: boolean, batch: number) => {
       dropped.undo(wasSkipped, batch)
       this.#relearn(key, named)
@@ -152,10 +165,14 @@ export class Statements {
       this.#failInServer(new PoolerError('statement-exists', { name: Buffer.from(name, 'latin1').toString() }))
       return
     }
+    if (this.#bytes + name.length + end - start + STATEMENT_BYTES > MAX_CLIENT_STATEMENTS_BYTES) {
+      this.#failInServer(new PoolerError('too-many-statements', { limit: MAX_CLIENT_STATEMENTS_BYTES }))
+      return
+    }
     const statement = this.#intern(buffer, start, end)
     const named = { statement, isVoid: false }
     this.#learn(name, named)
-    this.#changes.set(name, leased.ledger.batch)
+    this.#noteChange(name)
     const unlearn = () => {
       named.isVoid = true
       // A later batch may have given the name to another one.
@@ -294,7 +311,7 @@ export class Statements {
         // Other clients may use it, so it stays on the server; to close what is not there is no error.
         if (named) {
           this.#unlearn(name)
-          this.#changes.set(name, leased.ledger.batch)
+          this.#noteChange(name)
         }
         const undo = () => {
           if (named) this.#relearn(name, named)
@@ -339,6 +356,7 @@ export class Statements {
   clear(): void {
     if (this.#names) for (const { statement } of this.#names.values()) this.#context.pool.statements.letGo(statement)
     this.#names = null
+    this.#bytes = 0
   }
 
   /**
@@ -411,9 +429,21 @@ export class Statements {
    * failed, and what it did to the name was skipped.
    */
   #isInDoubt(name: string): boolean {
+    const { ledger } = this.#context.leased
+    if (this.#manyChangesBatch >= 0 && !ledger.isAnswered(this.#manyChangesBatch) && !ledger.isAllSettled) return true
     if (this.#changes.size === 0) return false
     const batch = this.#changes.get(name)
-    return batch !== undefined && !this.#context.leased.ledger.isSettled(batch)
+    return batch !== undefined && !ledger.isSettled(batch)
+  }
+
+  #noteChange(name: string): void {
+    const { batch } = this.#context.leased.ledger
+    if (this.#changes.size >= MAX_CHANGES) {
+      // Until this batch has been answered, every name is in doubt.
+      this.#changes.clear()
+      this.#manyChangesBatch = batch
+    }
+    this.#changes.set(name, batch)
   }
 
   #waitForReady(): false {
@@ -424,6 +454,7 @@ export class Statements {
   #learn(name: string, named: Named): void {
     this.#names ??= new Map()
     this.#names.set(name, named)
+    this.#bytes += bytesOf(name, named)
     this.#context.pool.statements.hold(named.statement)
   }
 
@@ -436,6 +467,7 @@ export class Statements {
     const named = this.#names?.get(name)
     if (!named) return
     this.#names?.delete(name)
+    this.#bytes -= bytesOf(name, named)
     this.#context.pool.statements.letGo(named.statement)
   }
 
@@ -448,4 +480,8 @@ export class Statements {
     this.#context.fail(new PoolerError('bad-message', { what }))
     return true
   }
+}
+
+function bytesOf(name: string, { statement }: Named): number {
+  return name.length + statement.body.length + STATEMENT_BYTES
 }

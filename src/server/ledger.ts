@@ -101,6 +101,11 @@ export class Ledger {
     return batch === this.#syncsSent || batch < this.#syncsAnswered
   }
 
+  /** All that was sent up to the end of a batch has been answered. */
+  isAnswered(batch: number): boolean {
+    return batch < this.#syncsAnswered
+  }
+
   /** What is sent now is skipped if something fails that was sent before it and is not answered yet. */
   get mayBeSkipped(): boolean {
     return this.#hasUnsynced && this.#count > 0

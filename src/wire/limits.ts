@@ -10,6 +10,10 @@ export const MAX_PASSWORD_BYTES = 65_530
 export const MAX_PREFIX_BYTES = 8 * 1024
 /** A named statement that is kept to be prepared again on other servers. */
 export const MAX_NAMED_STATEMENT_BYTES = 16 * 1024 * 1024
+/** All named statements that one client has at a time, each with its name and STATEMENT_BYTES. */
+export const MAX_CLIENT_STATEMENTS_BYTES = 32 * 1024 * 1024
+/** What a statement takes besides its text and name, so that many small ones count as well. */
+export const STATEMENT_BYTES = 256
 /** An unnamed statement that is kept to be bound in a later transaction; a larger one passes through and lives as long as its transaction. */
 export const MAX_UNNAMED_STATEMENT_BYTES = 1024 * 1024
 /** An ErrorResponse, CommandComplete or ParameterStatus that is held to be understood; a larger ErrorResponse passes through. */

@@ -80,6 +80,11 @@ export const PROBLEMS = {
     'no such database: {database}',
     'Databases are listed in the section [databases].',
   ),
+  'database-removed': fatal(
+    '57P01',
+    'database removed',
+    'It was taken out of the configuration, or an administrator has run KILL.',
+  ),
   'console-not-allowed': fatal('42501', 'not allowed', 'The settings are admin_users and stats_users.'),
 
   // Limits
@@ -156,6 +161,13 @@ export const PROBLEMS = {
     '0A000',
     '{command} is not supported yet',
     'PgBouncer has it, and pgweir will have it in a later release.',
+  ),
+  'reload-failed': error('F0000', 'RELOAD failed, see logs for additional details', 'Nothing was changed.'),
+  'set-failed': error('22023', 'SET failed', '{why}.'),
+  'set-needs-restart': error(
+    '55P02',
+    'parameter "{key}" cannot be changed without restarting the pooler',
+    'Change it in the configuration file.',
   ),
   'console-several-commands': error('42601', 'cannot insert multiple commands into a prepared statement'),
   'console-parameters': error('0A000', 'console commands take no parameters', 'Write the values into the text.'),

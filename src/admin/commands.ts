@@ -2,6 +2,7 @@
 
 import { PoolerError } from '../problems.ts'
 import type { Column } from '../wire/rows.ts'
+import type { Control } from '../workers/control.ts'
 import type { Access } from './access.ts'
 import type { Answer, ConsoleContext } from './answer.ts'
 import { TOPICS } from './show/topics.ts'
@@ -28,8 +29,13 @@ const SHOW: Command = {
 const ROWS = {
   show: SHOW,
   select: { ...SHOW, help: 'the same as SHOW' },
-  set: { access: 'admin', takes: 'key = value', run: later, help: 'change a setting until the next reload or restart' },
-  reload: { access: 'admin', takes: 'nothing', run: later, help: 'read the configuration again' },
+  set: { access: 'admin', takes: 'key = value', run: set, help: 'change a setting until the next reload or restart' },
+  reload: {
+    access: 'admin',
+    takes: 'nothing',
+    run: does((control) => control.reload()),
+    help: 'read the configuration and the users again',
+  },
   pause: { access: 'admin', takes: 'database?', run: later, help: 'give out no more servers, and close those in use' },
   resume: { access: 'admin', takes: 'database?', run: later, help: 'end a PAUSE, KILL or SUSPEND' },
   disable: { access: 'admin', takes: 'database', run: later, help: 'refuse new clients of a database' },
@@ -52,6 +58,19 @@ export function isLater({ run }: Command): boolean {
 function later(args: readonly string[], _context: ConsoleContext, name: string): never {
   const words = name === 'set' ? [name] : [name, ...args]
   throw new PoolerError('console-later', { command: words.join(' ').toUpperCase() })
+}
+
+/** A command that is answered with its own name once it is done. */
+function does(work: (control: Control, args: readonly string[]) => Promise<void>): Command['run'] {
+  return async (args, { fleet }, name) => {
+    await work(fleet.control, args)
+    return { tag: name.toUpperCase() }
+  }
+}
+
+async function set([key = '', value = '']: readonly string[], { fleet }: ConsoleContext): Promise<Answer> {
+  await fleet.control.set(key, value)
+  return { tag: `SET ${key}=${value}` }
 }
 
 function show(args: readonly string[], context: ConsoleContext): Answer | Promise<Answer> {

@@ -18,7 +18,10 @@ export function consolePage(): string {
     '## Commands',
     table(
       ['command', 'what it does'],
-      now.map(([name, command]) => [code(`${name.toUpperCase()} …`), command.help]),
+      now.map(([name, command]) => [
+        code(command.columns ? `${name.toUpperCase()} …` : usageOf(name, command)),
+        command.help,
+      ]),
     ),
     '## SHOW',
     'SHOW HELP sends a notice with the list of commands.',

@@ -7,11 +7,14 @@ import type { KeepAlive, Transport } from '../net/channel.ts'
 import { Limit } from '../pool/limits.ts'
 import { Pool, type PoolTarget } from '../pool/pool.ts'
 import type { Pools } from '../pool/pools.ts'
+import { PoolerError } from '../problems.ts'
 import { Router } from '../routing/router.ts'
 import type { Tracked } from '../server/profile.ts'
 import { SchemaVersion } from '../server/statements.ts'
+import { databaseChange } from '../settings/changes.ts'
 import type { DatabaseSettings } from '../settings/databases.ts'
 import { databaseFor, type Settings } from '../settings/load.ts'
+import type { Notice } from '../wire/notices.ts'
 import { poolSettings } from './pool-settings.ts'
 import type { Users } from './users.ts'
 
@@ -27,13 +30,15 @@ export interface DatabasesOptions {
   readonly keepAlive: KeepAlive
   /** Tables have changed at a place: host, port and name, as one word. */
   onSchemaChanged(place: string): void
+  /** The sessions of these pools are to end. */
+  endClients(pools: ReadonlySet<Pool>, notice: Notice): void
 }
 
 /** One database as clients name it, with what all its pools share. */
 export interface Database {
   readonly name: string
-  readonly forcedUser: string | null
-  readonly settings: DatabaseSettings
+  forcedUser: string | null
+  settings: DatabaseSettings
   readonly servers: Limit
 }
 
@@ -86,6 +91,60 @@ export class Databases {
     return this.#router.poolFor(database, loginUser)
   }
 
+  /** The settings are other ones: each database and pool gets its own anew. Whoever uses a database that is gone is told so. */
+  refresh(): void {
+    const all = this.#options.settings()
+    const pools = this.#poolsByDatabase()
+    const lost = new Set<Pool>()
+    for (const database of [...this.#databases.values()]) {
+      const settings = databaseFor(all, database.name)
+      const own = pools.get(database.name) ?? []
+      if (settings !== null) this.#change(database, own, this.#keepingForcedUser(database, settings))
+      else {
+        this.#databases.delete(database.name)
+        for (const pool of own) lost.add(pool)
+      }
+    }
+    if (lost.size > 0) this.#giveUp(lost)
+    for (const [user, limit] of this.#userServers)
+      limit.max = all.users.get(user)?.max_user_connections ?? all.general.max_user_connections
+    for (const name of all.databases.keys()) this.find(name)
+    this.openForced()
+  }
+
+  #change(database: Database, pools: readonly Pool[], settings: DatabaseSettings): void {
+    const all = this.#options.settings()
+    const change = databaseChange(database.settings, settings)
+    database.settings = settings
+    database.forcedUser = settings.user
+    database.servers.max = settings.max_db_connections ?? all.general.max_db_connections
+    for (const pool of pools) {
+      if (change?.renewsServers) pool.retarget(this.#targetOf(database, pool.user), 'database configuration changed')
+      pool.reconfigure(poolSettings(all, settings, pool.user))
+    }
+  }
+
+  /** PgBouncer's rule, for what it says in the log: clients that share servers cannot get servers of their own again. */
+  #keepingForcedUser({ settings: before }: Database, settings: DatabaseSettings): DatabaseSettings {
+    if (before.user === null || settings.user !== null) return settings
+    this.#options.log.warning(`database "${settings.name}": losing forced user not supported, keeping old setting`)
+    return { ...settings, user: before.user, password: before.password }
+  }
+
+  /** Their databases are gone. */
+  #giveUp(pools: ReadonlySet<Pool>): void {
+    const notice = new PoolerError('database-removed')
+    for (const pool of pools) this.#options.pools.remove(pool)
+    this.#options.endClients(pools, notice)
+    for (const pool of pools) pool.retire(notice)
+  }
+
+  #poolsByDatabase(): Map<string, Pool[]> {
+    const pools = new Map<string, Pool[]>()
+    for (const pool of this.#options.pools) remember(pools, pool.database, () => []).push(pool)
+    return pools
+  }
+
   /** Pools with a forced user are kept filled from the start. */
   openForced(): void {
     for (const database of this.#databases.values())
@@ -134,7 +193,8 @@ export class Databases {
         user,
         database: dbname,
         parameters: serverParameters(database.settings),
-        secret: () => users.serverSecret(user, database.settings.password),
+        // Clients that were there before their database got a forced user have servers of their own still.
+        secret: () => users.serverSecret(user, database.forcedUser === user ? database.settings.password : null),
         scramKeys: () => users.scramKeys(user),
       },
       schema: this.#schema(`${host}\0${port}\0${dbname}`),

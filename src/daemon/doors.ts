@@ -68,17 +68,22 @@ export class Doors {
       done(this.#options.openConsole(session, wishes.user))
       return
     }
-    const database = databases.find(wishes.database)
-    if (database === null) throw new PoolerError('no-such-database', { database: wishes.database })
+    const { user, database: name } = wishes
+    const noSuchDatabase = () => new PoolerError('no-such-database', { database: name })
+    if (databases.find(name) === null) throw noSuchDatabase()
     const claims: readonly ClientClaim[] = [
-      { limit: 'max_db_client_connections', name: database.name },
-      { limit: 'max_user_client_connections', name: wishes.user },
+      { limit: 'max_db_client_connections', name },
+      { limit: 'max_user_client_connections', name: user },
     ]
     this.#claim(session, claims, (problem) => {
       const entry = this.#entries.get(session)
-      if (problem !== null || !entry) done(problem ?? new PoolerError('internal-error'))
+      // A reload may have removed it while others were asked.
+      const database = databases.find(name)
+      if (problem !== null) done(problem)
+      else if (!entry) done(new PoolerError('internal-error'))
+      else if (database === null) done(noSuchDatabase())
       else {
-        const pool = databases.poolFor(database, wishes.user)
+        const pool = databases.poolFor(database, user)
         pool.clients++
         entry.pool = pool
         done({ kind: 'pool', pool })

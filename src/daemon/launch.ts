@@ -5,7 +5,7 @@ import { usableCores } from '../workers/cores.ts'
 import { type Pooler, type StartOptions, startPooler } from './start.ts'
 import { startFleet } from './start-fleet.ts'
 
-export type LaunchOptions = Pick<StartOptions, 'isQuiet'>
+export type LaunchOptions = Pick<StartOptions, 'isQuiet' | 'load'>
 
 /** With one worker there is one process, this one. Rejects if it cannot be started; then nothing is left running. */
 export function launch(

@@ -17,7 +17,7 @@ export interface OpenLog {
 
 /** Throws if the file cannot be written. */
 export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean): OpenLog {
-  let file = openFile(general)
+  let file = openLogFile(general)
   // Whoever read our standard error may go away; that is no reason to end.
   if (!isQuiet && process.stderr.listenerCount('error') === 0) process.stderr.on('error', () => {})
   const options: LogOptions = {
@@ -36,7 +36,7 @@ export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean
   return {
     log: createLog(options),
     reopen(next) {
-      const opened = openFile(next)
+      const opened = openLogFile(next)
       close()
       file = opened
       options.format = next.log_format
@@ -46,8 +46,8 @@ export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean
   }
 }
 
-/** Lines must be on disk before the client is told of an error, so they are written at once. */
-function openFile({ logfile }: GeneralSettings): number | null {
+/** Throws if it cannot be. Lines must be on disk before the client is told of an error, so they are written at once. */
+export function openLogFile({ logfile }: GeneralSettings): number | null {
   return logfile === '' ? null : openSync(logfile, 'a', 0o640)
 }
 

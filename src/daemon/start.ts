@@ -18,7 +18,7 @@ import { Pools } from '../pool/pools.ts'
 import { PoolerError } from '../problems.ts'
 import { CancelSender } from '../server/cancel.ts'
 import { Tracked } from '../server/profile.ts'
-import type { Settings } from '../settings/load.ts'
+import type { Loaded, Settings } from '../settings/load.ts'
 import { formatProblem } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
 import { type Admissions, ClientCounts } from '../workers/admissions.ts'
@@ -26,7 +26,9 @@ import { CancelRoutes, type ForwardCancel, forwardToNobody } from '../workers/ca
 import type { Fleet } from '../workers/fleet.ts'
 import { LocalFleet } from '../workers/local-fleet.ts'
 import { Pulse } from '../workers/pulse.ts'
+import { Applier } from './apply.ts'
 import { maxClients } from './client-limits.ts'
+import { LocalControl } from './control.ts'
 import { Databases } from './databases.ts'
 import { describeDatabases, describeUsers } from './describe.ts'
 import { Doors } from './doors.ts'
@@ -43,6 +45,8 @@ export interface StartOptions {
   readonly clock?: Clock
   /** Tests move the clock and sweep by hand. */
   readonly sweepsByItself?: boolean
+  /** Reads the settings again, for RELOAD. Without it a reload only takes back what was SET, and reads the users again. */
+  load?(): Loaded
   /** This process is one of several. */
   readonly membership?: Membership
 }
@@ -126,6 +130,18 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     ...{ settings, pools, users, tracked, transport, clock, log, keepAlive },
     serverIds: new Ids(membership?.number),
     onSchemaChanged: (place) => membership?.onSchemaChanged(place),
+    endClients: (lost, notice) => {
+      for (const session of sessions) {
+        const pool = session.waiter?.pool
+        if (pool && lost.has(pool)) session.end(notice)
+      }
+    },
+  })
+  const applier = new Applier({
+    ...{ live, log, users, databases },
+    reopenLog: openedLog.reopen,
+    load: options.load ?? (() => ({ settings: first, problems: [] })),
+    onLimitsChanged: () => {},
   })
   const pulse = new Pulse(SWEEP_MS)
   const admissions = membership?.admissions ?? new ClientCounts((claim) => maxClients(settings(), claim))
@@ -136,6 +152,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     cancels,
     port: general.listen_port,
     pulse,
+    control: new LocalControl(applier),
     describeDatabases: () => describeDatabases(settings(), databases, admissions),
     describeUsers: () => describeUsers(settings(), users, databases, admissions),
   })

@@ -3,7 +3,10 @@
 import type { Pool } from './pool.ts'
 
 export class Pools {
+  /** Those that clients may come to. */
   readonly #pools = new Map<string, Pool>()
+  /** With those that are being given up, and still have servers. */
+  readonly #all = new Set<Pool>()
 
   find(database: string, user: string): Pool | null {
     return this.#pools.get(keyOf(database, user)) ?? null
@@ -11,18 +14,28 @@ export class Pools {
 
   add(pool: Pool): void {
     this.#pools.set(keyOf(pool.database, pool.user), pool)
+    this.#all.add(pool)
+  }
+
+  /** No client comes to it any more. It goes on to be counted until it is gone. */
+  remove(pool: Pool): void {
+    const key = keyOf(pool.database, pool.user)
+    if (this.#pools.get(key) === pool) this.#pools.delete(key)
   }
 
   get count(): number {
-    return this.#pools.size
+    return this.#all.size
   }
 
   [Symbol.iterator](): Iterator<Pool> {
-    return this.#pools.values()
+    return this.#all.values()
   }
 
   sweep(): void {
-    for (const pool of this.#pools.values()) pool.sweep()
+    for (const pool of this.#all) {
+      pool.sweep()
+      if (pool.state === 'gone') this.#all.delete(pool)
+    }
   }
 }
 

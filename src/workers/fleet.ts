@@ -3,6 +3,7 @@
 import type { Address } from '../net/channel.ts'
 import type { Span, Totals } from '../pool/averages.ts'
 import type { PoolMode } from '../pool/settings.ts'
+import type { Control } from './control.ts'
 import type { WorkerState } from './states.ts'
 
 export interface Fleet {
@@ -15,6 +16,7 @@ export interface Fleet {
   lists(): Promise<Lists>
   state(): Promise<FleetState>
   workers(): Promise<readonly WorkerSnapshot[]>
+  readonly control: Control
 }
 
 /** The console is a database, a pool and a user too: under the name by which PgBouncer's tools know it. */

@@ -10,6 +10,7 @@ import type { Pools } from '../pool/pools.ts'
 import type { CancelSender } from '../server/cancel.ts'
 import type { Server } from '../server/server.ts'
 import { SERVER_STATES, type ServerState } from '../server/states.ts'
+import type { Control } from './control.ts'
 import {
   type ClientSnapshot,
   type ClientState,
@@ -37,6 +38,7 @@ export interface LocalFleetParts {
   /** Where clients are accepted. */
   readonly port: number
   readonly pulse: Pulse
+  readonly control: Control
   describeDatabases(): DatabaseSnapshot[]
   describeUsers(): UserSnapshot[]
 }
@@ -52,6 +54,10 @@ export class LocalFleet implements Fleet {
     this.#parts = parts
     this.#periods = new Periods(parts.clock.nowMs)
     this.#startedWallMs = parts.clock.wallMs()
+  }
+
+  get control(): Control {
+    return this.#parts.control
   }
 
   async clients(): Promise<ClientSnapshot[]> {

@@ -3,6 +3,7 @@
 import type { Address } from '../net/channel.ts'
 import type { Span } from '../pool/averages.ts'
 import { type Admissions, type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
+import { notForSeveral } from './control.ts'
 import type { Fleet, FleetState } from './fleet.ts'
 import { type Answers, type Carrier, Line } from './line.ts'
 import type { Beat, CancelKeyBytes, Gatherable, StartOrder, ToPrimary, Topic, ToWorker } from './messages.ts'
@@ -121,6 +122,7 @@ class AskedAdmissions implements Admissions {
 /** What the console of any worker shows: all of them. */
 class WholeFleet implements Fleet {
   readonly #line: Line<ToPrimary, ToWorker>
+  readonly control = notForSeveral()
 
   constructor(line: Line<ToPrimary, ToWorker>) {
     this.#line = line

@@ -5,6 +5,7 @@ import type { Log } from '../base/log.ts'
 import type { Address } from '../net/channel.ts'
 import { type Span, sumOf } from '../pool/averages.ts'
 import { type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
+import { notForSeveral } from './control.ts'
 import type { Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
 import { mergeDatabases, mergeLists, mergePools, mergeStats, mergeUsers } from './gather.ts'
 import { type Answers, LineDown } from './line.ts'
@@ -37,6 +38,7 @@ const STOP_MS = 5_000
 const SLACK = 16
 
 export class Primary implements Fleet {
+  readonly control = notForSeveral()
   readonly #options: PrimaryOptions
   readonly #seats: readonly Seat[]
   /** All processes, also those that drain and have no seat any more. */

@@ -520,10 +520,10 @@ describe('who may come in', () => {
     const bob = await flow.connect({ user: 'bob', password: 'b', database: 'pgbouncer' })
     expect(await show(bob, 'version')).toHaveLength(1)
     for (const [client, words] of [
-      [ada, 'ERROR 0A000 RELOAD is not supported yet'],
+      [ada, 'ERROR 0A000 SUSPEND is not supported yet'],
       [bob, 'ERROR 42501 admin access needed'],
     ] as const) {
-      client.send(query('reload'), parse('', 'reload'), bind('', ''), execute(), sync)
+      client.send(query('suspend'), parse('', 'suspend'), bind('', ''), execute(), sync)
       expect((await client.answer())[0]).toContain(words)
       expect((await client.answer())[2]).toContain(words)
     }

@@ -1,7 +1,7 @@
 /** `pgweir [flags] [config.ini]`: runs the pooler in the foreground until a signal ends it. */
 
 import { InvariantError } from '../../base/invariant.ts'
-import { type LoadOptions, loadSettings, type Settings } from '../../settings/load.ts'
+import { type Loaded, type LoadOptions, loadSettings, type Settings } from '../../settings/load.ts'
 import { formatProblem, hasErrors } from '../../settings/problem.ts'
 import { stopListener } from '../signals.ts'
 
@@ -16,6 +16,8 @@ export interface Pooler {
 export interface StartOptions {
   /** Nothing is to be logged to standard error. */
   readonly isQuiet: boolean
+  /** Reads the settings again. */
+  load?(): Loaded
 }
 
 export type Start = (settings: Settings, options: StartOptions) => Promise<Pooler>
@@ -40,13 +42,14 @@ export async function run(
   start: Start,
   surroundings: Surroundings,
 ): Promise<number> {
-  const { settings, problems } = loadSettings(options)
+  const load = () => loadSettings(options)
+  const { settings, problems } = load()
   for (const problem of problems) surroundings.complain(`${formatProblem(problem)}\n`)
   if (hasErrors(problems)) return 1
 
   const { asked, forget } = firstSignal(surroundings)
   try {
-    const pooler = await start(settings, { isQuiet: options.isQuiet })
+    const pooler = await start(settings, { isQuiet: options.isQuiet, load })
     await Promise.race([pooler.stopped, asked.then(() => pooler.stop())])
     return 0
   } catch (cause) {

@@ -16,7 +16,7 @@ import {
 } from '../../../src/net/memory-transport.ts'
 import type { Pool } from '../../../src/pool/pool.ts'
 import { SERVER_STATES } from '../../../src/server/states.ts'
-import { loadSettings } from '../../../src/settings/load.ts'
+import { type Loaded, loadSettings } from '../../../src/settings/load.ts'
 import { FlowClient, type LoginOptions } from './client.ts'
 import { quiet, until } from './inbox.ts'
 import { expectNothingLeft, expectSound } from './invariants.ts'
@@ -47,8 +47,8 @@ export class Flow {
   readonly clients: FlowClient[] = []
   #pooler: Pooler | null = null
   #isOver = false
-  readonly #directory: string | null
-  readonly #options: FlowOptions
+  #directory: string | null = null
+  #options: FlowOptions
 
   constructor(options: FlowOptions) {
     this.#options = options
@@ -58,7 +58,6 @@ export class Flow {
       ...(windowBytes !== undefined && { windowBytes }),
     })
     this.postgres = new FlowPostgres(this.transport)
-    this.#directory = options.authFile || options.users ? mkdtempSync(join(tmpdir(), 'pgweir-flow-')) : null
   }
 
   get pooler(): Pooler {
@@ -68,7 +67,7 @@ export class Flow {
 
   async start(): Promise<this> {
     await this.postgres.listen()
-    const { settings, problems } = loadSettings({ ...this.#load(), env: {} })
+    const { settings, problems } = this.#load()
     const errors = problems.filter((problem) => problem.severity === 'error')
     if (errors.length > 0) throw new Error(errors.map((problem) => problem.sentence).join('\n'))
     const log = createLog({
@@ -82,21 +81,28 @@ export class Flow {
       clock: this.clock,
       log,
       sweepsByItself: false,
+      load: () => this.#load(),
     })
     return this
   }
 
-  #load() {
+  /** The files say something else from now on, which the pooler does not know before it is told to reload. */
+  change(options: Pick<FlowOptions, 'settings' | 'databases' | 'users' | 'authFile'>): void {
+    this.#options = { ...this.#options, ...options }
+  }
+
+  #load(): Loaded {
     const { settings = {}, databases = [`app=host=${POSTGRES.host}`], users = [], authFile } = this.#options
     const flags: Record<string, string> = { ...SETTINGS }
     for (const [key, value] of Object.entries(settings)) flags[key] = String(value)
-    if (this.#directory && authFile) flags['auth_file'] = this.#write('userlist.txt', authFile)
+    if (authFile) flags['auth_file'] = this.#write('userlist.txt', authFile)
     const iniFile = users.length > 0 ? this.#write('pgweir.ini', ['[users]', ...users]) : null
-    return { flags, databases, iniFile }
+    return loadSettings({ flags, databases, iniFile, env: {} })
   }
 
   #write(name: string, lines: readonly string[]): string {
-    const path = join(this.#directory as string, name)
+    this.#directory ??= mkdtempSync(join(tmpdir(), 'pgweir-flow-'))
+    const path = join(this.#directory, name)
     writeFileSync(path, `${lines.join('\n')}\n`)
     return path
   }

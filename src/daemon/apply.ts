@@ -1,0 +1,111 @@
+/** Other settings for what runs: reads and checks them as a whole, tells what is different, and hands it to each part. Nobody is dropped. */
+
+import { closeSync } from 'node:fs'
+import type { Secret } from '../auth/secrets.ts'
+import type { Log } from '../base/log.ts'
+import { PoolerError } from '../problems.ts'
+import { changesBetween, describeChanges, withoutRestart } from '../settings/changes.ts'
+import type { Loaded, Settings } from '../settings/load.ts'
+import { error, formatProblem, hasErrors, type Problem } from '../settings/problem.ts'
+import { withSetting } from '../settings/set.ts'
+import type { Databases } from './databases.ts'
+import type { LiveSettings } from './live-settings.ts'
+import { type OpenLog, openLogFile } from './open-log.ts'
+import { loadUsers, type Users } from './users.ts'
+
+export interface ApplierParts {
+  readonly live: LiveSettings
+  readonly log: Log
+  readonly users: Users
+  readonly databases: Databases
+  readonly reopenLog: OpenLog['reopen']
+  /** Reads the settings from where they were read at the start. */
+  load(): Loaded
+  /** A limit may be another one. */
+  onLimitsChanged(): void
+}
+
+/** Settings that were found to be good. Where there are several processes, one reads them for all. */
+export interface Prepared {
+  /** With what holds only after a restart. */
+  readonly settings: Settings
+  /** Of auth_file; null if it was not read. */
+  readonly secrets: ReadonlyMap<string, Secret> | null
+}
+
+export class Applier {
+  readonly #parts: ApplierParts
+
+  constructor(parts: ApplierParts) {
+    this.#parts = parts
+  }
+
+  /** RELOAD, first half: reads everything, and changes nothing. Throws if anything is wrong, once the log has been told what. */
+  readAgain(): Prepared {
+    const { log, load } = this.#parts
+    const { settings, problems } = load()
+    const { secrets, problems: inUsers } = loadUsers(settings)
+    const all = [...problems, ...inUsers, ...logProblems(settings)]
+    for (const problem of all) tell(log, problem)
+    if (hasErrors(all)) throw new PoolerError('reload-failed')
+    return { settings, secrets }
+  }
+
+  /** SET, first half. Throws if the value is not one for this setting. */
+  readSet(key: string, value: string): Prepared {
+    const { live } = this.#parts
+    const outcome = withSetting(live.now, key, value)
+    if ('why' in outcome) {
+      if (outcome.why === null) throw new PoolerError('set-needs-restart', { key })
+      throw new PoolerError('set-failed', { why: outcome.why })
+    }
+    const { settings } = outcome
+    const isOtherFile = settings.general.auth_file !== live.now.general.auth_file
+    const { secrets, problems } = isOtherFile ? loadUsers(settings) : { secrets: null, problems: [] }
+    for (const { severity, sentence } of [...problems, ...logProblems(settings)])
+      if (severity === 'error') throw new PoolerError('set-failed', { why: sentence })
+    return { settings, secrets }
+  }
+
+  /** The second half of either: never fails. */
+  apply({ settings, secrets }: Prepared): void {
+    const { live, log, users, databases, reopenLog, onLimitsChanged } = this.#parts
+    const before = live.now
+    for (const { sentence, isWarning } of describeChanges(changesBetween(before, settings)))
+      if (isWarning) log.warning(sentence)
+      else log.info(sentence)
+    live.now = withoutRestart(before, settings)
+    try {
+      reopenLog(live.now.general)
+    } catch (cause) {
+      log.error(`the log file cannot be opened, the old one goes on: ${reasonOf(cause)}`)
+    }
+    if (secrets !== null) {
+      const { added, removed, changed } = users.replace(secrets)
+      if (added + removed + changed > 0)
+        log.info(`auth_file: ${added} users added, ${changed} changed, ${removed} removed`)
+    }
+    databases.refresh()
+    onLimitsChanged()
+  }
+}
+
+/** Whether the log can be written is known only by trying. */
+function logProblems({ general, origins }: Settings): Problem[] {
+  try {
+    const file = openLogFile(general)
+    if (file !== null) closeSync(file)
+    return []
+  } catch (cause) {
+    return [error(origins.logfile, `logfile cannot be written: ${reasonOf(cause)}`)]
+  }
+}
+
+function tell(log: Log, problem: Problem): void {
+  if (problem.severity === 'error') log.error(formatProblem(problem))
+  else log.warning(formatProblem(problem))
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}

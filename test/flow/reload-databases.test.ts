@@ -1,0 +1,167 @@
+/** Databases come, go and move while clients use them. */
+
+import { describe, expect, test } from 'vitest'
+import { ask, busy, reload, run } from '../support/flow/commands.ts'
+import { DEFAULTS, FlowPostgres } from '../support/flow/postgres.ts'
+import { bindComplete, complete, error, parseComplete, ready, rows } from '../support/flow/replies.ts'
+import { bind, execute, parse, query, startup, sync } from '../support/flow/requests.ts'
+import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
+
+describe('a database', () => {
+  const APP = 'app=host=db'
+
+  async function startOther(flow: Flow): Promise<FlowPostgres> {
+    const other = new FlowPostgres(flow.transport, { host: 'other', port: 5432 })
+    await other.listen()
+    return other
+  }
+
+  test('that is moved gets other servers, each client as it comes to the end of its transaction', async () => {
+    const { flow, client, postgres } = await startPair()
+    const other = await startOther(flow)
+    const idle = await flow.connect()
+    const { server, finish } = await run(client, flow)
+    await reload(flow, { databases: ['app=host=other dbname=moved'] })
+    expect(flow.logged('database "app": host: db → other')).toHaveLength(1)
+    await flow.expectCounts({ leased: 1 })
+    idle.send(query('select 2'))
+    const moved = await other.next()
+    expect(moved.parameters.get('database')).toBe('moved')
+    await moved.expect('Query(select 2)')
+    moved.send(rows('2'), ready())
+    expect(await idle.answer()).toContain('DataRow(2)')
+    await finish()
+    expect(server).toBe(postgres)
+    await server.expect('Terminate')
+    client.send(query('select 3'))
+    await moved.expect('Query(select 3)')
+    moved.send(rows('3'), ready())
+    await client.answer()
+    await flow.expectCounts({ idle: 1 })
+  })
+
+  test('that is moved tells newcomers what the new server reports', async () => {
+    const { flow, client } = await startPair()
+    const other = await startOther(flow)
+    other.login = (server) => server.welcome({ ...DEFAULTS, server_version: '18.1', TimeZone: 'Asia/Tokyo' })
+    await reload(flow, { databases: ['app=host=other'] })
+    const newcomer = await flow.connect()
+    expect(newcomer.parameters.get('server_version')).toBe('18.1')
+    expect(newcomer.parameters.get('TimeZone')).toBe('Asia/Tokyo')
+    // Who was there before has been told otherwise, and goes on to have what it was told.
+    client.send(query('select 1'))
+    const moved = await other.next()
+    await moved.expect('Query')
+    expect(client.parameters.get('TimeZone')).toBe('Etc/UTC')
+    moved.send(rows('Etc/UTC'), ready())
+    await moved.expect('Query(select 1)')
+    moved.send(rows('1'), ready())
+    await client.answer()
+  })
+
+  test('that is moved has statements prepared anew', async () => {
+    const { flow, client, postgres } = await startPair()
+    const other = await startOther(flow)
+    client.send(parse('s', 'select 1'), bind('', 's'), execute(), sync)
+    for (const name of ['Parse', 'Bind', 'Execute', 'Sync']) await postgres.expect(name)
+    postgres.send(parseComplete, bindComplete, complete('SELECT 1'), ready())
+    await client.answer()
+    await reload(flow, { databases: ['app=host=other'] })
+    client.send(bind('', 's'), execute(), sync)
+    const moved = await other.next()
+    for (const name of ['Parse', 'Bind', 'Execute', 'Sync']) await moved.expect(name)
+    moved.send(parseComplete, bindComplete, complete('SELECT 1'), ready())
+    expect(await client.answer()).toContain('CommandComplete(SELECT 1)')
+  })
+
+  test('whose servers are being opened, checked or set up is moved at once, and who waits for them waits on', async () => {
+    const { flow } = await startPair({ settings: { server_check_delay: 0, server_check_query: 'select 7' } })
+    const other = await startOther(flow)
+    flow.postgres.login = () => {}
+    const [one, two] = [await flow.connect(), await flow.connect()]
+    await flow.advance(1_000)
+    one.send(query('one'))
+    two.send(query('two'))
+    await flow.expectCounts({ login: 1, checking: 1, waiting: 2 })
+    await reload(flow, { databases: ['app=host=other'] })
+    for (const client of [one, two]) {
+      const moved = await other.next()
+      await moved.expect('Query')
+      moved.send(rows('1'), ready())
+      await client.answer()
+    }
+  })
+
+  test('that is moved before its first server was opened is only dialled at its new place', async () => {
+    const flow = await startFlow({ databases: ['app=host=nowhere'] })
+    const other = await startOther(flow)
+    await expect(flow.connect()).rejects.toThrow('connect to nowhere:5432 failed')
+    await reload(flow, { databases: ['app=host=other'] })
+    await flow.connect()
+    await other.next()
+  })
+
+  test('that only has other numbers keeps its servers', async () => {
+    const { flow, client, postgres } = await startPair()
+    await reload(flow, { databases: [`${APP} pool_size=7 query_wait_timeout=9`] })
+    expect(flow.pool().settings).toMatchObject({ size: 7, waitTimeoutMs: 9_000 })
+    expect(await ask(client, flow)).toBe(postgres)
+  })
+
+  test('that comes can be used, and so can one that * answers for', async () => {
+    const { flow } = await startPair()
+    await expect(flow.connect({ database: 'new' })).rejects.toThrow('3D000 no such database: new')
+    await reload(flow, { databases: [APP, 'new=host=db'] })
+    await flow.connect({ database: 'new' })
+    await expect(flow.connect({ database: 'any' })).rejects.toThrow('3D000 no such database: any')
+    await reload(flow, { databases: [APP, 'new=host=db', '*=host=db'] })
+    await flow.connect({ database: 'any' })
+  })
+
+  test('that goes drops its clients, whatever they do, and refuses new ones', async () => {
+    const databases = [APP, 'old=host=db']
+    const flow = await startFlow({ databases, settings: { default_pool_size: 2 } })
+    const old = { database: 'old' }
+    const idle = await flow.connect(old)
+    const running = await flow.connect(old)
+    const inTransaction = await flow.connect(old)
+    const waiting = await flow.connect(old)
+    const stays = await flow.connect()
+    running.send(query('select pg_sleep(60)'))
+    const slow = await flow.postgres.next()
+    await slow.expect('Query')
+    inTransaction.send(query('begin'))
+    const server = await busy(flow, 'Query(begin)')
+    server.send(complete('BEGIN'), ready('T'))
+    await inTransaction.answer()
+    waiting.send(query('select 4'))
+    await flow.expectCounts({ leased: 2, waiting: 1 }, flow.pool('old'))
+    const pool = flow.pool('old')
+    await reload(flow, { databases: [APP] })
+    for (const client of [idle, running, inTransaction, waiting]) {
+      expect((await client.inbox.next()).shown).toBe('ErrorResponse(FATAL 57P01 database removed)')
+      await client.expectClosed()
+    }
+    expect((await flow.postgres.nextCancel()).target).toBe(slow)
+    slow.send(error('57014', 'canceling statement due to user request'), ready())
+    await flow.expectCounts({}, pool)
+    expect(pool.state).toBe('gone')
+    await expect(flow.connect(old)).rejects.toThrow('3D000 no such database: old')
+    await ask(stays, flow)
+    await flow.advance(100)
+    expect([...flow.pooler.parts.pools].map(({ database }) => database)).toEqual(['app'])
+    await reload(flow, { databases })
+    await ask(await flow.connect(old), flow)
+  })
+
+  test('that goes while its clients log in lets none of them in', async () => {
+    const flow = await startFlow({ databases: [APP, 'old=host=db'] })
+    flow.postgres.login = () => {}
+    const client = await flow.dial()
+    client.send(startup({ user: 'ada', database: 'old' }))
+    await flow.postgres.next()
+    await reload(flow, { databases: [APP] })
+    expect((await client.inbox.next()).shown).toBe('ErrorResponse(FATAL 57P01 database removed)')
+    await client.expectClosed()
+  })
+})

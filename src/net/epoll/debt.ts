@@ -1,6 +1,6 @@
 /** What a channel owes its peer: copies of what the kernel did not take. */
 
-import { EAGAIN, EINTR, ENOBUFS, ENOMEM, type SystemCalls } from './syscalls.ts'
+import { EAGAIN, isForNow, type SystemCalls } from './syscalls.ts'
 
 /** Small debts are put together in pieces of at least this size. */
 const PIECE_BYTES = 4 * 1024
@@ -17,6 +17,8 @@ interface Piece {
 
 export class Debt {
   bytes = 0
+  /** After a payment: the kernel had no room for more, and will tell when it has. */
+  isBlocked = false
   readonly #pieces: Piece[] = []
   #first = 0
 
@@ -39,17 +41,24 @@ export class Debt {
 
   /** Sends what the kernel takes. Returns 0, or the errno of what is broken. */
   pay(calls: SystemCalls, descriptor: number): number {
+    this.isBlocked = false
     for (let budget = PAYMENT_BYTES; budget > 0; ) {
       const piece = this.#pieces[this.#first]
       if (!piece) break
       const length = Math.min(piece.end - piece.start, budget)
       const taken = calls.send(descriptor, piece.memory, piece.start, piece.start + length)
-      if (taken < 0) return taken === EAGAIN || taken === EINTR || taken === ENOBUFS || taken === ENOMEM ? 0 : taken
+      if (taken < 0) {
+        this.isBlocked = taken === EAGAIN
+        return isForNow(taken) ? 0 : taken
+      }
       piece.start += taken
       this.bytes -= taken
       budget -= taken
       if (piece.start === piece.end) this.#forget()
-      if (taken < length) break
+      if (taken < length) {
+        this.isBlocked = true
+        break
+      }
     }
     return 0
   }

@@ -1,10 +1,27 @@
-/** Hot path: a channel on a descriptor of its own. Per chunk one `recv` or one `send`, and nothing is allocated. */
+/**
+ * Hot path: a channel on a descriptor of its own. Per chunk one `recv` or one `send`, and nothing is allocated.
+ *
+ * It is told of changes, not of states (EPOLLET): that saves the kernel from looking at each socket twice, and the process from telling the
+ * kernel of each pause. What follows is that whoever does not take all that there is must ask to be told again: see `#again`.
+ */
 
-import { type Address, type Channel, type ChannelListener, LINGER_MS } from '../channel.ts'
+import { type Address, type Channel, type ChannelListener, LINGER_MS, READ_BUFFER_BYTES } from '../channel.ts'
 import { NOBODY } from '../nobody.ts'
 import { Debt } from './debt.ts'
 import type { Pollable, Poller } from './poller.ts'
-import { EAGAIN, ECONNRESET, EINTR, ENOBUFS, ENOMEM, EPIPE, EPOLLIN, EPOLLOUT, systemError } from './syscalls.ts'
+import {
+  EAGAIN,
+  ECONNRESET,
+  EPIPE,
+  EPOLLERR,
+  EPOLLET,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLRDHUP,
+  isForNow,
+  systemError,
+} from './syscalls.ts'
 
 /**
  * `closing`: we are leaving, and the listener is told when that is over. `delivering`: the peer has said goodbye, which the listener was
@@ -12,7 +29,12 @@ import { EAGAIN, ECONNRESET, EINTR, ENOBUFS, ENOMEM, EPIPE, EPOLLIN, EPOLLOUT, s
  */
 type State = 'open' | 'closing' | 'delivering' | 'closed'
 
-const SEND_AND_END = ~EPOLLIN
+/** What a new channel is watched for. That it may write is of interest only once it owes something. */
+export const WATCHED_FOR = EPOLLIN | EPOLLRDHUP | EPOLLET
+const READABLE = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR
+const WRITABLE = EPOLLOUT | EPOLLHUP | EPOLLERR
+/** Behind the bytes comes an end, of which nothing more is told. */
+const ENDS = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 
 export class EpollChannel implements Channel, Pollable {
   readonly descriptor: number
@@ -22,16 +44,15 @@ export class EpollChannel implements Channel, Pollable {
   readonly #poller: Poller
   #state: State = 'open'
   #isPaused = false
-  /** What the poller watches for now. */
-  #interest = EPOLLIN
+  /** There may be something to read of which nothing more is told. */
+  #isUnread = false
+  #watchedFor = WATCHED_FOR
   #debt: Debt | null = null
   /** A write has failed: what is written is forgotten, and what the peer sent before is still read. */
   #writeErrno = 0
-  /** The peer's goodbye was read while we were leaving. */
-  #sawEnd = false
   #lingering: NodeJS.Timeout | null = null
 
-  /** The socket is connected; the poller is told by whoever makes the channel. */
+  /** The socket is connected, and whoever makes the channel has it watched for `WATCHED_FOR`. */
   constructor(poller: Poller, descriptor: number, peer: Address, local: Address) {
     this.#poller = poller
     this.descriptor = descriptor
@@ -54,41 +75,46 @@ export class EpollChannel implements Channel, Pollable {
       this.#debt.add(buffer, start, end)
       return 0
     }
-    // An empty span would be taken for an end by a socket that keeps the bounds of what is sent.
     if (length === 0) return 0
-    const taken = this.#send(buffer, start, end)
+    let taken = this.#poller.calls.send(this.descriptor, buffer, start, end)
     if (taken === length) return length
+    const hadNoRoom = taken >= 0 || taken === EAGAIN
     if (taken < 0) {
-      this.#writeFailed(taken)
-      return length
+      if (!isForNow(taken)) {
+        this.#writeFailed(taken)
+        return length
+      }
+      taken = 0
     }
     this.#debt = new Debt()
     this.#debt.add(buffer, start + taken, end)
-    this.#watch(this.#interest | EPOLLOUT)
+    // A kernel that had no room tells when it has, if it was asked to once.
+    if ((this.#watchedFor & EPOLLOUT) === 0 || !hadNoRoom) {
+      this.#watchedFor = WATCHED_FOR | EPOLLOUT
+      this.#again()
+    }
     return taken
   }
 
-  /** That we do not want to read is told to the kernel only once there is something to read: most pauses are over before. */
   pause(): void {
     if (this.#state === 'open') this.#isPaused = true
   }
 
   resume(): void {
-    if (this.#state !== 'open') return
+    if (this.#state !== 'open' || !this.#isPaused) return
     this.#isPaused = false
-    if ((this.#interest & EPOLLIN) === 0) this.#watch(this.#interest | EPOLLIN)
+    if (this.#isUnread) this.#again()
   }
 
   close(): void {
     if (this.#state !== 'open') return
     this.#state = 'closing'
-    this.#isPaused = false
     if (this.#writeErrno !== 0) {
       this.#endSoon(null)
       return
     }
     if (this.#debt === null) this.#poller.calls.shutdown(this.descriptor)
-    if ((this.#interest & EPOLLIN) === 0) this.#watch(this.#interest | EPOLLIN)
+    if (this.#isUnread) this.#again()
     this.#linger()
   }
 
@@ -99,62 +125,58 @@ export class EpollChannel implements Channel, Pollable {
   }
 
   onEvents(events: number): void {
-    if (this.#debt !== null && (events & SEND_AND_END) !== 0 && this.#payDebt(this.#debt)) return
-    if (this.#state === 'open') {
-      if (this.#isPaused) this.#watch(this.#debt === null ? 0 : EPOLLOUT)
-      else this.#read()
-    } else if (this.#state === 'closing') this.#drop()
+    if (this.#debt !== null && (events & WRITABLE) !== 0) this.#payDebt(this.#debt)
+    if ((events & READABLE) === 0) return
+    if (this.#state === 'open') this.#read(events)
+    // Also if it is leaving since it read: the peer's goodbye may have come with its last words.
+    if (this.#state === 'closing') this.#drop(events)
   }
 
-  #read(): void {
+  #read(events: number): void {
+    if (this.#isPaused) {
+      this.#isUnread = true
+      return
+    }
     const { calls } = this.#poller
     const bytes = calls.recv(this.descriptor)
-    if (bytes > 0) this.listener.onRead(calls.readBuffer, 0, bytes)
-    else if (bytes === 0) this.#peerLeft()
-    else if (bytes !== EAGAIN && bytes !== EINTR) this.#end(systemError('read', bytes))
+    if (bytes <= 0) {
+      if (bytes === 0) this.#peerLeft()
+      else if (bytes !== EAGAIN) this.#readFailed(bytes)
+      return
+    }
+    this.#isUnread = bytes === READ_BUFFER_BYTES || (events & ENDS) !== 0
+    this.listener.onRead(calls.readBuffer, 0, bytes)
+    if (this.#isUnread && this.#state === 'open' && !this.#isPaused) this.#again()
   }
 
   /** What comes while we are leaving. */
-  #drop(): void {
+  #drop(events: number): void {
     const bytes = this.#poller.calls.recv(this.descriptor)
-    if (bytes > 0 || bytes === EAGAIN || bytes === EINTR) return
-    if (bytes === 0 && this.#debt !== null) {
-      this.#sawEnd = true
-      this.#watch(EPOLLOUT)
-    } else this.#end(null)
+    if (bytes === READ_BUFFER_BYTES || (bytes > 0 && (events & ENDS) !== 0)) this.#again()
+    else if (bytes === 0 && this.#debt === null) this.#end(null)
+    else if (bytes < 0 && !isForNow(bytes)) this.#end(null)
   }
 
-  /** Returns whether the turn of this socket is over: the listener was told something, or the socket is gone. */
-  #payDebt(debt: Debt): boolean {
+  #payDebt(debt: Debt): void {
     const failure = debt.pay(this.#poller.calls, this.descriptor)
     if (failure !== 0) {
       this.#debt = null
-      if (this.#state === 'open') {
-        if (!this.#isPaused) this.#watch(EPOLLIN)
-        this.#writeFailed(failure)
-        return false
-      }
-      this.#endAfterDelivery()
-      return true
+      if (this.#state === 'open') this.#writeFailed(failure)
+      else this.#delivered()
+      return
     }
-    if (debt.bytes > 0) return false
+    if (debt.bytes > 0) {
+      if (!debt.isBlocked) this.#again()
+      return
+    }
     this.#debt = null
-    if (this.#state === 'open') {
-      this.#watch(this.#isPaused ? this.#interest & EPOLLIN : EPOLLIN)
-      this.listener.onDrained()
-      return true
-    }
-    if (this.#state === 'delivering' || this.#sawEnd) this.#endAfterDelivery()
+    if (this.#state === 'open') this.listener.onDrained()
+    else if (this.#state === 'delivering') this.#delivered()
     else {
       this.#poller.calls.shutdown(this.descriptor)
-      this.#watch(EPOLLIN)
+      // Its goodbye may have been read already, while we owed.
+      this.#again()
     }
-    return true
-  }
-
-  #send(buffer: Buffer, start: number, end: number): number {
-    const taken = this.#poller.calls.send(this.descriptor, buffer, start, end)
-    return taken === EAGAIN || taken === EINTR || taken === ENOBUFS || taken === ENOMEM ? 0 : taken
   }
 
   /**
@@ -164,28 +186,33 @@ export class EpollChannel implements Channel, Pollable {
   #writeFailed(errno: number): void {
     this.#writeErrno = errno
     const isReading = !this.#isPaused && (errno === EPIPE || errno === ECONNRESET)
-    if (!isReading) this.#endSoon(systemError('write', errno))
+    if (isReading) this.#again()
+    else this.#endSoon(systemError('write', errno))
+  }
+
+  #readFailed(errno: number): void {
+    if (isForNow(errno)) this.#again()
+    else this.#end(systemError('read', errno))
   }
 
   /** All that the peer sent was handed over, and its FIN was read. Who hears of it should not wait until the peer has read our last bytes. */
   #peerLeft(): void {
     if (this.#debt === null) {
-      this.#end(this.#writeErrno === ECONNRESET ? systemError('write', this.#writeErrno) : null)
+      this.#end(this.#writeErrno === ECONNRESET ? systemError('write', ECONNRESET) : null)
       return
     }
     this.#state = 'delivering'
-    this.#watch(EPOLLOUT)
     this.#linger()
     this.listener.onClosed(null)
   }
 
   /** A peer that neither takes our last bytes nor says goodbye is left behind. */
   #linger(): void {
-    this.#lingering = setTimeout(() => this.#endAfterDelivery(), LINGER_MS)
+    this.#lingering = setTimeout(() => this.#delivered(), LINGER_MS)
     this.#lingering.unref()
   }
 
-  #endAfterDelivery(): void {
+  #delivered(): void {
     if (this.#state === 'closing') this.#end(null)
     else this.#release()
   }
@@ -207,9 +234,9 @@ export class EpollChannel implements Channel, Pollable {
     this.#poller.close(this.descriptor)
   }
 
-  #watch(interest: number): void {
-    if (interest === this.#interest) return
-    this.#poller.change(this.descriptor, this.#interest, interest)
-    this.#interest = interest
+  /** Has the poller look at the socket anew, behind all others that wait: what it can do now is told then. */
+  #again(): void {
+    this.#isUnread = false
+    this.#poller.change(this.descriptor, this.#watchedFor)
   }
 }

@@ -4,11 +4,11 @@ import dns from 'node:dns'
 import { isIP } from 'node:net'
 import type { Address, Dial, DialListener, DialOptions, KeepAlive } from '../channel.ts'
 import { encodeAddress, familyOf, isPath } from './addresses.ts'
-import { EpollChannel } from './epoll-channel.ts'
+import { EpollChannel, WATCHED_FOR } from './epoll-channel.ts'
 import { ownAddress } from './epoll-listener.ts'
 import type { Pollable, Poller } from './poller.ts'
 import { setTcpOptions } from './socket-options.ts'
-import { EAGAIN, EINPROGRESS, EPOLLIN, EPOLLOUT, systemError } from './syscalls.ts'
+import { EAGAIN, EINPROGRESS, EPOLLOUT, systemError } from './syscalls.ts'
 
 /** An address that has not answered by then gets company: the next one is tried beside it (RFC 8305). */
 const NEXT_ATTEMPT_MS = 250
@@ -85,7 +85,7 @@ export class EpollDial implements Dial {
     if (errno === 0) {
       const local = isPath(peer.host) ? peer : (ownAddress(this.#poller.calls, attempt.descriptor) ?? peer)
       const channel = new EpollChannel(this.#poller, attempt.descriptor, peer, local)
-      this.#poller.replace(channel, EPOLLIN)
+      this.#poller.replace(channel, WATCHED_FOR)
       this.#finish()
       this.#listener.onConnected(channel)
       return
@@ -129,7 +129,7 @@ class Attempt implements Pollable {
 
   begin(): void {
     const result = this.#poller.calls.connect(this.descriptor, encodeAddress(this.peer))
-    if (result === 0 || result === EINPROGRESS) this.#poller.change(this.descriptor, 0, EPOLLOUT)
+    if (result === 0 || result === EINPROGRESS) this.#poller.watch(this.descriptor, EPOLLOUT)
     else if (result === EAGAIN && isPath(this.peer.host)) this.#retry = setTimeout(() => this.begin(), BUSY_RETRY_MS)
     else this.#tell(result)
   }

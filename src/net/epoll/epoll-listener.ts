@@ -4,7 +4,7 @@ import { unlinkSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import type { Address, Channel, Listener, ListenOptions } from '../channel.ts'
 import { decodeAddress, encodeAddress, familyOf, isPath } from './addresses.ts'
-import { EpollChannel } from './epoll-channel.ts'
+import { EpollChannel, WATCHED_FOR } from './epoll-channel.ts'
 import type { Pollable, Poller } from './poller.ts'
 import { setTcpOptions } from './socket-options.ts'
 import { EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPOLLIN, type SystemCalls, systemError } from './syscalls.ts'
@@ -27,7 +27,7 @@ export class EpollListener implements Listener, Pollable {
   #isPaused = false
   #retry: NodeJS.Timeout | null = null
   #isShort = false
-  #interest = EPOLLIN
+  #isWatched = true
 
   constructor(
     poller: Poller,
@@ -78,24 +78,25 @@ export class EpollListener implements Listener, Pollable {
       return
     }
     const channel = new EpollChannel(this.#poller, descriptor, peer, local)
-    this.#poller.add(channel, EPOLLIN)
+    this.#poller.add(channel, WATCHED_FOR)
     this.#onAccepted(channel)
   }
 
   #waitForMore(errno: number): void {
-    this.#watch(0)
+    this.#watch(false)
     if (!this.#isShort) this.#onAcceptFailed(systemError('accept', errno))
     this.#isShort = true
     this.#retry = setTimeout(() => {
       this.#retry = null
-      if (!this.#isPaused) this.#watch(EPOLLIN)
+      if (!this.#isPaused) this.#watch(true)
     }, RETRY_MS)
   }
 
-  #watch(interest: number): void {
-    if (interest === this.#interest) return
-    this.#poller.change(this.descriptor, this.#interest, interest)
-    this.#interest = interest
+  #watch(isWatched: boolean): void {
+    if (isWatched === this.#isWatched) return
+    this.#isWatched = isWatched
+    if (isWatched) this.#poller.watch(this.descriptor, EPOLLIN)
+    else this.#poller.unwatch(this.descriptor)
   }
 }
 

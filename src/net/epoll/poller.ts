@@ -12,7 +12,7 @@ import { EINTR, EPOLLIN, type SystemCalls, systemError } from './syscalls.ts'
 
 export interface Pollable {
   readonly descriptor: number
-  /** Called while what it is watched for holds: what is not taken now is told again. */
+  /** Called with what has come. Unless it is watched for changes only, what is not taken now is told again. */
   onEvents(events: number): void
 }
 
@@ -64,7 +64,7 @@ export class Poller {
     return this.#count
   }
 
-  /** From now on the process stays alive for it. `interest` is what it is watched for; with 0 it is not watched. */
+  /** From now on the process stays alive for it. `interest` is what it is watched for, in epoll's terms; with 0 it is not watched. */
   add(pollable: Pollable, interest: number): void {
     const { descriptor } = pollable
     while (this.#pollables.length <= descriptor) {
@@ -79,12 +79,19 @@ export class Poller {
     this.#wake()
   }
 
-  /** Not watched at all is more than no interest: errors and hang-ups would be told again and again. */
-  change(descriptor: number, before: number, interest: number): void {
-    const generation = this.#generations[descriptor] as number
-    if (interest === 0) this.calls.unwatch(this.#epoll, descriptor)
-    else if (before === 0) this.calls.watch(this.#epoll, descriptor, interest, generation)
-    else this.calls.rewatch(this.#epoll, descriptor, interest, generation)
+  /** Watches for something else, or for the same: either way what holds now is told again. */
+  change(descriptor: number, interest: number): void {
+    this.calls.rewatch(this.#epoll, descriptor, interest, this.#generations[descriptor] as number)
+  }
+
+  /** For what was added with 0, or is not watched any more. */
+  watch(descriptor: number, interest: number): void {
+    this.calls.watch(this.#epoll, descriptor, interest, this.#generations[descriptor] as number)
+  }
+
+  /** More than no interest: errors and hang-ups would be told all the same. */
+  unwatch(descriptor: number): void {
+    this.calls.unwatch(this.#epoll, descriptor)
   }
 
   /** The same socket under another owner: a dial that has become a channel. */

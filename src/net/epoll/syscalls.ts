@@ -28,6 +28,8 @@ export const EPOLLIN = 0x1
 export const EPOLLOUT = 0x4
 export const EPOLLERR = 0x8
 export const EPOLLHUP = 0x10
+export const EPOLLRDHUP = 0x2000
+export const EPOLLET = 1 << 31
 
 const SOL_SOCKET = 1
 const IPPROTO_TCP = 6
@@ -61,6 +63,11 @@ export const EPIPE = -32
 export const ECONNRESET = -104
 export const ENOBUFS = -105
 export const EINPROGRESS = -115
+
+/** Nothing is wrong: there is nothing to read, no room to write, or no memory at the moment. */
+export function isForNow(errno: number): boolean {
+  return errno === EAGAIN || errno === EINTR || errno === ENOBUFS || errno === ENOMEM
+}
 
 /** How many events one look brings at most; the others come with the next. */
 export const MAX_EVENTS = 256

@@ -72,6 +72,7 @@ export async function writeFiles(options: PgweirOptions): Promise<Files> {
     auth_file: authFile,
     pool_mode: 'transaction',
     default_pool_size: 1,
+    transport: process.env['PGWEIR_TEST_TRANSPORT'] ?? 'auto',
     ...settings,
   }
   const { host, port, database: name } = database

@@ -8,9 +8,10 @@ import type { Waiter } from '../pool/lease.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { PoolMode } from '../pool/settings.ts'
 import { PoolerError } from '../problems.ts'
-import { DEBT } from '../server/ledger.ts'
+import { DEBT, SWALLOW } from '../server/ledger.ts'
 import type { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
+import { SHARED_PREFIX } from '../server/statements.ts'
 import { deallocatedName, mayDeallocate } from '../sql/deallocate.ts'
 import {
   encodeCommandComplete,
@@ -21,7 +22,7 @@ import {
   STATUS_IDLE,
 } from '../wire/backend.ts'
 import { type FrameSink, Frames, HEADER_BYTES, type Refusal } from '../wire/frames.ts'
-import { FLUSH } from '../wire/frontend.ts'
+import { encodeCloseStatement, FLUSH } from '../wire/frontend.ts'
 import { encodeError, encodeNotice, type Notice } from '../wire/notices.ts'
 import { Outbox } from '../wire/outbox.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
@@ -485,6 +486,12 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   }
 
   #considerRelease(server: Server): void {
+    if (server.ledger.needsFence && !this.#isMidRequest) {
+      // A COPY has failed with Syncs in it. Nobody else may get a ReadyForQuery too many.
+      server.ledger.owe(DEBT.fence | SWALLOW)
+      server.send(FENCE)
+      return
+    }
     const keeps = keepsServer({
       mode: this.#mode,
       isServerClean: server.isClean,
@@ -589,5 +596,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     if (problem) this.session.end(new PoolerError(problem))
   }
 }
+
+/** Changes nothing, whatever the state of the transaction, and is answered at once. */
+const FENCE = Buffer.concat([encodeCloseStatement(`${SHARED_PREFIX}fence`), FLUSH])
 
 const DEALLOCATED = encodeCommandComplete('DEALLOCATE')

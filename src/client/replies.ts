@@ -172,8 +172,6 @@ export class Replies implements FrameSink {
     const isAboutName = notice.sqlstate === '26000' || notice.sqlstate === '42P05'
     if (isAboutName && verdict !== 'replace' && notice.message.includes(`"${SHARED_PREFIX}`))
       this.#listener.onSharedNameFailed(server)
-    // Nobody else may get a ReadyForQuery too many.
-    if (server.ledger.isDoubtful) server.condemn('a COPY failed with Syncs in it')
     if (verdict === 'nonsense' && !isTheEnd)
       this.#listener.onNonsense(`an error that nothing asked for: ${notice.message}`)
     else if (verdict === 'replace' && effect?.reply && !isTheEnd) {

@@ -21,6 +21,8 @@ export const DEBT = {
   copyEnd: 9,
   /** No debt of the server: an answer of our own that waits for its turn. */
   ours: 10,
+  /** A Close of our own, of what there is not: with its answer, all doubtful Syncs that are answered at all have been. */
+  fence: 11,
 } as const
 
 const KIND = 0x0f
@@ -67,6 +69,8 @@ export class Ledger {
   #copySyncs = 0
   /** Such Syncs of a COPY that failed: the server answers those of them that it had not read by then, and nobody knows which. */
   #doubtfulSyncs = 0
+  /** While there are such: the query or function call that is answered next has got a part of its answer. */
+  #isHeadBegun = false
 
   get isEmpty(): boolean {
     return this.#count === 0
@@ -116,9 +120,9 @@ export class Ledger {
     return this.#syncsSent === this.#syncsAnswered
   }
 
-  /** More may come than is owed. */
-  get isDoubtful(): boolean {
-    return this.#doubtfulSyncs > 0
+  /** Nothing is owed, and yet more may come. */
+  get needsFence(): boolean {
+    return this.#doubtfulSyncs > 0 && this.#isAtRest
   }
 
   /** A ReadyForQuery is owed, so that the transaction may by now be in another state than the last one said. */
@@ -130,8 +134,12 @@ export class Ledger {
     return false
   }
 
-  /** Nothing is owed and nothing is begun: the next request meets a fresh server. */
+  /** Nothing is owed, nothing is begun, nothing is in doubt: the next request meets a fresh server. */
   get isClear(): boolean {
+    return this.#isAtRest && this.#doubtfulSyncs === 0
+  }
+
+  get #isAtRest(): boolean {
     return this.#count === 0 && !this.#isBatchOpen && !this.#skipsToSync && this.#copyIn === 'none'
   }
 
@@ -170,7 +178,11 @@ export class Ledger {
    * The next reply has come, or its last byte has: pays the first debt with it where it is the answer to that.
    */
   settle(reply: number): Verdict {
-    if (this.#count === 0) return this.#settleDoubt(reply)
+    if (this.#doubtfulSyncs > 0) return this.#settleInDoubt(reply)
+    return this.#count === 0 ? 'nonsense' : this.#settleHead(reply)
+  }
+
+  #settleHead(reply: number): Verdict {
     const head = this.#kinds[this.#head] as number
     const kind = head & KIND
     switch (reply) {
@@ -179,7 +191,8 @@ export class Ledger {
       case BACKEND.bindComplete:
         return this.#pay(kind === DEBT.bind, head)
       case BACKEND.closeComplete:
-        return this.#pay(kind === DEBT.close, head)
+        if (kind === DEBT.fence) this.#doubtfulSyncs = 0
+        return this.#pay(kind === DEBT.close || kind === DEBT.fence, head)
       case BACKEND.noData:
         return this.#pay(kind === DEBT.describe, head)
       case BACKEND.rowDescription:
@@ -224,7 +237,9 @@ export class Ledger {
     this.#copySyncs = 0
     const head = this.#kinds[this.#head] as number
     const kind = head & KIND
-    if (kind === DEBT.query || kind === DEBT.sync || kind === DEBT.functionCall) return 'forward'
+    this.#isHeadBegun = kind === DEBT.query || kind === DEBT.functionCall
+    if (this.#isHeadBegun || kind === DEBT.sync) return 'forward'
+    if (kind === DEBT.fence) return 'nonsense'
     this.#dropToSync()
     return head & REPLACE ? 'replace' : 'forward'
   }
@@ -252,12 +267,25 @@ export class Ledger {
     this.#copySyncs = 0
   }
 
-  /** Nothing is owed, and yet there is a reply: right only if a Sync was taken for ignored that was not. */
-  #settleDoubt(reply: number): Verdict {
-    if (reply !== BACKEND.readyForQuery || this.#doubtfulSyncs === 0) return 'nonsense'
+  /**
+   * A ReadyForQuery where another reply is due, or none, answers a Sync that was taken for ignored and was not. (Where that of a Sync
+   * is due, one is as good as the other.)
+   */
+  #settleInDoubt(reply: number): Verdict {
+    const kind = this.#count === 0 ? 0 : (this.#kinds[this.#head] as number) & KIND
+    if (reply !== BACKEND.readyForQuery) {
+      if (kind === 0) return 'nonsense'
+      this.#isHeadBegun = kind === DEBT.query || kind === DEBT.functionCall
+      return this.#settleHead(reply)
+    }
+    const isDue = kind === DEBT.sync || this.#isHeadBegun
+    this.#isHeadBegun = false
+    if (isDue) return this.#settleHead(reply)
     this.#doubtfulSyncs--
-    this.#skipsToSync = false
-    this.#isBatchOpen = false
+    if (kind === 0) {
+      this.#skipsToSync = false
+      this.#isBatchOpen = false
+    }
     return 'forward'
   }
 

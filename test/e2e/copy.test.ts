@@ -18,6 +18,7 @@ const { parse, bind, execute, sync, query, copyData, copyDone, copyFail } = seri
 beforeEach(async () => {
   await admin.query(`
     drop table if exists rows;
+    drop function if exists no;
     create table rows (id int unique deferrable initially deferred, text text check (text <> 'bad'));
     alter table rows owner to ${database.user}`)
 })
@@ -223,6 +224,13 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     step(COUNT),
     { send: [PREPARED, sync(), BROKEN, ROW, copyDone(), sync(), COUNT], ready: 2 },
   ],
+  'an error that comes before the Sync behind the command is read': [
+    step(query(`create function no() returns trigger language plpgsql as $$ begin raise 'no'; end $$`)),
+    step(query('create trigger no before insert on rows execute function no()')),
+    { send: [PREPARED, sync(), ROW, copyDone(), sync(), COUNT], ready: 3 },
+    { send: [query(COPY), sync(), sync(), ROW, copyDone(), COUNT], ready: 4 },
+    step(query('drop function no cascade')),
+  ],
   'an error that only the end brings': [
     step(query(COPY), ROW, ROW, copyDone(), COUNT),
     { send: [PREPARED, sync(), ROW, ROW, copyDone(), sync(), COUNT], ready: 2 },
@@ -266,6 +274,18 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     { send: [sync(), COUNT], ready: 2 },
   ],
 }
+
+test('a COPY that fails with Syncs in it does not cost its server', async () => {
+  const pgweir = await startPgweir({ database })
+  const [client, other] = [await pgweir.raw(), await pgweir.client()]
+  const before = pgweir.serverPids()
+  for (let round = 0; round < 20; round++) {
+    client.send(PREPARED, sync(), BROKEN, ROW, copyDone(), sync())
+    await client.repliesUntil('Z')
+    expect(await count(other)).toBe(0)
+  }
+  expect(pgweir.serverPids()).toEqual(before)
+})
 
 describe('a conversation goes as with PostgreSQL itself', () => {
   for (const pool_mode of ['transaction', 'session'])

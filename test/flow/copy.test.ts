@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
 import {
   bindComplete,
+  closeComplete,
   complete,
   copyData,
   copyIn,
@@ -26,7 +27,7 @@ import {
   query,
   sync,
 } from '../support/flow/requests.ts'
-import { type Pair, startPair } from '../support/flow/start.ts'
+import { type FlowOptions, type Pair, startPair } from '../support/flow/start.ts'
 
 const BAD_ROW = error('22P04', 'extra data after last expected column')
 
@@ -45,15 +46,21 @@ async function expectUsable({ flow, client, postgres }: Pick<Pair, 'flow' | 'cli
   expect(flow.counts()).toEqual({ idle: 1 })
 }
 
-/** The server may still answer a Sync that it had not read when it failed, so nobody else gets it; the client goes on with another. */
-async function expectUsableElsewhere({ flow, client, postgres }: Pick<Pair, 'flow' | 'client' | 'postgres'>) {
-  await postgres.expectClosed()
-  await flow.expectCounts({})
-  client.send(query('afterwards'))
-  const next = await flow.postgres.next()
-  await next.expect('Query(afterwards)')
-  next.send(rows('yes'), ready())
-  expect(await client.answer()).toContain('DataRow(yes)')
+/** The server may still answer a Sync that it had not read when it failed: it is free only when it must have. */
+async function expectUsableAfterFence(pair: Pick<Pair, 'flow' | 'client' | 'postgres'>, late = 0) {
+  const { flow, client, postgres } = pair
+  await expectFence(pair)
+  postgres.send(...Array.from({ length: late }, () => ready()), closeComplete)
+  for (let left = late; left > 0; left--) await client.expect('ReadyForQuery(I)')
+  await flow.expectCounts({ idle: 1 })
+  await client.expectNothing()
+  await expectUsable(pair)
+}
+
+async function expectFence({ flow, postgres }: Pick<Pair, 'flow' | 'postgres'>) {
+  const [seen] = await postgres.inbox.through('Flush')
+  expect(seen).toMatch(/^Close\(statement/)
+  expect(flow.counts()).toEqual({ leased: 1 })
 }
 
 describe('COPY to the client', () => {
@@ -251,8 +258,12 @@ describe('COPY from the client by a simple query', () => {
 
 describe('COPY from the client by a batch', () => {
   /** As libpq does: the Sync goes out behind Execute, and another one behind the data. */
-  async function startCopy(): Promise<Pair> {
-    const pair = await startPair()
+  async function startCopy(options: FlowOptions = {}): Promise<Pair> {
+    const pair = await startPair(options)
+    if (options.settings?.['pool_mode'] === 'session') {
+      await pair.postgres.expect('Query(DISCARD ALL)')
+      pair.postgres.send(complete('DISCARD ALL'), ready())
+    }
     pair.client.send(parse('', 'copy t from stdin'), bind('', ''), describePortal(), execute(), sync)
     await pair.postgres.expect('Parse', 'Bind', 'Describe', 'Execute', 'Sync')
     pair.postgres.send(parseComplete, bindComplete, noData, copyIn())
@@ -338,7 +349,7 @@ describe('COPY from the client by a batch', () => {
     expect(postgres.inbox.take().at(-1)?.name).toBe('Sync')
     postgres.send(ready())
     await client.expect('ReadyForQuery(I)')
-    await expectUsableElsewhere(pair)
+    await expectUsableAfterFence(pair)
   })
 
   test('that fails when everything, its Sync too, was sent', async () => {
@@ -349,7 +360,7 @@ describe('COPY from the client by a batch', () => {
     postgres.send(BAD_ROW, ready(), rows('1'), ready())
     expect(await client.answer()).toHaveLength(2)
     expect(await client.answer()).toContain('DataRow(1)')
-    await expectUsableElsewhere(pair)
+    await expectUsableAfterFence(pair)
   })
 
   test('to a command that fails before it asks for data, with everything sent blindly', async () => {
@@ -371,32 +382,51 @@ describe('COPY from the client by a batch', () => {
     await postgres.expect('CopyFail', 'Sync')
     postgres.send(error('57014', 'COPY from stdin failed: never mind'), ready())
     expect(await client.answer()).toHaveLength(2)
-    await expectUsableElsewhere(pair)
+    await expectUsableAfterFence(pair)
   })
 
   test('in which the server fails before it has read the Sync behind Execute: no one gets a ReadyForQuery too many', async () => {
     // A trigger BEFORE STATEMENT fails after CopyInResponse and before the first read; so that Sync ends the skipping, and the one
     // behind the data is answered on its own.
-    const { flow, client, postgres } = await startCopy()
+    const pair = await startCopy({ settings: { default_pool_size: 1 } })
+    const { flow, client, postgres } = pair
     client.send(copyData('1\n'), copyDone, sync)
     await postgres.expect('CopyData', 'CopyDone', 'Sync')
     postgres.send(error('P0001', 'raised'), ready())
     await client.expect('ErrorResponse(ERROR P0001 raised)', 'ReadyForQuery(I)')
+    await expectFence(pair)
     const other = await flow.connect()
     other.send(query('select 2'))
-    await quiet()
+    await flow.expectCounts({ leased: 1, waiting: 1 })
     postgres.send(ready())
-    await quiet()
-    client.inbox.take()
-    const server = postgres.isClosed ? await flow.postgres.next() : postgres
-    await server.expect('Query(select 2)')
+    await client.expect('ReadyForQuery(I)')
+    await postgres.expectNothing()
+    postgres.send(closeComplete)
+    await postgres.expect('Query(select 2)')
     await other.expectNothing()
-    server.send(rows('2'), ready())
+    postgres.send(rows('2'), ready())
     expect(await other.answer()).toContain('DataRow(2)')
   })
 
   test('with Syncs among its data, some of which the server reads only after it has failed', async () => {
-    const { flow, client, postgres } = await startPair()
+    for (const late of [0, 1, 2]) {
+      const pair = await startPair()
+      const { client, postgres } = pair
+      client.send(query('copy t from stdin'))
+      await postgres.expect('Query')
+      postgres.send(copyIn())
+      await client.expect('CopyInResponse')
+      client.send(copyData('bad\n'), sync, copyData('2\n'), sync, copyDone)
+      await postgres.expect('CopyData', 'Sync', 'CopyData', 'Sync', 'CopyDone')
+      postgres.send(BAD_ROW, ready())
+      expect(await client.answer()).toHaveLength(2)
+      await expectUsableAfterFence(pair, late)
+    }
+  })
+
+  test('with Syncs among its data that were all answered by the time that it ends', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
     client.send(query('copy t from stdin'))
     await postgres.expect('Query')
     postgres.send(copyIn())
@@ -406,13 +436,57 @@ describe('COPY from the client by a batch', () => {
     postgres.send(BAD_ROW, ready(), ready(), ready())
     expect(await client.answer()).toHaveLength(2)
     await client.expect('ReadyForQuery(I)', 'ReadyForQuery(I)')
-    await postgres.expectClosed()
-    await flow.expectCounts({})
-    client.send(query('afterwards'))
-    const next = await flow.postgres.next()
-    await next.expect('Query(afterwards)')
-    next.send(rows('yes'), ready())
+    await expectUsable(pair)
+  })
+
+  test('what a client asks next, while the doubt lasts, is answered behind what is in doubt', async () => {
+    const pair = await startCopy({ settings: { pool_mode: 'session' } })
+    const { client, postgres } = pair
+    client.send(copyData('1\n'), copyDone, sync)
+    await postgres.expect('CopyData', 'CopyDone', 'Sync')
+    postgres.send(error('P0001', 'raised'), ready())
     await client.answer()
+    await expectFence(pair)
+    client.send(parse('', 'one'), bind('', ''), execute())
+    await postgres.expect('Parse', 'Bind', 'Execute')
+    postgres.send(ready(), closeComplete)
+    await client.expect('ReadyForQuery(I)')
+    client.send(sync)
+    await postgres.expect('Sync')
+    postgres.send(parseComplete, bindComplete, complete('SELECT 0'), ready())
+    expect(await client.answer()).toHaveLength(4)
+    client.send(query('two'))
+    await postgres.expect('Query(two)')
+    postgres.send(rows('2'), ready())
+    expect(await client.answer()).toContain('DataRow(2)')
+  })
+
+  test('a client that goes while the doubt lasts costs the server', async () => {
+    const pair = await startCopy()
+    const { flow, client, postgres } = pair
+    client.send(copyData('1\n'), copyDone, sync)
+    await postgres.expect('CopyData', 'CopyDone', 'Sync')
+    postgres.send(error('P0001', 'raised'), ready())
+    await client.answer()
+    await expectFence(pair)
+    client.vanish()
+    await flow.postgres.nextCancel()
+    postgres.send(ready(), closeComplete)
+    await postgres.expectClosed()
+  })
+
+  test('the rest of a row that was half-way is sent before anything of ours', async () => {
+    const pair = await startCopy()
+    const { client, postgres } = pair
+    const row = copyData('x'.repeat(1_000))
+    client.send(copyDone, sync, row.subarray(0, 500))
+    await postgres.expect('CopyDone', 'Sync')
+    postgres.send(error('P0001', 'raised'), ready())
+    await client.answer()
+    await postgres.expectNothing()
+    client.send(row.subarray(500))
+    await postgres.expect('CopyData')
+    await expectUsableAfterFence(pair, 1)
   })
 
   test('that fails, with no Sync of the client’s on its way: the one behind Execute ends the skipping', async () => {
@@ -422,7 +496,7 @@ describe('COPY from the client by a batch', () => {
     await client.expect('ErrorResponse(ERROR P0001 raised)')
     postgres.send(ready())
     await client.expect('ReadyForQuery(I)')
-    await expectUsableElsewhere(pair)
+    await expectUsable(pair)
   })
 })
 

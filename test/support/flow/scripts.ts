@@ -42,12 +42,18 @@ const simple: fc.Arbitrary<Messages> = fc.oneof(
 )
 
 const copyInput: fc.Arbitrary<Messages> = fc
-  .tuple(fc.boolean(), fc.nat(3), fc.boolean(), fc.boolean(), fc.boolean())
-  .map(([isBad, count, givesUp, isExtended, hasEarlySync]) => (tag: string) => {
-    const text = `${isBad ? 'copyin-bad' : 'copyin'} ${tag}`
+  .tuple(
+    fc.constantFrom('copyin', 'copyin', 'copyin-bad', 'copyin-early'),
+    fc.nat(3),
+    fc.boolean(),
+    fc.boolean(),
+    fc.boolean(),
+  )
+  .map(([verb, count, givesUp, isExtended, hasEarlySync]) => (tag: string) => {
+    const text = `${verb} ${tag}`
     const data = Array.from({ length: count }, (_, row) => copyData(`${tag}.${row}\n`))
     const end = givesUp ? copyFail('no') : copyDone
-    if (!isExtended) return [query(text), ...data, end]
+    if (!isExtended) return [query(text), ...(hasEarlySync ? [sync] : []), ...data, end]
     const command = [closeStatement('copy'), parse('copy', text), bind('copy', 'copy'), execute('copy')]
     return [...command, ...(hasEarlySync ? [sync] : []), ...data, end, sync]
   })

@@ -3,7 +3,8 @@
  * as its servers, and beside it, as what a client would have heard without a pooler.
  *
  * Its SQL is made for this: `rows TAG N`, `fail TAG`, `bad TAG` (cannot be parsed), `begin`, `commit`, `rollback`, `ddl TAG`,
- * `set ZONE`, `copyin TAG`, `copyin-bad TAG`, `copyout TAG N`, `discard all`, `deallocate all`, and nothing at all.
+ * `set ZONE`, `copyin TAG`, `copyin-bad TAG`, `copyin-early TAG` (fails before it reads), `copyout TAG N`, `discard all`,
+ * `deallocate all`, and nothing at all.
  */
 
 import type { Request } from './reading.ts'
@@ -184,6 +185,9 @@ export class SessionModel {
         this.#zone = this.#firstZone
         out.push(replies.complete('DISCARD ALL'))
         break
+      case 'copyin-early':
+        out.push(replies.copyIn())
+        throw new SqlError('P0001', `failed early: ${tag}`)
       case 'copyin':
       case 'copyin-bad':
         this.#copy = { isSimple, isBad: verb === 'copyin-bad', rows: 0 }

@@ -107,6 +107,67 @@ test('a connection that is gone undoes all that was expected of it', () => {
   expect(ledger.isClear).toBe(true)
 })
 
+function fence(ledger: Ledger): void {
+  ledger.owe(DEBT.fence | SWALLOW)
+  expect(ledger.settle(BACKEND.closeComplete)).toBe('swallow')
+}
+
+/** A COPY that has failed; so many Syncs were sent within. */
+function failedCopy(syncs: number): Ledger {
+  const ledger = new Ledger()
+  ledger.owe(DEBT.query)
+  ledger.settle(BACKEND.copyIn)
+  for (let left = syncs; left > 0; left--) ledger.owe(DEBT.sync)
+  ledger.owe(DEBT.copyEnd)
+  ledger.fail()
+  ledger.settle(BACKEND.readyForQuery)
+  return ledger
+}
+
+test('after a failed COPY with Syncs in it nothing is owed, but more may come, until a fence has been answered', () => {
+  for (const late of [0, 1, 2, 3]) {
+    const ledger = failedCopy(3)
+    expect([ledger.isEmpty, ledger.isClear, ledger.needsFence]).toEqual([true, false, true])
+    ledger.owe(DEBT.fence | SWALLOW)
+    ledger.owe(DEBT.parse)
+    for (let left = late; left > 0; left--) expect(ledger.settle(BACKEND.readyForQuery)).toBe('forward')
+    expect(ledger.needsFence).toBe(false)
+    expect(ledger.settle(BACKEND.closeComplete)).toBe('swallow')
+    expect(ledger.isBatchOpen).toBe(true)
+    expect(ledger.settle(BACKEND.readyForQuery)).toBe('nonsense')
+    expect(ledger.settle(BACKEND.parseComplete)).toBe('forward')
+    ledger.owe(DEBT.sync)
+    expect(ledger.settle(BACKEND.readyForQuery)).toBe('forward')
+    expect(ledger.isClear).toBe(true)
+  }
+})
+
+test('what answers a Sync that was taken for ignored is told from the answers of what was sent behind', () => {
+  for (const [debt, ...replies] of [
+    [DEBT.query, BACKEND.rowDescription, BACKEND.commandComplete, BACKEND.readyForQuery],
+    [DEBT.query, BACKEND.emptyQuery, BACKEND.readyForQuery],
+    [DEBT.functionCall, BACKEND.functionCallResponse, BACKEND.readyForQuery],
+    [DEBT.parse, BACKEND.parseComplete],
+  ] as const) {
+    const ledger = failedCopy(2)
+    ledger.owe(debt)
+    ledger.owe(debt)
+    for (let late = 0; late < 2; late++) {
+      expect(ledger.settle(BACKEND.readyForQuery)).toBe('forward')
+      expect(ledger.length).toBe(2)
+    }
+    for (const reply of [...replies, ...replies]) expect(ledger.settle(reply)).toBe('forward')
+    expect(ledger.isEmpty).toBe(true)
+  }
+})
+
+test('more ReadyForQuery than there were Syncs in a failed COPY are nonsense', () => {
+  const ledger = failedCopy(1)
+  expect(ledger.settle(BACKEND.readyForQuery)).toBe('forward')
+  expect(ledger.isClear).toBe(true)
+  expect(ledger.settle(BACKEND.readyForQuery)).toBe('nonsense')
+})
+
 // A model of what Postgres does with each message. Requests are sent and worked on in any interleaving; each reply must pay the very
 // debt of the request that it belongs to, and exactly what failed or was skipped must be undone.
 
@@ -262,6 +323,7 @@ test('whatever is sent, fails and overtakes, each reply pays the debt of its own
           replies.push(...postgres.work(tokens[index] as Token, index, failures.next().value as boolean))
         } else if (step === 'deliver' && replies.length > 0) deliver()
       }
+      if (ledger.needsFence) fence(ledger)
       expect(ledger.isClear).toBe(postgres.copy === null)
       for (const index of postgres.undone) {
         // CopyDone and CopyFail owe nothing, so nothing hangs on them.

@@ -80,6 +80,12 @@ export const PROBLEMS = {
     'no such database: {database}',
     'Databases are listed in the section [databases].',
   ),
+  'database-disabled': fatal(
+    '57P03',
+    'database "{database}" is disabled',
+    'An administrator has run DISABLE, and will run ENABLE.',
+  ),
+  'client-killed': fatal('57P01', 'admin forced disconnect', 'An administrator has run KILL_CLIENT.'),
   'database-removed': fatal(
     '57P01',
     'database removed',
@@ -117,6 +123,11 @@ export const PROBLEMS = {
     "The server asks for {method}; give a plain password in [databases] or in auth_file, or a SCRAM secret equal to the server's.",
   ),
   'server-login-failed': fatal('08006', 'server login failed: {reason}'),
+  'server-shutting-down': fatal(
+    '57P01',
+    'server shutting down',
+    'An administrator has run SHUTDOWN WAIT_FOR_SERVERS, or has stopped the pooler.',
+  ),
   'pooler-shutting-down': fatal('57P01', 'pooler is shutting down'),
   'wait-cancelled': error('57014', 'canceling statement due to user request'),
 
@@ -163,6 +174,12 @@ export const PROBLEMS = {
     'PgBouncer has it, and pgweir will have it in a later release.',
   ),
   'reload-failed': error('F0000', 'RELOAD failed, see logs for additional details', 'Nothing was changed.'),
+  'console-database-needed': error('42601', 'a database is required'),
+  'console-no-database': error('3D000', 'no such database: {database}', 'SHOW DATABASES lists them.'),
+  'console-own-database': error('0A000', 'cannot {verb} admin db: {database}'),
+  'client-unknown': error('42704', 'client not found', 'SHOW CLIENTS tells the id of each.'),
+  'client-id-bad': error('22023', 'invalid client pointer supplied', 'It is an id or a ptr of SHOW CLIENTS.'),
+  'shutting-down': error('55000', 'pooler is shutting down'),
   'set-failed': error('22023', 'SET failed', '{why}.'),
   'set-needs-restart': error(
     '55P02',

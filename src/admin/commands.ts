@@ -2,7 +2,7 @@
 
 import { PoolerError } from '../problems.ts'
 import type { Column } from '../wire/rows.ts'
-import type { Control } from '../workers/control.ts'
+import type { Control, ShutdownMode } from '../workers/control.ts'
 import type { Access } from './access.ts'
 import type { Answer, ConsoleContext } from './answer.ts'
 import { TOPICS } from './show/topics.ts'
@@ -38,14 +38,44 @@ const ROWS = {
   },
   pause: { access: 'admin', takes: 'database?', run: later, help: 'give out no more servers, and close those in use' },
   resume: { access: 'admin', takes: 'database?', run: later, help: 'end a PAUSE, KILL or SUSPEND' },
-  disable: { access: 'admin', takes: 'database', run: later, help: 'refuse new clients of a database' },
-  enable: { access: 'admin', takes: 'database', run: later, help: 'end a DISABLE' },
-  reconnect: { access: 'admin', takes: 'database?', run: later, help: 'close each server once it is free' },
+  disable: {
+    access: 'admin',
+    takes: 'database',
+    run: does((control, [database = '']) => control.disable(database)),
+    help: 'refuse new clients of a database; those who are there stay',
+  },
+  enable: {
+    access: 'admin',
+    takes: 'database',
+    run: does((control, [database = '']) => control.enable(database)),
+    help: 'end a DISABLE',
+  },
+  reconnect: {
+    access: 'admin',
+    takes: 'database?',
+    run: does((control, [database = null]) => control.reconnect(database)),
+    help: 'close each server once it is free; others are opened meanwhile',
+  },
   kill: { access: 'admin', takes: 'database?', run: later, help: 'drop all clients and servers at once' },
-  kill_client: { access: 'admin', takes: 'client id', run: later, help: 'drop one client' },
+  kill_client: {
+    access: 'admin',
+    takes: 'client id',
+    run: does(killClient),
+    help: 'drop one client, by its id or ptr; what it runs is cancelled',
+  },
   suspend: { access: 'admin', takes: 'nothing', run: later, help: 'flush all buffers and stop reading' },
-  shutdown: { access: 'admin', takes: 'mode?', run: later, help: 'end the process' },
-  wait_close: { access: 'admin', takes: 'database?', run: later, help: 'wait until a RECONNECT is done' },
+  shutdown: {
+    access: 'admin',
+    takes: 'mode?',
+    run: does((control, [mode = 'at_once']) => control.shutdown(mode as ShutdownMode)),
+    help: 'end the pooler: at once, or when all servers are free, or when all clients have gone',
+  },
+  wait_close: {
+    access: 'admin',
+    takes: 'database?',
+    run: does((control, [database = null]) => control.waitClose(database)),
+    help: 'answer once all servers are closed that a RECONNECT or RELOAD has given up',
+  },
 } as const satisfies Record<string, Command>
 
 export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>(Object.entries(ROWS))
@@ -66,6 +96,11 @@ function does(work: (control: Control, args: readonly string[]) => Promise<void>
     await work(fleet.control, args)
     return { tag: name.toUpperCase() }
   }
+}
+
+async function killClient(control: Control, [text = '']: readonly string[]): Promise<void> {
+  if (!/^(\d{1,15}|0x[0-9a-f]{1,13})$/i.test(text)) throw new PoolerError('client-id-bad')
+  if (!(await control.killClient(Number(text)))) throw new PoolerError('client-unknown')
 }
 
 async function set([key = '', value = '']: readonly string[], { fleet }: ConsoleContext): Promise<Answer> {

@@ -1,5 +1,6 @@
 /** What may follow the name of a command, and how it is read. */
 
+import { PoolerError } from '../problems.ts'
 import { nearest } from '../settings/nearest.ts'
 import { nameIn, type Word } from './grammar.ts'
 import { LATER_TOPICS, TOPICS } from './show/topics.ts'
@@ -7,7 +8,7 @@ import { LATER_TOPICS, TOPICS } from './show/topics.ts'
 export interface Argument {
   /** As PgBouncer's help writes it. */
   readonly usage: string
-  /** The arguments; null if the words are not such. */
+  /** The arguments; null if the words are not such. Throws where PgBouncer has words for what is wrong. */
   read(words: readonly Word[]): readonly string[] | null
   /** What was meant, perhaps. */
   guess?(words: readonly Word[]): string | null
@@ -20,7 +21,13 @@ const KNOWN_TOPICS: readonly string[] = [HELP, ...TOPICS.keys(), ...LATER_TOPICS
 
 export const TAKES = {
   nothing: { usage: '', read: (words) => (words.length === 0 ? [] : null) },
-  database: { usage: '<db>', read: (words) => (words.length === 1 ? namesIn(words) : null) },
+  database: {
+    usage: '<db>',
+    read(words) {
+      if (words.length === 0) throw new PoolerError('console-database-needed')
+      return words.length === 1 ? namesIn(words) : null
+    },
+  },
   'database?': { usage: '[<db>]', read: (words) => (words.length <= 1 ? namesIn(words) : null) },
   'client id': { usage: '<client_id>', read: (words) => (words.length === 1 ? namesIn(words) : null) },
   'mode?': {

@@ -1,20 +1,104 @@
 /** What the console and signals may have done in this process. */
 
-import type { Control } from '../workers/control.ts'
+import type { Log } from '../base/log.ts'
+import type { Sessions } from '../client/sessions.ts'
+import type { Pool } from '../pool/pool.ts'
+import { PoolerError } from '../problems.ts'
+import type { Server } from '../server/server.ts'
+import { SERVER_STATES } from '../server/states.ts'
+import { CONSOLE_NAMES } from '../settings/databases.ts'
+import type { Control, ShutdownMode } from '../workers/control.ts'
 import type { Applier } from './apply.ts'
+import type { Conditions } from './conditions.ts'
+import type { Database, Databases } from './databases.ts'
+import type { Lifecycle } from './lifecycle.ts'
+
+export interface LocalControlParts {
+  readonly log: Log
+  readonly applier: Applier
+  readonly databases: Databases
+  readonly sessions: Sessions
+  /** Looked at whenever a server is closed. */
+  readonly conditions: Conditions
+  readonly lifecycle: Lifecycle
+}
 
 export class LocalControl implements Control {
-  readonly #applier: Applier
+  readonly #parts: LocalControlParts
 
-  constructor(applier: Applier) {
-    this.#applier = applier
+  constructor(parts: LocalControlParts) {
+    this.#parts = parts
   }
 
   async reload(): Promise<void> {
-    this.#applier.apply(this.#applier.readAgain())
+    const { applier } = this.#parts
+    this.#log('RELOAD')
+    applier.apply(applier.readAgain())
   }
 
   async set(key: string, value: string): Promise<void> {
-    this.#applier.apply(this.#applier.readSet(key, value))
+    const { applier } = this.#parts
+    applier.apply(applier.readSet(key, value))
   }
+
+  async disable(name: string): Promise<void> {
+    const database = this.#find(name, 'disable')
+    this.#log('DISABLE', database)
+    database.isDisabled = true
+  }
+
+  async enable(name: string): Promise<void> {
+    const database = this.#find(name, 'enable')
+    this.#log('ENABLE', database)
+    database.isDisabled = false
+  }
+
+  async reconnect(name: string | null): Promise<void> {
+    const database = this.#findOrAll(name, 'reconnect')
+    this.#log('RECONNECT', database)
+    for (const pool of this.#parts.databases.pools(database)) pool.renew('RECONNECT')
+  }
+
+  async waitClose(name: string | null): Promise<void> {
+    const { databases, conditions } = this.#parts
+    const database = this.#findOrAll(name, 'wait in')
+    const doomed = new Set(databases.pools(database).flatMap(condemnedIn))
+    await conditions.until(() => {
+      for (const server of doomed) if (server.state === 'closed') doomed.delete(server)
+      return doomed.size === 0
+    })
+  }
+
+  async killClient(id: number): Promise<boolean> {
+    for (const session of this.#parts.sessions) {
+      if (session.id !== id) continue
+      session.end(new PoolerError('client-killed'))
+      return true
+    }
+    return false
+  }
+
+  async shutdown(mode: ShutdownMode): Promise<void> {
+    this.#parts.lifecycle.shutdown(mode)
+  }
+
+  /** @param verb for whoever means the console by it */
+  #find(name: string, verb: string): Database {
+    if (CONSOLE_NAMES.includes(name)) throw new PoolerError('console-own-database', { verb, database: name })
+    const database = this.#parts.databases.find(name)
+    if (database === null) throw new PoolerError('console-no-database', { database: name })
+    return database
+  }
+
+  #findOrAll(name: string | null, verb: string): Database | null {
+    return name === null ? null : this.#find(name, verb)
+  }
+
+  #log(command: string, database: Database | null = null): void {
+    this.#parts.log.info(database ? `${command} '${database.name}' command issued` : `${command} command issued`)
+  }
+}
+
+function condemnedIn(pool: Pool): Server[] {
+  return SERVER_STATES.flatMap((state) => [...pool.servers(state)]).filter(({ condemned }) => condemned !== null)
 }

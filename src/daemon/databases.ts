@@ -30,6 +30,8 @@ export interface DatabasesOptions {
   readonly keepAlive: KeepAlive
   /** Tables have changed at a place: host, port and name, as one word. */
   onSchemaChanged(place: string): void
+  /** A server has been closed. */
+  onServerClosed(): void
   /** The sessions of these pools are to end. */
   endClients(pools: ReadonlySet<Pool>, notice: Notice): void
 }
@@ -39,6 +41,8 @@ export interface Database {
   readonly name: string
   forcedUser: string | null
   settings: DatabaseSettings
+  /** Takes no new clients. */
+  isDisabled: boolean
   readonly servers: Limit
 }
 
@@ -67,10 +71,16 @@ export class Databases {
       name,
       forcedUser: settings.user,
       settings,
+      isDisabled: false,
       servers: new Limit('max_db_connections', settings.max_db_connections ?? all.general.max_db_connections),
     }
     this.#databases.set(name, database)
     return database
+  }
+
+  /** Those of one database, or all. */
+  pools(database: Database | null): Pool[] {
+    return [...this.#options.pools].filter((pool) => database === null || pool.database === database.name)
   }
 
   [Symbol.iterator](): Iterator<Database> {
@@ -181,6 +191,7 @@ export class Databases {
       clock,
       log,
       chance: Math.random,
+      onServerClosed: this.#options.onServerClosed,
     })
   }
 

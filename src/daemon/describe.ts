@@ -9,7 +9,7 @@ import type { Users } from './users.ts'
 
 export function describeDatabases(all: Settings, databases: Databases, admissions: Admissions): DatabaseSnapshot[] {
   const { general } = all
-  return [...databases].map(({ name, settings, forcedUser, servers }) => ({
+  return [...databases].map(({ name, settings, forcedUser, isDisabled, servers }) => ({
     name,
     host: settings.host,
     port: settings.port,
@@ -24,6 +24,8 @@ export function describeDatabases(all: Settings, databases: Databases, admission
     servers: servers.used,
     maxClients: zeroForNone(maxClients(all, { limit: 'max_db_client_connections', name })),
     clients: admissions.used('max_db_client_connections', name),
+    isPaused: false,
+    isDisabled,
   }))
 }
 

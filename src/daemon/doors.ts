@@ -9,7 +9,7 @@ import { PoolerError, type ProblemKind } from '../problems.ts'
 import { CONSOLE_NAMES } from '../settings/databases.ts'
 import type { Settings } from '../settings/load.ts'
 import type { Admissions, ClientClaim, ClientLimit } from '../workers/admissions.ts'
-import type { Databases } from './databases.ts'
+import type { Database, Databases } from './databases.ts'
 import type { Users } from './users.ts'
 
 export interface DoorsOptions {
@@ -18,6 +18,8 @@ export interface DoorsOptions {
   readonly databases: Databases
   readonly admissions: Admissions
   readonly saltKey: Buffer
+  /** Why no client is given a server any more; null while they are. */
+  lastWord(): PoolerError | null
   /** What opens a session on the console, for a user who may; throws for others. */
   openConsole(session: Host, user: string): Destination
 }
@@ -32,6 +34,7 @@ export class Doors {
   readonly #options: DoorsOptions
   /** Sessions that were let in, and those that wait for it: null. */
   readonly #entries = new Map<Host, Entry | null>()
+  readonly #consoles = new Set<Host>()
 
   constructor(options: DoorsOptions) {
     this.#options = options
@@ -65,7 +68,9 @@ export class Doors {
     const { databases, users } = this.#options
     users.learn(wishes.user, proof)
     if (CONSOLE_NAMES.includes(wishes.database)) {
-      done(this.#options.openConsole(session, wishes.user))
+      const destination = this.#options.openConsole(session, wishes.user)
+      this.#consoles.add(session)
+      done(destination)
       return
     }
     const { user, database: name } = wishes
@@ -77,9 +82,10 @@ export class Doors {
     ]
     this.#claim(session, claims, (problem) => {
       const entry = this.#entries.get(session)
-      // A reload may have removed it while others were asked.
+      // It may have been removed while others were asked.
       const database = databases.find(name)
-      if (problem !== null) done(problem)
+      const refusal = problem ?? this.#options.lastWord() ?? (database && refusalOf(database))
+      if (refusal !== null) done(refusal)
       else if (!entry) done(new PoolerError('internal-error'))
       else if (database === null) done(noSuchDatabase())
       else {
@@ -91,7 +97,13 @@ export class Doors {
     })
   }
 
+  /** Sessions on the console. */
+  get consoles(): number {
+    return this.#consoles.size
+  }
+
   onGone(session: Host): void {
+    this.#consoles.delete(session)
     const entry = this.#entries.get(session)
     this.#entries.delete(session)
     if (!entry) return
@@ -113,6 +125,10 @@ export class Doors {
       done(full && new PoolerError(FULL[full.limit]))
     })
   }
+}
+
+function refusalOf({ name, isDisabled }: Database): PoolerError | null {
+  return isDisabled ? new PoolerError('database-disabled', { database: name }) : null
 }
 
 const EVERY_CLIENT: ClientClaim = { limit: 'max_client_conn', name: '' }

@@ -13,9 +13,8 @@ import { Sessions } from '../client/sessions.ts'
 import type { Address, Channel, Listener, Transport } from '../net/channel.ts'
 import { chooseTransport } from '../net/choose-transport.ts'
 import { listenAll, parseListenAddresses } from '../net/listen-addresses.ts'
-import { type Janitor, SWEEP_MS, startJanitor } from '../pool/janitor.ts'
+import { SWEEP_MS, startJanitor } from '../pool/janitor.ts'
 import { Pools } from '../pool/pools.ts'
-import { PoolerError } from '../problems.ts'
 import { CancelSender } from '../server/cancel.ts'
 import { Tracked } from '../server/profile.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
@@ -23,15 +22,18 @@ import { formatProblem } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
 import { type Admissions, ClientCounts } from '../workers/admissions.ts'
 import { CancelRoutes, type ForwardCancel, forwardToNobody } from '../workers/cancel-routes.ts'
+import type { Control } from '../workers/control.ts'
 import type { Fleet } from '../workers/fleet.ts'
 import { LocalFleet } from '../workers/local-fleet.ts'
 import { Pulse } from '../workers/pulse.ts'
 import { Applier } from './apply.ts'
 import { maxClients } from './client-limits.ts'
+import { Conditions } from './conditions.ts'
 import { LocalControl } from './control.ts'
 import { Databases } from './databases.ts'
 import { describeDatabases, describeUsers } from './describe.ts'
 import { Doors } from './doors.ts'
+import { Lifecycle } from './lifecycle.ts'
 import { LiveSettings } from './live-settings.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { StatsLog } from './stats-log.ts'
@@ -68,6 +70,8 @@ export interface Membership {
 
 export interface Pooler {
   readonly addresses: readonly Address[]
+  /** What an operator may have done, here or in the fleet that this is a part of. */
+  readonly control: Control
   /** Ends it: clients are told so, servers are closed. */
   stop(): Promise<void>
   /** Resolves when it is over, whoever ended it. */
@@ -126,10 +130,12 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     keepAlive,
     timeoutMs: () => settings().general.cancel_wait_timeout,
   })
+  const conditions = new Conditions()
   const databases = new Databases({
     ...{ settings, pools, users, tracked, transport, clock, log, keepAlive },
     serverIds: new Ids(membership?.number),
     onSchemaChanged: (place) => membership?.onSchemaChanged(place),
+    onServerClosed: () => conditions.check(),
     endClients: (lost, notice) => {
       for (const session of sessions) {
         const pool = session.waiter?.pool
@@ -143,6 +149,12 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     load: options.load ?? (() => ({ settings: first, problems: [] })),
     onLimitsChanged: () => {},
   })
+  const lifecycle: Lifecycle = new Lifecycle({
+    ...{ log, sessions, pools, cancels, conditions },
+    consoles: () => doors.consoles,
+    closeLog: openedLog.close,
+  })
+  const control = new LocalControl({ log, applier, databases, sessions, conditions, lifecycle })
   const pulse = new Pulse(SWEEP_MS)
   const admissions = membership?.admissions ?? new ClientCounts((claim) => maxClients(settings(), claim))
   const fleet = new LocalFleet({
@@ -152,7 +164,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     cancels,
     port: general.listen_port,
     pulse,
-    control: new LocalControl(applier),
+    control,
     describeDatabases: () => describeDatabases(settings(), databases, admissions),
     describeUsers: () => describeUsers(settings(), users, databases, admissions),
   })
@@ -169,6 +181,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     databases,
     admissions,
     saltKey: createSaltKey(),
+    lastWord: () => lifecycle.lastWord,
     openConsole: (_session, user) =>
       openConsole({ fleet: membership?.fleet ?? fleet, settings, log, counters: fleet.console }, user),
   })
@@ -188,6 +201,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     cancel: (pid, key, over) => cancelRoutes.cancel(pid, key, over),
     onGone: (session) => {
       doors.onGone(session)
+      conditions.check()
       membership?.onLoad(sessions.count)
     },
   }
@@ -222,7 +236,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   if (!membership) for (const { address } of listeners) log.info(`listening on ${address.host}:${address.port}`)
   log.info(`process up: pgweir ${VERSION}, transport ${transport.name} (${because})`)
   databases.openForced()
-  const janitor = options.sweepsByItself === false ? null : startJanitor(sweep)
+  lifecycle.serve({ listeners, janitor: options.sweepsByItself === false ? null : startJanitor(sweep) })
 
   return {
     addresses: listeners.map((listener) => listener.address),
@@ -232,7 +246,9 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
       },
       ...{ clock, sessions, pools, cancels, cancelRoutes, fleet, databases, sweep },
     },
-    ...ending({ listeners, janitor, sessions, pools, cancels, log, closeLog: openedLog.close }),
+    control,
+    stop: () => lifecycle.stop(),
+    stopped: lifecycle.stopped,
   }
 }
 
@@ -247,65 +263,3 @@ function usersOf(settings: Settings, log: Log): Users {
 
 /** How many clients may be logging in at the same time, at least. */
 const MIN_LOGGING_IN = 2_000
-
-interface Ending {
-  readonly listeners: readonly Listener[]
-  readonly janitor: Janitor | null
-  readonly sessions: Sessions
-  readonly pools: Pools
-  readonly cancels: CancelSender
-  readonly log: Log
-  closeLog(): void
-}
-
-/** How often it is looked whether all is over. */
-const POLL_MS = 10
-
-/** Clients that do not take our last word are not waited for longer than a channel lingers. */
-const STOP_MS = 3_000
-
-/** How long the cancel requests for what still runs may take. */
-const STOP_CANCELS_MS = 1_000
-
-function ending({
-  listeners,
-  janitor,
-  sessions,
-  pools,
-  cancels,
-  log,
-  closeLog,
-}: Ending): Pick<Pooler, 'stop' | 'stopped'> {
-  let isStopping = false
-  let finish = () => {}
-  const stopped = new Promise<void>((resolve) => {
-    finish = resolve
-  })
-
-  async function stop(): Promise<void> {
-    if (isStopping) return stopped
-    isStopping = true
-    log.info('shutting down')
-    for (const listener of listeners) listener.close()
-    janitor?.stop()
-    const notice = new PoolerError('pooler-shutting-down')
-    for (const session of sessions) session.end(notice)
-    for (const pool of pools) pool.retire(notice)
-    // Postgres would run the queries of those who were just sent away to their end.
-    await pollUntil(() => cancels.inFlight + cancels.waiting === 0, STOP_CANCELS_MS)
-    cancels.stop()
-    for (const pool of pools) pool.closeAll(notice)
-    await pollUntil(() => sessions.count === 0, STOP_MS)
-    for (const session of sessions) session.channel.destroy()
-    closeLog()
-    finish()
-    return stopped
-  }
-
-  return { stop, stopped }
-}
-
-async function pollUntil(isOver: () => boolean, limitMs: number): Promise<void> {
-  const deadlineMs = performance.now() + limitMs
-  while (!isOver() && performance.now() < deadlineMs) await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-}

@@ -50,6 +50,8 @@ export interface PoolOptions {
   readonly log: Log
   /** From 0 to 1. */
   chance(): number
+  /** A server is gone. */
+  onServerClosed(): void
 }
 
 /** How much longer a client of another pool must have waited than ours before it gets the room of our server. */
@@ -76,6 +78,8 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
   readonly #failures = new Failures()
   readonly #lifetimes = new Lifetimes()
   #state: PoolState = 'open'
+  /** For whoever asks for a server when there are no more. */
+  #lastWord: Notice | null = null
   /** Sessions that have logged in to this pool. */
   clients = 0
   /** What a server of this pool reports when nothing was set; null before the first login. */
@@ -161,7 +165,8 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
       }
     }
     this.waiting.pushLast(waiter)
-    if (this.#state !== 'open') queueMicrotask(() => this.#refuseWaiting(new PoolerError('pooler-shutting-down')))
+    const lastWord = this.#lastWord
+    if (lastWord !== null) queueMicrotask(() => this.#refuseWaiting(lastWord))
     else if (this.#wordsForNewcomers !== null) queueMicrotask(() => this.#refuseNewcomers())
     else this.#help(waiter)
     return null
@@ -183,6 +188,7 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
     // Whatever becomes of it now is no news for the session that held it.
     server.tenant = null
     if (server.condemned !== null) server.close(server.condemned)
+    else if (this.#lastWord !== null) server.close(this.#lastWord.message)
     else if (this.#lifetimes.isOver(server, this.options.clock.nowMs, settings)) this.#endOfLife(server)
     else if (this.total > this.#maxTotal) server.close(TOO_MANY)
     else server.giveBack(mode === 'session' || settings.alwaysResets ? settings.resetQuery : '')
@@ -258,6 +264,7 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
     if (to === 'closed') {
       for (const limit of this.options.limits) limit.release()
       this.#serverGone()
+      this.options.onServerClosed()
       return
     }
     if (to === 'idle' && !this.settings.roundRobin) this.#lists.idle.pushFirst(server)
@@ -279,8 +286,8 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
   }
 
   #serve(server: Server): void {
-    if (this.#state !== 'open') {
-      server.close('pooler is shutting down')
+    if (this.#lastWord !== null) {
+      server.close(this.#lastWord.message)
       return
     }
     const waiter = this.waiting.first
@@ -471,9 +478,10 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
   retire(notice: Notice): void {
     if (this.#state !== 'open') return
     this.#enter('retiring')
+    this.#lastWord = notice
     this.#refuseWaiting(notice)
     for (const state of ['dialing', 'login', 'idle', 'checking', 'cleaning', 'canceling'] as const)
-      for (const server of this.#lists[state]) server.close('pooler is shutting down')
+      for (const server of this.#lists[state]) server.close(notice.message)
     this.#checkGone()
   }
 

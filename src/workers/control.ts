@@ -2,12 +2,29 @@
 
 import { PoolerError } from '../problems.ts'
 
-/** Each is done when its promise resolves. Who asked is told by a `PoolerError` why it cannot be done. */
+/** `wait_for_clients` ends when the last client has left, `wait_for_servers` when the last lease is over. */
+export type ShutdownMode = 'wait_for_clients' | 'wait_for_servers' | 'at_once'
+
+/**
+ * Each is done when its promise resolves, which for some is only once others have come to an end. Who asked is told by a `PoolerError`
+ * why it cannot be done. Where no database is named, all are meant.
+ */
 export interface Control {
   /** Reads the settings and the users again. If anything is wrong with them, the log tells what, and nothing changes. */
   reload(): Promise<void>
   /** One setting has another value until the next reload. */
   set(key: string, value: string): Promise<void>
+  /** Takes no new clients. */
+  disable(database: string): Promise<void>
+  enable(database: string): Promise<void>
+  /** Each server is closed as it comes free. */
+  reconnect(database: string | null): Promise<void>
+  /** Done once those servers are closed that were to be, when it began. */
+  waitClose(database: string | null): Promise<void>
+  /** Drops a client. False if there is none with this id. */
+  killClient(id: number): Promise<boolean>
+  /** Done once it has begun. */
+  shutdown(mode: ShutdownMode): Promise<void>
 }
 
 /** One of them on its way to another process. */
@@ -15,17 +32,25 @@ export type ControlCall = {
   readonly [Name in keyof Control]: { readonly name: Name; readonly args: Parameters<Control[Name]> }
 }[keyof Control]
 
-const NAMES = ['reload', 'set'] as const satisfies readonly (keyof Control)[]
+const NAMES = [
+  'reload',
+  'set',
+  'disable',
+  'enable',
+  'reconnect',
+  'waitClose',
+  'killClient',
+  'shutdown',
+] as const satisfies readonly (keyof Control)[]
 
-/** A control that has everything done by somebody else. */
+/** A control that has everything done by somebody else, who answers with what the call resolves with. */
 export function passedOn(pass: (call: ControlCall) => Promise<unknown>): Control {
-  const calls = NAMES.map((name) => [
-    name,
-    async (...args: never[]) => {
-      await pass({ name, args } as unknown as ControlCall)
-    },
-  ])
+  const calls = NAMES.map((name) => [name, (...args: unknown[]) => pass({ name, args } as unknown as ControlCall)])
   return Object.fromEntries(calls) as unknown as Control
+}
+
+export function callOn(control: Control, { name, args }: ControlCall): Promise<unknown> {
+  return (control[name] as (...args: unknown[]) => Promise<unknown>)(...args)
 }
 
 /** Of a fleet that cannot have these done by all its workers yet. */
@@ -33,8 +58,4 @@ export function notForSeveral(): Control {
   return passedOn(async ({ name }) => {
     throw new PoolerError('console-later', { command: `${name.toUpperCase()} with several workers` })
   })
-}
-
-export function callOn(control: Control, { name, args }: ControlCall): Promise<void> {
-  return (control[name] as (...args: unknown[]) => Promise<void>)(...args)
 }

@@ -94,6 +94,9 @@ export interface DatabaseSnapshot {
   readonly servers: number
   readonly maxClients: number
   readonly clients: number
+  /** By PAUSE or KILL of this database. */
+  readonly isPaused: boolean
+  readonly isDisabled: boolean
 }
 
 /** null where the general value, or that of the database, applies. */

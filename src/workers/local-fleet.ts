@@ -210,6 +210,8 @@ const CONSOLE_DATABASE = {
   maxServers: 0,
   servers: 0,
   maxClients: 0,
+  isPaused: false,
+  isDisabled: false,
 } as const satisfies Partial<DatabaseSnapshot>
 
 const CONSOLE_USER: UserSnapshot = {

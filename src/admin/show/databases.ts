@@ -27,7 +27,7 @@ export const databases = topic<DatabaseSnapshot>({
     ['current_connections', 'int4', 'servers now', ({ servers }) => servers],
     ['max_client_connections', 'int4', 'clients at most; 0 is no limit', ({ maxClients }) => maxClients],
     ['current_client_connections', 'int4', 'clients now', ({ clients }) => clients],
-    ['paused', 'int4', '0: PAUSE is not supported yet', () => 0],
-    ['disabled', 'int4', '0: DISABLE is not supported yet', () => 0],
+    ['paused', 'int4', '1 after PAUSE or KILL of this database', ({ isPaused }) => Number(isPaused)],
+    ['disabled', 'int4', '1 after DISABLE', ({ isDisabled }) => Number(isDisabled)],
   ],
 })

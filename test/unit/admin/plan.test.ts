@@ -70,7 +70,8 @@ describe('a command', () => {
 
   test('with other arguments than it takes is refused, and told how it is written', () => {
     expect(problemOf('pause one two').hint).toBe('It is written PAUSE [<db>].')
-    expect(problemOf('disable').hint).toBe('It is written DISABLE <db>.')
+    expect(problemOf('disable').message).toBe('a database is required')
+    expect(problemOf('disable one two').hint).toBe('It is written DISABLE <db>.')
     expect(problemOf('reload now').hint).toBe('It is written RELOAD.')
     expect(problemOf('shutdown wait_for_godot').hint).toContain('WAIT_FOR_SERVERS')
     for (const text of ['set', 'set a', 'set a =', 'set a = b c', 'set a b', `set 'a' = b`, 'kill_client', `pause 'x'`])
@@ -78,9 +79,9 @@ describe('a command', () => {
   })
 
   test('of PgBouncer that comes later says so', async () => {
-    for (const text of ['pause', 'RESUME app', 'kill_client 5'])
+    for (const text of ['pause', 'RESUME app', 'suspend'])
       expect(await runProblemOf(text), text).toMatchObject({ severity: 'ERROR', sqlstate: '0A000' })
-    expect((await runProblemOf('wait_close "My DB"')).message).toBe('WAIT_CLOSE MY DB is not supported yet')
+    expect((await runProblemOf('pause "My DB"')).message).toBe('PAUSE MY DB is not supported yet')
     expect((await runProblemOf('show fds')).message).toBe('SHOW FDS is not supported yet')
   })
 

@@ -1,0 +1,148 @@
+/** The life of one pooler from when it serves clients to its end: at once, or once those who are there have what they came for. */
+
+import { invariant } from '../base/invariant.ts'
+import type { Log } from '../base/log.ts'
+import type { Sessions } from '../client/sessions.ts'
+import type { Listener } from '../net/channel.ts'
+import type { Janitor } from '../pool/janitor.ts'
+import type { Pools } from '../pool/pools.ts'
+import { PoolerError } from '../problems.ts'
+import type { CancelSender } from '../server/cancel.ts'
+import type { ShutdownMode } from '../workers/control.ts'
+import type { Conditions } from './conditions.ts'
+
+export type LifecycleState = 'serving' | 'draining' | 'stopping' | 'stopped'
+
+const MOVES: Record<LifecycleState, readonly LifecycleState[]> = {
+  serving: ['draining', 'stopping'],
+  /** Accepts no connections any more. */
+  draining: ['stopping'],
+  /** Everybody is told that it is over. */
+  stopping: ['stopped'],
+  stopped: [],
+}
+
+export interface LifecycleParts {
+  readonly log: Log
+  readonly sessions: Sessions
+  readonly pools: Pools
+  readonly cancels: CancelSender
+  /** Told of whatever ends. */
+  readonly conditions: Conditions
+  /** Sessions on the console: whoever waits for clients does not wait for these. */
+  consoles(): number
+  closeLog(): void
+}
+
+/** What there is only once clients are accepted. */
+interface Running {
+  readonly listeners: readonly Listener[]
+  readonly janitor: Janitor | null
+}
+
+/** How often it is looked whether all is over. */
+const POLL_MS = 10
+
+/** Clients that do not take our last word are not waited for longer than a channel lingers. */
+const STOP_MS = 3_000
+
+/** How long the cancel requests for what still runs may take. */
+const STOP_CANCELS_MS = 1_000
+
+export class Lifecycle {
+  readonly #parts: LifecycleParts
+  #state: LifecycleState = 'serving'
+  #running: Running = { listeners: [], janitor: null }
+  /** What is waited for; the more impatient one counts. */
+  #mode: ShutdownMode | null = null
+  #finish = () => {}
+  /** Resolves when it is over, whoever ended it. */
+  readonly stopped: Promise<void>
+
+  constructor(parts: LifecycleParts) {
+    this.#parts = parts
+    this.stopped = new Promise((resolve) => {
+      this.#finish = resolve
+    })
+  }
+
+  get state(): LifecycleState {
+    return this.#state
+  }
+
+  /** Why no client is given a server any more; null while they are. */
+  get lastWord(): PoolerError | null {
+    return this.#mode === 'wait_for_servers' ? new PoolerError('server-shutting-down') : null
+  }
+
+  serve(running: Running): void {
+    this.#running = running
+  }
+
+  /** Begins the end. It cannot be taken back, only hastened. */
+  shutdown(mode: ShutdownMode): void {
+    if (mode === 'at_once') {
+      this.stop()
+      return
+    }
+    const isHastened = this.#mode === 'wait_for_clients' && mode === 'wait_for_servers'
+    if (this.#state !== 'serving' && !isHastened) throw new PoolerError('shutting-down')
+    this.#mode = mode
+    const { log, pools, sessions, conditions } = this.#parts
+    log.info(`SHUTDOWN ${mode.toUpperCase()} command issued`)
+    if (this.#state === 'serving') this.#enter('draining')
+    for (const listener of this.#running.listeners) listener.close()
+    const { lastWord } = this
+    if (lastWord !== null) for (const pool of pools) pool.retire(lastWord)
+    // Whoever has asked for it is answered first.
+    conditions.until(() => this.#isDrained()).then(() => setImmediate(() => this.stop()))
+    const left = mode === 'wait_for_clients' ? `${this.#clients} clients` : `${total(pools)} servers`
+    log.info(`${left} are waited for, of ${sessions.count} connections`)
+  }
+
+  #isDrained(): boolean {
+    return this.#mode === 'wait_for_clients' ? this.#clients === 0 : total(this.#parts.pools) === 0
+  }
+
+  get #clients(): number {
+    return this.#parts.sessions.count - this.#parts.consoles()
+  }
+
+  /** Ends it now: clients are told so, and what runs is cancelled. */
+  async stop(): Promise<void> {
+    if (this.#state === 'stopping' || this.#state === 'stopped') return this.stopped
+    this.#enter('stopping')
+    const { log, sessions, pools, cancels, closeLog } = this.#parts
+    log.info('shutting down')
+    for (const listener of this.#running.listeners) listener.close()
+    this.#running.janitor?.stop()
+    const notice = new PoolerError('pooler-shutting-down')
+    for (const session of sessions) session.end(notice)
+    for (const pool of pools) pool.retire(notice)
+    // Postgres would run the queries of those who were just sent away to their end.
+    await pollUntil(() => cancels.inFlight + cancels.waiting === 0, STOP_CANCELS_MS)
+    cancels.stop()
+    for (const pool of pools) pool.closeAll(notice)
+    await pollUntil(() => sessions.count === 0, STOP_MS)
+    for (const session of sessions) session.channel.destroy()
+    this.#enter('stopped')
+    closeLog()
+    this.#finish()
+  }
+
+  #enter(next: LifecycleState): void {
+    invariant(MOVES[this.#state].includes(next), `the pooler cannot go from ${this.#state} to ${next}`)
+    this.#state = next
+  }
+}
+
+function total(pools: Pools): number {
+  let servers = 0
+  for (const pool of pools) servers += pool.total
+  return servers
+}
+
+async function pollUntil(isOver: () => boolean, limitMs: number): Promise<void> {
+  const deadlineMs = performance.now() + limitMs
+  while (!isOver() && performance.now() < deadlineMs) await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+}

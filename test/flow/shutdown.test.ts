@@ -1,0 +1,162 @@
+/** SHUTDOWN ends the pooler: at once, or when clients or servers have come to an end. */
+
+import { describe, expect, test } from 'vitest'
+import { ask, command, ROOT, run } from '../support/flow/commands.ts'
+import { quiet, until } from '../support/flow/inbox.ts'
+import { complete, error, ready } from '../support/flow/replies.ts'
+import { query, startup } from '../support/flow/requests.ts'
+import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
+
+async function hasStopped(flow: Flow): Promise<boolean> {
+  await quiet()
+  return Promise.race([flow.pooler.stopped.then(() => true), new Promise<boolean>((r) => setImmediate(() => r(false)))])
+}
+
+const IS_OVER = 'ErrorResponse(FATAL 57P01 pooler is shutting down)'
+const REFUSED = 'ErrorResponse(FATAL 57P01 server shutting down)'
+
+describe('SHUTDOWN', () => {
+  test('ends all at once: clients are told, what runs is cancelled', async () => {
+    const { flow, client, postgres } = await startPair()
+    await run(client, flow)
+    const console = await flow.connect(ROOT)
+    console.send(query('shutdown'))
+    expect((await client.inbox.next()).shown).toBe(IS_OVER)
+    expect((await console.inbox.next()).shown).toBe(IS_OVER)
+    await flow.postgres.nextCancel()
+    postgres.send(error('57014', 'canceling statement due to user request'), ready())
+    await flow.pooler.stopped
+    await client.expectClosed()
+    await console.expectClosed()
+  })
+})
+
+describe('SHUTDOWN WAIT_FOR_CLIENTS', () => {
+  test('takes no new ones, serves those who are there, and ends with the last', async () => {
+    const flow = await startFlow()
+    const [one, two, console] = [await flow.connect(), await flow.connect(), await flow.connect(ROOT)]
+    console.send(query('shutdown wait_for_clients'))
+    expect(await console.answer()).toEqual(['CommandComplete(SHUTDOWN)', 'ReadyForQuery(I)'])
+    await expect(flow.dial()).rejects.toThrow()
+    await ask(one, flow)
+    one.leave()
+    expect(await hasStopped(flow)).toBe(false)
+    await ask(two, flow)
+    console.send(query('select 1'))
+    await console.answer()
+    two.leave()
+    expect((await console.inbox.next()).shown).toBe(IS_OVER)
+    await flow.pooler.stopped
+  })
+
+  test('ends at once where nobody is there but the console, which is answered', async () => {
+    const flow = await startFlow()
+    const console = await flow.connect(ROOT)
+    console.send(query('shutdown wait_for_clients'))
+    await console.expect('CommandComplete(SHUTDOWN)', 'ReadyForQuery(I)', IS_OVER)
+    await flow.pooler.stopped
+  })
+
+  test('waits for who is logging in', async () => {
+    const flow = await startFlow({ settings: { client_login_timeout: 60 } })
+    const client = await flow.dial()
+    await quiet()
+    await flow.pooler.control.shutdown('wait_for_clients')
+    expect(await hasStopped(flow)).toBe(false)
+    client.send(startup({ user: 'ada', database: 'app' }))
+    await client.answer()
+    await ask(client, flow)
+    client.leave()
+    await flow.pooler.stopped
+  })
+
+  test('can be hastened, and not be taken back', async () => {
+    const { flow, client } = await startPair()
+    const { finish } = await run(client, flow)
+    const { control } = flow.pooler
+    await control.shutdown('wait_for_clients')
+    await expect(control.shutdown('wait_for_clients')).rejects.toThrow('pooler is shutting down')
+    await control.shutdown('wait_for_servers')
+    await expect(control.shutdown('wait_for_clients')).rejects.toThrow('pooler is shutting down')
+    await finish()
+    expect((await client.inbox.next()).shown).toBe(IS_OVER)
+    await flow.pooler.stopped
+  })
+})
+
+describe('SHUTDOWN WAIT_FOR_SERVERS', () => {
+  test('lets transactions come to their end, refuses new ones, and ends with the last', async () => {
+    const flow = await startFlow({ settings: { default_pool_size: 2 } })
+    const [one, two, three, idle] = [
+      await flow.connect(),
+      await flow.connect(),
+      await flow.connect(),
+      await flow.connect(),
+    ]
+    const console = await flow.connect(ROOT)
+    const first = await run(one, flow)
+    two.send(query('begin'))
+    const transaction = await flow.postgres.next()
+    const server = transaction === first.server ? await flow.postgres.next() : transaction
+    await server.expect('Query(begin)')
+    server.send(complete('BEGIN'), ready('T'))
+    await two.answer()
+    three.send(query('select 3'))
+    await flow.expectCounts({ leased: 2, waiting: 1 })
+
+    console.send(query('shutdown wait_for_servers'))
+    await console.expect('CommandComplete(SHUTDOWN)', 'ReadyForQuery(I)')
+    expect((await three.inbox.next()).shown).toBe(REFUSED)
+    await three.expectClosed()
+    await expect(flow.dial()).rejects.toThrow()
+    await first.finish()
+    one.send(query('select 1'))
+    expect((await one.inbox.next()).shown).toBe(REFUSED)
+    await one.expectClosed()
+    expect(await hasStopped(flow)).toBe(false)
+
+    two.send(query('commit'))
+    await server.expect('Query(commit)')
+    server.send(complete('COMMIT'), ready())
+    await two.answer()
+    for (const client of [two, idle, console]) expect((await client.inbox.next()).shown).toBe(IS_OVER)
+    await flow.pooler.stopped
+  })
+
+  test('refuses who was logging in', async () => {
+    const { flow, client } = await startPair()
+    const { finish } = await run(client, flow)
+    const late = await flow.dial()
+    await quiet()
+    await flow.pooler.control.shutdown('wait_for_servers')
+    late.send(startup({ user: 'ada', database: 'app' }))
+    expect((await late.inbox.next()).shown).toBe(REFUSED)
+    await late.expectClosed()
+    await finish()
+    await until(
+      () => client.isClosed,
+      () => 'it goes on',
+    )
+    client.inbox.take()
+  })
+
+  test('in session mode waits for the session', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { pool_mode: 'session' } })
+    postgres.send(complete('DISCARD ALL'), ready())
+    await postgres.expect('Query(DISCARD ALL)')
+    await ask(client, flow)
+    await flow.pooler.control.shutdown('wait_for_servers')
+    await ask(client, flow)
+    expect(await hasStopped(flow)).toBe(false)
+    client.leave()
+    await flow.pooler.stopped
+  })
+
+  test('is for admins', async () => {
+    const flow = await startFlow({ settings: { auth_type: 'plain', stats_users: 'bob' }, authFile: ['"bob" "b"'] })
+    const bob = await flow.connect({ user: 'bob', password: 'b', database: 'pgweir' })
+    bob.send(query('shutdown'))
+    expect((await bob.answer())[0]).toBe('ErrorResponse(ERROR 42501 admin access needed)')
+    expect(await command(flow, 'shutdown').catch((problem) => String(problem))).toContain('28P01')
+  })
+})

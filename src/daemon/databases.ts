@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Ids } from '../base/ids.ts'
 import type { Log } from '../base/log.ts'
 import type { KeepAlive, Transport } from '../net/channel.ts'
-import { Limit } from '../pool/limits.ts'
+import type { Holder, Permits } from '../pool/permits/holder.ts'
 import { Pool, type PoolTarget } from '../pool/pool.ts'
 import type { Pools } from '../pool/pools.ts'
 import { PoolerError } from '../problems.ts'
@@ -34,22 +34,22 @@ export interface DatabasesOptions {
   onServerClosed(): void
   /** The sessions of these pools are to end. */
   endClients(pools: ReadonlySet<Pool>, notice: Notice): void
+  /** Whoever grants the right to open servers. */
+  openPermits(database: string, user: string, holder: Holder): Permits
 }
 
-/** One database as clients name it, with what all its pools share. */
+/** One database as clients name it. */
 export interface Database {
   readonly name: string
   forcedUser: string | null
   settings: DatabaseSettings
   /** Takes no new clients. */
   isDisabled: boolean
-  readonly servers: Limit
 }
 
 export class Databases {
   readonly #options: DatabasesOptions
   readonly #databases = new Map<string, Database>()
-  readonly #userServers = new Map<string, Limit>()
   /** By where it really is: entries with different names may lead to one database. */
   readonly #schemas = new Map<string, SchemaVersion>()
   readonly #router: Router
@@ -64,16 +64,9 @@ export class Databases {
   find(name: string): Database | null {
     const known = this.#databases.get(name)
     if (known) return known
-    const all = this.#options.settings()
-    const settings = databaseFor(all, name)
+    const settings = databaseFor(this.#options.settings(), name)
     if (settings === null) return null
-    const database: Database = {
-      name,
-      forcedUser: settings.user,
-      settings,
-      isDisabled: false,
-      servers: new Limit('max_db_connections', settings.max_db_connections ?? all.general.max_db_connections),
-    }
+    const database: Database = { name, forcedUser: settings.user, settings, isDisabled: false }
     this.#databases.set(name, database)
     return database
   }
@@ -85,16 +78,6 @@ export class Databases {
 
   [Symbol.iterator](): Iterator<Database> {
     return this.#databases.values()
-  }
-
-  /** Users whose servers were counted. */
-  get countedUsers(): Iterable<string> {
-    return this.#userServers.keys()
-  }
-
-  /** How many servers a user has. */
-  serversOf(user: string): number {
-    return this.#userServers.get(user)?.used ?? 0
   }
 
   poolFor(database: Database, loginUser: string): Pool {
@@ -116,8 +99,6 @@ export class Databases {
       }
     }
     if (lost.size > 0) this.#giveUp(lost)
-    for (const [user, limit] of this.#userServers)
-      limit.max = all.users.get(user)?.max_user_connections ?? all.general.max_user_connections
     for (const name of all.databases.keys()) this.find(name)
     this.openForced()
   }
@@ -127,7 +108,6 @@ export class Databases {
     const change = databaseChange(database.settings, settings)
     database.settings = settings
     database.forcedUser = settings.user
-    database.servers.max = settings.max_db_connections ?? all.general.max_db_connections
     for (const pool of pools) {
       if (change?.renewsServers) pool.retarget(this.#targetOf(database, pool.user), 'database configuration changed')
       pool.reconfigure(poolSettings(all, settings, pool.user))
@@ -171,9 +151,8 @@ export class Databases {
   }
 
   #createPool(database: Database, user: string): Pool {
-    const { tracked, serverIds, transport, clock, log, keepAlive } = this.#options
+    const { tracked, serverIds, transport, clock, log, keepAlive, openPermits } = this.#options
     const settings = this.#options.settings()
-    const maxUserConnections = settings.users.get(user)?.max_user_connections ?? settings.general.max_user_connections
     return new Pool({
       database: database.name,
       user,
@@ -182,11 +161,8 @@ export class Databases {
       keepAlive,
       isForcedUser: database.forcedUser !== null,
       tracked,
-      limits: [
-        database.servers,
-        remember(this.#userServers, user, () => new Limit('max_user_connections', maxUserConnections)),
-      ],
       ids: serverIds,
+      openPermits: (holder) => openPermits(database.name, user, holder),
       transport,
       clock,
       log,

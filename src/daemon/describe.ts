@@ -1,15 +1,23 @@
 /** The databases and users of this process, as the console shows them: settings and what is counted under them. */
 
+import type { Pools } from '../pool/pools.ts'
 import type { Settings } from '../settings/load.ts'
 import type { Admissions } from '../workers/admissions.ts'
 import type { DatabaseSnapshot, UserSnapshot } from '../workers/fleet.ts'
 import { maxClients } from './client-limits.ts'
 import type { Databases } from './databases.ts'
+import { permitSizes } from './pool-settings.ts'
 import type { Users } from './users.ts'
 
-export function describeDatabases(all: Settings, databases: Databases, admissions: Admissions): DatabaseSnapshot[] {
+export function describeDatabases(
+  all: Settings,
+  databases: Databases,
+  pools: Pools,
+  admissions: Admissions,
+): DatabaseSnapshot[] {
   const { general } = all
-  return [...databases].map(({ name, settings, forcedUser, isDisabled, servers }) => ({
+  const servers = countServers(pools, 'database')
+  return [...databases].map(({ name, settings, forcedUser, isDisabled }) => ({
     name,
     host: settings.host,
     port: settings.port,
@@ -20,8 +28,8 @@ export function describeDatabases(all: Settings, databases: Databases, admission
     reservePoolSize: settings.reserve_pool_size ?? general.reserve_pool_size,
     serverLifetimeMs: settings.server_lifetime ?? general.server_lifetime,
     poolMode: settings.pool_mode,
-    maxServers: servers.max,
-    servers: servers.used,
+    maxServers: permitSizes(all, 'database', name, '').max,
+    servers: servers.get(name) ?? 0,
     maxClients: zeroForNone(maxClients(all, { limit: 'max_db_client_connections', name })),
     clients: admissions.used('max_db_client_connections', name),
     isPaused: false,
@@ -30,14 +38,9 @@ export function describeDatabases(all: Settings, databases: Databases, admission
 }
 
 /** Those of auth_file, those of [users], and whoever else is or was there. */
-export function describeUsers(
-  settings: Settings,
-  users: Users,
-  databases: Databases,
-  admissions: Admissions,
-): UserSnapshot[] {
-  const { general } = settings
-  const counted = [...databases.countedUsers, ...admissions.names('max_user_client_connections')]
+export function describeUsers(settings: Settings, users: Users, pools: Pools, admissions: Admissions): UserSnapshot[] {
+  const servers = countServers(pools, 'user')
+  const counted = [...servers.keys(), ...admissions.names('max_user_client_connections')]
   const names = new Set([...users.names, ...settings.users.keys(), ...counted])
   return [...names].map((name) => {
     const own = settings.users.get(name)
@@ -46,12 +49,18 @@ export function describeUsers(
       poolSize: own?.pool_size ?? null,
       reservePoolSize: own?.reserve_pool_size ?? null,
       poolMode: own?.pool_mode ?? null,
-      maxServers: own?.max_user_connections ?? general.max_user_connections,
-      servers: databases.serversOf(name),
+      maxServers: permitSizes(settings, 'user', '', name).max,
+      servers: servers.get(name) ?? 0,
       maxClients: zeroForNone(maxClients(settings, { limit: 'max_user_client_connections', name })),
       clients: admissions.used('max_user_client_connections', name),
     }
   })
+}
+
+function countServers(pools: Pools, by: 'database' | 'user'): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const pool of pools) counts.set(pool[by], (counts.get(pool[by]) ?? 0) + pool.total)
+  return counts
 }
 
 function zeroForNone(max: number): number {

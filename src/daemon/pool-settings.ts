@@ -1,8 +1,10 @@
 /** From the settings of a file to the plain values of one pool. */
 
+import type { LimitKind } from '../pool/permits/book.ts'
+import type { Sizes } from '../pool/permits/limit.ts'
 import type { PoolSettings } from '../pool/settings.ts'
 import type { DatabaseSettings } from '../settings/databases.ts'
-import type { Settings } from '../settings/load.ts'
+import { databaseFor, type Settings } from '../settings/load.ts'
 
 /** What the ini writes for "an empty query", which cannot be told from "none" otherwise. */
 const EMPTY_QUERY = '<empty>'
@@ -13,9 +15,6 @@ export function poolSettings({ general, users }: Settings, database: DatabaseSet
   return {
     mode: user?.pool_mode ?? database.pool_mode ?? general.pool_mode,
     size: user?.pool_size ?? database.pool_size ?? general.default_pool_size,
-    minSize: database.min_pool_size ?? general.min_pool_size,
-    reserveSize: user?.reserve_pool_size ?? database.reserve_pool_size ?? general.reserve_pool_size,
-    reserveTimeoutMs: general.reserve_pool_timeout,
     roundRobin: general.server_round_robin,
     resetQuery: general.server_reset_query,
     alwaysResets: general.server_reset_query_always,
@@ -32,6 +31,26 @@ export function poolSettings({ general, users }: Settings, database: DatabaseSet
     transactionTimeoutMs: user?.transaction_timeout ?? general.transaction_timeout,
     maxPreparedStatements: general.max_prepared_statements,
     maxPacketBytes: general.max_packet_size,
+  }
+}
+
+/** How many servers there may be: of a pool, a database, a user. What is not asked about is empty. */
+export function permitSizes(settings: Settings, kind: LimitKind, databaseName: string, userName: string): Sizes {
+  const { general, users } = settings
+  const database = databaseFor(settings, databaseName)
+  const user = users.get(userName)
+  switch (kind) {
+    case 'pool':
+      return {
+        max: user?.pool_size ?? database?.pool_size ?? general.default_pool_size,
+        reserve: user?.reserve_pool_size ?? database?.reserve_pool_size ?? general.reserve_pool_size,
+        reserveTimeoutMs: general.reserve_pool_timeout,
+        min: database?.min_pool_size ?? general.min_pool_size,
+      }
+    case 'database':
+      return { max: database?.max_db_connections ?? general.max_db_connections }
+    case 'user':
+      return { max: user?.max_user_connections ?? general.max_user_connections }
   }
 }
 

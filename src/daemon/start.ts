@@ -14,6 +14,8 @@ import type { Address, Channel, Listener, Transport } from '../net/channel.ts'
 import { chooseTransport } from '../net/choose-transport.ts'
 import { listenAll, parseListenAddresses } from '../net/listen-addresses.ts'
 import { SWEEP_MS, startJanitor } from '../pool/janitor.ts'
+import { PermitBook } from '../pool/permits/book.ts'
+import { LocalPermits } from '../pool/permits/local-permits.ts'
 import { Pools } from '../pool/pools.ts'
 import { CancelSender } from '../server/cancel.ts'
 import { Tracked } from '../server/profile.ts'
@@ -36,6 +38,7 @@ import { Doors } from './doors.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { LiveSettings } from './live-settings.ts'
 import { type OpenLog, openLog } from './open-log.ts'
+import { permitSizes } from './pool-settings.ts'
 import { StatsLog } from './stats-log.ts'
 import { loadUsers, Users } from './users.ts'
 
@@ -86,6 +89,7 @@ export interface PoolerParts {
   readonly clock: Clock
   readonly sessions: Sessions
   readonly pools: Pools
+  readonly permits: PermitBook
   readonly cancels: CancelSender
   readonly cancelRoutes: CancelRoutes
   /** This process alone. */
@@ -131,11 +135,13 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     timeoutMs: () => settings().general.cancel_wait_timeout,
   })
   const conditions = new Conditions()
+  const permits = new PermitBook((kind, database, user) => permitSizes(settings(), kind, database, user))
   const databases = new Databases({
     ...{ settings, pools, users, tracked, transport, clock, log, keepAlive },
     serverIds: new Ids(membership?.number),
     onSchemaChanged: (place) => membership?.onSchemaChanged(place),
     onServerClosed: () => conditions.check(),
+    openPermits: (database, user, holder) => new LocalPermits(permits, clock, database, user, holder),
     endClients: (lost, notice) => {
       for (const session of sessions) {
         const pool = session.waiter?.pool
@@ -165,8 +171,8 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     port: general.listen_port,
     pulse,
     control,
-    describeDatabases: () => describeDatabases(settings(), databases, admissions),
-    describeUsers: () => describeUsers(settings(), users, databases, admissions),
+    describeDatabases: () => describeDatabases(settings(), databases, pools, admissions),
+    describeUsers: () => describeUsers(settings(), users, pools, admissions),
   })
   const statsLog = new StatsLog({
     clock,
@@ -244,7 +250,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
       get settings() {
         return live.now
       },
-      ...{ clock, sessions, pools, cancels, cancelRoutes, fleet, databases, sweep },
+      ...{ clock, sessions, pools, permits, cancels, cancelRoutes, fleet, databases, sweep },
     },
     control,
     stop: () => lifecycle.stop(),

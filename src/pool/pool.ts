@@ -18,9 +18,9 @@ import { Failures } from './failures.ts'
 import { Handover, type HandoverOwner } from './handover.ts'
 import type { Waiter } from './lease.ts'
 import { Lifetimes } from './lifetimes.ts'
-import type { Limit, Member } from './limits.ts'
+import type { Holder, Permits } from './permits/holder.ts'
 import type { PoolMode, PoolSettings } from './settings.ts'
-import { nextMove } from './sizing.ts'
+import { serversMissing } from './sizing.ts'
 import { POOL_MOVES, type PoolState } from './states.ts'
 
 /** Where the servers of a pool are, and how they are opened. */
@@ -42,8 +42,8 @@ export interface PoolOptions {
   /** The user is forced by `user=`, so that the pool is kept filled even without clients. */
   readonly isForcedUser: boolean
   readonly tracked: Tracked
-  /** Shared with other pools: of the database, of the user. */
-  readonly limits: readonly Limit[]
+  /** Whoever grants this pool the right to open servers. */
+  openPermits(holder: Holder): Permits
   readonly ids: Ids
   readonly transport: Transport
   readonly clock: Clock
@@ -54,16 +54,10 @@ export interface PoolOptions {
   onServerClosed(): void
 }
 
-/** How much longer a client of another pool must have waited than ours before it gets the room of our server. */
-const UNFAIRNESS_MS = 500
-
-/** There are more servers than a reload has left the pool room for. */
-const TOO_MANY = 'too many servers in the pool'
-
 /** How many idle servers are looked at for one whose settings need no change. */
 const MAX_IDLE_LOOKS = 16
 
-export class Pool implements ServerOwner, HandoverOwner, Member {
+export class Pool implements ServerOwner, HandoverOwner, Holder {
   readonly database: string
   readonly user: string
   readonly options: PoolOptions
@@ -74,6 +68,7 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
   #settings: PoolSettings
   /** Of servers that are opened from now on. */
   #context: ServerContext
+  readonly #permits: Permits
   readonly #handover: Handover
   readonly #failures = new Failures()
   readonly #lifetimes = new Lifetimes()
@@ -97,7 +92,7 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
     >
     this.#settings = options.settings
     this.#context = this.#contextOf(options.target)
-    for (const limit of options.limits) limit.join(this)
+    this.#permits = options.openPermits(this)
   }
 
   get settings(): PoolSettings {
@@ -128,23 +123,32 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
     return total - this.#lists.closed.length
   }
 
-  get #maxTotal(): number {
-    const { size, reserveSize } = this.#settings
-    return size === 0 ? Infinity : size + reserveSize
-  }
-
   get #opening(): number {
     return this.#lists.dialing.length + this.#lists.login.length
   }
 
-  get oldestWaitSinceMs(): number {
+  // What its permits depend on
+
+  get wanted(): number {
+    if (this.#state !== 'open' || this.#failures.isCoolingDown(this.options.clock.nowMs)) return this.total
+    const { checking, cleaning } = this.#lists
+    const soonFree = checking.length + cleaning.length
+    return this.total + serversMissing({ waiting: this.waiting.length, opening: this.#opening, soonFree })
+  }
+
+  get fillsMinimum(): boolean {
+    const hasClients = this.clients > 0 || this.options.isForcedUser
+    if (this.#state !== 'open' || !hasClients || this.#opening > 0) return false
+    return !this.#failures.isCoolingDown(this.options.clock.nowMs)
+  }
+
+  get waitingSinceMs(): number {
     return this.waiting.first?.waitingSinceMs ?? Infinity
   }
 
-  get oldestIdleSinceMs(): number {
-    let since = Infinity
-    for (const server of this.#lists.idle) since = Math.min(since, server.usedMs)
-    return since
+  get idleSinceMs(): number {
+    const { first, last } = this.#lists.idle
+    return (this.settings.roundRobin ? first : last)?.usedMs ?? Infinity
   }
 
   // Leases
@@ -190,7 +194,6 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
     if (server.condemned !== null) server.close(server.condemned)
     else if (this.#lastWord !== null) server.close(this.#lastWord.message)
     else if (this.#lifetimes.isOver(server, this.options.clock.nowMs, settings)) this.#endOfLife(server)
-    else if (this.total > this.#maxTotal) server.close(TOO_MANY)
     else server.giveBack(mode === 'session' || settings.alwaysResets ? settings.resetQuery : '')
   }
 
@@ -235,7 +238,7 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
         this.#handover.give(server, waiter)
       }
     }
-    this.#grow()
+    this.#permits.ask()
   }
 
   /** Puts a waiter that was about to get a server back where it was in the queue. */
@@ -262,8 +265,9 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
   onServerMoved(server: Server, from: ServerState, to: ServerState): void {
     this.#lists[from].remove(server)
     if (to === 'closed') {
-      for (const limit of this.options.limits) limit.release()
       this.#serverGone()
+      this.#permits.giveBack()
+      this.#checkGone()
       this.options.onServerClosed()
       return
     }
@@ -271,7 +275,7 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
     else this.#lists[to].pushLast(server)
     if (to === 'idle') this.#serve(server)
     // Not all who wait may have had a server opened for them, if too many were being opened at a time.
-    if (from === 'login' && this.waiting.length > 0 && this.#state === 'open') this.#grow()
+    if (from === 'login' && this.waiting.length > 0 && this.#state === 'open') this.#permits.ask()
   }
 
   onServerReady(server: Server, login: LoginResult): void {
@@ -290,27 +294,19 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
       server.close(this.#lastWord.message)
       return
     }
-    const waiter = this.waiting.first
-    if (this.#mustYield(waiter)) {
-      server.close('evicted')
+    const because = this.#permits.mustYield()
+    if (because !== null) {
+      server.close(because)
       return
     }
+    const waiter = this.waiting.first
     if (waiter === null) return
     this.waiting.remove(waiter)
     this.#handover.give(server, waiter)
   }
 
-  /** Another pool under the same limit has had a client waiting for clearly longer than ours. */
-  #mustYield(waiter: Waiter | null): boolean {
-    const ours = waiter === null ? this.options.clock.nowMs : waiter.waitingSinceMs - UNFAIRNESS_MS
-    return this.options.limits.some((limit) => limit.isFull && limit.blockedSinceMs(this) <= ours)
-  }
-
   #serverGone(): void {
-    if (this.#state !== 'open') {
-      this.#checkGone()
-      return
-    }
+    if (this.#state !== 'open') return
     // Also where the next try comes at once: whoever waits shall hear why, rather than wait for the end of all tries.
     const words = this.total === 0 ? this.#failures.forWaiting : null
     if (words !== null) this.#refuseWaiting(words)
@@ -334,45 +330,21 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
     }
   }
 
-  #grow(): void {
-    const { nowMs } = this.options.clock
-    const move = nextMove(
-      {
-        waiting: this.waiting.length,
-        longestWaitMs: nowMs - Math.min(this.oldestWaitSinceMs, nowMs),
-        opening: this.#opening,
-        soonFree: this.#lists.checking.length + this.#lists.cleaning.length,
-        total: this.total,
-        hasClients: this.clients > 0 || this.options.isForcedUser,
-        isCoolingDown: this.#failures.isCoolingDown(nowMs),
-      },
-      this.settings,
-    )
-    if (move.usesReserve) this.options.log.warning('taking connection from reserve_pool', { subject: this.subject })
-    for (let left = move.open; left > 0; left--) if (!this.#open(this.waiting.length > 0)) return
-  }
-
-  #open(mayEvict: boolean): boolean {
-    for (const limit of this.options.limits) {
-      if (!limit.isFull || (mayEvict && limit.makeRoom(this) && !limit.isFull)) continue
-      if (mayEvict) limit.block(this)
-      return false
+  onGranted(usesReserve: boolean): void {
+    if (this.wanted === this.total && !this.fillsMinimum) {
+      this.#permits.giveBack()
+      return
     }
-    for (const limit of this.options.limits) limit.claim()
+    if (usesReserve) this.options.log.warning('taking connection from reserve_pool', { subject: this.subject })
     const server = new Server(this.#context)
     this.#lists.dialing.pushLast(server)
     server.dial()
-    return true
   }
 
-  evict(): void {
+  onRecalled(because: string): void {
     let oldest: Server | null = null
     for (const server of this.#lists.idle) if (!oldest || server.usedMs < oldest.usedMs) oldest = server
-    oldest?.close('evicted')
-  }
-
-  onRoom(): void {
-    if (this.#state === 'open') this.#grow()
+    oldest?.close(because)
   }
 
   #endOfLife(server: Server): void {
@@ -385,6 +357,7 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
   /** They hold at once, for who waits and for what is idle too; servers that are too many now are closed as they come free. */
   reconfigure(settings: PoolSettings): void {
     this.#settings = settings
+    this.#permits.resized()
     this.#sweepIdle(this.options.clock.nowMs)
     if (this.#state === 'open') this.#help()
   }
@@ -462,12 +435,10 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
   }
 
   #sweepIdle(nowMs: number): void {
-    const { idleTimeoutMs, minSize } = this.settings
+    const { idleTimeoutMs } = this.settings
     for (const server of this.#lists.idle) {
-      const { total } = this
       if (this.#lifetimes.isOverIdle(server, nowMs, this.settings)) this.#endOfLife(server)
-      else if (total > this.#maxTotal) server.close(TOO_MANY)
-      else if (idleTimeoutMs > 0 && nowMs - server.usedMs > idleTimeoutMs && total > minSize)
+      else if (idleTimeoutMs > 0 && nowMs - server.usedMs > idleTimeoutMs && this.total > this.#permits.floor)
         server.close('server idle timeout')
     }
   }
@@ -493,7 +464,7 @@ export class Pool implements ServerOwner, HandoverOwner, Member {
   #checkGone(): void {
     if (this.#state !== 'retiring' || this.total > 0) return
     this.#enter('gone')
-    for (const limit of this.options.limits) limit.leave(this)
+    this.#permits.close()
   }
 
   #enter(next: PoolState): void {

@@ -1,12 +1,12 @@
 /** What one pool is told of the settings: plain values, already chosen from user, database and general ones. */
 
-import type { SizeLimits } from './sizing.ts'
-
 export type PoolMode = 'session' | 'transaction' | 'statement'
 
 /** All times in milliseconds, 0 meaning "never" unless said otherwise. */
-export interface PoolSettings extends SizeLimits {
+export interface PoolSettings {
   readonly mode: PoolMode
+  /** How many servers it may have, all workers together; 0 is unlimited. Its permits see to that. */
+  readonly size: number
   readonly roundRobin: boolean
   /** Run when a server is given back that a session has held; empty for none. */
   readonly resetQuery: string

@@ -3,7 +3,7 @@ import { serialize } from 'pg-protocol'
 import { describe, expect, test } from 'vitest'
 import { startPgweir } from '../support/e2e/pgweir.ts'
 import { startup } from '../support/e2e/raw-client.ts'
-import { failureOf } from '../support/e2e/until.ts'
+import { failureOf, until } from '../support/e2e/until.ts'
 import { adminClient, createDatabase, createRole } from '../support/postgres.ts'
 
 // PostgreSQL lets this role in without asking, so that nothing here depends on how servers are logged in to.
@@ -140,7 +140,7 @@ describe('a forced user', () => {
     const forced = await createRole()
     const secrets = { ada: 'a', [forced.user]: forced.password }
     const pgweir = await startPgweir({ database, entry: `user=${forced.user} min_pool_size=1`, secrets })
-    expect(pgweir.pool(database.database, forced.user).settings.minSize).toBe(1)
+    await until('the pool is filled', () => pgweir.pool(database.database, forced.user).live === 1)
     expect((await (await pgweir.client({ user: 'ada' })).query('select current_user as name')).rows).toEqual([
       { name: forced.user },
     ])

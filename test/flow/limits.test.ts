@@ -233,6 +233,45 @@ describe('max_user_connections', () => {
   })
 })
 
+describe('two limits in the way', () => {
+  const BOTH = {
+    settings: { max_user_connections: 1, max_db_connections: 1 },
+    databases: ['app=host=db', 'other=host=db'],
+  }
+
+  test('no server is closed under the one while the other is full', async () => {
+    const flow = await startFlow(BOTH)
+    const ada = await occupy(flow, { database: 'other' })
+    await flow.connect({ user: 'eve' })
+    const waiting = await flow.dial()
+    waiting.send(startup({ user: 'ada', database: 'app' }))
+    await flow.advance(1_000)
+    expect(flow.counts(flow.pool('app', 'eve'))).toEqual({ idle: 1 })
+    await commit(ada.client, ada.server)
+    await waiting.inbox.through('ReadyForQuery')
+    await ada.server.expectClosed()
+    expect(flow.logged('evicted')).toHaveLength(2)
+  })
+
+  test('a client that has waited for long gets both, though neither is ever idle', async () => {
+    const flow = await startFlow(BOTH)
+    const busy: [FlowClient, FlowServer, FlowClient][] = []
+    for (const options of [{ user: 'eve' }, { database: 'other' }]) {
+      const { client, server } = await occupy(flow, options)
+      busy.push([client, server, await flow.connect(options)])
+    }
+    const starving = await flow.dial()
+    starving.send(startup({ user: 'ada', database: 'app' }))
+    await flow.advance(600)
+    for (const [client, server, other] of busy) {
+      other.send(query('begin'))
+      await commit(client, server)
+      await server.expectClosed()
+    }
+    await starving.inbox.through('ReadyForQuery')
+  })
+})
+
 describe('clients', () => {
   for (const [setting, message] of [
     ['max_client_conn', 'no more connections allowed (max_client_conn)'],

@@ -15,6 +15,7 @@ import { SERVER_STATES } from '../../../src/server/states.ts'
 import { loadSettings } from '../../../src/settings/load.ts'
 import { formatProblem } from '../../../src/settings/problem.ts'
 import type { SettingKey } from '../../../src/settings/schema.ts'
+import { expectBooksRight } from '../permits.ts'
 import type { TestDatabase, TestRole } from '../postgres.ts'
 import { RawClient } from './raw-client.ts'
 import { until } from './until.ts'
@@ -222,11 +223,7 @@ export class Pgweir {
         expect(server.tenant, 'nobody holds an idle server').toBe(null)
       }
     }
-    const limits = new Set([...pools].flatMap((pool) => pool.options.limits))
-    for (const limit of limits) {
-      const members = [...pools].filter((pool) => pool.options.limits.includes(limit))
-      expect(limit.used, `${limit.name} counts the servers`).toBe(members.reduce((sum, pool) => sum + pool.total, 0))
-    }
+    expectBooksRight(this.pooler.parts)
     await this.pooler.stop()
     for (const pool of pools) {
       expect(pool.total, 'servers after the end').toBe(0)

@@ -1,15 +1,14 @@
 /** What must hold in every pooler, at every quiet moment, and when all clients have gone. */
 
-import type { Limit } from '../../../src/pool/limits.ts'
 import { SERVER_STATES } from '../../../src/server/states.ts'
 import { STATUS_IDLE } from '../../../src/wire/backend.ts'
+import { expectBooksRight } from '../permits.ts'
 import type { Flow } from './start.ts'
 
 /** Lists, states and counts agree, and nothing has broken within. */
 export function expectSound(flow: Flow): void {
   const broken = flow.log.filter((line) => line.includes('internal error'))
   if (broken.length > 0) throw new Error(`the pooler broke: ${broken[0]}`)
-  const used = new Map<Limit, number>()
   for (const pool of flow.pooler.parts.pools) {
     let total = 0
     for (const state of SERVER_STATES) {
@@ -29,12 +28,8 @@ export function expectSound(flow: Flow): void {
     let waiting = 0
     for (const _ of pool.waiting) waiting++
     same(waiting, pool.waiting.length, 'the length of the queue')
-    for (const limit of pool.options.limits) used.set(limit, (used.get(limit) ?? 0) + total)
   }
-  for (const [limit, total] of used) {
-    same(limit.used, total, `what is used of ${limit.name}`)
-    if (limit.max > 0 && total > limit.max) throw new Error(`${limit.name} is exceeded: ${total} of ${limit.max}`)
-  }
+  expectBooksRight(flow.pooler.parts)
 }
 
 /** All clients have gone: no session, no lease, nobody waiting, nothing owed, no cancel on its way. */

@@ -1,0 +1,89 @@
+/** Who has waited for longest. Items may grow younger while they are queued, which is noticed only when they come first. */
+
+/** An item is in one queue at a time. */
+export interface Aged {
+  /** Since when it waits, now; Infinity if it does not wait any more. */
+  readonly waitingSinceMs: number
+  /** The same when it was last looked at. */
+  queuedSinceMs: number
+  /** Its place in the heap; -1 while it is in none. */
+  place: number
+}
+
+/** A binary heap: joining, leaving and asking for the first cost O(log n). */
+export class AgeQueue<T extends Aged> {
+  readonly #heap: T[] = []
+
+  get length(): number {
+    return this.#heap.length
+  }
+
+  /** The one that has waited for longest, even if it has ceased to wait; null if the queue is empty. */
+  get first(): T | null {
+    for (;;) {
+      const top = this.#heap[0]
+      if (top === undefined) return null
+      const { waitingSinceMs } = top
+      if (waitingSinceMs <= top.queuedSinceMs) return top
+      top.queuedSinceMs = waitingSinceMs
+      this.#sink(top, 0)
+    }
+  }
+
+  add(item: T): void {
+    item.queuedSinceMs = item.waitingSinceMs
+    this.#rise(item, this.#heap.length)
+  }
+
+  remove(item: T): void {
+    const { place } = item
+    item.place = -1
+    const last = this.#heap.pop() as T
+    if (last === item) return
+    this.#rise(last, place)
+    this.#sink(last, last.place)
+  }
+
+  /** It waits for longer than it did when it was last looked at: a waiter has come back. */
+  noteOlder(item: T): void {
+    if (item.waitingSinceMs >= item.queuedSinceMs) return
+    item.queuedSinceMs = item.waitingSinceMs
+    this.#rise(item, item.place)
+  }
+
+  /** In no particular order. */
+  [Symbol.iterator](): Iterator<T> {
+    return this.#heap[Symbol.iterator]()
+  }
+
+  #rise(item: T, from: number): void {
+    let place = from
+    while (place > 0) {
+      const above = this.#heap[(place - 1) >> 1] as T
+      if (above.queuedSinceMs <= item.queuedSinceMs) break
+      this.#put(above, place)
+      place = (place - 1) >> 1
+    }
+    this.#put(item, place)
+  }
+
+  #sink(item: T, from: number): void {
+    let place = from
+    for (;;) {
+      const left = this.#heap[2 * place + 1]
+      const right = this.#heap[2 * place + 2]
+      if (left === undefined) break
+      const below = right !== undefined && right.queuedSinceMs < left.queuedSinceMs ? right : left
+      if (below.queuedSinceMs >= item.queuedSinceMs) break
+      const next = below.place
+      this.#put(below, place)
+      place = next
+    }
+    this.#put(item, place)
+  }
+
+  #put(item: T, place: number): void {
+    this.#heap[place] = item
+    item.place = place
+  }
+}

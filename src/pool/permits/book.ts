@@ -1,0 +1,89 @@
+/** All limits on permits by name, and the accounts under them: what one process, or the primary of many, keeps. Pure. */
+
+import { Accounts } from './accounts.ts'
+import type { Holder } from './holder.ts'
+import type { Account } from './limit.ts'
+import { Limit, type Sizes } from './limit.ts'
+
+export type LimitKind = 'pool' | 'database' | 'user'
+
+/** How many permits there may be, as the settings are now. `database` and `user` are empty where they do not matter. */
+export type SizesOf = (kind: LimitKind, database: string, user: string) => Sizes
+
+/** What a limit is called in the settings. */
+const SETTINGS: Readonly<Record<LimitKind, string>> = {
+  pool: 'pool_size',
+  database: 'max_db_connections',
+  user: 'max_user_connections',
+}
+
+/** A limit and how many accounts it has. */
+interface Entry {
+  readonly limit: Limit
+  readonly kind: LimitKind
+  readonly database: string
+  readonly user: string
+  accounts: number
+}
+
+export class PermitBook {
+  readonly accounts = new Accounts()
+  readonly #sizesOf: SizesOf
+  readonly #entries = new Map<string, Entry>()
+  readonly #entriesOf = new Map<Account, readonly Entry[]>()
+
+  constructor(sizesOf: SizesOf) {
+    this.#sizesOf = sizesOf
+  }
+
+  /** An account for a pool of one process. Those of other processes for the same database and user share its limit. */
+  open(database: string, user: string, holder: Holder): Account {
+    const pool = this.#join('pool', database, user)
+    const shared = [this.#join('database', database, ''), this.#join('user', '', user)]
+    const account = this.accounts.open(
+      holder,
+      pool.limit,
+      shared.map(({ limit }) => limit),
+    )
+    this.#entriesOf.set(account, [pool, ...shared])
+    return account
+  }
+
+  /** The holder is gone. Limits that nobody is under are forgotten, since strangers choose the names. */
+  close(account: Account, nowMs: number): void {
+    this.accounts.close(account, nowMs)
+    for (const entry of this.#entriesOf.get(account) ?? []) {
+      entry.accounts--
+      if (entry.accounts === 0) this.#entries.delete(keyOf(entry.kind, entry.database, entry.user))
+    }
+    this.#entriesOf.delete(account)
+  }
+
+  /** The settings have changed for the limits that an account is under. */
+  resize(account: Account, nowMs: number): void {
+    for (const { limit, kind, database, user } of this.#entriesOf.get(account) ?? []) {
+      limit.resize(this.#sizesOf(kind, database, user))
+      this.accounts.resized(limit, nowMs)
+    }
+  }
+
+  get limits(): Iterable<Limit> {
+    return [...this.#entries.values()].map(({ limit }) => limit)
+  }
+
+  #join(kind: LimitKind, database: string, user: string): Entry {
+    const key = keyOf(kind, database, user)
+    let entry = this.#entries.get(key)
+    if (entry === undefined) {
+      const limit = new Limit(SETTINGS[kind], this.#sizesOf(kind, database, user))
+      entry = { limit, kind, database, user, accounts: 0 }
+      this.#entries.set(key, entry)
+    }
+    entry.accounts++
+    return entry
+  }
+}
+
+function keyOf(kind: LimitKind, database: string, user: string): string {
+  return `${kind}\0${database}\0${user}`
+}

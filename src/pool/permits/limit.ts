@@ -1,0 +1,184 @@
+/** One limit on permits: of a pool, of a database, or of a user; and who is held up by it. */
+
+import { invariant } from '../../base/invariant.ts'
+import { type Aged, AgeQueue } from './age-queue.ts'
+import type { Holder } from './holder.ts'
+
+/** Numbers of permits; only pools have the last three. */
+export interface Sizes {
+  /** 0 is unlimited. */
+  readonly max: number
+  /** How many more there may be for clients that have waited for `reserveTimeoutMs`. */
+  readonly reserve?: number
+  readonly reserveTimeoutMs?: number
+  /** How many there should be while the pool has clients. */
+  readonly min?: number
+}
+
+export class Limit {
+  readonly name: string
+  #max = 0
+  #reserve = 0
+  #reserveTimeoutMs = 0
+  #min = 0
+  held = 0
+  /** How many of those are on their way back, because they were recalled. */
+  recalled = 0
+  /** Whoever holds one. */
+  readonly holders = new Set<Account>()
+  /** One is kept for each of these, who need room under another limit as well. */
+  readonly claimants = new Set<Account>()
+  /** At least one of them may have an idle server; kept so that a busy limit is not searched again and again. */
+  mayHaveIdle = false
+  readonly #blocked = new AgeQueue<Account>()
+  /** How many permits those want that it holds up. */
+  #missing = 0
+
+  constructor(name: string, sizes: Sizes) {
+    this.name = name
+    this.resize(sizes)
+  }
+
+  /** What follows from it is up to `Accounts.resized`. */
+  resize({ max, reserve = 0, reserveTimeoutMs = 0, min = 0 }: Sizes): void {
+    this.#max = max
+    this.#reserve = reserve
+    this.#reserveTimeoutMs = reserveTimeoutMs
+    this.#min = min
+  }
+
+  get max(): number {
+    return this.#max
+  }
+
+  get isBelowMinimum(): boolean {
+    return this.held < this.#min && (this.#max === 0 || this.held < this.#max)
+  }
+
+  get missing(): number {
+    return this.#missing
+  }
+
+  /** More are held than there may be, and not recalled yet: the limit has been lowered. */
+  get surplus(): number {
+    return Math.max(0, -this.coming)
+  }
+
+  /** Why a server is closed whose permit is one too many. */
+  get tooMany(): string {
+    return this.name === 'pool_size' ? 'too many servers in the pool' : `too many servers (${this.name})`
+  }
+
+  /** How many of the permits that were recalled will be there for those who wait; below 0, not enough have been. */
+  get coming(): number {
+    return this.#max === 0 ? this.recalled : this.recalled - Math.max(0, this.held - this.#max - this.#reserve)
+  }
+
+  /** How many of its permits an account must keep for the sake of the minimum. */
+  floorOf(account: Account): number {
+    return this.#min - (this.held - account.held)
+  }
+
+  /** Whether an account gets no further permit, after the time that its first client has waited. */
+  isFullFor(account: Account, nowMs: number): boolean {
+    if (this.#max === 0) return false
+    const taken = this.held + this.claimants.size - (this.claimants.has(account) ? 1 : 0)
+    if (taken < this.#max) return false
+    return nowMs - account.waitingSinceMs < this.#reserveTimeoutMs || taken >= this.#max + this.#reserve
+  }
+
+  /** The next permit is one of the reserve. */
+  get isAtReserve(): boolean {
+    return this.#max > 0 && this.held >= this.#max
+  }
+
+  take(account: Account): void {
+    this.held++
+    this.holders.add(account)
+  }
+
+  giveBack(account: Account): void {
+    invariant(this.held > 0, `${this.name} is given back more often than granted`)
+    this.held--
+    if (account.held === 0) this.holders.delete(account)
+  }
+
+  // Who is held up
+
+  block(account: Account, missing: number): void {
+    if (account.blockedBy === this) this.#blocked.noteOlder(account)
+    else {
+      account.blockedBy?.unblock(account)
+      account.blockedBy = this
+      this.#blocked.add(account)
+    }
+    this.#missing += missing - account.missing
+    account.missing = missing
+  }
+
+  unblock(account: Account): void {
+    this.#blocked.remove(account)
+    this.#missing -= account.missing
+    account.missing = 0
+    account.blockedBy = null
+  }
+
+  /** The one held up whose client has waited for longest. */
+  get oldestBlocked(): Account | null {
+    for (;;) {
+      const { first } = this.#blocked
+      if (first === null || first.waitingSinceMs !== Infinity) return first
+      this.unblock(first)
+    }
+  }
+
+  get blocked(): Iterable<Account> {
+    return this.#blocked
+  }
+}
+
+const NO_LIMITS: readonly Limit[] = []
+
+/** One holder in the books. */
+export class Account implements Aged {
+  readonly holder: Holder
+  /** The pool's own, and those that it shares with others. */
+  readonly pool: Limit
+  readonly limits: readonly Limit[]
+  held = 0
+  /** How many of those it was told to give up, and has not given back yet. */
+  recalled = 0
+  /** What it has to wait for: one of the limits that are full for it. */
+  blockedBy: Limit | null = null
+  missing = 0
+  queuedSinceMs = Infinity
+  place = -1
+  /** Under which limits a permit is kept for it. */
+  claims = NO_LIMITS
+  claimedUntilMs = 0
+  mayClaimAgainMs = 0
+
+  constructor(holder: Holder, pool: Limit, shared: readonly Limit[]) {
+    this.holder = holder
+    this.pool = pool
+    this.limits = [pool, ...shared]
+  }
+
+  get waitingSinceMs(): number {
+    return this.holder.waitingSinceMs
+  }
+
+  claim(limits: readonly Limit[], untilMs: number): void {
+    this.claims = [...this.claims, ...limits.filter((limit) => !this.claims.includes(limit))]
+    for (const limit of limits) limit.claimants.add(this)
+    this.claimedUntilMs = untilMs
+  }
+
+  /** Returns what was claimed. */
+  unclaim(): readonly Limit[] {
+    const { claims } = this
+    for (const limit of claims) limit.claimants.delete(this)
+    this.claims = NO_LIMITS
+    return claims
+  }
+}

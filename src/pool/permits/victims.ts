@@ -1,0 +1,36 @@
+/** Whose idle servers are closed to make room for somebody who waits. Pure. */
+
+import type { Account, Limit } from './limit.ts'
+
+/** Whose idle servers together make room under all of these limits; null if there is no room to be made under one of them. */
+export function idleVictims(limits: readonly Limit[], asking: Account): Account[] | null {
+  if (limits.length === 0) return []
+  const one = longestIdle(limits, asking)
+  if (one !== null) return [one]
+  if (limits.length === 1) return null
+  const victims: Account[] = []
+  for (const limit of limits) {
+    if (victims.some((victim) => victim.limits.includes(limit))) continue
+    const victim = longestIdle([limit], asking)
+    if (victim === null) return null
+    victims.push(victim)
+  }
+  return victims
+}
+
+/** The holder under all of these limits whose idle server was used longest ago, other than the one that asks. */
+export function longestIdle(limits: readonly Limit[], asking: Account | null): Account | null {
+  const [first, ...others] = limits
+  if (first === undefined || limits.some((limit) => !limit.mayHaveIdle)) return null
+  let longest: Account | null = null
+  let hasIdle = false
+  for (const account of first.holders) {
+    const { idleSinceMs } = account.holder
+    if (idleSinceMs === Infinity) continue
+    hasIdle = true
+    if (account === asking || others.some((limit) => !account.limits.includes(limit))) continue
+    if (longest === null || idleSinceMs < longest.holder.idleSinceMs) longest = account
+  }
+  first.mayHaveIdle = hasIdle
+  return longest
+}

@@ -1,0 +1,27 @@
+/** What must hold of the books of permits in every pooler that grants its own. */
+
+import type { PoolerParts } from '../../src/daemon/start.ts'
+import type { Pool } from '../../src/pool/pool.ts'
+
+/** Each permit that is held has its server, no limit is exceeded, and nothing is recalled for nobody. */
+export function expectBooksRight({ permits, pools }: Pick<PoolerParts, 'permits' | 'pools'>): void {
+  let held = 0
+  for (const limit of permits.limits) {
+    let total = 0
+    for (const account of limit.holders) {
+      const pool = account.holder as Pool
+      same(account.held, pool.total, `permits of ${pool.subject}`)
+      total += account.held
+      if (limit === account.pool) held += account.held
+    }
+    same(limit.held, total, `permits under ${limit.name}`)
+    if (limit.surplus > 0) throw new Error(`${limit.name} is exceeded by ${limit.surplus}`)
+  }
+  let servers = 0
+  for (const pool of pools) servers += pool.total
+  same(held, servers, 'permits of all pools')
+}
+
+function same(actual: number, expected: number, what: string): void {
+  if (actual !== expected) throw new Error(`${what}: ${actual} instead of ${expected}`)
+}

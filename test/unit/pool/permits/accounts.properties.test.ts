@@ -1,0 +1,153 @@
+/** Whatever happens in whatever order: no limit is exceeded, no permit is lost, nobody waits who need not, nobody starves. */
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { Accounts, UNFAIRNESS_MS } from '../../../../src/pool/permits/accounts.ts'
+import { Limit } from '../../../../src/pool/permits/limit.ts'
+import { expectRight, Time, ToyPool } from './toy-pools.ts'
+
+const DATABASES = 2
+const USERS = 2
+/** How many processes hold servers of each pool. */
+const PROCESSES = 2
+
+class World {
+  readonly time = new Time()
+  readonly accounts = new Accounts()
+  readonly limits: Limit[] = []
+  readonly pools: ToyPool[] = []
+
+  constructor(sizes: { pool: number; reserve: number; min: number; database: number; user: number }) {
+    const { reserve, min } = sizes
+    const ofDatabases = Array.from({ length: DATABASES }, (_, n) => this.#limit(`database ${n}`, sizes.database))
+    const ofUsers = Array.from({ length: USERS }, (_, n) => this.#limit(`user ${n}`, sizes.user))
+    for (const [d, ofDatabase] of ofDatabases.entries())
+      for (const [u, ofUser] of ofUsers.entries()) {
+        const own = new Limit(`pool ${d}/${u}`, { max: sizes.pool, reserve, reserveTimeoutMs: 200, min })
+        this.limits.push(own)
+        for (let process = 0; process < PROCESSES; process++)
+          this.pools.push(
+            new ToyPool(`pool ${d}/${u} of process ${process}`, this.accounts, this.time, own, [ofDatabase, ofUser]),
+          )
+      }
+  }
+
+  #limit(name: string, max: number): Limit {
+    const limit = new Limit(name, { max })
+    this.limits.push(limit)
+    return limit
+  }
+
+  /** Time goes by, and every pool looks whether it has brought anything. */
+  pass(ms: number): void {
+    this.time.nowMs += ms
+    for (const pool of this.pools) pool.ask()
+    this.check()
+  }
+
+  check(): void {
+    expectRight(this.pools, this.limits, this.time)
+  }
+
+  /** All that has begun is brought to its end, and the time goes on, as often as it may take until nobody waits. */
+  drain(): void {
+    for (let round = 0; round < 200; round++) {
+      this.pass(100)
+      for (const pool of this.pools) {
+        while (pool.busy > 0) pool.finish()
+        while (pool.opening > 0) pool.open()
+        while (pool.leaving > 0) pool.go()
+        pool.ask()
+        this.check()
+      }
+      if (this.pools.every(({ waiting }) => waiting.length === 0)) return
+    }
+    throw new Error('somebody waits for ever')
+  }
+}
+
+const sizes = fc.record({
+  pool: fc.integer({ min: 0, max: 4 }),
+  reserve: fc.integer({ min: 0, max: 2 }),
+  min: fc.integer({ min: 0, max: 2 }),
+  database: fc.integer({ min: 0, max: 5 }),
+  user: fc.integer({ min: 0, max: 5 }),
+})
+
+const DEEDS = ['come', 'come', 'come', 'finish', 'finish', 'open', 'go', 'lose', 'withdraw', 'ask', 'die'] as const
+
+const deed = fc.record({
+  what: fc.constantFrom(...DEEDS),
+  who: fc.nat({ max: DATABASES * USERS * PROCESSES - 1 }),
+  passesMs: fc.constantFrom(0, 1, 50, UNFAIRNESS_MS),
+})
+const change = fc.record({
+  what: fc.constant('resize' as const),
+  who: fc.nat({ max: DATABASES + USERS + DATABASES * USERS - 1 }),
+  max: fc.integer({ min: 0, max: 5 }),
+})
+
+test('the books are right at every moment, and in the end everybody has been served', () => {
+  fc.assert(
+    fc.property(
+      sizes,
+      fc.array(fc.oneof({ arbitrary: deed, weight: 20 }, change), { maxLength: 120 }),
+      (given, deeds) => {
+        const world = new World(given)
+        for (const each of deeds) {
+          if (each.what === 'resize') {
+            const limit = world.limits[each.who] as Limit
+            limit.resize({ max: each.max })
+            world.accounts.resized(limit, world.time.nowMs)
+          } else {
+            world.pass(each.passesMs)
+            const pool = world.pools[each.who] as ToyPool
+            pool.hasClients = true
+            pool[each.what]()
+          }
+          world.check()
+        }
+        world.drain()
+        for (const limit of world.limits) if (limit.surplus > 0) throw new Error(`${limit.name} is exceeded in the end`)
+      },
+    ),
+    { numRuns: 500 },
+  )
+})
+
+test('pools that are never idle share a limit: nobody waits for much longer than the others and the threshold', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 2, maxLength: 6 }),
+      fc.integer({ min: 1, max: 4 }),
+      fc.array(fc.nat({ max: 5 }), { minLength: 300, maxLength: 300 }),
+      (clients, max, order) => {
+        const time = new Time()
+        const accounts = new Accounts()
+        const shared = new Limit('max_db_connections', { max })
+        const pools = clients.map(
+          (_, n) => new ToyPool(`pool ${n}`, accounts, time, new Limit('pool_size', { max: 0 }), [shared]),
+        )
+        for (const [n, pool] of pools.entries()) for (let left = clients[n] as number; left > 0; left--) pool.come()
+        for (const each of order) {
+          time.nowMs += 10
+          const pool = pools[each % pools.length] as ToyPool
+          for (const other of pools) {
+            while (other.leaving > 0) other.go()
+            while (other.opening > 0) other.open()
+          }
+          if (pool.busy > 0) {
+            // Whoever is served comes back at once.
+            pool.come()
+            pool.finish()
+          }
+          expectRight(pools, [shared], time)
+        }
+        const total = clients.reduce((sum, each) => sum + each, 0)
+        const longest = Math.max(...pools.flatMap(({ waitingSinceMs }) => time.nowMs - waitingSinceMs))
+        expect(longest).toBeLessThan(UNFAIRNESS_MS + 10 * 6 * total + 1_000)
+      },
+    ),
+    { numRuns: 100 },
+  )
+})

@@ -111,6 +111,16 @@ export interface UserSnapshot {
   readonly clients: number
 }
 
+/** Another pooler behind the same address, and the cancel requests that are passed on to it. */
+export interface PeerSnapshot {
+  readonly id: number
+  readonly host: string
+  readonly port: number
+  readonly poolSize: number
+  /** By how far they have come. */
+  readonly cancels: { readonly waiting: number; readonly dialing: number; readonly sent: number }
+}
+
 export interface DatabaseStats {
   readonly database: string
   /** Since the start. */

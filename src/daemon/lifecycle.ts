@@ -9,6 +9,7 @@ import type { Pools } from '../pool/pools.ts'
 import { PoolerError } from '../problems.ts'
 import type { CancelSender } from '../server/cancel.ts'
 import type { ShutdownMode } from '../workers/control.ts'
+import type { PeerCancels } from '../workers/peer-cancels.ts'
 import type { Conditions } from './conditions.ts'
 
 export type LifecycleState = 'serving' | 'draining' | 'stopping' | 'stopped'
@@ -27,6 +28,7 @@ export interface LifecycleParts {
   readonly sessions: Sessions
   readonly pools: Pools
   readonly cancels: CancelSender
+  readonly peerCancels: PeerCancels
   /** Told of whatever ends. */
   readonly conditions: Conditions
   /** Sessions on the console: whoever waits for clients does not wait for these. */
@@ -112,7 +114,7 @@ export class Lifecycle {
   async stop(): Promise<void> {
     if (this.#state === 'stopping' || this.#state === 'stopped') return this.stopped
     this.#enter('stopping')
-    const { log, sessions, pools, cancels, closeLog } = this.#parts
+    const { log, sessions, pools, cancels, peerCancels, closeLog } = this.#parts
     log.info('shutting down')
     for (const listener of this.#running.listeners) listener.close()
     this.#running.janitor?.stop()
@@ -120,8 +122,9 @@ export class Lifecycle {
     for (const session of sessions) session.end(notice)
     for (const pool of pools) pool.retire(notice)
     // Postgres would run the queries of those who were just sent away to their end.
-    await pollUntil(() => cancels.inFlight + cancels.waiting === 0, STOP_CANCELS_MS)
+    await pollUntil(() => cancels.inFlight + cancels.waiting + peerCancels.count === 0, STOP_CANCELS_MS)
     cancels.stop()
+    peerCancels.stop()
     for (const pool of pools) pool.closeAll(notice)
     await pollUntil(() => sessions.count === 0, STOP_MS)
     for (const session of sessions) session.channel.destroy()

@@ -27,6 +27,7 @@ import { CancelRoutes, type ForwardCancel, forwardToNobody } from '../workers/ca
 import type { Control } from '../workers/control.ts'
 import type { Fleet } from '../workers/fleet.ts'
 import { LocalFleet } from '../workers/local-fleet.ts'
+import { PeerCancels } from '../workers/peer-cancels.ts'
 import { Pulse } from '../workers/pulse.ts'
 import { Applier } from './apply.ts'
 import { maxClients } from './client-limits.ts'
@@ -38,6 +39,7 @@ import { Doors } from './doors.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { LiveSettings } from './live-settings.ts'
 import { type OpenLog, openLog } from './open-log.ts'
+import { peersOf } from './peers.ts'
 import { permitSizes } from './pool-settings.ts'
 import { StatsLog } from './stats-log.ts'
 import { loadUsers, Users } from './users.ts'
@@ -92,6 +94,7 @@ export interface PoolerParts {
   readonly permits: PermitBook
   readonly cancels: CancelSender
   readonly cancelRoutes: CancelRoutes
+  readonly peerCancels: PeerCancels
   /** This process alone. */
   readonly fleet: LocalFleet
   readonly databases: Databases
@@ -119,21 +122,18 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const pools = new Pools()
   const sessions = new Sessions()
   const { membership } = options
-  const keyOwner = { peerId: 0, worker: membership?.number ?? 0 }
-  const cancelKeys = new CancelKeys<Host>(() => keyOwner)
+  const timeoutMs = () => settings().general.cancel_wait_timeout
+  const peers = () => peersOf(settings())
+  const peerCancels = new PeerCancels({ transport, clock, log, keepAlive, timeoutMs, peers })
+  const keyOwner = () => ({ peerId: settings().general.peer_id, worker: membership?.number ?? 0 })
+  const cancelKeys = new CancelKeys<Host>(keyOwner)
   const cancelRoutes = new CancelRoutes({
     keys: cancelKeys,
-    owner: () => keyOwner,
+    owner: keyOwner,
     forwardToWorker: membership?.forwardCancel ?? forwardToNobody,
-    forwardToPeer: forwardToNobody,
+    forwardToPeer: (...request) => peerCancels.send(...request),
   })
-  const cancels = new CancelSender({
-    transport,
-    clock,
-    log,
-    keepAlive,
-    timeoutMs: () => settings().general.cancel_wait_timeout,
-  })
+  const cancels = new CancelSender({ transport, clock, log, keepAlive, timeoutMs })
   const conditions = new Conditions()
   const permits = new PermitBook((kind, database, user) => permitSizes(settings(), kind, database, user))
   const databases = new Databases({
@@ -156,7 +156,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     onLimitsChanged: () => {},
   })
   const lifecycle: Lifecycle = new Lifecycle({
-    ...{ log, sessions, pools, cancels, conditions },
+    ...{ log, sessions, pools, cancels, peerCancels, conditions },
     consoles: () => doors.consoles,
     closeLog: openedLog.close,
   })
@@ -173,6 +173,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     control,
     describeDatabases: () => describeDatabases(settings(), databases, pools, admissions),
     describeUsers: () => describeUsers(settings(), users, pools, admissions),
+    describePeers: () => peerCancels.snapshot(),
   })
   const statsLog = new StatsLog({
     clock,
@@ -218,6 +219,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     sessions.sweep(clock.nowMs, live.hasIdleTimeouts)
     pools.sweep()
     cancels.sweep()
+    peerCancels.sweep()
     if (!membership) statsLog.sweep()
   }
 
@@ -250,7 +252,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
       get settings() {
         return live.now
       },
-      ...{ clock, sessions, pools, permits, cancels, cancelRoutes, fleet, databases, sweep },
+      ...{ clock, sessions, pools, permits, cancels, cancelRoutes, peerCancels, fleet, databases, sweep },
     },
     control,
     stop: () => lifecycle.stop(),

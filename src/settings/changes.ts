@@ -3,6 +3,7 @@
 import { DATABASE_ROWS, type DatabaseSettings, FALLBACK_NAME } from './databases.ts'
 import type { EntryRow } from './entry.ts'
 import type { Settings } from './load.ts'
+import { PEER_ROWS } from './peers.ts'
 import { quote } from './problem.ts'
 import { type GeneralSettings, SETTING_KEYS, SETTING_ROWS, type SettingKey, type SettingRow } from './schema.ts'
 import { USER_ROWS } from './users.ts'
@@ -20,7 +21,7 @@ export interface SettingChange extends KeyChange {
   readonly wasSet: boolean
 }
 
-/** A line of [databases] or [users]. */
+/** A line of [databases], [users] or [peers]. */
 export interface EntryChange {
   readonly name: string
   readonly what: 'added' | 'removed' | 'changed'
@@ -38,6 +39,7 @@ export interface Changes {
   /** With the entry `*`. */
   readonly databases: readonly EntryChange[]
   readonly users: readonly EntryChange[]
+  readonly peers: readonly EntryChange[]
 }
 
 export function changesBetween(before: Settings, after: Settings): Changes {
@@ -49,6 +51,7 @@ export function changesBetween(before: Settings, after: Settings): Changes {
     atRestart: all.filter(({ key }) => isForRestart(key)),
     databases: entryChanges(DATABASES, allDatabases(before), allDatabases(after)),
     users: entryChanges(USERS, before.users, after.users),
+    peers: entryChanges(PEERS, before.peers, after.peers),
   }
 }
 
@@ -74,7 +77,7 @@ export interface ChangeLine {
   readonly isWarning: boolean
 }
 
-export function describeChanges({ settings, atRestart, databases, users }: Changes): ChangeLine[] {
+export function describeChanges({ settings, atRestart, databases, users, peers }: Changes): ChangeLine[] {
   const say = (sentence: string) => ({ sentence, isWarning: false })
   return [
     ...settings.map(({ key, how, wasSet }) => say(`${key}: ${how}${wasSet ? ' (it was SET on the console)' : ''}`)),
@@ -84,6 +87,7 @@ export function describeChanges({ settings, atRestart, databases, users }: Chang
     })),
     ...databases.flatMap((change) => describeEntry('database', change)).map(say),
     ...users.flatMap((change) => describeEntry('user', change)).map(say),
+    ...peers.flatMap((change) => describeEntry('peer', change)).map(say),
   ]
 }
 
@@ -122,6 +126,7 @@ type Rows = Readonly<Record<string, EntryRow<unknown>>>
 
 const DATABASES = DATABASE_ROWS as unknown as Rows
 const USERS = USER_ROWS as unknown as Rows
+const PEERS = PEER_ROWS as unknown as Rows
 
 function allDatabases({ databases, fallback }: Settings): ReadonlyMap<string, DatabaseSettings> {
   return fallback === null ? databases : new Map(databases).set(FALLBACK_NAME, fallback)

@@ -2,13 +2,9 @@
 
 import { DATABASE_ROWS } from './databases.ts'
 import type { Settings } from './load.ts'
+import { PEER_ROWS } from './peers.ts'
 import { SETTING_KEYS, SETTING_ROWS, SETTINGS, type SettingRow, TOPICS } from './schema.ts'
-import {
-  UNSUPPORTED_DATABASE_KEYS,
-  UNSUPPORTED_SECTIONS,
-  UNSUPPORTED_SETTINGS,
-  type UnsupportedRow,
-} from './unsupported.ts'
+import { UNSUPPORTED_DATABASE_KEYS, UNSUPPORTED_SETTINGS, type UnsupportedRow } from './unsupported.ts'
 import { USER_ROWS } from './users.ts'
 
 export interface ConfigRow {
@@ -38,6 +34,8 @@ export function settingsPage(): string {
     entryTable(DATABASE_ROWS),
     `## Section [users]\n\n${USERS_INTRODUCTION}`,
     entryTable(USER_ROWS),
+    `## Section [peers]\n\n${PEERS_INTRODUCTION}`,
+    entryTable(PEER_ROWS),
     `## Not supported yet\n\n${UNSUPPORTED_INTRODUCTION}`,
     unsupportedTable(),
   ].join('\n\n')}\n`
@@ -71,6 +69,12 @@ Without a file, \`--upstream postgres://user:password@host:5432/\` (or \`PGWEIR_
 line of this section.`
 
 const USERS_INTRODUCTION = `One line per user: \`name = pool_mode=… pool_size=…\`.`
+
+const PEERS_INTRODUCTION = `One line per pooler behind the same address: \`peer_id = host=… port=… pool_size=…\`. A client's cancel request comes by a new connection,
+which may arrive at another pooler than the client's; the keys that clients get hold their pooler's \`peer_id\`, by which the request is passed on. The
+layout is PgBouncer's, so that either may be a peer of the other. The file may be the same everywhere: the line of the own \`peer_id\` is ignored. Clients
+see the end of their request's connection when the peer has dealt with it, at the latest after \`cancel_wait_timeout\`; a request that went
+from peer to peer three times is dropped. The workers of one pgweir are not peers: they pass requests on by themselves.`
 
 const UNSUPPORTED_INTRODUCTION = `PgBouncer knows these and pgweir does not build them yet. A file that has them works, with a warning; where ignoring one would weaken security or
 change who may log in, it is an error instead. \`sslmode\` is not PgBouncer's, but part of many URLs.`
@@ -115,15 +119,11 @@ function entryTable(entries: Readonly<Record<string, DescribedRow>>): string {
 }
 
 function unsupportedTable(): string {
-  const rows = (prefix: string, suffix: string, entries: Readonly<Record<string, UnsupportedRow>>) =>
-    Object.entries(entries).map(([key, row]) => [code(`${prefix}${key}${suffix}`), capital(row.without), refusal(row)])
+  const rows = (suffix: string, entries: Readonly<Record<string, UnsupportedRow>>) =>
+    Object.entries(entries).map(([key, row]) => [code(`${key}${suffix}`), capital(row.without), refusal(row)])
   return table(
     ['key', 'without it', 'an error'],
-    [
-      ...rows('', '', UNSUPPORTED_SETTINGS),
-      ...rows('', ' in [databases]', UNSUPPORTED_DATABASE_KEYS),
-      ...rows('[', ']', UNSUPPORTED_SECTIONS),
-    ],
+    [...rows('', UNSUPPORTED_SETTINGS), ...rows(' in [databases]', UNSUPPORTED_DATABASE_KEYS)],
   )
 }
 

@@ -5,6 +5,7 @@ import { type DatabaseSettings, FALLBACK_NAME, readDatabase } from './databases.
 import { judgeUnsupported } from './entry.ts'
 import { diskFiles, type Entry, type Files, type Heading, readIni, splitEntry } from './ini.ts'
 import { nearest, suggestion } from './nearest.ts'
+import { type PeerSettings, readPeer } from './peers.ts'
 import { error, hasErrors, NOWHERE, type Place, type Problem, quote, warning } from './problem.ts'
 import {
   DEFAULTS,
@@ -17,7 +18,7 @@ import {
   SETTING_ROWS,
   type SettingKey,
 } from './schema.ts'
-import { UNSUPPORTED_SECTIONS, UNSUPPORTED_SETTINGS } from './unsupported.ts'
+import { UNSUPPORTED_SETTINGS } from './unsupported.ts'
 import { readUser, type UserSettings } from './users.ts'
 
 export interface LoadOptions {
@@ -43,6 +44,8 @@ export interface Settings {
   /** The entry `*`, for names without an entry of their own; see `databaseFor`. */
   readonly fallback: DatabaseSettings | null
   readonly users: ReadonlyMap<string, UserSettings>
+  /** By the name of the line, which is a number. The own one may be among them. */
+  readonly peers: ReadonlyMap<string, PeerSettings>
   /** Where each general setting's value comes from. */
   readonly origins: Readonly<Record<SettingKey, Origin>>
   readonly iniFile: string | null
@@ -71,6 +74,7 @@ export function loadSettings(options: LoadOptions): Loaded {
     databases: draft.databases,
     fallback: draft.fallback,
     users: draft.users,
+    peers: draft.peers,
     origins: draft.origins,
     iniFile,
   }
@@ -89,7 +93,13 @@ const UPSTREAM_VARIABLE = `${ENVIRONMENT_PREFIX}UPSTREAM`
 
 /** [pgweir] is the same section under our own name. */
 const GENERAL_SECTIONS = ['pgbouncer', 'pgweir']
-const SECTIONS = [...GENERAL_SECTIONS, 'databases', 'users']
+/** What a line of each of these sections is called. */
+const NOUNS: ReadonlyMap<string, string> = new Map([
+  ['databases', 'database'],
+  ['users', 'user'],
+  ['peers', 'peer'],
+])
+const SECTIONS = [...GENERAL_SECTIONS, ...NOUNS.keys()]
 
 class Draft {
   readonly general: Record<SettingKey, unknown> = { ...DEFAULTS }
@@ -99,9 +109,10 @@ class Draft {
   >
   readonly databases = new Map<string, DatabaseSettings>()
   readonly users = new Map<string, UserSettings>()
+  readonly peers = new Map<string, PeerSettings>()
   readonly problems: Problem[] = []
   fallback: DatabaseSettings | null = null
-  /** Where each line of [databases] and [users] was, to notice a second one. */
+  /** Where each line of [databases], [users] and [peers] was, to notice a second one. */
   readonly #places = new Map<string, Place>()
 
   takeIni(path: string, files: Files): void {
@@ -165,6 +176,11 @@ class Draft {
       this.problems.push(
         warning({ file: iniFile, line: null }, 'there are no [databases], so clients can reach the admin console only'),
       )
+    const [peer] = this.peers.keys()
+    if (peer !== undefined && general.peer_id === 0)
+      this.problems.push(
+        warning(this.#places.get(`peer ${quote(peer)}`) ?? NOWHERE, '[peers] is not used, because peer_id is not set'),
+      )
     if (general.auth_file === '' && ASKS_FOR_SECRETS.includes(general.auth_type))
       this.problems.push(
         warning(
@@ -176,9 +192,7 @@ class Draft {
 
   #checkHeading({ section, ...place }: Heading): void {
     if (SECTIONS.includes(section)) return
-    const later = judgeUnsupported(UNSUPPORTED_SECTIONS, section, '')
-    if (later !== null) this.problems.push({ ...later, sentence: `the section ${later.sentence}`, ...place })
-    else this.problems.push(error(place, `there is no section ${quote(section)}${suggestion(section, SECTIONS)}`))
+    this.problems.push(error(place, `there is no section ${quote(section)}${suggestion(section, SECTIONS)}`))
   }
 
   #takeEntry({ section, key, value, file, line }: Entry): void {
@@ -186,13 +200,17 @@ class Draft {
     if (GENERAL_SECTIONS.includes(section)) {
       if (isSettingKey(key)) this.#noticeSecond(this.origins[key], place, key)
       this.#set(key, value, key, { from: 'ini', ...place })
-    } else if (section === 'databases' || section === 'users') {
-      const subject = `${section === 'databases' ? 'database' : 'user'} ${quote(key)}`
+      return
+    }
+    const noun = NOUNS.get(section)
+    if (noun !== undefined) {
+      const subject = `${noun} ${quote(key)}`
       this.#noticeSecond(this.#places.get(subject), place, subject)
       this.#places.set(subject, place)
       const pairs = parseConnectionString(value)
       if (section === 'databases') this.#addDatabase(key, pairs, place)
-      else this.users.set(key, readUser(key, pairs, place, this.problems))
+      else if (section === 'users') this.users.set(key, readUser(key, pairs, place, this.problems))
+      else this.#addPeer(key, pairs, place)
     }
   }
 
@@ -224,6 +242,11 @@ class Draft {
     const database = readDatabase(name, pairs, place, this.problems)
     if (name === FALLBACK_NAME) this.fallback = database
     else this.databases.set(name, database)
+  }
+
+  #addPeer(name: string, pairs: Pairs, place: Place): void {
+    const peer = readPeer(name, pairs, place, this.problems)
+    if (peer !== null) this.peers.set(name, peer)
   }
 }
 

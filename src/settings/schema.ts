@@ -1,6 +1,7 @@
 /** THE settings table: each row is a key of the section [pgbouncer], a flag and an environment variable. To add a setting, add a row. */
 
 import { invariant } from '../base/invariant.ts'
+import { MAX_PEER_ID } from '../wire/cancel-key.ts'
 import {
   type Bounds,
   boolean,
@@ -35,6 +36,11 @@ const LISTENING = {
     'Addresses to accept clients on, with commas between; `*` is all of them. PgBouncer listens on a unix socket only when this is not set; pgweir has none yet, so its default is this machine alone.',
   ),
   listen_port: atRestart(integer({ max: 65_535 }), '6432', 'Port to accept clients on; 0 lets the system choose one.'),
+  peer_id: row(
+    integer({ max: MAX_PEER_ID }),
+    '0',
+    'Which of several poolers behind one address this is: a cancel request that arrives at another one finds its way by `[peers]`. 0 is the only one.',
+  ),
   listen_backlog: atRestart(integer({ min: 1 }), '128', 'How many connections may wait in the kernel to be accepted.'),
   tcp_keepalive: row(boolean, '1', 'Whether the kernel probes silent TCP connections to clients and servers.'),
   transport: atRestart(

@@ -48,7 +48,6 @@ export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
   dns_zone_check_period: NO_CACHE,
   job_name: { without: 'it names a Windows service' },
   login_notify_message: { without: 'clients are not greeted' },
-  peer_id: { without: 'a cancel request must reach the process that its client is connected to', fine: ['0'] },
   pkt_buf: INSIDE,
   pool_idle_timeout: { without: 'pools that nobody uses stay until the next restart', fine: ['0'] },
   resolv_conf: NO_CACHE,
@@ -88,11 +87,6 @@ export const UNSUPPORTED_DATABASE_KEYS: Readonly<Record<string, UnsupportedRow>>
 }
 
 export const UNSUPPORTED_USER_KEYS: Readonly<Record<string, UnsupportedRow>> = {}
-
-/** Sections that are skipped, with one warning each. */
-export const UNSUPPORTED_SECTIONS: Readonly<Record<string, UnsupportedRow>> = {
-  peers: { without: 'cancel requests are not passed on to other processes' },
-}
 
 export type Verdict = 'fine' | 'ignored' | 'refused'
 

@@ -12,6 +12,7 @@ export interface Fleet {
   pools(): Promise<readonly PoolSnapshot[]>
   databases(): Promise<readonly DatabaseSnapshot[]>
   users(): Promise<readonly UserSnapshot[]>
+  peers(): Promise<readonly PeerSnapshot[]>
   stats(): Promise<readonly DatabaseStats[]>
   lists(): Promise<Lists>
   state(): Promise<FleetState>
@@ -132,6 +133,7 @@ export interface DatabaseStats {
 export interface Lists {
   readonly databases: number
   readonly users: number
+  readonly peers: number
   readonly pools: number
   readonly clients: number
   readonly clientsLoggingIn: number

@@ -6,6 +6,7 @@ import {
   type DatabaseSnapshot,
   type DatabaseStats,
   type Lists,
+  type PeerSnapshot,
   type PoolSnapshot,
   SERVER_GROUPS,
   type ServerGroup,
@@ -35,6 +36,15 @@ export function mergeUsers(parts: readonly (readonly UserSnapshot[])[]): UserSna
   return merge(parts, ({ name }) => name, addConnections)
 }
 
+/** Each worker asks the peers by itself. */
+export function mergePeers(parts: readonly (readonly PeerSnapshot[])[]): PeerSnapshot[] {
+  return merge(
+    parts,
+    ({ id }) => String(id),
+    (one, other) => ({ ...one, cancels: addAll(PEER_CANCEL_STATES, one.cancels, other.cancels) }),
+  )
+}
+
 export function mergeStats(parts: readonly (readonly DatabaseStats[])[]): DatabaseStats[] {
   return merge(
     parts,
@@ -52,7 +62,10 @@ export function mergeStats(parts: readonly (readonly DatabaseStats[])[]): Databa
 }
 
 /** What every worker knows by name counts once; what each has of its own is added up. */
-export function mergeLists(parts: readonly Lists[], known: Pick<Lists, 'databases' | 'users' | 'pools'>): Lists {
+export function mergeLists(
+  parts: readonly Lists[],
+  known: Pick<Lists, 'databases' | 'users' | 'peers' | 'pools'>,
+): Lists {
   const lists = { ...known, clients: 0, clientsLoggingIn: 0, servers: 0 }
   for (const part of parts) {
     lists.clients += part.clients
@@ -64,6 +77,7 @@ export function mergeLists(parts: readonly Lists[], known: Pick<Lists, 'database
 
 const CLIENT_STATES: readonly ClientState[] = ['active', 'idle', 'waiting']
 const CANCEL_STATES = ['sent', 'waiting'] as const
+const PEER_CANCEL_STATES = ['waiting', 'dialing', 'sent'] as const
 
 function addConnections<Row extends { readonly servers: number; readonly clients: number }>(one: Row, other: Row): Row {
   return { ...one, servers: one.servers + other.servers, clients: one.clients + other.clients }

@@ -20,6 +20,7 @@ import {
   type Fleet,
   type FleetState,
   type Lists,
+  type PeerSnapshot,
   type PoolSnapshot,
   SERVER_GROUPS,
   type ServerGroup,
@@ -41,6 +42,7 @@ export interface LocalFleetParts {
   readonly control: Control
   describeDatabases(): DatabaseSnapshot[]
   describeUsers(): UserSnapshot[]
+  describePeers(): PeerSnapshot[]
 }
 
 export class LocalFleet implements Fleet {
@@ -111,6 +113,10 @@ export class LocalFleet implements Fleet {
     return users.some(({ name }) => name === CONSOLE_NAME) ? users : [...users, CONSOLE_USER]
   }
 
+  async peers(): Promise<PeerSnapshot[]> {
+    return this.#parts.describePeers()
+  }
+
   async stats(): Promise<DatabaseStats[]> {
     const { clock } = this.#parts
     clock.refresh()
@@ -128,6 +134,7 @@ export class LocalFleet implements Fleet {
     return {
       databases: (await this.databases()).length,
       users: (await this.users()).length,
+      peers: (await this.peers()).length,
       pools: pools.count + 1,
       clients: sessions.count,
       clientsLoggingIn: sessions.loggingIn,

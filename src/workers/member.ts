@@ -148,6 +148,10 @@ class WholeFleet implements Fleet {
     return this.#gather('users')
   }
 
+  peers() {
+    return this.#gather('peers')
+  }
+
   stats() {
     return this.#gather('stats')
   }

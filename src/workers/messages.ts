@@ -8,6 +8,7 @@ import type {
   DatabaseSnapshot,
   DatabaseStats,
   Lists,
+  PeerSnapshot,
   PoolSnapshot,
   ServerSnapshot,
   UserSnapshot,
@@ -27,13 +28,23 @@ export interface Gatherable {
   readonly pools: readonly PoolSnapshot[]
   readonly databases: readonly DatabaseSnapshot[]
   readonly users: readonly UserSnapshot[]
+  readonly peers: readonly PeerSnapshot[]
   readonly stats: readonly DatabaseStats[]
   readonly lists: Lists
 }
 
 export type Topic = keyof Gatherable
 
-export const GATHERED: readonly Topic[] = ['clients', 'servers', 'pools', 'databases', 'users', 'stats', 'lists']
+export const GATHERED: readonly Topic[] = [
+  'clients',
+  'servers',
+  'pools',
+  'databases',
+  'users',
+  'peers',
+  'stats',
+  'lists',
+]
 
 /** How a worker fares. */
 export interface Beat {

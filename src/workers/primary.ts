@@ -7,7 +7,7 @@ import { type Span, sumOf } from '../pool/averages.ts'
 import { type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
 import { notForSeveral } from './control.ts'
 import type { Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
-import { mergeDatabases, mergeLists, mergePools, mergeStats, mergeUsers } from './gather.ts'
+import { mergeDatabases, mergeLists, mergePeers, mergePools, mergeStats, mergeUsers } from './gather.ts'
 import { type Answers, LineDown } from './line.ts'
 import type { CancelKeyBytes, Gatherable, ToPrimary, Topic } from './messages.ts'
 import { Seat } from './seat.ts'
@@ -292,18 +292,28 @@ export class Primary implements Fleet {
     return mergeUsers(await this.#ask('users'))
   }
 
+  async peers() {
+    return mergePeers(await this.#ask('peers'))
+  }
+
   async stats() {
     return mergeStats(await this.#ask('stats'))
   }
 
   async lists() {
-    const [parts, databases, users, pools] = await Promise.all([
+    const [parts, databases, users, peers, pools] = await Promise.all([
       this.#ask('lists'),
       this.databases(),
       this.users(),
+      this.peers(),
       this.pools(),
     ])
-    return mergeLists(parts, { databases: databases.length, users: users.length, pools: pools.length })
+    return mergeLists(parts, {
+      databases: databases.length,
+      users: users.length,
+      peers: peers.length,
+      pools: pools.length,
+    })
   }
 
   async state(): Promise<FleetState> {

@@ -1,6 +1,7 @@
 /** The console answers in order, in both protocols, and what it shows is what is there. */
 
 import { describe, expect, test } from 'vitest'
+import { stampCancelKey } from '../../src/wire/cancel-key.ts'
 import type { FlowClient } from '../support/flow/client.ts'
 import { quiet, until } from '../support/flow/inbox.ts'
 import { complete, error, ready, rows } from '../support/flow/replies.ts'
@@ -454,6 +455,33 @@ describe('SHOW POOLS and its kin tell what is there:', () => {
     expect(row?.['sv_active']).toBe('3')
     expect(states).toEqual(['sv_active', 'sv_active', 'sv_active'])
     expect((await show(console, 'lists')).find(({ list }) => list === 'used_servers')?.['items']).toBe('3')
+  })
+
+  test('peers, and the cancel requests on their way to them', async () => {
+    const { flow, console } = await startConsole({
+      settings: { peer_id: 1, default_pool_size: 5, cancel_wait_timeout: 10 },
+      peers: ['1 = host=a', '20 = host=b port=7000 pool_size=1', '3 = host=c'],
+    })
+    expect(await show(console, 'peers')).toEqual([
+      { peer_id: '3', host: 'c', port: '6432', pool_size: '5' },
+      { peer_id: '20', host: 'b', port: '7000', pool_size: '1' },
+    ])
+    flow.transport.silence({ host: 'b', port: 7000 })
+    for (let number = 0; number < 3; number++) {
+      const canceller = await flow.dial()
+      canceller.send(cancelRequest(stampCancelKey(Buffer.alloc(8, number), { peerId: 20, worker: 0 })))
+    }
+    await quiet()
+    const none = { cl_active_cancel_req: '0', cl_waiting_cancel_req: '0', sv_active_cancel: '0', sv_login: '0' }
+    expect(await show(console, 'peer_pools')).toEqual([
+      { peer_id: '3', ...none },
+      { peer_id: '20', ...none, cl_waiting_cancel_req: '3', sv_login: '1' },
+    ])
+    const lists = (await show(console, 'lists')).filter(({ list }) => list === 'peers' || list === 'peer_pools')
+    expect(lists.map(({ items }) => items)).toEqual(['2', '2'])
+    await flow.advance(10_001)
+    await flow.advance(10_001)
+    await flow.advance(10_001)
   })
 })
 

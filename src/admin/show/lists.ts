@@ -9,7 +9,7 @@ interface Item {
 }
 
 export const lists = topic<Item>({
-  help: 'How much there is of what. What pgweir has none of is 0: peers, free objects, and a DNS cache.',
+  help: 'How much there is of what. What pgweir has none of is 0: free objects, and a DNS cache.',
   rows: async ({ fleet }) => itemsOf(await fleet.lists()),
   columns: [
     ['list', 'text', 'what is counted', ({ list }) => list],
@@ -21,9 +21,9 @@ function itemsOf(counted: Lists): Item[] {
   const items = {
     databases: counted.databases,
     users: counted.users,
-    peers: 0,
+    peers: counted.peers,
     pools: counted.pools,
-    peer_pools: 0,
+    peer_pools: counted.peers,
     free_clients: 0,
     used_clients: counted.clients,
     login_clients: counted.clientsLoggingIn,

@@ -4,6 +4,7 @@ import { clients } from './clients.ts'
 import { config } from './config.ts'
 import { databases } from './databases.ts'
 import { lists } from './lists.ts'
+import { peerPools, peers } from './peers.ts'
 import { pools } from './pools.ts'
 import { servers } from './servers.ts'
 import { state } from './state.ts'
@@ -29,17 +30,10 @@ export const TOPICS: ReadonlyMap<string, Topic> = new Map(
     stats_totals: statsTotals,
     stats_averages: statsAverages,
     totals,
+    peers,
+    peer_pools: peerPools,
   }),
 )
 
 /** PgBouncer has these; each becomes a row above in a later release. */
-export const LATER_TOPICS: readonly string[] = [
-  'active_sockets',
-  'dns_hosts',
-  'dns_zones',
-  'fds',
-  'mem',
-  'peer_pools',
-  'peers',
-  'sockets',
-]
+export const LATER_TOPICS: readonly string[] = ['active_sockets', 'dns_hosts', 'dns_zones', 'fds', 'mem', 'sockets']

@@ -20,10 +20,12 @@ export function check(options: LoadOptions & { readonly iniFile: string }, write
   return errors > 0 ? 1 : 0
 }
 
-function summary({ origins, databases, fallback, users }: Settings): string {
+function summary({ origins, databases, fallback, users, peers }: Settings): string {
   const given = Object.values(origins).filter(({ from }) => from !== 'default').length
   const databaseCount = databases.size + (fallback === null ? 0 : 1)
-  return `${plural(given, 'setting')}, ${plural(databaseCount, 'database')} and ${plural(users.size, 'user')}`
+  const counts = [plural(given, 'setting'), plural(databaseCount, 'database'), plural(users.size, 'user')]
+  if (peers.size > 0) counts.push(plural(peers.size, 'peer'))
+  return counts.join(', ').replace(/, ([^,]*)$/, ' and $1')
 }
 
 function plural(count: number, noun: string): string {

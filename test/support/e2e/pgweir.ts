@@ -27,9 +27,10 @@ export interface PgweirOptions {
   readonly settings?: Partial<Record<SettingKey, string | number>>
   /** More connection settings for the entry: `pool_size=2`. */
   readonly entry?: string
-  /** More lines of [databases] and [users]. */
+  /** More lines of [databases] and [users], and those of [peers]. */
   readonly databases?: readonly string[]
   readonly users?: readonly string[]
+  readonly peers?: readonly string[]
   /** Instead of the owner's plain password: what auth_file holds. */
   readonly secrets?: Readonly<Record<string, string>>
   /** Time stands still, and deadlines are looked at by `pooler.parts.sweep()`. */
@@ -62,7 +63,7 @@ export async function startPgweir(options: PgweirOptions): Promise<Pgweir> {
 
 /** Writes an ini file and an auth_file into a directory that goes away with the test. */
 export async function writeFiles(options: PgweirOptions): Promise<Files> {
-  const { database, settings = {}, entry = '', databases = [], users = [], secrets } = options
+  const { database, settings = {}, entry = '', databases = [], users = [], peers = [], secrets } = options
   const directory = await mkdtemp(join(tmpdir(), 'pgweir-e2e-'))
   onTestFinished(() => rm(directory, { recursive: true, force: true }))
   const iniFile = join(directory, 'pgweir.ini')
@@ -85,6 +86,8 @@ export async function writeFiles(options: PgweirOptions): Promise<Files> {
       ...databases,
       '[users]',
       ...users,
+      '[peers]',
+      ...peers,
       '[pgbouncer]',
       ...Object.entries(general).map(([key, value]) => `${key} = ${value}`),
       '',
@@ -210,9 +213,10 @@ export class Pgweir {
 
   async finish(): Promise<void> {
     await Promise.all(this.#closers.map((close) => close()))
-    const { pools, sessions, cancels } = this.pooler.parts
+    const { pools, sessions, cancels, peerCancels } = this.pooler.parts
     await until('all clients are gone', () => sessions.count === 0)
-    await until('no cancel request is under way', () => cancels.inFlight + cancels.waiting === 0)
+    const underWay = () => cancels.inFlight + cancels.waiting + peerCancels.count
+    await until('no cancel request is under way', () => underWay() === 0)
     for (const pool of pools) {
       await until(`no lease of ${pool.subject} is out`, () => pool.count('leased') === 0)
       await until(`no server of ${pool.subject} is busy`, () => pool.count('idle') + opening(pool) === pool.total)

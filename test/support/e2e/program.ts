@@ -86,9 +86,10 @@ export interface RunningProgram {
 /** Runs the pooler with an ini file, until the end of the test. */
 export async function runProgram(
   options: PgweirOptions & { readonly database: TestDatabase },
+  env: Readonly<Record<string, string>> = {},
 ): Promise<RunningProgram> {
   const { iniFile } = await writeFiles(options)
-  const program = new Program([iniFile])
+  const program = new Program([iniFile], env)
   const port = Number(await program.says(/listening on 127\.0\.0\.1:(\d+)/))
   const { user, database } = options.database
   return {

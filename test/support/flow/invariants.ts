@@ -34,9 +34,10 @@ export function expectSound(flow: Flow): void {
 
 /** All clients have gone: no session, no lease, nobody waiting, nothing owed, no cancel on its way. */
 export function expectNothingLeft(flow: Flow): void {
-  const { sessions, pools, cancels } = flow.pooler.parts
+  const { sessions, pools, cancels, peerCancels } = flow.pooler.parts
   same(sessions.count, 0, 'sessions whose client has gone')
   same(cancels.inFlight + cancels.waiting, 0, 'cancel requests that nobody answers any more')
+  same(peerCancels.count, 0, 'cancel requests that no peer answers any more')
   for (const pool of pools) {
     same(pool.count('leased'), 0, `leases of nobody in ${pool.subject}`)
     same(pool.count('canceling'), 0, `servers that wait for a cancel in ${pool.subject}`)

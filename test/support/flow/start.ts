@@ -8,6 +8,7 @@ import { ManualClock } from '../../../src/base/clock.ts'
 import { createLog } from '../../../src/base/log.ts'
 import { CANCEL_AGAIN_MS, GIVE_UP_MS } from '../../../src/client/abandoned.ts'
 import { type Pooler, startPooler } from '../../../src/daemon/start.ts'
+import type { Address } from '../../../src/net/channel.ts'
 import {
   type Cut,
   createMemoryTransport,
@@ -20,7 +21,7 @@ import { type Loaded, loadSettings } from '../../../src/settings/load.ts'
 import { FlowClient, type LoginOptions } from './client.ts'
 import { quiet, until } from './inbox.ts'
 import { expectNothingLeft, expectSound } from './invariants.ts'
-import { FlowPostgres, type FlowServer, POSTGRES } from './postgres.ts'
+import { FlowPostgres, type FlowServer } from './postgres.ts'
 
 /** Settings as in the ini file; what is left out is transaction mode, and nobody is asked for a password. */
 export interface FlowOptions {
@@ -29,6 +30,12 @@ export interface FlowOptions {
   readonly databases?: readonly string[]
   /** Lines of [users]. */
   readonly users?: readonly string[]
+  /** Lines of [peers]. */
+  readonly peers?: readonly string[]
+  /** Where other poolers are; its own if it is not given. */
+  readonly transport?: MemoryTransport
+  /** Where its Postgres listens, if there are several on the transport. */
+  readonly postgres?: Address
   /** Lines of auth_file: `"ada" "secret"`. */
   readonly authFile?: readonly string[]
   /** How every connection is cut into reads. */
@@ -53,11 +60,13 @@ export class Flow {
   constructor(options: FlowOptions) {
     this.#options = options
     const { cut, windowBytes } = options
-    this.transport = createMemoryTransport({
-      ...(cut !== undefined && { cut }),
-      ...(windowBytes !== undefined && { windowBytes }),
-    })
-    this.postgres = new FlowPostgres(this.transport)
+    this.transport =
+      options.transport ??
+      createMemoryTransport({
+        ...(cut !== undefined && { cut }),
+        ...(windowBytes !== undefined && { windowBytes }),
+      })
+    this.postgres = new FlowPostgres(this.transport, options.postgres)
   }
 
   get pooler(): Pooler {
@@ -87,16 +96,18 @@ export class Flow {
   }
 
   /** The files say something else from now on, which the pooler does not know before it is told to reload. */
-  change(options: Pick<FlowOptions, 'settings' | 'databases' | 'users' | 'authFile'>): void {
+  change(options: Pick<FlowOptions, 'settings' | 'databases' | 'users' | 'peers' | 'authFile'>): void {
     this.#options = { ...this.#options, ...options }
   }
 
   #load(): Loaded {
-    const { settings = {}, databases = [`app=host=${POSTGRES.host}`], users = [], authFile } = this.#options
+    const { settings = {}, users = [], peers = [], authFile } = this.#options
+    const { databases = [`app=host=${this.postgres.address.host}`] } = this.#options
     const flags: Record<string, string> = { ...SETTINGS }
     for (const [key, value] of Object.entries(settings)) flags[key] = String(value)
     if (authFile) flags['auth_file'] = this.#write('userlist.txt', authFile)
-    const iniFile = users.length > 0 ? this.#write('pgweir.ini', ['[users]', ...users]) : null
+    const lines = ['[users]', ...users, '[peers]', ...peers]
+    const iniFile = lines.length > 2 ? this.#write('pgweir.ini', lines) : null
     return loadSettings({ flags, databases, iniFile, env: {} })
   }
 

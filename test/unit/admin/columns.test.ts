@@ -35,6 +35,8 @@ const COLUMNS: Readonly<Record<string, string>> = {
   config: 'key t, value t, default t, changeable t',
   state: 'key t, value t',
   version: 'version t',
+  peers: 'peer_id i, host t, port i, pool_size i',
+  peer_pools: 'peer_id i, cl_active_cancel_req i, cl_waiting_cancel_req i, sv_active_cancel i, sv_login i',
 }
 
 const TYPES: Readonly<Record<string, string>> = { t: 'text', i: 'int4', n: 'numeric' }

@@ -172,9 +172,7 @@ describe('settings of PgBouncer that are not built yet', () => {
   })
 
   test('are not mentioned where they ask for what happens anyway', () => {
-    expect(
-      loadText(`${GOOD_INI}client_tls_sslmode = disable\nsyslog = 0\nunix_socket_dir =\npeer_id = 0\n`).told,
-    ).toEqual([])
+    expect(loadText(`${GOOD_INI}client_tls_sslmode = disable\nsyslog = 0\nunix_socket_dir =\n`).told).toEqual([])
   })
 
   test('get the same answer as flags and in the environment', () => {
@@ -186,12 +184,6 @@ describe('settings of PgBouncer that are not built yet', () => {
 
   test('never have their values shown', () => {
     expect(loadText(`${GOOD_INI}auth_ldap_options = ldapbindpasswd=secret\n`).told.join()).not.toContain('secret')
-  })
-
-  test('include the section [peers], told once', () => {
-    expect(loadText(`${GOOD_INI}[peers]\n1 = host=a\n2 = host=b\n`).told).toEqual([
-      'pgweir.ini:5: warning: the section peers is not supported yet and is ignored: cancel requests are not passed on to other processes',
-    ])
   })
 
   test('are no settings that we have', () => {

@@ -1,0 +1,53 @@
+/** One line of [peers]: another pooler behind the same address, to which cancel requests for its clients are passed on. */
+
+import { MAX_PEER_ID } from '../wire/cancel-key.ts'
+import type { Pairs } from './connection-string.ts'
+import { type EntryTable, readEntry } from './entry.ts'
+import { error, type Place, type Problem, quote } from './problem.ts'
+import type { ValuesOf } from './schema.ts'
+import { host, integer, orNull, override, type ValueType } from './values.ts'
+
+/** As for a database, or the folder of a unix socket: PgBouncer's peers on one machine have nothing else of their own to be told apart by. */
+const hostOrFolder: ValueType<string> = {
+  ...host,
+  accepts: 'a host name, an IP address or the folder of a unix socket',
+  parse(value) {
+    if (value.startsWith('/')) return { value }
+    return value === '' || value.startsWith('@') ? { problem: `it takes ${this.accepts}` } : host.parse(value)
+  },
+}
+
+export const PEER_ROWS = {
+  host: {
+    type: orNull(hostOrFolder),
+    default: null,
+    meaning: 'Where it is; a path is the folder of its unix socket `.s.PGSQL.<port>`. Must be given.',
+  },
+  port: { type: integer({ min: 1, max: 65_535 }), default: 6432, meaning: 'Its port.' },
+  pool_size: {
+    type: override(integer(), 'zero is a value'),
+    default: null,
+    meaning: 'Cancel requests on their way to it at one time, instead of default_pool_size; 0 is no limit.',
+  },
+} as const
+
+export interface PeerSettings extends Omit<ValuesOf<typeof PEER_ROWS>, 'host'> {
+  /** Its own `peer_id`. */
+  readonly id: number
+  readonly host: string
+}
+
+const PEER_TABLE: EntryTable<typeof PEER_ROWS> = { rows: PEER_ROWS, aliases: {}, unsupported: {} }
+
+const peerId = integer({ min: 1, max: MAX_PEER_ID })
+
+/** null if it cannot be used; why is among the problems. */
+export function readPeer(name: string, pairs: Pairs, place: Place, problems: Problem[]): PeerSettings | null {
+  const id = peerId.parse(name)
+  if ('problem' in id) problems.push(error(place, `a peer cannot be named ${quote(name)}: it takes ${peerId.accepts}`))
+  const subject = `peer ${quote(name)}`
+  const values = readEntry(PEER_TABLE, subject, pairs, place, problems)
+  const wasGiven = pairs.problem !== null || pairs.pairs.some(({ key }) => key === 'host')
+  if (!wasGiven) problems.push(error(place, `${subject}: host must be given`))
+  return 'value' in id && values.host !== null ? { ...values, id: id.value, host: values.host } : null
+}

@@ -16,6 +16,7 @@ export interface KeyOwner {
 
 export const CANCEL_KEY_BYTES = 8
 export const MAX_PEER_ID = 16_383
+/** One byte; 0 is a process that is alone. */
 export const MAX_WORKER = 255
 /** How often a request may be passed from peer to peer, so that peers which name each other in a circle do not keep it for ever. */
 export const MAX_TIME_TO_LIVE = 3

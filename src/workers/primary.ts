@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Address } from '../net/channel.ts'
 import { type Span, sumOf } from '../pool/averages.ts'
+import { MAX_WORKER } from '../wire/cancel-key.ts'
 import { type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
 import { notForSeveral } from './control.ts'
 import type { Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
@@ -12,9 +13,6 @@ import { type Answers, LineDown } from './line.ts'
 import type { CancelKeyBytes, Gatherable, ToPrimary, Topic } from './messages.ts'
 import { Seat } from './seat.ts'
 import { Worker, type WorkerProcess, type WorkerProcessListener } from './worker.ts'
-
-/** A worker's number has one byte in cancel keys, and 0 is for a process that is alone. */
-export const MAX_WORKER_NUMBER = 255
 
 export interface PrimaryOptions {
   readonly clock: Clock
@@ -129,8 +127,8 @@ export class Primary implements Fleet {
   }
 
   #freeNumber(): number {
-    for (let number = 1; number <= MAX_WORKER_NUMBER; number++) if (!this.#workers.has(number)) return number
-    throw new Error(`there cannot be more than ${MAX_WORKER_NUMBER} workers`)
+    for (let number = 1; number <= MAX_WORKER; number++) if (!this.#workers.has(number)) return number
+    throw new Error(`there cannot be more than ${MAX_WORKER} workers`)
   }
 
   /** The process is gone: what it had goes back. */

@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Ids } from '../base/ids.ts'
 import type { Log } from '../base/log.ts'
 import type { KeepAlive, Transport } from '../net/channel.ts'
-import type { Holder, Permits } from '../pool/permits/holder.ts'
+import type { Permits } from '../pool/permits/holder.ts'
 import { Pool, type PoolTarget } from '../pool/pool.ts'
 import type { Pools } from '../pool/pools.ts'
 import { PoolerError } from '../problems.ts'
@@ -35,7 +35,7 @@ export interface DatabasesOptions {
   /** The sessions of these pools are to end. */
   endClients(pools: ReadonlySet<Pool>, notice: Notice): void
   /** Whoever grants the right to open servers. */
-  openPermits(database: string, user: string, holder: Holder): Permits
+  openPermits(database: string, user: string, holder: Pool): Permits
 }
 
 /** One database as clients name it. */

@@ -12,6 +12,7 @@ import { SpawnedWorker } from '../workers/spawn.ts'
 import { maxClients } from './client-limits.ts'
 import { openEntrance } from './entrance.ts'
 import { openLog } from './open-log.ts'
+import { permitSizes } from './pool-settings.ts'
 import { StatsLog } from './stats-log.ts'
 
 export interface StartFleetOptions {
@@ -64,6 +65,8 @@ export async function startFleet(
     workers,
     work: (): Work => ({ settings, isQuiet, addresses }),
     maxClients: (claim) => maxClients(settings, claim),
+    sizesOf: (kind, database, user) => permitSizes(settings, kind, database, user),
+    later: (ms, work) => setTimeout(work, ms),
     silenceMs: () => general.worker_timeout,
     spawn: (listener) => new SpawnedWorker({ program, descriptors: [] }, listener),
   })

@@ -14,7 +14,8 @@ import type { Address, Channel, Listener, Transport } from '../net/channel.ts'
 import { chooseTransport } from '../net/choose-transport.ts'
 import { listenAll, parseListenAddresses } from '../net/listen-addresses.ts'
 import { SWEEP_MS, startJanitor } from '../pool/janitor.ts'
-import { PermitBook } from '../pool/permits/book.ts'
+import { PermitBook, type SizesOf } from '../pool/permits/book.ts'
+import type { Permits } from '../pool/permits/holder.ts'
 import { LocalPermits } from '../pool/permits/local-permits.ts'
 import { Pools } from '../pool/pools.ts'
 import { CancelSender } from '../server/cancel.ts'
@@ -23,6 +24,7 @@ import type { Loaded, Settings } from '../settings/load.ts'
 import { formatProblem } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
 import { type Admissions, ClientCounts } from '../workers/admissions.ts'
+import type { WorkerPool } from '../workers/asked-permits.ts'
 import { CancelRoutes, type ForwardCancel, forwardToNobody } from '../workers/cancel-routes.ts'
 import type { Control } from '../workers/control.ts'
 import type { Fleet } from '../workers/fleet.ts'
@@ -67,6 +69,8 @@ export interface Membership {
   readonly admissions: Admissions
   /** All processes as one, for the console. */
   readonly fleet: Fleet
+  /** @param minimum `min_pool_size` */
+  openPermits(database: string, user: string, holder: WorkerPool, minimum: () => number): Permits
   listen(transport: Transport, onAccepted: (channel: Channel) => void): Promise<readonly Listener[]>
   onSchemaChanged(place: string): void
   /** How many connections of clients there are. */
@@ -135,13 +139,16 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   })
   const cancels = new CancelSender({ transport, clock, log, keepAlive, timeoutMs })
   const conditions = new Conditions()
-  const permits = new PermitBook((kind, database, user) => permitSizes(settings(), kind, database, user))
+  const sizesOf: SizesOf = (kind, database, user) => permitSizes(settings(), kind, database, user)
+  const permits = new PermitBook(sizesOf)
   const databases = new Databases({
     ...{ settings, pools, users, tracked, transport, clock, log, keepAlive },
     serverIds: new Ids(membership?.number),
     onSchemaChanged: (place) => membership?.onSchemaChanged(place),
     onServerClosed: () => conditions.check(),
-    openPermits: (database, user, holder) => new LocalPermits(permits, clock, database, user, holder),
+    openPermits: (database, user, holder) =>
+      membership?.openPermits(database, user, holder, () => sizesOf('pool', database, user).min ?? 0) ??
+      new LocalPermits(permits, clock, database, user, holder),
     endClients: (lost, notice) => {
       for (const session of sessions) {
         const pool = session.waiter?.pool

@@ -1,5 +1,6 @@
 /** A worker's process: does what its primary says, until that says stop or goes away itself. */
 
+import { SystemClock } from '../base/clock.ts'
 import type { Address, Channel, Listener } from '../net/channel.ts'
 import { type AcceptedSocket, takeOver } from '../net/node-transport.ts'
 import { Member } from '../workers/member.ts'
@@ -22,6 +23,7 @@ export interface WorkerSide {
 
 /** Resolves when the process should end. */
 export async function work(side: WorkerSide): Promise<void> {
+  const clock = new SystemClock()
   let pooler: Pooler | null = null
   let end = () => {}
   const ended = new Promise<void>((resolve) => {
@@ -37,7 +39,7 @@ export async function work(side: WorkerSide): Promise<void> {
       return side.connected
     },
   }
-  const member: Member = new Member(carrier, {
+  const member: Member = new Member(carrier, clock, {
     async onStart(order) {
       pooler = await start(order)
       return pooler.addresses
@@ -60,10 +62,12 @@ export async function work(side: WorkerSide): Promise<void> {
     const { settings, isQuiet, addresses } = order as Work
     return startPooler(settings, {
       isQuiet,
+      clock,
       membership: {
         number,
         admissions: member.admissions((claim) => maxClients(settings, claim)),
         fleet: member.fleet,
+        openPermits: (database, user, holder, minimum) => member.openPermits(database, user, holder, minimum),
         forwardCancel: (worker, pid, secret, over) => member.forwardCancel(worker, pid, secret, over),
         async listen(_transport, onAccepted) {
           accept = onAccepted
@@ -83,7 +87,10 @@ export async function work(side: WorkerSide): Promise<void> {
 
   side.on('message', (message, handle) => {
     if (isHandedOver(message)) takeOver(handle as AcceptedSocket, message.handedOver as Address, accept)
-    else member.line.receive(message)
+    else {
+      clock.refresh()
+      member.line.receive(message)
+    }
   })
   side.on('disconnect', () => {
     member.line.hangUp()

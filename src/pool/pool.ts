@@ -43,7 +43,7 @@ export interface PoolOptions {
   readonly isForcedUser: boolean
   readonly tracked: Tracked
   /** Whoever grants this pool the right to open servers. */
-  openPermits(holder: Holder): Permits
+  openPermits(holder: Pool): Permits
   readonly ids: Ids
   readonly transport: Transport
   readonly clock: Clock
@@ -134,6 +134,10 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
     const { checking, cleaning } = this.#lists
     const soonFree = checking.length + cleaning.length
     return this.total + serversMissing({ waiting: this.waiting.length, opening: this.#opening, soonFree })
+  }
+
+  get waitingClients(): number {
+    return this.waiting.length
   }
 
   get fillsMinimum(): boolean {

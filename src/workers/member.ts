@@ -1,8 +1,11 @@
 /** A worker's own end of the line to its primary: what one process of several leaves to all of them together. */
 
+import type { Clock } from '../base/clock.ts'
 import type { Address } from '../net/channel.ts'
 import type { Span } from '../pool/averages.ts'
+import type { Permits } from '../pool/permits/holder.ts'
 import { type Admissions, type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
+import { AskedPermits, type WorkerPool } from './asked-permits.ts'
 import { notForSeveral } from './control.ts'
 import type { Fleet, FleetState } from './fleet.ts'
 import { type Answers, type Carrier, Line } from './line.ts'
@@ -24,10 +27,26 @@ export interface MemberListener {
 export class Member {
   readonly line: Line<ToPrimary, ToWorker>
   readonly fleet: Fleet
+  readonly #clock: Clock
+  readonly #permits = new Map<number, AskedPermits>()
+  #lastPool = 0
 
-  constructor(carrier: Carrier, listener: MemberListener) {
-    this.line = new Line(carrier, answersOf(listener))
+  constructor(carrier: Carrier, clock: Clock, listener: MemberListener) {
+    this.#clock = clock
+    this.line = new Line(carrier, answersOf(listener, this.#permits))
     this.fleet = new WholeFleet(this.line)
+  }
+
+  /** The permits of a pool that is being made. */
+  openPermits(database: string, user: string, holder: WorkerPool, minimum: () => number): Permits {
+    const pool = ++this.#lastPool
+    const permits = new AskedPermits({
+      ...{ pool, line: this.line, clock: this.#clock, holder, minimum },
+      onClosed: () => this.#permits.delete(pool),
+    })
+    this.#permits.set(pool, permits)
+    this.line.tell('permitsOpen', { pool, database, user })
+    return permits
   }
 
   admissions(maxOf: MaxOf): Admissions {
@@ -52,7 +71,7 @@ export class Member {
   }
 }
 
-function answersOf(listener: MemberListener): Answers<ToWorker> {
+function answersOf(listener: MemberListener, permits: ReadonlyMap<number, AskedPermits>): Answers<ToWorker> {
   return {
     start: (order) => listener.onStart(order),
     gather: (topic) => listener.gather(topic),
@@ -64,6 +83,23 @@ function answersOf(listener: MemberListener): Answers<ToWorker> {
     },
     accept: (accepts) => {
       listener.onAccepts(accepts)
+      return null
+    },
+    permitGranted: ({ pool, usesReserve }) => {
+      permits.get(pool)?.onGranted(usesReserve)
+      return null
+    },
+    permitRecalled: ({ pool, because, sparedMs }) => {
+      permits.get(pool)?.onRecalled(because, sparedMs)
+      return null
+    },
+    permitFloor: ({ pool, floor }) => {
+      const found = permits.get(pool)
+      if (found) found.floor = floor
+      return null
+    },
+    permitsPoll: (pools) => {
+      for (const pool of pools) permits.get(pool)?.tellFigures()
       return null
     },
     drain: ({ graceMs }) => {

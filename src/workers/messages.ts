@@ -57,6 +57,19 @@ export interface Beat {
   readonly delayUs: number
 }
 
+/** What a pool of a worker wants and has, for whoever grants permits. Times are ages: the clocks of two processes begin differently. */
+export interface PoolFigures {
+  /** Permits, in all. */
+  readonly wanted: number
+  /** Clients that wait for a server. */
+  readonly waiting: number
+  readonly fillsMinimum: boolean
+  /** How long the first of them has waited; null if none does. */
+  readonly waitedMs: number | null
+  /** How long its least recently used idle server has been idle; null if none is. */
+  readonly idleMs: number | null
+}
+
 export type ToPrimary = {
   readonly beat: Message<Beat>
   /** A client wants in: null if there is room under all of the limits, otherwise the first that is full. */
@@ -66,6 +79,12 @@ export type ToPrimary = {
   readonly release: Message<readonly ClientClaim[]>
   /** Connections that it has accepted and that are still open. */
   readonly load: Message<number>
+  /** A pool has been made; from now on it has this number. */
+  readonly permitsOpen: Message<{ readonly pool: number; readonly database: string; readonly user: string }>
+  /** What a pool wants has changed, or its figures were asked for. */
+  readonly permitsAsk: Message<{ readonly pool: number; readonly figures: PoolFigures }>
+  readonly permitBack: Message<{ readonly pool: number; readonly figures: PoolFigures }>
+  readonly permitsClose: Message<number>
   /** What the whole fleet has to say. */
   readonly gather: Message<Topic, Gatherable[Topic]>
   readonly workers: Message<null, readonly WorkerSnapshot[]>
@@ -76,6 +95,17 @@ export type ToPrimary = {
 }
 
 export type ToWorker = {
+  readonly permitGranted: Message<{ readonly pool: number; readonly usesReserve: boolean }>
+  /** It is to give one up; clients of its own that have waited for longer than `sparedMs` are served first, null spares none. */
+  readonly permitRecalled: Message<{
+    readonly pool: number
+    readonly because: string
+    readonly sparedMs: number | null
+  }>
+  /** How many servers the pool must keep for the sake of `min_pool_size`. */
+  readonly permitFloor: Message<{ readonly pool: number; readonly floor: number }>
+  /** The figures of these pools are asked for. */
+  readonly permitsPoll: Message<readonly number[]>
   /** The first word. Answered once it serves clients, with where they are accepted. */
   readonly start: Message<StartOrder, readonly Address[]>
   readonly gather: Message<Topic, Gatherable[Topic]>

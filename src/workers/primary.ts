@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Address } from '../net/channel.ts'
 import { type Span, sumOf } from '../pool/averages.ts'
+import type { SizesOf } from '../pool/permits/book.ts'
 import { MAX_WORKER } from '../wire/cancel-key.ts'
 import { type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
 import { notForSeveral } from './control.ts'
@@ -11,6 +12,7 @@ import type { Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
 import { mergeDatabases, mergeLists, mergePeers, mergePools, mergeStats, mergeUsers } from './gather.ts'
 import { type Answers, LineDown } from './line.ts'
 import type { CancelKeyBytes, Gatherable, ToPrimary, Topic } from './messages.ts'
+import { PermitDesk } from './permit-desk.ts'
 import { Seat } from './seat.ts'
 import { Worker, type WorkerProcess, type WorkerProcessListener } from './worker.ts'
 
@@ -21,6 +23,10 @@ export interface PrimaryOptions {
   /** What workers are told to do: see `StartOrder`. */
   work(): unknown
   readonly maxClients: MaxOf
+  /** How many permits there are. */
+  readonly sizesOf: SizesOf
+  /** Calls back once. */
+  later(ms: number, work: () => void): void
   /** A worker of which nothing has been heard for so long is taken for hung. */
   silenceMs(): number
   spawn(listener: WorkerProcessListener): WorkerProcess
@@ -42,6 +48,7 @@ export class Primary implements Fleet {
   /** All processes, also those that drain and have no seat any more. */
   readonly #workers = new Map<number, Worker>()
   readonly #clients: ClientCounts
+  readonly #permits: PermitDesk
   #addresses: readonly Address[] = []
   #sweptMs: number
   #isStopping = false
@@ -51,6 +58,7 @@ export class Primary implements Fleet {
     this.#options = options
     this.#seats = Array.from({ length: options.workers }, () => new Seat())
     this.#clients = new ClientCounts(options.maxClients)
+    this.#permits = new PermitDesk(options)
     this.#sweptMs = options.clock.nowMs
   }
 
@@ -91,6 +99,7 @@ export class Primary implements Fleet {
     const number = this.#freeNumber()
     const process = spawn({
       onMessage: (message) => {
+        clock.refresh()
         worker.heardMs = clock.nowMs
         worker.line.receive(message)
       },
@@ -137,6 +146,7 @@ export class Primary implements Fleet {
     worker.line.hangUp()
     this.#workers.delete(worker.number)
     this.#clients.release([...worker.claims.claims()])
+    this.#permits.left(worker)
     if (this.#workers.size === 0) this.#isEmpty()
     this.#spread()
   }
@@ -222,6 +232,22 @@ export class Primary implements Fleet {
       release: (claims) => {
         worker().claims.release(claims)
         this.#clients.release(claims)
+        return null
+      },
+      permitsOpen: ({ pool, database, user }) => {
+        this.#permits.opened(worker(), pool, database, user)
+        return null
+      },
+      permitsAsk: ({ pool, figures }) => {
+        this.#permits.asked(worker(), pool, figures)
+        return null
+      },
+      permitBack: ({ pool, figures }) => {
+        this.#permits.gaveBack(worker(), pool, figures)
+        return null
+      },
+      permitsClose: (pool) => {
+        this.#permits.closed(worker(), pool)
         return null
       },
       load: (load) => {

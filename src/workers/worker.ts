@@ -6,6 +6,7 @@ import { ClientCounts } from './admissions.ts'
 import type { WorkerSnapshot } from './fleet.ts'
 import { type Answers, Line } from './line.ts'
 import type { Beat, ToPrimary, ToWorker } from './messages.ts'
+import type { Counter } from './permit-desk.ts'
 import { WORKER_MOVES, type WorkerState } from './states.ts'
 
 /** A process that runs a worker. */
@@ -24,7 +25,7 @@ export interface WorkerProcessListener {
 
 const NO_BEAT: Beat = { clients: 0, servers: 0, cpuUs: 0, residentBytes: 0, delayUs: 0 }
 
-export class Worker {
+export class Worker implements Counter {
   readonly number: number
   readonly process: WorkerProcess
   readonly line: Line<ToWorker, ToPrimary>
@@ -69,6 +70,24 @@ export class Worker {
     invariant(WORKER_MOVES[this.#state].includes(next), `${this.subject} cannot go from ${this.#state} to ${next}`)
     this.#state = next
     if (next === 'gone') this.#end()
+  }
+
+  // What it hears of its permits
+
+  granted(pool: number, usesReserve: boolean): void {
+    this.line.tell('permitGranted', { pool, usesReserve })
+  }
+
+  recalled(pool: number, because: string, sparedMs: number | null): void {
+    this.line.tell('permitRecalled', { pool, because, sparedMs })
+  }
+
+  floored(pool: number, floor: number): void {
+    this.line.tell('permitFloor', { pool, floor })
+  }
+
+  polled(pools: readonly number[]): void {
+    this.line.tell('permitsPoll', pools)
   }
 
   snapshot(restarts: number): WorkerSnapshot | null {

@@ -18,7 +18,7 @@ export const CLAIM_MS = 2_000
 const REST_MS = 20_000
 
 /** What the log says of a server that is closed for the sake of a client of another pool. */
-const EVICTED = 'evicted'
+export const EVICTED = 'evicted'
 
 export class Accounts {
   open(holder: Holder, pool: Limit, shared: readonly Limit[]): Account {
@@ -44,8 +44,8 @@ export class Accounts {
     this.#takeBack(account)
     const { holder, held, pool } = account
     // Its own clients have their turn among the others.
-    if (account.blockedBy === null && holder.wanted > held && holder.waitingSinceMs !== Infinity)
-      pool.block(account, holder.wanted - held)
+    if (account.blockedBy !== null) account.blockedBy.block(account, account.missing)
+    else if (holder.wanted > held && holder.waitingSinceMs !== Infinity) pool.block(account, holder.wanted - held)
     this.#serve(account.limits, nowMs)
     // What came back may have been too little, of the reserve for one: whoever is next looks again whether anything is idle.
     for (const limit of account.limits) {
@@ -90,6 +90,11 @@ export class Accounts {
     }
     if (isIdle) noteIdle(account)
     return null
+  }
+
+  /** It shall give one up, though none of its servers need be idle: see `Holder.onRecalled`. */
+  recall(account: Account, because: string, waitingSinceMs: number): void {
+    recall(account, because, waitingSinceMs)
   }
 
   #mustYieldUnder(limit: Limit, account: Account, isIdle: boolean, nowMs: number): boolean {
@@ -166,7 +171,7 @@ export class Accounts {
       for (const limit of limits) {
         const oldest = limit.oldestBlocked
         if (oldest === null || limit.isFullFor(oldest, nowMs)) continue
-        if (next === null || oldest.waitingSinceMs < next.waitingSinceMs) next = oldest
+        if (next === null || oldest.queuesSinceMs < next.queuesSinceMs) next = oldest
       }
       if (next === null) return
       this.#settle(next, nowMs)

@@ -2,8 +2,8 @@
 
 /** An item is in one queue at a time. */
 export interface Aged {
-  /** Since when it waits, now; Infinity if it does not wait any more. */
-  readonly waitingSinceMs: number
+  /** Since when it waits, as far as its place in the queue goes, now; Infinity if it does not wait any more. */
+  readonly queuesSinceMs: number
   /** The same when it was last looked at. */
   queuedSinceMs: number
   /** Its place in the heap; -1 while it is in none. */
@@ -23,15 +23,15 @@ export class AgeQueue<T extends Aged> {
     for (;;) {
       const top = this.#heap[0]
       if (top === undefined) return null
-      const { waitingSinceMs } = top
-      if (waitingSinceMs <= top.queuedSinceMs) return top
-      top.queuedSinceMs = waitingSinceMs
+      const { queuesSinceMs } = top
+      if (queuesSinceMs <= top.queuedSinceMs) return top
+      top.queuedSinceMs = queuesSinceMs
       this.#sink(top, 0)
     }
   }
 
   add(item: T): void {
-    item.queuedSinceMs = item.waitingSinceMs
+    item.queuedSinceMs = item.queuesSinceMs
     this.#rise(item, this.#heap.length)
   }
 
@@ -46,8 +46,8 @@ export class AgeQueue<T extends Aged> {
 
   /** It waits for longer than it did when it was last looked at: a waiter has come back. */
   noteOlder(item: T): void {
-    if (item.waitingSinceMs >= item.queuedSinceMs) return
-    item.queuedSinceMs = item.waitingSinceMs
+    if (item.queuesSinceMs >= item.queuedSinceMs) return
+    item.queuedSinceMs = item.queuesSinceMs
     this.#rise(item, item.place)
   }
 

@@ -8,6 +8,8 @@ export interface Holder {
   readonly fillsMinimum: boolean
   /** Since when the first of its clients waits; Infinity if nobody waits. */
   readonly waitingSinceMs: number
+  /** The same for its place among those who wait for a permit, where that is not the age of its first client alone. */
+  readonly queuesSinceMs?: number
   /** When its least recently used idle server was last used; Infinity if none is idle. */
   readonly idleSinceMs: number
   /** It may open one more server. If it has no use for it any more, it gives the permit back. */

@@ -55,6 +55,15 @@ export class Limit {
     return this.held < this.#min && (this.#max === 0 || this.held < this.#max)
   }
 
+  get hasMinimum(): boolean {
+    return this.#min > 0
+  }
+
+  /** Somebody waits for a permit, or there are too many. */
+  get isContested(): boolean {
+    return this.#missing > 0 || this.surplus > 0
+  }
+
   get missing(): number {
     return this.#missing
   }
@@ -162,6 +171,10 @@ export class Account implements Aged {
     this.holder = holder
     this.pool = pool
     this.limits = [pool, ...shared]
+  }
+
+  get queuesSinceMs(): number {
+    return this.holder.queuesSinceMs ?? this.holder.waitingSinceMs
   }
 
   get waitingSinceMs(): number {

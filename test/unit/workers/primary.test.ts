@@ -39,6 +39,10 @@ class Played implements WorkerProcess {
         schema: noted('schema'),
         accept: noted('accept'),
         drain: noted('drain'),
+        permitGranted: noted('permitGranted'),
+        permitRecalled: noted('permitRecalled'),
+        permitFloor: noted('permitFloor'),
+        permitsPoll: noted('permitsPoll'),
         stop: () => {
           this.die('exit code 0')
           return null
@@ -84,6 +88,8 @@ function fleet({ workers = 2, maxClients = 10, answers = {} }: Options = {}) {
     workers,
     work: () => 'the settings',
     maxClients: () => maxClients,
+    sizesOf: () => ({ max: 1 }),
+    later: () => {},
     silenceMs: () => 5_000,
     spawn(listener) {
       const worker = new Played(1_000 + played.length, listener, answers)

@@ -1,0 +1,119 @@
+/** The permits of one pool in a worker: asked for from the primary, who grants and recalls them. */
+
+import type { Clock } from '../base/clock.ts'
+import type { Holder, Permits } from '../pool/permits/holder.ts'
+import type { Line } from './line.ts'
+import type { PoolFigures, ToPrimary, ToWorker } from './messages.ts'
+
+/** A pool holder that also tells how many clients wait. */
+export interface WorkerPool extends Holder {
+  readonly waitingClients: number
+}
+
+export interface AskedPermitsOptions {
+  /** Its number, for the primary. */
+  readonly pool: number
+  readonly line: Pick<Line<ToPrimary, ToWorker>, 'tell'>
+  readonly clock: Clock
+  readonly holder: WorkerPool
+  /** `min_pool_size`, for all workers together. */
+  minimum(): number
+  onClosed(): void
+}
+
+/** How often a pool asks again for servers that nobody waits for. */
+const MINIMUM_RETRY_MS = 1_000
+
+export class AskedPermits implements Permits {
+  floor = 0
+  readonly #options: AskedPermitsOptions
+  readonly #holder: WorkerPool
+  readonly #clock: Clock
+  #held = 0
+  /** How many more the primary knows to be wanted. */
+  #asked = 0
+  #askedForMinimumMs = -Infinity
+  /** Those that wait for a server to come free. */
+  readonly #recalls: { readonly because: string; readonly sparedSinceMs: number }[] = []
+  /** Servers that are being closed because of a recall. */
+  #yielding = 0
+
+  constructor(options: AskedPermitsOptions) {
+    this.#options = options
+    this.#holder = options.holder
+    this.#clock = options.clock
+  }
+
+  ask(): void {
+    const missing = this.#holder.wanted - this.#held
+    if (missing > this.#asked || this.#asksForMinimum()) this.tellFigures()
+  }
+
+  #asksForMinimum(): boolean {
+    if (this.#held >= this.#options.minimum() || !this.#holder.fillsMinimum) return false
+    if (this.#clock.nowMs - this.#askedForMinimumMs < MINIMUM_RETRY_MS) return false
+    this.#askedForMinimumMs = this.#clock.nowMs
+    return true
+  }
+
+  mustYield(): string | null {
+    const [recall] = this.#recalls
+    if (recall === undefined || this.#holder.waitingSinceMs < recall.sparedSinceMs) return null
+    this.#recalls.shift()
+    this.#yielding++
+    return recall.because
+  }
+
+  giveBack(): void {
+    this.#held--
+    // Whatever comes back will do for one that was recalled.
+    if (this.#yielding > 0) this.#yielding--
+    else this.#recalls.shift()
+    const { line, pool } = this.#options
+    line.tell('permitBack', { pool, figures: this.#figures() })
+  }
+
+  /** The primary knows the settings too. */
+  resized(): void {}
+
+  close(): void {
+    const { line, pool, onClosed } = this.#options
+    line.tell('permitsClose', pool)
+    onClosed()
+  }
+
+  // What the primary says
+
+  onGranted(usesReserve: boolean): void {
+    this.#held++
+    this.#asked = Math.max(0, this.#asked - 1)
+    this.#holder.onGranted(usesReserve)
+  }
+
+  onRecalled(because: string, sparedMs: number | null): void {
+    const sparedSinceMs = sparedMs === null ? -Infinity : this.#clock.nowMs - sparedMs
+    if (this.#holder.idleSinceMs === Infinity) this.#recalls.push({ because, sparedSinceMs })
+    else {
+      this.#yielding++
+      this.#holder.onRecalled(because, sparedSinceMs)
+    }
+  }
+
+  tellFigures(): void {
+    const { line, pool } = this.#options
+    line.tell('permitsAsk', { pool, figures: this.#figures() })
+  }
+
+  #figures(): PoolFigures {
+    const { nowMs } = this.#clock
+    const { wanted, waitingClients, fillsMinimum, waitingSinceMs, idleSinceMs } = this.#holder
+    this.#asked = Math.max(0, wanted - this.#held)
+    return {
+      wanted,
+      waiting: waitingClients,
+      fillsMinimum,
+      waitedMs: waitingSinceMs === Infinity ? null : nowMs - waitingSinceMs,
+      idleMs: idleSinceMs === Infinity ? null : nowMs - idleSinceMs,
+    }
+  }
+}

@@ -1,0 +1,281 @@
+/** The permits of a fleet, kept by its primary: one book for all workers, and who has to give up one for a client elsewhere. */
+
+import type { Clock } from '../base/clock.ts'
+import { EVICTED, UNFAIRNESS_MS } from '../pool/permits/accounts.ts'
+import { PermitBook, type SizesOf } from '../pool/permits/book.ts'
+import type { Holder } from '../pool/permits/holder.ts'
+import type { Account, Limit } from '../pool/permits/limit.ts'
+import { chooseBetweenPools, chooseWithinPool, NOBODY_SPARED, type Share } from './fair-shares.ts'
+import type { PoolFigures } from './messages.ts'
+
+/** The desk's way to a worker. */
+export interface Counter {
+  granted(pool: number, usesReserve: boolean): void
+  /** Clients of its own that have waited for longer than `sparedMs` are served first; null spares none. */
+  recalled(pool: number, because: string, sparedMs: number | null): void
+  floored(pool: number, floor: number): void
+  /** Asks for the figures of these pools. */
+  polled(pools: readonly number[]): void
+}
+
+export interface PermitDeskOptions {
+  readonly clock: Clock
+  readonly sizesOf: SizesOf
+  /** Calls back once. */
+  later(ms: number, work: () => void): void
+}
+
+/** An idle server is one too many only when it was not needed for so long; in a busy pool each is idle for a moment now and then. */
+const SPARE_AFTER_MS = 20
+
+/** Demand is an average over about so long, so that permits follow the clients and not each burst of theirs. */
+const SMOOTHING_MS = 500
+
+/** After a permit has moved from one worker to another, the next one of the pool stays for so long. */
+const REST_MS = 50
+
+/** How much longer those must have waited who have all that they can use, to go before those who have nothing. */
+const WEIGHT_MS = 10_000
+
+/** How often workers are asked for their figures while a client waits for a permit that another worker may have to spare. */
+const POLL_MS = 10
+
+export class PermitDesk {
+  readonly #options: PermitDeskOptions
+  readonly #book: PermitBook
+  /** By worker and pool. */
+  readonly #accounts = new Map<Counter, Map<number, RemotePool>>()
+  readonly #byAccount = new Map<Account, RemotePool>()
+  /** When a permit was last taken for another worker. */
+  readonly #movedMs = new WeakMap<Limit, number>()
+  #isPolling = false
+
+  constructor(options: PermitDeskOptions) {
+    this.#options = options
+    this.#book = new PermitBook(options.sizesOf)
+  }
+
+  /** How many permits are out; for tests and the console. */
+  get held(): number {
+    let held = 0
+    for (const account of this.#byAccount.keys()) held += account.held
+    return held
+  }
+
+  get limits(): Iterable<Limit> {
+    return this.#book.limits
+  }
+
+  // What workers say
+
+  opened(counter: Counter, pool: number, database: string, user: string): void {
+    const remote = new RemotePool(counter, pool, this.#options.clock)
+    remote.account = this.#book.open(database, user, remote)
+    let pools = this.#accounts.get(counter)
+    if (pools === undefined) {
+      pools = new Map()
+      this.#accounts.set(counter, pools)
+    }
+    pools.set(pool, remote)
+    this.#byAccount.set(remote.account, remote)
+  }
+
+  /** A pool wants more, or tells its figures because it was asked to. */
+  asked(counter: Counter, pool: number, figures: PoolFigures): void {
+    const remote = this.#find(counter, pool)
+    if (remote === null) return
+    const { nowMs } = this.#options.clock
+    remote.note(figures, nowMs)
+    this.#book.accounts.ask(remote.account, nowMs)
+    this.#settled(remote)
+  }
+
+  gaveBack(counter: Counter, pool: number, figures: PoolFigures): void {
+    const remote = this.#find(counter, pool)
+    if (remote === null) return
+    // What it has told before may be too old to be held against the others.
+    remote.note(figures, this.#options.clock.nowMs)
+    this.#book.accounts.giveBack(remote.account, this.#options.clock.nowMs)
+    this.#settled(remote)
+  }
+
+  closed(counter: Counter, pool: number): void {
+    const remote = this.#find(counter, pool)
+    if (remote === null) return
+    this.#accounts.get(counter)?.delete(pool)
+    this.#forget(remote)
+  }
+
+  /** The worker is gone, and so are its servers. */
+  left(counter: Counter): void {
+    const pools = this.#accounts.get(counter)
+    this.#accounts.delete(counter)
+    for (const remote of pools?.values() ?? []) this.#forget(remote)
+  }
+
+  /** The settings have changed. */
+  resize(): void {
+    for (const account of this.#byAccount.keys()) this.#book.resize(account, this.#options.clock.nowMs)
+    this.#poll()
+  }
+
+  /** The worker will neither ask for more nor be asked to give up anything: it is on its way out, or gone. */
+  silence(counter: Counter): void {
+    for (const remote of this.#accounts.get(counter)?.values() ?? []) {
+      remote.note(NOTHING_WANTED, this.#options.clock.nowMs)
+      this.#book.accounts.ask(remote.account, this.#options.clock.nowMs)
+    }
+  }
+
+  #find(counter: Counter, pool: number): RemotePool | null {
+    return this.#accounts.get(counter)?.get(pool) ?? null
+  }
+
+  #forget(remote: RemotePool): void {
+    this.#byAccount.delete(remote.account)
+    this.#book.close(remote.account, this.#options.clock.nowMs)
+    this.#poll()
+  }
+
+  #settled({ account }: RemotePool): void {
+    if (account.pool.hasMinimum) this.#tellFloors(account.pool)
+    // Whose turn comes next is settled at once, so that a turn ends as soon as it may.
+    if (account.pool.isContested) this.#makeRoom(account.pool, this.#options.clock.nowMs)
+    if (account.limits.some((limit) => limit.isContested)) this.#poll()
+  }
+
+  /** How many idle servers each worker must keep for the sake of the minimum depends on the others. */
+  #tellFloors(limit: Limit): void {
+    for (const account of limit.holders) this.#byAccount.get(account)?.tellFloor(limit.floorOf(account))
+  }
+
+  // Making room
+
+  #poll(): void {
+    if (this.#isPolling) return
+    this.#isPolling = true
+    this.#options.later(POLL_MS, () => {
+      this.#isPolling = false
+      this.#look()
+    })
+  }
+
+  /** While somebody waits: whose permit should go there? And are the figures still right? */
+  #look(): void {
+    const contested = [...this.#book.limits].filter((limit) => limit.isContested)
+    if (contested.length === 0) return
+    for (const limit of contested) this.#makeRoom(limit, this.#options.clock.nowMs)
+    const polls = new Map<Counter, Set<number>>()
+    for (const limit of contested)
+      for (const account of [...limit.holders, ...limit.blocked]) {
+        const remote = this.#byAccount.get(account)
+        if (remote === undefined) continue
+        const pools = polls.get(remote.counter) ?? new Set()
+        polls.set(remote.counter, pools.add(remote.pool))
+      }
+    for (const [counter, pools] of polls) counter.polled([...pools])
+    this.#poll()
+  }
+
+  #makeRoom(limit: Limit, nowMs: number): void {
+    for (let surplus = limit.surplus; surplus > 0; surplus--) {
+      const shares = [...limit.holders].map((holder) => this.#shareOf(holder))
+      const [victim] = shares.filter(({ held }) => held > 0).sort((one, other) => other.held - one.held)
+      if (victim === undefined) break
+      this.#book.accounts.recall(victim.account, limit.tooMany, NOBODY_SPARED)
+    }
+    for (const asking of [...limit.blocked].sort((one, other) => one.queuesSinceMs - other.queuesSinceMs)) {
+      if (limit.coming > 0) return
+      const shares = [...limit.holders].map((holder) => this.#shareOf(holder))
+      const own = shares.find(({ account }) => account === asking) ?? this.#shareOf(asking)
+      const decision =
+        limit === asking.pool ? chooseWithinPool(own, shares) : chooseBetweenPools(own, shares, UNFAIRNESS_MS)
+      const isResting = nowMs - (this.#movedMs.get(limit) ?? -Infinity) < REST_MS
+      if (decision === null || (isResting && !decision.isTurn)) continue
+      this.#movedMs.set(limit, nowMs)
+      this.#book.accounts.recall(decision.victim.account, EVICTED, decision.sparedSinceMs)
+    }
+  }
+
+  #shareOf(account: Account): Share & { readonly account: Account } {
+    const { demand = 0, turnSinceMs = 0 } = this.#byAccount.get(account) ?? {}
+    const { held, recalled, waitingSinceMs } = account
+    return { account, held: held - recalled, demand, waitingSinceMs, turnSinceMs }
+  }
+}
+
+const NOTHING_WANTED: PoolFigures = { wanted: 0, waiting: 0, fillsMinimum: false, waitedMs: null, idleMs: null }
+
+/** A pool in a worker, as far as its figures have come through. */
+class RemotePool implements Holder {
+  readonly counter: Counter
+  readonly pool: number
+  readonly #clock: Clock
+  account!: Account
+  wanted = 0
+  /** Permits that it could use, on average. */
+  demand = 0
+  fillsMinimum = false
+  idleSinceMs = Infinity
+  /** When it last got a permit: whoever waited then is served before it is taken away again. */
+  turnSinceMs = -Infinity
+  #floor = 0
+  #notedMs = -Infinity
+  /** How long its first client had waited then. */
+  #waitedMs: number | null = null
+
+  constructor(counter: Counter, pool: number, clock: Clock) {
+    this.counter = counter
+    this.pool = pool
+    this.#clock = clock
+  }
+
+  /** Ages travel, not moments: the clocks of two processes begin at different times. */
+  note(figures: PoolFigures, nowMs: number): void {
+    this.wanted = figures.wanted
+    const inUse = this.account.held + figures.waiting
+    const weight = 1 - Math.exp(-(nowMs - this.#notedMs) / SMOOTHING_MS)
+    this.demand += (inUse - this.demand) * weight
+    this.#notedMs = nowMs
+    this.fillsMinimum = figures.fillsMinimum
+    this.#waitedMs = figures.waitedMs
+    const { idleMs } = figures
+    this.idleSinceMs = idleMs === null || idleMs < SPARE_AFTER_MS ? Infinity : nowMs - idleMs
+  }
+
+  /** While servers work on a queue it stays about as old as it was; without any it grows old. */
+  get waitingSinceMs(): number {
+    if (this.#waitedMs === null) return Infinity
+    return (this.#kept > 0 ? this.#clock.nowMs : this.#notedMs) - this.#waitedMs
+  }
+
+  /** The less of its demand a pool is granted, the sooner it gets more: all of its clients wait for longer then. */
+  get queuesSinceMs(): number {
+    return this.waitingSinceMs + (WEIGHT_MS * this.#kept) / Math.max(this.demand, 1)
+  }
+
+  get #kept(): number {
+    return this.account.held - this.account.recalled
+  }
+
+  onGranted(usesReserve: boolean): void {
+    this.turnSinceMs = this.#clock.nowMs
+    this.counter.granted(this.pool, usesReserve)
+  }
+
+  onRecalled(because: string, sparedSinceMs: number): void {
+    // It has one idle server fewer now; whether there is another, the next figures tell.
+    this.idleSinceMs = Infinity
+    this.counter.recalled(
+      this.pool,
+      because,
+      sparedSinceMs === NOBODY_SPARED ? null : this.#clock.nowMs - sparedSinceMs,
+    )
+  }
+
+  tellFloor(floor: number): void {
+    if (floor === this.#floor) return
+    this.#floor = floor
+    this.counter.floored(this.pool, floor)
+  }
+}

@@ -1,0 +1,94 @@
+import { describe, expect, test } from 'vitest'
+import { chooseBetweenPools, chooseWithinPool, NOBODY_SPARED, type Share } from '../../../src/workers/fair-shares.ts'
+
+const share = (held: number, waiting: number, more: Partial<Share> = {}): Share => ({
+  ...{ held, demand: held + waiting, waitingSinceMs: waiting > 0 ? 100 : Infinity, turnSinceMs: 0 },
+  ...more,
+})
+
+describe('workers that share a pool', () => {
+  test('a permit moves to where more clients wait for each of them', () => {
+    const poor = share(2, 18)
+    const rich = share(8, 2)
+    expect(chooseWithinPool(poor, [poor, rich])).toEqual({ victim: rich, isTurn: false, sparedSinceMs: NOBODY_SPARED })
+  })
+
+  test('nothing moves where each has its share, or nearly', () => {
+    const one = share(5, 15)
+    expect(chooseWithinPool(one, [one, share(5, 15), share(5, 14)])).toBe(null)
+    const other = share(4, 16)
+    expect(chooseWithinPool(other, [other, share(5, 14)])).toBe(null)
+  })
+
+  test('one permit is served in turns: the longest turn ends, and whoever waited at its beginning is spared', () => {
+    const asking = share(0, 3)
+    const idleLonger = share(1, 5, { turnSinceMs: 40 })
+    const later = share(1, 5, { turnSinceMs: 60 })
+    expect(chooseWithinPool(asking, [later, idleLonger])).toEqual({
+      victim: idleLonger,
+      isTurn: true,
+      sparedSinceMs: 40,
+    })
+  })
+
+  test('whoever has a permit does not take the only one of another', () => {
+    const asking = share(1, 30)
+    expect(chooseWithinPool(asking, [asking, share(1, 1)])).toBe(null)
+  })
+
+  test('there is nothing to take from workers that hold none', () => {
+    expect(chooseWithinPool(share(0, 3), [share(0, 9)])).toBe(null)
+  })
+
+  test.each([
+    [1, 2],
+    [3, 4],
+    [20, 4],
+    [7, 3],
+  ])('%i permits end up spread over %i workers with equal demand, and stay so', (permits, workers) => {
+    const shares = Array.from({ length: workers }, (_, index) => ({
+      ...share(index === 0 ? permits : 0, 50),
+      demand: 55,
+      index,
+    }))
+    let moves = 0
+    for (let round = 0; round < 50; round++) {
+      const asking = shares.toSorted((one, other) => one.held - other.held)[0] as (typeof shares)[number]
+      const decision = chooseWithinPool(asking, shares)
+      if (decision === null) break
+      const victim = shares[decision.victim.index] as { held: number }
+      victim.held--
+      Object.assign(shares[asking.index] as object, { held: asking.held + 1, turnSinceMs: round })
+      moves++
+    }
+    const held = shares.map((each) => each.held)
+    expect(Math.max(...held) - Math.min(...held)).toBeLessThanOrEqual(1)
+    // Where there is not one for each, they go round for ever.
+    if (permits >= workers) expect(moves).toBeLessThan(permits)
+    else expect(moves).toBe(50)
+  })
+})
+
+describe('pools that share a limit', () => {
+  test('the one whose clients have waited least gives one up, if they have waited clearly less', () => {
+    const asking = share(0, 2, { waitingSinceMs: 1_000 })
+    const young = share(2, 2, { waitingSinceMs: 4_000 })
+    const old = share(2, 2, { waitingSinceMs: 2_000 })
+    expect(chooseBetweenPools(asking, [old, young], 500)).toEqual({
+      victim: young,
+      isTurn: false,
+      sparedSinceMs: 1_500,
+    })
+  })
+
+  test('one where nobody waits comes first', () => {
+    const asking = share(0, 2)
+    const unused = share(1, 0)
+    expect(chooseBetweenPools(asking, [share(3, 4), unused], 500)?.victim).toBe(unused)
+  })
+
+  test('there is nobody to take from if nobody else holds any', () => {
+    const asking = share(2, 2)
+    expect(chooseBetweenPools(asking, [asking, share(0, 5)], 500)).toBe(null)
+  })
+})

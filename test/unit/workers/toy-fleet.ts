@@ -1,0 +1,291 @@
+/** A fleet without processes and servers: real permits, a clock of events, and messages that take their time. */
+
+import type { Clock } from '../../../src/base/clock.ts'
+import type { SizesOf } from '../../../src/pool/permits/book.ts'
+import { AskedPermits, type WorkerPool } from '../../../src/workers/asked-permits.ts'
+import type { PoolFigures } from '../../../src/workers/messages.ts'
+import { type Counter, PermitDesk } from '../../../src/workers/permit-desk.ts'
+
+/** How long a message takes from one process to the other. */
+const MESSAGE_MS = 0.2
+/** How long it takes until a server is ready, and until one that is closed is gone. */
+const OPEN_MS = 5
+const CLOSE_MS = 1
+
+export class Events {
+  nowMs = 1_000
+  readonly #queue: { readonly atMs: number; readonly order: number; run(): void }[] = []
+  #order = 0
+
+  after(ms: number, run: () => void): void {
+    const event = { atMs: this.nowMs + ms, order: this.#order++, run }
+    let at = this.#queue.length
+    while (at > 0 && (this.#queue[at - 1] as { atMs: number }).atMs > event.atMs) at--
+    this.#queue.splice(at, 0, event)
+  }
+
+  /** Runs what is due within the next `ms`, calling `check` after each. */
+  run(ms: number, check: () => void = () => {}): void {
+    const endMs = this.nowMs + ms
+    for (let next = this.#queue[0]; next !== undefined && next.atMs <= endMs; next = this.#queue[0]) {
+      this.#queue.shift()
+      this.nowMs = next.atMs
+      next.run()
+      check()
+    }
+    this.nowMs = endMs
+  }
+}
+
+/** The clock of one process: its zero is its own. */
+class ProcessClock implements Clock {
+  readonly #events: Events
+  readonly #shiftMs: number
+
+  constructor(events: Events, shiftMs: number) {
+    this.#events = events
+    this.#shiftMs = shiftMs
+  }
+
+  get nowMs(): number {
+    return this.#events.nowMs + this.#shiftMs
+  }
+
+  refresh(): void {}
+
+  wallMs(): number {
+    return this.nowMs
+  }
+}
+
+/** What a worker's pool does with its permits, and how its clients fare. */
+export class ToyPool implements WorkerPool {
+  readonly worker: ToyWorker
+  readonly database: string
+  readonly user: string
+  readonly permits: AskedPermits
+  readonly waiting: { readonly sinceMs: number; served(): void }[] = []
+  /** When each was last used, the latest last. */
+  readonly idle: number[] = []
+  opening = 0
+  busy = 0
+  leaving = 0
+  hasClients = false
+
+  constructor(worker: ToyWorker, database: string, user: string, permits: (pool: ToyPool) => AskedPermits) {
+    this.worker = worker
+    this.database = database
+    this.user = user
+    this.permits = permits(this)
+  }
+
+  get total(): number {
+    return this.opening + this.busy + this.idle.length + this.leaving
+  }
+
+  get wanted(): number {
+    return this.total + Math.max(0, Math.min(this.waiting.length - this.opening, 10 - this.opening))
+  }
+
+  get waitingClients(): number {
+    return this.waiting.length
+  }
+
+  get fillsMinimum(): boolean {
+    return this.hasClients && this.opening === 0
+  }
+
+  get waitingSinceMs(): number {
+    return this.waiting[0]?.sinceMs ?? Infinity
+  }
+
+  get idleSinceMs(): number {
+    return this.idle[0] ?? Infinity
+  }
+
+  onGranted(): void {
+    if (this.wanted === this.total && !this.fillsMinimum) {
+      this.permits.giveBack()
+      return
+    }
+    this.opening++
+    this.#later(OPEN_MS, () => {
+      this.opening--
+      this.#free()
+      this.permits.ask()
+    })
+  }
+
+  onRecalled(): void {
+    if (this.idle.shift() !== undefined) this.#leave()
+  }
+
+  /** A client wants a server; `served` is called when it has one, which it then holds until `release`. */
+  lease(served: () => void): void {
+    this.hasClients = true
+    if (this.idle.pop() !== undefined) {
+      this.busy++
+      served()
+      return
+    }
+    this.waiting.push({ sinceMs: this.worker.clock.nowMs, served })
+    this.permits.ask()
+  }
+
+  release(): void {
+    this.busy--
+    this.#free()
+  }
+
+  /** The janitor comes by. */
+  sweep(idleTimeoutMs: number): void {
+    const { nowMs } = this.worker.clock
+    while (this.idle.length > 0 && nowMs - this.idleSinceMs > idleTimeoutMs && this.total > this.permits.floor)
+      this.onRecalled()
+    this.permits.ask()
+  }
+
+  #free(): void {
+    if (this.permits.mustYield() !== null) {
+      this.#leave()
+      this.permits.ask()
+      return
+    }
+    const next = this.waiting.shift()
+    if (next === undefined) this.idle.push(this.worker.clock.nowMs)
+    else {
+      this.busy++
+      next.served()
+    }
+  }
+
+  #leave(): void {
+    this.leaving++
+    this.#later(CLOSE_MS, () => {
+      this.leaving--
+      this.permits.giveBack()
+    })
+  }
+
+  #later(ms: number, work: () => void): void {
+    this.worker.later(ms, work)
+  }
+}
+
+export class ToyWorker implements Counter {
+  readonly clock: Clock
+  readonly pools: ToyPool[] = []
+  readonly #fleet: ToyFleet
+  #isAlive = true
+
+  constructor(fleet: ToyFleet, shiftMs: number) {
+    this.#fleet = fleet
+    this.clock = new ProcessClock(fleet.events, shiftMs)
+  }
+
+  get isAlive(): boolean {
+    return this.#isAlive
+  }
+
+  later(ms: number, work: () => void): void {
+    this.#fleet.events.after(ms, () => {
+      if (this.#isAlive) work()
+    })
+  }
+
+  pool(database: string, user: string): ToyPool {
+    const known = this.pools.find((pool) => pool.database === database && pool.user === user)
+    if (known) return known
+    const number = this.pools.length
+    const { desk } = this.#fleet
+    const minimum = () => this.#fleet.sizesOf('pool', database, user).min ?? 0
+    this.#send(() => desk.opened(this, number, database, user))
+    const line = {
+      tell: (name: string, body: unknown) => {
+        const { figures } = body as { readonly figures: PoolFigures }
+        if (name === 'permitBack') this.#send(() => desk.gaveBack(this, number, figures))
+        else if (name === 'permitsAsk') this.#send(() => desk.asked(this, number, figures))
+        else this.#send(() => desk.closed(this, number))
+      },
+    }
+    const pool = new ToyPool(
+      this,
+      database,
+      user,
+      (holder) => new AskedPermits({ pool: number, line, clock: this.clock, holder, minimum, onClosed: () => {} }),
+    )
+    this.pools.push(pool)
+    return pool
+  }
+
+  /** Killed: it does nothing any more, and the primary hears of it. Its servers are gone at once. */
+  die(): void {
+    this.#isAlive = false
+    this.pools.length = 0
+    this.#fleet.events.after(MESSAGE_MS, () => this.#fleet.desk.left(this))
+  }
+
+  #send(arrived: () => void): void {
+    // What a worker has said before it died still arrives, and before its death.
+    this.#fleet.events.after(MESSAGE_MS, arrived)
+  }
+
+  // From the primary
+
+  granted(pool: number, _usesReserve: boolean): void {
+    this.later(MESSAGE_MS, () => this.pools[pool]?.permits.onGranted(_usesReserve))
+  }
+
+  recalled(pool: number, because: string, sparedMs: number | null): void {
+    this.later(MESSAGE_MS, () => this.pools[pool]?.permits.onRecalled(because, sparedMs))
+  }
+
+  floored(pool: number, floor: number): void {
+    this.later(MESSAGE_MS, () => {
+      const found = this.pools[pool]
+      if (found) found.permits.floor = floor
+    })
+  }
+
+  polled(pools: readonly number[]): void {
+    this.later(MESSAGE_MS, () => {
+      for (const pool of pools) this.pools[pool]?.permits.tellFigures()
+    })
+  }
+}
+
+export class ToyFleet {
+  readonly events = new Events()
+  readonly desk: PermitDesk
+  readonly workers: ToyWorker[] = []
+  readonly sizesOf: SizesOf
+  #started = 0
+
+  constructor(sizesOf: SizesOf, workers: number) {
+    this.sizesOf = sizesOf
+    const clock = new ProcessClock(this.events, 0)
+    this.desk = new PermitDesk({ clock, sizesOf, later: (ms, work) => this.events.after(ms, work) })
+    for (let left = workers; left > 0; left--) this.start()
+  }
+
+  start(): ToyWorker {
+    const worker = new ToyWorker(this, 7_919 * ++this.#started)
+    this.workers.push(worker)
+    return worker
+  }
+
+  get alive(): ToyWorker[] {
+    return this.workers.filter(({ isAlive }) => isAlive)
+  }
+
+  /** The servers that Postgres would see. */
+  servers(is: (pool: ToyPool) => boolean = () => true): number {
+    let total = 0
+    for (const { pools } of this.workers) for (const pool of pools) if (is(pool)) total += pool.total
+    return total
+  }
+
+  sweep(idleTimeoutMs = Infinity): void {
+    for (const { pools } of this.alive) for (const pool of pools) pool.sweep(idleTimeoutMs)
+  }
+}

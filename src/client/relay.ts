@@ -12,7 +12,7 @@ import { DEBT, SWALLOW } from '../server/ledger.ts'
 import type { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX } from '../server/statements.ts'
-import { deallocatedName, mayDeallocate } from '../sql/deallocate.ts'
+import { deallocatedName, deallocatesAll, mayDeallocate } from '../sql/deallocate.ts'
 import {
   encodeCommandComplete,
   encodeParameterStatus,
@@ -193,9 +193,17 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
             this.demand(length)
             return false
           }
-          if (this.#deallocate(server, buffer, start, end)) return true
+          const name = deallocatedName(buffer.toString('utf8', start + HEADER_BYTES, end - 1))
+          if (name !== null && this.statements.knows(name)) {
+            if (!ledger.isClear && !ledger.isBatchOpen) {
+              this.goOnWhenReady()
+              return false
+            }
+            if (this.#deallocate(server, name)) return true
+          }
         }
         ledger.owe(DEBT.query, this.statements.querySent())
+        if (this.#tracksStatements && deallocatesAll(buffer, start + HEADER_BYTES, end)) this.statements.dropSent()
         toServer.add(buffer, start, end)
         return true
       case FRONTEND.terminate:
@@ -311,10 +319,9 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
    * DEALLOCATE of a statement that was prepared by the protocol, and so has another name on the server: answered by us. Behind other
    * requests, or in a failed transaction, Postgres has the word.
    */
-  #deallocate(server: Server, buffer: Buffer, start: number, end: number): boolean {
+  #deallocate(server: Server, name: string): boolean {
     if (!server.ledger.isClear || server.status === STATUS_FAILED) return false
-    const name = deallocatedName(buffer.toString('utf8', start + HEADER_BYTES, end - 1))
-    if (name === null || !this.statements.deallocate(name)) return false
+    this.statements.deallocate(name)
     this.answeredMs = this.session.clock.nowMs
     this.#say(DEALLOCATED)
     this.#say(server.status === STATUS_IDLE ? READY_IDLE : READY_IN_TRANSACTION)
@@ -349,8 +356,9 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
       toClient.discard()
       this.session.workEnds()
     }
-    if (this.#goesOn) {
+    if (this.#goesOn || (this.#goesOnWhenReady && server.ledger.isEmpty)) {
       this.#goesOn = false
+      this.#goesOnWhenReady = false
       this.session.goOn()
     }
     // The server may have been closed by what it sent.
@@ -405,8 +413,9 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     }
     if (dropsStatements(tag)) {
       this.statements.clear()
-      // What was sent behind the command is prepared after it, and we would not know of it any more.
-      if (server.ledger.length > 1) server.condemn('statements were dropped within a pipeline')
+      // What was sent behind a command that we did not see coming is prepared after it, and we would not know of it any more.
+      if (server.ledger.length > 1 && !this.statements.areAllInDoubt)
+        server.condemn('statements were dropped within a pipeline')
     }
     if ((tag === 'DISCARD ALL' || tag === 'RESET') && this.#mode !== 'session') this.#resets = true
     if (tag === 'DISCARD ALL' && this.#resets) this.#backToFirst()

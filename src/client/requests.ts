@@ -19,8 +19,8 @@ export interface RequestRow {
   readonly withoutLease: 'begins' | 'leftover' | 'own'
 }
 
-/** Enough of a query to tell whether it may be a DEALLOCATE. */
-const QUERY_PREFIX_BYTES = 16
+/** Enough of a query to tell whether it is a DEALLOCATE or DISCARD. */
+const QUERY_PREFIX_BYTES = 40
 
 export const REQUESTS: Readonly<Record<string, RequestRow>> = {
   Q: { needs: QUERY_PREFIX_BYTES, debt: DEBT.query, withoutLease: 'begins' },

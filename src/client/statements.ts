@@ -61,7 +61,7 @@ export interface StatementsContext {
   isPortalDescribedNext(buffer: Buffer, frameEnd: number): boolean
   /** What was held back (a frame that returned false without a demand) can be shown again. */
   goOnSoon(): void
-  /** The same, when the next batch has been answered. */
+  /** The same, when the next batch has been answered, or all that is owed. */
   goOnWhenReady(): void
   /** The conversation cannot go on. */
   fail(problem: PoolerError): void
@@ -84,6 +84,10 @@ export class Statements {
   /** The last batch of those whose names were too many to be noted one by one; -1 for none. */
   #manyChangesBatch = -1
   readonly #unnamed = new UnnamedStatement()
+  /** How many ReadyForQuery will have come when a query that drops all statements has been answered (see `Ledger.readies`); else -1. */
+  #dropQuery = -1
+  /** The last batch in which a statement was bound that does so; else -1. */
+  #dropBatch = -1
   /** Stands for this client on servers, and keeps nothing of it alive when it has gone. */
   readonly #token = {}
 
@@ -98,6 +102,8 @@ export class Statements {
   /** A lease begins, and nothing is unanswered. */
   leaseBegins(): void {
     this.#unnamed.leaseBegins()
+    this.#dropQuery = -1
+    this.#dropBatch = -1
     this.#manyChangesBatch = -1
     if (this.#changes.size > 0) this.#changes.clear()
   }
@@ -143,7 +149,7 @@ export class Statements {
     const { leased, toServer } = this.#context
     const textStop = textEnd(buffer, start, end)
     const name = textStop === -1 ? null : deallocatedName(buffer.toString('utf8', start, textStop))
-    const key = name === null ? '' : Buffer.from(name).toString('latin1')
+    const key = name === null ? '' : keyOf(name)
     const named = this.#names?.get(key)
     if (!named) return false
     this.#unlearn(key)
@@ -212,6 +218,8 @@ export class Statements {
     }
     pool.counters.binds++
     leased.ledger.owe(DEBT.bind)
+    if (statement ? statement.deallocatesAll : nameStart === nameEnd && this.#unnamed.deallocatesAll)
+      this.#dropBatch = leased.ledger.batch
     if (!statement) {
       toServer.add(buffer, start, end)
       return true
@@ -341,15 +349,30 @@ export class Statements {
     return null
   }
 
+  /** DEALLOCATE ALL or DISCARD ALL is being sent. Whether it succeeds is known when it has been answered. */
+  dropSent(): void {
+    this.#dropQuery = this.#context.leased.ledger.readies
+  }
+
+  /** A command that drops them has not been answered yet, and nothing that names one is sent until then. */
+  get areAllInDoubt(): boolean {
+    if (this.#dropQuery < 0 && this.#dropBatch < 0) return false
+    const { ledger } = this.#context.leased
+    if (ledger.isEmpty || ledger.haveCome(this.#dropQuery)) this.#dropQuery = -1
+    if (ledger.isEmpty || ledger.isAnswered(this.#dropBatch)) this.#dropBatch = -1
+    return this.#dropQuery >= 0 || this.#dropBatch >= 0
+  }
+
   /**
    * SQL's way to drop a statement: some clients use it for statements that they have prepared by the protocol, whose names Postgres
-   * does not know here. True if there was one.
+   * does not know here.
    */
-  deallocate(name: string): boolean {
-    const key = Buffer.from(name).toString('latin1')
-    const isKnown = this.#names?.has(key) ?? false
-    this.#unlearn(key)
-    return isKnown
+  deallocate(name: string): void {
+    this.#unlearn(keyOf(name))
+  }
+
+  knows(name: string): boolean {
+    return this.#names?.has(keyOf(name)) ?? false
   }
 
   /** DEALLOCATE ALL has run, or the client is gone. */
@@ -430,6 +453,7 @@ export class Statements {
    */
   #isInDoubt(name: string): boolean {
     const { ledger } = this.#context.leased
+    if (this.areAllInDoubt) return true
     if (this.#manyChangesBatch >= 0 && !ledger.isAnswered(this.#manyChangesBatch) && !ledger.isAllSettled) return true
     if (this.#changes.size === 0) return false
     const batch = this.#changes.get(name)
@@ -447,6 +471,8 @@ export class Statements {
   }
 
   #waitForReady(): false {
+    // Postgres may keep its answers until the batch ends, and we keep back what would end it.
+    if (this.#dropBatch === this.#context.leased.ledger.batch) this.#context.toServer.addAll(FLUSH)
     this.#context.goOnWhenReady()
     return false
   }
@@ -480,6 +506,11 @@ export class Statements {
     this.#context.fail(new PoolerError('bad-message', { what }))
     return true
   }
+}
+
+/** A name in SQL as it stands in `Statements.#names`: a letter for each byte of its UTF-8. */
+function keyOf(name: string): string {
+  return Buffer.from(name).toString('latin1')
 }
 
 function bytesOf(name: string, { statement }: Named): number {

@@ -1,6 +1,7 @@
 /** Hot path: the unnamed statement of one client, kept so that it can be bound in a later transaction, on whatever server. */
 
 import type { Effect, Ledger } from '../server/ledger.ts'
+import { deallocatesAll } from '../sql/deallocate.ts'
 
 /** A larger buffer is given back when its statement is gone. */
 const MAX_IDLE_BYTES = 4 * 1024
@@ -9,6 +10,7 @@ export class UnnamedStatement {
   /** Text and types, in the first `#length` bytes; -1 if there is no statement, or it was too large to be kept. */
   #body: Buffer | null = null
   #length = -1
+  #deallocatesAll = false
   /** Tells this statement from all that the client had before. */
   #serial = 0
   #lastSerial = 0
@@ -29,6 +31,11 @@ export class UnnamedStatement {
   /** What stands in a Parse behind the name; null if there is none. Valid until it changes. */
   get body(): Buffer | null {
     return this.#body === null || this.#length < 0 ? null : this.#body.subarray(0, this.#length)
+  }
+
+  /** To run it drops all that the session has prepared. */
+  get deallocatesAll(): boolean {
+    return this.#deallocatesAll && this.#length >= 0
   }
 
   /** A lease begins, and nothing is unanswered. */
@@ -76,6 +83,7 @@ export class UnnamedStatement {
         if (!wasSkipped) return
         this.#body = body
         this.#length = length
+        this.#deallocatesAll = body !== null && deallocatesAll(body, 0, length)
         this.#serial = serial
         this.#batch = batch
       },
@@ -88,5 +96,6 @@ export class UnnamedStatement {
     if (this.#body === null || this.#body.length < length) this.#body = Buffer.allocUnsafeSlow(Math.max(length, 256))
     buffer.copy(this.#body, 0, start, end)
     this.#length = length
+    this.#deallocatesAll = deallocatesAll(buffer, start, end)
   }
 }

@@ -63,6 +63,9 @@ export class Ledger {
   /** Syncs that were sent, and those of them that were answered: what was sent behind an unanswered one may have been skipped. */
   #syncsSent = 0
   #syncsAnswered = 0
+  /** The same for all that is answered by a ReadyForQuery: Sync, Query, FunctionCall. */
+  #readiesSent = 0
+  #readiesAnswered = 0
   /** A COPY FROM STDIN: `open` until the client ended it, then `ended` until the server has answered. */
   #copyIn: 'none' | 'open' | 'ended' = 'none'
   /** Syncs that were sent before its end: ignored, if the server reads them as part of the COPY. */
@@ -103,6 +106,16 @@ export class Ledger {
    */
   isSettled(batch: number): boolean {
     return batch === this.#syncsSent || batch < this.#syncsAnswered
+  }
+
+  /** How many ReadyForQuery were ever owed. */
+  get readies(): number {
+    return this.#readiesSent
+  }
+
+  /** So many of them have come, or were skipped. */
+  haveCome(readies: number): boolean {
+    return readies <= this.#readiesAnswered
   }
 
   /** All that was sent up to the end of a batch has been answered. */
@@ -165,7 +178,10 @@ export class Ledger {
     if (kind <= DEBT.close) {
       this.#isBatchOpen = true
       this.#hasUnsynced = true
-    } else if (kind <= DEBT.functionCall) this.#isBatchOpen = false
+    } else if (kind <= DEBT.functionCall) {
+      this.#isBatchOpen = false
+      this.#readiesSent++
+    }
     if (kind === DEBT.sync) {
       this.#syncsSent++
       this.#hasUnsynced = false
@@ -208,6 +224,7 @@ export class Ledger {
       case BACKEND.readyForQuery:
         this.#copyIn = 'none'
         if (kind === DEBT.sync) this.#syncsAnswered++
+        this.#readiesAnswered++
         return this.#pay(kind === DEBT.sync || kind === DEBT.query || kind === DEBT.functionCall, head)
       case BACKEND.copyIn:
         if (kind !== DEBT.query && kind !== DEBT.execute) return 'nonsense'
@@ -334,7 +351,11 @@ export class Ledger {
 
   #dropToSync(): void {
     let syncAt = 0
-    while (syncAt < this.#count && (this.#kindAt(syncAt) & KIND) !== DEBT.sync) syncAt++
+    for (; syncAt < this.#count; syncAt++) {
+      const kind = this.#kindAt(syncAt) & KIND
+      if (kind === DEBT.sync) break
+      if (kind === DEBT.query || kind === DEBT.functionCall) this.#readiesAnswered++
+    }
     this.#undoBack(syncAt)
     this.#skipsToSync = syncAt === this.#count
     for (let left = syncAt; left > 0; left--) {
@@ -358,6 +379,7 @@ export class Ledger {
     let at = 1
     while (at < this.#count && this.#kindAt(at) === DEBT.sync) at++
     this.#syncsAnswered += at - 1
+    this.#readiesAnswered += at - 1
     this.#copySyncs = at - 1
     if (at < this.#count && this.#kindAt(at) === DEBT.copyEnd) {
       at++

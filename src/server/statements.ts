@@ -1,5 +1,6 @@
 /** Prepared statements that clients share: which there are, and which of them a server has prepared. */
 
+import { deallocatesAll } from '../sql/deallocate.ts'
 import { DEBT, type Effect, type Ledger, SWALLOW } from './ledger.ts'
 
 /** Names of shared statements on servers begin like this. A client's own unknown name that does so is never sent on. */
@@ -42,6 +43,8 @@ export class Statement {
   /** The body of its Parse behind the name: text, zero, parameter types. */
   readonly body: Buffer
   readonly key: string
+  /** To run it drops all that the session has prepared. */
+  readonly deallocatesAll: boolean
   /** The schema's version when a client asked for it; later askers get a statement of their own. */
   readonly version: number
   /** What clients were told of its rows; undefined until one has asked. */
@@ -54,6 +57,7 @@ export class Statement {
     this.name = Buffer.from(`${SHARED_PREFIX}${id}`)
     this.body = body
     this.key = key
+    this.deallocatesAll = deallocatesAll(body, 0, body.length)
   }
 }
 

@@ -1,4 +1,4 @@
-/** The one statement that names a client's prepared statement in SQL although it was prepared by the protocol. */
+/** SQL that drops a client's prepared statements, which were prepared by the protocol and have other names on servers. */
 
 /** Longer messages are not looked at. */
 const MAX_DEALLOCATE_BYTES = 256
@@ -16,6 +16,30 @@ export function deallocatedName(text: string): string | null {
   if (quoted !== undefined) return quoted.replaceAll('""', '"')
   const name = (plain ?? '').toLowerCase()
   return name === 'all' ? null : name
+}
+
+/** A text that begins with it drops all statements of a session, if it does not fail. */
+const DEALLOCATE_ALL = /^\s*(?:deallocate\s+(?:prepare\s+)?all|discard\s+all)\b/i
+
+/** Longer beginnings are not looked at. */
+const MAX_DEALLOCATE_ALL_BYTES = 64
+
+/**
+ * Whether the text from `start` on, of which bytes up to `end` are there, begins with DEALLOCATE ALL or DISCARD ALL. In the usual case
+ * a look at two letters.
+ * https://www.postgresql.org/docs/current/sql-discard.html
+ */
+export function deallocatesAll(buffer: Buffer, start: number, end: number): boolean {
+  let at = start
+  while (at < end && isSpace(buffer[at] as number)) at++
+  if (((buffer[at] as number) | 0x20) !== 0x64) return false // d
+  const second = (buffer[at + 1] as number) | 0x20
+  if (second !== 0x65 && second !== 0x69) return false // e, i
+  return DEALLOCATE_ALL.test(buffer.toString('latin1', at, Math.min(end, at + MAX_DEALLOCATE_ALL_BYTES)))
+}
+
+function isSpace(letter: number): boolean {
+  return letter === 0x20 || (letter >= 0x09 && letter <= 0x0d)
 }
 
 /** A look at the first letters, since nearly every query is something else. `start` is where the text begins in a message of `length` bytes. */

@@ -147,6 +147,23 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     step(parse({ text: 'select 5' }), parse({ text: 'select nothing from nowhere' }), run(), sync()),
     step(run(), sync()),
   ],
+  'what was sent behind DEALLOCATE ALL and DISCARD ALL in one go': [
+    step(parse({ name: 's1', text: 'select 1 as one' }), sync()),
+    step(run('s1'), sync(), query('deallocate all'), run('s1'), sync(), query('select 2')),
+    step(parse({ name: 's1', text: 'select 3 as three' }), run('s1'), sync(), query('discard all'), run('s1'), sync()),
+    step(query('deallocate all'), parse({ name: 's1', text: 'select 4 as four' }), run('s1'), sync()),
+    step(parse({ text: 'deallocate all' }), run(), run('s1'), sync(), run('s1'), sync()),
+    step(
+      parse({ name: 's1', text: 'select 5 as five' }),
+      sync(),
+      query('begin'),
+      query('discard all'),
+      run('s1'),
+      sync(),
+    ),
+    step(query('rollback'), run('s1'), sync()),
+    step(run('s1'), sync(), query('deallocate s1'), run('s1'), sync()),
+  ],
   'DEALLOCATE and DISCARD': [
     step(parse({ name: 's1', text: 'select 1 as one' }), sync()),
     step(query('deallocate all')),

@@ -5,6 +5,7 @@ import { ask, occupy, RESULT, startPrepared } from '../support/flow/prepared.ts'
 import {
   bindComplete,
   closeComplete,
+  complete,
   error,
   noData,
   parameterDescription,
@@ -14,6 +15,124 @@ import {
 } from '../support/flow/replies.ts'
 import { bind, closeStatement, describeStatement, execute, parse, query, sync } from '../support/flow/requests.ts'
 import { startPair } from '../support/flow/start.ts'
+
+describe('behind a command that drops all statements, and is not answered yet', () => {
+  const GONE = error('26000', 'prepared statement "s1" does not exist')
+  const COMMANDS: readonly [how: string, tag: string, send: readonly Buffer[], ...sent: string[]][] = [
+    ['DEALLOCATE ALL', 'DEALLOCATE ALL', [query('deallocate all')], 'Query(deallocate all)'],
+    ['DISCARD ALL', 'DISCARD ALL', [query(' discard all;')], 'Query( discard all;)'],
+    ['several in one query', 'DEALLOCATE ALL', [query('deallocate all; select 1')], 'Query(deallocate all; select 1)'],
+    [
+      'a batch with DEALLOCATE ALL',
+      'DEALLOCATE ALL',
+      [parse('', 'deallocate all'), bind('', ''), execute(), sync],
+      ...['Parse(, deallocate all)', 'Bind(, )', 'Execute', 'Sync'],
+    ],
+  ]
+
+  function replies(send: readonly Buffer[], tag: string): Buffer[] {
+    return send.length === 1 ? [complete(tag), ready()] : [parseComplete, bindComplete, complete(tag), ready()]
+  }
+
+  for (const [how, tag, send, ...sent] of COMMANDS) {
+    test(`(${how}) no old name is used, and no new one is known`, async () => {
+      const { client, postgres } = await startPrepared()
+      client.send(...send, bind('', 's1'), execute(), sync, parse('s1', 'select 2'), bind('', 's1'), execute(), sync)
+      await postgres.expect(...sent)
+      await postgres.expectNothing()
+      postgres.send(...replies(send, tag))
+      await client.answer()
+      await postgres.expect('Bind(, s1)', 'Execute', 'Sync')
+      await postgres.expect('Close(statement, #2)', 'Parse(#2, select 2)', 'Bind(, #2)', 'Execute', 'Sync')
+      postgres.send(GONE, ready(), closeComplete, parseComplete, RESULT)
+      expect(await client.answer()).toEqual([
+        'ErrorResponse(ERROR 26000 prepared statement "s1" does not exist)',
+        'ReadyForQuery(I)',
+      ])
+      expect(await client.answer()).toContain('DataRow(1)')
+      expect(postgres.isClosed).toBe(false)
+    })
+
+    test(`(${how}) the names are what they were, if it fails`, async () => {
+      const { client, postgres } = await startPrepared()
+      client.send(...send, bind('', 's1'), execute(), sync)
+      await postgres.expect(...sent)
+      await postgres.expectNothing()
+      postgres.send(error('25001', 'cannot run inside a transaction block'), ready())
+      await client.answer()
+      await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+      postgres.send(RESULT)
+      expect(await client.answer()).toContain('DataRow(1)')
+    })
+  }
+
+  test('a statement of that kind that has a name does the same', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(parse('s2', 'DISCARD ALL'), bind('', 's2'), execute(), sync, describeStatement('s1'), sync)
+    await postgres.expect('Parse(#2, DISCARD ALL)', 'Bind(, #2)', 'Execute', 'Sync')
+    await postgres.expectNothing()
+    postgres.send(parseComplete, bindComplete, complete('DISCARD ALL'), ready())
+    await client.answer()
+    await postgres.expect('Describe(statement, s1)', 'Sync')
+    postgres.send(GONE, ready())
+    expect((await client.answer())[0]).toContain('26000')
+  })
+
+  test('in the same batch its answer is asked for', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(parse('', 'deallocate all'), bind('', ''), execute(), bind('', 's1'), execute(), sync, query('two'))
+    await postgres.expect('Parse(, deallocate all)', 'Bind(, )', 'Execute', 'Flush')
+    await postgres.expectNothing()
+    postgres.send(parseComplete, bindComplete, complete('DEALLOCATE ALL'))
+    await postgres.expect('Bind(, s1)', 'Execute', 'Sync', 'Query(two)')
+    postgres.send(GONE, ready(), rows('2'), ready())
+    expect(await client.answer()).toHaveLength(5)
+    expect(await client.answer()).toContain('DataRow(2)')
+  })
+
+  test('in the same batch the rest is skipped if it fails', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(parse('', 'deallocate all'), bind('', ''), execute(), bind('', 's1'), execute(), sync, query('two'))
+    await postgres.expect('Parse(, deallocate all)', 'Bind(, )', 'Execute', 'Flush')
+    postgres.send(error('25P02', 'current transaction is aborted'))
+    await postgres.expect('Sync', 'Query(two)')
+    postgres.send(ready(), rows('2'), ready())
+    expect(await client.answer()).toHaveLength(2)
+    expect(await client.answer()).toContain('DataRow(2)')
+  })
+
+  test('what names no statement does not wait', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(query('discard all'), query('two'), parse('', 'three'), bind('', ''), execute(), sync)
+    await postgres.expect('Query(discard all)', 'Query(two)', 'Parse(, three)', 'Bind(, )', 'Execute', 'Sync')
+    postgres.send(complete('DISCARD ALL'), ready(), rows('2'), ready(), parseComplete, RESULT)
+    for (let left = 3; left > 0; left--) await client.answer()
+    expect(postgres.isClosed).toBe(false)
+  })
+
+  test('a command that was not seen coming costs the server what was sent behind it', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(query('/* hidden */ deallocate all'), parse('s2', 'select 2'), sync)
+    await postgres.expect('Query(/* hidden */ deallocate all)', 'Parse(#2, select 2)', 'Sync')
+    postgres.send(complete('DEALLOCATE ALL'), ready(), parseComplete, ready())
+    await client.answer()
+    await client.answer()
+    await postgres.expectClosed()
+  })
+
+  test('DEALLOCATE of one name waits for what was sent before it', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(bind('', 's1'), execute(), sync, query('deallocate s1'), bind('', 's1'), execute(), sync)
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    await postgres.expectNothing()
+    postgres.send(RESULT)
+    await client.answer()
+    expect(await client.answer()).toEqual(['CommandComplete(DEALLOCATE)', 'ReadyForQuery(I)'])
+    await postgres.expect('Bind(, s1)', 'Execute', 'Sync')
+    postgres.send(GONE, ready())
+    expect((await client.answer())[0]).toContain('26000')
+  })
+})
 
 describe('while an earlier batch may have failed without our knowing it yet', () => {
   test('a statement that was prepared in it is prepared again', async () => {

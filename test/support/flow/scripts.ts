@@ -21,7 +21,18 @@ export interface Turn {
 }
 
 /** Texts that clients share, so that the pooler shares the statements. */
-const sharedText = fc.constantFrom('rows shared-1 1', 'rows shared-2 3', 'fail shared-3', 'begin', 'commit', 'ddl t')
+const sharedText = fc.constantFrom(
+  ...[
+    'rows shared-1 1',
+    'rows shared-2 3',
+    'rows shared-4 1',
+    'fail shared-3',
+    'begin',
+    'commit',
+    'ddl t',
+    'deallocate all',
+  ],
+)
 const anyName = fc.constantFrom('', '', 's1', 's2', 's3')
 const portalName = fc.constantFrom('', '', 'p')
 const zone = fc.constantFrom('Etc/UTC', 'Europe/Rome', 'Asia/Tokyo')
@@ -113,16 +124,11 @@ const turn: fc.Arbitrary<Turn> = fc.oneof(
   { weight: 5, arbitrary: batch },
   { weight: 3, arbitrary: usual.map(alone) },
   { weight: 1, arbitrary: copyInput.map(alone) },
-  { weight: 1, arbitrary: fc.constantFrom('deallocate all', 'discard all').map(drops) },
+  { weight: 1, arbitrary: fc.constantFrom('deallocate all', 'discard all').map((text) => alone(() => [query(text)])) },
 )
 
 function alone(messages: Messages): Turn {
   return { messages, standsAlone: true, hasConsequences: false }
-}
-
-/** That it has dropped the client's statements is known from its answer. */
-function drops(text: string): Turn {
-  return { messages: () => [query(text)], standsAlone: true, hasConsequences: true }
 }
 
 export interface Script {

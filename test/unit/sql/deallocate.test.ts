@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { deallocatedName } from '../../../src/sql/deallocate.ts'
+import { deallocatedName, deallocatesAll } from '../../../src/sql/deallocate.ts'
 
 const CASES: [text: string, name: string | null][] = [
   ['deallocate s1', 's1'],
@@ -14,6 +14,28 @@ const CASES: [text: string, name: string | null][] = [
   ['declare s1 cursor for select 1', null],
   ['deallocate s1 s2', null],
 ]
+
+const ALL: Readonly<Record<string, boolean>> = {
+  'deallocate all': true,
+  'DEALLOCATE PREPARE ALL;': true,
+  ' \n\tdiscard\n all; select 1': true,
+  'deallocate all; select 1': true,
+  'discard plans': false,
+  'discard allocations': false,
+  'deallocate s1': false,
+  'deallocate "all"': false,
+  'delete from all': false,
+  'distinct all': false,
+  d: false,
+  '': false,
+  '   ': false,
+}
+
+for (const [text, isAll] of Object.entries(ALL))
+  test(`${JSON.stringify(text)} drops ${isAll ? 'all statements' : 'one at most'}`, () => {
+    const buffer = Buffer.from(`....${text}\0 all`)
+    expect(deallocatesAll(buffer, 4, 4 + text.length)).toBe(isAll)
+  })
 
 for (const [text, name] of CASES)
   test(`${JSON.stringify(text)} deallocates ${name ?? 'nothing that can be told'}`, () => {

@@ -36,8 +36,18 @@ const ROWS = {
     run: does((control) => control.reload()),
     help: 'read the configuration and the users again',
   },
-  pause: { access: 'admin', takes: 'database?', run: later, help: 'give out no more servers, and close those in use' },
-  resume: { access: 'admin', takes: 'database?', run: later, help: 'end a PAUSE, KILL or SUSPEND' },
+  pause: {
+    access: 'admin',
+    takes: 'database?',
+    run: does((control, [database = null]) => control.pause(database)),
+    help: 'give clients no more servers, and close those that they have as they come free; answered when all are closed, while clients wait',
+  },
+  resume: {
+    access: 'admin',
+    takes: 'database?',
+    run: does((control, [database = null]) => control.resume(database)),
+    help: 'end a PAUSE or KILL; one of a single database is ended by its name',
+  },
   disable: {
     access: 'admin',
     takes: 'database',
@@ -56,7 +66,12 @@ const ROWS = {
     run: does((control, [database = null]) => control.reconnect(database)),
     help: 'close each server once it is free; others are opened meanwhile',
   },
-  kill: { access: 'admin', takes: 'database?', run: later, help: 'drop all clients and servers at once' },
+  kill: {
+    access: 'admin',
+    takes: 'database?',
+    run: does((control, [database = null]) => control.kill(database)),
+    help: 'PAUSE, and drop all clients at once; new ones wait for RESUME',
+  },
   kill_client: {
     access: 'admin',
     takes: 'client id',

@@ -21,8 +21,6 @@ export interface ApplierParts {
   readonly reopenLog: OpenLog['reopen']
   /** Reads the settings from where they were read at the start. */
   load(): Loaded
-  /** A limit may be another one. */
-  onLimitsChanged(): void
 }
 
 /** Settings that were found to be good. Where there are several processes, one reads them for all. */
@@ -69,7 +67,7 @@ export class Applier {
 
   /** The second half of either: never fails. */
   apply({ settings, secrets }: Prepared): void {
-    const { live, log, users, databases, reopenLog, onLimitsChanged } = this.#parts
+    const { live, log, users, databases, reopenLog } = this.#parts
     const before = live.now
     for (const { sentence, isWarning } of describeChanges(changesBetween(before, settings)))
       if (isWarning) log.warning(sentence)
@@ -86,7 +84,6 @@ export class Applier {
         log.info(`auth_file: ${added} users added, ${changed} changed, ${removed} removed`)
     }
     databases.refresh()
-    onLimitsChanged()
   }
 }
 

@@ -41,6 +41,42 @@ export class LocalControl implements Control {
     applier.apply(applier.readSet(key, value))
   }
 
+  async pause(name: string | null): Promise<void> {
+    const { databases, conditions } = this.#parts
+    const database = this.#findOrAll(name, 'pause')
+    this.#refuseWhileEnding()
+    this.#log('PAUSE', database)
+    databases.setPaused(database, true)
+    await conditions.until(() => {
+      this.#refuseWhileEnding()
+      if (!(database ?? databases).isPaused) throw new PoolerError('pause-ended')
+      return databases.pools(database).every(({ total }) => total === 0)
+    })
+  }
+
+  async resume(name: string | null): Promise<void> {
+    const { databases, conditions } = this.#parts
+    const database = this.#findOrAll(name, 'resume')
+    this.#refuseWhileEnding()
+    if (!(database ?? databases).isPaused)
+      throw database
+        ? new PoolerError('database-not-paused', { database: database.name })
+        : new PoolerError('not-paused')
+    this.#log('RESUME', database)
+    databases.setPaused(database, false)
+    conditions.check()
+  }
+
+  async kill(name: string | null): Promise<void> {
+    const { databases } = this.#parts
+    const database = this.#findOrAll(name, 'kill')
+    this.#refuseWhileEnding()
+    this.#log('KILL', database)
+    const doomed = databases.pools(database).flatMap(serversIn)
+    databases.kill(database)
+    await this.#closed(doomed)
+  }
+
   async disable(name: string): Promise<void> {
     const database = this.#find(name, 'disable')
     this.#log('DISABLE', database)
@@ -60,12 +96,17 @@ export class LocalControl implements Control {
   }
 
   async waitClose(name: string | null): Promise<void> {
-    const { databases, conditions } = this.#parts
+    const { databases } = this.#parts
     const database = this.#findOrAll(name, 'wait in')
-    const doomed = new Set(databases.pools(database).flatMap(condemnedIn))
-    await conditions.until(() => {
-      for (const server of doomed) if (server.state === 'closed') doomed.delete(server)
-      return doomed.size === 0
+    const servers = databases.pools(database).flatMap(serversIn)
+    await this.#closed(servers.filter(({ condemned }) => condemned !== null))
+  }
+
+  #closed(servers: readonly Server[]): Promise<void> {
+    const open = new Set(servers)
+    return this.#parts.conditions.until(() => {
+      for (const server of open) if (server.state === 'closed') open.delete(server)
+      return open.size === 0
     })
   }
 
@@ -90,6 +131,10 @@ export class LocalControl implements Control {
     return database
   }
 
+  #refuseWhileEnding(): void {
+    if (this.#parts.lifecycle.state !== 'serving') throw new PoolerError('shutting-down')
+  }
+
   #findOrAll(name: string | null, verb: string): Database | null {
     return name === null ? null : this.#find(name, verb)
   }
@@ -99,6 +144,6 @@ export class LocalControl implements Control {
   }
 }
 
-function condemnedIn(pool: Pool): Server[] {
-  return SERVER_STATES.flatMap((state) => [...pool.servers(state)]).filter(({ condemned }) => condemned !== null)
+function serversIn(pool: Pool): Server[] {
+  return SERVER_STATES.flatMap((state) => [...pool.servers(state)])
 }

@@ -45,6 +45,8 @@ export interface Database {
   settings: DatabaseSettings
   /** Takes no new clients. */
   isDisabled: boolean
+  /** Paused by its name; all may be paused besides. */
+  isPaused: boolean
 }
 
 export class Databases {
@@ -53,6 +55,7 @@ export class Databases {
   /** By where it really is: entries with different names may lead to one database. */
   readonly #schemas = new Map<string, SchemaVersion>()
   readonly #router: Router
+  #isPaused = false
 
   constructor(options: DatabasesOptions) {
     this.#options = options
@@ -66,7 +69,7 @@ export class Databases {
     if (known) return known
     const settings = databaseFor(this.#options.settings(), name)
     if (settings === null) return null
-    const database: Database = { name, forcedUser: settings.user, settings, isDisabled: false }
+    const database: Database = { name, forcedUser: settings.user, settings, isDisabled: false, isPaused: false }
     this.#databases.set(name, database)
     return database
   }
@@ -78,6 +81,29 @@ export class Databases {
 
   [Symbol.iterator](): Iterator<Database> {
     return this.#databases.values()
+  }
+
+  /** All were paused by one command. */
+  get isPaused(): boolean {
+    return this.#isPaused
+  }
+
+  /** Of one database, or of all: their pools are paused as long as either says so. */
+  setPaused(database: Database | null, isPaused: boolean): void {
+    if (database === null) this.#isPaused = isPaused
+    else database.isPaused = isPaused
+    for (const pool of this.pools(database)) this.#pauseOrResume(pool)
+  }
+
+  /** Pauses one database, or all, and drops the clients. */
+  kill(database: Database | null): void {
+    this.setPaused(database, true)
+    this.#options.endClients(new Set(this.pools(database)), new PoolerError('database-removed'))
+  }
+
+  #pauseOrResume(pool: Pool): void {
+    if (this.#isPaused || this.#databases.get(pool.database)?.isPaused) pool.pause()
+    else pool.resume()
   }
 
   poolFor(database: Database, loginUser: string): Pool {
@@ -153,7 +179,7 @@ export class Databases {
   #createPool(database: Database, user: string): Pool {
     const { tracked, serverIds, transport, clock, log, keepAlive, openPermits } = this.#options
     const settings = this.#options.settings()
-    return new Pool({
+    const pool = new Pool({
       database: database.name,
       user,
       settings: poolSettings(settings, database.settings, user),
@@ -169,6 +195,8 @@ export class Databases {
       chance: Math.random,
       onServerClosed: this.#options.onServerClosed,
     })
+    this.#pauseOrResume(pool)
+    return pool
   }
 
   #targetOf(database: Database, user: string): PoolTarget {

@@ -17,7 +17,7 @@ export function describeDatabases(
 ): DatabaseSnapshot[] {
   const { general } = all
   const servers = countServers(pools, 'database')
-  return [...databases].map(({ name, settings, forcedUser, isDisabled }) => ({
+  return [...databases].map(({ name, settings, forcedUser, isDisabled, isPaused }) => ({
     name,
     host: settings.host,
     port: settings.port,
@@ -32,7 +32,7 @@ export function describeDatabases(
     servers: servers.get(name) ?? 0,
     maxClients: zeroForNone(maxClients(all, { limit: 'max_db_client_connections', name })),
     clients: admissions.used('max_db_client_connections', name),
-    isPaused: false,
+    isPaused,
     isDisabled,
   }))
 }

@@ -11,7 +11,7 @@ export type LaunchOptions = Pick<StartOptions, 'isQuiet' | 'load'>
 export function launch(
   settings: Settings,
   options: LaunchOptions = {},
-): Promise<Pick<Pooler, 'addresses' | 'stop' | 'stopped'>> {
+): Promise<Pick<Pooler, 'addresses' | 'control' | 'stop' | 'stopped'>> {
   const { workers } = settings.general
   const count = workers === 'auto' ? usableCores() : workers
   return count === 1 ? startPooler(settings, options) : startFleet(settings, count, options)

@@ -96,6 +96,8 @@ export class Lifecycle {
     for (const listener of this.#running.listeners) listener.close()
     const { lastWord } = this
     if (lastWord !== null) for (const pool of pools) pool.retire(lastWord)
+    // A pause that is waited for will not come to its end.
+    conditions.check()
     // Whoever has asked for it is answered first.
     conditions.until(() => this.#isDrained()).then(() => setImmediate(() => this.stop()))
     const left = mode === 'wait_for_clients' ? `${this.#clients} clients` : `${total(pools)} servers`
@@ -121,6 +123,7 @@ export class Lifecycle {
     const notice = new PoolerError('pooler-shutting-down')
     for (const session of sessions) session.end(notice)
     for (const pool of pools) pool.retire(notice)
+    this.#parts.conditions.check()
     // Postgres would run the queries of those who were just sent away to their end.
     await pollUntil(() => cancels.inFlight + cancels.waiting + peerCancels.count === 0, STOP_CANCELS_MS)
     cancels.stop()

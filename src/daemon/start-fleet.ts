@@ -7,6 +7,7 @@ import type { Address } from '../net/channel.ts'
 import { startJanitor } from '../pool/janitor.ts'
 import type { Settings } from '../settings/load.ts'
 import { VERSION } from '../version.ts'
+import type { Control } from '../workers/control.ts'
 import { Primary } from '../workers/primary.ts'
 import { SpawnedWorker } from '../workers/spawn.ts'
 import { maxClients } from './client-limits.ts'
@@ -34,6 +35,7 @@ export interface Work {
 export interface RunningFleet {
   readonly addresses: readonly Address[]
   readonly primary: Primary
+  readonly control: Control
   stop(): Promise<void>
   readonly stopped: Promise<void>
 }
@@ -108,5 +110,11 @@ export async function startFleet(
   }
   for (const { host, port } of addresses) log.info(`listening on ${host}:${port}`)
   log.info(`process up: pgweir ${VERSION}, ${workers} workers`)
-  return { addresses, primary, stop, stopped }
+  const control: Control = {
+    ...primary.control,
+    async shutdown() {
+      stop()
+    },
+  }
+  return { addresses, primary, control, stop, stopped }
 }

@@ -160,7 +160,6 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     ...{ live, log, users, databases },
     reopenLog: openedLog.reopen,
     load: options.load ?? (() => ({ settings: first, problems: [] })),
-    onLimitsChanged: () => {},
   })
   const lifecycle: Lifecycle = new Lifecycle({
     ...{ log, sessions, pools, cancels, peerCancels, conditions },
@@ -178,6 +177,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     port: general.listen_port,
     pulse,
     control,
+    isPaused: () => databases.isPaused,
     describeDatabases: () => describeDatabases(settings(), databases, pools, admissions),
     describeUsers: () => describeUsers(settings(), users, pools, admissions),
     describePeers: () => peerCancels.snapshot(),

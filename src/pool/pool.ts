@@ -75,6 +75,8 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
   #state: PoolState = 'open'
   /** For whoever asks for a server when there are no more. */
   #lastWord: Notice | null = null
+  /** What the log says of servers that come free while there are no leases; null while there are. */
+  #closesBecause: string | null = null
   /** Sessions that have logged in to this pool. */
   clients = 0
   /** What a server of this pool reports when nothing was set; null before the first login. */
@@ -175,6 +177,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
     this.waiting.pushLast(waiter)
     const lastWord = this.#lastWord
     if (lastWord !== null) queueMicrotask(() => this.#refuseWaiting(lastWord))
+    else if (this.#state !== 'open') return null
     else if (this.#wordsForNewcomers !== null) queueMicrotask(() => this.#refuseNewcomers())
     else this.#help(waiter)
     return null
@@ -196,7 +199,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
     // Whatever becomes of it now is no news for the session that held it.
     server.tenant = null
     if (server.condemned !== null) server.close(server.condemned)
-    else if (this.#lastWord !== null) server.close(this.#lastWord.message)
+    else if (this.#closesBecause !== null) server.close(this.#closesBecause)
     else if (this.#lifetimes.isOver(server, this.options.clock.nowMs, settings)) this.#endOfLife(server)
     else server.giveBack(mode === 'session' || settings.alwaysResets ? settings.resetQuery : '')
   }
@@ -229,6 +232,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
 
   /** Somebody waits: nobody shall while servers are idle. Those that must be checked first are checked, one for each who waits. */
   #help(asking: Waiter | null = null): void {
+    if (this.#state !== 'open') return
     const { checkQuery } = this.settings
     const { idle, checking } = this.#lists
     for (let looks = idle.length; looks > 0 && this.waiting.length > checking.length; looks--) {
@@ -271,7 +275,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
     if (to === 'closed') {
       this.#serverGone()
       this.#permits.giveBack()
-      this.#checkGone()
+      this.#checkEmpty()
       this.options.onServerClosed()
       return
     }
@@ -294,8 +298,8 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
   }
 
   #serve(server: Server): void {
-    if (this.#lastWord !== null) {
-      server.close(this.#lastWord.message)
+    if (this.#closesBecause !== null) {
+      server.close(this.#closesBecause)
       return
     }
     const because = this.#permits.mustYield()
@@ -363,7 +367,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
     this.#settings = settings
     this.#permits.resized()
     this.#sweepIdle(this.options.clock.nowMs)
-    if (this.#state === 'open') this.#help()
+    this.#help()
   }
 
   /** New servers are opened elsewhere, or otherwise; those that are open are closed as they come free. */
@@ -421,7 +425,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
     }
     for (const server of this.#lists.leased) server.tenant?.onSweep(nowMs)
     this.#sweepIdle(nowMs)
-    if (this.#state === 'open') this.#help()
+    this.#help()
   }
 
   #sweepWaiting(nowMs: number): void {
@@ -447,17 +451,32 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
     }
   }
 
+  // Pauses
+
+  /** open → pausing → paused: idle servers are closed, busy ones as they come free; whoever waits goes on waiting, newcomers too. */
+  pause(): void {
+    if (this.#state !== 'open') return
+    this.#enter('pausing')
+    this.#closeFree('pause mode')
+  }
+
+  /** pausing, paused → open: whoever waits is served. */
+  resume(): void {
+    if (this.#state !== 'pausing' && this.#state !== 'paused') return
+    this.#enter('open')
+    this.#closesBecause = null
+    this.#help()
+  }
+
   // The end
 
   /** open → retiring → gone: waiting clients are refused, idle servers closed, busy ones as they come free. */
   retire(notice: Notice): void {
-    if (this.#state !== 'open') return
+    if (this.#state === 'retiring' || this.#state === 'gone') return
     this.#enter('retiring')
     this.#lastWord = notice
     this.#refuseWaiting(notice)
-    for (const state of ['dialing', 'login', 'idle', 'checking', 'cleaning', 'canceling'] as const)
-      for (const server of this.#lists[state]) server.close(notice.message)
-    this.#checkGone()
+    this.#closeFree(notice.message)
   }
 
   /** Closes what is left, whoever uses it. */
@@ -465,8 +484,19 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
     for (const state of SERVER_STATES) for (const server of this.#lists[state]) server.close(notice.message, notice)
   }
 
-  #checkGone(): void {
-    if (this.#state !== 'retiring' || this.total > 0) return
+  /** Closes the servers that nobody uses, and from now on those that come free. */
+  #closeFree(because: string): void {
+    this.#closesBecause = because
+    for (const state of ['dialing', 'login', 'idle', 'checking', 'cleaning', 'canceling'] as const)
+      for (const server of this.#lists[state]) server.close(because)
+    this.#checkEmpty()
+  }
+
+  /** Where there are no leases, the last server has gone. */
+  #checkEmpty(): void {
+    if (this.total > 0) return
+    if (this.#state === 'pausing') this.#enter('paused')
+    if (this.#state !== 'retiring') return
     this.#enter('gone')
     this.#permits.close()
   }

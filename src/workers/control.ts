@@ -14,6 +14,15 @@ export interface Control {
   reload(): Promise<void>
   /** One setting has another value until the next reload. */
   set(key: string, value: string): Promise<void>
+  /**
+   * No server is given to a client any more. Done once those are closed that clients had: in session mode when they leave, else after
+   * their transaction. They and new ones wait.
+   */
+  pause(database: string | null): Promise<void>
+  /** Ends a pause. One of a single database is another one than that of all. */
+  resume(database: string | null): Promise<void>
+  /** Pauses, and drops all clients. Done once all servers are closed. */
+  kill(database: string | null): Promise<void>
   /** Takes no new clients. */
   disable(database: string): Promise<void>
   enable(database: string): Promise<void>
@@ -35,6 +44,9 @@ export type ControlCall = {
 const NAMES = [
   'reload',
   'set',
+  'pause',
+  'resume',
+  'kill',
   'disable',
   'enable',
   'reconnect',

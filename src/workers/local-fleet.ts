@@ -40,6 +40,7 @@ export interface LocalFleetParts {
   readonly port: number
   readonly pulse: Pulse
   readonly control: Control
+  isPaused(): boolean
   describeDatabases(): DatabaseSnapshot[]
   describeUsers(): UserSnapshot[]
   describePeers(): PeerSnapshot[]
@@ -143,7 +144,7 @@ export class LocalFleet implements Fleet {
   }
 
   async state(): Promise<FleetState> {
-    return 'active'
+    return this.#parts.isPaused() ? 'paused' : 'active'
   }
 
   async workers(): Promise<WorkerSnapshot[]> {

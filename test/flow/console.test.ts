@@ -120,7 +120,7 @@ describe('the extended protocol', () => {
     expect(await failure(parse('', 'pause $1'))).toContain('0A000 console commands take no parameters')
     expect(await failure(parse('', 'pause', [23]))).toContain('0A000 console commands take no parameters')
     expect(await failure(bind('', 's', 'value'))).toContain('0A000 console commands take no parameters')
-    expect(await failure(parse('', 'pause'), bind('', ''), execute())).toContain('0A000 PAUSE is not supported yet')
+    expect(await failure(parse('', 'suspend'), bind('', ''), execute())).toContain('0A000 SUSPEND is not supported yet')
     expect(await failure(closeStatement('nobody'), closePortal('nobody'))).toBe(undefined)
   })
 
@@ -172,10 +172,10 @@ describe('simple queries', () => {
       'CommandComplete(SELECT 1)',
       'ReadyForQuery(I)',
     ])
-    console.send(query('show version; pause; show version'))
+    console.send(query('show version; suspend; show version'))
     expect(await console.answer()).toEqual([
       ...VERSION,
-      'ErrorResponse(ERROR 0A000 PAUSE is not supported yet)',
+      'ErrorResponse(ERROR 0A000 SUSPEND is not supported yet)',
       'ReadyForQuery(I)',
     ])
     console.send(query(' ; -- nothing'))

@@ -5,6 +5,7 @@ import { Conversation } from '../../../src/admin/conversation.ts'
 import { planScript, planStatement } from '../../../src/admin/plan.ts'
 import { TOPICS } from '../../../src/admin/show/topics.ts'
 import { PoolerError } from '../../../src/problems.ts'
+import { passedOn } from '../../../src/workers/control.ts'
 import { loadText } from '../settings/virtual-files.ts'
 
 const { settings } = loadText('[databases]\napp = host=db\n')
@@ -79,9 +80,8 @@ describe('a command', () => {
   })
 
   test('of PgBouncer that comes later says so', async () => {
-    for (const text of ['pause', 'RESUME app', 'suspend'])
+    for (const text of ['suspend', 'SHOW FDS'])
       expect(await runProblemOf(text), text).toMatchObject({ severity: 'ERROR', sqlstate: '0A000' })
-    expect((await runProblemOf('pause "My DB"')).message).toBe('PAUSE MY DB is not supported yet')
     expect((await runProblemOf('show fds')).message).toBe('SHOW FDS is not supported yet')
   })
 
@@ -109,6 +109,41 @@ test('only looking is open to stats_users', () => {
   expect(forStats).toEqual(['show', 'select'])
 })
 
+describe('a command that changes something', () => {
+  const asked: unknown[] = []
+  const fleet = {
+    control: passedOn(async ({ name, args }) => {
+      asked.push([name, ...args])
+      return true
+    }),
+  } as ConsoleContext['fleet']
+  const run = (text: string) =>
+    planStatement(text).run({ fleet, settings, conversation: new Conversation() }) as Promise<Answer>
+
+  test.each([
+    ['reload', ['reload'], 'RELOAD'],
+    ['SET default_pool_size = 5', ['set', 'default_pool_size', '5'], 'SET default_pool_size=5'],
+    [`set Admin_Users TO 'ada, bob'`, ['set', 'admin_users', 'ada, bob'], 'SET admin_users=ada, bob'],
+    ['pause', ['pause', null], 'PAUSE'],
+    ['PAUSE "My DB"', ['pause', 'My DB'], 'PAUSE'],
+    ['resume MyDb', ['resume', 'MyDb'], 'RESUME'],
+    ['kill', ['kill', null], 'KILL'],
+    ['disable app', ['disable', 'app'], 'DISABLE'],
+    ['enable app', ['enable', 'app'], 'ENABLE'],
+    ['reconnect', ['reconnect', null], 'RECONNECT'],
+    ['wait_close app', ['waitClose', 'app'], 'WAIT_CLOSE'],
+    ['kill_client 17', ['killClient', 17], 'KILL_CLIENT'],
+    ['kill_client 0x1F', ['killClient', 31], 'KILL_CLIENT'],
+    ['shutdown', ['shutdown', 'at_once'], 'SHUTDOWN'],
+    ['shutdown WAIT_FOR_SERVERS;', ['shutdown', 'wait_for_servers'], 'SHUTDOWN'],
+  ] as const)('%s', async (text, call, tag) => {
+    asked.length = 0
+    expect(await run(text)).toEqual({ tag })
+    expect(asked).toEqual([call])
+    expect(planStatement(text).access).toBe('admin')
+  })
+})
+
 test('SHOW HELP is a notice that lists what works', async () => {
   const { notices, rows, tag } = await answer('show help')
   expect({ rows, tag }).toEqual({ rows: undefined, tag: 'SHOW' })
@@ -117,7 +152,8 @@ test('SHOW HELP is a notice that lists what works', async () => {
   expect(notice).toMatchObject({ severity: 'NOTICE', sqlstate: '00000', message: 'Console usage' })
   for (const topic of TOPICS.keys()) expect(notice?.detail).toContain(topic.toUpperCase())
   expect(notice?.detail).toMatch(/^\n\tSHOW HELP\|/)
-  expect(notice?.detail).not.toContain('PAUSE')
+  expect(notice?.detail).toContain('PAUSE [<db>]')
+  expect(notice?.detail).not.toContain('SUSPEND')
 })
 
 test('SHOW CONFIG lists each setting', async () => {

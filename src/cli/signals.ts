@@ -1,15 +1,29 @@
-/** Tells the wish to stop in good order from the wish to end at once, for commands that run until a signal comes. */
+/** What signals mean that end a command, for those that run until one comes. */
 
-/** npm passes on the Ctrl-C that the terminal has sent to its script already: so soon after the first, a signal is but its echo. */
+/** npm passes on the Ctrl-C that the terminal has sent to its script already: so soon after the first, the same signal is but its echo. */
 export const ECHO_MS = 500
 
-/** A listener for SIGINT and SIGTERM: the first signal asks to stop, a later one to end at once. */
-export function stopListener(stop: () => void, endAtOnce: () => void): () => void {
-  let askedMs: number | null = null
-  return () => {
-    if (askedMs === null) {
-      askedMs = performance.now()
-      stop()
-    } else if (performance.now() - askedMs >= ECHO_MS) endAtOnce()
+/** Each signal that asks for the end is more urgent than the one before: the first ends in its own way, the next at once, a third by force. */
+export class EndSignals {
+  readonly #atOnce: () => void
+  readonly #byForce: () => void
+  #urgency = 0
+  #last = { signal: '', atMs: -Infinity }
+
+  constructor(atOnce: () => void, byForce: () => void) {
+    this.#atOnce = atOnce
+    this.#byForce = byForce
+  }
+
+  /** @param gently what it means as the first one; null if even that is at once */
+  received(signal: string, gently: (() => void) | null): void {
+    const { signal: last, atMs } = this.#last
+    const nowMs = performance.now()
+    if (signal === last && nowMs - atMs < ECHO_MS) return
+    this.#last = { signal, atMs: nowMs }
+    this.#urgency = Math.max(this.#urgency + 1, gently === null ? 2 : 1)
+    if (this.#urgency === 1) gently?.()
+    else if (this.#urgency === 2) this.#atOnce()
+    else this.#byForce()
   }
 }

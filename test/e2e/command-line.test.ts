@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { serialize } from 'pg-protocol'
 import { expect, test } from 'vitest'
@@ -12,28 +12,82 @@ import { createDatabase } from '../support/postgres.ts'
 const database = await createDatabase({ method: 'trust' })
 const { user, host, port } = database
 
-test('pgweir file.ini runs; SIGINT and SIGTERM end it in good order', async () => {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    const { program, raw } = await runProgram({ database })
-    const client = await raw()
-    expect(await client.ask(serialize.query('select 1'))).toContain('DataRow 1')
-    program.kill(signal)
-    expect(await client.rest()).toEqual(['ErrorResponse FATAL 57P01 pooler is shutting down'])
-    expect(await program.ended()).toBe(0)
-    expect(program.stderr).toContain('shutting down')
-  }
+const IS_OVER = 'ErrorResponse FATAL 57P01 pooler is shutting down'
+
+test('pgweir file.ini runs; SIGQUIT ends it at once, in good order', async () => {
+  const { program, raw } = await runProgram({ database })
+  const client = await raw()
+  expect(await client.ask(serialize.query('select 1'))).toContain('DataRow 1')
+  program.kill('SIGQUIT')
+  expect(await client.rest()).toEqual([IS_OVER])
+  expect(await program.ended()).toBe(0)
+  expect(program.stderr).toContain('shutting down')
   await until('no server is left', async () => (await activity(database)).length === 0)
 })
 
-test('a signal while queries run ends those, too', async () => {
+test('SIGINT waits for what runs, and tells the idle then', async () => {
+  const { program, raw } = await runProgram({ database, settings: { default_pool_size: 2 } })
+  const [idle, busy] = [await raw(), await raw()]
+  expect(await busy.ask(serialize.query('begin'))).toContain('ReadyForQuery T')
+  program.kill('SIGINT')
+  await program.says(/SHUTDOWN WAIT_FOR_SERVERS command issued/)
+  expect(await busy.ask(serialize.query('select 1'))).toContain('DataRow 1')
+  busy.send(serialize.query('commit'))
+  expect(await busy.rest()).toEqual(['CommandComplete COMMIT', 'ReadyForQuery I', IS_OVER])
+  expect(await idle.rest()).toEqual([IS_OVER])
+  expect(await program.ended()).toBe(0)
+  await until('no server is left', async () => (await activity(database)).length === 0)
+})
+
+test('SIGTERM waits for the clients to leave, and takes no new ones', async () => {
+  const { program, raw, port } = await runProgram({ database })
+  const client = await raw()
+  program.kill('SIGTERM')
+  await program.says(/SHUTDOWN WAIT_FOR_CLIENTS command issued/)
+  await expect(RawClient.connect({ host: '127.0.0.1', port })).rejects.toThrow('ECONNREFUSED')
+  expect(await client.ask(serialize.query('select 1'))).toContain('DataRow 1')
+  await client.end()
+  expect(await program.ended()).toBe(0)
+  await until('no server is left', async () => (await activity(database)).length === 0)
+})
+
+test('a second signal while queries run ends those, too', async () => {
   const { program, raw } = await runProgram({ database })
   const client = await raw()
   client.send(serialize.query('select pg_sleep(60)'))
   await untilRunning(database, 'pg_sleep(60)')
   program.kill('SIGTERM')
-  expect((await client.rest()).at(-1)).toBe('ErrorResponse FATAL 57P01 pooler is shutting down')
+  await program.says(/SHUTDOWN WAIT_FOR_CLIENTS command issued/)
+  program.kill('SIGINT')
+  expect((await client.rest()).at(-1)).toBe(IS_OVER)
   expect(await program.ended()).toBe(0)
   await until('no server is left', async () => (await activity(database)).length === 0)
+})
+
+test('SIGHUP reads the file again; SIGUSR1 and SIGUSR2 pause and resume', async () => {
+  const { program, raw, iniFile } = await runProgram({ database })
+  const client = await raw()
+  await writeFile(iniFile, (await readFile(iniFile, 'utf8')).replace('default_pool_size = 1', 'default_pool_size = 3'))
+  program.kill('SIGHUP')
+  await program.says(/default_pool_size: 1 → 3/)
+  await writeFile(iniFile, 'nonsense\n')
+  program.kill('SIGHUP')
+  await program.says(/pgweir: SIGHUP: RELOAD failed, see logs for additional details/)
+  expect(program.stderr).toContain(`${iniFile}:1: error: this line is not "key = value"`)
+
+  expect(await client.ask(serialize.query('select 1'))).toContain('DataRow 1')
+  program.kill('SIGUSR1')
+  await program.says(/PAUSE command issued/)
+  await until('no server is left', async () => (await activity(database)).length === 0)
+  client.send(serialize.query('select 2'))
+  program.kill('SIGUSR2')
+  await program.says(/RESUME command issued/)
+  expect(await client.lines()).toContain('DataRow 2')
+  program.kill('SIGUSR2')
+  await program.says(/pgweir: SIGUSR2: pooler is not paused\/suspended/)
+  await client.end()
+  program.kill('SIGTERM')
+  expect(await program.ended()).toBe(0)
 })
 
 test('killed without mercy it leaves no connection behind', async () => {

@@ -13,7 +13,7 @@ import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostg
 import { type Loaded, loadSettings, type Settings } from '../../settings/load.ts'
 import { formatProblem, hasErrors } from '../../settings/problem.ts'
 import { environmentName } from '../../settings/schema.ts'
-import { stopListener } from '../signals.ts'
+import { EndSignals } from '../signals.ts'
 
 export interface DemoOptions {
   /** Settings from the command line, by key. */
@@ -28,10 +28,9 @@ export interface DemoOptions {
 export async function demo(options: DemoOptions): Promise<number> {
   const interrupt = new AbortController()
   // Where a second Ctrl-C ends us at once, PostgreSQL's guard still takes away what is left.
-  const onSignal = stopListener(
-    () => interrupt.abort(),
-    () => process.exit(1),
-  )
+  const exit = () => process.exit(1)
+  const ends = new EndSignals(exit, exit)
+  const onSignal = (signal: string) => ends.received(signal, () => interrupt.abort())
   for (const signal of SIGNALS) process.on(signal, onSignal)
   try {
     return await runDemo(options, {

@@ -1,13 +1,16 @@
 /** `pgweir [flags] [config.ini]`: runs the pooler in the foreground until a signal ends it. */
 
 import { InvariantError } from '../../base/invariant.ts'
+import { PoolerError } from '../../problems.ts'
 import { type Loaded, type LoadOptions, loadSettings, type Settings } from '../../settings/load.ts'
 import { formatProblem, hasErrors } from '../../settings/problem.ts'
-import { stopListener } from '../signals.ts'
+import type { Control } from '../../workers/control.ts'
+import { EndSignals } from '../signals.ts'
 
 /** What this command needs of a running pooler. */
 export interface Pooler {
-  /** Ends it in good order; resolves when it is over. */
+  readonly control: Control
+  /** Ends it at once, but in good order; resolves when it is over. */
   stop(): Promise<void>
   /** Resolves when it is over, whoever ended it. */
   readonly stopped: Promise<void>
@@ -22,23 +25,34 @@ export interface StartOptions {
 
 export type Start = (settings: Settings, options: StartOptions) => Promise<Pooler>
 
-type StopSignal = 'SIGINT' | 'SIGTERM'
-
-/** PgBouncer's other signals; without a listener some of them would end the process, or open Node's debugger. */
-type LaterSignal = 'SIGHUP' | 'SIGUSR1' | 'SIGUSR2'
-
 /** The part of `process` that is used here. */
 export interface Surroundings {
-  on(signal: StopSignal | LaterSignal, listener: () => void): unknown
-  off(signal: StopSignal | LaterSignal, listener: () => void): unknown
+  on(signal: Signal, listener: () => void): unknown
+  off(signal: Signal, listener: () => void): unknown
   exit(code: number): void
   /** Writes to standard error. */
   complain(text: string): void
 }
 
-/** Resolves with the exit code. The first signal stops the pooler in good order, the second ends the process. */
+/** What each signal means, as in PgBouncer. Those that end the pooler are more urgent each time: see `EndSignals`. */
+const SIGNALS = {
+  SIGHUP: (control) => control.reload(),
+  SIGUSR1: (control) => control.pause(null),
+  SIGUSR2: (control) => control.resume(null),
+  SIGTERM: { ends: (control) => control.shutdown('wait_for_clients') },
+  SIGINT: { ends: (control) => control.shutdown('wait_for_servers') },
+  SIGQUIT: { ends: null },
+} as const satisfies Record<string, Meaning>
+
+export type Signal = keyof typeof SIGNALS
+
+type Work = (control: Control) => Promise<void>
+
+type Meaning = Work | { readonly ends: Work | null }
+
+/** Resolves with the exit code. */
 export async function run(
-  options: LoadOptions & StartOptions,
+  options: LoadOptions & Pick<StartOptions, 'isQuiet'>,
   start: Start,
   surroundings: Surroundings,
 ): Promise<number> {
@@ -47,39 +61,75 @@ export async function run(
   for (const problem of problems) surroundings.complain(`${formatProblem(problem)}\n`)
   if (hasErrors(problems)) return 1
 
-  const { asked, forget } = firstSignal(surroundings)
+  const signals = new Signals(surroundings)
   try {
     const pooler = await start(settings, { isQuiet: options.isQuiet, load })
-    await Promise.race([pooler.stopped, asked.then(() => pooler.stop())])
+    await Promise.race([pooler.stopped, signals.obey(pooler)])
     return 0
   } catch (cause) {
     if (cause instanceof InvariantError) throw cause
     surroundings.complain(`pgweir: error: ${cause instanceof Error ? cause.message : String(cause)}\n`)
     return 1
   } finally {
-    forget()
+    signals.forget()
   }
 }
 
-function firstSignal(surroundings: Surroundings): { readonly asked: Promise<void>; forget(): void } {
-  let ask = () => {}
-  const asked = new Promise<void>((resolve) => {
-    ask = resolve
-  })
-  const listener = stopListener(ask, () => surroundings.exit(1))
-  const refuse = (signal: LaterSignal) =>
-    surroundings.complain(`pgweir: ${signal} is not supported yet; nothing is done\n`)
-  const refusals = LATER_SIGNALS.map((signal) => ({ signal, listener: () => refuse(signal) }))
-  for (const signal of STOP_SIGNALS) surroundings.on(signal, listener)
-  for (const refusal of refusals) surroundings.on(refusal.signal, refusal.listener)
-  return {
-    asked,
-    forget() {
-      for (const signal of STOP_SIGNALS) surroundings.off(signal, listener)
-      for (const refusal of refusals) surroundings.off(refusal.signal, refusal.listener)
-    },
+/** Listens from the beginning; what comes before the pooler runs is done as soon as it does. */
+class Signals {
+  readonly #surroundings: Surroundings
+  readonly #ends: EndSignals
+  readonly #listeners: readonly { readonly signal: Signal; readonly listener: () => void }[]
+  #pooler: Pooler | null = null
+  #early: ((pooler: Pooler) => void)[] = []
+  #fail: (cause: unknown) => void = () => {}
+
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings
+    this.#ends = new EndSignals(
+      () => this.#when((pooler) => this.#watch('stop', pooler.stop())),
+      () => surroundings.exit(1),
+    )
+    this.#listeners = Object.entries<Meaning>(SIGNALS).map(([name, meaning]) => {
+      const signal = name as Signal
+      return { signal, listener: () => this.#received(signal, meaning) }
+    })
+    for (const { signal, listener } of this.#listeners) surroundings.on(signal, listener)
+  }
+
+  /** Never resolves; rejects if something goes wrong that nobody has foreseen. */
+  obey(pooler: Pooler): Promise<never> {
+    const failure = new Promise<never>((_resolve, reject) => {
+      this.#fail = reject
+    })
+    this.#pooler = pooler
+    for (const work of this.#early.splice(0)) work(pooler)
+    return failure
+  }
+
+  forget(): void {
+    for (const { signal, listener } of this.#listeners) this.#surroundings.off(signal, listener)
+  }
+
+  #received(signal: Signal, meaning: Meaning): void {
+    const run = (work: Work) => this.#when(({ control }) => this.#watch(signal, work(control)))
+    if (typeof meaning === 'function') run(meaning)
+    else {
+      const { ends } = meaning
+      this.#ends.received(signal, ends && (() => run(ends)))
+    }
+  }
+
+  #when(work: (pooler: Pooler) => void): void {
+    if (this.#pooler === null) this.#early.push(work)
+    else work(this.#pooler)
+  }
+
+  #watch(what: string, work: Promise<void>): void {
+    work.catch((cause: unknown) => {
+      // What is no news for whoever reads the log is one for whoever has sent the signal.
+      if (cause instanceof PoolerError) this.#surroundings.complain(`pgweir: ${what}: ${cause.message}\n`)
+      else this.#fail(cause)
+    })
   }
 }
-
-const STOP_SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM']
-const LATER_SIGNALS: readonly LaterSignal[] = ['SIGHUP', 'SIGUSR1', 'SIGUSR2']

@@ -79,6 +79,7 @@ export class Program {
 export interface RunningProgram {
   readonly program: Program
   readonly port: number
+  readonly iniFile: string
   /** A client that has logged in. */
   raw(): Promise<RawClient>
 }
@@ -95,6 +96,7 @@ export async function runProgram(
   return {
     program,
     port,
+    iniFile,
     async raw() {
       const client = await RawClient.connect({ host: '127.0.0.1', port })
       onTestFinished(() => client.vanish())

@@ -2,6 +2,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { InvariantError } from '../../../src/base/invariant.ts'
 import { run, type Start } from '../../../src/cli/commands/run.ts'
 import { ECHO_MS } from '../../../src/cli/signals.ts'
+import { PoolerError } from '../../../src/problems.ts'
 import { loadText, virtualFiles } from '../settings/virtual-files.ts'
 import { fakeWorld } from './world.ts'
 
@@ -33,47 +34,95 @@ test('warnings are told and the pooler starts', async () => {
   expect(started).toHaveLength(1)
 })
 
-test.each(['SIGINT', 'SIGTERM'] as const)(
-  '%s stops the pooler once, and run ends when it has stopped',
-  async (name) => {
-    const { signal, pooler, ended, exits, listeners } = await startRun()
-    signal(name)
-    await vi.waitUntil(() => pooler.stops === 1)
-    pooler.end()
-    expect(await ended).toBe(0)
-    expect([pooler.stops, exits]).toEqual([1, []])
-    expect(listeners.size).toBe(0)
-  },
-)
+test.each([
+  ['SIGHUP', 'reload'],
+  ['SIGUSR1', 'pause'],
+  ['SIGUSR2', 'resume'],
+  ['SIGTERM', 'shutdown wait_for_clients'],
+  ['SIGINT', 'shutdown wait_for_servers'],
+] as const)('%s is %s, as in PgBouncer', async (name, command) => {
+  const { signal, pooler, ended, exits, listeners } = await startRun()
+  signal(name)
+  await vi.waitUntil(() => pooler.asked.length === 1)
+  expect(pooler.asked).toEqual([command])
+  pooler.end()
+  expect(await ended).toBe(0)
+  expect([pooler.stops, exits]).toEqual([0, []])
+  expect(listeners.size).toBe(0)
+})
 
-test('a second signal ends the process at once, but for the one that npm passes on', async () => {
+test('SIGQUIT stops the pooler at once, in good order', async () => {
+  const { signal, pooler, ended } = await startRun()
+  signal('SIGQUIT')
+  await vi.waitUntil(() => pooler.stops === 1)
+  pooler.end()
+  expect(await ended).toBe(0)
+  expect(pooler.asked).toEqual([])
+})
+
+test('a second signal for the end is at once, a third by force; but not the one that npm passes on', async () => {
   const { signal, pooler, ended, exits } = await startRun()
   vi.useFakeTimers({ toFake: ['performance'] })
   onTestFinished(() => {
     vi.useRealTimers()
   })
-  signal('SIGTERM')
+  signal('SIGINT')
   vi.advanceTimersByTime(ECHO_MS - 1)
-  signal('SIGTERM')
-  expect(exits).toEqual([])
+  signal('SIGINT')
+  expect([pooler.asked, pooler.stops]).toEqual([['shutdown wait_for_servers'], 0])
   vi.advanceTimersByTime(1)
   signal('SIGINT')
+  expect([pooler.stops, exits]).toEqual([1, []])
+  signal('SIGTERM')
   expect(exits).toEqual([1])
   pooler.end()
   await ended
-  expect(pooler.stops).toBe(1)
 })
 
-test('a signal that comes while the pooler starts stops it as soon as it has', async () => {
+test('another signal is never taken for an echo', async () => {
+  const { signal, pooler, ended, exits } = await startRun()
+  signal('SIGTERM')
+  signal('SIGINT')
+  expect([pooler.asked, pooler.stops]).toEqual([['shutdown wait_for_clients'], 1])
+  signal('SIGQUIT')
+  expect(exits).toEqual([1])
+  pooler.end()
+  await ended
+})
+
+test('signals that come while the pooler starts are obeyed as soon as it has', async () => {
   const { world, signal, pooler } = fakeWorld()
   const start: Start = async () => {
-    signal('SIGTERM')
+    signal('SIGHUP')
+    signal('SIGQUIT')
     return pooler
   }
   const ended = run(OPTIONS, start, world)
   await vi.waitUntil(() => pooler.stops === 1)
+  expect(pooler.asked).toEqual(['reload'])
   pooler.end()
   expect(await ended).toBe(0)
+})
+
+test('why a signal cannot be obeyed is told, and the pooler goes on', async () => {
+  const { signal, pooler, ended, written } = await startRun()
+  pooler.answer = async () => {
+    throw new PoolerError('reload-failed')
+  }
+  signal('SIGHUP')
+  await vi.waitUntil(() => written.err !== '')
+  expect(written.err).toBe('pgweir: SIGHUP: RELOAD failed, see logs for additional details\n')
+  pooler.end()
+  expect(await ended).toBe(0)
+})
+
+test('a mistake of our own that a signal brings up is not swallowed', async () => {
+  const { signal, pooler, ended } = await startRun()
+  pooler.answer = async () => {
+    throw new InvariantError('believed')
+  }
+  signal('SIGHUP')
+  await expect(ended).rejects.toThrow(InvariantError)
 })
 
 test('run ends when the pooler ends by itself', async () => {
@@ -90,7 +139,7 @@ test('what keeps the pooler from starting or stopping is told in one line', asyn
 
   const { world: other, signal, written: told } = fakeWorld()
   const unstoppable: Start = async () => {
-    signal('SIGTERM')
+    signal('SIGQUIT')
     return { ...pooler, stop: () => Promise.reject(new Error('stuck')) }
   }
   expect(await run(OPTIONS, unstoppable, other)).toBe(1)

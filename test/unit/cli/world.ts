@@ -1,9 +1,10 @@
 /** A stand-in for everything outside the process, for tests of the command line. */
 
-import type { Pooler, StartOptions } from '../../../src/cli/commands/run.ts'
+import type { Pooler, Signal, StartOptions } from '../../../src/cli/commands/run.ts'
 import type { CommandLine } from '../../../src/cli/flags.ts'
 import { main, type World } from '../../../src/cli/main.ts'
 import type { Settings } from '../../../src/settings/load.ts'
+import { passedOn } from '../../../src/workers/control.ts'
 
 export function fakeWorld(overrides: Partial<World> = {}) {
   const listeners = new Map<string, () => void>()
@@ -35,7 +36,7 @@ export function fakeWorld(overrides: Partial<World> = {}) {
   }
   return {
     ...{ world, started, demos, exits, written, pooler, listeners },
-    signal: (name: 'SIGINT' | 'SIGTERM') => listeners.get(name)?.(),
+    signal: (name: Signal) => listeners.get(name)?.(),
     /** Runs a command that is expected to end by itself. */
     run: (...args: string[]) => main(args, world),
   }
@@ -43,6 +44,10 @@ export function fakeWorld(overrides: Partial<World> = {}) {
 
 export interface FakePooler extends Pooler {
   stops: number
+  /** What was asked of its control: `shutdown wait_for_clients`. */
+  readonly asked: string[]
+  /** How the next thing is answered that is asked of it. */
+  answer: () => Promise<unknown>
   /** What happens when a pooler ends. */
   end(): void
 }
@@ -52,8 +57,14 @@ function fakePooler(): FakePooler {
   const stopped = new Promise<void>((resolve) => {
     end = resolve
   })
-  return {
+  const pooler: FakePooler = {
     stops: 0,
+    asked: [],
+    answer: async () => {},
+    control: passedOn(({ name, args }) => {
+      pooler.asked.push([name, ...args].filter((word) => word !== null).join(' '))
+      return pooler.answer()
+    }),
     stopped,
     end,
     stop() {
@@ -61,4 +72,5 @@ function fakePooler(): FakePooler {
       return stopped
     },
   }
+  return pooler
 }

@@ -45,7 +45,8 @@ export interface Files {
 
 export async function startPgweir(options: PgweirOptions): Promise<Pgweir> {
   const files = await writeFiles(options)
-  const { settings, problems } = loadSettings({ iniFile: files.iniFile })
+  const load = () => loadSettings({ iniFile: files.iniFile })
+  const { settings, problems } = load()
   expect(problems.map(formatProblem)).toEqual([])
   const clock = options.clock ?? new SystemClock()
   const lines: string[] = []
@@ -55,17 +56,21 @@ export async function startPgweir(options: PgweirOptions): Promise<Pgweir> {
     wallMs: () => clock.wallMs(),
     write: (line) => lines.push(line),
   })
-  const pooler = await startPooler(settings, { log, clock, sweepsByItself: options.clock === undefined })
-  const pgweir = new Pgweir(pooler, options.database, lines)
+  const pooler = await startPooler(settings, { log, clock, sweepsByItself: options.clock === undefined, load })
+  const pgweir = new Pgweir(pooler, options, files, lines)
   onTestFinished(() => pgweir.finish())
   return pgweir
 }
 
 /** Writes an ini file and an auth_file into a directory that goes away with the test. */
 export async function writeFiles(options: PgweirOptions): Promise<Files> {
-  const { database, settings = {}, entry = '', databases = [], users = [], peers = [], secrets } = options
   const directory = await mkdtemp(join(tmpdir(), 'pgweir-e2e-'))
   onTestFinished(() => rm(directory, { recursive: true, force: true }))
+  return writeFilesInto(directory, options)
+}
+
+async function writeFilesInto(directory: string, options: PgweirOptions): Promise<Files> {
+  const { database, settings = {}, entry = '', databases = [], users = [], peers = [], secrets } = options
   const iniFile = join(directory, 'pgweir.ini')
   const authFile = join(directory, 'users.txt')
   const general = {
@@ -109,12 +114,22 @@ export class Pgweir {
   readonly database: TestDatabase
   /** What it has logged. */
   readonly log: readonly string[]
+  #options: PgweirOptions
+  readonly #files: Files
   readonly #closers: (() => unknown)[] = []
 
-  constructor(pooler: Pooler, database: TestDatabase, log: readonly string[]) {
+  constructor(pooler: Pooler, options: PgweirOptions, files: Files, log: readonly string[]) {
     this.pooler = pooler
-    this.database = database
+    this.database = options.database
+    this.#options = options
+    this.#files = files
     this.log = log
+  }
+
+  /** Its files say something else from now on, which it does not know before it is told to reload. */
+  async rewrite(changes: Partial<PgweirOptions>): Promise<void> {
+    this.#options = { ...this.#options, ...changes }
+    await writeFilesInto(this.#files.directory, this.#options)
   }
 
   get address() {

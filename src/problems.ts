@@ -129,6 +129,11 @@ export const PROBLEMS = {
     'An administrator has run SHUTDOWN WAIT_FOR_SERVERS, or has stopped the pooler.',
   ),
   'pooler-shutting-down': fatal('57P01', 'pooler is shutting down'),
+  'worker-ends': fatal(
+    '57P01',
+    'terminating connection due to administrator command',
+    'This worker process is being replaced: connect again.',
+  ),
   'wait-cancelled': error('57014', 'canceling statement due to user request'),
 
   // Running
@@ -189,6 +194,8 @@ export const PROBLEMS = {
     'parameter "{key}" cannot be changed without restarting the pooler',
     'Change it in the configuration file.',
   ),
+  'no-workers': error('55000', 'there is only one process, which cannot be replaced', 'The setting is workers.'),
+  'restart-runs': error('55000', 'workers are being replaced already', 'SHOW WORKERS tells how far that is.'),
   'console-several-commands': error('42601', 'cannot insert multiple commands into a prepared statement'),
   'console-parameters': error('0A000', 'console commands take no parameters', 'Write the values into the text.'),
   'console-formats': error('08P01', 'bind message has {formats} result formats but the command has {columns} columns'),

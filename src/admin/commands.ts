@@ -78,6 +78,12 @@ const ROWS = {
     run: does(killClient),
     help: 'drop one client, by its id or ptr; what it runs is cancelled',
   },
+  restart: {
+    access: 'admin',
+    takes: 'workers',
+    run: does((control) => control.restartWorkers()),
+    help: 'begin to replace the worker processes, one by one; SHOW WORKERS tells how far that is',
+  },
   suspend: { access: 'admin', takes: 'nothing', run: later, help: 'flush all buffers and stop reading' },
   shutdown: {
     access: 'admin',

@@ -38,6 +38,10 @@ export const TAKES = {
       return words.length === 1 && (mode === 'wait_for_servers' || mode === 'wait_for_clients') ? [mode] : null
     },
   },
+  workers: {
+    usage: 'WORKERS',
+    read: (words) => (words.length === 1 && nameIn(words[0]) === 'workers' ? [] : null),
+  },
   'key = value': {
     usage: 'key = arg',
     read([key, sign, value, ...rest]) {

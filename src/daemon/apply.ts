@@ -16,8 +16,8 @@ import { loadUsers, type Users } from './users.ts'
 export interface ApplierParts {
   readonly live: LiveSettings
   readonly log: Log
-  readonly users: Users
-  readonly databases: Databases
+  readonly users: Pick<Users, 'replace'>
+  readonly databases: Pick<Databases, 'refresh'>
   readonly reopenLog: OpenLog['reopen']
   /** Reads the settings from where they were read at the start. */
   load(): Loaded
@@ -65,25 +65,36 @@ export class Applier {
     return { settings, secrets }
   }
 
+  /** Settings that the primary has found to be good, and has told of. If the users cannot be read any more, the old ones stay. */
+  takeOver(settings: Settings): void {
+    const { secrets, problems } = loadUsers(settings)
+    for (const problem of problems) if (problem.severity === 'error') tell(this.#parts.log, problem)
+    this.#take({ settings, secrets: hasErrors(problems) ? null : secrets })
+  }
+
   /** The second half of either: never fails. */
   apply({ settings, secrets }: Prepared): void {
-    const { live, log, users, databases, reopenLog } = this.#parts
-    const before = live.now
-    for (const { sentence, isWarning } of describeChanges(changesBetween(before, settings)))
+    const { live, log } = this.#parts
+    for (const { sentence, isWarning } of describeChanges(changesBetween(live.now, settings)))
       if (isWarning) log.warning(sentence)
       else log.info(sentence)
+    const users = this.#take({ settings, secrets })
+    if (users !== null && users.added + users.removed + users.changed > 0)
+      log.info(`auth_file: ${users.added} users added, ${users.changed} changed, ${users.removed} removed`)
+  }
+
+  #take({ settings, secrets }: Prepared): ReturnType<Users['replace']> | null {
+    const { live, log, users, databases, reopenLog } = this.#parts
+    const before = live.now
     live.now = withoutRestart(before, settings)
     try {
       reopenLog(live.now.general)
     } catch (cause) {
       log.error(`the log file cannot be opened, the old one goes on: ${reasonOf(cause)}`)
     }
-    if (secrets !== null) {
-      const { added, removed, changed } = users.replace(secrets)
-      if (added + removed + changed > 0)
-        log.info(`auth_file: ${added} users added, ${changed} changed, ${removed} removed`)
-    }
+    const changes = secrets === null ? null : users.replace(secrets)
     databases.refresh()
+    return changes
   }
 }
 

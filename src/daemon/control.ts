@@ -11,6 +11,7 @@ import type { Control, ShutdownMode } from '../workers/control.ts'
 import type { Applier } from './apply.ts'
 import type { Conditions } from './conditions.ts'
 import type { Database, Databases } from './databases.ts'
+import { restartNobody } from './fleet-control.ts'
 import type { Lifecycle } from './lifecycle.ts'
 
 export interface LocalControlParts {
@@ -117,6 +118,10 @@ export class LocalControl implements Control {
       return true
     }
     return false
+  }
+
+  restartWorkers(): Promise<void> {
+    return restartNobody()
   }
 
   async shutdown(mode: ShutdownMode): Promise<void> {

@@ -5,16 +5,21 @@ import { type Clock, SystemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Address } from '../net/channel.ts'
 import { startJanitor } from '../pool/janitor.ts'
-import type { Settings } from '../settings/load.ts'
+import type { Loaded, Settings } from '../settings/load.ts'
 import { VERSION } from '../version.ts'
 import type { Control } from '../workers/control.ts'
 import { Primary } from '../workers/primary.ts'
 import { SpawnedWorker } from '../workers/spawn.ts'
+import { Applier } from './apply.ts'
 import { maxClients } from './client-limits.ts'
 import { openEntrance } from './entrance.ts'
-import { openLog } from './open-log.ts'
+import { fleetControl } from './fleet-control.ts'
+import { FleetEnding } from './fleet-ending.ts'
+import { LiveSettings } from './live-settings.ts'
+import { type OpenLog, openLog } from './open-log.ts'
 import { permitSizes } from './pool-settings.ts'
 import { StatsLog } from './stats-log.ts'
+import { Users } from './users.ts'
 
 export interface StartFleetOptions {
   readonly isQuiet?: boolean
@@ -22,6 +27,8 @@ export interface StartFleetOptions {
   readonly clock?: Clock
   /** The program of a worker, where it is not the compiled one beside this file. */
   readonly workerProgram?: string
+  /** Reads the settings from where they were read at the start. */
+  load?(): Loaded
 }
 
 /** What a worker is told to do; see `daemon/work.ts`. */
@@ -42,41 +49,62 @@ export interface RunningFleet {
 
 /** Rejects if an address cannot be listened on, or no worker starts; then nothing is left running. */
 export async function startFleet(
-  settings: Settings,
+  first: Settings,
   workers: number,
   options: StartFleetOptions = {},
 ): Promise<RunningFleet> {
-  const { general } = settings
-  const clock = options.clock ?? new SystemClock()
-  const isQuiet = options.isQuiet ?? false
-  const { log, close: closeLog } = options.log
-    ? { log: options.log, close: () => {} }
-    : openLog(general, clock, isQuiet)
-  const program = options.workerProgram ?? fileURLToPath(new URL('../cli/worker.js', import.meta.url))
-  const keepAlive = { isOn: general.tcp_keepalive, idleMs: general.tcp_keepidle }
+  const { isQuiet = false, clock = new SystemClock(), workerProgram = WORKER_PROGRAM } = options
+  const live = new LiveSettings(first)
+  const general = () => live.now.general
+  const openedLog: OpenLog = options.log
+    ? { log: options.log, reopen: () => {}, close: () => {} }
+    : openLog(first.general, clock, isQuiet)
+  const { log } = openedLog
 
-  const listeners = await openEntrance(general, keepAlive, (message, socket) => {
+  const listeners = await openEntrance(first.general, live.keepAlive, (message, socket) => {
     const worker = primary.nextInTurn()
     if (worker === null) socket.destroy()
     else (worker.process as SpawnedWorker).handOver(message, socket)
   })
   const addresses = listeners.map(({ address }) => address)
-  const primary: Primary = new Primary({
-    clock,
+  const ending = new FleetEnding({
     log,
-    workers,
-    work: (): Work => ({ settings, isQuiet, addresses }),
-    maxClients: (claim) => maxClients(settings, claim),
-    sizesOf: (kind, database, user) => permitSizes(settings, kind, database, user),
+    stopListening: () => {
+      for (const listener of listeners) listener.close()
+    },
+    primary: () => primary,
+    close() {
+      janitor.stop()
+      openedLog.close()
+    },
+  })
+  const applier = new Applier({
+    ...{ live, log, reopenLog: openedLog.reopen },
+    // Users and pools are the workers' own affair.
+    users: new Users(new Map()),
+    databases: { refresh: () => primary.resize() },
+    load: options.load ?? (() => ({ settings: first, problems: [] })),
+  })
+  const { control, standing } = fleetControl({
+    ...{ log, applier },
+    everywhere: (call) => primary.everywhere(call),
+    apply: (settings) => primary.apply(settings),
+    restart: () => primary.restart(general().worker_restart_grace),
+    shutdown: async (mode) => ending.shutdown(mode),
+  })
+  const primary: Primary = new Primary({
+    ...{ clock, log, workers, control, standing },
+    work: (): Work => ({ settings: live.now, isQuiet, addresses }),
+    maxClients: (claim) => maxClients(live.now, claim),
+    sizesOf: (kind, database, user) => permitSizes(live.now, kind, database, user),
     later: (ms, work) => setTimeout(work, ms),
-    silenceMs: () => general.worker_timeout,
-    spawn: (listener) => new SpawnedWorker({ program, descriptors: [] }, listener),
+    silenceMs: () => general().worker_timeout,
+    spawn: (listener) => new SpawnedWorker({ program: workerProgram, descriptors: [] }, listener),
   })
   const statsLog = new StatsLog({
-    clock,
-    log,
-    periodMs: () => general.stats_period,
-    isLogged: () => general.log_stats,
+    ...{ clock, log },
+    periodMs: () => general().stats_period,
+    isLogged: () => general().log_stats,
     endPeriod: () => primary.endPeriod(),
   })
   const janitor = startJanitor(() => {
@@ -84,37 +112,16 @@ export async function startFleet(
     primary.sweep()
     statsLog.sweep()
   })
-  let finish = () => {}
-  const stopped = new Promise<void>((resolve) => {
-    finish = resolve
-  })
-  let isStopping = false
-
-  async function stop(): Promise<void> {
-    if (isStopping) return stopped
-    isStopping = true
-    log.info('shutting down')
-    for (const listener of listeners) listener.close()
-    await primary.stop()
-    janitor.stop()
-    closeLog()
-    finish()
-    return stopped
-  }
 
   try {
     await primary.start()
   } catch (problem) {
-    await stop()
+    await ending.stop()
     throw problem
   }
   for (const { host, port } of addresses) log.info(`listening on ${host}:${port}`)
   log.info(`process up: pgweir ${VERSION}, ${workers} workers`)
-  const control: Control = {
-    ...primary.control,
-    async shutdown() {
-      stop()
-    },
-  }
-  return { addresses, primary, control, stop, stopped }
+  return { addresses, primary, control, stop: () => ending.stop(), stopped: ending.stopped }
 }
+
+const WORKER_PROGRAM = fileURLToPath(new URL('../cli/worker.js', import.meta.url))

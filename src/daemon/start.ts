@@ -38,6 +38,7 @@ import { LocalControl } from './control.ts'
 import { Databases } from './databases.ts'
 import { describeDatabases, describeUsers } from './describe.ts'
 import { Doors } from './doors.ts'
+import { Farewell } from './farewell.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { LiveSettings } from './live-settings.ts'
 import { type OpenLog, openLog } from './open-log.ts'
@@ -102,6 +103,10 @@ export interface PoolerParts {
   /** This process alone. */
   readonly fleet: LocalFleet
   readonly databases: Databases
+  readonly applier: Applier
+  readonly control: Control
+  /** Takes no new clients, and ends with the last one; from `graceMs` on nobody is kept who is between two transactions. */
+  drain(graceMs: number): void
   sweep(): void
 }
 
@@ -139,6 +144,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   })
   const cancels = new CancelSender({ transport, clock, log, keepAlive, timeoutMs })
   const conditions = new Conditions()
+  const farewell = new Farewell(sessions, () => conditions.check())
   const sizesOf: SizesOf = (kind, database, user) => permitSizes(settings(), kind, database, user)
   const permits = new PermitBook(sizesOf)
   const databases = new Databases({
@@ -163,7 +169,8 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   })
   const lifecycle: Lifecycle = new Lifecycle({
     ...{ log, sessions, pools, cancels, peerCancels, conditions },
-    consoles: () => doors.consoles,
+    // Whoever has had this process replaced may see how that goes on, for as long as others may stay.
+    consoles: () => (farewell.isWaiting(clock.nowMs) ? 0 : doors.consoles),
     closeLog: openedLog.close,
   })
   const control = new LocalControl({ log, applier, databases, sessions, conditions, lifecycle })
@@ -227,6 +234,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     pools.sweep()
     cancels.sweep()
     peerCancels.sweep()
+    farewell.sweep(clock.nowMs)
     if (!membership) statsLog.sweep()
   }
 
@@ -259,7 +267,24 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
       get settings() {
         return live.now
       },
-      ...{ clock, sessions, pools, permits, cancels, cancelRoutes, peerCancels, fleet, databases, sweep },
+      ...{
+        clock,
+        sessions,
+        pools,
+        permits,
+        cancels,
+        cancelRoutes,
+        peerCancels,
+        fleet,
+        databases,
+        applier,
+        control,
+        sweep,
+      },
+      drain(graceMs) {
+        farewell.begin(clock.nowMs + graceMs)
+        lifecycle.shutdown('wait_for_clients')
+      },
     },
     control,
     stop: () => lifecycle.stop(),

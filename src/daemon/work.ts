@@ -3,6 +3,8 @@
 import { SystemClock } from '../base/clock.ts'
 import type { Address, Channel, Listener } from '../net/channel.ts'
 import { type AcceptedSocket, takeOver } from '../net/node-transport.ts'
+import type { Settings } from '../settings/load.ts'
+import { callOn } from '../workers/control.ts'
 import { Member } from '../workers/member.ts'
 import type { StartOrder } from '../workers/messages.ts'
 import { maxClients } from './client-limits.ts'
@@ -42,14 +44,17 @@ export async function work(side: WorkerSide): Promise<void> {
   const member: Member = new Member(carrier, clock, {
     async onStart(order) {
       pooler = await start(order)
+      pooler.stopped.then(end)
       return pooler.addresses
     },
     gather: (topic) => parts().fleet.gather(topic),
     endPeriod: () => parts().fleet.endPeriod(),
     onCancel: (key, over) => parts().cancelRoutes.cancelHere(key.pid, Buffer.from(key.secret, 'hex'), over),
+    control: (call) => callOn(parts().control, call),
+    onSettings: (settings) => parts().applier.takeOver(settings as Settings),
     onSchemaChanged: (place) => pooler?.parts.databases.schemaChangedElsewhere(place),
     onAccepts: () => {},
-    onDrain: () => {},
+    onDrain: (graceMs) => parts().drain(graceMs),
     onStop: stop,
   })
 

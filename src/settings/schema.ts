@@ -57,6 +57,10 @@ const PROCESSES = {
     '1',
     'How many processes serve clients. They share one port, and all limits hold for them together. `auto` is one for each core that the process may use, also by the quota of a container.',
   ),
+  worker_restart_grace: seconds(
+    '10',
+    'How long the clients of a worker may stay that RESTART WORKERS replaces; after that, each is sent away between two transactions.',
+  ),
   worker_timeout: seconds(
     '10',
     'Silence after which a worker is taken for hung, killed and replaced; its clients are lost. 0 is never.',

@@ -1,7 +1,5 @@
 /** What the console and signals may have done, whether one process does it or many: by plain data, so that it can be passed on to each. */
 
-import { PoolerError } from '../problems.ts'
-
 /** `wait_for_clients` ends when the last client has left, `wait_for_servers` when the last lease is over. */
 export type ShutdownMode = 'wait_for_clients' | 'wait_for_servers' | 'at_once'
 
@@ -32,6 +30,8 @@ export interface Control {
   waitClose(database: string | null): Promise<void>
   /** Drops a client. False if there is none with this id. */
   killClient(id: number): Promise<boolean>
+  /** Each worker is replaced; done when the last has gone. */
+  restartWorkers(): Promise<void>
   /** Done once it has begun. */
   shutdown(mode: ShutdownMode): Promise<void>
 }
@@ -52,6 +52,7 @@ const NAMES = [
   'reconnect',
   'waitClose',
   'killClient',
+  'restartWorkers',
   'shutdown',
 ] as const satisfies readonly (keyof Control)[]
 
@@ -63,11 +64,4 @@ export function passedOn(pass: (call: ControlCall) => Promise<unknown>): Control
 
 export function callOn(control: Control, { name, args }: ControlCall): Promise<unknown> {
   return (control[name] as (...args: unknown[]) => Promise<unknown>)(...args)
-}
-
-/** Of a fleet that cannot have these done by all its workers yet. */
-export function notForSeveral(): Control {
-  return passedOn(async ({ name }) => {
-    throw new PoolerError('console-later', { command: `${name.toUpperCase()} with several workers` })
-  })
 }

@@ -6,8 +6,8 @@ import type { Span } from '../pool/averages.ts'
 import type { Permits } from '../pool/permits/holder.ts'
 import { type Admissions, type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
 import { AskedPermits, type WorkerPool } from './asked-permits.ts'
-import { notForSeveral } from './control.ts'
-import type { Fleet, FleetState } from './fleet.ts'
+import { type ControlCall, passedOn } from './control.ts'
+import type { Fleet } from './fleet.ts'
 import { type Answers, type Carrier, Line } from './line.ts'
 import type { Beat, CancelKeyBytes, Gatherable, StartOrder, ToPrimary, Topic, ToWorker } from './messages.ts'
 
@@ -16,6 +16,8 @@ export interface MemberListener {
   /** Builds the pooler. Resolves once clients are accepted. */
   onStart(order: StartOrder): Promise<readonly Address[]>
   gather(topic: Topic): Promise<Gatherable[Topic]>
+  control(call: ControlCall): Promise<unknown>
+  onSettings(settings: unknown): void
   endPeriod(): Span
   onCancel(key: CancelKeyBytes, over: () => void): void
   onSchemaChanged(database: string): void
@@ -75,6 +77,11 @@ function answersOf(listener: MemberListener, permits: ReadonlyMap<number, AskedP
   return {
     start: (order) => listener.onStart(order),
     gather: (topic) => listener.gather(topic),
+    control: (call) => listener.control(call),
+    settings: (settings) => {
+      listener.onSettings(settings)
+      return null
+    },
     endPeriod: () => listener.endPeriod(),
     cancel: (key) => new Promise((resolve) => listener.onCancel(key, () => resolve(null))),
     schema: (database) => {
@@ -158,7 +165,7 @@ class AskedAdmissions implements Admissions {
 /** What the console of any worker shows: all of them. */
 class WholeFleet implements Fleet {
   readonly #line: Line<ToPrimary, ToWorker>
-  readonly control = notForSeveral()
+  readonly control = passedOn((call) => this.#line.ask('control', call))
 
   constructor(line: Line<ToPrimary, ToWorker>) {
     this.#line = line
@@ -196,8 +203,8 @@ class WholeFleet implements Fleet {
     return this.#gather('lists')
   }
 
-  async state(): Promise<FleetState> {
-    return 'active'
+  state() {
+    return this.#gather('state')
   }
 
   workers() {

@@ -3,10 +3,12 @@
 import type { Address } from '../net/channel.ts'
 import type { Span } from '../pool/averages.ts'
 import type { ClientClaim } from './admissions.ts'
+import type { ControlCall } from './control.ts'
 import type {
   ClientSnapshot,
   DatabaseSnapshot,
   DatabaseStats,
+  FleetState,
   Lists,
   PeerSnapshot,
   PoolSnapshot,
@@ -31,20 +33,10 @@ export interface Gatherable {
   readonly peers: readonly PeerSnapshot[]
   readonly stats: readonly DatabaseStats[]
   readonly lists: Lists
+  readonly state: FleetState
 }
 
 export type Topic = keyof Gatherable
-
-export const GATHERED: readonly Topic[] = [
-  'clients',
-  'servers',
-  'pools',
-  'databases',
-  'users',
-  'peers',
-  'stats',
-  'lists',
-]
 
 /** How a worker fares. */
 export interface Beat {
@@ -88,6 +80,8 @@ export type ToPrimary = {
   /** What the whole fleet has to say. */
   readonly gather: Message<Topic, Gatherable[Topic]>
   readonly workers: Message<null, readonly WorkerSnapshot[]>
+  /** To be done by all workers. */
+  readonly control: Message<ControlCall, unknown>
   /** Answered when the request can hit nothing any more. */
   readonly cancel: Message<CancelKeyBytes>
   /** Tables of this database have changed: statements are to be prepared anew. */
@@ -109,6 +103,9 @@ export type ToWorker = {
   /** The first word. Answered once it serves clients, with where they are accepted. */
   readonly start: Message<StartOrder, readonly Address[]>
   readonly gather: Message<Topic, Gatherable[Topic]>
+  readonly control: Message<ControlCall, unknown>
+  /** Other settings, which the primary has found to be good. */
+  readonly settings: Message<unknown>
   /** A period of averages ends: what has happened in it? */
   readonly endPeriod: Message<null, Span>
   readonly cancel: Message<CancelKeyBytes>

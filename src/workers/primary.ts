@@ -5,9 +5,10 @@ import type { Log } from '../base/log.ts'
 import type { Address } from '../net/channel.ts'
 import { type Span, sumOf } from '../pool/averages.ts'
 import type { SizesOf } from '../pool/permits/book.ts'
+import { PoolerError } from '../problems.ts'
 import { MAX_WORKER } from '../wire/cancel-key.ts'
 import { type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
-import { notForSeveral } from './control.ts'
+import { type Control, type ControlCall, callOn } from './control.ts'
 import type { Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
 import { mergeDatabases, mergeLists, mergePeers, mergePools, mergeStats, mergeUsers } from './gather.ts'
 import { type Answers, LineDown } from './line.ts'
@@ -22,6 +23,10 @@ export interface PrimaryOptions {
   readonly workers: number
   /** What workers are told to do: see `StartOrder`. */
   work(): unknown
+  /** What is asked for on the console of any worker. */
+  readonly control: Control
+  /** What a new worker has to be told before it serves clients. */
+  readonly standing: Iterable<ControlCall>
   readonly maxClients: MaxOf
   /** How many permits there are. */
   readonly sizesOf: SizesOf
@@ -42,7 +47,7 @@ const STOP_MS = 5_000
 const SLACK = 16
 
 export class Primary implements Fleet {
-  readonly control = notForSeveral()
+  readonly control: Control
   readonly #options: PrimaryOptions
   readonly #seats: readonly Seat[]
   /** All processes, also those that drain and have no seat any more. */
@@ -52,10 +57,12 @@ export class Primary implements Fleet {
   #addresses: readonly Address[] = []
   #sweptMs: number
   #isStopping = false
+  #restarting: Promise<void> | null = null
   #isEmpty = () => {}
 
   constructor(options: PrimaryOptions) {
     this.#options = options
+    this.control = options.control
     this.#seats = Array.from({ length: options.workers }, () => new Seat())
     this.#clients = new ClientCounts(options.maxClients)
     this.#permits = new PermitDesk(options)
@@ -122,6 +129,10 @@ export class Primary implements Fleet {
     const { work, log } = this.#options
     try {
       const addresses = await worker.line.ask('start', { number: worker.number, work: work() })
+      for (const call of this.#options.standing) {
+        // A PAUSE is over only when nobody has a server any more, which here is so from the start.
+        worker.line.ask('control', call).catch(() => {})
+      }
       if (worker.state === 'starting') worker.enter('serving')
       log.info(`${worker.subject} serves`)
       this.#spread()
@@ -183,8 +194,52 @@ export class Primary implements Fleet {
     )
   }
 
+  /** Has every worker do something. One that goes away meanwhile has nothing left to do. */
+  everywhere(call: ControlCall): Promise<readonly unknown[]> {
+    return this.#askAll((worker) => worker.line.ask('control', call))
+  }
+
+  /** Other numbers of permits hold from now on. */
+  resize(): void {
+    this.#permits.resize()
+  }
+
+  /** Hands other settings to every worker. */
+  async apply(settings: unknown): Promise<void> {
+    await this.#askAll((worker) => worker.line.ask('settings', settings))
+  }
+
+  /** Takes no new clients. Those who are there stay until they leave, or until all workers may stop. */
+  beginEnd(): void {
+    this.#isStopping = true
+    for (const seat of this.#seats) seat.dueMs = Infinity
+  }
+
+  /** Resolves when no worker is left. */
+  async ended(): Promise<void> {
+    await Promise.all([...this.#workers.values()].map((worker) => worker.ended))
+  }
+
   /** Replaces the workers one by one; each has its successor before it takes no more clients. */
-  async restart(graceMs: number): Promise<void> {
+  restart(graceMs: number): void {
+    if (this.#restarting !== null) throw new PoolerError('restart-runs')
+    const { log } = this.#options
+    this.#restarting = this.#restart(graceMs)
+      .then(
+        () => log.info('all workers have been replaced'),
+        (problem: Error) => log.error(`workers could not be replaced: ${problem.message}`),
+      )
+      .finally(() => {
+        this.#restarting = null
+      })
+  }
+
+  /** Resolves when the replacement that runs is over. */
+  get restarting(): Promise<void> {
+    return this.#restarting ?? Promise.resolve()
+  }
+
+  async #restart(graceMs: number): Promise<void> {
     for (const seat of this.#seats) {
       const before = seat.worker
       if (this.#isStopping) return
@@ -257,6 +312,7 @@ export class Primary implements Fleet {
       },
       gather: (topic) => this.gather(topic),
       workers: () => this.workers(),
+      control: (call) => callOn(this.control, call),
       cancel: (key) => this.#cancel(key),
       schema: (database) => {
         for (const other of this.#workers.values()) if (other !== worker()) other.line.tell('schema', database)
@@ -278,18 +334,22 @@ export class Primary implements Fleet {
 
   // The fleet as one
 
-  /** Asks every worker. One that goes away meanwhile has nothing to say any more. */
   async #ask<Name extends Topic>(topic: Name): Promise<Gatherable[Name][]> {
+    return (await this.#askAll((worker) => worker.line.ask('gather', topic))) as Gatherable[Name][]
+  }
+
+  /** Asks every worker. One that goes away meanwhile has nothing to say any more. */
+  async #askAll<Answer>(ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]> {
     const asked = [...this.#workers.values()].filter(({ state }) => state === 'serving' || state === 'draining')
     const answers = await Promise.all(
-      asked.map(({ line }) =>
-        line.ask('gather', topic).catch((problem: unknown) => {
-          if (problem instanceof LineDown) return null
+      asked.map((worker) =>
+        ask(worker).catch((problem: unknown) => {
+          if (problem instanceof LineDown) return GONE
           throw problem
         }),
       ),
     )
-    return answers.filter((answer) => answer !== null) as Gatherable[Name][]
+    return answers.filter((answer) => answer !== GONE) as Answer[]
   }
 
   async gather(topic: Topic): Promise<Gatherable[Topic]> {
@@ -341,7 +401,9 @@ export class Primary implements Fleet {
   }
 
   async state(): Promise<FleetState> {
-    return 'active'
+    const states = new Set(await this.#ask('state'))
+    // One that was started a moment ago may not have heard of a PAUSE yet.
+    return states.has('active') ? 'active' : states.has('paused') ? 'paused' : 'suspended'
   }
 
   async workers(): Promise<WorkerSnapshot[]> {
@@ -378,6 +440,9 @@ export class Primary implements Fleet {
     clearTimeout(killing)
   }
 }
+
+/** Instead of an answer. */
+const GONE = Symbol('gone')
 
 /** By a worker that has gone away. */
 const NOTHING_HAPPENED: Span = { ms: 0, totals: sumOf([]) }

@@ -5,6 +5,7 @@ import { ManualClock } from '../../../src/base/clock.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { PoolerError } from '../../../src/problems.ts'
 import type { ClientClaim } from '../../../src/workers/admissions.ts'
+import type { Control } from '../../../src/workers/control.ts'
 import type { ClientSnapshot } from '../../../src/workers/fleet.ts'
 import { type Answers, Line } from '../../../src/workers/line.ts'
 import type { ToPrimary, ToWorker } from '../../../src/workers/messages.ts'
@@ -39,6 +40,8 @@ class Played implements WorkerProcess {
         schema: noted('schema'),
         accept: noted('accept'),
         drain: noted('drain'),
+        control: noted('control'),
+        settings: noted('settings'),
         permitGranted: noted('permitGranted'),
         permitRecalled: noted('permitRecalled'),
         permitFloor: noted('permitFloor'),
@@ -88,6 +91,8 @@ function fleet({ workers = 2, maxClients = 10, answers = {} }: Options = {}) {
     workers,
     work: () => 'the settings',
     maxClients: () => maxClients,
+    control: {} as Control,
+    standing: [],
     sizesOf: () => ({ max: 1 }),
     later: () => {},
     silenceMs: () => 5_000,
@@ -270,7 +275,7 @@ test('an error of a worker is told by its own name', async () => {
 test('workers are replaced one by one, each once its successor serves', async () => {
   const { primary, played, worker } = fleet()
   await primary.start()
-  const done = primary.restart(2_000)
+  primary.restart(2_000)
   await settled()
   expect(played).toHaveLength(3)
   expect((await primary.workers()).map(({ number, state }) => [number, state])).toEqual(
@@ -285,7 +290,7 @@ test('workers are replaced one by one, each once its successor serves', async ()
   await settled()
   expect(played).toHaveLength(4)
   worker(1).die('exit code 0')
-  await done
+  await primary.restarting
   expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving', 'serving'])
 })
 

@@ -1,0 +1,68 @@
+/** What the console and signals may have done by all workers of a fleet. */
+
+import type { Log } from '../base/log.ts'
+import { PoolerError } from '../problems.ts'
+import type { Settings } from '../settings/load.ts'
+import { type Control, type ControlCall, passedOn, type ShutdownMode } from '../workers/control.ts'
+import { StandingOrders } from '../workers/standing-orders.ts'
+import type { Applier } from './apply.ts'
+
+export interface FleetControlParts {
+  readonly log: Log
+  /** Of the primary's own settings. */
+  readonly applier: Applier
+  /** Has every worker do it; resolves when all have, rejects with the first error. */
+  everywhere(call: ControlCall): Promise<readonly unknown[]>
+  /** Has every worker take over settings that were found to be good. */
+  apply(settings: Settings): Promise<void>
+  /** Begins it; whoever asks may be one of those who have to leave. */
+  restart(): void
+  shutdown(mode: ShutdownMode): Promise<void>
+}
+
+/** What is done by one call for all databases, and by the workers that are yet to come. */
+export interface FleetControl {
+  readonly control: Control
+  readonly standing: StandingOrders
+}
+
+export function fleetControl({ log, applier, everywhere, apply, restart, shutdown }: FleetControlParts): FleetControl {
+  const standing = new StandingOrders()
+  let changing = Promise.resolve()
+
+  /** One after the other: each begins with what the one before has left. */
+  function change(prepare: () => ReturnType<Applier['readAgain']>): Promise<void> {
+    const done = changing.then(async () => {
+      const prepared = prepare()
+      applier.apply(prepared)
+      await apply(prepared.settings)
+    })
+    changing = done.catch(() => {})
+    return done
+  }
+
+  const byAll = passedOn(async (call) => {
+    standing.note(call)
+    const answers = await everywhere(call)
+    return answers.includes(true)
+  })
+  const control: Control = {
+    ...byAll,
+    reload() {
+      log.info('RELOAD command issued')
+      return change(() => applier.readAgain())
+    },
+    set: (key, value) => change(() => applier.readSet(key, value)),
+    async restartWorkers() {
+      log.info('RESTART WORKERS command issued')
+      restart()
+    },
+    shutdown,
+  }
+  return { control, standing }
+}
+
+/** Where there is one process, there is nobody to take its place. */
+export async function restartNobody(): Promise<never> {
+  throw new PoolerError('no-workers')
+}

@@ -1,0 +1,77 @@
+/** The end of a fleet: at once, or once the workers have come to their own. */
+
+import type { Log } from '../base/log.ts'
+import { PoolerError } from '../problems.ts'
+import type { ShutdownMode } from '../workers/control.ts'
+import type { Primary } from '../workers/primary.ts'
+
+export interface FleetEndingParts {
+  readonly log: Log
+  primary(): Primary
+  stopListening(): void
+  /** Lets go of what is left when no worker is. */
+  close(): void
+}
+
+type State = 'serving' | 'draining' | 'stopping' | 'stopped'
+
+export class FleetEnding {
+  readonly #parts: FleetEndingParts
+  #state: State = 'serving'
+  #mode: ShutdownMode | null = null
+  #finish = () => {}
+  /** Resolves when it is over, whoever ended it. */
+  readonly stopped: Promise<void>
+
+  constructor(parts: FleetEndingParts) {
+    this.#parts = parts
+    this.stopped = new Promise((resolve) => {
+      this.#finish = resolve
+    })
+  }
+
+  /** Begins the end. It cannot be taken back, only hastened. */
+  shutdown(mode: ShutdownMode): void {
+    if (mode === 'at_once') {
+      this.stop()
+      return
+    }
+    const isHastened = this.#mode === 'wait_for_clients' && mode === 'wait_for_servers'
+    if (this.#state !== 'serving' && !isHastened) throw new PoolerError('shutting-down')
+    this.#mode = mode
+    this.#state = 'draining'
+    const { log, stopListening, primary } = this.#parts
+    log.info(`SHUTDOWN ${mode.toUpperCase()} command issued`)
+    stopListening()
+    primary().beginEnd()
+    // Whoever has asked for it on a worker's console is answered first.
+    setImmediate(() => {
+      // Each worker ends by itself.
+      primary()
+        .everywhere({ name: 'shutdown', args: [mode] })
+        .catch(() => {})
+      primary()
+        .ended()
+        .then(() => this.#close())
+    })
+  }
+
+  /** Ends it now: clients are told so, and what runs is cancelled. */
+  async stop(): Promise<void> {
+    if (this.#state === 'stopping' || this.#state === 'stopped') return this.stopped
+    this.#state = 'stopping'
+    const { log, stopListening, primary } = this.#parts
+    log.info('shutting down')
+    stopListening()
+    await primary().stop()
+    this.#close()
+    return this.stopped
+  }
+
+  #close(): void {
+    if (this.#state === 'stopped') return
+    this.#state = 'stopped'
+    this.#parts.close()
+    this.#finish()
+  }
+}

@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest'
+import type { ControlCall } from '../../../src/workers/control.ts'
+import { StandingOrders } from '../../../src/workers/standing-orders.ts'
+
+function after(...words: string[]): string[] {
+  const orders = new StandingOrders()
+  for (const word of words) {
+    const [name, database = null] = word.split(' ')
+    orders.note({ name, args: [database] } as unknown as ControlCall)
+  }
+  return [...orders].map(({ name, args }) => [name, ...args].filter((part) => part !== null).join(' '))
+}
+
+test('what is disabled or paused stays so for workers that come later', () => {
+  expect(after('disable app', 'pause shop')).toEqual(['disable app', 'pause shop'])
+})
+
+test('what was taken back is forgotten', () => {
+  expect(after('disable app', 'pause shop', 'enable app', 'resume shop')).toEqual([])
+  expect(after('disable app', 'disable shop', 'enable app')).toEqual(['disable shop'])
+  expect(after('kill app', 'resume app')).toEqual([])
+})
+
+test('RESUME of all ends each PAUSE', () => {
+  expect(after('pause app', 'pause shop', 'pause', 'resume')).toEqual([])
+})
+
+test('RESUME of one database follows a PAUSE of all', () => {
+  expect(after('pause', 'resume app')).toEqual(['pause', 'resume app'])
+})
+
+test('whatever is done once is of no concern for those who come later', () => {
+  expect(after('reconnect app', 'killClient 7')).toEqual([])
+})

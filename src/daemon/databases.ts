@@ -10,6 +10,7 @@ import type { Pools } from '../pool/pools.ts'
 import { PoolerError } from '../problems.ts'
 import { Router } from '../routing/router.ts'
 import type { Tracked } from '../server/profile.ts'
+import type { Server } from '../server/server.ts'
 import { SchemaVersion } from '../server/statements.ts'
 import { databaseChange } from '../settings/changes.ts'
 import type { DatabaseSettings } from '../settings/databases.ts'
@@ -31,7 +32,8 @@ export interface DatabasesOptions {
   /** Tables have changed at a place: host, port and name, as one word. */
   onSchemaChanged(place: string): void
   /** A server has been closed. */
-  onServerClosed(): void
+  onServerClosed(server: Server): void
+  onServerOpened(server: Server): void
   /** The sessions of these pools are to end. */
   endClients(pools: ReadonlySet<Pool>, notice: Notice): void
   /** Whoever grants the right to open servers. */
@@ -194,6 +196,7 @@ export class Databases {
       log,
       chance: Math.random,
       onServerClosed: this.#options.onServerClosed,
+      onServerOpened: this.#options.onServerOpened,
     })
     this.#pauseOrResume(pool)
     return pool

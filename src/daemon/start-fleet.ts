@@ -4,10 +4,12 @@ import { fileURLToPath } from 'node:url'
 import { type Clock, SystemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Address } from '../net/channel.ts'
+import { createNodeTransport } from '../net/node-transport.ts'
 import { startJanitor } from '../pool/janitor.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
 import { VERSION } from '../version.ts'
 import type { Control } from '../workers/control.ts'
+import { Leftovers } from '../workers/leftovers.ts'
 import { Primary } from '../workers/primary.ts'
 import { SpawnedWorker } from '../workers/spawn.ts'
 import { Applier } from './apply.ts'
@@ -60,6 +62,8 @@ export async function startFleet(
     ? { log: options.log, reopen: () => {}, close: () => {} }
     : openLog(first.general, clock, isQuiet)
   const { log } = openedLog
+  // Only to end what dead workers leave behind.
+  const transport = createNodeTransport()
 
   const listeners = await openEntrance(first.general, live.keepAlive, (message, socket) => {
     const worker = primary.nextInTurn()
@@ -97,7 +101,8 @@ export async function startFleet(
     work: (): Work => ({ settings: live.now, isQuiet, addresses }),
     maxClients: (claim) => maxClients(live.now, claim),
     sizesOf: (kind, database, user) => permitSizes(live.now, kind, database, user),
-    later: (ms, work) => setTimeout(work, ms),
+    later,
+    leftovers: new Leftovers({ transport, keepAlive: live.keepAlive, later }),
     silenceMs: () => general().worker_timeout,
     spawn: (listener) => new SpawnedWorker({ program: workerProgram, descriptors: [] }, listener),
   })
@@ -122,6 +127,10 @@ export async function startFleet(
   for (const { host, port } of addresses) log.info(`listening on ${host}:${port}`)
   log.info(`process up: pgweir ${VERSION}, ${workers} workers`)
   return { addresses, primary, control, stop: () => ending.stop(), stopped: ending.stopped }
+}
+
+function later(ms: number, work: () => void): void {
+  setTimeout(work, ms)
 }
 
 const WORKER_PROGRAM = fileURLToPath(new URL('../cli/worker.js', import.meta.url))

@@ -20,6 +20,7 @@ import { LocalPermits } from '../pool/permits/local-permits.ts'
 import { Pools } from '../pool/pools.ts'
 import { CancelSender } from '../server/cancel.ts'
 import { Tracked } from '../server/profile.ts'
+import type { Server } from '../server/server.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
 import { formatProblem } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
@@ -74,6 +75,8 @@ export interface Membership {
   openPermits(database: string, user: string, holder: WorkerPool, minimum: () => number): Permits
   listen(transport: Transport, onAccepted: (channel: Channel) => void): Promise<readonly Listener[]>
   onSchemaChanged(place: string): void
+  onServerOpened(server: Server): void
+  onServerClosed(server: Server): void
   /** How many connections of clients there are. */
   onLoad(connections: number): void
 }
@@ -151,7 +154,11 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     ...{ settings, pools, users, tracked, transport, clock, log, keepAlive },
     serverIds: new Ids(membership?.number),
     onSchemaChanged: (place) => membership?.onSchemaChanged(place),
-    onServerClosed: () => conditions.check(),
+    onServerOpened: (server) => membership?.onServerOpened(server),
+    onServerClosed: (server) => {
+      conditions.check()
+      membership?.onServerClosed(server)
+    },
     openPermits: (database, user, holder) =>
       membership?.openPermits(database, user, holder, () => sizesOf('pool', database, user).min ?? 0) ??
       new LocalPermits(permits, clock, database, user, holder),

@@ -79,6 +79,8 @@ export async function work(side: WorkerSide): Promise<void> {
           listeners = addresses.map((address) => ({ address, close: () => {} }))
           return listeners
         },
+        onServerOpened: (server) => member.serverOpened(server),
+        onServerClosed: (server) => member.serverClosed(server),
         onSchemaChanged: (place) => member.schemaChanged(place),
         onLoad: (connections) => member.tellLoad(connections),
       },

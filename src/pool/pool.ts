@@ -51,7 +51,8 @@ export interface PoolOptions {
   /** From 0 to 1. */
   chance(): number
   /** A server is gone. */
-  onServerClosed(): void
+  onServerClosed(server: Server): void
+  onServerOpened(server: Server): void
 }
 
 /** How many idle servers are looked at for one whose settings need no change. */
@@ -276,7 +277,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
       this.#serverGone()
       this.#permits.giveBack()
       this.#checkEmpty()
-      this.options.onServerClosed()
+      this.options.onServerClosed(server)
       return
     }
     if (to === 'idle' && !this.settings.roundRobin) this.#lists.idle.pushFirst(server)
@@ -290,6 +291,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
     this.welcome = login.parameters
     this.#welcomedBy = server.context
     this.#failures.forget()
+    this.options.onServerOpened(server)
   }
 
   onServerFailed(_server: Server, problem: Notice): void {

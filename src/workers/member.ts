@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Address } from '../net/channel.ts'
 import type { Span } from '../pool/averages.ts'
 import type { Permits } from '../pool/permits/holder.ts'
+import type { Server } from '../server/server.ts'
 import { type Admissions, type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
 import { AskedPermits, type WorkerPool } from './asked-permits.ts'
 import { type ControlCall, passedOn } from './control.ts'
@@ -62,6 +63,14 @@ export class Member {
 
   schemaChanged(database: string): void {
     this.line.tell('schema', database)
+  }
+
+  serverOpened({ id, peer, pid, cancelKey }: Server): void {
+    this.line.tell('serverOpened', { id, address: peer, pid, secret: cancelKey.toString('hex') })
+  }
+
+  serverClosed({ id }: Server): void {
+    this.line.tell('serverClosed', id)
   }
 
   tellLoad(connections: number): void {

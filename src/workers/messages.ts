@@ -77,6 +77,10 @@ export type ToPrimary = {
   readonly permitsAsk: Message<{ readonly pool: number; readonly figures: PoolFigures }>
   readonly permitBack: Message<{ readonly pool: number; readonly figures: PoolFigures }>
   readonly permitsClose: Message<number>
+  /** A server is ready, and could be told to cancel what it does, should the worker die. */
+  readonly serverOpened: Message<BackendKey>
+  /** It is closed. */
+  readonly serverClosed: Message<number>
   /** What the whole fleet has to say. */
   readonly gather: Message<Topic, Gatherable[Topic]>
   readonly workers: Message<null, readonly WorkerSnapshot[]>
@@ -123,6 +127,16 @@ export interface StartOrder {
   readonly number: number
   /** What whoever builds the pooler makes of it: the settings. */
   readonly work: unknown
+}
+
+/** What it takes to cancel the query of a backend. */
+export interface BackendKey {
+  /** Of the server in its worker. */
+  readonly id: number
+  readonly address: Address
+  readonly pid: number
+  /** In hexadecimal. */
+  readonly secret: string
 }
 
 export interface CancelKeyBytes {

@@ -11,6 +11,7 @@ import { type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
 import { type Control, type ControlCall, callOn } from './control.ts'
 import type { Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
 import { mergeDatabases, mergeLists, mergePeers, mergePools, mergeStats, mergeUsers } from './gather.ts'
+import type { Leftovers } from './leftovers.ts'
 import { type Answers, LineDown } from './line.ts'
 import type { CancelKeyBytes, Gatherable, ToPrimary, Topic } from './messages.ts'
 import { PermitDesk } from './permit-desk.ts'
@@ -34,6 +35,7 @@ export interface PrimaryOptions {
   later(ms: number, work: () => void): void
   /** A worker of which nothing has been heard for so long is taken for hung. */
   silenceMs(): number
+  readonly leftovers: Pick<Leftovers, 'clear'>
   spawn(listener: WorkerProcessListener): WorkerProcess
 }
 
@@ -157,7 +159,10 @@ export class Primary implements Fleet {
     worker.line.hangUp()
     this.#workers.delete(worker.number)
     this.#clients.release([...worker.claims.claims()])
-    this.#permits.left(worker)
+    this.#permits.silence(worker)
+    // One that has ended by itself has closed its servers.
+    if (worker.backends.size === 0) this.#permits.left(worker)
+    else this.#options.leftovers.clear(worker.backends.values(), () => this.#permits.left(worker))
     if (this.#workers.size === 0) this.#isEmpty()
     this.#spread()
   }
@@ -303,6 +308,14 @@ export class Primary implements Fleet {
       },
       permitsClose: (pool) => {
         this.#permits.closed(worker(), pool)
+        return null
+      },
+      serverOpened: (backend) => {
+        worker().backends.set(backend.id, backend)
+        return null
+      },
+      serverClosed: (id) => {
+        worker().backends.delete(id)
         return null
       },
       load: (load) => {

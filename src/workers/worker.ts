@@ -5,7 +5,7 @@ import { invariant } from '../base/invariant.ts'
 import { ClientCounts } from './admissions.ts'
 import type { WorkerSnapshot } from './fleet.ts'
 import { type Answers, Line } from './line.ts'
-import type { Beat, ToPrimary, ToWorker } from './messages.ts'
+import type { BackendKey, Beat, ToPrimary, ToWorker } from './messages.ts'
 import type { Counter } from './permit-desk.ts'
 import { WORKER_MOVES, type WorkerState } from './states.ts'
 
@@ -33,6 +33,8 @@ export class Worker implements Counter {
   readonly claims = new ClientCounts(() => Infinity)
   readonly startedMs: number
   readonly startedWallMs: number
+  /** Its servers. */
+  readonly backends = new Map<number, BackendKey>()
   /** When it was last heard of. */
   heardMs: number
   /** Open connections to clients. */

@@ -7,6 +7,7 @@ import { PoolerError } from '../../../src/problems.ts'
 import type { ClientClaim } from '../../../src/workers/admissions.ts'
 import type { Control } from '../../../src/workers/control.ts'
 import type { ClientSnapshot } from '../../../src/workers/fleet.ts'
+import type { Leftovers } from '../../../src/workers/leftovers.ts'
 import { type Answers, Line } from '../../../src/workers/line.ts'
 import type { ToPrimary, ToWorker } from '../../../src/workers/messages.ts'
 import { Primary } from '../../../src/workers/primary.ts'
@@ -76,13 +77,16 @@ class Played implements WorkerProcess {
   }
 }
 
+const NO_LEFTOVERS: Pick<Leftovers, 'clear'> = { clear: (_backends, over) => over() }
+
 interface Options {
+  readonly leftovers?: Pick<Leftovers, 'clear'>
   readonly workers?: number
   readonly maxClients?: number
   readonly answers?: Partial<Answers<ToWorker>>
 }
 
-function fleet({ workers = 2, maxClients = 10, answers = {} }: Options = {}) {
+function fleet({ workers = 2, maxClients = 10, answers = {}, leftovers = NO_LEFTOVERS }: Options = {}) {
   const clock = new ManualClock()
   const played: Played[] = []
   const primary = new Primary({
@@ -95,6 +99,7 @@ function fleet({ workers = 2, maxClients = 10, answers = {} }: Options = {}) {
     standing: [],
     sizesOf: () => ({ max: 1 }),
     later: () => {},
+    leftovers,
     silenceMs: () => 5_000,
     spawn(listener) {
       const worker = new Played(1_000 + played.length, listener, answers)
@@ -159,6 +164,48 @@ describe('limits on clients', () => {
     await primary.start()
     worker(0).line.tell('count', [EVERYBODY])
     expect(await worker(1).line.ask('claim', [EVERYBODY])).toEqual(EVERYBODY)
+  })
+})
+
+describe('permits', () => {
+  const FIGURES = { wanted: 1, waiting: 1, fillsMinimum: false, waitedMs: 0, idleMs: null }
+
+  async function ask(worker: Played): Promise<void> {
+    worker.line.tell('permitsOpen', { pool: 1, database: 'app', user: 'ada' })
+    worker.line.tell('permitsAsk', { pool: 1, figures: FIGURES })
+    await settled()
+  }
+
+  test('go to one worker, and to the next when they come back', async () => {
+    const { primary, worker } = fleet()
+    await primary.start()
+    await ask(worker(0))
+    await ask(worker(1))
+    expect(worker(0).told[0]).toBe('permitGranted {"pool":1,"usesReserve":false}')
+    expect(worker(0).told[1]).toMatch(/^permitRecalled/)
+    expect(worker(1).told).toEqual([])
+    worker(0).line.tell('permitBack', { pool: 1, figures: { ...FIGURES, wanted: 0, waiting: 0, waitedMs: null } })
+    await settled()
+    expect(worker(1).told).toEqual(['permitGranted {"pool":1,"usesReserve":false}'])
+  })
+
+  test('of a dead worker go on only when its backends have ended, whatever they still did', async () => {
+    const cleared: { readonly backends: readonly unknown[]; over(): void }[] = []
+    const { primary, worker } = fleet({
+      leftovers: { clear: (backends, over) => void cleared.push({ backends: [...backends], over }) },
+    })
+    await primary.start()
+    await ask(worker(0))
+    const backend = { id: 257, address: { host: 'db', port: 5432 }, pid: 99, secret: 'abcdef01' }
+    worker(0).line.tell('serverOpened', backend)
+    await ask(worker(1))
+    worker(0).die('SIGKILL')
+    await settled()
+    expect(cleared.map(({ backends }) => backends)).toEqual([[backend]])
+    expect(worker(1).told).toEqual([])
+    cleared[0]?.over()
+    await settled()
+    expect(worker(1).told).toEqual(['permitGranted {"pool":1,"usesReserve":false}'])
   })
 })
 

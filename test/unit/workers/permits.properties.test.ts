@@ -1,0 +1,209 @@
+/** Whatever workers do, in whatever order their messages meet: no limit is exceeded at any moment, no permit is lost, nobody starves. */
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { ToyFleet, type ToyPool } from './toy-fleet.ts'
+
+const DATABASES = ['app', 'shop']
+const USERS = ['ada', 'bob']
+
+interface Limits {
+  pool: number
+  reserve: number
+  min: number
+  database: number
+  user: number
+}
+
+/** A fleet, and clients that hold servers until they are told to let go. */
+class World {
+  readonly fleet: ToyFleet
+  readonly limits: Limits
+  /** What is held, and by which pool. */
+  readonly leases: ToyPool[] = []
+  waiting = 0
+
+  constructor(limits: Limits, workers: number) {
+    this.limits = { ...limits }
+    this.fleet = new ToyFleet((kind) => {
+      const { pool, reserve, min } = this.limits
+      if (kind === 'pool') return { max: pool, reserve, reserveTimeoutMs: 200, min: Math.min(min, pool || min) }
+      return { max: kind === 'database' ? this.limits.database : this.limits.user }
+    }, workers)
+  }
+
+  pool(who: number): ToyPool | null {
+    const { alive } = this.fleet
+    const worker = alive[who % alive.length]
+    return worker?.pool(DATABASES[(who >> 4) % 2] as string, USERS[(who >> 5) % 2] as string) ?? null
+  }
+
+  come(who: number): void {
+    const pool = this.pool(who)
+    if (pool === null) return
+    this.waiting++
+    pool.lease(() => {
+      this.waiting--
+      this.leases.push(pool)
+    })
+  }
+
+  finish(who: number): void {
+    const [pool] = this.leases.splice(who % Math.max(this.leases.length, 1), 1)
+    if (pool?.worker.isAlive) pool.release()
+  }
+
+  withdraw(who: number): void {
+    if (this.pool(who)?.waiting.shift() !== undefined) this.waiting--
+  }
+
+  die(who: number): void {
+    const { alive } = this.fleet
+    if (alive.length < 2) return
+    const worker = alive[who % alive.length] as (typeof alive)[number]
+    for (const pool of worker.pools) this.waiting -= pool.waiting.length
+    for (let at = this.leases.length - 1; at >= 0; at--)
+      if (this.leases[at]?.worker === worker) this.leases.splice(at, 1)
+    worker.die()
+  }
+
+  start(): void {
+    if (this.fleet.alive.length < 5) this.fleet.start()
+  }
+
+  /** Limits only grow while something is under way: what is too much takes its time to go. */
+  grow(who: number): void {
+    const names = ['pool', 'database', 'user'] as const
+    const name = names[who % 3] as (typeof names)[number]
+    if (this.limits[name] > 0) this.limits[name]++
+    this.fleet.desk.resize()
+  }
+
+  /** Postgres counts. */
+  check = (): void => {
+    const { pool, reserve, database, user } = this.limits
+    const within = (what: string, max: number, is: (pool: ToyPool) => boolean) => {
+      const open = this.fleet.servers(is)
+      if (max > 0 && open > max) throw new Error(`${what} has ${open} servers, and may have ${max}`)
+    }
+    for (const each of DATABASES) within(each, database, (toy) => toy.database === each)
+    for (const each of USERS) within(each, user, (toy) => toy.user === each)
+    for (const d of DATABASES)
+      for (const u of USERS) within(`${d}/${u}`, pool && pool + reserve, (toy) => toy.database === d && toy.user === u)
+  }
+
+  /** Everybody gets what they wait for, if whoever has a server lets go of it. */
+  drain(): void {
+    for (let round = 0; round < 400; round++) {
+      this.fleet.events.run(25, this.check)
+      this.fleet.sweep(100)
+      for (let left = this.leases.length; left > 0; left--) this.finish(0)
+      if (this.waiting === 0 && this.leases.length === 0) break
+    }
+    if (this.waiting > 0) throw new Error(`${this.waiting} clients wait for ever`)
+    // What is on its way arrives.
+    this.fleet.events.run(100, this.check)
+    const { desk } = this.fleet
+    if (desk.held !== this.fleet.servers())
+      throw new Error(`${desk.held} permits are out for ${this.fleet.servers()} servers`)
+  }
+}
+
+const DEEDS = [
+  'come',
+  'come',
+  'come',
+  'come',
+  'finish',
+  'finish',
+  'finish',
+  'withdraw',
+  'die',
+  'start',
+  'grow',
+] as const
+
+const deeds = fc.array(
+  fc.record({
+    what: fc.constantFrom(...DEEDS),
+    who: fc.nat({ max: 63 }),
+    passesMs: fc.constantFrom(0, 0.1, 0.3, 1, 7, 30, 600),
+  }),
+  { maxLength: 150 },
+)
+
+const limits = fc.record({
+  pool: fc.integer({ min: 0, max: 4 }),
+  reserve: fc.integer({ min: 0, max: 2 }),
+  min: fc.integer({ min: 0, max: 2 }),
+  database: fc.integer({ min: 0, max: 5 }),
+  user: fc.integer({ min: 0, max: 5 }),
+})
+
+test('limits hold at every moment, and in the end everybody has been served and every permit accounted for', () => {
+  fc.assert(
+    fc.property(limits, fc.integer({ min: 1, max: 4 }), deeds, (given, workers, all) => {
+      const world = new World(given, workers)
+      for (const { what, who, passesMs } of all) {
+        world.fleet.events.run(passesMs, world.check)
+        world[what](who)
+        world.check()
+      }
+      world.drain()
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('after limits were lowered the surplus goes, whoever has it', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 2, max: 4 }), fc.integer({ min: 1, max: 3 }), (workers, max) => {
+      const world = new World({ pool: 8, reserve: 0, min: 0, database: 0, user: 0 }, workers)
+      for (let who = 0; who < 12; who++) world.come(who)
+      world.fleet.events.run(50)
+      world.limits.pool = max
+      world.fleet.desk.resize()
+      world.fleet.events.run(50)
+      for (let left = world.leases.length; left > 0; left--) {
+        world.finish(0)
+        world.fleet.events.run(5)
+      }
+      world.drain()
+      expect(world.fleet.servers()).toBeLessThanOrEqual(max)
+    }),
+  )
+})
+
+test('an idle server of one worker makes room for a client of another', () => {
+  const world = new World({ pool: 1, reserve: 0, min: 0, database: 0, user: 0 }, 2)
+  world.come(0)
+  world.fleet.events.run(20)
+  world.finish(0)
+  world.come(1)
+  world.fleet.events.run(100, world.check)
+  expect(world.leases[0]?.worker).toBe(world.fleet.workers[1])
+})
+
+test('min_pool_size is one for all workers: idle servers beyond it are closed in time', () => {
+  const world = new World({ pool: 10, reserve: 0, min: 2, database: 0, user: 0 }, 3)
+  for (let who = 0; who < 9; who++) world.come(who)
+  world.fleet.events.run(50)
+  expect(world.fleet.servers()).toBe(9)
+  while (world.leases.length > 0) world.finish(0)
+  for (let round = 0; round < 50; round++) {
+    world.fleet.events.run(100, world.check)
+    world.fleet.sweep(1_000)
+  }
+  expect(world.fleet.servers()).toBe(2)
+})
+
+test('the reserve is used once a client has waited long enough, whichever worker it is at', () => {
+  const world = new World({ pool: 1, reserve: 1, min: 0, database: 0, user: 0 }, 2)
+  world.come(0)
+  world.fleet.events.run(20)
+  world.come(1)
+  world.fleet.events.run(150, world.check)
+  expect(world.leases).toHaveLength(1)
+  world.fleet.events.run(150, world.check)
+  expect(world.leases).toHaveLength(2)
+})

@@ -301,6 +301,61 @@ describe('two limits in the way at the same time', () => {
   })
 })
 
+describe('a permit that comes back', () => {
+  test('goes to the longest waiting client of all limits under which there is room now', () => {
+    const [ofDatabase, ofUser] = [limit('max_db_connections', 1), limit('max_user_connections', 1)]
+    const holder = toyPool('holder', limit('pool_size', 5), ofDatabase, ofUser)
+    occupy(holder, 1)
+    const waiting = [
+      toyPool('both', limit('pool_size', 5), ofDatabase, ofUser),
+      toyPool('of the user', limit('pool_size', 5), ofUser),
+      toyPool('of the database', limit('pool_size', 5), ofDatabase),
+    ]
+    for (const pool of waiting) {
+      time.nowMs += 1
+      pool.come()
+    }
+    holder.lose()
+    holder.go()
+    expect(waiting.map(({ opening }) => opening)).toEqual([1, 0, 0])
+  })
+
+  test('is kept for whom it was recalled, until another one is back that it needs as well', () => {
+    const [ofDatabase, ofUser] = [limit('max_db_connections', 1), limit('max_user_connections', 1)]
+    const [inDatabase, asUser] = [
+      toyPool('database', limit('pool_size', 5), ofDatabase),
+      toyPool('user', limit('pool_size', 5), ofUser),
+    ]
+    for (const pool of [inDatabase, asUser]) {
+      occupy(pool, 1)
+      pool.finish()
+    }
+    const asking = toyPool('asking', limit('pool_size', 5), ofDatabase, ofUser)
+    asking.come()
+    inDatabase.go()
+    inDatabase.come()
+    asUser.go()
+    expect([inDatabase.opening, asking.opening]).toEqual([0, 1])
+  })
+
+  test('of the reserve, which a new client may not have, lets the next idle server go instead', () => {
+    const size = limit('pool_size', 1, { reserve: 1, reserveTimeoutMs: 5_000 })
+    const [holder, asking] = [toyPool('one process', size), toyPool('another process', size)]
+    occupy(holder, 2)
+    time.nowMs += 5_000
+    holder.ask()
+    holder.open()
+    asking.come()
+    holder.finish()
+    holder.finish()
+    expect([holder.leaving, holder.idle.length]).toEqual([1, 1])
+    holder.go()
+    expect([holder.leaving, holder.idle.length]).toEqual([1, 0])
+    holder.go()
+    expect(asking.opening).toBe(1)
+  })
+})
+
 describe('a limit that changes', () => {
   test('to more serves those who wait for it', () => {
     const shared = limit('max_db_connections', 1)

@@ -1,8 +1,9 @@
 /** A worker's process: does what its primary says, until that says stop or goes away itself. */
 
 import { SystemClock } from '../base/clock.ts'
-import type { Address, Channel, Listener } from '../net/channel.ts'
-import { type AcceptedSocket, takeOver } from '../net/node-transport.ts'
+import type { Address, Channel, Listener, Transport } from '../net/channel.ts'
+import type { AcceptedSocket } from '../net/node-transport.ts'
+import { takeOver } from '../net/take-over.ts'
 import type { Settings } from '../settings/load.ts'
 import { callOn } from '../workers/control.ts'
 import { Member } from '../workers/member.ts'
@@ -33,6 +34,7 @@ export async function work(side: WorkerSide): Promise<void> {
   })
   /** Takes connections that the primary has accepted. */
   let accept: (channel: Channel) => void = (channel) => channel.destroy()
+  let transport: Transport | null = null
   let listeners: readonly Listener[] = []
 
   const carrier = {
@@ -74,9 +76,10 @@ export async function work(side: WorkerSide): Promise<void> {
         fleet: member.fleet,
         openPermits: (database, user, holder, minimum) => member.openPermits(database, user, holder, minimum),
         forwardCancel: (worker, pid, secret, over) => member.forwardCancel(worker, pid, secret, over),
-        async listen(_transport, onAccepted) {
+        async listen(itsTransport, onAccepted) {
+          transport = itsTransport
           accept = onAccepted
-          listeners = addresses.map((address) => ({ address, close: () => {} }))
+          listeners = addresses.map((address) => ({ address, close: () => {}, pause: () => false, resume: () => {} }))
           return listeners
         },
         onServerOpened: (server) => member.serverOpened(server),
@@ -92,8 +95,15 @@ export async function work(side: WorkerSide): Promise<void> {
     else pooler.stop().then(end)
   }
 
+  /** There is no socket where the connection broke on its way here. */
+  function take(accepted: AcceptedSocket | undefined, listening: Address): void {
+    if (accepted === undefined) return
+    if (transport === null) accepted.destroy()
+    else takeOver(transport, accepted, listening, accept)
+  }
+
   side.on('message', (message, handle) => {
-    if (isHandedOver(message)) takeOver(handle as AcceptedSocket, message.handedOver as Address, accept)
+    if (isHandedOver(message)) take(handle as AcceptedSocket | undefined, message.handedOver)
     else {
       clock.refresh()
       member.line.receive(message)

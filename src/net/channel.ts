@@ -62,6 +62,11 @@ export interface ListenOptions {
   readonly port: number
   readonly backlog: number
   readonly keepAlive: KeepAlive
+  /**
+   * Inherited from another process, and listening already at that address: it is taken as it is, and belongs to the listener from now
+   * on. All processes that have it accept from one queue.
+   */
+  readonly descriptor?: number
 }
 
 export interface KeepAlive {
@@ -73,8 +78,14 @@ export interface KeepAlive {
 export interface Listener {
   /** Where it listens: the port is the real one where 0 was asked for. */
   readonly address: Address
-  /** Stops accepting; channels that were accepted live on. */
+  /** Stops accepting for good; channels that were accepted live on. */
   close(): void
+  /**
+   * Stops accepting for now: who connects waits in the kernel, or is taken by another process that shares the descriptor. Returns false
+   * where the transport cannot do that, and goes on.
+   */
+  pause(): boolean
+  resume(): void
 }
 
 export interface DialOptions {
@@ -93,7 +104,7 @@ export interface Dial {
   abandon(): void
 }
 
-/** One way of carrying bytes: `node` on node:net, `memory` in tests, and later `epoll`. */
+/** One way of carrying bytes: `node` on node:net, `epoll` on Linux, `memory` in tests. */
 export interface Transport {
   readonly name: string
   /** Resolves once connections are accepted; rejects with the system's error (EADDRINUSE, EACCES, …). */

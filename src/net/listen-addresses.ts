@@ -2,7 +2,8 @@
 
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
-import type { Channel, KeepAlive, Listener, Transport } from './channel.ts'
+import type { Address, Channel, KeepAlive, Listener, ListenOptions, Transport } from './channel.ts'
+import { openListeningDescriptor } from './epoll/epoll-transport.ts'
 
 const ANY_IPV4 = '0.0.0.0'
 const ANY_IPV6 = '::'
@@ -28,27 +29,47 @@ export interface ListenAllOptions {
  * Listens on all the addresses; a name stands for all that it resolves to. When one of them fails, those already open are closed
  * and its error is thrown.
  */
-export async function listenAll(
+export function listenAll(
   transport: Pick<Transport, 'listen'>,
-  { addresses, port, backlog, keepAlive }: ListenAllOptions,
+  options: ListenAllOptions,
   onAccepted: (channel: Channel) => void,
 ): Promise<Listener[]> {
-  const open: Listener[] = []
+  return openAll(options, (where) => transport.listen(where, onAccepted))
+}
+
+/** A socket that listens and accepts nothing, for other processes to accept from. */
+export interface ListeningDescriptor {
+  readonly address: Address
+  /** To be handed to child processes, as one of their `stdio`; there it is the `descriptor` of `ListenOptions`. */
+  readonly descriptor: number
+  close(): void
+}
+
+/** As `listenAll`, but only opens. Throws where the epoll transport cannot run, for node:net gives no descriptors away. */
+export function openListeningDescriptors(options: ListenAllOptions): Promise<ListeningDescriptor[]> {
+  return openAll(options, async (where) => openListeningDescriptor(where))
+}
+
+async function openAll<Opened extends { readonly address: Address; close(): void }>(
+  { addresses, port, backlog, keepAlive }: ListenAllOptions,
+  open: (options: ListenOptions) => Promise<Opened>,
+): Promise<Opened[]> {
+  const all: Opened[] = []
   try {
     for (const host of await resolveAll(addresses)) {
-      const sharedPort = open[0]?.address.port ?? port
+      const sharedPort = all[0]?.address.port ?? port
       try {
-        open.push(await transport.listen({ host, port: sharedPort, backlog, keepAlive }, onAccepted))
+        all.push(await open({ host, port: sharedPort, backlog, keepAlive }))
       } catch (problem) {
-        const isListeningToAnyIpv4 = open.some((listener) => listener.address.host === ANY_IPV4)
+        const isListeningToAnyIpv4 = all.some((opened) => opened.address.host === ANY_IPV4)
         if (!(host === ANY_IPV6 && isListeningToAnyIpv4 && saysNoIpv6(problem))) throw problem
       }
     }
   } catch (problem) {
-    for (const listener of open) listener.close()
+    for (const opened of all) opened.close()
     throw problem
   }
-  return open
+  return all
 }
 
 /** A listener for `localhost` that had only one of its addresses would be deaf to half of the clients. */

@@ -59,7 +59,12 @@ export function listenForSockets(
 ): Promise<Listener> {
   const { host, port, backlog, keepAlive } = options
   // ipv6Only, so that 0.0.0.0 and :: can have the same port.
-  const where = isPath(host) ? { path: host, backlog } : { host, port, backlog, ipv6Only: isIPv6(host) }
+  const where =
+    options.descriptor !== undefined
+      ? { fd: options.descriptor, backlog }
+      : isPath(host)
+        ? { path: host, backlog }
+        : { host, port, backlog, ipv6Only: isIPv6(host) }
   return new Promise((resolve, reject) => {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: isPaused, ...optionsOf(keepAlive) })
     server.once('error', reject)
@@ -71,7 +76,8 @@ export function listenForSockets(
       const bound = server.address()
       const address = bound && typeof bound === 'object' ? { host: bound.address, port: bound.port } : { host, port }
       server.on('connection', (accepted) => onSocket(accepted, address))
-      resolve({ address, close: () => server.close() })
+      // node:net has no way to stop accepting but to close.
+      resolve({ address, close: () => server.close(), pause: () => false, resume() {} })
     })
   })
 }

@@ -1,6 +1,6 @@
 /** A listening socket of the epoll transport. */
 
-import { unlinkSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import type { Address, Channel, Listener, ListenOptions } from '../channel.ts'
 import { decodeAddress, encodeAddress, familyOf, isPath } from './addresses.ts'
@@ -9,8 +9,11 @@ import type { Pollable, Poller } from './poller.ts'
 import { setTcpOptions } from './socket-options.ts'
 import { EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPOLLIN, type SystemCalls, systemError } from './syscalls.ts'
 
-/** How many connections are accepted at a time, before others have their turn. */
+/** How many connections are accepted at a time, before other sockets have their turn. */
 const MAX_ACCEPTS = 64
+
+/** The same where other processes accept from the same queue and should have their part. */
+const MAX_SHARED_ACCEPTS = 1
 
 /** While the system has no descriptor or memory left, connections wait in the kernel, and it is tried again after this. */
 const RETRY_MS = 100
@@ -23,6 +26,7 @@ export class EpollListener implements Listener, Pollable {
   readonly #onAcceptFailed: (problem: Error) => void
   /** Where it listens to one address, its channels' own address is known. */
   readonly #local: Address | null
+  readonly #isShared: boolean
   #isOpen = true
   #isPaused = false
   #retry: NodeJS.Timeout | null = null
@@ -39,7 +43,12 @@ export class EpollListener implements Listener, Pollable {
     this.#poller = poller
     this.#onAccepted = onAccepted
     this.#onAcceptFailed = onAcceptFailed
-    this.descriptor = openListeningSocket(poller.calls, options)
+    this.#isShared = options.descriptor !== undefined
+    this.descriptor = options.descriptor ?? openListeningSocket(poller.calls, options)
+    if (this.#isShared) {
+      poller.calls.neverBlock(this.descriptor)
+      if (!isPath(host)) setTcpOptions(poller.calls, this.descriptor, options.keepAlive)
+    }
     this.address = isPath(host) ? { host, port } : (ownAddress(poller.calls, this.descriptor) ?? { host, port })
     const isAny = this.address.host === '0.0.0.0' || this.address.host === '::'
     this.#local = isAny ? null : this.address
@@ -51,11 +60,23 @@ export class EpollListener implements Listener, Pollable {
     this.#isOpen = false
     if (this.#retry) clearTimeout(this.#retry)
     this.#poller.close(this.descriptor)
-    if (isPath(this.address.host)) unlinkSync(this.address.host)
+    if (isPath(this.address.host) && !this.#isShared) rmSync(this.address.host, { force: true })
+  }
+
+  pause(): boolean {
+    this.#isPaused = true
+    if (this.#isOpen) this.#watch(false)
+    return true
+  }
+
+  resume(): void {
+    this.#isPaused = false
+    if (this.#isOpen && this.#retry === null) this.#watch(true)
   }
 
   onEvents(): void {
-    for (let count = 0; count < MAX_ACCEPTS && this.#isOpen && !this.#isPaused; count++) {
+    const limit = this.#isShared ? MAX_SHARED_ACCEPTS : MAX_ACCEPTS
+    for (let count = 0; count < limit && this.#isOpen && !this.#isPaused; count++) {
       const descriptor = this.#poller.calls.accept(this.descriptor)
       if (descriptor === EAGAIN) return
       if (descriptor >= 0) {
@@ -101,7 +122,7 @@ export class EpollListener implements Listener, Pollable {
 }
 
 /** Bound and listening, on the address or path of the options. */
-function openListeningSocket(calls: SystemCalls, { host, port, backlog, keepAlive }: ListenOptions): number {
+export function openListeningSocket(calls: SystemCalls, { host, port, backlog, keepAlive }: ListenOptions): number {
   const address = encodeAddress({ host, port })
   const about = isPath(host) ? host : `${host}:${port}`
   const descriptor = calls.socket(familyOf(address))

@@ -1,9 +1,12 @@
 /** The transport of Linux: sockets of our own on a poller of our own, without streams. */
 
-import type { Channel, Listener, ListenOptions, Transport } from '../channel.ts'
-import { encodeAddress } from './addresses.ts'
+import { lookup } from 'node:dns/promises'
+import { isIP, type Socket } from 'node:net'
+import type { Address, Channel, Listener, ListenOptions, Transport } from '../channel.ts'
+import { decodeAddress, encodeAddress, isPath } from './addresses.ts'
+import { EpollChannel, WATCHED_FOR } from './epoll-channel.ts'
 import { EpollDial } from './epoll-dial.ts'
-import { EpollListener } from './epoll-listener.ts'
+import { EpollListener, openListeningSocket, ownAddress } from './epoll-listener.ts'
 import { Poller } from './poller.ts'
 import { EPOLLIN, EPOLLOUT, loadSystemCalls, type SystemCalls } from './syscalls.ts'
 
@@ -13,6 +16,7 @@ export interface EpollTransportOptions {
 }
 
 export interface EpollTransport extends Transport {
+  readonly name: 'epoll'
   readonly poller: Poller
 }
 
@@ -20,14 +24,19 @@ let poller: Poller | null = null
 
 /** Throws where it cannot run; the message tells why. All transports of a thread share one poller. */
 export function createEpollTransport({ onAcceptFailed = () => {} }: EpollTransportOptions = {}): EpollTransport {
-  poller ??= createPoller()
-  const shared = poller
+  const shared = sharedPoller()
   return {
     name: 'epoll',
     poller: shared,
-    listen: async (options, onAccepted) => listen(shared, options, onAccepted, onAcceptFailed),
+    listen: (options, onAccepted) => listen(shared, options, onAccepted, onAcceptFailed),
     dial: (options, listener) => new EpollDial(shared, options, listener),
   }
+}
+
+/** The one of this thread. Throws where there can be none. */
+export function sharedPoller(): Poller {
+  poller ??= createPoller()
+  return poller
 }
 
 async function listen(
@@ -36,7 +45,52 @@ async function listen(
   onAccepted: (channel: Channel) => void,
   onAcceptFailed: (problem: Error) => void,
 ): Promise<Listener> {
-  return new EpollListener(poller, options, onAccepted, onAcceptFailed)
+  const { host } = options
+  const isName = options.descriptor === undefined && !isPath(host) && isIP(host) === 0
+  const where = isName ? { ...options, host: (await lookup(host)).address } : options
+  return new EpollListener(poller, where, onAccepted, onAcceptFailed)
+}
+
+/** Opens a listening socket without accepting from it. */
+export function openListeningDescriptor(options: ListenOptions) {
+  const { calls } = sharedPoller()
+  const descriptor = openListeningSocket(calls, options)
+  const { host, port } = options
+  const address = (isPath(host) ? null : ownAddress(calls, descriptor)) ?? { host, port }
+  return { address, descriptor, close: () => calls.close(descriptor) }
+}
+
+/**
+ * Makes a channel of a connection that node has a socket for and has not read from yet. Returns false, and leaves the socket as it
+ * was, where node does not say which descriptor it is.
+ */
+export function takeOver(accepted: Socket, listening: Address, onAccepted: (channel: Channel) => void): boolean {
+  const { fd } = (accepted as unknown as { _handle?: { fd?: number } | null })._handle ?? {}
+  if (fd === undefined || fd < 0) return false
+  const poller = sharedPoller()
+  const { calls } = poller
+  const descriptor = calls.duplicate(fd)
+  // Closes its own descriptor and says nothing to the peer.
+  accepted.destroy()
+  const channel = channelOf(poller, descriptor, listening)
+  if (channel === null) calls.close(descriptor)
+  else onAccepted(channel)
+  return true
+}
+
+/** Null if it was reset before we looked. */
+function channelOf(poller: Poller, descriptor: number, listening: Address): Channel | null {
+  const { calls } = poller
+  let peer = listening
+  let local = listening
+  if (!isPath(listening.host)) {
+    if (calls.getPeerName(descriptor) !== 0) return null
+    peer = decodeAddress(calls.takeAddress()) ?? listening
+    local = ownAddress(calls, descriptor) ?? listening
+  }
+  const channel = new EpollChannel(poller, descriptor, peer, local)
+  poller.add(channel, WATCHED_FOR)
+  return channel
 }
 
 function createPoller(): Poller {
@@ -54,7 +108,7 @@ function tryOut(calls: SystemCalls): void {
     calls.unwatch(epoll, calls.loopDescriptor())
     calls.watch(epoll, one, EPOLLIN | EPOLLOUT, 0x12345678)
     expect(calls.send(other, Buffer.from('hello'), 1, 5) === 4, 'send')
-    expect(calls.wait(epoll, 0) === 1, 'epoll_wait')
+    expect(calls.wait(epoll, 0, 1) === 1, 'epoll_wait')
     expect(calls.eventDescriptorAt(0) === one && calls.eventGenerationAt(0) === 0x12345678, 'the layout of events')
     expect(calls.eventsAt(0) === (EPOLLIN | EPOLLOUT), 'the kinds of events')
     expect(calls.recv(one) === 4 && calls.readBuffer.toString('latin1', 0, 4) === 'ello', 'recv')

@@ -8,7 +8,7 @@
  */
 
 import { invariant } from '../../base/invariant.ts'
-import { EINTR, EPOLLIN, type SystemCalls, systemError } from './syscalls.ts'
+import { EINTR, EPOLLIN, MAX_EVENTS, type SystemCalls, systemError } from './syscalls.ts'
 
 export interface Pollable {
   readonly descriptor: number
@@ -32,9 +32,10 @@ type Drain = () => void
 
 /**
  * What node does after each callback of its own: runs what `process.nextTick` and promises have in store. It is there "to emulate a
- * tick manually" (node's source), and where it should be missing each look goes back to libuv, which does the same.
+ * tick manually" (node's source). Where it should be missing, one socket is told and then node has its turn, which does the same.
  */
 const drain = (process as unknown as { _tickCallback?: Drain })._tickCallback ?? null
+const EVENTS_PER_LOOK = drain === null ? 1 : MAX_EVENTS
 
 export class Poller {
   readonly calls: SystemCalls
@@ -150,7 +151,7 @@ export class Poller {
     const loopTimeoutMs = calls.loopTimeoutMs()
     const timeoutMs = loopTimeoutMs === 0 && this.#vainLooks > MAX_VAIN_LOOKS ? 1 : loopTimeoutMs
     this.looks++
-    const events = calls.wait(this.#epoll, timeoutMs)
+    const events = calls.wait(this.#epoll, timeoutMs, EVENTS_PER_LOOK)
     this.#vainLooks = events === 0 && loopTimeoutMs === 0 ? this.#vainLooks + 1 : 0
     // A signal: its handler has told libuv, which is seen to at once.
     if (events <= 0) {

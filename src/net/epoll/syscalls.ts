@@ -21,6 +21,10 @@ const SOCK_CLOEXEC = 0o2000000
 const EPOLL_CLOEXEC = 0o2000000
 const MSG_NOSIGNAL = 0x4000
 const SHUT_WR = 1
+const F_GETFL = 3
+const F_SETFL = 4
+const F_DUPFD_CLOEXEC = 1030
+const O_NONBLOCK = 0o4000
 const EPOLL_CTL_ADD = 1
 const EPOLL_CTL_DEL = 2
 const EPOLL_CTL_MOD = 3
@@ -145,6 +149,7 @@ export class SystemCalls {
   readonly #getpeername: Call
   readonly #epollCreate: Call
   readonly #socketpair: Call
+  readonly #fcntl: Call
   readonly #uvUpdateTime: Call
   readonly #uvBackendTimeout: Call
   readonly #uvBackendFd: Call
@@ -179,6 +184,7 @@ export class SystemCalls {
     this.#getpeername = call('getpeername', ['int', 'uint64', 'uint64'])
     this.#epollCreate = call('epoll_create1', ['int'])
     this.#socketpair = call('socketpair', ['int', 'int', 'int', 'uint64'])
+    this.#fcntl = call('fcntl', ['int', 'int', 'int'])
     this.#uvUpdateTime = call('uv_update_time', ['uint64'], 'void')
     this.#uvBackendTimeout = call('uv_backend_timeout', ['uint64'])
     this.#uvBackendFd = call('uv_backend_fd', ['uint64'])
@@ -212,8 +218,9 @@ export class SystemCalls {
   }
 
   /** Waits for events, at most so many milliseconds; -1 is for ever. They are then found at 0 up to what is returned. */
-  wait(epoll: number, timeoutMs: number): number {
-    const events = this.#epollWait(epoll, this.#eventsAddress, MAX_EVENTS, timeoutMs)
+  wait(epoll: number, timeoutMs: number, limit: number): number {
+    invariant(limit > 0 && limit <= MAX_EVENTS, 'more events are asked for than there is room for')
+    const events = this.#epollWait(epoll, this.#eventsAddress, limit, timeoutMs)
     return events >= 0 ? events : -this.#errno()
   }
 
@@ -282,6 +289,17 @@ export class SystemCalls {
     return [this.#page.readInt32LE(VALUE_AT), this.#page.readInt32LE(VALUE_AT + 4)]
   }
 
+  /** For a descriptor that somebody else has opened. */
+  neverBlock(descriptor: number): void {
+    const flags = this.#checked('fcntl', this.#fcntl(descriptor, F_GETFL, 0))
+    this.#checked('fcntl', this.#fcntl(descriptor, F_SETFL, flags | O_NONBLOCK))
+  }
+
+  /** Another descriptor for the same socket. */
+  duplicate(descriptor: number): number {
+    return this.#checked('fcntl', this.#fcntl(descriptor, F_DUPFD_CLOEXEC, 0))
+  }
+
   close(descriptor: number): void {
     // Whatever it returns, Linux has closed it.
     this.#close(descriptor)
@@ -341,10 +359,11 @@ export class SystemCalls {
     this.#checked('getsockname', this.#getsockname(descriptor, this.#pageAddress + ADDRESS_AT, length))
   }
 
-  getPeerName(descriptor: number): void {
+  /** Returns 0, and the peer's address is then found by `takeAddress`, or why there is none. */
+  getPeerName(descriptor: number): number {
     this.#page.writeUInt32LE(MAX_ADDRESS_BYTES, LENGTH_AT)
     const length = this.#pageAddress + LENGTH_AT
-    this.#checked('getpeername', this.#getpeername(descriptor, this.#pageAddress + ADDRESS_AT, length))
+    return this.#getpeername(descriptor, this.#pageAddress + ADDRESS_AT, length) === 0 ? 0 : -this.#errno()
   }
 
   /** What the last call that filled in an address wrote; valid until the next call. */

@@ -1,0 +1,266 @@
+/** What the epoll transport owes to the system beneath it: last words, lost edges, shortage, shared and inherited descriptors. */
+
+import { spawn } from 'node:child_process'
+import net from 'node:net'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { Address, Channel, Transport } from '../../../src/net/channel.ts'
+import { createEpollTransport, takeOver } from '../../../src/net/epoll/epoll-transport.ts'
+import { EMFILE } from '../../../src/net/epoll/syscalls.ts'
+import { openListeningDescriptors } from '../../../src/net/listen-addresses.ts'
+import { createNodeTransport } from '../../../src/net/node-transport.ts'
+import { LOOPBACK, NO_KEEP_ALIVE, pattern, Recorder, SocketPeer, settle, until } from './rigs.ts'
+
+const problems: Error[] = []
+const transport = createEpollTransport({ onAcceptFailed: (problem) => problems.push(problem) })
+const { calls } = transport.poller
+
+test('the last words of a peer are read although a write has failed', async () => {
+  const { channel, heard, far } = await accepted()
+  // The peer's last words, its goodbye and the reset that answers our write all come while we look elsewhere.
+  far.write('FATAL: going down')
+  far.end()
+  await until('it has left', () => far.writableFinished)
+  let isFirst = true
+  heard.onSpan = () => {
+    if (!isFirst) return
+    isFirst = false
+    far.resetAndDestroy()
+  }
+  await until('it is closed', () => {
+    channel.write(Buffer.from('anybody there?'), 0, 14)
+    return heard.closings.length > 0
+  })
+  expect(heard.received.all().toString()).toBe('FATAL: going down')
+})
+
+test.each([1, 2, 3, 4])('no byte and no end is lost, however reading is paused and resumed (seed %i)', async (seed) => {
+  const random = randomFrom(seed)
+  const length = 400_000
+  const pairs = await Promise.all(
+    Array.from({ length: 24 }, async (_, index) => {
+      const { channel, heard, far } = await accepted()
+      const peer = new SocketPeer(far)
+      return { channel, heard, peer, sent: pattern(length, index), at: 0, isPaused: false }
+    }),
+  )
+  for (const pair of pairs) {
+    pair.heard.onSpan = () => {
+      if (random() < 0.3) pauseFor(pair)
+    }
+  }
+  await until('all has come, and the end of each', () => {
+    for (const pair of pairs) {
+      if (pair.at < length && random() < 0.7) {
+        const end = Math.min(length, pair.at + 1 + Math.floor(random() * random() * 150_000))
+        pair.peer.send(pair.sent.subarray(pair.at, end))
+        pair.at = end
+        if (end === length) pair.peer.hangUp()
+      }
+      if (random() < 0.2) pauseFor(pair)
+    }
+    return pairs.every(({ heard }) => heard.closings.length === 1)
+  })
+  for (const { heard, sent } of pairs) {
+    expect(heard.received.length).toBe(length)
+    expect(heard.received.all().equals(sent)).toBe(true)
+    expect(heard.closings).toEqual([null])
+  }
+
+  function pauseFor(pair: { channel: Channel; isPaused: boolean }): void {
+    if (pair.isPaused) return
+    pair.isPaused = true
+    pair.channel.pause()
+    let turns = Math.floor(random() * 4)
+    const resume = () => {
+      if (turns-- > 0) setImmediate(resume)
+      else {
+        pair.isPaused = false
+        pair.channel.resume()
+      }
+    }
+    setImmediate(resume)
+  }
+})
+
+test.each([1, 2, 3])('whatever is written reaches readers that stop and go on (seed %i)', async (seed) => {
+  const random = randomFrom(seed)
+  const length = 6_000_000
+  const pairs = await Promise.all(
+    Array.from({ length: 8 }, async (_, index) => {
+      const { channel, far } = await accepted()
+      return { channel, peer: new SocketPeer(far), sent: pattern(length, index), at: 0 }
+    }),
+  )
+  await until('all has come', () => {
+    for (const pair of pairs) {
+      if (random() < 0.5) pair.peer.stopReading()
+      else pair.peer.startReading()
+      if (pair.at === length) continue
+      const end = Math.min(length, pair.at + Math.floor(random() * random() * 700_000))
+      pair.channel.write(pair.sent, pair.at, end)
+      pair.at = end
+      if (end === length) pair.channel.close()
+    }
+    return pairs.every(({ peer }) => peer.received.length === length)
+  })
+  for (const { peer, sent } of pairs) expect(peer.received.all().equals(sent)).toBe(true)
+  await until('goodbye was said', () => pairs.every(({ peer }) => peer.ending === 'fin'))
+})
+
+test('while the system has no descriptor left, connections wait, which is told once', async () => {
+  const { listener, channels } = await listen()
+  problems.length = 0
+  const accept = vi.spyOn(calls, 'accept').mockReturnValue(EMFILE)
+  onTestFinished(() => accept.mockRestore())
+  const peers = [1, 2, 3].map(() => new SocketPeer(net.connect(listener.address)))
+  await until('it was tried twice', () => accept.mock.calls.length >= 2)
+  accept.mockRestore()
+  await until('they are accepted', () => channels.length === peers.length)
+  expect(problems).toMatchObject([{ code: 'EMFILE', syscall: 'accept' }])
+})
+
+test('a listener that is paused lets connections wait in the kernel', async () => {
+  const { listener, channels } = await listen()
+  expect(listener.pause()).toBe(true)
+  const client = new SocketPeer(net.connect(listener.address))
+  client.send(Buffer.from('hello'))
+  await settle()
+  expect(channels).toHaveLength(0)
+  listener.resume()
+  await until('it is accepted', () => channels.length === 1)
+})
+
+describe.each<Transport>([transport, createNodeTransport()])('$name', (transport) => {
+  test('accepts from descriptors that were opened elsewhere', async () => {
+    const [opened] = await openListeningDescriptors({
+      addresses: ['127.0.0.1'],
+      port: 0,
+      backlog: 16,
+      keepAlive: NO_KEEP_ALIVE,
+    })
+    if (!opened) throw new Error('nothing was opened')
+    onTestFinished(() => opened.close())
+    const channels: Channel[] = []
+    const descriptors = [calls.duplicate(opened.descriptor), calls.duplicate(opened.descriptor)]
+    const listeners = await Promise.all(
+      descriptors.map((descriptor) =>
+        transport.listen({ ...LOOPBACK, descriptor }, (channel) => {
+          onTestFinished(() => channel.destroy())
+          channels.push(channel)
+        }),
+      ),
+    )
+    for (const listener of listeners) onTestFinished(() => listener.close())
+    expect(listeners.map(({ address }) => address)).toEqual([opened.address, opened.address])
+    const clients = [1, 2, 3, 4].map(() => new SocketPeer(net.connect(opened.address)))
+    await until('all are accepted', () => channels.length === clients.length)
+    listeners[0]?.close()
+    clients.push(new SocketPeer(net.connect(opened.address)))
+    await until('the other one goes on', () => channels.length === clients.length)
+  })
+})
+
+test('a child process accepts from what its parent has opened', async () => {
+  const [opened] = await openListeningDescriptors({
+    addresses: ['127.0.0.1'],
+    port: 0,
+    backlog: 16,
+    keepAlive: NO_KEEP_ALIVE,
+  })
+  if (!opened) throw new Error('nothing was opened')
+  const code = "require('net').createServer((s) => { s.end('from the child'); process.exitCode = 0 }).listen({ fd: 3 })"
+  const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'ignore', 'ignore', opened.descriptor] })
+  onTestFinished(() => void child.kill())
+  const peer = new SocketPeer(net.connect(opened.address))
+  await until('the child has answered', () => peer.received.length > 0)
+  expect(peer.received.all().toString()).toBe('from the child')
+  opened.close()
+})
+
+test('a connection that node has accepted can be taken over', async () => {
+  const channels: Channel[] = []
+  let listening: Address = { host: '', port: 0 }
+  const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
+    expect(takeOver(socket, listening, (channel) => channels.push(channel))).toBe(true)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as net.AddressInfo
+  listening = { host: '127.0.0.1', port }
+  const socket = net.connect(listening)
+  const peer = new SocketPeer(socket)
+  peer.send(pattern(100_000))
+  await until('it was taken over', () => channels.length === 1)
+  const [channel] = channels as [Channel]
+  onTestFinished(() => channel.destroy())
+  const heard = new Recorder(channel)
+  heard.onSpan = (buffer, start, end) => void channel.write(buffer, start, end)
+  await until('all has come back', () => peer.received.length === 100_000)
+  expect(peer.received.all().equals(pattern(100_000))).toBe(true)
+  expect(channel.peer).toEqual({ host: '127.0.0.1', port: socket.localPort })
+  expect(channel.local).toEqual(listening)
+})
+
+test('keepalive is set on both kinds of sockets as it was asked for', async () => {
+  const keepAlive = { isOn: true, idleMs: 70_500 }
+  const accepted: Channel[] = []
+  const listener = await transport.listen({ ...LOOPBACK, keepAlive }, (channel) => accepted.push(channel))
+  onTestFinished(() => listener.close())
+  const near = await new Promise<Channel>((resolve, reject) => {
+    transport.dial({ address: listener.address, keepAlive }, { onConnected: resolve, onFailed: reject })
+  })
+  await until('it is accepted', () => accepted.length === 1)
+  for (const channel of [near, accepted[0] as Channel]) {
+    onTestFinished(() => channel.destroy())
+    const { descriptor } = channel as unknown as { descriptor: number }
+    expect(calls.getOption(descriptor, 'SO_KEEPALIVE')).toBe(1)
+    expect(calls.getOption(descriptor, 'TCP_KEEPIDLE')).toBe(71)
+    expect(calls.getOption(descriptor, 'TCP_NODELAY')).toBe(1)
+  }
+})
+
+test('children do not inherit our sockets', async () => {
+  const { channel } = await accepted()
+  const { descriptor } = channel as unknown as { descriptor: number }
+  const child = spawn('ls', ['/proc/self/fd'])
+  let text = ''
+  child.stdout.on('data', (data) => {
+    text += data
+  })
+  await new Promise((resolve) => child.on('close', resolve))
+  expect(text.split('\n')).not.toContain(`${descriptor}`)
+})
+
+async function listen() {
+  const channels: Channel[] = []
+  const listener = await transport.listen(LOOPBACK, (channel) => {
+    onTestFinished(() => channel.destroy())
+    new Recorder(channel)
+    channels.push(channel)
+  })
+  onTestFinished(() => listener.close())
+  return { listener, channels }
+}
+
+/** A channel that was accepted, and node's socket at its far end. */
+async function accepted() {
+  const { listener, channels } = await listen()
+  const far = net.connect({ ...listener.address, allowHalfOpen: true })
+  far.on('error', () => {})
+  onTestFinished(() => void far.destroy())
+  await until('it is accepted', () => channels.length === 1 && !far.connecting)
+  listener.close()
+  const channel = channels[0] as Channel
+  return { channel, far, heard: new Recorder(channel) }
+}
+
+/** Mulberry32. */
+function randomFrom(seed: number): () => number {
+  let state = seed | 0
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

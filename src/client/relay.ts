@@ -13,14 +13,7 @@ import type { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX } from '../server/statements.ts'
 import { deallocatedName, deallocatesAll, mayDeallocate } from '../sql/deallocate.ts'
-import {
-  encodeCommandComplete,
-  encodeParameterStatus,
-  READY_IDLE,
-  READY_IN_TRANSACTION,
-  STATUS_FAILED,
-  STATUS_IDLE,
-} from '../wire/backend.ts'
+import { encodeCommandComplete, READY_IDLE, READY_IN_TRANSACTION, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { type FrameSink, Frames, HEADER_BYTES, type Refusal } from '../wire/frames.ts'
 import { encodeCloseStatement, FLUSH } from '../wire/frontend.ts'
 import { encodeError, encodeNotice, type Notice } from '../wire/notices.ts'
@@ -28,6 +21,7 @@ import { Outbox } from '../wire/outbox.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
 import { abandon } from './abandoned.ts'
 import { overdue } from './deadlines.ts'
+import { FollowedSettings } from './followed-settings.ts'
 import type { Handler } from './handler.ts'
 import type { Host } from './host.ts'
 import { isFree, keepsServer } from './keeping.ts'
@@ -56,7 +50,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   waitingSinceMs = 0
   wasNotified = false
   promised: Server | null = null
-  profile: Profile
+  readonly settings: FollowedSettings
   /** When the request that runs began, and the transaction. */
   requestMs = 0
   transactionMs = 0
@@ -83,15 +77,11 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   /** What the client's next message waited for has come. */
   #goesOn = false
   #goesOnWhenReady = false
-  /** DISCARD ALL has run: what is reported next are the server's defaults, where the client means what it began with. */
-  #resets = false
-  readonly #firstProfile: Profile
 
   constructor(session: Host, pool: Pool, profile: Profile) {
     this.session = session
     this.pool = pool
-    this.profile = profile
-    this.#firstProfile = profile
+    this.settings = new FollowedSettings(pool, profile)
     this.statements = new Statements(this)
     this.answeredMs = session.clock.nowMs
     const { mode, maxPreparedStatements, maxPacketBytes } = pool.settings
@@ -105,7 +95,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   }
 
   get wantedProfile(): Profile {
-    return this.profile
+    return this.settings.profile
   }
 
   get preparedStatements(): number {
@@ -300,7 +290,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   }
 
   onGranted(server: Server): void {
-    this.profile = server.profile
+    this.settings.profile = server.profile
     this.#begin(server)
     this.session.goOn()
   }
@@ -380,7 +370,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     counters.queryUs += (nowMs - this.requestMs) * 1000
     this.answeredMs = nowMs
     this.requestMs = nowMs
-    this.#resets = false
+    this.settings.onReady()
     if (this.#goesOnWhenReady) this.#goesOn = true
     this.#goesOnWhenReady = false
     if (status === STATUS_IDLE) {
@@ -393,16 +383,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     } else if (this.#mode === 'statement') this.session.end(new PoolerError('statement-mode-transaction'))
   }
 
-  /** What changes on the server follows the client from now on. */
   onParameter(server: Server, name: string, value: string): Buffer | null {
-    const place = this.pool.options.tracked.place(name)
-    if (place < 0) return null
-    server.noteParameter(place, value)
-    const isReset = this.#resets && value === this.pool.welcome?.get(name)
-    const first = isReset ? (this.#firstProfile.values[place] ?? null) : null
-    this.profile = this.profile.withValue(place, first ?? value)
-    // A client that resets a setting gets back what it asked for at login; the next lease sees to that.
-    return first === null ? null : encodeParameterStatus(name, first)
+    return this.settings.onParameter(server, name, value)
   }
 
   onRareTag(server: Server, tag: string): void {
@@ -417,19 +399,9 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
       if (server.ledger.length > 1 && !this.statements.areAllInDoubt)
         server.condemn('statements were dropped within a pipeline')
     }
-    if ((tag === 'DISCARD ALL' || tag === 'RESET') && this.#mode !== 'session') this.#resets = true
-    if (tag === 'DISCARD ALL' && this.#resets) this.#backToFirst()
+    if ((tag === 'DISCARD ALL' || tag === 'RESET') && this.#mode !== 'session')
+      for (const message of this.settings.onReset(tag)) this.#say(message)
     server.noteTag(tag)
-  }
-
-  /** All settings are what the client asked for at login; what is that already on the server is not reported by it. */
-  #backToFirst(): void {
-    const before = this.profile
-    this.profile = this.#firstProfile
-    this.pool.options.tracked.names.forEach((name, place) => {
-      const first = this.profile.values[place] ?? null
-      if (first !== null && first !== before.values[place]) this.#say(encodeParameterStatus(name, first))
-    })
   }
 
   onStalePlan(server: Server): void {

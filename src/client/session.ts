@@ -83,7 +83,7 @@ export class Session implements Host, ChannelListener, EntryListener {
 
   get applicationName(): string {
     const place = this.#context.tracked.place('application_name')
-    return this.relay?.profile.values[place] ?? this.#entry.wishes?.settings.get('application_name') ?? ''
+    return this.relay?.settings.profile.values[place] ?? this.#entry.wishes?.settings.get('application_name') ?? ''
   }
 
   get cancels(): CancelSender {

@@ -51,7 +51,7 @@ const MAX_CHANGES = 1_000
 /** What the statements need of the relay at the moment. */
 export interface StatementsContext {
   readonly pool: Pool
-  readonly profile: Profile
+  readonly wantedProfile: Profile
   /** Only while a lease is held. */
   readonly leased: Server
   readonly toServer: Outbox
@@ -264,9 +264,9 @@ export class Statements {
   }
 
   #intern(buffer: Buffer, start: number, end: number): Statement {
-    const { pool, profile, leased } = this.#context
+    const { pool, wantedProfile, leased } = this.#context
     const { schema } = leased.context
-    return pool.statements.intern(buffer, start, end, profile.meaning(pool.options.tracked), schema.value)
+    return pool.statements.intern(buffer, start, end, wantedProfile.meaning(pool.options.tracked), schema.value)
   }
 
   describe(buffer: Buffer, start: number, end: number, length: number): boolean {

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import type { Cut } from '../../../src/net/memory-transport.ts'
 import type { FlowClient } from '../../support/flow/client.ts'
 import { Cutter, quiet } from '../../support/flow/inbox.ts'
-import { DEFAULTS, type FlowServer } from '../../support/flow/postgres.ts'
+import { DEFAULTS, type FlowServer, POSTGRES } from '../../support/flow/postgres.ts'
 import { type Reply, type Request, RequestReader, readReply } from '../../support/flow/reading.ts'
 import { LAST_TURN, type Script, script, type Turn } from '../../support/flow/scripts.ts'
 import { DEFAULT_ZONE, SessionModel } from '../../support/flow/session-model.ts'
@@ -18,6 +18,18 @@ type Step =
   | { readonly does: 'rest' }
   | { readonly does: 'vanish'; readonly client: number }
   | { readonly does: 'die'; readonly server: number }
+  | { readonly does: 'order'; readonly order: Order }
+
+/** What an operator does. */
+type Order = 'pause' | 'resume' | 'reconnect' | Reload
+
+/** The settings that a reload brings. */
+interface Reload {
+  readonly dbname: string
+  readonly mode: string
+  readonly poolSize: number
+  readonly maxPreparedStatements: number
+}
 
 interface World {
   readonly scripts: readonly Script[]
@@ -49,6 +61,21 @@ const roughStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 20, arbitrary: smoothStep },
   { weight: 1, arbitrary: fc.nat(MAX_CLIENTS - 1).map((client): Step => ({ does: 'vanish', client })) },
   { weight: 1, arbitrary: fc.nat(2).map((server): Step => ({ does: 'die', server })) },
+)
+
+const order: fc.Arbitrary<Order> = fc.oneof(
+  fc.constantFrom<Order>('pause', 'resume', 'reconnect'),
+  fc.record({
+    dbname: fc.constantFrom('app', 'moved'),
+    mode: fc.constantFrom('transaction', 'session'),
+    poolSize: fc.integer({ min: 1, max: 3 }),
+    maxPreparedStatements: fc.constantFrom(0, 1, 2, 100),
+  }),
+)
+
+const orderedStep: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 6, arbitrary: smoothStep },
+  { weight: 1, arbitrary: order.map((each): Step => ({ does: 'order', order: each })) },
 )
 
 function world(step: fc.Arbitrary<Step>, ...manners: World['manners'][]): fc.Arbitrary<World> {
@@ -187,6 +214,28 @@ async function play({ scripts, steps, ...options }: World, check: (outcome: Outc
     server.welcome(DEFAULTS)
   }
 
+  const obey = (given: Order) => {
+    const { control } = flow.pooler
+    // A pause is waited for by nobody, and there may be nothing to resume.
+    if (given === 'pause') control.pause(null).catch(() => {})
+    else if (given === 'resume') control.resume(null).catch(() => {})
+    else if (given === 'reconnect') control.reconnect(null)
+    else {
+      // In session mode nobody leaves for who waits.
+      const poolSize = options.mode === 'session' ? MAX_CLIENTS : given.poolSize
+      flow.change({
+        databases: [`app=host=${POSTGRES.host} dbname=${given.dbname}`],
+        settings: {
+          pool_mode: given.mode,
+          default_pool_size: poolSize,
+          max_prepared_statements: given.maxPreparedStatements,
+          query_wait_notify: 0,
+        },
+      })
+      control.reload()
+    }
+  }
+
   const everybodyWorks = async () => {
     for (let idle = 0; idle < 2; ) {
       await quiet(2)
@@ -211,10 +260,12 @@ async function play({ scripts, steps, ...options }: World, check: (outcome: Outc
       if (step.does === 'send') players[step.client]?.send(options.manners)
       else if (step.does === 'work')
         [...backends.values()][step.server % Math.max(backends.size, 1)]?.work(step.requests)
+      else if (step.does === 'order') obey(step.order)
       else if (step.does === 'vanish') players[step.client]?.client.vanish()
       else if (step.does === 'die') [...backends.values()][step.server % Math.max(backends.size, 1)]?.die()
       await quiet(step.does === 'rest' ? 3 : 1)
     }
+    obey('resume')
     // Each round brings every patient client one turn further, unless it waits in vain.
     for (let rounds = MAX_ROUNDS; rounds > 0 && players.some((player) => player.hasMore); rounds--) {
       for (const player of players) if (player.hasMore) player.send(options.manners)
@@ -240,6 +291,20 @@ const RUNS = Number(process.env['FLOW_RUNS'] ?? 150)
 test('each client hears exactly what Postgres itself would have told it', async () => {
   await fc.assert(
     fc.asyncProperty(world(smoothStep, 'patient', 'hasty'), async (given) => {
+      await play(given, ({ players }) => {
+        for (const { client, expected, zone } of players) {
+          const heard = withoutRepetitions(client.inbox.unread, zone)
+          expectSame(heard, withoutRepetitions(expected, zone))
+        }
+      })
+    }),
+    { numRuns: RUNS, verbose: 0 },
+  )
+}, 120_000)
+
+test('operators who reload, renew, move and pause are noticed by no client', async () => {
+  await fc.assert(
+    fc.asyncProperty(world(orderedStep, 'patient', 'hasty'), async (given) => {
       await play(given, ({ players }) => {
         for (const { client, expected, zone } of players) {
           const heard = withoutRepetitions(client.inbox.unread, zone)

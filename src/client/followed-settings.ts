@@ -13,6 +13,11 @@ export class FollowedSettings {
   readonly #pool: Pool
   /** The client has reset settings: what is reported next are the server's defaults, where it means what it began with. */
   #resets = false
+  /**
+   * What was reported since the last request was answered in letters that are not ASCII. Whether a change of encoding was reported
+   * before or behind that, what comes in front of one ReadyForQuery is all in the new one.
+   */
+  #reportedRaw: Map<number, string> | null = null
 
   constructor(pool: Pool, profile: Profile) {
     this.#pool = pool
@@ -24,12 +29,29 @@ export class FollowedSettings {
   onParameter(server: Server, name: string, value: string): Buffer | null {
     const place = this.#pool.options.tracked.place(name)
     if (place < 0) return null
-    server.noteParameter(place, value)
-    const isReset = this.#resets && value === this.#pool.welcome?.get(name)
+    const understood = server.noteParameter(place, value)
+    const isReset = this.#resets && understood === this.#pool.welcome?.get(name)
     const first = isReset ? (this.first.values[place] ?? null) : null
-    this.profile = this.profile.withValue(place, first ?? value)
+    this.profile = this.profile.withValue(place, first ?? understood)
+    if (understood !== value && first === null) this.#noteRaw(place, value)
+    else if (this.#reportedRaw !== null && name === 'client_encoding') this.#understandAgain(server)
     // A client that resets a setting gets back what it asked for at login; the next lease sees to that.
-    return first === null ? null : encodeParameterStatus(name, first)
+    return first === null ? null : this.#told(name, first)
+  }
+
+  #noteRaw(place: number, value: string): void {
+    this.#reportedRaw ??= new Map()
+    this.#reportedRaw.set(place, value)
+  }
+
+  #understandAgain(server: Server): void {
+    for (const [place, value] of this.#reportedRaw ?? [])
+      this.profile = this.profile.withValue(place, server.noteParameter(place, value))
+  }
+
+  #told(name: string, value: string): Buffer | null {
+    const encoding = this.profile.values[this.#pool.options.tracked.place('client_encoding')] ?? 'UTF8'
+    return encodeParameterStatus(name, value, encoding)
   }
 
   /** RESET or DISCARD ALL has run, and the next lease gives back what the client asked for at login. Returns what it is told. */
@@ -41,6 +63,7 @@ export class FollowedSettings {
   /** A request has been answered. */
   onReady(): void {
     this.#resets = false
+    this.#reportedRaw = null
   }
 
   /** All settings are what the client asked for at login; what is that already on the server is not reported by it. */
@@ -50,7 +73,9 @@ export class FollowedSettings {
     const told: Buffer[] = []
     this.#pool.options.tracked.names.forEach((name, place) => {
       const first = this.profile.values[place] ?? null
-      if (first !== null && first !== before.values[place]) told.push(encodeParameterStatus(name, first))
+      if (first === null || first === before.values[place]) return
+      const message = this.#told(name, first)
+      if (message !== null) told.push(message)
     })
     return told
   }

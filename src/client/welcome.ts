@@ -12,7 +12,11 @@ import type { Notice } from '../wire/notices.ts'
 /** AuthenticationOk, what a server would report, the cancel key, ReadyForQuery. */
 export function encodeWelcome(reported: ReadonlyMap<string, string>, key: CancelKey): Buffer {
   const messages = [AUTHENTICATION_OK]
-  for (const [name, value] of reported) messages.push(encodeParameterStatus(name, value))
+  const encoding = reported.get('client_encoding') ?? 'UTF8'
+  for (const [name, value] of reported) {
+    const message = encodeParameterStatus(name, value, encoding)
+    if (message !== null) messages.push(message)
+  }
   messages.push(encodeBackendKeyData(key.pid, key.secret), READY_IDLE)
   return Buffer.concat(messages)
 }

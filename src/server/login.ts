@@ -10,6 +10,7 @@ import type { FrameSink, Refusal } from '../wire/frames.ts'
 import { HEADER_BYTES } from '../wire/frames.ts'
 import { encodePassword, encodeSaslInitial, encodeSaslResponse } from '../wire/frontend.ts'
 import { decodeNotice, type Notice } from '../wire/notices.ts'
+import { understand } from '../wire/reported-text.ts'
 import { BACKEND, typeName } from '../wire/types.ts'
 
 /** Who logs in, where to, and with what. */
@@ -99,11 +100,16 @@ export class Login implements FrameSink {
       case BACKEND.readyForQuery:
         if (!this.#isAuthenticated) throw nonsense('it was ready before the login was done')
         this.#isOver = true
-        this.#listener.onLoggedIn({ parameters: this.#parameters, pid: this.#pid, cancelKey: this.#cancelKey })
+        this.#listener.onLoggedIn({ parameters: this.#understood(), pid: this.#pid, cancelKey: this.#cancelKey })
         return
       default:
         throw nonsense(`it sent a message of type ${typeName(type)} during the login`)
     }
+  }
+
+  #understood(): ReadonlyMap<string, string> {
+    const encoding = this.#parameters.get('client_encoding') ?? 'UTF8'
+    return new Map([...this.#parameters].map(([name, value]) => [name, understand(value, encoding)]))
   }
 
   #authenticate(frame: Buffer): void {

@@ -1,6 +1,7 @@
 /** The settings of a connection that follow a client from server to server. */
 
 import { Lru } from '../base/lru.ts'
+import { foreignBytes, isForeign } from '../wire/reported-text.ts'
 
 /** Reported by every server and followed always; others by `track_extra_parameters`, and search_path where the server reports it. */
 const ALWAYS_TRACKED = [
@@ -152,10 +153,15 @@ export function changesToSql(changes: readonly Change[]): string {
 
 /** Quoted so that it means the same with standard_conforming_strings on and off, and in every client_encoding. */
 function literal(text: string): string {
-  const quoted = text.replaceAll("'", "''")
-  if (/[^\x00-\x7f]/.test(text)) {
-    const escaped = quoted.replaceAll('\\', '\\\\')
-    return `E'${escaped.replace(/[^\x00-\x7f]/gu, (letter) => `\\U${(letter.codePointAt(0) ?? 0).toString(16).padStart(8, '0')}`)}'`
+  if (isForeign(text)) {
+    const { encoding, bytes } = foreignBytes(text)
+    return decoded(bytes, encoding)
   }
+  if (/[^\x00-\x7f]/.test(text)) return decoded(Buffer.from(text), 'UTF8')
+  const quoted = text.replaceAll("'", "''")
   return quoted.includes('\\') ? `E'${quoted.replaceAll('\\', '\\\\')}'` : `'${quoted}'`
+}
+
+function decoded(bytes: Buffer, encoding: string): string {
+  return `pg_catalog.convert_from(pg_catalog.decode('${bytes.toString('hex')}', 'hex'), ${literal(encoding)})`
 }

@@ -12,6 +12,7 @@ import { type FrameSink, Frames } from '../wire/frames.ts'
 import { encodeQuery, TERMINATE } from '../wire/frontend.ts'
 import { MAX_CHORE_REPLY_BYTES } from '../wire/limits.ts'
 import { decodeNotice, type Notice } from '../wire/notices.ts'
+import { understand } from '../wire/reported-text.ts'
 import { encodeStartup } from '../wire/startup.ts'
 import { BACKEND, typeName } from '../wire/types.ts'
 import { CHORE_NEEDS, Chore, type ChoreListener, type ChoreResult } from './chore.ts'
@@ -266,9 +267,12 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     } else if (this.profile.extras.size > 0) this.hasDoubtfulExtras = true
   }
 
-  /** A tracked setting has changed. */
-  noteParameter(place: number, value: string): void {
-    this.profile = this.profile.withValue(place, value)
+  /** A tracked setting has changed. Returns the value as it is to be understood. */
+  noteParameter(place: number, value: string): string {
+    const encoding = this.profile.values[this.context.tracked.place('client_encoding')] ?? 'UTF8'
+    const understood = understand(value, encoding)
+    this.profile = this.profile.withValue(place, understood)
+    return understood
   }
 
   /** Must not be used again: closed as soon as it is free. Only a lease keeps it for now; whoever it is promised to gets another one. */

@@ -1,6 +1,7 @@
 /** Messages that servers send: read where we must understand them, built where we answer a client ourselves. */
 
 import { HEADER_BYTES } from './frames.ts'
+import { bytesFor, readReported } from './reported-text.ts'
 import { Writer } from './writer.ts'
 
 export type TransactionStatus = 'idle' | 'in-transaction' | 'failed'
@@ -39,8 +40,10 @@ export function encodeAuthenticationSaslFinal(data: Uint8Array): Buffer {
   return new Writer().begin('R').int32(12).bytes(data).end().finish()
 }
 
-export function encodeParameterStatus(name: string, value: string): Buffer {
-  return new Writer().begin('S').text(name).text(value).end().finish()
+/** For a client whose `client_encoding` is `encoding`; null if it cannot be told in that. */
+export function encodeParameterStatus(name: string, value: string, encoding: string): Buffer | null {
+  const bytes = bytesFor(value, encoding)
+  return bytes && new Writer().begin('S').text(name).bytes(bytes).byte(0).end().finish()
 }
 
 export function encodeBackendKeyData(pid: number, secret: Uint8Array): Buffer {
@@ -64,7 +67,7 @@ export function encodeParameterDescription(oids: readonly number[]): Buffer {
   return writer.end().finish()
 }
 
-/** A ParameterStatus, or null if it is broken. */
+/** A ParameterStatus, or null if it is broken. What the value means depends on the encoding: see `understand`. */
 export function decodeParameterStatus(
   buffer: Buffer,
   start: number,
@@ -76,7 +79,7 @@ export function decodeParameterStatus(
   if (valueEnd !== end - 1) return null
   return {
     name: buffer.toString('utf8', start + HEADER_BYTES, nameEnd),
-    value: buffer.toString('utf8', nameEnd + 1, valueEnd),
+    value: readReported(buffer, nameEnd + 1, valueEnd),
   }
 }
 

@@ -2,13 +2,18 @@ import type { Client } from 'pg'
 import { serialize } from 'pg-protocol'
 import { describe, expect, test } from 'vitest'
 import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
-import { RawClient, startup } from '../support/e2e/raw-client.ts'
+import { message, RawClient, startup } from '../support/e2e/raw-client.ts'
 import { failureOf } from '../support/e2e/until.ts'
 import { createDatabase, createRole } from '../support/postgres.ts'
 
 const database = await createDatabase({ method: 'trust' })
 
 const MODES = ['session', 'transaction', 'statement'] as const
+
+/** A letter for each byte, whatever the encoding. */
+function query(sql: string): Buffer {
+  return message('Q', Buffer.from(`${sql}\0`, 'latin1'))
+}
 
 async function show(client: Client, name: string): Promise<string> {
   const { rows } = await client.query<{ value: string }>(`select current_setting('${name}') as value`)
@@ -183,6 +188,54 @@ describe('settings that a client changes while it runs', () => {
       expect(await show(ada, 'datestyle')).toBe('German, DMY')
     })
   })
+
+  /** A name in an encoding of the client's own, byte by byte; and what it is. */
+  const NAMES: Readonly<Record<string, readonly [string, string]>> = {
+    LATIN1: ['gr\xf6\xdfe', 'größe'],
+    LATIN9: ['\xa4\xf6', '€ö'],
+    WIN1252: ['\x80', '€'],
+    EUC_JP: ['\xa4\xa2', 'あ'],
+    UTF8: ['gr\xc3\xb6\xc3\x9fe', 'größe'],
+    SQL_ASCII: ['gr\xc3\xb6\xc3\x9fe', 'größe'],
+  }
+
+  const PATH = query('show search_path')
+
+  async function path(client: RawClient): Promise<string | undefined> {
+    client.send(PATH)
+    return (await client.repliesUntil('Z')).find(({ type }) => type === 'D')?.body.toString('latin1', 6)
+  }
+
+  for (const [encoding, [bytes, text]] of Object.entries(NAMES)) {
+    const set = `set search_path = "${bytes}"`
+    const utf8 = Buffer.from(`"${text}"`).toString('latin1')
+
+    test(`letters beyond ASCII are the same on another server, where their client speaks ${encoding}`, async () => {
+      const { pgweir, onServer } = await startWithTwoServers()
+      const client = await pgweir.raw()
+      await onServer(0, async () => {
+        await client.ask(query(`set client_encoding = '${encoding}'`))
+        await client.ask(query(set))
+      })
+      for (const index of [1, 0, 1])
+        await onServer(index, async () => {
+          expect(await path(client)).toBe(`"${bytes}"`)
+          await client.ask(query(`begin; set local client_encoding = 'UTF8'`))
+          expect(await path(client)).toBe(utf8)
+          await client.ask(query('rollback'))
+        })
+    })
+
+    test(`and where their client has left ${encoding} in the same query`, async () => {
+      const { pgweir, onServer } = await startWithTwoServers()
+      const client = await pgweir.raw()
+      await onServer(0, async () => {
+        await client.ask(query(`set client_encoding = '${encoding}'`))
+        await client.ask(query(`set client_encoding = 'UTF8'; ${set}`))
+      })
+      for (const index of [1, 0, 1]) await onServer(index, async () => expect(await path(client)).toBe(utf8))
+    })
+  }
 
   test('what is rolled back, or LOCAL, does not', async () => {
     const { pgweir, onServer } = await startWithTwoServers()

@@ -4,6 +4,8 @@ import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
 import type { FlowServer } from '../support/flow/postgres.ts'
 import {
+  authenticationOk,
+  backendKeyData,
   bindComplete,
   complete,
   dataRow,
@@ -15,7 +17,7 @@ import {
   rowDescription,
   rows,
 } from '../support/flow/replies.ts'
-import { bind, execute, parse, query, startup, sync } from '../support/flow/requests.ts'
+import { bind, execute, message, parse, query, startup, sync } from '../support/flow/requests.ts'
 import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
 
 /** Answers the statement that sets settings, as Postgres does: one row, in its own spelling, and a word for each that it reports. */
@@ -317,6 +319,36 @@ test('after DISCARD ALL a client has what it asked for at login, and is told so'
   await postgres.expect('Query(two)')
   postgres.send(rows('2'), ready())
   await roman.answer()
+})
+
+describe('what a server reports in another encoding than its client’s', () => {
+  async function startIn(encoding: string, ...reported: Buffer[]) {
+    const flow = await startFlow()
+    flow.postgres.login = (server) =>
+      server.send(
+        authenticationOk,
+        parameterStatus('client_encoding', encoding),
+        message('S', Buffer.concat([Buffer.from('search_path\0'), ...reported, Buffer.of(0)])),
+        backendKeyData(server.pid, server.secret),
+        ready(),
+      )
+    const client = await logIn(flow, { client_encoding: 'UTF8' })
+    const server = await flow.postgres.next()
+    await server.expect('Query')
+    server.send(parameterStatus('client_encoding', 'UTF8'), aligned('UTF8'))
+    return (await client.answer()).filter((shown) => shown.startsWith('ParameterStatus'))
+  }
+
+  test('is told in the client’s, where that is known', async () => {
+    expect(await startIn('LATIN1', Buffer.from('größe', 'latin1'))).toEqual([
+      'ParameterStatus(client_encoding=UTF8)',
+      'ParameterStatus(search_path=größe)',
+    ])
+  })
+
+  test('and is not told otherwise', async () => {
+    expect(await startIn('LATIN9', Buffer.from('größe', 'latin1'))).toEqual(['ParameterStatus(client_encoding=UTF8)'])
+  })
 })
 
 test('settings that fail because of a cancel or a timeout of the last client are tried on another server', async () => {

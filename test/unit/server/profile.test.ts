@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { changesBetween, changesToSql, Profile, Tracked } from '../../../src/server/profile.ts'
+import { understand } from '../../../src/wire/reported-text.ts'
 
 const TRACKED = new Tracked(['IntervalStyle', 'default_transaction_isolation'])
 
@@ -72,6 +73,12 @@ test('a DateStyle of one part is taken from the default, not from what the last 
 
 test('letters beyond ASCII are written so that no client_encoding can garble them', () => {
   expect(changesToSql([{ name: 'search_path', value: 'sch\u00e9ma' }])).toBe(
-    "select pg_catalog.set_config('search_path', E'sch\\U000000e9ma', false)",
+    "select pg_catalog.set_config('search_path', pg_catalog.convert_from(pg_catalog.decode('736368c3a96d61', 'hex'), 'UTF8'), false)",
+  )
+})
+
+test('what came in an encoding that is not read here goes back in that', () => {
+  expect(changesToSql([{ name: 'search_path', value: understand('\0\0sch\xa4', 'LATIN9') }])).toBe(
+    "select pg_catalog.set_config('search_path', pg_catalog.convert_from(pg_catalog.decode('736368a4', 'hex'), 'LATIN9'), false)",
   )
 })

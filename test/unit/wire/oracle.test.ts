@@ -88,7 +88,7 @@ test('parameters, keys and tags are understood by the oracle', () => {
       const secret = Buffer.alloc(4)
       secret.writeInt32BE(key)
       const bytes = Buffer.concat([
-        encodeParameterStatus(name, value),
+        encodeParameterStatus(name, value, 'UTF8') as Buffer,
         encodeBackendKeyData(pid, secret),
         encodeCommandComplete(value),
         encodeParameterDescription(oids),

@@ -1,7 +1,10 @@
-/** Where the clients of a fleet come in: the primary accepts, and hands each connection to the worker that has the fewest. */
+/**
+ * Where the clients of a fleet come in. On epoll all workers accept from one socket, and whoever has more than its share leaves that to the
+ * others; else the primary accepts, and hands each connection to the worker that has the fewest.
+ */
 
-import type { Address, KeepAlive, Listener } from '../net/channel.ts'
-import { listenAll, parseListenAddresses } from '../net/listen-addresses.ts'
+import type { Address, Channel, KeepAlive, Listener, Transport } from '../net/channel.ts'
+import { listenAll, openListeningDescriptors, parseListenAddresses } from '../net/listen-addresses.ts'
 import { type AcceptedSocket, listenForSockets } from '../net/node-transport.ts'
 import type { GeneralSettings } from '../settings/schema.ts'
 
@@ -14,20 +17,64 @@ export function isHandedOver(message: unknown): message is HandedOver {
   return typeof message === 'object' && message !== null && 'handedOver' in message
 }
 
+/** Open for as long as the fleet takes clients. */
+export interface Entrance {
+  readonly addresses: readonly Address[]
+  /** Sockets that every worker accepts from by itself, one for each address; none where the primary accepts for them. */
+  readonly descriptors: readonly number[]
+  close(): void
+}
+
+export interface EntranceOptions {
+  readonly general: GeneralSettings
+  readonly keepAlive: KeepAlive
+  /** Whether workers can accept from a socket that is not theirs alone, and leave that to others for a while: epoll can. */
+  readonly isShared: boolean
+  /** Gives an accepted connection to some worker. */
+  give(message: HandedOver, socket: AcceptedSocket): void
+}
+
 /** Rejects with the system's error where an address cannot be listened on. */
-export async function openEntrance(
-  general: GeneralSettings,
-  keepAlive: KeepAlive,
-  give: (message: HandedOver, socket: AcceptedSocket) => void,
-): Promise<readonly Listener[]> {
-  return listenAll(
-    { listen: (where) => listenForSockets(where, (socket, address) => give({ handedOver: address }, socket)) },
-    {
-      addresses: parseListenAddresses(general.listen_addr),
-      port: general.listen_port,
-      backlog: general.listen_backlog,
-      keepAlive,
+export async function openEntrance({ general, keepAlive, isShared, give }: EntranceOptions): Promise<Entrance> {
+  const options = {
+    addresses: parseListenAddresses(general.listen_addr),
+    port: general.listen_port,
+    backlog: general.listen_backlog,
+    keepAlive,
+  }
+  const opened = isShared
+    ? await openListeningDescriptors(options)
+    : await listenAll(
+        { listen: (where) => listenForSockets(where, (socket, address) => give({ handedOver: address }, socket)) },
+        options,
+        () => {},
+      )
+  return {
+    addresses: opened.map(({ address }) => address),
+    descriptors: opened.flatMap((each) => ('descriptor' in each ? [each.descriptor] : [])),
+    close() {
+      for (const each of opened) each.close()
     },
-    () => {},
+  }
+}
+
+/** In a worker: accepts from sockets that it has inherited, from `firstDescriptor` on. */
+export async function listenShared(
+  transport: Transport,
+  { general, keepAlive, addresses, firstDescriptor }: SharedOptions,
+  onAccepted: (channel: Channel) => void,
+): Promise<readonly Listener[]> {
+  const backlog = general.listen_backlog
+  return Promise.all(
+    addresses.map((address, index) =>
+      transport.listen({ ...address, backlog, keepAlive, descriptor: firstDescriptor + index }, onAccepted),
+    ),
   )
+}
+
+export interface SharedOptions {
+  readonly general: GeneralSettings
+  readonly keepAlive: KeepAlive
+  readonly addresses: readonly Address[]
+  readonly firstDescriptor: number
 }

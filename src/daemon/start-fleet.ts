@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { type Clock, SystemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Address } from '../net/channel.ts'
+import { chooseTransport } from '../net/choose-transport.ts'
 import { createNodeTransport } from '../net/node-transport.ts'
 import { startJanitor } from '../pool/janitor.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
@@ -37,8 +38,10 @@ export interface StartFleetOptions {
 export interface Work {
   readonly settings: Settings
   readonly isQuiet: boolean
-  /** Where the primary accepts clients. */
+  /** Where clients are accepted. */
   readonly addresses: readonly Address[]
+  /** The worker accepts from a socket for each of them that it has inherited; else it is given connections. */
+  readonly sharesSockets: boolean
 }
 
 export interface RunningFleet {
@@ -62,20 +65,22 @@ export async function startFleet(
     ? { log: options.log, reopen: () => {}, close: () => {} }
     : openLog(first.general, clock, isQuiet)
   const { log } = openedLog
-  // Only to end what dead workers leave behind.
-  const transport = createNodeTransport()
+  const { transport, because } = chooseTransport(first.general.transport, () => {})
 
-  const listeners = await openEntrance(first.general, live.keepAlive, (message, socket) => {
-    const worker = primary.nextInTurn()
-    if (worker === null) socket.destroy()
-    else (worker.process as SpawnedWorker).handOver(message, socket)
+  const entrance = await openEntrance({
+    general: first.general,
+    keepAlive: live.keepAlive,
+    isShared: transport.name === 'epoll',
+    give(message, socket) {
+      const worker = primary.nextInTurn()
+      if (worker === null) socket.destroy()
+      else (worker.process as SpawnedWorker).handOver(message, socket)
+    },
   })
-  const addresses = listeners.map(({ address }) => address)
+  const { addresses, descriptors } = entrance
   const ending = new FleetEnding({
     log,
-    stopListening: () => {
-      for (const listener of listeners) listener.close()
-    },
+    stopListening: () => entrance.close(),
     primary: () => primary,
     close() {
       janitor.stop()
@@ -98,13 +103,13 @@ export async function startFleet(
   })
   const primary: Primary = new Primary({
     ...{ clock, log, workers, control, standing },
-    work: (): Work => ({ settings: live.now, isQuiet, addresses }),
+    work: (): Work => ({ settings: live.now, isQuiet, addresses, sharesSockets: descriptors.length > 0 }),
     maxClients: (claim) => maxClients(live.now, claim),
     sizesOf: (kind, database, user) => permitSizes(live.now, kind, database, user),
     later,
-    leftovers: new Leftovers({ transport, keepAlive: live.keepAlive, later }),
+    leftovers: new Leftovers({ transport: createNodeTransport(), keepAlive: live.keepAlive, later }),
     silenceMs: () => general().worker_timeout,
-    spawn: (listener) => new SpawnedWorker({ program: workerProgram, descriptors: [] }, listener),
+    spawn: (listener) => new SpawnedWorker({ program: workerProgram, descriptors }, listener),
   })
   const statsLog = new StatsLog({
     ...{ clock, log },
@@ -125,7 +130,7 @@ export async function startFleet(
     throw problem
   }
   for (const { host, port } of addresses) log.info(`listening on ${host}:${port}`)
-  log.info(`process up: pgweir ${VERSION}, ${workers} workers`)
+  log.info(`process up: pgweir ${VERSION}, ${workers} workers, transport ${transport.name} (${because})`)
   return { addresses, primary, control, stop: () => ending.stop(), stopped: ending.stopped }
 }
 

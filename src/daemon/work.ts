@@ -8,8 +8,9 @@ import type { Settings } from '../settings/load.ts'
 import { callOn } from '../workers/control.ts'
 import { Member } from '../workers/member.ts'
 import type { StartOrder } from '../workers/messages.ts'
+import { FIRST_INHERITED } from '../workers/spawn.ts'
 import { maxClients } from './client-limits.ts'
-import { isHandedOver } from './entrance.ts'
+import { isHandedOver, listenShared } from './entrance.ts'
 import { type Pooler, startPooler } from './start.ts'
 import type { Work } from './start-fleet.ts'
 
@@ -55,7 +56,12 @@ export async function work(side: WorkerSide): Promise<void> {
     control: (call) => callOn(parts().control, call),
     onSettings: (settings) => parts().applier.takeOver(settings as Settings),
     onSchemaChanged: (place) => pooler?.parts.databases.schemaChangedElsewhere(place),
-    onAccepts: () => {},
+    onAccepts(accepts) {
+      for (const listener of listeners) {
+        if (accepts) listener.resume()
+        else listener.pause()
+      }
+    },
     onDrain: (graceMs) => parts().drain(graceMs),
     onStop: stop,
   })
@@ -66,20 +72,24 @@ export async function work(side: WorkerSide): Promise<void> {
   }
 
   function start({ number, work: order }: StartOrder): Promise<Pooler> {
-    const { settings, isQuiet, addresses } = order as Work
+    const { settings, isQuiet, addresses, sharesSockets } = order as Work
+    const { general } = settings
     return startPooler(settings, {
       isQuiet,
       clock,
       membership: {
         number,
-        admissions: member.admissions((claim) => maxClients(settings, claim)),
+        admissions: member.admissions((claim) => maxClients(pooler?.parts.settings ?? settings, claim)),
         fleet: member.fleet,
         openPermits: (database, user, holder, minimum) => member.openPermits(database, user, holder, minimum),
         forwardCancel: (worker, pid, secret, over) => member.forwardCancel(worker, pid, secret, over),
         async listen(itsTransport, onAccepted) {
           transport = itsTransport
           accept = onAccepted
-          listeners = addresses.map((address) => ({ address, close: () => {}, pause: () => false, resume: () => {} }))
+          const keepAlive = { isOn: general.tcp_keepalive, idleMs: general.tcp_keepidle }
+          listeners = sharesSockets
+            ? await listenShared(transport, { general, keepAlive, addresses, firstDescriptor: FIRST_INHERITED }, accept)
+            : addresses.map(givenConnections)
           return listeners
         },
         onServerOpened: (server) => member.serverOpened(server),
@@ -118,4 +128,9 @@ export async function work(side: WorkerSide): Promise<void> {
   }, BEAT_MS)
   await ended
   clearInterval(beats)
+}
+
+/** Where the primary accepts, there is nothing to close here, and what it gives is to be taken. */
+function givenConnections(address: Address): Listener {
+  return { address, close: () => {}, pause: () => false, resume: () => {} }
 }

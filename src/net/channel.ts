@@ -69,6 +69,7 @@ export interface ListenOptions {
   readonly descriptor?: number
 }
 
+/** Read for each connection anew, since it may change: by whoever dials, and by whoever listens. */
 export interface KeepAlive {
   readonly isOn: boolean
   /** Silence before the first probe; 0 leaves the system's default. */

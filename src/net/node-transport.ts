@@ -66,7 +66,7 @@ export function listenForSockets(
         ? { path: host, backlog }
         : { host, port, backlog, ipv6Only: isIPv6(host) }
   return new Promise((resolve, reject) => {
-    const server = createServer({ allowHalfOpen: true, pauseOnConnect: isPaused, ...optionsOf(keepAlive) })
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: isPaused, noDelay: true })
     server.once('error', reject)
     server.listen(where, () => {
       server.off('error', reject)
@@ -75,7 +75,10 @@ export function listenForSockets(
       server.on('error', onAcceptFailed)
       const bound = server.address()
       const address = bound && typeof bound === 'object' ? { host: bound.address, port: bound.port } : { host, port }
-      server.on('connection', (accepted) => onSocket(accepted, address))
+      server.on('connection', (accepted) => {
+        if (keepAlive.isOn) accepted.setKeepAlive(true, optionsOf(keepAlive).keepAliveInitialDelay)
+        onSocket(accepted, address)
+      })
       // node:net has no way to stop accepting but to close.
       resolve({ address, close: () => server.close(), pause: () => false, resume() {} })
     })

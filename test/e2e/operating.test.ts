@@ -1,5 +1,6 @@
 /** What operators do to a pooler at work: reload, pause, renew, drain. With real drivers, and clients who must not notice. */
 
+import { readFile } from 'node:fs/promises'
 import type pg from 'pg'
 import { describe, expect, test } from 'vitest'
 import { type Pgweir, type PgweirOptions, startPgweir } from '../support/e2e/pgweir.ts'
@@ -288,3 +289,39 @@ test('a wait that is not worth it can be ended from the same terminal', async ()
   await root.query('resume')
   await ada.query('commit')
 })
+
+test('tcp_keepalive holds for connections from then on, of clients and to servers', async () => {
+  const pgweir = await start({ settings: { default_pool_size: 2 } })
+  const [root, ada] = [await console(pgweir), await pgweir.client()]
+  const { port } = pgweir.address
+  const ports = () =>
+    (['idle', 'leased'] as const).flatMap((state) => [...pgweir.pool().servers(state)].map(({ local }) => local.port))
+  await ada.query('begin')
+  expect([await timersOf([port]), await timersOf(ports())]).toEqual([['probes', 'probes'], ['probes']])
+  await root.query('set tcp_keepalive = 0')
+  const bob = await pgweir.client()
+  await bob.query('select 1')
+  expect([await timersOf([port]), await timersOf(ports())]).toEqual([
+    ['none', 'probes', 'probes'],
+    ['none', 'probes'],
+  ])
+  await root.query('set tcp_keepalive = 1')
+  await pgweir.client()
+  expect(await timersOf([port])).toEqual(['none', 'probes', 'probes', 'probes'])
+  await ada.query('commit')
+})
+
+/** The timers of our open TCP sockets with these ports, once nothing is on its way. https://docs.kernel.org/networking/proc_net_tcp.html */
+async function timersOf(ports: readonly number[]): Promise<string[]> {
+  let timers: string[] = []
+  await until('all is acknowledged', async () => {
+    const lines = (await readFile('/proc/net/tcp', 'utf8')).trim().split('\n').slice(1)
+    const sockets = lines.map((line) => line.trim().split(/[ :]+/))
+    const ours = sockets.filter(
+      ([, , local = '', , , state]) => state === '01' && ports.includes(Number.parseInt(local, 16)),
+    )
+    timers = ours.map(([, , , , , , , , timer = '']) => ({ '00': 'none', '02': 'probes' })[timer] ?? 'other').sort()
+    return !timers.includes('other')
+  })
+  return timers
+}

@@ -2,11 +2,11 @@
 
 import { rmSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
-import type { Address, Channel, Listener, ListenOptions } from '../channel.ts'
+import type { Address, Channel, KeepAlive, Listener, ListenOptions } from '../channel.ts'
 import { decodeAddress, encodeAddress, familyOf, isPath } from './addresses.ts'
 import { EpollChannel, WATCHED_FOR } from './epoll-channel.ts'
 import type { Pollable, Poller } from './poller.ts'
-import { setTcpOptions } from './socket-options.ts'
+import { setKeepAlive, setTcpOptions } from './socket-options.ts'
 import { EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPOLLIN, type SystemCalls, systemError } from './syscalls.ts'
 
 /** How many connections are accepted at a time, before other sockets have their turn. */
@@ -27,6 +27,9 @@ export class EpollListener implements Listener, Pollable {
   /** Where it listens to one address, its channels' own address is known. */
   readonly #local: Address | null
   readonly #isShared: boolean
+  readonly #keepAlive: KeepAlive
+  /** What accepted sockets inherit. */
+  #inherited: KeepAlive
   #isOpen = true
   #isPaused = false
   #retry: NodeJS.Timeout | null = null
@@ -44,6 +47,8 @@ export class EpollListener implements Listener, Pollable {
     this.#onAccepted = onAccepted
     this.#onAcceptFailed = onAcceptFailed
     this.#isShared = options.descriptor !== undefined
+    this.#keepAlive = options.keepAlive
+    this.#inherited = { ...options.keepAlive }
     this.descriptor = options.descriptor ?? openListeningSocket(poller.calls, options)
     if (this.#isShared) {
       poller.calls.neverBlock(this.descriptor)
@@ -75,12 +80,15 @@ export class EpollListener implements Listener, Pollable {
   }
 
   onEvents(): void {
+    const isLate = this.#keepUp()
     const limit = this.#isShared ? MAX_SHARED_ACCEPTS : MAX_ACCEPTS
     for (let count = 0; count < limit && this.#isOpen && !this.#isPaused; count++) {
       const descriptor = this.#poller.calls.accept(this.descriptor)
       if (descriptor === EAGAIN) return
       if (descriptor >= 0) {
         this.#isShort = false
+        // It has inherited what held when the kernel took it.
+        if (isLate) setKeepAlive(this.#poller.calls, descriptor, this.#inherited)
         this.#accepted(descriptor)
       } else if (isShortage(descriptor)) {
         this.#waitForMore(descriptor)
@@ -88,6 +96,15 @@ export class EpollListener implements Listener, Pollable {
       }
       // All else concerns a connection that was gone before we looked.
     }
+  }
+
+  /** True if what is to be inherited has changed, for sockets that the kernel accepts from now on. */
+  #keepUp(): boolean {
+    const { isOn, idleMs } = this.#keepAlive
+    if (isPath(this.address.host) || (isOn === this.#inherited.isOn && idleMs === this.#inherited.idleMs)) return false
+    this.#inherited = { isOn, idleMs }
+    setKeepAlive(this.#poller.calls, this.descriptor, this.#inherited)
+    return true
   }
 
   #accepted(descriptor: number): void {

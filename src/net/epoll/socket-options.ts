@@ -6,7 +6,10 @@ import type { SystemCalls } from './syscalls.ts'
 /** A listening socket hands them down to those that it accepts. */
 export function setTcpOptions(calls: SystemCalls, descriptor: number, keepAlive: KeepAlive): void {
   calls.setOption(descriptor, 'TCP_NODELAY', 1)
-  if (!keepAlive.isOn) return
-  calls.setOption(descriptor, 'SO_KEEPALIVE', 1)
-  if (keepAlive.idleMs > 0) calls.setOption(descriptor, 'TCP_KEEPIDLE', Math.ceil(keepAlive.idleMs / 1_000))
+  if (keepAlive.isOn) setKeepAlive(calls, descriptor, keepAlive)
+}
+
+export function setKeepAlive(calls: SystemCalls, descriptor: number, { isOn, idleMs }: KeepAlive): void {
+  calls.setOption(descriptor, 'SO_KEEPALIVE', isOn ? 1 : 0)
+  if (isOn && idleMs > 0) calls.setOption(descriptor, 'TCP_KEEPIDLE', Math.ceil(idleMs / 1_000))
 }

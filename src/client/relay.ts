@@ -367,6 +367,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     const { counters } = this.pool
     server.status = status
     counters.queries++
+    const { durations } = this.pool
+    durations.query.note(nowMs - this.requestMs)
     counters.queryUs += (nowMs - this.requestMs) * 1000
     this.answeredMs = nowMs
     this.requestMs = nowMs
@@ -375,6 +377,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     this.#goesOnWhenReady = false
     if (status === STATUS_IDLE) {
       counters.transactions++
+      durations.transaction.note(nowMs - this.transactionMs)
       counters.transactionUs += (nowMs - this.transactionMs) * 1000
       this.transactionMs = nowMs
       // Tables change for everybody else only now.

@@ -1,5 +1,7 @@
 /** What a pool has done since it began: plain number fields, read when somebody asks. */
 
+import { Histogram } from '../base/histogram.ts'
+
 export class Counters {
   /** Leases. */
   serverAssignments = 0
@@ -33,6 +35,15 @@ export class Counters {
     copy.add(this)
     return copy
   }
+}
+
+/** How long everything took. */
+export class Durations {
+  /** From a request to its ReadyForQuery, the wait for a server not counted. */
+  readonly query = new Histogram()
+  readonly transaction = new Histogram()
+  /** From a request to the server that serves it; those that got one at once are counted too. */
+  readonly wait = new Histogram()
 }
 
 export const COUNTER_NAMES = Object.keys(new Counters()) as (keyof {

@@ -6,12 +6,13 @@ import { Lru } from '../base/lru.ts'
 import { PoolerError } from '../problems.ts'
 import type { Server } from '../server/server.ts'
 import { asFatal, type Notice } from '../wire/notices.ts'
-import type { Counters } from './counters.ts'
+import type { Counters, Durations } from './counters.ts'
 import type { Waiter } from './lease.ts'
 
 /** The pool. */
 export interface HandoverOwner {
   readonly counters: Counters
+  readonly durations: Durations
   /** The lease is over before it was told. */
   release(server: Server): void
   /** The server was lost; the waiter wants another one, and has not lost its place. */
@@ -77,9 +78,11 @@ export class Handover {
   }
 
   #lend(server: Server, waiter: Waiter): void {
-    const { counters } = this.#owner
+    const { counters, durations } = this.#owner
+    const waitedMs = this.#clock.nowMs - waiter.waitingSinceMs
     counters.serverAssignments++
-    counters.waitUs += (this.#clock.nowMs - waiter.waitingSinceMs) * 1000
+    counters.waitUs += waitedMs * 1000
+    durations.wait.note(waitedMs)
     waiter.promised = null
     server.lend(waiter)
   }

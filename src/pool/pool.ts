@@ -13,7 +13,7 @@ import { Server, type ServerContext, type ServerOwner } from '../server/server.t
 import { type SchemaVersion, StatementRegistry } from '../server/statements.ts'
 import { SERVER_STATES, type ServerState } from '../server/states.ts'
 import type { Notice } from '../wire/notices.ts'
-import { Counters } from './counters.ts'
+import { Counters, Durations } from './counters.ts'
 import { Failures } from './failures.ts'
 import { Handover, type HandoverOwner } from './handover.ts'
 import type { Waiter } from './lease.ts'
@@ -63,6 +63,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
   readonly user: string
   readonly options: PoolOptions
   readonly counters = new Counters()
+  readonly durations = new Durations()
   readonly statements = new StatementRegistry()
   readonly waiting = new List<Waiter>('waiting')
   readonly #lists: Record<ServerState, List<Server>>

@@ -1,5 +1,6 @@
 /** What the console and the metrics may ask, whether one process answers or many: plain data, taken at one moment. */
 
+import type { Lengths } from '../base/histogram.ts'
 import type { Address } from '../net/channel.ts'
 import type { Span, Totals } from '../pool/averages.ts'
 import type { PoolMode } from '../pool/settings.ts'
@@ -15,6 +16,7 @@ export interface Fleet {
   peers(): Promise<readonly PeerSnapshot[]>
   stats(): Promise<readonly DatabaseStats[]>
   lists(): Promise<Lists>
+  latencies(): Promise<readonly LatencySnapshot[]>
   state(): Promise<FleetState>
   workers(): Promise<readonly WorkerSnapshot[]>
   readonly control: Control
@@ -128,6 +130,15 @@ export interface DatabaseStats {
   readonly totals: Totals
   /** What averages are taken over. */
   readonly recent: Span
+}
+
+/** How long everything took in one pool, since the start. */
+export interface LatencySnapshot {
+  readonly database: string
+  readonly user: string
+  readonly query: Lengths
+  readonly transaction: Lengths
+  readonly wait: Lengths
 }
 
 export interface Lists {

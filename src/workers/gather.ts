@@ -1,10 +1,12 @@
 /** Puts together what the workers of a fleet say of themselves, as if one process had said it. Pure. */
 
+import { addLengths } from '../base/histogram.ts'
 import { sumOf } from '../pool/averages.ts'
 import {
   type ClientState,
   type DatabaseSnapshot,
   type DatabaseStats,
+  type LatencySnapshot,
   type Lists,
   type PeerSnapshot,
   type PoolSnapshot,
@@ -23,6 +25,19 @@ export function mergePools(parts: readonly (readonly PoolSnapshot[])[]): PoolSna
       servers: addAll<ServerGroup>(SERVER_GROUPS, one.servers, other.servers),
       cancels: addAll(CANCEL_STATES, one.cancels, other.cancels),
       longestWaitUs: Math.max(one.longestWaitUs, other.longestWaitUs),
+    }),
+  )
+}
+
+export function mergeLatencies(parts: readonly (readonly LatencySnapshot[])[]): LatencySnapshot[] {
+  return merge(
+    parts,
+    ({ database, user }) => `${database}\0${user}`,
+    (one, other) => ({
+      ...one,
+      query: addLengths(one.query, other.query),
+      transaction: addLengths(one.transaction, other.transaction),
+      wait: addLengths(one.wait, other.wait),
     }),
   )
 }

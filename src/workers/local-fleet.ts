@@ -1,6 +1,7 @@
 /** A fleet of one process: answers from its own sessions, pools and databases, and costs nothing while nobody asks. */
 
 import type { Clock } from '../base/clock.ts'
+import { lengthsOf } from '../base/histogram.ts'
 import type { Session } from '../client/session.ts'
 import type { Sessions } from '../client/sessions.ts'
 import { Periods, type Span, sumOf, type Totals } from '../pool/averages.ts'
@@ -19,6 +20,7 @@ import {
   type DatabaseStats,
   type Fleet,
   type FleetState,
+  type LatencySnapshot,
   type Lists,
   type PeerSnapshot,
   type PoolSnapshot,
@@ -125,6 +127,15 @@ export class LocalFleet implements Fleet {
       database,
       totals,
       recent: this.#periods.span(database, clock.nowMs, totals),
+    }))
+  }
+
+  async latencies(): Promise<LatencySnapshot[]> {
+    return [...this.#parts.pools].map(({ database, user, durations: { query, transaction, wait } }) => ({
+      ...{ database, user },
+      query: lengthsOf(query),
+      transaction: lengthsOf(transaction),
+      wait: lengthsOf(wait),
     }))
   }
 

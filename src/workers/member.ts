@@ -208,6 +208,10 @@ class WholeFleet implements Fleet {
     return this.#gather('stats')
   }
 
+  latencies() {
+    return this.#gather('latencies')
+  }
+
   lists() {
     return this.#gather('lists')
   }

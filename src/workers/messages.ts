@@ -9,6 +9,7 @@ import type {
   DatabaseSnapshot,
   DatabaseStats,
   FleetState,
+  LatencySnapshot,
   Lists,
   PeerSnapshot,
   PoolSnapshot,
@@ -33,6 +34,7 @@ export interface Gatherable {
   readonly peers: readonly PeerSnapshot[]
   readonly stats: readonly DatabaseStats[]
   readonly lists: Lists
+  readonly latencies: readonly LatencySnapshot[]
   readonly state: FleetState
 }
 

@@ -10,7 +10,7 @@ import { MAX_WORKER } from '../wire/cancel-key.ts'
 import { type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
 import { type Control, type ControlCall, callOn } from './control.ts'
 import type { Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
-import { mergeDatabases, mergeLists, mergePeers, mergePools, mergeStats, mergeUsers } from './gather.ts'
+import { mergeDatabases, mergeLatencies, mergeLists, mergePeers, mergePools, mergeStats, mergeUsers } from './gather.ts'
 import type { Leftovers } from './leftovers.ts'
 import { type Answers, LineDown } from './line.ts'
 import type { CancelKeyBytes, Gatherable, ToPrimary, Topic } from './messages.ts'
@@ -395,6 +395,10 @@ export class Primary implements Fleet {
 
   async stats() {
     return mergeStats(await this.#ask('stats'))
+  }
+
+  async latencies() {
+    return mergeLatencies(await this.#ask('latencies'))
   }
 
   async lists() {

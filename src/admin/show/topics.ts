@@ -3,6 +3,7 @@
 import { clients } from './clients.ts'
 import { config } from './config.ts'
 import { databases } from './databases.ts'
+import { latencies } from './latencies.ts'
 import { lists } from './lists.ts'
 import { peerPools, peers } from './peers.ts'
 import { pools } from './pools.ts'
@@ -25,6 +26,7 @@ export const TOPICS: ReadonlyMap<string, Topic> = new Map(
     workers,
     version,
     lists,
+    latencies,
     state,
     stats,
     stats_totals: statsTotals,

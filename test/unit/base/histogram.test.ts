@@ -1,0 +1,40 @@
+import { describe, expect, test } from 'vitest'
+import { addLengths, BUCKETS_MS, Histogram, lengthsOf, quantileMs } from '../../../src/base/histogram.ts'
+
+function of(...lengthsMs: number[]) {
+  const histogram = new Histogram()
+  for (const ms of lengthsMs) histogram.note(ms)
+  return lengthsOf(histogram)
+}
+
+describe('a length is counted', () => {
+  test.each([
+    [0, 0],
+    [0.1, 0],
+    [0.1001, 1],
+    [60_000, BUCKETS_MS.length - 1],
+    [60_001, BUCKETS_MS.length],
+  ])('%d ms in bucket %i', (ms, bucket) => {
+    expect(of(ms).counts.indexOf(1)).toBe(bucket)
+  })
+})
+
+test('the sum is that of all lengths', () => {
+  expect(of(1, 2.5, 100_000).sumMs).toBe(100_003.5)
+})
+
+test('a quantile lies in the bucket of the length that it is', () => {
+  const lengths = of(...Array(98).fill(0.15), 40, 40)
+  expect(quantileMs(lengths, 0.5)).toBeCloseTo(0.151, 3)
+  expect(quantileMs(lengths, 0.99)).toBe(35)
+  expect(quantileMs(lengths, 1)).toBe(50)
+})
+
+test('of nothing there is no quantile, and beyond the last bucket there is no telling', () => {
+  expect(quantileMs(of(), 0.5)).toBe(null)
+  expect(quantileMs(of(90_000), 0.5)).toBe(Infinity)
+})
+
+test('what two processes have counted adds up', () => {
+  expect(addLengths(of(1, 3), of(3, 200))).toEqual(of(1, 3, 3, 200))
+})

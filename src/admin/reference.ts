@@ -23,6 +23,7 @@ export function consolePage(): string {
         command.help,
       ]),
     ),
+    COMMANDS_EXPLAINED,
     '## SHOW',
     'SHOW HELP sends a notice with the list of commands.',
     ...topics,
@@ -61,6 +62,37 @@ Columns have the names, the order and the types of PgBouncer's. What differs:
 - \`wait\` of SHOW CLIENTS counts only while a client is queued, not while its query runs.
 - \`ptr\` is the name that the log gives to a client or server, not an address in memory.
 - A cancel request is counted in SHOW POOLS, and is no row of SHOW CLIENTS and SHOW SERVERS.`
+
+const COMMANDS_EXPLAINED = `PAUSE, KILL and WAIT_CLOSE are answered the moment what they wait for has happened. A cancel request (Ctrl-C in psql), or the end of the
+connection, ends the wait, and not what was begun; RESUME ends a PAUSE before it is complete, and who waits for it gets an error. While a
+database is paused its clients keep their sessions and wait, at most for \`query_wait_timeout\`; new ones are let in as long as it is known what
+a server would tell them.
+
+To move a database: \`PAUSE app\`, change its line in the file, \`RELOAD\`, \`RESUME app\`. Its clients notice a pause. Without one, each goes on at
+the new place with its next transaction.
+
+What differs from PgBouncer:
+
+- RELOAD changes everything or, if anything is wrong in a file, nothing; the log tells what is different, and what must wait for a restart.
+- SET of what takes a restart is an error, and does not pretend.
+- A session keeps the \`pool_mode\` that it logged in with.
+- PAUSE of what is paused is no error, and waits too.
+- KILL is answered once the servers are closed, and cancels what they run.
+- WAIT_CLOSE waits for the servers that are given up when it is asked, and not for those that are given up later.
+- SHUTDOWN tells clients why they are dropped. WAIT_FOR_CLIENTS does not wait for those of the console.
+
+Signals do the same as commands, as in PgBouncer:
+
+| signal | command |
+| --- | --- |
+| SIGHUP | RELOAD |
+| SIGUSR1 | PAUSE |
+| SIGUSR2 | RESUME |
+| SIGTERM | SHUTDOWN WAIT_FOR_CLIENTS |
+| SIGINT | SHUTDOWN WAIT_FOR_SERVERS |
+| SIGQUIT | SHUTDOWN |
+
+SIGTERM or SIGINT after another signal for the end is SHUTDOWN, and after that the process ends at once. (\`pgweir demo\` stops at the first Ctrl-C.)`
 
 const NOISE_INTRODUCTION = `Drivers and tools send some SQL of their own accord, and the console answers so that they go on. A transaction has no effect, but its status is told.`
 

@@ -98,7 +98,7 @@ const POOLS = {
   pool_mode: row(
     poolMode,
     'session',
-    'When a server goes back to its pool: when the client leaves, after each transaction, or after each statement.',
+    'When a server goes back to its pool: when the client leaves, after each transaction, or after each statement. After a reload a session keeps the mode that it logged in with.',
   ),
   default_pool_size: count('20', 'Servers per pair of database and user; 0 is no limit.'),
   min_pool_size: count('0', 'Servers to keep open per pool even when nobody uses them.'),
@@ -168,7 +168,7 @@ const TIMEOUTS = {
 }
 
 const LOGS = {
-  logfile: row(path, '', 'File that the log is also written to.'),
+  logfile: row(path, '', 'File that the log is also written to; a reload opens it anew, so that it can be moved away.'),
   log_format: row(
     oneOf(['text', 'json']),
     'text',

@@ -58,7 +58,7 @@ class Abandoned implements Tenant, FrameSink {
     let isSent = false
     this.#sentMs = null
     this.#cancels.send(server, {
-      isStillWanted: () => server.state !== 'closed',
+      isStillWanted: () => !server.isOver,
       sent: () => {
         isSent = true
         this.#sentMs = server.context.clock.nowMs

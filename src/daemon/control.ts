@@ -51,7 +51,7 @@ export class LocalControl implements Control {
     await conditions.until(() => {
       this.#refuseWhileEnding()
       if (!(database ?? databases).isPaused) throw new PoolerError('pause-ended')
-      return databases.pools(database).every(({ total }) => total === 0)
+      return databases.pools(database).every(({ connected }) => connected === 0)
     })
   }
 

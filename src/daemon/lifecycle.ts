@@ -144,7 +144,7 @@ export class Lifecycle {
 
 function total(pools: Pools): number {
   let servers = 0
-  for (const pool of pools) servers += pool.total
+  for (const pool of pools) servers += pool.connected
   return servers
 }
 

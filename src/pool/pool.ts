@@ -124,7 +124,12 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
   get total(): number {
     let total = 0
     for (const state of SERVER_STATES) total += this.#lists[state].length
-    return total - this.#lists.closed.length
+    return total - this.#lists.closing.length
+  }
+
+  /** All that Postgres may see: also those that are not used any more, and whose connection is not gone yet. */
+  get connected(): number {
+    return this.total + this.#lists.closing.length
   }
 
   get #opening(): number {
@@ -134,10 +139,10 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
   // What its permits depend on
 
   get wanted(): number {
-    if (this.#state !== 'open' || this.#failures.isCoolingDown(this.options.clock.nowMs)) return this.total
+    if (this.#state !== 'open' || this.#failures.isCoolingDown(this.options.clock.nowMs)) return this.connected
     const { checking, cleaning } = this.#lists
     const soonFree = checking.length + cleaning.length
-    return this.total + serversMissing({ waiting: this.waiting.length, opening: this.#opening, soonFree })
+    return this.connected + serversMissing({ waiting: this.waiting.length, opening: this.#opening, soonFree })
   }
 
   get waitingClients(): number {
@@ -275,7 +280,6 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
   onServerMoved(server: Server, from: ServerState, to: ServerState): void {
     this.#lists[from].remove(server)
     if (to === 'closed') {
-      this.#serverGone()
       this.#permits.giveBack()
       this.#checkEmpty()
       this.options.onServerClosed(server)
@@ -284,6 +288,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
     if (to === 'idle' && !this.settings.roundRobin) this.#lists.idle.pushFirst(server)
     else this.#lists[to].pushLast(server)
     if (to === 'idle') this.#serve(server)
+    if (to === 'closing') this.#serverLost()
     // Not all who wait may have had a server opened for them, if too many were being opened at a time.
     if (from === 'login' && this.waiting.length > 0 && this.#state === 'open') this.#permits.ask()
   }
@@ -316,7 +321,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
     this.#handover.give(server, waiter)
   }
 
-  #serverGone(): void {
+  #serverLost(): void {
     if (this.#state !== 'open') return
     // Also where the next try comes at once: whoever waits shall hear why, rather than wait for the end of all tries.
     const words = this.total === 0 ? this.#failures.forWaiting : null
@@ -342,7 +347,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
   }
 
   onGranted(usesReserve: boolean): void {
-    if (this.wanted === this.total && !this.fillsMinimum) {
+    if (this.wanted === this.connected && !this.fillsMinimum) {
       this.#permits.giveBack()
       return
     }
@@ -497,7 +502,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
 
   /** Where there are no leases, the last server has gone. */
   #checkEmpty(): void {
-    if (this.total > 0) return
+    if (this.connected > 0) return
     if (this.#state === 'pausing') this.#enter('paused')
     if (this.#state !== 'retiring') return
     this.#enter('gone')

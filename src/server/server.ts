@@ -88,6 +88,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   pid = 0
   cancelKey: Buffer = Buffer.alloc(0)
   #state: ServerState = 'dialing'
+  /** The channel has told its end. */
+  #isDisconnected = false
   #channel: Channel | null = null
   #dial: Dial | null = null
   #login: Login | null = null
@@ -109,6 +111,11 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   get state(): ServerState {
     return this.#state
+  }
+
+  /** It is not used any more, and whoever held it has been told. */
+  get isOver(): boolean {
+    return this.#state === 'closing' || this.#state === 'closed'
   }
 
   /** Only once connected. */
@@ -277,7 +284,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   /** Must not be used again: closed as soon as it is free. Only a lease keeps it for now; whoever it is promised to gets another one. */
   condemn(reason: string): void {
-    if (this.#state === 'closed') return
+    if (this.isOver) return
     this.condemned ??= reason
     if (this.#state !== 'leased') this.close(reason)
   }
@@ -291,7 +298,12 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   /** Ends the connection. Whoever holds it is told `notice`. */
   close(reason: string, notice: Notice = new PoolerError('server-crashed')): void {
-    if (this.#state === 'closed') return
+    this.#end(reason, notice, 'sound')
+  }
+
+  /** @param condition a doubtful connection is cut off; otherwise we wait until the backend has left too, since it counts until then */
+  #end(reason: string, notice: Notice, condition: 'sound' | 'doubtful'): void {
+    if (this.isOver) return
     const state = this.#state
     this.context.log.info(
       `closing because: ${reason} (age=${Math.floor((this.context.clock.nowMs - this.startedMs) / 1000)}s)`,
@@ -303,10 +315,9 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.#login?.abandon()
     const channel = this.#channel
     if (channel?.isOpen) {
-      if (state !== 'login' && this.isClean) {
-        this.send(TERMINATE)
-        channel.close()
-      } else channel.destroy()
+      if (state !== 'login' && this.isClean) this.send(TERMINATE)
+      if (condition === 'sound') channel.close()
+      else channel.destroy()
     }
     const tenant = this.tenant
     const choreGone = this.#choreGone
@@ -315,10 +326,11 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.#choreGone = null
     this.ledger.abandon()
     this.statements.clear()
-    this.#enter('closed')
+    this.#enter('closing')
     this.context.ids.giveBack(this.id)
     tenant?.onServerGone(notice)
     choreGone?.(notice)
+    if (channel === null || this.#isDisconnected) this.#enter('closed')
   }
 
   // Channel
@@ -338,6 +350,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   }
 
   onClosed(problem: Error | null): void {
+    this.#isDisconnected = true
     this.#guard(() => this.#gone(problem))
   }
 
@@ -352,17 +365,20 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   /** A mistake of ours, or a server that cannot be understood: nothing of it is used again. */
   #break(error: unknown): void {
     if (error instanceof PoolerError) {
-      this.close(`the server sent nonsense: ${error.message}`, error)
+      this.#end(`the server sent nonsense: ${error.message}`, error, 'doubtful')
       return
     }
     this.context.log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, {
       subject: this.subject,
     })
-    this.close('internal error', new PoolerError('internal-error'))
+    this.#end('internal error', new PoolerError('internal-error'), 'doubtful')
   }
 
   #gone(problem: Error | null): void {
-    if (this.#state === 'closed') return
+    if (this.#state === 'closing') {
+      this.#enter('closed')
+      return
+    }
     const reason = problem ? `server conn crashed? (${problem.message})` : 'server conn crashed?'
     if (this.#state === 'dialing' || this.#state === 'login') {
       this.#fail(
@@ -384,7 +400,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   readonly #currentSink: FrameSink = {
     frame: (type, buffer, start, end) => {
-      if (this.#state === 'closed') return true
+      if (this.isOver) return true
       const sink: Login | Chore | null = this.#login ?? this.#chore
       if (sink) return sink.frame(type, buffer, start, end)
       this.#readIdle(type, buffer, start, end)
@@ -393,7 +409,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     pass: () => {},
     rest: () => {},
     refuse: (type, length, why) => {
-      if (this.#state === 'closed') return
+      if (this.isOver) return
       const sink = this.#login ?? this.#chore
       if (sink) sink.refuse(type, length, why)
       else this.onChoreNonsense(`a message of type ${typeName(type)} and length ${length} (${why})`)
@@ -482,7 +498,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   }
 
   #fail(problem: Notice): void {
-    if (this.#state === 'closed') return
+    if (this.isOver) return
     this.context.owner.onServerFailed(this, problem)
     this.close(`login failed: ${problem.message}`, problem)
   }

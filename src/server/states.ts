@@ -9,6 +9,7 @@ export const SERVER_STATES = [
   'leased',
   'canceling',
   'cleaning',
+  'closing',
   'closed',
 ] as const
 
@@ -16,20 +17,22 @@ export type ServerState = (typeof SERVER_STATES)[number]
 
 export const SERVER_MOVES: Record<ServerState, readonly ServerState[]> = {
   /** A TCP connection is being opened. */
-  dialing: ['login', 'closed'],
+  dialing: ['login', 'closing'],
   /** Connected; not yet ready for queries. */
-  login: ['idle', 'closed'],
+  login: ['idle', 'closing'],
   /** Free for the next lease. */
-  idle: ['checking', 'aligning', 'leased', 'closed'],
+  idle: ['checking', 'aligning', 'leased', 'closing'],
   /** Idle for long: `server_check_query` runs before it is used. */
-  checking: ['idle', 'closed'],
+  checking: ['idle', 'closing'],
   /** Promised to a session; takes over its settings. */
-  aligning: ['leased', 'idle', 'closed'],
+  aligning: ['leased', 'idle', 'closing'],
   /** A session uses it. */
-  leased: ['idle', 'canceling', 'cleaning', 'closed'],
+  leased: ['idle', 'canceling', 'cleaning', 'closing'],
   /** Free but for a cancel request that may still reach it. */
-  canceling: ['idle', 'cleaning', 'closed'],
+  canceling: ['idle', 'cleaning', 'closing'],
   /** Free but for `server_reset_query`, which runs. */
-  cleaning: ['idle', 'closed'],
+  cleaning: ['idle', 'closing'],
+  /** Not used any more; its connection is not gone yet, and so Postgres may still count it. */
+  closing: ['closed'],
   closed: [],
 }

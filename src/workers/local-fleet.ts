@@ -213,7 +213,7 @@ export class LocalFleet implements Fleet {
   }
 }
 
-const OPEN_STATES = SERVER_STATES.filter((state) => state !== 'closed')
+const OPEN_STATES = SERVER_STATES.filter((state) => state !== 'closing' && state !== 'closed')
 
 /** What PgBouncer says of its console. */
 const CONSOLE_DATABASE = {
@@ -317,7 +317,7 @@ function describeServer(pool: Pool, server: Server, holder: Session | null): Ser
   }
 }
 
-const GROUPS: Readonly<Record<Exclude<ServerState, 'idle' | 'closed'>, ServerGroup>> = {
+const GROUPS: Readonly<Record<Exclude<ServerState, 'idle' | 'closing' | 'closed'>, ServerGroup>> = {
   dialing: 'new',
   login: 'new',
   checking: 'tested',
@@ -329,7 +329,7 @@ const GROUPS: Readonly<Record<Exclude<ServerState, 'idle' | 'closed'>, ServerGro
 
 function groupOf(pool: Pool, server: Server): ServerGroup {
   const { state } = server
-  if (state === 'idle' || state === 'closed') return pool.needsCheck(server) ? 'used' : 'idle'
+  if (state === 'idle' || state === 'closing' || state === 'closed') return pool.needsCheck(server) ? 'used' : 'idle'
   return GROUPS[state]
 }
 

@@ -253,6 +253,7 @@ test('KILL is done when PostgreSQL has nobody connected, so that the database ca
   await untilRunning(database, 'select pg_sleep(60)')
   await bob.query('begin')
   expect((await root.query(`kill ${database.database}`)).command).toBe('KILL')
+  expect(await activity(database)).toEqual([])
   expect(pgweir.pool().total).toBe(0)
   expect(await lost).toMatchObject({ code: '57P01', message: 'database removed' })
   const eve = await pgweir.client()

@@ -77,6 +77,29 @@ describe('default_pool_size', () => {
   })
 })
 
+describe('a server that was closed', () => {
+  test('counts until its connection is gone, and is shown nowhere meanwhile', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
+    await begin(client, postgres)
+    postgres.stopReading()
+    client.vanish()
+    const other = await flow.connect()
+    other.send(query('other'))
+    await flow.advance(1_000)
+    expect(flow.counts()).toEqual({ closing: 1, waiting: 1 })
+    expect(flow.pool().total).toBe(0)
+    expect(await flow.pooler.parts.fleet.lists()).toMatchObject({ servers: 0 })
+    expect(await flow.pooler.parts.fleet.servers()).toEqual([])
+    expect(flow.postgres.servers).toHaveLength(1)
+    postgres.startReading()
+    const next = await flow.postgres.next()
+    await next.expect('Query(other)')
+    next.send(rows('x'), ready())
+    await other.answer()
+    expect(flow.counts()).toEqual({ idle: 1 })
+  })
+})
+
 describe('the reserve', () => {
   const RESERVE = { settings: { default_pool_size: 1, reserve_pool_size: 1, reserve_pool_timeout: 5 } }
 

@@ -17,11 +17,11 @@ export function expectSound(flow: Flow): void {
         counted++
         same(server.state, state, `the state of a server in the list ${state}`)
         same(server.tenant !== null, state === 'leased', `a server that is ${state} has a tenant`)
-        if (state !== 'leased' && state !== 'closed')
+        if (state !== 'leased' && state !== 'closing')
           same(server.ledger.isClear, true, `the ledger of a server that is ${state} is clear`)
       }
       same(counted, pool.count(state), `the length of the list ${state}`)
-      if (state !== 'closed') total += counted
+      if (state !== 'closing') total += counted
     }
     same(pool.count('closed'), 0, 'servers that are closed and still listed')
     same(pool.total, total, 'the total of the lists')

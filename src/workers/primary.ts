@@ -42,6 +42,9 @@ export interface PrimaryOptions {
 /** A sweep that is later than this was kept from running itself: nobody can be blamed for not having been heard. */
 const LATE_SWEEP_MS = 1_000
 
+/** How long a worker may take to start: a busy machine is no reason to begin anew. */
+const START_MS = 30_000
+
 /** How long workers may take to say goodbye to their clients. */
 const STOP_MS = 5_000
 
@@ -183,7 +186,8 @@ export class Primary implements Fleet {
     const silenceMs = this.#options.silenceMs()
     for (const worker of this.#workers.values()) {
       if (isLate) worker.heardMs = nowMs
-      if (silenceMs === 0 || nowMs - worker.heardMs <= silenceMs) continue
+      const patienceMs = worker.state === 'starting' ? Math.max(silenceMs, START_MS) : silenceMs
+      if (silenceMs === 0 || nowMs - worker.heardMs <= patienceMs) continue
       log.error(`${worker.subject} has not been heard of for ${Math.round(nowMs - worker.heardMs)} ms: it is killed`)
       worker.heardMs = nowMs
       worker.process.kill('SIGKILL')

@@ -246,6 +246,22 @@ describe('a worker that', () => {
     expect(played).toHaveLength(3)
   })
 
+  test('takes its time to start is not killed for that, unless it never comes', async () => {
+    const { primary, clock, worker } = fleet({ workers: 1, answers: { start: () => new Promise(() => {}) } })
+    const started = expect(primary.start()).rejects.toThrow('ended before it served')
+    for (let second = 0; second < 30; second++) {
+      clock.advance(1_000)
+      primary.sweep()
+    }
+    expect(worker(0).told).not.toContain('SIGKILL')
+    clock.advance(1_000)
+    primary.sweep()
+    expect(worker(0).told).toContain('SIGKILL')
+    await settled()
+    await started
+    await primary.stop()
+  })
+
   test('was not heard because the primary itself stood still is not killed', async () => {
     const { primary, clock, worker } = fleet()
     await primary.start()

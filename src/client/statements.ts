@@ -424,11 +424,20 @@ export class Statements {
     const { leased, toServer, pool } = this.#context
     const { statements, ledger } = leased
     if (statements.mayHave(statement, ledger)) this.#closeOnServer(statement)
-    const surplus = statements.surplus(pool.settings.maxPreparedStatements)
-    if (surplus) this.#closeOnServer(surplus)
+    this.#makeRoom()
     pool.counters.serverParses++
     statements.parseSent(statement, ledger, isSwallowed, alsoUndo)
     toServer.addAll(encodeParse(statement.name.toString('latin1'), statement.body))
+  }
+
+  /** Closes one if another does not fit in; and a second one where a reload has made them too many, so that they become fewer. */
+  #makeRoom(): void {
+    const { leased, pool } = this.#context
+    for (let left = 2; left > 0; left--) {
+      const surplus = leased.statements.surplus(pool.settings.maxPreparedStatements)
+      if (surplus === null) return
+      this.#closeOnServer(surplus)
+    }
   }
 
   #closeOnServer(statement: Statement): void {

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
 import { ask, command, ROOT, reload, run } from '../support/flow/commands.ts'
 import { quiet } from '../support/flow/inbox.ts'
-import { complete, ready, rows } from '../support/flow/replies.ts'
+import { closeComplete, complete, parseComplete, ready, rows } from '../support/flow/replies.ts'
 import { bind, execute, parse, query, sync } from '../support/flow/requests.ts'
 import { type FlowOptions, startFlow, startPair } from '../support/flow/start.ts'
 
@@ -261,4 +261,23 @@ describe('users', () => {
     console.send(query('reload'))
     expect(await console.answer()).toContain('CommandComplete(RELOAD)')
   })
+})
+
+test('fewer prepared statements per server: those that are too many are closed as others come', async () => {
+  const { flow, client, postgres } = await startPair({ settings: { max_prepared_statements: 4 } })
+  flow.postgres.onRequest = (server, { name }) => {
+    if (name === 'Parse') server.send(parseComplete)
+    else if (name === 'Close') server.send(closeComplete)
+    else if (name === 'Sync') server.send(ready())
+  }
+  const [server] = flow.pool().servers('idle')
+  const prepare = async (name: string) => {
+    client.send(parse(name, `select '${name}'`), sync)
+    await client.answer()
+    return server?.statements.size
+  }
+  for (const name of ['a', 'b', 'c', 'd']) await prepare(name)
+  await reload(flow, { settings: { max_prepared_statements: 2 } })
+  expect([await prepare('e'), await prepare('f'), await prepare('g')]).toEqual([3, 2, 2])
+  postgres.inbox.take()
 })

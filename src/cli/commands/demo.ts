@@ -7,8 +7,8 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import pg from 'pg'
 import { InvariantError } from '../../base/invariant.ts'
-import { silentLog } from '../../base/log.ts'
-import { type Pooler, startPooler } from '../../daemon/start.ts'
+import { launch } from '../../daemon/launch.ts'
+import type { Pooler } from '../../daemon/start.ts'
 import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../../embedded/postgres.ts'
 import { type Loaded, loadSettings, type Settings } from '../../settings/load.ts'
 import { formatProblem, hasErrors } from '../../settings/problem.ts'
@@ -40,7 +40,7 @@ export async function demo(options: DemoOptions): Promise<number> {
       findTakenAddress,
       startPostgres: startEmbeddedPostgres,
       createDemoDatabase,
-      startPooler: (settings) => startPooler(settings, options.isQuiet ? { log: silentLog } : {}),
+      startPooler: (settings) => launch(settings, { isQuiet: options.isQuiet ?? false }),
     })
   } finally {
     for (const signal of SIGNALS) process.off(signal, onSignal)

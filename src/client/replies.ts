@@ -4,7 +4,7 @@
  */
 
 import type { Server } from '../server/server.ts'
-import { SHARED_PREFIX } from '../server/statements.ts'
+import { SHARED_PREFIX } from '../server/statement-registry.ts'
 import { decodeCommandTag, decodeParameterStatus } from '../wire/backend.ts'
 import { type FrameSink, HEADER_BYTES, needsTable, type Refusal } from '../wire/frames.ts'
 import { MAX_CHORE_REPLY_BYTES, MAX_HELD_REPLY_BYTES } from '../wire/limits.ts'

@@ -19,7 +19,9 @@ import { CHORE_NEEDS, Chore, type ChoreListener, type ChoreResult } from './chor
 import { Ledger } from './ledger.ts'
 import { Login, type LoginListener, type LoginResult, type ServerIdentity } from './login.ts'
 import { type Change, changesBetween, changesToSql, Profile, type Tracked } from './profile.ts'
-import { type SchemaVersion, ServerStatements, type StatementRegistry } from './statements.ts'
+import type { SchemaVersion } from './schema-version.ts'
+import type { StatementRegistry } from './statement-registry.ts'
+import { ServerStatements } from './statements.ts'
 import { SERVER_MOVES, type ServerState } from './states.ts'
 
 /** The session that holds the lease. */

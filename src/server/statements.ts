@@ -1,112 +1,25 @@
-/** Prepared statements that clients share: which there are, and which of them a server has prepared. */
+/** What one server has prepared of the statements that clients share, and whose unnamed statement it has. */
 
-import { deallocatesAll } from '../sql/deallocate.ts'
+import { Link, type Linked, List } from '../base/list.ts'
 import { DEBT, type Effect, type Ledger, SWALLOW } from './ledger.ts'
-
-/** Names of shared statements on servers begin like this. A client's own unknown name that does so is never sent on. */
-export const SHARED_PREFIX = 'pgweir_'
-
-let lastSchema = 0
-
-/**
- * Another number whenever the tables of one database have changed, as far as it was seen from here. Shared by all pools of that
- * database; no two databases have the same one, since a pool may go from one to the other.
- */
-export class SchemaVersion {
-  #value = ++lastSchema
-  readonly #tellOthers: () => void
-
-  /** @param tellOthers other processes serve the same database */
-  constructor(tellOthers: () => void = () => {}) {
-    this.#tellOthers = tellOthers
-  }
-
-  get value(): number {
-    return this.#value
-  }
-
-  /** What was prepared before may be described wrongly by what is known of it: prepare it anew. */
-  changed(): void {
-    this.#value = ++lastSchema
-    this.#tellOthers()
-  }
-
-  changedElsewhere(): void {
-    this.#value = ++lastSchema
-  }
-}
-
-/** One text with its parameter types, wherever it came from. */
-export class Statement {
-  /** Its name on servers. */
-  readonly name: Buffer
-  /** The body of its Parse behind the name: text, zero, parameter types. */
-  readonly body: Buffer
-  readonly key: string
-  /** To run it drops all that the session has prepared. */
-  readonly deallocatesAll: boolean
-  /** The schema's version when a client asked for it; later askers get a statement of their own. */
-  readonly version: number
-  /** What clients were told of its rows; undefined until one has asked. */
-  shape: string | null | undefined
-  /** Sessions and servers that know it; it is forgotten with the last one. */
-  holders = 0
-
-  constructor(id: number, body: Buffer, key: string, version: number) {
-    this.version = version
-    this.name = Buffer.from(`${SHARED_PREFIX}${id}`)
-    this.body = body
-    this.key = key
-    this.deallocatesAll = deallocatesAll(body, 0, body.length)
-  }
-}
-
-let lastId = 0
-
-/** The statements of one pool, each once. */
-export class StatementRegistry {
-  readonly #statements = new Map<string, Statement>()
-
-  get size(): number {
-    return this.#statements.size
-  }
-
-  /**
-   * The statement with the bytes `start` to `end` (text, zero, parameter types).
-   *
-   * @param meaning what else decides what the text means: the search path, the role
-   * @param version how often tables have changed: who prepares it after a change must not be told what was true before
-   */
-  intern(buffer: Buffer, start: number, end: number, meaning: string, version: number): Statement {
-    const key = `${version} ${meaning}\0${buffer.toString('latin1', start, end)}`
-    const known = this.#statements.get(key)
-    if (known) return known
-    const statement = new Statement(++lastId, Buffer.from(buffer.subarray(start, end)), key, version)
-    this.#statements.set(key, statement)
-    return statement
-  }
-
-  hold(statement: Statement): void {
-    // It may have been forgotten meanwhile, when a failure brings it back; unless a twin has taken its place.
-    if (statement.holders++ === 0 && !this.#statements.has(statement.key))
-      this.#statements.set(statement.key, statement)
-  }
-
-  letGo(statement: Statement): void {
-    if (--statement.holders === 0 && this.#statements.get(statement.key) === statement)
-      this.#statements.delete(statement.key)
-  }
-}
+import type { SchemaVersion } from './schema-version.ts'
+import type { Statement, StatementRegistry } from './statement-registry.ts'
 
 /** A statement as one server has it. */
-interface Copy {
+class Copy implements Linked<Copy> {
+  readonly link = new Link<Copy>()
+  readonly statement: Statement
   /** The batch with its Parse: see `Ledger.batch`. */
   readonly batch: number
-  usedAt: number
   /** Its Parse has failed or was skipped. */
-  isVoid: boolean
+  isVoid = false
   /** Its rows are not what clients were told: tables have changed before it was prepared here. */
-  isChanged: boolean
+  isChanged = false
+
+  constructor(statement: Statement, batch: number) {
+    this.statement = statement
+    this.batch = batch
+  }
 }
 
 /** Stands for whoever it was: nobody may rely on the unnamed statement, and nobody's may be run by another. */
@@ -117,7 +30,8 @@ export class ServerStatements {
   readonly #registry: StatementRegistry
   readonly #schema: SchemaVersion
   readonly #copies = new Map<Statement, Copy>()
-  #uses = 0
+  /** The same, the one that was used last at the end. */
+  readonly #byUse = new List<Copy>('prepared statements')
   /** A Close of what is not noted here has not happened, so that the server may have more than is noted. */
   #hasDoubts = false
   /** Whose unnamed statement the server has, and which of them (a session counts its own), since which batch; null if it has none. */
@@ -164,32 +78,26 @@ export class ServerStatements {
 
   use(statement: Statement): void {
     const copy = this.#copies.get(statement)
-    if (copy) copy.usedAt = ++this.#uses
+    if (copy === undefined || copy === this.#byUse.last) return
+    this.#byUse.remove(copy)
+    this.#byUse.pushLast(copy)
   }
 
   /** The least recently used one, if another does not fit into `capacity`. */
   surplus(capacity: number): Statement | null {
-    if (this.#copies.size < capacity) return null
-    let oldest: Statement | null = null
-    let usedAt = Infinity
-    for (const [statement, copy] of this.#copies) {
-      if (copy.usedAt >= usedAt) continue
-      oldest = statement
-      usedAt = copy.usedAt
-    }
-    return oldest
+    return this.#copies.size < capacity ? null : (this.#byUse.first?.statement ?? null)
   }
 
   /** A Parse of it is being sent: owes a ParseComplete. */
   parseSent(statement: Statement, ledger: Ledger, isSwallowed: boolean, alsoUndo: Effect | null): void {
-    const copy: Copy = { batch: ledger.batch, usedAt: ++this.#uses, isVoid: false, isChanged: false }
-    this.#add(statement, copy)
+    const copy = new Copy(statement, ledger.batch)
+    this.#add(copy)
     ledger.owe(isSwallowed ? DEBT.parse | SWALLOW : DEBT.parse, {
       reply: null,
       undo: (wasSkipped, batch) => {
         copy.isVoid = true
         // A later batch may have prepared it anew.
-        if (this.#copies.get(statement) === copy) this.#remove(statement)
+        if (this.#copies.get(statement) === copy) this.#remove(copy)
         alsoUndo?.undo(wasSkipped, batch)
       },
     })
@@ -198,12 +106,12 @@ export class ServerStatements {
   /** A Close of it is being sent, on our own account. */
   closeSent(statement: Statement, ledger: Ledger): void {
     const copy = this.#copies.get(statement)
-    this.#remove(statement)
+    if (copy) this.#remove(copy)
     ledger.owe(DEBT.close | SWALLOW, {
       reply: null,
       undo: () => {
         if (!copy) this.#hasDoubts = true
-        else if (!copy.isVoid && !this.#copies.has(statement)) this.#add(statement, copy)
+        else if (!copy.isVoid && !this.#copies.has(statement)) this.#add(copy)
       },
     })
   }
@@ -239,18 +147,22 @@ export class ServerStatements {
 
   /** DEALLOCATE ALL, or the end. */
   clear(): void {
-    for (const statement of this.#copies.keys()) this.#registry.letGo(statement)
-    this.#copies.clear()
+    for (const copy of this.#copies.values()) this.#remove(copy)
     // DEALLOCATE ALL spares the unnamed statement, and so it is here.
     if (this.#unnamedOwner !== null) this.doubtUnnamed()
   }
 
-  #add(statement: Statement, copy: Copy): void {
-    if (!this.#copies.has(statement)) this.#registry.hold(statement)
-    this.#copies.set(statement, copy)
+  #add(copy: Copy): void {
+    const before = this.#copies.get(copy.statement)
+    if (before) this.#byUse.remove(before)
+    else this.#registry.hold(copy.statement)
+    this.#copies.set(copy.statement, copy)
+    this.#byUse.pushLast(copy)
   }
 
-  #remove(statement: Statement): void {
-    if (this.#copies.delete(statement)) this.#registry.letGo(statement)
+  #remove(copy: Copy): void {
+    this.#copies.delete(copy.statement)
+    this.#byUse.remove(copy)
+    this.#registry.letGo(copy.statement)
   }
 }

@@ -1,0 +1,31 @@
+/** How often the tables of a database have changed, as far as it was seen from here. */
+
+let lastValue = 0
+
+/**
+ * Another number whenever the tables of one database have changed. Shared by all pools of that database; no two databases have the
+ * same one, since a pool may go from one to the other.
+ */
+export class SchemaVersion {
+  #value = ++lastValue
+  readonly #tellOthers: () => void
+
+  /** @param tellOthers other processes serve the same database */
+  constructor(tellOthers: () => void = () => {}) {
+    this.#tellOthers = tellOthers
+  }
+
+  get value(): number {
+    return this.#value
+  }
+
+  /** What was prepared before may be described wrongly by what is known of it: prepare it anew. */
+  changed(): void {
+    this.#value = ++lastValue
+    this.#tellOthers()
+  }
+
+  changedElsewhere(): void {
+    this.#value = ++lastValue
+  }
+}

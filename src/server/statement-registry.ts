@@ -1,0 +1,131 @@
+/** Hot path: the prepared statements that the clients of one pool share, each once, found by their bytes. */
+
+import { equalsBytes, hashBytes, sampleBytes } from '../base/bytes.ts'
+import { deallocatesAll } from '../sql/deallocate.ts'
+
+/** Names of shared statements on servers begin like this. A client's own unknown name that does so is never sent on. */
+export const SHARED_PREFIX = 'pgweir_'
+
+/** One text with its parameter types, wherever it came from. */
+export class Statement {
+  /** Its name on servers. */
+  readonly name: Buffer
+  /** The body of its Parse behind the name: text, zero, parameter types. */
+  readonly body: Buffer
+  /** What else decides what the text means: the search path, the role. */
+  readonly meaning: string
+  /** The schema's version when a client asked for it; later askers get a statement of their own. */
+  readonly version: number
+  /** To run it drops all that the session has prepared. */
+  readonly deallocatesAll: boolean
+  /** What clients were told of its rows; undefined until one has asked. */
+  shape: string | null | undefined
+  /** Sessions and servers that know it; it is forgotten with the last one. */
+  holders = 0
+  /** For the registry: where it stands, and the next one there. */
+  readonly place: number
+  next: Statement | null = null
+  /** For the registry: where it was put to be found again soon; -1 for nowhere. */
+  slot = -1
+
+  constructor(id: number, body: Buffer, meaning: string, version: number, place: number) {
+    this.name = Buffer.from(`${SHARED_PREFIX}${id}`)
+    this.body = body
+    this.meaning = meaning
+    this.version = version
+    this.place = place
+    this.deallocatesAll = deallocatesAll(body, 0, body.length)
+  }
+
+  is(buffer: Buffer, start: number, end: number, meaning: string, version: number): boolean {
+    return this.version === version && this.meaning === meaning && equalsBytes(buffer, start, end, this.body)
+  }
+}
+
+let lastId = 0
+
+/** How many of the statements that were asked for last are found by a look at some of their bytes. A power of two. */
+const RECENT = 1024
+
+/** The statements of one pool, each once. */
+export class StatementRegistry {
+  /** By hash, each the first of those with the same. */
+  readonly #firsts = new Map<number, Statement>()
+  #size = 0
+  #recent: (Statement | null)[] = []
+
+  get size(): number {
+    return this.#size
+  }
+
+  /**
+   * The statement with the bytes `start` to `end` (text, zero, parameter types).
+   *
+   * @param meaning what else decides what the text means: the search path, the role
+   * @param version how often tables have changed: who prepares it after a change must not be told what was true before
+   */
+  intern(buffer: Buffer, start: number, end: number, meaning: string, version: number): Statement {
+    // Nearly always the text was asked for a moment ago, and texts are long: to see all of a text costs more than to compare two.
+    const slot = sampleBytes(buffer, start, end) & (RECENT - 1)
+    const recent = this.#recent[slot]
+    if (recent?.is(buffer, start, end, meaning, version)) return recent
+    const place = placeOf(hashBytes(buffer, start, end), version)
+    let statement = this.#firsts.get(place) ?? null
+    while (statement !== null && !statement.is(buffer, start, end, meaning, version)) statement = statement.next
+    statement ??= this.#add(new Statement(++lastId, Buffer.from(buffer.subarray(start, end)), meaning, version, place))
+    this.#remember(statement, slot)
+    return statement
+  }
+
+  hold(statement: Statement): void {
+    // It may have been forgotten meanwhile, when a failure brings it back; unless a twin has taken its place.
+    if (statement.holders++ === 0 && !this.#knows(statement)) this.#add(statement)
+  }
+
+  letGo(statement: Statement): void {
+    if (--statement.holders === 0) this.#remove(statement)
+  }
+
+  /** It, or a twin. */
+  #knows({ place, body, meaning, version }: Statement): boolean {
+    for (let other = this.#firsts.get(place) ?? null; other !== null; other = other.next)
+      if (other.is(body, 0, body.length, meaning, version)) return true
+    return false
+  }
+
+  #remember(statement: Statement, slot: number): void {
+    if (this.#recent.length === 0) this.#recent = new Array(RECENT).fill(null)
+    this.#recent[slot] = statement
+    statement.slot = slot
+  }
+
+  #add(statement: Statement): Statement {
+    statement.next = this.#firsts.get(statement.place) ?? null
+    this.#firsts.set(statement.place, statement)
+    this.#size++
+    return statement
+  }
+
+  #remove(statement: Statement): void {
+    const { place, slot } = statement
+    if (this.#recent[slot] === statement) this.#recent[slot] = null
+    const first = this.#firsts.get(place)
+    if (first === statement) {
+      if (statement.next) this.#firsts.set(place, statement.next)
+      else this.#firsts.delete(place)
+    } else {
+      let before = first ?? null
+      while (before !== null && before.next !== statement) before = before.next
+      // A twin has taken its place.
+      if (before === null) return
+      before.next = statement.next
+    }
+    statement.next = null
+    this.#size--
+  }
+}
+
+/** Versions of one text stand apart, since there may be many of them. */
+function placeOf(hash: number, version: number): number {
+  return (hash ^ Math.imul(version, 0x9e3779b1)) & 0x1fff_ffff
+}

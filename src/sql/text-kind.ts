@@ -1,0 +1,197 @@
+/** What kind of statement a text is, as far as it matters to whoever wants to prepare it once and run it again later. */
+
+/**
+ * `planned`: reads and changes rows, and means the same whenever it is run. `fleeting`: the same, but with a constant such as 'today',
+ * which Postgres reads when it prepares the statement. `begin`: begins a transaction. `creates`: makes a table, perhaps one that
+ * hides another one. `other`: a utility command, or something that may change settings, or nothing.
+ */
+export type TextKind = 'planned' | 'fleeting' | 'begin' | 'creates' | 'other'
+
+/** The kind of the text from `start` to `end`. */
+export function textKind(buffer: Buffer, start: number, end: number): TextKind {
+  const at = firstWord(buffer, start, end)
+  switch (wordAt(buffer, at, end)) {
+    case 'select':
+    case 'with':
+    case 'insert':
+    case 'update':
+    case 'delete':
+    case 'merge':
+    case 'values':
+    case 'table':
+      return plannedKind(buffer, at, end)
+    case 'begin':
+    case 'start':
+      return 'begin'
+    case 'create':
+      return 'creates'
+    default:
+      return 'other'
+  }
+}
+
+/** Postgres reads them when it prepares a statement. https://www.postgresql.org/docs/current/datatype-datetime.html */
+const FLEETING = /(?:^|[^a-z])(?:now|today|tomorrow|yesterday)(?:[^a-z]|$)/i
+
+/** Looks at all words and constants behind the first. */
+function plannedKind(buffer: Buffer, start: number, end: number): TextKind {
+  let kind: TextKind = 'planned'
+  let before = ''
+  let at = start
+  while (at < end) {
+    const letter = buffer[at] as number
+    if (isWordStart(letter)) {
+      const wordEnd = endOfWord(buffer, at, end)
+      const length = wordEnd - at
+      // Only words of these lengths are of any interest: into, merge and insert, set_config; and the prefixes of constants.
+      if (length === 4 || length === 5 || length === 6 || length === 10) {
+        const word = wordAt(buffer, at, end)
+        if (word === 'into' && before !== 'insert' && before !== 'merge') return 'creates'
+        if (word === 'set_config') return 'other'
+        before = word
+      } else before = ''
+      at = wordEnd
+      const quote = length === 1 ? escapedQuote(buffer, wordEnd - 1) : -1
+      if (quote !== -1) {
+        at = endOfQuoted(buffer, quote, end, quote === wordEnd)
+        // What the escapes stand for is not looked up.
+        if (isFleeting(buffer, quote, at) || buffer.subarray(quote, at).includes(BACKSLASH)) kind = 'fleeting'
+      }
+      continue
+    }
+    switch (letter) {
+      case QUOTE: {
+        const close = endOfQuoted(buffer, at, end, false)
+        if (isFleeting(buffer, at, close)) kind = 'fleeting'
+        at = close
+        break
+      }
+      case DOUBLE_QUOTE: {
+        const close = endOfQuoted(buffer, at, end, false)
+        if (close - at === 12 && buffer.toString('latin1', at + 1, close - 1) === 'set_config') return 'other'
+        before = ''
+        at = close
+        break
+      }
+      case DOLLAR: {
+        const close = endOfDollarQuoted(buffer, at, end)
+        if (close > at + 1 && isFleeting(buffer, at, close)) kind = 'fleeting'
+        at = close
+        break
+      }
+      case DASH:
+      case SLASH: {
+        const close = endOfComment(buffer, at, end)
+        at = close === at ? at + 1 : close
+        break
+      }
+      default:
+        if (letter >= 0x30 && letter <= 0x39) at = endOfWord(buffer, at, end)
+        else at++
+    }
+  }
+  return kind
+}
+
+/** Where the quote of a string with escapes is whose prefix stands at `at`: E'…' and U&'…'. -1 if this is none. */
+function escapedQuote(buffer: Buffer, at: number): number {
+  const prefix = (buffer[at] as number) | 0x20
+  const quote = prefix === E ? at + 1 : prefix === U && buffer[at + 1] === AMPERSAND ? at + 2 : -1
+  return quote !== -1 && buffer[quote] === QUOTE ? quote : -1
+}
+
+function isFleeting(buffer: Buffer, start: number, end: number): boolean {
+  return FLEETING.test(buffer.toString('latin1', start, end))
+}
+
+/** Where the first word begins: behind spaces, comments and opening parentheses. */
+function firstWord(buffer: Buffer, start: number, end: number): number {
+  let at = start
+  while (at < end) {
+    const letter = buffer[at] as number
+    if (letter === 0x20 || (letter >= 0x09 && letter <= 0x0d) || letter === 0x28) at++
+    else {
+      const close = endOfComment(buffer, at, end)
+      if (close === at) break
+      at = close
+    }
+  }
+  return at
+}
+
+/** The word at `at`, in lower case; empty if there is none. */
+function wordAt(buffer: Buffer, at: number, end: number): string {
+  if (at >= end || !isWordStart(buffer[at] as number)) return ''
+  return buffer.toString('latin1', at, endOfWord(buffer, at, end)).toLowerCase()
+}
+
+function endOfWord(buffer: Buffer, start: number, end: number): number {
+  let at = start
+  while (at < end && isWordPart(buffer[at] as number)) at++
+  return at
+}
+
+/** Where the comment ends that begins at `start`; `start` if none does. Those between slashes and stars may be nested. */
+function endOfComment(buffer: Buffer, start: number, end: number): number {
+  const first = buffer[start]
+  const second = buffer[start + 1]
+  if (first === DASH && second === DASH) {
+    let at = start
+    while (at < end && buffer[at] !== 0x0a && buffer[at] !== 0x0d) at++
+    return at
+  }
+  if (first !== SLASH || second !== STAR) return start
+  let depth = 1
+  let at = start + 2
+  while (at < end && depth > 0) {
+    if (buffer[at] === SLASH && buffer[at + 1] === STAR) {
+      depth++
+      at += 2
+    } else if (buffer[at] === STAR && buffer[at + 1] === SLASH) {
+      depth--
+      at += 2
+    } else at++
+  }
+  return Math.min(at, end)
+}
+
+/** Where a string or a quoted name ends that begins with its quote at `start`. Doubled quotes are two that follow each other. */
+function endOfQuoted(buffer: Buffer, start: number, end: number, hasEscapes: boolean): number {
+  const quote = buffer[start]
+  let at = start + 1
+  while (at < end && buffer[at] !== quote) at += hasEscapes && buffer[at] === BACKSLASH ? 2 : 1
+  return Math.min(at + 1, end)
+}
+
+/** Where the string ends that begins with $tag$ at `start`; one further if none does: $1 is a parameter. */
+function endOfDollarQuoted(buffer: Buffer, start: number, end: number): number {
+  let at = start + 1
+  while (at < end && isWordPart(buffer[at] as number) && buffer[at] !== DOLLAR) at++
+  const isTag = buffer[at] === DOLLAR && !isDigit(buffer[start + 1] as number)
+  if (!isTag || at >= end) return start + 1
+  const close = buffer.indexOf(buffer.subarray(start, at + 1), at + 1)
+  return close === -1 ? end : Math.min(close + at + 1 - start, end)
+}
+
+const QUOTE = 0x27
+const DOUBLE_QUOTE = 0x22
+const DOLLAR = 0x24
+const BACKSLASH = 0x5c
+const AMPERSAND = 0x26
+const DASH = 0x2d
+const SLASH = 0x2f
+const STAR = 0x2a
+const E = 0x65
+const U = 0x75
+
+function isWordStart(letter: number): boolean {
+  return (letter >= 0x61 && letter <= 0x7a) || (letter >= 0x41 && letter <= 0x5a) || letter === 0x5f || letter >= 0x80
+}
+
+function isWordPart(letter: number): boolean {
+  return isWordStart(letter) || isDigit(letter) || letter === DOLLAR
+}
+
+function isDigit(letter: number): boolean {
+  return letter >= 0x30 && letter <= 0x39
+}

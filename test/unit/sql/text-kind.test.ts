@@ -1,0 +1,113 @@
+import { describe, expect, test } from 'vitest'
+import { type TextKind, textKind } from '../../../src/sql/text-kind.ts'
+
+function kindOf(text: string): TextKind {
+  // As it lies in a message: something before it, and a zero and more behind it.
+  const buffer = Buffer.from(`into ${text}\0 into 'now'`)
+  return textKind(buffer, 5, 5 + Buffer.byteLength(text))
+}
+
+describe('planned is what reads and changes rows', () => {
+  test.each([
+    'select 1',
+    'SELECT 1',
+    'SeLeCt\n1',
+    '  \t\n select 1',
+    '-- a comment\nselect 1',
+    '/* a /* nested */ one */ select 1',
+    '/* first */ -- second\n /**/ ((select 1) union (select 2))',
+    'insert into t values ($1)',
+    'insert /* now */ into t values ($1)',
+    'update t set a = $1',
+    'delete from t',
+    'merge into t using s on true when matched then delete',
+    'values (1)',
+    'table t',
+    'with a as (select 1) insert into t select * from a',
+    'select 1 from "into"',
+    "select 'into'",
+    "select E'it''s \" into'",
+    'select $$ into $$, $tag$ into $x$ $tag$',
+    'select 1 -- into\n',
+    'select 1 /* into */',
+    'select 1 - 2 / 3',
+    'select into_it, a.nowhere, now() from t',
+    "select 'know', 'nowhere'",
+    'select $1::date, $2',
+    'select "now", "set_configs" from t',
+    'select x$into$, 1e5, 0xff from t',
+  ])('%s', (text) => expect(kindOf(text)).toBe('planned'))
+})
+
+describe('fleeting is what has a constant that Postgres may read as a time of its own', () => {
+  test.each([
+    "select * from t where day = 'today'",
+    "select date 'Yesterday'",
+    "select ' now '::timestamptz",
+    "select 'tomorrow 10:00'::timestamp",
+    "select 'today+1'",
+    "insert into t values ('now')",
+    "select N'now'",
+    "select E'now'",
+    "select E'\\x6eow'::timestamp",
+    "select U&'\\006eow'::timestamp",
+    'select $$now$$::timestamp, 1',
+    'select $a$now$a$::timestamp',
+    "select 'it''s now'",
+    "select 'not_today'",
+  ])('%s', (text) => expect(kindOf(text)).toBe('fleeting'))
+})
+
+describe('creates is what makes a table', () => {
+  test.each([
+    'create table t (a int)',
+    'create temp table t as select 1',
+    'select * into t from s',
+    'select * INTO temp t from s',
+    "select 'into' into t",
+    'with a as (select 1) select * into t from a',
+    'select 1 /* insert */ into t',
+    'select "insert" into t',
+    "select 'now' into t",
+  ])('%s', (text) => expect(kindOf(text)).toBe('creates'))
+})
+
+test.each(['begin', 'BEGIN ISOLATION LEVEL SERIALIZABLE', 'start transaction', ' begin;'])('%s begins', (text) =>
+  expect(kindOf(text)).toBe('begin'),
+)
+
+describe('other is what is none of these', () => {
+  test.each([
+    '',
+    ' ',
+    ';',
+    '; select 1',
+    '-- select 1',
+    '/* select 1',
+    'commit',
+    'rollback to savepoint a',
+    'set search_path = a',
+    'show all',
+    'explain select 1',
+    'call p()',
+    'execute s1',
+    'discard all',
+    'selects 1',
+    'select1',
+    '"select" 1',
+    "select set_config('TimeZone', $1, true)",
+    "select pg_catalog.SET_CONFIG ('TimeZone', $1, true)",
+    `select "set_config"('TimeZone', $1, true)`,
+  ])('%s', (text) => expect(kindOf(text)).toBe('other'))
+})
+
+test.each([
+  "select 'now",
+  "select E'a\\",
+  'select "a',
+  'select $a$ now',
+  'select /* a',
+  'select $',
+  'select E',
+  'select U&',
+])('what does not end, %s, ends with the text', (text) => expect(['planned', 'fleeting']).toContain(kindOf(text)))

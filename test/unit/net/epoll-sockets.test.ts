@@ -8,28 +8,25 @@ import { createEpollTransport, takeOver } from '../../../src/net/epoll/epoll-tra
 import { EMFILE } from '../../../src/net/epoll/syscalls.ts'
 import { openListeningDescriptors } from '../../../src/net/listen-addresses.ts'
 import { createNodeTransport } from '../../../src/net/node-transport.ts'
-import { LOOPBACK, NO_KEEP_ALIVE, pattern, Recorder, SocketPeer, settle, until } from './rigs.ts'
+import { dialed, LOOPBACK, NO_KEEP_ALIVE, pattern, Recorder, SocketPeer, settle, until } from './rigs.ts'
 
 const problems: Error[] = []
 const transport = createEpollTransport({ onAcceptFailed: (problem) => problems.push(problem) })
 const { calls } = transport.poller
 
 test('the last words of a peer are read although a write has failed', async () => {
-  const { channel, heard, far } = await accepted()
-  // The peer's last words, its goodbye and the reset that answers our write all come while we look elsewhere.
-  far.write('FATAL: going down')
-  far.end()
-  await until('it has left', () => far.writableFinished)
-  let isFirst = true
-  heard.onSpan = () => {
-    if (!isFirst) return
-    isFirst = false
-    far.resetAndDestroy()
-  }
-  await until('it is closed', () => {
-    channel.write(Buffer.from('anybody there?'), 0, 14)
-    return heard.closings.length > 0
-  })
+  const { listener, channels } = await listen()
+  const far = await dialed(transport, listener.address)
+  await until('it is accepted', () => channels.length === 1)
+  const [channel] = channels as [Channel]
+  const heard = new Recorder(channel)
+  const lastWords = Buffer.from('FATAL: going down')
+  // All of this before anybody looks at a socket: the kernel answers our first write by a reset, and so refuses the second.
+  far.write(lastWords, 0, lastWords.length)
+  far.destroy()
+  channel.write(Buffer.from('anybody there?'), 0, 14)
+  channel.write(Buffer.from('anybody there?'), 0, 14)
+  await until('it is closed', () => heard.closings.length > 0)
   expect(heard.received.all().toString()).toBe('FATAL: going down')
 })
 

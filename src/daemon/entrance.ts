@@ -4,9 +4,10 @@
  */
 
 import type { Address, Channel, KeepAlive, Listener, Transport } from '../net/channel.ts'
-import { listenAll, openListeningDescriptors, parseListenAddresses } from '../net/listen-addresses.ts'
+import { listenAll, openListeningDescriptors } from '../net/listen-addresses.ts'
 import { type AcceptedSocket, listenForSockets } from '../net/node-transport.ts'
 import type { GeneralSettings } from '../settings/schema.ts'
+import { whereToListen } from './listening.ts'
 
 /** What goes with a connection to a worker: where it was accepted. */
 export interface HandedOver {
@@ -36,12 +37,7 @@ export interface EntranceOptions {
 
 /** Rejects with the system's error where an address cannot be listened on. */
 export async function openEntrance({ general, keepAlive, isShared, give }: EntranceOptions): Promise<Entrance> {
-  const options = {
-    addresses: parseListenAddresses(general.listen_addr),
-    port: general.listen_port,
-    backlog: general.listen_backlog,
-    keepAlive,
-  }
+  const options = whereToListen(general, keepAlive)
   const opened = isShared
     ? await openListeningDescriptors(options)
     : await listenAll(

@@ -46,6 +46,18 @@ function keepAliveOf(live: LiveSettings): KeepAlive {
     get idleMs() {
       return live.now.general.tcp_keepidle
     },
+    get intervalMs() {
+      return live.now.general.tcp_keepintvl
+    },
+    get probes() {
+      return live.now.general.tcp_keepcnt
+    },
+    get userTimeoutMs() {
+      return live.now.general.tcp_user_timeout
+    },
+    get bufferBytes() {
+      return live.now.general.tcp_socket_buffer
+    },
   }
 }
 

@@ -12,7 +12,7 @@ import { Session } from '../client/session.ts'
 import { Sessions } from '../client/sessions.ts'
 import type { Address, Channel, Listener, Transport } from '../net/channel.ts'
 import { chooseTransport } from '../net/choose-transport.ts'
-import { listenAll, parseListenAddresses } from '../net/listen-addresses.ts'
+import { listenAll } from '../net/listen-addresses.ts'
 import { SWEEP_MS, startJanitor } from '../pool/janitor.ts'
 import { PermitBook, type SizesOf } from '../pool/permits/book.ts'
 import type { Permits } from '../pool/permits/holder.ts'
@@ -41,6 +41,7 @@ import { describeDatabases, describeUsers } from './describe.ts'
 import { Doors } from './doors.ts'
 import { Farewell } from './farewell.ts'
 import { Lifecycle } from './lifecycle.ts'
+import { unmetWishes, whereToListen } from './listening.ts'
 import { LiveSettings } from './live-settings.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { peersOf } from './peers.ts'
@@ -253,18 +254,11 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   }
   const listeners = membership
     ? await membership.listen(transport, onAccepted)
-    : await listenAll(
-        transport,
-        {
-          addresses: parseListenAddresses(general.listen_addr),
-          port: general.listen_port,
-          backlog: general.listen_backlog,
-          keepAlive,
-        },
-        onAccepted,
-      )
+    : await listenAll(transport, whereToListen(general, keepAlive), onAccepted)
   if (!membership) for (const { address } of listeners) log.info(`listening on ${address.host}:${address.port}`)
   log.info(`process up: pgweir ${VERSION}, transport ${transport.name} (${because})`)
+  const unmet = unmetWishes(general, transport.name)
+  if (unmet !== null) log.warning(unmet)
   databases.openForced()
   lifecycle.serve({ listeners, janitor: options.sweepsByItself === false ? null : startJanitor(sweep) })
 

@@ -67,13 +67,28 @@ export interface ListenOptions {
    * on. All processes that have it accept from one queue.
    */
   readonly descriptor?: number
+  /** SO_REUSEPORT: other processes of the same user may listen at this address too, and the kernel shares out the connections. */
+  readonly sharesPort?: boolean
+  /** A connection is accepted only once its first bytes have come, or after this time. Not on the portable transport. */
+  readonly deferMs?: number
 }
 
-/** Read for each connection anew, since it may change: by whoever dials, and by whoever listens. */
+/**
+ * How TCP connections are watched over and buffered: read for each connection anew, since it may change, by whoever dials and by whoever
+ * listens. What is not given, or 0, is left to the system; the portable transport can set only the first two.
+ */
 export interface KeepAlive {
   readonly isOn: boolean
-  /** Silence before the first probe; 0 leaves the system's default. */
+  /** Silence before the first probe. */
   readonly idleMs: number
+  /** Between two probes. */
+  readonly intervalMs?: number
+  /** Unanswered probes after which the peer is given up. */
+  readonly probes?: number
+  /** How long what was sent may stay unacknowledged before the peer is given up. */
+  readonly userTimeoutMs?: number
+  /** The kernel's buffers for each direction. */
+  readonly bufferBytes?: number
 }
 
 export interface Listener {

@@ -23,6 +23,8 @@ export interface ListenAllOptions {
   readonly port: number
   readonly backlog: number
   readonly keepAlive: KeepAlive
+  readonly sharesPort?: boolean
+  readonly deferMs?: number
 }
 
 /**
@@ -51,7 +53,7 @@ export function openListeningDescriptors(options: ListenAllOptions): Promise<Lis
 }
 
 async function openAll<Opened extends { readonly address: Address; close(): void }>(
-  { addresses, port, backlog, keepAlive }: ListenAllOptions,
+  { addresses, port, ...others }: ListenAllOptions,
   open: (options: ListenOptions) => Promise<Opened>,
 ): Promise<Opened[]> {
   const all: Opened[] = []
@@ -59,7 +61,7 @@ async function openAll<Opened extends { readonly address: Address; close(): void
     for (const host of await resolveAll(addresses)) {
       const sharedPort = all[0]?.address.port ?? port
       try {
-        all.push(await open({ host, port: sharedPort, backlog, keepAlive }))
+        all.push(await open({ ...others, host, port: sharedPort }))
       } catch (problem) {
         const isListeningToAnyIpv4 = all.some((opened) => opened.address.host === ANY_IPV4)
         if (!(host === ANY_IPV6 && isListeningToAnyIpv4 && saysNoIpv6(problem))) throw problem

@@ -47,6 +47,9 @@ function listen(
   return listenForSockets(options, onSocket, onAcceptFailed, sharesReadBuffer)
 }
 
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+const KNOWS_REUSE_PORT = major > 23 || (major === 23 && minor >= 1)
+
 /** A connection as the system has handed it over, for the few who pass it on. */
 export type AcceptedSocket = Socket
 
@@ -57,14 +60,16 @@ export function listenForSockets(
   onAcceptFailed: (problem: Error) => void = () => {},
   isPaused = true,
 ): Promise<Listener> {
-  const { host, port, backlog, keepAlive } = options
+  const { host, port, backlog, keepAlive, descriptor, sharesPort = false } = options
+  if (sharesPort && descriptor === undefined && !KNOWS_REUSE_PORT)
+    return Promise.reject(new Error('so_reuseport on the transport node needs Node 23.1 or later'))
   // ipv6Only, so that 0.0.0.0 and :: can have the same port.
   const where =
-    options.descriptor !== undefined
-      ? { fd: options.descriptor, backlog }
+    descriptor !== undefined
+      ? { fd: descriptor, backlog }
       : isPath(host)
         ? { path: host, backlog }
-        : { host, port, backlog, ipv6Only: isIPv6(host) }
+        : { host, port, backlog, ipv6Only: isIPv6(host), reusePort: sharesPort }
   return new Promise((resolve, reject) => {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: isPaused, noDelay: true })
     server.once('error', reject)

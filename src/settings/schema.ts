@@ -43,12 +43,39 @@ const LISTENING = {
   ),
   listen_backlog: atRestart(integer({ min: 1 }), '128', 'How many connections may wait in the kernel to be accepted.'),
   tcp_keepalive: row(boolean, '1', 'Whether the kernel probes silent TCP connections to clients and servers.'),
+  tcp_keepidle: seconds('0', 'Silence before the first keepalive probe; 0 leaves it to the system.'),
+  tcp_keepintvl: seconds(
+    '0',
+    'Time between two keepalive probes; 0 leaves it to the system. Not on the transport `node`.',
+  ),
+  tcp_keepcnt: count(
+    '0',
+    'Unanswered keepalive probes after which a connection is given up; 0 leaves it to the system. Not on the transport `node`.',
+  ),
+  tcp_user_timeout: count(
+    '0',
+    'Milliseconds that what was sent may stay unacknowledged before the connection is given up; 0 leaves it to the system. Not on the transport `node`.',
+  ),
+  tcp_socket_buffer: row(
+    bytes(),
+    '0',
+    "Size of the kernel's buffers of each connection; 0 leaves it to the system. Not on the transport `node`.",
+  ),
+  tcp_defer_accept: atRestart(
+    time(),
+    '0',
+    'How long the kernel may keep a new connection to itself until its first bytes have come; 0 is not at all. Not on the transport `node`. PgBouncer has 1.',
+  ),
+  so_reuseport: atRestart(
+    boolean,
+    '0',
+    'Whether other processes of the same user may listen on the same port; the kernel shares out the connections. For several processes of one pgweir see `workers`. On the transport `node` it needs Node 23.1.',
+  ),
   transport: atRestart(
     oneOf(['auto', 'epoll', 'node']),
-    'node',
-    'What carries connections: `epoll`, which is faster and needs Linux and the optional package koffi; `node`, which runs everywhere; `auto` is epoll where it can run. Not in PgBouncer.',
+    'auto',
+    'What carries connections: `epoll`, which is faster and needs Linux and the optional package koffi; `node`, which runs everywhere; `auto` is epoll where it can run. Not in PgBouncer; see transports.md.',
   ),
-  tcp_keepidle: seconds('0', 'Silence before the first keepalive probe; 0 leaves it to the system.'),
 }
 
 const PROCESSES = {

@@ -22,7 +22,6 @@ const NO_SYSLOG = { without: 'the log goes to standard error and to logfile' }
 const NO_CACHE = { without: 'names are resolved by the system whenever a server is dialled' }
 const NO_UNIX = { without: 'clients can connect through TCP only' }
 const INSIDE = { without: "it tunes PgBouncer's own buffers" }
-const SYSTEM = { without: "the system's default is used" }
 
 export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
   auth_dbname: NO_LOOKUP,
@@ -61,16 +60,10 @@ export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
   server_tls_protocols: NO_SERVER_TLS,
   server_tls_sslmode: { ...NO_SERVER_TLS, fine: ['disable'], refusedUnless: ['allow', 'prefer'] },
   service_name: { without: 'it names a Windows service' },
-  so_reuseport: { without: 'a second process cannot share the port', fine: OFF },
   suspend_timeout: { without: 'the command SUSPEND is not built' },
   syslog: { ...NO_SYSLOG, fine: OFF },
   syslog_facility: NO_SYSLOG,
   syslog_ident: NO_SYSLOG,
-  tcp_defer_accept: SYSTEM,
-  tcp_keepcnt: { ...SYSTEM, fine: ['0'] },
-  tcp_keepintvl: { ...SYSTEM, fine: ['0'] },
-  tcp_socket_buffer: { ...SYSTEM, fine: ['0'] },
-  tcp_user_timeout: { ...SYSTEM, fine: ['0'] },
   unix_socket_dir: { ...NO_UNIX, fine: [''] },
   unix_socket_group: NO_UNIX,
   unix_socket_mode: NO_UNIX,

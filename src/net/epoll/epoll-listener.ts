@@ -6,7 +6,7 @@ import type { Address, Channel, KeepAlive, Listener, ListenOptions } from '../ch
 import { decodeAddress, encodeAddress, familyOf, isPath } from './addresses.ts'
 import { EpollChannel, WATCHED_FOR } from './epoll-channel.ts'
 import type { Pollable, Poller } from './poller.ts'
-import { setKeepAlive, setTcpOptions } from './socket-options.ts'
+import { isSame, setTcpOptions, snapshotOf } from './socket-options.ts'
 import { EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPOLLIN, type SystemCalls, systemError } from './syscalls.ts'
 
 /** How many connections are accepted at a time, before other sockets have their turn. */
@@ -48,7 +48,7 @@ export class EpollListener implements Listener, Pollable {
     this.#onAcceptFailed = onAcceptFailed
     this.#isShared = options.descriptor !== undefined
     this.#keepAlive = options.keepAlive
-    this.#inherited = { ...options.keepAlive }
+    this.#inherited = snapshotOf(options.keepAlive)
     this.descriptor = options.descriptor ?? openListeningSocket(poller.calls, options)
     if (this.#isShared) {
       poller.calls.neverBlock(this.descriptor)
@@ -88,7 +88,7 @@ export class EpollListener implements Listener, Pollable {
       if (descriptor >= 0) {
         this.#isShort = false
         // It has inherited what held when the kernel took it.
-        if (isLate) setKeepAlive(this.#poller.calls, descriptor, this.#inherited)
+        if (isLate) setTcpOptions(this.#poller.calls, descriptor, this.#inherited)
         this.#accepted(descriptor)
       } else if (isShortage(descriptor)) {
         this.#waitForMore(descriptor)
@@ -100,10 +100,9 @@ export class EpollListener implements Listener, Pollable {
 
   /** True if what is to be inherited has changed, for sockets that the kernel accepts from now on. */
   #keepUp(): boolean {
-    const { isOn, idleMs } = this.#keepAlive
-    if (isPath(this.address.host) || (isOn === this.#inherited.isOn && idleMs === this.#inherited.idleMs)) return false
-    this.#inherited = { isOn, idleMs }
-    setKeepAlive(this.#poller.calls, this.descriptor, this.#inherited)
+    if (isPath(this.address.host) || isSame(this.#keepAlive, this.#inherited)) return false
+    this.#inherited = snapshotOf(this.#keepAlive)
+    setTcpOptions(this.#poller.calls, this.descriptor, this.#inherited)
     return true
   }
 
@@ -139,13 +138,16 @@ export class EpollListener implements Listener, Pollable {
 }
 
 /** Bound and listening, on the address or path of the options. */
-export function openListeningSocket(calls: SystemCalls, { host, port, backlog, keepAlive }: ListenOptions): number {
+export function openListeningSocket(calls: SystemCalls, options: ListenOptions): number {
+  const { host, port, backlog, keepAlive, sharesPort = false, deferMs = 0 } = options
   const address = encodeAddress({ host, port })
   const about = isPath(host) ? host : `${host}:${port}`
   const descriptor = calls.socket(familyOf(address))
   try {
     if (!isPath(host)) {
       calls.setOption(descriptor, 'SO_REUSEADDR', 1)
+      if (sharesPort) calls.setOption(descriptor, 'SO_REUSEPORT', 1)
+      if (deferMs > 0) calls.setOption(descriptor, 'TCP_DEFER_ACCEPT', Math.ceil(deferMs / 1_000))
       // So that 0.0.0.0 and :: can have the same port.
       if (isIPv6(host)) calls.setOption(descriptor, 'IPV6_V6ONLY', 1)
       // Accepted sockets inherit these.

@@ -32,7 +32,7 @@ describe('pgweir', () => {
     expect(written.out).toMatch(/^Timeouts:$/m)
     expect(written.out).toMatch(/^ {2}check /m)
     expect(written.out).toMatch(/^ {2}demo /m)
-    expect(written.out).not.toContain('--so-reuseport')
+    expect(written.out).not.toContain('--dns-max-ttl')
   })
 
   test('without anything to pool says what to give', async () => {
@@ -69,8 +69,8 @@ describe('pgweir', () => {
     const { run, written } = fakeWorld()
     expect(await run('--server-tls-sslmode', 'require', ...UPSTREAM)).toBe(1)
     expect(written.err).toContain('error: server_tls_sslmode is not supported yet')
-    const { written: warned } = await startWith('--so-reuseport', '1', ...UPSTREAM)
-    expect(warned.err).toContain('warning: so_reuseport is not supported yet')
+    const { written: warned } = await startWith('--dns-max-ttl', '1', ...UPSTREAM)
+    expect(warned.err).toContain('warning: dns_max_ttl is not supported yet')
   })
 
   test.each([

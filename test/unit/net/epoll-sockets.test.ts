@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process'
 import net from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import type { Address, Channel, Transport } from '../../../src/net/channel.ts'
+import type { Address, Channel, ListenOptions, Transport } from '../../../src/net/channel.ts'
 import { createEpollTransport, takeOver } from '../../../src/net/epoll/epoll-transport.ts'
 import { EMFILE } from '../../../src/net/epoll/syscalls.ts'
 import { openListeningDescriptors } from '../../../src/net/listen-addresses.ts'
@@ -198,27 +198,71 @@ test('a connection that node has accepted can be taken over', async () => {
   expect(channel.local).toEqual(listening)
 })
 
-test('keepalive is set on both kinds of sockets as it was asked for', async () => {
-  const keepAlive = { isOn: true, idleMs: 70_500 }
+test('what connections are to have is set on both kinds of sockets, and follows the settings', async () => {
+  const keepAlive = {
+    isOn: true,
+    idleMs: 70_500,
+    intervalMs: 11_000,
+    probes: 4,
+    userTimeoutMs: 12_345,
+    bufferBytes: 100_000,
+  }
   const accepted: Channel[] = []
   const listener = await transport.listen({ ...LOOPBACK, keepAlive }, (channel) => accepted.push(channel))
   onTestFinished(() => listener.close())
-  const near = await new Promise<Channel>((resolve, reject) => {
-    transport.dial({ address: listener.address, keepAlive }, { onConnected: resolve, onFailed: reject })
-  })
-  await until('it is accepted', () => accepted.length === 1)
-  for (const channel of [near, accepted[0] as Channel]) {
-    onTestFinished(() => channel.destroy())
-    const { descriptor } = channel as unknown as { descriptor: number }
-    expect(calls.getOption(descriptor, 'SO_KEEPALIVE')).toBe(1)
-    expect(calls.getOption(descriptor, 'TCP_KEEPIDLE')).toBe(71)
-    expect(calls.getOption(descriptor, 'TCP_NODELAY')).toBe(1)
+  expect(await bothEnds()).toEqual([OPTIONS, OPTIONS])
+  Object.assign(keepAlive, { isOn: false, userTimeoutMs: 54_321 })
+  const changed = { ...OPTIONS, SO_KEEPALIVE: 0, TCP_USER_TIMEOUT: 54_321 }
+  expect(await bothEnds()).toMatchObject([{ SO_KEEPALIVE: 0, TCP_USER_TIMEOUT: 54_321 }, changed])
+  expect((await bothEnds())[1]).toEqual(changed)
+
+  async function bothEnds() {
+    accepted.length = 0
+    const near = await new Promise<Channel>((resolve, reject) => {
+      transport.dial({ address: listener.address, keepAlive }, { onConnected: resolve, onFailed: reject })
+    })
+    await until('it is accepted', () => accepted.length === 1)
+    return [near, accepted[0] as Channel].map((channel) => {
+      onTestFinished(() => channel.destroy())
+      const names = Object.keys(OPTIONS) as (keyof typeof OPTIONS)[]
+      return Object.fromEntries(names.map((name) => [name, calls.getOption(descriptorOf(channel), name)]))
+    })
   }
+})
+
+const OPTIONS = {
+  TCP_NODELAY: 1,
+  SO_KEEPALIVE: 1,
+  TCP_KEEPIDLE: 71,
+  TCP_KEEPINTVL: 11,
+  TCP_KEEPCNT: 4,
+  TCP_USER_TIMEOUT: 12_345,
+  // Linux doubles what it is told.
+  SO_SNDBUF: 200_000,
+  SO_RCVBUF: 200_000,
+}
+
+test('two listeners can share a port if both say so', async () => {
+  const { listener } = await listen({ sharesPort: true })
+  await expect(listen({ port: listener.address.port })).rejects.toMatchObject({ code: 'EADDRINUSE' })
+  const second = await listen({ port: listener.address.port, sharesPort: true })
+  expect(second.listener.address).toEqual(listener.address)
+})
+
+test('a connection that is deferred is accepted with its first bytes', async () => {
+  const { listener, channels } = await listen({ deferMs: 60_000 })
+  const far = net.connect(listener.address)
+  const peer = new SocketPeer(far)
+  await until('it is connected', () => !far.connecting)
+  await settle()
+  expect(channels).toHaveLength(0)
+  peer.send(Buffer.from('hello'))
+  await until('it is accepted', () => channels.length === 1)
 })
 
 test('children do not inherit our sockets', async () => {
   const { channel } = await accepted()
-  const { descriptor } = channel as unknown as { descriptor: number }
+  const descriptor = descriptorOf(channel)
   const child = spawn('ls', ['/proc/self/fd'])
   let text = ''
   child.stdout.on('data', (data) => {
@@ -228,9 +272,13 @@ test('children do not inherit our sockets', async () => {
   expect(text.split('\n')).not.toContain(`${descriptor}`)
 })
 
-async function listen() {
+function descriptorOf(channel: Channel): number {
+  return (channel as unknown as { descriptor: number }).descriptor
+}
+
+async function listen(options: Partial<ListenOptions> = {}) {
   const channels: Channel[] = []
-  const listener = await transport.listen(LOOPBACK, (channel) => {
+  const listener = await transport.listen({ ...LOOPBACK, ...options }, (channel) => {
     onTestFinished(() => channel.destroy())
     new Recorder(channel)
     channels.push(channel)

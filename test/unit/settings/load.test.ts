@@ -145,8 +145,8 @@ app = host=a
 
 describe('settings of PgBouncer that are not built yet', () => {
   test('are warnings that say what is missing', () => {
-    expect(loadText(`${GOOD_INI}so_reuseport = 1\nauth_user = pooler\nclient_tls_sslmode = allow\n`).told).toEqual([
-      'pgweir.ini:5: warning: so_reuseport is not supported yet and is ignored: a second process cannot share the port',
+    expect(loadText(`${GOOD_INI}dns_max_ttl = 5\nauth_user = pooler\nclient_tls_sslmode = allow\n`).told).toEqual([
+      'pgweir.ini:5: warning: dns_max_ttl is not supported yet and is ignored: names are resolved by the system whenever a server is dialled',
       'pgweir.ini:6: warning: auth_user is not supported yet and is ignored: users who are not in auth_file cannot log in',
       'pgweir.ini:7: warning: client_tls_sslmode is not supported yet and is ignored: clients are not offered TLS',
     ])

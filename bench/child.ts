@@ -21,13 +21,16 @@ const POLL_MS = 20
 const STOP_TIMEOUT_MS = 10_000
 const SHOWN_CHARACTERS = 2_000
 
+/** "May we speak TLS?", which is answered without a login. */
+const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
+
 const running = new Set<ChildProcess>()
 
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** Resolves once something accepts connections on the port. */
+/** Resolves once a pooler answers on the port. */
 export async function startOnPort(
   program: string,
   args: readonly string[],
@@ -49,8 +52,8 @@ export async function startOnPort(
     running.delete(child)
   })
   const deadlineMs = performance.now() + START_TIMEOUT_MS
-  while (!(await accepts(port))) {
-    if (ended === null && performance.now() > deadlineMs) ended = `nothing listens on port ${port}`
+  while (!(await answers(port))) {
+    if (ended === null && performance.now() > deadlineMs) ended = `nothing answers on port ${port}`
     if (ended !== null) {
       child.kill('SIGKILL')
       throw new Error(`${program} did not start (${ended}): ${said}`)
@@ -69,10 +72,13 @@ async function stop(child: ChildProcess): Promise<void> {
   clearTimeout(impatience)
 }
 
-async function accepts(port: number): Promise<boolean> {
+/** Whether a client would be heard. That a connection is taken says too little: the kernel does that for whoever is about to listen. */
+async function answers(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   try {
     await once(socket, 'connect')
+    socket.write(SSL_REQUEST)
+    await Promise.race([once(socket, 'data'), once(socket, 'end').then(() => Promise.reject(new Error('closed')))])
     return true
   } catch {
     // Not yet: whoever asks tries again.

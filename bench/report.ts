@@ -69,7 +69,7 @@ export function changeTable(changes: readonly Change[]): string {
     `${growth < 0 ? '−' : '+'}${Math.abs(growth * 100).toFixed(1)} %`,
     verdict === 'slower' ? 'SLOWER' : verdict,
   ])
-  return formatTable([['per transaction', 'committed', 'now', 'change', ''], ...rows])
+  return formatTable([['per transaction', 'before', 'now', 'change', ''], ...rows])
 }
 
 function rounded(value: number): string {

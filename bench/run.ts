@@ -8,7 +8,16 @@ import { join } from 'node:path'
 import { chooseManner, loadBuild, type Manner, OWN_ROOT } from './build.ts'
 import { currentCommit, FIGURES_FILE, readFigures, writeFigures } from './figures-file.ts'
 import type { Flags } from './flags.ts'
-import { changesSince, type Guarded, guardedOf, mannerKey, type Versions, withRun } from './guard.ts'
+import {
+  type Change,
+  changesSince,
+  changeToBaseline,
+  type Guarded,
+  guardedOf,
+  mannerKey,
+  type Versions,
+  withRun,
+} from './guard.ts'
 import { canCountInstructions } from './instructions.ts'
 import { findPgbench } from './pgbench.ts'
 import { type BenchPostgres, startPostgres } from './postgres.ts'
@@ -45,6 +54,8 @@ interface Result {
   readonly runs: Readonly<Record<string, unknown>>
   readonly outcomes: readonly Outcome[]
   readonly guarded: Guarded | null
+  /** Beside the other build, if there is one. */
+  readonly change: Change | null
 }
 
 const SHOWN_FUNCTIONS = 45
@@ -114,8 +125,13 @@ async function measure(scenario: Scenario, bench: Bench): Promise<Result> {
   const { flags, surroundings, programs, postgres, manner } = bench
   const { name, about, login, settings } = scenario
   console.log(`\n${name}: ${about}`)
-  const notes = scenario.notes(surroundings)
-  const nothing: Result = { name, about, notes, skipped: null, runs: {}, outcomes: [], guarded: null }
+  const names = targetsOf(scenario, bench)
+  const { pgbouncerVersion } = surroundings
+  const notes = scenario.notes({
+    ...surroundings,
+    pgbouncerVersion: names.includes('pgbouncer') ? pgbouncerVersion : null,
+  })
+  const nothing: Result = { name, about, notes, skipped: null, runs: {}, outcomes: [], guarded: null, change: null }
   const obstacle = obstacleTo(scenario, bench)
   if (obstacle !== null) {
     console.log(`skipped: ${obstacle}`)
@@ -128,7 +144,7 @@ async function measure(scenario: Scenario, bench: Bench): Promise<Result> {
   let runs: Runs
   try {
     const start = (target: TargetName) => startTarget(target, options)
-    runs = await runScenario(scenario, targetsOf(scenario, bench), start, surroundings, showProgress)
+    runs = await runScenario(scenario, names, start, surroundings, showProgress)
   } catch (problem) {
     showProgress()
     const said = problem instanceof Error ? problem.message : String(problem)
@@ -144,9 +160,10 @@ async function measure(scenario: Scenario, bench: Bench): Promise<Result> {
     return nothing
   }
   const reached = outcomes(scenario, runs, manner.transport)
-  for (const outcome of reached) console.log(outcomeLine(outcome))
+  if (flags.figures !== 'guard') for (const outcome of reached) console.log(outcomeLine(outcome))
   const guarded = scenario.isGuarded ? guardedOf(runs) : null
-  return { ...nothing, runs: Object.fromEntries(runs), outcomes: reached, guarded }
+  const change = scenario.isGuarded ? changeToBaseline(name, runs, flags.tolerance) : null
+  return { ...nothing, runs: Object.fromEntries(runs), outcomes: reached, guarded, change }
 }
 
 /** Why a scenario cannot run here, or null. */
@@ -164,8 +181,14 @@ function targetsOf(scenario: Scenario, { flags, programs }: Bench): TargetName[]
   const { baseline, pgbouncer } = programs
   if (flags.isProfiling) return ['pgweir']
   const canBeBaseline = baseline !== null && unknownSettings(scenario.settings, baseline.settings).length === 0
-  const wanted = flags.effort.isQuick || flags.figures === 'guard' ? targetsOfGoals(scenario) : scenario.targets
-  return wanted.filter((name) => (name !== 'baseline' || canBeBaseline) && (name !== 'pgbouncer' || pgbouncer !== null))
+  return wantedOf(scenario, flags).filter(
+    (name) => (name !== 'baseline' || canBeBaseline) && (name !== 'pgbouncer' || pgbouncer !== null),
+  )
+}
+
+function wantedOf(scenario: Scenario, { effort, figures }: Flags): readonly TargetName[] {
+  if (figures === 'guard') return ['baseline', 'pgweir']
+  return effort.isQuick ? targetsOfGoals(scenario) : scenario.targets
 }
 
 /** On a terminal, one line that is written over. */
@@ -218,16 +241,22 @@ async function saveFigures(results: readonly Result[], { nodeMajor, manner, vers
   console.log(`saved in ${FIGURES_FILE}: commit it if the figures are good`)
 }
 
-async function guard(results: readonly Result[], { nodeMajor, manner, versions, flags }: Bench): Promise<void> {
+async function guard(results: readonly Result[], { nodeMajor, manner, flags }: Bench): Promise<void> {
   const key = mannerKey(nodeMajor, manner)
-  const saved = (await readFigures())[key]
-  if (!saved) {
-    console.log(`\nthere are no figures to compare with for ${key}: --save writes them`)
-    process.exitCode = 1
-    return
+  let changes: Change[]
+  if (flags.baseline !== null) {
+    console.log(`\nbeside the build in ${flags.baseline} (${key}):`)
+    changes = results.flatMap(({ change }) => change ?? [])
+  } else {
+    const saved = (await readFigures())[key]
+    if (!saved) {
+      console.log(`\nthere are no figures to compare with for ${key}: --save writes them`)
+      process.exitCode = 1
+      return
+    }
+    console.log(`\nbeside ${saved.commit ?? 'an unknown commit'} of ${saved.savedAt.slice(0, 10)} (${key}):`)
+    changes = changesSince(saved, guardedIn(results), flags.tolerance)
   }
-  const changes = changesSince(saved, guardedIn(results), versions.pgbouncer, flags.tolerance)
-  console.log(`\nbeside ${saved.commit ?? 'an unknown commit'} of ${saved.savedAt.slice(0, 10)} (${key}):`)
   console.log(changeTable(changes))
   if (changes.some(({ verdict }) => verdict === 'slower')) process.exitCode = 1
 }

@@ -7,6 +7,7 @@ import type { Pool } from '../pool/pool.ts'
 import type { PoolerError } from '../problems.ts'
 import type { CancelSender } from '../server/cancel.ts'
 import type { Tracked } from '../server/profile.ts'
+import type { Notice } from '../wire/notices.ts'
 import type { AuthenticationOptions, Proof } from './authentication.ts'
 import type { CancelKeys } from './cancel-keys.ts'
 import type { Handler } from './handler.ts'
@@ -39,6 +40,8 @@ export interface ClientContext {
   authentication(wishes: Wishes): AuthenticationOptions
   /** Throws if the database does not exist. `done` is told where the client goes, or why it is not taken; when, is as with `admit`. */
   destination(session: Host, wishes: Wishes, proof: Proof, done: (destination: Destination | PoolerError) => void): void
+  /** Another pool, if the first one cannot do what its servers refuse; null if they are right. */
+  otherDestination(session: Host, wishes: Wishes, refusal: Notice): Pool | null
   /** Cancels what the client with this key runs, wherever that client is. `over` is called once that can hit nothing any more. */
   cancel(pid: number, key: Buffer, over: () => void): void
   /** The session has been closed. */

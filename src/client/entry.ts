@@ -165,14 +165,20 @@ export class Entry implements Stage, AuthenticationListener {
   }
 
   #fit(pool: Pool, wishes: Wishes): void {
-    this.#fitting = new Fitting(pool, wishes.settings, {
+    // What its servers are opened with need not be set on them.
+    const settings = new Map([...wishes.settings].filter(([name]) => !pool.birth.has(name)))
+    this.#fitting = new Fitting(pool, settings, {
       onFitted: (profile) => {
         this.#fitting = null
         if (!this.#session.isOpen) return
         pool.counters.clientLogins++
         this.#listener.onEntered(reportedParameters(pool, profile), new Relay(this.#session, pool, profile))
       },
-      onUnfit: (notice) => this.#listener.onRefused(notice),
+      onUnfit: (notice) => {
+        const other = this.#context.otherDestination(this.#session, wishes, notice)
+        if (other === null) this.#listener.onRefused(notice)
+        else this.#fit(other, wishes)
+      },
     })
     this.#fitting.start()
   }

@@ -9,6 +9,7 @@ import { Pool, type PoolTarget } from '../pool/pool.ts'
 import type { Pools } from '../pool/pools.ts'
 import { PoolerError } from '../problems.ts'
 import { Router } from '../routing/router.ts'
+import { type Birth, NO_BIRTH } from '../server/birth.ts'
 import type { Tracked } from '../server/profile.ts'
 import { SchemaVersion } from '../server/schema-version.ts'
 import type { Server } from '../server/server.ts'
@@ -61,7 +62,9 @@ export class Databases {
 
   constructor(options: DatabasesOptions) {
     this.#options = options
-    this.#router = new Router(options.pools, (database, user) => this.#createPool(database as Database, user))
+    this.#router = new Router(options.pools, (database, user, birth) =>
+      this.#createPool(database as Database, user, birth),
+    )
     for (const name of options.settings().databases.keys()) this.find(name)
   }
 
@@ -108,8 +111,9 @@ export class Databases {
     else pool.resume()
   }
 
-  poolFor(database: Database, loginUser: string): Pool {
-    return this.#router.poolFor(database, loginUser)
+  /** @param birth what the servers must be opened with */
+  poolFor(database: Database, loginUser: string, birth = NO_BIRTH): Pool {
+    return this.#router.poolFor(database, loginUser, birth)
   }
 
   /** The settings are other ones: each database and pool gets its own anew. Whoever uses a database that is gone is told so. */
@@ -178,12 +182,13 @@ export class Databases {
     return remember(this.#schemas, place, () => new SchemaVersion(() => this.#options.onSchemaChanged(place)))
   }
 
-  #createPool(database: Database, user: string): Pool {
+  #createPool(database: Database, user: string, birth: Birth): Pool {
     const { tracked, serverIds, transport, clock, log, keepAlive, openPermits } = this.#options
     const settings = this.#options.settings()
     const pool = new Pool({
       database: database.name,
       user,
+      birth,
       settings: poolSettings(settings, database.settings, user),
       target: this.#targetOf(database, user),
       keepAlive,

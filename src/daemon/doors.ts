@@ -6,8 +6,10 @@ import type { Host } from '../client/host.ts'
 import type { Wishes } from '../client/startup-parameters.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError, type ProblemKind } from '../problems.ts'
+import { BirthSettings } from '../server/birth.ts'
 import { CONSOLE_NAMES } from '../settings/databases.ts'
 import type { Settings } from '../settings/load.ts'
+import type { Notice } from '../wire/notices.ts'
 import type { Admissions, ClientClaim, ClientLimit } from '../workers/admissions.ts'
 import type { Database, Databases } from './databases.ts'
 import type { Users } from './users.ts'
@@ -35,6 +37,7 @@ export class Doors {
   /** Sessions that were let in, and those that wait for it: null. */
   readonly #entries = new Map<Host, Entry | null>()
   readonly #consoles = new Set<Host>()
+  readonly #birthSettings = new BirthSettings()
 
   constructor(options: DoorsOptions) {
     this.#options = options
@@ -89,12 +92,26 @@ export class Doors {
       else if (!entry) done(new PoolerError('internal-error'))
       else if (database === null) done(noSuchDatabase())
       else {
-        const pool = databases.poolFor(database, user)
+        const pool = databases.poolFor(database, user, this.#birthSettings.of(wishes.settings))
         pool.clients++
         entry.pool = pool
         done({ kind: 'pool', pool })
       }
     })
+  }
+
+  /** If Postgres has refused a setting only because the server was open: the pool whose servers are opened with it. */
+  otherDestination(session: Host, wishes: Wishes, refusal: Notice): Pool | null {
+    const { databases } = this.#options
+    const entry = this.#entries.get(session)
+    const name = this.#birthSettings.learn(refusal, wishes.settings)
+    if (!entry?.pool || name === null || entry.pool.birth.has(name)) return null
+    const database = databases.find(entry.pool.database)
+    if (database === null) return null
+    entry.pool.clients--
+    entry.pool = databases.poolFor(database, wishes.user, this.#birthSettings.of(wishes.settings))
+    entry.pool.clients++
+    return entry.pool
   }
 
   /** Sessions on the console. */

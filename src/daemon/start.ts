@@ -227,6 +227,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     admit: (session, wishes, done) => doors.admit(session, wishes, done),
     authentication: (wishes) => doors.authentication(wishes),
     destination: (session, wishes, proof, done) => doors.destination(session, wishes, proof, done),
+    otherDestination: (session, wishes, refusal) => doors.otherDestination(session, wishes, refusal),
     cancel: (pid, key, over) => cancelRoutes.cancel(pid, key, over),
     onGone: (session) => {
       doors.onGone(session)

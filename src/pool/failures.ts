@@ -4,10 +4,16 @@ import { PoolerError } from '../problems.ts'
 import { asFatal, type Notice } from '../wire/notices.ts'
 
 export class Failures {
+  readonly #concernsFew: boolean
   /** In a row. */
   #count = 0
   #last: Notice | null = null
   #retryAtMs = 0
+
+  /** @param concernsFew it may be one client's own wish that fails: whoever has the same one is told in the server's words */
+  constructor(concernsFew = false) {
+    this.#concernsFew = concernsFew
+  }
 
   /**
    * @param maxDelayMs the setting `server_login_retry`
@@ -40,6 +46,7 @@ export class Failures {
   forNewcomers(nowMs: number): Notice | null {
     if (!this.#isHopeless || !this.isCoolingDown(nowMs)) return null
     const last = this.#last as Notice
+    if (this.#concernsFew) return asFatal(last)
     return last instanceof PoolerError ? last : new PoolerError('server-login-failing', { error: last.message })
   }
 

@@ -7,6 +7,7 @@ import { List } from '../base/list.ts'
 import type { Log } from '../base/log.ts'
 import type { Address, KeepAlive, Transport } from '../net/channel.ts'
 import { PoolerError } from '../problems.ts'
+import type { Birth } from '../server/birth.ts'
 import type { LoginResult, ServerIdentity } from '../server/login.ts'
 import { Profile, type Tracked } from '../server/profile.ts'
 import type { SchemaVersion } from '../server/schema-version.ts'
@@ -36,6 +37,8 @@ export interface PoolTarget {
 export interface PoolOptions {
   readonly database: string
   readonly user: string
+  /** What its servers are opened with besides: its clients have asked for it. */
+  readonly birth: Birth
   /** Those to begin with. */
   readonly settings: PoolSettings
   readonly target: PoolTarget
@@ -62,6 +65,7 @@ const MAX_IDLE_LOOKS = 16
 export class Pool implements ServerOwner, HandoverOwner, Holder {
   readonly database: string
   readonly user: string
+  readonly birth: Birth
   readonly options: PoolOptions
   readonly counters = new Counters()
   readonly durations = new Durations()
@@ -73,7 +77,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
   #context: ServerContext
   readonly #permits: Permits
   readonly #handover: Handover
-  readonly #failures = new Failures()
+  readonly #failures: Failures
   readonly #lifetimes = new Lifetimes()
   #state: PoolState = 'open'
   /** For whoever asks for a server when there are no more. */
@@ -90,6 +94,8 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
     this.options = options
     this.database = options.database
     this.user = options.user
+    this.birth = options.birth
+    this.#failures = new Failures(this.birth.size > 0)
     this.#handover = new Handover(this, options.clock, options.log)
     this.#lists = Object.fromEntries(SERVER_STATES.map((state) => [state, new List<Server>(state)])) as Record<
       ServerState,
@@ -151,7 +157,8 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
   }
 
   get fillsMinimum(): boolean {
-    const hasClients = this.clients > 0 || this.options.isForcedUser
+    // Servers that few can use are nothing to keep for all.
+    const hasClients = this.birth.size === 0 && (this.clients > 0 || this.options.isForcedUser)
     if (this.#state !== 'open' || !hasClients || this.#opening > 0) return false
     return !this.#failures.isCoolingDown(this.options.clock.nowMs)
   }
@@ -396,8 +403,10 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
   #contextOf(target: PoolTarget): ServerContext {
     const { ids, transport, clock, log, keepAlive, tracked } = this.options
     const pool = this
+    const parameters = new Map([...target.identity.parameters, ...this.birth])
     return {
       ...{ ids, transport, clock, log, keepAlive, tracked, ...target },
+      identity: { ...target.identity, parameters },
       registry: this.statements,
       get maxPacketBytes() {
         return pool.settings.maxPacketBytes
@@ -453,9 +462,10 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
 
   #sweepIdle(nowMs: number): void {
     const { idleTimeoutMs } = this.settings
+    const floor = this.birth.size === 0 ? this.#permits.floor : 0
     for (const server of this.#lists.idle) {
       if (this.#lifetimes.isOverIdle(server, nowMs, this.settings)) this.#endOfLife(server)
-      else if (idleTimeoutMs > 0 && nowMs - server.usedMs > idleTimeoutMs && this.total > this.#permits.floor)
+      else if (idleTimeoutMs > 0 && nowMs - server.usedMs > idleTimeoutMs && this.total > floor)
         server.close('server idle timeout')
     }
   }

@@ -1,5 +1,6 @@
-/** All pools of the process, by database and user. */
+/** All pools of the process, by database, user, and the settings that their servers are opened with. */
 
+import { type Birth, NO_BIRTH } from '../server/birth.ts'
 import type { Pool } from './pool.ts'
 
 export class Pools {
@@ -8,18 +9,18 @@ export class Pools {
   /** With those that are being given up, and still have servers. */
   readonly #all = new Set<Pool>()
 
-  find(database: string, user: string): Pool | null {
-    return this.#pools.get(keyOf(database, user)) ?? null
+  find(database: string, user: string, birth = NO_BIRTH): Pool | null {
+    return this.#pools.get(keyOf(database, user, birth)) ?? null
   }
 
   add(pool: Pool): void {
-    this.#pools.set(keyOf(pool.database, pool.user), pool)
+    this.#pools.set(keyOf(pool.database, pool.user, pool.birth), pool)
     this.#all.add(pool)
   }
 
   /** No client comes to it any more. It goes on to be counted until it is gone. */
   remove(pool: Pool): void {
-    const key = keyOf(pool.database, pool.user)
+    const key = keyOf(pool.database, pool.user, pool.birth)
     if (this.#pools.get(key) === pool) this.#pools.delete(key)
   }
 
@@ -39,6 +40,6 @@ export class Pools {
   }
 }
 
-function keyOf(database: string, user: string): string {
-  return `${database}\0${user}`
+function keyOf(database: string, user: string, birth: Birth): string {
+  return JSON.stringify([database, user, ...birth])
 }

@@ -2,6 +2,7 @@
 
 import type { Pool } from '../pool/pool.ts'
 import type { Pools } from '../pool/pools.ts'
+import type { Birth } from '../server/birth.ts'
 
 /** A database as clients name it. */
 export interface RoutedDatabase {
@@ -10,21 +11,23 @@ export interface RoutedDatabase {
   readonly forcedUser: string | null
 }
 
+export type CreatePool = (database: RoutedDatabase, user: string, birth: Birth) => Pool
+
 export class Router {
   readonly #pools: Pools
-  readonly #createPool: (database: RoutedDatabase, user: string) => Pool
+  readonly #createPool: CreatePool
 
-  constructor(pools: Pools, createPool: (database: RoutedDatabase, user: string) => Pool) {
+  constructor(pools: Pools, createPool: CreatePool) {
     this.#pools = pools
     this.#createPool = createPool
   }
 
-  /** The pool for a database and the user that logs in; opened with its first client. */
-  poolFor(database: RoutedDatabase, loginUser: string): Pool {
+  /** The pool for a database, the user that logs in, and what its servers must be opened with; made for its first client. */
+  poolFor(database: RoutedDatabase, loginUser: string, birth: Birth): Pool {
     const user = database.forcedUser ?? loginUser
-    const known = this.#pools.find(database.name, user)
+    const known = this.#pools.find(database.name, user, birth)
     if (known) return known
-    const pool = this.#createPool(database, user)
+    const pool = this.#createPool(database, user, birth)
     this.#pools.add(pool)
     return pool
   }

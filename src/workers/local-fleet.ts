@@ -30,6 +30,7 @@ import {
   type UserSnapshot,
   type WorkerSnapshot,
 } from './fleet.ts'
+import { mergeLatencies, mergePools } from './gather.ts'
 import type { Beat, Gatherable, Topic } from './messages.ts'
 import type { Pulse } from './pulse.ts'
 
@@ -99,12 +100,14 @@ export class LocalFleet implements Fleet {
       const draft = drafts.get(server.context.owner as Pool)
       if (draft) draft.cancels[isSent ? 'sent' : 'waiting']++
     }
-    return [...drafts].map(([pool, draft]) => {
+    const rows = [...drafts].map(([pool, draft]): PoolSnapshot => {
       const { clients, cancels, longestWaitUs } = draft
       const counted = { clients, cancels, longestWaitUs, servers: pool ? countServers(pool) : noServers() }
       if (pool === null) return { database: CONSOLE_NAME, user: CONSOLE_NAME, mode: 'statement', ...counted }
       return { database: pool.database, user: pool.user, mode: pool.settings.mode, ...counted }
     })
+    // There may be more than one for a database and user: servers that were opened with other settings are kept apart.
+    return mergePools([rows])
   }
 
   async databases(): Promise<DatabaseSnapshot[]> {
@@ -131,12 +134,13 @@ export class LocalFleet implements Fleet {
   }
 
   async latencies(): Promise<LatencySnapshot[]> {
-    return [...this.#parts.pools].map(({ database, user, durations: { query, transaction, wait } }) => ({
+    const rows = [...this.#parts.pools].map(({ database, user, durations: { query, transaction, wait } }) => ({
       ...{ database, user },
       query: lengthsOf(query),
       transaction: lengthsOf(transaction),
       wait: lengthsOf(wait),
     }))
+    return mergeLatencies([rows])
   }
 
   async lists(): Promise<Lists> {
@@ -147,7 +151,7 @@ export class LocalFleet implements Fleet {
       databases: (await this.databases()).length,
       users: (await this.users()).length,
       peers: (await this.peers()).length,
-      pools: pools.count + 1,
+      pools: (await this.pools()).length,
       clients: sessions.count,
       clientsLoggingIn: sessions.loggingIn,
       servers,

@@ -42,6 +42,10 @@ const ACCEPTED: Readonly<Record<string, readonly [Record<string, string>, Record
     { DateStyle: 'SQL, DMY', TimeZone: 'UTC', IntervalStyle: 'iso_8601', standard_conforming_strings: 'on' },
   ],
   'a setting of an application': [{ options: "-c app.tenant=o'hara" }, { 'app.tenant': "o'hara" }],
+  'what only the beginning of a connection takes': [
+    { options: '-c ignore_system_indexes=on -c work_mem=3MB' },
+    { ignore_system_indexes: 'on', work_mem: '3MB' },
+  ],
   'the later one of two': [{ options: '-c work_mem=3MB', work_mem: '5MB' }, { work_mem: '5MB' }],
 }
 
@@ -93,6 +97,8 @@ const REJECTED: Readonly<Record<string, Record<string, string>>> = {
   'a number that is too large': { options: '-c extra_float_digits=99' },
   'an encoding that there is not': { client_encoding: 'klingon' },
   'a setting of the whole server': { options: '-c max_connections=5' },
+  'a setting that only a superuser may begin with': { options: '-c log_disconnections=on' },
+  'a text for what only the beginning of a connection takes': { ignore_system_indexes: 'perhaps' },
   'a setting that only a superuser may change': { options: '-c log_statement=all' },
 }
 

@@ -103,7 +103,7 @@ export class Accounts {
       if (isIdle ? limit.coming >= limit.missing : limit.coming > 0) return false
       const oldest = limit.oldestBlocked
       if (oldest === null || oldest === account) return false
-      if (!isIdle && oldest.waitingSinceMs > account.waitingSinceMs - UNFAIRNESS_MS) return false
+      if (!isIdle && !hasToYield(account, oldest)) return false
       const full = allFull(oldest, nowMs)
       const others = full.filter((each) => !account.limits.includes(each))
       const victims = idleVictims(others, oldest)
@@ -211,6 +211,12 @@ function recall(account: Account, because: string, waitingSinceMs: number): void
 function noteRecalled(account: Account): void {
   account.recalled++
   for (const limit of account.limits) limit.recalled++
+}
+
+/** Whether a server of `account` is better used for the first client of `other`: within one pool the first to come is the first served. */
+function hasToYield(account: Account, other: Account): boolean {
+  if (account.pool === other.pool) return other.waitingSinceMs < account.waitingSinceMs
+  return other.waitingSinceMs <= account.waitingSinceMs - UNFAIRNESS_MS
 }
 
 function noteIdle(account: Account): void {

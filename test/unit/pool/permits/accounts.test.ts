@@ -57,6 +57,20 @@ describe('the size of a pool', () => {
   })
 })
 
+test('among holders of one pool who comes first is served first, at whatever cost', () => {
+  const size = limit('pool_size', 1)
+  const [one, other] = [toyPool('one', size), toyPool('other', size)]
+  occupy(one, 1)
+  time.nowMs += 1
+  other.come()
+  time.nowMs += 1
+  one.come()
+  one.finish()
+  expect([one.busy, one.leaving]).toEqual([0, 1])
+  one.go()
+  expect(other.opening).toBe(1)
+})
+
 describe('the reserve', () => {
   const sizes = { reserve: 1, reserveTimeoutMs: 5_000 }
 

@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest'
+import { BirthSettings, NO_BIRTH } from '../../../src/server/birth.ts'
+
+function refusal(message: string, sqlstate = '55P02') {
+  return { severity: 'ERROR', sqlstate, message }
+}
+
+const AFTER_START = 'parameter "plan.debug" cannot be set after connection start'
+const ASKED = new Map([['plan.debug', '1']])
+
+test('those of Postgres are known, in whatever order they were asked for', () => {
+  const settings = new BirthSettings()
+  const one = settings.of(new Map(Object.entries({ work_mem: '1MB', post_auth_delay: '1', log_connections: 'on' })))
+  expect([...one]).toEqual([
+    ['log_connections', 'on'],
+    ['post_auth_delay', '1'],
+  ])
+  expect(settings.of(new Map([['work_mem', '1MB']]))).toBe(NO_BIRTH)
+})
+
+test('others are learnt from what Postgres says', () => {
+  const settings = new BirthSettings()
+  expect(settings.of(ASKED)).toBe(NO_BIRTH)
+  expect(settings.learn(refusal(AFTER_START), ASKED)).toBe('plan.debug')
+  expect(settings.of(ASKED)).toEqual(ASKED)
+})
+
+for (const [what, words, sqlstate] of [
+  ['another error', AFTER_START, '42501'],
+  ['a setting that nobody asked for', 'parameter "other" cannot be set after connection start'],
+  ['a setting that takes a restart', 'parameter "plan.debug" cannot be changed without restarting the server'],
+  ['a setting that is read from the file', 'parameter "plan.debug" cannot be changed now'],
+  ['words without a name', 'cannot be set after connection start'],
+] as const)
+  test(`${what} teaches nothing`, () => {
+    const settings = new BirthSettings()
+    expect(settings.learn(refusal(words, sqlstate), ASKED)).toBe(null)
+    expect(settings.of(ASKED)).toBe(NO_BIRTH)
+  })
+
+test('strangers cannot fill the memory with names', () => {
+  const settings = new BirthSettings()
+  let learnt = 0
+  for (let number = 0; number < 1_000; number++) {
+    const asked = new Map([[`a.b${number}`, '1']])
+    if (settings.learn(refusal(`parameter "a.b${number}" cannot be set after connection start`), asked)) learnt++
+  }
+  expect(learnt).toBe(100)
+})

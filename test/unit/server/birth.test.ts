@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { BirthSettings, NO_BIRTH } from '../../../src/server/birth.ts'
+import type { Notice } from '../../../src/wire/notices.ts'
 
-function refusal(message: string, sqlstate = '55P02') {
+function refusal(message: string, sqlstate = '55P02'): Notice {
   return { severity: 'ERROR', sqlstate, message }
 }
 

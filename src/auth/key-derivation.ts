@@ -7,7 +7,7 @@ import { createHmac, pbkdf2, randomBytes } from 'node:crypto'
 import { Lru } from '../base/lru.ts'
 import { PoolerError } from '../problems.ts'
 import { saslprep } from './saslprep.ts'
-import { SCRAM_KEY_BYTES } from './secrets.ts'
+import { SCRAM_KEY_BYTES, SCRAM_SALT_BYTES } from './secrets.ts'
 
 /** About three megabytes. */
 export const MAX_CACHED_DERIVATIONS = 10_000
@@ -32,27 +32,45 @@ export class KeyDerivation {
     return this.#cached.size
   }
 
+  /** SCRAM's SaltedPassword, for logging in to a server. */
+  async saltedPassword(password: string | Buffer, salt: Buffer, iterations: number): Promise<Buffer> {
+    const prepared = saslprep(password)
+    const name = this.#nameOf(prepared, salt, iterations)
+    const known = this.#cached.get(name)
+    if (known !== undefined) return known
+    const result = await (this.#underWay.get(name) ?? this.#begin(name, prepared, salt, iterations))
+    this.#cached.set(name, result)
+    return result
+  }
+
+  /** The same if it is in the cache, else null. */
+  cachedSaltedPassword(password: string | Buffer, salt: Buffer, iterations: number): Buffer | null {
+    return this.#cached.get(this.#nameOf(saslprep(password), salt, iterations)) ?? null
+  }
+
   /**
-   * SCRAM's SaltedPassword. `isWorthKeeping` is asked before the result goes into the cache: passwords tried by a stranger
-   * must not drive out those in use.
+   * The same for a client that is to be verified, always by work of its own: how long that takes says nothing of what others have asked for.
+   * `isWorthKeeping` is asked before the result goes into the cache: passwords tried by a stranger must not drive out those in use.
    */
-  async saltedPassword(
+  async ownSaltedPassword(
     password: string | Buffer,
     salt: Buffer,
     iterations: number,
     isWorthKeeping: (saltedPassword: Buffer) => boolean = () => true,
   ): Promise<Buffer> {
     const prepared = saslprep(password)
-    const name = this.#nameOf(prepared, salt, iterations)
-    const known = this.#cached.get(name)
-    if (known !== undefined) return known
-    const result = await (this.#underWay.get(name) ?? this.#begin(name, prepared, salt, iterations))
-    if (isWorthKeeping(result)) this.#cached.set(name, result)
+    const result = await derive(prepared, salt, iterations, 'to verify')
+    if (isWorthKeeping(result)) this.#cached.set(this.#nameOf(prepared, salt, iterations), result)
     return result
   }
 
+  /** The same work for nothing. */
+  async idleWork(iterations: number): Promise<void> {
+    await derive(randomBytes(SCRAM_KEY_BYTES), randomBytes(SCRAM_SALT_BYTES), iterations, 'to verify')
+  }
+
   #begin(name: string, password: Buffer, salt: Buffer, iterations: number): Promise<Buffer> {
-    const work = derive(password, salt, iterations).finally(() => this.#underWay.delete(name))
+    const work = derive(password, salt, iterations, 'to log in').finally(() => this.#underWay.delete(name))
     this.#underWay.set(name, work)
     return work
   }
@@ -68,27 +86,30 @@ export const keyDerivation = new KeyDerivation()
 
 // The thread pool belongs to the process, so its turnstile does too.
 let running = 0
-const queued: (() => void)[] = []
+/** Our own logins to servers go first: there are few of them, and whoever floods us with bad passwords must not keep them waiting. */
+const queued: Readonly<Record<Purpose, (() => void)[]>> = { 'to log in': [], 'to verify': [] }
 
-async function derive(password: Buffer, salt: Buffer, iterations: number): Promise<Buffer> {
-  if (running >= MAX_RUNNING_DERIVATIONS) await inTurn()
+type Purpose = 'to log in' | 'to verify'
+
+async function derive(password: Buffer, salt: Buffer, iterations: number, purpose: Purpose): Promise<Buffer> {
+  if (running >= MAX_RUNNING_DERIVATIONS) await inTurn(queued[purpose])
   else running++
   try {
     return await pbkdf2Sha256(password, salt, iterations)
   } finally {
     // Handing the turn over, rather than giving it back, keeps newcomers from slipping in between.
-    const next = queued.shift()
+    const next = queued['to log in'].shift() ?? queued['to verify'].shift()
     if (next === undefined) running--
     else next()
   }
 }
 
-function inTurn(): Promise<void> {
-  if (queued.length >= MAX_QUEUED_DERIVATIONS) {
-    const cause = new Error(`${queued.length} password derivations are waiting`)
+function inTurn(queue: (() => void)[]): Promise<void> {
+  if (queue.length >= MAX_QUEUED_DERIVATIONS) {
+    const cause = new Error(`${queue.length} password derivations are waiting`)
     return Promise.reject(new PoolerError('login-timeout', {}, { cause }))
   }
-  return new Promise((resolve) => queued.push(resolve))
+  return new Promise((resolve) => queue.push(resolve))
 }
 
 function pbkdf2Sha256(password: Buffer, salt: Buffer, iterations: number): Promise<Buffer> {

@@ -55,6 +55,11 @@ export async function deriveScramKeys(
   return new ScramKeys({ iterations, salt, clientKey, serverKey: serverKeyFrom(saltedPassword) })
 }
 
+/** What a proof of the password is checked against. */
+export function verifierFrom(saltedPassword: Buffer): { storedKey: Buffer; serverKey: Buffer } {
+  return { storedKey: storedKeyFrom(saltedPassword), serverKey: serverKeyFrom(saltedPassword) }
+}
+
 /** The text of a secret, as Postgres would store it for `password`. */
 export async function generateScramSecret(
   password: string,

@@ -5,7 +5,7 @@ import { PoolerError } from '../problems.ts'
 import { encodeBase64 } from './base64.ts'
 import { equalInConstantTime } from './constant-time.ts'
 import { type KeyDerivation, keyDerivation } from './key-derivation.ts'
-import { clientKeyBehind, deriveScramKeys, ScramKeys, serverSignature, sha256 } from './scram-keys.ts'
+import { clientKeyBehind, ScramKeys, serverSignature, sha256, verifierFrom } from './scram-keys.ts'
 import { authMessage, channelBindingFor, createNonce, parseClientFinal, parseClientFirst } from './scram-messages.ts'
 import { adHocSalt, mockSecret, type PlainSecret, type ScramSecret, type Secret } from './secrets.ts'
 
@@ -13,6 +13,8 @@ export interface ScramServerOptions {
   /** The setting `scram_iterations`, for users whose password we hold and for users that do not exist. */
   readonly iterations: number
   readonly saltKey: Buffer
+  /** Users whose password we hold log in in this way too: a refusal takes as much work whoever it is about. */
+  readonly hidesWork?: boolean
   readonly derivation?: KeyDerivation
   /** Only for tests: our half of the nonce. */
   readonly nonce?: string
@@ -20,7 +22,7 @@ export interface ScramServerOptions {
 
 export type ScramOutcome = { ok: true; serverFinal: Buffer; keys: ScramKeys } | { ok: false }
 
-/** What a proof is checked against, once it is there. */
+/** What a proof is checked against. */
 type Verifier = Pick<ScramSecret, 'storedKey' | 'serverKey'>
 
 interface Exchange {
@@ -29,7 +31,13 @@ interface Exchange {
   readonly nonce: string
   readonly clientFirstBare: string
   readonly serverFirst: string
-  readonly verifier: Promise<Verifier>
+}
+
+/** What the client says last. */
+interface Claim {
+  readonly proof: Buffer
+  /** Both sides' messages. */
+  readonly signed: string
 }
 
 type State = { name: 'new' } | Exchange | { name: 'finished' }
@@ -38,13 +46,16 @@ export class ScramServer {
   readonly #secret: PlainSecret | ScramSecret
   readonly #salt: Buffer
   readonly #iterations: number
+  /** `scram_iterations` where refusals take work that is not needed; null where none do. */
+  readonly #idleIterations: number | null
   readonly #derivation: KeyDerivation
   readonly #nonce: string
   #state: State = { name: 'new' }
 
   /** For a user that does not exist, give `mockSecret`: from here on nothing differs but that no proof fits. */
   constructor(userName: string, secret: Secret, options: ScramServerOptions) {
-    const { iterations, saltKey } = options
+    const { iterations, saltKey, hidesWork = false } = options
+    this.#idleIterations = hidesWork ? iterations : null
     this.#secret = isUsable(secret) ? secret : mockSecret(userName, saltKey, iterations)
     this.#salt = this.#secret.kind === 'scram' ? this.#secret.salt : adHocSalt(userName, this.#secret.password, saltKey)
     this.#iterations = this.#secret.kind === 'scram' ? this.#secret.iterations : iterations
@@ -58,11 +69,8 @@ export class ScramServer {
     const { flag, nonce: clientNonce, bare } = parseClientFirst(clientFirst)
     const nonce = clientNonce + this.#nonce
     const serverFirst = `r=${nonce},s=${encodeBase64(this.#salt)},i=${this.#iterations}`
-    const verifier = this.#verifier()
-    // A client that leaves now leaves nobody to hear of a failure; one that stays hears of it in `finish`.
-    verifier.catch(() => {})
     const channelBinding = channelBindingFor(flag)
-    this.#state = { name: 'started', channelBinding, nonce, clientFirstBare: bare, serverFirst, verifier }
+    this.#state = { name: 'started', channelBinding, nonce, clientFirstBare: bare, serverFirst }
     return Buffer.from(serverFirst, 'latin1')
   }
 
@@ -77,8 +85,22 @@ export class ScramServer {
     }
     if (nonce !== exchange.nonce) throw new PoolerError('bad-sasl-message', { reason: 'the nonce does not match' })
 
-    const { storedKey, serverKey } = await exchange.verifier
-    const signed = authMessage(exchange.clientFirstBare, exchange.serverFirst, withoutProof)
+    return this.#judge({ proof, signed: authMessage(exchange.clientFirstBare, exchange.serverFirst, withoutProof) })
+  }
+
+  /**
+   * How long a refusal takes must not tell whether there is such a user, nor whether it has logged in before. Where any user's login
+   * may need keys to be derived, each refusal thus costs just that, begun at the same moment; only the right password is let in at once.
+   */
+  async #judge(claim: Claim): Promise<ScramOutcome> {
+    const known = this.#knownVerifier()
+    if (known === null) return this.#check(claim, await this.#deriveVerifier(this.#secret as PlainSecret))
+    const outcome = this.#check(claim, known)
+    if (!outcome.ok && this.#idleIterations !== null) await this.#derivation.idleWork(this.#idleIterations)
+    return outcome
+  }
+
+  #check({ proof, signed }: Claim, { storedKey, serverKey }: Verifier): ScramOutcome {
     const clientKey = clientKeyBehind(proof, storedKey, signed)
     const serverFinal = Buffer.from(`v=${encodeBase64(serverSignature(serverKey, signed))}`, 'latin1')
     if (!equalInConstantTime(sha256(clientKey), storedKey)) return { ok: false }
@@ -86,13 +108,14 @@ export class ScramServer {
     return { ok: true, serverFinal, keys }
   }
 
-  /**
-   * Our first message needs only the salt, so a password that we hold is worked on while the client does the same work at its end.
-   * The time to that first message thus tells nothing of who exists.
-   */
-  async #verifier(): Promise<Verifier> {
+  #knownVerifier(): Verifier | null {
     if (this.#secret.kind === 'scram') return this.#secret
-    return deriveScramKeys(this.#secret.password, this.#salt, this.#iterations, this.#derivation)
+    const salted = this.#derivation.cachedSaltedPassword(this.#secret.password, this.#salt, this.#iterations)
+    return salted && verifierFrom(salted)
+  }
+
+  async #deriveVerifier({ password }: PlainSecret): Promise<Verifier> {
+    return verifierFrom(await this.#derivation.ownSaltedPassword(password, this.#salt, this.#iterations))
   }
 }
 

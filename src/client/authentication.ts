@@ -31,6 +31,8 @@ export interface AuthenticationOptions {
   readonly secret: Secret | null
   /** What a user who does not exist is taken to have: as most others have, nothing can be told from how the login goes. */
   readonly usualKind: Secret['kind']
+  /** Kinds that any user has. */
+  readonly kinds: ReadonlySet<Secret['kind']>
   readonly scramIterations: number
   /** Random, one for the process: mock salts are derived from it. */
   readonly saltKey: Buffer
@@ -171,15 +173,19 @@ export class Authentication implements FrameSink {
   #checkPassword(password: Buffer): void {
     if (password.length === 0) throw new PoolerError('empty-password')
     this.#step = 'checking'
-    this.#await(verifyPlain(this.#secret, this.#options.userName, password), (isRight) => {
+    const { userName, kinds, scramIterations } = this.#options
+    const idleIterations = kinds.has('scram') ? scramIterations : null
+    this.#await(verifyPlain(this.#secret, userName, password, idleIterations), (isRight) => {
       if (!isRight || !this.#options.secret) throw new PoolerError('password-failed')
       this.#prove({ keys: null, password: new PlainSecret(password.toString()) })
     })
   }
 
   #startScram(): void {
-    const { userName, scramIterations, saltKey } = this.#options
-    this.#scram = new ScramServer(userName, this.#secret, { iterations: scramIterations, saltKey })
+    const { type, userName, kinds, scramIterations, saltKey } = this.#options
+    // Asked for md5, nobody whose password we hold comes this way.
+    const hidesWork = type === 'scram-sha-256' && kinds.has('plain')
+    this.#scram = new ScramServer(userName, this.#secret, { iterations: scramIterations, saltKey, hidesWork })
     this.#step = 'sasl-initial'
     this.#listener.send(encodeAuthenticationSasl([MECHANISM]))
   }
@@ -245,10 +251,9 @@ function passwordOf(body: Buffer): Buffer {
   return body.subarray(0, body.length - 1)
 }
 
-/** What nobody knows, of the kind that most users have, so that checking it takes as long. */
-function mockOf({ type, usualKind, userName, saltKey, scramIterations }: AuthenticationOptions): Secret {
-  if (type === 'plain' && usualKind === 'plain')
-    return new PlainSecret(randomBytes(MOCK_PASSWORD_BYTES).toString('hex'))
+/** What nobody knows, and takes as long to check as what users have. */
+function mockOf({ type, kinds, userName, saltKey, scramIterations }: AuthenticationOptions): Secret {
+  if (type === 'plain' && !kinds.has('scram')) return new PlainSecret(randomBytes(MOCK_PASSWORD_BYTES).toString('hex'))
   return mockSecret(userName, saltKey, scramIterations)
 }
 

@@ -57,6 +57,7 @@ export class Doors {
       userName: user,
       secret: users.secret(user),
       usualKind: users.usualKind,
+      kinds: users.kinds,
       scramIterations: general.scram_iterations,
       saltKey,
     }

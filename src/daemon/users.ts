@@ -11,17 +11,24 @@ import { error, type Problem } from '../settings/problem.ts'
 export class Users {
   #secrets: ReadonlyMap<string, Secret>
   #usualKind: Secret['kind']
+  #kinds: ReadonlySet<Secret['kind']>
   readonly #keys = new Map<string, ScramKeys>()
   readonly #passwords = new Map<string, PlainSecret>()
 
   constructor(secrets: ReadonlyMap<string, Secret>) {
     this.#secrets = secrets
     this.#usualKind = usualKindOf(secrets)
+    this.#kinds = kindsOf(secrets)
   }
 
   /** Which kind of secret most users have. */
   get usualKind(): Secret['kind'] {
     return this.#usualKind
+  }
+
+  /** Which kinds there are. */
+  get kinds(): ReadonlySet<Secret['kind']> {
+    return this.#kinds
   }
 
   /** The file was read again. What was learnt and worked out stays for those whose secret is the same. */
@@ -47,6 +54,7 @@ export class Users {
     }
     this.#secrets = after
     this.#usualKind = usualKindOf(after)
+    this.#kinds = kindsOf(after)
     return changes
   }
 
@@ -94,6 +102,10 @@ function usualKindOf(secrets: ReadonlyMap<string, Secret>): Secret['kind'] {
   const counts = { plain: 0, md5: 0, scram: 0 }
   for (const { kind } of secrets.values()) counts[kind]++
   return counts.scram > counts.plain + counts.md5 ? 'scram' : counts.md5 > counts.plain ? 'md5' : 'plain'
+}
+
+function kindsOf(secrets: ReadonlyMap<string, Secret>): ReadonlySet<Secret['kind']> {
+  return new Set([...secrets.values()].map(({ kind }) => kind))
 }
 
 export interface LoadedUsers {

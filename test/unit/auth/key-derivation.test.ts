@@ -70,10 +70,40 @@ test('the cache forgets what was used the longest ago', async () => {
 test('what is not worth keeping drives out nothing', async () => {
   const derivation = new KeyDerivation(1)
   await derivation.saltedPassword('in use', SALT, 1)
-  for (const guess of ['a', 'b', 'c']) await derivation.saltedPassword(guess, SALT, 1, () => false)
+  for (const guess of ['a', 'b', 'c']) await derivation.ownSaltedPassword(guess, SALT, 1, () => false)
   work.reset()
   await derivation.saltedPassword('in use', SALT, 1)
   expect(work.started).toBe(0)
+})
+
+test('work of its own is done again and again until the result is cached, also at the same time', async () => {
+  work.reset()
+  const derivation = new KeyDerivation()
+  expect(derivation.cachedSaltedPassword('secret', SALT, 10)).toBe(null)
+  const ask = () => derivation.ownSaltedPassword('secret', SALT, 10)
+  const [one, other] = await Promise.all([ask(), ask()])
+  expect(one).toEqual(other)
+  expect(work.started).toBe(2)
+  expect(derivation.cachedSaltedPassword(Buffer.from('secret'), SALT, 10)).toEqual(one)
+  await derivation.saltedPassword('secret', SALT, 10)
+  expect(work.started).toBe(2)
+})
+
+test('idle work is work, and leaves nothing in the cache', async () => {
+  work.reset()
+  const derivation = new KeyDerivation()
+  await Promise.all([derivation.idleWork(10), derivation.idleWork(10)])
+  expect(work.started).toBe(2)
+  expect(derivation.cachedCount).toBe(0)
+})
+
+test('logins to servers do not wait behind clients that are verified', async () => {
+  const derivation = new KeyDerivation()
+  const order: string[] = []
+  const verified = Array.from({ length: 20 }, () => derivation.idleWork(100).then(() => order.push('client')))
+  await derivation.saltedPassword('ours', SALT, 100).then(() => order.push('server'))
+  await Promise.all(verified)
+  expect(order.indexOf('server')).toBeLessThanOrEqual(2 * MAX_RUNNING_DERIVATIONS)
 })
 
 test('threads stay free for DNS and files while many passwords are worked on', async () => {

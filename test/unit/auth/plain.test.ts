@@ -51,8 +51,8 @@ test('bytes that are not UTF-8 are compared as bytes', async () => {
 test('guesses do not fill the cache', async () => {
   const derivation = new KeyDerivation()
   const secret = parseSecret(await generateScramSecret('secret', FEW_ITERATIONS))
-  for (const guess of ['a', 'b', 'c']) await verifyPlain(secret, 'ada', guess, derivation)
+  for (const guess of ['a', 'b', 'c']) await verifyPlain(secret, 'ada', guess, null, derivation)
   expect(derivation.cachedCount).toBe(0)
-  await verifyPlain(secret, 'ada', 'secret', derivation)
+  await verifyPlain(secret, 'ada', 'secret', null, derivation)
   expect(derivation.cachedCount).toBe(1)
 })

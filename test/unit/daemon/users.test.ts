@@ -41,3 +41,10 @@ test('what a stranger is asked for follows what most users have', () => {
   users.replace(secrets({ ada: `md5${'a'.repeat(32)}` }))
   expect(users.usualKind).toBe('md5')
 })
+
+test('the kinds of secrets that there are follow the file', () => {
+  const users = new Users(secrets({ ada: 'a', bob: `md5${'b'.repeat(32)}` }))
+  expect([...users.kinds].sort()).toEqual(['md5', 'plain'])
+  users.replace(secrets({ bob: `md5${'b'.repeat(32)}` }))
+  expect([...users.kinds]).toEqual(['md5'])
+})

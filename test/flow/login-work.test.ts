@@ -1,0 +1,116 @@
+/** What a refusal costs us says nothing of whether there is such a user (rule 10). Work is counted, in derivations of keys. */
+
+import { createHash } from 'node:crypto'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { keyDerivation } from '../../src/auth/key-derivation.ts'
+import { generateScramSecret } from '../../src/auth/scram-keys.ts'
+import { quiet } from '../support/flow/inbox.ts'
+import { type Flow, startFlow } from '../support/flow/start.ts'
+
+const ITERATIONS = 8
+
+/** By the kind of their secrets; all have the same password. */
+const USERS = {
+  plain: '"ada" "secret"',
+  md5: `"mia" "md5${createHash('md5').update('secretmia').digest('hex')}"`,
+  scram: `"sam" "${await generateScramSecret('secret', ITERATIONS)}"`,
+}
+const NO_PASSWORD = '"max" ""'
+
+/** What the pooler derives for the sake of clients. The clients of these tests derive keys too, by another way in. */
+function countWork(): { derivations: number } {
+  const work = { derivations: 0 }
+  for (const method of ['ownSaltedPassword', 'idleWork'] as const) {
+    const original = keyDerivation[method].bind(keyDerivation) as (...all: unknown[]) => Promise<never>
+    const spy = vi.spyOn(keyDerivation, method).mockImplementation((...all: unknown[]) => {
+      work.derivations++
+      return original(...all)
+    })
+    onTestFinished(() => spy.mockRestore())
+  }
+  return work
+}
+
+function start(auth_type: string, authFile: readonly string[]): Promise<Flow> {
+  return startFlow({ settings: { auth_type, scram_iterations: ITERATIONS }, authFile })
+}
+
+/** What a stranger can see of a login, and what it costs. */
+async function attempt(flow: Flow, work: { derivations: number }, user: string, password = 'wrong', database = 'app') {
+  const before = work.derivations
+  const client = await flow.dial()
+  const isIn = await client.login({ user, password, database }).then(
+    () => true,
+    () => false,
+  )
+  await quiet()
+  const seen = client.inbox.all.map((reply) => reply.name)
+  if (isIn) client.leave()
+  else await client.expectClosed()
+  return { isIn, seen, derivations: work.derivations - before }
+}
+
+const FILES: Readonly<Record<string, readonly string[]>> = {
+  plain: [USERS.plain, NO_PASSWORD],
+  md5: [USERS.md5],
+  scram: [USERS.scram],
+  'plain and SCRAM': [USERS.plain, NO_PASSWORD, USERS.scram],
+  'mostly SCRAM': [USERS.plain, USERS.scram, USERS.scram.replace('sam', 'sue')],
+  'all kinds of': Object.values(USERS),
+}
+
+for (const auth_type of ['scram-sha-256', 'plain'])
+  describe(`auth_type = ${auth_type}`, () => {
+    for (const [kinds, authFile] of Object.entries(FILES))
+      test(`every refusal costs the same where there are ${kinds} secrets`, async () => {
+        const work = countWork()
+        const flow = await start(auth_type, authFile)
+        const stranger = await attempt(flow, work, 'nobody')
+        expect(stranger.isIn).toBe(false)
+        const known = authFile.map((line) => line.split('"')[1] as string)
+        // The second time nothing is as it was, and all the same.
+        for (const user of ['nobody', ...known, ...known, 'nobody', 'another'])
+          expect(await attempt(flow, work, user)).toEqual(stranger)
+        expect(await attempt(flow, work, 'nobody', 'wrong', 'nowhere')).toEqual(stranger)
+        // Nor does it matter that a user has logged in before.
+        for (const user of known) await attempt(flow, work, user, 'secret')
+        for (const user of known) expect(await attempt(flow, work, user)).toEqual(stranger)
+        for (const user of known) expect(await attempt(flow, work, user, 'wrong', 'nowhere')).toEqual(stranger)
+      })
+
+    test('several at the same time cost as much as one after the other', async () => {
+      const work = countWork()
+      const flow = await start(auth_type, FILES['plain and SCRAM'] as string[])
+      for (const user of ['ada', 'sam', 'nobody']) {
+        const before = work.derivations
+        await Promise.all(Array.from({ length: 3 }, () => attempt(flow, work, user)))
+        expect(work.derivations - before).toBe(3)
+      }
+    })
+  })
+
+test('the right password costs a derivation once', async () => {
+  const work = countWork()
+  const flow = await start('scram-sha-256', [USERS.plain])
+  // The client has derived the same keys in this process: they are forgotten.
+  const cached = vi.spyOn(keyDerivation, 'cachedSaltedPassword').mockReturnValueOnce(null)
+  onTestFinished(() => cached.mockRestore())
+  for (const derivations of [1, 0, 0])
+    expect(await attempt(flow, work, 'ada', 'secret')).toMatchObject({ isIn: true, derivations })
+})
+
+test('where no keys have to be derived for anybody, none are', async () => {
+  const work = countWork()
+  for (const [auth_type, kinds] of [
+    ['scram-sha-256', 'scram'],
+    ['plain', 'plain'],
+    ['plain', 'md5'],
+    ['md5', 'plain'],
+    ['md5', 'scram'],
+    ['md5', 'mostly SCRAM'],
+  ] as const) {
+    const flow = await start(auth_type, FILES[kinds] as string[])
+    for (const user of ['ada', 'mia', 'sam', 'nobody']) await attempt(flow, work, user)
+  }
+  expect(work.derivations).toBe(0)
+})

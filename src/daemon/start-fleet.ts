@@ -1,6 +1,7 @@
 /** Builds a fleet: a primary here that serves no clients, and workers as processes of their own. */
 
 import { fileURLToPath } from 'node:url'
+import { createSaltKey } from '../auth/secrets.ts'
 import { type Clock, SystemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Address } from '../net/channel.ts'
@@ -42,6 +43,8 @@ export interface Work {
   readonly addresses: readonly Address[]
   /** The worker accepts from a socket for each of them that it has inherited; else it is given connections. */
   readonly sharesSockets: boolean
+  /** In base64: see `createSaltKey`. */
+  readonly saltKey: string
 }
 
 export interface RunningFleet {
@@ -67,6 +70,7 @@ export async function startFleet(
   const { log } = openedLog
   const { transport, because } = chooseTransport(first.general.transport, () => {})
 
+  const saltKey = createSaltKey().toString('base64')
   const entrance = await openEntrance({
     general: first.general,
     keepAlive: live.keepAlive,
@@ -103,7 +107,7 @@ export async function startFleet(
   })
   const primary: Primary = new Primary({
     ...{ clock, log, workers, control, standing },
-    work: (): Work => ({ settings: live.now, isQuiet, addresses, sharesSockets: descriptors.length > 0 }),
+    work: (): Work => ({ settings: live.now, isQuiet, addresses, sharesSockets: descriptors.length > 0, saltKey }),
     maxClients: (claim) => maxClients(live.now, claim),
     sizesOf: (kind, database, user) => permitSizes(live.now, kind, database, user),
     later,

@@ -67,6 +67,8 @@ export interface StartOptions {
 export interface Membership {
   /** From 1 to 255: names it among the others, in cancel keys and ids. */
   readonly number: number
+  /** The same for all of them: see `createSaltKey`. */
+  readonly saltKey: Buffer
   /** Takes a cancel request to the worker that its key names, which hands it to `cancelRoutes.cancelHere`. */
   readonly forwardCancel: ForwardCancel
   readonly admissions: Admissions
@@ -209,7 +211,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     users,
     databases,
     admissions,
-    saltKey: createSaltKey(),
+    saltKey: membership?.saltKey ?? createSaltKey(),
     lastWord: () => lifecycle.lastWord,
     openConsole: (_session, user) =>
       openConsole({ fleet: membership?.fleet ?? fleet, settings, log, counters: fleet.console }, user),

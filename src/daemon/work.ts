@@ -72,13 +72,14 @@ export async function work(side: WorkerSide): Promise<void> {
   }
 
   function start({ number, work: order }: StartOrder): Promise<Pooler> {
-    const { settings, isQuiet, addresses, sharesSockets } = order as Work
+    const { settings, isQuiet, addresses, sharesSockets, saltKey } = order as Work
     const { general } = settings
     return startPooler(settings, {
       isQuiet,
       clock,
       membership: {
         number,
+        saltKey: Buffer.from(saltKey, 'base64'),
         admissions: member.admissions((claim) => maxClients(pooler?.parts.settings ?? settings, claim)),
         fleet: member.fleet,
         openPermits: (database, user, holder, minimum) => member.openPermits(database, user, holder, minimum),

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { serialize } from 'pg-protocol'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { startPgweir } from '../support/e2e/pgweir.ts'
-import { startup } from '../support/e2e/raw-client.ts'
+import { runProgram } from '../support/e2e/program.ts'
+import { RawClient, startup } from '../support/e2e/raw-client.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
 import { adminClient, createDatabase, createRole } from '../support/postgres.ts'
 
@@ -83,6 +84,24 @@ test('an md5 secret cannot be checked by SCRAM', async () => {
   const settings = { auth_type: 'scram-sha-256' }
   const pgweir = await startPgweir({ database, settings, secrets: { [user]: SECRETS['md5'] ?? '' } })
   expect(await failureOf(pgweir.client({ password: PASSWORD }))).toMatchObject(WRONG_SASL)
+})
+
+test('all workers offer the same salt, also for a user who does not exist', async () => {
+  const settings = { auth_type: 'scram-sha-256', workers: 2, transport: 'node' }
+  const { port } = await runProgram({ database, settings })
+  for (const name of [user, 'nobody']) {
+    const salts = new Set<string>()
+    // Each connection goes to the worker that has the fewest.
+    for (let id = 0; id < 4; id++) {
+      const client = await RawClient.connect({ host: '127.0.0.1', port })
+      onTestFinished(() => client.vanish())
+      client.send(startup({ user: name, database: database.database }))
+      client.send(serialize.sendSASLInitialResponseMessage('SCRAM-SHA-256', 'n,,n=,r=abc'))
+      await client.next()
+      salts.add(/,s=([^,]+),/.exec(String((await client.next())?.body))?.[1] ?? 'none')
+    }
+    expect([...salts]).toEqual([expect.stringMatching(/^[A-Za-z0-9+/]{22}==$/)])
+  }
 })
 
 test('an empty password in auth_file lets nobody in', async () => {

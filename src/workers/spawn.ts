@@ -14,6 +14,11 @@ export interface SpawnOptions {
   readonly descriptors: readonly number[]
 }
 
+/** What was said of the heap and the like goes for workers too; what is to be loaded first, or run, is for the program that was started. */
+function isForEveryProcess(argument: string): boolean {
+  return /^--(max-|stack-|v8-|cpu-prof|heap-prof|perf-|use-|no-)/.test(argument)
+}
+
 /** A worker process that can be given a connection which was accepted here. */
 export class SpawnedWorker implements WorkerProcess {
   readonly pid: number
@@ -21,6 +26,7 @@ export class SpawnedWorker implements WorkerProcess {
 
   constructor({ program, descriptors }: SpawnOptions, listener: WorkerProcessListener) {
     this.#child = fork(program, [], {
+      execArgv: process.execArgv.filter(isForEveryProcess),
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...descriptors],
       // Snapshots hold maps and buffers.
       serialization: 'advanced',

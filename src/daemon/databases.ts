@@ -7,6 +7,7 @@ import type { KeepAlive, Transport } from '../net/channel.ts'
 import type { Permits } from '../pool/permits/holder.ts'
 import { Pool, type PoolTarget } from '../pool/pool.ts'
 import type { Pools } from '../pool/pools.ts'
+import type { ShareHolder } from '../pool/share.ts'
 import { PoolerError } from '../problems.ts'
 import { Router } from '../routing/router.ts'
 import { type Birth, NO_BIRTH } from '../server/birth.ts'
@@ -38,7 +39,7 @@ export interface DatabasesOptions {
   /** The sessions of these pools are to end. */
   endClients(pools: ReadonlySet<Pool>, notice: Notice): void
   /** Whoever grants the right to open servers. */
-  openPermits(database: string, user: string, holder: Pool): Permits
+  openPermits(database: string, user: string, holder: ShareHolder): Permits
 }
 
 /** One database as clients name it. */
@@ -138,12 +139,21 @@ export class Databases {
   #change(database: Database, pools: readonly Pool[], settings: DatabaseSettings): void {
     const all = this.#options.settings()
     const change = databaseChange(database.settings, settings)
+    const before = database.forcedUser
     database.settings = settings
     database.forcedUser = settings.user
     for (const pool of pools) {
-      if (change?.renewsServers) pool.retarget(this.#targetOf(database, pool.user), 'database configuration changed')
+      if (change?.renewsServers) this.#retarget(database, pool, before)
       pool.reconfigure(poolSettings(all, settings, pool.user))
     }
+  }
+
+  /** Clients of a forced user share the servers of the new one; those who were there before there was any keep their own. */
+  #retarget(database: Database, pool: Pool, forcedBefore: string | null): void {
+    const { user } = pool
+    const next = user === forcedBefore ? (database.forcedUser ?? user) : user
+    pool.retarget(this.#targetOf(database, next), 'database configuration changed')
+    if (next !== user) this.#options.pools.rename(pool, user)
   }
 
   /** PgBouncer's rule, for what it says in the log: clients that share servers cannot get servers of their own again. */
@@ -187,15 +197,13 @@ export class Databases {
     const settings = this.#options.settings()
     const pool = new Pool({
       database: database.name,
-      user,
       birth,
       settings: poolSettings(settings, database.settings, user),
       target: this.#targetOf(database, user),
       keepAlive,
-      isForcedUser: database.forcedUser !== null,
       tracked,
       ids: serverIds,
-      openPermits: (holder) => openPermits(database.name, user, holder),
+      openPermits: (owner, holder) => openPermits(database.name, owner, holder),
       transport,
       clock,
       log,
@@ -222,6 +230,7 @@ export class Databases {
       },
       schema: this.#schema(`${host}\0${port}\0${dbname}`),
       connectQuery: connect_query ?? '',
+      isForcedUser: database.forcedUser === user,
     }
   }
 }

@@ -18,6 +18,7 @@ import { PermitBook, type SizesOf } from '../pool/permits/book.ts'
 import type { Permits } from '../pool/permits/holder.ts'
 import { LocalPermits } from '../pool/permits/local-permits.ts'
 import { Pools } from '../pool/pools.ts'
+import type { ShareHolder } from '../pool/share.ts'
 import { CancelSender } from '../server/cancel.ts'
 import { Tracked } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
@@ -25,7 +26,6 @@ import type { Loaded, Settings } from '../settings/load.ts'
 import { formatProblem } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
 import { type Admissions, ClientCounts } from '../workers/admissions.ts'
-import type { WorkerPool } from '../workers/asked-permits.ts'
 import { CancelRoutes, type ForwardCancel, forwardToNobody } from '../workers/cancel-routes.ts'
 import type { Control } from '../workers/control.ts'
 import type { Fleet } from '../workers/fleet.ts'
@@ -75,7 +75,7 @@ export interface Membership {
   /** All processes as one, for the console. */
   readonly fleet: Fleet
   /** @param minimum `min_pool_size` */
-  openPermits(database: string, user: string, holder: WorkerPool, minimum: () => number): Permits
+  openPermits(database: string, user: string, holder: ShareHolder, minimum: () => number): Permits
   listen(transport: Transport, onAccepted: (channel: Channel) => void): Promise<readonly Listener[]>
   onSchemaChanged(place: string): void
   onServerOpened(server: Server): void

@@ -20,8 +20,9 @@ import { Failures } from './failures.ts'
 import { Handover, type HandoverOwner } from './handover.ts'
 import type { Waiter } from './lease.ts'
 import { Lifetimes } from './lifetimes.ts'
-import type { Holder, Permits } from './permits/holder.ts'
+import type { Permits } from './permits/holder.ts'
 import type { PoolMode, PoolSettings } from './settings.ts'
+import { Share, type ShareHolder, type SharingPool } from './share.ts'
 import { serversMissing } from './sizing.ts'
 import { POOL_MOVES, type PoolState } from './states.ts'
 
@@ -32,22 +33,21 @@ export interface PoolTarget {
   readonly schema: SchemaVersion
   /** Run by each new server before it is used; empty for none. */
   readonly connectQuery: string
+  /** The user is forced by `user=`, so that the pool is kept filled even without clients. */
+  readonly isForcedUser: boolean
 }
 
 export interface PoolOptions {
   readonly database: string
-  readonly user: string
   /** What its servers are opened with besides: its clients have asked for it. */
   readonly birth: Birth
   /** Those to begin with. */
   readonly settings: PoolSettings
   readonly target: PoolTarget
   readonly keepAlive: KeepAlive
-  /** The user is forced by `user=`, so that the pool is kept filled even without clients. */
-  readonly isForcedUser: boolean
   readonly tracked: Tracked
   /** Whoever grants this pool the right to open servers. */
-  openPermits(holder: Pool): Permits
+  openPermits(user: string, holder: ShareHolder): Permits
   readonly ids: Ids
   readonly transport: Transport
   readonly clock: Clock
@@ -62,9 +62,8 @@ export interface PoolOptions {
 /** How many idle servers are looked at for one whose settings need no change. */
 const MAX_IDLE_LOOKS = 16
 
-export class Pool implements ServerOwner, HandoverOwner, Holder {
+export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   readonly database: string
-  readonly user: string
   readonly birth: Birth
   readonly options: PoolOptions
   readonly counters = new Counters()
@@ -73,9 +72,12 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
   readonly waiting = new List<Waiter>('waiting')
   readonly #lists: Record<ServerState, List<Server>>
   #settings: PoolSettings
+  #target: PoolTarget
   /** Of servers that are opened from now on. */
   #context: ServerContext
-  readonly #permits: Permits
+  /** Of servers that are opened from now on; others hang on the context that their servers were opened with. */
+  #share: Share
+  readonly #shares = new WeakMap<ServerContext, Share>()
   readonly #handover: Handover
   readonly #failures: Failures
   readonly #lifetimes = new Lifetimes()
@@ -93,7 +95,6 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
   constructor(options: PoolOptions) {
     this.options = options
     this.database = options.database
-    this.user = options.user
     this.birth = options.birth
     this.#failures = new Failures(this.birth.size > 0)
     this.#handover = new Handover(this, options.clock, options.log)
@@ -102,8 +103,14 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
       List<Server>
     >
     this.#settings = options.settings
-    this.#context = this.#contextOf(options.target)
-    this.#permits = options.openPermits(this)
+    this.#target = options.target
+    this.#share = this.#openShare()
+    this.#context = this.#openContext()
+  }
+
+  /** Whom its servers log in as. */
+  get user(): string {
+    return this.#target.identity.user
   }
 
   get settings(): PoolSettings {
@@ -145,11 +152,11 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
 
   // What its permits depend on
 
-  get wanted(): number {
-    if (this.#state !== 'open' || this.#failures.isCoolingDown(this.options.clock.nowMs)) return this.connected
+  get missing(): number {
+    if (this.#state !== 'open' || this.#failures.isCoolingDown(this.options.clock.nowMs)) return 0
     const { checking, cleaning } = this.#lists
     const soonFree = checking.length + cleaning.length
-    return this.connected + serversMissing({ waiting: this.waiting.length, opening: this.#opening, soonFree })
+    return serversMissing({ waiting: this.waiting.length, opening: this.#opening, soonFree })
   }
 
   get waitingClients(): number {
@@ -158,7 +165,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
 
   get fillsMinimum(): boolean {
     // Servers that few can use are nothing to keep for all.
-    const hasClients = this.birth.size === 0 && (this.clients > 0 || this.options.isForcedUser)
+    const hasClients = this.birth.size === 0 && (this.clients > 0 || this.#target.isForcedUser)
     if (this.#state !== 'open' || !hasClients || this.#opening > 0) return false
     return !this.#failures.isCoolingDown(this.options.clock.nowMs)
   }
@@ -261,7 +268,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
         this.#handover.give(server, waiter)
       }
     }
-    this.#permits.ask()
+    this.#share.permits.ask()
   }
 
   /** Puts a waiter that was about to get a server back where it was in the queue. */
@@ -288,7 +295,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
   onServerMoved(server: Server, from: ServerState, to: ServerState): void {
     this.#lists[from].remove(server)
     if (to === 'closed') {
-      this.#permits.giveBack()
+      this.#shares.get(server.context)?.serverGone()
       this.#checkEmpty()
       this.options.onServerClosed(server)
       return
@@ -298,7 +305,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
     if (to === 'idle') this.#serve(server)
     if (to === 'closing') this.#serverLost()
     // Not all who wait may have had a server opened for them, if too many were being opened at a time.
-    if (from === 'login' && this.waiting.length > 0 && this.#state === 'open') this.#permits.ask()
+    if (from === 'login' && this.waiting.length > 0 && this.#state === 'open') this.#share.permits.ask()
   }
 
   onServerReady(server: Server, login: LoginResult): void {
@@ -318,7 +325,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
       server.close(this.#closesBecause)
       return
     }
-    const because = this.#permits.mustYield()
+    const because = this.#share.permits.mustYield()
     if (because !== null) {
       server.close(because)
       return
@@ -355,10 +362,6 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
   }
 
   onGranted(usesReserve: boolean): void {
-    if (this.wanted === this.connected && !this.fillsMinimum) {
-      this.#permits.giveBack()
-      return
-    }
     if (usesReserve) this.options.log.warning('taking connection from reserve_pool', { subject: this.subject })
     const server = new Server(this.#context)
     this.#lists.dialing.pushLast(server)
@@ -381,15 +384,25 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
   /** They hold at once, for who waits and for what is idle too; servers that are too many now are closed as they come free. */
   reconfigure(settings: PoolSettings): void {
     this.#settings = settings
-    this.#permits.resized()
+    this.#share.permits.resized()
     this.#sweepIdle(this.options.clock.nowMs)
     this.#help()
   }
 
   /** New servers are opened elsewhere, or otherwise; those that are open are closed as they come free. */
   retarget(target: PoolTarget, reason: string): void {
-    this.#context = this.#contextOf(target)
+    const isOtherUser = target.identity.user !== this.user
+    this.#target = target
+    if (isOtherUser) {
+      this.#share.retire()
+      this.#share = this.#openShare()
+    }
+    this.#context = this.#openContext()
     this.renew(reason)
+  }
+
+  #openShare(): Share {
+    return new Share(this, (holder) => this.options.openPermits(this.user, holder))
   }
 
   /** Each server that is open is closed, at once or as it comes free. Others may be opened at once. */
@@ -400,19 +413,22 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
     for (const server of old) server.condemn(reason)
   }
 
-  #contextOf(target: PoolTarget): ServerContext {
+  #openContext(): ServerContext {
     const { ids, transport, clock, log, keepAlive, tracked } = this.options
+    const { address, schema, connectQuery } = this.#target
     const pool = this
-    const parameters = new Map([...target.identity.parameters, ...this.birth])
-    return {
-      ...{ ids, transport, clock, log, keepAlive, tracked, ...target },
-      identity: { ...target.identity, parameters },
+    const parameters = new Map([...this.#target.identity.parameters, ...this.birth])
+    const identity = { ...this.#target.identity, parameters }
+    const context: ServerContext = {
+      ...{ ids, transport, clock, log, keepAlive, tracked, address, identity, schema, connectQuery },
       registry: this.statements,
       get maxPacketBytes() {
         return pool.settings.maxPacketBytes
       },
       owner: this,
     }
+    this.#shares.set(context, this.#share)
+    return context
   }
 
   // Time
@@ -462,7 +478,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
 
   #sweepIdle(nowMs: number): void {
     const { idleTimeoutMs } = this.settings
-    const floor = this.birth.size === 0 ? this.#permits.floor : 0
+    const floor = this.birth.size === 0 ? this.#share.permits.floor : 0
     for (const server of this.#lists.idle) {
       if (this.#lifetimes.isOverIdle(server, nowMs, this.settings)) this.#endOfLife(server)
       else if (idleTimeoutMs > 0 && nowMs - server.usedMs > idleTimeoutMs && this.total > floor)
@@ -517,7 +533,7 @@ export class Pool implements ServerOwner, HandoverOwner, Holder {
     if (this.#state === 'pausing') this.#enter('paused')
     if (this.#state !== 'retiring') return
     this.#enter('gone')
-    this.#permits.close()
+    this.#share.retire()
   }
 
   #enter(next: PoolState): void {

@@ -18,9 +18,19 @@ export class Pools {
     this.#all.add(pool)
   }
 
+  /** Its servers log in as another user from now on. Where there is a pool of that user already, newcomers go to that one. */
+  rename(pool: Pool, formerUser: string): void {
+    this.#forget(pool, formerUser)
+    if (this.find(pool.database, pool.user, pool.birth) === null) this.add(pool)
+  }
+
   /** No client comes to it any more. It goes on to be counted until it is gone. */
   remove(pool: Pool): void {
-    const key = keyOf(pool.database, pool.user, pool.birth)
+    this.#forget(pool, pool.user)
+  }
+
+  #forget(pool: Pool, user: string): void {
+    const key = keyOf(pool.database, user, pool.birth)
     if (this.#pools.get(key) === pool) this.#pools.delete(key)
   }
 

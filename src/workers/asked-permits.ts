@@ -1,21 +1,17 @@
 /** The permits of one pool in a worker: asked for from the primary, who grants and recalls them. */
 
 import type { Clock } from '../base/clock.ts'
-import type { Holder, Permits } from '../pool/permits/holder.ts'
+import type { Permits } from '../pool/permits/holder.ts'
+import type { ShareHolder } from '../pool/share.ts'
 import type { Line } from './line.ts'
 import type { PoolFigures, ToPrimary, ToWorker } from './messages.ts'
-
-/** A pool holder that also tells how many clients wait. */
-export interface WorkerPool extends Holder {
-  readonly waitingClients: number
-}
 
 export interface AskedPermitsOptions {
   /** Its number, for the primary. */
   readonly pool: number
   readonly line: Pick<Line<ToPrimary, ToWorker>, 'tell'>
   readonly clock: Clock
-  readonly holder: WorkerPool
+  readonly holder: ShareHolder
   /** `min_pool_size`, for all workers together. */
   minimum(): number
   onClosed(): void
@@ -27,7 +23,7 @@ const MINIMUM_RETRY_MS = 1_000
 export class AskedPermits implements Permits {
   floor = 0
   readonly #options: AskedPermitsOptions
-  readonly #holder: WorkerPool
+  readonly #holder: ShareHolder
   readonly #clock: Clock
   #held = 0
   /** How many more the primary knows to be wanted. */

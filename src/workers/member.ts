@@ -4,9 +4,10 @@ import type { Clock } from '../base/clock.ts'
 import type { Address } from '../net/channel.ts'
 import type { Span } from '../pool/averages.ts'
 import type { Permits } from '../pool/permits/holder.ts'
+import type { ShareHolder } from '../pool/share.ts'
 import type { Server } from '../server/server.ts'
 import { type Admissions, type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
-import { AskedPermits, type WorkerPool } from './asked-permits.ts'
+import { AskedPermits } from './asked-permits.ts'
 import { type ControlCall, passedOn } from './control.ts'
 import type { Fleet } from './fleet.ts'
 import { type Answers, type Carrier, Line } from './line.ts'
@@ -41,7 +42,7 @@ export class Member {
   }
 
   /** The permits of a pool that is being made. */
-  openPermits(database: string, user: string, holder: WorkerPool, minimum: () => number): Permits {
+  openPermits(database: string, user: string, holder: ShareHolder, minimum: () => number): Permits {
     const pool = ++this.#lastPool
     const permits = new AskedPermits({
       ...{ pool, line: this.line, clock: this.#clock, holder, minimum },

@@ -165,3 +165,88 @@ describe('a database', () => {
     await client.expectClosed()
   })
 })
+
+describe('a forced user', () => {
+  const as = (user: string, more = '') => [`app=host=db user=${user} ${more}`]
+
+  test('that is another one serves all from one pool, those who are there after their transaction', async () => {
+    const flow = await startFlow({ databases: as('one', 'password=1'), settings: { default_pool_size: 1 } })
+    const [ada, bob] = [await flow.connect(), await flow.connect({ user: 'bob' })]
+    const { server, finish } = await run(ada, flow)
+    expect(server.parameters.get('user')).toBe('one')
+    await reload(flow, { databases: as('two', 'password=2') })
+    const eve = await flow.connect({ user: 'eve' })
+    const second = await run(bob, flow)
+    expect(second.server.parameters.get('user')).toBe('two')
+    eve.send(query('three'))
+    // The size is that of each pair of database and user: the old user's server is counted under the old one.
+    const pool = flow.pool('app', 'two')
+    await flow.expectCounts({ leased: 2, waiting: 1 }, pool)
+    expect([pool.subject, pool.clients, [...flow.pooler.parts.pools].length]).toEqual(['app/two', 3, 1])
+    await finish()
+    await server.expect('Terminate')
+    await flow.expectCounts({ leased: 1, waiting: 1 }, pool)
+    await second.finish()
+    await second.server.expect('Query(three)')
+    second.server.send(rows('3'), ready())
+    await eve.answer()
+    expect(await ask(ada, flow)).toBe(second.server)
+    await flow.expectCounts({ idle: 1 }, pool)
+  })
+
+  test('that is another one counts under its own max_user_connections', async () => {
+    const flow = await startFlow({
+      databases: [...as('one'), 'other=host=db user=one'],
+      users: ['one = max_user_connections=1', 'two = max_user_connections=1'],
+    })
+    const [ada, bob] = [await flow.connect(), await flow.connect({ database: 'other' })]
+    const { finish } = await run(ada, flow)
+    bob.send(query('waits'))
+    await flow.expectCounts({ waiting: 1 }, flow.pool('other', 'one'))
+    await reload(flow, { databases: [...as('two'), 'other=host=db user=one'] })
+    // Its server is still one of the old user's.
+    await flow.expectCounts({ waiting: 1 }, flow.pool('other', 'one'))
+    const newcomer = await flow.connect()
+    const second = await run(newcomer, flow)
+    expect(second.server.parameters.get('user')).toBe('two')
+    await finish()
+    const server = await busy(flow, 'Query(waits)')
+    server.send(rows('1'), ready())
+    await bob.answer()
+    await second.finish()
+  })
+
+  test('that is another one than that of a pool which is there already leaves both to their clients', async () => {
+    const flow = await startFlow({ databases: ['app=host=db'] })
+    const two = await flow.connect({ user: 'two' })
+    await ask(two, flow)
+    await reload(flow, { databases: as('one') })
+    const ada = await flow.connect()
+    await ask(ada, flow)
+    await reload(flow, { databases: as('two') })
+    expect((await ask(ada, flow)).parameters.get('user')).toBe('two')
+    expect((await ask(two, flow)).parameters.get('user')).toBe('two')
+    expect((await ask(await flow.connect({ user: 'eve' }), flow)).parameters.get('user')).toBe('two')
+    expect([...flow.pooler.parts.pools].map(({ subject }) => subject)).toEqual(['app/two', 'app/two'])
+  })
+
+  test('where there was none is for newcomers; who is there keeps servers of his own', async () => {
+    const { flow, client } = await startPair({ databases: ['app=host=db'] })
+    await reload(flow, { databases: as('one') })
+    expect((await ask(client, flow)).parameters.get('user')).toBe('ada')
+    expect((await ask(await flow.connect({ user: 'bob' }), flow)).parameters.get('user')).toBe('one')
+  })
+
+  test('cannot be lost, as in PgBouncer, and the servers are not renewed for it at each reload', async () => {
+    const flow = await startFlow({ databases: as('one') })
+    const ada = await flow.connect()
+    const before = await ask(ada, flow)
+    for (let times = 0; times < 2; times++) {
+      await reload(flow, { databases: ['app=host=db'] })
+      expect(await ask(ada, flow)).toBe(before)
+    }
+    expect(flow.logged('losing forced user not supported, keeping old setting')).toHaveLength(2)
+    await reload(flow, { databases: ['app=host=db dbname=moved'] })
+    expect((await ask(ada, flow)).parameters.get('user')).toBe('one')
+  })
+})

@@ -1,7 +1,7 @@
 /** What must hold of the books of permits in every pooler that grants its own. */
 
 import type { PoolerParts } from '../../src/daemon/start.ts'
-import type { Pool } from '../../src/pool/pool.ts'
+import type { Share } from '../../src/pool/share.ts'
 
 /** Each permit that is held has its server, no limit is exceeded, and nothing is recalled for nobody. */
 export function expectBooksRight({ permits, pools }: Pick<PoolerParts, 'permits' | 'pools'>): void {
@@ -9,8 +9,7 @@ export function expectBooksRight({ permits, pools }: Pick<PoolerParts, 'permits'
   for (const limit of permits.limits) {
     let total = 0
     for (const account of limit.holders) {
-      const pool = account.holder as Pool
-      same(account.held, pool.connected, `permits of ${pool.subject}`)
+      same(account.held, (account.holder as Share).servers, 'permits and servers of a share')
       total += account.held
       if (limit === account.pool) held += account.held
     }

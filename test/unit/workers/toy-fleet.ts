@@ -2,7 +2,8 @@
 
 import type { Clock } from '../../../src/base/clock.ts'
 import type { SizesOf } from '../../../src/pool/permits/book.ts'
-import { AskedPermits, type WorkerPool } from '../../../src/workers/asked-permits.ts'
+import type { ShareHolder } from '../../../src/pool/share.ts'
+import { AskedPermits } from '../../../src/workers/asked-permits.ts'
 import type { PoolFigures } from '../../../src/workers/messages.ts'
 import { type Counter, PermitDesk } from '../../../src/workers/permit-desk.ts'
 
@@ -59,7 +60,7 @@ class ProcessClock implements Clock {
 }
 
 /** What a worker's pool does with its permits, and how its clients fare. */
-export class ToyPool implements WorkerPool {
+export class ToyPool implements ShareHolder {
   readonly worker: ToyWorker
   readonly database: string
   readonly user: string

@@ -53,7 +53,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 const NAME = 'demo'
 
 /** What the demo needs of a running pooler. */
-export type DemoPooler = Pick<Pooler, 'addresses' | 'stop'>
+export type DemoPooler = Pick<Pooler, 'addresses' | 'stop' | 'stopped'>
 
 /** What the demo is made of, so that tests can bring their own. */
 export interface DemoParts {
@@ -120,12 +120,13 @@ async function pool(
   const end = await Promise.race([
     aborted(interrupted).then(() => 'interrupted' as const),
     postgres.ended.then(() => 'postgres-ended' as const),
+    pooler.stopped.then(() => 'shut-down' as const),
   ])
   if (end === 'postgres-ended')
     write(['\nPostgreSQL ended by itself. Its last lines were:', ...postgres.log.slice(-SHOWN_LOG_LINES)].join('\n  '))
-  write('\n  stopping the pool')
+  write(end === 'shut-down' ? '\n  the pool was shut down from its console' : '\n  stopping the pool')
   await pooler.stop()
-  return end === 'interrupted' ? 0 : 1
+  return end === 'postgres-ended' ? 1 : 0
 }
 
 const SHOWN_LOG_LINES = 10

@@ -123,6 +123,16 @@ test('a PostgreSQL that ends by itself ends the demo, and its last words are sho
   expect(doings.slice(-2)).toEqual(['stop pooler', 'stop postgres'])
 })
 
+test('a pool that is shut down from its console ends the demo', async () => {
+  const { run, text, doings, endPooler } = await prepareDemo({ flags: {} })
+  const code = run()
+  await text.toContain('Ready.')
+  endPooler()
+  expect(await code).toBe(0)
+  expect(text.whole()).toContain('shut down from its console')
+  expect(doings.at(-1)).toBe('stop postgres')
+})
+
 /** A demo whose PostgreSQL and pooler only note what is done to them. */
 async function prepareDemo(options: DemoOptions, env: DemoParts['env'] = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'pgweir-demo-'))
@@ -134,6 +144,11 @@ async function prepareDemo(options: DemoOptions, env: DemoParts['env'] = {}) {
   let endPostgres = () => {}
   const ended = new Promise<void>((resolve) => {
     endPostgres = resolve
+  })
+
+  let endPooler = () => {}
+  const stopped = new Promise<void>((resolve) => {
+    endPooler = resolve
   })
 
   const parts: DemoParts = {
@@ -152,7 +167,7 @@ async function prepareDemo(options: DemoOptions, env: DemoParts['env'] = {}) {
       doings.push('start pooler')
       settings = given
       const addresses = [{ host: given.general.listen_addr, port: given.general.listen_port }]
-      return { addresses, stop: async () => void doings.push('stop pooler') }
+      return { addresses, stopped, stop: async () => void doings.push('stop pooler') }
     },
   }
   return {
@@ -160,6 +175,7 @@ async function prepareDemo(options: DemoOptions, env: DemoParts['env'] = {}) {
     directory,
     text,
     endPostgres,
+    endPooler,
     settings: () => settings,
     interrupt: () => interrupt.abort(),
     run: (others: Partial<DemoParts> = {}) => runDemo(options, { ...parts, ...others }),

@@ -11,4 +11,6 @@ if (process.send === undefined) {
   process.exit(1)
 }
 await work(process as Parameters<typeof work>[0])
-process.exit(0)
+// Its last words are to arrive.
+if (process.connected) process.send(null, () => process.exit(0))
+else process.exit(0)

@@ -124,11 +124,14 @@ export async function work(side: WorkerSide): Promise<void> {
     member.line.hangUp()
     stop()
   })
-  const beats = setInterval(() => {
-    if (pooler) member.beat(pooler.parts.fleet.beat())
-  }, BEAT_MS)
+  const beat = () => {
+    const fleet = pooler?.parts.fleet
+    if (fleet) member.beat(fleet.beat(), fleet.totals())
+  }
+  const beats = setInterval(beat, BEAT_MS)
   await ended
   clearInterval(beats)
+  beat()
 }
 
 /** Where the primary accepts, there is nothing to close here, and what it gives is to be taken. */

@@ -126,7 +126,7 @@ export class LocalFleet implements Fleet {
   async stats(): Promise<DatabaseStats[]> {
     const { clock } = this.#parts
     clock.refresh()
-    return [...this.#totals()].map(([database, totals]) => ({
+    return [...this.totals()].map(([database, totals]) => ({
       database,
       totals,
       recent: this.#periods.span(database, clock.nowMs, totals),
@@ -183,14 +183,14 @@ export class LocalFleet implements Fleet {
   /** Called when a stats_period is over. Returns what happened in it, all databases together. */
   endPeriod(): Span {
     const { nowMs } = this.#parts.clock
-    const totals = this.#totals()
+    const totals = this.totals()
     this.#periods.end(nowMs, totals)
     const spans = [...totals].map(([database, now]) => this.#periods.span(database, nowMs, now))
     return { ms: spans[0]?.ms ?? 0, totals: sumOf(spans.map((span) => span.totals)) }
   }
 
   /** Since the start, by database. */
-  #totals(): Map<string, Totals> {
+  totals(): Map<string, Totals> {
     const totals = new Map<string, Totals>([[CONSOLE_NAME, sumOf([this.console])]])
     for (const { database, counters } of this.#parts.pools) {
       const before = totals.get(database)

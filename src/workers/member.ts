@@ -2,7 +2,7 @@
 
 import type { Clock } from '../base/clock.ts'
 import type { Address } from '../net/channel.ts'
-import type { Span } from '../pool/averages.ts'
+import type { Span, Totals } from '../pool/averages.ts'
 import type { Permits } from '../pool/permits/holder.ts'
 import type { ShareHolder } from '../pool/share.ts'
 import type { Server } from '../server/server.ts'
@@ -78,8 +78,9 @@ export class Member {
     this.line.tell('load', connections)
   }
 
-  beat(beat: Beat): void {
+  beat(beat: Beat, totals: ReadonlyMap<string, Totals>): void {
     this.line.tell('beat', beat)
+    this.line.tell('totals', totals)
   }
 }
 

@@ -1,7 +1,7 @@
 /** THE table of what the primary and its workers say to each other, by either side's `Line`. All of it is plain data. */
 
 import type { Address } from '../net/channel.ts'
-import type { Span } from '../pool/averages.ts'
+import type { Span, Totals } from '../pool/averages.ts'
 import type { ClientClaim } from './admissions.ts'
 import type { ControlCall } from './control.ts'
 import type {
@@ -66,6 +66,8 @@ export interface PoolFigures {
 
 export type ToPrimary = {
   readonly beat: Message<Beat>
+  /** What it has done since its start, by database: told with each beat, and as its last word. */
+  readonly totals: Message<ReadonlyMap<string, Totals>>
   /** A client wants in: null if there is room under all of the limits, otherwise the first that is full. */
   readonly claim: Message<readonly ClientClaim[], ClientClaim | null>
   /** A client is in that no limit could have kept out; counted in case that there will be one. */

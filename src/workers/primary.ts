@@ -9,11 +9,11 @@ import { PoolerError } from '../problems.ts'
 import { MAX_WORKER } from '../wire/cancel-key.ts'
 import { type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
 import { type Control, type ControlCall, callOn } from './control.ts'
-import type { Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
-import { mergeDatabases, mergeLatencies, mergeLists, mergePeers, mergePools, mergeStats, mergeUsers } from './gather.ts'
+import type { WorkerSnapshot } from './fleet.ts'
+import { GatheredFleet } from './gathered-fleet.ts'
 import type { Leftovers } from './leftovers.ts'
 import { type Answers, LineDown } from './line.ts'
-import type { CancelKeyBytes, Gatherable, ToPrimary, Topic } from './messages.ts'
+import type { CancelKeyBytes, ToPrimary } from './messages.ts'
 import { PermitDesk } from './permit-desk.ts'
 import { Seat } from './seat.ts'
 import { Worker, type WorkerProcess, type WorkerProcessListener } from './worker.ts'
@@ -51,7 +51,7 @@ const STOP_MS = 5_000
 /** How many connections a worker may have more than the one with the fewest: a sixteenth, and one. */
 const SLACK = 16
 
-export class Primary implements Fleet {
+export class Primary extends GatheredFleet {
   readonly control: Control
   readonly #options: PrimaryOptions
   readonly #seats: readonly Seat[]
@@ -66,6 +66,7 @@ export class Primary implements Fleet {
   #isEmpty = () => {}
 
   constructor(options: PrimaryOptions) {
+    super()
     this.#options = options
     this.control = options.control
     this.#seats = Array.from({ length: options.workers }, () => new Seat())
@@ -162,6 +163,7 @@ export class Primary implements Fleet {
     worker.line.hangUp()
     this.#workers.delete(worker.number)
     this.#clients.release([...worker.claims.claims()])
+    this.noteDeparted(worker)
     this.#permits.silence(worker)
     // One that has ended by itself has closed its servers.
     if (worker.backends.size === 0) this.#permits.left(worker)
@@ -205,7 +207,7 @@ export class Primary implements Fleet {
 
   /** Has every worker do something. One that goes away meanwhile has nothing left to do. */
   everywhere(call: ControlCall): Promise<readonly unknown[]> {
-    return this.#askAll((worker) => worker.line.ask('control', call))
+    return this.askAll((worker) => worker.line.ask('control', call))
   }
 
   /** Other numbers of permits hold from now on. */
@@ -215,7 +217,7 @@ export class Primary implements Fleet {
 
   /** Hands other settings to every worker. */
   async apply(settings: unknown): Promise<void> {
-    await this.#askAll((worker) => worker.line.ask('settings', settings))
+    await this.askAll((worker) => worker.line.ask('settings', settings))
   }
 
   /** Takes no new clients. Those who are there stay until they leave, or until all workers may stop. */
@@ -322,6 +324,10 @@ export class Primary implements Fleet {
         worker().backends.delete(id)
         return null
       },
+      totals: (totals) => {
+        worker().totals = totals
+        return null
+      },
       load: (load) => {
         worker().load = load
         this.#spread()
@@ -351,12 +357,8 @@ export class Primary implements Fleet {
 
   // The fleet as one
 
-  async #ask<Name extends Topic>(topic: Name): Promise<Gatherable[Name][]> {
-    return (await this.#askAll((worker) => worker.line.ask('gather', topic))) as Gatherable[Name][]
-  }
-
   /** Asks every worker. One that goes away meanwhile has nothing to say any more. */
-  async #askAll<Answer>(ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]> {
+  protected async askAll<Answer>(ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]> {
     const asked = [...this.#workers.values()].filter(({ state }) => state === 'serving' || state === 'draining')
     const answers = await Promise.all(
       asked.map((worker) =>
@@ -367,64 +369,6 @@ export class Primary implements Fleet {
       ),
     )
     return answers.filter((answer) => answer !== GONE) as Answer[]
-  }
-
-  async gather(topic: Topic): Promise<Gatherable[Topic]> {
-    return this[topic]()
-  }
-
-  async clients() {
-    return (await this.#ask('clients')).flat()
-  }
-
-  async servers() {
-    return (await this.#ask('servers')).flat()
-  }
-
-  async pools() {
-    return mergePools(await this.#ask('pools'))
-  }
-
-  async databases() {
-    return mergeDatabases(await this.#ask('databases'))
-  }
-
-  async users() {
-    return mergeUsers(await this.#ask('users'))
-  }
-
-  async peers() {
-    return mergePeers(await this.#ask('peers'))
-  }
-
-  async stats() {
-    return mergeStats(await this.#ask('stats'))
-  }
-
-  async latencies() {
-    return mergeLatencies(await this.#ask('latencies'))
-  }
-
-  async lists() {
-    const [parts, databases, users, peers, pools] = await Promise.all([
-      this.#ask('lists'),
-      this.databases(),
-      this.users(),
-      this.peers(),
-      this.pools(),
-    ])
-    return mergeLists(parts, {
-      databases: databases.length,
-      users: users.length,
-      peers: peers.length,
-      pools: pools.length,
-    })
-  }
-
-  async state(): Promise<FleetState> {
-    const states = new Set(await this.#ask('state'))
-    // One that was started a moment ago may not have heard of a PAUSE yet.
-    return states.has('active') ? 'active' : states.has('paused') ? 'paused' : 'suspended'
   }
 
   async workers(): Promise<WorkerSnapshot[]> {

@@ -2,6 +2,7 @@
 
 import type { Clock } from '../base/clock.ts'
 import { invariant } from '../base/invariant.ts'
+import type { Totals } from '../pool/averages.ts'
 import { ClientCounts } from './admissions.ts'
 import type { WorkerSnapshot } from './fleet.ts'
 import { type Answers, Line } from './line.ts'
@@ -42,6 +43,8 @@ export class Worker implements Counter {
   /** It has been told to accept connections. */
   accepts = true
   beat: Beat = NO_BEAT
+  /** What it has done, by database, as far as it has told. */
+  totals: ReadonlyMap<string, Totals> = new Map()
   /** Resolves when the process is gone. */
   readonly ended: Promise<void>
   #state: WorkerState = 'starting'

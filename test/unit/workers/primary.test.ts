@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { silentLog } from '../../../src/base/log.ts'
+import { sumOf } from '../../../src/pool/averages.ts'
 import { PoolerError } from '../../../src/problems.ts'
 import type { ClientClaim } from '../../../src/workers/admissions.ts'
 import type { Control } from '../../../src/workers/control.ts'
@@ -321,6 +322,26 @@ test('tables that have changed are news for all other workers', async () => {
   worker(1).line.tell('schema', 'db:5432/app')
   await settled()
   expect([0, 1, 2].map((index) => worker(index).told)).toEqual([['schema "db:5432/app"'], [], ['schema "db:5432/app"']])
+})
+
+test('counters go on where a worker that has gone had left them', async () => {
+  const totals = (queries: number) => ({ ...sumOf([]), queries })
+  const { primary, worker } = fleet({
+    answers: { gather: (topic) => (topic === 'stats' ? [stats(7)] : []) },
+  })
+  const stats = (queries: number) => ({
+    database: 'app',
+    totals: totals(queries),
+    recent: { ms: 1_000, totals: totals(queries) },
+  })
+  await primary.start()
+  const queries = async () => (await primary.stats()).map((each) => each.totals.queries)
+  expect(await queries()).toEqual([14])
+  worker(0).line.tell('totals', new Map([['app', totals(9)]]))
+  await settled()
+  worker(0).die('exit code 0')
+  await settled()
+  expect(await queries()).toEqual([16])
 })
 
 test('an error of a worker is told by its own name', async () => {

@@ -1,0 +1,99 @@
+/** All workers as one: asks each what it knows of itself, and puts the answers together. */
+
+import { sumOf, type Totals } from '../pool/averages.ts'
+import type { Control } from './control.ts'
+import type { DatabaseStats, Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
+import { mergeDatabases, mergeLatencies, mergeLists, mergePeers, mergePools, mergeStats, mergeUsers } from './gather.ts'
+import type { Gatherable, Topic } from './messages.ts'
+import type { Worker } from './worker.ts'
+
+export abstract class GatheredFleet implements Fleet {
+  abstract readonly control: Control
+  /** What workers have done that are gone: so no counter ever goes backwards. */
+  readonly #departed = new Map<string, Totals>()
+
+  abstract workers(): Promise<readonly WorkerSnapshot[]>
+
+  /** Asks every worker. One that goes away meanwhile has nothing to say any more. */
+  protected abstract askAll<Answer>(ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]>
+
+  /** What it has told last of its counters stays in those of the fleet. */
+  protected noteDeparted(worker: Worker): void {
+    for (const [database, totals] of worker.totals) {
+      const before = this.#departed.get(database)
+      this.#departed.set(database, sumOf(before ? [before, totals] : [totals]))
+    }
+    worker.totals = new Map()
+  }
+
+  async gather(topic: Topic): Promise<Gatherable[Topic]> {
+    return this[topic]()
+  }
+
+  async clients() {
+    return (await this.#ask('clients')).flat()
+  }
+
+  async servers() {
+    return (await this.#ask('servers')).flat()
+  }
+
+  async pools() {
+    return mergePools(await this.#ask('pools'))
+  }
+
+  async databases() {
+    return mergeDatabases(await this.#ask('databases'))
+  }
+
+  async users() {
+    return mergeUsers(await this.#ask('users'))
+  }
+
+  async peers() {
+    return mergePeers(await this.#ask('peers'))
+  }
+
+  async stats() {
+    const parts = await this.askAll(async (worker) => {
+      const stats = (await worker.line.ask('gather', 'stats')) as readonly DatabaseStats[]
+      // What was shown once must not be less the next time, even if the worker is gone by then.
+      worker.totals = new Map(stats.map(({ database, totals }) => [database, totals]))
+      return stats
+    })
+    const departed = [...this.#departed].map(([database, totals]) => ({ database, totals, recent: NOTHING_RECENT }))
+    return mergeStats([...parts, departed])
+  }
+
+  async latencies() {
+    return mergeLatencies(await this.#ask('latencies'))
+  }
+
+  async lists() {
+    const [parts, databases, users, peers, pools] = await Promise.all([
+      this.#ask('lists'),
+      this.databases(),
+      this.users(),
+      this.peers(),
+      this.pools(),
+    ])
+    return mergeLists(parts, {
+      databases: databases.length,
+      users: users.length,
+      peers: peers.length,
+      pools: pools.length,
+    })
+  }
+
+  async state(): Promise<FleetState> {
+    const states = new Set(await this.#ask('state'))
+    // One that was started a moment ago may not have heard of a PAUSE yet.
+    return states.has('active') ? 'active' : states.has('paused') ? 'paused' : 'suspended'
+  }
+
+  async #ask<Name extends Topic>(topic: Name): Promise<Gatherable[Name][]> {
+    return (await this.askAll((worker) => worker.line.ask('gather', topic))) as Gatherable[Name][]
+  }
+}
+
+const NOTHING_RECENT = { ms: 0, totals: sumOf([]) }

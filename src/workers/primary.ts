@@ -254,7 +254,13 @@ export class Primary extends GatheredFleet {
     for (const seat of this.#seats) {
       const before = seat.worker
       if (this.#isStopping) return
-      await this.#fill(seat)
+      try {
+        await this.#fill(seat)
+      } catch (problem) {
+        // Whoever was to be replaced stays.
+        if (before?.state === 'serving') seat.take(before)
+        throw problem
+      }
       if (before?.state !== 'serving') continue
       before.enter('draining')
       this.#spread()

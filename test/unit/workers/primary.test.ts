@@ -378,6 +378,23 @@ test('workers are replaced one by one, each once its successor serves', async ()
   expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving', 'serving'])
 })
 
+test('a worker whose successor cannot start stays', async () => {
+  let starts = 0
+  const { primary, played, clock } = fleet({
+    workers: 1,
+    answers: { start: () => (++starts === 1 ? ADDRESSES : Promise.reject(new Error('no memory'))) },
+  })
+  await primary.start()
+  primary.restart(0)
+  await primary.restarting
+  await settled()
+  clock.advance(60_000)
+  primary.sweep()
+  await settled()
+  expect(played).toHaveLength(2)
+  expect((await primary.workers()).map(({ number, state }) => [number, state])).toEqual([[1, 'serving']])
+})
+
 test('at the end all workers are told so, and it is over when they have gone', async () => {
   const { primary } = fleet()
   await primary.start()

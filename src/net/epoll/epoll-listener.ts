@@ -7,7 +7,7 @@ import { decodeAddress, encodeAddress, familyOf, isPath } from './addresses.ts'
 import { EpollChannel, WATCHED_FOR } from './epoll-channel.ts'
 import type { Pollable, Poller } from './poller.ts'
 import { isSame, setTcpOptions, snapshotOf } from './socket-options.ts'
-import { EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPOLLIN, type SystemCalls, systemError } from './syscalls.ts'
+import { EAGAIN, ECONNABORTED, EINTR, EPERM, EPOLLIN, EPROTO, type SystemCalls, systemError } from './syscalls.ts'
 
 /** How many connections are accepted at a time, before other sockets have their turn. */
 const MAX_ACCEPTS = 64
@@ -90,11 +90,10 @@ export class EpollListener implements Listener, Pollable {
         // It has inherited what held when the kernel took it.
         if (isLate) setTcpOptions(this.#poller.calls, descriptor, this.#inherited)
         this.#accepted(descriptor)
-      } else if (isShortage(descriptor)) {
-        this.#waitForMore(descriptor)
+      } else if (!isOfConnection(descriptor)) {
+        this.#tryLater(descriptor)
         return
       }
-      // All else concerns a connection that was gone before we looked.
     }
   }
 
@@ -119,7 +118,7 @@ export class EpollListener implements Listener, Pollable {
     this.#onAccepted(channel)
   }
 
-  #waitForMore(errno: number): void {
+  #tryLater(errno: number): void {
     this.#watch(false)
     if (!this.#isShort) this.#onAcceptFailed(systemError('accept', errno))
     this.#isShort = true
@@ -167,6 +166,7 @@ export function ownAddress(calls: SystemCalls, descriptor: number): Address | nu
   return decodeAddress(calls.takeAddress())
 }
 
-function isShortage(errno: number): boolean {
-  return errno === EMFILE || errno === ENFILE || errno === ENOBUFS || errno === ENOMEM
+/** What was to be accepted was gone before we looked, or a firewall forbids it. All else would come again and again: no descriptor, no memory. */
+function isOfConnection(errno: number): boolean {
+  return errno === ECONNABORTED || errno === EPROTO || errno === EPERM || errno === EINTR
 }

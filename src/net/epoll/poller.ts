@@ -50,6 +50,9 @@ export class Poller {
   #lastGeneration = 0
   #count = 0
   #vainLooks = 0
+  /** The events that the last look brought: how many, and which is to be told next. */
+  #arrived = 0
+  #next = 0
   #isAwake = false
   #alive: NodeJS.Timeout | null = null
 
@@ -147,19 +150,11 @@ export class Poller {
 
   /** Returns whether another look may follow at once. */
   #look(): boolean {
+    let isLoopReady = this.#next === this.#arrived && this.#wait()
     const { calls } = this
-    const loopTimeoutMs = calls.loopTimeoutMs()
-    const timeoutMs = loopTimeoutMs === 0 && this.#vainLooks > MAX_VAIN_LOOKS ? 1 : loopTimeoutMs
-    this.looks++
-    const events = calls.wait(this.#epoll, timeoutMs, EVENTS_PER_LOOK)
-    this.#vainLooks = events === 0 && loopTimeoutMs === 0 ? this.#vainLooks + 1 : 0
-    // A signal: its handler has told libuv, which is seen to at once.
-    if (events <= 0) {
-      if (events === 0 || events === EINTR) return false
-      throw systemError('epoll_wait', events)
-    }
-    let isLoopReady = false
-    for (let index = 0; index < events; index++) {
+    // What is told of changes only would not be told again: if a listener throws, the rest of the events waits for the next look.
+    while (this.#next < this.#arrived) {
+      const index = this.#next++
       const descriptor = calls.eventDescriptorAt(index)
       if (descriptor === this.#loopDescriptor) {
         isLoopReady = true
@@ -170,7 +165,22 @@ export class Poller {
       pollable.onEvents(calls.eventsAt(index))
       if (drain !== null) drain()
     }
-    return !isLoopReady && loopTimeoutMs !== 0 && drain !== null
+    return !isLoopReady && drain !== null
+  }
+
+  /** Returns whether libuv has something to do whatever has arrived. */
+  #wait(): boolean {
+    const { calls } = this
+    const loopTimeoutMs = calls.loopTimeoutMs()
+    const timeoutMs = loopTimeoutMs === 0 && this.#vainLooks > MAX_VAIN_LOOKS ? 1 : loopTimeoutMs
+    this.looks++
+    const events = calls.wait(this.#epoll, timeoutMs, EVENTS_PER_LOOK)
+    this.#vainLooks = events === 0 && loopTimeoutMs === 0 ? this.#vainLooks + 1 : 0
+    // A signal: its handler has told libuv, which is seen to at once.
+    if (events < 0 && events !== EINTR) throw systemError('epoll_wait', events)
+    this.#next = 0
+    this.#arrived = Math.max(0, events)
+    return events <= 0 || loopTimeoutMs === 0
   }
 }
 

@@ -58,12 +58,14 @@ export const OPTIONS = {
 export type Option = keyof typeof OPTIONS
 
 // As the hot calls return them: negative.
+export const EPERM = -1
 export const EINTR = -4
 export const EAGAIN = -11
 export const ENOMEM = -12
-export const ENFILE = -23
 export const EMFILE = -24
 export const EPIPE = -32
+export const EPROTO = -71
+export const ECONNABORTED = -103
 export const ECONNRESET = -104
 export const ENOBUFS = -105
 export const EINPROGRESS = -115

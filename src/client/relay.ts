@@ -27,6 +27,7 @@ import type { Host } from './host.ts'
 import { isFree, keepsServer } from './keeping.ts'
 import { Replies, type RepliesListener } from './replies.ts'
 import { BEGINS_REQUEST, REQUEST_DEBTS, REQUEST_NEEDS } from './requests.ts'
+import { Restoring, type RestoringListener } from './restoring.ts'
 import { Statements, type StatementsContext } from './statements.ts'
 import { changesSchema, dropsStatements } from './tags.ts'
 
@@ -40,7 +41,7 @@ const MAX_DEBTS = 4_096
 /** While a wait was cancelled in the midst of an extended batch, what is left of the batch is skipped, as Postgres would. */
 type Skipping = 'nothing' | 'one' | 'to-sync'
 
-export class Relay implements Handler, Waiter, FrameSink, StatementsContext, RepliesListener {
+export class Relay implements Handler, Waiter, FrameSink, StatementsContext, RepliesListener, RestoringListener {
   readonly link = new Link<Waiter>()
   readonly session: Host
   readonly pool: Pool
@@ -51,6 +52,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   wasNotified = false
   promised: Server | null = null
   readonly settings: FollowedSettings
+  /** Null until the client resets settings. */
+  #restoring: Restoring | null = null
   /** When the request that runs began, and the transaction. */
   requestMs = 0
   transactionMs = 0
@@ -147,6 +150,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
       if (this.#skipping !== 'nothing') return this.#skip(type)
       if (!this.#lease(type)) return false
     }
+    if (this.#restoring?.holdsClient) return false
     const server = this.server as Server
     const { ledger } = server
     if (ledger.skipsToSync && type !== FRONTEND.sync && type !== FRONTEND.terminate) return this.#drop()
@@ -362,6 +366,10 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     if (server.ledger.isEmpty) this.#considerRelease(server)
   }
 
+  get withholdsReady(): boolean {
+    return this.#restoring?.withholdsReady ?? false
+  }
+
   onReady(server: Server, status: number): void {
     const { nowMs } = this.session.clock
     const { counters } = this.pool
@@ -373,6 +381,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     this.answeredMs = nowMs
     this.requestMs = nowMs
     this.settings.onReady()
+    const ready = this.#restoring?.onReady(server, status)
+    if (ready) this.#say(ready)
     if (this.#goesOnWhenReady) this.#goesOn = true
     this.#goesOnWhenReady = false
     if (status === STATUS_IDLE) {
@@ -386,8 +396,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     } else if (this.#mode === 'statement') this.session.end(new PoolerError('statement-mode-transaction'))
   }
 
-  onParameter(server: Server, name: string, value: string): Buffer | null {
-    return this.settings.onParameter(server, name, value)
+  onParameter(server: Server, name: string, value: string): void {
+    this.settings.onParameter(server, name, value)
   }
 
   onRareTag(server: Server, tag: string): void {
@@ -402,9 +412,11 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
       if (server.ledger.length > 1 && !this.statements.areAllInDoubt)
         server.condemn('statements were dropped within a pipeline')
     }
-    if ((tag === 'DISCARD ALL' || tag === 'RESET') && this.#mode !== 'session')
-      for (const message of this.settings.onReset(tag)) this.#say(message)
     server.noteTag(tag)
+    if ((tag === 'DISCARD ALL' || tag === 'RESET') && this.settings.hasWishes) {
+      this.#restoring ??= new Restoring(this.pool, this.settings, this)
+      this.#restoring.onReset()
+    }
   }
 
   onStalePlan(server: Server): void {
@@ -476,6 +488,10 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
       server.send(FENCE)
       return
     }
+    if (this.#restoring?.holdsClient) {
+      if (this.#restoring.isDue && server.isClean && !this.#isMidRequest) this.#restoring.start(server)
+      return
+    }
     const keeps = keepsServer({
       mode: this.#mode,
       isServerClean: server.isClean,
@@ -489,6 +505,21 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     this.pool.release(server, this.#mode)
   }
 
+  // Settings that were reset
+
+  tell(buffer: Buffer, start: number, end: number): void {
+    this.session.channel.write(buffer, start, end)
+  }
+
+  onRestored(server: Server): void {
+    this.#considerRelease(server)
+    this.session.goOn()
+  }
+
+  onNotRestored(notice: Notice): void {
+    this.session.end(notice)
+  }
+
   // The end
 
   end(state: 'sound' | 'doubtful'): void {
@@ -497,6 +528,10 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     const { server } = this
     if (server === null) return
     this.server = null
+    if (this.#restoring?.abandon()) {
+      if (state === 'doubtful') server.close('internal error')
+      return
+    }
     const isQuiet = isFree({
       isServerClean: server.isClean,
       owedToClient: this.session.channel.isOpen ? this.session.channel.owedBytes : 0,

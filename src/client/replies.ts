@@ -20,10 +20,12 @@ export interface RepliesListener {
   readonly server: Server | null
   /** Opens the outbox if need be. */
   toClient(): Outbox
+  /** The client is told by `onReady` that it can go on, or later. */
+  readonly withholdsReady: boolean
   /** A request has been answered; `status` is that of the transaction. */
   onReady(server: Server, status: number): void
-  /** A setting has changed; returns what the client is told of it in place of the server's message, or null. */
-  onParameter(server: Server, name: string, value: string): Buffer | null
+  /** A setting has changed, of which the client is told. */
+  onParameter(server: Server, name: string, value: string): void
   /** A command has run that changed more than rows. */
   onRareTag(server: Server, tag: string): void
   /** The server ends the connection, and has said why. Returns whether the client is to be told. */
@@ -98,7 +100,9 @@ export class Replies implements FrameSink {
         break
       case BACKEND.readyForQuery:
         if (length !== HEADER_BYTES + 1) this.#listener.onNonsense('a broken ReadyForQuery')
-        else if (this.#settle(server, type, buffer, start, end))
+        else if (
+          this.#listener.withholdsReady ? this.#pay(server, type) : this.#settle(server, type, buffer, start, end)
+        )
           this.#listener.onReady(server, buffer[start + HEADER_BYTES] as number)
         break
       case BACKEND.commandComplete:
@@ -161,6 +165,14 @@ export class Replies implements FrameSink {
     return true
   }
 
+  /** Pays a debt with a reply that is not passed on. False if nothing was owed. */
+  #pay(server: Server, type: number): boolean {
+    this.#forwardsRest = false
+    if (server.ledger.settle(type) !== 'nonsense') return true
+    this.#listener.onNonsense(`a message of type ${typeName(type)} that nothing asked for`)
+    return false
+  }
+
   #error(server: Server, buffer: Buffer, start: number, end: number, isWhole: boolean): void {
     const notice = decodeNotice(buffer, start, end)
     const isTheEnd = isWhole && isFatal(notice.severity)
@@ -186,8 +198,7 @@ export class Replies implements FrameSink {
       this.#listener.onNonsense('a broken ParameterStatus')
       return
     }
-    const instead = this.#listener.onParameter(server, parameter.name, parameter.value)
-    if (instead) this.#listener.toClient().addAll(instead)
-    else this.#listener.toClient().add(buffer, start, end)
+    this.#listener.onParameter(server, parameter.name, parameter.value)
+    this.#listener.toClient().add(buffer, start, end)
   }
 }

@@ -447,7 +447,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     const { nowMs } = this.options.clock
     const { settings } = this
     this.#sweepWaiting(nowMs)
-    for (const state of ['dialing', 'login', 'checking', 'aligning', 'cleaning'] as const) {
+    for (const state of ['dialing', 'login', 'checking', 'aligning', 'restoring', 'cleaning'] as const) {
       if (settings.connectTimeoutMs === 0) break
       for (const server of this.#lists[state])
         if (nowMs - server.sinceMs > settings.connectTimeoutMs)

@@ -3,7 +3,7 @@
 import { decodeCommandTag, STATUS_IDLE } from '../wire/backend.ts'
 import type { FrameSink, Refusal } from '../wire/frames.ts'
 import { HEADER_BYTES, needsTable, WHOLE } from '../wire/frames.ts'
-import { decodeNotice, type Notice } from '../wire/notices.ts'
+import { decodeNotice, isFatal, type Notice } from '../wire/notices.ts'
 import { decodeDataRow } from '../wire/rows.ts'
 import { BACKEND, typeName } from '../wire/types.ts'
 
@@ -40,6 +40,11 @@ export class Chore implements FrameSink {
     this.#done = done
   }
 
+  /** The server has ended the connection, and has said why. */
+  get lastWords(): Notice | null {
+    return this.#error !== null && isFatal(this.#error.severity) ? this.#error : null
+  }
+
   frame(type: number, buffer: Buffer, start: number, end: number): boolean {
     switch (type) {
       case BACKEND.parameterStatus:
@@ -48,7 +53,7 @@ export class Chore implements FrameSink {
         this.#listener.onAsynchronous(type, buffer, start, end)
         break
       case BACKEND.error:
-        this.#error ??= decodeNotice(buffer, start, end)
+        if (this.lastWords === null) this.#error = decodeNotice(buffer, start, end)
         break
       case BACKEND.dataRow:
         this.#row = decodeDataRow(buffer.subarray(start, end))

@@ -151,6 +151,25 @@ export function changesToSql(changes: readonly Change[]): string {
   return `${fresh}select ${calls.join(', ')}`
 }
 
+/** Settings that `pg_settings` does not show: they are at their defaults when they are nothing. */
+const HIDDEN = /^role$|\./
+
+/**
+ * One statement that makes those of the changes that undo a reset: what the session itself has set since is left as it is. After
+ * `RESET x` only x is reset, and there is no other way to tell.
+ * https://www.postgresql.org/docs/current/view-pg-settings.html
+ */
+export function restoringSql(changes: readonly Change[]): string {
+  const calls = changes.map(({ name, value }) => {
+    const known = literal(name.toLowerCase())
+    const isShownReset = `${known} operator(pg_catalog.=) any (shown.reset)`
+    const isHiddenReset = `coalesce(pg_catalog.current_setting(${known}, true), '') operator(pg_catalog.=) any ('{"",none}')`
+    const isReset = HIDDEN.test(name) ? `${isShownReset} or ${isHiddenReset}` : isShownReset
+    return `case when ${isReset} then pg_catalog.set_config(${literal(name)}, ${literal(value ?? '')}, false) end`
+  })
+  return `select ${calls.join(', ')} from (select pg_catalog.array_agg(pg_catalog.lower(name)) as reset from pg_catalog.pg_settings where source operator(pg_catalog.<>) 'session') shown`
+}
+
 /** Quoted so that it means the same with standard_conforming_strings on and off, and in every client_encoding. */
 function literal(text: string): string {
   if (isForeign(text)) {

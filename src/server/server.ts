@@ -36,6 +36,15 @@ export interface Tenant {
   onSweep(nowMs: number): void
 }
 
+/** Whoever waits for settings to be restored. */
+export interface RestoreListener {
+  /** A message that has nothing to do with it: a setting that is reported, a notice, a notification. Valid until this returns. */
+  heard(buffer: Buffer, start: number, end: number): void
+  done(error: Notice | null): void
+  /** The server is gone. */
+  gone(notice: Notice): void
+}
+
 /** The pool. */
 export interface ServerOwner {
   onServerMoved(server: Server, from: ServerState, to: ServerState): void
@@ -98,6 +107,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   #resetAfterCancels = ''
   #chore: Chore | null = null
   #choreGone: ((notice: Notice) => void) | null = null
+  /** Told of all that comes during a chore and does not belong to it. */
+  #heard: RestoreListener['heard'] | null = null
 
   constructor(context: ServerContext) {
     this.context = context
@@ -206,6 +217,25 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     })
   }
 
+  /** leased → restoring: runs a statement of ours for a session that keeps the server, and lends it to itself again. */
+  restore(sql: string, listener: RestoreListener): void {
+    this.tenant = null
+    this.frames.limit = MAX_CHORE_REPLY_BYTES
+    this.#enter('restoring')
+    this.#heard = listener.heard
+    this.#run(
+      sql,
+      (notice) => {
+        this.#heard = null
+        listener.gone(notice)
+      },
+      ({ error }) => {
+        this.#heard = null
+        listener.done(error)
+      },
+    )
+  }
+
   /** aligning → idle: nobody wants it after all. */
   finishAligning(): void {
     this.#enter('idle')
@@ -288,7 +318,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   condemn(reason: string): void {
     if (this.isOver) return
     this.condemned ??= reason
-    if (this.#state !== 'leased') this.close(reason)
+    if (this.#state !== 'leased' && this.#state !== 'restoring') this.close(reason)
   }
 
   /** It takes too long to connect, or to answer a query of ours. */
@@ -390,7 +420,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
       )
       return
     }
-    this.close(reason)
+    this.close(reason, this.#chore?.lastWords ?? undefined)
   }
 
   #readOutsideLease(buffer: Buffer, start: number, end: number): void {
@@ -436,6 +466,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   }
 
   onAsynchronous(type: number, buffer: Buffer, start: number, end: number): void {
+    this.#heard?.(buffer, start, end)
     if (type !== BACKEND.parameterStatus) return
     const parameter = decodeParameterStatus(buffer, start, end)
     if (!parameter) {

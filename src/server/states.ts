@@ -7,6 +7,7 @@ export const SERVER_STATES = [
   'checking',
   'aligning',
   'leased',
+  'restoring',
   'canceling',
   'cleaning',
   'closing',
@@ -27,7 +28,9 @@ export const SERVER_MOVES: Record<ServerState, readonly ServerState[]> = {
   /** Promised to a session; takes over its settings. */
   aligning: ['leased', 'idle', 'closing'],
   /** A session uses it. */
-  leased: ['idle', 'canceling', 'cleaning', 'closing'],
+  leased: ['idle', 'restoring', 'canceling', 'cleaning', 'closing'],
+  /** Its session waits until it has the settings again that it began with. */
+  restoring: ['leased', 'closing'],
   /** Free but for a cancel request that may still reach it. */
   canceling: ['idle', 'cleaning', 'closing'],
   /** Free but for `server_reset_query`, which runs. */

@@ -17,6 +17,7 @@ export const NO_DATA = new Writer().begin('n').end().finish()
 export const EMPTY_QUERY = new Writer().begin('I').end().finish()
 export const PORTAL_SUSPENDED = new Writer().begin('s').end().finish()
 export const READY_IDLE = new Writer().begin('Z').byte(STATUS_IDLE).end().finish()
+export const READY_FAILED = new Writer().begin('Z').byte(STATUS_FAILED).end().finish()
 export const READY_IN_TRANSACTION = new Writer().begin('Z').byte(STATUS_IN_TRANSACTION).end().finish()
 
 export const AUTHENTICATION_OK = new Writer().begin('R').int32(0).end().finish()

@@ -328,6 +328,7 @@ const GROUPS: Readonly<Record<Exclude<ServerState, 'idle' | 'closing' | 'closed'
   cleaning: 'tested',
   aligning: 'active',
   leased: 'active',
+  restoring: 'active',
   canceling: 'being_canceled',
 }
 

@@ -17,7 +17,7 @@ promise({
   'asyncpg copies in and out, and survives the errors of COPY': script('copy'),
   'asyncpg pools connections, a server for each': { ...script('pool'), size: 31, modes: ['session'] },
   'asyncpg pools more connections than there are servers': { ...script('pool'), size: 3, modes: ['transaction'] },
-  'asyncpg resets a connection to the settings that it was opened with': { ...script('reset'), modes: ['transaction'] },
+  'asyncpg resets a connection to the settings that it was opened with': script('reset'),
   'asyncpg cancels what takes too long, and only that': script('cancel'),
   'asyncpg keeps its session': { ...script('session'), modes: ['session'] },
 })

@@ -2,7 +2,7 @@ import type { Client } from 'pg'
 import { serialize } from 'pg-protocol'
 import { describe, expect, test } from 'vitest'
 import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
-import { message, RawClient, startup } from '../support/e2e/raw-client.ts'
+import { message, RawClient, startup, texts } from '../support/e2e/raw-client.ts'
 import { failureOf } from '../support/e2e/until.ts'
 import { createDatabase, createRole } from '../support/postgres.ts'
 
@@ -87,6 +87,70 @@ for (const pool_mode of MODES)
       expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
     })
   })
+
+describe('settings that a client resets', () => {
+  const LOGIN = {
+    TimeZone: 'Asia/Tokyo',
+    application_name: 'worker',
+    options: `-c statement_timeout=12s -c work_mem=3MB -c search_path=pg_catalog -c app.tenant=o'hara`,
+  }
+  const SETTINGS = [...['timezone', 'application_name', 'statement_timeout', 'work_mem', 'search_path'], 'app.tenant']
+  /** What each mode keeps of a client's own SET is another matter, so each begins anew. */
+  const COMMANDS: readonly (readonly string[])[] = [
+    ['reset all'],
+    ['discard all'],
+    [`set timezone = 'Etc/UTC'`, 'reset timezone'],
+    [`set timezone = 'Etc/UTC'; set application_name = 'other'`, 'reset timezone'],
+    [
+      `set timezone = 'Etc/UTC'; set statement_timeout = 7000; reset statement_timeout; set app.tenant = 'eve'; reset app.tenant`,
+    ],
+    [`set search_path = public; set app.tenant = 'eve'`, 'discard all'],
+    ['select pg_advisory_unlock_all(); close all; unlisten *; reset all'],
+    ['begin; reset all', 'commit'],
+    ['begin; reset all; set timezone = UTC', 'savepoint s; selct', 'rollback'],
+    [`set timezone = 'Etc/UTC'`, 'begin; reset timezone', 'rollback'],
+  ]
+
+  for (const pool_mode of MODES)
+    for (const commands of COMMANDS)
+      if (pool_mode !== 'statement' || commands.every((command) => !command.startsWith('begin')))
+        test(`are what it began with, as with PostgreSQL itself: ${commands.join(', ')} (${pool_mode} mode)`, async () => {
+          const pgweir = await startPgweir({ database, settings: { pool_mode } })
+          const { user, database: dbname, host, port } = database
+          const direct = await RawClient.connect({ host, port })
+          pgweir.onFinish(() => direct.end())
+          await direct.logIn({ user, database: dbname, ...LOGIN })
+          const pooled = await pgweir.raw(LOGIN)
+          const look = async (client: RawClient) => {
+            const rows: string[] = []
+            for (const name of SETTINGS) rows.push(...(await client.ask(query(`show ${name}`))).slice(1, 2))
+            return rows
+          }
+          const before = await look(direct)
+          expect(await look(pooled)).toEqual(before)
+          for (const command of commands) {
+            await direct.ask(query(command))
+            await pooled.ask(query(command))
+          }
+          expect(await look(pooled)).toEqual(await look(direct))
+          expect(pgweir.pool().total).toBe(1)
+          await pooled.end()
+          const other = await pgweir.client()
+          expect(await show(other, 'statement_timeout')).toBe('0')
+        })
+
+  test('that are reported are reported as they are, before the client is told that it is done', async () => {
+    const pgweir = await startPgweir({ database, settings: { pool_mode: 'session' } })
+    const client = await pgweir.raw(LOGIN)
+    for (const command of [`set timezone = 'Etc/UTC'`, 'reset all', `set timezone = 'Etc/UTC'`, 'discard all']) {
+      client.send(query(command))
+      for (const { type, body } of await client.repliesUntil('Z'))
+        if (type === 'S') client.parameters.set(...(texts(body).slice(0, 2) as [string, string]))
+      expect(client.parameters.get('TimeZone')).toBe(command.startsWith('set') ? 'Etc/UTC' : 'Asia/Tokyo')
+      expect(client.parameters.get('application_name')).toBe('worker')
+    }
+  })
+})
 
 /** What PostgreSQL does not take. */
 const REJECTED: Readonly<Record<string, Record<string, string>>> = {

@@ -11,14 +11,27 @@ import {
   dataRow,
   error,
   join,
+  notice,
+  notification,
   parameterStatus,
   parseComplete,
   ready,
   rowDescription,
   rows,
 } from '../support/flow/replies.ts'
-import { bind, execute, message, parse, query, startup, sync } from '../support/flow/requests.ts'
-import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
+import {
+  batch,
+  bind,
+  cancelRequest,
+  execute,
+  flush,
+  message,
+  parse,
+  query,
+  startup,
+  sync,
+} from '../support/flow/requests.ts'
+import { type Flow, type FlowOptions, startFlow, startPair } from '../support/flow/start.ts'
 
 /** Answers the statement that sets settings, as Postgres does: one row, in its own spelling, and a word for each that it reports. */
 function aligned(...values: readonly string[]): Buffer {
@@ -293,32 +306,302 @@ describe('what a client sets itself', () => {
   })
 })
 
-test('after DISCARD ALL a client has what it asked for at login, and is told so', async () => {
-  const { flow, client, postgres } = await startPair()
-  const roman = await logIn(flow, ROME)
-  await postgres.expect('Query')
-  postgres.send(parameterStatus('TimeZone', 'Europe/Rome'), aligned('Europe/Rome'))
-  await roman.answer()
-  roman.send(query("set timezone = 'Etc/UTC'"))
-  await postgres.expect('Query')
-  postgres.send(complete('SET'), parameterStatus('TimeZone', 'Etc/UTC'), ready())
-  await roman.answer()
-  roman.send(query('discard all'))
-  await postgres.expect('Query')
-  // The server is at its own default already, and so reports nothing.
-  postgres.send(complete('DISCARD ALL'), ready())
-  expect(await roman.answer()).toEqual([
-    'CommandComplete(DISCARD ALL)',
-    'ParameterStatus(TimeZone=Europe/Rome)',
-    'ReadyForQuery(I)',
-  ])
-  await run(client, postgres, 'one')
-  roman.send(query('two'))
-  expect((await postgres.expect('Query')).texts[0]).toContain("'Europe/Rome'")
-  postgres.send(parameterStatus('TimeZone', 'Europe/Rome'), aligned('Europe/Rome'))
-  await postgres.expect('Query(two)')
-  postgres.send(rows('2'), ready())
-  await roman.answer()
+describe('a client that resets its settings has those that it asked for at login again', () => {
+  async function startRoman(options: FlowOptions = {}, parameters: Record<string, string> = ROME) {
+    const flow = await startFlow(options)
+    const connecting = flow.connect({ parameters })
+    const postgres = await flow.postgres.next()
+    if (options.settings?.['pool_mode'] === 'session') await reset(postgres)
+    await postgres.expect('Query')
+    postgres.send(parameterStatus('TimeZone', 'Europe/Rome'), aligned('Europe/Rome'))
+    await quiet()
+    if (options.settings?.['pool_mode'] === 'session') await reset(postgres)
+    return { flow, roman: await connecting, postgres }
+  }
+
+  /** After a session. */
+  async function reset(postgres: FlowServer) {
+    await postgres.expect('Query(DISCARD ALL)')
+    postgres.send(complete('DISCARD ALL'), parameterStatus('TimeZone', 'Etc/UTC'), ready())
+  }
+
+  async function expectRestore(postgres: FlowServer) {
+    const sent = await postgres.expect('Query')
+    expect(sent.texts[0]).toMatch(
+      /^select case when .* then pg_catalog.set_config\('TimeZone', 'Europe\/Rome', false\) end/,
+    )
+  }
+
+  function restored(): Buffer {
+    return join(parameterStatus('TimeZone', 'Europe/Rome'), aligned('Europe/Rome'))
+  }
+
+  for (const [text, tag] of [
+    ['discard all', 'DISCARD ALL'],
+    ['reset all', 'RESET'],
+    ['reset timezone', 'RESET'],
+    ['select 1; reset all; select 2', 'RESET'],
+  ] as const)
+    test(`(${text}) before it is told that this is done`, async () => {
+      const { flow, roman, postgres } = await startRoman()
+      roman.send(query(text))
+      await postgres.expect(`Query(${text})`)
+      postgres.send(complete(tag), parameterStatus('TimeZone', 'Etc/UTC'), ready())
+      await expectRestore(postgres)
+      await roman.expect(`CommandComplete(${tag})`, 'ParameterStatus(TimeZone=Etc/UTC)')
+      await roman.expectNothing()
+      expect(flow.counts()).toEqual({ restoring: 1 })
+      postgres.send(restored())
+      await roman.expect('ParameterStatus(TimeZone=Europe/Rome)', 'ReadyForQuery(I)')
+      expect(flow.counts()).toEqual({ idle: 1 })
+      await run(roman, postgres, 'two')
+      await postgres.expectNothing()
+    })
+
+  test('by a batch, too', async () => {
+    const { roman, postgres } = await startRoman()
+    roman.send(batch('reset all'))
+    await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
+    postgres.send(parseComplete, bindComplete, complete('RESET'), ready())
+    await expectRestore(postgres)
+    await roman.expect('ParseComplete', 'BindComplete', 'CommandComplete(RESET)')
+    await roman.expectNothing()
+    postgres.send(restored())
+    await roman.expect('ParameterStatus(TimeZone=Europe/Rome)', 'ReadyForQuery(I)')
+  })
+
+  test('by a batch whose Sync comes later', async () => {
+    const { roman, postgres } = await startRoman()
+    roman.send(parse('', 'reset all'), bind('', ''), execute(), flush)
+    await postgres.expect('Parse', 'Bind', 'Execute', 'Flush')
+    postgres.send(parseComplete, bindComplete, complete('RESET'))
+    await roman.expect('ParseComplete', 'BindComplete', 'CommandComplete(RESET)')
+    roman.send(sync, query('two'))
+    await postgres.expect('Sync', 'Query(two)')
+    postgres.send(ready(), rows('2'), ready())
+    await roman.answer()
+    await expectRestore(postgres)
+    postgres.send(restored())
+    expect(await roman.answer()).toContain('DataRow(2)')
+  })
+
+  test('when what it sent behind that has been answered, and holds back what comes then', async () => {
+    const { roman, postgres } = await startRoman()
+    roman.send(query('reset all'), query('two'))
+    await postgres.expect('Query(reset all)', 'Query(two)')
+    postgres.send(complete('RESET'), ready())
+    await roman.expect('CommandComplete(RESET)', 'ReadyForQuery(I)')
+    postgres.send(rows('2'), ready())
+    await expectRestore(postgres)
+    roman.send(query('three'))
+    await postgres.expectNothing()
+    postgres.send(restored())
+    expect((await roman.answer()).at(-2)).toBe('ParameterStatus(TimeZone=Europe/Rome)')
+    await postgres.expect('Query(three)')
+    postgres.send(rows('3'), ready())
+    expect(await roman.answer()).toContain('DataRow(3)')
+  })
+
+  test('when its transaction is over', async () => {
+    const { roman, postgres } = await startRoman()
+    for (const [text, tag, status] of [
+      ['begin', 'BEGIN', 'T'],
+      ['reset all', 'RESET', 'T'],
+      ['savepoint a', 'SAVEPOINT', 'T'],
+    ] as const) {
+      roman.send(query(text))
+      await postgres.expect(`Query(${text})`)
+      postgres.send(complete(tag), ready(status))
+      await roman.expect(`CommandComplete(${tag})`, `ReadyForQuery(${status})`)
+    }
+    roman.send(query('selct'))
+    await postgres.expect('Query')
+    postgres.send(error('42601', 'syntax error'), ready('E'))
+    await roman.answer()
+    roman.send(query('rollback'))
+    await postgres.expect('Query(rollback)')
+    postgres.send(complete('ROLLBACK'), ready())
+    await expectRestore(postgres)
+    await roman.expect('CommandComplete(ROLLBACK)')
+    await roman.expectNothing()
+    postgres.send(aligned(''))
+    await roman.expect('ReadyForQuery(I)')
+    await run(roman, postgres, 'two')
+  })
+
+  test('when it fails, or begins a transaction, behind that in the same query', async () => {
+    const { roman, postgres } = await startRoman()
+    roman.send(query('reset all; begin; selct'))
+    await postgres.expect('Query')
+    postgres.send(complete('RESET'), complete('BEGIN'), error('42601', 'syntax error'), ready('E'))
+    expect((await roman.answer()).at(-1)).toBe('ReadyForQuery(E)')
+    roman.send(query('rollback'))
+    await postgres.expect('Query(rollback)')
+    postgres.send(complete('ROLLBACK'), ready())
+    await expectRestore(postgres)
+    postgres.send(restored())
+    await roman.expect('CommandComplete(ROLLBACK)', 'ParameterStatus(TimeZone=Europe/Rome)', 'ReadyForQuery(I)')
+  })
+
+  test('of settings that are not reported, too', async () => {
+    const flow = await startFlow()
+    const client = await logIn(flow, { options: '-c statement_timeout=5s -c app.tenant=ada -c role=eve' })
+    const postgres = await flow.postgres.next()
+    await postgres.expect('Query')
+    postgres.send(aligned('ada', '5s', 'eve'))
+    await client.answer()
+    client.send(query('reset statement_timeout'))
+    await postgres.expect('Query')
+    postgres.send(complete('RESET'), ready())
+    const sent = (await postgres.expect('Query')).texts[0] as string
+    for (const call of [
+      "case when 'statement_timeout' operator(pg_catalog.=) any (shown.reset) then pg_catalog.set_config('statement_timeout', '5s', false)",
+      "pg_catalog.current_setting('app.tenant', true)",
+      "set_config('app.tenant', 'ada', false)",
+    ])
+      expect(sent).toContain(call)
+    // Rights come last, since they may not reach for the rest.
+    expect(sent.lastIndexOf('set_config(')).toBe(sent.indexOf("set_config('role', 'eve', false)"))
+    postgres.send(aligned('', '5s', ''))
+    await client.answer()
+  })
+
+  test('which costs nothing where it asked for nothing', async () => {
+    const { client, postgres } = await startPair()
+    client.send(query('discard all'))
+    await postgres.expect('Query(discard all)')
+    postgres.send(complete('DISCARD ALL'), ready())
+    await client.expect('CommandComplete(DISCARD ALL)', 'ReadyForQuery(I)')
+    await postgres.expectNothing()
+  })
+
+  test('in session mode, where it keeps its server, and all that is said to it meanwhile', async () => {
+    const { flow, roman, postgres } = await startRoman({ settings: { pool_mode: 'session' } })
+    roman.send(query('two'))
+    await postgres.expect('Query')
+    postgres.send(restored())
+    await postgres.expect('Query(two)')
+    postgres.send(rows('2'), ready())
+    await roman.answer()
+    roman.send(query('reset all'))
+    await postgres.expect('Query(reset all)')
+    postgres.send(complete('RESET'), parameterStatus('TimeZone', 'Etc/UTC'), ready())
+    await expectRestore(postgres)
+    postgres.send(notification('news', 'one'), notice('beware'), restored())
+    expect(await roman.answer()).toEqual([
+      'CommandComplete(RESET)',
+      'ParameterStatus(TimeZone=Etc/UTC)',
+      'NotificationResponse(news, one)',
+      'NoticeResponse(beware)',
+      'ParameterStatus(TimeZone=Europe/Rome)',
+      'ReadyForQuery(I)',
+    ])
+    expect(flow.counts()).toEqual({ leased: 1 })
+    await run(roman, postgres, 'three')
+    postgres.send(notification('news', 'two'))
+    await roman.expect('NotificationResponse(news, two)')
+    roman.leave()
+    await reset(postgres)
+    await flow.expectCounts({ idle: 1 })
+  })
+
+  describe('and while that is being done', () => {
+    async function startRestoring() {
+      const parts = await startRoman()
+      const { roman, postgres } = parts
+      roman.send(query('reset all'))
+      await postgres.expect('Query(reset all)')
+      postgres.send(complete('RESET'), ready())
+      await expectRestore(postgres)
+      await roman.expect('CommandComplete(RESET)')
+      return parts
+    }
+
+    test('an error ends the client, in Postgres’ own words', async () => {
+      const { flow, roman, postgres } = await startRestoring()
+      postgres.send(error('22023', 'invalid value for parameter "TimeZone": "Europe/Rome"'), ready())
+      await roman.expect('ErrorResponse(FATAL 22023 invalid value for parameter "TimeZone": "Europe/Rome")')
+      await roman.expectClosed()
+      await flow.expectCounts({ idle: 1 })
+    })
+
+    test('a cancel that was meant for the query before does no harm', async () => {
+      const { roman, postgres } = await startRestoring()
+      postgres.endCancelled()
+      await expectRestore(postgres)
+      postgres.endCancelled()
+      await expectRestore(postgres)
+      postgres.send(restored())
+      await roman.expect('ParameterStatus(TimeZone=Europe/Rome)', 'ReadyForQuery(I)')
+    })
+
+    test('a server that always cancels is not asked for ever', async () => {
+      const { roman, postgres } = await startRestoring()
+      for (let round = 0; round < 2; round++) {
+        postgres.endCancelled()
+        await expectRestore(postgres)
+      }
+      postgres.endCancelled()
+      await roman.expect('ErrorResponse(FATAL 57014 canceling statement due to user request)')
+      await roman.expectClosed()
+    })
+
+    test('a client that goes leaves its server to others', async () => {
+      const { flow, roman, postgres } = await startRestoring()
+      roman.vanish()
+      await quiet()
+      expect(flow.counts()).toEqual({ restoring: 1 })
+      postgres.send(restored())
+      await flow.expectCounts({ idle: 1 })
+      await run(await flow.connect({ parameters: ROME }), postgres, 'two')
+    })
+
+    test('a client that says goodbye does so when it is done', async () => {
+      const { flow, roman, postgres } = await startRestoring()
+      roman.leave()
+      postgres.send(restored())
+      await roman.expectClosed()
+      await flow.expectCounts({ idle: 1 })
+      roman.inbox.take()
+    })
+
+    test('a server that ends says why', async () => {
+      const { flow, roman, postgres } = await startRestoring()
+      postgres.send(error('57P01', 'terminating connection due to administrator command', 'FATAL'))
+      postgres.close()
+      await roman.expect('ErrorResponse(FATAL 57P01 terminating connection due to administrator command)')
+      await roman.expectClosed()
+      await flow.expectCounts({})
+    })
+
+    test('a server that does not answer is given up', async () => {
+      const { flow, roman, postgres } = await startRestoring()
+      await flow.advance(16_000)
+      await postgres.expectClosed()
+      await roman.expect('ErrorResponse')
+      await roman.expectClosed()
+    })
+
+    test('a cancel of the client’s hits nothing', async () => {
+      const { flow, roman, postgres } = await startRestoring()
+      const canceller = await flow.dial()
+      canceller.send(cancelRequest(roman.key))
+      await canceller.expectClosed()
+      await flow.postgres.expectNoCancel()
+      postgres.send(restored())
+      await roman.answer()
+    })
+
+    test('an order to renew connections waits until it has its settings', async () => {
+      const { flow, roman, postgres } = await startRestoring()
+      flow.pooler.control.reconnect(null)
+      await quiet()
+      expect(postgres.isClosed).toBe(false)
+      postgres.send(restored())
+      expect((await roman.answer()).at(-1)).toBe('ReadyForQuery(I)')
+      await postgres.expectClosed()
+    })
+  })
 })
 
 describe('what a server reports in another encoding than its client’s', () => {

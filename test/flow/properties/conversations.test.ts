@@ -166,11 +166,17 @@ class Player {
   }
 }
 
-/** What a client heard, without settings that are reported although they have not changed: nobody minds. */
+/**
+ * What a client heard, without settings that are reported although they have not changed, or that change again right behind: nobody
+ * minds.
+ */
 function withoutRepetitions(replies: readonly Reply[], zone: string): string[] {
   let known = `ParameterStatus(TimeZone=${zone})`
   return replies
     .map((reply) => reply.shown)
+    .filter(
+      (shown, index, all) => !shown.startsWith('ParameterStatus') || !all[index + 1]?.startsWith('ParameterStatus'),
+    )
     .filter((shown) => {
       if (!shown.startsWith('ParameterStatus')) return true
       const isNew = shown !== known

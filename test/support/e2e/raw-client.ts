@@ -268,7 +268,7 @@ export function errorFields(body: Buffer): Record<string, string> {
   return Object.fromEntries(texts(body).map((field) => [field.slice(0, 1), field.slice(1)]))
 }
 
-function texts(body: Buffer): string[] {
+export function texts(body: Buffer): string[] {
   return body
     .toString()
     .split('\0')

@@ -44,7 +44,10 @@ export class SessionModel {
   #skipsToSync = false
   #copy: Copy | null = null
   #zone: string
+  /** It was set in this session, and not reset since. */
+  #isZoneSet = false
   #zoneBefore: string
+  #wasZoneSet = false
   #reportedZone: string
   readonly #firstZone: string
 
@@ -158,12 +161,16 @@ export class SessionModel {
       case 'begin':
         this.#status = 'T'
         this.#zoneBefore = this.#zone
+        this.#wasZoneSet = this.#isZoneSet
         out.push(replies.complete('BEGIN'))
         break
       case 'commit':
       case 'rollback':
         out.push(replies.complete(verb === 'commit' && this.#status !== 'E' ? 'COMMIT' : 'ROLLBACK'))
-        if (this.#status !== 'I' && (verb === 'rollback' || this.#status === 'E')) this.#zone = this.#zoneBefore
+        if (this.#status !== 'I' && (verb === 'rollback' || this.#status === 'E')) {
+          this.#zone = this.#zoneBefore
+          this.#isZoneSet = this.#wasZoneSet
+        }
         this.#status = 'I'
         break
       case 'ddl':
@@ -171,6 +178,7 @@ export class SessionModel {
         break
       case 'set':
         this.#zone = tag
+        this.#isZoneSet = true
         out.push(replies.complete('SET'))
         break
       case 'deallocate':
@@ -183,6 +191,7 @@ export class SessionModel {
         this.#statements.clear()
         this.#portals.clear()
         this.#zone = this.#firstZone
+        this.#isZoneSet = false
         out.push(replies.complete('DISCARD ALL'))
         break
       case 'copyin-early':
@@ -228,11 +237,15 @@ export class SessionModel {
     }
   }
 
-  /** The statement by which the pooler sets settings. */
+  /** The statement by which the pooler sets settings, or puts back those that were reset. */
   #setConfig(text: string, out: Buffer[]): void {
     const values: string[] = []
+    const isLeft = text.startsWith('select case when') && this.#isZoneSet
     for (const [, name, value] of text.matchAll(/set_config\('(\w+)', (?:'([^']*)'|null), false\)/g)) {
-      if (name === 'TimeZone') this.#zone = value ?? this.#firstZone
+      if (name === 'TimeZone' && !isLeft) {
+        this.#zone = value ?? this.#firstZone
+        this.#isZoneSet = value !== undefined
+      }
       values.push(value ?? '')
     }
     if (values.length === 0) throw new Error(`the model does not know ${text}`)

@@ -1,0 +1,129 @@
+/**
+ * Puts back what a client asked for at login after it has reset settings. A direct connection goes back to that by itself; a server
+ * goes back to its own defaults, since what a client asks for is set on it later.
+ */
+
+import { invariant } from '../base/invariant.ts'
+import type { Pool } from '../pool/pool.ts'
+import { restoringSql } from '../server/profile.ts'
+import type { Server, Tenant } from '../server/server.ts'
+import { READY_FAILED, READY_IDLE, READY_IN_TRANSACTION, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
+import type { Notice } from '../wire/notices.ts'
+import type { FollowedSettings } from './followed-settings.ts'
+
+/** How often it is tried, where what was meant for the client's own requests (a cancel, a timeout) may have hit it. */
+const MAX_TRIES = 3
+
+type RestoringState = 'none' | 'noticed' | 'due' | 'running' | 'abandoned'
+
+const MOVES: Record<RestoringState, readonly RestoringState[]> = {
+  none: ['noticed'],
+  /** Settings have been reset; the server is still busy, or within a transaction. */
+  noticed: ['due'],
+  /** Nothing of the client's is under way. What it sends is held back from here. */
+  due: ['running'],
+  running: ['none', 'due', 'abandoned'],
+  /** The client has gone meanwhile. */
+  abandoned: ['none'],
+}
+
+/** Whoever holds the server. */
+export interface RestoringListener extends Tenant {
+  /** What the client is to be told; nothing else is being said to it. */
+  tell(buffer: Buffer, start: number, end: number): void
+  /** The client has its settings; what was held back can go on. */
+  onRestored(server: Server): void
+  /** Postgres does not take them any more. */
+  onNotRestored(notice: Notice): void
+}
+
+export class Restoring {
+  #state: RestoringState = 'none'
+  #tries = 0
+  readonly #pool: Pool
+  readonly #settings: FollowedSettings
+  readonly #listener: RestoringListener
+
+  constructor(pool: Pool, settings: FollowedSettings, listener: RestoringListener) {
+    this.#pool = pool
+    this.#settings = settings
+    this.#listener = listener
+  }
+
+  /** The client is told that a request is done when it has its settings back, so that it sees nothing of all this. */
+  get withholdsReady(): boolean {
+    return this.#state === 'noticed'
+  }
+
+  get isDue(): boolean {
+    return this.#state === 'due'
+  }
+
+  /** What the client sends has to wait. */
+  get holdsClient(): boolean {
+    return this.#state === 'due' || this.#state === 'running'
+  }
+
+  /** RESET or DISCARD ALL has run. */
+  onReset(): void {
+    if (this.#state === 'none') this.#enter('noticed')
+  }
+
+  /** A request has been answered. Returns the ReadyForQuery that was withheld, unless it is told later. */
+  onReady(server: Server, status: number): Buffer | null {
+    if (this.#state !== 'noticed') return null
+    if (status === STATUS_IDLE && server.ledger.isEmpty) {
+      this.#enter('due')
+      return null
+    }
+    return status === STATUS_IDLE ? READY_IDLE : status === STATUS_FAILED ? READY_FAILED : READY_IN_TRANSACTION
+  }
+
+  /** The server is clean. */
+  start(server: Server): void {
+    this.#enter('running')
+    this.#tries++
+    server.restore(restoringSql(this.#settings.wishes), {
+      // Settings that are reported, notices and notifications: all that is said now is the client's.
+      heard: (buffer, start, end) => {
+        if (this.#state === 'running') this.#listener.tell(buffer, start, end)
+      },
+      done: (error) => this.#done(server, error),
+      gone: (notice) => {
+        if (this.#state === 'running') this.#listener.onServerGone(notice)
+      },
+    })
+  }
+
+  /** The client is gone. Returns whether its server is busy here, and given back afterwards. */
+  abandon(): boolean {
+    if (this.#state !== 'running') return false
+    this.#enter('abandoned')
+    return true
+  }
+
+  #done(server: Server, error: Notice | null): void {
+    server.lend(this.#listener)
+    if (this.#state === 'abandoned') {
+      this.#enter('none')
+      this.#pool.release(server)
+    } else if (error === null) {
+      this.#enter('none')
+      this.#tries = 0
+      this.#settings.onRestored(server)
+      this.#listener.tell(READY_IDLE, 0, READY_IDLE.length)
+      this.#listener.onRestored(server)
+    } else if (error.sqlstate === '57014' && this.#tries < MAX_TRIES) {
+      this.#enter('due')
+      this.start(server)
+    } else {
+      this.#enter('none')
+      this.#listener.onNotRestored(error)
+    }
+  }
+
+  #enter(next: RestoringState): void {
+    invariant(MOVES[this.#state].includes(next), `settings that are ${this.#state} to be restored cannot be ${next}`)
+    this.#state = next
+  }
+}

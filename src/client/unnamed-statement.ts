@@ -2,9 +2,22 @@
 
 import type { Effect, Ledger } from '../server/ledger.ts'
 import { deallocatesAll } from '../sql/deallocate.ts'
+import { MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
 
 /** A larger buffer is given back when its statement is gone. */
 const MAX_IDLE_BYTES = 4 * 1024
+
+const NONE: Former[] = []
+
+/** What the client had before a change that may have been skipped. */
+interface Former {
+  readonly body: Buffer | null
+  readonly length: number
+  readonly serial: number
+  readonly batch: number
+  /** Its own Parse was skipped, so that it never was; or failed, so that there was none. */
+  fate: 'was' | 'skipped' | 'failed'
+}
 
 export class UnnamedStatement {
   /** Text and types, in the first `#length` bytes; -1 if there is no statement, or it was too large to be kept. */
@@ -16,11 +29,20 @@ export class UnnamedStatement {
   #lastSerial = 0
   /** The last batch of this lease in which it was given or taken away (see `Ledger.batch`); -1 for none. */
   #batch = -1
-  /** For a message that cannot have been skipped: it failed itself, and had dropped the statement by then. */
+  /** What may still come back, the latest last. */
+  #former: Former[] = NONE
+  /** Their bytes; what would go beyond MAX_UNNAMED_STATEMENT_BYTES is given up. */
+  #formerBytes = 0
+  /** For a message that cannot have been skipped, the first in its batch: it failed itself, and had dropped the statement by then. */
   readonly #failed: Effect = {
     reply: null,
     undo: (_, batch) => {
       if (this.#batch === batch) this.forget()
+      else
+        this.#settle(
+          this.#former.find((former) => former.batch === batch),
+          'failed',
+        )
     },
   }
 
@@ -41,6 +63,7 @@ export class UnnamedStatement {
   /** A lease begins, and nothing is unanswered. */
   leaseBegins(): void {
     this.#batch = -1
+    this.#forgetFormer()
   }
 
   /** An earlier batch that is not answered yet may have changed it, or may not. */
@@ -60,34 +83,58 @@ export class UnnamedStatement {
    * that message: Postgres keeps the statement if it skips the message after a failure before it.
    */
   drop(ledger: Ledger): Effect {
-    const effect = ledger.mayBeSkipped ? this.#bringBack(this.#lastSerial + 1) : this.#failed
+    if (ledger.isEmpty && this.#former.length > 0) this.#forgetFormer()
+    const effect = ledger.mayBeSkipped ? this.#bringBack() : this.#failed
     this.#length = -1
     this.#serial = ++this.#lastSerial
     this.#batch = ledger.batch
     return effect
   }
 
-  /** Keeps the statement as it is, for the case that what is about to be sent as number `next` is skipped. */
-  #bringBack(next: number): Effect {
-    const body = this.#body
-    const length = this.#length
-    const serial = this.#serial
-    const batch = this.#batch
-    this.#body = null
+  /** Puts the statement aside, for the case that the change that comes now is skipped. */
+  #bringBack(): Effect {
+    const isKept = this.#length >= 0 && this.#formerBytes + this.#length <= MAX_UNNAMED_STATEMENT_BYTES
+    const length = isKept ? this.#length : -1
+    if (isKept) this.#formerBytes += length
+    if (this.#former === NONE) this.#former = []
+    const { serial } = this
+    this.#former.push({ body: isKept ? this.#body : null, length, serial, batch: this.#batch, fate: 'was' })
+    if (isKept) this.#body = null
+    const next = this.#lastSerial + 1
     return {
       reply: null,
       undo: (wasSkipped) => {
-        // A later batch may have given the client another one.
-        if (this.#serial !== next) return
-        this.forget()
-        if (!wasSkipped) return
-        this.#body = body
-        this.#length = length
-        this.#deallocatesAll = body !== null && deallocatesAll(body, 0, length)
-        this.#serial = serial
-        this.#batch = batch
+        if (this.#serial !== next)
+          this.#settle(
+            this.#former.find((former) => former.serial === next),
+            wasSkipped ? 'skipped' : 'failed',
+          )
+        else if (wasSkipped) this.#comeBack()
+        else this.forget()
       },
     }
+  }
+
+  /** A later change has been made since: what becomes of that decides whether this matters. */
+  #settle(former: Former | undefined, fate: Former['fate']): void {
+    if (former) former.fate = fate
+  }
+
+  #comeBack(): void {
+    this.forget()
+    let former = this.#former.pop()
+    while (former?.fate === 'skipped') former = this.#former.pop()
+    if (former === undefined || former.fate === 'failed') return
+    this.#body = former.body
+    this.#length = former.length
+    this.#serial = former.serial
+    this.#batch = former.batch
+    this.#deallocatesAll = former.body !== null && deallocatesAll(former.body, 0, former.length)
+  }
+
+  #forgetFormer(): void {
+    this.#former = NONE
+    this.#formerBytes = 0
   }
 
   /** The statement in bytes `start` to `end` takes the place of what was dropped. */

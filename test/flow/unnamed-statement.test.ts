@@ -270,6 +270,35 @@ describe('the unnamed statement', () => {
       await client.answer()
     })
 
+    test('nor what was skipped itself, in an earlier batch of the same pipeline', async () => {
+      const { client, postgres } = await startWithMine()
+      client.send(execute(), parse('', 'other'), sync, execute(), closeStatement(''), sync)
+      await quiet()
+      postgres.inbox.take()
+      const noPortal = error('34000', 'portal "" does not exist')
+      postgres.send(noPortal, ready(), noPortal, ready())
+      await client.answer()
+      await client.answer()
+      client.send(bind('', ''), execute(), sync)
+      await postgres.expect('Parse(, mine)', 'Bind(, )', 'Execute', 'Sync')
+      postgres.send(parseComplete, RESULT)
+      expect(await client.answer()).toContain('DataRow(1)')
+    })
+
+    test('nor what failed itself, in an earlier batch of the same pipeline', async () => {
+      const { client, postgres } = await startWithMine()
+      client.send(parse('', 'selct'), sync, execute(), closeStatement(''), sync)
+      await quiet()
+      postgres.inbox.take()
+      postgres.send(error('42601', 'syntax error'), ready(), error('34000', 'portal "" does not exist'), ready())
+      await client.answer()
+      await client.answer()
+      client.send(bind('', ''), sync)
+      await postgres.expect('Close(statement, )', 'Bind(, )', 'Sync')
+      postgres.send(closeComplete, error('26000', 'unnamed prepared statement does not exist'), ready())
+      await client.answer()
+    })
+
     test('nor where a later query has dropped it', async () => {
       const { client, postgres } = await startWithMine()
       client.send(parse('bad', 'selct'), parse('', 'other'), sync, query('select 2'))

@@ -8,7 +8,7 @@ import type { Waiter } from '../pool/lease.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { PoolMode } from '../pool/settings.ts'
 import { PoolerError } from '../problems.ts'
-import { DEBT, SWALLOW } from '../server/ledger.ts'
+import { DEBT } from '../server/ledger.ts'
 import type { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX } from '../server/statement-registry.ts'
@@ -363,6 +363,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     }
     if (this.session.channel.owedBytes > 0) server.channel.pause()
     if (server.ledger.length <= MAX_DEBTS) this.session.stopReading('server-full', server.channel.owedBytes > 0)
+    if (server.ledger.isInDoubt) this.#fence(server)
     if (server.ledger.isEmpty) this.#considerRelease(server)
   }
 
@@ -456,7 +457,9 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     if (!session.isOpen) return
     session.stopReading('server-full', server !== null && this.#isServerFull(server))
     session.stopReading('client-full', session.channel.owedBytes > 0)
-    if (server?.ledger.isEmpty) this.#considerRelease(server)
+    if (server === null) return
+    if (server.ledger.isInDoubt) this.#fence(server)
+    if (server.ledger.isEmpty) this.#considerRelease(server)
   }
 
   /** It does not take more bytes; or it owes so much that what we remember of it must not grow. */
@@ -481,13 +484,14 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     this.session.stopReading('server-full', server !== null && server.ledger.length > MAX_DEBTS)
   }
 
+  /** A COPY has failed with Syncs in it: nobody else may get a ReadyForQuery too many, and the client none too late. */
+  #fence(server: Server): void {
+    if (!server.ledger.needsFence || this.#isMidRequest) return
+    server.ledger.oweFence()
+    server.send(FENCE)
+  }
+
   #considerRelease(server: Server): void {
-    if (server.ledger.needsFence && !this.#isMidRequest) {
-      // A COPY has failed with Syncs in it. Nobody else may get a ReadyForQuery too many.
-      server.ledger.owe(DEBT.fence | SWALLOW)
-      server.send(FENCE)
-      return
-    }
     if (this.#restoring?.holdsClient) {
       if (this.#restoring.isDue && server.isClean && !this.#isMidRequest) this.#restoring.start(server)
       return

@@ -90,6 +90,8 @@ export class Replies implements FrameSink {
     if (server === null) return true
     const isWhole = end - start === length
     this.#forwardsRest = true
+    if (server.ledger.isInDoubt && type !== BACKEND.readyForQuery && type !== BACKEND.parameterStatus)
+      this.answerOurselves(server, true)
     switch (type) {
       case BACKEND.parameterStatus:
         if (isWhole) this.#parameter(server, buffer, start, end)
@@ -148,8 +150,9 @@ export class Replies implements FrameSink {
   }
 
   /** Gives the client the answers of our own that are next. */
-  answerOurselves(server: Server): void {
-    for (let reply = server.ledger.takeOurs(); reply !== null; reply = server.ledger.takeOurs())
+  answerOurselves(server: Server, isNextHere = false): void {
+    const { ledger } = server
+    for (let reply = ledger.takeOurs(isNextHere); reply !== null; reply = ledger.takeOurs(isNextHere))
       this.#listener.toClient().addAll(reply)
   }
 

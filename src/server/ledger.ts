@@ -72,8 +72,8 @@ export class Ledger {
   #copySyncs = 0
   /** Such Syncs of a COPY that failed: the server answers those of them that it had not read by then, and nobody knows which. */
   #doubtfulSyncs = 0
-  /** While there are such: the query or function call that is answered next has got a part of its answer. */
-  #isHeadBegun = false
+  /** While there are such: the query that is answered next has failed, so that its ReadyForQuery comes now. */
+  #hasHeadFailed = false
 
   get isEmpty(): boolean {
     return this.#count === 0
@@ -133,9 +133,25 @@ export class Ledger {
     return this.#syncsSent === this.#syncsAnswered
   }
 
-  /** Nothing is owed, and yet more may come. */
+  /** More may come than is owed. */
+  get isInDoubt(): boolean {
+    return this.#doubtfulSyncs > 0
+  }
+
+  /** The server owes nothing for certain, and yet more may come. */
   get needsFence(): boolean {
-    return this.#doubtfulSyncs > 0 && this.#isAtRest
+    if (this.#doubtfulSyncs === 0 || this.#skipsToSync || this.#copyIn !== 'none') return false
+    for (let index = 0; index < this.#count; index++) if (this.#kindAt(index) !== DEBT.ours) return false
+    return true
+  }
+
+  /** A fence is being sent: it is answered before all answers of our own that wait, since they wait for that. */
+  oweFence(): void {
+    if (this.#count === this.#kinds.length) this.#grow()
+    this.#head = (this.#head - 1) & (this.#kinds.length - 1)
+    this.#kinds[this.#head] = DEBT.fence | SWALLOW
+    this.#effects[this.#head] = null
+    this.#count++
   }
 
   /** A ReadyForQuery is owed, so that the transaction may by now be in another state than the last one said. */
@@ -207,7 +223,6 @@ export class Ledger {
       case BACKEND.bindComplete:
         return this.#pay(kind === DEBT.bind, head)
       case BACKEND.closeComplete:
-        if (kind === DEBT.fence) this.#doubtfulSyncs = 0
         return this.#pay(kind === DEBT.close || kind === DEBT.fence, head)
       case BACKEND.noData:
         return this.#pay(kind === DEBT.describe, head)
@@ -250,12 +265,13 @@ export class Ledger {
   fail(): Verdict {
     if (this.#count === 0) return 'nonsense'
     this.#copyIn = 'none'
-    this.#doubtfulSyncs += this.#copySyncs
+    // Syncs of an earlier COPY have been answered by now, or never will be.
+    this.#doubtfulSyncs = this.#copySyncs
     this.#copySyncs = 0
     const head = this.#kinds[this.#head] as number
     const kind = head & KIND
-    this.#isHeadBegun = kind === DEBT.query || kind === DEBT.functionCall
-    if (this.#isHeadBegun || kind === DEBT.sync) return 'forward'
+    this.#hasHeadFailed = kind === DEBT.query || kind === DEBT.functionCall
+    if (this.#hasHeadFailed || kind === DEBT.sync) return 'forward'
     if (kind === DEBT.fence) return 'nonsense'
     this.#dropToSync()
     return head & REPLACE ? 'replace' : 'forward'
@@ -266,12 +282,29 @@ export class Ledger {
     return this.#count === 0 ? null : (this.#effects[this.#head] ?? null)
   }
 
-  /** The next answer of our own, if it is its turn; else null. */
-  takeOurs(): Buffer | null {
+  /**
+   * The next answer of our own, if it is its turn; else null.
+   *
+   * @param isNextHere what the server owes next has come, and waits for us
+   */
+  takeOurs(isNextHere = false): Buffer | null {
     if (this.#count === 0 || (this.#kinds[this.#head] as number) !== DEBT.ours) return null
+    if (this.#doubtfulSyncs > 0 && !isNextHere && this.#nextTells) return null
     const effect = this.#effects[this.#head]
     this.#shift()
     return effect?.reply ?? null
+  }
+
+  /**
+   * While Syncs are in doubt: the server's next answer tells whether it stands in front of our own or behind; if only that of a Sync is
+   * due, it does not. Where none is due, a fence is on its way.
+   */
+  get #nextTells(): boolean {
+    for (let index = 0; index < this.#count; index++) {
+      const kind = this.#kindAt(index) & KIND
+      if (kind !== DEBT.ours && kind !== DEBT.copyEnd) return kind !== DEBT.sync
+    }
+    return true
   }
 
   /** The connection is gone: nothing will come any more. */
@@ -286,17 +319,16 @@ export class Ledger {
 
   /**
    * A ReadyForQuery where another reply is due, or none, answers a Sync that was taken for ignored and was not. (Where that of a Sync
-   * is due, one is as good as the other.)
+   * is due, one is as good as the other.) Any other reply answers what was sent behind all those Syncs.
    */
   #settleInDoubt(reply: number): Verdict {
-    const kind = this.#count === 0 ? 0 : (this.#kinds[this.#head] as number) & KIND
     if (reply !== BACKEND.readyForQuery) {
-      if (kind === 0) return 'nonsense'
-      this.#isHeadBegun = kind === DEBT.query || kind === DEBT.functionCall
-      return this.#settleHead(reply)
+      this.#doubtfulSyncs = 0
+      return this.settle(reply)
     }
-    const isDue = kind === DEBT.sync || this.#isHeadBegun
-    this.#isHeadBegun = false
+    const kind = this.#count === 0 ? 0 : (this.#kinds[this.#head] as number) & KIND
+    const isDue = kind === DEBT.sync || this.#hasHeadFailed
+    this.#hasHeadFailed = false
     if (isDue) return this.#settleHead(reply)
     this.#doubtfulSyncs--
     if (kind === 0) {

@@ -108,7 +108,7 @@ test('a connection that is gone undoes all that was expected of it', () => {
 })
 
 function fence(ledger: Ledger): void {
-  ledger.owe(DEBT.fence | SWALLOW)
+  ledger.oweFence()
   expect(ledger.settle(BACKEND.closeComplete)).toBe('swallow')
 }
 
@@ -128,7 +128,7 @@ test('after a failed COPY with Syncs in it nothing is owed, but more may come, u
   for (const late of [0, 1, 2, 3]) {
     const ledger = failedCopy(3)
     expect([ledger.isEmpty, ledger.isClear, ledger.needsFence]).toEqual([true, false, true])
-    ledger.owe(DEBT.fence | SWALLOW)
+    ledger.oweFence()
     ledger.owe(DEBT.parse)
     for (let left = late; left > 0; left--) expect(ledger.settle(BACKEND.readyForQuery)).toBe('forward')
     expect(ledger.needsFence).toBe(false)
@@ -159,6 +159,40 @@ test('what answers a Sync that was taken for ignored is told from the answers of
     for (const reply of [...replies, ...replies]) expect(ledger.settle(reply)).toBe('forward')
     expect(ledger.isEmpty).toBe(true)
   }
+})
+
+test('an answer of our own waits for what is in doubt before it, as far as the next answer tells', () => {
+  const ours: Effect = { reply: Buffer.from('ours'), undo: () => {} }
+  const ledger = failedCopy(2)
+  ledger.owe(DEBT.ours, ours)
+  ledger.owe(DEBT.parse)
+  expect(ledger.takeOurs()).toBe(null)
+  expect(ledger.settle(BACKEND.readyForQuery)).toBe('forward')
+  expect(ledger.takeOurs()).toBe(null)
+  expect(ledger.takeOurs(true)).toBe(ours.reply)
+  expect(ledger.settle(BACKEND.parseComplete)).toBe('forward')
+  expect(ledger.isInDoubt).toBe(false)
+})
+
+test('where no answer is due that could tell, a fence goes in front', () => {
+  const ours: Effect = { reply: Buffer.from('ours'), undo: () => {} }
+  const ledger = failedCopy(1)
+  ledger.owe(DEBT.ours, ours)
+  expect([ledger.takeOurs(), ledger.needsFence]).toEqual([null, true])
+  ledger.oweFence()
+  expect([ledger.takeOurs(), ledger.needsFence]).toEqual([null, false])
+  expect(ledger.settle(BACKEND.readyForQuery)).toBe('forward')
+  expect(ledger.takeOurs()).toBe(null)
+  expect(ledger.settle(BACKEND.closeComplete)).toBe('swallow')
+  expect(ledger.takeOurs()).toBe(ours.reply)
+})
+
+test('in front of the answer of a Sync our own does not wait: one is as good as the other', () => {
+  const ours: Effect = { reply: Buffer.from('ours'), undo: () => {} }
+  const ledger = failedCopy(1)
+  ledger.owe(DEBT.ours, ours)
+  ledger.owe(DEBT.sync)
+  expect(ledger.takeOurs()).toBe(ours.reply)
 })
 
 test('more ReadyForQuery than there were Syncs in a failed COPY are nonsense', () => {

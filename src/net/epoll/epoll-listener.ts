@@ -64,6 +64,8 @@ export class EpollListener implements Listener, Pollable {
     if (!this.#isOpen) return
     this.#isOpen = false
     if (this.#retry) clearTimeout(this.#retry)
+    // Closing does not end the watch while another process has the same socket.
+    this.#watch(false)
     this.#poller.close(this.descriptor)
     if (isPath(this.address.host) && !this.#isShared) rmSync(this.address.host, { force: true })
   }

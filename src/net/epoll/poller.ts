@@ -106,7 +106,7 @@ export class Poller {
     this.calls.rewatch(this.#epoll, descriptor, interest, this.#lastGeneration)
   }
 
-  /** Closes the socket. The kernel forgets with it that it was watched. */
+  /** Closes the socket. The kernel forgets with it that it was watched, unless others have the same socket: then it must be unwatched first. */
   close(descriptor: number): void {
     invariant(this.#pollables[descriptor] !== null, `descriptor ${descriptor} is closed twice`)
     this.#pollables[descriptor] = null

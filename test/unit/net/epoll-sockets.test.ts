@@ -157,6 +157,27 @@ describe.each<Transport>([transport, createNodeTransport()])('$name', (transport
   })
 })
 
+test('a listener that is closed hears nothing of a socket that others still have', async () => {
+  const [opened] = await openListeningDescriptors({
+    addresses: ['127.0.0.1'],
+    port: 0,
+    backlog: 16,
+    keepAlive: NO_KEEP_ALIVE,
+  })
+  if (!opened) throw new Error('nothing was opened')
+  onTestFinished(() => opened.close())
+  const { listener } = await listen({ descriptor: calls.duplicate(opened.descriptor) })
+  listener.close()
+  await accepted()
+  const client = net.connect(opened.address)
+  onTestFinished(() => void client.destroy())
+  await until('a connection waits to be accepted', () => !client.connecting)
+  const { looks } = transport.poller
+  const timers = 15
+  for (let count = 0; count < timers; count++) await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(transport.poller.looks - looks).toBeLessThan(timers * 4)
+})
+
 test('a child process accepts from what its parent has opened', async () => {
   const [opened] = await openListeningDescriptors({
     addresses: ['127.0.0.1'],

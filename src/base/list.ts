@@ -41,7 +41,7 @@ export class List<T extends Linked<T>> {
 
   remove(item: T): void {
     const { link } = item
-    invariant(link.list === this, `an item leaves the list ${this.name} without being in it`)
+    if (link.list !== this) invariant(false, `an item leaves the list ${this.name} without being in it`)
     if (link.before) link.before.link.after = link.after
     else this.first = link.after
     if (link.after) link.after.link.before = link.before
@@ -67,7 +67,7 @@ export class List<T extends Linked<T>> {
   }
 
   #own(item: T): void {
-    invariant(item.link.list === null, `an item joins the list ${this.name} while in another`)
+    if (item.link.list !== null) invariant(false, `an item joins the list ${this.name} while in another`)
     item.link.list = this
     this.length++
   }

@@ -133,7 +133,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   /** Only once connected. */
   get channel(): Channel {
-    invariant(this.#channel !== null, `server ${this.id} has no connection yet`)
+    if (this.#channel === null) invariant(false, `server ${this.id} has no connection yet`)
     return this.#channel
   }
 
@@ -256,7 +256,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   /** leased → (canceling) → (cleaning) → idle. The pool has seen to it that the server is clean. */
   giveBack(resetSql: string): void {
-    invariant(this.isClean, `server ${this.id} was returned with debts`)
+    if (!this.isClean) invariant(false, `server ${this.id} was returned with debts`)
     this.tenant = null
     // Outside a lease messages are held whole.
     this.frames.limit = MAX_CHORE_REPLY_BYTES
@@ -554,7 +554,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   #enter(next: ServerState): void {
     const from = this.#state
-    invariant(SERVER_MOVES[from].includes(next), `server ${this.id} cannot go from ${from} to ${next}`)
+    // The text is only made where it is needed: this runs several times for each transaction.
+    if (!SERVER_MOVES[from].includes(next)) invariant(false, `server ${this.id} cannot go from ${from} to ${next}`)
     this.#state = next
     this.sinceMs = this.context.clock.nowMs
     this.context.owner.onServerMoved(this, from, next)

@@ -107,7 +107,7 @@ export class Limit {
   }
 
   giveBack(account: Account): void {
-    invariant(this.held > 0, `${this.name} is given back more often than granted`)
+    if (this.held <= 0) invariant(false, `${this.name} is given back more often than granted`)
     this.held--
     if (account.held === 0) this.holders.delete(account)
   }

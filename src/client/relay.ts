@@ -8,11 +8,12 @@ import type { Waiter } from '../pool/lease.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { PoolMode } from '../pool/settings.ts'
 import { PoolerError } from '../problems.ts'
-import { DEBT } from '../server/ledger.ts'
+import { DEBT, type Effect } from '../server/ledger.ts'
 import type { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX } from '../server/statement-registry.ts'
 import { deallocatedName, deallocatesAll, mayDeallocate } from '../sql/deallocate.ts'
+import { createsTemporary } from '../sql/temporary.ts'
 import { encodeCommandComplete, READY_IDLE, READY_IN_TRANSACTION, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { type FrameSink, Frames, HEADER_BYTES, type Refusal } from '../wire/frames.ts'
 import { encodeCloseStatement, FLUSH } from '../wire/frontend.ts'
@@ -74,7 +75,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   #chunkEnd = 0
   /** The server has announced its end itself; the client needs no second word. */
   #fatalForwarded = false
-  #changedSchema = false
+  /** Whether the transaction has changed tables, and who will see it. */
+  #changedSchema: 'not' | 'here' | 'for all' = 'not'
   /** Counts the stretches of time in which the server owes something: a cancel is meant for the one in which it came. */
   #stretch = 0
   /** What the client's next message waited for has come. */
@@ -196,7 +198,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
             if (this.#deallocate(server, name)) return true
           }
         }
-        ledger.owe(DEBT.query, this.statements.querySent())
+        ledger.owe(DEBT.query, this.statements.querySent() ?? temporary(buffer, start, end, length))
         if (this.#tracksStatements && deallocatesAll(buffer, start + HEADER_BYTES, end)) this.statements.dropSent()
         toServer.add(buffer, start, end)
         return true
@@ -391,9 +393,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
       durations.transaction.note(nowMs - this.transactionMs)
       counters.transactionUs += (nowMs - this.transactionMs) * 1000
       this.transactionMs = nowMs
-      // Tables change for everybody else only now.
-      if (this.#changedSchema) server.context.schema.changed()
-      this.#changedSchema = false
+      if (this.#changedSchema !== 'not') this.#schemaSettled(server)
     } else if (this.#mode === 'statement') this.session.end(new PoolerError('statement-mode-transaction'))
   }
 
@@ -403,10 +403,13 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
 
   onRareTag(server: Server, tag: string): void {
     if (changesSchema(tag)) {
-      this.#changedSchema = true
-      server.context.schema.changed()
+      server.statements.changedHere()
+      if (server.ledger.headEffect !== TEMPORARY) this.#changedSchema = 'for all'
+      else if (this.#changedSchema === 'not') this.#changedSchema = 'here'
       return
     }
+    // What was changed may be what it was before; so are temporary tables.
+    if ((tag === 'ROLLBACK' && this.#changedSchema !== 'not') || tag === 'DISCARD TEMP') server.statements.changedHere()
     if (dropsStatements(tag)) {
       this.statements.clear()
       // What was sent behind a command that we did not see coming is prepared after it, and we would not know of it any more.
@@ -418,6 +421,13 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
       this.#restoring ??= new Restoring(this.pool, this.settings, this)
       this.#restoring.onReset()
     }
+  }
+
+  /** The transaction is over: tables change for everybody else only now, and temporary ones may be gone. */
+  #schemaSettled(server: Server): void {
+    if (this.#changedSchema === 'for all') server.context.schema.changed()
+    else server.statements.changedHere()
+    this.#changedSchema = 'not'
   }
 
   onStalePlan(server: Server): void {
@@ -622,5 +632,13 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
 
 /** Changes nothing, whatever the state of the transaction, and is answered at once. */
 const FENCE = Buffer.concat([encodeCloseStatement(`${SHARED_PREFIX}fence`), FLUSH])
+
+/** Hangs on a query that does nothing but make a temporary table: nobody else can see that. */
+const TEMPORARY: Effect = { reply: null, undo: () => {} }
+
+function temporary(buffer: Buffer, start: number, end: number, length: number): Effect | null {
+  const isSeen = end - start === length && createsTemporary(buffer, start + HEADER_BYTES, end - 1)
+  return isSeen ? TEMPORARY : null
+}
 
 const DEALLOCATED = encodeCommandComplete('DEALLOCATE')

@@ -265,8 +265,8 @@ export class Statements {
 
   #intern(buffer: Buffer, start: number, end: number): Statement {
     const { pool, wantedProfile, leased } = this.#context
-    const { schema } = leased.context
-    return pool.statements.intern(buffer, start, end, wantedProfile.meaning(pool.options.tracked), schema.value)
+    const meaning = wantedProfile.meaning(pool.options.tracked)
+    return pool.statements.intern(buffer, start, end, meaning, leased.statements.version)
   }
 
   describe(buffer: Buffer, start: number, end: number, length: number): boolean {

@@ -25,6 +25,11 @@ export class SchemaVersion {
     this.#tellOthers()
   }
 
+  /** A version of its own, for a server on which tables have changed that nobody else can see. */
+  fresh(): number {
+    return ++lastValue
+  }
+
   changedElsewhere(): void {
     this.#value = ++lastValue
   }

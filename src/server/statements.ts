@@ -29,6 +29,9 @@ const SOMEBODY = {}
 export class ServerStatements {
   readonly #registry: StatementRegistry
   readonly #schema: SchemaVersion
+  /** Its own version, as long as the shared one is what it was then. */
+  #ownVersion = 0
+  #sharedVersion = 0
   readonly #copies = new Map<Statement, Copy>()
   /** The same, the one that was used last at the end. */
   readonly #byUse = new List<Copy>('prepared statements')
@@ -61,9 +64,20 @@ export class ServerStatements {
     return this.#hasDoubts || !ledger.isAllSettled || this.#copies.has(statement)
   }
 
+  /** The schema's version, as it is seen by this server. */
+  get version(): number {
+    return this.#schema.value === this.#sharedVersion ? this.#ownVersion : this.#schema.value
+  }
+
+  /** Tables have changed that only this server can see: its transaction's, until that is committed, or temporary ones. */
+  changedHere(): void {
+    this.#sharedVersion = this.#schema.value
+    this.#ownVersion = this.#schema.fresh()
+  }
+
   /** Tables have changed since clients asked for it, so that what they were told may not be true any more. */
   isOutdated(statement: Statement): boolean {
-    return statement.version !== this.#schema.value
+    return statement.version !== this.version
   }
 
   /** Its rows here are not what clients were told. */

@@ -1,7 +1,7 @@
 /** A shared statement never answers with what was true before a DDL. */
 
 import { describe, expect, test } from 'vitest'
-import { ask, prepare, RESULT, startPrepared } from '../support/flow/prepared.ts'
+import { ask, occupy, prepare, RESULT, startPrepared } from '../support/flow/prepared.ts'
 import {
   bindComplete,
   complete,
@@ -13,7 +13,7 @@ import {
   ready,
   rowDescription,
 } from '../support/flow/replies.ts'
-import { bind, describePortal, describeStatement, execute, parse, sync } from '../support/flow/requests.ts'
+import { bind, describePortal, describeStatement, execute, parse, query, sync } from '../support/flow/requests.ts'
 import { startPair } from '../support/flow/start.ts'
 
 describe('after DDL', () => {
@@ -65,6 +65,62 @@ describe('after DDL', () => {
     await postgres.expect('Parse(#2, select 1)', 'Describe(statement, #2)', 'Sync')
     postgres.send(parseComplete, parameterDescription(), noData, ready())
     await client.answer()
+  })
+
+  test('of its transaction only the same server knows, until that is committed', async () => {
+    const pair = await startPrepared()
+    const { flow, client, postgres } = pair
+    const other = await flow.connect()
+    client.send(query('begin; alter table'))
+    await postgres.expect('Query')
+    postgres.send(complete('BEGIN'), complete('ALTER TABLE'), ready('T'))
+    await client.answer()
+    client.send(parse('s2', 'select 1'), sync)
+    await postgres.expect('Parse(#2, select 1)', 'Sync')
+    postgres.send(parseComplete, ready('T'))
+    await client.answer()
+    other.send(parse('s1', 'select 1'), sync)
+    const second = await flow.postgres.next()
+    await second.expect('Parse(#1, select 1)', 'Sync')
+    second.send(parseComplete, ready())
+    await other.answer()
+    other.send(parse('s2', 'select 1'), sync)
+    await second.expect('Sync')
+    second.send(ready())
+    await other.answer()
+    await ask(pair, 'commit', 'COMMIT')
+    await other.expectNothing()
+    const third = await flow.connect()
+    const hold = await occupy({ flow, postgres })
+    third.send(parse('s3', 'select 1'), sync)
+    await second.expect('Parse(#3, select 1)', 'Sync')
+    second.send(parseComplete, ready())
+    await third.answer()
+    await hold()
+  })
+
+  test('(CREATE TEMP TABLE) only on its own server a Parse is real again', async () => {
+    const pair = await startPrepared()
+    const { flow, client, postgres } = pair
+    const goOn = await occupy(pair)
+    const other = await flow.connect()
+    other.send(parse('s1', 'select 1'), sync)
+    const second = await flow.postgres.next()
+    await second.expect('Parse(#1, select 1)', 'Sync')
+    second.send(parseComplete, ready())
+    await other.answer()
+    await ask({ client: other, postgres: second }, 'create temp table t (id int)', 'CREATE TABLE')
+    other.send(parse('s2', 'select 1'), sync)
+    await second.expect('Parse(#2, select 1)', 'Sync')
+    second.send(parseComplete, ready())
+    await other.answer()
+    const hold = await occupy({ flow, postgres: second })
+    await goOn()
+    client.send(parse('s2', 'select 1'), bind('', 's2'), sync)
+    await postgres.expect('Bind(, #1)', 'Sync')
+    postgres.send(bindComplete, ready())
+    expect(await client.answer()).toEqual(['ParseComplete', 'BindComplete', 'ReadyForQuery(I)'])
+    await hold()
   })
 
   test('"cached plan must not change result type" is told, and the next Describe is real again', async () => {

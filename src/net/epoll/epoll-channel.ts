@@ -109,11 +109,14 @@ export class EpollChannel implements Channel, Pollable {
   close(): void {
     if (this.#state !== 'open') return
     this.#state = 'closing'
-    if (this.#writeErrno !== 0) {
+    const { calls } = this.#poller
+    // Most clients leave right behind their last message: then there is nobody to wait for.
+    const isOver = this.#debt === null && this.#isUnread && calls.isAtEnd(this.descriptor)
+    if (isOver || this.#writeErrno !== 0) {
       this.#endSoon(null)
       return
     }
-    if (this.#debt === null) this.#poller.calls.shutdown(this.descriptor)
+    if (this.#debt === null) calls.shutdown(this.descriptor)
     if (this.#isUnread) this.#again()
     this.#linger()
   }

@@ -9,7 +9,10 @@ import type { Pollable, Poller } from './poller.ts'
 import { isSame, setTcpOptions, snapshotOf } from './socket-options.ts'
 import { EAGAIN, ECONNABORTED, EINTR, EPERM, EPOLLIN, EPROTO, type SystemCalls, systemError } from './syscalls.ts'
 
-/** How many connections are accepted at a time, before other sockets have their turn. */
+/**
+ * How many connections are accepted at a time, before other sockets have their turn. Where they come one by one it is one: asking in
+ * vain whether there is another costs a system call each time.
+ */
 const MAX_ACCEPTS = 64
 
 /** The same where other processes accept from the same queue and should have their part. */
@@ -35,6 +38,8 @@ export class EpollListener implements Listener, Pollable {
   #retry: NodeJS.Timeout | null = null
   #isShort = false
   #isWatched = true
+  #limit = 1
+  #lastLook = 0
 
   constructor(
     poller: Poller,
@@ -83,7 +88,7 @@ export class EpollListener implements Listener, Pollable {
 
   onEvents(): void {
     const isLate = this.#keepUp()
-    const limit = this.#isShared ? MAX_SHARED_ACCEPTS : MAX_ACCEPTS
+    const limit = this.#nextLimit()
     for (let count = 0; count < limit && this.#isOpen && !this.#isPaused; count++) {
       const descriptor = this.#poller.calls.accept(this.descriptor)
       if (descriptor === EAGAIN) return
@@ -97,6 +102,15 @@ export class EpollListener implements Listener, Pollable {
         return
       }
     }
+  }
+
+  /** More while there were some left each time. */
+  #nextLimit(): number {
+    const { looks } = this.#poller
+    const wereSomeLeft = looks === this.#lastLook + 1
+    this.#lastLook = looks
+    this.#limit = this.#isShared ? MAX_SHARED_ACCEPTS : wereSomeLeft ? Math.min(2 * this.#limit, MAX_ACCEPTS) : 1
+    return this.#limit
   }
 
   /** True if what is to be inherited has changed, for sockets that the kernel accepts from now on. */

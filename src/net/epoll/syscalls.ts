@@ -19,6 +19,7 @@ const SOCK_STREAM = 1
 const SOCK_NONBLOCK = 0o4000
 const SOCK_CLOEXEC = 0o2000000
 const EPOLL_CLOEXEC = 0o2000000
+const MSG_PEEK = 0x2
 const MSG_NOSIGNAL = 0x4000
 const SHUT_WR = 1
 const F_GETFL = 3
@@ -204,6 +205,11 @@ export class SystemCalls {
   recv(descriptor: number): number {
     const bytes = this.#recv(descriptor, this.#readAddress, READ_BUFFER_BYTES, 0)
     return bytes >= 0 ? bytes : -this.#errno()
+  }
+
+  /** Whether the peer has said goodbye and all that it sent was read. */
+  isAtEnd(descriptor: number): boolean {
+    return this.#recv(descriptor, this.#pageAddress + VALUE_AT, 1, MSG_PEEK) === 0
   }
 
   send(descriptor: number, buffer: Buffer, start: number, end: number): number {

@@ -42,9 +42,15 @@ export function fleetControl({ log, applier, everywhere, apply, restart, shutdow
   }
 
   const byAll = passedOn(async (call) => {
+    // A worker that starts while the others are at it has to hear of it, too.
     standing.note(call)
-    const answers = await everywhere(call)
-    return answers.includes(true)
+    try {
+      const answers = await everywhere(call)
+      return answers.includes(true)
+    } catch (problem) {
+      standing.forget(call)
+      throw problem
+    }
   })
   const control: Control = {
     ...byAll,

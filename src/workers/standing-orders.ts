@@ -27,6 +27,11 @@ export class StandingOrders {
     if (!isEnd || goesOn) this.#orders.push(call)
   }
 
+  /** It could not be done. */
+  forget(call: ControlCall): void {
+    this.#orders = this.#orders.filter((order) => order !== call)
+  }
+
   /** In the order in which they were given. */
   [Symbol.iterator](): Iterator<ControlCall> {
     return this.#orders[Symbol.iterator]()

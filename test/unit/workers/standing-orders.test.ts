@@ -29,6 +29,14 @@ test('RESUME of one database follows a PAUSE of all', () => {
   expect(after('pause', 'resume app')).toEqual(['pause', 'resume app'])
 })
 
+test('what could not be done is forgotten', () => {
+  const orders = new StandingOrders()
+  const call = { name: 'pause', args: ['nowhere'] } as unknown as ControlCall
+  orders.note(call)
+  orders.forget(call)
+  expect([...orders]).toEqual([])
+})
+
 test('whatever is done once is of no concern for those who come later', () => {
   expect(after('reconnect app', 'killClient 7')).toEqual([])
 })

@@ -12,13 +12,13 @@ import { PoolerError } from '../problems.ts'
 import { Router } from '../routing/router.ts'
 import { type Birth, NO_BIRTH } from '../server/birth.ts'
 import type { Tracked } from '../server/profile.ts'
-import { SchemaVersion } from '../server/schema-version.ts'
 import type { Server } from '../server/server.ts'
 import { databaseChange } from '../settings/changes.ts'
 import type { DatabaseSettings } from '../settings/databases.ts'
 import { databaseFor, type Settings } from '../settings/load.ts'
 import type { Notice } from '../wire/notices.ts'
 import { poolSettings } from './pool-settings.ts'
+import { Schemas } from './schemas.ts'
 import type { Users } from './users.ts'
 
 export interface DatabasesOptions {
@@ -51,18 +51,22 @@ export interface Database {
   isDisabled: boolean
   /** Paused by its name; all may be paused besides. */
   isPaused: boolean
+  /** It has had a server. */
+  hasWorked: boolean
+  /** Since when it has had no pool. */
+  unusedSinceMs: number
 }
 
 export class Databases {
   readonly #options: DatabasesOptions
   readonly #databases = new Map<string, Database>()
-  /** By where it really is: entries with different names may lead to one database. */
-  readonly #schemas = new Map<string, SchemaVersion>()
+  readonly #schemas: Schemas
   readonly #router: Router
   #isPaused = false
 
   constructor(options: DatabasesOptions) {
     this.#options = options
+    this.#schemas = new Schemas((place) => options.onSchemaChanged(place))
     this.#router = new Router(options.pools, (database, user, birth) =>
       this.#createPool(database as Database, user, birth),
     )
@@ -75,7 +79,10 @@ export class Databases {
     if (known) return known
     const settings = databaseFor(this.#options.settings(), name)
     if (settings === null) return null
-    const database: Database = { name, forcedUser: settings.user, settings, isDisabled: false, isPaused: false }
+    const database: Database = {
+      ...{ name, forcedUser: settings.user, settings, isDisabled: false, isPaused: false, hasWorked: false },
+      unusedSinceMs: this.#options.clock.nowMs,
+    }
     this.#databases.set(name, database)
     return database
   }
@@ -128,6 +135,7 @@ export class Databases {
       if (settings !== null) this.#change(database, own, this.#keepingForcedUser(database, settings))
       else {
         this.#databases.delete(database.name)
+        this.#options.pools.forgetPast(database.name)
         for (const pool of own) lost.add(pool)
       }
     }
@@ -153,6 +161,7 @@ export class Databases {
     const { user } = pool
     const next = user === forcedBefore ? (database.forcedUser ?? user) : user
     pool.retarget(this.#targetOf(database, next), 'database configuration changed')
+    this.#schemas.moved(pool, placeOf(database.settings))
     if (next !== user) this.#options.pools.rename(pool, user)
   }
 
@@ -168,7 +177,10 @@ export class Databases {
     const notice = new PoolerError('database-removed')
     for (const pool of pools) this.#options.pools.remove(pool)
     this.#options.endClients(pools, notice)
-    for (const pool of pools) pool.retire(notice)
+    for (const pool of pools) {
+      pool.retire(notice)
+      this.#schemas.left(pool)
+    }
   }
 
   #poolsByDatabase(): Map<string, Pool[]> {
@@ -185,11 +197,47 @@ export class Databases {
 
   /** Another process has seen that tables have changed. */
   schemaChangedElsewhere(place: string): void {
-    this.#schemas.get(place)?.changedElsewhere()
+    this.#schemas.changedElsewhere(place)
   }
 
-  #schema(place: string): SchemaVersion {
-    return remember(this.#schemas, place, () => new SchemaVersion(() => this.#options.onSchemaChanged(place)))
+  /** Strangers choose the names of users and databases: what nobody uses any more is forgotten. */
+  sweep(): void {
+    const { pools, settings } = this.#options
+    for (const pool of pools) if (pool.isForgettable && !this.#isKept(pool)) this.#forget(pool)
+    const configured = settings().databases
+    for (const database of this.#databases.values())
+      if (!configured.has(database.name) && this.#isUnused(database)) {
+        this.#databases.delete(database.name)
+        pools.forgetPast(database.name)
+      }
+  }
+
+  /** Filled even without clients. */
+  #isKept(pool: Pool): boolean {
+    const { settings, pools } = this.#options
+    const forcedUser = this.#databases.get(pool.database)?.forcedUser ?? null
+    return (
+      settings().databases.has(pool.database) && forcedUser !== null && pools.find(pool.database, forcedUser) === pool
+    )
+  }
+
+  #forget(pool: Pool): void {
+    const database = this.#databases.get(pool.database)
+    if (database) {
+      database.hasWorked ||= pool.welcome !== null
+      database.unusedSinceMs = this.#options.clock.nowMs
+    }
+    this.#options.pools.forget(pool)
+    this.#schemas.left(pool)
+  }
+
+  /** A database of the entry `*` that nobody has used for autodb_idle_timeout, or that never was one. */
+  #isUnused(database: Database): boolean {
+    const { settings, clock, pools } = this.#options
+    if (database.isPaused || database.isDisabled || pools.hasAny(database.name)) return false
+    const timeoutMs = settings().general.autodb_idle_timeout
+    if (!database.hasWorked) return true
+    return timeoutMs > 0 && clock.nowMs - database.unusedSinceMs >= timeoutMs
   }
 
   #createPool(database: Database, user: string, birth: Birth): Pool {
@@ -211,6 +259,7 @@ export class Databases {
       onServerClosed: this.#options.onServerClosed,
       onServerOpened: this.#options.onServerOpened,
     })
+    this.#schemas.moved(pool, placeOf(database.settings))
     this.#pauseOrResume(pool)
     return pool
   }
@@ -228,11 +277,15 @@ export class Databases {
         secret: () => users.serverSecret(user, database.forcedUser === user ? database.settings.password : null),
         scramKeys: () => users.scramKeys(user),
       },
-      schema: this.#schema(`${host}\0${port}\0${dbname}`),
+      schema: this.#schemas.at(placeOf(database.settings)),
       connectQuery: connect_query ?? '',
       isForcedUser: database.forcedUser === user,
     }
   }
+}
+
+function placeOf({ host, port, dbname }: DatabaseSettings): string {
+  return `${host}\0${port}\0${dbname}`
 }
 
 function serverParameters(settings: DatabaseSettings): ReadonlyMap<string, string> {

@@ -243,6 +243,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     pulse.swept(clock.nowMs)
     sessions.sweep(clock.nowMs, live.hasIdleTimeouts)
     pools.sweep()
+    databases.sweep()
     cancels.sweep()
     peerCancels.sweep()
     farewell.sweep(clock.nowMs)

@@ -9,6 +9,7 @@ export class Failures {
   #count = 0
   #last: Notice | null = null
   #retryAtMs = 0
+  #recentUntilMs = 0
 
   /** @param concernsFew it may be one client's own wish that fails: whoever has the same one is told in the server's words */
   constructor(concernsFew = false) {
@@ -22,7 +23,9 @@ export class Failures {
   failed(problem: Notice, nowMs: number, maxDelayMs: number, chance: number): void {
     this.#count++
     this.#last = problem
-    this.#retryAtMs = nowMs + retryDelayMs(this.#count, maxDelayMs, chance)
+    const delayMs = retryDelayMs(this.#count, maxDelayMs, chance)
+    this.#retryAtMs = nowMs + delayMs
+    this.#recentUntilMs = nowMs + delayMs * RECENT
   }
 
   /** A login has worked. */
@@ -30,11 +33,17 @@ export class Failures {
     this.#count = 0
     this.#last = null
     this.#retryAtMs = 0
+    this.#recentUntilMs = 0
   }
 
   /** Nothing is tried for now. */
   isCoolingDown(nowMs: number): boolean {
     return nowMs < this.#retryAtMs
+  }
+
+  /** The next one will be counted as one more of the same, if it comes this soon. */
+  areRecent(nowMs: number): boolean {
+    return nowMs < this.#recentUntilMs
   }
 
   /** The server's own error, for those who waited for the login that has just failed; null if they had better wait on. */
@@ -57,6 +66,9 @@ export class Failures {
 
 /** cannot_connect_now: the server is starting up, or shutting down. It will be back, so clients wait. */
 const STARTING_UP = '57P03'
+
+/** For how many times the delay a failure is remembered where nothing else is worth remembering. */
+const RECENT = 10
 
 /** The first delay after a failed login; it doubles up to `server_login_retry`, which cannot make it shorter. */
 const FIRST_RETRY_MS = 100

@@ -59,6 +59,9 @@ export interface PoolOptions {
   onServerOpened(server: Server): void
 }
 
+/** How long a pool is remembered after its last client and its last server have gone. */
+const FORGET_MS = 60_000
+
 /** How many idle servers are looked at for one whose settings need no change. */
 const MAX_IDLE_LOOKS = 16
 
@@ -91,6 +94,8 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   /** What a server of this pool reports when nothing was set; null before the first login. */
   welcome: ReadonlyMap<string, string> | null = null
   #welcomedBy: ServerContext | null = null
+  /** Since when it has had neither clients nor servers; null while it has. */
+  #emptySinceMs: number | null = null
 
   constructor(options: PoolOptions) {
     this.options = options
@@ -177,6 +182,14 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   get idleSinceMs(): number {
     const { first, last } = this.#lists.idle
     return (this.settings.roundRobin ? first : last)?.usedMs ?? Infinity
+  }
+
+  /** It is of no more use than a new one would be. Where no login has ever worked, there is nothing to remember but the failure. */
+  get isForgettable(): boolean {
+    const { nowMs } = this.options.clock
+    if (this.#emptySinceMs === null || this.#state !== 'open' || this.clients > 0 || this.connected > 0) return false
+    if (this.#failures.areRecent(nowMs)) return false
+    return this.welcome === null || nowMs - this.#emptySinceMs >= FORGET_MS
   }
 
   // Leases
@@ -447,6 +460,8 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     const { nowMs } = this.options.clock
     const { settings } = this
     this.#sweepWaiting(nowMs)
+    if (this.clients > 0 || this.connected > 0) this.#emptySinceMs = null
+    else this.#emptySinceMs ??= nowMs
     for (const state of ['dialing', 'login', 'checking', 'aligning', 'restoring', 'cleaning'] as const) {
       if (settings.connectTimeoutMs === 0) break
       for (const server of this.#lists[state])

@@ -1,6 +1,8 @@
 /** All pools of the process, by database, user, and the settings that their servers are opened with. */
 
+import { PoolerError } from '../problems.ts'
 import { type Birth, NO_BIRTH } from '../server/birth.ts'
+import { Counters } from './counters.ts'
 import type { Pool } from './pool.ts'
 
 export class Pools {
@@ -8,6 +10,9 @@ export class Pools {
   readonly #pools = new Map<string, Pool>()
   /** With those that are being given up, and still have servers. */
   readonly #all = new Set<Pool>()
+  /** How many of all there are of each database. */
+  readonly #counts = new Map<string, number>()
+  readonly #past = new Map<string, Counters>()
 
   find(database: string, user: string, birth = NO_BIRTH): Pool | null {
     return this.#pools.get(keyOf(database, user, birth)) ?? null
@@ -15,21 +20,47 @@ export class Pools {
 
   add(pool: Pool): void {
     this.#pools.set(keyOf(pool.database, pool.user, pool.birth), pool)
+    if (this.#all.has(pool)) return
     this.#all.add(pool)
+    this.#counts.set(pool.database, (this.#counts.get(pool.database) ?? 0) + 1)
+  }
+
+  /** Its last client and server have gone long ago. What it has counted is kept in the totals of its database. */
+  forget(pool: Pool): void {
+    this.remove(pool)
+    this.#drop(pool)
+    const past = this.#past.get(pool.database) ?? new Counters()
+    past.add(pool.counters)
+    this.#past.set(pool.database, past)
+    pool.retire(new PoolerError('pooler-shutting-down'))
+  }
+
+  /** What pools have counted that are forgotten, by database. */
+  get past(): ReadonlyMap<string, Counters> {
+    return this.#past
+  }
+
+  /** A database is gone, and its statistics with it. */
+  forgetPast(database: string): void {
+    this.#past.delete(database)
+  }
+
+  hasAny(database: string): boolean {
+    return this.#counts.has(database)
   }
 
   /** Its servers log in as another user from now on. Where there is a pool of that user already, newcomers go to that one. */
   rename(pool: Pool, formerUser: string): void {
-    this.#forget(pool, formerUser)
+    this.#remove(pool, formerUser)
     if (this.find(pool.database, pool.user, pool.birth) === null) this.add(pool)
   }
 
   /** No client comes to it any more. It goes on to be counted until it is gone. */
   remove(pool: Pool): void {
-    this.#forget(pool, pool.user)
+    this.#remove(pool, pool.user)
   }
 
-  #forget(pool: Pool, user: string): void {
+  #remove(pool: Pool, user: string): void {
     const key = keyOf(pool.database, user, pool.birth)
     if (this.#pools.get(key) === pool) this.#pools.delete(key)
   }
@@ -45,8 +76,15 @@ export class Pools {
   sweep(): void {
     for (const pool of this.#all) {
       pool.sweep()
-      if (pool.state === 'gone') this.#all.delete(pool)
+      if (pool.state === 'gone') this.#drop(pool)
     }
+  }
+
+  #drop(pool: Pool): void {
+    if (!this.#all.delete(pool)) return
+    const left = (this.#counts.get(pool.database) ?? 0) - 1
+    if (left > 0) this.#counts.set(pool.database, left)
+    else this.#counts.delete(pool.database)
   }
 }
 

@@ -30,7 +30,6 @@ export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
   auth_ldap_options: { without: 'it is read only with auth_type = ldap' },
   auth_query: NO_LOOKUP,
   auth_user: NO_LOOKUP,
-  autodb_idle_timeout: { without: 'databases made from the entry * stay until the next restart' },
   client_tls13_ciphers: NO_CLIENT_TLS,
   client_tls_ca_file: NO_CLIENT_TLS,
   client_tls_cert_file: NO_CLIENT_TLS,

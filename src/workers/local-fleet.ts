@@ -192,7 +192,9 @@ export class LocalFleet implements Fleet {
   /** Since the start, by database. */
   totals(): Map<string, Totals> {
     const totals = new Map<string, Totals>([[CONSOLE_NAME, sumOf([this.console])]])
-    for (const { database, counters } of this.#parts.pools) {
+    const { pools } = this.#parts
+    for (const [database, counters] of pools.past) totals.set(database, sumOf([counters]))
+    for (const { database, counters } of pools) {
       const before = totals.get(database)
       totals.set(database, sumOf(before ? [before, counters] : [counters]))
     }

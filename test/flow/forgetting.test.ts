@@ -1,0 +1,140 @@
+/** Strangers choose the names of users and databases, so that what they leave behind must not fill the memory. */
+
+import { describe, expect, test } from 'vitest'
+import type { FlowServer } from '../support/flow/postgres.ts'
+import { error, ready, rows } from '../support/flow/replies.ts'
+import { query, startup } from '../support/flow/requests.ts'
+import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
+
+const NO_ROLE = error('28000', 'role does not exist', 'FATAL')
+
+function letNobodyIn(server: FlowServer): void {
+  server.send(NO_ROLE)
+  server.close()
+}
+
+/** A client that is refused. */
+async function tryToEnter(flow: Flow, user: string, database: string): Promise<void> {
+  const client = await flow.dial()
+  client.send(startup({ user, database }))
+  await client.inbox.through('ErrorResponse')
+  await client.expectClosed()
+}
+
+/** All that is remembered by name. */
+async function remembered(flow: Flow) {
+  const { pools, permits, databases, fleet } = flow.pooler.parts
+  return {
+    pools: pools.count,
+    limits: [...permits.limits].length,
+    databases: [...databases].map(({ name }) => name),
+    users: (await fleet.users()).map(({ name }) => name),
+  }
+}
+
+test('users and databases that there are not are forgotten as soon as their failure is', async () => {
+  const flow = await startFlow({ databases: ['app=host=db', '*=host=db'] })
+  flow.postgres.login = letNobodyIn
+  const before = await remembered(flow)
+  for (let number = 0; number < 50; number++) await tryToEnter(flow, `user ${number}`, `database ${number % 7}`)
+  expect((await remembered(flow)).pools).toBe(50)
+  await flow.advance(100)
+  await flow.advance(1_000)
+  expect(await remembered(flow)).toEqual(before)
+})
+
+test('a failure is remembered for long enough that the next one comes later', async () => {
+  const flow = await startFlow({ settings: { server_login_retry: 15 } })
+  flow.postgres.login = letNobodyIn
+  for (let waitedMs = 0; waitedMs < 60_000; waitedMs += 300) {
+    await tryToEnter(flow, 'ada', 'app')
+    await flow.advance(300)
+  }
+  expect(flow.postgres.servers.length).toBeLessThan(15)
+})
+
+describe('a pool', () => {
+  test('is forgotten a minute after its last client and server have gone, but not what it has counted', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { server_idle_timeout: 60 } })
+    client.send(query('counted'))
+    await postgres.expect('Query(counted)')
+    postgres.send(rows('x'), ready())
+    await client.answer()
+    client.leave()
+    await flow.advance(60_100)
+    await postgres.expectClosed()
+    await flow.advance(100)
+    await flow.advance(59_000)
+    expect(flow.pooler.parts.pools.count).toBe(1)
+    await flow.advance(2_000)
+    expect(await remembered(flow)).toMatchObject({ pools: 0, limits: 0 })
+    const [stats] = (await flow.pooler.parts.fleet.stats()).filter(({ database }) => database === 'app')
+    expect(stats?.totals).toMatchObject({ queries: 1, clientLogins: 1 })
+    await flow.connect()
+    const [more] = (await flow.pooler.parts.fleet.stats()).filter(({ database }) => database === 'app')
+    expect(more?.totals).toMatchObject({ queries: 1, clientLogins: 2 })
+  })
+
+  test('is remembered while it has a client, even without servers', async () => {
+    const { flow } = await startPair({ settings: { server_idle_timeout: 60 } })
+    for (let minutes = 0; minutes < 10; minutes++) await flow.advance(60_100)
+    expect(flow.counts()).toEqual({})
+  })
+
+  test('with a forced user is kept, and filled when its server is there again', async () => {
+    const flow = await startFlow({ databases: ['app=host=db user=forced min_pool_size=1'] })
+    flow.postgres.login = letNobodyIn
+    for (let minutes = 0; minutes < 5; minutes++) await flow.advance(60_000)
+    flow.postgres.login = (server) => server.welcome()
+    await flow.advance(16_000)
+    await flow.advance(400)
+    expect(flow.counts(flow.pool('app', 'forced'))).toEqual({ idle: 1 })
+  })
+
+  test('whose servers were opened with settings of their clients is forgotten like others', async () => {
+    const { flow } = await startPair({ settings: { server_idle_timeout: 60 } })
+    const wishing = await flow.connect({ parameters: { ignore_system_indexes: 'on' } })
+    wishing.leave()
+    for (let minutes = 0; minutes < 3; minutes++) await flow.advance(60_100)
+    expect(flow.pooler.parts.pools.count).toBe(1)
+  })
+})
+
+describe('a database of the entry *', () => {
+  async function leaveBehind(settings: Readonly<Record<string, string | number>> = {}): Promise<Flow> {
+    const flow = await startFlow({
+      databases: ['*=host=db'],
+      settings: { server_idle_timeout: 60, ...settings },
+    })
+    const client = await flow.connect({ database: 'auto' })
+    client.leave()
+    for (let minutes = 0; minutes < 3; minutes++) await flow.advance(60_100)
+    expect(await remembered(flow)).toMatchObject({ pools: 0, databases: ['auto'] })
+    return flow
+  }
+
+  async function statsOf(flow: Flow): Promise<string[]> {
+    return (await flow.pooler.parts.fleet.stats()).map(({ database }) => database)
+  }
+
+  test('is forgotten with its statistics after autodb_idle_timeout', async () => {
+    const flow = await leaveBehind({ autodb_idle_timeout: 600 })
+    expect(await statsOf(flow)).toContain('auto')
+    await flow.advance(600_000)
+    expect(await remembered(flow)).toMatchObject({ databases: [] })
+    expect(await statsOf(flow)).not.toContain('auto')
+    await flow.connect({ database: 'auto' })
+  })
+
+  test('stays where autodb_idle_timeout is 0, and where an operator has disabled it', async () => {
+    const [flow, disabled] = [
+      await leaveBehind({ autodb_idle_timeout: 0 }),
+      await leaveBehind({ autodb_idle_timeout: 600 }),
+    ]
+    await disabled.pooler.parts.fleet.control.disable('auto')
+    for (const each of [flow, disabled]) {
+      await each.advance(10_000_000)
+      expect((await remembered(each)).databases).toEqual(['auto'])
+    }
+  })
+})

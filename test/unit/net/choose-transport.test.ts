@@ -1,0 +1,61 @@
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { chooseTransport } from '../../../src/net/choose-transport.ts'
+import * as epoll from '../../../src/net/epoll/epoll-transport.ts'
+import { loadSystemCalls } from '../../../src/net/epoll/syscalls.ts'
+import { SETTINGS } from '../../../src/settings/schema.ts'
+
+vi.mock(import('../../../src/net/epoll/epoll-transport.ts'), { spy: true })
+
+describe('where epoll can run', () => {
+  test.each([
+    ['auto', 'epoll', 'it is the fastest'],
+    ['epoll', 'epoll', 'it was asked for'],
+    ['node', 'node', 'it was asked for'],
+  ] as const)('transport = %s takes %s, because %s', (wanted, name, because) => {
+    expect(choose(wanted)).toEqual([name, because])
+  })
+})
+
+describe('where epoll cannot run', () => {
+  test.each([
+    ['auto', 'node', 'epoll cannot be used: epoll is a part of Linux, and this is beos'],
+    ['node', 'node', 'it was asked for'],
+  ] as const)('transport = %s takes %s, because %s', (wanted, name, because) => {
+    pretend('platform', 'beos')
+    expect(choose(wanted)).toEqual([name, because])
+  })
+
+  test('transport = epoll is an error that tells why', () => {
+    pretend('platform', 'beos')
+    const sentence = 'transport = epoll cannot be used: epoll is a part of Linux, and this is beos'
+    expect(() => choose('epoll')).toThrow(sentence)
+  })
+
+  test('because the processor is another one, that is told', () => {
+    pretend('arch', 'riscv64')
+    expect(loadSystemCalls).toThrow('it is made for x64 and arm64, and this is riscv64')
+  })
+})
+
+test('the setting starts as auto', () => {
+  expect(SETTINGS.transport.default).toBe('auto')
+})
+
+function choose(wanted: 'auto' | 'epoll' | 'node'): [string, string] {
+  const { transport, because } = chooseTransport(wanted, () => {})
+  return [transport.name, because]
+}
+
+/** The poller that other tests of this thread have made does not count. */
+function pretend(property: 'platform' | 'arch', value: string): void {
+  const before = Object.getOwnPropertyDescriptor(process, property) as PropertyDescriptor
+  Object.defineProperty(process, property, { ...before, value })
+  const create = vi.spyOn(epoll, 'createEpollTransport').mockImplementation(() => {
+    loadSystemCalls()
+    throw new Error('it should have been refused')
+  })
+  onTestFinished(() => {
+    Object.defineProperty(process, property, before)
+    create.mockRestore()
+  })
+}

@@ -13,7 +13,6 @@ import type { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX } from '../server/statement-registry.ts'
 import { deallocatedName, deallocatesAll, mayDeallocate } from '../sql/deallocate.ts'
-import { createsTemporary } from '../sql/temporary.ts'
 import { encodeCommandComplete, READY_IDLE, READY_IN_TRANSACTION, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { type FrameSink, Frames, HEADER_BYTES, type Refusal } from '../wire/frames.ts'
 import { encodeCloseStatement, FLUSH } from '../wire/frontend.ts'
@@ -21,7 +20,6 @@ import { encodeError, encodeNotice, type Notice } from '../wire/notices.ts'
 import { Outbox } from '../wire/outbox.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
 import { abandon } from './abandoned.ts'
-import { overdue } from './deadlines.ts'
 import { FollowedSettings } from './followed-settings.ts'
 import type { Handler } from './handler.ts'
 import type { Host } from './host.ts'
@@ -29,8 +27,10 @@ import { isFree, keepsServer } from './keeping.ts'
 import { Replies, type RepliesListener } from './replies.ts'
 import { BEGINS_REQUEST, REQUEST_DEBTS, REQUEST_NEEDS } from './requests.ts'
 import { Restoring, type RestoringListener } from './restoring.ts'
+import { SchemaWatch, schemaEffect } from './schema-watch.ts'
 import { Statements, type StatementsContext } from './statements.ts'
-import { changesSchema, dropsStatements } from './tags.ts'
+import { dropsStatements } from './tags.ts'
+import { Timekeeping } from './timekeeping.ts'
 
 /** What one chunk gives rise to, for either side. Shared by all sessions: see `Outbox`. */
 const toServer = new Outbox()
@@ -55,11 +55,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   readonly settings: FollowedSettings
   /** Null until the client resets settings. */
   #restoring: Restoring | null = null
-  /** When the request that runs began, and the transaction. */
-  requestMs = 0
-  transactionMs = 0
-  /** When the client was last answered. */
-  answeredMs: number
+  readonly #times: Timekeeping
   readonly toServer = toServer
   readonly #frames: Frames
   readonly #replies = new Replies(this)
@@ -75,8 +71,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   #chunkEnd = 0
   /** The server has announced its end itself; the client needs no second word. */
   #fatalForwarded = false
-  /** Whether the transaction has changed tables, and who will see it. */
-  #changedSchema: 'not' | 'here' | 'for all' = 'not'
+  readonly #schemaWatch = new SchemaWatch()
   /** Counts the stretches of time in which the server owes something: a cancel is meant for the one in which it came. */
   #stretch = 0
   /** What the client's next message waited for has come. */
@@ -88,7 +83,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     this.pool = pool
     this.settings = new FollowedSettings(pool, profile)
     this.statements = new Statements(this)
-    this.answeredMs = session.clock.nowMs
+    this.#times = new Timekeeping(session.clock, pool)
     const { mode, maxPreparedStatements, maxPacketBytes } = pool.settings
     this.#frames = new Frames(maxPacketBytes)
     this.#mode = mode
@@ -101,6 +96,15 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
 
   get wantedProfile(): Profile {
     return this.settings.profile
+  }
+
+  get requestMs(): number {
+    return this.#times.requestMs
+  }
+
+  /** When the client was last answered. */
+  get answeredMs(): number {
+    return this.#times.answeredMs
   }
 
   get preparedStatements(): number {
@@ -158,9 +162,8 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     if (ledger.skipsToSync && type !== FRONTEND.sync && type !== FRONTEND.terminate) return this.#drop()
     if (!toServer.isOpenFor(server.channel)) toServer.open(server.channel)
     if (ledger.isEmpty && BEGINS_REQUEST[type] !== 0) {
-      this.requestMs = this.session.clock.nowMs
+      this.#times.requestBegins(server)
       this.#stretch++
-      if (server.status === STATUS_IDLE && !ledger.isBatchOpen) this.transactionMs = this.requestMs
     }
     switch (type) {
       case FRONTEND.parse:
@@ -198,7 +201,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
             if (this.#deallocate(server, name)) return true
           }
         }
-        ledger.owe(DEBT.query, this.statements.querySent() ?? temporary(buffer, start, end, length))
+        ledger.owe(DEBT.query, this.statements.querySent() ?? this.#schemaEffect(buffer, start, end, length))
         if (this.#tracksStatements && deallocatesAll(buffer, start + HEADER_BYTES, end)) this.statements.dropSent()
         toServer.add(buffer, start, end)
         return true
@@ -285,7 +288,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     // It has been asked for already: what stood before this frame was dropped, and the frame is shown again.
     if (this.session.state === 'waiting') return false
     this.#askedWith = type
-    this.requestMs = this.session.clock.nowMs
+    this.#times.requestCame()
     const server = this.pool.lease(this)
     if (server === null) {
       if (this.session.state === 'idle') this.session.enter('waiting')
@@ -303,9 +306,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
 
   #begin(server: Server): void {
     this.server = server
-    const { nowMs } = this.session.clock
-    this.transactionMs = nowMs
-    this.requestMs = nowMs
+    this.#times.leaseBegins()
     this.#fatalForwarded = false
     this.statements.leaseBegins()
     this.session.enter('active')
@@ -318,10 +319,14 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   #deallocate(server: Server, name: string): boolean {
     if (!server.ledger.isClear || server.status === STATUS_FAILED) return false
     this.statements.deallocate(name)
-    this.answeredMs = this.session.clock.nowMs
+    this.#times.answeredByUs()
     this.#say(DEALLOCATED)
     this.#say(server.status === STATUS_IDLE ? READY_IDLE : READY_IN_TRANSACTION)
     return true
+  }
+
+  #schemaEffect(buffer: Buffer, start: number, end: number, length: number): Effect | null {
+    return end - start === length ? schemaEffect(buffer, start + HEADER_BYTES, end - 1) : null
   }
 
   onRefused(notice: Notice): void {
@@ -374,27 +379,15 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   }
 
   onReady(server: Server, status: number): void {
-    const { nowMs } = this.session.clock
-    const { counters } = this.pool
     server.status = status
-    counters.queries++
-    const { durations } = this.pool
-    durations.query.note(nowMs - this.requestMs)
-    counters.queryUs += (nowMs - this.requestMs) * 1000
-    this.answeredMs = nowMs
-    this.requestMs = nowMs
+    this.#times.answered(status)
     this.settings.onReady()
     const ready = this.#restoring?.onReady(server, status)
     if (ready) this.#say(ready)
     if (this.#goesOnWhenReady) this.#goesOn = true
     this.#goesOnWhenReady = false
-    if (status === STATUS_IDLE) {
-      counters.transactions++
-      durations.transaction.note(nowMs - this.transactionMs)
-      counters.transactionUs += (nowMs - this.transactionMs) * 1000
-      this.transactionMs = nowMs
-      if (this.#changedSchema !== 'not') this.#schemaSettled(server)
-    } else if (this.#mode === 'statement') this.session.end(new PoolerError('statement-mode-transaction'))
+    if (status === STATUS_IDLE) this.#schemaWatch.onIdle(server)
+    else if (this.#mode === 'statement') this.session.end(new PoolerError('statement-mode-transaction'))
   }
 
   onParameter(server: Server, name: string, value: string): void {
@@ -402,14 +395,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   }
 
   onRareTag(server: Server, tag: string): void {
-    if (changesSchema(tag)) {
-      server.statements.changedHere()
-      if (server.ledger.headEffect !== TEMPORARY) this.#changedSchema = 'for all'
-      else if (this.#changedSchema === 'not') this.#changedSchema = 'here'
-      return
-    }
-    // What was changed may be what it was before; so are temporary tables.
-    if ((tag === 'ROLLBACK' && this.#changedSchema !== 'not') || tag === 'DISCARD TEMP') server.statements.changedHere()
+    if (this.#schemaWatch.onTag(server, tag)) return
     if (dropsStatements(tag)) {
       this.statements.clear()
       // What was sent behind a command that we did not see coming is prepared after it, and we would not know of it any more.
@@ -418,16 +404,9 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     }
     server.noteTag(tag)
     if ((tag === 'DISCARD ALL' || tag === 'RESET') && this.settings.hasWishes) {
-      this.#restoring ??= new Restoring(this.pool, this.settings, this)
+      this.#restoring ??= new Restoring(this.settings, this)
       this.#restoring.onReset()
     }
-  }
-
-  /** The transaction is over: tables change for everybody else only now, and temporary ones may be gone. */
-  #schemaSettled(server: Server): void {
-    if (this.#changedSchema === 'for all') server.context.schema.changed()
-    else server.statements.changedHere()
-    this.#changedSchema = 'not'
   }
 
   onStalePlan(server: Server): void {
@@ -530,6 +509,10 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
     this.session.goOn()
   }
 
+  onAbandoned(server: Server): void {
+    this.pool.release(server, this.#mode)
+  }
+
   onNotRestored(notice: Notice): void {
     this.session.end(notice)
   }
@@ -591,7 +574,7 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   #cancelWait(): void {
     this.pool.withdraw(this)
     this.session.enter('idle')
-    this.answeredMs = this.session.clock.nowMs
+    this.#times.answeredByUs()
     this.#sayNow(encodeError(new PoolerError('wait-cancelled')))
     // The request that waits is answered with the error: a batch is skipped up to its Sync, anything else is complete in itself.
     const isBatch =
@@ -614,31 +597,12 @@ export class Relay implements Handler, Waiter, FrameSink, StatementsContext, Rep
   onSweep(nowMs: number): void {
     const { server } = this
     if (server === null) return
-    const problem = overdue(
-      nowMs,
-      {
-        isRunning: !server.ledger.isEmpty,
-        isInTransaction: server.status !== STATUS_IDLE || server.ledger.isBatchOpen,
-        requestMs: this.requestMs,
-        transactionMs: this.transactionMs,
-        // In a batch that is not synced there may have been answers since, but none that says so.
-        answeredMs: Math.max(this.answeredMs, this.requestMs),
-      },
-      this.pool.settings,
-    )
+    const problem = this.#times.problem(nowMs, server)
     if (problem) this.session.end(new PoolerError(problem))
   }
 }
 
 /** Changes nothing, whatever the state of the transaction, and is answered at once. */
 const FENCE = Buffer.concat([encodeCloseStatement(`${SHARED_PREFIX}fence`), FLUSH])
-
-/** Hangs on a query that does nothing but make a temporary table: nobody else can see that. */
-const TEMPORARY: Effect = { reply: null, undo: () => {} }
-
-function temporary(buffer: Buffer, start: number, end: number, length: number): Effect | null {
-  const isSeen = end - start === length && createsTemporary(buffer, start + HEADER_BYTES, end - 1)
-  return isSeen ? TEMPORARY : null
-}
 
 const DEALLOCATED = encodeCommandComplete('DEALLOCATE')

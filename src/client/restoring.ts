@@ -4,7 +4,6 @@
  */
 
 import { invariant } from '../base/invariant.ts'
-import type { Pool } from '../pool/pool.ts'
 import { restoringSql } from '../server/profile.ts'
 import type { Server, Tenant } from '../server/server.ts'
 import { READY_FAILED, READY_IDLE, READY_IN_TRANSACTION, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
@@ -33,6 +32,8 @@ export interface RestoringListener extends Tenant {
   tell(buffer: Buffer, start: number, end: number): void
   /** The client has its settings; what was held back can go on. */
   onRestored(server: Server): void
+  /** The client has gone meanwhile. */
+  onAbandoned(server: Server): void
   /** Postgres does not take them any more. */
   onNotRestored(notice: Notice): void
 }
@@ -40,12 +41,10 @@ export interface RestoringListener extends Tenant {
 export class Restoring {
   #state: RestoringState = 'none'
   #tries = 0
-  readonly #pool: Pool
   readonly #settings: FollowedSettings
   readonly #listener: RestoringListener
 
-  constructor(pool: Pool, settings: FollowedSettings, listener: RestoringListener) {
-    this.#pool = pool
+  constructor(settings: FollowedSettings, listener: RestoringListener) {
     this.#settings = settings
     this.#listener = listener
   }
@@ -106,7 +105,7 @@ export class Restoring {
     server.lend(this.#listener)
     if (this.#state === 'abandoned') {
       this.#enter('none')
-      this.#pool.release(server)
+      this.#listener.onAbandoned(server)
     } else if (error === null) {
       this.#enter('none')
       this.#tries = 0

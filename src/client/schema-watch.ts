@@ -1,0 +1,40 @@
+/** Hot path: notices by command tags that a client's transaction changes tables, and tells whoever can see that, when they can. */
+
+import type { Effect } from '../server/ledger.ts'
+import type { Server } from '../server/server.ts'
+import { createsTemporary } from '../sql/temporary.ts'
+import { changesSchema } from './tags.ts'
+
+/** Hangs on a query that does nothing but make a temporary table: nobody else can see that. */
+const TEMPORARY: Effect = { reply: null, undo: () => {} }
+
+/** What hangs on a query with the text from `start` to `end`. */
+export function schemaEffect(buffer: Buffer, start: number, end: number): Effect | null {
+  return createsTemporary(buffer, start, end) ? TEMPORARY : null
+}
+
+export class SchemaWatch {
+  /** Whether the transaction has changed tables, and who will see it. */
+  #changed: 'not' | 'here' | 'for all' = 'not'
+
+  /** A command has run; the first debt of the ledger is still its own where it was a query. Returns whether it has changed tables. */
+  onTag(server: Server, tag: string): boolean {
+    if (changesSchema(tag)) {
+      server.statements.changedHere()
+      if (server.ledger.headEffect !== TEMPORARY) this.#changed = 'for all'
+      else if (this.#changed === 'not') this.#changed = 'here'
+      return true
+    }
+    // What was changed may be what it was before; so are temporary tables.
+    if ((tag === 'ROLLBACK' && this.#changed !== 'not') || tag === 'DISCARD TEMP') server.statements.changedHere()
+    return false
+  }
+
+  /** No transaction is open: tables change for everybody else only now, and temporary ones may be gone. */
+  onIdle(server: Server): void {
+    if (this.#changed === 'not') return
+    if (this.#changed === 'for all') server.context.schema.changed()
+    else server.statements.changedHere()
+    this.#changed = 'not'
+  }
+}

@@ -1,0 +1,76 @@
+/** Hot path: when a client's requests and transactions began and were answered; for what is counted, and for deadlines. */
+
+import type { Clock } from '../base/clock.ts'
+import type { Pool } from '../pool/pool.ts'
+import type { ProblemKind } from '../problems.ts'
+import type { Server } from '../server/server.ts'
+import { STATUS_IDLE } from '../wire/backend.ts'
+import { overdue } from './deadlines.ts'
+
+export class Timekeeping {
+  /** When the request that runs began; 0 before the first. */
+  requestMs = 0
+  /** When the client was last answered. */
+  answeredMs: number
+  #transactionMs = 0
+  readonly #clock: Clock
+  readonly #pool: Pool
+
+  constructor(clock: Clock, pool: Pool) {
+    this.#clock = clock
+    this.#pool = pool
+    this.answeredMs = clock.nowMs
+  }
+
+  /** The client has asked for something, and may have to wait for a server. */
+  requestCame(): void {
+    this.requestMs = this.#clock.nowMs
+  }
+
+  leaseBegins(): void {
+    this.requestMs = this.#clock.nowMs
+    this.#transactionMs = this.requestMs
+  }
+
+  /** A request is being sent, and nothing is owed for one before it. */
+  requestBegins(server: Server): void {
+    this.requestMs = this.#clock.nowMs
+    if (server.status === STATUS_IDLE && !server.ledger.isBatchOpen) this.#transactionMs = this.requestMs
+  }
+
+  /** The client has got an answer that is none of a server's. */
+  answeredByUs(): void {
+    this.answeredMs = this.#clock.nowMs
+  }
+
+  /** The server has answered a request; `status` is that of the transaction. */
+  answered(status: number): void {
+    const { nowMs } = this.#clock
+    const { counters, durations } = this.#pool
+    const tookMs = nowMs - this.requestMs
+    counters.queries++
+    counters.queryUs += tookMs * 1000
+    durations.query.note(tookMs)
+    this.answeredMs = nowMs
+    this.requestMs = nowMs
+    if (status !== STATUS_IDLE) return
+    const transactionTookMs = nowMs - this.#transactionMs
+    counters.transactions++
+    counters.transactionUs += transactionTookMs * 1000
+    durations.transaction.note(transactionTookMs)
+    this.#transactionMs = nowMs
+  }
+
+  /** What has taken too long, if anything has. */
+  problem(nowMs: number, server: Server): ProblemKind | null {
+    const activity = {
+      isRunning: !server.ledger.isEmpty,
+      isInTransaction: server.status !== STATUS_IDLE || server.ledger.isBatchOpen,
+      requestMs: this.requestMs,
+      transactionMs: this.#transactionMs,
+      // In a batch that is not synced there may have been answers since, but none that says so.
+      answeredMs: Math.max(this.answeredMs, this.requestMs),
+    }
+    return overdue(nowMs, activity, this.#pool.settings)
+  }
+}

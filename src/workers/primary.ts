@@ -82,6 +82,11 @@ export class Primary extends GatheredFleet {
     return first
   }
 
+  /** For tests. */
+  get permits(): PermitDesk {
+    return this.#permits
+  }
+
   get addresses(): readonly Address[] {
     return this.#addresses
   }

@@ -117,7 +117,7 @@ test('Ctrl-C in a psql that waits for a server ends its wait', async () => {
   const holder = await start('psql', [...PSQL, '-c', 'select pg_sleep(600)'], target)
   await untilRunning(database, 'pg_sleep')
   const waiter = await start('psql', [...PSQL, '-c', 'select 1'], target)
-  await until('the second waits', () => pgweir.pool().waiting.length === 1)
+  await until('the second waits', async () => (await pgweir.counts()).waiting === 1)
   waiter.process.kill('SIGINT')
   expect(await waiter.outcome).toEqual({ code: 1, stdout: '', stderr: CANCELLED })
   holder.process.kill('SIGINT')

@@ -29,6 +29,6 @@ test.each(['session', 'transaction'] as const)(
   async (mode) => {
     const pgweir = await compare({ ...script('null_pool'), size: 4 }, mode)
     expect(pgweir.log.filter((line) => line.includes('new connection to server'))).toHaveLength(4)
-    expect(pgweir.pool().counters.clientLogins).toBeGreaterThan(64)
+    expect((await pgweir.totals()).clientLogins).toBeGreaterThan(64)
   },
 )

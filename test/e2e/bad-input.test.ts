@@ -223,7 +223,7 @@ describe('after the login', () => {
     const [blocker, client] = [await busy.client(), await busy.raw()]
     await blocker.query('begin')
     client.send(serialize.flush(), serialize.copyDone(), serialize.query('select 1'))
-    await until('it waits', () => busy.pool().waiting.length === 1)
+    await until('it waits', async () => (await busy.counts()).waiting === 1)
     await blocker.query('commit')
     expect(await client.lines()).toContain('DataRow 1')
   })

@@ -61,10 +61,10 @@ test('a client that is gone from within a transaction leaves nothing of it', asy
   const [client, other] = [await pgweir.raw(), await pgweir.client()]
   await client.ask(query('begin'))
   await client.ask(query('create table never (n int)'))
-  const [before] = pgweir.serverPids()
+  const [before] = await pgweir.serverPids()
   client.vanish()
   expect((await other.query(`select to_regclass('never') as never`)).rows).toEqual([{ never: null }])
-  expect(pgweir.serverPids()).not.toContain(before)
+  expect(await pgweir.serverPids()).not.toContain(before)
 })
 
 test('one that waits is just taken off the queue', async () => {
@@ -72,15 +72,15 @@ test('one that waits is just taken off the queue', async () => {
   const [blocker, gone, patient] = [await pgweir.client(), await pgweir.raw(), await pgweir.client()]
   await blocker.query('begin')
   gone.send(query('create table never (n int)'))
-  await until('the first waits', () => pgweir.pool().waiting.length === 1)
+  await until('the first waits', async () => (await pgweir.counts()).waiting === 1)
   const answer = patient.query(`select to_regclass('never') as never`)
-  await until('both wait', () => pgweir.pool().waiting.length === 2)
+  await until('both wait', async () => (await pgweir.counts()).waiting === 2)
   gone.vanish()
-  await until('one waits', () => pgweir.pool().waiting.length === 1)
-  const pids = pgweir.serverPids()
+  await until('one waits', async () => (await pgweir.counts()).waiting === 1)
+  const pids = await pgweir.serverPids()
   await blocker.query('commit')
   expect((await answer).rows).toEqual([{ never: null }])
-  expect(pgweir.serverPids()).toEqual(pids)
+  expect(await pgweir.serverPids()).toEqual(pids)
 })
 
 test('one that is gone during its login, while that waits for a server', async () => {
@@ -90,22 +90,22 @@ test('one that is gone during its login, while that waits for a server', async (
   await blocker.query('begin')
   const gone = await pgweir.stranger()
   gone.send(startup({ user, database: dbname, options: '-c work_mem=3MB' }))
-  await until('it waits', () => pgweir.pool().waiting.length === 1)
+  await until('it waits', async () => (await pgweir.counts()).waiting === 1)
   gone.vanish()
-  await until('nobody waits', () => pgweir.pool().waiting.length === 0)
+  await until('nobody waits', async () => (await pgweir.counts()).waiting === 0)
   await blocker.query('commit')
-  expect(pgweir.pool().clients).toBe(1)
+  expect((await pgweir.counts()).clients).toBe(1)
 })
 
 test('one that is idle costs nothing', async () => {
   const pgweir = await startPgweir({ database })
   const [client, other] = [await pgweir.raw(), await pgweir.client()]
   await client.ask(query('select 1'))
-  const pids = pgweir.serverPids()
+  const pids = await pgweir.serverPids()
   client.vanish()
-  await until('it is gone', () => pgweir.pooler.parts.sessions.count === 1)
+  await until('it is gone', async () => (await pgweir.connections()) === 1)
   await other.query('select 1')
-  expect(pgweir.serverPids()).toEqual(pids)
+  expect(await pgweir.serverPids()).toEqual(pids)
 })
 
 test('one that says goodbye right behind its last request has that done', async () => {
@@ -116,7 +116,7 @@ test('one that says goodbye right behind its last request has that done', async 
   await client.ask(query(`insert into notes values ('last')`))
   client.socket.end(serialize.end())
   expect((await other.query('select text from notes')).rows).toEqual([{ text: 'last' }])
-  expect(pgweir.pool().total).toBe(1)
+  expect((await pgweir.counts()).servers).toBe(1)
 })
 
 test('a query that reaches the server later than the request to cancel it is cancelled all the same', async () => {
@@ -126,14 +126,13 @@ test('a query that reaches the server later than the request to cancel it is can
   // What is connected stands still; the request comes by a connection of its own.
   cable.freeze()
   client.send(query('select pg_sleep(60)'))
-  await until('the query is on its way', () => pgweir.pool().count('leased') === 1)
+  await until('the query is on its way', async () => (await pgweir.counts()).leased === 1)
   client.vanish()
-  const { cancels, sessions } = pgweir.pooler.parts
-  await until('the client is gone', () => sessions.count === 0)
-  await until('the request has come and hit nothing', () => cancels.inFlight + cancels.waiting === 0)
-  expect(pgweir.pool().count('leased')).toBe(1)
+  await until('the client is gone', async () => (await pgweir.connections()) === 0)
+  await until('the request has come and hit nothing', async () => (await pgweir.counts()).cancels === 0)
+  expect((await pgweir.counts()).leased).toBe(1)
   cable.thaw()
-  await until('the server is closed', () => pgweir.pool().total === 0)
+  await until('the server is closed', async () => (await pgweir.counts()).servers === 0)
   await untilNotRunning(database, 'pg_sleep(60)')
   expect(pgweir.log.at(-1)).toMatch(/closing because: client disconnected with query in progress \(/)
 })

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { serialize } from 'pg-protocol'
 import { expect, test } from 'vitest'
-import { writeFiles } from '../support/e2e/pgweir.ts'
+import { writeFiles } from '../support/e2e/files.ts'
 import { Program, runProgram } from '../support/e2e/program.ts'
 import { RawClient } from '../support/e2e/raw-client.ts'
 import { activity, untilRunning } from '../support/e2e/server-side.ts'
@@ -44,7 +44,15 @@ test('SIGTERM waits for the clients to leave, and takes no new ones', async () =
   const client = await raw()
   program.kill('SIGTERM')
   await program.says(/SHUTDOWN WAIT_FOR_CLIENTS command issued/)
-  await expect(RawClient.connect({ host: '127.0.0.1', port })).rejects.toThrow('ECONNREFUSED')
+  await until('nobody gets in any more', () =>
+    RawClient.connect({ host: '127.0.0.1', port }).then(
+      (early) => {
+        early.vanish()
+        return false
+      },
+      ({ code }) => code === 'ECONNREFUSED',
+    ),
+  )
   expect(await client.ask(serialize.query('select 1'))).toContain('DataRow 1')
   await client.end()
   expect(await program.ended()).toBe(0)

@@ -176,7 +176,7 @@ describe('what is shown is what is there:', () => {
     await ada.query('begin')
     await bob.query('begin')
     const answer = eve.query('select 1 as one')
-    await until('Eve waits', () => pgweir.pool().waiting.length === 1)
+    await until('Eve waits', async () => (await pgweir.counts()).waiting === 1)
     expect(await poolRow(root)).toMatchObject({ cl_active: 2, cl_waiting: 1, sv_active: 2, sv_idle: 0 })
     const clients = (await show(root, 'clients')).filter((row) => row['database'] === database.database)
     expect(clients.map(({ state }) => state)).toEqual(['active', 'active', 'waiting'])

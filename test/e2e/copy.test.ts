@@ -53,7 +53,7 @@ describe('streams', () => {
     const stream = client.query(copyFrom('copy rows from stdin'))
     stream.write('1\tone\n')
     const answer = count(other)
-    await until('the other one waits', () => pgweir.pool().waiting.length === 1)
+    await until('the other one waits', async () => (await pgweir.counts()).waiting === 1)
     const done = new Promise((resolve, reject) => stream.on('finish', resolve).on('error', reject))
     stream.end('2\ttwo\n')
     await done
@@ -98,7 +98,7 @@ describe('streams', () => {
       where: 'COPY rows, line 2, column id: "not a number"',
     })
     expect([await count(client), await count(other)]).toEqual([0, 0])
-    expect(pgweir.pool().total).toBe(1)
+    expect((await pgweir.counts()).servers).toBe(1)
   })
 
   test('what goes wrong only at the end of all rows', async () => {
@@ -117,7 +117,7 @@ describe('streams', () => {
     }
     await failureOf(copyIn(client, lines()))
     expect(await count(client)).toBe(0)
-    expect(pgweir.pool().total).toBe(1)
+    expect((await pgweir.counts()).servers).toBe(1)
   })
 
   test('a client that vanishes in the midst of its rows costs the server', async () => {
@@ -125,10 +125,10 @@ describe('streams', () => {
     const [client, other] = [await pgweir.raw(), await pgweir.client()]
     client.send(query('copy rows from stdin'), copyData(Buffer.from('1\tone\n')))
     await client.repliesUntil('G')
-    const [before] = pgweir.serverPids()
+    const [before] = await pgweir.serverPids()
     client.vanish()
     expect(await count(other)).toBe(0)
-    expect(pgweir.serverPids()).not.toContain(before)
+    expect(await pgweir.serverPids()).not.toContain(before)
   })
 
   test('a client that vanishes while rows come out costs the server', async () => {
@@ -140,7 +140,7 @@ describe('streams', () => {
     client.vanish()
     expect(await count(other)).toBe(0)
     await untilNotRunning(database, 'generate_series(1, 1000000)')
-    expect(pgweir.pool().total).toBe(1)
+    expect((await pgweir.counts()).servers).toBe(1)
   })
 
   test('within a transaction', async () => {
@@ -278,13 +278,13 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
 test('a COPY that fails with Syncs in it does not cost its server', async () => {
   const pgweir = await startPgweir({ database })
   const [client, other] = [await pgweir.raw(), await pgweir.client()]
-  const before = pgweir.serverPids()
+  const before = await pgweir.serverPids()
   for (let round = 0; round < 20; round++) {
     client.send(PREPARED, sync(), BROKEN, ROW, copyDone(), sync())
     await client.repliesUntil('Z')
     expect(await count(other)).toBe(0)
   }
-  expect(pgweir.serverPids()).toEqual(before)
+  expect(await pgweir.serverPids()).toEqual(before)
 })
 
 describe('a conversation goes as with PostgreSQL itself', () => {

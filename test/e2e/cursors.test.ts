@@ -21,7 +21,7 @@ describe('pg-cursor', () => {
     const cursor = client.query(new Cursor<Row>(SERIES, [5]))
     expect(await cursor.read(2)).toEqual([{ n: 1 }, { n: 2 }])
     const answer = other.query('select 1 as one')
-    await until('the other one waits', () => pgweir.pool().waiting.length === 1)
+    await until('the other one waits', async () => (await pgweir.counts()).waiting === 1)
     expect(await cursor.read(2)).toEqual([{ n: 3 }, { n: 4 }])
     expect(await cursor.read(2)).toEqual([{ n: 5 }])
     expect((await answer).rows).toEqual([{ one: 1 }])
@@ -35,7 +35,7 @@ describe('pg-cursor', () => {
     expect(await cursor.read(1)).toEqual([{ n: 1 }])
     await cursor.close()
     expect((await client.query('select 2 as two')).rows).toEqual([{ two: 2 }])
-    expect(pgweir.pool().count('leased')).toBe(0)
+    expect((await pgweir.counts()).leased).toBe(0)
   })
 
   test('a mistake that comes with a later portion', async () => {
@@ -45,7 +45,7 @@ describe('pg-cursor', () => {
     expect(await cursor.read(2)).toEqual([{ n: 0 }, { n: 1 }])
     expect(await failureOf(cursor.read(2))).toMatchObject({ code: '22012' })
     expect((await client.query('select 2 as two')).rows).toEqual([{ two: 2 }])
-    expect(pgweir.pool().total).toBe(1)
+    expect((await pgweir.counts()).servers).toBe(1)
   })
 
   test('two at a time on two servers, and both within transactions', async () => {

@@ -40,7 +40,7 @@ for (const [name, sql] of Object.entries(MISTAKES))
       expect({ ...got, message: got.message }).toEqual({ ...expected, message: expected.message })
       expect((await pooled.query('select 1 as one')).rows).toEqual([{ one: 1 }])
     }
-    expect(pgweir.pool().total).toBe(1)
+    expect((await pgweir.counts()).servers).toBe(1)
   })
 
 test('an error after some rows comes after those rows', async () => {

@@ -86,7 +86,7 @@ test('servers whose clients disappear in the midst of a query, or of a transacti
   for (const text of texts) {
     const client = await pgweir.raw()
     client.send(serialize.query(text))
-    await until('it holds the server', () => pgweir.pool().count('leased') === 1)
+    await until('it holds the server', async () => (await pgweir.counts()).leased === 1)
     client.vanish()
     await (await pgweir.client()).query('select 1')
   }
@@ -97,7 +97,7 @@ test('servers that the operator has closed again and again', async () => {
   const pgweir = await start({ default_pool_size: 2 })
   await work(pgweir, 100, {
     between: (round) => {
-      if (round % 5 === 0) for (const pool of pgweir.pooler.parts.pools) pool.renew('RECONNECT')
+      if (round % 5 === 0) void pgweir.fleet.control.reconnect(null)
     },
   })
   const { servers, most } = await seen()

@@ -6,7 +6,8 @@ import { expect, test } from 'vitest'
 import { silentLog } from '../../src/base/log.ts'
 import { startPooler } from '../../src/daemon/start.ts'
 import { loadSettings } from '../../src/settings/load.ts'
-import { type Pgweir, startPgweir, writeFiles } from '../support/e2e/pgweir.ts'
+import { writeFiles } from '../support/e2e/files.ts'
+import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { untilNotRunning, untilRunning } from '../support/e2e/server-side.ts'
 import { failureOf } from '../support/e2e/until.ts'
 import { createDatabase } from '../support/postgres.ts'
@@ -24,12 +25,12 @@ async function answers(pgweir: Pgweir, host: string): Promise<unknown> {
 
 test('on 127.0.0.1 unless told otherwise', async () => {
   const pgweir = await startPgweir({ database })
-  expect(pgweir.pooler.addresses.map(({ host }) => host)).toEqual(['127.0.0.1'])
+  expect(pgweir.addresses.map(({ host }) => host)).toEqual(['127.0.0.1'])
 })
 
 test('on several addresses, with one port', async () => {
   const pgweir = await startPgweir({ database, settings: { listen_addr: '127.0.0.1, 127.0.0.2' } })
-  const { addresses } = pgweir.pooler
+  const { addresses } = pgweir
   expect(addresses.map(({ host }) => host)).toEqual(['127.0.0.1', '127.0.0.2'])
   expect(new Set(addresses.map(({ port }) => port)).size).toBe(1)
   for (const { host } of addresses) expect(await answers(pgweir, host)).toEqual([{ one: 1 }])
@@ -77,7 +78,7 @@ test('clients that are connected when it stops are told so, and new ones find no
   const [idle, busy] = [await pgweir.raw(), await pgweir.client()]
   const answer = failureOf(busy.query('select pg_sleep(60)'))
   await untilRunning(database, 'pg_sleep(60)')
-  await pgweir.pooler.stop()
+  await pgweir.stop()
   expect(await idle.rest()).toEqual(['ErrorResponse FATAL 57P01 pooler is shutting down'])
   expect(await answer).toMatchObject({ code: '57P01', message: 'pooler is shutting down' })
   await untilNotRunning(database, 'pg_sleep(60)')

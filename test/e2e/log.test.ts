@@ -5,7 +5,8 @@ import { expect, test } from 'vitest'
 import { ManualClock } from '../../src/base/clock.ts'
 import { startPooler } from '../../src/daemon/start.ts'
 import { loadSettings } from '../../src/settings/load.ts'
-import { type Pgweir, startPgweir, writeFiles } from '../support/e2e/pgweir.ts'
+import { writeFiles } from '../support/e2e/files.ts'
+import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
 import { createDatabase } from '../support/postgres.ts'
 
@@ -31,8 +32,8 @@ test('the life of a client, line by line, as PgBouncer words it', async () => {
   const client = await pgweir.raw()
   await client.ask(serialize.query('select 1'))
   await client.end()
-  await until('it is gone', () => pgweir.pooler.parts.sessions.count === 0)
-  await pgweir.pooler.stop()
+  await until('it is gone', async () => (await pgweir.connections()) === 0)
+  await pgweir.stop()
   expect(story(pgweir)).toEqual([
     'LOG listening on ADDRESS',
     'LOG process up: …',
@@ -59,7 +60,7 @@ test('a client that is just gone, and what becomes of its server', async () => {
   const client = await pgweir.raw()
   await client.ask(serialize.query('begin'))
   client.vanish()
-  await until('it is gone', () => pgweir.pooler.parts.sessions.count === 0)
+  await until('it is gone', async () => (await pgweir.connections()) === 0)
   const lines = story(pgweir).slice(-2)
   expect(lines[0]).toMatch(/^LOG C-ID: DB\/USER@ADDRESS closing because: client unexpected eof.* \(age=0s\)$/)
   expect(lines[1]).toBe(
@@ -84,7 +85,7 @@ test('log_connections, log_disconnections and log_pooler_errors turn lines off',
   const client = await pgweir.client()
   await failureOf(pgweir.client())
   await client.end()
-  await until('it is gone', () => pgweir.pooler.parts.sessions.count === 0)
+  await until('it is gone', async () => (await pgweir.connections()) === 0)
   expect(story(pgweir).filter((line) => line.includes('C-ID'))).toEqual([])
 })
 
@@ -121,7 +122,7 @@ test('stats_period: a line with the averages of that time', async () => {
   const client = await pgweir.client()
   for (let n = 0; n < 20; n++) await client.query('select 1')
   clock.advance(10_000)
-  pgweir.pooler.parts.sweep()
+  pgweir.sweep()
   expect(story(pgweir).at(-1)).toMatch(
     /^LOG stats: 2 xacts\/s, 2 queries\/s, 0 client parses\/s, 0 server parses\/s, 0 binds\/s, 0 client logins\/s, in \d+ B\/s, out \d+ B\/s, xact \d+ us, query \d+ us, wait \d+ us$/,
   )

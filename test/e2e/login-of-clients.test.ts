@@ -68,7 +68,7 @@ for (const { auth_type, kind, refusal } of MATRIX)
           expect(await failureOf(pgweir.client({ ...config, password }))).toMatchObject(refusal)
       const unknown = { user: 'nobody_here', password: PASSWORD }
       expect(await failureOf(pgweir.client(unknown))).toMatchObject(refusal)
-      expect(pgweir.pooler.parts.pools.count).toBe(0)
+      expect(await pgweir.pools()).toEqual([])
     })
 
     test('a database that does not exist is told of only after the login', async () => {
@@ -150,8 +150,8 @@ describe('a forced user', () => {
     ]
     for (const client of [ada, bob, ada])
       expect((await client.query('select current_user as name')).rows).toEqual([{ name: forced.user }])
-    expect(pgweir.pooler.parts.pools.count).toBe(1)
-    expect(pgweir.pool(database.database, forced.user).total).toBe(1)
+    expect(await pgweir.pools()).toEqual([`${database.database}/${forced.user}`])
+    expect((await pgweir.counts(database.database, forced.user)).servers).toBe(1)
     expect(await failureOf(pgweir.client({ user: forced.user, password: forced.password }))).toMatchObject(WRONG_SASL)
   })
 
@@ -159,7 +159,7 @@ describe('a forced user', () => {
     const forced = await createRole()
     const secrets = { ada: 'a', [forced.user]: forced.password }
     const pgweir = await startPgweir({ database, entry: `user=${forced.user} min_pool_size=1`, secrets })
-    await until('the pool is filled', () => pgweir.pool(database.database, forced.user).live === 1)
+    await until('the pool is filled', async () => (await pgweir.counts(database.database, forced.user)).idle === 1)
     expect((await (await pgweir.client({ user: 'ada' })).query('select current_user as name')).rows).toEqual([
       { name: forced.user },
     ])

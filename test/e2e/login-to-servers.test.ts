@@ -94,7 +94,7 @@ describe('SCRAM passthrough', () => {
     })
     const clients = [await pgweir.client(), await pgweir.client(), await pgweir.client()]
     for (const client of clients) await client.query('begin')
-    expect(pgweir.pool().total).toBe(3)
+    expect((await pgweir.counts()).servers).toBe(3)
     for (const client of clients) await client.query('commit')
     expect(await failureOf(pgweir.client({ password: 'wrong' }))).toMatchObject({ code: '28P01' })
     expect((await clients[0]?.query('select 1 as one'))?.rows).toEqual([{ one: 1 }])
@@ -109,8 +109,8 @@ describe('SCRAM passthrough', () => {
     })
     const client = await pgweir.client()
     await admin.query(`alter role ${database.user} password 'another'`)
-    await admin.query('select pg_terminate_backend($1)', pgweir.serverPids())
-    await until('the server is gone', () => pgweir.pool().total === 0)
+    await admin.query('select pg_terminate_backend($1)', await pgweir.serverPids())
+    await until('the server is gone', async () => (await pgweir.counts()).servers === 0)
     expect(await failureOf(client.query('select 1'))).toMatchObject(WRONG_TYPE)
     // The login itself is right, and what to welcome a client with is known.
     const another = await pgweir.client()

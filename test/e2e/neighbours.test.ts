@@ -25,7 +25,7 @@ test('clients that differ only in name and timeouts share their statements', asy
     })
     await client.query({ name: 'shared', text: 'select 1' })
   }
-  expect(pgweir.pool().counters).toMatchObject({ clientParses: 3, serverParses: 1 })
+  expect(await pgweir.totals()).toMatchObject({ clientParses: 3, serverParses: 1 })
 })
 
 test('half a DateStyle is completed by the default, not by what the last client left', async () => {

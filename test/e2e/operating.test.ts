@@ -89,13 +89,13 @@ describe('under load nobody is dropped, and every answer is right,', () => {
     const root = await console(pgweir)
     const work = await startCrowd(pgweir)
     for (let times = 0; times < 5; times++) {
-      const before = new Set(pgweir.serverPids())
+      const before = new Set(await pgweir.serverPids())
       await root.query('reconnect')
       await root.query('wait_close')
       expect((await activity(database)).filter(({ pid }) => before.has(pid))).toEqual([])
       await work.goesOn()
       expect((await root.query('pause')).command).toBe('PAUSE')
-      expect(pgweir.serverPids()).toEqual([])
+      expect(await pgweir.serverPids()).toEqual([])
       await root.query(extended('resume'))
       await work.goesOn()
     }
@@ -109,9 +109,9 @@ describe('PAUSE', () => {
     const [root, ada, bob] = [await console(pgweir), await pgweir.client(), await pgweir.client()]
     await ada.query('begin')
     const paused = root.query(extended('PAUSE'))
-    await until('it pauses', () => pgweir.pool().state === 'pausing')
+    await until('it pauses', async () => (await pgweir.fleet.state()) === 'paused')
     const waiting = bob.query('select 1 as one')
-    await until('Bob waits', () => pgweir.pool().waiting.length === 1)
+    await until('Bob waits', async () => (await pgweir.counts()).waiting === 1)
     await ada.query('commit')
     expect((await paused).command).toBe('PAUSE')
     await untilNobodyIsConnected(database)
@@ -194,7 +194,12 @@ describe('SET and RELOAD', () => {
     expect(pgweir.log.some((line) => /pgweir\.ini:\d+: error: default_pool_size cannot be "many"/.test(line))).toBe(
       true,
     )
-    expect(pgweir.pooler.parts.settings.general).toMatchObject({ default_pool_size: 3, admin_users: ['root'] })
+    expect((await root.query('show config')).rows).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ key: 'default_pool_size', value: '3' }),
+        expect.objectContaining({ key: 'admin_users', value: 'root' }),
+      ]),
+    )
     expect(await failureOf(root.query('set listen_port = 1'))).toMatchObject({ code: '55P02' })
     expect(await failureOf(root.query('set nonsense = 1'))).toMatchObject({
       message: 'SET failed',
@@ -254,7 +259,7 @@ test('KILL is done when PostgreSQL has nobody connected, so that the database ca
   await bob.query('begin')
   expect((await root.query(`kill ${database.database}`)).command).toBe('KILL')
   expect(await activity(database)).toEqual([])
-  expect(pgweir.pool().total).toBe(0)
+  expect((await pgweir.counts()).servers).toBe(0)
   expect(await lost).toMatchObject({ code: '57P01', message: 'database removed' })
   const eve = await pgweir.client()
   const waiting = eve.query('select 1 as one')
@@ -283,7 +288,7 @@ test('a wait that is not worth it can be ended from the same terminal', async ()
   const [root, ada] = [await console(pgweir), await pgweir.client()]
   await ada.query('begin')
   const paused = failureOf(root.query('pause'))
-  await until('it pauses', () => pgweir.pool().state === 'pausing')
+  await until('it pauses', async () => (await pgweir.fleet.state()) === 'paused')
   const { processID: pid, secretKey: secret } = root as unknown as { processID: number; secretKey: number }
   await pgweir.cancel({ pid, secret })
   expect(await paused).toMatchObject({ code: '57014' })
@@ -295,14 +300,13 @@ test('tcp_keepalive holds for connections from then on, of clients and to server
   const pgweir = await start({ settings: { default_pool_size: 2 } })
   const [root, ada] = [await console(pgweir), await pgweir.client()]
   const { port } = pgweir.address
-  const ports = () =>
-    (['idle', 'leased'] as const).flatMap((state) => [...pgweir.pool().servers(state)].map(({ local }) => local.port))
+  const ports = async () => (await pgweir.fleet.servers()).map(({ local }) => local.port)
   await ada.query('begin')
-  expect([await timersOf([port]), await timersOf(ports())]).toEqual([['probes', 'probes'], ['probes']])
+  expect([await timersOf([port]), await timersOf(await ports())]).toEqual([['probes', 'probes'], ['probes']])
   await root.query('set tcp_keepalive = 0')
   const bob = await pgweir.client()
   await bob.query('select 1')
-  expect([await timersOf([port]), await timersOf(ports())]).toEqual([
+  expect([await timersOf([port]), await timersOf(await ports())]).toEqual([
     ['none', 'probes', 'probes'],
     ['none', 'probes'],
   ])

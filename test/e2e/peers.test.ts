@@ -126,7 +126,7 @@ test('a peer may be reached through the unix socket in a folder', async () => {
 
 test('a peer that is down costs the cancel, and nobody waits', async () => {
   const gone = await startPeer(1)
-  await gone.pooler.stop()
+  await gone.stop()
   const other = await startPeer(2, { 1: gone })
   await other.cancel({ pid: 0x7f01_0000, secret: 3 })
   expect(other.log).toContainEqual(expect.stringContaining('could not be passed on to peer 1: connect ECONNREFUSED'))

@@ -101,7 +101,7 @@ test('the server is held until the last reply, and free then', async () => {
     'ReadyForQuery I',
   ])
   expect(await bob.lines()).toContain('DataRow 3')
-  expect(pgweir.serverPids()).toEqual([pid])
+  expect(await pgweir.serverPids()).toEqual([pid])
 })
 
 test('postgres.js: a thousand queries at once over four connections and two servers', async () => {
@@ -113,7 +113,7 @@ test('postgres.js: a thousand queries at once over four connections and two serv
     } else expect(await sql`select ${n}::int as n`).toEqual([{ n }])
   })
   await Promise.all(answers)
-  expect(pgweir.pool().total).toBe(2)
+  expect((await pgweir.counts()).servers).toBe(2)
 })
 
 test('postgres.js: transactions that are sent as pipelines', async () => {

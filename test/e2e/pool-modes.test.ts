@@ -54,7 +54,7 @@ describe('session mode', () => {
     const [ada, bob] = [await pgweir.client(), await pgweir.client()]
     await pid(ada)
     const answer = bob.query('select 1 as one')
-    await until('Bob waits', () => pgweir.pool().waiting.length === 1)
+    await until('Bob waits', async () => (await pgweir.counts()).waiting === 1)
     expect((await ada.query('select 2 as two')).rows).toEqual([{ two: 2 }])
     await ada.end()
     expect((await answer).rows).toEqual([{ one: 1 }])
@@ -96,7 +96,7 @@ describe('transaction mode', () => {
     const clients = await Promise.all(Array.from({ length: 10 }, () => pgweir.client()))
     const pids = await Promise.all(clients.map(pid))
     expect(new Set(pids).size).toBe(1)
-    expect(pgweir.pool().total).toBe(1)
+    expect((await pgweir.counts()).servers).toBe(1)
   })
 
   test('a client waits until another one ends its transaction, and those that wait are served in turn', async () => {
@@ -108,7 +108,7 @@ describe('transaction mode', () => {
     const answers: Promise<unknown>[] = []
     for (const [index, other] of others.entries()) {
       answers.push(other.query('select 1').then(() => served.push(index)))
-      await until('it waits', () => pgweir.pool().waiting.length === index + 1)
+      await until('it waits', async () => (await pgweir.counts()).waiting === index + 1)
     }
     await ada.query('select 2')
     expect(served).toEqual([])
@@ -148,7 +148,7 @@ describe('statement mode', () => {
     expect(await client.rest()).toEqual([
       'ErrorResponse FATAL 0A000 transaction blocks not allowed in statement pooling mode',
     ])
-    expect(pgweir.pool().total).toBe(0)
+    expect((await pgweir.counts()).servers).toBe(0)
     expect((await (await pgweir.client()).query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 })
@@ -162,7 +162,7 @@ test('the mode of a user goes before that of the database, and that before the g
     users: [`${database.user} = pool_mode=session`],
   })
   await pgweir.client()
-  expect(pgweir.pool().settings.mode).toBe('session')
+  expect((await pgweir.counts()).mode).toBe('session')
   const other = await startPgweir({
     database,
     entry: 'pool_mode=statement',
@@ -171,5 +171,5 @@ test('the mode of a user goes before that of the database, and that before the g
   })
   await other.client()
   await other.client({ database: 'plain' })
-  expect([other.pool().settings.mode, other.pool('plain').settings.mode]).toEqual(['statement', 'transaction'])
+  expect([(await other.counts()).mode, (await other.counts('plain')).mode]).toEqual(['statement', 'transaction'])
 })

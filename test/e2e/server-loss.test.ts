@@ -42,16 +42,16 @@ describe('one server is terminated', () => {
     const pgweir = await startPgweir({ database })
     const client = await pgweir.raw()
     await client.ask(query('begin'))
-    await terminate(pgweir.serverPids()[0] ?? 0)
+    await terminate((await pgweir.serverPids())[0] ?? 0)
     expect(await client.rest()).toEqual([TERMINATED])
-    expect(pgweir.pool().total).toBe(0)
+    expect((await pgweir.counts()).servers).toBe(0)
   })
 
   test('in session mode, under a client that is idle', async () => {
     const pgweir = await startPgweir({ database, settings: { pool_mode: 'session' } })
     const client = await pgweir.raw()
     await client.ask(query('select 1'))
-    await terminate(pgweir.serverPids()[0] ?? 0)
+    await terminate((await pgweir.serverPids())[0] ?? 0)
     expect(await client.rest()).toEqual([TERMINATED])
   })
 
@@ -61,9 +61,9 @@ describe('one server is terminated', () => {
     const named = { name: 'named', text: 'select 1 as one' }
     for (let round = 0; round < 3; round++) {
       expect((await client.query(named)).rows).toEqual([{ one: 1 }])
-      const [pid] = pgweir.serverPids()
+      const [pid] = await pgweir.serverPids()
       await terminate(pid ?? 0)
-      await until('it is dropped', () => !pgweir.serverPids().includes(pid ?? 0))
+      await until('it is dropped', async () => !(await pgweir.serverPids()).includes(pid ?? 0))
     }
     expect(pgweir.log.filter((line) => line.includes('pooler error'))).toEqual([])
   })
@@ -74,7 +74,7 @@ describe('one server is terminated', () => {
     client.send(query('select pg_sleep(60)'))
     const pid = await untilRunning(database, 'pg_sleep(60)')
     const answer = other.query('select 1 as one')
-    await until('the other one waits', () => pgweir.pool().waiting.length === 1)
+    await until('the other one waits', async () => (await pgweir.counts()).waiting === 1)
     await terminate(pid)
     expect((await answer).rows).toEqual([{ one: 1 }])
   })
@@ -141,7 +141,7 @@ describe('the whole of PostgreSQL', () => {
     const [idle, busy, inside] = [await pgweir.client(), await pgweir.raw(), await pgweir.raw()]
     busy.send(query('select pg_sleep(60)'))
     await inside.ask(query('begin'))
-    await until('the query runs', () => pgweir.pool().count('leased') === 2)
+    await until('the query runs', async () => (await pgweir.counts()).leased === 2)
     await stop()
     expect((await busy.rest()).at(-1)).toBe(TERMINATED)
     expect(await inside.rest()).toEqual([TERMINATED])
@@ -165,7 +165,7 @@ describe('the whole of PostgreSQL', () => {
         () => false,
       )
     })
-    expect(pgweir.pool().total).toBeGreaterThan(0)
+    expect((await pgweir.counts()).servers).toBeGreaterThan(0)
   })
 
   test('is not there when the pooler starts: the first client is told why, and one later is served', async () => {

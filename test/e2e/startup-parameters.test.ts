@@ -75,7 +75,7 @@ for (const pool_mode of MODES)
           expect([setting, await show(other, setting)]).toEqual([setting, await show(fresh, setting)])
         // An unset setting of an application is empty where it was set before.
         if (shown['app.tenant']) expect(await show(other, 'app.tenant')).toBe('')
-        expect(pgweir.pool().total).toBe(1)
+        expect((await pgweir.counts()).servers).toBe(1)
       })
 
     test('a timeout given so ends the query', async () => {
@@ -182,7 +182,7 @@ describe('rejected values', () => {
         expect(await client.rest()).toEqual([expected])
         expect((await other.query('select 1 as one')).rows).toEqual([{ one: 1 }])
       }
-      expect(pgweir.pool().total).toBe(1)
+      expect((await pgweir.counts()).servers).toBe(1)
     })
 
   test('options that set nothing are refused with the form that they should have', async () => {

@@ -1,129 +1,75 @@
-/** A pooler in this process between real clients and the tests' PostgreSQL; when the test ends, nothing of it may be left. */
+/** A pooler between real clients and the tests' PostgreSQL; when the test ends, nothing of it may be left. */
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import postgres from 'postgres'
 import { expect, onTestFinished } from 'vitest'
-import { type Clock, SystemClock } from '../../../src/base/clock.ts'
-import { createLog } from '../../../src/base/log.ts'
-import type { Session } from '../../../src/client/session.ts'
-import { type Pooler, startPooler } from '../../../src/daemon/start.ts'
-import type { Pool } from '../../../src/pool/pool.ts'
-import { SERVER_STATES } from '../../../src/server/states.ts'
+import type { Clock } from '../../../src/base/clock.ts'
+import type { PoolMode } from '../../../src/pool/settings.ts'
 import { loadSettings } from '../../../src/settings/load.ts'
 import { formatProblem } from '../../../src/settings/problem.ts'
-import type { SettingKey } from '../../../src/settings/schema.ts'
-import { expectBooksRight } from '../permits.ts'
+import { CONSOLE_NAME, type DatabaseStats, type Fleet, type PoolSnapshot } from '../../../src/workers/fleet.ts'
 import type { TestDatabase, TestRole } from '../postgres.ts'
+import { type FileOptions, type Files, writeFiles, writeFilesInto } from './files.ts'
+import { startHere } from './one-process.ts'
 import { RawClient } from './raw-client.ts'
+import type { Running } from './running.ts'
 import { until } from './until.ts'
+import { startWorkers } from './worker-processes.ts'
 
-export interface PgweirOptions {
-  /** Where it leads: the entry of [databases], and the one user in auth_file. */
-  readonly database: TestDatabase
-  /** Over those of the tests: transaction mode, one server, no password asked. */
-  readonly settings?: Partial<Record<SettingKey, string | number>>
-  /** More connection settings for the entry: `pool_size=2`. */
-  readonly entry?: string
-  /** More lines of [databases] and [users], and those of [peers]. */
-  readonly databases?: readonly string[]
-  readonly users?: readonly string[]
-  readonly peers?: readonly string[]
-  /** Instead of the owner's plain password: what auth_file holds. */
-  readonly secrets?: Readonly<Record<string, string>>
-  /** Time stands still, and deadlines are looked at by `pooler.parts.sweep()`. */
+/** How many processes serve the clients of each test that does not say otherwise; with 1 it is that of the test. */
+export const WORKERS = Number(process.env['PGWEIR_TEST_WORKERS'] ?? 1)
+
+export interface PgweirOptions extends FileOptions {
+  /** Time stands still, and deadlines are looked at by `sweep()`. Always in the test's own process. */
   readonly clock?: Clock
-}
-
-/** Files as an operator writes them. */
-export interface Files {
-  readonly directory: string
-  readonly iniFile: string
+  /** Why the test makes no sense with several processes: it looks at what is a matter of each one, and no promise of all. */
+  readonly oneProcess?: string
 }
 
 export async function startPgweir(options: PgweirOptions): Promise<Pgweir> {
+  const { clock, oneProcess } = options
+  const workers = clock || oneProcess ? 1 : WORKERS
   const files = await writeFiles(options)
-  const load = () => loadSettings({ iniFile: files.iniFile })
-  const { settings, problems } = load()
-  expect(problems.map(formatProblem)).toEqual([])
-  const clock = options.clock ?? new SystemClock()
-  const lines: string[] = []
-  const log = createLog({
-    format: settings.general.log_format,
-    level: settings.general.verbose > 0 ? 'debug' : 'info',
-    wallMs: () => clock.wallMs(),
-    write: (line) => lines.push(line),
-  })
-  const pooler = await startPooler(settings, { log, clock, sweepsByItself: options.clock === undefined, load })
-  const pgweir = new Pgweir(pooler, options, files, lines)
+  // Worker processes have no other way to tell.
+  const flags = workers > 1 ? { logfile: join(files.directory, 'pgweir.log') } : {}
+  const load = () => loadSettings({ iniFile: files.iniFile, flags })
+  expect(load().problems.map(formatProblem)).toEqual([])
+  const running = workers > 1 ? await startWorkers(load, workers) : await startHere(load, clock)
+  const pgweir = new Pgweir(running, options, files)
   onTestFinished(() => pgweir.finish())
   return pgweir
 }
 
-/** Writes an ini file and an auth_file into a directory that goes away with the test. */
-export async function writeFiles(options: PgweirOptions): Promise<Files> {
-  const directory = await mkdtemp(join(tmpdir(), 'pgweir-e2e-'))
-  onTestFinished(() => rm(directory, { recursive: true, force: true }))
-  return writeFilesInto(directory, options)
-}
-
-async function writeFilesInto(directory: string, options: PgweirOptions): Promise<Files> {
-  const { database, settings = {}, entry = '', databases = [], users = [], peers = [], secrets } = options
-  const iniFile = join(directory, 'pgweir.ini')
-  const authFile = join(directory, 'users.txt')
-  const general = {
-    listen_port: 0,
-    auth_type: 'trust',
-    auth_file: authFile,
-    pool_mode: 'transaction',
-    default_pool_size: 1,
-    transport: process.env['PGWEIR_TEST_TRANSPORT'] ?? 'auto',
-    ...settings,
-  }
-  const { host, port, database: name } = database
-  await writeFile(
-    iniFile,
-    [
-      '[databases]',
-      `${name} = host=${host} port=${port} ${entry}`,
-      ...databases,
-      '[users]',
-      ...users,
-      '[peers]',
-      ...peers,
-      '[pgbouncer]',
-      ...Object.entries(general).map(([key, value]) => `${key} = ${value}`),
-      '',
-    ].join('\n'),
-  )
-  const known = secrets ?? { [database.user]: database.password }
-  const quoted = (text: string) => `"${text.replaceAll('"', '""')}"`
-  await writeFile(
-    authFile,
-    Object.entries(known)
-      .map(([user, secret]) => `${quoted(user)} ${quoted(secret)}\n`)
-      .join(''),
-  )
-  return { directory, iniFile }
+/** Of one pool, in all processes together. */
+export interface Counts {
+  /** Clients that have logged in, or wait for a server to be logged in with. */
+  readonly clients: number
+  readonly waiting: number
+  /** Servers, in whatever state. */
+  readonly servers: number
+  readonly opening: number
+  readonly idle: number
+  /** Those that a client has. */
+  readonly leased: number
+  /** Cancel requests for them that are under way. */
+  readonly cancels: number
+  /** null while there is no such pool. */
+  readonly mode: PoolMode | null
 }
 
 export class Pgweir {
-  readonly pooler: Pooler
   readonly database: TestDatabase
-  /** What it has logged. */
-  readonly log: readonly string[]
+  readonly #running: Running
   #options: PgweirOptions
   readonly #files: Files
   readonly #closers: (() => unknown)[] = []
 
-  constructor(pooler: Pooler, options: PgweirOptions, files: Files, log: readonly string[]) {
-    this.pooler = pooler
+  constructor(running: Running, options: PgweirOptions, files: Files) {
     this.database = options.database
+    this.#running = running
     this.#options = options
     this.#files = files
-    this.log = log
   }
 
   /** Its files say something else from now on, which it does not know before it is told to reload. */
@@ -132,8 +78,12 @@ export class Pgweir {
     await writeFilesInto(this.#files.directory, this.#options)
   }
 
+  get addresses() {
+    return this.#running.addresses
+  }
+
   get address() {
-    const [address] = this.pooler.addresses
+    const [address] = this.addresses
     if (!address) throw new Error('it does not listen')
     return address
   }
@@ -158,13 +108,16 @@ export class Pgweir {
     const client = new pg.Client({ host, port, user, password, database, ...config })
     // A lost connection is told to whoever awaits a query; an idle client would end the process.
     client.on('error', () => {})
-    let hasEnded = false
+    let isIn = false
+    client.on('connect', () => {
+      isIn = true
+    })
     client.on('end', () => {
-      hasEnded = true
+      isIn = false
     })
     this.onFinish(async () => {
-      // A client that never got in has nothing to end, and would wait for it.
-      if (!hasEnded && this.pooler.parts.sessions.count > 0) await Promise.race([client.end(), this.pooler.stopped])
+      // One that never got in has nothing to end, and would wait for it.
+      if (isIn) await Promise.race([client.end(), this.#running.stopped])
     })
     return client
   }
@@ -210,48 +163,101 @@ export class Pgweir {
     this.#closers.push(close)
   }
 
-  get sessions(): Session[] {
-    return [...this.pooler.parts.sessions]
+  /** Seconds of a clock that is moved by hand are over. */
+  sweep(): void {
+    this.#running.sweep()
   }
 
-  /** The pool of the one database, or of another and another user. */
-  pool(database = this.database.database, user = this.database.user): Pool {
-    const pool = this.pooler.parts.pools.find(database, user)
-    if (!pool) throw new Error(`there is no pool of ${database} and ${user}`)
-    return pool
+  stop(): Promise<void> {
+    return this.#running.stop()
+  }
+
+  // What is known of it
+
+  /** What it has logged. */
+  get log(): readonly string[] {
+    return this.#running.log
+  }
+
+  get fleet(): Fleet {
+    return this.#running.fleet
+  }
+
+  /** Connections of clients, also those that are logging in and those on the console. */
+  async connections(): Promise<number> {
+    return (await this.fleet.lists()).clients
+  }
+
+  /** Those that there are, as `database/user`. */
+  async pools(): Promise<string[]> {
+    const pools = await this.fleet.pools()
+    return pools.filter(({ database }) => database !== CONSOLE_NAME).map(({ database, user }) => `${database}/${user}`)
+  }
+
+  /** Of the pool of the one database, or of another and another user. */
+  async counts(database = this.database.database, user = this.database.user): Promise<Counts> {
+    const pools = await this.fleet.pools()
+    const found = pools.find((pool) => pool.database === database && pool.user === user)
+    return found ? countsOf(found) : NO_POOL
   }
 
   /** Process numbers of the servers in the pool. */
-  serverPids(pool = this.pool()): number[] {
-    return SERVER_STATES.flatMap((state) => [...pool.servers(state)].map(({ pid }) => pid)).sort((a, b) => a - b)
+  async serverPids(database = this.database.database, user = this.database.user): Promise<number[]> {
+    const servers = await this.fleet.servers()
+    return servers
+      .filter((server) => server.database === database && server.user === user)
+      .map(({ pid }) => pid)
+      .sort((one, other) => one - other)
+  }
+
+  /** What the database has done since the start. */
+  async totals(): Promise<DatabaseStats['totals']> {
+    const stats = await this.fleet.stats()
+    const found = stats.find(({ database }) => database === this.database.database)
+    if (!found) throw new Error(`there are no figures of ${this.database.database}`)
+    return found.totals
   }
 
   async finish(): Promise<void> {
     await Promise.all(this.#closers.map((close) => close()))
-    const { pools, sessions, cancels, peerCancels } = this.pooler.parts
-    await until('all clients are gone', () => sessions.count === 0)
-    const underWay = () => cancels.inFlight + cancels.waiting + peerCancels.count
-    await until('no cancel request is under way', () => underWay() === 0)
-    for (const pool of pools) {
-      await until(`no lease of ${pool.subject} is out`, () => pool.count('leased') === 0)
-      await until(`no server of ${pool.subject} is busy`, () => pool.count('idle') + opening(pool) === pool.total)
-      expect(pool.waiting.length, 'clients that wait').toBe(0)
-      expect(pool.clients, 'clients that are counted').toBe(0)
-      for (const server of pool.servers('idle')) {
-        expect(server.isClean, 'the ledger of an idle server is empty').toBe(true)
-        expect(server.tenant, 'nobody holds an idle server').toBe(null)
-      }
-    }
-    expectBooksRight(this.pooler.parts)
-    await this.pooler.stop()
-    for (const pool of pools) {
-      expect(pool.total, 'servers after the end').toBe(0)
-      expect(pool.statements.size, 'shared statements after the end').toBe(0)
-    }
+    await until('all clients are gone', async () => (await this.connections()) === 0)
+    await until('no cancel request is under way', async () => (await this.#cancels()) === 0)
+    await until('only idle servers are left', async () => (await this.fleet.pools()).every(isIdle))
+    for (const pool of await this.fleet.pools()) expect(countsOf(pool)).toMatchObject({ clients: 0, waiting: 0 })
+    await this.#running.expectIdle()
+    await this.stop()
+    this.#running.expectGone()
     expect(this.log.filter((line) => line.includes('internal error'))).toEqual([])
+  }
+
+  /** Those of clients here, and those for peers. */
+  async #cancels(): Promise<number> {
+    const [pools, peers] = await Promise.all([this.fleet.pools(), this.fleet.peers()])
+    const all = [...pools, ...peers].flatMap(({ cancels }) => Object.values(cancels))
+    return all.reduce((sum, count) => sum + count, 0)
   }
 }
 
-function opening(pool: Pool): number {
-  return pool.count('dialing') + pool.count('login')
+function countsOf({ clients, servers, cancels, mode }: PoolSnapshot): Counts {
+  return {
+    clients: sumOf(clients),
+    waiting: clients.waiting,
+    servers: sumOf(servers),
+    opening: servers.new,
+    idle: servers.idle + servers.used,
+    leased: servers.active,
+    cancels: sumOf(cancels),
+    mode,
+  }
+}
+
+const NO_POOL: Counts = { clients: 0, waiting: 0, servers: 0, opening: 0, idle: 0, leased: 0, cancels: 0, mode: null }
+
+function isIdle(pool: PoolSnapshot): boolean {
+  const { servers, opening, idle } = countsOf(pool)
+  return opening + idle === servers
+}
+
+function sumOf(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0)
 }

@@ -5,8 +5,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
-import type { TestDatabase } from '../postgres.ts'
-import { type PgweirOptions, writeFiles } from './pgweir.ts'
+import { type FileOptions, writeFiles } from './files.ts'
 import { RawClient } from './raw-client.ts'
 import { until } from './until.ts'
 
@@ -86,7 +85,7 @@ export interface RunningProgram {
 
 /** Runs the pooler with an ini file, until the end of the test. */
 export async function runProgram(
-  options: PgweirOptions & { readonly database: TestDatabase },
+  options: FileOptions,
   env: Readonly<Record<string, string>> = {},
 ): Promise<RunningProgram> {
   const { iniFile } = await writeFiles(options)

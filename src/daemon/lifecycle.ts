@@ -129,7 +129,8 @@ export class Lifecycle {
     cancels.stop()
     peerCancels.stop()
     for (const pool of pools) pool.closeAll(notice)
-    await pollUntil(() => sessions.count === 0, STOP_MS)
+    // Backends that are left behind would still count under the limits of whoever comes next.
+    await pollUntil(() => sessions.count === 0 && isEmpty(pools), STOP_MS)
     for (const session of sessions) session.channel.destroy()
     this.#enter('stopped')
     closeLog()
@@ -146,6 +147,11 @@ function total(pools: Pools): number {
   let servers = 0
   for (const pool of pools) servers += pool.connected
   return servers
+}
+
+function isEmpty(pools: Pools): boolean {
+  for (const pool of pools) if (pool.connected > 0) return false
+  return true
 }
 
 async function pollUntil(isOver: () => boolean, limitMs: number): Promise<void> {

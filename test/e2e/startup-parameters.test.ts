@@ -133,7 +133,7 @@ describe('settings that a client resets', () => {
             await pooled.ask(query(command))
           }
           expect(await look(pooled)).toEqual(await look(direct))
-          expect(pgweir.pool().total).toBe(1)
+          expect((await pgweir.counts()).servers).toBe(1)
           await pooled.end()
           const other = await pgweir.client()
           expect(await show(other, 'statement_timeout')).toBe('0')

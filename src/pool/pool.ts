@@ -3,17 +3,15 @@
 import type { Clock } from '../base/clock.ts'
 import type { Ids } from '../base/ids.ts'
 import { invariant } from '../base/invariant.ts'
-import { List } from '../base/list.ts'
 import type { Log } from '../base/log.ts'
 import type { Address, KeepAlive, Transport } from '../net/channel.ts'
-import { PoolerError } from '../problems.ts'
 import type { Birth } from '../server/birth.ts'
 import type { LoginResult, ServerIdentity } from '../server/login.ts'
 import { Profile, type Tracked } from '../server/profile.ts'
 import type { SchemaVersion } from '../server/schema-version.ts'
 import { Server, type ServerContext, type ServerOwner } from '../server/server.ts'
 import { StatementRegistry } from '../server/statement-registry.ts'
-import { SERVER_STATES, type ServerState } from '../server/states.ts'
+import type { ServerState } from '../server/states.ts'
 import type { Notice } from '../wire/notices.ts'
 import { Counters, Durations } from './counters.ts'
 import { Failures } from './failures.ts'
@@ -21,10 +19,12 @@ import { Handover, type HandoverOwner } from './handover.ts'
 import type { Waiter } from './lease.ts'
 import { Lifetimes } from './lifetimes.ts'
 import type { Permits } from './permits/holder.ts'
+import { ServerLists } from './server-lists.ts'
 import type { PoolMode, PoolSettings } from './settings.ts'
 import { Share, type ShareHolder, type SharingPool } from './share.ts'
 import { serversMissing } from './sizing.ts'
 import { POOL_MOVES, type PoolState } from './states.ts'
+import { Waiting } from './waiting.ts'
 
 /** Where the servers of a pool are, and how they are opened. */
 export interface PoolTarget {
@@ -62,9 +62,6 @@ export interface PoolOptions {
 /** How long a pool is remembered after its last client and its last server have gone. */
 const FORGET_MS = 60_000
 
-/** How many idle servers are looked at for one whose settings need no change. */
-const MAX_IDLE_LOOKS = 16
-
 export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   readonly database: string
   readonly birth: Birth
@@ -72,8 +69,8 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   readonly counters = new Counters()
   readonly durations = new Durations()
   readonly statements = new StatementRegistry()
-  readonly waiting = new List<Waiter>('waiting')
-  readonly #lists: Record<ServerState, List<Server>>
+  readonly waiting = new Waiting()
+  readonly #servers = new ServerLists()
   #settings: PoolSettings
   #target: PoolTarget
   /** Of servers that are opened from now on. */
@@ -103,10 +100,6 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     this.birth = options.birth
     this.#failures = new Failures(this.birth.size > 0)
     this.#handover = new Handover(this, options.clock, options.log)
-    this.#lists = Object.fromEntries(SERVER_STATES.map((state) => [state, new List<Server>(state)])) as Record<
-      ServerState,
-      List<Server>
-    >
     this.#settings = options.settings
     this.#target = options.target
     this.#share = this.#openShare()
@@ -128,40 +121,35 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
 
   /** How many servers are in a state. */
   count(state: ServerState): number {
-    return this.#lists[state].length
+    return this.#servers.of[state].length
   }
 
   servers(state: ServerState): Iterable<Server> {
-    return this.#lists[state]
+    return this.#servers.of[state]
   }
 
   /** All servers but those that are being opened. */
   get live(): number {
-    return this.total - this.#opening
+    return this.total - this.#servers.opening
   }
 
   get total(): number {
-    let total = 0
-    for (const state of SERVER_STATES) total += this.#lists[state].length
-    return total - this.#lists.closing.length
+    return this.#servers.total
   }
 
   /** All that Postgres may see: also those that are not used any more, and whose connection is not gone yet. */
   get connected(): number {
-    return this.total + this.#lists.closing.length
-  }
-
-  get #opening(): number {
-    return this.#lists.dialing.length + this.#lists.login.length
+    return this.#servers.connected
   }
 
   // What its permits depend on
 
   get missing(): number {
     if (this.#state !== 'open' || this.#failures.isCoolingDown(this.options.clock.nowMs)) return 0
-    const { checking, cleaning } = this.#lists
+    const { opening } = this.#servers
+    const { checking, cleaning } = this.#servers.of
     const soonFree = checking.length + cleaning.length
-    return serversMissing({ waiting: this.waiting.length, opening: this.#opening, soonFree })
+    return serversMissing({ waiting: this.waiting.length, opening, soonFree })
   }
 
   get waitingClients(): number {
@@ -171,16 +159,16 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   get fillsMinimum(): boolean {
     // Servers that few can use are nothing to keep for all.
     const hasClients = this.birth.size === 0 && (this.clients > 0 || this.#target.isForcedUser)
-    if (this.#state !== 'open' || !hasClients || this.#opening > 0) return false
+    if (this.#state !== 'open' || !hasClients || this.#servers.opening > 0) return false
     return !this.#failures.isCoolingDown(this.options.clock.nowMs)
   }
 
   get waitingSinceMs(): number {
-    return this.waiting.first?.waitingSinceMs ?? Infinity
+    return this.waiting.sinceMs
   }
 
   get idleSinceMs(): number {
-    const { first, last } = this.#lists.idle
+    const { first, last } = this.#servers.of.idle
     return (this.settings.roundRobin ? first : last)?.usedMs ?? Infinity
   }
 
@@ -211,7 +199,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     }
     this.waiting.pushLast(waiter)
     const lastWord = this.#lastWord
-    if (lastWord !== null) queueMicrotask(() => this.#refuseWaiting(lastWord))
+    if (lastWord !== null) queueMicrotask(() => this.waiting.refuseAll(lastWord))
     else if (this.#state !== 'open') return null
     else if (this.#wordsForNewcomers !== null) queueMicrotask(() => this.#refuseNewcomers())
     else this.#help(waiter)
@@ -240,7 +228,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   }
 
   #takeIdle(wanted: Profile): Server | null {
-    const server = this.#bestIdle(wanted)
+    const server = this.#servers.bestIdle(wanted)
     if (server === null) return null
     const { checkQuery } = this.settings
     if (checkQuery === null || !this.needsCheck(server)) return server
@@ -254,25 +242,14 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     return checkQuery !== null && this.options.clock.nowMs - server.checkedMs > checkDelayMs
   }
 
-  /** The next idle server, or one close behind it that has the wanted settings already. */
-  #bestIdle(wanted: Profile): Server | null {
-    const { first } = this.#lists.idle
-    let server = first
-    for (let looks = MAX_IDLE_LOOKS; server !== null && looks > 0; looks--) {
-      if (server.profile === wanted) return server
-      server = server.link.after
-    }
-    return first
-  }
-
   /** Somebody waits: nobody shall while servers are idle. Those that must be checked first are checked, one for each who waits. */
   #help(asking: Waiter | null = null): void {
     if (this.#state !== 'open') return
     const { checkQuery } = this.settings
-    const { idle, checking } = this.#lists
+    const { idle, checking } = this.#servers.of
     for (let looks = idle.length; looks > 0 && this.waiting.length > checking.length; looks--) {
       const waiter = this.waiting.first as Waiter
-      const server = this.#bestIdle(waiter.wantedProfile)
+      const server = this.#servers.bestIdle(waiter.wantedProfile)
       // Whoever asks right now is granted nothing before it has been told that it waits.
       if (server === null || waiter === asking) break
       if (checkQuery !== null && this.needsCheck(server)) server.check(checkQuery)
@@ -286,15 +263,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
 
   /** Puts a waiter that was about to get a server back where it was in the queue. */
   queueAgain(waiter: Waiter): void {
-    // In front of all who came later, and behind those who were sent back before it.
-    const earlier: Waiter[] = []
-    for (const other of this.waiting) {
-      if (other.waitingSinceMs >= waiter.waitingSinceMs) break
-      earlier.unshift(other)
-      this.waiting.remove(other)
-    }
-    this.waiting.pushFirst(waiter)
-    for (const other of earlier) this.waiting.pushFirst(other)
+    this.waiting.putBack(waiter)
     this.#help()
   }
 
@@ -306,15 +275,13 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   // Servers
 
   onServerMoved(server: Server, from: ServerState, to: ServerState): void {
-    this.#lists[from].remove(server)
+    this.#servers.move(server, from, to, to === 'idle' && !this.settings.roundRobin)
     if (to === 'closed') {
       this.#shares.get(server.context)?.serverGone()
       this.#checkEmpty()
       this.options.onServerClosed(server)
       return
     }
-    if (to === 'idle' && !this.settings.roundRobin) this.#lists.idle.pushFirst(server)
-    else this.#lists[to].pushLast(server)
     if (to === 'idle') this.#serve(server)
     if (to === 'closing') this.#serverLost()
     // Not all who wait may have had a server opened for them, if too many were being opened at a time.
@@ -353,7 +320,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     if (this.#state !== 'open') return
     // Also where the next try comes at once: whoever waits shall hear why, rather than wait for the end of all tries.
     const words = this.total === 0 ? this.#failures.forWaiting : null
-    if (words !== null) this.#refuseWaiting(words)
+    if (words !== null) this.waiting.refuseAll(words)
     else this.#help()
   }
 
@@ -364,27 +331,18 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
 
   #refuseNewcomers(): void {
     const words = this.#wordsForNewcomers
-    if (words !== null) this.#refuseWaiting(words)
-  }
-
-  #refuseWaiting(notice: Notice): void {
-    for (let waiter = this.waiting.first; waiter; waiter = this.waiting.first) {
-      this.waiting.remove(waiter)
-      waiter.onRefused(notice)
-    }
+    if (words !== null) this.waiting.refuseAll(words)
   }
 
   onGranted(usesReserve: boolean): void {
     if (usesReserve) this.options.log.warning('taking connection from reserve_pool', { subject: this.subject })
     const server = new Server(this.#context)
-    this.#lists.dialing.pushLast(server)
+    this.#servers.of.dialing.pushLast(server)
     server.dial()
   }
 
   onRecalled(because: string): void {
-    let oldest: Server | null = null
-    for (const server of this.#lists.idle) if (!oldest || server.usedMs < oldest.usedMs) oldest = server
-    oldest?.close(because)
+    this.#servers.longestIdle?.close(because)
   }
 
   #endOfLife(server: Server): void {
@@ -422,8 +380,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   renew(reason: string): void {
     this.#failures.forget()
     // Where one is closed, another may be opened for who waits: that one is new.
-    const old = SERVER_STATES.flatMap((state) => [...this.#lists[state]])
-    for (const server of old) server.condemn(reason)
+    for (const server of this.#servers.all) server.condemn(reason)
   }
 
   #openContext(): ServerContext {
@@ -458,43 +415,19 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
 
   #sweep(): void {
     const { nowMs } = this.options.clock
-    const { settings } = this
-    this.#sweepWaiting(nowMs)
+    this.waiting.sweep(nowMs, this.settings)
     if (this.clients > 0 || this.connected > 0) this.#emptySinceMs = null
     else this.#emptySinceMs ??= nowMs
-    for (const state of ['dialing', 'login', 'checking', 'aligning', 'restoring', 'cleaning'] as const) {
-      if (settings.connectTimeoutMs === 0) break
-      for (const server of this.#lists[state])
-        if (nowMs - server.sinceMs > settings.connectTimeoutMs)
-          server.timeOut(
-            state === 'dialing' || state === 'login'
-              ? 'connect timeout'
-              : `no answer while ${state} (server_connect_timeout)`,
-          )
-    }
-    for (const server of this.#lists.leased) server.tenant?.onSweep(nowMs)
+    this.#servers.timeOut(nowMs, this.settings.connectTimeoutMs)
+    for (const server of this.#servers.of.leased) server.tenant?.onSweep(nowMs)
     this.#sweepIdle(nowMs)
     this.#help()
-  }
-
-  #sweepWaiting(nowMs: number): void {
-    const { waitTimeoutMs, waitNotifyMs } = this.settings
-    for (const waiter of this.waiting) {
-      const waitedMs = nowMs - waiter.waitingSinceMs
-      if (waitTimeoutMs > 0 && waitedMs > waitTimeoutMs) {
-        this.waiting.remove(waiter)
-        waiter.onRefused(new PoolerError('query-wait-timeout'))
-      } else if (waitNotifyMs > 0 && waitedMs > waitNotifyMs) {
-        if (!waiter.wasNotified) waiter.onStillWaiting()
-        waiter.wasNotified = true
-      } else return
-    }
   }
 
   #sweepIdle(nowMs: number): void {
     const { idleTimeoutMs } = this.settings
     const floor = this.birth.size === 0 ? this.#share.permits.floor : 0
-    for (const server of this.#lists.idle) {
+    for (const server of this.#servers.of.idle) {
       if (this.#lifetimes.isOverIdle(server, nowMs, this.settings)) this.#endOfLife(server)
       else if (idleTimeoutMs > 0 && nowMs - server.usedMs > idleTimeoutMs && this.total > floor)
         server.close('server idle timeout')
@@ -525,20 +458,20 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     if (this.#state === 'retiring' || this.#state === 'gone') return
     this.#enter('retiring')
     this.#lastWord = notice
-    this.#refuseWaiting(notice)
+    this.waiting.refuseAll(notice)
     this.#closeFree(notice.message)
   }
 
   /** Closes what is left, whoever uses it. */
   closeAll(notice: Notice): void {
-    for (const state of SERVER_STATES) for (const server of this.#lists[state]) server.close(notice.message, notice)
+    for (const server of this.#servers.all) server.close(notice.message, notice)
   }
 
   /** Closes the servers that nobody uses, and from now on those that come free. */
   #closeFree(because: string): void {
     this.#closesBecause = because
     for (const state of ['dialing', 'login', 'idle', 'checking', 'cleaning', 'canceling'] as const)
-      for (const server of this.#lists[state]) server.close(because)
+      for (const server of this.#servers.of[state]) server.close(because)
     this.#checkEmpty()
   }
 

@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest'
+import { Link } from '../../../src/base/list.ts'
+import type { Waiter } from '../../../src/pool/lease.ts'
+import type { PoolSettings } from '../../../src/pool/settings.ts'
+import { Waiting } from '../../../src/pool/waiting.ts'
+import { PoolerError } from '../../../src/problems.ts'
+
+interface Toy extends Waiter {
+  readonly heard: string[]
+}
+
+function waiter(waitingSinceMs: number): Toy {
+  const heard: string[] = []
+  return {
+    link: new Link<Waiter>(),
+    waitingSinceMs,
+    heard,
+    onRefused: (notice: { message: string }) => heard.push(notice.message),
+    onStillWaiting: () => heard.push('still waiting'),
+  } as unknown as Toy
+}
+
+function queue(...sinceMs: readonly number[]): { waiting: Waiting; toys: Toy[] } {
+  const waiting = new Waiting()
+  const toys = sinceMs.map(waiter)
+  for (const toy of toys) waiting.pushLast(toy)
+  return { waiting, toys }
+}
+
+const TIMES = { waitTimeoutMs: 100, waitNotifyMs: 10 } as PoolSettings
+
+test('whoever is put back is where it was: behind those who came before it, in front of those who came later', () => {
+  const { waiting } = queue(10, 20, 40, 50)
+  waiting.putBack(waiter(30))
+  waiting.putBack(waiter(5))
+  expect([...waiting].map(({ waitingSinceMs }) => waitingSinceMs)).toEqual([5, 10, 20, 30, 40, 50])
+})
+
+test('whoever has waited for long is told so once, and whoever has waited for too long leaves', () => {
+  const { waiting, toys } = queue(0, 95, 195)
+  waiting.sweep(200, TIMES)
+  waiting.sweep(200, TIMES)
+  const refusal = new PoolerError('query-wait-timeout').message
+  expect(toys.map(({ heard }) => heard)).toEqual([[refusal], [refusal], []])
+  waiting.sweep(206, TIMES)
+  expect([toys[2]?.heard, waiting.sinceMs]).toEqual([['still waiting'], 195])
+})
+
+test('where there are no times, everybody waits in silence for ever', () => {
+  const { waiting, toys } = queue(0)
+  waiting.sweep(1e9, { ...TIMES, waitTimeoutMs: 0, waitNotifyMs: 0 })
+  expect(toys[0]?.heard).toEqual([])
+})
+
+test('all are refused, and nobody is left', () => {
+  const { waiting, toys } = queue(0, 1)
+  waiting.refuseAll(new PoolerError('pooler-shutting-down'))
+  expect(toys.map(({ heard }) => heard.length)).toEqual([1, 1])
+  expect([waiting.length, waiting.sinceMs]).toEqual([0, Infinity])
+})

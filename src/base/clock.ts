@@ -9,11 +9,14 @@ export interface Clock {
   wallMs(): number
 }
 
+// Node's global is looked up anew each time that it is named, which costs as much as the call.
+const timer = performance
+
 export class SystemClock implements Clock {
-  nowMs = performance.now()
+  nowMs = timer.now()
 
   refresh(): void {
-    this.nowMs = performance.now()
+    this.nowMs = timer.now()
   }
 
   wallMs(): number {

@@ -19,7 +19,7 @@ const BEAT_MS = 1_000
 
 /** The part of `process` that is used here. */
 export interface WorkerSide {
-  send(message: unknown): void
+  send(message: unknown, done: (problem: Error | null) => void): void
   on(event: 'message', listener: (message: unknown, handle: unknown) => void): unknown
   on(event: 'disconnect', listener: () => void): unknown
   readonly connected: boolean
@@ -40,7 +40,8 @@ export async function work(side: WorkerSide): Promise<void> {
 
   const carrier = {
     send(message: unknown) {
-      if (side.connected) side.send(message)
+      // Without a callback an error ends the process. The primary has just gone then, and `disconnect` comes next.
+      if (side.connected) side.send(message, () => {})
       return side.connected
     },
   }

@@ -27,7 +27,7 @@ import { formatProblem } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
 import { type Admissions, ClientCounts } from '../workers/admissions.ts'
 import { CancelRoutes, type ForwardCancel, forwardToNobody } from '../workers/cancel-routes.ts'
-import type { Control } from '../workers/control.ts'
+import { type Control, type ControlCall, callOn } from '../workers/control.ts'
 import type { Fleet } from '../workers/fleet.ts'
 import { LocalFleet } from '../workers/local-fleet.ts'
 import { PeerCancels } from '../workers/peer-cancels.ts'
@@ -67,6 +67,8 @@ export interface StartOptions {
 export interface Membership {
   /** From 1 to 255: names it among the others, in cancel keys and ids. */
   readonly number: number
+  /** To be done before any client is served. */
+  readonly standing: readonly ControlCall[]
   /** The same for all of them: see `createSaltKey`. */
   readonly saltKey: Buffer
   /** Takes a cancel request to the worker that its key names, which hands it to `cancelRoutes.cancelHere`. */
@@ -184,6 +186,8 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     closeLog: openedLog.close,
   })
   const control = new LocalControl({ log, applier, databases, sessions, conditions, lifecycle })
+  // A PAUSE is over only when nobody has a server any more, which here is so from the start.
+  for (const call of membership?.standing ?? []) callOn(control, call).catch(() => {})
   const pulse = new Pulse(SWEEP_MS)
   const admissions = membership?.admissions ?? new ClientCounts((claim) => maxClients(settings(), claim))
   const fleet = new LocalFleet({

@@ -29,6 +29,7 @@ export interface WorkerSide {
 export async function work(side: WorkerSide): Promise<void> {
   const clock = new SystemClock()
   let pooler: Pooler | null = null
+  let starting: Promise<Pooler> | null = null
   let end = () => {}
   const ended = new Promise<void>((resolve) => {
     end = resolve
@@ -47,15 +48,17 @@ export async function work(side: WorkerSide): Promise<void> {
   }
   const member: Member = new Member(carrier, clock, {
     async onStart(order) {
-      pooler = await start(order)
+      starting = start(order)
+      pooler = await starting
       pooler.stopped.then(end)
       return pooler.addresses
     },
     gather: (topic) => parts().fleet.gather(topic),
     endPeriod: () => parts().fleet.endPeriod(),
     onCancel: (key, over) => parts().cancelRoutes.cancelHere(key.pid, Buffer.from(key.secret, 'hex'), over),
-    control: (call) => callOn(parts().control, call),
-    onSettings: (settings) => parts().applier.takeOver(settings as Settings),
+    // These may come while it starts, and are not said again.
+    control: async (call) => callOn((await started()).control, call),
+    onSettings: async (settings) => (await started()).applier.takeOver(settings as Settings),
     onSchemaChanged: (place) => pooler?.parts.databases.schemaChangedElsewhere(place),
     onAccepts(accepts) {
       for (const listener of listeners) {
@@ -67,19 +70,25 @@ export async function work(side: WorkerSide): Promise<void> {
     onStop: stop,
   })
 
+  async function started() {
+    // Where it fails, this process ends: whoever has asked is told so by that.
+    if (starting !== null) await starting.catch(() => new Promise(() => {}))
+    return parts()
+  }
+
   function parts() {
     if (pooler === null) throw new Error('the worker has not started yet')
     return pooler.parts
   }
 
-  function start({ number, work: order }: StartOrder): Promise<Pooler> {
+  function start({ number, standing, work: order }: StartOrder): Promise<Pooler> {
     const { settings, isQuiet, addresses, sharesSockets, saltKey } = order as Work
     const { general } = settings
     return startPooler(settings, {
       isQuiet,
       clock,
       membership: {
-        number,
+        ...{ number, standing },
         saltKey: Buffer.from(saltKey, 'base64'),
         admissions: member.admissions((claim) => maxClients(pooler?.parts.settings ?? settings, claim)),
         fleet: member.fleet,

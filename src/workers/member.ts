@@ -19,7 +19,7 @@ export interface MemberListener {
   onStart(order: StartOrder): Promise<readonly Address[]>
   gather(topic: Topic): Promise<Gatherable[Topic]>
   control(call: ControlCall): Promise<unknown>
-  onSettings(settings: unknown): void
+  onSettings(settings: unknown): Promise<void>
   endPeriod(): Span
   onCancel(key: CancelKeyBytes, over: () => void): void
   onSchemaChanged(database: string): void
@@ -89,8 +89,8 @@ function answersOf(listener: MemberListener, permits: ReadonlyMap<number, AskedP
     start: (order) => listener.onStart(order),
     gather: (topic) => listener.gather(topic),
     control: (call) => listener.control(call),
-    settings: (settings) => {
-      listener.onSettings(settings)
+    settings: async (settings) => {
+      await listener.onSettings(settings)
       return null
     },
     endPeriod: () => listener.endPeriod(),

@@ -127,6 +127,8 @@ export type ToWorker = {
 }
 
 export interface StartOrder {
+  /** What operators have said so far that goes for this worker, too. */
+  readonly standing: readonly ControlCall[]
   /** Names the worker in cancel keys and in the ids of its clients and servers. */
   readonly number: number
   /** What whoever builds the pooler makes of it: the settings. */

@@ -16,6 +16,7 @@ import { type Answers, LineDown } from './line.ts'
 import type { CancelKeyBytes, ToPrimary } from './messages.ts'
 import { PermitDesk } from './permit-desk.ts'
 import { Seat } from './seat.ts'
+import type { WorkerState } from './states.ts'
 import { Worker, type WorkerProcess, type WorkerProcessListener } from './worker.ts'
 
 export interface PrimaryOptions {
@@ -137,13 +138,10 @@ export class Primary extends GatheredFleet {
   }
 
   async #launch(worker: Worker): Promise<readonly Address[]> {
-    const { work, log } = this.#options
+    const { work, standing, log } = this.#options
     try {
-      const addresses = await worker.line.ask('start', { number: worker.number, work: work() })
-      for (const call of this.#options.standing) {
-        // A PAUSE is over only when nobody has a server any more, which here is so from the start.
-        worker.line.ask('control', call).catch(() => {})
-      }
+      const { number } = worker
+      const addresses = await worker.line.ask('start', { number, work: work(), standing: [...standing] })
       if (worker.state === 'starting') worker.enter('serving')
       log.info(`${worker.subject} serves`)
       this.#spread()
@@ -210,9 +208,9 @@ export class Primary extends GatheredFleet {
     )
   }
 
-  /** Has every worker do something. One that goes away meanwhile has nothing left to do. */
+  /** Has every worker do something, also one that starts. One that goes away meanwhile has nothing left to do. */
   everywhere(call: ControlCall): Promise<readonly unknown[]> {
-    return this.askAll((worker) => worker.line.ask('control', call))
+    return this.#ask(FROM_THE_START, (worker) => worker.line.ask('control', call))
   }
 
   /** Other numbers of permits hold from now on. */
@@ -222,7 +220,7 @@ export class Primary extends GatheredFleet {
 
   /** Hands other settings to every worker. */
   async apply(settings: unknown): Promise<void> {
-    await this.askAll((worker) => worker.line.ask('settings', settings))
+    await this.#ask(FROM_THE_START, (worker) => worker.line.ask('settings', settings))
   }
 
   /** Takes no new clients. Those who are there stay until they leave, or until all workers may stop. */
@@ -368,9 +366,13 @@ export class Primary extends GatheredFleet {
 
   // The fleet as one
 
-  /** Asks every worker. One that goes away meanwhile has nothing to say any more. */
-  protected async askAll<Answer>(ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]> {
-    const asked = [...this.#workers.values()].filter(({ state }) => state === 'serving' || state === 'draining')
+  /** Asks every worker that has clients. One that goes away meanwhile has nothing to say any more. */
+  protected askAll<Answer>(ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]> {
+    return this.#ask(ONCE_IT_SERVES, ask)
+  }
+
+  async #ask<Answer>(states: readonly WorkerState[], ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]> {
+    const asked = [...this.#workers.values()].filter(({ state }) => states.includes(state))
     const answers = await Promise.all(
       asked.map((worker) =>
         ask(worker).catch((problem: unknown) => {
@@ -416,6 +418,11 @@ export class Primary extends GatheredFleet {
     clearTimeout(killing)
   }
 }
+
+const ONCE_IT_SERVES: readonly WorkerState[] = ['serving', 'draining']
+
+/** For what it would not be told later, since it comes after its start order. */
+const FROM_THE_START: readonly WorkerState[] = ['starting', ...ONCE_IT_SERVES]
 
 /** Instead of an answer. */
 const GONE = Symbol('gone')

@@ -6,7 +6,7 @@ import { silentLog } from '../../../src/base/log.ts'
 import { sumOf } from '../../../src/pool/averages.ts'
 import { PoolerError } from '../../../src/problems.ts'
 import type { ClientClaim } from '../../../src/workers/admissions.ts'
-import type { Control } from '../../../src/workers/control.ts'
+import type { Control, ControlCall } from '../../../src/workers/control.ts'
 import type { ClientSnapshot } from '../../../src/workers/fleet.ts'
 import type { Leftovers } from '../../../src/workers/leftovers.ts'
 import { type Answers, Line } from '../../../src/workers/line.ts'
@@ -85,9 +85,10 @@ interface Options {
   readonly workers?: number
   readonly maxClients?: number
   readonly answers?: Partial<Answers<ToWorker>>
+  readonly standing?: readonly ControlCall[]
 }
 
-function fleet({ workers = 2, maxClients = 10, answers = {}, leftovers = NO_LEFTOVERS }: Options = {}) {
+function fleet({ workers = 2, maxClients = 10, answers = {}, leftovers = NO_LEFTOVERS, standing = [] }: Options = {}) {
   const clock = new ManualClock()
   const played: Played[] = []
   const primary = new Primary({
@@ -97,7 +98,7 @@ function fleet({ workers = 2, maxClients = 10, answers = {}, leftovers = NO_LEFT
     work: () => 'the settings',
     maxClients: () => maxClients,
     control: {} as Control,
-    standing: [],
+    standing,
     sizesOf: () => ({ max: 1 }),
     later: () => {},
     leftovers,
@@ -130,6 +131,33 @@ describe('starting', () => {
     const { primary } = fleet({ answers: { start: () => Promise.reject(new Error('the port is taken')) } })
     await expect(primary.start()).rejects.toThrow('the port is taken')
     await primary.stop()
+  })
+
+  test('a worker is told what operators have said before, and hears what they say meanwhile', async () => {
+    const orders: unknown[] = []
+    const pause: ControlCall = { name: 'pause', args: [null] }
+    const { primary, played, clock, worker } = fleet({
+      standing: [pause],
+      answers: {
+        start({ standing }) {
+          orders.push(...standing)
+          return ADDRESSES
+        },
+      },
+    })
+    await primary.start()
+    worker(0).die('SIGKILL')
+    await settled()
+    clock.advance(100)
+    primary.sweep()
+    // It is there, and has answered nothing yet.
+    await Promise.all([primary.everywhere({ name: 'resume', args: [null] }), primary.apply('others')])
+    expect(orders).toEqual([pause, pause, pause])
+    for (const each of played.slice(1))
+      expect(each.told.filter((said) => !said.startsWith('accept'))).toEqual([
+        'control {"name":"resume","args":[null]}',
+        'settings "others"',
+      ])
   })
 
   test('fails if a worker ends before it serves', async () => {

@@ -21,6 +21,7 @@ export function poolSettings({ general, users }: Settings, database: DatabaseSet
     checkQuery: checkQuery(general.server_check_query),
     checkDelayMs: general.server_check_delay,
     idleTimeoutMs: general.server_idle_timeout,
+    unusedTimeoutMs: general.pool_idle_timeout,
     lifetimeMs: database.server_lifetime ?? general.server_lifetime,
     connectTimeoutMs: general.server_connect_timeout,
     loginRetryMs: general.server_login_retry,

@@ -59,9 +59,6 @@ export interface PoolOptions {
   onServerOpened(server: Server): void
 }
 
-/** How long a pool is remembered after its last client and its last server have gone. */
-const FORGET_MS = 60_000
-
 export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   readonly database: string
   readonly birth: Birth
@@ -177,7 +174,8 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     const { nowMs } = this.options.clock
     if (this.#emptySinceMs === null || this.#state !== 'open' || this.clients > 0 || this.connected > 0) return false
     if (this.#failures.areRecent(nowMs)) return false
-    return this.welcome === null || nowMs - this.#emptySinceMs >= FORGET_MS
+    const { unusedTimeoutMs } = this.settings
+    return this.welcome === null || (unusedTimeoutMs > 0 && nowMs - this.#emptySinceMs >= unusedTimeoutMs)
   }
 
   // Leases

@@ -16,6 +16,8 @@ export interface PoolSettings {
   readonly checkQuery: string | null
   readonly checkDelayMs: number
   readonly idleTimeoutMs: number
+  /** How long the pool is remembered after its last client and its last server have gone. */
+  readonly unusedTimeoutMs: number
   /** 0: a server is used once. */
   readonly lifetimeMs: number
   readonly connectTimeoutMs: number

@@ -134,6 +134,10 @@ const POOLS = {
     'Extra servers that a pool may open when a client has waited for reserve_pool_timeout.',
   ),
   reserve_pool_timeout: seconds('5', 'How long a client waits before the reserve is used.'),
+  pool_idle_timeout: seconds(
+    '60',
+    'How long a pool is remembered after its last client and server have gone; 0, which is the default in PgBouncer, is for ever. One in which no login has ever worked is forgotten in any case.',
+  ),
   server_round_robin: row(boolean, '0', 'Whether servers are reused in turn rather than the latest first.'),
   max_prepared_statements: count(
     '200',

@@ -47,7 +47,6 @@ export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
   job_name: { without: 'it names a Windows service' },
   login_notify_message: { without: 'clients are not greeted' },
   pkt_buf: INSIDE,
-  pool_idle_timeout: { without: 'pools that nobody uses stay until the next restart', fine: ['0'] },
   resolv_conf: NO_CACHE,
   sbuf_loopcnt: INSIDE,
   server_fast_close: { without: 'servers that a session holds are closed only when it ends', fine: OFF },

@@ -1,6 +1,7 @@
 /** Strangers choose the names of users and databases, so that what they leave behind must not fill the memory. */
 
 import { describe, expect, test } from 'vitest'
+import { ask, reload } from '../support/flow/commands.ts'
 import type { FlowServer } from '../support/flow/postgres.ts'
 import { error, ready, rows } from '../support/flow/replies.ts'
 import { query, startup } from '../support/flow/requests.ts'
@@ -73,6 +74,60 @@ describe('a pool', () => {
     await flow.connect()
     const [more] = (await flow.pooler.parts.fleet.stats()).filter(({ database }) => database === 'app')
     expect(more?.totals).toMatchObject({ queries: 1, clientLogins: 2 })
+  })
+
+  /** A client has come and gone, and so has its server. */
+  async function used(pool_idle_timeout: number): Promise<Flow> {
+    const flow = await startFlow({ settings: { server_idle_timeout: 60, pool_idle_timeout } })
+    const client = await flow.connect()
+    client.leave()
+    await flow.advance(60_100)
+    await flow.advance(100)
+    return flow
+  }
+
+  test('is forgotten after pool_idle_timeout, from a reload on with its new value', async () => {
+    const flow = await used(600)
+    await flow.advance(590_000)
+    expect(flow.pooler.parts.pools.count).toBe(1)
+    await reload(flow, { settings: { server_idle_timeout: 60, pool_idle_timeout: 700 } })
+    await flow.advance(100_000)
+    expect(flow.pooler.parts.pools.count).toBe(1)
+    await flow.advance(10_000)
+    expect(flow.pooler.parts.pools.count).toBe(0)
+  })
+
+  test('is kept for ever with a pool_idle_timeout of 0, but not if no login has ever worked', async () => {
+    const flow = await used(0)
+    flow.postgres.login = letNobodyIn
+    await tryToEnter(flow, 'nobody', 'app')
+    for (let days = 0; days < 2; days++) await flow.advance(86_400_000)
+    expect([...flow.pooler.parts.pools].map(({ user }) => user)).toEqual(['ada'])
+  })
+
+  test('that is used again in the moment when it would be forgotten stays with its client', async () => {
+    const flow = await used(60)
+    const pool = flow.pool()
+    flow.clock.advance(60_000)
+    const client = await flow.dial()
+    client.send(startup({ user: 'ada', database: 'app' }))
+    await client.answer()
+    for (let minutes = 0; minutes < 3; minutes++) await flow.advance(60_000)
+    expect(flow.pool()).toBe(pool)
+    await ask(client, flow)
+  })
+
+  test('that was forgotten a moment before is made again', async () => {
+    const flow = await used(60)
+    const pool = flow.pool()
+    const client = await flow.dial()
+    client.send(startup({ user: 'ada', database: 'app' }))
+    flow.clock.advance(60_000)
+    flow.pooler.parts.sweep()
+    await client.answer()
+    expect(pool.state).toBe('gone')
+    expect(flow.pool()).not.toBe(pool)
+    await ask(client, flow)
   })
 
   test('is remembered while it has a client, even without servers', async () => {

@@ -265,7 +265,7 @@ export class Databases {
   }
 
   #targetOf(database: Database, user: string): PoolTarget {
-    const { users } = this.#options
+    const { users, settings } = this.#options
     const { host, port, dbname, connect_query } = database.settings
     return {
       address: { host, port },
@@ -279,7 +279,8 @@ export class Databases {
       },
       schema: this.#schemas.at(placeOf(database.settings)),
       connectQuery: connect_query ?? '',
-      isForcedUser: database.forcedUser === user,
+      // Whoever is forced to be this user finds servers. In databases of the entry `*`, whose names strangers choose, only while there is anybody.
+      fillsAlone: () => database.forcedUser === user && settings().databases.has(database.name),
     }
   }
 }

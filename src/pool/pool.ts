@@ -33,8 +33,8 @@ export interface PoolTarget {
   readonly schema: SchemaVersion
   /** Run by each new server before it is used; empty for none. */
   readonly connectQuery: string
-  /** The user is forced by `user=`, so that the pool is kept filled even without clients. */
-  readonly isForcedUser: boolean
+  /** The pool is kept filled even without clients. */
+  fillsAlone(): boolean
 }
 
 export interface PoolOptions {
@@ -155,7 +155,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
 
   get fillsMinimum(): boolean {
     // Servers that few can use are nothing to keep for all.
-    const hasClients = this.birth.size === 0 && (this.clients > 0 || this.#target.isForcedUser)
+    const hasClients = this.birth.size === 0 && (this.clients > 0 || this.#target.fillsAlone())
     if (this.#state !== 'open' || !hasClients || this.#servers.opening > 0) return false
     return !this.#failures.isCoolingDown(this.options.clock.nowMs)
   }

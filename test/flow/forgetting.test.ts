@@ -181,6 +181,14 @@ describe('a database of the entry *', () => {
     await flow.connect({ database: 'auto' })
   })
 
+  test('with a forced user is not filled any more once its clients have gone', async () => {
+    const flow = await startFlow({ databases: ['*=host=db user=forced min_pool_size=1'] })
+    flow.postgres.login = letNobodyIn
+    for (let number = 0; number < 20; number++) await tryToEnter(flow, 'ada', `database ${number}`)
+    for (let minutes = 0; minutes < 5; minutes++) await flow.advance(60_000)
+    expect(await remembered(flow)).toMatchObject({ pools: 0, limits: 0, databases: [] })
+  })
+
   test('stays where autodb_idle_timeout is 0, and where an operator has disabled it', async () => {
     const [flow, disabled] = [
       await leaveBehind({ autodb_idle_timeout: 0 }),

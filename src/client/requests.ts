@@ -1,13 +1,25 @@
 /**
- * Hot path: THE table of what clients may send, and what each message means to a lease.
+ * Hot path: reads what a client sends, and passes it to the server that it holds; with THE table of what clients may send, and what
+ * each message means to a lease. Nothing is allocated per message that passes.
  * https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 
-import { DEBT } from '../server/ledger.ts'
-import { HEADER_BYTES, needsTable } from '../wire/frames.ts'
+import type { Pool } from '../pool/pool.ts'
+import { PoolerError } from '../problems.ts'
+import { DEBT, type Effect } from '../server/ledger.ts'
+import type { Profile } from '../server/profile.ts'
+import type { Server } from '../server/server.ts'
+import { deallocatedName, deallocatesAll, mayDeallocate } from '../sql/deallocate.ts'
+import { encodeCommandComplete, READY_IDLE, READY_IN_TRANSACTION, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
+import { type FrameSink, Frames, HEADER_BYTES, needsTable, type Refusal } from '../wire/frames.ts'
 import { MAX_PREFIX_BYTES } from '../wire/limits.ts'
+import { Outbox } from '../wire/outbox.ts'
+import { FRONTEND, typeName } from '../wire/types.ts'
+import type { Host } from './host.ts'
+import { schemaEffect } from './schema-watch.ts'
+import { Statements, type StatementsContext } from './statements.ts'
 
-export interface RequestRow {
+interface RequestRow {
   /** How much of the message is looked at. */
   readonly needs: number
   /** What the server owes for it; null for nothing. */
@@ -22,7 +34,7 @@ export interface RequestRow {
 /** Enough of a query to tell whether it is a DEALLOCATE or DISCARD. */
 const QUERY_PREFIX_BYTES = 40
 
-export const REQUESTS: Readonly<Record<string, RequestRow>> = {
+const REQUESTS: Readonly<Record<string, RequestRow>> = {
   Q: { needs: QUERY_PREFIX_BYTES, debt: DEBT.query, withoutLease: 'begins' },
   P: { needs: MAX_PREFIX_BYTES, debt: DEBT.parse, withoutLease: 'begins' },
   B: { needs: MAX_PREFIX_BYTES, debt: DEBT.bind, withoutLease: 'begins' },
@@ -40,17 +52,286 @@ export const REQUESTS: Readonly<Record<string, RequestRow>> = {
 }
 
 /** For `Frames.read`. */
-export const REQUEST_NEEDS = needsTable(
-  Object.fromEntries(Object.entries(REQUESTS).map(([type, row]) => [type, row.needs])),
-)
+const REQUEST_NEEDS = needsTable(Object.fromEntries(Object.entries(REQUESTS).map(([type, row]) => [type, row.needs])))
 
 /** By type byte; 0 where nothing is owed. */
-export const REQUEST_DEBTS = new Uint8Array(256)
+const REQUEST_DEBTS = new Uint8Array(256)
 
 /** By type byte. */
-export const BEGINS_REQUEST = new Uint8Array(256)
+const BEGINS_REQUEST = new Uint8Array(256)
 
 for (const [type, row] of Object.entries(REQUESTS)) {
   REQUEST_DEBTS[type.charCodeAt(0)] = row.debt ?? 0
   BEGINS_REQUEST[type.charCodeAt(0)] = row.withoutLease === 'begins' ? 1 : 0
 }
+
+/** What the requests mean to whoever holds the server. */
+export interface RequestsListener {
+  readonly session: Host
+  readonly pool: Pool
+  /** The server that is held. */
+  readonly server: Server | null
+  /** The settings that the client's statements are meant for. */
+  readonly wantedProfile: Profile
+  /** What the client sends has to wait, although there is a server. */
+  readonly holdsClient: boolean
+  /** Opens the outbox if need be. */
+  toClient(): Outbox
+  /** A request needs a server. Returns whether there is one at once; if not, the frame is shown again. */
+  lease(): boolean
+  /** A request is about to be sent, and nothing is owed for one before it. */
+  onRequest(server: Server): void
+  /** The client has been answered by us. */
+  onAnswered(): void
+  /** Answers of our own are owed, and may be next. */
+  answerOurselves(server: Server): void
+  /** The frame that was held back can be shown again. */
+  goOnSoon(): void
+  /** The same, when the next batch has been answered, or all that is owed. */
+  goOnWhenReady(): void
+}
+
+/** What one chunk gives rise to. Shared by all sessions: see `Outbox`. */
+const toServer = new Outbox()
+
+/** While a wait was cancelled in the midst of an extended batch, what is left of the batch is skipped, as Postgres would. */
+type Skipping = 'nothing' | 'one' | 'to-sync'
+
+export class Requests implements FrameSink, StatementsContext {
+  readonly pool: Pool
+  readonly statements: Statements
+  readonly toServer = toServer
+  readonly #listener: RequestsListener
+  readonly #frames: Frames
+  readonly #tracksStatements: boolean
+  #skipping: Skipping = 'nothing'
+  /** The type of the frame that asked for a server. */
+  #askedWith = 0
+  /** What is left of the client's message at hand is dropped. */
+  #dropsRest = false
+  #chunk: Buffer | null = null
+  #chunkEnd = 0
+
+  constructor(listener: RequestsListener, tracksStatements: boolean) {
+    this.#listener = listener
+    this.pool = listener.pool
+    this.#frames = new Frames(listener.pool.settings.maxPacketBytes)
+    this.#tracksStatements = tracksStatements
+    this.statements = new Statements(this)
+  }
+
+  get leased(): Server {
+    return this.#listener.server as Server
+  }
+
+  get wantedProfile(): Profile {
+    return this.#listener.wantedProfile
+  }
+
+  /** A message has been sent on in part. */
+  get isMidRequest(): boolean {
+    return this.#frames.isMidFrame && !this.#dropsRest
+  }
+
+  read(buffer: Buffer, start: number, end: number): number {
+    this.#frames.limit = this.pool.settings.maxPacketBytes
+    this.#chunk = buffer
+    this.#chunkEnd = end
+    try {
+      const stoppedAt = this.#frames.read(buffer, start, end, REQUEST_NEEDS, this)
+      toServer.close()
+      return stoppedAt
+    } finally {
+      toServer.discard()
+      this.#chunk = null
+    }
+  }
+
+  frame(type: number, buffer: Buffer, start: number, end: number, length: number): boolean {
+    const listener = this.#listener
+    this.#dropsRest = false
+    if (!listener.session.isOpen) return this.#drop()
+    if (listener.server === null) {
+      if (BEGINS_REQUEST[type] === 0) return this.#withoutLease(type)
+      if (this.#skipping !== 'nothing') return this.#skip(type)
+      if (!this.#lease(type)) return false
+    }
+    if (listener.holdsClient) return false
+    const server = listener.server as Server
+    const { ledger } = server
+    if (ledger.skipsToSync && type !== FRONTEND.sync && type !== FRONTEND.terminate) return this.#drop()
+    if (!toServer.isOpenFor(server.channel)) toServer.open(server.channel)
+    if (ledger.isEmpty && BEGINS_REQUEST[type] !== 0) listener.onRequest(server)
+    switch (type) {
+      case FRONTEND.parse:
+        if (this.#tracksStatements) {
+          const isDone = this.statements.parse(buffer, start, end, length)
+          listener.answerOurselves(server)
+          return isDone
+        }
+        break
+      case FRONTEND.bind:
+        if (this.#tracksStatements) return this.statements.bind(buffer, start, end, length)
+        break
+      case FRONTEND.describe:
+        if (this.#tracksStatements) return this.statements.describe(buffer, start, end, length)
+        break
+      case FRONTEND.close:
+        if (this.#tracksStatements) {
+          const isDone = this.statements.close(buffer, start, end, length)
+          listener.answerOurselves(server)
+          return isDone
+        }
+        break
+      case FRONTEND.query:
+        return this.#query(server, buffer, start, end, length)
+      case FRONTEND.terminate:
+      case FRONTEND.password:
+        return this.#withoutLease(type)
+    }
+    const debt = REQUEST_DEBTS[type] as number
+    if (debt !== 0) ledger.owe(debt)
+    toServer.add(buffer, start, end)
+    return true
+  }
+
+  rest(_type: number, buffer: Buffer, start: number, end: number): void {
+    const { server } = this.#listener
+    if (this.#dropsRest || server === null) return
+    if (!toServer.isOpenFor(server.channel)) toServer.open(server.channel)
+    toServer.add(buffer, start, end)
+  }
+
+  pass(): void {}
+
+  refuse(type: number, length: number, why: Refusal): void {
+    const problem =
+      why === 'unknown'
+        ? new PoolerError('unknown-message', { type: typeName(type) })
+        : why === 'length'
+          ? new PoolerError('bad-length', { type: typeName(type), length: length - 1 })
+          : new PoolerError('message-too-large', { length, limit: this.#frames.limit })
+    this.fail(problem)
+  }
+
+  // For the statements
+
+  fail(problem: PoolerError): void {
+    this.#drop()
+    this.#listener.session.end(problem)
+  }
+
+  demand(bytes: number): void {
+    this.#frames.demand(bytes)
+  }
+
+  goOnSoon(): void {
+    this.#listener.goOnSoon()
+  }
+
+  goOnWhenReady(): void {
+    this.#listener.goOnWhenReady()
+  }
+
+  isPortalDescribedNext(buffer: Buffer, frameEnd: number): boolean {
+    return (
+      buffer === this.#chunk &&
+      frameEnd + HEADER_BYTES < this.#chunkEnd &&
+      buffer[frameEnd] === FRONTEND.describe &&
+      buffer[frameEnd + HEADER_BYTES] === FRONTEND.parse
+    )
+  }
+
+  // Queries
+
+  #query(server: Server, buffer: Buffer, start: number, end: number, length: number): boolean {
+    const { ledger } = server
+    if (this.#tracksStatements && mayDeallocate(buffer, start + HEADER_BYTES, length)) {
+      if (end - start < length) {
+        this.demand(length)
+        return false
+      }
+      const name = deallocatedName(buffer.toString('utf8', start + HEADER_BYTES, end - 1))
+      if (name !== null && this.statements.knows(name)) {
+        if (!ledger.isClear && !ledger.isBatchOpen) {
+          this.goOnWhenReady()
+          return false
+        }
+        if (this.#deallocate(server, name)) return true
+      }
+    }
+    ledger.owe(DEBT.query, this.statements.querySent() ?? this.#schemaEffect(buffer, start, end, length))
+    if (this.#tracksStatements && deallocatesAll(buffer, start + HEADER_BYTES, end)) this.statements.dropSent()
+    toServer.add(buffer, start, end)
+    return true
+  }
+
+  /**
+   * DEALLOCATE of a statement that was prepared by the protocol, and so has another name on the server: answered by us. In an open
+   * batch, or in a failed transaction, Postgres has the word.
+   */
+  #deallocate(server: Server, name: string): boolean {
+    if (!server.ledger.isClear || server.status === STATUS_FAILED) return false
+    this.statements.deallocate(name)
+    this.#listener.onAnswered()
+    this.#say(DEALLOCATED)
+    this.#say(server.status === STATUS_IDLE ? READY_IDLE : READY_IN_TRANSACTION)
+    return true
+  }
+
+  #schemaEffect(buffer: Buffer, start: number, end: number, length: number): Effect | null {
+    return end - start === length ? schemaEffect(buffer, start + HEADER_BYTES, end - 1) : null
+  }
+
+  // Without a server
+
+  #lease(type: number): boolean {
+    // It has been asked for already: what stood before this frame was dropped, and the frame is shown again.
+    if (this.#listener.session.state === 'waiting') return false
+    this.#askedWith = type
+    return this.#listener.lease()
+  }
+
+  /** A message that needs no server: the end, what is left of a COPY, or what must not come now. */
+  #withoutLease(type: number): boolean {
+    this.#dropsRest = true
+    if (type === FRONTEND.terminate) this.#listener.session.leave('client close request')
+    else if (type === FRONTEND.password)
+      this.fail(new PoolerError('message-out-of-turn', { type: typeName(type), when: 'after the login' }))
+    return true
+  }
+
+  /**
+   * The request that waits for a server is answered with an error: a batch is skipped up to its Sync, anything else is complete in
+   * itself. Returns which it is.
+   */
+  skipAsked(): 'batch' | 'whole' {
+    const isBatch =
+      this.#askedWith !== FRONTEND.query &&
+      this.#askedWith !== FRONTEND.functionCall &&
+      this.#askedWith !== FRONTEND.sync
+    this.#skipping = isBatch ? 'to-sync' : 'one'
+    return isBatch ? 'batch' : 'whole'
+  }
+
+  /** What is left of a request that was answered with an error: itself, or a batch up to its Sync, which is answered by us. */
+  #skip(type: number): true {
+    if (this.#skipping === 'one') this.#skipping = 'nothing'
+    else if (type === FRONTEND.sync) {
+      this.#skipping = 'nothing'
+      this.#say(READY_IDLE)
+    }
+    return this.#drop()
+  }
+
+  #drop(): true {
+    this.#dropsRest = true
+    return true
+  }
+
+  #say(message: Buffer): void {
+    this.#listener.toClient().addAll(message)
+  }
+}
+
+const DEALLOCATED = encodeCommandComplete('DEALLOCATE')

@@ -29,6 +29,10 @@ export class Lru<Key, Value> {
     this.#entries.delete(oldest as Key)
   }
 
+  values(): Iterable<Value> {
+    return this.#entries.values()
+  }
+
   delete(key: Key): void {
     this.#entries.delete(key)
   }

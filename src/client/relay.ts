@@ -166,6 +166,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.session.end(notice)
   }
 
+  onWelcomeKnown(): void {}
+
   onStillWaiting(): void {
     this.#sayNow(
       encodeNotice({

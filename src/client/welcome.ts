@@ -61,17 +61,23 @@ export class Fitting implements Waiter {
   }
 
   start(): void {
-    const { defaultProfile } = this.pool
-    if (defaultProfile !== null) {
-      const { profile, isKnown } = this.#fit(defaultProfile)
-      if (isKnown) {
-        this.#listener.onFitted(profile)
-        return
-      }
-      this.wantedProfile = profile
+    const profile = this.#knownProfile()
+    if (profile !== null) {
+      this.#listener.onFitted(profile)
+      return
     }
     const server = this.pool.lease(this)
     if (server !== null) this.onGranted(server)
+  }
+
+  /** null where a server has to say what becomes of the settings. */
+  #knownProfile(): Profile | null {
+    const { defaultProfile } = this.pool
+    if (defaultProfile === null) return null
+    const { profile, isKnown } = this.#fit(defaultProfile)
+    if (isKnown) return profile
+    this.wantedProfile = profile
+    return null
   }
 
   onGranted(server: Server): void {
@@ -92,6 +98,13 @@ export class Fitting implements Waiter {
   }
 
   onStillWaiting(): void {}
+
+  onWelcomeKnown(): void {
+    const profile = this.#knownProfile()
+    if (profile === null) return
+    this.pool.withdraw(this)
+    this.#listener.onFitted(profile)
+  }
 
   onReplies(): void {}
 

@@ -17,15 +17,18 @@ import { databaseChange } from '../settings/changes.ts'
 import type { DatabaseSettings } from '../settings/databases.ts'
 import { databaseFor, type Settings } from '../settings/load.ts'
 import type { Notice } from '../wire/notices.ts'
+import type { Welcomed } from '../workers/messages.ts'
 import { poolSettings } from './pool-settings.ts'
 import { Schemas } from './schemas.ts'
 import type { Users } from './users.ts'
+import type { Welcomes } from './welcomes.ts'
 
 export interface DatabasesOptions {
   settings(): Settings
   readonly pools: Pools
   readonly users: Users
   readonly tracked: Tracked
+  readonly welcomes: Welcomes
   readonly serverIds: Ids
   readonly transport: Transport
   readonly clock: Clock
@@ -160,7 +163,7 @@ export class Databases {
   #retarget(database: Database, pool: Pool, forcedBefore: string | null): void {
     const { user } = pool
     const next = user === forcedBefore ? (database.forcedUser ?? user) : user
-    pool.retarget(this.#targetOf(database, next), 'database configuration changed')
+    pool.retarget(this.#targetOf(database, next, pool.birth), 'database configuration changed')
     this.#schemas.moved(pool, placeOf(database.settings))
     if (next !== user) this.#options.pools.rename(pool, user)
   }
@@ -240,6 +243,12 @@ export class Databases {
     return timeoutMs > 0 && clock.nowMs - database.unusedSinceMs >= timeoutMs
   }
 
+  /** A server has logged in to another process. */
+  welcomedElsewhere(welcomed: Welcomed): void {
+    this.#options.welcomes.learnedElsewhere(welcomed)
+    for (const pool of this.#options.pools) pool.welcomeKnown()
+  }
+
   #createPool(database: Database, user: string, birth: Birth): Pool {
     const { tracked, serverIds, transport, clock, log, keepAlive, openPermits } = this.#options
     const settings = this.#options.settings()
@@ -247,7 +256,7 @@ export class Databases {
       database: database.name,
       birth,
       settings: poolSettings(settings, database.settings, user),
-      target: this.#targetOf(database, user),
+      target: this.#targetOf(database, user, birth),
       keepAlive,
       tracked,
       ids: serverIds,
@@ -264,20 +273,23 @@ export class Databases {
     return pool
   }
 
-  #targetOf(database: Database, user: string): PoolTarget {
+  #targetOf(database: Database, user: string, birth: Birth): PoolTarget {
     const { users, settings } = this.#options
-    const { host, port, dbname, connect_query } = database.settings
+    const { host, port, dbname, password, connect_query } = database.settings
+    const parameters = serverParameters(database.settings)
+    const how = [database.name, host, port, dbname, user, password, connect_query, [...parameters], [...birth]]
     return {
       address: { host, port },
       identity: {
         user,
         database: dbname,
-        parameters: serverParameters(database.settings),
+        parameters,
         // Clients that were there before their database got a forced user have servers of their own still.
         secret: () => users.serverSecret(user, database.forcedUser === user ? database.settings.password : null),
         scramKeys: () => users.scramKeys(user),
       },
       schema: this.#schemas.at(placeOf(database.settings)),
+      welcome: this.#options.welcomes.of(how),
       connectQuery: connect_query ?? '',
       // Whoever is forced to be this user finds servers. In databases of the entry `*`, whose names strangers choose, only while there is anybody.
       fillsAlone: () => database.forcedUser === user && settings().databases.has(database.name),

@@ -30,6 +30,7 @@ import { CancelRoutes, type ForwardCancel, forwardToNobody } from '../workers/ca
 import { type Control, type ControlCall, callOn } from '../workers/control.ts'
 import type { Fleet } from '../workers/fleet.ts'
 import { LocalFleet } from '../workers/local-fleet.ts'
+import type { Welcomed } from '../workers/messages.ts'
 import { PeerCancels } from '../workers/peer-cancels.ts'
 import { Pulse } from '../workers/pulse.ts'
 import { Applier } from './apply.ts'
@@ -48,6 +49,7 @@ import { peersOf } from './peers.ts'
 import { permitSizes } from './pool-settings.ts'
 import { StatsLog } from './stats-log.ts'
 import { loadUsers, Users } from './users.ts'
+import { Welcomes } from './welcomes.ts'
 
 export interface StartOptions {
   /** Nothing is logged to standard error. */
@@ -80,6 +82,9 @@ export interface Membership {
   openPermits(database: string, user: string, holder: ShareHolder, minimum: () => number): Permits
   listen(transport: Transport, onAccepted: (channel: Channel) => void): Promise<readonly Listener[]>
   onSchemaChanged(place: string): void
+  /** What other processes know of servers so far. */
+  readonly welcomed: readonly Welcomed[]
+  onWelcomed(welcomed: Welcomed): void
   onServerOpened(server: Server): void
   onServerClosed(server: Server): void
   /** How many connections of clients there are. */
@@ -155,8 +160,10 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const farewell = new Farewell(sessions, () => conditions.check())
   const sizesOf: SizesOf = (kind, database, user) => permitSizes(settings(), kind, database, user)
   const permits = new PermitBook(sizesOf)
+  const welcomes = new Welcomes((welcomed) => membership?.onWelcomed(welcomed))
+  for (const welcomed of membership?.welcomed ?? []) welcomes.learnedElsewhere(welcomed)
   const databases = new Databases({
-    ...{ settings, pools, users, tracked, transport, clock, log, keepAlive },
+    ...{ settings, pools, users, tracked, transport, clock, log, keepAlive, welcomes },
     serverIds: new Ids(membership?.number),
     onSchemaChanged: (place) => membership?.onSchemaChanged(place),
     onServerOpened: (server) => membership?.onServerOpened(server),

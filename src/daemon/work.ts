@@ -59,6 +59,7 @@ export async function work(side: WorkerSide): Promise<void> {
     // These may come while it starts, and are not said again.
     control: async (call) => callOn((await started()).control, call),
     onSettings: async (settings) => (await started()).applier.takeOver(settings as Settings),
+    onWelcomed: async (welcomed) => (await started()).databases.welcomedElsewhere(welcomed),
     onSchemaChanged: (place) => pooler?.parts.databases.schemaChangedElsewhere(place),
     onAccepts(accepts) {
       for (const listener of listeners) {
@@ -81,14 +82,14 @@ export async function work(side: WorkerSide): Promise<void> {
     return pooler.parts
   }
 
-  function start({ number, standing, work: order }: StartOrder): Promise<Pooler> {
+  function start({ number, standing, welcomed, work: order }: StartOrder): Promise<Pooler> {
     const { settings, isQuiet, addresses, sharesSockets, saltKey } = order as Work
     const { general } = settings
     return startPooler(settings, {
       isQuiet,
       clock,
       membership: {
-        ...{ number, standing },
+        ...{ number, standing, welcomed },
         saltKey: Buffer.from(saltKey, 'base64'),
         admissions: member.admissions((claim) => maxClients(pooler?.parts.settings ?? settings, claim)),
         fleet: member.fleet,
@@ -105,6 +106,7 @@ export async function work(side: WorkerSide): Promise<void> {
         },
         onServerOpened: (server) => member.serverOpened(server),
         onServerClosed: (server) => member.serverClosed(server),
+        onWelcomed: (welcomed) => member.welcomed(welcomed),
         onSchemaChanged: (place) => member.schemaChanged(place),
         onLoad: (connections) => member.tellLoad(connections),
       },

@@ -21,4 +21,6 @@ export interface Waiter extends Tenant, Linked<Waiter> {
   onRefused(notice: Notice): void
   /** It has waited for `query_wait_notify`. */
   onStillWaiting(): void
+  /** While it waits, another process has learned what servers of the pool report. */
+  onWelcomeKnown(): void
 }

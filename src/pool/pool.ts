@@ -25,12 +25,14 @@ import { Share, type ShareHolder, type SharingPool } from './share.ts'
 import { serversMissing } from './sizing.ts'
 import { POOL_MOVES, type PoolState } from './states.ts'
 import { Waiting } from './waiting.ts'
+import type { Welcome } from './welcome.ts'
 
 /** Where the servers of a pool are, and how they are opened. */
 export interface PoolTarget {
   readonly address: Address
   readonly identity: ServerIdentity
   readonly schema: SchemaVersion
+  readonly welcome: Welcome
   /** Run by each new server before it is used; empty for none. */
   readonly connectQuery: string
   /** The pool is kept filled even without clients. */
@@ -85,9 +87,8 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   #closesBecause: string | null = null
   /** Sessions that have logged in to this pool. */
   clients = 0
-  /** What a server of this pool reports when nothing was set; null before the first login. */
-  welcome: ReadonlyMap<string, string> | null = null
-  #welcomedBy: ServerContext | null = null
+  /** What servers reported that were opened otherwise. */
+  #formerWelcome: ReadonlyMap<string, string> | null = null
   /** Since when it has had neither clients nor servers; null while it has. */
   #emptySinceMs: number | null = null
 
@@ -287,8 +288,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   }
 
   onServerReady(server: Server, login: LoginResult): void {
-    this.welcome = login.parameters
-    this.#welcomedBy = server.context
+    if (server.context === this.#context) this.#target.welcome.learned(login.parameters)
     this.#failures.forget()
     this.options.onServerOpened(server)
   }
@@ -361,6 +361,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   /** New servers are opened elsewhere, or otherwise; those that are open are closed as they come free. */
   retarget(target: PoolTarget, reason: string): void {
     const isOtherUser = target.identity.user !== this.user
+    this.#formerWelcome = this.welcome
     this.#target = target
     if (isOtherUser) {
       this.#share.retire()
@@ -494,13 +495,23 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     return `${this.database}/${this.user}`
   }
 
+  /** What a server of this pool reports when nothing was set; null before the first login. */
+  get welcome(): ReadonlyMap<string, string> | null {
+    return this.#target.welcome.values ?? this.#formerWelcome
+  }
+
+  /** Another process has learned what its servers report: whoever waits for one only to be welcomed need not any more. */
+  welcomeKnown(): void {
+    for (const waiter of [...this.waiting]) if (this.waiting.has(waiter)) waiter.onWelcomeKnown()
+  }
+
   /**
    * The settings of a client that asked for nothing; null before the first login. After a change of servers it is what the old ones
    * said only as long as no new one can be asked.
    */
   get defaultProfile(): Profile | null {
     const { welcome } = this
-    if (this.#welcomedBy !== this.#context && this.#state === 'open') return null
+    if (this.#target.welcome.values === null && this.#state === 'open') return null
     return welcome && Profile.of(this.options.tracked.names.map((name) => welcome.get(name) ?? null))
   }
 }

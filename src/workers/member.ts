@@ -11,7 +11,7 @@ import { AskedPermits } from './asked-permits.ts'
 import { type ControlCall, passedOn } from './control.ts'
 import type { Fleet } from './fleet.ts'
 import { type Answers, type Carrier, Line } from './line.ts'
-import type { Beat, CancelKeyBytes, Gatherable, StartOrder, ToPrimary, Topic, ToWorker } from './messages.ts'
+import type { Beat, CancelKeyBytes, Gatherable, StartOrder, ToPrimary, Topic, ToWorker, Welcomed } from './messages.ts'
 
 /** What the process does when its primary says so. */
 export interface MemberListener {
@@ -23,6 +23,7 @@ export interface MemberListener {
   endPeriod(): Span
   onCancel(key: CancelKeyBytes, over: () => void): void
   onSchemaChanged(database: string): void
+  onWelcomed(welcomed: Welcomed): Promise<void>
   onAccepts(accepts: boolean): void
   onDrain(graceMs: number): void
   onStop(): void
@@ -66,6 +67,10 @@ export class Member {
     this.line.tell('schema', database)
   }
 
+  welcomed(welcomed: Welcomed): void {
+    this.line.tell('welcomed', welcomed)
+  }
+
   serverOpened({ id, peer, pid, cancelKey }: Server): void {
     this.line.tell('serverOpened', { id, address: peer, pid, secret: cancelKey.toString('hex') })
   }
@@ -97,6 +102,10 @@ function answersOf(listener: MemberListener, permits: ReadonlyMap<number, AskedP
     cancel: (key) => new Promise((resolve) => listener.onCancel(key, () => resolve(null))),
     schema: (database) => {
       listener.onSchemaChanged(database)
+      return null
+    },
+    welcomed: async (welcomed) => {
+      await listener.onWelcomed(welcomed)
       return null
     },
     accept: (accepts) => {

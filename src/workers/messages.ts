@@ -64,6 +64,13 @@ export interface PoolFigures {
   readonly idleMs: number | null
 }
 
+/** What a server has reported that was opened in some way. */
+export interface Welcomed {
+  /** A word for all that decides it. */
+  readonly how: string
+  readonly values: ReadonlyMap<string, string>
+}
+
 export type ToPrimary = {
   readonly beat: Message<Beat>
   /** What it has done since its start, by database: told with each beat, and as its last word. */
@@ -92,6 +99,8 @@ export type ToPrimary = {
   readonly control: Message<ControlCall, unknown>
   /** Answered when the request can hit nothing any more. */
   readonly cancel: Message<CancelKeyBytes>
+  /** A server was opened: with what it has reported, clients can be welcomed everywhere. */
+  readonly welcomed: Message<Welcomed>
   /** Tables of this database have changed: statements are to be prepared anew. */
   readonly schema: Message<string>
 }
@@ -118,6 +127,7 @@ export type ToWorker = {
   readonly endPeriod: Message<null, Span>
   readonly cancel: Message<CancelKeyBytes>
   readonly schema: Message<string>
+  readonly welcomed: Message<Welcomed>
   /** Whether it should accept connections: false while it has more than its share. */
   readonly accept: Message<boolean>
   /** Takes no new clients; ends when the last one has gone, whom it sends away politely after so long. */
@@ -129,6 +139,8 @@ export type ToWorker = {
 export interface StartOrder {
   /** What operators have said so far that goes for this worker, too. */
   readonly standing: readonly ControlCall[]
+  /** What other workers know of servers. */
+  readonly welcomed: readonly Welcomed[]
   /** Names the worker in cancel keys and in the ids of its clients and servers. */
   readonly number: number
   /** What whoever builds the pooler makes of it: the settings. */

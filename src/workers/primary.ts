@@ -2,6 +2,7 @@
 
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
+import { Lru } from '../base/lru.ts'
 import type { Address } from '../net/channel.ts'
 import { type Span, sumOf } from '../pool/averages.ts'
 import type { SizesOf } from '../pool/permits/book.ts'
@@ -13,7 +14,7 @@ import type { WorkerSnapshot } from './fleet.ts'
 import { GatheredFleet } from './gathered-fleet.ts'
 import type { Leftovers } from './leftovers.ts'
 import { type Answers, LineDown } from './line.ts'
-import type { CancelKeyBytes, ToPrimary } from './messages.ts'
+import type { CancelKeyBytes, ToPrimary, Welcomed } from './messages.ts'
 import { PermitDesk } from './permit-desk.ts'
 import { Seat } from './seat.ts'
 import type { WorkerState } from './states.ts'
@@ -49,6 +50,9 @@ const START_MS = 30_000
 /** How long workers may take to say goodbye to their clients. */
 const STOP_MS = 5_000
 
+/** Of how many kinds of servers new workers are told what they report. */
+const KNOWN_WELCOMES = 1_000
+
 /** How many connections a worker may have more than the one with the fewest: a sixteenth, and one. */
 const SLACK = 16
 
@@ -60,6 +64,7 @@ export class Primary extends GatheredFleet {
   readonly #workers = new Map<number, Worker>()
   readonly #clients: ClientCounts
   readonly #permits: PermitDesk
+  readonly #welcomed = new Lru<string, Welcomed>(KNOWN_WELCOMES)
   #addresses: readonly Address[] = []
   #sweptMs: number
   #isStopping = false
@@ -141,7 +146,11 @@ export class Primary extends GatheredFleet {
     const { work, standing, log } = this.#options
     try {
       const { number } = worker
-      const addresses = await worker.line.ask('start', { number, work: work(), standing: [...standing] })
+      const addresses = await worker.line.ask('start', {
+        ...{ number, work: work() },
+        standing: [...standing],
+        welcomed: [...this.#welcomed.values()],
+      })
       if (worker.state === 'starting') worker.enter('serving')
       log.info(`${worker.subject} serves`)
       this.#spread()
@@ -346,6 +355,11 @@ export class Primary extends GatheredFleet {
       workers: () => this.workers(),
       control: (call) => callOn(this.control, call),
       cancel: (key) => this.#cancel(key),
+      welcomed: (welcomed) => {
+        this.#welcomed.set(welcomed.how, welcomed)
+        for (const other of this.#workers.values()) if (other !== worker()) other.line.tell('welcomed', welcomed)
+        return null
+      },
       schema: (database) => {
         for (const other of this.#workers.values()) if (other !== worker()) other.line.tell('schema', database)
         return null

@@ -26,6 +26,7 @@ class StubWaiter implements Waiter {
   onGranted: (server: Server) => void
   onRefused(): void {}
   onStillWaiting(): void {}
+  onWelcomeKnown(): void {}
   onReplies(): void {}
   onServerDrained(): void {}
   onServerGone(): void {}

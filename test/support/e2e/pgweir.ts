@@ -23,13 +23,15 @@ export const WORKERS = Number(process.env['PGWEIR_TEST_WORKERS'] ?? 1)
 export interface PgweirOptions extends FileOptions {
   /** Time stands still, and deadlines are looked at by `sweep()`. Always in the test's own process. */
   readonly clock?: Clock
+  /** For tests of what several processes do together, whatever the others run with. */
+  readonly workers?: number
   /** Why the test makes no sense with several processes: it looks at what is a matter of each one, and no promise of all. */
   readonly oneProcess?: string
 }
 
 export async function startPgweir(options: PgweirOptions): Promise<Pgweir> {
   const { clock, oneProcess } = options
-  const workers = clock || oneProcess ? 1 : WORKERS
+  const workers = clock || oneProcess ? 1 : (options.workers ?? WORKERS)
   const files = await writeFiles(options)
   // Worker processes have no other way to tell.
   const flags = workers > 1 ? { logfile: join(files.directory, 'pgweir.log') } : {}

@@ -17,6 +17,7 @@ function waiter(waitingSinceMs: number): Toy {
     heard,
     onRefused: (notice: { message: string }) => heard.push(notice.message),
     onStillWaiting: () => heard.push('still waiting'),
+    onWelcomeKnown: () => {},
   } as unknown as Toy
 }
 

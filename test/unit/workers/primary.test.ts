@@ -10,7 +10,7 @@ import type { Control, ControlCall } from '../../../src/workers/control.ts'
 import type { ClientSnapshot } from '../../../src/workers/fleet.ts'
 import type { Leftovers } from '../../../src/workers/leftovers.ts'
 import { type Answers, Line } from '../../../src/workers/line.ts'
-import type { ToPrimary, ToWorker } from '../../../src/workers/messages.ts'
+import type { ToPrimary, ToWorker, Welcomed } from '../../../src/workers/messages.ts'
 import { Primary } from '../../../src/workers/primary.ts'
 import type { WorkerProcess, WorkerProcessListener } from '../../../src/workers/worker.ts'
 
@@ -40,6 +40,7 @@ class Played implements WorkerProcess {
         endPeriod: () => ({ ms: 0, totals: {} as never }),
         cancel: noted('cancel'),
         schema: noted('schema'),
+        welcomed: noted('welcomed'),
         accept: noted('accept'),
         drain: noted('drain'),
         control: noted('control'),
@@ -350,6 +351,30 @@ test('tables that have changed are news for all other workers', async () => {
   worker(1).line.tell('schema', 'db:5432/app')
   await settled()
   expect([0, 1, 2].map((index) => worker(index).told)).toEqual([['schema "db:5432/app"'], [], ['schema "db:5432/app"']])
+})
+
+test('what servers report is told to all other workers, and to new ones', async () => {
+  const known: unknown[] = []
+  const { primary, clock, worker } = fleet({
+    answers: {
+      start({ welcomed }) {
+        known.push(...welcomed)
+        return ADDRESSES
+      },
+    },
+  })
+  await primary.start()
+  const welcomed: Welcomed = { how: 'so', values: new Map([['TimeZone', 'Asia/Tokyo']]) }
+  worker(0).line.tell('welcomed', welcomed)
+  await settled()
+  expect(worker(0).told.filter((said) => said.startsWith('welcomed'))).toEqual([])
+  expect(worker(1).told).toContainEqual(expect.stringContaining('welcomed {"how":"so"'))
+  worker(1).die('SIGKILL')
+  await settled()
+  clock.advance(100)
+  primary.sweep()
+  await settled()
+  expect(known).toEqual([welcomed])
 })
 
 test('counters go on where a worker that has gone had left them', async () => {

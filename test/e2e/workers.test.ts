@@ -1,0 +1,36 @@
+/** Several worker processes, which clients take for one pooler. */
+
+import { describe, expect, test } from 'vitest'
+import { startPgweir } from '../support/e2e/pgweir.ts'
+import { createDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase()
+
+describe('a login', () => {
+  const settings = { pool_mode: 'session' }
+
+  test('needs no server where another worker knows what it would say', async () => {
+    const pgweir = await startPgweir({ database, settings, workers: 3 })
+    const first = await pgweir.client()
+    await first.query('select 1')
+    const others = [await pgweir.client(), await pgweir.client()]
+    await first.end()
+    for (const other of others) {
+      expect((await other.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+      await other.end()
+    }
+  })
+
+  test('that waits for a server to be welcomed with goes on as soon as one has said it, wherever that is', async () => {
+    const pgweir = await startPgweir({ database, settings, workers: 3 })
+    const clients = await Promise.all(Array.from({ length: 9 }, () => pgweir.client()))
+    const served = await Promise.race(
+      clients.map(async (client) => {
+        await client.query('select 1')
+        return client
+      }),
+    )
+    expect(clients).toContain(served)
+    expect(await pgweir.counts()).toMatchObject({ clients: 9, servers: 1, waiting: 8 })
+  })
+})

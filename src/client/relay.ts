@@ -22,9 +22,10 @@ import type { Host } from './host.ts'
 import { isFree, keepsServer } from './keeping.ts'
 import { Replies, type RepliesListener } from './replies.ts'
 import { Requests, type RequestsListener } from './requests.ts'
+import { Rerun } from './rerun.ts'
 import { Restoring, type RestoringListener } from './restoring.ts'
 import { SchemaWatch } from './schema-watch.ts'
-import { dropsStatements } from './tags.ts'
+import { dropsStatements, SELECT_INTO } from './tags.ts'
 import { Timekeeping } from './timekeeping.ts'
 
 /** What one chunk gives rise to for the client. Shared by all sessions: see `Outbox`. */
@@ -53,6 +54,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   /** The server has announced its end itself; the client needs no second word. */
   #fatalForwarded = false
   readonly #schemaWatch = new SchemaWatch()
+  readonly #rerun = new Rerun()
   /** Counts the stretches of time in which the server owes something: a cancel is meant for the one in which it came. */
   #stretch = 0
   /** What the client's next message waited for has come. */
@@ -64,9 +66,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.pool = pool
     this.settings = new FollowedSettings(pool, profile)
     this.#times = new Timekeeping(session.clock, pool)
-    const { mode, maxPreparedStatements } = pool.settings
-    this.#mode = mode
-    this.#requests = new Requests(this, mode !== 'session' && maxPreparedStatements > 0)
+    this.#mode = pool.settings.mode
+    this.#requests = new Requests(this)
   }
 
   get wantedProfile(): Profile {
@@ -113,10 +114,11 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   get holdsClient(): boolean {
-    return this.#restoring?.holdsClient ?? false
+    return this.#rerun.isAwaited || (this.#restoring?.holdsClient ?? false)
   }
 
   onRequest(server: Server): void {
+    if (this.#rerun.isRunning) return
     this.#times.requestBegins(server)
     this.#stretch++
   }
@@ -215,12 +217,18 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   onReady(server: Server, status: number): void {
     server.status = status
+    if (this.#rerun.isAwaited) {
+      this.#rerun.run(server, (requests) => this.#requests.sendAgain(requests))
+      this.#goesOn = true
+      return
+    }
     this.#times.answered(status)
     this.settings.onReady()
     const ready = this.#restoring?.onReady(server, status)
     if (ready) this.#say(ready)
     if (this.#goesOnWhenReady) this.#goesOn = true
     this.#goesOnWhenReady = false
+    if (this.#requests.statements.takeCreated()) this.#schemaWatch.onTag(server, SELECT_INTO)
     if (status === STATUS_IDLE) this.#schemaWatch.onIdle(server)
     else if (this.#mode === 'statement') this.session.end(new PoolerError('statement-mode-transaction'))
   }
@@ -248,6 +256,10 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     server.context.schema.changed()
   }
 
+  onFirstFailed(server: Server, notice: Notice): boolean {
+    return !this.#requests.isMidRequest && this.#rerun.begin(server, notice)
+  }
+
   onSharedNameFailed(server: Server): void {
     server.condemn('its shared statements are not what they should be')
   }
@@ -258,6 +270,10 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     if (server.ledger.isEmpty) this.#considerRelease(server)
     this.#fatalForwarded = this.server !== null
     return this.#fatalForwarded
+  }
+
+  clientNameOf(sharedName: string): string | null {
+    return this.#requests.statements.clientNameOf(sharedName)
   }
 
   onNonsense(reason: string): void {

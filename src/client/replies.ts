@@ -8,11 +8,12 @@ import { SHARED_PREFIX } from '../server/statement-registry.ts'
 import { decodeCommandTag, decodeParameterStatus } from '../wire/backend.ts'
 import { type FrameSink, HEADER_BYTES, needsTable, type Refusal } from '../wire/frames.ts'
 import { MAX_CHORE_REPLY_BYTES, MAX_HELD_REPLY_BYTES } from '../wire/limits.ts'
-import { decodeNotice, isFatal } from '../wire/notices.ts'
+import { decodeNotice, isFatal, type Notice } from '../wire/notices.ts'
 import type { Outbox } from '../wire/outbox.ts'
 import { rowShape } from '../wire/rows.ts'
 import { BACKEND, typeName } from '../wire/types.ts'
-import { isRareTag } from './tags.ts'
+import { Writer } from '../wire/writer.ts'
+import { isRareTag, SELECT_INTO } from './tags.ts'
 
 /** What the replies mean to whoever holds the server. */
 export interface RepliesListener {
@@ -34,9 +35,15 @@ export interface RepliesListener {
   onSharedNameFailed(server: Server): void
   /** A prepared statement was refused because its tables have changed. */
   onStalePlan(server: Server): void
+  /** The first request of a recorded batch has failed. Returns whether the batch is sent again, so that nobody has to know. */
+  onFirstFailed(server: Server, notice: Notice): boolean
+  /** What the client calls the statement with this name of ours; null if it has no such statement. */
+  clientNameOf(sharedName: string): string | null
   /** The server does not keep to the protocol. */
   onNonsense(reason: string): void
 }
+
+const SHARED_NAME = new RegExp(`${SHARED_PREFIX}\\d+`, 'g')
 
 const HEAD = HEADER_BYTES
 const HELD = MAX_HELD_REPLY_BYTES
@@ -65,6 +72,10 @@ export class Replies implements FrameSink {
   readonly #listener: RepliesListener
   /** What is left of the message at hand goes to the client. */
   #forwardsRest = true
+  /** The rows of the query at hand have been described. */
+  #hasRows = false
+  /** The first half of the answer to a Describe, as long as the second may be that it has to be asked anew. */
+  #heldBack: Buffer | null = null
 
   constructor(listener: RepliesListener) {
     this.#listener = listener
@@ -92,6 +103,7 @@ export class Replies implements FrameSink {
     this.#forwardsRest = true
     if (server.ledger.isInDoubt && type !== BACKEND.readyForQuery && type !== BACKEND.parameterStatus)
       this.answerOurselves(server, true)
+    if (this.#heldBack !== null && type !== BACKEND.error && type !== BACKEND.parameterStatus) this.#giveHeldBack()
     switch (type) {
       case BACKEND.parameterStatus:
         if (isWhole) this.#parameter(server, buffer, start, end)
@@ -109,11 +121,33 @@ export class Replies implements FrameSink {
         break
       case BACKEND.commandComplete:
         if (!isWhole) this.#listener.onNonsense('a CommandComplete that is too long')
-        else if (this.#settle(server, type, buffer, start, end) && isRareTag(buffer, start + HEADER_BYTES))
-          this.#listener.onRareTag(server, decodeCommandTag(buffer, start, end))
+        else if (this.#settle(server, type, buffer, start, end)) {
+          if (isRareTag(buffer, start + HEADER_BYTES))
+            this.#listener.onRareTag(server, decodeCommandTag(buffer, start, end))
+          else if (!this.#hasRows && isSelectTag(buffer, start + HEADER_BYTES) && server.ledger.isQueryNext)
+            this.#listener.onRareTag(server, SELECT_INTO)
+        }
+        this.#hasRows = false
+        break
+      case BACKEND.parameterDescription:
+        if (server.recording.isAtFirst(server.ledger.headEffect)) {
+          if (!isWhole && length <= MAX_HELD_REPLY_BYTES) {
+            server.frames.demand(length)
+            return false
+          }
+          // Who has got a part of the answer must get the rest of it.
+          if (isWhole) {
+            if (server.ledger.settle(type) === 'nonsense') this.#listener.onNonsense('a ParameterDescription')
+            this.#heldBack = Buffer.from(buffer.subarray(start, end))
+            return true
+          }
+          server.recording.stop()
+        }
+        this.#settle(server, type, buffer, start, end)
         break
       case BACKEND.rowDescription:
       case BACKEND.noData: {
+        if (server.ledger.isQueryNext) this.#hasRows = true
         const effect = server.ledger.headEffect
         if (effect?.described) {
           if (!isWhole && length <= MAX_CHORE_REPLY_BYTES) {
@@ -180,19 +214,39 @@ export class Replies implements FrameSink {
     const notice = decodeNotice(buffer, start, end)
     const isTheEnd = isWhole && isFatal(notice.severity)
     if (isTheEnd && !this.#listener.onFatal(server)) return
-    if (notice.sqlstate === '0A000' && notice.message.startsWith('cached plan must not change'))
-      this.#listener.onStalePlan(server)
+    this.#hasRows = false
+    if (isStalePlan(notice)) this.#listener.onStalePlan(server)
     const effect = server.ledger.headEffect
+    if (server.recording.isAtFirst(effect) && isWhole && !isTheEnd && this.#listener.onFirstFailed(server, notice)) {
+      this.#heldBack = null
+      this.#forwardsRest = false
+      return
+    }
+    if (this.#heldBack !== null) this.#giveHeldBack()
     const verdict = server.ledger.fail()
-    const isAboutName = notice.sqlstate === '26000' || notice.sqlstate === '42P05'
-    if (isAboutName && verdict !== 'replace' && notice.message.includes(`"${SHARED_PREFIX}`))
+    if ((isUnknownName(notice) || isTakenName(notice)) && verdict !== 'replace')
       this.#listener.onSharedNameFailed(server)
     if (verdict === 'nonsense' && !isTheEnd)
       this.#listener.onNonsense(`an error that nothing asked for: ${notice.message}`)
     else if (verdict === 'replace' && effect?.reply && !isTheEnd) {
       this.#listener.toClient().addAll(effect.reply)
       this.#forwardsRest = false
-    } else this.#listener.toClient().add(buffer, start, end)
+    } else if (isWhole && notice.message.includes(SHARED_PREFIX))
+      this.#listener.toClient().addAll(this.#inClientsWords(buffer, start, end))
+    else this.#listener.toClient().add(buffer, start, end)
+  }
+
+  /** An error, with the client's name for a statement in place of ours. */
+  #inClientsWords(buffer: Buffer, start: number, end: number): Buffer {
+    const told = buffer
+      .toString('latin1', start + HEADER_BYTES, end)
+      .replace(SHARED_NAME, (name) => this.#listener.clientNameOf(name) ?? name)
+    return new Writer().begin('E').bytes(Buffer.from(told, 'latin1')).end().finish()
+  }
+
+  #giveHeldBack(): void {
+    if (this.#heldBack !== null) this.#listener.toClient().addAll(this.#heldBack)
+    this.#heldBack = null
   }
 
   #parameter(server: Server, buffer: Buffer, start: number, end: number): void {
@@ -204,4 +258,24 @@ export class Replies implements FrameSink {
     this.#listener.onParameter(server, parameter.name, parameter.value)
     this.#listener.toClient().add(buffer, start, end)
   }
+}
+
+/** "cached plan must not change result type", in whatever language. */
+export function isStalePlan({ sqlstate, routine, message }: Notice): boolean {
+  return sqlstate === '0A000' && (routine === 'RevalidateCachedQuery' || message.startsWith('cached plan must not'))
+}
+
+/** A name of ours: somebody has dropped it by SQL. */
+export function isUnknownName({ sqlstate, message }: Notice): boolean {
+  return sqlstate === '26000' && message.includes(SHARED_PREFIX)
+}
+
+/** The same, made by SQL. */
+function isTakenName({ sqlstate, message }: Notice): boolean {
+  return sqlstate === '42P05' && message.includes(SHARED_PREFIX)
+}
+
+/** SELECT; not SET or SAVEPOINT. */
+function isSelectTag(buffer: Buffer, start: number): boolean {
+  return buffer[start] === 0x53 && buffer[start + 1] === 0x45 && buffer[start + 2] === 0x4c
 }

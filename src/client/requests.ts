@@ -4,10 +4,11 @@
  * https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 
+import { invariant } from '../base/invariant.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
 import { DEBT, type Effect } from '../server/ledger.ts'
-import type { Profile } from '../server/profile.ts'
+import type { Recording } from '../server/recording.ts'
 import type { Server } from '../server/server.ts'
 import { deallocatedName, deallocatesAll, mayDeallocate } from '../sql/deallocate.ts'
 import { encodeCommandComplete, READY_IDLE, READY_IN_TRANSACTION, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
@@ -71,8 +72,6 @@ export interface RequestsListener {
   readonly pool: Pool
   /** The server that is held. */
   readonly server: Server | null
-  /** The settings that the client's statements are meant for. */
-  readonly wantedProfile: Profile
   /** What the client sends has to wait, although there is a server. */
   readonly holdsClient: boolean
   /** Opens the outbox if need be. */
@@ -112,20 +111,17 @@ export class Requests implements FrameSink, StatementsContext {
   #chunk: Buffer | null = null
   #chunkEnd = 0
 
-  constructor(listener: RequestsListener, tracksStatements: boolean) {
+  constructor(listener: RequestsListener) {
     this.#listener = listener
     this.pool = listener.pool
-    this.#frames = new Frames(listener.pool.settings.maxPacketBytes)
-    this.#tracksStatements = tracksStatements
-    this.statements = new Statements(this)
+    const { mode, maxPreparedStatements, autoPrepare, maxPacketBytes } = listener.pool.settings
+    this.#frames = new Frames(maxPacketBytes)
+    this.#tracksStatements = maxPreparedStatements > 0 && (mode !== 'session' || autoPrepare)
+    this.statements = new Statements(this, mode === 'session' ? 'passed on' : 'shared')
   }
 
   get leased(): Server {
     return this.#listener.server as Server
-  }
-
-  get wantedProfile(): Profile {
-    return this.#listener.wantedProfile
   }
 
   /** A message has been sent on in part. */
@@ -140,6 +136,8 @@ export class Requests implements FrameSink, StatementsContext {
     try {
       const stoppedAt = this.#frames.read(buffer, start, end, REQUEST_NEEDS, this)
       toServer.close()
+      const recording = this.#listener.server?.recording
+      if (recording?.isOn) recording.settle()
       return stoppedAt
     } finally {
       toServer.discard()
@@ -148,6 +146,13 @@ export class Requests implements FrameSink, StatementsContext {
   }
 
   frame(type: number, buffer: Buffer, start: number, end: number, length: number): boolean {
+    const isDone = this.#request(type, buffer, start, end, length)
+    const recording = this.#listener.server?.recording
+    if (isDone && recording?.isOn) record(recording, type, buffer, start, end)
+    return isDone
+  }
+
+  #request(type: number, buffer: Buffer, start: number, end: number, length: number): boolean {
     const listener = this.#listener
     this.#dropsRest = false
     if (!listener.session.isOpen) return this.#drop()
@@ -200,9 +205,26 @@ export class Requests implements FrameSink, StatementsContext {
     if (this.#dropsRest || server === null) return
     if (!toServer.isOpenFor(server.channel)) toServer.open(server.channel)
     toServer.add(buffer, start, end)
+    if (server.recording.isOn) server.recording.add(buffer, start, end)
   }
 
   pass(): void {}
+
+  /** What was recorded is sent once more, as it is to be understood now. */
+  sendAgain(requests: Buffer): void {
+    this.statements.renewUnnamed()
+    try {
+      for (let at = 0; at < requests.length; ) {
+        const end = at + 1 + requests.readInt32BE(at + 1)
+        const isSent = this.#request(requests[at] as number, requests, at, end, end - at)
+        invariant(isSent, 'a batch that is sent again was stopped')
+        at = end
+      }
+      toServer.close()
+    } finally {
+      toServer.discard()
+    }
+  }
 
   refuse(type: number, length: number, why: Refusal): void {
     const problem =
@@ -333,5 +355,21 @@ export class Requests implements FrameSink, StatementsContext {
     this.#listener.toClient().addAll(message)
   }
 }
+
+/** What is recorded of a batch with one statement: nothing that brings another one, and nothing behind its end. */
+function record(recording: Recording, type: number, buffer: Buffer, start: number, end: number): void {
+  if (recording.state === 'complete' || IS_RECORDED[type] === 0) {
+    recording.stop()
+    return
+  }
+  recording.add(buffer, start, end)
+  if (type === FRONTEND.sync) recording.complete()
+}
+
+/** By type byte. */
+const IS_RECORDED = new Uint8Array(256)
+
+for (const type of [FRONTEND.bind, FRONTEND.describe, FRONTEND.execute, FRONTEND.close, FRONTEND.sync, FRONTEND.flush])
+  IS_RECORDED[type] = 1
 
 const DEALLOCATED = encodeCommandComplete('DEALLOCATE')

@@ -1,6 +1,7 @@
 /**
  * The prepared statements of one client in transaction and statement mode. Its names are its own; on servers the statements are
  * shared, under names of ours, and prepared where they are missing. Unknown and duplicate names become Postgres' own errors.
+ * With auto_prepare the same is done for unnamed statements, in session mode too, where names are passed on as they are.
  *
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
  */
@@ -8,11 +9,10 @@
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
 import { DEBT, type Effect, REPLACE, SWALLOW } from '../server/ledger.ts'
-import type { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX, type Statement } from '../server/statement-registry.ts'
 import { deallocatedName, mayDeallocate } from '../sql/deallocate.ts'
-import { CLOSE_COMPLETE, PARSE_COMPLETE, STATUS_FAILED } from '../wire/backend.ts'
+import { CLOSE_COMPLETE, PARSE_COMPLETE, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { HEADER_BYTES } from '../wire/frames.ts'
 import {
   bindStatementStart,
@@ -32,6 +32,8 @@ import {
 import { encodeError } from '../wire/notices.ts'
 import type { Outbox } from '../wire/outbox.ts'
 import { FRONTEND } from '../wire/types.ts'
+import { AutoPrepare } from './auto-prepare.ts'
+import { DoubtfulNames } from './doubtful-names.ts'
 import { UnnamedStatement } from './unnamed-statement.ts'
 
 /** No statement has this name, on any server: to ask for it fails. */
@@ -45,13 +47,12 @@ const PARSE_DEALLOCATE = Buffer.concat([
   encodeParse('', Buffer.from(`deallocate ${DOOMED}\0\0\0`)),
 ])
 
-/** How many names that were given or taken away during a lease are noted one by one. */
-const MAX_CHANGES = 1_000
+/** How many small statements make way at once for a large one. */
+const MAX_CLOSED = 32
 
 /** What the statements need of the relay at the moment. */
 export interface StatementsContext {
   readonly pool: Pool
-  readonly wantedProfile: Profile
   /** Only while a lease is held. */
   readonly leased: Server
   readonly toServer: Outbox
@@ -79,20 +80,17 @@ export class Statements {
   #names: Map<string, Named> | null = null
   /** What they take, as MAX_CLIENT_STATEMENTS_BYTES counts. */
   #bytes = 0
-  /** Names that were given or taken away during this lease, each with the last batch in which that was: see `Ledger.batch`. */
-  readonly #changes = new Map<string, number>()
-  /** The last batch of those whose names were too many to be noted one by one; -1 for none. */
-  #manyChangesBatch = -1
+  readonly #doubtful = new DoubtfulNames()
   readonly #unnamed = new UnnamedStatement()
-  /** How many ReadyForQuery will have come when a query that drops all statements has been answered (see `Ledger.readies`); else -1. */
-  #dropQuery = -1
-  /** The last batch in which a statement was bound that does so; else -1. */
-  #dropBatch = -1
+  readonly #auto = new AutoPrepare()
   /** Stands for this client on servers, and keeps nothing of it alive when it has gone. */
   readonly #token = {}
 
-  constructor(context: StatementsContext) {
+  readonly #namesAre: 'shared' | 'passed on'
+
+  constructor(context: StatementsContext, names: 'shared' | 'passed on') {
     this.#context = context
+    this.#namesAre = names
   }
 
   get size(): number {
@@ -101,11 +99,9 @@ export class Statements {
 
   /** A lease begins, and nothing is unanswered. */
   leaseBegins(): void {
+    this.#auto.leaseBegins(this.#context.pool.settings)
     this.#unnamed.leaseBegins()
-    this.#dropQuery = -1
-    this.#dropBatch = -1
-    this.#manyChangesBatch = -1
-    if (this.#changes.size > 0) this.#changes.clear()
+    this.#doubtful.leaseBegins()
   }
 
   /** Handles a Parse, or returns false to see more of it, or to see it again. */
@@ -118,13 +114,21 @@ export class Statements {
     if (isUnnamed) {
       if (!isWhole && length <= MAX_UNNAMED_STATEMENT_BYTES) return this.#demand(length)
       pool.counters.clientParses++
+      if (this.#auto.isOn && isWhole && this.#parseShared(buffer, nameEnd + 1, end)) return true
       pool.counters.serverParses++
       const dropped = this.#unnamed.drop(leased.ledger)
-      if (isWhole) this.#unnamed.keep(buffer, nameEnd + 1, end)
+      if (isWhole) this.#unnamed.keep(buffer, nameEnd + 1, end, this.#auto.isOn ? this.#auto.kind : 'other')
       leased.statements.unnamedSent(this.#token, this.#unnamed.serial, leased.ledger)
       if (mayDeallocate(buffer, nameEnd + 1, length) && this.#parseDeallocate(buffer, nameEnd + 1, end, dropped))
         return true
       leased.ledger.owe(DEBT.parse, dropped)
+      toServer.add(buffer, start, end)
+      return true
+    }
+    if (this.#namesAre === 'passed on') {
+      pool.counters.clientParses++
+      pool.counters.serverParses++
+      leased.ledger.owe(DEBT.parse)
       toServer.add(buffer, start, end)
       return true
     }
@@ -135,9 +139,31 @@ export class Statements {
     if (!isWhole) return this.#demand(length)
     if (textEnd(buffer, nameEnd + 1, end) === -1) return this.#broken('Parse')
     const name = buffer.toString('latin1', start + HEADER_BYTES, nameEnd)
-    if (this.#isInDoubt(name)) return this.#waitForReady()
+    if (this.#doubtful.has(name, leased.ledger)) return this.#waitForReady()
     pool.counters.clientParses++
     this.#parseNamed(name, buffer, nameEnd + 1, end)
+    return true
+  }
+
+  /** With auto_prepare: the server keeps the statement, or has it already, so that we answer. False if it has to go as it is. */
+  #parseShared(buffer: Buffer, start: number, end: number): boolean {
+    const { leased, pool } = this.#context
+    const { ledger, statements } = leased
+    const statement = this.#auto.find(pool, leased, buffer, start, end)
+    if (statement === null) {
+      if (this.#auto.kind === 'planned') pool.counters.autoPrepareMisses++
+      return false
+    }
+    const dropped = this.#unnamed.drop(ledger)
+    this.#unnamed.share(statement)
+    if (statements.has(statement, ledger)) {
+      pool.counters.autoPrepareHits++
+      statements.use(statement)
+      ledger.owe(DEBT.ours, ledger.mayBeSkipped ? parseComplete(dropped) : PARSED)
+    } else {
+      pool.counters.autoPrepareMisses++
+      this.#prepare(statement, false, dropped)
+    }
     return true
   }
 
@@ -153,7 +179,7 @@ export class Statements {
     const named = this.#names?.get(key)
     if (!named) return false
     this.#unlearn(key)
-    this.#noteChange(key)
+    this.#doubtful.note(key, leased.ledger)
     const undo = (wasSkipped: boolean, batch: number) => {
       dropped.undo(wasSkipped, batch)
       this.#relearn(key, named)
@@ -178,7 +204,7 @@ export class Statements {
     const statement = this.#intern(buffer, start, end)
     const named = { statement, isVoid: false }
     this.#learn(name, named)
-    this.#noteChange(name)
+    this.#doubtful.note(name, leased.ledger)
     const unlearn = () => {
       named.isVoid = true
       // A later batch may have given the name to another one.
@@ -201,11 +227,13 @@ export class Statements {
     let statement = this.#resolve(buffer, nameStart, nameEnd)
     if (statement === 'failed') return true
     if (statement === 'in doubt') return this.#waitForReady()
+    const isUnnamed = nameStart === nameEnd
+    let first: Effect | null = null
     if (statement) {
       const { statements } = leased
       if (statements.isOutdated(statement)) {
         // A client that will read the rows' description anew may just as well get a new one.
-        if (this.#context.isPortalDescribedNext(buffer, start + length))
+        if ((isUnnamed && !this.#unnamed.isUsed) || this.#context.isPortalDescribedNext(buffer, start + length))
           statement = this.#renew(buffer, nameStart, nameEnd, statement)
         else if (!this.#isShapeCertain(statement)) return false
         else if (statements.isChanged(statement)) {
@@ -213,13 +241,18 @@ export class Statements {
           return true
         }
       }
-      if (statements.has(statement, leased.ledger)) statements.use(statement)
-      else this.#prepare(statement, true, null)
+      if (statements.has(statement, leased.ledger)) {
+        statements.use(statement)
+        if (isUnnamed && this.#isRepeatable) first = leased.recording.begin()
+      } else this.#prepare(statement, true, null)
+      if (isUnnamed) this.#unnamed.use()
     }
     pool.counters.binds++
-    leased.ledger.owe(DEBT.bind)
-    if (statement ? statement.deallocatesAll : nameStart === nameEnd && this.#unnamed.deallocatesAll)
-      this.#dropBatch = leased.ledger.batch
+    if (this.#auto.isOn)
+      this.#auto.inFlight.add(statement?.kind ?? (isUnnamed ? this.#unnamed.kind : 'other'), leased.ledger)
+    leased.ledger.owe(DEBT.bind, first)
+    if (statement ? statement.deallocatesAll : isUnnamed && this.#unnamed.deallocatesAll)
+      this.#doubtful.dropBound(leased.ledger)
     if (!statement) {
       toServer.add(buffer, start, end)
       return true
@@ -256,16 +289,20 @@ export class Statements {
 
   /** The same text as it is understood now, under the client's old name for it. */
   #renew(buffer: Buffer, nameStart: number, nameEnd: number, outdated: Statement): Statement {
-    const name = buffer.toString('latin1', nameStart, nameEnd)
     const statement = this.#intern(outdated.body, 0, outdated.body.length)
+    if (nameStart === nameEnd) {
+      this.#unnamed.renew(statement)
+      return statement
+    }
+    const name = buffer.toString('latin1', nameStart, nameEnd)
     this.#unlearn(name)
     this.#learn(name, { statement, isVoid: false })
     return statement
   }
 
   #intern(buffer: Buffer, start: number, end: number): Statement {
-    const { pool, wantedProfile, leased } = this.#context
-    const meaning = wantedProfile.meaning(pool.options.tracked)
+    const { pool, leased } = this.#context
+    const meaning = leased.profile.meaning(leased.context.tracked)
     return pool.statements.intern(buffer, start, end, meaning, leased.statements.version)
   }
 
@@ -283,15 +320,15 @@ export class Statements {
         const current = leased.statements.isOutdated(statement)
           ? this.#renew(buffer, nameStart, nameEnd, statement)
           : statement
-        if (leased.statements.has(current, leased.ledger)) leased.statements.use(current)
+        const isThere = leased.statements.has(current, leased.ledger)
+        if (isThere) leased.statements.use(current)
         else this.#prepare(current, true, null)
-        leased.ledger.owe(DEBT.describe, {
-          reply: null,
-          described: (shape) => {
-            current.shape = shape
-          },
-          undo: () => {},
-        })
+        let effect: Effect | null = current.shape === undefined || nameStart !== nameEnd ? learnsShape(current) : null
+        if (nameStart === nameEnd) {
+          if (isThere && this.#isRepeatable) effect = leased.recording.begin(effect ?? undefined)
+          this.#unnamed.use()
+        }
+        leased.ledger.owe(DEBT.describe, effect)
         toServer.byte(FRONTEND.describe)
         toServer.int32(6 + current.name.length)
         toServer.byte(STATEMENT)
@@ -313,13 +350,13 @@ export class Statements {
       const nameEnd = textEnd(buffer, nameStart, end)
       if (nameEnd === -1) return this.#broken('Close')
       const name = buffer.toString('latin1', nameStart, nameEnd)
-      if (this.#isInDoubt(name)) return this.#waitForReady()
+      if (this.#doubtful.has(name, leased.ledger)) return this.#waitForReady()
       const named = this.#names?.get(name)
-      if (named || name.startsWith(SHARED_PREFIX)) {
+      if (named || (name.startsWith(SHARED_PREFIX) && this.#namesAre === 'shared')) {
         // Other clients may use it, so it stays on the server; to close what is not there is no error.
         if (named) {
           this.#unlearn(name)
-          this.#noteChange(name)
+          this.#doubtful.note(name, leased.ledger)
         }
         const undo = () => {
           if (named) this.#relearn(name, named)
@@ -344,6 +381,7 @@ export class Statements {
   querySent(): Effect | null {
     const { statements, ledger } = this.#context.leased
     statements.doubtUnnamed()
+    if (this.#auto.isOn) this.#auto.inFlight.add('other', ledger)
     if (ledger.mayBeSkipped) return this.#unnamed.drop(ledger)
     this.#unnamed.forget()
     return null
@@ -351,16 +389,12 @@ export class Statements {
 
   /** DEALLOCATE ALL or DISCARD ALL is being sent. Whether it succeeds is known when it has been answered. */
   dropSent(): void {
-    this.#dropQuery = this.#context.leased.ledger.readies
+    this.#doubtful.dropSent(this.#context.leased.ledger)
   }
 
   /** A command that drops them has not been answered yet, and nothing that names one is sent until then. */
   get areAllInDoubt(): boolean {
-    if (this.#dropQuery < 0 && this.#dropBatch < 0) return false
-    const { ledger } = this.#context.leased
-    if (ledger.isEmpty || ledger.haveCome(this.#dropQuery)) this.#dropQuery = -1
-    if (ledger.isEmpty || ledger.isAnswered(this.#dropBatch)) this.#dropBatch = -1
-    return this.#dropQuery >= 0 || this.#dropBatch >= 0
+    return this.#doubtful.hasAll(this.#context.leased.ledger)
   }
 
   /**
@@ -388,12 +422,16 @@ export class Statements {
    */
   #resolve(buffer: Buffer, nameStart: number, nameEnd: number): Statement | null | 'failed' | 'in doubt' {
     if (nameStart === nameEnd) {
-      if (this.#unnamed.isInDoubt(this.#context.leased.ledger)) return 'in doubt'
+      const { ledger } = this.#context.leased
+      const { shared } = this.#unnamed
+      if (this.#unnamed.isInDoubt(ledger) || (shared && this.#doubtful.hasAll(ledger))) return 'in doubt'
+      if (shared) return shared
       this.#ensureUnnamed()
       return null
     }
+    if (this.#namesAre === 'passed on') return null
     const name = buffer.toString('latin1', nameStart, nameEnd)
-    if (this.#isInDoubt(name)) return 'in doubt'
+    if (this.#doubtful.has(name, this.#context.leased.ledger)) return 'in doubt'
     const named = this.#names?.get(name)
     if (named) return named.statement
     if (!name.startsWith(SHARED_PREFIX)) return null
@@ -419,23 +457,58 @@ export class Statements {
     }
   }
 
+  /**
+   * What is sent now of the unnamed statement begins a batch that may be sent again if its plan is out of date: outside a transaction,
+   * with nothing before it, by a client that does not know yet what the rows look like.
+   */
+  get #isRepeatable(): boolean {
+    const { status, ledger } = this.#context.leased
+    return status === STATUS_IDLE && ledger.isClear && !this.#unnamed.isUsed
+  }
+
+  /** The batch is about to be sent again: the unnamed statement is prepared anew, as it is understood now. */
+  renewUnnamed(): void {
+    const { shared } = this.#unnamed
+    if (shared) this.#unnamed.renew(this.#intern(shared.body, 0, shared.body.length))
+  }
+
+  /** What the client calls the statement with this name of ours: a letter for each byte; null if it has no such statement. */
+  clientNameOf(sharedName: string): string | null {
+    for (const [name, { statement }] of this.#names ?? []) if (statement.name.toString() === sharedName) return name
+    if (this.#unnamed.shared?.name.toString() === sharedName) return ''
+    // A later Parse may have taken its place by now; unless the client itself has chosen this name.
+    return this.#auto.isOn && this.#namesAre === 'shared' ? '' : null
+  }
+
+  /** Something that makes a table has run, which a text may mean from now on. True once. */
+  takeCreated(): boolean {
+    return this.#auto.inFlight.takeCreated(this.#context.leased.ledger)
+  }
+
   /** Sends a Parse, after a Close of what must make way for it. */
   #prepare(statement: Statement, isSwallowed: boolean, alsoUndo: Effect | null): void {
     const { leased, toServer, pool } = this.#context
     const { statements, ledger } = leased
     if (statements.mayHave(statement, ledger)) this.#closeOnServer(statement)
-    this.#makeRoom()
+    this.#makeRoom(statement.body.length)
     pool.counters.serverParses++
     statements.parseSent(statement, ledger, isSwallowed, alsoUndo)
     toServer.addAll(encodeParse(statement.name.toString('latin1'), statement.body))
   }
 
   /** Closes one if another does not fit in; and a second one where a reload has made them too many, so that they become fewer. */
-  #makeRoom(): void {
+  #makeRoom(bytes: number): void {
     const { leased, pool } = this.#context
+    const { maxPreparedStatements, autoPrepareMaxBytes } = pool.settings
     for (let left = 2; left > 0; left--) {
-      const surplus = leased.statements.surplus(pool.settings.maxPreparedStatements)
-      if (surplus === null) return
+      const surplus = leased.statements.surplus(maxPreparedStatements)
+      if (surplus === null) break
+      this.#closeOnServer(surplus)
+    }
+    if (!this.#auto.isOn) return
+    for (let left = MAX_CLOSED; left > 0; left--) {
+      const surplus = leased.statements.surplusBytes(autoPrepareMaxBytes, bytes)
+      if (surplus === null) break
       this.#closeOnServer(surplus)
     }
   }
@@ -456,32 +529,9 @@ export class Statements {
     toServer.addAll(NEVER)
   }
 
-  /**
-   * Whether the name stands for something, and for what, is known only when an earlier batch has been answered, since it may have
-   * failed, and what it did to the name was skipped.
-   */
-  #isInDoubt(name: string): boolean {
-    const { ledger } = this.#context.leased
-    if (this.areAllInDoubt) return true
-    if (this.#manyChangesBatch >= 0 && !ledger.isAnswered(this.#manyChangesBatch) && !ledger.isAllSettled) return true
-    if (this.#changes.size === 0) return false
-    const batch = this.#changes.get(name)
-    return batch !== undefined && !ledger.isSettled(batch)
-  }
-
-  #noteChange(name: string): void {
-    const { batch } = this.#context.leased.ledger
-    if (this.#changes.size >= MAX_CHANGES) {
-      // Until this batch has been answered, every name is in doubt.
-      this.#changes.clear()
-      this.#manyChangesBatch = batch
-    }
-    this.#changes.set(name, batch)
-  }
-
   #waitForReady(): false {
     // Postgres may keep its answers until the batch ends, and we keep back what would end it.
-    if (this.#dropBatch === this.#context.leased.ledger.batch) this.#context.toServer.addAll(FLUSH)
+    if (this.#doubtful.isDropInBatch(this.#context.leased.ledger)) this.#context.toServer.addAll(FLUSH)
     this.#context.goOnWhenReady()
     return false
   }
@@ -514,6 +564,23 @@ export class Statements {
   #broken(what: string): boolean {
     this.#context.fail(new PoolerError('bad-message', { what }))
     return true
+  }
+}
+
+const PARSED: Effect = { reply: PARSE_COMPLETE, undo: () => {} }
+
+/** The answer to a Parse that may be skipped. */
+function parseComplete(dropped: Effect): Effect {
+  return { reply: PARSE_COMPLETE, undo: (wasSkipped, batch) => dropped.undo(wasSkipped, batch) }
+}
+
+function learnsShape(statement: Statement): Effect {
+  return {
+    reply: null,
+    described: (shape) => {
+      statement.shape = shape
+    },
+    undo: () => {},
   }
 }
 

@@ -19,9 +19,12 @@ export function isRareTag(buffer: Buffer, start: number): boolean {
   }
 }
 
+/** The tag of SELECT INTO and CREATE TABLE AS tells only how many rows there are; this one stands in for it. */
+export const SELECT_INTO = 'SELECT INTO'
+
 /** After this command a statement that was prepared before may mean something else. */
 export function changesSchema(tag: string): boolean {
-  return /^(CREATE|ALTER|DROP|IMPORT) /.test(tag)
+  return /^(CREATE|ALTER|DROP|IMPORT|SELECT) /.test(tag)
 }
 
 /** After this command the session has no prepared statements. */

@@ -1,7 +1,9 @@
 /** Hot path: the unnamed statement of one client, kept so that it can be bound in a later transaction, on whatever server. */
 
 import type { Effect, Ledger } from '../server/ledger.ts'
+import type { Statement } from '../server/statement-registry.ts'
 import { deallocatesAll } from '../sql/deallocate.ts'
+import type { TextKind } from '../sql/text-kind.ts'
 import { MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
 
 /** A larger buffer is given back when its statement is gone. */
@@ -13,6 +15,9 @@ const NONE: Former[] = []
 interface Former {
   readonly body: Buffer | null
   readonly length: number
+  readonly shared: Statement | null
+  readonly kind: TextKind
+  readonly isUsed: boolean
   readonly serial: number
   readonly batch: number
   /** Its own Parse was skipped, so that it never was; or failed, so that there was none. */
@@ -24,6 +29,9 @@ export class UnnamedStatement {
   #body: Buffer | null = null
   #length = -1
   #deallocatesAll = false
+  #shared: Statement | null = null
+  #kind: TextKind = 'other'
+  #isUsed = false
   /** Tells this statement from all that the client had before. */
   #serial = 0
   #lastSerial = 0
@@ -55,6 +63,20 @@ export class UnnamedStatement {
     return this.#body === null || this.#length < 0 ? null : this.#body.subarray(0, this.#length)
   }
 
+  /** In place of a body: the statement that servers keep for this and other clients. */
+  get shared(): Statement | null {
+    return this.#shared
+  }
+
+  get kind(): TextKind {
+    return this.#kind
+  }
+
+  /** It was described or bound since it was parsed, so that the client may know what its rows look like. */
+  get isUsed(): boolean {
+    return this.#isUsed
+  }
+
   /** To run it drops all that the session has prepared. */
   get deallocatesAll(): boolean {
     return this.#deallocatesAll && this.#length >= 0
@@ -74,6 +96,7 @@ export class UnnamedStatement {
   /** A simple query is being sent: Postgres drops it. */
   forget(): void {
     this.#length = -1
+    this.#shared = null
     if (this.#body !== null && this.#body.length > MAX_IDLE_BYTES) this.#body = null
     this.#serial = ++this.#lastSerial
   }
@@ -86,6 +109,9 @@ export class UnnamedStatement {
     if (ledger.isEmpty && this.#former.length > 0) this.#forgetFormer()
     const effect = ledger.mayBeSkipped ? this.#bringBack() : this.#failed
     this.#length = -1
+    this.#shared = null
+    this.#kind = 'other'
+    this.#isUsed = false
     this.#serial = ++this.#lastSerial
     this.#batch = ledger.batch
     return effect
@@ -97,8 +123,9 @@ export class UnnamedStatement {
     const length = isKept ? this.#length : -1
     if (isKept) this.#formerBytes += length
     if (this.#former === NONE) this.#former = []
-    const { serial } = this
-    this.#former.push({ body: isKept ? this.#body : null, length, serial, batch: this.#batch, fate: 'was' })
+    const { serial, shared, kind, isUsed } = this
+    const body = isKept ? this.#body : null
+    this.#former.push({ body, length, shared, kind, isUsed, serial, batch: this.#batch, fate: 'was' })
     if (isKept) this.#body = null
     const next = this.#lastSerial + 1
     return {
@@ -127,6 +154,9 @@ export class UnnamedStatement {
     if (former === undefined || former.fate === 'failed') return
     this.#body = former.body
     this.#length = former.length
+    this.#shared = former.shared
+    this.#kind = former.kind
+    this.#isUsed = former.isUsed
     this.#serial = former.serial
     this.#batch = former.batch
     this.#deallocatesAll = former.body !== null && deallocatesAll(former.body, 0, former.length)
@@ -138,11 +168,29 @@ export class UnnamedStatement {
   }
 
   /** The statement in bytes `start` to `end` takes the place of what was dropped. */
-  keep(buffer: Buffer, start: number, end: number): void {
+  keep(buffer: Buffer, start: number, end: number, kind: TextKind): void {
     const length = end - start
     if (this.#body === null || this.#body.length < length) this.#body = Buffer.allocUnsafeSlow(Math.max(length, 256))
     buffer.copy(this.#body, 0, start, end)
     this.#length = length
     this.#deallocatesAll = deallocatesAll(buffer, start, end)
+    this.#kind = kind
+  }
+
+  /** So does this one. */
+  share(statement: Statement): void {
+    if (this.#body !== null && this.#body.length > MAX_IDLE_BYTES) this.#body = null
+    this.#shared = statement
+    this.#kind = statement.kind
+  }
+
+  /** It is the same statement, as it is understood now. */
+  renew(statement: Statement): void {
+    this.#shared = statement
+  }
+
+  /** It is being described or bound. */
+  use(): void {
+    this.#isUsed = true
   }
 }

@@ -31,6 +31,8 @@ export function poolSettings({ general, users }: Settings, database: DatabaseSet
     idleTransactionTimeoutMs: user?.idle_transaction_timeout ?? general.idle_transaction_timeout,
     transactionTimeoutMs: user?.transaction_timeout ?? general.transaction_timeout,
     maxPreparedStatements: general.max_prepared_statements,
+    autoPrepare: user?.auto_prepare ?? database.auto_prepare ?? general.auto_prepare,
+    autoPrepareMaxBytes: general.auto_prepare_max_bytes,
     maxPacketBytes: general.max_packet_size,
   }
 }

@@ -24,6 +24,9 @@ export class Counters {
   /** Those that were really prepared on a server. */
   serverParses = 0
   binds = 0
+  /** With auto_prepare: unnamed statements that were parsed without a server, and those that a server had to parse. */
+  autoPrepareHits = 0
+  autoPrepareMisses = 0
   clientLogins = 0
 
   add(other: Counters): void {

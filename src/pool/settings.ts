@@ -29,5 +29,9 @@ export interface PoolSettings {
   readonly transactionTimeoutMs: number
   /** Per server; 0: prepared statements pass through as they are. */
   readonly maxPreparedStatements: number
+  /** Unnamed statements are kept on servers as shared ones. */
+  readonly autoPrepare: boolean
+  /** Text that is kept prepared per server then; 0 is no limit. */
+  readonly autoPrepareMaxBytes: number
   readonly maxPacketBytes: number
 }

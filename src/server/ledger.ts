@@ -5,6 +5,7 @@
  * https://www.postgresql.org/docs/current/protocol-flow.html
  */
 
+import { invariant } from '../base/invariant.ts'
 import { BACKEND } from '../wire/types.ts'
 
 /** What was sent; it tells which reply pays the debt. First what belongs to a batch, then what ends one, then what is no request. */
@@ -156,11 +157,7 @@ export class Ledger {
 
   /** A ReadyForQuery is owed, so that the transaction may by now be in another state than the last one said. */
   get awaitsReady(): boolean {
-    for (let index = 0; index < this.#count; index++) {
-      const kind = this.#kindAt(index) & KIND
-      if (kind >= DEBT.sync && kind <= DEBT.functionCall) return true
-    }
-    return false
+    return this.#readiesAnswered < this.#readiesSent
   }
 
   /** Nothing is owed, nothing is begun, nothing is in doubt: the next request meets a fresh server. */
@@ -177,7 +174,7 @@ export class Ledger {
    */
   owe(debt: number, effect: Effect | null = null): boolean {
     if (this.#skipsToSync) {
-      if (debt !== DEBT.sync) return false
+      if ((debt & KIND) !== DEBT.sync) return false
       this.#skipsToSync = false
     } else if (this.#copyIn === 'open') {
       if (debt === DEBT.copyEnd) {
@@ -277,6 +274,11 @@ export class Ledger {
     return head & REPLACE ? 'replace' : 'forward'
   }
 
+  /** The next reply is that to a simple query, or a part of it. */
+  get isQueryNext(): boolean {
+    return this.#count > 0 && this.#kinds[this.#head] === DEBT.query
+  }
+
   /** What hangs on the first debt. */
   get headEffect(): Effect | null {
     return this.#count === 0 ? null : (this.#effects[this.#head] ?? null)
@@ -305,6 +307,12 @@ export class Ledger {
       if (kind !== DEBT.ours && kind !== DEBT.copyEnd) return kind !== DEBT.sync
     }
     return true
+  }
+
+  /** What has failed is sent again: the answer to the Sync that ends it, which is the first debt now, is not the client's. */
+  swallowSync(): void {
+    invariant(this.#count > 0 && this.#kinds[this.#head] === DEBT.sync, 'no Sync is behind what has failed')
+    this.#kinds[this.#head] = DEBT.sync | SWALLOW
   }
 
   /** The connection is gone: nothing will come any more. */

@@ -19,6 +19,7 @@ import { CHORE_NEEDS, Chore, type ChoreListener, type ChoreResult } from './chor
 import { Ledger } from './ledger.ts'
 import { Login, type LoginListener, type LoginResult, type ServerIdentity } from './login.ts'
 import { type Change, changesBetween, changesToSql, Profile, type Tracked } from './profile.ts'
+import { Recording } from './recording.ts'
 import type { SchemaVersion } from './schema-version.ts'
 import type { StatementRegistry } from './statement-registry.ts'
 import { ServerStatements } from './statements.ts'
@@ -77,6 +78,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   readonly frames: Frames
   readonly ledger = new Ledger()
   readonly statements: ServerStatements
+  readonly recording = new Recording()
   readonly startedMs: number
   readonly startedWallMs: number
   /** When it entered its state. */

@@ -2,6 +2,7 @@
 
 import { equalsBytes, hashBytes, sampleBytes } from '../base/bytes.ts'
 import { deallocatesAll } from '../sql/deallocate.ts'
+import { type TextKind, textKind } from '../sql/text-kind.ts'
 
 /** Names of shared statements on servers begin like this. A client's own unknown name that does so is never sent on. */
 export const SHARED_PREFIX = 'pgweir_'
@@ -22,6 +23,7 @@ export class Statement {
   shape: string | null | undefined
   /** Sessions and servers that know it; it is forgotten with the last one. */
   holders = 0
+  #kind: TextKind | null = null
   /** For the registry: where it stands, and the next one there. */
   readonly place: number
   next: Statement | null = null
@@ -37,6 +39,11 @@ export class Statement {
     this.deallocatesAll = deallocatesAll(body, 0, body.length)
   }
 
+  get kind(): TextKind {
+    this.#kind ??= textKind(this.body, 0, this.body.indexOf(0))
+    return this.#kind
+  }
+
   is(buffer: Buffer, start: number, end: number, meaning: string, version: number): boolean {
     return this.version === version && this.meaning === meaning && equalsBytes(buffer, start, end, this.body)
   }
@@ -47,24 +54,30 @@ let lastId = 0
 /** How many of the statements that were asked for last are found by a look at some of their bytes. A power of two. */
 const RECENT = 1024
 
+/** How many texts are remembered of those that were asked for once: groups of a few each. The number of groups is a power of two. */
+const ASKED_GROUPS = 1024
+const ASKED_PER_GROUP = 4
+
 /** The statements of one pool, each once. */
 export class StatementRegistry {
   /** By hash, each the first of those with the same. */
   readonly #firsts = new Map<number, Statement>()
   #size = 0
   #recent: (Statement | null)[] = []
+  /** Hashes of texts, each in the group that it says itself, the latest first; the last one makes way for another. */
+  #asked: Int32Array | null = null
 
   get size(): number {
     return this.#size
   }
 
   /**
-   * The statement with the bytes `start` to `end` (text, zero, parameter types).
+   * The statement with the bytes `start` to `end` (text, zero, parameter types), if it is known.
    *
    * @param meaning what else decides what the text means: the search path, the role
    * @param version how often tables have changed: who prepares it after a change must not be told what was true before
    */
-  intern(buffer: Buffer, start: number, end: number, meaning: string, version: number): Statement {
+  find(buffer: Buffer, start: number, end: number, meaning: string, version: number): Statement | null {
     // Nearly always the text was asked for a moment ago, and texts are long: to see all of a text costs more than to compare two.
     const slot = sampleBytes(buffer, start, end) & (RECENT - 1)
     const recent = this.#recent[slot]
@@ -72,9 +85,32 @@ export class StatementRegistry {
     const place = placeOf(hashBytes(buffer, start, end), version)
     let statement = this.#firsts.get(place) ?? null
     while (statement !== null && !statement.is(buffer, start, end, meaning, version)) statement = statement.next
-    statement ??= this.#add(new Statement(++lastId, Buffer.from(buffer.subarray(start, end)), meaning, version, place))
-    this.#remember(statement, slot)
+    if (statement !== null) this.#remember(statement, slot)
     return statement
+  }
+
+  /** The same, made if it is not known. */
+  intern(buffer: Buffer, start: number, end: number, meaning: string, version: number): Statement {
+    const known = this.find(buffer, start, end, meaning, version)
+    if (known !== null) return known
+    const place = placeOf(hashBytes(buffer, start, end), version)
+    const body = Buffer.from(buffer.subarray(start, end))
+    return this.#add(new Statement(++lastId, body, meaning, version, place))
+  }
+
+  /** Whether somebody has asked about these bytes before, as far as it is remembered. */
+  isAskedAgain(buffer: Buffer, start: number, end: number): boolean {
+    this.#asked ??= new Int32Array(ASKED_GROUPS * ASKED_PER_GROUP).fill(-1)
+    const hash = hashBytes(buffer, start, end)
+    const first = ASKED_PER_GROUP * (hash & (ASKED_GROUPS - 1))
+    let carried = hash
+    for (let at = first; at < first + ASKED_PER_GROUP; at++) {
+      const there = this.#asked[at] as number
+      this.#asked[at] = carried
+      if (there === hash) return true
+      carried = there
+    }
+    return false
   }
 
   hold(statement: Statement): void {

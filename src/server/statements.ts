@@ -35,6 +35,8 @@ export class ServerStatements {
   readonly #copies = new Map<Statement, Copy>()
   /** The same, the one that was used last at the end. */
   readonly #byUse = new List<Copy>('prepared statements')
+  /** What they take. */
+  #bytes = 0
   /** A Close of what is not noted here has not happened, so that the server may have more than is noted. */
   #hasDoubts = false
   /** Whose unnamed statement the server has, and which of them (a session counts its own), since which batch; null if it has none. */
@@ -102,6 +104,13 @@ export class ServerStatements {
     return this.#copies.size < capacity ? null : (this.#byUse.first?.statement ?? null)
   }
 
+  /** The same, if so many bytes more would be over `capacityBytes`; 0 is no limit. */
+  surplusBytes(capacityBytes: number, moreBytes: number): Statement | null {
+    return capacityBytes === 0 || this.#bytes + moreBytes <= capacityBytes
+      ? null
+      : (this.#byUse.first?.statement ?? null)
+  }
+
   /** A Parse of it is being sent: owes a ParseComplete. */
   parseSent(statement: Statement, ledger: Ledger, isSwallowed: boolean, alsoUndo: Effect | null): void {
     const copy = new Copy(statement, ledger.batch)
@@ -159,6 +168,12 @@ export class ServerStatements {
     this.#unnamedOwner = SOMEBODY
   }
 
+  /** Somebody has dropped or made some of them, nobody knows which. */
+  doubtAll(): void {
+    this.clear()
+    this.#hasDoubts = true
+  }
+
   /** DEALLOCATE ALL, or the end. */
   clear(): void {
     for (const copy of this.#copies.values()) this.#remove(copy)
@@ -169,13 +184,17 @@ export class ServerStatements {
   #add(copy: Copy): void {
     const before = this.#copies.get(copy.statement)
     if (before) this.#byUse.remove(before)
-    else this.#registry.hold(copy.statement)
+    else {
+      this.#registry.hold(copy.statement)
+      this.#bytes += copy.statement.body.length
+    }
     this.#copies.set(copy.statement, copy)
     this.#byUse.pushLast(copy)
   }
 
   #remove(copy: Copy): void {
     this.#copies.delete(copy.statement)
+    this.#bytes -= copy.statement.body.length
     this.#byUse.remove(copy)
     this.#registry.letGo(copy.statement)
   }

@@ -5,7 +5,7 @@ import { type EntryTable, readEntry } from './entry.ts'
 import { error, type Place, type Problem, quote, warning } from './problem.ts'
 import { POOL_MODES, type ValuesOf } from './schema.ts'
 import { UNSUPPORTED_DATABASE_KEYS } from './unsupported.ts'
-import { host, integer, oneOf, orNull, override, text, time } from './values.ts'
+import { boolean, host, integer, oneOf, orNull, override, text, time } from './values.ts'
 
 const optionalText = orNull(text)
 
@@ -68,6 +68,7 @@ export const DATABASE_ROWS = {
     default: null,
     meaning: 'Instead of the general query_wait_timeout.',
   },
+  auto_prepare: { type: orNull(boolean), default: null, meaning: 'Instead of the general auto_prepare.' },
   connect_query: {
     type: optionalText,
     default: null,

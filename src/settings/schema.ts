@@ -143,6 +143,16 @@ const POOLS = {
     '200',
     "Prepared statements kept per server so that clients' named statements work in transaction and statement mode; 0 turns that off.",
   ),
+  auto_prepare: row(
+    boolean,
+    '0',
+    'Whether servers keep unnamed statements that are parsed again and again, so that a Parse of a known text costs them nothing.',
+  ),
+  auto_prepare_max_bytes: row(
+    bytes(),
+    '4MB',
+    'With auto_prepare: how much text a server keeps prepared, named statements included, before those used least recently go; 0 is no limit.',
+  ),
   track_extra_parameters: atRestart(
     list,
     'IntervalStyle',

@@ -5,7 +5,7 @@ import { type EntryTable, readEntry } from './entry.ts'
 import { type Place, type Problem, quote } from './problem.ts'
 import { POOL_MODES, type ValuesOf } from './schema.ts'
 import { UNSUPPORTED_USER_KEYS } from './unsupported.ts'
-import { integer, oneOf, orNull, override, time } from './values.ts'
+import { boolean, integer, oneOf, orNull, override, time } from './values.ts'
 
 const size = override(integer(), 'zero is a value')
 const limit = override(integer(), 'zero means general')
@@ -42,6 +42,11 @@ export const USER_ROWS = {
     meaning: 'Instead of the general idle_transaction_timeout.',
   },
   transaction_timeout: { type: timeout, default: null, meaning: 'Instead of the general transaction_timeout.' },
+  auto_prepare: {
+    type: orNull(boolean),
+    default: null,
+    meaning: 'Instead of the auto_prepare of the database or the general one.',
+  },
   client_idle_timeout: { type: timeout, default: null, meaning: 'Instead of the general client_idle_timeout.' },
 } as const
 

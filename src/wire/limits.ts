@@ -16,6 +16,10 @@ export const MAX_CLIENT_STATEMENTS_BYTES = 32 * 1024 * 1024
 export const STATEMENT_BYTES = 256
 /** An unnamed statement that is kept to be bound in a later transaction; a larger one passes through and lives as long as its transaction. */
 export const MAX_UNNAMED_STATEMENT_BYTES = 1024 * 1024
+/** With auto_prepare: an unnamed statement that servers keep. */
+export const MAX_AUTO_PREPARED_BYTES = 64 * 1024
+/** With auto_prepare: a batch that is kept until its first answer, to be sent again if the answer is that tables have changed. */
+export const MAX_RECORDING_BYTES = 64 * 1024
 /** An ErrorResponse, CommandComplete or ParameterStatus that is held to be understood; a larger ErrorResponse passes through. */
 export const MAX_HELD_REPLY_BYTES = 64 * 1024
 /** A message of a server outside a lease (login, checks, settings). */

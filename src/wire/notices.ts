@@ -9,6 +9,8 @@ export interface Notice {
   readonly message: string
   readonly detail?: string | undefined
   readonly hint?: string | undefined
+  /** The place in the server's code where it comes from, which is the same in all languages. Only read, never told. */
+  readonly routine?: string | undefined
 }
 
 export function encodeError(error: Notice): Buffer {
@@ -50,6 +52,7 @@ export function decodeNotice(buffer: Buffer, start: number, end: number): Notice
     message: fields.get('M') ?? '(the server gave no message)',
     detail: fields.get('D'),
     hint: fields.get('H'),
+    routine: fields.get('R'),
   }
 }
 

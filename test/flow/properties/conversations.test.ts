@@ -7,8 +7,8 @@ import type { FlowClient } from '../../support/flow/client.ts'
 import { Cutter, quiet } from '../../support/flow/inbox.ts'
 import { DEFAULTS, type FlowServer, POSTGRES } from '../../support/flow/postgres.ts'
 import { type Reply, type Request, RequestReader, readReply } from '../../support/flow/reading.ts'
-import { LAST_TURN, type Script, script, type Turn } from '../../support/flow/scripts.ts'
-import { DEFAULT_ZONE, SessionModel } from '../../support/flow/session-model.ts'
+import { LAST_TURN, parsingScript, type Script, script, type Turn } from '../../support/flow/scripts.ts'
+import { DEFAULT_ZONE, SessionModel, Tables } from '../../support/flow/session-model.ts'
 import { Flow } from '../../support/flow/start.ts'
 
 /** Who does something next, and how much of it. */
@@ -19,6 +19,7 @@ type Step =
   | { readonly does: 'vanish'; readonly client: number }
   | { readonly does: 'die'; readonly server: number }
   | { readonly does: 'order'; readonly order: Order }
+  | { readonly does: 'migrate' }
 
 /** What an operator does. */
 type Order = 'pause' | 'resume' | 'reconnect' | Reload
@@ -29,6 +30,7 @@ interface Reload {
   readonly mode: string
   readonly poolSize: number
   readonly maxPreparedStatements: number
+  readonly autoPrepare: number
 }
 
 interface World {
@@ -36,11 +38,12 @@ interface World {
   readonly steps: readonly Step[]
   readonly poolSize: number
   readonly maxPreparedStatements: number
+  readonly autoPrepare: number
   readonly mode: string
   readonly cut: Cut
   readonly windowBytes: number
   /** Whether clients wait for the answer to one batch before they send another that may depend on it. */
-  readonly manners: 'patient' | 'hasty' | 'reckless'
+  readonly manners: 'polite' | 'patient' | 'hasty' | 'reckless'
 }
 
 const MAX_CLIENTS = 4
@@ -70,6 +73,7 @@ const order: fc.Arbitrary<Order> = fc.oneof(
     mode: fc.constantFrom('transaction', 'session'),
     poolSize: fc.integer({ min: 1, max: 3 }),
     maxPreparedStatements: fc.constantFrom(0, 1, 2, 100),
+    autoPrepare: fc.constantFrom(0, 1),
   }),
 )
 
@@ -78,12 +82,19 @@ const orderedStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: order.map((each): Step => ({ does: 'order', order: each })) },
 )
 
+/** Somebody changes tables, by a connection of their own. */
+const migratingStep: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 6, arbitrary: smoothStep },
+  { weight: 1, arbitrary: fc.constant<Step>({ does: 'migrate' }) },
+)
+
 function world(step: fc.Arbitrary<Step>, ...manners: World['manners'][]): fc.Arbitrary<World> {
   return fc.record({
     scripts: fc.array(script, { minLength: 1, maxLength: MAX_CLIENTS }),
     steps: fc.array(step, { maxLength: 40 }),
     poolSize: fc.integer({ min: 1, max: 3 }),
     maxPreparedStatements: fc.constantFrom(1, 2, 100),
+    autoPrepare: fc.constantFrom(0, 1, 1),
     mode: fc.constantFrom('transaction', 'transaction', 'transaction', 'session'),
     cut: fc.oneof(
       fc.constant<Cut>('glued'),
@@ -98,11 +109,12 @@ function world(step: fc.Arbitrary<Step>, ...manners: World['manners'][]): fc.Arb
 /** A server whose answers come when the world says so. */
 class Backend {
   readonly #server: FlowServer
-  readonly #model = new SessionModel()
+  readonly #model: SessionModel
   readonly waiting: Request[] = []
 
-  constructor(server: FlowServer) {
+  constructor(server: FlowServer, tables: Tables) {
     this.#server = server
+    this.#model = new SessionModel(DEFAULT_ZONE, tables)
   }
 
   work(requests: number): void {
@@ -153,7 +165,10 @@ class Player {
   send(manners: World['manners']): void {
     const [turn] = this.#turns
     if (!turn) return
-    const mustWait = (this.#hasConsequences && manners !== 'reckless') || (!turn.standsAlone && manners === 'patient')
+    const mustWait =
+      manners === 'polite' ||
+      (this.#hasConsequences && manners !== 'reckless') ||
+      (!turn.standsAlone && manners === 'patient')
     if (mustWait && !this.isAnswered) return
     this.#turns.shift()
     this.#hasConsequences = turn.hasConsequences
@@ -202,7 +217,11 @@ interface Outcome {
 }
 
 /** Plays a world to its end: every script is sent, every request is answered. */
-async function play({ scripts, steps, ...options }: World, check: (outcome: Outcome) => void): Promise<void> {
+async function play(
+  { scripts, steps, ...options }: World,
+  check: (outcome: Outcome) => void,
+  tables = new Tables(),
+): Promise<void> {
   const backends = new Map<FlowServer, Backend>()
   const flow = await new Flow({
     cut: options.cut,
@@ -211,12 +230,13 @@ async function play({ scripts, steps, ...options }: World, check: (outcome: Outc
       pool_mode: options.mode,
       default_pool_size: options.mode === 'session' ? MAX_CLIENTS : options.poolSize,
       max_prepared_statements: options.maxPreparedStatements,
+      auto_prepare: options.autoPrepare,
       query_wait_notify: 0,
     },
   }).start()
   flow.postgres.onRequest = (server, request) => backends.get(server)?.waiting.push(request)
   flow.postgres.login = (server) => {
-    backends.set(server, new Backend(server))
+    backends.set(server, new Backend(server, tables))
     server.welcome(DEFAULTS)
   }
 
@@ -235,6 +255,7 @@ async function play({ scripts, steps, ...options }: World, check: (outcome: Outc
           pool_mode: given.mode,
           default_pool_size: poolSize,
           max_prepared_statements: given.maxPreparedStatements,
+          auto_prepare: given.autoPrepare,
           query_wait_notify: 0,
         },
       })
@@ -267,6 +288,7 @@ async function play({ scripts, steps, ...options }: World, check: (outcome: Outc
       else if (step.does === 'work')
         [...backends.values()][step.server % Math.max(backends.size, 1)]?.work(step.requests)
       else if (step.does === 'order') obey(step.order)
+      else if (step.does === 'migrate') tables.version++
       else if (step.does === 'vanish') players[step.client]?.client.vanish()
       else if (step.does === 'die') [...backends.values()][step.server % Math.max(backends.size, 1)]?.die()
       await quiet(step.does === 'rest' ? 3 : 1)
@@ -274,6 +296,7 @@ async function play({ scripts, steps, ...options }: World, check: (outcome: Outc
     obey('resume')
     // Each round brings every patient client one turn further, unless it waits in vain.
     for (let rounds = MAX_ROUNDS; rounds > 0 && players.some((player) => player.hasMore); rounds--) {
+      if (options.manners === 'polite') tables.version++
       for (const player of players) if (player.hasMore) player.send(options.manners)
       await everybodyWorks()
     }
@@ -320,6 +343,28 @@ test('operators who reload, renew, move and pause are noticed by no client', asy
     }),
     { numRuns: RUNS, verbose: 0 },
   )
+}, 120_000)
+
+test('tables that others change are noticed by no client that parses its statements anew each time', async () => {
+  const tables = new Tables()
+  const given = world(migratingStep, 'polite').chain((each) =>
+    fc.record({
+      scripts: fc.array(parsingScript, { minLength: 1, maxLength: MAX_CLIENTS }),
+      rest: fc.constant(each),
+    }),
+  )
+  await fc.assert(
+    fc.asyncProperty(given, async ({ scripts, rest }) => {
+      const check = ({ players }: Outcome) => {
+        for (const { client, expected, zone } of players)
+          expectSame(withoutRepetitions(client.inbox.unread, zone), withoutRepetitions(expected, zone))
+      }
+      await play({ ...rest, scripts, autoPrepare: 1 }, check, tables)
+    }),
+    { numRuns: RUNS, verbose: 0 },
+  )
+  // It was put to the test.
+  expect(tables.refusals).toBeGreaterThan(0)
 }, 120_000)
 
 test('clients that vanish and servers that die never give a client a reply that is not its own', async () => {

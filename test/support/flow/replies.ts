@@ -52,8 +52,13 @@ export function batchRows(...cells: readonly string[]): Buffer {
   )
 }
 
-export function error(code: string, words: string, severity: 'ERROR' | 'FATAL' = 'ERROR'): Buffer {
-  return message('E', notes({ S: severity, V: severity, C: code, M: words }))
+export function error(
+  code: string,
+  words: string,
+  severity: 'ERROR' | 'FATAL' = 'ERROR',
+  more: Readonly<Record<string, string>> = {},
+): Buffer {
+  return message('E', notes({ S: severity, V: severity, C: code, M: words, ...more }))
 }
 
 export function notice(words: string): Buffer {

@@ -23,10 +23,10 @@ export interface Turn {
 /** Texts that clients share, so that the pooler shares the statements. */
 const sharedText = fc.constantFrom(
   ...[
-    'rows shared-1 1',
-    'rows shared-2 3',
-    'rows shared-4 1',
-    'fail shared-3',
+    'select rows shared-1 1',
+    'select rows shared-2 3',
+    'select rows shared-4 1',
+    'select fail shared-3',
     'begin',
     'commit',
     'ddl t',
@@ -76,6 +76,7 @@ const extended: fc.Arbitrary<Messages> = fc.oneof(
   },
   { weight: 2, arbitrary: anyName.map((name) => (tag: string) => [parse(name, `rows ${tag} 2`)]) },
   { weight: 1, arbitrary: anyName.map((name) => (tag: string) => [parse(name, `bad ${tag}`)]) },
+  { weight: 1, arbitrary: anyName.map((name) => () => [parse(name, 'select bad shared-5')]) },
   { weight: 1, arbitrary: fc.nat(3).map((count) => (tag: string) => [query(`rows ${tag} ${count}`)]) },
   {
     weight: 6,
@@ -103,6 +104,21 @@ const usual: fc.Arbitrary<Messages> = fc.tuple(anyName, sharedText, fc.boolean()
     sync,
   ]
 })
+
+/** The same without a name, and in more ways to end it. */
+const parsed: fc.Arbitrary<Messages> = fc
+  .tuple(fc.constantFrom('select rows shared-1 1', 'select rows shared-2 3', 'select fail shared-3'), fc.nat(3))
+  .map(([text, way]) => {
+    return (tag: string) => [
+      parse('', text),
+      ...(way === 1 ? [describeStatement('')] : way === 2 ? [describeStatement(''), flush] : []),
+      bind('', '', tag),
+      ...(way === 3 ? [describePortal(), execute('', 1), execute()] : [execute()]),
+      sync,
+    ]
+  })
+
+const onlyRows: fc.Arbitrary<Messages> = fc.nat(3).map((count) => (tag: string) => [query(`rows ${tag} ${count}`)])
 
 const batch: fc.Arbitrary<Turn> = fc
   .tuple(
@@ -142,6 +158,17 @@ export interface Script {
 export const script: fc.Arbitrary<Script> = fc
   .tuple(fc.option(zone), fc.array(turn, { minLength: 1, maxLength: 8 }))
   .map(([startZone, turns]) => ({ zone: startZone, turns, [fc.toStringMethod]: () => show(startZone, turns) }))
+
+/** A script of somebody who has no names for statements, and parses each anew before it is used. */
+export const parsingScript: fc.Arbitrary<Script> = fc
+  .array(fc.oneof({ weight: 1, arbitrary: onlyRows }, { weight: 4, arbitrary: parsed }), {
+    minLength: 1,
+    maxLength: 12,
+  })
+  .map((all) => {
+    const turns = all.map(alone)
+    return { zone: null, turns, [fc.toStringMethod]: () => show(null, turns) }
+  })
 
 /** A script as a counterexample shows it: with the names of its requests. */
 function show(startZone: string | null, turns: readonly Turn[]): string {

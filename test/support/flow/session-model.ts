@@ -4,7 +4,7 @@
  *
  * Its SQL is made for this: `rows TAG N`, `fail TAG`, `bad TAG` (cannot be parsed), `begin`, `commit`, `rollback`, `ddl TAG`,
  * `set ZONE`, `copyin TAG`, `copyin-bad TAG`, `copyin-early TAG` (fails before it reads), `copyout TAG N`, `discard all`,
- * `deallocate all`, and nothing at all.
+ * `deallocate all`, and nothing at all. `rows`, `fail` and `bad` may stand behind `select`, as what a pooler may keep prepared.
  */
 
 import type { Request } from './reading.ts'
@@ -37,9 +37,26 @@ class SqlError extends Error {
   }
 }
 
+/** A statement, and when it was parsed. */
+interface Parsed {
+  readonly text: string
+  readonly version: number
+  readonly batch: number
+}
+
+/** The tables that several sessions share. What was parsed before they were changed by somebody else is not run any more. */
+export class Tables {
+  version = 0
+  /** How often that was said. */
+  refusals = 0
+}
+
 export class SessionModel {
   #status: 'I' | 'T' | 'E' = 'I'
-  readonly #statements = new Map<string, string>()
+  readonly #tables: Tables
+  readonly #statements = new Map<string, Parsed>()
+  /** What is parsed keeps its tables as they are until the batch ends. */
+  #batch = 0
   readonly #portals = new Map<string, Portal>()
   #skipsToSync = false
   #copy: Copy | null = null
@@ -51,7 +68,8 @@ export class SessionModel {
   #reportedZone: string
   readonly #firstZone: string
 
-  constructor(zone = DEFAULT_ZONE) {
+  constructor(zone = DEFAULT_ZONE, tables = new Tables()) {
+    this.#tables = tables
     this.#zone = zone
     this.#zoneBefore = zone
     this.#reportedZone = zone
@@ -91,11 +109,11 @@ export class SessionModel {
         return
       case 'Parse':
         if (first === '') this.#statements.delete('')
-        if (second.startsWith('bad')) throw new SqlError('42601', `syntax error at ${second}`)
+        if (commandOf(second).startsWith('bad')) throw new SqlError('42601', `syntax error at ${second}`)
         this.#refuseFailed(second)
         if (first !== '' && this.#statements.has(first))
           throw new SqlError('42P05', `prepared statement "${first}" already exists`)
-        this.#statements.set(first, second)
+        this.#statements.set(first, { text: second, version: this.#tables.version, batch: this.#batch })
         out.push(replies.parseComplete)
         return
       case 'Bind': {
@@ -108,10 +126,11 @@ export class SessionModel {
       }
       case 'Describe':
         if (first === 'statement') {
+          // Postgres has said so much before it looks at the tables.
+          if (this.#statements.has(second) && this.#status !== 'E') out.push(replies.parameterDescription())
           const text = this.#statement(second)
           // Postgres would describe what has no rows; but what was evicted cannot be prepared anew in a failed transaction.
           this.#refuseFailed(text)
-          out.push(replies.parameterDescription())
           out.push(describe(text))
         } else out.push(describe(this.#portal(second).text))
         return
@@ -125,6 +144,7 @@ export class SessionModel {
         return
       case 'Sync':
         this.#skipsToSync = false
+        this.#batch++
         this.#ready(out)
         return
       default:
@@ -134,7 +154,7 @@ export class SessionModel {
   }
 
   #run(portal: Portal, limit: number, isSimple: boolean, out: Buffer[]): void {
-    const [verb = '', tag = '', count = '1'] = portal.text.split(' ')
+    const [verb = '', tag = '', count = '1'] = commandOf(portal.text).split(' ')
     this.#refuseFailed(portal.text)
     if (portal.isDone && verb !== 'rows') throw new SqlError('55000', 'portal cannot be run')
     switch (verb) {
@@ -271,8 +291,13 @@ export class SessionModel {
   }
 
   #statement(name: string): string {
-    const text = this.#statements.get(name)
-    if (text !== undefined) return text
+    const parsed = this.#statements.get(name)
+    if (parsed !== undefined) {
+      const { text, version, batch } = parsed
+      if (!hasRows(text) || version === this.#tables.version || batch === this.#batch) return text
+      this.#tables.refusals++
+      throw new SqlError('0A000', 'cached plan must not change result type')
+    }
     const what = name === '' ? 'unnamed prepared statement' : `prepared statement "${name}"`
     throw new SqlError(UNKNOWN, `${what} does not exist`)
   }
@@ -289,11 +314,15 @@ export class SessionModel {
   }
 }
 
+function commandOf(text: string): string {
+  return text.replace(/^select (?=rows|fail|bad)/, '')
+}
+
 function hasRows(text: string): boolean {
-  return text.startsWith('rows') || text.startsWith('fail')
+  return /^(rows|fail)/.test(commandOf(text))
 }
 
 /** The column is called after the text, so that one statement's description is not taken for another's. */
 function describe(text: string): Buffer {
-  return hasRows(text) ? replies.rowDescription(text.split(' ')[1] ?? '') : replies.noData
+  return hasRows(text) ? replies.rowDescription(commandOf(text).split(' ')[1] ?? '') : replies.noData
 }

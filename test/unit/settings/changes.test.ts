@@ -124,6 +124,7 @@ describe('a change of a database', () => {
     max_db_client_connections: '5',
     server_lifetime: '5',
     query_wait_timeout: '5',
+    auto_prepare: '1',
     connect_query: 'select',
     client_encoding: 'latin1',
     datestyle: 'iso',

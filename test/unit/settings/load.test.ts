@@ -215,6 +215,7 @@ describe('a database', () => {
       max_db_client_connections: null,
       server_lifetime: null,
       query_wait_timeout: null,
+      auto_prepare: null,
       connect_query: null,
       client_encoding: null,
       datestyle: null,
@@ -349,6 +350,7 @@ test('a user may differ from the general settings', () => {
     query_wait_timeout: null,
     idle_transaction_timeout: null,
     transaction_timeout: null,
+    auto_prepare: null,
     client_idle_timeout: null,
   })
   expect(settings.users.has("o'hara x")).toBe(true)

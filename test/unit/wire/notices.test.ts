@@ -58,6 +58,7 @@ test('fields that we do not know are skipped', () => {
     message: 'no table',
     detail: undefined,
     hint: undefined,
+    routine: 'parse',
   })
 })
 

@@ -1,0 +1,52 @@
+/**
+ * Hot path: what is on its way to a server and may change what a text means there, or whether it may be parsed at all. As long as
+ * there is such a thing, only the server can say what becomes of a Parse.
+ */
+
+import type { Ledger } from '../server/ledger.ts'
+import type { Server } from '../server/server.ts'
+import type { TextKind } from '../sql/text-kind.ts'
+import { STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
+
+export class InFlight {
+  // Each is how many ReadyForQuery will have come when it has been answered (see `Ledger.readies`); -1 for nothing.
+  /** Whatever it is: it may change settings or tables. */
+  #changesUntil = -1
+  /** It begins a transaction, which what follows may fail. */
+  #beginsUntil = -1
+  /** It makes a table. */
+  #createsUntil = -1
+
+  /** A lease begins, and nothing is unanswered. */
+  leaseBegins(): void {
+    this.#changesUntil = -1
+    this.#beginsUntil = -1
+    this.#createsUntil = -1
+  }
+
+  /** A statement of this kind will have been run by the next ReadyForQuery that is not owed yet. */
+  add(kind: TextKind, ledger: Ledger): void {
+    if (kind === 'planned' || kind === 'fleeting') return
+    const until = ledger.readies + 1
+    this.#beginsUntil = until
+    if (kind === 'begin') return
+    this.#changesUntil = until
+    if (kind === 'creates') this.#createsUntil = until
+  }
+
+  /** Whether a Parse that is sent now would find the server as it is known to be, and in a transaction that has not failed. */
+  isNothingOn({ status, ledger }: Server): boolean {
+    if (status === STATUS_FAILED) return false
+    if (ledger.isEmpty) return true
+    if (!ledger.haveCome(this.#changesUntil)) return false
+    // What is sent in the batch of a BEGIN shares its fate. In a later one the transaction may have failed.
+    return !ledger.awaitsReady || (status === STATUS_IDLE && ledger.haveCome(this.#beginsUntil))
+  }
+
+  /** Something that makes a table has been answered. True once. */
+  takeCreated(ledger: Ledger): boolean {
+    if (this.#createsUntil === -1 || !ledger.haveCome(this.#createsUntil)) return false
+    this.#createsUntil = -1
+    return true
+  }
+}

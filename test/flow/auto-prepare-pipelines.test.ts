@@ -1,0 +1,232 @@
+/** With auto_prepare: whatever fails, is skipped or is still unanswered, a client's unnamed statement is what it would be without. */
+
+import { describe, expect, test } from 'vitest'
+import { ANSWER, keep, PARSED_RESULT, startKept } from '../support/flow/auto-prepared.ts'
+import { quiet } from '../support/flow/inbox.ts'
+import { RESULT } from '../support/flow/prepared.ts'
+import { bindComplete, complete, dataRow, error, parseComplete, ready } from '../support/flow/replies.ts'
+import { batch, bind, closeStatement, execute, parse, query, sync } from '../support/flow/requests.ts'
+import type { Pair } from '../support/flow/start.ts'
+
+const SYNTAX_ERROR = error('42601', 'syntax error')
+
+/** `select 2` is kept as #2, and is the client's statement `two`. */
+async function keepTwo(pair: Pair) {
+  const { client, postgres } = pair
+  await keep(pair, 'select 2', 2)
+  client.send(parse('two', 'select 2'), sync)
+  await postgres.expect('Sync')
+  postgres.send(ready())
+  await client.answer()
+}
+
+describe('in one batch', () => {
+  test('several statements are answered in their order', async () => {
+    const pair = await startKept()
+    const { client, postgres } = pair
+    await keep(pair, 'select 2', 2)
+    client.send(parse('', 'select 1'), bind('', ''), execute(), batch('select 2'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Bind(, #2)', 'Execute', 'Sync')
+    await client.expect('ParseComplete')
+    await client.expectNothing()
+    postgres.send(bindComplete, dataRow('1'), complete('SELECT 1'))
+    await client.expect('BindComplete', 'DataRow(1)', 'CommandComplete', 'ParseComplete')
+    postgres.send(RESULT)
+    expect(await client.answer()).toEqual(ANSWER.slice(1))
+  })
+
+  test('a statement that is kept with its first use is used with its second', async () => {
+    const { client, postgres } = await startKept()
+    client.send(parse('', 'select 2'), parse('', 'select 2'), bind('', ''), execute(), batch('select 2'))
+    await postgres.expect('Parse(, select 2)', 'Parse(#2, select 2)', 'Bind(, #2)', 'Execute', 'Bind(, #2)')
+    await postgres.expect('Execute', 'Sync')
+    postgres.send(parseComplete, parseComplete, bindComplete, dataRow('1'), complete('SELECT 1'), RESULT)
+    expect(await client.answer()).toEqual(['ParseComplete', ...ANSWER.slice(0, 4), ...ANSWER])
+  })
+
+  test('what stands behind an error is skipped, with its answers', async () => {
+    const { client, postgres } = await startKept()
+    client.send(parse('', 'select 1'), bind('', ''), execute(), batch('select 1'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(bindComplete, error('22012', 'division by zero'), ready())
+    expect(await client.answer()).toEqual([
+      'ParseComplete',
+      'BindComplete',
+      'ErrorResponse(ERROR 22012 division by zero)',
+      'ReadyForQuery(I)',
+    ])
+  })
+
+  /** An error, and then these; all that is skipped. The client's unnamed statement is what it was before: `select 1`. */
+  async function expectUntouched({ client, postgres }: Pair, ...skipped: readonly Buffer[]) {
+    client.send(parse('', 'select 1'), sync)
+    await postgres.expect('Sync')
+    postgres.send(ready())
+    await client.answer()
+    client.send(bind('', 'two'), ...skipped, sync)
+    await quiet()
+    postgres.inbox.take()
+    postgres.send(error('08P01', 'wrong number of parameters'), ready())
+    expect(await client.answer()).toEqual(['ErrorResponse(ERROR 08P01 wrong number of parameters)', 'ReadyForQuery(I)'])
+    client.send(bind('', ''), execute(), sync)
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(RESULT)
+    expect(await client.answer()).toEqual(ANSWER.slice(1))
+  }
+
+  test.each([
+    ['a Parse of another one that is kept', [parse('', 'select 2')]],
+    ['a Parse of one that is not', [parse('', 'show all')]],
+    ['a Parse of the same', [parse('', 'select 1')]],
+    ['a Close', [closeStatement('')]],
+    ['a simple query', [query('select 3')]],
+    ['all of them', [parse('', 'select 2'), query('select 3'), closeStatement(''), parse('', 'show all')]],
+  ])('%s that was skipped has taken nothing away', async (_, skipped) => {
+    const pair = await startKept()
+    await keepTwo(pair)
+    await expectUntouched(pair, ...skipped)
+    await expectUntouched(pair, ...skipped)
+  })
+
+  test('one that was to be kept and was skipped is not there', async () => {
+    const pair = await startKept()
+    const { client, postgres } = pair
+    client.send(batch('select 2'))
+    await postgres.expect('Parse(, select 2)', 'Bind', 'Execute', 'Sync')
+    postgres.send(PARSED_RESULT)
+    await client.answer()
+    client.send(parse('bad', 'selct'), batch('select 2'))
+    await postgres.expect('Parse(#2, selct)', 'Parse(#3, select 2)', 'Bind(, #3)', 'Execute', 'Sync')
+    postgres.send(SYNTAX_ERROR, ready())
+    await client.answer()
+    client.send(batch('select 2'))
+    await postgres.expect('Parse(#4, select 2)', 'Bind(, #4)', 'Execute', 'Sync')
+    postgres.send(PARSED_RESULT)
+    expect(await client.answer()).toEqual(ANSWER)
+  })
+})
+
+describe('behind batches that are not answered yet', () => {
+  test('statements are used, since they cannot have been lost', async () => {
+    const { client, postgres } = await startKept()
+    client.send(batch('select 1'), batch('select 1'), batch('select 1'))
+    for (let times = 3; times > 0; times--) await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(RESULT, error('22012', 'division by zero'), ready(), RESULT)
+    expect(await client.answer()).toEqual(ANSWER)
+    expect(await client.answer()).toEqual([
+      'ParseComplete',
+      'ErrorResponse(ERROR 22012 division by zero)',
+      'ReadyForQuery(I)',
+    ])
+    expect(await client.answer()).toEqual(ANSWER)
+  })
+
+  test('one that may have failed to be prepared goes as it is', async () => {
+    const { client, postgres } = await startKept()
+    client.send(batch('select 2'))
+    await postgres.expect('Parse(, select 2)', 'Bind', 'Execute', 'Sync')
+    postgres.send(PARSED_RESULT)
+    await client.answer()
+    client.send(batch('select 2'), batch('select 2'))
+    await postgres.expect('Parse(#2, select 2)', 'Bind(, #2)', 'Execute', 'Sync')
+    const names = [await postgres.inbox.next(), await postgres.inbox.next(), await postgres.inbox.next()]
+    expect(names.map(({ name }) => name).slice(0, 2)).toEqual(['Close', 'Parse'])
+    await quiet()
+    postgres.inbox.take()
+    postgres.send(error('42P01', 'no such table'), ready(), Buffer.from('3\0\0\0\x04', 'latin1'), PARSED_RESULT)
+    expect((await client.answer())[0]).toContain('42P01')
+    expect(await client.answer()).toEqual(ANSWER)
+  })
+
+  test.each([
+    ['a SET', 'set timezone = utc', 'SET'],
+    ['a COMMIT, which may bring back settings', 'commit', 'COMMIT'],
+    ['a command that makes a table', 'create table t as select 1', 'SELECT 1'],
+    ['a DDL', 'alter table t add a int', 'ALTER TABLE'],
+    ['a BEGIN, since the transaction may have failed by then', 'begin', 'BEGIN'],
+  ])('%s, they go as they are', async (_, text, tag) => {
+    const { client, postgres } = await startKept()
+    client.send(batch(text), batch('select 1'))
+    await postgres.expect(`Parse(, ${text})`, 'Bind(, )', 'Execute', 'Sync')
+    await postgres.expect('Parse(, select 1)', 'Bind(, )', 'Execute', 'Sync')
+    postgres.send(parseComplete, bindComplete, complete(tag), ready(), PARSED_RESULT)
+    await client.answer()
+    expect(await client.answer()).toEqual(ANSWER)
+  })
+
+  test('a simple query, they go as they are', async () => {
+    const { client, postgres } = await startKept()
+    client.send(query('set timezone = utc'), batch('select 1'))
+    await postgres.expect('Query', 'Parse(, select 1)', 'Bind(, )', 'Execute', 'Sync')
+    postgres.send(complete('SET'), ready(), PARSED_RESULT)
+    await client.answer()
+    expect(await client.answer()).toEqual(ANSWER)
+  })
+
+  test.each([
+    ['under a name', 'set'],
+    ['without a name', ''],
+  ])('a command that was parsed earlier %s, they go as they are', async (_, name) => {
+    const { client, postgres } = await startKept()
+    client.send(parse(name, 'set timezone = utc'), sync)
+    await postgres.expect('Parse', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.answer()
+    client.send(bind('', name), execute(), sync, batch('select 1'))
+    await postgres.expect('Bind', 'Execute', 'Sync', 'Parse(, select 1)', 'Bind(, )', 'Execute', 'Sync')
+    postgres.send(bindComplete, complete('SET'), ready(), PARSED_RESULT)
+    await client.answer()
+    expect(await client.answer()).toEqual(ANSWER)
+  })
+
+  test('within a transaction, which may have failed by then, they go as they are', async () => {
+    const { client, postgres } = await startKept()
+    client.send(query('begin'))
+    await postgres.expect('Query')
+    postgres.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    client.send(batch('select 1'), batch('select 1'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync', 'Parse(, select 1)', 'Bind(, )', 'Execute', 'Sync')
+    postgres.send(error('22012', 'division by zero'), ready('E'), error('25P02', 'aborted'), ready('E'))
+    expect(await client.answer()).toHaveLength(3)
+    expect(await client.answer()).toEqual(['ErrorResponse(ERROR 25P02 aborted)', 'ReadyForQuery(E)'])
+    client.send(query('rollback'))
+    await postgres.expect('Query')
+    postgres.send(complete('ROLLBACK'), ready())
+    await client.answer()
+  })
+
+  test('in the same batch as a SET, they go as they are', async () => {
+    const { client, postgres } = await startKept()
+    client.send(parse('', 'set timezone = utc'), bind('', ''), execute(), batch('select 1'))
+    await postgres.expect('Parse', 'Bind(, )', 'Execute', 'Parse(, select 1)', 'Bind(, )', 'Execute', 'Sync')
+    postgres.send(parseComplete, bindComplete, complete('SET'), PARSED_RESULT)
+    await client.answer()
+  })
+
+  test('one that an earlier batch may have taken away is not bound before it is known', async () => {
+    const pair = await startKept()
+    const { client, postgres } = pair
+    await keepTwo(pair)
+    client.send(parse('', 'select 2'), sync)
+    await postgres.expect('Sync')
+    postgres.send(ready())
+    await client.answer()
+    client.send(bind('', 'two'), parse('', 'select 1'), sync, bind('', ''), execute(), sync)
+    await postgres.expect('Bind(, #2)', 'Sync')
+    await postgres.expectNothing()
+    postgres.send(error('08P01', 'wrong number of parameters'), ready())
+    await client.answer()
+    await postgres.expect('Bind(, #2)', 'Execute', 'Sync')
+    postgres.send(RESULT)
+    expect(await client.answer()).toEqual(ANSWER.slice(1))
+  })
+})
+
+test('a client that leaves between a Parse of ours and its Bind costs nothing', async () => {
+  const { flow, client } = await startKept()
+  client.send(parse('', 'select 1'))
+  await client.expect('ParseComplete')
+  client.vanish()
+  await flow.expectCounts({ idle: 1 })
+})

@@ -1,0 +1,374 @@
+/** With auto_prepare: tables that change behind the pooler's back are no trouble to a client that parses anew each time. */
+
+import { describe, expect, test } from 'vitest'
+import { ANSWER, PARSED_RESULT, startKept } from '../support/flow/auto-prepared.ts'
+import { quiet } from '../support/flow/inbox.ts'
+import { RESULT } from '../support/flow/prepared.ts'
+import {
+  bindComplete,
+  closeComplete,
+  complete,
+  dataRow,
+  error,
+  join,
+  parameterDescription,
+  parseComplete,
+  ready,
+  rowDescription,
+} from '../support/flow/replies.ts'
+import {
+  batch,
+  bind,
+  cancelRequest,
+  describePortal,
+  describeStatement,
+  execute,
+  flush,
+  parse,
+  query,
+  sync,
+} from '../support/flow/requests.ts'
+import type { Pair } from '../support/flow/start.ts'
+
+const STALE = error('0A000', 'cached plan must not change result type')
+const SHOWN = 'ErrorResponse(ERROR 0A000 cached plan must not change result type)'
+
+describe('a plan that is out of date', () => {
+  test('is prepared anew, and the batch is sent again; the client hears nothing of it', async () => {
+    const { client, postgres } = await startKept()
+    client.send(batch('select 1'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    await client.expect('ParseComplete')
+    postgres.send(STALE)
+    await postgres.expectNothing()
+    postgres.send(ready())
+    await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync')
+    postgres.send(PARSED_RESULT)
+    expect(await client.answer()).toEqual(ANSWER.slice(1))
+    client.send(batch('select 1'))
+    await postgres.expect('Bind(, #2)', 'Execute', 'Sync')
+    postgres.send(RESULT)
+    expect(await client.answer()).toEqual(ANSWER)
+  })
+
+  test('is understood in whatever language it is told', async () => {
+    const { client, postgres } = await startKept()
+    client.send(batch('select 1'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    const words = 'gecachter Plan darf den Ergebnistyp nicht ändern'
+    postgres.send(error('0A000', words, 'ERROR', { R: 'RevalidateCachedQuery' }), ready())
+    await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync')
+    postgres.send(PARSED_RESULT)
+    expect(await client.answer()).toEqual(ANSWER)
+  })
+
+  test('is told by Describe already: half of that answer is kept back', async () => {
+    const { client, postgres } = await startKept()
+    client.send(parse('', 'select 1'), describeStatement(''), bind('', '', 'value'), describePortal(), execute(), sync)
+    await postgres.expect('Describe(statement, #1)', 'Bind(, #1, value)', 'Describe(portal, )', 'Execute', 'Sync')
+    postgres.send(parameterDescription(23))
+    await client.expect('ParseComplete')
+    await client.expectNothing()
+    postgres.send(STALE, ready())
+    await postgres.expect('Parse(#2, select 1)', 'Describe(statement, #2)', 'Bind(, #2, value)')
+    await postgres.expect('Describe(portal, )', 'Execute', 'Sync')
+    postgres.send(parseComplete, parameterDescription(20), rowDescription('b'), bindComplete, rowDescription('b'))
+    postgres.send(dataRow('1'), complete('SELECT 1'), ready())
+    expect(await client.answer()).toEqual([
+      'ParameterDescription(20)',
+      'RowDescription(b)',
+      'BindComplete',
+      'RowDescription(b)',
+      ...ANSWER.slice(2),
+    ])
+  })
+
+  test('of a batch that is still open: its Sync is ours, and the client’s own comes behind', async () => {
+    const { client, postgres } = await startKept()
+    client.send(parse('', 'select 1'), describeStatement(''), flush)
+    await postgres.expect('Describe(statement, #1)', 'Flush')
+    postgres.send(parameterDescription(), STALE)
+    await client.expect('ParseComplete')
+    await postgres.expect('Sync')
+    client.send(bind('', ''), execute(), sync)
+    await postgres.expectNothing()
+    postgres.send(ready())
+    await postgres.expect('Parse(#2, select 1)', 'Describe(statement, #2)', 'Flush', 'Bind(, #2)', 'Execute', 'Sync')
+    postgres.send(parseComplete, parameterDescription(), rowDescription('b'))
+    await client.expect('ParameterDescription()', 'RowDescription(b)')
+    postgres.send(RESULT)
+    expect(await client.answer()).toEqual(ANSWER.slice(1))
+  })
+
+  test('of a statement that was parsed in an earlier batch', async () => {
+    const { client, postgres } = await startKept()
+    client.send(parse('', 'select 1'), sync)
+    await postgres.expect('Sync')
+    postgres.send(ready())
+    await client.answer()
+    client.send(bind('', ''), execute(), sync)
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(STALE, ready())
+    await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync')
+    postgres.send(PARSED_RESULT)
+    expect(await client.answer()).toEqual(ANSWER.slice(1))
+  })
+
+  test('with values of many kilobytes, which came in pieces', async () => {
+    const { client, postgres } = await startKept()
+    const value = 'x'.repeat(40_000)
+    const bytes = Buffer.concat([parse('', 'select 1'), bind('', '', value), execute(), sync])
+    for (let at = 0; at < bytes.length; at += 9_000) {
+      client.send(bytes.subarray(at, at + 9_000))
+      await quiet()
+    }
+    const first = await postgres.expect('Bind')
+    await postgres.expect('Execute', 'Sync')
+    postgres.send(STALE, ready())
+    await postgres.expect('Parse(#2, select 1)')
+    const second = await postgres.expect('Bind')
+    expect(second.texts[2]).toBe(first.texts[2])
+    await postgres.expect('Execute', 'Sync')
+    postgres.send(PARSED_RESULT)
+    expect(await client.answer()).toEqual(ANSWER)
+  })
+
+  test('twice in a row, because the tables go on changing', async () => {
+    const { client, postgres } = await startKept()
+    client.send(batch('select 1'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(STALE, ready())
+    await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync')
+    // What was parsed in the same batch cannot be out of date; if the server says so, it is the server's word.
+    postgres.send(parseComplete, STALE, ready())
+    expect(await client.answer()).toEqual(['ParseComplete', SHOWN, 'ReadyForQuery(I)'])
+  })
+
+  test('a table that is gone is the client’s error', async () => {
+    const { client, postgres } = await startKept()
+    client.send(batch('select 1'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(STALE, ready())
+    await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync')
+    postgres.send(error('42P01', 'relation "t" does not exist'), ready())
+    expect(await client.answer()).toEqual([
+      'ParseComplete',
+      'ErrorResponse(ERROR 42P01 relation "t" does not exist)',
+      'ReadyForQuery(I)',
+    ])
+  })
+
+  test('what a client sends meanwhile waits its turn', async () => {
+    const { client, postgres } = await startKept()
+    client.send(batch('select 1'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(STALE)
+    await quiet()
+    client.send(query('select 2'))
+    await postgres.expectNothing()
+    postgres.send(ready())
+    await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync', 'Query(select 2)')
+    postgres.send(PARSED_RESULT)
+    expect(await client.answer()).toEqual(ANSWER)
+    postgres.send(complete('SELECT 1'), ready())
+    expect(await client.answer()).toEqual(['CommandComplete(SELECT 1)', 'ReadyForQuery(I)'])
+  })
+
+  test('a client that leaves meanwhile costs its server, as with any query', async () => {
+    const { flow, client, postgres } = await startKept()
+    client.send(batch('select 1'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    await client.expect('ParseComplete')
+    postgres.send(STALE)
+    await quiet()
+    client.vanish()
+    await flow.postgres.nextCancel()
+    postgres.send(ready())
+    await postgres.expectClosed()
+  })
+
+  test('a cancel that comes meanwhile is meant for what is sent again', async () => {
+    const { flow, client, postgres } = await startKept()
+    client.send(batch('select 1'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    await client.expect('ParseComplete')
+    postgres.send(STALE, ready())
+    await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync')
+    const canceller = await flow.dial()
+    canceller.send(cancelRequest(client.key))
+    await flow.postgres.nextCancel()
+    postgres.send(parseComplete, error('57014', 'canceling statement due to user request'), ready())
+    expect((await client.answer())[0]).toContain('57014')
+  })
+
+  test('a server that dies meanwhile is told as always', async () => {
+    const { client, postgres } = await startKept()
+    client.send(batch('select 1'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    await client.expect('ParseComplete')
+    postgres.send(STALE)
+    await quiet()
+    postgres.close()
+    await client.expect('ErrorResponse')
+    await client.expectClosed()
+  })
+})
+
+describe('the error is the client’s, as it would be with a statement of its own,', () => {
+  async function expectTold({ client, postgres }: Pair, status: 'I' | 'E' = 'I') {
+    await quiet()
+    postgres.inbox.take()
+    await client.expect('ParseComplete')
+    postgres.send(STALE, ready(status))
+    expect(await client.answer()).toEqual([SHOWN, `ReadyForQuery(${status})`])
+    await postgres.expectNothing()
+  }
+
+  test('within a transaction', async () => {
+    const pair = await startKept()
+    const { client, postgres } = pair
+    client.send(query('begin'))
+    await postgres.expect('Query')
+    postgres.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    client.send(batch('select 1'))
+    await expectTold(pair, 'E')
+    client.send(query('rollback'))
+    await postgres.expect('Query')
+    postgres.send(complete('ROLLBACK'), ready())
+    await client.answer()
+    // It is told once.
+    client.send(batch('select 1'))
+    await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync')
+    postgres.send(PARSED_RESULT)
+    expect(await client.answer()).toEqual(ANSWER)
+  })
+
+  test('if another statement stands in the same batch', async () => {
+    const pair = await startKept()
+    pair.client.send(parse('', 'select 1'), bind('', ''), execute(), batch('select 1'))
+    await expectTold(pair)
+  })
+
+  test('if another batch has been sent behind it', async () => {
+    const pair = await startKept()
+    pair.client.send(batch('select 1'), batch('select 1'))
+    await expectTold(pair)
+    await pair.client.expect('ParseComplete')
+    pair.postgres.send(STALE, ready())
+    expect(await pair.client.answer()).toEqual([SHOWN, 'ReadyForQuery(I)'])
+  })
+
+  test('if it is larger than what is kept for that', async () => {
+    const pair = await startKept()
+    pair.client.send(parse('', 'select 1'), bind('', '', 'x'.repeat(70_000)), execute(), sync)
+    await expectTold(pair)
+  })
+
+  test('if the client knows what the rows look like, from a Describe in an earlier batch', async () => {
+    const { client, postgres } = await startKept()
+    client.send(parse('', 'select 1'), describeStatement(''), sync)
+    await postgres.expect('Describe', 'Sync')
+    postgres.send(parameterDescription(), rowDescription('a'), ready())
+    await client.answer()
+    client.send(bind('', ''), execute(), sync)
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(STALE, ready())
+    expect(await client.answer()).toEqual([SHOWN, 'ReadyForQuery(I)'])
+  })
+
+  test('or from running it before', async () => {
+    const { client, postgres } = await startKept()
+    client.send(bind('', ''), execute(), sync)
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(STALE, ready())
+    expect(await client.answer()).toEqual([SHOWN, 'ReadyForQuery(I)'])
+  })
+
+  test('and half an answer that was kept back goes before it', async () => {
+    const { client, postgres } = await startKept()
+    client.send(parse('', 'select 1'), describeStatement(''), flush)
+    await postgres.expect('Describe(statement, #1)', 'Flush')
+    postgres.send(parameterDescription(23))
+    await quiet()
+    client.send(parse('', 'select 1'), sync)
+    await postgres.expect('Sync')
+    postgres.send(STALE, ready())
+    expect(await client.answer()).toEqual(['ParseComplete', 'ParameterDescription(23)', SHOWN, 'ReadyForQuery(I)'])
+  })
+
+  test('if it is about a statement under a name', async () => {
+    const { client, postgres } = await startKept()
+    client.send(parse('mine', 'select 1'), bind('', 'mine'), execute(), sync)
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(STALE, ready())
+    expect(await client.answer()).toEqual(['ParseComplete', SHOWN, 'ReadyForQuery(I)'])
+  })
+})
+
+test('any other error of the first message is the client’s', async () => {
+  const { client, postgres } = await startKept()
+  client.send(parse('', 'select 1'), describeStatement(''), bind('', ''), execute(), sync)
+  await postgres.expect('Describe', 'Bind', 'Execute', 'Sync')
+  postgres.send(join(parameterDescription(23), error('42501', 'permission denied'), ready()))
+  expect(await client.answer()).toEqual([
+    'ParseComplete',
+    'ParameterDescription(23)',
+    'ErrorResponse(ERROR 42501 permission denied)',
+    'ReadyForQuery(I)',
+  ])
+})
+
+test('an error that names a statement tells the client’s name for it', async () => {
+  const { client, postgres } = await startKept()
+  const name = postgres.inbox.all.filter((request) => request.name === 'Parse').at(-1)?.texts[0]
+  const words = (of: string) => `bind message supplies 0 parameters, but prepared statement "${of}" requires 1`
+  client.send(batch('select 1'))
+  await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+  postgres.send(error('08P01', words(`${name}`)), ready())
+  expect((await client.answer())[1]).toBe(`ErrorResponse(ERROR 08P01 ${words('')})`)
+  client.send(parse('größe', 'select 1'), bind('', 'größe'), sync)
+  await postgres.expect('Bind(, #1)', 'Sync')
+  postgres.send(error('08P01', words(`${name}`)), ready())
+  expect((await client.answer())[1]).toBe(`ErrorResponse(ERROR 08P01 ${words('größe')})`)
+})
+
+describe('names of ours that somebody has dropped by a function', () => {
+  const UNKNOWN = /^Parse\((.*), select 1\)$/
+
+  test('are prepared anew, and the server is closed when it is free', async () => {
+    const { flow, client, postgres } = await startKept()
+    const name = postgres.inbox.all.filter(({ name }) => name === 'Parse').at(-1)?.texts[0]
+    client.send(batch('select 1'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(error('26000', `prepared statement "${name}" does not exist`), ready())
+    await postgres.expect('Close(statement, #2)', 'Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync')
+    postgres.send(closeComplete, PARSED_RESULT)
+    expect(await client.answer()).toEqual(ANSWER)
+    await postgres.expectClosed()
+    client.send(batch('select 1'))
+    const second = await flow.postgres.next()
+    expect((await second.inbox.next()).shown).toMatch(UNKNOWN)
+    await second.expect('Bind', 'Execute', 'Sync')
+    second.send(PARSED_RESULT)
+    expect(await client.answer()).toEqual(ANSWER)
+  })
+
+  test('within a transaction are an error, and the server is closed when it is free', async () => {
+    const { client, postgres } = await startKept()
+    const name = postgres.inbox.all.filter(({ name }) => name === 'Parse').at(-1)?.texts[0]
+    client.send(query('begin'))
+    await postgres.expect('Query')
+    postgres.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    client.send(batch('select 1'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(error('26000', `prepared statement "${name}" does not exist`), ready('E'))
+    expect((await client.answer())[1]).toContain('26000')
+    client.send(query('rollback'))
+    await postgres.expect('Query')
+    postgres.send(complete('ROLLBACK'), ready())
+    await client.answer()
+    await postgres.expectClosed()
+  })
+})

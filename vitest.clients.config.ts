@@ -8,5 +8,7 @@ export default defineConfig({
     testTimeout: 90_000,
     hookTimeout: 60_000,
     pool: 'threads',
+    // By itself vitest leaves a core to others, which of two is half.
+    maxWorkers: '100%',
   },
 })

@@ -60,6 +60,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   /** What the client's next message waited for has come. */
   #goesOn = false
   #goesOnWhenReady = false
+  /** An answer of our own within a batch: it can go with the next bytes of the server, which would have sent it no earlier either. */
+  #heldAnswer: Buffer | null = null
 
   constructor(session: Host, pool: Pool, profile: Profile) {
     this.session = session
@@ -93,6 +95,10 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   toClient(): Outbox {
     if (!toClient.isOpenFor(this.session.channel)) toClient.open(this.session.channel)
+    if (this.#heldAnswer !== null) {
+      toClient.addAll(this.#heldAnswer)
+      this.#heldAnswer = null
+    }
     return toClient
   }
 
@@ -104,6 +110,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.session.workBegins()
     try {
       stoppedAt = this.#requests.read(buffer, start, end)
+      if (this.server === null || this.server.ledger.isEmpty) this.sayHeld()
       toClient.close()
     } finally {
       toClient.discard()
@@ -127,8 +134,15 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.#times.answeredByUs()
   }
 
-  answerOurselves(server: Server): void {
-    this.#replies.answerOurselves(server)
+  answerOurselves({ ledger }: Server): void {
+    for (let reply = ledger.takeOurs(); reply !== null; reply = ledger.takeOurs()) {
+      this.sayHeld()
+      this.#heldAnswer = reply
+    }
+  }
+
+  sayHeld(): void {
+    if (this.#heldAnswer !== null) this.toClient()
   }
 
   goOnSoon(): void {
@@ -188,6 +202,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.pool.counters.sent += end - start
     this.session.workBegins()
     try {
+      this.sayHeld()
       this.#replies.read(server, buffer, start, end)
       toClient.close()
     } finally {
@@ -371,6 +386,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   // The end
 
   end(state: 'sound' | 'doubtful'): void {
+    if (this.#heldAnswer !== null) this.#sayNow(this.#heldAnswer)
+    this.#heldAnswer = null
     this.pool.withdraw(this)
     this.#requests.statements.clear()
     const { server } = this

@@ -82,8 +82,10 @@ export interface RequestsListener {
   onRequest(server: Server): void
   /** The client has been answered by us. */
   onAnswered(): void
-  /** Answers of our own are owed, and may be next. */
+  /** Answers of our own are owed, and may be next. The last of them may wait for the server's answer to what follows it. */
   answerOurselves(server: Server): void
+  /** The client waits for what it has not been told yet. */
+  sayHeld(): void
   /** The frame that was held back can be shown again. */
   goOnSoon(): void
   /** The same, when the next batch has been answered, or all that is owed. */
@@ -187,6 +189,9 @@ export class Requests implements FrameSink, StatementsContext {
           listener.answerOurselves(server)
           return isDone
         }
+        break
+      case FRONTEND.flush:
+        listener.sayHeld()
         break
       case FRONTEND.query:
         return this.#query(server, buffer, start, end, length)

@@ -12,7 +12,7 @@ import {
   ready,
   rowDescription,
 } from '../support/flow/replies.ts'
-import { bind, closeStatement, describeStatement, execute, parse, sync } from '../support/flow/requests.ts'
+import { bind, closeStatement, describeStatement, execute, flush, parse, sync } from '../support/flow/requests.ts'
 
 describe('answers of our own', () => {
   test('come in their place among the server’s', async () => {
@@ -40,11 +40,57 @@ describe('answers of our own', () => {
       closeStatement('s1'),
       sync,
     )
-    await client.expect('ParseComplete', 'CloseComplete', 'ParseComplete')
     await postgres.expect('Bind(, #1)', 'Sync')
-    await client.expectNothing()
     postgres.send(bindComplete, ready())
-    await client.expect('BindComplete', 'CloseComplete', 'CloseComplete', 'ReadyForQuery(I)')
+    await client.expect(
+      'ParseComplete',
+      'CloseComplete',
+      'ParseComplete',
+      'BindComplete',
+      'CloseComplete',
+      'CloseComplete',
+      'ReadyForQuery(I)',
+    )
+  })
+
+  test('in front of a server’s go out with that, since it would have sent neither earlier', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(parse('a', 'select 1'), bind('', 'a'))
+    await postgres.expect('Bind(, #1)')
+    await client.expectNothing()
+    client.send(execute(), sync)
+    await postgres.expect('Execute', 'Sync')
+    await client.expectNothing()
+    postgres.send(RESULT)
+    await client.expect('ParseComplete', 'BindComplete', 'DataRow(1)', 'CommandComplete', 'ReadyForQuery(I)')
+  })
+
+  test('do not wait for a server that owes nothing', async () => {
+    const { client } = await startPrepared()
+    client.send(parse('a', 'select 1'))
+    await client.expect('ParseComplete')
+    client.send(closeStatement('a'), parse('a', 'select 1'))
+    await client.expect('CloseComplete', 'ParseComplete')
+  })
+
+  test('do not wait for what the client has not asked for: a Flush wants all that stands before it', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(parse('a', 'select 1'), flush, bind('', 'a'))
+    await postgres.expect('Flush', 'Bind(, #1)')
+    await client.expect('ParseComplete')
+    client.send(sync)
+    await postgres.expect('Sync')
+    postgres.send(bindComplete, ready())
+    await client.expect('BindComplete', 'ReadyForQuery(I)')
+  })
+
+  test('stand before the last word to a client', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(parse('a', 'select 1'), bind('', 'a'), execute(), sync)
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.close()
+    await client.expect('ParseComplete', 'ErrorResponse')
+    await client.expectClosed()
   })
 
   test('behind a Sync of an earlier batch wait for its ReadyForQuery', async () => {

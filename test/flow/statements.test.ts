@@ -145,10 +145,9 @@ describe('a Close of a statement', () => {
   test('is answered by us, and the statement stays on the server for others', async () => {
     const { client, postgres } = await startPrepared()
     client.send(closeStatement('s1'), sync)
-    await client.expect('CloseComplete')
     await postgres.expect('Sync')
     postgres.send(ready())
-    await client.expect('ReadyForQuery(I)')
+    await client.expect('CloseComplete', 'ReadyForQuery(I)')
     client.send(bind('', 's1'), sync)
     await postgres.expect('Bind(, s1)', 'Sync')
     postgres.send(error('26000', 'prepared statement "s1" does not exist'), ready())

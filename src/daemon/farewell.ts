@@ -2,16 +2,19 @@
 
 import type { Session } from '../client/session.ts'
 import type { Sessions } from '../client/sessions.ts'
+import type { Pools } from '../pool/pools.ts'
 import { PoolerError } from '../problems.ts'
 
 export class Farewell {
   readonly #sessions: Sessions
+  readonly #pools: Pools
   readonly #onSweep: () => void
   #atMs = Infinity
 
   /** @param onSweep once nobody is kept any more */
-  constructor(sessions: Sessions, onSweep: () => void) {
+  constructor(sessions: Sessions, pools: Pools, onSweep: () => void) {
     this.#sessions = sessions
+    this.#pools = pools
     this.#onSweep = onSweep
   }
 
@@ -29,8 +32,10 @@ export class Farewell {
   sweep(nowMs: number): void {
     if (nowMs < this.#atMs) return
     this.#onSweep()
-    for (const session of this.#sessions)
-      if (isBetweenTransactions(session)) session.end(new PoolerError('worker-ends'))
+    const notice = new PoolerError('worker-ends')
+    // Whoever asks without a pause is never met idle: it gets no server for its next transaction.
+    for (const pool of this.#pools) pool.retire(notice)
+    for (const session of this.#sessions) if (isBetweenTransactions(session)) session.end(notice)
   }
 }
 

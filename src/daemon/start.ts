@@ -157,7 +157,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   })
   const cancels = new CancelSender({ transport, clock, log, keepAlive, timeoutMs })
   const conditions = new Conditions()
-  const farewell = new Farewell(sessions, () => conditions.check())
+  const farewell = new Farewell(sessions, pools, () => conditions.check())
   const sizesOf: SizesOf = (kind, database, user) => permitSizes(settings(), kind, database, user)
   const permits = new PermitBook(sizesOf)
   const welcomes = new Welcomes((welcomed) => membership?.onWelcomed(welcomed))

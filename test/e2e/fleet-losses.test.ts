@@ -1,0 +1,165 @@
+/** Worker processes that are killed, that hang, or that are replaced: whose clients notice, and that no limit and no permit suffers from it. */
+
+import type { Client } from 'pg'
+import { expect, test } from 'vitest'
+import type { WorkerSnapshot } from '../../src/workers/fleet.ts'
+import { Crowd, workerOf } from '../support/e2e/crowd.ts'
+import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
+import { Roster } from '../support/e2e/roster.ts'
+import { activity } from '../support/e2e/server-side.ts'
+import { until } from '../support/e2e/until.ts'
+import { Watch } from '../support/e2e/watch.ts'
+import { createDatabase, type TestDatabase } from '../support/postgres.ts'
+
+const one = await createDatabase()
+const three = await createDatabase()
+const twenty = await createDatabase()
+const secrets = Object.fromEntries([one, three, twenty].map(({ user, password }) => [user, password]))
+
+function entry({ host, port, database }: TestDatabase, settings: string): string {
+  return `${database} = host=${host} port=${port} ${settings}`
+}
+
+test('whatever happens to workers under load, limits hold, no permit is lost and everybody is served', {
+  timeout: 60_000,
+}, async () => {
+  const sizes = { [one.database]: 1, [three.database]: 3, [twenty.database]: 20 }
+  const options = (twentys = 'pool_size=20', threes = 'pool_size=3') => ({
+    workers: 4,
+    database: one,
+    entry: 'pool_size=1',
+    databases: [entry(three, threes), entry(twenty, twentys)],
+    // A machine may be so busy that a worker is not heard of for seconds, and is well.
+    settings: { worker_timeout: 4, worker_restart_grace: 0.1 },
+    secrets,
+  })
+  const watch = await Watch.start()
+  for (const { database } of [one, three, twenty]) watch.limit(database, { database }, () => sizes[database] ?? 0)
+  await watch.untilNoServers()
+  const roster = new Roster()
+  const pgweir = await startPgweir(options())
+  roster.of(pgweir)
+  const crowds = [one, three, twenty].map(
+    ({ database, user }, index) => new Crowd(pgweir, [5, 8, 24][index] ?? 0, { database, user }),
+  )
+  const everybody = {
+    untilAnswered: (times: number) => Promise.all(crowds.map((crowd) => crowd.untilAnswered(times))),
+    losses: () => crowds.flatMap(({ losses }) => losses),
+  }
+  for (const crowd of crowds) crowd.begin()
+  await everybody.untilAnswered(2)
+  expect(everybody.losses()).toEqual([])
+
+  const [killed] = (await roster.serving()) as [WorkerSnapshot]
+  process.kill(killed.pid, 'SIGKILL')
+  await roster.untilReplaced([killed], 4)
+  await everybody.untilAnswered(1)
+  const [hung] = (await roster.serving()) as [WorkerSnapshot]
+  process.kill(hung.pid, 'SIGSTOP')
+  await roster.untilReplaced([hung], 4)
+  await everybody.untilAnswered(1)
+  const gone = everybody.losses().length
+  for (const { worker, why } of everybody.losses()) {
+    expect(why).toBe('gone')
+    expect([0, killed.number, hung.number]).toContain(worker)
+  }
+  expect(await roster.restarts()).toBe(2)
+
+  await pgweir.rewrite(options('pool_size=5', 'pool_size=1'))
+  await pgweir.fleet.control.reload()
+  await watch.untilAtMost(twenty.database, 5)
+  await watch.untilAtMost(three.database, 1)
+  sizes[twenty.database] = 5
+  sizes[three.database] = 1
+  await everybody.untilAnswered(1)
+  sizes[twenty.database] = 20
+  sizes[three.database] = 3
+  await pgweir.rewrite(options('pool_size=20 min_pool_size=7'))
+  await pgweir.fleet.control.reload()
+  await everybody.untilAnswered(1)
+  expect(everybody.losses()).toHaveLength(gone)
+
+  const old = await roster.all()
+  await pgweir.fleet.control.restartWorkers()
+  await roster.untilReplaced(old, 4)
+  await everybody.untilAnswered(1)
+  expect(everybody.losses().filter(({ why }) => why === 'gone')).toHaveLength(gone)
+  // Those who were replaced had not crashed.
+  expect(await roster.restarts()).toBe(2)
+
+  for (const crowd of crowds) await crowd.stop()
+  expect(await watch.stop()).toEqual([])
+  const { servers } = await pgweir.fleet.lists()
+  expect(servers).toBeGreaterThanOrEqual(7)
+  await until('the pooler and PostgreSQL agree on the servers', async () => {
+    const pids = await Promise.all([one, three, twenty].map(({ database, user }) => pgweir.serverPids(database, user)))
+    const seen = await Promise.all([one, three, twenty].map((database) => activity(database)))
+    return JSON.stringify(pids) === JSON.stringify(seen.map((rows) => rows.map(({ pid }) => pid)))
+  })
+  for (const crowd of crowds) await crowd.leave()
+})
+
+test('RESTART WORKERS lets transactions finish, and sends everybody away between two of them', async () => {
+  const roster = new Roster()
+  const pgweir = await startPgweir({
+    workers: 2,
+    database: twenty,
+    entry: 'pool_size=2',
+    settings: { worker_restart_grace: 0.1 },
+  })
+  roster.of(pgweir)
+  const old = await roster.all()
+  const groups = await Promise.all(old.map(({ number }) => comeTo(pgweir, number, 3)))
+  for (const { clients } of groups) await clients[0].query('begin')
+  const questions = groups.map(({ clients }) => clients[2].query('select 1 as one').catch((problem: Error) => problem))
+  await until('one waits on each', async () => (await pgweir.counts()).waiting === groups.length)
+
+  await pgweir.fleet.control.restartWorkers()
+  for (let left = groups.length; left > 0; left--) {
+    let draining = 0
+    await until('a worker drains', async () => {
+      draining = (await roster.all()).find(({ state }) => state === 'draining')?.number ?? 0
+      return groups.some(({ worker, isOver }) => worker === draining && !isOver)
+    })
+    const index = groups.findIndex(({ worker }) => worker === draining)
+    const group = groups[index] as Group
+    const [busy, idle] = group.clients
+    await until('the idle client is sent away', () => group.lastWords.get(idle) === '57P01')
+    // One that waits has not begun anything. On the other worker it may get a server when the first transaction is over.
+    if (left === groups.length) expect(await questions[index]).toMatchObject({ code: '57P01', severity: 'FATAL' })
+    expect((await busy.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    expect((await busy.query('commit')).command).toBe('COMMIT')
+    await until('the busy client is sent away', () => group.lastWords.get(busy) === '57P01')
+    group.isOver = true
+  }
+  await Promise.all(questions)
+  await roster.untilReplaced(old, 2)
+  expect(await roster.restarts()).toBe(0)
+  expect((await (await pgweir.client()).query('select 1 as one')).rows).toEqual([{ one: 1 }])
+})
+
+type Trio = readonly [Client, Client, Client]
+
+interface Group {
+  readonly worker: number
+  readonly clients: Trio
+  /** What each was told between two questions. */
+  readonly lastWords: ReadonlyMap<Client, string>
+  isOver: boolean
+}
+
+/** Clients of one worker. */
+async function comeTo(pgweir: Pgweir, worker: number, count: number): Promise<Group> {
+  const lastWords = new Map<Client, string>()
+  const clients: Client[] = []
+  while (clients.length < count) {
+    const client = await pgweir.client()
+    if (workerOf(client) !== worker) {
+      await client.end()
+      continue
+    }
+    client.on('error', (problem: Error & { code?: string }) => lastWords.set(client, problem.code ?? ''))
+    clients.push(client)
+  }
+  return { worker, clients: clients as unknown as Trio, lastWords, isOver: false }
+}

@@ -1,0 +1,199 @@
+/** Limits are those of all worker processes together, as PostgreSQL counts servers and as clients count themselves. */
+
+import type { Client } from 'pg'
+import { describe, expect, test } from 'vitest'
+import { Crowd, workerOf } from '../support/e2e/crowd.ts'
+import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
+import { until } from '../support/e2e/until.ts'
+import { Watch } from '../support/e2e/watch.ts'
+import { adminClient, createDatabase, createRole, type TestDatabase, type TestRole } from '../support/postgres.ts'
+
+const one = await createDatabase()
+const three = await createDatabase()
+const twenty = await createDatabase()
+/** Two users have pools in it. */
+const shared = await createDatabase()
+const second = await createRole()
+const reserve = await createDatabase()
+/** One user has pools in both. */
+const left = await createDatabase()
+const right = await createDatabase()
+const traveller = await createRole()
+
+const databases = [one, three, twenty, shared, reserve, left, right]
+const secrets = Object.fromEntries([...databases, second, traveller].map(({ user, password }) => [user, password]))
+
+/** One for each database: who has it keeps all servers of it busy. */
+const LOCK = 1
+const gates = await Promise.all(databases.map(({ database }) => adminClient(database)))
+
+function entry({ host, port, database }: TestDatabase, settings: string): string {
+  return `${database} = host=${host} port=${port} ${settings}`
+}
+
+describe.each([2, 4])('%i workers', (workers) => {
+  test('PostgreSQL sees as many servers as each limit allows, never more, and each client gets its own answers', async () => {
+    const watch = await Watch.start()
+    watch.limit('pool_size 1', { database: one.database }, 1)
+    watch.limit('pool_size 3', { database: three.database }, 3)
+    watch.limit('pool_size 20', { database: twenty.database }, 20)
+    watch.limit('max_db_connections 4', { database: shared.database }, 4)
+    watch.limit('pool_size 1 and a reserve of 2', { database: reserve.database }, 3)
+    watch.limit('max_user_connections 5', { user: traveller.user }, 5)
+    await watch.untilNoServers()
+    const pgweir = await startPgweir({
+      workers,
+      database: one,
+      entry: 'pool_size=1',
+      databases: [
+        entry(three, 'pool_size=3'),
+        entry(twenty, 'pool_size=20'),
+        entry(shared, 'pool_size=3 max_db_connections=4'),
+        entry(reserve, 'pool_size=1 reserve_pool_size=2'),
+        entry(left, 'pool_size=4'),
+        entry(right, 'pool_size=4'),
+      ],
+      users: [`${traveller.user} = max_user_connections=5`],
+      settings: { reserve_pool_timeout: 0.02 },
+      secrets,
+    })
+
+    const crowd = (size: number, database: TestDatabase, { user, password }: TestRole = database) =>
+      new Crowd(pgweir, size, { database: database.database, user, password })
+    // Where there are fewer servers than workers, most questions cost a connection.
+    const few = [crowd(2 * workers, one), crowd(2 * workers, reserve)]
+    const many = [
+      crowd(3 * workers, three),
+      crowd(30, twenty),
+      crowd(2 * workers, shared),
+      crowd(2 * workers, shared, second),
+      crowd(2 * workers, left, traveller),
+      crowd(2 * workers, right, traveller),
+    ]
+    const all = [...few, ...many]
+    await Promise.all(gates.map((gate) => gate.query('select pg_advisory_lock($1)', [LOCK])))
+    const queueing = Promise.all(all.map((each) => each.queueBehind(LOCK)))
+    await watch.untilReached()
+    await Promise.all(gates.map((gate) => gate.query('select pg_advisory_unlock($1)', [LOCK])))
+    await queueing
+    await Promise.all([...few.map((each) => each.ask(4)), ...many.map((each) => each.ask(8))])
+
+    expect(await watch.stop()).toEqual([])
+    const askers = all.flatMap((each) => each.askers)
+    expect(askers.flatMap(({ losses }) => losses)).toEqual([])
+  })
+
+  test('no more clients are in than the limits allow, also when a worker has died with its clients', async () => {
+    const pgweir = await startPgweir({
+      workers,
+      database: one,
+      databases: [entry(three, 'max_db_client_connections=6'), entry(left, '')],
+      users: [`${traveller.user} = max_user_client_connections=5`],
+      settings: { max_client_conn: 14, default_pool_size: 2 },
+      secrets,
+    })
+    const everybody = new Room(pgweir, 'max_client_conn', 14)
+    const inDatabase = new Room(pgweir, 'max_db_client_connections', 6)
+    const ofUser = new Room(pgweir, 'max_user_client_connections', 5)
+    const visitors = [
+      ...visitorsOf([everybody], 10, one),
+      ...visitorsOf([everybody, inDatabase], 10, three),
+      ...visitorsOf([everybody, ofUser], 10, left, traveller),
+    ]
+    await Promise.all(visitors.map((visit) => visit(10)))
+    for (const room of [everybody, inDatabase, ofUser]) expect(room.most).toBeLessThanOrEqual(room.size)
+
+    // Every place is free again, and there is not one more.
+    for (const [room, config] of [
+      [inDatabase, { database: three.database, user: three.user }],
+      [ofUser, { database: left.database, user: traveller.user }],
+    ] as const)
+      for (const guest of await room.fill(config)) await guest.end()
+    const config = { database: one.database, user: one.user }
+    const guests = await everybody.fill(config)
+    const [{ pid, number } = { pid: 0, number: 0 }] = await pgweir.fleet.workers()
+    const doomed = guests.filter((guest) => workerOf(guest) === number)
+    const gone = Promise.all(doomed.map((guest) => new Promise((resolve) => guest.once('end', resolve))))
+    process.kill(pid, 'SIGKILL')
+    await gone
+    expect(doomed.length).toBeGreaterThan(0)
+    everybody.inside -= doomed.length
+    expect(await everybody.fill(config)).toHaveLength(doomed.length)
+    for (const guest of guests)
+      if (!doomed.includes(guest)) expect((await guest.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  })
+})
+
+/** So many clients may be in at a time, as they count themselves: from when they know that they are in until they want to leave. */
+class Room {
+  readonly size: number
+  inside = 0
+  most = 0
+  readonly #pgweir: Pgweir
+  readonly #setting: string
+
+  constructor(pgweir: Pgweir, setting: string, size: number) {
+    this.#pgweir = pgweir
+    this.#setting = setting
+    this.size = size
+  }
+
+  enter(): void {
+    this.inside++
+    this.most = Math.max(this.most, this.inside)
+  }
+
+  refuses(problem: Error): boolean {
+    return problem.message.includes(`(${this.#setting})`)
+  }
+
+  /** Comes in and is gone again, or is told why not. */
+  async visit(rooms: readonly Room[], config: object): Promise<void> {
+    const client = this.#pgweir.unconnected(config)
+    try {
+      await client.connect()
+    } catch (problem) {
+      expect(
+        rooms.filter((room) => room.refuses(problem as Error)),
+        (problem as Error).message,
+      ).toHaveLength(1)
+      return
+    }
+    for (const room of rooms) room.enter()
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    for (const room of rooms) room.inside--
+    await client.end()
+  }
+
+  /** Clients come in until nobody else can. */
+  async fill(config: object): Promise<Client[]> {
+    const guests: Client[] = []
+    await until(`${this.size} clients are in`, async () => {
+      const client = this.#pgweir.unconnected(config)
+      try {
+        await client.connect()
+      } catch (problem) {
+        expect(this.refuses(problem as Error), (problem as Error).message).toBe(true)
+        return this.inside === this.size
+      }
+      this.enter()
+      guests.push(client)
+      return false
+    })
+    expect(this.most).toBeLessThanOrEqual(this.size)
+    return guests
+  }
+}
+
+/** So many of them, each of whom comes so often. */
+function visitorsOf(
+  rooms: readonly [Room, ...Room[]],
+  count: number,
+  database: TestDatabase,
+  { user } = database as { user: string },
+) {
+  const [room] = rooms
+  return Array.from({ length: count }, () => async (times: number) => {
+    for (let left = times; left > 0; left--) await room.visit(rooms, { database: database.database, user })
+  })
+}

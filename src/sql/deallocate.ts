@@ -1,5 +1,7 @@
 /** SQL that drops a client's prepared statements, which were prepared by the protocol and have other names on servers. */
 
+import { firstWord } from './scanning.ts'
+
 /** Longer messages are not looked at. */
 const MAX_DEALLOCATE_BYTES = 256
 
@@ -30,16 +32,11 @@ const MAX_DEALLOCATE_ALL_BYTES = 64
  * https://www.postgresql.org/docs/current/sql-discard.html
  */
 export function deallocatesAll(buffer: Buffer, start: number, end: number): boolean {
-  let at = start
-  while (at < end && isSpace(buffer[at] as number)) at++
+  const at = firstWord(buffer, start, end)
   if (((buffer[at] as number) | 0x20) !== 0x64) return false // d
   const second = (buffer[at + 1] as number) | 0x20
   if (second !== 0x65 && second !== 0x69) return false // e, i
   return DEALLOCATE_ALL.test(buffer.toString('latin1', at, Math.min(end, at + MAX_DEALLOCATE_ALL_BYTES)))
-}
-
-function isSpace(letter: number): boolean {
-  return letter === 0x20 || (letter >= 0x09 && letter <= 0x0d)
 }
 
 /** A look at the first letters, since nearly every query is something else. `start` is where the text begins in a message of `length` bytes. */

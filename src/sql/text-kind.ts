@@ -1,5 +1,7 @@
 /** What kind of statement a text is, as far as it matters to whoever wants to prepare it once and run it again later. */
 
+import { DASH, endOfComment, firstWord, SLASH } from './scanning.ts'
+
 /**
  * `planned`: reads and changes rows, and means the same whenever it is run. `fleeting`: the same, but with a constant such as 'today',
  * which Postgres reads when it prepares the statement. `begin`: begins a transaction. `creates`: makes a table, perhaps one that
@@ -104,21 +106,6 @@ function isFleeting(buffer: Buffer, start: number, end: number): boolean {
   return FLEETING.test(buffer.toString('latin1', start, end))
 }
 
-/** Where the first word begins: behind spaces, comments and opening parentheses. */
-function firstWord(buffer: Buffer, start: number, end: number): number {
-  let at = start
-  while (at < end) {
-    const letter = buffer[at] as number
-    if (letter === 0x20 || (letter >= 0x09 && letter <= 0x0d) || letter === 0x28) at++
-    else {
-      const close = endOfComment(buffer, at, end)
-      if (close === at) break
-      at = close
-    }
-  }
-  return at
-}
-
 /** The word at `at`, in lower case; empty if there is none. */
 function wordAt(buffer: Buffer, at: number, end: number): string {
   if (at >= end || !isWordStart(buffer[at] as number)) return ''
@@ -129,30 +116,6 @@ function endOfWord(buffer: Buffer, start: number, end: number): number {
   let at = start
   while (at < end && isWordPart(buffer[at] as number)) at++
   return at
-}
-
-/** Where the comment ends that begins at `start`; `start` if none does. Those between slashes and stars may be nested. */
-function endOfComment(buffer: Buffer, start: number, end: number): number {
-  const first = buffer[start]
-  const second = buffer[start + 1]
-  if (first === DASH && second === DASH) {
-    let at = start
-    while (at < end && buffer[at] !== 0x0a && buffer[at] !== 0x0d) at++
-    return at
-  }
-  if (first !== SLASH || second !== STAR) return start
-  let depth = 1
-  let at = start + 2
-  while (at < end && depth > 0) {
-    if (buffer[at] === SLASH && buffer[at + 1] === STAR) {
-      depth++
-      at += 2
-    } else if (buffer[at] === STAR && buffer[at + 1] === SLASH) {
-      depth--
-      at += 2
-    } else at++
-  }
-  return Math.min(at, end)
 }
 
 /** Where a string or a quoted name ends that begins with its quote at `start`. Doubled quotes are two that follow each other. */
@@ -178,9 +141,6 @@ const DOUBLE_QUOTE = 0x22
 const DOLLAR = 0x24
 const BACKSLASH = 0x5c
 const AMPERSAND = 0x26
-const DASH = 0x2d
-const SLASH = 0x2f
-const STAR = 0x2a
 const E = 0x65
 const U = 0x75
 

@@ -11,6 +11,8 @@ export interface ProblemRow {
   readonly message: string
   /** What to do now; names the setting. */
   readonly hint?: string
+  /** Of an error that stands for one of Postgres' own: the place there that it comes from, which drivers go by. */
+  readonly routine?: string
 }
 
 function fatal(sqlstate: string, message: string, hint?: string): ProblemRow {
@@ -19,6 +21,11 @@ function fatal(sqlstate: string, message: string, hint?: string): ProblemRow {
 
 function error(sqlstate: string, message: string, hint?: string): ProblemRow {
   return { ...fatal(sqlstate, message, hint), severity: 'ERROR' }
+}
+
+/** Postgres' own error, where it is told by us in its place. */
+function postgresError(sqlstate: string, message: string, routine: string): ProblemRow {
+  return { ...error(sqlstate, message), routine }
 }
 
 export const PROBLEMS = {
@@ -156,14 +163,14 @@ export const PROBLEMS = {
     'transaction blocks not allowed in statement pooling mode',
     'The setting is pool_mode.',
   ),
-  'statement-unknown': error('26000', 'prepared statement "{name}" does not exist'),
+  'statement-unknown': postgresError('26000', 'prepared statement "{name}" does not exist', 'FetchPreparedStatement'),
   'too-many-statements': error(
     '54000',
     'the prepared statements of this connection are over the limit of {limit} bytes',
     'Deallocate those that are no longer needed, or set max_prepared_statements = 0.',
   ),
-  'stale-plan': error('0A000', 'cached plan must not change result type'),
-  'statement-exists': error('42P05', 'prepared statement "{name}" already exists'),
+  'stale-plan': postgresError('0A000', 'cached plan must not change result type', 'RevalidateCachedQuery'),
+  'statement-exists': postgresError('42P05', 'prepared statement "{name}" already exists', 'StorePreparedStatement'),
   'internal-error': fatal(
     'XX000',
     'internal error of the pooler',
@@ -222,6 +229,7 @@ export class PoolerError extends Error {
   readonly severity: Severity
   readonly sqlstate: string
   readonly hint: string | undefined
+  readonly routine: string | undefined
 
   constructor(kind: ProblemKind, details: ProblemDetails = {}, options?: ErrorOptions) {
     const row: ProblemRow = PROBLEMS[kind]
@@ -231,6 +239,7 @@ export class PoolerError extends Error {
     this.severity = row.severity
     this.sqlstate = row.sqlstate
     this.hint = row.hint === undefined ? undefined : fill(row.hint, details)
+    this.routine = row.routine
   }
 }
 

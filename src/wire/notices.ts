@@ -9,7 +9,7 @@ export interface Notice {
   readonly message: string
   readonly detail?: string | undefined
   readonly hint?: string | undefined
-  /** The place in the server's code where it comes from, which is the same in all languages. Only read, never told. */
+  /** The place in the server's code where it comes from, which is the same in all languages. */
   readonly routine?: string | undefined
 }
 
@@ -29,6 +29,7 @@ function encode(type: string, notice: Notice): Buffer {
   field(writer, 'M', notice.message)
   field(writer, 'D', notice.detail)
   field(writer, 'H', notice.hint)
+  field(writer, 'R', notice.routine)
   return writer.byte(0).end().finish()
 }
 

@@ -14,6 +14,7 @@ const someNotice: fc.Arbitrary<Notice> = fc.record({
   message: someText,
   detail: fc.option(someText, { nil: undefined }),
   hint: fc.option(someText, { nil: undefined }),
+  routine: fc.option(someText, { nil: undefined }),
 })
 
 test('what is encoded is decoded, wherever in a buffer it stands', () => {
@@ -25,6 +26,13 @@ test('what is encoded is decoded, wherever in a buffer it stands', () => {
       expect(readShared(bytes, decodeNotice)).toEqual(notice)
     }),
   )
+})
+
+test('an error in place of one of Postgres’ own names the routine that drivers go by', () => {
+  expect(readShared(encodeError(new PoolerError('stale-plan')), decodeNotice)).toMatchObject({
+    sqlstate: '0A000',
+    routine: 'RevalidateCachedQuery',
+  })
 })
 
 test('an error survives every cut', () => {
@@ -92,6 +100,7 @@ test('every problem of the table reaches a client with its severity, code and se
     expect(decodeNotice(bytes, 0, bytes.length)).toEqual({
       severity: PROBLEMS[kind].severity,
       sqlstate: PROBLEMS[kind].sqlstate,
+      routine: problem.routine,
       message: problem.message,
       hint: problem.hint,
     })

@@ -43,9 +43,9 @@ export class InFlight {
     return !ledger.awaitsReady || (status === STATUS_IDLE && ledger.haveCome(this.#beginsUntil))
   }
 
-  /** Something that makes a table has been answered. True once. */
+  /** The ReadyForQuery that comes now is the answer to something that makes a table. True once. */
   takeCreated(ledger: Ledger): boolean {
-    if (this.#createsUntil === -1 || !ledger.haveCome(this.#createsUntil)) return false
+    if (this.#createsUntil === -1 || !ledger.haveCome(this.#createsUntil - 1)) return false
     this.#createsUntil = -1
     return true
   }

@@ -9,13 +9,15 @@ import type { Pool } from '../pool/pool.ts'
 import type { PoolMode } from '../pool/settings.ts'
 import { PoolerError } from '../problems.ts'
 import type { Profile } from '../server/profile.ts'
+import type { Announcer } from '../server/schema-version.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX } from '../server/statement-registry.ts'
-import { READY_IDLE, STATUS_IDLE } from '../wire/backend.ts'
+import { READY_IDLE, READY_IN_TRANSACTION, READY_WITH, STATUS_IDLE } from '../wire/backend.ts'
 import { encodeCloseStatement, FLUSH } from '../wire/frontend.ts'
 import { encodeError, encodeNotice, type Notice } from '../wire/notices.ts'
 import { Outbox } from '../wire/outbox.ts'
 import { abandon } from './abandoned.ts'
+import { Announcing } from './announcing.ts'
 import { FollowedSettings } from './followed-settings.ts'
 import type { Handler } from './handler.ts'
 import type { Host } from './host.ts'
@@ -34,7 +36,7 @@ const toClient = new Outbox()
 /** How much a server may owe a client before no more is read from that; some pipelines send thousands of requests at once. */
 const MAX_DEBTS = 4_096
 
-export class Relay implements Handler, Waiter, RequestsListener, RepliesListener, RestoringListener {
+export class Relay implements Handler, Waiter, RequestsListener, RepliesListener, RestoringListener, Announcer {
   readonly link = new Link<Waiter>()
   readonly session: Host
   readonly pool: Pool
@@ -54,6 +56,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   /** The server has announced its end itself; the client needs no second word. */
   #fatalForwarded = false
   readonly #schemaWatch = new SchemaWatch()
+  /** Null until the client changes tables that other processes serve, too. */
+  #announcing: Announcing | null = null
   readonly #rerun = new Rerun()
   /** Counts the stretches of time in which the server owes something: a cancel is meant for the one in which it came. */
   #stretch = 0
@@ -121,13 +125,19 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   get holdsClient(): boolean {
-    return this.#rerun.isAwaited || (this.#restoring?.holdsClient ?? false)
+    return this.#rerun.isAwaited || (this.#restoring?.holdsClient ?? false) || (this.#announcing?.isAwaited ?? false)
   }
 
   onRequest(server: Server): void {
     if (this.#rerun.isRunning) return
     this.#times.requestBegins(server)
     this.#stretch++
+  }
+
+  onMayReset(): void {
+    if (!this.settings.hasWishes) return
+    this.#restoring ??= new Restoring(this.settings, this)
+    this.#restoring.expect()
   }
 
   onAnswered(): void {
@@ -226,11 +236,19 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     if (server.ledger.isEmpty) this.#considerRelease(server)
   }
 
-  get withholdsReady(): boolean {
-    return this.#restoring?.withholdsReady ?? false
+  withholdsReady(server: Server, status: number): boolean {
+    if (this.#rerun.isAwaited) return false
+    if (this.#requests.statements.takeCreated()) this.#schemaWatch.onTag(server, SELECT_INTO)
+    if (status === STATUS_IDLE) this.#schemaWatch.onIdle(server, this)
+    return (this.#restoring?.withholdsReady ?? false) || (this.#announcing?.isUnderWay ?? false)
   }
 
-  onReady(server: Server, status: number): void {
+  announce(): () => void {
+    this.#announcing ??= new Announcing(() => this.#onKnown())
+    return this.#announcing.begin()
+  }
+
+  onReady(server: Server, status: number, isWithheld: boolean): void {
     server.status = status
     if (this.#rerun.isAwaited) {
       this.#rerun.run(server, (requests) => this.#requests.sendAgain(requests))
@@ -239,13 +257,15 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     }
     this.#times.answered(status)
     this.settings.onReady()
-    const ready = this.#restoring?.onReady(server, status)
-    if (ready) this.#say(ready)
-    if (this.#goesOnWhenReady) this.#goesOn = true
+    const wasHeld = this.holdsClient
+    const isRestored = this.#restoring?.onReady(server, status) ?? true
+    const isLast = status === STATUS_IDLE && server.ledger.isEmpty
+    if (isWithheld && isRestored && !(isLast && this.#announcing?.await()))
+      this.#say(READY_WITH[status] ?? READY_IN_TRANSACTION)
+    if (this.#goesOnWhenReady || (wasHeld && !this.holdsClient)) this.#goesOn = true
     this.#goesOnWhenReady = false
-    if (this.#requests.statements.takeCreated()) this.#schemaWatch.onTag(server, SELECT_INTO)
-    if (status === STATUS_IDLE) this.#schemaWatch.onIdle(server)
-    else if (this.#mode === 'statement') this.session.end(new PoolerError('statement-mode-transaction'))
+    if (status !== STATUS_IDLE && this.#mode === 'statement')
+      this.session.end(new PoolerError('statement-mode-transaction'))
   }
 
   onParameter(server: Server, name: string, value: string): void {
@@ -261,6 +281,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
         server.condemn('statements were dropped within a pipeline')
     }
     server.noteTag(tag)
+    if (tag === 'SET') this.#restoring?.onSet()
     if ((tag === 'DISCARD ALL' || tag === 'RESET') && this.settings.hasWishes) {
       this.#restoring ??= new Restoring(this.settings, this)
       this.#restoring.onReset()
@@ -371,7 +392,14 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   onRestored(server: Server): void {
+    if (!this.#announcing?.await()) this.#sayNow(READY_IDLE)
     this.#considerRelease(server)
+    this.session.goOn()
+  }
+
+  #onKnown(): void {
+    if (!this.session.isOpen) return
+    this.#sayNow(READY_IDLE)
     this.session.goOn()
   }
 

@@ -21,10 +21,9 @@ export interface RepliesListener {
   readonly server: Server | null
   /** Opens the outbox if need be. */
   toClient(): Outbox
-  /** The client is told by `onReady` that it can go on, or later. */
-  readonly withholdsReady: boolean
-  /** A request has been answered; `status` is that of the transaction. */
-  onReady(server: Server, status: number): void
+  /** A request has been answered; `status` is that of the transaction. Returns whether the client learns it by `onReady`, or later. */
+  withholdsReady(server: Server, status: number): boolean
+  onReady(server: Server, status: number, isWithheld: boolean): void
   /** A setting has changed, of which the client is told. */
   onParameter(server: Server, name: string, value: string): void
   /** A command has run that changed more than rows. */
@@ -113,11 +112,8 @@ export class Replies implements FrameSink {
         this.#error(server, buffer, start, end, isWhole)
         break
       case BACKEND.readyForQuery:
-        if (length !== HEADER_BYTES + 1) this.#listener.onNonsense('a broken ReadyForQuery')
-        else if (
-          this.#listener.withholdsReady ? this.#pay(server, type) : this.#settle(server, type, buffer, start, end)
-        )
-          this.#listener.onReady(server, buffer[start + HEADER_BYTES] as number)
+        if (length === HEADER_BYTES + 1) this.#ready(server, buffer, start, end)
+        else this.#listener.onNonsense('a broken ReadyForQuery')
         break
       case BACKEND.commandComplete:
         if (!isWhole) this.#listener.onNonsense('a CommandComplete that is too long')
@@ -188,6 +184,14 @@ export class Replies implements FrameSink {
     const { ledger } = server
     for (let reply = ledger.takeOurs(isNextHere); reply !== null; reply = ledger.takeOurs(isNextHere))
       this.#listener.toClient().addAll(reply)
+  }
+
+  #ready(server: Server, buffer: Buffer, start: number, end: number): void {
+    const type = BACKEND.readyForQuery
+    const status = buffer[start + HEADER_BYTES] as number
+    const isWithheld = this.#listener.withholdsReady(server, status)
+    if (isWithheld ? this.#pay(server, type) : this.#settle(server, type, buffer, start, end))
+      this.#listener.onReady(server, status, isWithheld)
   }
 
   /** Pays a debt with the reply, and passes it on if it is the client's. False if nothing was owed. */

@@ -11,8 +11,10 @@ import { DEBT, type Effect } from '../server/ledger.ts'
 import type { Recording } from '../server/recording.ts'
 import type { Server } from '../server/server.ts'
 import { deallocatedName, deallocatesAll, mayDeallocate } from '../sql/deallocate.ts'
+import { resetsSettings } from '../sql/resets.ts'
 import { encodeCommandComplete, READY_IDLE, READY_IN_TRANSACTION, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { type FrameSink, Frames, HEADER_BYTES, needsTable, type Refusal } from '../wire/frames.ts'
+import { textEnd } from '../wire/frontend.ts'
 import { MAX_PREFIX_BYTES } from '../wire/limits.ts'
 import { Outbox } from '../wire/outbox.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
@@ -72,7 +74,7 @@ export interface RequestsListener {
   readonly pool: Pool
   /** The server that is held. */
   readonly server: Server | null
-  /** What the client sends has to wait, although there is a server. */
+  /** What the client sends has to wait, even if there is a server. */
   readonly holdsClient: boolean
   /** Opens the outbox if need be. */
   toClient(): Outbox
@@ -80,6 +82,8 @@ export interface RequestsListener {
   lease(): boolean
   /** A request is about to be sent, and nothing is owed for one before it. */
   onRequest(server: Server): void
+  /** What has just been sent may reset settings. */
+  onMayReset(): void
   /** The client has been answered by us. */
   onAnswered(): void
   /** Answers of our own are owed, and may be next. The last of them may wait for the server's answer to what follows it. */
@@ -106,6 +110,8 @@ export class Requests implements FrameSink, StatementsContext {
   readonly #frames: Frames
   readonly #tracksStatements: boolean
   #skipping: Skipping = 'nothing'
+  /** It has parsed a text that looks as if it resets settings. */
+  #mayReset = false
   /** The type of the frame that asked for a server. */
   #askedWith = 0
   /** What is left of the client's message at hand is dropped. */
@@ -158,12 +164,12 @@ export class Requests implements FrameSink, StatementsContext {
     const listener = this.#listener
     this.#dropsRest = false
     if (!listener.session.isOpen) return this.#drop()
+    if (listener.holdsClient) return false
     if (listener.server === null) {
       if (BEGINS_REQUEST[type] === 0) return this.#withoutLease(type)
       if (this.#skipping !== 'nothing') return this.#skip(type)
       if (!this.#lease(type)) return false
     }
-    if (listener.holdsClient) return false
     const server = listener.server as Server
     const { ledger } = server
     if (ledger.skipsToSync && type !== FRONTEND.sync && type !== FRONTEND.terminate) return this.#drop()
@@ -171,6 +177,7 @@ export class Requests implements FrameSink, StatementsContext {
     if (ledger.isEmpty && BEGINS_REQUEST[type] !== 0) listener.onRequest(server)
     switch (type) {
       case FRONTEND.parse:
+        this.#noteResets(buffer, start + HEADER_BYTES, end)
         if (this.#tracksStatements) {
           const isDone = this.statements.parse(buffer, start, end, length)
           listener.answerOurselves(server)
@@ -201,6 +208,7 @@ export class Requests implements FrameSink, StatementsContext {
     }
     const debt = REQUEST_DEBTS[type] as number
     if (debt !== 0) ledger.owe(debt)
+    if (type === FRONTEND.sync && this.#mayReset) listener.onMayReset()
     toServer.add(buffer, start, end)
     return true
   }
@@ -289,8 +297,15 @@ export class Requests implements FrameSink, StatementsContext {
     }
     ledger.owe(DEBT.query, this.statements.querySent() ?? this.#schemaEffect(buffer, start, end, length))
     if (this.#tracksStatements && deallocatesAll(buffer, start + HEADER_BYTES, end)) this.statements.dropSent()
+    if (resetsSettings(buffer, start + HEADER_BYTES, end)) this.#listener.onMayReset()
     toServer.add(buffer, start, end)
     return true
+  }
+
+  /** The client may reset settings with any batch from now on, since it keeps what it has parsed. */
+  #noteResets(buffer: Buffer, nameStart: number, end: number): void {
+    const nameEnd = textEnd(buffer, nameStart, end)
+    if (nameEnd !== -1 && resetsSettings(buffer, nameEnd + 1, end)) this.#mayReset = true
   }
 
   /**

@@ -6,17 +6,21 @@
 import { invariant } from '../base/invariant.ts'
 import { restoringSql } from '../server/profile.ts'
 import type { Server, Tenant } from '../server/server.ts'
-import { READY_FAILED, READY_IDLE, READY_IN_TRANSACTION, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
+import { STATUS_IDLE } from '../wire/backend.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { FollowedSettings } from './followed-settings.ts'
 
 /** How often it is tried, where what was meant for the client's own requests (a cancel, a timeout) may have hit it. */
 const MAX_TRIES = 3
 
-type RestoringState = 'none' | 'noticed' | 'due' | 'running' | 'abandoned'
+type RestoringState = 'none' | 'expected' | 'seen' | 'noticed' | 'due' | 'running' | 'abandoned'
 
 const MOVES: Record<RestoringState, readonly RestoringState[]> = {
-  none: ['noticed'],
+  none: ['expected', 'noticed'],
+  /** A request has been sent whose text looks as if it resets settings. What comes behind it is held back until it is answered. */
+  expected: ['none', 'seen'],
+  /** It has reset or set some. */
+  seen: ['noticed', 'due'],
   /** Settings have been reset; the server is still busy, or within a transaction. */
   noticed: ['due'],
   /** Nothing of the client's is under way. What it sends is held back from here. */
@@ -30,7 +34,7 @@ const MOVES: Record<RestoringState, readonly RestoringState[]> = {
 export interface RestoringListener extends Tenant {
   /** What the client is to be told; nothing else is being said to it. */
   tell(buffer: Buffer, start: number, end: number): void
-  /** The client has its settings; what was held back can go on. */
+  /** The client has its settings, and is to be told that its request is done. */
   onRestored(server: Server): void
   /** The client has gone meanwhile. */
   onAbandoned(server: Server): void
@@ -51,7 +55,7 @@ export class Restoring {
 
   /** The client is told that a request is done when it has its settings back, so that it sees nothing of all this. */
   get withholdsReady(): boolean {
-    return this.#state === 'noticed'
+    return this.#state === 'seen' || this.#state === 'noticed'
   }
 
   get isDue(): boolean {
@@ -60,22 +64,34 @@ export class Restoring {
 
   /** What the client sends has to wait. */
   get holdsClient(): boolean {
-    return this.#state === 'due' || this.#state === 'running'
+    return this.#state === 'expected' || this.#state === 'seen' || this.isDue || this.#state === 'running'
+  }
+
+  /** The last request that was sent may reset settings. */
+  expect(): void {
+    if (this.#state === 'none') this.#enter('expected')
+  }
+
+  /** SET has run. SET x TO DEFAULT is a reset, but only its text tells. */
+  onSet(): void {
+    if (this.#state === 'expected') this.#enter('seen')
   }
 
   /** RESET or DISCARD ALL has run. */
   onReset(): void {
     if (this.#state === 'none') this.#enter('noticed')
+    else this.onSet()
   }
 
-  /** A request has been answered. Returns the ReadyForQuery that was withheld, unless it is told later. */
-  onReady(server: Server, status: number): Buffer | null {
-    if (this.#state !== 'noticed') return null
-    if (status === STATUS_IDLE && server.ledger.isEmpty) {
-      this.#enter('due')
-      return null
+  /** A request has been answered. Returns whether the client may be told so, and not only when its settings are back. */
+  onReady(server: Server, status: number): boolean {
+    if (this.#state === 'expected') {
+      if (server.ledger.isEmpty) this.#enter('none')
+    } else if (this.withholdsReady) {
+      if (status === STATUS_IDLE && server.ledger.isEmpty) this.#enter('due')
+      else if (this.#state === 'seen' && server.ledger.isEmpty) this.#enter('noticed')
     }
-    return status === STATUS_IDLE ? READY_IDLE : status === STATUS_FAILED ? READY_FAILED : READY_IN_TRANSACTION
+    return !this.isDue
   }
 
   /** The server is clean. */
@@ -110,7 +126,6 @@ export class Restoring {
       this.#enter('none')
       this.#tries = 0
       this.#settings.onRestored(server)
-      this.#listener.tell(READY_IDLE, 0, READY_IDLE.length)
       this.#listener.onRestored(server)
     } else if (error.sqlstate === '57014' && this.#tries < MAX_TRIES) {
       this.#enter('due')

@@ -1,6 +1,7 @@
 /** Hot path: notices by command tags that a client's transaction changes tables, and tells whoever can see that, when they can. */
 
 import type { Effect } from '../server/ledger.ts'
+import type { Announcer } from '../server/schema-version.ts'
 import type { Server } from '../server/server.ts'
 import { createsTemporary } from '../sql/temporary.ts'
 import { changesSchema } from './tags.ts'
@@ -30,10 +31,13 @@ export class SchemaWatch {
     return false
   }
 
-  /** No transaction is open: tables change for everybody else only now, and temporary ones may be gone. */
-  onIdle(server: Server): void {
+  /**
+   * No transaction is open: tables change for everybody else only now, and temporary ones may be gone. The announcer waits until
+   * everybody knows.
+   */
+  onIdle(server: Server, announcer: Announcer): void {
     if (this.#changed === 'not') return
-    if (this.#changed === 'for all') server.context.schema.changed()
+    if (this.#changed === 'for all') server.context.schema.changed(announcer)
     else server.statements.changedHere()
     this.#changed = 'not'
   }

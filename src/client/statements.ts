@@ -480,7 +480,7 @@ export class Statements {
     return this.#auto.isOn && this.#namesAre === 'shared' ? '' : null
   }
 
-  /** Something that makes a table has run, which a text may mean from now on. True once. */
+  /** The ReadyForQuery that comes now is the answer to something that makes a table, which a text may mean from now on. True once. */
   takeCreated(): boolean {
     return this.#auto.inFlight.takeCreated(this.#context.leased.ledger)
   }

@@ -19,7 +19,7 @@ import { databaseFor, type Settings } from '../settings/load.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { Welcomed } from '../workers/messages.ts'
 import { poolSettings } from './pool-settings.ts'
-import { Schemas } from './schemas.ts'
+import { Schemas, type TellOthersOf } from './schemas.ts'
 import type { Users } from './users.ts'
 import type { Welcomes } from './welcomes.ts'
 
@@ -35,7 +35,8 @@ export interface DatabasesOptions {
   readonly log: Log
   readonly keepAlive: KeepAlive
   /** Tables have changed at a place: host, port and name, as one word. */
-  onSchemaChanged(place: string): void
+  /** Null if no other process serves the databases. */
+  readonly onSchemaChanged: TellOthersOf | null
   /** A server has been closed. */
   onServerClosed(server: Server): void
   onServerOpened(server: Server): void
@@ -69,7 +70,7 @@ export class Databases {
 
   constructor(options: DatabasesOptions) {
     this.#options = options
-    this.#schemas = new Schemas((place) => options.onSchemaChanged(place))
+    this.#schemas = new Schemas(options.onSchemaChanged)
     this.#router = new Router(options.pools, (database, user, birth) =>
       this.#createPool(database as Database, user, birth),
     )

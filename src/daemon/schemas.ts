@@ -9,14 +9,17 @@ interface Entry {
   readonly pools: Set<Pool>
 }
 
+/** Calls back when all know. */
+export type TellOthersOf = (place: string, known: () => void) => void
+
 export class Schemas {
   readonly #entries = new Map<string, Entry>()
   readonly #placeOf = new Map<Pool, string>()
-  readonly #onChanged: (place: string) => void
+  readonly #tellOthers: TellOthersOf | null
 
-  /** @param onChanged is told when this process sees that tables have changed at a place */
-  constructor(onChanged: (place: string) => void) {
-    this.#onChanged = onChanged
+  /** @param tellOthers of tables that this process has seen change at a place; null if it is the only one */
+  constructor(tellOthers: TellOthersOf | null) {
+    this.#tellOthers = tellOthers
   }
 
   get count(): number {
@@ -52,7 +55,9 @@ export class Schemas {
   #entry(place: string): Entry {
     let entry = this.#entries.get(place)
     if (entry === undefined) {
-      entry = { version: new SchemaVersion(() => this.#onChanged(place)), pools: new Set() }
+      const tellOthers = this.#tellOthers
+      const version = new SchemaVersion(tellOthers && ((known) => tellOthers(place, known)))
+      entry = { version, pools: new Set() }
       this.#entries.set(place, entry)
     }
     return entry

@@ -81,7 +81,7 @@ export interface Membership {
   /** @param minimum `min_pool_size` */
   openPermits(database: string, user: string, holder: ShareHolder, minimum: () => number): Permits
   listen(transport: Transport, onAccepted: (channel: Channel) => void): Promise<readonly Listener[]>
-  onSchemaChanged(place: string): void
+  onSchemaChanged(place: string, known: () => void): void
   /** What other processes know of servers so far. */
   readonly welcomed: readonly Welcomed[]
   onWelcomed(welcomed: Welcomed): void
@@ -165,7 +165,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const databases = new Databases({
     ...{ settings, pools, users, tracked, transport, clock, log, keepAlive, welcomes },
     serverIds: new Ids(membership?.number),
-    onSchemaChanged: (place) => membership?.onSchemaChanged(place),
+    onSchemaChanged: membership ? (place, known) => membership.onSchemaChanged(place, known) : null,
     onServerOpened: (server) => membership?.onServerOpened(server),
     onServerClosed: (server) => {
       conditions.check()

@@ -60,7 +60,7 @@ export async function work(side: WorkerSide): Promise<void> {
     control: async (call) => callOn((await started()).control, call),
     onSettings: async (settings) => (await started()).applier.takeOver(settings as Settings),
     onWelcomed: async (welcomed) => (await started()).databases.welcomedElsewhere(welcomed),
-    onSchemaChanged: (place) => pooler?.parts.databases.schemaChangedElsewhere(place),
+    onSchemaChanged: async (place) => (await started()).databases.schemaChangedElsewhere(place),
     onAccepts(accepts) {
       for (const listener of listeners) {
         if (accepts) listener.resume()
@@ -107,7 +107,7 @@ export async function work(side: WorkerSide): Promise<void> {
         onServerOpened: (server) => member.serverOpened(server),
         onServerClosed: (server) => member.serverClosed(server),
         onWelcomed: (welcomed) => member.welcomed(welcomed),
-        onSchemaChanged: (place) => member.schemaChanged(place),
+        onSchemaChanged: (place, known) => member.schemaChanged(place, known),
         onLoad: (connections) => member.tellLoad(connections),
       },
     })

@@ -2,16 +2,25 @@
 
 let lastValue = 0
 
+/** Whoever has to know when all know. */
+export interface Announcer {
+  /** Others are being told. What it returns is called when all of them know. */
+  announce(): () => void
+}
+
+/** Calls back when all know. */
+export type TellOthers = (known: () => void) => void
+
 /**
  * Another number whenever the tables of one database have changed. Shared by all pools of that database; no two databases have the
  * same one, since a pool may go from one to the other.
  */
 export class SchemaVersion {
   #value = ++lastValue
-  readonly #tellOthers: () => void
+  readonly #tellOthers: TellOthers | null
 
   /** @param tellOthers other processes serve the same database */
-  constructor(tellOthers: () => void = () => {}) {
+  constructor(tellOthers: TellOthers | null = null) {
     this.#tellOthers = tellOthers
   }
 
@@ -20,9 +29,9 @@ export class SchemaVersion {
   }
 
   /** What was prepared before may be described wrongly by what is known of it: prepare it anew. */
-  changed(): void {
+  changed(announcer: Announcer | null = null): void {
     this.#value = ++lastValue
-    this.#tellOthers()
+    this.#tellOthers?.(announcer === null ? () => {} : announcer.announce())
   }
 
   /** A version of its own, for a server on which tables have changed that nobody else can see. */

@@ -20,6 +20,13 @@ export const READY_IDLE = new Writer().begin('Z').byte(STATUS_IDLE).end().finish
 export const READY_FAILED = new Writer().begin('Z').byte(STATUS_FAILED).end().finish()
 export const READY_IN_TRANSACTION = new Writer().begin('Z').byte(STATUS_IN_TRANSACTION).end().finish()
 
+/** By the status that it tells. */
+export const READY_WITH: Readonly<Record<number, Buffer>> = {
+  [STATUS_IDLE]: READY_IDLE,
+  [STATUS_FAILED]: READY_FAILED,
+  [STATUS_IN_TRANSACTION]: READY_IN_TRANSACTION,
+}
+
 export const AUTHENTICATION_OK = new Writer().begin('R').int32(0).end().finish()
 export const AUTHENTICATION_CLEARTEXT = new Writer().begin('R').int32(3).end().finish()
 

@@ -22,7 +22,7 @@ export interface MemberListener {
   onSettings(settings: unknown): Promise<void>
   endPeriod(): Span
   onCancel(key: CancelKeyBytes, over: () => void): void
-  onSchemaChanged(database: string): void
+  onSchemaChanged(database: string): Promise<void>
   onWelcomed(welcomed: Welcomed): Promise<void>
   onAccepts(accepts: boolean): void
   onDrain(graceMs: number): void
@@ -63,8 +63,9 @@ export class Member {
     this.line.ask('cancel', { worker, pid, secret: secret.toString('hex') }).then(over, over)
   }
 
-  schemaChanged(database: string): void {
-    this.line.tell('schema', database)
+  /** Calls back when all workers know. */
+  schemaChanged(database: string, known: () => void): void {
+    this.line.ask('schema', database).then(known, known)
   }
 
   welcomed(welcomed: Welcomed): void {
@@ -100,8 +101,8 @@ function answersOf(listener: MemberListener, permits: ReadonlyMap<number, AskedP
     },
     endPeriod: () => listener.endPeriod(),
     cancel: (key) => new Promise((resolve) => listener.onCancel(key, () => resolve(null))),
-    schema: (database) => {
-      listener.onSchemaChanged(database)
+    schema: async (database) => {
+      await listener.onSchemaChanged(database)
       return null
     },
     welcomed: async (welcomed) => {

@@ -101,7 +101,7 @@ export type ToPrimary = {
   readonly cancel: Message<CancelKeyBytes>
   /** A server was opened: with what it has reported, clients can be welcomed everywhere. */
   readonly welcomed: Message<Welcomed>
-  /** Tables of this database have changed: statements are to be prepared anew. */
+  /** Tables of this database have changed: statements are to be prepared anew. Answered when all other workers know. */
   readonly schema: Message<string>
 }
 

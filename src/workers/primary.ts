@@ -360,8 +360,11 @@ export class Primary extends GatheredFleet {
         for (const other of this.#workers.values()) if (other !== worker()) other.line.tell('welcomed', welcomed)
         return null
       },
-      schema: (database) => {
-        for (const other of this.#workers.values()) if (other !== worker()) other.line.tell('schema', database)
+      schema: async (database) => {
+        const sender = worker()
+        await this.#ask(FROM_THE_START, (other) =>
+          other === sender ? Promise.resolve(null) : other.line.ask('schema', database),
+        )
         return null
       },
     }

@@ -387,10 +387,11 @@ describe('a client that resets its settings has those that it asked for at login
 
   test('when what it sent behind that has been answered, and holds back what comes then', async () => {
     const { roman, postgres } = await startRoman()
-    roman.send(query('reset all'), query('two'))
-    await postgres.expect('Query(reset all)', 'Query(two)')
-    postgres.send(complete('RESET'), ready())
-    await roman.expect('CommandComplete(RESET)', 'ReadyForQuery(I)')
+    const text = 'select 1; reset all'
+    roman.send(query(text), query('two'))
+    await postgres.expect(`Query(${text})`, 'Query(two)')
+    postgres.send(rows('1'), complete('RESET'), ready())
+    expect((await roman.answer()).slice(-2)).toEqual(['CommandComplete(RESET)', 'ReadyForQuery(I)'])
     postgres.send(rows('2'), ready())
     await expectRestore(postgres)
     roman.send(query('three'))
@@ -400,6 +401,72 @@ describe('a client that resets its settings has those that it asked for at login
     await postgres.expect('Query(three)')
     postgres.send(rows('3'), ready())
     expect(await roman.answer()).toContain('DataRow(3)')
+  })
+
+  for (const [how, sent] of [
+    ['reset all', query('reset all')],
+    ['set timezone to default', query('set timezone to default')],
+    ['a batch with reset all', batch('reset all')],
+  ] as const)
+    test(`before what it sent behind that is run (${how})`, async () => {
+      const { roman, postgres } = await startRoman()
+      const isBatch = how.startsWith('a batch')
+      roman.send(sent, query('two'))
+      if (isBatch) await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
+      else await postgres.expect(`Query(${how})`)
+      await postgres.expectNothing()
+      const tag = how.startsWith('set') ? 'SET' : 'RESET'
+      if (isBatch) postgres.send(parseComplete, bindComplete)
+      postgres.send(complete(tag))
+      await quiet()
+      await postgres.expectNothing()
+      postgres.send(parameterStatus('TimeZone', 'Etc/UTC'), ready())
+      await expectRestore(postgres)
+      postgres.send(restored())
+      await postgres.expect('Query(two)')
+      postgres.send(rows('2'), ready())
+      const shown = [...(await roman.answer()), ...(await roman.answer())]
+      expect(shown.filter((message) => /Parameter|Command|Ready/.test(message))).toEqual([
+        `CommandComplete(${tag})`,
+        'ParameterStatus(TimeZone=Etc/UTC)',
+        'ParameterStatus(TimeZone=Europe/Rome)',
+        'ReadyForQuery(I)',
+        'CommandComplete(SELECT 1)',
+        'ReadyForQuery(I)',
+      ])
+    })
+
+  test('unless the command failed, and what it sent behind that goes on', async () => {
+    const { roman, postgres } = await startRoman()
+    roman.send(query('reset nonsense'), query('two'), query('three'))
+    await postgres.expect('Query(reset nonsense)')
+    await postgres.expectNothing()
+    postgres.send(error('42704', 'unrecognized configuration parameter'), ready())
+    await postgres.expect('Query(two)', 'Query(three)')
+    postgres.send(rows('2'), ready(), rows('3'), ready())
+    for (const last of ['42704', 'DataRow(2)', 'DataRow(3)']) expect((await roman.answer()).join()).toContain(last)
+  })
+
+  test('within a transaction what is sent behind that waits for its answer only', async () => {
+    const { roman, postgres } = await startRoman()
+    roman.send(query('begin'))
+    await postgres.expect('Query(begin)')
+    postgres.send(complete('BEGIN'), ready('T'))
+    await roman.answer()
+    roman.send(query('reset all'), query('two'))
+    await postgres.expect('Query(reset all)')
+    await postgres.expectNothing()
+    postgres.send(complete('RESET'), ready('T'))
+    await postgres.expect('Query(two)')
+    postgres.send(rows('2'), ready('T'))
+    await roman.answer()
+    await roman.answer()
+    roman.send(query('commit'))
+    await postgres.expect('Query(commit)')
+    postgres.send(complete('COMMIT'), ready())
+    await expectRestore(postgres)
+    postgres.send(restored())
+    await roman.expect('CommandComplete(COMMIT)', 'ParameterStatus(TimeZone=Europe/Rome)', 'ReadyForQuery(I)')
   })
 
   test('when its transaction is over', async () => {

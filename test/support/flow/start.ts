@@ -21,6 +21,7 @@ import { type Loaded, loadSettings } from '../../../src/settings/load.ts'
 import { FlowClient, type LoginOptions } from './client.ts'
 import { quiet, until } from './inbox.ts'
 import { expectNothingLeft, expectSound } from './invariants.ts'
+import type { Others } from './member.ts'
 import { FlowPostgres, type FlowServer } from './postgres.ts'
 
 /** Settings as in the ini file; what is left out is transaction mode, and nobody is asked for a password. */
@@ -36,6 +37,8 @@ export interface FlowOptions {
   readonly transport?: MemoryTransport
   /** Where its Postgres listens, if there are several on the transport. */
   readonly postgres?: Address
+  /** Other processes that serve the same databases. */
+  readonly others?: Others
   /** Lines of auth_file: `"ada" "secret"`. */
   readonly authFile?: readonly string[]
   /** How every connection is cut into reads. */
@@ -85,7 +88,9 @@ export class Flow {
       wallMs: () => this.clock.wallMs(),
       write: (line) => this.log.push(line),
     })
+    const { others } = this.#options
     this.#pooler = await startPooler(settings, {
+      ...(others && { membership: others.membership(this.clock, () => this.pooler.parts.permits) }),
       transport: this.transport,
       clock: this.clock,
       log,

@@ -1,0 +1,51 @@
+/** A pooler that is one of several, whose others the test plays. */
+
+import type { Clock } from '../../../src/base/clock.ts'
+import type { Membership } from '../../../src/daemon/start.ts'
+import type { PermitBook } from '../../../src/pool/permits/book.ts'
+import { LocalPermits } from '../../../src/pool/permits/local-permits.ts'
+import { ClientCounts } from '../../../src/workers/admissions.ts'
+import type { Fleet } from '../../../src/workers/fleet.ts'
+
+/** What it tells the others, each with what is to be called when they know. */
+export class Others {
+  readonly #told: (() => void)[] = []
+
+  get unanswered(): number {
+    return this.#told.length
+  }
+
+  /** All others know of the first thing that they were told. */
+  answer(): void {
+    const known = this.#told.shift()
+    if (!known) throw new Error('the others were told nothing')
+    known()
+  }
+
+  /** @param permits of the pooler, once it has started */
+  membership(clock: Clock, permits: () => PermitBook): Membership {
+    return {
+      number: 1,
+      standing: [],
+      welcomed: [],
+      saltKey: Buffer.alloc(32),
+      admissions: new ClientCounts(() => Infinity),
+      fleet: NO_CONSOLE,
+      forwardCancel: (_worker, _pid, _secret, over) => over(),
+      openPermits: (database, user, holder) => new LocalPermits(permits(), clock, database, user, holder),
+      listen: async (transport, onAccepted) => [
+        await transport.listen(
+          { host: '127.0.0.1', port: 0, backlog: 1, keepAlive: { isOn: false, idleMs: 0 } },
+          onAccepted,
+        ),
+      ],
+      onSchemaChanged: (_place, known) => void this.#told.push(known),
+      onWelcomed: () => {},
+      onServerOpened: () => {},
+      onServerClosed: () => {},
+      onLoad: () => {},
+    }
+  }
+}
+
+const NO_CONSOLE = {} as Fleet

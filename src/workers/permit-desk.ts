@@ -37,6 +37,12 @@ const REST_MS = 50
 /** How much longer those must have waited who have all that they can use, to go before those who have nothing. */
 const WEIGHT_MS = 10_000
 
+/**
+ * A worker whose turn is to end has so long to serve those whom it may serve first. Then another one is asked as well: who knows when a
+ * transaction there comes to its end.
+ */
+const PATIENCE_MS = 200
+
 /** How often workers are asked for their figures while a client waits for a permit that another worker may have to spare. */
 const POLL_MS = 10
 
@@ -95,6 +101,7 @@ export class PermitDesk {
     if (remote === null) return
     // What it has told before may be too old to be held against the others.
     remote.note(figures, this.#options.clock.nowMs)
+    remote.noteReturn()
     this.#book.accounts.giveBack(remote.account, this.#options.clock.nowMs)
     this.#settled(remote)
   }
@@ -185,7 +192,7 @@ export class PermitDesk {
       this.#book.accounts.recall(victim.account, limit.tooMany, NOBODY_SPARED)
     }
     for (const asking of [...limit.blocked].sort((one, other) => one.queuesSinceMs - other.queuesSinceMs)) {
-      if (limit.coming > 0) return
+      if (limit.coming > 0 || this.#isTurnEnding(limit, nowMs)) return
       const shares = [...limit.holders].map((holder) => this.#shareOf(holder))
       const own = shares.find(({ account }) => account === asking) ?? this.#shareOf(asking)
       const decision =
@@ -193,14 +200,20 @@ export class PermitDesk {
       const isResting = nowMs - (this.#movedMs.get(limit) ?? -Infinity) < REST_MS
       if (decision === null || (isResting && !decision.isTurn)) continue
       this.#movedMs.set(limit, nowMs)
-      this.#book.accounts.recall(decision.victim.account, EVICTED, decision.sparedSinceMs)
+      this.#byAccount.get(decision.victim.account)?.endTurn(decision.sparedSinceMs, nowMs)
     }
   }
 
+  /** A permit of one of its holders can be expected soon. */
+  #isTurnEnding(limit: Limit, nowMs: number): boolean {
+    for (const holder of limit.holders)
+      if (nowMs - (this.#byAccount.get(holder)?.turnEndedMs ?? -Infinity) < PATIENCE_MS) return true
+    return false
+  }
+
   #shareOf(account: Account): Share & { readonly account: Account } {
-    const { demand = 0, turnSinceMs = 0 } = this.#byAccount.get(account) ?? {}
-    const { held, recalled, waitingSinceMs } = account
-    return { account, held: held - recalled, demand, waitingSinceMs, turnSinceMs }
+    const { kept = 0, demand = 0, turnSinceMs = 0 } = this.#byAccount.get(account) ?? {}
+    return { account, held: kept, demand, waitingSinceMs: account.waitingSinceMs, turnSinceMs }
   }
 }
 
@@ -219,6 +232,13 @@ class RemotePool implements Holder {
   idleSinceMs = Infinity
   /** When it last got a permit: whoever waited then is served before it is taken away again. */
   turnSinceMs = -Infinity
+  /** When it was last told to give up what it uses; -Infinity once all of that has come back. */
+  turnEndedMs = -Infinity
+  /**
+   * How many permits it will give up as its servers come free, whenever that is. The books do not know of it: they look for idle
+   * servers elsewhere meanwhile, and take what comes as given up of its own accord.
+   */
+  #endingTurns = 0
   #floor = 0
   #notedMs = -Infinity
   /** How long its first client had waited then. */
@@ -246,16 +266,31 @@ class RemotePool implements Holder {
   /** While servers work on a queue it stays about as old as it was; without any it grows old. */
   get waitingSinceMs(): number {
     if (this.#waitedMs === null) return Infinity
-    return (this.#kept > 0 ? this.#clock.nowMs : this.#notedMs) - this.#waitedMs
+    return (this.kept > 0 ? this.#clock.nowMs : this.#notedMs) - this.#waitedMs
   }
 
   /** The less of its demand a pool is granted, the sooner it gets more: all of its clients wait for longer then. */
   get queuesSinceMs(): number {
-    return this.waitingSinceMs + (WEIGHT_MS * this.#kept) / Math.max(this.demand, 1)
+    return this.waitingSinceMs + (WEIGHT_MS * this.kept) / Math.max(this.demand, 1)
   }
 
-  get #kept(): number {
-    return this.account.held - this.account.recalled
+  /** The permits that it holds and was not told to give up. */
+  get kept(): number {
+    return this.account.held - this.account.recalled - this.#endingTurns
+  }
+
+  /** One of its servers is to go, though all are in use: the next that comes free once those are served whom it may serve first. */
+  endTurn(sparedSinceMs: number, nowMs: number): void {
+    this.#endingTurns++
+    this.turnEndedMs = nowMs
+    this.onRecalled(EVICTED, sparedSinceMs)
+  }
+
+  /** A permit comes back. The books know of those that were recalled for certain. */
+  noteReturn(): void {
+    if (this.#endingTurns === 0 || this.account.recalled > 0) return
+    this.#endingTurns--
+    if (this.#endingTurns === 0) this.turnEndedMs = -Infinity
   }
 
   onGranted(usesReserve: boolean): void {

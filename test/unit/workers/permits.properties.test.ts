@@ -1,7 +1,7 @@
 /** Whatever workers do, in whatever order their messages meet: no limit is exceeded at any moment, no permit is lost, nobody starves. */
 
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { ToyFleet, type ToyPool } from './toy-fleet.ts'
 
 const DATABASES = ['app', 'shop']
@@ -92,15 +92,20 @@ class World {
       for (const u of USERS) within(`${d}/${u}`, pool && pool + reserve, (toy) => toy.database === d && toy.user === u)
   }
 
-  /** Everybody gets what they wait for, if whoever has a server lets go of it. */
-  drain(): void {
+  /** Everybody gets what they wait for, if whoever has a server lets go of it, all but one of them. */
+  serveAll(isOneKept: boolean): void {
+    const kept = isOneKept ? 1 : 0
     for (let round = 0; round < 400; round++) {
       this.fleet.events.run(25, this.check)
       this.fleet.sweep(100)
-      for (let left = this.leases.length; left > 0; left--) this.finish(0)
-      if (this.waiting === 0 && this.leases.length === 0) break
+      for (let left = this.leases.length; left > kept; left--) this.finish(kept)
+      if (this.waiting === 0 && this.leases.length <= kept) return
     }
-    if (this.waiting > 0) throw new Error(`${this.waiting} clients wait for ever`)
+    throw new Error(`${this.waiting} clients wait for ever`)
+  }
+
+  drain(): void {
+    this.serveAll(false)
     // What is on its way arrives.
     this.fleet.events.run(100, this.check)
     const { desk } = this.fleet
@@ -123,14 +128,13 @@ const DEEDS = [
   'grow',
 ] as const
 
-const deeds = fc.array(
-  fc.record({
-    what: fc.constantFrom(...DEEDS),
-    who: fc.nat({ max: 63 }),
-    passesMs: fc.constantFrom(0, 0.1, 0.3, 1, 7, 30, 600),
-  }),
-  { maxLength: 150 },
-)
+const deed = fc.record({
+  what: fc.constantFrom(...DEEDS),
+  who: fc.nat({ max: 63 }),
+  passesMs: fc.constantFrom(0, 0.1, 0.3, 1, 7, 30, 600),
+})
+
+const deeds = fc.array(deed, { maxLength: 150 })
 
 const limits = fc.record({
   pool: fc.integer({ min: 0, max: 4 }),
@@ -153,6 +157,64 @@ test('limits hold at every moment, and in the end everybody has been served and 
     }),
     { numRuns: 300 },
   )
+})
+
+test('one client that keeps its server for ever keeps no other from being served, where there may be two', () => {
+  const two = (max: number) => fc.integer({ min: 1, max }).map((size) => (size === 1 ? 0 : size))
+  const limits = fc.record({ pool: two(4), database: two(5), user: two(5), min: fc.nat({ max: 2 }) })
+  const without = (what: string) =>
+    fc.array(
+      deed.filter((each) => each.what !== what),
+      { maxLength: 60 },
+    )
+  fc.assert(
+    fc.property(limits, fc.integer({ min: 1, max: 4 }), without('die'), (given, workers, all) => {
+      const world = new World({ ...given, reserve: 0 }, workers)
+      for (const { what, who, passesMs } of all) {
+        world.fleet.events.run(passesMs, world.check)
+        world[what](who)
+        world.check()
+      }
+      world.serveAll(true)
+      world.drain()
+    }),
+    { numRuns: 300 },
+  )
+})
+
+describe('where a client keeps one of two servers', () => {
+  /** One of another worker has just done with the other one. */
+  function startWithHostage(): World {
+    const world = new World({ pool: 2, reserve: 0, min: 0, database: 0, user: 0 }, 3)
+    world.come(0)
+    world.fleet.events.run(20)
+    world.come(1)
+    world.fleet.events.run(20)
+    return world
+  }
+
+  test('a third worker gets the other one, though it was in use until now', () => {
+    const world = startWithHostage()
+    world.finish(1)
+    world.come(2)
+    world.fleet.events.run(100, world.check)
+    expect(world.leases[1]?.worker).toBe(world.fleet.workers[2])
+  })
+
+  test('and though it is in use again and again', () => {
+    const world = startWithHostage()
+    world.come(2)
+    let served = 0
+    for (let round = 0; round < 100; round++) {
+      // Somebody always waits at the worker that has the second one.
+      world.come(1)
+      world.come(1)
+      world.fleet.events.run(5, world.check)
+      if (world.leases[1]?.worker === world.fleet.workers[2]) served++
+      if (world.leases.length > 1) world.finish(1)
+    }
+    expect(served).toBeGreaterThan(0)
+  })
 })
 
 test('after limits were lowered the surplus goes, whoever has it', () => {

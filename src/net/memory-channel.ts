@@ -1,5 +1,6 @@
 /** A channel in memory, for tests: behaves as one over TCP does, without time and without chance. */
 
+import { eventBegins, eventEnds } from '../base/after-event.ts'
 import { type Address, type Channel, type ChannelListener, LINGER_MS, READ_BUFFER_BYTES } from './channel.ts'
 import { type Cut, MemoryPipe } from './memory-pipe.ts'
 import { NOBODY } from './nobody.ts'
@@ -154,9 +155,11 @@ export class MemoryChannel implements Channel {
     if (this.isOpen) {
       const start = (readCount++ * SPAN_STEP) % SPAN_PLACES
       const length = this.#incoming.read(readBuffer, start)
+      eventBegins()
       try {
         this.listener.onRead(readBuffer, start, start + length)
       } finally {
+        eventEnds()
         readBuffer.fill(STALE_BYTE, start, start + length)
       }
     } else {

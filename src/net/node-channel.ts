@@ -1,6 +1,7 @@
 /** Hot path: a channel on a socket of node:net. No allocation per chunk read; one small view per chunk written. */
 
 import type { Socket } from 'node:net'
+import { eventBegins, eventEnds } from '../base/after-event.ts'
 import { type Address, type Channel, type ChannelListener, LINGER_MS } from './channel.ts'
 import { NOBODY } from './nobody.ts'
 import { copyForWrite, keepLastCopy } from './write-scratch.ts'
@@ -42,7 +43,13 @@ export class NodeChannel implements Channel {
 
   /** What is read while we are leaving is dropped here. */
   receive(buffer: Buffer, bytes: number): void {
-    if (this.#state === 'open') this.listener.onRead(buffer, 0, bytes)
+    if (this.#state !== 'open') return
+    eventBegins()
+    try {
+      this.listener.onRead(buffer, 0, bytes)
+    } finally {
+      eventEnds()
+    }
   }
 
   write(buffer: Buffer, start: number, end: number): number {

@@ -1,5 +1,6 @@
 /** Hands idle servers of one pool to waiters that have left its queue: sets their settings, and begins the lease. */
 
+import { afterEvent, type Follower } from '../base/after-event.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import { Lru } from '../base/lru.ts'
@@ -25,7 +26,7 @@ const KNOWN_SPELLINGS = 1_000
 /** How often a lease is tried on another server when setting it up was cut short. */
 const MAX_ALIGN_FAILURES = 3
 
-export class Handover {
+export class Handover implements Follower<Server> {
   readonly #owner: HandoverOwner
   readonly #clock: Clock
   readonly #log: Log
@@ -94,20 +95,24 @@ export class Handover {
   #grant(server: Server, waiter: Waiter): void {
     this.#lend(server, waiter)
     waiter.promised = server
-    queueMicrotask(() => {
-      const isWanted = waiter.promised === server
-      if (isWanted) waiter.promised = null
-      if (server.tenant !== waiter) return
-      try {
-        if (isWanted) waiter.onGranted(server)
-        else this.#owner.release(server)
-      } catch (error) {
-        this.#log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, {
-          subject: server.subject,
-        })
-        server.close('internal error', new PoolerError('internal-error'))
-      }
-    })
+    afterEvent(this, server)
+  }
+
+  onEventOver(server: Server): void {
+    // Still whom it was lent to, if anybody: a server that is closed is lent to nobody any more.
+    const waiter = server.tenant as Waiter | null
+    if (waiter === null) return
+    try {
+      if (waiter.promised === server) {
+        waiter.promised = null
+        waiter.onGranted(server)
+      } else this.#owner.release(server)
+    } catch (error) {
+      this.#log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, {
+        subject: server.subject,
+      })
+      server.close('internal error', new PoolerError('internal-error'))
+    }
   }
 
   #alignFailed(server: Server, waiter: Waiter, error: Notice): void {

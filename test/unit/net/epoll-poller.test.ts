@@ -6,6 +6,7 @@ import { createServer, get } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { afterEvent } from '../../../src/base/after-event.ts'
 import type { Channel } from '../../../src/net/channel.ts'
 import { createEpollTransport } from '../../../src/net/epoll/epoll-transport.ts'
 import type { Pollable } from '../../../src/net/epoll/poller.ts'
@@ -75,18 +76,20 @@ describe.each([
   })
 })
 
-test('what a listener leaves to promises is done before the next socket is told', async () => {
+test('what follows from an event is done before the next socket is told, and what is left to promises behind them all', async () => {
   const told: string[] = []
+  const follower = { onEventOver: (name: string) => void told.push(`what follows from ${name}`) }
   const one = openOne(() => {
-    told.push('one')
     queueMicrotask(() => told.push('microtask of one'))
     process.nextTick(() => told.push('tick of one'))
+    afterEvent(follower, 'one')
+    told.push('one')
   })
   const other = openOne(() => told.push('other'))
   calls.send(one.far, BYTE, 0, 1)
   calls.send(other.far, BYTE, 0, 1)
-  await until('both were told', () => told.includes('other'))
-  expect(told).toEqual(['one', 'tick of one', 'microtask of one', 'other'])
+  await until('all is told', () => told.length === 5)
+  expect(told).toEqual(['one', 'what follows from one', 'other', 'tick of one', 'microtask of one'])
 })
 
 test('an event for a descriptor that was closed is not told to the one that has its number now', async () => {

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest'
+import { afterEvent, eventBegins, eventEnds, type Follower } from '../../../src/base/after-event.ts'
+
+function follower(told: string[], work: (item: string) => void = () => {}): Follower<string> {
+  return {
+    onEventOver(item) {
+      told.push(`${item} begins`)
+      work(item)
+      told.push(`${item} ends`)
+    },
+  }
+}
+
+test('what follows from an event is told when the event is over, one after the other', () => {
+  const told: string[] = []
+  const more = follower(told, (item) => {
+    if (item === 'one') afterEvent(more, 'what follows from one')
+  })
+  eventBegins()
+  afterEvent(more, 'one')
+  afterEvent(more, 'two')
+  told.push('the event ends')
+  eventEnds()
+  expect(told).toEqual([
+    'the event ends',
+    ...[
+      'one begins',
+      'one ends',
+      'two begins',
+      'two ends',
+      'what follows from one begins',
+      'what follows from one ends',
+    ],
+  ])
+})
+
+test('an event within an event is a part of it', () => {
+  const told: string[] = []
+  eventBegins()
+  eventBegins()
+  afterEvent(follower(told), 'one')
+  eventEnds()
+  told.push('the outer event ends')
+  eventEnds()
+  expect(told).toEqual(['the outer event ends', 'one begins', 'one ends'])
+})
+
+test('outside of events it is told soon, and not at once', async () => {
+  const told: string[] = []
+  afterEvent(follower(told), 'one')
+  expect(told).toEqual([])
+  await Promise.resolve()
+  expect(told).toEqual(['one begins', 'one ends'])
+})

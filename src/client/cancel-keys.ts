@@ -1,35 +1,39 @@
 /** The keys by which clients may cancel their queries: random, one for each session, told to its client alone. */
 
-import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { invariant } from '../base/invariant.ts'
 import {
   CANCEL_KEY_BYTES,
   type CancelKey,
-  equalsButTimeToLive,
   isSecret,
   type KeyOwner,
   stampCancelKey,
-  withTimeToLive,
+  WITHOUT_TIME_TO_LIVE,
 } from '../wire/cancel-key.ts'
 
 /** Random bytes that gave a key which is taken, or none, are drawn again: so often that only a broken source of them fails. */
 const MAX_DRAWS = 100
 
+/** Few and small fields, since there is one for each client. */
 interface Entry<Holder> {
-  readonly key: CancelKey
-  /** What identifies it, whatever time to live a peer has left it: with peers that is no part of the secret. */
-  readonly compared: Buffer
-  readonly hasTimeToLive: boolean
+  /** Its four bytes as a number. */
+  readonly secret: number
+  /** The bits of it that identify it: not the time to live that a peer has left it. Without peers that is a part of the secret. */
+  readonly mask: number
   readonly holder: Holder
+  /** Another one with the same pid. With peers only 7 bits of that are random. */
+  next: Entry<Holder> | null
 }
+
+const EVERY_BIT = -1
 
 const ALONE: KeyOwner = { peerId: 0, worker: 0 }
 
 export class CancelKeys<Holder> {
   readonly #owner: () => KeyOwner
   readonly #random: (bytes: number) => Buffer
-  /** By pid. With peers only 7 bits of it are random, so that several holders share one. */
-  readonly #entries = new Map<number, Entry<Holder>[]>()
+  /** By pid. */
+  readonly #entries = new Map<number, Entry<Holder>>()
 
   /** `owner` is asked for each key: `peer_id` may change at a reload, and keys that were told already stay good. */
   constructor(owner: () => KeyOwner = () => ALONE, random: (bytes: number) => Buffer = randomBytes) {
@@ -41,39 +45,40 @@ export class CancelKeys<Holder> {
     const owner = this.#owner()
     for (let draw = 0; draw < MAX_DRAWS; draw++) {
       const key = stampCancelKey(this.#random(CANCEL_KEY_BYTES), owner)
-      if (key.pid === 0 || this.#isTaken(key)) continue
-      const hasTimeToLive = owner.peerId > 0
-      const compared = hasTimeToLive ? withTimeToLive(key.secret, 0) : key.secret
-      const entry = { key, compared, hasTimeToLive, holder }
-      const entries = this.#entries.get(key.pid)
-      if (entries) entries.push(entry)
-      else this.#entries.set(key.pid, [entry])
+      const secret = key.secret.readInt32BE(0)
+      // Two keys that differ in their time to live only are one.
+      if (key.pid === 0 || this.#holderOf(key.pid, secret, WITHOUT_TIME_TO_LIVE) !== null) continue
+      const mask = owner.peerId > 0 ? WITHOUT_TIME_TO_LIVE : EVERY_BIT
+      this.#entries.set(key.pid, { secret, mask, holder, next: this.#entries.get(key.pid) ?? null })
       return key
     }
     invariant(false, `no free cancel key was found in ${MAX_DRAWS} draws`)
   }
 
   find(pid: number, secret: Buffer): Holder | null {
-    const entries = this.#entries.get(pid)
-    if (!entries || !isSecret(secret)) return null
-    const masked = withTimeToLive(secret, 0)
+    return isSecret(secret) ? this.#holderOf(pid, secret.readInt32BE(0), EVERY_BIT) : null
+  }
+
+  /** `pid` is that of the holder's key. */
+  remove(pid: number, holder: Holder): void {
+    let before: Entry<Holder> | null = null
+    let entry = this.#entries.get(pid) ?? null
+    while (entry !== null && entry.holder !== holder) {
+      before = entry
+      entry = entry.next
+    }
+    if (entry === null) invariant(false, 'a cancel key is removed that is not there')
+    if (before !== null) before.next = entry.next
+    else if (entry.next !== null) this.#entries.set(pid, entry.next)
+    else this.#entries.delete(pid)
+  }
+
+  /** Who has the key, as far as both `mask` and its own say that bits count. */
+  #holderOf(pid: number, secret: number, mask: number): Holder | null {
     let found: Holder | null = null
-    // To the end in any case: how long it takes must not tell how far a guess has come.
-    for (const { compared, hasTimeToLive, holder } of entries)
-      if (timingSafeEqual(hasTimeToLive ? masked : secret, compared)) found = holder
+    // All bits at once, and to the end in any case: how long it takes must not tell how far a guess has come.
+    for (let entry = this.#entries.get(pid) ?? null; entry !== null; entry = entry.next)
+      if (((secret ^ entry.secret) & entry.mask & mask) === 0) found = entry.holder
     return found
-  }
-
-  remove(key: CancelKey): void {
-    const entries = this.#entries.get(key.pid) ?? []
-    const at = entries.findIndex((entry) => entry.key === key)
-    invariant(at !== -1, 'a cancel key is removed that is not there')
-    if (entries.length === 1) this.#entries.delete(key.pid)
-    else entries.splice(at, 1)
-  }
-
-  /** Two keys that differ in their time to live only are one. */
-  #isTaken({ pid, secret }: CancelKey): boolean {
-    return (this.#entries.get(pid) ?? []).some(({ key }) => equalsButTimeToLive(key.secret, secret))
   }
 }

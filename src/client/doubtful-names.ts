@@ -7,7 +7,7 @@ const MAX_CHANGES = 1_000
 
 export class DoubtfulNames {
   /** Names that were given or taken away during this lease, each with the last batch in which that was: see `Ledger.batch`. */
-  readonly #changes = new Map<string, number>()
+  #changes: Map<string, number> | null = null
   /** The last batch of those whose names were too many to be noted one by one; -1 for none. */
   #manyChangesBatch = -1
   /** How many ReadyForQuery will have come when a query that drops all statements has been answered (see `Ledger.readies`); else -1. */
@@ -20,11 +20,12 @@ export class DoubtfulNames {
     this.#dropQuery = -1
     this.#dropBatch = -1
     this.#manyChangesBatch = -1
-    if (this.#changes.size > 0) this.#changes.clear()
+    this.#changes = null
   }
 
   /** The name is given or taken away by what is being sent. */
   note(name: string, { batch }: Ledger): void {
+    this.#changes ??= new Map()
     if (this.#changes.size >= MAX_CHANGES) {
       // Until this batch has been answered, every name is in doubt.
       this.#changes.clear()
@@ -40,7 +41,7 @@ export class DoubtfulNames {
   has(name: string, ledger: Ledger): boolean {
     if (this.hasAll(ledger)) return true
     if (this.#manyChangesBatch >= 0 && !ledger.isAnswered(this.#manyChangesBatch) && !ledger.isAllSettled) return true
-    if (this.#changes.size === 0) return false
+    if (this.#changes === null) return false
     const batch = this.#changes.get(name)
     return batch !== undefined && !ledger.isSettled(batch)
   }

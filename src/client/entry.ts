@@ -18,6 +18,8 @@ import { Fitting, reportedParameters } from './welcome.ts'
 const ANSWER_NO = Buffer.from('N')
 
 export interface EntryListener {
+  /** Who the client says that it is, and what it asks for. */
+  onIntroduced(wishes: Wishes): void
   /** The client is in: it is welcomed with what a server would report, and `handler` has the word from here. */
   onEntered(reported: ReadonlyMap<string, string>, handler: Handler): void
   onRefused(notice: Notice): void
@@ -37,7 +39,7 @@ export class Entry implements Stage, AuthenticationListener {
   #fitting: Fitting | null = null
   #step: 'greeting' | 'authenticating' | 'working' = 'greeting'
   /** What the client asked for in its startup packet. */
-  wishes: Wishes | null = null
+  #wishes: Wishes | null = null
 
   constructor(session: Host, context: ClientContext, listener: EntryListener) {
     this.#session = session
@@ -86,7 +88,8 @@ export class Entry implements Stage, AuthenticationListener {
   #start(packet: StartupPacket): void {
     const { settings, tracked } = this.#context
     const wishes = readWishes(packet, settings().ignoredStartupParameters, tracked)
-    this.wishes = settings().addsHostToApplicationName ? this.#withHost(wishes) : wishes
+    this.#wishes = settings().addsHostToApplicationName ? this.#withHost(wishes) : wishes
+    this.#listener.onIntroduced(this.#wishes)
     if (packet.minorVersion > 0 || wishes.unknownProtocolParameters.length > 0)
       this.send(encodeNegotiateProtocolVersion(wishes.unknownProtocolParameters))
     this.#step = 'working'
@@ -142,7 +145,7 @@ export class Entry implements Stage, AuthenticationListener {
   }
 
   onProved(proof: Proof): void {
-    const wishes = this.wishes as Wishes
+    const wishes = this.#wishes as Wishes
     this.#authentication = null
     this.#step = 'working'
     this.#try(() =>

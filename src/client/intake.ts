@@ -17,21 +17,25 @@ const MAX_HELD_BYTES = 64 * 1024
 /** Why a client is not read. */
 const STOPS = { 'holds-enough': 1, 'server-full': 2, 'client-full': 4 } as const
 
+/** Whose client it is. */
+export interface IntakeHost {
+  readonly channel: Channel
+  /** Bytes given while this is false are dropped. */
+  readonly isOpen: boolean
+}
+
 export class Intake {
   stage: Stage
-  readonly #channel: Channel
-  /** Bytes given while this is false are dropped. */
-  readonly #isWanted: () => boolean
+  readonly #host: IntakeHost
   #held: Buffer | null = null
   #stops = 0
   #isFeeding = false
   /** `goOn` was called while bytes were being given: what comes to be held then can be read at once. */
   #goesOn = false
 
-  constructor(channel: Channel, stage: Stage, isWanted: () => boolean) {
-    this.#channel = channel
+  constructor(host: IntakeHost, stage: Stage) {
+    this.#host = host
     this.stage = stage
-    this.#isWanted = isWanted
   }
 
   take(buffer: Buffer, start: number, end: number): void {
@@ -40,7 +44,7 @@ export class Intake {
       return
     }
     const at = this.#feed(buffer, start, end)
-    if (at < end && this.#isWanted()) this.#hold(buffer, at, end)
+    if (at < end && this.#host.isOpen) this.#hold(buffer, at, end)
     if (this.#goesOn) this.goOn()
   }
 
@@ -51,7 +55,7 @@ export class Intake {
     const held = this.#held
     this.#held = null
     const at = this.#feed(held, 0, held.length)
-    const isLeft = at < held.length && this.#isWanted()
+    const isLeft = at < held.length && this.#host.isOpen
     if (isLeft) this.#held = at === 0 ? held : Buffer.from(held.subarray(at))
     this.stop('holds-enough', isLeft && held.length - at > MAX_HELD_BYTES)
   }
@@ -60,9 +64,10 @@ export class Intake {
   stop(why: keyof typeof STOPS, isOn: boolean): void {
     const before = this.#stops
     this.#stops = isOn ? before | STOPS[why] : before & ~STOPS[why]
-    if (this.#stops === before || !this.#channel.isOpen) return
-    if (before === 0) this.#channel.pause()
-    else if (this.#stops === 0) this.#channel.resume()
+    const { channel } = this.#host
+    if (this.#stops === before || !channel.isOpen) return
+    if (before === 0) channel.pause()
+    else if (this.#stops === 0) channel.resume()
   }
 
   /** Nothing more will be read. */
@@ -75,7 +80,7 @@ export class Intake {
     let at = start
     this.#isFeeding = true
     try {
-      while (at < end && this.#isWanted()) {
+      while (at < end && this.#host.isOpen) {
         const { stage } = this
         at = stage.read(buffer, at, end)
         // A stage reads all that it can: where it stopped, it has to wait.

@@ -55,10 +55,12 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   readonly #mode: PoolMode
   /** The server has announced its end itself; the client needs no second word. */
   #fatalForwarded = false
-  readonly #schemaWatch = new SchemaWatch()
+  /** Null until the client changes tables. */
+  #schemaWatch: SchemaWatch | null = null
   /** Null until the client changes tables that other processes serve, too. */
   #announcing: Announcing | null = null
-  readonly #rerun = new Rerun()
+  /** Null until a batch has to be sent again. */
+  #rerun: Rerun | null = null
   /** Counts the stretches of time in which the server owes something: a cancel is meant for the one in which it came. */
   #stretch = 0
   /** What the client's next message waited for has come. */
@@ -125,11 +127,11 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   get holdsClient(): boolean {
-    return this.#rerun.isAwaited || (this.#restoring?.holdsClient ?? false) || (this.#announcing?.isAwaited ?? false)
+    return this.#rerun?.isAwaited || (this.#restoring?.holdsClient ?? false) || (this.#announcing?.isAwaited ?? false)
   }
 
   onRequest(server: Server): void {
-    if (this.#rerun.isRunning) return
+    if (this.#rerun?.isRunning) return
     this.#times.requestBegins(server)
     this.#stretch++
   }
@@ -237,9 +239,9 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   withholdsReady(server: Server, status: number): boolean {
-    if (this.#rerun.isAwaited) return false
-    if (this.#requests.statements.takeCreated()) this.#schemaWatch.onTag(server, SELECT_INTO)
-    if (status === STATUS_IDLE) this.#schemaWatch.onIdle(server, this)
+    if (this.#rerun?.isAwaited) return false
+    if (this.#requests.statements.takeCreated()) this.#watch().onTag(server, SELECT_INTO)
+    if (status === STATUS_IDLE) this.#schemaWatch?.onIdle(server, this)
     return (this.#restoring?.withholdsReady ?? false) || (this.#announcing?.isUnderWay ?? false)
   }
 
@@ -250,7 +252,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   onReady(server: Server, status: number, isWithheld: boolean): void {
     server.status = status
-    if (this.#rerun.isAwaited) {
+    if (this.#rerun?.isAwaited) {
       this.#rerun.run(server, (requests) => this.#requests.sendAgain(requests))
       this.#goesOn = true
       return
@@ -273,7 +275,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   onRareTag(server: Server, tag: string): void {
-    if (this.#schemaWatch.onTag(server, tag)) return
+    if (this.#watch().onTag(server, tag)) return
     if (dropsStatements(tag)) {
       this.#requests.statements.clear()
       // What was sent behind a command that we did not see coming is prepared after it, and we would not know of it any more.
@@ -288,12 +290,19 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     }
   }
 
+  #watch(): SchemaWatch {
+    this.#schemaWatch ??= new SchemaWatch()
+    return this.#schemaWatch
+  }
+
   onStalePlan(server: Server): void {
     server.context.schema.changed()
   }
 
   onFirstFailed(server: Server, notice: Notice): boolean {
-    return !this.#requests.isMidRequest && this.#rerun.begin(server, notice)
+    if (this.#requests.isMidRequest) return false
+    this.#rerun ??= new Rerun()
+    return this.#rerun.begin(server, notice)
   }
 
   onSharedNameFailed(server: Server): void {

@@ -2,10 +2,10 @@
 
 import type { Clock } from '../base/clock.ts'
 import { InvariantError, invariant } from '../base/invariant.ts'
+import { SharedTexts } from '../base/shared-texts.ts'
 import type { Channel, ChannelListener } from '../net/channel.ts'
 import { PoolerError } from '../problems.ts'
 import type { CancelSender } from '../server/cancel.ts'
-import type { CancelKey } from '../wire/cancel-key.ts'
 import { asFatal, encodeError, type Notice } from '../wire/notices.ts'
 import type { ClientContext } from './context.ts'
 import { Entry, type EntryListener } from './entry.ts'
@@ -13,6 +13,7 @@ import type { Handler } from './handler.ts'
 import type { ClientSettings, Host } from './host.ts'
 import { Intake } from './intake.ts'
 import { Relay } from './relay.ts'
+import type { Wishes } from './startup-parameters.ts'
 import { SESSION_MOVES, type SessionState } from './states.ts'
 import { encodeWelcome, type Fitting } from './welcome.ts'
 
@@ -23,6 +24,9 @@ interface Ending {
   readonly isMute: boolean
 }
 
+/** What clients say of themselves; many say the same. */
+const texts = new SharedTexts()
+
 export class Session implements Host, ChannelListener, EntryListener {
   readonly id: number
   readonly channel: Channel
@@ -32,9 +36,14 @@ export class Session implements Host, ChannelListener, EntryListener {
   readonly #context: ClientContext
   #state: SessionState = 'greeting'
   readonly #intake: Intake
-  readonly #entry: Entry
+  /** Null once the client is in, and what its login took is let go: most sessions do nothing most of the time. */
+  #entry: Entry | null
+  #user: string | null = null
+  #database: string | null = null
+  #statedName = ''
   #handler: Handler | null = null
-  #cancelKey: CancelKey | null = null
+  /** The part by which its cancel key is found; 0 for none. */
+  #cancelPid = 0
   /** The outboxes are in use: the end has to wait until what was said is written. */
   #isWorking = false
   #ending: Ending | null = null
@@ -47,7 +56,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     this.connectedMs = context.clock.nowMs
     this.connectedWallMs = context.clock.wallMs()
     this.#entry = new Entry(this, context, this)
-    this.#intake = new Intake(channel, this.#entry, () => this.isOpen)
+    this.#intake = new Intake(this, this.#entry)
     channel.listener = this
     context.sessions.add(this)
   }
@@ -61,11 +70,11 @@ export class Session implements Host, ChannelListener, EntryListener {
   }
 
   get user(): string | null {
-    return this.#entry.wishes?.user ?? null
+    return this.#user
   }
 
   get database(): string | null {
-    return this.#entry.wishes?.database ?? null
+    return this.#database
   }
 
   get handler(): Handler | null {
@@ -78,12 +87,12 @@ export class Session implements Host, ChannelListener, EntryListener {
 
   /** Who asks for servers in its name: to welcome it, and from then on. */
   get waiter(): Relay | Fitting | null {
-    return this.relay ?? this.#entry.fitting
+    return this.relay ?? this.#entry?.fitting ?? null
   }
 
   get applicationName(): string {
     const place = this.#context.tracked.place('application_name')
-    return this.relay?.settings.profile.values[place] ?? this.#entry.wishes?.settings.get('application_name') ?? ''
+    return this.relay?.settings.profile.values[place] ?? this.#statedName
   }
 
   get cancels(): CancelSender {
@@ -147,13 +156,21 @@ export class Session implements Host, ChannelListener, EntryListener {
 
   // The way in
 
+  onIntroduced({ user, database, settings }: Wishes): void {
+    this.#user = texts.share(user)
+    this.#database = texts.share(database)
+    this.#statedName = texts.share(settings.get('application_name') ?? '')
+  }
+
   onEntered(reported: ReadonlyMap<string, string>, handler: Handler): void {
+    this.#entry = null
     this.#handler = handler
     this.#intake.stage = handler
-    this.#cancelKey = this.#context.cancelKeys.create(this)
+    const cancelKey = this.#context.cancelKeys.create(this)
+    this.#cancelPid = cancelKey.pid
     this.enter('idle')
     this.#context.sessions.loggedIn(this)
-    this.send(encodeWelcome(reported, this.#cancelKey))
+    this.send(encodeWelcome(reported, cancelKey))
     this.goOn()
   }
 
@@ -265,10 +282,10 @@ export class Session implements Host, ChannelListener, EntryListener {
 
   #letGo(state: 'sound' | 'doubtful'): void {
     this.#intake.drop()
-    this.#entry.abandon()
+    this.#entry?.abandon()
     this.#handler?.end(state)
-    if (this.#cancelKey) this.#context.cancelKeys.remove(this.#cancelKey)
-    this.#cancelKey = null
+    if (this.#cancelPid !== 0) this.#context.cancelKeys.remove(this.#cancelPid, this)
+    this.#cancelPid = 0
   }
 
   #log(notice: Notice | null, reason: string): void {

@@ -81,10 +81,10 @@ export class Statements {
   /** What they take, as MAX_CLIENT_STATEMENTS_BYTES counts. */
   #bytes = 0
   readonly #doubtful = new DoubtfulNames()
-  readonly #unnamed = new UnnamedStatement()
-  readonly #auto = new AutoPrepare()
-  /** Stands for this client on servers, and keeps nothing of it alive when it has gone. */
-  readonly #token = {}
+  /** Null until the client has made one: many never do. */
+  #unnamed: UnnamedStatement | null = null
+  /** Null until it is on. */
+  #auto: AutoPrepare | null = null
 
   readonly #namesAre: 'shared' | 'passed on'
 
@@ -99,8 +99,10 @@ export class Statements {
 
   /** A lease begins, and nothing is unanswered. */
   leaseBegins(): void {
-    this.#auto.leaseBegins(this.#context.pool.settings)
-    this.#unnamed.leaseBegins()
+    const { settings } = this.#context.pool
+    if (settings.autoPrepare) this.#auto ??= new AutoPrepare()
+    this.#auto?.leaseBegins(settings)
+    this.#unnamed?.leaseBegins()
     this.#doubtful.leaseBegins()
   }
 
@@ -114,11 +116,13 @@ export class Statements {
     if (isUnnamed) {
       if (!isWhole && length <= MAX_UNNAMED_STATEMENT_BYTES) return this.#demand(length)
       pool.counters.clientParses++
-      if (this.#auto.isOn && isWhole && this.#parseShared(buffer, nameEnd + 1, end)) return true
+      this.#unnamed ??= new UnnamedStatement()
+      const unnamed = this.#unnamed
+      if (this.#auto?.isOn && isWhole && this.#parseShared(this.#auto, unnamed, buffer, nameEnd + 1, end)) return true
       pool.counters.serverParses++
-      const dropped = this.#unnamed.drop(leased.ledger)
-      if (isWhole) this.#unnamed.keep(buffer, nameEnd + 1, end, this.#auto.isOn ? this.#auto.kind : 'other')
-      leased.statements.unnamedSent(this.#token, this.#unnamed.serial, leased.ledger)
+      const dropped = unnamed.drop(leased.ledger)
+      if (isWhole) unnamed.keep(buffer, nameEnd + 1, end, this.#auto?.isOn ? this.#auto.kind : 'other')
+      leased.statements.unnamedSent(unnamed.token, unnamed.serial, leased.ledger)
       if (mayDeallocate(buffer, nameEnd + 1, length) && this.#parseDeallocate(buffer, nameEnd + 1, end, dropped))
         return true
       leased.ledger.owe(DEBT.parse, dropped)
@@ -146,16 +150,16 @@ export class Statements {
   }
 
   /** With auto_prepare: the server keeps the statement, or has it already, so that we answer. False if it has to go as it is. */
-  #parseShared(buffer: Buffer, start: number, end: number): boolean {
+  #parseShared(auto: AutoPrepare, unnamed: UnnamedStatement, buffer: Buffer, start: number, end: number): boolean {
     const { leased, pool } = this.#context
     const { ledger, statements } = leased
-    const statement = this.#auto.find(pool, leased, buffer, start, end)
+    const statement = auto.find(pool, leased, buffer, start, end)
     if (statement === null) {
-      if (this.#auto.kind === 'planned') pool.counters.autoPrepareMisses++
+      if (auto.kind === 'planned') pool.counters.autoPrepareMisses++
       return false
     }
-    const dropped = this.#unnamed.drop(ledger)
-    this.#unnamed.share(statement)
+    const dropped = unnamed.drop(ledger)
+    unnamed.share(statement)
     if (statements.has(statement, ledger)) {
       pool.counters.autoPrepareHits++
       statements.use(statement)
@@ -233,7 +237,7 @@ export class Statements {
       const { statements } = leased
       if (statements.isOutdated(statement)) {
         // A client that will read the rows' description anew may just as well get a new one.
-        if ((isUnnamed && !this.#unnamed.isUsed) || this.#context.isPortalDescribedNext(buffer, start + length))
+        if ((isUnnamed && !this.#unnamed?.isUsed) || this.#context.isPortalDescribedNext(buffer, start + length))
           statement = this.#renew(buffer, nameStart, nameEnd, statement)
         else if (!this.#isShapeCertain(statement)) return false
         else if (statements.isChanged(statement)) {
@@ -245,14 +249,13 @@ export class Statements {
         statements.use(statement)
         if (isUnnamed && this.#isRepeatable) first = leased.recording.begin()
       } else this.#prepare(statement, true, null)
-      if (isUnnamed) this.#unnamed.use()
+      if (isUnnamed) this.#unnamed?.use()
     }
     pool.counters.binds++
-    if (this.#auto.isOn)
-      this.#auto.inFlight.add(statement?.kind ?? (isUnnamed ? this.#unnamed.kind : 'other'), leased.ledger)
+    const unnamed = isUnnamed ? this.#unnamed : null
+    if (this.#auto?.isOn) this.#auto.inFlight.add(statement?.kind ?? unnamed?.kind ?? 'other', leased.ledger)
     leased.ledger.owe(DEBT.bind, first)
-    if (statement ? statement.deallocatesAll : isUnnamed && this.#unnamed.deallocatesAll)
-      this.#doubtful.dropBound(leased.ledger)
+    if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll) this.#doubtful.dropBound(leased.ledger)
     if (!statement) {
       toServer.add(buffer, start, end)
       return true
@@ -291,7 +294,7 @@ export class Statements {
   #renew(buffer: Buffer, nameStart: number, nameEnd: number, outdated: Statement): Statement {
     const statement = this.#intern(outdated.body, 0, outdated.body.length)
     if (nameStart === nameEnd) {
-      this.#unnamed.renew(statement)
+      this.#unnamed?.renew(statement)
       return statement
     }
     const name = buffer.toString('latin1', nameStart, nameEnd)
@@ -326,7 +329,7 @@ export class Statements {
         let effect: Effect | null = current.shape === undefined || nameStart !== nameEnd ? learnsShape(current) : null
         if (nameStart === nameEnd) {
           if (isThere && this.#isRepeatable) effect = leased.recording.begin(effect ?? undefined)
-          this.#unnamed.use()
+          this.#unnamed?.use()
         }
         leased.ledger.owe(DEBT.describe, effect)
         toServer.byte(FRONTEND.describe)
@@ -367,7 +370,7 @@ export class Statements {
       if (name === '') {
         // Whosever it was.
         leased.statements.doubtUnnamed()
-        leased.ledger.owe(DEBT.close, this.#unnamed.drop(leased.ledger))
+        leased.ledger.owe(DEBT.close, this.#unnamed?.drop(leased.ledger) ?? null)
         toServer.add(buffer, start, end)
         return true
       }
@@ -381,7 +384,8 @@ export class Statements {
   querySent(): Effect | null {
     const { statements, ledger } = this.#context.leased
     statements.doubtUnnamed()
-    if (this.#auto.isOn) this.#auto.inFlight.add('other', ledger)
+    if (this.#auto?.isOn) this.#auto.inFlight.add('other', ledger)
+    if (this.#unnamed === null) return null
     if (ledger.mayBeSkipped) return this.#unnamed.drop(ledger)
     this.#unnamed.forget()
     return null
@@ -423,8 +427,8 @@ export class Statements {
   #resolve(buffer: Buffer, nameStart: number, nameEnd: number): Statement | null | 'failed' | 'in doubt' {
     if (nameStart === nameEnd) {
       const { ledger } = this.#context.leased
-      const { shared } = this.#unnamed
-      if (this.#unnamed.isInDoubt(ledger) || (shared && this.#doubtful.hasAll(ledger))) return 'in doubt'
+      const shared = this.#unnamed?.shared ?? null
+      if (this.#unnamed?.isInDoubt(ledger) || (shared && this.#doubtful.hasAll(ledger))) return 'in doubt'
       if (shared) return shared
       this.#ensureUnnamed()
       return null
@@ -443,14 +447,15 @@ export class Statements {
   #ensureUnnamed(): void {
     const { leased, toServer, pool } = this.#context
     const { statements, ledger } = leased
-    if (statements.hasUnnamed(this.#token, this.#unnamed.serial, ledger)) return
-    const { body } = this.#unnamed
-    if (body !== null) {
+    const unnamed = this.#unnamed
+    if (unnamed !== null && statements.hasUnnamed(unnamed.token, unnamed.serial, ledger)) return
+    const body = unnamed?.body ?? null
+    if (unnamed !== null && body !== null) {
       pool.counters.serverParses++
       // Unlike a Parse of the client's own, it takes nothing away from the client if it fails.
       ledger.owe(DEBT.parse | SWALLOW, statements.unnamedDoubt)
       toServer.addAll(encodeParse('', body))
-      statements.unnamedSent(this.#token, this.#unnamed.serial, ledger)
+      statements.unnamedSent(unnamed.token, unnamed.serial, ledger)
     } else if (!statements.hasNoUnnamed(ledger)) {
       statements.closeUnnamedSent(ledger)
       toServer.addAll(CLOSE_UNNAMED)
@@ -463,26 +468,27 @@ export class Statements {
    */
   get #isRepeatable(): boolean {
     const { status, ledger } = this.#context.leased
-    return status === STATUS_IDLE && ledger.isClear && !this.#unnamed.isUsed
+    return status === STATUS_IDLE && ledger.isClear && !this.#unnamed?.isUsed
   }
 
   /** The batch is about to be sent again: the unnamed statement is prepared anew, as it is understood now. */
   renewUnnamed(): void {
-    const { shared } = this.#unnamed
-    if (shared) this.#unnamed.renew(this.#intern(shared.body, 0, shared.body.length))
+    const unnamed = this.#unnamed
+    const shared = unnamed?.shared
+    if (shared) unnamed?.renew(this.#intern(shared.body, 0, shared.body.length))
   }
 
   /** What the client calls the statement with this name of ours: a letter for each byte; null if it has no such statement. */
   clientNameOf(sharedName: string): string | null {
     for (const [name, { statement }] of this.#names ?? []) if (statement.name.toString() === sharedName) return name
-    if (this.#unnamed.shared?.name.toString() === sharedName) return ''
+    if (this.#unnamed?.shared?.name.toString() === sharedName) return ''
     // A later Parse may have taken its place by now; unless the client itself has chosen this name.
-    return this.#auto.isOn && this.#namesAre === 'shared' ? '' : null
+    return this.#auto?.isOn && this.#namesAre === 'shared' ? '' : null
   }
 
   /** The ReadyForQuery that comes now is the answer to something that makes a table, which a text may mean from now on. True once. */
   takeCreated(): boolean {
-    return this.#auto.inFlight.takeCreated(this.#context.leased.ledger)
+    return this.#auto?.inFlight.takeCreated(this.#context.leased.ledger) ?? false
   }
 
   /** Sends a Parse, after a Close of what must make way for it. */
@@ -505,7 +511,7 @@ export class Statements {
       if (surplus === null) break
       this.#closeOnServer(surplus)
     }
-    if (!this.#auto.isOn) return
+    if (!this.#auto?.isOn) return
     for (let left = MAX_CLOSED; left > 0; left--) {
       const surplus = leased.statements.surplusBytes(autoPrepareMaxBytes, bytes)
       if (surplus === null) break

@@ -25,6 +25,8 @@ interface Former {
 }
 
 export class UnnamedStatement {
+  /** Stands for this client on servers, and keeps nothing of it alive when it has gone. */
+  readonly token = {}
   /** Text and types, in the first `#length` bytes; -1 if there is no statement, or it was too large to be kept. */
   #body: Buffer | null = null
   #length = -1

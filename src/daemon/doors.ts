@@ -1,5 +1,6 @@
 /** Who comes in: limits on clients, how each has to log in, and where it goes then. */
 
+import { Lru } from '../base/lru.ts'
 import type { AuthenticationOptions, Proof } from '../client/authentication.ts'
 import type { Destination } from '../client/context.ts'
 import type { Host } from '../client/host.ts'
@@ -32,12 +33,16 @@ interface Entry {
   pool: Pool | null
 }
 
+/** How many lists of claims are remembered, so that sessions of one database and user have the same one. */
+const KNOWN_CLAIMS = 1_000
+
 export class Doors {
   readonly #options: DoorsOptions
   /** Sessions that were let in, and those that wait for it: null. */
   readonly #entries = new Map<Host, Entry | null>()
   readonly #consoles = new Set<Host>()
   readonly #birthSettings = new BirthSettings()
+  readonly #claims = new Lru<string, readonly ClientClaim[]>(KNOWN_CLAIMS)
 
   constructor(options: DoorsOptions) {
     this.#options = options
@@ -46,7 +51,7 @@ export class Doors {
   /** The console is open even when nobody else fits in. */
   admit(session: Host, { database }: Wishes, done: (problem: PoolerError | null) => void): void {
     if (CONSOLE_NAMES.includes(database)) done(null)
-    else this.#claim(session, [EVERY_CLIENT], done)
+    else this.#claim(session, ANYBODY, ANYBODY, done)
   }
 
   authentication({ user }: Wishes): AuthenticationOptions {
@@ -80,11 +85,8 @@ export class Doors {
     const { user, database: name } = wishes
     const noSuchDatabase = () => new PoolerError('no-such-database', { database: name })
     if (databases.find(name) === null) throw noSuchDatabase()
-    const claims: readonly ClientClaim[] = [
-      { limit: 'max_db_client_connections', name },
-      { limit: 'max_user_client_connections', name: user },
-    ]
-    this.#claim(session, claims, (problem) => {
+    const all = this.#claimsOf(name, user)
+    this.#claim(session, all.slice(ANYBODY.length), all, (problem) => {
       const entry = this.#entries.get(session)
       // It may have been removed while others were asked.
       const database = databases.find(name)
@@ -129,9 +131,27 @@ export class Doors {
     this.#options.admissions.release(entry.claims)
   }
 
-  #claim(session: Host, claims: readonly ClientClaim[], done: (problem: PoolerError | null) => void): void {
+  #claimsOf(database: string, user: string): readonly ClientClaim[] {
+    const key = JSON.stringify([database, user])
+    const known = this.#claims.get(key)
+    if (known) return known
+    const claims: readonly ClientClaim[] = [
+      ...ANYBODY,
+      { limit: 'max_db_client_connections', name: database },
+      { limit: 'max_user_client_connections', name: user },
+    ]
+    this.#claims.set(key, claims)
+    return claims
+  }
+
+  /** Counts the session under `claims` too, and so under `all` in the end. */
+  #claim(
+    session: Host,
+    claims: readonly ClientClaim[],
+    all: readonly ClientClaim[],
+    done: (problem: PoolerError | null) => void,
+  ): void {
     const { admissions } = this.#options
-    const before = this.#entries.get(session)?.claims ?? []
     if (!this.#entries.has(session)) this.#entries.set(session, null)
     admissions.claim(claims, (full) => {
       if (!this.#entries.has(session)) {
@@ -139,7 +159,7 @@ export class Doors {
         if (full === null) admissions.release(claims)
         return
       }
-      if (full === null) this.#entries.set(session, { claims: [...before, ...claims], pool: null })
+      if (full === null) this.#entries.set(session, { claims: all, pool: null })
       done(full && new PoolerError(FULL[full.limit]))
     })
   }
@@ -149,7 +169,7 @@ function refusalOf({ name, isDisabled }: Database): PoolerError | null {
   return isDisabled ? new PoolerError('database-disabled', { database: name }) : null
 }
 
-const EVERY_CLIENT: ClientClaim = { limit: 'max_client_conn', name: '' }
+const ANYBODY: readonly ClientClaim[] = [{ limit: 'max_client_conn', name: '' }]
 
 const FULL: Readonly<Record<ClientLimit, ProblemKind>> = {
   max_client_conn: 'too-many-clients',

@@ -31,6 +31,8 @@ const WORKER_AT = 3
 /** The last byte's two low bits. Without peers they are random. */
 const TIME_TO_LIVE_AT = SECRET_BYTES - 1
 const TIME_TO_LIVE_BITS = 0b11
+/** The other bits of a secret, as a number of its four bytes. */
+export const WITHOUT_TIME_TO_LIVE = ~TIME_TO_LIVE_BITS
 
 /** Makes a key of random bytes, which it overwrites in part. */
 export function stampCancelKey(bytes: Buffer, { peerId, worker }: KeyOwner): CancelKey {
@@ -56,11 +58,6 @@ export function workerIn(pid: number): number {
 
 export function timeToLiveIn(secret: Buffer): number {
   return secret.readUInt8(TIME_TO_LIVE_AT) & TIME_TO_LIVE_BITS
-}
-
-/** Whether nothing else tells two secrets apart. */
-export function equalsButTimeToLive(one: Buffer, other: Buffer): boolean {
-  return ((one.readUInt32BE(0) ^ other.readUInt32BE(0)) & ~TIME_TO_LIVE_BITS) === 0
 }
 
 /** A copy. */

@@ -2,6 +2,7 @@
 
 import { rmSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
+import { SharedTexts } from '../../base/shared-texts.ts'
 import type { Address, Channel, KeepAlive, Listener, ListenOptions } from '../channel.ts'
 import { decodeAddress, encodeAddress, familyOf, isPath } from './addresses.ts'
 import { EpollChannel, WATCHED_FOR } from './epoll-channel.ts'
@@ -20,6 +21,9 @@ const MAX_SHARED_ACCEPTS = 1
 
 /** While the system has no descriptor or memory left, connections wait in the kernel, and it is tried again after this. */
 const RETRY_MS = 100
+
+/** Most connections come from few hosts. */
+const hosts = new SharedTexts()
 
 export class EpollListener implements Listener, Pollable {
   readonly descriptor: number
@@ -123,7 +127,7 @@ export class EpollListener implements Listener, Pollable {
 
   #accepted(descriptor: number): void {
     const { calls } = this.#poller
-    const peer = isPath(this.address.host) ? this.address : decodeAddress(calls.takeAddress())
+    const peer = isPath(this.address.host) ? this.address : decodePeer(calls)
     const local = this.#local ?? ownAddress(calls, descriptor)
     if (peer === null || local === null) {
       calls.close(descriptor)
@@ -180,6 +184,11 @@ export function openListeningSocket(calls: SystemCalls, options: ListenOptions):
 export function ownAddress(calls: SystemCalls, descriptor: number): Address | null {
   calls.getOwnName(descriptor)
   return decodeAddress(calls.takeAddress())
+}
+
+function decodePeer(calls: SystemCalls): Address | null {
+  const peer = decodeAddress(calls.takeAddress())
+  return peer && { host: hosts.share(peer.host), port: peer.port }
 }
 
 /** What was to be accepted was gone before we looked, or a firewall forbids it. All else would come again and again: no descriptor, no memory. */

@@ -15,7 +15,7 @@ describe.each([
     const keys = new CancelKeys<string>(() => owner)
     const key = keys.create('ada')
     expect(keys.find(key.pid, key.secret)).toBe('ada')
-    keys.remove(key)
+    keys.remove(key.pid, 'ada')
     expect(keys.find(key.pid, key.secret)).toBeNull()
   })
 
@@ -39,7 +39,7 @@ describe.each([
     }
     expect(made.map(({ pid, secret }) => keys.find(pid, secret))).toEqual([...made.keys()])
     const [gone, left] = [made.slice(0, 1_000), made.slice(1_000)]
-    for (const key of gone) keys.remove(key)
+    for (const [holder, { pid }] of gone.entries()) keys.remove(pid, holder)
     expect(gone.filter(({ pid, secret }) => keys.find(pid, secret) !== null)).toEqual([])
     expect(left.map(({ pid, secret }) => keys.find(pid, secret))).toEqual(left.map((_, index) => index + 1_000))
   })

@@ -17,6 +17,8 @@ export interface LoadOptions {
   readonly login?: Login
   readonly targets?: readonly TargetName[]
   readonly settings?: Readonly<Record<string, string>>
+  /** What `settings` make of it. */
+  readonly poolSize?: number
   readonly warmUpSeconds?: number
   readonly isExtra?: boolean
   readonly isGuarded?: boolean
@@ -69,7 +71,7 @@ export function loadScenario(options: LoadOptions): Scenario {
 
   return {
     name,
-    about: `pgbench ${script?.about ?? '-S'} ${loadArguments(load).slice(1).join(' ')}, ${login} login, pool of ${POOL_SIZE}`,
+    about: `pgbench ${script?.about ?? '-S'} ${loadArguments(load).slice(1).join(' ')}, ${login} login, pool of ${options.poolSize ?? POOL_SIZE}`,
     needsPgbench: true,
     login,
     targets: options.targets ?? ['direct', 'baseline', 'pgweir', 'pgbouncer'],

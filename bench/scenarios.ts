@@ -72,6 +72,17 @@ where a.aid = :aid and t.tid = b.bid * 10;
 `,
 }
 
+/** Servers that are busy without keeping the processors busy, so that latency is what clients wait for each other. */
+function waitsInFleet(name: string, poolSize: number): Scenario {
+  return loadScenario({
+    ...{ name, clients: 100, targets: ['baseline', 'pgweir'] },
+    script: { about: '-f (10 ms of sleep), 4 workers', text: 'select pg_sleep(0.01);\n' },
+    settings: { workers: '4', default_pool_size: String(poolSize) },
+    poolSize,
+    goals: [{ ...FAIRNESS, limits: { epoll: 3, node: 3 } }],
+  })
+}
+
 /** A thousand connections of its own are more than PostgreSQL is set up for here. */
 const POOLED = ['baseline', 'pgweir', 'pgbouncer'] as const
 
@@ -86,6 +97,9 @@ export const SCENARIOS: readonly Scenario[] = [
     ...{ name: 'simple-1000', clients: 1_000, targets: POOLED, isGuarded: true },
     goals: [cpu(CROWDED), FAIRNESS],
   }),
+  waitsInFleet('fleet-20', 20),
+  waitsInFleet('fleet-3', 3),
+  waitsInFleet('fleet-1', 1),
   loadScenario({ name: 'single', clients: 1, goals: [LATENCY] }),
   loadScenario({ name: 'auto-prepare', ...KEPT, goals: [keptSpeed(1.3)] }),
   loadScenario({ name: 'auto-prepare-join', ...KEPT, script: JOIN, goals: [keptSpeed(2)] }),

@@ -317,84 +317,106 @@ const TAG = /c(\d+)t\d+/
 /** More, to search for longer: `FLOW_RUNS=5000 npx vitest run test/flow/properties`. */
 const RUNS = Number(process.env['FLOW_RUNS'] ?? 150)
 
-test('each client hears exactly what Postgres itself would have told it', async () => {
-  await fc.assert(
-    fc.asyncProperty(world(smoothStep, 'patient', 'hasty'), async (given) => {
-      await play(given, ({ players }) => {
-        for (const { client, expected, zone } of players) {
-          const heard = withoutRepetitions(client.inbox.unread, zone)
-          expectSame(heard, withoutRepetitions(expected, zone))
-        }
-      })
-    }),
-    { numRuns: RUNS, verbose: 0 },
-  )
-}, 120_000)
+const TIMEOUT_MS = 120_000 * Math.max(1, RUNS / 150)
 
-test('operators who reload, renew, move and pause are noticed by no client', async () => {
-  await fc.assert(
-    fc.asyncProperty(world(orderedStep, 'patient', 'hasty'), async (given) => {
-      await play(given, ({ players }) => {
-        for (const { client, expected, zone } of players) {
-          const heard = withoutRepetitions(client.inbox.unread, zone)
-          expectSame(heard, withoutRepetitions(expected, zone))
-        }
-      })
-    }),
-    { numRuns: RUNS, verbose: 0 },
-  )
-}, 120_000)
+test(
+  'each client hears exactly what Postgres itself would have told it',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(world(smoothStep, 'patient', 'hasty'), async (given) => {
+        await play(given, ({ players }) => {
+          for (const { client, expected, zone } of players) {
+            const heard = withoutRepetitions(client.inbox.unread, zone)
+            expectSame(heard, withoutRepetitions(expected, zone))
+          }
+        })
+      }),
+      { numRuns: RUNS, verbose: 0 },
+    )
+  },
+  TIMEOUT_MS,
+)
 
-test('tables that others change are noticed by no client that parses its statements anew each time', async () => {
-  const tables = new Tables()
-  const given = world(migratingStep, 'polite').chain((each) =>
-    fc.record({
-      scripts: fc.array(parsingScript, { minLength: 1, maxLength: MAX_CLIENTS }),
-      rest: fc.constant(each),
-    }),
-  )
-  await fc.assert(
-    fc.asyncProperty(given, async ({ scripts, rest }) => {
-      const check = ({ players }: Outcome) => {
-        for (const { client, expected, zone } of players)
-          expectSame(withoutRepetitions(client.inbox.unread, zone), withoutRepetitions(expected, zone))
-      }
-      await play({ ...rest, scripts, autoPrepare: 1 }, check, tables)
-    }),
-    { numRuns: RUNS, verbose: 0 },
-  )
-  // It was put to the test.
-  expect(tables.refusals).toBeGreaterThan(0)
-}, 120_000)
+test(
+  'operators who reload, renew, move and pause are noticed by no client',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(world(orderedStep, 'patient', 'hasty'), async (given) => {
+        await play(given, ({ players }) => {
+          for (const { client, expected, zone } of players) {
+            const heard = withoutRepetitions(client.inbox.unread, zone)
+            expectSame(heard, withoutRepetitions(expected, zone))
+          }
+        })
+      }),
+      { numRuns: RUNS, verbose: 0 },
+    )
+  },
+  TIMEOUT_MS,
+)
 
-test('clients that vanish and servers that die never give a client a reply that is not its own', async () => {
-  await fc.assert(
-    fc.asyncProperty(world(roughStep, 'patient', 'hasty'), async (given) => {
-      await play(given, ({ players }) => {
-        for (const { client, expected, zone } of players) {
-          const heard = withoutRepetitions(client.inbox.unread, zone)
-          // The last word may be ours: that its server is gone.
-          if (heard.at(-1)?.startsWith('ErrorResponse(FATAL')) heard.pop()
-          // What was reported may have been about to change again.
-          if (heard.at(-1)?.startsWith('ParameterStatus')) heard.pop()
-          expectSame(heard, withoutRepetitions(expected, zone).slice(0, heard.length))
+test(
+  'tables that others change are noticed by no client that parses its statements anew each time',
+  async () => {
+    const tables = new Tables()
+    const given = world(migratingStep, 'polite').chain((each) =>
+      fc.record({
+        scripts: fc.array(parsingScript, { minLength: 1, maxLength: MAX_CLIENTS }),
+        rest: fc.constant(each),
+      }),
+    )
+    await fc.assert(
+      fc.asyncProperty(given, async ({ scripts, rest }) => {
+        const check = ({ players }: Outcome) => {
+          for (const { client, expected, zone } of players)
+            expectSame(withoutRepetitions(client.inbox.unread, zone), withoutRepetitions(expected, zone))
         }
-      })
-    }),
-    { numRuns: RUNS, verbose: 0 },
-  )
-}, 120_000)
+        await play({ ...rest, scripts, autoPrepare: 1 }, check, tables)
+      }),
+      { numRuns: RUNS, verbose: 0 },
+    )
+    // It was put to the test.
+    expect(tables.refusals).toBeGreaterThan(0)
+  },
+  TIMEOUT_MS,
+)
 
-test('clients that do not care whether a batch is still open never get a reply that is not their own', async () => {
-  await fc.assert(
-    fc.asyncProperty(world(roughStep, 'reckless'), async (given) => {
-      await play(given, ({ players }) => {
-        for (const [number, { client }] of players.entries()) {
-          const owners = client.inbox.unread.flatMap((reply) => TAG.exec(reply.shown)?.[1] ?? [])
-          expect(owners.filter((owner) => owner !== String(number))).toEqual([])
-        }
-      })
-    }),
-    { numRuns: RUNS, verbose: 0 },
-  )
-}, 120_000)
+test(
+  'clients that vanish and servers that die never give a client a reply that is not its own',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(world(roughStep, 'patient', 'hasty'), async (given) => {
+        await play(given, ({ players }) => {
+          for (const { client, expected, zone } of players) {
+            const heard = withoutRepetitions(client.inbox.unread, zone)
+            // The last word may be ours: that its server is gone.
+            if (heard.at(-1)?.startsWith('ErrorResponse(FATAL')) heard.pop()
+            // What was reported may have been about to change again.
+            if (heard.at(-1)?.startsWith('ParameterStatus')) heard.pop()
+            expectSame(heard, withoutRepetitions(expected, zone).slice(0, heard.length))
+          }
+        })
+      }),
+      { numRuns: RUNS, verbose: 0 },
+    )
+  },
+  TIMEOUT_MS,
+)
+
+test(
+  'clients that do not care whether a batch is still open never get a reply that is not their own',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(world(roughStep, 'reckless'), async (given) => {
+        await play(given, ({ players }) => {
+          for (const [number, { client }] of players.entries()) {
+            const owners = client.inbox.unread.flatMap((reply) => TAG.exec(reply.shown)?.[1] ?? [])
+            expect(owners.filter((owner) => owner !== String(number))).toEqual([])
+          }
+        })
+      }),
+      { numRuns: RUNS, verbose: 0 },
+    )
+  },
+  TIMEOUT_MS,
+)

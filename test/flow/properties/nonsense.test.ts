@@ -34,6 +34,8 @@ const someCut: fc.Arbitrary<Cut> = fc.oneof(fc.constant<Cut>('glued'), fc.intege
 /** More, to search for longer: `FLOW_RUNS=5000 npx vitest run test/flow/properties`. */
 const RUNS = Number(process.env['FLOW_RUNS'] ?? 150)
 
+const TIMEOUT_MS = 120_000 * Math.max(1, RUNS / 150)
+
 /** Somebody else logs in and asks, and is answered by whichever server is asked. */
 async function expectUndisturbed(flow: Flow): Promise<void> {
   // Whoever misbehaves may well hold a server, or have one that is not ready.
@@ -61,79 +63,91 @@ async function withFlow(cut: Cut, play: (flow: Flow) => Promise<void>): Promise<
   await flow.finish()
 }
 
-test('a client that has not logged in may send anything', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.oneof(fromClient, fc.constant(startup({ user: 'ada' }))),
-      fromClient,
-      someCut,
-      async (...given) => {
-        const [first, second, cut] = given
+test(
+  'a client that has not logged in may send anything',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.oneof(fromClient, fc.constant(startup({ user: 'ada' }))),
+        fromClient,
+        someCut,
+        async (...given) => {
+          const [first, second, cut] = given
+          await withFlow(cut, async (flow) => {
+            const client = await flow.dial()
+            client.isDeaf = true
+            client.send(first)
+            await quiet(1)
+            client.send(second)
+            await quiet()
+          })
+        },
+      ),
+      { numRuns: RUNS },
+    )
+  },
+  TIMEOUT_MS,
+)
+
+test(
+  'a client that has logged in may send anything, whatever the server says to that',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fromClient, { maxLength: 3 }), fromServer, someCut, async (parts, answer, cut) => {
         await withFlow(cut, async (flow) => {
-          const client = await flow.dial()
+          const client = await flow.connect()
+          const server = await flow.postgres.next()
           client.isDeaf = true
-          client.send(first)
-          await quiet(1)
-          client.send(second)
+          server.isDeaf = true
+          for (const part of parts) {
+            client.send(part)
+            await quiet(1)
+            server.send(answer)
+            await quiet(1)
+          }
+        })
+      }),
+      { numRuns: RUNS },
+    )
+  },
+  TIMEOUT_MS,
+)
+
+test(
+  'a server may send anything: at its login, when nobody uses it, and when somebody does',
+  async () => {
+    const moments = fc.constantFrom('login', 'idle', 'query', 'transaction')
+    await fc.assert(
+      fc.asyncProperty(moments, fromServer, someCut, async (moment, bytes, cut) => {
+        await withFlow(cut, async (flow) => {
+          if (moment === 'login') {
+            flow.postgres.login = (server) => {
+              server.isDeaf = true
+              server.send(bytes)
+            }
+            const client = await flow.dial()
+            client.isDeaf = true
+            client.send(startup({ user: 'ada', database: 'app' }))
+            await quiet()
+            flow.postgres.login = (server) => server.welcome()
+            return
+          }
+          const client = await flow.connect()
+          const server = await flow.postgres.next()
+          if (moment !== 'idle') client.send(query('begin'))
+          await quiet()
+          if (moment === 'transaction') server.send(complete('BEGIN'), ready('T'))
+          await quiet()
+          client.isDeaf = true
+          server.isDeaf = true
+          server.send(bytes)
+          await quiet()
+          client.send(query('select 1'))
           await quiet()
         })
-      },
-    ),
-    { numRuns: RUNS },
-  )
-}, 120_000)
-
-test('a client that has logged in may send anything, whatever the server says to that', async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(fromClient, { maxLength: 3 }), fromServer, someCut, async (parts, answer, cut) => {
-      await withFlow(cut, async (flow) => {
-        const client = await flow.connect()
-        const server = await flow.postgres.next()
-        client.isDeaf = true
-        server.isDeaf = true
-        for (const part of parts) {
-          client.send(part)
-          await quiet(1)
-          server.send(answer)
-          await quiet(1)
-        }
-      })
-    }),
-    { numRuns: RUNS },
-  )
-}, 120_000)
-
-test('a server may send anything: at its login, when nobody uses it, and when somebody does', async () => {
-  const moments = fc.constantFrom('login', 'idle', 'query', 'transaction')
-  await fc.assert(
-    fc.asyncProperty(moments, fromServer, someCut, async (moment, bytes, cut) => {
-      await withFlow(cut, async (flow) => {
-        if (moment === 'login') {
-          flow.postgres.login = (server) => {
-            server.isDeaf = true
-            server.send(bytes)
-          }
-          const client = await flow.dial()
-          client.isDeaf = true
-          client.send(startup({ user: 'ada', database: 'app' }))
-          await quiet()
-          flow.postgres.login = (server) => server.welcome()
-          return
-        }
-        const client = await flow.connect()
-        const server = await flow.postgres.next()
-        if (moment !== 'idle') client.send(query('begin'))
-        await quiet()
-        if (moment === 'transaction') server.send(complete('BEGIN'), ready('T'))
-        await quiet()
-        client.isDeaf = true
-        server.isDeaf = true
-        server.send(bytes)
-        await quiet()
-        client.send(query('select 1'))
-        await quiet()
-      })
-    }),
-    { numRuns: RUNS },
-  )
-}, 120_000)
+      }),
+      { numRuns: RUNS },
+    )
+  },
+  TIMEOUT_MS,
+)

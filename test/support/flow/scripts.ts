@@ -141,8 +141,10 @@ const turn: fc.Arbitrary<Turn> = fc.oneof(
   { weight: 3, arbitrary: usual.map(alone) },
   { weight: 1, arbitrary: copyInput.map(alone) },
   { weight: 1, arbitrary: fc.constant(alone(() => [query('deallocate all')])) },
-  // What is sent right behind it, in the same lease, runs with the server's settings rather than those that the client began with.
-  { weight: 1, arbitrary: fc.constant({ ...alone(() => [query('discard all')]), hasConsequences: true }) },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom('discard all', 'reset zone', 'set default').map((text) => alone(() => [query(text)])),
+  },
 )
 
 function alone(messages: Messages): Turn {

@@ -4,7 +4,8 @@
  *
  * Its SQL is made for this: `rows TAG N`, `fail TAG`, `bad TAG` (cannot be parsed), `begin`, `commit`, `rollback`, `ddl TAG`,
  * `set ZONE`, `copyin TAG`, `copyin-bad TAG`, `copyin-early TAG` (fails before it reads), `copyout TAG N`, `discard all`,
- * `deallocate all`, and nothing at all. `rows`, `fail` and `bad` may stand behind `select`, as what a pooler may keep prepared.
+ * `reset zone`, `set default`, `deallocate all`, and nothing at all. `rows`, `fail` and `bad` may stand behind `select`, as what a
+ * pooler may keep prepared.
  */
 
 import type { Request } from './reading.ts'
@@ -197,9 +198,13 @@ export class SessionModel {
         out.push(replies.complete('ALTER TABLE'))
         break
       case 'set':
-        this.#zone = tag
-        this.#isZoneSet = true
-        out.push(replies.complete('SET'))
+      case 'reset':
+        if (verb === 'reset' || tag === 'default') this.#resetZone()
+        else {
+          this.#zone = tag
+          this.#isZoneSet = true
+        }
+        out.push(replies.complete(verb.toUpperCase()))
         break
       case 'deallocate':
         for (const name of [...this.#statements.keys()]) if (name !== '') this.#statements.delete(name)
@@ -210,8 +215,7 @@ export class SessionModel {
         if (this.#status !== 'I') throw new SqlError('25001', 'DISCARD ALL cannot run inside a transaction block')
         this.#statements.clear()
         this.#portals.clear()
-        this.#zone = this.#firstZone
-        this.#isZoneSet = false
+        this.#resetZone()
         out.push(replies.complete('DISCARD ALL'))
         break
       case 'copyin-early':
@@ -234,6 +238,13 @@ export class SessionModel {
         throw new Error(`the model does not know ${portal.text}`)
     }
     portal.isDone = true
+  }
+
+  /** Within a transaction Postgres has nothing against it; a pooler puts settings back when that is over. */
+  #resetZone(): void {
+    if (this.#status !== 'I') throw new SqlError('25001', 'the model resets nothing inside a transaction block')
+    this.#zone = this.#firstZone
+    this.#isZoneSet = false
   }
 
   #goOnCopying(name: string, out: Buffer[], copy: Copy): void {

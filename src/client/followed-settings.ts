@@ -37,7 +37,7 @@ export class FollowedSettings {
   onParameter(server: Server, name: string, value: string): void {
     const place = this.#pool.options.tracked.place(name)
     if (place < 0) return
-    const understood = server.noteParameter(place, value)
+    const understood = server.settings.noteParameter(place, value)
     this.profile = this.profile.withValue(place, understood)
     if (understood !== value) this.#noteRaw(place, value)
     else if (this.#reportedRaw !== null && name === 'client_encoding') this.#understandAgain(server)
@@ -50,7 +50,7 @@ export class FollowedSettings {
 
   #understandAgain(server: Server): void {
     for (const [place, value] of this.#reportedRaw ?? [])
-      this.profile = this.profile.withValue(place, server.noteParameter(place, value))
+      this.profile = this.profile.withValue(place, server.settings.noteParameter(place, value))
   }
 
   /** A request has been answered. */
@@ -60,7 +60,7 @@ export class FollowedSettings {
 
   /** What the client asked for at login is what the server has again, unless it has set something else itself. */
   onRestored(server: Server): void {
-    server.profile = server.profile.withExtras(this.#first.extras)
+    server.settings.restored(this.#first.extras)
     this.profile = server.profile
   }
 }

@@ -46,14 +46,14 @@ export class Handover implements Follower<Server> {
 
   /** Begins the lease for a waiter that asks right now, if the server fits as it is. */
   lendIfFits(server: Server, waiter: Waiter): boolean {
-    if (server.changesTo(waiter.wantedProfile) !== null) return false
+    if (server.settings.changesTo(waiter.wantedProfile) !== null) return false
     this.#lend(server, waiter)
     return true
   }
 
   /** Gives an idle server to a waiter that has left the queue: at once, or after its settings have been set. */
   give(server: Server, waiter: Waiter): void {
-    const changes = server.changesTo(waiter.wantedProfile)
+    const changes = server.settings.changesTo(waiter.wantedProfile)
     if (changes === null) {
       this.#grant(server, waiter)
       return

@@ -12,15 +12,15 @@ import { type FrameSink, Frames } from '../wire/frames.ts'
 import { encodeQuery, TERMINATE } from '../wire/frontend.ts'
 import { MAX_CHORE_REPLY_BYTES } from '../wire/limits.ts'
 import { decodeNotice, type Notice } from '../wire/notices.ts'
-import { understand } from '../wire/reported-text.ts'
 import { encodeStartup } from '../wire/startup.ts'
 import { BACKEND, typeName } from '../wire/types.ts'
 import { CHORE_NEEDS, Chore, type ChoreListener, type ChoreResult } from './chore.ts'
 import { Ledger } from './ledger.ts'
 import { Login, type LoginListener, type LoginResult, type ServerIdentity } from './login.ts'
-import { type Change, changesBetween, changesToSql, Profile, type Tracked } from './profile.ts'
+import { type Change, changesToSql, type Profile, type Tracked } from './profile.ts'
 import { Recording } from './recording.ts'
 import type { SchemaVersion } from './schema-version.ts'
+import { ServerSettings } from './server-settings.ts'
 import type { StatementRegistry } from './statement-registry.ts'
 import { ServerStatements } from './statements.ts'
 import { SERVER_MOVES, type ServerState } from './states.ts'
@@ -89,10 +89,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   checkedMs: number
   /** The transaction status of its last ReadyForQuery. */
   status = STATUS_IDLE
-  /** What its settings are, as far as they are known. */
-  profile: Profile = Profile.of([])
-  /** Someone may have changed settings that are not reported. */
-  hasDoubtfulExtras = false
+  readonly settings: ServerSettings
   tenant: Tenant | null = null
   /** Why it must not be used again once it is free; null while it may. */
   condemned: string | null = null
@@ -117,6 +114,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.id = context.ids.take()
     this.frames = new Frames(MAX_CHORE_REPLY_BYTES)
     this.statements = new ServerStatements(context.registry, context.schema)
+    this.settings = new ServerSettings(context.tracked)
     this.startedMs = context.clock.nowMs
     this.startedWallMs = context.clock.wallMs()
     this.sinceMs = this.startedMs
@@ -131,6 +129,11 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   /** It is not used any more, and whoever held it has been told. */
   get isOver(): boolean {
     return this.#state === 'closing' || this.#state === 'closed'
+  }
+
+  /** What its settings are, as far as they are known. */
+  get profile(): Profile {
+    return this.settings.profile
   }
 
   /** Only once connected. */
@@ -176,16 +179,6 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.#enter('leased')
   }
 
-  /** What has to change so that the server fits `wanted`; null if nothing has to. */
-  changesTo(wanted: Profile): Change[] | null {
-    if (this.profile === wanted && !this.hasDoubtfulExtras) return null
-    const changes = changesBetween(this.context.tracked, this.profile, wanted, this.hasDoubtfulExtras)
-    if (changes.length > 0) return changes
-    this.profile = wanted.orElse(this.profile)
-    this.hasDoubtfulExtras = false
-    return null
-  }
-
   /**
    * idle → aligning: makes the changes in one round trip. On success the server's profile holds them as Postgres writes them, in
    * `values` too, and the caller lends the server or `finishAligning`s. `gone` is called instead if the server dies meanwhile.
@@ -196,26 +189,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     gone: (notice: Notice) => void,
   ): void {
     this.#enter('aligning')
-    this.#run(changesToSql(changes), gone, (result) => {
-      const values = new Map<string, string>()
-      if (result.error === null) {
-        const extras = new Map(this.profile.extras)
-        changes.forEach((change, index) => {
-          // What is not ASCII comes back in the client's encoding, whatever that is; it was taken as it is.
-          const shown = result.row[index] ?? ''
-          const value = isAscii(shown) ? shown : (change.value ?? '')
-          values.set(change.name, value)
-          const place = this.context.tracked.place(change.name)
-          const isReported =
-            place >= 0 && this.profile.values[place] !== null && this.profile.values[place] !== undefined
-          if (isReported) this.profile = this.profile.withValue(place, value)
-          else if (change.value === null) extras.delete(change.name)
-          else extras.set(change.name, value)
-        })
-        this.profile = this.profile.withExtras(extras)
-        this.hasDoubtfulExtras = false
-      }
-      done(result.error, values)
+    this.#run(changesToSql(changes), gone, ({ error, row }) => {
+      done(error, error === null ? this.settings.changed(changes, row) : NO_VALUES)
     })
   }
 
@@ -302,18 +277,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   /** What a command tag says about the state of the session on the server. */
   noteTag(tag: string): void {
     if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.statements.clear()
-    if (tag === 'DISCARD ALL') {
-      this.profile = this.profile.withExtras(new Map())
-      this.hasDoubtfulExtras = false
-    } else if (this.profile.extras.size > 0) this.hasDoubtfulExtras = true
-  }
-
-  /** A tracked setting has changed. Returns the value as it is to be understood. */
-  noteParameter(place: number, value: string): string {
-    const encoding = this.profile.values[this.context.tracked.place('client_encoding')] ?? 'UTF8'
-    const understood = understand(value, encoding)
-    this.profile = this.profile.withValue(place, understood)
-    return understood
+    this.settings.noteTag(tag)
   }
 
   /** Must not be used again: closed as soon as it is free. Only a lease keeps it for now; whoever it is promised to gets another one. */
@@ -476,7 +440,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
       return
     }
     const place = this.context.tracked.place(parameter.name)
-    if (place >= 0) this.noteParameter(place, parameter.value)
+    if (place >= 0) this.settings.noteParameter(place, parameter.value)
   }
 
   onChoreNonsense(reason: string): void {
@@ -510,8 +474,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.cancelKey = result.cancelKey
     this.usedMs = this.context.clock.nowMs
     this.checkedMs = this.usedMs
-    const { tracked } = this.context
-    this.profile = Profile.of(tracked.names.map((name) => result.parameters.get(name) ?? null))
+    this.settings.begin(result.parameters)
     const { connectQuery } = this.context
     if (connectQuery === '') {
       this.#becomesReady(result)
@@ -564,11 +527,9 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   }
 }
 
+const NO_VALUES: ReadonlyMap<string, string> = new Map()
+
 function connectFailed(address: Address, problem: Error): PoolerError {
   const error = `connect to ${address.host}:${address.port} failed: ${problem.message}`
   return new PoolerError('server-login-failing', { error }, { cause: problem })
-}
-
-function isAscii(text: string): boolean {
-  return /^[\x00-\x7f]*$/.test(text)
 }

@@ -9,9 +9,11 @@ export interface Follower<T> {
 }
 
 let depth = 0
-/** Who is to be told, and of what, in turn. */
-const followers: Follower<unknown>[] = []
+/** Who is to be told, and of what, in turn: those from `next` up to `count`. */
+const followers: (Follower<unknown> | null)[] = []
 const items: unknown[] = []
+let next = 0
+let count = 0
 
 /** Called by whoever tells of events, with `eventEnds` behind each. */
 export function eventBegins(): void {
@@ -19,22 +21,29 @@ export function eventBegins(): void {
 }
 
 export function eventEnds(): void {
-  if (depth === 1 && followers.length > 0) tellAll()
+  if (depth === 1 && count > 0) tellAll()
   depth--
 }
 
 /** Outside of any event it is told in a microtask. */
 export function afterEvent<T>(follower: Follower<T>, item: T): void {
   if (depth > 0) {
-    followers.push(follower as Follower<unknown>)
-    items.push(item)
+    followers[count] = follower as Follower<unknown>
+    items[count] = item
+    count++
   } else queueMicrotask(() => follower.onEventOver(item))
 }
 
 /** What is told may bring about more of its kind: that comes behind the rest, not one within the other. */
 function tellAll(): void {
-  for (let index = 0; index < followers.length; index++)
-    (followers[index] as Follower<unknown>).onEventOver(items[index])
-  followers.length = 0
-  items.length = 0
+  while (next < count) {
+    const follower = followers[next] as Follower<unknown>
+    const item = items[next]
+    followers[next] = null
+    items[next] = null
+    next++
+    follower.onEventOver(item)
+  }
+  next = 0
+  count = 0
 }

@@ -1,5 +1,6 @@
 /** Hot path: gives a client's bytes to whoever can take them, keeps what must wait, and stops reading when that is enough. */
 
+import { copyBytes } from '../base/bytes.ts'
 import type { Channel } from '../net/channel.ts'
 
 /** Whoever understands a client's bytes at the moment. */
@@ -13,6 +14,11 @@ export const BUSY: Stage = { read: (_buffer, start) => start }
 
 /** How much of what a client sends is kept while it waits, before it is no longer read. Reading on shows whether it is still there. */
 const MAX_HELD_BYTES = 64 * 1024
+
+/** What is held is mostly one small query, and then the memory for it is used again and again. */
+const PIECE_BYTES = 512
+const MAX_SPARE_PIECES = 1_024
+const sparePieces: Buffer[] = []
 
 /** Why a client is not read. */
 const STOPS = { 'holds-enough': 1, 'server-full': 2, 'client-full': 4 } as const
@@ -28,6 +34,8 @@ export class Intake {
   stage: Stage
   readonly #host: IntakeHost
   #held: Buffer | null = null
+  /** How many bytes of `#held` there are. */
+  #heldBytes = 0
   #stops = 0
   #isFeeding = false
   /** `goOn` was called while bytes were being given: what comes to be held then can be read at once. */
@@ -53,11 +61,16 @@ export class Intake {
     this.#goesOn = this.#isFeeding
     if (this.#isFeeding || this.#held === null) return
     const held = this.#held
+    const bytes = this.#heldBytes
     this.#held = null
-    const at = this.#feed(held, 0, held.length)
-    const isLeft = at < held.length && this.#host.isOpen
-    if (isLeft) this.#held = at === 0 ? held : Buffer.from(held.subarray(at))
-    this.stop('holds-enough', isLeft && held.length - at > MAX_HELD_BYTES)
+    const at = this.#feed(held, 0, bytes)
+    const isLeft = at < bytes && this.#host.isOpen
+    if (isLeft) {
+      if (at > 0) held.copyWithin(0, at, bytes)
+      this.#held = held
+      this.#heldBytes = bytes - at
+    } else giveBack(held)
+    this.stop('holds-enough', isLeft && bytes - at > MAX_HELD_BYTES)
   }
 
   /** Stops reading for a reason, or takes the reason back; reads while there is none. */
@@ -72,6 +85,7 @@ export class Intake {
 
   /** Nothing more will be read. */
   drop(): void {
+    if (this.#held !== null) giveBack(this.#held)
     this.#held = null
   }
 
@@ -93,8 +107,29 @@ export class Intake {
   }
 
   #hold(buffer: Buffer, start: number, end: number): void {
-    const rest = buffer.subarray(start, end)
-    this.#held = this.#held === null ? Buffer.from(rest) : Buffer.concat([this.#held, rest])
-    if (this.#held.length > MAX_HELD_BYTES) this.stop('holds-enough', true)
+    const before = this.#held
+    const from = before === null ? 0 : this.#heldBytes
+    const bytes = from + end - start
+    let held = before
+    if (held === null || held.length < bytes) {
+      held = takePiece(before === null ? bytes : Math.max(bytes, Math.min(2 * bytes, MAX_HELD_BYTES)))
+      if (before !== null) {
+        copyBytes(before, 0, from, held, 0)
+        giveBack(before)
+      }
+      this.#held = held
+    }
+    copyBytes(buffer, start, end, held, from)
+    this.#heldBytes = bytes
+    if (bytes > MAX_HELD_BYTES) this.stop('holds-enough', true)
   }
+}
+
+function takePiece(bytes: number): Buffer {
+  if (bytes > PIECE_BYTES) return Buffer.allocUnsafeSlow(bytes)
+  return sparePieces.pop() ?? Buffer.allocUnsafe(PIECE_BYTES)
+}
+
+function giveBack(piece: Buffer): void {
+  if (piece.length === PIECE_BYTES && sparePieces.length < MAX_SPARE_PIECES) sparePieces.push(piece)
 }

@@ -335,7 +335,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   onGranted(usesReserve: boolean): void {
     if (usesReserve) this.options.log.warning('taking connection from reserve_pool', { subject: this.subject })
     const server = new Server(this.#context)
-    this.#servers.of.dialing.pushLast(server)
+    this.#servers.add(server)
     server.dial()
   }
 

@@ -1,5 +1,6 @@
 /** Hot path: gathers what one chunk gives rise to for one peer, so that it is written at once; copies only if there is more than one span. */
 
+import { copyBytes } from '../base/bytes.ts'
 import { invariant } from '../base/invariant.ts'
 
 const CAPACITY_BYTES = 128 * 1024
@@ -62,7 +63,12 @@ export class Outbox {
 
   int32(value: number): void {
     this.#room(4)
-    this.#copied = this.#copy.writeInt32BE(value, this.#copied)
+    const at = this.#copied
+    this.#copy[at] = value >>> 24
+    this.#copy[at + 1] = value >>> 16
+    this.#copy[at + 2] = value >>> 8
+    this.#copy[at + 3] = value
+    this.#copied = at + 4
   }
 
   /** Writes what was gathered so far; the outbox stays open. */
@@ -114,7 +120,6 @@ export class Outbox {
       this.#write(buffer, start, end)
       return
     }
-    buffer.copy(this.#copy, this.#copied, start, end)
-    this.#copied += end - start
+    this.#copied = copyBytes(buffer, start, end, this.#copy, this.#copied)
   }
 }

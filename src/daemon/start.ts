@@ -10,7 +10,7 @@ import type { ClientContext } from '../client/context.ts'
 import type { Host } from '../client/host.ts'
 import { Session } from '../client/session.ts'
 import { Sessions } from '../client/sessions.ts'
-import type { Address, Channel, Listener, Transport } from '../net/channel.ts'
+import type { Address, Channel, KeepAlive, Listener, Transport } from '../net/channel.ts'
 import { chooseTransport } from '../net/choose-transport.ts'
 import { listenAll } from '../net/listen-addresses.ts'
 import { SWEEP_MS, startJanitor } from '../pool/janitor.ts'
@@ -80,7 +80,12 @@ export interface Membership {
   readonly fleet: Fleet
   /** @param minimum `min_pool_size` */
   openPermits(database: string, user: string, holder: ShareHolder, minimum: () => number): Permits
-  listen(transport: Transport, onAccepted: (channel: Channel) => void): Promise<readonly Listener[]>
+  /** @param keepAlive follows the settings */
+  listen(
+    transport: Transport,
+    keepAlive: KeepAlive,
+    onAccepted: (channel: Channel) => void,
+  ): Promise<readonly Listener[]>
   onSchemaChanged(place: string, known: () => void): void
   /** What other processes know of servers so far. */
   readonly welcomed: readonly Welcomed[]
@@ -268,7 +273,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     membership?.onLoad(sessions.count)
   }
   const listeners = membership
-    ? await membership.listen(transport, onAccepted)
+    ? await membership.listen(transport, keepAlive, onAccepted)
     : await listenAll(transport, whereToListen(general, keepAlive), onAccepted)
   if (!membership) for (const { address } of listeners) log.info(`listening on ${address.host}:${address.port}`)
   log.info(`process up: pgweir ${VERSION}, transport ${transport.name} (${because})`)

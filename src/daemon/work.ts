@@ -95,10 +95,9 @@ export async function work(side: WorkerSide): Promise<void> {
         fleet: member.fleet,
         openPermits: (database, user, holder, minimum) => member.openPermits(database, user, holder, minimum),
         forwardCancel: (worker, pid, secret, over) => member.forwardCancel(worker, pid, secret, over),
-        async listen(itsTransport, onAccepted) {
+        async listen(itsTransport, keepAlive, onAccepted) {
           transport = itsTransport
           accept = onAccepted
-          const keepAlive = { isOn: general.tcp_keepalive, idleMs: general.tcp_keepidle }
           listeners = sharesSockets
             ? await listenShared(transport, { general, keepAlive, addresses, firstDescriptor: FIRST_INHERITED }, accept)
             : addresses.map(givenConnections)

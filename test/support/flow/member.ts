@@ -33,11 +33,8 @@ export class Others {
       fleet: NO_CONSOLE,
       forwardCancel: (_worker, _pid, _secret, over) => over(),
       openPermits: (database, user, holder) => new LocalPermits(permits(), clock, database, user, holder),
-      listen: async (transport, onAccepted) => [
-        await transport.listen(
-          { host: '127.0.0.1', port: 0, backlog: 1, keepAlive: { isOn: false, idleMs: 0 } },
-          onAccepted,
-        ),
+      listen: async (transport, keepAlive, onAccepted) => [
+        await transport.listen({ host: '127.0.0.1', port: 0, backlog: 1, keepAlive }, onAccepted),
       ],
       onSchemaChanged: (_place, known) => void this.#told.push(known),
       onWelcomed: () => {},

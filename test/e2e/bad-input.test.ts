@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { serialize } from 'pg-protocol'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
+import { type Pgweir, sharedPgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { extended, message, type RawClient, startup } from '../support/e2e/raw-client.ts'
 import { until } from '../support/e2e/until.ts'
 import { createDatabase } from '../support/postgres.ts'
@@ -11,7 +11,7 @@ const HELLO = startup({ user: database.user, database: database.database })
 
 /** A client that must not notice anything. */
 async function startWithBystander(): Promise<{ pgweir: Pgweir; check(): Promise<void> }> {
-  const pgweir = await startPgweir({ database, settings: { default_pool_size: 2, max_client_conn: 1_000 } })
+  const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2, max_client_conn: 1_000 } })
   const [bystander, inside] = [await pgweir.client(), await pgweir.client()]
   await inside.query('begin')
   const { rows } = await inside.query('select pg_backend_pid() as pid')

@@ -1,7 +1,7 @@
 import { serialize } from 'pg-protocol'
 import { describe, expect, test } from 'vitest'
 import { layCable } from '../support/e2e/cable.ts'
-import { startPgweir } from '../support/e2e/pgweir.ts'
+import { sharedPgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { extended, type RawClient, startup } from '../support/e2e/raw-client.ts'
 import { activity, untilNotRunning, untilRunning } from '../support/e2e/server-side.ts'
 import { until } from '../support/e2e/until.ts'
@@ -41,7 +41,7 @@ for (const pool_mode of ['transaction', 'session'])
     for (const [end, leave] of Object.entries(ENDS))
       for (const [what, messages] of Object.entries(RUNNING))
         test(`a client ${end} while ${what} runs: it is cancelled on the server, which is not used again`, async () => {
-          const pgweir = await startPgweir({ database, settings: { pool_mode } })
+          const pgweir = await sharedPgweir({ database, settings: { pool_mode } })
           const [client, other] = [await pgweir.raw(), await pgweir.raw()]
           client.send(...messages)
           const pid = await untilRunning(database, 'pg_sleep(60)')
@@ -57,7 +57,7 @@ for (const pool_mode of ['transaction', 'session'])
   })
 
 test('a client that is gone from within a transaction leaves nothing of it', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const [client, other] = [await pgweir.raw(), await pgweir.client()]
   await client.ask(query('begin'))
   await client.ask(query('create table never (n int)'))
@@ -68,7 +68,7 @@ test('a client that is gone from within a transaction leaves nothing of it', asy
 })
 
 test('one that waits is just taken off the queue', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const [blocker, gone, patient] = [await pgweir.client(), await pgweir.raw(), await pgweir.client()]
   await blocker.query('begin')
   gone.send(query('create table never (n int)'))
@@ -77,14 +77,13 @@ test('one that waits is just taken off the queue', async () => {
   await until('both wait', async () => (await pgweir.counts()).waiting === 2)
   gone.vanish()
   await until('one waits', async () => (await pgweir.counts()).waiting === 1)
-  const pids = await pgweir.serverPids()
   await blocker.query('commit')
   expect((await answer).rows).toEqual([{ never: null }])
-  expect(await pgweir.serverPids()).toEqual(pids)
+  expect(pgweir.closings).toEqual([])
 })
 
 test('one that is gone during its login, while that waits for a server', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const { user, database: dbname } = database
   const blocker = await pgweir.client()
   await blocker.query('begin')
@@ -98,18 +97,17 @@ test('one that is gone during its login, while that waits for a server', async (
 })
 
 test('one that is idle costs nothing', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const [client, other] = [await pgweir.raw(), await pgweir.client()]
   await client.ask(query('select 1'))
-  const pids = await pgweir.serverPids()
   client.vanish()
   await until('it is gone', async () => (await pgweir.connections()) === 1)
   await other.query('select 1')
-  expect(await pgweir.serverPids()).toEqual(pids)
+  expect(pgweir.closings).toEqual([])
 })
 
 test('one that says goodbye right behind its last request has that done', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const [client, other] = [await pgweir.raw(), await pgweir.client()]
   await client.ask(query('create table notes (text text)'))
   // The reply is read, and only then it leaves, all in the pooler's one turn or in two.

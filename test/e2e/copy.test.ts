@@ -5,7 +5,7 @@ import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import { serialize } from 'pg-protocol'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type Step, sameAsDirect } from '../support/e2e/conversation.ts'
-import { startPgweir } from '../support/e2e/pgweir.ts'
+import { sharedPgweir } from '../support/e2e/pgweir.ts'
 import { untilNotRunning } from '../support/e2e/server-side.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
 import { adminClient, createDatabase } from '../support/postgres.ts'
@@ -33,7 +33,7 @@ async function count(client: Client): Promise<number> {
 
 describe('streams', () => {
   test('rows go in and come out again, and the server is shared meanwhile by turns', async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const [client, other] = [await pgweir.client(), await pgweir.client()]
     await copyIn(client, ['1\tgrüße 🐘\n', '2\t\\N\n', '3\t', 'in three', ' parts\n'])
     expect((await other.query('select * from rows order by id')).rows).toEqual([
@@ -48,10 +48,11 @@ describe('streams', () => {
   })
 
   test('while a COPY is open nobody else gets its server', async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const [client, other] = [await pgweir.client(), await pgweir.client()]
     const stream = client.query(copyFrom('copy rows from stdin'))
     stream.write('1\tone\n')
+    await until('the COPY is open', async () => (await pgweir.counts()).leased === 1)
     const answer = count(other)
     await until('the other one waits', async () => (await pgweir.counts()).waiting === 1)
     const done = new Promise((resolve, reject) => stream.on('finish', resolve).on('error', reject))
@@ -61,7 +62,7 @@ describe('streams', () => {
   })
 
   test('50 MB in, and 50 MB out', async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const client = await pgweir.client()
     const bytes = 50_000_000
     const line = `1\t${'x'.repeat(9_997)}\n`
@@ -86,7 +87,7 @@ describe('streams', () => {
   })
 
   test('a bad row is told as PostgreSQL tells it, while the client still sends', async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const [client, other] = [await pgweir.client(), await pgweir.client()]
     function* lines() {
       yield '1\tone\n'
@@ -102,14 +103,14 @@ describe('streams', () => {
   })
 
   test('what goes wrong only at the end of all rows', async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const client = await pgweir.client()
     expect(await failureOf(copyIn(client, ['1\tone\n', '1\tagain\n']))).toMatchObject({ code: '23505' })
     expect(await count(client)).toBe(0)
   })
 
   test('a client that gives up in the midst of its rows leaves none behind', async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const client = await pgweir.client()
     async function* lines() {
       yield '1\tone\n'
@@ -121,7 +122,7 @@ describe('streams', () => {
   })
 
   test('a client that vanishes in the midst of its rows costs the server', async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const [client, other] = [await pgweir.raw(), await pgweir.client()]
     client.send(query('copy rows from stdin'), copyData(Buffer.from('1\tone\n')))
     await client.repliesUntil('G')
@@ -132,7 +133,7 @@ describe('streams', () => {
   })
 
   test('a client that vanishes while rows come out costs the server', async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const [client, other] = [await pgweir.raw(), await pgweir.client()]
     const sql = `copy (select repeat('x', 1000) from generate_series(1, 1000000)) to stdout`
     client.send(query(sql))
@@ -144,7 +145,7 @@ describe('streams', () => {
   })
 
   test('within a transaction', async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const client = await pgweir.client()
     await client.query('begin')
     await copyIn(client, ['1\tone\n'])
@@ -158,7 +159,7 @@ describe('streams', () => {
   })
 
   test('postgres.js, in both directions', async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const sql = pgweir.sql()
     await pipeline(Readable.from(['1\tone\n', '2\ttwo\n']), await sql`copy rows from stdin`.writable())
     let text = ''
@@ -276,15 +277,14 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
 }
 
 test('a COPY that fails with Syncs in it does not cost its server', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const [client, other] = [await pgweir.raw(), await pgweir.client()]
-  const before = await pgweir.serverPids()
   for (let round = 0; round < 20; round++) {
     client.send(PREPARED, sync(), BROKEN, ROW, copyDone(), sync())
     await client.repliesUntil('Z')
     expect(await count(other)).toBe(0)
   }
-  expect(await pgweir.serverPids()).toEqual(before)
+  expect(pgweir.closings).toEqual([])
 })
 
 describe('a conversation goes as with PostgreSQL itself', () => {
@@ -292,7 +292,7 @@ describe('a conversation goes as with PostgreSQL itself', () => {
     for (const [name, steps] of Object.entries(CONVERSATIONS))
       test(`${name}, in ${pool_mode} mode`, async () => {
         const settings = { pool_mode, default_pool_size: pool_mode === 'session' ? 2 : 1 }
-        const pgweir = await startPgweir({ database, settings })
+        const pgweir = await sharedPgweir({ database, settings })
         await sameAsDirect(pgweir, steps)
       })
 })

@@ -2,7 +2,7 @@ import Cursor from 'pg-cursor'
 import { serialize } from 'pg-protocol'
 import { describe, expect, test } from 'vitest'
 import { sameAsDirect } from '../support/e2e/conversation.ts'
-import { startPgweir } from '../support/e2e/pgweir.ts'
+import { sharedPgweir } from '../support/e2e/pgweir.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
 import { createDatabase } from '../support/postgres.ts'
 
@@ -16,7 +16,7 @@ const SERIES = 'select n from generate_series(1, $1::int) n'
 
 describe('pg-cursor', () => {
   test('rows come in portions, and the server is held until the last one', async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const [client, other] = [await pgweir.client(), await pgweir.client()]
     const cursor = client.query(new Cursor<Row>(SERIES, [5]))
     expect(await cursor.read(2)).toEqual([{ n: 1 }, { n: 2 }])
@@ -29,7 +29,7 @@ describe('pg-cursor', () => {
   })
 
   test('one that is closed before its end lets the server go', async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const client = await pgweir.client()
     const cursor = client.query(new Cursor<Row>(SERIES, [1_000_000]))
     expect(await cursor.read(1)).toEqual([{ n: 1 }])
@@ -39,7 +39,7 @@ describe('pg-cursor', () => {
   })
 
   test('a mistake that comes with a later portion', async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const client = await pgweir.client()
     const cursor = client.query(new Cursor<Row>('select 1 / (3 - n) as n from generate_series(1, 9) n', []))
     expect(await cursor.read(2)).toEqual([{ n: 0 }, { n: 1 }])
@@ -49,7 +49,7 @@ describe('pg-cursor', () => {
   })
 
   test('two at a time on two servers, and both within transactions', async () => {
-    const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+    const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
     const clients = [await pgweir.client(), await pgweir.client()]
     for (const client of clients) await client.query('begin')
     const cursors = clients.map((client) => client.query(new Cursor<Row>(SERIES, [100])))
@@ -64,7 +64,7 @@ describe('pg-cursor', () => {
 })
 
 test('postgres.js: a cursor, to its end and not', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const sql = pgweir.sql()
   const read: number[] = []
   for await (const rows of sql<Row[]>`select n from generate_series(1, 10) n`.cursor(4)) read.push(rows.length)
@@ -77,7 +77,7 @@ test('postgres.js: a cursor, to its end and not', async () => {
 })
 
 test('cursors of SQL live as long as their transaction', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const [client, other] = [await pgweir.client(), await pgweir.client()]
   await client.query('begin')
   await client.query('declare numbers scroll cursor for select n from generate_series(1, 10) n')
@@ -90,7 +90,7 @@ test('cursors of SQL live as long as their transaction', async () => {
 
 test('portals in portions without a transaction block go as with PostgreSQL itself', async () => {
   const { parse, bind, execute, sync, flush } = serialize
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   await sameAsDirect(pgweir, [
     {
       send: [parse({ text: 'select n from generate_series(1, 5) n' }), bind(), execute({ rows: 2 }), flush()],

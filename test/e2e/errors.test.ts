@@ -1,7 +1,7 @@
 import type { DatabaseError } from 'pg'
 import { serialize } from 'pg-protocol'
 import { expect, test } from 'vitest'
-import { startPgweir } from '../support/e2e/pgweir.ts'
+import { sharedPgweir } from '../support/e2e/pgweir.ts'
 import { extended } from '../support/e2e/raw-client.ts'
 import { failureOf } from '../support/e2e/until.ts'
 import { adminClient, createDatabase } from '../support/postgres.ts'
@@ -30,7 +30,7 @@ const MISTAKES: Readonly<Record<string, string>> = {
 
 for (const [name, sql] of Object.entries(MISTAKES))
   test(`${name} arrives as PostgreSQL sent it, and the connection lives on`, async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const pooled = await pgweir.client()
     const direct = await pgweir.client({ port: database.port })
     for (const values of [undefined, []]) {
@@ -44,7 +44,7 @@ for (const [name, sql] of Object.entries(MISTAKES))
   })
 
 test('an error after some rows comes after those rows', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const client = await pgweir.raw()
   const sql = 'select 1/(3 - n) as q from generate_series(1, 5) n'
   const rows = ['DataRow 0', 'DataRow 1', 'ErrorResponse 22012 division by zero', 'ReadyForQuery I']
@@ -53,7 +53,7 @@ test('an error after some rows comes after those rows', async () => {
 })
 
 test('of several statements in one query, those behind the mistake do not run', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const client = await pgweir.client()
   const failure = await failureOf<DatabaseError>(
     client.query(`insert into parents values (10, 'x'); select 1/0; insert into parents values (11, 'y')`),
@@ -63,7 +63,7 @@ test('of several statements in one query, those behind the mistake do not run', 
 })
 
 test('an error that comes only with the end of the implicit transaction is told in its place', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const client = await pgweir.raw()
   const error =
     'ErrorResponse 23503 insert or update on table "children" violates foreign key constraint "children_parent_fkey"'
@@ -80,7 +80,7 @@ test('an error that comes only with the end of the implicit transaction is told 
 })
 
 test('an error text of a megabyte passes, and the connection lives on', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const client = await pgweir.client()
   for (const values of [undefined, []]) {
     const sql = `do $$ begin raise exception '%', repeat('x', 1000000); end $$`
@@ -91,7 +91,7 @@ test('an error text of a megabyte passes, and the connection lives on', async ()
 })
 
 test("a timeout of PostgreSQL's own ends the statement, not the connection", async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const client = await pgweir.client()
   await client.query('begin')
   await client.query(`set local statement_timeout = '20ms'`)

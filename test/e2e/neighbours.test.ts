@@ -17,7 +17,8 @@ test('the same text is prepared for each TimeZone, since Postgres reads literals
 })
 
 test('clients that differ only in name and timeouts share their statements', async () => {
-  const pgweir = await startPgweir({ database, settings: ONE_SERVER })
+  const oneProcess = 'a statement is known to the server that has prepared it, and each process has servers of its own'
+  const pgweir = await startPgweir({ database, settings: ONE_SERVER, oneProcess })
   for (const application_name of ['one', 'two', 'three']) {
     const client = await pgweir.client({
       application_name,

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { serialize } from 'pg-protocol'
 import { describe, expect, test } from 'vitest'
 import { type Step, sameAsDirect } from '../support/e2e/conversation.ts'
-import { startPgweir } from '../support/e2e/pgweir.ts'
+import { sharedPgweir } from '../support/e2e/pgweir.ts'
 import { extended } from '../support/e2e/raw-client.ts'
 import { untilRunning } from '../support/e2e/server-side.ts'
 import { failureOf } from '../support/e2e/until.ts'
@@ -78,13 +78,13 @@ describe('a pipeline goes as with PostgreSQL itself', () => {
     for (const [name, steps] of Object.entries(CONVERSATIONS))
       test(`${name}, in ${pool_mode} mode`, async () => {
         const settings = { pool_mode, default_pool_size: pool_mode === 'session' ? 2 : 1, max_prepared_statements: 2 }
-        const pgweir = await startPgweir({ database, settings })
+        const pgweir = await sharedPgweir({ database, settings })
         await sameAsDirect(pgweir, steps)
       })
 })
 
 test('the server is held until the last reply, and free then', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const [ada, bob] = [await pgweir.raw(), await pgweir.raw()]
   ada.send(query('select 1'), query('select pg_sleep(60)'), query('select 2'))
   const pid = await untilRunning(database, 'pg_sleep(60)')
@@ -105,7 +105,7 @@ test('the server is held until the last reply, and free then', async () => {
 })
 
 test('postgres.js: a thousand queries at once over four connections and two servers', async () => {
-  const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+  const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
   const sql = pgweir.sql({ max: 4 })
   const answers = Array.from({ length: 1000 }, async (_, n) => {
     if (n % 10 === 7) {
@@ -117,7 +117,7 @@ test('postgres.js: a thousand queries at once over four connections and two serv
 })
 
 test('postgres.js: transactions that are sent as pipelines', async () => {
-  const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+  const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
   const sql = pgweir.sql({ max: 4 })
   const answers = Array.from({ length: 40 }, async (_, n) => {
     const [a, b] = await sql.begin((transaction) => [
@@ -130,7 +130,7 @@ test('postgres.js: transactions that are sent as pipelines', async () => {
 })
 
 test('pg in its pipeline mode: prepared, simple and wrong ones before the first reply', async () => {
-  const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+  const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
   const client = await pgweir.client({ pipeline: true } as pg.ClientConfig)
   const answers = Array.from({ length: 200 }, async (_, n) => {
     if (n % 10 === 7) expect(await failureOf(client.query('select $1::int / 0', [n]))).toMatchObject({ code: '22012' })

@@ -32,13 +32,12 @@ describe('session mode', () => {
 
   test('the next client gets the same server as if it were new', async () => {
     const pgweir = await startPgweir({ database, settings })
-    const ada = await pgweir.client()
+    const [ada, bob] = (await pgweir.together(2, () => pgweir.client())) as [Client, Client]
     const adas = await pid(ada)
     await ada.query(`set work_mem = '7MB'; set timezone = 'Asia/Tokyo'; create temp table mine (n int)`)
     await ada.query(`prepare plus as select 1; listen news; select pg_advisory_lock(7)`)
     await ada.query({ text: 'select 1', name: 'named' })
     await ada.end()
-    const bob = await pgweir.client()
     expect(await pid(bob)).toBe(adas)
     const { rows } = await bob.query(`
       select to_regclass('mine') as mine, (select count(*)::int from pg_prepared_statements) as prepared,
@@ -74,10 +73,10 @@ describe('session mode', () => {
 
   test('server_reset_query decides what is cleaned up; nothing is if it is empty', async () => {
     const pgweir = await startPgweir({ database, settings: { ...settings, server_reset_query: '' } })
-    const ada = await pgweir.client()
+    const [ada, bob] = (await pgweir.together(2, () => pgweir.client())) as [Client, Client]
     await ada.query(`set work_mem = '7MB'`)
     await ada.end()
-    expect((await (await pgweir.client()).query('show work_mem')).rows).toEqual([{ work_mem: '7MB' }])
+    expect((await bob.query('show work_mem')).rows).toEqual([{ work_mem: '7MB' }])
   })
 
   test('a reset that fails costs the server', async () => {
@@ -93,7 +92,7 @@ describe('session mode', () => {
 describe('transaction mode', () => {
   test('clients that take turns share one server', async () => {
     const pgweir = await startPgweir({ database })
-    const clients = await Promise.all(Array.from({ length: 10 }, () => pgweir.client()))
+    const clients = await pgweir.together(10, () => pgweir.client())
     const pids = await Promise.all(clients.map(pid))
     expect(new Set(pids).size).toBe(1)
     expect((await pgweir.counts()).servers).toBe(1)
@@ -101,8 +100,7 @@ describe('transaction mode', () => {
 
   test('a client waits until another one ends its transaction, and those that wait are served in turn', async () => {
     const pgweir = await startPgweir({ database })
-    const ada = await pgweir.client()
-    const others = await Promise.all(Array.from({ length: 5 }, () => pgweir.client()))
+    const [ada, ...others] = (await pgweir.together(6, () => pgweir.client())) as [Client, ...Client[]]
     await ada.query('begin')
     const served: number[] = []
     const answers: Promise<unknown>[] = []

@@ -1,7 +1,7 @@
 import { serialize } from 'pg-protocol'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type Step, sameAsDirect } from '../support/e2e/conversation.ts'
-import { startPgweir } from '../support/e2e/pgweir.ts'
+import { sharedPgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { extended } from '../support/e2e/raw-client.ts'
 import { createDatabase, createRole } from '../support/postgres.ts'
 
@@ -246,7 +246,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
 describe('a conversation goes as with PostgreSQL itself', () => {
   for (const [name, steps] of Object.entries(CONVERSATIONS))
     test(name, async () => {
-      const pgweir = await startPgweir({ database })
+      const pgweir = await sharedPgweir({ database })
       await sameAsDirect(pgweir, steps)
     })
 })
@@ -254,7 +254,7 @@ describe('a conversation goes as with PostgreSQL itself', () => {
 describe('the same with room for a single statement on each server', () => {
   for (const [name, steps] of Object.entries(CONVERSATIONS))
     test(name, async () => {
-      const pgweir = await startPgweir({ database, settings: { max_prepared_statements: 1 } })
+      const pgweir = await sharedPgweir({ database, settings: { max_prepared_statements: 1 } })
       await sameAsDirect(pgweir, steps)
     })
 })
@@ -262,7 +262,7 @@ describe('the same with room for a single statement on each server', () => {
 describe('the same in session mode', () => {
   for (const [name, steps] of Object.entries(CONVERSATIONS))
     test(name, async () => {
-      const pgweir = await startPgweir({ database, settings: { pool_mode: 'session', default_pool_size: 2 } })
+      const pgweir = await sharedPgweir({ database, settings: { pool_mode: 'session', default_pool_size: 2 } })
       await sameAsDirect(pgweir, steps)
     })
 })

@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { serialize } from 'pg-protocol'
 import { describe, expect, test } from 'vitest'
-import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
+import { type Pgweir, sharedPgweir } from '../support/e2e/pgweir.ts'
 import { message, RawClient, startup, texts } from '../support/e2e/raw-client.ts'
 import { failureOf } from '../support/e2e/until.ts'
 import { createDatabase, createRole } from '../support/postgres.ts'
@@ -53,7 +53,7 @@ for (const pool_mode of MODES)
   describe(`${pool_mode} mode`, () => {
     for (const [name, [parameters, shown]] of Object.entries(ACCEPTED))
       test(`${name}: as with PostgreSQL itself, for its client alone`, async () => {
-        const pgweir = await startPgweir({ database, settings: { pool_mode } })
+        const pgweir = await sharedPgweir({ database, settings: { pool_mode } })
         const { user, database: dbname, host, port } = database
         const direct = await RawClient.connect({ host, port })
         pgweir.onFinish(() => direct.end())
@@ -79,7 +79,7 @@ for (const pool_mode of MODES)
       })
 
     test('a timeout given so ends the query', async () => {
-      const pgweir = await startPgweir({ database, settings: { pool_mode } })
+      const pgweir = await sharedPgweir({ database, settings: { pool_mode } })
       const client = await pgweir.client({ options: '-c statement_timeout=20' })
       expect(await failureOf(client.query('select pg_sleep(60)'))).toMatchObject({
         message: 'canceling statement due to statement timeout',
@@ -115,7 +115,7 @@ describe('settings that a client resets', () => {
     for (const commands of COMMANDS)
       if (pool_mode !== 'statement' || commands.every((command) => !command.startsWith('begin')))
         test(`are what it began with, as with PostgreSQL itself: ${commands.join(', ')} (${pool_mode} mode)`, async () => {
-          const pgweir = await startPgweir({ database, settings: { pool_mode } })
+          const pgweir = await sharedPgweir({ database, settings: { pool_mode } })
           const { user, database: dbname, host, port } = database
           const direct = await RawClient.connect({ host, port })
           pgweir.onFinish(() => direct.end())
@@ -140,7 +140,7 @@ describe('settings that a client resets', () => {
         })
 
   test('that are reported are reported as they are, before the client is told that it is done', async () => {
-    const pgweir = await startPgweir({ database, settings: { pool_mode: 'session' } })
+    const pgweir = await sharedPgweir({ database, settings: { pool_mode: 'session' } })
     const client = await pgweir.raw(LOGIN)
     for (const command of [`set timezone = 'Etc/UTC'`, 'reset all', `set timezone = 'Etc/UTC'`, 'discard all']) {
       client.send(query(command))
@@ -169,7 +169,7 @@ const REJECTED: Readonly<Record<string, Record<string, string>>> = {
 describe('rejected values', () => {
   for (const [name, parameters] of Object.entries(REJECTED))
     test(`${name}: PostgreSQL's own error, and no harm to others`, async () => {
-      const pgweir = await startPgweir({ database })
+      const pgweir = await sharedPgweir({ database })
       const { user, database: dbname, host, port } = database
       const other = await pgweir.client()
       const direct = await RawClient.connect({ host, port })
@@ -186,7 +186,7 @@ describe('rejected values', () => {
     })
 
   test('options that set nothing are refused with the form that they should have', async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const { user, database: dbname } = database
     const client = await pgweir.stranger()
     client.send(startup({ user, database: dbname, options: '-B 100' }))
@@ -199,14 +199,14 @@ describe('rejected values', () => {
 describe('ignore_startup_parameters', () => {
   test('drops what it names, wherever that stands', async () => {
     const settings = { ignore_startup_parameters: 'nonsense, extra_float_digits, statement_timeout' }
-    const pgweir = await startPgweir({ database, settings })
+    const pgweir = await sharedPgweir({ database, settings })
     const client = await pgweir.raw({ nonsense: '1', extra_float_digits: '3', options: '-c statement_timeout=5s' })
     expect(await client.ask(serialize.query('show statement_timeout'))).toContain('DataRow 0')
     expect(await client.ask(serialize.query('show extra_float_digits'))).toContain('DataRow 1')
   })
 
   test('`options` drops from options what is not tracked', async () => {
-    const pgweir = await startPgweir({ database, settings: { ignore_startup_parameters: 'options' } })
+    const pgweir = await sharedPgweir({ database, settings: { ignore_startup_parameters: 'options' } })
     const client = await pgweir.raw({ options: '-c nonsense=1 -c TimeZone=Asia/Tokyo -c work_mem=3MB' })
     expect(client.parameters.get('TimeZone')).toBe('Asia/Tokyo')
     expect(await client.ask(serialize.query('show work_mem'))).toContain('DataRow 4MB')
@@ -219,7 +219,7 @@ describe('settings that a client changes while it runs', () => {
     pgweir: Pgweir
     onServer(index: number, use: () => Promise<void>): Promise<void>
   }> {
-    const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+    const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
     const blockers = [await pgweir.client(), await pgweir.client()]
     for (const blocker of blockers) await blocker.query('begin')
     return {
@@ -339,7 +339,7 @@ describe('settings that a client changes while it runs', () => {
 
 test('a role given at the start is taken off before the next client', async () => {
   const admin = await createRole()
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const member = await createRole({ attributes: `role ${database.user}` })
   expect(admin.user).not.toBe(member.user)
   const client = await pgweir.client({ options: `-c role=${member.user}` })
@@ -352,7 +352,7 @@ test('a role given at the start is taken off before the next client', async () =
 
 test('settings of the entry in [databases] are what a client finds', async () => {
   const entry = `timezone=Asia/Tokyo datestyle=German application_name=pooled connect_query='set lock_timeout = 3000'`
-  const pgweir = await startPgweir({ database, entry })
+  const pgweir = await sharedPgweir({ database, entry })
   const client = await pgweir.raw()
   expect([client.parameters.get('TimeZone'), client.parameters.get('DateStyle')]).toEqual(['Asia/Tokyo', 'German, DMY'])
   const [plain, other] = [await pgweir.client(), await pgweir.client({ options: '-c TimeZone=UTC -c work_mem=5MB' })]
@@ -364,7 +364,7 @@ test('settings of the entry in [databases] are what a client finds', async () =>
 })
 
 test('application_name_add_host tells where a client comes from', async () => {
-  const pgweir = await startPgweir({ database, settings: { application_name_add_host: 1 } })
+  const pgweir = await sharedPgweir({ database, settings: { application_name_add_host: 1 } })
   const [named, unnamed] = [await pgweir.raw({ application_name: 'worker' }), await pgweir.raw()]
   const from = (client: RawClient) => `127.0.0.1:${client.socket.localPort}`
   expect(await named.ask(serialize.query('show application_name'))).toContain(`DataRow worker - ${from(named)}`)
@@ -372,7 +372,7 @@ test('application_name_add_host tells where a client comes from', async () => {
 })
 
 test('a newer minor version and unknown protocol parameters are negotiated down', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const { user, database: dbname } = database
   const client = await pgweir.stranger()
   client.send(startup({ user, database: dbname, '_pq_.new_thing': 'on' }, 0x0003_0002))

@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { serialize } from 'pg-protocol'
 import { beforeEach, expect, test } from 'vitest'
-import { startPgweir } from '../support/e2e/pgweir.ts'
+import { sharedPgweir } from '../support/e2e/pgweir.ts'
 import { failureOf } from '../support/e2e/until.ts'
 import { adminClient, createDatabase } from '../support/postgres.ts'
 
@@ -23,7 +23,7 @@ async function pid(client: Client): Promise<number> {
 }
 
 test('what is committed stays, what is rolled back does not, and nobody sees it in between', async () => {
-  const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+  const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
   const [ada, bob] = [await pgweir.client(), await pgweir.client()]
   await ada.query('begin')
   await ada.query(`update accounts set balance = balance - 30 where name = 'ada'`)
@@ -39,8 +39,9 @@ test('what is committed stays, what is rolled back does not, and nobody sees it 
 })
 
 test('a transaction has one server for itself, others use the rest', async () => {
-  const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
-  const [ada, bob, eve] = [await pgweir.client(), await pgweir.client(), await pgweir.client()]
+  const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
+  const ada = await pgweir.client()
+  const [bob, eve] = (await pgweir.together(2, () => pgweir.client())) as [Client, Client]
   await ada.query('begin')
   const adas = await pid(ada)
   const others = [await pid(bob), await pid(eve), await pid(bob), await pid(eve)]
@@ -52,7 +53,7 @@ test('a transaction has one server for itself, others use the rest', async () =>
 })
 
 test('savepoints: a part can fail, or be taken back, without the whole', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const client = await pgweir.client()
   await client.query('begin')
   await client.query(`update accounts set balance = 1 where name = 'ada'`)
@@ -67,7 +68,7 @@ test('savepoints: a part can fail, or be taken back, without the whole', async (
 })
 
 test('a failed transaction refuses all until it is rolled back, also when that is done by COMMIT', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const client = await pgweir.client()
   for (const end of ['rollback', 'commit', 'abort', 'end']) {
     await client.query('begin')
@@ -83,7 +84,7 @@ test('a failed transaction refuses all until it is rolled back, also when that i
 })
 
 test('COMMIT AND CHAIN begins the next transaction on the same server', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const client = await pgweir.raw()
   expect((await client.ask(serialize.query('begin isolation level repeatable read'))).at(-1)).toBe('ReadyForQuery T')
   expect((await client.ask(serialize.query('commit and chain'))).at(-1)).toBe('ReadyForQuery T')
@@ -93,7 +94,7 @@ test('COMMIT AND CHAIN begins the next transaction on the same server', async ()
 })
 
 test('serializable transactions that contradict each other: one fails with 40001 and succeeds when tried again', async () => {
-  const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+  const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
   const [ada, bob] = [await pgweir.client(), await pgweir.client()]
   for (const client of [ada, bob]) {
     await client.query('begin isolation level serializable')
@@ -110,7 +111,7 @@ test('serializable transactions that contradict each other: one fails with 40001
 })
 
 test('repeatable read sees what it saw first; read only refuses to write; neither outlives its transaction', async () => {
-  const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
+  const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
   const [ada, bob] = [await pgweir.client(), await pgweir.client()]
   await ada.query('begin isolation level repeatable read read only')
   const before = await balances(ada)
@@ -125,7 +126,7 @@ test('repeatable read sees what it saw first; read only refuses to write; neithe
 })
 
 test('what is LOCAL, ON COMMIT DROP or a lock of the transaction ends with it', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const [ada, bob] = [await pgweir.client(), await pgweir.client()]
   await ada.query('begin')
   await ada.query(`set local work_mem = '7MB'`)
@@ -138,7 +139,7 @@ test('what is LOCAL, ON COMMIT DROP or a lock of the transaction ends with it', 
 })
 
 test('postgres.js: begin, nested savepoints, and a rollback by exception', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const sql = pgweir.sql()
   await sql.begin(async (transaction) => {
     await transaction`update accounts set balance = 1 where name = 'ada'`

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { startPgweir } from '../support/e2e/pgweir.ts'
+import { sharedPgweir } from '../support/e2e/pgweir.ts'
 import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
@@ -23,7 +23,7 @@ const SAMPLES: Readonly<Record<string, string>> = {
 
 for (const [name, sql] of Object.entries(SAMPLES))
   test(`${name}: the same through the pooler as without it, in both protocols`, async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const pooled = await pgweir.client()
     const direct = await pgweir.client({ port: database.port })
     for (const query of [{ text: sql }, { text: sql, queryMode: 'extended' }, { text: sql, name: 'sample' }]) {
@@ -35,7 +35,7 @@ for (const [name, sql] of Object.entries(SAMPLES))
   })
 
 test('values go in as they come out, in text and in binary form', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const values = [42, 'grüße 🐘', null, Buffer.from([0, 1, 255]), '{"a": 1}', ['x', null, 'y z'], true]
   const text =
     'select $1::int as a, $2::text as b, $3::int as c, $4::bytea as d, $5::jsonb as e, $6::text[] as f, $7::bool as g'
@@ -57,7 +57,7 @@ test('values go in as they come out, in text and in binary form', async () => {
 })
 
 test('postgres.js: types that it describes before it binds', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const sql = pgweir.sql()
   const at = new Date('2024-05-06T07:08:09.123Z')
   const [row] =
@@ -66,7 +66,7 @@ test('postgres.js: types that it describes before it binds', async () => {
 })
 
 test('several statements in one query give several results, an empty query gives none', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const client = await pgweir.client()
   const results = (await client.query(`
     create temp table numbers (n int);
@@ -91,7 +91,7 @@ test('several statements in one query give several results, an empty query gives
 })
 
 test('notices arrive while the query runs', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const client = await pgweir.client()
   const notices: (string | undefined)[] = []
   client.on('notice', ({ message }) => notices.push(message))

@@ -1,16 +1,22 @@
-/** A pooler between real clients and the tests' PostgreSQL; when the test ends, nothing of it may be left. */
+/** A pooler between real clients and the tests' PostgreSQL; when the test ends, nothing that it did may be left. */
 
+import { mkdtemp, rm } from 'node:fs/promises'
+import type { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import postgres from 'postgres'
-import { expect, onTestFinished } from 'vitest'
+import { afterAll, expect, onTestFinished } from 'vitest'
 import type { Clock } from '../../../src/base/clock.ts'
+import { EVICTED } from '../../../src/pool/permits/accounts.ts'
 import type { PoolMode } from '../../../src/pool/settings.ts'
 import { loadSettings } from '../../../src/settings/load.ts'
 import { formatProblem } from '../../../src/settings/problem.ts'
 import { CONSOLE_NAME, type DatabaseStats, type Fleet, type PoolSnapshot } from '../../../src/workers/fleet.ts'
+// Not for its types alone: what it clears away at the end of a file goes after the pooler.
+import '../postgres.ts'
 import type { TestDatabase, TestRole } from '../postgres.ts'
-import { type FileOptions, type Files, writeFiles, writeFilesInto } from './files.ts'
+import { type FileOptions, type Files, writeFilesInto } from './files.ts'
 import { startHere } from './one-process.ts'
 import { RawClient } from './raw-client.ts'
 import type { Running } from './running.ts'
@@ -29,19 +35,67 @@ export interface PgweirOptions extends FileOptions {
   readonly oneProcess?: string
 }
 
+/** A pooler for this test alone. */
 export async function startPgweir(options: PgweirOptions): Promise<Pgweir> {
-  const { clock, oneProcess } = options
-  const workers = clock || oneProcess ? 1 : (options.workers ?? WORKERS)
-  const files = await writeFiles(options)
-  // Worker processes have no other way to tell.
-  const flags = workers > 1 ? { logfile: join(files.directory, 'pgweir.log') } : {}
-  const load = () => loadSettings({ iniFile: files.iniFile, flags })
-  expect(load().problems.map(formatProblem)).toEqual([])
-  const running = workers > 1 ? await startWorkers(load, workers) : await startHere(load, clock)
-  const pgweir = new Pgweir(running, options, files)
+  const pgweir = await start(options)
   onTestFinished(() => pgweir.finish())
   return pgweir
 }
+
+/**
+ * A pooler that has served other tests of the file, where these asked for the same: starting several processes takes longer than most
+ * tests. Its servers may be open already, and have been used; of clients nothing is left. Not for tests that change it, or count what it has done.
+ */
+export async function sharedPgweir(options: Omit<PgweirOptions, 'clock'>): Promise<Pgweir> {
+  const key = JSON.stringify(options)
+  if (shared?.key !== key) {
+    await endShared()
+    shared = { key, pgweir: await start(options) }
+  }
+  const { pgweir } = shared
+  pgweir.beginTest()
+  onTestFinished(async () => {
+    try {
+      await pgweir.settle()
+    } catch (problem) {
+      // The next test is not to suffer from it.
+      await endShared()
+      throw problem
+    }
+  })
+  return pgweir
+}
+
+let shared: { readonly key: string; readonly pgweir: Pgweir } | null = null
+
+async function endShared(): Promise<void> {
+  const last = shared
+  shared = null
+  await last?.pgweir.end()
+}
+
+afterAll(endShared)
+
+async function start(options: PgweirOptions): Promise<Pgweir> {
+  const { clock, oneProcess } = options
+  const workers = clock || oneProcess ? 1 : (options.workers ?? WORKERS)
+  const directory = await mkdtemp(join(tmpdir(), 'pgweir-e2e-'))
+  try {
+    const files = await writeFilesInto(directory, options)
+    // Worker processes have no other way to tell.
+    const flags = workers > 1 ? { logfile: join(directory, 'pgweir.log') } : {}
+    const load = () => loadSettings({ iniFile: files.iniFile, flags })
+    expect(load().problems.map(formatProblem)).toEqual([])
+    const running = workers > 1 ? await startWorkers(load, workers) : await startHere(load, clock)
+    return new Pgweir(running, options, files)
+  } catch (problem) {
+    await rm(directory, { recursive: true, force: true })
+    throw problem
+  }
+}
+
+/** How many clients are connected at most until enough of them are in one process. */
+const MAX_TRIES = 60
 
 /** Of one pool, in all processes together. */
 export interface Counts {
@@ -66,6 +120,7 @@ export class Pgweir {
   #options: PgweirOptions
   readonly #files: Files
   readonly #closers: (() => unknown)[] = []
+  #loggedBefore = 0
 
   constructor(running: Running, options: PgweirOptions, files: Files) {
     this.database = options.database
@@ -148,6 +203,47 @@ export class Pgweir {
     return client
   }
 
+  /**
+   * Connects clients until those are in one process, in which a server goes from one to the other as it is; between processes only the
+   * right to have one goes. What it needed besides is gone when this returns.
+   */
+  async together<Each extends pg.Client | RawClient>(count: number, connect: () => Promise<Each>): Promise<Each[]> {
+    const byProcess = new Map<number, Each[]>()
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const client = await connect()
+      const process = await this.#processOf(client)
+      const found = [...(byProcess.get(process) ?? []), client]
+      byProcess.set(process, found)
+      if (found.length < count) continue
+      const others = [...byProcess.values()].flat().filter((each) => !found.includes(each))
+      const left = (await this.connections()) - others.length
+      await Promise.all(others.map((other) => other.end()))
+      await until('the others are gone', async () => (await this.connections()) === left)
+      return found
+    }
+    throw new Error(`of ${MAX_TRIES} clients no ${count} are in one process`)
+  }
+
+  /** Which of several processes serves a client. */
+  async #processOf(client: pg.Client | RawClient): Promise<number> {
+    const { localPort } = client instanceof RawClient ? client.socket : socketOf(client)
+    const [clients, { length: processes }] = await Promise.all([this.fleet.clients(), this.fleet.workers()])
+    const found = clients.find(({ peer }) => peer.port === localPort)
+    if (!found) throw new Error(`no process knows the client at port ${localPort}`)
+    return processes === 1 ? 0 : found.id % 256
+  }
+
+  /**
+   * Why servers were closed in this test. One that goes because its permit was needed in another process is not counted: it is as if the
+   * server had gone there.
+   */
+  get closings(): string[] {
+    return this.log.flatMap((line) => {
+      const [, reason] = / S-\S+ .*closing because: (.*) \(age=/.exec(line) ?? []
+      return reason === undefined || reason === EVICTED ? [] : [reason]
+    })
+  }
+
   /** Asks the pooler to cancel what a client runs, as psql's Ctrl-C does. Resolves when the request was taken. */
   async cancel(key: { readonly pid: number; readonly secret: number }): Promise<void> {
     const client = await this.stranger()
@@ -176,9 +272,9 @@ export class Pgweir {
 
   // What is known of it
 
-  /** What it has logged. */
+  /** What it has logged, in this test. */
   get log(): readonly string[] {
-    return this.#running.log
+    return this.#running.log.slice(this.#loggedBefore)
   }
 
   get fleet(): Fleet {
@@ -220,15 +316,39 @@ export class Pgweir {
     return found.totals
   }
 
-  async finish(): Promise<void> {
-    await Promise.all(this.#closers.map((close) => close()))
+  /** What was logged for tests before does not count. */
+  beginTest(): void {
+    this.#loggedBefore = this.#running.log.length
+  }
+
+  /** Sends its clients away, and fails if anything of them is left. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#closers.splice(0).map((close) => close()))
     await until('all clients are gone', async () => (await this.connections()) === 0)
     await until('no cancel request is under way', async () => (await this.#cancels()) === 0)
     await until('only idle servers are left', async () => (await this.fleet.pools()).every(isIdle))
     for (const pool of await this.fleet.pools()) expect(countsOf(pool)).toMatchObject({ clients: 0, waiting: 0 })
     await this.#running.expectIdle()
-    await this.stop()
-    this.#running.expectGone()
+    this.#expectNoMistakes()
+  }
+
+  /** Stops it, and fails if anything of it is left. */
+  async end(): Promise<void> {
+    try {
+      await this.stop()
+      this.#running.expectGone()
+      this.#expectNoMistakes()
+    } finally {
+      await rm(this.#files.directory, { recursive: true, force: true })
+    }
+  }
+
+  async finish(): Promise<void> {
+    await this.settle()
+    await this.end()
+  }
+
+  #expectNoMistakes(): void {
     expect(this.log.filter((line) => line.includes('internal error'))).toEqual([])
   }
 
@@ -238,6 +358,10 @@ export class Pgweir {
     const all = [...pools, ...peers].flatMap(({ cancels }) => Object.values(cancels))
     return all.reduce((sum, count) => sum + count, 0)
   }
+}
+
+function socketOf(client: pg.Client): Socket {
+  return (client as unknown as { connection: { stream: Socket } }).connection.stream
 }
 
 function countsOf({ clients, servers, cancels, mode }: PoolSnapshot): Counts {

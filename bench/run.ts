@@ -119,6 +119,8 @@ export async function runBench(flags: Flags, { programs, manner }: Lineup): Prom
 function sayHowBusy(): void {
   const [load = 0] = loadavg()
   console.log(`${cpus().length} processors, busy with ${load.toFixed(1)} programs over the last minute`)
+  if (load > cpus().length / 2)
+    console.log('Other work is going on: absolute figures and small differences mean little.')
 }
 
 async function measure(scenario: Scenario, bench: Bench): Promise<Result> {

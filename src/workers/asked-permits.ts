@@ -30,7 +30,7 @@ export class AskedPermits implements Permits {
   #asked = 0
   #askedForMinimumMs = -Infinity
   /** Those that wait for a server to come free. */
-  readonly #recalls: { readonly because: string; readonly sparedSinceMs: number }[] = []
+  #recalls: { readonly because: string; readonly sparedSinceMs: number; readonly isTurn: boolean }[] = []
   /** Servers that are being closed because of a recall. */
   #yielding = 0
 
@@ -86,13 +86,18 @@ export class AskedPermits implements Permits {
     this.#holder.onGranted(usesReserve)
   }
 
-  onRecalled(because: string, sparedMs: number | null): void {
+  onRecalled(because: string, sparedMs: number | null, isTurn: boolean): void {
     const sparedSinceMs = sparedMs === null ? -Infinity : this.#clock.nowMs - sparedMs
-    if (this.#holder.idleSinceMs === Infinity) this.#recalls.push({ because, sparedSinceMs })
+    if (this.#holder.idleSinceMs === Infinity) this.#recalls.push({ because, sparedSinceMs, isTurn })
     else {
       this.#yielding++
       this.#holder.onRecalled(because, sparedSinceMs)
     }
+  }
+
+  /** Its turn goes on: nobody waits elsewhere any more. */
+  onKept(): void {
+    this.#recalls = this.#recalls.filter(({ isTurn }) => !isTurn)
   }
 
   tellFigures(): void {

@@ -117,8 +117,12 @@ function answersOf(listener: MemberListener, permits: ReadonlyMap<number, AskedP
       permits.get(pool)?.onGranted(usesReserve)
       return null
     },
-    permitRecalled: ({ pool, because, sparedMs }) => {
-      permits.get(pool)?.onRecalled(because, sparedMs)
+    permitRecalled: ({ pool, because, sparedMs, isTurn }) => {
+      permits.get(pool)?.onRecalled(because, sparedMs, isTurn)
+      return null
+    },
+    permitsKept: (pool) => {
+      permits.get(pool)?.onKept()
       return null
     },
     permitFloor: ({ pool, floor }) => {

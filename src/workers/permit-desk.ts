@@ -1,22 +1,12 @@
 /** The permits of a fleet, kept by its primary: one book for all workers, and who has to give up one for a client elsewhere. */
 
 import type { Clock } from '../base/clock.ts'
-import { EVICTED, UNFAIRNESS_MS } from '../pool/permits/accounts.ts'
+import { UNFAIRNESS_MS } from '../pool/permits/accounts.ts'
 import { PermitBook, type SizesOf } from '../pool/permits/book.ts'
-import type { Holder } from '../pool/permits/holder.ts'
 import type { Account, Limit } from '../pool/permits/limit.ts'
 import { chooseBetweenPools, chooseWithinPool, NOBODY_SPARED, type Share } from './fair-shares.ts'
 import type { PoolFigures } from './messages.ts'
-
-/** The desk's way to a worker. */
-export interface Counter {
-  granted(pool: number, usesReserve: boolean): void
-  /** Clients of its own that have waited for longer than `sparedMs` are served first; null spares none. */
-  recalled(pool: number, because: string, sparedMs: number | null): void
-  floored(pool: number, floor: number): void
-  /** Asks for the figures of these pools. */
-  polled(pools: readonly number[]): void
-}
+import { type Counter, RemotePool } from './remote-pool.ts'
 
 export interface PermitDeskOptions {
   readonly clock: Clock
@@ -25,17 +15,8 @@ export interface PermitDeskOptions {
   later(ms: number, work: () => void): void
 }
 
-/** An idle server is one too many only when it was not needed for so long; in a busy pool each is idle for a moment now and then. */
-const SPARE_AFTER_MS = 20
-
-/** Demand is an average over about so long, so that permits follow the clients and not each burst of theirs. */
-const SMOOTHING_MS = 500
-
 /** After a permit has moved from one worker to another, the next one of the pool stays for so long. */
 const REST_MS = 50
-
-/** How much longer those must have waited who have all that they can use, to go before those who have nothing. */
-const WEIGHT_MS = 10_000
 
 /**
  * A worker whose turn is to end has so long to serve those whom it may serve first. Then another one is asked as well: who knows when a
@@ -54,6 +35,8 @@ export class PermitDesk {
   readonly #byAccount = new Map<Account, RemotePool>()
   /** When a permit was last taken for another worker. */
   readonly #movedMs = new WeakMap<Limit, number>()
+  /** Those that were told that their turn is over. */
+  readonly #ending = new Set<RemotePool>()
   #isPolling = false
 
   constructor(options: PermitDeskOptions) {
@@ -140,6 +123,7 @@ export class PermitDesk {
 
   #forget(remote: RemotePool): void {
     this.#byAccount.delete(remote.account)
+    this.#ending.delete(remote)
     this.#book.close(remote.account, this.#options.clock.nowMs)
     this.#poll()
   }
@@ -170,6 +154,11 @@ export class PermitDesk {
   /** While somebody waits: whose permit should go there? And are the figures still right? */
   #look(): void {
     const contested = [...this.#book.limits].filter((limit) => limit.isContested)
+    for (const remote of this.#ending)
+      if (!remote.account.limits.some((limit) => limit.isContested)) {
+        this.#ending.delete(remote)
+        remote.keepTurn()
+      }
     if (contested.length === 0) return
     for (const limit of contested) this.#makeRoom(limit, this.#options.clock.nowMs)
     const polls = new Map<Counter, Set<number>>()
@@ -200,7 +189,10 @@ export class PermitDesk {
       const isResting = nowMs - (this.#movedMs.get(limit) ?? -Infinity) < REST_MS
       if (decision === null || (isResting && !decision.isTurn)) continue
       this.#movedMs.set(limit, nowMs)
-      this.#byAccount.get(decision.victim.account)?.endTurn(decision.sparedSinceMs, nowMs)
+      const victim = this.#byAccount.get(decision.victim.account)
+      if (victim === undefined) continue
+      victim.endTurn(decision.sparedSinceMs, nowMs)
+      this.#ending.add(victim)
     }
   }
 
@@ -218,99 +210,3 @@ export class PermitDesk {
 }
 
 const NOTHING_WANTED: PoolFigures = { wanted: 0, waiting: 0, fillsMinimum: false, waitedMs: null, idleMs: null }
-
-/** A pool in a worker, as far as its figures have come through. */
-class RemotePool implements Holder {
-  readonly counter: Counter
-  readonly pool: number
-  readonly #clock: Clock
-  account!: Account
-  wanted = 0
-  /** Permits that it could use, on average. */
-  demand = 0
-  fillsMinimum = false
-  idleSinceMs = Infinity
-  /** When it last got a permit: whoever waited then is served before it is taken away again. */
-  turnSinceMs = -Infinity
-  /** When it was last told to give up what it uses; -Infinity once all of that has come back. */
-  turnEndedMs = -Infinity
-  /**
-   * How many permits it will give up as its servers come free, whenever that is. The books do not know of it: they look for idle
-   * servers elsewhere meanwhile, and take what comes as given up of its own accord.
-   */
-  #endingTurns = 0
-  #floor = 0
-  #notedMs = -Infinity
-  /** How long its first client had waited then. */
-  #waitedMs: number | null = null
-
-  constructor(counter: Counter, pool: number, clock: Clock) {
-    this.counter = counter
-    this.pool = pool
-    this.#clock = clock
-  }
-
-  /** Ages travel, not moments: the clocks of two processes begin at different times. */
-  note(figures: PoolFigures, nowMs: number): void {
-    this.wanted = figures.wanted
-    const inUse = this.account.held + figures.waiting
-    const weight = 1 - Math.exp(-(nowMs - this.#notedMs) / SMOOTHING_MS)
-    this.demand += (inUse - this.demand) * weight
-    this.#notedMs = nowMs
-    this.fillsMinimum = figures.fillsMinimum
-    this.#waitedMs = figures.waitedMs
-    const { idleMs } = figures
-    this.idleSinceMs = idleMs === null || idleMs < SPARE_AFTER_MS ? Infinity : nowMs - idleMs
-  }
-
-  /** While servers work on a queue it stays about as old as it was; without any it grows old. */
-  get waitingSinceMs(): number {
-    if (this.#waitedMs === null) return Infinity
-    return (this.kept > 0 ? this.#clock.nowMs : this.#notedMs) - this.#waitedMs
-  }
-
-  /** The less of its demand a pool is granted, the sooner it gets more: all of its clients wait for longer then. */
-  get queuesSinceMs(): number {
-    return this.waitingSinceMs + (WEIGHT_MS * this.kept) / Math.max(this.demand, 1)
-  }
-
-  /** The permits that it holds and was not told to give up. */
-  get kept(): number {
-    return this.account.held - this.account.recalled - this.#endingTurns
-  }
-
-  /** One of its servers is to go, though all are in use: the next that comes free once those are served whom it may serve first. */
-  endTurn(sparedSinceMs: number, nowMs: number): void {
-    this.#endingTurns++
-    this.turnEndedMs = nowMs
-    this.onRecalled(EVICTED, sparedSinceMs)
-  }
-
-  /** A permit comes back. The books know of those that were recalled for certain. */
-  noteReturn(): void {
-    if (this.#endingTurns === 0 || this.account.recalled > 0) return
-    this.#endingTurns--
-    if (this.#endingTurns === 0) this.turnEndedMs = -Infinity
-  }
-
-  onGranted(usesReserve: boolean): void {
-    this.turnSinceMs = this.#clock.nowMs
-    this.counter.granted(this.pool, usesReserve)
-  }
-
-  onRecalled(because: string, sparedSinceMs: number): void {
-    // It has one idle server fewer now; whether there is another, the next figures tell.
-    this.idleSinceMs = Infinity
-    this.counter.recalled(
-      this.pool,
-      because,
-      sparedSinceMs === NOBODY_SPARED ? null : this.#clock.nowMs - sparedSinceMs,
-    )
-  }
-
-  tellFloor(floor: number): void {
-    if (floor === this.#floor) return
-    this.#floor = floor
-    this.counter.floored(this.pool, floor)
-  }
-}

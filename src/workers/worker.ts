@@ -7,7 +7,7 @@ import { ClientCounts } from './admissions.ts'
 import type { WorkerSnapshot } from './fleet.ts'
 import { type Answers, Line } from './line.ts'
 import type { BackendKey, Beat, ToPrimary, ToWorker } from './messages.ts'
-import type { Counter } from './permit-desk.ts'
+import type { Counter } from './remote-pool.ts'
 import { WORKER_MOVES, type WorkerState } from './states.ts'
 
 /** A process that runs a worker. */
@@ -83,8 +83,12 @@ export class Worker implements Counter {
     this.line.tell('permitGranted', { pool, usesReserve })
   }
 
-  recalled(pool: number, because: string, sparedMs: number | null): void {
-    this.line.tell('permitRecalled', { pool, because, sparedMs })
+  recalled(pool: number, because: string, sparedMs: number | null, isTurn: boolean): void {
+    this.line.tell('permitRecalled', { pool, because, sparedMs, isTurn })
+  }
+
+  kept(pool: number): void {
+    this.line.tell('permitsKept', pool)
   }
 
   floored(pool: number, floor: number): void {

@@ -217,6 +217,24 @@ describe('where a client keeps one of two servers', () => {
   })
 })
 
+test('a turn that was to end goes on when nobody waits any more: nothing is closed for nobody', () => {
+  const world = new World({ pool: 2, reserve: 0, min: 0, database: 0, user: 0 }, 3)
+  for (const who of [0, 1]) {
+    world.come(who)
+    world.fleet.events.run(20)
+  }
+  const [one, other] = world.leases
+  world.come(2)
+  // Long enough that both are asked to give way.
+  world.fleet.events.run(500, world.check)
+  world.finish(0)
+  world.fleet.events.run(100, world.check)
+  expect(world.waiting).toBe(0)
+  world.finish(0)
+  world.fleet.events.run(100, world.check)
+  expect([one?.total, other?.total]).toEqual([0, 1])
+})
+
 test('after limits were lowered the surplus goes, whoever has it', () => {
   fc.assert(
     fc.property(fc.integer({ min: 2, max: 4 }), fc.integer({ min: 1, max: 3 }), (workers, max) => {

@@ -47,6 +47,7 @@ class Played implements WorkerProcess {
         settings: noted('settings'),
         permitGranted: noted('permitGranted'),
         permitRecalled: noted('permitRecalled'),
+        permitsKept: noted('permitsKept'),
         permitFloor: noted('permitFloor'),
         permitsPoll: noted('permitsPoll'),
         stop: () => {

@@ -5,7 +5,8 @@ import type { SizesOf } from '../../../src/pool/permits/book.ts'
 import type { ShareHolder } from '../../../src/pool/share.ts'
 import { AskedPermits } from '../../../src/workers/asked-permits.ts'
 import type { PoolFigures } from '../../../src/workers/messages.ts'
-import { type Counter, PermitDesk } from '../../../src/workers/permit-desk.ts'
+import { PermitDesk } from '../../../src/workers/permit-desk.ts'
+import type { Counter } from '../../../src/workers/remote-pool.ts'
 
 /** How long a message takes from one process to the other. */
 const MESSAGE_MS = 0.2
@@ -237,8 +238,12 @@ export class ToyWorker implements Counter {
     this.later(MESSAGE_MS, () => this.pools[pool]?.permits.onGranted(_usesReserve))
   }
 
-  recalled(pool: number, because: string, sparedMs: number | null): void {
-    this.later(MESSAGE_MS, () => this.pools[pool]?.permits.onRecalled(because, sparedMs))
+  recalled(pool: number, because: string, sparedMs: number | null, isTurn: boolean): void {
+    this.later(MESSAGE_MS, () => this.pools[pool]?.permits.onRecalled(because, sparedMs, isTurn))
+  }
+
+  kept(pool: number): void {
+    this.later(MESSAGE_MS, () => this.pools[pool]?.permits.onKept())
   }
 
   floored(pool: number, floor: number): void {

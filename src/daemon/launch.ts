@@ -1,5 +1,6 @@
 /** Starts as many processes as the settings ask for. */
 
+import { keepYoungGenerationAsItIs } from '../base/young-generation.ts'
 import type { Settings } from '../settings/load.ts'
 import { usableCores } from '../workers/cores.ts'
 import { type Pooler, type StartOptions, startPooler } from './start.ts'
@@ -8,11 +9,14 @@ import { startFleet } from './start-fleet.ts'
 export type LaunchOptions = Pick<StartOptions, 'isQuiet' | 'load'>
 
 /** With one worker there is one process, this one. Rejects if it cannot be started; then nothing is left running. */
-export function launch(
+export async function launch(
   settings: Settings,
   options: LaunchOptions = {},
 ): Promise<Pick<Pooler, 'addresses' | 'control' | 'stop' | 'stopped'>> {
   const { workers } = settings.general
   const count = workers === 'auto' ? usableCores() : workers
-  return count === 1 ? startPooler(settings, options) : startFleet(settings, count, options)
+  if (count > 1) return startFleet(settings, count, options)
+  const pooler = await startPooler(settings, options)
+  keepYoungGenerationAsItIs()
+  return pooler
 }

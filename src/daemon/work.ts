@@ -1,6 +1,7 @@
 /** A worker's process: does what its primary says, until that says stop or goes away itself. */
 
 import { SystemClock } from '../base/clock.ts'
+import { keepYoungGenerationAsItIs } from '../base/young-generation.ts'
 import type { Address, Channel, Listener, Transport } from '../net/channel.ts'
 import type { AcceptedSocket } from '../net/node-transport.ts'
 import { takeOver } from '../net/take-over.ts'
@@ -51,6 +52,7 @@ export async function work(side: WorkerSide): Promise<void> {
       starting = start(order)
       pooler = await starting
       pooler.stopped.then(end)
+      keepYoungGenerationAsItIs()
       return pooler.addresses
     },
     gather: (topic) => parts().fleet.gather(topic),

@@ -1,0 +1,23 @@
+import { execFileSync } from 'node:child_process'
+import { expect, test } from 'vitest'
+
+/** A process of its own, since V8's flags are for all of a process: it tells how large the space for new objects is once many have survived. */
+const PROGRAM = `
+  const { keepYoungGenerationAsItIs } = await import(process.argv[1])
+  if (process.argv[2] === 'kept') keepYoungGenerationAsItIs()
+  const kept = Array.from({ length: 400_000 }, (_, index) => ({ index, text: 'x' + index }))
+  const { getHeapSpaceStatistics } = await import('node:v8')
+  const { space_size } = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')
+  console.log(kept.length === 0 ? 0 : space_size)
+`
+
+/** Built, since plain Node is to run it. */
+const FILE = new URL('../../../dist/base/young-generation.js', import.meta.url).href
+
+function bytesFor(how: 'kept' | 'growing'): number {
+  return Number(execFileSync(process.execPath, ['--input-type=module', '--eval', PROGRAM, FILE, how]))
+}
+
+test('the space for new objects does not grow with those that stay', () => {
+  expect(bytesFor('kept')).toBeLessThan(bytesFor('growing') / 4)
+})

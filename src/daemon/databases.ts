@@ -37,6 +37,8 @@ export interface DatabasesOptions {
   /** Tables have changed at a place: host, port and name, as one word. */
   /** Null if no other process serves the databases. */
   readonly onSchemaChanged: TellOthersOf | null
+  /** A server is connected; it logs in with `begin`. */
+  onServerConnected(server: Server, permits: Permits, begin: () => void): void
   /** A server has been closed. */
   onServerClosed(server: Server): void
   onServerOpened(server: Server): void
@@ -266,6 +268,7 @@ export class Databases {
       clock,
       log,
       chance: Math.random,
+      onServerConnected: this.#options.onServerConnected,
       onServerClosed: this.#options.onServerClosed,
       onServerOpened: this.#options.onServerOpened,
     })

@@ -88,6 +88,7 @@ export async function startFleet(
     primary: () => primary,
     close() {
       janitor.stop()
+      leftovers.stop()
       openedLog.close()
     },
   })
@@ -105,13 +106,14 @@ export async function startFleet(
     restart: () => primary.restart(general().worker_restart_grace),
     shutdown: async (mode) => ending.shutdown(mode),
   })
+  const leftovers = new Leftovers({ transport: createNodeTransport(), keepAlive: live.keepAlive, later })
   const primary: Primary = new Primary({
     ...{ clock, log, workers, control, standing },
     work: (): Work => ({ settings: live.now, isQuiet, addresses, sharesSockets: descriptors.length > 0, saltKey }),
     maxClients: (claim) => maxClients(live.now, claim),
     sizesOf: (kind, database, user) => permitSizes(live.now, kind, database, user),
     later,
-    leftovers: new Leftovers({ transport: createNodeTransport(), keepAlive: live.keepAlive, later }),
+    leftovers,
     silenceMs: () => general().worker_timeout,
     spawn: (listener) => new SpawnedWorker({ program: workerProgram, descriptors }, listener),
   })

@@ -90,6 +90,8 @@ export interface Membership {
   /** What other processes know of servers so far. */
   readonly welcomed: readonly Welcomed[]
   onWelcomed(welcomed: Welcomed): void
+  /** Before Postgres knows of the server: the login follows with `begin`. */
+  onServerConnected(server: Server, permits: Permits, begin: () => void): void
   onServerOpened(server: Server): void
   onServerClosed(server: Server): void
   /** How many connections of clients there are. */
@@ -171,6 +173,8 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     ...{ settings, pools, users, tracked, transport, clock, log, keepAlive, welcomes },
     serverIds: new Ids(membership?.number),
     onSchemaChanged: membership ? (place, known) => membership.onSchemaChanged(place, known) : null,
+    onServerConnected: (server, permits, begin) =>
+      membership ? membership.onServerConnected(server, permits, begin) : begin(),
     onServerOpened: (server) => membership?.onServerOpened(server),
     onServerClosed: (server) => {
       conditions.check()

@@ -3,6 +3,7 @@
 import { SystemClock } from '../base/clock.ts'
 import { keepYoungGenerationAsItIs } from '../base/young-generation.ts'
 import type { Address, Channel, Listener, Transport } from '../net/channel.ts'
+import { secondHandle } from '../net/kept-connection.ts'
 import type { AcceptedSocket } from '../net/node-transport.ts'
 import { takeOver } from '../net/take-over.ts'
 import type { Settings } from '../settings/load.ts'
@@ -21,6 +22,7 @@ const BEAT_MS = 1_000
 /** The part of `process` that is used here. */
 export interface WorkerSide {
   send(message: unknown, done: (problem: Error | null) => void): void
+  send(message: unknown, handle: unknown, options: object, done: (problem: Error | null) => void): void
   on(event: 'message', listener: (message: unknown, handle: unknown) => void): unknown
   on(event: 'disconnect', listener: () => void): unknown
   readonly connected: boolean
@@ -104,6 +106,17 @@ export async function work(side: WorkerSide): Promise<void> {
             ? await listenShared(transport, { general, keepAlive, addresses, firstDescriptor: FIRST_INHERITED }, accept)
             : addresses.map(givenConnections)
           return listeners
+        },
+        onServerConnected(server, permits, begin) {
+          const second = secondHandle(server.channel)
+          const message = member.serverConnected(server, permits)
+          if (second === null || message === null || !side.connected) begin()
+          // From when it is on its way it arrives, even if this process dies.
+          else
+            side.send(message, second.handle, {}, () => {
+              second.close()
+              begin()
+            })
         },
         onServerOpened: (server) => member.serverOpened(server),
         onServerClosed: (server) => member.serverClosed(server),

@@ -41,6 +41,11 @@ export class NodeChannel implements Channel {
     return this.#socket.destroyed ? 0 : this.#socket.writableLength
   }
 
+  /** Node's own object for the connection, which `process.send` takes; null where there is none any more. It is no public interface. */
+  get handle(): unknown {
+    return (this.#socket as unknown as { readonly _handle?: unknown })._handle ?? null
+  }
+
   /** What is read while we are leaving is dropped here. */
   receive(buffer: Buffer, bytes: number): void {
     if (this.#state !== 'open') return

@@ -56,7 +56,9 @@ export interface PoolOptions {
   readonly log: Log
   /** From 0 to 1. */
   chance(): number
-  /** A server is gone. */
+  /** A server is connected under one of these permits; it logs in with `begin`. */
+  onServerConnected(server: Server, permits: Permits, begin: () => void): void
+  /** A server is gone, and its permit goes back after this. */
   onServerClosed(server: Server): void
   onServerOpened(server: Server): void
 }
@@ -276,15 +278,20 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   onServerMoved(server: Server, from: ServerState, to: ServerState): void {
     this.#servers.move(server, from, to, to === 'idle' && !this.settings.roundRobin)
     if (to === 'closed') {
+      this.options.onServerClosed(server)
       this.#shares.get(server.context)?.serverGone()
       this.#checkEmpty()
-      this.options.onServerClosed(server)
       return
     }
     if (to === 'idle') this.#serve(server)
     if (to === 'closing') this.#serverLost()
     // Not all who wait may have had a server opened for them, if too many were being opened at a time.
     if (from === 'login' && this.waiting.length > 0 && this.#state === 'open') this.#share.permits.ask()
+  }
+
+  onServerConnected(server: Server, begin: () => void): void {
+    const share = this.#shares.get(server.context) ?? this.#share
+    this.options.onServerConnected(server, share.permits, begin)
   }
 
   onServerReady(server: Server, login: LoginResult): void {

@@ -49,6 +49,8 @@ export interface RestoreListener {
 /** The pool. */
 export interface ServerOwner {
   onServerMoved(server: Server, from: ServerState, to: ServerState): void
+  /** It is connected, and Postgres knows nothing of it yet. The login follows with `begin`. */
+  onServerConnected(server: Server, begin: () => void): void
   onServerReady(server: Server, login: LoginResult): void
   onServerFailed(server: Server, problem: Notice): void
 }
@@ -457,6 +459,11 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.context.log.info(`new connection to server (from ${channel.local.host}:${channel.local.port})`, {
       subject: this.subject,
     })
+    this.context.owner.onServerConnected(this, () => this.#guard(() => this.#logIn()))
+  }
+
+  #logIn(): void {
+    if (this.#state !== 'login') return
     const { identity } = this.context
     this.#login = new Login(identity, this)
     this.send(

@@ -22,6 +22,8 @@ const MINIMUM_RETRY_MS = 1_000
 
 export class AskedPermits implements Permits {
   floor = 0
+  /** Its number, for the primary. */
+  readonly pool: number
   readonly #options: AskedPermitsOptions
   readonly #holder: ShareHolder
   readonly #clock: Clock
@@ -36,6 +38,7 @@ export class AskedPermits implements Permits {
 
   constructor(options: AskedPermitsOptions) {
     this.#options = options
+    this.pool = options.pool
     this.#holder = options.holder
     this.#clock = options.clock
   }

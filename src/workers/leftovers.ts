@@ -1,11 +1,25 @@
 /**
- * What a worker that has died leaves behind: backends of Postgres that do not know yet that nobody listens any more. Those that run a
- * query notice only at its end, so it is cancelled; until they are gone, their permits are not given to anybody else.
+ * What a worker that has died leaves behind: backends of Postgres that do not know yet that nobody listens any more. Each is told goodbye
+ * on its connection, of which this process has a second handle, and counts until it has closed that. One that runs a query reads no
+ * goodbye before the end of it, so it is cancelled.
  */
 
 import type { KeepAlive, Transport } from '../net/channel.ts'
+import type { KeptConnection } from '../net/kept-connection.ts'
 import { encodeCancelRequest } from '../wire/startup.ts'
 import type { BackendKey } from './messages.ts'
+
+/** A second handle of a connection. */
+export type Kept = Pick<KeptConnection, 'letGo' | 'finish'>
+
+/** A server whose worker has died. */
+export interface Leftover {
+  /** The number of the permits that it was opened under. */
+  readonly pool: number
+  readonly connection: Kept | null
+  /** Before it is logged in there is none, and nothing to cancel. */
+  readonly key: BackendKey | null
+}
 
 export interface LeftoversOptions {
   readonly transport: Transport
@@ -15,31 +29,57 @@ export interface LeftoversOptions {
 }
 
 /**
- * A request is sent twice, since the first may come before the backend has read the query that the worker sent last. After the second,
- * the backend has as long again to end.
+ * A request is sent again and again: the first may come before the backend has read the query that the worker sent last, and behind that
+ * may be others. Twice as much time goes by before the next each time, up to the second of these.
  */
-const ROUNDS = 2
-const ROUND_MS = 200
+const FIRST_PAUSE_MS = 50
+const MAX_PAUSE_MS = 1_000
+
+/** A backend that has not gone by then cannot be reached, or cannot be stopped. */
+const PATIENCE_MS = 30_000
+
+/** Where there is no connection to tell, it should have gone by then. */
+const BLIND_PATIENCE_MS = 750
+
+/** How long a cancel request may take. */
+const CANCEL_MS = 5_000
 
 export class Leftovers {
   readonly #options: LeftoversOptions
+  /** Gives one up, each. */
+  readonly #running = new Set<() => void>()
 
   constructor(options: LeftoversOptions) {
     this.#options = options
   }
 
-  /** Sees to it that these backends end. `over` is called when they should have. */
-  clear(backends: Iterable<BackendKey>, over: () => void): void {
-    this.#round([...backends], ROUNDS, over)
+  /** Sees to it that a backend ends. `over` is called once it has. */
+  clear({ connection, key }: Leftover, over: () => void): void {
+    const end = () => {
+      if (this.#running.delete(giveUp)) over()
+    }
+    const giveUp = () => {
+      connection?.letGo()
+      end()
+    }
+    this.#running.add(giveUp)
+    connection?.finish(end)
+    const patienceMs = connection ? PATIENCE_MS : BLIND_PATIENCE_MS
+    const look = (passedMs: number, pauseMs: number) => {
+      if (!this.#running.has(giveUp)) return
+      if (passedMs >= patienceMs) {
+        giveUp()
+        return
+      }
+      if (key !== null) this.#cancel(key)
+      this.#options.later(pauseMs, () => look(passedMs + pauseMs, Math.min(2 * pauseMs, MAX_PAUSE_MS)))
+    }
+    look(0, FIRST_PAUSE_MS)
   }
 
-  #round(backends: readonly BackendKey[], rounds: number, over: () => void): void {
-    if (rounds === 0) {
-      over()
-      return
-    }
-    for (const backend of backends) this.#cancel(backend)
-    this.#options.later(ROUND_MS, () => this.#round(backends, rounds - 1, over))
+  /** Nothing is waited for any more. */
+  stop(): void {
+    for (const giveUp of this.#running) giveUp()
   }
 
   #cancel({ address, pid, secret }: BackendKey): void {
@@ -57,6 +97,6 @@ export class Leftovers {
         onFailed: () => {},
       },
     )
-    later(ROUNDS * ROUND_MS, () => dial.abandon())
+    later(CANCEL_MS, () => dial.abandon())
   }
 }

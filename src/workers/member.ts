@@ -11,7 +11,17 @@ import { AskedPermits } from './asked-permits.ts'
 import { type ControlCall, passedOn } from './control.ts'
 import type { Fleet } from './fleet.ts'
 import { type Answers, type Carrier, Line } from './line.ts'
-import type { Beat, CancelKeyBytes, Gatherable, StartOrder, ToPrimary, Topic, ToWorker, Welcomed } from './messages.ts'
+import type {
+  Beat,
+  CancelKeyBytes,
+  Gatherable,
+  ServerConnected,
+  StartOrder,
+  ToPrimary,
+  Topic,
+  ToWorker,
+  Welcomed,
+} from './messages.ts'
 
 /** What the process does when its primary says so. */
 export interface MemberListener {
@@ -70,6 +80,11 @@ export class Member {
 
   welcomed(welcomed: Welcomed): void {
     this.line.tell('welcomed', welcomed)
+  }
+
+  /** What the primary is told of a server, with a handle of its connection. Null if it needs no permit of the primary. */
+  serverConnected({ id }: Server, permits: Permits): ServerConnected | null {
+    return permits instanceof AskedPermits ? { connected: { id, pool: permits.pool } } : null
   }
 
   serverOpened({ id, peer, pid, cancelKey }: Server): void {

@@ -88,7 +88,7 @@ export type ToPrimary = {
   readonly permitsAsk: Message<{ readonly pool: number; readonly figures: PoolFigures }>
   readonly permitBack: Message<{ readonly pool: number; readonly figures: PoolFigures }>
   readonly permitsClose: Message<number>
-  /** A server is ready, and could be told to cancel what it does, should the worker die. */
+  /** A server is ready, and can be told to cancel what it does, should the worker die. */
   readonly serverOpened: Message<BackendKey>
   /** It is closed. */
   readonly serverClosed: Message<number>
@@ -149,6 +149,19 @@ export interface StartOrder {
   readonly number: number
   /** What whoever builds the pooler makes of it: the settings. */
   readonly work: unknown
+}
+
+/** Goes with a second handle of a server's connection to the primary, which sees to its end if the worker dies. Not by a `Line`, which carries plain data. */
+export interface ServerConnected {
+  readonly connected: {
+    readonly id: number
+    /** The number of the permits that it was opened under. */
+    readonly pool: number
+  }
+}
+
+export function isServerConnected(message: unknown): message is ServerConnected {
+  return typeof message === 'object' && message !== null && 'connected' in message
 }
 
 /** What it takes to cancel the query of a backend. */

@@ -96,25 +96,32 @@ export class PermitDesk {
     this.#forget(remote)
   }
 
-  /** The worker is gone, and so are its servers. */
-  left(counter: Counter): void {
-    const pools = this.#accounts.get(counter)
+  /** The worker is gone, and so are its servers but for one in each of these pools, whose permit is given back once it has gone, too. */
+  left(counter: Counter, stillThere: readonly number[] = []): { giveBack(pool: number): void } {
+    const pools = this.#accounts.get(counter) ?? new Map<number, RemotePool>()
     this.#accounts.delete(counter)
-    for (const remote of pools?.values() ?? []) this.#forget(remote)
+    for (const remote of pools.values()) {
+      remote.note(NOTHING_WANTED, this.#options.clock.nowMs)
+      this.#book.accounts.ask(remote.account, this.#options.clock.nowMs)
+    }
+    const count = (pool: number, keeps: number) => {
+      const remote = pools.get(pool)
+      if (remote === undefined) return
+      while (remote.account.held > keeps) {
+        remote.noteReturn()
+        this.#book.accounts.giveBack(remote.account, this.#options.clock.nowMs)
+      }
+      if (keeps === 0) this.#forget(remote)
+      else this.#settled(remote)
+    }
+    for (const pool of pools.keys()) count(pool, stillThere.filter((each) => each === pool).length)
+    return { giveBack: (pool) => count(pool, Math.max(0, (pools.get(pool)?.account.held ?? 0) - 1)) }
   }
 
   /** The settings have changed. */
   resize(): void {
     for (const account of this.#byAccount.keys()) this.#book.resize(account, this.#options.clock.nowMs)
     this.#poll()
-  }
-
-  /** The worker will neither ask for more nor be asked to give up anything: it is on its way out, or gone. */
-  silence(counter: Counter): void {
-    for (const remote of this.#accounts.get(counter)?.values() ?? []) {
-      remote.note(NOTHING_WANTED, this.#options.clock.nowMs)
-      this.#book.accounts.ask(remote.account, this.#options.clock.nowMs)
-    }
   }
 
   #find(counter: Counter, pool: number): RemotePool | null {

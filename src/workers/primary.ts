@@ -127,6 +127,7 @@ export class Primary extends GatheredFleet {
         worker.heardMs = clock.nowMs
         worker.line.receive(message)
       },
+      onConnected: ({ id, pool }, connection) => worker.servers.set(id, { pool, connection, key: null }),
       onExit: (how) => {
         this.#forget(worker)
         onExit(how)
@@ -176,10 +177,13 @@ export class Primary extends GatheredFleet {
     this.#workers.delete(worker.number)
     this.#clients.release([...worker.claims.claims()])
     this.noteDeparted(worker)
-    this.#permits.silence(worker)
     // One that has ended by itself has closed its servers.
-    if (worker.backends.size === 0) this.#permits.left(worker)
-    else this.#options.leftovers.clear(worker.backends.values(), () => this.#permits.left(worker))
+    const leftovers = [...worker.servers.values()]
+    const stillHeld = this.#permits.left(
+      worker,
+      leftovers.map(({ pool }) => pool),
+    )
+    for (const leftover of leftovers) this.#options.leftovers.clear(leftover, () => stillHeld.giveBack(leftover.pool))
     if (this.#workers.size === 0) this.#isEmpty()
     this.#spread()
   }
@@ -335,11 +339,13 @@ export class Primary extends GatheredFleet {
         return null
       },
       serverOpened: (backend) => {
-        worker().backends.set(backend.id, backend)
+        const server = worker().servers.get(backend.id)
+        if (server !== undefined) server.key = backend
         return null
       },
       serverClosed: (id) => {
-        worker().backends.delete(id)
+        worker().servers.get(id)?.connection?.letGo()
+        worker().servers.delete(id)
         return null
       },
       totals: (totals) => {

@@ -1,7 +1,9 @@
 /** Starts a worker as a process of its own, with a channel for messages and the descriptors that it inherits. */
 
 import { type ChildProcess, fork } from 'node:child_process'
+import { KeptConnection } from '../net/kept-connection.ts'
 import type { AcceptedSocket } from '../net/node-transport.ts'
+import { isServerConnected } from './messages.ts'
 import type { WorkerProcess, WorkerProcessListener } from './worker.ts'
 
 /** The first descriptor in a worker that is one of its primary's: behind standard input, output, error and the messages. */
@@ -39,8 +41,13 @@ export class SpawnedWorker implements WorkerProcess {
       hasEnded = true
       listener.onExit(how)
     }
-    this.#child.on('message', (message) => listener.onMessage(message))
-    this.#child.on('exit', (code, signal) => end(signal ?? `exit code ${code}`))
+    this.#child.on('message', (message, handle) => {
+      if (isServerConnected(message))
+        listener.onConnected(message.connected, handle ? new KeptConnection(handle) : null)
+      else listener.onMessage(message)
+    })
+    // Not 'exit', which may come before the last messages.
+    this.#child.on('close', (code, signal) => end(signal ?? `exit code ${code}`))
     this.#child.on('error', (problem) => {
       if (this.#child.pid === undefined) end(problem.message)
     })

@@ -5,8 +5,9 @@ import { invariant } from '../base/invariant.ts'
 import type { Totals } from '../pool/averages.ts'
 import { ClientCounts } from './admissions.ts'
 import type { WorkerSnapshot } from './fleet.ts'
+import type { Kept, Leftover } from './leftovers.ts'
 import { type Answers, Line } from './line.ts'
-import type { BackendKey, Beat, ToPrimary, ToWorker } from './messages.ts'
+import type { BackendKey, Beat, ServerConnected, ToPrimary, ToWorker } from './messages.ts'
 import type { Counter } from './remote-pool.ts'
 import { WORKER_MOVES, type WorkerState } from './states.ts'
 
@@ -20,8 +21,15 @@ export interface WorkerProcess {
 
 export interface WorkerProcessListener {
   onMessage(message: unknown): void
+  /** A server is connected. There is no connection where the system could not pass it on. */
+  onConnected(server: ServerConnected['connected'], connection: Kept | null): void
   /** It is gone. `how` is for people: `exit code 1`, `SIGKILL`. */
   onExit(how: string): void
+}
+
+/** A server of a worker, and what it takes to end it should the worker die. */
+interface KnownServer extends Leftover {
+  key: BackendKey | null
 }
 
 const NO_BEAT: Beat = { clients: 0, servers: 0, cpuUs: 0, residentBytes: 0, delayUs: 0 }
@@ -34,8 +42,7 @@ export class Worker implements Counter {
   readonly claims = new ClientCounts(() => Infinity)
   readonly startedMs: number
   readonly startedWallMs: number
-  /** Its servers. */
-  readonly backends = new Map<number, BackendKey>()
+  readonly servers = new Map<number, KnownServer>()
   /** When it was last heard of. */
   heardMs: number
   /** Open connections to clients. */

@@ -31,7 +31,7 @@ function entry({ host, port, database }: TestDatabase, settings: string): string
   return `${database} = host=${host} port=${port} ${settings}`
 }
 
-describe.each([2, 4])('%i workers', (workers) => {
+describe.each([2, 4])('%i workers', { timeout: 60_000 }, (workers) => {
   test('PostgreSQL sees as many servers as each limit allows, never more, and each client gets its own answers', async () => {
     const watch = await Watch.start()
     watch.limit('pool_size 1', { database: one.database }, 1)

@@ -6,10 +6,10 @@ import type { WorkerSnapshot } from '../../src/workers/fleet.ts'
 import { Crowd, workerOf } from '../support/e2e/crowd.ts'
 import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { Roster } from '../support/e2e/roster.ts'
-import { activity } from '../support/e2e/server-side.ts'
-import { until } from '../support/e2e/until.ts'
+import { activity, untilRunning } from '../support/e2e/server-side.ts'
+import { failureOf, until } from '../support/e2e/until.ts'
 import { Watch } from '../support/e2e/watch.ts'
-import { createDatabase, type TestDatabase } from '../support/postgres.ts'
+import { adminClient, createDatabase, type TestDatabase } from '../support/postgres.ts'
 
 const one = await createDatabase()
 const three = await createDatabase()
@@ -21,7 +21,7 @@ function entry({ host, port, database }: TestDatabase, settings: string): string
 }
 
 test('whatever happens to workers under load, limits hold, no permit is lost and everybody is served', {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async () => {
   const sizes = { [one.database]: 1, [three.database]: 3, [twenty.database]: 20 }
   const options = (twentys = 'pool_size=20', threes = 'pool_size=3') => ({
@@ -99,6 +99,44 @@ test('whatever happens to workers under load, limits hold, no permit is lost and
   for (const crowd of crowds) await crowd.leave()
 })
 
+test('the servers of a killed worker count until PostgreSQL has ended them, whatever they do, and no longer', async () => {
+  const admin = await adminClient(one.database)
+  await admin.query(`
+    create function ignore_cancels(times int) returns void language plpgsql as $$ begin
+      for n in 1..times loop
+        begin
+          perform pg_sleep(600);
+        exception when query_canceled then null;
+        end;
+      end loop;
+    end $$`)
+  await admin.end()
+  const watch = await Watch.start()
+  watch.limit('pool_size 3', { database: one.database }, 3)
+  await watch.untilNoServers()
+  const roster = new Roster()
+  const pgweir = await startPgweir({ workers: 2, database: one, entry: 'pool_size=3' })
+  const [doomed, other] = (await roster.of(pgweir).all()) as [WorkerSnapshot, WorkerSnapshot]
+  const [stubborn, fetching, open] = (await comeTo(pgweir, doomed.number, 3)).clients
+  const lost = [
+    stubborn.query('select ignore_cancels(5)'),
+    // Its answer fills all buffers, since nobody reads it any more.
+    fetching.query(`select repeat('x', 1000000) from generate_series(1, 1000000)`),
+    open.query('begin; select pg_sleep(600)'),
+  ].map((answer) => failureOf(answer))
+  await until('they hold all servers', async () => (await pgweir.counts()).leased === 3)
+  await untilRunning(one, 'ignore_cancels')
+  await untilRunning(one, 'pg_sleep')
+  const waiting = (await comeTo(pgweir, other.number, 3)).clients
+  // Each keeps its server, so that all three have to be free.
+  const answers = waiting.map((client) => client.query('begin'))
+  await until('they wait', async () => (await pgweir.counts()).waiting === 3)
+  process.kill(doomed.pid, 'SIGKILL')
+  await Promise.all([...lost, ...answers])
+  expect(await watch.stop()).toEqual([])
+  expect((await activity(one)).filter(({ query }) => query.includes('ignore_cancels'))).toEqual([])
+})
+
 test('RESTART WORKERS lets transactions finish, and sends everybody away between two of them', async () => {
   const roster = new Roster()
   const pgweir = await startPgweir({
@@ -152,14 +190,20 @@ interface Group {
 async function comeTo(pgweir: Pgweir, worker: number, count: number): Promise<Group> {
   const lastWords = new Map<Client, string>()
   const clients: Client[] = []
+  // They stay for as long, since the next one goes where the fewest are.
+  const others: Client[] = []
   while (clients.length < count) {
     const client = await pgweir.client()
     if (workerOf(client) !== worker) {
-      await client.end()
+      others.push(client)
       continue
     }
-    client.on('error', (problem: Error & { code?: string }) => lastWords.set(client, problem.code ?? ''))
+    client.on('error', (problem: Error & { code?: string }) => {
+      // The end of the connection follows.
+      if (!lastWords.has(client)) lastWords.set(client, problem.code ?? '')
+    })
     clients.push(client)
   }
+  for (const other of others) await other.end()
   return { worker, clients: clients as unknown as Trio, lastWords, isOver: false }
 }

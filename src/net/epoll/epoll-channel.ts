@@ -51,6 +51,7 @@ export class EpollChannel implements Channel, Pollable {
   /** A write has failed: what is written is forgotten, and what the peer sent before is still read. */
   #writeErrno = 0
   #lingering: NodeJS.Timeout | null = null
+  #isShared = false
 
   /** The socket is connected, and whoever makes the channel has it watched for `WATCHED_FOR`. */
   constructor(poller: Poller, descriptor: number, peer: Address, local: Address) {
@@ -66,6 +67,12 @@ export class EpollChannel implements Channel, Pollable {
 
   get owedBytes(): number {
     return this.#debt === null ? 0 : this.#debt.bytes
+  }
+
+  /** A second descriptor of the same connection, which goes on until both are closed. It belongs to whoever asks. */
+  share(): number {
+    this.#isShared = true
+    return this.#poller.calls.duplicate(this.descriptor)
   }
 
   write(buffer: Buffer, start: number, end: number): number {
@@ -234,6 +241,7 @@ export class EpollChannel implements Channel, Pollable {
     this.#state = 'closed'
     this.#debt = null
     if (this.#lingering) clearTimeout(this.#lingering)
+    if (this.#isShared) this.#poller.unwatch(this.descriptor)
     this.#poller.close(this.descriptor)
   }
 

@@ -4,7 +4,7 @@ import type { Client, ClientConfig } from 'pg'
 import { expect } from 'vitest'
 import { workerIn } from '../../../src/wire/cancel-key.ts'
 import type { Pgweir } from './pgweir.ts'
-import { until } from './until.ts'
+import { LONG_PATIENCE_MS, until } from './until.ts'
 
 /** How a client asks one of its questions. Returns what came back, which must be the question. */
 type Way = (client: Client, question: string) => Promise<string>
@@ -154,8 +154,10 @@ export class Crowd {
     const enough = this.askers.map(({ answers }) => answers + times)
     await Promise.race([
       this.#asking,
-      until(`each client has ${times} more answers`, () =>
-        this.askers.every(({ answers }, index) => answers >= (enough[index] as number)),
+      until(
+        `each client has ${times} more answers`,
+        () => this.askers.every(({ answers }, index) => answers >= (enough[index] as number)),
+        LONG_PATIENCE_MS,
       ),
     ])
   }

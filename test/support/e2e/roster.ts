@@ -3,7 +3,7 @@
 import { expect, onTestFinished } from 'vitest'
 import type { WorkerSnapshot } from '../../../src/workers/fleet.ts'
 import type { Pgweir } from './pgweir.ts'
-import { until } from './until.ts'
+import { LONG_PATIENCE_MS, until } from './until.ts'
 import { isRunning } from './worker-processes.ts'
 
 export class Roster {
@@ -40,9 +40,10 @@ export class Roster {
   /** These have gone, and as many workers serve as before. */
   async untilReplaced(gone: readonly Pick<WorkerSnapshot, 'pid'>[], workers: number): Promise<void> {
     const pids = new Set(gone.map(({ pid }) => pid))
-    await until(`${workers} workers serve, and none of ${[...pids]} is left`, async () => {
+    const areReplaced = async () => {
       const all = await this.all()
       return all.every(({ pid, state }) => !pids.has(pid) && state === 'serving') && all.length === workers
-    })
+    }
+    await until(`${workers} workers serve, and none of ${[...pids]} is left`, areReplaced, LONG_PATIENCE_MS)
   }
 }

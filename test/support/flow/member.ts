@@ -38,6 +38,7 @@ export class Others {
       ],
       onSchemaChanged: (_place, known) => void this.#told.push(known),
       onWelcomed: () => {},
+      onServerConnected: (_server, _permits, begin) => begin(),
       onServerOpened: () => {},
       onServerClosed: () => {},
       onLoad: () => {},

@@ -1,9 +1,26 @@
 import { expect, test } from 'vitest'
 import { createMemoryTransport } from '../../../src/net/memory-transport.ts'
-import { Leftovers } from '../../../src/workers/leftovers.ts'
+import { type Kept, Leftovers } from '../../../src/workers/leftovers.ts'
 
 const DATABASE = { host: 'db', port: 5432 }
 const KEEP_ALIVE = { isOn: false, idleMs: 0 }
+
+/** A connection whose backend leaves when the test says so. */
+class PlayedConnection implements Kept {
+  isFinishing = false
+  hasLetGo = false
+  leave = () => {}
+
+  finish(left: () => void): void {
+    this.isFinishing = true
+    this.leave = left
+  }
+
+  letGo(): void {
+    this.hasLetGo = true
+    this.leave()
+  }
+}
 
 async function start() {
   const transport = createMemoryTransport()
@@ -25,35 +42,77 @@ async function start() {
     }
     for (let turn = 0; turn < 20; turn++) await Promise.resolve()
   }
-  return { leftovers, requests, pass }
+  const clear = (connection: Kept | null, pid: number | null) => {
+    const state = { isOver: 0 }
+    const key = pid === null ? null : { id: pid, address: DATABASE, pid, secret: 'abcdef01' }
+    leftovers.clear({ pool: 1, connection, key }, () => state.isOver++)
+    return state
+  }
+  return { leftovers, requests, pass, clear }
 }
 
-const backend = (id: number, pid: number) => ({ id, address: DATABASE, pid, secret: 'abcdef01' })
+const REQUEST = '0000001004d2162e00000007abcdef01'
 
-test('each backend is told twice to cancel what it does, and then has had time to end', async () => {
-  const { leftovers, requests, pass } = await start()
-  let isOver = false
-  leftovers.clear([backend(1, 7), backend(2, 8)], () => {
-    isOver = true
-  })
+test('a backend is told goodbye, and to cancel what it does again and again until it has left', async () => {
+  const { requests, pass, clear } = await start()
+  const connection = new PlayedConnection()
+  const state = clear(connection, 7)
+  expect(connection.isFinishing).toBe(true)
   await pass(0)
-  const both = ['0000001004d2162e00000007abcdef01', '0000001004d2162e00000008abcdef01']
-  expect(requests).toEqual(both)
+  expect(requests).toEqual([REQUEST])
+  await pass(50)
+  expect(requests).toEqual([REQUEST, REQUEST])
+  await pass(100)
+  expect(requests).toEqual([REQUEST, REQUEST, REQUEST])
+  expect(state.isOver).toBe(0)
+  connection.leave()
+  expect(state.isOver).toBe(1)
   await pass(200)
-  expect(requests).toEqual([...both, ...both])
-  expect(isOver).toBe(false)
-  await pass(200)
-  expect(isOver).toBe(true)
+  expect(requests).toHaveLength(3)
+  expect(connection.hasLetGo).toBe(false)
 })
 
-test('a server that does not answer any more is not waited for', async () => {
-  const { leftovers, pass } = await start()
-  let isOver = false
-  leftovers.clear([{ ...backend(1, 7), address: { host: 'gone', port: 1 } }], () => {
-    isOver = true
-  })
+test('one that was still logging in has nothing to cancel', async () => {
+  const { requests, pass, clear } = await start()
+  const connection = new PlayedConnection()
+  const state = clear(connection, null)
   await pass(0)
-  await pass(200)
-  await pass(200)
-  expect(isOver).toBe(true)
+  await pass(50)
+  expect(requests).toEqual([])
+  connection.leave()
+  expect(state.isOver).toBe(1)
+})
+
+test('one that neither hears nor leaves is given up in the end', async () => {
+  const { pass, clear } = await start()
+  const connection = new PlayedConnection()
+  const state = clear(connection, 7)
+  for (let seconds = 0; seconds < 29; seconds++) await pass(1_000)
+  expect(state.isOver).toBe(0)
+  for (let seconds = 0; seconds < 8; seconds++) await pass(1_000)
+  expect(state.isOver).toBe(1)
+  expect(connection.hasLetGo).toBe(true)
+})
+
+test('where there is no connection to see it by, a backend has some time to end', async () => {
+  const { requests, pass, clear } = await start()
+  const state = clear(null, 7)
+  await pass(0)
+  for (const ms of [50, 100, 200]) await pass(ms)
+  expect(requests).toHaveLength(4)
+  expect(state.isOver).toBe(0)
+  await pass(400)
+  expect(state.isOver).toBe(1)
+  expect(requests).toHaveLength(4)
+})
+
+test('at the end of the primary nothing is waited for', async () => {
+  const { leftovers, pass, clear } = await start()
+  const connection = new PlayedConnection()
+  const state = clear(connection, 7)
+  leftovers.stop()
+  expect(state.isOver).toBe(1)
+  expect(connection.hasLetGo).toBe(true)
+  await pass(50)
+  expect(state.isOver).toBe(1)
 })

@@ -8,7 +8,7 @@ import { PoolerError } from '../../../src/problems.ts'
 import type { ClientClaim } from '../../../src/workers/admissions.ts'
 import type { Control, ControlCall } from '../../../src/workers/control.ts'
 import type { ClientSnapshot } from '../../../src/workers/fleet.ts'
-import type { Leftovers } from '../../../src/workers/leftovers.ts'
+import type { Kept, Leftover, Leftovers } from '../../../src/workers/leftovers.ts'
 import { type Answers, Line } from '../../../src/workers/line.ts'
 import type { ToPrimary, ToWorker, Welcomed } from '../../../src/workers/messages.ts'
 import { Primary } from '../../../src/workers/primary.ts'
@@ -68,6 +68,11 @@ class Played implements WorkerProcess {
     return this.#isAlive && this.#later(() => this.line.receive(message))
   }
 
+  /** It opens a server. */
+  connects(id: number, pool: number, connection: Kept): void {
+    this.#later(() => this.#listener.onConnected({ id, pool }, connection))
+  }
+
   kill(signal: string): void {
     this.told.push(signal)
     this.die(signal)
@@ -80,7 +85,7 @@ class Played implements WorkerProcess {
   }
 }
 
-const NO_LEFTOVERS: Pick<Leftovers, 'clear'> = { clear: (_backends, over) => over() }
+const NO_LEFTOVERS: Pick<Leftovers, 'clear'> = { clear: (_leftover, over) => over() }
 
 interface Options {
   readonly leftovers?: Pick<Leftovers, 'clear'>
@@ -221,18 +226,20 @@ describe('permits', () => {
   })
 
   test('of a dead worker go on only when its backends have ended, whatever they still did', async () => {
-    const cleared: { readonly backends: readonly unknown[]; over(): void }[] = []
+    const cleared: { readonly leftover: Leftover; over(): void }[] = []
     const { primary, worker } = fleet({
-      leftovers: { clear: (backends, over) => void cleared.push({ backends: [...backends], over }) },
+      leftovers: { clear: (leftover, over) => void cleared.push({ leftover, over }) },
     })
     await primary.start()
     await ask(worker(0))
+    const connection = { letGo: () => {}, finish: () => {} }
     const backend = { id: 257, address: { host: 'db', port: 5432 }, pid: 99, secret: 'abcdef01' }
+    worker(0).connects(257, 1, connection)
     worker(0).line.tell('serverOpened', backend)
     await ask(worker(1))
     worker(0).die('SIGKILL')
     await settled()
-    expect(cleared.map(({ backends }) => backends)).toEqual([[backend]])
+    expect(cleared.map(({ leftover }) => leftover)).toEqual([{ pool: 1, connection, key: backend }])
     expect(worker(1).told).toEqual([])
     cleared[0]?.over()
     await settled()

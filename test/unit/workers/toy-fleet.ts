@@ -13,6 +13,8 @@ const MESSAGE_MS = 0.2
 /** How long it takes until a server is ready, and until one that is closed is gone. */
 const OPEN_MS = 5
 const CLOSE_MS = 1
+/** How long it takes until the next server of a dead worker is gone. */
+const LEFTOVER_MS = 3
 
 export class Events {
   nowMs = 1_000
@@ -139,6 +141,15 @@ export class ToyPool implements ShareHolder {
     this.#free()
   }
 
+  /** Its worker has died: its servers will leave by themselves. */
+  orphan(): void {
+    this.leaving = this.total
+    this.opening = 0
+    this.busy = 0
+    this.idle.length = 0
+    this.waiting.length = 0
+  }
+
   /** The janitor comes by. */
   sweep(idleTimeoutMs: number): void {
     const { nowMs } = this.worker.clock
@@ -220,11 +231,23 @@ export class ToyWorker implements Counter {
     return pool
   }
 
-  /** Killed: it does nothing any more, and the primary hears of it. Its servers are gone at once. */
+  /** Killed: it does nothing any more, and the primary hears of it. Its servers leave one by one, later than that. */
   die(): void {
     this.#isAlive = false
-    this.pools.length = 0
-    this.#fleet.events.after(MESSAGE_MS, () => this.#fleet.desk.left(this))
+    const { events, desk } = this.#fleet
+    const left = this.pools.flatMap((pool, number) => {
+      pool.orphan()
+      return Array.from({ length: pool.leaving }, () => number)
+    })
+    events.after(MESSAGE_MS, () => {
+      const stillHeld = desk.left(this, left)
+      left.forEach((number, index) => {
+        events.after((index + 1) * LEFTOVER_MS, () => {
+          ;(this.pools[number] as ToyPool).leaving--
+          stillHeld.giveBack(number)
+        })
+      })
+    })
   }
 
   #send(arrived: () => void): void {

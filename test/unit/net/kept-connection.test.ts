@@ -1,0 +1,67 @@
+/** A connection with a second handle. That it arrives in another process, and what for, is shown in test/e2e/fleet-losses. */
+
+import { once } from 'node:events'
+import { createServer, type Socket } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { createEpollTransport } from '../../../src/net/epoll/epoll-transport.ts'
+import { KeptConnection, secondHandle } from '../../../src/net/kept-connection.ts'
+import { createPair } from '../../../src/net/memory-transport.ts'
+import { dialed, Recorder, until } from './rigs.ts'
+
+const transport = createEpollTransport()
+
+/** A channel of ours, its second handle, and the peer's socket. */
+async function open() {
+  const server = createServer({ allowHalfOpen: true })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as { port: number }
+  const accepted = once(server, 'connection')
+  const channel = await dialed(transport, { host: '127.0.0.1', port })
+  new Recorder(channel)
+  const [peer] = (await accepted) as [Socket]
+  peer.on('error', () => {})
+  const kept = new KeptConnection(secondHandle(channel)?.handle)
+  return { channel, peer, kept }
+}
+
+test('it goes on when its first owner has closed it, until the other one has, too', async () => {
+  const { channel, peer, kept } = await open()
+  const ended = once(peer, 'end')
+  peer.resume()
+  channel.destroy()
+  let hasEnded = false
+  void ended.then(() => {
+    hasEnded = true
+  })
+  // Whatever the first one has sent arrives before its end would.
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(hasEnded).toBe(false)
+  kept.letGo()
+  await ended
+  peer.destroy()
+})
+
+test('whoever sees it to its end takes what still comes, and is told when the peer has left', async () => {
+  const { channel, peer, kept } = await open()
+  const ended = once(peer, 'end')
+  peer.resume()
+  channel.destroy()
+  let isOver = false
+  kept.finish(() => {
+    isOver = true
+  })
+  await ended
+  // More than the kernel takes where nobody reads.
+  peer.write(Buffer.alloc(20_000_000))
+  await until('all of it is taken', () => peer.writableLength === 0)
+  expect(isOver).toBe(false)
+  peer.end()
+  await until('the peer has left', () => isOver)
+})
+
+test('there is none of a connection in memory', () => {
+  const [channel] = createPair()
+  expect(secondHandle(channel)).toBe(null)
+})

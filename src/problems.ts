@@ -98,6 +98,11 @@ export const PROBLEMS = {
     'database removed',
     'It was taken out of the configuration, or an administrator has run KILL.',
   ),
+  'owner-unknown': fatal(
+    '28000',
+    'unix socket login rejected',
+    'Who is at the other end of a unix socket can be told only where the optional package koffi can be loaded.',
+  ),
   'console-not-allowed': fatal('42501', 'not allowed', 'The settings are admin_users and stats_users.'),
 
   // Limits

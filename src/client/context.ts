@@ -37,7 +37,7 @@ export interface ClientContext {
   settings(): ClientSettings
   /** `done` is told, at once or later, whether there is room for one more client. It is not called any more once the session is gone. */
   admit(session: Host, wishes: Wishes, done: (problem: PoolerError | null) => void): void
-  authentication(wishes: Wishes): AuthenticationOptions
+  authentication(session: Host, wishes: Wishes): AuthenticationOptions
   /** Throws if the database does not exist. `done` is told where the client goes, or why it is not taken; when, is as with `admit`. */
   destination(session: Host, wishes: Wishes, proof: Proof, done: (destination: Destination | PoolerError) => void): void
   /** Another pool, if the first one cannot do what its servers refuse; null if they are right. */

@@ -1,5 +1,6 @@
 /** A client's way in: greeting, proof, settings that fit. Ends with a session that knows what its client's bytes are for. */
 
+import { describeAddress } from '../net/unix-sockets.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
 import { encodeNegotiateProtocolVersion } from '../wire/backend.ts'
@@ -112,16 +113,16 @@ export class Entry implements Stage, AuthenticationListener {
   #prove(wishes: Wishes): void {
     this.#session.enter('authenticating')
     this.#step = 'authenticating'
-    this.#authentication = new Authentication(this.#context.authentication(wishes), this)
+    this.#authentication = new Authentication(this.#context.authentication(this.#session, wishes), this)
     this.#authentication.start()
     // What came while others were asked whether there is room.
     this.#session.goOn()
   }
 
   #withHost(wishes: Wishes): Wishes {
-    const { host, port } = this.#session.channel.peer
+    const peer = describeAddress(this.#session.channel.peer)
     const name = wishes.settings.get('application_name') ?? ''
-    const settings = new Map(wishes.settings).set('application_name', `${name === '' ? 'app' : name} - ${host}:${port}`)
+    const settings = new Map(wishes.settings).set('application_name', `${name === '' ? 'app' : name} - ${peer}`)
     return { ...wishes, settings }
   }
 

@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import { InvariantError, invariant } from '../base/invariant.ts'
 import { SharedTexts } from '../base/shared-texts.ts'
 import type { Channel, ChannelListener } from '../net/channel.ts'
+import { describeAddress } from '../net/unix-sockets.ts'
 import { PoolerError } from '../problems.ts'
 import type { CancelSender } from '../server/cancel.ts'
 import { asFatal, encodeError, type Notice } from '../wire/notices.ts'
@@ -105,8 +106,8 @@ export class Session implements Host, ChannelListener, EntryListener {
 
   /** How it is named in the log. */
   get subject(): string {
-    const { host, port } = this.channel.peer
-    return `C-0x${this.id.toString(16)}: ${this.database ?? '(nodb)'}/${this.user ?? '(nouser)'}@${host}:${port}`
+    const peer = describeAddress(this.channel.peer)
+    return `C-0x${this.id.toString(16)}: ${this.database ?? '(nodb)'}/${this.user ?? '(nouser)'}@${peer}`
   }
 
   enter(next: SessionState): void {

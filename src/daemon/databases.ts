@@ -3,7 +3,8 @@
 import type { Clock } from '../base/clock.ts'
 import type { Ids } from '../base/ids.ts'
 import type { Log } from '../base/log.ts'
-import type { KeepAlive, Transport } from '../net/channel.ts'
+import type { Address, KeepAlive, Transport } from '../net/channel.ts'
+import { dialledAddress } from '../net/unix-sockets.ts'
 import type { Permits } from '../pool/permits/holder.ts'
 import { Pool, type PoolTarget } from '../pool/pool.ts'
 import type { Pools } from '../pool/pools.ts'
@@ -167,7 +168,7 @@ export class Databases {
     const { user } = pool
     const next = user === forcedBefore ? (database.forcedUser ?? user) : user
     pool.retarget(this.#targetOf(database, next, pool.birth), 'database configuration changed')
-    this.#schemas.moved(pool, placeOf(database.settings))
+    this.#schemas.moved(pool, this.#placeOf(database.settings))
     if (next !== user) this.#options.pools.rename(pool, user)
   }
 
@@ -272,18 +273,29 @@ export class Databases {
       onServerClosed: this.#options.onServerClosed,
       onServerOpened: this.#options.onServerOpened,
     })
-    this.#schemas.moved(pool, placeOf(database.settings))
+    this.#schemas.moved(pool, this.#placeOf(database.settings))
     this.#pauseOrResume(pool)
     return pool
   }
 
+  /** As PgBouncer does it, servers without a host are where our own unix socket is. */
+  #addressOf({ host, port }: DatabaseSettings): Address {
+    return dialledAddress({ host: host || this.#options.settings().general.unix_socket_dir, port })
+  }
+
+  #placeOf(settings: DatabaseSettings): string {
+    const { host, port } = this.#addressOf(settings)
+    return `${host}\0${port}\0${settings.dbname}`
+  }
+
   #targetOf(database: Database, user: string, birth: Birth): PoolTarget {
     const { users, settings } = this.#options
-    const { host, port, dbname, password, connect_query } = database.settings
+    const { port, dbname, password, connect_query } = database.settings
     const parameters = serverParameters(database.settings)
-    const how = [database.name, host, port, dbname, user, password, connect_query, [...parameters], [...birth]]
+    const address = this.#addressOf(database.settings)
+    const how = [database.name, address.host, port, dbname, user, password, connect_query, [...parameters], [...birth]]
     return {
-      address: { host, port },
+      address,
       identity: {
         user,
         database: dbname,
@@ -292,17 +304,13 @@ export class Databases {
         secret: () => users.serverSecret(user, database.forcedUser === user ? database.settings.password : null),
         scramKeys: () => users.scramKeys(user),
       },
-      schema: this.#schemas.at(placeOf(database.settings)),
+      schema: this.#schemas.at(this.#placeOf(database.settings)),
       welcome: this.#options.welcomes.of(how),
       connectQuery: connect_query ?? '',
       // Whoever is forced to be this user finds servers. In databases of the entry `*`, whose names strangers choose, only while there is anybody.
       fillsAlone: () => database.forcedUser === user && settings().databases.has(database.name),
     }
   }
-}
-
-function placeOf({ host, port, dbname }: DatabaseSettings): string {
-  return `${host}\0${port}\0${dbname}`
 }
 
 function serverParameters(settings: DatabaseSettings): ReadonlyMap<string, string> {

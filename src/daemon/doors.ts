@@ -5,6 +5,7 @@ import type { AuthenticationOptions, Proof } from '../client/authentication.ts'
 import type { Destination } from '../client/context.ts'
 import type { Host } from '../client/host.ts'
 import type { Wishes } from '../client/startup-parameters.ts'
+import { isPath } from '../net/unix-sockets.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError, type ProblemKind } from '../problems.ts'
 import { BirthSettings } from '../server/birth.ts'
@@ -23,8 +24,8 @@ export interface DoorsOptions {
   readonly saltKey: Buffer
   /** Why no client is given a server any more; null while they are. */
   lastWord(): PoolerError | null
-  /** What opens a session on the console, for a user who may; throws for others. */
-  openConsole(session: Host, user: string): Destination
+  /** What opens a session on the console, for a user who may; throws for others. The owner may do anything. */
+  openConsole(user: string, isOwner: boolean): Destination
 }
 
 /** What a session is counted under. */
@@ -54,11 +55,12 @@ export class Doors {
     else this.#claim(session, ANYBODY, ANYBODY, done)
   }
 
-  authentication({ user }: Wishes): AuthenticationOptions {
+  authentication(session: Host, { user, database }: Wishes): AuthenticationOptions {
     const { settings, users, saltKey } = this.#options
     const { general } = settings()
+    if (mayBeOwner(session, user, database) && users.secret(user) === null) throw new PoolerError('owner-unknown')
     return {
-      type: general.auth_type,
+      type: isOwner(session, user, database) ? 'any' : general.auth_type,
       userName: user,
       secret: users.secret(user),
       usualKind: users.usualKind,
@@ -77,7 +79,8 @@ export class Doors {
     const { databases, users } = this.#options
     users.learn(wishes.user, proof)
     if (CONSOLE_NAMES.includes(wishes.database)) {
-      const destination = this.#options.openConsole(session, wishes.user)
+      const isOwnConsole = isOwner(session, wishes.user, wishes.database)
+      const destination = this.#options.openConsole(wishes.user, isOwnConsole)
       this.#consoles.add(session)
       done(destination)
       return
@@ -163,6 +166,22 @@ export class Doors {
       done(full && new PoolerError(FULL[full.limit]))
     })
   }
+}
+
+/** Whoever runs the pooler comes to the console as this user, over the unix socket, and needs no password: the kernel says who it is. */
+const OWNER_NAME = 'pgbouncer'
+
+function isOwner({ channel }: Host, user: string, database: string): boolean {
+  return isOwnersName(user, database) && channel.peer.process?.uid === process.getuid?.()
+}
+
+/** The system cannot be asked. */
+function mayBeOwner({ channel }: Host, user: string, database: string): boolean {
+  return isOwnersName(user, database) && isPath(channel.peer.host) && channel.peer.process === undefined
+}
+
+function isOwnersName(user: string, database: string): boolean {
+  return user === OWNER_NAME && CONSOLE_NAMES.includes(database)
 }
 
 function refusalOf({ name, isDisabled }: Database): PoolerError | null {

@@ -6,6 +6,7 @@
 import type { Address, Channel, KeepAlive, Listener, Transport } from '../net/channel.ts'
 import { listenAll, openListeningDescriptors } from '../net/listen-addresses.ts'
 import { type AcceptedSocket, listenForSockets } from '../net/node-transport.ts'
+import type { Settings } from '../settings/load.ts'
 import type { GeneralSettings } from '../settings/schema.ts'
 import { whereToListen } from './listening.ts'
 
@@ -27,8 +28,10 @@ export interface Entrance {
 }
 
 export interface EntranceOptions {
-  readonly general: GeneralSettings
+  readonly settings: Settings
   readonly keepAlive: KeepAlive
+  /** What the operator should know and is no error. */
+  tell(sentence: string): void
   /** Whether workers can accept from a socket that is not theirs alone, and leave that to others for a while: epoll can. */
   readonly isShared: boolean
   /** Gives an accepted connection to some worker. */
@@ -36,8 +39,8 @@ export interface EntranceOptions {
 }
 
 /** Rejects with the system's error where an address cannot be listened on. */
-export async function openEntrance({ general, keepAlive, isShared, give }: EntranceOptions): Promise<Entrance> {
-  const options = whereToListen(general, keepAlive)
+export async function openEntrance({ settings, keepAlive, tell, isShared, give }: EntranceOptions): Promise<Entrance> {
+  const options = whereToListen(settings, keepAlive, tell)
   const opened = isShared
     ? await openListeningDescriptors(options)
     : await listenAll(

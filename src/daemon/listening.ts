@@ -1,11 +1,18 @@
 /** Where and how the settings say that clients are listened for. */
 
 import type { KeepAlive } from '../net/channel.ts'
-import { type ListenAllOptions, parseListenAddresses } from '../net/listen-addresses.ts'
+import { type ListenAllOptions, parseListenAddresses, type UnixSocketOptions } from '../net/listen-addresses.ts'
+import type { Settings } from '../settings/load.ts'
 import type { GeneralSettings } from '../settings/schema.ts'
 
-export function whereToListen(general: GeneralSettings, keepAlive: KeepAlive): ListenAllOptions {
+/** @param tell where the unix socket is only wanted by default, and cannot be had, a sentence about that */
+export function whereToListen(
+  { general, origins }: Pick<Settings, 'general' | 'origins'>,
+  keepAlive: KeepAlive,
+  tell: (sentence: string) => void,
+): ListenAllOptions {
   return {
+    unixSocket: unixSocketOf(general, origins.unix_socket_dir.from === 'default' ? tell : null),
     addresses: parseListenAddresses(general.listen_addr),
     port: general.listen_port,
     backlog: general.listen_backlog,
@@ -13,6 +20,14 @@ export function whereToListen(general: GeneralSettings, keepAlive: KeepAlive): L
     sharesPort: general.so_reuseport,
     deferMs: general.tcp_defer_accept,
   }
+}
+
+function unixSocketOf(general: GeneralSettings, tell: ((sentence: string) => void) | null): UnixSocketOptions | null {
+  const { unix_socket_dir: directory, unix_socket_mode: mode, unix_socket_group: group } = general
+  if (directory === '') return null
+  if (tell === null) return { directory, mode, group }
+  const onFailed = ({ message }: Error) => tell(`no unix socket in ${directory}, see unix_socket_dir: ${message}`)
+  return { directory, mode, group, onFailed }
 }
 
 /** What the portable transport cannot do although it was asked to, as a sentence; null if there is nothing. */

@@ -7,6 +7,7 @@ import type { Log } from '../base/log.ts'
 import type { Address } from '../net/channel.ts'
 import { chooseTransport } from '../net/choose-transport.ts'
 import { createNodeTransport } from '../net/node-transport.ts'
+import { describeListening } from '../net/unix-sockets.ts'
 import { startJanitor } from '../pool/janitor.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
 import { VERSION } from '../version.ts'
@@ -72,8 +73,9 @@ export async function startFleet(
 
   const saltKey = createSaltKey().toString('base64')
   const entrance = await openEntrance({
-    general: first.general,
+    settings: first,
     keepAlive: live.keepAlive,
+    tell: (sentence) => log.warning(sentence),
     isShared: transport.name === 'epoll',
     give(message, socket) {
       const worker = primary.nextInTurn()
@@ -135,7 +137,7 @@ export async function startFleet(
     await ending.stop()
     throw problem
   }
-  for (const { host, port } of addresses) log.info(`listening on ${host}:${port}`)
+  for (const address of addresses) log.info(`listening on ${describeListening(address)}`)
   log.info(`process up: pgweir ${VERSION}, ${workers} workers, transport ${transport.name} (${because})`)
   return { addresses, primary, control, stop: () => ending.stop(), stopped: ending.stopped }
 }

@@ -13,6 +13,7 @@ import { Sessions } from '../client/sessions.ts'
 import type { Address, Channel, KeepAlive, Listener, Transport } from '../net/channel.ts'
 import { chooseTransport } from '../net/choose-transport.ts'
 import { listenAll } from '../net/listen-addresses.ts'
+import { describeListening } from '../net/unix-sockets.ts'
 import { SWEEP_MS, startJanitor } from '../pool/janitor.ts'
 import { PermitBook, type SizesOf } from '../pool/permits/book.ts'
 import type { Permits } from '../pool/permits/holder.ts'
@@ -233,8 +234,8 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     admissions,
     saltKey: membership?.saltKey ?? createSaltKey(),
     lastWord: () => lifecycle.lastWord,
-    openConsole: (_session, user) =>
-      openConsole({ fleet: membership?.fleet ?? fleet, settings, log, counters: fleet.console }, user),
+    openConsole: (user, isOwner) =>
+      openConsole({ fleet: membership?.fleet ?? fleet, settings, log, counters: fleet.console }, user, isOwner),
   })
 
   const context: ClientContext = {
@@ -247,7 +248,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     tracked,
     settings: () => live.client,
     admit: (session, wishes, done) => doors.admit(session, wishes, done),
-    authentication: (wishes) => doors.authentication(wishes),
+    authentication: (session, wishes) => doors.authentication(session, wishes),
     destination: (session, wishes, proof, done) => doors.destination(session, wishes, proof, done),
     otherDestination: (session, wishes, refusal) => doors.otherDestination(session, wishes, refusal),
     cancel: (pid, key, over) => cancelRoutes.cancel(pid, key, over),
@@ -278,8 +279,12 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   }
   const listeners = membership
     ? await membership.listen(transport, keepAlive, onAccepted)
-    : await listenAll(transport, whereToListen(general, keepAlive), onAccepted)
-  if (!membership) for (const { address } of listeners) log.info(`listening on ${address.host}:${address.port}`)
+    : await listenAll(
+        transport,
+        whereToListen(first, keepAlive, (sentence) => log.warning(sentence)),
+        onAccepted,
+      )
+  if (!membership) for (const { address } of listeners) log.info(`listening on ${describeListening(address)}`)
   log.info(`process up: pgweir ${VERSION}, transport ${transport.name} (${because})`)
   const unmet = unmetWishes(general, transport.name)
   if (unmet !== null) log.warning(unmet)

@@ -1,9 +1,18 @@
 /** The contract between whoever speaks Postgres' protocol and the transport that carries it; the relay knows only this. */
 
 export interface Address {
-  /** A host name, an IPv4 or IPv6 address, or a socket's path. */
+  /** A host name, an IPv4 or IPv6 address, or the path of a unix socket; `@` begins an abstract one. */
   readonly host: string
   readonly port: number
+  /** Who is at the other end of a unix socket that was accepted; not given where the system cannot be asked. */
+  readonly process?: PeerProcess
+}
+
+/** As the kernel knows it from when it connected: https://man7.org/linux/man-pages/man7/unix.7.html (SO_PEERCRED) */
+export interface PeerProcess {
+  readonly pid: number
+  readonly uid: number
+  readonly gid: number
 }
 
 /** What happens on a channel is told to its listener, synchronously, one call at a time. */

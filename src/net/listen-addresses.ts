@@ -4,6 +4,7 @@ import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import type { Address, Channel, KeepAlive, Listener, ListenOptions, Transport } from './channel.ts'
 import { openListeningDescriptor } from './epoll/epoll-transport.ts'
+import { isPath, makeWay, type SocketAccess, setAccess, socketPath } from './unix-sockets.ts'
 
 const ANY_IPV4 = '0.0.0.0'
 const ANY_IPV6 = '::'
@@ -25,6 +26,15 @@ export interface ListenAllOptions {
   readonly keepAlive: KeepAlive
   readonly sharesPort?: boolean
   readonly deferMs?: number
+  /** A unix socket besides. */
+  readonly unixSocket?: UnixSocketOptions | null
+}
+
+export interface UnixSocketOptions extends SocketAccess {
+  /** A folder, or the beginning of an abstract name. */
+  readonly directory: string
+  /** What is done where it cannot be had; an error otherwise. */
+  onFailed?(problem: Error): void
 }
 
 /**
@@ -53,7 +63,7 @@ export function openListeningDescriptors(options: ListenAllOptions): Promise<Lis
 }
 
 async function openAll<Opened extends { readonly address: Address; close(): void }>(
-  { addresses, port, ...others }: ListenAllOptions,
+  { addresses, port, unixSocket = null, ...others }: ListenAllOptions,
   open: (options: ListenOptions) => Promise<Opened>,
 ): Promise<Opened[]> {
   const all: Opened[] = []
@@ -67,6 +77,7 @@ async function openAll<Opened extends { readonly address: Address; close(): void
         if (!(host === ANY_IPV6 && isListeningToAnyIpv4 && saysNoIpv6(problem))) throw problem
       }
     }
+    if (unixSocket !== null) all.push(...(await openUnixSocket(unixSocket, all[0]?.address.port ?? port, others, open)))
   } catch (problem) {
     for (const opened of all) opened.close()
     throw problem
@@ -74,11 +85,32 @@ async function openAll<Opened extends { readonly address: Address; close(): void
   return all
 }
 
+async function openUnixSocket<Opened extends { close(): void }>(
+  { directory, onFailed, ...access }: UnixSocketOptions,
+  port: number,
+  others: Pick<ListenOptions, 'backlog' | 'keepAlive'>,
+  open: (options: ListenOptions) => Promise<Opened>,
+): Promise<Opened[]> {
+  const host = socketPath(directory, port)
+  let opened: Opened | null = null
+  try {
+    await makeWay(host)
+    opened = await open({ ...others, host, port })
+    setAccess(host, access)
+    return [opened]
+  } catch (problem) {
+    opened?.close()
+    if (onFailed === undefined) throw problem
+    onFailed(problem as Error)
+    return []
+  }
+}
+
 /** A listener for `localhost` that had only one of its addresses would be deaf to half of the clients. */
 async function resolveAll(names: readonly string[]): Promise<Set<string>> {
   const addresses = new Set<string>()
   for (const name of names) {
-    const isAddress = isIP(name) !== 0 || name.startsWith('/')
+    const isAddress = isIP(name) !== 0 || isPath(name)
     const found = isAddress ? [{ address: name }] : await lookup(name, { all: true })
     for (const { address } of found) addresses.add(address)
   }

@@ -13,7 +13,9 @@ import {
   READ_BUFFER_BYTES,
   type Transport,
 } from './channel.ts'
+import { loadSystemCalls, type SystemCalls } from './epoll/syscalls.ts'
 import { NodeChannel } from './node-channel.ts'
+import { isPath, nodePath } from './unix-sockets.ts'
 
 export interface NodeTransportOptions {
   /** False reads by 'data' events, for a runtime without `onread`: slower, and each chunk allocates its own memory. */
@@ -68,7 +70,7 @@ export function listenForSockets(
     descriptor !== undefined
       ? { fd: descriptor, backlog }
       : isPath(host)
-        ? { path: host, backlog }
+        ? { path: nodePath(host), backlog }
         : { host, port, backlog, ipv6Only: isIPv6(host), reusePort: sharesPort }
   return new Promise((resolve, reject) => {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: isPaused, noDelay: true })
@@ -102,9 +104,10 @@ function accept(
   sharesReadBuffer: boolean,
 ): void {
   let channel: NodeChannel | null = null
+  const handle = (accepted as unknown as { _handle?: { fd?: number } | null })._handle ?? null
   const adopted = sharesReadBuffer ? adopt(accepted, (bytes) => channel?.receive(readBuffer, bytes)) : null
   const socket = adopted ?? accepted
-  const peer = isPath(listening.host) ? listening : remoteOf(socket)
+  const peer = isPath(listening.host) ? processAtOther(handle, listening) : remoteOf(socket)
   if (!peer) {
     // It came and was reset before we looked: there is nobody to talk to.
     socket.destroy()
@@ -134,7 +137,7 @@ function dial(options: DialOptions, listener: DialListener, sharesReadBuffer: bo
   const { address, keepAlive } = options
   let channel: NodeChannel | null = null
   const socket = connect({
-    ...(isPath(address.host) ? { path: address.host } : address),
+    ...(isPath(address.host) ? { path: nodePath(address.host) } : address),
     ...optionsOf(keepAlive),
     allowHalfOpen: true,
     ...(sharesReadBuffer && { onread: onread((bytes) => channel?.receive(readBuffer, bytes)) }),
@@ -185,9 +188,20 @@ function optionsOf(keepAlive: KeepAlive) {
   const keepAliveInitialDelay = Math.ceil(keepAlive.idleMs / 1_000) * 1_000
   return { noDelay: true, keepAlive: keepAlive.isOn, keepAliveInitialDelay }
 }
+/** undefined: not asked for yet; null: it cannot be had. */
+let calls: SystemCalls | null | undefined
 
-function isPath(host: string): boolean {
-  return host.startsWith('/')
+/** node does not tell who has opened the other end of a unix socket, so the system is asked where it can be. */
+function processAtOther(handle: { readonly fd?: number } | null, listening: Address): Address {
+  if (calls === undefined) {
+    try {
+      calls = loadSystemCalls()
+    } catch {
+      calls = null
+    }
+  }
+  if (calls === null || handle?.fd === undefined || handle.fd < 0) return listening
+  return { ...listening, process: calls.peerProcess(handle.fd) }
 }
 
 function remoteOf(socket: Socket): Address | null {

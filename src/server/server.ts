@@ -6,6 +6,7 @@ import { invariant } from '../base/invariant.ts'
 import { Link, type Linked } from '../base/list.ts'
 import type { Log } from '../base/log.ts'
 import type { Address, Channel, ChannelListener, Dial, KeepAlive, Transport } from '../net/channel.ts'
+import { describeAddress, describeListening } from '../net/unix-sockets.ts'
 import { PoolerError } from '../problems.ts'
 import { decodeParameterStatus, STATUS_IDLE } from '../wire/backend.ts'
 import { type FrameSink, Frames } from '../wire/frames.ts'
@@ -160,7 +161,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   get subject(): string {
     const { user } = this.context.identity
-    return `S-0x${this.id.toString(16)}: ${this.context.identity.database}/${user}@${this.peer.host}:${this.peer.port}`
+    return `S-0x${this.id.toString(16)}: ${this.context.identity.database}/${user}@${describeAddress(this.peer)}`
   }
 
   dial(): void {
@@ -456,7 +457,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.#channel = channel
     channel.listener = this
     this.#enter('login')
-    this.context.log.info(`new connection to server (from ${channel.local.host}:${channel.local.port})`, {
+    this.context.log.info(`new connection to server (from ${describeAddress(channel.local)})`, {
       subject: this.subject,
     })
     this.context.owner.onServerConnected(this, () => this.#guard(() => this.#logIn()))
@@ -537,6 +538,6 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 const NO_VALUES: ReadonlyMap<string, string> = new Map()
 
 function connectFailed(address: Address, problem: Error): PoolerError {
-  const error = `connect to ${address.host}:${address.port} failed: ${problem.message}`
+  const error = `connect to ${describeListening(address)} failed: ${problem.message}`
   return new PoolerError('server-login-failing', { error }, { cause: problem })
 }

@@ -13,9 +13,10 @@ const optionalText = orNull(text)
 export const DATABASE_ROWS = {
   host: {
     type: host,
-    default: '127.0.0.1',
+    default: '',
     renewsServers: true,
-    meaning: 'Where PostgreSQL is. PgBouncer uses a unix socket when this is not set; pgweir has none yet.',
+    meaning:
+      'Where PostgreSQL is: a host name, an IP address, the folder of its unix socket, or the beginning of an abstract one (`@name`). If not set it is the unix socket in unix_socket_dir.',
   },
   port: { type: integer({ min: 1, max: 65_535 }), default: 5432, renewsServers: true, meaning: 'Its port.' },
   dbname: {

@@ -158,13 +158,19 @@ class Draft {
   /** Problems that no single line has. */
   checkTogether(iniFile: string | null): void {
     const general = this.general as unknown as GeneralSettings
-    if (/^[\s,]*$/.test(general.listen_addr))
+    if (/^[\s,]*$/.test(general.listen_addr) && general.unix_socket_dir === '')
       this.problems.push(
-        error(
-          this.origins.listen_addr,
-          'listen_addr is empty, but unix sockets are not supported yet; give an address',
-        ),
+        error(this.origins.listen_addr, 'listen_addr and unix_socket_dir are empty: clients could connect nowhere'),
       )
+    const all = [...this.databases.values(), ...(this.fallback === null ? [] : [this.fallback])]
+    if (general.unix_socket_dir === '')
+      for (const { name } of all.filter(({ host }) => host === ''))
+        this.problems.push(
+          error(
+            this.#places.get(`database ${quote(name)}`) ?? NOWHERE,
+            `database ${quote(name)} has no host, and unix_socket_dir is empty: where is its server?`,
+          ),
+        )
     // The rest may only be a consequence of the errors so far.
     if (hasErrors(this.problems)) return
     const isEmpty = this.databases.size === 0 && this.fallback === null

@@ -7,21 +7,17 @@ import { error, type Place, type Problem, quote } from './problem.ts'
 import type { ValuesOf } from './schema.ts'
 import { host, integer, orNull, override, type ValueType } from './values.ts'
 
-/** As for a database, or the folder of a unix socket: PgBouncer's peers on one machine have nothing else of their own to be told apart by. */
-const hostOrFolder: ValueType<string> = {
+/** As for a database. PgBouncer's peers on one machine have nothing but the folders of their unix sockets to be told apart by. */
+const peerHost: ValueType<string> = {
   ...host,
-  accepts: 'a host name, an IP address or the folder of a unix socket',
-  parse(value) {
-    if (value.startsWith('/')) return { value }
-    return value === '' || value.startsWith('@') ? { problem: `it takes ${this.accepts}` } : host.parse(value)
-  },
+  parse: (value) => (value === '' ? { problem: `it takes ${host.accepts}` } : host.parse(value)),
 }
 
 export const PEER_ROWS = {
   host: {
-    type: orNull(hostOrFolder),
+    type: orNull(peerHost),
     default: null,
-    meaning: 'Where it is; a path is the folder of its unix socket `.s.PGSQL.<port>`. Must be given.',
+    meaning: 'Where it is: as for a database. Must be given.',
   },
   port: { type: integer({ min: 1, max: 65_535 }), default: 6432, meaning: 'Its port.' },
   pool_size: {

@@ -20,7 +20,6 @@ const NO_HBA = { without: 'it is read only with auth_type = hba, cert or peer' }
 const NO_LOOKUP = { without: 'users who are not in auth_file cannot log in' }
 const NO_SYSLOG = { without: 'the log goes to standard error and to logfile' }
 const NO_CACHE = { without: 'names are resolved by the system whenever a server is dialled' }
-const NO_UNIX = { without: 'clients can connect through TCP only' }
 const INSIDE = { without: "it tunes PgBouncer's own buffers" }
 
 export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
@@ -62,9 +61,6 @@ export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
   syslog: { ...NO_SYSLOG, fine: OFF },
   syslog_facility: NO_SYSLOG,
   syslog_ident: NO_SYSLOG,
-  unix_socket_dir: { ...NO_UNIX, fine: [''] },
-  unix_socket_group: NO_UNIX,
-  unix_socket_mode: NO_UNIX,
   user: { without: 'the process keeps the rights of whoever started it', fine: [''], refusedUnless: [] },
 }
 

@@ -1,7 +1,7 @@
 /** The kinds of values that settings have: how each is read from text, and printed the way PgBouncer prints it. */
 
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 
 /** A problem completes the sentence "x cannot be y: …". */
 export type Parsed<T> = { readonly value: T } | { readonly problem: string }
@@ -148,14 +148,30 @@ export const workerCount: ValueType<number | 'auto'> = {
 /** A host to dial. */
 export const host: ValueType<string> = {
   name: 'host',
-  accepts: 'a host name or an IP address',
+  accepts: 'a host name, an IP address, the folder of a unix socket, or the beginning of an abstract one (@name)',
   parse(value) {
-    if (value.includes(',')) return { problem: 'a list of hosts is not supported yet' }
-    if (value === '' || value.startsWith('/') || value.startsWith('@'))
-      return { problem: 'unix sockets are not supported yet; give a host name or an IP address' }
-    return { value }
+    return value.includes(',') ? { problem: 'a list of hosts is not supported yet' } : { value }
   },
   print: (value) => value,
+}
+
+/** Where a unix socket is, or the beginning of its name behind an @; nothing is none. */
+export const socketDirectory: ValueType<string> = {
+  name: 'folder, or @name',
+  accepts: 'the path of a folder, a name behind an @, or nothing',
+  parse(value) {
+    if (value === '' || value === '@') return { value: '' }
+    return { value: value.startsWith('@') ? value : resolve(value) }
+  },
+  print: (value) => value,
+}
+
+/** Rights of a file, as chmod takes them: octal digits once printed. */
+export const fileMode: ValueType<number> = {
+  name: 'octal digits',
+  accepts: 'octal digits from 0000 to 0777',
+  parse: (text) => (/^0*[0-7]{1,3}$/.test(text) ? { value: Number.parseInt(text, 8) } : refuse(fileMode)),
+  print: (value) => value.toString(8).padStart(4, '0'),
 }
 
 export function orNull<T>(type: ValueType<T>): ValueType<T | null> {

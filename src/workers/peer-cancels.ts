@@ -5,6 +5,7 @@ import { invariant } from '../base/invariant.ts'
 import { Link, type Linked, List } from '../base/list.ts'
 import type { Log } from '../base/log.ts'
 import type { Address, Channel, Dial, KeepAlive, Transport } from '../net/channel.ts'
+import { dialledAddress } from '../net/unix-sockets.ts'
 import { encodeCancelRequest } from '../wire/startup.ts'
 import type { PeerSnapshot } from './fleet.ts'
 
@@ -175,7 +176,7 @@ export class PeerCancels {
       const peer = this.#options.peers().get(peerId)
       if (peer === undefined) this.#end(lists.waiting.first)
       else if (peer.poolSize > 0 && lane.onTheirWay >= peer.poolSize) break
-      else this.#dial(lists.waiting.first, addressOf(peer))
+      else this.#dial(lists.waiting.first, dialledAddress(peer))
     }
     if (lane.isEmpty) this.#lanes.delete(peerId)
   }
@@ -224,11 +225,6 @@ export class PeerCancels {
   #warn(peerId: number, why: string): void {
     this.#options.log.warning(`a cancel request could not be passed on to peer ${peerId}: ${why}`, { peer: peerId })
   }
-}
-
-/** A socket's path is made of its folder and the port, as for PostgreSQL's clients. */
-function addressOf({ host, port }: Peer): Address {
-  return host.startsWith('/') ? { host: `${host}/.s.PGSQL.${port}`, port } : { host, port }
 }
 
 function lengthsOf(lists: Lists): PeerSnapshot['cancels'] {

@@ -13,6 +13,6 @@ export const clients = topic<ClientSnapshot>({
     isCondemned: () => false,
     link: ({ serverId }) => serverId,
     linked: '`ptr` of the server that it holds',
-    pid: () => 0,
+    pid: ({ peer }) => peer.process?.pid ?? 0,
   }),
 })

@@ -1,6 +1,7 @@
 /** The columns that SHOW CLIENTS and SHOW SERVERS have in common, in the order of PgBouncer. */
 
 import type { Address } from '../../net/channel.ts'
+import { describeHost } from '../../net/unix-sockets.ts'
 import { microsecondsBeyond, moment, pointer, type ShownColumn, wholeSeconds } from './topic.ts'
 
 export interface Socket {
@@ -35,9 +36,9 @@ export function socketColumns<Row extends Socket>(side: Side<Row>): ShownColumn<
     ['database', 'text', 'database, as clients name it', ({ database }) => database],
     ['replication', 'text', 'none: there are no replication connections yet', () => 'none'],
     ['state', 'text', 'what it is doing', ({ state }) => state],
-    ['addr', 'text', 'address of the other end', ({ peer }) => peer.host],
+    ['addr', 'text', 'address of the other end; `unix` for a unix socket', ({ peer }) => describeHost(peer)],
     ['port', 'int4', 'port of the other end', ({ peer }) => peer.port],
-    ['local_addr', 'text', 'address of this end', ({ local }) => local.host],
+    ['local_addr', 'text', 'address of this end', ({ local }) => describeHost(local)],
     ['local_port', 'int4', 'port of this end', ({ local }) => local.port],
     ['connect_time', 'text', 'when it was connected', ({ connectedAt }) => moment(connectedAt)],
     ['request_time', 'text', 'when its last request began', ({ requestedAt }) => moment(requestedAt)],

@@ -1,10 +1,10 @@
 /** A listening socket of the epoll transport. */
 
-import { rmSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import { SharedTexts } from '../../base/shared-texts.ts'
 import type { Address, Channel, KeepAlive, Listener, ListenOptions } from '../channel.ts'
-import { decodeAddress, encodeAddress, familyOf, isPath } from './addresses.ts'
+import { isPath, removeSocketFile } from '../unix-sockets.ts'
+import { decodeAddress, encodeAddress, familyOf } from './addresses.ts'
 import { EpollChannel, WATCHED_FOR } from './epoll-channel.ts'
 import type { Pollable, Poller } from './poller.ts'
 import { isSame, setTcpOptions, snapshotOf } from './socket-options.ts'
@@ -76,7 +76,7 @@ export class EpollListener implements Listener, Pollable {
     // Closing does not end the watch while another process has the same socket.
     this.#watch(false)
     this.#poller.close(this.descriptor)
-    if (isPath(this.address.host) && !this.#isShared) rmSync(this.address.host, { force: true })
+    if (!this.#isShared) removeSocketFile(this.address.host)
   }
 
   pause(): boolean {
@@ -127,7 +127,7 @@ export class EpollListener implements Listener, Pollable {
 
   #accepted(descriptor: number): void {
     const { calls } = this.#poller
-    const peer = isPath(this.address.host) ? this.address : decodePeer(calls)
+    const peer = isPath(this.address.host) ? processAt(calls, descriptor, this.address) : decodePeer(calls)
     const local = this.#local ?? ownAddress(calls, descriptor)
     if (peer === null || local === null) {
       calls.close(descriptor)
@@ -184,6 +184,11 @@ export function openListeningSocket(calls: SystemCalls, options: ListenOptions):
 export function ownAddress(calls: SystemCalls, descriptor: number): Address | null {
   calls.getOwnName(descriptor)
   return decodeAddress(calls.takeAddress())
+}
+
+/** The other end of a unix socket has no address of its own; who has opened it is of more interest. */
+export function processAt(calls: SystemCalls, descriptor: number, listening: Address): Address {
+  return { ...listening, process: calls.peerProcess(descriptor) }
 }
 
 function decodePeer(calls: SystemCalls): Address | null {

@@ -3,10 +3,11 @@
 import { lookup } from 'node:dns/promises'
 import { isIP, type Socket } from 'node:net'
 import type { Address, Channel, Listener, ListenOptions, Transport } from '../channel.ts'
-import { decodeAddress, encodeAddress, isPath } from './addresses.ts'
+import { isPath, removeSocketFile } from '../unix-sockets.ts'
+import { decodeAddress, encodeAddress } from './addresses.ts'
 import { EpollChannel, WATCHED_FOR } from './epoll-channel.ts'
 import { EpollDial } from './epoll-dial.ts'
-import { EpollListener, openListeningSocket, ownAddress } from './epoll-listener.ts'
+import { EpollListener, openListeningSocket, ownAddress, processAt } from './epoll-listener.ts'
 import { Poller } from './poller.ts'
 import { EPOLLIN, EPOLLOUT, loadSystemCalls, type SystemCalls } from './syscalls.ts'
 
@@ -57,7 +58,14 @@ export function openListeningDescriptor(options: ListenOptions) {
   const descriptor = openListeningSocket(calls, options)
   const { host, port } = options
   const address = (isPath(host) ? null : ownAddress(calls, descriptor)) ?? { host, port }
-  return { address, descriptor, close: () => calls.close(descriptor) }
+  return {
+    address,
+    descriptor,
+    close() {
+      calls.close(descriptor)
+      removeSocketFile(host)
+    },
+  }
 }
 
 /**
@@ -83,7 +91,8 @@ function channelOf(poller: Poller, descriptor: number, listening: Address): Chan
   const { calls } = poller
   let peer = listening
   let local = listening
-  if (!isPath(listening.host)) {
+  if (isPath(listening.host)) peer = processAt(calls, descriptor, listening)
+  else {
     if (calls.getPeerName(descriptor) !== 0) return null
     peer = decodeAddress(calls.takeAddress()) ?? listening
     local = ownAddress(calls, descriptor) ?? listening

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { endianness } from 'node:os'
 import { getSystemErrorName } from 'node:util'
 import { invariant } from '../../base/invariant.ts'
-import { READ_BUFFER_BYTES } from '../channel.ts'
+import { type PeerProcess, READ_BUFFER_BYTES } from '../channel.ts'
 import { type EncodedAddress, MAX_ADDRESS_BYTES } from './addresses.ts'
 
 type Koffi = typeof import('koffi')
@@ -47,6 +47,7 @@ export const OPTIONS = {
   SO_RCVBUF: [SOL_SOCKET, 8],
   SO_KEEPALIVE: [SOL_SOCKET, 9],
   SO_REUSEPORT: [SOL_SOCKET, 15],
+  SO_PEERCRED: [SOL_SOCKET, 17],
   TCP_NODELAY: [IPPROTO_TCP, 1],
   TCP_KEEPIDLE: [IPPROTO_TCP, 4],
   TCP_KEEPINTVL: [IPPROTO_TCP, 5],
@@ -358,6 +359,17 @@ export class SystemCalls {
     const [level, name] = OPTIONS[option]
     this.#page.writeInt32LE(value, VALUE_AT)
     this.#checked('setsockopt', this.#setsockopt(descriptor, level, name, this.#pageAddress + VALUE_AT, 4), option)
+  }
+
+  /** Who is at the other end of a unix socket: `struct ucred`. */
+  peerProcess(descriptor: number): PeerProcess {
+    this.#page.writeUInt32LE(12, LENGTH_AT)
+    const [level, name] = OPTIONS.SO_PEERCRED
+    const length = this.#pageAddress + LENGTH_AT
+    const result = this.#getsockopt(descriptor, level, name, this.#pageAddress + ADDRESS_AT, length)
+    this.#checked('getsockopt', result, 'SO_PEERCRED')
+    const [pid, uid, gid] = [0, 4, 8].map((at) => this.#page.readUInt32LE(ADDRESS_AT + at)) as [number, number, number]
+    return { pid, uid, gid }
   }
 
   /** The socket's own address is then found by `takeAddress`. */

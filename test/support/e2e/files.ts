@@ -40,6 +40,7 @@ export async function writeFilesInto(directory: string, options: FileOptions): P
   const authFile = join(directory, 'users.txt')
   const general = {
     listen_port: 0,
+    unix_socket_dir: '',
     auth_type: 'trust',
     auth_file: authFile,
     pool_mode: 'transaction',

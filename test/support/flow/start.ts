@@ -47,7 +47,9 @@ export interface FlowOptions {
   readonly windowBytes?: number
 }
 
-const SETTINGS: Readonly<Record<string, string>> = { auth_type: 'any', pool_mode: 'transaction', listen_port: '0' }
+const SETTINGS: Readonly<Record<string, string>> = {
+  ...{ auth_type: 'any', pool_mode: 'transaction', listen_port: '0', unix_socket_dir: '' },
+}
 
 export class Flow {
   readonly clock = new ManualClock()

@@ -108,7 +108,9 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     channel.write(Buffer.from('hello'), 0, 5)
     await until('it has come', () => heard.received.length === 5)
     expect(channel.peer).toEqual({ host, port: 5432 })
-    expect(accepted[0]?.peer).toEqual({ host, port: 5432 })
+    const { pid } = process
+    const [uid, gid] = [process.getuid?.(), process.getgid?.()]
+    expect(accepted[0]?.peer, 'who has opened the other end').toEqual({ host, port: 5432, process: { pid, uid, gid } })
     accepted[0]?.destroy()
   })
 

@@ -123,8 +123,9 @@ app = host=a
   })
 
   test('are made of having nothing to listen on, nothing to pool and nobody who can log in', () => {
-    expect(loadText(`${GOOD_INI}listen_addr =\n`).told).toEqual([
-      expect.stringContaining('pgweir.ini:5: error: listen_addr is empty, but unix sockets are not supported yet'),
+    expect(loadText(`${GOOD_INI}listen_addr =\n`).told).toEqual([])
+    expect(loadText(`${GOOD_INI}listen_addr =\nunix_socket_dir =\n`).told).toEqual([
+      'pgweir.ini:5: error: listen_addr and unix_socket_dir are empty: clients could connect nowhere',
     ])
     expect(loadText('[pgbouncer]\nauth_type = any\n').told).toEqual([
       'pgweir.ini: warning: there are no [databases], so clients can reach the admin console only',
@@ -202,7 +203,7 @@ describe('a database', () => {
     expect(told).toEqual([])
     expect(app).toEqual({
       name: 'app',
-      host: '127.0.0.1',
+      host: '',
       port: 5433,
       dbname: 'app',
       user: null,
@@ -252,6 +253,13 @@ describe('a database', () => {
     expect(databaseFor(read('app = host=a').settings, 'shop')).toBeNull()
   })
 
+  test('without a host needs the folder of a unix socket', () => {
+    const text = '[pgbouncer]\nauth_type = trust\nunix_socket_dir =\n[databases]\napp = port=5433\n'
+    expect(loadText(text).told).toEqual([
+      'pgweir.ini:5: error: database "app" has no host, and unix_socket_dir is empty: where is its server?',
+    ])
+  })
+
   test('has its problems told with its name', () => {
     const { told } = read(
       'app = host=a,b port=0 prot=1 pool_mode=x port=1\npgbouncer = host=a\npgweir = host=a\nb = host=/tmp\nc = password=x auth_user=y',
@@ -264,9 +272,6 @@ describe('a database', () => {
       'pgweir.ini:4: warning: database "app": port is given more than once; the last one counts',
       'pgweir.ini:5: error: the name "pgbouncer" is reserved for the admin console',
       'pgweir.ini:6: error: the name "pgweir" is reserved for the admin console',
-      expect.stringContaining(
-        'pgweir.ini:7: error: database "b": host cannot be "/tmp": unix sockets are not supported yet',
-      ),
       expect.stringContaining('pgweir.ini:8: warning: database "c": auth_user is not supported yet'),
       'pgweir.ini:8: warning: database "c": the password is not used, because there is no user to go with it',
     ])

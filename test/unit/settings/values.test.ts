@@ -1,7 +1,20 @@
 import { homedir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { boolean, bytes, host, integer, list, oneOf, override, path, time } from '../../../src/settings/values.ts'
+import {
+  boolean,
+  bytes,
+  fileMode,
+  host,
+  integer,
+  list,
+  oneOf,
+  override,
+  path,
+  socketDirectory,
+  time,
+} from '../../../src/settings/values.ts'
 
 const refused = { problem: expect.any(String) }
 
@@ -99,11 +112,24 @@ test('a word is read in any case, and a word of PgBouncer that is not built is r
   expect(type.parse('foo')).toEqual({ problem: 'it takes one of md5, trust' })
 })
 
-test('a host is one name or address: lists and unix sockets are refused by name', () => {
+test('a host is one name, address or unix socket: lists are refused by name', () => {
   expect(host.parse('db.example')).toEqual({ value: 'db.example' })
   expect(host.parse('a,b')).toEqual({ problem: expect.stringContaining('list of hosts') })
-  for (const socket of ['/run/postgresql', '@abstract', ''])
-    expect(host.parse(socket)).toEqual({ problem: expect.stringContaining('unix sockets') })
+  for (const socket of ['/run/postgresql', '@abstract', '']) expect(host.parse(socket)).toEqual({ value: socket })
+})
+
+test('rights of a file are octal digits', () => {
+  expect(fileMode.parse('0777')).toEqual({ value: 0o777 })
+  expect(fileMode.parse('620')).toEqual({ value: 0o620 })
+  for (const text of ['', '8', '1777', 'rw', '-1']) expect(fileMode.parse(text)).toHaveProperty('problem')
+  expect(fileMode.print(0o20)).toBe('0020')
+})
+
+test('the folder of a unix socket is absolute, abstract, or none', () => {
+  expect(socketDirectory.parse('/tmp/')).toEqual({ value: '/tmp' })
+  expect(socketDirectory.parse('sockets')).toEqual({ value: join(process.cwd(), 'sockets') })
+  expect(socketDirectory.parse('@pgweir')).toEqual({ value: '@pgweir' })
+  expect(socketDirectory.parse('')).toEqual({ value: '' })
 })
 
 test('a negative number means the general setting, and 0 does where PgBouncer takes it so', () => {

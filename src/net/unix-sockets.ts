@@ -1,0 +1,92 @@
+/**
+ * Sockets in the file system, and Linux' abstract ones (`@name`, which are no files), as PostgreSQL names them.
+ * https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-UNIX-SOCKET-DIRECTORIES
+ */
+
+import { chmodSync, chownSync, readFileSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
+import type { Address } from './channel.ts'
+
+export function isPath(host: string): boolean {
+  return host.startsWith('/') || isAbstract(host)
+}
+
+/** Of the folder, or the beginning of an abstract name, that a setting names. */
+export function socketPath(directory: string, port: number): string {
+  return `${directory}/.s.PGSQL.${port}`
+}
+
+/** Where a database's server is dialled: the folder of its socket stands for the socket. */
+export function dialledAddress({ host, port }: Address): Address {
+  return isPath(host) ? { host: socketPath(host, port), port } : { host, port }
+}
+
+/** As node wants it. */
+export function nodePath(path: string): string {
+  return isAbstract(path) ? `\0${path.slice(1)}` : path
+}
+
+/** For people: `10.0.0.1:5432`, `unix(4711):6432` with the process at the other end where that is known. */
+export function describeAddress({ host, port, process }: Address): string {
+  if (!isPath(host)) return `${host}:${port}`
+  return process === undefined ? `unix:${port}` : `unix(${process.pid}):${port}`
+}
+
+/** The same for the end that listens. */
+export function describeListening({ host, port }: Address): string {
+  return isPath(host) ? `unix:${host}` : `${host}:${port}`
+}
+
+/** For the console's columns of addresses. */
+export function describeHost({ host }: Address): string {
+  return isPath(host) ? 'unix' : host
+}
+
+/** Removes the file that somebody left behind who did not end well. Throws if somebody listens. */
+export async function makeWay(path: string): Promise<void> {
+  if (isAbstract(path)) return
+  const answer = await new Promise<string>((resolve) => {
+    const socket = connect({ path })
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve('connected')
+    })
+    socket.once('error', (problem: NodeJS.ErrnoException) => resolve(problem.code ?? ''))
+  })
+  if (answer === 'ECONNREFUSED') rmSync(path, { force: true })
+  // A queue that is full is somebody's, too.
+  else if (answer === 'connected' || answer === 'EAGAIN')
+    throw Object.assign(new Error(`unix socket is in use, cannot continue: ${path}`), { code: 'EADDRINUSE' })
+}
+
+/** Of a socket that is not listened to any more. */
+export function removeSocketFile(host: string): void {
+  if (host.startsWith('/')) rmSync(host, { force: true })
+}
+
+/** Who may connect. An empty group leaves the process's own. */
+export function setAccess(path: string, { mode, group }: SocketAccess): void {
+  if (isAbstract(path)) return
+  if (group !== '') chownSync(path, process.getuid?.() ?? -1, groupId(group))
+  chmodSync(path, mode)
+}
+
+export interface SocketAccess {
+  readonly mode: number
+  /** A name or a number. */
+  readonly group: string
+}
+
+/** The system's file of groups is all that is looked at: nobody else is asked. */
+export function groupId(group: string, file = '/etc/group'): number {
+  if (/^\d{1,9}$/.test(group)) return Number(group)
+  for (const line of readFileSync(file, 'utf8').split('\n')) {
+    const [name, , id] = line.split(':')
+    if (name === group && id !== undefined) return Number(id)
+  }
+  throw new Error(`there is no group ${group} in ${file}`)
+}
+
+function isAbstract(host: string): boolean {
+  return host.startsWith('@')
+}

@@ -1,0 +1,152 @@
+/** Clients and servers on unix sockets. */
+
+import { existsSync, linkSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Client } from 'pg'
+import { expect, onTestFinished, test } from 'vitest'
+import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
+import { failureOf, until } from '../support/e2e/until.ts'
+import { createDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase()
+
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'pgweir-unix-'))
+  onTestFinished(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
+
+function socketOf({ addresses }: Pgweir): string {
+  const [path] = addresses.map(({ host }) => host).filter((host) => host.startsWith('/'))
+  if (path === undefined) throw new Error('it has no unix socket')
+  return path
+}
+
+/** As `pg` keeps it. */
+function keyOf(client: Client) {
+  const { processID: pid, secretKey: secret } = client as unknown as { processID: number; secretKey: number }
+  return { pid, secret }
+}
+
+/** A client that comes by the socket. */
+function local(pgweir: Pgweir, directory: string, config = {}) {
+  return pgweir.client({ host: directory, port: pgweir.address.port, ...config })
+}
+
+test('clients come by a unix socket as well, are shown as such, and the file goes with the pooler', async () => {
+  const directory = folder()
+  const pgweir = await startPgweir({ database, settings: { unix_socket_dir: directory, admin_users: database.user } })
+  const { port } = pgweir.address
+  expect(socketOf(pgweir)).toBe(`${directory}/.s.PGSQL.${port}`)
+  const client = await local(pgweir, directory)
+  expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  const root = await local(pgweir, directory, { database: 'pgbouncer' })
+  const { rows } = await root.query('show clients')
+  for (const row of rows)
+    expect(row).toMatchObject({ addr: 'unix', port, local_addr: 'unix', local_port: port, remote_pid: process.pid })
+  expect(pgweir.log.some((line) => line.includes(`@unix(${process.pid}):${port} login attempt`))).toBe(true)
+  await client.end()
+  await root.end()
+  const path = socketOf(pgweir)
+  expect(existsSync(path)).toBe(true)
+  await pgweir.stop()
+  expect(existsSync(path)).toBe(false)
+})
+
+test('by a unix socket alone', async () => {
+  const directory = folder()
+  const settings = { unix_socket_dir: directory, listen_addr: '', listen_port: 7001 }
+  const pgweir = await startPgweir({ database, settings })
+  expect(pgweir.addresses.map(({ host }) => host)).toEqual([`${directory}/.s.PGSQL.7001`])
+  const client = await local(pgweir, directory)
+  expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+})
+
+test('who may connect is a matter of its mode and group', async () => {
+  const directory = folder()
+  const group = process.getgid?.() ?? 0
+  const settings = { unix_socket_dir: directory, unix_socket_mode: '0620', unix_socket_group: group }
+  const pgweir = await startPgweir({ database, settings })
+  const { mode, gid } = statSync(socketOf(pgweir))
+  expect(mode & 0o777).toBe(0o620)
+  expect(gid).toBe(group)
+})
+
+test('a file that somebody left behind makes way; a socket in use does not', async () => {
+  const directory = folder()
+  const path = `${directory}/.s.PGSQL.7002`
+  const settings = { unix_socket_dir: directory, listen_addr: '', listen_port: 7002 }
+  const holder = createServer()
+  await new Promise<void>((resolve) => holder.listen(path, resolve))
+  // What libuv does not know of it does not remove.
+  const left = `${path}.left`
+  linkSync(path, left)
+  expect(await failureOf(startPgweir({ database, settings }))).toMatchObject({
+    message: `unix socket is in use, cannot continue: ${path}`,
+  })
+  await new Promise((resolve) => holder.close(resolve))
+  renameSync(left, path)
+  const pgweir = await startPgweir({ database, settings })
+  expect(await (await local(pgweir, directory)).query('select 1')).toMatchObject({ rowCount: 1 })
+})
+
+test('a folder that does not exist is an error that names the setting, if it was asked for', async () => {
+  const settings = { unix_socket_dir: '/nowhere/at/all' }
+  const { message } = await failureOf(startPgweir({ database, settings }))
+  expect(message).toContain('/nowhere/at/all/.s.PGSQL.')
+})
+
+test('servers are reached by unix sockets, by folder or by default, and cancel requests too', async () => {
+  const directory = folder()
+  const far = await startPgweir({ database, settings: { unix_socket_dir: directory, default_pool_size: 2 } })
+  const { port } = far.address
+  const near = await startPgweir({
+    database,
+    databases: [
+      `by_folder = host=${directory} port=${port} dbname=${database.database}`,
+      `by_default = port=${port} dbname=${database.database}`,
+    ],
+    settings: {
+      unix_socket_dir: directory,
+      listen_port: port + 1 === 65_536 ? port - 1 : 0,
+      admin_users: database.user,
+    },
+  })
+  for (const name of ['by_folder', 'by_default']) {
+    const client = await near.client({ database: name })
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    const sleeping = failureOf(client.query('select pg_sleep(600)'))
+    await until('it runs', async () => (await near.counts(name)).leased === 1 && (await far.counts()).leased === 1)
+    await near.cancel(keyOf(client))
+    expect(await sleeping).toMatchObject({ code: '57014' })
+  }
+  const root = await near.client({ database: 'pgbouncer' })
+  for (const row of (await root.query('show servers')).rows) expect(row).toMatchObject({ addr: 'unix', port })
+})
+
+test('an abstract name is no file', async () => {
+  const name = `@pgweir-test-${process.pid}`
+  const far = await startPgweir({ database, settings: { unix_socket_dir: name } })
+  const { port } = far.address
+  const databases = [`far = host=${name} port=${port} dbname=${database.database}`]
+  const near = await startPgweir({ database, databases })
+  const client = await near.client({ database: 'far' })
+  expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+})
+
+test('whoever runs the pooler comes to the console as pgbouncer, without a password, and by the socket only', async () => {
+  const directory = folder()
+  const pgweir = await startPgweir({ database, settings: { unix_socket_dir: directory, auth_type: 'scram-sha-256' } })
+  const owner = { user: 'pgbouncer', password: 'wrong', database: 'pgbouncer' }
+  const root = await local(pgweir, directory, owner)
+  expect((await root.query('show version')).rows).toHaveLength(1)
+  await root.query('pause')
+  await root.query('resume')
+  expect(await failureOf(pgweir.client(owner))).toMatchObject({ code: '28P01' })
+  expect(await failureOf(local(pgweir, directory, { ...owner, user: 'postgres' }))).toMatchObject({ code: '28P01' })
+  expect(await failureOf(local(pgweir, directory, { ...owner, database: database.database }))).toMatchObject({
+    code: '28P01',
+  })
+})

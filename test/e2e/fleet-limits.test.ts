@@ -2,8 +2,9 @@
 
 import type { Client } from 'pg'
 import { describe, expect, test } from 'vitest'
-import { Crowd, workerOf } from '../support/e2e/crowd.ts'
+import { Crowd } from '../support/e2e/crowd.ts'
 import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
+import { workerOf } from '../support/e2e/places.ts'
 import { until } from '../support/e2e/until.ts'
 import { Watch } from '../support/e2e/watch.ts'
 import { adminClient, createDatabase, createRole, type TestDatabase, type TestRole } from '../support/postgres.ts'

@@ -3,8 +3,9 @@
 import type { Client } from 'pg'
 import { expect, test } from 'vitest'
 import type { WorkerSnapshot } from '../../src/workers/fleet.ts'
-import { Crowd, workerOf } from '../support/e2e/crowd.ts'
-import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
+import { Crowd } from '../support/e2e/crowd.ts'
+import { startPgweir } from '../support/e2e/pgweir.ts'
+import { clientsOf } from '../support/e2e/places.ts'
 import { Roster } from '../support/e2e/roster.ts'
 import { activity, untilRunning } from '../support/e2e/server-side.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
@@ -117,7 +118,8 @@ test('the servers of a killed worker count until PostgreSQL has ended them, what
   const roster = new Roster()
   const pgweir = await startPgweir({ workers: 2, database: one, entry: 'pool_size=3' })
   const [doomed, other] = (await roster.of(pgweir).all()) as [WorkerSnapshot, WorkerSnapshot]
-  const [stubborn, fetching, open] = (await comeTo(pgweir, doomed.number, 3)).clients
+  const trios = await clientsOf(pgweir, [doomed.number, other.number], 3)
+  const [stubborn, fetching, open] = trios.get(doomed.number) as unknown as Trio
   const lost = [
     stubborn.query('select ignore_cancels(5)'),
     // Its answer fills all buffers, since nobody reads it any more.
@@ -127,7 +129,7 @@ test('the servers of a killed worker count until PostgreSQL has ended them, what
   await until('they hold all servers', async () => (await pgweir.counts()).leased === 3)
   await untilRunning(one, 'ignore_cancels')
   await untilRunning(one, 'pg_sleep')
-  const waiting = (await comeTo(pgweir, other.number, 3)).clients
+  const waiting = trios.get(other.number) as Client[]
   // Each keeps its server, so that all three have to be free.
   const answers = waiting.map((client) => client.query('begin'))
   await until('they wait', async () => (await pgweir.counts()).waiting === 3)
@@ -147,7 +149,12 @@ test('RESTART WORKERS lets transactions finish, and sends everybody away between
   })
   roster.of(pgweir)
   const old = await roster.all()
-  const groups = await Promise.all(old.map(({ number }) => comeTo(pgweir, number, 3)))
+  const trios = await clientsOf(
+    pgweir,
+    old.map(({ number }) => number),
+    3,
+  )
+  const groups = [...trios].map(([worker, clients]) => new Group(worker, clients as unknown as Trio))
   for (const { clients } of groups) await clients[0].query('begin')
   const questions = groups.map(({ clients }) => clients[2].query('select 1 as one').catch((problem: Error) => problem))
   await until('one waits on each', async () => (await pgweir.counts()).waiting === groups.length)
@@ -178,32 +185,21 @@ test('RESTART WORKERS lets transactions finish, and sends everybody away between
 
 type Trio = readonly [Client, Client, Client]
 
-interface Group {
+/** Of one worker. */
+class Group {
   readonly worker: number
   readonly clients: Trio
   /** What each was told between two questions. */
-  readonly lastWords: ReadonlyMap<Client, string>
-  isOver: boolean
-}
+  readonly lastWords = new Map<Client, string>()
+  isOver = false
 
-/** Clients of one worker. */
-async function comeTo(pgweir: Pgweir, worker: number, count: number): Promise<Group> {
-  const lastWords = new Map<Client, string>()
-  const clients: Client[] = []
-  // They stay for as long, since the next one goes where the fewest are.
-  const others: Client[] = []
-  while (clients.length < count) {
-    const client = await pgweir.client()
-    if (workerOf(client) !== worker) {
-      others.push(client)
-      continue
-    }
-    client.on('error', (problem: Error & { code?: string }) => {
-      // The end of the connection follows.
-      if (!lastWords.has(client)) lastWords.set(client, problem.code ?? '')
-    })
-    clients.push(client)
+  constructor(worker: number, clients: Trio) {
+    this.worker = worker
+    this.clients = clients
+    for (const client of clients)
+      client.on('error', (problem: Error & { code?: string }) => {
+        // The end of the connection follows.
+        if (!this.lastWords.has(client)) this.lastWords.set(client, problem.code ?? '')
+      })
   }
-  for (const other of others) await other.end()
-  return { worker, clients: clients as unknown as Trio, lastWords, isOver: false }
 }

@@ -2,8 +2,8 @@
 
 import type { Client, ClientConfig } from 'pg'
 import { expect } from 'vitest'
-import { workerIn } from '../../../src/wire/cancel-key.ts'
 import type { Pgweir } from './pgweir.ts'
+import { workerOf } from './places.ts'
 import { LONG_PATIENCE_MS, until } from './until.ts'
 
 /** How a client asks one of its questions. Returns what came back, which must be the question. */
@@ -30,11 +30,6 @@ function codeOf(problem: Error): string {
 
 function isLoss(problem: Error): boolean {
   return [SENT_AWAY, 'ECONNRESET', 'EPIPE'].includes(codeOf(problem)) || /^Connection terminated/.test(problem.message)
-}
-
-/** The number of the worker that serves a client. */
-export function workerOf(client: Client): number {
-  return workerIn((client as unknown as { processID: number }).processID)
 }
 
 /** One of a crowd: connects again when it has lost its connection, and asks the same question again. */

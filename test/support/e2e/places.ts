@@ -1,0 +1,44 @@
+/** Clients whose worker process is known. */
+
+import type { Client, ClientConfig } from 'pg'
+import { workerIn } from '../../../src/wire/cancel-key.ts'
+import type { Pgweir } from './pgweir.ts'
+
+/** What a client was told in its welcome. */
+export function keyOf(client: Client): { pid: number; secret: number } {
+  const { processID, secretKey } = client as unknown as { processID: number; secretKey: number }
+  return { pid: processID, secret: secretKey }
+}
+
+/** The number of the worker that serves a client. */
+export function workerOf(client: Client): number {
+  return workerIn(keyOf(client).pid)
+}
+
+/** As many clients of each of these workers. */
+export async function clientsOf(
+  pgweir: Pgweir,
+  workers: readonly number[],
+  count: number,
+  config: ClientConfig = {},
+): Promise<Map<number, Client[]>> {
+  const found = new Map<number, Client[]>(workers.map((worker) => [worker, []]))
+  // Those too many stay until the end, since the next one goes where the fewest are.
+  const others: Client[] = []
+  while ([...found.values()].some(({ length }) => length < count)) {
+    const client = await pgweir.client(config)
+    const clients = found.get(workerOf(client))
+    if (clients && clients.length < count) clients.push(client)
+    else others.push(client)
+  }
+  await Promise.all(others.map((client) => client.end()))
+  return found
+}
+
+export async function onePerWorker(
+  pgweir: Pgweir,
+  workers: readonly number[],
+  config: ClientConfig = {},
+): Promise<Client[]> {
+  return [...(await clientsOf(pgweir, workers, 1, config)).values()].flat()
+}

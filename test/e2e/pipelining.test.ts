@@ -3,7 +3,7 @@ import { serialize } from 'pg-protocol'
 import { describe, expect, test } from 'vitest'
 import { type Step, sameAsDirect } from '../support/e2e/conversation.ts'
 import { sharedPgweir } from '../support/e2e/pgweir.ts'
-import { extended } from '../support/e2e/raw-client.ts'
+import { extended, type RawClient } from '../support/e2e/raw-client.ts'
 import { untilRunning } from '../support/e2e/server-side.ts'
 import { failureOf } from '../support/e2e/until.ts'
 import { createDatabase } from '../support/postgres.ts'
@@ -85,7 +85,7 @@ describe('a pipeline goes as with PostgreSQL itself', () => {
 
 test('the server is held until the last reply, and free then', async () => {
   const pgweir = await sharedPgweir({ database })
-  const [ada, bob] = [await pgweir.raw(), await pgweir.raw()]
+  const [ada, bob] = (await pgweir.together(2, () => pgweir.raw())) as [RawClient, RawClient]
   ada.send(query('select 1'), query('select pg_sleep(60)'), query('select 2'))
   const pid = await untilRunning(database, 'pg_sleep(60)')
   expect((await ada.repliesUntil('Z')).map(({ line }) => line)).toContain('DataRow 1')

@@ -28,8 +28,7 @@ export async function sameAsDirect(pgweir: Pgweir, steps: readonly Step[]): Prom
   for (const step of steps) expected.push(await take(direct, step))
   await direct.end()
 
-  const pooled = await pgweir.raw()
-  const other = await pgweir.raw()
+  const [pooled, other] = (await pgweir.together(2, () => pgweir.raw())) as [RawClient, RawClient]
   const got: string[][] = []
   for (const [index, step] of steps.entries()) {
     got.push(await take(pooled, step))

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import { type FileOptions, writeFiles } from './files.ts'
+import { WORKERS } from './pgweir.ts'
 import { RawClient } from './raw-client.ts'
 import { until } from './until.ts'
 
@@ -68,10 +69,14 @@ export class Program {
     return found?.[1] ?? ''
   }
 
-  /** The most memory that it has had since the last call, in MiB. Only on Linux. */
+  /** The most memory that it and its workers have had, each of them, in MiB. Only on Linux. */
   peakMemoryMiB(): number {
-    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8')
-    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024
+    const workers = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8').split(' ').filter(Boolean)
+    const peaks = [this.pid, ...workers].map((pid) => {
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+      return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024
+    })
+    return peaks.reduce((sum, peak) => sum + peak, 0)
   }
 }
 
@@ -83,12 +88,12 @@ export interface RunningProgram {
   raw(): Promise<RawClient>
 }
 
-/** Runs the pooler with an ini file, until the end of the test. */
+/** Runs the pooler with an ini file, until the end of the test. In as many processes as the other tests, unless the settings say otherwise. */
 export async function runProgram(
   options: FileOptions,
   env: Readonly<Record<string, string>> = {},
 ): Promise<RunningProgram> {
-  const { iniFile } = await writeFiles(options)
+  const { iniFile } = await writeFiles({ ...options, settings: { workers: WORKERS, ...options.settings } })
   const program = new Program([iniFile], env)
   const port = Number(await program.says(/listening on 127\.0\.0\.1:(\d+)/))
   const { user, database } = options.database

@@ -14,15 +14,15 @@ import type { Host } from './host.ts'
 import type { Stage } from './intake.ts'
 import { Relay } from './relay.ts'
 import { readWishes, type Wishes } from './startup-parameters.ts'
-import { Fitting, reportedParameters } from './welcome.ts'
+import { encodeReception, Fitting, receptionOf } from './welcome.ts'
 
 const ANSWER_NO = Buffer.from('N')
 
 export interface EntryListener {
   /** Who the client says that it is, and what it asks for. */
   onIntroduced(wishes: Wishes): void
-  /** The client is in: it is welcomed with what a server would report, and `handler` has the word from here. */
-  onEntered(reported: ReadonlyMap<string, string>, handler: Handler): void
+  /** The client is in: it is welcomed with `reception` (see `encodeWelcome`), and `handler` has the word from here. */
+  onEntered(reception: Buffer, handler: Handler): void
   onRefused(notice: Notice): void
   /** The client has asked to leave, or only came to cancel. */
   onLeft(reason: string): void
@@ -164,7 +164,7 @@ export class Entry implements Stage, AuthenticationListener {
         subject: this.#session.subject,
       })
     if (destination.kind === 'console')
-      this.#listener.onEntered(destination.parameters, destination.open(this.#session))
+      this.#listener.onEntered(encodeReception(destination.parameters), destination.open(this.#session))
     else this.#fit(destination.pool, wishes)
   }
 
@@ -176,7 +176,7 @@ export class Entry implements Stage, AuthenticationListener {
         this.#fitting = null
         if (!this.#session.isOpen) return
         pool.counters.clientLogins++
-        this.#listener.onEntered(reportedParameters(pool, profile), new Relay(this.#session, pool, profile))
+        this.#listener.onEntered(receptionOf(pool, profile), new Relay(this.#session, pool, profile))
       },
       onUnfit: (notice) => {
         const other = this.#context.otherDestination(this.#session, wishes, notice)

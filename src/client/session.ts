@@ -163,7 +163,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     this.#statedName = texts.share(settings.get('application_name') ?? '')
   }
 
-  onEntered(reported: ReadonlyMap<string, string>, handler: Handler): void {
+  onEntered(reception: Buffer, handler: Handler): void {
     this.#entry = null
     this.#handler = handler
     this.#intake.stage = handler
@@ -171,7 +171,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     this.#cancelPid = cancelKey.pid
     this.enter('idle')
     this.#context.sessions.loggedIn(this)
-    this.send(encodeWelcome(reported, cancelKey))
+    this.send(encodeWelcome(reception, cancelKey))
     this.goOn()
   }
 

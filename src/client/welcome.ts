@@ -1,6 +1,7 @@
 /** What a client is told once it is logged in; for that, its settings are tried on a server where their outcome is not known yet. */
 
 import { Link } from '../base/list.ts'
+import { Lru } from '../base/lru.ts'
 import type { Waiter } from '../pool/lease.ts'
 import type { Pool } from '../pool/pool.ts'
 import { Profile } from '../server/profile.ts'
@@ -9,20 +10,42 @@ import { AUTHENTICATION_OK, encodeBackendKeyData, encodeParameterStatus, READY_I
 import type { CancelKey } from '../wire/cancel-key.ts'
 import type { Notice } from '../wire/notices.ts'
 
-/** AuthenticationOk, what a server would report, the cancel key, ReadyForQuery. */
-export function encodeWelcome(reported: ReadonlyMap<string, string>, key: CancelKey): Buffer {
+/** What a client is told at the end of its login: `reception`, the cancel key, ReadyForQuery. */
+export function encodeWelcome(reception: Buffer, key: CancelKey): Buffer {
+  return Buffer.concat([reception, encodeBackendKeyData(key.pid, key.secret), READY_IDLE])
+}
+
+/** AuthenticationOk, and what a server would report. */
+export function encodeReception(reported: ReadonlyMap<string, string>): Buffer {
   const messages = [AUTHENTICATION_OK]
   const encoding = reported.get('client_encoding') ?? 'UTF8'
   for (const [name, value] of reported) {
     const message = encodeParameterStatus(name, value, encoding)
     if (message !== null) messages.push(message)
   }
-  messages.push(encodeBackendKeyData(key.pid, key.secret), READY_IDLE)
   return Buffer.concat(messages)
 }
 
+interface Reception {
+  readonly welcome: ReadonlyMap<string, string> | null
+  readonly bytes: Buffer
+}
+
+/** The latest, since most clients are told the same. */
+const receptions = new Lru<Profile, Reception>(100)
+
+/** For a client with this profile. */
+export function receptionOf(pool: Pool, profile: Profile): Buffer {
+  const { welcome } = pool
+  const known = receptions.get(profile)
+  if (known !== undefined && known.welcome === welcome) return known.bytes
+  const bytes = encodeReception(reportedParameters(pool, profile))
+  receptions.set(profile, { welcome, bytes })
+  return bytes
+}
+
 /** What a server with this profile reports. */
-export function reportedParameters(pool: Pool, profile: Profile): ReadonlyMap<string, string> {
+function reportedParameters(pool: Pool, profile: Profile): ReadonlyMap<string, string> {
   const reported = new Map(pool.welcome)
   pool.options.tracked.names.forEach((name, place) => {
     const value = profile.values[place]

@@ -91,6 +91,8 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   clients = 0
   /** What servers reported that were opened otherwise. */
   #formerWelcome: ReadonlyMap<string, string> | null = null
+  /** `defaultProfile`, and what it was made of. */
+  #default: { readonly welcome: ReadonlyMap<string, string>; readonly profile: Profile } | null = null
   /** Since when it has had neither clients nor servers; null while it has. */
   #emptySinceMs: number | null = null
 
@@ -519,6 +521,12 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   get defaultProfile(): Profile | null {
     const { welcome } = this
     if (this.#target.welcome.values === null && this.#state === 'open') return null
-    return welcome && Profile.of(this.options.tracked.names.map((name) => welcome.get(name) ?? null))
+    if (welcome === null) return null
+    if (this.#default?.welcome !== welcome)
+      this.#default = {
+        welcome,
+        profile: Profile.of(this.options.tracked.names.map((name) => welcome.get(name) ?? null)),
+      }
+    return this.#default.profile
   }
 }

@@ -1,7 +1,7 @@
 /** The keys by which clients may cancel their queries: random, one for each session, told to its client alone. */
 
-import { randomBytes } from 'node:crypto'
 import { invariant } from '../base/invariant.ts'
+import { RandomStock } from '../base/random-stock.ts'
 import {
   CANCEL_KEY_BYTES,
   type CancelKey,
@@ -27,6 +27,8 @@ interface Entry<Holder> {
 
 const EVERY_BIT = -1
 
+const stock = new RandomStock()
+
 const ALONE: KeyOwner = { peerId: 0, worker: 0 }
 
 export class CancelKeys<Holder> {
@@ -36,7 +38,7 @@ export class CancelKeys<Holder> {
   readonly #entries = new Map<number, Entry<Holder>>()
 
   /** `owner` is asked for each key: `peer_id` may change at a reload, and keys that were told already stay good. */
-  constructor(owner: () => KeyOwner = () => ALONE, random: (bytes: number) => Buffer = randomBytes) {
+  constructor(owner: () => KeyOwner = () => ALONE, random: (bytes: number) => Buffer = (bytes) => stock.take(bytes)) {
     this.#owner = owner
     this.#random = random
   }

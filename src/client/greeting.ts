@@ -16,6 +16,8 @@ export class Greeting {
    * Throws a PoolerError if no client of Postgres would have sent this.
    */
   read(buffer: Buffer, start: number, end: number): { packet: FirstPacket | null; stoppedAt: number } {
+    const inOne = this.#readInOne(buffer, start, end)
+    if (inOne !== null) return inOne
     let at = start
     while (at < end) {
       const take = Math.min(this.#need - this.#have, end - at)
@@ -34,6 +36,16 @@ export class Greeting {
       return { packet, stoppedAt: at }
     }
     return { packet: null, stoppedAt: at }
+  }
+
+  /** The common case: a whole packet is there, and nothing has to be put together. */
+  #readInOne(buffer: Buffer, start: number, end: number): { packet: FirstPacket; stoppedAt: number } | null {
+    if (this.#have > 0 || end - start < 4) return null
+    const stoppedAt = start + startupPacketLength(buffer, start)
+    if (stoppedAt > end) return null
+    const packet = parseFirstPacket(buffer.subarray(start, stoppedAt))
+    this.#check(packet, stoppedAt < end)
+    return { packet, stoppedAt }
   }
 
   #check(packet: FirstPacket, isFollowed: boolean): void {

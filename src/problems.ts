@@ -98,6 +98,7 @@ export const PROBLEMS = {
     'database removed',
     'It was taken out of the configuration, or an administrator has run KILL.',
   ),
+  'auth-query-failed': fatal('F0000', 'bouncer config error', 'The log of the pooler says more; see auth_query.'),
   'owner-unknown': fatal(
     '28000',
     'unix socket login rejected',

@@ -37,13 +37,16 @@ export interface ClientContext {
   settings(): ClientSettings
   /** `done` is told, at once or later, whether there is room for one more client. It is not called any more once the session is gone. */
   admit(session: Host, wishes: Wishes, done: (problem: PoolerError | null) => void): void
-  authentication(session: Host, wishes: Wishes): AuthenticationOptions
+  /** `done` is told how the client has to prove who it is, or why it cannot; when, is as with `admit`. */
+  authentication(session: Host, wishes: Wishes, done: (how: AuthenticationOptions | PoolerError) => void): void
   /** Throws if the database does not exist. `done` is told where the client goes, or why it is not taken; when, is as with `admit`. */
   destination(session: Host, wishes: Wishes, proof: Proof, done: (destination: Destination | PoolerError) => void): void
   /** Another pool, if the first one cannot do what its servers refuse; null if they are right. */
   otherDestination(session: Host, wishes: Wishes, refusal: Notice): Pool | null
   /** Cancels what the client with this key runs, wherever that client is. `over` is called once that can hit nothing any more. */
   cancel(pid: number, key: Buffer, over: () => void): void
+  /** The client has not proved that it is who it says. */
+  onUnproved(session: Host): void
   /** The session has been closed. */
   onGone(session: Host): void
 }

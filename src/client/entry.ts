@@ -6,7 +6,12 @@ import { PoolerError } from '../problems.ts'
 import { encodeNegotiateProtocolVersion } from '../wire/backend.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { StartupPacket } from '../wire/startup.ts'
-import { Authentication, type AuthenticationListener, type Proof } from './authentication.ts'
+import {
+  Authentication,
+  type AuthenticationListener,
+  type AuthenticationOptions,
+  type Proof,
+} from './authentication.ts'
 import type { ClientContext, Destination } from './context.ts'
 import { Greeting } from './greeting.ts'
 import type { Handler } from './handler.ts'
@@ -112,10 +117,18 @@ export class Entry implements Stage, AuthenticationListener {
 
   #prove(wishes: Wishes): void {
     this.#session.enter('authenticating')
+    this.#context.authentication(this.#session, wishes, (how) => {
+      if (!this.#session.isOpen) return
+      if (how instanceof PoolerError) this.#listener.onRefused(how)
+      else this.#try(() => this.#authenticateBy(how))
+    })
+  }
+
+  #authenticateBy(how: AuthenticationOptions): void {
     this.#step = 'authenticating'
-    this.#authentication = new Authentication(this.#context.authentication(this.#session, wishes), this)
+    this.#authentication = new Authentication(how, this)
     this.#authentication.start()
-    // What came while others were asked whether there is room.
+    // What came while others were asked.
     this.#session.goOn()
   }
 
@@ -138,6 +151,7 @@ export class Entry implements Stage, AuthenticationListener {
   }
 
   onRejected(problem: PoolerError): void {
+    this.#context.onUnproved(this.#session)
     this.#listener.onRefused(problem)
   }
 

@@ -131,6 +131,12 @@ export class Databases {
     return this.#router.poolFor(database, loginUser, birth)
   }
 
+  /** For questions of our own, as that user whatever the database forces clients to be. Null if there is no such database. */
+  poolForLookups(name: string, user: string): Pool | null {
+    const database = this.find(name)
+    return database && this.#router.poolAs(database, user, NO_BIRTH)
+  }
+
   /** The settings are other ones: each database and pool gets its own anew. Whoever uses a database that is gone is told so. */
   refresh(): void {
     const all = this.#options.settings()
@@ -293,6 +299,8 @@ export class Databases {
     const { port, dbname, password, connect_query } = database.settings
     const parameters = serverParameters(database.settings)
     const address = this.#addressOf(database.settings)
+    // Clients that were there before their database got a forced user have servers of their own still.
+    const forcedPassword = () => (database.forcedUser === user ? database.settings.password : null)
     const how = [database.name, address.host, port, dbname, user, password, connect_query, [...parameters], [...birth]]
     return {
       address,
@@ -300,9 +308,8 @@ export class Databases {
         user,
         database: dbname,
         parameters,
-        // Clients that were there before their database got a forced user have servers of their own still.
-        secret: () => users.serverSecret(user, database.forcedUser === user ? database.settings.password : null),
-        scramKeys: () => users.scramKeys(user),
+        secret: () => users.serverSecret(database.name, user, forcedPassword()),
+        scramKeys: () => users.scramKeys(database.name, user),
       },
       schema: this.#schemas.at(this.#placeOf(database.settings)),
       welcome: this.#options.welcomes.of(how),

@@ -1,5 +1,6 @@
 /** Who comes in: limits on clients, how each has to log in, and where it goes then. */
 
+import type { Secret } from '../auth/secrets.ts'
 import { Lru } from '../base/lru.ts'
 import type { AuthenticationOptions, Proof } from '../client/authentication.ts'
 import type { Destination } from '../client/context.ts'
@@ -10,15 +11,17 @@ import type { Pool } from '../pool/pool.ts'
 import { PoolerError, type ProblemKind } from '../problems.ts'
 import { BirthSettings } from '../server/birth.ts'
 import { CONSOLE_NAMES } from '../settings/databases.ts'
-import type { Settings } from '../settings/load.ts'
+import { databaseFor, type Settings } from '../settings/load.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { Admissions, ClientClaim, ClientLimit } from '../workers/admissions.ts'
+import type { AuthQueries, Question } from './auth-query.ts'
 import type { Database, Databases } from './databases.ts'
 import type { Users } from './users.ts'
 
 export interface DoorsOptions {
   settings(): Settings
   readonly users: Users
+  readonly authQueries: AuthQueries
   readonly databases: Databases
   readonly admissions: Admissions
   readonly saltKey: Buffer
@@ -26,6 +29,12 @@ export interface DoorsOptions {
   lastWord(): PoolerError | null
   /** What opens a session on the console, for a user who may; throws for others. The owner may do anything. */
   openConsole(user: string, isOwner: boolean): Destination
+}
+
+interface LookedUp {
+  readonly question: Question
+  readonly user: string
+  readonly secret: Secret
 }
 
 /** What a session is counted under. */
@@ -42,6 +51,8 @@ export class Doors {
   /** Sessions that were let in, and those that wait for it: null. */
   readonly #entries = new Map<Host, Entry | null>()
   readonly #consoles = new Set<Host>()
+  /** What was found in Postgres about users who have not proved yet that they are who they say. */
+  readonly #lookedUp = new Map<Host, LookedUp>()
   readonly #birthSettings = new BirthSettings()
   readonly #claims = new Lru<string, readonly ClientClaim[]>(KNOWN_CLAIMS)
 
@@ -55,14 +66,46 @@ export class Doors {
     else this.#claim(session, ANYBODY, ANYBODY, done)
   }
 
-  authentication(session: Host, { user, database }: Wishes): AuthenticationOptions {
+  authentication(session: Host, wishes: Wishes, done: (how: AuthenticationOptions | PoolerError) => void): void {
+    const { authQueries, users } = this.#options
+    const { user, database } = wishes
+    const secret = users.secret(user)
+    const question = secret === null ? this.#questionOf(session, wishes) : null
+    if (secret === null && mayBeOwner(session, user, database)) done(new PoolerError('owner-unknown'))
+    else if (question === null) done(this.#howToProve(session, wishes, secret))
+    else
+      authQueries.find(question, user, (answer) => {
+        if (!session.isOpen) return
+        if (answer instanceof PoolerError) {
+          done(answer)
+          return
+        }
+        if (answer !== null) this.#lookedUp.set(session, { question, user, secret: answer })
+        done(this.#howToProve(session, wishes, answer))
+      })
+  }
+
+  /** What is asked in Postgres about a user that is not in auth_file; null if nothing. */
+  #questionOf(session: Host, { user, database: name }: Wishes): Question | null {
+    const settings = this.#options.settings()
+    const { general } = settings
+    if (general.auth_type === 'any' || isOwner(session, user, name)) return null
+    const isConsole = CONSOLE_NAMES.includes(name)
+    const own = isConsole ? null : databaseFor(settings, name)
+    if (own === null && !isConsole) return null
+    const asker = own?.auth_user ?? general.auth_user
+    const database = (own?.auth_dbname ?? general.auth_dbname) || (isConsole ? '' : name)
+    if (asker === '' || asker === user || database === '') return null
+    return { database, asker, query: own?.auth_query ?? general.auth_query }
+  }
+
+  #howToProve(session: Host, { user, database }: Wishes, secret: Secret | null): AuthenticationOptions {
     const { settings, users, saltKey } = this.#options
     const { general } = settings()
-    if (mayBeOwner(session, user, database) && users.secret(user) === null) throw new PoolerError('owner-unknown')
     return {
       type: isOwner(session, user, database) ? 'any' : general.auth_type,
       userName: user,
-      secret: users.secret(user),
+      secret,
       usualKind: users.usualKind,
       kinds: users.kinds,
       scramIterations: general.scram_iterations,
@@ -78,6 +121,9 @@ export class Doors {
   ): void {
     const { databases, users } = this.#options
     users.learn(wishes.user, proof)
+    const found = this.#lookedUp.get(session)
+    this.#lookedUp.delete(session)
+    if (found) users.learnOther(wishes.database, wishes.user, found.secret, proof)
     if (CONSOLE_NAMES.includes(wishes.database)) {
       const isOwnConsole = isOwner(session, wishes.user, wishes.database)
       const destination = this.#options.openConsole(wishes.user, isOwnConsole)
@@ -125,8 +171,15 @@ export class Doors {
     return this.#consoles.size
   }
 
+  /** The secret may be another one by now. */
+  onUnproved(session: Host): void {
+    const found = this.#lookedUp.get(session)
+    if (found) this.#options.authQueries.forget(found.question, found.user)
+  }
+
   onGone(session: Host): void {
     this.#consoles.delete(session)
+    this.#lookedUp.delete(session)
     const entry = this.#entries.get(session)
     this.#entries.delete(session)
     if (!entry) return

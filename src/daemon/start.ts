@@ -35,6 +35,7 @@ import type { Welcomed } from '../workers/messages.ts'
 import { PeerCancels } from '../workers/peer-cancels.ts'
 import { Pulse } from '../workers/pulse.ts'
 import { Applier } from './apply.ts'
+import { AuthQueries } from './auth-query.ts'
 import { maxClients } from './client-limits.ts'
 import { Conditions } from './conditions.ts'
 import { LocalControl } from './control.ts'
@@ -230,6 +231,12 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const doors = new Doors({
     settings,
     users,
+    authQueries: new AuthQueries({
+      settings,
+      clock,
+      log,
+      poolOf: (name, user) => databases.poolForLookups(name, user),
+    }),
     databases,
     admissions,
     saltKey: membership?.saltKey ?? createSaltKey(),
@@ -248,10 +255,11 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     tracked,
     settings: () => live.client,
     admit: (session, wishes, done) => doors.admit(session, wishes, done),
-    authentication: (session, wishes) => doors.authentication(session, wishes),
+    authentication: (session, wishes, done) => doors.authentication(session, wishes, done),
     destination: (session, wishes, proof, done) => doors.destination(session, wishes, proof, done),
     otherDestination: (session, wishes, refusal) => doors.otherDestination(session, wishes, refusal),
     cancel: (pid, key, over) => cancelRoutes.cancel(pid, key, over),
+    onUnproved: (session) => doors.onUnproved(session),
     onGone: (session) => {
       doors.onGone(session)
       conditions.check()

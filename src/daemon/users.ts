@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import type { ScramKeys } from '../auth/scram-keys.ts'
 import { isSameSecret, type PlainSecret, parseSecret, type Secret } from '../auth/secrets.ts'
 import { parseUserFile } from '../auth/user-file.ts'
+import { Lru } from '../base/lru.ts'
 import type { Proof } from '../client/authentication.ts'
 import type { Settings } from '../settings/load.ts'
 import { error, type Problem } from '../settings/problem.ts'
@@ -14,6 +15,8 @@ export class Users {
   #kinds: ReadonlySet<Secret['kind']>
   readonly #keys = new Map<string, ScramKeys>()
   readonly #passwords = new Map<string, PlainSecret>()
+  /** Who has logged in without being in auth_file, by database and name. */
+  readonly #others = new Lru<string, Other>(MAX_OTHERS)
 
   constructor(secrets: ReadonlyMap<string, Secret>) {
     this.#secrets = secrets
@@ -79,16 +82,46 @@ export class Users {
     if (proof.password) this.#passwords.set(user, proof.password)
   }
 
-  /** What logs in to a server as this user. */
-  serverSecret(user: string, password: string | null): Secret | null {
-    if (password !== null) return parseSecret(password)
-    const secret = this.secret(user)
-    return secret?.kind === 'plain' ? secret : (this.#passwords.get(user) ?? secret)
+  /** The same for a user who is not in auth_file, and was looked up in Postgres for this database. */
+  learnOther(database: string, user: string, secret: Secret, { keys, password }: Proof): void {
+    const key = keyOf(database, user)
+    const known = this.#others.get(key)
+    const isSame = known !== undefined && isSameSecret(known.secret, secret)
+    this.#others.set(key, {
+      secret,
+      keys: keys ?? (isSame ? known.keys : null),
+      password: password ?? (isSame ? known.password : null),
+    })
   }
 
-  scramKeys(user: string): ScramKeys | null {
-    return this.#keys.get(user) ?? null
+  /** What logs in to a server as this user. */
+  serverSecret(database: string, user: string, password: string | null): Secret | null {
+    if (password !== null) return parseSecret(password)
+    const other = this.#otherOf(database, user)
+    const secret = other?.secret ?? this.secret(user)
+    return secret?.kind === 'plain' ? secret : (other?.password ?? this.#passwords.get(user) ?? secret)
   }
+
+  scramKeys(database: string, user: string): ScramKeys | null {
+    return this.#otherOf(database, user)?.keys ?? this.#keys.get(user) ?? null
+  }
+
+  #otherOf(database: string, user: string): Other | null {
+    return this.#secrets.has(user) ? null : (this.#others.get(keyOf(database, user)) ?? null)
+  }
+}
+
+interface Other {
+  readonly secret: Secret
+  readonly keys: ScramKeys | null
+  readonly password: PlainSecret | null
+}
+
+/** Each of them has given the right password. */
+const MAX_OTHERS = 10_000
+
+function keyOf(database: string, user: string): string {
+  return JSON.stringify([database, user])
 }
 
 /** How many users of auth_file are other ones than before. */

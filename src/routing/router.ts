@@ -24,7 +24,11 @@ export class Router {
 
   /** The pool for a database, the user that logs in, and what its servers must be opened with; made for its first client. */
   poolFor(database: RoutedDatabase, loginUser: string, birth: Birth): Pool {
-    const user = database.forcedUser ?? loginUser
+    return this.poolAs(database, database.forcedUser ?? loginUser, birth)
+  }
+
+  /** The pool as exactly that user. */
+  poolAs(database: RoutedDatabase, user: string, birth: Birth): Pool {
     const known = this.#pools.find(database.name, user, birth)
     if (known) return known
     const pool = this.#createPool(database, user, birth)

@@ -70,6 +70,9 @@ export const DATABASE_ROWS = {
     meaning: 'Instead of the general query_wait_timeout.',
   },
   auto_prepare: { type: orNull(boolean), default: null, meaning: 'Instead of the general auto_prepare.' },
+  auth_user: { type: optionalText, default: null, meaning: 'Instead of the general auth_user.' },
+  auth_query: { type: optionalText, default: null, meaning: 'Instead of the general auth_query.' },
+  auth_dbname: { type: optionalText, default: null, meaning: 'Instead of the general auth_dbname.' },
   connect_query: {
     type: optionalText,
     default: null,

@@ -110,6 +110,21 @@ const LOGGING_IN = {
     'How clients prove who they are. `md5` uses SCRAM for users whose secret is a SCRAM one; `any` and `trust` ask for no password; `any` also ignores the user name.',
   ),
   auth_file: row(path, '', 'File with the names and secrets of users, one `"user" "secret"` a line.'),
+  auth_user: row(
+    text,
+    '',
+    'Who looks up users that are not in auth_file, in the database that they ask for; nobody is looked up if not set. Its own secret stands in auth_file.',
+  ),
+  auth_query: row(
+    text,
+    'SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname=$1 AND rolcanlogin',
+    'The query by which auth_user does so. It has the name as its parameter `$1`, and two columns: name and secret.',
+  ),
+  auth_dbname: row(text, '', 'Database in which users are looked up, instead of the one that they ask for.'),
+  auth_query_lifetime: seconds(
+    '10',
+    'How long the answer of auth_query is taken for true; 0 asks anew for every login, as PgBouncer does. A login that fails has the next one ask anew. Not in PgBouncer.',
+  ),
   admin_users: row(list, '', 'Users who may do everything on the console. With `auth_type = any` everyone may.'),
   stats_users: row(list, '', 'Users who may run the `SHOW` commands that change nothing.'),
   client_login_timeout: seconds('60', 'How long a client may take to log in.'),

@@ -17,18 +17,14 @@ const OFF = ['0', 'off', 'no', 'false']
 const NO_CLIENT_TLS = { without: 'clients are not offered TLS' }
 const NO_SERVER_TLS = { without: 'servers are reached without TLS' }
 const NO_HBA = { without: 'it is read only with auth_type = hba, cert or peer' }
-const NO_LOOKUP = { without: 'users who are not in auth_file cannot log in' }
 const NO_SYSLOG = { without: 'the log goes to standard error and to logfile' }
 const NO_CACHE = { without: 'names are resolved by the system whenever a server is dialled' }
 const INSIDE = { without: "it tunes PgBouncer's own buffers" }
 
 export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
-  auth_dbname: NO_LOOKUP,
   auth_hba_file: NO_HBA,
   auth_ident_file: NO_HBA,
   auth_ldap_options: { without: 'it is read only with auth_type = ldap' },
-  auth_query: NO_LOOKUP,
-  auth_user: NO_LOOKUP,
   client_tls13_ciphers: NO_CLIENT_TLS,
   client_tls_ca_file: NO_CLIENT_TLS,
   client_tls_cert_file: NO_CLIENT_TLS,
@@ -65,9 +61,6 @@ export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
 }
 
 export const UNSUPPORTED_DATABASE_KEYS: Readonly<Record<string, UnsupportedRow>> = {
-  auth_dbname: NO_LOOKUP,
-  auth_query: NO_LOOKUP,
-  auth_user: NO_LOOKUP,
   load_balance_hosts: { without: 'a database has one host' },
   // Not PgBouncer's, but part of most URLs that people paste after --upstream.
   sslmode: { ...NO_SERVER_TLS, fine: ['disable'], refusedUnless: ['allow', 'prefer'] },

@@ -30,6 +30,21 @@ export function encodeParse(name: string, body: Uint8Array): Buffer {
   return new Writer().begin('P').text(name).bytes(body).end().finish()
 }
 
+/** A Bind of the unnamed statement to the unnamed portal, with texts as parameters. */
+export function encodeBind(parameters: readonly string[]): Buffer {
+  const writer = new Writer().begin('B').text('').text('').int16(0).int16(parameters.length)
+  for (const parameter of parameters) {
+    const bytes = Buffer.from(parameter)
+    writer.int32(bytes.length).bytes(bytes)
+  }
+  return writer.int16(0).end().finish()
+}
+
+/** Runs the unnamed portal to its end. */
+export function encodeUnnamedExecute(): Buffer {
+  return new Writer().begin('E').text('').int32(0).end().finish()
+}
+
 export function encodeCloseStatement(name: string): Buffer {
   return new Writer().begin('C').byte(STATEMENT).text(name).end().finish()
 }

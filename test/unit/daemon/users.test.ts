@@ -27,11 +27,11 @@ test('what logins have taught us stays with those whose secret is the same, and 
   const before = users.secret('ada')
   users.replace(secrets({ ada: hashes.ada, bob: `md5${'d'.repeat(32)}` }))
   expect(users.secret('ada')).toBe(before)
-  expect(users.scramKeys('ada')).toBe(KEYS)
-  expect(users.serverSecret('ada', null)).toMatchObject({ kind: 'plain' })
+  expect(users.scramKeys('app', 'ada')).toBe(KEYS)
+  expect(users.serverSecret('app', 'ada', null)).toMatchObject({ kind: 'plain' })
   for (const user of ['bob', 'eve']) {
-    expect(users.scramKeys(user)).toBe(null)
-    expect(users.serverSecret(user, null)?.kind).not.toBe('plain')
+    expect(users.scramKeys('app', user)).toBe(null)
+    expect(users.serverSecret('app', user, null)?.kind).not.toBe('plain')
   }
 })
 

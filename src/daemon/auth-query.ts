@@ -1,0 +1,112 @@
+/** Looks up users that are not in auth_file, in Postgres itself; and remembers for a while what it was told. */
+
+import { isSameSecret, PlainSecret, parseSecret, type Secret } from '../auth/secrets.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import { Lru } from '../base/lru.ts'
+import { Lookup, type Row } from '../pool/lookup.ts'
+import type { Pool } from '../pool/pool.ts'
+import { PoolerError } from '../problems.ts'
+import type { Settings } from '../settings/load.ts'
+
+/** What is asked, and where. */
+export interface Question {
+  readonly database: string
+  /** Who asks. */
+  readonly asker: string
+  readonly query: string
+}
+
+/** null: there is no such user. */
+export type Answer = Secret | null | PoolerError
+
+export interface AuthQueriesOptions {
+  readonly clock: Clock
+  readonly log: Log
+  settings(): Settings
+  /** The pool of a database as that user, which must not be anybody else's; null if there is no such database. */
+  poolOf(database: string, user: string): Pool | null
+}
+
+interface Known {
+  readonly secret: Secret | null
+  readonly foundMs: number
+}
+
+/** Strangers may ask for any number of names. */
+const MAX_KNOWN = 10_000
+
+export class AuthQueries {
+  readonly #options: AuthQueriesOptions
+  readonly #known = new Lru<string, Known>(MAX_KNOWN)
+  /** Questions that were asked: nobody asks them a second time meanwhile. */
+  readonly #asked = new Map<string, ((answer: Answer) => void)[]>()
+
+  constructor(options: AuthQueriesOptions) {
+    this.#options = options
+  }
+
+  /** Calls back at once where the answer is known. */
+  find(question: Question, user: string, done: (answer: Answer) => void): void {
+    const { clock, settings } = this.#options
+    const key = keyOf(question, user)
+    const known = this.#known.get(key)
+    if (known && clock.nowMs - known.foundMs < settings().general.auth_query_lifetime) {
+      done(known.secret)
+      return
+    }
+    const asked = this.#asked.get(key)
+    if (asked) {
+      asked.push(done)
+      return
+    }
+    const pool = this.#options.poolOf(question.database, question.asker)
+    if (pool === null) {
+      done(this.#failed(question, `there is no database ${question.database}`))
+      return
+    }
+    this.#asked.set(key, [done])
+    const tell = (answer: Answer) => {
+      const waiting = this.#asked.get(key) ?? []
+      this.#asked.delete(key)
+      for (const each of waiting) each(answer)
+    }
+    new Lookup(pool, question.query, user, settings().general.client_login_timeout, {
+      onFound: (rows) => tell(this.#understand(question, key, rows)),
+      onFailed: (problem) => tell(this.#failed(question, problem.message)),
+    }).start()
+  }
+
+  /** Somebody has not logged in with it: it may be another one by now. */
+  forget(question: Question, user: string): void {
+    this.#known.delete(keyOf(question, user))
+  }
+
+  #understand(question: Question, key: string, rows: readonly Row[]): Answer {
+    const [row] = rows
+    if (row !== undefined && row.length !== 2)
+      return this.#failed(question, `it has ${row.length} columns, and must have two: name and secret`)
+    let secret: Secret | null = null
+    try {
+      // As in PgBouncer no password is one that nobody can give.
+      if (row !== undefined) secret = row[1] == null ? new PlainSecret('') : parseSecret(row[1])
+    } catch (problem) {
+      return this.#failed(question, (problem as Error).message)
+    }
+    const known = this.#known.get(key)?.secret
+    // Keys that were derived from a secret hang on the object.
+    if (known && secret && isSameSecret(known, secret)) secret = known
+    this.#known.set(key, { secret, foundMs: this.#options.clock.nowMs })
+    return secret
+  }
+
+  /** What went wrong is no affair of a client that is not in yet. */
+  #failed({ database, asker }: Question, reason: string): PoolerError {
+    this.#options.log.error(`auth_query of ${asker} in database ${database} failed: ${reason}`)
+    return new PoolerError('auth-query-failed')
+  }
+}
+
+function keyOf({ database, asker, query }: Question, user: string): string {
+  return JSON.stringify([database, asker, query, user])
+}

@@ -1,0 +1,128 @@
+/** A user that is not in auth_file is looked up on a server, whatever becomes of that server or of the client. */
+
+import { describe, expect, test } from 'vitest'
+import { quiet } from '../support/flow/inbox.ts'
+import type { FlowServer } from '../support/flow/postgres.ts'
+import {
+  bindComplete,
+  complete,
+  dataRow,
+  error,
+  join,
+  parameterStatus,
+  parseComplete,
+  ready,
+} from '../support/flow/replies.ts'
+import { startup } from '../support/flow/requests.ts'
+import { type Flow, startFlow } from '../support/flow/start.ts'
+
+const SETTINGS = { auth_type: 'plain', auth_user: 'asker', default_pool_size: 1, server_reset_query: '' }
+
+function start(settings: Record<string, string | number> = {}): Promise<Flow> {
+  return startFlow({ settings: { ...SETTINGS, ...settings }, authFile: ['"asker" "secret"'] })
+}
+
+/** A client called eve has come, and the server of `asker` is asked about it. */
+async function ask(flow: Flow) {
+  const client = await flow.dial()
+  client.send(startup({ user: 'eve', database: 'app' }))
+  const postgres = await flow.postgres.next()
+  await postgres.expect('Query(DISCARD ALL)', 'Parse', 'Bind', 'Execute', 'Sync')
+  return { client, postgres }
+}
+
+const CLEANED = join(complete('DISCARD ALL'), ready())
+
+function answer(postgres: FlowServer, ...row: readonly (string | null)[]): void {
+  postgres.send(CLEANED, parseComplete, bindComplete, dataRow(...row), complete('SELECT 1'), ready())
+}
+
+test('the client is asked for its password when Postgres has said what that is', async () => {
+  const flow = await start()
+  const { client, postgres } = await ask(flow)
+  await client.expectNothing()
+  answer(postgres, 'eve', 'hers')
+  await client.authenticate('eve', 'hers')
+  const own = await flow.postgres.next()
+  expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
+  expect(flow.counts(flow.pool('app', 'asker'))).toEqual({ idle: 1 })
+  await own.expectNothing()
+})
+
+test('the answer may come in pieces, with settings and notices in between', async () => {
+  const flow = await start()
+  const { client, postgres } = await ask(flow)
+  await postgres.sendPieces([
+    join(parameterStatus('TimeZone', 'Europe/Rome'), complete('DISCARD ALL')),
+    ready(),
+    join(parseComplete, bindComplete),
+    dataRow('eve', 'hers').subarray(0, 9),
+    join(dataRow('eve', 'hers').subarray(9), complete('SELECT 1')),
+    ready(),
+  ])
+  await client.authenticate('eve', 'hers')
+  await flow.postgres.next()
+  expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
+})
+
+describe('the client is refused, and the reason is in the log alone, when the server', () => {
+  async function expectRefused(flow: Flow, client: Awaited<ReturnType<typeof ask>>['client'], reason: string) {
+    await client.expect('ErrorResponse(FATAL F0000 bouncer config error)')
+    await client.expectClosed()
+    expect(flow.log.join('\n')).toContain(`auth_query of asker in database app failed: ${reason}`)
+  }
+
+  test('has an error', async () => {
+    const flow = await start()
+    const { client, postgres } = await ask(flow)
+    postgres.send(CLEANED, error('42P01', 'relation does not exist'), ready())
+    await expectRefused(flow, client, 'relation does not exist')
+    expect(flow.counts(flow.pool('app', 'asker'))).toEqual({ idle: 1 })
+  })
+
+  test('ends', async () => {
+    const flow = await start()
+    const { client, postgres } = await ask(flow)
+    postgres.send(CLEANED, error('57P01', 'terminating connection', 'FATAL'))
+    postgres.channel.hangUp()
+    await expectRefused(flow, client, 'terminating connection')
+    expect(flow.counts(flow.pool('app', 'asker'))).toEqual({})
+  })
+
+  test('sends nonsense', async () => {
+    const flow = await start()
+    const { client, postgres } = await ask(flow)
+    postgres.send(CLEANED, bindComplete)
+    await expectRefused(flow, client, 'server conn crashed?')
+    await postgres.expectClosed()
+  })
+
+  test('does not answer for as long as a login may take', async () => {
+    const flow = await start({ client_login_timeout: 20 })
+    const { client, postgres } = await ask(flow)
+    await flow.advance(15_000)
+    const patient = await flow.dial()
+    patient.send(startup({ user: 'eve', database: 'app' }))
+    await quiet()
+    await flow.advance(6_000)
+    await client.expect('ErrorResponse(FATAL 08006 client_login_timeout)')
+    await expectRefused(flow, patient, 'query timeout')
+    await postgres.expectClosed()
+  })
+})
+
+test('a client that goes meanwhile costs nothing, and the next one need not ask', async () => {
+  const flow = await start()
+  const { client, postgres } = await ask(flow)
+  client.hangUp()
+  await quiet()
+  answer(postgres, 'eve', 'hers')
+  await quiet()
+  expect(flow.counts(flow.pool('app', 'asker'))).toEqual({ idle: 1 })
+  const next = await flow.dial()
+  next.send(startup({ user: 'eve', database: 'app' }))
+  await next.authenticate('eve', 'hers')
+  await flow.postgres.next()
+  expect((await next.answer()).at(-1)).toBe('ReadyForQuery(I)')
+  await postgres.expectNothing()
+})

@@ -10,6 +10,8 @@ import type { SessionState } from './states.ts'
 export interface ClientSettings {
   readonly loginTimeoutMs: number
   idleTimeoutMs(user: string): number
+  /** Of all users'; Infinity if nobody can be idle for too long. */
+  readonly shortestIdleTimeoutMs: number
   readonly ignoredStartupParameters: ReadonlySet<string>
   readonly addsHostToApplicationName: boolean
   readonly logsConnections: boolean

@@ -206,13 +206,17 @@ export class Session implements Host, ChannelListener, EntryListener {
         if (loginTimeoutMs > 0 && nowMs - this.connectedMs > loginTimeoutMs)
           this.end(new PoolerError(this.#state === 'welcoming' ? 'login-timeout-server-down' : 'login-timeout'))
         return
-      case 'idle': {
-        const { relay } = this
-        const idleTimeoutMs = this.settings.idleTimeoutMs(this.user ?? '')
-        if (relay !== null && idleTimeoutMs > 0 && nowMs - relay.answeredMs > idleTimeoutMs)
-          this.end(new PoolerError('client-idle-timeout'))
-      }
+      case 'idle':
+        if (nowMs > this.idleUntilMs) this.end(new PoolerError('client-idle-timeout'))
     }
+  }
+
+  /** How long it may be idle, if it is; else Infinity. */
+  get idleUntilMs(): number {
+    const { relay } = this
+    if (this.#state !== 'idle' || relay === null) return Infinity
+    const idleTimeoutMs = this.settings.idleTimeoutMs(this.#user ?? '')
+    return idleTimeoutMs > 0 ? relay.answeredMs + idleTimeoutMs : Infinity
   }
 
   // The end

@@ -1,10 +1,18 @@
 /** All sessions of the process. */
 
+import type { ClientSettings } from './host.ts'
 import type { Session } from './session.ts'
+
+/** Idle clients are looked at no more often, and where they may be idle for a short time only, at a hundredth of that. */
+const LOOK_MS = 1_000
 
 export class Sessions {
   readonly #all = new Set<Session>()
   readonly #loggingIn = new Set<Session>()
+  /** No client is idle for too long before. */
+  #nextLookMs = 0
+  /** What held when that was found out. */
+  #settings: ClientSettings | null = null
 
   get count(): number {
     return this.#all.size
@@ -33,8 +41,19 @@ export class Sessions {
     return this.#all.values()
   }
 
-  /** Called by the janitor. Idle clients are looked at only where they may be idle for too long. */
-  sweep(nowMs: number, hasIdleTimeouts: boolean): void {
-    for (const session of hasIdleTimeouts ? this.#all : this.#loggingIn) session.onSweep(nowMs)
+  /** Called by the janitor. There may be thousands that are idle: they are looked at only once one of them may be so for too long. */
+  sweep(nowMs: number, settings: ClientSettings): void {
+    for (const session of this.#loggingIn) session.onSweep(nowMs)
+    if (settings !== this.#settings) this.#nextLookMs = 0
+    this.#settings = settings
+    const { shortestIdleTimeoutMs } = settings
+    if (shortestIdleTimeoutMs === Infinity || nowMs < this.#nextLookMs) return
+    // Whoever is active now, or comes later, will not have been idle for too long any sooner.
+    let earliestMs = nowMs + shortestIdleTimeoutMs
+    for (const session of this.#all) {
+      session.onSweep(nowMs)
+      if (session.idleUntilMs < earliestMs) earliestMs = session.idleUntilMs
+    }
+    this.#nextLookMs = Math.max(earliestMs, nowMs + Math.min(LOOK_MS, shortestIdleTimeoutMs / 100))
   }
 }

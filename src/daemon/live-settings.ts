@@ -7,12 +7,10 @@ import type { Settings } from '../settings/load.ts'
 export class LiveSettings {
   #now: Settings
   #client: ClientSettings
-  #hasIdleTimeouts: boolean
 
   constructor(settings: Settings) {
     this.#now = settings
     this.#client = clientSettings(settings)
-    this.#hasIdleTimeouts = hasIdleTimeouts(settings)
   }
 
   get now(): Settings {
@@ -22,16 +20,10 @@ export class LiveSettings {
   set now(settings: Settings) {
     this.#now = settings
     this.#client = clientSettings(settings)
-    this.#hasIdleTimeouts = hasIdleTimeouts(settings)
   }
 
   get client(): ClientSettings {
     return this.#client
-  }
-
-  /** Whether any client may be idle for too long. */
-  get hasIdleTimeouts(): boolean {
-    return this.#hasIdleTimeouts
   }
 
   /** Read for each connection anew. */
@@ -65,6 +57,7 @@ function clientSettings({ general, users }: Settings): ClientSettings {
   return {
     loginTimeoutMs: general.client_login_timeout,
     idleTimeoutMs: (user) => users.get(user)?.client_idle_timeout ?? general.client_idle_timeout,
+    shortestIdleTimeoutMs: shortestIdleTimeoutMs({ general, users }),
     ignoredStartupParameters: new Set(general.ignore_startup_parameters),
     addsHostToApplicationName: general.application_name_add_host,
     logsConnections: general.log_connections,
@@ -73,6 +66,7 @@ function clientSettings({ general, users }: Settings): ClientSettings {
   }
 }
 
-function hasIdleTimeouts({ general, users }: Settings): boolean {
-  return general.client_idle_timeout > 0 || [...users.values()].some((user) => user.client_idle_timeout)
+function shortestIdleTimeoutMs({ general, users }: Pick<Settings, 'general' | 'users'>): number {
+  const all = [general, ...users.values()].map((each) => each.client_idle_timeout ?? 0)
+  return Math.min(...all.filter((ms) => ms > 0), Infinity)
 }

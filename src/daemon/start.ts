@@ -270,7 +270,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   function sweep(): void {
     clock.refresh()
     pulse.swept(clock.nowMs)
-    sessions.sweep(clock.nowMs, live.hasIdleTimeouts)
+    sessions.sweep(clock.nowMs, live.client)
     pools.sweep()
     databases.sweep()
     cancels.sweep()

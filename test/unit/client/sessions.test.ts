@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest'
+import type { ClientSettings } from '../../../src/client/host.ts'
+import type { Session } from '../../../src/client/session.ts'
+import { Sessions } from '../../../src/client/sessions.ts'
+
+function startSessions() {
+  const sessions = new Sessions()
+  const looks = { count: 0 }
+  const add = (idleUntilMs: number) => {
+    const session = { idleUntilMs, onSweep: () => looks.count++ } as unknown as Session & { idleUntilMs: number }
+    sessions.add(session)
+    sessions.loggedIn(session)
+    return session
+  }
+  const looksAt = (nowMs: number, settings: ClientSettings) => {
+    looks.count = 0
+    sessions.sweep(nowMs, settings)
+    return looks.count
+  }
+  return { add, looksAt }
+}
+
+const settings = (shortestIdleTimeoutMs: number) => ({ shortestIdleTimeoutMs }) as ClientSettings
+
+test('idle clients are looked at when the first of them may have been idle for too long, and not before', () => {
+  const { add, looksAt } = startSessions()
+  const hour = settings(3_600_000)
+  add(500_000)
+  add(900_000)
+  add(Infinity)
+  expect(looksAt(1_000, hour)).toBe(3)
+  expect([1_100, 100_000, 499_999].map((nowMs) => looksAt(nowMs, hour))).toEqual([0, 0, 0])
+  expect(looksAt(500_000, hour)).toBe(3)
+})
+
+test('one that was active then is looked at once it may have been idle since', () => {
+  const { add, looksAt } = startSessions()
+  const minute = settings(60_000)
+  const client = add(Infinity)
+  expect(looksAt(1_000, minute)).toBe(1)
+  client.idleUntilMs = 61_001
+  expect([60_999, 61_000].map((nowMs) => looksAt(nowMs, minute))).toEqual([0, 1])
+})
+
+test('new settings count at once', () => {
+  const { add, looksAt } = startSessions()
+  add(3_000_000)
+  const hour = settings(3_600_000)
+  expect(looksAt(1_000, hour)).toBe(1)
+  expect(looksAt(1_100, settings(10_000))).toBe(1)
+  expect(looksAt(1_200, settings(Infinity))).toBe(0)
+})
+
+test('one that is due does not have all others looked at again and again', () => {
+  const { add, looksAt } = startSessions()
+  const hour = settings(3_600_000)
+  add(1_000)
+  expect([2_000, 2_100, 2_900, 3_000].map((nowMs) => looksAt(nowMs, hour))).toEqual([1, 0, 0, 1])
+})

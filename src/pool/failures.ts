@@ -10,6 +10,8 @@ export class Failures {
   #last: Notice | null = null
   #retryAtMs = 0
   #recentUntilMs = 0
+  /** Somebody is asked whether there is hope nonetheless. */
+  #isInQuestion = false
 
   /** @param concernsFew it may be one client's own wish that fails: whoever has the same one is told in the server's words */
   constructor(concernsFew = false) {
@@ -26,6 +28,11 @@ export class Failures {
     const delayMs = retryDelayMs(this.#count, maxDelayMs, chance)
     this.#retryAtMs = nowMs + delayMs
     this.#recentUntilMs = nowMs + delayMs * RECENT
+  }
+
+  /** Until it is known what there is to hope for, nobody is told anything. */
+  question(isInQuestion: boolean): void {
+    this.#isInQuestion = isInQuestion
   }
 
   /** A login has worked. */
@@ -53,7 +60,7 @@ export class Failures {
 
   /** The same error for whoever comes until the next try, with the setting that decides about the delay; null if it may wait. */
   forNewcomers(nowMs: number): Notice | null {
-    if (!this.#isHopeless || !this.isCoolingDown(nowMs)) return null
+    if (!this.#isHopeless || !this.isCoolingDown(nowMs) || this.#isInQuestion) return null
     const last = this.#last as Notice
     if (this.#concernsFew) return asFatal(last)
     return last instanceof PoolerError ? last : new PoolerError('server-login-failing', { error: last.message })

@@ -327,6 +327,20 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     if (this.#state !== 'open') return
     // Also where the next try comes at once: whoever waits shall hear why, rather than wait for the end of all tries.
     const words = this.total === 0 ? this.#failures.forWaiting : null
+    if (words === null) {
+      this.#help()
+      return
+    }
+    this.#failures.question(true)
+    this.#share.permits.refused(words.sqlstate, (isSharedOut) => this.#onRefusal(isSharedOut))
+  }
+
+  #onRefusal(isSharedOut: boolean): void {
+    this.#failures.question(false)
+    if (this.#state !== 'open') return
+    // Its clients have their turn on what there is.
+    if (isSharedOut) this.#failures.forget()
+    const words = this.total === 0 ? this.#failures.forWaiting : null
     if (words !== null) this.waiting.refuseAll(words)
     else this.#help()
   }

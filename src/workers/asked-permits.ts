@@ -9,7 +9,7 @@ import type { PoolFigures, ToPrimary, ToWorker } from './messages.ts'
 export interface AskedPermitsOptions {
   /** Its number, for the primary. */
   readonly pool: number
-  readonly line: Pick<Line<ToPrimary, ToWorker>, 'tell'>
+  readonly line: Pick<Line<ToPrimary, ToWorker>, 'tell' | 'ask'>
   readonly clock: Clock
   readonly holder: ShareHolder
   /** `min_pool_size`, for all workers together. */
@@ -19,6 +19,8 @@ export interface AskedPermitsOptions {
 
 /** How often a pool asks again for servers that nobody waits for. */
 const MINIMUM_RETRY_MS = 1_000
+
+const TOO_MANY_CONNECTIONS = '53300'
 
 export class AskedPermits implements Permits {
   floor = 0
@@ -70,6 +72,16 @@ export class AskedPermits implements Permits {
     else this.#recalls.shift()
     const { line, pool } = this.#options
     line.tell('permitBack', { pool, figures: this.#figures() })
+  }
+
+  /** Where Postgres has no room for one more, those that others have are to be shared. Whatever else is wrong is so for them, too. */
+  refused(sqlstate: string, decided: (isSharedOut: boolean) => void): void {
+    if (sqlstate !== TOO_MANY_CONNECTIONS) {
+      decided(false)
+      return
+    }
+    const { line, pool } = this.#options
+    line.ask('permitsRefused', pool).then(decided, () => decided(false))
   }
 
   /** The primary knows the settings too. */

@@ -88,6 +88,8 @@ export type ToPrimary = {
   readonly permitsAsk: Message<{ readonly pool: number; readonly figures: PoolFigures }>
   readonly permitBack: Message<{ readonly pool: number; readonly figures: PoolFigures }>
   readonly permitsClose: Message<number>
+  /** Postgres has no room for a server of the pool, and the worker has no other: whether other workers have some that are to be shared. */
+  readonly permitsRefused: Message<number, boolean>
   /** A server is ready, and can be told to cancel what it does, should the worker die. */
   readonly serverOpened: Message<BackendKey>
   /** It is closed. */

@@ -24,6 +24,9 @@ const REST_MS = 50
  */
 const PATIENCE_MS = 200
 
+/** How long Postgres is not asked for more servers than it had room for. */
+const CAP_MS = 2_000
+
 /** How often workers are asked for their figures while a client waits for a permit that another worker may have to spare. */
 const POLL_MS = 10
 
@@ -116,6 +119,21 @@ export class PermitDesk {
     }
     for (const pool of pools.keys()) count(pool, stillThere.filter((each) => each === pool).length)
     return { giveBack: (pool) => count(pool, Math.max(0, (pools.get(pool)?.account.held ?? 0) - 1)) }
+  }
+
+  /** Postgres has no room for a server of the pool: for a while those that are there are all that there may be, and whoever waits takes turns. */
+  refused(counter: Counter, pool: number): boolean {
+    const remote = this.#find(counter, pool)
+    if (remote === null) return false
+    const limit = remote.account.pool
+    let ready = 0
+    for (const holder of limit.holders) {
+      const other = this.#byAccount.get(holder)
+      if (other !== undefined) ready += other.counter.ready(other.pool)
+    }
+    if (ready === 0) return false
+    limit.cap(ready, this.#options.clock.nowMs + CAP_MS)
+    return true
   }
 
   /** The settings have changed. */

@@ -334,6 +334,7 @@ export class Primary extends GatheredFleet {
         this.#permits.gaveBack(worker(), pool, figures)
         return null
       },
+      permitsRefused: (pool) => this.#permits.refused(worker(), pool),
       permitsClose: (pool) => {
         this.#permits.closed(worker(), pool)
         return null

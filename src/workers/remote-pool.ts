@@ -15,6 +15,8 @@ export interface Counter {
   /** Its turn goes on after all. */
   kept(pool: number): void
   floored(pool: number, floor: number): void
+  /** How many of the pool's servers are logged in. */
+  ready(pool: number): number
   /** Asks for the figures of these pools. */
   polled(pools: readonly number[]): void
 }

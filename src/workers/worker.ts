@@ -102,6 +102,12 @@ export class Worker implements Counter {
     this.line.tell('permitFloor', { pool, floor })
   }
 
+  ready(pool: number): number {
+    let ready = 0
+    for (const server of this.servers.values()) if (server.pool === pool && server.key !== null) ready++
+    return ready
+  }
+
   polled(pools: readonly number[]): void {
     this.line.tell('permitsPoll', pools)
   }

@@ -34,6 +34,11 @@ export interface Permits {
   mustYield(): string | null
   /** The connection of a closed server is gone, or a permit was not used. */
   giveBack(): void
+  /**
+   * The login to a server was refused, and the pool has no other. `decided` is told whether its clients have something to wait for all the
+   * same: servers of the same pool in other processes.
+   */
+  refused(sqlstate: string, decided: (isSharedOut: boolean) => void): void
   /** The settings have changed, and with them the numbers of permits. */
   resized(): void
   /** The pool is over: it holds no server, and wants none. */

@@ -21,6 +21,8 @@ export class Limit {
   #reserve = 0
   #reserveTimeoutMs = 0
   #min = 0
+  #cap = Infinity
+  #cappedUntilMs = -Infinity
   held = 0
   /** How many of those are on their way back, because they were recalled. */
   recalled = 0
@@ -88,10 +90,17 @@ export class Limit {
     return this.#min - (this.held - account.held)
   }
 
+  /** No more can be had for now, whatever the settings say. What is held stays. */
+  cap(most: number, untilMs: number): void {
+    this.#cap = most
+    this.#cappedUntilMs = untilMs
+  }
+
   /** Whether an account gets no further permit, after the time that its first client has waited. */
   isFullFor(account: Account, nowMs: number): boolean {
-    if (this.#max === 0) return false
     const taken = this.held + this.claimants.size - (this.claimants.has(account) ? 1 : 0)
+    if (taken >= this.#cap && nowMs < this.#cappedUntilMs) return true
+    if (this.#max === 0) return false
     if (taken < this.#max) return false
     return nowMs - account.waitingSinceMs < this.#reserveTimeoutMs || taken >= this.#max + this.#reserve
   }

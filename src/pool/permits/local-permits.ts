@@ -32,6 +32,11 @@ export class LocalPermits implements Permits {
     this.#book.accounts.giveBack(this.#account, this.#clock.nowMs)
   }
 
+  /** Nobody else has servers of the pool. */
+  refused(_sqlstate: string, decided: (isSharedOut: boolean) => void): void {
+    decided(false)
+  }
+
   resized(): void {
     this.#book.resize(this.#account, this.#clock.nowMs)
   }

@@ -235,6 +235,40 @@ test('a turn that was to end goes on when nobody waits any more: nothing is clos
   expect([one?.total, other?.total]).toEqual([0, 1])
 })
 
+describe('where Postgres has room for fewer servers than the pool may have', () => {
+  /** Each worker has clients that come again and again. */
+  function serve(room: number) {
+    const fleet = new ToyFleet((kind) => ({ max: kind === 'pool' ? 6 : 0 }), 3)
+    fleet.room = room
+    const pools = fleet.alive.map((worker) => worker.pool('app', 'ada'))
+    const served = pools.map(() => 0)
+    const run = (index: number) =>
+      pools[index]?.lease(() => {
+        served[index] = (served[index] ?? 0) + 1
+        pools[index]?.worker.later(1, () => {
+          pools[index]?.release()
+          run(index)
+        })
+      })
+    for (const index of [0, 1, 2, 0, 1, 2]) {
+      run(index)
+      fleet.events.run(index === 0 ? 20 : 0)
+    }
+    fleet.events.run(5_000)
+    return { served, refused: pools.map(({ refused }) => refused) }
+  }
+
+  test('workers share what there is: nobody is refused while others have a server', () => {
+    const { served, refused } = serve(2)
+    expect(refused).toEqual([0, 0, 0])
+    for (const each of served) expect(each).toBeGreaterThan(100)
+  })
+
+  test('everybody is told so if there is none at all', () => {
+    expect(serve(0)).toEqual({ served: [0, 0, 0], refused: [2, 2, 2] })
+  })
+})
+
 test('after limits were lowered the surplus goes, whoever has it', () => {
   fc.assert(
     fc.property(fc.integer({ min: 2, max: 4 }), fc.integer({ min: 1, max: 3 }), (workers, max) => {

@@ -75,6 +75,8 @@ export class ToyPool implements ShareHolder {
   busy = 0
   leaving = 0
   hasClients = false
+  /** Clients that were told that there is no room. */
+  refused = 0
 
   constructor(worker: ToyWorker, database: string, user: string, permits: (pool: ToyPool) => AskedPermits) {
     this.worker = worker
@@ -115,7 +117,17 @@ export class ToyPool implements ShareHolder {
     this.opening++
     this.#later(OPEN_MS, () => {
       this.opening--
-      this.#free()
+      if (this.worker.hasRoom) this.#free()
+      else this.#refused()
+      this.permits.ask()
+    })
+  }
+
+  #refused(): void {
+    this.permits.giveBack()
+    if (this.total > 0) return
+    this.permits.refused('53300', (isSharedOut) => {
+      if (!isSharedOut) this.refused += this.waiting.splice(0).length
       this.permits.ask()
     })
   }
@@ -214,6 +226,16 @@ export class ToyWorker implements Counter {
     const minimum = () => this.#fleet.sizesOf('pool', database, user).min ?? 0
     this.#send(() => desk.opened(this, number, database, user))
     const line = {
+      // No promise: its answer would come when all events are over.
+      ask: () =>
+        ({
+          // biome-ignore lint/suspicious/noThenProperty: it stands for a promise
+          then: (answered: (isSharedOut: boolean) => void) =>
+            this.#send(() => {
+              const isSharedOut = desk.refused(this, number)
+              this.later(MESSAGE_MS, () => answered(isSharedOut))
+            }),
+        }) as unknown as Promise<never>,
       tell: (name: string, body: unknown) => {
         const { figures } = body as { readonly figures: PoolFigures }
         if (name === 'permitBack') this.#send(() => desk.gaveBack(this, number, figures))
@@ -229,6 +251,16 @@ export class ToyWorker implements Counter {
     )
     this.pools.push(pool)
     return pool
+  }
+
+  ready(pool: number): number {
+    const { busy = 0, idle = [] } = this.pools[pool] ?? {}
+    return busy + idle.length
+  }
+
+  /** Postgres lets one more in. */
+  get hasRoom(): boolean {
+    return this.#fleet.ready < this.#fleet.room
   }
 
   /** Killed: it does nothing any more, and the primary hears of it. Its servers leave one by one, later than that. */
@@ -288,6 +320,8 @@ export class ToyFleet {
   readonly desk: PermitDesk
   readonly workers: ToyWorker[] = []
   readonly sizesOf: SizesOf
+  /** How many servers Postgres lets log in. */
+  room = Infinity
   #started = 0
 
   constructor(sizesOf: SizesOf, workers: number) {
@@ -305,6 +339,13 @@ export class ToyFleet {
 
   get alive(): ToyWorker[] {
     return this.workers.filter(({ isAlive }) => isAlive)
+  }
+
+  /** How many servers are logged in. */
+  get ready(): number {
+    let ready = 0
+    for (const worker of this.alive) for (const number of worker.pools.keys()) ready += worker.ready(number)
+    return ready
   }
 
   /** The servers that Postgres would see. */

@@ -3,7 +3,7 @@
 import { serialize } from 'pg-protocol'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type Step, sameAsDirect } from '../support/e2e/conversation.ts'
-import { type PgweirOptions, startPgweir, WORKERS } from '../support/e2e/pgweir.ts'
+import { type PgweirOptions, sharedPgweir, startPgweir, WORKERS } from '../support/e2e/pgweir.ts'
 import { extended } from '../support/e2e/raw-client.ts'
 import { failureOf } from '../support/e2e/until.ts'
 import { adminClient, createDatabase } from '../support/postgres.ts'
@@ -420,10 +420,11 @@ describe('message by message it is the same as with PostgreSQL itself:', () => {
     ),
   }
 
-  for (const [name, steps] of Object.entries(CONVERSATIONS))
-    for (const pool_mode of ['transaction', 'session'])
+  for (const pool_mode of ['transaction', 'session'])
+    for (const [name, steps] of Object.entries(CONVERSATIONS))
       test(`${name} (${pool_mode} mode)`, async () => {
-        const pgweir = await start({ pool_mode, default_pool_size: pool_mode === 'session' ? 2 : 1 })
+        const settings = { auto_prepare: 1, pool_mode, default_pool_size: pool_mode === 'session' ? 2 : 1 }
+        const pgweir = await sharedPgweir({ database, settings })
         await sameAsDirect(pgweir, steps)
         expect((await pgweir.totals()).autoPrepareHits).toBeGreaterThan(0)
       })

@@ -53,7 +53,7 @@ export async function sharedPgweir(options: Omit<PgweirOptions, 'clock'>): Promi
     shared = { key, pgweir: await start(options) }
   }
   const { pgweir } = shared
-  pgweir.beginTest()
+  await pgweir.beginTest()
   onTestFinished(async () => {
     try {
       await pgweir.settle()
@@ -121,6 +121,7 @@ export class Pgweir {
   readonly #files: Files
   readonly #closers: (() => unknown)[] = []
   #loggedBefore = 0
+  #before: DatabaseStats['totals'] | null = null
 
   constructor(running: Running, options: PgweirOptions, files: Files) {
     this.database = options.database
@@ -308,17 +309,26 @@ export class Pgweir {
       .sort((one, other) => one - other)
   }
 
-  /** What the database has done since the start. */
+  /** What the database has done in this test. */
   async totals(): Promise<DatabaseStats['totals']> {
-    const stats = await this.fleet.stats()
-    const found = stats.find(({ database }) => database === this.database.database)
-    if (!found) throw new Error(`there are no figures of ${this.database.database}`)
-    return found.totals
+    const totals = await this.#countAll()
+    if (totals === null) throw new Error(`there are no figures of ${this.database.database}`)
+    const before: Readonly<Record<string, number>> = { ...this.#before }
+    return Object.fromEntries(
+      Object.entries(totals).map(([name, total]) => [name, total - (before[name] ?? 0)]),
+    ) as DatabaseStats['totals']
   }
 
-  /** What was logged for tests before does not count. */
-  beginTest(): void {
+  /** Since the start; null if nobody has used it yet. */
+  async #countAll(): Promise<DatabaseStats['totals'] | null> {
+    const stats = await this.fleet.stats()
+    return stats.find(({ database }) => database === this.database.database)?.totals ?? null
+  }
+
+  /** What was logged and counted for tests before does not matter. */
+  async beginTest(): Promise<void> {
     this.#loggedBefore = this.#running.log.length
+    this.#before = await this.#countAll()
   }
 
   /** Sends its clients away, and fails if anything of them is left. */

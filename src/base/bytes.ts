@@ -48,7 +48,7 @@ export function equalsBytes(buffer: Buffer, start: number, end: number, other: B
 }
 
 /** Up to so many bytes a loop is faster than the call of `Buffer.copy`. */
-const SHORT_COPY_BYTES = 32
+const SHORT_COPY_BYTES = 64
 
 /** Copies the bytes from `start` to `end` to `target` at `at`, where there must be room, and returns where they end there. */
 export function copyBytes(buffer: Buffer, start: number, end: number, target: Buffer, at: number): number {

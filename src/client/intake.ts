@@ -1,6 +1,7 @@
 /** Hot path: gives a client's bytes to whoever can take them, keeps what must wait, and stops reading when that is enough. */
 
 import { copyBytes } from '../base/bytes.ts'
+import { allocateLasting } from '../base/lasting.ts'
 import type { Channel } from '../net/channel.ts'
 
 /** Whoever understands a client's bytes at the moment. */
@@ -15,10 +16,13 @@ export const BUSY: Stage = { read: (_buffer, start) => start }
 /** How much of what a client sends is kept while it waits, before it is no longer read. Reading on shows whether it is still there. */
 const MAX_HELD_BYTES = 64 * 1024
 
-/** What is held is mostly one small query, and then the memory for it is used again and again. */
+/** What is held is mostly one small query: it lies in one of these pieces, as long as there are any. */
 const PIECE_BYTES = 512
-const MAX_SPARE_PIECES = 1_024
-const sparePieces: Buffer[] = []
+const PIECES = 1_024
+const pieces = allocateLasting(PIECES * PIECE_BYTES)
+/** Where those begin that nobody uses, in the first `freePieces`. */
+const freeAt = Int32Array.from({ length: PIECES }, (_, index) => (PIECES - 1 - index) * PIECE_BYTES)
+let freePieces = PIECES
 
 /** Why a client is not read. */
 const STOPS = { 'holds-enough': 1, 'server-full': 2, 'client-full': 4 } as const
@@ -34,7 +38,8 @@ export class Intake {
   stage: Stage
   readonly #host: IntakeHost
   #held: Buffer | null = null
-  /** How many bytes of `#held` there are. */
+  /** Where in `#held` they are. */
+  #heldAt = 0
   #heldBytes = 0
   #stops = 0
   #isFeeding = false
@@ -61,21 +66,28 @@ export class Intake {
     this.#goesOn = this.#isFeeding
     if (this.#isFeeding || this.#held === null) return
     const held = this.#held
-    const bytes = this.#heldBytes
+    const start = this.#heldAt
+    const end = start + this.#heldBytes
     this.#held = null
-    const at = this.#feed(held, 0, bytes)
-    const isLeft = at < bytes && this.#host.isOpen
-    if (isLeft) {
-      if (at > 0) held.copyWithin(0, at, bytes)
+    let at = end
+    try {
+      at = this.#feed(held, start, end)
+      if (!this.#host.isOpen) at = end
+    } finally {
+      if (at === end) giveBack(held, start)
+    }
+    if (at < end) {
+      if (at > start) held.copyWithin(start, at, end)
       this.#held = held
-      this.#heldBytes = bytes - at
-    } else giveBack(held)
-    this.stop('holds-enough', isLeft && bytes - at > MAX_HELD_BYTES)
+      this.#heldBytes = end - at
+    }
+    this.stop('holds-enough', end - at > MAX_HELD_BYTES)
   }
 
   /** Stops reading for a reason, or takes the reason back; reads while there is none. */
   stop(why: keyof typeof STOPS, isOn: boolean): void {
     const before = this.#stops
+    if (!isOn && before === 0) return
     this.#stops = isOn ? before | STOPS[why] : before & ~STOPS[why]
     const { channel } = this.#host
     if (this.#stops === before || !channel.isOpen) return
@@ -85,7 +97,7 @@ export class Intake {
 
   /** Nothing more will be read. */
   drop(): void {
-    if (this.#held !== null) giveBack(this.#held)
+    if (this.#held !== null) giveBack(this.#held, this.#heldAt)
     this.#held = null
   }
 
@@ -108,28 +120,30 @@ export class Intake {
 
   #hold(buffer: Buffer, start: number, end: number): void {
     const before = this.#held
-    const from = before === null ? 0 : this.#heldBytes
-    const bytes = from + end - start
-    let held = before
-    if (held === null || held.length < bytes) {
-      held = takePiece(before === null ? bytes : Math.max(bytes, Math.min(2 * bytes, MAX_HELD_BYTES)))
-      if (before !== null) {
-        copyBytes(before, 0, from, held, 0)
-        giveBack(before)
-      }
-      this.#held = held
+    if (before === null) {
+      this.#makeRoom(end - start)
+      this.#heldBytes = 0
+    } else if (this.#heldBytes + end - start > (before === pieces ? PIECE_BYTES : before.length)) {
+      const beforeAt = this.#heldAt
+      const needed = this.#heldBytes + end - start
+      const room = this.#makeRoom(Math.max(needed, Math.min(2 * needed, MAX_HELD_BYTES)))
+      copyBytes(before, beforeAt, beforeAt + this.#heldBytes, room, this.#heldAt)
+      giveBack(before, beforeAt)
     }
-    copyBytes(buffer, start, end, held, from)
-    this.#heldBytes = bytes
-    if (bytes > MAX_HELD_BYTES) this.stop('holds-enough', true)
+    copyBytes(buffer, start, end, this.#held as Buffer, this.#heldAt + this.#heldBytes)
+    this.#heldBytes += end - start
+    if (this.#heldBytes > MAX_HELD_BYTES) this.stop('holds-enough', true)
+  }
+
+  #makeRoom(bytes: number): Buffer {
+    const isSmall = bytes <= PIECE_BYTES && freePieces > 0
+    const room = isSmall ? pieces : Buffer.allocUnsafeSlow(bytes)
+    this.#heldAt = isSmall ? (freeAt[--freePieces] as number) : 0
+    this.#held = room
+    return room
   }
 }
 
-function takePiece(bytes: number): Buffer {
-  if (bytes > PIECE_BYTES) return Buffer.allocUnsafeSlow(bytes)
-  return sparePieces.pop() ?? Buffer.allocUnsafe(PIECE_BYTES)
-}
-
-function giveBack(piece: Buffer): void {
-  if (piece.length === PIECE_BYTES && sparePieces.length < MAX_SPARE_PIECES) sparePieces.push(piece)
+function giveBack(held: Buffer, at: number): void {
+  if (held === pieces) freeAt[freePieces++] = at
 }

@@ -10,8 +10,8 @@ import { overdue } from './deadlines.ts'
 export class Timekeeping {
   /** When the request that runs began; 0 before the first. */
   requestMs = 0
-  /** When the client was last answered. */
-  answeredMs: number
+  /** When the client was last answered. Each of these begins as a number: V8 would make an object of every time that is put where `undefined` was. */
+  answeredMs = 0
   #transactionMs = 0
   readonly #clock: Clock
   readonly #pool: Pool

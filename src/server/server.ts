@@ -84,12 +84,13 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   readonly recording = new Recording()
   readonly startedMs: number
   readonly startedWallMs: number
+  // They begin as numbers: V8 would make an object of every time that is put where `undefined` was.
   /** When it entered its state. */
-  sinceMs: number
+  sinceMs = 0
   /** When it was last given back. */
-  usedMs: number
+  usedMs = 0
   /** When it was last known to answer. */
-  checkedMs: number
+  checkedMs = 0
   /** The transaction status of its last ReadyForQuery. */
   status = STATUS_IDLE
   readonly settings: ServerSettings

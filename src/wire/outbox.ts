@@ -2,6 +2,7 @@
 
 import { copyBytes } from '../base/bytes.ts'
 import { invariant } from '../base/invariant.ts'
+import { allocateLasting } from '../base/lasting.ts'
 
 const CAPACITY_BYTES = 128 * 1024
 
@@ -19,7 +20,7 @@ export class Outbox {
   #span: Buffer | null = null
   #spanStart = 0
   #spanEnd = 0
-  readonly #copy = Buffer.allocUnsafeSlow(CAPACITY_BYTES)
+  readonly #copy = allocateLasting(CAPACITY_BYTES)
   #copied = 0
 
   isOpenFor(target: Writable): boolean {

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { endianness } from 'node:os'
 import { getSystemErrorName } from 'node:util'
 import { invariant } from '../../base/invariant.ts'
+import { lastingBuffers } from '../../base/lasting.ts'
 import { type PeerProcess, READ_BUFFER_BYTES } from '../channel.ts'
 import { type EncodedAddress, MAX_ADDRESS_BYTES } from './addresses.ts'
 
@@ -135,6 +136,8 @@ export class SystemCalls {
   readonly #pageAddress: number
   readonly #eventsAddress: number
   readonly #loop: number
+  /** Of `lastingBuffers`, as far as they were asked for. */
+  readonly #lastingAddresses: number[] = []
 
   readonly #recv: Call
   readonly #send: Call
@@ -216,8 +219,8 @@ export class SystemCalls {
   send(descriptor: number, buffer: Buffer, start: number, end: number): number {
     const length = end - start
     invariant(start >= 0 && length >= 0 && end <= buffer.length, 'a span outside of its buffer is sent')
-    let address: number
-    if (buffer === this.readBuffer) address = this.#readAddress + start
+    let address = buffer === this.readBuffer ? this.#readAddress : this.#lastingAddressOf(buffer)
+    if (address !== 0) address += start
     else if (length <= COPIED_BYTES) {
       buffer.copy(this.#copied, 0, start, end)
       address = this.#copiedAddress
@@ -396,6 +399,20 @@ export class SystemCalls {
     invariant(address.length <= MAX_ADDRESS_BYTES, 'an address is longer than the system has any')
     address.copy(this.#page, ADDRESS_AT)
     return address.length
+  }
+
+  /** 0 if it is none of those that last. */
+  #lastingAddressOf(buffer: Buffer): number {
+    for (let place = 0; place < lastingBuffers.length; place++) {
+      if (lastingBuffers[place] !== buffer) continue
+      let address = this.#lastingAddresses[place]
+      if (address === undefined) {
+        address = this.#addressOf(buffer)
+        this.#lastingAddresses[place] = address
+      }
+      return address
+    }
+    return 0
   }
 
   #addressOf(buffer: Buffer): number {

@@ -164,8 +164,11 @@ export class Accounts {
 
   /** There is room: it goes to whoever has waited for longest. Whoever still lacks another limit waits for that from now on. */
   #serve(limits: readonly Limit[], nowMs: number): void {
-    for (const limit of limits)
+    for (const limit of limits) {
+      // Asked first, because to walk through a set makes an object.
+      if (limit.claimants.size === 0) continue
       for (const claimant of limit.claimants) if (firstFull(claimant, nowMs) === null) this.#settle(claimant, nowMs)
+    }
     for (;;) {
       let next: Account | null = null
       for (const limit of limits) {

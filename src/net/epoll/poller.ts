@@ -154,6 +154,7 @@ export class Poller {
   #look(): boolean {
     let isLoopReady = this.#next === this.#arrived && this.#wait()
     const { calls } = this
+    let hasTold = false
     // What is told of changes only would not be told again: if a listener throws, the rest of the events waits for the next look.
     while (this.#next < this.#arrived) {
       const index = this.#next++
@@ -164,6 +165,7 @@ export class Poller {
       }
       const pollable = this.#pollables[descriptor]
       if (!pollable || this.#generations[descriptor] !== calls.eventGenerationAt(index)) continue
+      hasTold = true
       eventBegins()
       try {
         pollable.onEvents(calls.eventsAt(index))
@@ -171,7 +173,7 @@ export class Poller {
         eventEnds()
       }
     }
-    if (drain !== null) drain()
+    if (hasTold) drain?.()
     return !isLoopReady && drain !== null
   }
 

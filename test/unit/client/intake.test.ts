@@ -43,7 +43,7 @@ test('what thousands of clients have sent while they wait stays apart, time and 
   const clients = crowd(3_000)
   for (let round = 0; round < 3; round++) {
     for (const client of clients) client.intake.stage = BUSY
-    clients.forEach((client, index) => client.say(`${round}: the query of ${index}`))
+    clients.forEach((client, index) => void client.say(`${round}: the query of ${index}`))
     clients.forEach((client, index) => {
       client.read = ''
       client.understand()
@@ -80,7 +80,7 @@ test('what is left over is held on, and what comes then stands behind it', () =>
 
 test('whoever leaves, or fails, takes nothing of what others hold', () => {
   const clients = crowd(2_000)
-  clients.forEach((client, index) => client.say(`the query of ${index}`))
+  clients.forEach((client, index) => void client.say(`the query of ${index}`))
   for (const [index, client] of clients.entries()) {
     if (index % 3 === 0) {
       client.isOpen = false
@@ -96,7 +96,7 @@ test('whoever leaves, or fails, takes nothing of what others hold', () => {
     }
   }
   const late = crowd(2_000)
-  late.forEach((client, index) => client.say(`the late query of ${index}`))
+  late.forEach((client, index) => void client.say(`the late query of ${index}`))
   clients.forEach((client, index) => {
     client.understand()
     expect(client.read).toBe(index % 3 === 2 ? `the query of ${index}` : '')

@@ -25,6 +25,8 @@ function isForEveryProcess(argument: string): boolean {
 export class SpawnedWorker implements WorkerProcess {
   readonly pid: number
   readonly #child: ChildProcess
+  /** Each waits until the process has taken the one before. */
+  readonly #handingOver = new Set<AcceptedSocket>()
 
   constructor({ program, descriptors }: SpawnOptions, listener: WorkerProcessListener) {
     this.#child = fork(program, [], {
@@ -39,6 +41,7 @@ export class SpawnedWorker implements WorkerProcess {
     const end = (how: string) => {
       if (hasEnded) return
       hasEnded = true
+      this.#closeNotTaken()
       listener.onExit(how)
     }
     this.#child.on('message', (message, handle) => {
@@ -66,9 +69,21 @@ export class SpawnedWorker implements WorkerProcess {
       socket.destroy()
       return
     }
+    this.#handingOver.add(socket)
     this.#child.send(message as object, socket, {}, (problem) => {
+      this.#handingOver.delete(socket)
       if (problem) socket.destroy()
     })
+  }
+
+  /** The clients of these would wait for ever. */
+  #closeNotTaken(): void {
+    for (const socket of this.#handingOver) socket.destroy()
+    // Node keeps the one that was sent last until the process says that it has it, also when there is no process any more.
+    const child = this.#child as unknown as {
+      readonly _pendingMessage?: { readonly handle?: { close(): void } } | null
+    }
+    child._pendingMessage?.handle?.close()
   }
 
   kill(signal: 'SIGTERM' | 'SIGKILL'): void {

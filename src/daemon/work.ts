@@ -10,6 +10,7 @@ import type { Settings } from '../settings/load.ts'
 import { callOn } from '../workers/control.ts'
 import { Member } from '../workers/member.ts'
 import type { StartOrder } from '../workers/messages.ts'
+import { Restraint } from '../workers/restraint.ts'
 import { FIRST_INHERITED } from '../workers/spawn.ts'
 import { maxClients } from './client-limits.ts'
 import { isHandedOver, listenShared } from './entrance.ts'
@@ -65,14 +66,18 @@ export async function work(side: WorkerSide): Promise<void> {
     onSettings: async (settings) => (await started()).applier.takeOver(settings as Settings),
     onWelcomed: async (welcomed) => (await started()).databases.welcomedElsewhere(welcomed),
     onSchemaChanged: async (place) => (await started()).databases.schemaChangedElsewhere(place),
-    onAccepts(accepts) {
-      for (const listener of listeners) {
-        if (accepts) listener.resume()
-        else listener.pause()
-      }
-    },
+    onAccepts: (accepts, heard) => restraint.told(accepts, heard),
     onDrain: (graceMs) => parts().drain(graceMs),
     onStop: stop,
+  })
+
+  /** Connections of clients, as the primary was told last. */
+  let load = 0
+  const restraint = new Restraint((accepts) => {
+    for (const listener of listeners) {
+      if (accepts) listener.resume()
+      else listener.pause()
+    }
   })
 
   async function started() {
@@ -122,7 +127,13 @@ export async function work(side: WorkerSide): Promise<void> {
         onServerClosed: (server) => member.serverClosed(server),
         onWelcomed: (welcomed) => member.welcomed(welcomed),
         onSchemaChanged: (place, known) => member.schemaChanged(place, known),
-        onLoad: (connections) => member.tellLoad(connections),
+        onLoad(connections) {
+          if (connections > load) {
+            member.tellAccepted(connections)
+            restraint.accepted()
+          } else member.tellLoad(connections)
+          load = connections
+        },
       },
     })
   }

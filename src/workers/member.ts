@@ -34,7 +34,7 @@ export interface MemberListener {
   onCancel(key: CancelKeyBytes, over: () => void): void
   onSchemaChanged(database: string): Promise<void>
   onWelcomed(welcomed: Welcomed): Promise<void>
-  onAccepts(accepts: boolean): void
+  onAccepts(accepts: boolean, heard: number): void
   onDrain(graceMs: number): void
   onStop(): void
 }
@@ -95,6 +95,10 @@ export class Member {
     this.line.tell('serverClosed', id)
   }
 
+  tellAccepted(connections: number): void {
+    this.line.tell('accepted', connections)
+  }
+
   tellLoad(connections: number): void {
     this.line.tell('load', connections)
   }
@@ -124,8 +128,8 @@ function answersOf(listener: MemberListener, permits: ReadonlyMap<number, AskedP
       await listener.onWelcomed(welcomed)
       return null
     },
-    accept: (accepts) => {
-      listener.onAccepts(accepts)
+    accept: ({ accepts, heard }) => {
+      listener.onAccepts(accepts, heard)
       return null
     },
     permitGranted: ({ pool, usesReserve }) => {

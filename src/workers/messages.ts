@@ -82,6 +82,8 @@ export type ToPrimary = {
   readonly release: Message<readonly ClientClaim[]>
   /** Connections that it has accepted and that are still open. */
   readonly load: Message<number>
+  /** The same, after one more: the primary says `accept` to it. */
+  readonly accepted: Message<number>
   /** A pool has been made; from now on it has this number. */
   readonly permitsOpen: Message<{ readonly pool: number; readonly database: string; readonly user: string }>
   /** What a pool wants has changed, or its figures were asked for. */
@@ -134,8 +136,8 @@ export type ToWorker = {
   readonly cancel: Message<CancelKeyBytes>
   readonly schema: Message<string>
   readonly welcomed: Message<Welcomed>
-  /** Whether it should accept connections: false while it has more than its share. */
-  readonly accept: Message<boolean>
+  /** Whether it should accept connections: not while it has more than its share. `heard` is how many more it has told of that the primary knows of now. */
+  readonly accept: Message<{ readonly accepts: boolean; readonly heard: number }>
   /** Takes no new clients; ends when the last one has gone, whom it sends away politely after so long. */
   readonly drain: Message<{ readonly graceMs: number }>
   /** Ends at once: clients are told so. */

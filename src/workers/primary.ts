@@ -17,6 +17,7 @@ import { type Answers, LineDown } from './line.ts'
 import type { CancelKeyBytes, ToPrimary, Welcomed } from './messages.ts'
 import { PermitDesk } from './permit-desk.ts'
 import { Seat } from './seat.ts'
+import { Spreading } from './spreading.ts'
 import type { WorkerState } from './states.ts'
 import { Worker, type WorkerProcess, type WorkerProcessListener } from './worker.ts'
 
@@ -53,9 +54,6 @@ const STOP_MS = 5_000
 /** Of how many kinds of servers new workers are told what they report. */
 const KNOWN_WELCOMES = 1_000
 
-/** How many connections a worker may have more than the one with the fewest: a sixteenth, and one. */
-const SLACK = 16
-
 export class Primary extends GatheredFleet {
   readonly control: Control
   readonly #options: PrimaryOptions
@@ -64,6 +62,7 @@ export class Primary extends GatheredFleet {
   readonly #workers = new Map<number, Worker>()
   readonly #clients: ClientCounts
   readonly #permits: PermitDesk
+  readonly #spreading: Spreading
   readonly #welcomed = new Lru<string, Welcomed>(KNOWN_WELCOMES)
   #addresses: readonly Address[] = []
   #sweptMs: number
@@ -78,6 +77,7 @@ export class Primary extends GatheredFleet {
     this.#seats = Array.from({ length: options.workers }, () => new Seat())
     this.#clients = new ClientCounts(options.maxClients)
     this.#permits = new PermitDesk(options)
+    this.#spreading = new Spreading(options.clock, () => this.#workers.values())
     this.#sweptMs = options.clock.nowMs
   }
 
@@ -97,16 +97,9 @@ export class Primary extends GatheredFleet {
     return this.#addresses
   }
 
-  /** The worker for a new connection: the one with the fewest, and of equals each in turn. Null if none serves. */
+  /** The worker for a new connection; null if none serves. */
   nextInTurn(): Worker | null {
-    let next: Worker | null = null
-    for (const worker of this.#serving()) if (next === null || worker.load < next.load) next = worker
-    if (next === null) return null
-    // It will tell its load itself in a moment; until then the next connections count on it.
-    next.load++
-    this.#workers.delete(next.number)
-    this.#workers.set(next.number, next)
-    return next
+    return this.#spreading.nextInTurn()
   }
 
   // Workers
@@ -154,7 +147,7 @@ export class Primary extends GatheredFleet {
       })
       if (worker.state === 'starting') worker.enter('serving')
       log.info(`${worker.subject} serves`)
-      this.#spread()
+      this.#spreading.settle()
       return addresses
     } catch (problem) {
       if (worker.state === 'starting') {
@@ -185,7 +178,7 @@ export class Primary extends GatheredFleet {
     )
     for (const leftover of leftovers) this.#options.leftovers.clear(leftover, () => stillHeld.giveBack(leftover.pool))
     if (this.#workers.size === 0) this.#isEmpty()
-    this.#spread()
+    this.#spreading.settle()
   }
 
   #lost(worker: Worker, seat: Seat, how: string): void {
@@ -211,6 +204,7 @@ export class Primary extends GatheredFleet {
       worker.process.kill('SIGKILL')
     }
     for (const seat of this.#seats) if (nowMs >= seat.dueMs) this.#refill(seat)
+    this.#spreading.settle()
   }
 
   #refill(seat: Seat): void {
@@ -279,28 +273,14 @@ export class Primary extends GatheredFleet {
       }
       if (before?.state !== 'serving') continue
       before.enter('draining')
-      this.#spread()
+      this.#spreading.settle()
       before.line.tell('drain', { graceMs })
       await before.ended
     }
   }
 
-  // Spreading clients
-
   #serving(): Worker[] {
     return [...this.#workers.values()].filter(({ state }) => state === 'serving')
-  }
-
-  /** Workers that have more than their share leave new connections to the others. */
-  #spread(): void {
-    const serving = this.#serving()
-    const least = Math.min(...serving.map(({ load }) => load))
-    for (const worker of serving) {
-      const accepts = worker.load <= least + 1 + least / SLACK
-      if (accepts === worker.accepts) continue
-      worker.accepts = accepts
-      worker.line.tell('accept', accepts)
-    }
   }
 
   // What workers say
@@ -309,6 +289,8 @@ export class Primary extends GatheredFleet {
     return {
       beat: (beat) => {
         worker().beat = beat
+        // One that broke on its way is never told of.
+        worker().underWay = 0
         return null
       },
       claim: (claims) => this.#claim(worker(), claims),
@@ -355,7 +337,11 @@ export class Primary extends GatheredFleet {
       },
       load: (load) => {
         worker().load = load
-        this.#spread()
+        this.#spreading.settle()
+        return null
+      },
+      accepted: (load) => {
+        this.#spreading.accepted(worker(), load)
         return null
       },
       gather: (topic) => this.gather(topic),

@@ -45,8 +45,12 @@ export class Worker implements Counter {
   readonly servers = new Map<number, KnownServer>()
   /** When it was last heard of. */
   heardMs: number
-  /** Open connections to clients. */
+  /** Open connections to clients, as far as it has told. */
   load = 0
+  /** Connections that were handed over to it, and that it has not told of yet. */
+  underWay = 0
+  /** When it was last its turn to be handed one, among all of them. */
+  turn = 0
   /** It has been told to accept connections. */
   accepts = true
   beat: Beat = NO_BEAT

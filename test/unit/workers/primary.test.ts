@@ -328,20 +328,58 @@ describe('clients', () => {
     await primary.start()
     const takers = Array.from({ length: 6 }, () => primary.nextInTurn()?.number)
     expect(takers).toEqual([1, 2, 3, 1, 2, 3])
+    // It is the first to tell of what is under way to all.
+    worker(1).line.tell('accepted', 1)
+    await settled()
+    expect(primary.nextInTurn()?.number).toBe(1)
     worker(1).line.tell('load', 0)
     await settled()
     expect(primary.nextInTurn()?.number).toBe(2)
   })
+
+  const YES = 'accept {"accepts":true,"heard":0}'
+  const NO = 'accept {"accepts":false,"heard":0}'
 
   test('a worker with more than its share accepts no more until the others have caught up', async () => {
     const { primary, worker } = fleet()
     await primary.start()
     for (const load of [1, 2]) worker(0).line.tell('load', load)
     await settled()
-    expect(worker(0).told).toEqual(['accept false'])
+    expect(worker(0).told).toEqual([NO])
     worker(1).line.tell('load', 1)
     await settled()
-    expect(worker(0).told).toEqual(['accept false', 'accept true'])
+    expect(worker(0).told).toEqual([NO, YES])
+  })
+
+  test('a worker that has accepted one more is told whether it may go on', async () => {
+    const { primary, worker } = fleet()
+    await primary.start()
+    worker(0).line.tell('accepted', 1)
+    await settled()
+    expect(worker(0).told).toEqual(['accept {"accepts":true,"heard":1}'])
+    worker(0).line.tell('accepted', 2)
+    await settled()
+    expect(worker(0).told.slice(1)).toEqual([NO, 'accept {"accepts":false,"heard":1}'])
+  })
+
+  test('are not left to a worker that seems to hang, until it is heard of again', async () => {
+    const { primary, worker, clock } = fleet()
+    await primary.start()
+    worker(0).line.tell('load', 5)
+    await settled()
+    expect(worker(0).told).toEqual([NO])
+    for (let beats = 0; beats < 3; beats++) {
+      clock.advance(900)
+      worker(0).line.tell('beat', { clients: 0, servers: 0, cpuUs: 0, residentBytes: 0, delayUs: 0 })
+      await settled()
+      primary.sweep()
+    }
+    await settled()
+    expect(worker(0).told).toEqual([NO, YES])
+    expect([primary.nextInTurn()?.number, primary.nextInTurn()?.number]).toEqual([1, 1])
+    worker(1).line.tell('load', 1)
+    await settled()
+    expect(worker(0).told).toEqual([NO, YES, NO])
   })
 })
 

@@ -4,7 +4,7 @@
  */
 
 export interface Follower<T> {
-  /** The work on the event is over. Must not throw. */
+  /** The work on the event is over. If it throws, whoever comes behind is told after the next event. */
   onEventOver(item: T): void
 }
 
@@ -21,8 +21,11 @@ export function eventBegins(): void {
 }
 
 export function eventEnds(): void {
-  if (depth === 1 && count > 0) tellAll()
-  depth--
+  try {
+    if (depth === 1 && count > 0) tellAll()
+  } finally {
+    depth--
+  }
 }
 
 /** Outside of any event it is told in a microtask. */

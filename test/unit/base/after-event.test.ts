@@ -52,3 +52,18 @@ test('outside of events it is told soon, and not at once', async () => {
   await Promise.resolve()
   expect(told).toEqual(['one begins', 'one ends'])
 })
+
+test('a mistake in what follows costs nobody else anything', () => {
+  const told: string[] = []
+  const bad = follower(told, () => {
+    throw new Error('a mistake')
+  })
+  eventBegins()
+  afterEvent(bad, 'bad')
+  afterEvent(follower(told), 'good')
+  expect(eventEnds).toThrow('a mistake')
+  eventBegins()
+  afterEvent(follower(told), 'next')
+  eventEnds()
+  expect(told).toEqual(['bad begins', 'good begins', 'good ends', 'next begins', 'next ends'])
+})

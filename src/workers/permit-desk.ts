@@ -27,6 +27,9 @@ const PATIENCE_MS = 200
 /** How long Postgres is not asked for more servers than it had room for. */
 const CAP_MS = 2_000
 
+/** How often a worker that was refused waits for what others may get, while none of them has anything yet. */
+const HOPE_MS = 10_000
+
 /** How often workers are asked for their figures while a client waits for a permit that another worker may have to spare. */
 const POLL_MS = 10
 
@@ -125,14 +128,20 @@ export class PermitDesk {
   refused(counter: Counter, pool: number): boolean {
     const remote = this.#find(counter, pool)
     if (remote === null) return false
+    const { nowMs } = this.#options.clock
     const limit = remote.account.pool
     let ready = 0
+    let held = 0
     for (const holder of limit.holders) {
       const other = this.#byAccount.get(holder)
-      if (other !== undefined) ready += other.counter.ready(other.pool)
+      if (other === undefined || other === remote) continue
+      ready += other.counter.ready(other.pool)
+      held += holder.held
     }
-    if (ready === 0) return false
-    limit.cap(ready, this.#options.clock.nowMs + CAP_MS)
+    // Those that others are just opening may be what there was no room for. If they are refused as well, that is the last word.
+    if (ready === 0 && (held === 0 || nowMs < remote.hopesAgainMs)) return false
+    if (ready === 0) remote.hopesAgainMs = nowMs + HOPE_MS
+    limit.cap(ready || held, nowMs + CAP_MS)
     return true
   }
 

@@ -49,6 +49,8 @@ export class RemotePool implements Holder {
    * servers elsewhere meanwhile, and take what comes as given up of its own accord.
    */
   #endingTurns = 0
+  /** Until then a refusal is the last word, unless others have a server. */
+  hopesAgainMs = -Infinity
   #floor = 0
   #notedMs = -Infinity
   /** How long its first client had waited then. */

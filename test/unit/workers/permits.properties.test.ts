@@ -237,7 +237,7 @@ test('a turn that was to end goes on when nobody waits any more: nothing is clos
 
 describe('where Postgres has room for fewer servers than the pool may have', () => {
   /** Each worker has clients that come again and again. */
-  function serve(room: number) {
+  function serve(room: number, firstAloneMs: number) {
     const fleet = new ToyFleet((kind) => ({ max: kind === 'pool' ? 6 : 0 }), 3)
     fleet.room = room
     const pools = fleet.alive.map((worker) => worker.pool('app', 'ada'))
@@ -250,22 +250,24 @@ describe('where Postgres has room for fewer servers than the pool may have', () 
           run(index)
         })
       })
-    for (const index of [0, 1, 2, 0, 1, 2]) {
-      run(index)
-      fleet.events.run(index === 0 ? 20 : 0)
-    }
+    run(0)
+    fleet.events.run(firstAloneMs)
+    for (const index of [1, 2, 0, 1, 2]) run(index)
     fleet.events.run(5_000)
     return { served, refused: pools.map(({ refused }) => refused) }
   }
 
-  test('workers share what there is: nobody is refused while others have a server', () => {
-    const { served, refused } = serve(2)
-    expect(refused).toEqual([0, 0, 0])
-    for (const each of served) expect(each).toBeGreaterThan(100)
-  })
+  test.each([20, 0])(
+    'workers share what there is: nobody is refused when others have, or get, a server (%i ms later)',
+    (ms) => {
+      const { served, refused } = serve(2, ms)
+      expect(refused).toEqual([0, 0, 0])
+      for (const each of served) expect(each).toBeGreaterThan(100)
+    },
+  )
 
   test('everybody is told so if there is none at all', () => {
-    expect(serve(0)).toEqual({ served: [0, 0, 0], refused: [2, 2, 2] })
+    expect(serve(0, 0)).toEqual({ served: [0, 0, 0], refused: [2, 2, 2] })
   })
 })
 

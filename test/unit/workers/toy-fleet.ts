@@ -72,6 +72,8 @@ export class ToyPool implements ShareHolder {
   /** When each was last used, the latest last. */
   readonly idle: number[] = []
   opening = 0
+  /** How many of those are as good as open. */
+  letIn = 0
   busy = 0
   leaving = 0
   hasClients = false
@@ -115,17 +117,29 @@ export class ToyPool implements ShareHolder {
       return
     }
     this.opening++
-    this.#later(OPEN_MS, () => {
-      this.opening--
-      if (this.worker.hasRoom) this.#free()
-      else this.#refused()
-      this.permits.ask()
+    // Postgres knows whether it lets one in before the pool hears of it.
+    this.#later(OPEN_MS / 2, () => {
+      if (!this.worker.hasRoom) {
+        this.opening--
+        this.#refused()
+        return
+      }
+      this.letIn++
+      this.#later(OPEN_MS / 2, () => {
+        this.letIn--
+        this.opening--
+        this.#free()
+        this.permits.ask()
+      })
     })
   }
 
   #refused(): void {
     this.permits.giveBack()
-    if (this.total > 0) return
+    if (this.total > 0) {
+      this.permits.ask()
+      return
+    }
     this.permits.refused('53300', (isSharedOut) => {
       if (!isSharedOut) this.refused += this.waiting.splice(0).length
       this.permits.ask()
@@ -260,7 +274,7 @@ export class ToyWorker implements Counter {
 
   /** Postgres lets one more in. */
   get hasRoom(): boolean {
-    return this.#fleet.ready < this.#fleet.room
+    return this.#fleet.letIn < this.#fleet.room
   }
 
   /** Killed: it does nothing any more, and the primary hears of it. Its servers leave one by one, later than that. */
@@ -341,11 +355,12 @@ export class ToyFleet {
     return this.workers.filter(({ isAlive }) => isAlive)
   }
 
-  /** How many servers are logged in. */
-  get ready(): number {
-    let ready = 0
-    for (const worker of this.alive) for (const number of worker.pools.keys()) ready += worker.ready(number)
-    return ready
+  /** How many servers Postgres has let in, and that have not gone again. */
+  get letIn(): number {
+    let count = 0
+    for (const { pools } of this.alive)
+      for (const { letIn, busy, idle, leaving } of pools) count += letIn + busy + idle.length + leaving
+    return count
   }
 
   /** The servers that Postgres would see. */

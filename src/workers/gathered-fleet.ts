@@ -2,9 +2,10 @@
 
 import { sumOf, type Totals } from '../pool/averages.ts'
 import type { Control } from './control.ts'
-import type { DatabaseStats, Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
+import type { ClientSnapshot, DatabaseStats, Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
 import { mergeDatabases, mergeLatencies, mergeLists, mergePeers, mergePools, mergeStats, mergeUsers } from './gather.ts'
 import type { Gatherable, Topic } from './messages.ts'
+import { type Packed, unpack } from './packing.ts'
 import type { Worker } from './worker.ts'
 
 export abstract class GatheredFleet implements Fleet {
@@ -27,10 +28,14 @@ export abstract class GatheredFleet implements Fleet {
   }
 
   async gather(topic: Topic): Promise<Gatherable[Topic]> {
-    return this[topic]()
+    return topic === 'clients' ? this.#packedClients() : this[topic]()
   }
 
   async clients() {
+    return unpack(await this.#packedClients())
+  }
+
+  async #packedClients(): Promise<Packed<ClientSnapshot>> {
     return (await this.#ask('clients')).flat()
   }
 

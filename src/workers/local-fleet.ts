@@ -32,6 +32,7 @@ import {
 } from './fleet.ts'
 import { mergeLatencies, mergePools } from './gather.ts'
 import type { Beat, Gatherable, Topic } from './messages.ts'
+import { pack } from './packing.ts'
 import type { Pulse } from './pulse.ts'
 
 export interface LocalFleetParts {
@@ -177,7 +178,7 @@ export class LocalFleet implements Fleet {
 
   /** For the primary, by name. */
   async gather(topic: Topic): Promise<Gatherable[Topic]> {
-    return this[topic]()
+    return topic === 'clients' ? pack(await this.clients()) : this[topic]()
   }
 
   /** Called when a stats_period is over. Returns what happened in it, all databases together. */

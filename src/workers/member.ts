@@ -22,6 +22,7 @@ import type {
   ToWorker,
   Welcomed,
 } from './messages.ts'
+import { unpack } from './packing.ts'
 
 /** What the process does when its primary says so. */
 export interface MemberListener {
@@ -215,8 +216,8 @@ class WholeFleet implements Fleet {
     this.#line = line
   }
 
-  clients() {
-    return this.#gather('clients')
+  async clients() {
+    return unpack(await this.#gather('clients'))
   }
 
   servers() {

@@ -17,6 +17,7 @@ import type {
   UserSnapshot,
   WorkerSnapshot,
 } from './fleet.ts'
+import type { Packed } from './packing.ts'
 
 /** Something that one side tells or asks; null where there is no answer but that it was done. */
 interface Message<Sent, Answer = null> {
@@ -26,7 +27,8 @@ interface Message<Sent, Answer = null> {
 
 /** What a worker knows of itself, or the primary of all. */
 export interface Gatherable {
-  readonly clients: readonly ClientSnapshot[]
+  /** There may be many thousands. */
+  readonly clients: Packed<ClientSnapshot>
   readonly servers: readonly ServerSnapshot[]
   readonly pools: readonly PoolSnapshot[]
   readonly databases: readonly DatabaseSnapshot[]

@@ -11,6 +11,7 @@ import type { ClientSnapshot } from '../../../src/workers/fleet.ts'
 import type { Kept, Leftover, Leftovers } from '../../../src/workers/leftovers.ts'
 import { type Answers, Line } from '../../../src/workers/line.ts'
 import type { ToPrimary, ToWorker, Welcomed } from '../../../src/workers/messages.ts'
+import { pack } from '../../../src/workers/packing.ts'
 import { Primary } from '../../../src/workers/primary.ts'
 import type { WorkerProcess, WorkerProcessListener } from '../../../src/workers/worker.ts'
 
@@ -312,7 +313,7 @@ describe('a worker that', () => {
     const client = { id: 7 } as ClientSnapshot
     let asked = 0
     const { primary, worker } = fleet({
-      answers: { gather: () => (++asked === 1 ? new Promise(() => {}) : [client]) },
+      answers: { gather: () => (++asked === 1 ? new Promise(() => {}) : pack([client])) },
     })
     await primary.start()
     const clients = primary.clients()

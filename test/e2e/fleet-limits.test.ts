@@ -77,52 +77,52 @@ describe.each([2, 4])('%i workers', { timeout: 60_000 }, (workers) => {
     await watch.untilReached()
     await Promise.all(gates.map((gate) => gate.query('select pg_advisory_unlock($1)', [LOCK])))
     await queueing
-    await Promise.all([...few.map((each) => each.ask(4)), ...many.map((each) => each.ask(8))])
+    await Promise.all([...few.map((each) => each.ask(2)), ...many.map((each) => each.ask(4))])
 
     expect(await watch.stop()).toEqual([])
     const askers = all.flatMap((each) => each.askers)
     expect(askers.flatMap(({ losses }) => losses)).toEqual([])
   })
+})
 
-  test('no more clients are in than the limits allow, also when a worker has died with its clients', async () => {
-    const pgweir = await startPgweir({
-      workers,
-      database: one,
-      databases: [entry(three, 'max_db_client_connections=6'), entry(left, '')],
-      users: [`${traveller.user} = max_user_client_connections=5`],
-      settings: { max_client_conn: 14, default_pool_size: 2 },
-      secrets,
-    })
-    const everybody = new Room(pgweir, 'max_client_conn', 14)
-    const inDatabase = new Room(pgweir, 'max_db_client_connections', 6)
-    const ofUser = new Room(pgweir, 'max_user_client_connections', 5)
-    const visitors = [
-      ...visitorsOf([everybody], 10, one),
-      ...visitorsOf([everybody, inDatabase], 10, three),
-      ...visitorsOf([everybody, ofUser], 10, left, traveller),
-    ]
-    await Promise.all(visitors.map((visit) => visit(10)))
-    for (const room of [everybody, inDatabase, ofUser]) expect(room.most).toBeLessThanOrEqual(room.size)
-
-    // Every place is free again, and there is not one more.
-    for (const [room, config] of [
-      [inDatabase, { database: three.database, user: three.user }],
-      [ofUser, { database: left.database, user: traveller.user }],
-    ] as const)
-      for (const guest of await room.fill(config)) await guest.end()
-    const config = { database: one.database, user: one.user }
-    const guests = await everybody.fill(config)
-    const [{ pid, number } = { pid: 0, number: 0 }] = await pgweir.fleet.workers()
-    const doomed = guests.filter((guest) => workerOf(guest) === number)
-    const gone = Promise.all(doomed.map((guest) => new Promise((resolve) => guest.once('end', resolve))))
-    process.kill(pid, 'SIGKILL')
-    await gone
-    expect(doomed.length).toBeGreaterThan(0)
-    everybody.inside -= doomed.length
-    expect(await everybody.fill(config)).toHaveLength(doomed.length)
-    for (const guest of guests)
-      if (!doomed.includes(guest)) expect((await guest.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+test('no more clients are in than the limits allow, also when a worker has died with its clients', async () => {
+  const pgweir = await startPgweir({
+    workers: 4,
+    database: one,
+    databases: [entry(three, 'max_db_client_connections=6'), entry(left, '')],
+    users: [`${traveller.user} = max_user_client_connections=5`],
+    settings: { max_client_conn: 14, default_pool_size: 2 },
+    secrets,
   })
+  const everybody = new Room(pgweir, 'max_client_conn', 14)
+  const inDatabase = new Room(pgweir, 'max_db_client_connections', 6)
+  const ofUser = new Room(pgweir, 'max_user_client_connections', 5)
+  const visitors = [
+    ...visitorsOf([everybody], 10, one),
+    ...visitorsOf([everybody, inDatabase], 10, three),
+    ...visitorsOf([everybody, ofUser], 10, left, traveller),
+  ]
+  await Promise.all(visitors.map((visit) => visit(5)))
+  for (const room of [everybody, inDatabase, ofUser]) expect(room.most).toBeLessThanOrEqual(room.size)
+
+  // Every place is free again, and there is not one more.
+  for (const [room, config] of [
+    [inDatabase, { database: three.database, user: three.user }],
+    [ofUser, { database: left.database, user: traveller.user }],
+  ] as const)
+    for (const guest of await room.fill(config)) await guest.end()
+  const config = { database: one.database, user: one.user }
+  const guests = await everybody.fill(config)
+  const [{ pid, number } = { pid: 0, number: 0 }] = await pgweir.fleet.workers()
+  const doomed = guests.filter((guest) => workerOf(guest) === number)
+  const gone = Promise.all(doomed.map((guest) => new Promise((resolve) => guest.once('end', resolve))))
+  process.kill(pid, 'SIGKILL')
+  await gone
+  expect(doomed.length).toBeGreaterThan(0)
+  everybody.inside -= doomed.length
+  expect(await everybody.fill(config)).toHaveLength(doomed.length)
+  for (const guest of guests)
+    if (!doomed.includes(guest)) expect((await guest.query('select 1 as one')).rows).toEqual([{ one: 1 }])
 })
 
 /** So many clients may be in at a time, as they count themselves: from when they know that they are in until they want to leave. */

@@ -6,17 +6,17 @@ import type { Pgweir } from './pgweir.ts'
 import { workerOf } from './places.ts'
 import { LONG_PATIENCE_MS, until } from './until.ts'
 
-/** How a client asks one of its questions. Returns what came back, which must be the question. */
+/** How a client asks one of its questions. Returns what came back, which must be the question. Most of the time is spent asleep in Postgres. */
 type Way = (client: Client, question: string) => Promise<string>
 
 const WAYS: readonly Way[] = [
   async (client, question) => (await client.query(`select '${question}' as said`)).rows[0].said,
   async (client, question) => (await client.query('select $1::text as said', [question])).rows[0].said,
-  async (client, question) => (await client.query('select $1 as said, pg_sleep(0.02)', [question])).rows[0].said,
+  async (client, question) => (await client.query('select $1 as said, pg_sleep(0.05)', [question])).rows[0].said,
   async (client, question) => {
     await client.query('begin')
     await client.query(`select set_config('app.question', $1, true)`, [question])
-    const { rows } = await client.query(`select current_setting('app.question') as said`)
+    const { rows } = await client.query(`select current_setting('app.question') as said, pg_sleep(0.05)`)
     await client.query('commit')
     return rows[0].said
   },

@@ -117,9 +117,11 @@ export class EpollListener implements Listener, Pollable {
     return this.#limit
   }
 
-  /** True if what is to be inherited has changed, for sockets that the kernel accepts from now on. */
+  /** Has sockets that the kernel accepts from now on inherit what holds. True if those that it has accepted may have inherited something else. */
   #keepUp(): boolean {
-    if (isPath(this.address.host) || isSame(this.#keepAlive, this.#inherited)) return false
+    if (isPath(this.address.host)) return false
+    // Others who share the socket may have set there what held at another time.
+    if (isSame(this.#keepAlive, this.#inherited)) return this.#isShared
     this.#inherited = snapshotOf(this.#keepAlive)
     setTcpOptions(this.#poller.calls, this.descriptor, this.#inherited)
     return true

@@ -251,6 +251,26 @@ test('what connections are to have is set on both kinds of sockets, and follows 
   }
 })
 
+test('what another process has set on a socket that all share is not taken over', async () => {
+  const [opened] = await openListeningDescriptors({
+    addresses: ['127.0.0.1'],
+    port: 0,
+    backlog: 16,
+    keepAlive: NO_KEEP_ALIVE,
+  })
+  if (!opened) throw new Error('nothing was opened')
+  onTestFinished(() => opened.close())
+  const keepAlive = { isOn: true, idleMs: 70_000 }
+  const descriptor = calls.duplicate(opened.descriptor)
+  const { listener, channels } = await listen({ descriptor, keepAlive })
+  // It accepts while other settings hold. Nobody else hears of that, nor that they do not hold any more.
+  calls.setOption(opened.descriptor, 'SO_KEEPALIVE', 0)
+  const client = net.connect(listener.address)
+  onTestFinished(() => void client.destroy())
+  await until('it is accepted', () => channels.length === 1)
+  expect(calls.getOption(descriptorOf(channels[0] as Channel), 'SO_KEEPALIVE')).toBe(1)
+})
+
 const OPTIONS = {
   TCP_NODELAY: 1,
   SO_KEEPALIVE: 1,

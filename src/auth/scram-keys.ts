@@ -1,7 +1,8 @@
 /** The keys of SCRAM and what is computed from them, for both ends of an exchange. https://www.rfc-editor.org/rfc/rfc5802#section-3 */
 
-import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { Concealed } from './concealed.ts'
+import { hmacSha256, sha256 } from './hmac.ts'
 import { type KeyDerivation, keyDerivation } from './key-derivation.ts'
 import { SCRAM_SALT_BYTES, ScramSecret, secretText } from './secrets.ts'
 
@@ -87,10 +88,6 @@ export function serverSignature(serverKey: Buffer, authMessage: string): Buffer 
   return sign(serverKey, authMessage)
 }
 
-export function sha256(bytes: Buffer): Buffer {
-  return createHash('sha256').update(bytes).digest()
-}
-
 function clientSignature(storedKey: Buffer, authMessage: string): Buffer {
   return sign(storedKey, authMessage)
 }
@@ -101,7 +98,7 @@ function serverKeyFrom(saltedPassword: Buffer): Buffer {
 
 /** Messages are handled as Latin-1, one character a byte, so that what is signed is what was sent, whatever its encoding. */
 function sign(key: Buffer, message: string): Buffer {
-  return createHmac('sha256', key).update(message, 'latin1').digest()
+  return hmacSha256(key, message)
 }
 
 function xor(one: Buffer, other: Buffer): Buffer {

@@ -1,11 +1,12 @@
 /** The server's side of SCRAM-SHA-256: we verify a client. One object for one login. */
 
+import { timingSafeEqual } from 'node:crypto'
 import { invariant } from '../base/invariant.ts'
 import { PoolerError } from '../problems.ts'
 import { encodeBase64 } from './base64.ts'
-import { equalInConstantTime } from './constant-time.ts'
+import { sha256 } from './hmac.ts'
 import { type KeyDerivation, keyDerivation } from './key-derivation.ts'
-import { clientKeyBehind, ScramKeys, serverSignature, sha256, verifierFrom } from './scram-keys.ts'
+import { clientKeyBehind, ScramKeys, serverSignature, verifierFrom } from './scram-keys.ts'
 import { authMessage, channelBindingFor, createNonce, parseClientFinal, parseClientFirst } from './scram-messages.ts'
 import { adHocSalt, mockSecret, type PlainSecret, type ScramSecret, type Secret } from './secrets.ts'
 
@@ -103,7 +104,7 @@ export class ScramServer {
   #check({ proof, signed }: Claim, { storedKey, serverKey }: Verifier): ScramOutcome {
     const clientKey = clientKeyBehind(proof, storedKey, signed)
     const serverFinal = Buffer.from(`v=${encodeBase64(serverSignature(serverKey, signed))}`, 'latin1')
-    if (!equalInConstantTime(sha256(clientKey), storedKey)) return { ok: false }
+    if (!timingSafeEqual(sha256(clientKey), storedKey)) return { ok: false }
     const keys = new ScramKeys({ iterations: this.#iterations, salt: this.#salt, clientKey, serverKey })
     return { ok: true, serverFinal, keys }
   }

@@ -1,0 +1,33 @@
+import { createHash, createHmac } from 'node:crypto'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { hmacSha256, sha256 } from '../../../src/auth/hmac.ts'
+import { onInvariantFailure } from '../../../src/base/invariant.ts'
+
+const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((array) => Buffer.from(array))
+
+test('a hash is what createHash makes', () => {
+  fc.assert(
+    fc.property(bytes(300), (message) => {
+      expect(sha256(message)).toEqual(createHash('sha256').update(message).digest())
+    }),
+  )
+})
+
+test('an HMAC is what createHmac makes, for keys up to a block and messages of any length', () => {
+  fc.assert(
+    fc.property(bytes(64), bytes(300), (key, message) => {
+      const text = message.toString('latin1')
+      expect(hmacSha256(key, text)).toEqual(createHmac('sha256', key).update(text, 'latin1').digest())
+    }),
+  )
+})
+
+test('a key that is longer than a block would be another key: a mistake of ours', () => {
+  const told = onInvariantFailure(null)
+  try {
+    expect(() => hmacSha256(Buffer.alloc(65), '')).toThrow('longer than a block')
+  } finally {
+    onInvariantFailure(told)
+  }
+})

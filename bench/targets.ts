@@ -127,6 +127,7 @@ listen_addr = 127.0.0.1
 listen_port = ${port}
 listen_backlog = ${BACKLOG}
 unix_socket_dir =
+server_tls_sslmode = disable
 auth_type = ${login === 'trust' ? 'trust' : 'scram-sha-256'}
 auth_file = ${authFile}
 stats_users = ${server.accounts[login].user}

@@ -30,6 +30,7 @@ function postgresError(sqlstate: string, message: string, routine: string): Prob
 
 export const PROBLEMS = {
   // The protocol
+  'tls-required': fatal('28000', 'SSL required', 'The setting is client_tls_sslmode.'),
   'old-protocol': fatal(
     '08P01',
     'old V2 protocol not supported',

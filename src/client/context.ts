@@ -3,6 +3,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { Ids } from '../base/ids.ts'
 import type { Log } from '../base/log.ts'
+import type { ServerSide } from '../net/tls.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { PoolerError } from '../problems.ts'
 import type { CancelSender } from '../server/cancel.ts'
@@ -26,6 +27,12 @@ export interface Register {
   remove(session: Host): void
 }
 
+/** What a client is offered in answer to SSLRequest. */
+export interface ClientEncryption extends ServerSide {
+  /** Whoever does not take it is refused. */
+  readonly isRequired: boolean
+}
+
 export interface ClientContext {
   readonly ids: Ids
   readonly clock: Clock
@@ -35,6 +42,8 @@ export interface ClientContext {
   readonly cancels: CancelSender
   readonly tracked: Tracked
   settings(): ClientSettings
+  /** null: clients are offered no TLS. */
+  encryption(): ClientEncryption | null
   /** `done` is told, at once or later, whether there is room for one more client. It is not called any more once the session is gone. */
   admit(session: Host, wishes: Wishes, done: (problem: PoolerError | null) => void): void
   /** `done` is told how the client has to prove who it is, or why it cannot; when, is as with `admit`. */

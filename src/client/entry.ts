@@ -1,6 +1,7 @@
 /** A client's way in: greeting, proof, settings that fit. Ends with a session that knows what its client's bytes are for. */
 
-import { describeAddress } from '../net/unix-sockets.ts'
+import { offeredTls } from '../net/secured.ts'
+import { describeAddress, isPath } from '../net/unix-sockets.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
 import { encodeNegotiateProtocolVersion } from '../wire/backend.ts'
@@ -22,6 +23,7 @@ import { readWishes, type Wishes } from './startup-parameters.ts'
 import { encodeReception, Fitting, receptionOf } from './welcome.ts'
 
 const ANSWER_NO = Buffer.from('N')
+const ANSWER_YES = Buffer.from('S')
 
 export interface EntryListener {
   /** Who the client says that it is, and what it asks for. */
@@ -81,8 +83,28 @@ export class Entry implements Stage, AuthenticationListener {
     const { packet, stoppedAt } = this.#greeting.read(buffer, start, end)
     if (packet?.kind === 'startup') this.#start(packet)
     else if (packet?.kind === 'cancel') this.#cancelAnother(packet.pid, packet.key)
+    else if (packet?.kind === 'ssl-request') this.#encrypt()
     else if (packet !== null) this.send(ANSWER_NO)
     return stoppedAt
+  }
+
+  #encrypt(): void {
+    const { channel } = this.#session
+    const encryption = isPath(channel.peer.host) ? null : this.#context.encryption()
+    if (encryption === null || channel.tls !== '') {
+      this.send(ANSWER_NO)
+      return
+    }
+    this.send(ANSWER_YES)
+    const secured = offeredTls(channel, encryption)
+    if (secured === null) this.#listener.onLeft('the connection cannot be encrypted')
+    else this.#session.goOnBy(secured)
+  }
+
+  /** A client that has not taken the TLS that it must take. */
+  get #isInTheClear(): boolean {
+    const { channel } = this.#session
+    return (this.#context.encryption()?.isRequired ?? false) && channel.tls === '' && !isPath(channel.peer.host)
   }
 
   #cancelAnother(pid: number, key: Buffer): void {
@@ -92,6 +114,7 @@ export class Entry implements Stage, AuthenticationListener {
   }
 
   #start(packet: StartupPacket): void {
+    if (this.#isInTheClear) throw new PoolerError('tls-required')
     const { settings, tracked } = this.#context
     const wishes = readWishes(packet, settings().ignoredStartupParameters, tracked)
     this.#wishes = settings().addsHostToApplicationName ? this.#withHost(wishes) : wishes
@@ -174,9 +197,12 @@ export class Entry implements Stage, AuthenticationListener {
   #go(destination: Destination, wishes: Wishes): void {
     this.#session.enter('welcoming')
     if (this.#context.settings().logsConnections)
-      this.#context.log.info(`login attempt: db=${wishes.database} user=${wishes.user} tls=no replication=no`, {
-        subject: this.#session.subject,
-      })
+      this.#context.log.info(
+        `login attempt: db=${wishes.database} user=${wishes.user} tls=${this.#session.channel.tls || 'no'} replication=no`,
+        {
+          subject: this.#session.subject,
+        },
+      )
     if (destination.kind === 'console')
       this.#listener.onEntered(encodeReception(destination.parameters), destination.open(this.#session))
     else this.#fit(destination.pool, wishes)

@@ -31,6 +31,8 @@ export interface Host {
   readonly settings: ClientSettings
   readonly cancels: CancelSender
   enter(next: SessionState): void
+  /** The connection goes on by another channel. */
+  goOnBy(channel: Channel): void
   send(message: Buffer): void
   /** What was held back can be read now. */
   goOn(): void

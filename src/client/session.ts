@@ -30,7 +30,7 @@ const texts = new SharedTexts()
 
 export class Session implements Host, ChannelListener, EntryListener {
   readonly id: number
-  readonly channel: Channel
+  channel: Channel
   readonly clock: Clock
   readonly connectedMs: number
   readonly connectedWallMs: number
@@ -115,6 +115,11 @@ export class Session implements Host, ChannelListener, EntryListener {
     if (!SESSION_MOVES[this.#state].includes(next))
       invariant(false, `session ${this.id} cannot go from ${this.#state} to ${next}`)
     this.#state = next
+  }
+
+  goOnBy(channel: Channel): void {
+    this.channel = channel
+    channel.listener = this
   }
 
   // Reading

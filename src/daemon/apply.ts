@@ -11,6 +11,7 @@ import { withSetting } from '../settings/set.ts'
 import type { Databases } from './databases.ts'
 import type { LiveSettings } from './live-settings.ts'
 import { type OpenLog, openLogFile } from './open-log.ts'
+import { type LiveTls, loadTls, type TlsSetup } from './tls.ts'
 import { loadUsers, type Users } from './users.ts'
 
 export interface ApplierParts {
@@ -18,6 +19,7 @@ export interface ApplierParts {
   readonly log: Log
   readonly users: Pick<Users, 'replace'>
   readonly databases: Pick<Databases, 'refresh'>
+  readonly tls: LiveTls
   readonly reopenLog: OpenLog['reopen']
   /** Reads the settings from where they were read at the start. */
   load(): Loaded
@@ -29,6 +31,8 @@ export interface Prepared {
   readonly settings: Settings
   /** Of auth_file; null if it was not read. */
   readonly secrets: ReadonlyMap<string, Secret> | null
+  /** With keys and certificates; null if they were not read. */
+  readonly tls: TlsSetup | null
 }
 
 export class Applier {
@@ -43,10 +47,11 @@ export class Applier {
     const { log, load } = this.#parts
     const { settings, problems } = load()
     const { secrets, problems: inUsers } = loadUsers(settings)
-    const all = [...problems, ...inUsers, ...logProblems(settings)]
+    const { setup, problems: inTls } = loadTls(settings)
+    const all = [...problems, ...inUsers, ...inTls, ...logProblems(settings)]
     for (const problem of all) tell(log, problem)
     if (hasErrors(all)) throw new PoolerError('reload-failed')
-    return { settings, secrets }
+    return { settings, secrets, tls: setup }
   }
 
   /** SET, first half. Throws if the value is not one for this setting. */
@@ -60,31 +65,34 @@ export class Applier {
     const { settings } = outcome
     const isOtherFile = settings.general.auth_file !== live.now.general.auth_file
     const { secrets, problems } = isOtherFile ? loadUsers(settings) : { secrets: null, problems: [] }
-    for (const { severity, sentence } of [...problems, ...logProblems(settings)])
+    const isTls = /^(client|server)_tls/.test(key)
+    const { setup, problems: inTls } = isTls ? loadTls(settings) : { setup: null, problems: [] }
+    for (const { severity, sentence } of [...problems, ...inTls, ...logProblems(settings)])
       if (severity === 'error') throw new PoolerError('set-failed', { why: sentence })
-    return { settings, secrets }
+    return { settings, secrets, tls: setup }
   }
 
-  /** Settings that the primary has found to be good, and has told of. If the users cannot be read any more, the old ones stay. */
+  /** Settings that the primary has found to be good, and has told of. What cannot be read any more stays as it was. */
   takeOver(settings: Settings): void {
     const { secrets, problems } = loadUsers(settings)
-    for (const problem of problems) if (problem.severity === 'error') tell(this.#parts.log, problem)
-    this.#take({ settings, secrets: hasErrors(problems) ? null : secrets })
+    const { setup, problems: inTls } = loadTls(settings)
+    for (const problem of [...problems, ...inTls]) if (problem.severity === 'error') tell(this.#parts.log, problem)
+    this.#take({ settings, secrets: hasErrors(problems) ? null : secrets, tls: setup })
   }
 
   /** The second half of either: never fails. */
-  apply({ settings, secrets }: Prepared): void {
+  apply({ settings, secrets, tls }: Prepared): void {
     const { live, log } = this.#parts
     for (const { sentence, isWarning } of describeChanges(changesBetween(live.now, settings)))
       if (isWarning) log.warning(sentence)
       else log.info(sentence)
-    const users = this.#take({ settings, secrets })
+    const users = this.#take({ settings, secrets, tls })
     if (users !== null && users.added + users.removed + users.changed > 0)
       log.info(`auth_file: ${users.added} users added, ${users.changed} changed, ${users.removed} removed`)
   }
 
-  #take({ settings, secrets }: Prepared): ReturnType<Users['replace']> | null {
-    const { live, log, users, databases, reopenLog } = this.#parts
+  #take({ settings, secrets, tls: setup }: Prepared): ReturnType<Users['replace']> | null {
+    const { live, log, users, databases, tls, reopenLog } = this.#parts
     const before = live.now
     live.now = withoutRestart(before, settings)
     try {
@@ -92,6 +100,7 @@ export class Applier {
     } catch (cause) {
       log.error(`the log file cannot be opened, the old one goes on: ${reasonOf(cause)}`)
     }
+    if (setup !== null) tls.setup = setup
     const changes = secrets === null ? null : users.replace(secrets)
     databases.refresh()
     return changes

@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Ids } from '../base/ids.ts'
 import type { Log } from '../base/log.ts'
 import type { Address, KeepAlive, Transport } from '../net/channel.ts'
-import { dialledAddress } from '../net/unix-sockets.ts'
+import { dialledAddress, isPath } from '../net/unix-sockets.ts'
 import type { Permits } from '../pool/permits/holder.ts'
 import { Pool, type PoolTarget } from '../pool/pool.ts'
 import type { Pools } from '../pool/pools.ts'
@@ -12,11 +12,13 @@ import type { ShareHolder } from '../pool/share.ts'
 import { PoolerError } from '../problems.ts'
 import { Router } from '../routing/router.ts'
 import { type Birth, NO_BIRTH } from '../server/birth.ts'
+import type { ServerEncryption } from '../server/encryption.ts'
 import type { Tracked } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import { databaseChange } from '../settings/changes.ts'
 import type { DatabaseSettings } from '../settings/databases.ts'
 import { databaseFor, type Settings } from '../settings/load.ts'
+import type { SslMode } from '../settings/tls.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { Welcomed } from '../workers/messages.ts'
 import { poolSettings } from './pool-settings.ts'
@@ -36,6 +38,8 @@ export interface DatabasesOptions {
   readonly log: Log
   readonly keepAlive: KeepAlive
   /** Tables have changed at a place: host, port and name, as one word. */
+  /** What servers are asked for, where the database says nothing by the general setting; null for nothing. */
+  encryption(mode: SslMode | null): ServerEncryption | null
   /** Null if no other process serves the databases. */
   readonly onSchemaChanged: TellOthersOf | null
   /** A server is connected; it logs in with `begin`. */
@@ -314,6 +318,7 @@ export class Databases {
       schema: this.#schemas.at(this.#placeOf(database.settings)),
       welcome: this.#options.welcomes.of(how),
       connectQuery: connect_query ?? '',
+      encryption: () => (isPath(address.host) ? null : this.#options.encryption(database.settings.sslmode)),
       // Whoever is forced to be this user finds servers. In databases of the entry `*`, whose names strangers choose, only while there is anybody.
       fillsAlone: () => database.forcedUser === user && settings().databases.has(database.name),
     }

@@ -24,6 +24,7 @@ import { LiveSettings } from './live-settings.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { permitSizes } from './pool-settings.ts'
 import { StatsLog } from './stats-log.ts'
+import { LiveTls } from './tls.ts'
 import { Users } from './users.ts'
 
 export interface StartFleetOptions {
@@ -96,6 +97,8 @@ export async function startFleet(
   })
   const applier = new Applier({
     ...{ live, log, reopenLog: openedLog.reopen },
+    // It is only read, to be found good: workers use it.
+    tls: new LiveTls({ clients: null, servers: () => null }),
     // Users and pools are the workers' own affair.
     users: new Users(new Map()),
     databases: { refresh: () => primary.resize() },

@@ -50,6 +50,7 @@ import { type OpenLog, openLog } from './open-log.ts'
 import { peersOf } from './peers.ts'
 import { permitSizes } from './pool-settings.ts'
 import { StatsLog } from './stats-log.ts'
+import { LiveTls, loadTls, type TlsSetup } from './tls.ts'
 import { loadUsers, Users } from './users.ts'
 import { Welcomes } from './welcomes.ts'
 
@@ -150,6 +151,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const { keepAlive } = live
   const tracked = new Tracked(general.track_extra_parameters)
   const users = usersOf(first, log)
+  const tls = new LiveTls(tlsOf(first))
   const pools = new Pools()
   const sessions = new Sessions()
   const { membership } = options
@@ -173,6 +175,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   for (const welcomed of membership?.welcomed ?? []) welcomes.learnedElsewhere(welcomed)
   const databases = new Databases({
     ...{ settings, pools, users, tracked, transport, clock, log, keepAlive, welcomes },
+    encryption: (mode) => tls.setup.servers(mode ?? settings().general.server_tls_sslmode),
     serverIds: new Ids(membership?.number),
     onSchemaChanged: membership ? (place, known) => membership.onSchemaChanged(place, known) : null,
     onServerConnected: (server, permits, begin) =>
@@ -193,7 +196,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     },
   })
   const applier = new Applier({
-    ...{ live, log, users, databases },
+    ...{ live, log, users, databases, tls },
     reopenLog: openedLog.reopen,
     load: options.load ?? (() => ({ settings: first, problems: [] })),
   })
@@ -254,6 +257,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     cancels,
     tracked,
     settings: () => live.client,
+    encryption: () => tls.setup.clients,
     admit: (session, wishes, done) => doors.admit(session, wishes, done),
     authentication: (session, wishes, done) => doors.authentication(session, wishes, done),
     destination: (session, wishes, proof, done) => doors.destination(session, wishes, proof, done),
@@ -328,6 +332,12 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     stop: () => lifecycle.stop(),
     stopped: lifecycle.stopped,
   }
+}
+
+function tlsOf(settings: Settings): TlsSetup {
+  const { setup, problems } = loadTls(settings)
+  if (setup === null) throw new Error(problems.map(formatProblem).join('\n'))
+  return setup
 }
 
 function usersOf(settings: Settings, log: Log): Users {

@@ -1,5 +1,7 @@
 /** The contract between whoever speaks Postgres' protocol and the transport that carries it; the relay knows only this. */
 
+import type { Socket } from 'node:net'
+
 export interface Address {
   /** A host name, an IPv4 or IPv6 address, or the path of a unix socket; `@` begins an abstract one. */
   readonly host: string
@@ -34,6 +36,8 @@ export interface ChannelListener {
 export interface Channel {
   readonly peer: Address
   readonly local: Address
+  /** `TLSv1.3/TLS_AES_256_GCM_SHA384`; empty where nothing is encrypted. */
+  readonly tls: string
   /** Bytes that were written and that the kernel has not taken yet. While it is not 0, whoever feeds this channel should stop. */
   readonly owedBytes: number
   /** False from the first sign of the end, which may be before `onClosed`. */
@@ -58,6 +62,11 @@ export interface Channel {
   close(): void
   /** Closes at once; what is owed is lost. */
   destroy(): void
+  /**
+   * Gives its socket away, as node has it, to whoever carries on by other means. The channel is over then, and tells nothing more. Null
+   * where there is no socket to give, or bytes are owed; the channel goes on then.
+   */
+  takeSocket(): Socket | null
 }
 
 /** How long a closing channel waits for its peer to take the last bytes and to close its side. */

@@ -108,6 +108,14 @@ export class MemoryChannel implements Channel {
     this.#wake()
   }
 
+  get tls(): string {
+    return ''
+  }
+
+  takeSocket(): null {
+    return null
+  }
+
   destroy(): void {
     if (this.#isDead) return
     this.#outgoing.dropOwed()

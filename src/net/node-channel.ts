@@ -1,9 +1,11 @@
 /** Hot path: a channel on a socket of node:net. No allocation per chunk read; one small view per chunk written. */
 
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { eventBegins, eventEnds } from '../base/after-event.ts'
 import { type Address, type Channel, type ChannelListener, LINGER_MS } from './channel.ts'
 import { NOBODY } from './nobody.ts'
+import { tlsOf } from './tls.ts'
 import { copyForWrite, keepLastCopy } from './write-scratch.ts'
 
 /** `closing`: we are leaving and wait for the socket to be gone. `closed`: the listener was told. */
@@ -26,11 +28,28 @@ export class NodeChannel implements Channel {
     this.#socket = socket
     this.peer = peer
     this.local = local
-    socket.on('end', () => this.#peerLeft())
-    socket.on('error', (problem) => {
-      this.#problem ??= problem
-    })
-    socket.on('close', () => this.#gone())
+    socket.on('end', this.#onEnd)
+    socket.on('error', this.#onError)
+    socket.on('close', this.#onClose)
+  }
+
+  get tls(): string {
+    return tlsOf(this.#socket)
+  }
+
+  readonly #onEnd = () => this.#peerLeft()
+  readonly #onClose = () => this.#gone()
+  readonly #onError = (problem: Error) => {
+    this.#problem ??= problem
+  }
+
+  takeSocket(): Socket | null {
+    if (!this.isOpen || this.owedBytes > 0) return null
+    this.#state = 'closed'
+    this.#socket.off('end', this.#onEnd)
+    this.#socket.off('error', this.#onError)
+    this.#socket.off('close', this.#onClose)
+    return this.#socket
   }
 
   get isOpen(): boolean {
@@ -43,6 +62,7 @@ export class NodeChannel implements Channel {
 
   /** Node's own object for the connection, which `process.send` takes; null where there is none any more. It is no public interface. */
   get handle(): unknown {
+    if (this.#socket instanceof TLSSocket) return null
     return (this.#socket as unknown as { readonly _handle?: unknown })._handle ?? null
   }
 

@@ -6,6 +6,7 @@ import { invariant } from '../base/invariant.ts'
 import type { Log } from '../base/log.ts'
 import type { Address, KeepAlive, Transport } from '../net/channel.ts'
 import type { Birth } from '../server/birth.ts'
+import type { ServerEncryption } from '../server/encryption.ts'
 import type { LoginResult, ServerIdentity } from '../server/login.ts'
 import { Profile, type Tracked } from '../server/profile.ts'
 import type { SchemaVersion } from '../server/schema-version.ts'
@@ -35,6 +36,8 @@ export interface PoolTarget {
   readonly welcome: Welcome
   /** Run by each new server before it is used; empty for none. */
   readonly connectQuery: string
+  /** Asked for each new connection; null: it is not encrypted. */
+  encryption(): ServerEncryption | null
   /** The pool is kept filled even without clients. */
   fillsAlone(): boolean
 }
@@ -414,6 +417,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     const context: ServerContext = {
       ...{ ids, transport, clock, log, keepAlive, tracked, address, identity, schema, connectQuery },
       registry: this.statements,
+      encryption: () => this.#target.encryption(),
       get maxPacketBytes() {
         return pool.settings.maxPacketBytes
       },

@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Channel, Dial, KeepAlive, Transport } from '../net/channel.ts'
 import { encodeCancelRequest } from '../wire/startup.ts'
+import { encrypt } from './encryption.ts'
 import type { Server } from './server.ts'
 
 /** Cancel requests that are on their way at once; a storm of them must not become a storm of connections. */
@@ -122,7 +123,28 @@ export class CancelSender {
     )
   }
 
+  /** What is asked for in the clear is seen by others, with the key that it takes. */
   #connected(cancel: InFlight, channel: Channel): void {
+    const { encryption, address } = cancel.server.context
+    const wanted = cancel.server.tls === '' ? null : encryption()
+    if (wanted === null) {
+      this.#send(cancel, channel)
+      return
+    }
+    encrypt(channel, { ...wanted, isRequired: true }, address.host, (result) => {
+      if (result instanceof Error) {
+        this.#options.log.warning(`a cancel request could not be sent: ${result.message}`, {
+          subject: cancel.server.subject,
+        })
+        this.#end(cancel)
+      } else if (this.#inFlight.has(cancel)) {
+        cancel.channel = result
+        this.#send(cancel, result)
+      } else result.destroy()
+    })
+  }
+
+  #send(cancel: InFlight, channel: Channel): void {
     channel.listener = { onRead: () => {}, onDrained: () => {}, onClosed: () => this.#end(cancel) }
     if (!cancel.wish.isStillWanted()) {
       this.#end(cancel)

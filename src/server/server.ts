@@ -16,6 +16,7 @@ import { decodeNotice, type Notice } from '../wire/notices.ts'
 import { encodeStartup } from '../wire/startup.ts'
 import { BACKEND, typeName } from '../wire/types.ts'
 import { CHORE_NEEDS, Chore, type ChoreListener, type ChoreResult } from './chore.ts'
+import { encrypt, type ServerEncryption } from './encryption.ts'
 import { Ledger } from './ledger.ts'
 import { Login, type LoginListener, type LoginResult, type ServerIdentity } from './login.ts'
 import { type Change, changesToSql, type Profile, type Tracked } from './profile.ts'
@@ -71,6 +72,8 @@ export interface ServerContext {
   readonly maxPacketBytes: number
   /** SQL that runs after the login, before anybody uses the server; empty for none. */
   readonly connectQuery: string
+  /** Asked for each new connection; null: it is not encrypted. */
+  encryption(): ServerEncryption | null
   readonly owner: ServerOwner
 }
 
@@ -149,6 +152,10 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   /** Where it is connected, or will be. */
   get peer(): Address {
     return this.#channel?.peer ?? this.context.address
+  }
+
+  get tls(): string {
+    return this.#channel?.tls ?? ''
   }
 
   get local(): Address {
@@ -461,11 +468,29 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.context.log.info(`new connection to server (from ${describeAddress(channel.local)})`, {
       subject: this.subject,
     })
-    this.context.owner.onServerConnected(this, () => this.#guard(() => this.#logIn()))
+    this.context.owner.onServerConnected(this, () => this.#guard(() => this.#encrypt(channel)))
+  }
+
+  #encrypt(channel: Channel): void {
+    if (this.#state !== 'login') return
+    const { encryption, address } = this.context
+    const wanted = encryption()
+    if (wanted === null) this.#logIn()
+    else encrypt(channel, wanted, address.host, (result) => this.#guard(() => this.#encrypted(channel, result)))
+  }
+
+  #encrypted(before: Channel, result: Channel | Error): void {
+    if (!(result instanceof Error)) {
+      this.#channel = result
+      result.listener = this
+      this.#logIn()
+    } else if (before.isOpen) {
+      before.listener = this
+      this.#fail(new PoolerError('server-login-failing', { error: result.message }))
+    } else this.onClosed(result)
   }
 
   #logIn(): void {
-    if (this.#state !== 'login') return
     const { identity } = this.context
     this.#login = new Login(identity, this)
     this.send(

@@ -4,6 +4,7 @@ import type { Pairs } from './connection-string.ts'
 import { type EntryTable, readEntry } from './entry.ts'
 import { error, type Place, type Problem, quote, warning } from './problem.ts'
 import { POOL_MODES, type ValuesOf } from './schema.ts'
+import { SSL_MODES } from './tls.ts'
 import { UNSUPPORTED_DATABASE_KEYS } from './unsupported.ts'
 import { boolean, host, integer, oneOf, orNull, override, text, time } from './values.ts'
 
@@ -70,6 +71,12 @@ export const DATABASE_ROWS = {
     meaning: 'Instead of the general query_wait_timeout.',
   },
   auto_prepare: { type: orNull(boolean), default: null, meaning: 'Instead of the general auto_prepare.' },
+  sslmode: {
+    type: orNull(oneOf(SSL_MODES)),
+    default: null,
+    renewsServers: true,
+    meaning: 'Instead of server_tls_sslmode; many URLs have it. Not in PgBouncer.',
+  },
   auth_user: { type: optionalText, default: null, meaning: 'Instead of the general auth_user.' },
   auth_query: { type: optionalText, default: null, meaning: 'Instead of the general auth_query.' },
   auth_dbname: { type: optionalText, default: null, meaning: 'Instead of the general auth_dbname.' },

@@ -2,6 +2,7 @@
 
 import { invariant } from '../base/invariant.ts'
 import { MAX_PEER_ID } from '../wire/cancel-key.ts'
+import { protocols, SSL_MODES } from './tls.ts'
 import {
   type Bounds,
   boolean,
@@ -101,6 +102,52 @@ const PROCESSES = {
     '10',
     'Silence after which a worker is taken for hung, killed and replaced; its clients are lost. 0 is never.',
   ),
+}
+
+const CLIENT_TLS = {
+  client_tls_sslmode: row(
+    oneOf(SSL_MODES),
+    'disable',
+    'Whether clients are offered TLS (`allow`, `prefer`), must use it (`require`), and must show a certificate besides (`verify-ca`, `verify-full`). Not on unix sockets.',
+  ),
+  client_tls_key_file: row(path, '', 'Private key for connections of clients, in PEM.'),
+  client_tls_cert_file: row(
+    path,
+    '',
+    'Certificate that clients are shown, in PEM, with those between it and its authority.',
+  ),
+  client_tls_ca_file: row(path, '', "Authorities of clients' certificates, in PEM."),
+  client_tls_protocols: row(protocols, 'secure', 'Versions of TLS for clients.'),
+  client_tls_ciphers: row(
+    text,
+    'default',
+    "Ciphers for clients up to TLS 1.2: OpenSSL's list, or one of PgBouncer's words for some.",
+  ),
+  client_tls13_ciphers: row(text, '', "Ciphers for clients with TLS 1.3; OpenSSL's own choice if not set."),
+  client_tls_ecdhcurve: row(
+    text,
+    'auto',
+    'Curves for clients, with colons between; `auto` leaves the choice to OpenSSL.',
+  ),
+  client_tls_dheparams: row(
+    oneOf(['auto', 'none', 'legacy']),
+    'auto',
+    'Whether clients may use DHE; its parameters fit the key.',
+  ),
+}
+
+const SERVER_TLS = {
+  server_tls_sslmode: row(
+    oneOf(SSL_MODES),
+    'prefer',
+    'Whether servers are asked for TLS (`allow`, `prefer`), must have it (`require`), must show a certificate of an authority in server_tls_ca_file (`verify-ca`), and for their host (`verify-full`). Not on unix sockets.',
+  ),
+  server_tls_key_file: row(path, '', 'Private key to log in to servers with, in PEM.'),
+  server_tls_cert_file: row(path, '', 'Certificate that servers are shown, in PEM.'),
+  server_tls_ca_file: row(path, '', "Authorities of servers' certificates, in PEM."),
+  server_tls_protocols: row(protocols, 'secure', 'Versions of TLS for servers.'),
+  server_tls_ciphers: row(text, 'default', 'Ciphers for servers up to TLS 1.2, as client_tls_ciphers.'),
+  server_tls13_ciphers: row(text, '', "Ciphers for servers with TLS 1.3; OpenSSL's own choice if not set."),
 }
 
 const LOGGING_IN = {
@@ -259,6 +306,8 @@ const LOGS = {
 /** The table by topic, for the reference page and `--help`. */
 export const TOPICS = {
   Listening: LISTENING,
+  'TLS with clients': CLIENT_TLS,
+  'TLS with servers': SERVER_TLS,
   Processes: PROCESSES,
   'Logging in': LOGGING_IN,
   Pools: POOLS,
@@ -270,6 +319,8 @@ export const TOPICS = {
 
 export const SETTINGS = {
   ...LISTENING,
+  ...CLIENT_TLS,
+  ...SERVER_TLS,
   ...PROCESSES,
   ...LOGGING_IN,
   ...POOLS,

@@ -14,8 +14,6 @@ export interface UnsupportedRow {
 
 const OFF = ['0', 'off', 'no', 'false']
 
-const NO_CLIENT_TLS = { without: 'clients are not offered TLS' }
-const NO_SERVER_TLS = { without: 'servers are reached without TLS' }
 const NO_HBA = { without: 'it is read only with auth_type = hba, cert or peer' }
 const NO_SYSLOG = { without: 'the log goes to standard error and to logfile' }
 const NO_CACHE = { without: 'names are resolved by the system whenever a server is dialled' }
@@ -25,15 +23,6 @@ export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
   auth_hba_file: NO_HBA,
   auth_ident_file: NO_HBA,
   auth_ldap_options: { without: 'it is read only with auth_type = ldap' },
-  client_tls13_ciphers: NO_CLIENT_TLS,
-  client_tls_ca_file: NO_CLIENT_TLS,
-  client_tls_cert_file: NO_CLIENT_TLS,
-  client_tls_ciphers: NO_CLIENT_TLS,
-  client_tls_dheparams: NO_CLIENT_TLS,
-  client_tls_ecdhcurve: NO_CLIENT_TLS,
-  client_tls_key_file: NO_CLIENT_TLS,
-  client_tls_protocols: NO_CLIENT_TLS,
-  client_tls_sslmode: { ...NO_CLIENT_TLS, fine: ['disable'], refusedUnless: ['allow', 'prefer'] },
   conffile: { without: 'the file named on the command line is the one that is read' },
   disable_pqexec: { without: 'the simple protocol stays allowed', fine: OFF, refusedUnless: [] },
   dns_max_ttl: NO_CACHE,
@@ -45,13 +34,6 @@ export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
   resolv_conf: NO_CACHE,
   sbuf_loopcnt: INSIDE,
   server_fast_close: { without: 'servers that a session holds are closed only when it ends', fine: OFF },
-  server_tls13_ciphers: NO_SERVER_TLS,
-  server_tls_ca_file: NO_SERVER_TLS,
-  server_tls_cert_file: NO_SERVER_TLS,
-  server_tls_ciphers: NO_SERVER_TLS,
-  server_tls_key_file: NO_SERVER_TLS,
-  server_tls_protocols: NO_SERVER_TLS,
-  server_tls_sslmode: { ...NO_SERVER_TLS, fine: ['disable'], refusedUnless: ['allow', 'prefer'] },
   service_name: { without: 'it names a Windows service' },
   suspend_timeout: { without: 'the command SUSPEND is not built' },
   syslog: { ...NO_SYSLOG, fine: OFF },
@@ -62,8 +44,6 @@ export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
 
 export const UNSUPPORTED_DATABASE_KEYS: Readonly<Record<string, UnsupportedRow>> = {
   load_balance_hosts: { without: 'a database has one host' },
-  // Not PgBouncer's, but part of most URLs that people paste after --upstream.
-  sslmode: { ...NO_SERVER_TLS, fine: ['disable'], refusedUnless: ['allow', 'prefer'] },
 }
 
 export const UNSUPPORTED_USER_KEYS: Readonly<Record<string, UnsupportedRow>> = {}

@@ -87,6 +87,12 @@ function foreignProtocol(buffer: Buffer, start: number): string | null {
   return null
 }
 
+export const SSL_REQUEST_PACKET = Buffer.from([0, 0, 0, 8, ...int32(SSL_REQUEST)])
+
+function int32(value: number): number[] {
+  return [value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff]
+}
+
 /** The startup packet that we send to a server: always protocol 3.0. */
 export function encodeStartup(parameters: ReadonlyMap<string, string>): Buffer {
   const writer = new Writer().begin().int32(PROTOCOL_3_0)

@@ -35,6 +35,8 @@ export interface ClientSnapshot {
   readonly state: ClientState
   readonly peer: Address
   readonly local: Address
+  /** As `Channel.tls`. */
+  readonly tls: string
   readonly connectedAt: number
   readonly requestedAt: number
   /** How long it has been queued. */
@@ -57,6 +59,8 @@ export interface ServerSnapshot {
   readonly state: ServerGroup
   readonly peer: Address
   readonly local: Address
+  /** As `Channel.tls`. */
+  readonly tls: string
   readonly connectedAt: number
   readonly requestedAt: number
   /** It will not be used again. */

@@ -295,6 +295,7 @@ function describeClient(session: Session, state: ClientState, nowMs: number): Cl
     state,
     peer: channel.peer,
     local: channel.local,
+    tls: channel.tls,
     connectedAt: connectedWallMs,
     requestedAt: connectedWallMs + requestMs - connectedMs,
     waitUs: waitUs(session, state, nowMs),
@@ -305,7 +306,7 @@ function describeClient(session: Session, state: ClientState, nowMs: number): Cl
 }
 
 function describeServer(pool: Pool, server: Server, holder: Session | null): ServerSnapshot {
-  const { id, startedMs, startedWallMs, peer, local, pid, profile } = server
+  const { id, startedMs, startedWallMs, peer, local, tls, pid, profile } = server
   const requestMs = holder?.handler?.requestMs ?? server.usedMs
   return {
     id,
@@ -314,6 +315,7 @@ function describeServer(pool: Pool, server: Server, holder: Session | null): Ser
     state: groupOf(pool, server),
     peer,
     local,
+    tls,
     connectedAt: startedWallMs,
     requestedAt: startedWallMs + requestMs - startedMs,
     isCondemned: server.condemned !== null,

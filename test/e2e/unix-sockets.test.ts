@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import type { Client } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
-import { failureOf, until } from '../support/e2e/until.ts'
+import { untilRunning } from '../support/e2e/server-side.ts'
+import { failureOf } from '../support/e2e/until.ts'
 import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
@@ -118,7 +119,7 @@ test('servers are reached by unix sockets, by folder or by default, and cancel r
     const client = await near.client({ database: name })
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
     const sleeping = failureOf(client.query('select pg_sleep(600)'))
-    await until('it runs', async () => (await near.counts(name)).leased === 1 && (await far.counts()).leased === 1)
+    await untilRunning(database, 'pg_sleep(600)')
     await near.cancel(keyOf(client))
     expect(await sleeping).toMatchObject({ code: '57014' })
   }

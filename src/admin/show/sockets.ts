@@ -11,6 +11,7 @@ export interface Socket {
   readonly state: string
   readonly peer: Address
   readonly local: Address
+  readonly tls: string
   readonly connectedAt: number
   readonly requestedAt: number
   readonly applicationName: string
@@ -48,7 +49,7 @@ export function socketColumns<Row extends Socket>(side: Side<Row>): ShownColumn<
     ['ptr', 'text', 'its name in the log', ({ id }) => pointer(id)],
     ['link', 'text', side.linked, (row) => pointer(side.link(row))],
     ['remote_pid', 'int4', 'process at the other end, where it is known', (row) => side.pid(row)],
-    ['tls', 'text', 'empty: there is no TLS yet', () => ''],
+    ['tls', 'text', 'version and cipher; empty where nothing is encrypted', ({ tls }) => tls],
     ['application_name', 'text', 'what the application calls itself', ({ applicationName }) => applicationName],
     ['prepared_statements', 'int4', 'prepared statements that it has', ({ preparedStatements }) => preparedStatements],
     ['id', 'int4', 'number that it keeps', ({ id }) => id],

@@ -5,6 +5,7 @@
  * kernel of each pause. What follows is that whoever does not take all that there is must ask to be told again: see `#again`.
  */
 
+import { Socket } from 'node:net'
 import { type Address, type Channel, type ChannelListener, LINGER_MS, READ_BUFFER_BYTES } from '../channel.ts'
 import { NOBODY } from '../nobody.ts'
 import { Debt } from './debt.ts'
@@ -73,6 +74,17 @@ export class EpollChannel implements Channel, Pollable {
   share(): number {
     this.#isShared = true
     return this.#poller.calls.duplicate(this.descriptor)
+  }
+
+  get tls(): string {
+    return ''
+  }
+
+  takeSocket(): Socket | null {
+    if (this.#state !== 'open' || this.#debt !== null || this.#writeErrno !== 0) return null
+    const descriptor = this.share()
+    this.#release()
+    return new Socket({ fd: descriptor, allowHalfOpen: true, readable: true, writable: true })
   }
 
   write(buffer: Buffer, start: number, end: number): number {

@@ -67,8 +67,8 @@ describe('pgweir', () => {
 
   test('answers a flag for a setting that is not built yet as a file would be answered', async () => {
     const { run, written } = fakeWorld()
-    expect(await run('--server-tls-sslmode', 'require', ...UPSTREAM)).toBe(1)
-    expect(written.err).toContain('error: server_tls_sslmode is not supported yet')
+    expect(await run('--disable-pqexec', '1', ...UPSTREAM)).toBe(1)
+    expect(written.err).toContain('error: disable_pqexec is not supported yet')
     const { written: warned } = await startWith('--dns-max-ttl', '1', ...UPSTREAM)
     expect(warned.err).toContain('warning: dns_max_ttl is not supported yet')
   })

@@ -125,6 +125,7 @@ describe('a change of a database', () => {
     server_lifetime: '5',
     query_wait_timeout: '5',
     auto_prepare: '1',
+    sslmode: 'require',
     auth_user: 'u',
     auth_query: 'select',
     auth_dbname: 'other',
@@ -146,7 +147,7 @@ describe('a change of a database', () => {
       return change?.renewsServers
     })
     expect(renewing.map(([key]) => key)).toEqual([
-      ...['host', 'port', 'dbname', 'user', 'connect_query'],
+      ...['host', 'port', 'dbname', 'user', 'sslmode', 'connect_query'],
       ...['client_encoding', 'datestyle', 'timezone', 'application_name'],
     ])
   })
@@ -177,8 +178,8 @@ describe('SET', () => {
     expect(why('default_pol_size', '5')).toBe(
       'there is no setting "default_pol_size"; did you mean "default_pool_size"?',
     )
-    expect(why('server_tls_sslmode', 'verify-full')).toContain('server_tls_sslmode is not supported yet')
-    expect(why('server_tls_sslmode', 'disable')).toBe('it is set')
+    expect(why('disable_pqexec', '1')).toContain('disable_pqexec is not supported yet')
+    expect(why('disable_pqexec', '0')).toBe('it is set')
   })
 
   test('of what takes a restart is told apart from a bad value', () => {

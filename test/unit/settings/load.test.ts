@@ -146,19 +146,14 @@ app = host=a
 
 describe('settings of PgBouncer that are not built yet', () => {
   test('are warnings that say what is missing', () => {
-    expect(loadText(`${GOOD_INI}dns_max_ttl = 5\nsyslog = 1\nclient_tls_sslmode = allow\n`).told).toEqual([
+    expect(loadText(`${GOOD_INI}dns_max_ttl = 5\nsyslog = 1\n`).told).toEqual([
       'pgweir.ini:5: warning: dns_max_ttl is not supported yet and is ignored: names are resolved by the system whenever a server is dialled',
       'pgweir.ini:6: warning: syslog is not supported yet and is ignored: the log goes to standard error and to logfile',
-      'pgweir.ini:7: warning: client_tls_sslmode is not supported yet and is ignored: clients are not offered TLS',
     ])
   })
 
   test('are errors where ignoring them would weaken security', () => {
     const lines = [
-      'client_tls_sslmode = require',
-      'client_tls_sslmode = verify-full',
-      'server_tls_sslmode = require',
-      'server_tls_sslmode = verify-ca',
       'disable_pqexec = 1',
       'user = nobody',
       'auth_type = hba',
@@ -177,8 +172,8 @@ describe('settings of PgBouncer that are not built yet', () => {
   })
 
   test('get the same answer as flags and in the environment', () => {
-    expect(loadText(GOOD_INI, { flags: { syslog: '1' }, env: { PGWEIR_SERVER_TLS_SSLMODE: 'require' } }).told).toEqual([
-      expect.stringContaining('error: server_tls_sslmode is not supported yet'),
+    expect(loadText(GOOD_INI, { flags: { syslog: '1' }, env: { PGWEIR_DISABLE_PQEXEC: '1' } }).told).toEqual([
+      expect.stringContaining('error: disable_pqexec is not supported yet'),
       expect.stringContaining('warning: syslog is not supported yet'),
     ])
   })
@@ -216,6 +211,7 @@ describe('a database', () => {
       max_db_client_connections: null,
       server_lifetime: null,
       query_wait_timeout: null,
+      sslmode: null,
       auth_dbname: null,
       auth_query: null,
       auth_user: null,
@@ -331,10 +327,8 @@ describe('--upstream', () => {
     ])
   })
 
-  test('that insists on TLS is refused, because there would be none', () => {
-    expect(read('postgres://db/?sslmode=require').told).toEqual([
-      'pgweir: error: database "*": sslmode is not supported yet, and ignoring it would not be safe: servers are reached without TLS',
-    ])
+  test('may insist on TLS', () => {
+    expect(read('postgres://db/?sslmode=require').fallback).toMatchObject({ host: 'db', sslmode: 'require' })
   })
 
   test('that is not understood is not repeated', () => {

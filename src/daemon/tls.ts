@@ -1,0 +1,130 @@
+/** The keys, certificates and rules of TLS that hold now, from the files that the settings name. */
+
+import { readFileSync } from 'node:fs'
+import type { ClientEncryption } from '../client/context.ts'
+import { createTlsContext, type TlsContext } from '../net/tls.ts'
+import type { ServerEncryption } from '../server/encryption.ts'
+import type { Settings } from '../settings/load.ts'
+import { error, NOWHERE, type Place, type Problem } from '../settings/problem.ts'
+import type { GeneralSettings, SettingKey } from '../settings/schema.ts'
+import { cipherList, type SslMode } from '../settings/tls.ts'
+
+export interface TlsSetup {
+  /** What clients are offered; null for nothing. */
+  readonly clients: ClientEncryption | null
+  /** What servers are asked for; null for nothing. */
+  servers(mode: SslMode): ServerEncryption | null
+}
+
+export interface LoadedTls {
+  /** null if it cannot be used. */
+  readonly setup: TlsSetup | null
+  readonly problems: readonly Problem[]
+}
+
+/** Reads the files anew each time: a certificate is renewed by another one under the same name. */
+export function loadTls(settings: Settings): LoadedTls {
+  const problems: Problem[] = []
+  const setup = { clients: clientsOf(settings, problems), servers: serversOf(settings, problems) }
+  return { setup: problems.length === 0 ? setup : null, problems }
+}
+
+function clientsOf(settings: Settings, problems: Problem[]): ClientEncryption | null {
+  const { general, origins } = settings
+  const mode = general.client_tls_sslmode
+  if (mode === 'disable') return null
+  for (const key of ['client_tls_key_file', 'client_tls_cert_file'] as const)
+    if (general[key] === '') problems.push(error(origins.client_tls_sslmode, `client_tls_sslmode needs ${key}`))
+  const verifiesPeer = mode === 'verify-ca' || mode === 'verify-full'
+  if (verifiesPeer && general.client_tls_ca_file === '')
+    problems.push(error(origins.client_tls_sslmode, `client_tls_sslmode = ${mode} needs client_tls_ca_file`))
+  if (problems.length > 0) return null
+  const context = contextOf('client', settings, problems)
+  return context && { context, verifiesPeer, isRequired: mode !== 'allow' && mode !== 'prefer' }
+}
+
+function serversOf(settings: Settings, problems: Problem[]): TlsSetup['servers'] {
+  const { general, databases, fallback, origins } = settings
+  if (general.server_tls_ca_file === '') {
+    const needs = (what: string, place: Place) => problems.push(error(place, `${what} needs server_tls_ca_file`))
+    const mode = general.server_tls_sslmode
+    if (VERIFIED[mode] !== 'nothing') needs(`server_tls_sslmode = ${mode}`, origins.server_tls_sslmode)
+    for (const { name, sslmode } of [...databases.values(), ...(fallback ? [fallback] : [])])
+      if (sslmode !== null && VERIFIED[sslmode] !== 'nothing')
+        needs(`database "${name}": sslmode = ${sslmode}`, NOWHERE)
+  }
+  const context = contextOf('server', settings, problems)
+  return (mode) => {
+    if (context === null || mode === 'disable') return null
+    return { context, verifies: VERIFIED[mode], isRequired: mode !== 'allow' && mode !== 'prefer' }
+  }
+}
+
+const VERIFIED: Readonly<Record<SslMode, ServerEncryption['verifies']>> = {
+  disable: 'nothing',
+  allow: 'nothing',
+  prefer: 'nothing',
+  require: 'nothing',
+  'verify-ca': 'certificate',
+  'verify-full': 'host',
+}
+
+function contextOf(side: 'client' | 'server', settings: Settings, problems: Problem[]): TlsContext | null {
+  const { general, origins } = settings
+  const before = problems.length
+  const file = (key: SettingKey & `${string}_file`): Buffer | undefined => {
+    const path = general[key]
+    if (path === '') return undefined
+    try {
+      return readFileSync(path)
+    } catch (cause) {
+      problems.push(error(origins[key], `${key} cannot be read: ${(cause as Error).message}`))
+      return undefined
+    }
+  }
+  const files = {
+    key: file(`${side}_tls_key_file`),
+    cert: file(`${side}_tls_cert_file`),
+    ca: file(`${side}_tls_ca_file`),
+  }
+  if (problems.length > before) return null
+  try {
+    return createTlsContext({ ...definedOf(files), ...rulesOf(side, general) })
+  } catch (cause) {
+    const named = Object.entries(files).flatMap(([name, bytes]) => (bytes ? [`${side}_tls_${name}_file`] : []))
+    // OpenSSL tells what is wrong, and not with which file.
+    problems.push(
+      error(
+        origins[`${side}_tls_sslmode`],
+        `${[...named, `${side}_tls_ciphers`].join(', ')}: ${(cause as Error).message}`,
+      ),
+    )
+    return null
+  }
+}
+
+function rulesOf(side: 'client' | 'server', general: GeneralSettings) {
+  const { min, max } = general[`${side}_tls_protocols`]
+  const ciphers = cipherList(general[`${side}_tls_ciphers`], general[`${side}_tls13_ciphers`])
+  const curve = general.client_tls_ecdhcurve
+  return {
+    minVersion: min,
+    maxVersion: max,
+    ...(ciphers === undefined ? {} : { ciphers }),
+    ...(side === 'client' && curve !== 'auto' && curve !== 'none' ? { ecdhCurve: curve } : {}),
+    ...(side === 'client' && general.client_tls_dheparams !== 'none' ? { dhparam: 'auto' as const } : {}),
+  }
+}
+
+function definedOf(files: Readonly<Record<string, Buffer | undefined>>): Record<string, Buffer> {
+  return Object.fromEntries(Object.entries(files).filter((entry): entry is [string, Buffer] => entry[1] !== undefined))
+}
+
+/** What holds now, for connections from now on. */
+export class LiveTls {
+  setup: TlsSetup
+
+  constructor(setup: TlsSetup) {
+    this.setup = setup
+  }
+}

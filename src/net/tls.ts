@@ -1,0 +1,81 @@
+/**
+ * TLS on a connection that is there already, on either side. Whatever carried the connection before, node's own sockets carry it from here.
+ * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL
+ */
+
+import type { Socket } from 'node:net'
+import { connect, createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
+
+/** Keys, certificates and rules. */
+export type TlsContext = SecureContext
+
+/** Throws with OpenSSL's words where they cannot be used. */
+export const createTlsContext = createSecureContext
+
+/** What clients are offered. */
+export interface ServerSide {
+  readonly context: SecureContext
+  /** A client must show a certificate that the context's authorities have signed. */
+  readonly verifiesPeer: boolean
+}
+
+/** What servers are asked for. */
+export interface ClientSide {
+  readonly context: SecureContext
+  /** `nothing`, that its certificate was signed by the context's authorities, or besides that it is `host`'s. */
+  readonly verifies: 'nothing' | 'certificate' | 'host'
+}
+
+/** The name that PostgreSQL has for its protocol: https://www.iana.org/assignments/tls-extensiontype-values */
+const PROTOCOL = 'postgresql'
+
+/** `TLSv1.3/TLS_AES_256_GCM_SHA384` once that is settled; empty before, and on a socket without TLS. */
+export function tlsOf(socket: Socket): string {
+  if (!(socket instanceof TLSSocket)) return ''
+  const protocol = socket.getProtocol()
+  return protocol === null ? '' : `${protocol}/${socket.getCipher().standardName}`
+}
+
+/** The peer is to begin. What it sends is read once it is known to be who it must be; otherwise the socket ends with the reason. */
+export function secureAsServer(socket: Socket, { context, verifiesPeer }: ServerSide): TLSSocket {
+  const secured = new TLSSocket(socket, {
+    isServer: true,
+    secureContext: context,
+    requestCert: verifiesPeer,
+    rejectUnauthorized: false,
+    ALPNProtocols: [PROTOCOL],
+  })
+  if (verifiesPeer)
+    secured.prependOnceListener('secure', () => {
+      const problem = peerProblem(secured)
+      if (problem !== null) secured.destroy(problem)
+    })
+  return secured
+}
+
+/** We begin. What is written meanwhile goes out once the peer is known to be who it must be. `host` is an address or a name. */
+export function secureAsClient(socket: Socket, { context, verifies }: ClientSide, host: string): TLSSocket {
+  return connect({
+    socket,
+    secureContext: context,
+    rejectUnauthorized: verifies !== 'nothing',
+    // Names only: an address is no server name (RFC 6066).
+    ...(isName(host) ? { servername: host } : {}),
+    host,
+    ...(verifies === 'host' ? {} : { checkServerIdentity: () => undefined }),
+    ALPNProtocols: [PROTOCOL],
+  })
+}
+
+function isName(host: string): boolean {
+  return /[a-z]/i.test(host) && !host.includes(':')
+}
+
+/** node tells it to servers of its own only. Where it cannot be had, nobody is trusted. */
+function peerProblem(socket: TLSSocket): Error | null {
+  const { _handle: handle } = socket as unknown as { _handle?: { verifyError?(): Error | null } | null }
+  if (handle?.verifyError === undefined) return new Error('the certificate of the client cannot be verified')
+  // Without one there is nothing that could be wrong with it.
+  const hasShown = socket.getPeerCertificate()?.raw !== undefined
+  return hasShown ? (handle.verifyError() ?? null) : new Error('the client has shown no certificate')
+}

@@ -1,0 +1,63 @@
+/** What the settings say about TLS, as Node's own words. https://www.postgresql.org/docs/current/libpq-ssl.html */
+
+import type { Parsed, ValueType } from './values.ts'
+
+export const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
+
+export type SslMode = (typeof SSL_MODES)[number]
+
+/** As Node calls them. */
+export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'
+
+export interface ProtocolRange {
+  readonly min: TlsVersion
+  readonly max: TlsVersion
+}
+
+const VERSIONS: readonly TlsVersion[] = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']
+
+/** PgBouncer's words: `secure` is 1.2 and 1.3, `all` and `legacy` begin with 1.0, or a list such as `tlsv1.2,tlsv1.3`. */
+export const protocols: ValueType<ProtocolRange> = {
+  name: 'secure, all, legacy, or a list',
+  accepts: 'secure, all, legacy, or a list of tlsv1.0, tlsv1.1, tlsv1.2, tlsv1.3 without gaps',
+  parse(text): Parsed<ProtocolRange> {
+    const words = text
+      .toLowerCase()
+      .split(/[\s,:]+/)
+      .filter((word) => word !== '')
+    if (words.length === 1 && ['secure', 'default'].includes(words[0] as string)) return { value: range(2, 3) }
+    if (words.length === 1 && ['all', 'legacy'].includes(words[0] as string)) return { value: range(0, 3) }
+    const places = words.map((word) =>
+      VERSIONS.findIndex((version) => version.toLowerCase() === word.replace(/1\.0$/, '1')),
+    )
+    const [first, last] = [Math.min(...places), Math.max(...places)]
+    const isWhole = words.length > 0 && first >= 0 && new Set(places).size === last - first + 1
+    return isWhole ? { value: range(first, last) } : { problem: `it takes ${protocols.accepts}` }
+  },
+  print: ({ min, max }) =>
+    VERSIONS.slice(VERSIONS.indexOf(min), VERSIONS.indexOf(max) + 1)
+      .join(',')
+      .toLowerCase(),
+}
+
+function range(first: number, last: number): ProtocolRange {
+  return { min: VERSIONS[first] as TlsVersion, max: VERSIONS[last] as TlsVersion }
+}
+
+/** PgBouncer's words for lists of OpenSSL; undefined is Node's own default. */
+const CIPHER_WORDS: Readonly<Record<string, string | undefined>> = {
+  default: undefined,
+  secure: undefined,
+  fast: undefined,
+  normal: undefined,
+  compat: 'HIGH:+3DES:!aNULL',
+  legacy: 'HIGH:MEDIUM:+3DES:!aNULL',
+  all: 'ALL:!aNULL:!eNULL',
+}
+
+/** Those of TLS 1.3 have names of their own, and stand in the same list for Node. */
+export function cipherList(ciphers: string, tls13: string): string | undefined {
+  const list = Object.hasOwn(CIPHER_WORDS, ciphers) ? CIPHER_WORDS[ciphers] : ciphers || undefined
+  if (tls13 === '') return list
+  return list === undefined ? `${tls13}:DEFAULT` : `${tls13}:${list}`
+}

@@ -1,0 +1,222 @@
+/** Encrypted connections, of clients and to servers. A second pooler is the server that has TLS. */
+
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Client } from 'pg'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { certificate, OFFERS_TLS } from '../support/e2e/certificates.ts'
+import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
+import { untilRunning } from '../support/e2e/server-side.ts'
+import { failureOf, until } from '../support/e2e/until.ts'
+import { createDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase()
+const AUTHORITY = readFileSync(certificate('authority.crt'), 'utf8')
+/** As `pg` takes it: the server must be who it must be. */
+const VERIFIED = { ssl: { ca: AUTHORITY, servername: 'localhost' } }
+const TLS = /^TLSv1\.[23]\/TLS_/
+
+function keyOf(client: Client) {
+  const { processID: pid, secretKey: secret } = client as unknown as { processID: number; secretKey: number }
+  return { pid, secret }
+}
+
+describe('clients', () => {
+  test('may come with TLS or without, and are shown as they are', async () => {
+    const pgweir = await startPgweir({ database, settings: { ...OFFERS_TLS, admin_users: database.user } })
+    const plain = await pgweir.client()
+    const root = await pgweir.client({ ...VERIFIED, database: 'pgbouncer' })
+    const big = await root.query('show clients')
+    expect(big.rows.map(({ tls }) => tls).sort()).toEqual(['', expect.stringMatching(TLS)])
+    expect((await plain.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    expect(pgweir.log.filter((line) => / tls=TLSv1\.\d\/\S+ /.test(line))).toHaveLength(1)
+  })
+
+  test('get all that is large, and are slowed down, as without', async () => {
+    const pgweir = await startPgweir({ database, settings: OFFERS_TLS })
+    const client = await pgweir.client(VERIFIED)
+    const { rows } = await client.query("select repeat('x', 1000) as text from generate_series(1, 20000)")
+    expect(rows).toHaveLength(20_000)
+    const text = 'y'.repeat(20_000_000)
+    expect((await client.query('select length($1) as n', [text])).rows).toEqual([{ n: text.length }])
+    for (let n = 0; n < 50; n++) expect((await client.query('select $1::int as n', [n])).rows).toEqual([{ n }])
+  })
+
+  test('must come with TLS where it is required, unless by a unix socket', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'pgweir-tls-'))
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+    const settings = { ...OFFERS_TLS, client_tls_sslmode: 'require', unix_socket_dir: directory }
+    const pgweir = await startPgweir({ database, settings })
+    expect(await failureOf(pgweir.client())).toMatchObject({ code: '28000', message: 'SSL required' })
+    for (const config of [VERIFIED, { host: directory, port: pgweir.address.port }]) {
+      const client = await pgweir.client(config)
+      expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    }
+  })
+
+  test('must show a certificate where that is asked for', async () => {
+    const settings = {
+      ...OFFERS_TLS,
+      client_tls_sslmode: 'verify-full',
+      client_tls_ca_file: certificate('authority.crt'),
+    }
+    const pgweir = await startPgweir({ database, settings })
+    const shown = (name: string) => ({
+      ssl: {
+        ...VERIFIED.ssl,
+        key: readFileSync(certificate(`${name}.key`)),
+        cert: readFileSync(certificate(`${name}.crt`)),
+      },
+    })
+    const client = await pgweir.client(shown('client'))
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    for (const config of [VERIFIED, shown('unknown')])
+      expect(await failureOf(pgweir.client(config))).toBeInstanceOf(Error)
+    expect((await client.query('select 1 as one')).rows, 'others do not notice').toEqual([{ one: 1 }])
+    expect(pgweir.log.some((line) => line.includes('has shown no certificate'))).toBe(true)
+  })
+
+  test('that speak no TLS after all end alone', async () => {
+    const pgweir = await startPgweir({ database, settings: OFFERS_TLS })
+    const client = await pgweir.client(VERIFIED)
+    const stranger = await pgweir.stranger()
+    stranger.send(Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]))
+    expect(await stranger.byte()).toBe('S')
+    stranger.send(Buffer.from('this is not TLS, whatever it may be'))
+    await until('it was let go', () => stranger.hasEnded)
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  })
+
+  test('who can be told to cancel with TLS', async () => {
+    const pgweir = await startPgweir({ database, settings: OFFERS_TLS })
+    const client = await pgweir.client(VERIFIED)
+    const sleeping = failureOf(client.query('select pg_sleep(600)'))
+    await untilRunning(database, 'pg_sleep(600)')
+    await pgweir.cancel(keyOf(client))
+    expect(await sleeping).toMatchObject({ code: '57014' })
+  })
+
+  test('see a new certificate after RELOAD, and those who are in stay', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'pgweir-tls-'))
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+    const [key, cert] = [join(directory, 'key'), join(directory, 'cert')]
+    copyFileSync(certificate('elsewhere.key'), key)
+    copyFileSync(certificate('elsewhere.crt'), cert)
+    const settings = {
+      ...{ client_tls_sslmode: 'require', client_tls_key_file: key, client_tls_cert_file: cert },
+      admin_users: database.user,
+    }
+    const pgweir = await startPgweir({ database, settings })
+    const elsewhere = { ssl: { ca: AUTHORITY, servername: 'elsewhere.example' } }
+    const root = await pgweir.client({ ...elsewhere, database: 'pgbouncer' })
+    expect(await failureOf(pgweir.client(VERIFIED))).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
+    writeFileSync(cert, 'nonsense')
+    expect(await failureOf(root.query('reload'))).toMatchObject({ code: 'F0000' })
+    expect(await pgweir.client(elsewhere)).toBeDefined()
+    copyFileSync(certificate('server.key'), key)
+    copyFileSync(certificate('server.crt'), cert)
+    await root.query('reload')
+    expect(await pgweir.client(VERIFIED)).toBeDefined()
+    expect((await root.query('show version')).rows).toHaveLength(1)
+  })
+})
+
+describe('servers', () => {
+  /** A pooler whose server is another one, with TLS if `far` says so. */
+  async function startPair(near: Record<string, string>, far: Record<string, string> = OFFERS_TLS, host = '127.0.0.1') {
+    const server = await startPgweir({ database, settings: far })
+    const line = `far = host=${host} port=${server.address.port} dbname=${database.database}`
+    const settings = { ...near, admin_users: database.user }
+    const pooler = await startPgweir({ database, databases: [line], settings })
+    return { server, pooler }
+  }
+
+  async function tlsOf(pooler: Pgweir): Promise<string> {
+    const client = await pooler.client({ database: 'far' })
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    const root = await pooler.client({ database: 'pgbouncer' })
+    const { rows } = await root.query('show servers')
+    return rows.map(({ tls }) => tls).join()
+  }
+
+  const VERIFIES = { server_tls_ca_file: certificate('authority.crt') }
+
+  test('have TLS where they offer it, unless told otherwise', async () => {
+    const { pooler } = await startPair({})
+    expect(await tlsOf(pooler)).toMatch(TLS)
+  })
+
+  test('that do not offer it are reached without', async () => {
+    const { pooler } = await startPair({}, {})
+    expect(await tlsOf(pooler)).toBe('')
+  })
+
+  test('are not asked with server_tls_sslmode = disable', async () => {
+    const { pooler } = await startPair({ server_tls_sslmode: 'disable' })
+    expect(await tlsOf(pooler)).toBe('')
+  })
+
+  for (const mode of ['require', 'verify-ca', 'verify-full'])
+    test(`must have it with ${mode}`, async () => {
+      const { pooler } = await startPair({ server_tls_sslmode: mode, ...VERIFIES }, {})
+      expect(await failureOf(pooler.client({ database: 'far' }))).toMatchObject({
+        message: expect.stringContaining('the server does not support TLS'),
+      })
+    })
+
+  test('must have a certificate of a known authority with verify-ca, for whatever host', async () => {
+    const elsewhere = {
+      ...OFFERS_TLS,
+      client_tls_key_file: certificate('elsewhere.key'),
+      client_tls_cert_file: certificate('elsewhere.crt'),
+    }
+    const { pooler } = await startPair({ server_tls_sslmode: 'verify-ca', ...VERIFIES }, elsewhere)
+    expect(await tlsOf(pooler)).toMatch(TLS)
+    const stranger = { server_tls_sslmode: 'verify-ca', server_tls_ca_file: certificate('stranger.crt') }
+    const { pooler: other } = await startPair(stranger, elsewhere)
+    expect(await failureOf(other.client({ database: 'far' }))).toMatchObject({
+      message: expect.stringContaining('unable to verify'),
+    })
+  })
+
+  test('must have one for their host with verify-full, by name or address', async () => {
+    const near = { server_tls_sslmode: 'verify-full', ...VERIFIES }
+    for (const host of ['127.0.0.1', 'localhost']) {
+      const { pooler } = await startPair(near, OFFERS_TLS, host)
+      expect(await tlsOf(pooler)).toMatch(TLS)
+    }
+    const elsewhere = {
+      ...OFFERS_TLS,
+      client_tls_key_file: certificate('elsewhere.key'),
+      client_tls_cert_file: certificate('elsewhere.crt'),
+    }
+    const { pooler } = await startPair(near, elsewhere)
+    expect(await failureOf(pooler.client({ database: 'far' }))).toMatchObject({
+      message: expect.stringContaining('does not match'),
+    })
+  })
+
+  test('are shown our certificate', async () => {
+    const far = { ...OFFERS_TLS, client_tls_sslmode: 'verify-full', client_tls_ca_file: certificate('authority.crt') }
+    const near = {
+      server_tls_sslmode: 'require',
+      server_tls_key_file: certificate('client.key'),
+      server_tls_cert_file: certificate('client.crt'),
+    }
+    const { pooler } = await startPair(near, far)
+    expect(await tlsOf(pooler)).toMatch(TLS)
+  })
+
+  test('are told to cancel with TLS, too', async () => {
+    const { pooler } = await startPair(
+      { server_tls_sslmode: 'require' },
+      { ...OFFERS_TLS, client_tls_sslmode: 'require' },
+    )
+    const client = await pooler.client({ database: 'far' })
+    const sleeping = failureOf(client.query('select pg_sleep(600)'))
+    await untilRunning(database, 'pg_sleep(600)')
+    await pooler.cancel(keyOf(client))
+    expect(await sleeping).toMatchObject({ code: '57014' })
+  })
+})

@@ -80,7 +80,8 @@ export class Statements {
   #names: Map<string, Named> | null = null
   /** What they take, as MAX_CLIENT_STATEMENTS_BYTES counts. */
   #bytes = 0
-  readonly #doubtful = new DoubtfulNames()
+  /** Null until the client gives or takes a name, or drops them all. */
+  #doubtful: DoubtfulNames | null = null
   /** Null until the client has made one: many never do. */
   #unnamed: UnnamedStatement | null = null
   /** Null until it is on. */
@@ -103,7 +104,12 @@ export class Statements {
     if (settings.autoPrepare) this.#auto ??= new AutoPrepare()
     this.#auto?.leaseBegins(settings)
     this.#unnamed?.leaseBegins()
-    this.#doubtful.leaseBegins()
+    this.#doubtful?.leaseBegins()
+  }
+
+  get #doubts(): DoubtfulNames {
+    this.#doubtful ??= new DoubtfulNames()
+    return this.#doubtful
   }
 
   /** Handles a Parse, or returns false to see more of it, or to see it again. */
@@ -143,7 +149,7 @@ export class Statements {
     if (!isWhole) return this.#demand(length)
     if (textEnd(buffer, nameEnd + 1, end) === -1) return this.#broken('Parse')
     const name = buffer.toString('latin1', start + HEADER_BYTES, nameEnd)
-    if (this.#doubtful.has(name, leased.ledger)) return this.#waitForReady()
+    if (this.#doubtful?.has(name, leased.ledger)) return this.#waitForReady()
     pool.counters.clientParses++
     this.#parseNamed(name, buffer, nameEnd + 1, end)
     return true
@@ -183,7 +189,7 @@ export class Statements {
     const named = this.#names?.get(key)
     if (!named) return false
     this.#unlearn(key)
-    this.#doubtful.note(key, leased.ledger)
+    this.#doubts.note(key, leased.ledger)
     const undo = (wasSkipped: boolean, batch: number) => {
       dropped.undo(wasSkipped, batch)
       this.#relearn(key, named)
@@ -208,7 +214,7 @@ export class Statements {
     const statement = this.#intern(buffer, start, end)
     const named = { statement, isVoid: false }
     this.#learn(name, named)
-    this.#doubtful.note(name, leased.ledger)
+    this.#doubts.note(name, leased.ledger)
     const unlearn = () => {
       named.isVoid = true
       // A later batch may have given the name to another one.
@@ -255,7 +261,7 @@ export class Statements {
     const unnamed = isUnnamed ? this.#unnamed : null
     if (this.#auto?.isOn) this.#auto.inFlight.add(statement?.kind ?? unnamed?.kind ?? 'other', leased.ledger)
     leased.ledger.owe(DEBT.bind, first)
-    if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll) this.#doubtful.dropBound(leased.ledger)
+    if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll) this.#doubts.dropBound(leased.ledger)
     if (!statement) {
       toServer.add(buffer, start, end)
       return true
@@ -353,13 +359,13 @@ export class Statements {
       const nameEnd = textEnd(buffer, nameStart, end)
       if (nameEnd === -1) return this.#broken('Close')
       const name = buffer.toString('latin1', nameStart, nameEnd)
-      if (this.#doubtful.has(name, leased.ledger)) return this.#waitForReady()
+      if (this.#doubtful?.has(name, leased.ledger)) return this.#waitForReady()
       const named = this.#names?.get(name)
       if (named || (name.startsWith(SHARED_PREFIX) && this.#namesAre === 'shared')) {
         // Other clients may use it, so it stays on the server; to close what is not there is no error.
         if (named) {
           this.#unlearn(name)
-          this.#doubtful.note(name, leased.ledger)
+          this.#doubts.note(name, leased.ledger)
         }
         const undo = () => {
           if (named) this.#relearn(name, named)
@@ -393,12 +399,12 @@ export class Statements {
 
   /** DEALLOCATE ALL or DISCARD ALL is being sent. Whether it succeeds is known when it has been answered. */
   dropSent(): void {
-    this.#doubtful.dropSent(this.#context.leased.ledger)
+    this.#doubts.dropSent(this.#context.leased.ledger)
   }
 
   /** A command that drops them has not been answered yet, and nothing that names one is sent until then. */
   get areAllInDoubt(): boolean {
-    return this.#doubtful.hasAll(this.#context.leased.ledger)
+    return this.#doubtful?.hasAll(this.#context.leased.ledger) ?? false
   }
 
   /**
@@ -428,14 +434,14 @@ export class Statements {
     if (nameStart === nameEnd) {
       const { ledger } = this.#context.leased
       const shared = this.#unnamed?.shared ?? null
-      if (this.#unnamed?.isInDoubt(ledger) || (shared && this.#doubtful.hasAll(ledger))) return 'in doubt'
+      if (this.#unnamed?.isInDoubt(ledger) || (shared && this.#doubtful?.hasAll(ledger))) return 'in doubt'
       if (shared) return shared
       this.#ensureUnnamed()
       return null
     }
     if (this.#namesAre === 'passed on') return null
     const name = buffer.toString('latin1', nameStart, nameEnd)
-    if (this.#doubtful.has(name, this.#context.leased.ledger)) return 'in doubt'
+    if (this.#doubtful?.has(name, this.#context.leased.ledger)) return 'in doubt'
     const named = this.#names?.get(name)
     if (named) return named.statement
     if (!name.startsWith(SHARED_PREFIX)) return null
@@ -537,7 +543,7 @@ export class Statements {
 
   #waitForReady(): false {
     // Postgres may keep its answers until the batch ends, and we keep back what would end it.
-    if (this.#doubtful.isDropInBatch(this.#context.leased.ledger)) this.#context.toServer.addAll(FLUSH)
+    if (this.#doubtful?.isDropInBatch(this.#context.leased.ledger)) this.#context.toServer.addAll(FLUSH)
     this.#context.goOnWhenReady()
     return false
   }

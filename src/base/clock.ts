@@ -12,11 +12,26 @@ export interface Clock {
 // Node's global is looked up anew each time that it is named, which costs as much as the call.
 const timer = performance
 
+/** The moment at which time stands still; -1 while it does not. */
+let stoppedMs = -1
+
+/**
+ * Until `startTime`, system clocks refresh to this moment: what was waiting together has come at one time, whenever its turn is, and
+ * the time need not be read for each.
+ */
+export function stopTime(): void {
+  stoppedMs = timer.now()
+}
+
+export function startTime(): void {
+  stoppedMs = -1
+}
+
 export class SystemClock implements Clock {
   nowMs = timer.now()
 
   refresh(): void {
-    this.nowMs = timer.now()
+    this.nowMs = stoppedMs < 0 ? timer.now() : stoppedMs
   }
 
   wallMs(): number {

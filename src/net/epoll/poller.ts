@@ -8,6 +8,7 @@
  */
 
 import { eventBegins, eventEnds } from '../../base/after-event.ts'
+import { startTime, stopTime } from '../../base/clock.ts'
 import { invariant } from '../../base/invariant.ts'
 import { EINTR, EPOLLIN, MAX_EVENTS, type SystemCalls, systemError } from './syscalls.ts'
 
@@ -153,28 +154,35 @@ export class Poller {
   /** Returns whether another look may follow at once. */
   #look(): boolean {
     let isLoopReady = this.#next === this.#arrived && this.#wait()
-    const { calls } = this
     let hasTold = false
-    // What is told of changes only would not be told again: if a listener throws, the rest of the events waits for the next look.
-    while (this.#next < this.#arrived) {
-      const index = this.#next++
-      const descriptor = calls.eventDescriptorAt(index)
-      if (descriptor === this.#loopDescriptor) {
-        isLoopReady = true
-        continue
+    stopTime()
+    try {
+      // What is told of changes only would not be told again: if a listener throws, the rest of the events waits for the next look.
+      while (this.#next < this.#arrived) {
+        const index = this.#next++
+        if (this.calls.eventDescriptorAt(index) === this.#loopDescriptor) isLoopReady = true
+        else if (this.#tell(index)) hasTold = true
       }
-      const pollable = this.#pollables[descriptor]
-      if (!pollable || this.#generations[descriptor] !== calls.eventGenerationAt(index)) continue
-      hasTold = true
-      eventBegins()
-      try {
-        pollable.onEvents(calls.eventsAt(index))
-      } finally {
-        eventEnds()
-      }
+    } finally {
+      startTime()
     }
     if (hasTold) drain?.()
     return !isLoopReady && drain !== null
+  }
+
+  /** Returns whether there was anybody to tell. */
+  #tell(index: number): boolean {
+    const { calls } = this
+    const descriptor = calls.eventDescriptorAt(index)
+    const pollable = this.#pollables[descriptor]
+    if (!pollable || this.#generations[descriptor] !== calls.eventGenerationAt(index)) return false
+    eventBegins()
+    try {
+      pollable.onEvents(calls.eventsAt(index))
+    } finally {
+      eventEnds()
+    }
+    return true
   }
 
   /** Returns whether libuv has something to do whatever has arrived. */

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { ManualClock, SystemClock } from '../../../src/base/clock.ts'
+import { ManualClock, SystemClock, startTime, stopTime } from '../../../src/base/clock.ts'
 
 test('the time stands still until it is refreshed, and then it is the real one', () => {
   const now = vi.spyOn(performance, 'now').mockReturnValue(10.5)
@@ -10,6 +10,24 @@ test('the time stands still until it is refreshed, and then it is the real one',
     clock.refresh()
     expect(clock.nowMs).toBe(12.25)
   } finally {
+    now.mockRestore()
+  }
+})
+
+test('while time is stopped, all that is refreshed has the same', () => {
+  const now = vi.spyOn(performance, 'now').mockReturnValue(10.5)
+  try {
+    const clock = new SystemClock()
+    now.mockReturnValue(12.25)
+    stopTime()
+    now.mockReturnValue(20)
+    clock.refresh()
+    expect(clock.nowMs).toBe(12.25)
+    startTime()
+    clock.refresh()
+    expect(clock.nowMs).toBe(20)
+  } finally {
+    startTime()
     now.mockRestore()
   }
 })

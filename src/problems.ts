@@ -99,6 +99,14 @@ export const PROBLEMS = {
     'database removed',
     'It was taken out of the configuration, or an administrator has run KILL.',
   ),
+  'hba-rejected': fatal('28000', 'login rejected', 'A rule of auth_hba_file says so.'),
+  'hba-no-rule': fatal('28000', 'no authentication method is found', 'No rule of auth_hba_file fits.'),
+  'certificate-failed': fatal(
+    '28000',
+    'certificate authentication failed',
+    'See client_tls_sslmode and auth_ident_file.',
+  ),
+  'peer-failed': fatal('28000', 'unix socket login rejected', 'See auth_ident_file.'),
   'auth-query-failed': fatal('F0000', 'bouncer config error', 'The log of the pooler says more; see auth_query.'),
   'owner-unknown': fatal(
     '28000',

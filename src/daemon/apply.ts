@@ -9,6 +9,7 @@ import type { Loaded, Settings } from '../settings/load.ts'
 import { error, formatProblem, hasErrors, type Problem } from '../settings/problem.ts'
 import { withSetting } from '../settings/set.ts'
 import type { Databases } from './databases.ts'
+import { type HbaSetup, type LiveHba, loadHba } from './hba.ts'
 import type { LiveSettings } from './live-settings.ts'
 import { type OpenLog, openLogFile } from './open-log.ts'
 import { type LiveTls, loadTls, type TlsSetup } from './tls.ts'
@@ -20,6 +21,7 @@ export interface ApplierParts {
   readonly users: Pick<Users, 'replace'>
   readonly databases: Pick<Databases, 'refresh'>
   readonly tls: LiveTls
+  readonly hba: LiveHba
   readonly reopenLog: OpenLog['reopen']
   /** Reads the settings from where they were read at the start. */
   load(): Loaded
@@ -33,6 +35,8 @@ export interface Prepared {
   readonly secrets: ReadonlyMap<string, Secret> | null
   /** With keys and certificates; null if they were not read. */
   readonly tls: TlsSetup | null
+  /** Of auth_hba_file; null if it was not read. */
+  readonly hba: HbaSetup | null
 }
 
 export class Applier {
@@ -48,10 +52,11 @@ export class Applier {
     const { settings, problems } = load()
     const { secrets, problems: inUsers } = loadUsers(settings)
     const { setup, problems: inTls } = loadTls(settings)
-    const all = [...problems, ...inUsers, ...inTls, ...logProblems(settings)]
+    const { setup: hba, problems: inHba } = loadHba(settings)
+    const all = [...problems, ...inUsers, ...inTls, ...inHba, ...logProblems(settings)]
     for (const problem of all) tell(log, problem)
     if (hasErrors(all)) throw new PoolerError('reload-failed')
-    return { settings, secrets, tls: setup }
+    return { settings, secrets, tls: setup, hba }
   }
 
   /** SET, first half. Throws if the value is not one for this setting. */
@@ -67,32 +72,36 @@ export class Applier {
     const { secrets, problems } = isOtherFile ? loadUsers(settings) : { secrets: null, problems: [] }
     const isTls = /^(client|server)_tls/.test(key)
     const { setup, problems: inTls } = isTls ? loadTls(settings) : { setup: null, problems: [] }
-    for (const { severity, sentence } of [...problems, ...inTls, ...logProblems(settings)])
+    const isHba = key.startsWith('auth_')
+    const { setup: hba, problems: inHba } = isHba ? loadHba(settings) : { setup: null, problems: [] }
+    for (const { severity, sentence } of [...problems, ...inTls, ...inHba, ...logProblems(settings)])
       if (severity === 'error') throw new PoolerError('set-failed', { why: sentence })
-    return { settings, secrets, tls: setup }
+    return { settings, secrets, tls: setup, hba }
   }
 
   /** Settings that the primary has found to be good, and has told of. What cannot be read any more stays as it was. */
   takeOver(settings: Settings): void {
     const { secrets, problems } = loadUsers(settings)
     const { setup, problems: inTls } = loadTls(settings)
-    for (const problem of [...problems, ...inTls]) if (problem.severity === 'error') tell(this.#parts.log, problem)
-    this.#take({ settings, secrets: hasErrors(problems) ? null : secrets, tls: setup })
+    const { setup: hba, problems: inHba } = loadHba(settings)
+    for (const problem of [...problems, ...inTls, ...inHba])
+      if (problem.severity === 'error') tell(this.#parts.log, problem)
+    this.#take({ settings, secrets: hasErrors(problems) ? null : secrets, tls: setup, hba })
   }
 
   /** The second half of either: never fails. */
-  apply({ settings, secrets, tls }: Prepared): void {
+  apply({ settings, secrets, tls, hba }: Prepared): void {
     const { live, log } = this.#parts
     for (const { sentence, isWarning } of describeChanges(changesBetween(live.now, settings)))
       if (isWarning) log.warning(sentence)
       else log.info(sentence)
-    const users = this.#take({ settings, secrets, tls })
+    const users = this.#take({ settings, secrets, tls, hba })
     if (users !== null && users.added + users.removed + users.changed > 0)
       log.info(`auth_file: ${users.added} users added, ${users.changed} changed, ${users.removed} removed`)
   }
 
-  #take({ settings, secrets, tls: setup }: Prepared): ReturnType<Users['replace']> | null {
-    const { live, log, users, databases, tls, reopenLog } = this.#parts
+  #take({ settings, secrets, tls: setup, hba: rules }: Prepared): ReturnType<Users['replace']> | null {
+    const { live, log, users, databases, tls, hba, reopenLog } = this.#parts
     const before = live.now
     live.now = withoutRestart(before, settings)
     try {
@@ -101,6 +110,7 @@ export class Applier {
       log.error(`the log file cannot be opened, the old one goes on: ${reasonOf(cause)}`)
     }
     if (setup !== null) tls.setup = setup
+    if (rules !== null) hba.setup = rules
     const changes = secrets === null ? null : users.replace(secrets)
     databases.refresh()
     return changes

@@ -1,11 +1,14 @@
 /** Who comes in: limits on clients, how each has to log in, and where it goes then. */
 
+import { ruleFor } from '../auth/hba.ts'
 import type { Secret } from '../auth/secrets.ts'
+import { systemUserName } from '../auth/system-users.ts'
 import { Lru } from '../base/lru.ts'
-import type { AuthenticationOptions, Proof } from '../client/authentication.ts'
+import type { AuthenticationOptions, AuthenticationType, Proof } from '../client/authentication.ts'
 import type { Destination } from '../client/context.ts'
 import type { Host } from '../client/host.ts'
 import type { Wishes } from '../client/startup-parameters.ts'
+import type { Channel } from '../net/channel.ts'
 import { isPath } from '../net/unix-sockets.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError, type ProblemKind } from '../problems.ts'
@@ -16,11 +19,13 @@ import type { Notice } from '../wire/notices.ts'
 import type { Admissions, ClientClaim, ClientLimit } from '../workers/admissions.ts'
 import type { AuthQueries, Question } from './auth-query.ts'
 import type { Database, Databases } from './databases.ts'
+import type { LiveHba } from './hba.ts'
 import type { Users } from './users.ts'
 
 export interface DoorsOptions {
   settings(): Settings
   readonly users: Users
+  readonly hba: LiveHba
   readonly authQueries: AuthQueries
   readonly databases: Databases
   readonly admissions: Admissions
@@ -70,9 +75,11 @@ export class Doors {
     const { authQueries, users } = this.#options
     const { user, database } = wishes
     const secret = users.secret(user)
-    const question = secret === null ? this.#questionOf(session, wishes) : null
+    const type = this.#typeFor(session, wishes)
+    const question = secret === null && type !== 'any' ? this.#questionOf(wishes) : null
     if (secret === null && mayBeOwner(session, user, database)) done(new PoolerError('owner-unknown'))
-    else if (question === null) done(this.#howToProve(session, wishes, secret))
+    else if (type instanceof PoolerError) done(type)
+    else if (question === null) done(this.#howToProve(type, wishes, secret))
     else
       authQueries.find(question, user, (answer) => {
         if (!session.isOpen) return
@@ -81,15 +88,14 @@ export class Doors {
           return
         }
         if (answer !== null) this.#lookedUp.set(session, { question, user, secret: answer })
-        done(this.#howToProve(session, wishes, answer))
+        done(this.#howToProve(type, wishes, answer))
       })
   }
 
   /** What is asked in Postgres about a user that is not in auth_file; null if nothing. */
-  #questionOf(session: Host, { user, database: name }: Wishes): Question | null {
+  #questionOf({ user, database: name }: Wishes): Question | null {
     const settings = this.#options.settings()
     const { general } = settings
-    if (general.auth_type === 'any' || isOwner(session, user, name)) return null
     const isConsole = CONSOLE_NAMES.includes(name)
     const own = isConsole ? null : databaseFor(settings, name)
     if (own === null && !isConsole) return null
@@ -99,11 +105,49 @@ export class Doors {
     return { database, asker, query: own?.auth_query ?? general.auth_query }
   }
 
-  #howToProve(session: Host, { user, database }: Wishes, secret: Secret | null): AuthenticationOptions {
+  /** By what the client has to prove who it is: `any` for who is known already. */
+  #typeFor(session: Host, { user, database }: Wishes): AuthenticationType | PoolerError {
+    const { settings, hba } = this.#options
+    const type = settings().general.auth_type
+    const { channel } = session
+    if (isOwner(session, user, database)) return 'any'
+    if (type === 'cert') return this.#byCertificate(channel, null, user)
+    if (type !== 'hba') return type
+    const rule = ruleFor(hba.setup.rules, {
+      isLocal: isPath(channel.peer.host),
+      isEncrypted: channel.tls !== '',
+      host: channel.peer.host,
+      ...{ database, user },
+    })
+    if (rule === null) return new PoolerError('hba-no-rule')
+    switch (rule.method) {
+      case 'reject':
+        return new PoolerError('hba-rejected')
+      case 'password':
+        return 'plain'
+      case 'cert':
+        return this.#byCertificate(channel, rule.map, user)
+      case 'peer': {
+        const { process } = channel.peer
+        const name = process === undefined ? null : systemUserName(process.uid)
+        return name !== null && hba.setup.maps.allows(rule.map, name, user) ? 'any' : new PoolerError('peer-failed')
+      }
+      default:
+        return rule.method
+    }
+  }
+
+  #byCertificate(channel: Channel, map: string | null, user: string): AuthenticationType | PoolerError {
+    const name = channel.certificateName
+    const isAllowed = name !== null && this.#options.hba.setup.maps.allows(map, name, user)
+    return isAllowed ? 'any' : new PoolerError('certificate-failed')
+  }
+
+  #howToProve(type: AuthenticationType, { user }: Wishes, secret: Secret | null): AuthenticationOptions {
     const { settings, users, saltKey } = this.#options
     const { general } = settings()
     return {
-      type: isOwner(session, user, database) ? 'any' : general.auth_type,
+      type,
       userName: user,
       secret,
       usualKind: users.usualKind,

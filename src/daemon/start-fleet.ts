@@ -20,6 +20,7 @@ import { maxClients } from './client-limits.ts'
 import { openEntrance } from './entrance.ts'
 import { fleetControl } from './fleet-control.ts'
 import { FleetEnding } from './fleet-ending.ts'
+import { LiveHba, NO_RULES } from './hba.ts'
 import { LiveSettings } from './live-settings.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { permitSizes } from './pool-settings.ts'
@@ -99,6 +100,7 @@ export async function startFleet(
     ...{ live, log, reopenLog: openedLog.reopen },
     // It is only read, to be found good: workers use it.
     tls: new LiveTls({ clients: null, servers: () => null }),
+    hba: new LiveHba(NO_RULES),
     // Users and pools are the workers' own affair.
     users: new Users(new Map()),
     databases: { refresh: () => primary.resize() },

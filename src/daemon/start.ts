@@ -24,7 +24,7 @@ import { CancelSender } from '../server/cancel.ts'
 import { Tracked } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
-import { formatProblem } from '../settings/problem.ts'
+import { formatProblem, type Problem } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
 import { type Admissions, ClientCounts } from '../workers/admissions.ts'
 import { CancelRoutes, type ForwardCancel, forwardToNobody } from '../workers/cancel-routes.ts'
@@ -43,6 +43,7 @@ import { Databases } from './databases.ts'
 import { describeDatabases, describeUsers } from './describe.ts'
 import { Doors } from './doors.ts'
 import { Farewell } from './farewell.ts'
+import { LiveHba, loadHba } from './hba.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { unmetWishes, whereToListen } from './listening.ts'
 import { LiveSettings } from './live-settings.ts'
@@ -50,7 +51,7 @@ import { type OpenLog, openLog } from './open-log.ts'
 import { peersOf } from './peers.ts'
 import { permitSizes } from './pool-settings.ts'
 import { StatsLog } from './stats-log.ts'
-import { LiveTls, loadTls, type TlsSetup } from './tls.ts'
+import { LiveTls, loadTls } from './tls.ts'
 import { loadUsers, Users } from './users.ts'
 import { Welcomes } from './welcomes.ts'
 
@@ -151,7 +152,8 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const { keepAlive } = live
   const tracked = new Tracked(general.track_extra_parameters)
   const users = usersOf(first, log)
-  const tls = new LiveTls(tlsOf(first))
+  const tls = new LiveTls(soundOf(loadTls(first)))
+  const hba = new LiveHba(soundOf(loadHba(first)))
   const pools = new Pools()
   const sessions = new Sessions()
   const { membership } = options
@@ -196,7 +198,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     },
   })
   const applier = new Applier({
-    ...{ live, log, users, databases, tls },
+    ...{ live, log, users, databases, tls, hba },
     reopenLog: openedLog.reopen,
     load: options.load ?? (() => ({ settings: first, problems: [] })),
   })
@@ -234,6 +236,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const doors = new Doors({
     settings,
     users,
+    hba,
     authQueries: new AuthQueries({
       settings,
       clock,
@@ -334,8 +337,8 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   }
 }
 
-function tlsOf(settings: Settings): TlsSetup {
-  const { setup, problems } = loadTls(settings)
+/** What the files are good for; throws if that is nothing. */
+function soundOf<Setup>({ setup, problems }: { setup: Setup | null; problems: readonly Problem[] }): Setup {
   if (setup === null) throw new Error(problems.map(formatProblem).join('\n'))
   return setup
 }

@@ -38,6 +38,8 @@ export interface Channel {
   readonly local: Address
   /** `TLSv1.3/TLS_AES_256_GCM_SHA384`; empty where nothing is encrypted. */
   readonly tls: string
+  /** The name (CN) in the certificate that the peer has shown, and that was found to be good; null without one. */
+  readonly certificateName: string | null
   /** Bytes that were written and that the kernel has not taken yet. While it is not 0, whoever feeds this channel should stop. */
   readonly owedBytes: number
   /** False from the first sign of the end, which may be before `onClosed`. */

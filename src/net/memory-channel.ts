@@ -112,6 +112,10 @@ export class MemoryChannel implements Channel {
     return ''
   }
 
+  get certificateName(): null {
+    return null
+  }
+
   takeSocket(): null {
     return null
   }

@@ -36,6 +36,13 @@ export function tlsOf(socket: Socket): string {
   return protocol === null ? '' : `${protocol}/${socket.getCipher().standardName}`
 }
 
+/** Whoever shows one that is not good does not come so far: see `secureAsServer`. */
+export function certificateNameOf(socket: Socket): string | null {
+  if (!(socket instanceof TLSSocket)) return null
+  const name: unknown = socket.getPeerCertificate()?.subject?.CN
+  return typeof name === 'string' ? name : null
+}
+
 /** The peer is to begin. What it sends is read once it is known to be who it must be; otherwise the socket ends with the reason. */
 export function secureAsServer(socket: Socket, { context, verifiesPeer }: ServerSide): TLSSocket {
   const secured = new TLSSocket(socket, {

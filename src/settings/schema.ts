@@ -30,7 +30,7 @@ export interface SettingRow<T> {
 export const POOL_MODES = ['session', 'transaction', 'statement'] as const
 
 const poolMode = oneOf(POOL_MODES)
-const authType = oneOf(['any', 'trust', 'plain', 'md5', 'scram-sha-256'], ['cert', 'hba', 'ldap', 'pam', 'peer'])
+const authType = oneOf(['any', 'trust', 'plain', 'md5', 'scram-sha-256', 'cert', 'hba'], ['ldap', 'pam', 'peer'])
 
 const LISTENING = {
   listen_addr: atRestart(
@@ -154,9 +154,19 @@ const LOGGING_IN = {
   auth_type: row(
     authType,
     'md5',
-    'How clients prove who they are. `md5` uses SCRAM for users whose secret is a SCRAM one; `any` and `trust` ask for no password; `any` also ignores the user name.',
+    "How clients prove who they are. `md5` uses SCRAM for users whose secret is a SCRAM one; `any` and `trust` ask for no password; `any` also ignores the user name. `cert` is by the name in the client's certificate, `hba` as auth_hba_file says.",
   ),
   auth_file: row(path, '', 'File with the names and secrets of users, one `"user" "secret"` a line.'),
+  auth_hba_file: row(
+    path,
+    '',
+    "Who may log in from where, and how, with auth_type = hba: a file like PostgreSQL's pg_hba.conf. The first rule that fits decides; regular expressions, samehost and samenet are understood, roles (`+name`) and host names are not.",
+  ),
+  auth_ident_file: row(
+    path,
+    '',
+    "Which users those may log in as who have another name on the system (peer) or in their certificate (cert): a file like PostgreSQL's pg_ident.conf.",
+  ),
   auth_user: row(
     text,
     '',

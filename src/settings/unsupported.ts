@@ -14,14 +14,11 @@ export interface UnsupportedRow {
 
 const OFF = ['0', 'off', 'no', 'false']
 
-const NO_HBA = { without: 'it is read only with auth_type = hba, cert or peer' }
 const NO_SYSLOG = { without: 'the log goes to standard error and to logfile' }
 const NO_CACHE = { without: 'names are resolved by the system whenever a server is dialled' }
 const INSIDE = { without: "it tunes PgBouncer's own buffers" }
 
 export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
-  auth_hba_file: NO_HBA,
-  auth_ident_file: NO_HBA,
   auth_ldap_options: { without: 'it is read only with auth_type = ldap' },
   conffile: { without: 'the file named on the command line is the one that is read' },
   disable_pqexec: { without: 'the simple protocol stays allowed', fine: OFF, refusedUnless: [] },

@@ -1,5 +1,6 @@
 /** `pgweir check config.ini`: tells every problem at once, for editors and CI. */
 
+import { loadHba } from '../../daemon/hba.ts'
 import { loadTls } from '../../daemon/tls.ts'
 import { loadUsers } from '../../daemon/users.ts'
 import { type LoadOptions, loadSettings, type Settings } from '../../settings/load.ts'
@@ -8,7 +9,12 @@ import { formatProblem, hasErrors } from '../../settings/problem.ts'
 /** Returns the exit code: 1 if there is an error; warnings alone are no failure. */
 export function check(options: LoadOptions & { readonly iniFile: string }, write: (text: string) => void): number {
   const { settings, problems: inSettings } = loadSettings(options)
-  const problems = [...inSettings, ...loadUsers(settings).problems, ...loadTls(settings).problems]
+  const problems = [
+    ...inSettings,
+    ...loadUsers(settings).problems,
+    ...loadTls(settings).problems,
+    ...loadHba(settings).problems,
+  ]
   for (const problem of problems) write(`${formatProblem(problem)}\n`)
 
   const errors = problems.filter(({ severity }) => severity === 'error').length

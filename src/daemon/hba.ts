@@ -1,0 +1,69 @@
+/** The rules of auth_hba_file and the maps of auth_ident_file that hold now. */
+
+import { readFileSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
+import { type FileProblem, type HbaRule, parseHba } from '../auth/hba.ts'
+import { IdentMaps, parseIdent } from '../auth/ident.ts'
+import type { Settings } from '../settings/load.ts'
+import { error, type Problem } from '../settings/problem.ts'
+
+export interface HbaSetup {
+  readonly rules: readonly HbaRule[]
+  readonly maps: IdentMaps
+}
+
+export interface LoadedHba {
+  /** null if it cannot be used. */
+  readonly setup: HbaSetup | null
+  readonly problems: readonly Problem[]
+}
+
+export const NO_RULES: HbaSetup = { rules: [], maps: new IdentMaps() }
+
+export function loadHba(settings: Settings): LoadedHba {
+  const { general, origins } = settings
+  if (general.auth_type !== 'hba' && general.auth_type !== 'cert') return { setup: NO_RULES, problems: [] }
+  const problems: Problem[] = []
+  const read = (key: 'auth_hba_file' | 'auth_ident_file'): string => {
+    if (general[key] === '') return ''
+    try {
+      return readFileSync(general[key], 'utf8')
+    } catch (cause) {
+      problems.push(error(origins[key], `${key} cannot be read: ${(cause as Error).message}`))
+      return ''
+    }
+  }
+  const isHba = general.auth_type === 'hba'
+  if (isHba && general.auth_hba_file === '')
+    problems.push(error(origins.auth_type, 'auth_type = hba needs auth_hba_file'))
+  const hba = parseHba(isHba ? read('auth_hba_file') : '', general.auth_hba_file, SOURCES)
+  const ident = parseIdent(read('auth_ident_file'), general.auth_ident_file)
+  problems.push(...[...hba.problems, ...ident.problems].map(fromFile))
+  const usesCertificates = !isHba || hba.rules.some(({ method }) => method === 'cert')
+  if (usesCertificates && !general.client_tls_sslmode.startsWith('verify-'))
+    problems.push(error(origins.auth_type, 'login by certificate needs client_tls_sslmode = verify-full'))
+  return { setup: problems.length === 0 ? { rules: hba.rules, maps: ident.maps } : null, problems }
+}
+
+function fromFile({ sentence, file, line }: FileProblem): Problem {
+  return error({ file, line }, sentence)
+}
+
+const SOURCES = {
+  readFile: (path: string) => readFileSync(path, 'utf8'),
+  ownNetworks: () =>
+    Object.values(networkInterfaces())
+      .flat()
+      .flatMap((network) =>
+        network?.cidr ? [{ address: network.address, bits: Number(network.cidr.split('/')[1]) }] : [],
+      ),
+}
+
+/** What holds now, for logins from now on. */
+export class LiveHba {
+  setup: HbaSetup
+
+  constructor(setup: HbaSetup) {
+    this.setup = setup
+  }
+}

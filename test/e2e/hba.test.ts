@@ -1,0 +1,103 @@
+/** Rules about who may log in from where, and how. */
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { certificate, OFFERS_TLS } from '../support/e2e/certificates.ts'
+import { startPgweir } from '../support/e2e/pgweir.ts'
+import { failureOf } from '../support/e2e/until.ts'
+import { createDatabase, createRole } from '../support/postgres.ts'
+
+const database = await createDatabase()
+const trusted = await createRole({ method: 'trust' })
+const secrets = { [database.user]: database.password, [trusted.user]: trusted.password }
+
+const VERIFIED = { ca: readFileSync(certificate('authority.crt'), 'utf8'), servername: 'localhost' }
+
+/** What goes into the files, and the settings that name them. */
+function files(rules: string, maps = '') {
+  const directory = mkdtempSync(join(tmpdir(), 'pgweir-hba-'))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  const [hba, ident] = [join(directory, 'hba.conf'), join(directory, 'ident.conf')]
+  writeFileSync(hba, rules)
+  writeFileSync(ident, maps)
+  const settings = { auth_type: 'hba', auth_hba_file: hba, auth_ident_file: ident, unix_socket_dir: directory }
+  return { directory, hba, settings }
+}
+
+test('each client logs in by the first rule that fits, or not at all', async () => {
+  const { settings } = files(`
+    host all ${trusted.user} 127.0.0.2/32 trust
+    host all ${trusted.user} all          reject
+    host all ${database.user} 127.0.0.1/32 scram-sha-256
+  `)
+  const listening = { listen_addr: '127.0.0.1, 127.0.0.2' }
+  const pgweir = await startPgweir({ database, secrets, settings: { ...settings, ...listening } })
+  const client = await pgweir.client()
+  expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  expect(await failureOf(pgweir.client({ password: 'wrong' }))).toMatchObject({ code: '28P01' })
+  expect(await failureOf(pgweir.client({ user: trusted.user }))).toMatchObject({ message: 'login rejected' })
+  expect(await failureOf(pgweir.client({ user: 'nobody' }))).toMatchObject({
+    code: '28000',
+    message: 'no authentication method is found',
+  })
+})
+
+test('peer is whom the system says, or whom the map allows', async () => {
+  const { username } = userInfo()
+  const { directory, settings } = files(
+    `local all ${trusted.user} peer map=staff\nlocal all all peer`,
+    `staff ${username} ${trusted.user}`,
+  )
+  const pgweir = await startPgweir({ database, secrets, settings })
+  const local = { host: directory, port: pgweir.address.port }
+  const client = await pgweir.client({ ...local, user: trusted.user })
+  expect((await client.query('select current_user as me')).rows).toEqual([{ me: trusted.user }])
+  expect(await failureOf(pgweir.client(local))).toMatchObject({ message: 'unix socket login rejected' })
+  expect(await failureOf(pgweir.client())).toMatchObject({ message: 'no authentication method is found' })
+})
+
+test('cert is whose name the certificate has, or whom the map allows', async () => {
+  const { settings } = files(`hostssl all all all cert map=people`, `people ada ${trusted.user}`)
+  const tls = { ...OFFERS_TLS, client_tls_sslmode: 'verify-full', client_tls_ca_file: certificate('authority.crt') }
+  const pgweir = await startPgweir({ database, secrets, settings: { ...settings, ...tls } })
+  const ssl = {
+    ...VERIFIED,
+    key: readFileSync(certificate('client.key')),
+    cert: readFileSync(certificate('client.crt')),
+  }
+  const client = await pgweir.client({ user: trusted.user, ssl })
+  expect((await client.query('select current_user as me')).rows).toEqual([{ me: trusted.user }])
+  expect(await failureOf(pgweir.client({ ssl }))).toMatchObject({ message: 'certificate authentication failed' })
+})
+
+test('auth_type = cert needs no rules', async () => {
+  const tls = { ...OFFERS_TLS, client_tls_sslmode: 'verify-full', client_tls_ca_file: certificate('authority.crt') }
+  const settings = { ...tls, auth_type: 'cert', stats_users: 'ada' }
+  const pgweir = await startPgweir({ database, settings })
+  const ssl = {
+    ...VERIFIED,
+    key: readFileSync(certificate('client.key')),
+    cert: readFileSync(certificate('client.crt')),
+  }
+  const root = await pgweir.client({ user: 'ada', database: 'pgbouncer', ssl })
+  expect((await root.query('show version')).rows).toHaveLength(1)
+  expect(await failureOf(pgweir.client({ ssl }))).toMatchObject({ message: 'certificate authentication failed' })
+})
+
+test('RELOAD takes other rules, and a file that cannot be understood changes nothing', async () => {
+  const { hba, settings } = files('host all all all scram-sha-256')
+  const pgweir = await startPgweir({ database, secrets, settings: { ...settings, admin_users: database.user } })
+  const root = await pgweir.client({ database: 'pgbouncer' })
+  const expectIn = async () => expect(await pgweir.client()).toBeDefined()
+  await expectIn()
+  writeFileSync(hba, 'host all all all reject\nhost all all nonsense')
+  expect(await failureOf(root.query('reload'))).toMatchObject({ code: 'F0000' })
+  expect(pgweir.log.some((line) => line.includes(`${hba}:2: error: "nonsense" is no address`))).toBe(true)
+  await expectIn()
+  writeFileSync(hba, 'host all all all reject')
+  await root.query('reload')
+  expect(await failureOf(pgweir.client())).toMatchObject({ message: 'login rejected' })
+  expect((await root.query('show version')).rows, 'who is in stays').toHaveLength(1)
+})

@@ -1,0 +1,133 @@
+import { describe, expect, test } from 'vitest'
+import { type Arrival, parseHba, ruleFor } from '../../../src/auth/hba.ts'
+
+const FILES: Readonly<Record<string, string>> = {
+  '/etc/pgweir/people': 'ada, "bob"\n# nobody else\neve',
+  '/etc/pgweir/loop': '@loop',
+}
+
+const SOURCES = {
+  readFile(path: string): string {
+    const text = FILES[path]
+    if (text === undefined) throw new Error('no such file')
+    return text
+  },
+  ownNetworks: () => [
+    { address: '192.168.7.5', bits: 24 },
+    { address: 'fd00::5', bits: 64 },
+  ],
+}
+
+function read(text: string) {
+  return parseHba(text, '/etc/pgweir/hba.conf', SOURCES)
+}
+
+const ADA: Arrival = { isLocal: false, isEncrypted: false, host: '10.1.2.3', database: 'app', user: 'ada' }
+
+/** The method that a rule has for somebody who differs from ADA; null if it does not fit. */
+function verdict(rule: string, differs: Partial<Arrival> = {}): string | null {
+  const { rules, problems } = read(rule)
+  expect(problems).toEqual([])
+  return ruleFor(rules, { ...ADA, ...differs })?.method ?? null
+}
+
+describe('a rule fits', () => {
+  test.each<[string, Partial<Arrival>, boolean]>([
+    ['host all all all md5', {}, true],
+    ['host all all all md5', { isEncrypted: true }, true],
+    ['host all all all md5', { isLocal: true }, false],
+    ['local all all md5', { isLocal: true, host: '/tmp/.s.PGSQL.6432' }, true],
+    ['local all all md5', {}, false],
+    ['hostssl all all all md5', {}, false],
+    ['hostssl all all all md5', { isEncrypted: true }, true],
+    ['hostnossl all all all md5', {}, true],
+    ['hostnossl all all all md5', { isEncrypted: true }, false],
+    // Databases
+    ['host app all all md5', {}, true],
+    ['host app,other all all md5', { database: 'other' }, true],
+    ['host app, other all all md5', { database: 'other' }, true],
+    ['host other all all md5', {}, false],
+    ['host sameuser all all md5', {}, false],
+    ['host sameuser all all md5', { database: 'ada' }, true],
+    ['host "all" all all md5', {}, false],
+    ['host "all" all all md5', { database: 'all' }, true],
+    ['host "with space" all all md5', { database: 'with space' }, true],
+    ['host "a ""b""" all all md5', { database: 'a "b"' }, true],
+    ['host replication all all md5', { database: 'replication' }, false],
+    ['host /^app_\\d+$ all all md5', { database: 'app_12' }, true],
+    ['host /^app_\\d+$ all all md5', { database: 'app_12x' }, false],
+    ['host "/^app" all all md5', { database: 'app' }, false],
+    // Users
+    ['host all ada all md5', {}, true],
+    ['host all bob,ada all md5', {}, true],
+    ['host all bob all md5', {}, false],
+    ['host all /a$ all md5', {}, true],
+    ['host all @people all md5', {}, true],
+    ['host all @people all md5', { user: 'eve' }, true],
+    ['host all @/etc/pgweir/people all md5', { user: 'nobody' }, false],
+    // Addresses
+    ['host all all 10.1.2.3/32 md5', {}, true],
+    ['host all all 10.1.2.4/32 md5', {}, false],
+    ['host all all 10.1.0.0/16 md5', {}, true],
+    ['host all all 10.2.0.0/16 md5', {}, false],
+    ['host all all 10.0.0.0/9 md5', { host: '10.128.0.1' }, false],
+    ['host all all 10.0.0.0 255.128.0.0 md5', { host: '10.127.0.1' }, true],
+    ['host all all 0.0.0.0/0 md5', {}, true],
+    ['host all all 0.0.0.0/0 md5', { host: '::1' }, false],
+    ['host all all ::/0 md5', { host: 'fe80::1%eth0' }, true],
+    ['host all all ::1/128 md5', { host: '::1' }, true],
+    ['host all all fd00:1::/32 md5', { host: 'fd00:1:2::3' }, true],
+    ['host all all fd00:1::/32 md5', { host: 'fd00:2::3' }, false],
+    ['host all all 10.1.0.0/16 md5', { host: '::ffff:10.1.2.3' }, true],
+    ['host all all samehost md5', { host: '192.168.7.5' }, true],
+    ['host all all samehost md5', { host: '192.168.7.6' }, false],
+    ['host all all samenet md5', { host: '192.168.7.6' }, true],
+    ['host all all samenet md5', { host: 'fd00::77' }, true],
+    ['host all all samenet md5', { host: '192.168.8.6' }, false],
+  ])('%s, %j: %s', (rule, differs, fits) => {
+    expect(verdict(rule, differs)).toBe(fits ? 'md5' : null)
+  })
+})
+
+test('the first rule that fits decides', () => {
+  const rules = 'host all eve all reject\nhost all all 10.0.0.0/8 scram-sha-256\nhost all all all trust'
+  expect(verdict(rules)).toBe('scram-sha-256')
+  expect(verdict(rules, { user: 'eve' })).toBe('reject')
+  expect(verdict(rules, { host: '127.0.0.1' })).toBe('trust')
+})
+
+test('comments, empty lines and lines that go on are no rules', () => {
+  const { rules, problems } = read('# all\n\n  \nhost all \\\n  all all md5 # everybody\n')
+  expect(problems).toEqual([])
+  expect(rules.map(({ method }) => method)).toEqual(['md5'])
+})
+
+test('a map may be named where names come from outside', () => {
+  expect(read('local all all peer map=staff').rules[0]?.map).toBe('staff')
+  expect(read('hostssl all all all cert map="a b" clientcert=verify-full').rules[0]?.map).toBe('a b')
+  expect(read('local all all peer').rules[0]?.map).toBe(null)
+})
+
+test.each([
+  ['hosts all all all md5', 'a rule begins with local, host, hostssl, hostnossl, not with "hosts"'],
+  ['host all', 'a rule names databases and users'],
+  ['host all all', 'a rule for hosts names an address'],
+  ['host all all all', 'a rule ends with a method'],
+  ['host all all all gss', 'the method "gss" is not supported'],
+  ['host all all all ldap ldapserver=x', 'the method "ldap" is not supported'],
+  ['host all all db.example md5', '"db.example" is no address; host names are not supported'],
+  ['host all all 10.0.0.0/33 md5', 'an address has no 33 bits'],
+  ['host all all 10.0.0.0 md5', 'an address is followed by /bits, or by a mask of its kind'],
+  ['host all all 10.0.0.0 255.0.255.0 md5', 'an address is followed by /bits, or by a mask of its kind'],
+  ['host all +staff all md5', '"+staff" is not supported'],
+  ['host samerole all all md5', '"samerole" is not supported'],
+  ['host all @nowhere all md5', '"@nowhere" cannot be read: no such file'],
+  ['host all @loop all md5', '"@loop" includes itself'],
+  ['host /( all all md5', '"/(" is no regular expression'],
+  ['host all all all peer', 'the method peer is for local connections'],
+  ['host all all all cert', 'the method cert is for hostssl connections'],
+  ['host all all all md5 map=x', 'the option "map=x" is not supported with md5'],
+])('%s is an error', (rule, sentence) => {
+  const { problems } = read(`# first\n${rule}`)
+  expect(problems).toEqual([{ file: '/etc/pgweir/hba.conf', line: 2, sentence: expect.stringContaining(sentence) }])
+})

@@ -1,0 +1,69 @@
+/** psql over TLS, in each of libpq's modes, and with a certificate of its own. */
+
+import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { certificate, OFFERS_TLS } from '../support/e2e/certificates.ts'
+import { createDatabase } from '../support/postgres.ts'
+import { poolOf } from './support/pgweir.ts'
+import { run, type Target } from './support/program.ts'
+
+const database = await createDatabase()
+
+async function offering(settings: Record<string, string> = {}): Promise<Target> {
+  return (await poolOf(database, { mode: 'transaction', settings: { ...OFFERS_TLS, ...settings } })).target
+}
+
+/** libpq wants a key that nobody else can read. */
+function keyOf(name: string): string {
+  const directory = mkdtempSync(join(tmpdir(), 'pgweir-psql-tls-'))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  const path = join(directory, 'key')
+  copyFileSync(certificate(`${name}.key`), path)
+  chmodSync(path, 0o600)
+  return path
+}
+
+function ask(target: Target, env: Record<string, string>) {
+  return run('psql', ['-X', '-At', '--no-password', '-c', '\\conninfo', '-c', 'select 1'], target, { env })
+}
+
+test.each(['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'])('PGSSLMODE=%s', async (mode) => {
+  const { code, stdout } = await ask(await offering(), {
+    PGSSLMODE: mode,
+    PGSSLROOTCERT: certificate('authority.crt'),
+  })
+  expect(code).toBe(0)
+  expect(stdout.includes('TLSv1.3')).toBe(mode !== 'disable' && mode !== 'allow')
+})
+
+test('a certificate for another host is found out', async () => {
+  const elsewhere = {
+    client_tls_key_file: certificate('elsewhere.key'),
+    client_tls_cert_file: certificate('elsewhere.crt'),
+  }
+  const { code, stderr } = await ask(await offering(elsewhere), {
+    PGSSLMODE: 'verify-full',
+    PGSSLROOTCERT: certificate('authority.crt'),
+  })
+  expect(code).toBe(2)
+  expect(stderr).toContain('does not match host name')
+})
+
+test('allow turns to TLS where the pooler requires it', async () => {
+  const { code, stdout } = await ask(await offering({ client_tls_sslmode: 'require' }), { PGSSLMODE: 'allow' })
+  expect(code).toBe(0)
+  expect(stdout).toContain('TLSv1.3')
+})
+
+test('a client is asked for its certificate', async () => {
+  const target = await offering({ client_tls_sslmode: 'verify-full', client_tls_ca_file: certificate('authority.crt') })
+  const shown = await ask(target, {
+    PGSSLMODE: 'require',
+    PGSSLCERT: certificate('client.crt'),
+    PGSSLKEY: keyOf('client'),
+  })
+  expect(shown).toMatchObject({ code: 0 })
+  expect(await ask(target, { PGSSLMODE: 'require' })).toMatchObject({ code: 2 })
+})

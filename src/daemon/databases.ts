@@ -5,6 +5,7 @@ import type { Ids } from '../base/ids.ts'
 import type { Log } from '../base/log.ts'
 import type { Address, KeepAlive, Transport } from '../net/channel.ts'
 import { dialledAddress, isPath } from '../net/unix-sockets.ts'
+import { Hosts } from '../pool/hosts.ts'
 import type { Permits } from '../pool/permits/holder.ts'
 import { Pool, type PoolTarget } from '../pool/pool.ts'
 import type { Pools } from '../pool/pools.ts'
@@ -289,25 +290,27 @@ export class Databases {
   }
 
   /** As PgBouncer does it, servers without a host are where our own unix socket is. */
-  #addressOf({ host, port }: DatabaseSettings): Address {
-    return dialledAddress({ host: host || this.#options.settings().general.unix_socket_dir, port })
+  #addressesOf({ host, port }: DatabaseSettings): Address[] {
+    const hosts = (host || this.#options.settings().general.unix_socket_dir).split(',')
+    return hosts.map((each) => dialledAddress({ host: each.trim(), port }))
   }
 
   #placeOf(settings: DatabaseSettings): string {
-    const { host, port } = this.#addressOf(settings)
-    return `${host}\0${port}\0${settings.dbname}`
+    const hosts = this.#addressesOf(settings).map(({ host }) => host)
+    return `${hosts.join()}\0${settings.port}\0${settings.dbname}`
   }
 
   #targetOf(database: Database, user: string, birth: Birth): PoolTarget {
     const { users, settings } = this.#options
     const { port, dbname, password, connect_query } = database.settings
     const parameters = serverParameters(database.settings)
-    const address = this.#addressOf(database.settings)
+    const addresses = this.#addressesOf(database.settings)
+    const hosts = addresses.map(({ host }) => host).join()
     // Clients that were there before their database got a forced user have servers of their own still.
     const forcedPassword = () => (database.forcedUser === user ? database.settings.password : null)
-    const how = [database.name, address.host, port, dbname, user, password, connect_query, [...parameters], [...birth]]
+    const how = [database.name, hosts, port, dbname, user, password, connect_query, [...parameters], [...birth]]
     return {
-      address,
+      hosts: new Hosts(addresses, database.settings.load_balance_hosts),
       identity: {
         user,
         database: dbname,
@@ -318,7 +321,7 @@ export class Databases {
       schema: this.#schemas.at(this.#placeOf(database.settings)),
       welcome: this.#options.welcomes.of(how),
       connectQuery: connect_query ?? '',
-      encryption: () => (isPath(address.host) ? null : this.#options.encryption(database.settings.sslmode)),
+      encryption: ({ host }) => (isPath(host) ? null : this.#options.encryption(database.settings.sslmode)),
       // Whoever is forced to be this user finds servers. In databases of the entry `*`, whose names strangers choose, only while there is anybody.
       fillsAlone: () => database.forcedUser === user && settings().databases.has(database.name),
     }

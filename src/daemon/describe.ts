@@ -28,6 +28,7 @@ export function describeDatabases(
     reservePoolSize: settings.reserve_pool_size ?? general.reserve_pool_size,
     serverLifetimeMs: settings.server_lifetime ?? general.server_lifetime,
     poolMode: settings.pool_mode,
+    balance: settings.host.includes(',') ? settings.load_balance_hosts : null,
     maxServers: permitSizes(all, 'database', name, '').max,
     servers: servers.get(name) ?? 0,
     maxClients: zeroForNone(maxClients(all, { limit: 'max_db_client_connections', name })),

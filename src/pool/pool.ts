@@ -17,6 +17,7 @@ import type { Notice } from '../wire/notices.ts'
 import { Counters, Durations } from './counters.ts'
 import { Failures } from './failures.ts'
 import { Handover, type HandoverOwner } from './handover.ts'
+import type { Balance, Hosts } from './hosts.ts'
 import type { Waiter } from './lease.ts'
 import { Lifetimes } from './lifetimes.ts'
 import type { Permits } from './permits/holder.ts'
@@ -30,14 +31,14 @@ import type { Welcome } from './welcome.ts'
 
 /** Where the servers of a pool are, and how they are opened. */
 export interface PoolTarget {
-  readonly address: Address
+  readonly hosts: Hosts
   readonly identity: ServerIdentity
   readonly schema: SchemaVersion
   readonly welcome: Welcome
   /** Run by each new server before it is used; empty for none. */
   readonly connectQuery: string
   /** Asked for each new connection; null: it is not encrypted. */
-  encryption(): ServerEncryption | null
+  encryption(address: Address): ServerEncryption | null
   /** The pool is kept filled even without clients. */
   fillsAlone(): boolean
 }
@@ -186,6 +187,10 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     return this.welcome === null || (unusedTimeoutMs > 0 && nowMs - this.#emptySinceMs >= unusedTimeoutMs)
   }
 
+  get balance(): Balance | null {
+    return this.#target.hosts.balance
+  }
+
   // Leases
 
   /**
@@ -302,10 +307,13 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   onServerReady(server: Server, login: LoginResult): void {
     if (server.context === this.#context) this.#target.welcome.learned(login.parameters)
     this.#failures.forget()
+    this.#target.hosts.worked()
     this.options.onServerOpened(server)
   }
 
-  onServerFailed(_server: Server, problem: Notice): void {
+  onServerFailed(server: Server, problem: Notice): void {
+    // Another one is tried at once.
+    if (this.#target.hosts.failed(server.address)) return
     const { clock, chance } = this.options
     this.#failures.failed(problem, clock.nowMs, this.settings.loginRetryMs, chance())
   }
@@ -410,14 +418,15 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
 
   #openContext(): ServerContext {
     const { ids, transport, clock, log, keepAlive, tracked } = this.options
-    const { address, schema, connectQuery } = this.#target
+    const { hosts, schema, connectQuery } = this.#target
     const pool = this
     const parameters = new Map([...this.#target.identity.parameters, ...this.birth])
     const identity = { ...this.#target.identity, parameters }
     const context: ServerContext = {
-      ...{ ids, transport, clock, log, keepAlive, tracked, address, identity, schema, connectQuery },
+      ...{ ids, transport, clock, log, keepAlive, tracked, identity, schema, connectQuery },
+      nextAddress: () => hosts.next(),
       registry: this.statements,
-      encryption: () => this.#target.encryption(),
+      encryption: (address) => this.#target.encryption(address),
       get maxPacketBytes() {
         return pool.settings.maxPacketBytes
       },

@@ -125,8 +125,8 @@ export class CancelSender {
 
   /** What is asked for in the clear is seen by others, with the key that it takes. */
   #connected(cancel: InFlight, channel: Channel): void {
-    const { encryption, address } = cancel.server.context
-    const wanted = cancel.server.tls === '' ? null : encryption()
+    const { address, context, tls } = cancel.server
+    const wanted = tls === '' ? null : context.encryption(address)
     if (wanted === null) {
       this.#send(cancel, channel)
       return

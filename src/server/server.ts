@@ -63,7 +63,8 @@ export interface ServerContext {
   readonly transport: Transport
   readonly clock: Clock
   readonly log: Log
-  readonly address: Address
+  /** Where the next server is opened. */
+  nextAddress(): Address
   readonly keepAlive: KeepAlive
   readonly identity: ServerIdentity
   readonly tracked: Tracked
@@ -73,7 +74,7 @@ export interface ServerContext {
   /** SQL that runs after the login, before anybody uses the server; empty for none. */
   readonly connectQuery: string
   /** Asked for each new connection; null: it is not encrypted. */
-  encryption(): ServerEncryption | null
+  encryption(address: Address): ServerEncryption | null
   readonly owner: ServerOwner
 }
 
@@ -81,6 +82,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   readonly id: number
   readonly link = new Link<Server>()
   readonly context: ServerContext
+  /** Where it is, as the settings say. */
+  readonly address: Address
   readonly frames: Frames
   readonly ledger = new Ledger()
   readonly statements: ServerStatements
@@ -118,6 +121,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   constructor(context: ServerContext) {
     this.context = context
+    this.address = context.nextAddress()
     this.id = context.ids.take()
     this.frames = new Frames(MAX_CHORE_REPLY_BYTES)
     this.statements = new ServerStatements(context.registry, context.schema)
@@ -151,7 +155,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   /** Where it is connected, or will be. */
   get peer(): Address {
-    return this.#channel?.peer ?? this.context.address
+    return this.#channel?.peer ?? this.address
   }
 
   get tls(): string {
@@ -173,7 +177,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   }
 
   dial(): void {
-    const { transport, address, keepAlive } = this.context
+    const { transport, keepAlive } = this.context
+    const { address } = this
     this.#dial = transport.dial(
       { address, keepAlive },
       {
@@ -473,8 +478,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   #encrypt(channel: Channel): void {
     if (this.#state !== 'login') return
-    const { encryption, address } = this.context
-    const wanted = encryption()
+    const { address } = this
+    const wanted = this.context.encryption(address)
     if (wanted === null) this.#logIn()
     else encrypt(channel, wanted, address.host, (result) => this.#guard(() => this.#encrypted(channel, result)))
   }

@@ -17,7 +17,14 @@ export const DATABASE_ROWS = {
     default: '',
     renewsServers: true,
     meaning:
-      'Where PostgreSQL is: a host name, an IP address, the folder of its unix socket, or the beginning of an abstract one (`@name`). If not set it is the unix socket in unix_socket_dir.',
+      'Where PostgreSQL is: a host name, an IP address, the folder of its unix socket, or the beginning of an abstract one (`@name`); or several, with commas between, which all have the same database. If not set it is the unix socket in unix_socket_dir.',
+  },
+  load_balance_hosts: {
+    type: oneOf(['round-robin', 'disable']),
+    default: 'round-robin',
+    renewsServers: true,
+    meaning:
+      'Of several hosts: `round-robin` opens servers on each in turn, `disable` on one for as long as that works. One that fails is passed over at once.',
   },
   port: { type: integer({ min: 1, max: 65_535 }), default: 5432, renewsServers: true, meaning: 'Its port.' },
   dbname: {

@@ -10,7 +10,7 @@ import { host, integer, orNull, override, type ValueType } from './values.ts'
 /** As for a database. PgBouncer's peers on one machine have nothing but the folders of their unix sockets to be told apart by. */
 const peerHost: ValueType<string> = {
   ...host,
-  parse: (value) => (value === '' ? { problem: `it takes ${host.accepts}` } : host.parse(value)),
+  parse: (value) => (value === '' || value.includes(',') ? { problem: 'it takes one host' } : host.parse(value)),
 }
 
 export const PEER_ROWS = {

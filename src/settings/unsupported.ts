@@ -39,9 +39,7 @@ export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
   user: { without: 'the process keeps the rights of whoever started it', fine: [''], refusedUnless: [] },
 }
 
-export const UNSUPPORTED_DATABASE_KEYS: Readonly<Record<string, UnsupportedRow>> = {
-  load_balance_hosts: { without: 'a database has one host' },
-}
+export const UNSUPPORTED_DATABASE_KEYS: Readonly<Record<string, UnsupportedRow>> = {}
 
 export const UNSUPPORTED_USER_KEYS: Readonly<Record<string, UnsupportedRow>> = {}
 

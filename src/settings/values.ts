@@ -145,12 +145,14 @@ export const workerCount: ValueType<number | 'auto'> = {
   print: String,
 }
 
-/** A host to dial. */
+/** A host to dial, or several. */
 export const host: ValueType<string> = {
   name: 'host',
-  accepts: 'a host name, an IP address, the folder of a unix socket, or the beginning of an abstract one (@name)',
+  accepts:
+    'a host name, an IP address, the folder of a unix socket, or the beginning of an abstract one (@name); or several, with commas between',
   parse(value) {
-    return value.includes(',') ? { problem: 'a list of hosts is not supported yet' } : { value }
+    const isList = value.includes(',')
+    return isList && value.split(',').some((each) => each.trim() === '') ? refuse(this) : { value }
   },
   print: (value) => value,
 }

@@ -3,6 +3,7 @@
 import type { Lengths } from '../base/histogram.ts'
 import type { Address } from '../net/channel.ts'
 import type { Span, Totals } from '../pool/averages.ts'
+import type { Balance } from '../pool/hosts.ts'
 import type { PoolMode } from '../pool/settings.ts'
 import type { Control } from './control.ts'
 import type { WorkerState } from './states.ts'
@@ -76,6 +77,8 @@ export interface PoolSnapshot {
   readonly database: string
   readonly user: string
   readonly mode: PoolMode
+  /** null where there is one host. */
+  readonly balance: Balance | null
   readonly clients: Readonly<Record<ClientState, number>>
   readonly servers: Readonly<Record<ServerGroup, number>>
   /** Cancel requests: on their way to a server, and not yet sent. */
@@ -97,6 +100,7 @@ export interface DatabaseSnapshot {
   readonly serverLifetimeMs: number
   /** null where the general one applies. */
   readonly poolMode: PoolMode | null
+  readonly balance: Balance | null
   readonly maxServers: number
   readonly servers: number
   readonly maxClients: number

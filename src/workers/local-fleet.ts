@@ -104,8 +104,9 @@ export class LocalFleet implements Fleet {
     const rows = [...drafts].map(([pool, draft]): PoolSnapshot => {
       const { clients, cancels, longestWaitUs } = draft
       const counted = { clients, cancels, longestWaitUs, servers: pool ? countServers(pool) : noServers() }
-      if (pool === null) return { database: CONSOLE_NAME, user: CONSOLE_NAME, mode: 'statement', ...counted }
-      return { database: pool.database, user: pool.user, mode: pool.settings.mode, ...counted }
+      if (pool === null)
+        return { database: CONSOLE_NAME, user: CONSOLE_NAME, mode: 'statement', balance: null, ...counted }
+      return { database: pool.database, user: pool.user, mode: pool.settings.mode, balance: pool.balance, ...counted }
     })
     // There may be more than one for a database and user: servers that were opened with other settings are kept apart.
     return mergePools([rows])
@@ -233,6 +234,7 @@ const CONSOLE_DATABASE = {
   reservePoolSize: 0,
   serverLifetimeMs: 0,
   poolMode: 'statement',
+  balance: null,
   maxServers: 0,
   servers: 0,
   maxClients: 0,

@@ -22,7 +22,7 @@ export const databases = topic<DatabaseSnapshot>({
       ({ serverLifetimeMs }) => wholeSeconds(serverLifetimeMs * 1000),
     ],
     ['pool_mode', 'text', 'its own; null where the general one holds', ({ poolMode }) => poolMode],
-    ['load_balance_hosts', 'text', 'null: a database has one host', () => null],
+    ['load_balance_hosts', 'text', 'how its hosts take turns; null where there is one', ({ balance }) => balance],
     ['max_connections', 'int4', 'servers at most, all users together; 0 is no limit', ({ maxServers }) => maxServers],
     ['current_connections', 'int4', 'servers now', ({ servers }) => servers],
     ['max_client_connections', 'int4', 'clients at most; 0 is no limit', ({ maxClients }) => maxClients],

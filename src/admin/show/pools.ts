@@ -33,6 +33,6 @@ export const pools = topic<PoolSnapshot>({
     ],
     ['maxwait_us', 'int4', 'microseconds beyond these', ({ longestWaitUs }) => microsecondsBeyond(longestWaitUs)],
     ['pool_mode', 'text', 'when a server goes back', ({ mode }) => mode],
-    ['load_balance_hosts', 'text', 'null: a database has one host', () => null],
+    ['load_balance_hosts', 'text', 'how its hosts take turns; null where there is one', ({ balance }) => balance],
   ],
 })

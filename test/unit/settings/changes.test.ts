@@ -113,6 +113,7 @@ describe('a change of a database', () => {
   const VALUES: Record<keyof typeof DATABASE_ROWS, string> = {
     host: 'b',
     port: '6000',
+    load_balance_hosts: 'disable',
     dbname: 'other',
     user: 'u',
     password: 'p',
@@ -147,7 +148,7 @@ describe('a change of a database', () => {
       return change?.renewsServers
     })
     expect(renewing.map(([key]) => key)).toEqual([
-      ...['host', 'port', 'dbname', 'user', 'sslmode', 'connect_query'],
+      ...['host', 'port', 'load_balance_hosts', 'dbname', 'user', 'sslmode', 'connect_query'],
       ...['client_encoding', 'datestyle', 'timezone', 'application_name'],
     ])
   })

@@ -192,6 +192,7 @@ describe('a database', () => {
     expect(app).toEqual({
       name: 'app',
       host: '',
+      load_balance_hosts: 'round-robin',
       port: 5433,
       dbname: 'app',
       user: null,
@@ -257,7 +258,6 @@ describe('a database', () => {
       'app = host=a,b port=0 prot=1 pool_mode=x port=1\npgbouncer = host=a\npgweir = host=a\nb = host=/tmp\nc = password=x',
     )
     expect(told).toEqual([
-      'pgweir.ini:4: error: database "app": host cannot be "a,b": a list of hosts is not supported yet',
       'pgweir.ini:4: error: database "app": port cannot be "0": it takes a whole number from 1 to 65535',
       'pgweir.ini:4: error: database "app": there is no key "prot"; did you mean "port"?',
       'pgweir.ini:4: error: database "app": pool_mode cannot be "x": it takes one of session, transaction, statement',

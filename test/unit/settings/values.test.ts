@@ -112,9 +112,10 @@ test('a word is read in any case, and a word of PgBouncer that is not built is r
   expect(type.parse('foo')).toEqual({ problem: 'it takes one of md5, trust' })
 })
 
-test('a host is one name, address or unix socket: lists are refused by name', () => {
+test('a host is a name, an address or a unix socket, or several', () => {
   expect(host.parse('db.example')).toEqual({ value: 'db.example' })
-  expect(host.parse('a,b')).toEqual({ problem: expect.stringContaining('list of hosts') })
+  expect(host.parse('a,b')).toEqual({ value: 'a,b' })
+  for (const broken of ['a,', ',a', 'a,,b']) expect(host.parse(broken)).toHaveProperty('problem')
   for (const socket of ['/run/postgresql', '@abstract', '']) expect(host.parse(socket)).toEqual({ value: socket })
 })
 

@@ -1,0 +1,60 @@
+/** A database that several hosts have. */
+
+import { expect, test } from 'vitest'
+import { startPgweir } from '../support/e2e/pgweir.ts'
+import { failureOf } from '../support/e2e/until.ts'
+import { createDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase()
+
+/** Two poolers on addresses of their own with one port, as hosts of a third. */
+async function startHosts(balance: string, settings: Record<string, string | number> = {}) {
+  const one = await startPgweir({ database, settings: { listen_addr: '127.0.0.2', default_pool_size: 5 } })
+  const { port } = one.address
+  const other = await startPgweir({
+    database,
+    settings: { listen_addr: '127.0.0.3', listen_port: port, default_pool_size: 5 },
+  })
+  const line = `both = host=127.0.0.2,127.0.0.3 port=${port} dbname=${database.database} load_balance_hosts=${balance}`
+  const pooler = await startPgweir({
+    database,
+    databases: [line],
+    settings: { default_pool_size: 4, admin_users: database.user, ...settings },
+  })
+  /** How many servers it has on each, once so many clients are within a transaction. */
+  const spread = async (clients: number) => {
+    for (let count = 0; count < clients; count++)
+      await (await pooler.client({ database: 'both' })).query('begin; select 1')
+    const root = await pooler.client({ database: 'pgbouncer' })
+    const { rows } = await root.query('show servers')
+    return ['127.0.0.2', '127.0.0.3'].map((host) => rows.filter(({ addr }) => addr === host).length)
+  }
+  return { one, other, pooler, spread }
+}
+
+test('servers are opened on each in turn', async () => {
+  const { spread, pooler } = await startHosts('round-robin', { workers: 1 })
+  expect(await spread(4)).toEqual([2, 2])
+  const root = await pooler.client({ database: 'pgbouncer' })
+  const { rows } = await root.query('show databases')
+  expect(rows.find(({ name }) => name === 'both')).toMatchObject({ load_balance_hosts: 'round-robin' })
+})
+
+test('or on the first, while that works', async () => {
+  const { spread } = await startHosts('disable')
+  expect(await spread(4)).toEqual([4, 0])
+})
+
+for (const balance of ['round-robin', 'disable'])
+  test(`one that is gone is passed over, and nobody notices (${balance})`, async () => {
+    const { one, spread } = await startHosts(balance)
+    await one.finish()
+    expect(await spread(4)).toEqual([0, 4])
+  })
+
+test('when all are gone, clients are told so', async () => {
+  const { one, other, pooler } = await startHosts('round-robin')
+  await one.finish()
+  await other.finish()
+  expect(await failureOf(pooler.client({ database: 'both' }))).toMatchObject({ code: expect.stringMatching(/^08|^57/) })
+})

@@ -70,6 +70,8 @@ export class AskedPermits implements Permits {
     // Whatever comes back will do for one that was recalled.
     if (this.#yielding > 0) this.#yielding--
     else this.#recalls.shift()
+    // What it does not hold it cannot give up.
+    while (this.#recalls.length > Math.max(0, this.#held - this.#yielding)) this.#recalls.pop()
     const { line, pool } = this.#options
     line.tell('permitBack', { pool, figures: this.#figures() })
   }
@@ -102,6 +104,8 @@ export class AskedPermits implements Permits {
   }
 
   onRecalled(because: string, sparedMs: number | null, isTurn: boolean): void {
+    // All that it has is on its way back: they have crossed.
+    if (this.#recalls.length + this.#yielding >= this.#held) return
     const sparedSinceMs = sparedMs === null ? -Infinity : this.#clock.nowMs - sparedMs
     if (this.#holder.idleSinceMs === Infinity) this.#recalls.push({ because, sparedSinceMs, isTurn })
     else {

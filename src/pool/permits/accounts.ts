@@ -200,10 +200,15 @@ export class Accounts {
     account.held--
     for (const limit of account.limits) limit.giveBack(account)
     // Any permit that comes back will do for one that was recalled.
-    if (account.recalled === 0) return
-    account.recalled--
-    for (const limit of account.limits) limit.recalled--
+    if (account.recalled > 0) forgetRecall(account)
+    // One may have been recalled twice, by figures from before the first time: nobody shall wait for what will not come.
+    while (account.recalled > account.held) forgetRecall(account)
   }
+}
+
+function forgetRecall(account: Account): void {
+  account.recalled--
+  for (const limit of account.limits) limit.recalled--
 }
 
 function recall(account: Account, because: string, waitingSinceMs: number): void {

@@ -26,7 +26,8 @@ export function longestIdle(limits: readonly Limit[], asking: Account | null): A
   let hasIdle = false
   for (const account of first.holders) {
     const { idleSinceMs } = account.holder
-    if (idleSinceMs === Infinity) continue
+    // Of one whose every server is on its way back, what it has told of idle ones is old.
+    if (idleSinceMs === Infinity || account.recalled >= account.held) continue
     hasIdle = true
     if (account === asking || others.some((limit) => !account.limits.includes(limit))) continue
     if (longest === null || idleSinceMs < longest.holder.idleSinceMs) longest = account

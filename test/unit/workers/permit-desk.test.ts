@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest'
+import { ManualClock } from '../../../src/base/clock.ts'
+import type { PoolFigures } from '../../../src/workers/messages.ts'
+import { PermitDesk } from '../../../src/workers/permit-desk.ts'
+import type { Counter } from '../../../src/workers/remote-pool.ts'
+
+const NOTHING: PoolFigures = { wanted: 0, waiting: 0, fillsMinimum: false, waitedMs: null, idleMs: null }
+const IDLE: PoolFigures = { ...NOTHING, wanted: 1, idleMs: 100 }
+const waiting = (clients: number, held = 0): PoolFigures => ({
+  ...NOTHING,
+  wanted: held + clients,
+  waiting: clients,
+  waitedMs: 50,
+})
+
+const POOL = 1
+
+/** A desk with one permit, and workers with a pool each. */
+function open(workers: number) {
+  const desk = new PermitDesk({
+    clock: new ManualClock(),
+    sizesOf: (kind) => ({ max: kind === 'pool' ? 1 : 0 }),
+    later: () => {},
+  })
+  const all = Array.from({ length: workers }, () => {
+    const told: string[] = []
+    const counter: Counter = {
+      granted: () => told.push('granted'),
+      recalled: () => told.push('recalled'),
+      kept: () => told.push('kept'),
+      floored: () => {},
+      polled: () => {},
+      ready: () => 0,
+    }
+    desk.opened(counter, POOL, 'app', 'ada')
+    return {
+      told,
+      asks: (figures: PoolFigures) => desk.asked(counter, POOL, figures),
+      givesBack: (figures: PoolFigures) => desk.gaveBack(counter, POOL, figures),
+    }
+  })
+  return all as [(typeof all)[0], (typeof all)[0], (typeof all)[0]]
+}
+
+test('a server that is recalled twice, by figures from before the first time, comes back once and is not waited for again', () => {
+  const [one, other, third] = open(3)
+  one.asks(waiting(1))
+  one.asks(IDLE)
+  other.asks(waiting(2))
+  expect(one.told).toEqual(['granted', 'recalled'])
+  // Sent before it had heard of that.
+  one.asks(IDLE)
+  other.asks(waiting(2))
+  one.givesBack(NOTHING)
+  expect(other.told).toEqual(['granted'])
+  other.asks(IDLE)
+  third.asks(waiting(1))
+  expect(other.told).toEqual(['granted', 'recalled'])
+  other.givesBack(NOTHING)
+  expect(third.told).toEqual(['granted'])
+})

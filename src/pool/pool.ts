@@ -181,7 +181,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   /** It is of no more use than a new one would be. Where no login has ever worked, there is nothing to remember but the failure. */
   get isForgettable(): boolean {
     const { nowMs } = this.options.clock
-    if (this.#emptySinceMs === null || this.#state !== 'open' || this.clients > 0 || this.connected > 0) return false
+    if (this.#emptySinceMs === null || this.#state !== 'open' || this.#isInUse) return false
     if (this.#failures.areRecent(nowMs)) return false
     const { unusedTimeoutMs } = this.settings
     return this.welcome === null || (unusedTimeoutMs > 0 && nowMs - this.#emptySinceMs >= unusedTimeoutMs)
@@ -189,6 +189,11 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
 
   get balance(): Balance | null {
     return this.#target.hosts.balance
+  }
+
+  /** Somebody may also wait who is no client: who has to be looked up in Postgres to be let in. Between processes a permit takes its time. */
+  get #isInUse(): boolean {
+    return this.clients > 0 || this.connected > 0 || this.waiting.length > 0
   }
 
   // Leases
@@ -451,7 +456,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   #sweep(): void {
     const { nowMs } = this.options.clock
     this.waiting.sweep(nowMs, this.settings)
-    if (this.clients > 0 || this.connected > 0) this.#emptySinceMs = null
+    if (this.#isInUse) this.#emptySinceMs = null
     else this.#emptySinceMs ??= nowMs
     this.#servers.timeOut(nowMs, this.settings.connectTimeoutMs)
     for (const server of this.#servers.of.leased) server.tenant?.onSweep(nowMs)

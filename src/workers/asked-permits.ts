@@ -1,6 +1,7 @@
 /** The permits of one pool in a worker: asked for from the primary, who grants and recalls them. */
 
 import type { Clock } from '../base/clock.ts'
+import { EVICTED } from '../pool/permits/accounts.ts'
 import type { Permits } from '../pool/permits/holder.ts'
 import type { ShareHolder } from '../pool/share.ts'
 import type { Line } from './line.ts'
@@ -104,10 +105,17 @@ export class AskedPermits implements Permits {
   }
 
   onRecalled(because: string, sparedMs: number | null, isTurn: boolean): void {
+    const hasIdle = this.#holder.idleSinceMs !== Infinity
+    if (because === EVICTED && !isTurn && !hasIdle && this.#yielding < this.#held) {
+      // The idle server was taken meanwhile, who knows for how long. Others may have one.
+      const { line, pool } = this.#options
+      line.tell('permitMissed', pool)
+      return
+    }
     // All that it has is on its way back: they have crossed.
     if (this.#recalls.length + this.#yielding >= this.#held) return
     const sparedSinceMs = sparedMs === null ? -Infinity : this.#clock.nowMs - sparedMs
-    if (this.#holder.idleSinceMs === Infinity) this.#recalls.push({ because, sparedSinceMs, isTurn })
+    if (!hasIdle) this.#recalls.push({ because, sparedSinceMs, isTurn })
     else {
       this.#yielding++
       this.#holder.onRecalled(because, sparedSinceMs)

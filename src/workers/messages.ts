@@ -91,6 +91,8 @@ export type ToPrimary = {
   /** What a pool wants has changed, or its figures were asked for. */
   readonly permitsAsk: Message<{ readonly pool: number; readonly figures: PoolFigures }>
   readonly permitBack: Message<{ readonly pool: number; readonly figures: PoolFigures }>
+  /** The pool was told to give up an idle server, and has none any more. */
+  readonly permitMissed: Message<number>
   readonly permitsClose: Message<number>
   /** Postgres has no room for a server of the pool, and the worker has no other: whether other workers have some that are to be shared. */
   readonly permitsRefused: Message<number, boolean>

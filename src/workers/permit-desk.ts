@@ -95,6 +95,14 @@ export class PermitDesk {
     this.#settled(remote)
   }
 
+  /** It was recalled from where nothing is idle any more: it may take for ever to come back, and is not counted on. */
+  missed(counter: Counter, pool: number): void {
+    const remote = this.#find(counter, pool)
+    if (remote === null) return
+    this.#book.accounts.unrecall(remote.account)
+    this.#poll()
+  }
+
   closed(counter: Counter, pool: number): void {
     const remote = this.#find(counter, pool)
     if (remote === null) return

@@ -316,6 +316,10 @@ export class Primary extends GatheredFleet {
         this.#permits.gaveBack(worker(), pool, figures)
         return null
       },
+      permitMissed: (pool) => {
+        this.#permits.missed(worker(), pool)
+        return null
+      },
       permitsRefused: (pool) => this.#permits.refused(worker(), pool),
       permitsClose: (pool) => {
         this.#permits.closed(worker(), pool)

@@ -97,6 +97,11 @@ export class Accounts {
     recall(account, because, waitingSinceMs)
   }
 
+  /** It will not give up what it was told to. */
+  unrecall(account: Account): void {
+    if (account.recalled > 0) forgetRecall(account)
+  }
+
   #mustYieldUnder(limit: Limit, account: Account, isIdle: boolean, nowMs: number): boolean {
     for (;;) {
       // What is on its way already is for whoever waits for longest. While it is, our own clients need not stand back as well.

@@ -182,6 +182,25 @@ test('one client that keeps its server for ever keeps no other from being served
   )
 })
 
+test.each([0, 1])(
+  'an idle server that is taken just when it was to be closed is not waited for: worker %i',
+  (taker) => {
+    for (let ms = 0; ms < 40; ms += 0.1) {
+      const world = new World({ pool: 3, reserve: 0, min: 0, database: 0, user: 0 }, 3)
+      for (const who of [2, 0, 1]) world.come(who)
+      world.fleet.events.run(20)
+      world.finish(1)
+      world.finish(1)
+      world.fleet.events.run(30)
+      world.come(2)
+      world.fleet.events.run(ms)
+      world.come(taker)
+      world.fleet.events.run(150, world.check)
+      expect(world.waiting, `${ms} ms later`).toBe(0)
+    }
+  },
+)
+
 describe('where a client keeps one of two servers', () => {
   /** One of another worker has just done with the other one. */
   function startWithHostage(): World {

@@ -251,6 +251,10 @@ export class ToyWorker implements Counter {
             }),
         }) as unknown as Promise<never>,
       tell: (name: string, body: unknown) => {
+        if (name === 'permitMissed') {
+          this.#send(() => desk.missed(this, number))
+          return
+        }
         const { figures } = body as { readonly figures: PoolFigures }
         if (name === 'permitBack') this.#send(() => desk.gaveBack(this, number, figures))
         else if (name === 'permitsAsk') this.#send(() => desk.asked(this, number, figures))

@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import type pg from 'pg'
 import { describe, expect, test } from 'vitest'
+import type { Address } from '../../src/net/channel.ts'
 import { type Pgweir, type PgweirOptions, startPgweir } from '../support/e2e/pgweir.ts'
 import { activity, untilNobodyIsConnected, untilRunning } from '../support/e2e/server-side.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
@@ -299,31 +300,34 @@ test('a wait that is not worth it can be ended from the same terminal', async ()
 test('tcp_keepalive holds for connections from then on, of clients and to servers', async () => {
   const pgweir = await start({ settings: { default_pool_size: 2 } })
   const [root, ada] = [await console(pgweir), await pgweir.client()]
-  const { port } = pgweir.address
-  const ports = async () => (await pgweir.fleet.servers()).map(({ local }) => local.port)
+  const clients = async () => timersOf(await pgweir.fleet.clients())
+  const servers = async () => timersOf(await pgweir.fleet.servers())
   await ada.query('begin')
-  expect([await timersOf([port]), await timersOf(await ports())]).toEqual([['probes', 'probes'], ['probes']])
+  expect([await clients(), await servers()]).toEqual([['probes', 'probes'], ['probes']])
   await root.query('set tcp_keepalive = 0')
   const bob = await pgweir.client()
   await bob.query('select 1')
-  expect([await timersOf([port]), await timersOf(await ports())]).toEqual([
+  expect([await clients(), await servers()]).toEqual([
     ['none', 'probes', 'probes'],
     ['none', 'probes'],
   ])
   await root.query('set tcp_keepalive = 1')
   await pgweir.client()
-  expect(await timersOf([port])).toEqual(['none', 'probes', 'probes', 'probes'])
+  expect(await clients()).toEqual(['none', 'probes', 'probes', 'probes'])
   await ada.query('commit')
 })
 
-/** The timers of our open TCP sockets with these ports, once nothing is on its way. https://docs.kernel.org/networking/proc_net_tcp.html */
-async function timersOf(ports: readonly number[]): Promise<string[]> {
+/** The timers of these TCP sockets, once nothing is on its way. https://docs.kernel.org/networking/proc_net_tcp.html */
+async function timersOf(wanted: readonly { readonly local: Address; readonly peer: Address }[]): Promise<string[]> {
+  // One port alone may be that of another connection, too.
+  const ends = new Set(wanted.map(({ local, peer }) => `${local.port} ${peer.port}`))
   let timers: string[] = []
   await until('all is acknowledged', async () => {
     const lines = (await readFile('/proc/net/tcp', 'utf8')).trim().split('\n').slice(1)
     const sockets = lines.map((line) => line.trim().split(/[ :]+/))
     const ours = sockets.filter(
-      ([, , local = '', , , state]) => state === '01' && ports.includes(Number.parseInt(local, 16)),
+      ([, , local = '', , peer = '', state]) =>
+        state === '01' && ends.has(`${Number.parseInt(local, 16)} ${Number.parseInt(peer, 16)}`),
     )
     timers = ours.map(([, , , , , , , , timer = '']) => ({ '00': 'none', '02': 'probes' })[timer] ?? 'other').sort()
     return !timers.includes('other')

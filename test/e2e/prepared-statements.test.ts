@@ -158,7 +158,10 @@ describe('postgres.js', () => {
       expect(rows).toEqual(n % 2 ? [{ n }] : [{ text: `${n}`, n: n % 7 }])
     })
     await Promise.all(questions)
-    expect((await pgweir.counts()).servers).toBe(3)
+    const { servers } = await pgweir.counts()
+    expect(servers).toBeLessThanOrEqual(3)
+    // Between processes one may be on its way.
+    if (WORKERS === 1) expect(servers).toBe(3)
   })
 
   test('a failed statement in between leaves the others alone', async () => {

@@ -7,11 +7,14 @@ import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
 
+const HOST = { oneProcess: 'it stands for a host of PostgreSQL' }
+
 /** Two poolers on addresses of their own with one port, as hosts of a third. */
-async function startHosts(balance: string, settings: Record<string, string | number> = {}) {
-  const one = await startPgweir({ database, settings: { listen_addr: '127.0.0.2', default_pool_size: 5 } })
+async function startHosts(balance: string, oneProcess?: string) {
+  const one = await startPgweir({ ...HOST, database, settings: { listen_addr: '127.0.0.2', default_pool_size: 5 } })
   const { port } = one.address
   const other = await startPgweir({
+    ...HOST,
     database,
     settings: { listen_addr: '127.0.0.3', listen_port: port, default_pool_size: 5 },
   })
@@ -19,7 +22,8 @@ async function startHosts(balance: string, settings: Record<string, string | num
   const pooler = await startPgweir({
     database,
     databases: [line],
-    settings: { default_pool_size: 4, admin_users: database.user, ...settings },
+    settings: { default_pool_size: 4, admin_users: database.user },
+    ...(oneProcess && { oneProcess }),
   })
   /** How many servers it has on each, once so many clients are within a transaction. */
   const spread = async (clients: number) => {
@@ -33,7 +37,7 @@ async function startHosts(balance: string, settings: Record<string, string | num
 }
 
 test('servers are opened on each in turn', async () => {
-  const { spread, pooler } = await startHosts('round-robin', { workers: 1 })
+  const { spread, pooler } = await startHosts('round-robin', 'each process has a turn of its own')
   expect(await spread(4)).toEqual([2, 2])
   const root = await pooler.client({ database: 'pgbouncer' })
   const { rows } = await root.query('show databases')

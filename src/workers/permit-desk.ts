@@ -30,6 +30,9 @@ const CAP_MS = 2_000
 /** How often a worker that was refused waits for what others may get, while none of them has anything yet. */
 const HOPE_MS = 10_000
 
+/** For how long: about what it takes to log in where the machine is busy. */
+const HOPING_MS = 1_000
+
 /** How often workers are asked for their figures while a client waits for a permit that another worker may have to spare. */
 const POLL_MS = 10
 
@@ -43,6 +46,8 @@ export class PermitDesk {
   readonly #movedMs = new WeakMap<Limit, number>()
   /** Those that were told that their turn is over. */
   readonly #ending = new Set<RemotePool>()
+  /** When workers that were not refused had servers of a pool, the last time that another one was. */
+  readonly #readyMs = new WeakMap<Limit, number>()
   #isPolling = false
 
   constructor(options: PermitDeskOptions) {
@@ -146,9 +151,14 @@ export class PermitDesk {
       ready += other.counter.ready(other.pool)
       held += holder.held
     }
-    // Those that others are just opening may be what there was no room for. If they are refused as well, that is the last word.
-    if (ready === 0 && (held === 0 || nowMs < remote.hopesAgainMs)) return false
-    if (ready === 0) remote.hopesAgainMs = nowMs + HOPE_MS
+    // What was there a moment ago has gone, and Postgres may not have noticed, or has counted others that it refused as well.
+    if (ready === 0 && held === 0) return nowMs - (this.#readyMs.get(limit) ?? -Infinity) < HOPING_MS
+    if (ready > 0) this.#readyMs.set(limit, nowMs)
+    // Those that others are just opening may be what there was no room for. If these come to nothing either, that is the last word.
+    else if (nowMs >= remote.hopesAgainMs) {
+      remote.hopesUntilMs = nowMs + HOPING_MS
+      remote.hopesAgainMs = nowMs + HOPE_MS
+    } else if (nowMs >= remote.hopesUntilMs) return false
     limit.cap(ready || held, nowMs + CAP_MS)
     return true
   }

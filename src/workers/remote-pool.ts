@@ -49,7 +49,9 @@ export class RemotePool implements Holder {
    * servers elsewhere meanwhile, and take what comes as given up of its own accord.
    */
   #endingTurns = 0
-  /** Until then a refusal is the last word, unless others have a server. */
+  /** Until when it waits for what others are opening, although it was refused. */
+  hopesUntilMs = -Infinity
+  /** From then until this a refusal is the last word, unless others have a server. */
   hopesAgainMs = -Infinity
   #floor = 0
   #notedMs = -Infinity

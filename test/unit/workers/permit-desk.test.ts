@@ -59,3 +59,21 @@ test('a server that is recalled twice, by figures from before the first time, co
   other.givesBack(NOTHING)
   expect(third.told).toEqual(['granted'])
 })
+
+test('whoever is refused right after others had servers asks again, for a while; without others it is the last word', () => {
+  const clock = new ManualClock()
+  const desk = new PermitDesk({ clock, sizesOf: (kind) => ({ max: kind === 'pool' ? 5 : 0 }), later: () => {} })
+  let ready = 1
+  const told = { granted: () => {}, recalled: () => {}, kept: () => {}, floored: () => {}, polled: () => {} }
+  const one: Counter = { ...told, ready: () => 0 }
+  const other: Counter = { ...told, ready: () => ready }
+  desk.opened(one, POOL, 'app', 'ada')
+  expect(desk.refused(one, POOL), 'nobody else is there').toBe(false)
+  desk.opened(other, POOL, 'app', 'ada')
+  expect(desk.refused(one, POOL)).toBe(true)
+  ready = 0
+  clock.advance(900)
+  expect(desk.refused(one, POOL), 'Postgres may not have noticed').toBe(true)
+  clock.advance(200)
+  expect(desk.refused(one, POOL), 'it should have by now').toBe(false)
+})

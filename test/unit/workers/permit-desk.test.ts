@@ -70,7 +70,9 @@ test('whoever is refused right after others had servers asks again, for a while;
   desk.opened(one, POOL, 'app', 'ada')
   expect(desk.refused(one, POOL), 'nobody else is there').toBe(false)
   desk.opened(other, POOL, 'app', 'ada')
+  desk.asked(other, POOL, waiting(1))
   expect(desk.refused(one, POOL)).toBe(true)
+  desk.gaveBack(other, POOL, NOTHING)
   ready = 0
   clock.advance(900)
   expect(desk.refused(one, POOL), 'Postgres may not have noticed').toBe(true)

@@ -113,7 +113,8 @@ export class LocalControl implements Control {
 
   async killClient(id: number): Promise<boolean> {
     for (const session of this.#parts.sessions) {
-      if (session.id !== id) continue
+      // One that has been told its end may still wait for its client to close, too.
+      if (session.id !== id || !session.isOpen) continue
       session.end(new PoolerError('client-killed'))
       return true
     }

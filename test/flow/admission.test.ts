@@ -66,6 +66,15 @@ describe('KILL_CLIENT', () => {
     await client.expectClosed()
   })
 
+  test('finds no client twice, even while it has not taken its last word', async () => {
+    const { flow, client } = await startPair()
+    const [{ id = 0 } = {}] = await flow.pooler.parts.fleet.clients()
+    const { control } = flow.pooler
+    expect(await Promise.all([control.killClient(id), control.killClient(id)])).toEqual([true, false])
+    await client.expect('ErrorResponse(FATAL 57P01 admin forced disconnect)')
+    await client.expectClosed()
+  })
+
   test('says so where there is no such client, or no such id', async () => {
     const { flow } = await startPair()
     expect((await command(flow, 'kill_client 99999999'))[0]).toBe('ErrorResponse(ERROR 42704 client not found)')

@@ -69,7 +69,7 @@ export interface Scenario {
   readonly settings: Readonly<Record<string, string>>
   /** What is told of memory needs a process without a past. */
   readonly startsFresh: boolean
-  /** No goal rests on it: a quick run leaves it out. */
+  /** A quick run leaves it out. */
   readonly isExtra: boolean
   /** Its CPU time is compared with earlier runs': see `guard.ts`. */
   readonly isGuarded: boolean

@@ -79,6 +79,7 @@ function waitsInFleet(name: string, poolSize: number): Scenario {
     script: { about: '-f (10 ms of sleep), 4 workers', text: 'select pg_sleep(0.01);\n' },
     settings: { workers: '4', default_pool_size: String(poolSize) },
     poolSize,
+    isExtra: true,
     goals: [{ ...FAIRNESS, limits: { epoll: 3, node: 3 } }],
   })
 }

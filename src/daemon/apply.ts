@@ -9,10 +9,11 @@ import type { Loaded, Settings } from '../settings/load.ts'
 import { error, formatProblem, hasErrors, type Problem } from '../settings/problem.ts'
 import { withSetting } from '../settings/set.ts'
 import type { Databases } from './databases.ts'
-import { type HbaSetup, type LiveHba, loadHba } from './hba.ts'
+import { type HbaSetup, loadHba } from './hba.ts'
+import type { Live } from './live.ts'
 import type { LiveSettings } from './live-settings.ts'
 import { type OpenLog, openLogFile } from './open-log.ts'
-import { type LiveTls, loadTls, type TlsSetup } from './tls.ts'
+import { loadTls, type TlsSetup } from './tls.ts'
 import { loadUsers, type Users } from './users.ts'
 
 export interface ApplierParts {
@@ -20,8 +21,8 @@ export interface ApplierParts {
   readonly log: Log
   readonly users: Pick<Users, 'replace'>
   readonly databases: Pick<Databases, 'refresh'>
-  readonly tls: LiveTls
-  readonly hba: LiveHba
+  readonly tls: Live<TlsSetup>
+  readonly hba: Live<HbaSetup>
   readonly reopenLog: OpenLog['reopen']
   /** Reads the settings from where they were read at the start. */
   load(): Loaded

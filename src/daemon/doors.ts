@@ -19,13 +19,14 @@ import type { Notice } from '../wire/notices.ts'
 import type { Admissions, ClientClaim, ClientLimit } from '../workers/admissions.ts'
 import type { AuthQueries, Question } from './auth-query.ts'
 import type { Database, Databases } from './databases.ts'
-import type { LiveHba } from './hba.ts'
+import type { HbaSetup } from './hba.ts'
+import type { Live } from './live.ts'
 import type { Users } from './users.ts'
 
 export interface DoorsOptions {
   settings(): Settings
   readonly users: Users
-  readonly hba: LiveHba
+  readonly hba: Live<HbaSetup>
   readonly authQueries: AuthQueries
   readonly databases: Databases
   readonly admissions: Admissions

@@ -6,21 +6,16 @@ import { type FileProblem, type HbaRule, parseHba } from '../auth/hba.ts'
 import { IdentMaps, parseIdent } from '../auth/ident.ts'
 import type { Settings } from '../settings/load.ts'
 import { error, type Problem } from '../settings/problem.ts'
+import type { LoadedFiles } from './live.ts'
 
 export interface HbaSetup {
   readonly rules: readonly HbaRule[]
   readonly maps: IdentMaps
 }
 
-export interface LoadedHba {
-  /** null if it cannot be used. */
-  readonly setup: HbaSetup | null
-  readonly problems: readonly Problem[]
-}
-
 export const NO_RULES: HbaSetup = { rules: [], maps: new IdentMaps() }
 
-export function loadHba(settings: Settings): LoadedHba {
+export function loadHba(settings: Settings): LoadedFiles<HbaSetup> {
   const { general, origins } = settings
   if (general.auth_type !== 'hba' && general.auth_type !== 'cert') return { setup: NO_RULES, problems: [] }
   const problems: Problem[] = []
@@ -57,13 +52,4 @@ const SOURCES = {
       .flatMap((network) =>
         network?.cidr ? [{ address: network.address, bits: Number(network.cidr.split('/')[1]) }] : [],
       ),
-}
-
-/** What holds now, for logins from now on. */
-export class LiveHba {
-  setup: HbaSetup
-
-  constructor(setup: HbaSetup) {
-    this.setup = setup
-  }
 }

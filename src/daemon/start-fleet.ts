@@ -20,12 +20,12 @@ import { maxClients } from './client-limits.ts'
 import { openEntrance } from './entrance.ts'
 import { fleetControl } from './fleet-control.ts'
 import { FleetEnding } from './fleet-ending.ts'
-import { LiveHba, NO_RULES } from './hba.ts'
+import { NO_RULES } from './hba.ts'
+import { Live } from './live.ts'
 import { LiveSettings } from './live-settings.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { permitSizes } from './pool-settings.ts'
 import { StatsLog } from './stats-log.ts'
-import { LiveTls } from './tls.ts'
 import { Users } from './users.ts'
 
 export interface StartFleetOptions {
@@ -99,8 +99,8 @@ export async function startFleet(
   const applier = new Applier({
     ...{ live, log, reopenLog: openedLog.reopen },
     // It is only read, to be found good: workers use it.
-    tls: new LiveTls({ clients: null, servers: () => null }),
-    hba: new LiveHba(NO_RULES),
+    tls: new Live({ clients: null, servers: () => null }),
+    hba: new Live(NO_RULES),
     // Users and pools are the workers' own affair.
     users: new Users(new Map()),
     databases: { refresh: () => primary.resize() },

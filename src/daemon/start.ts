@@ -24,7 +24,7 @@ import { CancelSender } from '../server/cancel.ts'
 import { Tracked } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
-import { formatProblem, type Problem } from '../settings/problem.ts'
+import { formatProblem } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
 import { type Admissions, ClientCounts } from '../workers/admissions.ts'
 import { CancelRoutes, type ForwardCancel, forwardToNobody } from '../workers/cancel-routes.ts'
@@ -43,15 +43,16 @@ import { Databases } from './databases.ts'
 import { describeDatabases, describeUsers } from './describe.ts'
 import { Doors } from './doors.ts'
 import { Farewell } from './farewell.ts'
-import { LiveHba, loadHba } from './hba.ts'
+import { loadHba } from './hba.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { unmetWishes, whereToListen } from './listening.ts'
+import { Live, type LoadedFiles } from './live.ts'
 import { LiveSettings } from './live-settings.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { peersOf } from './peers.ts'
 import { permitSizes } from './pool-settings.ts'
 import { StatsLog } from './stats-log.ts'
-import { LiveTls, loadTls } from './tls.ts'
+import { loadTls } from './tls.ts'
 import { loadUsers, Users } from './users.ts'
 import { Welcomes } from './welcomes.ts'
 
@@ -152,8 +153,8 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const { keepAlive } = live
   const tracked = new Tracked(general.track_extra_parameters)
   const users = usersOf(first, log)
-  const tls = new LiveTls(soundOf(loadTls(first)))
-  const hba = new LiveHba(soundOf(loadHba(first)))
+  const tls = new Live(soundOf(loadTls(first)))
+  const hba = new Live(soundOf(loadHba(first)))
   const pools = new Pools()
   const sessions = new Sessions()
   const { membership } = options
@@ -338,7 +339,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
 }
 
 /** What the files are good for; throws if that is nothing. */
-function soundOf<Setup>({ setup, problems }: { setup: Setup | null; problems: readonly Problem[] }): Setup {
+function soundOf<Setup>({ setup, problems }: LoadedFiles<Setup>): Setup {
   if (setup === null) throw new Error(problems.map(formatProblem).join('\n'))
   return setup
 }

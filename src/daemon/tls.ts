@@ -8,6 +8,7 @@ import type { Settings } from '../settings/load.ts'
 import { error, NOWHERE, type Place, type Problem } from '../settings/problem.ts'
 import type { GeneralSettings, SettingKey } from '../settings/schema.ts'
 import { cipherList, type SslMode } from '../settings/tls.ts'
+import type { LoadedFiles } from './live.ts'
 
 export interface TlsSetup {
   /** What clients are offered; null for nothing. */
@@ -16,14 +17,8 @@ export interface TlsSetup {
   servers(mode: SslMode): ServerEncryption | null
 }
 
-export interface LoadedTls {
-  /** null if it cannot be used. */
-  readonly setup: TlsSetup | null
-  readonly problems: readonly Problem[]
-}
-
 /** Reads the files anew each time: a certificate is renewed by another one under the same name. */
-export function loadTls(settings: Settings): LoadedTls {
+export function loadTls(settings: Settings): LoadedFiles<TlsSetup> {
   const problems: Problem[] = []
   const setup = { clients: clientsOf(settings, problems), servers: serversOf(settings, problems) }
   return { setup: problems.length === 0 ? setup : null, problems }
@@ -118,13 +113,4 @@ function rulesOf(side: 'client' | 'server', general: GeneralSettings) {
 
 function definedOf(files: Readonly<Record<string, Buffer | undefined>>): Record<string, Buffer> {
   return Object.fromEntries(Object.entries(files).filter((entry): entry is [string, Buffer] => entry[1] !== undefined))
-}
-
-/** What holds now, for connections from now on. */
-export class LiveTls {
-  setup: TlsSetup
-
-  constructor(setup: TlsSetup) {
-    this.setup = setup
-  }
 }

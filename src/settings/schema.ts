@@ -180,7 +180,7 @@ const LOGGING_IN = {
   auth_dbname: row(text, '', 'Database in which users are looked up, instead of the one that they ask for.'),
   auth_query_lifetime: seconds(
     '10',
-    'How long the answer of auth_query is taken for true; 0 asks anew for every login, as PgBouncer does. A login that fails has the next one ask anew. Not in PgBouncer.',
+    'How long the answer of auth_query is taken for true; 0 asks anew for every login, as PgBouncer does. That there is no such user is remembered as well; a wrong password has the next login ask anew. Not in PgBouncer.',
   ),
   admin_users: row(list, '', 'Users who may do everything on the console. With `auth_type = any` everyone may.'),
   stats_users: row(list, '', 'Users who may run the `SHOW` commands that change nothing.'),

@@ -1,6 +1,7 @@
 import type { Client } from 'pg'
 import { serialize } from 'pg-protocol'
 import { expect, test } from 'vitest'
+import { keyOf } from '../support/e2e/keys.ts'
 import { startPgweir } from '../support/e2e/pgweir.ts'
 import { extended } from '../support/e2e/raw-client.ts'
 import { activity, untilNotRunning, untilRunning } from '../support/e2e/server-side.ts'
@@ -12,12 +13,6 @@ const database = await createDatabase()
 const { query } = serialize
 
 const CANCELLED = { code: '57014', message: 'canceling statement due to user request', severity: 'ERROR' }
-
-/** What a `pg` client was told in its welcome. */
-function keyOf(client: Client): { pid: number; secret: number } {
-  const { processID, secretKey } = client as unknown as { processID: number; secretKey: number }
-  return { pid: processID, secret: secretKey }
-}
 
 test('a running query ends, and the connection lives on', async () => {
   const pgweir = await startPgweir({ database })

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import type pg from 'pg'
 import { describe, expect, test } from 'vitest'
 import type { Address } from '../../src/net/channel.ts'
+import { keyOf } from '../support/e2e/keys.ts'
 import { type Pgweir, type PgweirOptions, startPgweir } from '../support/e2e/pgweir.ts'
 import { activity, untilNobodyIsConnected, untilRunning } from '../support/e2e/server-side.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
@@ -290,8 +291,7 @@ test('a wait that is not worth it can be ended from the same terminal', async ()
   await ada.query('begin')
   const paused = failureOf(root.query('pause'))
   await until('it pauses', async () => (await pgweir.fleet.state()) === 'paused')
-  const { processID: pid, secretKey: secret } = root as unknown as { processID: number; secretKey: number }
-  await pgweir.cancel({ pid, secret })
+  await pgweir.cancel(keyOf(root))
   expect(await paused).toMatchObject({ code: '57014' })
   await root.query('resume')
   await ada.query('commit')

@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Client } from 'pg'
 import { serialize } from 'pg-protocol'
 import postgres from 'postgres'
 import { expect, onTestFinished, test } from 'vitest'
 import { workerIn } from '../../src/wire/cancel-key.ts'
+import { keyOf } from '../support/e2e/keys.ts'
 import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { runProgram } from '../support/e2e/program.ts'
 import { RawClient } from '../support/e2e/raw-client.ts'
@@ -17,11 +17,6 @@ import { createDatabase } from '../support/postgres.ts'
 const database = await createDatabase({ method: 'trust' })
 
 const CANCELLED = { code: '57014', message: 'canceling statement due to user request' }
-
-function keyOf(client: Client): { pid: number; secret: number } {
-  const { processID, secretKey } = client as unknown as { processID: number; secretKey: number }
-  return { pid: processID, secret: secretKey }
-}
 
 /** The pooler with this `peer_id`, which knows of others where they are. */
 function startPeer(peerId: number, others: Readonly<Record<number, Pgweir | string>> = {}): Promise<Pgweir> {

@@ -3,9 +3,9 @@
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Client } from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { certificate, OFFERS_TLS } from '../support/e2e/certificates.ts'
+import { keyOf } from '../support/e2e/keys.ts'
 import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { untilRunning } from '../support/e2e/server-side.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
@@ -16,11 +16,6 @@ const AUTHORITY = readFileSync(certificate('authority.crt'), 'utf8')
 /** As `pg` takes it: the server must be who it must be. */
 const VERIFIED = { ssl: { ca: AUTHORITY, servername: 'localhost' } }
 const TLS = /^TLSv1\.[23]\/TLS_/
-
-function keyOf(client: Client) {
-  const { processID: pid, secretKey: secret } = client as unknown as { processID: number; secretKey: number }
-  return { pid, secret }
-}
 
 describe('clients', () => {
   test('may come with TLS or without, and are shown as they are', async () => {

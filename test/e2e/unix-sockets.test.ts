@@ -4,8 +4,8 @@ import { existsSync, linkSync, mkdtempSync, renameSync, rmSync, statSync } from 
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Client } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
+import { keyOf } from '../support/e2e/keys.ts'
 import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { untilRunning } from '../support/e2e/server-side.ts'
 import { failureOf } from '../support/e2e/until.ts'
@@ -23,12 +23,6 @@ function socketOf({ addresses }: Pgweir): string {
   const [path] = addresses.map(({ host }) => host).filter((host) => host.startsWith('/'))
   if (path === undefined) throw new Error('it has no unix socket')
   return path
-}
-
-/** As `pg` keeps it. */
-function keyOf(client: Client) {
-  const { processID: pid, secretKey: secret } = client as unknown as { processID: number; secretKey: number }
-  return { pid, secret }
 }
 
 /** A client that comes by the socket. */

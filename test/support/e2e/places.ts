@@ -2,13 +2,8 @@
 
 import type { Client, ClientConfig } from 'pg'
 import { workerIn } from '../../../src/wire/cancel-key.ts'
+import { keyOf } from './keys.ts'
 import type { Pgweir } from './pgweir.ts'
-
-/** What a client was told in its welcome. */
-export function keyOf(client: Client): { pid: number; secret: number } {
-  const { processID, secretKey } = client as unknown as { processID: number; secretKey: number }
-  return { pid: processID, secret: secretKey }
-}
 
 /** The number of the worker that serves a client. */
 export function workerOf(client: Client): number {

@@ -1,8 +1,8 @@
 /** One line of [databases]: where a database's servers are, and what is different for it. */
 
 import type { Pairs } from './connection-string.ts'
-import { type EntryTable, readEntry } from './entry.ts'
-import { error, type Place, type Problem, quote, warning } from './problem.ts'
+import { type EntryTable, type Reading, readEntry } from './entry.ts'
+import { error, quote, warning } from './problem.ts'
 import { POOL_MODES, type ValuesOf } from './schema.ts'
 import { SSL_MODES } from './tls.ts'
 import { UNSUPPORTED_DATABASE_KEYS } from './unsupported.ts'
@@ -43,7 +43,7 @@ export const DATABASE_ROWS = {
     type: optionalText,
     default: null,
     isSecret: true,
-    meaning: 'Password of the forced user; looked up in auth_file if not set.',
+    meaning: 'Password of the forced user; looked up in auth_file if not set. `file:PATH` is what is in that file.',
   },
   pool_mode: { type: orNull(oneOf(POOL_MODES)), default: null, meaning: 'Instead of the general pool_mode.' },
   pool_size: { type: override(integer(), 'zero is a value'), default: null, meaning: 'Instead of default_pool_size.' },
@@ -123,11 +123,12 @@ const DATABASE_TABLE: EntryTable<typeof DATABASE_ROWS> = {
   unsupported: UNSUPPORTED_DATABASE_KEYS,
 }
 
-export function readDatabase(name: string, pairs: Pairs, place: Place, problems: Problem[]): DatabaseSettings {
+export function readDatabase(name: string, pairs: Pairs, reading: Reading): DatabaseSettings {
+  const { place, problems } = reading
   const subject = `database ${quote(name)}`
   if (CONSOLE_NAMES.includes(name))
     problems.push(error(place, `the name ${quote(name)} is reserved for the admin console`))
-  const values = readEntry(DATABASE_TABLE, subject, pairs, place, problems)
+  const values = readEntry(DATABASE_TABLE, subject, pairs, reading)
   if (values.password !== null && values.user === null)
     problems.push(warning(place, `${subject}: the password is not used, because there is no user to go with it`))
   return { ...values, name, dbname: values.dbname ?? name }

@@ -49,12 +49,17 @@ Each setting is a key of the section \`[pgbouncer]\` of the ini file (or \`[pgwe
 \`default_pool_size = 5\`, \`--default-pool-size 5\` and \`PGWEIR_DEFAULT_POOL_SIZE=5\` say the same. Flags win over the environment, the
 environment over the file, the file over the defaults. \`pgweir check config.ini\` shows every problem of a file at once.
 
-In the file, \`;\` and \`#\` begin a comment only at the start of a line. \`%include FILE\` reads another file in its place, or each \`*.ini\` of a
-folder in the order of their names; it is looked for from the folder that pgweir was started in, and else beside the including file. Other paths
-are taken from the folder that pgweir was started in.
+In the file, \`;\` and \`#\` begin a comment only at the start of a line. \`%include FILE\` reads another file in its place, or each \`*.ini\` and
+\`*.conf\` of a folder in the order of their names, but for hidden ones; it is looked for from the folder that pgweir was
+started in, and else beside the including file. Other paths are taken from the folder that pgweir was started in.
 
 Times are seconds, with fractions, or have a unit: \`300ms\`, \`10s\`, \`5min\`, \`1h\`, \`2d\`. Numbers that\nare sizes in bytes may have kB, MB or GB. A setting marked *restart* takes effect when pgweir starts;
-all others also at a reload (\`RELOAD\`, \`SIGHUP\`) or through \`SET\` on the console.`
+all others also at a reload (\`RELOAD\`, \`SIGHUP\`) or through \`SET\` on the console.
+
+A value in the file, in \`--database\` and in \`--upstream\` may refer to the environment: \`\${APP_PASSWORD}\` is what that variable holds, whatever
+characters these are. \`password=file:/run/secrets/app\` is the content of that file without the end of its last line, and so for each secret.
+A variable or a file that is missing or empty is an error with the line that names it; messages repeat what is written, not what it stands for. \`$\${NAME}\`
+with two dollars means just that text with one. A reload reads files again; the environment of a process stays as it was at its start.`
 
 const DATABASES_INTRODUCTION = `One line per database: \`name = host=… port=… dbname=…\`. The entry \`*\` answers for every name without an entry of its own. A value with spaces
 stands in single quotes, and a quote inside quotes is written twice; a backslash is an ordinary character. A name with characters other than letters,

@@ -3,6 +3,7 @@
 import type { Pairs } from './connection-string.ts'
 import { suggestion } from './nearest.ts'
 import { error, type Place, type Problem, quote, warning } from './problem.ts'
+import type { References } from './references.ts'
 import type { ValuesOf } from './schema.ts'
 import { judge, type UnsupportedRow } from './unsupported.ts'
 import type { ValueType } from './values.ts'
@@ -25,13 +26,20 @@ export interface EntryTable<Rows> {
   readonly unsupported: Readonly<Record<string, UnsupportedRow>>
 }
 
-/** `subject` begins each sentence: `database "app"`. Problems are collected; what is wrong keeps its default. */
+/** Where a line stands, and what it may refer to. */
+export interface Reading {
+  readonly place: Place
+  readonly references: References
+  /** Problems are collected here. */
+  readonly problems: Problem[]
+}
+
+/** `subject` begins each sentence: `database "app"`. What is wrong keeps its default. */
 export function readEntry<Rows extends object>(
   table: EntryTable<Rows>,
   subject: string,
   { pairs, problem }: Pairs,
-  place: Place,
-  problems: Problem[],
+  { place, references, problems }: Reading,
 ): ValuesOf<Rows> {
   const rows = new Map<string, EntryRow<unknown>>(Object.entries(table.rows))
   const values = new Map([...rows].map(([key, row]) => [key, row.default]))
@@ -41,8 +49,11 @@ export function readEntry<Rows extends object>(
     const key = Object.hasOwn(table.aliases, pair.key) ? (table.aliases[pair.key] ?? pair.key) : pair.key
     const row = rows.get(key)
     if (row !== undefined) {
-      const parsed = row.type.parse(pair.value)
+      const resolved = references.resolve(pair.value, row.isSecret ?? false)
+      const parsed = 'value' in resolved ? row.type.parse(resolved.value) : resolved
       if ('value' in parsed) values.set(key, parsed.value)
+      else if (parsed === resolved) problems.push(error(place, `${subject}: ${key} ${parsed.problem}`))
+      // What is repeated is what stands there, not what it refers to.
       else problems.push(error(place, `${subject}: ${key} cannot be ${quote(pair.value)}: ${parsed.problem}`))
       if (seen.has(key))
         problems.push(warning(place, `${subject}: ${key} is given more than once; the last one counts`))

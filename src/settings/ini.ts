@@ -40,6 +40,9 @@ export const diskFiles: Files = {
   list: (path) => readdirSync(path),
 }
 
+/** Which files of a folder are included: what an editor has hidden there is not meant. */
+const IS_PART = /^[^.].*\.(ini|conf)$/
+
 /** PgBouncer's limit. */
 const MAX_INCLUDE_DEPTH = 10
 
@@ -131,8 +134,8 @@ class IniReader implements Ini {
       this.#include(path, place)
       return
     }
-    const inis = this.#files.list(path).filter((name) => name.endsWith('.ini'))
-    for (const name of inis.sort()) this.#include(join(path, name), place)
+    const parts = this.#files.list(path).filter((name) => IS_PART.test(name))
+    for (const name of parts.sort()) this.#include(join(path, name), place)
   }
 
   #include(path: string, place: Place): void {
@@ -150,7 +153,7 @@ class IniReader implements Ini {
   }
 }
 
-function systemSentence(cause: unknown): string {
+export function systemSentence(cause: unknown): string {
   switch (cause instanceof Error && 'code' in cause ? cause.code : undefined) {
     case 'ENOENT':
       return 'there is no such file'

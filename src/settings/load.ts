@@ -2,11 +2,12 @@
 
 import { type Pairs, parseConnectionString, parseUpstreamUrl } from './connection-string.ts'
 import { type DatabaseSettings, FALLBACK_NAME, readDatabase } from './databases.ts'
-import { judgeUnsupported } from './entry.ts'
+import { judgeUnsupported, type Reading } from './entry.ts'
 import { diskFiles, type Entry, type Files, type Heading, readIni, splitEntry } from './ini.ts'
 import { nearest, suggestion } from './nearest.ts'
 import { type PeerSettings, readPeer } from './peers.ts'
 import { error, hasErrors, NOWHERE, type Place, type Problem, quote, warning } from './problem.ts'
+import { References } from './references.ts'
 import {
   DEFAULTS,
   ENVIRONMENT_PREFIX,
@@ -60,7 +61,7 @@ export interface Loaded {
 export function loadSettings(options: LoadOptions): Loaded {
   const { iniFile = null, flags = {}, env = {}, databases = [], files = diskFiles } = options
   const upstream = options.upstream ?? (env[UPSTREAM_VARIABLE] || null)
-  const draft = new Draft()
+  const draft = new Draft(new References(env, files))
 
   if (iniFile !== null) draft.takeIni(iniFile, files)
   draft.takeEnvironment(env)
@@ -114,6 +115,11 @@ class Draft {
   fallback: DatabaseSettings | null = null
   /** Where each line of [databases], [users] and [peers] was, to notice a second one. */
   readonly #places = new Map<string, Place>()
+  readonly #references: References
+
+  constructor(references: References) {
+    this.#references = references
+  }
 
   takeIni(path: string, files: Files): void {
     const { headings, entries } = readIni(path, files, this.problems)
@@ -215,7 +221,7 @@ class Draft {
       this.#places.set(subject, place)
       const pairs = parseConnectionString(value)
       if (section === 'databases') this.#addDatabase(key, pairs, place)
-      else if (section === 'users') this.users.set(key, readUser(key, pairs, place, this.problems))
+      else if (section === 'users') this.users.set(key, readUser(key, pairs, this.#reading(place)))
       else this.#addPeer(key, pairs, place)
     }
   }
@@ -229,9 +235,12 @@ class Draft {
   #set(key: string, text: string, label: string, origin: Origin): void {
     const row = SETTING_ROWS.get(key)
     if (row !== undefined && isSettingKey(key)) {
-      const parsed = row.type.parse(text)
+      // The shell has done that for a flag.
+      const resolved = origin.from === 'ini' ? this.#references.resolve(text, false) : { value: text }
+      const parsed = 'value' in resolved ? row.type.parse(resolved.value) : resolved
       if ('problem' in parsed) {
-        this.problems.push(error(origin, `${label} cannot be ${quote(text)}: ${parsed.problem}`))
+        const what = parsed === resolved ? '' : ` cannot be ${quote(text)}:`
+        this.problems.push(error(origin, `${label}${what} ${parsed.problem}`))
         return
       }
       this.general[key] = parsed.value
@@ -244,14 +253,18 @@ class Draft {
       this.problems.push(error(origin, `there is no setting ${quote(label)}${suggestion(key, SETTING_KEYS)}`))
   }
 
+  #reading(place: Place): Reading {
+    return { place, references: this.#references, problems: this.problems }
+  }
+
   #addDatabase(name: string, pairs: Pairs, place: Place): void {
-    const database = readDatabase(name, pairs, place, this.problems)
+    const database = readDatabase(name, pairs, this.#reading(place))
     if (name === FALLBACK_NAME) this.fallback = database
     else this.databases.set(name, database)
   }
 
   #addPeer(name: string, pairs: Pairs, place: Place): void {
-    const peer = readPeer(name, pairs, place, this.problems)
+    const peer = readPeer(name, pairs, this.#reading(place))
     if (peer !== null) this.peers.set(name, peer)
   }
 }

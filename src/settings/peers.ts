@@ -2,8 +2,8 @@
 
 import { MAX_PEER_ID } from '../wire/cancel-key.ts'
 import type { Pairs } from './connection-string.ts'
-import { type EntryTable, readEntry } from './entry.ts'
-import { error, type Place, type Problem, quote } from './problem.ts'
+import { type EntryTable, type Reading, readEntry } from './entry.ts'
+import { error, quote } from './problem.ts'
 import type { ValuesOf } from './schema.ts'
 import { host, integer, orNull, override, type ValueType } from './values.ts'
 
@@ -38,11 +38,12 @@ const PEER_TABLE: EntryTable<typeof PEER_ROWS> = { rows: PEER_ROWS, aliases: {},
 const peerId = integer({ min: 1, max: MAX_PEER_ID })
 
 /** null if it cannot be used; why is among the problems. */
-export function readPeer(name: string, pairs: Pairs, place: Place, problems: Problem[]): PeerSettings | null {
+export function readPeer(name: string, pairs: Pairs, reading: Reading): PeerSettings | null {
+  const { place, problems } = reading
   const id = peerId.parse(name)
   if ('problem' in id) problems.push(error(place, `a peer cannot be named ${quote(name)}: it takes ${peerId.accepts}`))
   const subject = `peer ${quote(name)}`
-  const values = readEntry(PEER_TABLE, subject, pairs, place, problems)
+  const values = readEntry(PEER_TABLE, subject, pairs, reading)
   const wasGiven = pairs.problem !== null || pairs.pairs.some(({ key }) => key === 'host')
   if (!wasGiven) problems.push(error(place, `${subject}: host must be given`))
   return 'value' in id && values.host !== null ? { ...values, id: id.value, host: values.host } : null

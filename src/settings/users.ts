@@ -1,8 +1,8 @@
 /** One line of [users]: what is different for one user. */
 
 import type { Pairs } from './connection-string.ts'
-import { type EntryTable, readEntry } from './entry.ts'
-import { type Place, type Problem, quote } from './problem.ts'
+import { type EntryTable, type Reading, readEntry } from './entry.ts'
+import { quote } from './problem.ts'
 import { POOL_MODES, type ValuesOf } from './schema.ts'
 import { UNSUPPORTED_USER_KEYS } from './unsupported.ts'
 import { boolean, integer, oneOf, orNull, override, time } from './values.ts'
@@ -60,6 +60,6 @@ const USER_TABLE: EntryTable<typeof USER_ROWS> = {
   unsupported: UNSUPPORTED_USER_KEYS,
 }
 
-export function readUser(name: string, pairs: Pairs, place: Place, problems: Problem[]): UserSettings {
-  return { ...readEntry(USER_TABLE, `user ${quote(name)}`, pairs, place, problems), name }
+export function readUser(name: string, pairs: Pairs, reading: Reading): UserSettings {
+  return { ...readEntry(USER_TABLE, `user ${quote(name)}`, pairs, reading), name }
 }

@@ -85,14 +85,21 @@ describe('%include', () => {
     ])
   })
 
-  test('of a folder reads its *.ini in the order of their names', () => {
+  test('of a folder reads its *.ini and *.conf in the order of their names, and nothing hidden', () => {
     const files = virtualFiles({
       'main.ini': '[pgbouncer]\n%include conf.d',
-      'conf.d/20-b.ini': 'b = 2',
+      'conf.d/30-c.ini': 'c = 3',
+      'conf.d/20-b.conf': 'b = 2',
+      'conf.d/.#10-a.ini': 'nonsense',
+      'conf.d/40-d.ini.bak': 'nonsense',
       'conf.d/10-a.ini': 'a = 1',
       'conf.d/readme.txt': 'nonsense',
     })
-    expect(read(files).entries).toEqual(['conf.d/10-a.ini:1 [pgbouncer] a = 1', 'conf.d/20-b.ini:1 [pgbouncer] b = 2'])
+    expect(read(files).entries).toEqual([
+      'conf.d/10-a.ini:1 [pgbouncer] a = 1',
+      'conf.d/20-b.conf:1 [pgbouncer] b = 2',
+      'conf.d/30-c.ini:1 [pgbouncer] c = 3',
+    ])
   })
 
   test('of a missing file is told where it was asked for, and the rest is read', () => {

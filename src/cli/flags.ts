@@ -3,6 +3,7 @@
 import { type Command, Option } from 'commander'
 import { flagName, isSettingKey, TOPICS } from '../settings/schema.ts'
 import { UNSUPPORTED_SETTINGS } from '../settings/unsupported.ts'
+import { IN_BACKGROUND_FLAG } from './commands/background.ts'
 
 /** What was given on the command line, for `loadSettings`. */
 export interface CommandLine {
@@ -42,12 +43,16 @@ export function addOutputFlags(command: Command): Command {
     .option('-v, --verbose', 'more detail in the log; may be repeated', (_, earlier: number = 0) => earlier + 1)
 }
 
+/** For the pooler alone. */
+export function addRunFlags(command: Command): Command {
+  return command
+    .option('-d, --daemon', 'run in the background; needs pidfile, and logfile')
+    .addOption(new Option(IN_BACKGROUND_FLAG).hideHelp())
+}
+
 /** PgBouncer's flags that are answered with an error, so that no script believes they worked. */
 export function addRefusedFlags(command: Command): Command {
-  return command
-    .addOption(new Option('-d, --daemon').hideHelp())
-    .addOption(new Option('-u, --user <name>').hideHelp())
-    .addOption(new Option('-R, --reboot').hideHelp())
+  return command.addOption(new Option('-u, --user <name>').hideHelp()).addOption(new Option('-R, --reboot').hideHelp())
 }
 
 /** Ends the command with an error if one of the refused flags was given. */
@@ -75,7 +80,6 @@ const COUNTED = 'verbose'
 const TAKEN = 'user'
 
 const REFUSED = {
-  daemon: 'daemon mode is not supported yet; use your service manager',
   user: "switching to another user is not supported yet; start pgweir as that user, or use your service manager's setting",
   reboot:
     'taking over the sockets of a running process (-R) is not supported; PgBouncer deprecates it too. Start a second process behind the same load balancer, then stop the first',

@@ -2,11 +2,13 @@
 
 import { Command, CommanderError } from 'commander'
 import { versionLine } from '../version.ts'
+import { reportToStarter, startInBackground } from './commands/background.ts'
 import { check } from './commands/check.ts'
 import { run, type Start, type Surroundings } from './commands/run.ts'
 import {
   addOutputFlags,
   addRefusedFlags,
+  addRunFlags,
   addServerFlags,
   addSettingFlags,
   type CommandLine,
@@ -19,13 +21,15 @@ export interface World extends Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Writes to standard output. */
   print(text: string): void
+  /** Whoever has started us in the background, and what we say to it. */
+  readonly starter: Pick<Surroundings, 'complain' | 'reportReady'>
   /** These are loaded when their command runs, so that `--version` and `check` start fast. */
   loadStart(): Promise<Start>
   loadDemo(): Promise<(options: CommandLine & { readonly password?: string | undefined }) => Promise<number>>
 }
 
 /** Runs one command; resolves with the exit code. */
-export async function main(args: string[], world: World = realWorld()): Promise<number> {
+export async function main(args: string[], world: World = realWorld(args)): Promise<number> {
   let exitCode = 0
   const program = createProgram(world, (code) => {
     exitCode = code
@@ -49,12 +53,14 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
     .exitOverride()
     .configureOutput({ writeOut: world.print, writeErr: world.complain })
     .hook('preAction', () => refuseFlags(program))
-  addSettingFlags(addServerFlags(addOutputFlags(addRefusedFlags(program))))
+  addSettingFlags(addServerFlags(addOutputFlags(addRefusedFlags(addRunFlags(program)))))
   program.action(async (iniFile: string | undefined) => {
-    const options = { ...readCommandLine(program), iniFile: iniFile ?? null, env: world.env }
+    const { daemon = false, inBackground = false } = program.opts<{ daemon?: boolean; inBackground?: boolean }>()
+    const given = { ...readCommandLine(program), iniFile: iniFile ?? null, env: world.env }
+    const options = { ...given, isQuiet: given.isQuiet || inBackground, isDaemon: daemon && !inBackground }
     // Loaded only once the settings are known to be good.
     const start: Start = async (settings, startOptions) => (await world.loadStart())(settings, startOptions)
-    finish(await run(options, start, world))
+    finish(await run(options, start, inBackground ? { ...world, ...world.starter } : world))
   })
 
   const checking = program
@@ -77,7 +83,7 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
   return program
 }
 
-function realWorld(): World {
+function realWorld(args: readonly string[]): World {
   return {
     env: process.env,
     print: (text) => process.stdout.write(text),
@@ -85,6 +91,12 @@ function realWorld(): World {
     on: (signal, listener) => process.on(signal, listener),
     off: (signal, listener) => process.off(signal, listener),
     exit: (code) => process.exit(code),
+    startInBackground: (general) => startInBackground(args, general, (text) => process.stderr.write(text)),
+    reportReady: () => {},
+    starter: {
+      complain: (complaint) => reportToStarter({ complaint }),
+      reportReady: () => reportToStarter({ ready: true }),
+    },
     loadStart: async () => (await import('../daemon/launch.ts')).launch,
     loadDemo: async () => (await import('./commands/demo.ts')).demo,
   }

@@ -310,7 +310,14 @@ const LOGS = {
   log_pooler_errors: row(boolean, '1', 'Whether errors that pgweir sends to clients are logged.'),
   log_stats: row(boolean, '1', 'Whether a line of statistics is logged each stats_period.'),
   stats_period: seconds('60', 'The time over which averages are taken.', { min: 1000 }),
-  pidfile: atRestart(path, '', 'File that the process id is written to.'),
+}
+
+const RUNNING = {
+  pidfile: atRestart(
+    path,
+    '',
+    'File that the process id is written to for as long as pgweir runs. If it names another process that runs, pgweir does not start. Needed for `-d`.',
+  ),
 }
 
 /** The table by topic, for the reference page and `--help`. */
@@ -325,6 +332,7 @@ export const TOPICS = {
   Servers: SERVERS,
   Timeouts: TIMEOUTS,
   'Logs and statistics': LOGS,
+  'The process': RUNNING,
 } as const
 
 export const SETTINGS = {
@@ -338,6 +346,7 @@ export const SETTINGS = {
   ...SERVERS,
   ...TIMEOUTS,
   ...LOGS,
+  ...RUNNING,
 } as const
 
 export type SettingKey = keyof typeof SETTINGS

@@ -1,11 +1,14 @@
-/** `pgweir [flags] [config.ini]`: runs the pooler in the foreground until a signal ends it. */
+/** `pgweir [flags] [config.ini]`: runs the pooler until a signal ends it, in the foreground or, with `-d`, in the background. */
 
 import { InvariantError } from '../../base/invariant.ts'
+import { claimPidFile, type PidFile } from '../../daemon/pid-file.ts'
 import { PoolerError } from '../../problems.ts'
 import { type Loaded, type LoadOptions, loadSettings, type Settings } from '../../settings/load.ts'
 import { formatProblem, hasErrors } from '../../settings/problem.ts'
+import type { GeneralSettings } from '../../settings/schema.ts'
 import type { Control } from '../../workers/control.ts'
 import { EndSignals } from '../signals.ts'
+import { whyNotInBackground } from './background.ts'
 
 /** What this command needs of a running pooler. */
 export interface Pooler {
@@ -30,8 +33,18 @@ export interface Surroundings {
   on(signal: Signal, listener: () => void): unknown
   off(signal: Signal, listener: () => void): unknown
   exit(code: number): void
-  /** Writes to standard error. */
+  /** Writes to standard error, or to that of whoever has started us in the background. */
   complain(text: string): void
+  /** Does the same in a process of its own; resolves with the exit code once that serves clients, or cannot. */
+  startInBackground(general: GeneralSettings): Promise<number>
+  /** Tells whoever has started us in the background that clients are served. */
+  reportReady(): void
+}
+
+export interface RunOptions extends LoadOptions {
+  readonly isQuiet: boolean
+  /** `-d`: it is another process that is to serve clients. */
+  readonly isDaemon?: boolean
 }
 
 /** What each signal means, as in PgBouncer. Those that end the pooler are more urgent each time: see `EndSignals`. */
@@ -51,27 +64,35 @@ type Work = (control: Control) => Promise<void>
 type Meaning = Work | { readonly ends: Work | null }
 
 /** Resolves with the exit code. */
-export async function run(
-  options: LoadOptions & Pick<StartOptions, 'isQuiet'>,
-  start: Start,
-  surroundings: Surroundings,
-): Promise<number> {
+export async function run(options: RunOptions, start: Start, surroundings: Surroundings): Promise<number> {
   const load = () => loadSettings(options)
   const { settings, problems } = load()
   for (const problem of problems) surroundings.complain(`${formatProblem(problem)}\n`)
   if (hasErrors(problems)) return 1
+  const { general } = settings
+  const refuse = (sentence: string) => {
+    surroundings.complain(`pgweir: error: ${sentence}\n`)
+    return 1
+  }
+  if (options.isDaemon) {
+    const obstacle = whyNotInBackground(general)
+    return obstacle === null ? surroundings.startInBackground(general) : refuse(obstacle)
+  }
 
   const signals = new Signals(surroundings)
+  let pidFile: PidFile | null = null
   try {
+    pidFile = claimPidFile(general.pidfile)
     const pooler = await start(settings, { isQuiet: options.isQuiet, load })
+    surroundings.reportReady()
     await Promise.race([pooler.stopped, signals.obey(pooler)])
     return 0
   } catch (cause) {
     if (cause instanceof InvariantError) throw cause
-    surroundings.complain(`pgweir: error: ${cause instanceof Error ? cause.message : String(cause)}\n`)
-    return 1
+    return refuse(cause instanceof Error ? cause.message : String(cause))
   } finally {
     signals.forget()
+    pidFile?.remove()
   }
 }
 

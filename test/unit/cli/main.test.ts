@@ -74,8 +74,6 @@ describe('pgweir', () => {
   })
 
   test.each([
-    [['-d'], 'daemon mode is not supported yet; use your service manager'],
-    [['--daemon'], 'daemon mode'],
     [['-u', 'nobody'], 'another user is not supported yet'],
     [['--user=nobody'], 'another user'],
     [['-R'], 'taking over the sockets'],

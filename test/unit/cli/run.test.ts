@@ -1,3 +1,6 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { InvariantError } from '../../../src/base/invariant.ts'
 import { run, type Start } from '../../../src/cli/commands/run.ts'
@@ -159,4 +162,53 @@ test('the settings that are started with are those of the file', async () => {
   const files = virtualFiles({ 'pgweir.ini': text })
   await run({ iniFile: 'pgweir.ini', files, isQuiet: true }, await world.loadStart(), world)
   expect(started).toMatchObject([{ settings: loadText(text).settings, options: { isQuiet: true } }])
+})
+
+test.each([
+  [{}, 'daemon needs pidfile configured'],
+  [{ pidfile: '/nowhere/a.pid' }, 'daemon needs logfile configured'],
+])('with -d and %j it tells what is missing, as PgBouncer does', async (flags, told) => {
+  const { world, started, written } = fakeWorld()
+  const options = { ...OPTIONS, isDaemon: true, flags: { ...OPTIONS.flags, ...flags } }
+  expect(await run(options, await world.loadStart(), world)).toBe(1)
+  expect(written.err).toBe(`pgweir: error: ${told}\n`)
+  expect(started).toEqual([])
+})
+
+test('with -d it is another process that serves clients, and its answer is ours', async () => {
+  const { world, started } = fakeWorld()
+  const flags = { ...OPTIONS.flags, pidfile: '/nowhere/a.pid', logfile: '/nowhere/a.log' }
+  expect(await run({ ...OPTIONS, isDaemon: true, flags }, await world.loadStart(), world)).toBe(9)
+  expect(started).toEqual([])
+})
+
+test('the pidfile of another one keeps it from starting, and is not touched', async () => {
+  const { world, started, written } = fakeWorld()
+  const pidfile = join(mkdtempSync(join(tmpdir(), 'pgweir-run-')), 'a.pid')
+  onTestFinished(() => rmSync(dirname(pidfile), { recursive: true }))
+  writeFileSync(pidfile, `${process.ppid}\n`)
+  expect(await run({ ...OPTIONS, flags: { ...OPTIONS.flags, pidfile } }, await world.loadStart(), world)).toBe(1)
+  expect(written.err).toBe(`pgweir: error: pidfile '${pidfile}' exists, another instance running?\n`)
+  expect(started).toEqual([])
+  expect(readFileSync(pidfile, 'utf8')).toBe(`${process.ppid}\n`)
+})
+
+test('the pidfile is there while it runs, also if it cannot start', async () => {
+  const { world, pooler, reports, started } = fakeWorld()
+  const pidfile = join(mkdtempSync(join(tmpdir(), 'pgweir-run-')), 'a.pid')
+  onTestFinished(() => rmSync(dirname(pidfile), { recursive: true }))
+  const options = { ...OPTIONS, flags: { ...OPTIONS.flags, pidfile } }
+  const ended = run(options, await world.loadStart(), world)
+  await vi.waitUntil(() => started.length === 1)
+  expect(readFileSync(pidfile, 'utf8')).toBe(`${process.pid}\n`)
+  await vi.waitUntil(() => reports.length === 1)
+  pooler.end()
+  expect(await ended).toBe(0)
+  expect(existsSync(pidfile)).toBe(false)
+  const failing: Start = async () => {
+    expect(existsSync(pidfile)).toBe(true)
+    throw new Error('no')
+  }
+  expect(await run(options, failing, world)).toBe(1)
+  expect(existsSync(pidfile)).toBe(false)
 })

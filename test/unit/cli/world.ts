@@ -11,6 +11,7 @@ export function fakeWorld(overrides: Partial<World> = {}) {
   const started: { settings: Settings; options: StartOptions }[] = []
   const demos: CommandLine[] = []
   const exits: number[] = []
+  const reports: string[] = []
   const written = { out: '', err: '' }
   const pooler = fakePooler()
   const world: World = {
@@ -24,6 +25,9 @@ export function fakeWorld(overrides: Partial<World> = {}) {
     on: (signal, listener) => listeners.set(signal, listener),
     off: (signal) => listeners.delete(signal),
     exit: (code) => exits.push(code),
+    startInBackground: async () => 9,
+    reportReady: () => reports.push('ready'),
+    starter: { complain: (text) => reports.push(text), reportReady: () => reports.push('ready to whoever started it') },
     loadStart: async () => async (settings, options) => {
       started.push({ settings, options })
       return pooler
@@ -35,7 +39,7 @@ export function fakeWorld(overrides: Partial<World> = {}) {
     ...overrides,
   }
   return {
-    ...{ world, started, demos, exits, written, pooler, listeners },
+    ...{ world, started, demos, exits, reports, written, pooler, listeners },
     signal: (name: Signal) => listeners.get(name)?.(),
     /** Runs a command that is expected to end by itself. */
     run: (...args: string[]) => main(args, world),

@@ -1,0 +1,60 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { claimPidFile, refuseIfTaken } from '../../../src/daemon/pid-file.ts'
+
+/** The process of the tests' parent runs, and is not us. */
+const OTHER = process.ppid
+
+function place(text: string | null = null): string {
+  const directory = mkdtempSync(join(tmpdir(), 'pgweir-pid-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  const path = join(directory, 'pgweir.pid')
+  if (text !== null) writeFileSync(path, text)
+  return path
+}
+
+test('the file names our process while we run, and is gone then', () => {
+  const path = place()
+  const file = claimPidFile(path)
+  expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`)
+  file.remove()
+  expect(existsSync(path)).toBe(false)
+})
+
+test('one that names another process that runs is left alone', () => {
+  const path = place(`${OTHER}\n`)
+  const sentence = `pidfile '${path}' exists, another instance running?`
+  expect(() => claimPidFile(path)).toThrow(sentence)
+  expect(() => refuseIfTaken(path)).toThrow(sentence)
+  expect(readFileSync(path, 'utf8')).toBe(`${OTHER}\n`)
+})
+
+test.each([
+  ['whose process is gone', '999999999\n'],
+  ['of a process that had the same id in this container', `${process.pid}\n`],
+  ['with nothing in it', ''],
+  ['with something else in it', 'soon\n'],
+  ['of all processes', '0\n'],
+])('one %s is taken over', (_what, text) => {
+  const path = place(text)
+  claimPidFile(path)
+  expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`)
+})
+
+test('one that somebody else has written since stays', () => {
+  const path = place()
+  const file = claimPidFile(path)
+  writeFileSync(path, `${OTHER}\n`)
+  file.remove()
+  expect(readFileSync(path, 'utf8')).toBe(`${OTHER}\n`)
+})
+
+test('a folder that is not there is told', () => {
+  expect(() => claimPidFile('/nowhere/pgweir.pid')).toThrow('ENOENT')
+})
+
+test('without a name there is none', () => {
+  claimPidFile('').remove()
+})

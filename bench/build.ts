@@ -1,9 +1,13 @@
 /** What a build of pgweir can be told: of this checkout, or of another one to compare with. */
 
+import { execFile } from 'node:child_process'
 import { join, resolve } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import type { TransportName } from './targets.ts'
 import { WishError } from './wish-error.ts'
+
+const run = promisify(execFile)
 
 export interface Build {
   /** Where `bin/` and `dist/` lie. */
@@ -22,10 +26,11 @@ export interface Manner {
 export const OWN_ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 export async function loadBuild(root: string): Promise<Build> {
-  const file = join(resolve(root), 'dist', 'settings', 'schema.js')
   try {
-    const { SETTINGS } = (await import(pathToFileURL(file).href)) as { readonly SETTINGS: object }
-    return { root: resolve(root), settings: new Set(Object.keys(SETTINGS)) }
+    // Each setting has its flag, so this works with whatever an older build is made of.
+    const { stdout } = await run(process.execPath, [join(resolve(root), 'bin', 'pgweir.js'), '--help'])
+    const flags = [...stdout.matchAll(/^ {2}--([a-z0-9-]+) /gm)]
+    return { root: resolve(root), settings: new Set(flags.map(([, flag]) => (flag as string).replaceAll('-', '_'))) }
   } catch (cause) {
     throw new WishError(`there is no build of pgweir in ${root}: npm run build makes one`, { cause })
   }

@@ -21,9 +21,12 @@ export interface SelfTime {
   readonly share: number
 }
 
+/** The lines of a file that is named by its URL; null if it cannot be read. */
+export type ReadLines = (url: string) => readonly string[] | null
+
 /** The longest first. */
-export function selfTimes({ nodes, samples, timeDeltas }: CpuProfile): SelfTime[] {
-  const functions = new Map(nodes.map(({ id, callFrame }) => [id, describe(callFrame)]))
+export function selfTimes({ nodes, samples, timeDeltas }: CpuProfile, readLines: ReadLines): SelfTime[] {
+  const functions = new Map(nodes.map(({ id, callFrame }) => [id, describe(callFrame, readLines)]))
   const times = new Map<string, { name: string; place: string; ms: number }>()
   let busyMs = 0
   samples.forEach((id, index) => {
@@ -41,7 +44,21 @@ export function selfTimes({ nodes, samples, timeDeltas }: CpuProfile): SelfTime[
     .sort((one, other) => other.ms - one.ms)
 }
 
-function describe({ functionName, url, lineNumber }: ProfileNode['callFrame']): { name: string; place: string } {
+function describe(
+  { functionName, url, lineNumber }: ProfileNode['callFrame'],
+  readLines: ReadLines,
+): { name: string; place: string } {
+  return { name: functionName || '(anonymous)', place: url === '' ? '' : placeOf(url, lineNumber, readLines) }
+}
+
+/** In a build many modules share a file, each below a comment that names it; the line is counted from there. */
+function placeOf(url: string, lineNumber: number, readLines: ReadLines): string {
+  const lines = url.includes('/dist/') ? readLines(url) : null
+  if (lines !== null)
+    for (let above = lineNumber; above >= 0; above--) {
+      const module = /^\/\/ src\/(.+)\.ts$/.exec(lines[above] ?? '')
+      if (module !== null) return `${module[1]}:${lineNumber - above}`
+    }
   const file = /(?:\/dist\/|^)((?:[^/]+\/)*[^/]+)$/.exec(url)?.[1] ?? url
-  return { name: functionName || '(anonymous)', place: url === '' ? '' : `${file}:${lineNumber + 1}` }
+  return `${file}:${lineNumber + 1}`
 }

@@ -1,10 +1,11 @@
 /** One run of the benchmark: starts what is needed, goes through the scenarios, prints tables and writes the figures down. */
 
 import { execFileSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { arch, cpus, loadavg, platform, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { chooseManner, loadBuild, type Manner, OWN_ROOT } from './build.ts'
 import { currentCommit, FIGURES_FILE, readFigures, writeFigures } from './figures-file.ts'
 import type { Flags } from './flags.ts'
@@ -201,10 +202,18 @@ function showProgress(name?: TargetName, round?: number): void {
 async function showProfiles(directory: string): Promise<void> {
   for (const file of await readdir(directory)) {
     const profile = JSON.parse(await readFile(join(directory, file), 'utf8')) as CpuProfile
-    const rows = selfTimes(profile)
+    const rows = selfTimes(profile, readLines)
       .slice(0, SHOWN_FUNCTIONS)
       .map(({ name, place, ms, share }) => [name, place, ms.toFixed(0), `${(share * 100).toFixed(1)} %`])
     console.log(formatTable([['function', 'at', 'ms', 'share'], ...rows]))
+  }
+}
+
+function readLines(url: string): readonly string[] | null {
+  try {
+    return readFileSync(fileURLToPath(url), 'utf8').split('\n')
+  } catch {
+    return null
   }
 }
 

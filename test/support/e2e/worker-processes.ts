@@ -77,9 +77,9 @@ let isBuildNew = false
 /** What would run otherwise is not what stands in `src`. */
 function refuseOldBuild(): void {
   if (isBuildNew) return
+  const built = statSync(WORKER_PROGRAM, { throwIfNoEntry: false })
   for (const file of readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })) {
     if (!file.endsWith('.ts')) continue
-    const built = statSync(join(ROOT, 'dist', file.replace(/\.ts$/, '.js')), { throwIfNoEntry: false })
     if (built === undefined || built.mtimeMs < statSync(join(ROOT, 'src', file)).mtimeMs)
       throw new Error(`worker processes run what is in dist, and src/${file} is newer: npm run build`)
   }

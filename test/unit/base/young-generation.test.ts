@@ -1,4 +1,6 @@
 import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { transformWithOxc } from 'vite'
 import { expect, test } from 'vitest'
 
 /** A process of its own, since V8's flags are for all of a process: it tells how large the space for new objects is once many have survived. */
@@ -11,11 +13,12 @@ const PROGRAM = `
   console.log(kept.length === 0 ? 0 : space_size)
 `
 
-/** Built, since plain Node is to run it. */
-const FILE = new URL('../../../dist/base/young-generation.js', import.meta.url).href
+/** As JavaScript, since plain Node is to run it. */
+const FILE = new URL('../../../src/base/young-generation.ts', import.meta.url)
+const MODULE = `data:text/javascript,${encodeURIComponent((await transformWithOxc(readFileSync(FILE, 'utf8'), FILE.pathname)).code)}`
 
 function bytesFor(how: 'kept' | 'growing'): number {
-  return Number(execFileSync(process.execPath, ['--input-type=module', '--eval', PROGRAM, FILE, how]))
+  return Number(execFileSync(process.execPath, ['--input-type=module', '--eval', PROGRAM, MODULE, how]))
 }
 
 test('the space for new objects does not grow with those that stay', () => {

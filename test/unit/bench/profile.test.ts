@@ -9,18 +9,19 @@ test('a profile tells which functions had the processor, the longest first, with
   const profile = {
     nodes: [
       node(1, '(idle)', '', -1),
-      node(2, 'read', 'file:///home/ada/pgweir/dist/client/relay.js', 79),
+      node(2, 'read', 'file:///home/ada/pgweir/dist/parts/start.js', 79),
       // The same function, called from elsewhere.
-      node(3, 'read', 'file:///home/ada/pgweir/dist/client/relay.js', 79),
+      node(3, 'read', 'file:///home/ada/pgweir/dist/parts/start.js', 79),
       node(4, '', 'node:net', 99),
       node(5, 'writeBuffer', '', -1),
     ],
     samples: [1, 2, 3, 4, 5, 5],
     timeDeltas: [500_000, 10_000, 20_000, 10_000, 30_000, 30_000],
   }
-  expect(selfTimes(profile)).toEqual([
+  const lines = Array.from({ length: 100 }, (_, index) => (index === 70 ? '// src/client/relay.ts' : 'x()'))
+  expect(selfTimes(profile, (url) => (url.endsWith('/start.js') ? lines : null))).toEqual([
     { name: 'writeBuffer', place: '', ms: 60, share: 0.6 },
-    { name: 'read', place: 'client/relay.js:80', ms: 30, share: 0.3 },
+    { name: 'read', place: 'client/relay:9', ms: 30, share: 0.3 },
     { name: '(anonymous)', place: 'node:net:100', ms: 10, share: 0.1 },
   ])
 })

@@ -24,7 +24,8 @@ export interface LogOptions {
   /** The least level that is written. */
   level: Level
   wallMs(): number
-  write(line: string): void
+  /** @param bare without time, process and level, for those that add these themselves; as JSON it is the whole line */
+  write(line: string, level: Level, bare: string): void
 }
 
 /**
@@ -34,8 +35,13 @@ export interface LogOptions {
 export function createLog(options: LogOptions): Log {
   function log(level: Level, sentence: string, fields: LogFields = {}): void {
     if (RANKS[level] < RANKS[options.level]) return
-    const write = options.format === 'json' ? jsonLine : textLine
-    options.write(write(options.wallMs(), level, sentence, fields))
+    if (options.format === 'json') {
+      const line = jsonLine(options.wallMs(), level, sentence, fields)
+      options.write(line, level, line)
+    } else {
+      const bare = bareText(sentence, fields)
+      options.write(`${textHead(options.wallMs(), level)} ${bare}`, level, bare)
+    }
   }
 
   return {
@@ -51,10 +57,14 @@ export function createLog(options: LogOptions): Log {
 
 export const silentLog: Log = createLog({ format: 'text', level: 'error', wallMs: () => 0, write: () => {} })
 
-function textLine(wallMs: number, level: Level, sentence: string, fields: LogFields): string {
+function textHead(wallMs: number, level: Level): string {
   const at = new Date(wallMs).toISOString().replace('T', ' ').replace('Z', ' UTC')
+  return `${at} [${process.pid}] ${LABELS[level]}`
+}
+
+function bareText(sentence: string, fields: LogFields): string {
   const subject = fields['subject'] === undefined ? '' : `${fields['subject']} `
-  return oneLine(`${at} [${process.pid}] ${LABELS[level]} ${subject}${sentence}`)
+  return oneLine(`${subject}${sentence}`)
 }
 
 function jsonLine(wallMs: number, level: Level, sentence: string, fields: LogFields): string {

@@ -46,7 +46,7 @@ export function addOutputFlags(command: Command): Command {
 /** For the pooler alone. */
 export function addRunFlags(command: Command): Command {
   return command
-    .option('-d, --daemon', 'run in the background; needs pidfile, and logfile')
+    .option('-d, --daemon', 'run in the background; needs pidfile, and logfile or syslog')
     .addOption(new Option(IN_BACKGROUND_FLAG).hideHelp())
 }
 

@@ -1,18 +1,17 @@
 /** Other settings for what runs: reads and checks them as a whole, tells what is different, and hands it to each part. Nobody is dropped. */
 
-import { closeSync } from 'node:fs'
 import type { Secret } from '../auth/secrets.ts'
 import type { Log } from '../base/log.ts'
 import { PoolerError } from '../problems.ts'
 import { changesBetween, describeChanges, withoutRestart } from '../settings/changes.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
-import { error, formatProblem, hasErrors, type Problem } from '../settings/problem.ts'
+import { formatProblem, hasErrors, type Problem } from '../settings/problem.ts'
 import { withSetting } from '../settings/set.ts'
 import type { Databases } from './databases.ts'
 import { type HbaSetup, loadHba } from './hba.ts'
 import type { Live } from './live.ts'
 import type { LiveSettings } from './live-settings.ts'
-import { type OpenLog, openLogFile } from './open-log.ts'
+import { logProblems, type OpenLog } from './open-log.ts'
 import { loadTls, type TlsSetup } from './tls.ts'
 import { loadUsers, type Users } from './users.ts'
 
@@ -115,17 +114,6 @@ export class Applier {
     const changes = secrets === null ? null : users.replace(secrets)
     databases.refresh()
     return changes
-  }
-}
-
-/** Whether the log can be written is known only by trying. */
-function logProblems({ general, origins }: Settings): Problem[] {
-  try {
-    const file = openLogFile(general)
-    if (file !== null) closeSync(file)
-    return []
-  } catch (cause) {
-    return [error(origins.logfile, `logfile cannot be written: ${reasonOf(cause)}`)]
   }
 }
 

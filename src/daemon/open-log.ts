@@ -1,9 +1,12 @@
-/** Opens the log that the settings ask for, standard error and a file, and opens it anew when they change. */
+/** Opens the log that the settings ask for: standard error, a file, and the system's log; and opens it anew when they change. */
 
 import { appendFileSync, closeSync, openSync } from 'node:fs'
 import type { Clock } from '../base/clock.ts'
 import { createLog, type Level, type Log, type LogOptions } from '../base/log.ts'
+import type { Settings } from '../settings/load.ts'
+import { error, type Problem } from '../settings/problem.ts'
 import type { GeneralSettings } from '../settings/schema.ts'
+import { openSystemLog, type SystemLog } from './system-log.ts'
 
 export interface OpenLog {
   readonly log: Log
@@ -15,30 +18,48 @@ export interface OpenLog {
   close(): void
 }
 
-/** Throws if the file cannot be written. */
-export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean): OpenLog {
+/** Throws if the file cannot be written, or the system's log not be spoken to. */
+export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean, systemLogPath?: string): OpenLog {
   let file = openLogFile(general)
+  let systemLog = openOurSystemLog(general)
   // Whoever read our standard error may go away; that is no reason to end.
   if (!isQuiet && process.stderr.listenerCount('error') === 0) process.stderr.on('error', () => {})
   const options: LogOptions = {
     format: general.log_format,
     level: levelOf(general),
     wallMs: () => clock.wallMs(),
-    write: (line) => {
+    write: (line, level, bare) => {
       if (!isQuiet) process.stderr.write(`${line}\n`)
       if (file !== null) appendFileSync(file, `${line}\n`)
+      systemLog?.write(level, bare)
     },
   }
-  const close = () => {
+  const log = createLog(options)
+
+  function openOurSystemLog(settings: GeneralSettings): SystemLog | null {
+    return openSystemLog(
+      settings,
+      () => clock.wallMs(),
+      (sentence) => log.warning(sentence),
+      systemLogPath,
+    )
+  }
+
+  function close(): void {
     if (file !== null) closeSync(file)
     file = null
+    systemLog?.close()
+    systemLog = null
   }
+
   return {
-    log: createLog(options),
+    log,
     reopen(next) {
       const opened = openLogFile(next)
+      const openedSystemLog = openOurSystemLog(next)
       close()
       file = opened
+      systemLog = openedSystemLog
       options.format = next.log_format
       options.level = levelOf(next)
     },
@@ -49,6 +70,23 @@ export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean
 /** Throws if it cannot be. Lines must be on disk before the client is told of an error, so they are written at once. */
 export function openLogFile({ logfile }: GeneralSettings): number | null {
   return logfile === '' ? null : openSync(logfile, 'a', 0o640)
+}
+
+/** Whether the log can be written is known only by trying. */
+export function logProblems({ general, origins }: Pick<Settings, 'general' | 'origins'>): Problem[] {
+  const problems: Problem[] = []
+  try {
+    const file = openLogFile(general)
+    if (file !== null) closeSync(file)
+  } catch (cause) {
+    problems.push(error(origins.logfile, `logfile cannot be written: ${(cause as Error).message}`))
+  }
+  try {
+    openSystemLog(general, Date.now, () => {})?.close()
+  } catch (cause) {
+    problems.push(error(origins.syslog, (cause as Error).message))
+  }
+  return problems
 }
 
 function levelOf({ verbose }: GeneralSettings): Level {

@@ -29,6 +29,21 @@ export interface SettingRow<T> {
 
 export const POOL_MODES = ['session', 'transaction', 'statement'] as const
 
+export const SYSLOG_FACILITIES = [
+  'auth',
+  'authpriv',
+  'daemon',
+  'user',
+  'local0',
+  'local1',
+  'local2',
+  'local3',
+  'local4',
+  'local5',
+  'local6',
+  'local7',
+] as const
+
 const poolMode = oneOf(POOL_MODES)
 const authType = oneOf(['any', 'trust', 'plain', 'md5', 'scram-sha-256', 'cert', 'hba'], ['ldap', 'pam', 'peer'])
 
@@ -295,6 +310,13 @@ const TIMEOUTS = {
 
 const LOGS = {
   logfile: row(path, '', 'File that the log is also written to; a reload opens it anew, so that it can be moved away.'),
+  syslog: row(
+    boolean,
+    '0',
+    "Whether the log also goes to the system's log, by `/dev/log`. On Linux, and with the optional package koffi; elsewhere it is an error.",
+  ),
+  syslog_facility: row(oneOf(SYSLOG_FACILITIES), 'daemon', "Under which facility it stands in the system's log."),
+  syslog_ident: row(text, 'pgbouncer', "Under which name it stands in the system's log."),
   log_format: row(
     oneOf(['text', 'json']),
     'text',

@@ -14,7 +14,6 @@ export interface UnsupportedRow {
 
 const OFF = ['0', 'off', 'no', 'false']
 
-const NO_SYSLOG = { without: 'the log goes to standard error and to logfile' }
 const NO_CACHE = { without: 'names are resolved by the system whenever a server is dialled' }
 const INSIDE = { without: "it tunes PgBouncer's own buffers" }
 
@@ -33,9 +32,6 @@ export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
   server_fast_close: { without: 'servers that a session holds are closed only when it ends', fine: OFF },
   service_name: { without: 'it names a Windows service' },
   suspend_timeout: { without: 'the command SUSPEND is not built' },
-  syslog: { ...NO_SYSLOG, fine: OFF },
-  syslog_facility: NO_SYSLOG,
-  syslog_ident: NO_SYSLOG,
   user: { without: 'the process keeps the rights of whoever started it', fine: [''], refusedUnless: [] },
 }
 

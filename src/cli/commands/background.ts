@@ -12,9 +12,9 @@ export const IN_BACKGROUND_FLAG = '--in-background'
 export type Report = { readonly complaint: string } | { readonly ready: true }
 
 /** What is in the way of running in the background, as a sentence of PgBouncer; null if nothing is. */
-export function whyNotInBackground({ pidfile, logfile }: GeneralSettings): string | null {
+export function whyNotInBackground({ pidfile, logfile, syslog }: GeneralSettings): string | null {
   if (pidfile === '') return 'daemon needs pidfile configured'
-  if (logfile === '') return 'daemon needs logfile configured'
+  if (logfile === '' && !syslog) return 'daemon needs logfile or syslog configured'
   try {
     refuseIfTaken(pidfile)
     return null

@@ -17,6 +17,7 @@ export const AF_UNIX = 1
 export const AF_INET = 2
 export const AF_INET6 = 10
 const SOCK_STREAM = 1
+const SOCK_DGRAM = 2
 const SOCK_NONBLOCK = 0o4000
 const SOCK_CLOEXEC = 0o2000000
 const EPOLL_CLOEXEC = 0o2000000
@@ -292,6 +293,11 @@ export class SystemCalls {
 
   socket(family: number): number {
     return this.#checked('socket', this.#socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))
+  }
+
+  /** For whole messages to or from programs of this machine. */
+  datagramSocket(): number {
+    return this.#checked('socket', this.#socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))
   }
 
   /** Two connected ends. */

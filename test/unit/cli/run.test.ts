@@ -166,7 +166,7 @@ test('the settings that are started with are those of the file', async () => {
 
 test.each([
   [{}, 'daemon needs pidfile configured'],
-  [{ pidfile: '/nowhere/a.pid' }, 'daemon needs logfile configured'],
+  [{ pidfile: '/nowhere/a.pid' }, 'daemon needs logfile or syslog configured'],
 ])('with -d and %j it tells what is missing, as PgBouncer does', async (flags, told) => {
   const { world, started, written } = fakeWorld()
   const options = { ...OPTIONS, isDaemon: true, flags: { ...OPTIONS.flags, ...flags } }

@@ -1,0 +1,139 @@
+/** The system's log: lines to `/dev/log` as the C library writes them there. https://datatracker.ietf.org/doc/html/rfc3164 */
+
+import type { Level } from '../base/log.ts'
+import { type Datagrams, openDatagrams } from '../net/datagrams.ts'
+import type { GeneralSettings, SYSLOG_FACILITIES } from '../settings/schema.ts'
+
+export interface SystemLog {
+  write(level: Level, text: string): void
+  close(): void
+}
+
+const PATH = '/dev/log'
+
+const FACILITIES: Record<(typeof SYSLOG_FACILITIES)[number], number> = {
+  user: 1,
+  daemon: 3,
+  auth: 4,
+  authpriv: 10,
+  local0: 16,
+  local1: 17,
+  local2: 18,
+  local3: 19,
+  local4: 20,
+  local5: 21,
+  local6: 22,
+  local7: 23,
+}
+
+const SEVERITIES: Record<Level, number> = { error: 3, warning: 4, info: 6, debug: 7 }
+
+/** What all receivers take. */
+const MAX_LINE_BYTES = 8 * 1024
+
+/** Lines that wait while the receiver is busy. */
+const MAX_WAITING = 1_000
+
+/** How often it is tried again. */
+const RETRY_MS = 50
+
+/**
+ * Null if the settings ask for none. Throws where it cannot be spoken to at all. That nobody takes the lines for now is told once, until
+ * somebody does.
+ */
+export function openSystemLog(
+  general: GeneralSettings,
+  wallMs: () => number,
+  tell: (sentence: string) => void,
+  path = PATH,
+): SystemLog | null {
+  if (!general.syslog) return null
+  let datagrams: Datagrams
+  try {
+    datagrams = openDatagrams(path)
+  } catch (cause) {
+    throw new Error(`syslog cannot be used: ${(cause as Error).message}`, { cause })
+  }
+  return new DatagramLog(datagrams, general, wallMs, tell)
+}
+
+class DatagramLog implements SystemLog {
+  readonly #datagrams: Datagrams
+  readonly #general: GeneralSettings
+  readonly #wallMs: () => number
+  readonly #tell: (sentence: string) => void
+  readonly #waiting: Buffer[] = []
+  #retry: NodeJS.Timeout | null = null
+  /** Lines that nobody has taken. */
+  #lost = 0
+
+  constructor(datagrams: Datagrams, general: GeneralSettings, wallMs: () => number, tell: (sentence: string) => void) {
+    this.#datagrams = datagrams
+    this.#general = general
+    this.#wallMs = wallMs
+    this.#tell = tell
+  }
+
+  write(level: Level, text: string): void {
+    if (this.#waiting.length >= MAX_WAITING) {
+      this.#lost++
+      return
+    }
+    this.#waiting.push(systemLogLine(this.#general, this.#wallMs(), level, text))
+    if (this.#retry === null) this.#flush()
+  }
+
+  #flush(): void {
+    for (let line = this.#waiting[0]; line !== undefined; line = this.#waiting[0]) {
+      const problem = this.#datagrams.send(line)
+      if (problem?.code === 'EAGAIN') {
+        // It is busy, and must not keep us from our work.
+        this.#retry = setTimeout(() => {
+          this.#retry = null
+          this.#flush()
+        }, RETRY_MS)
+        this.#retry.unref()
+        return
+      }
+      this.#waiting.shift()
+      if (problem !== null) this.#lose(problem)
+      else if (this.#lost > 0) this.#tellLost()
+    }
+  }
+
+  #lose(problem: Error): void {
+    this.#lost++
+    // What is told comes here again, and must not be told of.
+    if (this.#lost === 1) this.#tell(`syslog: lines are lost: ${problem.message}`)
+  }
+
+  #tellLost(): void {
+    const lost = this.#lost
+    this.#lost = 0
+    this.#tell(`syslog: ${lost} lines were lost`)
+  }
+
+  close(): void {
+    if (this.#retry !== null) clearTimeout(this.#retry)
+    // The last chance of those that wait.
+    for (const line of this.#waiting) this.#datagrams.send(line)
+    this.#datagrams.close()
+  }
+}
+
+/** `<30>May  1 12:00:00 pgbouncer[4711]: …`, by the clock on the wall; there is no host in a line that stays on its machine. */
+export function systemLogLine(
+  { syslog_facility, syslog_ident }: Pick<GeneralSettings, 'syslog_facility' | 'syslog_ident'>,
+  wallMs: number,
+  level: Level,
+  text: string,
+): Buffer {
+  const priority = FACILITIES[syslog_facility] * 8 + SEVERITIES[level]
+  const at = new Date(wallMs)
+  const two = (number: number) => String(number).padStart(2, '0')
+  const day = `${MONTHS[at.getMonth()]} ${String(at.getDate()).padStart(2)}`
+  const time = [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(':')
+  return Buffer.from(`<${priority}>${day} ${time} ${syslog_ident}[${process.pid}]: ${text}`).subarray(0, MAX_LINE_BYTES)
+}
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']

@@ -14,6 +14,7 @@ import type { CancelKeys } from './cancel-keys.ts'
 import type { Handler } from './handler.ts'
 import type { ClientSettings, Host } from './host.ts'
 import type { Wishes } from './startup-parameters.ts'
+import type { Turns } from './turns.ts'
 
 /** Where a client that has proved who it is goes. */
 export type Destination =
@@ -44,6 +45,7 @@ export interface ClientContext {
   settings(): ClientSettings
   /** null: clients are offered no TLS. */
   encryption(): ClientEncryption | null
+  readonly handshakes: Turns
   /** `done` is told, at once or later, whether there is room for one more client. It is not called any more once the session is gone. */
   admit(session: Host, wishes: Wishes, done: (problem: PoolerError | null) => void): void
   /** `done` is told how the client has to prove who it is, or why it cannot; when, is as with `admit`. */

@@ -1,6 +1,7 @@
 /** A client's way in: greeting, proof, settings that fit. Ends with a session that knows what its client's bytes are for. */
 
 import { offeredTls } from '../net/secured.ts'
+import type { Opening } from '../net/tls.ts'
 import { describeAddress, isPath } from '../net/unix-sockets.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
@@ -13,7 +14,7 @@ import {
   type AuthenticationOptions,
   type Proof,
 } from './authentication.ts'
-import type { ClientContext, Destination } from './context.ts'
+import type { ClientContext, ClientEncryption, Destination } from './context.ts'
 import { Greeting } from './greeting.ts'
 import type { Handler } from './handler.ts'
 import type { Host } from './host.ts'
@@ -22,6 +23,8 @@ import { Relay } from './relay.ts'
 import { readWishes, type Wishes } from './startup-parameters.ts'
 import { encodeReception, Fitting, receptionOf } from './welcome.ts'
 
+const AGREED: Opening = { isDirect: false }
+const DIRECT: Opening = { isDirect: true }
 const ANSWER_NO = Buffer.from('N')
 const ANSWER_YES = Buffer.from('S')
 
@@ -45,7 +48,9 @@ export class Entry implements Stage, AuthenticationListener {
   readonly #greeting = new Greeting()
   #authentication: Authentication | null = null
   #fitting: Fitting | null = null
-  #step: 'greeting' | 'authenticating' | 'working' = 'greeting'
+  /** `agreed`: TLS was, and its first bytes are awaited. `securing`: they are there, and it is their turn. */
+  #step: 'greeting' | 'agreed' | 'securing' | 'authenticating' | 'working' = 'greeting'
+  #opening: Opening | null = null
   /** What the client asked for in its startup packet. */
   #wishes: Wishes | null = null
 
@@ -64,6 +69,11 @@ export class Entry implements Stage, AuthenticationListener {
     let at = start
     try {
       while (this.#step === 'greeting' && at < end && this.#session.isOpen) at = this.#greet(buffer, at, end)
+      if (this.#step === 'agreed' && at < end) this.#awaitTurn(AGREED)
+      if (this.#step === 'securing' && at < end) {
+        this.#secure(Buffer.from(buffer.subarray(at, end)))
+        return end
+      }
       if (this.#step === 'authenticating' && at < end) at = this.#authenticate(buffer, at, end)
       return at
     } catch (problem) {
@@ -80,23 +90,52 @@ export class Entry implements Stage, AuthenticationListener {
   }
 
   #greet(buffer: Buffer, start: number, end: number): number {
+    if (this.#greeting.beginsWithTls(buffer, start) && this.#offer !== null) {
+      this.#greeting.tlsBegan()
+      this.#awaitTurn(DIRECT)
+      return start
+    }
     const { packet, stoppedAt } = this.#greeting.read(buffer, start, end)
     if (packet?.kind === 'startup') this.#start(packet)
     else if (packet?.kind === 'cancel') this.#cancelAnother(packet.pid, packet.key)
-    else if (packet?.kind === 'ssl-request') this.#encrypt()
+    else if (packet?.kind === 'ssl-request') this.#agree()
     else if (packet !== null) this.send(ANSWER_NO)
     return stoppedAt
   }
 
-  #encrypt(): void {
+  /** What this client may have. */
+  get #offer(): ClientEncryption | null {
     const { channel } = this.#session
-    const encryption = isPath(channel.peer.host) ? null : this.#context.encryption()
-    if (encryption === null || channel.tls !== '') {
-      this.send(ANSWER_NO)
-      return
+    return isPath(channel.peer.host) || channel.tls !== '' ? null : this.#context.encryption()
+  }
+
+  #agree(): void {
+    if (this.#offer === null) this.send(ANSWER_NO)
+    else {
+      this.#step = 'agreed'
+      this.send(ANSWER_YES)
     }
-    this.send(ANSWER_YES)
-    const secured = offeredTls(channel, encryption)
+  }
+
+  /**
+   * The client has begun with TLS, and its bytes wait until it has its turn. Until they had come it was not in turn: who is slow, or never
+   * begins, keeps nobody waiting.
+   */
+  #awaitTurn(opening: Opening): void {
+    this.#step = 'working'
+    this.#context.handshakes.take(() => {
+      if (!this.#session.isOpen) return
+      this.#opening = opening
+      this.#step = 'securing'
+      this.#session.goOn()
+    })
+  }
+
+  #secure(first: Buffer): void {
+    const { channel } = this.#session
+    const encryption = this.#offer
+    const secured = encryption && offeredTls(channel, encryption, { ...(this.#opening as Opening), first })
+    this.#step = 'greeting'
     if (secured === null) this.#listener.onLeft('the connection cannot be encrypted')
     else this.#session.goOnBy(secured)
   }

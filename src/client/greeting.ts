@@ -5,11 +5,24 @@ import { type FirstPacket, parseFirstPacket, startupPacketLength } from '../wire
 
 const NOTHING = Buffer.alloc(0)
 
+/** The type of the first record of TLS. No packet of Postgres begins so: it would be far too long. */
+const TLS_HANDSHAKE = 0x16
+
 export class Greeting {
   #packet = NOTHING
   #have = 0
   #need = 4
   #answered = new Set<FirstPacket['kind']>()
+
+  /** Nothing was said yet, and the byte at `start` is how TLS begins: a client with `sslnegotiation=direct`. */
+  beginsWithTls(buffer: Buffer, start: number): boolean {
+    return this.#have === 0 && this.#answered.size === 0 && buffer[start] === TLS_HANDSHAKE
+  }
+
+  /** The client needed not ask for TLS. */
+  tlsBegan(): void {
+    this.#answered.add('ssl-request')
+  }
 
   /**
    * Takes bytes up to the end of one packet, which it returns when it is complete.

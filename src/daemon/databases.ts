@@ -40,7 +40,7 @@ export interface DatabasesOptions {
   readonly keepAlive: KeepAlive
   /** Tables have changed at a place: host, port and name, as one word. */
   /** What servers are asked for, where the database says nothing by the general setting; null for nothing. */
-  encryption(mode: SslMode | null): ServerEncryption | null
+  encryption(mode: SslMode | null, isDirect: boolean): ServerEncryption | null
   /** Null if no other process serves the databases. */
   readonly onSchemaChanged: TellOthersOf | null
   /** A server is connected; it logs in with `begin`. */
@@ -295,6 +295,10 @@ export class Databases {
     return hosts.map((each) => dialledAddress({ host: each.trim(), port }))
   }
 
+  #encryption({ sslmode, sslnegotiation }: DatabaseSettings): ServerEncryption | null {
+    return this.#options.encryption(sslmode, sslnegotiation === 'direct')
+  }
+
   #placeOf(settings: DatabaseSettings): string {
     const hosts = this.#addressesOf(settings).map(({ host }) => host)
     return `${hosts.join()}\0${settings.port}\0${settings.dbname}`
@@ -321,7 +325,7 @@ export class Databases {
       schema: this.#schemas.at(this.#placeOf(database.settings)),
       welcome: this.#options.welcomes.of(how),
       connectQuery: connect_query ?? '',
-      encryption: ({ host }) => (isPath(host) ? null : this.#options.encryption(database.settings.sslmode)),
+      encryption: ({ host }) => (isPath(host) ? null : this.#encryption(database.settings)),
       // Whoever is forced to be this user finds servers. In databases of the entry `*`, whose names strangers choose, only while there is anybody.
       fillsAlone: () => database.forcedUser === user && settings().databases.has(database.name),
     }

@@ -10,6 +10,7 @@ import type { ClientContext } from '../client/context.ts'
 import type { Host } from '../client/host.ts'
 import { Session } from '../client/session.ts'
 import { Sessions } from '../client/sessions.ts'
+import { Turns } from '../client/turns.ts'
 import type { Address, Channel, KeepAlive, Listener, Transport } from '../net/channel.ts'
 import { chooseTransport } from '../net/choose-transport.ts'
 import { listenAll } from '../net/listen-addresses.ts'
@@ -178,7 +179,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   for (const welcomed of membership?.welcomed ?? []) welcomes.learnedElsewhere(welcomed)
   const databases = new Databases({
     ...{ settings, pools, users, tracked, transport, clock, log, keepAlive, welcomes },
-    encryption: (mode) => tls.setup.servers(mode ?? settings().general.server_tls_sslmode),
+    encryption: (mode, isDirect) => tls.setup.servers(mode ?? settings().general.server_tls_sslmode, isDirect),
     serverIds: new Ids(membership?.number),
     onSchemaChanged: membership ? (place, known) => membership.onSchemaChanged(place, known) : null,
     onServerConnected: (server, permits, begin) =>
@@ -262,6 +263,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     tracked,
     settings: () => live.client,
     encryption: () => tls.setup.clients,
+    handshakes: new Turns(() => settings().general.client_tls_handshakes_at_once),
     admit: (session, wishes, done) => doors.admit(session, wishes, done),
     authentication: (session, wishes, done) => doors.authentication(session, wishes, done),
     destination: (session, wishes, proof, done) => doors.destination(session, wishes, proof, done),

@@ -14,7 +14,7 @@ export interface TlsSetup {
   /** What clients are offered; null for nothing. */
   readonly clients: ClientEncryption | null
   /** What servers are asked for; null for nothing. */
-  servers(mode: SslMode): ServerEncryption | null
+  servers(mode: SslMode, isDirect: boolean): ServerEncryption | null
 }
 
 /** Reads the files anew each time: a certificate is renewed by another one under the same name. */
@@ -35,7 +35,7 @@ function clientsOf(settings: Settings, problems: Problem[]): ClientEncryption | 
     problems.push(error(origins.client_tls_sslmode, `client_tls_sslmode = ${mode} needs client_tls_ca_file`))
   if (problems.length > 0) return null
   const context = contextOf('client', settings, problems)
-  return context && { context, verifiesPeer, isRequired: mode !== 'allow' && mode !== 'prefer' }
+  return context && { context, verifiesPeer, isRequired: isStrong(mode) }
 }
 
 function serversOf(settings: Settings, problems: Problem[]): TlsSetup['servers'] {
@@ -48,11 +48,25 @@ function serversOf(settings: Settings, problems: Problem[]): TlsSetup['servers']
       if (sslmode !== null && VERIFIED[sslmode] !== 'nothing')
         needs(`database "${name}": sslmode = ${sslmode}`, NOWHERE)
   }
+  problems.push(...negotiationProblems(settings))
   const context = contextOf('server', settings, problems)
-  return (mode) => {
+  return (mode, isDirect) => {
     if (context === null || mode === 'disable') return null
-    return { context, verifies: VERIFIED[mode], isRequired: mode !== 'allow' && mode !== 'prefer' }
+    return { context, verifies: VERIFIED[mode], isRequired: isStrong(mode), isDirect }
   }
+}
+
+/** Whoever begins with TLS cannot find out whether it is wanted, as libpq has it too. */
+function negotiationProblems({ general, databases, fallback }: Settings): Problem[] {
+  return [...databases.values(), ...(fallback ? [fallback] : [])].flatMap(({ name, sslmode, sslnegotiation }) => {
+    const mode = sslmode ?? general.server_tls_sslmode
+    if (sslnegotiation !== 'direct' || isStrong(mode)) return []
+    return error(NOWHERE, `database "${name}": sslnegotiation = direct needs at least sslmode = require, not ${mode}`)
+  })
+}
+
+function isStrong(mode: SslMode): boolean {
+  return mode === 'require' || mode === 'verify-ca' || mode === 'verify-full'
 }
 
 const VERIFIED: Readonly<Record<SslMode, ServerEncryption['verifies']>> = {

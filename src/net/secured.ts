@@ -3,18 +3,18 @@
 import type { TLSSocket } from 'node:tls'
 import type { Channel } from './channel.ts'
 import { NodeChannel } from './node-channel.ts'
-import { type ClientSide, type ServerSide, secureAsClient, secureAsServer } from './tls.ts'
+import { type ClientSide, type Opening, type ServerSide, secureAsClient, secureAsServer } from './tls.ts'
 
-/** Our peer has been told to begin. Null if the channel cannot go on so. */
-export function offeredTls(channel: Channel, side: ServerSide): Channel | null {
+/** Our peer has begun, or is about to. Null if the channel cannot go on so. */
+export function offeredTls(channel: Channel, side: ServerSide, opening: Opening): Channel | null {
   const socket = channel.takeSocket()
-  return socket && carriedBy(secureAsServer(socket, side), channel)
+  return socket && carriedBy(secureAsServer(socket, side, opening), channel)
 }
 
 /** The peer waits for us to begin. Null if the channel cannot go on so. */
-export function askedForTls(channel: Channel, side: ClientSide, host: string): Channel | null {
+export function askedForTls(channel: Channel, side: ClientSide, host: string, opening: Opening): Channel | null {
   const socket = channel.takeSocket()
-  return socket && carriedBy(secureAsClient(socket, side, host), channel)
+  return socket && carriedBy(secureAsClient(socket, side, host, opening), channel)
 }
 
 function carriedBy(secured: TLSSocket, { peer, local }: Channel): Channel {

@@ -19,6 +19,14 @@ export interface ServerSide {
   readonly verifiesPeer: boolean
 }
 
+/** How TLS begins. */
+export interface Opening {
+  /** With the very first byte of the connection, without an SSLRequest: then both must have agreed on Postgres' protocol (ALPN). */
+  readonly isDirect: boolean
+  /** What the peer has sent of its first message and was read already. */
+  readonly first?: Buffer
+}
+
 /** What servers are asked for. */
 export interface ClientSide {
   readonly context: SecureContext
@@ -43,8 +51,15 @@ export function certificateNameOf(socket: Socket): string | null {
   return typeof name === 'string' ? name : null
 }
 
-/** The peer is to begin. What it sends is read once it is known to be who it must be; otherwise the socket ends with the reason. */
-export function secureAsServer(socket: Socket, { context, verifiesPeer }: ServerSide): TLSSocket {
+/** The peer begins. What it sends is read once it is known to be who it must be; otherwise the socket ends with the reason. */
+export function secureAsServer(
+  socket: Socket,
+  { context, verifiesPeer }: ServerSide,
+  { isDirect, first }: Opening,
+): TLSSocket {
+  // node reads what lies there before it reads from the connection.
+  socket.pause()
+  if (first !== undefined && first.length > 0) socket.unshift(first)
   const secured = new TLSSocket(socket, {
     isServer: true,
     secureContext: context,
@@ -52,17 +67,23 @@ export function secureAsServer(socket: Socket, { context, verifiesPeer }: Server
     rejectUnauthorized: false,
     ALPNProtocols: [PROTOCOL],
   })
-  if (verifiesPeer)
+  if (verifiesPeer || isDirect)
     secured.prependOnceListener('secure', () => {
-      const problem = peerProblem(secured)
+      const problem =
+        (isDirect ? protocolProblem(secured, 'client') : null) ?? (verifiesPeer ? peerProblem(secured) : null)
       if (problem !== null) secured.destroy(problem)
     })
   return secured
 }
 
 /** We begin. What is written meanwhile goes out once the peer is known to be who it must be. `host` is an address or a name. */
-export function secureAsClient(socket: Socket, { context, verifies }: ClientSide, host: string): TLSSocket {
-  return connect({
+export function secureAsClient(
+  socket: Socket,
+  { context, verifies }: ClientSide,
+  host: string,
+  { isDirect }: Opening,
+): TLSSocket {
+  const secured = connect({
     socket,
     secureContext: context,
     rejectUnauthorized: verifies !== 'nothing',
@@ -72,6 +93,18 @@ export function secureAsClient(socket: Socket, { context, verifies }: ClientSide
     ...(verifies === 'host' ? {} : { checkServerIdentity: () => undefined }),
     ALPNProtocols: [PROTOCOL],
   })
+  if (isDirect)
+    secured.prependOnceListener('secureConnect', () => {
+      const problem = protocolProblem(secured, 'server')
+      if (problem !== null) secured.destroy(problem)
+    })
+  return secured
+}
+
+/** Who speaks TLS at once may speak it to somebody else: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL */
+function protocolProblem(socket: TLSSocket, peer: 'client' | 'server'): Error | null {
+  if (socket.alpnProtocol === PROTOCOL) return null
+  return new Error(`the ${peer} began with TLS and did not agree on the protocol ${PROTOCOL} (ALPN)`)
 }
 
 function isName(host: string): boolean {

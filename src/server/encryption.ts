@@ -2,14 +2,18 @@
 
 import type { Channel } from '../net/channel.ts'
 import { askedForTls } from '../net/secured.ts'
-import type { ClientSide } from '../net/tls.ts'
+import type { ClientSide, Opening } from '../net/tls.ts'
 import { SSL_REQUEST_PACKET } from '../wire/startup.ts'
 
 export interface ServerEncryption extends ClientSide {
   /** A server without TLS is not talked to. */
   readonly isRequired: boolean
+  /** TLS begins with the first byte, without being asked for: `sslnegotiation = direct`. PostgreSQL can do that since 17. */
+  readonly isDirect: boolean
 }
 
+const DIRECT: Opening = { isDirect: true }
+const AGREED: Opening = { isDirect: false }
 const YES = 0x53
 const NO = 0x4e
 
@@ -25,6 +29,10 @@ export function encrypt(
   host: string,
   done: (result: Channel | Error) => void,
 ): void {
+  if (encryption.isDirect) {
+    done(askedForTls(channel, encryption, host, DIRECT) ?? new Error('the connection cannot be encrypted'))
+    return
+  }
   let isOver = false
   const end = (result: Channel | Error) => {
     if (isOver) return
@@ -37,7 +45,7 @@ export function encrypt(
       // What came behind it was sent in the clear, perhaps by somebody in between.
       if (bufferEnd - start > 1) end(new Error('the server has sent more than one byte in answer to SSLRequest'))
       else if (answer === YES)
-        end(askedForTls(channel, encryption, host) ?? new Error('the connection cannot be encrypted'))
+        end(askedForTls(channel, encryption, host, AGREED) ?? new Error('the connection cannot be encrypted'))
       else if (answer !== NO) end(new Error('the server does not understand SSLRequest'))
       else if (encryption.isRequired)
         end(new Error('the server does not support TLS, and server_tls_sslmode requires it'))

@@ -84,6 +84,13 @@ export const DATABASE_ROWS = {
     renewsServers: true,
     meaning: 'Instead of server_tls_sslmode; many URLs have it. Not in PgBouncer.',
   },
+  sslnegotiation: {
+    type: oneOf(['postgres', 'direct']),
+    default: 'postgres',
+    renewsServers: true,
+    meaning:
+      'How TLS begins: once the server has agreed (`postgres`), or at once (`direct`), which saves a round trip, needs PostgreSQL 17 and at least `sslmode` require. Not in PgBouncer.',
+  },
   auth_user: { type: optionalText, default: null, meaning: 'Instead of the general auth_user.' },
   auth_query: { type: optionalText, default: null, meaning: 'Instead of the general auth_query.' },
   auth_dbname: { type: optionalText, default: null, meaning: 'Instead of the general auth_dbname.' },

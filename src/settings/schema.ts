@@ -149,6 +149,11 @@ const CLIENT_TLS = {
     'auto',
     'Whether clients may use DHE; its parameters fit the key.',
   ),
+  client_tls_handshakes_at_once: row(
+    integer(),
+    '1',
+    'How many handshakes of clients a process works on before all others have their turn; more wait in the order they came, so that a storm of connects does not stop queries. 0 is no limit. Not in PgBouncer.',
+  ),
 }
 
 const SERVER_TLS = {

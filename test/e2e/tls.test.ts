@@ -1,12 +1,17 @@
 /** Encrypted connections, of clients and to servers. A second pooler is the server that has TLS. */
 
+import { once } from 'node:events'
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import tls from 'node:tls'
+import type pg from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { certificate, OFFERS_TLS } from '../support/e2e/certificates.ts'
 import { keyOf } from '../support/e2e/keys.ts'
 import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
+import { RawClient } from '../support/e2e/raw-client.ts'
 import { untilRunning } from '../support/e2e/server-side.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
 import { createDatabase } from '../support/postgres.ts'
@@ -16,6 +21,14 @@ const AUTHORITY = readFileSync(certificate('authority.crt'), 'utf8')
 /** As `pg` takes it: the server must be who it must be. */
 const VERIFIED = { ssl: { ca: AUTHORITY, servername: 'localhost' } }
 const TLS = /^TLSv1\.[23]\/TLS_/
+
+/** TLS without being asked; rejects where the server does not go along. */
+async function startDirectly({ address }: Pgweir, ALPNProtocols: string[]): Promise<tls.TLSSocket> {
+  const socket = tls.connect({ ...address, ALPNProtocols, ca: AUTHORITY, servername: 'localhost' })
+  await once(socket, 'secureConnect')
+  socket.on('error', () => {})
+  return socket
+}
 
 describe('clients', () => {
   test('may come with TLS or without, and are shown as they are', async () => {
@@ -81,6 +94,35 @@ describe('clients', () => {
     stranger.send(Buffer.from('this is not TLS, whatever it may be'))
     await until('it was let go', () => stranger.hasEnded)
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  })
+
+  test('may begin with TLS at once, and agree on the protocol then', async () => {
+    const pgweir = await startPgweir({ database, settings: OFFERS_TLS })
+    const client = await pgweir.client({ ...VERIFIED, sslnegotiation: 'direct' } as pg.ClientConfig)
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+
+    const direct = await startDirectly(pgweir, ['postgresql'])
+    expect(direct.alpnProtocol).toBe('postgresql')
+    const raw = RawClient.over(direct)
+    raw.send(Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]))
+    expect((await raw.next())?.line, 'it is encrypted').toMatch(/asked for encryption again/)
+
+    expect(await failureOf(startDirectly(pgweir, ['http/1.1']))).toMatchObject({
+      code: 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL',
+    })
+    const silent = await startDirectly(pgweir, [])
+    silent.resume()
+    await until('whoever agrees on nothing is let go', () => silent.closed)
+    await until('it is told', () =>
+      pgweir.log.some((line) => line.includes('did not agree on the protocol postgresql')),
+    )
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  })
+
+  test('who begin with TLS where there is none are told so', async () => {
+    const pgweir = await startPgweir({ database })
+    expect(await failureOf(startDirectly(pgweir, ['postgresql']))).toBeInstanceOf(Error)
+    await until('it is told', () => pgweir.log.some((line) => line.includes('this looks like a TLS handshake')))
   })
 
   test('who can be told to cancel with TLS', async () => {
@@ -201,6 +243,44 @@ describe('servers', () => {
     }
     const { pooler } = await startPair(near, far)
     expect(await tlsOf(pooler)).toMatch(TLS)
+  })
+
+  test('are asked by the name of their host whatever is verified, and by no address', async () => {
+    const names: unknown[] = []
+    const server = tls.createServer({
+      key: readFileSync(certificate('server.key')),
+      cert: readFileSync(certificate('server.crt')),
+      ALPNProtocols: ['postgresql'],
+    })
+    server.on('secureConnection', (socket) => {
+      names.push(socket.servername)
+      socket.destroy()
+    })
+    server.on('tlsClientError', () => {})
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    onTestFinished(() => void server.close())
+    const { port } = server.address() as AddressInfo
+    const lines = ['localhost', '127.0.0.1'].map(
+      (host, index) => `far${index} = host=${host} port=${port} sslmode=require sslnegotiation=direct`,
+    )
+    const pooler = await startPgweir({ database, databases: lines })
+    for (const name of ['far0', 'far1'])
+      expect(await failureOf(pooler.client({ database: name }))).toBeInstanceOf(Error)
+    expect(names[0]).toBe('localhost')
+    expect(names.at(-1)).toBe(false)
+  })
+
+  test('are reached with TLS at once with sslnegotiation = direct, and cancelled so', async () => {
+    const server = await startPgweir({ database, settings: { ...OFFERS_TLS, client_tls_sslmode: 'require' } })
+    const line = `far = host=localhost port=${server.address.port} dbname=${database.database} sslmode=verify-full sslnegotiation=direct`
+    const settings = { ...VERIFIES, admin_users: database.user }
+    const pooler = await startPgweir({ database, databases: [line], settings })
+    expect(await tlsOf(pooler)).toMatch(TLS)
+    const client = await pooler.client({ database: 'far' })
+    const sleeping = failureOf(client.query('select pg_sleep(600)'))
+    await untilRunning(database, 'pg_sleep(600)')
+    await pooler.cancel(keyOf(client))
+    expect(await sleeping).toMatchObject({ code: '57014' })
   })
 
   test('are told to cancel with TLS, too', async () => {

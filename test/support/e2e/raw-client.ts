@@ -49,6 +49,11 @@ export class RawClient {
     return new RawClient(socket)
   }
 
+  /** On a connection that is there. */
+  static over(socket: Socket): RawClient {
+    return new RawClient(socket)
+  }
+
   /** Logs in without a password; throws the server's error, or returns when it is ready. */
   async logIn(parameters: Readonly<Record<string, string>>): Promise<void> {
     this.send(startup(parameters))

@@ -127,6 +127,7 @@ describe('a change of a database', () => {
     query_wait_timeout: '5',
     auto_prepare: '1',
     sslmode: 'require',
+    sslnegotiation: 'direct',
     auth_user: 'u',
     auth_query: 'select',
     auth_dbname: 'other',
@@ -148,7 +149,7 @@ describe('a change of a database', () => {
       return change?.renewsServers
     })
     expect(renewing.map(([key]) => key)).toEqual([
-      ...['host', 'port', 'load_balance_hosts', 'dbname', 'user', 'sslmode', 'connect_query'],
+      ...['host', 'port', 'load_balance_hosts', 'dbname', 'user', 'sslmode', 'sslnegotiation', 'connect_query'],
       ...['client_encoding', 'datestyle', 'timezone', 'application_name'],
     ])
   })

@@ -208,6 +208,7 @@ describe('a database', () => {
       server_lifetime: null,
       query_wait_timeout: null,
       sslmode: null,
+      sslnegotiation: 'postgres',
       auth_dbname: null,
       auth_query: null,
       auth_user: null,
@@ -323,7 +324,8 @@ describe('--upstream', () => {
   })
 
   test('may insist on TLS', () => {
-    expect(read('postgres://db/?sslmode=require').fallback).toMatchObject({ host: 'db', sslmode: 'require' })
+    const { fallback } = read('postgres://db/?sslmode=require&sslnegotiation=direct')
+    expect(fallback).toMatchObject({ host: 'db', sslmode: 'require', sslnegotiation: 'direct' })
   })
 
   test('that is not understood is not repeated', () => {

@@ -1,6 +1,6 @@
 import type { Client } from 'pg'
 import { describe, expect, test } from 'vitest'
-import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
+import { type Pgweir, startPgweir, WORKERS } from '../support/e2e/pgweir.ts'
 import { activity, untilNobodyIsConnected } from '../support/e2e/server-side.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
 import { adminClient, createDatabase, createRole } from '../support/postgres.ts'
@@ -77,7 +77,10 @@ describe('servers', () => {
       })
       await Promise.all(work)
       expect(most).toBe(3)
-      expect((await pgweir.counts()).servers).toBe(3)
+      const { servers } = await pgweir.counts()
+      // One that moves between workers is away for a moment.
+      if (WORKERS === 1) expect(servers).toBe(3)
+      else expect(servers).toBeLessThanOrEqual(3)
     })
 
   test('a pool without a limit opens one for each transaction', async () => {

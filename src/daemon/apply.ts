@@ -1,6 +1,5 @@
 /** Other settings for what runs: reads and checks them as a whole, tells what is different, and hands it to each part. Nobody is dropped. */
 
-import type { Secret } from '../auth/secrets.ts'
 import type { Log } from '../base/log.ts'
 import { PoolerError } from '../problems.ts'
 import { changesBetween, describeChanges, withoutRestart } from '../settings/changes.ts'
@@ -13,7 +12,7 @@ import type { Live } from './live.ts'
 import type { LiveSettings } from './live-settings.ts'
 import { logProblems, type OpenLog } from './open-log.ts'
 import { loadTls, type TlsSetup } from './tls.ts'
-import { loadUsers, type Users } from './users.ts'
+import { type LoadedUsers, loadUsers, type UserChanges, type UserFileContent, type Users } from './users.ts'
 
 export interface ApplierParts {
   readonly live: LiveSettings
@@ -32,7 +31,7 @@ export interface Prepared {
   /** With what holds only after a restart. */
   readonly settings: Settings
   /** Of auth_file; null if it was not read. */
-  readonly secrets: ReadonlyMap<string, Secret> | null
+  readonly users: UserFileContent | null
   /** With keys and certificates; null if they were not read. */
   readonly tls: TlsSetup | null
   /** Of auth_hba_file; null if it was not read. */
@@ -50,13 +49,13 @@ export class Applier {
   readAgain(): Prepared {
     const { log, load } = this.#parts
     const { settings, problems } = load()
-    const { secrets, problems: inUsers } = loadUsers(settings)
+    const users = loadUsers(settings)
     const { setup, problems: inTls } = loadTls(settings)
     const { setup: hba, problems: inHba } = loadHba(settings)
-    const all = [...problems, ...inUsers, ...inTls, ...inHba, ...logProblems(settings)]
+    const all = [...problems, ...users.problems, ...inTls, ...inHba, ...logProblems(settings)]
     for (const problem of all) tell(log, problem)
     if (hasErrors(all)) throw new PoolerError('reload-failed')
-    return { settings, secrets, tls: setup, hba }
+    return { settings, users, tls: setup, hba }
   }
 
   /** SET, first half. Throws if the value is not one for this setting. */
@@ -69,38 +68,51 @@ export class Applier {
     }
     const { settings } = outcome
     const isOtherFile = settings.general.auth_file !== live.now.general.auth_file
-    const { secrets, problems } = isOtherFile ? loadUsers(settings) : { secrets: null, problems: [] }
+    const users = isOtherFile ? loadUsers(settings) : null
     const isTls = /^(client|server)_tls/.test(key)
     const { setup, problems: inTls } = isTls ? loadTls(settings) : { setup: null, problems: [] }
     const isHba = key.startsWith('auth_')
     const { setup: hba, problems: inHba } = isHba ? loadHba(settings) : { setup: null, problems: [] }
-    for (const { severity, sentence } of [...problems, ...inTls, ...inHba, ...logProblems(settings)])
+    for (const { severity, sentence } of [...(users?.problems ?? []), ...inTls, ...inHba, ...logProblems(settings)])
       if (severity === 'error') throw new PoolerError('set-failed', { why: sentence })
-    return { settings, secrets, tls: setup, hba }
+    return { settings, users, tls: setup, hba }
   }
 
   /** Settings that the primary has found to be good, and has told of. What cannot be read any more stays as it was. */
-  takeOver(settings: Settings): void {
-    const { secrets, problems } = loadUsers(settings)
+  takeOver(settings: Settings, users: UserFileContent | null): void {
     const { setup, problems: inTls } = loadTls(settings)
     const { setup: hba, problems: inHba } = loadHba(settings)
-    for (const problem of [...problems, ...inTls, ...inHba])
-      if (problem.severity === 'error') tell(this.#parts.log, problem)
-    this.#take({ settings, secrets: hasErrors(problems) ? null : secrets, tls: setup, hba })
+    for (const problem of [...inTls, ...inHba]) if (problem.severity === 'error') tell(this.#parts.log, problem)
+    this.#take({ settings, users, tls: setup, hba })
+  }
+
+  /** The same, if nothing but auth_file is another one. */
+  takeOverUsers(users: UserFileContent): void {
+    this.#parts.users.replace(users)
+  }
+
+  /** auth_file has been written anew, and nothing else. */
+  takeUsers(users: LoadedUsers): void {
+    for (const problem of users.problems) tell(this.#parts.log, problem)
+    this.#tellOf(this.#parts.users.replace(users))
   }
 
   /** The second half of either: never fails. */
-  apply({ settings, secrets, tls, hba }: Prepared): void {
+  apply(prepared: Prepared): void {
+    const { settings } = prepared
     const { live, log } = this.#parts
     for (const { sentence, isWarning } of describeChanges(changesBetween(live.now, settings)))
       if (isWarning) log.warning(sentence)
       else log.info(sentence)
-    const users = this.#take({ settings, secrets, tls, hba })
-    if (users !== null && users.added + users.removed + users.changed > 0)
-      log.info(`auth_file: ${users.added} users added, ${users.changed} changed, ${users.removed} removed`)
+    this.#tellOf(this.#take(prepared))
   }
 
-  #take({ settings, secrets, tls: setup, hba: rules }: Prepared): ReturnType<Users['replace']> | null {
+  #tellOf(users: UserChanges | null): void {
+    if (users !== null && users.added + users.removed + users.changed > 0)
+      this.#parts.log.info(`auth_file: ${users.added} users added, ${users.changed} changed, ${users.removed} removed`)
+  }
+
+  #take({ settings, users: content, tls: setup, hba: rules }: Prepared): UserChanges | null {
     const { live, log, users, databases, tls, hba, reopenLog } = this.#parts
     const before = live.now
     live.now = withoutRestart(before, settings)
@@ -111,7 +123,7 @@ export class Applier {
     }
     if (setup !== null) tls.setup = setup
     if (rules !== null) hba.setup = rules
-    const changes = secrets === null ? null : users.replace(secrets)
+    const changes = content === null ? null : users.replace(content)
     databases.refresh()
     return changes
   }

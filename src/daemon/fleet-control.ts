@@ -2,10 +2,9 @@
 
 import type { Log } from '../base/log.ts'
 import { PoolerError } from '../problems.ts'
-import type { Settings } from '../settings/load.ts'
 import { type Control, type ControlCall, passedOn, type ShutdownMode } from '../workers/control.ts'
 import { StandingOrders } from '../workers/standing-orders.ts'
-import type { Applier } from './apply.ts'
+import type { Applier, Prepared } from './apply.ts'
 
 export interface FleetControlParts {
   readonly log: Log
@@ -14,7 +13,7 @@ export interface FleetControlParts {
   /** Has every worker do it; resolves when all have, rejects with the first error. */
   everywhere(call: ControlCall): Promise<readonly unknown[]>
   /** Has every worker take over settings that were found to be good. */
-  apply(settings: Settings): Promise<void>
+  apply(prepared: Prepared): Promise<void>
   /** Begins it; whoever asks may be one of those who have to leave. */
   restart(): void
   shutdown(mode: ShutdownMode): Promise<void>
@@ -35,7 +34,7 @@ export function fleetControl({ log, applier, everywhere, apply, restart, shutdow
     const done = changing.then(async () => {
       const prepared = prepare()
       applier.apply(prepared)
-      await apply(prepared.settings)
+      await apply(prepared)
     })
     changing = done.catch(() => {})
     return done

@@ -26,7 +26,8 @@ import { LiveSettings } from './live-settings.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { permitSizes } from './pool-settings.ts'
 import { StatsLog } from './stats-log.ts'
-import { Users } from './users.ts'
+import { UserFileWatch } from './user-file-watch.ts'
+import { openUsers } from './users.ts'
 
 export interface StartFleetOptions {
   readonly isQuiet?: boolean
@@ -40,6 +41,8 @@ export interface StartFleetOptions {
 
 /** What a worker is told to do; see `daemon/work.ts`. */
 export interface Work {
+  /** In the words of `Users.texts`. */
+  readonly users: ReadonlyMap<string, string>
   readonly settings: Settings
   readonly isQuiet: boolean
   /** Where clients are accepted. */
@@ -48,6 +51,14 @@ export interface Work {
   readonly sharesSockets: boolean
   /** In base64: see `createSaltKey`. */
   readonly saltKey: string
+}
+
+/** What a worker at work is told of. */
+export interface Told {
+  /** Null if they are what they were. */
+  readonly settings: Settings | null
+  /** Of auth_file; null if it was not read. */
+  readonly users: ReadonlyMap<string, string> | null
 }
 
 export interface RunningFleet {
@@ -73,6 +84,7 @@ export async function startFleet(
   const { log } = openedLog
   const { transport, because } = chooseTransport(first.general.transport, () => {})
 
+  const users = openUsers(first, log)
   const saltKey = createSaltKey().toString('base64')
   const entrance = await openEntrance({
     settings: first,
@@ -101,28 +113,40 @@ export async function startFleet(
     // It is only read, to be found good: workers use it.
     tls: new Live({ clients: null, servers: () => null }),
     hba: new Live(NO_RULES),
-    // Users and pools are the workers' own affair.
-    users: new Users(new Map()),
+    users,
+    // Pools are the workers' own affair.
     databases: { refresh: () => primary.resize() },
     load: options.load ?? (() => ({ settings: first, problems: [] })),
   })
   const { control, standing } = fleetControl({
     ...{ log, applier },
     everywhere: (call) => primary.everywhere(call),
-    apply: (settings) => primary.apply(settings),
+    apply: (prepared) => tell({ settings: prepared.settings, users: prepared.users && users.texts() }),
     restart: () => primary.restart(general().worker_restart_grace),
     shutdown: async (mode) => ending.shutdown(mode),
   })
   const leftovers = new Leftovers({ transport: createNodeTransport(), keepAlive: live.keepAlive, later })
   const primary: Primary = new Primary({
     ...{ clock, log, workers, control, standing },
-    work: (): Work => ({ settings: live.now, isQuiet, addresses, sharesSockets: descriptors.length > 0, saltKey }),
+    work: (): Work => ({
+      ...{ settings: live.now, users: users.texts() },
+      ...{ isQuiet, addresses, sharesSockets: descriptors.length > 0, saltKey },
+    }),
     maxClients: (claim) => maxClients(live.now, claim),
     sizesOf: (kind, database, user) => permitSizes(live.now, kind, database, user),
     later,
     leftovers,
     silenceMs: () => general().worker_timeout,
     spawn: (listener) => new SpawnedWorker({ program: workerProgram, descriptors }, listener),
+  })
+  const tell = (what: Told) => primary.apply(what)
+  const userFile = new UserFileWatch({
+    settings: () => live.now,
+    ...{ log, users },
+    take(loaded) {
+      applier.takeUsers(loaded)
+      tell({ settings: null, users: users.texts() }).catch(() => {})
+    },
   })
   const statsLog = new StatsLog({
     ...{ clock, log },
@@ -133,6 +157,7 @@ export async function startFleet(
   const janitor = startJanitor(() => {
     clock.refresh()
     primary.sweep()
+    userFile.sweep(clock.nowMs)
     statsLog.sweep()
   })
 

@@ -54,7 +54,8 @@ import { peersOf } from './peers.ts'
 import { permitSizes } from './pool-settings.ts'
 import { StatsLog } from './stats-log.ts'
 import { loadTls } from './tls.ts'
-import { loadUsers, Users } from './users.ts'
+import { UserFileWatch } from './user-file-watch.ts'
+import { openUsers, type UserFileContent, Users } from './users.ts'
 import { Welcomes } from './welcomes.ts'
 
 export interface StartOptions {
@@ -67,6 +68,8 @@ export interface StartOptions {
   readonly sweepsByItself?: boolean
   /** Reads the settings again, for RELOAD. Without it a reload only takes back what was SET, and reads the users again. */
   load?(): Loaded
+  /** Of auth_file, where another process sees to that. */
+  readonly users?: UserFileContent
   /** This process is one of several. */
   readonly membership?: Membership
 }
@@ -153,7 +156,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
       )
   const { keepAlive } = live
   const tracked = new Tracked(general.track_extra_parameters)
-  const users = usersOf(first, log)
+  const users = options.users ? new Users(options.users) : openUsers(first, log)
   const tls = new Live(soundOf(loadTls(first)))
   const hba = new Live(soundOf(loadHba(first)))
   const pools = new Pools()
@@ -204,6 +207,9 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     reopenLog: openedLog.reopen,
     load: options.load ?? (() => ({ settings: first, problems: [] })),
   })
+  const userFile = options.users
+    ? null
+    : new UserFileWatch({ settings, log, users, take: (loaded) => applier.takeUsers(loaded) })
   const lifecycle: Lifecycle = new Lifecycle({
     ...{ log, sessions, pools, cancels, peerCancels, conditions },
     // Whoever has had this process replaced may see how that goes on, for as long as others may stay.
@@ -286,6 +292,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     cancels.sweep()
     peerCancels.sweep()
     farewell.sweep(clock.nowMs)
+    userFile?.sweep(clock.nowMs)
     if (!membership) statsLog.sweep()
   }
 
@@ -344,15 +351,6 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
 function soundOf<Setup>({ setup, problems }: LoadedFiles<Setup>): Setup {
   if (setup === null) throw new Error(problems.map(formatProblem).join('\n'))
   return setup
-}
-
-function usersOf(settings: Settings, log: Log): Users {
-  const { secrets, problems } = loadUsers(settings)
-  for (const problem of problems) {
-    if (problem.severity === 'error') throw new Error(formatProblem(problem))
-    log.warning(formatProblem(problem))
-  }
-  return new Users(secrets)
 }
 
 /** How many clients may be logging in at the same time, at least. */

@@ -1,16 +1,18 @@
 /** Who may log in, and with what: the users of auth_file, and what their logins have taught us for logging in to servers. */
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, type Stats, statSync } from 'node:fs'
 import type { ScramKeys } from '../auth/scram-keys.ts'
-import { isSameSecret, type PlainSecret, parseSecret, type Secret } from '../auth/secrets.ts'
+import { isSameSecret, type PlainSecret, parseSecret, type Secret, secretText } from '../auth/secrets.ts'
 import { parseUserFile } from '../auth/user-file.ts'
+import type { Log } from '../base/log.ts'
 import { Lru } from '../base/lru.ts'
 import type { Proof } from '../client/authentication.ts'
 import type { Settings } from '../settings/load.ts'
-import { error, type Problem } from '../settings/problem.ts'
+import { error, formatProblem, type Problem } from '../settings/problem.ts'
 
 export class Users {
   #secrets: ReadonlyMap<string, Secret>
+  #stamp: string
   #usualKind: Secret['kind']
   #kinds: ReadonlySet<Secret['kind']>
   readonly #keys = new Map<string, ScramKeys>()
@@ -18,8 +20,9 @@ export class Users {
   /** Who has logged in without being in auth_file, by database and name. */
   readonly #others = new Lru<string, Other>(MAX_OTHERS)
 
-  constructor(secrets: ReadonlyMap<string, Secret>) {
+  constructor({ secrets, stamp }: UserFileContent) {
     this.#secrets = secrets
+    this.#stamp = stamp
     this.#usualKind = usualKindOf(secrets)
     this.#kinds = kindsOf(secrets)
   }
@@ -34,8 +37,19 @@ export class Users {
     return this.#kinds
   }
 
+  /** Of the file that they were read from. */
+  get stamp(): string {
+    return this.#stamp
+  }
+
+  /** All secrets as other processes of ours are told them. */
+  texts(): ReadonlyMap<string, string> {
+    return new Map([...this.#secrets].map(([user, secret]) => [user, secretText(secret)]))
+  }
+
   /** The file was read again. What was learnt and worked out stays for those whose secret is the same. */
-  replace(secrets: ReadonlyMap<string, Secret>): UserChanges {
+  replace({ secrets, stamp }: UserFileContent): UserChanges {
+    this.#stamp = stamp
     const before = this.#secrets
     const after = new Map<string, Secret>()
     const changes = { added: 0, removed: 0, changed: 0 }
@@ -141,8 +155,16 @@ function kindsOf(secrets: ReadonlyMap<string, Secret>): ReadonlySet<Secret['kind
   return new Set([...secrets.values()].map(({ kind }) => kind))
 }
 
-export interface LoadedUsers {
+/** What is in auth_file. */
+export interface UserFileContent {
   readonly secrets: ReadonlyMap<string, Secret>
+  /** Tells that version of the file from others: see `stampOf`. */
+  readonly stamp: string
+}
+
+export interface LoadedUsers extends UserFileContent {
+  /** Nothing is in the file that cannot be understood. */
+  readonly isWhole: boolean
   /** A line that cannot be understood lets nobody in, and is no reason not to start; a file that cannot be read is. */
   readonly problems: readonly Problem[]
 }
@@ -150,12 +172,39 @@ export interface LoadedUsers {
 /** Reads auth_file, if there is one. */
 export function loadUsers({ general, origins }: Settings): LoadedUsers {
   const path = general.auth_file
-  if (path === '') return { secrets: new Map(), problems: [] }
+  if (path === '') return { secrets: new Map(), stamp: '', isWhole: true, problems: [] }
+  let stamp = ''
   try {
+    // Before it is read: what comes meanwhile has another stamp.
+    stamp = stampOf(path, statSync(path))
     const { users, problems } = parseUserFile(readFileSync(path, 'utf8'), path)
-    return { secrets: users, problems: problems.map((problem) => ({ ...problem, severity: 'warning' })) }
+    return {
+      ...{ secrets: users, stamp, isWhole: problems.every(({ severity }) => severity === 'warning') },
+      problems: problems.map((problem) => ({ ...problem, severity: 'warning' })),
+    }
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    return { secrets: new Map(), problems: [error(origins.auth_file, `auth_file cannot be read: ${reason}`)] }
+    const problems = [error(origins.auth_file, `auth_file cannot be read: ${reason}`)]
+    return { secrets: new Map(), stamp, isWhole: false, problems }
   }
+}
+
+/** Another one for a file that was written or replaced meanwhile. */
+export function stampOf(path: string, { ino, size, mtimeMs, ctimeMs }: Stats): string {
+  return [path, ino, size, mtimeMs, ctimeMs].join(':')
+}
+
+/** Of the process that reads auth_file; throws if it cannot. */
+export function openUsers(settings: Settings, log: Log): Users {
+  const loaded = loadUsers(settings)
+  for (const problem of loaded.problems) {
+    if (problem.severity === 'error') throw new Error(formatProblem(problem))
+    log.warning(formatProblem(problem))
+  }
+  return new Users(loaded)
+}
+
+/** Of a process that is told of them: see `Users.texts`. */
+export function usersFromTexts(texts: ReadonlyMap<string, string>): UserFileContent {
+  return { secrets: new Map([...texts].map(([user, text]) => [user, parseSecret(text)])), stamp: '' }
 }

@@ -6,7 +6,6 @@ import type { Address, Channel, Listener, Transport } from '../net/channel.ts'
 import { secondHandle } from '../net/kept-connection.ts'
 import type { AcceptedSocket } from '../net/node-transport.ts'
 import { takeOver } from '../net/take-over.ts'
-import type { Settings } from '../settings/load.ts'
 import { callOn } from '../workers/control.ts'
 import { Member } from '../workers/member.ts'
 import type { StartOrder } from '../workers/messages.ts'
@@ -15,7 +14,8 @@ import { FIRST_INHERITED } from '../workers/spawn.ts'
 import { maxClients } from './client-limits.ts'
 import { isHandedOver, listenShared } from './entrance.ts'
 import { type Pooler, startPooler } from './start.ts'
-import type { Work } from './start-fleet.ts'
+import type { Told, Work } from './start-fleet.ts'
+import { usersFromTexts } from './users.ts'
 
 /** How often the primary hears how this process fares. */
 const BEAT_MS = 1_000
@@ -63,7 +63,13 @@ export async function work(side: WorkerSide): Promise<void> {
     onCancel: (key, over) => parts().cancelRoutes.cancelHere(key.pid, Buffer.from(key.secret, 'hex'), over),
     // These may come while it starts, and are not said again.
     control: async (call) => callOn((await started()).control, call),
-    onSettings: async (settings) => (await started()).applier.takeOver(settings as Settings),
+    onSettings: async (told) => {
+      const { settings, users } = told as Told
+      const { applier } = await started()
+      const content = users && usersFromTexts(users)
+      if (settings !== null) applier.takeOver(settings, content)
+      else if (content !== null) applier.takeOverUsers(content)
+    },
     onWelcomed: async (welcomed) => (await started()).databases.welcomedElsewhere(welcomed),
     onSchemaChanged: async (place) => (await started()).databases.schemaChangedElsewhere(place),
     onAccepts: (accepts, heard) => restraint.told(accepts, heard),
@@ -92,9 +98,10 @@ export async function work(side: WorkerSide): Promise<void> {
   }
 
   function start({ number, standing, welcomed, work: order }: StartOrder): Promise<Pooler> {
-    const { settings, isQuiet, addresses, sharesSockets, saltKey } = order as Work
+    const { settings, users, isQuiet, addresses, sharesSockets, saltKey } = order as Work
     const { general } = settings
     return startPooler(settings, {
+      users: usersFromTexts(users),
       isQuiet,
       clock,
       membership: {

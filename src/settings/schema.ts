@@ -176,7 +176,11 @@ const LOGGING_IN = {
     'md5',
     "How clients prove who they are. `md5` uses SCRAM for users whose secret is a SCRAM one; `any` and `trust` ask for no password; `any` also ignores the user name. `cert` is by the name in the client's certificate, `hba` as auth_hba_file says.",
   ),
-  auth_file: row(path, '', 'File with the names and secrets of users, one `"user" "secret"` a line.'),
+  auth_file: row(
+    path,
+    '',
+    'File with the names and secrets of users, one `"user" "secret"` a line. It is read again within seconds when it has changed, without a reload; one that is broken is told of in the log, and users stay as they were.',
+  ),
   auth_hba_file: row(
     path,
     '',

@@ -119,6 +119,17 @@ test('an empty password in auth_file lets nobody in', async () => {
   }
 })
 
+test('auth_file that has changed holds without a reload, for all processes', async () => {
+  const pgweir = await startPgweir({ database, settings: { auth_type: 'plain' }, secrets: { [user]: 'old' } })
+  expect(await failureOf(pgweir.client({ password: 'new' }))).toMatchObject(WRONG)
+  await pgweir.rewrite({ secrets: { [user]: 'new' } })
+  await until('everybody gets in by the new password', async () => {
+    const logins = Array.from({ length: 6 }, () => pgweir.client({ password: 'new' }))
+    return (await Promise.allSettled(logins)).every(({ status }) => status === 'fulfilled')
+  })
+  expect(await failureOf(pgweir.client({ password: 'old' }))).toMatchObject(WRONG)
+})
+
 describe('auth_type trust', () => {
   test('lets in every user of auth_file, and nobody else', async () => {
     const pgweir = await startPgweir({ database })

@@ -108,6 +108,16 @@ export class Flow {
     this.#options = { ...this.#options, ...options }
   }
 
+  /** auth_file is written anew, and nobody is told. */
+  rewriteAuthFile(lines: readonly string[]): void {
+    this.#write('userlist.txt', lines)
+  }
+
+  /** auth_file is gone. */
+  removeAuthFile(): void {
+    rmSync(join(this.#directory ?? '', 'userlist.txt'))
+  }
+
   #load(): Loaded {
     const { settings = {}, users = [], peers = [], authFile } = this.#options
     const { databases = [`app=host=${this.postgres.address.host}`] } = this.#options

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { PlainSecret, parseSecret, type Secret } from '../../../src/auth/secrets.ts'
-import { Users } from '../../../src/daemon/users.ts'
+import { PlainSecret } from '../../../src/auth/secrets.ts'
+import { type UserFileContent, Users, usersFromTexts } from '../../../src/daemon/users.ts'
 
 const KEYS = { clientKey: Buffer.alloc(32), serverKey: Buffer.alloc(32), salt: Buffer.alloc(16), iterations: 4096 }
 
-function secrets(texts: Readonly<Record<string, string>>): Map<string, Secret> {
-  return new Map(Object.entries(texts).map(([user, text]) => [user, parseSecret(text)]))
+function secrets(texts: Readonly<Record<string, string>>): UserFileContent {
+  return usersFromTexts(new Map(Object.entries(texts)))
 }
 
 test('a file that is read again tells who came, went, and has another secret', () => {

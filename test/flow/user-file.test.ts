@@ -1,0 +1,99 @@
+/** auth_file is read again when it has changed, without a RELOAD. */
+
+import { expect, test } from 'vitest'
+import { until } from '../support/flow/inbox.ts'
+import { type Flow, startFlow } from '../support/flow/start.ts'
+
+const ADA = '"ada" "secret"'
+
+async function start(): Promise<Flow> {
+  const flow = await startFlow({ settings: { auth_type: 'plain' }, authFile: [ADA] })
+  await look(flow, 3)
+  return flow
+}
+
+/** Looks happen each second; what the system answers comes a little later. */
+async function look(flow: Flow, times: number): Promise<void> {
+  for (let time = 0; time < times; time++) {
+    await flow.advance(1_000)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+async function untilLogged(flow: Flow, text: string): Promise<void> {
+  let looks = 0
+  while (flow.logged(text).length === 0) {
+    if (++looks > 2_000) throw new Error(`it should log ${text}, but there is only\n${flow.log.join('\n')}`)
+    await look(flow, 1)
+  }
+}
+
+function logIn(flow: Flow, user: string, password: string): Promise<string> {
+  return flow.connect({ user, password }).then(
+    () => 'is in',
+    (error: Error) => error.message.replace(/^client \d+ could not log in: /, ''),
+  )
+}
+
+const WRONG = 'ErrorResponse(FATAL 28P01 password authentication failed)'
+
+test('users come, go and have other passwords, and nobody is told so', async () => {
+  const flow = await start()
+  expect(await logIn(flow, 'ada', 'secret')).toBe('is in')
+  expect(await logIn(flow, 'eve', 'hers')).toBe(WRONG)
+  flow.rewriteAuthFile(['"ada" "other"', '"eve" "hers"'])
+  await untilLogged(flow, 'auth_file: 1 users added, 1 changed, 0 removed')
+  expect(await logIn(flow, 'eve', 'hers')).toBe('is in')
+  expect(await logIn(flow, 'ada', 'secret')).toBe(WRONG)
+  expect(await logIn(flow, 'ada', 'other')).toBe('is in')
+})
+
+test('a file that is broken is told of once, and users stay as they were until it is mended', async () => {
+  const flow = await start()
+  flow.rewriteAuthFile(['"eve" "hers"', '"ada" "hunter2'])
+  await untilLogged(flow, 'has changed and is broken: users stay as they were')
+  expect(flow.logged('userlist.txt:2:')).toHaveLength(1)
+  expect(flow.log.join()).not.toContain('hunter2')
+  await look(flow, 5)
+  expect(flow.logged('has changed and is broken')).toHaveLength(1)
+  expect(await logIn(flow, 'ada', 'secret')).toBe('is in')
+  expect(await logIn(flow, 'eve', 'hers')).toBe(WRONG)
+  flow.rewriteAuthFile(['"eve" "hers"', ADA])
+  await untilLogged(flow, 'auth_file: 1 users added')
+})
+
+test('a file that is gone lets nobody out, and is read when it is back', async () => {
+  const flow = await start()
+  flow.removeAuthFile()
+  await untilLogged(flow, 'auth_file cannot be read')
+  expect(await logIn(flow, 'ada', 'secret')).toBe('is in')
+  flow.rewriteAuthFile([ADA, '"eve" "hers"'])
+  await untilLogged(flow, 'auth_file: 1 users added')
+})
+
+test('a file that is still being written is left alone', async () => {
+  const flow = await start()
+  const before = flow.log.length
+  for (let size = 1; size < 40; size++) {
+    // Another file at each look, and broken each time.
+    flow.rewriteAuthFile([ADA, `"eve" "${'x'.repeat(size)}`])
+    await look(flow, 1)
+  }
+  expect(flow.log.slice(before).filter((line) => line.includes('broken'))).toEqual([])
+  flow.rewriteAuthFile([ADA, '"eve" "hers"'])
+  await untilLogged(flow, 'auth_file: 1 users added')
+})
+
+test('what a reload has taken is not told of again', async () => {
+  const flow = await start()
+  const lines = [ADA, '"broken', '"eve" "hers"']
+  flow.change({ authFile: lines })
+  await flow.pooler.control.reload()
+  expect(await logIn(flow, 'eve', 'hers')).toBe('is in')
+  await look(flow, 5)
+  expect(flow.logged('has changed and is broken')).toEqual([])
+  await until(
+    () => flow.logged('auth_file: 1 users added').length === 1,
+    () => 'the reload should be told of',
+  )
+})

@@ -2,6 +2,7 @@
 
 import type { Log } from '../base/log.ts'
 import type { Sessions } from '../client/sessions.ts'
+import type { Names } from '../net/names/names.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
 import type { Server } from '../server/server.ts'
@@ -22,6 +23,7 @@ export interface LocalControlParts {
   /** Looked at whenever a server is closed. */
   readonly conditions: Conditions
   readonly lifecycle: Lifecycle
+  readonly names: Names
 }
 
 export class LocalControl implements Control {
@@ -93,6 +95,7 @@ export class LocalControl implements Control {
   async reconnect(name: string | null): Promise<void> {
     const database = this.#findOrAll(name, 'reconnect')
     this.#log('RECONNECT', database)
+    this.#parts.names.doubt()
     for (const pool of this.#parts.databases.pools(database)) pool.renew('RECONNECT')
   }
 

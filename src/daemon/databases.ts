@@ -16,6 +16,7 @@ import { type Birth, NO_BIRTH } from '../server/birth.ts'
 import type { ServerEncryption } from '../server/encryption.ts'
 import type { Tracked } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
+import { SERVER_STATES } from '../server/states.ts'
 import { databaseChange } from '../settings/changes.ts'
 import type { DatabaseSettings } from '../settings/databases.ts'
 import { databaseFor, type Settings } from '../settings/load.ts'
@@ -211,6 +212,19 @@ export class Databases {
   openForced(): void {
     for (const database of this.#databases.values())
       if (database.forcedUser !== null) this.poolFor(database, database.forcedUser)
+  }
+
+  /** See `Names`. */
+  hostMoved(host: string, addresses: ReadonlySet<string>): void {
+    for (const pool of this.#options.pools) pool.hostMoved(host, addresses)
+  }
+
+  /** Those that have servers. */
+  hostsInUse(): ReadonlySet<string> {
+    const hosts = new Set<string>()
+    for (const pool of this.#options.pools)
+      for (const state of SERVER_STATES) for (const { address } of pool.servers(state)) hosts.add(address.host)
+    return hosts
   }
 
   /** Another process has seen that tables have changed. */

@@ -14,6 +14,8 @@ import { Turns } from '../client/turns.ts'
 import type { Address, Channel, KeepAlive, Listener, Transport } from '../net/channel.ts'
 import { chooseTransport } from '../net/choose-transport.ts'
 import { listenAll } from '../net/listen-addresses.ts'
+import { dialsByName } from '../net/names/by-name.ts'
+import type { NameService } from '../net/names/look-up.ts'
 import { describeListening } from '../net/unix-sockets.ts'
 import { SWEEP_MS, startJanitor } from '../pool/janitor.ts'
 import { PermitBook, type SizesOf } from '../pool/permits/book.ts'
@@ -49,6 +51,7 @@ import { Lifecycle } from './lifecycle.ts'
 import { unmetWishes, whereToListen } from './listening.ts'
 import { Live, type LoadedFiles } from './live.ts'
 import { LiveSettings } from './live-settings.ts'
+import { openNames } from './names.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { peersOf } from './peers.ts'
 import { permitSizes } from './pool-settings.ts'
@@ -63,6 +66,8 @@ export interface StartOptions {
   readonly isQuiet?: boolean
   readonly log?: Log
   readonly transport?: Transport
+  /** Who is asked where hosts are. Without it, a transport that is handed over knows them by their names. */
+  readonly names?: NameService
   readonly clock?: Clock
   /** Tests move the clock and sweep by hand. */
   readonly sweepsByItself?: boolean
@@ -149,12 +154,17 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     ? { log: options.log, reopen: () => {}, close: () => {} }
     : openLog(general, clock, options.isQuiet ?? false)
   const { log } = openedLog
-  const { transport, because } = options.transport
+  const { transport: carrier, because } = options.transport
     ? { transport: options.transport, because: 'it was handed over' }
     : chooseTransport(general.transport, (problem) =>
         log.warning(`connections cannot be accepted for now: ${problem.message}`),
       )
   const { keepAlive } = live
+  const { names, zones } = openNames({
+    ...{ settings, clock, service: options.names },
+    onMoved: (host, addresses) => databases.hostMoved(host, addresses),
+  })
+  const transport = options.transport && !options.names ? carrier : dialsByName(carrier, names)
   const tracked = new Tracked(general.track_extra_parameters)
   const users = options.users ? new Users(options.users) : openUsers(first, log)
   const tls = new Live(soundOf(loadTls(first)))
@@ -180,7 +190,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const permits = new PermitBook(sizesOf)
   const welcomes = new Welcomes((welcomed) => membership?.onWelcomed(welcomed))
   for (const welcomed of membership?.welcomed ?? []) welcomes.learnedElsewhere(welcomed)
-  const databases = new Databases({
+  const databases: Databases = new Databases({
     ...{ settings, pools, users, tracked, transport, clock, log, keepAlive, welcomes },
     encryption: (mode, isDirect) => tls.setup.servers(mode ?? settings().general.server_tls_sslmode, isDirect),
     serverIds: new Ids(membership?.number),
@@ -203,7 +213,13 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     },
   })
   const applier = new Applier({
-    ...{ live, log, users, databases, tls, hba },
+    ...{ live, log, users, tls, hba },
+    databases: {
+      refresh() {
+        names.doubt()
+        databases.refresh()
+      },
+    },
     reopenLog: openedLog.reopen,
     load: options.load ?? (() => ({ settings: first, problems: [] })),
   })
@@ -216,7 +232,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     consoles: () => (farewell.isWaiting(clock.nowMs) ? 0 : doors.consoles),
     closeLog: openedLog.close,
   })
-  const control = new LocalControl({ log, applier, databases, sessions, conditions, lifecycle })
+  const control = new LocalControl({ log, applier, databases, sessions, conditions, lifecycle, names })
   // A PAUSE is over only when nobody has a server any more, which here is so from the start.
   for (const call of membership?.standing ?? []) callOn(control, call).catch(() => {})
   const pulse = new Pulse(SWEEP_MS)
@@ -233,6 +249,8 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     describeDatabases: () => describeDatabases(settings(), databases, pools, admissions),
     describeUsers: () => describeUsers(settings(), users, pools, admissions),
     describePeers: () => peerCancels.snapshot(),
+    describeNames: () => names.snapshot(),
+    describeZones: () => zones.snapshot(),
   })
   const statsLog = new StatsLog({
     clock,
@@ -291,6 +309,8 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     databases.sweep()
     cancels.sweep()
     peerCancels.sweep()
+    zones.sweep()
+    names.sweep(() => databases.hostsInUse())
     farewell.sweep(clock.nowMs)
     userFile?.sweep(clock.nowMs)
     if (!membership) statsLog.sweep()

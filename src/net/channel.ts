@@ -126,6 +126,8 @@ export interface Listener {
 
 export interface DialOptions {
   readonly address: Address
+  /** The addresses of a host that is a name, in the order in which they are to be tried; without them the system is asked. */
+  readonly hosts?: readonly string[]
   readonly keepAlive: KeepAlive
 }
 

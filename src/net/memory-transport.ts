@@ -31,7 +31,8 @@ export function createMemoryTransport(options: Pick<PairOptions, 'cut' | 'window
     return { address, close: () => accepting.delete(name), pause: () => false, resume() {} }
   }
 
-  function dial({ address }: DialOptions, listener: DialListener): Dial {
+  function dial({ address: asked, hosts: [host] = [] }: DialOptions, listener: DialListener): Dial {
+    const address = host === undefined ? asked : { host, port: asked.port }
     let isAbandoned = false
     queueMicrotask(() => {
       if (isAbandoned || silent.has(nameOf(address))) return

@@ -1,6 +1,15 @@
 /** The portable transport, on node:net. */
 
-import { type AddressInfo, connect, createServer, isIPv6, type OnReadOpts, Socket } from 'node:net'
+import {
+  type AddressInfo,
+  connect,
+  createServer,
+  isIP,
+  isIPv6,
+  type LookupFunction,
+  type OnReadOpts,
+  Socket,
+} from 'node:net'
 import {
   type Address,
   type Channel,
@@ -134,10 +143,11 @@ function adopt(accepted: Socket, receive: (bytes: number) => void): Socket | nul
 }
 
 function dial(options: DialOptions, listener: DialListener, sharesReadBuffer: boolean): Dial {
-  const { address, keepAlive } = options
+  const { address, keepAlive, hosts } = options
   let channel: NodeChannel | null = null
   const socket = connect({
     ...(isPath(address.host) ? { path: nodePath(address.host) } : address),
+    ...(hosts && { lookup: lookupIn(hosts) }),
     ...optionsOf(keepAlive),
     allowHalfOpen: true,
     ...(sharesReadBuffer && { onread: onread((bytes) => channel?.receive(readBuffer, bytes)) }),
@@ -165,6 +175,18 @@ function dial(options: DialOptions, listener: DialListener, sharesReadBuffer: bo
       socket.on('error', () => {})
       socket.destroy()
     },
+  }
+}
+
+/** What node would ask the system for is known already. */
+function lookupIn(hosts: readonly string[]): LookupFunction {
+  const all = hosts.map((address) => ({ address, family: isIP(address) }))
+  return (_name, options, done) => {
+    const [first] = all
+    queueMicrotask(() => {
+      if (options.all) done(null, all)
+      else done(null, first?.address ?? '', first?.family)
+    })
   }
 }
 

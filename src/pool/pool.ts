@@ -421,6 +421,16 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     for (const server of this.#servers.all) server.condemn(reason)
   }
 
+  /** Servers that were opened where their host is not any more are closed as they come free. */
+  hostMoved(host: string, addresses: ReadonlySet<string>): void {
+    for (const server of this.#servers.all) {
+      // Where it is not an address yet, it is still being dialled.
+      const at = server.peer.host.replace(/%.*/, '')
+      if (server.address.host === host && at !== host && !addresses.has(at))
+        server.condemn('the host has another address now')
+    }
+  }
+
   #openContext(): ServerContext {
     const { ids, transport, clock, log, keepAlive, tracked } = this.options
     const { hosts, schema, connectQuery } = this.#target

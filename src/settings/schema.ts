@@ -304,6 +304,26 @@ const SERVERS = {
   ),
 }
 
+const NAMES = {
+  dns_max_ttl: seconds(
+    '15',
+    'How long the addresses of a host are believed at most; less if the name server says so. Servers at an address that the host has not any more are closed as they come free.',
+  ),
+  dns_nxdomain_ttl: seconds(
+    '15',
+    'How long it is believed that a host has no address. Where nobody can say, the addresses that were known go on being used.',
+  ),
+  dns_zone_check_period: seconds(
+    '0',
+    'How often the serial numbers of the zones are looked at that hosts are in (a zone is what follows the first dot); if one has changed, its hosts are asked for anew. 0 is never.',
+  ),
+  resolv_conf: atRestart(
+    path,
+    '',
+    'File like /etc/resolv.conf with name servers to ask instead of having the system do it; names in /etc/hosts are found there first. If not set the system is asked, which reads /etc/hosts and follows nsswitch.conf.',
+  ),
+}
+
 const TIMEOUTS = {
   query_timeout: seconds(
     '0',
@@ -361,6 +381,7 @@ export const TOPICS = {
   Pools: POOLS,
   Limits: LIMITS,
   Servers: SERVERS,
+  'Names of hosts': NAMES,
   Timeouts: TIMEOUTS,
   'Logs and statistics': LOGS,
   'The process': RUNNING,
@@ -375,6 +396,7 @@ export const SETTINGS = {
   ...POOLS,
   ...LIMITS,
   ...SERVERS,
+  ...NAMES,
   ...TIMEOUTS,
   ...LOGS,
   ...RUNNING,

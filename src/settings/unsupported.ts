@@ -14,20 +14,15 @@ export interface UnsupportedRow {
 
 const OFF = ['0', 'off', 'no', 'false']
 
-const NO_CACHE = { without: 'names are resolved by the system whenever a server is dialled' }
 const INSIDE = { without: "it tunes PgBouncer's own buffers" }
 
 export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
   auth_ldap_options: { without: 'it is read only with auth_type = ldap' },
   conffile: { without: 'the file named on the command line is the one that is read' },
   disable_pqexec: { without: 'the simple protocol stays allowed', fine: OFF, refusedUnless: [] },
-  dns_max_ttl: NO_CACHE,
-  dns_nxdomain_ttl: NO_CACHE,
-  dns_zone_check_period: NO_CACHE,
   job_name: { without: 'it names a Windows service' },
   login_notify_message: { without: 'clients are not greeted' },
   pkt_buf: INSIDE,
-  resolv_conf: NO_CACHE,
   sbuf_loopcnt: INSIDE,
   server_fast_close: { without: 'servers that a session holds are closed only when it ends', fine: OFF },
   service_name: { without: 'it names a Windows service' },

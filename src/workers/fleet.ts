@@ -2,6 +2,8 @@
 
 import type { Lengths } from '../base/histogram.ts'
 import type { Address } from '../net/channel.ts'
+import type { NameSnapshot } from '../net/names/names.ts'
+import type { ZoneSnapshot } from '../net/names/zones.ts'
 import type { Span, Totals } from '../pool/averages.ts'
 import type { Balance } from '../pool/hosts.ts'
 import type { PoolMode } from '../pool/settings.ts'
@@ -15,6 +17,8 @@ export interface Fleet {
   databases(): Promise<readonly DatabaseSnapshot[]>
   users(): Promise<readonly UserSnapshot[]>
   peers(): Promise<readonly PeerSnapshot[]>
+  names(): Promise<readonly NameSnapshot[]>
+  zones(): Promise<readonly ZoneSnapshot[]>
   stats(): Promise<readonly DatabaseStats[]>
   lists(): Promise<Lists>
   latencies(): Promise<readonly LatencySnapshot[]>
@@ -157,6 +161,10 @@ export interface Lists {
   readonly clients: number
   readonly clientsLoggingIn: number
   readonly servers: number
+  readonly names: number
+  readonly zones: number
+  /** Names that are being asked for. */
+  readonly asked: number
 }
 
 export interface WorkerSnapshot {

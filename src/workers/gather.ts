@@ -1,6 +1,8 @@
 /** Puts together what the workers of a fleet say of themselves, as if one process had said it. Pure. */
 
 import { addLengths } from '../base/histogram.ts'
+import type { NameSnapshot } from '../net/names/names.ts'
+import type { ZoneSnapshot } from '../net/names/zones.ts'
 import { sumOf } from '../pool/averages.ts'
 import {
   type ClientState,
@@ -60,6 +62,32 @@ export function mergePeers(parts: readonly (readonly PeerSnapshot[])[]): PeerSna
   )
 }
 
+/** Each worker asks for them by itself, at other times. */
+export function mergeNames(parts: readonly (readonly NameSnapshot[])[]): NameSnapshot[] {
+  return merge(
+    parts,
+    ({ host }) => host,
+    (one, other) => ({
+      host: one.host,
+      ttlMs: Math.min(one.ttlMs, other.ttlMs),
+      addresses: [...new Set([...one.addresses, ...other.addresses])],
+      isAsked: one.isAsked || other.isAsked,
+    }),
+  )
+}
+
+export function mergeZones(parts: readonly (readonly ZoneSnapshot[])[]): ZoneSnapshot[] {
+  return merge(
+    parts,
+    ({ zone }) => zone,
+    (one, other) => ({
+      zone: one.zone,
+      serial: Math.max(one.serial, other.serial),
+      hosts: Math.max(one.hosts, other.hosts),
+    }),
+  )
+}
+
 export function mergeStats(parts: readonly (readonly DatabaseStats[])[]): DatabaseStats[] {
   return merge(
     parts,
@@ -79,13 +107,14 @@ export function mergeStats(parts: readonly (readonly DatabaseStats[])[]): Databa
 /** What every worker knows by name counts once; what each has of its own is added up. */
 export function mergeLists(
   parts: readonly Lists[],
-  known: Pick<Lists, 'databases' | 'users' | 'peers' | 'pools'>,
+  known: Pick<Lists, 'databases' | 'users' | 'peers' | 'pools' | 'names' | 'zones'>,
 ): Lists {
-  const lists = { ...known, clients: 0, clientsLoggingIn: 0, servers: 0 }
+  const lists = { ...known, clients: 0, clientsLoggingIn: 0, servers: 0, asked: 0 }
   for (const part of parts) {
     lists.clients += part.clients
     lists.clientsLoggingIn += part.clientsLoggingIn
     lists.servers += part.servers
+    lists.asked += part.asked
   }
   return lists
 }

@@ -3,7 +3,17 @@
 import { sumOf, type Totals } from '../pool/averages.ts'
 import type { Control } from './control.ts'
 import type { ClientSnapshot, DatabaseStats, Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
-import { mergeDatabases, mergeLatencies, mergeLists, mergePeers, mergePools, mergeStats, mergeUsers } from './gather.ts'
+import {
+  mergeDatabases,
+  mergeLatencies,
+  mergeLists,
+  mergeNames,
+  mergePeers,
+  mergePools,
+  mergeStats,
+  mergeUsers,
+  mergeZones,
+} from './gather.ts'
 import type { Gatherable, Topic } from './messages.ts'
 import { type Packed, unpack } from './packing.ts'
 import type { Worker } from './worker.ts'
@@ -59,6 +69,14 @@ export abstract class GatheredFleet implements Fleet {
     return mergePeers(await this.#ask('peers'))
   }
 
+  async names() {
+    return mergeNames(await this.#ask('names'))
+  }
+
+  async zones() {
+    return mergeZones(await this.#ask('zones'))
+  }
+
   async stats() {
     const parts = await this.askAll(async (worker) => {
       const stats = (await worker.line.ask('gather', 'stats')) as readonly DatabaseStats[]
@@ -75,18 +93,22 @@ export abstract class GatheredFleet implements Fleet {
   }
 
   async lists() {
-    const [parts, databases, users, peers, pools] = await Promise.all([
+    const [parts, databases, users, peers, pools, names, zones] = await Promise.all([
       this.#ask('lists'),
       this.databases(),
       this.users(),
       this.peers(),
       this.pools(),
+      this.names(),
+      this.zones(),
     ])
     return mergeLists(parts, {
       databases: databases.length,
       users: users.length,
       peers: peers.length,
       pools: pools.length,
+      names: names.length,
+      zones: zones.length,
     })
   }
 

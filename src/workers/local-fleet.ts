@@ -4,6 +4,8 @@ import type { Clock } from '../base/clock.ts'
 import { lengthsOf } from '../base/histogram.ts'
 import type { Session } from '../client/session.ts'
 import type { Sessions } from '../client/sessions.ts'
+import type { NameSnapshot } from '../net/names/names.ts'
+import type { ZoneSnapshot } from '../net/names/zones.ts'
 import { Periods, type Span, sumOf, type Totals } from '../pool/averages.ts'
 import { Counters } from '../pool/counters.ts'
 import type { Pool } from '../pool/pool.ts'
@@ -48,6 +50,8 @@ export interface LocalFleetParts {
   describeDatabases(): DatabaseSnapshot[]
   describeUsers(): UserSnapshot[]
   describePeers(): PeerSnapshot[]
+  describeNames(): NameSnapshot[]
+  describeZones(): ZoneSnapshot[]
 }
 
 export class LocalFleet implements Fleet {
@@ -125,6 +129,15 @@ export class LocalFleet implements Fleet {
     return this.#parts.describePeers()
   }
 
+  async names(): Promise<NameSnapshot[]> {
+    this.#parts.clock.refresh()
+    return this.#parts.describeNames()
+  }
+
+  async zones(): Promise<ZoneSnapshot[]> {
+    return this.#parts.describeZones()
+  }
+
   async stats(): Promise<DatabaseStats[]> {
     const { clock } = this.#parts
     clock.refresh()
@@ -149,6 +162,7 @@ export class LocalFleet implements Fleet {
     const { sessions, pools } = this.#parts
     let servers = 0
     for (const pool of pools) servers += pool.total
+    const names = await this.names()
     return {
       databases: (await this.databases()).length,
       users: (await this.users()).length,
@@ -157,6 +171,9 @@ export class LocalFleet implements Fleet {
       clients: sessions.count,
       clientsLoggingIn: sessions.loggingIn,
       servers,
+      names: names.length,
+      zones: (await this.zones()).length,
+      asked: names.filter(({ isAsked }) => isAsked).length,
     }
   }
 

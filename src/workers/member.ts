@@ -240,6 +240,14 @@ class WholeFleet implements Fleet {
     return this.#gather('peers')
   }
 
+  names() {
+    return this.#gather('names')
+  }
+
+  zones() {
+    return this.#gather('zones')
+  }
+
   stats() {
     return this.#gather('stats')
   }

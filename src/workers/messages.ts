@@ -1,6 +1,8 @@
 /** THE table of what the primary and its workers say to each other, by either side's `Line`. All of it is plain data. */
 
 import type { Address } from '../net/channel.ts'
+import type { NameSnapshot } from '../net/names/names.ts'
+import type { ZoneSnapshot } from '../net/names/zones.ts'
 import type { Span, Totals } from '../pool/averages.ts'
 import type { ClientClaim } from './admissions.ts'
 import type { ControlCall } from './control.ts'
@@ -34,6 +36,8 @@ export interface Gatherable {
   readonly databases: readonly DatabaseSnapshot[]
   readonly users: readonly UserSnapshot[]
   readonly peers: readonly PeerSnapshot[]
+  readonly names: readonly NameSnapshot[]
+  readonly zones: readonly ZoneSnapshot[]
   readonly stats: readonly DatabaseStats[]
   readonly lists: Lists
   readonly latencies: readonly LatencySnapshot[]

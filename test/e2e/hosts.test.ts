@@ -1,8 +1,12 @@
 /** A database that several hosts have. */
 
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { writeFiles } from '../support/e2e/files.ts'
 import { startPgweir } from '../support/e2e/pgweir.ts'
-import { failureOf } from '../support/e2e/until.ts'
+import { failureOf, until } from '../support/e2e/until.ts'
+import { startNameServer } from '../support/name-server.ts'
 import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
@@ -61,4 +65,30 @@ test('when all are gone, clients are told so', async () => {
   await one.finish()
   await other.finish()
   expect(await failureOf(pooler.client({ database: 'both' }))).toMatchObject({ code: expect.stringMatching(/^08|^57/) })
+})
+
+test('servers of a host that has moved are replaced, without anybody who asks for it', async () => {
+  const { one } = await startHosts('round-robin')
+  const { port } = one.address
+  const server = await startNameServer()
+  server.hosts.set('db.test', ['127.0.0.2'])
+  const resolvConf = join((await writeFiles({ database })).directory, 'resolv.conf')
+  await writeFile(resolvConf, `nameserver ${server.address}\n`)
+  const pooler = await startPgweir({
+    database,
+    databases: [`moving = host=db.test port=${port} dbname=${database.database}`],
+    settings: { admin_users: database.user, resolv_conf: resolvConf, dns_max_ttl: '0.1' },
+  })
+  const client = await pooler.client({ database: 'moving' })
+  const root = await pooler.client({ database: 'pgbouncer' })
+  const addresses = async () => (await root.query('show servers')).rows.map(({ addr }) => addr)
+  const ask = () => client.query('select 1')
+  await ask()
+  expect(await addresses()).toEqual(['127.0.0.2'])
+  expect((await root.query('show dns_hosts')).rows).toMatchObject([{ hostname: 'db.test', addrs: '127.0.0.2' }])
+  expect((await root.query('show lists')).rows).toContainEqual({ list: 'dns_names', items: 1 })
+  server.hosts.set('db.test', ['127.0.0.3'])
+  await until('the server is closed', async () => (await addresses()).length === 0)
+  await ask()
+  expect(await addresses()).toEqual(['127.0.0.3'])
 })

@@ -9,7 +9,7 @@ interface Item {
 }
 
 export const lists = topic<Item>({
-  help: 'How much there is of what. What pgweir has none of is 0: free objects, and a DNS cache.',
+  help: 'How much there is of what. What pgweir has none of is 0: free objects, and DNS queries that are not under way yet.',
   rows: async ({ fleet }) => itemsOf(await fleet.lists()),
   columns: [
     ['list', 'text', 'what is counted', ({ list }) => list],
@@ -29,9 +29,9 @@ function itemsOf(counted: Lists): Item[] {
     login_clients: counted.clientsLoggingIn,
     free_servers: 0,
     used_servers: counted.servers,
-    dns_names: 0,
-    dns_zones: 0,
-    dns_queries: 0,
+    dns_names: counted.names,
+    dns_zones: counted.zones,
+    dns_queries: counted.asked,
     dns_pending: 0,
   }
   return Object.entries(items).map(([list, count]) => ({ list, items: count }))

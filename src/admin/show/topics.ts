@@ -3,6 +3,7 @@
 import { clients } from './clients.ts'
 import { config } from './config.ts'
 import { databases } from './databases.ts'
+import { dnsHosts, dnsZones } from './dns.ts'
 import { latencies } from './latencies.ts'
 import { lists } from './lists.ts'
 import { peerPools, peers } from './peers.ts'
@@ -34,8 +35,10 @@ export const TOPICS: ReadonlyMap<string, Topic> = new Map(
     totals,
     peers,
     peer_pools: peerPools,
+    dns_hosts: dnsHosts,
+    dns_zones: dnsZones,
   }),
 )
 
 /** PgBouncer has these; each becomes a row above in a later release. */
-export const LATER_TOPICS: readonly string[] = ['active_sockets', 'dns_hosts', 'dns_zones', 'fds', 'mem', 'sockets']
+export const LATER_TOPICS: readonly string[] = ['active_sockets', 'fds', 'mem', 'sockets']

@@ -35,8 +35,9 @@ export class EpollDial implements Dial {
     this.#options = options
     this.#listener = listener
     const { host, port } = options.address
+    const known = options.hosts ?? (isPath(host) || isIP(host) !== 0 ? [host] : null)
     // Nobody is told anything before `dial` has returned.
-    if (isPath(host) || isIP(host) !== 0) queueMicrotask(() => this.#found([{ host, port }]))
+    if (known !== null) queueMicrotask(() => this.#found(known.map((each) => ({ host: each, port }))))
     else
       dns.lookup(host, { all: true }, (problem, found) => {
         if (problem) this.#fail(problem)

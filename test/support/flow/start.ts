@@ -15,6 +15,7 @@ import {
   type MemoryChannel,
   type MemoryTransport,
 } from '../../../src/net/memory-transport.ts'
+import type { NameService } from '../../../src/net/names/look-up.ts'
 import type { Pool } from '../../../src/pool/pool.ts'
 import { SERVER_STATES } from '../../../src/server/states.ts'
 import { type Loaded, loadSettings } from '../../../src/settings/load.ts'
@@ -41,6 +42,8 @@ export interface FlowOptions {
   readonly others?: Others
   /** Lines of auth_file: `"ada" "secret"`. */
   readonly authFile?: readonly string[]
+  /** Who knows where the hosts of [databases] are; else the transport knows them by their names. */
+  readonly names?: NameService
   /** How every connection is cut into reads. */
   readonly cut?: Cut
   /** What each connection takes before its writer owes. */
@@ -91,10 +94,11 @@ export class Flow {
       wallMs: () => this.clock.wallMs(),
       write: (line) => this.log.push(line),
     })
-    const { others } = this.#options
+    const { others, names } = this.#options
     this.#pooler = await startPooler(settings, {
       ...(others && { membership: others.membership(this.clock, () => this.pooler.parts.permits) }),
       transport: this.transport,
+      ...(names && { names }),
       clock: this.clock,
       log,
       sweepsByItself: false,

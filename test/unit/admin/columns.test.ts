@@ -37,9 +37,11 @@ const COLUMNS: Readonly<Record<string, string>> = {
   version: 'version t',
   peers: 'peer_id i, host t, port i, pool_size i',
   peer_pools: 'peer_id i, cl_active_cancel_req i, cl_waiting_cancel_req i, sv_active_cancel i, sv_login i',
+  dns_hosts: 'hostname t, ttl q, addrs t',
+  dns_zones: 'zonename t, serial q, count i',
 }
 
-const TYPES: Readonly<Record<string, string>> = { t: 'text', i: 'int4', n: 'numeric' }
+const TYPES: Readonly<Record<string, string>> = { t: 'text', i: 'int4', q: 'int8', n: 'numeric' }
 
 describe('the columns are those of PgBouncer:', () => {
   for (const [topic, facts] of Object.entries(COLUMNS))

@@ -22,10 +22,10 @@ test('a good file is counted and passes', () => {
 })
 
 test('warnings alone pass', () => {
-  expect(checkText(`${GOOD_INI}dns_max_ttl = 5\n`)).toEqual({
+  expect(checkText(`${GOOD_INI}pkt_buf = 8192\n`)).toEqual({
     exitCode: 0,
     lines: [
-      expect.stringContaining('pgweir.ini:5: warning: dns_max_ttl'),
+      expect.stringContaining('pgweir.ini:5: warning: pkt_buf'),
       'pgweir.ini: 1 setting, 1 database and 0 users are usable, with 1 warning',
     ],
   })
@@ -50,10 +50,10 @@ test('a line of auth_file that cannot be understood is told with its place, and 
 })
 
 test('every problem is told with its line, and an error fails', () => {
-  expect(checkText(`${GOOD_INI}dns_max_ttl = 5\nverbose = x\nnonsense\n`)).toEqual({
+  expect(checkText(`${GOOD_INI}pkt_buf = 8192\nverbose = x\nnonsense\n`)).toEqual({
     exitCode: 1,
     lines: [
-      expect.stringContaining('pgweir.ini:5: warning: dns_max_ttl'),
+      expect.stringContaining('pgweir.ini:5: warning: pkt_buf'),
       expect.stringContaining('pgweir.ini:6: error: verbose'),
       expect.stringContaining('pgweir.ini:7: error: this line'),
       'pgweir.ini: 2 errors, 1 warning',

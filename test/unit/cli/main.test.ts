@@ -32,7 +32,7 @@ describe('pgweir', () => {
     expect(written.out).toMatch(/^Timeouts:$/m)
     expect(written.out).toMatch(/^ {2}check /m)
     expect(written.out).toMatch(/^ {2}demo /m)
-    expect(written.out).not.toContain('--dns-max-ttl')
+    expect(written.out).not.toContain('--pkt-buf')
   })
 
   test('without anything to pool says what to give', async () => {
@@ -69,8 +69,8 @@ describe('pgweir', () => {
     const { run, written } = fakeWorld()
     expect(await run('--disable-pqexec', '1', ...UPSTREAM)).toBe(1)
     expect(written.err).toContain('error: disable_pqexec is not supported yet')
-    const { written: warned } = await startWith('--dns-max-ttl', '1', ...UPSTREAM)
-    expect(warned.err).toContain('warning: dns_max_ttl is not supported yet')
+    const { written: warned } = await startWith('--pkt-buf', '1', ...UPSTREAM)
+    expect(warned.err).toContain('warning: pkt_buf is not supported yet')
   })
 
   test.each([

@@ -146,9 +146,9 @@ app = host=a
 
 describe('settings of PgBouncer that are not built yet', () => {
   test('are warnings that say what is missing', () => {
-    expect(loadText(`${GOOD_INI}dns_max_ttl = 5\npkt_buf = 1\n`).told).toEqual([
-      'pgweir.ini:5: warning: dns_max_ttl is not supported yet and is ignored: names are resolved by the system whenever a server is dialled',
-      "pgweir.ini:6: warning: pkt_buf is not supported yet and is ignored: it tunes PgBouncer's own buffers",
+    expect(loadText(`${GOOD_INI}pkt_buf = 8192\nsbuf_loopcnt = 1\n`).told).toEqual([
+      "pgweir.ini:5: warning: pkt_buf is not supported yet and is ignored: it tunes PgBouncer's own buffers",
+      "pgweir.ini:6: warning: sbuf_loopcnt is not supported yet and is ignored: it tunes PgBouncer's own buffers",
     ])
   })
 

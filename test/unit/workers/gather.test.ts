@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { PeerSnapshot } from '../../../src/workers/fleet.ts'
-import { mergeLists, mergePeers } from '../../../src/workers/gather.ts'
+import { mergeLists, mergeNames, mergePeers, mergeZones } from '../../../src/workers/gather.ts'
 
 function peer(id: number, [waiting = 0, dialing = 0, sent = 0]: readonly number[]): PeerSnapshot {
   return { id, host: `host${id}`, port: 6432, poolSize: 20, cancels: { waiting, dialing, sent } }
@@ -14,12 +14,26 @@ test('peers are one row each; what each worker passes on to them is added up', (
 })
 
 test('in SHOW LISTS what all workers know counts once, and what each has of its own is added up', () => {
-  const known = { databases: 1, users: 2, peers: 3, pools: 4 }
-  const part = { ...known, clients: 10, clientsLoggingIn: 1, servers: 5 }
+  const known = { databases: 1, users: 2, peers: 3, pools: 4, names: 5, zones: 6 }
+  const part = { ...known, clients: 10, clientsLoggingIn: 1, servers: 5, asked: 2 }
   expect(mergeLists([part, { ...part, clients: 7 }], known)).toEqual({
     ...known,
     clients: 17,
     clientsLoggingIn: 2,
     servers: 10,
+    asked: 4,
   })
+})
+
+test('names are one row each, with all addresses that any worker knows, for as long as all believe theirs', () => {
+  const name = { host: 'db', ttlMs: 10, addresses: ['10.0.0.1'], isAsked: false }
+  const other = { ...name, ttlMs: 5, addresses: ['10.0.0.2', '10.0.0.1'], isAsked: true }
+  expect(mergeNames([[name], [other], []])).toEqual([
+    { host: 'db', ttlMs: 5, addresses: ['10.0.0.1', '10.0.0.2'], isAsked: true },
+  ])
+})
+
+test('zones are one row each, as they were seen last', () => {
+  const zone = { zone: 'test', serial: 7, hosts: 1 }
+  expect(mergeZones([[zone], [{ ...zone, serial: 8, hosts: 2 }]])).toEqual([{ zone: 'test', serial: 8, hosts: 2 }])
 })

@@ -1,0 +1,122 @@
+/** Asks the system for the addresses of a host; it reads /etc/hosts, and whatever else nsswitch.conf says, as every other program does. */
+
+import dns from 'node:dns'
+import { Resolver } from 'node:dns/promises'
+import type { Answer, LookUp } from './names.ts'
+
+/** Whom names are asked of. */
+export interface NameService {
+  readonly lookUp: LookUp
+  /** Of the zone's SOA record: another one when anything in the zone has changed. Rejects where there is none. */
+  serialOf(zone: string): Promise<number>
+}
+
+/** How long a name server may take to say how long its answer holds; nobody waits for that. */
+const LIFETIME_TIMEOUT_MS = 2_000
+
+/**
+ * The system does not say how long its answer holds. Where a name server gives the same one, that one's lifetime counts; a name in
+ * /etc/hosts has none.
+ */
+export function systemNameService(): NameService {
+  const resolver = new Resolver({ timeout: LIFETIME_TIMEOUT_MS, tries: 1 })
+  return {
+    serialOf: (zone) => serialOf(resolver, zone),
+    async lookUp(host) {
+      const addresses = await systemAddresses(host)
+      // Name servers of the world are not to be asked for names without a dot.
+      const isPublic = host.includes('.')
+      return { addresses, lifetimeMs: isPublic ? lifetimeOf(resolver, host, addresses) : null }
+    },
+  }
+}
+
+async function serialOf(resolver: Resolver, zone: string): Promise<number> {
+  const { serial } = await resolver.resolveSoa(zone)
+  return serial
+}
+
+function systemAddresses(host: string): Promise<string[]> {
+  return new Promise((resolve, reject) => {
+    dns.lookup(host, { all: true }, (problem, found) => {
+      if (problem) reject(problem)
+      else if (found.length === 0) reject(new Error(`${host} has no address`))
+      else resolve([...new Set(found.map(({ address }) => address))])
+    })
+  })
+}
+
+async function lifetimeOf(resolver: Resolver, host: string, addresses: readonly string[]): Promise<number | null> {
+  const records = await recordsOf(resolver, host).catch(() => [])
+  const known = new Set(records.map(({ address }) => address))
+  if (!addresses.every((address) => known.has(address))) return null
+  return leastMs(records)
+}
+
+interface Record {
+  readonly address: string
+  readonly ttl: number
+}
+
+/** Of either kind; rejects only where there is neither. */
+async function recordsOf(resolver: Resolver, host: string): Promise<Record[]> {
+  const answers = await Promise.allSettled([
+    resolver.resolve4(host, { ttl: true }),
+    resolver.resolve6(host, { ttl: true }),
+  ])
+  const records = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
+  if (records.length > 0) return records
+  // What says that there is no such name counts less than what cannot tell.
+  const problems = answers.map((answer) => (answer as PromiseRejectedResult).reason as NodeJS.ErrnoException)
+  throw problems.find(({ code }) => code !== 'ENODATA' && code !== 'ENOTFOUND') ?? (problems[0] as Error)
+}
+
+function leastMs(records: readonly Record[]): number {
+  return Math.min(...records.map(({ ttl }) => ttl)) * 1_000
+}
+
+/** Name servers of its own, instead of the system's. */
+export interface NameServers {
+  readonly servers: readonly string[]
+  /** What is put behind a name, in turn, until there is one. */
+  readonly search: readonly string[]
+  /** With so many dots a name is asked for as it is first. */
+  readonly ndots: number
+  readonly timeoutMs: number
+  readonly attempts: number
+}
+
+/** Asks name servers directly. Names in `hosts` are taken from there first, as the system does. */
+export function ownNameService(
+  { servers, search, ndots, timeoutMs, attempts }: NameServers,
+  hosts: () => ReadonlyMap<string, readonly string[]>,
+): NameService {
+  const resolver = new Resolver({ timeout: timeoutMs, tries: attempts })
+  resolver.setServers(servers)
+  async function lookUp(host: string): Promise<Answer> {
+    const known = hosts().get(host.toLowerCase())
+    if (known !== undefined) return { addresses: known, lifetimeMs: null }
+    let problem: unknown = new Error(`${host} has no address`)
+    for (const candidate of candidates(host, search, ndots)) {
+      try {
+        const records = await recordsOf(resolver, candidate)
+        return {
+          addresses: [...new Set(records.map(({ address }) => address))],
+          lifetimeMs: Promise.resolve(leastMs(records)),
+        }
+      } catch (cause) {
+        problem = cause
+      }
+    }
+    throw problem
+  }
+  return { lookUp, serialOf: (zone) => serialOf(resolver, zone) }
+}
+
+/** In the order of resolv.conf(5). */
+export function candidates(host: string, search: readonly string[], ndots: number): string[] {
+  if (host.endsWith('.')) return [host]
+  const longer = search.map((domain) => `${host}.${domain}`)
+  const dots = host.split('.').length - 1
+  return dots >= ndots ? [host, ...longer] : [...longer, host]
+}

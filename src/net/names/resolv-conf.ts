@@ -1,0 +1,57 @@
+/** Files of the system's resolver, for where pgweir asks name servers by itself: resolv.conf(5) and hosts(5). Pure. */
+
+import { isIP } from 'node:net'
+import type { NameServers } from './look-up.ts'
+
+/** What is not understood is passed over, as the system does. A server may have a port of its own here: `127.0.0.1:5353`, `[::1]:5353`. */
+export function parseResolvConf(text: string): NameServers {
+  const servers: string[] = []
+  let search: string[] = []
+  const options = new Map<string, number>()
+  for (const [keyword, ...words] of linesOf(text)) {
+    const [first = ''] = words
+    if (keyword === 'nameserver' && isServer(first)) servers.push(first)
+    else if (keyword === 'search') search = words
+    else if (keyword === 'domain') search = [first]
+    else if (keyword === 'options')
+      for (const word of words) {
+        const [name = '', value = ''] = word.split(':')
+        if (/^\d{1,3}$/.test(value)) options.set(name, Number(value))
+      }
+  }
+  return {
+    servers,
+    search: search.map((domain) => domain.replace(/\.$/, '')).filter((domain) => domain !== ''),
+    ndots: options.get('ndots') ?? 1,
+    timeoutMs: (options.get('timeout') || 5) * 1_000,
+    attempts: options.get('attempts') || 2,
+  }
+}
+
+/** Name in small letters → addresses. */
+export function parseHosts(text: string): ReadonlyMap<string, readonly string[]> {
+  const hosts = new Map<string, string[]>()
+  for (const [address = '', ...names] of linesOf(text)) {
+    if (isIP(address) === 0) continue
+    for (const name of names) {
+      const known = hosts.get(name.toLowerCase())
+      if (known === undefined) hosts.set(name.toLowerCase(), [address])
+      else if (!known.includes(address)) known.push(address)
+    }
+  }
+  return hosts
+}
+
+function linesOf(text: string): string[][] {
+  return text
+    .split('\n')
+    .map((line) => line.replace(/[#;].*/, '').trim())
+    .filter((line) => line !== '')
+    .map((line) => line.split(/\s+/))
+}
+
+function isServer(word: string): boolean {
+  if (isIP(word) !== 0) return true
+  const withPort = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(word)
+  return withPort !== null && isIP(withPort[1] ?? withPort[2] ?? '') !== 0
+}

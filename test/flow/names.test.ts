@@ -1,0 +1,104 @@
+/** Servers of hosts that are known by name: they are opened where the name says, and closed where it does not say so any more. */
+
+import { expect, test } from 'vitest'
+import { createMemoryTransport } from '../../src/net/memory-transport.ts'
+import type { NameService } from '../../src/net/names/look-up.ts'
+import type { FlowClient } from '../support/flow/client.ts'
+import { ask, command, run } from '../support/flow/commands.ts'
+import { FlowPostgres } from '../support/flow/postgres.ts'
+import { ready, rows } from '../support/flow/replies.ts'
+import { query } from '../support/flow/requests.ts'
+import { startFlow } from '../support/flow/start.ts'
+
+const ONE = { host: '10.0.0.1', port: 5432 }
+const OTHER = { host: '10.0.0.2', port: 5432 }
+
+/** A pooler whose database is on `db.test`, and two servers that this may mean. */
+async function start(settings: Readonly<Record<string, string | number>> = {}) {
+  const transport = createMemoryTransport()
+  const where = { addresses: [ONE.host] as readonly string[] }
+  const names: NameService = {
+    async lookUp() {
+      if (where.addresses.length === 0) throw Object.assign(new Error('there is no db.test'), { code: 'ENOTFOUND' })
+      return { addresses: where.addresses, lifetimeMs: null }
+    },
+    serialOf: () => Promise.reject(new Error('there are no zones')),
+  }
+  const flow = await startFlow({ transport, names, postgres: ONE, databases: ['app=host=db.test'], settings })
+  const other = new FlowPostgres(transport, OTHER)
+  await other.listen()
+  return { flow, where, other }
+}
+
+/** A query of the client is answered by a server there. */
+async function answerAt(postgres: FlowPostgres, client: FlowClient): Promise<void> {
+  client.send(query('select 2'))
+  const server = await postgres.next()
+  await server.expect('Query(select 2)')
+  server.send(rows('2'), ready())
+  await client.answer()
+}
+
+test('a server is opened where the name says', async () => {
+  const { flow } = await start()
+  const client = await flow.connect()
+  await ask(client, flow)
+  const shown = (await command(flow, 'show dns_hosts')).filter((reply) => reply.startsWith('DataRow'))
+  expect(shown).toEqual(['DataRow(db.test, 15, 10.0.0.1)'])
+})
+
+test('when the host has another address, idle servers are closed, and the next one is opened there', async () => {
+  const { flow, where, other } = await start()
+  const client = await flow.connect()
+  const before = await ask(client, flow)
+  where.addresses = [OTHER.host]
+  await flow.advance(15_000)
+  await before.expectClosed()
+  expect(flow.logged('closing because: the host has another address now')).toHaveLength(1)
+  await answerAt(other, client)
+})
+
+test('a server that is in use then is closed once it is free', async () => {
+  const { flow, where } = await start()
+  const client = await flow.connect()
+  const { server, finish } = await run(client, flow)
+  where.addresses = [OTHER.host]
+  await flow.advance(15_000)
+  expect(server.isClosed).toBe(false)
+  await finish()
+  await server.expectClosed()
+})
+
+test('that a name cannot be found does not cost servers that work', async () => {
+  const { flow, where } = await start()
+  const client = await flow.connect()
+  const server = await ask(client, flow)
+  where.addresses = []
+  await flow.advance(15_000)
+  expect(server.isClosed).toBe(false)
+  await ask(client, flow)
+})
+
+test('a client is told that there is no such host, and when it is there again it is found after dns_nxdomain_ttl', async () => {
+  const { flow, where } = await start({ dns_nxdomain_ttl: 3, server_login_retry: 0 })
+  where.addresses = []
+  const client = await flow.dial()
+  await expect(client.login()).rejects.toThrow('there is no db.test')
+  await client.expectClosed()
+  where.addresses = [ONE.host]
+  await flow.advance(1_000)
+  const tooEarly = await flow.dial()
+  await expect(tooEarly.login()).rejects.toThrow('there is no db.test')
+  await flow.advance(3_000)
+  await ask(await flow.connect(), flow)
+})
+
+test('RECONNECT asks for the name again', async () => {
+  const { flow, where, other } = await start()
+  const client = await flow.connect()
+  const before = await ask(client, flow)
+  where.addresses = [OTHER.host]
+  await command(flow, 'reconnect')
+  await before.expectClosed()
+  await answerAt(other, client)
+})

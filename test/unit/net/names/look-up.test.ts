@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest'
+import { ManualClock } from '../../../../src/base/clock.ts'
+import { ownNameService, systemNameService } from '../../../../src/net/names/look-up.ts'
+import { Names } from '../../../../src/net/names/names.ts'
+import { parseResolvConf } from '../../../../src/net/names/resolv-conf.ts'
+import { Zones } from '../../../../src/net/names/zones.ts'
+import { type NameServer, startNameServer } from '../../../support/name-server.ts'
+
+const NO_HOSTS = () => new Map<string, readonly string[]>()
+
+function ask({ address }: NameServer, more = '') {
+  return ownNameService(parseResolvConf(`nameserver ${address}\n${more}`), NO_HOSTS)
+}
+
+test('a name server is asked for the addresses of a host, and how long they hold', async () => {
+  const server = await startNameServer()
+  server.hosts.set('db.test', ['10.0.0.1', '10.0.0.2'])
+  server.lifetimeSeconds = 5
+  const { addresses, lifetimeMs } = await ask(server).lookUp('db.test')
+  expect(addresses.toSorted()).toEqual(['10.0.0.1', '10.0.0.2'])
+  expect(await lifetimeMs).toBe(5_000)
+})
+
+test('a short name is looked for in the domains of resolv.conf', async () => {
+  const server = await startNameServer()
+  server.hosts.set('db.two.test', ['10.0.0.1'])
+  expect(await ask(server, 'search one.test two.test').lookUp('db')).toMatchObject({ addresses: ['10.0.0.1'] })
+})
+
+test('what is in /etc/hosts is not asked for', async () => {
+  const server = await startNameServer()
+  const hosts = new Map([['localhost', ['127.0.0.1']]])
+  const service = ownNameService(parseResolvConf(`nameserver ${server.address}`), () => hosts)
+  expect(await service.lookUp('localhost')).toEqual({ addresses: ['127.0.0.1'], lifetimeMs: null })
+  expect(server.questions).toEqual([])
+})
+
+test('a name that nobody has is an error', async () => {
+  const server = await startNameServer()
+  await expect(ask(server).lookUp('db.test')).rejects.toMatchObject({ code: 'ENOTFOUND' })
+})
+
+test('the system knows localhost', async () => {
+  const { addresses, lifetimeMs } = await systemNameService().lookUp('localhost')
+  expect(['127.0.0.1', '::1']).toContain(addresses[0])
+  expect(lifetimeMs).toBeNull()
+})
+
+test('when the serial number of a zone is another one, its hosts are asked for again', async () => {
+  const server = await startNameServer()
+  server.hosts.set('db.zone.test', ['10.0.0.1'])
+  server.zones.set('zone.test', 1)
+  const clock = new ManualClock()
+  const { lookUp, serialOf } = ask(server)
+  const names = new Names({
+    ...{ clock, lookUp, onMoved: () => {} },
+    maxAgeMs: () => 3_600_000,
+    maxFailureAgeMs: () => 0,
+  })
+  const zones = new Zones({ clock, names, serialOf, periodMs: () => 10_000 })
+  await new Promise((resolve) => names.find('db.zone.test', resolve))
+  expect(zones.snapshot()).toEqual([{ zone: 'zone.test', serial: 0, hosts: 1 }])
+  const check = async (serial: number) => {
+    server.zones.set('zone.test', serial)
+    clock.advance(10_000)
+    zones.sweep()
+    await expect.poll(() => zones.snapshot()).toEqual([{ zone: 'zone.test', serial, hosts: 1 }])
+  }
+  await check(1)
+  expect(names.snapshot()[0]?.ttlMs).toBeGreaterThan(0)
+  await check(2)
+  expect(names.snapshot()[0]?.ttlMs).toBe(0)
+})

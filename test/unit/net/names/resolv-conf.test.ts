@@ -1,0 +1,46 @@
+import { describe, expect, test } from 'vitest'
+import { candidates } from '../../../../src/net/names/look-up.ts'
+import { parseHosts, parseResolvConf } from '../../../../src/net/names/resolv-conf.ts'
+
+describe('resolv.conf', () => {
+  test('names servers, what is put behind names, and how patient to be', () => {
+    const text = `# comment
+nameserver 10.0.0.2
+nameserver fd00::2   ; the other
+nameserver 127.0.0.1:5353
+nameserver nonsense
+search example.com. svc.cluster.local
+options ndots:5 timeout:2 attempts:3 rotate
+`
+    expect(parseResolvConf(text)).toEqual({
+      servers: ['10.0.0.2', 'fd00::2', '127.0.0.1:5353'],
+      search: ['example.com', 'svc.cluster.local'],
+      ...{ ndots: 5, timeoutMs: 2_000, attempts: 3 },
+    })
+  })
+
+  test('says what the system does where it says nothing', () => {
+    expect(parseResolvConf('domain example.com')).toEqual({
+      ...{ servers: [], search: ['example.com'], ndots: 1, timeoutMs: 5_000, attempts: 2 },
+    })
+  })
+})
+
+test('/etc/hosts has names for addresses, in either case', () => {
+  expect(parseHosts('127.0.0.1 localhost Local # me\n::1 localhost\nnonsense db\n')).toEqual(
+    new Map([
+      ['localhost', ['127.0.0.1', '::1']],
+      ['local', ['127.0.0.1']],
+    ]),
+  )
+})
+
+for (const [host, ndots, expected] of [
+  ['db', 1, ['db.one', 'db.two', 'db']],
+  ['db.example', 1, ['db.example', 'db.example.one', 'db.example.two']],
+  ['db.example', 5, ['db.example.one', 'db.example.two', 'db.example']],
+  ['db.', 1, ['db.']],
+] as const)
+  test(`${host} with ndots:${ndots} is looked for as ${expected.join(', ')}`, () => {
+    expect(candidates(host, ['one', 'two'], ndots)).toEqual(expected)
+  })

@@ -53,7 +53,11 @@ export const PROBLEMS = {
     "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed",
     'Name "options" in ignore_startup_parameters to drop what is not understood.',
   ),
-  'replication-unsupported': fatal('0A000', 'replication connections are not supported'),
+  'bad-replication': fatal(
+    '22023',
+    'invalid value for parameter "replication": "{value}"',
+    'Valid values are: "false", 0, "true", 1, "database".',
+  ),
   'bad-message': fatal('08P01', 'broken {what} packet'),
   'bad-length': fatal('08P01', 'bad packet header: a message of type {type} cannot have the length {length}'),
   'message-too-large': fatal(
@@ -93,6 +97,17 @@ export const PROBLEMS = {
     'database "{database}" is disabled',
     'An administrator has run DISABLE, and will run ENABLE.',
   ),
+  'replication-without-database': fatal(
+    '3D000',
+    'no such database: {database}',
+    'Physical replication is that of a whole server: an entry "{database} = host=…" in [databases] says of which.',
+  ),
+  'replication-renewed': fatal(
+    '57P01',
+    'terminating replication connection: {reason}',
+    'Connect again: the stream goes on where it was.',
+  ),
+  'replication-over': fatal('57P01', 'replication client has left'),
   'client-killed': fatal('57P01', 'admin forced disconnect', 'An administrator has run KILL_CLIENT.'),
   'database-removed': fatal(
     '57P01',

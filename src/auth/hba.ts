@@ -4,6 +4,7 @@
  */
 
 import { type IpBytes, isWithin, maskBits, parseIp } from '../base/ip.ts'
+import type { Replication } from '../wire/replication.ts'
 
 export const HBA_METHODS = ['trust', 'reject', 'password', 'md5', 'scram-sha-256', 'peer', 'cert'] as const
 
@@ -17,6 +18,7 @@ export interface Arrival {
   readonly host: string
   readonly database: string
   readonly user: string
+  readonly replication: Replication
 }
 
 export interface HbaRule {
@@ -227,12 +229,17 @@ function withIncluded(words: readonly Word[], file: string, sources: HbaSources,
   })
 }
 
+/** Physical replication is that of no database: only its own word means it, not even `all`. Logical replication is that of its database. */
 function databaseTest(word: Word): NameTest {
+  if (!word.isQuoted && word.text === 'replication') return ({ replication }) => replication === 'physical'
+  const test = namedDatabaseTest(word)
+  return (arrival) => arrival.replication !== 'physical' && test(arrival)
+}
+
+function namedDatabaseTest(word: Word): NameTest {
   if (!word.isQuoted) {
     if (word.text === 'all') return () => true
     if (word.text === 'sameuser') return ({ database, user }) => database === user
-    // There are no replication connections yet.
-    if (word.text === 'replication') return () => false
     if (word.text === 'samerole' || word.text === 'samegroup' || word.text.startsWith('+'))
       throw new HbaError(
         `"${word.text}" is not supported: which roles are members of others is known to PostgreSQL only`,

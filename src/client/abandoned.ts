@@ -89,7 +89,7 @@ class Abandoned implements Tenant, FrameSink {
     const { ledger } = this.#server
     const isDone = ledger.length <= this.#owedInVain
     // A COPY that waits for data is not interrupted before it gets some; the end of the connection ends it.
-    const waitsForData = ledger.copyIn === 'open' && this.#hasArrived
+    const waitsForData = ledger.copy === 'open' && this.#hasArrived
     if (isDone || waitsForData) this.#server.close(REASON)
   }
 

@@ -19,6 +19,7 @@ import { Greeting } from './greeting.ts'
 import type { Handler } from './handler.ts'
 import type { Host } from './host.ts'
 import type { Stage } from './intake.ts'
+import { OwnServer } from './own-server.ts'
 import { Relay } from './relay.ts'
 import { readWishes, type Wishes } from './startup-parameters.ts'
 import { encodeReception, Fitting, receptionOf } from './welcome.ts'
@@ -47,7 +48,7 @@ export class Entry implements Stage, AuthenticationListener {
   readonly #listener: EntryListener
   readonly #greeting = new Greeting()
   #authentication: Authentication | null = null
-  #fitting: Fitting | null = null
+  #fitting: Fitting | OwnServer | null = null
   /** `agreed`: TLS was, and its first bytes are awaited. `securing`: they are there, and it is their turn. */
   #step: 'greeting' | 'agreed' | 'securing' | 'authenticating' | 'working' = 'greeting'
   #opening: Opening | null = null
@@ -61,7 +62,7 @@ export class Entry implements Stage, AuthenticationListener {
   }
 
   /** Who asks for a server to welcome the client. */
-  get fitting(): Fitting | null {
+  get fitting(): Fitting | OwnServer | null {
     return this.#fitting
   }
 
@@ -197,8 +198,11 @@ export class Entry implements Stage, AuthenticationListener {
   #withHost(wishes: Wishes): Wishes {
     const peer = describeAddress(this.#session.channel.peer)
     const name = wishes.settings.get('application_name') ?? ''
-    const settings = new Map(wishes.settings).set('application_name', `${name === '' ? 'app' : name} - ${peer}`)
-    return { ...wishes, settings }
+    const withHost = `${name === '' ? 'app' : name} - ${peer}`
+    const settings = new Map(wishes.settings).set('application_name', withHost)
+    const isForwarded = wishes.replication !== 'none'
+    const forwarded = isForwarded ? new Map(wishes.forwarded).set('application_name', withHost) : wishes.forwarded
+    return { ...wishes, settings, forwarded }
   }
 
   #authenticate(buffer: Buffer, start: number, end: number): number {
@@ -237,14 +241,31 @@ export class Entry implements Stage, AuthenticationListener {
     this.#session.enter('welcoming')
     if (this.#context.settings().logsConnections)
       this.#context.log.info(
-        `login attempt: db=${wishes.database} user=${wishes.user} tls=${this.#session.channel.tls || 'no'} replication=no`,
+        `login attempt: db=${wishes.database} user=${wishes.user} tls=${this.#session.channel.tls || 'no'} replication=${wishes.replication === 'none' ? 'no' : wishes.replication}`,
         {
           subject: this.#session.subject,
         },
       )
     if (destination.kind === 'console')
       this.#listener.onEntered(encodeReception(destination.parameters), destination.open(this.#session))
+    else if (destination.pool.isOfOneClient) this.#takeOwn(destination.pool)
     else this.#fit(destination.pool, wishes)
+  }
+
+  #takeOwn(pool: Pool): void {
+    const own = new OwnServer(pool, {
+      onOwned: (server) => {
+        this.#fitting = null
+        const { profile } = server
+        const relay = new Relay(this.#session, pool, profile)
+        relay.own(server)
+        pool.counters.clientLogins++
+        this.#listener.onEntered(receptionOf(pool, profile), relay)
+      },
+      onUnfit: (notice) => this.#listener.onRefused(notice),
+    })
+    this.#fitting = own
+    own.start()
   }
 
   #fit(pool: Pool, wishes: Wishes): void {

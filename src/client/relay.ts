@@ -13,7 +13,7 @@ import type { Announcer } from '../server/schema-version.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX } from '../server/statement-registry.ts'
 import { READY_IDLE, READY_IN_TRANSACTION, READY_WITH, STATUS_IDLE } from '../wire/backend.ts'
-import { encodeCloseStatement, FLUSH } from '../wire/frontend.ts'
+import { encodeCloseStatement, FLUSH, TERMINATE } from '../wire/frontend.ts'
 import { encodeError, encodeNotice, type Notice } from '../wire/notices.ts'
 import { Outbox } from '../wire/outbox.ts'
 import { abandon } from './abandoned.ts'
@@ -74,7 +74,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.pool = pool
     this.settings = new FollowedSettings(pool, profile)
     this.#times = new Timekeeping(session.clock, pool)
-    this.#mode = pool.settings.mode
+    this.#mode = pool.mode
     this.#requests = new Requests(this)
   }
 
@@ -188,6 +188,14 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.#fatalForwarded = false
     this.#requests.statements.leaseBegins()
     this.session.enter('active')
+  }
+
+  /** The client holds a server of its own, from before its first request to its end. */
+  own(server: Server): void {
+    this.server = server
+    server.tenant = this
+    this.#times.leaseBegins()
+    this.#requests.statements.leaseBegins()
   }
 
   onRefused(notice: Notice): void {
@@ -341,7 +349,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     const { server, session } = this
     if (!session.isOpen) return
     session.stopReading('server-full', server !== null && this.#isServerFull(server))
-    session.stopReading('client-full', session.channel.owedBytes > 0)
+    // Postgres goes on to read while a stream is not taken: what a client says meanwhile tells it that there is somebody.
+    session.stopReading('client-full', session.channel.owedBytes > 0 && server?.ledger.copy !== 'both')
     if (server === null) return
     if (server.ledger.isInDoubt) this.#fence(server)
     if (server.ledger.isEmpty) this.#considerRelease(server)
@@ -449,6 +458,10 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   /** Nothing of what this server still sends may reach anybody: its query is cancelled, and it is closed. */
   #abandon(server: Server): void {
+    if (server.ledger.copy === 'both') {
+      this.#endStream(server)
+      return
+    }
     if (!server.ledger.isEmpty) {
       abandon(server, this.session.cancels, this.#requests.isMidRequest)
       return
@@ -460,6 +473,15 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
         ? 'client disconnect before everything was sent to the server'
         : 'client disconnect while server was not ready',
     )
+  }
+
+  /** It ends by itself when its client has gone. A cancel might overtake what the client has said last: how far it has come. */
+  #endStream(server: Server): void {
+    server.tenant = null
+    server.channel.resume()
+    // Within a message it would be taken for a part of that.
+    if (!this.#requests.isMidRequest) server.send(TERMINATE)
+    server.close('replication client has left')
   }
 
   cancel(over: () => void): void {

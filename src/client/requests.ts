@@ -122,7 +122,8 @@ export class Requests implements FrameSink, StatementsContext {
   constructor(listener: RequestsListener) {
     this.#listener = listener
     this.pool = listener.pool
-    const { mode, maxPreparedStatements, autoPrepare, maxPacketBytes } = listener.pool.settings
+    const { mode } = listener.pool
+    const { maxPreparedStatements, autoPrepare, maxPacketBytes } = listener.pool.settings
     this.#frames = new Frames(maxPacketBytes)
     this.#tracksStatements = maxPreparedStatements > 0 && (mode !== 'session' || autoPrepare)
     this.statements = new Statements(this, mode === 'session' ? 'passed on' : 'shared')

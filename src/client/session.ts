@@ -8,11 +8,13 @@ import { describeAddress } from '../net/unix-sockets.ts'
 import { PoolerError } from '../problems.ts'
 import type { CancelSender } from '../server/cancel.ts'
 import { asFatal, encodeError, type Notice } from '../wire/notices.ts'
+import type { Replication } from '../wire/replication.ts'
 import type { ClientContext } from './context.ts'
 import { Entry, type EntryListener } from './entry.ts'
 import type { Handler } from './handler.ts'
 import type { ClientSettings, Host } from './host.ts'
 import { Intake } from './intake.ts'
+import type { OwnServer } from './own-server.ts'
 import { Relay } from './relay.ts'
 import type { Wishes } from './startup-parameters.ts'
 import { SESSION_MOVES, type SessionState } from './states.ts'
@@ -42,6 +44,7 @@ export class Session implements Host, ChannelListener, EntryListener {
   #user: string | null = null
   #database: string | null = null
   #statedName = ''
+  #replication: Replication = 'none'
   #handler: Handler | null = null
   /** The part by which its cancel key is found; 0 for none. */
   #cancelPid = 0
@@ -78,6 +81,10 @@ export class Session implements Host, ChannelListener, EntryListener {
     return this.#database
   }
 
+  get replication(): Replication {
+    return this.#replication
+  }
+
   get handler(): Handler | null {
     return this.#handler
   }
@@ -87,7 +94,7 @@ export class Session implements Host, ChannelListener, EntryListener {
   }
 
   /** Who asks for servers in its name: to welcome it, and from then on. */
-  get waiter(): Relay | Fitting | null {
+  get waiter(): Relay | Fitting | OwnServer | null {
     return this.relay ?? this.#entry?.fitting ?? null
   }
 
@@ -162,9 +169,10 @@ export class Session implements Host, ChannelListener, EntryListener {
 
   // The way in
 
-  onIntroduced({ user, database, settings }: Wishes): void {
+  onIntroduced({ user, database, settings, replication }: Wishes): void {
     this.#user = texts.share(user)
     this.#database = texts.share(database)
+    this.#replication = replication
     this.#statedName = texts.share(settings.get('application_name') ?? '')
   }
 
@@ -174,7 +182,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     this.#intake.stage = handler
     const cancelKey = this.#context.cancelKeys.create(this)
     this.#cancelPid = cancelKey.pid
-    this.enter('idle')
+    this.enter(this.relay?.server ? 'active' : 'idle')
     this.#context.sessions.loggedIn(this)
     this.send(encodeWelcome(reception, cancelKey))
     this.goOn()

@@ -3,6 +3,7 @@
 import { PoolerError } from '../problems.ts'
 import type { Tracked } from '../server/profile.ts'
 import { parseOptions } from '../wire/options.ts'
+import { type Replication, readReplication } from '../wire/replication.ts'
 import type { StartupPacket } from '../wire/startup.ts'
 
 export interface Wishes {
@@ -10,6 +11,9 @@ export interface Wishes {
   readonly database: string
   /** Settings as the client spells them: name in lower case → value. */
   readonly settings: ReadonlyMap<string, string>
+  readonly replication: Replication
+  /** What a server of its own is to be opened with: startup parameters as they came. Empty unless it asks for replication. */
+  readonly forwarded: ReadonlyMap<string, string>
   /** Parameters of the protocol itself that we do not know. */
   readonly unknownProtocolParameters: readonly string[]
 }
@@ -24,20 +28,44 @@ export function readWishes(packet: StartupPacket, ignored: ReadonlySet<string>, 
   const { parameters } = packet
   const user = parameters.get('user') ?? ''
   if (user === '') throw new PoolerError('startup-without-user')
-  const replication = parameters.get('replication')
-  if (replication !== undefined && !isFalse(replication) && !ignored.has('replication'))
-    throw new PoolerError('replication-unsupported')
-
+  const replication = replicationIn(parameters, ignored)
   const settings = new Map<string, string>()
   const unknownProtocolParameters: string[] = []
-  for (const [name, value] of readOptions(parameters.get('options'), ignored, tracked))
-    settings.set(name.toLowerCase(), value)
+  if (replication === 'none')
+    for (const [name, value] of readOptions(parameters.get('options'), ignored, tracked))
+      settings.set(name.toLowerCase(), value)
   for (const [name, value] of parameters) {
     if (name.startsWith('_pq_.')) unknownProtocolParameters.push(name)
     else if (!NOT_SETTINGS.has(name)) settings.set(name.toLowerCase(), value)
   }
   for (const name of ignored) settings.delete(name.toLowerCase())
-  return { user, database: parameters.get('database') || user, settings, unknownProtocolParameters }
+  const forwarded = replication === 'none' ? NOTHING : forwardedOf(parameters, ignored)
+  return {
+    ...{ user, database: parameters.get('database') || user },
+    ...{ settings, replication, forwarded, unknownProtocolParameters },
+  }
+}
+
+const NOTHING: ReadonlyMap<string, string> = new Map()
+
+function replicationIn(parameters: ReadonlyMap<string, string>, ignored: ReadonlySet<string>): Replication {
+  const text = parameters.get('replication')
+  if (text === undefined || ignored.has('replication')) return 'none'
+  const replication = readReplication(text)
+  if (replication === null) throw new PoolerError('bad-replication', { value: text })
+  return replication
+}
+
+/** `options` go as they are, even if they are named in `ignored`: whoever follows changes needs them to be read alike on both sides. */
+function forwardedOf(
+  parameters: ReadonlyMap<string, string>,
+  ignored: ReadonlySet<string>,
+): ReadonlyMap<string, string> {
+  const dropped = new Set([...ignored].map((name) => name.toLowerCase()))
+  const isForwarded = (name: string) =>
+    name === 'options' ||
+    !(name === 'user' || name === 'database' || name.startsWith('_pq_.') || dropped.has(name.toLowerCase()))
+  return new Map([...parameters].filter(([name]) => isForwarded(name)))
 }
 
 function readOptions(text: string | undefined, ignored: ReadonlySet<string>, tracked: Tracked): Map<string, string> {
@@ -49,9 +77,4 @@ function readOptions(text: string | undefined, ignored: ReadonlySet<string>, tra
     if (problem instanceof PoolerError) return new Map()
     throw problem
   }
-}
-
-/** As Postgres reads booleans. */
-function isFalse(text: string): boolean {
-  return ['false', 'off', 'no', '0', 'f', 'n', 'of'].includes(text.toLowerCase())
 }

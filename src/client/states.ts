@@ -18,7 +18,7 @@ export const SESSION_MOVES: Record<SessionState, readonly SessionState[]> = {
   greeting: ['authenticating', 'closing', 'closed'],
   authenticating: ['welcoming', 'closing', 'closed'],
   /** Logged in; what it must be told of the server is not known yet. */
-  welcoming: ['idle', 'closing', 'closed'],
+  welcoming: ['idle', 'active', 'closing', 'closed'],
   /** Logged in, holds no server. */
   idle: ['waiting', 'active', 'closing', 'closed'],
   /** Has asked for a server. */

@@ -9,7 +9,9 @@ import { Hosts } from '../pool/hosts.ts'
 import type { Permits } from '../pool/permits/holder.ts'
 import { Pool, type PoolTarget } from '../pool/pool.ts'
 import type { Pools } from '../pool/pools.ts'
+import type { PoolSettings } from '../pool/settings.ts'
 import type { ShareHolder } from '../pool/share.ts'
+import { Welcome } from '../pool/welcome.ts'
 import { PoolerError } from '../problems.ts'
 import { Router } from '../routing/router.ts'
 import { type Birth, NO_BIRTH } from '../server/birth.ts'
@@ -22,8 +24,9 @@ import type { DatabaseSettings } from '../settings/databases.ts'
 import { databaseFor, type Settings } from '../settings/load.ts'
 import type { SslMode } from '../settings/tls.ts'
 import type { Notice } from '../wire/notices.ts'
+import type { Replication } from '../wire/replication.ts'
 import type { Welcomed } from '../workers/messages.ts'
-import { poolSettings } from './pool-settings.ts'
+import { poolSettings, replicationSettings } from './pool-settings.ts'
 import { Schemas, type TellOthersOf } from './schemas.ts'
 import type { Users } from './users.ts'
 import type { Welcomes } from './welcomes.ts'
@@ -81,7 +84,7 @@ export class Databases {
     this.#options = options
     this.#schemas = new Schemas(options.onSchemaChanged)
     this.#router = new Router(options.pools, (database, user, birth) =>
-      this.#createPool(database as Database, user, birth),
+      this.#createPool(database as Database, user, birth, 'none'),
     )
     for (const name of options.settings().databases.keys()) this.find(name)
   }
@@ -137,6 +140,20 @@ export class Databases {
     return this.#router.poolFor(database, loginUser, birth)
   }
 
+  /** The pool of one client that asks for replication: it goes with its client. */
+  openOwnPool(database: Database, loginUser: string, replication: Replication, birth: Birth): Pool {
+    const pool = this.#createPool(database, database.forcedUser ?? loginUser, birth, replication)
+    this.#options.pools.add(pool)
+    return pool
+  }
+
+  /** Its client has gone. */
+  closeOwnPool(pool: Pool): void {
+    this.#noteUse(pool)
+    this.#schemas.left(pool)
+    pool.retire(new PoolerError('replication-over'))
+  }
+
   /** For questions of our own, as that user whatever the database forces clients to be. Null if there is no such database. */
   poolForLookups(name: string, user: string): Pool | null {
     const database = this.find(name)
@@ -164,14 +181,13 @@ export class Databases {
   }
 
   #change(database: Database, pools: readonly Pool[], settings: DatabaseSettings): void {
-    const all = this.#options.settings()
     const change = databaseChange(database.settings, settings)
     const before = database.forcedUser
     database.settings = settings
     database.forcedUser = settings.user
     for (const pool of pools) {
       if (change?.renewsServers) this.#retarget(database, pool, before)
-      pool.reconfigure(poolSettings(all, settings, pool.user))
+      pool.reconfigure(this.#poolSettings(settings, pool.user, pool.options.replication))
     }
   }
 
@@ -179,7 +195,10 @@ export class Databases {
   #retarget(database: Database, pool: Pool, forcedBefore: string | null): void {
     const { user } = pool
     const next = user === forcedBefore ? (database.forcedUser ?? user) : user
-    pool.retarget(this.#targetOf(database, next, pool.birth), 'database configuration changed')
+    pool.retarget(
+      this.#targetOf(database, next, pool.birth, pool.options.replication),
+      'database configuration changed',
+    )
     this.#schemas.moved(pool, this.#placeOf(database.settings))
     if (next !== user) this.#options.pools.rename(pool, user)
   }
@@ -254,13 +273,17 @@ export class Databases {
   }
 
   #forget(pool: Pool): void {
-    const database = this.#databases.get(pool.database)
-    if (database) {
-      database.hasWorked ||= pool.welcome !== null
-      database.unusedSinceMs = this.#options.clock.nowMs
-    }
+    this.#noteUse(pool)
     this.#options.pools.forget(pool)
     this.#schemas.left(pool)
+  }
+
+  /** The pool goes, and its database may have no other. */
+  #noteUse(pool: Pool): void {
+    const database = this.#databases.get(pool.database)
+    if (database === undefined) return
+    database.hasWorked ||= pool.welcome !== null
+    database.unusedSinceMs = this.#options.clock.nowMs
   }
 
   /** A database of the entry `*` that nobody has used for autodb_idle_timeout, or that never was one. */
@@ -278,14 +301,19 @@ export class Databases {
     for (const pool of this.#options.pools) pool.welcomeKnown()
   }
 
-  #createPool(database: Database, user: string, birth: Birth): Pool {
+  #poolSettings(settings: DatabaseSettings, user: string, replication: Replication): PoolSettings {
+    const usual = poolSettings(this.#options.settings(), settings, user)
+    return replication === 'none' ? usual : replicationSettings(usual)
+  }
+
+  #createPool(database: Database, user: string, birth: Birth, replication: Replication): Pool {
     const { tracked, serverIds, transport, clock, log, keepAlive, openPermits } = this.#options
-    const settings = this.#options.settings()
     const pool = new Pool({
       database: database.name,
       birth,
-      settings: poolSettings(settings, database.settings, user),
-      target: this.#targetOf(database, user, birth),
+      replication,
+      settings: this.#poolSettings(database.settings, user, replication),
+      target: this.#targetOf(database, user, birth, replication),
       keepAlive,
       tracked,
       ids: serverIds,
@@ -318,7 +346,7 @@ export class Databases {
     return `${hosts.join()}\0${settings.port}\0${settings.dbname}`
   }
 
-  #targetOf(database: Database, user: string, birth: Birth): PoolTarget {
+  #targetOf(database: Database, user: string, birth: Birth, replication: Replication): PoolTarget {
     const { users, settings } = this.#options
     const { port, dbname, password, connect_query } = database.settings
     const parameters = serverParameters(database.settings)
@@ -337,8 +365,9 @@ export class Databases {
         scramKeys: () => users.scramKeys(database.name, user),
       },
       schema: this.#schemas.at(this.#placeOf(database.settings)),
-      welcome: this.#options.welcomes.of(how),
-      connectQuery: connect_query ?? '',
+      welcome: replication === 'none' ? this.#options.welcomes.of(how) : new Welcome(),
+      // For physical replication Postgres takes no SQL.
+      connectQuery: replication === 'physical' ? '' : (connect_query ?? ''),
       encryption: ({ host }) => (isPath(host) ? null : this.#encryption(database.settings)),
       // Whoever is forced to be this user finds servers. In databases of the entry `*`, whose names strangers choose, only while there is anybody.
       fillsAlone: () => database.forcedUser === user && settings().databases.has(database.name),

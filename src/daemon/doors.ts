@@ -107,7 +107,7 @@ export class Doors {
   }
 
   /** By what the client has to prove who it is: `any` for who is known already. */
-  #typeFor(session: Host, { user, database }: Wishes): AuthenticationType | PoolerError {
+  #typeFor(session: Host, { user, database, replication }: Wishes): AuthenticationType | PoolerError {
     const { settings, hba } = this.#options
     const type = settings().general.auth_type
     const { channel } = session
@@ -118,7 +118,7 @@ export class Doors {
       isLocal: isPath(channel.peer.host),
       isEncrypted: channel.tls !== '',
       host: channel.peer.host,
-      ...{ database, user },
+      ...{ database, user, replication },
     })
     if (rule === null) return new PoolerError('hba-no-rule')
     switch (rule.method) {
@@ -177,7 +177,9 @@ export class Doors {
       return
     }
     const { user, database: name } = wishes
-    const noSuchDatabase = () => new PoolerError('no-such-database', { database: name })
+    const isNamed = wishes.replication !== 'physical'
+    const noSuchDatabase = () =>
+      new PoolerError(isNamed ? 'no-such-database' : 'replication-without-database', { database: name })
     if (databases.find(name) === null) throw noSuchDatabase()
     const all = this.#claimsOf(name, user)
     this.#claim(session, all.slice(ANYBODY.length), all, (problem) => {
@@ -189,7 +191,11 @@ export class Doors {
       else if (!entry) done(new PoolerError('internal-error'))
       else if (database === null) done(noSuchDatabase())
       else {
-        const pool = databases.poolFor(database, user, this.#birthSettings.of(wishes.settings))
+        const { replication, forwarded, settings } = wishes
+        const pool =
+          replication === 'none'
+            ? databases.poolFor(database, user, this.#birthSettings.of(settings))
+            : databases.openOwnPool(database, user, replication, forwarded)
         pool.clients++
         entry.pool = pool
         done({ kind: 'pool', pool })
@@ -229,6 +235,7 @@ export class Doors {
     this.#entries.delete(session)
     if (!entry) return
     if (entry.pool) entry.pool.clients--
+    if (entry.pool?.isOfOneClient) this.#options.databases.closeOwnPool(entry.pool)
     this.#options.admissions.release(entry.claims)
   }
 

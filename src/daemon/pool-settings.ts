@@ -37,6 +37,11 @@ export function poolSettings({ general, users }: Settings, database: DatabaseSet
   }
 }
 
+/** Replication: what runs there runs for days, and its statements are its own. */
+export function replicationSettings(settings: PoolSettings): PoolSettings {
+  return { ...settings, queryTimeoutMs: 0, idleTransactionTimeoutMs: 0, transactionTimeoutMs: 0, autoPrepare: false }
+}
+
 /** How many servers there may be: of a pool, a database, a user. What is not asked about is empty. */
 export function permitSizes(settings: Settings, kind: LimitKind, databaseName: string, userName: string): Sizes {
   const { general, users } = settings

@@ -5,6 +5,7 @@ import type { Ids } from '../base/ids.ts'
 import { invariant } from '../base/invariant.ts'
 import type { Log } from '../base/log.ts'
 import type { Address, KeepAlive, Transport } from '../net/channel.ts'
+import { PoolerError } from '../problems.ts'
 import type { Birth } from '../server/birth.ts'
 import type { ServerEncryption } from '../server/encryption.ts'
 import type { LoginResult, ServerIdentity } from '../server/login.ts'
@@ -14,6 +15,7 @@ import { Server, type ServerContext, type ServerOwner } from '../server/server.t
 import { StatementRegistry } from '../server/statement-registry.ts'
 import type { ServerState } from '../server/states.ts'
 import type { Notice } from '../wire/notices.ts'
+import type { Replication } from '../wire/replication.ts'
 import { Counters, Durations } from './counters.ts'
 import { Failures } from './failures.ts'
 import { Handover, type HandoverOwner } from './handover.ts'
@@ -47,6 +49,8 @@ export interface PoolOptions {
   readonly database: string
   /** What its servers are opened with besides: its clients have asked for it. */
   readonly birth: Birth
+  /** Not `none`: it is the pool of one client. */
+  readonly replication: Replication
   /** Those to begin with. */
   readonly settings: PoolSettings
   readonly target: PoolTarget
@@ -119,6 +123,16 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
 
   get settings(): PoolSettings {
     return this.#settings
+  }
+
+  /** It is there for one client, which keeps its server from its login to its end. Nobody else could use that. */
+  get isOfOneClient(): boolean {
+    return this.options.replication !== 'none'
+  }
+
+  /** What its clients' sessions keep to. */
+  get mode(): PoolMode {
+    return this.isOfOneClient ? 'session' : this.#settings.mode
   }
 
   get state(): PoolState {
@@ -237,7 +251,8 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     const { settings } = this
     // Whatever becomes of it now is no news for the session that held it.
     server.tenant = null
-    if (server.condemned !== null) server.close(server.condemned)
+    if (this.isOfOneClient) server.close('replication client has left')
+    else if (server.condemned !== null) server.close(server.condemned)
     else if (this.#closesBecause !== null) server.close(this.#closesBecause)
     else if (this.#lifetimes.isOver(server, this.options.clock.nowMs, settings)) this.#endOfLife(server)
     else server.giveBack(mode === 'session' || settings.alwaysResets ? settings.resetQuery : '')
@@ -347,6 +362,11 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
       this.#help()
       return
     }
+    if (this.isOfOneClient) {
+      // What others have is of no use to it, and whatever Postgres says of replication does not concern them.
+      this.waiting.refuseAll(words)
+      return
+    }
     this.#failures.question(true)
     this.#share.permits.refused(words.sqlstate, (isSharedOut) => this.#onRefusal(isSharedOut))
   }
@@ -418,7 +438,11 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   renew(reason: string): void {
     this.#failures.forget()
     // Where one is closed, another may be opened for who waits: that one is new.
-    for (const server of this.#servers.all) server.condemn(reason)
+    for (const server of this.#servers.all) {
+      // It would never come free.
+      if (this.isOfOneClient) server.close(reason, new PoolerError('replication-renewed', { reason }))
+      else server.condemn(reason)
+    }
   }
 
   /** Servers that were opened where their host is not any more are closed as they come free. */
@@ -471,6 +495,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     this.#servers.timeOut(nowMs, this.settings.connectTimeoutMs)
     for (const server of this.#servers.of.leased) server.tenant?.onSweep(nowMs)
     this.#sweepIdle(nowMs)
+    this.#endStreams()
     this.#help()
   }
 
@@ -522,7 +547,16 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     this.#closesBecause = because
     for (const state of ['dialing', 'login', 'idle', 'checking', 'cleaning', 'canceling'] as const)
       for (const server of this.#servers.of[state]) server.close(because)
+    this.#endStreams()
     this.#checkEmpty()
+  }
+
+  /** Where there are no leases, nothing that goes on is cut off; but a stream has no end to wait for, and can be taken up again. */
+  #endStreams(): void {
+    const because = this.#closesBecause
+    if (!this.isOfOneClient || because === null) return
+    const notice = this.#lastWord ?? new PoolerError('replication-renewed', { reason: because })
+    for (const server of [...this.#servers.of.leased]) if (server.ledger.copy === 'both') server.close(because, notice)
   }
 
   /** Where there are no leases, the last server has gone. */

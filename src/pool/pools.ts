@@ -13,13 +13,16 @@ export class Pools {
   /** How many of all there are of each database. */
   readonly #counts = new Map<string, number>()
   readonly #past = new Map<string, Counters>()
+  /** Those of one client each, for as long as what they count matters. */
+  readonly #own = new Set<Pool>()
 
   find(database: string, user: string, birth = NO_BIRTH): Pool | null {
     return this.#pools.get(keyOf(database, user, birth)) ?? null
   }
 
   add(pool: Pool): void {
-    this.#pools.set(keyOf(pool.database, pool.user, pool.birth), pool)
+    if (pool.isOfOneClient) this.#own.add(pool)
+    else this.#pools.set(keyOf(pool.database, pool.user, pool.birth), pool)
     if (this.#all.has(pool)) return
     this.#all.add(pool)
     this.#counts.set(pool.database, (this.#counts.get(pool.database) ?? 0) + 1)
@@ -29,10 +32,14 @@ export class Pools {
   forget(pool: Pool): void {
     this.remove(pool)
     this.#drop(pool)
-    const past = this.#past.get(pool.database) ?? new Counters()
-    past.add(pool.counters)
-    this.#past.set(pool.database, past)
+    this.#keepCounts(pool)
     pool.retire(new PoolerError('pooler-shutting-down'))
+  }
+
+  #keepCounts({ database, counters }: Pool): void {
+    const past = this.#past.get(database) ?? new Counters()
+    past.add(counters)
+    this.#past.set(database, past)
   }
 
   /** What pools have counted that are forgotten, by database. */
@@ -51,12 +58,14 @@ export class Pools {
 
   /** Its servers log in as another user from now on. Where there is a pool of that user already, newcomers go to that one. */
   rename(pool: Pool, formerUser: string): void {
+    if (pool.isOfOneClient) return
     this.#remove(pool, formerUser)
     if (this.find(pool.database, pool.user, pool.birth) === null) this.add(pool)
   }
 
   /** No client comes to it any more. It goes on to be counted until it is gone. */
   remove(pool: Pool): void {
+    this.#own.delete(pool)
     this.#remove(pool, pool.user)
   }
 
@@ -76,7 +85,9 @@ export class Pools {
   sweep(): void {
     for (const pool of this.#all) {
       pool.sweep()
-      if (pool.state === 'gone') this.#drop(pool)
+      if (pool.state !== 'gone') continue
+      this.#drop(pool)
+      if (this.#own.delete(pool)) this.#keepCounts(pool)
     }
   }
 

@@ -48,6 +48,8 @@ export interface Effect {
 /** What becomes of a reply. */
 export type Verdict = 'forward' | 'swallow' | 'replace' | 'nonsense'
 
+export type Copy = 'none' | 'open' | 'ended' | 'both'
+
 const FIRST_CAPACITY = 8
 
 export class Ledger {
@@ -67,8 +69,8 @@ export class Ledger {
   /** The same for all that is answered by a ReadyForQuery: Sync, Query, FunctionCall. */
   #readiesSent = 0
   #readiesAnswered = 0
-  /** A COPY FROM STDIN: `open` until the client ended it, then `ended` until the server has answered. */
-  #copyIn: 'none' | 'open' | 'ended' = 'none'
+  /** A COPY FROM STDIN: `open` until the client ended it, then `ended` until the server has answered; `both`: replication streams. */
+  #copy: Copy = 'none'
   /** Syncs that were sent before its end: ignored, if the server reads them as part of the COPY. */
   #copySyncs = 0
   /** Such Syncs of a COPY that failed: the server answers those of them that it had not read by then, and nobody knows which. */
@@ -92,8 +94,8 @@ export class Ledger {
     return this.#isBatchOpen
   }
 
-  get copyIn(): 'none' | 'open' | 'ended' {
-    return this.#copyIn
+  get copy(): Copy {
+    return this.#copy
   }
 
   /** The batch that is being sent: how many Syncs went before it. */
@@ -141,7 +143,7 @@ export class Ledger {
 
   /** The server owes nothing for certain, and yet more may come. */
   get needsFence(): boolean {
-    if (this.#doubtfulSyncs === 0 || this.#skipsToSync || this.#copyIn !== 'none') return false
+    if (this.#doubtfulSyncs === 0 || this.#skipsToSync || this.#copy !== 'none') return false
     for (let index = 0; index < this.#count; index++) if (this.#kindAt(index) !== DEBT.ours) return false
     return true
   }
@@ -166,7 +168,7 @@ export class Ledger {
   }
 
   get #isAtRest(): boolean {
-    return this.#count === 0 && !this.#isBatchOpen && !this.#skipsToSync && this.#copyIn === 'none'
+    return this.#count === 0 && !this.#isBatchOpen && !this.#skipsToSync && this.#copy === 'none'
   }
 
   /**
@@ -176,9 +178,9 @@ export class Ledger {
     if (this.#skipsToSync) {
       if ((debt & KIND) !== DEBT.sync) return false
       this.#skipsToSync = false
-    } else if (this.#copyIn === 'open') {
+    } else if (this.#copy === 'open') {
       if (debt === DEBT.copyEnd) {
-        this.#copyIn = 'ended'
+        this.#copy = 'ended'
         return false
       }
       // "Ignore Sync in COPY IN mode": what libpq sends behind Execute reaches the server before the data.
@@ -186,7 +188,7 @@ export class Ledger {
         this.#copySyncs++
         return false
       }
-    } else if (debt === DEBT.copyEnd && this.#count === 0) return false
+    } else if (debt === DEBT.copyEnd && (this.#count === 0 || this.#copy === 'both')) return false
     const kind = debt & KIND
     if (kind <= DEBT.close) {
       this.#isBatchOpen = true
@@ -229,12 +231,12 @@ export class Ledger {
       case BACKEND.commandComplete:
       case BACKEND.emptyQuery:
       case BACKEND.portalSuspended:
-        this.#copyIn = 'none'
+        this.#copy = 'none'
         this.#copySyncs = 0
         if (kind === DEBT.query) return 'forward'
         return this.#pay(kind === DEBT.execute, head)
       case BACKEND.readyForQuery:
-        this.#copyIn = 'none'
+        this.#copy = 'none'
         if (kind === DEBT.sync) this.#syncsAnswered++
         this.#readiesAnswered++
         return this.#pay(kind === DEBT.sync || kind === DEBT.query || kind === DEBT.functionCall, head)
@@ -242,8 +244,11 @@ export class Ledger {
         if (kind !== DEBT.query && kind !== DEBT.execute) return 'nonsense'
         this.#beginCopyIn()
         return 'forward'
-      case BACKEND.copyOut:
       case BACKEND.copyBoth:
+        if (kind !== DEBT.query && kind !== DEBT.execute) return 'nonsense'
+        this.#copy = 'both'
+        return 'forward'
+      case BACKEND.copyOut:
         return kind === DEBT.query || kind === DEBT.execute ? 'forward' : 'nonsense'
       case BACKEND.functionCallResponse:
         return kind === DEBT.functionCall ? 'forward' : 'nonsense'
@@ -261,7 +266,7 @@ export class Ledger {
    */
   fail(): Verdict {
     if (this.#count === 0) return 'nonsense'
-    this.#copyIn = 'none'
+    this.#copy = 'none'
     // Syncs of an earlier COPY have been answered by now, or never will be.
     this.#doubtfulSyncs = this.#copySyncs
     this.#copySyncs = 0
@@ -321,7 +326,7 @@ export class Ledger {
     this.#count = 0
     this.#isBatchOpen = false
     this.#skipsToSync = false
-    this.#copyIn = 'none'
+    this.#copy = 'none'
     this.#copySyncs = 0
   }
 
@@ -423,8 +428,8 @@ export class Ledger {
     this.#copySyncs = at - 1
     if (at < this.#count && this.#kindAt(at) === DEBT.copyEnd) {
       at++
-      this.#copyIn = 'ended'
-    } else this.#copyIn = 'open'
+      this.#copy = 'ended'
+    } else this.#copy = 'open'
     const mask = this.#kinds.length - 1
     // Its own Sync is gone, so the batch is open again unless something else ends it.
     let isBatchOpen = (this.#kindAt(0) & KIND) === DEBT.execute

@@ -7,6 +7,7 @@ import type { ZoneSnapshot } from '../net/names/zones.ts'
 import type { Span, Totals } from '../pool/averages.ts'
 import type { Balance } from '../pool/hosts.ts'
 import type { PoolMode } from '../pool/settings.ts'
+import type { Replication } from '../wire/replication.ts'
 import type { Control } from './control.ts'
 import type { WorkerState } from './states.ts'
 
@@ -37,6 +38,7 @@ export interface ClientSnapshot {
   readonly id: number
   readonly user: string
   readonly database: string
+  readonly replication: Replication
   readonly state: ClientState
   readonly peer: Address
   readonly local: Address
@@ -61,6 +63,7 @@ export interface ServerSnapshot {
   readonly id: number
   readonly user: string
   readonly database: string
+  readonly replication: Replication
   readonly state: ServerGroup
   readonly peer: Address
   readonly local: Address

@@ -71,9 +71,9 @@ const STRANGERS: Readonly<Record<string, readonly [Uint8Array, string]>> = {
     '08P01 invalid startup packet layout: expected terminator as last byte',
   ],
   'no user': [startup({ database: 'x' }), '28000 no username supplied'],
-  'a replication connection': [
-    startup({ user: database.user, replication: 'database' }),
-    '0A000 replication connections are not supported',
+  'replication of a kind that there is not': [
+    startup({ user: database.user, replication: 'perhaps' }),
+    '22023 invalid value for parameter "replication": "perhaps"',
   ],
   'a password first of all': [serialize.password('secret'), '08P01'],
 }

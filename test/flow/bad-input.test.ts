@@ -71,9 +71,9 @@ describe('instead of a startup packet:', () => {
       '08P01 database name too long',
     ],
     [
-      'a replication client',
-      startup({ ...USER, replication: 'true' }),
-      '0A000 replication connections are not supported',
+      'replication of a kind that there is not',
+      startup({ ...USER, replication: 'perhaps' }),
+      '22023 invalid value for parameter "replication": "perhaps"',
     ],
     ['an SSLRequest that is too long', packet(80_877_103, Buffer.alloc(4)), '08P01 bad packet header'],
     ['a cancel request without a key', packet(80_877_102, Buffer.alloc(4)), '08P01 bad packet header'],

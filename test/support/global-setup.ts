@@ -44,7 +44,7 @@ async function startForTests(): Promise<EmbeddedPostgres> {
     const postgres = await startEmbeddedPostgres({
       superuser: 'postgres',
       password: randomBytes(12).toString('hex'),
-      settings: { max_connections: '500' },
+      settings: { max_connections: '500', wal_level: 'logical', max_wal_senders: '50', max_replication_slots: '50' },
       hba: methodLines,
       onProgress: (sentence) => progress.push(sentence),
       ...chosenBinaries(process.env['PGWEIR_TEST_POSTGRES']),
@@ -65,11 +65,14 @@ function chosenBinaries(wanted: string | undefined): { binDirectory?: string } {
 }
 
 function methodLines(major: number): string[] {
-  return Object.entries(METHOD_PREFIXES).flatMap(([method, prefix]) => [
+  const methods = Object.entries(METHOD_PREFIXES).flatMap(([method, prefix]) => [
     `host all +${prefix}roles 127.0.0.1/32 ${method}`,
     // Patterns came with PostgreSQL 16; before that only the group counts.
     ...(major >= 16 ? [`host all "/^${prefix}" 127.0.0.1/32 ${method}`] : []),
   ])
+  // Physical replication is no database, so that lines for all of them do not mean it.
+  const physical = `host replication all 127.0.0.1/32 scram-sha-256`
+  return [...methods, ...methods.map((line) => line.replace('host all', 'host replication')), physical]
 }
 
 async function createMethodGroups({ host, port, user, password }: EmbeddedPostgres): Promise<void> {

@@ -2,12 +2,14 @@
 
 import type { Address } from '../../net/channel.ts'
 import { describeHost } from '../../net/unix-sockets.ts'
+import type { Replication } from '../../wire/replication.ts'
 import { microsecondsBeyond, moment, pointer, type ShownColumn, wholeSeconds } from './topic.ts'
 
 export interface Socket {
   readonly id: number
   readonly user: string
   readonly database: string
+  readonly replication: Replication
   readonly state: string
   readonly peer: Address
   readonly local: Address
@@ -35,7 +37,7 @@ export function socketColumns<Row extends Socket>(side: Side<Row>): ShownColumn<
     ['type', 'text', 'C for a client, S for a server', () => side.type],
     ['user', 'text', 'user it is logged in as', ({ user }) => user],
     ['database', 'text', 'database, as clients name it', ({ database }) => database],
-    ['replication', 'text', 'none: there are no replication connections yet', () => 'none'],
+    ['replication', 'text', 'none, logical or physical', ({ replication }) => replication],
     ['state', 'text', 'what it is doing', ({ state }) => state],
     ['addr', 'text', 'address of the other end; `unix` for a unix socket', ({ peer }) => describeHost(peer)],
     ['port', 'int4', 'port of the other end', ({ peer }) => peer.port],

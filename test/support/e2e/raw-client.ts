@@ -222,6 +222,7 @@ const NAMES: Readonly<Record<string, string>> = {
   S: 'ParameterStatus',
   T: 'RowDescription',
   V: 'FunctionCallResponse',
+  W: 'CopyBothResponse',
   Z: 'ReadyForQuery',
   c: 'CopyDone',
   d: 'CopyData',

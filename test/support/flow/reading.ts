@@ -43,6 +43,7 @@ function nameOf(read: Record<string, unknown>): string {
   if (name === 'notice') return 'NoticeResponse'
   if (name === 'notification') return 'NotificationResponse'
   if (name === 'emptyQuery') return 'EmptyQueryResponse'
+  if (name === 'replicationStart') return 'CopyBothResponse'
   return name.charAt(0).toUpperCase() + name.slice(1)
 }
 

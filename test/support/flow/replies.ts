@@ -89,6 +89,10 @@ export function copyOut(columns = 1): Buffer {
   return message('H', copyShape(columns))
 }
 
+export function copyBoth(columns = 0): Buffer {
+  return message('W', copyShape(columns))
+}
+
 /** The same bytes in both directions. */
 export function copyData(data: string | Buffer): Buffer {
   return message('d', Buffer.from(data))

@@ -22,7 +22,14 @@ function read(text: string) {
   return parseHba(text, '/etc/pgweir/hba.conf', SOURCES)
 }
 
-const ADA: Arrival = { isLocal: false, isEncrypted: false, host: '10.1.2.3', database: 'app', user: 'ada' }
+const ADA: Arrival = {
+  isLocal: false,
+  isEncrypted: false,
+  host: '10.1.2.3',
+  database: 'app',
+  user: 'ada',
+  replication: 'none',
+}
 
 /** The method that a rule has for somebody who differs from ADA; null if it does not fit. */
 function verdict(rule: string, differs: Partial<Arrival> = {}): string | null {
@@ -54,6 +61,16 @@ describe('a rule fits', () => {
     ['host "with space" all all md5', { database: 'with space' }, true],
     ['host "a ""b""" all all md5', { database: 'a "b"' }, true],
     ['host replication all all md5', { database: 'replication' }, false],
+    ['host replication all all md5', { replication: 'physical' }, true],
+    ['host app,replication all all md5', { database: 'other', replication: 'physical' }, true],
+    ['host replication bob all md5', { replication: 'physical' }, false],
+    ['host "replication" all all md5', { database: 'replication', replication: 'physical' }, false],
+    ['host all all all md5', { replication: 'physical' }, false],
+    ['host app all all md5', { replication: 'physical' }, false],
+    ['host sameuser all all md5', { database: 'ada', replication: 'physical' }, false],
+    ['host replication all all md5', { replication: 'logical' }, false],
+    ['host all all all md5', { replication: 'logical' }, true],
+    ['host app all all md5', { replication: 'logical' }, true],
     ['host /^app_\\d+$ all all md5', { database: 'app_12' }, true],
     ['host /^app_\\d+$ all all md5', { database: 'app_12x' }, false],
     ['host "/^app" all all md5', { database: 'app' }, false],

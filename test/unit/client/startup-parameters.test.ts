@@ -45,7 +45,7 @@ test('parameters of the protocol that are unknown are named', () => {
 
 for (const [what, parameters, kind] of [
   ['no user', { database: 'app' }, 'startup-without-user'],
-  ['a replication connection', { user: 'ada', replication: 'database' }, 'replication-unsupported'],
+  ['replication of a kind that there is not', { user: 'ada', replication: 'perhaps' }, 'bad-replication'],
   ['options that are not settings', { user: 'ada', options: '-B 5' }, 'unsupported-options'],
 ] as const)
   test(`${what} is refused`, () => {

@@ -1,0 +1,110 @@
+/** Replication through the pooler: a follower of changes has a walsender of its own. */
+
+import { serialize } from 'pg-protocol'
+import { describe, expect, test } from 'vitest'
+import { type Pgweir, type PgweirOptions, sharedPgweir } from '../support/e2e/pgweir.ts'
+import { message, type RawClient } from '../support/e2e/raw-client.ts'
+import { standbyStatus, streamedUntil } from '../support/e2e/replication.ts'
+import { failureOf, until } from '../support/e2e/until.ts'
+import { adminClient, createDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase({ method: 'trust', attributes: 'replication' })
+
+/** Physical replication is of no database; tools call it so. */
+const PHYSICAL = [`replication = host=${database.host} port=${database.port}`]
+
+const OPTIONS = { database, databases: PHYSICAL, settings: { default_pool_size: 3 } } satisfies PgweirOptions
+
+const admin = await adminClient(database.database)
+await admin.query('create table changes (id int primary key, text text)')
+await admin.query(`alter table changes owner to ${database.user}`)
+await admin.query('create publication all_changes for table changes')
+
+const QUERIES = {
+  slot: 'CREATE_REPLICATION_SLOT follower TEMPORARY LOGICAL pgoutput',
+  stream: `START_REPLICATION SLOT follower LOGICAL 0/0 (proto_version '1', publication_names 'all_changes')`,
+}
+
+/** A client that follows the changes of the one table, from now on. */
+async function follow(pgweir: Pgweir, parameters: Readonly<Record<string, string>> = {}): Promise<RawClient> {
+  const client = await pgweir.raw({ replication: 'database', ...parameters })
+  expect(await client.ask(serialize.query(QUERIES.slot))).toContain('CommandComplete CREATE_REPLICATION_SLOT')
+  client.send(serialize.query(QUERIES.stream))
+  expect((await client.next())?.line).toBe('CopyBothResponse')
+  return client
+}
+
+async function expectStreamed(client: RawClient, text: string): Promise<void> {
+  const streamed = await streamedUntil(client, (data) => data.includes(text))
+  expect(streamed.map(({ data }) => String.fromCharCode(data[0] as number))).toContain('I')
+  const last = streamed.at(-1)
+  client.send(standbyStatus(last?.end ?? 0n))
+}
+
+async function walsenders(): Promise<number> {
+  const { rows } = await admin.query<{ count: number }>(
+    `select count(*)::int from pg_stat_activity where backend_type = 'walsender' and usename = '${database.user}'`,
+  )
+  return rows[0]?.count ?? 0
+}
+
+describe('a logical follower', () => {
+  test('asks as a driver does, and runs SQL on the same connection', async () => {
+    const pgweir = await sharedPgweir(OPTIONS)
+    const client = await pgweir.client({ replication: 'database' } as object)
+    const { rows } = await client.query('IDENTIFY_SYSTEM')
+    expect(rows).toEqual([expect.objectContaining({ dbname: database.database })])
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    expect(await failureOf(client.query('select $1::int', [1]))).toMatchObject({ code: '08P01' })
+  })
+
+  test('streams changes and says how far it has come, until it ends the stream', async () => {
+    const pgweir = await sharedPgweir(OPTIONS)
+    const client = await follow(pgweir)
+    const writer = await pgweir.client()
+    for (let id = 1; id <= 3; id++) {
+      await writer.query('insert into changes values ($1, $2)', [id, `change ${id}`])
+      await expectStreamed(client, `change ${id}`)
+    }
+    client.send(message('c'))
+    const rest = (await client.repliesUntil('Z')).map(({ line }) => line)
+    expect(rest.filter((line) => !line.startsWith('CopyData'))).toEqual([
+      'CopyDone',
+      'CommandComplete COPY 0',
+      'CommandComplete START_REPLICATION',
+      'ReadyForQuery I',
+    ])
+    expect(await client.ask(serialize.query('select 2'))).toContain('DataRow 2')
+    await writer.query('truncate changes')
+  })
+
+  test('is shown as what it is, and its server goes with it', async () => {
+    const pgweir = await sharedPgweir(OPTIONS)
+    const client = await follow(pgweir)
+    const [clients, servers] = await Promise.all([pgweir.fleet.clients(), pgweir.fleet.servers()])
+    const server = servers.find(({ replication }) => replication === 'logical')
+    expect(clients).toEqual([
+      expect.objectContaining({ replication: 'logical', state: 'active', serverId: server?.id }),
+    ])
+    expect(await pgweir.counts()).toMatchObject({ clients: 1, leased: 1, mode: 'transaction' })
+    await client.end()
+    await until('the walsender is gone', async () => (await walsenders()) === 0)
+    expect(pgweir.closings).toContain('replication client has left')
+  })
+})
+
+describe('a physical follower', () => {
+  test('streams the log of the whole server', async () => {
+    const pgweir = await sharedPgweir(OPTIONS)
+    const client = await pgweir.raw({ replication: 'true', database: 'replication' })
+    const [, row = ''] = await client.ask(serialize.query('IDENTIFY_SYSTEM'))
+    const [, timeline, position] = row.replace('DataRow ', '').split('|')
+    client.send(serialize.query(`START_REPLICATION PHYSICAL ${position} TIMELINE ${timeline}`))
+    expect((await client.next())?.line).toBe('CopyBothResponse')
+    const servers = await pgweir.fleet.servers()
+    expect(servers.map(({ replication }) => replication)).toContain('physical')
+    await admin.query(`select pg_logical_emit_message(false, 'test', 'physical')`)
+    await admin.query('select pg_switch_wal()')
+    await streamedUntil(client, (data) => data.includes('physical'))
+  })
+})

@@ -24,6 +24,8 @@ export interface LocalControlParts {
   readonly conditions: Conditions
   readonly lifecycle: Lifecycle
   readonly names: Names
+  /** An end has begun that waits for something. */
+  onShutdown(mode: ShutdownMode): void
 }
 
 export class LocalControl implements Control {
@@ -130,6 +132,7 @@ export class LocalControl implements Control {
 
   async shutdown(mode: ShutdownMode): Promise<void> {
     this.#parts.lifecycle.shutdown(mode)
+    this.#parts.onShutdown(mode)
   }
 
   /** @param verb for whoever means the console by it */

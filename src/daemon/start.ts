@@ -23,6 +23,7 @@ import type { Permits } from '../pool/permits/holder.ts'
 import { LocalPermits } from '../pool/permits/local-permits.ts'
 import { Pools } from '../pool/pools.ts'
 import type { ShareHolder } from '../pool/share.ts'
+import { PoolerError } from '../problems.ts'
 import { CancelSender } from '../server/cancel.ts'
 import { Tracked } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
@@ -185,7 +186,14 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   })
   const cancels = new CancelSender({ transport, clock, log, keepAlive, timeoutMs })
   const conditions = new Conditions()
-  const farewell = new Farewell(sessions, pools, () => conditions.check())
+  const farewell: Farewell = new Farewell(
+    sessions,
+    pools,
+    () => conditions.check(),
+    () => lifecycle.stop(),
+  )
+  /** By another process that serves the same clients. */
+  let isReplaced = false
   const sizesOf: SizesOf = (kind, database, user) => permitSizes(settings(), kind, database, user)
   const permits = new PermitBook(sizesOf)
   const welcomes = new Welcomes((welcomed) => membership?.onWelcomed(welcomed))
@@ -229,10 +237,13 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const lifecycle: Lifecycle = new Lifecycle({
     ...{ log, sessions, pools, cancels, peerCancels, conditions },
     // Whoever has had this process replaced may see how that goes on, for as long as others may stay.
-    consoles: () => (farewell.isWaiting(clock.nowMs) ? 0 : doors.consoles),
+    consoles: () => (isReplaced && farewell.isWaiting(clock.nowMs) ? 0 : doors.consoles),
     closeLog: openedLog.close,
   })
-  const control = new LocalControl({ log, applier, databases, sessions, conditions, lifecycle, names })
+  const control = new LocalControl({
+    ...{ log, applier, databases, sessions, conditions, lifecycle, names },
+    onShutdown: (mode) => farewell.shutdown(mode, clock.nowMs, settings().general),
+  })
   // A PAUSE is over only when nobody has a server any more, which here is so from the start.
   for (const call of membership?.standing ?? []) callOn(control, call).catch(() => {})
   const pulse = new Pulse(SWEEP_MS)
@@ -357,7 +368,8 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
         sweep,
       },
       drain(graceMs) {
-        farewell.begin(clock.nowMs + graceMs)
+        isReplaced = true
+        farewell.begin(clock.nowMs + graceMs, new PoolerError('worker-ends'))
         lifecycle.shutdown('wait_for_clients')
       },
     },

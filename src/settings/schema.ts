@@ -113,6 +113,14 @@ const PROCESSES = {
     '10',
     'How long the clients of a worker may stay that RESTART WORKERS replaces; after that, each is sent away between two transactions.',
   ),
+  shutdown_grace: seconds(
+    '0',
+    'How long clients may stay once SIGTERM or SHUTDOWN WAIT_FOR_CLIENTS has come; after that, each is sent away between two transactions. 0 is for as long as they like, as in PgBouncer.',
+  ),
+  shutdown_timeout: seconds(
+    '0',
+    'How long SIGTERM, SIGINT and SHUTDOWN WAIT_FOR_CLIENTS or WAIT_FOR_SERVERS may wait; whoever is left then is ended, and what runs is cancelled. 0 is for ever, as in PgBouncer.',
+  ),
   worker_timeout: seconds(
     '10',
     'Silence after which a worker is taken for hung, killed and replaced; its clients are lost. 0 is never.',

@@ -70,6 +70,46 @@ describe('SHUTDOWN WAIT_FOR_CLIENTS', () => {
     await flow.pooler.stopped
   })
 
+  test('lets nobody stay for longer than shutdown_grace who is between two transactions', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { shutdown_grace: 20 } })
+    const [idle, console] = [await flow.connect(), await flow.connect(ROOT)]
+    client.send(query('begin'))
+    await postgres.expect('Query(begin)')
+    postgres.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    console.send(query('shutdown wait_for_clients'))
+    await console.answer()
+    await flow.advance(19_000)
+    expect(idle.inbox.take()).toEqual([])
+    await flow.advance(2_000)
+    expect((await idle.inbox.next()).shown).toBe(IS_OVER)
+    expect(await hasStopped(flow)).toBe(false)
+    client.send(query('commit'))
+    await postgres.expect('Query(commit)')
+    postgres.send(complete('COMMIT'), ready())
+    await client.answer()
+    await flow.advance(100)
+    expect((await client.inbox.next()).shown).toBe(IS_OVER)
+    expect((await console.inbox.next()).shown).toBe(IS_OVER)
+    await flow.pooler.stopped
+  })
+
+  test.each(['wait_for_clients', 'wait_for_servers'] as const)(
+    '%s waits no longer than shutdown_timeout, whatever runs',
+    async (mode) => {
+      const { flow, client, postgres } = await startPair({ settings: { shutdown_timeout: 30 } })
+      await run(client, flow)
+      await flow.pooler.control.shutdown(mode)
+      await flow.advance(29_000)
+      expect(await hasStopped(flow)).toBe(false)
+      await flow.advance(2_000)
+      expect((await client.inbox.next()).shown).toBe(IS_OVER)
+      await flow.postgres.nextCancel()
+      postgres.send(error('57014', 'canceling statement due to user request'), ready())
+      await flow.pooler.stopped
+    },
+  )
+
   test('can be hastened, and not be taken back', async () => {
     const { flow, client } = await startPair()
     const { finish } = await run(client, flow)

@@ -12,7 +12,7 @@ export type LaunchOptions = Pick<StartOptions, 'isQuiet' | 'load'>
 export async function launch(
   settings: Settings,
   options: LaunchOptions = {},
-): Promise<Pick<Pooler, 'addresses' | 'control' | 'stop' | 'stopped'>> {
+): Promise<Pick<Pooler, 'addresses' | 'httpAddresses' | 'control' | 'stop' | 'stopped'>> {
   const { workers } = settings.general
   const count = workers === 'auto' ? usableCores() : workers
   if (count > 1) return startFleet(settings, count, options)

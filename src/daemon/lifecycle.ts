@@ -33,7 +33,8 @@ export interface LifecycleParts {
   readonly conditions: Conditions
   /** Sessions on the console: whoever waits for clients does not wait for these. */
   consoles(): number
-  closeLog(): void
+  /** Lets go of what is left when nobody is. */
+  close(): void
 }
 
 /** What there is only once clients are accepted. */
@@ -116,7 +117,7 @@ export class Lifecycle {
   async stop(): Promise<void> {
     if (this.#state === 'stopping' || this.#state === 'stopped') return this.stopped
     this.#enter('stopping')
-    const { log, sessions, pools, cancels, peerCancels, closeLog } = this.#parts
+    const { log, sessions, pools, cancels, peerCancels, close } = this.#parts
     log.info('shutting down')
     for (const listener of this.#running.listeners) listener.close()
     this.#running.janitor?.stop()
@@ -133,7 +134,7 @@ export class Lifecycle {
     await pollUntil(() => sessions.count === 0 && isEmpty(pools), STOP_MS)
     for (const session of sessions) session.channel.destroy()
     this.#enter('stopped')
-    closeLog()
+    close()
     this.#finish()
   }
 

@@ -4,11 +4,13 @@ import { fileURLToPath } from 'node:url'
 import { createSaltKey } from '../auth/secrets.ts'
 import { type Clock, SystemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
+import type { HttpAddress, HttpServer } from '../metrics/http-server.ts'
 import type { Address } from '../net/channel.ts'
 import { chooseTransport } from '../net/choose-transport.ts'
 import { createNodeTransport } from '../net/node-transport.ts'
 import { describeListening } from '../net/unix-sockets.ts'
 import { startJanitor } from '../pool/janitor.ts'
+import { TallyNames } from '../pool/tallies.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
 import { VERSION } from '../version.ts'
 import type { Control } from '../workers/control.ts'
@@ -23,6 +25,7 @@ import { FleetEnding } from './fleet-ending.ts'
 import { NO_RULES } from './hba.ts'
 import { Live } from './live.ts'
 import { LiveSettings } from './live-settings.ts'
+import { openMonitoring } from './monitoring.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { permitSizes } from './pool-settings.ts'
 import { StatsLog } from './stats-log.ts'
@@ -63,6 +66,7 @@ export interface Told {
 
 export interface RunningFleet {
   readonly addresses: readonly Address[]
+  readonly httpAddresses: readonly HttpAddress[]
   readonly primary: Primary
   readonly control: Control
   stop(): Promise<void>
@@ -103,6 +107,7 @@ export async function startFleet(
     stopListening: () => entrance.close(),
     primary: () => primary,
     close() {
+      http?.close()
       janitor.stop()
       leftovers.stop()
       openedLog.close()
@@ -128,6 +133,7 @@ export async function startFleet(
   const leftovers = new Leftovers({ transport: createNodeTransport(), keepAlive: live.keepAlive, later })
   const primary: Primary = new Primary({
     ...{ clock, log, workers, control, standing },
+    tallyNames: new TallyNames(first.general.metrics_max_pools),
     work: (): Work => ({
       ...{ settings: live.now, users: users.texts() },
       ...{ isQuiet, addresses, sharesSockets: descriptors.length > 0, saltKey },
@@ -161,7 +167,9 @@ export async function startFleet(
     statsLog.sweep()
   })
 
+  let http: HttpServer | null = null
   try {
+    http = await openMonitoring({ general: first.general, log, fleet: primary })
     await primary.start()
   } catch (problem) {
     await ending.stop()
@@ -169,7 +177,14 @@ export async function startFleet(
   }
   for (const address of addresses) log.info(`listening on ${describeListening(address)}`)
   log.info(`process up: pgweir ${VERSION}, ${workers} workers, transport ${transport.name} (${because})`)
-  return { addresses, primary, control, stop: () => ending.stop(), stopped: ending.stopped }
+  return {
+    addresses,
+    httpAddresses: http?.addresses ?? [],
+    primary,
+    control,
+    stop: () => ending.stop(),
+    stopped: ending.stopped,
+  }
 }
 
 function later(ms: number, work: () => void): void {

@@ -11,6 +11,7 @@ import type { Host } from '../client/host.ts'
 import { Session } from '../client/session.ts'
 import { Sessions } from '../client/sessions.ts'
 import { Turns } from '../client/turns.ts'
+import type { HttpAddress } from '../metrics/http-server.ts'
 import type { Address, Channel, KeepAlive, Listener, Transport } from '../net/channel.ts'
 import { chooseTransport } from '../net/choose-transport.ts'
 import { listenAll } from '../net/listen-addresses.ts'
@@ -23,6 +24,7 @@ import type { Permits } from '../pool/permits/holder.ts'
 import { LocalPermits } from '../pool/permits/local-permits.ts'
 import { Pools } from '../pool/pools.ts'
 import type { ShareHolder } from '../pool/share.ts'
+import { TallyNames } from '../pool/tallies.ts'
 import { PoolerError } from '../problems.ts'
 import { CancelSender } from '../server/cancel.ts'
 import { Tracked } from '../server/profile.ts'
@@ -52,6 +54,7 @@ import { Lifecycle } from './lifecycle.ts'
 import { unmetWishes, whereToListen } from './listening.ts'
 import { Live, type LoadedFiles } from './live.ts'
 import { LiveSettings } from './live-settings.ts'
+import { openMonitoring } from './monitoring.ts'
 import { openNames } from './names.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { peersOf } from './peers.ts'
@@ -115,6 +118,7 @@ export interface Membership {
 
 export interface Pooler {
   readonly addresses: readonly Address[]
+  readonly httpAddresses: readonly HttpAddress[]
   /** What an operator may have done, here or in the fleet that this is a part of. */
   readonly control: Control
   /** Ends it: clients are told so, servers are closed. */
@@ -170,7 +174,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const users = options.users ? new Users(options.users) : openUsers(first, log)
   const tls = new Live(soundOf(loadTls(first)))
   const hba = new Live(soundOf(loadHba(first)))
-  const pools = new Pools()
+  const pools = new Pools(new TallyNames(general.metrics_max_pools))
   const sessions = new Sessions()
   const { membership } = options
   const timeoutMs = () => settings().general.cancel_wait_timeout
@@ -238,7 +242,10 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     ...{ log, sessions, pools, cancels, peerCancels, conditions },
     // Whoever has had this process replaced may see how that goes on, for as long as others may stay.
     consoles: () => (isReplaced && farewell.isWaiting(clock.nowMs) ? 0 : doors.consoles),
-    closeLog: openedLog.close,
+    close() {
+      http?.close()
+      openedLog.close()
+    },
   })
   const control = new LocalControl({
     ...{ log, applier, databases, sessions, conditions, lifecycle, names },
@@ -333,13 +340,18 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     else new Session(channel, context)
     membership?.onLoad(sessions.count)
   }
-  const listeners = membership
-    ? await membership.listen(transport, keepAlive, onAccepted)
-    : await listenAll(
+  const http = membership ? null : await openMonitoring({ general, log, fleet })
+  const listening = membership
+    ? membership.listen(transport, keepAlive, onAccepted)
+    : listenAll(
         transport,
         whereToListen(first, keepAlive, (sentence) => log.warning(sentence)),
         onAccepted,
       )
+  const listeners = await listening.catch((problem) => {
+    http?.close()
+    throw problem
+  })
   if (!membership) for (const { address } of listeners) log.info(`listening on ${describeListening(address)}`)
   log.info(`process up: pgweir ${VERSION}, transport ${transport.name} (${because})`)
   const unmet = unmetWishes(general, transport.name)
@@ -349,6 +361,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
 
   return {
     addresses: listeners.map((listener) => listener.address),
+    httpAddresses: http?.addresses ?? [],
     parts: {
       get settings() {
         return live.now

@@ -176,6 +176,7 @@ export async function work(side: WorkerSide): Promise<void> {
   await ended
   clearInterval(beats)
   beat()
+  if (pooler !== null) member.lastWord((pooler as Pooler).parts.fleet.packedTallies())
 }
 
 /** Where the primary accepts, there is nothing to close here, and what it gives is to be taken. */

@@ -75,8 +75,8 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   readonly database: string
   readonly birth: Birth
   readonly options: PoolOptions
-  readonly counters = new Counters()
-  readonly durations = new Durations()
+  #counters = new Counters()
+  #durations = new Durations()
   readonly statements = new StatementRegistry()
   readonly waiting = new Waiting()
   readonly #servers = new ServerLists()
@@ -119,6 +119,20 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   /** Whom its servers log in as. */
   get user(): string {
     return this.#target.identity.user
+  }
+
+  get counters(): Counters {
+    return this.#counters
+  }
+
+  get durations(): Durations {
+    return this.#durations
+  }
+
+  /** What was counted belongs to another user than what comes. */
+  countAnew(): void {
+    this.#counters = new Counters()
+    this.#durations = new Durations()
   }
 
   get settings(): PoolSettings {

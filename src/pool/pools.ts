@@ -4,6 +4,7 @@ import { PoolerError } from '../problems.ts'
 import { type Birth, NO_BIRTH } from '../server/birth.ts'
 import { Counters } from './counters.ts'
 import type { Pool } from './pool.ts'
+import { Tallies, type Tally, TallyNames, tallyOf } from './tallies.ts'
 
 export class Pools {
   /** Those that clients may come to. */
@@ -15,6 +16,13 @@ export class Pools {
   readonly #past = new Map<string, Counters>()
   /** Those of one client each, for as long as what they count matters. */
   readonly #own = new Set<Pool>()
+  /** What pools have counted that are gone; it outlives their databases. */
+  readonly #tallies: Tallies
+
+  /** @param names whose tallies are told apart */
+  constructor(names = new TallyNames(Infinity)) {
+    this.#tallies = new Tallies(names)
+  }
 
   find(database: string, user: string, birth = NO_BIRTH): Pool | null {
     return this.#pools.get(keyOf(database, user, birth)) ?? null
@@ -42,6 +50,11 @@ export class Pools {
     this.#past.set(database, past)
   }
 
+  /** All that was ever counted, by database and user. */
+  tallies(): readonly Tally[] {
+    return this.#tallies.with([...this.#all].map(tallyOf))
+  }
+
   /** What pools have counted that are forgotten, by database. */
   get past(): ReadonlyMap<string, Counters> {
     return this.#past
@@ -58,6 +71,10 @@ export class Pools {
 
   /** Its servers log in as another user from now on. Where there is a pool of that user already, newcomers go to that one. */
   rename(pool: Pool, formerUser: string): void {
+    const { database, counters, durations } = pool
+    this.#tallies.ended({ database, user: formerUser, counters, durations })
+    this.#keepCounts(pool)
+    pool.countAnew()
     if (pool.isOfOneClient) return
     this.#remove(pool, formerUser)
     if (this.find(pool.database, pool.user, pool.birth) === null) this.add(pool)
@@ -93,6 +110,7 @@ export class Pools {
 
   #drop(pool: Pool): void {
     if (!this.#all.delete(pool)) return
+    this.#tallies.ended(pool)
     const left = (this.#counts.get(pool.database) ?? 0) - 1
     if (left > 0) this.#counts.set(pool.database, left)
     else this.#counts.delete(pool.database)

@@ -8,6 +8,7 @@ import {
   boolean,
   bytes,
   fileMode,
+  httpAddresses,
   integer,
   list,
   oneOf,
@@ -379,6 +380,19 @@ const RUNNING = {
   ),
 }
 
+const MONITORING = {
+  http_listen: atRestart(
+    httpAddresses,
+    '',
+    'Addresses with ports to answer HTTP on: `/metrics`, `/healthz` and `/readyz`; see monitoring.md. Nothing is none. Not in PgBouncer.',
+  ),
+  metrics_max_pools: atRestart(
+    integer({ min: 1, max: 10_000 }),
+    '200',
+    'How many pairs of database and user have metrics of their own, those that come first; the rest is counted under `other`. Not in PgBouncer.',
+  ),
+}
+
 /** The table by topic, for the reference page and `--help`. */
 export const TOPICS = {
   Listening: LISTENING,
@@ -393,6 +407,7 @@ export const TOPICS = {
   Timeouts: TIMEOUTS,
   'Logs and statistics': LOGS,
   'The process': RUNNING,
+  Monitoring: MONITORING,
 } as const
 
 export const SETTINGS = {
@@ -408,6 +423,7 @@ export const SETTINGS = {
   ...TIMEOUTS,
   ...LOGS,
   ...RUNNING,
+  ...MONITORING,
 } as const
 
 export type SettingKey = keyof typeof SETTINGS

@@ -114,6 +114,30 @@ export const list: ValueType<readonly string[]> = {
   print: (value) => value.join(', '),
 }
 
+/** Where the HTTP server listens; an IPv6 address is in brackets where it is written. */
+export interface HttpAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** `127.0.0.1:9127, [::1]:9127`; a port alone is on this machine, and `*` is every address. */
+export const httpAddresses: ValueType<readonly HttpAddress[]> = {
+  name: 'addresses',
+  accepts: 'addresses with ports, such as 127.0.0.1:9127 or [::1]:9127, with commas between',
+  parse(text) {
+    const addresses: HttpAddress[] = []
+    for (const each of text.split(',').map((part) => part.trim())) {
+      if (each === '') continue
+      const [, inBrackets, name, digits] = /^(?:(?:\[([^\]\s]+)\]|([^:\s[\]]+)):)?(\d{1,5})$/.exec(each) ?? []
+      const port = Number(digits)
+      if (digits === undefined || port > 65_535) return refuse(this)
+      addresses.push({ host: inBrackets ?? name ?? '127.0.0.1', port })
+    }
+    return { value: addresses }
+  },
+  print: (value) => value.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(', '),
+}
+
 /** One of some words. `later` are words that PgBouncer knows and we do not build yet: refused, by name. */
 export function oneOf<const Word extends string>(
   words: readonly Word[],

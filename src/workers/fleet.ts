@@ -7,6 +7,7 @@ import type { ZoneSnapshot } from '../net/names/zones.ts'
 import type { Span, Totals } from '../pool/averages.ts'
 import type { Balance } from '../pool/hosts.ts'
 import type { PoolMode } from '../pool/settings.ts'
+import type { Tally } from '../pool/tallies.ts'
 import type { Replication } from '../wire/replication.ts'
 import type { Control } from './control.ts'
 import type { WorkerState } from './states.ts'
@@ -23,6 +24,8 @@ export interface Fleet {
   stats(): Promise<readonly DatabaseStats[]>
   lists(): Promise<Lists>
   latencies(): Promise<readonly LatencySnapshot[]>
+  /** All that was ever counted by database and user; nothing in it goes down. Without the console. */
+  tallies(): Promise<readonly Tally[]>
   state(): Promise<FleetState>
   workers(): Promise<readonly WorkerSnapshot[]>
   readonly control: Control

@@ -1,6 +1,7 @@
 /** All workers as one: asks each what it knows of itself, and puts the answers together. */
 
 import { sumOf, type Totals } from '../pool/averages.ts'
+import { Tallies, type Tally, type TallyNames } from '../pool/tallies.ts'
 import type { Control } from './control.ts'
 import type { ClientSnapshot, DatabaseStats, Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
 import {
@@ -15,13 +16,22 @@ import {
   mergeZones,
 } from './gather.ts'
 import type { Gatherable, Topic } from './messages.ts'
-import { type Packed, unpack } from './packing.ts'
+import { type Packed, packNow, unpack, unpackNow } from './packing.ts'
 import type { Worker } from './worker.ts'
 
 export abstract class GatheredFleet implements Fleet {
   abstract readonly control: Control
   /** What workers have done that are gone: so no counter ever goes backwards. */
   readonly #departed = new Map<string, Totals>()
+  readonly #tallies: Tallies
+
+  /** @param names whose tallies are told apart */
+  constructor(names: TallyNames) {
+    this.#tallies = new Tallies(names)
+  }
+
+  /** Those that are not gone. */
+  protected abstract everyone(): Iterable<Worker>
 
   abstract workers(): Promise<readonly WorkerSnapshot[]>
 
@@ -35,10 +45,13 @@ export abstract class GatheredFleet implements Fleet {
       this.#departed.set(database, sumOf(before ? [before, totals] : [totals]))
     }
     worker.totals = new Map()
+    this.#tallies.add(worker.tallies)
+    worker.tallies = []
   }
 
   async gather(topic: Topic): Promise<Gatherable[Topic]> {
-    return topic === 'clients' ? this.#packedClients() : this[topic]()
+    if (topic === 'clients') return this.#packedClients()
+    return topic === 'tallies' ? packNow(await this.tallies()) : this[topic]()
   }
 
   async clients() {
@@ -90,6 +103,19 @@ export abstract class GatheredFleet implements Fleet {
 
   async latencies() {
     return mergeLatencies(await this.#ask('latencies'))
+  }
+
+  async tallies() {
+    await this.askAll(async (worker) => {
+      this.noteTallies(worker, (await worker.line.ask('gather', 'tallies')) as Packed<Tally>)
+    })
+    // From what is noted, and not from the answers: one that has gone since is in what is past, and must not count twice.
+    return this.#tallies.with([...this.everyone()].flatMap(({ tallies }) => tallies))
+  }
+
+  protected noteTallies(worker: Worker, packed: Packed<Tally>): void {
+    // When it is gone, what it had told before is in what is past.
+    if (worker.state !== 'gone') worker.tallies = unpackNow(packed)
   }
 
   async lists() {

@@ -10,6 +10,7 @@ import { Periods, type Span, sumOf, type Totals } from '../pool/averages.ts'
 import { Counters } from '../pool/counters.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { Pools } from '../pool/pools.ts'
+import type { Tally } from '../pool/tallies.ts'
 import type { CancelSender } from '../server/cancel.ts'
 import type { Server } from '../server/server.ts'
 import { SERVER_STATES, type ServerState } from '../server/states.ts'
@@ -34,7 +35,7 @@ import {
 } from './fleet.ts'
 import { mergeLatencies, mergePools } from './gather.ts'
 import type { Beat, Gatherable, Topic } from './messages.ts'
-import { pack } from './packing.ts'
+import { type Packed, pack, packLong, packNow } from './packing.ts'
 import type { Pulse } from './pulse.ts'
 
 export interface LocalFleetParts {
@@ -158,6 +159,10 @@ export class LocalFleet implements Fleet {
     return mergeLatencies([rows])
   }
 
+  async tallies(): Promise<readonly Tally[]> {
+    return this.#parts.pools.tallies()
+  }
+
   async lists(): Promise<Lists> {
     const { sessions, pools } = this.#parts
     let servers = 0
@@ -196,7 +201,13 @@ export class LocalFleet implements Fleet {
 
   /** For the primary, by name. */
   async gather(topic: Topic): Promise<Gatherable[Topic]> {
-    return topic === 'clients' ? pack(await this.clients()) : this[topic]()
+    if (topic === 'clients') return pack(await this.clients())
+    return topic === 'tallies' ? packLong(await this.tallies()) : this[topic]()
+  }
+
+  /** The last word on them. */
+  packedTallies(): Packed<Tally> {
+    return packNow(this.#parts.pools.tallies())
   }
 
   /** Called when a stats_period is over. Returns what happened in it, all databases together. */

@@ -5,6 +5,7 @@ import type { Address } from '../net/channel.ts'
 import type { Span, Totals } from '../pool/averages.ts'
 import type { Permits } from '../pool/permits/holder.ts'
 import type { ShareHolder } from '../pool/share.ts'
+import type { Tally } from '../pool/tallies.ts'
 import type { Server } from '../server/server.ts'
 import { type Admissions, type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
 import { AskedPermits } from './asked-permits.ts'
@@ -22,7 +23,7 @@ import type {
   ToWorker,
   Welcomed,
 } from './messages.ts'
-import { unpack } from './packing.ts'
+import { type Packed, unpack } from './packing.ts'
 
 /** What the process does when its primary says so. */
 export interface MemberListener {
@@ -107,6 +108,11 @@ export class Member {
   beat(beat: Beat, totals: ReadonlyMap<string, Totals>): void {
     this.line.tell('beat', beat)
     this.line.tell('totals', totals)
+  }
+
+  /** Before the end. */
+  lastWord(tallies: Packed<Tally>): void {
+    this.line.tell('tallies', tallies)
   }
 }
 
@@ -258,6 +264,10 @@ class WholeFleet implements Fleet {
 
   lists() {
     return this.#gather('lists')
+  }
+
+  async tallies() {
+    return unpack(await this.#gather('tallies'))
   }
 
   state() {

@@ -4,6 +4,7 @@ import type { Address } from '../net/channel.ts'
 import type { NameSnapshot } from '../net/names/names.ts'
 import type { ZoneSnapshot } from '../net/names/zones.ts'
 import type { Span, Totals } from '../pool/averages.ts'
+import type { Tally } from '../pool/tallies.ts'
 import type { ClientClaim } from './admissions.ts'
 import type { ControlCall } from './control.ts'
 import type {
@@ -41,6 +42,7 @@ export interface Gatherable {
   readonly stats: readonly DatabaseStats[]
   readonly lists: Lists
   readonly latencies: readonly LatencySnapshot[]
+  readonly tallies: Packed<Tally>
   readonly state: FleetState
 }
 
@@ -81,6 +83,8 @@ export type ToPrimary = {
   readonly beat: Message<Beat>
   /** What it has done since its start, by database: told with each beat, and as its last word. */
   readonly totals: Message<ReadonlyMap<string, Totals>>
+  /** Its last word on all that it has ever counted. */
+  readonly tallies: Message<Packed<Tally>>
   /** A client wants in: null if there is room under all of the limits, otherwise the first that is full. */
   readonly claim: Message<readonly ClientClaim[], ClientClaim | null>
   /** A client is in that no limit could have kept out; counted in case that there will be one. */

@@ -6,6 +6,7 @@ import { Lru } from '../base/lru.ts'
 import type { Address } from '../net/channel.ts'
 import { type Span, sumOf } from '../pool/averages.ts'
 import type { SizesOf } from '../pool/permits/book.ts'
+import type { TallyNames } from '../pool/tallies.ts'
 import { PoolerError } from '../problems.ts'
 import { MAX_WORKER } from '../wire/cancel-key.ts'
 import { type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
@@ -25,6 +26,8 @@ export interface PrimaryOptions {
   readonly clock: Clock
   readonly log: Log
   readonly workers: number
+  /** What is counted for them is told apart over all workers. */
+  readonly tallyNames: TallyNames
   /** What workers are told to do: see `StartOrder`. */
   work(): unknown
   /** What is asked for on the console of any worker. */
@@ -71,7 +74,7 @@ export class Primary extends GatheredFleet {
   #isEmpty = () => {}
 
   constructor(options: PrimaryOptions) {
-    super()
+    super(options.tallyNames)
     this.#options = options
     this.control = options.control
     this.#seats = Array.from({ length: options.workers }, () => new Seat())
@@ -339,6 +342,10 @@ export class Primary extends GatheredFleet {
         worker().totals = totals
         return null
       },
+      tallies: (tallies) => {
+        this.noteTallies(worker(), tallies)
+        return null
+      },
       load: (load) => {
         worker().load = load
         this.#spreading.settle()
@@ -379,6 +386,10 @@ export class Primary extends GatheredFleet {
   }
 
   // The fleet as one
+
+  protected everyone(): Iterable<Worker> {
+    return this.#workers.values()
+  }
 
   /** Asks every worker that has clients. One that goes away meanwhile has nothing to say any more. */
   protected askAll<Answer>(ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]> {

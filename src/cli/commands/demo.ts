@@ -13,6 +13,7 @@ import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostg
 import { type Loaded, loadSettings, type Settings } from '../../settings/load.ts'
 import { formatProblem, hasErrors } from '../../settings/problem.ts'
 import { environmentName } from '../../settings/schema.ts'
+import type { HttpAddress } from '../../settings/values.ts'
 import { EndSignals } from '../signals.ts'
 
 export interface DemoOptions {
@@ -38,6 +39,7 @@ export async function demo(options: DemoOptions): Promise<number> {
       interrupted: interrupt.signal,
       write: (text) => console.log(text),
       findTakenAddress,
+      isFree,
       startPostgres: startEmbeddedPostgres,
       createDemoDatabase,
       startPooler: (settings) => launch(settings, { isQuiet: options.isQuiet ?? false }),
@@ -53,7 +55,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 const NAME = 'demo'
 
 /** What the demo needs of a running pooler. */
-export type DemoPooler = Pick<Pooler, 'addresses' | 'stop' | 'stopped'>
+export type DemoPooler = Pick<Pooler, 'addresses' | 'httpAddresses' | 'stop' | 'stopped'>
 
 /** What the demo is made of, so that tests can bring their own. */
 export interface DemoParts {
@@ -61,6 +63,7 @@ export interface DemoParts {
   readonly interrupted: AbortSignal
   write(text: string): void
   findTakenAddress(settings: Settings): Promise<string | null>
+  isFree(address: HttpAddress): Promise<boolean>
   startPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres>
   createDemoDatabase(postgres: EmbeddedPostgres, password: string): Promise<void>
   startPooler(settings: Settings): Promise<DemoPooler>
@@ -74,6 +77,7 @@ export async function runDemo(options: DemoOptions, parts: DemoParts): Promise<n
   const taken = await parts.findTakenAddress(early.settings)
   if (taken !== null) return explainTakenPort(taken, early.settings, write)
 
+  const http = await demoHttp(parts)
   write('pgweir demo: a throw-away PostgreSQL with a connection pool in front of it\n')
   let postgres: EmbeddedPostgres
   try {
@@ -93,7 +97,7 @@ export async function runDemo(options: DemoOptions, parts: DemoParts): Promise<n
     await parts.createDemoDatabase(postgres, password)
     const authFile = join(postgres.directory, 'users.txt')
     await writeFile(authFile, `"${NAME}" "${password.replaceAll('"', '""')}"\n`, { mode: 0o600 })
-    return await pool(loadDemoSettings(options, parts.env, postgres, authFile), postgres, password, parts)
+    return await pool(loadDemoSettings(options, parts.env, postgres, authFile, http), postgres, password, parts)
   } finally {
     write('  stopping PostgreSQL and removing its data')
     await postgres.stop()
@@ -113,7 +117,9 @@ async function pool(
     pooler = await startPooler(settings)
   } catch (error) {
     // Somebody may have been quicker than us since we looked.
-    return isAddressInUse(error) ? explainTakenPort(settings.general.listen_addr, settings, write) : fail(error, write)
+    return isAddressInUse(error) && !isAboutHttp(error)
+      ? explainTakenPort(settings.general.listen_addr, settings, write)
+      : fail(error, write)
   }
   write(welcome(pooler, postgres, settings, password))
 
@@ -131,12 +137,24 @@ async function pool(
 
 const SHOWN_LOG_LINES = 10
 
+const HTTP = { host: '127.0.0.1', port: 9127 }
+
+/** Another demo may run already: nobody has asked for metrics, so that this one goes without. */
+async function demoHttp({ isFree }: DemoParts): Promise<string> {
+  return (await isFree(HTTP)) ? `${HTTP.host}:${HTTP.port}` : ''
+}
+
+function isAboutHttp(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('http_listen')
+}
+
 /** The demo's own choices stand in for defaults: the environment and the command line go before them. */
 function loadDemoSettings(
   { flags }: DemoOptions,
   env: DemoParts['env'],
   postgres: Pick<EmbeddedPostgres, 'host' | 'port'>,
   authFile: string,
+  http = '',
 ): Loaded {
   const choices: Record<string, string> = {
     listen_addr: '127.0.0.1',
@@ -145,6 +163,7 @@ function loadDemoSettings(
     auth_type: 'scram-sha-256',
     auth_file: authFile,
     admin_users: NAME,
+    http_listen: http,
   }
   for (const key of Object.keys(choices)) if (env[environmentName(key)] !== undefined) delete choices[key]
   const server = `host=${postgres.host} port=${postgres.port}`
@@ -170,13 +189,15 @@ async function createDemoDatabase(postgres: EmbeddedPostgres, password: string):
 
 function welcome(pooler: DemoPooler, postgres: EmbeddedPostgres, settings: Settings, password: string): string {
   const { host, port } = pooler.addresses[0] ?? { host: '127.0.0.1', port: settings.general.listen_port }
+  const [http] = pooler.httpAddresses
+  const metrics = http ? `\n  the metrics      curl http://${reachable(http.host)}:${http.port}/metrics` : ''
   const server = `postgres://${NAME}:${encodeURIComponent(password)}@${reachable(host)}:${port}`
   return `
 Ready. PostgreSQL ${postgres.version} is pooled in ${settings.general.pool_mode} mode on port ${port}. To copy:
 
   a session        psql "${server}/${NAME}"
   the console      psql "${server}/pgweir" -c "show pools"
-  an application   DATABASE_URL="${server}/${NAME}"
+  an application   DATABASE_URL="${server}/${NAME}"${metrics}
 
 Press Ctrl-C to stop. All data is thrown away then.
 `
@@ -202,19 +223,23 @@ function refuse({ problems }: Loaded, write: DemoParts['write']): number {
 
 /** Looks before PostgreSQL is started, so that the answer comes at once. Null if all addresses are free. */
 export async function findTakenAddress({ general }: Settings): Promise<string | null> {
-  for (const address of general.listen_addr.split(',').map((text) => text.trim())) {
-    const probe = createServer()
-    try {
-      probe.listen({ port: general.listen_port, ...(address === '*' ? {} : { host: address }) })
-      await once(probe, 'listening')
-    } catch (error) {
-      if (isAddressInUse(error)) return address
-      // Any other trouble with the address is for the pooler to tell.
-    } finally {
-      probe.close()
-    }
-  }
+  for (const address of general.listen_addr.split(',').map((text) => text.trim()))
+    if (!(await isFree({ host: address, port: general.listen_port }))) return address
   return null
+}
+
+/** Whether nobody listens there. Any other trouble with the address is for the pooler to tell. */
+export async function isFree({ host, port }: HttpAddress): Promise<boolean> {
+  const probe = createServer()
+  try {
+    probe.listen({ port, ...(host === '*' ? {} : { host }) })
+    await once(probe, 'listening')
+    return true
+  } catch (error) {
+    return !isAddressInUse(error)
+  } finally {
+    probe.close()
+  }
 }
 
 function isAddressInUse(error: unknown): boolean {

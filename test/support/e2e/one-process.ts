@@ -22,6 +22,7 @@ export async function startHere(load: () => Loaded, still?: Clock): Promise<Runn
   const { parts, addresses } = pooler
   return {
     addresses,
+    httpAddresses: pooler.httpAddresses,
     fleet: parts.fleet,
     log: lines,
     stop: () => pooler.stop(),

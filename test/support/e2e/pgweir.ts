@@ -114,6 +114,12 @@ export interface Counts {
   readonly mode: PoolMode | null
 }
 
+export interface HttpAnswer {
+  readonly status: number
+  readonly contentType: string
+  readonly text: string
+}
+
 export class Pgweir {
   readonly database: TestDatabase
   readonly #running: Running
@@ -144,6 +150,14 @@ export class Pgweir {
     const [address] = this.addresses
     if (!address) throw new Error('it does not listen')
     return address
+  }
+
+  /** What it answers to a GET of one of its pages; the settings must name where it listens. */
+  async page(path: string, headers: Readonly<Record<string, string>> = {}): Promise<HttpAnswer> {
+    const [address] = this.#running.httpAddresses
+    const response = await fetch(`http://${address?.host}:${address?.port}${path}`, { headers })
+    const text = await response.text()
+    return { status: response.status, contentType: response.headers.get('content-type') ?? '', text }
   }
 
   /** For a driver. */

@@ -1,10 +1,13 @@
 /** A pooler under test, whether it is this process or several of their own. */
 
+import type { HttpAddress } from '../../../src/metrics/http-server.ts'
 import type { Address } from '../../../src/net/channel.ts'
 import type { Fleet } from '../../../src/workers/fleet.ts'
 
 export interface Running {
   readonly addresses: readonly Address[]
+  /** Where it answers HTTP. */
+  readonly httpAddresses: readonly HttpAddress[]
   /** All that is known of it. */
   readonly fleet: Fleet
   /** What it has logged. */

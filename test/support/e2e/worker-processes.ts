@@ -34,6 +34,7 @@ export async function startWorkers(load: () => Loaded, workers: number): Promise
   return {
     primary,
     addresses: running.addresses,
+    httpAddresses: running.httpAddresses,
     fleet: primary,
     get log() {
       const text = readFileSync(logfile, 'utf8')

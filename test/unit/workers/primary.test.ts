@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { sumOf } from '../../../src/pool/averages.ts'
+import { TallyNames } from '../../../src/pool/tallies.ts'
 import { PoolerError } from '../../../src/problems.ts'
 import type { ClientClaim } from '../../../src/workers/admissions.ts'
 import type { Control, ControlCall } from '../../../src/workers/control.ts'
@@ -103,6 +104,7 @@ function fleet({ workers = 2, maxClients = 10, answers = {}, leftovers = NO_LEFT
     clock,
     log: silentLog,
     workers,
+    tallyNames: new TallyNames(10),
     work: () => 'the settings',
     maxClients: () => maxClients,
     control: {} as Control,

@@ -18,10 +18,12 @@ test('the demo pools its database in transaction mode on 127.0.0.1:6432 with SCR
     pool_mode: 'transaction',
     auth_type: 'scram-sha-256',
     admin_users: ['demo'],
+    http_listen: [{ host: '127.0.0.1', port: 9127 }],
   })
   expect(settings()?.databases.get('demo')).toMatchObject({ dbname: 'demo' })
   expect(text.whole()).toContain('psql "postgres://demo:p%22ss%2Fw%C3%B6rd@127.0.0.1:6432/demo"')
   expect(text.whole()).toContain('@127.0.0.1:6432/pgweir"')
+  expect(text.whole()).toContain('curl http://127.0.0.1:9127/metrics')
   interrupt()
   expect(await code).toBe(0)
 })
@@ -101,6 +103,16 @@ test('a taken port is told before anything is started, with a way out', async ()
   expect(doings).toEqual([])
 })
 
+test('where the port for metrics is taken, the demo goes without them', async () => {
+  const { run, interrupt, text, settings } = await prepareDemo({ flags: {} })
+  const code = run({ isFree: async () => false })
+  await text.toContain('Ready.')
+  expect(settings()?.general.http_listen).toEqual([])
+  expect(text.whole()).not.toContain('/metrics')
+  interrupt()
+  expect(await code).toBe(0)
+})
+
 test('a port that is taken meanwhile leaves nothing running', async () => {
   const { run, text, doings } = await prepareDemo({ flags: {} })
   const code = run({
@@ -157,6 +169,7 @@ async function prepareDemo(options: DemoOptions, env: DemoParts['env'] = {}) {
     write: (line) => text.add(line),
     // The usual port may be in use where the tests run.
     findTakenAddress: async () => null,
+    isFree: async () => true,
     async startPostgres({ superuser: user, password }) {
       doings.push('start postgres')
       const stop = async () => void doings.push('stop postgres')
@@ -167,7 +180,12 @@ async function prepareDemo(options: DemoOptions, env: DemoParts['env'] = {}) {
       doings.push('start pooler')
       settings = given
       const addresses = [{ host: given.general.listen_addr, port: given.general.listen_port }]
-      return { addresses, stopped, stop: async () => void doings.push('stop pooler') }
+      return {
+        addresses,
+        httpAddresses: given.general.http_listen,
+        stopped,
+        stop: async () => void doings.push('stop pooler'),
+      }
     },
   }
   return {

@@ -1,0 +1,40 @@
+/** Answers scrapes: asks for all that there is to know, once for whoever asks at the same time. */
+
+import type { TallyNames } from '../pool/tallies.ts'
+import { CONTENT_TYPES, expose, type Format } from './exposition.ts'
+import { FAMILIES } from './families.ts'
+import type { Page } from './http-server.ts'
+import { type MeasuredFleet, takeSnapshot } from './snapshot.ts'
+
+export { formatFor } from './exposition.ts'
+
+export interface ExporterOptions {
+  readonly fleet: MeasuredFleet
+  readonly names: TallyNames
+}
+
+export class Exporter {
+  readonly #options: ExporterOptions
+  readonly #underWay = new Map<Format, Promise<string>>()
+
+  constructor(options: ExporterOptions) {
+    this.#options = options
+  }
+
+  async page(format: Format): Promise<Page> {
+    return { contentType: CONTENT_TYPES[format], body: await this.#text(format) }
+  }
+
+  #text(format: Format): Promise<string> {
+    const underWay = this.#underWay.get(format)
+    if (underWay !== undefined) return underWay
+    const text = this.#make(format).finally(() => this.#underWay.delete(format))
+    this.#underWay.set(format, text)
+    return text
+  }
+
+  async #make(format: Format): Promise<string> {
+    const { fleet, names } = this.#options
+    return expose(FAMILIES, await takeSnapshot(fleet, names), format)
+  }
+}

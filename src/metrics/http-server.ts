@@ -1,0 +1,122 @@
+/** A small HTTP server for those who watch: answers GET, by a table of paths, and lets nobody take more of it than that. */
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+
+export interface HttpAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** What is sent under a path. */
+export interface Page {
+  /** 200 if not given. */
+  readonly status?: number
+  readonly contentType: string
+  readonly body: string
+}
+
+export type Answer = (request: IncomingMessage) => Page | Promise<Page>
+
+/** By path. */
+export type Pages = ReadonlyMap<string, Answer>
+
+export interface HttpServer {
+  readonly addresses: readonly HttpAddress[]
+  close(): void
+}
+
+/** Whoever asks needs a few headers only. */
+const MAX_HEADER_BYTES = 8_192
+
+/** How long the head of a request may take. */
+const REQUEST_MS = 5_000
+
+/** How long a connection may be idle between two requests; those who scrape come again every few seconds. */
+const KEEP_ALIVE_MS = 65_000
+
+/** Watchers are few. */
+const MAX_CONNECTIONS = 100
+
+const METHODS = ['GET', 'HEAD']
+
+/** Rejects if an address cannot be listened on; then none is. */
+export async function openHttpServer(
+  listen: readonly HttpAddress[],
+  pages: Pages,
+  onTrouble: (problem: unknown) => void,
+): Promise<HttpServer> {
+  const servers: Server[] = []
+  const close = () => {
+    for (const server of servers) {
+      server.close()
+      server.closeAllConnections()
+    }
+  }
+  try {
+    for (const address of listen) servers.push(await open(address, pages, onTrouble))
+  } catch (problem) {
+    close()
+    throw problem
+  }
+  return { addresses: servers.map(addressOf), close }
+}
+
+function open({ host, port }: HttpAddress, pages: Pages, onTrouble: (problem: unknown) => void): Promise<Server> {
+  const server = createServer(
+    { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS },
+    (request, response) => {
+      answer(request, response, pages).catch((problem) => {
+        onTrouble(problem)
+        if (response.headersSent) response.destroy()
+        else send(request, response, plain(500, 'internal error\n'))
+      })
+    },
+  )
+  server.keepAliveTimeout = KEEP_ALIVE_MS
+  server.maxConnections = MAX_CONNECTIONS
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause: Error) =>
+      reject(new Error(`http_listen: ${host}:${port} cannot be listened on: ${cause.message}`, { cause })),
+    )
+    server.listen({ port, ...(host === '*' ? {} : { host }) }, () => {
+      server.removeAllListeners('error')
+      server.on('error', onTrouble)
+      resolve(server)
+    })
+  })
+}
+
+function addressOf(server: Server): HttpAddress {
+  const { address, port } = server.address() as { readonly address: string; readonly port: number }
+  return { host: address, port }
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, pages: Pages): Promise<void> {
+  const page = pages.get(pathOf(request))
+  if (page === undefined) send(request, response, plain(404, 'not found\n'))
+  else if (!METHODS.includes(request.method ?? '')) {
+    response.setHeader('Allow', METHODS.join(', '))
+    send(request, response, plain(405, 'method not allowed\n'))
+  } else send(request, response, await page(request))
+}
+
+function pathOf({ url = '' }: IncomingMessage): string {
+  const end = url.search(/[?#]/)
+  return end < 0 ? url : url.slice(0, end)
+}
+
+export function plain(status: number, body: string): Page {
+  return { status, contentType: 'text/plain; charset=utf-8', body }
+}
+
+function send(request: IncomingMessage, response: ServerResponse, { status = 200, contentType, body }: Page): void {
+  response.statusCode = status
+  response.setHeader('Content-Type', contentType)
+  response.setHeader('Content-Length', Buffer.byteLength(body))
+  response.setHeader('Cache-Control', 'no-store')
+  response.setHeader('X-Content-Type-Options', 'nosniff')
+  // What else it sends is not read.
+  if (status === 405 || request.headers['content-length'] !== undefined || request.headers['transfer-encoding'])
+    response.setHeader('Connection', 'close')
+  response.end(request.method === 'HEAD' ? undefined : body)
+}

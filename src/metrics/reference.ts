@@ -1,0 +1,32 @@
+/** The metrics for people to read: docs/metrics.md, made from the table of families. */
+
+import { BUCKETS_MS } from '../base/histogram.ts'
+import { FAMILIES } from './families.ts'
+
+/** The whole of docs/metrics.md. A test compares; `npx vitest run test/unit/metrics/reference.test.ts -u` writes it anew. */
+export function metricsPage(): string {
+  const rows = FAMILIES.map(({ name, type, labels, help }) => [code(name), type, labels.map(code).join(', '), help])
+  return `${[INTRODUCTION, table(['metric', 'type', 'labels', 'meaning'], rows)].join('\n\n')}\n`
+}
+
+const INTRODUCTION = `# Metrics
+
+<!-- Generated from src/metrics/families.ts: change the table there, then run \`npx vitest run test/unit/metrics/reference.test.ts -u\`. -->
+
+What \`/metrics\` tells, for all processes together; [monitoring](monitoring.md) tells how to turn it on and what to look at. Times are seconds, sizes are
+bytes. Counters and histograms begin with pgweir and never go down while it runs, whatever is reloaded, replaced or dropped meanwhile. The console is not
+counted.
+
+The first \`metrics_max_pools\` pairs of database and user have series of their own; what comes after them is counted together as \`other\`.
+
+Histograms have the buckets ${BUCKETS_MS.map((ms) => ms / 1000).join(', ')} s. In OpenMetrics, which is what a client gets that asks for it, counters are the
+same with \`_total\` at the end of their samples.`
+
+function code(text: string): string {
+  return `\`${text}\``
+}
+
+function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  return [line(headings), line(headings.map(() => '---')), ...rows.map(line)].join('\n')
+}

@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest'
+import { Histogram, lengthsOf } from '../../../src/base/histogram.ts'
+import { expose, formatFor } from '../../../src/metrics/exposition.ts'
+import type { Family } from '../../../src/metrics/families.ts'
+import type { Snapshot } from '../../../src/metrics/snapshot.ts'
+
+const NOTHING = {} as Snapshot
+
+test('a counter, a gauge and a histogram as Prometheus wants them', async () => {
+  expect(await expose(FAMILIES, NOTHING, 'prometheus')).toBe(`# HELP x_things_total Things, "all" of them.
+# TYPE x_things_total counter
+x_things_total{database="a\\"b\\\\c\\nd"} 12
+
+# HELP x_level Level.
+# TYPE x_level gauge
+x_level{state="full",database="d"} 0.5
+
+# HELP x_seconds Lengths.
+# TYPE x_seconds histogram
+${buckets('x_seconds', 'database="d"', { 0.0001: 1, 0.5: 2, 60: 2, '+Inf': 3 })}
+x_seconds_sum{database="d"} 70.5000625
+x_seconds_count{database="d"} 3
+`)
+})
+
+test('and as OpenMetrics does', async () => {
+  const text = await expose(FAMILIES, NOTHING, 'openmetrics')
+  expect(text).toContain('# TYPE x_things counter\nx_things_total{database="a\\"b\\\\c\\nd"} 12\n')
+  expect(text.endsWith('# EOF\n')).toBe(true)
+  // What was asked for once changes nothing for who asks next.
+  expect(await expose(FAMILIES, NOTHING, 'prometheus')).toContain('# TYPE x_things_total counter')
+})
+
+const ACCEPTED: readonly (readonly [string, string])[] = [
+  ['', 'prometheus'],
+  ['*/*', 'prometheus'],
+  ['text/html,application/xhtml+xml,*/*;q=0.8', 'prometheus'],
+  ['application/openmetrics-text', 'openmetrics'],
+  ['application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1', 'openmetrics'],
+  ['application/openmetrics-text;q=0.2,text/plain;q=0.3', 'prometheus'],
+  ['application/openmetrics-text;q=0, */*', 'prometheus'],
+]
+
+test.each(ACCEPTED)('who accepts "%s" gets %s', (accept, format) => {
+  expect(formatFor(accept)).toBe(format)
+})
+
+function histogram(...lengths: number[]) {
+  const all = new Histogram()
+  for (const ms of lengths) all.note(ms)
+  return lengthsOf(all)
+}
+
+/** Cumulated, from one that is named to the next. */
+function buckets(name: string, labels: string, counts: Readonly<Record<string, number>>): string {
+  let count = 0
+  const bounds = '0.0001 0.0002 0.0005 0.001 0.002 0.005 0.01 0.02 0.05 0.1 0.2 0.5 1 2 5 10 20 60 +Inf'.split(' ')
+  return bounds
+    .map((le) => {
+      count = counts[le] ?? count
+      return `${name}_bucket{le="${le}",${labels}} ${count}`
+    })
+    .join('\n')
+}
+
+const FAMILIES: readonly Family[] = [
+  {
+    ...{ name: 'x_things_total', type: 'counter', help: 'Things, "all" of them.', labels: ['database'] },
+    read: () => [{ of: { database: 'a"b\\c\nd' }, value: 12 }],
+  },
+  {
+    ...{ name: 'x_level', type: 'gauge', help: 'Level.', labels: ['database', 'state'] },
+    read: () => [{ of: { database: 'd' }, part: { state: 'full' }, value: 0.5 }],
+  },
+  {
+    ...{ name: 'x_seconds', type: 'histogram', help: 'Lengths.', labels: ['database'] },
+    read: () => [{ of: { database: 'd' }, value: histogram(0.0625, 500, 70_000) }],
+  },
+]

@@ -1,0 +1,16 @@
+import { expect, test } from 'vitest'
+import { FAMILIES } from '../../../src/metrics/families.ts'
+import { metricsPage } from '../../../src/metrics/reference.ts'
+
+test('docs/metrics.md is what the table says (npx vitest run test/unit/metrics/reference.test.ts -u writes it)', async () => {
+  await expect(metricsPage()).toMatchFileSnapshot('../../../docs/metrics.md')
+})
+
+test('names are ours, in base units, and say what kind they are', () => {
+  for (const { name, type } of FAMILIES) {
+    expect(name).toMatch(/^pgweir_[a-z0-9_]+$/)
+    expect(name.endsWith('_total'), name).toBe(type === 'counter')
+    expect(name).not.toMatch(/_(ms|us|milliseconds|kb|mb|percent)(_|$)/)
+  }
+  expect(new Set(FAMILIES.map(({ name }) => name)).size).toBe(FAMILIES.length)
+})

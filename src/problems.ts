@@ -80,6 +80,16 @@ export const PROBLEMS = {
   'password-too-long': fatal('08P01', 'password too long', 'The limit is {limit} bytes.'),
   'empty-password': fatal('28P01', 'empty password returned by client'),
   'bad-sasl-mechanism': fatal('28000', 'client selected an invalid SASL authentication mechanism'),
+  'channel-binding-shortened': fatal(
+    '28000',
+    'SCRAM channel binding negotiation error',
+    'The client believes that channel binding is not offered, and it is: somebody may sit in between.',
+  ),
+  'channel-binding-failed': fatal(
+    '28000',
+    'SCRAM channel binding check failed',
+    'The client has seen another certificate than the one of client_tls_cert_file: somebody sits in between.',
+  ),
   'bad-sasl-message': fatal('08P01', 'malformed SCRAM message: {reason}'),
   'login-timeout': fatal('08006', 'client_login_timeout', 'The setting is client_login_timeout.'),
   'login-timeout-server-down': fatal(

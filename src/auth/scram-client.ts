@@ -8,15 +8,22 @@ import { type KeyDerivation, keyDerivation } from './key-derivation.ts'
 import { clientProof, deriveScramKeys, ScramKeys, serverSignature } from './scram-keys.ts'
 import {
   authMessage,
+  type BindingFlag,
   channelBindingFor,
   createNonce,
+  headerFor,
   parseServerFinal,
   parseServerFirst,
   SCRAM_MECHANISM,
+  SCRAM_PLUS_MECHANISM,
 } from './scram-messages.ts'
 import type { PlainSecret } from './secrets.ts'
 
 export interface ScramClientOptions {
+  /** The hash that this connection can be bound to; null where there is none. */
+  readonly binding?: Buffer | null
+  /** The mechanisms that the server offers; one without channel binding if not given. */
+  readonly offered?: readonly string[]
   readonly derivation?: KeyDerivation
   /** Only for tests. */
   readonly nonce?: string
@@ -33,6 +40,8 @@ export class ScramClient {
   readonly #credential: PlainSecret | ScramKeys
   readonly #derivation: KeyDerivation
   readonly #nonce: string
+  readonly #binding: Buffer | null
+  readonly #flag: BindingFlag
   #state: State = { name: 'new' }
 
   /**
@@ -43,6 +52,14 @@ export class ScramClient {
     this.#credential = credential
     this.#derivation = options.derivation ?? keyDerivation
     this.#nonce = options.nonce ?? createNonce()
+    this.#binding = options.binding ?? null
+    const isOffered = options.offered?.includes(SCRAM_PLUS_MECHANISM) ?? false
+    // `y` says to a server whose offer somebody has shortened that we would have taken it.
+    this.#flag = this.#binding === null ? 'n' : isOffered ? 'p' : 'y'
+  }
+
+  get mechanism(): string {
+    return this.#flag === 'p' ? SCRAM_PLUS_MECHANISM : SCRAM_MECHANISM
   }
 
   /** Whether the server has proved that it knows the secret too. An AuthenticationOk before that must not be believed. */
@@ -55,7 +72,7 @@ export class ScramClient {
     // The name stays empty, as libpq leaves it: Postgres takes the one from the startup packet.
     const bare = `n=,r=${this.#nonce}`
     this.#state = { name: 'first sent', bare }
-    return Buffer.from(`n,,${bare}`, 'latin1')
+    return Buffer.from(headerFor(this.#flag) + bare, 'latin1')
   }
 
   /** Rejects with `server-login-failed`, or with `server-wrong-password-type` if our keys were made for another secret. */
@@ -67,7 +84,7 @@ export class ScramClient {
     if (!nonce.startsWith(this.#nonce) || nonce === this.#nonce) throw failed('the nonce does not match')
 
     const keys = await this.#keysFor(salt, iterations)
-    const withoutProof = `c=${channelBindingFor('n')},r=${nonce}`
+    const withoutProof = `c=${channelBindingFor(this.#flag, this.#binding)},r=${nonce}`
     const signed = authMessage(state.bare, text, withoutProof)
     this.#state = { name: 'final sent', signature: serverSignature(keys.serverKey, signed) }
     return Buffer.from(`${withoutProof},p=${encodeBase64(clientProof(keys.clientKey, signed))}`, 'latin1')

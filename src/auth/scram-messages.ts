@@ -6,9 +6,13 @@
 import { randomBytes } from 'node:crypto'
 import { PoolerError } from '../problems.ts'
 import { decodeBase64, encodeBase64 } from './base64.ts'
+import { CHANNEL_BINDING_TYPE } from './channel-binding.ts'
 import { MAX_SCRAM_ITERATIONS, MAX_SCRAM_SALT_BYTES, SCRAM_KEY_BYTES } from './secrets.ts'
 
 export const SCRAM_MECHANISM = 'SCRAM-SHA-256'
+
+/** The same with channel binding: see `channel-binding.ts`. */
+export const SCRAM_PLUS_MECHANISM = 'SCRAM-SHA-256-PLUS'
 
 /** Postgres' own limit. A message of ours has about a hundred bytes. */
 export const MAX_SCRAM_MESSAGE_BYTES = 1024
@@ -16,9 +20,11 @@ export const MAX_SCRAM_MESSAGE_BYTES = 1024
 /** As long as Postgres': 24 characters of base64. */
 const NONCE_BYTES = 18
 
+/** `n`: the client knows no channel binding. `y`: it does, and believes that we do not. `p`: it uses it. */
+export type BindingFlag = 'n' | 'y' | 'p'
+
 export interface ClientFirst {
-  /** `n`: the client knows no channel binding. `y`: it does, and believes that we do not. */
-  readonly flag: 'n' | 'y'
+  readonly flag: BindingFlag
   readonly nonce: string
   /** What of the message is signed. */
   readonly bare: string
@@ -39,9 +45,8 @@ export interface ServerFirst {
 }
 
 export function parseClientFirst(message: Buffer): ClientFirst {
-  const [flag, identity, ...rest] = split(message)
-  if (flag?.startsWith('p')) refuse('the client requires channel binding, which is not offered')
-  if (flag !== 'n' && flag !== 'y') refuse('unexpected channel binding flag')
+  const [wish, identity, ...rest] = split(message)
+  const flag = flagOf(wish)
   if (identity?.startsWith('a')) refuse('the client uses an authorization identity, which is not supported')
   if (identity !== '') refuse('comma expected after the channel binding flag')
   const attributes = parseAttributes(rest)
@@ -90,9 +95,27 @@ export function authMessage(clientFirstBare: string, serverFirst: string, client
   return `${clientFirstBare},${serverFirst},${clientFinalWithoutProof}`
 }
 
-/** `c=` repeats the header of the first message, so that nobody on the way can have changed it. */
-export function channelBindingFor(flag: 'n' | 'y'): string {
-  return flag === 'n' ? 'biws' : 'eSws'
+function flagOf(wish = ''): BindingFlag {
+  if (wish === 'n' || wish === 'y') return wish
+  if (wish === BINDING_WISH) return 'p'
+  return refuse(
+    wish.startsWith('p=')
+      ? 'the client requires channel binding of an unknown type'
+      : 'unexpected channel binding flag',
+  )
+}
+
+const BINDING_WISH = `p=${CHANNEL_BINDING_TYPE}`
+
+/** What the first message begins with. */
+export function headerFor(flag: BindingFlag): string {
+  return `${flag === 'p' ? BINDING_WISH : flag},,`
+}
+
+/** `c=` repeats the header of the first message, so that nobody on the way can have changed it, and what the channel is bound to. */
+export function channelBindingFor(flag: BindingFlag, binding: Buffer | null): string {
+  const header = Buffer.from(headerFor(flag), 'latin1')
+  return encodeBase64(flag === 'p' && binding !== null ? Buffer.concat([header, binding]) : header)
 }
 
 export function createNonce(): string {

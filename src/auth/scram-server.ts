@@ -7,13 +7,24 @@ import { encodeBase64 } from './base64.ts'
 import { sha256 } from './hmac.ts'
 import { type KeyDerivation, keyDerivation } from './key-derivation.ts'
 import { clientKeyBehind, ScramKeys, serverSignature, verifierFrom } from './scram-keys.ts'
-import { authMessage, channelBindingFor, createNonce, parseClientFinal, parseClientFirst } from './scram-messages.ts'
+import {
+  authMessage,
+  type BindingFlag,
+  channelBindingFor,
+  createNonce,
+  parseClientFinal,
+  parseClientFirst,
+  SCRAM_MECHANISM,
+  SCRAM_PLUS_MECHANISM,
+} from './scram-messages.ts'
 import { adHocSalt, mockSecret, type PlainSecret, type ScramSecret, type Secret } from './secrets.ts'
 
 export interface ScramServerOptions {
   /** The setting `scram_iterations`, for users whose password we hold and for users that do not exist. */
   readonly iterations: number
   readonly saltKey: Buffer
+  /** The hash that this connection can be bound to, which is offered then; null, or not given, where there is none. */
+  readonly binding?: Buffer | null
   /** Users whose password we hold log in in this way too: a refusal takes as much work whoever it is about. */
   readonly hidesWork?: boolean
   readonly derivation?: KeyDerivation
@@ -28,7 +39,7 @@ type Verifier = Pick<ScramSecret, 'storedKey' | 'serverKey'>
 
 interface Exchange {
   readonly name: 'started'
-  readonly channelBinding: string
+  readonly flag: BindingFlag
   readonly nonce: string
   readonly clientFirstBare: string
   readonly serverFirst: string
@@ -51,6 +62,7 @@ export class ScramServer {
   readonly #idleIterations: number | null
   readonly #derivation: KeyDerivation
   readonly #nonce: string
+  readonly #binding: Buffer | null
   #state: State = { name: 'new' }
 
   /** For a user that does not exist, give `mockSecret`: from here on nothing differs but that no proof fits. */
@@ -62,17 +74,41 @@ export class ScramServer {
     this.#iterations = this.#secret.kind === 'scram' ? this.#secret.iterations : iterations
     this.#derivation = options.derivation ?? keyDerivation
     this.#nonce = options.nonce ?? createNonce()
+    this.#binding = options.binding ?? null
   }
 
-  /** Takes the first message, returns ours. Throws `bad-sasl-message`. */
-  start(clientFirst: Buffer): Buffer {
+  /** What the client is offered. */
+  get mechanisms(): readonly string[] {
+    return this.#binding === null ? [SCRAM_MECHANISM] : [SCRAM_PLUS_MECHANISM, SCRAM_MECHANISM]
+  }
+
+  /**
+   * Takes the first message, returns ours. Throws `bad-sasl-message`, or `channel-binding-shortened`.
+   *
+   * @param mechanism the one of `mechanisms` that the client has chosen
+   */
+  start(clientFirst: Buffer, mechanism: string = SCRAM_MECHANISM): Buffer {
     invariant(this.#state.name === 'new', 'a SCRAM exchange is started twice')
     const { flag, nonce: clientNonce, bare } = parseClientFirst(clientFirst)
+    this.#checkFlag(flag, mechanism)
     const nonce = clientNonce + this.#nonce
     const serverFirst = `r=${nonce},s=${encodeBase64(this.#salt)},i=${this.#iterations}`
-    const channelBinding = channelBindingFor(flag)
-    this.#state = { name: 'started', channelBinding, nonce, clientFirstBare: bare, serverFirst }
+    this.#state = { name: 'started', flag, nonce, clientFirstBare: bare, serverFirst }
     return Buffer.from(serverFirst, 'latin1')
+  }
+
+  #checkFlag(flag: BindingFlag, mechanism: string): void {
+    const refuse = (reason: string) => new PoolerError('bad-sasl-message', { reason })
+    // https://www.rfc-editor.org/rfc/rfc5802#section-6: who says so did not see our offer, since somebody has taken it away.
+    if (flag === 'y' && this.#binding !== null) throw new PoolerError('channel-binding-shortened')
+    if (mechanism === SCRAM_PLUS_MECHANISM && flag !== 'p')
+      throw refuse(`the client has selected ${mechanism} and does not bind the channel`)
+    if (mechanism !== SCRAM_PLUS_MECHANISM && flag === 'p')
+      throw refuse(
+        this.#binding === null
+          ? 'the client requires channel binding, which is not offered'
+          : `the client binds the channel and has selected ${mechanism}`,
+      )
   }
 
   /** Takes the final message. Rejects with `bad-sasl-message` if it is malformed; a wrong password is an answer, not an error. */
@@ -81,7 +117,9 @@ export class ScramServer {
     invariant(exchange.name === 'started', 'a SCRAM exchange is finished before its start, or twice')
     this.#state = { name: 'finished' }
     const { channelBinding, nonce, proof, withoutProof } = parseClientFinal(clientFinal)
-    if (channelBinding !== exchange.channelBinding) {
+    if (channelBinding !== channelBindingFor(exchange.flag, this.#binding)) {
+      // It sees another certificate than ours: somebody is in between.
+      if (exchange.flag === 'p') throw new PoolerError('channel-binding-failed')
       throw new PoolerError('bad-sasl-message', { reason: 'unexpected channel binding' })
     }
     if (nonce !== exchange.nonce) throw new PoolerError('bad-sasl-message', { reason: 'the nonce does not match' })

@@ -36,6 +36,8 @@ export interface AuthenticationOptions {
   readonly scramIterations: number
   /** Random, one for the process: mock salts are derived from it. */
   readonly saltKey: Buffer
+  /** What the login can be bound to: see `auth/channel-binding.ts`; null for nothing. */
+  readonly binding: Buffer | null
 }
 
 /** What a login has taught us that a server will ask for too. */
@@ -59,9 +61,6 @@ const NEEDS = needsTable({
   p: WHOLE,
   ...Object.fromEntries([...'QPBDECSFHdcfX'].map((type) => [type, HEADER_BYTES])),
 })
-
-/** The name of the one SASL mechanism. */
-const MECHANISM = 'SCRAM-SHA-256'
 
 export class Authentication implements FrameSink {
   readonly #options: AuthenticationOptions
@@ -182,12 +181,12 @@ export class Authentication implements FrameSink {
   }
 
   #startScram(): void {
-    const { type, userName, kinds, scramIterations, saltKey } = this.#options
+    const { type, userName, kinds, scramIterations, saltKey, binding } = this.#options
     // Asked for md5, nobody whose password we hold comes this way.
     const hidesWork = type === 'scram-sha-256' && kinds.has('plain')
-    this.#scram = new ScramServer(userName, this.#secret, { iterations: scramIterations, saltKey, hidesWork })
+    this.#scram = new ScramServer(userName, this.#secret, { iterations: scramIterations, saltKey, hidesWork, binding })
     this.#step = 'sasl-initial'
-    this.#listener.send(encodeAuthenticationSasl([MECHANISM]))
+    this.#listener.send(encodeAuthenticationSasl(this.#scram.mechanisms))
   }
 
   /** SASLInitialResponse: mechanism, length, data. */
@@ -195,12 +194,14 @@ export class Authentication implements FrameSink {
     const nameEnd = textEnd(body, 0, body.length)
     if (nameEnd === -1 || body.length < nameEnd + 5)
       throw new PoolerError('bad-message', { what: 'SASLInitialResponse' })
-    if (body.toString('latin1', 0, nameEnd) !== MECHANISM) throw new PoolerError('bad-sasl-mechanism')
+    const scram = this.#scram as ScramServer
+    const mechanism = body.toString('latin1', 0, nameEnd)
+    if (!scram.mechanisms.includes(mechanism)) throw new PoolerError('bad-sasl-mechanism')
     const data = body.subarray(nameEnd + 5)
     if (body.readInt32BE(nameEnd + 1) !== data.length)
       throw new PoolerError('bad-message', { what: 'SASLInitialResponse' })
     this.#step = 'sasl-response'
-    return (this.#scram as ScramServer).start(data)
+    return scram.start(data, mechanism)
   }
 
   #checkScram(body: Buffer): void {

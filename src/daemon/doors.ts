@@ -1,5 +1,6 @@
 /** Who comes in: limits on clients, how each has to log in, and where it goes then. */
 
+import { endPointHash } from '../auth/channel-binding.ts'
 import { ruleFor } from '../auth/hba.ts'
 import type { Secret } from '../auth/secrets.ts'
 import { systemUserName } from '../auth/system-users.ts'
@@ -80,7 +81,7 @@ export class Doors {
     const question = secret === null && type !== 'any' ? this.#questionOf(wishes) : null
     if (secret === null && mayBeOwner(session, user, database)) done(new PoolerError('owner-unknown'))
     else if (type instanceof PoolerError) done(type)
-    else if (question === null) done(this.#howToProve(type, wishes, secret))
+    else if (question === null) done(this.#howToProve(session, type, wishes, secret))
     else
       authQueries.find(question, user, (answer) => {
         if (!session.isOpen) return
@@ -89,7 +90,7 @@ export class Doors {
           return
         }
         if (answer !== null) this.#lookedUp.set(session, { question, user, secret: answer })
-        done(this.#howToProve(type, wishes, answer))
+        done(this.#howToProve(session, type, wishes, answer))
       })
   }
 
@@ -144,7 +145,12 @@ export class Doors {
     return isAllowed ? 'any' : new PoolerError('certificate-failed')
   }
 
-  #howToProve(type: AuthenticationType, { user }: Wishes, secret: Secret | null): AuthenticationOptions {
+  #howToProve(
+    { channel }: Host,
+    type: AuthenticationType,
+    { user }: Wishes,
+    secret: Secret | null,
+  ): AuthenticationOptions {
     const { settings, users, saltKey } = this.#options
     const { general } = settings()
     return {
@@ -155,6 +161,7 @@ export class Doors {
       kinds: users.kinds,
       scramIterations: general.scram_iterations,
       saltKey,
+      binding: channel.serverCertificate && endPointHash(channel.serverCertificate),
     }
   }
 

@@ -1,5 +1,6 @@
 /** The keys, certificates and rules of TLS that hold now, from the files that the settings name. */
 
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { ClientEncryption } from '../client/context.ts'
 import { createTlsContext, type TlsContext } from '../net/tls.ts'
@@ -35,7 +36,10 @@ function clientsOf(settings: Settings, problems: Problem[]): ClientEncryption | 
     problems.push(error(origins.client_tls_sslmode, `client_tls_sslmode = ${mode} needs client_tls_ca_file`))
   if (problems.length > 0) return null
   const context = contextOf('client', settings, problems)
-  return context && { context, verifiesPeer, isRequired: isStrong(mode) }
+  if (context === null) return null
+  // The first one in the file is what OpenSSL shows.
+  const certificate = new X509Certificate(readFileSync(general.client_tls_cert_file)).raw
+  return { context, certificate, verifiesPeer, isRequired: isStrong(mode) }
 }
 
 function serversOf(settings: Settings, problems: Problem[]): TlsSetup['servers'] {

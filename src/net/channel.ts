@@ -40,6 +40,8 @@ export interface Channel {
   readonly tls: string
   /** The name (CN) in the certificate that the peer has shown, and that was found to be good; null without one. */
   readonly certificateName: string | null
+  /** In DER, what the server's side has shown, be that ours or the peer's; null where nothing is encrypted. */
+  readonly serverCertificate: Buffer | null
   /** Bytes that were written and that the kernel has not taken yet. While it is not 0, whoever feeds this channel should stop. */
   readonly owedBytes: number
   /** False from the first sign of the end, which may be before `onClosed`. */

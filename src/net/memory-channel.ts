@@ -116,6 +116,10 @@ export class MemoryChannel implements Channel {
     return null
   }
 
+  get serverCertificate(): null {
+    return null
+  }
+
   takeSocket(): null {
     return null
   }

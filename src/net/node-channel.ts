@@ -5,7 +5,7 @@ import { TLSSocket } from 'node:tls'
 import { eventBegins, eventEnds } from '../base/after-event.ts'
 import { type Address, type Channel, type ChannelListener, LINGER_MS } from './channel.ts'
 import { NOBODY } from './nobody.ts'
-import { certificateNameOf, tlsOf } from './tls.ts'
+import { certificateNameOf, serverCertificateOf, tlsOf } from './tls.ts'
 import { copyForWrite, keepLastCopy } from './write-scratch.ts'
 
 /** `closing`: we are leaving and wait for the socket to be gone. `closed`: the listener was told. */
@@ -35,6 +35,10 @@ export class NodeChannel implements Channel {
 
   get tls(): string {
     return tlsOf(this.#socket)
+  }
+
+  get serverCertificate(): Buffer | null {
+    return serverCertificateOf(this.#socket)
   }
 
   get certificateName(): string | null {

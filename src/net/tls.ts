@@ -6,6 +6,9 @@
 import type { Socket } from 'node:net'
 import { connect, createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
 
+/** What each socket has shown itself, where it is the server's side. */
+const shown = new WeakMap<Socket, Buffer>()
+
 /** Keys, certificates and rules. */
 export type TlsContext = SecureContext
 
@@ -15,6 +18,8 @@ export const createTlsContext = createSecureContext
 /** What clients are offered. */
 export interface ServerSide {
   readonly context: SecureContext
+  /** What they are shown, in DER. */
+  readonly certificate: Buffer
   /** A client must show a certificate that the context's authorities have signed. */
   readonly verifiesPeer: boolean
 }
@@ -44,6 +49,12 @@ export function tlsOf(socket: Socket): string {
   return protocol === null ? '' : `${protocol}/${socket.getCipher().standardName}`
 }
 
+/** In DER. */
+export function serverCertificateOf(socket: Socket): Buffer | null {
+  if (!(socket instanceof TLSSocket)) return null
+  return shown.get(socket) ?? socket.getPeerCertificate()?.raw ?? null
+}
+
 /** Whoever shows one that is not good does not come so far: see `secureAsServer`. */
 export function certificateNameOf(socket: Socket): string | null {
   if (!(socket instanceof TLSSocket)) return null
@@ -54,7 +65,7 @@ export function certificateNameOf(socket: Socket): string | null {
 /** The peer begins. What it sends is read once it is known to be who it must be; otherwise the socket ends with the reason. */
 export function secureAsServer(
   socket: Socket,
-  { context, verifiesPeer }: ServerSide,
+  { context, certificate, verifiesPeer }: ServerSide,
   { isDirect, first }: Opening,
 ): TLSSocket {
   // node reads what lies there before it reads from the connection.
@@ -67,6 +78,7 @@ export function secureAsServer(
     rejectUnauthorized: false,
     ALPNProtocols: [PROTOCOL],
   })
+  shown.set(secured, certificate)
   if (verifiesPeer || isDirect)
     secured.prependOnceListener('secure', () => {
       const problem =

@@ -1,8 +1,10 @@
 /** Logs a server connection in: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP */
 
+import { endPointHash } from '../auth/channel-binding.ts'
 import { md5Answer } from '../auth/md5.ts'
 import { ScramClient } from '../auth/scram-client.ts'
 import type { ScramKeys } from '../auth/scram-keys.ts'
+import { SCRAM_MECHANISM } from '../auth/scram-messages.ts'
 import type { Secret } from '../auth/secrets.ts'
 import { PoolerError } from '../problems.ts'
 import { AUTHENTICATION, decodeParameterStatus, decodeSaslMechanisms } from '../wire/backend.ts'
@@ -44,6 +46,8 @@ const NO_KEY = Buffer.alloc(0)
 export class Login implements FrameSink {
   readonly #identity: ServerIdentity
   readonly #listener: LoginListener
+  /** What the server has shown; asked for once it speaks. */
+  readonly #certificate: () => Buffer | null
   readonly #parameters = new Map<string, string>()
   #scram: ScramClient | null = null
   #isAuthenticated = false
@@ -51,9 +55,10 @@ export class Login implements FrameSink {
   #cancelKey: Buffer = NO_KEY
   #isOver = false
 
-  constructor(identity: ServerIdentity, listener: LoginListener) {
+  constructor(identity: ServerIdentity, listener: LoginListener, certificate: () => Buffer | null = () => null) {
     this.#identity = identity
     this.#listener = listener
+    this.#certificate = certificate
   }
 
   frame(type: number, buffer: Buffer, start: number, end: number): boolean {
@@ -153,12 +158,16 @@ export class Login implements FrameSink {
 
   #beginScram(mechanisms: readonly string[]): void {
     if (this.#scram) throw nonsense('it began a second SASL exchange')
-    if (!mechanisms.includes('SCRAM-SHA-256')) throw wrongType(`one of ${mechanisms.join(', ')}`)
+    if (!mechanisms.includes(SCRAM_MECHANISM)) throw wrongType(`one of ${mechanisms.join(', ')}`)
     const secret = this.#identity.secret()
     const credential = secret?.kind === 'plain' ? secret : this.#identity.scramKeys()
     if (!credential) throw wrongType('SCRAM-SHA-256')
-    this.#scram = new ScramClient(credential)
-    this.#listener.send(encodeSaslInitial('SCRAM-SHA-256', this.#scram.first()))
+    const certificate = this.#certificate()
+    this.#scram = new ScramClient(credential, {
+      offered: mechanisms,
+      binding: certificate && endPointHash(certificate),
+    })
+    this.#listener.send(encodeSaslInitial(this.#scram.mechanism, this.#scram.first()))
   }
 
   #continueScram(data: Buffer): void {

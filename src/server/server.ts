@@ -497,7 +497,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   #logIn(): void {
     const { identity } = this.context
-    this.#login = new Login(identity, this)
+    this.#login = new Login(identity, this, () => this.channel.serverCertificate)
     this.send(
       encodeStartup(new Map([['user', identity.user], ['database', identity.database], ...identity.parameters])),
     )

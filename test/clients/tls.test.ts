@@ -57,6 +57,14 @@ test('allow turns to TLS where the pooler requires it', async () => {
   expect(stdout).toContain('TLSv1.3')
 })
 
+test('a login is bound to the connection where psql insists on it', async () => {
+  const target = await offering({ client_tls_sslmode: 'require', auth_type: 'scram-sha-256' })
+  const env = { PGSSLMODE: 'require', PGCHANNELBINDING: 'require', PGPASSWORD: database.password }
+  expect(await ask(target, env)).toMatchObject({ code: 0 })
+  const plain = await offering({ auth_type: 'scram-sha-256' })
+  expect(await ask(plain, { ...env, PGSSLMODE: 'disable' })).toMatchObject({ code: 2 })
+})
+
 test('a client is asked for its certificate', async () => {
   const target = await offering({ client_tls_sslmode: 'verify-full', client_tls_ca_file: certificate('authority.crt') })
   const shown = await ask(target, {

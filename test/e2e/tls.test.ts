@@ -1,13 +1,15 @@
 /** Encrypted connections, of clients and to servers. A second pooler is the server that has TLS. */
 
 import { once } from 'node:events'
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import tls from 'node:tls'
 import type pg from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { chooseOwner } from '../../src/embedded/owner.ts'
+import { startEmbeddedPostgres } from '../../src/embedded/postgres.ts'
 import { certificate, OFFERS_TLS } from '../support/e2e/certificates.ts'
 import { keyOf } from '../support/e2e/keys.ts'
 import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
@@ -159,6 +161,58 @@ describe('clients', () => {
   })
 })
 
+/** Somebody who ends the TLS of those who come, and speaks TLS to the pooler in their place: all that is said passes it in the clear. */
+async function startInBetween({ address }: Pgweir): Promise<{ host: string; port: number }> {
+  const pair = { key: readFileSync(certificate('elsewhere.key')), cert: readFileSync(certificate('elsewhere.crt')) }
+  const server = tls.createServer({ ...pair, ALPNProtocols: ['postgresql'] }, (near) => {
+    const far = tls.connect({ ...address, ALPNProtocols: ['postgresql'], rejectUnauthorized: false })
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const)
+      one
+        .on('error', () => {})
+        .on('close', () => other.destroy())
+        .pipe(other)
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  onTestFinished(() => void server.close())
+  return { host: '127.0.0.1', port: (server.address() as AddressInfo).port }
+}
+
+describe('SCRAM is bound to the connection', () => {
+  const settings = { ...OFFERS_TLS, client_tls_sslmode: 'require', auth_type: 'scram-sha-256' }
+
+  test('by clients that can: nobody sits in between, not even with the right password', async () => {
+    const pgweir = await startPgweir({ database, settings })
+    const direct = { ssl: { rejectUnauthorized: false }, sslnegotiation: 'direct' } as pg.ClientConfig
+    const bound = { ...direct, enableChannelBinding: true } as pg.ClientConfig
+    const inBetween = await startInBetween(pgweir)
+    for (const config of [direct, bound, { ...direct, ...inBetween }]) {
+      const client = await pgweir.client(config)
+      expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    }
+    expect(await failureOf(pgweir.client({ ...bound, ...inBetween }))).toMatchObject({
+      code: '28000',
+      message: 'SCRAM channel binding check failed',
+    })
+  })
+
+  test('to servers that can, though their certificate is not verified', async () => {
+    const server = await startPgweir({ database, settings })
+    const inBetween = await startInBetween(server)
+    const line = (name: string, port: number) =>
+      `${name} = host=127.0.0.1 port=${port} dbname=${database.database} sslmode=require sslnegotiation=direct`
+    const databases = [line('far', server.address.port), line('heard', inBetween.port)]
+    const pooler = await startPgweir({ database, databases })
+    const client = await pooler.client({ database: 'far' })
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    expect(await failureOf(pooler.client({ database: 'heard' }))).toMatchObject({
+      message: expect.stringContaining('SCRAM channel binding check failed'),
+    })
+  })
+})
+
 describe('servers', () => {
   /** A pooler whose server is another one, with TLS if `far` says so. */
   async function startPair(near: Record<string, string>, far: Record<string, string> = OFFERS_TLS, host = '127.0.0.1') {
@@ -281,6 +335,42 @@ describe('servers', () => {
     await untilRunning(database, 'pg_sleep(600)')
     await pooler.cancel(keyOf(client))
     expect(await sleeping).toMatchObject({ code: '57014' })
+  })
+
+  test('of PostgreSQL itself: encrypted at once, verified, bound, and cancelled so', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'pgweir-tls-'))
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+    const [key, cert] = [join(directory, 'key'), join(directory, 'cert')]
+    copyFileSync(certificate('server.key'), key)
+    copyFileSync(certificate('server.crt'), cert)
+    const ids = chooseOwner()?.ids
+    for (const path of [directory, key, cert]) if (ids) chownSync(path, ids.uid, ids.gid)
+    chmodSync(key, 0o600)
+    const password = 'secret'
+    const postgres = await startEmbeddedPostgres({
+      ...{ superuser: 'root', password },
+      settings: { ssl: 'on', ssl_key_file: key, ssl_cert_file: cert },
+    })
+    onTestFinished(() => postgres.stop())
+    const line = `host=localhost port=${postgres.port} dbname=postgres user=root password=${password} sslmode=verify-full`
+    const pooler = await startPgweir({
+      database,
+      databases: [`asked = ${line}`, `direct = ${line} sslnegotiation=direct`],
+      settings: { ...VERIFIES, auth_type: 'any', default_pool_size: 2 },
+    })
+    for (const name of ['asked', 'direct']) {
+      const client = await pooler.client({ database: name })
+      const { rows } = await client.query('select ssl, version from pg_stat_ssl where pid = pg_backend_pid()')
+      expect(rows).toEqual([{ ssl: true, version: expect.stringMatching(/^TLSv1\.[23]$/) }])
+      const sleeping = failureOf(client.query('select pg_sleep(600)'))
+      const other = await pooler.client({ database: name })
+      await until('it runs', async () => {
+        const running = "select 1 from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'"
+        return (await other.query(running)).rows.length > 0
+      })
+      await pooler.cancel(keyOf(client))
+      expect(await sleeping).toMatchObject({ code: '57014' })
+    }
   })
 
   test('are told to cancel with TLS, too', async () => {

@@ -84,6 +84,10 @@ export class EpollChannel implements Channel, Pollable {
     return null
   }
 
+  get serverCertificate(): null {
+    return null
+  }
+
   takeSocket(): Socket | null {
     if (this.#state !== 'open' || this.#debt !== null || this.#writeErrno !== 0) return null
     const descriptor = this.share()

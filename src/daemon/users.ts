@@ -169,10 +169,14 @@ export interface LoadedUsers extends UserFileContent {
   readonly problems: readonly Problem[]
 }
 
-/** Reads auth_file, if there is one. */
-export function loadUsers({ general, origins }: Settings): LoadedUsers {
+/** Reads auth_file, if there is one; else whoever `--upstream` names may log in as that. */
+export function loadUsers({ general, origins, upstreamLogin }: Settings): LoadedUsers {
   const path = general.auth_file
-  if (path === '') return { secrets: new Map(), stamp: '', isWhole: true, problems: [] }
+  if (path === '') {
+    const secrets = new Map<string, Secret>()
+    if (upstreamLogin !== null) secrets.set(upstreamLogin.user, parseSecret(upstreamLogin.password))
+    return { secrets, stamp: '', isWhole: true, problems: [] }
+  }
   let stamp = ''
   try {
     // Before it is read: what comes meanwhile has another stamp.

@@ -70,7 +70,8 @@ What a line does not say is as in the section above. A negative number says the 
 A reload that changes ${renewing()} of a line has the servers of that database closed as they come free; what else it changes holds at once. The
 clients of a line that is gone are dropped (\`database removed\`).
 
-Without a file, \`--upstream postgres://user:password@host:5432/\` (or \`PGWEIR_UPSTREAM\`) is the entry \`*\`, and \`--database 'name=host=…'\`, which may be repeated, is a
+Without a file, \`--upstream postgres://user:password@host:5432/\` (or \`PGWEIR_UPSTREAM\`) is the entry \`*\` (where there is no auth_file, clients log in with the user and password of
+that URL), and \`--database 'name=host=…'\`, which may be repeated, is a
 line of this section.`
 
 const USERS_INTRODUCTION = `One line per user: \`name = pool_mode=… pool_size=…\`.`

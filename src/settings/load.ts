@@ -50,6 +50,8 @@ export interface Settings {
   /** Where each general setting's value comes from. */
   readonly origins: Readonly<Record<SettingKey, Origin>>
   readonly iniFile: string | null
+  /** Of `--upstream`, where it names both: without an auth_file, clients log in with the same. */
+  readonly upstreamLogin: { readonly user: string; readonly password: string } | null
 }
 
 export interface Loaded {
@@ -78,6 +80,7 @@ export function loadSettings(options: LoadOptions): Loaded {
     peers: draft.peers,
     origins: draft.origins,
     iniFile,
+    upstreamLogin: draft.upstreamLogin,
   }
   return { settings, problems: inReadingOrder(draft.problems) }
 }
@@ -113,6 +116,7 @@ class Draft {
   readonly peers = new Map<string, PeerSettings>()
   readonly problems: Problem[] = []
   fallback: DatabaseSettings | null = null
+  upstreamLogin: { readonly user: string; readonly password: string } | null = null
   /** Where each line of [databases], [users] and [peers] was, to notice a second one. */
   readonly #places = new Map<string, Place>()
   readonly #references: References
@@ -157,8 +161,11 @@ class Draft {
 
   takeUpstream(url: string, label: string): void {
     const pairs = parseUpstreamUrl(url)
-    if (pairs.problem === null) this.#addDatabase(FALLBACK_NAME, pairs, NOWHERE)
-    else this.problems.push(error(NOWHERE, `${label}: ${pairs.problem}`))
+    if (pairs.problem === null) {
+      this.#addDatabase(FALLBACK_NAME, pairs, NOWHERE)
+      const { user = null, password = null } = this.fallback ?? {}
+      if (user !== null && password !== null) this.upstreamLogin = { user, password }
+    } else this.problems.push(error(NOWHERE, `${label}: ${pairs.problem}`))
   }
 
   /** Problems that no single line has. */

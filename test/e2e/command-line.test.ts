@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Client } from 'pg'
 import { serialize } from 'pg-protocol'
 import { expect, test } from 'vitest'
 import { writeFiles } from '../support/e2e/files.ts'
@@ -133,6 +134,27 @@ test('--upstream pools whatever database is asked for', async () => {
   client.vanish()
   loud.kill('SIGTERM')
   expect(await loud.ended()).toBe(0)
+})
+
+test('in a container the environment is enough: clients log in as the upstream says', async () => {
+  const program = new Program([], {
+    PGWEIR_UPSTREAM: `postgres://${user}:s%23cret@${host}:${port}/`,
+    PGWEIR_LISTEN_PORT: '0',
+    PGWEIR_UNIX_SOCKET_DIR: '',
+    PGWEIR_AUTH_TYPE: 'scram-sha-256',
+  })
+  const listening = Number(await program.says(/listening on 127\.0\.0\.1:(\d+)/))
+  const connect = async (password: string) => {
+    const client = new Client({ host: '127.0.0.1', port: listening, user, password, database: database.database })
+    await client.connect()
+    return client
+  }
+  await expect(connect('other')).rejects.toThrow('SASL authentication failed')
+  const client = await connect('s#cret')
+  expect((await client.query('select current_user as name')).rows).toEqual([{ name: user }])
+  await client.end()
+  program.kill('SIGTERM')
+  expect(await program.ended()).toBe(0)
 })
 
 test('check tells that a good file is good', async () => {

@@ -126,8 +126,12 @@ export class Databases {
 
   /** Pauses one database, or all, and drops the clients. */
   kill(database: Database | null): void {
+    const { endClients } = this.#options
+    const notice = new PoolerError('database-removed')
+    // Their streams would be told of a pause.
+    endClients(new Set(this.pools(database).filter(({ isOfOneClient }) => isOfOneClient)), notice)
     this.setPaused(database, true)
-    this.#options.endClients(new Set(this.pools(database)), new PoolerError('database-removed'))
+    endClients(new Set(this.pools(database)), notice)
   }
 
   #pauseOrResume(pool: Pool): void {

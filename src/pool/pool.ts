@@ -452,11 +452,13 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   renew(reason: string): void {
     this.#failures.forget()
     // Where one is closed, another may be opened for who waits: that one is new.
-    for (const server of this.#servers.all) {
-      // It would never come free.
-      if (this.isOfOneClient) server.close(reason, new PoolerError('replication-renewed', { reason }))
-      else server.condemn(reason)
-    }
+    for (const server of this.#servers.all) this.#mark(server, reason)
+  }
+
+  /** It is not to be used any more. One that its client keeps would never come free. */
+  #mark(server: Server, reason: string): void {
+    if (this.isOfOneClient) server.close(reason, new PoolerError('replication-renewed', { reason }))
+    else server.condemn(reason)
   }
 
   /** Servers that were opened where their host is not any more are closed as they come free. */
@@ -465,7 +467,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
       // Where it is not an address yet, it is still being dialled.
       const at = server.peer.host.replace(/%.*/, '')
       if (server.address.host === host && at !== host && !addresses.has(at))
-        server.condemn('the host has another address now')
+        this.#mark(server, 'the host has another address now')
     }
   }
 

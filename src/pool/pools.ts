@@ -75,7 +75,6 @@ export class Pools {
     this.#tallies.ended({ database, user: formerUser, counters, durations })
     this.#keepCounts(pool)
     pool.countAnew()
-    if (pool.isOfOneClient) return
     this.#remove(pool, formerUser)
     if (this.find(pool.database, pool.user, pool.birth) === null) this.add(pool)
   }

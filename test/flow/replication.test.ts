@@ -1,51 +1,312 @@
-/** Replication: a client that streams changes has a server of its own, from its login to its end, and nobody else notices. */
+/** Replication: a client that follows changes has a server of its own, from its login to its end, and nobody else notices. */
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
+import { ask, command, ROOT, reload } from '../support/flow/commands.ts'
+import { quiet } from '../support/flow/inbox.ts'
+import { Others } from '../support/flow/member.ts'
 import type { FlowServer } from '../support/flow/postgres.ts'
-import { complete, copyBoth, copyData, copyDone, ready, rows } from '../support/flow/replies.ts'
-import { query } from '../support/flow/requests.ts'
+import { complete, copyBoth, copyData, copyDone, copyOut, error, ready, rows } from '../support/flow/replies.ts'
+import { cancelRequest, message, parse, query, startup, sync, terminate } from '../support/flow/requests.ts'
 import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
 
 const LOGICAL = { replication: 'database' }
+const PHYSICAL = { replication: 'true' }
+const START = 'START_REPLICATION SLOT s LOGICAL 0/0'
 
 /** What a server was opened with, besides who and where. */
 function openedWith({ parameters }: FlowServer): Record<string, string> {
   return Object.fromEntries([...parameters].filter(([name]) => name !== 'user' && name !== 'database'))
 }
 
-async function stream(flow: Flow): Promise<{ client: FlowClient; server: FlowServer }> {
-  const client = await flow.connect({ parameters: LOGICAL })
-  const server = await flow.postgres.next()
-  client.send(query('START_REPLICATION SLOT s LOGICAL 0/0'))
-  await server.expect('Query(START_REPLICATION SLOT s LOGICAL 0/0)')
+interface Follower {
+  readonly client: FlowClient
+  readonly server: FlowServer
+}
+
+async function follow(flow: Flow, parameters: Readonly<Record<string, string>> = LOGICAL): Promise<Follower> {
+  const client = await flow.connect({ parameters })
+  return { client, server: await flow.postgres.next() }
+}
+
+async function stream(flow: Flow, text = START): Promise<Follower> {
+  const { client, server } = await follow(flow)
+  client.send(query(text))
+  await server.expect(`Query(${text})`)
   server.send(copyBoth())
   await client.expect('CopyBothResponse')
   return { client, server }
 }
 
-describe('a replication client', () => {
-  test('has a new server of its own, opened with its own startup parameters', async () => {
-    const { flow, client, postgres } = await startPair()
-    const options = '-c datestyle=ISO -c intervalstyle=postgres'
-    const parameters = { ...LOGICAL, options, application_name: 'sub', client_encoding: 'UTF8' }
-    const subscriber = await flow.connect({ parameters })
-    const own = await flow.postgres.next()
-    expect(openedWith(own)).toEqual(parameters)
-    subscriber.send(query('IDENTIFY_SYSTEM'))
-    await own.expect('Query(IDENTIFY_SYSTEM)')
-    own.send(rows('7'), ready())
-    expect(await subscriber.answer()).toContain('DataRow(7)')
-    client.send(query('other'))
-    await postgres.expect('Query(other)')
-    postgres.send(rows('1'), ready())
-    await client.answer()
-    subscriber.leave()
-    await own.expectClosed()
-    await flow.postgres.expectNoMore()
+/** One that has asked to be let in, and is not yet. */
+async function arrive(flow: Flow, parameters: Readonly<Record<string, string>> = LOGICAL): Promise<FlowClient> {
+  const client = await flow.dial()
+  client.send(startup({ user: 'ada', database: 'app', ...parameters }))
+  await quiet()
+  return client
+}
+
+async function run(client: FlowClient, server: FlowServer, text: string): Promise<void> {
+  client.send(query(text))
+  await server.expect(`Query(${text})`)
+  server.send(rows(text), ready())
+  expect(await client.answer()).toContain(`DataRow(${text})`)
+}
+
+/** A base backup that has begun. */
+async function backUp(flow: Flow): Promise<Follower> {
+  const { client, server } = await follow(flow, PHYSICAL)
+  client.send(query('BASE_BACKUP'))
+  await server.expect('Query(BASE_BACKUP)')
+  server.send(rows('0/2000028'), copyOut(), copyData('the first file'))
+  await client.inbox.through('CopyData')
+  return { client, server }
+}
+
+async function finishBackup({ client, server }: Follower): Promise<void> {
+  server.send(copyDone, rows('0/3000000'), complete('BASE_BACKUP'), ready())
+  await client.answer()
+}
+
+describe('a follower', () => {
+  test.each([LOGICAL, PHYSICAL, { replication: 'on' }, { replication: 'yes' }])(
+    'has a new server, opened with its own words, though others are idle: %o',
+    async (kind) => {
+      const { flow, client, postgres } = await startPair()
+      const options = '-c datestyle=ISO -c intervalstyle=postgres -B 5'
+      const parameters = { ...kind, options, application_name: 'sub', client_encoding: 'UTF8', work_mem: '1MB' }
+      const follower = await follow(flow, parameters)
+      expect(openedWith(follower.server)).toEqual(parameters)
+      await run(follower.client, follower.server, 'IDENTIFY_SYSTEM')
+      await run(client, postgres, 'other')
+      follower.client.leave()
+      await follower.server.expectClosed()
+      await flow.postgres.expectNoMore()
+      expect(flow.counts()).toEqual({ idle: 1 })
+    },
+  )
+
+  test('is told what its own server reports', async () => {
+    const { flow } = await startPair()
+    flow.postgres.login = (server) => server.welcome({ server_version: '18.1', TimeZone: 'Asia/Tokyo' })
+    const { client } = await follow(flow)
+    expect(Object.fromEntries(client.parameters)).toEqual({ server_version: '18.1', TimeZone: 'Asia/Tokyo' })
+    // Others are welcomed with what theirs reported.
+    expect((await flow.connect()).parameters.get('server_version')).toBe('17.5')
   })
 
-  test('streams both ways', async () => {
+  test('keeps its server between requests, whatever the mode is', async () => {
+    const flow = await startFlow({ settings: { pool_mode: 'statement' } })
+    const { client, server } = await follow(flow)
+    await run(client, server, 'one')
+    client.send(query('begin'))
+    await server.expect('Query(begin)')
+    server.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    await run(client, server, 'two')
+    await flow.advance(1_000_000)
+    await run(client, server, 'three')
+  })
+
+  test('is told by Postgres what it may not do', async () => {
+    const flow = await startFlow()
+    const { client, server } = await follow(flow)
+    client.send(parse('s', 'select 1'), sync)
+    await server.expect('Parse(s, select 1)', 'Sync')
+    server.send(error('08P01', 'extended query protocol not supported in a replication connection'), ready())
+    await client.expect('ErrorResponse', 'ReadyForQuery(I)')
+  })
+
+  test('forwards its options even if they are ignored elsewhere, and nothing else that is', async () => {
+    const flow = await startFlow({ settings: { ignore_startup_parameters: 'options,extra_float_digits' } })
+    const { server } = await follow(flow, { ...LOGICAL, options: '-c datestyle=ISO', extra_float_digits: '3' })
+    expect(openedWith(server)).toEqual({ ...LOGICAL, options: '-c datestyle=ISO' })
+  })
+
+  test('is none where the parameter is ignored', async () => {
+    const flow = await startFlow({ settings: { ignore_startup_parameters: 'replication' } })
+    await flow.connect({ parameters: LOGICAL })
+    expect(openedWith(await flow.postgres.next())).toEqual({})
+  })
+
+  test('its own words go before those of the database, and the database says as whom', async () => {
+    const flow = await startFlow({ databases: ['app=host=db user=eve application_name=ini timezone=UTC dbname=real'] })
+    const { server } = await follow(flow, { ...LOGICAL, application_name: 'sub' })
+    expect(Object.fromEntries(server.parameters)).toEqual({
+      ...{ user: 'eve', database: 'real', application_name: 'sub', timezone: 'UTC' },
+      ...LOGICAL,
+    })
+  })
+
+  test('has its host in the name of the application, too, where that is asked for', async () => {
+    const flow = await startFlow({ settings: { application_name_add_host: 1 } })
+    const { server } = await follow(flow, { ...LOGICAL, application_name: 'sub' })
+    expect(openedWith(server)['application_name']).toMatch(/^sub - /)
+  })
+
+  test('runs connect_query if it can', async () => {
+    const flow = await startFlow({ databases: [`app=host=db connect_query='set work_mem = 1'`] })
+    await follow(flow, PHYSICAL)
+    const logical = await arrive(flow)
+    const server = await flow.postgres.next()
+    await server.expect('Query(set work_mem = 1)')
+    server.send(complete('SET'), ready())
+    await logical.inbox.through('ReadyForQuery')
+  })
+
+  test('of a whole server names a database that says which one', async () => {
+    const flow = await startFlow({ databases: ['app=host=db', 'replication=host=db'] })
+    const client = await flow.dial()
+    client.send(startup({ user: 'ada', database: 'nowhere', ...PHYSICAL }))
+    const refusal = await client.expect('ErrorResponse(FATAL 3D000 no such database: nowhere)')
+    expect(refusal.read?.['hint']).toContain('"nowhere = host=…"')
+    await client.expectClosed()
+    const { parameters } = await flow
+      .connect({ database: 'replication', parameters: PHYSICAL })
+      .then(() => flow.postgres.next())
+    expect(parameters.get('replication')).toBe('true')
+  })
+})
+
+describe('what Postgres says to its login', () => {
+  const REFUSAL = 'ErrorResponse(FATAL 42501 permission denied to start WAL sender)'
+
+  test('goes to it alone: nobody waits, and nothing is remembered', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { server_login_retry: 15 } })
+    flow.postgres.login = (server) => {
+      if (!server.parameters.has('replication')) server.welcome()
+      else {
+        server.send(error('42501', 'permission denied to start WAL sender', 'FATAL'))
+        server.close()
+      }
+    }
+    for (let tries = 0; tries < 3; tries++) {
+      const refused = await arrive(flow)
+      await refused.expect(REFUSAL)
+      await refused.expectClosed()
+      await flow.postgres.next()
+    }
+    client.send(query('first'))
+    await postgres.expect('Query(first)')
+    const other = await flow.connect()
+    other.send(query('second'))
+    const second = await flow.postgres.next()
+    await second.expect('Query(second)')
+    for (const [who, server] of [
+      [client, postgres],
+      [other, second],
+    ] as const) {
+      server.send(rows('1'), ready())
+      await who.answer()
+    }
+  })
+
+  test('is not taken for the state of others if it has no room for one more follower', async () => {
+    const others = new Others()
+    const asked: string[] = []
+    const membership: Others['membership'] = (clock, permits) => {
+      const member = others.membership(clock, permits)
+      return {
+        ...member,
+        openPermits(...about) {
+          const granted = member.openPermits(...about)
+          granted.refused = (sqlstate) => asked.push(sqlstate)
+          return granted
+        },
+      }
+    }
+    const { flow, client, postgres } = await startPair({ others: Object.assign(new Others(), { membership }) })
+    flow.postgres.login = (server) => {
+      server.send(error('53300', 'number of requested standby connections exceeds max_wal_senders', 'FATAL'))
+      server.close()
+    }
+    const refused = await arrive(flow)
+    await refused.expect('ErrorResponse(FATAL 53300 number of requested standby connections exceeds max_wal_senders)')
+    await refused.expectClosed()
+    await run(client, postgres, 'unharmed')
+    expect(asked).toEqual([])
+  })
+
+  test('where it is starting up, the follower waits as others do', async () => {
+    const flow = await startFlow()
+    flow.postgres.login = (server) => {
+      server.send(error('57P03', 'the database system is starting up', 'FATAL'))
+      server.close()
+    }
+    const client = await arrive(flow)
+    await flow.postgres.next()
+    await client.expectNothing()
+    flow.postgres.login = (server) => server.welcome()
+    await flow.advance(1_000)
+    await client.inbox.through('ReadyForQuery')
+  })
+
+  test('a follower that leaves while its server is being opened takes that with it', async () => {
+    const flow = await startFlow()
+    flow.postgres.login = () => {}
+    const client = await arrive(flow)
+    const server = await flow.postgres.next()
+    client.vanish()
+    await server.expectClosed()
+    expect([...flow.pooler.parts.pools].map(({ connected }) => connected)).toEqual([0])
+    await flow.advance(1_000)
+    expect(flow.pooler.parts.pools.count).toBe(0)
+  })
+})
+
+describe('limits', () => {
+  test('a follower counts: an idle server makes room for it, and then others wait for it', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
+    const follower = await follow(flow)
+    await postgres.expectClosed()
+    client.send(query('waits'))
+    await client.expectNothing()
+    expect(flow.counts()).toEqual({ waiting: 1 })
+    follower.client.leave()
+    await follower.server.expectClosed()
+    const next = await flow.postgres.next()
+    await next.expect('Query(waits)')
+    next.send(rows('1'), ready())
+    await client.answer()
+  })
+
+  test('where all servers are busy it waits its turn, but not for ever', async () => {
+    const { flow, client, postgres } = await startPair({
+      settings: { default_pool_size: 1, query_wait_timeout: 5, client_login_timeout: 60 },
+    })
+    client.send(query('long'))
+    await postgres.expect('Query(long)')
+    const [patient, late] = [await arrive(flow), await arrive(flow)]
+    await flow.postgres.expectNoMore()
+    postgres.send(rows('1'), ready())
+    await client.answer()
+    await postgres.expectClosed()
+    await patient.inbox.through('ReadyForQuery')
+    await flow.postgres.next()
+    await flow.advance(6_000)
+    await late.expect('ErrorResponse(FATAL 57014 query_wait_timeout)')
+    await late.expectClosed()
+  })
+
+  test('of a user hold for it as well', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { max_user_connections: 1 } })
+    const follower = await follow(flow)
+    await postgres.expectClosed()
+    follower.client.leave()
+    await follower.server.expectClosed()
+    await ask(client, flow)
+  })
+
+  test('a minimum is not filled with servers that nobody else could use', async () => {
+    const flow = await startFlow({ settings: { min_pool_size: 2 } })
+    await follow(flow)
+    await flow.advance(1_000)
+    await flow.postgres.expectNoMore()
+  })
+})
+
+describe('a stream', () => {
+  test('goes both ways, until both sides have ended it', async () => {
     const flow = await startFlow()
     const { client, server } = await stream(flow)
     server.send(copyData('w1'), copyData('w2'))
@@ -54,7 +315,335 @@ describe('a replication client', () => {
     await server.expect('CopyData(r1)')
     client.send(copyDone)
     await server.expect('CopyDone')
+    server.send(copyData('w3'), copyDone, complete('COPY 0'), complete('START_REPLICATION'), ready())
+    await client.expect('CopyData(w3)', 'CopyDone', 'CommandComplete(COPY 0)', 'CommandComplete(START_REPLICATION)')
+    await client.expect('ReadyForQuery(I)')
+    await run(client, server, 'next')
+  })
+
+  test('that the server ends first, as at the end of a timeline, tells where to go on', async () => {
+    const flow = await startFlow()
+    const { client, server } = await stream(flow, 'START_REPLICATION 0/0 TIMELINE 1')
+    server.send(copyDone)
+    await client.expect('CopyDone')
+    client.send(copyData('r1'), copyDone)
+    await server.expect('CopyData(r1)', 'CopyDone')
+    server.send(rows('2'), complete('START_STREAMING'), ready())
+    expect(await client.answer()).toContain('DataRow(2)')
+    await run(client, server, 'TIMELINE_HISTORY 2')
+  })
+
+  test('that fails leaves a server that goes on, and what still comes for the stream is dropped by that', async () => {
+    const flow = await startFlow()
+    const { client, server } = await stream(flow)
+    server.send(error('XX000', 'could not read the log'), ready())
+    await client.expect('ErrorResponse', 'ReadyForQuery(I)')
+    client.send(copyData('late'), copyDone)
+    await server.expect('CopyData(late)', 'CopyDone')
+    await run(client, server, 'next')
+  })
+
+  test('is not ended by any timeout', async () => {
+    const seconds = { query_timeout: 1, transaction_timeout: 1, idle_transaction_timeout: 1, client_idle_timeout: 1 }
+    const flow = await startFlow({ settings: { ...seconds, server_lifetime: 1, server_idle_timeout: 1 } })
+    const { client, server } = await stream(flow)
+    for (let days = 0; days < 3; days++) {
+      await flow.advance(86_400_000)
+      server.send(copyData('w'))
+      await client.expect('CopyData(w)')
+      client.send(copyData('r'))
+      await server.expect('CopyData(r)')
+    }
+    client.send(copyDone)
+    await server.expect('CopyDone')
     server.send(copyDone, complete('COPY 0'), ready())
-    await client.expect('CopyDone', 'CommandComplete(COPY 0)', 'ReadyForQuery(I)')
+    await client.inbox.through('ReadyForQuery')
+    await flow.advance(86_400_000)
+    await run(client, server, 'next')
+  })
+
+  test('whose client does not read is held in bounded memory, and what the client says still gets through', async () => {
+    const windowBytes = 16 * 1024
+    const flow = await startFlow({ windowBytes })
+    const { client, server } = await stream(flow)
+    client.stopReading()
+    client.isDeaf = true
+    const before = client.receivedBytes
+    const piece = copyData('x'.repeat(10_000))
+    let sent = 0
+    for (; sent < 4 * 1024 * 1024; sent += piece.length) server.send(piece)
+    await quiet()
+    expect(server.channel.owedBytes).toBeGreaterThan(sent - 256 * 1024)
+    for (let reports = 0; reports < 3; reports++) {
+      client.send(copyData(`report ${reports}`))
+      await server.expect(`CopyData(report ${reports})`)
+    }
+    client.startReading()
+    await client.receive(before + sent)
+  })
+
+  test('whose server does not read stops the client, and not the other way', async () => {
+    const flow = await startFlow({ windowBytes: 16 * 1024 })
+    const { client, server } = await stream(flow)
+    server.stopReading()
+    for (let reports = 0; reports < 400; reports++) client.send(copyData('x'.repeat(10_000)))
+    await quiet()
+    expect(client.channel.owedBytes).toBeGreaterThan(4_000_000 - 256 * 1024)
+    server.send(copyData('w'))
+    await client.expect('CopyData(w)')
+    server.startReading()
+    await server.expect(...Array.from({ length: 400 }, () => 'CopyData'))
+  })
+
+  test('that is cancelled is cancelled in Postgres', async () => {
+    const flow = await startFlow()
+    const { client, server } = await stream(flow)
+    const canceller = await flow.dial()
+    canceller.send(cancelRequest(client.key))
+    expect((await flow.postgres.nextCancel()).target).toBe(server)
+    server.endCancelled()
+    await client.expect('ErrorResponse', 'ReadyForQuery(I)')
+  })
+})
+
+describe('a follower that leaves', () => {
+  test.each(['with a goodbye', 'without a word'])(
+    'in the midst of a stream %s is not cancelled: what it has said last counts',
+    async (how) => {
+      const flow = await startFlow()
+      const { client, server } = await stream(flow)
+      server.send(copyData('w1'))
+      await client.expect('CopyData(w1)')
+      client.send(copyData('flushed up to w1'), copyDone)
+      if (how === 'with a goodbye') client.leave()
+      else client.hangUp()
+      await server.expect('CopyData(flushed up to w1)', 'CopyDone', 'Terminate')
+      await server.expectClosed()
+      await flow.postgres.expectNoCancel()
+    },
+  )
+
+  test('within a message does not have it completed by ours', async () => {
+    const flow = await startFlow()
+    const { client, server } = await stream(flow)
+    client.send(message('d', Buffer.from('half'), 100))
+    await quiet()
+    client.vanish()
+    await server.expectClosed()
+    expect(server.pendingBytes).toBe(9)
+  })
+
+  test('while something else runs has it cancelled, and its server is closed then', async () => {
+    const flow = await startFlow()
+    const { client, server } = await backUp(flow)
+    client.vanish()
+    expect((await flow.postgres.nextCancel()).target).toBe(server)
+    server.send(copyData('the second file'))
+    server.endCancelled()
+    await server.expectClosed()
+  })
+
+  test('between two requests takes its server with it, within a transaction, too', async () => {
+    const flow = await startFlow()
+    const { client, server } = await follow(flow)
+    client.send(query('begin'))
+    await server.expect('Query(begin)')
+    server.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    client.send(terminate)
+    await server.expectClosed()
+    await client.expectClosed()
+  })
+
+  test('leaves nothing behind but what it has counted', async () => {
+    const flow = await startFlow()
+    for (let round = 0; round < 3; round++) {
+      const { client, server } = await follow(flow)
+      await run(client, server, 'IDENTIFY_SYSTEM')
+      client.leave()
+      await server.expectClosed()
+    }
+    await flow.advance(1_000)
+    expect(flow.pooler.parts.pools.count).toBe(0)
+    const totals = flow.pooler.parts.fleet.totals().get('app')
+    expect(totals).toMatchObject({ queries: 3, clientLogins: 3 })
+  })
+})
+
+describe('a server that goes', () => {
+  test('takes its follower with it, in its own words', async () => {
+    const flow = await startFlow()
+    const { client, server } = await stream(flow)
+    server.send(error('57P01', 'terminating connection due to administrator command', 'FATAL'))
+    server.close()
+    await client.expect('ErrorResponse(FATAL 57P01 terminating connection due to administrator command)')
+    await client.expectClosed()
+  })
+
+  test('without a word while nothing runs, too', async () => {
+    const flow = await startFlow()
+    const { client, server } = await follow(flow)
+    server.reset()
+    await client.expect('ErrorResponse(FATAL 08006 server conn crashed?)')
+    await client.expectClosed()
+  })
+
+  test('within a message ends the follower without another one', async () => {
+    const flow = await startFlow()
+    const { client, server } = await stream(flow)
+    server.send(message('d', Buffer.from('half'), 100))
+    await quiet()
+    server.close()
+    await client.expectClosed()
+  })
+})
+
+describe('the console', () => {
+  const ended = (reason: string) => `ErrorResponse(FATAL 57P01 terminating replication connection: ${reason})`
+
+  test('shows what it is', async () => {
+    const flow = await startFlow({ databases: ['app=host=db', 'replication=host=db'] })
+    await stream(flow)
+    await flow.connect({ database: 'replication', parameters: PHYSICAL })
+    await flow.postgres.next()
+    const kinds = async (text: string) => {
+      const lines = (await command(flow, text)).filter((line) => line.startsWith('DataRow'))
+      return lines.map((line) => line.split(', ').slice(2, 5).join(' '))
+    }
+    expect((await kinds('show clients')).sort()).toEqual([
+      'app logical active',
+      'pgbouncer none idle',
+      'replication physical active',
+    ])
+    expect(await kinds('show servers')).toEqual(['app logical active', 'replication physical active'])
+    expect(flow.logged('login attempt: db=app user=ada tls=no replication=logical')).toHaveLength(1)
+  })
+
+  test('RECONNECT ends it at once, since its server would never come free', async () => {
+    const flow = await startFlow()
+    const [streaming, backup] = [await stream(flow), await backUp(flow)]
+    await command(flow, 'reconnect')
+    for (const { client, server } of [streaming, backup]) {
+      await client.expect(ended('RECONNECT'))
+      await client.expectClosed()
+      server.inbox.take()
+      await server.expectClosed()
+    }
+    await flow.postgres.expectNoMore()
+  })
+
+  test('a reload that moves the database ends it at once; one that changes numbers does not', async () => {
+    const flow = await startFlow()
+    const { client, server } = await stream(flow)
+    await reload(flow, { databases: ['app=host=db pool_size=3'] })
+    server.send(copyData('w'))
+    await client.expect('CopyData(w)')
+    await reload(flow, { databases: ['app=host=db dbname=other pool_size=3'] })
+    await client.expect(ended('database configuration changed'))
+    await client.expectClosed()
+    await server.expectClosed()
+    const next = await follow(flow)
+    expect(next.server.parameters.get('database')).toBe('other')
+  })
+
+  test('a reload that takes the database away, and one that gives it another user, end it', async () => {
+    const flow = await startFlow({ databases: ['app=host=db', 'other=host=db'] })
+    const gone = await stream(flow)
+    await reload(flow, { databases: ['other=host=db'] })
+    await gone.client.expect('ErrorResponse(FATAL 57P01 database removed)')
+    await gone.server.expectClosed()
+    const client = await flow.connect({ database: 'other', parameters: LOGICAL })
+    const server = await flow.postgres.next()
+    await reload(flow, { databases: ['other=host=db user=eve'] })
+    await client.expect(ended('database configuration changed'))
+    await server.expectClosed()
+    await flow.advance(1_000)
+    expect([...flow.pooler.parts.pools].map(({ subject }) => subject)).toEqual(['other/eve'])
+  })
+
+  test('PAUSE ends streams, waits for anything else, and keeps newcomers waiting until RESUME', async () => {
+    const flow = await startFlow()
+    const [streaming, backup] = [await stream(flow), await backUp(flow)]
+    const console = await flow.connect(ROOT)
+    console.send(query('pause'))
+    await streaming.client.expect(ended('pause mode'))
+    await streaming.client.expectClosed()
+    await streaming.server.expectClosed()
+    const newcomer = await arrive(flow)
+    await console.expectNothing()
+    await finishBackup(backup)
+    await console.expectNothing()
+    backup.client.leave()
+    await backup.server.expectClosed()
+    await console.expect('CommandComplete(PAUSE)', 'ReadyForQuery(I)')
+    await newcomer.expectNothing()
+    await command(flow, 'resume')
+    await newcomer.inbox.through('ReadyForQuery')
+    await flow.postgres.next()
+  })
+
+  test('PAUSE ends streams that begin after it', async () => {
+    const flow = await startFlow()
+    const { client, server } = await follow(flow)
+    const console = await flow.connect(ROOT)
+    console.send(query('pause'))
+    await console.expectNothing()
+    client.send(query(START))
+    await server.expect(`Query(${START})`)
+    server.send(copyBoth(), copyData('w'))
+    await client.expect('CopyBothResponse', 'CopyData(w)')
+    await flow.advance(1_000)
+    await client.expect(ended('pause mode'))
+    await console.expect('CommandComplete(PAUSE)', 'ReadyForQuery(I)')
+  })
+
+  test('KILL and KILL_CLIENT end it', async () => {
+    const flow = await startFlow()
+    const [first, second] = [await stream(flow), await stream(flow)]
+    const [session] = [...flow.pooler.parts.sessions]
+    await command(flow, `kill_client ${session?.id}`)
+    await first.client.expect('ErrorResponse(FATAL 57P01 admin forced disconnect)')
+    await first.server.expectClosed()
+    expect(await command(flow, 'kill app')).toEqual(['CommandComplete(KILL)', 'ReadyForQuery(I)'])
+    await second.client.expect('ErrorResponse(FATAL 57P01 database removed)')
+    await second.server.expectClosed()
+  })
+
+  test('SHUTDOWN WAIT_FOR_SERVERS ends streams and waits for anything else', async () => {
+    const flow = await startFlow()
+    const [streaming, backup] = [await stream(flow), await backUp(flow)]
+    await command(flow, 'shutdown wait_for_servers')
+    await streaming.client.expect('ErrorResponse(FATAL 57P01 server shutting down)')
+    await streaming.server.expectClosed()
+    await finishBackup(backup)
+    backup.client.leave()
+    await flow.pooler.stopped
+  })
+
+  test('SHUTDOWN WAIT_FOR_CLIENTS waits for it, and the next one does not', async () => {
+    const flow = await startFlow()
+    const { client, server } = await stream(flow)
+    await command(flow, 'shutdown wait_for_clients')
+    server.send(copyData('w'))
+    await client.expect('CopyData(w)')
+    flow.pooler.control.shutdown('at_once')
+    await client.expect('ErrorResponse(FATAL 57P01 pooler is shutting down)')
+    await server.expectClosed()
+    await flow.pooler.stopped
+  })
+
+  test('a worker that is replaced ends streams once its time of grace is over', async () => {
+    const flow = await startFlow()
+    const [streaming, backup] = [await stream(flow), await backUp(flow)]
+    flow.pooler.parts.drain(10_000)
+    await flow.advance(9_000)
+    await streaming.client.expectNothing()
+    await flow.advance(2_000)
+    await streaming.client.expect('ErrorResponse(FATAL 57P01 terminating connection due to administrator command)')
+    await streaming.server.expectClosed()
+    await finishBackup(backup)
+    await flow.advance(1_000)
+    await backup.client.expect('ErrorResponse(FATAL 57P01 terminating connection due to administrator command)')
+    await flow.pooler.stopped
   })
 })

@@ -113,6 +113,38 @@ export const CONVERSATIONS: readonly Conversation[] = [
     },
   },
   {
+    name: 'replication that streams both ways, and goes on after it',
+    options: {},
+    async hold(flow) {
+      const client = await flow.connect({ parameters: { replication: 'database', options: '-c datestyle=ISO' } })
+      const server = await flow.postgres.next()
+      await run(client, server, 'IDENTIFY_SYSTEM')
+      client.send(query('START_REPLICATION SLOT s LOGICAL 0/0'))
+      await server.expect('Query')
+      server.send(replies.copyBoth(), copyData('w1'), copyData('w2'))
+      await client.expect('CopyBothResponse', 'CopyData(w1)', 'CopyData(w2)')
+      client.send(copyData('r1'), copyData('r2'))
+      await server.expect('CopyData(r1)', 'CopyData(r2)')
+      server.send(copyData('w3'), replies.copyDone)
+      await client.expect('CopyData(w3)', 'CopyDone')
+      client.send(copyData('r3'), copyDone)
+      await server.expect('CopyData(r3)', 'CopyDone')
+      server.send(rows('2'), complete('START_STREAMING'), ready())
+      await client.answer()
+      client.send(query('START_REPLICATION SLOT s LOGICAL 0/0'))
+      await server.expect('Query')
+      server.send(replies.copyBoth(), copyData('w4'), error('XX000', 'lost'), ready())
+      await client.expect('CopyBothResponse', 'CopyData(w4)')
+      await client.answer()
+      client.send(copyData('late'), copyDone, query('select 1'))
+      await server.expect('CopyData(late)', 'CopyDone', 'Query(select 1)')
+      server.send(rows('1'), ready())
+      await client.answer()
+      client.leave()
+      await server.expectClosed()
+    },
+  },
+  {
     name: 'settings that follow their client',
     options: {},
     async hold(flow) {

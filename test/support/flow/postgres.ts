@@ -186,6 +186,11 @@ export class FlowServer {
     }
   }
 
+  /** Of a message that has come in part. */
+  get pendingBytes(): number {
+    return this.#cutter.pendingBytes
+  }
+
   /** All in one write. */
   send(...messages: readonly Buffer[]): void {
     const bytes = Buffer.concat(messages)

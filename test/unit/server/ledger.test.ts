@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { DEBT, type Effect, Ledger, REPLACE, SWALLOW } from '../../../src/server/ledger.ts'
 import { BACKEND } from '../../../src/wire/types.ts'
 
@@ -96,6 +96,44 @@ test('a batch that was answered but not ended is not clear: its transaction is o
   ledger.settle(BACKEND.bindComplete)
   expect(ledger.isEmpty).toBe(true)
   expect(ledger.isClear).toBe(false)
+})
+
+describe('a stream of replication', () => {
+  const { copyBoth, rowDescription, commandComplete, readyForQuery } = BACKEND
+
+  function streaming(): Ledger {
+    const ledger = ledgerWith(DEBT.query)
+    expect(ledger.settle(copyBoth)).toBe('forward')
+    expect([ledger.copy, ledger.isClear, ledger.length]).toEqual(['both', false, 1])
+    return ledger
+  }
+
+  test('is open until its command is complete, whoever ends it first; its end owes nothing', () => {
+    const ledger = streaming()
+    expect(ledger.owe(DEBT.copyEnd)).toBe(false)
+    expect([ledger.copy, ledger.length]).toEqual(['both', 1])
+    for (const reply of [rowDescription, commandComplete, commandComplete, readyForQuery])
+      expect(ledger.settle(reply)).toBe('forward')
+    expect([ledger.copy, ledger.isClear]).toEqual(['none', true])
+    expect(ledger.settle(commandComplete)).toBe('nonsense')
+  })
+
+  test('that fails is over', () => {
+    const ledger = streaming()
+    expect(ledger.fail()).toBe('forward')
+    expect([ledger.copy, ledger.isClear]).toEqual(['none', false])
+    // What the client still says for it, Postgres ignores.
+    expect(ledger.owe(DEBT.copyEnd)).toBe(true)
+    expect(ledger.settle(readyForQuery)).toBe('forward')
+    expect(ledger.isClear).toBe(true)
+    expect(ledger.owe(DEBT.copyEnd)).toBe(false)
+  })
+
+  test('does not begin where nothing was asked, nor in answer to anything but a query', () => {
+    expect(new Ledger().settle(copyBoth)).toBe('nonsense')
+    for (const debt of [DEBT.parse, DEBT.sync, DEBT.functionCall])
+      expect(ledgerWith(debt).settle(copyBoth)).toBe('nonsense')
+  })
 })
 
 test('a connection that is gone undoes all that was expected of it', () => {

@@ -14,6 +14,7 @@ import type { Conditions } from './conditions.ts'
 import type { Database, Databases } from './databases.ts'
 import { restartNobody } from './fleet-control.ts'
 import type { Lifecycle } from './lifecycle.ts'
+import type { ServiceManager } from './service-manager.ts'
 
 export interface LocalControlParts {
   readonly log: Log
@@ -26,6 +27,7 @@ export interface LocalControlParts {
   readonly names: Names
   /** An end has begun that waits for something. */
   onShutdown(mode: ShutdownMode): void
+  readonly serviceManager: ServiceManager
 }
 
 export class LocalControl implements Control {
@@ -36,9 +38,14 @@ export class LocalControl implements Control {
   }
 
   async reload(): Promise<void> {
-    const { applier } = this.#parts
+    const { applier, serviceManager } = this.#parts
     this.#log('RELOAD')
-    applier.apply(applier.readAgain())
+    serviceManager.reloading()
+    try {
+      applier.apply(applier.readAgain())
+    } finally {
+      serviceManager.ready()
+    }
   }
 
   async set(key: string, value: string): Promise<void> {

@@ -30,6 +30,8 @@ export interface Entrance {
 export interface EntranceOptions {
   readonly settings: Settings
   readonly keepAlive: KeepAlive
+  /** Sockets that listen already, in the place of those that the settings name. */
+  readonly inherited: readonly number[]
   /** What the operator should know and is no error. */
   tell(sentence: string): void
   /** Whether workers can accept from a socket that is not theirs alone, and leave that to others for a while: epoll can. */
@@ -39,8 +41,9 @@ export interface EntranceOptions {
 }
 
 /** Rejects with the system's error where an address cannot be listened on. */
-export async function openEntrance({ settings, keepAlive, tell, isShared, give }: EntranceOptions): Promise<Entrance> {
-  const options = whereToListen(settings, keepAlive, tell)
+export async function openEntrance(from: EntranceOptions): Promise<Entrance> {
+  const { settings, keepAlive, inherited, tell, isShared, give } = from
+  const options = whereToListen(settings, keepAlive, tell, inherited)
   const opened = isShared
     ? await openListeningDescriptors(options)
     : await listenAll(

@@ -5,6 +5,7 @@ import { PoolerError } from '../problems.ts'
 import { type Control, type ControlCall, passedOn, type ShutdownMode } from '../workers/control.ts'
 import { StandingOrders } from '../workers/standing-orders.ts'
 import type { Applier, Prepared } from './apply.ts'
+import type { ServiceManager } from './service-manager.ts'
 
 export interface FleetControlParts {
   readonly log: Log
@@ -17,6 +18,7 @@ export interface FleetControlParts {
   /** Begins it; whoever asks may be one of those who have to leave. */
   restart(): void
   shutdown(mode: ShutdownMode): Promise<void>
+  readonly serviceManager: ServiceManager
 }
 
 /** What is done by one call for all databases, and by the workers that are yet to come. */
@@ -25,7 +27,8 @@ export interface FleetControl {
   readonly standing: StandingOrders
 }
 
-export function fleetControl({ log, applier, everywhere, apply, restart, shutdown }: FleetControlParts): FleetControl {
+export function fleetControl(parts: FleetControlParts): FleetControl {
+  const { log, applier, everywhere, apply, restart, shutdown, serviceManager } = parts
   const standing = new StandingOrders()
   let changing = Promise.resolve()
 
@@ -55,7 +58,8 @@ export function fleetControl({ log, applier, everywhere, apply, restart, shutdow
     ...byAll,
     reload() {
       log.info('RELOAD command issued')
-      return change(() => applier.readAgain())
+      serviceManager.reloading()
+      return change(() => applier.readAgain()).finally(() => serviceManager.ready())
     },
     set: (key, value) => change(() => applier.readSet(key, value)),
     async restartWorkers() {

@@ -4,11 +4,13 @@ import type { Log } from '../base/log.ts'
 import { PoolerError } from '../problems.ts'
 import type { ShutdownMode } from '../workers/control.ts'
 import type { Primary } from '../workers/primary.ts'
+import type { ServiceManager } from './service-manager.ts'
 
 export interface FleetEndingParts {
   readonly log: Log
   primary(): Primary
   stopListening(): void
+  readonly serviceManager: ServiceManager
   /** Lets go of what is left when no worker is. */
   close(): void
 }
@@ -40,7 +42,8 @@ export class FleetEnding {
     if (this.#state !== 'serving' && !isHastened) throw new PoolerError('shutting-down')
     this.#mode = mode
     this.#state = 'draining'
-    const { log, stopListening, primary } = this.#parts
+    const { log, stopListening, primary, serviceManager } = this.#parts
+    serviceManager.status(`ending: SHUTDOWN ${mode.toUpperCase()}`)
     log.info(`SHUTDOWN ${mode.toUpperCase()} command issued`)
     stopListening()
     primary().beginEnd()
@@ -60,8 +63,9 @@ export class FleetEnding {
   async stop(): Promise<void> {
     if (this.#state === 'stopping' || this.#state === 'stopped') return this.stopped
     this.#state = 'stopping'
-    const { log, stopListening, primary } = this.#parts
+    const { log, stopListening, primary, serviceManager } = this.#parts
     log.info('shutting down')
+    serviceManager.stopping()
     stopListening()
     await primary().stop()
     this.#close()
@@ -70,6 +74,10 @@ export class FleetEnding {
 
   #close(): void {
     if (this.#state === 'stopped') return
+    const { serviceManager } = this.#parts
+    // Whoever waited for clients or servers has come to the end without another word.
+    if (this.#state === 'draining') serviceManager.stopping()
+    serviceManager.close()
     this.#state = 'stopped'
     this.#parts.close()
     this.#finish()

@@ -3,17 +3,26 @@
 import { keepYoungGenerationAsItIs } from '../base/young-generation.ts'
 import type { Settings } from '../settings/load.ts'
 import { usableCores } from '../workers/cores.ts'
+import { type Environment, findServiceManager, inheritedDescriptors } from './service-manager.ts'
 import { type Pooler, type StartOptions, startPooler } from './start.ts'
 import { startFleet } from './start-fleet.ts'
 
-export type LaunchOptions = Pick<StartOptions, 'isQuiet' | 'load'>
+export interface LaunchOptions extends Pick<StartOptions, 'isQuiet' | 'load'> {
+  /** What the service manager has left there for us is taken out of it. */
+  readonly env?: Environment
+}
 
 /** With one worker there is one process, this one. Rejects if it cannot be started; then nothing is left running. */
 export async function launch(
   settings: Settings,
-  options: LaunchOptions = {},
+  { env = process.env, ...others }: LaunchOptions = {},
 ): Promise<Pick<Pooler, 'addresses' | 'httpAddresses' | 'control' | 'stop' | 'stopped'>> {
   const { workers } = settings.general
+  const options: StartOptions = {
+    ...others,
+    inherited: inheritedDescriptors(env),
+    findServiceManager: (log) => findServiceManager(env, log),
+  }
   const count = workers === 'auto' ? usableCores() : workers
   if (count > 1) return startFleet(settings, count, options)
   const pooler = await startPooler(settings, options)

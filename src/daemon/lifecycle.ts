@@ -11,6 +11,7 @@ import type { CancelSender } from '../server/cancel.ts'
 import type { ShutdownMode } from '../workers/control.ts'
 import type { PeerCancels } from '../workers/peer-cancels.ts'
 import type { Conditions } from './conditions.ts'
+import type { ServiceManager } from './service-manager.ts'
 
 export type LifecycleState = 'serving' | 'draining' | 'stopping' | 'stopped'
 
@@ -33,6 +34,7 @@ export interface LifecycleParts {
   readonly conditions: Conditions
   /** Sessions on the console: whoever waits for clients does not wait for these. */
   consoles(): number
+  readonly serviceManager: ServiceManager
   /** Lets go of what is left when nobody is. */
   close(): void
 }
@@ -102,7 +104,9 @@ export class Lifecycle {
     // Whoever has asked for it is answered first.
     conditions.until(() => this.#isDrained()).then(() => setImmediate(() => this.stop()))
     const left = mode === 'wait_for_clients' ? `${this.#clients} clients` : `${total(pools)} servers`
-    log.info(`${left} are waited for, of ${sessions.count} connections`)
+    const waiting = `${left} are waited for, of ${sessions.count} connections`
+    log.info(waiting)
+    this.#parts.serviceManager.status(`ending: ${waiting}`)
   }
 
   #isDrained(): boolean {
@@ -117,8 +121,9 @@ export class Lifecycle {
   async stop(): Promise<void> {
     if (this.#state === 'stopping' || this.#state === 'stopped') return this.stopped
     this.#enter('stopping')
-    const { log, sessions, pools, cancels, peerCancels, close } = this.#parts
+    const { log, sessions, pools, cancels, peerCancels, serviceManager, close } = this.#parts
     log.info('shutting down')
+    serviceManager.stopping()
     for (const listener of this.#running.listeners) listener.close()
     this.#running.janitor?.stop()
     const notice = new PoolerError('pooler-shutting-down')
@@ -134,6 +139,7 @@ export class Lifecycle {
     await pollUntil(() => sessions.count === 0 && isEmpty(pools), STOP_MS)
     for (const session of sessions) session.channel.destroy()
     this.#enter('stopped')
+    serviceManager.close()
     close()
     this.#finish()
   }

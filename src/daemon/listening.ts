@@ -10,8 +10,12 @@ export function whereToListen(
   { general, origins }: Pick<Settings, 'general' | 'origins'>,
   keepAlive: KeepAlive,
   tell: (sentence: string) => void,
+  inherited: readonly number[] = [],
 ): ListenAllOptions {
+  if (inherited.length > 0)
+    tell('the service manager has opened our sockets: listen_addr and unix_socket_dir are ignored')
   return {
+    inherited,
     unixSocket: unixSocketOf(general, origins.unix_socket_dir.from === 'default' ? tell : null),
     addresses: parseListenAddresses(general.listen_addr),
     port: general.listen_port,

@@ -28,6 +28,7 @@ import { LiveSettings } from './live-settings.ts'
 import { openMonitoring } from './monitoring.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { permitSizes } from './pool-settings.ts'
+import { NO_SERVICE_MANAGER, type ServiceManager } from './service-manager.ts'
 import { StatsLog } from './stats-log.ts'
 import { UserFileWatch } from './user-file-watch.ts'
 import { openUsers } from './users.ts'
@@ -38,6 +39,8 @@ export interface StartFleetOptions {
   readonly clock?: Clock
   /** The program of a worker, where it is not the compiled one beside this file. */
   readonly workerProgram?: string
+  readonly inherited?: readonly number[]
+  findServiceManager?(log: Log): ServiceManager
   /** Reads the settings from where they were read at the start. */
   load?(): Loaded
 }
@@ -86,6 +89,7 @@ export async function startFleet(
     ? { log: options.log, reopen: () => {}, close: () => {} }
     : openLog(first.general, clock, isQuiet)
   const { log } = openedLog
+  const serviceManager = options.findServiceManager?.(log) ?? NO_SERVICE_MANAGER
   const { transport, because } = chooseTransport(first.general.transport, () => {})
 
   const users = openUsers(first, log)
@@ -94,6 +98,7 @@ export async function startFleet(
     settings: first,
     keepAlive: live.keepAlive,
     tell: (sentence) => log.warning(sentence),
+    inherited: options.inherited ?? [],
     isShared: transport.name === 'epoll',
     give(message, socket) {
       const worker = primary.nextInTurn()
@@ -103,7 +108,7 @@ export async function startFleet(
   })
   const { addresses, descriptors } = entrance
   const ending = new FleetEnding({
-    log,
+    ...{ log, serviceManager },
     stopListening: () => entrance.close(),
     primary: () => primary,
     close() {
@@ -124,7 +129,7 @@ export async function startFleet(
     load: options.load ?? (() => ({ settings: first, problems: [] })),
   })
   const { control, standing } = fleetControl({
-    ...{ log, applier },
+    ...{ log, applier, serviceManager },
     everywhere: (call) => primary.everywhere(call),
     apply: (prepared) => tell({ settings: prepared.settings, users: prepared.users && users.texts() }),
     restart: () => primary.restart(general().worker_restart_grace),
@@ -158,6 +163,7 @@ export async function startFleet(
     ...{ clock, log },
     periodMs: () => general().stats_period,
     isLogged: () => general().log_stats,
+    status: (line) => serviceManager.status(line),
     endPeriod: () => primary.endPeriod(),
   })
   const janitor = startJanitor(() => {
@@ -177,6 +183,7 @@ export async function startFleet(
   }
   for (const address of addresses) log.info(`listening on ${describeListening(address)}`)
   log.info(`process up: pgweir ${VERSION}, ${workers} workers, transport ${transport.name} (${because})`)
+  serviceManager.ready()
   return {
     addresses,
     httpAddresses: http?.addresses ?? [],

@@ -59,6 +59,7 @@ import { openNames } from './names.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { peersOf } from './peers.ts'
 import { permitSizes } from './pool-settings.ts'
+import { NO_SERVICE_MANAGER, type ServiceManager } from './service-manager.ts'
 import { StatsLog } from './stats-log.ts'
 import { loadTls } from './tls.ts'
 import { UserFileWatch } from './user-file-watch.ts'
@@ -75,6 +76,9 @@ export interface StartOptions {
   readonly clock?: Clock
   /** Tests move the clock and sweep by hand. */
   readonly sweepsByItself?: boolean
+  /** Sockets that listen, and that somebody else has opened for us, in the place of those that the settings name. */
+  readonly inherited?: readonly number[]
+  findServiceManager?(log: Log): ServiceManager
   /** Reads the settings again, for RELOAD. Without it a reload only takes back what was SET, and reads the users again. */
   load?(): Loaded
   /** Of auth_file, where another process sees to that. */
@@ -159,6 +163,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     ? { log: options.log, reopen: () => {}, close: () => {} }
     : openLog(general, clock, options.isQuiet ?? false)
   const { log } = openedLog
+  const serviceManager = options.findServiceManager?.(log) ?? NO_SERVICE_MANAGER
   const { transport: carrier, because } = options.transport
     ? { transport: options.transport, because: 'it was handed over' }
     : chooseTransport(general.transport, (problem) =>
@@ -239,7 +244,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     ? null
     : new UserFileWatch({ settings, log, users, take: (loaded) => applier.takeUsers(loaded) })
   const lifecycle: Lifecycle = new Lifecycle({
-    ...{ log, sessions, pools, cancels, peerCancels, conditions },
+    ...{ log, sessions, pools, cancels, peerCancels, conditions, serviceManager },
     // Whoever has had this process replaced may see how that goes on, for as long as others may stay.
     consoles: () => (isReplaced && farewell.isWaiting(clock.nowMs) ? 0 : doors.consoles),
     close() {
@@ -248,7 +253,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     },
   })
   const control = new LocalControl({
-    ...{ log, applier, databases, sessions, conditions, lifecycle, names },
+    ...{ log, applier, databases, sessions, conditions, lifecycle, names, serviceManager },
     onShutdown: (mode) => farewell.shutdown(mode, clock.nowMs, settings().general),
   })
   // A PAUSE is over only when nobody has a server any more, which here is so from the start.
@@ -275,6 +280,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     log,
     periodMs: () => settings().general.stats_period,
     isLogged: () => settings().general.log_stats,
+    status: (line) => serviceManager.status(line),
     endPeriod: () => fleet.endPeriod(),
   })
   const doors = new Doors({
@@ -345,7 +351,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     ? membership.listen(transport, keepAlive, onAccepted)
     : listenAll(
         transport,
-        whereToListen(first, keepAlive, (sentence) => log.warning(sentence)),
+        whereToListen(first, keepAlive, (sentence) => log.warning(sentence), options.inherited),
         onAccepted,
       )
   const listeners = await listening.catch((problem) => {
@@ -358,6 +364,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   if (unmet !== null) log.warning(unmet)
   databases.openForced()
   lifecycle.serve({ listeners, janitor: options.sweepsByItself === false ? null : startJanitor(sweep) })
+  serviceManager.ready()
 
   return {
     addresses: listeners.map((listener) => listener.address),

@@ -9,6 +9,8 @@ export interface StatsLogOptions {
   readonly log: Log
   readonly periodMs: () => number
   readonly isLogged: () => boolean
+  /** For those who see nothing but the last line. */
+  readonly status?: (line: string) => void
   /** Ends a period and returns what happened in it; a fleet has to ask its workers. */
   endPeriod(): Span | Promise<Span>
 }
@@ -24,13 +26,15 @@ export class StatsLog {
 
   /** Called by the janitor. */
   sweep(): void {
-    const { clock, log, periodMs, isLogged, endPeriod } = this.#options
+    const { clock, log, periodMs, isLogged, status, endPeriod } = this.#options
     const lateMs = clock.nowMs - this.#sinceMs - periodMs()
     if (lateMs < 0) return
     // The sweep is always a little late, and the periods must not drift; after a long sleep there is nothing to catch up with.
     this.#sinceMs = lateMs < periodMs() ? clock.nowMs - lateMs : clock.nowMs
     const write = (span: Span) => {
-      if (isLogged()) log.info(statsLine(span))
+      const line = statsLine(span)
+      if (isLogged()) log.info(line)
+      status?.(line)
     }
     const span = endPeriod()
     if (span instanceof Promise) span.then(write)

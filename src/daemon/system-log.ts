@@ -31,12 +31,6 @@ const SEVERITIES: Record<Level, number> = { error: 3, warning: 4, info: 6, debug
 /** What all receivers take. */
 const MAX_LINE_BYTES = 8 * 1024
 
-/** Lines that wait while the receiver is busy. */
-const MAX_WAITING = 1_000
-
-/** How often it is tried again. */
-const RETRY_MS = 50
-
 /**
  * Null if the settings ask for none. Throws where it cannot be spoken to at all. That nobody takes the lines for now is told once, until
  * somebody does.
@@ -48,76 +42,24 @@ export function openSystemLog(
   path = PATH,
 ): SystemLog | null {
   if (!general.syslog) return null
+  /** Lines that nobody has taken since somebody did. */
+  let lost = 0
+  const onSent = (problem: Error | null) => {
+    const lostBefore = lost
+    lost = problem === null ? 0 : lost + 1
+    // What is told comes here again, and must not be told of.
+    if (lost === 1) tell(`syslog: lines are lost: ${problem?.message}`)
+    else if (problem === null && lostBefore > 0) tell(`syslog: ${lostBefore} lines were lost`)
+  }
   let datagrams: Datagrams
   try {
-    datagrams = openDatagrams(path)
+    datagrams = openDatagrams(path, onSent)
   } catch (cause) {
     throw new Error(`syslog cannot be used: ${(cause as Error).message}`, { cause })
   }
-  return new DatagramLog(datagrams, general, wallMs, tell)
-}
-
-class DatagramLog implements SystemLog {
-  readonly #datagrams: Datagrams
-  readonly #general: GeneralSettings
-  readonly #wallMs: () => number
-  readonly #tell: (sentence: string) => void
-  readonly #waiting: Buffer[] = []
-  #retry: NodeJS.Timeout | null = null
-  /** Lines that nobody has taken. */
-  #lost = 0
-
-  constructor(datagrams: Datagrams, general: GeneralSettings, wallMs: () => number, tell: (sentence: string) => void) {
-    this.#datagrams = datagrams
-    this.#general = general
-    this.#wallMs = wallMs
-    this.#tell = tell
-  }
-
-  write(level: Level, text: string): void {
-    if (this.#waiting.length >= MAX_WAITING) {
-      this.#lost++
-      return
-    }
-    this.#waiting.push(systemLogLine(this.#general, this.#wallMs(), level, text))
-    if (this.#retry === null) this.#flush()
-  }
-
-  #flush(): void {
-    for (let line = this.#waiting[0]; line !== undefined; line = this.#waiting[0]) {
-      const problem = this.#datagrams.send(line)
-      if (problem?.code === 'EAGAIN') {
-        // It is busy, and must not keep us from our work.
-        this.#retry = setTimeout(() => {
-          this.#retry = null
-          this.#flush()
-        }, RETRY_MS)
-        this.#retry.unref()
-        return
-      }
-      this.#waiting.shift()
-      if (problem !== null) this.#lose(problem)
-      else if (this.#lost > 0) this.#tellLost()
-    }
-  }
-
-  #lose(problem: Error): void {
-    this.#lost++
-    // What is told comes here again, and must not be told of.
-    if (this.#lost === 1) this.#tell(`syslog: lines are lost: ${problem.message}`)
-  }
-
-  #tellLost(): void {
-    const lost = this.#lost
-    this.#lost = 0
-    this.#tell(`syslog: ${lost} lines were lost`)
-  }
-
-  close(): void {
-    if (this.#retry !== null) clearTimeout(this.#retry)
-    // The last chance of those that wait.
-    for (const line of this.#waiting) this.#datagrams.send(line)
-    this.#datagrams.close()
+  return {
+    write: (level, text) => datagrams.send(systemLogLine(general, wallMs(), level, text)),
+    close: () => datagrams.close(),
   }
 }
 

@@ -85,8 +85,8 @@ export interface ListenOptions {
   readonly backlog: number
   readonly keepAlive: KeepAlive
   /**
-   * Inherited from another process, and listening already at that address: it is taken as it is, and belongs to the listener from now
-   * on. All processes that have it accept from one queue.
+   * Inherited from another process, and listening already, at that address or, if there is no host, wherever it says itself: it is taken as
+   * it is, and belongs to the listener from now on. All processes that have it accept from one queue.
    */
   readonly descriptor?: number
   /** SO_REUSEPORT: other processes of the same user may listen at this address too, and the kernel shares out the connections. */

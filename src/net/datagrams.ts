@@ -4,42 +4,90 @@
  */
 
 import { encodeAddress } from './epoll/addresses.ts'
-import { isForNow, loadSystemCalls, type SystemCalls, systemError } from './epoll/syscalls.ts'
+import { EAGAIN, isForNow, loadSystemCalls, type SystemCalls, systemError } from './epoll/syscalls.ts'
 
 export interface Datagrams {
-  /** Returns null, or why it was not taken. It is looked for the receiver anew where that is another process by now. */
-  send(message: Buffer): NodeJS.ErrnoException | null
+  /** Never blocks. The receiver is looked for anew where it is another process by now; while it is busy, messages wait. */
+  send(message: Buffer): void
   close(): void
 }
+
+/** Messages that wait while the receiver is busy. */
+const MAX_WAITING = 1_000
+
+/** How often it is tried again. */
+const RETRY_MS = 20
 
 /** Of this thread, once they were asked for. */
 let calls: SystemCalls | null = null
 
-/** Throws where the system calls cannot be made; the message tells why. Whether there is a receiver is found out by sending. */
-export function openDatagrams(path: string): Datagrams {
+/**
+ * Throws where the system calls cannot be made; the message tells why. Whether there is a receiver is found out by sending.
+ * @param onSent told of each message: null if it was taken, or why it is lost
+ */
+export function openDatagrams(path: string, onSent: (problem: Error | null) => void): Datagrams {
   calls ??= loadSystemCalls()
-  return new DatagramSocket(calls, path)
+  return new DatagramSocket(calls, path, onSent)
 }
 
 class DatagramSocket implements Datagrams {
   readonly #calls: SystemCalls
   readonly #path: string
+  readonly #onSent: (problem: Error | null) => void
   readonly #descriptor: number
+  readonly #waiting: Buffer[] = []
+  #retry: NodeJS.Timeout | null = null
   #isConnected = false
+  #isOpen = true
 
-  constructor(calls: SystemCalls, path: string) {
+  constructor(calls: SystemCalls, path: string, onSent: (problem: Error | null) => void) {
     this.#calls = calls
     this.#path = path
+    this.#onSent = onSent
     this.#descriptor = calls.datagramSocket()
   }
 
-  send(message: Buffer): NodeJS.ErrnoException | null {
+  send(message: Buffer): void {
+    if (!this.#isOpen) return
+    if (this.#waiting.length >= MAX_WAITING) {
+      this.#onSent(systemError('send', EAGAIN, this.#path))
+      return
+    }
+    this.#waiting.push(message)
+    if (this.#retry === null) this.#flush()
+  }
+
+  close(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    if (this.#retry !== null) clearTimeout(this.#retry)
+    // The last chance of those that wait.
+    for (const message of this.#waiting) this.#sendNow(message)
+    this.#calls.close(this.#descriptor)
+  }
+
+  #flush(): void {
+    for (let message = this.#waiting[0]; message !== undefined; message = this.#waiting[0]) {
+      const errno = this.#sendNow(message)
+      if (errno < 0 && isForNow(errno)) {
+        this.#retry = setTimeout(() => {
+          this.#retry = null
+          this.#flush()
+        }, RETRY_MS)
+        this.#retry.unref()
+        return
+      }
+      this.#waiting.shift()
+      this.#onSent(errno < 0 ? systemError('send', errno, this.#path) : null)
+    }
+  }
+
+  #sendNow(message: Buffer): number {
     const wasConnected = this.#isConnected
     const errno = this.#sendOnce(message)
-    // Its receiver was started anew since: that one is at the same path, and not at the other end of this socket.
+    // A receiver that was started anew is at the same path, and not at the other end of this socket.
     const isOld = errno < 0 && wasConnected && !isForNow(errno)
-    const last = isOld ? this.#sendOnce(message) : errno
-    return last < 0 ? systemError('send', last, this.#path) : null
+    return isOld ? this.#sendOnce(message) : errno
   }
 
   #sendOnce(message: Buffer): number {
@@ -51,9 +99,5 @@ class DatagramSocket implements Datagrams {
     const errno = this.#calls.send(this.#descriptor, message, 0, message.length)
     if (errno < 0 && !isForNow(errno)) this.#isConnected = false
     return errno
-  }
-
-  close(): void {
-    this.#calls.close(this.#descriptor)
   }
 }

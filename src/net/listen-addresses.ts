@@ -26,6 +26,8 @@ export interface ListenAllOptions {
   readonly keepAlive: KeepAlive
   readonly sharesPort?: boolean
   readonly deferMs?: number
+  /** Descriptors of sockets that listen already, wherever that is: they take the place of all others. */
+  readonly inherited?: readonly number[]
   /** A unix socket besides. */
   readonly unixSocket?: UnixSocketOptions | null
 }
@@ -63,11 +65,15 @@ export function openListeningDescriptors(options: ListenAllOptions): Promise<Lis
 }
 
 async function openAll<Opened extends { readonly address: Address; close(): void }>(
-  { addresses, port, unixSocket = null, ...others }: ListenAllOptions,
+  { addresses, port, unixSocket = null, inherited = [], ...others }: ListenAllOptions,
   open: (options: ListenOptions) => Promise<Opened>,
 ): Promise<Opened[]> {
   const all: Opened[] = []
   try {
+    if (inherited.length > 0) {
+      for (const descriptor of inherited) all.push(await open({ ...others, host: '', port, descriptor }))
+      return all
+    }
     for (const host of await resolveAll(addresses)) {
       const sharedPort = all[0]?.address.port ?? port
       try {

@@ -24,7 +24,7 @@ import {
 } from './channel.ts'
 import { loadSystemCalls, type SystemCalls } from './epoll/syscalls.ts'
 import { NodeChannel } from './node-channel.ts'
-import { isPath, nodePath } from './unix-sockets.ts'
+import { isPath, nodePath, pathOfDescriptor, portInPath } from './unix-sockets.ts'
 
 export interface NodeTransportOptions {
   /** False reads by 'data' events, for a runtime without `onread`: slower, and each chunk allocates its own memory. */
@@ -90,7 +90,10 @@ export function listenForSockets(
       // back, with which it accepts such connections and closes them at once.
       server.on('error', onAcceptFailed)
       const bound = server.address()
-      const address = bound && typeof bound === 'object' ? { host: bound.address, port: bound.port } : { host, port }
+      const address =
+        bound !== null && typeof bound === 'object'
+          ? { host: bound.address, port: bound.port }
+          : ((host === '' ? inheritedPath(descriptor) : null) ?? { host, port })
       server.on('connection', (accepted) => {
         if (keepAlive.isOn) accepted.setKeepAlive(true, optionsOf(keepAlive).keepAliveInitialDelay)
         onSocket(accepted, address)
@@ -99,6 +102,12 @@ export function listenForSockets(
       resolve({ address, close: () => server.close(), pause: () => false, resume() {} })
     })
   })
+}
+
+/** Node does not say where a unix socket listens that it was handed. */
+function inheritedPath(descriptor = -1): Address | null {
+  const path = pathOfDescriptor(descriptor)
+  return path === null ? null : { host: path, port: portInPath(path) }
 }
 
 /** Makes a channel of a connection that another process has accepted. */

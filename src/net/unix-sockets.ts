@@ -3,7 +3,7 @@
  * https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-UNIX-SOCKET-DIRECTORIES
  */
 
-import { chmodSync, chownSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, chownSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { Address } from './channel.ts'
 
@@ -14,6 +14,25 @@ export function isPath(host: string): boolean {
 /** Of the folder, or the beginning of an abstract name, that a setting names. */
 export function socketPath(directory: string, port: number): string {
   return `${directory}/.s.PGSQL.${port}`
+}
+
+/** The other way round; 0 where the path is of another kind. */
+export function portInPath(path: string): number {
+  return Number(/\.s\.PGSQL\.(\d{1,5})$/.exec(path)?.[1] ?? 0)
+}
+
+/** Where an open unix socket listens, as Linux lists it; null if that is not found out. */
+export function pathOfDescriptor(descriptor: number): string | null {
+  try {
+    const [, inode] = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${descriptor}`)) ?? []
+    for (const line of readFileSync('/proc/net/unix', 'utf8').split('\n')) {
+      const [, , , , , , itsInode, path] = line.trim().split(/\s+/)
+      if (inode !== undefined && itsInode === inode && path !== undefined) return path
+    }
+  } catch {
+    // Another system, or no rights to look.
+  }
+  return null
 }
 
 /** Where a database's server is dialled: the folder of its socket stands for the socket. */

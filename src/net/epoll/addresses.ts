@@ -3,7 +3,7 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { Address } from '../channel.ts'
-import { isPath } from '../unix-sockets.ts'
+import { isPath, portInPath } from '../unix-sockets.ts'
 
 /** `struct sockaddr_storage` is the longest that there is. */
 export const MAX_ADDRESS_BYTES = 128
@@ -48,9 +48,20 @@ export function decodeAddress(encoded: EncodedAddress): Address | null {
       return { host: `${encoded[4]}.${encoded[5]}.${encoded[6]}.${encoded[7]}`, port: encoded.readUInt16BE(2) }
     case AF_INET6:
       return { host: decodeIpv6(encoded), port: encoded.readUInt16BE(2) }
+    case AF_UNIX:
+      return decodePath(encoded.subarray(PATH_AT))
     default:
       return null
   }
+}
+
+/** The port of a unix socket is in its name, where clients of PostgreSQL look for it. */
+function decodePath(bytes: Buffer): Address | null {
+  if (bytes.length === 0) return null
+  const isAbstract = bytes[0] === 0
+  const end = isAbstract ? bytes.length : bytes.indexOf(0)
+  const host = isAbstract ? `@${bytes.toString('utf8', 1)}` : bytes.toString('utf8', 0, end < 0 ? bytes.length : end)
+  return { host, port: portInPath(host) }
 }
 
 function encodePath(path: string): EncodedAddress {

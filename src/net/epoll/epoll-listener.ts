@@ -51,7 +51,6 @@ export class EpollListener implements Listener, Pollable {
     onAccepted: (channel: Channel) => void,
     onAcceptFailed: (problem: Error) => void,
   ) {
-    const { host, port } = options
     this.#poller = poller
     this.#onAccepted = onAccepted
     this.#onAcceptFailed = onAcceptFailed
@@ -59,11 +58,11 @@ export class EpollListener implements Listener, Pollable {
     this.#keepAlive = options.keepAlive
     this.#inherited = snapshotOf(options.keepAlive)
     this.descriptor = options.descriptor ?? openListeningSocket(poller.calls, options)
+    this.address = addressOf(poller.calls, this.descriptor, options)
     if (this.#isShared) {
       poller.calls.neverBlock(this.descriptor)
-      if (!isPath(host)) setTcpOptions(poller.calls, this.descriptor, options.keepAlive)
+      if (!isPath(this.address.host)) setTcpOptions(poller.calls, this.descriptor, options.keepAlive)
     }
-    this.address = isPath(host) ? { host, port } : (ownAddress(poller.calls, this.descriptor) ?? { host, port })
     const isAny = this.address.host === '0.0.0.0' || this.address.host === '::'
     this.#local = isAny ? null : this.address
     poller.add(this, EPOLLIN)
@@ -181,6 +180,11 @@ export function openListeningSocket(calls: SystemCalls, options: ListenOptions):
     throw Object.assign(problem as Error, { address: host, port })
   }
   return descriptor
+}
+
+/** Where it listens. */
+export function addressOf(calls: SystemCalls, descriptor: number, { host, port }: Address): Address {
+  return isPath(host) ? { host, port } : (ownAddress(calls, descriptor) ?? { host, port })
 }
 
 export function ownAddress(calls: SystemCalls, descriptor: number): Address | null {

@@ -7,7 +7,7 @@ import { isPath, removeSocketFile } from '../unix-sockets.ts'
 import { decodeAddress, encodeAddress } from './addresses.ts'
 import { EpollChannel, WATCHED_FOR } from './epoll-channel.ts'
 import { EpollDial } from './epoll-dial.ts'
-import { EpollListener, openListeningSocket, ownAddress, processAt } from './epoll-listener.ts'
+import { addressOf, EpollListener, openListeningSocket, ownAddress, processAt } from './epoll-listener.ts'
 import { Poller } from './poller.ts'
 import { EPOLLIN, EPOLLOUT, loadSystemCalls, type SystemCalls } from './syscalls.ts'
 
@@ -52,18 +52,17 @@ async function listen(
   return new EpollListener(poller, where, onAccepted, onAcceptFailed)
 }
 
-/** Opens a listening socket without accepting from it. */
+/** Opens a listening socket without accepting from it, or takes one that is open. */
 export function openListeningDescriptor(options: ListenOptions) {
   const { calls } = sharedPoller()
-  const descriptor = openListeningSocket(calls, options)
-  const { host, port } = options
-  const address = (isPath(host) ? null : ownAddress(calls, descriptor)) ?? { host, port }
+  const descriptor = options.descriptor ?? openListeningSocket(calls, options)
+  const address = addressOf(calls, descriptor, options)
   return {
     address,
     descriptor,
     close() {
       calls.close(descriptor)
-      removeSocketFile(host)
+      if (options.descriptor === undefined) removeSocketFile(address.host)
     },
   }
 }

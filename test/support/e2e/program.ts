@@ -20,8 +20,20 @@ export class Program {
   #exitCode: number | null = null
   #signal: NodeJS.Signals | null = null
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    this.#child = spawn(process.execPath, [BINARY, ...args], { env: { PATH: process.env['PATH'], ...env } })
+  /** @param descriptors of sockets that listen, handed over as a service manager does */
+  constructor(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    descriptors: readonly number[] = [],
+  ) {
+    const activation =
+      descriptors.length > 0 ? ['-c', `LISTEN_FDS=${descriptors.length} LISTEN_PID=$$ exec "$@"`, 'sh'] : null
+    const command = [process.execPath, BINARY, ...args]
+    const [program = '', ...rest] = activation === null ? command : ['sh', ...activation, ...command]
+    this.#child = spawn(program, rest, {
+      env: { PATH: process.env['PATH'], ...env },
+      stdio: ['pipe', 'pipe', 'pipe', ...descriptors],
+    })
     this.#child.stdout?.on('data', (chunk) => {
       this.stdout += chunk
     })
@@ -92,9 +104,10 @@ export interface RunningProgram {
 export async function runProgram(
   options: FileOptions,
   env: Readonly<Record<string, string>> = {},
+  descriptors: readonly number[] = [],
 ): Promise<RunningProgram> {
   const { iniFile } = await writeFiles({ ...options, settings: { workers: WORKERS, ...options.settings } })
-  const program = new Program([iniFile], env)
+  const program = new Program([iniFile], env, descriptors)
   const port = Number(await program.says(/listening on 127\.0\.0\.1:(\d+)/))
   const { user, database } = options.database
   return {

@@ -45,7 +45,9 @@ describe('an address', () => {
     expect(encoded.toString('latin1', 2)).toBe('/tmp/.s.PGSQL.5432\0')
     expect(encodeAddress({ host: `/${'x'.repeat(106)}`, port: 1 })).toHaveLength(110)
     expect(() => encodeAddress({ host: `/${'x'.repeat(107)}`, port: 1 })).toThrow('longer than')
-    expect(decodeAddress(encoded)).toBeNull()
+    expect(decodeAddress(encoded)).toEqual({ host: '/tmp/.s.PGSQL.5432', port: 5432 })
+    expect(decodeAddress(encodeAddress({ host: '@pooler', port: 1 }))).toEqual({ host: '@pooler', port: 0 })
+    expect(decodeAddress(encoded.subarray(0, 2)), 'the end of a client has none').toBeNull()
   })
 
   test('is no name', () => {

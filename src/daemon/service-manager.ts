@@ -1,0 +1,101 @@
+/**
+ * The service manager that has started us, systemd or one that speaks the same: what it is told, and the sockets that it has opened for us.
+ * https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html, …/sd_listen_fds.html and …/sd_watchdog_enabled.html
+ */
+
+import type { Log } from '../base/log.ts'
+import { openDatagrams } from '../net/datagrams.ts'
+
+export interface ServiceManager {
+  /** Clients are served, for the first time or after a reload. */
+  ready(): void
+  reloading(): void
+  /** All is about to end. */
+  stopping(): void
+  /** For people. */
+  status(sentence: string): void
+  /** Says nothing any more. */
+  close(): void
+}
+
+export const NO_SERVICE_MANAGER: ServiceManager = {
+  ready() {},
+  reloading() {},
+  stopping() {},
+  status() {},
+  close() {},
+}
+
+export type Environment = Record<string, string | undefined>
+
+/** The first descriptor of those that it hands over. */
+const FIRST_DESCRIPTOR = 3
+
+/** Takes what is said to this process alone out of the environment, so that its workers do not believe it. */
+export function findServiceManager(env: Environment, log: Log): ServiceManager {
+  const { NOTIFY_SOCKET: path = '', WATCHDOG_USEC: watchdogUs, WATCHDOG_PID: watchedPid } = env
+  for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete env[name]
+  if (path === '') return NO_SERVICE_MANAGER
+  const isWatched = watchedPid === undefined || Number(watchedPid) === process.pid
+  try {
+    return new NotifiedManager(path, isWatched ? Number(watchdogUs) / 1_000 : 0, log)
+  } catch (cause) {
+    log.warning(
+      `the service manager cannot be told anything, use Type=exec instead of Type=notify: ${(cause as Error).message}`,
+    )
+    return NO_SERVICE_MANAGER
+  }
+}
+
+class NotifiedManager implements ServiceManager {
+  readonly #datagrams: ReturnType<typeof openDatagrams>
+  readonly #watchdogMs: number
+  #watchdog: NodeJS.Timeout | null = null
+
+  constructor(path: string, watchdogMs: number, log: Log) {
+    let hasFailed = false
+    this.#datagrams = openDatagrams(path, (problem) => {
+      if (problem !== null && !hasFailed) log.warning(`the service manager takes no messages: ${problem.message}`)
+      hasFailed = problem !== null
+    })
+    this.#watchdogMs = watchdogMs
+  }
+
+  ready(): void {
+    // Where we run in the background, it has started another process.
+    this.#tell('READY=1', `MAINPID=${process.pid}`)
+    if (this.#watchdog !== null || !(this.#watchdogMs > 0)) return
+    // Half of the time after which we would be taken for hung.
+    this.#watchdog = setInterval(() => this.#tell('WATCHDOG=1'), this.#watchdogMs / 2)
+    this.#watchdog.unref()
+  }
+
+  reloading(): void {
+    this.#tell('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1_000n}`)
+  }
+
+  stopping(): void {
+    this.#tell('STOPPING=1')
+  }
+
+  status(sentence: string): void {
+    this.#tell(`STATUS=${sentence}`)
+  }
+
+  close(): void {
+    if (this.#watchdog !== null) clearInterval(this.#watchdog)
+    this.#datagrams.close()
+  }
+
+  #tell(...lines: string[]): void {
+    this.#datagrams.send(Buffer.from(lines.join('\n')))
+  }
+}
+
+/** Sockets that listen already, for us to accept from: they take the place of `listen_addr` and `unix_socket_dir`. */
+export function inheritedDescriptors(env: Environment): readonly number[] {
+  const { LISTEN_PID: pid, LISTEN_FDS: count } = env
+  for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete env[name]
+  if (pid === undefined || Number(pid) !== process.pid || !/^\d{1,3}$/.test(count ?? '')) return []
+  return Array.from({ length: Number(count) }, (_, index) => FIRST_DESCRIPTOR + index)
+}

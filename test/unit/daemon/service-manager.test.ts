@@ -1,0 +1,95 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { createLog } from '../../../src/base/log.ts'
+import {
+  type Environment,
+  findServiceManager,
+  inheritedDescriptors,
+  NO_SERVICE_MANAGER,
+} from '../../../src/daemon/service-manager.ts'
+import { receiveDatagrams } from '../../support/datagrams.ts'
+import { until } from '../../support/e2e/until.ts'
+
+function start(env: Environment) {
+  const lines: string[] = []
+  const log = createLog({
+    format: 'text',
+    level: 'info',
+    wallMs: () => 0,
+    write: (_line, _level, bare) => lines.push(bare),
+  })
+  const manager = findServiceManager(env, log)
+  onTestFinished(() => manager.close())
+  return { manager, lines }
+}
+
+const nowUs = () => Number(process.hrtime.bigint() / 1_000n)
+
+test.each([undefined, `@pgweir-test-${process.pid}`])('at the path %s it is told all, in its words', (path) => {
+  const receiver = receiveDatagrams(path)
+  const env = { NOTIFY_SOCKET: receiver.path, HOME: '/' }
+  const { manager } = start(env)
+  expect(env, 'nobody else shall speak for us').toEqual({ HOME: '/' })
+  manager.ready()
+  manager.status('stats: 2 xacts/s')
+  const beforeUs = nowUs()
+  manager.reloading()
+  manager.stopping()
+  const [ready, status, reloading = '', stopping, ...more] = receiver.messages()
+  expect([ready, status, stopping, more]).toEqual([
+    `READY=1\nMAINPID=${process.pid}`,
+    'STATUS=stats: 2 xacts/s',
+    'STOPPING=1',
+    [],
+  ])
+  const [, us] = /^RELOADING=1\nMONOTONIC_USEC=(\d+)$/.exec(reloading) ?? []
+  expect(Number(us)).toBeGreaterThanOrEqual(beforeUs)
+  expect(Number(us)).toBeLessThanOrEqual(nowUs())
+  manager.close()
+  manager.ready()
+  expect(receiver.messages()).toEqual([])
+})
+
+test.each([undefined, `${process.pid}`])('the watchdog is fed if it watches over process %s', async (pid) => {
+  const receiver = receiveDatagrams()
+  const { manager } = start({ NOTIFY_SOCKET: receiver.path, WATCHDOG_USEC: '2000', ...(pid && { WATCHDOG_PID: pid }) })
+  manager.ready()
+  const [first] = receiver.messages()
+  expect(first).toMatch(/^READY=1/)
+  const fed: string[] = []
+  await until('it was fed twice', () => fed.push(...receiver.messages()) >= 2)
+  expect(new Set(fed)).toEqual(new Set(['WATCHDOG=1']))
+})
+
+test('the watchdog of another process is no matter of ours, and there need not be one', async () => {
+  const receiver = receiveDatagrams()
+  start({ NOTIFY_SOCKET: receiver.path, WATCHDOG_USEC: '1', WATCHDOG_PID: '1' }).manager.ready()
+  start({ NOTIFY_SOCKET: receiver.path }).manager.ready()
+  // A timer that was set before ours would have come first.
+  await new Promise((resolve) => setTimeout(resolve, 2))
+  expect(receiver.messages().map((message) => message.split('\n')[0])).toEqual(['READY=1', 'READY=1'])
+})
+
+test('one that is gone is told of once', () => {
+  const { manager, lines } = start({ NOTIFY_SOCKET: '/nowhere/socket' })
+  manager.ready()
+  manager.status('x')
+  expect(lines).toEqual(['the service manager takes no messages: send ENOENT /nowhere/socket'])
+})
+
+test('without one nothing is said', () => {
+  expect(start({}).manager).toBe(NO_SERVICE_MANAGER)
+  expect(start({ NOTIFY_SOCKET: '' }).manager).toBe(NO_SERVICE_MANAGER)
+})
+
+test.each([
+  [{ LISTEN_PID: `${process.pid}`, LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:b' }, [3, 4]],
+  [{ LISTEN_PID: `${process.pid}`, LISTEN_FDS: '0' }, []],
+  [{ LISTEN_PID: `${process.pid}`, LISTEN_FDS: 'x' }, []],
+  [{ LISTEN_PID: `${process.pid}` }, []],
+  [{ LISTEN_PID: '1', LISTEN_FDS: '2' }, []],
+  [{ LISTEN_FDS: '2' }, []],
+  [{}, []],
+])('of the sockets in %j ours are %j', (env: Environment, expected) => {
+  expect(inheritedDescriptors(env)).toEqual(expected)
+  expect(env).toEqual({})
+})

@@ -3,8 +3,9 @@
  * https://www.postgresql.org/docs/current/auth-pg-hba-conf.html
  */
 
-import { type IpBytes, isWithin, maskBits, parseIp } from '../base/ip.ts'
 import type { Replication } from '../wire/replication.ts'
+import { ANYWHERE, type KnownHosts, type OwnNetworks, readAddress } from './hba-addresses.ts'
+import { fieldsOf, HbaError, type Word } from './hba-words.ts'
 
 export const HBA_METHODS = ['trust', 'reject', 'password', 'md5', 'scram-sha-256', 'peer', 'cert'] as const
 
@@ -26,7 +27,10 @@ export interface HbaRule {
   readonly method: HbaMethod
   /** Of `auth_ident_file`; null: the names must be the same. */
   readonly map: string | null
-  matches(arrival: Arrival): boolean
+  /** The host by whose name clients are told; null if the rule names none. */
+  readonly hostName: string | null
+  /** null: it has to be asked first whether the client is that host. */
+  matches(arrival: Arrival, hosts: KnownHosts): boolean | null
 }
 
 export interface FileProblem {
@@ -38,13 +42,22 @@ export interface FileProblem {
 export interface HbaSources {
   /** Reads what `@name` stands for. Throws if it cannot be read. */
   readFile(path: string): string
-  /** Networks of this machine, with the length of their masks. */
-  ownNetworks(): readonly { readonly address: string; readonly bits: number }[]
+  readonly ownNetworks: OwnNetworks
+}
+
+/** What has to be known of a host before there is a verdict. */
+export interface HostQuestion {
+  readonly asksForHost: string
 }
 
 /** The first rule that fits decides; null if none does. */
-export function ruleFor(rules: readonly HbaRule[], arrival: Arrival): HbaRule | null {
-  return rules.find((rule) => rule.matches(arrival)) ?? null
+export function ruleFor(rules: readonly HbaRule[], arrival: Arrival, hosts: KnownHosts): HbaRule | HostQuestion | null {
+  for (const rule of rules) {
+    const fits = rule.matches(arrival, hosts)
+    if (fits === null) return { asksForHost: rule.hostName as string }
+    if (fits) return rule
+  }
+  return null
 }
 
 /** What cannot be understood is an error: a rule that is left out might have been the one that keeps somebody out. */
@@ -70,52 +83,13 @@ export function parseHba(
   return { rules, problems }
 }
 
-class HbaError extends Error {}
-
-/** In quotes it stands for itself, whatever it would mean without. */
-export interface Word {
-  readonly text: string
-  readonly isQuoted: boolean
-}
-
-/** Of one line: fields with spaces between, each of words with commas between. A `#` begins a comment. */
-export function fieldsOf(line: string): Word[][] {
-  const fields: Word[][] = []
-  const pattern = /\s*(?:#.*$|"((?:[^"]|"")*)"?|([^\s,"#]+)|(,))/gy
-  let continues = false
-  let end = 0
-  for (let match = pattern.exec(line); match !== null; match = pattern.exec(line)) {
-    const [whole, quoted, plain, comma] = match
-    const isApart = /^\s/.test(whole) || end === 0
-    end = pattern.lastIndex
-    if (comma !== undefined) continues = true
-    else if (quoted !== undefined || plain !== undefined) {
-      const word =
-        quoted === undefined
-          ? { text: plain as string, isQuoted: false }
-          : { text: quoted.replaceAll('""', '"'), isQuoted: true }
-      const last = fields.at(-1)
-      if (continues && last) last.push(word)
-      else if (!isApart && last) last[last.length - 1] = joined(last.at(-1) as Word, word)
-      else fields.push([word])
-      continues = false
-    }
-  }
-  return fields
-}
-
-/** `map="a b"`: one word in which only a part is quoted. */
-function joined(one: Word, other: Word): Word {
-  return { text: one.text + other.text, isQuoted: one.isQuoted && other.isQuoted }
-}
-
 function readRule(fields: Word[][], line: number, file: string, sources: HbaSources): HbaRule {
   const [type, databases, users, ...rest] = fields
   const kind = type?.[0]?.text ?? ''
   if (!KINDS.includes(kind)) throw new HbaError(`a rule begins with ${KINDS.join(', ')}, not with "${kind}"`)
   if (!databases || !users) throw new HbaError('a rule names databases and users')
   const isLocal = kind === 'local'
-  const from = isLocal ? ANYWHERE : readAddress(rest, sources)
+  const from = isLocal ? ANYWHERE : readAddress(rest, sources.ownNetworks)
   const [method, ...options] = rest.map((words) => words.map(({ text }) => text).join(','))
   if (method === undefined) throw new HbaError('a rule ends with a method')
   if (!isMethod(method))
@@ -128,11 +102,13 @@ function readRule(fields: Word[][], line: number, file: string, sources: HbaSour
     line,
     method,
     map: mapOf(method, options),
-    matches(arrival) {
+    hostName: from.hostName ?? null,
+    matches(arrival, hosts) {
       if (arrival.isLocal !== isLocal) return false
       if (kind === 'hostssl' && !arrival.isEncrypted) return false
       if (kind === 'hostnossl' && arrival.isEncrypted) return false
-      return (isLocal || from(arrival.host)) && isDatabase(arrival) && isUser(arrival)
+      // Last, because it may have to be asked.
+      return isDatabase(arrival) && isUser(arrival) && (isLocal || from(arrival.host, hosts))
     },
   }
 }
@@ -153,54 +129,6 @@ function mapOf(method: HbaMethod, options: readonly string[]): string | null {
       throw new HbaError(`the option "${option}" is not supported with ${method}`)
   }
   return map
-}
-
-// Addresses
-
-type FromTest = (host: string) => boolean
-
-const ANYWHERE: FromTest = () => true
-
-/** Takes the address, and its mask where that is a field of its own, off the fields. */
-function readAddress(fields: Word[][], { ownNetworks }: HbaSources): FromTest {
-  const word = fields.shift()?.[0]
-  if (word === undefined) throw new HbaError('a rule for hosts names an address')
-  const { text } = word
-  if (!word.isQuoted) {
-    if (text === 'all') return ANYWHERE
-    if (text === 'samehost' || text === 'samenet')
-      return (host) => {
-        const address = parseIp(host)
-        return (
-          address !== null &&
-          ownNetworks().some((network) => {
-            const own = parseIp(network.address)
-            return own !== null && isWithin(address, own, text === 'samenet' ? network.bits : own.length * 8)
-          })
-        )
-      }
-  }
-  const [plain = '', length] = text.split('/')
-  const network = parseIp(plain)
-  if (network === null) throw new HbaError(`"${text}" is no address; host names are not supported`)
-  const bits = length === undefined ? maskOf(fields.shift()?.[0]?.text, network) : bitsOf(length, network)
-  return (host) => {
-    const address = parseIp(host)
-    return address !== null && isWithin(address, network, bits)
-  }
-}
-
-function bitsOf(length: string, network: IpBytes): number {
-  const bits = /^\d{1,3}$/.test(length) ? Number(length) : Infinity
-  if (bits > network.length * 8) throw new HbaError(`an address has no ${length} bits`)
-  return bits
-}
-
-function maskOf(text: string | undefined, network: IpBytes): number {
-  const mask = text === undefined ? null : parseIp(text)
-  const bits = mask === null || mask.length !== network.length ? null : maskBits(mask)
-  if (bits === null) throw new HbaError('an address is followed by /bits, or by a mask of its kind')
-  return bits
 }
 
 // Names

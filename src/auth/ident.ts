@@ -3,7 +3,8 @@
  * https://www.postgresql.org/docs/current/auth-username-maps.html
  */
 
-import { type FileProblem, fieldsOf, type Word } from './hba.ts'
+import type { FileProblem } from './hba.ts'
+import { fieldsOf, type Word } from './hba-words.ts'
 
 interface Entry {
   readonly map: string

@@ -1,15 +1,12 @@
 /** Who comes in: limits on clients, how each has to log in, and where it goes then. */
 
 import { endPointHash } from '../auth/channel-binding.ts'
-import { ruleFor } from '../auth/hba.ts'
 import type { Secret } from '../auth/secrets.ts'
-import { systemUserName } from '../auth/system-users.ts'
 import { Lru } from '../base/lru.ts'
 import type { AuthenticationOptions, AuthenticationType, Proof } from '../client/authentication.ts'
 import type { Destination } from '../client/context.ts'
 import type { Host } from '../client/host.ts'
 import type { Wishes } from '../client/startup-parameters.ts'
-import type { Channel } from '../net/channel.ts'
 import { isPath } from '../net/unix-sockets.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError, type ProblemKind } from '../problems.ts'
@@ -20,14 +17,13 @@ import type { Notice } from '../wire/notices.ts'
 import type { Admissions, ClientClaim, ClientLimit } from '../workers/admissions.ts'
 import type { AuthQueries, Question } from './auth-query.ts'
 import type { Database, Databases } from './databases.ts'
-import type { HbaSetup } from './hba.ts'
-import type { Live } from './live.ts'
+import type { LoginRules } from './login-rules.ts'
 import type { Users } from './users.ts'
 
 export interface DoorsOptions {
   settings(): Settings
   readonly users: Users
-  readonly hba: Live<HbaSetup>
+  readonly rules: LoginRules
   readonly authQueries: AuthQueries
   readonly databases: Databases
   readonly admissions: Admissions
@@ -74,14 +70,29 @@ export class Doors {
   }
 
   authentication(session: Host, wishes: Wishes, done: (how: AuthenticationOptions | PoolerError) => void): void {
+    const { rules, users } = this.#options
+    if (users.secret(wishes.user) === null && mayBeOwner(session, wishes)) {
+      done(new PoolerError('owner-unknown'))
+      return
+    }
+    rules.typeFor(session, wishes, isOwner(session, wishes), (type) => {
+      if (!session.isOpen) return
+      if (type instanceof PoolerError) done(type)
+      else this.#lookUp(session, wishes, type, done)
+    })
+  }
+
+  #lookUp(
+    session: Host,
+    wishes: Wishes,
+    type: AuthenticationType,
+    done: (how: AuthenticationOptions | PoolerError) => void,
+  ): void {
     const { authQueries, users } = this.#options
-    const { user, database } = wishes
+    const { user } = wishes
     const secret = users.secret(user)
-    const type = this.#typeFor(session, wishes)
     const question = secret === null && type !== 'any' ? this.#questionOf(wishes) : null
-    if (secret === null && mayBeOwner(session, user, database)) done(new PoolerError('owner-unknown'))
-    else if (type instanceof PoolerError) done(type)
-    else if (question === null) done(this.#howToProve(session, type, wishes, secret))
+    if (question === null) done(this.#howToProve(session, type, wishes, secret))
     else
       authQueries.find(question, user, (answer) => {
         if (!session.isOpen) return
@@ -105,44 +116,6 @@ export class Doors {
     const database = (own?.auth_dbname ?? general.auth_dbname) || (isConsole ? '' : name)
     if (asker === '' || asker === user || database === '') return null
     return { database, asker, query: own?.auth_query ?? general.auth_query }
-  }
-
-  /** By what the client has to prove who it is: `any` for who is known already. */
-  #typeFor(session: Host, { user, database, replication }: Wishes): AuthenticationType | PoolerError {
-    const { settings, hba } = this.#options
-    const type = settings().general.auth_type
-    const { channel } = session
-    if (isOwner(session, user, database)) return 'any'
-    if (type === 'cert') return this.#byCertificate(channel, null, user)
-    if (type !== 'hba') return type
-    const rule = ruleFor(hba.setup.rules, {
-      isLocal: isPath(channel.peer.host),
-      isEncrypted: channel.tls !== '',
-      host: channel.peer.host,
-      ...{ database, user, replication },
-    })
-    if (rule === null) return new PoolerError('hba-no-rule')
-    switch (rule.method) {
-      case 'reject':
-        return new PoolerError('hba-rejected')
-      case 'password':
-        return 'plain'
-      case 'cert':
-        return this.#byCertificate(channel, rule.map, user)
-      case 'peer': {
-        const { process } = channel.peer
-        const name = process === undefined ? null : systemUserName(process.uid)
-        return name !== null && hba.setup.maps.allows(rule.map, name, user) ? 'any' : new PoolerError('peer-failed')
-      }
-      default:
-        return rule.method
-    }
-  }
-
-  #byCertificate(channel: Channel, map: string | null, user: string): AuthenticationType | PoolerError {
-    const name = channel.certificateName
-    const isAllowed = name !== null && this.#options.hba.setup.maps.allows(map, name, user)
-    return isAllowed ? 'any' : new PoolerError('certificate-failed')
   }
 
   #howToProve(
@@ -177,7 +150,7 @@ export class Doors {
     this.#lookedUp.delete(session)
     if (found) users.learnOther(wishes.database, wishes.user, found.secret, proof)
     if (CONSOLE_NAMES.includes(wishes.database)) {
-      const isOwnConsole = isOwner(session, wishes.user, wishes.database)
+      const isOwnConsole = isOwner(session, wishes)
       const destination = this.#options.openConsole(wishes.user, isOwnConsole)
       this.#consoles.add(session)
       done(destination)
@@ -283,16 +256,16 @@ export class Doors {
 /** Whoever runs the pooler comes to the console as this user, over the unix socket, and needs no password: the kernel says who it is. */
 const OWNER_NAME = 'pgbouncer'
 
-function isOwner({ channel }: Host, user: string, database: string): boolean {
-  return isOwnersName(user, database) && channel.peer.process?.uid === process.getuid?.()
+function isOwner({ channel }: Host, wishes: Wishes): boolean {
+  return isOwnersName(wishes) && channel.peer.process?.uid === process.getuid?.()
 }
 
 /** The system cannot be asked. */
-function mayBeOwner({ channel }: Host, user: string, database: string): boolean {
-  return isOwnersName(user, database) && isPath(channel.peer.host) && channel.peer.process === undefined
+function mayBeOwner({ channel }: Host, wishes: Wishes): boolean {
+  return isOwnersName(wishes) && isPath(channel.peer.host) && channel.peer.process === undefined
 }
 
-function isOwnersName(user: string, database: string): boolean {
+function isOwnersName({ user, database }: Wishes): boolean {
   return user === OWNER_NAME && CONSOLE_NAMES.includes(database)
 }
 

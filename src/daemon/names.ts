@@ -2,6 +2,8 @@
 
 import { readFileSync } from 'node:fs'
 import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import { HostNames } from '../net/names/host-names.ts'
 import { type NameService, ownNameService, systemNameService } from '../net/names/look-up.ts'
 import { Names } from '../net/names/names.ts'
 import { parseHosts, parseResolvConf } from '../net/names/resolv-conf.ts'
@@ -11,6 +13,7 @@ import type { Settings } from '../settings/load.ts'
 export interface OpenNamesOptions {
   readonly settings: () => Settings
   readonly clock: Clock
+  readonly log: Log
   /** Instead of the one that the settings name. */
   readonly service: NameService | undefined
   /** See `Names`. */
@@ -18,15 +21,24 @@ export interface OpenNamesOptions {
 }
 
 /** Throws where resolv_conf cannot be used. */
-export function openNames({ settings, clock, service, onMoved }: OpenNamesOptions) {
-  const { lookUp, serialOf } = service ?? serviceOf(settings().general.resolv_conf)
-  const names = new Names({
-    ...{ clock, lookUp, onMoved },
+export function openNames({ settings, clock, log, service, onMoved }: OpenNamesOptions) {
+  const asked = service ?? serviceOf(settings().general.resolv_conf)
+  const { lookUp, serialOf } = asked
+  const ages = {
     maxAgeMs: () => settings().general.dns_max_ttl,
     maxFailureAgeMs: () => settings().general.dns_nxdomain_ttl,
+  }
+  const names = new Names({
+    ...{ clock, lookUp, onMoved },
+    ...ages,
   })
   const periodMs = () => settings().general.dns_zone_check_period
-  return { names, zones: new Zones({ clock, names, serialOf, periodMs }) }
+  const hostNames = new HostNames({
+    ...{ clock, service: asked },
+    ...ages,
+    onFailed: (question, reason) => log.warning(`the host ${question} could not be looked up: ${reason}`),
+  })
+  return { names, hostNames, zones: new Zones({ clock, names, serialOf, periodMs }) }
 }
 
 const HOSTS_FILE = '/etc/hosts'

@@ -54,6 +54,7 @@ import { Lifecycle } from './lifecycle.ts'
 import { unmetWishes, whereToListen } from './listening.ts'
 import { Live, type LoadedFiles } from './live.ts'
 import { LiveSettings } from './live-settings.ts'
+import { LoginRules } from './login-rules.ts'
 import { openMonitoring } from './monitoring.ts'
 import { openNames } from './names.ts'
 import { type OpenLog, openLog } from './open-log.ts'
@@ -170,8 +171,8 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
         log.warning(`connections cannot be accepted for now: ${problem.message}`),
       )
   const { keepAlive } = live
-  const { names, zones } = openNames({
-    ...{ settings, clock, service: options.names },
+  const { names, hostNames, zones } = openNames({
+    ...{ settings, clock, log, service: options.names },
     onMoved: (host, addresses) => databases.hostMoved(host, addresses),
   })
   const transport = options.transport && !options.names ? carrier : dialsByName(carrier, names)
@@ -286,7 +287,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const doors = new Doors({
     settings,
     users,
-    hba,
+    rules: new LoginRules({ settings, hba, hostNames }),
     authQueries: new AuthQueries({
       settings,
       clock,

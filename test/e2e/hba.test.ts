@@ -44,6 +44,19 @@ test('each client logs in by the first rule that fits, or not at all', async () 
   })
 })
 
+test('a host is told by its name', async () => {
+  const { settings } = files(`
+    host all all nowhere.invalid reject
+    host all ${trusted.user} localhost trust
+    host all all .invalid trust
+  `)
+  const pgweir = await startPgweir({ database, secrets, settings })
+  // Whoever comes meanwhile waits for the same answers.
+  const clients = await Promise.all(Array.from({ length: 5 }, () => pgweir.client({ user: trusted.user })))
+  expect((await clients[4]?.query('select current_user as me'))?.rows).toEqual([{ me: trusted.user }])
+  expect(await failureOf(pgweir.client())).toMatchObject({ message: 'no authentication method is found' })
+})
+
 test('peer is whom the system says, or whom the map allows', async () => {
   const { username } = userInfo()
   const { directory, settings } = files(
@@ -92,9 +105,9 @@ test('RELOAD takes other rules, and a file that cannot be understood changes not
   const root = await pgweir.client({ database: 'pgbouncer' })
   const expectIn = async () => expect(await pgweir.client()).toBeDefined()
   await expectIn()
-  writeFileSync(hba, 'host all all all reject\nhost all all nonsense')
+  writeFileSync(hba, 'host all all all reject\nhost all all /nonsense')
   expect(await failureOf(root.query('reload'))).toMatchObject({ code: 'F0000' })
-  expect(pgweir.log.some((line) => line.includes(`${hba}:2: error: "nonsense" is no address`))).toBe(true)
+  expect(pgweir.log.some((line) => line.includes(`${hba}:2: error: "/nonsense" is neither an address`))).toBe(true)
   await expectIn()
   writeFileSync(hba, 'host all all all reject')
   await root.query('reload')

@@ -23,6 +23,7 @@ async function start(settings: Readonly<Record<string, string | number>> = {}) {
       return { addresses: where.addresses, lifetimeMs: null }
     },
     serialOf: () => Promise.reject(new Error('there are no zones')),
+    namesOf: () => Promise.reject(new Error('nobody is asked')),
   }
   const flow = await startFlow({ transport, names, postgres: ONE, databases: ['app=host=db.test'], settings })
   const other = new FlowPostgres(transport, OTHER)

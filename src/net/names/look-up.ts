@@ -9,6 +9,8 @@ export interface NameService {
   readonly lookUp: LookUp
   /** Of the zone's SOA record: another one when anything in the zone has changed. Rejects where there is none. */
   serialOf(zone: string): Promise<number>
+  /** Of the host that has an address. Whoever owns the address says so. */
+  namesOf(address: string): Promise<readonly string[]>
 }
 
 /** How long a name server may take to say how long its answer holds; nobody waits for that. */
@@ -22,6 +24,7 @@ export function systemNameService(): NameService {
   const resolver = new Resolver({ timeout: LIFETIME_TIMEOUT_MS, tries: 1 })
   return {
     serialOf: (zone) => serialOf(resolver, zone),
+    namesOf: (address) => namesOf(resolver, address),
     async lookUp(host) {
       const addresses = await systemAddresses(host)
       // Name servers of the world are not to be asked for names without a dot.
@@ -34,6 +37,11 @@ export function systemNameService(): NameService {
 async function serialOf(resolver: Resolver, zone: string): Promise<number> {
   const { serial } = await resolver.resolveSoa(zone)
   return serial
+}
+
+/** Takes no thread, and knows of /etc/hosts as well. A zone (%eth0) is no part of an address there. */
+function namesOf(resolver: Resolver, address: string): Promise<string[]> {
+  return resolver.reverse(address.replace(/%.*$/, ''))
 }
 
 function systemAddresses(host: string): Promise<string[]> {
@@ -110,7 +118,11 @@ export function ownNameService(
     }
     throw problem
   }
-  return { lookUp, serialOf: (zone) => serialOf(resolver, zone) }
+  return {
+    lookUp,
+    serialOf: (zone) => serialOf(resolver, zone),
+    namesOf: (address) => namesOf(resolver, address),
+  }
 }
 
 /** In the order of resolv.conf(5). */

@@ -31,11 +31,21 @@ const ADA: Arrival = {
   replication: 'none',
 }
 
+/** Where hosts are; what is not in here has to be asked first. */
+const HOSTS: Readonly<Record<string, readonly string[]>> = {
+  'db.example': ['10.1.2.3', '10.1.2.9'],
+  'gone.example': [],
+  '.example': ['10.1.2.3'],
+}
+
 /** The method that a rule has for somebody who differs from ADA; null if it does not fit. */
 function verdict(rule: string, differs: Partial<Arrival> = {}): string | null {
   const { rules, problems } = read(rule)
   expect(problems).toEqual([])
-  return ruleFor(rules, { ...ADA, ...differs })?.method ?? null
+  const isAt = (name: string, address: string) => HOSTS[name]?.includes(address) ?? null
+  const found = ruleFor(rules, { ...ADA, ...differs }, { isAt })
+  if (found === null) return null
+  return 'asksForHost' in found ? `asks for ${found.asksForHost}` : found.method
 }
 
 describe('a rule fits', () => {
@@ -96,6 +106,13 @@ describe('a rule fits', () => {
     ['host all all fd00:1::/32 md5', { host: 'fd00:1:2::3' }, true],
     ['host all all fd00:1::/32 md5', { host: 'fd00:2::3' }, false],
     ['host all all 10.1.0.0/16 md5', { host: '::ffff:10.1.2.3' }, true],
+    ['host all all db.example md5', {}, true],
+    ['host all all DB.example md5', { host: '10.1.2.9' }, true],
+    ['host all all "db.example" md5', {}, true],
+    ['host all all db.example md5', { host: '10.1.2.4' }, false],
+    ['host all all gone.example md5', {}, false],
+    ['host all all .example md5', {}, true],
+    ['host all all .example md5', { host: '10.1.2.9' }, false],
     ['host all all samehost md5', { host: '192.168.7.5' }, true],
     ['host all all samehost md5', { host: '192.168.7.6' }, false],
     ['host all all samenet md5', { host: '192.168.7.6' }, true],
@@ -111,6 +128,18 @@ test('the first rule that fits decides', () => {
   expect(verdict(rules)).toBe('scram-sha-256')
   expect(verdict(rules, { user: 'eve' })).toBe('reject')
   expect(verdict(rules, { host: '127.0.0.1' })).toBe('trust')
+})
+
+test('a rule that names a host waits until it is known where that is, and the rules behind it wait, too', () => {
+  const rules = 'host all all slow.example reject\nhost all all all md5'
+  expect(verdict(rules)).toBe('asks for slow.example')
+  expect(verdict('host all all .slow.example reject')).toBe('asks for .slow.example')
+  // Nobody is asked for the sake of a rule that does not fit in any case.
+  expect(verdict(`host other all slow.example reject\nhost all eve slow.example reject\nhost all all all md5`)).toBe(
+    'md5',
+  )
+  expect(verdict(`hostssl all all slow.example reject\nhost all all 10.0.0.0/8 trust\n${rules}`)).toBe('trust')
+  expect(verdict(rules, { isLocal: true, host: '/tmp/socket' })).toBe(null)
 })
 
 test('comments, empty lines and lines that go on are no rules', () => {
@@ -132,7 +161,12 @@ test.each([
   ['host all all all', 'a rule ends with a method'],
   ['host all all all gss', 'the method "gss" is not supported'],
   ['host all all all ldap ldapserver=x', 'the method "ldap" is not supported'],
-  ['host all all db.example md5', '"db.example" is no address; host names are not supported'],
+  ['host all all 10.0.0.300 md5', '"10.0.0.300" is neither an address nor the name of a host'],
+  ['host all all db.example/24 md5', '"db.example/24" is neither an address nor the name of a host'],
+  ['host all all -x.example md5', '"-x.example" is neither an address nor the name of a host'],
+  ['host all all . md5', '"." is neither an address nor the name of a host'],
+  ['host all all db..example md5', '"db..example" is neither an address nor the name of a host'],
+  [`host all all ${'x.'.repeat(130)} md5`, 'is neither an address nor the name of a host'],
   ['host all all 10.0.0.0/33 md5', 'an address has no 33 bits'],
   ['host all all 10.0.0.0 md5', 'an address is followed by /bits, or by a mask of its kind'],
   ['host all all 10.0.0.0 255.0.255.0 md5', 'an address is followed by /bits, or by a mask of its kind'],

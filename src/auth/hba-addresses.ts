@@ -1,0 +1,78 @@
+/** The field of an HBA rule that says where a client must come from: addresses, networks, this machine, or a host by its name. */
+
+import { type IpBytes, isWithin, maskBits, parseIp } from '../base/ip.ts'
+import { HbaError, type Word } from './hba-words.ts'
+
+/** Of this machine, with the length of their masks. */
+export type OwnNetworks = () => readonly { readonly address: string; readonly bits: number }[]
+
+/** What is known of hosts by now. */
+export interface KnownHosts {
+  /** Whether that address is one of the host's, or of a host in that domain where the name begins with a dot; null if that has to be asked first. */
+  isAt(name: string, address: string): boolean | null
+}
+
+/** null: `hostName` has to be asked about first. */
+export interface FromTest {
+  (address: string, hosts: KnownHosts): boolean | null
+  readonly hostName?: string
+}
+
+export const ANYWHERE: FromTest = () => true
+
+/** Takes the address, and its mask where that is a field of its own, off the fields. */
+export function readAddress(fields: Word[][], ownNetworks: OwnNetworks): FromTest {
+  const word = fields.shift()?.[0]
+  if (word === undefined) throw new HbaError('a rule for hosts names an address')
+  const { text, isQuoted } = word
+  if (!isQuoted) {
+    if (text === 'all') return ANYWHERE
+    if (text === 'samehost' || text === 'samenet') return isOwn(text, ownNetworks)
+  }
+  const [plain = '', length] = text.split('/')
+  const network = parseIp(plain)
+  if (network === null) return isHost(text)
+  const bits = length === undefined ? maskOf(fields.shift()?.[0]?.text, network) : bitsOf(length, network)
+  return (host) => {
+    const address = parseIp(host)
+    return address !== null && isWithin(address, network, bits)
+  }
+}
+
+function isOwn(text: 'samehost' | 'samenet', ownNetworks: OwnNetworks): FromTest {
+  return (host) => {
+    const address = parseIp(host)
+    return (
+      address !== null &&
+      ownNetworks().some((network) => {
+        const own = parseIp(network.address)
+        return own !== null && isWithin(address, own, text === 'samenet' ? network.bits : own.length * 8)
+      })
+    )
+  }
+}
+
+/** A label of digits only at the end would make a name of an address with a slip in it. */
+const HOST_NAME = /^\.?([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*(?!\d+\.?$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.?$/i
+
+const MAX_NAME_LENGTH = 253
+
+function isHost(text: string): FromTest {
+  if (text.length > MAX_NAME_LENGTH || !HOST_NAME.test(text))
+    throw new HbaError(`"${text}" is neither an address nor the name of a host`)
+  const hostName = text.toLowerCase()
+  return Object.assign((address: string, hosts: KnownHosts) => hosts.isAt(hostName, address), { hostName })
+}
+
+function bitsOf(length: string, network: IpBytes): number {
+  const bits = /^\d{1,3}$/.test(length) ? Number(length) : Infinity
+  if (bits > network.length * 8) throw new HbaError(`an address has no ${length} bits`)
+  return bits
+}
+
+function maskOf(text: string | undefined, network: IpBytes): number {
+  const mask = text === undefined ? null : parseIp(text)
+  const bits = mask === null || mask.length !== network.length ? null : maskBits(mask)
+  if (bits === null) throw new HbaError('an address is followed by /bits, or by a mask of its kind')
+  return bits
+}

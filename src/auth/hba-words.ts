@@ -1,0 +1,41 @@
+/** What a line of an HBA or ident file is made of. */
+
+/** A line that cannot be understood, in a sentence for the operator. */
+export class HbaError extends Error {}
+
+/** In quotes it stands for itself, whatever it would mean without. */
+export interface Word {
+  readonly text: string
+  readonly isQuoted: boolean
+}
+
+/** Of one line: fields with spaces between, each of words with commas between. A `#` begins a comment. */
+export function fieldsOf(line: string): Word[][] {
+  const fields: Word[][] = []
+  const pattern = /\s*(?:#.*$|"((?:[^"]|"")*)"?|([^\s,"#]+)|(,))/gy
+  let continues = false
+  let end = 0
+  for (let match = pattern.exec(line); match !== null; match = pattern.exec(line)) {
+    const [whole, quoted, plain, comma] = match
+    const isApart = /^\s/.test(whole) || end === 0
+    end = pattern.lastIndex
+    if (comma !== undefined) continues = true
+    else if (quoted !== undefined || plain !== undefined) {
+      const word =
+        quoted === undefined
+          ? { text: plain as string, isQuoted: false }
+          : { text: quoted.replaceAll('""', '"'), isQuoted: true }
+      const last = fields.at(-1)
+      if (continues && last) last.push(word)
+      else if (!isApart && last) last[last.length - 1] = joined(last.at(-1) as Word, word)
+      else fields.push([word])
+      continues = false
+    }
+  }
+  return fields
+}
+
+/** `map="a b"`: one word in which only a part is quoted. */
+function joined(one: Word, other: Word): Word {
+  return { text: one.text + other.text, isQuoted: one.isQuoted && other.isQuoted }
+}

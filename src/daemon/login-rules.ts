@@ -1,0 +1,85 @@
+/** By what a client has to prove who it is, as auth_type and the rules of auth_hba_file say. */
+
+import { type Arrival, type HbaRule, ruleFor } from '../auth/hba.ts'
+import { systemUserName } from '../auth/system-users.ts'
+import type { AuthenticationType } from '../client/authentication.ts'
+import type { Host } from '../client/host.ts'
+import type { Wishes } from '../client/startup-parameters.ts'
+import type { Channel } from '../net/channel.ts'
+import type { HostNames } from '../net/names/host-names.ts'
+import { isPath } from '../net/unix-sockets.ts'
+import { PoolerError } from '../problems.ts'
+import type { Settings } from '../settings/load.ts'
+import type { HbaSetup } from './hba.ts'
+import type { Live } from './live.ts'
+
+export interface LoginRulesOptions {
+  settings(): Settings
+  readonly hba: Live<HbaSetup>
+  readonly hostNames: Pick<HostNames, 'isAt' | 'ask'>
+}
+
+type Done = (type: AuthenticationType | PoolerError) => void
+
+export class LoginRules {
+  readonly #options: LoginRulesOptions
+
+  constructor(options: LoginRulesOptions) {
+    this.#options = options
+  }
+
+  /** `any` is for who is known already. Calls back at once where nobody has to be asked. */
+  typeFor(session: Host, wishes: Wishes, isOwner: boolean, done: Done): void {
+    const { auth_type: type } = this.#options.settings().general
+    const { database, user, replication } = wishes
+    const { channel } = session
+    if (isOwner) done('any')
+    else if (type === 'cert') done(this.#byCertificate(channel, null, user))
+    else if (type !== 'hba') done(type)
+    else {
+      const { host } = channel.peer
+      this.#decide(
+        session,
+        { isLocal: isPath(host), isEncrypted: channel.tls !== '', host, database, user, replication },
+        (rule) => done(rule === null ? new PoolerError('hba-no-rule') : this.#byRule(rule, channel, user)),
+      )
+    }
+  }
+
+  #decide(session: Host, arrival: Arrival, done: (rule: HbaRule | null) => void): void {
+    const { hba, hostNames } = this.#options
+    const verdict = ruleFor(hba.setup.rules, arrival, hostNames)
+    if (verdict === null || !('asksForHost' in verdict)) done(verdict)
+    // The rules may be other ones by then.
+    else
+      hostNames
+        .ask(verdict.asksForHost, arrival.host)
+        .then(() => session.isOpen && this.#decide(session, arrival, done))
+        .catch((problem: unknown) => session.onBroken(problem))
+  }
+
+  #byRule(rule: HbaRule, channel: Channel, user: string): AuthenticationType | PoolerError {
+    switch (rule.method) {
+      case 'reject':
+        return new PoolerError('hba-rejected')
+      case 'password':
+        return 'plain'
+      case 'cert':
+        return this.#byCertificate(channel, rule.map, user)
+      case 'peer': {
+        const { process } = channel.peer
+        const name = process === undefined ? null : systemUserName(process.uid)
+        const isAllowed = name !== null && this.#options.hba.setup.maps.allows(rule.map, name, user)
+        return isAllowed ? 'any' : new PoolerError('peer-failed')
+      }
+      default:
+        return rule.method
+    }
+  }
+
+  #byCertificate(channel: Channel, map: string | null, user: string): AuthenticationType | PoolerError {
+    const name = channel.certificateName
+    const isAllowed = name !== null && this.#options.hba.setup.maps.allows(map, name, user)
+    return isAllowed ? 'any' : new PoolerError('certificate-failed')
+  }
+}

@@ -66,6 +66,11 @@ export const PROBLEMS = {
     'The setting is max_packet_size.',
   ),
   'unknown-message': fatal('08P01', 'unknown pkt: invalid frontend message type {type}'),
+  'simple-query': fatal(
+    '0A000',
+    'PQexec disallowed',
+    'The simple query protocol is off (disable_pqexec): use the extended one, as by statements with parameters.',
+  ),
   'message-out-of-turn': fatal('08P01', 'a message of type {type} is out of turn {when}'),
   'statement-too-large': fatal(
     '54000',
@@ -119,6 +124,11 @@ export const PROBLEMS = {
   ),
   'replication-over': fatal('57P01', 'replication client has left'),
   'client-killed': fatal('57P01', 'admin forced disconnect', 'An administrator has run KILL_CLIENT.'),
+  'server-given-up': fatal(
+    '57P01',
+    'database configuration changed',
+    'The server was to be closed ({reason}), and server_fast_close does not let it wait. Connect again.',
+  ),
   'database-removed': fatal(
     '57P01',
     'database removed',

@@ -20,7 +20,9 @@ export function addSettingFlags(command: Command): Command {
     for (const [key, row] of Object.entries(rows))
       if (key !== COUNTED)
         command.addOption(
-          new Option(`${flagName(key)} <value>`, row.meaning.replaceAll('`', '')).helpGroup(`${topic}:`),
+          new Option(`${flagName(key)} <value>`, row.meaning.replaceAll('`', ''))
+            .helpGroup(`${topic}:`)
+            .hideHelp('noEffect' in row),
         )
   for (const key of Object.keys(UNSUPPORTED_SETTINGS))
     if (key !== TAKEN) command.addOption(new Option(`${flagName(key)} <value>`).hideHelp())

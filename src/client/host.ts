@@ -14,6 +14,8 @@ export interface ClientSettings {
   readonly shortestIdleTimeoutMs: number
   readonly ignoredStartupParameters: ReadonlySet<string>
   readonly addsHostToApplicationName: boolean
+  /** What each client is told when it has logged in; empty for nothing. */
+  readonly loginNotice: string
   readonly logsConnections: boolean
   readonly logsDisconnections: boolean
   readonly logsErrors: boolean

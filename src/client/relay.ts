@@ -396,11 +396,26 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       owedToClient: this.session.channel.owedBytes,
       isMidRequest: this.#requests.isMidRequest,
     })
+    if (keeps && server.condemned !== null) this.#closeIfFast(server, server.condemned)
     if (keeps || !this.session.isOpen) return
     this.server = null
     this.session.stopReading('server-full', false)
     this.session.enter('idle')
     this.pool.release(server, this.#mode)
+  }
+
+  /** In session mode one that is not to be used again may cost its client the connection, rather than wait for it to leave. */
+  #closeIfFast(server: Server, reason: string): void {
+    if (this.#mode !== 'session' || !this.pool.settings.closesFast || !this.#isFree(server)) return
+    server.close(reason, new PoolerError('server-given-up', { reason }))
+  }
+
+  #isFree(server: Server): boolean {
+    return isFree({
+      isServerClean: server.isClean,
+      owedToClient: this.session.channel.owedBytes,
+      isMidRequest: this.#requests.isMidRequest,
+    })
   }
 
   // Settings that were reset
@@ -520,6 +535,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     if (server === null) return
     const problem = this.#times.problem(nowMs, server)
     if (problem) this.session.end(new PoolerError(problem))
+    else if (server.condemned !== null) this.#closeIfFast(server, server.condemned)
   }
 }
 

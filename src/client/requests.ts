@@ -57,6 +57,15 @@ const REQUESTS: Readonly<Record<string, RequestRow>> = {
 /** For `Frames.read`. */
 const REQUEST_NEEDS = needsTable(Object.fromEntries(Object.entries(REQUESTS).map(([type, row]) => [type, row.needs])))
 
+/** The same where simple queries are refused: they count as unknown, and nobody has to look at each message for that. */
+const NEEDS_WITHOUT_QUERIES = needsTable(
+  Object.fromEntries(
+    Object.entries(REQUESTS)
+      .filter(([type]) => type !== 'Q')
+      .map(([type, row]) => [type, row.needs]),
+  ),
+)
+
 /** By type byte; 0 where nothing is owed. */
 const REQUEST_DEBTS = new Uint8Array(256)
 
@@ -109,6 +118,7 @@ export class Requests implements FrameSink, StatementsContext {
   readonly #listener: RequestsListener
   readonly #frames: Frames
   readonly #tracksStatements: boolean
+  readonly #needs: ReturnType<typeof needsTable>
   #skipping: Skipping = 'nothing'
   /** It has parsed a text that looks as if it resets settings. */
   #mayReset = false
@@ -123,7 +133,8 @@ export class Requests implements FrameSink, StatementsContext {
     this.#listener = listener
     this.pool = listener.pool
     const { mode } = listener.pool
-    const { maxPreparedStatements, autoPrepare, maxPacketBytes } = listener.pool.settings
+    const { maxPreparedStatements, autoPrepare, maxPacketBytes, takesSimpleQueries } = listener.pool.settings
+    this.#needs = takesSimpleQueries ? REQUEST_NEEDS : NEEDS_WITHOUT_QUERIES
     this.#frames = new Frames(maxPacketBytes)
     this.#tracksStatements = maxPreparedStatements > 0 && (mode !== 'session' || autoPrepare)
     this.statements = new Statements(this, mode === 'session' ? 'passed on' : 'shared')
@@ -143,7 +154,7 @@ export class Requests implements FrameSink, StatementsContext {
     this.#chunk = buffer
     this.#chunkEnd = end
     try {
-      const stoppedAt = this.#frames.read(buffer, start, end, REQUEST_NEEDS, this)
+      const stoppedAt = this.#frames.read(buffer, start, end, this.#needs, this)
       toServer.close()
       const recording = this.#listener.server?.recording
       if (recording?.isOn) recording.settle()
@@ -242,11 +253,13 @@ export class Requests implements FrameSink, StatementsContext {
 
   refuse(type: number, length: number, why: Refusal): void {
     const problem =
-      why === 'unknown'
-        ? new PoolerError('unknown-message', { type: typeName(type) })
-        : why === 'length'
-          ? new PoolerError('bad-length', { type: typeName(type), length: length - 1 })
-          : new PoolerError('message-too-large', { length, limit: this.#frames.limit })
+      why === 'unknown' && type === FRONTEND.query
+        ? new PoolerError('simple-query')
+        : why === 'unknown'
+          ? new PoolerError('unknown-message', { type: typeName(type) })
+          : why === 'length'
+            ? new PoolerError('bad-length', { type: typeName(type), length: length - 1 })
+            : new PoolerError('message-too-large', { length, limit: this.#frames.limit })
     this.fail(problem)
   }
 

@@ -184,7 +184,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     this.#cancelPid = cancelKey.pid
     this.enter(this.relay?.server ? 'active' : 'idle')
     this.#context.sessions.loggedIn(this)
-    this.send(encodeWelcome(reception, cancelKey))
+    this.send(encodeWelcome(reception, cancelKey, this.relay === null ? '' : this.settings.loginNotice))
     this.goOn()
   }
 

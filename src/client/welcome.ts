@@ -8,11 +8,13 @@ import { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import { AUTHENTICATION_OK, encodeBackendKeyData, encodeParameterStatus, READY_IDLE } from '../wire/backend.ts'
 import type { CancelKey } from '../wire/cancel-key.ts'
-import type { Notice } from '../wire/notices.ts'
+import { encodeNotice, type Notice } from '../wire/notices.ts'
 
-/** What a client is told at the end of its login: `reception`, the cancel key, ReadyForQuery. */
-export function encodeWelcome(reception: Buffer, key: CancelKey): Buffer {
-  return Buffer.concat([reception, encodeBackendKeyData(key.pid, key.secret), READY_IDLE])
+/** What a client is told at the end of its login: `reception`, the cancel key, a word of the operator's if there is one, ReadyForQuery. */
+export function encodeWelcome(reception: Buffer, key: CancelKey, loginNotice = ''): Buffer {
+  const notice =
+    loginNotice === '' ? [] : [encodeNotice({ severity: 'NOTICE', sqlstate: '00000', message: loginNotice })]
+  return Buffer.concat([reception, encodeBackendKeyData(key.pid, key.secret), ...notice, READY_IDLE])
 }
 
 /** AuthenticationOk, and what a server would report. */

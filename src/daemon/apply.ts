@@ -23,7 +23,7 @@ export interface ApplierParts {
   readonly hba: Live<HbaSetup>
   readonly reopenLog: OpenLog['reopen']
   /** Reads the settings from where they were read at the start. */
-  load(): Loaded
+  load(iniFile: string): Loaded
 }
 
 /** Settings that were found to be good. Where there are several processes, one reads them for all. */
@@ -48,7 +48,7 @@ export class Applier {
   /** RELOAD, first half: reads everything, and changes nothing. Throws if anything is wrong, once the log has been told what. */
   readAgain(): Prepared {
     const { log, load } = this.#parts
-    const { settings, problems } = load()
+    const { settings, problems } = load(this.#parts.live.now.general.conffile)
     const users = loadUsers(settings)
     const { setup, problems: inTls } = loadTls(settings)
     const { setup: hba, problems: inHba } = loadHba(settings)

@@ -60,6 +60,7 @@ function clientSettings({ general, users }: Settings): ClientSettings {
     shortestIdleTimeoutMs: shortestIdleTimeoutMs({ general, users }),
     ignoredStartupParameters: new Set(general.ignore_startup_parameters),
     addsHostToApplicationName: general.application_name_add_host,
+    loginNotice: general.login_notify_message,
     logsConnections: general.log_connections,
     logsDisconnections: general.log_disconnections,
     logsErrors: general.log_pooler_errors,

@@ -34,6 +34,8 @@ export function poolSettings({ general, users }: Settings, database: DatabaseSet
     autoPrepare: user?.auto_prepare ?? database.auto_prepare ?? general.auto_prepare,
     autoPrepareMaxBytes: general.auto_prepare_max_bytes,
     maxPacketBytes: general.max_packet_size,
+    closesFast: general.server_fast_close,
+    takesSimpleQueries: !general.disable_pqexec,
   }
 }
 

@@ -42,7 +42,7 @@ export interface StartFleetOptions {
   readonly inherited?: readonly number[]
   findServiceManager?(log: Log): ServiceManager
   /** Reads the settings from where they were read at the start. */
-  load?(): Loaded
+  load?(iniFile: string): Loaded
 }
 
 /** What a worker is told to do; see `daemon/work.ts`. */

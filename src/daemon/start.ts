@@ -81,7 +81,7 @@ export interface StartOptions {
   readonly inherited?: readonly number[]
   findServiceManager?(log: Log): ServiceManager
   /** Reads the settings again, for RELOAD. Without it a reload only takes back what was SET, and reads the users again. */
-  load?(): Loaded
+  load?(iniFile: string): Loaded
   /** Of auth_file, where another process sees to that. */
   readonly users?: UserFileContent
   /** This process is one of several. */

@@ -34,4 +34,7 @@ export interface PoolSettings {
   /** Text that is kept prepared per server then; 0 is no limit. */
   readonly autoPrepareMaxBytes: number
   readonly maxPacketBytes: number
+  /** Those that are not to be used again do not wait for their session to end. */
+  readonly closesFast: boolean
+  readonly takesSimpleQueries: boolean
 }

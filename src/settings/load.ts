@@ -61,13 +61,15 @@ export interface Loaded {
 }
 
 export function loadSettings(options: LoadOptions): Loaded {
-  const { iniFile = null, flags = {}, env = {}, databases = [], files = diskFiles } = options
+  const { flags = {}, env = {}, databases = [], files = diskFiles } = options
+  const iniFile = options.iniFile ?? (flags['conffile'] || env[environmentName('conffile')] || null)
   const upstream = options.upstream ?? (env[UPSTREAM_VARIABLE] || null)
   const draft = new Draft(new References(env, files))
 
   if (iniFile !== null) draft.takeIni(iniFile, files)
   draft.takeEnvironment(env)
   draft.takeFlags(flags)
+  draft.noteFile(iniFile)
   for (const text of databases) draft.takeDatabaseFlag(text)
   if (upstream !== null) draft.takeUpstream(upstream, options.upstream == null ? UPSTREAM_VARIABLE : '--upstream')
   draft.checkTogether(iniFile)
@@ -140,7 +142,10 @@ class Draft {
         this.#set(key, text, name, { from: 'environment', ...NOWHERE })
       } else {
         // Kubernetes and Docker set variables of their own after a service's name, such as PGWEIR_PORT: only a likely slip is told.
-        const guess = nearest(key, SETTING_KEYS)
+        const guess = nearest(
+          key,
+          SETTING_KEYS.filter((each) => SETTING_ROWS.get(each)?.noEffect === undefined),
+        )
         if (guess !== null)
           this.problems.push(
             warning(NOWHERE, `${name} in the environment is not a setting; did you mean "${environmentName(guess)}"?`),
@@ -151,6 +156,11 @@ class Draft {
 
   takeFlags(flags: Readonly<Record<string, string>>): void {
     for (const [key, text] of Object.entries(flags)) this.#set(key, text, flagName(key), { from: 'flag', ...NOWHERE })
+  }
+
+  /** The next reload reads the same, unless the file itself says otherwise. */
+  noteFile(iniFile: string | null): void {
+    if (this.origins.conffile.from !== 'ini' || this.general.conffile === '') this.general.conffile = iniFile ?? ''
   }
 
   takeDatabaseFlag(text: string): void {
@@ -252,6 +262,8 @@ class Draft {
       }
       this.general[key] = parsed.value
       this.origins[key] = origin
+      if (row.noEffect !== undefined && parsed.value !== row.default)
+        this.problems.push(warning(origin, `${label} has no effect: ${row.noEffect}`))
       return
     }
     const later = judgeUnsupported(UNSUPPORTED_SETTINGS, key, text)

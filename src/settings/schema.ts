@@ -26,6 +26,8 @@ export interface SettingRow<T> {
   /** When a new value takes effect: at a reload (or `SET`), or only at a restart. */
   readonly access: 'reload' | 'restart'
   readonly meaning: string
+  /** Why it is known and nothing else. */
+  readonly noEffect?: string
 }
 
 export const POOL_MODES = ['session', 'transaction', 'statement'] as const
@@ -105,6 +107,11 @@ const LISTENING = {
 }
 
 const PROCESSES = {
+  conffile: row(
+    path,
+    '',
+    'The file that a reload reads: the one of the command line, until SET or the file itself names another. Without a file on the command line this one is read, too.',
+  ),
   workers: atRestart(
     workerCount,
     '1',
@@ -223,6 +230,11 @@ const LOGGING_IN = {
     '4096',
     'Rounds of hashing when a SCRAM secret is made from a plain password of auth_file.',
   ),
+  login_notify_message: row(
+    text,
+    '',
+    'A notice that each client gets when it has logged in, such as of work to come; nothing is none.',
+  ),
   ignore_startup_parameters: row(
     list,
     '',
@@ -280,6 +292,11 @@ const LIMITS = {
   max_user_connections: count('0', 'Servers per user, all databases together; 0 is no limit.'),
   max_db_client_connections: count('0', 'Clients per database; 0 is no limit.'),
   max_user_client_connections: count('0', 'Clients per user; 0 is no limit.'),
+  disable_pqexec: atRestart(
+    boolean,
+    '0',
+    'Whether the simple query protocol is refused, which takes several statements in one text and so helps whoever can smuggle SQL in. The console is not concerned.',
+  ),
   max_packet_size: row(bytes({ min: 1024 }), '2147483647', 'The longest message accepted from a client or a server.'),
 }
 
@@ -300,6 +317,11 @@ const SERVERS = {
     'Query that tests a server that has been idle; `<empty>` sends a query without text, and nothing at all turns the test off.',
   ),
   server_check_delay: seconds('30', 'How long a server may be idle before it is tested again.'),
+  server_fast_close: row(
+    boolean,
+    '0',
+    'Whether in session mode a server that is not to be used any more (after RECONNECT, a reload or a move of its host) is closed at the end of its transaction, with its client. Else it is closed when the client leaves.',
+  ),
   server_lifetime: seconds('3600', 'Age at which an idle server is closed; 0 uses each server once.'),
   autodb_idle_timeout: seconds(
     '3600',
@@ -393,6 +415,18 @@ const MONITORING = {
   ),
 }
 
+/** What PgBouncer has for its own inside, or for where pgweir does not run. */
+const NO_EFFECT = {
+  pkt_buf: withoutEffect(bytes(), '4096', 'all connections are read into one buffer of 64 kB'),
+  sbuf_loopcnt: withoutEffect(
+    integer(),
+    '5',
+    'each connection that has something is read once before another gets its turn',
+  ),
+  job_name: withoutEffect(text, 'pgbouncer', 'it names a service of Windows'),
+  service_name: withoutEffect(text, 'pgbouncer', 'it names a service of Windows'),
+}
+
 /** The table by topic, for the reference page and `--help`. */
 export const TOPICS = {
   Listening: LISTENING,
@@ -406,6 +440,7 @@ export const TOPICS = {
   'Names of hosts': NAMES,
   Timeouts: TIMEOUTS,
   'Logs and statistics': LOGS,
+  'Without effect': NO_EFFECT,
   'The process': RUNNING,
   Monitoring: MONITORING,
 } as const
@@ -422,6 +457,7 @@ export const SETTINGS = {
   ...NAMES,
   ...TIMEOUTS,
   ...LOGS,
+  ...NO_EFFECT,
   ...RUNNING,
   ...MONITORING,
 } as const
@@ -471,6 +507,10 @@ function row<T>(type: ValueType<T>, defaultText: string, meaning: string): Setti
 
 function atRestart<T>(type: ValueType<T>, defaultText: string, meaning: string): SettingRow<T> {
   return { ...row(type, defaultText, meaning), access: 'restart' }
+}
+
+function withoutEffect<T>(type: ValueType<T>, defaultText: string, because: string): SettingRow<T> {
+  return { ...row(type, defaultText, `Has no effect: ${because}.`), noEffect: because }
 }
 
 function seconds(defaultText: string, meaning: string, bounds: Bounds = {}): SettingRow<number> {

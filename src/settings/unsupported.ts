@@ -12,20 +12,8 @@ export interface UnsupportedRow {
   readonly refusedUnless?: readonly string[]
 }
 
-const OFF = ['0', 'off', 'no', 'false']
-
-const INSIDE = { without: "it tunes PgBouncer's own buffers" }
-
 export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
   auth_ldap_options: { without: 'it is read only with auth_type = ldap' },
-  conffile: { without: 'the file named on the command line is the one that is read' },
-  disable_pqexec: { without: 'the simple protocol stays allowed', fine: OFF, refusedUnless: [] },
-  job_name: { without: 'it names a Windows service' },
-  login_notify_message: { without: 'clients are not greeted' },
-  pkt_buf: INSIDE,
-  sbuf_loopcnt: INSIDE,
-  server_fast_close: { without: 'servers that a session holds are closed only when it ends', fine: OFF },
-  service_name: { without: 'it names a Windows service' },
   suspend_timeout: { without: 'the command SUSPEND is not built' },
   user: { without: 'the process keeps the rights of whoever started it', fine: [''], refusedUnless: [] },
 }

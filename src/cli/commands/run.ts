@@ -22,8 +22,8 @@ export interface Pooler {
 export interface StartOptions {
   /** Nothing is to be logged to standard error. */
   readonly isQuiet: boolean
-  /** Reads the settings again. */
-  load?(): Loaded
+  /** Reads the settings again, from that file; '' is none. */
+  load?(iniFile: string): Loaded
 }
 
 export type Start = (settings: Settings, options: StartOptions) => Promise<Pooler>
@@ -65,8 +65,8 @@ type Meaning = Work | { readonly ends: Work | null }
 
 /** Resolves with the exit code. */
 export async function run(options: RunOptions, start: Start, surroundings: Surroundings): Promise<number> {
-  const load = () => loadSettings(options)
-  const { settings, problems } = load()
+  const load = (iniFile: string) => loadSettings({ ...options, iniFile: iniFile || null })
+  const { settings, problems } = loadSettings(options)
   for (const problem of problems) surroundings.complain(`${formatProblem(problem)}\n`)
   if (hasErrors(problems)) return 1
   const { general } = settings

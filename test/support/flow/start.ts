@@ -61,6 +61,8 @@ export class Flow {
   readonly postgres: FlowPostgres
   readonly log: string[] = []
   readonly clients: FlowClient[] = []
+  /** Which files it was to read again. */
+  readonly reloadedFrom: string[] = []
   #pooler: Pooler | null = null
   #isOver = false
   #directory: string | null = null
@@ -102,7 +104,10 @@ export class Flow {
       clock: this.clock,
       log,
       sweepsByItself: false,
-      load: () => this.#load(),
+      load: (iniFile) => {
+        this.reloadedFrom.push(iniFile)
+        return this.#load()
+      },
     })
     return this
   }

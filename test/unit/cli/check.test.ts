@@ -26,7 +26,7 @@ test('warnings alone pass', () => {
     exitCode: 0,
     lines: [
       expect.stringContaining('pgweir.ini:5: warning: pkt_buf'),
-      'pgweir.ini: 1 setting, 1 database and 0 users are usable, with 1 warning',
+      'pgweir.ini: 2 settings, 1 database and 0 users are usable, with 1 warning',
     ],
   })
 })

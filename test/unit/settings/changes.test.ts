@@ -180,8 +180,6 @@ describe('SET', () => {
     expect(why('default_pol_size', '5')).toBe(
       'there is no setting "default_pol_size"; did you mean "default_pool_size"?',
     )
-    expect(why('disable_pqexec', '1')).toContain('disable_pqexec is not supported yet')
-    expect(why('disable_pqexec', '0')).toBe('it is set')
   })
 
   test('of what takes a restart is told apart from a bad value', () => {

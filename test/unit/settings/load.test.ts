@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { databaseFor, loadSettings } from '../../../src/settings/load.ts'
+import { databaseFor, type LoadOptions, loadSettings } from '../../../src/settings/load.ts'
 import { formatProblem } from '../../../src/settings/problem.ts'
 import { SETTING_KEYS, SETTINGS } from '../../../src/settings/schema.ts'
 import { UNSUPPORTED_SETTINGS } from '../../../src/settings/unsupported.ts'
@@ -145,15 +145,8 @@ app = host=a
 })
 
 describe('settings of PgBouncer that are not built yet', () => {
-  test('are warnings that say what is missing', () => {
-    expect(loadText(`${GOOD_INI}pkt_buf = 8192\nsbuf_loopcnt = 1\n`).told).toEqual([
-      "pgweir.ini:5: warning: pkt_buf is not supported yet and is ignored: it tunes PgBouncer's own buffers",
-      "pgweir.ini:6: warning: sbuf_loopcnt is not supported yet and is ignored: it tunes PgBouncer's own buffers",
-    ])
-  })
-
   test('are errors where ignoring them would weaken security', () => {
-    const lines = ['disable_pqexec = 1', 'user = nobody', 'auth_type = ldap', 'auth_type = pam']
+    const lines = ['user = nobody', 'auth_type = ldap', 'auth_type = pam']
     for (const line of lines)
       expect(loadText(`${GOOD_INI}${line}\n`).told, line).toContainEqual(
         expect.stringMatching(/^pgweir\.ini:5: error: .*not supported yet/),
@@ -161,15 +154,15 @@ describe('settings of PgBouncer that are not built yet', () => {
   })
 
   test('are not mentioned where they ask for what happens anyway', () => {
-    expect(
-      loadText(`${GOOD_INI}client_tls_sslmode = disable\nserver_fast_close = 0\nunix_socket_dir =\n`).told,
-    ).toEqual([])
+    expect(loadText(`${GOOD_INI}client_tls_sslmode = disable\nunix_socket_dir =\n`).told).toEqual([])
   })
 
   test('get the same answer as flags and in the environment', () => {
-    expect(loadText(GOOD_INI, { flags: { pkt_buf: '1' }, env: { PGWEIR_DISABLE_PQEXEC: '1' } }).told).toEqual([
-      expect.stringContaining('error: disable_pqexec is not supported yet'),
-      expect.stringContaining('warning: pkt_buf is not supported yet'),
+    expect(loadText(GOOD_INI, { env: { PGWEIR_AUTH_TYPE: 'pam' } }).told).toEqual([
+      expect.stringContaining('error: PGWEIR_AUTH_TYPE cannot be "pam"'),
+    ])
+    expect(loadText(GOOD_INI, { flags: { auth_type: 'pam' } }).told).toEqual([
+      expect.stringContaining('error: --auth-type cannot be "pam"'),
     ])
   })
 
@@ -179,6 +172,45 @@ describe('settings of PgBouncer that are not built yet', () => {
 
   test('are no settings that we have', () => {
     expect(SETTING_KEYS.filter((key) => key in UNSUPPORTED_SETTINGS)).toEqual([])
+  })
+})
+
+describe('settings that have no effect', () => {
+  test('say so where they are set, and why', () => {
+    expect(loadText(`${GOOD_INI}pkt_buf = 8192\n`, { flags: { sbuf_loopcnt: '1' } }).told).toEqual([
+      'pgweir.ini:5: warning: pkt_buf has no effect: all connections are read into one buffer of 64 kB',
+      expect.stringContaining('warning: --sbuf-loopcnt has no effect: '),
+    ])
+  })
+
+  test('are passed over where they are as they are anyway', () => {
+    expect(loadText(`${GOOD_INI}pkt_buf = 4096\njob_name = pgbouncer\n`).told).toEqual([])
+  })
+})
+
+describe('conffile', () => {
+  const read = (options: LoadOptions) => loadSettings({ ...options, files: virtualFiles(GOOD_FILES) }).settings
+  const GOOD_FILES = { 'a.ini': GOOD_INI, 'b.ini': `${GOOD_INI}conffile = c.ini\n` }
+
+  test('is the file of the command line', () => {
+    expect(read({ iniFile: 'a.ini' }).general.conffile).toBe('a.ini')
+  })
+
+  test('is another one if the file says so', () => {
+    expect(read({ iniFile: 'b.ini' }).general.conffile).toBe('c.ini')
+  })
+
+  test('is what is read where the command line names none', () => {
+    expect(read({ env: { PGWEIR_CONFFILE: 'a.ini' } })).toMatchObject({
+      iniFile: 'a.ini',
+      general: { conffile: 'a.ini' },
+    })
+    expect(read({ flags: { conffile: 'a.ini' } })).toMatchObject({ iniFile: 'a.ini' })
+  })
+
+  test('counts less than the command line', () => {
+    const { general, iniFile } = read({ iniFile: 'a.ini', env: { PGWEIR_CONFFILE: 'b.ini' } })
+    expect({ conffile: general.conffile, iniFile }).toEqual({ conffile: 'a.ini', iniFile: 'a.ini' })
   })
 })
 

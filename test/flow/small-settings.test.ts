@@ -1,0 +1,140 @@
+/** Settings that each decide one thing of what clients may do and are told. */
+
+import { describe, expect, test } from 'vitest'
+import { command, ROOT, run } from '../support/flow/commands.ts'
+import { quiet } from '../support/flow/inbox.ts'
+import { RESULT } from '../support/flow/prepared.ts'
+import { complete, parseComplete, ready, rows } from '../support/flow/replies.ts'
+import { batch, query, startup } from '../support/flow/requests.ts'
+import { startFlow, startPair } from '../support/flow/start.ts'
+
+describe('disable_pqexec', () => {
+  test('refuses simple queries, which costs no server', async () => {
+    const { client, postgres, flow } = await startPair({ settings: { disable_pqexec: 1 } })
+    client.send(query('select 1'))
+    await client.expect('ErrorResponse(FATAL 0A000 PQexec disallowed)')
+    await client.expectClosed()
+    await postgres.expectNothing()
+    await flow.expectCounts({ idle: 1 })
+  })
+
+  test('lets extended ones pass, and everything on the console', async () => {
+    const { client, postgres, flow } = await startPair({ settings: { disable_pqexec: 1 } })
+    client.send(batch('select 1'))
+    await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
+    postgres.send(parseComplete, RESULT)
+    expect(await client.answer()).toContain('CommandComplete(SELECT 1)')
+    expect(await command(flow, 'show version')).toContain('CommandComplete(SHOW)')
+  })
+
+  test('needs a restart', async () => {
+    const { flow } = await startPair()
+    expect(await command(flow, 'set disable_pqexec = 1')).toEqual([
+      expect.stringContaining('ErrorResponse(ERROR 55P02'),
+      'ReadyForQuery(I)',
+    ])
+  })
+})
+
+describe('login_notify_message', () => {
+  test('is told to each client that logs in, right before it is ready', async () => {
+    const { flow } = await startPair()
+    flow.change({ settings: { login_notify_message: 'down on Sunday' } })
+    await command(flow, 'reload')
+    const client = await flow.dial()
+    client.send(startup({ user: 'ada', database: 'app' }))
+    expect((await client.answer()).slice(-3)).toEqual([
+      expect.stringContaining('BackendKeyData'),
+      'NoticeResponse(down on Sunday)',
+      'ReadyForQuery(I)',
+    ])
+  })
+
+  test('can be changed for those who come later; the console has its own notices', async () => {
+    const { flow } = await startPair()
+    await command(flow, "set login_notify_message = 'soon'")
+    const client = await flow.dial()
+    client.send(startup({ user: 'ada', database: 'app' }))
+    expect(await client.answer()).toContain('NoticeResponse(soon)')
+    const root = await flow.dial()
+    root.send(startup(ROOT))
+    expect((await root.answer()).join()).not.toContain('NoticeResponse')
+    await command(flow, 'reload')
+    const later = await flow.dial()
+    later.send(startup({ user: 'ada', database: 'app' }))
+    expect((await later.answer()).join()).not.toContain('NoticeResponse')
+  })
+})
+
+describe('server_fast_close', () => {
+  const SESSION = { pool_mode: 'session', server_reset_query: '', default_pool_size: 1 }
+  const FATAL = 'ErrorResponse(FATAL 57P01 database configuration changed)'
+
+  test('ends a session whose server is given up, if it is between transactions', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { ...SESSION, server_fast_close: 1 } })
+    await (await run(client, flow)).finish()
+    await command(flow, 'reconnect')
+    await flow.advance(100)
+    await client.expect(FATAL)
+    await client.expectClosed()
+    await postgres.expectClosed()
+  })
+
+  test('or else at the end of its transaction', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { ...SESSION, server_fast_close: 1 } })
+    client.send(query('begin'))
+    await postgres.expect('Query(begin)')
+    postgres.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    await command(flow, 'reconnect')
+    await flow.advance(100)
+    await client.expectNothing()
+    client.send(query('commit'))
+    await postgres.expect('Query(commit)')
+    postgres.send(complete('COMMIT'), ready())
+    await client.expect('CommandComplete(COMMIT)', 'ReadyForQuery(I)', FATAL)
+    await client.expectClosed()
+    await postgres.expectClosed()
+  })
+
+  test('can be turned on when it is wanted', async () => {
+    const { flow, client } = await startPair({ settings: SESSION })
+    await (await run(client, flow)).finish()
+    await command(flow, 'reconnect')
+    await flow.advance(100)
+    await client.expectNothing()
+    await command(flow, 'set server_fast_close = 1')
+    await flow.advance(100)
+    await client.expect(FATAL)
+    await client.expectClosed()
+  })
+
+  test('without it the session keeps its server', async () => {
+    const { flow, client, postgres } = await startPair({ settings: SESSION })
+    await (await run(client, flow)).finish()
+    await command(flow, 'reconnect')
+    await flow.advance(100)
+    client.send(query('select 2'))
+    await postgres.expect('Query(select 2)')
+    postgres.send(rows('2'), ready())
+    await client.answer()
+  })
+
+  test('has nothing to do in transaction mode, where nobody is dropped', async () => {
+    const { flow, client } = await startPair({ settings: { server_fast_close: 1 } })
+    const { server, finish } = await run(client, flow)
+    await command(flow, 'reconnect')
+    await flow.advance(100)
+    await finish()
+    await server.expectClosed()
+    await quiet()
+    expect(client.isClosed).toBe(false)
+  })
+})
+
+test('conffile: a RELOAD reads the file that was SET', async () => {
+  const flow = await startFlow()
+  await command(flow, 'set conffile = /etc/other.ini')
+  await command(flow, 'reload')
+  expect(flow.reloadedFrom).toEqual(['/etc/other.ini'])
+})

@@ -63,6 +63,8 @@ export interface Database {
   readonly name: string
   forcedUser: string | null
   settings: DatabaseSettings
+  /** See `ServerEncryption`; empty where servers have none. */
+  fingerprint: string
   /** Takes no new clients. */
   isDisabled: boolean
   /** Paused by its name; all may be paused besides. */
@@ -98,6 +100,7 @@ export class Databases {
     const database: Database = {
       ...{ name, forcedUser: settings.user, settings, isDisabled: false, isPaused: false, hasWorked: false },
       unusedSinceMs: this.#options.clock.nowMs,
+      fingerprint: this.#fingerprintOf(settings),
     }
     this.#databases.set(name, database)
     return database
@@ -187,10 +190,14 @@ export class Databases {
   #change(database: Database, pools: readonly Pool[], settings: DatabaseSettings): void {
     const change = databaseChange(database.settings, settings)
     const before = database.forcedUser
+    const fingerprint = this.#fingerprintOf(settings)
+    const isOtherTls = fingerprint !== database.fingerprint
+    database.fingerprint = fingerprint
     database.settings = settings
     database.forcedUser = settings.user
     for (const pool of pools) {
       if (change?.renewsServers) this.#retarget(database, pool, before)
+      else if (isOtherTls) pool.renew('TLS configuration changed')
       pool.reconfigure(this.#poolSettings(settings, pool.user, pool.options.replication))
     }
   }
@@ -339,6 +346,11 @@ export class Databases {
   #addressesOf({ host, port }: DatabaseSettings): Address[] {
     const hosts = (host || this.#options.settings().general.unix_socket_dir).split(',')
     return hosts.map((each) => dialledAddress({ host: each.trim(), port }))
+  }
+
+  #fingerprintOf(settings: DatabaseSettings): string {
+    const isLocal = this.#addressesOf(settings).every(({ host }) => isPath(host))
+    return isLocal ? '' : (this.#encryption(settings)?.fingerprint ?? '')
   }
 
   #encryption({ sslmode, sslnegotiation }: DatabaseSettings): ServerEncryption | null {

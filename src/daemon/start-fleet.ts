@@ -12,6 +12,7 @@ import { describeListening } from '../net/unix-sockets.ts'
 import { startJanitor } from '../pool/janitor.ts'
 import { TallyNames } from '../pool/tallies.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
+import { formatProblem } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
 import type { Control } from '../workers/control.ts'
 import { Leftovers } from '../workers/leftovers.ts'
@@ -22,7 +23,7 @@ import { maxClients } from './client-limits.ts'
 import { openEntrance } from './entrance.ts'
 import { fleetControl } from './fleet-control.ts'
 import { FleetEnding } from './fleet-ending.ts'
-import { NO_RULES } from './hba.ts'
+import { loadHba, NO_RULES } from './hba.ts'
 import { Live } from './live.ts'
 import { LiveSettings } from './live-settings.ts'
 import { openMonitoring } from './monitoring.ts'
@@ -30,6 +31,7 @@ import { type OpenLog, openLog } from './open-log.ts'
 import { permitSizes } from './pool-settings.ts'
 import { NO_SERVICE_MANAGER, type ServiceManager } from './service-manager.ts'
 import { StatsLog } from './stats-log.ts'
+import { loadTls } from './tls.ts'
 import { UserFileWatch } from './user-file-watch.ts'
 import { openUsers } from './users.ts'
 
@@ -181,6 +183,7 @@ export async function startFleet(
     await ending.stop()
     throw problem
   }
+  for (const problem of [...loadTls(first).problems, ...loadHba(first).problems]) log.warning(formatProblem(problem))
   for (const address of addresses) log.info(`listening on ${describeListening(address)}`)
   log.info(`process up: pgweir ${VERSION}, ${workers} workers, transport ${transport.name} (${because})`)
   serviceManager.ready()

@@ -30,7 +30,7 @@ import { CancelSender } from '../server/cancel.ts'
 import { Tracked } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
-import { formatProblem } from '../settings/problem.ts'
+import { formatProblem, type Problem } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
 import { type Admissions, ClientCounts } from '../workers/admissions.ts'
 import { CancelRoutes, type ForwardCancel, forwardToNobody } from '../workers/cancel-routes.ts'
@@ -178,8 +178,12 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const transport = options.transport && !options.names ? carrier : dialsByName(carrier, names)
   const tracked = new Tracked(general.track_extra_parameters)
   const users = options.users ? new Users(options.users) : openUsers(first, log)
-  const tls = new Live(soundOf(loadTls(first)))
-  const hba = new Live(soundOf(loadHba(first)))
+  // In a fleet the primary says it.
+  const warn = (problem: Problem) => {
+    if (!options.membership) log.warning(formatProblem(problem))
+  }
+  const tls = new Live(soundOf(loadTls(first), warn))
+  const hba = new Live(soundOf(loadHba(first), warn))
   const pools = new Pools(new TallyNames(general.metrics_max_pools))
   const sessions = new Sessions()
   const { membership } = options
@@ -401,8 +405,9 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
 }
 
 /** What the files are good for; throws if that is nothing. */
-function soundOf<Setup>({ setup, problems }: LoadedFiles<Setup>): Setup {
+function soundOf<Setup>({ setup, problems }: LoadedFiles<Setup>, warn: (problem: Problem) => void): Setup {
   if (setup === null) throw new Error(problems.map(formatProblem).join('\n'))
+  for (const problem of problems) warn(problem)
   return setup
 }
 

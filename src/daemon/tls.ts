@@ -1,14 +1,15 @@
 /** The keys, certificates and rules of TLS that hold now, from the files that the settings name. */
 
-import { X509Certificate } from 'node:crypto'
+import { createHash, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { ClientEncryption } from '../client/context.ts'
 import { createTlsContext, type TlsContext } from '../net/tls.ts'
 import type { ServerEncryption } from '../server/encryption.ts'
 import type { Settings } from '../settings/load.ts'
-import { error, NOWHERE, type Place, type Problem } from '../settings/problem.ts'
+import { error, hasErrors, NOWHERE, type Place, type Problem, quote } from '../settings/problem.ts'
 import type { GeneralSettings, SettingKey } from '../settings/schema.ts'
 import { cipherList, type SslMode } from '../settings/tls.ts'
+import { findingsIn, type KeyFiles } from './certificates.ts'
 import type { LoadedFiles } from './live.ts'
 
 export interface TlsSetup {
@@ -22,7 +23,7 @@ export interface TlsSetup {
 export function loadTls(settings: Settings): LoadedFiles<TlsSetup> {
   const problems: Problem[] = []
   const setup = { clients: clientsOf(settings, problems), servers: serversOf(settings, problems) }
-  return { setup: problems.length === 0 ? setup : null, problems }
+  return { setup: hasErrors(problems) ? null : setup, problems }
 }
 
 function clientsOf(settings: Settings, problems: Problem[]): ClientEncryption | null {
@@ -35,10 +36,11 @@ function clientsOf(settings: Settings, problems: Problem[]): ClientEncryption | 
   if (verifiesPeer && general.client_tls_ca_file === '')
     problems.push(error(origins.client_tls_sslmode, `client_tls_sslmode = ${mode} needs client_tls_ca_file`))
   if (problems.length > 0) return null
-  const context = contextOf('client', settings, problems)
+  const files = filesOf('client', settings, problems)
+  const context = contextOf('client', settings, files, problems)
   if (context === null) return null
   // The first one in the file is what OpenSSL shows.
-  const certificate = new X509Certificate(readFileSync(general.client_tls_cert_file)).raw
+  const certificate = new X509Certificate(files.cert as Buffer).raw
   return { context, certificate, verifiesPeer, isRequired: isStrong(mode) }
 }
 
@@ -53,10 +55,16 @@ function serversOf(settings: Settings, problems: Problem[]): TlsSetup['servers']
         needs(`database "${name}": sslmode = ${sslmode}`, NOWHERE)
   }
   problems.push(...negotiationProblems(settings))
-  const context = contextOf('server', settings, problems)
+  const files = filesOf('server', settings, problems)
+  const context = contextOf('server', settings, files, problems)
+  const shown = digestOf(files.key, files.cert, JSON.stringify(rulesOf('server', general)))
+  const trusted = digestOf(files.ca)
   return (mode, isDirect) => {
     if (context === null || mode === 'disable') return null
-    return { context, verifies: VERIFIED[mode], isRequired: isStrong(mode), isDirect }
+    const how = { verifies: VERIFIED[mode], isRequired: isStrong(mode), isDirect }
+    // Authorities do not matter to who trusts anybody.
+    const fingerprint = [...Object.values(how), shown, how.verifies === 'nothing' ? '' : trusted].join()
+    return { ...how, context, fingerprint }
   }
 }
 
@@ -82,9 +90,14 @@ const VERIFIED: Readonly<Record<SslMode, ServerEncryption['verifies']>> = {
   'verify-full': 'host',
 }
 
-function contextOf(side: 'client' | 'server', settings: Settings, problems: Problem[]): TlsContext | null {
-  const { general, origins } = settings
-  const before = problems.length
+function digestOf(...parts: readonly (Buffer | string | undefined)[]): string {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(`${part?.length ?? 0}:`).update(part ?? '')
+  return hash.digest('base64')
+}
+
+/** What is in the files of one side, as far as that can be used. */
+function filesOf(side: 'client' | 'server', { general, origins }: Settings, problems: Problem[]): KeyFiles {
   const file = (key: SettingKey & `${string}_file`): Buffer | undefined => {
     const path = general[key]
     if (path === '') return undefined
@@ -100,7 +113,20 @@ function contextOf(side: 'client' | 'server', settings: Settings, problems: Prob
     cert: file(`${side}_tls_cert_file`),
     ca: file(`${side}_tls_ca_file`),
   }
-  if (problems.length > before) return null
+  for (const { severity, about, sentence } of findingsIn(files, Date.now())) {
+    const key = `${side}_tls_${about}_file` as const
+    problems.push({ ...placeOf(origins[key]), severity, sentence: `${key} ${sentence}: ${quote(general[key])}` })
+  }
+  return files
+}
+
+function contextOf(
+  side: 'client' | 'server',
+  { general, origins }: Settings,
+  files: KeyFiles,
+  problems: Problem[],
+): TlsContext | null {
+  if (hasErrors(problems)) return null
   try {
     return createTlsContext({ ...definedOf(files), ...rulesOf(side, general) })
   } catch (cause) {
@@ -116,6 +142,10 @@ function contextOf(side: 'client' | 'server', settings: Settings, problems: Prob
   }
 }
 
+function placeOf({ file, line }: Place): Place {
+  return { file, line }
+}
+
 function rulesOf(side: 'client' | 'server', general: GeneralSettings) {
   const { min, max } = general[`${side}_tls_protocols`]
   const ciphers = cipherList(general[`${side}_tls_ciphers`], general[`${side}_tls13_ciphers`])
@@ -129,6 +159,6 @@ function rulesOf(side: 'client' | 'server', general: GeneralSettings) {
   }
 }
 
-function definedOf(files: Readonly<Record<string, Buffer | undefined>>): Record<string, Buffer> {
+function definedOf(files: KeyFiles): Record<string, Buffer> {
   return Object.fromEntries(Object.entries(files).filter((entry): entry is [string, Buffer] => entry[1] !== undefined))
 }

@@ -10,6 +10,8 @@ export interface ServerEncryption extends ClientSide {
   readonly isRequired: boolean
   /** TLS begins with the first byte, without being asked for: `sslnegotiation = direct`. PostgreSQL can do that since 17. */
   readonly isDirect: boolean
+  /** Another one where any of it is different, with what is in the files. */
+  readonly fingerprint: string
 }
 
 const DIRECT: Opening = { isDirect: true }

@@ -337,6 +337,39 @@ describe('servers', () => {
     expect(await sleeping).toMatchObject({ code: '57014' })
   })
 
+  test('are closed as they come free when what they are asked for is different, and only then', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'pgweir-tls-'))
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+    const ca = join(directory, 'ca')
+    copyFileSync(certificate('authority.crt'), ca)
+    const { pooler } = await startPair({ server_tls_sslmode: 'verify-ca', server_tls_ca_file: ca })
+    const root = await pooler.client({ database: 'pgbouncer' })
+    const client = await pooler.client({ database: 'far' })
+    const isClosed = () =>
+      pooler.log.filter((line) => line.includes('closing because: TLS configuration changed')).length
+    const reload = async (change: () => void) => {
+      change()
+      await root.query('reload')
+      expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    }
+    await reload(() => {})
+    await reload(() => copyFileSync(certificate('authority.crt'), ca))
+    expect(isClosed()).toBe(0)
+    await reload(() =>
+      writeFileSync(
+        ca,
+        [certificate('authority.crt'), certificate('stranger.crt')].map((path) => readFileSync(path, 'utf8')).join(''),
+      ),
+    )
+    await until('it is closed', () => isClosed() > 0)
+    await client.query('begin')
+    await root.query("set server_tls_sslmode = 'require'")
+    expect((await client.query('select 1 as one')).rows, 'a transaction goes on').toEqual([{ one: 1 }])
+    const before = isClosed()
+    await client.query('commit')
+    await until('it is closed, too', () => isClosed() > before)
+  })
+
   test('of PostgreSQL itself: encrypted at once, verified, bound, and cancelled so', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'pgweir-tls-'))
     onTestFinished(() => rmSync(directory, { recursive: true, force: true }))

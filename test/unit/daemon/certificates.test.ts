@@ -1,0 +1,138 @@
+/** What is told of keys and certificates before they are used. Those of test/cases/tls are good from November 2026 for a hundred years. */
+
+import { generateKeyPairSync } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { findingsIn, SOON_MS } from '../../../src/daemon/certificates.ts'
+import { loadTls } from '../../../src/daemon/tls.ts'
+import { loadSettings } from '../../../src/settings/load.ts'
+import { formatProblem } from '../../../src/settings/problem.ts'
+import { certificate } from '../../support/e2e/certificates.ts'
+
+const read = (name: string) => readFileSync(certificate(name))
+const [key, cert, ca] = [read('server.key'), read('server.crt'), read('authority.crt')]
+const NOW = Date.UTC(2050, 0, 1)
+const [BEGIN, END] = [Date.UTC(2026, 10, 26), Date.UTC(2126, 10, 2)]
+const DAY_MS = SOON_MS / 30
+
+describe('of a certificate', () => {
+  test.each([
+    ['that is good', NOW, []],
+    ['that is not valid yet', BEGIN - DAY_MS, ['warning cert is not valid before 2026-11-26']],
+    ['that will expire in 31 days', END - 31 * DAY_MS, []],
+    ['that will expire in 29 days', END - 29 * DAY_MS, ['warning cert expires on 2126-11-02']],
+    ['that has expired', END + 2 * DAY_MS, ['warning cert has expired on 2126-11-02']],
+  ])('%s', (_, nowMs, expected) => {
+    expect(told({ key, cert }, nowMs)).toEqual(expected)
+  })
+
+  test('of authorities, each is looked at', () => {
+    const both = Buffer.concat([ca, Buffer.from('# another one\n'), read('stranger.crt')])
+    expect(told({ ca: both })).toEqual([])
+    const expired = told({ ca: both }, END + 400 * DAY_MS)
+    expect(expired).toHaveLength(2)
+    expect(expired[0]).toMatch(/^warning ca has expired on .* \(CN=/)
+  })
+})
+
+describe('what cannot be used', () => {
+  const locked = generateKeyPairSync('ed25519').privateKey.export({
+    ...{ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' },
+  })
+
+  test.each([
+    ['another key', { key: read('client.key'), cert }, ['error key is not the key of the certificate']],
+    ['a certificate as a key', { key: cert, cert }, ['error key holds no private key in PEM']],
+    ['a key as a certificate', { key, cert: key }, ['error cert holds no certificate in PEM']],
+    [
+      'a key with a passphrase',
+      { key: Buffer.from(locked), cert },
+      ['error key is protected by a passphrase, which nobody can give'],
+    ],
+    ['nonsense', { key, cert, ca: Buffer.from('nonsense') }, ['error ca holds no certificate in PEM']],
+    [
+      'a broken one',
+      { ca: Buffer.from(ca.toString().replace('MII', 'MMM')) },
+      ['error ca holds no certificate in PEM'],
+    ],
+    ['nothing', { ca: Buffer.alloc(0) }, ['error ca holds no certificate in PEM']],
+  ])('%s', (_, files, expected) => {
+    expect(told(files)).toEqual(expected)
+  })
+})
+
+function told(files: Parameters<typeof findingsIn>[0], nowMs = NOW): string[] {
+  return findingsIn(files, nowMs).map(({ severity, about, sentence }) => `${severity} ${about} ${sentence}`)
+}
+
+describe('of the settings', () => {
+  test('those that are wrong are named, with their lines', () => {
+    const { file, problems } = load({
+      ...{ client_tls_sslmode: 'require', client_tls_cert_file: certificate('server.crt') },
+      client_tls_key_file: certificate('client.key'),
+      ...{ server_tls_ca_file: '/nowhere', server_tls_key_file: certificate('client.crt') },
+    })
+    expect(problems).toEqual([
+      `${file}:6: error: client_tls_key_file is not the key of the certificate: "${certificate('client.key')}"`,
+      expect.stringMatching(/:7: error: server_tls_ca_file cannot be read: ENOENT/),
+      `${file}:8: error: server_tls_key_file holds no private key in PEM: "${certificate('client.crt')}"`,
+    ])
+  })
+
+  test('what begins with TLS must not be able to do without', () => {
+    const { problems } = load(
+      { server_tls_sslmode: 'prefer' },
+      'app = host=a sslnegotiation=direct\nother = host=a sslnegotiation=direct sslmode=require',
+    )
+    expect(problems).toEqual([
+      expect.stringContaining('"app": sslnegotiation = direct needs at least sslmode = require'),
+    ])
+  })
+})
+
+describe('the fingerprint of what servers are asked for', () => {
+  const of = (
+    settings: Record<string, string>,
+    mode: 'require' | 'verify-ca' | 'prefer' = 'require',
+    isDirect = false,
+  ) => load(settings).setup?.servers(mode, isDirect)?.fingerprint
+
+  test('is the same for the same, in whatever file', () => {
+    const directory = temporaryDirectory()
+    writeFileSync(join(directory, 'ca'), ca)
+    const one = of({ server_tls_ca_file: certificate('authority.crt') }, 'verify-ca')
+    expect(one).toBeDefined()
+    expect(of({ server_tls_ca_file: join(directory, 'ca') }, 'verify-ca')).toBe(one)
+  })
+
+  test('is another one for whatever matters, and not for what does not', () => {
+    const pair = { server_tls_key_file: certificate('client.key'), server_tls_cert_file: certificate('client.crt') }
+    const others = [
+      of({}),
+      of({}, 'prefer'),
+      of({}, 'require', true),
+      of(pair),
+      of({ server_tls_protocols: 'tlsv1.3' }),
+      of({ server_tls_ca_file: certificate('authority.crt') }, 'verify-ca'),
+      of({ server_tls_ca_file: certificate('stranger.crt') }, 'verify-ca'),
+    ]
+    expect(new Set(others).size).toBe(others.length)
+    expect(of({ server_tls_ca_file: certificate('authority.crt') })).toBe(of({}))
+  })
+})
+
+function load(settings: Record<string, string>, databases = 'app = host=a') {
+  const file = join(temporaryDirectory(), 'pgweir.ini')
+  const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}\n`)
+  writeFileSync(file, `[databases]\n${databases}\n[pgbouncer]\n${lines.join('')}`)
+  const { setup, problems } = loadTls(loadSettings({ iniFile: file }).settings)
+  return { file, setup, problems: problems.map(formatProblem) }
+}
+
+function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'pgweir-tls-'))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}

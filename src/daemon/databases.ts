@@ -120,6 +120,12 @@ export class Databases {
     return this.#isPaused
   }
 
+  /** Each was paused by its name. */
+  get areAllPaused(): boolean {
+    for (const { isPaused } of this.#databases.values()) if (!isPaused) return false
+    return this.#databases.size > 0
+  }
+
   /** Of one database, or of all: their pools are paused as long as either says so. */
   setPaused(database: Database | null, isPaused: boolean): void {
     if (database === null) this.#isPaused = isPaused

@@ -1,30 +1,52 @@
 /** What is told by HTTP, as far as the settings want it to be. */
 
 import type { Log } from '../base/log.ts'
-import { type Answer, type HttpServer, openHttpServer, type Pages, plain } from '../metrics/http-server.ts'
+import { guarded } from '../metrics/access.ts'
+import { healthPages } from '../metrics/health.ts'
+import { type Answer, type HttpServer, openHttpServer, type Pages } from '../metrics/http-server.ts'
 import type { MeasuredFleet } from '../metrics/snapshot.ts'
 import { TallyNames } from '../pool/tallies.ts'
-import type { GeneralSettings } from '../settings/schema.ts'
+import type { Settings } from '../settings/load.ts'
+import { httpAddresses } from '../settings/values.ts'
+import type { Fleet } from '../workers/fleet.ts'
 
 export interface MonitoringParts {
-  readonly general: GeneralSettings
+  settings(): Settings
   readonly log: Log
-  readonly fleet: MeasuredFleet
+  readonly fleet: MeasuredFleet & Pick<Fleet, 'circumstances'>
 }
 
-/** Rejects if an address cannot be listened on; null where the settings name none. */
-export async function openMonitoring({ general, log, fleet }: MonitoringParts): Promise<HttpServer | null> {
-  if (general.http_listen.length === 0) return null
+/** Rejects if an address cannot be listened on; then none is. */
+export async function openMonitoring({ settings, log, fleet }: MonitoringParts): Promise<HttpServer> {
+  const { general } = settings()
+  const health = healthPages(() => fleet.circumstances())
+  const onTrouble = (problem: unknown) =>
+    log.error(`http: ${problem instanceof Error ? problem.stack : String(problem)}`)
+  const servers: HttpServer[] = []
+  const close = () => {
+    for (const server of servers) server.close()
+  }
+  const open = async (setting: 'http_listen' | 'health_listen', pages: Pages) => {
+    const listen = general[setting]
+    servers.push(await openHttpServer({ setting, listen, pages, onTrouble }))
+    if (listen.length > 0)
+      log.info(`${setting}: answering HTTP on ${httpAddresses.print(servers.at(-1)?.addresses ?? [])}`)
+  }
+  try {
+    if (general.http_listen.length > 0)
+      await open('http_listen', new Map([...health, ...(await metricsPages(fleet, settings))]))
+    await open('health_listen', health)
+  } catch (problem) {
+    close()
+    throw problem
+  }
+  return { addresses: servers.flatMap(({ addresses }) => addresses), close }
+}
+
+async function metricsPages(fleet: MeasuredFleet, settings: () => Settings): Promise<Pages> {
   // Whoever goes without need not load it.
   const { Exporter, formatFor } = await import('../metrics/exporter.ts')
-  const exporter = new Exporter({ fleet, names: new TallyNames(general.metrics_max_pools) })
-  const pages: Pages = new Map<string, Answer>([
-    ['/metrics', (request) => exporter.page(formatFor(request.headers.accept ?? ''))],
-    ['/healthz', () => plain(200, 'ok\n')],
-  ])
-  const server = await openHttpServer(general.http_listen, pages, (problem) =>
-    log.error(`http: ${problem instanceof Error ? problem.stack : String(problem)}`),
-  )
-  for (const { host, port } of server.addresses) log.info(`http on ${host.includes(':') ? `[${host}]` : host}:${port}`)
-  return server
+  const exporter = new Exporter({ fleet, names: new TallyNames(settings().general.metrics_max_pools) })
+  const page: Answer = (request) => exporter.page(formatFor(request.headers.accept ?? ''))
+  return new Map([['/metrics', guarded(() => settings().general.http_token, page)]])
 }

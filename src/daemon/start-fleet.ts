@@ -177,7 +177,7 @@ export async function startFleet(
 
   let http: HttpServer | null = null
   try {
-    http = await openMonitoring({ general: first.general, log, fleet: primary })
+    http = await openMonitoring({ settings: () => live.now, log, fleet: primary })
     await primary.start()
   } catch (problem) {
     await ending.stop()
@@ -189,7 +189,7 @@ export async function startFleet(
   serviceManager.ready()
   return {
     addresses,
-    httpAddresses: http?.addresses ?? [],
+    httpAddresses: http.addresses,
     primary,
     control,
     stop: () => ending.stop(),

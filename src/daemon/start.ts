@@ -263,6 +263,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   })
   // A PAUSE is over only when nobody has a server any more, which here is so from the start.
   for (const call of membership?.standing ?? []) callOn(control, call).catch(() => {})
+  let isStarting = true
   const pulse = new Pulse(SWEEP_MS)
   const admissions = membership?.admissions ?? new ClientCounts((claim) => maxClients(settings(), claim))
   const fleet = new LocalFleet({
@@ -274,6 +275,8 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     pulse,
     control,
     isPaused: () => databases.isPaused,
+    areAllPaused: () => databases.areAllPaused,
+    closedBecause: () => (lifecycle.state !== 'serving' ? 'ending' : isStarting ? 'starting' : null),
     describeDatabases: () => describeDatabases(settings(), databases, pools, admissions),
     describeUsers: () => describeUsers(settings(), users, pools, admissions),
     describePeers: () => peerCancels.snapshot(),
@@ -351,7 +354,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     else new Session(channel, context)
     membership?.onLoad(sessions.count)
   }
-  const http = membership ? null : await openMonitoring({ general, log, fleet })
+  const http = membership ? null : await openMonitoring({ settings, log, fleet })
   const listening = membership
     ? membership.listen(transport, keepAlive, onAccepted)
     : listenAll(
@@ -368,6 +371,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const unmet = unmetWishes(general, transport.name)
   if (unmet !== null) log.warning(unmet)
   databases.openForced()
+  isStarting = false
   lifecycle.serve({ listeners, janitor: options.sweepsByItself === false ? null : startJanitor(sweep) })
   serviceManager.ready()
 

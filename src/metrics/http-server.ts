@@ -13,6 +13,7 @@ export interface Page {
   readonly status?: number
   readonly contentType: string
   readonly body: string
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 export type Answer = (request: IncomingMessage) => Page | Promise<Page>
@@ -39,12 +40,16 @@ const MAX_CONNECTIONS = 100
 
 const METHODS = ['GET', 'HEAD']
 
+export interface HttpServerOptions {
+  /** Which wants it to listen, for whoever reads that it cannot. */
+  readonly setting: string
+  readonly listen: readonly HttpAddress[]
+  readonly pages: Pages
+  onTrouble(problem: unknown): void
+}
+
 /** Rejects if an address cannot be listened on; then none is. */
-export async function openHttpServer(
-  listen: readonly HttpAddress[],
-  pages: Pages,
-  onTrouble: (problem: unknown) => void,
-): Promise<HttpServer> {
+export async function openHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const servers: Server[] = []
   const close = () => {
     for (const server of servers) {
@@ -53,7 +58,7 @@ export async function openHttpServer(
     }
   }
   try {
-    for (const address of listen) servers.push(await open(address, pages, onTrouble))
+    for (const address of options.listen) servers.push(await open(address, options))
   } catch (problem) {
     close()
     throw problem
@@ -61,7 +66,7 @@ export async function openHttpServer(
   return { addresses: servers.map(addressOf), close }
 }
 
-function open({ host, port }: HttpAddress, pages: Pages, onTrouble: (problem: unknown) => void): Promise<Server> {
+function open({ host, port }: HttpAddress, { setting, pages, onTrouble }: HttpServerOptions): Promise<Server> {
   const server = createServer(
     { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS },
     (request, response) => {
@@ -76,7 +81,7 @@ function open({ host, port }: HttpAddress, pages: Pages, onTrouble: (problem: un
   server.maxConnections = MAX_CONNECTIONS
   return new Promise((resolve, reject) => {
     server.once('error', (cause: Error) =>
-      reject(new Error(`http_listen: ${host}:${port} cannot be listened on: ${cause.message}`, { cause })),
+      reject(new Error(`${setting}: ${host}:${port} cannot be listened on: ${cause.message}`, { cause })),
     )
     server.listen({ port, ...(host === '*' ? {} : { host }) }, () => {
       server.removeAllListeners('error')
@@ -109,8 +114,10 @@ export function plain(status: number, body: string): Page {
   return { status, contentType: 'text/plain; charset=utf-8', body }
 }
 
-function send(request: IncomingMessage, response: ServerResponse, { status = 200, contentType, body }: Page): void {
+function send(request: IncomingMessage, response: ServerResponse, page: Page): void {
+  const { status = 200, contentType, body, headers = {} } = page
   response.statusCode = status
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
   response.setHeader('Content-Type', contentType)
   response.setHeader('Content-Length', Buffer.byteLength(body))
   response.setHeader('Cache-Control', 'no-store')

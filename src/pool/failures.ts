@@ -53,6 +53,13 @@ export class Failures {
     return nowMs < this.#recentUntilMs
   }
 
+  /** Nobody has answered, or only to say that it does not yet; a login that was refused is another matter. */
+  get areOfReaching(): boolean {
+    const last = this.#last
+    if (last === null) return false
+    return last instanceof PoolerError ? last.kind === 'server-login-failing' : last.sqlstate === STARTING_UP
+  }
+
   /** The server's own error, for those who waited for the login that has just failed; null if they had better wait on. */
   get forWaiting(): Notice | null {
     return this.#isHopeless ? asFatal(this.#last as Notice) : null

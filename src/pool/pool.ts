@@ -176,6 +176,11 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     return this.#servers.connected
   }
 
+  /** It has no server, since nobody answers where they are. */
+  get isCutOff(): boolean {
+    return this.live === 0 && this.#failures.areOfReaching
+  }
+
   // What its permits depend on
 
   get missing(): number {

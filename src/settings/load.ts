@@ -252,8 +252,10 @@ class Draft {
   #set(key: string, text: string, label: string, origin: Origin): void {
     const row = SETTING_ROWS.get(key)
     if (row !== undefined && isSettingKey(key)) {
-      // The shell has done that for a flag.
-      const resolved = origin.from === 'ini' ? this.#references.resolve(text, false) : { value: text }
+      const isSecret = row.isSecret ?? false
+      // The shell has done that for a flag, but for files.
+      const refers = origin.from === 'ini' || isSecret
+      const resolved = refers ? this.#references.resolve(text, isSecret) : { value: text }
       const parsed = 'value' in resolved ? row.type.parse(resolved.value) : resolved
       if ('problem' in parsed) {
         const what = parsed === resolved ? '' : ` cannot be ${quote(text)}:`

@@ -13,6 +13,7 @@ import {
   list,
   oneOf,
   path,
+  secret,
   socketDirectory,
   text,
   time,
@@ -28,6 +29,8 @@ export interface SettingRow<T> {
   readonly meaning: string
   /** Why it is known and nothing else. */
   readonly noEffect?: string
+  /** It may be written as `file:PATH`, and is shown nowhere. */
+  readonly isSecret?: boolean
 }
 
 export const POOL_MODES = ['session', 'transaction', 'statement'] as const
@@ -408,6 +411,19 @@ const MONITORING = {
     '',
     'Addresses with ports to answer HTTP on: `/metrics`, `/healthz` and `/readyz`; see monitoring.md. Nothing is none. Not in PgBouncer.',
   ),
+  health_listen: atRestart(
+    httpAddresses,
+    '',
+    'Addresses with ports to answer `/healthz` and `/readyz` on and nothing else, for whoever must not see the metrics. Not in PgBouncer.',
+  ),
+  http_token: {
+    ...row(
+      secret,
+      '',
+      'What a request must bring for all but `/healthz` and `/readyz`: `Authorization: Bearer` and this. `file:PATH` is what is in that file. Nothing asks for none. Not in PgBouncer.',
+    ),
+    isSecret: true,
+  },
   metrics_max_pools: atRestart(
     integer({ min: 1, max: 10_000 }),
     '200',

@@ -99,6 +99,13 @@ export const text: ValueType<string> = {
   print: (value) => value,
 }
 
+export const secret: ValueType<string> = {
+  name: 'text',
+  accepts: 'text',
+  parse: (value) => ({ value }),
+  print: (value) => (value === '' ? '' : '********'),
+}
+
 /** A relative path stays relative to the folder that pgweir was started in, whichever file names it, as in PgBouncer. */
 export const path: ValueType<string> = {
   name: 'path',

@@ -10,6 +10,7 @@ import type { PoolMode } from '../pool/settings.ts'
 import type { Tally } from '../pool/tallies.ts'
 import type { Replication } from '../wire/replication.ts'
 import type { Control } from './control.ts'
+import type { Circumstances } from './health.ts'
 import type { WorkerState } from './states.ts'
 
 export interface Fleet {
@@ -27,6 +28,8 @@ export interface Fleet {
   /** All that was ever counted by database and user; nothing in it goes down. Without the console. */
   tallies(): Promise<readonly Tally[]>
   state(): Promise<FleetState>
+  /** What decides about `healthOf`. */
+  circumstances(): Promise<Circumstances>
   workers(): Promise<readonly WorkerSnapshot[]>
   readonly control: Control
 }

@@ -15,6 +15,7 @@ import {
   mergeUsers,
   mergeZones,
 } from './gather.ts'
+import { type Circumstances, mergeCircumstances } from './health.ts'
 import type { Gatherable, Topic } from './messages.ts'
 import { type Packed, packNow, unpack, unpackNow } from './packing.ts'
 import type { Worker } from './worker.ts'
@@ -32,6 +33,9 @@ export abstract class GatheredFleet implements Fleet {
 
   /** Those that are not gone. */
   protected abstract everyone(): Iterable<Worker>
+
+  /** It takes no new clients any more. */
+  protected abstract get isEnding(): boolean
 
   abstract workers(): Promise<readonly WorkerSnapshot[]>
 
@@ -142,6 +146,11 @@ export abstract class GatheredFleet implements Fleet {
     const states = new Set(await this.#ask('state'))
     // One that was started a moment ago may not have heard of a PAUSE yet.
     return states.has('active') ? 'active' : states.has('paused') ? 'paused' : 'suspended'
+  }
+
+  async circumstances(): Promise<Circumstances> {
+    const all = mergeCircumstances(await this.#ask('circumstances'))
+    return this.isEnding ? { ...all, isEnding: true } : all
   }
 
   async #ask<Name extends Topic>(topic: Name): Promise<Gatherable[Name][]> {

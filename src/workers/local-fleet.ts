@@ -34,6 +34,7 @@ import {
   type WorkerSnapshot,
 } from './fleet.ts'
 import { mergeLatencies, mergePools } from './gather.ts'
+import type { Circumstances } from './health.ts'
 import type { Beat, Gatherable, Topic } from './messages.ts'
 import { type Packed, pack, packLong, packNow } from './packing.ts'
 import type { Pulse } from './pulse.ts'
@@ -48,6 +49,10 @@ export interface LocalFleetParts {
   readonly pulse: Pulse
   readonly control: Control
   isPaused(): boolean
+  /** One by one. */
+  areAllPaused(): boolean
+  /** Why clients are not accepted; null while they are. */
+  closedBecause(): 'starting' | 'ending' | null
   describeDatabases(): DatabaseSnapshot[]
   describeUsers(): UserSnapshot[]
   describePeers(): PeerSnapshot[]
@@ -184,6 +189,22 @@ export class LocalFleet implements Fleet {
 
   async state(): Promise<FleetState> {
     return this.#parts.isPaused() ? 'paused' : 'active'
+  }
+
+  async circumstances(): Promise<Circumstances> {
+    const { pools, closedBecause, isPaused, areAllPaused } = this.#parts
+    let supplied = 0
+    let cutOff = 0
+    for (const pool of pools) {
+      if (pool.live > 0) supplied++
+      else if (pool.isCutOff) cutOff++
+    }
+    return {
+      isStarting: closedBecause() === 'starting',
+      isEnding: closedBecause() === 'ending',
+      isPaused: isPaused() || areAllPaused(),
+      ...{ supplied, cutOff },
+    }
   }
 
   async workers(): Promise<WorkerSnapshot[]> {

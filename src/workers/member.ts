@@ -274,6 +274,10 @@ class WholeFleet implements Fleet {
     return this.#gather('state')
   }
 
+  circumstances() {
+    return this.#gather('circumstances')
+  }
+
   workers() {
     return this.#line.ask('workers', null)
   }

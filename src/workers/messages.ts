@@ -20,6 +20,7 @@ import type {
   UserSnapshot,
   WorkerSnapshot,
 } from './fleet.ts'
+import type { Circumstances } from './health.ts'
 import type { Packed } from './packing.ts'
 
 /** Something that one side tells or asks; null where there is no answer but that it was done. */
@@ -44,6 +45,7 @@ export interface Gatherable {
   readonly latencies: readonly LatencySnapshot[]
   readonly tallies: Packed<Tally>
   readonly state: FleetState
+  readonly circumstances: Circumstances
 }
 
 export type Topic = keyof Gatherable

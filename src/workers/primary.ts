@@ -387,6 +387,10 @@ export class Primary extends GatheredFleet {
 
   // The fleet as one
 
+  protected get isEnding(): boolean {
+    return this.#isStopping
+  }
+
   protected everyone(): Iterable<Worker> {
     return this.#workers.values()
   }

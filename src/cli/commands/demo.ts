@@ -145,7 +145,7 @@ async function demoHttp({ isFree }: DemoParts): Promise<string> {
 }
 
 function isAboutHttp(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith('http_listen')
+  return error instanceof Error && /^(http|health)_listen/.test(error.message)
 }
 
 /** The demo's own choices stand in for defaults: the environment and the command line go before them. */

@@ -153,8 +153,8 @@ export class Pgweir {
   }
 
   /** What it answers to a GET of one of its pages; the settings must name where it listens. */
-  async page(path: string, headers: Readonly<Record<string, string>> = {}): Promise<HttpAnswer> {
-    const [address] = this.#running.httpAddresses
+  async page(path: string, headers: Readonly<Record<string, string>> = {}, place = 0): Promise<HttpAnswer> {
+    const address = this.#running.httpAddresses[place]
     const response = await fetch(`http://${address?.host}:${address?.port}${path}`, { headers })
     const text = await response.text()
     return { status: response.status, contentType: response.headers.get('content-type') ?? '', text }

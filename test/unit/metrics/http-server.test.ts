@@ -21,7 +21,10 @@ interface Got {
 
 async function open() {
   const troubles: unknown[] = []
-  const server = await openHttpServer(HERE, PAGES, (problem) => troubles.push(problem))
+  const server = await openHttpServer({
+    ...{ setting: 'http_listen', listen: HERE, pages: PAGES },
+    onTrouble: (problem) => troubles.push(problem),
+  })
   onTestFinished(() => server.close())
   const [address] = server.addresses
   const ask = (path: string, method = 'GET', body = '') =>
@@ -77,6 +80,9 @@ test('a mistake of ours is told to the log, not to who asks', async () => {
 test('an address that is taken is an error that names it, and nothing stays open', async () => {
   const { server } = await open()
   const [address] = server.addresses
-  const taken = openHttpServer([...HERE, address ?? { host: '', port: 0 }], PAGES, () => {})
+  const taken = openHttpServer({
+    ...{ setting: 'http_listen', listen: [...HERE, address ?? { host: '', port: 0 }], pages: PAGES },
+    onTrouble() {},
+  })
   await expect(taken).rejects.toThrow(`http_listen: 127.0.0.1:${address?.port} cannot be listened on`)
 })

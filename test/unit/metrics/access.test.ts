@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest'
+import { isAllowed } from '../../../src/metrics/access.ts'
+
+test('without a token everybody may come', () => {
+  expect(isAllowed('', '')).toBe(true)
+  expect(isAllowed('', 'Bearer x')).toBe(true)
+})
+
+test.each(['Bearer s3cret', 'bearer s3cret', 'Bearer   s3cret '])('"%s" brings the token', (authorization) => {
+  expect(isAllowed('s3cret', authorization)).toBe(true)
+})
+
+test.each(['', 'Bearer', 'Bearer ', 'Bearer s3cre', 'Bearer s3cret2', 'Bearer S3CRET', 'Basic s3cret', 's3cret'])(
+  '"%s" does not',
+  (authorization) => {
+    expect(isAllowed('s3cret', authorization)).toBe(false)
+  },
+)

@@ -210,7 +210,12 @@ class Draft {
       this.problems.push(
         warning(this.#places.get(`peer ${quote(peer)}`) ?? NOWHERE, '[peers] is not used, because peer_id is not set'),
       )
-    if (general.auth_file === '' && general.auth_user === '' && ASKS_FOR_SECRETS.includes(general.auth_type))
+    if (
+      general.auth_file === '' &&
+      this.upstreamLogin === null &&
+      general.auth_user === '' &&
+      ASKS_FOR_SECRETS.includes(general.auth_type)
+    )
       this.problems.push(
         warning(
           this.origins.auth_type,

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { layCable } from '../support/e2e/cable.ts'
 import { sharedPgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { extended, type RawClient, startup } from '../support/e2e/raw-client.ts'
-import { activity, untilNotRunning, untilRunning } from '../support/e2e/server-side.ts'
+import { activity, untilNobodyIsConnected, untilNotRunning, untilRunning } from '../support/e2e/server-side.ts'
 import { until } from '../support/e2e/until.ts'
 import { createDatabase } from '../support/postgres.ts'
 
@@ -136,6 +136,7 @@ test('a query that reaches the server later than the request to cancel it is can
 })
 
 test('a storm of clients that come and go leaves neither queries nor servers behind', async () => {
+  await untilNobodyIsConnected(database)
   const pgweir = await startPgweir({ database, settings: { default_pool_size: 4 } })
   const ends = Object.values(ENDS)
   const storm = Array.from({ length: 60 }, async (_, index) => {

@@ -333,6 +333,16 @@ describe('--upstream', () => {
     return { fallback: settings.fallback, told: problems.map(formatProblem) }
   }
 
+  test('is whom clients log in as, where no file names any', () => {
+    const load = (env: Record<string, string>) => loadSettings({ env })
+    const { settings, problems } = load({ PGWEIR_UPSTREAM: 'postgres://ada:p%23w@db.example/' })
+    expect(problems).toEqual([])
+    expect(settings.upstreamLogin).toEqual({ user: 'ada', password: 'p#w' })
+    const without = load({ PGWEIR_UPSTREAM: 'postgres://ada@db.example/' })
+    expect(without.settings.upstreamLogin).toBeNull()
+    expect(without.problems.map(formatProblem)).toEqual([expect.stringContaining('nobody can log in')])
+  })
+
   test('is the database *', () => {
     const { fallback, told } = read('postgres://ada:pw@db.example:5433/')
     expect(told).toEqual([])

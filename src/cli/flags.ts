@@ -20,12 +20,12 @@ export function addSettingFlags(command: Command): Command {
     for (const [key, row] of Object.entries(rows))
       if (key !== COUNTED)
         command.addOption(
-          new Option(`${flagName(key)} <value>`, row.meaning.replaceAll('`', ''))
+          new Option(`${SHORT[key] ?? ''}${flagName(key)} <value>`, row.meaning.replaceAll('`', ''))
             .helpGroup(`${topic}:`)
             .hideHelp('noEffect' in row),
         )
   for (const key of Object.keys(UNSUPPORTED_SETTINGS))
-    if (key !== TAKEN) command.addOption(new Option(`${flagName(key)} <value>`).hideHelp())
+    command.addOption(new Option(`${flagName(key)} <value>`).hideHelp())
   return command
 }
 
@@ -54,7 +54,7 @@ export function addRunFlags(command: Command): Command {
 
 /** PgBouncer's flags that are answered with an error, so that no script believes they worked. */
 export function addRefusedFlags(command: Command): Command {
-  return command.addOption(new Option('-u, --user <name>').hideHelp()).addOption(new Option('-R, --reboot').hideHelp())
+  return command.addOption(new Option('-R, --reboot').hideHelp())
 }
 
 /** Ends the command with an error if one of the refused flags was given. */
@@ -78,11 +78,10 @@ export function readCommandLine(command: Command): CommandLine {
 /** `verbose` is a number in a file, and on the command line the number of its flags. */
 const COUNTED = 'verbose'
 
-/** PgBouncer's `-u, --user` says the same as its setting. */
-const TAKEN = 'user'
+/** Of PgBouncer's flags that say the same as a setting. */
+const SHORT: Readonly<Record<string, string>> = { user: '-u, ' }
 
 const REFUSED = {
-  user: "switching to another user is not supported yet; start pgweir as that user, or use your service manager's setting",
   reboot:
     'taking over the sockets of a running process (-R) is not supported; PgBouncer deprecates it too. Start a second process behind the same load balancer, then stop the first',
 } as const
@@ -94,7 +93,7 @@ function settingsAmong(given: object): Record<string, string> {
   const settings: Record<string, string> = {}
   for (const [attribute, value] of Object.entries(given)) {
     const key = attribute.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-    if (isSettingKey(key) || (Object.hasOwn(UNSUPPORTED_SETTINGS, key) && key !== TAKEN)) settings[key] = String(value)
+    if (isSettingKey(key) || Object.hasOwn(UNSUPPORTED_SETTINGS, key)) settings[key] = String(value)
   }
   return settings
 }

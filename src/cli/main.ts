@@ -86,6 +86,7 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
 function realWorld(args: readonly string[]): World {
   return {
     env: process.env,
+    uid: process.getuid?.(),
     print: (text) => process.stdout.write(text),
     complain: (text) => process.stderr.write(text),
     on: (signal, listener) => process.on(signal, listener),

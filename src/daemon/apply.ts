@@ -8,6 +8,7 @@ import { formatProblem, hasErrors, type Problem } from '../settings/problem.ts'
 import { withSetting } from '../settings/set.ts'
 import type { Databases } from './databases.ts'
 import { type HbaSetup, loadHba } from './hba.ts'
+import { takeUnreadable } from './kept-files.ts'
 import type { Live } from './live.ts'
 import type { LiveSettings } from './live-settings.ts'
 import { logProblems, type OpenLog } from './open-log.ts'
@@ -54,6 +55,8 @@ export class Applier {
     const { setup: hba, problems: inHba } = loadHba(settings)
     const all = [...problems, ...users.problems, ...inTls, ...inHba, ...logProblems(settings)]
     for (const problem of all) tell(log, problem)
+    for (const path of takeUnreadable())
+      log.warning(`${path} cannot be read by user ${settings.general.user}: what was read before goes on`)
     if (hasErrors(all)) throw new PoolerError('reload-failed')
     return { settings, users, tls: setup, hba }
   }

@@ -1,11 +1,11 @@
 /** The rules of auth_hba_file and the maps of auth_ident_file that hold now. */
 
-import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { type FileProblem, type HbaRule, parseHba } from '../auth/hba.ts'
 import { IdentMaps, parseIdent } from '../auth/ident.ts'
 import type { Settings } from '../settings/load.ts'
 import { error, type Problem } from '../settings/problem.ts'
+import { readSettingsFile } from './kept-files.ts'
 import type { LoadedFiles } from './live.ts'
 
 export interface HbaSetup {
@@ -22,7 +22,7 @@ export function loadHba(settings: Settings): LoadedFiles<HbaSetup> {
   const read = (key: 'auth_hba_file' | 'auth_ident_file'): string => {
     if (general[key] === '') return ''
     try {
-      return readFileSync(general[key], 'utf8')
+      return readSettingsFile(general[key]).toString('utf8')
     } catch (cause) {
       problems.push(error(origins[key], `${key} cannot be read: ${(cause as Error).message}`))
       return ''
@@ -45,7 +45,7 @@ function fromFile({ sentence, file, line }: FileProblem): Problem {
 }
 
 const SOURCES = {
-  readFile: (path: string) => readFileSync(path, 'utf8'),
+  readFile: (path: string) => readSettingsFile(path).toString('utf8'),
   ownNetworks: () =>
     Object.values(networkInterfaces())
       .flat()

@@ -4,6 +4,7 @@ import type { KeepAlive } from '../net/channel.ts'
 import { type ListenAllOptions, parseListenAddresses, type UnixSocketOptions } from '../net/listen-addresses.ts'
 import type { Settings } from '../settings/load.ts'
 import type { GeneralSettings } from '../settings/schema.ts'
+import { futureOwner } from './privileges.ts'
 
 /** @param tell where the unix socket is only wanted by default, and cannot be had, a sentence about that */
 export function whereToListen(
@@ -27,11 +28,12 @@ export function whereToListen(
 }
 
 function unixSocketOf(general: GeneralSettings, tell: ((sentence: string) => void) | null): UnixSocketOptions | null {
+  const owner = futureOwner(general)
   const { unix_socket_dir: directory, unix_socket_mode: mode, unix_socket_group: group } = general
   if (directory === '') return null
-  if (tell === null) return { directory, mode, group }
+  if (tell === null) return { directory, mode, group, owner }
   const onFailed = ({ message }: Error) => tell(`no unix socket in ${directory}, see unix_socket_dir: ${message}`)
-  return { directory, mode, group, onFailed }
+  return { directory, mode, group, owner, onFailed }
 }
 
 /** What the portable transport cannot do although it was asked to, as a sentence; null if there is nothing. */

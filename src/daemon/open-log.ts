@@ -1,11 +1,12 @@
 /** Opens the log that the settings ask for: standard error, a file, and the system's log; and opens it anew when they change. */
 
-import { appendFileSync, closeSync, openSync } from 'node:fs'
+import { appendFileSync, closeSync, fchownSync, openSync } from 'node:fs'
 import type { Clock } from '../base/clock.ts'
 import { createLog, type Level, type Log, type LogOptions } from '../base/log.ts'
 import type { Settings } from '../settings/load.ts'
 import { error, type Problem } from '../settings/problem.ts'
 import type { GeneralSettings } from '../settings/schema.ts'
+import { futureOwner } from './privileges.ts'
 import { openSystemLog, type SystemLog } from './system-log.ts'
 
 export interface OpenLog {
@@ -68,8 +69,12 @@ export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean
 }
 
 /** Throws if it cannot be. Lines must be on disk before the client is told of an error, so they are written at once. */
-export function openLogFile({ logfile }: GeneralSettings): number | null {
-  return logfile === '' ? null : openSync(logfile, 'a', 0o640)
+export function openLogFile(general: GeneralSettings): number | null {
+  if (general.logfile === '') return null
+  const file = openSync(general.logfile, 'a', 0o640)
+  const owner = futureOwner(general)
+  if (owner !== null) fchownSync(file, owner.uid, owner.gid)
+  return file
 }
 
 /** Whether the log can be written is known only by trying. */

@@ -24,11 +24,13 @@ import { openEntrance } from './entrance.ts'
 import { fleetControl } from './fleet-control.ts'
 import { FleetEnding } from './fleet-ending.ts'
 import { loadHba, NO_RULES } from './hba.ts'
+import { keepFiles, keptFiles } from './kept-files.ts'
 import { Live } from './live.ts'
 import { LiveSettings } from './live-settings.ts'
 import { openMonitoring } from './monitoring.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { permitSizes } from './pool-settings.ts'
+import { becomeUser } from './privileges.ts'
 import { NO_SERVICE_MANAGER, type ServiceManager } from './service-manager.ts'
 import { StatsLog } from './stats-log.ts'
 import { loadTls } from './tls.ts'
@@ -57,6 +59,8 @@ export interface Work {
   readonly addresses: readonly Address[]
   /** The worker accepts from a socket for each of them that it has inherited; else it is given connections. */
   readonly sharesSockets: boolean
+  /** What this process may be able to read no more. */
+  readonly keptFiles: ReadonlyMap<string, Uint8Array>
   /** In base64: see `createSaltKey`. */
   readonly saltKey: string
 }
@@ -94,6 +98,7 @@ export async function startFleet(
   const serviceManager = options.findServiceManager?.(log) ?? NO_SERVICE_MANAGER
   const { transport, because } = chooseTransport(first.general.transport, () => {})
 
+  if (first.general.user !== '') readForWorkers(first)
   const users = openUsers(first, log)
   const saltKey = createSaltKey().toString('base64')
   const entrance = await openEntrance({
@@ -143,7 +148,7 @@ export async function startFleet(
     tallyNames: new TallyNames(first.general.metrics_max_pools),
     work: (): Work => ({
       ...{ settings: live.now, users: users.texts() },
-      ...{ isQuiet, addresses, sharesSockets: descriptors.length > 0, saltKey },
+      ...{ isQuiet, addresses, sharesSockets: descriptors.length > 0, saltKey, keptFiles: keptFiles() },
     }),
     maxClients: (claim) => maxClients(live.now, claim),
     sizesOf: (kind, database, user) => permitSizes(live.now, kind, database, user),
@@ -178,6 +183,7 @@ export async function startFleet(
   let http: HttpServer | null = null
   try {
     http = await openMonitoring({ settings: () => live.now, log, fleet: primary })
+    becomeUser(first.general)
     await primary.start()
   } catch (problem) {
     await ending.stop()
@@ -195,6 +201,14 @@ export async function startFleet(
     stop: () => ending.stop(),
     stopped: ending.stopped,
   }
+}
+
+/** As whoever has started us: workers are another user from the start. Throws if a file is broken. */
+function readForWorkers(settings: Settings): void {
+  keepFiles()
+  const problems = [...loadTls(settings).problems, ...loadHba(settings).problems]
+  const errors = problems.filter(({ severity }) => severity === 'error')
+  if (errors.length > 0) throw new Error(errors.map(formatProblem).join('\n'))
 }
 
 function later(ms: number, work: () => void): void {

@@ -50,6 +50,7 @@ import { describeDatabases, describeUsers } from './describe.ts'
 import { Doors } from './doors.ts'
 import { Farewell } from './farewell.ts'
 import { loadHba } from './hba.ts'
+import { keepFiles } from './kept-files.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { unmetWishes, whereToListen } from './listening.ts'
 import { Live, type LoadedFiles } from './live.ts'
@@ -60,6 +61,7 @@ import { openNames } from './names.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { peersOf } from './peers.ts'
 import { permitSizes } from './pool-settings.ts'
+import { becomeUser } from './privileges.ts'
 import { NO_SERVICE_MANAGER, type ServiceManager } from './service-manager.ts'
 import { StatsLog } from './stats-log.ts'
 import { loadTls } from './tls.ts'
@@ -165,6 +167,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     : openLog(general, clock, options.isQuiet ?? false)
   const { log } = openedLog
   const serviceManager = options.findServiceManager?.(log) ?? NO_SERVICE_MANAGER
+  if (general.user !== '') keepFiles()
   const { transport: carrier, because } = options.transport
     ? { transport: options.transport, because: 'it was handed over' }
     : chooseTransport(general.transport, (problem) =>
@@ -366,6 +369,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     http?.close()
     throw problem
   })
+  becomeUser(general)
   if (!membership) for (const { address } of listeners) log.info(`listening on ${describeListening(address)}`)
   log.info(`process up: pgweir ${VERSION}, transport ${transport.name} (${because})`)
   const unmet = unmetWishes(general, transport.name)

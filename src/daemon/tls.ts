@@ -1,7 +1,6 @@
 /** The keys, certificates and rules of TLS that hold now, from the files that the settings name. */
 
 import { createHash, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import type { ClientEncryption } from '../client/context.ts'
 import { createTlsContext, type TlsContext } from '../net/tls.ts'
 import type { ServerEncryption } from '../server/encryption.ts'
@@ -10,6 +9,7 @@ import { error, hasErrors, NOWHERE, type Place, type Problem, quote } from '../s
 import type { GeneralSettings, SettingKey } from '../settings/schema.ts'
 import { cipherList, type SslMode } from '../settings/tls.ts'
 import { findingsIn, type KeyFiles } from './certificates.ts'
+import { readSettingsFile } from './kept-files.ts'
 import type { LoadedFiles } from './live.ts'
 
 export interface TlsSetup {
@@ -102,7 +102,7 @@ function filesOf(side: 'client' | 'server', { general, origins }: Settings, prob
     const path = general[key]
     if (path === '') return undefined
     try {
-      return readFileSync(path)
+      return readSettingsFile(path)
     } catch (cause) {
       problems.push(error(origins[key], `${key} cannot be read: ${(cause as Error).message}`))
       return undefined

@@ -1,6 +1,6 @@
 /** Who may log in, and with what: the users of auth_file, and what their logins have taught us for logging in to servers. */
 
-import { readFileSync, type Stats, statSync } from 'node:fs'
+import { type Stats, statSync } from 'node:fs'
 import type { ScramKeys } from '../auth/scram-keys.ts'
 import { isSameSecret, type PlainSecret, parseSecret, type Secret, secretText } from '../auth/secrets.ts'
 import { parseUserFile } from '../auth/user-file.ts'
@@ -9,6 +9,7 @@ import { Lru } from '../base/lru.ts'
 import type { Proof } from '../client/authentication.ts'
 import type { Settings } from '../settings/load.ts'
 import { error, formatProblem, type Problem } from '../settings/problem.ts'
+import { keptInstead, readSettingsFile } from './kept-files.ts'
 
 export class Users {
   #secrets: ReadonlyMap<string, Secret>
@@ -180,8 +181,8 @@ export function loadUsers({ general, origins, upstreamLogin }: Settings): Loaded
   let stamp = ''
   try {
     // Before it is read: what comes meanwhile has another stamp.
-    stamp = stampOf(path, statSync(path))
-    const { users, problems } = parseUserFile(readFileSync(path, 'utf8'), path)
+    stamp = stampNow(path)
+    const { users, problems } = parseUserFile(readSettingsFile(path).toString('utf8'), path)
     return {
       ...{ secrets: users, stamp, isWhole: problems.every(({ severity }) => severity === 'warning') },
       problems: problems.map((problem) => ({ ...problem, severity: 'warning' })),
@@ -190,6 +191,15 @@ export function loadUsers({ general, origins, upstreamLogin }: Settings): Loaded
     const reason = cause instanceof Error ? cause.message : String(cause)
     const problems = [error(origins.auth_file, `auth_file cannot be read: ${reason}`)]
     return { secrets: new Map(), stamp, isWhole: false, problems }
+  }
+}
+
+function stampNow(path: string): string {
+  try {
+    return stampOf(path, statSync(path))
+  } catch (cause) {
+    keptInstead(path, cause)
+    return `${path}: ${(cause as NodeJS.ErrnoException).code}`
   }
 }
 

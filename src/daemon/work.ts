@@ -13,6 +13,7 @@ import { Restraint } from '../workers/restraint.ts'
 import { FIRST_INHERITED } from '../workers/spawn.ts'
 import { maxClients } from './client-limits.ts'
 import { isHandedOver, listenShared } from './entrance.ts'
+import { keepFiles } from './kept-files.ts'
 import { type Pooler, startPooler } from './start.ts'
 import type { Told, Work } from './start-fleet.ts'
 import { usersFromTexts } from './users.ts'
@@ -98,8 +99,9 @@ export async function work(side: WorkerSide): Promise<void> {
   }
 
   function start({ number, standing, welcomed, work: order }: StartOrder): Promise<Pooler> {
-    const { settings, users, isQuiet, addresses, sharesSockets, saltKey } = order as Work
+    const { settings, users, isQuiet, addresses, sharesSockets, saltKey, keptFiles } = order as Work
     const { general } = settings
+    if (keptFiles.size > 0) keepFiles(keptFiles)
     return startPooler(settings, {
       users: usersFromTexts(users),
       isQuiet,

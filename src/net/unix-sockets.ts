@@ -84,9 +84,10 @@ export function removeSocketFile(host: string): void {
 }
 
 /** Who may connect. An empty group leaves the process's own. */
-export function setAccess(path: string, { mode, group }: SocketAccess): void {
+export function setAccess(path: string, { mode, group, owner = null }: SocketAccess): void {
   if (isAbstract(path)) return
-  if (group !== '') chownSync(path, process.getuid?.() ?? -1, groupId(group))
+  const { uid = process.getuid?.() ?? -1, gid = process.getgid?.() ?? -1 } = owner ?? {}
+  if (group !== '' || owner !== null) chownSync(path, uid, group === '' ? gid : groupId(group))
   chmodSync(path, mode)
 }
 
@@ -94,6 +95,8 @@ export interface SocketAccess {
   readonly mode: number
   /** A name or a number. */
   readonly group: string
+  /** Whose it is to be; our own if not given. */
+  readonly owner?: { readonly uid: number; readonly gid: number } | null
 }
 
 /** The system's file of groups is all that is looked at: nobody else is asked. */

@@ -398,6 +398,16 @@ const LOGS = {
 }
 
 const RUNNING = {
+  user: atRestart(
+    text,
+    '',
+    'Who pgweir becomes when root has started it, once it has opened its sockets and read its files; named in `/etc/passwd`. The same as `-u`.',
+  ),
+  allow_root: atRestart(
+    boolean,
+    '0',
+    'Whether it may run as root without becoming another user: where root is the only one, as in containers. Not in PgBouncer.',
+  ),
   pidfile: atRestart(
     path,
     '',

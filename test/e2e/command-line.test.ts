@@ -161,7 +161,7 @@ test('check tells that a good file is good', async () => {
   const { iniFile } = await writeFiles({ database })
   const program = new Program(['check', iniFile])
   expect(await program.ended()).toBe(0)
-  expect(program.stdout).toBe(`${iniFile}: 8 settings, 1 database and 0 users are fine\n`)
+  expect(program.stdout).toBe(`${iniFile}: 9 settings, 1 database and 0 users are fine\n`)
 })
 
 test('check tells every problem at once, with file and line; and the pooler does not start with them', async () => {

@@ -1,7 +1,8 @@
 /** `pgweir -d`: runs the pooler as a process of its own, and waits until that serves clients, or tells why it cannot. */
 
 import { spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync } from 'node:fs'
+import { openLogFile } from '../../daemon/open-log.ts'
 import { refuseIfTaken } from '../../daemon/pid-file.ts'
 import type { GeneralSettings } from '../../settings/schema.ts'
 
@@ -26,11 +27,11 @@ export function whyNotInBackground({ pidfile, logfile, syslog }: GeneralSettings
 /** Resolves with the exit code, once the other process serves clients or has ended. What that complains of is passed on. */
 export async function startInBackground(
   args: readonly string[],
-  { logfile }: Pick<GeneralSettings, 'logfile'>,
+  general: GeneralSettings,
   complain: (text: string) => void,
 ): Promise<number> {
   // What Node itself has to say when it breaks shall not be lost.
-  const errors = logfile === '' ? 'ignore' : openSync(logfile, 'a', 0o640)
+  const errors = openLogFile(general) ?? 'ignore'
   const [, program = ''] = process.argv
   const child = spawn(process.execPath, [...process.execArgv, program, IN_BACKGROUND_FLAG, ...args], {
     detached: true,
@@ -56,7 +57,7 @@ export async function startInBackground(
     child.on('close', (code, signal) => {
       if (!hasComplained)
         complain(
-          `pgweir: error: the process in the background ended (${signal ?? `exit code ${code}`})${logfile && `, see ${logfile}`}\n`,
+          `pgweir: error: the process in the background ended (${signal ?? `exit code ${code}`})${general.logfile && `, see ${general.logfile}`}\n`,
         )
       resolve(code || 1)
     })

@@ -2,6 +2,7 @@
 
 import { InvariantError } from '../../base/invariant.ts'
 import { claimPidFile, type PidFile } from '../../daemon/pid-file.ts'
+import { futureOwner, whyNotAsRoot } from '../../daemon/privileges.ts'
 import { PoolerError } from '../../problems.ts'
 import { type Loaded, type LoadOptions, loadSettings, type Settings } from '../../settings/load.ts'
 import { formatProblem, hasErrors } from '../../settings/problem.ts'
@@ -30,6 +31,8 @@ export type Start = (settings: Settings, options: StartOptions) => Promise<Poole
 
 /** The part of `process` that is used here. */
 export interface Surroundings {
+  /** Who has started us; undefined where there are no such numbers. */
+  readonly uid: number | undefined
   on(signal: Signal, listener: () => void): unknown
   off(signal: Signal, listener: () => void): unknown
   exit(code: number): void
@@ -74,6 +77,8 @@ export async function run(options: RunOptions, start: Start, surroundings: Surro
     surroundings.complain(`pgweir: error: ${sentence}\n`)
     return 1
   }
+  const forbidden = whyNotAsRoot(general, surroundings.uid)
+  if (forbidden !== null) return refuse(forbidden)
   if (options.isDaemon) {
     const obstacle = whyNotInBackground(general)
     return obstacle === null ? surroundings.startInBackground(general) : refuse(obstacle)
@@ -82,7 +87,7 @@ export async function run(options: RunOptions, start: Start, surroundings: Surro
   const signals = new Signals(surroundings)
   let pidFile: PidFile | null = null
   try {
-    pidFile = claimPidFile(general.pidfile)
+    pidFile = claimPidFile(general.pidfile, futureOwner(general))
     const pooler = await start(settings, { isQuiet: options.isQuiet, load })
     surroundings.reportReady()
     await Promise.race([pooler.stopped, signals.obey(pooler)])

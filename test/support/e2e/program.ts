@@ -10,7 +10,7 @@ import { WORKERS } from './pgweir.ts'
 import { RawClient } from './raw-client.ts'
 import { until } from './until.ts'
 
-const BINARY = fileURLToPath(new URL('../../../bin/pgweir.js', import.meta.url))
+export const PROGRAM_FILE = fileURLToPath(new URL('../../../bin/pgweir.js', import.meta.url))
 
 export class Program {
   readonly #child: ChildProcess
@@ -28,10 +28,11 @@ export class Program {
   ) {
     const activation =
       descriptors.length > 0 ? ['-c', `LISTEN_FDS=${descriptors.length} LISTEN_PID=$$ exec "$@"`, 'sh'] : null
-    const command = [process.execPath, BINARY, ...args]
+    const command = [process.execPath, PROGRAM_FILE, ...args]
     const [program = '', ...rest] = activation === null ? command : ['sh', ...activation, ...command]
     this.#child = spawn(program, rest, {
-      env: { PATH: process.env['PATH'], ...env },
+      // The tests may be run by root.
+      env: { PATH: process.env['PATH'], PGWEIR_ALLOW_ROOT: '1', ...env },
       stdio: ['pipe', 'pipe', 'pipe', ...descriptors],
     })
     this.#child.stdout?.on('data', (chunk) => {

@@ -75,8 +75,6 @@ describe('pgweir', () => {
   })
 
   test.each([
-    [['-u', 'nobody'], 'another user is not supported yet'],
-    [['--user=nobody'], 'another user'],
     [['-R'], 'taking over the sockets'],
     [['--reboot', 'demo'], 'taking over the sockets'],
   ])('answers %j with an error rather than pretending', async (flags, told) => {
@@ -84,6 +82,14 @@ describe('pgweir', () => {
     expect(await run(...flags)).toBe(1)
     expect(written.err).toContain(told)
     expect([...started, ...demos]).toEqual([])
+  })
+
+  test.each([
+    [['-u', 'nobody'], 'nobody'],
+    [['--user=daemon'], 'daemon'],
+  ])('hears by %j who to become, as by the setting', async (flags, user) => {
+    const { settings } = await startWith(...flags, ...UPSTREAM)
+    expect(settings.general.user).toBe(user)
   })
 
   test('takes one file only', async () => {

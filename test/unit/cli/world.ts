@@ -16,6 +16,7 @@ export function fakeWorld(overrides: Partial<World> = {}) {
   const pooler = fakePooler()
   const world: World = {
     env: {},
+    uid: 1000,
     print(text) {
       written.out += text
     },

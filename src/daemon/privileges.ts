@@ -1,0 +1,38 @@
+/** Which user of this machine the pooler runs as: root has what takes its rights ready, and then becomes another one. */
+
+import { type SystemUser, systemUser } from '../auth/system-users.ts'
+import type { GeneralSettings } from '../settings/schema.ts'
+
+type Wish = Pick<GeneralSettings, 'user' | 'allow_root'>
+
+const ROOT = 0
+
+/** Why it must not start, as a sentence; null if it may. */
+export function whyNotAsRoot({ user, allow_root }: Wish, uid: number | undefined): string | null {
+  if (allow_root || uid !== ROOT || (user !== '' && systemUser(user)?.uid !== ROOT)) return null
+  return 'pgweir should not run as root: name another user by the setting user (-u), or start it as one; where root is the only one, as in a container, allow_root = 1 (PGWEIR_ALLOW_ROOT=1) lets it'
+}
+
+/** Whose the files are to be that we make, while we are still root; null where they are ours anyway. Throws if there is no such user. */
+export function futureOwner({ user }: Pick<Wish, 'user'>): SystemUser | null {
+  return user === '' || process.getuid?.() !== ROOT ? null : found(user)
+}
+
+/** For good. Throws if it cannot be. */
+export function becomeUser({ user }: Pick<Wish, 'user'>, uid = process.getuid?.()): void {
+  if (user === '' || uid === undefined) return
+  const { name, uid: wanted, gid } = found(user)
+  if (uid === wanted) return
+  if (uid !== ROOT)
+    throw new Error(`only root can become another user: user = ${user}`)
+    // Missing from the types of Node 20.
+  ;(process as unknown as { initgroups(user: string, extraGroup: number): void }).initgroups(name, gid)
+  process.setgid?.(gid)
+  process.setuid?.(wanted)
+}
+
+function found(name: string): SystemUser {
+  const user = systemUser(name)
+  if (user === null) throw new Error(`there is no user ${name} in /etc/passwd`)
+  return user
+}

@@ -3,8 +3,9 @@
  * process costs.
  */
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { build } from 'rolldown'
+import { isolatedDeclarationSync } from 'rolldown/experimental'
 
 const { dependencies, optionalDependencies } = JSON.parse(
   readFileSync(new URL('package.json', import.meta.url), 'utf8'),
@@ -12,7 +13,7 @@ const { dependencies, optionalDependencies } = JSON.parse(
 const installed = Object.keys({ ...dependencies, ...optionalDependencies })
 
 await build({
-  input: { main: 'src/cli/main.ts', worker: 'src/cli/worker.ts' },
+  input: { 'cli/main': 'src/cli/main.ts', 'cli/worker': 'src/cli/worker.ts', library: 'src/daemon/library.ts' },
   platform: 'node',
   external: (id) => installed.some((name) => id === name || id.startsWith(`${name}/`)),
   tsconfig: 'tsconfig.json',
@@ -21,8 +22,14 @@ await build({
   output: {
     dir: 'dist',
     cleanDir: true,
-    entryFileNames: 'cli/[name].js',
+    entryFileNames: '[name].js',
     // As deep as the modules are, for what looks beside itself.
     chunkFileNames: 'parts/[name].js',
   },
 })
+
+// What it declares names no type of another module.
+const { code, errors } = isolatedDeclarationSync('library.ts', readFileSync('src/daemon/library.ts', 'utf8'))
+if (errors.length > 0 || /\bimport\b/.test(code))
+  throw new Error(`library.ts cannot be declared by itself: ${errors.map(String).join(', ')}`)
+writeFileSync('dist/library.d.ts', code)

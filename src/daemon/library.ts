@@ -1,0 +1,94 @@
+/** pgweir inside another program, such as a test: `import { startPooler } from 'pgweir'`. */
+
+import { SystemClock } from '../base/clock.ts'
+import { createLog, silentLog } from '../base/log.ts'
+import { FALLBACK_NAME } from '../settings/databases.ts'
+import { loadSettings } from '../settings/load.ts'
+import { formatProblem, hasErrors } from '../settings/problem.ts'
+import { startPooler as start } from './start.ts'
+
+/** At least one of `upstream`, `databases` and `iniFile` says where the servers are. */
+export interface PoolerOptions {
+  /**
+   * `postgres://user:password@host:5432/`: the server for every database that has no entry of its own. Without an `auth_file` clients log in with
+   * the same user and password.
+   */
+  readonly upstream?: string
+  /** Entries of [databases]: `{ app: 'host=10.0.0.5 port=5432 pool_size=5' }`. */
+  readonly databases?: Readonly<Record<string, string>>
+  /** By their names in the ini file: `{ pool_mode: 'transaction', default_pool_size: 5 }`. Where it is not set, `listen_port` is one that is free. */
+  readonly settings?: Readonly<Record<string, string | number | boolean>>
+  /** Is read first. */
+  readonly iniFile?: string
+  /** Gets each line of the log; without it there is none. */
+  onLog?(line: string): void
+}
+
+/** A port on which clients are accepted; or the path of a unix socket, and the port in its name. */
+export interface PoolerAddress {
+  readonly host: string
+  readonly port: number
+}
+
+export interface PoolSnapshot {
+  readonly database: string
+  readonly user: string
+  readonly mode: 'session' | 'transaction' | 'statement'
+  readonly clients: { readonly active: number; readonly idle: number; readonly waiting: number }
+  readonly servers: { readonly active: number; readonly idle: number; readonly opening: number; readonly all: number }
+  /** How long the client has waited that has waited for longest. */
+  readonly longestWaitMs: number
+}
+
+export interface EmbeddedPooler {
+  readonly addresses: readonly PoolerAddress[]
+  /** How the pools are at this moment. */
+  snapshot(): Promise<readonly PoolSnapshot[]>
+  /** Ends it: clients are told so, servers are closed. */
+  stop(): Promise<void>
+}
+
+/**
+ * Resolves once clients are accepted. Rejects with all problems of the settings in one error, or if an address is taken; then nothing is left
+ * running. It serves from this process, reads no environment and takes no signals.
+ */
+export async function startPooler(options: PoolerOptions): Promise<EmbeddedPooler> {
+  const { upstream = null, databases = {}, iniFile = null, onLog } = options
+  const flags: Record<string, string> = iniFile === null ? { listen_port: '0', unix_socket_dir: '' } : {}
+  for (const [key, value] of Object.entries(options.settings ?? {}))
+    flags[key] = typeof value === 'boolean' ? String(Number(value)) : String(value)
+  const lines = Object.entries(databases).map(([name, value]) => `${quoteName(name)} = ${value}`)
+  const { settings, problems } = loadSettings({ upstream, iniFile, flags, databases: lines })
+  if (hasErrors(problems)) throw new Error(problems.map(formatProblem).join('\n'))
+  const { workers } = settings.general
+  if (workers !== 1) throw new Error(`workers = ${workers} needs processes of its own: run the program pgweir instead`)
+
+  const clock = new SystemClock()
+  const { log_format: format, verbose } = settings.general
+  const log = onLog
+    ? createLog({ format, level: verbose > 0 ? 'debug' : 'info', wallMs: () => clock.wallMs(), write: onLog })
+    : silentLog
+  for (const problem of problems) log.warning(formatProblem(problem))
+  const pooler = await start(settings, { log, clock })
+  return {
+    addresses: pooler.addresses.map(({ host, port }) => ({ host, port })),
+    async snapshot() {
+      const pools = await pooler.parts.fleet.pools()
+      return pools.map(({ database, user, mode, clients, servers, longestWaitUs }) => {
+        const { active, idle, used, tested, new: opening, being_canceled: cancelled } = servers
+        const all = active + idle + used + tested + opening + cancelled
+        return {
+          ...{ database, user, mode, clients: { ...clients } },
+          servers: { active, idle: idle + used, opening, all },
+          longestWaitMs: longestWaitUs / 1000,
+        }
+      })
+    },
+    stop: () => pooler.stop(),
+  }
+}
+
+/** `*` is the fallback only without quotes. */
+function quoteName(name: string): string {
+  return name === FALLBACK_NAME ? name : `"${name.replaceAll('"', '""')}"`
+}

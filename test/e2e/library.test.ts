@@ -1,0 +1,66 @@
+/** Another program may run a pooler inside itself. */
+
+import { Client } from 'pg'
+import { expect, test } from 'vitest'
+import { startPooler } from '../../src/daemon/library.ts'
+import { until } from '../support/e2e/until.ts'
+import { createDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase({ method: 'trust' })
+const { user, host, port } = database
+
+async function connect(
+  pooler: { readonly addresses: readonly { host: string; port: number }[] },
+  name = database.database,
+) {
+  const [address] = pooler.addresses
+  const client = new Client({ ...address, user, password: 'pw', database: name })
+  await client.connect()
+  return client
+}
+
+test('by a URL alone, and tells how its pools are', async () => {
+  const lines: string[] = []
+  const pooler = await startPooler({
+    upstream: `postgres://${user}:pw@${host}:${port}/`,
+    settings: { pool_mode: 'transaction', default_pool_size: 1, log_stats: false },
+    onLog: (line) => lines.push(line),
+  })
+  expect(pooler.addresses).toMatchObject([{ host: '127.0.0.1' }])
+  const [one, other] = [await connect(pooler), await connect(pooler)]
+  await one.query('begin')
+  const waiting = other.query('select 1 as one')
+  await until('it waits', async () => (await pooler.snapshot()).some(({ clients }) => clients.waiting === 1))
+  expect((await pooler.snapshot()).find((pool) => pool.user === user)).toMatchObject({
+    database: database.database,
+    mode: 'transaction',
+    clients: { active: 1, waiting: 1 },
+    servers: { active: 1, idle: 0, opening: 0, all: 1 },
+  })
+  await one.query('commit')
+  expect((await waiting).rows).toEqual([{ one: 1 }])
+  await one.end()
+  await other.end()
+  await pooler.stop()
+  expect(lines.some((line) => line.includes('login attempt'))).toBe(true)
+})
+
+test('by entries of databases', async () => {
+  const entry = `host=${host} port=${port} dbname=${database.database}`
+  const pooler = await startPooler({ databases: { 'a name': entry, '*': entry }, settings: { auth_type: 'any' } })
+  for (const name of ['a name', 'whatever']) {
+    const client = await connect(pooler, name)
+    expect((await client.query('select current_database() as name')).rows).toEqual([{ name: database.database }])
+    await client.end()
+  }
+  await pooler.stop()
+})
+
+test.each([
+  [{ upstream: 'nonsense' }, '--upstream: expected a URL'],
+  [{ upstream: 'postgres://db/', settings: { pool_mod: 'x' } }, 'pool_mod'],
+  [{ upstream: 'postgres://ada:pw@db/', settings: { workers: 2 } }, 'workers = 2 needs processes of its own'],
+  [{}, 'there is nothing to pool'],
+])('is refused with a sentence: %o', async (options, sentence) => {
+  await expect(startPooler(options)).rejects.toThrow(sentence)
+})

@@ -2,18 +2,27 @@
 
 import { serialize } from 'pg-protocol'
 import { describe, expect, test } from 'vitest'
-import { type Pgweir, type PgweirOptions, sharedPgweir } from '../support/e2e/pgweir.ts'
-import { message, type RawClient } from '../support/e2e/raw-client.ts'
-import { standbyStatus, streamedUntil } from '../support/e2e/replication.ts'
+import { type Pgweir, type PgweirOptions, sharedPgweir, startPgweir } from '../support/e2e/pgweir.ts'
+import { message, type RawClient, startup } from '../support/e2e/raw-client.ts'
+import { positionOf, standbyStatus, streamedUntil } from '../support/e2e/replication.ts'
+import { Roster } from '../support/e2e/roster.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
-import { adminClient, createDatabase } from '../support/postgres.ts'
+import { adminClient, createDatabase, createRole } from '../support/postgres.ts'
 
 const database = await createDatabase({ method: 'trust', attributes: 'replication' })
+
+/** One who may not. */
+const other = await createRole({ method: 'trust' })
 
 /** Physical replication is of no database; tools call it so. */
 const PHYSICAL = [`replication = host=${database.host} port=${database.port}`]
 
-const OPTIONS = { database, databases: PHYSICAL, settings: { default_pool_size: 3 } } satisfies PgweirOptions
+const OPTIONS = {
+  database,
+  databases: PHYSICAL,
+  secrets: Object.fromEntries([database, other].map(({ user, password }) => [user, password])),
+  settings: { default_pool_size: 3 },
+} satisfies PgweirOptions
 
 const admin = await adminClient(database.database)
 await admin.query('create table changes (id int primary key, text text)')
@@ -91,6 +100,66 @@ describe('a logical follower', () => {
     await until('the walsender is gone', async () => (await walsenders()) === 0)
     expect(pgweir.closings).toContain('replication client has left')
   })
+})
+
+test('a follower that does not read holds up its walsender, which still hears how far it has come', async () => {
+  const pgweir = await sharedPgweir(OPTIONS)
+  const client = await follow(pgweir, { application_name: 'slow' })
+  const writer = await pgweir.client()
+  await writer.query(`insert into changes values (1, 'first')`)
+  const [{ end } = { end: 0n }] = (await streamedUntil(client, (data) => data.includes('first'))).slice(-1)
+  client.socket.pause()
+  await writer.query(`insert into changes select id, repeat('x', 1000000) from generate_series(2, 65) id`)
+  const state = async () => {
+    const { rows } = await admin.query<{ event: string; flushed: string }>(
+      `select wait_event as event, flush_lsn as flushed from pg_stat_replication join pg_stat_activity using (pid)
+       where pg_stat_replication.application_name = 'slow'`,
+    )
+    return rows[0]
+  }
+  await until('the walsender cannot send', async () => /^WalSenderWriteData$/i.test((await state())?.event ?? ''))
+  client.send(standbyStatus(end))
+  await until('it has heard', async () => positionOf((await state())?.flushed ?? '0/0') === end)
+  client.socket.resume()
+  await streamedUntil(client, (data) => data[0] === 'C'.charCodeAt(0))
+  await writer.query('truncate changes')
+})
+
+test('a follower counts: it takes the place of an idle server, and others wait for it to leave', async () => {
+  const pgweir = await sharedPgweir({ ...OPTIONS, settings: { default_pool_size: 1 } })
+  const client = await pgweir.client()
+  await client.query('select 1')
+  const follower = await follow(pgweir)
+  const waiting = client.query('select 2 as two')
+  await until('the client waits', async () => (await pgweir.counts()).waiting === 1)
+  expect(await pgweir.counts()).toMatchObject({ servers: 1, leased: 1 })
+  await follower.end()
+  expect((await waiting).rows).toEqual([{ two: 2 }])
+})
+
+test('what Postgres refuses it is told to it alone', async () => {
+  const pgweir = await sharedPgweir(OPTIONS)
+  const [refused, again] = [await pgweir.stranger(), await pgweir.stranger()]
+  for (const stranger of [refused, again]) {
+    stranger.send(startup({ user: other.user, database: database.database, replication: 'database' }))
+    const [line] = (await stranger.rest()).slice(-1)
+    expect(line).toContain('ErrorResponse FATAL 42501')
+  }
+  const client = await pgweir.client({ user: other.user })
+  expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+})
+
+test('a worker that is replaced sends its followers away, who go on with the next one', async () => {
+  const roster = new Roster()
+  const pgweir = await startPgweir({ ...OPTIONS, workers: 2, settings: { worker_restart_grace: 0.1 } })
+  roster.of(pgweir)
+  const old = await roster.all()
+  const client = await follow(pgweir)
+  await pgweir.fleet.control.restartWorkers()
+  const rest = await client.rest()
+  expect(rest.at(-1)).toBe('ErrorResponse FATAL 57P01 terminating connection due to administrator command')
+  await roster.untilReplaced(old, 2)
+  await follow(pgweir)
 })
 
 describe('a physical follower', () => {

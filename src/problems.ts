@@ -124,6 +124,11 @@ export const PROBLEMS = {
   ),
   'replication-over': fatal('57P01', 'replication client has left'),
   'client-killed': fatal('57P01', 'admin forced disconnect', 'An administrator has run KILL_CLIENT.'),
+  'suspend-timeout': fatal(
+    '57P01',
+    'suspend_timeout',
+    'An administrator has run SUSPEND, and the connection had not taken all that was said. The setting is suspend_timeout.',
+  ),
   'server-given-up': fatal(
     '57P01',
     'database configuration changed',
@@ -240,6 +245,9 @@ export const PROBLEMS = {
   'console-no-database': error('3D000', 'no such database: {database}', 'SHOW DATABASES lists them.'),
   'console-own-database': error('0A000', 'cannot {verb} admin db: {database}'),
   'not-paused': error('55000', 'pooler is not paused/suspended'),
+  'already-suspended': error('55000', 'already suspended/paused', 'RESUME ends it.'),
+  'suspended-while-paused': error('55000', 'cannot suspend with paused databases', 'RESUME them first.'),
+  'suspension-ended': error('55000', 'the suspension was ended by RESUME before all had taken what was said'),
   'database-not-paused': error('55000', 'database {database} is not paused'),
   'pause-ended': error('55000', 'the pause was ended by RESUME before all servers were free'),
   'client-unknown': error('42704', 'client not found', 'SHOW CLIENTS tells the id of each.'),

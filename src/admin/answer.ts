@@ -13,6 +13,14 @@ export interface ConsoleContext {
   readonly settings: Settings
   /** With the one client that asks. */
   readonly conversation: Talk
+  readonly asker: Asker
+}
+
+/** The one client that asks. */
+export interface Asker {
+  readonly id: number
+  /** To be done when it has gone away. */
+  atEnd(work: () => void): void
 }
 
 /** What a command may do to the conversation that it is a part of. */

@@ -46,7 +46,7 @@ const ROWS = {
     access: 'admin',
     takes: 'database?',
     run: does((control, [database = null]) => control.resume(database)),
-    help: 'end a PAUSE or KILL; one of a single database is ended by its name',
+    help: 'end a PAUSE, KILL or SUSPEND; one of a single database is ended by its name',
   },
   disable: {
     access: 'admin',
@@ -84,7 +84,12 @@ const ROWS = {
     run: does((control) => control.restartWorkers()),
     help: 'begin to replace the worker processes, one by one; SHOW WORKERS tells how far that is',
   },
-  suspend: { access: 'admin', takes: 'nothing', run: later, help: 'flush all buffers and stop reading' },
+  suspend: {
+    access: 'admin',
+    takes: 'nothing',
+    run: suspend,
+    help: 'stop reading from all clients and servers, until RESUME or until whoever has said so leaves; answered when all that was said before is delivered',
+  },
   shutdown: {
     access: 'admin',
     takes: 'mode?',
@@ -117,6 +122,13 @@ function does(work: (control: Control, args: readonly string[]) => Promise<void>
     await work(fleet.control, args)
     return { tag: name.toUpperCase() }
   }
+}
+
+async function suspend(_args: readonly string[], { fleet, asker }: ConsoleContext, name: string): Promise<Answer> {
+  // Also if it leaves while it waits.
+  asker.atEnd(() => fleet.control.endSuspension(asker.id).catch(() => {}))
+  await fleet.control.suspend(asker.id)
+  return { tag: name.toUpperCase() }
 }
 
 async function killClient(control: Control, [text = '']: readonly string[]): Promise<void> {

@@ -70,6 +70,7 @@ export class Console implements Handler, FrameSink {
   #saidBytes = 0
   /** Ends the wait of the command that runs. */
   #interrupt = () => {}
+  readonly #atEnd = new Set<() => void>()
   /** The client has taken all that was written. */
   #roomCame = () => {}
 
@@ -246,7 +247,10 @@ export class Console implements Handler, FrameSink {
   async #run(plan: Plan): Promise<Answer> {
     if (!mayRun(this.#access, plan.access)) throw new PoolerError('console-access')
     const { fleet, settings, counters } = this.#options
-    const context: ConsoleContext = { fleet, settings: settings(), conversation: this.#conversation }
+    const context: ConsoleContext = {
+      ...{ fleet, settings: settings(), conversation: this.#conversation },
+      asker: { id: this.#session.id, atEnd: (work) => this.#atEnd.add(work) },
+    }
     const answer = await this.#unlessInterrupted(plan.run(context))
     counters.queries++
     counters.transactions++
@@ -355,6 +359,7 @@ export class Console implements Handler, FrameSink {
     if (state === 'sound') this.#flush()
     this.#phase = 'over'
     this.#interrupt()
+    for (const work of this.#atEnd) work()
   }
 }
 

@@ -63,7 +63,7 @@ Columns have the names, the order and the types of PgBouncer's. What differs:
 - \`ptr\` is the name that the log gives to a client or server, not an address in memory.
 - A cancel request is counted in SHOW POOLS, and is no row of SHOW CLIENTS and SHOW SERVERS.`
 
-const COMMANDS_EXPLAINED = `PAUSE, KILL and WAIT_CLOSE are answered the moment what they wait for has happened. A cancel request (Ctrl-C in psql), or the end of the
+const COMMANDS_EXPLAINED = `PAUSE, KILL, SUSPEND and WAIT_CLOSE are answered the moment what they wait for has happened. A cancel request (Ctrl-C in psql), or the end of the
 connection, ends the wait, and not what was begun; RESUME ends a PAUSE before it is complete, and who waits for it gets an error. While a
 database is paused its clients keep their sessions and wait, at most for \`query_wait_timeout\`; new ones are let in as long as it is known what
 a server would tell them.
@@ -77,6 +77,7 @@ What differs from PgBouncer:
 - SET of what takes a restart is an error, and does not pretend.
 - A session keeps the \`pool_mode\` that it logged in with.
 - PAUSE of what is paused is no error, and waits too.
+- SUSPEND leaves the console alone, lets new clients log in (they wait with the others then), and drops nobody for a timeout while it lasts.
 - KILL is answered once the servers are closed, and cancels what they run.
 - WAIT_CLOSE waits for the servers that are given up when it is asked, and not for those that are given up later.
 - SHUTDOWN tells clients why they are dropped. WAIT_FOR_CLIENTS does not wait for those of the console.

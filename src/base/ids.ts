@@ -5,6 +5,11 @@ const MAX_ID = 0x7fffffff
 /** With several processes, the lowest byte names the process. */
 const STEP = 256
 
+/** In a fleet: the process whose client or server has this id. */
+export function processOf(id: number): number {
+  return id % STEP
+}
+
 export class Ids {
   /** 0 for a process that is alone. */
   readonly #process: number

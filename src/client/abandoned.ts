@@ -25,7 +25,7 @@ export function abandon(server: Server, cancels: CancelSender, isMidRequest: boo
   server.tenant = abandoned
   server.condemned = REASON
   // It may have been paused for a client that did not read, and a server that cannot write does not read either.
-  server.channel.resume()
+  server.stopReading('client-full', false)
   // What it has answered may wait in its own buffer for a Sync; and a Sync might commit what the client has left half done.
   if (server.ledger.isBatchOpen && !isMidRequest) server.send(FLUSH)
   abandoned.cancel()

@@ -43,6 +43,8 @@ export interface ClientContext {
   readonly cancels: CancelSender
   readonly tracked: Tracked
   settings(): ClientSettings
+  /** Nobody is read for now who is in. */
+  isSuspended(): boolean
   /** null: clients are offered no TLS. */
   encryption(): ClientEncryption | null
   readonly handshakes: Turns

@@ -25,7 +25,7 @@ const freeAt = Int32Array.from({ length: PIECES }, (_, index) => (PIECES - 1 - i
 let freePieces = PIECES
 
 /** Why a client is not read. */
-const STOPS = { 'holds-enough': 1, 'server-full': 2, 'client-full': 4 } as const
+const STOPS = { 'holds-enough': 1, 'server-full': 2, 'client-full': 4, suspended: 8 } as const
 
 /** Whose client it is. */
 export interface IntakeHost {

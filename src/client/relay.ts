@@ -240,7 +240,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       server.close('the server has ended the connection')
       return
     }
-    if (this.session.channel.owedBytes > 0) server.channel.pause()
+    if (this.session.channel.owedBytes > 0) server.stopReading('client-full', true)
     if (server.ledger.length <= MAX_DEBTS) this.session.stopReading('server-full', server.channel.owedBytes > 0)
     if (server.ledger.isInDoubt) this.#fence(server)
     if (server.ledger.isEmpty) this.#considerRelease(server)
@@ -369,7 +369,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.session.stopReading('client-full', false)
     const { server } = this
     if (server === null) return
-    server.channel.resume()
+    server.stopReading('client-full', false)
     if (server.ledger.isEmpty) this.#considerRelease(server)
   }
 
@@ -466,7 +466,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     if (state === 'doubtful') server.close('internal error')
     else if (isQuiet) {
       // It was not read while the client that is gone did not take what it had.
-      server.channel.resume()
+      server.stopReading('client-full', false)
       this.pool.release(server, this.#mode)
     } else this.#abandon(server)
   }
@@ -493,7 +493,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   /** It ends by itself when its client has gone. A cancel might overtake what the client has said last: how far it has come. */
   #endStream(server: Server): void {
     server.tenant = null
-    server.channel.resume()
+    server.stopReading('client-full', false)
     // Within a message it would be taken for a part of that.
     if (!this.#requests.isMidRequest) server.send(TERMINATE)
     server.close('replication client has left')

@@ -150,6 +150,11 @@ export class Session implements Host, ChannelListener, EntryListener {
     this.#intake.stop(why, isOn)
   }
 
+  /** One that is in is not read while this is on; the console is no concern of it. */
+  suspend(isOn: boolean): void {
+    if (this.relay !== null) this.#intake.stop('suspended', isOn)
+  }
+
   onDrained(): void {
     this.#guard(() => this.#handler?.onDrained())
   }
@@ -180,6 +185,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     this.#entry = null
     this.#handler = handler
     this.#intake.stage = handler
+    if (this.#context.isSuspended()) this.suspend(true)
     const cancelKey = this.#context.cancelKeys.create(this)
     this.#cancelPid = cancelKey.pid
     this.enter(this.relay?.server ? 'active' : 'idle')

@@ -41,9 +41,14 @@ export class Sessions {
     return this.#all.values()
   }
 
-  /** Called by the janitor. There may be thousands that are idle: they are looked at only once one of them may be so for too long. */
-  sweep(nowMs: number, settings: ClientSettings): void {
+  /**
+   * Called by the janitor. There may be thousands that are idle: they are looked at only once one of them may be so for too long.
+   *
+   * @param isSuspended nobody is read who is in, and so nobody can be idle
+   */
+  sweep(nowMs: number, settings: ClientSettings, isSuspended = false): void {
     for (const session of this.#loggingIn) session.onSweep(nowMs)
+    if (isSuspended) return
     if (settings !== this.#settings) this.#nextLookMs = 0
     this.#settings = settings
     const { shortestIdleTimeoutMs } = settings

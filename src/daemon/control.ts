@@ -15,6 +15,7 @@ import type { Database, Databases } from './databases.ts'
 import { restartNobody } from './fleet-control.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { ServiceManager } from './service-manager.ts'
+import type { Suspension } from './suspension.ts'
 
 export interface LocalControlParts {
   readonly log: Log
@@ -24,6 +25,7 @@ export interface LocalControlParts {
   /** Looked at whenever a server is closed. */
   readonly conditions: Conditions
   readonly lifecycle: Lifecycle
+  readonly suspension: Suspension
   readonly names: Names
   /** An end has begun that waits for something. */
   onShutdown(mode: ShutdownMode): void
@@ -57,6 +59,7 @@ export class LocalControl implements Control {
     const { databases, conditions } = this.#parts
     const database = this.#findOrAll(name, 'pause')
     this.#refuseWhileEnding()
+    if (this.#parts.suspension.isOn) throw new PoolerError('already-suspended')
     this.#log('PAUSE', database)
     databases.setPaused(database, true)
     await conditions.until(() => {
@@ -66,10 +69,28 @@ export class LocalControl implements Control {
     })
   }
 
+  async suspend(owner: number): Promise<void> {
+    const { databases, suspension } = this.#parts
+    this.#refuseWhileEnding()
+    if (databases.isPaused || suspension.isOn) throw new PoolerError('already-suspended')
+    if (databases.areSomePaused) throw new PoolerError('suspended-while-paused')
+    this.#log('SUSPEND')
+    await suspension.begin(owner)
+  }
+
+  async endSuspension(owner: number): Promise<void> {
+    this.#parts.suspension.endOf(owner)
+  }
+
   async resume(name: string | null): Promise<void> {
-    const { databases, conditions } = this.#parts
+    const { databases, conditions, suspension } = this.#parts
     const database = this.#findOrAll(name, 'resume')
     this.#refuseWhileEnding()
+    if (database === null && suspension.isOn) {
+      this.#log('RESUME')
+      suspension.end()
+      return
+    }
     if (!(database ?? databases).isPaused)
       throw database
         ? new PoolerError('database-not-paused', { database: database.name })
@@ -138,6 +159,8 @@ export class LocalControl implements Control {
   }
 
   async shutdown(mode: ShutdownMode): Promise<void> {
+    // Whoever is waited for has to go on.
+    if (this.#parts.suspension.isOn) this.#parts.suspension.end()
     this.#parts.lifecycle.shutdown(mode)
     this.#parts.onShutdown(mode)
   }

@@ -54,6 +54,8 @@ export interface DatabasesOptions {
   onServerOpened(server: Server): void
   /** The sessions of these pools are to end. */
   endClients(pools: ReadonlySet<Pool>, notice: Notice): void
+  /** Nobody is read for now. */
+  isSuspended(): boolean
   /** Whoever grants the right to open servers. */
   openPermits(database: string, user: string, holder: ShareHolder): Permits
 }
@@ -113,6 +115,11 @@ export class Databases {
 
   [Symbol.iterator](): Iterator<Database> {
     return this.#databases.values()
+  }
+
+  /** One or more are paused by their names. */
+  get areSomePaused(): boolean {
+    return [...this.#databases.values()].some(({ isPaused }) => isPaused)
   }
 
   /** All were paused by one command. */
@@ -345,6 +352,7 @@ export class Databases {
     })
     this.#schemas.moved(pool, this.#placeOf(database.settings))
     this.#pauseOrResume(pool)
+    if (this.#options.isSuspended()) pool.suspend(true)
     return pool
   }
 

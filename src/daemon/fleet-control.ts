@@ -1,5 +1,6 @@
 /** What the console and signals may have done by all workers of a fleet. */
 
+import { processOf } from '../base/ids.ts'
 import type { Log } from '../base/log.ts'
 import { PoolerError } from '../problems.ts'
 import { type Control, type ControlCall, passedOn, type ShutdownMode } from '../workers/control.ts'
@@ -25,6 +26,8 @@ export interface FleetControlParts {
 export interface FleetControl {
   readonly control: Control
   readonly standing: StandingOrders
+  /** The consoles of that worker are gone. */
+  workerGone(number: number): void
 }
 
 export function fleetControl(parts: FleetControlParts): FleetControl {
@@ -68,7 +71,12 @@ export function fleetControl(parts: FleetControlParts): FleetControl {
     },
     shutdown,
   }
-  return { control, standing }
+  function workerGone(number: number): void {
+    for (const { name, args } of [...standing])
+      if (name === 'suspend' && processOf(args[0]) === number) control.endSuspension(args[0]).catch(() => {})
+  }
+
+  return { control, standing, workerGone }
 }
 
 /** Where there is one process, there is nobody to take its place. */

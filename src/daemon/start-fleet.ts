@@ -135,7 +135,7 @@ export async function startFleet(
     databases: { refresh: () => primary.resize() },
     load: options.load ?? (() => ({ settings: first, problems: [] })),
   })
-  const { control, standing } = fleetControl({
+  const { control, standing, workerGone } = fleetControl({
     ...{ log, applier, serviceManager },
     everywhere: (call) => primary.everywhere(call),
     apply: (prepared) => tell({ settings: prepared.settings, users: prepared.users && users.texts() }),
@@ -145,6 +145,7 @@ export async function startFleet(
   const leftovers = new Leftovers({ transport: createNodeTransport(), keepAlive: live.keepAlive, later })
   const primary: Primary = new Primary({
     ...{ clock, log, workers, control, standing },
+    onWorkerGone: workerGone,
     tallyNames: new TallyNames(first.general.metrics_max_pools),
     work: (): Work => ({
       ...{ settings: live.now, users: users.texts() },

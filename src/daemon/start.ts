@@ -64,6 +64,7 @@ import { permitSizes } from './pool-settings.ts'
 import { becomeUser } from './privileges.ts'
 import { NO_SERVICE_MANAGER, type ServiceManager } from './service-manager.ts'
 import { StatsLog } from './stats-log.ts'
+import { Suspension } from './suspension.ts'
 import { loadTls } from './tls.ts'
 import { UserFileWatch } from './user-file-watch.ts'
 import { openUsers, type UserFileContent, Users } from './users.ts'
@@ -203,6 +204,10 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   })
   const cancels = new CancelSender({ transport, clock, log, keepAlive, timeoutMs })
   const conditions = new Conditions()
+  const suspension = new Suspension({
+    ...{ clock, sessions, pools, conditions },
+    timeoutMs: () => settings().general.suspend_timeout,
+  })
   const farewell: Farewell = new Farewell(
     sessions,
     pools,
@@ -227,6 +232,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
       conditions.check()
       membership?.onServerClosed(server)
     },
+    isSuspended: () => suspension.isOn,
     openPermits: (database, user, holder) =>
       membership?.openPermits(database, user, holder, () => sizesOf('pool', database, user).min ?? 0) ??
       new LocalPermits(permits, clock, database, user, holder),
@@ -261,7 +267,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     },
   })
   const control = new LocalControl({
-    ...{ log, applier, databases, sessions, conditions, lifecycle, names, serviceManager },
+    ...{ log, applier, databases, sessions, conditions, lifecycle, names, suspension, serviceManager },
     onShutdown: (mode) => farewell.shutdown(mode, clock.nowMs, settings().general),
   })
   // A PAUSE is over only when nobody has a server any more, which here is so from the start.
@@ -277,7 +283,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     port: general.listen_port,
     pulse,
     control,
-    isPaused: () => databases.isPaused,
+    state: () => (suspension.isOn ? 'suspended' : databases.isPaused ? 'paused' : 'active'),
     areAllPaused: () => databases.areAllPaused,
     closedBecause: () => (lifecycle.state !== 'serving' ? 'ending' : isStarting ? 'starting' : null),
     describeDatabases: () => describeDatabases(settings(), databases, pools, admissions),
@@ -321,6 +327,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     cancels,
     tracked,
     settings: () => live.client,
+    isSuspended: () => suspension.isOn,
     encryption: () => tls.setup.clients,
     handshakes: new Turns(() => settings().general.client_tls_handshakes_at_once),
     admit: (session, wishes, done) => doors.admit(session, wishes, done),
@@ -339,8 +346,10 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   function sweep(): void {
     clock.refresh()
     pulse.swept(clock.nowMs)
-    sessions.sweep(clock.nowMs, live.client)
-    pools.sweep()
+    sessions.sweep(clock.nowMs, live.client, suspension.isOn)
+    suspension.sweep()
+    // Nobody can be blamed for what nobody reads.
+    if (!suspension.isOn) pools.sweep()
     databases.sweep()
     cancels.sweep()
     peerCancels.sweep()

@@ -103,6 +103,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   #default: { readonly welcome: ReadonlyMap<string, string>; readonly profile: Profile } | null = null
   /** Since when it has had neither clients nor servers; null while it has. */
   #emptySinceMs: number | null = null
+  #isSuspended = false
 
   constructor(options: PoolOptions) {
     this.options = options
@@ -487,6 +488,9 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
       nextAddress: () => hosts.next(),
       registry: this.statements,
       encryption: (address) => this.#target.encryption(address),
+      get isSuspended() {
+        return pool.#isSuspended
+      },
       get maxPacketBytes() {
         return pool.settings.maxPacketBytes
       },
@@ -528,6 +532,12 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
       else if (idleTimeoutMs > 0 && nowMs - server.usedMs > idleTimeoutMs && this.total > floor)
         server.close('server idle timeout')
     }
+  }
+
+  /** While this is on, its servers are not read, and neither are those that are opened. */
+  suspend(isOn: boolean): void {
+    this.#isSuspended = isOn
+    for (const server of this.#servers.all) server.stopReading('suspended', isOn)
   }
 
   // Pauses

@@ -71,6 +71,8 @@ export interface ServerContext {
   readonly registry: StatementRegistry
   readonly schema: SchemaVersion
   readonly maxPacketBytes: number
+  /** Nobody is read for now. */
+  readonly isSuspended: boolean
   /** SQL that runs after the login, before anybody uses the server; empty for none. */
   readonly connectQuery: string
   /** Asked for each new connection; null: it is not encrypted. */
@@ -108,6 +110,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   pid = 0
   cancelKey: Buffer = Buffer.alloc(0)
   #state: ServerState = 'dialing'
+  #stops = 0
   /** The channel has told its end. */
   #isDisconnected = false
   #channel: Channel | null = null
@@ -469,6 +472,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.#dial = null
     this.#channel = channel
     channel.listener = this
+    if (this.context.isSuspended) this.stopReading('suspended', true)
     this.#enter('login')
     this.context.log.info(`new connection to server (from ${describeAddress(channel.local)})`, {
       subject: this.subject,
@@ -488,6 +492,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     if (!(result instanceof Error)) {
       this.#channel = result
       result.listener = this
+      if (this.#stops !== 0) result.pause()
       this.#logIn()
     } else if (before.isOpen) {
       before.listener = this
@@ -501,6 +506,16 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.send(
       encodeStartup(new Map([['user', identity.user], ['database', identity.database], ...identity.parameters])),
     )
+  }
+
+  /** Stops reading for a reason, or takes the reason back; reads while there is none. */
+  stopReading(why: keyof typeof STOPS, isOn: boolean): void {
+    const before = this.#stops
+    this.#stops = isOn ? before | STOPS[why] : before & ~STOPS[why]
+    const channel = this.#channel
+    if (this.#stops === before || channel === null || !channel.isOpen) return
+    if (before === 0) channel.pause()
+    else if (this.#stops === 0) channel.resume()
   }
 
   send(message: Buffer): void {
@@ -565,6 +580,9 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.context.owner.onServerMoved(this, from, next)
   }
 }
+
+/** Why a server is not read. */
+const STOPS = { 'client-full': 1, suspended: 2 } as const
 
 const NO_VALUES: ReadonlyMap<string, string> = new Map()
 

@@ -368,6 +368,10 @@ const TIMEOUTS = {
   idle_transaction_timeout: seconds('0', 'Longest time a client may be idle inside a transaction; 0 is for ever.'),
   transaction_timeout: seconds('0', 'Longest time a transaction may take; 0 is for ever.'),
   client_idle_timeout: seconds('0', 'Longest time a client may do nothing while it holds no server; 0 is for ever.'),
+  suspend_timeout: seconds(
+    '10',
+    'How long SUSPEND waits for whoever does not take what was said; then these are dropped.',
+  ),
   cancel_wait_timeout: seconds('10', 'Longest time a cancel request may wait for a connection.'),
 }
 

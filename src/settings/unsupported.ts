@@ -14,7 +14,6 @@ export interface UnsupportedRow {
 
 export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
   auth_ldap_options: { without: 'it is read only with auth_type = ldap' },
-  suspend_timeout: { without: 'the command SUSPEND is not built' },
 }
 
 export const UNSUPPORTED_DATABASE_KEYS: Readonly<Record<string, UnsupportedRow>> = {}

@@ -17,7 +17,15 @@ export interface Control {
    * their transaction. They and new ones wait.
    */
   pause(database: string | null): Promise<void>
-  /** Ends a pause. One of a single database is another one than that of all. */
+  /**
+   * Nobody is read any more. Done once all that was said before is delivered, or those who do not take it are dropped.
+   *
+   * @param owner the id of the console that wants it
+   */
+  suspend(owner: number): Promise<void>
+  /** That console has gone away: what it has suspended goes on. */
+  endSuspension(owner: number): Promise<void>
+  /** Ends a pause, or a suspension. A pause of a single database is another one than that of all. */
   resume(database: string | null): Promise<void>
   /** Pauses, and drops all clients. Done once all servers are closed. */
   kill(database: string | null): Promise<void>
@@ -45,6 +53,8 @@ const NAMES = [
   'reload',
   'set',
   'pause',
+  'suspend',
+  'endSuspension',
   'resume',
   'kill',
   'disable',

@@ -48,7 +48,7 @@ export interface LocalFleetParts {
   readonly port: number
   readonly pulse: Pulse
   readonly control: Control
-  isPaused(): boolean
+  state(): FleetState
   /** One by one. */
   areAllPaused(): boolean
   /** Why clients are not accepted; null while they are. */
@@ -188,11 +188,11 @@ export class LocalFleet implements Fleet {
   }
 
   async state(): Promise<FleetState> {
-    return this.#parts.isPaused() ? 'paused' : 'active'
+    return this.#parts.state()
   }
 
   async circumstances(): Promise<Circumstances> {
-    const { pools, closedBecause, isPaused, areAllPaused } = this.#parts
+    const { pools, closedBecause, state, areAllPaused } = this.#parts
     let supplied = 0
     let cutOff = 0
     for (const pool of pools) {
@@ -202,7 +202,7 @@ export class LocalFleet implements Fleet {
     return {
       isStarting: closedBecause() === 'starting',
       isEnding: closedBecause() === 'ending',
-      isPaused: isPaused() || areAllPaused(),
+      isPaused: state() !== 'active' || areAllPaused(),
       ...{ supplied, cutOff },
     }
   }

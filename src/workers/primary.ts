@@ -34,6 +34,7 @@ export interface PrimaryOptions {
   readonly control: Control
   /** What a new worker has to be told before it serves clients. */
   readonly standing: Iterable<ControlCall>
+  onWorkerGone(number: number): void
   readonly maxClients: MaxOf
   /** How many permits there are. */
   readonly sizesOf: SizesOf
@@ -171,6 +172,7 @@ export class Primary extends GatheredFleet {
     worker.enter('gone')
     worker.line.hangUp()
     this.#workers.delete(worker.number)
+    this.#options.onWorkerGone(worker.number)
     this.#clients.release([...worker.claims.claims()])
     this.noteDeparted(worker)
     // One that has ended by itself has closed its servers.

@@ -1,4 +1,4 @@
-/** What operators have said that goes for workers too which are started later: databases that are disabled or paused. */
+/** What operators have said that goes for workers too which are started later: databases that are disabled or paused, and that all are suspended. */
 
 import type { ControlCall } from './control.ts'
 
@@ -7,6 +7,8 @@ const PAIRS: readonly (readonly [string, string])[] = [
   ['disable', 'enable'],
   ['pause', 'resume'],
   ['kill', 'resume'],
+  ['suspend', 'resume'],
+  ['suspend', 'endSuspension'],
 ]
 
 export class StandingOrders {

@@ -99,6 +99,43 @@ describe('of three workers, whichever console is told', () => {
     expect((await (await pgweir.client()).query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
+  test('SUSPEND holds for all, and ends with RESUME or with its console', async () => {
+    const pgweir = await sharedPgweir(options)
+    const [one, two] = (await onePerWorker(pgweir, WORKERS, CONSOLE)) as [Client, Client, Client]
+    const clients = await onePerWorker(pgweir, WORKERS)
+    const held = async (end: () => Promise<unknown>) => {
+      expect((await two.query('show state')).rows).toContainEqual({ key: 'suspended', value: 'yes' })
+      let answered = 0
+      const answers = clients.map(async (client) => {
+        await client.query('select 1')
+        answered++
+      })
+      // Each worker has looked at its sockets since, for it was asked what it has.
+      await two.query('show clients')
+      expect(answered).toBe(0)
+      await end()
+      await Promise.all(answers)
+    }
+    await one.query('suspend')
+    expect(await failureOf(two.query('suspend'))).toMatchObject({ message: 'already suspended/paused' })
+    await held(() => two.query('resume'))
+    await one.query('suspend')
+    await held(() => one.end())
+  })
+
+  test('SUSPEND ends with the worker whose console has said it', async () => {
+    const roster = new Roster()
+    const pgweir = await startPgweir({ ...options, workers: 2 })
+    const [doomed] = (await roster.of(pgweir).all()) as [WorkerSnapshot]
+    const [root] = (await onePerWorker(pgweir, [doomed.number], CONSOLE)) as [Client]
+    const [client] = (await onePerWorker(pgweir, [doomed.number === 1 ? 2 : 1])) as [Client]
+    await root.query('suspend')
+    const answer = client.query('select 1 as one')
+    process.kill(doomed.pid, 'SIGKILL')
+    expect((await answer).rows).toEqual([{ one: 1 }])
+    await roster.untilReplaced([doomed], 2)
+  })
+
   test('what was said holds for a worker that starts later, and it may take it back', async () => {
     const roster = new Roster()
     const pgweir = await startPgweir({

@@ -120,7 +120,9 @@ describe('the extended protocol', () => {
     expect(await failure(parse('', 'pause $1'))).toContain('0A000 console commands take no parameters')
     expect(await failure(parse('', 'pause', [23]))).toContain('0A000 console commands take no parameters')
     expect(await failure(bind('', 's', 'value'))).toContain('0A000 console commands take no parameters')
-    expect(await failure(parse('', 'suspend'), bind('', ''), execute())).toContain('0A000 SUSPEND is not supported yet')
+    expect(await failure(parse('', 'show fds'), bind('', ''), execute())).toContain(
+      '0A000 SHOW FDS is not supported yet',
+    )
     expect(await failure(closeStatement('nobody'), closePortal('nobody'))).toBe(undefined)
   })
 
@@ -172,10 +174,10 @@ describe('simple queries', () => {
       'CommandComplete(SELECT 1)',
       'ReadyForQuery(I)',
     ])
-    console.send(query('show version; suspend; show version'))
+    console.send(query('show version; show fds; show version'))
     expect(await console.answer()).toEqual([
       ...VERSION,
-      'ErrorResponse(ERROR 0A000 SUSPEND is not supported yet)',
+      'ErrorResponse(ERROR 0A000 SHOW FDS is not supported yet)',
       'ReadyForQuery(I)',
     ])
     console.send(query(' ; -- nothing'))
@@ -548,10 +550,10 @@ describe('who may come in', () => {
     const bob = await flow.connect({ user: 'bob', password: 'b', database: 'pgbouncer' })
     expect(await show(bob, 'version')).toHaveLength(1)
     for (const [client, words] of [
-      [ada, 'ERROR 0A000 SUSPEND is not supported yet'],
+      [ada, 'ERROR 55000 pooler is not paused/suspended'],
       [bob, 'ERROR 42501 admin access needed'],
     ] as const) {
-      client.send(query('suspend'), parse('', 'suspend'), bind('', ''), execute(), sync)
+      client.send(query('resume'), parse('', 'resume'), bind('', ''), execute(), sync)
       expect((await client.answer())[0]).toContain(words)
       expect((await client.answer())[2]).toContain(words)
     }

@@ -109,6 +109,7 @@ function fleet({ workers = 2, maxClients = 10, answers = {}, leftovers = NO_LEFT
     maxClients: () => maxClients,
     control: {} as Control,
     standing,
+    onWorkerGone: () => {},
     sizesOf: () => ({ max: 1 }),
     later: () => {},
     leftovers,

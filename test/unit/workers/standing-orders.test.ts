@@ -40,3 +40,10 @@ test('what could not be done is forgotten', () => {
 test('whatever is done once is of no concern for those who come later', () => {
   expect(after('reconnect app', 'killClient 7')).toEqual([])
 })
+
+test('SUSPEND ends with RESUME, or with the console that has said it', () => {
+  expect(after('suspend 7', 'resume')).toEqual([])
+  expect(after('suspend 7', 'endSuspension 7')).toEqual([])
+  expect(after('suspend 7', 'endSuspension 8')).toEqual(['suspend 7'])
+  expect(after('suspend 7', 'resume app')).toEqual(['suspend 7'])
+})

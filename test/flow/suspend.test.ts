@@ -1,0 +1,204 @@
+/** SUSPEND: all that was said is delivered, then nobody is read, and nothing is lost by it. */
+
+import { expect, test } from 'vitest'
+import type { FlowClient } from '../support/flow/client.ts'
+import { ask, command, ROOT, run } from '../support/flow/commands.ts'
+import { quiet } from '../support/flow/inbox.ts'
+import type { FlowServer } from '../support/flow/postgres.ts'
+import { join, notice, ready, rows } from '../support/flow/replies.ts'
+import { query } from '../support/flow/requests.ts'
+import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
+
+const SUSPENDED = ['CommandComplete(SUSPEND)', 'ReadyForQuery(I)']
+
+/** The console that has said SUSPEND, which ends with it. */
+async function suspend(flow: Flow): Promise<FlowClient> {
+  const root = await flow.connect(ROOT)
+  root.send(query('suspend'))
+  expect(await root.answer()).toEqual(SUSPENDED)
+  return root
+}
+
+async function state(flow: Flow): Promise<string[]> {
+  return (await command(flow, 'show state')).filter((reply) => reply.startsWith('DataRow'))
+}
+
+/** More than the client takes, which does not read; the pooler has it all. */
+async function sayTooMuch(client: FlowClient, server: FlowServer): Promise<void> {
+  client.stopReading()
+  for (const message of [notice('x'.repeat(50)), join(rows('1'), ready())]) {
+    server.send(message)
+    await quiet()
+  }
+}
+
+const SAYS_SO = ['DataRow(active, no)', 'DataRow(paused, no)', 'DataRow(suspended, yes)']
+
+test('what clients ask stays where it is until RESUME', async () => {
+  const { flow, client, postgres } = await startPair()
+  const root = await suspend(flow)
+  expect(await state(flow)).toEqual(SAYS_SO)
+  client.send(query('select 1'))
+  await postgres.expectNothing()
+  root.send(query('resume'))
+  expect(await root.answer()).toEqual(['CommandComplete(RESUME)', 'ReadyForQuery(I)'])
+  await postgres.expect('Query(select 1)')
+  postgres.send(rows('1'), ready())
+  expect(await client.answer()).toContain('DataRow(1)')
+})
+
+test('and so does what servers answer', async () => {
+  const { flow, client } = await startPair()
+  const { server } = await run(client, flow)
+  const root = await suspend(flow)
+  server.send(rows('1'), ready())
+  await client.expectNothing()
+  root.send(query('resume'))
+  await root.answer()
+  expect(await client.answer()).toContain('DataRow(1)')
+})
+
+test('it ends with the console that has said it', async () => {
+  const { flow, client, postgres } = await startPair()
+  const root = await suspend(flow)
+  client.send(query('select 1'))
+  await postgres.expectNothing()
+  root.leave()
+  await postgres.expect('Query(select 1)')
+  postgres.send(rows('1'), ready())
+  await client.answer()
+})
+
+test('but not with one that had said an earlier one', async () => {
+  const { flow, client, postgres } = await startPair()
+  const first = await suspend(flow)
+  await command(flow, 'resume')
+  await suspend(flow)
+  first.leave()
+  client.send(query('select 1'))
+  await postgres.expectNothing()
+  await command(flow, 'resume')
+  await postgres.expect('Query(select 1)')
+  postgres.send(rows('1'), ready())
+  await client.answer()
+})
+
+test('it is answered once clients have taken what was said to them', async () => {
+  const flow = await startFlow({ windowBytes: 100 })
+  const client = await flow.connect()
+  const { server } = await run(client, flow)
+  await sayTooMuch(client, server)
+  const root = await flow.connect(ROOT)
+  root.send(query('suspend'))
+  await root.expectNothing()
+  client.startReading()
+  await client.answer()
+  await flow.advance(100)
+  expect(await root.answer()).toEqual(SUSPENDED)
+})
+
+test('whoever does not take it is dropped after suspend_timeout', async () => {
+  const flow = await startFlow({ windowBytes: 100, settings: { suspend_timeout: 5, default_pool_size: 2 } })
+  const client = await flow.connect()
+  const other = await flow.connect()
+  const { server } = await run(client, flow)
+  await sayTooMuch(client, server)
+  const root = await flow.connect(ROOT)
+  root.send(query('suspend'))
+  await flow.advance(4_900)
+  await root.expectNothing()
+  await flow.advance(200)
+  expect(await root.answer()).toEqual(SUSPENDED)
+  expect(flow.logged('suspend_timeout')).not.toEqual([])
+  root.send(query('resume'))
+  await root.answer()
+  client.startReading()
+  await client.inbox.through('ErrorResponse')
+  await client.expectClosed()
+  await ask(other, flow)
+})
+
+test('nobody is dropped for what nobody could read', async () => {
+  const { flow, client } = await startPair({
+    settings: { query_timeout: 1, client_idle_timeout: 1, query_wait_timeout: 1 },
+  })
+  const idle = await flow.connect()
+  const { finish } = await run(client, flow)
+  const root = await suspend(flow)
+  await flow.advance(2_000)
+  await client.expectNothing()
+  await idle.expectNothing()
+  root.vanish()
+  await finish()
+})
+
+test('clients that come meanwhile get in, and wait with the others', async () => {
+  const { flow, postgres } = await startPair()
+  await suspend(flow)
+  const late = await flow.connect()
+  late.send(query('select 1'))
+  await postgres.expectNothing()
+  await command(flow, 'resume')
+  await postgres.expect('Query(select 1)')
+  postgres.send(rows('1'), ready())
+  await late.answer()
+})
+
+test('servers that were on their way go on with their login afterwards', async () => {
+  const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 2 } })
+  const { server, finish } = await run(client, flow)
+  expect(server).toBe(postgres)
+  const other = await flow.connect()
+  // The login of its server is answered only after SUSPEND.
+  flow.postgres.login = () => {}
+  other.send(query('select 2'))
+  const late = await flow.postgres.next()
+  await suspend(flow)
+  late.welcome()
+  await late.expectNothing()
+  await command(flow, 'resume')
+  await late.expect('Query(select 2)')
+  late.send(rows('2'), ready())
+  await other.answer()
+  await finish()
+})
+
+test('it goes with no PAUSE, nor a PAUSE with it, nor another one', async () => {
+  const { flow } = await startPair()
+  await command(flow, 'pause app')
+  expect((await command(flow, 'suspend'))[0]).toContain('ERROR 55000 cannot suspend with paused databases')
+  await command(flow, 'resume app')
+  await command(flow, 'pause')
+  expect((await command(flow, 'suspend'))[0]).toContain('ERROR 55000 already suspended/paused')
+  await command(flow, 'resume')
+  await suspend(flow)
+  expect((await command(flow, 'suspend'))[0]).toContain('ERROR 55000 already suspended/paused')
+  expect((await command(flow, 'pause'))[0]).toContain('ERROR 55000 already suspended/paused')
+  expect(await state(flow)).toEqual(SAYS_SO)
+  await command(flow, 'resume')
+  expect((await command(flow, 'resume'))[0]).toContain('pooler is not paused/suspended')
+})
+
+test('a RESUME while it is awaited ends it', async () => {
+  const flow = await startFlow({ windowBytes: 100 })
+  const client = await flow.connect()
+  const { server } = await run(client, flow)
+  await sayTooMuch(client, server)
+  const root = await flow.connect(ROOT)
+  root.send(query('suspend'))
+  await root.expectNothing()
+  await command(flow, 'resume')
+  expect((await root.answer())[0]).toContain('ERROR 55000 the suspension was ended by RESUME')
+  client.startReading()
+  await client.answer()
+})
+
+test('SHUTDOWN WAIT_FOR_CLIENTS lets those go on whom it waits for', async () => {
+  const { flow, client, postgres } = await startPair()
+  await suspend(flow)
+  await command(flow, 'shutdown wait_for_clients')
+  client.send(query('select 1'))
+  await postgres.expect('Query(select 1)')
+  postgres.send(rows('1'), ready())
+  await client.answer()
+})

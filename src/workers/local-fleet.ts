@@ -343,7 +343,7 @@ function describeClient(session: Session, state: ClientState, nowMs: number): Cl
     id,
     user: session.user ?? '',
     database: isOnConsole(session) ? CONSOLE_NAME : (session.database ?? ''),
-    replication: session.replication,
+    replication: isOnConsole(session) ? 'none' : session.replication,
     state,
     peer: channel.peer,
     local: channel.local,

@@ -57,6 +57,29 @@ test('a host is told by its name', async () => {
   expect(await failureOf(pgweir.client())).toMatchObject({ message: 'no authentication method is found' })
 })
 
+test('physical replication comes in by its own word only, logical replication by that of its database', async () => {
+  const follower = await createRole({ method: 'trust', attributes: 'replication' })
+  const { settings } = files(`
+    host all ${trusted.user} all trust
+    host replication ${follower.user} all trust
+    host ${database.database} all all trust
+  `)
+  const pgweir = await startPgweir({
+    database,
+    secrets: { ...secrets, [follower.user]: follower.password },
+    settings,
+  })
+  const as = (user: string, replication: string) => pgweir.client({ user, replication } as object)
+  for (const replication of ['true', 'database']) {
+    const client = await as(follower.user, replication)
+    expect((await client.query('IDENTIFY_SYSTEM')).rows).toHaveLength(1)
+    await client.end()
+  }
+  expect(await failureOf(as(trusted.user, 'true'))).toMatchObject({ message: 'no authentication method is found' })
+  // It is let in, and Postgres says what it thinks of that.
+  expect(await failureOf(as(trusted.user, 'database'))).toMatchObject({ code: '42501' })
+})
+
 test('peer is whom the system says, or whom the map allows', async () => {
   const { username } = userInfo()
   const { directory, settings } = files(

@@ -168,6 +168,20 @@ describe('a follower', () => {
   })
 })
 
+test('of several hosts it gets the first that works', async () => {
+  const flow = await startFlow({ databases: ['app=host=nowhere,db,db'] })
+  const { client, server } = await follow(flow)
+  await run(client, server, 'IDENTIFY_SYSTEM')
+  await flow.postgres.expectNoMore()
+})
+
+test('on the console there is nothing to follow', async () => {
+  const flow = await startFlow()
+  const console = await flow.connect({ ...ROOT, parameters: LOGICAL })
+  console.send(query('show clients'))
+  expect((await console.answer()).filter((line) => line.includes('logical'))).toEqual([])
+})
+
 describe('what Postgres says to its login', () => {
   const REFUSAL = 'ErrorResponse(FATAL 42501 permission denied to start WAL sender)'
 

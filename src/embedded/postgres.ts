@@ -155,7 +155,8 @@ async function launch(site: Site, command: string[]): Promise<Guarded | 'port-ta
     isDirectoryNeeded: () => isPortTaken,
     onLine: (line) => {
       if (/could not bind .* in use/.test(line)) isPortTaken = true
-      if (line.includes('database system is ready to accept connections')) onReady('ready')
+      // A standby takes connections that only read.
+      if (/database system is ready to accept (read[- ]only )?connections/.test(line)) onReady('ready')
     },
   })
   if ((await step(server, site, Promise.race([ready, server.ended]))) === 'ready') return server

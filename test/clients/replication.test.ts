@@ -1,8 +1,10 @@
 /** PostgreSQL's own programs that follow changes, and a logical subscriber, through pgweir. They want a server of their own version. */
 
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { appendFile, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { findSystemPostgres } from '../../src/embedded/binaries.ts'
@@ -20,15 +22,13 @@ let admin: pg.Client
 let database: TestDatabase
 
 beforeAll(async () => {
-  const system = findSystemPostgres({ major: MAJOR })
-  if (system === null) throw new Error(`there is no PostgreSQL ${MAJOR} here; .ci/run installs postgresql-contrib`)
   publisher = await startEmbeddedPostgres({
     superuser: 'postgres',
     password: PASSWORD,
     // What is committed is in the log that followers get.
     settings: { wal_level: 'logical', max_wal_senders: '20', synchronous_commit: 'on' },
     hba: () => ['host replication all 127.0.0.1/32 scram-sha-256'],
-    binDirectory: system.binDirectory,
+    binDirectory: publisherBinaries(),
   })
   const { host, port, user, password } = publisher
   admin = new pg.Client({ host, port, user, password, database: 'postgres' })
@@ -49,6 +49,12 @@ afterAll(async () => {
   await admin?.end()
   await publisher?.stop()
 })
+
+function publisherBinaries(): string {
+  const system = findSystemPostgres({ major: MAJOR })
+  if (system === null) throw new Error(`there is no PostgreSQL ${MAJOR} here; .ci/run installs postgresql-contrib`)
+  return system.binDirectory
+}
 
 interface Pooled {
   readonly pgweir: Pgweir
@@ -104,6 +110,38 @@ describe('pg_basebackup', () => {
     expect(stdout).toContain('backup successfully verified')
     await expectNoFollowers(pgweir)
   })
+})
+
+test('a standby begins with a backup and follows the server, through RECONNECT too', async () => {
+  const { pgweir, target } = await pooled()
+  const path = await directory()
+  await succeeds('pg_basebackup', ['-D', path, '-R', '-C', '-S', 'standby', '-c', 'fast'], target)
+  // PostgreSQL does not run as root, whoever has taken the backup.
+  const { uid, gid } = await stat(publisher.directory)
+  await promisify(execFile)('chown', ['-R', `${uid}:${gid}`, path])
+  await appendFile(join(path, 'postgresql.auto.conf'), `wal_retrieve_retry_interval = '100ms'\n`)
+  const { user, password } = publisher
+  const binDirectory = publisherBinaries()
+  const standby = await startEmbeddedPostgres({ superuser: user, password, dataDirectory: path, binDirectory })
+  onTestFinished(async () => {
+    await standby.stop()
+    await admin.query(`select pg_drop_replication_slot('standby')`)
+  })
+  const reader = new pg.Client({ host: standby.host, port: standby.port, user, password, database: database.database })
+  await reader.connect()
+  const has = async (id: number) => {
+    const { rows } = await reader.query('select pg_is_in_recovery() as follows from things where id = $1', [id])
+    return rows[0]?.follows === true
+  }
+  await admin.query(`insert into things values (4001, 'for the standby')`)
+  await until('the standby has it', () => has(4001))
+  await pgweir.fleet.control.reconnect(null)
+  await admin.query(`insert into things values (4002, 'for the standby')`)
+  await until('the standby has come back', () => has(4002))
+  await reader.end()
+  await admin.query('delete from things where id > 4000')
+  await standby.stop()
+  await expectNoFollowers(pgweir)
 })
 
 test('pg_receivewal writes the same log as the server has', async () => {
@@ -167,6 +205,35 @@ test('a subscription copies its tables and follows them, through RECONNECT too',
   await admin.query('delete from things where id > 3000')
   const { rows } = await admin.query('select from pg_replication_slots')
   expect(rows).toEqual([])
+  await expectNoFollowers(pgweir)
+})
+
+test('psql runs its queries on a replication connection', async () => {
+  const { pgweir, target } = await pooled()
+  const asFollower = `dbname=${target.database} replication=database`
+  const commands = [
+    '-X',
+    '-At',
+    '-c',
+    'IDENTIFY_SYSTEM',
+    '-c',
+    'select count(*) from things',
+    '-c',
+    '\\copy (select 7) to stdout',
+  ]
+  const { stdout } = await succeeds('psql', [...commands, asFollower], target)
+  expect(stdout).toMatch(/^\d+\|1\|[0-9A-F]+\/[0-9A-F]+\|followed\n1000\n7\n$/)
+  await expectNoFollowers(pgweir)
+})
+
+test('pgbench runs its transactions on replication connections', async () => {
+  const { pgweir, target } = await pooled()
+  await succeeds('pgbench', ['-i', '-q', '-I', 'dtgp'], target)
+  const many = ['-n', '-c', '4', '-j', '4', '-t', '25', `dbname=${target.database} replication=database`]
+  const { stdout } = await succeeds('pgbench', ['-M', 'simple', ...many], target)
+  expect(stdout).toContain('actually processed: 100/100')
+  const refused = await run('pgbench', ['-M', 'prepared', ...many], target)
+  expect(refused.stderr).toContain('extended query protocol not supported in a replication connection')
   await expectNoFollowers(pgweir)
 })
 

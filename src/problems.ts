@@ -235,11 +235,7 @@ export const PROBLEMS = {
   // The console
   'console-command': error('42601', "invalid command '{command}', use SHOW HELP;", '{hint}'),
   'console-access': error('42501', 'admin access needed', 'The setting is admin_users.'),
-  'console-later': error(
-    '0A000',
-    '{command} is not supported yet',
-    'PgBouncer has it, and pgweir will have it in a later release.',
-  ),
+  'console-refused': error('0A000', '{command} is not supported', '{why}.'),
   'reload-failed': error('F0000', 'RELOAD failed, see logs for additional details', 'Nothing was changed.'),
   'console-database-needed': error('42601', 'a database is required'),
   'console-no-database': error('3D000', 'no such database: {database}', 'SHOW DATABASES lists them.'),

@@ -5,7 +5,7 @@ import type { Column } from '../wire/rows.ts'
 import type { Control, ShutdownMode } from '../workers/control.ts'
 import type { Access } from './access.ts'
 import type { Answer, ConsoleContext } from './answer.ts'
-import { TOPICS } from './show/topics.ts'
+import { REFUSED_TOPICS, TOPICS } from './show/topics.ts'
 import { HELP, TAKES, type Takes } from './takes.ts'
 
 export interface Command {
@@ -106,16 +106,6 @@ const ROWS = {
 
 export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>(Object.entries(ROWS))
 
-/** PgBouncer has it, and we do not have it yet. */
-export function isLater({ run }: Command): boolean {
-  return run === later
-}
-
-function later(args: readonly string[], _context: ConsoleContext, name: string): never {
-  const words = name === 'set' ? [name] : [name, ...args]
-  throw new PoolerError('console-later', { command: words.join(' ').toUpperCase() })
-}
-
 /** A command that is answered with its own name once it is done. */
 function does(work: (control: Control, args: readonly string[]) => Promise<void>): Command['run'] {
   return async (args, { fleet }, name) => {
@@ -145,7 +135,11 @@ function show(args: readonly string[], context: ConsoleContext): Answer | Promis
   const [name = ''] = args
   if (name === HELP) return help()
   const topic = TOPICS.get(name)
-  return topic ? topic.run(context) : later(args, context, 'show')
+  if (topic) return topic.run(context)
+  throw new PoolerError('console-refused', {
+    command: `SHOW ${name.toUpperCase()}`,
+    why: REFUSED_TOPICS.get(name) ?? '',
+  })
 }
 
 function help(): Answer {
@@ -164,7 +158,7 @@ function usageLines(): string[] {
   const lines: string[] = []
   while (topics.length > 0) lines.push(`SHOW ${topics.splice(0, TOPICS_PER_LINE).join('|')}`)
   for (const [name, command] of COMMANDS) {
-    if (isLater(command) || command.run === show) continue
+    if (command.run === show) continue
     lines.push(usageOf(name, command))
   }
   return lines

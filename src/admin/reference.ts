@@ -1,14 +1,12 @@
 /** The console for people to read: docs/console.md, made from the tables of commands, topics and noise. */
 
-import { COMMANDS, isLater, usageOf } from './commands.ts'
+import { COMMANDS, usageOf } from './commands.ts'
 import { NOISE } from './noise.ts'
-import { LATER_TOPICS, TOPICS } from './show/topics.ts'
+import { REFUSED_TOPICS, TOPICS } from './show/topics.ts'
 import { VARIABLES } from './variables.ts'
 
 /** The whole of docs/console.md. A test compares; `npx vitest run test/unit/admin/reference.test.ts -u` writes it anew. */
 export function consolePage(): string {
-  const now = [...COMMANDS].filter(([, command]) => !isLater(command))
-  const later = [...COMMANDS].filter(([, command]) => isLater(command))
   const topics = [...TOPICS].map(([name, { help, columns }]) => {
     const rows = (columns ?? []).map((column) => [code(column.name), column.type, column.meaning])
     return `### SHOW ${name.toUpperCase()}\n\n${help}\n\n${table(['column', 'type', 'meaning'], rows)}`
@@ -18,7 +16,7 @@ export function consolePage(): string {
     '## Commands',
     table(
       ['command', 'what it does'],
-      now.map(([name, command]) => [
+      [...COMMANDS].map(([name, command]) => [
         code(command.columns ? `${name.toUpperCase()} …` : usageOf(name, command)),
         command.help,
       ]),
@@ -27,14 +25,11 @@ export function consolePage(): string {
     '## SHOW',
     'SHOW HELP sends a notice with the list of commands.',
     ...topics,
-    '## Not supported yet',
-    'PgBouncer has these. Here they are answered with an error (0A000), for users who might run them.',
+    '## Not supported',
+    'PgBouncer has this, and it is answered with an error (0A000):',
     table(
-      ['command', 'who', 'what it does'],
-      [
-        ...later.map(([name, command]) => [code(usageOf(name, command)), command.access, command.help]),
-        ...LATER_TOPICS.map((name) => [code(`SHOW ${name.toUpperCase()}`), 'stats', '']),
-      ],
+      ['command', 'why not, and what there is instead'],
+      [...REFUSED_TOPICS].map(([name, why]) => [code(`SHOW ${name.toUpperCase()}`), `${why}.`]),
     ),
     '## What drivers send',
     NOISE_INTRODUCTION,

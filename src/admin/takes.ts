@@ -3,7 +3,7 @@
 import { PoolerError } from '../problems.ts'
 import { nearest } from '../settings/nearest.ts'
 import { nameIn, type Word } from './grammar.ts'
-import { LATER_TOPICS, TOPICS } from './show/topics.ts'
+import { REFUSED_TOPICS, TOPICS } from './show/topics.ts'
 
 export interface Argument {
   /** As PgBouncer's help writes it. */
@@ -17,7 +17,7 @@ export interface Argument {
 /** SHOW HELP is not in the table of topics, since it tells of it. */
 export const HELP = 'help'
 
-const KNOWN_TOPICS: readonly string[] = [HELP, ...TOPICS.keys(), ...LATER_TOPICS]
+const KNOWN_TOPICS: readonly string[] = [HELP, ...TOPICS.keys(), ...REFUSED_TOPICS.keys()]
 
 export const TAKES = {
   nothing: { usage: '', read: (words) => (words.length === 0 ? [] : null) },

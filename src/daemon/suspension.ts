@@ -93,8 +93,7 @@ export class Suspension {
   }
 
   *#servers(): Generator<Server> {
-    for (const pool of this.#parts.pools)
-      for (const state of SERVER_STATES) if (state !== 'dialing') yield* pool.servers(state)
+    for (const pool of this.#parts.pools) for (const state of SERVER_STATES) yield* pool.servers(state)
   }
 
   #enter(next: State): void {
@@ -108,6 +107,6 @@ function isHeldUp({ relay, isOpen, channel }: Session): boolean {
   return relay !== null && isOpen && channel.owedBytes > 0
 }
 
-function owes({ isOver, channel }: Server): boolean {
-  return !isOver && channel.owedBytes > 0
+function owes({ isOver, owedBytes }: Server): boolean {
+  return !isOver && owedBytes > 0
 }

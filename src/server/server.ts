@@ -161,6 +161,11 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     return this.#channel?.peer ?? this.address
   }
 
+  /** Of what was written to it, and the kernel has not taken yet. */
+  get owedBytes(): number {
+    return this.#channel?.owedBytes ?? 0
+  }
+
   get tls(): string {
     return this.#channel?.tls ?? ''
   }

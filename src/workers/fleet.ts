@@ -22,6 +22,7 @@ export interface Fleet {
   peers(): Promise<readonly PeerSnapshot[]>
   names(): Promise<readonly NameSnapshot[]>
   zones(): Promise<readonly ZoneSnapshot[]>
+  memory(): Promise<readonly MemorySnapshot[]>
   stats(): Promise<readonly DatabaseStats[]>
   lists(): Promise<Lists>
   latencies(): Promise<readonly LatencySnapshot[]>
@@ -58,6 +59,8 @@ export interface ClientSnapshot {
   readonly serverId: number | null
   readonly applicationName: string
   readonly preparedStatements: number
+  /** Of what was written to it, and the kernel has not taken yet. */
+  readonly owedBytes: number
 }
 
 /** As PgBouncer calls them: `used` has been idle for so long that it is checked before it is used, `tested` is being checked or reset. */
@@ -84,6 +87,8 @@ export interface ServerSnapshot {
   readonly pid: number
   readonly applicationName: string
   readonly preparedStatements: number
+  /** Of what was written to it, and the kernel has not taken yet. */
+  readonly owedBytes: number
 }
 
 export interface PoolSnapshot {
@@ -143,6 +148,14 @@ export interface PeerSnapshot {
   readonly poolSize: number
   /** By how far they have come. */
   readonly cancels: { readonly waiting: number; readonly dialing: number; readonly sent: number }
+}
+
+/** Of one kind of memory. */
+export interface MemorySnapshot {
+  readonly name: string
+  readonly usedBytes: number
+  /** It has been got from the system, and is not in use. */
+  readonly freeBytes: number
 }
 
 export interface DatabaseStats {

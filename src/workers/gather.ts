@@ -10,6 +10,7 @@ import {
   type DatabaseStats,
   type LatencySnapshot,
   type Lists,
+  type MemorySnapshot,
   type PeerSnapshot,
   type PoolSnapshot,
   SERVER_GROUPS,
@@ -84,6 +85,18 @@ export function mergeZones(parts: readonly (readonly ZoneSnapshot[])[]): ZoneSna
       zone: one.zone,
       serial: Math.max(one.serial, other.serial),
       hosts: Math.max(one.hosts, other.hosts),
+    }),
+  )
+}
+
+export function mergeMemory(parts: readonly (readonly MemorySnapshot[])[]): MemorySnapshot[] {
+  return merge(
+    parts,
+    ({ name }) => name,
+    (one, other) => ({
+      name: one.name,
+      usedBytes: one.usedBytes + other.usedBytes,
+      freeBytes: one.freeBytes + other.freeBytes,
     }),
   )
 }

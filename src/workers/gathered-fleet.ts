@@ -8,6 +8,7 @@ import {
   mergeDatabases,
   mergeLatencies,
   mergeLists,
+  mergeMemory,
   mergeNames,
   mergePeers,
   mergePools,
@@ -92,6 +93,10 @@ export abstract class GatheredFleet implements Fleet {
 
   async zones() {
     return mergeZones(await this.#ask('zones'))
+  }
+
+  async memory() {
+    return mergeMemory(await this.#ask('memory'))
   }
 
   async stats() {

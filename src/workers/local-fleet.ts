@@ -25,6 +25,7 @@ import {
   type FleetState,
   type LatencySnapshot,
   type Lists,
+  type MemorySnapshot,
   type PeerSnapshot,
   type PoolSnapshot,
   SERVER_GROUPS,
@@ -35,6 +36,7 @@ import {
 } from './fleet.ts'
 import { mergeLatencies, mergePools } from './gather.ts'
 import type { Circumstances } from './health.ts'
+import { describeMemory } from './memory.ts'
 import type { Beat, Gatherable, Topic } from './messages.ts'
 import { type Packed, pack, packLong, packNow } from './packing.ts'
 import type { Pulse } from './pulse.ts'
@@ -142,6 +144,10 @@ export class LocalFleet implements Fleet {
 
   async zones(): Promise<ZoneSnapshot[]> {
     return this.#parts.describeZones()
+  }
+
+  async memory(): Promise<MemorySnapshot[]> {
+    return describeMemory()
   }
 
   async stats(): Promise<DatabaseStats[]> {
@@ -354,6 +360,7 @@ function describeClient(session: Session, state: ClientState, nowMs: number): Cl
     serverId: serverOf(session)?.id ?? null,
     applicationName: session.applicationName,
     preparedStatements: handler?.preparedStatements ?? 0,
+    owedBytes: channel.owedBytes,
   }
 }
 
@@ -376,6 +383,7 @@ function describeServer(pool: Pool, server: Server, holder: Session | null): Ser
     pid,
     applicationName: profile.values[pool.options.tracked.place('application_name')] ?? '',
     preparedStatements: server.statements.size,
+    owedBytes: server.owedBytes,
   }
 }
 

@@ -254,6 +254,10 @@ class WholeFleet implements Fleet {
     return this.#gather('zones')
   }
 
+  memory() {
+    return this.#gather('memory')
+  }
+
   stats() {
     return this.#gather('stats')
   }

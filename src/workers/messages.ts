@@ -14,6 +14,7 @@ import type {
   FleetState,
   LatencySnapshot,
   Lists,
+  MemorySnapshot,
   PeerSnapshot,
   PoolSnapshot,
   ServerSnapshot,
@@ -40,6 +41,7 @@ export interface Gatherable {
   readonly peers: readonly PeerSnapshot[]
   readonly names: readonly NameSnapshot[]
   readonly zones: readonly ZoneSnapshot[]
+  readonly memory: readonly MemorySnapshot[]
   readonly stats: readonly DatabaseStats[]
   readonly lists: Lists
   readonly latencies: readonly LatencySnapshot[]

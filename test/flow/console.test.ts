@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { stampCancelKey } from '../../src/wire/cancel-key.ts'
 import type { FlowClient } from '../support/flow/client.ts'
+import { run } from '../support/flow/commands.ts'
 import { quiet, until } from '../support/flow/inbox.ts'
 import { complete, error, ready, rows } from '../support/flow/replies.ts'
 import {
@@ -120,9 +121,7 @@ describe('the extended protocol', () => {
     expect(await failure(parse('', 'pause $1'))).toContain('0A000 console commands take no parameters')
     expect(await failure(parse('', 'pause', [23]))).toContain('0A000 console commands take no parameters')
     expect(await failure(bind('', 's', 'value'))).toContain('0A000 console commands take no parameters')
-    expect(await failure(parse('', 'show fds'), bind('', ''), execute())).toContain(
-      '0A000 SHOW FDS is not supported yet',
-    )
+    expect(await failure(parse('', 'show fds'), bind('', ''), execute())).toContain('0A000 SHOW FDS is not supported')
     expect(await failure(closeStatement('nobody'), closePortal('nobody'))).toBe(undefined)
   })
 
@@ -177,7 +176,7 @@ describe('simple queries', () => {
     console.send(query('show version; show fds; show version'))
     expect(await console.answer()).toEqual([
       ...VERSION,
-      'ErrorResponse(ERROR 0A000 SHOW FDS is not supported yet)',
+      'ErrorResponse(ERROR 0A000 SHOW FDS is not supported)',
       'ReadyForQuery(I)',
     ])
     console.send(query(' ; -- nothing'))
@@ -484,6 +483,46 @@ describe('SHOW POOLS and its kin tell what is there:', () => {
     await flow.advance(10_001)
     await flow.advance(10_001)
     await flow.advance(10_001)
+  })
+})
+
+describe('sockets and memory', () => {
+  test('clients and servers are in one table, by the names that PgBouncer has for their states', async () => {
+    const { flow, client } = await startPair({ settings: { default_pool_size: 2 } })
+    const console = await connect(flow)
+    const { finish } = await run(client, flow)
+    const waiting = await flow.connect()
+    const shown = async (topic: string) =>
+      (await show(console, topic)).map(({ type, state, send_avail }) => `${type} ${state} ${send_avail}`).toSorted()
+    expect(await shown('sockets')).toEqual(['C cl_active 0', 'C cl_active 0', 'C cl_active 0', 'S sv_active 0'])
+    expect(await shown('active_sockets')).toEqual(['C cl_active 0', 'S sv_active 0'])
+    await finish()
+    expect(await shown('active_sockets')).toEqual([])
+    waiting.leave()
+  })
+
+  test('what a client has not taken is told', async () => {
+    const flow = await startFlow({ windowBytes: 100 })
+    const client = await flow.connect()
+    const { server } = await run(client, flow)
+    client.stopReading()
+    server.send(rows('1'))
+    await quiet()
+    server.send(rows('2'), ready())
+    await quiet()
+    const console = await connect(flow)
+    const owed = (await show(console, 'sockets')).map(({ send_avail }) => Number(send_avail))
+    expect(owed.some((bytes) => bytes > 0)).toBe(true)
+    client.startReading()
+    await client.answer()
+  })
+
+  test('SHOW MEM has the parts of the memory', async () => {
+    const { console } = await startConsole()
+    const parts = await show(console, 'mem')
+    expect(parts.map(({ name }) => name)).toEqual(expect.arrayContaining(['heap_old_space', 'buffers', 'rest']))
+    for (const { size, used, free, memtotal } of parts)
+      expect(Number(memtotal)).toBe(Number(size) * (Number(used) + Number(free)))
   })
 })
 

@@ -4,15 +4,17 @@ import type { ClientSnapshot } from '../../workers/fleet.ts'
 import { socketColumns } from './sockets.ts'
 import { topic } from './topic.ts'
 
+export const CLIENT_COLUMNS = socketColumns<ClientSnapshot>({
+  type: 'C',
+  waitUs: ({ waitUs }) => waitUs,
+  isCondemned: () => false,
+  link: ({ serverId }) => serverId,
+  linked: '`ptr` of the server that it holds',
+  pid: ({ peer }) => peer.process?.pid ?? 0,
+})
+
 export const clients = topic<ClientSnapshot>({
   help: 'Clients that are logged in. `active` holds a server, `idle` does not, `waiting` is queued for one.',
   rows: ({ fleet }) => fleet.clients(),
-  columns: socketColumns({
-    type: 'C',
-    waitUs: ({ waitUs }) => waitUs,
-    isCondemned: () => false,
-    link: ({ serverId }) => serverId,
-    linked: '`ptr` of the server that it holds',
-    pid: ({ peer }) => peer.process?.pid ?? 0,
-  }),
+  columns: CLIENT_COLUMNS,
 })

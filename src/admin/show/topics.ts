@@ -1,11 +1,13 @@
 /** THE table of what may follow SHOW. To add a SHOW, add its file and a row here. */
 
+import { activeSockets, sockets } from './all-sockets.ts'
 import { clients } from './clients.ts'
 import { config } from './config.ts'
 import { databases } from './databases.ts'
 import { dnsHosts, dnsZones } from './dns.ts'
 import { latencies } from './latencies.ts'
 import { lists } from './lists.ts'
+import { mem } from './mem.ts'
 import { peerPools, peers } from './peers.ts'
 import { pools } from './pools.ts'
 import { servers } from './servers.ts'
@@ -23,6 +25,8 @@ export const TOPICS: ReadonlyMap<string, Topic> = new Map(
     pools,
     clients,
     servers,
+    sockets,
+    active_sockets: activeSockets,
     users,
     workers,
     version,
@@ -37,8 +41,14 @@ export const TOPICS: ReadonlyMap<string, Topic> = new Map(
     peer_pools: peerPools,
     dns_hosts: dnsHosts,
     dns_zones: dnsZones,
+    mem,
   }),
 )
 
-/** PgBouncer has these; each becomes a row above in a later release. */
-export const LATER_TOPICS: readonly string[] = ['active_sockets', 'fds', 'mem', 'sockets']
+/** PgBouncer has these, and pgweir will not; who asks is told why, and what there is instead. */
+export const REFUSED_TOPICS: ReadonlyMap<string, string> = new Map([
+  [
+    'fds',
+    'It hands the sockets of a process to its successor (-R), which PgBouncer has deprecated, too: what a session holds besides is lost by that. Start the successor with so_reuseport and stop the other with SHUTDOWN WAIT_FOR_CLIENTS, or use RESTART WORKERS. SHOW SOCKETS lists connections',
+  ],
+])

@@ -81,11 +81,11 @@ describe('a command', () => {
       expect(problemOf(text).message, text).toBe(`invalid command '${text}', use SHOW HELP;`)
   })
 
-  test('of PgBouncer that comes later says so', async () => {
+  test('of PgBouncer that there will never be says so', async () => {
     expect(await runProblemOf('show fds')).toMatchObject({
       severity: 'ERROR',
       sqlstate: '0A000',
-      message: 'SHOW FDS is not supported yet',
+      message: 'SHOW FDS is not supported',
     })
   })
 

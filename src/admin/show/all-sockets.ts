@@ -1,0 +1,65 @@
+/** SHOW SOCKETS and SHOW ACTIVE_SOCKETS: clients and servers in one table, with what is left to be written to each. */
+
+import type { ClientSnapshot, ServerSnapshot } from '../../workers/fleet.ts'
+import type { ConsoleContext } from '../answer.ts'
+import { CLIENT_COLUMNS } from './clients.ts'
+import { SERVER_COLUMNS } from './servers.ts'
+import { type ShownColumn, topic } from './topic.ts'
+
+type Row = { readonly client: ClientSnapshot } | { readonly server: ServerSnapshot }
+
+/** PgBouncer's names of its lists. One that is idle is on the list of the active ones, too. */
+const CLIENT_STATES = { active: 'cl_active', idle: 'cl_active', waiting: 'cl_waiting' } as const
+const SERVER_STATES = {
+  active: 'sv_active',
+  idle: 'sv_idle',
+  used: 'sv_used',
+  tested: 'sv_tested',
+  new: 'sv_login',
+  being_canceled: 'sv_being_canceled',
+} as const
+
+function stateOf(row: Row): string {
+  return 'client' in row ? CLIENT_STATES[row.client.state] : SERVER_STATES[row.server.state]
+}
+
+const COMMON: readonly ShownColumn<Row>[] = CLIENT_COLUMNS.map(([name, type, meaning, ofClient], index) => {
+  const ofServer = (SERVER_COLUMNS[index] as (typeof SERVER_COLUMNS)[number])[3]
+  if (name === 'state') return [name, type, 'what it is doing: the name of its list in PgBouncer', stateOf]
+  const told = name === 'link' ? '`ptr` of the other side' : meaning
+  return [name, type, told, (row) => ('client' in row ? ofClient(row.client) : ofServer(row.server))]
+})
+
+/** PgBouncer has a buffer for each of its sockets. Here one is read into at once by all, and holds nothing from one moment to the next. */
+function nothing(name: string): ShownColumn<Row> {
+  return [name, 'int4', 'always 0', () => 0]
+}
+
+const COLUMNS: readonly ShownColumn<Row>[] = [
+  ...COMMON,
+  ...['recv_pos', 'pkt_pos', 'pkt_remain', 'send_pos', 'send_remain', 'pkt_avail'].map(nothing),
+  [
+    'send_avail',
+    'int4',
+    'bytes that were written to it, and that the kernel has not taken yet',
+    (row) => ('client' in row ? row.client.owedBytes : row.server.owedBytes),
+  ],
+]
+
+async function rowsOf({ fleet }: ConsoleContext): Promise<Row[]> {
+  const [clients, servers] = await Promise.all([fleet.clients(), fleet.servers()])
+  return [...clients.map((client) => ({ client })), ...servers.map((server) => ({ server }))]
+}
+
+export const sockets = topic<Row>({
+  help: 'SHOW CLIENTS and SHOW SERVERS in one table, with what is left to be written.',
+  rows: rowsOf,
+  columns: COLUMNS,
+})
+
+export const activeSockets = topic<Row>({
+  help: 'Those of SHOW SOCKETS that are at work: clients that hold a server, and their servers.',
+  rows: async (context) =>
+    (await rowsOf(context)).filter((row) => ('client' in row ? row.client : row.server).state === 'active'),
+  columns: COLUMNS,
+})

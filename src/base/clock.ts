@@ -5,6 +5,8 @@ export interface Clock {
   readonly nowMs: number
   /** Reads the real time again. Called where work enters the process: a chunk read, a timer. */
   refresh(): void
+  /** How much later than `nowMs` it really is. */
+  behindMs(): number
   /** The wall clock in milliseconds since 1970, for people to read. */
   wallMs(): number
 }
@@ -34,6 +36,10 @@ export class SystemClock implements Clock {
     this.nowMs = stoppedMs < 0 ? timer.now() : stoppedMs
   }
 
+  behindMs(): number {
+    return timer.now() - this.nowMs
+  }
+
   wallMs(): number {
     return Date.now()
   }
@@ -44,6 +50,10 @@ export class ManualClock implements Clock {
   nowMs = 1_000_000
 
   refresh(): void {}
+
+  behindMs(): number {
+    return 0
+  }
 
   wallMs(): number {
     return 1_700_000_000_000 + this.nowMs

@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Ids } from '../base/ids.ts'
 import type { Log } from '../base/log.ts'
 import type { ServerSide } from '../net/tls.ts'
+import type { ErrorCounts } from '../pool/error-counts.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { PoolerError } from '../problems.ts'
 import type { CancelSender } from '../server/cancel.ts'
@@ -39,6 +40,8 @@ export interface ClientContext {
   readonly clock: Clock
   readonly log: Log
   readonly sessions: Register
+  /** Told to clients that have come to no pool. */
+  readonly errors: ErrorCounts
   readonly cancelKeys: Pick<CancelKeys<Host>, 'create' | 'remove'>
   readonly cancels: CancelSender
   readonly tracked: Tracked

@@ -252,6 +252,11 @@ export class Entry implements Stage, AuthenticationListener {
     else this.#fit(destination.pool, wishes)
   }
 
+  #loggedIn({ counters, durations }: Pool): void {
+    counters.clientLogins++
+    durations.login.note(this.#session.clock.nowMs - this.#session.connectedMs)
+  }
+
   #takeOwn(pool: Pool): void {
     const own = new OwnServer(pool, {
       onOwned: (server) => {
@@ -259,7 +264,7 @@ export class Entry implements Stage, AuthenticationListener {
         const { profile } = server
         const relay = new Relay(this.#session, pool, profile)
         relay.own(server)
-        pool.counters.clientLogins++
+        this.#loggedIn(pool)
         this.#listener.onEntered(receptionOf(pool, profile), relay)
       },
       onUnfit: (notice) => this.#listener.onRefused(notice),
@@ -275,7 +280,7 @@ export class Entry implements Stage, AuthenticationListener {
       onFitted: (profile) => {
         this.#fitting = null
         if (!this.#session.isOpen) return
-        pool.counters.clientLogins++
+        this.#loggedIn(pool)
         this.#listener.onEntered(receptionOf(pool, profile), new Relay(this.#session, pool, profile))
       },
       onUnfit: (notice) => {

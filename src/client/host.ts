@@ -25,6 +25,7 @@ export interface Host {
   readonly id: number
   readonly channel: Channel
   readonly clock: Clock
+  readonly connectedMs: number
   readonly state: SessionState
   /** It has not ended, nor been told to. */
   readonly isOpen: boolean

@@ -33,6 +33,12 @@ import { Timekeeping } from './timekeeping.ts'
 /** What one chunk gives rise to for the client. Shared by all sessions: see `Outbox`. */
 const toClient = new Outbox()
 
+/** Chunks that were passed on, of all sessions. */
+let passes = 0
+
+/** One of 64 is measured. */
+const MEASURED_MASK = 63
+
 /** How much a server may owe a client before no more is read from that; some pipelines send thousands of requests at once. */
 const MAX_DEBTS = 4_096
 
@@ -108,6 +114,18 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     return toClient
   }
 
+  /** When the transaction began that runs; null if none does. */
+  get transactionMs(): number | null {
+    const { server } = this
+    if (server === null || (server.status === STATUS_IDLE && server.ledger.isEmpty)) return null
+    return this.#times.transactionMs
+  }
+
+  /** What a chunk gave rise to has been passed on. To look at the time costs a part of what is measured, so that some must do. */
+  #passed(): void {
+    if ((++passes & MEASURED_MASK) === 0) this.pool.durations.passing.note(this.session.clock.behindMs())
+  }
+
   // From the client
 
   read(buffer: Buffer, start: number, end: number): number {
@@ -122,6 +140,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       toClient.discard()
       this.session.workEnds()
     }
+    this.#passed()
     this.#balance()
     return stoppedAt
   }
@@ -229,6 +248,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       toClient.discard()
       this.session.workEnds()
     }
+    this.#passed()
     if (this.#goesOn || (this.#goesOnWhenReady && server.ledger.isEmpty)) {
       this.#goesOn = false
       this.#goesOnWhenReady = false
@@ -301,6 +321,10 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   #watch(): SchemaWatch {
     this.#schemaWatch ??= new SchemaWatch()
     return this.#schemaWatch
+  }
+
+  onErrorPassed(notice: Notice): void {
+    this.pool.errors.note('postgresql', notice.sqlstate)
   }
 
   onStalePlan(server: Server): void {
@@ -517,7 +541,9 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.pool.withdraw(this)
     this.session.enter('idle')
     this.#times.answeredByUs()
-    this.#sayNow(encodeError(new PoolerError('wait-cancelled')))
+    const problem = new PoolerError('wait-cancelled')
+    this.pool.errors.note('pgweir', problem.sqlstate)
+    this.#sayNow(encodeError(problem))
     if (this.#requests.skipAsked() === 'whole') this.#sayNow(READY_IDLE)
     this.session.goOn()
   }

@@ -32,6 +32,8 @@ export interface RepliesListener {
   onFatal(server: Server): boolean
   /** A name of ours was unknown, or taken: somebody has dropped or made it by SQL. */
   onSharedNameFailed(server: Server): void
+  /** The client is told of an error of the server's. */
+  onErrorPassed(notice: Notice): void
   /** A prepared statement was refused because its tables have changed. */
   onStalePlan(server: Server): void
   /** The first request of a recorded batch has failed. Returns whether the batch is sent again, so that nobody has to know. */
@@ -230,12 +232,17 @@ export class Replies implements FrameSink {
     const verdict = server.ledger.fail()
     if ((isUnknownName(notice) || isTakenName(notice)) && verdict !== 'replace')
       this.#listener.onSharedNameFailed(server)
-    if (verdict === 'nonsense' && !isTheEnd)
+    if (verdict === 'nonsense' && !isTheEnd) {
       this.#listener.onNonsense(`an error that nothing asked for: ${notice.message}`)
-    else if (verdict === 'replace' && effect?.reply && !isTheEnd) {
+      return
+    }
+    if (verdict === 'replace' && effect?.reply && !isTheEnd) {
       this.#listener.toClient().addAll(effect.reply)
       this.#forwardsRest = false
-    } else if (isWhole && notice.message.includes(SHARED_PREFIX))
+      return
+    }
+    this.#listener.onErrorPassed(notice)
+    if (isWhole && notice.message.includes(SHARED_PREFIX))
       this.#listener.toClient().addAll(this.#inClientsWords(buffer, start, end))
     else this.#listener.toClient().add(buffer, start, end)
   }

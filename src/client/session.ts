@@ -275,6 +275,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     this.#ending = null
     const canSpeak = !isMute && (this.#handler?.canSpeak ?? true)
     this.#log(notice, reason)
+    if (notice !== null) (this.waiter?.pool.errors ?? this.#context.errors).note('pgweir', notice.sqlstate)
     this.enter('closing')
     this.#letGo(state)
     if (notice !== null && canSpeak) this.send(encodeError(asFatal(notice)))

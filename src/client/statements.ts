@@ -168,6 +168,7 @@ export class Statements {
     unnamed.share(statement)
     if (statements.has(statement, ledger)) {
       pool.counters.autoPrepareHits++
+      pool.counters.statementHits++
       statements.use(statement)
       ledger.owe(DEBT.ours, ledger.mayBeSkipped ? parseComplete(dropped) : PARSED)
     } else {
@@ -202,7 +203,7 @@ export class Statements {
   }
 
   #parseNamed(name: string, buffer: Buffer, start: number, end: number): void {
-    const { leased } = this.#context
+    const { leased, pool } = this.#context
     if (this.#names?.has(name)) {
       this.#failInServer(new PoolerError('statement-exists', { name: Buffer.from(name, 'latin1').toString() }))
       return
@@ -223,6 +224,7 @@ export class Statements {
     // In a transaction that has failed, or may have failed by then, only Postgres knows what it refuses, so it must see the Parse.
     const isRefusable = leased.status === STATUS_FAILED || leased.ledger.awaitsReady
     if (leased.statements.has(statement, leased.ledger) && !isRefusable) {
+      pool.counters.statementHits++
       leased.statements.use(statement)
       leased.ledger.owe(DEBT.ours, { reply: PARSE_COMPLETE, undo: unlearn })
     } else this.#prepare(statement, false, { reply: null, undo: unlearn })
@@ -252,6 +254,7 @@ export class Statements {
         }
       }
       if (statements.has(statement, leased.ledger)) {
+        pool.counters.statementHits++
         statements.use(statement)
         if (isUnnamed && this.#isRepeatable) first = leased.recording.begin()
       } else this.#prepare(statement, true, null)
@@ -504,6 +507,7 @@ export class Statements {
     if (statements.mayHave(statement, ledger)) this.#closeOnServer(statement)
     this.#makeRoom(statement.body.length)
     pool.counters.serverParses++
+    pool.counters.statementMisses++
     statements.parseSent(statement, ledger, isSwallowed, alsoUndo)
     toServer.addAll(encodeParse(statement.name.toString('latin1'), statement.body))
   }
@@ -515,12 +519,14 @@ export class Statements {
     for (let left = 2; left > 0; left--) {
       const surplus = leased.statements.surplus(maxPreparedStatements)
       if (surplus === null) break
+      pool.counters.statementEvictions++
       this.#closeOnServer(surplus)
     }
     if (!this.#auto?.isOn) return
     for (let left = MAX_CLOSED; left > 0; left--) {
       const surplus = leased.statements.surplusBytes(autoPrepareMaxBytes, bytes)
       if (surplus === null) break
+      pool.counters.statementEvictions++
       this.#closeOnServer(surplus)
     }
   }
@@ -536,7 +542,8 @@ export class Statements {
    * replies keep their order, as if Postgres had found the error itself.
    */
   #failInServer(problem: PoolerError): void {
-    const { leased, toServer } = this.#context
+    const { leased, toServer, pool } = this.#context
+    pool.errors.note('pgweir', problem.sqlstate)
     leased.ledger.owe(DEBT.describe | REPLACE, { reply: encodeError(problem), undo: () => {} })
     toServer.addAll(NEVER)
   }

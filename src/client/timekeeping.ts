@@ -13,6 +13,8 @@ export class Timekeeping {
   /** When the client was last answered. Each of these begins as a number: V8 would make an object of every time that is put where `undefined` was. */
   answeredMs = 0
   #transactionMs = 0
+  /** How long the request that runs has waited for the server. */
+  #waitedMs = 0
   readonly #clock: Clock
   readonly #pool: Pool
 
@@ -28,6 +30,7 @@ export class Timekeeping {
   }
 
   leaseBegins(): void {
+    this.#waitedMs = this.#clock.nowMs - this.requestMs
     this.requestMs = this.#clock.nowMs
     this.#transactionMs = this.requestMs
   }
@@ -51,6 +54,8 @@ export class Timekeeping {
     counters.queries++
     counters.queryUs += tookMs * 1000
     durations.query.note(tookMs)
+    durations.response.note(tookMs + this.#waitedMs)
+    this.#waitedMs = 0
     this.answeredMs = nowMs
     this.requestMs = nowMs
     if (status !== STATUS_IDLE) return
@@ -59,6 +64,11 @@ export class Timekeeping {
     counters.transactionUs += transactionTookMs * 1000
     durations.transaction.note(transactionTookMs)
     this.#transactionMs = nowMs
+  }
+
+  /** When the transaction began that runs, if one does. */
+  get transactionMs(): number {
+    return this.#transactionMs
   }
 
   /** What has taken too long, if anything has. */

@@ -46,7 +46,11 @@ export async function openMonitoring({ settings, log, fleet }: MonitoringParts):
 async function metricsPages(fleet: MeasuredFleet, settings: () => Settings): Promise<Pages> {
   // Whoever goes without need not load it.
   const { Exporter, formatFor } = await import('../metrics/exporter.ts')
-  const exporter = new Exporter({ fleet, names: new TallyNames(settings().general.metrics_max_pools) })
+  const exporter = new Exporter({
+    fleet,
+    names: new TallyNames(settings().general.metrics_max_pools),
+    limits: () => ({ maxClients: settings().general.max_client_conn }),
+  })
   const page: Answer = (request) => exporter.page(formatFor(request.headers.accept ?? ''))
   return new Map([['/metrics', guarded(() => settings().general.http_token, page)]])
 }

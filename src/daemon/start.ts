@@ -62,6 +62,7 @@ import { type OpenLog, openLog } from './open-log.ts'
 import { peersOf } from './peers.ts'
 import { permitSizes } from './pool-settings.ts'
 import { becomeUser } from './privileges.ts'
+import { ProcessFigures } from './process-figures.ts'
 import { NO_SERVICE_MANAGER, type ServiceManager } from './service-manager.ts'
 import { StatsLog } from './stats-log.ts'
 import { Suspension } from './suspension.ts'
@@ -275,7 +276,12 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   let isStarting = true
   const pulse = new Pulse(SWEEP_MS)
   const admissions = membership?.admissions ?? new ClientCounts((claim) => maxClients(settings(), claim))
+  const figures = new ProcessFigures({
+    ...{ sessions, cancels, pulse },
+    certificate: () => tls.setup.clients?.certificate ?? null,
+  })
   const fleet = new LocalFleet({
+    figures,
     clock,
     sessions,
     pools,
@@ -323,6 +329,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     clock,
     log,
     sessions,
+    errors: figures.errors,
     cancelKeys,
     cancels,
     tracked,
@@ -334,7 +341,10 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     authentication: (session, wishes, done) => doors.authentication(session, wishes, done),
     destination: (session, wishes, proof, done) => doors.destination(session, wishes, proof, done),
     otherDestination: (session, wishes, refusal) => doors.otherDestination(session, wishes, refusal),
-    cancel: (pid, key, over) => cancelRoutes.cancel(pid, key, over),
+    cancel(pid, key, over) {
+      figures.cancelRequests++
+      cancelRoutes.cancel(pid, key, over)
+    },
     onUnproved: (session) => doors.onUnproved(session),
     onGone: (session) => {
       doors.onGone(session)
@@ -362,8 +372,11 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
 
   const onAccepted = (channel: Channel) => {
     // Strangers must not be able to fill the memory with connections that never say who they are.
-    if (sessions.loggingIn >= Math.max(MIN_LOGGING_IN, 2 * settings().general.max_client_conn)) channel.destroy()
-    else new Session(channel, context)
+    figures.connections++
+    if (sessions.loggingIn >= Math.max(MIN_LOGGING_IN, 2 * settings().general.max_client_conn)) {
+      figures.connectionsRefused++
+      channel.destroy()
+    } else new Session(channel, context)
     membership?.onLoad(sessions.count)
   }
   const http = membership ? null : await openMonitoring({ settings, log, fleet })

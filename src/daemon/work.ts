@@ -178,7 +178,7 @@ export async function work(side: WorkerSide): Promise<void> {
   await ended
   clearInterval(beats)
   beat()
-  if (pooler !== null) member.lastWord((pooler as Pooler).parts.fleet.packedTallies())
+  if (pooler !== null) member.lastWord((pooler as Pooler).parts.fleet.packedAccounts())
 }
 
 /** Where the primary accepts, there is nothing to close here, and what it gives is to be taken. */

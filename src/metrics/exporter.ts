@@ -4,13 +4,14 @@ import type { TallyNames } from '../pool/tallies.ts'
 import { CONTENT_TYPES, expose, type Format } from './exposition.ts'
 import { FAMILIES } from './families.ts'
 import type { Page } from './http-server.ts'
-import { type MeasuredFleet, takeSnapshot } from './snapshot.ts'
+import { type Limits, type MeasuredFleet, takeSnapshot } from './snapshot.ts'
 
 export { formatFor } from './exposition.ts'
 
 export interface ExporterOptions {
   readonly fleet: MeasuredFleet
   readonly names: TallyNames
+  limits(): Limits
 }
 
 export class Exporter {
@@ -34,7 +35,7 @@ export class Exporter {
   }
 
   async #make(format: Format): Promise<string> {
-    const { fleet, names } = this.#options
-    return expose(FAMILIES, await takeSnapshot(fleet, names), format)
+    const { fleet, names, limits } = this.#options
+    return expose(FAMILIES, await takeSnapshot(fleet, names, limits()), format)
   }
 }

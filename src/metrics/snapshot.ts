@@ -1,6 +1,7 @@
 /** What a scrape reads: all that the metrics are made of, taken at one moment, with no more names of databases and users than there may be. */
 
-import { OTHER, type Tally, type TallyNames } from '../pool/tallies.ts'
+import { OTHER, type TallyNames } from '../pool/tallies.ts'
+import type { Accounts } from '../workers/accounts.ts'
 import {
   CONSOLE_NAME,
   type DatabaseSnapshot,
@@ -9,33 +10,45 @@ import {
   type WorkerSnapshot,
 } from '../workers/fleet.ts'
 import { mergePools } from '../workers/gather.ts'
+import type { Circumstances } from '../workers/health.ts'
+import type { Vitals } from '../workers/vitals.ts'
 
 export interface Snapshot {
-  readonly tallies: readonly Tally[]
+  readonly accounts: Accounts
   readonly pools: readonly PoolSnapshot[]
   /** Only those that have a name of their own: settings of others cannot be added up. */
   readonly databases: readonly DatabaseSnapshot[]
   readonly workers: readonly WorkerSnapshot[]
+  readonly vitals: Vitals
+  readonly circumstances: Circumstances
+  readonly limits: Limits
 }
 
-export type MeasuredFleet = Pick<Fleet, 'tallies' | 'pools' | 'databases' | 'workers'>
+/** From the settings. */
+export interface Limits {
+  readonly maxClients: number
+}
+
+export type MeasuredFleet = Pick<Fleet, 'accounts' | 'pools' | 'databases' | 'workers' | 'vitals' | 'circumstances'>
 
 /** @param names whose pools are told apart */
-export async function takeSnapshot(fleet: MeasuredFleet, names: TallyNames): Promise<Snapshot> {
-  const [tallies, pools, databases, workers] = await Promise.all([
-    fleet.tallies(),
+export async function takeSnapshot(fleet: MeasuredFleet, names: TallyNames, limits: Limits): Promise<Snapshot> {
+  const [accounts, pools, databases, workers, vitals, circumstances] = await Promise.all([
+    fleet.accounts(),
     fleet.pools(),
     fleet.databases(),
     fleet.workers(),
+    fleet.vitals(),
+    fleet.circumstances(),
   ])
   // Whoever was counted first has a name; those of gauges follow.
-  const named = tallies.map((tally) => names.of(tally))
+  const tallies = accounts.pools.map((tally) => names.of(tally))
   const ofClients = pools.filter(({ database }) => database !== CONSOLE_NAME).map((pool) => names.of(pool))
-  const known = new Set([...named, ...ofClients].map(({ database }) => database))
+  const known = new Set([...tallies, ...ofClients].map(({ database }) => database))
   return {
-    tallies: named,
+    accounts: { ...accounts, pools: tallies },
     pools: mergePools([ofClients]),
     databases: databases.filter(({ name }) => known.has(name) && name !== OTHER),
-    workers,
+    ...{ workers, vitals, circumstances, limits },
   }
 }

@@ -5,6 +5,7 @@
 
 import type { Socket } from 'node:net'
 import { connect, createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
+import { countHandshake } from './handshakes.ts'
 
 /** What each socket has shown itself, where it is the server's side. */
 const shown = new WeakMap<Socket, Buffer>()
@@ -85,6 +86,7 @@ export function secureAsServer(
         (isDirect ? protocolProblem(secured, 'client') : null) ?? (verifiesPeer ? peerProblem(secured) : null)
       if (problem !== null) secured.destroy(problem)
     })
+  countHandshake(secured, 'client', 'secure')
   return secured
 }
 
@@ -110,6 +112,7 @@ export function secureAsClient(
       const problem = protocolProblem(secured, 'server')
       if (problem !== null) secured.destroy(problem)
     })
+  countHandshake(secured, 'server', 'secureConnect')
   return secured
 }
 

@@ -17,6 +17,7 @@ import type { ServerState } from '../server/states.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { Replication } from '../wire/replication.ts'
 import { Counters, Durations } from './counters.ts'
+import { ErrorCounts } from './error-counts.ts'
 import { Failures } from './failures.ts'
 import { Handover, type HandoverOwner } from './handover.ts'
 import type { Balance, Hosts } from './hosts.ts'
@@ -77,6 +78,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   readonly options: PoolOptions
   #counters = new Counters()
   #durations = new Durations()
+  #errors = new ErrorCounts()
   readonly statements = new StatementRegistry()
   readonly waiting = new Waiting()
   readonly #servers = new ServerLists()
@@ -130,10 +132,16 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     return this.#durations
   }
 
+  /** Told to its clients. */
+  get errors(): ErrorCounts {
+    return this.#errors
+  }
+
   /** What was counted belongs to another user than what comes. */
   countAnew(): void {
     this.#counters = new Counters()
     this.#durations = new Durations()
+    this.#errors = new ErrorCounts()
   }
 
   get settings(): PoolSettings {
@@ -334,7 +342,10 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
       return
     }
     if (to === 'idle') this.#serve(server)
-    if (to === 'closing') this.#serverLost()
+    if (to === 'closing') {
+      if (from !== 'dialing' && from !== 'login') this.#counters.serversClosed++
+      this.#serverLost()
+    }
     // Not all who wait may have had a server opened for them, if too many were being opened at a time.
     if (from === 'login' && this.waiting.length > 0 && this.#state === 'open') this.#share.permits.ask()
   }
@@ -346,12 +357,15 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
 
   onServerReady(server: Server, login: LoginResult): void {
     if (server.context === this.#context) this.#target.welcome.learned(login.parameters)
+    this.#counters.serversOpened++
+    this.#durations.opening.note(this.options.clock.nowMs - server.startedMs)
     this.#failures.forget()
     this.#target.hosts.worked()
     this.options.onServerOpened(server)
   }
 
   onServerFailed(server: Server, problem: Notice): void {
+    this.#counters.serverFailures++
     // Another one is tried at once.
     if (this.#target.hosts.failed(server.address)) return
     const { clock, chance } = this.options

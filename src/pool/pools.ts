@@ -71,8 +71,8 @@ export class Pools {
 
   /** Its servers log in as another user from now on. Where there is a pool of that user already, newcomers go to that one. */
   rename(pool: Pool, formerUser: string): void {
-    const { database, counters, durations } = pool
-    this.#tallies.ended({ database, user: formerUser, counters, durations })
+    const { database, counters, durations, errors } = pool
+    this.#tallies.ended({ database, user: formerUser, counters, durations, errors })
     this.#keepCounts(pool)
     pool.countAnew()
     this.#remove(pool, formerUser)

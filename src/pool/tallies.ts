@@ -2,16 +2,16 @@
 
 import { addLengths, type Lengths, lengthsOf } from '../base/histogram.ts'
 import { sumOf, type Totals } from './averages.ts'
-import type { Counters, Durations } from './counters.ts'
+import { type Counters, DURATION_NAMES, type DurationName, type Durations } from './counters.ts'
+import { addErrors, type ErrorCounts, type ErrorTotals } from './error-counts.ts'
 
 export interface Tally {
   readonly database: string
   readonly user: string
   readonly totals: Totals
   readonly durations: Readonly<Record<DurationName, Lengths>>
+  readonly errors: ErrorTotals
 }
-
-export type DurationName = keyof Durations
 
 /** Whoever counts. */
 export interface Counting {
@@ -19,6 +19,7 @@ export interface Counting {
   readonly user: string
   readonly counters: Counters
   readonly durations: Durations
+  readonly errors: ErrorCounts
 }
 
 /** Under which all are counted together that have come too late for a name of their own. */
@@ -72,11 +73,12 @@ export class Tallies {
   }
 }
 
-export function tallyOf({ database, user, counters, durations }: Counting): Tally {
+export function tallyOf({ database, user, counters, durations, errors }: Counting): Tally {
   return {
     ...{ database, user },
     totals: sumOf([counters]),
     durations: byDuration((name) => lengthsOf(durations[name])),
+    errors: errors.totals(),
   }
 }
 
@@ -95,10 +97,9 @@ function addTally(one: Tally, other: Tally): Tally {
     ...one,
     totals: sumOf([one.totals, other.totals]),
     durations: byDuration((name) => addLengths(one.durations[name], other.durations[name])),
+    errors: addErrors(one.errors, other.errors),
   }
 }
-
-const DURATION_NAMES: readonly DurationName[] = ['query', 'transaction', 'wait']
 
 function byDuration(lengths: (name: DurationName) => Lengths): Record<DurationName, Lengths> {
   return Object.fromEntries(DURATION_NAMES.map((name) => [name, lengths(name)])) as Record<DurationName, Lengths>

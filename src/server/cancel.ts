@@ -45,6 +45,8 @@ export class CancelSender {
   readonly #options: CancelOptions
   readonly #waiting: Request[] = []
   readonly #inFlight = new Set<InFlight>()
+  /** Requests that have gone out. */
+  sent = 0
 
   constructor(options: CancelOptions) {
     this.#options = options
@@ -151,6 +153,7 @@ export class CancelSender {
       return
     }
     cancel.isSent = true
+    this.sent++
     cancel.server.cancelBegins()
     const message = encodeCancelRequest(cancel.server.pid, cancel.server.cancelKey)
     channel.write(message, 0, message.length)

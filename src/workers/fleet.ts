@@ -7,11 +7,12 @@ import type { ZoneSnapshot } from '../net/names/zones.ts'
 import type { Span, Totals } from '../pool/averages.ts'
 import type { Balance } from '../pool/hosts.ts'
 import type { PoolMode } from '../pool/settings.ts'
-import type { Tally } from '../pool/tallies.ts'
 import type { Replication } from '../wire/replication.ts'
+import type { Accounts } from './accounts.ts'
 import type { Control } from './control.ts'
 import type { Circumstances } from './health.ts'
 import type { WorkerState } from './states.ts'
+import type { Vitals } from './vitals.ts'
 
 export interface Fleet {
   clients(): Promise<readonly ClientSnapshot[]>
@@ -26,8 +27,8 @@ export interface Fleet {
   stats(): Promise<readonly DatabaseStats[]>
   lists(): Promise<Lists>
   latencies(): Promise<readonly LatencySnapshot[]>
-  /** All that was ever counted by database and user; nothing in it goes down. Without the console. */
-  tallies(): Promise<readonly Tally[]>
+  accounts(): Promise<Accounts>
+  vitals(): Promise<Vitals>
   state(): Promise<FleetState>
   /** What decides about `healthOf`. */
   circumstances(): Promise<Circumstances>
@@ -102,6 +103,10 @@ export interface PoolSnapshot {
   /** Cancel requests: on their way to a server, and not yet sent. */
   readonly cancels: { readonly sent: number; readonly waiting: number }
   readonly longestWaitUs: number
+  /** 0 where none runs. */
+  readonly oldestTransactionUs: number
+  /** How many servers it may have, all processes together; 0 is no limit. */
+  readonly maxServers: number
 }
 
 /** Limits of 0 are none. */

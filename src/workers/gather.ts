@@ -28,6 +28,7 @@ export function mergePools(parts: readonly (readonly PoolSnapshot[])[]): PoolSna
       servers: addAll<ServerGroup>(SERVER_GROUPS, one.servers, other.servers),
       cancels: addAll(CANCEL_STATES, one.cancels, other.cancels),
       longestWaitUs: Math.max(one.longestWaitUs, other.longestWaitUs),
+      oldestTransactionUs: Math.max(one.oldestTransactionUs, other.oldestTransactionUs),
     }),
   )
 }

@@ -1,7 +1,8 @@
 /** All workers as one: asks each what it knows of itself, and puts the answers together. */
 
 import { sumOf, type Totals } from '../pool/averages.ts'
-import { Tallies, type Tally, type TallyNames } from '../pool/tallies.ts'
+import type { TallyNames } from '../pool/tallies.ts'
+import { AllAccounts, NO_ACCOUNTS, type PackedAccounts, packAccounts, unpackAccounts } from './accounts.ts'
 import type { Control } from './control.ts'
 import type { ClientSnapshot, DatabaseStats, Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
 import {
@@ -18,18 +19,19 @@ import {
 } from './gather.ts'
 import { type Circumstances, mergeCircumstances } from './health.ts'
 import type { Gatherable, Topic } from './messages.ts'
-import { type Packed, packNow, unpack, unpackNow } from './packing.ts'
+import { type Packed, unpack } from './packing.ts'
+import { mergeVitals } from './vitals.ts'
 import type { Worker } from './worker.ts'
 
 export abstract class GatheredFleet implements Fleet {
   abstract readonly control: Control
   /** What workers have done that are gone: so no counter ever goes backwards. */
   readonly #departed = new Map<string, Totals>()
-  readonly #tallies: Tallies
+  readonly #accounts: AllAccounts
 
   /** @param names whose tallies are told apart */
   constructor(names: TallyNames) {
-    this.#tallies = new Tallies(names)
+    this.#accounts = new AllAccounts(names)
   }
 
   /** Those that are not gone. */
@@ -50,13 +52,13 @@ export abstract class GatheredFleet implements Fleet {
       this.#departed.set(database, sumOf(before ? [before, totals] : [totals]))
     }
     worker.totals = new Map()
-    this.#tallies.add(worker.tallies)
-    worker.tallies = []
+    this.#accounts.add(worker.accounts)
+    worker.accounts = NO_ACCOUNTS
   }
 
   async gather(topic: Topic): Promise<Gatherable[Topic]> {
     if (topic === 'clients') return this.#packedClients()
-    return topic === 'tallies' ? packNow(await this.tallies()) : this[topic]()
+    return topic === 'accounts' ? packAccounts(await this.accounts()) : this[topic]()
   }
 
   async clients() {
@@ -114,17 +116,26 @@ export abstract class GatheredFleet implements Fleet {
     return mergeLatencies(await this.#ask('latencies'))
   }
 
-  async tallies() {
+  async accounts() {
     await this.askAll(async (worker) => {
-      this.noteTallies(worker, (await worker.line.ask('gather', 'tallies')) as Packed<Tally>)
+      this.noteAccounts(worker, (await worker.line.ask('gather', 'accounts')) as PackedAccounts)
     })
     // From what is noted, and not from the answers: one that has gone since is in what is past, and must not count twice.
-    return this.#tallies.with([...this.everyone()].flatMap(({ tallies }) => tallies))
+    return this.#accounts.with([...this.everyone()].map(({ accounts }) => accounts))
   }
 
-  protected noteTallies(worker: Worker, packed: Packed<Tally>): void {
+  /** A worker has crashed, or hung. */
+  protected noteLost(): void {
+    this.#accounts.note('workersLost')
+  }
+
+  protected noteAccounts(worker: Worker, packed: PackedAccounts): void {
     // When it is gone, what it had told before is in what is past.
-    if (worker.state !== 'gone') worker.tallies = unpackNow(packed)
+    if (worker.state !== 'gone') worker.accounts = unpackAccounts(packed)
+  }
+
+  async vitals() {
+    return mergeVitals(await this.#ask('vitals'))
   }
 
   async lists() {

@@ -10,10 +10,10 @@ import { Periods, type Span, sumOf, type Totals } from '../pool/averages.ts'
 import { Counters } from '../pool/counters.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { Pools } from '../pool/pools.ts'
-import type { Tally } from '../pool/tallies.ts'
 import type { CancelSender } from '../server/cancel.ts'
 import type { Server } from '../server/server.ts'
 import { SERVER_STATES, type ServerState } from '../server/states.ts'
+import { type Accounts, type PackedAccounts, type ProcessTally, packAccounts } from './accounts.ts'
 import type { Control } from './control.ts'
 import {
   type ClientSnapshot,
@@ -38,8 +38,9 @@ import { mergeLatencies, mergePools } from './gather.ts'
 import type { Circumstances } from './health.ts'
 import { describeMemory } from './memory.ts'
 import type { Beat, Gatherable, Topic } from './messages.ts'
-import { type Packed, pack, packLong, packNow } from './packing.ts'
+import { pack, packLong } from './packing.ts'
 import type { Pulse } from './pulse.ts'
+import type { Vitals } from './vitals.ts'
 
 export interface LocalFleetParts {
   readonly clock: Clock
@@ -49,6 +50,8 @@ export interface LocalFleetParts {
   /** Where clients are accepted. */
   readonly port: number
   readonly pulse: Pulse
+  /** What is counted of no pool. */
+  readonly figures: { tally(): ProcessTally; vitals(): Vitals }
   readonly control: Control
   state(): FleetState
   /** One by one. */
@@ -114,11 +117,25 @@ export class LocalFleet implements Fleet {
       if (draft) draft.cancels[isSent ? 'sent' : 'waiting']++
     }
     const rows = [...drafts].map(([pool, draft]): PoolSnapshot => {
-      const { clients, cancels, longestWaitUs } = draft
-      const counted = { clients, cancels, longestWaitUs, servers: pool ? countServers(pool) : noServers() }
+      const { clients, cancels, longestWaitUs, oldestTransactionUs } = draft
+      const counted = {
+        clients,
+        cancels,
+        longestWaitUs,
+        oldestTransactionUs,
+        servers: pool ? countServers(pool) : noServers(),
+      }
       if (pool === null)
-        return { database: CONSOLE_NAME, user: CONSOLE_NAME, mode: 'statement', balance: null, ...counted }
-      return { database: pool.database, user: pool.user, mode: pool.settings.mode, balance: pool.balance, ...counted }
+        return {
+          database: CONSOLE_NAME,
+          user: CONSOLE_NAME,
+          mode: 'statement',
+          balance: null,
+          maxServers: 0,
+          ...counted,
+        }
+      const { database, user, settings, balance } = pool
+      return { database, user, mode: settings.mode, balance, maxServers: settings.size, ...counted }
     })
     // There may be more than one for a database and user: servers that were opened with other settings are kept apart.
     return mergePools([rows])
@@ -170,8 +187,16 @@ export class LocalFleet implements Fleet {
     return mergeLatencies([rows])
   }
 
-  async tallies(): Promise<readonly Tally[]> {
-    return this.#parts.pools.tallies()
+  async accounts(): Promise<Accounts> {
+    return this.#accounts()
+  }
+
+  #accounts(): Accounts {
+    return { pools: this.#parts.pools.tallies(), process: this.#parts.figures.tally() }
+  }
+
+  async vitals(): Promise<Vitals> {
+    return this.#parts.figures.vitals()
   }
 
   async lists(): Promise<Lists> {
@@ -229,12 +254,14 @@ export class LocalFleet implements Fleet {
   /** For the primary, by name. */
   async gather(topic: Topic): Promise<Gatherable[Topic]> {
     if (topic === 'clients') return pack(await this.clients())
-    return topic === 'tallies' ? packLong(await this.tallies()) : this[topic]()
+    if (topic !== 'accounts') return this[topic]()
+    const { pools, process } = this.#accounts()
+    return { pools: await packLong(pools), process }
   }
 
   /** The last word on them. */
-  packedTallies(): Packed<Tally> {
-    return packNow(this.#parts.pools.tallies())
+  packedAccounts(): PackedAccounts {
+    return packAccounts(this.#accounts())
   }
 
   /** Called when a stats_period is over. Returns what happened in it, all databases together. */
@@ -266,6 +293,9 @@ export class LocalFleet implements Fleet {
       if (state === null || !draft) continue
       draft.clients[state]++
       draft.longestWaitUs = Math.max(draft.longestWaitUs, waitUs(session, state, clock.nowMs))
+      const beganMs = session.relay?.transactionMs ?? null
+      if (beganMs !== null)
+        draft.oldestTransactionUs = Math.max(draft.oldestTransactionUs, Math.round((clock.nowMs - beganMs) * 1000))
     }
   }
 
@@ -312,6 +342,7 @@ class Draft {
   readonly clients: Record<ClientState, number> = { active: 0, idle: 0, waiting: 0 }
   readonly cancels = { sent: 0, waiting: 0 }
   longestWaitUs = 0
+  oldestTransactionUs = 0
 }
 
 /** null for one that logs in or is told its last word: PgBouncer does not show these either. */

@@ -5,8 +5,8 @@ import type { Address } from '../net/channel.ts'
 import type { Span, Totals } from '../pool/averages.ts'
 import type { Permits } from '../pool/permits/holder.ts'
 import type { ShareHolder } from '../pool/share.ts'
-import type { Tally } from '../pool/tallies.ts'
 import type { Server } from '../server/server.ts'
+import { type PackedAccounts, unpackAccounts } from './accounts.ts'
 import { type Admissions, type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
 import { AskedPermits } from './asked-permits.ts'
 import { type ControlCall, passedOn } from './control.ts'
@@ -23,7 +23,7 @@ import type {
   ToWorker,
   Welcomed,
 } from './messages.ts'
-import { type Packed, unpack } from './packing.ts'
+import { unpack } from './packing.ts'
 
 /** What the process does when its primary says so. */
 export interface MemberListener {
@@ -111,8 +111,8 @@ export class Member {
   }
 
   /** Before the end. */
-  lastWord(tallies: Packed<Tally>): void {
-    this.line.tell('tallies', tallies)
+  lastWord(accounts: PackedAccounts): void {
+    this.line.tell('accounts', accounts)
   }
 }
 
@@ -270,8 +270,12 @@ class WholeFleet implements Fleet {
     return this.#gather('lists')
   }
 
-  async tallies() {
-    return unpack(await this.#gather('tallies'))
+  async accounts() {
+    return unpackAccounts(await this.#gather('accounts'))
+  }
+
+  vitals() {
+    return this.#gather('vitals')
   }
 
   state() {

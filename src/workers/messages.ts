@@ -4,7 +4,7 @@ import type { Address } from '../net/channel.ts'
 import type { NameSnapshot } from '../net/names/names.ts'
 import type { ZoneSnapshot } from '../net/names/zones.ts'
 import type { Span, Totals } from '../pool/averages.ts'
-import type { Tally } from '../pool/tallies.ts'
+import type { PackedAccounts } from './accounts.ts'
 import type { ClientClaim } from './admissions.ts'
 import type { ControlCall } from './control.ts'
 import type {
@@ -23,6 +23,7 @@ import type {
 } from './fleet.ts'
 import type { Circumstances } from './health.ts'
 import type { Packed } from './packing.ts'
+import type { Vitals } from './vitals.ts'
 
 /** Something that one side tells or asks; null where there is no answer but that it was done. */
 interface Message<Sent, Answer = null> {
@@ -45,7 +46,8 @@ export interface Gatherable {
   readonly stats: readonly DatabaseStats[]
   readonly lists: Lists
   readonly latencies: readonly LatencySnapshot[]
-  readonly tallies: Packed<Tally>
+  readonly accounts: PackedAccounts
+  readonly vitals: Vitals
   readonly state: FleetState
   readonly circumstances: Circumstances
 }
@@ -88,7 +90,7 @@ export type ToPrimary = {
   /** What it has done since its start, by database: told with each beat, and as its last word. */
   readonly totals: Message<ReadonlyMap<string, Totals>>
   /** Its last word on all that it has ever counted. */
-  readonly tallies: Message<Packed<Tally>>
+  readonly accounts: Message<PackedAccounts>
   /** A client wants in: null if there is room under all of the limits, otherwise the first that is full. */
   readonly claim: Message<readonly ClientClaim[], ClientClaim | null>
   /** A client is in that no limit could have kept out; counted in case that there will be one. */

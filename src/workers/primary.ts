@@ -188,6 +188,7 @@ export class Primary extends GatheredFleet {
 
   #lost(worker: Worker, seat: Seat, how: string): void {
     if (seat.worker !== worker || this.#isStopping) return
+    this.noteLost()
     const { clock, log } = this.#options
     const delayMs = seat.lost(clock.nowMs, clock.nowMs - worker.startedMs)
     log.error(`${worker.subject} has ended (${how}): its clients are lost; another one starts in ${delayMs} ms`)
@@ -344,8 +345,8 @@ export class Primary extends GatheredFleet {
         worker().totals = totals
         return null
       },
-      tallies: (tallies) => {
-        this.noteTallies(worker(), tallies)
+      accounts: (accounts) => {
+        this.noteAccounts(worker(), accounts)
         return null
       },
       load: (load) => {

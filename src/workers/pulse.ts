@@ -1,10 +1,13 @@
 /** How this process fares: its CPU time, its memory, and how late its event loop was. */
 
+import { Histogram } from '../base/histogram.ts'
 import type { Beat } from './messages.ts'
 
 export class Pulse {
   #sweptMs: number | null = null
   #delayMs = 0
+  /** How late the event loop was each time that it was looked at. */
+  readonly delays = new Histogram()
   readonly #everyMs: number
 
   /** @param everyMs how often the janitor should call `swept` */
@@ -14,7 +17,11 @@ export class Pulse {
 
   /** A timer has fired: whatever it is late, everything else in the process was late too. */
   swept(nowMs: number): void {
-    if (this.#sweptMs !== null) this.#delayMs = Math.max(this.#delayMs, nowMs - this.#sweptMs - this.#everyMs)
+    if (this.#sweptMs !== null) {
+      const delayMs = Math.max(0, nowMs - this.#sweptMs - this.#everyMs)
+      this.#delayMs = Math.max(this.#delayMs, delayMs)
+      this.delays.note(delayMs)
+    }
     this.#sweptMs = nowMs
   }
 

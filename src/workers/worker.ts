@@ -3,7 +3,7 @@
 import type { Clock } from '../base/clock.ts'
 import { invariant } from '../base/invariant.ts'
 import type { Totals } from '../pool/averages.ts'
-import type { Tally } from '../pool/tallies.ts'
+import { type Accounts, NO_ACCOUNTS } from './accounts.ts'
 import { ClientCounts } from './admissions.ts'
 import type { WorkerSnapshot } from './fleet.ts'
 import type { Kept, Leftover } from './leftovers.ts'
@@ -57,8 +57,8 @@ export class Worker implements Counter {
   beat: Beat = NO_BEAT
   /** What it has done, by database, as far as it has told. */
   totals: ReadonlyMap<string, Totals> = new Map()
-  /** The same by database and user, with all that was timed, as it was shown last. */
-  tallies: readonly Tally[] = []
+  /** The same by database and user, and more, as it was shown last. */
+  accounts: Accounts = NO_ACCOUNTS
   /** Resolves when the process is gone. */
   readonly ended: Promise<void>
   #state: WorkerState = 'starting'

@@ -1,9 +1,11 @@
 /** What a scrape tells of all processes together. */
 
 import { expect, test } from 'vitest'
-import { sharedPgweir } from '../support/e2e/pgweir.ts'
-import { Samples, scrape } from '../support/e2e/samples.ts'
-import { until } from '../support/e2e/until.ts'
+import { keyOf } from '../support/e2e/keys.ts'
+import { sharedPgweir, startPgweir } from '../support/e2e/pgweir.ts'
+import { expectNoneLess, Samples, scrape } from '../support/e2e/samples.ts'
+import { untilRunning } from '../support/e2e/server-side.ts'
+import { failureOf, until } from '../support/e2e/until.ts'
 import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
@@ -30,10 +32,8 @@ test('clients, servers and whoever waits are those of all processes', async () =
   const samples = await scrape(pgweir)
   expect(samples.of('pgweir_database_pool_size', { database: POOL.database })).toBe(3)
   expect(samples.of('pgweir_database_clients', { database: POOL.database })).toBe(5)
-  for (const [index, client] of clients.entries()) {
-    await begun[index]
-    await client.query('commit')
-  }
+  // Each that ends lets another one begin.
+  await Promise.all(clients.map((client, index) => begun[index]?.then(() => client.query('commit'))))
 })
 
 test('what is counted and timed grows by what was done', async () => {
@@ -42,13 +42,82 @@ test('what is counted and timed grows by what was done', async () => {
   const clients = await Promise.all(Array.from({ length: 4 }, () => pgweir.client()))
   for (const client of clients) for (let round = 0; round < 5; round++) await client.query(`select repeat('x', 1000)`)
   const after = await scrape(pgweir)
-  const growth = (name: string) => (after.of(name, POOL) ?? 0) - (before.of(name, POOL) ?? 0)
+  const growth = (name: string) => after.growth(before, name, POOL)
   expect(growth('pgweir_queries_total')).toBe(20)
   expect(growth('pgweir_transactions_total')).toBe(20)
   expect(growth('pgweir_client_logins_total')).toBe(4)
+  expect(growth('pgweir_client_login_duration_seconds_count')).toBe(4)
   expect(growth('pgweir_query_duration_seconds_count')).toBe(20)
+  expect(growth('pgweir_response_duration_seconds_count')).toBe(20)
   expect(growth('pgweir_wait_duration_seconds_count')).toBe(growth('pgweir_leases_total'))
   expect(growth('pgweir_sent_bytes_total')).toBeGreaterThan(20_000)
+  const opened = after.of('pgweir_servers_opened_total', POOL) ?? 0
+  expect(opened).toBeGreaterThan(0)
+  expect(after.of('pgweir_server_opening_duration_seconds_count', POOL)).toBe(opened)
+})
+
+test('a response time has the wait in it, and a query time has not', async () => {
+  const pgweir = await sharedPgweir({ ...options, settings: { ...options.settings, default_pool_size: 1 } })
+  const [first, second] = [await pgweir.client(), await pgweir.client()]
+  await first.query('begin')
+  const answer = second.query('select 1')
+  await until('it has waited for a while', async () => {
+    return ((await scrape(pgweir)).of('pgweir_pool_oldest_wait_seconds', POOL) ?? 0) > 0.05
+  })
+  const before = await scrape(pgweir)
+  expect(before.of('pgweir_pool_oldest_transaction_seconds', POOL)).toBeGreaterThan(0.05)
+  await first.query('commit')
+  await answer
+  const after = await scrape(pgweir)
+  const response = after.growth(before, 'pgweir_response_duration_seconds_sum', POOL)
+  const query = after.growth(before, 'pgweir_query_duration_seconds_sum', POOL)
+  const wait = after.growth(before, 'pgweir_wait_duration_seconds_sum', POOL)
+  expect(wait).toBeGreaterThan(0.05)
+  expect(response - query).toBeCloseTo(wait, 6)
+})
+
+test('errors are counted by SQLSTATE and by whose they are', async () => {
+  const pgweir = await sharedPgweir(options)
+  const before = await scrape(pgweir)
+  const client = await pgweir.client()
+  for (let count = 0; count < 3; count++) await expect(client.query('select 1 / 0')).rejects.toThrow()
+  await expect(pgweir.client({ database: 'nowhere' })).rejects.toThrow()
+  const after = await scrape(pgweir)
+  const growth = (labels: Record<string, string>) => after.growth(before, 'pgweir_errors_total', labels)
+  expect(growth({ ...POOL, source: 'postgresql', sqlstate: '22012' })).toBe(3)
+  expect(growth({ database: '', user: '', source: 'pgweir', sqlstate: '3D000' })).toBe(1)
+})
+
+test('prepared statements that the server had, that it had not, and that had to go', async () => {
+  const pgweir = await sharedPgweir({
+    ...options,
+    settings: { ...options.settings, default_pool_size: 1, max_prepared_statements: 2 },
+  })
+  const before = await scrape(pgweir)
+  const [client] = await pgweir.together(1, () => pgweir.client())
+  for (const name of ['a', 'b', 'a', 'c', 'a'])
+    await client?.query({ name, text: `select '${name}' as ${name}`, values: [] })
+  const after = await scrape(pgweir)
+  const growth = (name: string) => after.growth(before, name, POOL)
+  expect(growth('pgweir_statement_misses_total')).toBe(3)
+  // Each Parse is followed by a Bind that finds what it has left, and so do two Binds of `a`.
+  expect(growth('pgweir_statement_hits_total')).toBe(5)
+  expect(growth('pgweir_statement_evictions_total')).toBe(1)
+  expect(growth('pgweir_binds_total')).toBe(5)
+})
+
+test('a cancel request that comes, and the one that goes', async () => {
+  const pgweir = await sharedPgweir(options)
+  const before = await scrape(pgweir)
+  const client = await pgweir.client()
+  const answer = failureOf(client.query('select pg_sleep(600)'))
+  await untilRunning(database, 'pg_sleep')
+  await pgweir.cancel(keyOf(client))
+  expect(await answer).toMatchObject({ code: '57014' })
+  const after = await scrape(pgweir)
+  expect(after.growth(before, 'pgweir_cancel_requests_total')).toBe(1)
+  expect(after.growth(before, 'pgweir_cancels_sent_total')).toBe(1)
+  expect(after.growth(before, 'pgweir_errors_total', { ...POOL, source: 'postgresql', sqlstate: '57014' })).toBe(1)
 })
 
 test('who asks for OpenMetrics gets that, with the same numbers', async () => {
@@ -63,7 +132,22 @@ test('who asks for OpenMetrics gets that, with the same numbers', async () => {
   expect(one).toBe(other)
 })
 
-test('the process lives', async () => {
-  const pgweir = await sharedPgweir(options)
-  expect(await pgweir.page('/healthz')).toMatchObject({ status: 200, text: 'ok\n' })
+test('no counter goes down when a user is given another name, a database is dropped, or all is reloaded', async () => {
+  const pgweir = await startPgweir({
+    ...options,
+    settings: { ...options.settings, admin_users: 'root' },
+    secrets: { ...options.secrets, root: 'r' },
+    databases: [`gone = host=${database.host} port=${database.port} dbname=${database.database}`],
+  })
+  const client = await pgweir.client({ database: 'gone' })
+  for (let round = 0; round < 5; round++) await client.query('select 1')
+  await (await pgweir.client()).query('select 1')
+  const before = await scrape(pgweir)
+  expect(before.of('pgweir_queries_total', { ...POOL, database: 'gone' })).toBe(5)
+  await pgweir.rewrite({ databases: [] })
+  await (await pgweir.client({ database: 'pgweir', user: 'root', password: 'r' })).query('reload')
+  await until('the database is gone', async () => {
+    return (await scrape(pgweir)).of('pgweir_database_clients', { database: 'gone' }) === undefined
+  })
+  expectNoneLess(await scrape(pgweir), before)
 })

@@ -1,5 +1,6 @@
 /** The samples of a page of metrics, as a test asks for them. */
 
+import { expect } from 'vitest'
 import type { Pgweir } from './pgweir.ts'
 
 export class Samples {
@@ -18,6 +19,16 @@ export class Samples {
     return this.#values.get(keyOf(name, written))
   }
 
+  /** As iterated over. */
+  at(key: string): number | undefined {
+    return this.#values.get(key)
+  }
+
+  /** How much it was over `before`; what was not there was 0. */
+  growth(before: Samples, name: string, labels: Readonly<Record<string, string>> = {}): number {
+    return (this.of(name, labels) ?? 0) - (before.of(name, labels) ?? 0)
+  }
+
   [Symbol.iterator](): Iterator<[string, number]> {
     return this.#values.entries()
   }
@@ -34,4 +45,11 @@ export async function scrape(pgweir: Pgweir): Promise<Samples> {
   const { status, text } = await pgweir.page('/metrics')
   if (status !== 200) throw new Error(`/metrics answers ${status}: ${text}`)
   return new Samples(text)
+}
+
+/** Fails if a counter has gone down, but for those of one process. */
+export function expectNoneLess(after: Samples, before: Samples): void {
+  for (const [key, value] of before)
+    if (/_(total|count|sum|bucket)\{/.test(key) && !key.startsWith('pgweir_worker_'))
+      expect(after.at(key), key).toBeGreaterThanOrEqual(value)
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { Counters, Durations } from '../../../src/pool/counters.ts'
+import { ErrorCounts } from '../../../src/pool/error-counts.ts'
 import { Tallies, TallyNames, tallyOf } from '../../../src/pool/tallies.ts'
 
 function counting(database: string, user: string, queries: number) {
@@ -7,7 +8,9 @@ function counting(database: string, user: string, queries: number) {
   counters.queries = queries
   const durations = new Durations()
   for (let count = 0; count < queries; count++) durations.query.note(1)
-  return { database, user, counters, durations }
+  const errors = new ErrorCounts()
+  errors.note('postgresql', '22012')
+  return { database, user, counters, durations, errors }
 }
 
 function brief(tallies: ReturnType<Tallies['with']>): string[] {

@@ -57,6 +57,10 @@ class ProcessClock implements Clock {
 
   refresh(): void {}
 
+  behindMs(): number {
+    return 0
+  }
+
   wallMs(): number {
     return this.nowMs
   }

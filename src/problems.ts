@@ -146,6 +146,11 @@ export const PROBLEMS = {
     'certificate authentication failed',
     'See client_tls_sslmode and auth_ident_file.',
   ),
+  'ldap-failed': fatal(
+    '28000',
+    'LDAP authentication failed',
+    'If it is not the password, the log of the pooler says more.',
+  ),
   'peer-failed': fatal('28000', 'unix socket login rejected', 'See auth_ident_file.'),
   'auth-query-failed': fatal('F0000', 'bouncer config error', 'The log of the pooler says more; see auth_query.'),
   'owner-unknown': fatal(

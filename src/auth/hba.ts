@@ -6,8 +6,9 @@
 import type { Replication } from '../wire/replication.ts'
 import { ANYWHERE, type KnownHosts, type OwnNetworks, readAddress } from './hba-addresses.ts'
 import { fieldsOf, HbaError, type Word } from './hba-words.ts'
+import { type LdapOptions, type LdapSources, readLdapOptions } from './ldap.ts'
 
-export const HBA_METHODS = ['trust', 'reject', 'password', 'md5', 'scram-sha-256', 'peer', 'cert'] as const
+export const HBA_METHODS = ['trust', 'reject', 'password', 'md5', 'scram-sha-256', 'peer', 'cert', 'ldap'] as const
 
 export type HbaMethod = (typeof HBA_METHODS)[number]
 
@@ -27,6 +28,8 @@ export interface HbaRule {
   readonly method: HbaMethod
   /** Of `auth_ident_file`; null: the names must be the same. */
   readonly map: string | null
+  /** With the method ldap. */
+  readonly ldap: LdapOptions | null
   /** The host by whose name clients are told; null if the rule names none. */
   readonly hostName: string | null
   /** null: it has to be asked first whether the client is that host. */
@@ -39,9 +42,8 @@ export interface FileProblem {
   readonly line: number
 }
 
-export interface HbaSources {
-  /** Reads what `@name` stands for. Throws if it cannot be read. */
-  readFile(path: string): string
+/** Besides files that options name it reads what `@name` stands for. */
+export interface HbaSources extends LdapSources {
   readonly ownNetworks: OwnNetworks
 }
 
@@ -101,7 +103,8 @@ function readRule(fields: Word[][], line: number, file: string, sources: HbaSour
   return {
     line,
     method,
-    map: mapOf(method, options),
+    map: method === 'ldap' ? null : mapOf(method, options),
+    ldap: method === 'ldap' ? readLdapOptions(options, sources) : null,
     hostName: from.hostName ?? null,
     matches(arrival, hosts) {
       if (arrival.isLocal !== isLocal) return false

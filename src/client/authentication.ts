@@ -22,13 +22,15 @@ import { textEnd } from '../wire/frontend.ts'
 import { MAX_PASSWORD_BYTES } from '../wire/limits.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
 
-export type AuthenticationType = 'any' | 'trust' | 'plain' | 'md5' | 'scram-sha-256'
+export type AuthenticationType = 'any' | 'trust' | 'plain' | 'md5' | 'scram-sha-256' | 'ldap'
 
 export interface AuthenticationOptions {
   readonly type: AuthenticationType
   readonly userName: string
-  /** null: no such user. */
+  /** null: no such user, or, with the type ldap, that others know. */
   readonly secret: Secret | null
+  /** With the type ldap: asks somebody else whether a password is right, which takes a while. */
+  readonly directory: ((password: string) => Promise<boolean>) | null
   /** What a user who does not exist is taken to have: as most others have, nothing can be told from how the login goes. */
   readonly usualKind: Secret['kind']
   /** Kinds that any user has. */
@@ -92,6 +94,7 @@ export class Authentication implements FrameSink {
         else this.#prove(NOTHING_LEARNT)
         return
       case 'plain':
+      case 'ldap':
         this.#step = 'password'
         this.#listener.send(AUTHENTICATION_CLEARTEXT)
         return
@@ -172,11 +175,26 @@ export class Authentication implements FrameSink {
   #checkPassword(password: Buffer): void {
     if (password.length === 0) throw new PoolerError('empty-password')
     this.#step = 'checking'
-    const { userName, kinds, scramIterations } = this.#options
+    const { type, userName, kinds, scramIterations } = this.#options
+    if (type === 'ldap') {
+      this.#askDirectory(password)
+      return
+    }
     const idleIterations = kinds.has('scram') ? scramIterations : null
     this.#await(verifyPlain(this.#secret, userName, password, idleIterations), (isRight) => {
       if (!isRight || !this.#options.secret) throw new PoolerError('password-failed')
       this.#prove({ keys: null, password: new PlainSecret(password.toString()) })
+    })
+  }
+
+  #askDirectory(bytes: Buffer): void {
+    const { directory } = this.#options
+    const password = bytes.toString()
+    // What is no UTF-8, or ends early, is nobody's password there.
+    const isText = Buffer.from(password).equals(bytes) && !password.includes('\0')
+    this.#await(isText && directory !== null ? directory(password) : Promise.resolve(false), (isRight) => {
+      if (!isRight) throw new PoolerError('ldap-failed')
+      this.#prove({ keys: null, password: new PlainSecret(password) })
     })
   }
 

@@ -3,10 +3,11 @@
 import { endPointHash } from '../auth/channel-binding.ts'
 import type { Secret } from '../auth/secrets.ts'
 import { Lru } from '../base/lru.ts'
-import type { AuthenticationOptions, AuthenticationType, Proof } from '../client/authentication.ts'
+import type { AuthenticationOptions, Proof } from '../client/authentication.ts'
 import type { Destination } from '../client/context.ts'
 import type { Host } from '../client/host.ts'
 import type { Wishes } from '../client/startup-parameters.ts'
+import type { Directory } from '../net/directory.ts'
 import { isPath } from '../net/unix-sockets.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError, type ProblemKind } from '../problems.ts'
@@ -17,13 +18,14 @@ import type { Notice } from '../wire/notices.ts'
 import type { Admissions, ClientClaim, ClientLimit } from '../workers/admissions.ts'
 import type { AuthQueries, Question } from './auth-query.ts'
 import type { Database, Databases } from './databases.ts'
-import type { LoginRules } from './login-rules.ts'
+import type { LoginMethod, LoginRules } from './login-rules.ts'
 import type { Users } from './users.ts'
 
 export interface DoorsOptions {
   settings(): Settings
   readonly users: Users
   readonly rules: LoginRules
+  readonly directory: Pick<Directory, 'isRight'>
   readonly authQueries: AuthQueries
   readonly databases: Databases
   readonly admissions: Admissions
@@ -75,24 +77,25 @@ export class Doors {
       done(new PoolerError('owner-unknown'))
       return
     }
-    rules.typeFor(session, wishes, isOwner(session, wishes), (type) => {
+    rules.methodFor(session, wishes, isOwner(session, wishes), (method) => {
       if (!session.isOpen) return
-      if (type instanceof PoolerError) done(type)
-      else this.#lookUp(session, wishes, type, done)
+      if (method instanceof PoolerError) done(method)
+      else this.#lookUp(session, wishes, method, done)
     })
   }
 
   #lookUp(
     session: Host,
     wishes: Wishes,
-    type: AuthenticationType,
+    method: LoginMethod,
     done: (how: AuthenticationOptions | PoolerError) => void,
   ): void {
     const { authQueries, users } = this.#options
     const { user } = wishes
     const secret = users.secret(user)
-    const question = secret === null && type !== 'any' ? this.#questionOf(wishes) : null
-    if (question === null) done(this.#howToProve(session, type, wishes, secret))
+    const isAsked = secret === null && method.type !== 'any' && method.type !== 'ldap'
+    const question = isAsked ? this.#questionOf(wishes) : null
+    if (question === null) done(this.#howToProve(session, method, wishes, secret))
     else
       authQueries.find(question, user, (answer) => {
         if (!session.isOpen) return
@@ -101,7 +104,7 @@ export class Doors {
           return
         }
         if (answer !== null) this.#lookedUp.set(session, { question, user, secret: answer })
-        done(this.#howToProve(session, type, wishes, answer))
+        done(this.#howToProve(session, method, wishes, answer))
       })
   }
 
@@ -119,17 +122,19 @@ export class Doors {
   }
 
   #howToProve(
-    { channel }: Host,
-    type: AuthenticationType,
+    session: Host,
+    { type, ldap }: LoginMethod,
     { user }: Wishes,
     secret: Secret | null,
   ): AuthenticationOptions {
-    const { settings, users, saltKey } = this.#options
+    const { settings, users, saltKey, directory } = this.#options
     const { general } = settings()
+    const { channel } = session
     return {
       type,
       userName: user,
       secret,
+      directory: ldap && ((password) => directory.isRight(ldap, user, password, () => session.isOpen)),
       usualKind: users.usualKind,
       kinds: users.kinds,
       scramIterations: general.scram_iterations,
@@ -148,7 +153,9 @@ export class Doors {
     users.learn(wishes.user, proof)
     const found = this.#lookedUp.get(session)
     this.#lookedUp.delete(session)
-    if (found) users.learnOther(wishes.database, wishes.user, found.secret, proof)
+    // A directory knows of users that auth_file does not.
+    const secret = found?.secret ?? (users.secret(wishes.user) === null ? proof.password : null)
+    if (secret) users.learnOther(wishes.database, wishes.user, secret, proof)
     if (CONSOLE_NAMES.includes(wishes.database)) {
       const isOwnConsole = isOwner(session, wishes)
       const destination = this.#options.openConsole(wishes.user, isOwnConsole)

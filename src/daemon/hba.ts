@@ -1,22 +1,29 @@
-/** The rules of auth_hba_file and the maps of auth_ident_file that hold now. */
+/** The rules of auth_hba_file, the maps of auth_ident_file and the options for ldap that hold now. */
 
 import { networkInterfaces } from 'node:os'
 import { type FileProblem, type HbaRule, parseHba } from '../auth/hba.ts'
+import { HbaError } from '../auth/hba-words.ts'
 import { IdentMaps, parseIdent } from '../auth/ident.ts'
+import { type LdapOptions, readLdapOptions, splitLdapOptions } from '../auth/ldap.ts'
+import { diskFiles } from '../settings/ini.ts'
 import type { Settings } from '../settings/load.ts'
 import { error, type Problem } from '../settings/problem.ts'
+import { References } from '../settings/references.ts'
 import { readSettingsFile } from './kept-files.ts'
 import type { LoadedFiles } from './live.ts'
 
 export interface HbaSetup {
   readonly rules: readonly HbaRule[]
   readonly maps: IdentMaps
+  /** Of auth_ldap_options, with auth_type = ldap. */
+  readonly ldap: LdapOptions | null
 }
 
-export const NO_RULES: HbaSetup = { rules: [], maps: new IdentMaps() }
+export const NO_RULES: HbaSetup = { rules: [], maps: new IdentMaps(), ldap: null }
 
 export function loadHba(settings: Settings): LoadedFiles<HbaSetup> {
   const { general, origins } = settings
+  if (general.auth_type === 'ldap') return loadLdap(settings)
   if (general.auth_type !== 'hba' && general.auth_type !== 'cert') return { setup: NO_RULES, problems: [] }
   const problems: Problem[] = []
   const read = (key: 'auth_hba_file' | 'auth_ident_file'): string => {
@@ -37,14 +44,32 @@ export function loadHba(settings: Settings): LoadedFiles<HbaSetup> {
   const usesCertificates = !isHba || hba.rules.some(({ method }) => method === 'cert')
   if (usesCertificates && !general.client_tls_sslmode.startsWith('verify-'))
     problems.push(error(origins.auth_type, 'login by certificate needs client_tls_sslmode = verify-full'))
-  return { setup: problems.length === 0 ? { rules: hba.rules, maps: ident.maps } : null, problems }
+  return { setup: problems.length === 0 ? { ...NO_RULES, rules: hba.rules, maps: ident.maps } : null, problems }
+}
+
+function loadLdap({ general, origins }: Settings): LoadedFiles<HbaSetup> {
+  if (general.auth_ldap_options === '')
+    return { setup: null, problems: [error(origins.auth_type, 'auth_type = ldap needs auth_ldap_options')] }
+  try {
+    const ldap = readLdapOptions(splitLdapOptions(general.auth_ldap_options), SOURCES)
+    return { setup: { ...NO_RULES, ldap }, problems: [] }
+  } catch (problem) {
+    if (!(problem instanceof HbaError)) throw problem
+    return { setup: null, problems: [error(origins.auth_ldap_options, `auth_ldap_options: ${problem.message}`)] }
+  }
 }
 
 function fromFile({ sentence, file, line }: FileProblem): Problem {
   return error({ file, line }, sentence)
 }
 
+const references = new References(process.env, {
+  ...diskFiles,
+  read: (path) => readSettingsFile(path).toString('utf8'),
+})
+
 const SOURCES = {
+  resolve: (written: string, isSecret: boolean) => references.resolve(written, isSecret),
   readFile: (path: string) => readSettingsFile(path).toString('utf8'),
   ownNetworks: () =>
     Object.values(networkInterfaces())

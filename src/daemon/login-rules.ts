@@ -1,6 +1,7 @@
 /** By what a client has to prove who it is, as auth_type and the rules of auth_hba_file say. */
 
 import { type Arrival, type HbaRule, ruleFor } from '../auth/hba.ts'
+import type { LdapOptions } from '../auth/ldap.ts'
 import { systemUserName } from '../auth/system-users.ts'
 import type { AuthenticationType } from '../client/authentication.ts'
 import type { Host } from '../client/host.ts'
@@ -19,7 +20,13 @@ export interface LoginRulesOptions {
   readonly hostNames: Pick<HostNames, 'isAt' | 'ask'>
 }
 
-type Done = (type: AuthenticationType | PoolerError) => void
+export interface LoginMethod {
+  readonly type: AuthenticationType
+  /** With the type ldap. */
+  readonly ldap: LdapOptions | null
+}
+
+type Done = (method: LoginMethod | PoolerError) => void
 
 export class LoginRules {
   readonly #options: LoginRulesOptions
@@ -28,14 +35,15 @@ export class LoginRules {
     this.#options = options
   }
 
-  /** `any` is for who is known already. Calls back at once where nobody has to be asked. */
-  typeFor(session: Host, wishes: Wishes, isOwner: boolean, done: Done): void {
+  /** The type `any` is for who is known already. Calls back at once where nobody has to be asked. */
+  methodFor(session: Host, wishes: Wishes, isOwner: boolean, done: Done): void {
     const { auth_type: type } = this.#options.settings().general
     const { database, user, replication } = wishes
     const { channel } = session
-    if (isOwner) done('any')
+    if (isOwner) done(KNOWN)
     else if (type === 'cert') done(this.#byCertificate(channel, null, user))
-    else if (type !== 'hba') done(type)
+    else if (type === 'ldap') done(byLdap(this.#options.hba.setup.ldap))
+    else if (type !== 'hba') done(by(type))
     else {
       const { host } = channel.peer
       this.#decide(
@@ -58,28 +66,41 @@ export class LoginRules {
         .catch((problem: unknown) => session.onBroken(problem))
   }
 
-  #byRule(rule: HbaRule, channel: Channel, user: string): AuthenticationType | PoolerError {
+  #byRule(rule: HbaRule, channel: Channel, user: string): LoginMethod | PoolerError {
     switch (rule.method) {
       case 'reject':
         return new PoolerError('hba-rejected')
       case 'password':
-        return 'plain'
+        return by('plain')
+      case 'ldap':
+        return byLdap(rule.ldap)
       case 'cert':
         return this.#byCertificate(channel, rule.map, user)
       case 'peer': {
         const { process } = channel.peer
         const name = process === undefined ? null : systemUserName(process.uid)
         const isAllowed = name !== null && this.#options.hba.setup.maps.allows(rule.map, name, user)
-        return isAllowed ? 'any' : new PoolerError('peer-failed')
+        return isAllowed ? KNOWN : new PoolerError('peer-failed')
       }
       default:
-        return rule.method
+        return by(rule.method)
     }
   }
 
-  #byCertificate(channel: Channel, map: string | null, user: string): AuthenticationType | PoolerError {
+  #byCertificate(channel: Channel, map: string | null, user: string): LoginMethod | PoolerError {
     const name = channel.certificateName
     const isAllowed = name !== null && this.#options.hba.setup.maps.allows(map, name, user)
-    return isAllowed ? 'any' : new PoolerError('certificate-failed')
+    return isAllowed ? KNOWN : new PoolerError('certificate-failed')
   }
 }
+
+function by(type: AuthenticationType): LoginMethod {
+  return { type, ldap: null }
+}
+
+/** Nobody is let in where nobody can be asked. */
+function byLdap(ldap: LdapOptions | null): LoginMethod | PoolerError {
+  return ldap === null ? new PoolerError('ldap-failed') : { type: 'ldap', ldap }
+}
+
+const KNOWN = by('any')

@@ -14,6 +14,8 @@ import { Turns } from '../client/turns.ts'
 import type { HttpAddress } from '../metrics/http-server.ts'
 import type { Address, Channel, KeepAlive, Listener, Transport } from '../net/channel.ts'
 import { chooseTransport } from '../net/choose-transport.ts'
+import { Directory } from '../net/directory.ts'
+import type { DialLdap } from '../net/ldap-connection.ts'
 import { listenAll } from '../net/listen-addresses.ts'
 import { dialsByName } from '../net/names/by-name.ts'
 import type { NameService } from '../net/names/look-up.ts'
@@ -78,6 +80,8 @@ export interface StartOptions {
   readonly transport?: Transport
   /** Who is asked where hosts are. Without it, a transport that is handed over knows them by their names. */
   readonly names?: NameService
+  /** Reaches a server of a directory. */
+  readonly dialLdap?: DialLdap
   readonly clock?: Clock
   /** Tests move the clock and sweep by hand. */
   readonly sweepsByItself?: boolean
@@ -310,6 +314,10 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     settings,
     users,
     rules: new LoginRules({ settings, hba, hostNames }),
+    directory: new Directory({
+      ...(options.dialLdap && { dial: options.dialLdap }),
+      onTrouble: (sentence) => log.warning(sentence),
+    }),
     authQueries: new AuthQueries({
       settings,
       clock,

@@ -36,8 +36,7 @@ export function settingsPage(): string {
     entryTable(USER_ROWS),
     `## Section [peers]\n\n${PEERS_INTRODUCTION}`,
     entryTable(PEER_ROWS),
-    `## Not supported yet\n\n${UNSUPPORTED_INTRODUCTION}`,
-    unsupportedTable(),
+    ...unsupportedSection(),
   ].join('\n\n')}\n`
 }
 
@@ -122,6 +121,11 @@ function entryTable(entries: Readonly<Record<string, DescribedRow>>): string {
     row.meaning,
   ])
   return table(['key', 'takes', 'default', 'meaning'], rows)
+}
+
+function unsupportedSection(): string[] {
+  const all = [UNSUPPORTED_SETTINGS, UNSUPPORTED_DATABASE_KEYS].flatMap((rows) => Object.keys(rows))
+  return all.length === 0 ? [] : [`## Not supported yet\n\n${UNSUPPORTED_INTRODUCTION}`, unsupportedTable()]
 }
 
 function unsupportedTable(): string {

@@ -259,7 +259,7 @@ class Draft {
     if (row !== undefined && isSettingKey(key)) {
       const isSecret = row.isSecret ?? false
       // The shell has done that for a flag, but for files.
-      const refers = origin.from === 'ini' || isSecret
+      const refers = !row.isResolvedInside && (origin.from === 'ini' || isSecret)
       const resolved = refers ? this.#references.resolve(text, isSecret) : { value: text }
       const parsed = 'value' in resolved ? row.type.parse(resolved.value) : resolved
       if ('problem' in parsed) {

@@ -2,6 +2,7 @@
 
 import { invariant } from '../base/invariant.ts'
 import { MAX_PEER_ID } from '../wire/cancel-key.ts'
+import { ldapOptions, NO_PAM } from './logging-in.ts'
 import { protocols, SSL_MODES } from './tls.ts'
 import {
   type Bounds,
@@ -24,6 +25,8 @@ import {
 export interface SettingRow<T> {
   readonly type: ValueType<T>
   readonly default: T
+  /** Parts of it refer to variables and files, and not the whole: whoever takes it apart resolves them. */
+  readonly isResolvedInside?: boolean
   /** When a new value takes effect: at a reload (or `SET`), or only at a restart. */
   readonly access: 'reload' | 'restart'
   readonly meaning: string
@@ -51,7 +54,10 @@ export const SYSLOG_FACILITIES = [
 ] as const
 
 const poolMode = oneOf(POOL_MODES)
-const authType = oneOf(['any', 'trust', 'plain', 'md5', 'scram-sha-256', 'cert', 'hba'], ['ldap', 'pam', 'peer'])
+const authType = oneOf(['any', 'trust', 'plain', 'md5', 'scram-sha-256', 'cert', 'hba', 'ldap'], {
+  pam: `it is not supported, because ${NO_PAM}`,
+  peer: 'it is a method of auth_hba_file, for auth_type = hba',
+})
 
 const LISTENING = {
   listen_addr: atRestart(
@@ -193,7 +199,7 @@ const LOGGING_IN = {
   auth_type: row(
     authType,
     'md5',
-    "How clients prove who they are. `md5` uses SCRAM for users whose secret is a SCRAM one; `any` and `trust` ask for no password; `any` also ignores the user name. `cert` is by the name in the client's certificate, `hba` as auth_hba_file says.",
+    "How clients prove who they are. `md5` uses SCRAM for users whose secret is a SCRAM one; `any` and `trust` ask for no password; `any` also ignores the user name. `cert` is by the name in the client's certificate, `hba` as auth_hba_file says, `ldap` by the password that a directory has.",
   ),
   auth_file: row(
     path,
@@ -210,6 +216,14 @@ const LOGGING_IN = {
     '',
     "Which users those may log in as who have another name on the system (peer) or in their certificate (cert): a file like PostgreSQL's pg_ident.conf.",
   ),
+  auth_ldap_options: {
+    ...row(
+      ldapOptions,
+      '',
+      'Which directory is asked, and for what, with auth_type = ldap: PostgreSQL\'s options, as `ldapserver=ldap.example.com ldapprefix="uid=" ldapsuffix=",ou=people,dc=example,dc=com"`. See logging-in.md.',
+    ),
+    isResolvedInside: true,
+  },
   auth_user: row(
     text,
     '',

@@ -12,9 +12,7 @@ export interface UnsupportedRow {
   readonly refusedUnless?: readonly string[]
 }
 
-export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {
-  auth_ldap_options: { without: 'it is read only with auth_type = ldap' },
-}
+export const UNSUPPORTED_SETTINGS: Readonly<Record<string, UnsupportedRow>> = {}
 
 export const UNSUPPORTED_DATABASE_KEYS: Readonly<Record<string, UnsupportedRow>> = {}
 

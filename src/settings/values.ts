@@ -145,10 +145,10 @@ export const httpAddresses: ValueType<readonly HttpAddress[]> = {
   print: (value) => value.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(', '),
 }
 
-/** One of some words. `later` are words that PgBouncer knows and we do not build yet: refused, by name. */
+/** One of some words. `others` are words that PgBouncer or PostgreSQL know and we do not, with the reason. */
 export function oneOf<const Word extends string>(
   words: readonly Word[],
-  later: readonly string[] = [],
+  others: Readonly<Record<string, string>> = {},
 ): ValueType<Word> {
   return {
     name: words.join(', '),
@@ -157,7 +157,7 @@ export function oneOf<const Word extends string>(
       const lower = value.toLowerCase()
       const word = words.find((candidate) => candidate === lower)
       if (word !== undefined) return { value: word }
-      if (later.includes(lower)) return { problem: `it is not supported yet; supported are ${words.join(', ')}` }
+      if (Object.hasOwn(others, lower)) return { problem: `${others[lower]}; there are ${words.join(', ')}` }
       return refuse(this)
     },
     print: (value) => value,

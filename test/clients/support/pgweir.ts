@@ -11,6 +11,8 @@ export interface PoolOptions {
   /** How many servers there may be. */
   readonly size?: number
   readonly settings?: Partial<Record<SettingKey, string | number>>
+  /** More lines of [databases]. */
+  readonly databases?: readonly string[]
   /** What auth_file knows of the user; the plain password if it is not given. */
   readonly secret?: string
 }
@@ -33,6 +35,7 @@ export async function poolOf(database: TestDatabase, options: PoolOptions): Prom
       query_wait_notify: 0,
       ...options.settings,
     },
+    ...(options.databases && { databases: options.databases }),
     ...(options.secret && { secrets: { [database.user]: options.secret } }),
   })
   onTestFailed(() => console.log(['pgweir logged last:', ...pgweir.log.slice(-SHOWN_LINES)].join('\n  ')))

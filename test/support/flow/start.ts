@@ -9,6 +9,7 @@ import { createLog } from '../../../src/base/log.ts'
 import { CANCEL_AGAIN_MS, GIVE_UP_MS } from '../../../src/client/abandoned.ts'
 import { type Pooler, startPooler } from '../../../src/daemon/start.ts'
 import type { Address } from '../../../src/net/channel.ts'
+import type { DialLdap } from '../../../src/net/ldap-connection.ts'
 import {
   type Cut,
   createMemoryTransport,
@@ -40,6 +41,8 @@ export interface FlowOptions {
   readonly postgres?: Address
   /** Other processes that serve the same databases. */
   readonly others?: Others
+  /** Who answers for the directory. */
+  readonly dialLdap?: DialLdap
   /** Lines of auth_file: `"ada" "secret"`. */
   readonly authFile?: readonly string[]
   /** Who knows where the hosts of [databases] are; else the transport knows them by their names. */
@@ -97,7 +100,9 @@ export class Flow {
       write: (line) => this.log.push(line),
     })
     const { others, names } = this.#options
+    const { dialLdap } = this.#options
     this.#pooler = await startPooler(settings, {
+      ...(dialLdap && { dialLdap }),
       ...(others && { membership: others.membership(this.clock, () => this.pooler.parts.permits) }),
       transport: this.transport,
       ...(names && { names }),

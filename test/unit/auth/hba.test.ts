@@ -1,3 +1,5 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: this is how a variable is referred to
+
 import { describe, expect, test } from 'vitest'
 import { type Arrival, parseHba, ruleFor } from '../../../src/auth/hba.ts'
 
@@ -12,6 +14,7 @@ const SOURCES = {
     if (text === undefined) throw new Error('no such file')
     return text
   },
+  resolve: (written: string) => (written === '${GONE}' ? { problem: 'refers to ${GONE}' } : { value: written }),
   ownNetworks: () => [
     { address: '192.168.7.5', bits: 24 },
     { address: 'fd00::5', bits: 64 },
@@ -154,13 +157,24 @@ test('a map may be named where names come from outside', () => {
   expect(read('local all all peer').rules[0]?.map).toBe(null)
 })
 
+test('ldap has its options in the rule', () => {
+  const line = 'host all all all ldap ldapserver="a b" ldapprefix="uid=" ldapsuffix=", dc=example, dc=com"'
+  expect(read(line).rules[0]?.ldap).toEqual({
+    ...{ urls: ['ldap://a:389', 'ldap://b:389'], startsTls: false, authorities: '' },
+    how: { kind: 'name', prefix: 'uid=', suffix: ', dc=example, dc=com' },
+  })
+})
+
 test.each([
   ['hosts all all all md5', 'a rule begins with local, host, hostssl, hostnossl, not with "hosts"'],
   ['host all', 'a rule names databases and users'],
   ['host all all', 'a rule for hosts names an address'],
   ['host all all all', 'a rule ends with a method'],
   ['host all all all gss', 'the method "gss" is not supported'],
-  ['host all all all ldap ldapserver=x', 'the method "ldap" is not supported'],
+  ['host all all all pam', 'the method "pam" is not supported'],
+  ['host all all all ldap ldapserver=x', 'ldap needs ldapprefix or ldapsuffix, or ldapbasedn'],
+  ['host all all all ldap map=x', 'there is no option "map" for ldap'],
+  ['host all all all md5 ldapserver=x', 'the option "ldapserver=x" is not supported with md5'],
   ['host all all 10.0.0.300 md5', '"10.0.0.300" is neither an address nor the name of a host'],
   ['host all all db.example/24 md5', '"db.example/24" is neither an address nor the name of a host'],
   ['host all all -x.example md5', '"-x.example" is neither an address nor the name of a host'],

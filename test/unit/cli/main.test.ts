@@ -69,7 +69,7 @@ describe('pgweir', () => {
   test('answers a flag for a setting that is not built yet as a file would be answered', async () => {
     const { run, written } = fakeWorld()
     expect(await run(...UPSTREAM, '--auth-type', 'pam')).toBe(1)
-    expect(written.err).toContain('not supported yet')
+    expect(written.err).toContain('it is not supported, because there is no maintained library for PAM')
     const { written: warned } = await startWith('--pkt-buf', '1', ...UPSTREAM)
     expect(warned.err).toContain('warning: --pkt-buf has no effect')
   })

@@ -19,6 +19,12 @@ export interface ClientSettings {
   readonly logsConnections: boolean
   readonly logsDisconnections: boolean
   readonly logsErrors: boolean
+  /** From when on a query is logged that has been answered; Infinity for never. */
+  readonly slowQueryMs: number
+  /** Of those, how many are logged: 1 is all. */
+  readonly slowQueryRate: number
+  /** They are logged as they are, not without their values. */
+  readonly showsQueryValues: boolean
 }
 
 export interface Host {
@@ -50,6 +56,8 @@ export interface Host {
   endMute(notice: Notice): void
   /** Closes: the client wants it so, or knows why. */
   leave(reason: string): void
+  /** A query has been answered that took long. */
+  onSlowQuery(tookMs: number, text: string): void
   /** A mistake of ours: the session ends, and nothing that it held is used again. */
   onBroken(error: unknown): void
   /** A cancel request with its key has come: see `Handler.cancel`. */

@@ -22,6 +22,7 @@ import { FollowedSettings } from './followed-settings.ts'
 import type { Handler } from './handler.ts'
 import type { Host } from './host.ts'
 import { isFree, keepsServer } from './keeping.ts'
+import { QueryTexts } from './query-texts.ts'
 import { Replies, type RepliesListener } from './replies.ts'
 import { Requests, type RequestsListener } from './requests.ts'
 import { Rerun } from './rerun.ts'
@@ -153,6 +154,10 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     if (this.#rerun?.isRunning) return
     this.#times.requestBegins(server)
     this.#stretch++
+    if (this.session.settings.slowQueryMs !== Infinity) {
+      const { statements } = this.#requests
+      this.#requests.texts ??= new QueryTexts((name) => statements.textOf(name))
+    } else if (this.#requests.texts !== null) this.#requests.texts = null
   }
 
   onMayReset(): void {
@@ -285,7 +290,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       this.#goesOn = true
       return
     }
-    this.#times.answered(status)
+    const tookMs = this.#times.answered(status)
+    if (this.#requests.texts !== null) this.#noteSlow(this.#requests.texts, tookMs, server)
     this.settings.onReady()
     const wasHeld = this.holdsClient
     const isRestored = this.#restoring?.onReady(server, status) ?? true
@@ -296,6 +302,11 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.#goesOnWhenReady = false
     if (status !== STATUS_IDLE && this.#mode === 'statement')
       this.session.end(new PoolerError('statement-mode-transaction'))
+  }
+
+  #noteSlow(texts: QueryTexts, tookMs: number, { ledger }: Server): void {
+    const text = texts.answered(ledger.isEmpty)
+    if (tookMs >= this.session.settings.slowQueryMs) this.session.onSlowQuery(tookMs, text)
   }
 
   onParameter(server: Server, name: string, value: string): void {

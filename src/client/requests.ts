@@ -19,6 +19,7 @@ import { MAX_PREFIX_BYTES } from '../wire/limits.ts'
 import { Outbox } from '../wire/outbox.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
 import type { Host } from './host.ts'
+import type { QueryTexts } from './query-texts.ts'
 import { schemaEffect } from './schema-watch.ts'
 import { Statements, type StatementsContext } from './statements.ts'
 
@@ -128,6 +129,8 @@ export class Requests implements FrameSink, StatementsContext {
   #dropsRest = false
   #chunk: Buffer | null = null
   #chunkEnd = 0
+  /** Only while slow queries are logged. */
+  texts: QueryTexts | null = null
 
   constructor(listener: RequestsListener) {
     this.#listener = listener
@@ -169,6 +172,7 @@ export class Requests implements FrameSink, StatementsContext {
     const isDone = this.#request(type, buffer, start, end, length)
     const recording = this.#listener.server?.recording
     if (isDone && recording?.isOn) record(recording, type, buffer, start, end)
+    if (isDone && this.texts !== null) this.texts.note(type, buffer, start, end)
     return isDone
   }
 

@@ -7,6 +7,7 @@ import type { Channel, ChannelListener } from '../net/channel.ts'
 import { describeAddress } from '../net/unix-sockets.ts'
 import { PoolerError } from '../problems.ts'
 import type { CancelSender } from '../server/cancel.ts'
+import { normalizedQuery, traceparentOf } from '../sql/normalized.ts'
 import { asFatal, encodeError, type Notice } from '../wire/notices.ts'
 import type { Replication } from '../wire/replication.ts'
 import type { ClientContext } from './context.ts'
@@ -311,6 +312,16 @@ export class Session implements Host, ChannelListener, EntryListener {
     this.#handler?.end(state)
     if (this.#cancelPid !== 0) this.#context.cancelKeys.remove(this.#cancelPid, this)
     this.#cancelPid = 0
+  }
+
+  onSlowQuery(tookMs: number, text: string): void {
+    const { slowQueryRate, showsQueryValues } = this.settings
+    if (slowQueryRate < 1 && Math.random() >= slowQueryRate) return
+    const query = showsQueryValues ? text : normalizedQuery(text)
+    this.#context.log.info(`slow query: ${tookMs.toFixed(1)} ms: ${query}`, {
+      ...{ subject: this.subject, database: this.database, user: this.user, client: this.id },
+      ...{ application: this.applicationName, ms: tookMs, query, traceparent: traceparentOf(text) ?? undefined },
+    })
   }
 
   #log(notice: Notice | null, reason: string): void {

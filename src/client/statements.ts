@@ -418,6 +418,13 @@ export class Statements {
     this.#unlearn(keyOf(name))
   }
 
+  /** The query that a name stands for; null if that is not known here. */
+  textOf(name: string): string | null {
+    if (name === '') return this.#unnamed?.text ?? null
+    const body = this.#names?.get(keyOf(name))?.statement.body
+    return body === undefined ? null : body.toString('utf8', 0, body.indexOf(0))
+  }
+
   knows(name: string): boolean {
     return this.#names?.has(keyOf(name)) ?? false
   }

@@ -46,8 +46,8 @@ export class Timekeeping {
     this.answeredMs = this.#clock.nowMs
   }
 
-  /** The server has answered a request; `status` is that of the transaction. */
-  answered(status: number): void {
+  /** The server has answered a request, and returns how many milliseconds that took; `status` is that of the transaction. */
+  answered(status: number): number {
     const { nowMs } = this.#clock
     const { counters, durations } = this.#pool
     const tookMs = nowMs - this.requestMs
@@ -58,12 +58,13 @@ export class Timekeeping {
     this.#waitedMs = 0
     this.answeredMs = nowMs
     this.requestMs = nowMs
-    if (status !== STATUS_IDLE) return
+    if (status !== STATUS_IDLE) return tookMs
     const transactionTookMs = nowMs - this.#transactionMs
     counters.transactions++
     counters.transactionUs += transactionTookMs * 1000
     durations.transaction.note(transactionTookMs)
     this.#transactionMs = nowMs
+    return tookMs
   }
 
   /** When the transaction began that runs, if one does. */

@@ -64,6 +64,9 @@ function clientSettings({ general, users }: Settings): ClientSettings {
     logsConnections: general.log_connections,
     logsDisconnections: general.log_disconnections,
     logsErrors: general.log_pooler_errors,
+    slowQueryMs: general.log_min_duration || Infinity,
+    slowQueryRate: general.log_sample_rate,
+    showsQueryValues: general.log_query_values,
   }
 }
 

@@ -9,6 +9,7 @@ import {
   boolean,
   bytes,
   fileMode,
+  fraction,
   httpAddresses,
   integer,
   list,
@@ -411,6 +412,16 @@ const LOGS = {
   log_connections: row(boolean, '1', 'Whether logins are logged.'),
   log_disconnections: row(boolean, '1', 'Whether disconnections are logged, with the reason.'),
   log_pooler_errors: row(boolean, '1', 'Whether errors that pgweir sends to clients are logged.'),
+  log_min_duration: seconds(
+    '0',
+    'Queries that take that long from when the server gets them are logged, without the values in them; 0 is never. A batch of the extended protocol counts as one. Not in PgBouncer.',
+  ),
+  log_sample_rate: row(fraction, '1', 'How many of those queries are logged: 0.1 is one in ten. Not in PgBouncer.'),
+  log_query_values: row(
+    boolean,
+    '0',
+    'Whether those queries are logged as they are, with the values in their texts, which may be confidential. Values that are sent as parameters are never logged. Not in PgBouncer.',
+  ),
   log_stats: row(boolean, '1', 'Whether a line of statistics is logged each stats_period.'),
   stats_period: seconds('60', 'The time over which averages are taken.', { min: 1000 }),
 }

@@ -55,6 +55,16 @@ export function integer({ min = 0, max = MAX_INTEGER }: Bounds = {}): ValueType<
   }
 }
 
+export const fraction: ValueType<number> = {
+  name: 'number from 0 to 1',
+  accepts: 'a number from 0 to 1',
+  parse(text) {
+    const value = /^(?:\d+(?:\.\d*)?|\.\d+)$/.test(text) ? Number(text) : Number.NaN
+    return value >= 0 && value <= 1 ? { value } : refuse(this)
+  },
+  print: String,
+}
+
 const UNIT_MS: Record<string, number> = { us: 0.001, ms: 1, s: 1000, min: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** A length of time: milliseconds once parsed, seconds where no unit is written. */

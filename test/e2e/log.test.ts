@@ -141,3 +141,20 @@ test('logfile: the same lines', async () => {
   expect(lines[0]).toMatch(/^\S+ \S+ UTC \[\d+\] LOG listening on 127\.0\.0\.1:\d+$/)
   expect(lines.at(-1)).toMatch(/LOG shutting down$/)
 })
+
+test('a slow query is a line of JSON that names the client, the time, the text and the trace', async () => {
+  const parent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+  const pgweir = await startPgweir({ database, settings: { log_format: 'json', log_min_duration: '5ms' } })
+  const client = await pgweir.client({ application_name: 'reports' })
+  await client.query(`select pg_sleep($1), 'secret' /*route='%2Fx',traceparent='${parent}'*/`, [0.02])
+  await client.end()
+  const isSlow = (line: string) => line.includes('slow query')
+  await until('it is logged', async () => pgweir.log.some(isSlow))
+  const entry = JSON.parse(pgweir.log.find(isSlow) ?? '')
+  expect(entry).toMatchObject({
+    ...{ user: database.user, database: database.database, application: 'reports' },
+    ...{ query: 'select pg_sleep($1), ?', traceparent: parent },
+  })
+  expect(entry.ms).toBeGreaterThanOrEqual(20)
+  expect(JSON.stringify(pgweir.log)).not.toContain('secret')
+})

@@ -1,0 +1,72 @@
+/** What a client's unanswered requests ask for, in order; kept only while slow queries are logged. */
+
+import { HEADER_BYTES } from '../wire/frames.ts'
+import { textEnd } from '../wire/frontend.ts'
+import { FRONTEND } from '../wire/types.ts'
+
+/** What is kept of a text. */
+const MAX_TEXT_BYTES = 4 * 1024
+
+export class QueryTexts {
+  /** One for each ReadyForQuery that is owed, and one for the batch that is not synced yet. */
+  readonly #texts: string[] = []
+  #isBatchNamed = false
+  /** The text of a statement of the client's; null if it is not known here. */
+  readonly #textOf: (name: string) => string | null
+
+  constructor(textOf: (name: string) => string | null) {
+    this.#textOf = textOf
+  }
+
+  /** A message was sent; of a large one as much as had come. */
+  note(type: number, buffer: Buffer, start: number, end: number): void {
+    const from = start + HEADER_BYTES
+    switch (type) {
+      case FRONTEND.query:
+        this.#texts.push(readText(buffer, from, end))
+        break
+      case FRONTEND.functionCall:
+        this.#texts.push('(function call)')
+        break
+      case FRONTEND.parse:
+        // Behind the name.
+        this.#nameBatch(() => readText(buffer, textEnd(buffer, from, end) + 1, end))
+        break
+      case FRONTEND.bind:
+        this.#nameBatch(() => this.#boundText(buffer, from, end))
+        break
+      case FRONTEND.sync:
+        this.#nameBatch(() => '')
+        this.#isBatchNamed = false
+    }
+  }
+
+  /** What was answered. The first statement of a batch stands for all of it. */
+  answered(isLast: boolean): string {
+    const text = this.#texts.shift() ?? ''
+    // A Sync during COPY is not answered: whatever is left then belongs to nothing that will be.
+    if (isLast) this.drop()
+    return text
+  }
+
+  drop(): void {
+    this.#texts.length = 0
+    this.#isBatchNamed = false
+  }
+
+  #nameBatch(read: () => string): void {
+    if (this.#isBatchNamed) return
+    this.#isBatchNamed = true
+    this.#texts.push(read())
+  }
+
+  #boundText(buffer: Buffer, from: number, end: number): string {
+    const name = readText(buffer, textEnd(buffer, from, end) + 1, end)
+    return this.#textOf(name) ?? `(statement ${name === '' ? 'without a name' : JSON.stringify(name)})`
+  }
+}
+
+function readText(buffer: Buffer, start: number, end: number): string {
+  const last = textEnd(buffer, start, end)
+  return buffer.toString('utf8', start, Math.min(last === -1 ? end : last, start + MAX_TEXT_BYTES))
+}

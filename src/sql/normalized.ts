@@ -1,0 +1,86 @@
+/**
+ * A query as it may stand in a log: without values and comments, so that nothing confidential is in it and equal queries look equal.
+ * https://www.postgresql.org/docs/current/sql-syntax-lexical.html
+ */
+
+/** What stands where a value was. */
+const VALUE = '?'
+
+/** Each begins where the scanner stands; the first that matches counts. What was cut off counts as ended. */
+const TOKENS: readonly (readonly [RegExp, 'space' | 'value' | 'text'])[] = [
+  [/\s+/y, 'space'],
+  [/--[^\r\n]*/y, 'space'],
+  // E'…' knows backslashes.
+  [/[eE]'(?:[^'\\]|''|\\[\s\S])*(?:'|\\?$)/y, 'value'],
+  [/(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*(?:'|$)/y, 'value'],
+  [/\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y, 'value'],
+  [/(?:[uU]&)?"(?:[^"]|"")*(?:"|$)/y, 'text'],
+  // A parameter is none of the values.
+  [/\$\d+/y, 'text'],
+  [/[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y, 'text'],
+  [/(?:0[xX][\da-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?)/y, 'value'],
+  [/[\s\S]/y, 'text'],
+]
+
+export function normalizedQuery(query: string): string {
+  let text = ''
+  let isSpaceDue = false
+  const add = (part: string) => {
+    if (isSpaceDue && text !== '') text += ' '
+    isSpaceDue = false
+    text += part
+  }
+  for (let at = 0; at < query.length; ) {
+    if (query.startsWith('/*', at)) {
+      at = endOfComment(query, at)
+      isSpaceDue = true
+      continue
+    }
+    const [token, kind] = tokenAt(query, at)
+    at += token.length
+    if (kind === 'space') isSpaceDue = true
+    else if (kind === 'text') add(token)
+    else {
+      // A text between dollar signs ends with the same mark.
+      if (token.startsWith('$')) {
+        const end = query.indexOf(token, at)
+        at = end === -1 ? query.length : end + token.length
+      }
+      add(VALUE)
+    }
+  }
+  // IN lists and VALUES of whatever length.
+  return text
+    .replaceAll(/\(\s*\?(?:\s*,\s*\?)+\s*\)/g, '(?, …)')
+    .replaceAll(/\(\?, …\)(?:\s*,\s*\(\?, …\))+/g, '(?, …), …')
+}
+
+function tokenAt(query: string, at: number): readonly [string, 'space' | 'value' | 'text'] {
+  for (const [pattern, kind] of TOKENS) {
+    pattern.lastIndex = at
+    const match = pattern.exec(query)
+    if (match !== null && match[0] !== '') return [match[0], kind]
+  }
+  return [query.charAt(at), 'text']
+}
+
+/** Comments may be nested. */
+function endOfComment(query: string, start: number): number {
+  let depth = 0
+  for (let at = start; at < query.length; ) {
+    const two = query.slice(at, at + 2)
+    if (two === '/*') depth++
+    else if (two === '*/') depth--
+    at += two === '/*' || two === '*/' ? 2 : 1
+    if (depth === 0) return at
+  }
+  return query.length
+}
+
+/**
+ * The trace that a query belongs to, if the application names it in a comment as SQLCommenter does: `/*traceparent='00-…-01'…`.
+ * https://www.w3.org/TR/trace-context/#traceparent-header
+ */
+export function traceparentOf(query: string): string | null {
+  return /traceparent='([\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2})'/.exec(query)?.[1] ?? null
+}

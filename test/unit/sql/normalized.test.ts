@@ -1,0 +1,59 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { normalizedQuery, traceparentOf } from '../../../src/sql/normalized.ts'
+
+const PARENT = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+
+describe('a normalized query', () => {
+  test.each([
+    ['select  *\n\tfrom t', 'select * from t'],
+    ["select 'it''s', 12, 1.5e-3, .5, 0xFF, true", 'select ?, ?, ?, ?, ?, true'],
+    ['select id1, t2.c3 from "Table 4" where x$1 = $1', 'select id1, t2.c3 from "Table 4" where x$1 = $1'],
+    ["select E'a\\'b', e'\\\\', U&'d\\0061t', x'1F', N'n'", 'select ?, ?, ?, ?, ?'],
+    ['select $$it is$$ || $tag$a $$ b$tag$ || $1', 'select ? || ? || $1'],
+    ['select 1 -- secret 42\n+ 2', 'select ? + ?'],
+    ["select /* secret 'x' /* nested */ still */ 1", 'select ?'],
+    ['select a from t where b in (1, 2,\n3)', 'select a from t where b in (?, …)'],
+    ["insert into t values (1, 'x'), (2, 'y'), (3, 'z')", 'insert into t values (?, …), …'],
+    ['select f(1), a(b)', 'select f(?), a(b)'],
+    ['select a-1, a - -1', 'select a-?, a - -?'],
+    ["select größe from straße where name = 'Zoë'", 'select größe from straße where name = ?'],
+    // Cut off in the midst of it.
+    ["select 'secr", 'select ?'],
+    ["select E'secr\\", 'select ?'],
+    ['select $q$secr', 'select ?'],
+    ['select /* secr', 'select'],
+    ['', ''],
+  ])('of %s', (query, expected) => {
+    expect(normalizedQuery(query)).toBe(expected)
+  })
+
+  test('holds nothing of a value, whatever that is', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' }), (one, other) => {
+        const quoted = (value: string) => `'${value.replaceAll("'", "''")}'`
+        const query = (value: string) =>
+          `select ${quoted(value)}, $x$${value.replaceAll('$', '')}$x$ /* ${value.replaceAll(/[*/]/g, '')} */ from t`
+        expect(normalizedQuery(query(one))).toBe(normalizedQuery(query(other)))
+        expect(normalizedQuery(query(one))).toBe('select ?, ? from t')
+      }),
+    )
+  })
+
+  test('is made in time that grows with the text alone', () => {
+    const long = `select ${'(1, '.repeat(20_000)}`
+    expect(normalizedQuery(long).length).toBeGreaterThan(0)
+    expect(normalizedQuery("'".repeat(50_001))).toBe('?')
+    expect(normalizedQuery('$'.repeat(50_000)).length).toBeGreaterThan(0)
+  })
+})
+
+describe('a traceparent', () => {
+  test.each([
+    [`select 1 /*action='a%20b',traceparent='${PARENT}',x='y'*/`, PARENT],
+    ["select 1 /*traceparent='00-short'*/", null],
+    ['select 1', null],
+  ])('in %s', (query, expected) => {
+    expect(traceparentOf(query)).toBe(expected)
+  })
+})

@@ -7,6 +7,8 @@ export interface SharingPool extends Pick<Holder, 'fillsMinimum' | 'waitingSince
   /** How many servers it could do with beyond those that it has. */
   readonly missing: number
   readonly waitingClients: number
+  /** It is there for one client, which keeps its server. */
+  readonly isOfOneClient: boolean
   /** Opens one more server, under this share. */
   onGranted(usesReserve: boolean): void
   onRecalled(because: string): void
@@ -15,6 +17,8 @@ export interface SharingPool extends Pick<Holder, 'fillsMinimum' | 'waitingSince
 /** A share as whoever grants permits sees it; a worker of several also tells how many clients wait. */
 export interface ShareHolder extends Holder {
   readonly waitingClients: number
+  /** What it has been granted comes back when its client leaves, and not before. */
+  readonly keepsServers: boolean
 }
 
 export class Share implements ShareHolder {
@@ -35,6 +39,10 @@ export class Share implements ShareHolder {
 
   get waitingClients(): number {
     return this.#isFormer ? 0 : this.#pool.waitingClients
+  }
+
+  get keepsServers(): boolean {
+    return this.#pool.isOfOneClient
   }
 
   get fillsMinimum(): boolean {

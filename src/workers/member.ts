@@ -62,7 +62,7 @@ export class Member {
       onClosed: () => this.#permits.delete(pool),
     })
     this.#permits.set(pool, permits)
-    this.line.tell('permitsOpen', { pool, database, user })
+    this.line.tell('permitsOpen', { pool, database, user, keepsServers: holder.keepsServers })
     return permits
   }
 

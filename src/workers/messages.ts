@@ -65,6 +65,14 @@ export interface Beat {
   readonly delayUs: number
 }
 
+export interface PoolOpened {
+  readonly pool: number
+  readonly database: string
+  readonly user: string
+  /** See `ShareHolder`. */
+  readonly keepsServers: boolean
+}
+
 /** What a pool of a worker wants and has, for whoever grants permits. Times are ages: the clocks of two processes begin differently. */
 export interface PoolFigures {
   /** Permits, in all. */
@@ -101,7 +109,7 @@ export type ToPrimary = {
   /** The same, after one more: the primary says `accept` to it. */
   readonly accepted: Message<number>
   /** A pool has been made; from now on it has this number. */
-  readonly permitsOpen: Message<{ readonly pool: number; readonly database: string; readonly user: string }>
+  readonly permitsOpen: Message<PoolOpened>
   /** What a pool wants has changed, or its figures were asked for. */
   readonly permitsAsk: Message<{ readonly pool: number; readonly figures: PoolFigures }>
   readonly permitBack: Message<{ readonly pool: number; readonly figures: PoolFigures }>

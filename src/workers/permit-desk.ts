@@ -68,8 +68,9 @@ export class PermitDesk {
 
   // What workers say
 
-  opened(counter: Counter, pool: number, database: string, user: string): void {
-    const remote = new RemotePool(counter, pool, this.#options.clock)
+  /** @param keepsServers see `ShareHolder` */
+  opened(counter: Counter, pool: number, database: string, user: string, keepsServers = false): void {
+    const remote = new RemotePool(counter, pool, this.#options.clock, keepsServers)
     remote.account = this.#book.open(database, user, remote)
     let pools = this.#accounts.get(counter)
     if (pools === undefined) {
@@ -145,9 +146,14 @@ export class PermitDesk {
     const limit = remote.account.pool
     let ready = 0
     let held = 0
+    let staying = 0
     for (const holder of limit.holders) {
       const other = this.#byAccount.get(holder)
       if (other === undefined || other === remote) continue
+      if (other.keepsServers) {
+        staying += holder.held
+        continue
+      }
       ready += other.counter.ready(other.pool)
       held += holder.held
     }
@@ -159,7 +165,7 @@ export class PermitDesk {
       remote.hopesUntilMs = nowMs + HOPING_MS
       remote.hopesAgainMs = nowMs + HOPE_MS
     } else if (nowMs >= remote.hopesUntilMs) return false
-    limit.cap(ready || held, nowMs + CAP_MS)
+    limit.cap((ready || held) + staying, nowMs + CAP_MS)
     return true
   }
 
@@ -256,8 +262,11 @@ export class PermitDesk {
   }
 
   #shareOf(account: Account): Share & { readonly account: Account } {
-    const { kept = 0, demand = 0, turnSinceMs = 0 } = this.#byAccount.get(account) ?? {}
-    return { account, held: kept, demand, waitingSinceMs: account.waitingSinceMs, turnSinceMs }
+    const remote = this.#byAccount.get(account)
+    const { kept = 0, demand = 0, turnSinceMs = 0 } = remote ?? {}
+    // Those that stay with a client are nothing to be shared.
+    const held = remote?.keepsServers ? 0 : kept
+    return { account, held, demand, waitingSinceMs: account.waitingSinceMs, turnSinceMs }
   }
 }
 

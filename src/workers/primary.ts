@@ -310,8 +310,8 @@ export class Primary extends GatheredFleet {
         this.#clients.release(claims)
         return null
       },
-      permitsOpen: ({ pool, database, user }) => {
-        this.#permits.opened(worker(), pool, database, user)
+      permitsOpen: ({ pool, database, user, keepsServers }) => {
+        this.#permits.opened(worker(), pool, database, user, keepsServers)
         return null
       },
       permitsAsk: ({ pool, figures }) => {

@@ -33,6 +33,8 @@ const WEIGHT_MS = 10_000
 export class RemotePool implements Holder {
   readonly counter: Counter
   readonly pool: number
+  /** See `ShareHolder`. */
+  readonly keepsServers: boolean
   readonly #clock: Clock
   account!: Account
   wanted = 0
@@ -58,9 +60,10 @@ export class RemotePool implements Holder {
   /** How long its first client had waited then. */
   #waitedMs: number | null = null
 
-  constructor(counter: Counter, pool: number, clock: Clock) {
+  constructor(counter: Counter, pool: number, clock: Clock, keepsServers: boolean) {
     this.counter = counter
     this.pool = pool
+    this.keepsServers = keepsServers
     this.#clock = clock
   }
 

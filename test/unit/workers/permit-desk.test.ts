@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
 import type { PoolFigures } from '../../../src/workers/messages.ts'
 import { PermitDesk } from '../../../src/workers/permit-desk.ts'
@@ -15,32 +15,73 @@ const waiting = (clients: number, held = 0): PoolFigures => ({
 
 const POOL = 1
 
-/** A desk with one permit, and workers with a pool each. */
-function open(workers: number) {
+/** A desk with one permit, or more, and workers with a pool each. */
+function open(workers: number, permits = 1) {
   const desk = new PermitDesk({
     clock: new ManualClock(),
-    sizesOf: (kind) => ({ max: kind === 'pool' ? 1 : 0 }),
+    sizesOf: (kind) => ({ max: kind === 'pool' ? permits : 0 }),
     later: () => {},
   })
-  const all = Array.from({ length: workers }, () => {
-    const told: string[] = []
-    const counter: Counter = {
-      granted: () => told.push('granted'),
-      recalled: () => told.push('recalled'),
-      kept: () => told.push('kept'),
-      floored: () => {},
-      polled: () => {},
-      ready: () => 0,
-    }
-    desk.opened(counter, POOL, 'app', 'ada')
-    return {
-      told,
-      asks: (figures: PoolFigures) => desk.asked(counter, POOL, figures),
-      givesBack: (figures: PoolFigures) => desk.gaveBack(counter, POOL, figures),
-    }
-  })
+  const all = Array.from({ length: workers }, () => join(desk))
   return all as [(typeof all)[0], (typeof all)[0], (typeof all)[0]]
 }
+
+/** One more pool. */
+function join(desk: PermitDesk, { keepsServers = false, ready = 0 } = {}) {
+  const told: string[] = []
+  const counter: Counter = {
+    granted: () => told.push('granted'),
+    recalled: () => told.push('recalled'),
+    kept: () => told.push('kept'),
+    floored: () => {},
+    polled: () => {},
+    ready: () => ready,
+  }
+  desk.opened(counter, POOL, 'app', 'ada', keepsServers)
+  return {
+    told,
+    asks: (figures: PoolFigures) => desk.asked(counter, POOL, figures),
+    givesBack: (figures: PoolFigures) => desk.gaveBack(counter, POOL, figures),
+    isRefused: () => !desk.refused(counter, POOL),
+  }
+}
+
+describe('a server that stays with its client', () => {
+  function deskOf(permits: number) {
+    const sizesOf = (kind: string) => ({ max: kind === 'pool' ? permits : 0 })
+    return new PermitDesk({ clock: new ManualClock(), sizesOf, later: () => {} })
+  }
+
+  test('is nobody’s turn to have: whoever can give one up is asked for it', () => {
+    const desk = deskOf(2)
+    const follower = join(desk, { keepsServers: true })
+    follower.asks(waiting(1))
+    follower.asks({ ...NOTHING, wanted: 1 })
+    const busy = join(desk)
+    busy.asks(waiting(3))
+    busy.asks(waiting(2, 1))
+    const other = join(desk)
+    other.asks(waiting(1))
+    expect([follower.told, busy.told]).toEqual([['granted'], ['granted', 'recalled']])
+    busy.givesBack(waiting(2))
+    expect(other.told[0]).toBe('granted')
+  })
+
+  test('is none that others have to share where Postgres has no room for more', () => {
+    const desk = deskOf(5)
+    join(desk, { keepsServers: true, ready: 1 }).asks(waiting(1))
+    const alone = join(desk)
+    alone.asks(waiting(1))
+    expect(alone.isRefused()).toBe(true)
+    join(desk, { ready: 1 }).asks(waiting(1))
+    expect(alone.isRefused()).toBe(false)
+    // What there is is what all have, those included that stay.
+    const late = join(desk)
+    late.asks(waiting(1))
+    alone.givesBack(NOTHING)
+    expect(late.told).toEqual([])
+  })
+})
 
 test('a server that is recalled twice, by figures from before the first time, comes back once and is not waited for again', () => {
   const [one, other, third] = open(3)

@@ -211,7 +211,7 @@ describe('permits', () => {
   const FIGURES = { wanted: 1, waiting: 1, fillsMinimum: false, waitedMs: 0, idleMs: null }
 
   async function ask(worker: Played): Promise<void> {
-    worker.line.tell('permitsOpen', { pool: 1, database: 'app', user: 'ada' })
+    worker.line.tell('permitsOpen', { pool: 1, database: 'app', user: 'ada', keepsServers: false })
     worker.line.tell('permitsAsk', { pool: 1, figures: FIGURES })
     await settled()
   }

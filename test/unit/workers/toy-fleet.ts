@@ -72,6 +72,7 @@ export class ToyPool implements ShareHolder {
   readonly database: string
   readonly user: string
   readonly permits: AskedPermits
+  readonly keepsServers = false
   readonly waiting: { readonly sinceMs: number; served(): void }[] = []
   /** When each was last used, the latest last. */
   readonly idle: number[] = []

@@ -17,7 +17,19 @@ const DOCUMENTS = [
 const { scripts } = JSON.parse(read('package.json'))
 
 /** Flags of ours that are no settings. */
-const OTHER_FLAGS = ['--upstream', '--database', '--password', '--quiet', '--verbose', '--version', '--help']
+const OTHER_FLAGS = [
+  '--upstream',
+  '--database',
+  '--password',
+  '--quiet',
+  '--verbose',
+  '--version',
+  '--help',
+  '--json',
+  '--host',
+  '--port',
+  '--config',
+]
 
 describe.each(DOCUMENTS)('%s', (document) => {
   const text = read(document)

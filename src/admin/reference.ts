@@ -51,6 +51,12 @@ A command is not case-sensitive, and \`SELECT x\` is the same as \`SHOW x\`. Sev
 none, none is run. Both query protocols are understood, with named statements, row limits and binary results, but no parameters: any driver will do.
 What goes wrong is an ERROR that the log repeats; the connection lives on.
 
+\`pgweir console\` needs no psql: \`pgweir console 'show pools'\` prints a table, \`-x\` each column on a line of its own, \`--json\` an array of objects on one line for each
+command, with numbers as numbers unless JavaScript would change them. Several commands stand in several arguments or have \`;\` between them, or come by a
+pipe. The first ERROR ends it: standard error has it, and the exit status is 1 (2 if there is no connection). Without a command it is a prompt with completion,
+history, \`\\x\` and \`\\watch\`. It finds the pooler by \`--host\` and \`--port\`, PGHOST and PGPORT, \`--config pgweir.ini\`, or in the usual places; by the unix socket
+whoever runs the pooler needs no password, and else PGPASSWORD, ~/.pgpass or the terminal is asked.
+
 Columns have the names, the order and the types of PgBouncer's. What differs:
 
 - Moments are UTC, as in the log.

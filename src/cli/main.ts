@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { versionLine } from '../version.ts'
 import { reportToStarter, startInBackground } from './commands/background.ts'
 import { check } from './commands/check.ts'
+import type { ConsoleFlags } from './commands/console.ts'
 import { run, type Start, type Surroundings } from './commands/run.ts'
 import {
   addOutputFlags,
@@ -25,6 +26,7 @@ export interface World extends Surroundings {
   readonly starter: Pick<Surroundings, 'complain' | 'reportReady'>
   /** These are loaded when their command runs, so that `--version` and `check` start fast. */
   loadStart(): Promise<Start>
+  loadConsole(): Promise<(texts: readonly string[], flags: ConsoleFlags) => Promise<number>>
   loadDemo(): Promise<(options: CommandLine & { readonly password?: string | undefined }) => Promise<number>>
 }
 
@@ -71,6 +73,11 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
     finish(check({ ...readCommandLine(checking), iniFile, env: world.env }, world.print))
   })
 
+  addConsole(program).action(async (texts: readonly string[], flags: ConsoleFlags) => {
+    const talk = await world.loadConsole()
+    finish(await talk(texts, flags))
+  })
+
   const demo = program
     .command('demo')
     .description('start an embedded PostgreSQL and pool it')
@@ -81,6 +88,26 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
     finish(await startDemo({ ...readCommandLine(demo), password }))
   })
   return program
+}
+
+function addConsole(program: Command): Command {
+  const collect = (text: string, before: readonly string[] = []) => [...before, text]
+  return program
+    .command('console')
+    .description(
+      'talk to the admin console of a pgweir that runs; interactive without commands, or reads them from a pipe',
+    )
+    .argument('[commands...]', "what to run, such as 'show pools'; stops at the first ERROR")
+    .option('--json', 'print an array of objects for each command, a line each')
+    .option('-x, --expanded', 'print each column on a line of its own')
+    .option('-c, --command <text>', 'the same as an argument; may be repeated', collect)
+    .option('--config <config.ini>', 'file of the pooler, for where it listens')
+    .option('--host <host>', 'address, or the folder of its unix socket; else PGHOST, or where the file says')
+    .option('-p, --port <port>', 'its port; else PGPORT, or 6432')
+    .option(
+      '-U, --username <name>',
+      'user of the console; else PGUSER. By the unix socket whoever runs pgweir needs none',
+    )
 }
 
 function realWorld(args: readonly string[]): World {
@@ -99,6 +126,11 @@ function realWorld(args: readonly string[]): World {
       reportReady: () => reportToStarter({ ready: true }),
     },
     loadStart: async () => (await import('../daemon/launch.ts')).launch,
+    loadConsole: async () => {
+      const { talk } = await import('./commands/console.ts')
+      const streams = { input: process.stdin, output: process.stdout, errors: process.stderr, env: process.env }
+      return (texts, flags) => talk(texts, flags, streams)
+    },
     loadDemo: async () => (await import('./commands/demo.ts')).demo,
   }
 }

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { serialize } from 'pg-protocol'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { writeFiles } from '../support/e2e/files.ts'
 import { Program, runProgram } from '../support/e2e/program.ts'
 import { RawClient } from '../support/e2e/raw-client.ts'
@@ -214,4 +214,48 @@ test('--version and --help', async () => {
   const help = new Program(['--help'])
   expect(await help.ended()).toBe(0)
   expect(help.stdout).toContain('--default-pool-size')
+})
+
+describe('console', () => {
+  /** `pgweir console` beside a pooler that runs, with what is typed. */
+  async function talkTo(args: readonly string[], typed?: string) {
+    const { iniFile, port } = await runProgram({
+      database,
+      settings: { admin_users: 'root', stats_users: 'bob' },
+      secrets: { root: 'r', bob: 'b', [user]: '' },
+    })
+    const where = ['--config', iniFile, '--port', String(port)]
+    const talk = new Program(['console', ...where, ...args], { PGPASSWORD: 'r' })
+    talk.type(typed ?? '')
+    const code = await talk.ended()
+    return { code, out: talk.stdout, err: talk.stderr }
+  }
+
+  test('prints JSON for scripts: an array of objects for each command', async () => {
+    const { code, out, err } = await talkTo(['-U', 'root', '--json', 'show state; reload', '-c', 'show lists'])
+    const [lists, state, reload] = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(lists).toContainEqual({ list: 'databases', items: 2 })
+    expect(state).toEqual([
+      { key: 'active', value: 'yes' },
+      { key: 'paused', value: 'no' },
+      { key: 'suspended', value: 'no' },
+    ])
+    expect({ reload, err, code }).toEqual({ reload: [], err: '', code: 0 })
+  })
+
+  test('reads commands from a pipe, and ends with 1 at the first ERROR, which goes to standard error', async () => {
+    const { code, out, err } = await talkTo(['-U', 'bob'], 'show version;\nreload;\nshow state\n')
+    expect(out).toContain('(1 row)')
+    expect(out).not.toContain('active')
+    expect({ code, err }).toEqual({ code: 1, err: 'ERROR:  admin access needed\nHINT:  The setting is admin_users.\n' })
+  })
+
+  test('ends with 2 where nobody lets it in', async () => {
+    const { code, err } = await talkTo(['-U', 'eve', 'show version'])
+    expect(code).toBe(2)
+    expect(err).toMatch(/the console of 127\.0\.0\.1:\d+, as eve: /)
+  })
 })

@@ -66,6 +66,11 @@ export class Program {
     return this.#exitCode ?? this.#signal ?? ''
   }
 
+  /** To its standard input, which ends then. */
+  type(text: string): void {
+    this.#child.stdin?.end(text)
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
   }

@@ -60,6 +60,14 @@ describe('pgweir', () => {
     expect(options).toMatchObject({ isQuiet: true })
   })
 
+  test('console is given what to run, and how to show it', async () => {
+    const { run, talks } = fakeWorld()
+    expect(await run('console', '--json', '-p', '7000', 'show pools', '-c', 'show stats', '-c', 'show lists')).toBe(3)
+    expect(talks).toEqual([
+      { texts: ['show pools'], flags: { json: true, port: '7000', command: ['show stats', 'show lists'] } },
+    ])
+  })
+
   test('answers a mistyped flag with the nearest one', async () => {
     const { run, written } = fakeWorld()
     expect(await run('--default-pool-sise', '5')).toBe(1)

@@ -1,5 +1,6 @@
 /** A stand-in for everything outside the process, for tests of the command line. */
 
+import type { ConsoleFlags } from '../../../src/cli/commands/console.ts'
 import type { Pooler, Signal, StartOptions } from '../../../src/cli/commands/run.ts'
 import type { CommandLine } from '../../../src/cli/flags.ts'
 import { main, type World } from '../../../src/cli/main.ts'
@@ -10,6 +11,7 @@ export function fakeWorld(overrides: Partial<World> = {}) {
   const listeners = new Map<string, () => void>()
   const started: { settings: Settings; options: StartOptions }[] = []
   const demos: CommandLine[] = []
+  const talks: { texts: readonly string[]; flags: ConsoleFlags }[] = []
   const exits: number[] = []
   const reports: string[] = []
   const written = { out: '', err: '' }
@@ -33,6 +35,10 @@ export function fakeWorld(overrides: Partial<World> = {}) {
       started.push({ settings, options })
       return pooler
     },
+    loadConsole: async () => async (texts, flags) => {
+      talks.push({ texts, flags })
+      return 3
+    },
     loadDemo: async () => async (options) => {
       demos.push(options)
       return 7
@@ -40,7 +46,7 @@ export function fakeWorld(overrides: Partial<World> = {}) {
     ...overrides,
   }
   return {
-    ...{ world, started, demos, exits, reports, written, pooler, listeners },
+    ...{ world, started, demos, talks, exits, reports, written, pooler, listeners },
     signal: (name: Signal) => listeners.get(name)?.(),
     /** Runs a command that is expected to end by itself. */
     run: (...args: string[]) => main(args, world),

@@ -1,0 +1,79 @@
+/** The answers of the console as text: a table as psql draws it, one column a line, or JSON. Pure. */
+
+/** What a statement came to. */
+export interface Result {
+  readonly columns: readonly Column[]
+  readonly rows: readonly (readonly (string | null)[])[]
+  /** `SHOW`, `RELOAD`. */
+  readonly tag: string
+}
+
+export interface Column {
+  readonly name: string
+  readonly isNumber: boolean
+}
+
+export type Layout = 'table' | 'expanded' | 'json'
+
+/** With a newline at its end; nothing where there is nothing to say. */
+export function formatResult(result: Result, layout: Layout): string {
+  if (layout === 'json') return `${JSON.stringify(objectsOf(result))}\n`
+  if (result.columns.length === 0) return `${result.tag}\n`
+  return layout === 'expanded' ? expanded(result) : table(result)
+}
+
+function objectsOf({ columns, rows }: Result): Record<string, string | number | null>[] {
+  return rows.map((row) =>
+    Object.fromEntries(columns.map((column, index) => [column.name, jsonOf(row[index] ?? null, column)])),
+  )
+}
+
+/** A number that JavaScript, and so many a reader of JSON, would change stays as it is: a text. */
+function jsonOf(text: string | null, { isNumber }: Column): string | number | null {
+  if (text === null || !isNumber) return text
+  const value = Number(text)
+  const isSame =
+    text.trim() !== '' && (Number.isSafeInteger(value) || (Number.isFinite(value) && String(value) === text))
+  return isSame ? value : text
+}
+
+function table({ columns, rows }: Result): string {
+  const widths = columns.map(({ name }, index) =>
+    Math.max(name.length, ...rows.map((row) => (row[index] ?? '').length)),
+  )
+  const line = (cells: readonly string[]) => cells.join(' | ').trimEnd()
+  const cell = (text: string, index: number) => {
+    const width = widths[index] ?? 0
+    return columns[index]?.isNumber ? text.padStart(width) : text.padEnd(width)
+  }
+  return `${[
+    ` ${line(columns.map(({ name }, index) => name.padEnd(widths[index] ?? 0)))}`,
+    widths.map((width) => '-'.repeat(width + 2)).join('+'),
+    ...rows.map((row) => ` ${line(columns.map((_, index) => cell(row[index] ?? '', index)))}`),
+    `(${rows.length} row${rows.length === 1 ? '' : 's'})`,
+  ].join('\n')}\n`
+}
+
+function expanded({ columns, rows }: Result): string {
+  const width = Math.max(...columns.map(({ name }) => name.length))
+  const records = rows.map((row, number) =>
+    [
+      `-[ ${number + 1} ]`.padEnd(width + 3, '-'),
+      ...columns.map(({ name }, index) => `${name.padEnd(width)} | ${row[index] ?? ''}`.trimEnd()),
+    ].join('\n'),
+  )
+  return records.length === 0 ? '(0 rows)\n' : `${records.join('\n')}\n`
+}
+
+/** As psql writes it. */
+export function formatNotice({ severity = 'NOTICE', message = '', detail, hint }: Told): string {
+  const more = [detail && `DETAIL:  ${detail}`, hint && `HINT:  ${hint}`].filter((line) => line)
+  return `${[`${severity}:  ${message}`, ...more].join('\n')}\n`
+}
+
+export interface Told {
+  readonly severity?: string | undefined
+  readonly message?: string | undefined
+  readonly detail?: string | undefined
+  readonly hint?: string | undefined
+}

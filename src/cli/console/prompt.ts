@@ -1,0 +1,90 @@
+/** The console for people: a line is a command, with completion, and the few words that hands know from psql. */
+
+import { createInterface, type Interface } from 'node:readline/promises'
+import { COMMANDS } from '../../admin/commands.ts'
+import { TOPICS } from '../../admin/show/topics.ts'
+import type { Layout } from './output.ts'
+
+export interface PromptOptions {
+  readonly input: NodeJS.ReadStream
+  readonly output: NodeJS.WriteStream
+  layout: Layout
+  /** Runs what was typed, and shows what comes of it. */
+  run(text: string, layout: Layout): Promise<void>
+  /** The connection is gone. */
+  readonly lost: Promise<void>
+}
+
+const GREETING =
+  'SHOW HELP (or \\?) lists the commands; \\x turns long rows on their side, \\watch 2 behind a command repeats it, \\q ends.\n'
+const PROMPT = 'pgweir=# '
+
+/** Resolves when the user has had enough, or the connection is gone. */
+export async function prompt({ input, output, run, lost, ...options }: PromptOptions): Promise<void> {
+  let { layout } = options
+  output.write(GREETING)
+  const lines = createInterface({ input, output, prompt: PROMPT, completer: complete, historySize: 500 })
+  let isOver = false
+  const end = () => {
+    isOver = true
+    lines.close()
+  }
+  lost.then(end)
+  lines.on('SIGINT', end)
+  lines.prompt()
+  for await (const line of lines) {
+    const [text, period] = splitWatch(line)
+    if (/^(\\q|quit|exit)\s*;?$/i.test(text)) break
+    if (text === '\\x') {
+      layout = layout === 'expanded' ? 'table' : 'expanded'
+      output.write(`Expanded display is ${layout === 'expanded' ? 'on' : 'off'}.\n`)
+    } else if (period !== null) await watch(lines, period, () => run(text, layout))
+    else if (text !== '') await run(text === '\\?' ? 'show help' : text, layout)
+    if (isOver) break
+    lines.prompt()
+  }
+  lines.close()
+}
+
+const WATCH = /^(.*?)\s*;?\s*\\watch(?:\s+(\d+(?:\.\d+)?))?\s*$/
+
+/** `show pools \watch 2` → the command, and the time between two of its runs in milliseconds. */
+export function splitWatch(line: string): [text: string, periodMs: number | null] {
+  const [, text = '', seconds = '2'] = WATCH.exec(line.trim()) ?? []
+  return text === '' ? [line.trim(), null] : [text, Number(seconds) * 1_000]
+}
+
+/** Until the user types anything. */
+async function watch(lines: Interface, periodMs: number, work: () => Promise<void>): Promise<void> {
+  let isOver = false
+  let wake = () => {}
+  const stop = () => {
+    isOver = true
+    wake()
+  }
+  lines.once('line', stop)
+  lines.once('close', stop)
+  while (!isOver) {
+    await work()
+    if (isOver) break
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, periodMs)
+      wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+  lines.off('line', stop)
+  lines.off('close', stop)
+}
+
+const WORDS = [...COMMANDS.keys()].map((name) => name.toUpperCase())
+const TOPIC_WORDS = ['HELP', ...TOPICS.keys()].map((name) => name.toUpperCase())
+
+/** For readline: what the beginning of a line may become. */
+export function complete(line: string): [candidates: string[], part: string] {
+  const [, verb = '', part = line] = /^\s*(show|select)\s+(\S*)$/i.exec(line) ?? []
+  const all = verb === '' ? WORDS : TOPIC_WORDS
+  return [all.filter((word) => word.startsWith(part.toUpperCase())), part]
+}

@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest'
+import { formatNotice, formatResult, type Result } from '../../../../src/cli/console/output.ts'
+
+const POOLS: Result = {
+  columns: [
+    { name: 'database', isNumber: false },
+    { name: 'items', isNumber: true },
+  ],
+  rows: [
+    ['app', '12345'],
+    ['a long name', null],
+  ],
+  tag: 'SHOW',
+}
+
+const DONE: Result = { columns: [], rows: [], tag: 'RELOAD' }
+
+test('a table is as psql draws it, with numbers on the right', () => {
+  expect(formatResult(POOLS, 'table')).toBe(
+    [' database    | items', '-------------+-------', ' app         | 12345', ' a long name |', '(2 rows)', ''].join(
+      '\n',
+    ),
+  )
+  expect(formatResult({ ...POOLS, rows: [['app', '1']] }, 'table')).toContain('(1 row)\n')
+})
+
+test('expanded, each column has a line', () => {
+  expect(formatResult(POOLS, 'expanded')).toBe(
+    [
+      '-[ 1 ]-----',
+      'database | app',
+      'items    | 12345',
+      '-[ 2 ]-----',
+      'database | a long name',
+      'items    |',
+      '',
+    ].join('\n'),
+  )
+  expect(formatResult({ ...POOLS, rows: [] }, 'expanded')).toBe('(0 rows)\n')
+})
+
+test('what has no rows is its tag, or an empty array', () => {
+  expect(formatResult(DONE, 'table')).toBe('RELOAD\n')
+  expect(formatResult(DONE, 'json')).toBe('[]\n')
+})
+
+test('JSON is an array of objects on one line', () => {
+  expect(formatResult(POOLS, 'json')).toBe(
+    '[{"database":"app","items":12345},{"database":"a long name","items":null}]\n',
+  )
+})
+
+describe('in JSON', () => {
+  for (const [text, expected] of [
+    ['0', 0],
+    ['-7', -7],
+    ['1.5', 1.5],
+    ['9007199254740991', 9007199254740991],
+    ['9007199254740993', '9007199254740993'],
+    ['123456789012345678901234567890', '123456789012345678901234567890'],
+    ['0.1000000000000000000001', '0.1000000000000000000001'],
+    ['NaN', 'NaN'],
+    ['', ''],
+  ] as const)
+    test(`the number ${text || 'that is missing'} is ${JSON.stringify(expected)}`, () => {
+      const result = { ...POOLS, rows: [['app', text]] }
+      expect(JSON.parse(formatResult(result, 'json'))[0].items).toBe(expected)
+    })
+
+  test('a text that looks like a number stays a text', () => {
+    expect(JSON.parse(formatResult({ ...POOLS, rows: [['12', '1']] }, 'json'))[0].database).toBe('12')
+  })
+})
+
+test('notices and errors are as psql tells them', () => {
+  expect(formatNotice({ severity: 'ERROR', message: 'no', hint: 'try', detail: undefined })).toBe(
+    'ERROR:  no\nHINT:  try\n',
+  )
+  expect(formatNotice({ message: 'so', detail: 'more' })).toBe('NOTICE:  so\nDETAIL:  more\n')
+})

@@ -30,6 +30,7 @@ function copyScenario(
     about: `${about}, ${ABOUT}`,
     needsPgbench: false,
     login: 'trust',
+    encryption: 'none',
     targets: ['direct', 'baseline', 'pgweir', 'pgbouncer'],
     settings: {},
     startsFresh: false,

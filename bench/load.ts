@@ -1,5 +1,6 @@
 /** Scenarios in which pgbench keeps the targets busy. */
 
+import type { Encryption } from './encryption.ts'
 import { countInstructionsDuring } from './instructions.ts'
 import { type Load, latencies, loadArguments, type QueryMode, runPgbench } from './pgbench.ts'
 import type { Login } from './postgres.ts'
@@ -15,6 +16,7 @@ export interface LoadOptions {
   readonly reconnects?: boolean
   readonly script?: { readonly about: string; readonly text: string }
   readonly login?: Login
+  readonly encryption?: Encryption
   readonly targets?: readonly TargetName[]
   readonly settings?: Readonly<Record<string, string>>
   /** What `settings` make of it. */
@@ -60,7 +62,16 @@ const COST: readonly Column[] = [
 ]
 
 export function loadScenario(options: LoadOptions): Scenario {
-  const { name, mode = 'simple', clients, threads = 1, reconnects = false, script, login = 'trust' } = options
+  const {
+    name,
+    mode = 'simple',
+    clients,
+    threads = 1,
+    reconnects = false,
+    script,
+    login = 'trust',
+    encryption = 'none',
+  } = options
   const load: Load = { mode, clients, threads, reconnects, script: script?.text ?? null }
 
   /** An older PgBouncer cannot do what is asked of the others. */
@@ -75,9 +86,10 @@ export function loadScenario(options: LoadOptions): Scenario {
 
   return {
     name,
-    about: `pgbench ${script?.about ?? '-S'} ${loadArguments(load).slice(1).join(' ')}, ${login} login, pool of ${options.poolSize ?? POOL_SIZE}`,
+    about: `pgbench ${script?.about ?? '-S'} ${loadArguments(load).slice(1).join(' ')}, ${login} login${encryption === 'none' ? '' : `, TLS (${encryption})`}, pool of ${options.poolSize ?? POOL_SIZE}`,
     needsPgbench: true,
     login,
+    encryption,
     targets: options.targets ?? ['direct', 'baseline', 'pgweir', 'pgbouncer'],
     settings: options.settings ?? {},
     startsFresh: false,

@@ -15,6 +15,7 @@ const AT_A_TIME = 32
 const SHARED = {
   needsPgbench: false,
   login: 'trust',
+  encryption: 'none',
   targets: ['baseline', 'pgweir', 'pgbouncer'],
   settings: {},
   startsFresh: true,

@@ -22,6 +22,7 @@ export const CONSOLE: Scenario = {
     "how long another client's select 1 takes at most while an operator looks at 10,000 clients (2,000 with --quick)",
   needsPgbench: false,
   login: 'trust',
+  encryption: 'none',
   targets: ['baseline', 'pgweir', 'pgbouncer'],
   settings: {},
   startsFresh: false,

@@ -5,6 +5,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { findProgram } from './child.ts'
+import type { Encryption } from './encryption.ts'
 import { percentile } from './statistics.ts'
 
 export type QueryMode = 'simple' | 'extended' | 'prepared'
@@ -26,6 +27,7 @@ export interface Place {
   readonly user: string
   readonly password: string
   readonly database: string
+  readonly encryption: Encryption
 }
 
 export interface Summary {
@@ -85,10 +87,19 @@ export async function createTables(place: Place, scale: number): Promise<void> {
   await pgbench(['-i', '-q', '-s', String(scale)], place)
 }
 
-async function pgbench(args: readonly string[], { host, port, user, password, database }: Place): Promise<string> {
+async function pgbench(
+  args: readonly string[],
+  { host, port, user, password, database, encryption }: Place,
+): Promise<string> {
   const where = ['-h', host, '-p', String(port), '-U', user, database]
   const { PATH } = process.env
-  const env = { PATH, LC_ALL: 'C', PGPASSWORD: password, PGSSLMODE: 'disable', PGGSSENCMODE: 'disable' }
+  const env = {
+    PATH,
+    LC_ALL: 'C',
+    PGPASSWORD: password,
+    PGSSLMODE: encryption === 'none' ? 'disable' : 'require',
+    PGGSSENCMODE: 'disable',
+  }
   const program = findPgbench() ?? 'pgbench'
   const { stdout } = await promisify(execFile)(program, [...args, ...where], { env, maxBuffer: 64 * 1024 * 1024 })
   return stdout

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/embedded/postgres.ts'
+import type { KeyPair } from './encryption.ts'
 import { createTables, type Place } from './pgbench.ts'
 
 /** How clients log in, at the poolers and directly. */
@@ -18,6 +19,8 @@ export interface BenchPostgres {
   readonly port: number
   readonly database: string
   readonly accounts: Readonly<Record<Login, Account>>
+  /** What it shows to whoever wants TLS. */
+  readonly keys: KeyPair
   stop(): Promise<void>
 }
 
@@ -45,11 +48,15 @@ export const SCALE = 5
 /** A table to send rows to. */
 export const SINK = 'bench_sink'
 
-export async function startPostgres(hasPgbench: boolean, say: (sentence: string) => void): Promise<BenchPostgres> {
+export async function startPostgres(
+  hasPgbench: boolean,
+  keys: KeyPair,
+  say: (sentence: string) => void,
+): Promise<BenchPostgres> {
   const postgres = await startEmbeddedPostgres({
     superuser: 'postgres',
     password: randomBytes(12).toString('hex'),
-    settings: SETTINGS,
+    settings: { ...SETTINGS, ssl: 'on', ssl_key_file: keys.key, ssl_cert_file: keys.certificate },
     hba: () => ['host all bench_trust 127.0.0.1/32 trust'],
     onProgress: say,
   })
@@ -62,7 +69,7 @@ export async function startPostgres(hasPgbench: boolean, say: (sentence: string)
     }
     await createSink(postgres)
     const pid = await pidOf(postgres)
-    return { version, pid, host, port, database: DATABASE, accounts, stop: () => postgres.stop() }
+    return { version, pid, host, port, database: DATABASE, accounts, keys, stop: () => postgres.stop() }
   } catch (problem) {
     await postgres.stop()
     throw problem
@@ -94,7 +101,7 @@ async function createAccounts(postgres: EmbeddedPostgres): Promise<Record<Login,
 
 async function fillTables(postgres: EmbeddedPostgres): Promise<void> {
   const { host, port, user, password } = postgres
-  const place: Place = { host, port, user, password, database: DATABASE }
+  const place: Place = { host, port, user, password, database: DATABASE, encryption: 'none' }
   await createTables(place, SCALE)
   const admin = await connectAsAdmin(postgres, DATABASE)
   await admin.query('grant select on all tables in schema public to public')

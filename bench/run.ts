@@ -7,6 +7,7 @@ import { arch, cpus, loadavg, platform, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chooseManner, loadBuild, type Manner, OWN_ROOT } from './build.ts'
+import { placeKeys } from './encryption.ts'
 import { currentCommit, FIGURES_FILE, readFigures, writeFigures } from './figures-file.ts'
 import type { Flags } from './flags.ts'
 import {
@@ -94,7 +95,9 @@ export async function runBench(flags: Flags, { programs, manner }: Lineup): Prom
   process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
   // The poolers may run as another user.
   await chmod(directory, 0o755)
-  const postgres = await startPostgres(hasPgbench, (sentence) => console.log(`  ${sentence}`))
+  const postgres = await startPostgres(hasPgbench, await placeKeys(directory), (sentence) =>
+    console.log(`  ${sentence}`),
+  )
   const { effort } = flags
   const bench: Bench = {
     ...{ flags, manner, nodeMajor, postgres, programs, hasPgbench },
@@ -126,7 +129,7 @@ function sayHowBusy(): void {
 
 async function measure(scenario: Scenario, bench: Bench): Promise<Result> {
   const { flags, surroundings, programs, postgres, manner } = bench
-  const { name, about, login, settings } = scenario
+  const { name, about, login, encryption, settings } = scenario
   console.log(`\n${name}: ${about}`)
   const names = targetsOf(scenario, bench)
   const { pgbouncerVersion } = surroundings
@@ -143,7 +146,7 @@ async function measure(scenario: Scenario, bench: Bench): Promise<Result> {
   const { directory } = surroundings
   const profiles = await mkdtemp(join(directory, 'profile-'))
   const nodeArguments = flags.isProfiling ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : []
-  const options = { login, postgres, directory, manner, settings, programs: { ...programs, nodeArguments } }
+  const options = { login, encryption, postgres, directory, manner, settings, programs: { ...programs, nodeArguments } }
   let runs: Runs
   try {
     const start = (target: TargetName) => startTarget(target, options)

@@ -1,5 +1,6 @@
 /** What a scenario is, how its runs are interleaved, and what is made of the figures. */
 
+import type { Encryption } from './encryption.ts'
 import type { Login } from './postgres.ts'
 import { median } from './statistics.ts'
 import type { Target, TargetName, TransportName } from './targets.ts'
@@ -64,6 +65,7 @@ export interface Scenario {
   readonly about: string
   readonly needsPgbench: boolean
   readonly login: Login
+  readonly encryption: Encryption
   readonly targets: readonly TargetName[]
   /** What pgweir is told beyond what both poolers are. A build that does not know them all cannot take part. */
   readonly settings: Readonly<Record<string, string>>

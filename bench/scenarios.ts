@@ -43,6 +43,7 @@ const FAIRNESS: Goal = {
 
 const ALONE = { limits: { epoll: 1.6, node: 2.6 }, stretch: { epoll: 1.35 } }
 const PARSED = { limits: { epoll: 1.8, node: 3 } }
+const ENCRYPTED = { limits: { epoll: 1.8, node: 3 } }
 const CROWDED = { limits: { epoll: 1.3, node: 2.2 }, stretch: { epoll: 1 } }
 
 const SPEED = speed({ limits: { epoll: 0.92, node: 0.8 } })
@@ -98,6 +99,8 @@ export const SCENARIOS: readonly Scenario[] = [
     ...{ name: 'simple-1000', clients: 1_000, targets: POOLED, isGuarded: true },
     goals: [cpu(CROWDED), FAIRNESS],
   }),
+  loadScenario({ name: 'tls', clients: 16, encryption: 'clients', goals: [cpu(ENCRYPTED)] }),
+  loadScenario({ name: 'tls-all', clients: 16, encryption: 'all', goals: [cpu(ENCRYPTED)] }),
   waitsInFleet('fleet-20', 20),
   waitsInFleet('fleet-3', 3),
   waitsInFleet('fleet-1', 1),

@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { chooseOwner } from '../src/embedded/owner.ts'
 import { type Build, type Manner, mannerSettings } from './build.ts'
 import { type Child, findFreePort, findProgram, startOnPort } from './child.ts'
+import { type Encryption, encryptionSettings } from './encryption.ts'
 import type { Place } from './pgbench.ts'
 import type { Account, BenchPostgres, Login } from './postgres.ts'
 
@@ -44,6 +45,7 @@ export interface Pgbouncer {
 
 export interface TargetOptions {
   readonly login: Login
+  readonly encryption: Encryption
   readonly postgres: BenchPostgres
   readonly programs: Programs
   readonly manner: Manner
@@ -59,14 +61,24 @@ const MAX_CLIENTS = 12_000
 const BACKLOG = 1_024
 
 export async function startTarget(name: TargetName, options: TargetOptions): Promise<Target> {
-  const { login, postgres, programs, manner } = options
+  const { login, encryption, postgres, programs, manner } = options
   const { user, password } = postgres.accounts[login]
   const { host, database } = postgres
   if (name === 'direct')
-    return { name, place: { host, port: postgres.port, user, password, database }, pid: null, stop: async () => {} }
+    return {
+      name,
+      place: { host, port: postgres.port, user, password, database, encryption },
+      pid: null,
+      stop: async () => {},
+    }
   const port = await findFreePort()
   const child = name === 'pgbouncer' ? await startPgbouncer() : await startPgweir(buildOf(name, programs))
-  return { name, place: { host: '127.0.0.1', port, user, password, database }, pid: child.pid, stop: child.stop }
+  return {
+    name,
+    place: { host: '127.0.0.1', port, user, password, database, encryption },
+    pid: child.pid,
+    stop: child.stop,
+  }
 
   async function startPgweir(build: Build): Promise<Child> {
     const settings = { ...STATEMENTS, ...mannerSettings(manner, build.settings), ...options.settings }
@@ -94,13 +106,19 @@ async function writeConfiguration(
   port: number,
   settings: Readonly<Record<string, string>>,
 ): Promise<string> {
-  const { login, postgres } = options
+  const { login, encryption, postgres } = options
   const directory = await mkdtemp(join(options.directory, 'pooler-'))
   await chmod(directory, 0o755)
   const authFile = join(directory, 'users.txt')
   await writeFile(authFile, userFile(Object.values(postgres.accounts)))
   const iniFile = join(directory, 'pooler.ini')
-  await writeFile(iniFile, iniText({ login, port, authFile, settings, server: postgres }))
+  await writeFile(
+    iniFile,
+    iniText({
+      ...{ login, port, authFile, server: postgres },
+      settings: { ...encryptionSettings(encryption, postgres.keys), ...settings },
+    }),
+  )
   return iniFile
 }
 
@@ -127,7 +145,6 @@ listen_addr = 127.0.0.1
 listen_port = ${port}
 listen_backlog = ${BACKLOG}
 unix_socket_dir =
-server_tls_sslmode = disable
 auth_type = ${login === 'trust' ? 'trust' : 'scram-sha-256'}
 auth_file = ${authFile}
 stats_users = ${server.accounts[login].user}

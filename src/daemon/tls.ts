@@ -128,7 +128,7 @@ function contextOf(
 ): TlsContext | null {
   if (hasErrors(problems)) return null
   try {
-    return createTlsContext({ ...definedOf(files), ...rulesOf(side, general) })
+    return createTlsContext({ ...definedOf(files), ...rulesOf(side, general) }, side === 'client')
   } catch (cause) {
     const named = Object.entries(files).flatMap(([name, bytes]) => (bytes ? [`${side}_tls_${name}_file`] : []))
     // OpenSSL tells what is wrong, and not with which file.

@@ -3,18 +3,53 @@
 import type { TLSSocket } from 'node:tls'
 import type { Channel } from './channel.ts'
 import { NodeChannel } from './node-channel.ts'
-import { type ClientSide, type Opening, type ServerSide, secureAsClient, secureAsServer } from './tls.ts'
+import { openSsl } from './openssl/library.ts'
+import { TlsChannel, type TlsChannelOptions } from './openssl/tls-channel.ts'
+import {
+  type ClientSide,
+  isName,
+  type Opening,
+  type ServerSide,
+  secureAsClient,
+  secureAsServer,
+  type TlsContext,
+} from './tls.ts'
 
 /** Our peer has begun, or is about to. Null if the channel cannot go on so. */
 export function offeredTls(channel: Channel, side: ServerSide, opening: Opening): Channel | null {
+  const direct = directly(channel, side.context, {
+    side: { isServer: true, verifiesPeer: side.verifiesPeer },
+    needsProtocol: opening.isDirect,
+    ownCertificate: side.certificate,
+    first: opening.first,
+  })
+  if (direct !== null) return direct
   const socket = channel.takeSocket()
   return socket && carriedBy(secureAsServer(socket, side, opening), channel)
 }
 
 /** The peer waits for us to begin. Null if the channel cannot go on so. */
 export function askedForTls(channel: Channel, side: ClientSide, host: string, opening: Opening): Channel | null {
+  const direct = directly(channel, side.context, {
+    side: { isServer: false, host, isName: isName(host), verifies: side.verifies },
+    needsProtocol: opening.isDirect,
+    ownCertificate: null,
+  })
+  if (direct !== null) return direct
   const socket = channel.takeSocket()
   return socket && carriedBy(secureAsClient(socket, side, host, opening), channel)
+}
+
+/** Through OpenSSL itself, which spares Node's streams. On the portable transport all is Node's. */
+function directly(
+  channel: Channel,
+  context: TlsContext,
+  options: Omit<TlsChannelOptions, 'library' | 'context'>,
+): Channel | null {
+  if (channel instanceof NodeChannel) return null
+  const library = openSsl()
+  const { native } = context
+  return library && native && new TlsChannel(channel, { ...options, library, context: native })
 }
 
 function carriedBy(secured: TLSSocket, { peer, local }: Channel): Channel {

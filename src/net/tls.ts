@@ -1,24 +1,50 @@
 /**
- * TLS on a connection that is there already, on either side. Whatever carried the connection before, node's own sockets carry it from here.
+ * TLS on a connection that is there already, on either side, by node's own sockets: whatever carried the connection before, they carry it
+ * from here. Where OpenSSL can be called directly, it is: see `openssl/`.
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL
  */
 
 import type { Socket } from 'node:net'
-import { connect, createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
+import { connect, createSecureContext, type SecureContext, type SecureContextOptions, TLSSocket } from 'node:tls'
 import { countHandshake } from './handshakes.ts'
+import { createNativeContext, type NativeContext } from './openssl/contexts.ts'
+import { openSsl } from './openssl/library.ts'
 
 /** What each socket has shown itself, where it is the server's side. */
 const shown = new WeakMap<Socket, Buffer>()
 
 /** Keys, certificates and rules. */
-export type TlsContext = SecureContext
+export interface TlsContext {
+  readonly node: SecureContext
+  /** For the OpenSSL that is called directly; made when it is first asked for, and null where that cannot be. */
+  readonly native: NativeContext | null
+}
 
 /** Throws with OpenSSL's words where they cannot be used. */
-export const createTlsContext = createSecureContext
+export function createTlsContext(options: SecureContextOptions, isServer: boolean): TlsContext {
+  let native: NativeContext | null | undefined
+  return {
+    node: createSecureContext(options),
+    get native() {
+      if (native === undefined) native = nativeContext(options, isServer)
+      return native
+    },
+  }
+}
+
+function nativeContext(options: SecureContextOptions, isServer: boolean): NativeContext | null {
+  const library = openSsl()
+  try {
+    return library && createNativeContext(library, options, isServer)
+  } catch {
+    // Node could make one of the same, and is there for it.
+    return null
+  }
+}
 
 /** What clients are offered. */
 export interface ServerSide {
-  readonly context: SecureContext
+  readonly context: TlsContext
   /** What they are shown, in DER. */
   readonly certificate: Buffer
   /** A client must show a certificate that the context's authorities have signed. */
@@ -35,7 +61,7 @@ export interface Opening {
 
 /** What servers are asked for. */
 export interface ClientSide {
-  readonly context: SecureContext
+  readonly context: TlsContext
   /** `nothing`, that its certificate was signed by the context's authorities, or besides that it is `host`'s. */
   readonly verifies: 'nothing' | 'certificate' | 'host'
 }
@@ -74,7 +100,7 @@ export function secureAsServer(
   if (first !== undefined && first.length > 0) socket.unshift(first)
   const secured = new TLSSocket(socket, {
     isServer: true,
-    secureContext: context,
+    secureContext: context.node,
     requestCert: verifiesPeer,
     rejectUnauthorized: false,
     ALPNProtocols: [PROTOCOL],
@@ -99,7 +125,7 @@ export function secureAsClient(
 ): TLSSocket {
   const secured = connect({
     socket,
-    secureContext: context,
+    secureContext: context.node,
     rejectUnauthorized: verifies !== 'nothing',
     // Names only: an address is no server name (RFC 6066).
     ...(isName(host) ? { servername: host } : {}),
@@ -122,7 +148,8 @@ function protocolProblem(socket: TLSSocket, peer: 'client' | 'server'): Error | 
   return new Error(`the ${peer} began with TLS and did not agree on the protocol ${PROTOCOL} (ALPN)`)
 }
 
-function isName(host: string): boolean {
+/** An address is none. */
+export function isName(host: string): boolean {
   return /[a-z]/i.test(host) && !host.includes(':')
 }
 

@@ -267,7 +267,7 @@ describe('servers', () => {
     const stranger = { server_tls_sslmode: 'verify-ca', server_tls_ca_file: certificate('stranger.crt') }
     const { pooler: other } = await startPair(stranger, elsewhere)
     expect(await failureOf(other.client({ database: 'far' }))).toMatchObject({
-      message: expect.stringContaining('unable to verify'),
+      message: expect.stringMatching(/unable to (verify|get local issuer)/),
     })
   })
 

@@ -32,6 +32,7 @@ function scenarioOf(parts: Partial<Scenario>): Scenario {
     about: '',
     needsPgbench: false,
     login: 'trust',
+    encryption: 'none',
     targets: ['pgweir', 'pgbouncer'],
     settings: {},
     startsFresh: false,
@@ -66,7 +67,7 @@ async function diaryOf(parts: Partial<Scenario>): Promise<string[]> {
   })
   const start = async (name: TargetName): Promise<Target> => {
     diary.push(`start ${name}`)
-    const place = { host: '', port: 0, user: '', password: '', database: '' }
+    const place = { host: '', port: 0, user: '', password: '', database: '', encryption: 'none' as const }
     return { name, place, pid: null, stop: async () => void diary.push(`stop ${name}`) }
   }
   await runScenario(scenario, scenario.targets, start, SURROUNDINGS, () => {})
@@ -109,7 +110,7 @@ describe('the runs of a scenario', () => {
         throw new Error('no such table')
       },
     })
-    const place = { host: '', port: 0, user: '', password: '', database: '' }
+    const place = { host: '', port: 0, user: '', password: '', database: '', encryption: 'none' as const }
     const start = async (name: TargetName): Promise<Target> => ({
       name,
       place,

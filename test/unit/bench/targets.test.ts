@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { encryptionSettings } from '../../../bench/encryption.ts'
 import { hasPreparedStatements, iniText } from '../../../bench/targets.ts'
 import { loadText } from '../settings/virtual-files.ts'
 
@@ -6,7 +7,7 @@ const OPTIONS = {
   login: 'scram',
   port: 6432,
   authFile: '/tmp/users.txt',
-  settings: {},
+  settings: encryptionSettings('none', { key: '', certificate: '' }),
   server: {
     host: '127.0.0.1',
     port: 5432,

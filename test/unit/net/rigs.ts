@@ -1,11 +1,17 @@
 /** The channels that the contract's tests run on: each rig opens one, with a peer at its other end that is no channel of the same kind. */
 
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import net from 'node:net'
+import tls from 'node:tls'
 import { onTestFinished } from 'vitest'
 import type { Channel, ChannelListener, KeepAlive, Transport } from '../../../src/net/channel.ts'
 import { createEpollTransport } from '../../../src/net/epoll/epoll-transport.ts'
 import { type Cut, createPair, type MemoryChannel } from '../../../src/net/memory-transport.ts'
 import { createNodeTransport } from '../../../src/net/node-transport.ts'
+import { askedForTls, offeredTls } from '../../../src/net/secured.ts'
+import { type ClientSide, createTlsContext, type ServerSide } from '../../../src/net/tls.ts'
+import { certificate } from '../../support/e2e/certificates.ts'
 
 export const NO_KEEP_ALIVE: KeepAlive = { isOn: false, idleMs: 0 }
 export const LOOPBACK = { host: '127.0.0.1', port: 0, backlog: 128, keepAlive: NO_KEEP_ALIVE }
@@ -29,6 +35,8 @@ export interface Rig {
   readonly name: string
   /** More than what two kernels hold between a writer and a reader that does not read. */
   readonly floodBytes: number
+  /** More bytes are sent than are written. */
+  readonly isSealed?: boolean
   open(): Promise<{ channel: Channel; peer: Peer }>
 }
 
@@ -46,7 +54,26 @@ export const RIGS: readonly Rig[] = [
   { ...NODE, name: 'node, dialed, by events', open: () => openDialed(byEvents) },
   { ...NODE, name: 'epoll, accepted', open: () => openAccepted(createEpollTransport()) },
   { ...NODE, name: 'epoll, dialed', open: () => openDialed(createEpollTransport()) },
+  { ...MEMORY, isSealed: true, name: 'TLS on memory, glued', open: () => openSealedMemory('glued') },
+  {
+    ...MEMORY,
+    isSealed: true,
+    name: 'TLS on memory, cut at random',
+    open: () => openSealedMemory({ seed: 7, most: 500 }),
+  },
+  { ...NODE, isSealed: true, name: 'TLS on epoll, accepted', open: () => openOffered() },
+  { ...NODE, isSealed: true, name: 'TLS on epoll, dialed', open: () => openAsked() },
 ]
+
+const KEYS = { key: readFileSync(certificate('server.key')), cert: readFileSync(certificate('server.crt')) }
+
+export const OFFER: ServerSide = {
+  context: createTlsContext(KEYS, true),
+  certificate: new X509Certificate(KEYS.cert).raw,
+  verifiesPeer: false,
+}
+
+export const WISH: ClientSide = { context: createTlsContext({}, false), verifies: 'nothing' }
 
 /** Bytes in the order they came. */
 export class Received {
@@ -147,7 +174,7 @@ async function openMemory(cut: Cut): Promise<{ channel: Channel; peer: Peer }> {
     channel.destroy()
     far.destroy()
   })
-  return { channel, peer: new MemoryPeer(far) }
+  return { channel, peer: new MemoryPeer(far, far) }
 }
 
 async function openAccepted(transport: Transport): Promise<{ channel: Channel; peer: Peer }> {
@@ -175,6 +202,51 @@ async function openDialed(transport: Transport): Promise<{ channel: Channel; pee
   return { channel, peer: await accepting.promise }
 }
 
+/** Both ends are ours. */
+async function openSealedMemory(cut: Cut): Promise<{ channel: Channel; peer: Peer }> {
+  const [near, far] = createPair({ cut })
+  onTestFinished(() => {
+    near.destroy()
+    far.destroy()
+  })
+  const channel = offeredTls(near, OFFER, { isDirect: false }) as Channel
+  const other = askedForTls(far, WISH, 'localhost', { isDirect: false }) as Channel
+  const peer = new MemoryPeer(other, far)
+  await until('hands are shaken', () => channel.tls !== '' && other.tls !== '')
+  return { channel, peer }
+}
+
+async function openOffered(): Promise<{ channel: Channel; peer: Peer }> {
+  const accepting = deferred<Channel>()
+  const listener = await createEpollTransport().listen(LOOPBACK, (accepted) =>
+    accepting.resolve(offeredTls(accepted, OFFER, { isDirect: false }) as Channel),
+  )
+  onTestFinished(() => listener.close())
+  const socket = net.connect({ ...listener.address, allowHalfOpen: true })
+  const peer = new SocketPeer(tls.connect({ socket, rejectUnauthorized: false, allowHalfOpen: true } as object), socket)
+  const channel = await accepting.promise
+  onTestFinished(() => channel.destroy())
+  await until('hands are shaken', () => channel.tls !== '')
+  return { channel, peer }
+}
+
+async function openAsked(): Promise<{ channel: Channel; peer: Peer }> {
+  const accepting = deferred<Peer>()
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    const secured = new tls.TLSSocket(socket, { ...KEYS, isServer: true, allowHalfOpen: true } as object)
+    secured.once('secure', () => accepting.resolve(new SocketPeer(secured, socket)))
+  })
+  const address = await new Promise<net.AddressInfo>((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve(server.address() as net.AddressInfo))
+  })
+  onTestFinished(() => void server.close())
+  const carrier = await dialed(createEpollTransport(), { host: address.address, port: address.port })
+  const channel = askedForTls(carrier, WISH, 'localhost', { isDirect: false }) as Channel
+  onTestFinished(() => channel.destroy())
+  await until('hands are shaken', () => channel.tls !== '')
+  return { channel, peer: await accepting.promise }
+}
+
 function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
   let resolve: (value: T) => void = () => {}
   const promise = new Promise<T>((settle) => {
@@ -194,9 +266,12 @@ export class SocketPeer implements Peer {
   readonly received = new Received()
   ending: 'none' | 'fin' | 'reset' = 'none'
   readonly #socket: net.Socket
+  /** What is below, if it is not that. */
+  readonly #carrier: net.Socket
 
-  constructor(socket: net.Socket) {
+  constructor(socket: net.Socket, carrier = socket) {
     this.#socket = socket
+    this.#carrier = carrier
     socket.on('data', (chunk) => this.received.add(chunk))
     socket.on('end', () => {
       this.ending = 'fin'
@@ -233,17 +308,20 @@ export class SocketPeer implements Peer {
   }
 
   reset(): void {
-    this.#socket.resetAndDestroy()
+    this.#carrier.resetAndDestroy()
   }
 }
 
 class MemoryPeer implements Peer {
   readonly received = new Received()
   ending: 'none' | 'fin' | 'reset' = 'none'
-  readonly #far: MemoryChannel
+  readonly #far: Channel
+  /** What is below, if it is not that. */
+  readonly #carrier: MemoryChannel
 
-  constructor(far: MemoryChannel) {
+  constructor(far: Channel, carrier: MemoryChannel) {
     this.#far = far
+    this.#carrier = carrier
     far.listener = {
       onRead: (buffer, start, end) => this.received.add(buffer.subarray(start, end)),
       onDrained() {},
@@ -270,7 +348,7 @@ class MemoryPeer implements Peer {
   }
 
   hangUp(): void {
-    this.#far.hangUp()
+    this.#carrier.hangUp()
   }
 
   leave(): void {
@@ -278,6 +356,6 @@ class MemoryPeer implements Peer {
   }
 
   reset(): void {
-    this.#far.reset()
+    this.#carrier.reset()
   }
 }

@@ -1,0 +1,189 @@
+/** How TLS begins, from its first byte on: by itself, or after SSLRequest; however its bytes come. */
+
+import { once } from 'node:events'
+import { Duplex } from 'node:stream'
+import tls from 'node:tls'
+import { describe, expect, test } from 'vitest'
+import type { Channel } from '../../src/net/channel.ts'
+import type { Cut, MemoryChannel } from '../../src/net/memory-transport.ts'
+import { askedForTls } from '../../src/net/secured.ts'
+import { createTlsContext } from '../../src/net/tls.ts'
+import { OFFERS_TLS } from '../support/e2e/certificates.ts'
+import { FlowClient } from '../support/flow/client.ts'
+import { quiet, until } from '../support/flow/inbox.ts'
+import { ready, rows } from '../support/flow/replies.ts'
+import { query, sslRequest } from '../support/flow/requests.ts'
+import { type Flow, startFlow } from '../support/flow/start.ts'
+
+const WISH = { context: createTlsContext({}, false), verifies: 'nothing' } as const
+
+/** One that goes on with TLS on the connection of another, which may have asked for it. */
+async function secured(flow: Flow, before: FlowClient, isDirect: boolean): Promise<FlowClient> {
+  const channel = askedForTls(before.channel, WISH, 'localhost', { isDirect })
+  const client = new FlowClient(channel as Channel as MemoryChannel)
+  flow.clients.push(client)
+  return client
+}
+
+async function expectServed(flow: Flow, client: FlowClient) {
+  await client.login()
+  client.send(query('who is there'))
+  const postgres = await flow.postgres.next()
+  await postgres.expect('Query')
+  postgres.send(rows('you'), ready())
+  expect(await client.answer()).toContain('DataRow(you)')
+}
+
+const CUTS: readonly Cut[] = ['glued', 1, 5, { seed: 11, most: 90 }]
+
+describe.each(CUTS)('with reads of %j', (cut) => {
+  test('a client that begins with TLS is served', async () => {
+    const flow = await startFlow({ settings: { ...OFFERS_TLS, client_tls_sslmode: 'require' }, cut })
+    await expectServed(flow, await secured(flow, await flow.dial(), true))
+  })
+
+  test('a client that asks for TLS is served', async () => {
+    const flow = await startFlow({ settings: { ...OFFERS_TLS, client_tls_sslmode: 'require' }, cut })
+    const asking = await flow.dial()
+    expect(await asking.ask(sslRequest)).toBe('S')
+    await expectServed(flow, await secured(flow, asking, false))
+  })
+})
+
+/** The first message of a client, as it is sent. */
+async function clientHello(flow: Flow): Promise<Buffer> {
+  const client = await flow.dial()
+  const sent: Buffer[] = []
+  const { channel } = client
+  const write = channel.write.bind(channel)
+  channel.write = (buffer, start, end) => {
+    sent.push(Buffer.from(buffer.subarray(start, end)))
+    return write(buffer, start, end)
+  }
+  askedForTls(channel, WISH, 'localhost', { isDirect: true })?.destroy()
+  return Buffer.concat(sent)
+}
+
+test('the first message may be cut wherever it is: it is answered once it is there, and not before', async () => {
+  const flow = await startFlow({ settings: OFFERS_TLS })
+  const hello = await clientHello(flow)
+  expect(hello[0]).toBe(0x16)
+  for (let cut = 1; cut < hello.length; cut++) {
+    const client = await flow.dial()
+    client.isDeaf = true
+    client.send(hello.subarray(0, cut))
+    await quiet(1)
+    expect(client.receivedBytes, `cut at ${cut}`).toBe(0)
+    client.send(hello.subarray(cut))
+    await until(
+      () => client.receivedBytes > 0,
+      () => `nobody answers a message that was cut at ${cut}`,
+    )
+    client.vanish()
+  }
+})
+
+describe('TLS is refused', () => {
+  test('for what is glued behind SSLRequest, even if TLS it were', async () => {
+    const flow = await startFlow({ settings: OFFERS_TLS })
+    const hello = await clientHello(flow)
+    const client = await flow.dial()
+    client.send(sslRequest, hello)
+    await client.expect('ErrorResponse(FATAL 08P01 received unencrypted data after SSL request)')
+    await client.expectClosed()
+  })
+
+  test('for what is glued behind the first message and is none of TLS', async () => {
+    const flow = await startFlow({ settings: OFFERS_TLS })
+    const client = await flow.dial()
+    client.isDeaf = true
+    client.send(await clientHello(flow), Buffer.from('select 1'))
+    await client.expectClosed()
+  })
+
+  test('in place of a startup packet once another request was answered', async () => {
+    const flow = await startFlow({ settings: { ...OFFERS_TLS, client_tls_sslmode: 'disable' } })
+    const client = await flow.dial()
+    expect(await client.ask(sslRequest)).toBe('N')
+    client.send(Buffer.from('1603010200010001fc0303', 'hex'))
+    expect((await client.expect('ErrorResponse')).shown).toContain('this looks like a TLS handshake')
+    await client.expectClosed()
+  })
+
+  test('a second time, by whoever began with it', async () => {
+    const flow = await startFlow({ settings: OFFERS_TLS })
+    const client = await secured(flow, await flow.dial(), true)
+    client.send(sslRequest)
+    await client.expect('ErrorResponse(FATAL 08P01 the client asked for encryption again after it was answered)')
+    await client.expectClosed()
+  })
+
+  test.each([
+    [['http/1.1'], 'no application protocol'],
+    [['postgres', 'postgresq', 'postgresqlx'], 'no application protocol'],
+    [[], 'did not agree on the protocol postgresql'],
+  ])('to whoever begins with it and speaks %j', async (ALPNProtocols, told) => {
+    const flow = await startFlow({ settings: OFFERS_TLS })
+    const { channel } = await flow.dial()
+    const socket = tls.connect({ socket: duplexOf(channel), rejectUnauthorized: false, ALPNProtocols })
+    socket.on('error', () => {}).resume()
+    await until(
+      () => flow.logged(told).length > 0,
+      () => `it was not told: ${flow.log.join('\n')}`,
+    )
+    await until(
+      () => !channel.isOpen,
+      () => 'it is not closed',
+    )
+  })
+
+  test.each([[['postgresql']], [['h2', 'postgresql']], [[]]])(
+    'to nobody who asked for it and speaks %j',
+    async (ALPNProtocols) => {
+      const flow = await startFlow({ settings: OFFERS_TLS })
+      const asking = await flow.dial()
+      expect(await asking.ask(sslRequest)).toBe('S')
+      const socket = tls.connect({ socket: duplexOf(asking.channel), rejectUnauthorized: false, ALPNProtocols })
+      await once(socket, 'secureConnect')
+      expect(socket.alpnProtocol).toBe(ALPNProtocols.length > 0 ? 'postgresql' : false)
+      socket.destroy()
+    },
+  )
+})
+
+test('whoever says that it will begin and does not is let go in time, and keeps nobody waiting', async () => {
+  const flow = await startFlow({ settings: { ...OFFERS_TLS, client_login_timeout: 5 } })
+  const idle = await Promise.all(Array.from({ length: 20 }, () => flow.dial()))
+  for (const client of idle) expect(await client.ask(sslRequest)).toBe('S')
+  await expectServed(flow, await secured(flow, await flow.dial(), true))
+  await flow.advance(6_000)
+  for (const client of idle) {
+    await client.expect('ErrorResponse(FATAL 08006 client_login_timeout)')
+    await client.expectClosed()
+  }
+})
+
+/** What node's own TLS can be put on. */
+function duplexOf(channel: MemoryChannel): Duplex {
+  const duplex = new Duplex({
+    read() {},
+    write(chunk: Buffer, _encoding, done) {
+      channel.write(chunk, 0, chunk.length)
+      done()
+    },
+    final(done) {
+      channel.hangUp()
+      done()
+    },
+    destroy(problem, done) {
+      channel.destroy()
+      done(problem)
+    },
+  })
+  channel.listener = {
+    onRead: (buffer, start, end) => void duplex.push(Buffer.from(buffer.subarray(start, end))),
+    onDrained() {},
+    onClosed: () => void duplex.push(null),
+  }
+  return duplex
+}

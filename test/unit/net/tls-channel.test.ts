@@ -1,0 +1,168 @@
+/** TLS by the OpenSSL that is called directly, on channels in memory: who is believed, and what is known of whom. */
+
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { Channel } from '../../../src/net/channel.ts'
+import { type Cut, createPair } from '../../../src/net/memory-transport.ts'
+import { cipherLists } from '../../../src/net/openssl/contexts.ts'
+import { TlsChannel } from '../../../src/net/openssl/tls-channel.ts'
+import { askedForTls, offeredTls } from '../../../src/net/secured.ts'
+import { type ClientSide, createTlsContext, type ServerSide } from '../../../src/net/tls.ts'
+import { certificate } from '../../support/e2e/certificates.ts'
+import { Recorder, settle, until } from './rigs.ts'
+
+const read = (name: string) => readFileSync(certificate(name))
+const pairOf = (name: string) => ({ key: read(`${name}.key`), cert: read(`${name}.crt`) })
+const CA = read('authority.crt')
+
+function offer(name: string, options: object = {}, verifiesPeer = false): ServerSide {
+  const pair = pairOf(name)
+  const context = createTlsContext({ ...pair, ...options, ...(verifiesPeer ? { ca: CA } : {}) }, true)
+  return { context, certificate: new X509Certificate(pair.cert).raw, verifiesPeer }
+}
+
+function wish(verifies: ClientSide['verifies'], options: object = {}): ClientSide {
+  return { context: createTlsContext(options, false), verifies }
+}
+
+interface Meeting {
+  readonly near: Channel
+  readonly far: Channel
+  readonly nearHeard: Recorder
+  readonly farHeard: Recorder
+}
+
+/** Until both have shaken hands, or one has given up. */
+async function meet(server: ServerSide, client: ClientSide, host = 'localhost', cut: Cut = 'glued'): Promise<Meeting> {
+  const [one, other] = createPair({ cut })
+  onTestFinished(() => {
+    one.destroy()
+    other.destroy()
+  })
+  const near = offeredTls(one, server, { isDirect: false }) as Channel
+  const far = askedForTls(other, client, host, { isDirect: false }) as Channel
+  expect([near, far].every((channel) => channel instanceof TlsChannel)).toBe(true)
+  const [nearHeard, farHeard] = [new Recorder(near), new Recorder(far)]
+  const isOver = ({ closings }: Recorder, { tls }: Channel) => closings.length > 0 || tls !== ''
+  await until('it is decided', () => isOver(nearHeard, near) && isOver(farHeard, far))
+  await settle()
+  return { near, far, nearHeard, farHeard }
+}
+
+const problemsOf = ({ closings }: Recorder) => closings.map((problem) => problem?.message ?? 'goodbye')
+
+describe('a server is believed', () => {
+  test.each<[verifies: ClientSide['verifies'], shown: string, host: string, ca: string | null, problem: string | null]>(
+    [
+      ['nothing', 'elsewhere', 'localhost', null, null],
+      ['certificate', 'elsewhere', 'localhost', 'authority.crt', null],
+      ['certificate', 'server', 'localhost', 'stranger.crt', 'unable to get local issuer certificate'],
+      ['host', 'server', 'localhost', 'authority.crt', null],
+      ['host', 'server', '127.0.0.1', 'authority.crt', null],
+      ['host', 'elsewhere', 'localhost', 'authority.crt', 'does not match the host localhost'],
+      ['host', 'elsewhere', '127.0.0.1', 'authority.crt', 'does not match the host 127.0.0.1'],
+      ['host', 'server', '::1', 'authority.crt', 'does not match the host ::1'],
+      ['host', 'server', 'localhost', 'stranger.crt', 'unable to get local issuer certificate'],
+    ],
+  )('that is verified by %s, shows %s, as %s, with %s', async (verifies, shown, host, ca, problem) => {
+    const client = wish(verifies, ca === null ? {} : { ca: read(ca) })
+    const { far, farHeard } = await meet(offer(shown), client, host)
+    if (problem === null) {
+      expect(far.tls).toMatch(/^TLSv1\.3\/TLS_/)
+      expect(far.serverCertificate).toEqual(new X509Certificate(read(`${shown}.crt`)).raw)
+    } else expect(problemsOf(farHeard)).toEqual([expect.stringContaining(problem)])
+  })
+})
+
+describe('a client', () => {
+  test.each([
+    ['client', 'ada', null],
+    ['unknown', null, /unable to get|self.signed|unable to verify/],
+    [null, null, /has shown no certificate/],
+  ])('with the certificate %s is %s', async (shown, name, problem) => {
+    const client = wish('nothing', shown === null ? {} : pairOf(shown))
+    const { near, far, nearHeard } = await meet(offer('server', {}, true), client)
+    expect(near.certificateName).toBe(name)
+    if (problem === null) expect(near.serverCertificate).toEqual(far.serverCertificate)
+    else expect(problemsOf(nearHeard)).toEqual([expect.stringMatching(problem)])
+  })
+})
+
+test.each([
+  [{ maxVersion: 'TLSv1.2' }, /^TLSv1\.2\/TLS_ECDHE_ECDSA_/],
+  [{ minVersion: 'TLSv1.3' }, /^TLSv1\.3\//],
+  [{ ciphers: 'TLS_CHACHA20_POLY1305_SHA256:DEFAULT' }, /^TLSv1\.3\/TLS_CHACHA20_POLY1305_SHA256$/],
+  [{ ecdhCurve: 'P-384' }, /^TLSv1\.3\//],
+])('what is offered by %j is %s', async (options, expected) => {
+  const { near, far } = await meet(offer('server', options), wish('nothing'))
+  expect([near.tls, far.tls]).toEqual([expect.stringMatching(expected), near.tls])
+})
+
+test('without a version or cipher in common nobody is talked to', async () => {
+  const { nearHeard, farHeard } = await meet(
+    offer('server', { minVersion: 'TLSv1.3' }),
+    wish('nothing', { maxVersion: 'TLSv1.2' }),
+  )
+  expect(problemsOf(nearHeard)).toEqual(['unsupported protocol'])
+  expect(problemsOf(farHeard)).toEqual([expect.stringContaining('alert protocol version')])
+})
+
+test('what is written before hands are shaken is sent then, and nothing is said of it before', async () => {
+  const [one, other] = createPair({ cut: { seed: 3, most: 40 } })
+  const near = offeredTls(one, offer('server'), { isDirect: false }) as Channel
+  const far = askedForTls(other, wish('nothing'), 'localhost', { isDirect: false }) as Channel
+  const [nearHeard, farHeard] = [new Recorder(near), new Recorder(far)]
+  for (const text of ['one', ' and', ' more']) far.write(Buffer.from(text), 0, text.length)
+  expect(far.owedBytes).toBeGreaterThan(0)
+  expect(farHeard.drains).toBe(0)
+  await until('it has come', () => nearHeard.received.length === 12)
+  expect(nearHeard.received.all().toString()).toBe('one and more')
+  expect([farHeard.drains, far.owedBytes]).toEqual([1, 0])
+  far.destroy()
+  near.destroy()
+  await until('both have heard', () => nearHeard.closings.length + farHeard.closings.length === 2)
+})
+
+test('what was changed on the way ends the connection, and is not handed over', async () => {
+  const [one, other] = createPair({})
+  const near = offeredTls(one, offer('server'), { isDirect: false }) as Channel
+  const far = askedForTls(other, wish('nothing'), 'localhost', { isDirect: false }) as Channel
+  const [nearHeard, farHeard] = [new Recorder(near), new Recorder(far)]
+  await until('hands are shaken', () => near.tls !== '' && far.tls !== '')
+  far.write(Buffer.from('good'), 0, 4)
+  const forged = Buffer.from('1703030020'.padEnd(74, '7'), 'hex')
+  other.write(forged, 0, forged.length)
+  await until('it is over', () => nearHeard.closings.length > 0 && farHeard.closings.length > 0)
+  expect(nearHeard.received.all().toString()).toBe('good')
+  expect(problemsOf(nearHeard)).toEqual([expect.stringMatching(/bad record mac|decryption failed/)])
+  near.destroy()
+  far.destroy()
+})
+
+test('connections do not see what is left of each other', async () => {
+  const server = offer('server')
+  const meetings = await Promise.all(
+    Array.from({ length: 8 }, () => meet(server, wish('nothing'), 'localhost', { seed: 9, most: 30 })),
+  )
+  const textOf = (n: number) => `${n}`.repeat(500)
+  for (const [n, { near, far }] of meetings.entries()) {
+    far.write(Buffer.from(textOf(n)), 0, 500)
+    if (n % 3 === 0) near.destroy()
+  }
+  await until('all has come', () =>
+    meetings.every(({ nearHeard }, n) => n % 3 === 0 || nearHeard.received.length === 500),
+  )
+  for (const [n, { near, far, nearHeard }] of meetings.entries()) {
+    if (n % 3 !== 0) expect(nearHeard.received.all().toString()).toBe(textOf(n))
+    near.destroy()
+    far.destroy()
+  }
+})
+
+test('ciphers of TLS 1.3 are told from others, and some are always there', () => {
+  expect(cipherLists('TLS_AES_128_GCM_SHA256:HIGH:!aNULL')).toEqual({
+    ...{ ciphers: 'HIGH:!aNULL', ciphers13: 'TLS_AES_128_GCM_SHA256' },
+  })
+  expect(cipherLists('HIGH').ciphers13).toContain('TLS_AES_256_GCM_SHA384')
+})

@@ -1,5 +1,7 @@
 /** One line per event, as text or as JSON, for whoever runs the pooler. */
 
+import type { LogLimit } from './log-limit.ts'
+
 export type Level = 'debug' | 'info' | 'warning' | 'error'
 
 /** What a line is about: kept apart from the sentence, so that JSON lines can be searched by field. */
@@ -11,6 +13,8 @@ export interface Log {
   info(sentence: string, fields?: LogFields): void
   warning(sentence: string, fields?: LogFields): void
   error(sentence: string, fields?: LogFields): void
+  /** Of lines that there were too many of, how many were not written; once the second is over. */
+  tellLeftOut(): void
 }
 
 export type LogFormat = 'text' | 'json'
@@ -23,6 +27,8 @@ export interface LogOptions {
   format: LogFormat
   /** The least level that is written. */
   level: Level
+  /** For warnings and errors. */
+  readonly limit?: LogLimit
   wallMs(): number
   /** @param bare without time, process and level, for those that add these themselves; as JSON it is the whole line */
   write(line: string, level: Level, bare: string): void
@@ -35,6 +41,19 @@ export interface LogOptions {
 export function createLog(options: LogOptions): Log {
   function log(level: Level, sentence: string, fields: LogFields = {}): void {
     if (RANKS[level] < RANKS[options.level]) return
+    tellLeftOut()
+    if (RANKS[level] >= RANKS.warning && options.limit?.passes(sentence, options.wallMs()) === false) return
+    write(level, sentence, fields)
+  }
+
+  function tellLeftOut(): void {
+    for (const { count, sentence } of options.limit?.takeLeftOut(options.wallMs()) ?? []) {
+      const lines = count === 1 ? 'line in a second like this one was' : 'lines in a second like this one were'
+      write('warning', `${count} more ${lines} left out: ${sentence}`, {})
+    }
+  }
+
+  function write(level: Level, sentence: string, fields: LogFields): void {
     if (options.format === 'json') {
       const line = jsonLine(options.wallMs(), level, sentence, fields)
       options.write(line, level, line)
@@ -52,6 +71,7 @@ export function createLog(options: LogOptions): Log {
     info: (sentence, fields) => log('info', sentence, fields),
     warning: (sentence, fields) => log('warning', sentence, fields),
     error: (sentence, fields) => log('error', sentence, fields),
+    tellLeftOut,
   }
 }
 

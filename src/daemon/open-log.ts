@@ -3,6 +3,7 @@
 import { appendFileSync, closeSync, fchownSync, openSync } from 'node:fs'
 import type { Clock } from '../base/clock.ts'
 import { createLog, type Level, type Log, type LogOptions } from '../base/log.ts'
+import { LogLimit } from '../base/log-limit.ts'
 import type { Settings } from '../settings/load.ts'
 import { error, type Problem } from '../settings/problem.ts'
 import type { GeneralSettings } from '../settings/schema.ts'
@@ -25,9 +26,11 @@ export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean
   let systemLog = openOurSystemLog(general)
   // Whoever read our standard error may go away; that is no reason to end.
   if (!isQuiet && process.stderr.listenerCount('error') === 0) process.stderr.on('error', () => {})
+  const limit = new LogLimit(general.log_rate_limit)
   const options: LogOptions = {
     format: general.log_format,
     level: levelOf(general),
+    limit,
     wallMs: () => clock.wallMs(),
     write: (line, level, bare) => {
       if (!isQuiet) process.stderr.write(`${line}\n`)
@@ -63,6 +66,7 @@ export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean
       systemLog = openedSystemLog
       options.format = next.log_format
       options.level = levelOf(next)
+      limit.perSecond = next.log_rate_limit
     },
     close,
   }

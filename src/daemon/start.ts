@@ -375,6 +375,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     names.sweep(() => databases.hostsInUse())
     farewell.sweep(clock.nowMs)
     userFile?.sweep(clock.nowMs)
+    log.tellLeftOut()
     if (!membership) statsLog.sweep()
   }
 

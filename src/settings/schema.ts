@@ -422,6 +422,11 @@ const LOGS = {
     '0',
     'Whether those queries are logged as they are, with the values in their texts, which may be confidential. Values that are sent as parameters are never logged. Not in PgBouncer.',
   ),
+  log_rate_limit: row(
+    integer(),
+    '100',
+    'How many warnings and errors of one kind each process logs in a second; how many more there were is told in one line. 0 is no limit. Not in PgBouncer.',
+  ),
   log_stats: row(boolean, '1', 'Whether a line of statistics is logged each stats_period.'),
   stats_period: seconds('60', 'The time over which averages are taken.', { min: 1000 }),
 }

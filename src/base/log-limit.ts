@@ -1,0 +1,75 @@
+/** Keeps a flood of like lines from hiding the others in the log, and from filling the disk. */
+
+/** How many kinds of lines are counted at the same time; beyond that all pass. */
+const MAX_KINDS = 1_000
+
+interface Kind {
+  /** The second that is counted. */
+  second: number
+  written: number
+  leftOut: number
+  /** The last one that was left out. */
+  sentence: string
+}
+
+export interface LeftOut {
+  readonly count: number
+  readonly sentence: string
+}
+
+export class LogLimit {
+  /** How many lines of a kind are written in a second; 0 is no limit. */
+  perSecond: number
+  readonly #kinds = new Map<string, Kind>()
+  #second = 0
+
+  constructor(perSecond: number) {
+    this.perSecond = perSecond
+  }
+
+  /** Whether a line may be written; it is counted. */
+  passes(sentence: string, wallMs: number): boolean {
+    if (this.perSecond === 0) return true
+    const second = Math.floor(wallMs / 1000)
+    const name = kindOf(sentence)
+    let kind = this.#kinds.get(name)
+    if (kind === undefined) {
+      if (this.#kinds.size >= MAX_KINDS) return true
+      kind = { second, written: 0, leftOut: 0, sentence }
+      this.#kinds.set(name, kind)
+    }
+    // What was left out in the last second is still to be told: see `takeLeftOut`.
+    if (kind.second !== second) {
+      kind.second = second
+      kind.written = 0
+    }
+    if (kind.written < this.perSecond) {
+      kind.written++
+      return true
+    }
+    kind.leftOut++
+    kind.sentence = sentence
+    return false
+  }
+
+  /** What has been left out in seconds that are over, and was not told yet. */
+  takeLeftOut(wallMs: number): readonly LeftOut[] {
+    const second = Math.floor(wallMs / 1000)
+    if (second === this.#second || this.#kinds.size === 0) return NOTHING
+    this.#second = second
+    const told: LeftOut[] = []
+    for (const [name, kind] of this.#kinds) {
+      if (kind.leftOut > 0) told.push({ count: kind.leftOut, sentence: kind.sentence })
+      kind.leftOut = 0
+      if (kind.second < second) this.#kinds.delete(name)
+    }
+    return told
+  }
+}
+
+const NOTHING: readonly LeftOut[] = []
+
+/** Lines that differ in numbers and in what stands in quotes are of one kind. */
+function kindOf(sentence: string): string {
+  return sentence.replaceAll(/"[^"]*"|'[^']*'|\d+/g, '#')
+}

@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest'
+import { createLog, type LogOptions } from '../../../src/base/log.ts'
+import { LogLimit } from '../../../src/base/log-limit.ts'
+
+function open(perSecond: number) {
+  const lines: string[] = []
+  const at = { ms: 1_000_000 }
+  const options: LogOptions = {
+    ...{ format: 'text', level: 'info', limit: new LogLimit(perSecond) },
+    wallMs: () => at.ms,
+    write: (line) => lines.push(line.replace(/^.*\[\d+\] /, '')),
+  }
+  return { log: createLog(options), options, lines, at }
+}
+
+test('of like warnings only so many are written in a second, and how many more there were is told', () => {
+  const { log, lines, at } = open(2)
+  for (let n = 1; n <= 5; n++) log.warning(`password of "user${n}" is wrong, attempt ${n}`, { subject: `C-0x${n}` })
+  log.warning('something else')
+  expect(lines).toEqual([
+    'WARNING C-0x1 password of "user1" is wrong, attempt 1',
+    'WARNING C-0x2 password of "user2" is wrong, attempt 2',
+    'WARNING something else',
+  ])
+  at.ms += 1_000
+  log.info('the next second')
+  expect(lines.slice(3)).toEqual([
+    'WARNING 3 more lines in a second like this one were left out: password of "user5" is wrong, attempt 5',
+    'LOG the next second',
+  ])
+  log.warning('password of "eve" is wrong, attempt 6')
+  expect(lines.at(-1)).toBe('WARNING password of "eve" is wrong, attempt 6')
+})
+
+test('what was left out is told without another line, too', () => {
+  const { log, lines, at } = open(1)
+  log.error('no')
+  log.error('no')
+  log.tellLeftOut()
+  expect(lines).toEqual(['ERROR no'])
+  at.ms += 1_000
+  log.tellLeftOut()
+  log.tellLeftOut()
+  expect(lines.slice(1)).toEqual(['WARNING 1 more line in a second like this one was left out: no'])
+})
+
+test('information is not limited, and 0 is no limit', () => {
+  const { log, lines } = open(1)
+  for (let n = 0; n < 5; n++) log.info('login attempt')
+  expect(lines).toHaveLength(5)
+  const free = open(0)
+  for (let n = 0; n < 5; n++) free.log.warning('no')
+  expect(free.lines).toHaveLength(5)
+})
+
+test('no more kinds are kept than there is room for', () => {
+  const { log, lines } = open(1)
+  for (let n = 0; n < 5_000; n++) log.warning(`kind ${'x'.repeat(n % 2_500)}`)
+  // The first thousand once, the others as often as they came.
+  expect(lines).toHaveLength(1_000 + 3_000)
+})

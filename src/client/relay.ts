@@ -154,7 +154,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     if (this.#rerun?.isRunning) return
     this.#times.requestBegins(server)
     this.#stretch++
-    if (this.session.settings.slowQueryMs !== Infinity) {
+    if (this.session.settings.slowQueryMs !== Infinity && !this.pool.isOfOneClient) {
       const { statements } = this.#requests
       this.#requests.texts ??= new QueryTexts((name) => statements.textOf(name))
     } else if (this.#requests.texts !== null) this.#requests.texts = null

@@ -17,10 +17,13 @@ export class Timekeeping {
   #waitedMs = 0
   readonly #clock: Clock
   readonly #pool: Pool
+  /** What a follower of changes asks for takes days, and tells nothing about how others fare. */
+  readonly #isTimed: boolean
 
   constructor(clock: Clock, pool: Pool) {
     this.#clock = clock
     this.#pool = pool
+    this.#isTimed = !pool.isOfOneClient
     this.answeredMs = clock.nowMs
   }
 
@@ -52,17 +55,21 @@ export class Timekeeping {
     const { counters, durations } = this.#pool
     const tookMs = nowMs - this.requestMs
     counters.queries++
-    counters.queryUs += tookMs * 1000
-    durations.query.note(tookMs)
-    durations.response.note(tookMs + this.#waitedMs)
+    if (this.#isTimed) {
+      counters.queryUs += tookMs * 1000
+      durations.query.note(tookMs)
+      durations.response.note(tookMs + this.#waitedMs)
+    }
     this.#waitedMs = 0
     this.answeredMs = nowMs
     this.requestMs = nowMs
     if (status !== STATUS_IDLE) return tookMs
-    const transactionTookMs = nowMs - this.#transactionMs
     counters.transactions++
-    counters.transactionUs += transactionTookMs * 1000
-    durations.transaction.note(transactionTookMs)
+    if (this.#isTimed) {
+      const transactionTookMs = nowMs - this.#transactionMs
+      counters.transactionUs += transactionTookMs * 1000
+      durations.transaction.note(transactionTookMs)
+    }
     this.#transactionMs = nowMs
     return tookMs
   }

@@ -48,6 +48,20 @@ test('a server is opened where the name says', async () => {
   expect(shown).toEqual(['DataRow(db.test, 15, 10.0.0.1)'])
 })
 
+test('when the host has another address, a follower of changes is sent away, to follow them there', async () => {
+  const { flow, where, other } = await start()
+  const parameters = { replication: 'database' }
+  const follower = await flow.connect({ parameters })
+  where.addresses = [OTHER.host]
+  await flow.advance(15_000)
+  await follower.expect(
+    'ErrorResponse(FATAL 57P01 terminating replication connection: the host has another address now)',
+  )
+  await follower.expectClosed()
+  await flow.connect({ parameters })
+  expect((await other.next()).parameters.get('replication')).toBe('database')
+})
+
 test('when the host has another address, idle servers are closed, and the next one is opened there', async () => {
   const { flow, where, other } = await start()
   const client = await flow.connect()

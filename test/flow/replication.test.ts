@@ -376,6 +376,23 @@ describe('a stream', () => {
     await run(client, server, 'next')
   })
 
+  test('counts as a query, but how long it took says nothing of others, and is no slow query', async () => {
+    const flow = await startFlow({ settings: { log_min_duration: 1 } })
+    await flow.advance(86_400_000)
+    const { client, server } = await stream(flow)
+    await flow.advance(86_400_000)
+    client.send(copyDone)
+    await server.expect('CopyDone')
+    server.send(copyDone, complete('COPY 0'), ready())
+    await client.inbox.through('ReadyForQuery')
+    const { fleet } = flow.pooler.parts
+    expect(fleet.totals().get('app')).toMatchObject({ queries: 1, transactions: 1, queryUs: 0, transactionUs: 0 })
+    const [pool] = [...flow.pooler.parts.pools]
+    const { query: queries, transaction, response } = pool?.durations ?? {}
+    for (const histogram of [queries, transaction, response]) expect(histogram?.counts.every((n) => n === 0)).toBe(true)
+    expect(flow.logged('slow query')).toEqual([])
+  })
+
   test('whose client does not read is held in bounded memory, and what the client says still gets through', async () => {
     const windowBytes = 16 * 1024
     const flow = await startFlow({ windowBytes })

@@ -61,8 +61,8 @@ export interface ClientContext {
   otherDestination(session: Host, wishes: Wishes, refusal: Notice): Pool | null
   /** Cancels what the client with this key runs, wherever that client is. `over` is called once that can hit nothing any more. */
   cancel(pid: number, key: Buffer, over: () => void): void
-  /** The client has not proved that it is who it says. */
-  onUnproved(session: Host): void
+  /** The client has not proved that it is who it says: `done` is told, at once or later, for how long the answer is to be held back. */
+  onUnproved(session: Host, done: (delayMs: number) => void): void
   /** The session has been closed. */
   onGone(session: Host): void
 }

@@ -4,7 +4,7 @@ import { offeredTls } from '../net/secured.ts'
 import type { Opening } from '../net/tls.ts'
 import { describeAddress, isPath } from '../net/unix-sockets.ts'
 import type { Pool } from '../pool/pool.ts'
-import { PoolerError } from '../problems.ts'
+import { PoolerError, type ProblemKind } from '../problems.ts'
 import { encodeNegotiateProtocolVersion } from '../wire/backend.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { StartupPacket } from '../wire/startup.ts'
@@ -29,6 +29,15 @@ const DIRECT: Opening = { isDirect: true }
 const ANSWER_NO = Buffer.from('N')
 const ANSWER_YES = Buffer.from('S')
 
+/** What may be said to somebody who guesses. */
+const UNPROVED: readonly ProblemKind[] = [
+  'password-failed',
+  'sasl-failed',
+  'ldap-failed',
+  'trust-failed',
+  'empty-password',
+]
+
 export interface EntryListener {
   /** Who the client says that it is, and what it asks for. */
   onIntroduced(wishes: Wishes): void
@@ -52,6 +61,8 @@ export class Entry implements Stage, AuthenticationListener {
   /** `agreed`: TLS was, and its first bytes are awaited. `securing`: they are there, and it is their turn. */
   #step: 'greeting' | 'agreed' | 'securing' | 'authenticating' | 'working' = 'greeting'
   #opening: Opening | null = null
+  /** What is said when it is due. */
+  #refusal: { readonly problem: PoolerError; readonly dueMs: number } | null = null
   /** What the client asked for in its startup packet. */
   #wishes: Wishes | null = null
 
@@ -217,8 +228,20 @@ export class Entry implements Stage, AuthenticationListener {
   }
 
   onRejected(problem: PoolerError): void {
-    this.#context.onUnproved(this.#session)
-    this.#listener.onRefused(problem)
+    this.#step = 'working'
+    if (!UNPROVED.includes(problem.kind)) {
+      this.#listener.onRefused(problem)
+      return
+    }
+    this.#context.onUnproved(this.#session, (delayMs) => {
+      if (delayMs > 0) this.#refusal = { problem, dueMs: this.#session.clock.nowMs + delayMs }
+      else this.#listener.onRefused(problem)
+    })
+  }
+
+  /** Called by the janitor. */
+  sweep(nowMs: number): void {
+    if (this.#refusal !== null && nowMs >= this.#refusal.dueMs) this.#listener.onRefused(this.#refusal.problem)
   }
 
   onBroken(error: unknown): void {

@@ -225,6 +225,7 @@ export class Session implements Host, ChannelListener, EntryListener {
       case 'welcoming':
         if (loginTimeoutMs > 0 && nowMs - this.connectedMs > loginTimeoutMs)
           this.end(new PoolerError(this.#state === 'welcoming' ? 'login-timeout-server-down' : 'login-timeout'))
+        else this.#entry?.sweep(nowMs)
         return
       case 'idle':
         if (nowMs > this.idleUntilMs) this.end(new PoolerError('client-idle-timeout'))

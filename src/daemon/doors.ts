@@ -213,6 +213,10 @@ export class Doors {
   onUnproved(session: Host): void {
     const found = this.#lookedUp.get(session)
     if (found) this.#options.authQueries.forget(found.question, found.user)
+    // While its answer is held back it takes nobody's place.
+    const entry = this.#entries.get(session)
+    this.#entries.delete(session)
+    if (entry) this.#options.admissions.release(entry.claims)
   }
 
   onGone(session: Host): void {

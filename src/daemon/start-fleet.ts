@@ -21,6 +21,7 @@ import { SpawnedWorker } from '../workers/spawn.ts'
 import { Applier } from './apply.ts'
 import { maxClients } from './client-limits.ts'
 import { openEntrance } from './entrance.ts'
+import { failedLoginsOf } from './failed-logins.ts'
 import { fleetControl } from './fleet-control.ts'
 import { FleetEnding } from './fleet-ending.ts'
 import { loadHba, NO_RULES } from './hba.ts'
@@ -152,6 +153,7 @@ export async function startFleet(
       ...{ isQuiet, addresses, sharesSockets: descriptors.length > 0, saltKey, keptFiles: keptFiles() },
     }),
     maxClients: (claim) => maxClients(live.now, claim),
+    failedLogins: failedLoginsOf(live, clock, log),
     sizesOf: (kind, database, user) => permitSizes(live.now, kind, database, user),
     later,
     leftovers,

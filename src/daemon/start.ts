@@ -37,6 +37,7 @@ import { VERSION } from '../version.ts'
 import { type Admissions, ClientCounts } from '../workers/admissions.ts'
 import { CancelRoutes, type ForwardCancel, forwardToNobody } from '../workers/cancel-routes.ts'
 import { type Control, type ControlCall, callOn } from '../workers/control.ts'
+import { placeOf } from '../workers/failed-logins.ts'
 import type { Fleet } from '../workers/fleet.ts'
 import { LocalFleet } from '../workers/local-fleet.ts'
 import type { Welcomed } from '../workers/messages.ts'
@@ -50,6 +51,7 @@ import { LocalControl } from './control.ts'
 import { Databases } from './databases.ts'
 import { describeDatabases, describeUsers } from './describe.ts'
 import { Doors } from './doors.ts'
+import { failedLoginsOf } from './failed-logins.ts'
 import { Farewell } from './farewell.ts'
 import { loadHba } from './hba.ts'
 import { keepFiles } from './kept-files.ts'
@@ -107,6 +109,8 @@ export interface Membership {
   /** Takes a cancel request to the worker that its key names, which hands it to `cancelRoutes.cancelHere`. */
   readonly forwardCancel: ForwardCancel
   readonly admissions: Admissions
+  /** `done` is told for how long the answer is to be held back. */
+  onLoginFailed(place: string, done: (delayMs: number) => void): void
   /** All processes as one, for the console. */
   readonly fleet: Fleet
   /** @param minimum `min_pool_size` */
@@ -310,6 +314,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     status: (line) => serviceManager.status(line),
     endPeriod: () => fleet.endPeriod(),
   })
+  const failedLogins = failedLoginsOf(live, clock, log)
   const doors = new Doors({
     settings,
     users,
@@ -353,7 +358,13 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
       figures.cancelRequests++
       cancelRoutes.cancel(pid, key, over)
     },
-    onUnproved: (session) => doors.onUnproved(session),
+    onUnproved(session, done) {
+      doors.onUnproved(session)
+      const place = placeOf(session.channel.peer)
+      if (settings().general.auth_failure_delay === 0) done(0)
+      else if (membership) membership.onLoginFailed(place, done)
+      else done(failedLogins.failed(place))
+    },
     onGone: (session) => {
       doors.onGone(session)
       conditions.check()

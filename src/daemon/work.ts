@@ -112,6 +112,7 @@ export async function work(side: WorkerSide): Promise<void> {
         admissions: member.admissions((claim) => maxClients(pooler?.parts.settings ?? settings, claim)),
         fleet: member.fleet,
         openPermits: (database, user, holder, minimum) => member.openPermits(database, user, holder, minimum),
+        onLoginFailed: (place, done) => member.loginFailed(place, done),
         forwardCancel: (worker, pid, secret, over) => member.forwardCancel(worker, pid, secret, over),
         async listen(itsTransport, keepAlive, onAccepted) {
           transport = itsTransport

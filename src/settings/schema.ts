@@ -242,6 +242,10 @@ const LOGGING_IN = {
   ),
   admin_users: row(list, '', 'Users who may do everything on the console. With `auth_type = any` everyone may.'),
   stats_users: row(list, '', 'Users who may run the `SHOW` commands that change nothing.'),
+  auth_failure_delay: seconds(
+    '0.1',
+    'How long the answer to a failed login is held back when three others have failed from the same address just before; each further one doubles it, up to 64 times as long, and each 10 s one is forgotten. Other addresses, and logins that succeed, are not held up; users of a unix socket are told apart. 0 is never. Not in PgBouncer.',
+  ),
   client_login_timeout: seconds('60', 'How long a client may take to log in.'),
   scram_iterations: row(
     integer({ min: 1, max: 1_000_000 }),

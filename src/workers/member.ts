@@ -75,6 +75,12 @@ export class Member {
     this.line.ask('cancel', { worker, pid, secret: secret.toString('hex') }).then(over, over)
   }
 
+  /** Calls back with the delay of the answer. */
+  loginFailed(place: string, done: (delayMs: number) => void): void {
+    // Without a primary this process ends, and its clients with it.
+    this.line.ask('loginFailed', place).then(done, () => {})
+  }
+
   /** Calls back when all workers know. */
   schemaChanged(database: string, known: () => void): void {
     this.line.ask('schema', database).then(known, known)

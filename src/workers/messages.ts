@@ -104,6 +104,8 @@ export type ToPrimary = {
   /** A client is in that no limit could have kept out; counted in case that there will be one. */
   readonly count: Message<readonly ClientClaim[]>
   readonly release: Message<readonly ClientClaim[]>
+  /** A login from there has failed: for how many milliseconds is the answer held back? */
+  readonly loginFailed: Message<string, number>
   /** Connections that it has accepted and that are still open. */
   readonly load: Message<number>
   /** The same, after one more: the primary says `accept` to it. */

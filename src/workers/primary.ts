@@ -11,6 +11,7 @@ import { PoolerError } from '../problems.ts'
 import { MAX_WORKER } from '../wire/cancel-key.ts'
 import { type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
 import { type Control, type ControlCall, callOn } from './control.ts'
+import type { FailedLogins } from './failed-logins.ts'
 import type { WorkerSnapshot } from './fleet.ts'
 import { GatheredFleet } from './gathered-fleet.ts'
 import type { Leftovers } from './leftovers.ts'
@@ -38,6 +39,7 @@ export interface PrimaryOptions {
   readonly maxClients: MaxOf
   /** How many permits there are. */
   readonly sizesOf: SizesOf
+  readonly failedLogins: Pick<FailedLogins, 'failed'>
   /** Calls back once. */
   later(ms: number, work: () => void): void
   /** A worker of which nothing has been heard for so long is taken for hung. */
@@ -310,6 +312,7 @@ export class Primary extends GatheredFleet {
         this.#clients.release(claims)
         return null
       },
+      loginFailed: (place) => this.#options.failedLogins.failed(place),
       permitsOpen: ({ pool, database, user, keepsServers }) => {
         this.#permits.opened(worker(), pool, database, user, keepsServers)
         return null

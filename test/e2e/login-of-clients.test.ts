@@ -119,6 +119,15 @@ test('an empty password in auth_file lets nobody in', async () => {
   }
 })
 
+test('answers to failed logins are held back, all processes counted together, and no others are', async () => {
+  const settings = { auth_type: 'plain', auth_failure_delay: 0.05 }
+  const pgweir = await startPgweir({ database, settings, secrets: { [user]: PASSWORD } })
+  for (let time = 0; time < 5; time++)
+    expect(await failureOf(pgweir.client({ password: 'wrong' }))).toMatchObject(WRONG)
+  expect(pgweir.log.filter((line) => line.includes('several logins have failed from 127.0.0.1'))).toHaveLength(1)
+  expect((await (await pgweir.client({ password: PASSWORD })).query('select 1 as one')).rows).toEqual([{ one: 1 }])
+})
+
 test('auth_file that has changed holds without a reload, for all processes', async () => {
   const pgweir = await startPgweir({ database, settings: { auth_type: 'plain' }, secrets: { [user]: 'old' } })
   expect(await failureOf(pgweir.client({ password: 'new' }))).toMatchObject(WRONG)

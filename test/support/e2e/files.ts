@@ -42,6 +42,8 @@ export async function writeFilesInto(directory: string, options: FileOptions): P
     listen_port: 0,
     unix_socket_dir: '',
     auth_type: 'trust',
+    // Tests fail often, and all from the same address.
+    auth_failure_delay: 0,
     auth_file: authFile,
     pool_mode: 'transaction',
     default_pool_size: 1,

@@ -31,6 +31,7 @@ export class Others {
       saltKey: Buffer.alloc(32),
       admissions: new ClientCounts(() => Infinity),
       fleet: NO_CONSOLE,
+      onLoginFailed: (_place, done) => done(0),
       forwardCancel: (_worker, _pid, _secret, over) => over(),
       openPermits: (database, user, holder) => new LocalPermits(permits(), clock, database, user, holder),
       listen: async (transport, keepAlive, onAccepted) => [

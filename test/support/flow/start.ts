@@ -56,6 +56,7 @@ export interface FlowOptions {
 const SETTINGS: Readonly<Record<string, string>> = {
   ...{ auth_type: 'any', pool_mode: 'transaction', listen_port: '0', unix_socket_dir: '' },
   server_tls_sslmode: 'disable',
+  auth_failure_delay: '0',
 }
 
 export class Flow {

@@ -101,6 +101,7 @@ function fleet({ workers = 2, maxClients = 10, answers = {}, leftovers = NO_LEFT
   const clock = new ManualClock()
   const played: Played[] = []
   const primary = new Primary({
+    failedLogins: { failed: () => 0 },
     clock,
     log: silentLog,
     workers,

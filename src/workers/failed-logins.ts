@@ -1,0 +1,74 @@
+/**
+ * How long the answers to failed logins are held back: the longer, the more of them came from the same place. Whoever guesses passwords
+ * gets few tries; whoever has the right one waits for nobody.
+ */
+
+import type { Clock } from '../base/clock.ts'
+import { parseIp } from '../base/ip.ts'
+import { Lru } from '../base/lru.ts'
+import type { Address } from '../net/channel.ts'
+import { isPath } from '../net/unix-sockets.ts'
+
+export interface FailedLoginsOptions {
+  readonly clock: Clock
+  /** `auth_failure_delay`: of the first answer that is held back; 0 is never. */
+  delayMs(): number
+  /** From now on answers to that place are held back. */
+  onSlowed(place: string): void
+}
+
+/** People mistype, and drivers try a second time without TLS. */
+const FREE = 3
+
+/** Each failure doubles the delay, so often. */
+const MAX_DOUBLINGS = 6
+
+/** After so long one failure is forgotten. */
+const FORGET_MS = 10_000
+
+/** Places that are remembered; those that failed longest ago are forgotten first. */
+const MAX_PLACES = 10_000
+
+interface Mark {
+  /** Failures that are not forgotten. */
+  readonly level: number
+  readonly atMs: number
+}
+
+export class FailedLogins {
+  readonly #options: FailedLoginsOptions
+  readonly #marks = new Lru<string, Mark>(MAX_PLACES)
+
+  constructor(options: FailedLoginsOptions) {
+    this.#options = options
+  }
+
+  /** One more; returns how long its answer is to be held back. */
+  failed(place: string): number {
+    const { clock, delayMs, onSlowed } = this.#options
+    const first = delayMs()
+    if (first === 0) return 0
+    const before = this.#levelOf(place)
+    const level = Math.min(before + 1, FREE + 1 + MAX_DOUBLINGS)
+    this.#marks.set(place, { level, atMs: clock.nowMs })
+    if (level <= FREE) return 0
+    if (before <= FREE) onSlowed(place)
+    return first * 2 ** (Math.ceil(level) - FREE - 1)
+  }
+
+  #levelOf(place: string): number {
+    const mark = this.#marks.get(place)
+    if (mark === undefined) return 0
+    return Math.max(0, mark.level - (this.#options.clock.nowMs - mark.atMs) / FORGET_MS)
+  }
+}
+
+/** Whom failures are counted for: an address, a network of IPv6 as a household has it, or a user of this machine. */
+export function placeOf({ host, process }: Address): string {
+  if (isPath(host)) return process === undefined ? 'unix sockets' : `user ${process.uid} of this machine`
+  const ip = parseIp(host)
+  if (ip === null) return host
+  if (ip.length === 4) return ip.join('.')
+  const groups = Array.from({ length: 4 }, (_, at) => (ip[2 * at] as number) * 256 + (ip[2 * at + 1] as number))
+  return `${groups.map((group) => group.toString(16)).join(':')}::/64`
+}

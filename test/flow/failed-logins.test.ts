@@ -1,0 +1,94 @@
+/** Repeated failures from one address are answered ever later, and nobody else notices. */
+
+import { expect, test } from 'vitest'
+import { quiet } from '../support/flow/inbox.ts'
+import { password, query, startup } from '../support/flow/requests.ts'
+import { type Flow, type FlowOptions, startFlow } from '../support/flow/start.ts'
+
+const WRONG = 'ErrorResponse(FATAL 28P01 password authentication failed)'
+
+function start(options: FlowOptions = {}): Promise<Flow> {
+  const settings = { auth_type: 'plain', auth_failure_delay: 1, ...options.settings }
+  return startFlow({ authFile: ['"ada" "secret"'], ...options, settings })
+}
+
+/** A client that has given a wrong password. */
+async function guess(flow: Flow, user = 'ada') {
+  const client = await flow.dial()
+  client.send(startup({ user, database: 'app' }))
+  await client.expect('AuthenticationCleartextPassword')
+  client.send(password('wrong'))
+  await quiet()
+  return client
+}
+
+async function fail(flow: Flow, times: number): Promise<void> {
+  for (let time = 0; time < times; time++) await (await guess(flow)).expect(WRONG)
+}
+
+test('the fourth failure is answered after a while, the fifth after twice that, whoever it is about', async () => {
+  for (const user of ['ada', 'nobody']) {
+    const flow = await start()
+    await fail(flow, 3)
+    for (const ms of [1_000, 2_000]) {
+      const client = await guess(flow, user)
+      await flow.advance(ms - 100)
+      await client.expectNothing()
+      await flow.advance(100)
+      await client.expect(WRONG)
+      await client.expectClosed()
+    }
+    expect(flow.logged('several logins have failed')).toHaveLength(1)
+  }
+})
+
+test('meanwhile whoever has the password is in at once', async () => {
+  const flow = await start()
+  await fail(flow, 3)
+  const held = await guess(flow)
+  await flow.connect({ password: 'secret' })
+  await flow.postgres.next()
+  await held.expectNothing()
+  await flow.advance(1_000)
+  await held.expect(WRONG)
+})
+
+test('a client whose answer is held back takes no place of those that there are', async () => {
+  const flow = await start({ settings: { max_client_conn: 1 } })
+  await fail(flow, 3)
+  const held = await guess(flow)
+  await flow.connect({ password: 'secret' })
+  await flow.advance(1_000)
+  await held.expect(WRONG)
+})
+
+test('what it sends meanwhile is not read, and it may go', async () => {
+  const flow = await start()
+  await fail(flow, 3)
+  const [talking, gone] = [await guess(flow), await guess(flow)]
+  talking.send(query('one'), password('secret'))
+  gone.vanish()
+  await quiet()
+  expect(flow.pooler.parts.sessions.count).toBe(1)
+  await flow.advance(1_000)
+  await talking.expect(WRONG)
+  await talking.expectClosed()
+})
+
+test('nobody waits for longer than a login may take', async () => {
+  const flow = await start({ settings: { auth_failure_delay: 100, client_login_timeout: 5 } })
+  await fail(flow, 3)
+  const client = await guess(flow)
+  await flow.advance(5_100)
+  await client.expect('ErrorResponse(FATAL 08006 client_login_timeout)')
+})
+
+test('trouble that is no guess is told at once', async () => {
+  const flow = await start()
+  await fail(flow, 3)
+  const client = await flow.dial()
+  client.send(startup({ user: 'ada', database: 'app' }))
+  await client.expect('AuthenticationCleartextPassword')
+  client.send(query('one'))
+  await client.expect("ErrorResponse(FATAL 08P01 a message of type 'Q' is out of turn during the login)")
+})

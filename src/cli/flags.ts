@@ -83,7 +83,7 @@ const SHORT: Readonly<Record<string, string>> = { user: '-u, ' }
 
 const REFUSED = {
   reboot:
-    'taking over the sockets of a running process (-R) is not supported, because sessions hold more than sockets, and PgBouncer has deprecated it, too. Start the successor beside it with so_reuseport = 1, then stop the other with SIGTERM; to replace the processes of one pgweir there is RESTART WORKERS',
+    'taking over the sockets of a running process (-R) is not supported, because sessions hold more than sockets, and PgBouncer has deprecated it, too. deploy/restart.sh starts the successor beside it with so_reuseport = 1, and the other ends with its last client; to replace the processes of one pgweir there is RESTART WORKERS',
 } as const
 
 const NOTHING_GIVEN: CommandLine = { flags: {}, databases: [], upstream: null, isQuiet: false }

@@ -7,6 +7,7 @@ import type { AuthenticationOptions, Proof } from '../client/authentication.ts'
 import type { Destination } from '../client/context.ts'
 import type { Host } from '../client/host.ts'
 import type { Wishes } from '../client/startup-parameters.ts'
+import type { Address } from '../net/channel.ts'
 import type { Directory } from '../net/directory.ts'
 import { isPath } from '../net/unix-sockets.ts'
 import type { Pool } from '../pool/pool.ts'
@@ -32,6 +33,8 @@ export interface DoorsOptions {
   readonly saltKey: Buffer
   /** Why no client is given a server any more; null while they are. */
   lastWord(): PoolerError | null
+  /** Why nobody but the console is let in from there any more. */
+  refusalOf(peer: Address): PoolerError | null
   /** What opens a session on the console, for a user who may; throws for others. The owner may do anything. */
   openConsole(user: string, isOwner: boolean): Destination
 }
@@ -67,7 +70,8 @@ export class Doors {
 
   /** The console is open even when nobody else fits in. */
   admit(session: Host, { database }: Wishes, done: (problem: PoolerError | null) => void): void {
-    if (CONSOLE_NAMES.includes(database)) done(null)
+    const refusal = CONSOLE_NAMES.includes(database) ? null : this.#options.refusalOf(session.channel.peer)
+    if (refusal !== null || CONSOLE_NAMES.includes(database)) done(refusal)
     else this.#claim(session, ANYBODY, ANYBODY, done)
   }
 

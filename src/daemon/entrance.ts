@@ -6,6 +6,7 @@
 import type { Address, Channel, KeepAlive, Listener, Transport } from '../net/channel.ts'
 import { listenAll, openListeningDescriptors } from '../net/listen-addresses.ts'
 import { type AcceptedSocket, listenForSockets } from '../net/node-transport.ts'
+import { isPath } from '../net/unix-sockets.ts'
 import type { Settings } from '../settings/load.ts'
 import type { GeneralSettings } from '../settings/schema.ts'
 import { whereToListen } from './listening.ts'
@@ -24,6 +25,8 @@ export interface Entrance {
   readonly addresses: readonly Address[]
   /** Sockets that every worker accepts from by itself, one for each address; none where the primary accepts for them. */
   readonly descriptors: readonly number[]
+  /** Nobody comes in by TCP any more. */
+  closeTcp(): void
   close(): void
 }
 
@@ -54,6 +57,9 @@ export async function openEntrance(from: EntranceOptions): Promise<Entrance> {
   return {
     addresses: opened.map(({ address }) => address),
     descriptors: opened.flatMap((each) => ('descriptor' in each ? [each.descriptor] : [])),
+    closeTcp() {
+      for (const each of opened.filter(({ address }) => !isPath(address.host))) each.close()
+    },
     close() {
       for (const each of opened) each.close()
     },

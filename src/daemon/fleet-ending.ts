@@ -9,6 +9,8 @@ import type { ServiceManager } from './service-manager.ts'
 export interface FleetEndingParts {
   readonly log: Log
   primary(): Primary
+  /** Unix sockets stay open until the end: see `Lifecycle.shutdown`. */
+  stopListeningByTcp(): void
   stopListening(): void
   readonly serviceManager: ServiceManager
   /** Lets go of what is left when no worker is. */
@@ -42,10 +44,10 @@ export class FleetEnding {
     if (this.#state !== 'serving' && !isHastened) throw new PoolerError('shutting-down')
     this.#mode = mode
     this.#state = 'draining'
-    const { log, stopListening, primary, serviceManager } = this.#parts
+    const { log, stopListeningByTcp, primary, serviceManager } = this.#parts
     serviceManager.status(`ending: SHUTDOWN ${mode.toUpperCase()}`)
     log.info(`SHUTDOWN ${mode.toUpperCase()} command issued`)
-    stopListening()
+    stopListeningByTcp()
     primary().beginEnd()
     // Whoever has asked for it on a worker's console is answered first.
     setImmediate(() => {
@@ -76,7 +78,10 @@ export class FleetEnding {
     if (this.#state === 'stopped') return
     const { serviceManager } = this.#parts
     // Whoever waited for clients or servers has come to the end without another word.
-    if (this.#state === 'draining') serviceManager.stopping()
+    if (this.#state === 'draining') {
+      serviceManager.stopping()
+      this.#parts.stopListening()
+    }
     serviceManager.close()
     this.#state = 'stopped'
     this.#parts.close()

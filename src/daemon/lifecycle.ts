@@ -3,7 +3,8 @@
 import { invariant } from '../base/invariant.ts'
 import type { Log } from '../base/log.ts'
 import type { Sessions } from '../client/sessions.ts'
-import type { Listener } from '../net/channel.ts'
+import type { Address, Listener } from '../net/channel.ts'
+import { isPath } from '../net/unix-sockets.ts'
 import type { Janitor } from '../pool/janitor.ts'
 import type { Pools } from '../pool/pools.ts'
 import { PoolerError } from '../problems.ts'
@@ -80,12 +81,21 @@ export class Lifecycle {
     return this.#mode === 'wait_for_servers' ? new PoolerError('server-shutting-down') : null
   }
 
+  /** Why a client is not let in that comes by a socket which is still open for others. */
+  refusalOf({ host }: Address): PoolerError | null {
+    return this.#state !== 'serving' && isPath(host) ? new PoolerError('pooler-shutting-down') : null
+  }
+
   serve(running: Running): void {
     this.#running = running
   }
 
-  /** Begins the end. It cannot be taken back, only hastened. */
-  shutdown(mode: ShutdownMode): void {
+  /**
+   * Begins the end. It cannot be taken back, only hastened. Unix sockets stay open until the end: for the console, and for requests to cancel
+   * what runs here, which come by way of whoever has taken the port over.
+   * @param isReplaced another process accepts from the same sockets
+   */
+  shutdown(mode: ShutdownMode, isReplaced = false): void {
     if (mode === 'at_once') {
       this.stop()
       return
@@ -96,7 +106,9 @@ export class Lifecycle {
     const { log, pools, sessions, conditions } = this.#parts
     log.info(`SHUTDOWN ${mode.toUpperCase()} command issued`)
     if (this.#state === 'serving') this.#enter('draining')
-    for (const listener of this.#running.listeners) listener.close()
+    for (const listener of this.#running.listeners)
+      if (isReplaced) listener.close()
+      else if (!isPath(listener.address.host)) listener.finish()
     const { lastWord } = this
     if (lastWord !== null) for (const pool of pools) pool.retire(lastWord)
     // A pause that is waited for will not come to its end.

@@ -117,6 +117,7 @@ export async function startFleet(
   const { addresses, descriptors } = entrance
   const ending = new FleetEnding({
     ...{ log, serviceManager },
+    stopListeningByTcp: () => entrance.closeTcp(),
     stopListening: () => entrance.close(),
     primary: () => primary,
     close() {

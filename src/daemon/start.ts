@@ -333,6 +333,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     admissions,
     saltKey: membership?.saltKey ?? createSaltKey(),
     lastWord: () => lifecycle.lastWord,
+    refusalOf: (peer) => lifecycle.refusalOf(peer),
     openConsole: (user, isOwner) =>
       openConsole({ fleet: membership?.fleet ?? fleet, settings, log, counters: fleet.console }, user, isOwner),
   })
@@ -445,7 +446,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
       drain(graceMs) {
         isReplaced = true
         farewell.begin(clock.nowMs + graceMs, new PoolerError('worker-ends'))
-        lifecycle.shutdown('wait_for_clients')
+        lifecycle.shutdown('wait_for_clients', true)
       },
     },
     control,

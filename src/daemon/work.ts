@@ -184,5 +184,5 @@ export async function work(side: WorkerSide): Promise<void> {
 
 /** Where the primary accepts, there is nothing to close here, and what it gives is to be taken. */
 function givenConnections(address: Address): Listener {
-  return { address, close: () => {}, pause: () => false, resume: () => {} }
+  return { address, close: () => {}, finish: () => {}, pause: () => false, resume: () => {} }
 }

@@ -118,6 +118,8 @@ export interface Listener {
   readonly address: Address
   /** Stops accepting for good; channels that were accepted live on. */
   close(): void
+  /** The same, but whoever has connected already, and waits in the kernel to be accepted, comes in where the transport can do that. */
+  finish(): void
   /**
    * Stops accepting for now: who connects waits in the kernel, or is taken by another process that shares the descriptor. Returns false
    * where the transport cannot do that, and goes on.

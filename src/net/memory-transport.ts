@@ -28,7 +28,8 @@ export function createMemoryTransport(options: Pick<PairOptions, 'cut' | 'window
     const name = nameOf(address)
     if (accepting.has(name)) throw systemError('listen', 'EADDRINUSE', address)
     accepting.set(name, onAccepted)
-    return { address, close: () => accepting.delete(name), pause: () => false, resume() {} }
+    const close = () => accepting.delete(name)
+    return { address, close, finish: close, pause: () => false, resume() {} }
   }
 
   function dial({ address: asked, hosts: [host] = [] }: DialOptions, listener: DialListener): Dial {

@@ -99,7 +99,8 @@ export function listenForSockets(
         onSocket(accepted, address)
       })
       // node:net has no way to stop accepting but to close.
-      resolve({ address, close: () => server.close(), pause: () => false, resume() {} })
+      const close = () => server.close()
+      resolve({ address, close, finish: close, pause: () => false, resume() {} })
     })
   })
 }

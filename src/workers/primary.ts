@@ -105,7 +105,7 @@ export class Primary extends GatheredFleet {
 
   /** The worker for a new connection; null if none serves. */
   nextInTurn(): Worker | null {
-    return this.#spreading.nextInTurn()
+    return this.#isStopping ? this.#spreading.busiest() : this.#spreading.nextInTurn()
   }
 
   // Workers

@@ -30,6 +30,13 @@ export class Spreading {
     return next
   }
 
+  /** The worker that has the longest to go, while each ends with its last client. Null if none is left. */
+  busiest(): Worker | null {
+    let busiest: Worker | null = null
+    for (const worker of this.#serving()) if (busiest === null || worker.load > busiest.load) busiest = worker
+    return busiest
+  }
+
   /** Workers that have more than their share leave new connections to the others. */
   settle(): void {
     const least = Math.min(...this.#awake().map(({ load }) => load))

@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { keyOf } from '../support/e2e/keys.ts'
 import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { untilRunning } from '../support/e2e/server-side.ts'
-import { failureOf } from '../support/e2e/until.ts'
+import { failureOf, until } from '../support/e2e/until.ts'
 import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
@@ -57,6 +57,27 @@ test('by a unix socket alone', async () => {
   expect(pgweir.addresses.map(({ host }) => host)).toEqual([`${directory}/.s.PGSQL.7001`])
   const client = await local(pgweir, directory)
   expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+})
+
+test('while it waits for its clients it is the way to the console, and nobody else is let in', async () => {
+  const directory = folder()
+  const pgweir = await startPgweir({ database, settings: { unix_socket_dir: directory, admin_users: database.user } })
+  const stays = await local(pgweir, directory)
+  const console = { database: 'pgbouncer' }
+  await (await local(pgweir, directory, console)).query('shutdown wait_for_clients')
+  expect(await failureOf(pgweir.client())).toMatchObject({ code: 'ECONNREFUSED' })
+  // Of several processes those without clients end first.
+  await until(
+    'nobody is let in',
+    async () => (await failureOf<NodeJS.ErrnoException>(local(pgweir, directory))).code === '57P01',
+  )
+  const other = await local(pgweir, directory, console)
+  const { rows } = await other.query('show clients')
+  expect(rows.map((row) => row['database'])).toContain(database.database)
+  expect((await stays.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  const ended = failureOf(new Promise((_, reject) => other.once('error', reject)))
+  await stays.end()
+  expect(await ended).toMatchObject({ code: '57P01' })
 })
 
 test('who may connect is a matter of its mode and group', async () => {

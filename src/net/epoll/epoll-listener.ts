@@ -19,6 +19,9 @@ const MAX_ACCEPTS = 64
 /** The same where other processes accept from the same queue and should have their part. */
 const MAX_SHARED_ACCEPTS = 1
 
+/** How many may wait when it ends: more than any system lets wait. */
+const MAX_WAITING = 65_536
+
 /** While the system has no descriptor or memory left, connections wait in the kernel, and it is tried again after this. */
 const RETRY_MS = 100
 
@@ -78,6 +81,13 @@ export class EpollListener implements Listener, Pollable {
     if (!this.#isShared) removeSocketFile(this.address.host)
   }
 
+  finish(): void {
+    if (!this.#isOpen) return
+    this.#watch(false)
+    this.#acceptUpTo(MAX_WAITING)
+    this.close()
+  }
+
   pause(): boolean {
     this.#isPaused = true
     if (this.#isOpen) this.#watch(false)
@@ -90,9 +100,12 @@ export class EpollListener implements Listener, Pollable {
   }
 
   onEvents(): void {
+    if (!this.#isPaused) this.#acceptUpTo(this.#nextLimit())
+  }
+
+  #acceptUpTo(limit: number): void {
     const isLate = this.#keepUp()
-    const limit = this.#nextLimit()
-    for (let count = 0; count < limit && this.#isOpen && !this.#isPaused; count++) {
+    for (let count = 0; count < limit && this.#isOpen; count++) {
       const descriptor = this.#poller.calls.accept(this.descriptor)
       if (descriptor === EAGAIN) return
       if (descriptor >= 0) {

@@ -57,10 +57,13 @@ export function openListeningDescriptor(options: ListenOptions) {
   const { calls } = sharedPoller()
   const descriptor = options.descriptor ?? openListeningSocket(calls, options)
   const address = addressOf(calls, descriptor, options)
+  let isOpen = true
   return {
     address,
     descriptor,
     close() {
+      if (!isOpen) return
+      isOpen = false
       calls.close(descriptor)
       if (options.descriptor === undefined) removeSocketFile(address.host)
     },

@@ -116,6 +116,21 @@ test('while the system has no descriptor left, connections wait, which is told o
   expect(problems).toMatchObject([{ code: 'EMFILE', syscall: 'accept' }])
 })
 
+test('a listener that finishes lets in who has connected already, and nobody else', async () => {
+  const { listener, channels } = await listen()
+  // For the kernel these are connected at once; we accept when events are looked for.
+  const early = Array.from({ length: 10 }, () => net.connect(listener.address))
+  onTestFinished(() => early.forEach((socket) => void socket.destroy()))
+  await new Promise((resolve) => process.nextTick(resolve))
+  expect(channels).toHaveLength(0)
+  listener.finish()
+  expect(channels).toHaveLength(10)
+  const heard = channels.map((channel) => new Recorder(channel))
+  for (const socket of early) socket.end('hello')
+  await until('each is heard', () => heard.every(({ received }) => received.all().toString() === 'hello'))
+  await expect(dialed(transport, listener.address)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+})
+
 test('a listener that is paused lets connections wait in the kernel', async () => {
   const { listener, channels } = await listen()
   expect(listener.pause()).toBe(true)

@@ -1,0 +1,130 @@
+/** deploy/restart.sh: a new pgweir takes the port over from the old one, under load, and no client sees an error. */
+
+import { execFile } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import pg from 'pg'
+import { serialize } from 'pg-protocol'
+import { expect, onTestFinished, test } from 'vitest'
+import { temporaryFolder } from '../support/datagrams.ts'
+import { writeFilesInto } from '../support/e2e/files.ts'
+import { keyOf } from '../support/e2e/keys.ts'
+import { WORKERS } from '../support/e2e/pgweir.ts'
+import { PROGRAM_FILE } from '../support/e2e/program.ts'
+import { RawClient } from '../support/e2e/raw-client.ts'
+import { activity, untilRunning } from '../support/e2e/server-side.ts'
+import { failureOf, until } from '../support/e2e/until.ts'
+import { createDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase({ method: 'trust' })
+const SCRIPT = fileURLToPath(new URL('../../deploy/restart.sh', import.meta.url))
+/** The portable transport knows SO_REUSEPORT only from Node 23.1 on. */
+const canShare = process.env['PGWEIR_TEST_TRANSPORT'] !== 'node'
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await new Promise((resolve) => probe.once('listening', resolve))
+  const { port } = probe.address() as AddressInfo
+  await new Promise((resolve) => probe.close(resolve))
+  return port
+}
+
+/** What an operator has: one file for both, and the script. */
+async function prepare() {
+  const port = await freePort()
+  const directory = temporaryFolder()
+  const { iniFile } = await writeFilesInto(directory, {
+    database,
+    peers: [1, 2].map((id) => `${id} = host=${join(directory, `${id}`)} port=${port}`),
+    settings: { listen_port: port, workers: WORKERS, logfile: join(directory, 'log'), default_pool_size: 3 },
+  })
+  const pidOf = (id: number) => {
+    const path = join(directory, `${id}`, 'pgweir.pid')
+    return existsSync(path) ? Number(readFileSync(path, 'utf8')) : null
+  }
+  onTestFinished(() => {
+    for (const id of [1, 2]) if (pidOf(id) !== null) process.kill(pidOf(id) ?? 0, 'SIGKILL')
+  })
+  const env = { ...process.env, PGWEIR: `${process.execPath} ${PROGRAM_FILE}`, PGWEIR_ALLOW_ROOT: '1' }
+  return {
+    port,
+    pidOf,
+    /** Starts the first, or replaces the one that runs. */
+    restart: (more: Readonly<Record<string, string>> = {}) =>
+      promisify(execFile)(SCRIPT, [iniFile, directory], { env: { ...env, ...more } }),
+    connect: async () => {
+      const client = new pg.Client({ host: '127.0.0.1', port, user: database.user, database: database.database })
+      await client.connect()
+      return client
+    },
+  }
+}
+
+async function cancel(port: number, { pid, secret }: ReturnType<typeof keyOf>): Promise<void> {
+  const canceller = await RawClient.connect({ host: '127.0.0.1', port })
+  canceller.send(serialize.cancel(pid, secret))
+  await until('the request is over', () => canceller.hasEnded)
+}
+
+test.runIf(canShare)('nobody notices; and cancels arrive while both run, whoever gets them', async () => {
+  const { port, pidOf, restart, connect } = await prepare()
+  await restart()
+  const first = pidOf(1)
+  expect(await failureOf(restart({ PGWEIR_POOL_MODE: 'nonsense' }))).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('PGWEIR_POOL_MODE cannot be "nonsense"'),
+  })
+  expect([pidOf(1), pidOf(2)], 'what cannot start changes nothing').toEqual([first, null])
+  const stays = await connect()
+  await stays.query('begin')
+
+  let isOver = false
+  let connects = 0
+  /** Each stays for some transactions, and comes again. */
+  const comesAndGoes = async () => {
+    while (!isOver) {
+      const client = await connect()
+      connects++
+      for (let count = 0; count < 5; count++)
+        expect((await client.query('select $1::int as count', [count])).rows).toEqual([{ count }])
+      await client.end()
+    }
+  }
+  const crowd = Promise.all(Array.from({ length: 6 }, comesAndGoes))
+  const goesOn = async () => {
+    const wanted = connects + 20
+    await until('all come again', () => connects >= wanted)
+  }
+  await goesOn()
+  const { stdout } = await restart()
+  const second = pidOf(2)
+  expect(stdout).toBe(
+    `pgweir 2 serves clients, process ${second}\npgweir 1 ends when its clients have left, process ${first}\n`,
+  )
+  await goesOn()
+  expect((await stays.query('select 1 as one')).rows, 'who is there stays').toEqual([{ one: 1 }])
+
+  // From now on it is the new one that gets these requests.
+  for (const client of [stays, await connect()]) {
+    const query = failureOf(client.query(`select pg_sleep(60), ${client === stays ? 1 : 2} as id`))
+    await untilRunning(database, 'as id')
+    await cancel(port, keyOf(client))
+    expect(await query).toMatchObject({ code: '57014' })
+    if (client !== stays) await client.end()
+  }
+  const third = await failureOf<Error & { stderr: string }>(restart())
+  expect(third.stderr).toContain('1 and 2 both run')
+
+  await goesOn()
+  isOver = true
+  await crowd
+  await stays.query('rollback')
+  await stays.end()
+  await until('the first has ended', () => pidOf(1) === null)
+  process.kill(second ?? 0, 'SIGTERM')
+  await until('the second has ended', () => pidOf(2) === null)
+  await until('no server is left', async () => (await activity(database)).length === 0)
+})

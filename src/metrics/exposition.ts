@@ -1,7 +1,7 @@
 /** Metrics as text, in the formats of Prometheus and OpenMetrics, which prom-client knows. */
 
 import { setImmediate } from 'node:timers/promises'
-import { type Metric, Registry, type RegistryContentType } from 'prom-client'
+import { Registry, type RegistryContentType } from 'prom-client'
 import { BUCKETS_MS, type Lengths } from '../base/histogram.ts'
 import type { Family, Labels, Sample } from './families.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -14,55 +14,120 @@ export const CONTENT_TYPES: Readonly<Record<Format, RegistryContentType>> = {
 }
 
 /** What prom-client asks a metric for: https://github.com/siimon/prom-client */
-interface Value {
-  readonly metricName?: string
-  readonly sharedLabels: Labels
-  readonly labels?: Labels
-  readonly value: number
+interface Metric {
+  /** prom-client takes `_total` off for OpenMetrics. */
+  name: string
+  readonly family: Family
+  read(): Promise<readonly Sample[]>
 }
 
 /** Whoever serves clients in this process has its turn between two families. */
 export async function expose(families: readonly Family[], now: Snapshot, format: Format): Promise<string> {
-  const registry = new Registry<RegistryContentType>()
+  const registry = new FastRegistry()
   registry.setContentType(CONTENT_TYPES[format])
   let turn: Promise<unknown> = Promise.resolve()
   for (const family of families) {
-    const { name, type, help } = family
     turn = turn.then(() => setImmediate())
     const itsTurn = turn
-    const metric = {
-      ...{ name, type, help },
-      async get() {
+    const metric: Metric & Pick<Family, 'type'> = {
+      ...{ name: family.name, type: family.type, family },
+      async read() {
         await itsTurn
-        return { name: this.name, type, help, values: valuesOf(family, family.read(now)) }
+        return family.read(now)
       },
     }
     // Its types know only metrics that count by themselves.
-    registry.registerMetric(metric as unknown as Metric)
+    registry.registerMetric(metric as unknown as Parameters<typeof registry.registerMetric>[0])
   }
   return registry.metrics()
 }
 
-function valuesOf({ name, type }: Family, samples: readonly Sample[]): Value[] {
-  const values: Value[] = []
-  for (const { of, part, value } of samples) {
-    if (type === 'histogram') addHistogram(values, name, of, value as Lengths)
-    else values.push({ sharedLabels: of, ...(part && { labels: part }), value: value as number })
+/**
+ * prom-client's registry, with lines that are put together another way: its own takes 3 µs for each, a quarter of a second for 500 pools.
+ * A test compares the two.
+ */
+class FastRegistry extends Registry<RegistryContentType> {
+  async getMetricsAsString({ name, family, read }: Metric): Promise<string> {
+    const isOpenMetrics = this.contentType === CONTENT_TYPES.openmetrics
+    return textOf(family, name, isOpenMetrics && family.type === 'counter' ? `${name}_total` : name, await read())
   }
-  return values
 }
 
-const LE: readonly Labels[] = [...BUCKETS_MS.map((ms) => ({ le: String(ms / 1000) })), { le: '+Inf' }]
-
-function addHistogram(values: Value[], name: string, of: Labels, { counts, sumMs }: Lengths): void {
-  const bucket = `${name}_bucket`
-  let count = 0
-  for (const [place, le] of LE.entries()) {
-    count += counts[place] ?? 0
-    values.push({ metricName: bucket, sharedLabels: of, labels: le, value: count })
+function textOf({ type, help }: Family, name: string, ofSamples: string, samples: readonly Sample[]): string {
+  const text = new LongText(`# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${type}`)
+  if (type === 'histogram') {
+    const heads = LE.map((le) => `\n${name}_bucket{le="${le}"`)
+    for (const { of, value } of samples) text.add(histogramText(name, heads, labelText(of), value as Lengths))
+    return text.toString()
   }
-  values.push({ metricName: `${name}_sum`, sharedLabels: of, value: sumMs / 1000 })
-  values.push({ metricName: `${name}_count`, sharedLabels: of, value: count })
+  const head = `\n${ofSamples}`
+  for (const { of, part, value } of samples) {
+    const labels = part === undefined ? labelText(of) : joined(labelText(part), labelText(of))
+    text.add(labels === '' ? `${head} ${value}` : `${head}{${labels}} ${value}`)
+  }
+  return text.toString()
+}
+
+/** A text of megabytes. As bytes it is put together in half the time, most of which was the collection of garbage. */
+class LongText {
+  #bytes = Buffer.allocUnsafe(65_536)
+  #length = 0
+
+  constructor(start: string) {
+    this.add(start)
+  }
+
+  add(piece: string): void {
+    // No character takes more.
+    const room = this.#length + piece.length * 3
+    if (room > this.#bytes.length) this.#grow(room)
+    this.#length += this.#bytes.write(piece, this.#length)
+  }
+
+  #grow(room: number): void {
+    const bytes = Buffer.allocUnsafe(room * 2)
+    this.#bytes.copy(bytes, 0, 0, this.#length)
+    this.#bytes = bytes
+  }
+
+  toString(): string {
+    return this.#bytes.toString('utf8', 0, this.#length)
+  }
+}
+
+const LE: readonly string[] = [...BUCKETS_MS.map((ms) => String(ms / 1000)), '+Inf']
+
+function histogramText(name: string, heads: readonly string[], of: string, { counts, sumMs }: Lengths): string {
+  const end = of === '' ? '} ' : `,${of}} `
+  const whole = of === '' ? ' ' : `{${of}} `
+  let text = ''
+  let count = 0
+  for (let place = 0; place < heads.length; place++) {
+    count += counts[place] as number
+    text += heads[place] + end + count
+  }
+  return `${text}\n${name}_sum${whole}${sumMs / 1000}\n${name}_count${whole}${count}`
+}
+
+function joined(one: string, other: string): string {
+  return other === '' ? one : `${one},${other}`
+}
+
+/** Labels are mostly the same objects as at the last scrape. */
+const labelTexts = new WeakMap<Labels, string>()
+
+function labelText(labels: Labels): string {
+  const known = labelTexts.get(labels)
+  if (known !== undefined) return known
+  const text = Object.entries(labels)
+    .map(([name, value]) => `${name}="${escapeHelp(value).replaceAll('"', '\\"')}"`)
+    .join()
+  labelTexts.set(labels, text)
+  return text
+}
+
+function escapeHelp(text: string): string {
+  return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
 }
 
 /** What a client of HTTP would rather have, by its header Accept. */

@@ -1,6 +1,7 @@
+import { Counter, Gauge, Histogram as PromHistogram, Registry, type RegistryContentType } from 'prom-client'
 import { expect, test } from 'vitest'
-import { Histogram, lengthsOf } from '../../../src/base/histogram.ts'
-import { expose, formatFor } from '../../../src/metrics/exposition.ts'
+import { BUCKETS_MS, Histogram, lengthsOf } from '../../../src/base/histogram.ts'
+import { CONTENT_TYPES, expose, formatFor } from '../../../src/metrics/exposition.ts'
 import type { Family } from '../../../src/metrics/families.ts'
 import type { Snapshot } from '../../../src/metrics/snapshot.ts'
 
@@ -29,6 +30,42 @@ test('and as OpenMetrics does', async () => {
   expect(text.endsWith('# EOF\n')).toBe(true)
   // What was asked for once changes nothing for who asks next.
   expect(await expose(FAMILIES, NOTHING, 'prometheus')).toContain('# TYPE x_things_total counter')
+})
+
+test('the lines are those that prom-client writes itself', async () => {
+  const counted = new Histogram()
+  for (const ms of [0.1, 3, 3, 700, 90_000]) counted.note(ms)
+  for (const format of ['prometheus', 'openmetrics'] as const) {
+    const registry = new Registry<RegistryContentType>()
+    registry.setContentType(CONTENT_TYPES[format])
+    const labels = { database: 'a"b\\c\nd', user: 'ü' }
+    const counter = new Counter({
+      name: 'y_total',
+      help: 'A \\ and\na line.',
+      labelNames: ['database', 'user'],
+      registers: [registry],
+    })
+    counter.inc(labels, 1234567.25)
+    const gauge = new Gauge({ name: 'y_level', help: 'Level.', registers: [registry] })
+    gauge.set(-0.5)
+    const own = new PromHistogram({
+      ...{ name: 'y_seconds', help: 'Lengths.', labelNames: ['database', 'user'], registers: [registry] },
+      buckets: BUCKETS_MS.map((ms) => ms / 1000),
+    })
+    for (const ms of [0.1, 3, 3, 700, 90_000]) own.observe(labels, ms / 1000)
+    const families: readonly Family[] = [
+      {
+        ...{ name: 'y_total', type: 'counter', help: 'A \\ and\na line.', labels: [] },
+        read: () => [{ of: labels, value: 1234567.25 }],
+      },
+      { ...{ name: 'y_level', type: 'gauge', help: 'Level.', labels: [] }, read: () => [{ of: {}, value: -0.5 }] },
+      {
+        ...{ name: 'y_seconds', type: 'histogram', help: 'Lengths.', labels: [] },
+        read: () => [{ of: labels, value: { counts: [...counted.counts], sumMs: 90_706.1 } }],
+      },
+    ]
+    expect(await expose(families, NOTHING, format)).toBe(await registry.metrics())
+  }
 })
 
 const ACCEPTED: readonly (readonly [string, string])[] = [

@@ -26,7 +26,10 @@ export interface Lengths {
 }
 
 export function lengthsOf({ counts, sumMs }: Histogram): Lengths {
-  return { counts: [...counts], sumMs }
+  // By its iterator a typed array takes five times as long, and there may be thousands.
+  const copy: number[] = []
+  for (let bucket = 0; bucket < counts.length; bucket++) copy.push(counts[bucket] as number)
+  return { counts: copy, sumMs }
 }
 
 export function addLengths(one: Lengths, other: Lengths): Lengths {

@@ -68,16 +68,28 @@ function textOf({ type, help }: Family, name: string, ofSamples: string, samples
   return text.toString()
 }
 
+/** Short enough to be let go soon, long enough for the call. */
+const PIECE_CHARACTERS = 2_048
+
 /** A text of megabytes. As bytes it is put together in half the time, most of which was the collection of garbage. */
 class LongText {
   #bytes = Buffer.allocUnsafe(65_536)
   #length = 0
+  /** What is not among the bytes yet. */
+  #piece = ''
 
   constructor(start: string) {
     this.add(start)
   }
 
   add(piece: string): void {
+    this.#piece += piece
+    if (this.#piece.length >= PIECE_CHARACTERS) this.#write()
+  }
+
+  #write(): void {
+    const piece = this.#piece
+    this.#piece = ''
     // No character takes more.
     const room = this.#length + piece.length * 3
     if (room > this.#bytes.length) this.#grow(room)
@@ -91,6 +103,7 @@ class LongText {
   }
 
   toString(): string {
+    this.#write()
     return this.#bytes.toString('utf8', 0, this.#length)
   }
 }

@@ -209,6 +209,8 @@ export class Databases {
     database.settings = settings
     database.forcedUser = settings.user
     for (const pool of pools) {
+      // What its client has left behind is being ended, and nothing is opened there any more.
+      if (pool.state === 'retiring' || pool.state === 'gone') continue
       if (change?.renewsServers) this.#retarget(database, pool, before)
       else if (isOtherTls) pool.renew('TLS configuration changed')
       pool.reconfigure(this.#poolSettings(settings, pool.user, pool.options.replication))

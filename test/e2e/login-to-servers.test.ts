@@ -85,6 +85,19 @@ for (const [method, cases] of Object.entries(MATRIX))
   })
 
 describe('SCRAM passthrough', () => {
+  test('serves a follower of changes by its own login, though nobody has come before it', async () => {
+    const database = await createDatabase({ attributes: 'replication' })
+    for (const replication of ['database', 'true']) {
+      const pgweir = await startPgweir({
+        database,
+        settings: { auth_type: 'scram-sha-256' },
+        secrets: { [database.user]: await serverSecret(database) },
+      })
+      const follower = await pgweir.client({ replication } as object)
+      expect((await follower.query('IDENTIFY_SYSTEM')).rows).toHaveLength(1)
+    }
+  })
+
   test('serves all clients of the user, on servers that are opened later too', async () => {
     const database = await createDatabase()
     const pgweir = await startPgweir({

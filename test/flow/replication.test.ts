@@ -592,6 +592,18 @@ describe('the console', () => {
     expect([...flow.pooler.parts.pools].map(({ subject }) => subject)).toEqual(['other/eve'])
   })
 
+  test('a reload right after a follower has left changes nothing about what it had', async () => {
+    const flow = await startFlow({ databases: ['app=host=db user=eve', 'other=host=db'] })
+    const { client, server } = await follow(flow)
+    client.leave()
+    await server.expectClosed()
+    await reload(flow, { databases: ['app=host=db user=bob', 'other=host=db'] })
+    await reload(flow, { databases: ['other=host=db'] })
+    await flow.advance(1_000)
+    expect([...flow.pooler.parts.permits.limits]).toEqual([])
+    expect(flow.pooler.parts.pools.count).toBe(0)
+  })
+
   test('PAUSE ends streams, waits for anything else, and keeps newcomers waiting until RESUME', async () => {
     const flow = await startFlow()
     const [streaming, backup] = [await stream(flow), await backUp(flow)]

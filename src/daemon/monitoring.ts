@@ -16,19 +16,45 @@ export interface MonitoringParts {
   readonly fleet: MeasuredFleet & Pick<Fleet, 'circumstances'>
 }
 
-/** Rejects if an address cannot be listened on; then none is. */
+/** How often it is tried again to listen where somebody else still does. */
+const RETRY_MS = 250
+
+/**
+ * Rejects if an address cannot be listened on; then none is. Where several share the port for clients, whoever comes waits for the one
+ * before to leave these.
+ */
 export async function openMonitoring({ settings, log, fleet }: MonitoringParts): Promise<HttpServer> {
   const { general } = settings()
   const health = healthPages(() => fleet.circumstances())
   const onTrouble = (problem: unknown) =>
     log.error(`http: ${problem instanceof Error ? problem.stack : String(problem)}`)
   const servers: HttpServer[] = []
+  const retries = new Set<NodeJS.Timeout>()
+  let isOpen = true
   const close = () => {
+    isOpen = false
+    for (const retry of retries) clearTimeout(retry)
     for (const server of servers) server.close()
   }
-  const open = async (setting: 'http_listen' | 'health_listen', pages: Pages) => {
+  const tryAgain = (work: () => Promise<void>) => {
+    const retry = setTimeout(() => {
+      retries.delete(retry)
+      work().catch(onTrouble)
+    }, RETRY_MS)
+    retries.add(retry.unref())
+  }
+  const open = async (setting: 'http_listen' | 'health_listen', pages: Pages, isAgain = false): Promise<void> => {
     const listen = general[setting]
-    servers.push(await openHttpServer({ setting, listen, pages, onTrouble }))
+    try {
+      const server = await openHttpServer({ setting, listen, pages, onTrouble })
+      servers.push(server)
+      if (!isOpen) server.close()
+    } catch (problem) {
+      if (!general.so_reuseport || !isInUse(problem)) throw problem
+      if (!isAgain) log.warning(`${(problem as Error).message}; it is tried again until whoever has it leaves`)
+      if (isOpen) tryAgain(() => open(setting, pages, true))
+      return
+    }
     if (listen.length > 0)
       log.info(`${setting}: answering HTTP on ${httpAddresses.print(servers.at(-1)?.addresses ?? [])}`)
   }
@@ -41,6 +67,10 @@ export async function openMonitoring({ settings, log, fleet }: MonitoringParts):
     throw problem
   }
   return { addresses: servers.flatMap(({ addresses }) => addresses), close }
+}
+
+function isInUse(problem: unknown): boolean {
+  return (problem as { cause?: NodeJS.ErrnoException }).cause?.code === 'EADDRINUSE'
 }
 
 async function metricsPages(fleet: MeasuredFleet, settings: () => Settings): Promise<Pages> {

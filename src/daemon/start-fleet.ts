@@ -117,7 +117,11 @@ export async function startFleet(
   const { addresses, descriptors } = entrance
   const ending = new FleetEnding({
     ...{ log, serviceManager },
-    stopListeningByTcp: () => entrance.closeTcp(),
+    stopListeningByTcp() {
+      entrance.closeTcp()
+      // Whoever takes our port over has the same settings.
+      if (first.general.so_reuseport) http?.close()
+    },
     stopListening: () => entrance.close(),
     primary: () => primary,
     close() {

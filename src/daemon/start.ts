@@ -277,7 +277,11 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   })
   const control = new LocalControl({
     ...{ log, applier, databases, sessions, conditions, lifecycle, names, suspension, serviceManager },
-    onShutdown: (mode) => farewell.shutdown(mode, clock.nowMs, settings().general),
+    onShutdown(mode) {
+      farewell.shutdown(mode, clock.nowMs, settings().general)
+      // Whoever takes our port over has the same settings.
+      if (general.so_reuseport) http?.close()
+    },
   })
   // A PAUSE is over only when nobody has a server any more, which here is so from the start.
   for (const call of membership?.standing ?? []) callOn(control, call).catch(() => {})

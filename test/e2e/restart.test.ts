@@ -1,7 +1,7 @@
 /** deploy/restart.sh: a new pgweir takes the port over from the old one, under load, and no client sees an error. */
 
 import { execFile } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -34,16 +34,25 @@ async function freePort(): Promise<number> {
 
 /** What an operator has: one file for both, and the script. */
 async function prepare() {
-  const port = await freePort()
+  const [port, httpPort] = [await freePort(), await freePort()]
   const directory = temporaryFolder()
   const { iniFile } = await writeFilesInto(directory, {
     database,
     peers: [1, 2].map((id) => `${id} = host=${join(directory, `${id}`)} port=${port}`),
-    settings: { listen_port: port, workers: WORKERS, logfile: join(directory, 'log'), default_pool_size: 3 },
+    settings: {
+      listen_port: port,
+      workers: WORKERS,
+      logfile: join(directory, 'log'),
+      http_listen: `127.0.0.1:${httpPort}`,
+      default_pool_size: 3,
+    },
   })
   const pidOf = (id: number) => {
-    const path = join(directory, `${id}`, 'pgweir.pid')
-    return existsSync(path) ? Number(readFileSync(path, 'utf8')) : null
+    try {
+      return Number(readFileSync(join(directory, `${id}`, 'pgweir.pid'), 'utf8')) || null
+    } catch {
+      return null
+    }
   }
   onTestFinished(() => {
     for (const id of [1, 2]) if (pidOf(id) !== null) process.kill(pidOf(id) ?? 0, 'SIGKILL')
@@ -52,6 +61,12 @@ async function prepare() {
   return {
     port,
     pidOf,
+    /** What is said by HTTP; one that waits for its clients is not ready. */
+    isReady: () =>
+      fetch(`http://127.0.0.1:${httpPort}/readyz`).then(
+        ({ status }) => status === 200,
+        () => false,
+      ),
     /** Starts the first, or replaces the one that runs. */
     restart: (more: Readonly<Record<string, string>> = {}) =>
       promisify(execFile)(SCRIPT, [iniFile, directory], { env: { ...env, ...more } }),
@@ -70,7 +85,7 @@ async function cancel(port: number, { pid, secret }: ReturnType<typeof keyOf>): 
 }
 
 test.runIf(canShare)('nobody notices; and cancels arrive while both run, whoever gets them', async () => {
-  const { port, pidOf, restart, connect } = await prepare()
+  const { port, pidOf, restart, connect, isReady } = await prepare()
   await restart()
   const first = pidOf(1)
   expect(await failureOf(restart({ PGWEIR_POOL_MODE: 'nonsense' }))).toMatchObject({
@@ -105,6 +120,7 @@ test.runIf(canShare)('nobody notices; and cancels arrive while both run, whoever
     `pgweir 2 serves clients, process ${second}\npgweir 1 ends when its clients have left, process ${first}\n`,
   )
   await goesOn()
+  await until('the new one answers by HTTP, too', isReady)
   expect((await stays.query('select 1 as one')).rows, 'who is there stays').toEqual([{ one: 1 }])
 
   // From now on it is the new one that gets these requests.

@@ -187,7 +187,7 @@ export const PROBLEMS = {
   'server-wrong-password-type': fatal(
     '28000',
     'server login failed: wrong password type',
-    "The server asks for {method}; give a plain password in [databases] or in auth_file, or a SCRAM secret equal to the server's.",
+    'The server asks for {method}, and {known}. Give a plain password in [databases] or in auth_file, or the SCRAM secret that the server has.',
   ),
   'server-login-failed': fatal('08006', 'server login failed: {reason}'),
   'server-shutting-down': fatal(

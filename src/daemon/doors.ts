@@ -154,12 +154,12 @@ export class Doors {
     done: (destination: Destination | PoolerError) => void,
   ): void {
     const { databases, users } = this.#options
-    users.learn(wishes.user, proof)
+    let hasLearned = users.learn(wishes.user, proof)
     const found = this.#lookedUp.get(session)
     this.#lookedUp.delete(session)
     // A directory knows of users that auth_file does not.
     const secret = found?.secret ?? (users.secret(wishes.user) === null ? proof.password : null)
-    if (secret) users.learnOther(wishes.database, wishes.user, secret, proof)
+    if (secret) hasLearned = users.learnOther(wishes.database, wishes.user, secret, proof)
     if (CONSOLE_NAMES.includes(wishes.database)) {
       const isOwnConsole = isOwner(session, wishes)
       const destination = this.#options.openConsole(wishes.user, isOwnConsole)
@@ -189,6 +189,7 @@ export class Doors {
             : databases.openOwnPool(database, user, replication, forwarded)
         pool.clients++
         entry.pool = pool
+        if (hasLearned) pool.tryAgain()
         done({ kind: 'pool', pool })
       }
     })

@@ -90,15 +90,20 @@ export class Users {
     return this.#secrets.get(user) ?? null
   }
 
-  /** A client has logged in: servers may ask for the same. Only users of auth_file are remembered, so this cannot grow. */
-  learn(user: string, proof: Proof): void {
-    if (!this.#secrets.has(user)) return
-    if (proof.keys) this.#keys.set(user, proof.keys)
-    if (proof.password) this.#passwords.set(user, proof.password)
+  /**
+   * A client has logged in: servers may ask for the same. Only users of auth_file are remembered, so this cannot grow. Returns whether
+   * anything is known by it that was not before.
+   */
+  learn(user: string, { keys, password }: Proof): boolean {
+    if (!this.#secrets.has(user)) return false
+    const isNew = bringsNew({ keys, password }, this.#keys.get(user), this.#passwords.get(user))
+    if (keys) this.#keys.set(user, keys)
+    if (password) this.#passwords.set(user, password)
+    return isNew
   }
 
   /** The same for a user who is not in auth_file, and was looked up in Postgres for this database. */
-  learnOther(database: string, user: string, secret: Secret, { keys, password }: Proof): void {
+  learnOther(database: string, user: string, secret: Secret, { keys, password }: Proof): boolean {
     const key = keyOf(database, user)
     const known = this.#others.get(key)
     const isSame = known !== undefined && isSameSecret(known.secret, secret)
@@ -107,6 +112,7 @@ export class Users {
       keys: keys ?? (isSame ? known.keys : null),
       password: password ?? (isSame ? known.password : null),
     })
+    return !isSame || bringsNew({ keys, password }, known.keys, known.password)
   }
 
   /** What logs in to a server as this user. */
@@ -124,6 +130,11 @@ export class Users {
   #otherOf(database: string, user: string): Other | null {
     return this.#secrets.has(user) ? null : (this.#others.get(keyOf(database, user)) ?? null)
   }
+}
+
+function bringsNew({ keys, password }: Proof, knownKeys?: ScramKeys | null, known?: PlainSecret | null): boolean {
+  const areNew = keys !== null && !knownKeys?.fits(keys.salt, keys.iterations)
+  return areNew || (password !== null && password.password !== known?.password)
 }
 
 interface Other {

@@ -468,6 +468,11 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     return new Share(this, (holder) => this.options.openPermits(this.user, holder))
   }
 
+  /** What is known for logging in to servers is another thing than when that failed. */
+  tryAgain(): void {
+    this.#failures.forget()
+  }
+
   /** Each server that is open is closed, at once or as it comes free. Others may be opened at once. */
   renew(reason: string): void {
     this.#failures.forget()

@@ -128,14 +128,14 @@ export class Login implements FrameSink {
         return
       case AUTHENTICATION.cleartext: {
         const secret = this.#identity.secret()
-        if (secret?.kind !== 'plain') throw wrongType('a plain password')
+        if (secret?.kind !== 'plain') throw this.#wrongType('a plain password')
         this.#listener.send(encodePassword(secret.password))
         return
       }
       case AUTHENTICATION.md5: {
         const secret = this.#identity.secret()
         if (data.length !== 4) throw nonsense('it sent a broken md5 request')
-        if (secret === null || secret.kind === 'scram') throw wrongType('an md5 password')
+        if (secret === null || secret.kind === 'scram') throw this.#wrongType('an md5 password')
         this.#listener.send(encodePassword(md5Answer(secret, this.#identity.user, data)))
         return
       }
@@ -158,16 +158,22 @@ export class Login implements FrameSink {
 
   #beginScram(mechanisms: readonly string[]): void {
     if (this.#scram) throw nonsense('it began a second SASL exchange')
-    if (!mechanisms.includes(SCRAM_MECHANISM)) throw wrongType(`one of ${mechanisms.join(', ')}`)
+    if (!mechanisms.includes(SCRAM_MECHANISM)) throw this.#wrongType(`one of ${mechanisms.join(', ')}`)
     const secret = this.#identity.secret()
     const credential = secret?.kind === 'plain' ? secret : this.#identity.scramKeys()
-    if (!credential) throw wrongType('SCRAM-SHA-256')
+    if (!credential) throw this.#wrongType(SCRAM_MECHANISM)
     const certificate = this.#certificate()
     this.#scram = new ScramClient(credential, {
       offered: mechanisms,
       binding: certificate && endPointHash(certificate),
     })
     this.#listener.send(encodeSaslInitial(this.#scram.mechanism, this.#scram.first()))
+  }
+
+  /** With the reason why what is known does not do. */
+  #wrongType(method: string): PoolerError {
+    const known = knownOf(this.#identity, method)
+    return new PoolerError('server-wrong-password-type', { method, known })
   }
 
   #continueScram(data: Buffer): void {
@@ -203,6 +209,18 @@ function nonsense(reason: string): PoolerError {
   return new PoolerError('server-login-failed', { reason: `the server does not speak the protocol: ${reason}` })
 }
 
-function wrongType(method: string): PoolerError {
-  return new PoolerError('server-wrong-password-type', { method })
+function knownOf({ user, secret }: ServerIdentity, method: string): string {
+  const name = `user "${user}"`
+  switch (secret()?.kind) {
+    case undefined:
+      return `no password of ${name} is known`
+    case 'plain':
+      return `the password of ${name} is of no use for that`
+    case 'md5':
+      return `of ${name} only an md5 hash is known`
+    case 'scram':
+      return method === SCRAM_MECHANISM
+        ? `of ${name} only a SCRAM secret is known, which is of use once a client has logged in by it`
+        : `of ${name} only a SCRAM secret is known`
+  }
 }

@@ -557,7 +557,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   #fail(problem: Notice): void {
     if (this.isOver) return
     this.context.owner.onServerFailed(this, problem)
-    this.close(`login failed: ${problem.message}`, problem)
+    const hint = problem instanceof PoolerError && problem.hint ? ` (${problem.hint})` : ''
+    this.close(`login failed: ${problem.message}${hint}`, problem)
   }
 
   // Chores

@@ -79,7 +79,11 @@ async function metricsPages(fleet: MeasuredFleet, settings: () => Settings): Pro
   const exporter = new Exporter({
     fleet,
     names: new TallyNames(settings().general.metrics_max_pools),
-    limits: () => ({ maxClients: settings().general.max_client_conn }),
+    limits() {
+      const { max_client_conn: maxClients, max_user_connections: maxUserServers } = settings().general
+      return { maxClients, maxUserServers }
+    },
+    tellsPgbouncerNames: () => settings().general.metrics_compat === 'pgbouncer',
   })
   const page: Answer = (request) => exporter.page(formatFor(request.headers.accept ?? ''))
   return new Map([['/metrics', guarded(() => settings().general.http_token, page)]])

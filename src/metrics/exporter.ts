@@ -4,6 +4,7 @@ import type { TallyNames } from '../pool/tallies.ts'
 import { CONTENT_TYPES, expose, type Format } from './exposition.ts'
 import { FAMILIES } from './families.ts'
 import type { Page } from './http-server.ts'
+import { PGBOUNCER_FAMILIES } from './pgbouncer-families.ts'
 import { type Limits, type MeasuredFleet, takeSnapshot } from './snapshot.ts'
 
 export { formatFor } from './exposition.ts'
@@ -12,6 +13,8 @@ export interface ExporterOptions {
   readonly fleet: MeasuredFleet
   readonly names: TallyNames
   limits(): Limits
+  /** Whether the names are told, too, that dashboards for PgBouncer know. */
+  tellsPgbouncerNames(): boolean
 }
 
 export class Exporter {
@@ -35,7 +38,8 @@ export class Exporter {
   }
 
   async #make(format: Format): Promise<string> {
-    const { fleet, names, limits } = this.#options
-    return expose(FAMILIES, await takeSnapshot(fleet, names, limits()), format)
+    const { fleet, names, limits, tellsPgbouncerNames } = this.#options
+    const families = tellsPgbouncerNames() ? [...FAMILIES, ...PGBOUNCER_FAMILIES] : FAMILIES
+    return expose(families, await takeSnapshot(fleet, names, limits()), format)
   }
 }

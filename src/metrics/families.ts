@@ -4,7 +4,6 @@ import type { Lengths } from '../base/histogram.ts'
 import type { CounterName } from '../pool/averages.ts'
 import type { DurationName } from '../pool/counters.ts'
 import { partsOf } from '../pool/error-counts.ts'
-import { VERSION } from '../version.ts'
 import type { ProcessCount } from '../workers/accounts.ts'
 import type { DatabaseSnapshot, PoolSnapshot, WorkerSnapshot } from '../workers/fleet.ts'
 import { healthOf } from '../workers/health.ts'
@@ -44,7 +43,7 @@ export const FAMILIES: readonly Family[] = [
     type: 'gauge',
     help: 'Always 1; the labels tell the version of pgweir and of Node.js.',
     labels: ['version', 'node'],
-    read: () => [{ of: { version: VERSION, node: process.versions.node }, value: 1 }],
+    read: ({ version }) => [{ of: { version, node: process.versions.node }, value: 1 }],
   },
   gauge('pgweir_ready', '1 while clients should be sent here, as /readyz says.', (now) =>
     Number(healthOf(now.circumstances) === 'ready'),

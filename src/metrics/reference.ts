@@ -1,12 +1,17 @@
 /** The metrics for people to read: docs/metrics.md, made from the table of families. */
 
 import { BUCKETS_MS } from '../base/histogram.ts'
-import { FAMILIES } from './families.ts'
+import { FAMILIES, type Family } from './families.ts'
+import { PGBOUNCER_FAMILIES } from './pgbouncer-families.ts'
 
 /** The whole of docs/metrics.md. A test compares; `npx vitest run test/unit/metrics/reference.test.ts -u` writes it anew. */
 export function metricsPage(): string {
-  const rows = FAMILIES.map(({ name, type, labels, help }) => [code(name), type, labels.map(code).join(', '), help])
-  return `${[INTRODUCTION, table(['metric', 'type', 'labels', 'meaning'], rows)].join('\n\n')}\n`
+  return `${[INTRODUCTION, familyTable(FAMILIES), COMPATIBLE, familyTable(PGBOUNCER_FAMILIES)].join('\n\n')}\n`
+}
+
+function familyTable(families: readonly Family[]): string {
+  const rows = families.map(({ name, type, labels, help }) => [code(name), type, labels.map(code).join(', '), help])
+  return table(['metric', 'type', 'labels', 'meaning'], rows)
 }
 
 const INTRODUCTION = `# Metrics
@@ -21,6 +26,12 @@ The first \`metrics_max_pools\` pairs of database and user have series of their 
 
 Histograms have the buckets ${BUCKETS_MS.map((ms) => ms / 1000).join(', ')} s. In OpenMetrics, which is what a client gets that asks for it, counters are the
 same with \`_total\` at the end of their samples.`
+
+const COMPATIBLE = `## With metrics_compat = pgbouncer
+
+These are told besides, under the names of [pgbouncer_exporter](https://github.com/prometheus-community/pgbouncer_exporter): dashboards and alerts that know them go
+on. The exporter itself works with pgweir's console, too, and is not needed any more. Left out are its counts of users and of DNS; the console is not
+counted here either.`
 
 function code(text: string): string {
   return `\`${text}\``

@@ -1,6 +1,7 @@
 /** What a scrape reads: all that the metrics are made of, taken at one moment, with no more names of databases and users than there may be. */
 
 import { OTHER, type TallyNames } from '../pool/tallies.ts'
+import { VERSION } from '../version.ts'
 import type { Accounts } from '../workers/accounts.ts'
 import {
   CONSOLE_NAME,
@@ -22,11 +23,14 @@ export interface Snapshot {
   readonly vitals: Vitals
   readonly circumstances: Circumstances
   readonly limits: Limits
+  readonly version: string
 }
 
 /** From the settings. */
 export interface Limits {
   readonly maxClients: number
+  /** 0 is none. */
+  readonly maxUserServers: number
 }
 
 export type MeasuredFleet = Pick<Fleet, 'accounts' | 'pools' | 'databases' | 'workers' | 'vitals' | 'circumstances'>
@@ -49,6 +53,6 @@ export async function takeSnapshot(fleet: MeasuredFleet, names: TallyNames, limi
     accounts: { ...accounts, pools: tallies },
     pools: mergePools([ofClients]),
     databases: databases.filter(({ name }) => known.has(name) && name !== OTHER),
-    ...{ workers, vitals, circumstances, limits },
+    ...{ workers, vitals, circumstances, limits, version: VERSION },
   }
 }

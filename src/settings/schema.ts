@@ -472,6 +472,11 @@ const MONITORING = {
     ),
     isSecret: true,
   },
+  metrics_compat: row(
+    oneOf(['none', 'pgbouncer']),
+    'none',
+    "Whether `/metrics` also has the names of PgBouncer's usual exporter, for dashboards and alerts made for these. Not in PgBouncer.",
+  ),
   metrics_max_pools: atRestart(
     integer({ min: 1, max: 10_000 }),
     '200',

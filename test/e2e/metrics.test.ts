@@ -132,6 +132,23 @@ test('who asks for OpenMetrics gets that, with the same numbers', async () => {
   expect(one).toBe(other)
 })
 
+test("with metrics_compat the names that PgBouncer's exporter has are told, too, and say what the console says", async () => {
+  const pgweir = await startPgweir({ ...options, settings: { ...options.settings, metrics_compat: 'pgbouncer' } })
+  const client = await pgweir.client()
+  for (let round = 0; round < 3; round++) await client.query('select 1')
+  const samples = await scrape(pgweir)
+  const { user, database: name } = database
+  const [pool] = (await pgweir.fleet.pools()).filter((each) => each.database === name)
+  const labels = { host: database.host, port: String(database.port), database: name, force_user: '', pool_mode: '' }
+  expect(samples.of('pgbouncer_up')).toBe(1)
+  expect(samples.of('pgbouncer_pools_client_active_connections', { database: name, user })).toBe(1)
+  expect(samples.of('pgbouncer_pools_server_idle_connections', { database: name, user })).toBe(pool?.servers.idle)
+  expect(samples.of('pgbouncer_databases_pool_size', { name, ...labels })).toBe(3)
+  expect(samples.of('pgbouncer_config_max_client_connections')).toBe(100)
+  for (const prefix of ['pgbouncer_stats_', 'pgbouncer_stats_totals_'])
+    expect(samples.of(`${prefix}queries_pooled_total`, { database: name })).toBe(3)
+})
+
 test('no counter goes down when a user is given another name, a database is dropped, or all is reloaded', async () => {
   const pgweir = await startPgweir({
     ...options,

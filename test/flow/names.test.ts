@@ -16,13 +16,13 @@ const OTHER = { host: '10.0.0.2', port: 5432 }
 /** A pooler whose database is on `db.test`, and two servers that this may mean. */
 async function start(settings: Readonly<Record<string, string | number>> = {}) {
   const transport = createMemoryTransport()
-  const where = { addresses: [ONE.host] as readonly string[] }
+  const where = { addresses: [ONE.host] as readonly string[], serial: 1 }
   const names: NameService = {
     async lookUp() {
       if (where.addresses.length === 0) throw Object.assign(new Error('there is no db.test'), { code: 'ENOTFOUND' })
       return { addresses: where.addresses, lifetimeMs: null }
     },
-    serialOf: () => Promise.reject(new Error('there are no zones')),
+    serialOf: async () => where.serial,
     namesOf: () => Promise.reject(new Error('nobody is asked')),
   }
   const flow = await startFlow({ transport, names, postgres: ONE, databases: ['app=host=db.test'], settings })
@@ -116,4 +116,21 @@ test('RECONNECT asks for the name again', async () => {
   await command(flow, 'reconnect')
   await before.expectClosed()
   await answerAt(other, client)
+})
+
+test('a zone that has changed (dns_zone_check_period) has its hosts asked for again', async () => {
+  const { flow, where } = await start({ dns_max_ttl: 3600, dns_zone_check_period: 10 })
+  const client = await flow.connect()
+  const server = await ask(client, flow)
+  await flow.advance(10_000)
+  where.addresses = [OTHER.host]
+  await flow.advance(10_000)
+  await flow.advance(1_000)
+  expect(server.isClosed).toBe(false)
+  const shown = (await command(flow, 'show dns_zones')).filter((reply) => reply.startsWith('DataRow'))
+  expect(shown).toEqual(['DataRow(test, 1, 1)'])
+  where.serial = 2
+  await flow.advance(10_000)
+  await flow.advance(1_000)
+  await server.expectClosed()
 })

@@ -1,10 +1,10 @@
 /** Settings that each decide one thing of what clients may do and are told. */
 
 import { describe, expect, test } from 'vitest'
-import { command, ROOT, run } from '../support/flow/commands.ts'
+import { ask, command, ROOT, run } from '../support/flow/commands.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import { RESULT } from '../support/flow/prepared.ts'
-import { complete, parseComplete, ready, rows } from '../support/flow/replies.ts'
+import { complete, parameterStatus, parseComplete, ready, rows } from '../support/flow/replies.ts'
 import { batch, query, startup } from '../support/flow/requests.ts'
 import { startFlow, startPair } from '../support/flow/start.ts'
 
@@ -137,4 +137,64 @@ test('conffile: a RELOAD reads the file that was SET', async () => {
   await command(flow, 'set conffile = /etc/other.ini')
   await command(flow, 'reload')
   expect(flow.reloadedFrom).toEqual(['/etc/other.ini'])
+})
+
+test('track_extra_parameters: what Postgres reports of them follows the client from server to server', async () => {
+  const followed = async (track_extra_parameters: string) => {
+    const { flow, client, postgres } = await startPair({ settings: { track_extra_parameters } })
+    const other = await flow.connect()
+    client.send(query('changes it'))
+    await postgres.expect('Query(changes it)')
+    postgres.send(parameterStatus('in_hot_standby', 'on'), complete('SET'), ready())
+    await client.answer()
+    // The other one has it as it was.
+    other.send(query('select 1'))
+    await quiet()
+    const asked = postgres.inbox.take().map(({ shown }) => shown)
+    other.vanish()
+    postgres.close()
+    await quiet()
+    return asked
+  }
+  expect(await followed('')).toEqual(['Query(select 1)'])
+  expect((await followed('in_hot_standby')).join()).toContain('in_hot_standby')
+})
+
+test('scram_iterations: with so many rounds a plain password is asked for', async () => {
+  const flow = await startFlow({
+    settings: { auth_type: 'scram-sha-256', scram_iterations: 7 },
+    authFile: ['"ada" "secret"'],
+  })
+  const client = await flow.connect({ password: 'secret' })
+  const first = client.inbox.all.find(({ name }) => name === 'AuthenticationSASLContinue')
+  expect(String(first?.read?.['data'])).toMatch(/,i=7$/)
+})
+
+test('log_stats turns the line of each stats_period off', async () => {
+  const { flow } = await startPair({ settings: { log_stats: 0, stats_period: 10 } })
+  await flow.advance(20_000)
+  expect(flow.logged('stats:')).toEqual([])
+  await command(flow, 'set log_stats = 1')
+  await flow.advance(20_000)
+  expect(flow.logged('stats:')).not.toEqual([])
+})
+
+test('pkt_buf, sbuf_loopcnt, job_name and service_name are shown, and can be set, to no effect', async () => {
+  const flow = await startFlow()
+  for (const [key, value] of [
+    ['pkt_buf', '8192'],
+    ['sbuf_loopcnt', '1'],
+    ['job_name', 'pool'],
+    ['service_name', 'pool'],
+  ]) {
+    expect(await command(flow, `set ${key} = ${value}`)).toContain(`CommandComplete(SET ${key}=${value})`)
+    expect((await command(flow, 'show config')).join()).toContain(`DataRow(${key}, ${value}, `)
+  }
+})
+
+test('metrics_max_pools: those that come first have names of their own, and the rest is one', async () => {
+  const flow = await startFlow({ settings: { metrics_max_pools: 1 } })
+  for (const user of ['ada', 'bob', 'eve']) await ask(await flow.connect({ user }), flow)
+  const tallies = flow.pooler.parts.pools.tallies()
+  expect(tallies.map(({ database, user }) => `${database}/${user}`)).toEqual(['app/ada', 'other/other'])
 })

@@ -1,4 +1,4 @@
-/** Keys and certificates that last for a hundred years: of a server on this machine, of a client called ada, and of others. */
+/** Keys and certificates that last for a hundred years: of a server on this machine, of a client called ada, and of others; `rsa` is one of RSA that signs itself. */
 
 import { fileURLToPath } from 'node:url'
 

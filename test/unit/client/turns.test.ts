@@ -1,41 +1,33 @@
-/** Work that takes long is done by and by. */
-
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { Turns } from '../../../src/client/turns.ts'
 
-function begin(limit: number) {
-  const done: number[] = []
+const everybodyElse = () => new Promise((resolve) => setImmediate(resolve))
+
+/** How many of seven were begun at once, and each time that everybody else had their turn. */
+async function begun(limit: number): Promise<number[]> {
   const turns = new Turns(() => limit)
-  return { done, turns, ask: (...names: number[]) => names.forEach((name) => void turns.take(() => done.push(name))) }
+  let count = 0
+  for (let number = 0; number < 7; number++) turns.take(() => count++)
+  const counts = [count]
+  for (let turn = 0; turn < 3; turn++) {
+    await everybodyElse()
+    counts.push(count)
+  }
+  return counts
 }
 
-test('one comes at once, and the others in their order, so many for each turn of all', async () => {
-  const { done, turns, ask } = begin(2)
-  ask(1, 2, 3, 4, 5)
-  expect(done).toEqual([1, 2])
-  expect(turns.waiting).toBe(3)
-  await nextTurn()
-  expect(done).toEqual([1, 2, 3, 4])
-  ask(6)
-  expect(done, 'nobody overtakes').toEqual([1, 2, 3, 4])
-  await nextTurn()
-  expect(done).toEqual([1, 2, 3, 4, 5, 6])
-  await nextTurn()
-  ask(7)
-  expect(done).toEqual([1, 2, 3, 4, 5, 6, 7])
+test('so many are begun (client_tls_handshakes_at_once), and then everybody else has their turn', async () => {
+  expect(await begun(2)).toEqual([2, 4, 6, 7])
 })
 
-test('without a limit all come at once', () => {
-  const { done, ask } = begin(0)
-  ask(1, 2, 3)
-  expect(done).toEqual([1, 2, 3])
+test('0 is no limit', async () => {
+  expect(await begun(0)).toEqual([7, 7, 7, 7])
 })
 
-test('whoever comes while one is worked on waits too', async () => {
-  const { done, turns, ask } = begin(1)
-  turns.take(() => ask(2))
-  expect(done).toEqual([])
-  await nextTurn()
-  expect(done).toEqual([2])
+test('they are begun in the order that they came', async () => {
+  const turns = new Turns(() => 1)
+  const order: number[] = []
+  for (const number of [1, 2, 3]) turns.take(() => order.push(number))
+  for (let turn = 0; turn < 3; turn++) await everybodyElse()
+  expect(order).toEqual([1, 2, 3])
 })

@@ -58,7 +58,7 @@ export class TlsChannel implements Channel, ChannelListener {
   tls = ''
   readonly #carrier: Channel
   readonly #library: OpenSsl
-  readonly #options: TlsChannelOptions
+  readonly #options: Pick<TlsChannelOptions, 'side' | 'needsProtocol'>
   #connection: number
   #state: State = 'shaking hands'
   #isPaused = false
@@ -76,7 +76,7 @@ export class TlsChannel implements Channel, ChannelListener {
     this.serverCertificate = ownCertificate
     this.#carrier = carrier
     this.#library = library
-    this.#options = options
+    this.#options = { side, needsProtocol: options.needsProtocol }
     this.#connection = library.connect(context.address, side)
     carrier.listener = this
     carrier.resume()

@@ -640,6 +640,22 @@ describe('the console', () => {
     await console.expect('CommandComplete(PAUSE)', 'ReadyForQuery(I)')
   })
 
+  test('SUSPEND holds a stream where it is, in both directions, and RESUME lets it go on', async () => {
+    const flow = await startFlow()
+    const { client, server } = await stream(flow)
+    const console = await flow.connect(ROOT)
+    console.send(query('suspend'))
+    await console.answer()
+    server.send(copyData('w'))
+    client.send(copyData('r'))
+    await client.expectNothing()
+    await server.expectNothing()
+    console.send(query('resume'))
+    await console.answer()
+    await client.expect('CopyData(w)')
+    await server.expect('CopyData(r)')
+  })
+
   test('KILL and KILL_CLIENT end it', async () => {
     const flow = await startFlow()
     const [first, second] = [await stream(flow), await stream(flow)]

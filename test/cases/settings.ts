@@ -93,6 +93,10 @@ export const GENERAL: Readonly<Record<string, Shown>> = {
   auth_user: OTHER_DATABASE,
   auth_query: OTHER_DATABASE,
   auth_dbname: OTHER_DATABASE,
+  auth_failure_delay: [
+    'flow/failed-logins.test.ts',
+    'the fourth failure is answered after a while, the fifth after twice that, whoever it is about',
+  ],
   auth_query_lifetime: ['e2e/auth-query.test.ts', 'is asked for each time with auth_query_lifetime = 0'],
   admin_users: ['e2e/console.test.ts', 'admins do everything, users for statistics look, others are refused'],
   stats_users: ['e2e/console.test.ts', 'admins do everything, users for statistics look, others are refused'],
@@ -222,6 +226,10 @@ export const GENERAL: Readonly<Record<string, Shown>> = {
     'flow/slow-queries.test.ts',
     'with log_query_values the text is as it was; with log_sample_rate = 0 there is none',
   ],
+  log_rate_limit: [
+    'unit/daemon/open-log.test.ts',
+    'no more lines of one kind are written in a second than log_rate_limit lets pass, from a reload on others',
+  ],
   log_stats: ['flow/small-settings.test.ts', 'log_stats turns the line of each stats_period off'],
   stats_period: ['e2e/log.test.ts', 'stats_period: a line with the averages of that time'],
   pkt_buf: NO_EFFECT,
@@ -240,6 +248,10 @@ export const GENERAL: Readonly<Record<string, Shown>> = {
   http_listen: ['e2e/health.test.ts', 'it lives, and is ready before anybody has come and after'],
   health_listen: ['e2e/health.test.ts', 'where only health is told, nothing else is'],
   http_token: ['e2e/health.test.ts', 'with a token metrics are for those who bring it, and health for everybody'],
+  metrics_compat: [
+    'e2e/metrics.test.ts',
+    "with metrics_compat the names that PgBouncer's exporter has are told, too, and say what the console says",
+  ],
   metrics_max_pools: [
     'flow/small-settings.test.ts',
     'metrics_max_pools: those that come first have names of their own, and the rest is one',

@@ -52,3 +52,16 @@ test('where the new file cannot be written, the old one goes on', () => {
   log.info('one')
   expect(words('a.log')).toEqual(['LOG one'])
 })
+
+test('no more lines of one kind are written in a second than log_rate_limit lets pass, from a reload on others', () => {
+  const { log, reopen, settings, path, words } = start()
+  const warn = () => {
+    for (let number = 0; number < 5; number++) log.warning(`too many: ${number}`)
+  }
+  reopen(settings(`logfile = ${path('b.log')}\nlog_rate_limit = 2`))
+  warn()
+  expect(words('b.log')).toHaveLength(2)
+  reopen(settings(`logfile = ${path('c.log')}\nlog_rate_limit = 0`))
+  warn()
+  expect(words('c.log')).toHaveLength(5)
+})

@@ -1,6 +1,8 @@
 /** Which user of this machine the pooler runs as: root has what takes its rights ready, and then becomes another one. */
 
 import { type SystemUser, systemUser } from '../auth/system-users.ts'
+import type { Settings } from '../settings/load.ts'
+import { error, type Problem } from '../settings/problem.ts'
 import type { GeneralSettings } from '../settings/schema.ts'
 
 type Wish = Pick<GeneralSettings, 'user' | 'allow_root'>
@@ -31,8 +33,18 @@ export function becomeUser({ user }: Pick<Wish, 'user'>, uid = process.getuid?.(
   process.setuid?.(wanted)
 }
 
+/** For whoever reads the settings before they are used. */
+export function userProblems({ general, origins }: Pick<Settings, 'general' | 'origins'>): Problem[] {
+  const { user } = general
+  return user === '' || systemUser(user) !== null ? [] : [error(origins.user, absent(user))]
+}
+
+function absent(name: string): string {
+  return `there is no user ${name} in /etc/passwd`
+}
+
 function found(name: string): SystemUser {
   const user = systemUser(name)
-  if (user === null) throw new Error(`there is no user ${name} in /etc/passwd`)
+  if (user === null) throw new Error(absent(name))
   return user
 }

@@ -1,6 +1,7 @@
 /** `pgweir check config.ini`: tells every problem at once, for editors and CI. */
 
 import { loadHba } from '../../daemon/hba.ts'
+import { userProblems } from '../../daemon/privileges.ts'
 import { loadTls } from '../../daemon/tls.ts'
 import { loadUsers } from '../../daemon/users.ts'
 import { type LoadOptions, loadSettings, type Settings } from '../../settings/load.ts'
@@ -14,6 +15,7 @@ export function check(options: LoadOptions & { readonly iniFile: string }, write
     ...loadUsers(settings).problems,
     ...loadTls(settings).problems,
     ...loadHba(settings).problems,
+    ...userProblems(settings),
   ]
   for (const problem of problems) write(`${formatProblem(problem)}\n`)
 

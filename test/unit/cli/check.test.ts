@@ -49,6 +49,13 @@ test('a line of auth_file that cannot be understood is told with its place, and 
   expect(lines.join()).not.toContain('hunter2')
 })
 
+test('a user to become that is not there is an error on its line', () => {
+  expect(checkText(`${GOOD_INI}user = nobody-of-this-name\n`)).toEqual({
+    exitCode: 1,
+    lines: ['pgweir.ini:5: error: there is no user nobody-of-this-name in /etc/passwd', 'pgweir.ini: 1 error'],
+  })
+})
+
 test('every problem is told with its line, and an error fails', () => {
   expect(checkText(`${GOOD_INI}pkt_buf = 8192\nverbose = x\nnonsense\n`)).toEqual({
     exitCode: 1,

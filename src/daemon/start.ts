@@ -412,11 +412,15 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
         whereToListen(first, keepAlive, (sentence) => log.warning(sentence), options.inherited),
         onAccepted,
       )
-  const listeners = await listening.catch((problem) => {
+  let listeners: readonly Listener[] = []
+  try {
+    listeners = await listening
+    becomeUser(general)
+  } catch (problem) {
+    for (const listener of listeners) listener.close()
     http?.close()
     throw problem
-  })
-  becomeUser(general)
+  }
   if (!membership) for (const { address } of listeners) log.info(`listening on ${describeListening(address)}`)
   log.info(`process up: pgweir ${VERSION}, transport ${transport.name} (${because})`)
   const unmet = unmetWishes(general, transport.name)

@@ -5,6 +5,8 @@ import pg from 'pg'
 import { expect, test } from 'vitest'
 import { silentLog } from '../../src/base/log.ts'
 import { startPooler } from '../../src/daemon/start.ts'
+import type { Listener, Transport } from '../../src/net/channel.ts'
+import { createNodeTransport } from '../../src/net/node-transport.ts'
 import { loadSettings } from '../../src/settings/load.ts'
 import { writeFiles } from '../support/e2e/files.ts'
 import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
@@ -71,6 +73,26 @@ test('a port that is taken: it says so, and leaves nothing behind', async () => 
   await once(again, 'listening')
   again.close()
   holder.close()
+})
+
+test('a user that it cannot become: it says so, and leaves nothing behind', async () => {
+  const { iniFile } = await writeFiles({ database, settings: { listen_port: 0, user: 'nobody' } })
+  const { settings } = loadSettings({ iniFile })
+  const opened: Listener[] = []
+  const transport = createNodeTransport()
+  const listen: Transport['listen'] = async (options, onAccepted) => {
+    const listener = await transport.listen(options, onAccepted)
+    opened.push(listener)
+    return listener
+  }
+  // Root cannot either, in the thread of a test.
+  await failureOf(startPooler(settings, { log: silentLog, transport: { ...transport, listen } }))
+  expect(opened).toHaveLength(1)
+  for (const { address } of opened) {
+    const again = createServer().listen(address.port, address.host)
+    await once(again, 'listening')
+    again.close()
+  }
 })
 
 test('clients that are connected when it stops are told so, and new ones find nobody', async () => {

@@ -199,3 +199,19 @@ test('pg_isready says yes', async () => {
   const answer = await run('pg_isready', [], target)
   expect(answer).toMatchObject({ code: 0, stdout: `127.0.0.1:${target.port} - accepting connections\n` })
 })
+
+test('psql shows the console on its side with \\x, and again and again with \\watch', async () => {
+  const database = await createDatabase()
+  const { pgweir, target } = await poolOf(database, { mode: 'transaction', settings: { admin_users: database.user } })
+  const stdin = '\\x\nshow version;\nshow state \\watch 0.01\n\\x\nshow lists;\n'
+  const { process, outcome } = await start('psql', [...PSQL], { ...target, database: 'pgbouncer' }, { stdin })
+  const asked = async () =>
+    (await pgweir.fleet.stats()).find((row) => row.database === 'pgbouncer')?.totals.queries ?? 0
+  await until('it has asked several times', async () => (await asked()) > 4)
+  process.kill('SIGINT')
+  const { code, stdout, stderr } = await outcome
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(stdout).toMatch(/^-\[ RECORD 1 ]-+\nversion \| pgweir /m)
+  expect(stdout.match(/suspended/g)?.length).toBeGreaterThan(1)
+  expect(stdout).toMatch(/^ used_servers +\| +0$/m)
+})

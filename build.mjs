@@ -3,7 +3,7 @@
  * process costs.
  */
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { build } from 'rolldown'
 import { isolatedDeclarationSync } from 'rolldown/experimental'
 
@@ -27,6 +27,10 @@ await build({
     chunkFileNames: 'parts/[name].js',
   },
 })
+
+// Found beside the parts as it is beside the modules.
+mkdirSync('dist/metrics')
+copyFileSync('src/metrics/live.html', 'dist/metrics/live.html')
 
 // What it declares names no type of another module.
 const { code, errors } = isolatedDeclarationSync('library.ts', readFileSync('src/daemon/library.ts', 'utf8'))

@@ -4,16 +4,15 @@ import type { Log } from '../base/log.ts'
 import { guarded } from '../metrics/access.ts'
 import { healthPages } from '../metrics/health.ts'
 import { type Answer, type HttpServer, openHttpServer, type Pages } from '../metrics/http-server.ts'
-import type { MeasuredFleet } from '../metrics/snapshot.ts'
+import type { LiveFleet } from '../metrics/live-feed.ts'
 import { TallyNames } from '../pool/tallies.ts'
 import type { Settings } from '../settings/load.ts'
 import { httpAddresses } from '../settings/values.ts'
-import type { Fleet } from '../workers/fleet.ts'
 
 export interface MonitoringParts {
   settings(): Settings
   readonly log: Log
-  readonly fleet: MeasuredFleet & Pick<Fleet, 'circumstances'>
+  readonly fleet: LiveFleet
 }
 
 /** How often it is tried again to listen where somebody else still does. */
@@ -60,7 +59,7 @@ export async function openMonitoring({ settings, log, fleet }: MonitoringParts):
   }
   try {
     if (general.http_listen.length > 0)
-      await open('http_listen', new Map([...health, ...(await metricsPages(fleet, settings))]))
+      await open('http_listen', new Map([...health, ...(await metricsPages(fleet, settings, onTrouble))]))
     await open('health_listen', health)
   } catch (problem) {
     close()
@@ -73,12 +72,18 @@ function isInUse(problem: unknown): boolean {
   return (problem as { cause?: NodeJS.ErrnoException }).cause?.code === 'EADDRINUSE'
 }
 
-async function metricsPages(fleet: MeasuredFleet, settings: () => Settings): Promise<Pages> {
+async function metricsPages(
+  fleet: LiveFleet,
+  settings: () => Settings,
+  onTrouble: (problem: unknown) => void,
+): Promise<Pages> {
   // Whoever goes without need not load it.
   const { Exporter, formatFor } = await import('../metrics/exporter.ts')
+  const { livePages } = await import('../metrics/live-pages.ts')
+  const token = () => settings().general.http_token
+  const names = new TallyNames(settings().general.metrics_max_pools)
   const exporter = new Exporter({
-    fleet,
-    names: new TallyNames(settings().general.metrics_max_pools),
+    ...{ fleet, names },
     limits() {
       const { max_client_conn: maxClients, max_user_connections: maxUserServers } = settings().general
       return { maxClients, maxUserServers }
@@ -86,5 +91,5 @@ async function metricsPages(fleet: MeasuredFleet, settings: () => Settings): Pro
     tellsPgbouncerNames: () => settings().general.metrics_compat === 'pgbouncer',
   })
   const page: Answer = (request) => exporter.page(formatFor(request.headers.accept ?? ''))
-  return new Map([['/metrics', guarded(() => settings().general.http_token, page)]])
+  return new Map([['/metrics', guarded(token, page)], ...livePages({ fleet, names, onTrouble }, token)])
 }

@@ -16,7 +16,14 @@ export interface Page {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-export type Answer = (request: IncomingMessage) => Page | Promise<Page>
+/** What is sent for as long as somebody listens. */
+export interface Stream {
+  readonly contentType: string
+  /** Returns what is done when nobody listens any more. What `send` returns is whether the listener keeps up. */
+  open(send: (text: string) => boolean): () => void
+}
+
+export type Answer = (request: IncomingMessage) => Page | Stream | Promise<Page | Stream>
 
 /** By path. */
 export type Pages = ReadonlyMap<string, Answer>
@@ -102,8 +109,30 @@ async function answer(request: IncomingMessage, response: ServerResponse, pages:
   else if (!METHODS.includes(request.method ?? '')) {
     response.setHeader('Allow', METHODS.join(', '))
     send(request, response, plain(405, 'method not allowed\n'))
-  } else send(request, response, await page(request))
+  } else {
+    const answered = await page(request)
+    if ('open' in answered) stream(request, response, answered)
+    else send(request, response, answered)
+  }
 }
+
+function stream(request: IncomingMessage, response: ServerResponse, { contentType, open }: Stream): void {
+  response.writeHead(200, { ...ALWAYS, 'Content-Type': contentType })
+  if (request.method === 'HEAD') {
+    response.end()
+    return
+  }
+  response.flushHeaders()
+  const close = open((text) => {
+    // Whoever does not read gets the next one when there is room.
+    if (response.writableNeedDrain) return false
+    return response.write(text)
+  })
+  response.once('close', close)
+}
+
+/** Of every answer. */
+const ALWAYS = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' }
 
 function pathOf({ url = '' }: IncomingMessage): string {
   const end = url.search(/[?#]/)
@@ -118,10 +147,9 @@ function send(request: IncomingMessage, response: ServerResponse, page: Page): v
   const { status = 200, contentType, body, headers = {} } = page
   response.statusCode = status
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+  for (const [name, value] of Object.entries(ALWAYS)) response.setHeader(name, value)
   response.setHeader('Content-Type', contentType)
   response.setHeader('Content-Length', Buffer.byteLength(body))
-  response.setHeader('Cache-Control', 'no-store')
-  response.setHeader('X-Content-Type-Options', 'nosniff')
   // What else it sends is not read.
   if (status === 405 || request.headers['content-length'] !== undefined || request.headers['transfer-encoding'])
     response.setHeader('Connection', 'close')

@@ -82,7 +82,8 @@ export function tallyOf({ database, user, counters, durations, errors }: Countin
   }
 }
 
-function sumTallies(tallies: readonly Tally[]): Tally[] {
+/** One for each database and user. */
+export function sumTallies(tallies: readonly Tally[]): Tally[] {
   const sums = new Map<string, Tally>()
   for (const tally of tallies) {
     const key = keyOf(tally.database, tally.user)

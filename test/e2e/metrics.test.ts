@@ -168,3 +168,23 @@ test('no counter goes down when a user is given another name, a database is drop
   })
   expectNoneLess(await scrape(pgweir), before)
 })
+
+test('the live page is fed with the pools of all processes, and shows who is in one', async () => {
+  const pgweir = await sharedPgweir(options)
+  const client = await pgweir.client()
+  await client.query('begin')
+  expect((await pgweir.page('/')).text).toContain('<title>pgweir</title>')
+  const events = (await fetch(pgweir.pageUrl('/live'))).body?.pipeThrough(new TextDecoderStream())
+  let text = ''
+  for await (const part of events ?? []) {
+    text += part
+    if (text.includes('\n\n')) break
+  }
+  const view = JSON.parse(/^data: (.*)$/m.exec(text)?.[1] ?? '')
+  const pool = view.pools.find(({ user }: { user: string }) => user === database.user)
+  expect(pool).toMatchObject({ ...POOL, clients: { active: 1 }, servers: { active: 1 }, maxServers: 3 })
+  expect(view).toMatchObject({ health: 'ready', state: 'active' })
+  const found = await pgweir.page(`/live/pool?${new URLSearchParams(POOL)}`)
+  expect(JSON.parse(found.text)).toMatchObject({ clients: [{ state: 'active' }], servers: [{ state: 'active' }], left: 0 })
+  await client.query('commit')
+})

@@ -154,10 +154,14 @@ export class Pgweir {
 
   /** What it answers to a GET of one of its pages; the settings must name where it listens. */
   async page(path: string, headers: Readonly<Record<string, string>> = {}, place = 0): Promise<HttpAnswer> {
-    const address = this.#running.httpAddresses[place]
-    const response = await fetch(`http://${address?.host}:${address?.port}${path}`, { headers })
+    const response = await fetch(this.pageUrl(path, place), { headers })
     const text = await response.text()
     return { status: response.status, contentType: response.headers.get('content-type') ?? '', text }
+  }
+
+  pageUrl(path: string, place = 0): string {
+    const address = this.#running.httpAddresses[place]
+    return `http://${address?.host}:${address?.port}${path}`
   }
 
   /** For a driver. */

@@ -23,7 +23,14 @@ export async function activity({ database }: Pick<TestDatabase, 'database'>): Pr
 
 /** Servers of a test before may take a moment to notice that they are no longer wanted. */
 export async function untilNobodyIsConnected(database: Pick<TestDatabase, 'database'>): Promise<void> {
-  await until('nobody is connected', async () => (await activity(database)).length === 0)
+  let left: readonly Activity[] = []
+  const look = async () => {
+    left = await activity(database)
+    return left.length === 0
+  }
+  await until('nobody is connected', look).catch((cause) => {
+    throw new Error(`still connected: ${JSON.stringify(left)}`, { cause })
+  })
 }
 
 /** Until a query with that text runs on the server; returns the process that runs it. */

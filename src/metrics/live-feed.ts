@@ -1,0 +1,205 @@
+/** What the live page shows, once a second, made once for all who look, and only while somebody does. */
+
+import { addLengths, Histogram, type Lengths, lengthsOf, quantileMs } from '../base/histogram.ts'
+import { addErrors, type ErrorTotals } from '../pool/error-counts.ts'
+import { OTHER, sumTallies, type Tally, type TallyNames } from '../pool/tallies.ts'
+import { CONSOLE_NAME, type Fleet, type FleetState, type WorkerSnapshot } from '../workers/fleet.ts'
+import { mergePools } from '../workers/gather.ts'
+import { type Health, healthOf } from '../workers/health.ts'
+import type { MeasuredFleet } from './snapshot.ts'
+
+export type LiveFleet = MeasuredFleet & Pick<Fleet, 'clients' | 'servers' | 'state'>
+
+/** Quantiles in milliseconds: half, nineteen of twenty, ninety-nine of a hundred. null if there was nothing. */
+export type Quantiles = readonly [number, number, number] | null
+
+/** What has happened since the look before, as rates a second; and how it is now. */
+export interface LivePool {
+  readonly database: string
+  readonly user: string
+  readonly mode: string
+  readonly clients: { readonly active: number; readonly idle: number; readonly waiting: number }
+  readonly servers: { readonly active: number; readonly idle: number; readonly other: number }
+  /** 0 is no limit. */
+  readonly maxServers: number
+  readonly oldestWaitMs: number
+  readonly oldestTransactionMs: number
+  readonly transactions: number
+  readonly queries: number
+  readonly errors: number
+  readonly query: Quantiles
+  readonly wait: Quantiles
+}
+
+export interface LiveView {
+  /** Milliseconds since 1970. */
+  readonly at: number
+  readonly health: Health
+  readonly state: FleetState
+  readonly pools: readonly LivePool[]
+  readonly all: Pick<LivePool, 'transactions' | 'queries' | 'errors' | 'query' | 'wait'>
+  /** By whose they are and SQLSTATE, since the start. */
+  readonly errors: ErrorTotals
+  readonly workers: readonly WorkerSnapshot[]
+}
+
+/** What is compared with the look after. */
+interface Counted {
+  readonly at: number
+  readonly tallies: ReadonlyMap<string, Tally>
+}
+
+const FEED_MS = 1_000
+
+export interface LiveFeedOptions {
+  readonly fleet: LiveFleet
+  readonly names: TallyNames
+  onTrouble(problem: unknown): void
+}
+
+export class LiveFeed {
+  readonly #options: LiveFeedOptions
+  readonly #watchers = new Set<(view: LiveView) => void>()
+  #timer: NodeJS.Timeout | null = null
+  #before: Counted | null = null
+  #isLooking = false
+
+  constructor(options: LiveFeedOptions) {
+    this.#options = options
+  }
+
+  /** Returns what ends it. */
+  watch(watcher: (view: LiveView) => void): () => void {
+    this.#watchers.add(watcher)
+    if (this.#timer === null) {
+      this.#timer = setInterval(() => this.#look(), FEED_MS)
+      this.#timer.unref()
+      this.#look()
+    }
+    return () => {
+      this.#watchers.delete(watcher)
+      if (this.#watchers.size > 0 || this.#timer === null) return
+      clearInterval(this.#timer)
+      this.#timer = null
+      this.#before = null
+    }
+  }
+
+  #look(): void {
+    // A fleet that answers slowly is not asked more and more.
+    if (this.#isLooking) return
+    this.#isLooking = true
+    this.#take()
+      .then((view) => {
+        for (const watcher of this.#watchers) watcher(view)
+      })
+      .catch((problem) => this.#options.onTrouble(problem))
+      .finally(() => {
+        this.#isLooking = false
+      })
+  }
+
+  async #take(): Promise<LiveView> {
+    const { fleet, names } = this.#options
+    const [accounts, pools, workers, circumstances, state] = await Promise.all([
+      ...([fleet.accounts(), fleet.pools(), fleet.workers()] as const),
+      ...([fleet.circumstances(), fleet.state()] as const),
+    ])
+    const at = Date.now()
+    const tallies = new Map(
+      sumTallies(accounts.pools.map((tally) => names.of(tally))).map((tally) => [keyOf(tally), tally]),
+    )
+    const before = this.#before
+    this.#before = { at, tallies }
+    const seconds = before === null ? 1 : Math.max((at - before.at) / 1000, 0.001)
+    const named = pools.filter(({ database }) => database !== CONSOLE_NAME).map((pool) => names.of(pool))
+    const changes: Change[] = []
+    const rows = mergePools([named]).map((pool): LivePool => {
+      const change = changeOf(tallies.get(keyOf(pool)), before?.tallies.get(keyOf(pool)), before !== null)
+      changes.push(change)
+      const { active, idle, used, tested, new: opening, being_canceled: cancelled } = pool.servers
+      return {
+        ...{ database: pool.database, user: pool.user, mode: pool.mode, clients: pool.clients },
+        servers: { active, idle: idle + used, other: tested + opening + cancelled },
+        maxServers: pool.database === OTHER ? 0 : pool.maxServers,
+        oldestWaitMs: pool.longestWaitUs / 1000,
+        oldestTransactionMs: pool.oldestTransactionUs / 1000,
+        ...ratesOf(change, seconds),
+      }
+    })
+    return {
+      ...{ at, health: healthOf(circumstances), state, pools: rows, workers },
+      all: ratesOf(changes.reduce(addChanges, NO_CHANGE), seconds),
+      errors: [...tallies.values()].reduce(
+        (sum: ErrorTotals, tally) => addErrors(sum, tally.errors),
+        accounts.process.errors,
+      ),
+    }
+  }
+}
+
+interface Change {
+  readonly transactions: number
+  readonly queries: number
+  readonly errors: number
+  readonly query: Lengths
+  readonly wait: Lengths
+}
+
+const NO_LENGTHS = lengthsOf(new Histogram())
+const NO_CHANGE: Change = { transactions: 0, queries: 0, errors: 0, query: NO_LENGTHS, wait: NO_LENGTHS }
+
+/** @param hasLooked what was there at the first look did not happen just now; what has come since did */
+function changeOf(now: Tally | undefined, before: Tally | undefined, hasLooked: boolean): Change {
+  if (now === undefined || (before === undefined && !hasLooked)) return NO_CHANGE
+  return {
+    transactions: now.totals.transactions - (before?.totals.transactions ?? 0),
+    queries: now.totals.queries - (before?.totals.queries ?? 0),
+    errors: errorCount(now) - (before === undefined ? 0 : errorCount(before)),
+    query: lengthsSince(now.durations.query, before?.durations.query),
+    wait: lengthsSince(now.durations.wait, before?.durations.wait),
+  }
+}
+
+function addChanges(one: Change, other: Change): Change {
+  return {
+    transactions: one.transactions + other.transactions,
+    queries: one.queries + other.queries,
+    errors: one.errors + other.errors,
+    query: addLengths(one.query, other.query),
+    wait: addLengths(one.wait, other.wait),
+  }
+}
+
+function ratesOf({ transactions, queries, errors, query, wait }: Change, seconds: number): LiveView['all'] {
+  const rate = (count: number) => Math.round((count / seconds) * 10) / 10
+  return {
+    ...{ transactions: rate(transactions), queries: rate(queries), errors: rate(errors) },
+    ...{ query: quantilesOf(query), wait: quantilesOf(wait) },
+  }
+}
+
+/** What is longer than the longest bucket is shown as that. */
+const LONGEST_MS = 60_000
+
+function quantilesOf(lengths: Lengths): Quantiles {
+  const [half, most, nearlyAll] = [0.5, 0.95, 0.99].map((part) => quantileMs(lengths, part))
+  if (half == null || most == null || nearlyAll == null) return null
+  const shown = (ms: number) => Math.round(Math.min(ms, LONGEST_MS) * 1000) / 1000
+  return [shown(half), shown(most), shown(nearlyAll)]
+}
+
+function lengthsSince(now: Lengths, before: Lengths = NO_LENGTHS): Lengths {
+  return {
+    counts: now.counts.map((count, bucket) => count - (before.counts[bucket] ?? 0)),
+    sumMs: now.sumMs - before.sumMs,
+  }
+}
+
+function errorCount({ errors }: Tally): number {
+  return Object.values(errors).reduce((sum, count) => sum + count, 0)
+}
+
+function keyOf({ database, user }: { readonly database: string; readonly user: string }): string {
+  return JSON.stringify([database, user])
+}

@@ -1,0 +1,84 @@
+/** The live page, and what it asks for. */
+
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { ClientSnapshot, ServerSnapshot } from '../workers/fleet.ts'
+import { guarded } from './access.ts'
+import type { Answer, Page, Pages, Stream } from './http-server.ts'
+import { LiveFeed, type LiveFeedOptions } from './live-feed.ts'
+
+/** Beside this file, both in `src` and where it is built. */
+const PAGE_FILE = new URL('../metrics/live.html', import.meta.url)
+
+/** Nothing from elsewhere is loaded, shown or sent to, and nobody frames it. */
+const POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+/** More of them are not shown of one pool. */
+const MAX_SHOWN = 200
+
+/** @param token what a request for anything but the empty page must bring */
+export function livePages(options: LiveFeedOptions, token: () => string): Pages {
+  const feed = new LiveFeed(options)
+  const page: Page = {
+    contentType: 'text/html; charset=utf-8',
+    body: readFileSync(fileURLToPath(PAGE_FILE), 'utf8'),
+    headers: { 'Content-Security-Policy': POLICY, 'Referrer-Policy': 'no-referrer' },
+  }
+  return new Map<string, Answer>([
+    ['/', () => page],
+    ['/live', guarded(token, () => liveStream(feed))],
+    [
+      '/live/pool',
+      guarded(token, async ({ url }) => poolPage(options, new URL(url ?? '', 'http://localhost').searchParams)),
+    ],
+  ])
+}
+
+/** https://html.spec.whatwg.org/multipage/server-sent-events.html */
+function liveStream(feed: LiveFeed): Stream {
+  return {
+    contentType: 'text/event-stream',
+    open: (send) => feed.watch((view) => send(`data: ${JSON.stringify(view)}\n\n`)),
+  }
+}
+
+/** Who is in one pool at the moment. */
+async function poolPage({ fleet }: LiveFeedOptions, wanted: URLSearchParams): Promise<Page> {
+  const isWanted = (one: { readonly database: string; readonly user: string }) =>
+    one.database === wanted.get('database') && one.user === wanted.get('user')
+  const [clients, servers] = await Promise.all([fleet.clients(), fleet.servers()])
+  const [itsClients, itsServers] = [clients.filter(isWanted), servers.filter(isWanted)]
+  // Who waits or works is of more interest than who is idle.
+  const body = {
+    clients: itsClients.toSorted(byInterest).slice(0, MAX_SHOWN).map(showClient),
+    servers: itsServers.toSorted(byInterest).slice(0, MAX_SHOWN).map(showServer),
+    left: Math.max(itsClients.length - MAX_SHOWN, 0) + Math.max(itsServers.length - MAX_SHOWN, 0),
+  }
+  return { contentType: 'application/json', body: JSON.stringify(body) }
+}
+
+const INTEREST: readonly string[] = ['waiting', 'active', 'new', 'tested', 'being_canceled', 'used', 'idle']
+
+function byInterest(one: ClientSnapshot | ServerSnapshot, other: ClientSnapshot | ServerSnapshot): number {
+  return INTEREST.indexOf(one.state) - INTEREST.indexOf(other.state) || one.requestedAt - other.requestedAt
+}
+
+function showClient({
+  id,
+  state,
+  peer,
+  applicationName,
+  connectedAt,
+  requestedAt,
+  waitUs,
+  serverId,
+  tls,
+}: ClientSnapshot) {
+  const address = `${peer.host}:${peer.port}`
+  return { id, state, address, applicationName, connectedAt, requestedAt, waitMs: waitUs / 1000, serverId, tls }
+}
+
+function showServer({ id, state, peer, pid, connectedAt, requestedAt, clientId, tls }: ServerSnapshot) {
+  return { id, state, address: `${peer.host}:${peer.port}`, pid, connectedAt, requestedAt, clientId, tls }
+}

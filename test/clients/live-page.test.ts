@@ -1,0 +1,151 @@
+/** The live page in a real browser. */
+
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type HttpServer, openHttpServer } from '../../src/metrics/http-server.ts'
+import { livePages } from '../../src/metrics/live-pages.ts'
+import { TallyNames } from '../../src/pool/tallies.ts'
+import { MadeUpPool, madeUpFleet } from '../support/live/made-up-fleet.ts'
+
+/** Without these it asks hosts of its maker for this and that. */
+const QUIET = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+let browser: Browser
+
+beforeAll(async () => {
+  browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: QUIET })
+})
+
+afterAll(() => browser.close())
+
+async function serve(
+  pools: readonly MadeUpPool[],
+  { token = '', port = 0 } = {},
+): Promise<HttpServer & { url: string }> {
+  const problems: unknown[] = []
+  const options = {
+    fleet: madeUpFleet(pools),
+    names: new TallyNames(1_000),
+    onTrouble: (problem: unknown) => problems.push(problem),
+  }
+  const pages = livePages(options, () => token)
+  const server = await openHttpServer({
+    setting: 'http_listen',
+    listen: [{ host: '127.0.0.1', port }],
+    pages,
+    onTrouble: options.onTrouble,
+  })
+  return { ...server, url: `http://127.0.0.1:${server.addresses[0]?.port}/` }
+}
+
+async function open(url: string): Promise<Page & { readonly problems: string[] }> {
+  const page = await browser.newPage()
+  const problems: string[] = []
+  page.on('pageerror', ({ message }) => problems.push(message))
+  await page.goto(url)
+  return Object.assign(page, { problems })
+}
+
+const rows = (page: Page) => page.locator('#pools tbody tr')
+
+async function untilShown(page: Page, selector: string, text: string | RegExp): Promise<void> {
+  await page.locator(selector).filter({ hasText: text }).first().waitFor()
+}
+
+describe('the page', () => {
+  test('says so while there are no pools', async () => {
+    const server = await serve([])
+    const page = await open(server.url)
+    await untilShown(page, '#health', 'ready')
+    await untilShown(page, '#none', 'No client has come yet.')
+    expect(await rows(page).count()).toBe(0)
+    expect(page.problems).toEqual([])
+    await page.close()
+    server.close()
+  })
+
+  test('shows three pools, those that wait first, and what goes on in one of them', async () => {
+    const pools = ['one', 'two', 'three'].map((name) => new MadeUpPool(name))
+    const [one, , three] = pools as [MadeUpPool, MadeUpPool, MadeUpPool]
+    three.waiting = 4
+    const server = await serve(pools)
+    const page = await open(server.url)
+    await untilShown(page, '#pools tbody tr:first-child', 'three / ada')
+    expect(await rows(page).allInnerTexts()).toEqual([
+      expect.stringMatching(/^three \/ ada\s+transaction\s+4 · 4.0 ms\s+2 \/ 9\s+2 \/ 3 of 5/),
+      expect.stringMatching(/^one \/ ada/),
+      expect.stringMatching(/^two \/ ada/),
+    ])
+    one.run(500, 3)
+    await untilShown(page, '#pools tbody tr:nth-child(2) td:nth-child(6)', /^[1-9]\d+$/)
+
+    await page.getByRole('button', { name: 'one / ada' }).press('Enter')
+    await untilShown(page, '#servers tbody', '4711')
+    // What clients choose is text and nothing else.
+    await untilShown(page, '#clients tbody', '<b>app</b>')
+    await page.keyboard.press('Escape')
+    await page.locator('#detail').waitFor({ state: 'hidden' })
+
+    await page.keyboard.press('/')
+    await page.keyboard.type('TWO')
+    await expect.poll(() => rows(page).allInnerTexts()).toEqual([expect.stringContaining('two / ada')])
+    expect(page.problems).toEqual([])
+    await page.close()
+    server.close()
+  })
+
+  test('of 500 pools shows a hundred first, and all if asked, and sorts them', async () => {
+    const pools = Array.from({ length: 500 }, (_, index) => new MadeUpPool(`db${String(index).padStart(3, '0')}`))
+    const server = await serve(pools)
+    const page = await open(server.url)
+    await untilShown(page, '#shown', '100 of 500')
+    expect(await rows(page).count()).toBe(100)
+    await page.getByRole('button', { name: 'Show all' }).click()
+    expect(await rows(page).count()).toBe(500)
+    ;(pools[321] as MadeUpPool).run(1_000, 1)
+    await page.getByRole('button', { name: 'trans/s' }).click()
+    expect(await page.locator('th[aria-sort=descending]').textContent()).toContain('trans/s')
+    expect(page.problems).toEqual([])
+    await page.close()
+    server.close()
+  })
+
+  test('tells that nobody answers, and goes on by itself when somebody does', async () => {
+    const server = await serve([new MadeUpPool('app')])
+    const page = await open(server.url)
+    await untilShown(page, '#health', 'ready')
+    server.close()
+    await untilShown(page, '#health', 'connection lost')
+    expect(await page.locator('body').getAttribute('class')).toContain('stale')
+    // What was known stays.
+    expect(await rows(page).count()).toBe(1)
+    const again = await serve([new MadeUpPool('app')], { port: server.addresses[0]?.port ?? 0 })
+    await untilShown(page, '#health', 'ready')
+    expect(page.problems).toEqual([])
+    await page.close()
+    again.close()
+  })
+
+  test('asks for the token that is needed', async () => {
+    const server = await serve([new MadeUpPool('app')], { token: 'open sesame' })
+    const page = await open(server.url)
+    await untilShown(page, '#health', 'token needed')
+    await page.getByLabel('token of http_token').fill('wrong')
+    await page.keyboard.press('Enter')
+    await untilShown(page, '#refused', 'That is not the token.')
+    await page.getByLabel('token of http_token').fill('open sesame')
+    await page.getByRole('button', { name: 'Show', exact: true }).click()
+    await untilShown(page, '#health', 'ready')
+    expect(await page.locator('#login').isVisible()).toBe(false)
+    await page.close()
+    server.close()
+  })
+})

@@ -1,0 +1,100 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { LiveFeed, type LiveView } from '../../../src/metrics/live-feed.ts'
+import { TallyNames } from '../../../src/pool/tallies.ts'
+import { MadeUpPool, madeUpFleet } from '../../support/live/made-up-fleet.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_000_000 })
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+function open(pools: MadeUpPool[], maxNames = 100) {
+  const views: LiveView[] = []
+  const problems: unknown[] = []
+  const names = new TallyNames(maxNames)
+  const feed = new LiveFeed({ fleet: madeUpFleet(pools), names, onTrouble: (problem) => problems.push(problem) })
+  return { feed, views, problems, stop: feed.watch((view) => views.push(view)) }
+}
+
+test('rates and percentiles are those of the last second; what came before the first look is none of them', async () => {
+  const pool = new MadeUpPool('app')
+  pool.run(1_000, 40)
+  const { views, stop } = open([pool])
+  await vi.advanceTimersByTimeAsync(0)
+  expect(views).toHaveLength(1)
+  expect(views[0]?.pools[0]).toMatchObject({
+    database: 'app',
+    queries: 0,
+    query: null,
+    servers: { active: 2, idle: 1, other: 0 },
+  })
+
+  pool.run(99, 1)
+  pool.run(1, 400)
+  pool.errors.note('postgresql', '42601')
+  pool.waiting = 2
+  await vi.advanceTimersByTimeAsync(1_000)
+  const [row] = views[1]?.pools ?? []
+  expect(row).toMatchObject({ queries: 100, transactions: 100, errors: 1, oldestWaitMs: 2, clients: { waiting: 2 } })
+  expect(row?.query?.[0]).toBeLessThanOrEqual(1)
+  expect(row?.query?.[2]).toBeLessThanOrEqual(1)
+  expect(views[1]?.all).toMatchObject({ queries: 100, errors: 1 })
+  expect(views[1]?.errors).toEqual({ 'postgresql 42601': 1 })
+
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(views[2]?.pools[0]).toMatchObject({ queries: 0, query: null })
+  stop()
+})
+
+test('it is asked only while somebody looks, once for all of them', async () => {
+  const pool = new MadeUpPool('app')
+  const { feed, views, stop } = open([pool])
+  const others: LiveView[] = []
+  await vi.advanceTimersByTimeAsync(10)
+  const stopOther = feed.watch((view) => others.push(view))
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(others).toEqual([views[1]])
+  stop()
+  stop()
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(others).toHaveLength(2)
+  stopOther()
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect([views.length, others.length]).toEqual([2, 2])
+  expect(vi.getTimerCount()).toBe(0)
+})
+
+test('pools beyond those that have a name are shown as one', async () => {
+  const pools = [new MadeUpPool('one'), new MadeUpPool('two'), new MadeUpPool('three')]
+  const { views, stop } = open(pools, 1)
+  await vi.advanceTimersByTimeAsync(0)
+  for (const pool of pools) pool.run(10, 1)
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(views[1]?.pools.map(({ database, queries }) => [database, queries])).toEqual([
+    ['one', 10],
+    ['other', 20],
+  ])
+  stop()
+})
+
+test('a fleet that cannot answer is asked again', async () => {
+  const fleet = madeUpFleet([new MadeUpPool('app')])
+  const views: LiveView[] = []
+  const problems: unknown[] = []
+  let isBroken = true
+  const feed = new LiveFeed({
+    fleet: { ...fleet, pools: () => (isBroken ? Promise.reject(new Error('no')) : fleet.pools()) },
+    names: new TallyNames(10),
+    onTrouble: (problem) => problems.push(problem),
+  })
+  const stop = feed.watch((view) => views.push(view))
+  await vi.advanceTimersByTimeAsync(0)
+  expect(problems).toEqual([new Error('no')])
+  isBroken = false
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(views).toHaveLength(1)
+  stop()
+})

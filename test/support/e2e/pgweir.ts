@@ -146,6 +146,11 @@ export class Pgweir {
     return this.#running.addresses
   }
 
+  /** Where it answers HTTP, if the settings say so. */
+  get httpAddresses() {
+    return this.#running.httpAddresses
+  }
+
   get address() {
     const [address] = this.addresses
     if (!address) throw new Error('it does not listen')

@@ -185,6 +185,10 @@ test('the live page is fed with the pools of all processes, and shows who is in 
   expect(pool).toMatchObject({ ...POOL, clients: { active: 1 }, servers: { active: 1 }, maxServers: 3 })
   expect(view).toMatchObject({ health: 'ready', state: 'active' })
   const found = await pgweir.page(`/live/pool?${new URLSearchParams(POOL)}`)
-  expect(JSON.parse(found.text)).toMatchObject({ clients: [{ state: 'active' }], servers: [{ state: 'active' }], left: 0 })
+  expect(JSON.parse(found.text)).toMatchObject({
+    clients: [{ state: 'active' }],
+    servers: [{ state: 'active' }],
+    left: 0,
+  })
   await client.query('commit')
 })

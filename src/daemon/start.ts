@@ -70,6 +70,7 @@ import { ProcessFigures } from './process-figures.ts'
 import { NO_SERVICE_MANAGER, type ServiceManager } from './service-manager.ts'
 import { StatsLog } from './stats-log.ts'
 import { Suspension } from './suspension.ts'
+import { Tickets } from './tickets.ts'
 import { loadTls } from './tls.ts'
 import { UserFileWatch } from './user-file-watch.ts'
 import { openUsers, type UserFileContent, Users } from './users.ts'
@@ -197,6 +198,8 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   }
   const tls = new Live(soundOf(loadTls(first), warn))
   const hba = new Live(soundOf(loadHba(first), warn))
+  const saltKey = options.membership?.saltKey ?? createSaltKey()
+  const tickets = new Tickets(saltKey, () => clock.wallMs())
   const pools = new Pools(new TallyNames(general.metrics_max_pools))
   const sessions = new Sessions()
   const { membership } = options
@@ -335,7 +338,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     }),
     databases,
     admissions,
-    saltKey: membership?.saltKey ?? createSaltKey(),
+    saltKey,
     lastWord: () => lifecycle.lastWord,
     refusalOf: (peer) => lifecycle.refusalOf(peer),
     openConsole: (user, isOwner) =>
@@ -353,7 +356,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     tracked,
     settings: () => live.client,
     isSuspended: () => suspension.isOn,
-    encryption: () => tls.setup.clients,
+    encryption: () => tickets.renew(tls.setup.clients),
     handshakes: new Turns(() => settings().general.client_tls_handshakes_at_once),
     admit: (session, wishes, done) => doors.admit(session, wishes, done),
     authentication: (session, wishes, done) => doors.authentication(session, wishes, done),

@@ -4,11 +4,14 @@
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL
  */
 
+import { constants } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { connect, createSecureContext, type SecureContext, type SecureContextOptions, TLSSocket } from 'node:tls'
 import { countHandshake } from './handshakes.ts'
 import { createNativeContext, type NativeContext } from './openssl/contexts.ts'
 import { openSsl } from './openssl/library.ts'
+
+export { TICKET_KEYS_BYTES } from './openssl/library.ts'
 
 /** What each socket has shown itself, where it is the server's side. */
 const shown = new WeakMap<Socket, Buffer>()
@@ -18,29 +21,71 @@ export interface TlsContext {
   readonly node: SecureContext
   /** For the OpenSSL that is called directly; made when it is first asked for, and null where that cannot be. */
   readonly native: NativeContext | null
+  /** Of the keys that `giveTickets` was told last; null if peers are given no tickets. */
+  readonly ticketPeriod: number | null
+  /** Peers from now on get tickets by which they may resume what they had, with TICKET_KEYS_BYTES of keys. */
+  giveTickets(period: number, keys: Buffer): void
 }
 
 /** Throws with OpenSSL's words where they cannot be used. */
 export function createTlsContext(options: SecureContextOptions, isServer: boolean): TlsContext {
-  let native: NativeContext | null | undefined
-  return {
-    node: createSecureContext(options),
-    get native() {
-      if (native === undefined) native = nativeContext(options, isServer)
+  return new Context(options, isServer)
+}
+
+class Context implements TlsContext {
+  ticketPeriod: number | null = null
+  readonly #options: SecureContextOptions
+  readonly #isServer: boolean
+  #ticketKeys: Buffer | null = null
+  #node: SecureContext | null
+  #native: NativeContext | null | undefined
+
+  constructor(options: SecureContextOptions, isServer: boolean) {
+    this.#options = options
+    this.#isServer = isServer
+    this.#node = this.#createNode()
+  }
+
+  get node(): SecureContext {
+    this.#node ??= this.#createNode()
+    return this.#node
+  }
+
+  get native(): NativeContext | null {
+    if (this.#native === undefined) this.#native = this.#createNative()
+    return this.#native
+  }
+
+  giveTickets(period: number, keys: Buffer): void {
+    this.ticketPeriod = period
+    this.#ticketKeys = keys
+    // Node takes keys only when it makes a context.
+    this.#node = null
+    if (this.#native) openSsl()?.giveTickets(this.#native.address, keys)
+  }
+
+  #createNode(): SecureContext {
+    if (this.#ticketKeys === null)
+      return createSecureContext({ ...this.#options, secureOptions: constants.SSL_OP_NO_TICKET })
+    return createSecureContext({ ...this.#options, ticketKeys: this.#ticketKeys.subarray(0, NODE_TICKET_KEYS_BYTES) })
+  }
+
+  #createNative(): NativeContext | null {
+    const library = openSsl()
+    if (library === null) return null
+    try {
+      const native = createNativeContext(library, this.#options, this.#isServer)
+      if (this.#ticketKeys !== null) library.giveTickets(native.address, this.#ticketKeys)
       return native
-    },
+    } catch {
+      // Node could make one of the same, and is there for it.
+      return null
+    }
   }
 }
 
-function nativeContext(options: SecureContextOptions, isServer: boolean): NativeContext | null {
-  const library = openSsl()
-  try {
-    return library && createNativeContext(library, options, isServer)
-  } catch {
-    // Node could make one of the same, and is there for it.
-    return null
-  }
-}
+/** Node uses shorter ones than OpenSSL would. */
+const NODE_TICKET_KEYS_BYTES = 48
 
 /** What clients are offered. */
 export interface ServerSide {

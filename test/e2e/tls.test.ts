@@ -121,6 +121,30 @@ describe('clients', () => {
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
+  test('may resume their session, in whichever process, unless they must show a certificate', async () => {
+    for (const client_tls_sslmode of ['require', 'verify-ca']) {
+      const settings = { ...OFFERS_TLS, client_tls_sslmode, client_tls_ca_file: certificate('authority.crt') }
+      const pgweir = await startPgweir({ database, settings })
+      let session: Buffer | undefined
+      const connect = async () => {
+        const socket = tls.connect({
+          ...{ ...pgweir.address, ALPNProtocols: ['postgresql'], ca: AUTHORITY, servername: 'localhost', session },
+          ...{ key: readFileSync(certificate('client.key')), cert: readFileSync(certificate('client.crt')) },
+        })
+        socket.on('session', (given) => {
+          session = given
+        })
+        const client = RawClient.over(socket)
+        await client.logIn({ user: database.user, database: database.database })
+        const isResumed = socket.isSessionReused()
+        await client.end()
+        return isResumed
+      }
+      expect(await connect()).toBe(false)
+      for (let n = 0; n < 8; n++) expect(await connect()).toBe(client_tls_sslmode === 'require')
+    }
+  })
+
   test('who begin with TLS where there is none are told so', async () => {
     const pgweir = await startPgweir({ database })
     expect(await failureOf(startDirectly(pgweir, ['postgresql']))).toBeInstanceOf(Error)

@@ -1,13 +1,13 @@
 /** How TLS begins, from its first byte on: by itself, or after SSLRequest; however its bytes come. */
 
 import { once } from 'node:events'
-import { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import { describe, expect, test } from 'vitest'
 import type { Channel } from '../../src/net/channel.ts'
 import type { Cut, MemoryChannel } from '../../src/net/memory-transport.ts'
 import { askedForTls } from '../../src/net/secured.ts'
 import { createTlsContext } from '../../src/net/tls.ts'
+import { duplexOf } from '../support/duplex.ts'
 import { OFFERS_TLS } from '../support/e2e/certificates.ts'
 import { FlowClient } from '../support/flow/client.ts'
 import { quiet, until } from '../support/flow/inbox.ts'
@@ -162,28 +162,3 @@ test('whoever says that it will begin and does not is let go in time, and keeps 
     await client.expectClosed()
   }
 })
-
-/** What node's own TLS can be put on. */
-function duplexOf(channel: MemoryChannel): Duplex {
-  const duplex = new Duplex({
-    read() {},
-    write(chunk: Buffer, _encoding, done) {
-      channel.write(chunk, 0, chunk.length)
-      done()
-    },
-    final(done) {
-      channel.hangUp()
-      done()
-    },
-    destroy(problem, done) {
-      channel.destroy()
-      done(problem)
-    },
-  })
-  channel.listener = {
-    onRead: (buffer, start, end) => void duplex.push(Buffer.from(buffer.subarray(start, end))),
-    onDrained() {},
-    onClosed: () => void duplex.push(null),
-  }
-  return duplex
-}

@@ -22,6 +22,7 @@ const EXTRA_CHAIN_CERT = 14
 const SET_MODE = 33
 const SET_SESSION_CACHE_MODE = 44
 const SET_HOST_NAME = 55
+const SET_TICKET_KEYS = 59
 const SET_GROUPS_LIST = 92
 const SET_DH_AUTO = 118
 const SET_MIN_VERSION = 123
@@ -309,6 +310,19 @@ export class OpenSsl {
     this.#calls.SSL_CTX_free(context)
   }
 
+  /** Whoever connects from now on gets a ticket, sealed with these keys, and may come with one. */
+  giveTickets(context: number, keys: Buffer): void {
+    invariant(keys.length === TICKET_KEYS_BYTES, 'these are no keys for tickets')
+    const { SSL_CTX_ctrl, SSL_CTX_clear_options, SSL_CTX_set_num_tickets } = this.#calls
+    keys.copy(this.#page)
+    const isTaken = SSL_CTX_ctrl(context, SET_TICKET_KEYS, TICKET_KEYS_BYTES, this.#pageAddress) === 1
+    this.#page.fill(0, 0, TICKET_KEYS_BYTES)
+    // Without keys of ours there would be OpenSSL's own, which no other process has.
+    if (!isTaken) return
+    SSL_CTX_clear_options(context, OP_NO_TICKET)
+    SSL_CTX_set_num_tickets(context, 1)
+  }
+
   #fill(context: number, source: ContextSource): void {
     const calls = this.#calls
     const check = (isFine: boolean, what: string) => {
@@ -419,6 +433,8 @@ export class OpenSsl {
   }
 }
 
+export const TICKET_KEYS_BYTES = 80
+
 /** How a connection begins. */
 export type Side =
   | { readonly isServer: true; readonly verifiesPeer: boolean }
@@ -471,6 +487,7 @@ function declareCalls(
     SSL_CTX_set_cipher_list: number('SSL_CTX_set_cipher_list', pointer, 'str'),
     SSL_CTX_set_ciphersuites: number('SSL_CTX_set_ciphersuites', pointer, 'str'),
     SSL_CTX_set_num_tickets: number('SSL_CTX_set_num_tickets', pointer, 'uint64'),
+    SSL_CTX_clear_options: address('SSL_CTX_clear_options', pointer, 'uint64'),
     SSL_CTX_set_options: address('SSL_CTX_set_options', pointer, 'uint64'),
     SSL_CTX_use_PrivateKey: number('SSL_CTX_use_PrivateKey', pointer, pointer),
     SSL_CTX_use_certificate: number('SSL_CTX_use_certificate', pointer, pointer),

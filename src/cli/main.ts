@@ -67,10 +67,11 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
 
   const checking = program
     .command('check')
-    .description('tell every problem of a configuration file')
+    .description('tell every problem of a configuration file, and what PgBouncer does otherwise with it')
     .argument('<config.ini>')
   addSettingFlags(addServerFlags(checking)).action((iniFile: string) => {
-    finish(check({ ...readCommandLine(checking), iniFile, env: world.env }, world.print))
+    const options = { ...readCommandLine(checking), iniFile, env: world.env, comparesWithPgBouncer: true }
+    finish(check(options, world.print))
   })
 
   addConsole(program).action(async (texts: readonly string[], flags: ConsoleFlags) => {

@@ -4,11 +4,18 @@ import { loadHba } from '../../daemon/hba.ts'
 import { userProblems } from '../../daemon/privileges.ts'
 import { loadTls } from '../../daemon/tls.ts'
 import { loadUsers } from '../../daemon/users.ts'
+import { differencesOf } from '../../settings/differences.ts'
 import { type LoadOptions, loadSettings, type Settings } from '../../settings/load.ts'
 import { formatProblem, hasErrors } from '../../settings/problem.ts'
 
+export interface CheckOptions extends LoadOptions {
+  readonly iniFile: string
+  /** Also tells what is not wrong, and yet not as it is in PgBouncer. */
+  readonly comparesWithPgBouncer?: boolean
+}
+
 /** Returns the exit code: 1 if there is an error; warnings alone are no failure. */
-export function check(options: LoadOptions & { readonly iniFile: string }, write: (text: string) => void): number {
+export function check(options: CheckOptions, write: (text: string) => void): number {
   const { settings, problems: inSettings } = loadSettings(options)
   const problems = [
     ...inSettings,
@@ -24,7 +31,10 @@ export function check(options: LoadOptions & { readonly iniFile: string }, write
   const counts = [errors > 0 && plural(errors, 'error'), warnings > 0 && plural(warnings, 'warning')]
     .filter(Boolean)
     .join(', ')
-  if (hasErrors(problems)) write(`${options.iniFile}: ${counts}\n`)
+  const isUsable = !hasErrors(problems)
+  if (isUsable && options.comparesWithPgBouncer)
+    for (const sentence of differencesOf(settings)) write(`${options.iniFile}: note: ${sentence}\n`)
+  if (!isUsable) write(`${options.iniFile}: ${counts}\n`)
   else write(`${options.iniFile}: ${summary(settings)}${counts === '' ? ' are fine' : ` are usable, with ${counts}`}\n`)
   return errors > 0 ? 1 : 0
 }

@@ -80,6 +80,23 @@ test('pgweir check reads a file from disk and writes to standard output', async 
   expect(written.out).toContain('there is no such file')
 })
 
+test('pgweir check also tells what is not as it is in PgBouncer, where a file says nothing of it', () => {
+  const notes = (text: string) => {
+    let written = ''
+    const files = virtualFiles({ 'pgweir.ini': text })
+    check({ iniFile: 'pgweir.ini', files, comparesWithPgBouncer: true }, (line) => {
+      written += line
+    })
+    return written.split('\n').filter((line) => line.startsWith('pgweir.ini: note: '))
+  }
+  const plain = notes(GOOD_INI)
+  expect(plain.join('\n')).toContain('listen_addr is not set: PgBouncer then accepts clients on its unix socket only')
+  expect(plain.join('\n')).not.toContain('auth_')
+  expect(notes(`${GOOD_INI}listen_addr = 127.0.0.1\n`)).toHaveLength(plain.length - 1)
+  expect(notes(`${GOOD_INI}auth_user = pooler\n`).join()).toContain('auth_query_lifetime = 0 asks for each login')
+  expect(notes(`${GOOD_INI}verbose = x\n`)).toEqual([])
+})
+
 test('pgweir check needs a file', async () => {
   const { run, written } = fakeWorld()
   expect(await run('check')).toBe(1)

@@ -30,10 +30,9 @@ export interface HbaRule {
   readonly map: string | null
   /** With the method ldap. */
   readonly ldap: LdapOptions | null
-  /** The host by whose name clients are told; null if the rule names none. */
-  readonly hostName: string | null
-  /** null: it has to be asked first whether the client is that host. */
-  matches(arrival: Arrival, hosts: KnownHosts): boolean | null
+  /** It names roles, whose members are known to PostgreSQL only. */
+  readonly namesRoles: boolean
+  matches(arrival: Arrival, known: Known): boolean | Unknown
 }
 
 export interface FileProblem {
@@ -47,16 +46,20 @@ export interface HbaSources extends LdapSources {
   readonly ownNetworks: OwnNetworks
 }
 
-/** What has to be known of a host before there is a verdict. */
-export interface HostQuestion {
-  readonly asksForHost: string
+/** What is known by now of hosts and roles. */
+export interface Known extends KnownHosts {
+  /** Whether the user is that role, or a member of it; null if that has to be asked first. */
+  isMember(arrival: Pick<Arrival, 'database' | 'user'>, role: string): boolean | null
 }
 
+/** What has to be asked before there is a verdict: whether the client is that host, or which roles its user has. */
+export type Unknown = { readonly asksFor: 'host'; readonly host: string } | { readonly asksFor: 'roles' }
+
 /** The first rule that fits decides; null if none does. */
-export function ruleFor(rules: readonly HbaRule[], arrival: Arrival, hosts: KnownHosts): HbaRule | HostQuestion | null {
+export function ruleFor(rules: readonly HbaRule[], arrival: Arrival, known: Known): HbaRule | Unknown | null {
   for (const rule of rules) {
-    const fits = rule.matches(arrival, hosts)
-    if (fits === null) return { asksForHost: rule.hostName as string }
+    const fits = rule.matches(arrival, known)
+    if (typeof fits !== 'boolean') return fits
     if (fits) return rule
   }
   return null
@@ -105,13 +108,17 @@ function readRule(fields: Word[][], line: number, file: string, sources: HbaSour
     method,
     map: method === 'ldap' ? null : mapOf(method, options),
     ldap: method === 'ldap' ? readLdapOptions(options, sources) : null,
-    hostName: from.hostName ?? null,
-    matches(arrival, hosts) {
+    namesRoles: isDatabase.namesRoles || isUser.namesRoles,
+    matches(arrival, known) {
       if (arrival.isLocal !== isLocal) return false
       if (kind === 'hostssl' && !arrival.isEncrypted) return false
       if (kind === 'hostnossl' && arrival.isEncrypted) return false
-      // Last, because it may have to be asked.
-      return isDatabase(arrival) && isUser(arrival) && (isLocal || from(arrival.host, hosts))
+      const fits = [isDatabase.test(arrival, known), isUser.test(arrival, known)]
+      if (fits.includes(false)) return false
+      // Last, because it may have to be asked; roles come after it, since there is more to do for them.
+      const isThere = isLocal || from(arrival.host, known)
+      if (isThere === null) return { asksFor: 'host', host: from.hostName as string }
+      return isThere && fits.includes(null) ? { asksFor: 'roles' } : isThere
     },
   }
 }
@@ -136,11 +143,35 @@ function mapOf(method: HbaMethod, options: readonly string[]): string | null {
 
 // Names
 
-type NameTest = (arrival: Arrival) => boolean
+/** null: which roles the user has has to be asked first. */
+type NameTest = (arrival: Arrival, known: Known) => boolean | null
 
-function namesOf(words: Word[], file: string, sources: HbaSources, testOf: (word: Word) => NameTest): NameTest {
-  const tests = withIncluded(words, file, sources).map(testOf)
-  return (arrival) => tests.some((test) => test(arrival))
+interface Names {
+  readonly test: NameTest
+  readonly namesRoles: boolean
+}
+
+function namesOf(words: Word[], file: string, sources: HbaSources, testOf: (word: Word) => NameTest): Names {
+  const all = withIncluded(words, file, sources)
+  const tests = all.map(testOf)
+  return {
+    namesRoles: all.some(isRole),
+    test(arrival, known) {
+      let found: boolean | null = false
+      for (const test of tests) {
+        const fits = test(arrival, known)
+        if (fits) return true
+        if (fits === null) found = null
+      }
+      return found
+    },
+  }
+}
+
+const SAME_ROLE = ['samerole', 'samegroup']
+
+function isRole({ text, isQuoted }: Word): boolean {
+  return !isQuoted && (text.startsWith('+') || SAME_ROLE.includes(text))
 }
 
 /** `@file` stands for the words in that file, which is beside the one that names it. */
@@ -164,17 +195,15 @@ function withIncluded(words: readonly Word[], file: string, sources: HbaSources,
 function databaseTest(word: Word): NameTest {
   if (!word.isQuoted && word.text === 'replication') return ({ replication }) => replication === 'physical'
   const test = namedDatabaseTest(word)
-  return (arrival) => arrival.replication !== 'physical' && test(arrival)
+  return (arrival, known) => arrival.replication !== 'physical' && test(arrival, known)
 }
 
 function namedDatabaseTest(word: Word): NameTest {
   if (!word.isQuoted) {
     if (word.text === 'all') return () => true
     if (word.text === 'sameuser') return ({ database, user }) => database === user
-    if (word.text === 'samerole' || word.text === 'samegroup' || word.text.startsWith('+'))
-      throw new HbaError(
-        `"${word.text}" is not supported: which roles are members of others is known to PostgreSQL only`,
-      )
+    if (SAME_ROLE.includes(word.text)) return (arrival, known) => known.isMember(arrival, arrival.database)
+    if (word.text.startsWith('+')) throw new HbaError(`"${word.text}" is no database: a + is for users`)
   }
   const test = nameTest(word)
   return ({ database }) => test(database)
@@ -183,10 +212,8 @@ function namedDatabaseTest(word: Word): NameTest {
 function userTest(word: Word): NameTest {
   if (!word.isQuoted) {
     if (word.text === 'all') return () => true
-    if (word.text.startsWith('+'))
-      throw new HbaError(
-        `"${word.text}" is not supported: which roles are members of others is known to PostgreSQL only`,
-      )
+    if (SAME_ROLE.includes(word.text)) throw new HbaError(`"${word.text}" is no user: it is for databases`)
+    if (word.text.startsWith('+')) return (arrival, known) => known.isMember(arrival, word.text.slice(1))
   }
   const test = nameTest(word)
   return ({ user }) => test(user)

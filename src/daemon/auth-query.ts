@@ -7,7 +7,8 @@ import { Lru } from '../base/lru.ts'
 import { Lookup, type Row } from '../pool/lookup.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
-import type { Settings } from '../settings/load.ts'
+import { CONSOLE_NAMES, type DatabaseSettings } from '../settings/databases.ts'
+import { databaseFor, type Settings } from '../settings/load.ts'
 
 /** What is asked, and where. */
 export interface Question {
@@ -19,6 +20,20 @@ export interface Question {
 
 /** null: there is no such user. */
 export type Answer = Secret | null | PoolerError
+
+/** As whom something is asked for a client, and in which database; null if nobody is to ask. */
+export function askerFor(
+  settings: Settings,
+  name: string,
+): { readonly asker: string; readonly database: string; readonly own: DatabaseSettings | null } | null {
+  const { general } = settings
+  const isConsole = CONSOLE_NAMES.includes(name)
+  const own = isConsole ? null : databaseFor(settings, name)
+  if (own === null && !isConsole) return null
+  const asker = own?.auth_user ?? general.auth_user
+  const database = (own?.auth_dbname ?? general.auth_dbname) || (isConsole ? '' : name)
+  return asker === '' || database === '' ? null : { asker, database, own }
+}
 
 export interface AuthQueriesOptions {
   readonly clock: Clock

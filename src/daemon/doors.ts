@@ -14,10 +14,10 @@ import type { Pool } from '../pool/pool.ts'
 import { PoolerError, type ProblemKind } from '../problems.ts'
 import { BirthSettings } from '../server/birth.ts'
 import { CONSOLE_NAMES } from '../settings/databases.ts'
-import { databaseFor, type Settings } from '../settings/load.ts'
+import type { Settings } from '../settings/load.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { Admissions, ClientClaim, ClientLimit } from '../workers/admissions.ts'
-import type { AuthQueries, Question } from './auth-query.ts'
+import { type AuthQueries, askerFor, type Question } from './auth-query.ts'
 import type { Database, Databases } from './databases.ts'
 import type { LoginMethod, LoginRules } from './login-rules.ts'
 import type { Users } from './users.ts'
@@ -115,14 +115,10 @@ export class Doors {
   /** What is asked in Postgres about a user that is not in auth_file; null if nothing. */
   #questionOf({ user, database: name }: Wishes): Question | null {
     const settings = this.#options.settings()
-    const { general } = settings
-    const isConsole = CONSOLE_NAMES.includes(name)
-    const own = isConsole ? null : databaseFor(settings, name)
-    if (own === null && !isConsole) return null
-    const asker = own?.auth_user ?? general.auth_user
-    const database = (own?.auth_dbname ?? general.auth_dbname) || (isConsole ? '' : name)
-    if (asker === '' || asker === user || database === '') return null
-    return { database, asker, query: own?.auth_query ?? general.auth_query }
+    const found = askerFor(settings, name)
+    if (found === null || found.asker === user) return null
+    const { asker, database, own } = found
+    return { database, asker, query: own?.auth_query ?? settings.general.auth_query }
   }
 
   #howToProve(

@@ -41,6 +41,16 @@ export function loadHba(settings: Settings): LoadedFiles<HbaSetup> {
   const hba = parseHba(isHba ? read('auth_hba_file') : '', general.auth_hba_file, SOURCES)
   const ident = parseIdent(read('auth_ident_file'), general.auth_ident_file)
   problems.push(...[...hba.problems, ...ident.problems].map(fromFile))
+  const hasAsker =
+    general.auth_user !== '' || [...settings.databases.values(), settings.fallback].some((each) => each?.auth_user)
+  const byRole = hba.rules.find(({ namesRoles }) => namesRoles)
+  if (byRole && !hasAsker)
+    problems.push(
+      error(
+        { file: general.auth_hba_file, line: byRole.line },
+        'this rule names roles: PostgreSQL has to be asked who is a member, which takes auth_user',
+      ),
+    )
   const usesCertificates = !isHba || hba.rules.some(({ method }) => method === 'cert')
   if (usesCertificates && !general.client_tls_sslmode.startsWith('verify-'))
     problems.push(error(origins.auth_type, 'login by certificate needs client_tls_sslmode = verify-full'))

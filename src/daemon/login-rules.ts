@@ -13,11 +13,13 @@ import { PoolerError } from '../problems.ts'
 import type { Settings } from '../settings/load.ts'
 import type { HbaSetup } from './hba.ts'
 import type { Live } from './live.ts'
+import type { Memberships } from './memberships.ts'
 
 export interface LoginRulesOptions {
   settings(): Settings
   readonly hba: Live<HbaSetup>
   readonly hostNames: Pick<HostNames, 'isAt' | 'ask'>
+  readonly memberships: Pick<Memberships, 'isMember' | 'ask'>
 }
 
 export interface LoginMethod {
@@ -49,21 +51,32 @@ export class LoginRules {
       this.#decide(
         session,
         { isLocal: isPath(host), isEncrypted: channel.tls !== '', host, database, user, replication },
-        (rule) => done(rule === null ? new PoolerError('hba-no-rule') : this.#byRule(rule, channel, user)),
+        (rule) => done(rule instanceof PoolerError ? rule : this.#byRule(rule, channel, user)),
       )
     }
   }
 
-  #decide(session: Host, arrival: Arrival, done: (rule: HbaRule | null) => void): void {
-    const { hba, hostNames } = this.#options
-    const verdict = ruleFor(hba.setup.rules, arrival, hostNames)
-    if (verdict === null || !('asksForHost' in verdict)) done(verdict)
-    // The rules may be other ones by then.
-    else
+  #decide(session: Host, arrival: Arrival, done: (rule: HbaRule | PoolerError) => void): void {
+    const { hba, hostNames, memberships } = this.#options
+    const verdict = ruleFor(hba.setup.rules, arrival, {
+      isAt: (name, address) => hostNames.isAt(name, address),
+      isMember: (who, role) => memberships.isMember(who, role),
+    })
+    // The rules may be other ones once an answer is there.
+    const goOn = () => session.isOpen && this.#decide(session, arrival, done)
+    if (verdict === null) done(new PoolerError('hba-no-rule'))
+    else if (!('asksFor' in verdict)) done(verdict)
+    else if (verdict.asksFor === 'host')
       hostNames
-        .ask(verdict.asksForHost, arrival.host)
-        .then(() => session.isOpen && this.#decide(session, arrival, done))
+        .ask(verdict.host, arrival.host)
+        .then(goOn)
         .catch((problem: unknown) => session.onBroken(problem))
+    else
+      memberships.ask(arrival, (problem) => {
+        if (problem === null) goOn()
+        // A rule that might have kept somebody out must not be passed over.
+        else if (session.isOpen) done(problem)
+      })
   }
 
   #byRule(rule: HbaRule, channel: Channel, user: string): LoginMethod | PoolerError {

@@ -60,6 +60,7 @@ import { unmetWishes, whereToListen } from './listening.ts'
 import { Live, type LoadedFiles } from './live.ts'
 import { LiveSettings } from './live-settings.ts'
 import { LoginRules } from './login-rules.ts'
+import { Memberships } from './memberships.ts'
 import { openMonitoring } from './monitoring.ts'
 import { openNames } from './names.ts'
 import { type OpenLog, openLog } from './open-log.ts'
@@ -321,21 +322,21 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     status: (line) => serviceManager.status(line),
     endPeriod: () => fleet.endPeriod(),
   })
+  const asking = {
+    ...{ settings, clock, log },
+    poolOf: (name: string, user: string) => databases.poolForLookups(name, user),
+  }
+  const memberships = new Memberships(asking)
   const failedLogins = failedLoginsOf(live, clock, log)
   const doors = new Doors({
     settings,
     users,
-    rules: new LoginRules({ settings, hba, hostNames }),
+    rules: new LoginRules({ settings, hba, hostNames, memberships }),
     directory: new Directory({
       ...(options.dialLdap && { dial: options.dialLdap }),
       onTrouble: (sentence) => log.warning(sentence),
     }),
-    authQueries: new AuthQueries({
-      settings,
-      clock,
-      log,
-      poolOf: (name, user) => databases.poolForLookups(name, user),
-    }),
+    authQueries: new AuthQueries(asking),
     databases,
     admissions,
     saltKey,

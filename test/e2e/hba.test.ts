@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { certificate, OFFERS_TLS } from '../support/e2e/certificates.ts'
 import { startPgweir } from '../support/e2e/pgweir.ts'
 import { failureOf } from '../support/e2e/until.ts'
-import { createDatabase, createRole } from '../support/postgres.ts'
+import { adminClient, createDatabase, createRole } from '../support/postgres.ts'
 
 const database = await createDatabase()
 const trusted = await createRole({ method: 'trust' })
@@ -78,6 +78,31 @@ test('physical replication comes in by its own word only, logical replication by
   expect(await failureOf(as(trusted.user, 'true'))).toMatchObject({ message: 'no authentication method is found' })
   // It is let in, and Postgres says what it thinks of that.
   expect(await failureOf(as(trusted.user, 'database'))).toMatchObject({ code: '42501' })
+})
+
+test('roles are those that PostgreSQL knows of, directly or not', async () => {
+  const admin = await adminClient()
+  const [staff, boss, member, stranger, asker] = [
+    await createRole(),
+    await createRole(),
+    await createRole({ method: 'trust' }),
+    await createRole({ method: 'trust' }),
+    await createRole(),
+  ]
+  await admin.query(`grant ${staff.user} to ${boss.user}; grant ${boss.user} to ${member.user}`)
+  const { settings } = files(`host all +${staff.user} all trust\nhost all all all reject`)
+  const who = { [asker.user]: asker.password, [member.user]: 'm', [stranger.user]: 's' }
+  const pgweir = await startPgweir({ database, secrets: who, settings: { ...settings, auth_user: asker.user } })
+  const client = await pgweir.client({ user: member.user })
+  expect((await client.query('select current_user as me')).rows).toEqual([{ me: member.user }])
+  for (const user of [stranger.user, 'nobody'])
+    expect(await failureOf(pgweir.client({ user }))).toMatchObject({ message: 'login rejected' })
+  const cut = await startPgweir({
+    database,
+    secrets: { ...who, [asker.user]: 'wrong' },
+    settings: { ...settings, auth_user: asker.user },
+  })
+  expect(await failureOf(cut.client({ user: member.user }))).toMatchObject({ message: 'bouncer config error' })
 })
 
 test('peer is whom the system says, or whom the map allows', async () => {

@@ -41,14 +41,19 @@ const HOSTS: Readonly<Record<string, readonly string[]>> = {
   '.example': ['10.1.2.3'],
 }
 
+/** Of users about whom PostgreSQL has been asked. */
+const ROLES: Readonly<Record<string, readonly string[]>> = { ada: ['ada', 'staff', 'app'], eve: ['eve'] }
+
 /** The method that a rule has for somebody who differs from ADA; null if it does not fit. */
 function verdict(rule: string, differs: Partial<Arrival> = {}): string | null {
   const { rules, problems } = read(rule)
   expect(problems).toEqual([])
   const isAt = (name: string, address: string) => HOSTS[name]?.includes(address) ?? null
-  const found = ruleFor(rules, { ...ADA, ...differs }, { isAt })
+  const isMember = ({ user }: Pick<Arrival, 'user'>, role: string) => ROLES[user]?.includes(role) ?? null
+  const found = ruleFor(rules, { ...ADA, ...differs }, { isAt, isMember })
   if (found === null) return null
-  return 'asksForHost' in found ? `asks for ${found.asksForHost}` : found.method
+  if (!('asksFor' in found)) return found.method
+  return found.asksFor === 'host' ? `asks for ${found.host}` : 'asks for roles'
 }
 
 describe('a rule fits', () => {
@@ -95,6 +100,15 @@ describe('a rule fits', () => {
     ['host all @people all md5', {}, true],
     ['host all @people all md5', { user: 'eve' }, true],
     ['host all @/etc/pgweir/people all md5', { user: 'nobody' }, false],
+    ['host all +staff all md5', {}, true],
+    ['host all +ada all md5', {}, true],
+    ['host all +staff all md5', { user: 'eve' }, false],
+    ['host all "+staff" all md5', {}, false],
+    ['host all bob,+staff all md5', {}, true],
+    ['host samerole all all md5', {}, true],
+    ['host samegroup all all md5', {}, true],
+    ['host samerole all all md5', { database: 'other' }, false],
+    ['host samerole all all md5', { replication: 'physical' }, false],
     // Addresses
     ['host all all 10.1.2.3/32 md5', {}, true],
     ['host all all 10.1.2.4/32 md5', {}, false],
@@ -145,6 +159,18 @@ test('a rule that names a host waits until it is known where that is, and the ru
   expect(verdict(rules, { isLocal: true, host: '/tmp/socket' })).toBe(null)
 })
 
+test('roles are asked for last, and only where they decide', () => {
+  const rules = 'host all +staff all reject\nhost all all all md5'
+  expect(verdict(rules, { user: 'unknown' })).toBe('asks for roles')
+  expect(verdict('host samerole all all reject', { user: 'unknown' })).toBe('asks for roles')
+  expect(verdict('host all eve,+staff,unknown all md5', { user: 'unknown' })).toBe('md5')
+  expect(verdict('host other +staff all reject\nhost all all all md5', { user: 'unknown' })).toBe('md5')
+  expect(verdict('host all +staff 10.9.9.9/32 reject\nhost all all all md5', { user: 'unknown' })).toBe('md5')
+  expect(verdict('host all +staff slow.example reject', { user: 'unknown' })).toBe('asks for slow.example')
+  const { rules: read1 } = read('host all +staff all md5\nhost all "+staff" all md5\nhost samerole all all md5')
+  expect(read1.map(({ namesRoles }) => namesRoles)).toEqual([true, false, true])
+})
+
 test('comments, empty lines and lines that go on are no rules', () => {
   const { rules, problems } = read('# all\n\n  \nhost all \\\n  all all md5 # everybody\n')
   expect(problems).toEqual([])
@@ -184,8 +210,8 @@ test.each([
   ['host all all 10.0.0.0/33 md5', 'an address has no 33 bits'],
   ['host all all 10.0.0.0 md5', 'an address is followed by /bits, or by a mask of its kind'],
   ['host all all 10.0.0.0 255.0.255.0 md5', 'an address is followed by /bits, or by a mask of its kind'],
-  ['host all +staff all md5', '"+staff" is not supported'],
-  ['host samerole all all md5', '"samerole" is not supported'],
+  ['host all samerole all md5', '"samerole" is no user'],
+  ['host +staff all all md5', '"+staff" is no database'],
   ['host all @nowhere all md5', '"@nowhere" cannot be read: no such file'],
   ['host all @loop all md5', '"@loop" includes itself'],
   ['host /( all all md5', '"/(" is no regular expression'],

@@ -56,6 +56,23 @@ test('a user to become that is not there is an error on its line', () => {
   })
 })
 
+test('what rules and directories need is told with its line, and no secret', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'pgweir-check-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  const path = join(directory, 'hba.conf')
+  writeFileSync(path, 'host all all all md5\nhost all +staff all md5\n')
+  const hba = GOOD_INI.replace('trust', 'hba')
+  expect(checkText(`${hba}auth_hba_file = ${path}\n`).lines[0]).toContain(
+    `${path}:2: error: this rule names roles: PostgreSQL has to be asked who is a member, which takes auth_user`,
+  )
+  expect(checkText(`${hba}auth_hba_file = ${path}\nauth_user = asker\nauth_file = /dev/null\n`).exitCode).toBe(0)
+  const ldap = GOOD_INI.replace('trust', 'ldap')
+  expect(checkText(ldap).lines[0]).toBe('pgweir.ini:4: error: auth_type = ldap needs auth_ldap_options')
+  const { lines } = checkText(`${ldap}auth_ldap_options = ldapserver=h ldapbindpasswd=hunter2\n`)
+  expect(lines[0]).toContain('pgweir.ini:5: error: auth_ldap_options: ldap needs ldapprefix or ldapsuffix')
+  expect(lines.join()).not.toContain('hunter2')
+})
+
 test('every problem is told with its line, and an error fails', () => {
   expect(checkText(`${GOOD_INI}pkt_buf = 8192\nverbose = x\nnonsense\n`)).toEqual({
     exitCode: 1,

@@ -1,0 +1,108 @@
+/** Which roles a user is a member of, for rules that name roles: PostgreSQL is asked by auth_user, and its answer is good for a while. */
+
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import { Lru } from '../base/lru.ts'
+import { Lookup, type Row } from '../pool/lookup.ts'
+import type { Pool } from '../pool/pool.ts'
+import { PoolerError } from '../problems.ts'
+import type { Settings } from '../settings/load.ts'
+import { askerFor } from './auth-query.ts'
+
+export interface MembershipsOptions {
+  readonly clock: Clock
+  readonly log: Log
+  settings(): Settings
+  /** The pool of a database as that user; null if there is no such database. */
+  poolOf(database: string, user: string): Pool | null
+}
+
+/** Whom a rule is about. */
+export interface Member {
+  readonly database: string
+  readonly user: string
+}
+
+interface Known {
+  readonly roles: ReadonlySet<string>
+  readonly foundMs: number
+}
+
+/** Strangers may ask for any number of names. */
+const MAX_KNOWN = 10_000
+
+/** Whoever has asked must be able to hear the answer, also with auth_query_lifetime = 0. */
+const LEAST_LIFETIME_MS = 1_000
+
+/** The user's own role and all that it is a member of, directly or not. That superusers may do everything does not make them members. */
+const QUERY = `WITH RECURSIVE mine(oid) AS (
+  SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1
+  UNION SELECT m.roleid FROM pg_catalog.pg_auth_members m JOIN mine ON m.member = mine.oid
+) SELECT pg_catalog.json_agg(rolname)::text FROM pg_catalog.pg_roles JOIN mine USING (oid)`
+
+export class Memberships {
+  readonly #options: MembershipsOptions
+  readonly #known = new Lru<string, Known>(MAX_KNOWN)
+  /** Nobody asks a second time meanwhile. */
+  readonly #asked = new Map<string, ((problem: PoolerError | null) => void)[]>()
+
+  constructor(options: MembershipsOptions) {
+    this.#options = options
+  }
+
+  /** null if that has to be asked first. Where nobody can ask, nobody is a member. */
+  isMember(member: Member, role: string): boolean | null {
+    const place = this.#placeOf(member)
+    if (place === null) return false
+    const { clock, settings } = this.#options
+    const known = this.#known.get(place.key)
+    const lifetimeMs = Math.max(settings().general.auth_query_lifetime, LEAST_LIFETIME_MS)
+    if (known === undefined || clock.nowMs - known.foundMs >= lifetimeMs) return null
+    return known.roles.has(role)
+  }
+
+  /** Then `isMember` has an answer, unless there is a problem. */
+  ask(member: Member, done: (problem: PoolerError | null) => void): void {
+    const place = this.#placeOf(member)
+    const pool = place && this.#options.poolOf(place.database, place.asker)
+    if (!place || !pool) {
+      done(this.#failed(member, 'there is no database to ask in'))
+      return
+    }
+    const asked = this.#asked.get(place.key)
+    if (asked) {
+      asked.push(done)
+      return
+    }
+    this.#asked.set(place.key, [done])
+    const tell = (problem: PoolerError | null) => {
+      const waiting = this.#asked.get(place.key) ?? []
+      this.#asked.delete(place.key)
+      for (const each of waiting) each(problem)
+    }
+    new Lookup(pool, QUERY, member.user, this.#options.settings().general.client_login_timeout, {
+      onFound: (rows) => {
+        this.#known.set(place.key, { roles: new Set(rolesIn(rows)), foundMs: this.#options.clock.nowMs })
+        tell(null)
+      },
+      onFailed: (problem) => tell(this.#failed(member, problem.message)),
+    }).start()
+  }
+
+  #placeOf({ database: name, user }: Member) {
+    const found = askerFor(this.#options.settings(), name)
+    if (found === null) return null
+    const { asker, database } = found
+    return { asker, database, key: JSON.stringify([database, asker, user]) }
+  }
+
+  #failed({ database, user }: Member, reason: string): PoolerError {
+    this.#options.log.error(`the roles of ${user} could not be asked for in database ${database}: ${reason}`)
+    return new PoolerError('auth-query-failed')
+  }
+}
+
+/** There are none of a user that PostgreSQL does not know. */
+function rolesIn([row]: readonly Row[]): string[] {
+  return row?.[0] ? JSON.parse(row[0]) : []
+}

@@ -112,7 +112,10 @@ class OneConnection {
     if (socket === null || socket.destroyed) throw new Error('the connection was lost')
     socket.off('data', this.#onData)
     if (!isOneMessage(this.#received)) throw new Error('the server sent unencrypted data after StartTLS')
-    return tls.connect({ ...this.#options, socket })
+    const secured = tls.connect({ ...this.#options, socket })
+    // The library forgets all listeners with the first error, and a second one would have nobody to tell.
+    secured.once('error', () => process.nextTick(() => secured.on('error', () => {})))
+    return secured
   }
 
   destroy(): void {

@@ -24,3 +24,11 @@ test('SHOW CONFIG prints as PgBouncer does: seconds, 0 and 1, by key', () => {
   expect(byKey.get('listen_port')).toEqual({ key: 'listen_port', value: '6432', default: '6432', changeable: 'no' })
   expect(rows.map(({ key }) => key)).toEqual(rows.map(({ key }) => key).toSorted())
 })
+
+test('SHOW CONFIG shows no password', () => {
+  const options = 'ldapserver=h ldapbasedn=dc=x ldapbinddn=cn=a ldapbindpasswd=hunter2'
+  const { settings } = loadText(`${GOOD_INI}auth_ldap_options = ${options}\n`)
+  const row = describeConfig(settings).find(({ key }) => key === 'auth_ldap_options')
+  expect(row?.value).toBe('ldapserver=h ldapbasedn=dc=x ldapbinddn=cn=a ldapbindpasswd=****')
+  expect(settings.general.auth_ldap_options).toContain('hunter2')
+})

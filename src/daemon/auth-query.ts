@@ -9,6 +9,7 @@ import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
 import { CONSOLE_NAMES, type DatabaseSettings } from '../settings/databases.ts'
 import { databaseFor, type Settings } from '../settings/load.ts'
+import type { Notice } from '../wire/notices.ts'
 
 /** What is asked, and where. */
 export interface Question {
@@ -88,7 +89,7 @@ export class AuthQueries {
     }
     new Lookup(pool, question.query, user, settings().general.client_login_timeout, {
       onFound: (rows) => tell(this.#understand(question, key, rows)),
-      onFailed: (problem) => tell(this.#failed(question, problem.message)),
+      onFailed: (problem) => tell(this.#failed(question, reasonOf(problem))),
     }).start()
   }
 
@@ -120,6 +121,11 @@ export class AuthQueries {
     this.#options.log.error(`auth_query of ${asker} in database ${database} failed: ${reason}`)
     return new PoolerError('auth-query-failed')
   }
+}
+
+/** With what there is to do about it. */
+export function reasonOf({ message, hint }: Notice): string {
+  return hint ? `${message} (${hint})` : message
 }
 
 function keyOf({ database, asker, query }: Question, user: string): string {

@@ -7,7 +7,7 @@ import { Lookup, type Row } from '../pool/lookup.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
 import type { Settings } from '../settings/load.ts'
-import { askerFor } from './auth-query.ts'
+import { askerFor, reasonOf } from './auth-query.ts'
 
 export interface MembershipsOptions {
   readonly clock: Clock
@@ -85,7 +85,7 @@ export class Memberships {
         this.#known.set(place.key, { roles: new Set(rolesIn(rows)), foundMs: this.#options.clock.nowMs })
         tell(null)
       },
-      onFailed: (problem) => tell(this.#failed(member, problem.message)),
+      onFailed: (problem) => tell(this.#failed(member, reasonOf(problem))),
     }).start()
   }
 

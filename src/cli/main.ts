@@ -6,6 +6,7 @@ import { reportToStarter, startInBackground } from './commands/background.ts'
 import { check } from './commands/check.ts'
 import type { ConsoleFlags } from './commands/console.ts'
 import { run, type Start, type Surroundings } from './commands/run.ts'
+import type { TopFlags } from './commands/top.ts'
 import {
   addOutputFlags,
   addRefusedFlags,
@@ -27,6 +28,7 @@ export interface World extends Surroundings {
   /** These are loaded when their command runs, so that `--version` and `check` start fast. */
   loadStart(): Promise<Start>
   loadConsole(): Promise<(texts: readonly string[], flags: ConsoleFlags) => Promise<number>>
+  loadTop(): Promise<(flags: TopFlags) => Promise<number>>
   loadDemo(): Promise<(options: CommandLine & { readonly password?: string | undefined }) => Promise<number>>
 }
 
@@ -88,12 +90,18 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
     const { password } = demo.opts<{ password?: string }>()
     finish(await startDemo({ ...readCommandLine(demo), password }))
   })
+  addPlaceFlags(program.command('top').description('watch the pools of a pgweir that runs'))
+    .option('--delay <seconds>', 'time between two looks', '1')
+    .option('--once', 'look once, and print that; also where there is no terminal')
+    .action(async (flags: TopFlags) => {
+      finish(await (await world.loadTop())(flags))
+    })
   return program
 }
 
 function addConsole(program: Command): Command {
   const collect = (text: string, before: readonly string[] = []) => [...before, text]
-  return program
+  const command = program
     .command('console')
     .description(
       'talk to the admin console of a pgweir that runs; interactive without commands, or reads them from a pipe',
@@ -102,6 +110,12 @@ function addConsole(program: Command): Command {
     .option('--json', 'print an array of objects for each command, a line each')
     .option('-x, --expanded', 'print each column on a line of its own')
     .option('-c, --command <text>', 'the same as an argument; may be repeated', collect)
+  return addPlaceFlags(command)
+}
+
+/** Where the console of a running pooler is. */
+function addPlaceFlags(command: Command): Command {
+  return command
     .option('--config <config.ini>', 'file of the pooler, for where it listens')
     .option('--host <host>', 'address, or the folder of its unix socket; else PGHOST, or where the file says')
     .option('-p, --port <port>', 'its port; else PGPORT, or 6432')
@@ -131,6 +145,11 @@ function realWorld(args: readonly string[]): World {
       const { talk } = await import('./commands/console.ts')
       const streams = { input: process.stdin, output: process.stdout, errors: process.stderr, env: process.env }
       return (texts, flags) => talk(texts, flags, streams)
+    },
+    loadTop: async () => {
+      const { top } = await import('./commands/top.ts')
+      const streams = { input: process.stdin, output: process.stdout, errors: process.stderr, env: process.env }
+      return (flags) => top(flags, streams)
     },
     loadDemo: async () => (await import('./commands/demo.ts')).demo,
   }

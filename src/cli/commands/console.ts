@@ -1,38 +1,29 @@
 /** `pgweir console ['SHOW POOLS'…]`: talks to the console of a pooler that runs, for people and for scripts. */
 
-import { existsSync } from 'node:fs'
-import { userInfo } from 'node:os'
-import { createInterface } from 'node:readline/promises'
 import { text as readAll } from 'node:stream/consumers'
 import pg from 'pg'
 import { splitStatements } from '../../admin/grammar.ts'
-import { loadSettings } from '../../settings/load.ts'
+import {
+  type ConsoleStreams,
+  clientFor,
+  describe,
+  findTarget,
+  messageOf,
+  NO_CONNECTION,
+  type PlaceFlags,
+} from '../console/connection.ts'
 import { formatNotice, formatResult, type Layout, type Result } from '../console/output.ts'
 import { prompt } from '../console/prompt.ts'
-import { type Target, targetOf } from '../console/target.ts'
 
-export interface ConsoleFlags {
-  readonly host?: string
-  readonly port?: string
-  readonly username?: string
-  /** The file of the pooler, for where it listens. */
-  readonly config?: string
+export interface ConsoleFlags extends PlaceFlags {
   readonly json?: boolean
   readonly expanded?: boolean
   /** As psql's; may be repeated. */
   readonly command?: readonly string[]
 }
 
-export interface ConsoleStreams {
-  readonly input: NodeJS.ReadStream
-  readonly output: NodeJS.WriteStream
-  readonly errors: NodeJS.WriteStream
-  readonly env: Readonly<Record<string, string | undefined>>
-}
-
-/** An ERROR, and that there is nobody to talk to: as psql says it. */
+/** An ERROR, as psql says it. */
 const FAILED = 1
-const NO_CONNECTION = 2
 
 /** Resolves with the exit code. */
 export async function talk(texts: readonly string[], flags: ConsoleFlags, streams: ConsoleStreams): Promise<number> {
@@ -40,7 +31,7 @@ export async function talk(texts: readonly string[], flags: ConsoleFlags, stream
   // Whoever reads us may have seen enough: `pgweir console 'show clients' | head -3`.
   output.on('error', (problem: NodeJS.ErrnoException) => process.exit(problem.code === 'EPIPE' ? 0 : FAILED))
   const target = findTarget(flags, streams)
-  const client = connectionTo(target, streams)
+  const client = clientFor(target, streams)
   client.on('notice', (notice) => errors.write(formatNotice(notice)))
   const lost = new Promise<void>((resolve) => {
     client.on('end', resolve)
@@ -90,37 +81,4 @@ const NUMBERS = new Set([20, 21, 23, 26, 700, 701, 1700])
 function resultOf({ fields, rows, command }: pg.QueryArrayResult): Result {
   const columns = fields.map(({ name, dataTypeID }) => ({ name, isNumber: NUMBERS.has(dataTypeID) }))
   return { columns, rows: rows as Result['rows'], tag: command }
-}
-
-function findTarget({ config, host, port, username }: ConsoleFlags, { env }: ConsoleStreams): Target {
-  const { general } = loadSettings({ iniFile: config ?? null, env }).settings
-  const systemUser = userInfo().username
-  return targetOf({ host, port, username, env, general, systemUser, isThere: existsSync })
-}
-
-function connectionTo({ host, port, user }: Target, { input, errors, env }: ConsoleStreams): pg.Client {
-  const password =
-    env['PGPASSWORD'] ?? (input.isTTY ? () => ask(`Password for user ${user}: `, input, errors) : undefined)
-  return new pg.Client({ host, port, user, database: 'pgweir', ...(password !== undefined && { password }) })
-}
-
-/** Nothing of the answer is shown. */
-async function ask(question: string, input: NodeJS.ReadStream, output: NodeJS.WriteStream): Promise<string> {
-  output.write(question)
-  const lines = createInterface({ input, terminal: true })
-  try {
-    return await lines.question('')
-  } finally {
-    lines.close()
-    output.write('\n')
-  }
-}
-
-function describe({ host, port, user }: Target): string {
-  return `the console of ${host}:${port}, as ${user}`
-}
-
-function messageOf(problem: unknown): string {
-  if (problem instanceof AggregateError) return problem.errors.map(messageOf).join(', ')
-  return problem instanceof Error ? problem.message : String(problem)
 }

@@ -35,6 +35,7 @@ export function fakeWorld(overrides: Partial<World> = {}) {
       started.push({ settings, options })
       return pooler
     },
+    loadTop: async () => async () => 0,
     loadConsole: async () => async (texts, flags) => {
       talks.push({ texts, flags })
       return 3

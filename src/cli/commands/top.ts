@@ -1,0 +1,134 @@
+/** `pgweir top`: the pools of a pooler that runs, looked at again and again, in a terminal. */
+
+import type pg from 'pg'
+import {
+  type ConsoleStreams,
+  clientFor,
+  describe,
+  findTarget,
+  messageOf,
+  NO_CONNECTION,
+  type PlaceFlags,
+} from '../console/connection.ts'
+import { type Ask, type Counted, look } from '../top/look.ts'
+import { FIRST_STATE, press, screen, type TopState, type TopView } from '../top/screen.ts'
+
+export interface TopFlags extends PlaceFlags {
+  /** Seconds between two looks. */
+  readonly delay?: string
+  /** One look, and what it shows on standard output: for scripts. */
+  readonly once?: boolean
+}
+
+/** Where there is no terminal that tells. */
+const SIZE = { columns: 140, rows: 1_000 }
+const DELAY_MS = 1_000
+const MIN_DELAY_MS = 100
+
+/** Goes to a screen of its own without a cursor, and back. */
+const ENTER = '\u001b[?1049h\u001b[?25l'
+const LEAVE = '\u001b[?25h\u001b[?1049l'
+const HOME = '\u001b[H'
+const CLEAR_LINE = '\u001b[K'
+
+/** Resolves with the exit code. */
+export async function top(flags: TopFlags, streams: ConsoleStreams): Promise<number> {
+  const { input, output, errors } = streams
+  const target = findTarget(flags, streams)
+  const client = clientFor(target, streams)
+  const lost = new Promise<string>((resolve) => {
+    client.on('error', (problem) => resolve(messageOf(problem)))
+    client.on('end', () => resolve('the console has gone'))
+  })
+  try {
+    await client.connect()
+  } catch (problem) {
+    errors.write(`pgweir: ${describe(target)}: ${messageOf(problem)}\n`)
+    return NO_CONNECTION
+  }
+  const ask = asker(client)
+  try {
+    if (flags.once || !output.isTTY || !input.isTTY) {
+      const { view } = await look(ask, null, performance.now())
+      const lines = screen(view, FIRST_STATE, { ...SIZE, rows: view.rows.length + 6 })
+      output.write(`${lines.slice(0, -1).join('\n')}\n`)
+      return 0
+    }
+    const problem = await watch(ask, delayMsOf(flags), lost, streams)
+    if (problem === null) return 0
+    errors.write(`pgweir: ${describe(target)}: ${problem}\n`)
+    return NO_CONNECTION
+  } catch (problem) {
+    errors.write(`pgweir: ${describe(target)}: ${messageOf(problem)}\n`)
+    return NO_CONNECTION
+  } finally {
+    await Promise.race([client.end(), lost])
+  }
+}
+
+function delayMsOf({ delay }: TopFlags): number {
+  const ms = delay === undefined ? DELAY_MS : Number(delay) * 1000
+  return ms >= MIN_DELAY_MS ? ms : DELAY_MS
+}
+
+function asker(client: pg.Client): Ask {
+  const types = { getTypeParser: () => (text: string) => text } as unknown as pg.CustomTypesConfig
+  return async (text) => (await client.query({ text, types })).rows
+}
+
+/** Resolves with what has ended it; null for the user. */
+async function watch(
+  ask: Ask,
+  delayMs: number,
+  lost: Promise<string>,
+  { input, output }: ConsoleStreams,
+): Promise<string | null> {
+  let state: TopState = FIRST_STATE
+  let view: TopView | null = null
+  let counted: Counted | null = null
+  let timer: NodeJS.Timeout | undefined
+  let end: (problem: string | null) => void = () => {}
+  const ended = new Promise<string | null>((resolve) => {
+    end = resolve
+  })
+  const draw = () => {
+    if (view === null) return
+    const lines = screen(view, state, { columns: output.columns, rows: output.rows })
+    output.write(HOME + lines.map((line) => line + CLEAR_LINE).join('\r\n'))
+  }
+  const again = async () => {
+    if (!state.isHeld) {
+      const seen = await look(ask, counted, performance.now())
+      ;({ view, counted } = seen)
+      draw()
+    }
+    timer = setTimeout(repeat, delayMs)
+  }
+  const repeat = () => {
+    again().catch((problem) => end(messageOf(problem)))
+  }
+  const onKey = (bytes: Buffer) => {
+    const next = press(state, bytes.toString('utf8'))
+    if (next === null) end(null)
+    else {
+      state = next
+      draw()
+    }
+  }
+  output.write(ENTER)
+  input.setRawMode(true)
+  input.on('data', onKey)
+  input.resume()
+  output.on('resize', draw)
+  try {
+    repeat()
+    return await Promise.race([ended, lost])
+  } finally {
+    clearTimeout(timer)
+    output.off('resize', draw)
+    input.off('data', onKey)
+    input.setRawMode(false)
+    input.pause()
+    output.write(LEAVE)
+  }
+}

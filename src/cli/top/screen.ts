@@ -1,0 +1,196 @@
+/** What `pgweir top` shows, as lines of text. Pure. */
+
+export interface TopRow {
+  readonly database: string
+  readonly user: string
+  readonly mode: string
+  readonly active: number
+  readonly waiting: number
+  readonly maxWaitMs: number
+  readonly serversActive: number
+  readonly serversIdle: number
+  /** Opening, being checked or reset, used a while ago. */
+  readonly serversOther: number
+  /** Milliseconds, since the start; null if nothing was asked yet. */
+  readonly queryP50Ms: number | null
+  readonly queryP99Ms: number | null
+  readonly waitP99Ms: number | null
+}
+
+export interface TopView {
+  readonly version: string
+  readonly state: string
+  readonly rows: readonly TopRow[]
+  /** A second, since the look before; null at the first. */
+  readonly rates: {
+    readonly transactions: number
+    readonly queries: number
+    readonly received: number
+    readonly sent: number
+  } | null
+  readonly workers: readonly {
+    readonly number: number
+    readonly state: string
+    readonly clients: number
+    readonly servers: number
+  }[]
+}
+
+export interface TopState {
+  /** Which of COLUMNS. */
+  readonly sort: number
+  readonly isReversed: boolean
+  readonly filter: string
+  readonly isTyping: boolean
+  readonly isHeld: boolean
+  /** How many rows have been scrolled away. */
+  readonly skipped: number
+}
+
+export interface Size {
+  readonly columns: number
+  readonly rows: number
+}
+
+interface Column {
+  readonly name: string
+  readonly width: number
+  readonly isLeft?: boolean
+  of(row: TopRow): string
+  /** The largest first; texts in their order. */
+  by(row: TopRow): number | string
+}
+
+export const COLUMNS: readonly Column[] = [
+  { name: 'DATABASE', width: 18, isLeft: true, of: (row) => row.database, by: (row) => row.database },
+  { name: 'USER', width: 14, isLeft: true, of: (row) => row.user, by: (row) => row.user },
+  { name: 'MODE', width: 11, isLeft: true, of: (row) => row.mode, by: (row) => row.mode },
+  { name: 'ACTIVE', width: 7, of: (row) => String(row.active), by: (row) => row.active },
+  { name: 'WAITING', width: 8, of: (row) => String(row.waiting), by: (row) => row.waiting + row.maxWaitMs / 1e9 },
+  {
+    name: 'MAXWAIT',
+    width: 8,
+    of: (row) => (row.maxWaitMs > 0 ? showMs(row.maxWaitMs) : '-'),
+    by: (row) => row.maxWaitMs,
+  },
+  { name: 'SV:USED', width: 8, of: (row) => String(row.serversActive), by: (row) => row.serversActive },
+  { name: 'IDLE', width: 5, of: (row) => String(row.serversIdle), by: (row) => row.serversIdle },
+  { name: 'OTHER', width: 6, of: (row) => String(row.serversOther), by: (row) => row.serversOther },
+  { name: 'QUERY50', width: 8, of: (row) => showMs(row.queryP50Ms), by: (row) => row.queryP50Ms ?? -1 },
+  { name: 'QUERY99', width: 8, of: (row) => showMs(row.queryP99Ms), by: (row) => row.queryP99Ms ?? -1 },
+  { name: 'WAIT99', width: 8, of: (row) => showMs(row.waitP99Ms), by: (row) => row.waitP99Ms ?? -1 },
+]
+
+/** What needs a look comes first. */
+export const FIRST_STATE: TopState = {
+  ...{ sort: COLUMNS.findIndex(({ name }) => name === 'WAITING'), isReversed: false },
+  ...{ filter: '', isTyping: false, isHeld: false, skipped: 0 },
+}
+
+export const HELP = 'q quit  ←→ sort by  r reverse  / filter  ↑↓ scroll  space hold'
+
+/** As many lines as fit, none of them too wide. */
+export function screen(view: TopView, state: TopState, { columns, rows }: Size): string[] {
+  const { version, rates, workers } = view
+  const found = sortedRows(view, state)
+  const total = (of: (row: TopRow) => number) => view.rows.reduce((sum, row) => sum + of(row), 0)
+  const servers = total((row) => row.serversActive + row.serversIdle + row.serversOther)
+  const head = [
+    `${version}   ${view.state}${state.isHeld ? ' (held)' : ''}   ${workers.length} ${workers.length === 1 ? 'process' : 'processes'}${oddWorkers(view)}`,
+    `clients: ${total((row) => row.active)} active, ${total((row) => row.waiting)} waiting   servers: ${total((row) => row.serversActive)} in use of ${servers}`,
+    rates === null
+      ? ''
+      : `a second: ${count(rates.transactions)} transactions, ${count(rates.queries)} queries, ${bytes(rates.received)} in, ${bytes(rates.sent)} out`,
+    state.isTyping || state.filter !== '' ? `filter: ${state.filter}${state.isTyping ? '_' : ''}` : '',
+    COLUMNS.map((column, index) => cell(index === state.sort ? `${column.name}*` : column.name, column)).join(' '),
+  ]
+  const room = Math.max(rows - head.length - 1, 1)
+  const skipped = Math.min(state.skipped, Math.max(found.length - room, 0))
+  const body = found
+    .slice(skipped, skipped + room)
+    .map((row) => COLUMNS.map((column) => cell(column.of(row), column)).join(' '))
+  while (body.length < room) body.push('')
+  const left = found.length - skipped - room
+  const foot = left > 0 || skipped > 0 ? `${HELP}   ${found.length} pools` : HELP
+  return [...head, ...body, foot].map((line) => line.slice(0, columns).trimEnd())
+}
+
+export function sortedRows({ rows }: TopView, { sort, isReversed, filter }: TopState): TopRow[] {
+  const { by } = COLUMNS[sort] as Column
+  const name = (row: TopRow) => `${row.database} ${row.user}`
+  const direction = isReversed ? -1 : 1
+  return rows
+    .filter((row) => name(row).toLowerCase().includes(filter.toLowerCase()))
+    .toSorted((one, other) => direction * compare(by(one), by(other)) || compare(name(one), name(other)))
+}
+
+function compare(one: number | string, other: number | string): number {
+  if (typeof one === 'number' && typeof other === 'number') return other - one
+  return one < other ? -1 : one > other ? 1 : 0
+}
+
+function oddWorkers({ workers }: TopView): string {
+  const odd = workers.filter(({ state }) => state !== 'serving')
+  return odd.length === 0 ? '' : ` (${odd.map(({ number, state }) => `${number} ${state}`).join(', ')})`
+}
+
+function cell(text: string, { width, isLeft }: Column): string {
+  // Names are chosen by clients: no control characters for the terminal.
+  const shown = text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '?')
+  const cut = shown.length > width ? `${shown.slice(0, width - 1)}…` : shown
+  return isLeft ? cut.padEnd(width) : cut.padStart(width)
+}
+
+export function showMs(ms: number | null): string {
+  if (ms === null) return '-'
+  if (ms < 1) return `${Math.round(ms * 1000)}us`
+  if (ms < 1_000) return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)}ms`
+  return ms < 60_000 ? `${(ms / 1_000).toFixed(1)}s` : `${Math.round(ms / 60_000)}min`
+}
+
+function count(value: number): string {
+  return value < 10 ? value.toFixed(1) : String(Math.round(value))
+}
+
+function bytes(value: number): string {
+  return value < 1024
+    ? `${Math.round(value)} B`
+    : value < 1024 ** 2
+      ? `${Math.round(value / 1024)} kB`
+      : `${(value / 1024 ** 2).toFixed(1)} MB`
+}
+
+/** What a key does; null where it ends the program. */
+export function press(state: TopState, key: string): TopState | null {
+  if (key === '\u0003') return null
+  if (state.isTyping) return type(state, key)
+  switch (key) {
+    case 'q':
+      return null
+    case '\u001b[D':
+      return { ...state, sort: (state.sort + COLUMNS.length - 1) % COLUMNS.length }
+    case '\u001b[C':
+      return { ...state, sort: (state.sort + 1) % COLUMNS.length }
+    case '\u001b[A':
+      return { ...state, skipped: Math.max(state.skipped - 1, 0) }
+    case '\u001b[B':
+      return { ...state, skipped: state.skipped + 1 }
+    case 'r':
+      return { ...state, isReversed: !state.isReversed }
+    case '/':
+      return { ...state, isTyping: true, filter: '', skipped: 0 }
+    case '\u001b':
+      return { ...state, filter: '', skipped: 0 }
+    case ' ':
+      return { ...state, isHeld: !state.isHeld }
+    default:
+      return state
+  }
+}
+
+function type(state: TopState, key: string): TopState {
+  if (key === '\r' || key === '\n') return { ...state, isTyping: false }
+  if (key === '\u001b') return { ...state, isTyping: false, filter: '' }
+  if (key === '\u007f' || key === '\b') return { ...state, filter: state.filter.slice(0, -1) }
+  return /^[^\u0000-\u001f\u007f]+$/.test(key) ? { ...state, filter: state.filter + key } : state
+}

@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest'
+import { startPgweir } from '../support/e2e/pgweir.ts'
+import { Program } from '../support/e2e/program.ts'
+import { createDatabase } from '../support/postgres.ts'
+
+const database = await createDatabase()
+
+test('pgweir top --once prints the pools of a pooler that runs', async () => {
+  const pgweir = await startPgweir({
+    database,
+    secrets: { [database.user]: database.password },
+    settings: { admin_users: database.user },
+  })
+  const client = await pgweir.client()
+  await client.query('begin')
+  const { host, port } = pgweir.address
+  const program = new Program(['top', '--once', '--host', host, '--port', String(port), '-U', database.user], {
+    PGPASSWORD: database.password,
+  })
+  expect(await program.ended()).toBe(0)
+  expect(program.stdout).toMatch(/^pgweir \S+ {3}active/)
+  const line = program.stdout.split('\n').find((each) => each.startsWith(database.database.slice(0, 10)))
+  expect(line).toMatch(/ \w+ +1 +0 +- +1 +0 +0 /)
+  await client.query('commit')
+})
+
+test('it tells that nobody is there', async () => {
+  const program = new Program(['top', '--host', '127.0.0.1', '--port', '1', '-U', 'ada'])
+  expect(await program.ended()).toBe(2)
+  expect(program.stderr).toContain('the console of 127.0.0.1:1')
+})

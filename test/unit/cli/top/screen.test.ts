@@ -1,0 +1,114 @@
+import { describe, expect, test } from 'vitest'
+import {
+  COLUMNS,
+  FIRST_STATE,
+  press,
+  screen,
+  type TopRow,
+  type TopState,
+  type TopView,
+} from '../../../../src/cli/top/screen.ts'
+
+function row(database: string, changes: Partial<TopRow> = {}): TopRow {
+  return {
+    ...{ database, user: 'ada', mode: 'transaction', active: 2, waiting: 0, maxWaitMs: 0 },
+    ...{ serversActive: 2, serversIdle: 1, serversOther: 0, queryP50Ms: 0.4, queryP99Ms: 12, waitP99Ms: null },
+    ...changes,
+  }
+}
+
+function view(rows: readonly TopRow[], changes: Partial<TopView> = {}): TopView {
+  return {
+    ...{
+      version: 'pgweir 1.2.3',
+      state: 'active',
+      rows,
+      rates: { transactions: 1234.5, queries: 2.25, received: 2048, sent: 3e6 },
+    },
+    workers: [{ number: 1, state: 'serving', clients: 2, servers: 3 }],
+    ...changes,
+  }
+}
+
+const SIZE = { columns: 200, rows: 24 }
+
+/** The names of the rows that are shown. */
+function shown(of: TopView, state: TopState, size = SIZE): string[] {
+  return screen(of, state, size)
+    .slice(5, -1)
+    .map((line) => line.split(' ')[0] ?? '')
+    .filter((name) => name !== '')
+}
+
+function pressed(...keys: readonly string[]): TopState {
+  return keys.reduce((state, key) => press(state, key) as TopState, FIRST_STATE)
+}
+
+test('shows all at a glance, and the pools in which clients wait first', () => {
+  const busy = row('busy', { waiting: 3, maxWaitMs: 1_500 })
+  const lines = screen(view([row('app'), busy]), FIRST_STATE, SIZE)
+  expect(lines.slice(0, 3)).toEqual([
+    'pgweir 1.2.3   active   1 process',
+    'clients: 4 active, 3 waiting   servers: 4 in use of 6',
+    'a second: 1235 transactions, 2.3 queries, 2 kB in, 2.9 MB out',
+  ])
+  expect(lines[4]).toMatch(/^DATABASE +USER +MODE +ACTIVE WAITING\*? +MAXWAIT/)
+  expect(lines[5]).toMatch(/^busy +ada +transaction +2 +3 +1\.5s +2 +1 +0 +400us +12ms +-$/)
+  expect(lines[6]).toMatch(/^app /)
+  expect(lines.at(-1)).toContain('q quit')
+})
+
+test('fits any size, and scrolls no further than there are rows', () => {
+  const many = view(Array.from({ length: 50 }, (_, index) => row(`db${String(index).padStart(2, '0')}`)))
+  for (const size of [SIZE, { columns: 10, rows: 3 }, { columns: 80, rows: 10 }]) {
+    const lines = screen(many, FIRST_STATE, size)
+    expect(lines.length).toBeLessThanOrEqual(Math.max(size.rows, 7))
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(size.columns)
+  }
+  const size = { columns: 200, rows: 16 }
+  expect(shown(many, FIRST_STATE, size)).toHaveLength(10)
+  expect(shown(many, pressed('\u001b[B', '\u001b[B'), size)[0]).toBe('db02')
+  expect(shown(many, { ...FIRST_STATE, skipped: 1_000 }, size).at(-1)).toBe('db49')
+})
+
+test('names of clients cannot speak to the terminal', () => {
+  expect(screen(view([row('a\u001b[2Jb\n')]), FIRST_STATE, SIZE).join('')).not.toMatch(/[\u0000-\u001f]/)
+})
+
+test('says which processes do not serve', () => {
+  const workers = [1, 2].map((number) => ({
+    number,
+    state: number === 2 ? 'starting' : 'serving',
+    clients: 0,
+    servers: 0,
+  }))
+  expect(screen(view([], { workers }), FIRST_STATE, SIZE)[0]).toBe('pgweir 1.2.3   active   2 processes (2 starting)')
+})
+
+describe('a key', () => {
+  const pools = view([row('b', { active: 1 }), row('a', { active: 3 }), row('c', { active: 2 })])
+
+  test('sorts by another column, and the other way round', () => {
+    const byActive = pressed('\u001b[D')
+    expect(COLUMNS[byActive.sort]?.name).toBe('ACTIVE')
+    expect(shown(pools, byActive)).toEqual(['a', 'c', 'b'])
+    expect(shown(pools, pressed('\u001b[D', 'r'))).toEqual(['b', 'c', 'a'])
+    const turns = COLUMNS.map(() => '\u001b[C')
+    expect(pressed(...turns).sort).toBe(FIRST_STATE.sort)
+  })
+
+  test('filters by what is typed, until that is left', () => {
+    expect(shown(pools, pressed('/', 'C'))).toEqual(['c'])
+    const left = pressed('/', 'q', '\u007f', 'a', 'd', '\r')
+    expect(left).toMatchObject({ filter: 'ad', isTyping: false })
+    expect(shown(pools, left)).toEqual(['a', 'b', 'c'])
+    expect(press(left, '\u001b')).toMatchObject({ filter: '' })
+  })
+
+  test('ends it, holds it, or does nothing', () => {
+    expect(press(FIRST_STATE, 'q')).toBeNull()
+    expect(press(pressed('/'), '\u0003')).toBeNull()
+    expect(pressed(' ').isHeld).toBe(true)
+    expect(pressed('x')).toEqual(FIRST_STATE)
+  })
+})

@@ -72,10 +72,10 @@ export async function listenShared(
   { general, keepAlive, addresses, firstDescriptor }: SharedOptions,
   onAccepted: (channel: Channel) => void,
 ): Promise<readonly Listener[]> {
-  const backlog = general.listen_backlog
+  const { listen_backlog: backlog, so_reuseport: sharesPort } = general
   return Promise.all(
     addresses.map((address, index) =>
-      transport.listen({ ...address, backlog, keepAlive, descriptor: firstDescriptor + index }, onAccepted),
+      transport.listen({ ...address, backlog, keepAlive, sharesPort, descriptor: firstDescriptor + index }, onAccepted),
     ),
   )
 }

@@ -61,6 +61,8 @@ export class Lifecycle {
   #running: Running = { listeners: [], janitor: null }
   /** What is waited for; the more impatient one counts. */
   #mode: ShutdownMode | null = null
+  /** Listeners that still let in who is about to come. */
+  #finishing = 0
   #finish = () => {}
   /** Resolves when it is over, whoever ended it. */
   readonly stopped: Promise<void>
@@ -108,7 +110,7 @@ export class Lifecycle {
     if (this.#state === 'serving') this.#enter('draining')
     for (const listener of this.#running.listeners)
       if (isReplaced) listener.close()
-      else if (!isPath(listener.address.host)) listener.finish()
+      else if (!isPath(listener.address.host)) this.#finishListening(listener)
     const { lastWord } = this
     if (lastWord !== null) for (const pool of pools) pool.retire(lastWord)
     // A pause that is waited for will not come to its end.
@@ -121,7 +123,16 @@ export class Lifecycle {
     this.#parts.serviceManager.status(`ending: ${waiting}`)
   }
 
+  #finishListening(listener: Listener): void {
+    this.#finishing++
+    listener.finish(() => {
+      this.#finishing--
+      this.#parts.conditions.check()
+    })
+  }
+
   #isDrained(): boolean {
+    if (this.#finishing > 0) return false
     return this.#mode === 'wait_for_clients' ? this.#clients === 0 : total(this.#parts.pools) === 0
   }
 

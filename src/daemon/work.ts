@@ -2,7 +2,7 @@
 
 import { SystemClock } from '../base/clock.ts'
 import { keepYoungGenerationAsItIs } from '../base/young-generation.ts'
-import type { Address, Channel, Listener, Transport } from '../net/channel.ts'
+import { type Address, type Channel, finishAtOnce, type Listener, type Transport } from '../net/channel.ts'
 import { secondHandle } from '../net/kept-connection.ts'
 import type { AcceptedSocket } from '../net/node-transport.ts'
 import { takeOver } from '../net/take-over.ts'
@@ -184,5 +184,5 @@ export async function work(side: WorkerSide): Promise<void> {
 
 /** Where the primary accepts, there is nothing to close here, and what it gives is to be taken. */
 function givenConnections(address: Address): Listener {
-  return { address, close: () => {}, finish: () => {}, pause: () => false, resume: () => {} }
+  return { address, close: () => {}, finish: finishAtOnce(() => {}), pause: () => false, resume: () => {} }
 }

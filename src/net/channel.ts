@@ -118,14 +118,25 @@ export interface Listener {
   readonly address: Address
   /** Stops accepting for good; channels that were accepted live on. */
   close(): void
-  /** The same, but whoever has connected already, and waits in the kernel to be accepted, comes in where the transport can do that. */
-  finish(): void
+  /**
+   * The same, but nobody is lost, as far as the transport can do that: whoever has connected already comes in, and where the port is shared,
+   * who is about to goes to another. `finished` is called when it accepts no more, which may be at once.
+   */
+  finish(finished: () => void): void
   /**
    * Stops accepting for now: who connects waits in the kernel, or is taken by another process that shares the descriptor. Returns false
    * where the transport cannot do that, and goes on.
    */
   pause(): boolean
   resume(): void
+}
+
+/** For a transport that can do no better than to close. */
+export function finishAtOnce(close: () => void): Listener['finish'] {
+  return (finished) => {
+    close()
+    finished()
+  }
 }
 
 export interface DialOptions {

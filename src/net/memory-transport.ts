@@ -1,6 +1,15 @@
 /** The transport of the flow tests: addresses are names in a table, connections are pairs of channels in memory. */
 
-import type { Address, Dial, DialListener, DialOptions, Listener, ListenOptions, Transport } from './channel.ts'
+import {
+  type Address,
+  type Dial,
+  type DialListener,
+  type DialOptions,
+  finishAtOnce,
+  type Listener,
+  type ListenOptions,
+  type Transport,
+} from './channel.ts'
 import { createPair, type MemoryChannel, type PairOptions } from './memory-channel.ts'
 import type { Cut } from './memory-pipe.ts'
 
@@ -29,7 +38,7 @@ export function createMemoryTransport(options: Pick<PairOptions, 'cut' | 'window
     if (accepting.has(name)) throw systemError('listen', 'EADDRINUSE', address)
     accepting.set(name, onAccepted)
     const close = () => accepting.delete(name)
-    return { address, close, finish: close, pause: () => false, resume() {} }
+    return { address, close, finish: finishAtOnce(close), pause: () => false, resume() {} }
   }
 
   function dial({ address: asked, hosts: [host] = [] }: DialOptions, listener: DialListener): Dial {

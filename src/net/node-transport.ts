@@ -16,6 +16,7 @@ import {
   type Dial,
   type DialListener,
   type DialOptions,
+  finishAtOnce,
   type KeepAlive,
   type Listener,
   type ListenOptions,
@@ -100,7 +101,7 @@ export function listenForSockets(
       })
       // node:net has no way to stop accepting but to close.
       const close = () => server.close()
-      resolve({ address, close, finish: close, pause: () => false, resume() {} })
+      resolve({ address, close, finish: finishAtOnce(close), pause: () => false, resume() {} })
     })
   })
 }

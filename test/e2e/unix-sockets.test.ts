@@ -65,12 +65,14 @@ test('while it waits for its clients it is the way to the console, and nobody el
   const stays = await local(pgweir, directory)
   const console = { database: 'pgbouncer' }
   await (await local(pgweir, directory, console)).query('shutdown wait_for_clients')
-  expect(await failureOf(pgweir.client())).toMatchObject({ code: 'ECONNREFUSED' })
-  // Of several processes those without clients end first.
-  await until(
-    'nobody is let in',
-    async () => (await failureOf<NodeJS.ErrnoException>(local(pgweir, directory))).code === '57P01',
-  )
+  const answerTo = (client: ReturnType<Pgweir['client']>) =>
+    client.then(
+      (early) => early.end(),
+      ({ code }: NodeJS.ErrnoException) => code,
+    )
+  // Several processes hear of it one after the other, and those without clients end first.
+  await until('nobody is let in by TCP', async () => (await answerTo(pgweir.client())) === 'ECONNREFUSED')
+  await until('nobody is let in by the socket', async () => (await answerTo(local(pgweir, directory))) === '57P01')
   const other = await local(pgweir, directory, console)
   const { rows } = await other.query('show clients')
   expect(rows.map((row) => row['database'])).toContain(database.database)

@@ -19,6 +19,12 @@ const MAX_ACCEPTS = 64
 /** The same where other processes accept from the same queue and should have their part. */
 const MAX_SHARED_ACCEPTS = 1
 
+/** How long a handshake may be under way that began with us: whoever is answered in the end would be reset if we had gone. */
+const HANDSHAKE_MS = 1_000
+
+/** Who listens for the longest comes first, which is us if there was nobody else until lately; then whoever is to follow us. */
+const SUCCESSOR = 1
+
 /** How many may wait when it ends: more than any system lets wait. */
 const MAX_WAITING = 65_536
 
@@ -40,6 +46,8 @@ export class EpollListener implements Listener, Pollable {
   readonly #keepAlive: KeepAlive
   /** What accepted sockets inherit. */
   #inherited: KeepAlive
+  readonly #sharesPort: boolean
+  #finishing: NodeJS.Timeout | null = null
   #isOpen = true
   #isPaused = false
   #retry: NodeJS.Timeout | null = null
@@ -58,6 +66,7 @@ export class EpollListener implements Listener, Pollable {
     this.#onAccepted = onAccepted
     this.#onAcceptFailed = onAcceptFailed
     this.#isShared = options.descriptor !== undefined
+    this.#sharesPort = options.sharesPort === true && !isPath(options.host)
     this.#keepAlive = options.keepAlive
     this.#inherited = snapshotOf(options.keepAlive)
     this.descriptor = options.descriptor ?? openListeningSocket(poller.calls, options)
@@ -74,18 +83,40 @@ export class EpollListener implements Listener, Pollable {
   close(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
-    if (this.#retry) clearTimeout(this.#retry)
+    for (const timer of [this.#retry, this.#finishing]) if (timer) clearTimeout(timer)
     // Closing does not end the watch while another process has the same socket.
     this.#watch(false)
     this.#poller.close(this.descriptor)
     if (!this.#isShared) removeSocketFile(this.address.host)
   }
 
-  finish(): void {
-    if (!this.#isOpen) return
-    this.#watch(false)
-    this.#acceptUpTo(MAX_WAITING)
-    this.close()
+  finish(finished: () => void): void {
+    if (!this.#isOpen || this.#finishing !== null) finished()
+    else if (this.#leavePort()) this.#finishing = setTimeout(() => this.#finishNow(finished), HANDSHAKE_MS)
+    else this.#finishNow(finished)
+  }
+
+  /** Whoever follows us gets what comes from now on, where the system can do that for a while. */
+  #leavePort(): boolean {
+    const { calls } = this.#poller
+    if (!this.#sharesPort || !calls.sharePortAgain(this.descriptor)) return false
+    try {
+      calls.leavePortTo(this.descriptor, SUCCESSOR)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  #finishNow(finished: () => void): void {
+    if (this.#isOpen) {
+      this.#watch(false)
+      this.#acceptUpTo(MAX_WAITING)
+      // Else those who share it for good would all leave it to one of them.
+      if (this.#sharesPort) this.#poller.calls.sharePortAgain(this.descriptor)
+      this.close()
+    }
+    finished()
   }
 
   pause(): boolean {

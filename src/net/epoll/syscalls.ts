@@ -50,6 +50,8 @@ export const OPTIONS = {
   SO_KEEPALIVE: [SOL_SOCKET, 9],
   SO_REUSEPORT: [SOL_SOCKET, 15],
   SO_PEERCRED: [SOL_SOCKET, 17],
+  SO_ATTACH_REUSEPORT_CBPF: [SOL_SOCKET, 51],
+  SO_DETACH_REUSEPORT_BPF: [SOL_SOCKET, 68],
   TCP_NODELAY: [IPPROTO_TCP, 1],
   TCP_KEEPIDLE: [IPPROTO_TCP, 4],
   TCP_KEEPINTVL: [IPPROTO_TCP, 5],
@@ -60,6 +62,10 @@ export const OPTIONS = {
 } as const
 
 export type Option = keyof typeof OPTIONS
+
+const SOCK_FPROG_BYTES = 16
+const BPF_RETURN = 0x06
+const ENOPROTOOPT = 92
 
 // As the hot calls return them: negative.
 export const EPERM = -1
@@ -368,6 +374,30 @@ export class SystemCalls {
     const [level, name] = OPTIONS[option]
     this.#page.writeInt32LE(value, VALUE_AT)
     this.#checked('setsockopt', this.#setsockopt(descriptor, level, name, this.#pageAddress + VALUE_AT, 4), option)
+  }
+
+  /**
+   * Of the sockets that share a port with this one, by SO_REUSEPORT, the one with this number gets all new connections; they are counted from
+   * the one that has listened for longest. Where there is no such socket, the kernel shares them out as before.
+   */
+  leavePortTo(descriptor: number, place: number): void {
+    const [level, name] = OPTIONS.SO_ATTACH_REUSEPORT_CBPF
+    const programAt = ADDRESS_AT + SOCK_FPROG_BYTES
+    // `struct sock_fprog`, and a program of one instruction: return that number.
+    this.#page.fill(0, ADDRESS_AT, programAt + 8)
+    this.#page.writeUInt16LE(1, ADDRESS_AT)
+    this.#page.writeBigUInt64LE(BigInt(this.#pageAddress + programAt), ADDRESS_AT + 8)
+    this.#page.writeUInt16LE(BPF_RETURN, programAt)
+    this.#page.writeUInt32LE(place, programAt + 4)
+    const result = this.#setsockopt(descriptor, level, name, this.#pageAddress + ADDRESS_AT, SOCK_FPROG_BYTES)
+    this.#checked('setsockopt', result, 'SO_ATTACH_REUSEPORT_CBPF')
+  }
+
+  /** The kernel shares them out again. False where it does not know how to take that back: Linux before 5.3. */
+  sharePortAgain(descriptor: number): boolean {
+    const [level, name] = OPTIONS.SO_DETACH_REUSEPORT_BPF
+    if (this.#setsockopt(descriptor, level, name, this.#pageAddress + VALUE_AT, 4) === 0) return true
+    return this.#errno() !== ENOPROTOOPT
   }
 
   /** Who is at the other end of a unix socket: `struct ucred`. */

@@ -123,8 +123,11 @@ test('a listener that finishes lets in who has connected already, and nobody els
   onTestFinished(() => early.forEach((socket) => void socket.destroy()))
   await new Promise((resolve) => process.nextTick(resolve))
   expect(channels).toHaveLength(0)
-  listener.finish()
-  expect(channels).toHaveLength(10)
+  let isFinished = false
+  listener.finish(() => {
+    isFinished = true
+  })
+  expect([channels.length, isFinished]).toEqual([10, true])
   const heard = channels.map((channel) => new Recorder(channel))
   for (const socket of early) socket.end('hello')
   await until('each is heard', () => heard.every(({ received }) => received.all().toString() === 'hello'))
@@ -303,6 +306,29 @@ test('two listeners can share a port if both say so', async () => {
   await expect(listen({ port: listener.address.port })).rejects.toMatchObject({ code: 'EADDRINUSE' })
   const second = await listen({ port: listener.address.port, sharesPort: true })
   expect(second.listener.address).toEqual(listener.address)
+})
+
+test('one that finishes leaves a shared port to the one that follows, before it stops to accept', async () => {
+  const first = await listen({ sharesPort: true })
+  const { address } = first.listener
+  const early = await dialed(transport, address)
+  const second = await listen({ port: address.port, sharesPort: true })
+  let isFinished = false
+  first.listener.finish(() => {
+    isFinished = true
+  })
+  const late = await Promise.all(Array.from({ length: 40 }, () => dialed(transport, address)))
+  await until('they are accepted', () => second.channels.length === 40)
+  expect(isFinished, 'somebody may still be about to come').toBe(false)
+  await until('it has stopped', () => isFinished)
+  expect(first.channels.length).toBe(1)
+  // Those who are left share it as before.
+  const third = await listen({ port: address.port, sharesPort: true })
+  for (let count = 0; count < 40; count++) late.push(await dialed(transport, address))
+  await until('they are accepted, too', () => second.channels.length + third.channels.length === 80)
+  expect(second.channels.length).toBeGreaterThan(40)
+  expect(third.channels.length).toBeGreaterThan(0)
+  for (const channel of [early, ...late]) channel.destroy()
 })
 
 test('a connection that is deferred is accepted with its first bytes', async () => {

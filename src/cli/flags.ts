@@ -2,7 +2,6 @@
 
 import { type Command, Option } from 'commander'
 import { flagName, isSettingKey, TOPICS } from '../settings/schema.ts'
-import { UNSUPPORTED_SETTINGS } from '../settings/unsupported.ts'
 import { IN_BACKGROUND_FLAG } from './commands/background.ts'
 
 /** What was given on the command line, for `loadSettings`. */
@@ -14,7 +13,7 @@ export interface CommandLine {
   readonly isQuiet: boolean
 }
 
-/** Adds a flag for each setting. Those that are not supported yet are hidden, but known, so that they get the same answer as in a file. */
+/** Adds a flag for each setting. Those without effect are hidden. */
 export function addSettingFlags(command: Command): Command {
   for (const [topic, rows] of Object.entries(TOPICS))
     for (const [key, row] of Object.entries(rows))
@@ -24,8 +23,6 @@ export function addSettingFlags(command: Command): Command {
             .helpGroup(`${topic}:`)
             .hideHelp('noEffect' in row),
         )
-  for (const key of Object.keys(UNSUPPORTED_SETTINGS))
-    command.addOption(new Option(`${flagName(key)} <value>`).hideHelp())
   return command
 }
 
@@ -93,7 +90,7 @@ function settingsAmong(given: object): Record<string, string> {
   const settings: Record<string, string> = {}
   for (const [attribute, value] of Object.entries(given)) {
     const key = attribute.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-    if (isSettingKey(key) || Object.hasOwn(UNSUPPORTED_SETTINGS, key)) settings[key] = String(value)
+    if (isSettingKey(key)) settings[key] = String(value)
   }
   return settings
 }

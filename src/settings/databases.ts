@@ -5,7 +5,6 @@ import { type EntryTable, type Reading, readEntry } from './entry.ts'
 import { error, quote, warning } from './problem.ts'
 import { POOL_MODES, type ValuesOf } from './schema.ts'
 import { SSL_MODES } from './tls.ts'
-import { UNSUPPORTED_DATABASE_KEYS } from './unsupported.ts'
 import { boolean, host, integer, oneOf, orNull, override, text, time } from './values.ts'
 
 const optionalText = orNull(text)
@@ -127,7 +126,6 @@ export const CONSOLE_NAMES: readonly string[] = ['pgweir', 'pgbouncer']
 const DATABASE_TABLE: EntryTable<typeof DATABASE_ROWS> = {
   rows: DATABASE_ROWS,
   aliases: { reserve_pool: 'reserve_pool_size' },
-  unsupported: UNSUPPORTED_DATABASE_KEYS,
 }
 
 export function readDatabase(name: string, pairs: Pairs, reading: Reading): DatabaseSettings {

@@ -4,7 +4,6 @@ import { DATABASE_ROWS } from './databases.ts'
 import type { Settings } from './load.ts'
 import { PEER_ROWS } from './peers.ts'
 import { SETTING_KEYS, SETTING_ROWS, SETTINGS, type SettingRow, TOPICS } from './schema.ts'
-import { UNSUPPORTED_DATABASE_KEYS, UNSUPPORTED_SETTINGS, type UnsupportedRow } from './unsupported.ts'
 import { USER_ROWS } from './users.ts'
 
 export interface ConfigRow {
@@ -36,7 +35,6 @@ export function settingsPage(): string {
     entryTable(USER_ROWS),
     `## Section [peers]\n\n${PEERS_INTRODUCTION}`,
     entryTable(PEER_ROWS),
-    ...unsupportedSection(),
   ].join('\n\n')}\n`
 }
 
@@ -81,9 +79,6 @@ layout is PgBouncer's, so that either may be a peer of the other. The file may b
 see the end of their request's connection when the peer has dealt with it, at the latest after \`cancel_wait_timeout\`; a request that went
 from peer to peer three times is dropped. The workers of one pgweir are not peers: they pass requests on by themselves.`
 
-const UNSUPPORTED_INTRODUCTION = `PgBouncer knows these and pgweir does not build them yet. A file that has them works, with a warning; where ignoring one would weaken security or
-change who may log in, it is an error instead. \`sslmode\` is not PgBouncer's, but part of many URLs.`
-
 function settingTable(keys: readonly string[]): string {
   const rows = keys.map((key) => {
     const row = SETTING_ROWS.get(key)
@@ -121,30 +116,6 @@ function entryTable(entries: Readonly<Record<string, DescribedRow>>): string {
     row.meaning,
   ])
   return table(['key', 'takes', 'default', 'meaning'], rows)
-}
-
-function unsupportedSection(): string[] {
-  const all = [UNSUPPORTED_SETTINGS, UNSUPPORTED_DATABASE_KEYS].flatMap((rows) => Object.keys(rows))
-  return all.length === 0 ? [] : [`## Not supported yet\n\n${UNSUPPORTED_INTRODUCTION}`, unsupportedTable()]
-}
-
-function unsupportedTable(): string {
-  const rows = (suffix: string, entries: Readonly<Record<string, UnsupportedRow>>) =>
-    Object.entries(entries).map(([key, row]) => [code(`${key}${suffix}`), capital(row.without), refusal(row)])
-  return table(
-    ['key', 'without it', 'an error'],
-    [...rows('', UNSUPPORTED_SETTINGS), ...rows(' in [databases]', UNSUPPORTED_DATABASE_KEYS)],
-  )
-}
-
-function refusal({ refusedUnless, fine = [] }: UnsupportedRow): string {
-  if (refusedUnless === undefined) return ''
-  const allowed = [...fine, ...refusedUnless].filter((value) => value !== '')
-  return allowed.length === 0 ? 'where set' : `unless ${allowed.map(code).join(', ')}`
-}
-
-function capital(words: string): string {
-  return `${words.charAt(0).toUpperCase()}${words.slice(1)}`
 }
 
 function code(value: string): string {

@@ -5,7 +5,6 @@ import { suggestion } from './nearest.ts'
 import { error, type Place, type Problem, quote, warning } from './problem.ts'
 import type { References } from './references.ts'
 import type { ValuesOf } from './schema.ts'
-import { judge, type UnsupportedRow } from './unsupported.ts'
 import type { ValueType } from './values.ts'
 
 export interface EntryRow<T> {
@@ -23,7 +22,6 @@ export interface EntryTable<Rows> {
   readonly rows: Rows
   /** Other names of keys, as PgBouncer has them. */
   readonly aliases: Readonly<Record<string, string>>
-  readonly unsupported: Readonly<Record<string, UnsupportedRow>>
 }
 
 /** Where a line stands, and what it may refer to. */
@@ -57,9 +55,6 @@ export function readEntry<Rows extends object>(
       else problems.push(error(place, `${subject}: ${key} cannot be ${quote(pair.value)}: ${parsed.problem}`))
       if (seen.has(key))
         problems.push(warning(place, `${subject}: ${key} is given more than once; the last one counts`))
-    } else if (Object.hasOwn(table.unsupported, key)) {
-      const later = judgeUnsupported(table.unsupported, key, pair.value)
-      if (later !== null) problems.push({ ...later, sentence: `${subject}: ${later.sentence}`, ...place })
     } else if (seen.has('password')) {
       // A password with a space in it and no quotes would show up here as a "key".
       problems.push(
@@ -72,21 +67,4 @@ export function readEntry<Rows extends object>(
   }
   if (problem !== null) problems.push(error(place, `${subject}: ${problem}`))
   return Object.fromEntries(values) as ValuesOf<Rows>
-}
-
-/** What is to be said about a key that is known but not built, or null if nothing is. The value is never repeated. */
-export function judgeUnsupported(
-  table: Readonly<Record<string, UnsupportedRow>>,
-  key: string,
-  value: string,
-): { readonly severity: Problem['severity']; readonly sentence: string } | null {
-  const row = table[key]
-  const verdict = row === undefined ? 'fine' : judge(row, value)
-  if (row === undefined || verdict === 'fine') return null
-  if (verdict === 'ignored')
-    return { severity: 'warning', sentence: `${key} is not supported yet and is ignored: ${row.without}` }
-  return {
-    severity: 'error',
-    sentence: `${key} is not supported yet, and ignoring it would not be safe: ${row.without}`,
-  }
 }

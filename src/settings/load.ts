@@ -2,7 +2,7 @@
 
 import { type Pairs, parseConnectionString, parseUpstreamUrl } from './connection-string.ts'
 import { type DatabaseSettings, FALLBACK_NAME, readDatabase } from './databases.ts'
-import { judgeUnsupported, type Reading } from './entry.ts'
+import type { Reading } from './entry.ts'
 import { diskFiles, type Entry, type Files, type Heading, readIni, splitEntry } from './ini.ts'
 import { nearest, suggestion } from './nearest.ts'
 import { type PeerSettings, readPeer } from './peers.ts'
@@ -19,7 +19,6 @@ import {
   SETTING_ROWS,
   type SettingKey,
 } from './schema.ts'
-import { UNSUPPORTED_SETTINGS } from './unsupported.ts'
 import { readUser, type UserSettings } from './users.ts'
 
 export interface LoadOptions {
@@ -138,7 +137,7 @@ class Draft {
       if (text === undefined || !name.startsWith(ENVIRONMENT_PREFIX) || name === UPSTREAM_VARIABLE) continue
       const key = name.slice(ENVIRONMENT_PREFIX.length).toLowerCase()
       const isExact = name === environmentName(key)
-      if (isExact && (isSettingKey(key) || Object.hasOwn(UNSUPPORTED_SETTINGS, key))) {
+      if (isExact && isSettingKey(key)) {
         this.#set(key, text, name, { from: 'environment', ...NOWHERE })
       } else {
         // Kubernetes and Docker set variables of their own after a service's name, such as PGWEIR_PORT: only a likely slip is told.
@@ -273,10 +272,7 @@ class Draft {
         this.problems.push(warning(origin, `${label} has no effect: ${row.noEffect}`))
       return
     }
-    const later = judgeUnsupported(UNSUPPORTED_SETTINGS, key, text)
-    if (later !== null) this.problems.push({ ...later, file: origin.file, line: origin.line })
-    else if (!Object.hasOwn(UNSUPPORTED_SETTINGS, key))
-      this.problems.push(error(origin, `there is no setting ${quote(label)}${suggestion(key, SETTING_KEYS)}`))
+    this.problems.push(error(origin, `there is no setting ${quote(label)}${suggestion(key, SETTING_KEYS)}`))
   }
 
   #reading(place: Place): Reading {

@@ -33,7 +33,7 @@ export interface PeerSettings extends Omit<ValuesOf<typeof PEER_ROWS>, 'host'> {
   readonly host: string
 }
 
-const PEER_TABLE: EntryTable<typeof PEER_ROWS> = { rows: PEER_ROWS, aliases: {}, unsupported: {} }
+const PEER_TABLE: EntryTable<typeof PEER_ROWS> = { rows: PEER_ROWS, aliases: {} }
 
 const peerId = integer({ min: 1, max: MAX_PEER_ID })
 

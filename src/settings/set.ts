@@ -1,22 +1,15 @@
 /** `SET key = value`: one setting with another value, as if the file said so. */
 
-import { judgeUnsupported } from './entry.ts'
 import type { Settings } from './load.ts'
 import { suggestion } from './nearest.ts'
 import { NOWHERE, quote } from './problem.ts'
 import { isSettingKey, SETTING_KEYS, SETTINGS, type SettingRow } from './schema.ts'
-import { UNSUPPORTED_SETTINGS } from './unsupported.ts'
 
 /** `why` completes the sentence "it cannot be set: …"; null where nothing but a restart can change it. */
 export type SetOutcome = { readonly settings: Settings } | { readonly why: string | null }
 
 export function withSetting(settings: Settings, key: string, text: string): SetOutcome {
-  if (!isSettingKey(key)) {
-    const later = judgeUnsupported(UNSUPPORTED_SETTINGS, key, text)
-    if (later !== null) return { why: later.sentence }
-    if (Object.hasOwn(UNSUPPORTED_SETTINGS, key)) return { settings }
-    return { why: `there is no setting ${quote(key)}${suggestion(key, SETTING_KEYS)}` }
-  }
+  if (!isSettingKey(key)) return { why: `there is no setting ${quote(key)}${suggestion(key, SETTING_KEYS)}` }
   const { type, access } = SETTINGS[key] as SettingRow<unknown>
   const parsed = type.parse(text)
   if ('problem' in parsed) return { why: `${key} cannot be ${quote(text)}: ${parsed.problem}` }

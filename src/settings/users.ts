@@ -4,7 +4,6 @@ import type { Pairs } from './connection-string.ts'
 import { type EntryTable, type Reading, readEntry } from './entry.ts'
 import { quote } from './problem.ts'
 import { POOL_MODES, type ValuesOf } from './schema.ts'
-import { UNSUPPORTED_USER_KEYS } from './unsupported.ts'
 import { boolean, integer, oneOf, orNull, override, time } from './values.ts'
 
 const size = override(integer(), 'zero is a value')
@@ -57,7 +56,6 @@ export interface UserSettings extends ValuesOf<typeof USER_ROWS> {
 const USER_TABLE: EntryTable<typeof USER_ROWS> = {
   rows: USER_ROWS,
   aliases: {},
-  unsupported: UNSUPPORTED_USER_KEYS,
 }
 
 export function readUser(name: string, pairs: Pairs, reading: Reading): UserSettings {

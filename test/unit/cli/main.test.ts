@@ -74,7 +74,7 @@ describe('pgweir', () => {
     expect(written.err).toContain('--default-pool-size')
   })
 
-  test('answers a flag for a setting that is not built yet as a file would be answered', async () => {
+  test('answers a flag for what is not supported, or has no effect, as a file would be answered', async () => {
     const { run, written } = fakeWorld()
     expect(await run(...UPSTREAM, '--auth-type', 'pam')).toBe(1)
     expect(written.err).toContain('it is not supported, because there is no maintained library for PAM')

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest'
 import { databaseFor, type LoadOptions, loadSettings } from '../../../src/settings/load.ts'
 import { formatProblem } from '../../../src/settings/problem.ts'
 import { SETTING_KEYS, SETTINGS } from '../../../src/settings/schema.ts'
-import { UNSUPPORTED_SETTINGS } from '../../../src/settings/unsupported.ts'
 import { GOOD_INI, loadText, virtualFiles } from './virtual-files.ts'
 
 describe('where a value comes from', () => {
@@ -144,7 +143,7 @@ app = host=a
   })
 })
 
-describe('settings of PgBouncer that are not built yet', () => {
+describe('values of PgBouncer that there are not', () => {
   test('are errors where ignoring them would weaken security', () => {
     const lines = ['auth_type = pam']
     for (const line of lines)
@@ -168,10 +167,6 @@ describe('settings of PgBouncer that are not built yet', () => {
 
   test('never have their values shown', () => {
     expect(loadText(`${GOOD_INI}auth_ldap_options = ldapbindpasswd=secret\n`).told.join()).not.toContain('secret')
-  })
-
-  test('are no settings that we have', () => {
-    expect(SETTING_KEYS.filter((key) => key in UNSUPPORTED_SETTINGS)).toEqual([])
   })
 })
 

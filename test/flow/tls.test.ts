@@ -151,6 +151,32 @@ describe('TLS is refused', () => {
   )
 })
 
+test.each([
+  [1, 1],
+  [2, 2],
+  [0, 6],
+])(
+  'with client_tls_handshakes_at_once = %i, of six that come together %i are answered between two turns of all others',
+  async (limit, most) => {
+    const flow = await startFlow({ settings: { ...OFFERS_TLS, client_tls_handshakes_at_once: limit } })
+    const hello = await clientHello(flow)
+    await quiet()
+    const clients = await Promise.all(Array.from({ length: 6 }, () => flow.dial()))
+    for (const client of clients) {
+      client.isDeaf = true
+      client.send(hello)
+    }
+    const answered = () => clients.filter(({ receivedBytes }) => receivedBytes > 0).length
+    const steps: number[] = []
+    for (let before = 0; before < clients.length; before = answered()) {
+      await quiet(1)
+      if (answered() > before) steps.push(answered() - before)
+    }
+    expect(Math.max(...steps)).toBe(most)
+    for (const client of clients) client.vanish()
+  },
+)
+
 test('whoever says that it will begin and does not is let go in time, and keeps nobody waiting', async () => {
   const flow = await startFlow({ settings: { ...OFFERS_TLS, client_login_timeout: 5 } })
   const idle = await Promise.all(Array.from({ length: 20 }, () => flow.dial()))

@@ -146,7 +146,10 @@ function addAll<Key extends string>(
   one: Readonly<Record<Key, number>>,
   other: Readonly<Record<Key, number>>,
 ): Record<Key, number> {
-  return Object.fromEntries(keys.map((key) => [key, one[key] + other[key]])) as Record<Key, number>
+  // For hundreds of pools of several processes, every few seconds.
+  const sum = { ...one } as Record<Key, number>
+  for (const key of keys) sum[key] += other[key]
+  return sum
 }
 
 /** One row for each key, in the order in which they come up. */

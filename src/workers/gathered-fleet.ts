@@ -19,7 +19,7 @@ import {
 } from './gather.ts'
 import { type Circumstances, mergeCircumstances } from './health.ts'
 import type { Gatherable, Topic } from './messages.ts'
-import { type Packed, unpack } from './packing.ts'
+import { type Packed, packNow, unpack, unpackNow } from './packing.ts'
 import { mergeVitals } from './vitals.ts'
 import type { Worker } from './worker.ts'
 
@@ -58,6 +58,8 @@ export abstract class GatheredFleet implements Fleet {
 
   async gather(topic: Topic): Promise<Gatherable[Topic]> {
     if (topic === 'clients') return this.#packedClients()
+    if (topic === 'pools') return packNow(await this.pools())
+    if (topic === 'databases') return packNow(await this.databases())
     return topic === 'accounts' ? packAccounts(await this.accounts()) : this[topic]()
   }
 
@@ -74,11 +76,11 @@ export abstract class GatheredFleet implements Fleet {
   }
 
   async pools() {
-    return mergePools(await this.#ask('pools'))
+    return mergePools((await this.#ask('pools')).map((part) => unpackNow(part)))
   }
 
   async databases() {
-    return mergeDatabases(await this.#ask('databases'))
+    return mergeDatabases((await this.#ask('databases')).map((part) => unpackNow(part)))
   }
 
   async users() {

@@ -254,6 +254,8 @@ export class LocalFleet implements Fleet {
   /** For the primary, by name. */
   async gather(topic: Topic): Promise<Gatherable[Topic]> {
     if (topic === 'clients') return pack(await this.clients())
+    if (topic === 'pools') return pack(await this.pools())
+    if (topic === 'databases') return pack(await this.databases())
     if (topic !== 'accounts') return this[topic]()
     const { pools, process } = this.#accounts()
     return { pools: await packLong(pools), process }

@@ -236,12 +236,12 @@ class WholeFleet implements Fleet {
     return this.#gather('servers')
   }
 
-  pools() {
-    return this.#gather('pools')
+  async pools() {
+    return unpack(await this.#gather('pools'))
   }
 
-  databases() {
-    return this.#gather('databases')
+  async databases() {
+    return unpack(await this.#gather('databases'))
   }
 
   users() {

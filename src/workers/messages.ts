@@ -33,11 +33,11 @@ interface Message<Sent, Answer = null> {
 
 /** What a worker knows of itself, or the primary of all. */
 export interface Gatherable {
-  /** There may be many thousands. */
+  /** There may be many thousands, and of pools and databases many hundreds, which are asked for every few seconds. */
   readonly clients: Packed<ClientSnapshot>
   readonly servers: readonly ServerSnapshot[]
-  readonly pools: readonly PoolSnapshot[]
-  readonly databases: readonly DatabaseSnapshot[]
+  readonly pools: Packed<PoolSnapshot>
+  readonly databases: Packed<DatabaseSnapshot>
   readonly users: readonly UserSnapshot[]
   readonly peers: readonly PeerSnapshot[]
   readonly names: readonly NameSnapshot[]

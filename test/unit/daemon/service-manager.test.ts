@@ -1,4 +1,4 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { createLog } from '../../../src/base/log.ts'
 import {
   type Environment,
@@ -7,7 +7,6 @@ import {
   NO_SERVICE_MANAGER,
 } from '../../../src/daemon/service-manager.ts'
 import { receiveDatagrams } from '../../support/datagrams.ts'
-import { until } from '../../support/e2e/until.ts'
 
 function start(env: Environment) {
   const lines: string[] = []
@@ -49,23 +48,40 @@ test.each([undefined, `@pgweir-test-${process.pid}`])('at the path %s it is told
   expect(receiver.messages()).toEqual([])
 })
 
-test.each([undefined, `${process.pid}`])('the watchdog is fed if it watches over process %s', async (pid) => {
-  const receiver = receiveDatagrams()
-  const { manager } = start({ NOTIFY_SOCKET: receiver.path, WATCHDOG_USEC: '2000', ...(pid && { WATCHDOG_PID: pid }) })
-  manager.ready()
-  const [first] = receiver.messages()
-  expect(first).toMatch(/^READY=1/)
-  const fed: string[] = []
-  await until('it was fed twice', () => fed.push(...receiver.messages()) >= 2)
-  expect(new Set(fed)).toEqual(new Set(['WATCHDOG=1']))
-})
+function withoutTime(): void {
+  vi.useFakeTimers()
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+}
 
-test('the watchdog of another process is no matter of ours, and there need not be one', async () => {
+test.each([undefined, `${process.pid}`])(
+  'the watchdog is fed twice in its time if it watches over process %s',
+  (pid) => {
+    withoutTime()
+    const receiver = receiveDatagrams()
+    const { manager } = start({
+      NOTIFY_SOCKET: receiver.path,
+      WATCHDOG_USEC: '2000000',
+      ...(pid && { WATCHDOG_PID: pid }),
+    })
+    vi.advanceTimersByTime(10_000)
+    expect(receiver.messages(), 'it begins to watch when all is ready').toEqual([])
+    manager.ready()
+    manager.ready()
+    vi.advanceTimersByTime(2_000)
+    expect(receiver.messages().slice(2)).toEqual(['WATCHDOG=1', 'WATCHDOG=1'])
+    manager.close()
+    vi.advanceTimersByTime(2_000)
+  },
+)
+
+test('the watchdog of another process is no matter of ours, and there need not be one', () => {
+  withoutTime()
   const receiver = receiveDatagrams()
   start({ NOTIFY_SOCKET: receiver.path, WATCHDOG_USEC: '1', WATCHDOG_PID: '1' }).manager.ready()
   start({ NOTIFY_SOCKET: receiver.path }).manager.ready()
-  // A timer that was set before ours would have come first.
-  await new Promise((resolve) => setTimeout(resolve, 2))
+  vi.advanceTimersByTime(10_000)
   expect(receiver.messages().map((message) => message.split('\n')[0])).toEqual(['READY=1', 'READY=1'])
 })
 

@@ -317,9 +317,9 @@ test('one that finishes leaves a shared port to the one that follows, before it 
   first.listener.finish(() => {
     isFinished = true
   })
+  expect(isFinished, 'somebody may be about to come').toBe(false)
   const late = await Promise.all(Array.from({ length: 40 }, () => dialed(transport, address)))
   await until('they are accepted', () => second.channels.length === 40)
-  expect(isFinished, 'somebody may still be about to come').toBe(false)
   await until('it has stopped', () => isFinished)
   expect(first.channels.length).toBe(1)
   // Those who are left share it as before.

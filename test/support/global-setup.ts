@@ -44,7 +44,14 @@ async function startForTests(): Promise<EmbeddedPostgres> {
     const postgres = await startEmbeddedPostgres({
       superuser: 'postgres',
       password: randomBytes(12).toString('hex'),
-      settings: { max_connections: '500', wal_level: 'logical', max_wal_senders: '50', max_replication_slots: '50' },
+      settings: {
+        max_connections: '500',
+        wal_level: 'logical',
+        max_wal_senders: '50',
+        max_replication_slots: '50',
+        // A subscription whose connection was lost comes back without a long wait.
+        wal_retrieve_retry_interval: '100ms',
+      },
       hba: methodLines,
       onProgress: (sentence) => progress.push(sentence),
       ...chosenBinaries(process.env['PGWEIR_TEST_POSTGRES']),

@@ -31,7 +31,8 @@ except StopReplication:
 follower.close()
 
 again = psycopg2.connect("", connection_factory=LogicalReplicationConnection)
-again.cursor().drop_replication_slot("python")
+# The one before may still be leaving.
+again.cursor().execute("DROP_REPLICATION_SLOT python WAIT")
 again.close()
 changes.execute("select count(*) from pg_replication_slots")
 print(changes.fetchone())

@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises'
 import type { Log } from '../base/log.ts'
 import type { Settings } from '../settings/load.ts'
 import { formatProblem } from '../settings/problem.ts'
+import { takeUnreadable } from './kept-files.ts'
 import { type LoadedUsers, loadUsers, stampOf, type Users } from './users.ts'
 
 export interface UserFileWatchOptions {
@@ -55,6 +56,8 @@ export class UserFileWatch {
     // A reload may have named another one.
     if (settings().general.auth_file !== path) return
     const loaded = loadUsers(settings())
+    for (const unreadable of takeUnreadable())
+      log.warning(`${unreadable} has changed and cannot be read: what was read before goes on`)
     if (loaded.isWhole) {
       take(loaded)
       return

@@ -31,6 +31,8 @@ export interface LoadOptions {
   /** A URL for the fallback entry, from `--upstream`, or else from PGWEIR_UPSTREAM, which keeps its password out of `ps`. */
   readonly upstream?: string | null
   readonly files?: Files
+  /** Secrets that were read from files, by path, for as long as the process may load its settings again: see `References`. */
+  readonly keptSecrets?: Map<string, string>
 }
 
 export interface Origin extends Place {
@@ -63,7 +65,8 @@ export function loadSettings(options: LoadOptions): Loaded {
   const { flags = {}, env = {}, databases = [], files = diskFiles } = options
   const iniFile = options.iniFile ?? (flags['conffile'] || env[environmentName('conffile')] || null)
   const upstream = options.upstream ?? (env[UPSTREAM_VARIABLE] || null)
-  const draft = new Draft(new References(env, files))
+  const references = new References(env, files, options.keptSecrets)
+  const draft = new Draft(references)
 
   if (iniFile !== null) draft.takeIni(iniFile, files)
   draft.takeEnvironment(env)
@@ -72,6 +75,8 @@ export function loadSettings(options: LoadOptions): Loaded {
   for (const text of databases) draft.takeDatabaseFlag(text)
   if (upstream !== null) draft.takeUpstream(upstream, options.upstream == null ? UPSTREAM_VARIABLE : '--upstream')
   draft.checkTogether(iniFile)
+  for (const path of references.unreadable)
+    draft.problems.push(warning(NOWHERE, `${quote(path)} cannot be read any more: what was read before goes on`))
 
   const settings = {
     general: draft.general as unknown as GeneralSettings,

@@ -13,9 +13,15 @@ export class References {
   readonly #env: Readonly<Record<string, string | undefined>>
   readonly #files: Files
 
-  constructor(env: Readonly<Record<string, string | undefined>>, files: Files) {
+  /** What was read before, by path: who has given up the right to read it goes on with that. */
+  readonly #kept: Map<string, string>
+  /** What went on so. */
+  readonly unreadable = new Set<string>()
+
+  constructor(env: Readonly<Record<string, string | undefined>>, files: Files, kept = new Map<string, string>()) {
     this.#env = env
     this.#files = files
+    this.#kept = kept
   }
 
   /** What `written` stands for. A problem completes the sentence "x …"; it names the variable or the file, and nothing of what is in it. */
@@ -39,8 +45,12 @@ export class References {
     let content: string
     try {
       content = this.#files.read(path)
+      this.#kept.set(path, content)
     } catch (cause) {
-      return failed(systemSentence(cause))
+      const kept = (cause as NodeJS.ErrnoException).code === 'EACCES' ? this.#kept.get(path) : undefined
+      if (kept === undefined) return failed(systemSentence(cause))
+      this.unreadable.add(path)
+      content = kept
     }
     // Editors and `echo` end a file with a line's end, which nobody means to be part of a password.
     const value = content.replace(/\r?\n$/, '')

@@ -68,8 +68,9 @@ type Meaning = Work | { readonly ends: Work | null }
 
 /** Resolves with the exit code. */
 export async function run(options: RunOptions, start: Start, surroundings: Surroundings): Promise<number> {
-  const load = (iniFile: string) => loadSettings({ ...options, iniFile: iniFile || null })
-  const { settings, problems } = loadSettings(options)
+  const keptSecrets = new Map<string, string>()
+  const load = (iniFile: string) => loadSettings({ ...options, keptSecrets, iniFile: iniFile || null })
+  const { settings, problems } = loadSettings({ ...options, keptSecrets })
   for (const problem of problems) surroundings.complain(`${formatProblem(problem)}\n`)
   if (hasErrors(problems)) return 1
   const { general } = settings

@@ -111,3 +111,29 @@ test('pgweir check tells what is missing', () => {
   expect(exitCode).toBe(1)
   expect(written).toContain('main.ini:2: error: database "app": password refers to ${GONE}')
 })
+
+test('a secret that may not be read any more stays as it was read before, and that is told', () => {
+  const keptSecrets = new Map<string, string>()
+  let mayRead = true
+  const files = {
+    ...virtualFiles({ 'main.ini': '[databases]\napp = host=h user=u password=file:s\n' }),
+    read(path: string): string {
+      if (path === 'main.ini') return '[databases]\napp = host=h user=u password=file:s\n'
+      if (!mayRead) throw Object.assign(new Error('no'), { code: 'EACCES' })
+      return 'hunter2\n'
+    },
+  }
+  const loadAgain = () =>
+    loadSettings({ iniFile: 'main.ini', files, env: {}, keptSecrets, flags: { auth_type: 'trust' } })
+  expect(loadAgain().settings.databases.get('app')?.password).toBe('hunter2')
+  mayRead = false
+  const { settings, problems } = loadAgain()
+  expect(settings.databases.get('app')?.password).toBe('hunter2')
+  expect(problems.map(formatProblem)).toEqual([
+    'pgweir: warning: "s" cannot be read any more: what was read before goes on',
+  ])
+  keptSecrets.clear()
+  expect(loadAgain().problems.map(formatProblem)).toEqual([
+    'main.ini:2: error: database "app": password is to be read from "s": permission denied',
+  ])
+})

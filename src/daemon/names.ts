@@ -4,11 +4,12 @@ import { readFileSync } from 'node:fs'
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import { HostNames } from '../net/names/host-names.ts'
-import { type NameService, ownNameService, systemNameService } from '../net/names/look-up.ts'
+import { type NameServers, type NameService, ownNameService, systemNameService } from '../net/names/look-up.ts'
 import { Names } from '../net/names/names.ts'
 import { parseHosts, parseResolvConf } from '../net/names/resolv-conf.ts'
 import { Zones } from '../net/names/zones.ts'
 import type { Settings } from '../settings/load.ts'
+import { error, type Problem } from '../settings/problem.ts'
 
 export interface OpenNamesOptions {
   readonly settings: () => Settings
@@ -38,16 +39,31 @@ export function openNames({ settings, clock, log, service, onMoved }: OpenNamesO
     ...ages,
     onFailed: (question, reason) => log.warning(`the host ${question} could not be looked up: ${reason}`),
   })
-  return { names, hostNames, zones: new Zones({ clock, names, serialOf, periodMs }) }
+  const stop = () => asked.stop?.()
+  return { names, hostNames, zones: new Zones({ clock, names, serialOf, periodMs }), stop }
 }
 
 const HOSTS_FILE = '/etc/hosts'
 
 function serviceOf(resolvConf: string): NameService {
   if (resolvConf === '') return systemNameService()
-  const servers = parseResolvConf(readFileSync(resolvConf, 'utf8'))
-  if (servers.servers.length === 0) throw new Error(`resolv_conf: ${resolvConf} names no nameserver`)
-  return ownNameService(servers, () => parseHosts(readIfThere(HOSTS_FILE)))
+  return ownNameService(nameServersIn(resolvConf), () => parseHosts(readIfThere(HOSTS_FILE)))
+}
+
+function nameServersIn(resolvConf: string): NameServers {
+  const found = parseResolvConf(readFileSync(resolvConf, 'utf8'))
+  if (found.servers.length === 0) throw new Error(`${resolvConf} names no nameserver`)
+  return found
+}
+
+/** For whoever only checks the settings. */
+export function resolvConfProblems({ general, origins }: Pick<Settings, 'general' | 'origins'>): Problem[] {
+  try {
+    if (general.resolv_conf !== '') nameServersIn(general.resolv_conf)
+    return []
+  } catch (cause) {
+    return [error(origins.resolv_conf, `resolv_conf cannot be used: ${(cause as Error).message}`)]
+  }
 }
 
 function readIfThere(path: string): string {

@@ -186,7 +186,12 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
         log.warning(`connections cannot be accepted for now: ${problem.message}`),
       )
   const { keepAlive } = live
-  const { names, hostNames, zones } = openNames({
+  const {
+    names,
+    hostNames,
+    zones,
+    stop: stopNames,
+  } = openNames({
     ...{ settings, clock, log, service: options.names },
     onMoved: (host, addresses) => databases.hostMoved(host, addresses),
   })
@@ -275,6 +280,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     // Whoever has had this process replaced may see how that goes on, for as long as others may stay.
     consoles: () => (isReplaced && farewell.isWaiting(clock.nowMs) ? 0 : doors.consoles),
     close() {
+      stopNames()
       http?.close()
       openedLog.close()
     },

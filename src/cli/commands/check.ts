@@ -1,6 +1,7 @@
 /** `pgweir check config.ini`: tells every problem at once, for editors and CI. */
 
 import { loadHba } from '../../daemon/hba.ts'
+import { resolvConfProblems } from '../../daemon/names.ts'
 import { userProblems } from '../../daemon/privileges.ts'
 import { loadTls } from '../../daemon/tls.ts'
 import { loadUsers } from '../../daemon/users.ts'
@@ -22,6 +23,7 @@ export function check(options: CheckOptions, write: (text: string) => void): num
     ...loadUsers(settings).problems,
     ...loadTls(settings).problems,
     ...loadHba(settings).problems,
+    ...resolvConfProblems(settings),
     ...userProblems(settings),
   ]
   for (const problem of problems) write(`${formatProblem(problem)}\n`)

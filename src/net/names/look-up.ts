@@ -9,6 +9,8 @@ export interface NameService {
   readonly lookUp: LookUp
   /** Of the zone's SOA record: another one when anything in the zone has changed. Rejects where there is none. */
   serialOf(zone: string): Promise<number>
+  /** Nobody waits for name servers any more: they must not hold up the end of the process. */
+  stop?(): void
   /** Of the host that has an address. Whoever owns the address says so. */
   namesOf(address: string): Promise<readonly string[]>
 }
@@ -24,6 +26,7 @@ export function systemNameService(): NameService {
   const resolver = new Resolver({ timeout: LIFETIME_TIMEOUT_MS, tries: 1 })
   return {
     serialOf: (zone) => serialOf(resolver, zone),
+    stop: () => resolver.cancel(),
     namesOf: (address) => namesOf(resolver, address),
     async lookUp(host) {
       const addresses = await systemAddresses(host)
@@ -121,6 +124,7 @@ export function ownNameService(
   return {
     lookUp,
     serialOf: (zone) => serialOf(resolver, zone),
+    stop: () => resolver.cancel(),
     namesOf: (address) => namesOf(resolver, address),
   }
 }

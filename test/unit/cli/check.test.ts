@@ -38,6 +38,17 @@ test('an auth_file that cannot be read is an error on its line', () => {
   })
 })
 
+test('a resolv_conf that cannot be used is an error on its line', () => {
+  for (const [file, why] of [
+    ['/nowhere/resolv.conf', 'ENOENT'],
+    ['/dev/null', 'names no nameserver'],
+  ]) {
+    const { exitCode, lines } = checkText(`${GOOD_INI}resolv_conf = ${file}\n`)
+    expect(exitCode).toBe(1)
+    expect(lines[0]).toMatch(new RegExp(`^pgweir\\.ini:5: error: resolv_conf cannot be used: .*${why}`))
+  }
+})
+
 test('a line of auth_file that cannot be understood is told with its place, and without what it says', () => {
   const directory = mkdtempSync(join(tmpdir(), 'pgweir-check-'))
   onTestFinished(() => rmSync(directory, { recursive: true }))

@@ -30,7 +30,7 @@ same with \`_total\` at the end of their samples.`
 const COMPATIBLE = `## With metrics_compat = pgbouncer
 
 These are told besides, under the names of [pgbouncer_exporter](https://github.com/prometheus-community/pgbouncer_exporter): dashboards and alerts that know them go
-on. The exporter itself works with pgweir's console, too, and is not needed any more. Left out are its counts of users and of DNS; the console is not
+on, and the exporter is not needed any more. Left out are its counts of users and of DNS; the console is not
 counted here either.`
 
 function code(text: string): string {

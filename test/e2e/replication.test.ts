@@ -29,16 +29,17 @@ await admin.query('create table changes (id int primary key, text text)')
 await admin.query(`alter table changes owner to ${database.user}`)
 await admin.query('create publication all_changes for table changes')
 
-const QUERIES = {
-  slot: 'CREATE_REPLICATION_SLOT follower TEMPORARY LOGICAL pgoutput',
-  stream: `START_REPLICATION SLOT follower LOGICAL 0/0 (proto_version '1', publication_names 'all_changes')`,
-}
+/** How many have followed: one that has left may still hold its slot for a moment. */
+let followers = 0
 
 /** A client that follows the changes of the one table, from now on. */
 async function follow(pgweir: Pgweir, parameters: Readonly<Record<string, string>> = {}): Promise<RawClient> {
   const client = await pgweir.raw({ replication: 'database', ...parameters })
-  expect(await client.ask(serialize.query(QUERIES.slot))).toContain('CommandComplete CREATE_REPLICATION_SLOT')
-  client.send(serialize.query(QUERIES.stream))
+  const slot = `follower_${++followers}`
+  const created = await client.ask(serialize.query(`CREATE_REPLICATION_SLOT ${slot} TEMPORARY LOGICAL pgoutput`))
+  expect(created).toContain('CommandComplete CREATE_REPLICATION_SLOT')
+  const options = `proto_version '1', publication_names 'all_changes'`
+  client.send(serialize.query(`START_REPLICATION SLOT ${slot} LOGICAL 0/0 (${options})`))
   expect((await client.next())?.line).toBe('CopyBothResponse')
   return client
 }

@@ -44,12 +44,20 @@ export function askedForTls(channel: Channel, side: ClientSide, host: string, op
 function directly(
   channel: Channel,
   context: TlsContext,
-  options: Omit<TlsChannelOptions, 'library' | 'context'>,
+  options: Omit<TlsChannelOptions, 'library' | 'connection'>,
 ): Channel | null {
   if (channel instanceof NodeChannel) return null
   const library = openSsl()
   const { native } = context
-  return library && native && new TlsChannel(channel, { ...options, library, context: native })
+  if (library === null || native === null) return null
+  let connection: number
+  try {
+    connection = library.connect(native.address, options.side)
+  } catch {
+    // Node tells what is wrong when it is asked for the same.
+    return null
+  }
+  return new TlsChannel(channel, { ...options, library, connection })
 }
 
 function carriedBy(secured: TLSSocket, { peer, local }: Channel): Channel {

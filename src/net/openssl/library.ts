@@ -243,9 +243,10 @@ export class OpenSsl {
       const reason = calls.ERR_reason_error_string(code)
       if (reason !== null && reason !== '') reasons.push(reason)
     }
-    const verified = calls.SSL_get_verify_result(connection)
-    if (verified !== 0) return calls.X509_verify_cert_error_string(verified) ?? 'the certificate is not good'
-    return reasons[0] ?? 'the TLS connection is broken'
+    const [reason = 'the TLS connection is broken'] = reasons
+    // It is looked at also where nobody minds.
+    if (reason !== 'certificate verify failed') return reason
+    return calls.X509_verify_cert_error_string(calls.SSL_get_verify_result(connection)) ?? reason
   }
 
   /** `TLSv1.3/TLS_AES_256_GCM_SHA384` */

@@ -10,7 +10,6 @@ import { SharedTexts } from '../../base/shared-texts.ts'
 import type { Address, Channel, ChannelListener } from '../channel.ts'
 import { handshakes } from '../handshakes.ts'
 import { NOBODY } from '../nobody.ts'
-import type { NativeContext } from './contexts.ts'
 import {
   MAX_FED_BYTES,
   MAX_SEALED_BYTES,
@@ -38,7 +37,8 @@ const texts = new SharedTexts()
 
 export interface TlsChannelOptions {
   readonly library: OpenSsl
-  readonly context: NativeContext
+  /** Of `OpenSsl.connect`; it is freed here. */
+  readonly connection: number
   readonly side: Side
   /** Both must have agreed on Postgres' protocol. */
   readonly needsProtocol: boolean
@@ -68,16 +68,15 @@ export class TlsChannel implements Channel, ChannelListener {
   /** What was written before hands were shaken. */
   #early: Buffer | null = null
 
-  /** Throws where it cannot begin. */
   constructor(carrier: Channel, options: TlsChannelOptions) {
-    const { library, context, side, ownCertificate, first } = options
+    const { library, connection, side, ownCertificate, first } = options
     this.peer = carrier.peer
     this.local = carrier.local
     this.serverCertificate = ownCertificate
     this.#carrier = carrier
     this.#library = library
     this.#options = { side, needsProtocol: options.needsProtocol }
-    this.#connection = library.connect(context.address, side)
+    this.#connection = connection
     carrier.listener = this
     carrier.resume()
     if (first !== undefined) this.#take(first, 0, first.length)
@@ -99,7 +98,7 @@ export class TlsChannel implements Channel, ChannelListener {
   write(buffer: Buffer, start: number, end: number): number {
     const length = end - start
     if (!this.isOpen) return length
-    if (this.#state === 'shaking hands') {
+    if (this.#state === 'shaking hands' || this.#early !== null) {
       const early = buffer.subarray(start, end)
       this.#early = this.#early === null ? Buffer.from(early) : Buffer.concat([this.#early, early])
       return 0
@@ -191,10 +190,14 @@ export class TlsChannel implements Channel, ChannelListener {
       at = next
       if (this.#state === 'shaking hands') this.#shakeHands()
       if (this.#state === 'open') this.#open()
+      if (this.#state === 'open' && this.#early !== null) this.#sendEarly(this.#early)
     }
   }
 
-  /** All that was fed is taken here: what is left of a record OpenSSL keeps for the connection. */
+  /**
+   * All that was fed is taken here before anybody is told, and all that OpenSSL has to say of it is sent: the memory is everybody's. What is
+   * left of a record OpenSSL keeps for the connection.
+   */
   #open(): void {
     const library = this.#library
     let opened = 0
@@ -206,6 +209,7 @@ export class TlsChannel implements Channel, ChannelListener {
     } while (library.hasFed)
     // It is asked before anybody else has OpenSSL do something.
     const error = result > 0 ? SSL_ERROR_WANT_READ : library.errorOf(this.#connection, result)
+    this.#flush()
     if (error === SSL_ERROR_WANT_READ) {
       if (opened > 0) this.listener.onRead(library.opened, 0, opened)
       return
@@ -232,11 +236,12 @@ export class TlsChannel implements Channel, ChannelListener {
       return
     }
     this.#enter('open')
-    const early = this.#early
-    if (early === null) return
+  }
+
+  #sendEarly(early: Buffer): void {
     this.#early = null
     this.write(early, 0, early.length)
-    if (this.#carrier.owedBytes === 0) this.listener.onDrained()
+    if (this.isOpen && this.#carrier.owedBytes === 0) this.listener.onDrained()
   }
 
   /** What is known once hands were shaken; or what is wrong with it. */
@@ -268,6 +273,7 @@ export class TlsChannel implements Channel, ChannelListener {
     if (start === end || !this.isOpen) return
     if (!this.#library.seal(this.#connection, buffer, start, end)) {
       this.#library.clearErrors()
+      this.#flush()
       this.#end(new Error('OpenSSL cannot encrypt what is to be sent'))
       return
     }

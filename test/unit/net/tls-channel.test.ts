@@ -1,7 +1,9 @@
 /** TLS by the OpenSSL that is called directly, on channels in memory: who is believed, and what is known of whom. */
 
 import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import tls from 'node:tls'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Channel } from '../../../src/net/channel.ts'
 import { type Cut, createPair } from '../../../src/net/memory-transport.ts'
@@ -9,6 +11,7 @@ import { cipherLists } from '../../../src/net/openssl/contexts.ts'
 import { TlsChannel } from '../../../src/net/openssl/tls-channel.ts'
 import { askedForTls, offeredTls } from '../../../src/net/secured.ts'
 import { type ClientSide, createTlsContext, type ServerSide } from '../../../src/net/tls.ts'
+import { duplexOf } from '../../support/duplex.ts'
 import { certificate } from '../../support/e2e/certificates.ts'
 import { Recorder, settle, until } from './rigs.ts'
 
@@ -75,6 +78,14 @@ describe('a server is believed', () => {
   })
 })
 
+test('a host that can be no name of a certificate is refused by node', async () => {
+  const [one, other] = createPair({})
+  expect(askedForTls(other, wish('host', { ca: CA }), '12345', { isDirect: false })).toBe(null)
+  expect(one.isOpen).toBe(true)
+  one.destroy()
+  other.destroy()
+})
+
 describe('a client', () => {
   test.each([
     ['client', 'ada', null],
@@ -124,21 +135,26 @@ test('what is written before hands are shaken is sent then, and nothing is said 
   await until('both have heard', () => nearHeard.closings.length + farHeard.closings.length === 2)
 })
 
-test('what was changed on the way ends the connection, and is not handed over', async () => {
-  const [one, other] = createPair({})
-  const near = offeredTls(one, offer('server'), { isDirect: false }) as Channel
-  const far = askedForTls(other, wish('nothing'), 'localhost', { isDirect: false }) as Channel
-  const [nearHeard, farHeard] = [new Recorder(near), new Recorder(far)]
-  await until('hands are shaken', () => near.tls !== '' && far.tls !== '')
-  far.write(Buffer.from('good'), 0, 4)
-  const forged = Buffer.from('1703030020'.padEnd(74, '7'), 'hex')
-  other.write(forged, 0, forged.length)
-  await until('it is over', () => nearHeard.closings.length > 0 && farHeard.closings.length > 0)
-  expect(nearHeard.received.all().toString()).toBe('good')
-  expect(problemsOf(nearHeard)).toEqual([expect.stringMatching(/bad record mac|decryption failed/)])
-  near.destroy()
-  far.destroy()
-})
+test.each(['client', 'server'])(
+  'what was changed on its way to the %s ends the connection, and is not handed over',
+  async (side) => {
+    const [one, other] = createPair({})
+    const near = offeredTls(one, offer('server'), { isDirect: false }) as Channel
+    const far = askedForTls(other, wish('nothing'), 'localhost', { isDirect: false }) as Channel
+    const [nearHeard, farHeard] = [new Recorder(near), new Recorder(far)]
+    await until('hands are shaken', () => near.tls !== '' && far.tls !== '')
+    const [from, carrier, heard] =
+      side === 'server' ? ([far, other, nearHeard] as const) : ([near, one, farHeard] as const)
+    from.write(Buffer.from('good'), 0, 4)
+    const forged = Buffer.from('1703030020'.padEnd(74, '7'), 'hex')
+    carrier.write(forged, 0, forged.length)
+    await until('it is over', () => nearHeard.closings.length > 0 && farHeard.closings.length > 0)
+    expect(heard.received.all().toString()).toBe('good')
+    expect(problemsOf(heard)).toEqual([expect.stringMatching(/bad record mac|decryption failed/)])
+    near.destroy()
+    far.destroy()
+  },
+)
 
 test('connections do not see what is left of each other', async () => {
   const server = offer('server')
@@ -158,6 +174,28 @@ test('connections do not see what is left of each other', async () => {
     near.destroy()
     far.destroy()
   }
+})
+
+test('what OpenSSL answers by itself goes to the one whom it concerns, and to nobody else', async () => {
+  const before = await meet(offer('server'), wish('nothing'))
+  const [one, other] = createPair({})
+  const near = offeredTls(one, offer('server'), { isDirect: false }) as Channel
+  const nearHeard = new Recorder(near)
+  const socket = tls.connect({ socket: duplexOf(other), rejectUnauthorized: false, maxVersion: 'TLSv1.2' })
+  await once(socket, 'secureConnect')
+  // It is refused by an alert.
+  const answered = once(socket, 'error')
+  socket.renegotiate({}, () => {})
+  await answered
+  for (const { near: to, far: from, nearHeard: heard } of [before, await meet(offer('server'), wish('nothing'))]) {
+    for (const channel of [to, from]) channel.write(Buffer.from('undisturbed'), 0, 11)
+    await until('it has come', () => heard.received.length === 11)
+    expect(problemsOf(heard)).toEqual([])
+    to.destroy()
+    from.destroy()
+  }
+  near.destroy()
+  await until('it is over', () => nearHeard.closings.length > 0)
 })
 
 test('ciphers of TLS 1.3 are told from others, and some are always there', () => {

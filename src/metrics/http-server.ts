@@ -39,6 +39,9 @@ const MAX_HEADER_BYTES = 8_192
 /** How long the head of a request may take. */
 const REQUEST_MS = 5_000
 
+/** How often it is looked for requests that take longer; node's own 30 s would let a few hold all connections for as long. */
+const LOOK_MS = 1_000
+
 /** How long a connection may be idle between two requests; those who scrape come again every few seconds. */
 const KEEP_ALIVE_MS = 65_000
 
@@ -75,7 +78,12 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
 
 function open({ host, port }: HttpAddress, { setting, pages, onTrouble }: HttpServerOptions): Promise<Server> {
   const server = createServer(
-    { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS },
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: REQUEST_MS,
+      requestTimeout: REQUEST_MS,
+      connectionsCheckingInterval: LOOK_MS,
+    },
     (request, response) => {
       answer(request, response, pages).catch((problem) => {
         onTrouble(problem)

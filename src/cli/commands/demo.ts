@@ -190,14 +190,15 @@ async function createDemoDatabase(postgres: EmbeddedPostgres, password: string):
 function welcome(pooler: DemoPooler, postgres: EmbeddedPostgres, settings: Settings, password: string): string {
   const { host, port } = pooler.addresses[0] ?? { host: '127.0.0.1', port: settings.general.listen_port }
   const [http] = pooler.httpAddresses
-  const metrics = http ? `\n  the metrics      curl http://${reachable(http.host)}:${http.port}/metrics` : ''
+  const page = http && `http://${reachable(http.host)}:${http.port}/`
+  const watching = page ? `\n  a live page      ${page}\n  the metrics      curl ${page}metrics` : ''
   const server = `postgres://${NAME}:${encodeURIComponent(password)}@${reachable(host)}:${port}`
   return `
 Ready. PostgreSQL ${postgres.version} is pooled in ${settings.general.pool_mode} mode on port ${port}. To copy:
 
   a session        psql "${server}/${NAME}"
   the console      psql "${server}/pgweir" -c "show pools"
-  an application   DATABASE_URL="${server}/${NAME}"${metrics}
+  an application   DATABASE_URL="${server}/${NAME}"${watching}
 
 Press Ctrl-C to stop. All data is thrown away then.
 `

@@ -12,6 +12,8 @@ export interface UserFileWatchOptions {
   readonly log: Log
   readonly users: Pick<Users, 'stamp'>
   take(loaded: LoadedUsers): void
+  /** Tells one version of the file from another; tests say it themselves. */
+  readStamp?(path: string): Promise<string>
 }
 
 /** Asking the system is cheap, and works for every file system and for files that are replaced by others of the same name. */
@@ -37,11 +39,8 @@ export class UserFileWatch {
     const path = this.#options.settings().general.auth_file
     if (path === '') return
     this.#isLooking = true
-    stat(path)
-      .then(
-        (stats) => stampOf(path, stats),
-        (problem: NodeJS.ErrnoException) => `${path}: ${problem.code}`,
-      )
+    const { readStamp = stampOnDisk } = this.#options
+    readStamp(path)
       .then((stamp) => this.#look(path, stamp))
       .finally(() => {
         this.#isLooking = false
@@ -66,4 +65,11 @@ export class UserFileWatch {
     for (const problem of loaded.problems) log.error(formatProblem(problem))
     log.error(`${path} has changed and is broken: users stay as they were`)
   }
+}
+
+function stampOnDisk(path: string): Promise<string> {
+  return stat(path).then(
+    (stats) => stampOf(path, stats),
+    (problem: NodeJS.ErrnoException) => `${path}: ${problem.code}`,
+  )
 }

@@ -71,19 +71,6 @@ test('a file that is gone lets nobody out, and is read when it is back', async (
   await untilLogged(flow, 'auth_file: 1 users added')
 })
 
-test('a file that is still being written is left alone', async () => {
-  const flow = await start()
-  const before = flow.log.length
-  for (let size = 1; size < 40; size++) {
-    // Another file at each look, and broken each time.
-    flow.rewriteAuthFile([ADA, `"eve" "${'x'.repeat(size)}`])
-    await look(flow, 1)
-  }
-  expect(flow.log.slice(before).filter((line) => line.includes('broken'))).toEqual([])
-  flow.rewriteAuthFile([ADA, '"eve" "hers"'])
-  await untilLogged(flow, 'auth_file: 1 users added')
-})
-
 test('what a reload has taken is not told of again', async () => {
   const flow = await start()
   const lines = [ADA, '"broken', '"eve" "hers"']

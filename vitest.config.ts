@@ -1,8 +1,10 @@
 import { defineConfig } from 'vitest/config'
 
+/** They put modules of their own in place of others, which has to end with the file. */
+const REPLACES_MODULES = ['test/unit/auth/key-derivation.test.ts', 'test/unit/net/choose-transport.test.ts']
+
 export default defineConfig({
   test: {
-    include: ['test/unit/**/*.test.ts', 'test/flow/**/*.test.ts', 'test/e2e/**/*.test.ts', 'test/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     setupFiles: ['test/support/every-file.ts'],
     // Several processes on few cores take their time.
@@ -11,5 +13,18 @@ export default defineConfig({
     pool: 'threads',
     // By itself vitest leaves a core to others, which of two is half.
     maxWorkers: '100%',
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'shared modules',
+          include: ['test/unit/**/*.test.ts', 'test/flow/**/*.test.ts', 'test/e2e/**/*.test.ts', 'test/*.test.ts'],
+          exclude: REPLACES_MODULES,
+          // To load all modules anew for each file takes longer than the tests of most.
+          isolate: false,
+        },
+      },
+      { extends: true, test: { name: 'own modules', include: REPLACES_MODULES } },
+    ],
   },
 })

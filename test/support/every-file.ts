@@ -2,6 +2,7 @@
 
 import { afterAll, afterEach } from 'vitest'
 import { type InvariantError, onInvariantFailure } from '../../src/base/invariant.ts'
+import { endFile } from './file-end.ts'
 
 let failures: InvariantError[] = []
 
@@ -24,5 +25,8 @@ function failOnFailures(): void {
 }
 
 afterEach(failOnFailures)
-// For what failed between the last test and the end of the file.
-afterAll(failOnFailures)
+// Runs after all that the file itself puts into afterAll. The rest is for what failed between the last test and the end of the file.
+afterAll(async () => {
+  await endFile()
+  failOnFailures()
+})

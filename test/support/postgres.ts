@@ -2,7 +2,8 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import pg from 'pg'
-import { afterAll, inject } from 'vitest'
+import { inject } from 'vitest'
+import { onFileEnd } from './file-end.ts'
 import { METHOD_PREFIXES } from './global-setup.ts'
 
 export interface TestRole {
@@ -29,14 +30,16 @@ export interface RoleOptions {
 const clients: pg.Client[] = []
 const databases: string[] = []
 const roles: string[] = []
+let shared: Promise<pg.Client> | null = null
 
-// Registered when the file imports this, so that it runs after all that the file itself puts into afterAll.
-afterAll(async () => {
-  for (const client of clients) await client.end()
+onFileEnd(async () => {
+  shared = null
+  for (const client of clients.splice(0)) await client.end()
+  if (databases.length + roles.length === 0) return
   const admin = await connectAsAdmin('postgres')
-  for (const database of databases) await admin.query(`drop database ${database} with (force)`)
+  for (const database of databases.splice(0)) await admin.query(`drop database ${database} with (force)`)
   // Last, since roles own databases and have rights in them.
-  for (const role of roles) await admin.query(`drop role ${role}`)
+  for (const role of roles.splice(0)) await admin.query(`drop role ${role}`)
   await admin.end()
 })
 
@@ -78,8 +81,6 @@ export async function createDatabase(options: RoleOptions = {}): Promise<TestDat
     url: `postgres://${user}:${encodeURIComponent(password)}@${host}:${port}/${database}`,
   }
 }
-
-let shared: Promise<pg.Client> | null = null
 
 function sharedAdmin(): Promise<pg.Client> {
   shared ??= adminClient()

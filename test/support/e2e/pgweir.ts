@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import postgres from 'postgres'
-import { afterAll, expect, onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import type { Clock } from '../../../src/base/clock.ts'
 import { EVICTED } from '../../../src/pool/permits/accounts.ts'
 import type { PoolMode } from '../../../src/pool/settings.ts'
@@ -15,6 +15,7 @@ import { formatProblem } from '../../../src/settings/problem.ts'
 import { CONSOLE_NAME, type DatabaseStats, type Fleet, type PoolSnapshot } from '../../../src/workers/fleet.ts'
 // Not for its types alone: what it clears away at the end of a file goes after the pooler.
 import '../postgres.ts'
+import { onFileEnd } from '../file-end.ts'
 import type { TestDatabase, TestRole } from '../postgres.ts'
 import { type FileOptions, type Files, writeFilesInto } from './files.ts'
 import { startHere } from './one-process.ts'
@@ -74,7 +75,7 @@ async function endShared(): Promise<void> {
   await last?.pgweir.end()
 }
 
-afterAll(endShared)
+onFileEnd(endShared)
 
 async function start(options: PgweirOptions): Promise<Pgweir> {
   const { clock, oneProcess } = options

@@ -1,5 +1,6 @@
 /** What PostgreSQL itself sees of the servers that the pooler opened. */
 
+import { onFileEnd } from '../file-end.ts'
 import { adminClient, type TestDatabase } from '../postgres.ts'
 import { until } from './until.ts'
 
@@ -64,6 +65,11 @@ function ask(sql: string, values: unknown[]): Promise<unknown[]> {
 }
 
 let shared: ReturnType<typeof adminClient> | null = null
+
+onFileEnd(async () => {
+  shared = null
+  lastAnswer = Promise.resolve()
+})
 
 function sharedAdmin(): ReturnType<typeof adminClient> {
   shared ??= adminClient()

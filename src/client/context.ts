@@ -48,6 +48,8 @@ export interface ClientContext {
   settings(): ClientSettings
   /** Nobody is read for now who is in. */
   isSuspended(): boolean
+  /** Meanwhile a client or a server has taken all that was said to it. */
+  onTaken(): void
   /** null: clients are offered no TLS. */
   encryption(): ClientEncryption | null
   readonly handshakes: Turns

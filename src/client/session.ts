@@ -149,6 +149,7 @@ export class Session implements Host, ChannelListener, EntryListener {
   /** Stops reading for a reason, or takes the reason back; reads while there is none. */
   stopReading(why: 'server-full' | 'client-full', isOn: boolean): void {
     this.#intake.stop(why, isOn)
+    if (!isOn && this.#context.isSuspended()) this.#context.onTaken()
   }
 
   /** One that is in is not read while this is on; the console is no concern of it. */
@@ -158,6 +159,7 @@ export class Session implements Host, ChannelListener, EntryListener {
 
   onDrained(): void {
     this.#guard(() => this.#handler?.onDrained())
+    if (this.#context.isSuspended()) this.#context.onTaken()
   }
 
   /** Whatever goes wrong within ends this session, and nothing else. */

@@ -363,6 +363,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     tracked,
     settings: () => live.client,
     isSuspended: () => suspension.isOn,
+    onTaken: () => conditions.check(),
     encryption: () => tickets.renew(tls.setup.clients),
     handshakes: new Turns(() => settings().general.client_tls_handshakes_at_once),
     admit: (session, wishes, done) => doors.admit(session, wishes, done),

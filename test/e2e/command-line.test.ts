@@ -255,6 +255,11 @@ describe('console', () => {
     expect({ reload, err, code }).toEqual({ reload: [], err: '', code: 0 })
   })
 
+  test('is content with a pooler that ends without a word when it was told to', async () => {
+    const { code, err } = await talkTo(['-U', 'root', 'shutdown'])
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+  })
+
   test('reads commands from a pipe, and ends with 1 at the first ERROR, which goes to standard error', async () => {
     const { code, out, err } = await talkTo(['-U', 'bob'], 'show version;\nreload;\nshow state\n')
     expect(out).toContain('(1 row)')

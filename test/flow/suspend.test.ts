@@ -93,7 +93,6 @@ test('it is answered once clients have taken what was said to them', async () =>
   await root.expectNothing()
   client.startReading()
   await client.answer()
-  await flow.advance(100)
   expect(await root.answer()).toEqual(SUSPENDED)
 })
 

@@ -65,6 +65,8 @@ async function runScript(client: pg.Client, text: string, layout: Layout, { outp
       const answer = await client.query({ text: statement.text, rowMode: 'array', types: RAW_TEXTS })
       output.write(formatResult(resultOf(answer), layout))
     } catch (problem) {
+      // It ends at once, and says nothing any more: that is what was wished.
+      if (isShutdown(statement.text) && hasEnded(problem)) return true
       errors.write(problem instanceof pg.DatabaseError ? formatNotice(problem) : `pgweir: ${messageOf(problem)}\n`)
       return false
     }
@@ -81,4 +83,13 @@ const NUMBERS = new Set([20, 21, 23, 26, 700, 701, 1700])
 function resultOf({ fields, rows, command }: pg.QueryArrayResult): Result {
   const columns = fields.map(({ name, dataTypeID }) => ({ name, isNumber: NUMBERS.has(dataTypeID) }))
   return { columns, rows: rows as Result['rows'], tag: command }
+}
+
+function isShutdown(text: string): boolean {
+  return /^\s*shutdown\s*$/i.test(text)
+}
+
+/** Its last word may have come, or not. */
+function hasEnded(problem: unknown): boolean {
+  return !(problem instanceof pg.DatabaseError) || problem.code === '57P01'
 }

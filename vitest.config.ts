@@ -1,7 +1,11 @@
 import { defineConfig } from 'vitest/config'
 
-/** They put modules of their own in place of others, which has to end with the file. */
-const REPLACES_MODULES = ['test/unit/auth/key-derivation.test.ts', 'test/unit/net/choose-transport.test.ts']
+/** They put modules of their own in place of others, or begin with what a process begins with: neither may reach another file. */
+const WITH_OWN_MODULES = [
+  'test/unit/auth/key-derivation.test.ts',
+  'test/unit/daemon/kept-files.test.ts',
+  'test/unit/net/choose-transport.test.ts',
+]
 
 export default defineConfig({
   test: {
@@ -19,12 +23,12 @@ export default defineConfig({
         test: {
           name: 'shared modules',
           include: ['test/unit/**/*.test.ts', 'test/flow/**/*.test.ts', 'test/e2e/**/*.test.ts', 'test/*.test.ts'],
-          exclude: REPLACES_MODULES,
+          exclude: WITH_OWN_MODULES,
           // To load all modules anew for each file takes longer than the tests of most.
           isolate: false,
         },
       },
-      { extends: true, test: { name: 'own modules', include: REPLACES_MODULES } },
+      { extends: true, test: { name: 'own modules', include: WITH_OWN_MODULES } },
     ],
   },
 })

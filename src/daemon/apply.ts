@@ -63,7 +63,7 @@ export class Applier {
 
   /** SET, first half. Throws if the value is not one for this setting. */
   readSet(key: string, value: string): Prepared {
-    const { live } = this.#parts
+    const { live, log } = this.#parts
     const outcome = withSetting(live.now, key, value)
     if ('why' in outcome) {
       if (outcome.why === null) throw new PoolerError('set-needs-restart', { key })
@@ -78,6 +78,7 @@ export class Applier {
     const { setup: hba, problems: inHba } = isHba ? loadHba(settings) : { setup: null, problems: [] }
     for (const { severity, sentence } of [...(users?.problems ?? []), ...inTls, ...inHba, ...logProblems(settings)])
       if (severity === 'error') throw new PoolerError('set-failed', { why: sentence })
+    if (outcome.warning !== null) log.warning(outcome.warning)
     return { settings, users, tls: setup, hba }
   }
 

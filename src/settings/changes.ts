@@ -43,9 +43,10 @@ export interface Changes {
 }
 
 export function changesBetween(before: Settings, after: Settings): Changes {
-  const all = SETTING_KEYS.filter((key) => differ(before.general[key], after.general[key])).map((key) =>
-    settingChange(before, after, key),
-  )
+  // That a setting has no effect is told where it is read.
+  const all = SETTING_KEYS.filter((key) => SETTING_ROWS.get(key)?.noEffect === undefined)
+    .filter((key) => differ(before.general[key], after.general[key]))
+    .map((key) => settingChange(before, after, key))
   return {
     settings: all.filter(({ key }) => !isForRestart(key)),
     atRestart: all.filter(({ key }) => isForRestart(key)),

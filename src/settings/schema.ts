@@ -484,16 +484,17 @@ const MONITORING = {
   ),
 }
 
-/** What PgBouncer has for its own inside, or for where pgweir does not run. */
+/** What PgBouncer has for its own inside, or for where pgweir does not run. As there, most cannot be SET. */
 const NO_EFFECT = {
-  pkt_buf: withoutEffect(bytes(), '4096', 'all connections are read into one buffer of 64 kB'),
+  pkt_buf: withoutEffect(atRestart, bytes(), '4096', 'all connections are read into one buffer of 64 kB'),
   sbuf_loopcnt: withoutEffect(
+    row,
     integer(),
     '5',
     'each connection that has something is read once before another gets its turn',
   ),
-  job_name: withoutEffect(text, 'pgbouncer', 'it names a service of Windows'),
-  service_name: withoutEffect(text, 'pgbouncer', 'it names a service of Windows'),
+  job_name: withoutEffect(atRestart, text, 'pgbouncer', 'it names a service of Windows'),
+  service_name: withoutEffect(atRestart, text, 'pgbouncer', 'it names a service of Windows'),
 }
 
 /** The table by topic, for the reference page and `--help`. */
@@ -578,8 +579,13 @@ function atRestart<T>(type: ValueType<T>, defaultText: string, meaning: string):
   return { ...row(type, defaultText, meaning), access: 'restart' }
 }
 
-function withoutEffect<T>(type: ValueType<T>, defaultText: string, because: string): SettingRow<T> {
-  return { ...row(type, defaultText, `Has no effect: ${because}.`), noEffect: because }
+function withoutEffect<T>(
+  make: typeof row<T>,
+  type: ValueType<T>,
+  defaultText: string,
+  because: string,
+): SettingRow<T> {
+  return { ...make(type, defaultText, `Has no effect: ${because}.`), noEffect: because }
 }
 
 function seconds(defaultText: string, meaning: string, bounds: Bounds = {}): SettingRow<number> {

@@ -14,9 +14,9 @@ const LOG_LINES = [
   'e2e/log.test.ts',
   'log_connections, log_disconnections and log_pooler_errors turn lines off',
 ] as const
-const NO_EFFECT = [
+const FIXED = [
   'flow/small-settings.test.ts',
-  'pkt_buf, sbuf_loopcnt, job_name and service_name are shown, and can be set, to no effect',
+  'pkt_buf, job_name and service_name are shown, and cannot be SET, as what needs a restart',
 ] as const
 const OTHER_DATABASE = [
   'e2e/auth-query.test.ts',
@@ -232,10 +232,10 @@ export const GENERAL: Readonly<Record<string, Shown>> = {
   ],
   log_stats: ['flow/small-settings.test.ts', 'log_stats turns the line of each stats_period off'],
   stats_period: ['e2e/log.test.ts', 'stats_period: a line with the averages of that time'],
-  pkt_buf: NO_EFFECT,
-  sbuf_loopcnt: NO_EFFECT,
-  job_name: NO_EFFECT,
-  service_name: NO_EFFECT,
+  pkt_buf: FIXED,
+  sbuf_loopcnt: ['flow/small-settings.test.ts', 'sbuf_loopcnt can be SET, and the log says that it has no effect'],
+  job_name: FIXED,
+  service_name: FIXED,
   user: [
     'e2e/other-user.test.ts',
     'with -u all of its processes are that user, who has its files and not the rights to read keys',

@@ -179,17 +179,30 @@ test('log_stats turns the line of each stats_period off', async () => {
   expect(flow.logged('stats:')).not.toEqual([])
 })
 
-test('pkt_buf, sbuf_loopcnt, job_name and service_name are shown, and can be set, to no effect', async () => {
+test('pkt_buf, job_name and service_name are shown, and cannot be SET, as what needs a restart', async () => {
   const flow = await startFlow()
   for (const [key, value] of [
-    ['pkt_buf', '8192'],
-    ['sbuf_loopcnt', '1'],
-    ['job_name', 'pool'],
-    ['service_name', 'pool'],
+    ['pkt_buf', '4096'],
+    ['job_name', 'pgbouncer'],
+    ['service_name', 'pgbouncer'],
   ]) {
-    expect(await command(flow, `set ${key} = ${value}`)).toContain(`CommandComplete(SET ${key}=${value})`)
-    expect((await command(flow, 'show config')).join()).toContain(`DataRow(${key}, ${value}, `)
+    expect((await command(flow, `set ${key} = 8192`)).join()).toContain('ErrorResponse(ERROR 55P02')
+    expect((await command(flow, 'show config')).join()).toContain(`DataRow(${key}, ${value}, ${value}, no)`)
   }
+})
+
+test('pkt_buf: a reload says that it has no effect, and not that it would have one at a restart', async () => {
+  const flow = await startFlow()
+  flow.change({ settings: { pkt_buf: 8192 } })
+  await command(flow, 'reload')
+  expect(flow.logged('pkt_buf')).toEqual([expect.stringContaining('pkt_buf has no effect')])
+})
+
+test('sbuf_loopcnt can be SET, and the log says that it has no effect', async () => {
+  const flow = await startFlow()
+  expect(await command(flow, 'set sbuf_loopcnt = 1')).toContain('CommandComplete(SET sbuf_loopcnt=1)')
+  expect((await command(flow, 'show config')).join()).toContain('DataRow(sbuf_loopcnt, 1, 5, yes)')
+  expect(flow.logged('sbuf_loopcnt')).toEqual([expect.stringContaining('sbuf_loopcnt has no effect: each connection')])
 })
 
 test('metrics_max_pools: those that come first have names of their own, and the rest is one', async () => {

@@ -191,13 +191,6 @@ test('pkt_buf, job_name and service_name are shown, and cannot be SET, as what n
   }
 })
 
-test('pkt_buf: a reload says that it has no effect, and not that it would have one at a restart', async () => {
-  const flow = await startFlow()
-  flow.change({ settings: { pkt_buf: 8192 } })
-  await command(flow, 'reload')
-  expect(flow.logged('pkt_buf')).toEqual([expect.stringContaining('pkt_buf has no effect')])
-})
-
 test('sbuf_loopcnt can be SET, and the log says that it has no effect', async () => {
   const flow = await startFlow()
   expect(await command(flow, 'set sbuf_loopcnt = 1')).toContain('CommandComplete(SET sbuf_loopcnt=1)')

@@ -3,7 +3,7 @@ import { changesBetween, databaseChange, describeChanges, withoutRestart } from 
 import type { DATABASE_ROWS } from '../../../src/settings/databases.ts'
 import { databaseFor, type Settings } from '../../../src/settings/load.ts'
 import { withSetting } from '../../../src/settings/set.ts'
-import { loadText } from './virtual-files.ts'
+import { GOOD_INI, loadText } from './virtual-files.ts'
 
 interface Lines {
   readonly databases?: readonly string[]
@@ -66,6 +66,15 @@ describe('the difference', () => {
     expect(next.origins.listen_port).toEqual(before.origins.listen_port)
     // It is said again at each reload, until the restart.
     expect(told(next, after)).toEqual(['warning: listen_port: 6432 → 7000 takes effect only at a restart'])
+  })
+
+  test('of what has no effect, which is told where it is read, promises nothing for a restart', () => {
+    const after = loadText(`${GOOD_INI}pkt_buf = 8192\nsbuf_loopcnt = 1\n`)
+    expect(after.told).toEqual([
+      expect.stringContaining('pkt_buf has no effect'),
+      expect.stringContaining('sbuf_loopcnt has no effect'),
+    ])
+    expect(told(loadText(GOOD_INI).settings, after.settings)).toEqual([])
   })
 
   test('names what was SET on the console and goes back to what the file says', () => {

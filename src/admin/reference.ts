@@ -62,7 +62,9 @@ Columns have the names, the order and the types of PgBouncer's. What differs:
 - Moments are UTC, as in the log.
 - \`wait\` of SHOW CLIENTS counts only while a client is queued, not while its query runs.
 - \`ptr\` is the name that the log gives to a client or server, not an address in memory.
-- A cancel request is counted in SHOW POOLS, and is no row of SHOW CLIENTS and SHOW SERVERS.`
+- A cancel request is counted in SHOW POOLS, and is no row of SHOW CLIENTS and SHOW SERVERS.
+- A client that is still logging in is counted by SHOW LISTS, and is no row of SHOW SOCKETS.
+- Wrong arguments of a command are an invalid command, where PgBouncer sometimes says \`bad arguments\`.`
 
 const COMMANDS_EXPLAINED = `PAUSE, KILL, SUSPEND and WAIT_CLOSE are answered the moment what they wait for has happened. A cancel request (Ctrl-C in psql), or the end of the
 connection, ends the wait, and not what was begun; RESUME ends a PAUSE before it is complete, and who waits for it gets an error. While a

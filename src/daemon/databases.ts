@@ -97,8 +97,10 @@ export class Databases {
   find(name: string): Database | null {
     const known = this.#databases.get(name)
     if (known) return known
-    const settings = databaseFor(this.#options.settings(), name)
+    const all = this.#options.settings()
+    const settings = databaseFor(all, name)
     if (settings === null) return null
+    if (!all.databases.has(name)) this.#options.log.info(`registered new auto-database: ${name}`, { database: name })
     const database: Database = {
       ...{ name, forcedUser: settings.user, settings, isDisabled: false, isPaused: false, hasWorked: false },
       unusedSinceMs: this.#options.clock.nowMs,

@@ -60,8 +60,8 @@ export const GENERAL: Readonly<Record<string, Shown>> = {
   client_tls_ecdhcurve: CLIENTS_TLS,
   client_tls_dheparams: ['e2e/tls-settings.test.ts', 'with clients: DHE, which takes a certificate of RSA'],
   client_tls_handshakes_at_once: [
-    'unit/client/turns.test.ts',
-    'so many are begun (client_tls_handshakes_at_once), and then everybody else has their turn',
+    'flow/tls.test.ts',
+    'with client_tls_handshakes_at_once = %i, of six that come together %i are answered between two turns of all others',
   ],
   server_tls_sslmode: ['e2e/tls.test.ts', 'are not asked with server_tls_sslmode = disable'],
   server_tls_key_file: ['e2e/tls.test.ts', 'are shown our certificate'],

@@ -84,7 +84,9 @@ test('while it waits for its clients it is the way to the console, and nobody el
 
 test('who may connect is a matter of its mode and group', async () => {
   const directory = folder()
-  const group = process.getgid?.() ?? 0
+  // Root may give it to whomever; others only to a group of theirs, if they have another one.
+  const own = process.getgid?.() ?? 0
+  const group = process.getuid?.() === 0 ? own + 1 : (process.getgroups?.().find((each) => each !== own) ?? own)
   const settings = { unix_socket_dir: directory, unix_socket_mode: '0620', unix_socket_group: group }
   const pgweir = await startPgweir({ database, settings })
   const { mode, gid } = statSync(socketOf(pgweir))

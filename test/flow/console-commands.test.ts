@@ -121,6 +121,13 @@ test('KILL_CLIENT, by the id or the ptr of SHOW CLIENTS', async () => {
   }
 })
 
+test.each(['kill_client 1', 'restart workers'])('%s is for admins only', async (command) => {
+  const flow = await startFlow(OPTIONS)
+  const stats = await flow.connect(STATS)
+  for (const [, send] of BOTH)
+    expect(await answerTo(stats, send(command))).toEqual(['ErrorResponse(ERROR 42501 admin access needed)'])
+})
+
 test('RELOAD with anything wrong', async () => {
   const { flow } = await startPair()
   flow.change({ users: ['ada = nonsense'] })

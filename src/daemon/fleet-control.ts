@@ -51,6 +51,7 @@ export function fleetControl(parts: FleetControlParts): FleetControl {
     standing.note(call)
     try {
       const answers = await everywhere(call)
+      standing.done(call)
       return answers.includes(true)
     } catch (problem) {
       standing.forget(call)

@@ -2,31 +2,28 @@
 
 import type { ControlCall } from './control.ts'
 
-/** A word, and the word that takes it back. */
-const PAIRS: readonly (readonly [string, string])[] = [
-  ['disable', 'enable'],
-  ['pause', 'resume'],
-  ['kill', 'resume'],
-  ['suspend', 'resume'],
-  ['suspend', 'endSuspension'],
-]
+const ORDERS: ReadonlySet<string> = new Set(['disable', 'pause', 'kill', 'suspend'])
+
+/** What takes an order back, where it has the same argument. */
+const ENDS: Readonly<Record<string, readonly string[]>> = {
+  enable: ['disable'],
+  resume: ['pause', 'kill'],
+  endSuspension: ['suspend'],
+}
 
 export class StandingOrders {
   #orders: ControlCall[] = []
 
+  /** It is being done. An end stands, too, until it is known whether it could be: whoever comes meanwhile finds out by itself. */
   note(call: ControlCall): void {
-    const name: string = call.name
-    if (!PAIRS.flat().includes(name)) return
-    const [database = null] = call.args
-    const undone = new Set(PAIRS.filter(([, end]) => end === name).flat())
-    // An end without a name ends all; one with a name leaves an order for all others as it is, and follows it.
-    this.#orders = this.#orders.filter((order) => {
-      const [ordered = null] = order.args
-      return !undone.has(order.name) || (database !== null && ordered !== database)
-    })
-    const isEnd = undone.size > 0
-    const goesOn = this.#orders.some((order) => undone.has(order.name) && (order.args[0] ?? null) === null)
-    if (!isEnd || goesOn) this.#orders.push(call)
+    if (ORDERS.has(call.name) || call.name in ENDS) this.#orders.push(call)
+  }
+
+  /** It was done: an end is forgotten, with the orders before it that it ends. */
+  done(call: ControlCall): void {
+    const at = this.#orders.indexOf(call)
+    if (at < 0 || ORDERS.has(call.name)) return
+    this.#orders = this.#orders.filter((order, index) => index > at || (index < at && !ends(call, order)))
   }
 
   /** It could not be done. */
@@ -38,4 +35,13 @@ export class StandingOrders {
   [Symbol.iterator](): Iterator<ControlCall> {
     return this.#orders[Symbol.iterator]()
   }
+}
+
+/** An order for all and one for a single database are two, each with its own end. */
+function ends(end: ControlCall, order: ControlCall): boolean {
+  const [database = null] = end.args
+  const [ordered = null] = order.args
+  // Whose console it was does not matter.
+  if (end.name === 'resume' && order.name === 'suspend') return database === null
+  return (ENDS[end.name]?.includes(order.name) ?? false) && ordered === database
 }

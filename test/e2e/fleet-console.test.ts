@@ -150,6 +150,9 @@ describe('of three workers, whichever console is told', () => {
     const [root] = (await onePerWorker(pgweir, [survivor], CONSOLE)) as [Client]
     await root.query(`pause ${database.database}`)
     await root.query(`disable ${other.database}`)
+    // Another pause than that of the database, and its end.
+    await root.query('pause; resume')
+    expect((await failureOf(root.query('resume'))).message).toBe('pooler is not paused/suspended')
     process.kill(doomed.pid, 'SIGKILL')
     await roster.untilReplaced([doomed], 2)
 

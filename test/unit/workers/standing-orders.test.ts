@@ -2,11 +2,15 @@ import { expect, test } from 'vitest'
 import type { ControlCall } from '../../../src/workers/control.ts'
 import { StandingOrders } from '../../../src/workers/standing-orders.ts'
 
+/** What stands once all of that was done, but for what could not be: `! resume`. And what is under way still: `… resume`. */
 function after(...words: string[]): string[] {
   const orders = new StandingOrders()
   for (const word of words) {
-    const [name, database = null] = word.split(' ')
-    orders.note({ name, args: [database] } as unknown as ControlCall)
+    const [, how, name, database = null] = /^([!…]?) ?(\S+) ?(\S+)?$/.exec(word) ?? []
+    const call = { name, args: [database] } as unknown as ControlCall
+    orders.note(call)
+    if (how === '!') orders.forget(call)
+    else if (how === '') orders.done(call)
   }
   return [...orders].map(({ name, args }) => [name, ...args].filter((part) => part !== null).join(' '))
 }
@@ -21,20 +25,28 @@ test('what was taken back is forgotten', () => {
   expect(after('kill app', 'resume app')).toEqual([])
 })
 
-test('RESUME of all ends each PAUSE', () => {
-  expect(after('pause app', 'pause shop', 'pause', 'resume')).toEqual([])
+test('pauses of all and of one database are ended each by its own RESUME', () => {
+  expect(after('pause app', 'kill shop', 'pause', 'kill', 'resume')).toEqual(['pause app', 'kill shop'])
+  expect(after('pause', 'pause app', 'pause shop', 'resume app')).toEqual(['pause', 'pause shop'])
 })
 
-test('RESUME of one database follows a PAUSE of all', () => {
-  expect(after('pause', 'resume app')).toEqual(['pause', 'resume app'])
+test('what could not be done is forgotten, and has ended nothing', () => {
+  expect(after('! pause nowhere')).toEqual([])
+  expect(after('pause app', 'suspend 7', '! resume', '! resume app', '! enable app')).toEqual([
+    'pause app',
+    'suspend 7',
+  ])
 })
 
-test('what could not be done is forgotten', () => {
+test('an end that is under way stands beside what it may end; what is said after it is not ended', () => {
+  expect(after('pause', '… resume')).toEqual(['pause', 'resume'])
   const orders = new StandingOrders()
-  const call = { name: 'pause', args: ['nowhere'] } as unknown as ControlCall
-  orders.note(call)
-  orders.forget(call)
-  expect([...orders]).toEqual([])
+  const [pause, resume, again] = ['pause', 'resume', 'pause'].map(
+    (name) => ({ name, args: [null] }) as unknown as ControlCall,
+  ) as [ControlCall, ControlCall, ControlCall]
+  for (const call of [pause, resume, again]) orders.note(call)
+  orders.done(resume)
+  expect([...orders]).toEqual([again])
 })
 
 test('whatever is done once is of no concern for those who come later', () => {

@@ -1,0 +1,36 @@
+/** What is said to a fleet holds for workers that start later, if those who were there could do it. */
+
+import { expect, test } from 'vitest'
+import { silentLog } from '../../../src/base/log.ts'
+import type { Applier } from '../../../src/daemon/apply.ts'
+import { fleetControl } from '../../../src/daemon/fleet-control.ts'
+import { NO_SERVICE_MANAGER } from '../../../src/daemon/service-manager.ts'
+import { PoolerError } from '../../../src/problems.ts'
+
+function fleet() {
+  const workers = { everywhere: async (): Promise<readonly unknown[]> => [null, null] }
+  const { control, standing } = fleetControl({
+    log: silentLog,
+    applier: {} as Applier,
+    everywhere: () => workers.everywhere(),
+    apply: async () => {},
+    restart: () => {},
+    shutdown: async () => {},
+    serviceManager: NO_SERVICE_MANAGER,
+  })
+  return { control, workers, orders: () => [...standing].map(({ name, args }) => [name, ...args]) }
+}
+
+test('a RESUME of all leaves the PAUSE of one database to workers that start later, done or not', async () => {
+  const { control, workers, orders } = fleet()
+  await control.pause('app')
+  await control.pause(null)
+  await control.resume(null)
+  expect(orders()).toEqual([['pause', 'app']])
+  workers.everywhere = () => Promise.reject(new PoolerError('not-paused'))
+  await expect(control.resume(null)).rejects.toThrow('pooler is not paused/suspended')
+  expect(orders()).toEqual([['pause', 'app']])
+  workers.everywhere = async () => []
+  await control.resume('app')
+  expect(orders()).toEqual([])
+})

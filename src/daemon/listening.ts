@@ -23,7 +23,6 @@ export function whereToListen(
     backlog: general.listen_backlog,
     keepAlive,
     sharesPort: general.so_reuseport,
-    deferMs: general.tcp_defer_accept,
   }
 }
 

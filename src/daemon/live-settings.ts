@@ -50,6 +50,9 @@ function keepAliveOf(live: LiveSettings): KeepAlive {
     get bufferBytes() {
       return live.now.general.tcp_socket_buffer
     },
+    get deferMs() {
+      return live.now.general.tcp_defer_accept
+    },
   }
 }
 

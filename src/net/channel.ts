@@ -91,8 +91,6 @@ export interface ListenOptions {
   readonly descriptor?: number
   /** SO_REUSEPORT: other processes of the same user may listen at this address too, and the kernel shares out the connections. */
   readonly sharesPort?: boolean
-  /** A connection is accepted only once its first bytes have come, or after this time. Not on the portable transport. */
-  readonly deferMs?: number
 }
 
 /**
@@ -111,6 +109,8 @@ export interface KeepAlive {
   readonly userTimeoutMs?: number
   /** The kernel's buffers for each direction. */
   readonly bufferBytes?: number
+  /** By whoever listens: a connection is accepted only once its first bytes have come, or after this time. */
+  readonly deferMs?: number
 }
 
 export interface Listener {

@@ -25,7 +25,6 @@ export interface ListenAllOptions {
   readonly backlog: number
   readonly keepAlive: KeepAlive
   readonly sharesPort?: boolean
-  readonly deferMs?: number
   /** Descriptors of sockets that listen already, wherever that is: they take the place of all others. */
   readonly inherited?: readonly number[]
   /** A unix socket besides. */

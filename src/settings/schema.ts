@@ -99,10 +99,9 @@ const LISTENING = {
     '0',
     "Size of the kernel's buffers of each connection; 0 leaves it to the system. Not on the transport `node`.",
   ),
-  tcp_defer_accept: atRestart(
-    time(),
+  tcp_defer_accept: seconds(
     '0',
-    'How long the kernel may keep a new connection to itself until its first bytes have come; 0 is not at all. Not on the transport `node`. PgBouncer has 1.',
+    'How long the kernel may keep a new connection to itself until its first bytes have come; 0 is not at all. A change holds once the next one has been accepted. Not on the transport `node`. PgBouncer has 1.',
   ),
   so_reuseport: atRestart(
     boolean,

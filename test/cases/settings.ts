@@ -7,7 +7,7 @@ const WATCHING = [
   LISTENING,
   'how connections are watched over and buffered, of clients and to servers, from a SET on otherwise',
 ] as const
-const LISTENS_WITH = [LISTENING, 'listen_backlog, tcp_defer_accept and so_reuseport are what it listens with'] as const
+const LISTENS_WITH = [LISTENING, 'listen_backlog and so_reuseport are what it listens with'] as const
 const CLIENTS_TLS = ['e2e/tls-settings.test.ts', 'with clients: protocols, ciphers and curves'] as const
 const SERVERS_TLS = ['e2e/tls-settings.test.ts', 'with servers: protocols and ciphers'] as const
 const LOG_LINES = [
@@ -47,7 +47,7 @@ export const GENERAL: Readonly<Record<string, Shown>> = {
   tcp_keepcnt: WATCHING,
   tcp_user_timeout: WATCHING,
   tcp_socket_buffer: WATCHING,
-  tcp_defer_accept: LISTENS_WITH,
+  tcp_defer_accept: WATCHING,
   so_reuseport: LISTENS_WITH,
   transport: ['unit/net/choose-transport.test.ts', 'transport = epoll is an error that tells why'],
   client_tls_sslmode: ['e2e/tls.test.ts', 'must come with TLS where it is required, unless by a unix socket'],

@@ -31,6 +31,7 @@ const SILENT = {
   tcp_keepcnt: 4,
   tcp_user_timeout: 12_345,
   tcp_socket_buffer: 100_000,
+  tcp_defer_accept: 3,
 }
 
 test('how connections are watched over and buffered, of clients and to servers, from a SET on otherwise', async () => {
@@ -44,19 +45,21 @@ test('how connections are watched over and buffered, of clients and to servers, 
     probes: 4,
     userTimeoutMs: 12_345,
     bufferBytes: 100_000,
+    deferMs: 3_000,
   }
-  const shown = ({ isOn, idleMs, intervalMs, probes, userTimeoutMs, bufferBytes }: KeepAlive) => ({
-    ...{ isOn, idleMs, intervalMs, probes, userTimeoutMs, bufferBytes },
+  const shown = ({ isOn, idleMs, intervalMs, probes, userTimeoutMs, bufferBytes, deferMs }: KeepAlive) => ({
+    ...{ isOn, idleMs, intervalMs, probes, userTimeoutMs, bufferBytes, deferMs },
   })
   const toServer = dials.find(({ probes }) => probes !== undefined) as KeepAlive
   expect([shown(toServer), shown(ofClients().keepAlive)]).toEqual([wanted, wanted])
   await command(flow, 'set tcp_keepcnt = 5')
   await command(flow, 'set tcp_keepalive = 0')
-  expect(shown(ofClients().keepAlive)).toEqual({ ...wanted, isOn: false, probes: 5 })
+  await command(flow, 'set tcp_defer_accept = 1')
+  expect(shown(ofClients().keepAlive)).toEqual({ ...wanted, isOn: false, probes: 5, deferMs: 1_000 })
 })
 
-test('listen_backlog, tcp_defer_accept and so_reuseport are what it listens with', async () => {
+test('listen_backlog and so_reuseport are what it listens with', async () => {
   const { transport, ofClients } = watched()
-  await startFlow({ transport, settings: { listen_backlog: 77, tcp_defer_accept: 3, so_reuseport: 1 } })
-  expect(ofClients()).toMatchObject({ backlog: 77, deferMs: 3_000, sharesPort: true })
+  await startFlow({ transport, settings: { listen_backlog: 77, so_reuseport: 1 } })
+  expect(ofClients()).toMatchObject({ backlog: 77, sharesPort: true })
 })

@@ -7,7 +7,7 @@ import { isPath, removeSocketFile } from '../unix-sockets.ts'
 import { decodeAddress, encodeAddress, familyOf } from './addresses.ts'
 import { EpollChannel, WATCHED_FOR } from './epoll-channel.ts'
 import type { Pollable, Poller } from './poller.ts'
-import { isSame, setTcpOptions, snapshotOf } from './socket-options.ts'
+import { isSame, setListenerOptions, setTcpOptions, snapshotOf } from './socket-options.ts'
 import { EAGAIN, ECONNABORTED, EINTR, EPERM, EPOLLIN, EPROTO, type SystemCalls, systemError } from './syscalls.ts'
 
 /**
@@ -44,7 +44,7 @@ export class EpollListener implements Listener, Pollable {
   readonly #local: Address | null
   readonly #isShared: boolean
   readonly #keepAlive: KeepAlive
-  /** What accepted sockets inherit. */
+  /** What its socket has, and accepted ones inherit. */
   #inherited: KeepAlive
   readonly #sharesPort: boolean
   #finishing: NodeJS.Timeout | null = null
@@ -73,7 +73,7 @@ export class EpollListener implements Listener, Pollable {
     this.address = addressOf(poller.calls, this.descriptor, options)
     if (this.#isShared) {
       poller.calls.neverBlock(this.descriptor)
-      if (!isPath(this.address.host)) setTcpOptions(poller.calls, this.descriptor, options.keepAlive)
+      if (!isPath(this.address.host)) setListenerOptions(poller.calls, this.descriptor, options.keepAlive, null)
     }
     const isAny = this.address.host === '0.0.0.0' || this.address.host === '::'
     this.#local = isAny ? null : this.address
@@ -165,8 +165,9 @@ export class EpollListener implements Listener, Pollable {
     if (isPath(this.address.host)) return false
     // Others who share the socket may have set there what held at another time.
     if (isSame(this.#keepAlive, this.#inherited)) return this.#isShared
+    const before = this.#inherited
     this.#inherited = snapshotOf(this.#keepAlive)
-    setTcpOptions(this.#poller.calls, this.descriptor, this.#inherited)
+    setListenerOptions(this.#poller.calls, this.descriptor, this.#inherited, before)
     return true
   }
 
@@ -203,7 +204,7 @@ export class EpollListener implements Listener, Pollable {
 
 /** Bound and listening, on the address or path of the options. */
 export function openListeningSocket(calls: SystemCalls, options: ListenOptions): number {
-  const { host, port, backlog, keepAlive, sharesPort = false, deferMs = 0 } = options
+  const { host, port, backlog, keepAlive, sharesPort = false } = options
   const address = encodeAddress({ host, port })
   const about = isPath(host) ? host : `${host}:${port}`
   const descriptor = calls.socket(familyOf(address))
@@ -211,11 +212,9 @@ export function openListeningSocket(calls: SystemCalls, options: ListenOptions):
     if (!isPath(host)) {
       calls.setOption(descriptor, 'SO_REUSEADDR', 1)
       if (sharesPort) calls.setOption(descriptor, 'SO_REUSEPORT', 1)
-      if (deferMs > 0) calls.setOption(descriptor, 'TCP_DEFER_ACCEPT', Math.ceil(deferMs / 1_000))
       // So that 0.0.0.0 and :: can have the same port.
       if (isIPv6(host)) calls.setOption(descriptor, 'IPV6_V6ONLY', 1)
-      // Accepted sockets inherit these.
-      setTcpOptions(calls, descriptor, keepAlive)
+      setListenerOptions(calls, descriptor, keepAlive, null)
     }
     calls.bind(descriptor, address, about)
     calls.listen(descriptor, backlog, about)

@@ -22,6 +22,21 @@ export function setTcpOptions(calls: SystemCalls, descriptor: number, keepAlive:
   }
 }
 
+/**
+ * What those that it accepts are to have, and when it accepts them. `before` is what has been set there so far, null at first: the kernel
+ * takes another time to defer from then on, and 0 for none.
+ */
+export function setListenerOptions(
+  calls: SystemCalls,
+  descriptor: number,
+  keepAlive: KeepAlive,
+  before: KeepAlive | null,
+): void {
+  setTcpOptions(calls, descriptor, keepAlive)
+  const { deferMs = 0 } = keepAlive
+  if (deferMs !== (before?.deferMs ?? 0)) calls.setOption(descriptor, 'TCP_DEFER_ACCEPT', Math.ceil(deferMs / 1_000))
+}
+
 /** As they are now: the options may be read from settings that change. */
 export function snapshotOf(keepAlive: KeepAlive): KeepAlive {
   return { ...keepAlive }
@@ -34,6 +49,7 @@ export function isSame(one: KeepAlive, other: KeepAlive): boolean {
     one.intervalMs === other.intervalMs &&
     one.probes === other.probes &&
     one.userTimeoutMs === other.userTimeoutMs &&
-    one.bufferBytes === other.bufferBytes
+    one.bufferBytes === other.bufferBytes &&
+    one.deferMs === other.deferMs
   )
 }

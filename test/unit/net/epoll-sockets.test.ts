@@ -332,7 +332,7 @@ test('one that finishes leaves a shared port to the one that follows, before it 
 })
 
 test('a connection that is deferred is accepted with its first bytes', async () => {
-  const { listener, channels } = await listen({ deferMs: 60_000 })
+  const { listener, channels } = await listen({ keepAlive: { ...NO_KEEP_ALIVE, deferMs: 60_000 } })
   const far = net.connect(listener.address)
   const peer = new SocketPeer(far)
   await until('it is connected', () => !far.connecting)
@@ -340,6 +340,31 @@ test('a connection that is deferred is accepted with its first bytes', async () 
   expect(channels).toHaveLength(0)
   peer.send(Buffer.from('hello'))
   await until('it is accepted', () => channels.length === 1)
+})
+
+test('whether connections are deferred follows the settings, once the next one is accepted', async () => {
+  const keepAlive = { ...NO_KEEP_ALIVE, deferMs: 0 }
+  const { listener, channels } = await listen({ keepAlive })
+  const come = async (bytes: string) => {
+    const far = net.connect(listener.address)
+    const peer = new SocketPeer(far)
+    await until('it is connected', () => !far.connecting)
+    if (bytes !== '') peer.send(Buffer.from(bytes))
+    await settle()
+    return peer
+  }
+  keepAlive.deferMs = 60_000
+  await come('')
+  await until('it is accepted', () => channels.length === 1)
+  const silent = await come('')
+  expect(channels).toHaveLength(1)
+  silent.send(Buffer.from('hello'))
+  await until('it is accepted with its first bytes', () => channels.length === 2)
+  keepAlive.deferMs = 0
+  await come('hello')
+  await until('it is accepted, too', () => channels.length === 3)
+  await come('')
+  await until('it is accepted although it is silent', () => channels.length === 4)
 })
 
 test('children do not inherit our sockets', async () => {

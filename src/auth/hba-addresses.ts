@@ -22,7 +22,7 @@ export const ANYWHERE: FromTest = () => true
 
 /** Takes the address, and its mask where that is a field of its own, off the fields. */
 export function readAddress(fields: Word[][], ownNetworks: OwnNetworks): FromTest {
-  const word = fields.shift()?.[0]
+  const word = onlyWord(fields.shift(), 'address')
   if (word === undefined) throw new HbaError('a rule for hosts names an address')
   const { text, isQuoted } = word
   if (!isQuoted) {
@@ -32,11 +32,17 @@ export function readAddress(fields: Word[][], ownNetworks: OwnNetworks): FromTes
   const [plain = '', length] = text.split('/')
   const network = parseIp(plain)
   if (network === null) return isHost(text)
-  const bits = length === undefined ? maskOf(fields.shift()?.[0]?.text, network) : bitsOf(length, network)
+  const bits = length === undefined ? maskOf(onlyWord(fields.shift(), 'mask')?.text, network) : bitsOf(length, network)
   return (host) => {
     const address = parseIp(host)
     return address !== null && isWithin(address, network, bits)
   }
+}
+
+/** A second one that nobody looked at might be of somebody who is to be kept out. */
+export function onlyWord(field: readonly Word[] | undefined, what: string): Word | undefined {
+  if (field !== undefined && field.length > 1) throw new HbaError(`a rule has one ${what}: write a rule for each`)
+  return field?.[0]
 }
 
 function isOwn(text: 'samehost' | 'samenet', ownNetworks: OwnNetworks): FromTest {

@@ -4,7 +4,7 @@
  */
 
 import type { Replication } from '../wire/replication.ts'
-import { ANYWHERE, type KnownHosts, type OwnNetworks, readAddress } from './hba-addresses.ts'
+import { ANYWHERE, type KnownHosts, type OwnNetworks, onlyWord, readAddress } from './hba-addresses.ts'
 import { fieldsOf, HbaError, type Word } from './hba-words.ts'
 import { type LdapOptions, type LdapSources, readLdapOptions } from './ldap.ts'
 
@@ -90,7 +90,7 @@ export function parseHba(
 
 function readRule(fields: Word[][], line: number, file: string, sources: HbaSources): HbaRule {
   const [type, databases, users, ...rest] = fields
-  const kind = type?.[0]?.text ?? ''
+  const kind = onlyWord(type, 'type')?.text ?? ''
   if (!KINDS.includes(kind)) throw new HbaError(`a rule begins with ${KINDS.join(', ')}, not with "${kind}"`)
   if (!databases || !users) throw new HbaError('a rule names databases and users')
   const isLocal = kind === 'local'

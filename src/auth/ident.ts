@@ -32,9 +32,14 @@ export function parseIdent(
   const entries: Entry[] = []
   const problems: FileProblem[] = []
   text.split('\n').forEach((content, index) => {
-    const [map, outside, user] = fieldsOf(content).map(([word]) => word as Word)
-    if (map === undefined) return
-    const entry = outside && user ? entryOf(map, outside, user) : 'a line has three words: map, name outside, user'
+    const fields = fieldsOf(content)
+    if (fields.length === 0) return
+    const [map, outside, user] = fields.map(([word]) => word as Word)
+    const isWhole = fields.length === 3 && fields.every((words) => words.length === 1)
+    const entry =
+      isWhole && map && outside && user
+        ? entryOf(map, outside, user)
+        : 'a line has three words: map, name outside, user'
     if (typeof entry === 'string') problems.push({ sentence: entry, file, line: index + 1 })
     else entries.push(entry)
   })
@@ -42,28 +47,42 @@ export function parseIdent(
 }
 
 function entryOf(map: Word, outside: Word, user: Word): Entry | string {
-  if (outside.isQuoted || !outside.text.startsWith('/')) {
-    const isUser = userTest(user)
+  const isUser = userTest(user)
+  if (typeof isUser === 'string') return isUser
+  if (!isExpression(outside))
     return { map: map.text, allows: (name, wanted) => name === outside.text && isUser(wanted) }
-  }
-  let pattern: RegExp
-  try {
-    pattern = new RegExp(outside.text.slice(1), 'u')
-  } catch (problem) {
-    return `"${outside.text}" is no regular expression: ${(problem as Error).message}`
-  }
+  const pattern = expressionIn(outside)
+  if (typeof pattern === 'string') return pattern
   return {
     map: map.text,
     allows(name, wanted) {
       const match = pattern.exec(name)
       if (match === null) return false
-      // \1 is what was found in the first parentheses.
-      const text = user.text.replaceAll('\\1', match[1] ?? '')
-      return user.text.includes('\\1') ? text === wanted : userTest(user)(wanted)
+      if (!user.text.includes('\\1')) return isUser(wanted)
+      // \1 is what was found in the first parentheses, as it is; without any it is nobody.
+      const [, found] = match
+      return found !== undefined && user.text.replaceAll('\\1', () => found) === wanted
     },
   }
 }
 
-function userTest({ text, isQuoted }: Word): (user: string) => boolean {
-  return !isQuoted && text === 'all' ? () => true : (user) => user === text
+function isExpression({ text, isQuoted }: Word): boolean {
+  return !isQuoted && text.startsWith('/')
+}
+
+/** A sentence where it is none. */
+function expressionIn({ text }: Word): RegExp | string {
+  try {
+    return new RegExp(text.slice(1), 'u')
+  } catch (problem) {
+    return `"${text}" is no regular expression: ${(problem as Error).message}`
+  }
+}
+
+function userTest(word: Word): ((user: string) => boolean) | string {
+  const { text, isQuoted } = word
+  if (!isQuoted && text === 'all') return () => true
+  if (!isExpression(word)) return (user) => user === text
+  const pattern = expressionIn(word)
+  return typeof pattern === 'string' ? pattern : (user) => pattern.test(user)
 }

@@ -269,7 +269,9 @@ export class Doors {
 const OWNER_NAME = 'pgbouncer'
 
 function isOwner({ channel }: Host, wishes: Wishes): boolean {
-  return isOwnersName(wishes) && channel.peer.process?.uid === process.getuid?.()
+  // Where there are no such ids nobody has the same.
+  const uid = process.getuid?.()
+  return uid !== undefined && isOwnersName(wishes) && channel.peer.process?.uid === uid
 }
 
 /** The system cannot be asked. */

@@ -6,7 +6,8 @@ import { Lru } from '../base/lru.ts'
 import { Lookup, type Row } from '../pool/lookup.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
-import type { Settings } from '../settings/load.ts'
+import { CONSOLE_NAMES } from '../settings/databases.ts'
+import { databaseFor, type Settings } from '../settings/load.ts'
 import { askerFor, reasonOf } from './auth-query.ts'
 
 export interface MembershipsOptions {
@@ -50,10 +51,13 @@ export class Memberships {
     this.#options = options
   }
 
-  /** null if that has to be asked first. Where nobody can ask, nobody is a member. */
+  /**
+   * null if that has to be asked first; where nobody can ask, to ask fails, since the rule might have kept somebody out. Whoever wants a
+   * database that there is not is refused in any case.
+   */
   isMember(member: Member, role: string): boolean | null {
     const place = this.#placeOf(member)
-    if (place === null) return false
+    if (place === null) return this.#isThere(member.database) ? null : false
     const { clock, settings } = this.#options
     const known = this.#known.get(place.key)
     const lifetimeMs = Math.max(settings().general.auth_query_lifetime, LEAST_LIFETIME_MS)
@@ -87,6 +91,10 @@ export class Memberships {
       },
       onFailed: (problem) => tell(this.#failed(member, reasonOf(problem))),
     }).start()
+  }
+
+  #isThere(database: string): boolean {
+    return CONSOLE_NAMES.includes(database) || databaseFor(this.#options.settings(), database) !== null
   }
 
   #placeOf({ database: name, user }: Member) {

@@ -8,6 +8,8 @@ staff   alice    "all"
 staff   root     all
 mail    /^(.*)@example\\.com$  \\1
 mail    /^admin@  postgres
+team    /^(?:(a)|b)@  \\1
+team    lead@     /^team_
 `,
   'ident.conf',
 )
@@ -26,6 +28,13 @@ test.each([
   ['mail', 'ada@example.com', 'bob', false],
   ['mail', 'ada@example.org', 'ada', false],
   ['mail', 'admin@anywhere', 'postgres', true],
+  // What stands in a name outside is no pattern of a replacement.
+  ['mail', 'al$$ice@example.com', 'al$ice', false],
+  ['mail', 'al$$ice@example.com', 'al$$ice', true],
+  ['team', 'a@', 'a', true],
+  ['team', 'b@', '', false],
+  ['team', 'lead@', 'team_one', true],
+  ['team', 'lead@', '/^team_', false],
   ['unknown', 'ada', 'ada', false],
 ])('by the map %s, %s may be %s: %s', (map, outside, user, isAllowed) => {
   expect(maps.allows(map, outside, user)).toBe(isAllowed)
@@ -33,6 +42,9 @@ test.each([
 
 test.each([
   ['staff alice', 'a line has three words: map, name outside, user'],
+  ['staff alice ada bob', 'a line has three words'],
+  ['staff alice,bob ada', 'a line has three words'],
+  ['staff alice /(', '"/(" is no regular expression'],
   ['staff /( ada', '"/(" is no regular expression'],
 ])('%s is an error', (line, sentence) => {
   expect(parseIdent(line, 'ident.conf').problems).toEqual([

@@ -91,8 +91,18 @@ export const DATABASE_ROWS = {
       'How TLS begins: once the server has agreed (`postgres`), or at once (`direct`), which saves a round trip, needs PostgreSQL 17 and at least `sslmode` require. Not in PgBouncer.',
   },
   auth_user: { type: optionalText, default: null, meaning: 'Instead of the general auth_user.' },
-  auth_query: { type: optionalText, default: null, meaning: 'Instead of the general auth_query.' },
-  auth_dbname: { type: optionalText, default: null, meaning: 'Instead of the general auth_dbname.' },
+  auth_query: {
+    type: optionalText,
+    default: null,
+    renewsServers: true,
+    meaning: 'Instead of the general auth_query.',
+  },
+  auth_dbname: {
+    type: optionalText,
+    default: null,
+    renewsServers: true,
+    meaning: 'Instead of the general auth_dbname.',
+  },
   connect_query: {
     type: optionalText,
     default: null,

@@ -158,7 +158,8 @@ describe('a change of a database', () => {
       return change?.renewsServers
     })
     expect(renewing.map(([key]) => key)).toEqual([
-      ...['host', 'port', 'load_balance_hosts', 'dbname', 'user', 'sslmode', 'sslnegotiation', 'connect_query'],
+      ...['host', 'port', 'load_balance_hosts', 'dbname', 'user', 'sslmode', 'sslnegotiation'],
+      ...['auth_query', 'auth_dbname', 'connect_query'],
       ...['client_encoding', 'datestyle', 'timezone', 'application_name'],
     ])
   })

@@ -32,6 +32,8 @@ const TLS_MOVES: Readonly<Record<State, readonly State[]>> = {
 /** Whoever leaves the carrier to itself. */
 const GONE: ChannelListener = { onRead() {}, onDrained() {}, onClosed() {} }
 
+const LEFT = 'OpenSSL has not taken all that has come'
+
 /** Most connections have one of few ciphers. */
 const texts = new SharedTexts()
 
@@ -104,7 +106,12 @@ export class TlsChannel implements Channel, ChannelListener {
       return 0
     }
     const owedBefore = this.#carrier.owedBytes
-    for (let at = start; at < end; at += MAX_SEALED_BYTES) this.#seal(buffer, at, Math.min(end, at + MAX_SEALED_BYTES))
+    try {
+      for (let at = start; at < end; at += MAX_SEALED_BYTES)
+        this.#seal(buffer, at, Math.min(end, at + MAX_SEALED_BYTES))
+    } catch (problem) {
+      this.#giveUp(problem)
+    }
     // What is owed is counted as it is sent.
     return Math.max(0, length - (this.#carrier.owedBytes - owedBefore))
   }
@@ -178,6 +185,14 @@ export class TlsChannel implements Channel, ChannelListener {
   }
 
   #take(buffer: Buffer, start: number, end: number): void {
+    try {
+      this.#takeAll(buffer, start, end)
+    } catch (problem) {
+      this.#giveUp(problem)
+    }
+  }
+
+  #takeAll(buffer: Buffer, start: number, end: number): void {
     for (let at = start; at < end; ) {
       if (this.#state !== 'open' && this.#state !== 'shaking hands') return
       if (this.#isPaused) {
@@ -209,12 +224,13 @@ export class TlsChannel implements Channel, ChannelListener {
     } while (library.hasFed)
     // It is asked before anybody else has OpenSSL do something.
     const error = result > 0 ? SSL_ERROR_WANT_READ : library.errorOf(this.#connection, result)
+    const isLeft = result <= 0 && error === SSL_ERROR_WANT_READ && library.hasFed
     this.#flush()
-    if (error === SSL_ERROR_WANT_READ) {
+    if (error === SSL_ERROR_WANT_READ && !isLeft) {
       if (opened > 0) this.listener.onRead(library.opened, 0, opened)
       return
     }
-    const reason = error === SSL_ERROR_ZERO_RETURN ? null : library.reasonOf(this.#connection)
+    const reason = isLeft ? LEFT : error === SSL_ERROR_ZERO_RETURN ? null : library.reasonOf(this.#connection)
     library.dropFed()
     if (opened > 0) this.listener.onRead(library.opened, 0, opened)
     if (this.#state === 'open') this.#end(reason === null ? null : new Error(reason))
@@ -226,17 +242,24 @@ export class TlsChannel implements Channel, ChannelListener {
     library.clearErrors()
     const result = library.shakeHands(this.#connection)
     const error = result === 1 ? 0 : library.errorOf(this.#connection, result)
+    let problem: Error | null = null
     if (error === SSL_ERROR_WANT_READ) {
-      this.#flush()
-      return
-    }
-    const problem = result === 1 ? this.#learn() : this.#reasonNot()
+      if (!library.hasFed) {
+        this.#flush()
+        return
+      }
+      problem = new Error(LEFT)
+    } else if (error !== 0) problem = this.#reasonNot()
+    // Before anything that may throw.
     this.#flush()
+    problem ??= this.#learn()
     if (problem !== null) {
       library.dropFed()
       this.#end(problem)
       return
     }
+    // What was looked up may have left some behind.
+    library.clearErrors()
     this.#enter('open')
   }
 
@@ -246,7 +269,7 @@ export class TlsChannel implements Channel, ChannelListener {
     if (this.isOpen && this.#carrier.owedBytes === 0) this.listener.onDrained()
   }
 
-  /** What is known once hands were shaken; or what is wrong with it. */
+  /** What is known once hands were shaken; or what is wrong with it. Throws where a certificate cannot be understood. */
   #learn(): Error | null {
     const { side, needsProtocol } = this.#options
     const library = this.#library
@@ -292,6 +315,16 @@ export class TlsChannel implements Channel, ChannelListener {
   }
 
   // The end
+
+  /** The memory is everybody's: what has come up here must not reach the next one. */
+  #giveUp(problem: unknown): void {
+    const library = this.#library
+    library.dropFed()
+    while (library.takeSealed() > 0);
+    library.clearErrors()
+    if (this.#state === 'open' || this.#state === 'shaking hands')
+      this.#end(problem instanceof Error ? problem : new Error(String(problem)))
+  }
 
   /** The peer has left, or cannot be talked to: it gets what we owe it, and the listener is told soon. */
   #end(problem: Error | null): void {

@@ -4,10 +4,12 @@ import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import tls from 'node:tls'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Channel } from '../../../src/net/channel.ts'
+import { handshakes } from '../../../src/net/handshakes.ts'
 import { type Cut, createPair } from '../../../src/net/memory-transport.ts'
 import { cipherLists } from '../../../src/net/openssl/contexts.ts'
+import { type OpenSsl, openSsl, SSL_ERROR_WANT_READ } from '../../../src/net/openssl/library.ts'
 import { TlsChannel } from '../../../src/net/openssl/tls-channel.ts'
 import { askedForTls, offeredTls } from '../../../src/net/secured.ts'
 import { type ClientSide, createTlsContext, type ServerSide } from '../../../src/net/tls.ts'
@@ -37,14 +39,20 @@ interface Meeting {
 }
 
 /** Until both have shaken hands, or one has given up. */
-async function meet(server: ServerSide, client: ClientSide, host = 'localhost', cut: Cut = 'glued'): Promise<Meeting> {
+async function meet(
+  server: ServerSide,
+  client: ClientSide,
+  host = 'localhost',
+  cut: Cut = 'glued',
+  isDirect = false,
+): Promise<Meeting> {
   const [one, other] = createPair({ cut })
   onTestFinished(() => {
     one.destroy()
     other.destroy()
   })
-  const near = offeredTls(one, server, { isDirect: false }) as Channel
-  const far = askedForTls(other, client, host, { isDirect: false }) as Channel
+  const near = offeredTls(one, server, { isDirect }) as Channel
+  const far = askedForTls(other, client, host, { isDirect }) as Channel
   expect([near, far].every((channel) => channel instanceof TlsChannel)).toBe(true)
   const [nearHeard, farHeard] = [new Recorder(near), new Recorder(far)]
   const isOver = ({ closings }: Recorder, { tls }: Channel) => closings.length > 0 || tls !== ''
@@ -174,6 +182,67 @@ test('connections do not see what is left of each other', async () => {
     near.destroy()
     far.destroy()
   }
+})
+
+test('who begins with TLS agrees on the protocol of Postgres', async () => {
+  const { near, far, nearHeard, farHeard } = await meet(offer('server'), wish('nothing'), 'localhost', 'glued', true)
+  expect([near.tls, far.tls]).toEqual([expect.stringMatching(/^TLS/), near.tls])
+  expect([nearHeard, farHeard].flatMap(problemsOf)).toEqual([])
+})
+
+describe('what goes wrong with one connection stays with it', () => {
+  async function goesOn(): Promise<void> {
+    const { near, far, nearHeard, farHeard } = await meet(offer('server'), wish('nothing'))
+    far.write(Buffer.from('undisturbed'), 0, 11)
+    await until('it has come', () => nearHeard.received.length === 11)
+    expect([nearHeard, farHeard].flatMap(problemsOf)).toEqual([])
+    near.destroy()
+    far.destroy()
+  }
+
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)('a certificate that node cannot read, by %s', async (maxVersion) => {
+    const failedBefore = handshakes.clientHandshakesFailed
+    const spy = vi.spyOn(openSsl() as OpenSsl, 'peerCertificate').mockReturnValue(Buffer.from('strange'))
+    onTestFinished(() => spy.mockRestore())
+    const { near, nearHeard } = await meet(offer('server', { maxVersion }, true), wish('nothing', pairOf('client')))
+    expect(problemsOf(nearHeard)).toHaveLength(1)
+    expect(nearHeard.closings[0]).toBeInstanceOf(Error)
+    expect(near.isOpen).toBe(false)
+    expect(handshakes.clientHandshakesFailed).toBe(failedBefore + 1)
+    spy.mockRestore()
+    await goesOn()
+  })
+
+  test('bytes that OpenSSL has not taken', async () => {
+    const { near, far, nearHeard } = await meet(offer('server'), wish('nothing'))
+    const library = openSsl() as OpenSsl
+    const spies = [
+      vi.spyOn(library, 'open').mockReturnValueOnce(-1),
+      vi.spyOn(library, 'errorOf').mockReturnValueOnce(SSL_ERROR_WANT_READ),
+    ]
+    onTestFinished(() => {
+      for (const spy of spies) spy.mockRestore()
+    })
+    far.write(Buffer.from('unheard'), 0, 7)
+    await until('it is over', () => !near.isOpen && nearHeard.closings.length > 0)
+    expect(problemsOf(nearHeard)).toEqual(['OpenSSL has not taken all that has come'])
+    expect(library.hasFed).toBe(false)
+    await goesOn()
+  })
+
+  test('a mistake while bytes are taken', async () => {
+    const { near, far, nearHeard } = await meet(offer('server'), wish('nothing'))
+    const library = openSsl() as OpenSsl
+    const spy = vi.spyOn(library, 'open').mockImplementationOnce(() => {
+      throw new Error('a mistake')
+    })
+    onTestFinished(() => spy.mockRestore())
+    far.write(Buffer.from('unheard'), 0, 7)
+    await until('it is over', () => !near.isOpen && nearHeard.closings.length > 0)
+    expect(problemsOf(nearHeard)).toEqual(['a mistake'])
+    expect(library.hasFed).toBe(false)
+    await goesOn()
+  })
 })
 
 test('what OpenSSL answers by itself goes to the one whom it concerns, and to nobody else', async () => {

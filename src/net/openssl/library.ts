@@ -259,7 +259,10 @@ export class OpenSsl {
   hasProtocol(connection: number): boolean {
     this.#page.fill(0, 0, 16)
     this.#calls.SSL_get0_alpn_selected(connection, this.#pageAddress, this.#pageAddress + 8)
-    return this.#page.readUInt32LE(8) === PROTOCOL_LIST.length - 1
+    const length = PROTOCOL_LIST.length - 1
+    if (this.#page.readUInt32LE(8) !== length) return false
+    this.#memcpy(this.#pageAddress + 16, Number(this.#page.readBigUInt64LE(0)), length)
+    return PROTOCOL_LIST.compare(this.#page, 16, 16 + length, 1) === 0
   }
 
   /** In DER; null where it has shown none. */

@@ -7,8 +7,9 @@ import { Lru } from '../base/lru.ts'
 import { Lookup, type Row } from '../pool/lookup.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
-import { CONSOLE_NAMES, type DatabaseSettings } from '../settings/databases.ts'
+import type { DatabaseSettings } from '../settings/databases.ts'
 import { databaseFor, type Settings } from '../settings/load.ts'
+import { CONSOLE_NAMES } from '../settings/logging-in.ts'
 import type { Notice } from '../wire/notices.ts'
 
 /** What is asked, and where. */

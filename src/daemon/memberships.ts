@@ -6,8 +6,8 @@ import { Lru } from '../base/lru.ts'
 import { Lookup, type Row } from '../pool/lookup.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
-import { CONSOLE_NAMES } from '../settings/databases.ts'
 import { databaseFor, type Settings } from '../settings/load.ts'
+import { CONSOLE_NAMES } from '../settings/logging-in.ts'
 import { askerFor, reasonOf } from './auth-query.ts'
 
 export interface MembershipsOptions {

@@ -2,6 +2,7 @@
 
 import type { Pairs } from './connection-string.ts'
 import { type EntryTable, type Reading, readEntry } from './entry.ts'
+import { CONSOLE_NAMES, lookupDatabase } from './logging-in.ts'
 import { error, quote, warning } from './problem.ts'
 import { POOL_MODES, type ValuesOf } from './schema.ts'
 import { SSL_MODES } from './tls.ts'
@@ -98,7 +99,7 @@ export const DATABASE_ROWS = {
     meaning: 'Instead of the general auth_query.',
   },
   auth_dbname: {
-    type: optionalText,
+    type: orNull(lookupDatabase),
     default: null,
     renewsServers: true,
     meaning: 'Instead of the general auth_dbname.',
@@ -129,9 +130,6 @@ export interface DatabaseSettings extends Omit<ValuesOf<typeof DATABASE_ROWS>, '
 
 /** The entry that answers for every name without an entry of its own. */
 export const FALLBACK_NAME = '*'
-
-/** The console's name, and PgBouncer's name for it. */
-export const CONSOLE_NAMES: readonly string[] = ['pgweir', 'pgbouncer']
 
 const DATABASE_TABLE: EntryTable<typeof DATABASE_ROWS> = {
   rows: DATABASE_ROWS,

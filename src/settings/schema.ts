@@ -2,7 +2,7 @@
 
 import { invariant } from '../base/invariant.ts'
 import { MAX_PEER_ID } from '../wire/cancel-key.ts'
-import { ldapOptions, NO_PAM } from './logging-in.ts'
+import { ldapOptions, lookupDatabase, NO_PAM } from './logging-in.ts'
 import { protocols, SSL_MODES } from './tls.ts'
 import {
   type Bounds,
@@ -234,7 +234,11 @@ const LOGGING_IN = {
     'SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname=$1 AND rolcanlogin',
     'The query by which auth_user does so. It has the name as its parameter `$1`, and two columns: name and secret.',
   ),
-  auth_dbname: row(text, '', 'Database in which users are looked up, instead of the one that they ask for.'),
+  auth_dbname: row(
+    lookupDatabase,
+    '',
+    'Database in which users are looked up, instead of the one that they ask for; never the console.',
+  ),
   auth_query_lifetime: seconds(
     '10',
     'How long the answer of auth_query is taken for true; 0 asks anew for every login, as PgBouncer does. That there is no such user is remembered as well; a wrong password has the next login ask anew. Not in PgBouncer.',

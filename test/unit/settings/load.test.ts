@@ -283,6 +283,17 @@ describe('a database', () => {
     ])
   })
 
+  test('cannot have users looked up on the console, and neither can all others', () => {
+    const why = 'it is the admin console, where no users can be looked up; name a database of PostgreSQL'
+    expect(read('app = host=a auth_dbname=pgbouncer\nb = host=b auth_dbname=pgweir').told).toEqual([
+      `pgweir.ini:4: error: database "app": auth_dbname cannot be "pgbouncer": ${why}`,
+      `pgweir.ini:5: error: database "b": auth_dbname cannot be "pgweir": ${why}`,
+    ])
+    expect(loadText(`${GOOD_INI}auth_dbname = pgbouncer\n`).told).toEqual([
+      `pgweir.ini:5: error: auth_dbname cannot be "pgbouncer": ${why}`,
+    ])
+  })
+
   test('has its problems told with its name', () => {
     const { told } = read(
       'app = host=a,b port=0 prot=1 pool_mode=x port=1\npgbouncer = host=a\npgweir = host=a\nb = host=/tmp\nc = password=x',

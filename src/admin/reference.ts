@@ -96,7 +96,8 @@ Signals do the same as commands, as in PgBouncer:
 | SIGINT | SHUTDOWN WAIT_FOR_SERVERS |
 | SIGQUIT | SHUTDOWN |
 
-SIGTERM or SIGINT after another signal for the end is SHUTDOWN, and after that the process ends at once. (\`pgweir demo\` stops at the first Ctrl-C.)`
+SIGINT hastens what SIGTERM or SHUTDOWN WAIT_FOR_CLIENTS has begun. SIGTERM or SIGINT that has nothing left to begin or to hasten, the same one again for instance, is
+SHUTDOWN, whoever began the end; any signal for the end after that ends the process by force. (\`pgweir demo\` stops at the first Ctrl-C.)`
 
 const NOISE_INTRODUCTION = `Drivers and tools send some SQL of their own accord, and the console answers so that they go on. A transaction has no effect, but its status is told.`
 

@@ -3,11 +3,12 @@
 /** npm passes on the Ctrl-C that the terminal has sent to its script already: so soon after the first, the same signal is but its echo. */
 export const ECHO_MS = 500
 
-/** Each signal that asks for the end is more urgent than the one before: the first ends in its own way, the next at once, a third by force. */
+/** The first signal for the end ends in its own way, and so does another one; the same one again ends at once, and whatever comes after that by force. */
 export class EndSignals {
   readonly #atOnce: () => void
   readonly #byForce: () => void
-  #urgency = 0
+  readonly #received = new Set<string>()
+  #isAtOnce = false
   #last = { signal: '', atMs: -Infinity }
 
   constructor(atOnce: () => void, byForce: () => void) {
@@ -21,9 +22,18 @@ export class EndSignals {
     const nowMs = performance.now()
     if (signal === last && nowMs - atMs < ECHO_MS) return
     this.#last = { signal, atMs: nowMs }
-    this.#urgency = Math.max(this.#urgency + 1, gently === null ? 2 : 1)
-    if (this.#urgency === 1) gently?.()
-    else if (this.#urgency === 2) this.#atOnce()
-    else this.#byForce()
+    if (this.#isAtOnce) this.#byForce()
+    else if (gently === null || this.#received.has(signal)) this.endAtOnce()
+    else {
+      this.#received.add(signal)
+      gently()
+    }
+  }
+
+  /** There was nothing left that the signal could have begun or hastened in its own way. */
+  endAtOnce(): void {
+    if (this.#isAtOnce) return
+    this.#isAtOnce = true
+    this.#atOnce()
   }
 }

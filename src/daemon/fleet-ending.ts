@@ -40,7 +40,7 @@ export class FleetEnding {
       this.stop()
       return
     }
-    const isHastened = this.#mode === 'wait_for_clients' && mode === 'wait_for_servers'
+    const isHastened = this.#state === 'draining' && this.#mode === 'wait_for_clients' && mode === 'wait_for_servers'
     if (this.#state !== 'serving' && !isHastened) throw new PoolerError('shutting-down')
     this.#mode = mode
     this.#state = 'draining'

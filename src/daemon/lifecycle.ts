@@ -102,7 +102,7 @@ export class Lifecycle {
       this.stop()
       return
     }
-    const isHastened = this.#mode === 'wait_for_clients' && mode === 'wait_for_servers'
+    const isHastened = this.#state === 'draining' && this.#mode === 'wait_for_clients' && mode === 'wait_for_servers'
     if (this.#state !== 'serving' && !isHastened) throw new PoolerError('shutting-down')
     this.#mode = mode
     const { log, pools, sessions, conditions } = this.#parts

@@ -67,14 +67,18 @@ test('SIGTERM waits for the clients to leave, and takes no new ones', async () =
   await until('no server is left', async () => (await activity(database)).length === 0)
 })
 
-test('a second signal while queries run ends those, too', async () => {
+test('SIGINT hastens what SIGTERM has begun; a second signal while queries run ends those, too', async () => {
   const { program, raw } = await runProgram({ database })
   const client = await raw()
-  client.send(serialize.query('select pg_sleep(60)'))
-  await untilRunning(database, 'pg_sleep(60)')
+  expect(await client.ask(serialize.query('begin'))).toContain('ReadyForQuery T')
   program.kill('SIGTERM')
   await program.says(/SHUTDOWN WAIT_FOR_CLIENTS command issued/)
   program.kill('SIGINT')
+  await program.says(/SHUTDOWN WAIT_FOR_SERVERS command issued/)
+  expect(await client.ask(serialize.query('select 1'))).toContain('DataRow 1')
+  client.send(serialize.query('select pg_sleep(60)'))
+  await untilRunning(database, 'pg_sleep(60)')
+  program.kill('SIGTERM')
   expect((await client.rest()).at(-1)).toBe(IS_OVER)
   expect(await program.ended()).toBe(0)
   await until('no server is left', async () => (await activity(database)).length === 0)

@@ -124,6 +124,16 @@ describe('SHUTDOWN WAIT_FOR_CLIENTS', () => {
   })
 })
 
+test('what ends at once is hastened by nothing any more', async () => {
+  const { flow, client } = await startPair()
+  const { control } = flow.pooler
+  await control.shutdown('wait_for_clients')
+  await control.shutdown('at_once')
+  await expect(control.shutdown('wait_for_servers')).rejects.toThrow('pooler is shutting down')
+  expect((await client.inbox.next()).shown).toBe(IS_OVER)
+  await flow.pooler.stopped
+})
+
 describe('SHUTDOWN WAIT_FOR_SERVERS', () => {
   test('lets transactions come to their end, refuses new ones, and ends with the last', async () => {
     const flow = await startFlow({ settings: { default_pool_size: 2 } })

@@ -31,7 +31,8 @@ export async function demo(options: DemoOptions): Promise<number> {
   // Where a second Ctrl-C ends us at once, PostgreSQL's guard still takes away what is left.
   const exit = () => process.exit(1)
   const ends = new EndSignals(exit, exit)
-  const onSignal = (signal: string) => ends.received(signal, () => interrupt.abort())
+  const onSignal = (signal: string) =>
+    ends.received(signal, () => (interrupt.signal.aborted ? exit() : interrupt.abort()))
   for (const signal of SIGNALS) process.on(signal, onSignal)
   try {
     return await runDemo(options, {

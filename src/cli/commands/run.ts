@@ -50,7 +50,7 @@ export interface RunOptions extends LoadOptions {
   readonly isDaemon?: boolean
 }
 
-/** What each signal means, as in PgBouncer. Those that end the pooler are more urgent each time: see `EndSignals`. */
+/** What each signal means, as in PgBouncer. Those that end the pooler become more urgent: see `EndSignals`. */
 const SIGNALS = {
   SIGHUP: (control) => control.reload(),
   SIGUSR1: (control) => control.pause(null),
@@ -139,11 +139,24 @@ class Signals {
   }
 
   #received(signal: Signal, meaning: Meaning): void {
-    const run = (work: Work) => this.#when(({ control }) => this.#watch(signal, work(control)))
-    if (typeof meaning === 'function') run(meaning)
+    if (typeof meaning === 'function') this.#do(signal, meaning)
     else {
       const { ends } = meaning
-      this.#ends.received(signal, ends && (() => run(ends)))
+      this.#ends.received(signal, ends && (() => this.#do(signal, (control) => this.#end(ends(control)))))
+    }
+  }
+
+  #do(signal: Signal, work: Work): void {
+    this.#when(({ control }) => this.#watch(signal, work(control)))
+  }
+
+  /** Whether it has begun already, and how, is known to the pooler alone: somebody on the console may have been first. */
+  async #end(begun: Promise<void>): Promise<void> {
+    try {
+      await begun
+    } catch (cause) {
+      if (!(cause instanceof PoolerError && cause.kind === 'shutting-down')) throw cause
+      this.#ends.endAtOnce()
     }
   }
 

@@ -82,15 +82,32 @@ test('a second signal for the end is at once, a third by force; but not the one 
   await ended
 })
 
-test('another signal is never taken for an echo', async () => {
+test('SIGINT hastens what SIGTERM has begun, at once, since another signal is never taken for an echo', async () => {
   const { signal, pooler, ended, exits } = await startRun()
   signal('SIGTERM')
   signal('SIGINT')
-  expect([pooler.asked, pooler.stops]).toEqual([['shutdown wait_for_clients'], 1])
+  expect([pooler.asked, pooler.stops]).toEqual([['shutdown wait_for_clients', 'shutdown wait_for_servers'], 0])
+  signal('SIGTERM')
+  expect([pooler.stops, exits]).toEqual([1, []])
   signal('SIGQUIT')
   expect(exits).toEqual([1])
   pooler.end()
   await ended
+})
+
+test.each(['SIGTERM', 'SIGINT'] as const)('%s is at once where nothing is left to begin or to hasten', async (name) => {
+  const { signal, pooler, ended, exits, written } = await startRun()
+  // Somebody on the console was first.
+  pooler.answer = async () => {
+    throw new PoolerError('shutting-down')
+  }
+  signal(name)
+  await vi.waitUntil(() => pooler.stops === 1)
+  expect([written.err, exits]).toEqual(['', []])
+  signal('SIGQUIT')
+  expect(exits).toEqual([1])
+  pooler.end()
+  expect(await ended).toBe(0)
 })
 
 test('signals that come while the pooler starts are obeyed as soon as it has', async () => {

@@ -28,8 +28,9 @@ const DIFFERENCES: readonly Difference[] = [
   },
   {
     key: 'auth_query_lifetime',
-    concerns: ({ general, databases }) =>
-      general.auth_user !== '' || [...databases.values()].some((database) => database.auth_user !== null),
+    concerns: ({ general, databases, fallback }) =>
+      general.auth_user !== '' ||
+      [...databases.values(), fallback].some((database) => database != null && database.auth_user !== null),
     sentence: 'answers of auth_query are good for 10 s; auth_query_lifetime = 0 asks for each login, as PgBouncer does',
   },
   {

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
-import { DIFFERENT_DEFAULTS } from '../../../src/settings/differences.ts'
+import { DIFFERENT_DEFAULTS, differencesOf } from '../../../src/settings/differences.ts'
 import { SETTING_ROWS } from '../../../src/settings/schema.ts'
 import { PGBOUNCER_DEFAULTS } from '../../cases/pgbouncer-defaults.ts'
+import { loadText } from './virtual-files.ts'
 
 /** `secure` has a longer name here. */
 const SAME: Readonly<Record<string, string>> = { 'tlsv1.2,tlsv1.3': 'secure' }
@@ -19,4 +20,14 @@ test('pgweir check tells of each default that PgBouncer has otherwise', () => {
   })
   expect(different.map(([key]) => key)).toEqual(['listen_addr', 'pool_idle_timeout', 'tcp_defer_accept'])
   expect(DIFFERENT_DEFAULTS).toEqual(expect.arrayContaining(different.map(([key]) => key)))
+})
+
+test('that answers of auth_query are remembered is told wherever users are looked up, by the entry * too', () => {
+  const isTold = (database: string) =>
+    differencesOf(loadText(`[databases]\n${database}\n[pgbouncer]\n`).settings).some((sentence) =>
+      sentence.includes('auth_query_lifetime'),
+    )
+  expect(isTold('app = host=a')).toBe(false)
+  expect(isTold('app = host=a auth_user=asker')).toBe(true)
+  expect(isTold('* = host=a auth_user=asker')).toBe(true)
 })

@@ -13,13 +13,19 @@ export interface ConfigRow {
   readonly changeable: 'yes' | 'no'
 }
 
-/** In the order and the writing of PgBouncer: by key, times as seconds, 0 and 1 for no and yes. */
+/** In the order and the writing of PgBouncer: by key but for one, times as seconds, 0 and 1 for no and yes. */
 export function describeConfig({ general }: Pick<Settings, 'general'>): ConfigRow[] {
-  return SETTING_KEYS.toSorted().map((key) => {
+  return SETTING_KEYS.toSorted(inOrderOfPgbouncer).map((key) => {
     const { type, access, default: standard }: SettingRow<unknown> = SETTINGS[key] as SettingRow<unknown>
     const changeable = access === 'reload' ? 'yes' : 'no'
     return { key, value: type.print(general[key]), default: type.print(standard), changeable }
   })
+}
+
+function inOrderOfPgbouncer(one: string, other: string): number {
+  // `pool_mode` is older than the key before it.
+  const place = (key: string) => (key === 'pool_mode' ? 'pool_idle' : key)
+  return place(one) < place(other) ? -1 : 1
 }
 
 /** The whole of docs/settings.md. A test compares; `npx vitest run test/unit/settings/describe.test.ts -u` writes it anew. */

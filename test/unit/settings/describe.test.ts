@@ -22,7 +22,16 @@ test('SHOW CONFIG prints as PgBouncer does: seconds, 0 and 1, by key', () => {
   expect(byKey.get('log_stats')).toMatchObject({ value: '0', default: '1' })
   expect(byKey.get('admin_users')).toMatchObject({ value: 'ada, bob', default: '' })
   expect(byKey.get('listen_port')).toEqual({ key: 'listen_port', value: '6432', default: '6432', changeable: 'no' })
-  expect(rows.map(({ key }) => key)).toEqual(rows.map(({ key }) => key).toSorted())
+})
+
+test('SHOW CONFIG is in the order of PgBouncer: by key, but for pool_mode before pool_idle_timeout', () => {
+  const keys = describeConfig(loadText(GOOD_INI).settings).map(({ key }) => key)
+  expect(keys.slice(keys.indexOf('pool_mode'), keys.indexOf('pool_mode') + 2)).toEqual([
+    'pool_mode',
+    'pool_idle_timeout',
+  ])
+  const others = keys.filter((key) => key !== 'pool_mode')
+  expect(others).toEqual(others.toSorted())
 })
 
 test('SHOW CONFIG shows no password', () => {

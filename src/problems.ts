@@ -189,6 +189,11 @@ export const PROBLEMS = {
     'server login failed: wrong password type',
     'The server asks for {method}, and {known}. Give a plain password in [databases] or in auth_file, or the SCRAM secret that the server has.',
   ),
+  'any-without-forced-user': fatal(
+    'F0000',
+    'bouncer config error',
+    'auth_type=any requires forced user: the server asks for a password, and the database in [databases] has no user.',
+  ),
   'server-login-failed': fatal('08006', 'server login failed: {reason}'),
   'server-shutting-down': fatal(
     '57P01',

@@ -82,10 +82,12 @@ export class Databases {
   readonly #databases = new Map<string, Database>()
   readonly #schemas: Schemas
   readonly #router: Router
+  #authType: Settings['general']['auth_type']
   #isPaused = false
 
   constructor(options: DatabasesOptions) {
     this.#options = options
+    this.#authType = options.settings().general.auth_type
     this.#schemas = new Schemas(options.onSchemaChanged)
     this.#router = new Router(options.pools, (database, user, birth) =>
       this.#createPool(database as Database, user, birth, 'none'),
@@ -185,6 +187,8 @@ export class Databases {
   /** The settings are other ones: each database and pool gets its own anew. Whoever uses a database that is gone is told so. */
   refresh(): void {
     const all = this.#options.settings()
+    const before = this.#authType
+    this.#authType = all.general.auth_type
     const pools = this.#poolsByDatabase()
     const lost = new Set<Pool>()
     for (const database of [...this.#databases.values()]) {
@@ -199,6 +203,7 @@ export class Databases {
     }
     if (lost.size > 0) this.#giveUp(lost)
     for (const name of all.databases.keys()) this.find(name)
+    if ((before === 'any') !== (this.#authType === 'any')) this.#renewAnybodys()
     this.openForced()
   }
 
@@ -219,6 +224,11 @@ export class Databases {
     }
   }
 
+  /** With auth_type = any whoever comes is served as the user that it names: no secret of that user logs in to servers for it. */
+  #isAnybodys({ forcedUser }: Database, user: string): boolean {
+    return this.#options.settings().general.auth_type === 'any' && forcedUser !== user
+  }
+
   /** Clients of a forced user share the servers of the new one; those who were there before there was any keep their own. */
   #retarget(database: Database, pool: Pool, forcedBefore: string | null): void {
     const { user } = pool
@@ -229,6 +239,15 @@ export class Databases {
     )
     this.#schemas.moved(pool, this.#placeOf(database.settings))
     if (next !== user) this.#options.pools.rename(pool, user)
+  }
+
+  /** auth_type is `any` from now on, and their servers may have been logged in to with a secret; or it is no more, and those that failed may be. */
+  #renewAnybodys(): void {
+    for (const pool of this.#options.pools) {
+      const database = this.#databases.get(pool.database)
+      if (this.#authType !== 'any') pool.tryAgain()
+      else if (database && this.#isAnybodys(database, pool.user) && !pool.isOfOneClient) pool.renew('auth_type is any')
+    }
   }
 
   /** PgBouncer's rule, for what it says in the log: clients that share servers cannot get servers of their own again. */
@@ -395,7 +414,10 @@ export class Databases {
         user,
         database: dbname,
         parameters,
-        secret: () => users.serverSecret(database.name, user, forcedPassword()),
+        secret: () => {
+          if (this.#isAnybodys(database, user)) throw new PoolerError('any-without-forced-user')
+          return users.serverSecret(database.name, user, forcedPassword())
+        },
         scramKeys: () => users.scramKeys(database.name, user),
       },
       schema: this.#schemas.at(this.#placeOf(database.settings)),

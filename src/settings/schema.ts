@@ -199,7 +199,7 @@ const LOGGING_IN = {
   auth_type: row(
     authType,
     'md5',
-    "How clients prove who they are. `md5` uses SCRAM for users whose secret is a SCRAM one; `any` and `trust` ask for no password; `any` also ignores the user name. `cert` is by the name in the client's certificate, `hba` as auth_hba_file says, `ldap` by the password that a directory has.",
+    "How clients prove who they are. `md5` uses SCRAM for users whose secret is a SCRAM one; `any` and `trust` ask for no password; `any` also ignores the user name, and no secret of that user logs in to servers for it: databases whose servers ask for a password need a `user`. `cert` is by the name in the client's certificate, `hba` as auth_hba_file says, `ldap` by the password that a directory has.",
   ),
   auth_file: row(
     path,

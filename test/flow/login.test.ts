@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { saslInitial } from '../support/flow/client.ts'
+import { reload } from '../support/flow/commands.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import type { FlowServer, LoginScript } from '../support/flow/postgres.ts'
 import { int32 } from '../support/flow/replies.ts'
@@ -180,6 +181,35 @@ describe('the server asks for a password', () => {
     const flow = await startFlow({ settings: { auth_type: 'trust' }, authFile: ['"ada" "secret"'] })
     flow.postgres.login = asks(message('R', int32(3)), expectAnswer('secret\0'))
     await flow.connect()
+  })
+
+  for (const [how, words] of [
+    ['in clear', int32(3)],
+    ['as md5', Buffer.concat([int32(5), Buffer.from('salt')])],
+    ['by SCRAM', Buffer.concat([int32(10), Buffer.from('SCRAM-SHA-256\0\0')])],
+  ] as const)
+    test(`${how}, and with auth_type = any nobody has proved to be that user: its secret is not given`, async () => {
+      const flow = await startFlow({ authFile: ['"ada" "secret"'] })
+      flow.postgres.login = (server) => server.send(message('R', words))
+      expect((await refusal(flow, {})).words).toBe('ErrorResponse(FATAL F0000 bouncer config error)')
+      expect(flow.logged('auth_type=any requires forced user')).not.toEqual([])
+      expect(flow.postgres.servers[0]?.inbox.all).toEqual([])
+    })
+
+  test('and auth_type = any has a forced user, whose secret is given', async () => {
+    const flow = await startFlow({ databases: ['app=host=db user=eve'], authFile: ['"eve" "hers"'] })
+    flow.postgres.login = asks(message('R', int32(3)), expectAnswer('hers\0'))
+    await flow.connect()
+  })
+
+  test('and servers that were opened with it are closed when auth_type becomes any', async () => {
+    const settings = { auth_type: 'trust', admin_users: 'root' }
+    const flow = await startFlow({ settings, authFile: ['"ada" "secret"', '"root" "its"'] })
+    flow.postgres.login = asks(message('R', int32(3)), expectAnswer('secret\0'))
+    await flow.connect()
+    await flow.expectCounts({ idle: 1 })
+    await reload(flow, { settings: { auth_type: 'any' } })
+    await flow.expectCounts({})
   })
 
   for (const [what, secret] of [

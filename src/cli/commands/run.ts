@@ -85,8 +85,11 @@ export async function run(options: RunOptions, start: Start, surroundings: Surro
     return obstacle === null ? surroundings.startInBackground(general) : refuse(obstacle)
   }
 
-  const signals = new Signals(surroundings)
   let pidFile: PidFile | null = null
+  const signals = new Signals(surroundings, () => {
+    pidFile?.remove()
+    surroundings.exit(1)
+  })
   try {
     pidFile = claimPidFile(general.pidfile, futureOwner(general))
     const pooler = await start(settings, { isQuiet: options.isQuiet, load })
@@ -111,12 +114,9 @@ class Signals {
   #early: ((pooler: Pooler) => void)[] = []
   #fail: (cause: unknown) => void = () => {}
 
-  constructor(surroundings: Surroundings) {
+  constructor(surroundings: Surroundings, byForce: () => void) {
     this.#surroundings = surroundings
-    this.#ends = new EndSignals(
-      () => this.#when((pooler) => this.#watch('stop', pooler.stop())),
-      () => surroundings.exit(1),
-    )
+    this.#ends = new EndSignals(() => this.#when((pooler) => this.#watch('stop', pooler.stop())), byForce)
     this.#listeners = Object.entries<Meaning>(SIGNALS).map(([name, meaning]) => {
       const signal = name as Signal
       return { signal, listener: () => this.#received(signal, meaning) }

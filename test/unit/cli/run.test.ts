@@ -229,3 +229,17 @@ test('the pidfile is there while it runs, also if it cannot start', async () => 
   expect(await run(options, failing, world)).toBe(1)
   expect(existsSync(pidfile)).toBe(false)
 })
+
+test('the pidfile goes, too, where the end is by force', async () => {
+  const { world, signal, pooler, started, exits } = fakeWorld()
+  const pidfile = join(mkdtempSync(join(tmpdir(), 'pgweir-run-')), 'a.pid')
+  onTestFinished(() => rmSync(dirname(pidfile), { recursive: true }))
+  const ended = run({ ...OPTIONS, flags: { ...OPTIONS.flags, pidfile } }, await world.loadStart(), world)
+  await vi.waitUntil(() => started.length === 1)
+  signal('SIGQUIT')
+  expect(existsSync(pidfile)).toBe(true)
+  signal('SIGTERM')
+  expect([exits, existsSync(pidfile)]).toEqual([[1], false])
+  pooler.end()
+  await ended
+})

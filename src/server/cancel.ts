@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Channel, Dial, KeepAlive, Transport } from '../net/channel.ts'
 import { encodeCancelRequest } from '../wire/startup.ts'
-import { encrypt } from './encryption.ts'
+import { atLeast, encrypt } from './encryption.ts'
 import type { Server } from './server.ts'
 
 /** Cancel requests that are on their way at once; a storm of them must not become a storm of connections. */
@@ -127,8 +127,8 @@ export class CancelSender {
 
   /** What is asked for in the clear is seen by others, with the key that it takes. */
   #connected(cancel: InFlight, channel: Channel): void {
-    const { address, context, tls } = cancel.server
-    const wanted = tls === '' ? null : context.encryption(address)
+    const { address, context, tls, encryption } = cancel.server
+    const wanted = tls === '' || encryption === null ? null : atLeast(encryption, context.encryption(address))
     if (wanted === null) {
       this.#send(cancel, channel)
       return

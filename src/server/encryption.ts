@@ -19,6 +19,14 @@ const AGREED: Opening = { isDirect: false }
 const YES = 0x53
 const NO = 0x4e
 
+const STRICTNESS = ['nothing', 'certificate', 'host'] as const satisfies readonly ServerEncryption['verifies'][]
+
+/** What holds now, with the keys and authorities of now, unless less is asked for than when it was opened. */
+export function atLeast(opened: ServerEncryption, now: ServerEncryption | null): ServerEncryption {
+  const isLess = now === null || STRICTNESS.indexOf(now.verifies) < STRICTNESS.indexOf(opened.verifies)
+  return isLess ? opened : now
+}
+
 /**
  * `done` is told the channel to go on with, which may be the same, or what is wrong. Nobody listens to the channel then; where something
  * is wrong it is closed.

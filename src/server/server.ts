@@ -92,6 +92,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   readonly recording = new Recording()
   readonly startedMs: number
   readonly startedWallMs: number
+  /** What it was asked for when it was opened: settings may say something else since. */
+  encryption: ServerEncryption | null = null
   // They begin as numbers: V8 would make an object of every time that is put where `undefined` was.
   /** When it entered its state. */
   sinceMs = 0
@@ -489,6 +491,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     if (this.#state !== 'login') return
     const { address } = this
     const wanted = this.context.encryption(address)
+    this.encryption = wanted
     if (wanted === null) this.#logIn()
     else encrypt(channel, wanted, address.host, (result) => this.#guard(() => this.#encrypted(channel, result)))
   }

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import { chmodSync, chownSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import tls from 'node:tls'
@@ -441,4 +441,50 @@ describe('servers', () => {
     await pooler.cancel(keyOf(client))
     expect(await sleeping).toMatchObject({ code: '57014' })
   })
+
+  test('are told to cancel with TLS as long as they have it, whatever a RELOAD has changed', async () => {
+    const server = await startPgweir({ database, settings: OFFERS_TLS })
+    const firstOnes: string[] = []
+    const port = await startListeningIn(server, firstOnes)
+    const databases = [`far = host=127.0.0.1 port=${port} dbname=${database.database}`]
+    const pooler = await startPgweir({
+      ...{ database, databases },
+      settings: { server_tls_sslmode: 'require', admin_users: database.user },
+    })
+    const client = await pooler.client({ database: 'far' })
+    const sleeping = failureOf(client.query('select pg_sleep(600)'))
+    await untilRunning(database, 'pg_sleep(600)')
+    const settings = { server_tls_sslmode: 'disable', admin_users: database.user }
+    await pooler.rewrite({ settings })
+    const root = await pooler.client({ database: 'pgbouncer' })
+    await root.query('reload')
+    expect((await root.query('show config')).rows).toContainEqual(
+      expect.objectContaining({ key: 'server_tls_sslmode', value: 'disable' }),
+    )
+    await pooler.cancel(keyOf(client))
+    expect(await sleeping).toMatchObject({ code: '57014' })
+    expect(firstOnes.length).toBeGreaterThanOrEqual(2)
+    expect(new Set(firstOnes)).toEqual(new Set([SSL_REQUEST]))
+  })
 })
+
+const SSL_REQUEST = '0000000804d2162f'
+
+/** Carries all to the pooler, and notes what each connection begins with. */
+async function startListeningIn({ address }: Pgweir, firstOnes: string[]): Promise<number> {
+  const server = createServer((near) => {
+    const far = connect(address)
+    near.once('data', (chunk) => firstOnes.push(chunk.subarray(0, 8).toString('hex')))
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const)
+      one
+        .on('error', () => {})
+        .on('close', () => other.destroy())
+        .pipe(other)
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  onTestFinished(() => void server.close())
+  return (server.address() as AddressInfo).port
+}

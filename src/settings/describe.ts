@@ -23,7 +23,7 @@ export function describeConfig({ general }: Pick<Settings, 'general'>): ConfigRo
 }
 
 function inOrderOfPgbouncer(one: string, other: string): number {
-  // `pool_mode` is older than the key before it.
+  // So it stands in PgBouncer's own list.
   const place = (key: string) => (key === 'pool_mode' ? 'pool_idle' : key)
   return place(one) < place(other) ? -1 : 1
 }
@@ -56,7 +56,7 @@ In the file, \`;\` and \`#\` begin a comment only at the start of a line. \`%inc
 \`*.conf\` of a folder in the order of their names, but for hidden ones; it is looked for from the folder that pgweir was
 started in, and else beside the including file. Other paths are taken from the folder that pgweir was started in.
 
-Times are seconds, with fractions, or have a unit: \`300ms\`, \`10s\`, \`5min\`, \`1h\`, \`2d\`. Numbers that\nare sizes in bytes may have kB, MB or GB. A setting marked *restart* takes effect when pgweir starts;
+Times are seconds, with fractions, or have a unit: \`300ms\`, \`10s\`, \`5min\`, \`1h\`, \`2d\`; \`tcp_user_timeout\` is milliseconds without one. Numbers that\nare sizes in bytes may have kB, MB or GB. A setting marked *restart* takes effect when pgweir starts;
 all others also at a reload (\`RELOAD\`, \`SIGHUP\`) or through \`SET\` on the console.
 
 A value in the file, in \`--database\` and in \`--upstream\` may refer to the environment: \`\${APP_PASSWORD}\` is what that variable holds, whatever

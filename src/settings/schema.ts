@@ -13,6 +13,7 @@ import {
   httpAddresses,
   integer,
   list,
+  milliseconds,
   oneOf,
   path,
   secret,
@@ -90,9 +91,10 @@ const LISTENING = {
     '0',
     'Unanswered keepalive probes after which a connection is given up; 0 leaves it to the system. Not on the transport `node`.',
   ),
-  tcp_user_timeout: count(
+  tcp_user_timeout: row(
+    milliseconds(),
     '0',
-    'Milliseconds that what was sent may stay unacknowledged before the connection is given up; 0 leaves it to the system. Not on the transport `node`.',
+    'How long what was sent may stay unacknowledged before the connection is given up: milliseconds where no unit is written; 0 leaves it to the system. Not on the transport `node`.',
   ),
   tcp_socket_buffer: row(
     bytes(),

@@ -74,15 +74,31 @@ export function time({ min = 0, max = MAX_TIME_MS }: Bounds = {}): ValueType<num
     name: `time${bounds}`,
     accepts: `seconds, or a number with a unit (us, ms, s, min, h, d)${bounds}`,
     parse(text) {
-      const [, digits, unit] = /^(\d{1,15}(?:\.\d*)?|\.\d+) *([a-z]*)$/.exec(text) ?? []
-      const unitMs = UNIT_MS[unit || 's']
-      if (digits === undefined || unitMs === undefined) return refuse(this)
-      // Whole microseconds, so that 2.3 seconds are not 2299.9999999999995 ms.
-      const value = Math.round(Number(digits) * unitMs * 1000) / 1000
-      return value >= min && value <= max ? { value } : refuse(this)
+      const value = readMs(text, 's')
+      return value !== null && value >= min && value <= max ? { value } : refuse(this)
     },
     print: (value) => String(value / 1000),
   }
+}
+
+/** The same where PgBouncer counts milliseconds, and so does a number without a unit. */
+export function milliseconds(): ValueType<number> {
+  return {
+    name: 'milliseconds',
+    accepts: 'whole milliseconds, or a number with a unit (ms, s, min, h, d)',
+    parse(text) {
+      const value = readMs(text, 'ms')
+      return value !== null && Number.isInteger(value) && value <= MAX_INTEGER ? { value } : refuse(this)
+    },
+    print: String,
+  }
+}
+
+function readMs(text: string, standardUnit: 's' | 'ms'): number | null {
+  const [, digits, unit] = /^(\d{1,15}(?:\.\d*)?|\.\d+) *([a-z]*)$/.exec(text) ?? []
+  const unitMs = UNIT_MS[unit || standardUnit]
+  // Whole microseconds, so that 2.3 seconds are not 2299.9999999999995 ms.
+  return digits === undefined || unitMs === undefined ? null : Math.round(Number(digits) * unitMs * 1000) / 1000
 }
 
 const UNIT_BYTES: Record<string, number> = { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 }

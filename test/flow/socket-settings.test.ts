@@ -29,7 +29,7 @@ const SILENT = {
   tcp_keepidle: 70,
   tcp_keepintvl: 11,
   tcp_keepcnt: 4,
-  tcp_user_timeout: 12_345,
+  tcp_user_timeout: '12.345s',
   tcp_socket_buffer: 100_000,
   tcp_defer_accept: 3,
 }

@@ -9,6 +9,7 @@ import {
   host,
   integer,
   list,
+  milliseconds,
   oneOf,
   override,
   path,
@@ -60,6 +61,27 @@ describe('times', () => {
 
   test('have bounds, which are told', () => {
     expect(time({ min: 1000 }).parse('500ms')).toEqual({ problem: expect.stringContaining('at least 1s') })
+  })
+})
+
+describe('times in milliseconds', () => {
+  test('are milliseconds where no unit is written, and printed as such', () => {
+    for (const [written, ms] of [
+      ['300', 300],
+      ['300ms', 300],
+      ['5s', 5_000],
+      ['1.5 s', 1_500],
+      ['1min', 60_000],
+      ['0', 0],
+      ['2147483647', 2_147_483_647],
+    ] as const)
+      expect(milliseconds().parse(written), written).toEqual({ value: ms })
+    expect(milliseconds().print(5_000)).toBe('5000')
+  })
+
+  test('are whole, and no more than the kernel takes', () => {
+    for (const written of ['-1', '1.5', '300us', '2147483648', '30d', '5m', '', 'ms'])
+      expect(milliseconds().parse(written), written).toEqual(refused)
   })
 })
 

@@ -144,14 +144,18 @@ export const PROBLEMS = {
   'certificate-failed': fatal(
     '28000',
     'certificate authentication failed',
-    'See client_tls_sslmode and auth_ident_file.',
+    'See client_tls_sslmode and auth_ident_file; auth_file or auth_query must have the user.',
   ),
   'ldap-failed': fatal(
     '28000',
     'LDAP authentication failed',
     'If it is not the password, the log of the pooler says more.',
   ),
-  'peer-failed': fatal('28000', 'unix socket login rejected', 'See auth_ident_file.'),
+  'peer-failed': fatal(
+    '28000',
+    'unix socket login rejected',
+    'See auth_ident_file; auth_file or auth_query must have the user.',
+  ),
   'auth-query-failed': fatal('F0000', 'bouncer config error', 'The log of the pooler says more; see auth_query.'),
   'owner-unknown': fatal(
     '28000',

@@ -22,7 +22,8 @@ import { textEnd } from '../wire/frontend.ts'
 import { MAX_PASSWORD_BYTES } from '../wire/limits.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
 
-export type AuthenticationType = 'any' | 'trust' | 'plain' | 'md5' | 'scram-sha-256' | 'ldap'
+/** With `cert` and `peer` the connection has proved it already; what is left is that there is such a user. */
+export type AuthenticationType = 'any' | 'trust' | 'plain' | 'md5' | 'scram-sha-256' | 'ldap' | 'cert' | 'peer'
 
 export interface AuthenticationOptions {
   readonly type: AuthenticationType
@@ -55,6 +56,9 @@ export interface AuthenticationListener {
   /** A mistake of ours came up while an answer was worked on. */
   onBroken(error: unknown): void
 }
+
+/** What a user that does not exist is told by whoever asks for no password. */
+const UNKNOWN = { trust: 'trust-failed', cert: 'certificate-failed', peer: 'peer-failed' } as const
 
 const NOTHING_LEARNT: Proof = { keys: null, password: null }
 
@@ -90,7 +94,9 @@ export class Authentication implements FrameSink {
         this.#prove(NOTHING_LEARNT)
         return
       case 'trust':
-        if (this.#options.secret === null) this.#reject(new PoolerError('trust-failed'))
+      case 'cert':
+      case 'peer':
+        if (this.#options.secret === null) this.#reject(new PoolerError(UNKNOWN[type]))
         else this.#prove(NOTHING_LEARNT)
         return
       case 'plain':

@@ -37,12 +37,12 @@ export class LoginRules {
     this.#options = options
   }
 
-  /** The type `any` is for who is known already. Calls back at once where nobody has to be asked. */
+  /** The type `any` is for the owner, too. Calls back at once where nobody has to be asked. */
   methodFor(session: Host, wishes: Wishes, isOwner: boolean, done: Done): void {
     const { auth_type: type } = this.#options.settings().general
     const { database, user, replication } = wishes
     const { channel } = session
-    if (isOwner) done(KNOWN)
+    if (isOwner) done(by('any'))
     else if (type === 'cert') done(this.#byCertificate(channel, null, user))
     else if (type === 'ldap') done(byLdap(this.#options.hba.setup.ldap))
     else if (type !== 'hba') done(by(type))
@@ -93,7 +93,7 @@ export class LoginRules {
         const { process } = channel.peer
         const name = process === undefined ? null : systemUserName(process.uid)
         const isAllowed = name !== null && this.#options.hba.setup.maps.allows(rule.map, name, user)
-        return isAllowed ? KNOWN : new PoolerError('peer-failed')
+        return isAllowed ? by('peer') : new PoolerError('peer-failed')
       }
       default:
         return by(rule.method)
@@ -103,7 +103,7 @@ export class LoginRules {
   #byCertificate(channel: Channel, map: string | null, user: string): LoginMethod | PoolerError {
     const name = channel.certificateName
     const isAllowed = name !== null && this.#options.hba.setup.maps.allows(map, name, user)
-    return isAllowed ? KNOWN : new PoolerError('certificate-failed')
+    return isAllowed ? by('cert') : new PoolerError('certificate-failed')
   }
 }
 
@@ -115,5 +115,3 @@ function by(type: AuthenticationType): LoginMethod {
 function byLdap(ldap: LdapOptions | null): LoginMethod | PoolerError {
   return ldap === null ? new PoolerError('ldap-failed') : { type: 'ldap', ldap }
 }
-
-const KNOWN = by('any')

@@ -299,7 +299,12 @@ class Draft {
 const NOTHING_TO_POOL =
   "there is nothing to pool; give a configuration file, --upstream postgres://user:password@host/ or --database 'name=host=…'"
 
-const ASKS_FOR_SECRETS: readonly string[] = ['plain', 'md5', 'scram-sha-256'] satisfies GeneralSettings['auth_type'][]
+const ASKS_FOR_SECRETS: readonly string[] = [
+  'plain',
+  'md5',
+  'scram-sha-256',
+  'cert',
+] satisfies GeneralSettings['auth_type'][]
 
 /** File by file and from top to bottom, then what was in no file. */
 function inReadingOrder(problems: readonly Problem[]): readonly Problem[] {

@@ -120,7 +120,7 @@ test('peer is whom the system says, or whom the map allows', async () => {
 })
 
 test('cert is whose name the certificate has, or whom the map allows', async () => {
-  const { settings } = files(`hostssl all all all cert map=people`, `people ada ${trusted.user}`)
+  const { settings } = files(`hostssl all all all cert map=people`, `people ada ${trusted.user}\npeople ada nobody`)
   const tls = { ...OFFERS_TLS, client_tls_sslmode: 'verify-full', client_tls_ca_file: certificate('authority.crt') }
   const pgweir = await startPgweir({ database, secrets, settings: { ...settings, ...tls } })
   const ssl = {
@@ -130,13 +130,15 @@ test('cert is whose name the certificate has, or whom the map allows', async () 
   }
   const client = await pgweir.client({ user: trusted.user, ssl })
   expect((await client.query('select current_user as me')).rows).toEqual([{ me: trusted.user }])
+  const unknown = await failureOf(pgweir.client({ user: 'nobody', ssl }))
+  expect(unknown, 'the map has it, auth_file has not').toMatchObject({ message: 'certificate authentication failed' })
   expect(await failureOf(pgweir.client({ ssl }))).toMatchObject({ message: 'certificate authentication failed' })
 })
 
 test('auth_type = cert needs no rules', async () => {
   const tls = { ...OFFERS_TLS, client_tls_sslmode: 'verify-full', client_tls_ca_file: certificate('authority.crt') }
   const settings = { ...tls, auth_type: 'cert', stats_users: 'ada' }
-  const pgweir = await startPgweir({ database, settings })
+  const pgweir = await startPgweir({ database, settings, secrets: { ada: 'hers' } })
   const ssl = {
     ...VERIFIED,
     key: readFileSync(certificate('client.key')),

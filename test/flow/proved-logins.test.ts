@@ -1,0 +1,69 @@
+/** Whoever has proved by a certificate or to the kernel who it is must still be a user that there is. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { FlowClient } from '../support/flow/client.ts'
+import type { FlowServer } from '../support/flow/postgres.ts'
+import { bindComplete, complete, dataRow, int32, parseComplete, ready } from '../support/flow/replies.ts'
+import { message, startup } from '../support/flow/requests.ts'
+import { type Flow, startFlow } from '../support/flow/start.ts'
+
+const { uid, username } = userInfo()
+
+function hbaFile(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'pgweir-flow-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  writeFileSync(join(directory, 'hba.conf'), 'local all all peer\n')
+  return join(directory, 'hba.conf')
+}
+
+/** It has come by a unix socket, as us. */
+async function come(flow: Flow): Promise<FlowClient> {
+  const client = await flow.dial()
+  const session = [...flow.pooler.parts.sessions].find(({ channel }) => channel.peer.port === client.channel.local.port)
+  const process = { pid: 1, uid, gid: 0 }
+  Object.assign(session?.channel ?? {}, { peer: { host: '/tmp', port: client.channel.local.port, process } })
+  client.send(startup({ user: username, database: 'app' }))
+  return client
+}
+
+const start = (authFile: readonly string[], settings: Record<string, string> = {}) =>
+  startFlow({ settings: { auth_type: 'hba', auth_hba_file: hbaFile(), ...settings }, authFile })
+
+/** A server that asks for a password in clear, and is to get this one. */
+const asksFor = (expected: string) => async (server: FlowServer) => {
+  server.send(message('R', int32(3)))
+  await server.expect('Password')
+  expect(server.inbox.all[0]?.texts[0]).toBe(`${expected}\0`)
+  server.welcome()
+}
+
+describe('peer lets in', () => {
+  test('a user of auth_file, with whose secret servers are logged in to', async () => {
+    const flow = await start([`"${username}" "its"`])
+    flow.postgres.login = asksFor('its')
+    const client = await come(flow)
+    expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
+  })
+
+  test('nobody that is not a user', async () => {
+    const flow = await start(['"ada" "secret"'])
+    const client = await come(flow)
+    await client.expect('ErrorResponse(FATAL 28000 unix socket login rejected)')
+    await client.expectClosed()
+    expect(flow.postgres.servers).toHaveLength(0)
+  })
+
+  test('a user whom auth_query finds, with whose secret servers are logged in to', async () => {
+    const flow = await start(['"asker" "secret"'], { auth_user: 'asker', server_reset_query: '' })
+    const client = await come(flow)
+    const asked = await flow.postgres.next()
+    await asked.expect('Query(DISCARD ALL)', 'Parse', 'Bind', 'Execute', 'Sync')
+    flow.postgres.login = asksFor('its')
+    const row = [parseComplete, bindComplete, dataRow(username, 'its'), complete('SELECT 1'), ready()]
+    asked.send(complete('DISCARD ALL'), ready(), ...row)
+    expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
+  })
+})

@@ -59,8 +59,22 @@ export class AuthQueries {
   /** Questions that were asked: nobody asks them a second time meanwhile. */
   readonly #asked = new Map<string, ((answer: Answer) => void)[]>()
 
+  /** How often which kind was found. */
+  readonly #found: Record<Secret['kind'], number> = { plain: 0, md5: 0, scram: 0 }
+
   constructor(options: AuthQueriesOptions) {
     this.#options = options
+  }
+
+  /** Which kind of secret most users have who are looked up. It is SCRAM in PostgreSQL, unless somebody has wanted it otherwise. */
+  get usualKind(): Secret['kind'] {
+    const { plain, md5, scram } = this.#found
+    return scram >= plain + md5 ? 'scram' : md5 > plain ? 'md5' : 'plain'
+  }
+
+  /** Which kinds they are known or likely to have. */
+  get kinds(): ReadonlySet<Secret['kind']> {
+    return new Set(['scram', ...KINDS.filter((kind) => this.#found[kind] > 0)])
   }
 
   /** Calls back at once where the answer is known. */
@@ -113,6 +127,7 @@ export class AuthQueries {
     const known = this.#known.get(key)?.secret
     // Keys that were derived from a secret hang on the object.
     if (known && secret && isSameSecret(known, secret)) secret = known
+    if (secret !== null && !isNobodys(secret)) this.#found[secret.kind]++
     this.#known.set(key, { secret, foundMs: this.#options.clock.nowMs })
     return secret
   }
@@ -122,6 +137,13 @@ export class AuthQueries {
     this.#options.log.error(`auth_query of ${asker} in database ${database} failed: ${reason}`)
     return new PoolerError('auth-query-failed')
   }
+}
+
+const KINDS = ['plain', 'md5', 'scram'] as const satisfies readonly Secret['kind'][]
+
+/** Nobody logs in with it. */
+export function isNobodys(secret: Secret): boolean {
+  return secret.kind === 'plain' && secret.isEmpty
 }
 
 /** With what there is to do about it. */

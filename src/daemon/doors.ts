@@ -17,7 +17,7 @@ import type { Settings } from '../settings/load.ts'
 import { CONSOLE_NAMES } from '../settings/logging-in.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { Admissions, ClientClaim, ClientLimit } from '../workers/admissions.ts'
-import { type AuthQueries, askerFor, type Question } from './auth-query.ts'
+import { type AuthQueries, askerFor, isNobodys, type Question } from './auth-query.ts'
 import type { Database, Databases } from './databases.ts'
 import type { LoginMethod, LoginRules } from './login-rules.ts'
 import type { Users } from './users.ts'
@@ -99,7 +99,7 @@ export class Doors {
     const secret = users.secret(user)
     const isAsked = secret === null && method.type !== 'any' && method.type !== 'ldap'
     const question = isAsked ? this.#questionOf(wishes) : null
-    if (question === null) done(this.#howToProve(session, method, wishes, secret))
+    if (question === null) done(this.#howToProve(session, method, wishes, secret, false))
     else
       authQueries.find(question, user, (answer) => {
         if (!session.isOpen) return
@@ -108,7 +108,7 @@ export class Doors {
           return
         }
         if (answer !== null) this.#lookedUp.set(session, { question, user, secret: answer })
-        done(this.#howToProve(session, method, wishes, answer))
+        done(this.#howToProve(session, method, wishes, answer, true))
       })
   }
 
@@ -125,18 +125,21 @@ export class Doors {
     session: Host,
     { type, ldap }: LoginMethod,
     { user }: Wishes,
-    secret: Secret | null,
+    known: Secret | null,
+    isAsked: boolean,
   ): AuthenticationOptions {
-    const { settings, users, saltKey, directory } = this.#options
+    const { settings, users, authQueries, saltKey, directory } = this.#options
     const { general } = settings()
     const { channel } = session
+    // Who has no password is asked as somebody who does not exist.
+    const isLikeNone = isAsked && type !== 'trust' && known !== null && isNobodys(known)
     return {
       type,
       userName: user,
-      secret,
+      secret: isLikeNone ? null : known,
       directory: ldap && ((password) => directory.isRight(ldap, user, password, () => session.isOpen)),
-      usualKind: users.usualKind,
-      kinds: users.kinds,
+      usualKind: isAsked ? authQueries.usualKind : users.usualKind,
+      kinds: isAsked ? new Set([...users.kinds, ...authQueries.kinds]) : users.kinds,
       scramIterations: general.scram_iterations,
       saltKey,
       binding: channel.serverCertificate && endPointHash(channel.serverCertificate),

@@ -49,6 +49,43 @@ test('the client is asked for its password when Postgres has said what that is',
   await own.expectNothing()
 })
 
+describe('with auth_type = md5 a client that Postgres does not know is asked', () => {
+  const MD5 = `md5${'a'.repeat(32)}`
+  const SCRAM =
+    'SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$q4uXFPoUzFxmpsqPRtFrEpFmvBFjcpEPpd2ZVxLYQ3g=:q4uXFPoUzFxmpsqPRtFrEpFmvBFjcpEPpd2ZVxLYQ3g='
+
+  /** By what clients are asked whom Postgres knows by these secrets; undefined: not at all. */
+  async function askedFor(...secrets: readonly (string | null | undefined)[]): Promise<string[]> {
+    const flow = await start({ auth_type: 'md5' })
+    const shown: string[] = []
+    let postgres: FlowServer | null = null
+    for (const [n, secret] of secrets.entries()) {
+      const client = await flow.dial()
+      client.send(startup({ user: `user${n}`, database: 'app' }))
+      postgres ??= await flow.postgres.next()
+      await postgres.expect('Query(DISCARD ALL)', 'Parse', 'Bind', 'Execute', 'Sync')
+      const found =
+        secret === undefined ? complete('SELECT 0') : join(dataRow(`user${n}`, secret), complete('SELECT 1'))
+      postgres.send(CLEANED, parseComplete, bindComplete, found, ready())
+      shown.push((await client.inbox.next()).name.replace('Authentication', ''))
+      client.vanish()
+    }
+    return shown
+  }
+
+  test('for SCRAM, as those whom it knows by that', async () => {
+    expect(await askedFor(undefined, SCRAM, undefined)).toEqual(['SASL', 'SASL', 'SASL'])
+  })
+
+  test('for md5, once those whom it knows have that', async () => {
+    expect(await askedFor(MD5, undefined)).toEqual(['MD5Password', 'MD5Password'])
+  })
+
+  test('as one who has no password', async () => {
+    expect(await askedFor(null, undefined)).toEqual(['SASL', 'SASL'])
+  })
+})
+
 test('the answer may come in pieces, with settings and notices in between', async () => {
   const flow = await start()
   const { client, postgres } = await ask(flow)

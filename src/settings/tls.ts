@@ -12,6 +12,8 @@ export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'
 export interface ProtocolRange {
   readonly min: TlsVersion
   readonly max: TlsVersion
+  /** As it stands in the file, and is shown again. */
+  readonly written: string
 }
 
 const VERSIONS: readonly TlsVersion[] = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']
@@ -25,23 +27,20 @@ export const protocols: ValueType<ProtocolRange> = {
       .toLowerCase()
       .split(/[\s,:]+/)
       .filter((word) => word !== '')
-    if (words.length === 1 && ['secure', 'default'].includes(words[0] as string)) return { value: range(2, 3) }
-    if (words.length === 1 && ['all', 'legacy'].includes(words[0] as string)) return { value: range(0, 3) }
+    if (words.length === 1 && ['secure', 'default'].includes(words[0] as string)) return { value: range(2, 3, text) }
+    if (words.length === 1 && ['all', 'legacy'].includes(words[0] as string)) return { value: range(0, 3, text) }
     const places = words.map((word) =>
       VERSIONS.findIndex((version) => version.toLowerCase() === word.replace(/1\.0$/, '1')),
     )
     const [first, last] = [Math.min(...places), Math.max(...places)]
     const isWhole = words.length > 0 && first >= 0 && new Set(places).size === last - first + 1
-    return isWhole ? { value: range(first, last) } : { problem: `it takes ${protocols.accepts}` }
+    return isWhole ? { value: range(first, last, text) } : { problem: `it takes ${protocols.accepts}` }
   },
-  print: ({ min, max }) =>
-    VERSIONS.slice(VERSIONS.indexOf(min), VERSIONS.indexOf(max) + 1)
-      .join(',')
-      .toLowerCase(),
+  print: ({ written }) => written,
 }
 
-function range(first: number, last: number): ProtocolRange {
-  return { min: VERSIONS[first] as TlsVersion, max: VERSIONS[last] as TlsVersion }
+function range(first: number, last: number, written: string): ProtocolRange {
+  return { min: VERSIONS[first] as TlsVersion, max: VERSIONS[last] as TlsVersion, written }
 }
 
 /** PgBouncer's words for lists of OpenSSL; undefined is Node's own default. */

@@ -2,6 +2,7 @@
 
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
+import { isMainThread } from 'node:worker_threads'
 import type { Address, Channel, KeepAlive, Listener, ListenOptions, Transport } from './channel.ts'
 import { openListeningDescriptor } from './epoll/epoll-transport.ts'
 import { isPath, makeWay, type SocketAccess, setAccess, socketPath } from './unix-sockets.ts'
@@ -100,7 +101,7 @@ async function openUnixSocket<Opened extends { close(): void }>(
   let opened: Opened | null = null
   try {
     await makeWay(host)
-    opened = await open({ ...others, host, port })
+    opened = await forNobodyElse(() => open({ ...others, host, port }))
     setAccess(host, access)
     return [opened]
   } catch (problem) {
@@ -110,6 +111,22 @@ async function openUnixSocket<Opened extends { close(): void }>(
     return []
   }
 }
+
+/**
+ * What `open` makes before it returns its promise, as all transports make the file of a socket, is for its owner alone: others may connect
+ * once access was set. In a thread that is not the main one there is no way to say so.
+ */
+function forNobodyElse<T>(open: () => Promise<T>): Promise<T> {
+  if (!isMainThread) return open()
+  const before = process.umask(OWNER_ONLY)
+  try {
+    return open()
+  } finally {
+    process.umask(before)
+  }
+}
+
+const OWNER_ONLY = 0o177
 
 /** A listener for `localhost` that had only one of its addresses would be deaf to half of the clients. */
 async function resolveAll(names: readonly string[]): Promise<Set<string>> {

@@ -195,10 +195,10 @@ describe('a server that cannot be logged in to:', () => {
     ['it is ready too soon', (server) => server.send(ready()), '08006', 'ready before the login was done'],
     ['it speaks HTTP', (server) => server.send(Buffer.from('HTTP/1.1 400 Bad Request\r\n')), '08006', 'does not speak'],
     [
-      'it asks for a password that is not known',
+      'it asks for a password, which nobody has who may be anybody',
       (server) => server.send(message('R', int32(3))),
-      '28000',
-      'server login failed: wrong password type',
+      'F0000',
+      'auth_type=any requires forced user',
     ],
     [
       'it asks for a method that is not supported',

@@ -3,20 +3,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { createServer } from 'node:net'
 import pg from 'pg'
+import { freePort } from './free-port.mjs'
 
 const READY_MS = 120_000
 const END_MS = 30_000
-
-async function freePort() {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address()
-  probe.close()
-  await once(probe, 'close')
-  return port
-}
 
 function within(milliseconds, what, promise) {
   let timer

@@ -2,7 +2,7 @@
 
 import { addLengths, Histogram, type Lengths, lengthsOf, quantileMs } from '../base/histogram.ts'
 import { addErrors, type ErrorTotals } from '../pool/error-counts.ts'
-import { OTHER, sumTallies, type Tally, type TallyNames } from '../pool/tallies.ts'
+import { keyOf, OTHER, sumTallies, type Tally, type TallyNames } from '../pool/tallies.ts'
 import { CONSOLE_NAME, type Fleet, type FleetState, type WorkerSnapshot } from '../workers/fleet.ts'
 import { mergePools } from '../workers/gather.ts'
 import { type Health, healthOf } from '../workers/health.ts'
@@ -107,7 +107,10 @@ export class LiveFeed {
     ])
     const at = Date.now()
     const tallies = new Map(
-      sumTallies(accounts.pools.map((tally) => names.of(tally))).map((tally) => [keyOf(tally), tally]),
+      sumTallies(accounts.pools.map((tally) => names.of(tally))).map((tally) => [
+        keyOf(tally.database, tally.user),
+        tally,
+      ]),
     )
     const before = this.#before
     this.#before = { at, tallies }
@@ -115,7 +118,8 @@ export class LiveFeed {
     const named = pools.filter(({ database }) => database !== CONSOLE_NAME).map((pool) => names.of(pool))
     const changes: Change[] = []
     const rows = mergePools([named]).map((pool): LivePool => {
-      const change = changeOf(tallies.get(keyOf(pool)), before?.tallies.get(keyOf(pool)), before !== null)
+      const key = keyOf(pool.database, pool.user)
+      const change = changeOf(tallies.get(key), before?.tallies.get(key), before !== null)
       changes.push(change)
       const { active, idle, used, tested, new: opening, being_canceled: cancelled } = pool.servers
       return {
@@ -198,8 +202,4 @@ function lengthsSince(now: Lengths, before: Lengths = NO_LENGTHS): Lengths {
 
 function errorCount({ errors }: Tally): number {
   return Object.values(errors).reduce((sum, count) => sum + count, 0)
-}
-
-function keyOf({ database, user }: { readonly database: string; readonly user: string }): string {
-  return JSON.stringify([database, user])
 }

@@ -106,6 +106,7 @@ function byDuration(lengths: (name: DurationName) => Lengths): Record<DurationNa
   return Object.fromEntries(DURATION_NAMES.map((name) => [name, lengths(name)])) as Record<DurationName, Lengths>
 }
 
-function keyOf(database: string, user: string): string {
+/** Of a pair, for maps. */
+export function keyOf(database: string, user: string): string {
   return `${database}\0${user}`
 }

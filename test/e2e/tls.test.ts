@@ -2,9 +2,10 @@
 
 import { once } from 'node:events'
 import { chmodSync, chownSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import type pg from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -189,19 +190,28 @@ describe('clients', () => {
 async function startInBetween({ address }: Pgweir): Promise<{ host: string; port: number }> {
   const pair = { key: readFileSync(certificate('elsewhere.key')), cert: readFileSync(certificate('elsewhere.crt')) }
   const server = tls.createServer({ ...pair, ALPNProtocols: ['postgresql'] }, (near) => {
-    const far = tls.connect({ ...address, ALPNProtocols: ['postgresql'], rejectUnauthorized: false })
-    for (const [one, other] of [
-      [near, far],
-      [far, near],
-    ] as const)
-      one
-        .on('error', () => {})
-        .on('close', () => other.destroy())
-        .pipe(other)
+    carry(near, tls.connect({ ...address, ALPNProtocols: ['postgresql'], rejectUnauthorized: false }))
   })
+  return { host: '127.0.0.1', port: await portOf(server) }
+}
+
+/** Each gets what the other says, and ends with it. */
+function carry(near: Duplex, far: Duplex): void {
+  for (const [one, other] of [
+    [near, far],
+    [far, near],
+  ] as const)
+    one
+      .on('error', () => {})
+      .on('close', () => other.destroy())
+      .pipe(other)
+}
+
+/** It listens from now on, until the test is over. */
+async function portOf(server: Server): Promise<number> {
   await once(server.listen(0, '127.0.0.1'), 'listening')
   onTestFinished(() => void server.close())
-  return { host: '127.0.0.1', port: (server.address() as AddressInfo).port }
+  return (server.address() as AddressInfo).port
 }
 
 describe('SCRAM is bound to the connection', () => {
@@ -473,18 +483,8 @@ const SSL_REQUEST = '0000000804d2162f'
 /** Carries all to the pooler, and notes what each connection begins with. */
 async function startListeningIn({ address }: Pgweir, firstOnes: string[]): Promise<number> {
   const server = createServer((near) => {
-    const far = connect(address)
     near.once('data', (chunk) => firstOnes.push(chunk.subarray(0, 8).toString('hex')))
-    for (const [one, other] of [
-      [near, far],
-      [far, near],
-    ] as const)
-      one
-        .on('error', () => {})
-        .on('close', () => other.destroy())
-        .pipe(other)
+    carry(near, connect(address))
   })
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  onTestFinished(() => void server.close())
-  return (server.address() as AddressInfo).port
+  return portOf(server)
 }

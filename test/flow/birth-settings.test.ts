@@ -1,47 +1,28 @@
 /** Settings that Postgres takes only while a connection begins: a client that asks for one gets servers that were opened with it. */
 
 import { describe, expect, test } from 'vitest'
-import type { FlowClient } from '../support/flow/client.ts'
+import { arrive, askOn, openedWith } from '../support/flow/commands.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import type { FlowServer } from '../support/flow/postgres.ts'
 import { complete, error, ready, rows } from '../support/flow/replies.ts'
-import { query, startup } from '../support/flow/requests.ts'
-import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
+import { query } from '../support/flow/requests.ts'
+import { startFlow, startPair } from '../support/flow/start.ts'
 
 const WISH = { options: '-c ignore_system_indexes=on' }
 const BORN_SO = { ignore_system_indexes: 'on' }
-
-/** What a server was opened with, besides who and where. */
-function birthOf({ parameters }: FlowServer): Record<string, string> {
-  return Object.fromEntries([...parameters].filter(([name]) => name !== 'user' && name !== 'database'))
-}
-
-async function arrive(flow: Flow, parameters: Readonly<Record<string, string>>): Promise<FlowClient> {
-  const client = await flow.dial()
-  client.send(startup({ user: 'ada', database: 'app', ...parameters }))
-  await quiet()
-  return client
-}
-
-async function run(client: FlowClient, server: FlowServer, text: string): Promise<void> {
-  client.send(query(text))
-  await server.expect(`Query(${text})`)
-  server.send(rows(text), ready())
-  expect(await client.answer()).toContain(`DataRow(${text})`)
-}
 
 test('a server is opened with them for those who ask, and used by nobody else', async () => {
   const { flow, client, postgres } = await startPair()
   const first = await flow.connect({ parameters: WISH })
   const born = await flow.postgres.next()
-  expect([birthOf(postgres), birthOf(born)]).toEqual([{}, BORN_SO])
+  expect([openedWith(postgres), openedWith(born)]).toEqual([{}, BORN_SO])
   const second = await flow.connect({ parameters: { ignore_system_indexes: 'on' } })
-  await run(first, born, 'first')
-  await run(second, born, 'second')
-  await run(client, postgres, 'other')
+  await askOn(first, born, 'first')
+  await askOn(second, born, 'second')
+  await askOn(client, postgres, 'other')
   const third = await flow.connect({ parameters: { ignore_system_indexes: 'off' } })
   const bornOtherwise = await flow.postgres.next()
-  await run(third, bornOtherwise, 'third')
+  await askOn(third, bornOtherwise, 'third')
   await flow.postgres.expectNoMore()
 })
 
@@ -49,7 +30,7 @@ test('what else the client asked for is set on its servers as ever', async () =>
   const flow = await startFlow()
   const client = await arrive(flow, { ...WISH, statement_timeout: '7s' })
   const born = await flow.postgres.next()
-  expect(birthOf(born)).toEqual(BORN_SO)
+  expect(openedWith(born)).toEqual(BORN_SO)
   await born.expect("Query(select pg_catalog.set_config('statement_timeout', '7s', false))")
   born.send(rows('7s'), ready())
   await client.inbox.through('ReadyForQuery')
@@ -60,11 +41,11 @@ test('in a full pool an idle server of others is closed for them, and theirs for
   const wishing = await flow.connect({ parameters: WISH })
   await postgres.expectClosed()
   const born = await flow.postgres.next()
-  await run(wishing, born, 'wishing')
+  await askOn(wishing, born, 'wishing')
   client.send(query('other'))
   await born.expectClosed()
   const next = await flow.postgres.next()
-  expect(birthOf(next)).toEqual({})
+  expect(openedWith(next)).toEqual({})
   await next.expect('Query(other)')
   next.send(rows('x'), ready())
   await client.answer()
@@ -88,7 +69,7 @@ test('who comes first is served first, whatever servers that takes', async () =>
   await postgres.expectClosed()
   await wishing.inbox.through('ReadyForQuery')
   const born = await flow.postgres.next()
-  expect(birthOf(born)).toEqual(BORN_SO)
+  expect(openedWith(born)).toEqual(BORN_SO)
   await born.expectClosed()
   const last = await flow.postgres.next()
   await last.expect('Query(later)')
@@ -110,8 +91,8 @@ describe('a server that cannot be opened so', () => {
       await refused.expectClosed()
     }
     expect(flow.postgres.servers).toHaveLength(2)
-    await run(client, postgres, 'unharmed')
-    await run(await flow.connect(), postgres, 'neither')
+    await askOn(client, postgres, 'unharmed')
+    await askOn(await flow.connect(), postgres, 'neither')
   })
 })
 
@@ -124,9 +105,9 @@ describe('one that an extension has', () => {
     await postgres.expect("Query(select pg_catalog.set_config('plan.debug', '1', false))")
     postgres.send(REFUSAL, ready())
     await wishing.inbox.through('ReadyForQuery')
-    expect(birthOf(flow.postgres.servers[1] as FlowServer)).toEqual({ 'plan.debug': '1' })
+    expect(openedWith(flow.postgres.servers[1] as FlowServer)).toEqual({ 'plan.debug': '1' })
     await flow.connect({ parameters: { 'plan.debug': '2' } })
-    expect(birthOf(flow.postgres.servers[2] as FlowServer)).toEqual({ 'plan.debug': '2' })
+    expect(openedWith(flow.postgres.servers[2] as FlowServer)).toEqual({ 'plan.debug': '2' })
     expect(flow.counts()).toEqual({ idle: 1 })
   })
 
@@ -139,7 +120,7 @@ describe('one that an extension has', () => {
       ready(),
     )
     await wishing.inbox.through('ReadyForQuery')
-    expect(birthOf(flow.postgres.servers[1] as FlowServer)).toEqual({ 'plan.debug': '1' })
+    expect(openedWith(flow.postgres.servers[1] as FlowServer)).toEqual({ 'plan.debug': '1' })
   })
 
   test('that cannot be set by then either, ends the login', async () => {
@@ -185,6 +166,6 @@ test('servers that few can use are not kept for min_pool_size', async () => {
   wishing.leave()
   await flow.advance(120_000)
   await flow.advance(400)
-  expect(flow.postgres.open.map(birthOf)).toEqual([{}, {}])
+  expect(flow.postgres.open.map(openedWith)).toEqual([{}, {}])
   client.leave()
 })

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
-import { ask, command, ROOT, reload } from '../support/flow/commands.ts'
+import { arrive, ask, askOn, command, openedWith, ROOT, reload } from '../support/flow/commands.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import { Others } from '../support/flow/member.ts'
 import type { FlowServer } from '../support/flow/postgres.ts'
@@ -13,11 +13,6 @@ import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
 const LOGICAL = { replication: 'database' }
 const PHYSICAL = { replication: 'true' }
 const START = 'START_REPLICATION SLOT s LOGICAL 0/0'
-
-/** What a server was opened with, besides who and where. */
-function openedWith({ parameters }: FlowServer): Record<string, string> {
-  return Object.fromEntries([...parameters].filter(([name]) => name !== 'user' && name !== 'database'))
-}
 
 interface Follower {
   readonly client: FlowClient
@@ -36,21 +31,6 @@ async function stream(flow: Flow, text = START): Promise<Follower> {
   server.send(copyBoth())
   await client.expect('CopyBothResponse')
   return { client, server }
-}
-
-/** One that has asked to be let in, and is not yet. */
-async function arrive(flow: Flow, parameters: Readonly<Record<string, string>> = LOGICAL): Promise<FlowClient> {
-  const client = await flow.dial()
-  client.send(startup({ user: 'ada', database: 'app', ...parameters }))
-  await quiet()
-  return client
-}
-
-async function run(client: FlowClient, server: FlowServer, text: string): Promise<void> {
-  client.send(query(text))
-  await server.expect(`Query(${text})`)
-  server.send(rows(text), ready())
-  expect(await client.answer()).toContain(`DataRow(${text})`)
 }
 
 /** A base backup that has begun. */
@@ -77,8 +57,8 @@ describe('a follower', () => {
       const parameters = { ...kind, options, application_name: 'sub', client_encoding: 'UTF8', work_mem: '1MB' }
       const follower = await follow(flow, parameters)
       expect(openedWith(follower.server)).toEqual(parameters)
-      await run(follower.client, follower.server, 'IDENTIFY_SYSTEM')
-      await run(client, postgres, 'other')
+      await askOn(follower.client, follower.server, 'IDENTIFY_SYSTEM')
+      await askOn(client, postgres, 'other')
       follower.client.leave()
       await follower.server.expectClosed()
       await flow.postgres.expectNoMore()
@@ -98,14 +78,14 @@ describe('a follower', () => {
   test('keeps its server between requests, whatever the mode is', async () => {
     const flow = await startFlow({ settings: { pool_mode: 'statement' } })
     const { client, server } = await follow(flow)
-    await run(client, server, 'one')
+    await askOn(client, server, 'one')
     client.send(query('begin'))
     await server.expect('Query(begin)')
     server.send(complete('BEGIN'), ready('T'))
     await client.answer()
-    await run(client, server, 'two')
+    await askOn(client, server, 'two')
     await flow.advance(1_000_000)
-    await run(client, server, 'three')
+    await askOn(client, server, 'three')
   })
 
   test('is told by Postgres what it may not do', async () => {
@@ -147,7 +127,7 @@ describe('a follower', () => {
   test('runs connect_query if it can', async () => {
     const flow = await startFlow({ databases: [`app=host=db connect_query='set work_mem = 1'`] })
     await follow(flow, PHYSICAL)
-    const logical = await arrive(flow)
+    const logical = await arrive(flow, LOGICAL)
     const server = await flow.postgres.next()
     await server.expect('Query(set work_mem = 1)')
     server.send(complete('SET'), ready())
@@ -171,7 +151,7 @@ describe('a follower', () => {
 test('of several hosts it gets the first that works', async () => {
   const flow = await startFlow({ databases: ['app=host=nowhere,db,db'] })
   const { client, server } = await follow(flow)
-  await run(client, server, 'IDENTIFY_SYSTEM')
+  await askOn(client, server, 'IDENTIFY_SYSTEM')
   await flow.postgres.expectNoMore()
 })
 
@@ -195,7 +175,7 @@ describe('what Postgres says to its login', () => {
       }
     }
     for (let tries = 0; tries < 3; tries++) {
-      const refused = await arrive(flow)
+      const refused = await arrive(flow, LOGICAL)
       await refused.expect(REFUSAL)
       await refused.expectClosed()
       await flow.postgres.next()
@@ -234,10 +214,10 @@ describe('what Postgres says to its login', () => {
       server.send(error('53300', 'number of requested standby connections exceeds max_wal_senders', 'FATAL'))
       server.close()
     }
-    const refused = await arrive(flow)
+    const refused = await arrive(flow, LOGICAL)
     await refused.expect('ErrorResponse(FATAL 53300 number of requested standby connections exceeds max_wal_senders)')
     await refused.expectClosed()
-    await run(client, postgres, 'unharmed')
+    await askOn(client, postgres, 'unharmed')
     expect(asked).toEqual([])
   })
 
@@ -247,7 +227,7 @@ describe('what Postgres says to its login', () => {
       server.send(error('57P03', 'the database system is starting up', 'FATAL'))
       server.close()
     }
-    const client = await arrive(flow)
+    const client = await arrive(flow, LOGICAL)
     await flow.postgres.next()
     await client.expectNothing()
     flow.postgres.login = (server) => server.welcome()
@@ -258,7 +238,7 @@ describe('what Postgres says to its login', () => {
   test('a follower that leaves while its server is being opened takes that with it', async () => {
     const flow = await startFlow()
     flow.postgres.login = () => {}
-    const client = await arrive(flow)
+    const client = await arrive(flow, LOGICAL)
     const server = await flow.postgres.next()
     client.vanish()
     await server.expectClosed()
@@ -290,7 +270,7 @@ describe('limits', () => {
     })
     client.send(query('long'))
     await postgres.expect('Query(long)')
-    const [patient, late] = [await arrive(flow), await arrive(flow)]
+    const [patient, late] = [await arrive(flow, LOGICAL), await arrive(flow, LOGICAL)]
     await flow.postgres.expectNoMore()
     postgres.send(rows('1'), ready())
     await client.answer()
@@ -332,7 +312,7 @@ describe('a stream', () => {
     server.send(copyData('w3'), copyDone, complete('COPY 0'), complete('START_REPLICATION'), ready())
     await client.expect('CopyData(w3)', 'CopyDone', 'CommandComplete(COPY 0)', 'CommandComplete(START_REPLICATION)')
     await client.expect('ReadyForQuery(I)')
-    await run(client, server, 'next')
+    await askOn(client, server, 'next')
   })
 
   test('that the server ends first, as at the end of a timeline, tells where to go on', async () => {
@@ -344,7 +324,7 @@ describe('a stream', () => {
     await server.expect('CopyData(r1)', 'CopyDone')
     server.send(rows('2'), complete('START_STREAMING'), ready())
     expect(await client.answer()).toContain('DataRow(2)')
-    await run(client, server, 'TIMELINE_HISTORY 2')
+    await askOn(client, server, 'TIMELINE_HISTORY 2')
   })
 
   test('that fails leaves a server that goes on, and what still comes for the stream is dropped by that', async () => {
@@ -354,7 +334,7 @@ describe('a stream', () => {
     await client.expect('ErrorResponse', 'ReadyForQuery(I)')
     client.send(copyData('late'), copyDone)
     await server.expect('CopyData(late)', 'CopyDone')
-    await run(client, server, 'next')
+    await askOn(client, server, 'next')
   })
 
   test('is not ended by any timeout', async () => {
@@ -373,7 +353,7 @@ describe('a stream', () => {
     server.send(copyDone, complete('COPY 0'), ready())
     await client.inbox.through('ReadyForQuery')
     await flow.advance(86_400_000)
-    await run(client, server, 'next')
+    await askOn(client, server, 'next')
   })
 
   test('counts as a query, but how long it took says nothing of others, and is no slow query', async () => {
@@ -490,7 +470,7 @@ describe('a follower that leaves', () => {
     const flow = await startFlow()
     for (let round = 0; round < 3; round++) {
       const { client, server } = await follow(flow)
-      await run(client, server, 'IDENTIFY_SYSTEM')
+      await askOn(client, server, 'IDENTIFY_SYSTEM')
       client.leave()
       await server.expectClosed()
     }
@@ -612,7 +592,7 @@ describe('the console', () => {
     await streaming.client.expect(ended('pause mode'))
     await streaming.client.expectClosed()
     await streaming.server.expectClosed()
-    const newcomer = await arrive(flow)
+    const newcomer = await arrive(flow, LOGICAL)
     await console.expectNothing()
     await finishBackup(backup)
     await console.expectNothing()

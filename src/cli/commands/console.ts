@@ -5,9 +5,7 @@ import pg from 'pg'
 import { splitStatements } from '../../admin/grammar.ts'
 import {
   type ConsoleStreams,
-  clientFor,
-  describe,
-  findTarget,
+  connectToConsole,
   messageOf,
   NO_CONNECTION,
   type PlaceFlags,
@@ -30,19 +28,9 @@ export async function talk(texts: readonly string[], flags: ConsoleFlags, stream
   const { input, output, errors } = streams
   // Whoever reads us may have seen enough: `pgweir console 'show clients' | head -3`.
   output.on('error', (problem: NodeJS.ErrnoException) => process.exit(problem.code === 'EPIPE' ? 0 : FAILED))
-  const target = findTarget(flags, streams)
-  const client = clientFor(target, streams)
-  client.on('notice', (notice) => errors.write(formatNotice(notice)))
-  const lost = new Promise<void>((resolve) => {
-    client.on('end', resolve)
-    client.on('error', () => resolve())
-  })
-  try {
-    await client.connect()
-  } catch (problem) {
-    errors.write(`pgweir: ${describe(target)}: ${messageOf(problem)}\n`)
-    return NO_CONNECTION
-  }
+  const connection = await connectToConsole(flags, streams, (notice) => errors.write(formatNotice(notice)))
+  if (connection === null) return NO_CONNECTION
+  const { client, lost } = connection
   const layout: Layout = flags.json ? 'json' : flags.expanded ? 'expanded' : 'table'
   const run = (text: string, as: Layout) => runScript(client, text, as, streams)
   try {

@@ -3,9 +3,7 @@
 import type pg from 'pg'
 import {
   type ConsoleStreams,
-  clientFor,
-  describe,
-  findTarget,
+  connectToConsole,
   messageOf,
   NO_CONNECTION,
   type PlaceFlags,
@@ -33,19 +31,10 @@ const CLEAR_LINE = '\u001b[K'
 
 /** Resolves with the exit code. */
 export async function top(flags: TopFlags, streams: ConsoleStreams): Promise<number> {
-  const { input, output, errors } = streams
-  const target = findTarget(flags, streams)
-  const client = clientFor(target, streams)
-  const lost = new Promise<string>((resolve) => {
-    client.on('error', (problem) => resolve(messageOf(problem)))
-    client.on('end', () => resolve('the console has gone'))
-  })
-  try {
-    await client.connect()
-  } catch (problem) {
-    errors.write(`pgweir: ${describe(target)}: ${messageOf(problem)}\n`)
-    return NO_CONNECTION
-  }
+  const { input, output } = streams
+  const connection = await connectToConsole(flags, streams)
+  if (connection === null) return NO_CONNECTION
+  const { client, lost, complain } = connection
   const ask = asker(client)
   try {
     if (flags.once || !output.isTTY || !input.isTTY) {
@@ -56,10 +45,10 @@ export async function top(flags: TopFlags, streams: ConsoleStreams): Promise<num
     }
     const problem = await watch(ask, delayMsOf(flags), lost, streams)
     if (problem === null) return 0
-    errors.write(`pgweir: ${describe(target)}: ${problem}\n`)
+    complain(problem)
     return NO_CONNECTION
   } catch (problem) {
-    errors.write(`pgweir: ${describe(target)}: ${messageOf(problem)}\n`)
+    complain(messageOf(problem))
     return NO_CONNECTION
   } finally {
     await Promise.race([client.end(), lost])

@@ -5,6 +5,7 @@ import { userInfo } from 'node:os'
 import { createInterface } from 'node:readline/promises'
 import pg from 'pg'
 import { loadSettings } from '../../settings/load.ts'
+import type { formatNotice } from './output.ts'
 import { type Target, targetOf } from './target.ts'
 
 export interface PlaceFlags {
@@ -25,14 +26,45 @@ export interface ConsoleStreams {
 /** The exit code where there is nobody to talk to, as psql's. */
 export const NO_CONNECTION = 2
 
-export function findTarget({ config, host, port, username }: PlaceFlags, { env }: ConsoleStreams): Target {
+export interface ConsoleConnection {
+  readonly client: pg.Client
+  /** Resolves with the reason once it has ended. */
+  readonly lost: Promise<string>
+  /** Says what is wrong with this console. */
+  complain(sentence: string): void
+}
+
+/** null where there is nobody to talk to, which is told then. */
+export async function connectToConsole(
+  flags: PlaceFlags,
+  streams: ConsoleStreams,
+  onNotice: (notice: Parameters<typeof formatNotice>[0]) => void = () => {},
+): Promise<ConsoleConnection | null> {
+  const target = findTarget(flags, streams)
+  const client = clientFor(target, streams)
+  const complain = (sentence: string) => streams.errors.write(`pgweir: ${describe(target)}: ${sentence}\n`)
+  client.on('notice', onNotice)
+  const lost = new Promise<string>((resolve) => {
+    client.on('error', (problem) => resolve(messageOf(problem)))
+    client.on('end', () => resolve('the console has gone'))
+  })
+  try {
+    await client.connect()
+  } catch (problem) {
+    complain(messageOf(problem))
+    return null
+  }
+  return { client, lost, complain }
+}
+
+function findTarget({ config, host, port, username }: PlaceFlags, { env }: ConsoleStreams): Target {
   const { general } = loadSettings({ iniFile: config ?? null, env }).settings
   const systemUser = userInfo().username
   return targetOf({ host, port, username, env, general, systemUser, isThere: existsSync })
 }
 
 /** Not connected yet. Asks for the password where there is a terminal, and one is needed. */
-export function clientFor({ host, port, user }: Target, { input, errors, env }: ConsoleStreams): pg.Client {
+function clientFor({ host, port, user }: Target, { input, errors, env }: ConsoleStreams): pg.Client {
   const password =
     env['PGPASSWORD'] ?? (input.isTTY ? () => ask(`Password for user ${user}: `, input, errors) : undefined)
   return new pg.Client({ host, port, user, database: 'pgweir', ...(password !== undefined && { password }) })
@@ -50,7 +82,7 @@ async function ask(question: string, input: NodeJS.ReadStream, output: NodeJS.Wr
   }
 }
 
-export function describe({ host, port, user }: Target): string {
+function describe({ host, port, user }: Target): string {
   return `the console of ${host}:${port}, as ${user}`
 }
 

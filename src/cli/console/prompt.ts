@@ -12,7 +12,7 @@ export interface PromptOptions {
   /** Runs what was typed, and shows what comes of it. */
   run(text: string, layout: Layout): Promise<void>
   /** The connection is gone. */
-  readonly lost: Promise<void>
+  readonly lost: Promise<unknown>
 }
 
 const GREETING =

@@ -432,7 +432,7 @@ export class SystemCalls {
   }
 
   #putAddress(address: EncodedAddress): number {
-    invariant(address.length <= MAX_ADDRESS_BYTES, 'an address is longer than the system has any')
+    invariant(address.length <= MAX_ADDRESS_BYTES, 'an address is longer than those of the system')
     address.copy(this.#page, ADDRESS_AT)
     return address.length
   }

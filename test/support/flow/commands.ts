@@ -3,8 +3,9 @@
 import { expect } from 'vitest'
 import type { FlowClient } from './client.ts'
 import { quiet } from './inbox.ts'
+import type { FlowServer } from './postgres.ts'
 import { ready, rows } from './replies.ts'
-import { query } from './requests.ts'
+import { query, startup } from './requests.ts'
 import type { Flow } from './start.ts'
 
 export const ROOT = { database: 'pgweir', user: 'root' }
@@ -54,4 +55,25 @@ export async function busy(flow: Flow, request: string) {
   if (!server) throw new Error(`no server has got ${request}`)
   await server.expect(request)
   return server
+}
+
+/** A query, and its answer by a server that the client holds. */
+export async function askOn(client: FlowClient, server: FlowServer, text: string): Promise<void> {
+  client.send(query(text))
+  await server.expect(`Query(${text})`)
+  server.send(rows(text), ready())
+  expect(await client.answer()).toContain(`DataRow(${text})`)
+}
+
+/** One that has asked to be let in, and is not yet. */
+export async function arrive(flow: Flow, parameters: Readonly<Record<string, string>>): Promise<FlowClient> {
+  const client = await flow.dial()
+  client.send(startup({ user: 'ada', database: 'app', ...parameters }))
+  await quiet()
+  return client
+}
+
+/** What a server was opened with, besides who and where. */
+export function openedWith({ parameters }: FlowServer): Record<string, string> {
+  return Object.fromEntries([...parameters].filter(([name]) => name !== 'user' && name !== 'database'))
 }

@@ -159,7 +159,6 @@ export class Session implements Host, ChannelListener, EntryListener {
 
   onDrained(): void {
     this.#guard(() => this.#handler?.onDrained())
-    if (this.#context.isSuspended()) this.#context.onTaken()
   }
 
   /** Whatever goes wrong within ends this session, and nothing else. */

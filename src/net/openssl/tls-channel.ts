@@ -238,8 +238,6 @@ export class TlsChannel implements Channel, ChannelListener {
 
   #shakeHands(): void {
     const library = this.#library
-    // What others have left behind would be taken for an error of this one.
-    library.clearErrors()
     const result = library.shakeHands(this.#connection)
     const error = result === 1 ? 0 : library.errorOf(this.#connection, result)
     let problem: Error | null = null

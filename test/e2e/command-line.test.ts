@@ -40,6 +40,19 @@ test('SIGINT waits for what runs, and tells the idle then', async () => {
   await until('no server is left', async () => (await activity(database)).length === 0)
 })
 
+test('SIGTERM with limits sends clients away between two transactions, and ends what is left', async () => {
+  const { program, raw } = await runProgram({
+    database,
+    settings: { shutdown_grace: '100ms', shutdown_timeout: '1.5s', default_pool_size: 2 },
+  })
+  const [idle, busy] = [await raw(), await raw()]
+  await busy.ask(serialize.query('begin'))
+  program.kill('SIGTERM')
+  expect(await idle.rest()).toEqual([IS_OVER])
+  expect(await busy.rest()).toEqual([IS_OVER])
+  expect(await program.ended()).toBe(0)
+})
+
 test('SIGTERM waits for the clients to leave, and takes no new ones', async () => {
   const { program, raw, port } = await runProgram({ database })
   const client = await raw()

@@ -9,8 +9,10 @@ let [passed, failed, skipped] = [0, 0, 0]
 
 /** The reason without colours, and of its lines those that say most. */
 function tell(where, reason) {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape sequences of a terminal begin with one.
-  const lines = reason.replaceAll(/\u001b\[[0-9;]*m/g, '').split('\n')
+  const lines = reason
+    .replaceAll(/\u001b\[[0-9;]*m/g, '')
+    .split('\n')
+    .filter((line) => !line.includes('/node_modules/'))
   console.error([`  ${where}`, ...lines.slice(0, 12).map((line) => `    ${line.slice(0, 400)}`)].join('\n'))
 }
 

@@ -2,6 +2,8 @@ import { readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import pg from 'pg'
 import { expect, test } from 'vitest'
+import { blocksOf } from '../support/docs/documents.ts'
+import { expectShown } from '../support/docs/shape.ts'
 import { Program } from '../support/e2e/program.ts'
 import { until } from '../support/e2e/until.ts'
 
@@ -13,7 +15,7 @@ interface Demo {
 }
 
 async function startDemo(): Promise<Demo> {
-  const program = new Program(['demo', '--listen-port', '0'])
+  const program = new Program(['demo', '--listen-port', '0', '--http-listen', '127.0.0.1:0'])
   const directory = await program.says(/creating the data of PostgreSQL \S+ in (\S+)\/data/)
   const url = await program.says(/DATABASE_URL="(.*)"/)
   return { program, url, directory }
@@ -25,8 +27,10 @@ async function isLeft(directory: string): Promise<boolean> {
 
 test('starts with progress, can be used, and stops without a trace', { timeout: 60_000 }, async () => {
   const { program, url, directory } = await startDemo()
-  expect(program.stdout).toMatch(/a session +psql "postgres:/)
-  expect(program.stdout).toMatch(/the console +psql "postgres:.*\/pgweir"/)
+  const [shown] = blocksOf('README.md').filter(({ text }) => text.startsWith('pgweir demo'))
+  expect(shown?.text).toMatch(/a session +psql "postgres:/)
+  await until('it has said all that the README shows', () => program.stdout.includes('/metrics'))
+  expectShown(shown?.text ?? '', program.stdout)
   expect(await isLeft(directory)).toBe(true)
   const client = new pg.Client(url)
   await client.connect()

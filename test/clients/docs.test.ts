@@ -1,0 +1,44 @@
+/** What the documents have people type into psql, and give to Prometheus, these programs take. */
+
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { parse } from 'yaml'
+import { blocksOf, commandsOf, DOCUMENTS } from '../support/docs/documents.ts'
+import { wayOf } from '../support/docs/ways.ts'
+import { createDatabase } from '../support/postgres.ts'
+import { poolOf } from './support/pgweir.ts'
+import { run } from './support/program.ts'
+
+const BLOCKS = DOCUMENTS.flatMap((document) => blocksOf(document))
+const COMMANDS = BLOCKS.flatMap(commandsOf).filter((command) => wayOf(command) === 'psql')
+const SCRAPED = BLOCKS.filter(({ kind, text }) => kind === 'yaml' && 'scrape_configs' in parse(text))
+
+test('there is something to try', () => {
+  expect(COMMANDS.length).toBeGreaterThan(0)
+  expect(SCRAPED.length).toBeGreaterThan(0)
+})
+
+test.each(COMMANDS)('$place: $line', async ({ words, variables }) => {
+  const database = await createDatabase()
+  const { host, port, database: dbname, user, password } = database
+  const { target } = await poolOf(database, {
+    mode: 'transaction',
+    settings: { auth_type: 'any' },
+    databases: [`app = host=${host} port=${port} dbname=${dbname} user=${user} password=${password}`],
+  })
+  const args = words.slice(1).map((word) => word.replace(/^6432$|(?<=:)6432(?=\/)/, String(target.port)))
+  const { code, stderr } = await run('psql', ['-X', ...args], target, { env: variables })
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+})
+
+test.each(SCRAPED)('$place is a configuration of Prometheus', ({ text }) => {
+  const folder = mkdtempSync(join(tmpdir(), 'pgweir-docs-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const file = join(folder, 'prometheus.yml')
+  writeFileSync(file, text)
+  const { status, stderr } = spawnSync('promtool', ['check', 'config', '--syntax-only', file], { encoding: 'utf8' })
+  expect(status, stderr).toBe(0)
+})

@@ -1,0 +1,159 @@
+/** What the documents for people say can be done: their commands, flags, settings, links and paths are real. */
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { main } from '../src/cli/main.ts'
+import { flagName, SETTING_KEYS } from '../src/settings/schema.ts'
+import { anchorsOf, type Block, blocksOf, DOCUMENTS, linksOf, ROOT, readDocument } from './support/docs/documents.ts'
+import { ownCommand } from './support/docs/own-command.ts'
+import { loadText } from './unit/settings/virtual-files.ts'
+
+const { scripts } = JSON.parse(readDocument('package.json'))
+
+/** Flags of ours that are no settings. */
+const OTHER_FLAGS = [
+  '--upstream',
+  '--database',
+  '--password',
+  '--quiet',
+  '--verbose',
+  '--version',
+  '--help',
+  '--json',
+  '--host',
+  '--port',
+  '--config',
+]
+
+describe.each(DOCUMENTS)('%s', (document) => {
+  const text = readDocument(document)
+
+  test('links to what is there', () => {
+    const missing = linksOf(text).filter(({ file, anchor }) => {
+      const path = file === '' ? document : normalize(join(dirname(document), file))
+      if (!existsSync(join(ROOT, path))) return true
+      return anchor !== '' && !anchorsOf(readDocument(path)).includes(anchor)
+    })
+    expect(missing).toEqual([])
+  })
+
+  test('names paths that are there', () => {
+    const paths = [...text.matchAll(/`((?:src|test|bench|bin|docs|deploy|examples|\.ci)\/[\w./-]*)`/g)].map(
+      ([, path = '']) => path,
+    )
+    expect(paths.filter((path) => !existsSync(join(ROOT, path)))).toEqual([])
+  })
+
+  test('runs npm scripts that are there', () => {
+    const names = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, name = '']) => name)
+    expect(names.filter((name) => !(name in scripts))).toEqual([])
+  })
+
+  test('gives flags that are there', () => {
+    const known = new Set([...SETTING_KEYS.map(flagName), ...OTHER_FLAGS])
+    const ours = text
+      .split('\n')
+      .filter((line) => /npm start -- |\bpgweir(?:\.js)? (?:demo |check |console )?-/.test(line))
+    const flags = ours.flatMap((line) =>
+      [...line.replace('npm start -- ', '').matchAll(/(?<=\s)--[a-z][\w-]*/g)].flat(),
+    )
+    expect(flags.filter((flag) => !known.has(flag))).toEqual([])
+  })
+
+  const blocks = blocksOf(document)
+  if (blocks.length > 0)
+    test.each(blocks)('$place has a block of $kind that is right', async (block) => {
+      const check = KINDS[block.kind] ?? expectExcerpt
+      await check(block)
+    })
+})
+
+test('the README shows a file, a flag and npm scripts, so that the tests above have something to look at', () => {
+  const text = readDocument('README.md')
+  for (const sample of ['```ini', '--upstream', 'npm start', 'npm test', '](docs/']) expect(text).toContain(sample)
+})
+
+test('CONTRIBUTING.md tells of each folder in src', () => {
+  const told = [...readDocument('CONTRIBUTING.md').matchAll(/^\| (`[^|]*) \|/gm)].flatMap(([, cell = '']) =>
+    [...cell.matchAll(/`(\w+)`/g)].map(([, folder = '']) => folder),
+  )
+  const folders = readdirSync(join(ROOT, 'src'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && readdirSync(join(ROOT, 'src', entry.name)).length > 0)
+    .map(({ name }) => name)
+  expect(told.sort()).toEqual(folders.sort())
+})
+
+/** What a block of each kind has to be. Those of all other kinds have to stand in a file that some test runs. */
+const KINDS: Readonly<Record<string, (block: Block) => unknown>> = {
+  /** A whole file, or what concerns the matter: what is missing is filled in. */
+  ini({ text }) {
+    const has = (expression: RegExp) => expression.test(text)
+    const missing = [
+      has(/^\[databases\]$/m) ? '' : '[databases]\napp = host=10.0.0.5\n',
+      has(/^auth_(type|file) *=/m) ? '' : '[pgbouncer]\nauth_type = trust\n',
+    ]
+    // Each of several poolers has the same file, and is told its number on the command line.
+    const flags = has(/^\[peers\]$/m) && !has(/^peer_id *=/m) ? { peer_id: '1' } : {}
+    expect(loadText(`${text}${missing.join('')}`, { flags }).told).toEqual([])
+  },
+
+  json: ({ text }) => JSON.parse(text),
+
+  /** What is no excerpt of a file of ours is for a program that test/clients asks: see test/clients/docs.test.ts. */
+  yaml(block) {
+    const content = parse(block.text)
+    if (!('scrape_configs' in content)) expectExcerpt(block)
+  },
+
+  /** Lines of a unit; its programs are ours. */
+  async systemd({ text }) {
+    for (const line of text.split('\n')) expect(line).toMatch(/^(\[[A-Z]\w+\]|#.*|[A-Z]\w+=.*|)$/)
+    for (const [, line = ''] of text.matchAll(/^ExecStart=\/usr\/bin\/(pgweir .*)$/gm)) {
+      const { args, world, written } = ownCommand(line.replaceAll('%i', '1').split(' '))
+      expect(await main(args, world), written.err).toBe(0)
+    }
+  },
+
+  /** Commands: test/docs-commands.test.ts and test/clients/docs.test.ts run them. */
+  sh: () => {},
+  console: () => {},
+
+  /** test/docs-program.test.ts runs it. */
+  ts: () => {},
+
+  /** What is shown, by a program or in a log. */
+  text: () => {},
+
+  mermaid: ({ text }) => expect(text).toMatch(/^(flowchart|sequenceDiagram|stateDiagram-v2)\b[^\n]*\n/),
+}
+
+const EXCERPTED = ['examples', 'deploy', 'test/clients']
+
+/** Each of its lines stands in one file, in this order, whatever stands between them. */
+function expectExcerpt({ kind, text, place }: Block): void {
+  const lines = linesOf(text)
+  const holds = FILES.some((file) => {
+    let at = 0
+    for (const line of linesOf(readFileSync(join(ROOT, file), 'utf8'))) if (line === lines[at]) at++
+    return at === lines.length
+  })
+  if (kind === '' || !holds)
+    throw new Error(
+      `${place}: a block of '${kind}' has to be of a kind of KINDS, or a part of a file in ${EXCERPTED.join(', ')}`,
+    )
+}
+
+const FILES = EXCERPTED.filter((folder) => existsSync(join(ROOT, folder))).flatMap((folder) =>
+  readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && !entry.parentPath.includes('node_modules'))
+    .map((entry) => join(entry.parentPath, entry.name).slice(ROOT.length)),
+)
+
+function linesOf(text: string): string[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && line !== '…' && line !== '...')
+}

@@ -1,0 +1,136 @@
+/** The documents for people, as tests read them: their blocks of code, the commands in these, their links and headings. */
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
+
+/** By their paths from the root. */
+export const DOCUMENTS: readonly string[] = [
+  ...['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'],
+  ...readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`),
+  ...(existsSync(join(ROOT, 'examples')) ? readdirSync(join(ROOT, 'examples')).map((name) => `examples/${name}`) : []),
+].filter((path) => path.endsWith('.md'))
+
+export interface Block {
+  /** `docs/running.md:12`. */
+  readonly place: string
+  /** What stands behind the fence; nothing if there is nothing. */
+  readonly kind: string
+  readonly text: string
+}
+
+export interface Command {
+  readonly place: string
+  /** As it stands there, on one line. */
+  readonly line: string
+  /** `NAME=value` before it. */
+  readonly variables: Readonly<Record<string, string>>
+  readonly words: readonly string[]
+  /** The lines that are shown below it. */
+  readonly output: string
+}
+
+export function readDocument(path: string): string {
+  return readFileSync(join(ROOT, path), 'utf8')
+}
+
+export function blocksOf(document: string, text = readDocument(document)): Block[] {
+  const blocks: Block[] = []
+  let open: { readonly indent: string; readonly line: number; readonly kind: string; lines: string[] } | null = null
+  for (const [index, line] of text.split('\n').entries()) {
+    const fence = /^( *)```(.*)$/.exec(line)
+    if (open === null) {
+      if (fence) open = { indent: fence[1] ?? '', line: index + 1, kind: (fence[2] ?? '').trim(), lines: [] }
+    } else if (fence && fence[1] === open.indent) {
+      blocks.push({ place: `${document}:${open.line}`, kind: open.kind, text: `${open.lines.join('\n')}\n` })
+      open = null
+    } else {
+      open.lines.push(line.startsWith(open.indent) ? line.slice(open.indent.length) : line)
+    }
+  }
+  if (open !== null) throw new Error(`${document}:${open.line}: a block without an end`)
+  return blocks
+}
+
+/** What is to be typed: each line of `sh`, and those of `console` that begin with its prompt. */
+export function commandsOf({ kind, place, text }: Block): Command[] {
+  if (kind !== 'sh' && kind !== 'console') return []
+  const commands: Command[] = []
+  let isOutput = false
+  for (const line of text.trimEnd().replaceAll('\\\n', ' ').split('\n')) {
+    const typed = kind === 'sh' ? line : PROMPT.exec(line)?.[1]
+    if (typed === undefined) {
+      const last = commands.at(-1)
+      if (STATEMENT.test(line)) isOutput = false
+      else if (isOutput && last) commands[commands.length - 1] = { ...last, output: `${last.output}${line}\n` }
+      continue
+    }
+    isOutput = true
+    for (const words of splitCommands(typed)) {
+      const named = words.findIndex((word) => !ASSIGNMENT.test(word))
+      const assigned = words.slice(0, named).map((word) => ASSIGNMENT.exec(word)?.slice(1) ?? [])
+      commands.push({
+        ...{ place, line: words.join(' '), output: '' },
+        ...{ variables: Object.fromEntries(assigned), words: words.slice(named) },
+      })
+    }
+  }
+  return commands
+}
+
+const PROMPT = /^\$ (.*)$/
+const STATEMENT = /^(\w+)=[#>] (.*)$/
+const ASSIGNMENT = /^([A-Z_]+)=(.*)$/
+
+/** As a shell does, as far as our documents need it: quotes, comments, and `&&` between commands. A pipe is a word. */
+export function splitCommands(line: string): string[][] {
+  const commands: string[][] = [[]]
+  for (const [token] of line.matchAll(/(?:"(?:\$\([^)]*\)|[^"])*"|'[^']*'|[^\s"'])+/g)) {
+    if (token.startsWith('#')) break
+    if (token === '&&') commands.push([])
+    else commands.at(-1)?.push(token.replace(/"((?:\$\([^)]*\)|[^"])*)"|'([^']*)'/g, (_, one, other) => one ?? other))
+  }
+  return commands.filter((words) => words.length > 0)
+}
+
+/** Statements after the prompt of psql, `pgweir=#` or `app=>`, with the database that they are for. */
+export function statementsOf({ kind, text }: Block): { readonly database: string; readonly statement: string }[] {
+  if (kind !== 'console') return []
+  return text.split('\n').flatMap((line) => {
+    const [, database = '', statement = ''] = STATEMENT.exec(line) ?? []
+    return database === '' ? [] : [{ database, statement }]
+  })
+}
+
+export interface Link {
+  readonly file: string
+  readonly anchor: string
+}
+
+/** Links within the project. */
+export function linksOf(text: string): Link[] {
+  return [...withoutBlocks(text).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?[^)]*\)/g)].map(
+    ([, file = '', anchor = '']) => ({ file, anchor }),
+  )
+}
+
+/** The anchors that GitHub gives to headings. */
+export function anchorsOf(text: string): string[] {
+  const seen = new Map<string, number>()
+  return [...withoutBlocks(text).matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) => {
+    const anchor = heading
+      .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-')
+    const count = seen.get(anchor) ?? 0
+    seen.set(anchor, count + 1)
+    return count === 0 ? anchor : `${anchor}-${count}`
+  })
+}
+
+function withoutBlocks(text: string): string {
+  return text.replace(/^( *)```[^\n]*\n[\s\S]*?^\1```$/gm, '')
+}

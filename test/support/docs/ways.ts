@@ -1,0 +1,54 @@
+/** THE table of commands that documents show: how each is tried, or why it is not. A command without a row fails the build. */
+
+import type { Command } from './documents.ts'
+import { isOwnCommand } from './own-command.ts'
+
+export type Way =
+  /** Asks a pgweir that runs: is run against one. */
+  | 'console'
+  /** Any other command of pgweir: is run up to the point where something would be started. */
+  | 'pgweir'
+  /** Gets a page of a pgweir that runs. */
+  | 'curl'
+  /** Is run by test/clients/docs.test.ts, which has a psql. */
+  | 'psql'
+  /** Flags of the benchmarks: are read as these read them. */
+  | 'bench'
+  /** A script of package.json, or a file of tests: is there. */
+  | 'npm'
+  | 'vitest'
+  /** Is run by somebody else, or cannot be run here: what it names among our files has to be there. */
+  | { readonly because: string }
+
+/** By how the command begins. The first that fits counts. */
+const WAYS: readonly (readonly [beginning: string, way: Way])[] = [
+  ['pgweir console', 'console'],
+  ['node bin/pgweir.js console', 'console'],
+  ['pgweir top', 'console'],
+  ['curl', 'curl'],
+  ['psql', 'psql'],
+  ['npm run bench --', 'bench'],
+  ['npm run', 'npm'],
+  ['npx vitest run', 'vitest'],
+  ['npm ci', { because: '.ci/run does it' }],
+  ['npm test', { because: '.ci/run does it' }],
+  ['deploy/restart.sh', { because: 'test/e2e/restart.test.ts does it' }],
+  ['npm install --global pgweir', { because: 'it needs the registry; .ci/try-package.mjs installs the package' }],
+  ['docker build', { because: 'it needs Docker; .ci/try-image.mjs takes the steps of the Dockerfile by hand' }],
+  ['docker', { because: 'it needs Docker' }],
+  ['kubectl', { because: 'it needs a cluster; test/deploy.test.ts looks at the manifests' }],
+  ['helm', { because: 'it needs a cluster' }],
+  ['systemctl', { because: 'it needs systemd' }],
+  ['systemd-analyze', { because: 'it needs systemd' }],
+]
+
+export function wayOf({ words, place, line }: Command): Way {
+  const typed = words.join(' ')
+  const [, way] = WAYS.find(([beginning]) => typed === beginning || typed.startsWith(`${beginning} `)) ?? []
+  if (way !== undefined) return way
+  if (typed === 'npm start') return { because: '.ci/try-start.mjs does it' }
+  if (isOwnCommand(words)) return 'pgweir'
+  throw new Error(
+    `${place}: '${line}' is to be run by a test, or to have a row in test/support/docs/ways.ts that says why not`,
+  )
+}

@@ -18,6 +18,11 @@ export interface Command {
   columns?(args: readonly string[]): readonly Column[] | null
 }
 
+/** What is refused tells only those why whom PgBouncer would have answered. */
+export function accessTo({ takes, access }: Command, [topic = '']: readonly string[]): Access {
+  return takes === 'topic' && REFUSED_TOPICS.has(topic) ? 'admin' : access
+}
+
 const SHOW: Command = {
   access: 'stats',
   takes: 'topic',

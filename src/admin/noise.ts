@@ -124,7 +124,8 @@ function planShow(words: readonly Word[]): Plan | null {
   if (variable === null || (words.length > 1 && name !== 'transaction_isolation')) return null
   return {
     access: 'stats',
-    columns: [{ name: variable, type: 'text' }],
+    // PgBouncer writes it so, where PostgreSQL has capitals in some.
+    columns: [{ name: variable.toLowerCase(), type: 'text' }],
     run: () => ({ rows: [[VARIABLES.get(variable) ?? '']], tag: 'SHOW' }),
   }
 }

@@ -3,7 +3,7 @@
 import { PoolerError } from '../problems.ts'
 import { nearest } from '../settings/nearest.ts'
 import type { Plan } from './answer.ts'
-import { COMMANDS, type Command, usageOf } from './commands.ts'
+import { accessTo, COMMANDS, type Command, usageOf } from './commands.ts'
 import { hasParameters, nameIn, type Statement, splitStatements, type Word } from './grammar.ts'
 import { planNoise } from './noise.ts'
 import { type Argument, TAKES } from './takes.ts'
@@ -35,7 +35,7 @@ function planOf(statement: Statement): Plan {
   const args = argument.read(rest)
   if (args === null) throw invalid(statement, guessArgument(name, command, argument, rest))
   return {
-    access: command.access,
+    access: accessTo(command, args),
     columns: command.columns?.(args) ?? null,
     run: (context) => command.run(args, context, name),
   }

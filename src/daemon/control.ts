@@ -84,6 +84,8 @@ export class LocalControl implements Control {
 
   async resume(name: string | null): Promise<void> {
     const { databases, conditions, suspension } = this.#parts
+    // Nobody can pause the console.
+    if (name !== null && CONSOLE_NAMES.includes(name)) throw new PoolerError('database-not-paused', { database: name })
     const database = this.#findOrAll(name, 'resume')
     this.#refuseWhileEnding()
     if (database === null && suspension.isOn) {

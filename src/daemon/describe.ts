@@ -19,7 +19,7 @@ export function describeDatabases(
   const servers = countServers(pools, 'database')
   return [...databases].map(({ name, settings, forcedUser, isDisabled, isPaused }) => ({
     name,
-    host: settings.host,
+    host: settings.host === '' ? null : settings.host,
     port: settings.port,
     database: settings.dbname,
     forcedUser,

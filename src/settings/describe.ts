@@ -8,17 +8,21 @@ import { USER_ROWS } from './users.ts'
 
 export interface ConfigRow {
   readonly key: string
-  readonly value: string
-  readonly default: string
+  readonly value: string | null
+  readonly default: string | null
   readonly changeable: 'yes' | 'no'
 }
 
 /** In the order and the writing of PgBouncer: by key but for one, times as seconds, 0 and 1 for no and yes. */
 export function describeConfig({ general }: Pick<Settings, 'general'>): ConfigRow[] {
   return SETTING_KEYS.toSorted(inOrderOfPgbouncer).map((key) => {
-    const { type, access, default: standard }: SettingRow<unknown> = SETTINGS[key] as SettingRow<unknown>
-    const changeable = access === 'reload' ? 'yes' : 'no'
-    return { key, value: type.print(general[key]), default: type.print(standard), changeable }
+    const row: SettingRow<unknown> = SETTINGS[key] as SettingRow<unknown>
+    const shown = (value: unknown) => {
+      const text = row.type.print(value)
+      return text === '' && row.isNullIfEmpty ? null : text
+    }
+    const changeable = row.access === 'reload' ? 'yes' : 'no'
+    return { key, value: shown(general[key]), default: shown(row.default), changeable }
   })
 }
 

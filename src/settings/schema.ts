@@ -36,6 +36,8 @@ export interface SettingRow<T> {
   readonly noEffect?: string
   /** It may be written as `file:PATH`, and is shown nowhere. */
   readonly isSecret?: boolean
+  /** Nothing is not a value of it: PgBouncer shows it as null then. */
+  readonly isNullIfEmpty?: boolean
 }
 
 export const POOL_MODES = ['session', 'transaction', 'statement'] as const
@@ -118,7 +120,7 @@ const LISTENING = {
 }
 
 const PROCESSES = {
-  conffile: row(
+  conffile: orNone(
     path,
     '',
     'The file that a reload reads: the one of the command line, until SET or the file itself names another. Without a file on the command line this one is read, too.',
@@ -165,7 +167,7 @@ const CLIENT_TLS = {
     'default',
     "Ciphers for clients up to TLS 1.2: OpenSSL's list, or one of PgBouncer's words for some.",
   ),
-  client_tls13_ciphers: row(text, '', "Ciphers for clients with TLS 1.3; OpenSSL's own choice if not set."),
+  client_tls13_ciphers: orNone(text, '', "Ciphers for clients with TLS 1.3; OpenSSL's own choice if not set."),
   client_tls_ecdhcurve: row(
     text,
     'auto',
@@ -194,7 +196,7 @@ const SERVER_TLS = {
   server_tls_ca_file: row(path, '', "Authorities of servers' certificates, in PEM."),
   server_tls_protocols: row(protocols, 'secure', 'Versions of TLS for servers.'),
   server_tls_ciphers: row(text, 'default', 'Ciphers for servers up to TLS 1.2, as client_tls_ciphers.'),
-  server_tls13_ciphers: row(text, '', "Ciphers for servers with TLS 1.3; OpenSSL's own choice if not set."),
+  server_tls13_ciphers: orNone(text, '', "Ciphers for servers with TLS 1.3; OpenSSL's own choice if not set."),
 }
 
 const LOGGING_IN = {
@@ -203,7 +205,7 @@ const LOGGING_IN = {
     'md5',
     "How clients prove who they are. `md5` uses SCRAM for users whose secret is a SCRAM one; `any` and `trust` ask for no password; `any` also ignores the user name, and no secret of that user logs in to servers for it: databases whose servers ask for a password need a `user`. `cert` is by the name in the client's certificate, `hba` as auth_hba_file says, `ldap` by the password that a directory has.",
   ),
-  auth_file: row(
+  auth_file: orNone(
     path,
     '',
     'File with the names and secrets of users, one `"user" "secret"` a line. It is read again within seconds when it has changed, without a reload; one that is broken is told of in the log, and users stay as they were.',
@@ -213,20 +215,20 @@ const LOGGING_IN = {
     '',
     "Who may log in from where, and how, with auth_type = hba: a file like PostgreSQL's pg_hba.conf. The first rule that fits decides. Regular expressions, samehost and samenet are understood, and names of hosts: the client must have one of the addresses of `db1.example.com`, or for `.example.com` a name in that domain that leads back to it; answers are good for dns_max_ttl. For roles (`+name`, samerole) PostgreSQL is asked by auth_user; answers are good for auth_query_lifetime.",
   ),
-  auth_ident_file: row(
+  auth_ident_file: orNone(
     path,
     '',
     "Which users those may log in as who have another name on the system (peer) or in their certificate (cert): a file like PostgreSQL's pg_ident.conf.",
   ),
   auth_ldap_options: {
-    ...row(
+    ...orNone(
       ldapOptions,
       '',
       'Which directory is asked, and for what, with auth_type = ldap: PostgreSQL\'s options, as `ldapserver=ldap.example.com ldapprefix="uid=" ldapsuffix=",ou=people,dc=example,dc=com"`. See logging-in.md.',
     ),
     isResolvedInside: true,
   },
-  auth_user: row(
+  auth_user: orNone(
     text,
     '',
     'Who looks up users that are not in auth_file, in the database that they ask for; nobody is looked up if not set. Its own secret stands in auth_file.',
@@ -236,7 +238,7 @@ const LOGGING_IN = {
     'SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname=$1 AND rolcanlogin',
     'The query by which auth_user does so. It has the name as its parameter `$1`, and two columns: name and secret.',
   ),
-  auth_dbname: row(
+  auth_dbname: orNone(
     lookupDatabase,
     '',
     'Database in which users are looked up, instead of the one that they ask for; never the console.',
@@ -441,11 +443,14 @@ const LOGS = {
 }
 
 const RUNNING = {
-  user: atRestart(
-    text,
-    '',
-    'Who pgweir becomes when root has started it, once it has opened its sockets and read its files; named in `/etc/passwd`. The same as `-u`.',
-  ),
+  user: {
+    ...atRestart(
+      text,
+      '',
+      'Who pgweir becomes when root has started it, once it has opened its sockets and read its files; named in `/etc/passwd`. The same as `-u`.',
+    ),
+    isNullIfEmpty: true,
+  },
   allow_root: atRestart(
     boolean,
     '0',
@@ -591,6 +596,10 @@ function withoutEffect<T>(
   because: string,
 ): SettingRow<T> {
   return { ...make(type, defaultText, `Has no effect: ${because}.`), noEffect: because }
+}
+
+function orNone(type: ValueType<string>, defaultText: string, meaning: string): SettingRow<string> {
+  return { ...row(type, defaultText, meaning), isNullIfEmpty: true }
 }
 
 function seconds(defaultText: string, meaning: string, bounds: Bounds = {}): SettingRow<number> {

@@ -112,6 +112,7 @@ export interface PoolSnapshot {
 /** Limits of 0 are none. */
 export interface DatabaseSnapshot {
   readonly name: string
+  /** null where it is our own unix socket, and for the console. */
   readonly host: string | null
   readonly port: number
   /** Its name on the server. */

@@ -105,6 +105,7 @@ export const REFUSED: readonly Refused[] = [
   inTheConsole('kill', 'kill'),
   inTheConsole('disable', 'disable'),
   inTheConsole('enable', 'enable'),
+  { command: 'resume pgbouncer', sqlstate: '55000', message: 'database pgbouncer is not paused' },
   inTheConsole('reconnect', 'reconnect'),
   inTheConsole('wait_close', 'wait in'),
   { command: 'disable', sqlstate: '42601', message: 'a database is required' },

@@ -121,7 +121,7 @@ test('KILL_CLIENT, by the id or the ptr of SHOW CLIENTS', async () => {
   }
 })
 
-test.each(['kill_client 1', 'restart workers'])('%s is for admins only', async (command) => {
+test.each(['kill_client 1', 'restart workers', 'show fds'])('%s is for admins only', async (command) => {
   const flow = await startFlow(OPTIONS)
   const stats = await flow.connect(STATS)
   for (const [, send] of BOTH)

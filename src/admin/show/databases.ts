@@ -8,7 +8,7 @@ export const databases = topic<DatabaseSnapshot>({
   rows: async ({ fleet }) => inOrder(await fleet.databases(), ({ name }) => name),
   columns: [
     ['name', 'text', 'what clients ask for', ({ name }) => name],
-    ['host', 'text', 'where it is', ({ host }) => host],
+    ['host', 'text', 'where it is; null for the unix socket in unix_socket_dir', ({ host }) => host],
     ['port', 'int4', 'its port', ({ port }) => port],
     ['database', 'text', 'its name on the server', ({ database }) => database],
     ['force_user', 'text', 'user that servers are logged in as, whoever the client is', ({ forcedUser }) => forcedUser],

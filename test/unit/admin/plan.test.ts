@@ -172,7 +172,7 @@ describe('what drivers send of their own accord', () => {
     expect(await rowsOf('SHOW client_encoding')).toEqual([['UTF8']])
     expect(await rowsOf('select datestyle')).toEqual([['ISO']])
     expect(await rowsOf('SHOW TRANSACTION ISOLATION LEVEL')).toEqual([['read committed']])
-    expect(planStatement('show TIMEZONE').columns).toEqual([{ name: 'TimeZone', type: 'text' }])
+    expect(planStatement('show TIMEZONE').columns).toEqual([{ name: 'timezone', type: 'text' }])
     for (const text of ['reset all', 'close all', 'unlisten *', 'discard all', 'deallocate all', 'savepoint "a"'])
       expect((await answer(text)).tag, text).toMatch(/^[A-Z ]+$/)
   })

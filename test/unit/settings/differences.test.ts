@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { describeConfig } from '../../../src/settings/describe.ts'
 import { DIFFERENT_DEFAULTS, differencesOf } from '../../../src/settings/differences.ts'
 import { SETTING_ROWS } from '../../../src/settings/schema.ts'
 import { PGBOUNCER_SETTINGS } from '../../cases/pgbouncer-defaults.ts'
@@ -10,11 +11,8 @@ test('pgweir has every setting of PgBouncer', () => {
 })
 
 test('pgweir check tells of each default that PgBouncer has otherwise', () => {
-  const different = Object.entries(PGBOUNCER_SETTINGS).filter(([key, [value]]) => {
-    const row = SETTING_ROWS.get(key)
-    const printed = row === undefined ? '' : row.type.print(row.default)
-    return printed !== (value ?? '')
-  })
+  const shown = new Map(describeConfig(loadText('').settings).map((row) => [row.key, row.default]))
+  const different = Object.entries(PGBOUNCER_SETTINGS).filter(([key, [value]]) => shown.get(key) !== value)
   expect(different.map(([key]) => key)).toEqual(['listen_addr', 'pool_idle_timeout', 'tcp_defer_accept'])
   expect(DIFFERENT_DEFAULTS).toEqual(expect.arrayContaining(different.map(([key]) => key)))
 })

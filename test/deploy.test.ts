@@ -3,34 +3,17 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import * as apps from 'kubernetes-models/apps/v1'
-import * as autoscaling from 'kubernetes-models/autoscaling/v2'
-import * as networking from 'kubernetes-models/networking.k8s.io/v1'
-import * as policy from 'kubernetes-models/policy/v1'
-import * as core from 'kubernetes-models/v1'
 import { describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { FAMILIES } from '../src/metrics/families.ts'
 import { type Loaded, loadSettings } from '../src/settings/load.ts'
 import { formatProblem } from '../src/settings/problem.ts'
+import { hasSchema, type Manifest, validate } from './support/manifests.ts'
 import { virtualFiles } from './unit/settings/virtual-files.ts'
 
 const DEPLOY = fileURLToPath(new URL('../deploy', import.meta.url))
 const KUBERNETES = join(DEPLOY, 'kubernetes')
 const FOLDERS = ['base', 'peers', 'sidecar']
-
-const MODELS: Record<string, Record<string, unknown>> = {
-  'apps/v1': apps,
-  'autoscaling/v2': autoscaling,
-  'networking.k8s.io/v1': networking,
-  'policy/v1': policy,
-  v1: core,
-}
-/** Of these we have no schema. */
-const OTHERS = ['kustomize.config.k8s.io/v1beta1', 'monitoring.coreos.com/v1']
-
-// biome-ignore lint/suspicious/noExplicitAny: a manifest is whatever the file says until its schema has been looked at.
-type Manifest = any
 
 const MANIFESTS = FOLDERS.flatMap((folder) =>
   readdirSync(join(KUBERNETES, folder)).flatMap((file) =>
@@ -40,33 +23,6 @@ const MANIFESTS = FOLDERS.flatMap((folder) =>
     })),
   ),
 )
-
-/** Throws what the schema has against it, also keys that it does not know: a validator reads those that it knows. */
-function validate(manifest: Manifest): void {
-  const { apiVersion, kind } = manifest
-  const Model = MODELS[apiVersion]?.[kind] as (new (data: Manifest) => object) | undefined
-  if (Model === undefined) throw new Error(`there is no ${kind} in ${apiVersion}`)
-  const read = new Map<object, Set<string>>()
-  const watch = (value: Manifest): Manifest => {
-    if (typeof value !== 'object' || value === null) return value
-    if (Array.isArray(value)) return value.map(watch)
-    const keys = new Set<string>()
-    const copy = Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, watch(inner)]))
-    read.set(copy, keys)
-    return new Proxy(copy, {
-      get(target, key) {
-        if (typeof key === 'string') keys.add(key)
-        return Reflect.get(target, key)
-      },
-    })
-  }
-  const model = new Model(manifest) as Manifest
-  for (const key of Object.keys(model)) model[key] = watch(model[key])
-  model.validate()
-  for (const [object, keys] of read)
-    for (const key of Object.keys(object))
-      if (!keys.has(key)) throw new Error(`${kind} has a key "${key}" that nobody reads`)
-}
 
 function find(folder: string, kind: string): Manifest {
   const found = MANIFESTS.find((entry) => entry.folder === folder && entry.manifest.kind === kind)
@@ -90,7 +46,7 @@ describe('Kubernetes', () => {
     expect(() => validate(deployment)).toThrow('replicas')
   })
 
-  test.each(MANIFESTS.filter(({ manifest }) => !OTHERS.includes(manifest.apiVersion)))(
+  test.each(MANIFESTS.filter(({ manifest }) => hasSchema(manifest)))(
     '$file says what the API knows',
     ({ manifest }) => {
       validate(manifest)

@@ -1,0 +1,44 @@
+/** The Helm chart as far as it can be looked at without Helm; test/clients/helm.test.ts renders it. */
+
+import { readFileSync } from 'node:fs'
+import { Ajv } from 'ajv'
+import { expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { chartReadme, chartSchema, readChart } from './support/chart.ts'
+
+const values = parse(readChart('values.yaml'))
+const fits = new Ajv({ allErrors: true, allowUnionTypes: true }).compile(JSON.parse(chartSchema()))
+
+test('its README tells the values (npx vitest run test/chart.test.ts -u writes it)', async () => {
+  await expect(chartReadme()).toMatchFileSnapshot('../deploy/helm/pgweir/README.md')
+})
+
+test('its schema is what the values and the settings are (npx vitest run test/chart.test.ts -u writes it)', async () => {
+  await expect(chartSchema()).toMatchFileSnapshot('../deploy/helm/pgweir/values.schema.json')
+})
+
+test('its version is that of pgweir', () => {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+  expect(parse(readChart('Chart.yaml'))).toMatchObject({
+    apiVersion: 'v2',
+    name: 'pgweir',
+    version,
+    appVersion: version,
+  })
+})
+
+test('its own values fit its schema', () => {
+  expect(fits(values), JSON.stringify(fits.errors)).toBe(true)
+})
+
+test.each([
+  { settings: { default_pool_sise: 5 } },
+  { databases: { app: { hots: 'postgres' } } },
+  { users: { ada: { pool_size: { most: 5 } } } },
+  { image: { tagg: '1' } },
+  { replicaCount: 'two' },
+  { service: { type: 'Internal' } },
+  { auth: { users: { ada: 5 } } },
+])('its schema refuses the slip in %j', (slip) => {
+  expect(fits({ ...values, ...slip })).toBe(false)
+})

@@ -1,0 +1,149 @@
+/** What is generated for the Helm chart: the page that tells its values, and their schema. */
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { isMap, isNode, isScalar, parseDocument, type YAMLMap } from 'yaml'
+import { DATABASE_ROWS } from '../../src/settings/databases.ts'
+import { SETTINGS } from '../../src/settings/schema.ts'
+import { USER_ROWS } from '../../src/settings/users.ts'
+
+export const CHART = fileURLToPath(new URL('../../deploy/helm/pgweir', import.meta.url))
+
+export function readChart(file: string): string {
+  return readFileSync(join(CHART, file), 'utf8')
+}
+
+/** One value that somebody may give: `image.tag`, with its comment. */
+interface Value {
+  readonly path: string
+  readonly default: unknown
+  readonly meaning: string
+}
+
+export function chartValues(): readonly Value[] {
+  const { contents } = parseDocument(readChart('values.yaml'))
+  if (!isMap(contents)) throw new Error('values.yaml holds no values')
+  return valuesIn(contents, '')
+}
+
+function valuesIn(map: YAMLMap, prefix: string): Value[] {
+  return map.items.flatMap(({ key, value }, index) => {
+    if (!isScalar(key)) throw new Error(`a key below ${prefix} is no text`)
+    const path = `${prefix}${String(key.value)}`
+    // The comment of a map's first key is given to the map.
+    const comment = key.commentBefore ?? (index === 0 && prefix !== '' ? map.commentBefore : null)
+    if (comment) return [{ path, default: isNode(value) ? value.toJSON() : value, meaning: sentence(comment) }]
+    if (!isMap(value)) throw new Error(`${path} has no comment`)
+    return valuesIn(value, `${path}.`)
+  })
+}
+
+/** Above the last empty line is what belongs to the value before: examples. */
+function sentence(comment: string): string {
+  const paragraph = comment.split(/\n\s*\n/).at(-1) ?? ''
+  return paragraph
+    .split('\n')
+    .map((line) => line.trim())
+    .join(' ')
+}
+
+/** The whole of the chart's README.md. */
+export function chartReadme(): string {
+  const rows = chartValues().map(
+    ({ path, default: standard, meaning }) =>
+      `| \`${path}\` | ${inCode(standard)} | ${meaning.replaceAll('|', '\\|')} |`,
+  )
+  return `${INTRODUCTION}\n\n${['| value | default | meaning |', '| --- | --- | --- |', ...rows].join('\n')}\n`
+}
+
+function inCode(value: unknown): string {
+  return value === '' ? '' : `\`${(typeof value === 'string' ? value : JSON.stringify(value)).replaceAll('|', '\\|')}\``
+}
+
+const INTRODUCTION = `# pgweir's Helm chart
+
+<!-- Generated from values.yaml: change the comments there, then run \`npx vitest run test/chart.test.ts -u\`. -->
+
+\`\`\`sh
+helm install pgweir deploy/helm/pgweir --values my-values.yaml
+\`\`\`
+
+\`\`\`yaml
+image:
+  repository: registry.example.com/pgweir
+databases:
+  "*": { host: postgres.database.svc, port: 5432, pool_size: 10 }
+auth:
+  existingSecret: pgweir-users
+\`\`\`
+
+It makes a Deployment (or a StatefulSet, with \`peers.enabled\`), a Service for clients and one for \`/metrics\` and the live page, a
+ConfigMap with \`pgweir.ini\`, a PodDisruptionBudget, and what is asked for besides: an autoscaler, a NetworkPolicy, a ServiceMonitor, a Secret
+with the user list. The schema of the values knows all settings, so that a slip in a name is told before anything is
+installed. What the settings mean: docs/settings.md. What happens when a pod ends: docs/deploying.md.
+
+Another configuration replaces the pods, one after the other. A new user list is noticed without that; new certificates are read at a
+\`RELOAD\` on the console, or by \`kubectl rollout restart\`.`
+
+type Schema = Readonly<Record<string, unknown>>
+
+/** Whatever ini can hold: a text, a number, yes or no, or several with commas between. */
+const INI_VALUE = { type: ['string', 'number', 'boolean', 'array', 'null'], items: { type: ['string', 'number'] } }
+
+/** Of what the defaults do not tell. */
+const KNOWN: Readonly<Record<string, Schema>> = {
+  'image.pullPolicy': { enum: ['Always', 'IfNotPresent', 'Never'] },
+  'service.type': { enum: ['ClusterIP', 'NodePort', 'LoadBalancer'] },
+  'clientTls.sslmode': { enum: ['allow', 'prefer', 'require', 'verify-ca', 'verify-full'] },
+  'serverTls.sslmode': { enum: ['', 'disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] },
+  'podDisruptionBudget.maxUnavailable': { type: ['integer', 'string'] },
+  'auth.users': { additionalProperties: { type: 'string' } },
+  databases: { additionalProperties: lines(DATABASE_ROWS) },
+  users: { additionalProperties: lines(USER_ROWS) },
+  settings: rows(SETTINGS),
+}
+
+/** A line of [databases] or [users]: its keys, or its text. */
+function lines(table: Rows): Schema {
+  return { anyOf: [{ type: 'string' }, rows(table)] }
+}
+
+type Rows = Readonly<Record<string, { readonly meaning: string }>>
+
+function rows(table: Rows): Schema {
+  const properties = Object.entries(table).map(([key, { meaning }]) => [key, { ...INI_VALUE, description: meaning }])
+  return { type: 'object', additionalProperties: false, properties: Object.fromEntries(properties) }
+}
+
+/** The whole of values.schema.json. */
+export function chartSchema(): string {
+  // Helm hands `global` to each chart.
+  const root = { global: { type: 'object' } }
+  for (const value of chartValues()) put(root, value.path.split('.'), value)
+  const schema = { $schema: 'http://json-schema.org/draft-07/schema#', ...closed(root) }
+  return `${JSON.stringify(schema, null, 2)}\n`
+}
+
+function put(properties: Record<string, Schema>, path: readonly string[], value: Value): void {
+  const [first, ...rest] = path
+  if (first === undefined) return
+  if (rest.length === 0) {
+    properties[first] = { ...typeOf(value.default), ...KNOWN[value.path], description: value.meaning }
+    return
+  }
+  const inner = properties[first] ?? closed({})
+  properties[first] = inner
+  put(inner['properties'] as Record<string, Schema>, rest, value)
+}
+
+function closed(properties: Record<string, Schema>): Schema {
+  return { type: 'object', additionalProperties: false, properties }
+}
+
+function typeOf(standard: unknown): Schema {
+  if (Array.isArray(standard)) return { type: 'array' }
+  if (typeof standard === 'number') return { type: 'integer', minimum: 0 }
+  if (typeof standard === 'object') return { type: 'object' }
+  return { type: typeof standard }
+}

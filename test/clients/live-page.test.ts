@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type HttpServer, openHttpServer } from '../../src/metrics/http-server.ts'
 import { livePages } from '../../src/metrics/live-pages.ts'
 import { TallyNames } from '../../src/pool/tallies.ts'
+import { freePort } from '../support/free-port.ts'
 import { MadeUpPool, madeUpFleet } from '../support/live/made-up-fleet.ts'
 
 /** Without these it asks hosts of its maker for this and that. */
@@ -119,7 +120,8 @@ describe('the page', () => {
   })
 
   test('tells that nobody answers, and goes on by itself when somebody does', async () => {
-    const server = await serve([new MadeUpPool('app')])
+    const port = await freePort()
+    const server = await serve([new MadeUpPool('app')], { port })
     const page = await open(server.url)
     await untilShown(page, '#health', 'ready')
     server.close()
@@ -127,7 +129,7 @@ describe('the page', () => {
     expect(await page.locator('body').getAttribute('class')).toContain('stale')
     // What was known stays.
     expect(await rows(page).count()).toBe(1)
-    const again = await serve([new MadeUpPool('app')], { port: server.addresses[0]?.port ?? 0 })
+    const again = await serve([new MadeUpPool('app')], { port })
     await untilShown(page, '#health', 'ready')
     expect(page.problems).toEqual([])
     await page.close()

@@ -3,13 +3,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { until } from '../support/e2e/until.ts'
+import { freePort } from '../support/free-port.ts'
 import { createDatabase } from '../support/postgres.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -135,15 +135,6 @@ scrape_configs: [{job_name: pgweir, static_configs: [{targets: ['${target?.host}
   const ask = async (query: string): Promise<readonly Series[]> =>
     (await get(`/api/v1/query?query=${encodeURIComponent(query)}`)).result
   return { ask, get }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as { port: number }
-  probe.close()
-  await once(probe, 'close')
-  return port
 }
 
 async function promtool(

@@ -2,7 +2,6 @@
 
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -17,20 +16,13 @@ import { PROGRAM_FILE } from '../support/e2e/program.ts'
 import { RawClient } from '../support/e2e/raw-client.ts'
 import { activity, untilRunning } from '../support/e2e/server-side.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
+import { freePort } from '../support/free-port.ts'
 import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase({ method: 'trust' })
 const SCRIPT = fileURLToPath(new URL('../../deploy/restart.sh', import.meta.url))
 /** The portable transport knows SO_REUSEPORT only from Node 23.1 on. */
 const canShare = process.env['PGWEIR_TEST_TRANSPORT'] !== 'node'
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => probe.once('listening', resolve))
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => probe.close(resolve))
-  return port
-}
 
 /** What an operator has: one file for both, and the script. */
 async function prepare() {

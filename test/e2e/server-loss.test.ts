@@ -9,6 +9,7 @@ import { startPgweir } from '../support/e2e/pgweir.ts'
 import { extended } from '../support/e2e/raw-client.ts'
 import { terminate, untilRunning } from '../support/e2e/server-side.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
+import { freePort } from '../support/free-port.ts'
 import { createDatabase, type TestDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
@@ -124,7 +125,7 @@ describe('the whole of PostgreSQL', () => {
     await rm(directory, { recursive: true, force: true })
   })
 
-  async function start(port = 0): Promise<TestDatabase> {
+  async function start(port: number): Promise<TestDatabase> {
     const dataDirectory = join(directory, 'data')
     running = await startEmbeddedPostgres({ superuser: 'postgres', password: 'secret', dataDirectory, port })
     return { ...running, database: 'postgres', url: '' }
@@ -136,7 +137,7 @@ describe('the whole of PostgreSQL', () => {
   }
 
   test('stops and comes back: clients are told early and in its own words, then all is well again by itself', async () => {
-    const here = await start()
+    const here = await start(await freePort())
     const pgweir = await startPgweir({ database: here, settings: { default_pool_size: 3, server_login_retry: 0.1 } })
     const [idle, busy, inside] = [await pgweir.client(), await pgweir.raw(), await pgweir.raw()]
     busy.send(query('select pg_sleep(60)'))
@@ -170,7 +171,7 @@ describe('the whole of PostgreSQL', () => {
 
   test('is not there when the pooler starts: the first client is told why, and one later is served', async () => {
     await stop()
-    const here = await start()
+    const here = await start(await freePort())
     await stop()
     const pgweir = await startPgweir({ database: here, settings: { server_login_retry: 0.1 } })
     expect(await failureOf(pgweir.client())).toMatchObject({ code: '08006', severity: 'FATAL' })

@@ -2,12 +2,13 @@
 
 import { execFile, spawn } from 'node:child_process'
 import { accessSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { certificate } from '../../support/e2e/certificates.ts'
 import { until } from '../../support/e2e/until.ts'
+import { freePort } from '../../support/free-port.ts'
 
 export interface Person {
   readonly name: string
@@ -115,17 +116,6 @@ function entries(people: readonly Person[]): string {
 
 function base64(text: string): string {
   return Buffer.from(text).toString('base64')
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 }
 
 function answers(port: number): Promise<boolean> {

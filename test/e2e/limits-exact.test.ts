@@ -19,6 +19,7 @@ await observer.query(`
   create function count_servers() returns void security definer language sql as $$
     insert into seen select count(*) from pg_stat_activity
     where datname = current_database() and usename in ('${database.user}', '${second.user}')
+      and backend_start < statement_timestamp()
   $$`)
 
 beforeEach(async () => {

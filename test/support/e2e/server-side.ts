@@ -12,11 +12,14 @@ export interface Activity {
   readonly query: string
 }
 
-/** Everything connected to the database, whoever it is. */
+/**
+ * Everything connected to the database, whoever it is, that was there when the question came. A list that is still being read as
+ * servers come and go may show one that has just left and one that has come for it.
+ */
 export async function activity({ database }: Pick<TestDatabase, 'database'>): Promise<Activity[]> {
   const rows = await ask(
     `select pid, usename, application_name, state, query from pg_stat_activity
-     where datname = $1 and backend_type = 'client backend' order by pid`,
+     where datname = $1 and backend_type = 'client backend' and backend_start < statement_timestamp() order by pid`,
     [database],
   )
   return rows as Activity[]

@@ -94,7 +94,7 @@ test("a timeout of PostgreSQL's own ends the statement, not the connection", asy
   const pgweir = await sharedPgweir({ database })
   const client = await pgweir.client()
   await client.query('begin')
-  await client.query(`set local statement_timeout = '20ms'`)
+  await client.query(`set local statement_timeout = '300ms'`)
   expect(await failureOf(client.query('select pg_sleep(60)'))).toMatchObject({
     code: '57014',
     message: 'canceling statement due to statement timeout',

@@ -80,7 +80,7 @@ for (const pool_mode of MODES)
 
     test('a timeout given so ends the query', async () => {
       const pgweir = await sharedPgweir({ database, settings: { pool_mode } })
-      const client = await pgweir.client({ options: '-c statement_timeout=20' })
+      const client = await pgweir.client({ options: '-c statement_timeout=300' })
       expect(await failureOf(client.query('select pg_sleep(60)'))).toMatchObject({
         message: 'canceling statement due to statement timeout',
       })

@@ -11,7 +11,7 @@ def look(cursor):
 
 
 one = psycopg2.connect(
-    options="-c search_path=one,public -c statement_timeout=100 -c work_mem=5MB -c timezone=Asia/Tokyo",
+    options="-c search_path=one,public -c statement_timeout=400 -c work_mem=5MB -c timezone=Asia/Tokyo",
     application_name="the first",
     client_encoding="LATIN1",
 )
@@ -26,7 +26,7 @@ try:
     one.cursor().execute("select pg_sleep(30)")
 except psycopg2.errors.QueryCanceled as error:
     print(str(error).strip())
-plain.cursor().execute("select pg_sleep(0.2)")
+plain.cursor().execute("select pg_sleep(0.5)")
 look(plain.cursor())
 
 for wrong in ("-c statement_timeout=soon", "-c nothing.like.it=", "-c no_such_setting=1", "-c timezone=Nowhere/Land"):

@@ -43,7 +43,7 @@ with psycopg.connect() as connection:
         thread.join()
     connection.rollback()
 
-    connection.execute("set local statement_timeout = 20")
+    connection.execute("set local statement_timeout = 300")
     try:
         connection.execute("select pg_sleep(600)")
     except psycopg.errors.QueryCanceled as error:

@@ -149,6 +149,7 @@ test('a psql that is killed in a transaction is rolled back, and its end is logg
   expect(await run('psql', [...PSQL, '-At', '-c', 'select count(*) from never'], target)).toMatchObject({
     stdout: '0\n',
   })
+  await until('both are gone', async () => (await pgweir.connections()) === 0)
   const ends = pgweir.log.filter((line) => / C-0x.* closing because: /.test(line))
   expect(ends).toEqual([
     expect.stringContaining('client unexpected eof'),

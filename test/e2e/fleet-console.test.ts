@@ -86,6 +86,8 @@ describe('of three workers, whichever console is told', () => {
       await (await pgweir.client()).end()
     }
 
+    // Whoever was refused, or has left, may still be on the way out.
+    await until('nobody else is left', async () => (await pgweir.connections()) === consoles.length + clients.length)
     const [first, ...others] = await Promise.all(consoles.map(shownBy))
     for (const shown of others) expect(shown).toEqual(first)
     const ids = (await pgweir.fleet.clients()).map(({ id }) => id)

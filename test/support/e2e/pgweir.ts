@@ -241,9 +241,11 @@ export class Pgweir {
       byProcess.set(process, found)
       if (found.length < count) continue
       const others = [...byProcess.values()].flat().filter((each) => !found.includes(each))
-      const left = (await this.connections()) - others.length
+      const ports = new Set(others.map(portOf))
       await Promise.all(others.map((other) => other.end()))
-      await until('the others are gone', async () => (await this.connections()) === left)
+      await until('the others are gone', async () =>
+        (await this.fleet.clients()).every(({ peer }) => !ports.has(peer.port)),
+      )
       return found
     }
     throw new Error(`of ${MAX_TRIES} clients no ${count} are in one process`)
@@ -251,7 +253,7 @@ export class Pgweir {
 
   /** Which of several processes serves a client. */
   async #processOf(client: pg.Client | RawClient): Promise<number> {
-    const { localPort } = client instanceof RawClient ? client.socket : socketOf(client)
+    const localPort = portOf(client)
     const [clients, { length: processes }] = await Promise.all([this.fleet.clients(), this.fleet.workers()])
     const found = clients.find(({ peer }) => peer.port === localPort)
     if (!found) throw new Error(`no process knows the client at port ${localPort}`)
@@ -394,8 +396,13 @@ export class Pgweir {
   }
 }
 
-function socketOf(client: pg.Client): Socket {
-  return (client as unknown as { connection: { stream: Socket } }).connection.stream
+/** Where it comes from. */
+function portOf(client: pg.Client | RawClient): number {
+  const { localPort = 0 } =
+    client instanceof RawClient
+      ? client.socket
+      : (client as unknown as { connection: { stream: Socket } }).connection.stream
+  return localPort
 }
 
 function countsOf({ clients, servers, cancels, mode }: PoolSnapshot): Counts {

@@ -83,6 +83,8 @@ export class Program {
       if (!found && this.hasEnded)
         throw new Error(`it ended without saying ${expression}:\n${this.stdout}${this.stderr}`)
       return found !== null
+    }).catch((cause) => {
+      throw new Error(`${cause.message}; it has said:\n${this.stdout}${this.stderr}`, { cause })
     })
     return found?.[1] ?? ''
   }

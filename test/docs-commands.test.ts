@@ -33,7 +33,9 @@ function tried(way: string): Command[] {
 test.each(COMMANDS)('$place: somebody tries $line, or it is said why nobody does', (command) => {
   const way = wayOf(command)
   if (typeof way === 'string') return
-  const files = [way.because, ...command.words].flatMap((text) => text.match(/\b(?:deploy|test|\.ci)\/[\w./-]+/g) ?? [])
+  const files = [way.because, ...command.words].flatMap(
+    (text) => text.match(/\b(?:deploy|examples|test|\.ci)\/[\w./-]+/g) ?? [],
+  )
   for (const file of files) expect(existsSync(join(ROOT, file)), file).toBe(true)
   const env = Object.fromEntries(
     command.words

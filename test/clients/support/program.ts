@@ -21,6 +21,7 @@ const PROGRAMS = {
   perl: { path: '/usr/bin/perl', from: 'perl' },
   ruby: { path: '/usr/bin/ruby', from: 'ruby' },
   java: { path: '/usr/bin/java', from: 'default-jdk-headless' },
+  node: { path: process.execPath, from: 'nodejs' },
 } as const
 
 export type ProgramName = keyof typeof PROGRAMS
@@ -32,6 +33,8 @@ export interface RunOptions {
   /** null: it stays open, for the test to write to. */
   readonly stdin?: string | null
   readonly env?: Readonly<Record<string, string>>
+  /** `test/clients`, if it is not given. */
+  readonly cwd?: string
   readonly timeoutMs?: number
 }
 
@@ -45,7 +48,7 @@ const TIMEOUT_MS = 60_000
 
 const HERE = fileURLToPath(new URL('..', import.meta.url))
 
-/** Runs a program in `test/clients`, with the server in libpq's environment variables. */
+/** Runs a program, with the server in libpq's environment variables. */
 export async function run(
   name: ProgramName,
   args: readonly string[],
@@ -65,7 +68,7 @@ export async function start(
   name: ProgramName,
   args: readonly string[],
   target: Target,
-  { stdin = '', env = {}, timeoutMs = TIMEOUT_MS }: RunOptions = {},
+  { stdin = '', env = {}, cwd = HERE, timeoutMs = TIMEOUT_MS }: RunOptions = {},
 ): Promise<Running> {
   const { path, from } = PROGRAMS[name]
   try {
@@ -73,7 +76,7 @@ export async function start(
   } catch (cause) {
     throw new Error(`there is no ${path} here; .ci/run installs it with Debian's package ${from}`, { cause })
   }
-  const child = spawn(path, args, { cwd: HERE, env: { ...surroundings(target), ...env }, stdio: 'pipe' })
+  const child = spawn(path, args, { cwd, env: { ...surroundings(target), ...env }, stdio: 'pipe' })
   // A program that ends without reading all of its input is judged by what it says, not by our broken pipe.
   child.stdin.on('error', () => {})
   if (stdin !== null) child.stdin.end(stdin)

@@ -1,6 +1,6 @@
 /** The documents for people, as tests read them: their blocks of code, the commands in these, their links and headings. */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -10,8 +10,8 @@ export const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 export const DOCUMENTS: readonly string[] = [
   ...['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'],
   ...readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`),
-  ...(existsSync(join(ROOT, 'examples')) ? readdirSync(join(ROOT, 'examples')).map((name) => `examples/${name}`) : []),
-].filter((path) => path.endsWith('.md'))
+  ...readdirSync(join(ROOT, 'examples'), { recursive: true, encoding: 'utf8' }).map((name) => `examples/${name}`),
+].filter((path) => path.endsWith('.md') && !path.includes('node_modules'))
 
 export interface Block {
   /** `docs/running.md:12`. */

@@ -20,6 +20,8 @@ export type Way =
   /** Is run by somebody else, or cannot be run here: what it names among our files has to be there. */
   | { readonly because: string }
 
+const EXAMPLE: Way = { because: 'test/clients/examples.test.ts runs what the READMEs of the examples say' }
+
 /** By how the command begins. The first that fits counts. */
 const WAYS: readonly (readonly [beginning: string, way: Way])[] = [
   ['pgweir console', 'console'],
@@ -32,6 +34,8 @@ const WAYS: readonly (readonly [beginning: string, way: Way])[] = [
   ['npx vitest run', 'vitest'],
   ['npm ci', { because: '.ci/run does it' }],
   ['npm test', { because: '.ci/run does it' }],
+  ['node examples/node-postgres/app.js', EXAMPLE],
+  ['python3 examples/sqlalchemy/app.py', EXAMPLE],
   ['deploy/restart.sh', { because: 'test/e2e/restart.test.ts does it' }],
   ['npm install --global pgweir', { because: 'it needs the registry; .ci/try-package.mjs installs the package' }],
   ['docker build', { because: 'it needs Docker; .ci/try-image.mjs takes the steps of the Dockerfile by hand' }],

@@ -330,7 +330,8 @@ const INTRODUCTION = `# Messages
 
 What pgweir itself tells clients. PostgreSQL's own errors pass through as they are. The texts are PgBouncer's where it has one, since scripts
 match them; the SQLSTATEs tell trouble apart that PgBouncer reports as 08P01 alike. \`FATAL\` ends the connection, \`ERROR\` does not. Words
-in braces are filled in. Every message also stands in the log, as \`pooler error: …\`, before the client hears of it.`
+in braces are filled in. Every message also stands in the log, as \`pooler error: …\`, before the client hears of it. What each of them
+means, and what to do, stands in [troubleshooting](troubleshooting.md#by-message).`
 
 function cell(text: string): string {
   return text.replaceAll('|', '\\|')

@@ -5,6 +5,7 @@ import { dirname, join, normalize } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { main } from '../src/cli/main.ts'
+import { FAMILIES } from '../src/metrics/families.ts'
 import { flagName, SETTING_KEYS } from '../src/settings/schema.ts'
 import { anchorsOf, type Block, blocksOf, DOCUMENTS, linksOf, ROOT, readDocument } from './support/docs/documents.ts'
 import { ownCommand } from './support/docs/own-command.ts'
@@ -122,6 +123,14 @@ const KINDS: Readonly<Record<string, (block: Block) => unknown>> = {
 
   /** test/docs-program.test.ts runs it. */
   ts: () => {},
+
+  /** Of Prometheus, which test/clients/docs.test.ts has read them. */
+  promql({ text }) {
+    const known = FAMILIES.map(({ name }) => name)
+    const names = text.match(/pgweir_\w+/g) ?? []
+    expect(names.length).toBeGreaterThan(0)
+    for (const name of names) expect(known).toContain(name.replace(/_(sum|count|bucket)$/, ''))
+  },
 
   /** What is shown, by a program or in a log. */
   text: () => {},

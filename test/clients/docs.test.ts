@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { parse } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { blocksOf, commandsOf, DOCUMENTS } from '../support/docs/documents.ts'
 import { wayOf } from '../support/docs/ways.ts'
 import { createDatabase } from '../support/postgres.ts'
@@ -15,10 +15,12 @@ import { run } from './support/program.ts'
 const BLOCKS = DOCUMENTS.flatMap((document) => blocksOf(document))
 const COMMANDS = BLOCKS.flatMap(commandsOf).filter((command) => wayOf(command) === 'psql')
 const SCRAPED = BLOCKS.filter(({ kind, text }) => kind === 'yaml' && 'scrape_configs' in parse(text))
+const QUERIES = BLOCKS.filter(({ kind }) => kind === 'promql')
 
 test('there is something to try', () => {
   expect(COMMANDS.length).toBeGreaterThan(0)
   expect(SCRAPED.length).toBeGreaterThan(0)
+  expect(QUERIES.length).toBeGreaterThan(0)
 })
 
 test.each(COMMANDS)('$place: $line', async ({ words, variables }) => {
@@ -35,10 +37,18 @@ test.each(COMMANDS)('$place: $line', async ({ words, variables }) => {
 })
 
 test.each(SCRAPED)('$place is a configuration of Prometheus', ({ text }) => {
+  promtool(['check', 'config', '--syntax-only'], text)
+})
+
+test.each(QUERIES)('$place is a query of Prometheus', ({ text }) => {
+  promtool(['check', 'rules'], stringify({ groups: [{ name: 'docs', rules: [{ record: 'asked', expr: text }] }] }))
+})
+
+function promtool(args: readonly string[], content: string): void {
   const folder = mkdtempSync(join(tmpdir(), 'pgweir-docs-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
-  const file = join(folder, 'prometheus.yml')
-  writeFileSync(file, text)
-  const { status, stderr } = spawnSync('promtool', ['check', 'config', '--syntax-only', file], { encoding: 'utf8' })
+  const file = join(folder, 'it.yml')
+  writeFileSync(file, content)
+  const { status, stderr } = spawnSync('promtool', [...args, file], { encoding: 'utf8' })
   expect(status, stderr).toBe(0)
-})
+}

@@ -1,8 +1,21 @@
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { messagesPage, PoolerError, PROBLEMS, type ProblemKind, type ProblemRow } from '../../src/problems.ts'
+import { REMEDIES, remediesPage } from '../../src/remedies.ts'
 
 test('docs/messages.md is what the table says (npx vitest run test/unit/problems.test.ts -u writes it)', async () => {
   await expect(messagesPage()).toMatchFileSnapshot('../../docs/messages.md')
+})
+
+test('docs/troubleshooting.md ends with what the table of remedies says (-u writes that part)', async () => {
+  const file = '../../docs/troubleshooting.md'
+  const [byHand = ''] = readFileSync(new URL(file, import.meta.url), 'utf8').split(/(?<=^<!-- What follows .*\n\n)/m)
+  await expect(`${byHand}${remediesPage()}`).toMatchFileSnapshot(file)
+})
+
+test('each problem has one remedy', () => {
+  const kinds = Object.values(REMEDIES).flatMap((remedies) => Object.keys(remedies))
+  expect(kinds.toSorted()).toEqual(Object.keys(PROBLEMS).toSorted())
 })
 
 test('details are filled into the message and the hint', () => {

@@ -3,6 +3,7 @@
 import type { Log } from '../base/log.ts'
 import type { Handler } from '../client/handler.ts'
 import type { Host } from '../client/host.ts'
+import { CLOSE_REQUEST } from '../client/leaving.ts'
 import type { Counters } from '../pool/counters.ts'
 import { PoolerError } from '../problems.ts'
 import type { Settings } from '../settings/load.ts'
@@ -99,7 +100,7 @@ export class Console implements Handler, FrameSink {
   frame(type: number, buffer: Buffer, start: number, end: number): boolean {
     if (this.#phase === 'over') return true
     if (this.#phase !== 'listening' || !this.#hasRoom()) return false
-    if (type === FRONTEND.terminate) this.#session.leave('client close request')
+    if (type === FRONTEND.terminate) this.#session.leave(CLOSE_REQUEST)
     else if (!this.#skipsToSync || type === FRONTEND.sync) this.#take(type, buffer.subarray(start, end))
     return true
   }

@@ -36,7 +36,7 @@ export interface LogOptions {
 
 /**
  * A line as text is `2024-05-01 12:00:00.000 UTC [pid] LOG C-0x1: app/ada@10.0.0.7:50112 login attempt: …`: the field `subject`
- * stands before the sentence, the other fields are for JSON only.
+ * stands before the sentence, `hint` (what to do now) behind it, in Postgres' way; the other fields are for JSON only.
  */
 export function createLog(options: LogOptions): Log {
   function log(level: Level, sentence: string, fields: LogFields = {}): void {
@@ -84,7 +84,8 @@ function textHead(wallMs: number, level: Level): string {
 
 function bareText(sentence: string, fields: LogFields): string {
   const subject = fields['subject'] === undefined ? '' : `${fields['subject']} `
-  return oneLine(`${subject}${sentence}`)
+  const hint = fields['hint'] === undefined ? '' : ` HINT: ${fields['hint']}`
+  return oneLine(`${subject}${sentence}${hint}`)
 }
 
 function jsonLine(wallMs: number, level: Level, sentence: string, fields: LogFields): string {

@@ -19,6 +19,7 @@ import { Greeting } from './greeting.ts'
 import type { Handler } from './handler.ts'
 import type { Host } from './host.ts'
 import type { Stage } from './intake.ts'
+import { CLOSE_REQUEST } from './leaving.ts'
 import { OwnServer } from './own-server.ts'
 import { Relay } from './relay.ts'
 import { readWishes, type Wishes } from './startup-parameters.ts'
@@ -219,7 +220,7 @@ export class Entry implements Stage, AuthenticationListener {
   #authenticate(buffer: Buffer, start: number, end: number): number {
     const authentication = this.#authentication as Authentication
     const at = authentication.read(buffer, start, end)
-    if (authentication.leaves) this.#listener.onLeft('client close request')
+    if (authentication.leaves) this.#listener.onLeft(CLOSE_REQUEST)
     return at
   }
 

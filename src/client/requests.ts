@@ -19,6 +19,7 @@ import { MAX_PREFIX_BYTES } from '../wire/limits.ts'
 import { Outbox } from '../wire/outbox.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
 import type { Host } from './host.ts'
+import { CLOSE_REQUEST } from './leaving.ts'
 import type { QueryTexts } from './query-texts.ts'
 import { schemaEffect } from './schema-watch.ts'
 import { Statements, type StatementsContext } from './statements.ts'
@@ -355,7 +356,7 @@ export class Requests implements FrameSink, StatementsContext {
   /** A message that needs no server: the end, what is left of a COPY, or what must not come now. */
   #withoutLease(type: number): boolean {
     this.#dropsRest = true
-    if (type === FRONTEND.terminate) this.#listener.session.leave('client close request')
+    if (type === FRONTEND.terminate) this.#listener.session.leave(CLOSE_REQUEST)
     else if (type === FRONTEND.password)
       this.fail(new PoolerError('message-out-of-turn', { type: typeName(type), when: 'after the login' }))
     return true

@@ -15,6 +15,7 @@ import { Entry, type EntryListener } from './entry.ts'
 import type { Handler } from './handler.ts'
 import type { ClientSettings, Host } from './host.ts'
 import { Intake } from './intake.ts'
+import { adviceOnLeaving, CLOSE_REQUEST } from './leaving.ts'
 import type { OwnServer } from './own-server.ts'
 import { Relay } from './relay.ts'
 import type { Wishes } from './startup-parameters.ts'
@@ -277,7 +278,7 @@ export class Session implements Host, ChannelListener, EntryListener {
   #finish({ notice, reason, isMute }: Ending, state: 'sound' | 'doubtful'): void {
     this.#ending = null
     const canSpeak = !isMute && (this.#handler?.canSpeak ?? true)
-    this.#log(notice, reason)
+    this.#log(notice, reason, reason === CLOSE_REQUEST ? this.#advice : undefined)
     if (notice !== null) (this.waiter?.pool.errors ?? this.#context.errors).note('pgweir', notice.sqlstate)
     this.enter('closing')
     this.#letGo(state)
@@ -288,7 +289,7 @@ export class Session implements Host, ChannelListener, EntryListener {
   onClosed(problem: Error | null): void {
     if (this.#state === 'closed') return
     if (this.#state !== 'closing') {
-      this.#log(null, problem ? `client unexpected eof (${problem.message})` : 'client unexpected eof')
+      this.#log(null, problem ? `client unexpected eof (${problem.message})` : 'client unexpected eof', this.#advice)
       this.#guard(() => this.#letGo('sound'))
     }
     this.enter('closed')
@@ -326,14 +327,21 @@ export class Session implements Host, ChannelListener, EntryListener {
     })
   }
 
-  #log(notice: Notice | null, reason: string): void {
+  /** What the log says besides where the client has ended it. */
+  get #advice(): string | undefined {
+    const server = this.relay?.server
+    const left = !server ? 'nothing' : !server.ledger.isEmpty ? 'query' : server.isClean ? 'nothing' : 'transaction'
+    return adviceOnLeaving({ state: this.#state, left })
+  }
+
+  #log(notice: Notice | null, reason: string, hint: string | undefined): void {
     const { log } = this.#context
     const { logsErrors, logsDisconnections } = this.settings
     const fields = { subject: this.subject, database: this.database, user: this.user, client: this.id }
     if (notice !== null && logsErrors)
-      log.warning(`pooler error: ${notice.message}`, { ...fields, sqlstate: notice.sqlstate })
+      log.warning(`pooler error: ${notice.message}`, { ...fields, sqlstate: notice.sqlstate, hint: notice.hint })
     const age = Math.floor((this.clock.nowMs - this.connectedMs) / 1000)
-    if (logsDisconnections) log.info(`closing because: ${reason} (age=${age}s)`, fields)
+    if (logsDisconnections) log.info(`closing because: ${reason} (age=${age}s)`, { ...fields, hint })
   }
 }
 

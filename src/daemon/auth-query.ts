@@ -134,7 +134,9 @@ export class AuthQueries {
 
   /** What went wrong is no affair of a client that is not in yet. */
   #failed({ database, asker }: Question, reason: string): PoolerError {
-    this.#options.log.error(`auth_query of ${asker} in database ${database} failed: ${reason}`)
+    this.#options.log.error(`auth_query of ${asker} in database ${database} failed: ${reason}`, {
+      hint: 'Whoever is not in auth_file cannot log in meanwhile. The settings are auth_query, auth_user and auth_dbname.',
+    })
     return new PoolerError('auth-query-failed')
   }
 }

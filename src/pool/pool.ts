@@ -32,6 +32,9 @@ import { POOL_MOVES, type PoolState } from './states.ts'
 import { Waiting } from './waiting.ts'
 import type { Welcome } from './welcome.ts'
 
+const RESERVE_HINT =
+  'A client has waited for reserve_pool_timeout. If it comes often, transactions have become longer, or pool_size is too small: see SHOW POOLS.'
+
 /** Where the servers of a pool are, and how they are opened. */
 export interface PoolTarget {
   readonly hosts: Hosts
@@ -426,7 +429,8 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   }
 
   onGranted(usesReserve: boolean): void {
-    if (usesReserve) this.options.log.warning('taking connection from reserve_pool', { subject: this.subject })
+    if (usesReserve)
+      this.options.log.warning('taking connection from reserve_pool', { subject: this.subject, hint: RESERVE_HINT })
     const server = new Server(this.#context)
     this.#servers.add(server)
     server.dial()

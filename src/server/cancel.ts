@@ -10,6 +10,9 @@ import type { Server } from './server.ts'
 /** Cancel requests that are on their way at once; a storm of them must not become a storm of connections. */
 const MAX_IN_FLIGHT = 32
 
+const NOT_CANCELLED =
+  'What was to be cancelled runs on: query_timeout, and statement_timeout of PostgreSQL, end it at the latest.'
+
 export interface CancelOptions {
   readonly transport: Transport
   readonly clock: Clock
@@ -118,7 +121,9 @@ export class CancelSender {
         },
         onFailed: (problem) => {
           cancel.dial = null
-          log.warning(`a cancel request could not be sent: ${problem.message}`, { subject: request.server.subject })
+          log.warning(`a cancel request could not be sent: ${problem.message}`, {
+            ...{ subject: request.server.subject, hint: NOT_CANCELLED },
+          })
           this.#end(cancel)
         },
       },
@@ -136,7 +141,7 @@ export class CancelSender {
     encrypt(channel, { ...wanted, isRequired: true }, address.host, (result) => {
       if (result instanceof Error) {
         this.#options.log.warning(`a cancel request could not be sent: ${result.message}`, {
-          subject: cancel.server.subject,
+          ...{ subject: cancel.server.subject, hint: NOT_CANCELLED },
         })
         this.#end(cancel)
       } else if (this.#inFlight.has(cancel)) {

@@ -15,6 +15,7 @@ import { MAX_CHORE_REPLY_BYTES } from '../wire/limits.ts'
 import { decodeNotice, type Notice } from '../wire/notices.ts'
 import { encodeStartup } from '../wire/startup.ts'
 import { BACKEND, typeName } from '../wire/types.ts'
+import { adviceOn } from './advice.ts'
 import { CHORE_NEEDS, Chore, type ChoreListener, type ChoreResult } from './chore.ts'
 import { encrypt, type ServerEncryption } from './encryption.ts'
 import { Ledger } from './ledger.ts'
@@ -331,9 +332,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     const state = this.#state
     this.context.log.info(
       `closing because: ${reason} (age=${Math.floor((this.context.clock.nowMs - this.startedMs) / 1000)}s)`,
-      {
-        subject: this.subject,
-      },
+      { subject: this.subject, hint: adviceOn(reason) },
     )
     this.#dial?.abandon()
     this.#login?.abandon()

@@ -371,10 +371,38 @@ test('the log tells of each client and each server that it has gone once, and bl
   await postgres.expectClosed()
   const lines = flow.logged('closing because:').map((line) => line.replace(/^.*(C-0x|S-0x)\w+.*closing/, '$1 closing'))
   expect(lines).toEqual([
-    'C-0x closing because: client unexpected eof (age=0s)',
-    'S-0x closing because: client disconnect while server was not ready (age=0s)',
+    expect.stringMatching(
+      /^C-0x closing because: client unexpected eof \(age=0s\) HINT: It was within a transaction, which is rolled back: /,
+    ),
+    expect.stringMatching(
+      /^S-0x closing because: client disconnect while server was not ready \(age=0s\) HINT: Its client was gone within a transaction/,
+    ),
   ])
   expect(flow.logged('pooler error')).toEqual([])
+})
+
+test('of a client that leaves in good order, and of its server, the log has nothing to advise', async () => {
+  const { flow, client, postgres } = await startPair()
+  client.send(query('select 1'))
+  await postgres.expect('Query')
+  postgres.send(complete('SELECT 1'), ready('I'))
+  await client.answer()
+  client.hangUp()
+  await flow.expectCounts({ idle: 1 })
+  expect(flow.logged('closing because: client unexpected eof')).toHaveLength(1)
+  expect(flow.logged('HINT')).toEqual([])
+})
+
+test('of a client that is gone before its answer the log tells what becomes of its query', async () => {
+  const { flow, client, postgres } = await startPair()
+  client.send(query('select 1'))
+  await postgres.expect('Query')
+  client.vanish()
+  await flow.postgres.nextCancel()
+  postgres.endCancelled()
+  await postgres.expectClosed()
+  expect(flow.logged('HINT: Its query had not been answered and is cancelled')).toHaveLength(1)
+  expect(flow.logged('HINT: Its client was gone before the answer')).toHaveLength(1)
 })
 
 test('when the pool is asked again, a server that was closed for its client is replaced', async () => {

@@ -23,6 +23,13 @@ test('a line of text says when, who, how bad, about what, and what', () => {
   expect(written('text', 'process up')).toBe(`2024-05-01 12:00:00.007 UTC [${process.pid}] LOG process up`)
 })
 
+test('what to do now stands behind the sentence, and in JSON apart from it', () => {
+  const fields = { subject: 'C-0x1', hint: 'Look at it.' }
+  expect(written('text', 'it has ended', fields)).toMatch(/ LOG C-0x1 it has ended HINT: Look at it\.$/)
+  expect(written('text', 'it has ended', { subject: 'C-0x1', hint: undefined })).toMatch(/ LOG C-0x1 it has ended$/)
+  expect(JSON.parse(written('json', 'it has ended', fields))).toMatchObject({ message: 'it has ended', ...fields })
+})
+
 test('a line of JSON keeps the sentence and the fields apart', () => {
   const fields = { subject: 'C-0x1', waitedMs: 1.5, isTls: true, user: null, nothing: undefined }
   expect(JSON.parse(written('json', 'login attempt', fields))).toEqual({

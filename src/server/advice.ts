@@ -1,0 +1,27 @@
+/** What somebody should look at because of the end of a server: by the reason that stands in the log, where it is not everyday. */
+
+const ADVICE: Readonly<Record<string, string>> = {
+  'server conn crashed?':
+    'PostgreSQL, or what is between, closed the connection without a word: see the log of PostgreSQL at this time. What cuts idle connections wants a shorter server_idle_timeout, or tcp_keepidle.',
+  'client disconnected with query in progress':
+    'Its client was gone before the answer, so that it was cancelled. The line about the client tells more.',
+  'client disconnected with query in progress, which could not be cancelled':
+    'What it ran may go on in PostgreSQL: pg_stat_activity shows it, and pg_terminate_backend ends it.',
+  'client disconnect while server was not ready':
+    'Its client was gone within a transaction, which is rolled back. The line about the client tells more. Often is costly: each time a server has to be opened anew.',
+  'a query of the pooler ended within a transaction':
+    'One of connect_query, server_check_query, server_reset_query and auth_query begins a transaction and does not end it.',
+  'test query failed': 'The setting is server_check_query; the log of PostgreSQL tells why.',
+  'reset query failed': 'The setting is server_reset_query; the log of PostgreSQL tells why.',
+  'idle server got dirty': 'PostgreSQL has said what nobody had asked for: see its log at this time.',
+  'a query of the pooler takes too long': 'It is auth_query: the database that it is asked in is slow, or locked.',
+  'internal error': 'This is a bug in pgweir: please report it with its log.',
+}
+
+/** The reasons, for a test that holds them to where they are given. */
+export const ADVISED: readonly string[] = Object.keys(ADVICE)
+
+/** Undefined where there is nothing to be done. What stands in parentheses at the end of the reason is the system's. */
+export function adviceOn(reason: string): string | undefined {
+  return ADVICE[reason] ?? ADVICE[reason.replace(/ \([^()]*\)$/, '')]
+}

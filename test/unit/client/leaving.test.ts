@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest'
+import { adviceOnLeaving } from '../../../src/client/leaving.ts'
+import { SESSION_STATES } from '../../../src/client/states.ts'
+
+test('a client that leaves while nothing is under way is nothing to look at', () => {
+  for (const state of ['idle', 'active'] as const) expect(adviceOnLeaving({ state, left: 'nothing' })).toBeUndefined()
+})
+
+test.each([
+  [{ state: 'greeting', left: 'nothing' }, '/readyz'],
+  [{ state: 'authenticating', left: 'nothing' }, 'in the midst of its login'],
+  [{ state: 'welcoming', left: 'nothing' }, 'while the first server for it was being opened'],
+  [{ state: 'waiting', left: 'nothing' }, 'its own timeout is shorter than query_wait_timeout'],
+  [{ state: 'active', left: 'query' }, 'Its query had not been answered and is cancelled'],
+  [{ state: 'active', left: 'transaction' }, 'within a transaction, which is rolled back'],
+] as const)('a client that leaves in the midst of %j: what it means and what to look at', (predicament, told) => {
+  expect(adviceOnLeaving(predicament)).toContain(told)
+})
+
+test('advice is one or two whole sentences', () => {
+  for (const state of SESSION_STATES)
+    for (const left of ['nothing', 'query', 'transaction'] as const)
+      expect(adviceOnLeaving({ state, left }) ?? 'It.').toMatch(/^[A-Z][^\n]*\.$/)
+})

@@ -100,7 +100,9 @@ function readRule(fields: Word[][], line: number, file: string, sources: HbaSour
   if (!isMethod(method))
     throw new HbaError(`the method "${method}" is not supported; there are ${HBA_METHODS.join(', ')}`)
   if (method === 'peer' && !isLocal) throw new HbaError('the method peer is for local connections')
-  if (method === 'cert' && kind !== 'hostssl') throw new HbaError('the method cert is for hostssl connections')
+  // PostgreSQL wants hostssl here. PgBouncer takes `host`, too, and refuses those who come without TLS, and so have no certificate.
+  if (method === 'cert' && kind !== 'hostssl' && kind !== 'host')
+    throw new HbaError('the method cert is for hostssl connections')
   const isDatabase = namesOf(databases, file, sources, databaseTest)
   const isUser = namesOf(users, file, sources, userTest)
   return {

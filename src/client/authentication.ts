@@ -161,8 +161,9 @@ export class Authentication implements FrameSink {
         this.#checkPassword(passwordOf(body))
         return
       case 'md5': {
-        const { userName } = this.#options
-        const isRight = verifyMd5(this.#secret, userName, this.#salt, passwordOf(body).toString('latin1'))
+        const answer = passwordOf(body)
+        if (answer.length === 0) throw new PoolerError('empty-password')
+        const isRight = verifyMd5(this.#secret, this.#options.userName, this.#salt, answer.toString('latin1'))
         if (isRight && this.#options.secret) this.#prove(NOTHING_LEARNT)
         else this.#reject(new PoolerError('password-failed'))
         return

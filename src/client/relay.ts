@@ -275,6 +275,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     if (this.#rerun?.isAwaited) return false
     if (this.#requests.statements.takeCreated()) this.#watch().onTag(server, SELECT_INTO)
     if (status === STATUS_IDLE) this.#schemaWatch?.onIdle(server, this)
+    // The command that began it is to fail, and not what comes after it.
+    else if (this.#mode === 'statement') return true
     return (this.#restoring?.withholdsReady ?? false) || (this.#announcing?.isUnderWay ?? false)
   }
 
@@ -293,6 +295,10 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     const tookMs = this.#times.answered(status)
     if (this.#requests.texts !== null) this.#noteSlow(this.#requests.texts, tookMs, server)
     this.settings.onReady()
+    if (status !== STATUS_IDLE && this.#mode === 'statement') {
+      this.session.end(new PoolerError('statement-mode-transaction'))
+      return
+    }
     const wasHeld = this.holdsClient
     const isRestored = this.#restoring?.onReady(server, status) ?? true
     const isLast = status === STATUS_IDLE && server.ledger.isEmpty
@@ -300,8 +306,6 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       this.#say(READY_WITH[status] ?? READY_IN_TRANSACTION)
     if (this.#goesOnWhenReady || (wasHeld && !this.holdsClient)) this.#goesOn = true
     this.#goesOnWhenReady = false
-    if (status !== STATUS_IDLE && this.#mode === 'statement')
-      this.session.end(new PoolerError('statement-mode-transaction'))
   }
 
   #noteSlow(texts: QueryTexts, tookMs: number, { ledger }: Server): void {

@@ -137,6 +137,11 @@ test('an md5 secret lets in by md5', async () => {
   await flow.connect({ password: 'secret' })
   const { client } = await refusal(flow, { password: 'wrong' })
   await client.expectClosed()
+  const empty = await flow.dial()
+  empty.send(startup({ user: 'ada', database: 'app' }))
+  await empty.expect('AuthenticationMD5Password')
+  empty.send(password(''))
+  await empty.expect('ErrorResponse(FATAL 28P01 empty password returned by client)')
 })
 
 test('trust lets in everybody who exists', async () => {

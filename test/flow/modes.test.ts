@@ -110,7 +110,10 @@ describe('statement mode', () => {
       await postgres.expect('Query')
       postgres.send(complete('BEGIN'), ready(status))
       const said = await client.inbox.through('ErrorResponse')
-      expect(said.at(-1)).toBe('ErrorResponse(FATAL 0A000 transaction blocks not allowed in statement pooling mode)')
+      expect(said).toEqual([
+        'CommandComplete(BEGIN)',
+        'ErrorResponse(FATAL 0A000 transaction blocks not allowed in statement pooling mode)',
+      ])
       await client.expectClosed()
       await postgres.expectClosed()
       await flow.expectCounts({})

@@ -219,7 +219,8 @@ test.each([
   ['host all @loop all md5', '"@loop" includes itself'],
   ['host /( all all md5', '"/(" is no regular expression'],
   ['host all all all peer', 'the method peer is for local connections'],
-  ['host all all all cert', 'the method cert is for hostssl connections'],
+  ['hostnossl all all all cert', 'the method cert is for hostssl connections'],
+  ['local all all cert', 'the method cert is for hostssl connections'],
   ['host all all all md5 map=x', 'the option "map=x" is not supported with md5'],
 ])('%s is an error', (rule, sentence) => {
   const { problems } = read(`# first\n${rule}`)

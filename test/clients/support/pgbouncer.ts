@@ -1,0 +1,207 @@
+/** The same files, first under Debian's PgBouncer and then under pgweir: each is asked the same, and what they say is compared. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { accessSync, chmodSync, chownSync, constants, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PROGRAM_FILE } from '../../support/e2e/program.ts'
+import { errorFields, RawClient, type Reply, startup } from '../../support/e2e/raw-client.ts'
+import { LONG_PATIENCE_MS, until } from '../../support/e2e/until.ts'
+
+const PGBOUNCER = '/usr/sbin/pgbouncer'
+
+/** PgBouncer does not run as root: as whom it does then. Every Debian has nobody. */
+const NOBODY = 65_534
+
+/** By name; in the text, `{directory}` and `{port}` are where they are and what is to be listened on. One of them is pgbouncer.ini. */
+export type Files = Readonly<Record<string, string>>
+
+/** Each of the two in turn, on the same port. */
+export async function underBoth<Said>(files: Files, talk: (pooler: Pooler) => Promise<Said>): Promise<[Said, Said]> {
+  try {
+    accessSync(PGBOUNCER, constants.X_OK)
+  } catch (cause) {
+    throw new Error(`there is no ${PGBOUNCER} here; .ci/run installs it with Debian's package pgbouncer`, { cause })
+  }
+  const directory = mkdtempSync(join(tmpdir(), 'pgweir-pgbouncer-'))
+  try {
+    const port = await freePort()
+    for (const [name, text] of Object.entries(files))
+      writeFileSync(join(directory, name), text.replaceAll('{directory}', directory).replaceAll('{port}', String(port)))
+    const iniFile = join(directory, 'pgbouncer.ini')
+    const theirs = await under(() => startPgbouncer(directory, iniFile), port, talk)
+    const ours = await under(() => startPgweir(iniFile), port, talk)
+    return [theirs, ours]
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+function startPgbouncer(directory: string, iniFile: string): ChildProcess {
+  const isRoot = process.getuid?.() === 0
+  if (isRoot) {
+    chmodSync(directory, 0o755)
+    for (const each of [directory, ...readdirSync(directory).map((name) => join(directory, name))])
+      chownSync(each, NOBODY, NOBODY)
+  }
+  return spawn(PGBOUNCER, [iniFile], {
+    cwd: directory,
+    env: { PATH: process.env['PATH'], TZ: 'UTC' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+    ...(isRoot && { uid: NOBODY, gid: NOBODY }),
+  })
+}
+
+function startPgweir(iniFile: string): ChildProcess {
+  return spawn(process.execPath, [PROGRAM_FILE, iniFile], {
+    // The tests may be run by root, and fail to log in again and again.
+    env: { PATH: process.env['PATH'], TZ: 'UTC', PGWEIR_ALLOW_ROOT: '1', PGWEIR_AUTH_FAILURE_DELAY: '0' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+}
+
+async function under<Said>(start: () => ChildProcess, port: number, talk: (pooler: Pooler) => Promise<Said>) {
+  const child = start()
+  let logged = ''
+  child.stderr?.on('data', (chunk) => {
+    logged += chunk
+  })
+  const ended = once(child, 'close')
+  const pooler = new Pooler(port)
+  let timer: NodeJS.Timeout | undefined
+  // Before its tests begin, a file has no other limit.
+  const tooLong = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('it has not said all in time')), LONG_PATIENCE_MS)
+  })
+  try {
+    const listens = async () => {
+      if (child.exitCode !== null) throw new Error('it has ended')
+      const client = await RawClient.connect({ host: '127.0.0.1', port }).catch(() => null)
+      client?.vanish()
+      return client !== null
+    }
+    await until('it listens', listens, LONG_PATIENCE_MS)
+    return await Promise.race([talk(pooler), tooLong])
+  } catch (cause) {
+    throw new Error(`it has logged last: ${logged.slice(-2000)}`, { cause })
+  } finally {
+    clearTimeout(timer)
+    pooler.hangUp()
+    child.kill('SIGQUIT')
+    await ended
+  }
+}
+
+/** One of the two, to those who ask it. */
+export class Pooler {
+  readonly #port: number
+  readonly #clients: RawClient[] = []
+
+  constructor(port: number) {
+    this.#port = port
+  }
+
+  /** A connection on which nothing was said yet. */
+  async stranger(): Promise<RawClient> {
+    const client = await RawClient.connect({ host: '127.0.0.1', port: this.#port })
+    this.#clients.push(client)
+    return client
+  }
+
+  /** A client that was asked for no password. */
+  async client(user: string, database: string): Promise<RawClient> {
+    const client = await this.stranger()
+    await client.logIn({ user, database })
+    return client
+  }
+
+  /** What a client is told that says hello so, up to the question for a password, the welcome or the end. */
+  async login(parameters: Readonly<Record<string, string>>): Promise<string[]> {
+    return this.hello(startup(parameters))
+  }
+
+  async hello(...messages: readonly Uint8Array[]): Promise<string[]> {
+    const client = await this.stranger()
+    client.send(...messages)
+    return firstWords(client)
+  }
+
+  hangUp(): void {
+    for (const client of this.#clients) client.vanish()
+  }
+}
+
+/** Up to a question, ReadyForQuery or the end. */
+export async function firstWords(client: RawClient): Promise<string[]> {
+  const said: string[] = []
+  for (let reply = await client.next(); reply !== null; reply = await client.next()) {
+    // The key is another one each time.
+    said.push(reply.type === 'K' ? 'BackendKeyData' : toldAlike(reply))
+    if (reply.type === 'Z' || (reply.type === 'R' && reply.body.readInt32BE(0) !== 0)) break
+  }
+  return said
+}
+
+/** All that a query is answered with. */
+export async function ask(client: RawClient, ...messages: readonly Uint8Array[]): Promise<Reply[]> {
+  client.send(...messages)
+  return client.repliesUntil('Z')
+}
+
+/** A reply without what PgBouncer does not have: hints, and SQLSTATEs that tell troubles apart. */
+export function toldAlike({ type, body, line }: Reply): string {
+  if (type !== 'E' && type !== 'N') return type === 'T' ? `columns ${columnsIn(body).join(', ')}` : line
+  const { S, M } = errorFields(body)
+  return `${S}: ${M}`
+}
+
+/** Those that it has, with all that a driver goes by: the type, its size, its modifier and the format. */
+export function columns(replies: readonly Reply[]): string[] {
+  const description = replies.find(({ type }) => type === 'T')
+  if (!description) throw new Error(`there are no columns in ${replies.map(({ line }) => line)}`)
+  return columnsIn(description.body)
+}
+
+function columnsIn(body: Buffer): string[] {
+  const found: string[] = []
+  let at = 2
+  for (let left = body.readInt16BE(0); left > 0; left--) {
+    const end = body.indexOf(0, at)
+    const { type, size, modifier, format } = {
+      ...{ type: body.readInt32BE(end + 7), size: body.readInt16BE(end + 11) },
+      ...{ modifier: body.readInt32BE(end + 13), format: body.readInt16BE(end + 17) },
+    }
+    found.push(`${body.toString('utf8', at, end)} ${type}/${size}/${modifier}/${format}`)
+    at = end + 19
+  }
+  return found
+}
+
+/** The rows of a SHOW, by column; null is null. */
+export function table(replies: readonly Reply[]): Record<string, string | null>[] {
+  const names = columns(replies).map((column) => column.split(' ')[0] as string)
+  return replies
+    .filter(({ type }) => type === 'D')
+    .map(({ body }) => {
+      let at = 2
+      return Object.fromEntries(
+        names.map((name) => {
+          const length = body.readInt32BE(at)
+          const value = length < 0 ? null : body.toString('utf8', at + 4, at + 4 + length)
+          at += 4 + Math.max(length, 0)
+          return [name, value]
+        }),
+      )
+    })
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as { port: number }
+  probe.close()
+  await once(probe, 'close')
+  return port
+}

@@ -1,0 +1,54 @@
+"""Sixty people want two seats each, in forty threads, and there are a hundred seats."""
+from concurrent.futures import ThreadPoolExecutor
+
+from django.core.management.base import BaseCommand
+from django.db import close_old_connections, connection, transaction
+from django.db.models import F
+
+from tickets.models import Booking, Event
+
+SEATS, BUYERS, THREADS = 100, 60, 40
+
+
+def as_in_a_request(work):
+    """Each thread has a connection of its own, about which Django decides before and after each request."""
+
+    def run(*arguments):
+        close_old_connections()
+        try:
+            return work(*arguments)
+        finally:
+            close_old_connections()
+
+    return run
+
+
+@as_in_a_request
+def buy(event, number):
+    with transaction.atomic():
+        if not Event.objects.filter(pk=event.pk, seats_left__gte=2).update(seats_left=F("seats_left") - 2):
+            return False
+        Booking.objects.create(event=event, buyer=f"buyer {number}", seats=2)
+    return True
+
+
+@as_in_a_request
+def told(_):
+    with connection.cursor() as cursor:
+        cursor.execute("select current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('timezone')")
+        return ", ".join(cursor.fetchone())
+
+
+class Command(BaseCommand):
+    help = "Sells a hundred seats to sixty people at once"
+
+    def handle(self, **options):
+        event = Event.objects.create(name="Gala", seats_left=SEATS)
+        with ThreadPoolExecutor(THREADS) as threads:
+            bought = sum(threads.map(lambda number: buy(event, number), range(BUYERS)))
+            settings = set(threads.map(told, range(BUYERS)))
+        event.refresh_from_db()
+        self.stdout.write(f"{bought} of {BUYERS} buyers have seats, {event.seats_left} of {SEATS} seats are left")
+        seats = sum(booking.seats for booking in event.booking_set.iterator(chunk_size=10))
+        self.stdout.write(f"an iterator reads {seats} seats")
+        self.stdout.write(f"settings: {' or '.join(sorted(settings))}")

@@ -39,9 +39,13 @@ export class UserFileWatch {
     const path = this.#options.settings().general.auth_file
     if (path === '') return
     this.#isLooking = true
-    const { readStamp = stampOnDisk } = this.#options
+    const { readStamp = stampOnDisk, users } = this.#options
+    const { stamp: before } = users
     readStamp(path)
-      .then((stamp) => this.#look(path, stamp))
+      .then((stamp) => {
+        // A reload has read it meanwhile, and this may tell what was there before.
+        if (users.stamp === before) this.#look(path, stamp)
+      })
       .finally(() => {
         this.#isLooking = false
       })

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { silentLog } from '../../../src/base/log.ts'
+import { createLog, silentLog } from '../../../src/base/log.ts'
 import { UserFileWatch } from '../../../src/daemon/user-file-watch.ts'
 import { loadSettings } from '../../../src/settings/load.ts'
 
@@ -37,4 +37,30 @@ test('a file is read once it has stayed the same for two looks: it may be writte
   expect(taken).toEqual([])
   await look()
   expect(taken).toEqual([['ada']])
+})
+
+test('what the system has said of the file before a reload has read it counts for nothing', async () => {
+  const { settings } = loadSettings({ flags: { auth_file: '/nowhere/userlist.txt' }, upstream: 'postgres://db/' })
+  const users = { stamp: 'before' }
+  const lines: string[] = []
+  const log = createLog({ format: 'text', level: 'info', wallMs: () => 0, write: (line) => lines.push(line) })
+  const answers: ((stamp: string) => void)[] = []
+  const watch = new UserFileWatch({
+    ...{ settings: () => settings, log, users, take: ({ secrets }) => lines.push(`takes ${secrets.size}`) },
+    readStamp: () => new Promise((resolve) => answers.push(resolve)),
+  })
+  const answer = async (stamp: string) => {
+    answers.shift()?.(stamp)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  watch.sweep(1_000)
+  await answer('before')
+  watch.sweep(2_000)
+  users.stamp = 'read by the reload'
+  await answer('before')
+  for (const atMs of [3_000, 4_000]) {
+    watch.sweep(atMs)
+    await answer('read by the reload')
+  }
+  expect(lines).toEqual([])
 })

@@ -167,6 +167,12 @@ test.each(HOT.map((pattern) => [pattern.source, pattern] as const))('hot files s
   expect(silent.filter((file) => file !== CONTRACT && file !== COLD_CHANNEL)).toEqual([])
 })
 
+test('hot files have no private getters, which V8 calls its runtime for', () => {
+  const hot = FILES.filter((file) => HOT.some((pattern) => pattern.test(file)))
+  const slow = hot.filter((file) => /^ {2}get #/m.test(TEXTS.get(file) ?? ''))
+  expect(slow.filter((file) => file !== COLD_CHANNEL)).toEqual([])
+})
+
 test('each file begins with a sentence about what lives in it', () => {
   expect(FILES.filter((file) => !TEXTS.get(file)?.startsWith('/**'))).toEqual([])
 })

@@ -23,6 +23,7 @@ import { CLOSE_REQUEST } from './leaving.ts'
 import { OwnServer } from './own-server.ts'
 import { Relay } from './relay.ts'
 import { readWishes, type Wishes } from './startup-parameters.ts'
+import { SESSION } from './states.ts'
 import { encodeReception, Fitting, receptionOf } from './welcome.ts'
 
 const AGREED: Opening = { isDirect: false }
@@ -191,7 +192,7 @@ export class Entry implements Stage, AuthenticationListener {
   }
 
   #prove(wishes: Wishes): void {
-    this.#session.enter('authenticating')
+    this.#session.enter(SESSION.authenticating)
     this.#context.authentication(this.#session, wishes, (how) => {
       if (!this.#session.isOpen) return
       if (how instanceof PoolerError) this.#listener.onRefused(how)
@@ -262,7 +263,7 @@ export class Entry implements Stage, AuthenticationListener {
   }
 
   #go(destination: Destination, wishes: Wishes): void {
-    this.#session.enter('welcoming')
+    this.#session.enter(SESSION.welcoming)
     if (this.#context.settings().logsConnections)
       this.#context.log.info(
         `login attempt: db=${wishes.database} user=${wishes.user} tls=${this.#session.channel.tls || 'no'} replication=${wishes.replication === 'none' ? 'no' : wishes.replication}`,

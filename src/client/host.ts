@@ -1,6 +1,7 @@
 /** What a session offers to whatever serves its client: the way in, the relay, the console. */
 
 import type { Clock } from '../base/clock.ts'
+import type { StateRow } from '../base/state-rows.ts'
 import type { Channel } from '../net/channel.ts'
 import type { CancelSender } from '../server/cancel.ts'
 import type { Notice } from '../wire/notices.ts'
@@ -39,7 +40,7 @@ export interface Host {
   readonly subject: string
   readonly settings: ClientSettings
   readonly cancels: CancelSender
-  enter(next: SessionState): void
+  enter(next: StateRow<SessionState>): void
   /** The connection goes on by another channel. */
   goOnBy(channel: Channel): void
   send(message: Buffer): void

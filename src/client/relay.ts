@@ -28,6 +28,7 @@ import { Requests, type RequestsListener } from './requests.ts'
 import { Rerun } from './rerun.ts'
 import { Restoring, type RestoringListener } from './restoring.ts'
 import { SchemaWatch } from './schema-watch.ts'
+import { SESSION } from './states.ts'
 import { dropsStatements, SELECT_INTO } from './tags.ts'
 import { Timekeeping } from './timekeeping.ts'
 
@@ -193,7 +194,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.#times.requestCame()
     const server = this.pool.lease(this)
     if (server === null) {
-      if (this.session.state === 'idle') this.session.enter('waiting')
+      if (this.session.state === 'idle') this.session.enter(SESSION.waiting)
       return false
     }
     this.#begin(server)
@@ -211,7 +212,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.#times.leaseBegins()
     this.#fatalForwarded = false
     this.#requests.statements.leaseBegins()
-    this.session.enter('active')
+    this.session.enter(SESSION.active)
   }
 
   /** The client holds a server of its own, from before its first request to its end. */
@@ -439,7 +440,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     if (keeps || !this.session.isOpen) return
     this.server = null
     this.session.stopReading('server-full', false)
-    this.session.enter('idle')
+    this.session.enter(SESSION.idle)
     this.pool.release(server, this.#mode)
   }
 
@@ -554,7 +555,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   #cancelWait(): void {
     this.pool.withdraw(this)
-    this.session.enter('idle')
+    this.session.enter(SESSION.idle)
     this.#times.answeredByUs()
     const problem = new PoolerError('wait-cancelled')
     this.pool.errors.note('pgweir', problem.sqlstate)

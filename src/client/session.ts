@@ -3,6 +3,7 @@
 import type { Clock } from '../base/clock.ts'
 import { InvariantError, invariant } from '../base/invariant.ts'
 import { SharedTexts } from '../base/shared-texts.ts'
+import { mayFollow, type StateRow } from '../base/state-rows.ts'
 import type { Channel, ChannelListener } from '../net/channel.ts'
 import { describeAddress } from '../net/unix-sockets.ts'
 import { PoolerError } from '../problems.ts'
@@ -19,7 +20,7 @@ import { adviceOnLeaving, CLOSE_REQUEST } from './leaving.ts'
 import type { OwnServer } from './own-server.ts'
 import { Relay } from './relay.ts'
 import type { Wishes } from './startup-parameters.ts'
-import { SESSION_MOVES, type SessionState } from './states.ts'
+import { SESSION, type SessionState } from './states.ts'
 import { encodeWelcome, type Fitting } from './welcome.ts'
 
 /** How a session ends. */
@@ -39,7 +40,7 @@ export class Session implements Host, ChannelListener, EntryListener {
   readonly connectedMs: number
   readonly connectedWallMs: number
   readonly #context: ClientContext
-  #state: SessionState = 'greeting'
+  #state: StateRow<SessionState> = SESSION.greeting
   readonly #intake: Intake
   /** Null once the client is in, and what its login took is let go: most sessions do nothing most of the time. */
   #entry: Entry | null
@@ -68,11 +69,11 @@ export class Session implements Host, ChannelListener, EntryListener {
   }
 
   get state(): SessionState {
-    return this.#state
+    return this.#state.name
   }
 
   get isOpen(): boolean {
-    return this.#ending === null && this.#state !== 'closing' && this.#state !== 'closed'
+    return this.#ending === null && this.#state !== SESSION.closing && this.#state !== SESSION.closed
   }
 
   get user(): string | null {
@@ -119,10 +120,10 @@ export class Session implements Host, ChannelListener, EntryListener {
     return `C-0x${this.id.toString(16)}: ${this.database ?? '(nodb)'}/${this.user ?? '(nouser)'}@${peer}`
   }
 
-  enter(next: SessionState): void {
+  enter(next: StateRow<SessionState>): void {
     // The text is only made where it is needed: this runs several times for each transaction.
-    if (!SESSION_MOVES[this.#state].includes(next))
-      invariant(false, `session ${this.id} cannot go from ${this.#state} to ${next}`)
+    if (!mayFollow(this.#state, next))
+      invariant(false, `session ${this.id} cannot go from ${this.#state.name} to ${next.name}`)
     this.#state = next
   }
 
@@ -191,7 +192,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     if (this.#context.isSuspended()) this.suspend(true)
     const cancelKey = this.#context.cancelKeys.create(this)
     this.#cancelPid = cancelKey.pid
-    this.enter(this.relay?.server ? 'active' : 'idle')
+    this.enter(this.relay?.server ? SESSION.active : SESSION.idle)
     this.#context.sessions.loggedIn(this)
     this.send(encodeWelcome(reception, cancelKey, this.relay === null ? '' : this.settings.loginNotice))
     this.goOn()
@@ -221,12 +222,12 @@ export class Session implements Host, ChannelListener, EntryListener {
 
   #sweep(nowMs: number): void {
     const { loginTimeoutMs } = this.settings
-    switch (this.#state) {
+    switch (this.#state.name) {
       case 'greeting':
       case 'authenticating':
       case 'welcoming':
         if (loginTimeoutMs > 0 && nowMs - this.connectedMs > loginTimeoutMs)
-          this.end(new PoolerError(this.#state === 'welcoming' ? 'login-timeout-server-down' : 'login-timeout'))
+          this.end(new PoolerError(this.#state === SESSION.welcoming ? 'login-timeout-server-down' : 'login-timeout'))
         else this.#entry?.sweep(nowMs)
         return
       case 'idle':
@@ -237,7 +238,7 @@ export class Session implements Host, ChannelListener, EntryListener {
   /** How long it may be idle, if it is; else Infinity. */
   get idleUntilMs(): number {
     const { relay } = this
-    if (this.#state !== 'idle' || relay === null) return Infinity
+    if (this.#state !== SESSION.idle || relay === null) return Infinity
     const idleTimeoutMs = this.settings.idleTimeoutMs(this.#user ?? '')
     return idleTimeoutMs > 0 ? relay.answeredMs + idleTimeoutMs : Infinity
   }
@@ -280,19 +281,19 @@ export class Session implements Host, ChannelListener, EntryListener {
     const canSpeak = !isMute && (this.#handler?.canSpeak ?? true)
     this.#log(notice, reason, reason === CLOSE_REQUEST ? this.#advice : undefined)
     if (notice !== null) (this.waiter?.pool.errors ?? this.#context.errors).note('pgweir', notice.sqlstate)
-    this.enter('closing')
+    this.enter(SESSION.closing)
     this.#letGo(state)
     if (notice !== null && canSpeak) this.send(encodeError(asFatal(notice)))
     this.channel.close()
   }
 
   onClosed(problem: Error | null): void {
-    if (this.#state === 'closed') return
-    if (this.#state !== 'closing') {
+    if (this.#state === SESSION.closed) return
+    if (this.#state !== SESSION.closing) {
       this.#log(null, problem ? `client unexpected eof (${problem.message})` : 'client unexpected eof', this.#advice)
       this.#guard(() => this.#letGo('sound'))
     }
-    this.enter('closed')
+    this.enter(SESSION.closed)
     this.#context.sessions.remove(this)
     this.#context.onGone(this)
     this.#context.ids.giveBack(this.id)
@@ -304,7 +305,7 @@ export class Session implements Host, ChannelListener, EntryListener {
       subject: this.subject,
     })
     if (!(error instanceof InvariantError)) reportUnexpected(error)
-    if (this.#state === 'closing' || this.#state === 'closed') return
+    if (this.#state === SESSION.closing || this.#state === SESSION.closed) return
     const notice = new PoolerError('internal-error')
     this.#finish({ notice, reason: notice.message, isMute: false }, 'doubtful')
   }
@@ -331,7 +332,7 @@ export class Session implements Host, ChannelListener, EntryListener {
   get #advice(): string | undefined {
     const server = this.relay?.server
     const left = !server ? 'nothing' : !server.ledger.isEmpty ? 'query' : server.isClean ? 'nothing' : 'transaction'
-    return adviceOnLeaving({ state: this.#state, left })
+    return adviceOnLeaving({ state: this.#state.name, left })
   }
 
   #log(notice: Notice | null, reason: string, hint: string | undefined): void {

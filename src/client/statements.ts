@@ -107,7 +107,7 @@ export class Statements {
     this.#doubtful?.leaseBegins()
   }
 
-  get #doubts(): DoubtfulNames {
+  #doubts(): DoubtfulNames {
     this.#doubtful ??= new DoubtfulNames()
     return this.#doubtful
   }
@@ -190,7 +190,7 @@ export class Statements {
     const named = this.#names?.get(key)
     if (!named) return false
     this.#unlearn(key)
-    this.#doubts.note(key, leased.ledger)
+    this.#doubts().note(key, leased.ledger)
     const undo = (wasSkipped: boolean, batch: number) => {
       dropped.undo(wasSkipped, batch)
       this.#relearn(key, named)
@@ -215,7 +215,7 @@ export class Statements {
     const statement = this.#intern(buffer, start, end)
     const named = { statement, isVoid: false }
     this.#learn(name, named)
-    this.#doubts.note(name, leased.ledger)
+    this.#doubts().note(name, leased.ledger)
     const unlearn = () => {
       named.isVoid = true
       // A later batch may have given the name to another one.
@@ -256,7 +256,7 @@ export class Statements {
       if (statements.has(statement, leased.ledger)) {
         pool.counters.statementHits++
         statements.use(statement)
-        if (isUnnamed && this.#isRepeatable) first = leased.recording.begin()
+        if (isUnnamed && this.#isRepeatable()) first = leased.recording.begin()
       } else this.#prepare(statement, true, null)
       if (isUnnamed) this.#unnamed?.use()
     }
@@ -264,7 +264,7 @@ export class Statements {
     const unnamed = isUnnamed ? this.#unnamed : null
     if (this.#auto?.isOn) this.#auto.inFlight.add(statement?.kind ?? unnamed?.kind ?? 'other', leased.ledger)
     leased.ledger.owe(DEBT.bind, first)
-    if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll) this.#doubts.dropBound(leased.ledger)
+    if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll) this.#doubts().dropBound(leased.ledger)
     if (!statement) {
       toServer.add(buffer, start, end)
       return true
@@ -337,7 +337,7 @@ export class Statements {
         else this.#prepare(current, true, null)
         let effect: Effect | null = current.shape === undefined || nameStart !== nameEnd ? learnsShape(current) : null
         if (nameStart === nameEnd) {
-          if (isThere && this.#isRepeatable) effect = leased.recording.begin(effect ?? undefined)
+          if (isThere && this.#isRepeatable()) effect = leased.recording.begin(effect ?? undefined)
           this.#unnamed?.use()
         }
         leased.ledger.owe(DEBT.describe, effect)
@@ -368,7 +368,7 @@ export class Statements {
         // Other clients may use it, so it stays on the server; to close what is not there is no error.
         if (named) {
           this.#unlearn(name)
-          this.#doubts.note(name, leased.ledger)
+          this.#doubts().note(name, leased.ledger)
         }
         const undo = () => {
           if (named) this.#relearn(name, named)
@@ -402,7 +402,7 @@ export class Statements {
 
   /** DEALLOCATE ALL or DISCARD ALL is being sent. Whether it succeeds is known when it has been answered. */
   dropSent(): void {
-    this.#doubts.dropSent(this.#context.leased.ledger)
+    this.#doubts().dropSent(this.#context.leased.ledger)
   }
 
   /** A command that drops them has not been answered yet, and nothing that names one is sent until then. */
@@ -482,7 +482,7 @@ export class Statements {
    * What is sent now of the unnamed statement begins a batch that may be sent again if its plan is out of date: outside a transaction,
    * with nothing before it, by a client that does not know yet what the rows look like.
    */
-  get #isRepeatable(): boolean {
+  #isRepeatable(): boolean {
     const { status, ledger } = this.#context.leased
     return status === STATUS_IDLE && ledger.isClear && !this.#unnamed?.isUsed
   }

@@ -1,5 +1,7 @@
 /** The states of a session and its moves. */
 
+import { stateRows } from '../base/state-rows.ts'
+
 export const SESSION_STATES = [
   'greeting',
   'authenticating',
@@ -13,7 +15,7 @@ export const SESSION_STATES = [
 
 export type SessionState = (typeof SESSION_STATES)[number]
 
-export const SESSION_MOVES: Record<SessionState, readonly SessionState[]> = {
+export const SESSION = stateRows<SessionState>({
   /** Its first packets are awaited. */
   greeting: ['authenticating', 'closing', 'closed'],
   authenticating: ['welcoming', 'closing', 'closed'],
@@ -28,4 +30,4 @@ export const SESSION_MOVES: Record<SessionState, readonly SessionState[]> = {
   /** Has been told the last word; what it still sends is dropped. */
   closing: ['closed'],
   closed: [],
-}
+})

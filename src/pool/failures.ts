@@ -62,18 +62,18 @@ export class Failures {
 
   /** The server's own error, for those who waited for the login that has just failed; null if they had better wait on. */
   get forWaiting(): Notice | null {
-    return this.#isHopeless ? asFatal(this.#last as Notice) : null
+    return this.#isHopeless() ? asFatal(this.#last as Notice) : null
   }
 
   /** The same error for whoever comes until the next try, with the setting that decides about the delay; null if it may wait. */
   forNewcomers(nowMs: number): Notice | null {
-    if (!this.#isHopeless || !this.isCoolingDown(nowMs) || this.#isInQuestion) return null
+    if (!this.#isHopeless() || !this.isCoolingDown(nowMs) || this.#isInQuestion) return null
     const last = this.#last as Notice
     if (this.#concernsFew) return asFatal(last)
     return last instanceof PoolerError ? last : new PoolerError('server-login-failing', { error: last.message })
   }
 
-  get #isHopeless(): boolean {
+  #isHopeless(): boolean {
     return this.#last !== null && this.#last.sqlstate !== STARTING_UP
   }
 }

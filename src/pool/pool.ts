@@ -226,7 +226,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   /** It is of no more use than a new one would be. Where no login has ever worked, there is nothing to remember but the failure. */
   get isForgettable(): boolean {
     const { nowMs } = this.options.clock
-    if (this.#emptySinceMs === null || this.#state !== 'open' || this.#isInUse) return false
+    if (this.#emptySinceMs === null || this.#state !== 'open' || this.#isInUse()) return false
     if (this.#failures.areRecent(nowMs)) return false
     const { unusedTimeoutMs } = this.settings
     return this.welcome === null || (unusedTimeoutMs > 0 && nowMs - this.#emptySinceMs >= unusedTimeoutMs)
@@ -237,7 +237,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   }
 
   /** Somebody may also wait who is no client: who has to be looked up in Postgres to be let in. Between processes a permit takes its time. */
-  get #isInUse(): boolean {
+  #isInUse(): boolean {
     return this.clients > 0 || this.connected > 0 || this.waiting.length > 0
   }
 
@@ -262,7 +262,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     const lastWord = this.#lastWord
     if (lastWord !== null) queueMicrotask(() => this.waiting.refuseAll(lastWord))
     else if (this.#state !== 'open') return null
-    else if (this.#wordsForNewcomers !== null) queueMicrotask(() => this.#refuseNewcomers())
+    else if (this.#wordsForNewcomers() !== null) queueMicrotask(() => this.#refuseNewcomers())
     else this.#help(waiter)
     return null
   }
@@ -419,12 +419,12 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   }
 
   /** The last login has failed, and there is no server left: a client would wait for nothing. */
-  get #wordsForNewcomers(): Notice | null {
+  #wordsForNewcomers(): Notice | null {
     return this.total === 0 ? this.#failures.forNewcomers(this.options.clock.nowMs) : null
   }
 
   #refuseNewcomers(): void {
-    const words = this.#wordsForNewcomers
+    const words = this.#wordsForNewcomers()
     if (words !== null) this.waiting.refuseAll(words)
   }
 
@@ -503,20 +503,23 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   #openContext(): ServerContext {
     const { ids, transport, clock, log, keepAlive, tracked } = this.options
     const { hosts, schema, connectQuery } = this.#target
-    const pool = this
     const parameters = new Map([...this.#target.identity.parameters, ...this.birth])
     const identity = { ...this.#target.identity, parameters }
     const context: ServerContext = {
-      ...{ ids, transport, clock, log, keepAlive, tracked, identity, schema, connectQuery },
+      ids,
+      transport,
+      clock,
+      log,
+      keepAlive,
+      tracked,
+      identity,
+      schema,
+      connectQuery,
       nextAddress: () => hosts.next(),
       registry: this.statements,
       encryption: (address) => this.#target.encryption(address),
-      get isSuspended() {
-        return pool.#isSuspended
-      },
-      get maxPacketBytes() {
-        return pool.settings.maxPacketBytes
-      },
+      isSuspended: () => this.#isSuspended,
+      maxPacketBytes: () => this.settings.maxPacketBytes,
       owner: this,
     }
     this.#shares.set(context, this.#share)
@@ -538,7 +541,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   #sweep(): void {
     const { nowMs } = this.options.clock
     this.waiting.sweep(nowMs, this.settings)
-    if (this.#isInUse) this.#emptySinceMs = null
+    if (this.#isInUse()) this.#emptySinceMs = null
     else this.#emptySinceMs ??= nowMs
     this.#servers.timeOut(nowMs, this.settings.connectTimeoutMs)
     for (const server of this.#servers.of.leased) server.tenant?.onSweep(nowMs)

@@ -164,11 +164,13 @@ export class Ledger {
 
   /** Nothing is owed, nothing is begun, nothing is in doubt: the next request meets a fresh server. */
   get isClear(): boolean {
-    return this.#isAtRest && this.#doubtfulSyncs === 0
-  }
-
-  get #isAtRest(): boolean {
-    return this.#count === 0 && !this.#isBatchOpen && !this.#skipsToSync && this.#copy === 'none'
+    return (
+      this.#count === 0 &&
+      !this.#isBatchOpen &&
+      !this.#skipsToSync &&
+      this.#copy === 'none' &&
+      this.#doubtfulSyncs === 0
+    )
   }
 
   /**
@@ -296,7 +298,7 @@ export class Ledger {
    */
   takeOurs(isNextHere = false): Buffer | null {
     if (this.#count === 0 || (this.#kinds[this.#head] as number) !== DEBT.ours) return null
-    if (this.#doubtfulSyncs > 0 && !isNextHere && this.#nextTells) return null
+    if (this.#doubtfulSyncs > 0 && !isNextHere && this.#nextTells()) return null
     const effect = this.#effects[this.#head]
     this.#shift()
     return effect?.reply ?? null
@@ -306,7 +308,7 @@ export class Ledger {
    * While Syncs are in doubt: the server's next answer tells whether it stands in front of our own or behind; if only that of a Sync is
    * due, it does not. Where none is due, a fence is on its way.
    */
-  get #nextTells(): boolean {
+  #nextTells(): boolean {
     for (let index = 0; index < this.#count; index++) {
       const kind = this.#kindAt(index) & KIND
       if (kind !== DEBT.ours && kind !== DEBT.copyEnd) return kind !== DEBT.sync

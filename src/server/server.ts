@@ -5,6 +5,7 @@ import type { Ids } from '../base/ids.ts'
 import { invariant } from '../base/invariant.ts'
 import { Link, type Linked } from '../base/list.ts'
 import type { Log } from '../base/log.ts'
+import { mayFollow, type StateRow } from '../base/state-rows.ts'
 import type { Address, Channel, ChannelListener, Dial, KeepAlive, Transport } from '../net/channel.ts'
 import { describeAddress, describeListening } from '../net/unix-sockets.ts'
 import { PoolerError } from '../problems.ts'
@@ -26,7 +27,7 @@ import type { SchemaVersion } from './schema-version.ts'
 import { ServerSettings } from './server-settings.ts'
 import type { StatementRegistry } from './statement-registry.ts'
 import { ServerStatements } from './statements.ts'
-import { SERVER_MOVES, type ServerState } from './states.ts'
+import { SERVER, type ServerState } from './states.ts'
 
 /** The session that holds the lease. */
 export interface Tenant {
@@ -71,9 +72,9 @@ export interface ServerContext {
   readonly tracked: Tracked
   readonly registry: StatementRegistry
   readonly schema: SchemaVersion
-  readonly maxPacketBytes: number
+  maxPacketBytes(): number
   /** Nobody is read for now. */
-  readonly isSuspended: boolean
+  isSuspended(): boolean
   /** SQL that runs after the login, before anybody uses the server; empty for none. */
   readonly connectQuery: string
   /** Asked for each new connection; null: it is not encrypted. */
@@ -112,7 +113,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   cancels = 0
   pid = 0
   cancelKey: Buffer = Buffer.alloc(0)
-  #state: ServerState = 'dialing'
+  #state: StateRow<ServerState> = SERVER.dialing
   #stops = 0
   /** The channel has told its end. */
   #isDisconnected = false
@@ -140,12 +141,12 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   }
 
   get state(): ServerState {
-    return this.#state
+    return this.#state.name
   }
 
   /** It is not used any more, and whoever held it has been told. */
   get isOver(): boolean {
-    return this.#state === 'closing' || this.#state === 'closed'
+    return this.#state === SERVER.closing || this.#state === SERVER.closed
   }
 
   /** What its settings are, as far as they are known. */
@@ -202,8 +203,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   /** idle or aligning → leased. */
   lend(tenant: Tenant): void {
     this.tenant = tenant
-    this.frames.limit = this.context.maxPacketBytes
-    this.#enter('leased')
+    this.frames.limit = this.context.maxPacketBytes()
+    this.#enter(SERVER.leased)
   }
 
   /**
@@ -215,7 +216,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     done: (error: Notice | null, values: ReadonlyMap<string, string>) => void,
     gone: (notice: Notice) => void,
   ): void {
-    this.#enter('aligning')
+    this.#enter(SERVER.aligning)
     this.#run(changesToSql(changes), gone, ({ error, row }) => {
       done(error, error === null ? this.settings.changed(changes, row) : NO_VALUES)
     })
@@ -225,7 +226,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   restore(sql: string, listener: RestoreListener): void {
     this.tenant = null
     this.frames.limit = MAX_CHORE_REPLY_BYTES
-    this.#enter('restoring')
+    this.#enter(SERVER.restoring)
     this.#heard = listener.heard
     this.#run(
       sql,
@@ -242,19 +243,19 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   /** aligning → idle: nobody wants it after all. */
   finishAligning(): void {
-    this.#enter('idle')
+    this.#enter(SERVER.idle)
   }
 
   /** idle → checking → idle, or closed if the query fails. */
   check(sql: string): void {
-    this.#enter('checking')
+    this.#enter(SERVER.checking)
     this.#run(sql, null, (result) => {
       if (result.error) {
         this.close('test query failed')
         return
       }
       this.checkedMs = this.context.clock.nowMs
-      this.#enter('idle')
+      this.#enter(SERVER.idle)
     })
   }
 
@@ -268,7 +269,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.checkedMs = this.usedMs
     if (this.cancels > 0) {
       this.#resetAfterCancels = resetSql
-      this.#enter('canceling')
+      this.#enter(SERVER.canceling)
       return
     }
     this.#cleanOrIdle(resetSql)
@@ -282,22 +283,22 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   /** A cancel request has arrived or failed: from now on nothing of it can hit the next tenant. */
   cancelEnds(): void {
     this.cancels--
-    if (this.cancels === 0 && this.#state === 'canceling') this.#cleanOrIdle(this.#resetAfterCancels)
+    if (this.cancels === 0 && this.#state === SERVER.canceling) this.#cleanOrIdle(this.#resetAfterCancels)
   }
 
   #cleanOrIdle(resetSql: string): void {
     if (resetSql === '') {
-      this.#enter('idle')
+      this.#enter(SERVER.idle)
       return
     }
-    this.#enter('cleaning')
+    this.#enter(SERVER.cleaning)
     this.#run(resetSql, null, (result) => {
       if (result.error) {
         this.close('reset query failed')
         return
       }
       for (const tag of result.tags) this.noteTag(tag)
-      this.#enter('idle')
+      this.#enter(SERVER.idle)
     })
   }
 
@@ -311,12 +312,12 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   condemn(reason: string): void {
     if (this.isOver) return
     this.condemned ??= reason
-    if (this.#state !== 'leased' && this.#state !== 'restoring') this.close(reason)
+    if (this.#state !== SERVER.leased && this.#state !== SERVER.restoring) this.close(reason)
   }
 
   /** It takes too long to connect, or to answer a query of ours. */
   timeOut(reason: string): void {
-    if (this.#state === 'dialing' || this.#state === 'login')
+    if (this.#state === SERVER.dialing || this.#state === SERVER.login)
       this.#fail(new PoolerError('server-login-failing', { error: reason }))
     else this.close(reason)
   }
@@ -338,7 +339,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.#login?.abandon()
     const channel = this.#channel
     if (channel?.isOpen) {
-      if (state !== 'login' && this.isClean) this.send(TERMINATE)
+      if (state !== SERVER.login && this.isClean) this.send(TERMINATE)
       if (condition === 'sound') channel.close()
       else channel.destroy()
     }
@@ -349,11 +350,11 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.#choreGone = null
     this.ledger.abandon()
     this.statements.clear()
-    this.#enter('closing')
+    this.#enter(SERVER.closing)
     this.context.ids.giveBack(this.id)
     tenant?.onServerGone(notice)
     choreGone?.(notice)
-    if (channel === null || this.#isDisconnected) this.#enter('closed')
+    if (channel === null || this.#isDisconnected) this.#enter(SERVER.closed)
   }
 
   // Channel
@@ -398,12 +399,12 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   }
 
   #gone(problem: Error | null): void {
-    if (this.#state === 'closing') {
-      this.#enter('closed')
+    if (this.#state === SERVER.closing) {
+      this.#enter(SERVER.closed)
       return
     }
     const reason = problem ? `server conn crashed? (${problem.message})` : 'server conn crashed?'
-    if (this.#state === 'dialing' || this.#state === 'login') {
+    if (this.#state === SERVER.dialing || this.#state === SERVER.login) {
       this.#fail(
         new PoolerError('server-login-failing', {
           error: problem ? problem.message : 'the server closed the connection during the login',
@@ -418,7 +419,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     // The work at hand may change between two frames: a login ends, a chore is done, a lease begins.
     this.frames.read(buffer, start, end, CHORE_NEEDS, this.#currentSink)
     // The rest of a message must not reach whoever is lent the server next.
-    if (this.#state === 'idle' && !this.frames.isAtBoundary) this.close('idle server got dirty')
+    if (this.#state === SERVER.idle && !this.frames.isAtBoundary) this.close('idle server got dirty')
   }
 
   readonly #currentSink: FrameSink = {
@@ -478,8 +479,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.#dial = null
     this.#channel = channel
     channel.listener = this
-    if (this.context.isSuspended) this.stopReading('suspended', true)
-    this.#enter('login')
+    if (this.context.isSuspended()) this.stopReading('suspended', true)
+    this.#enter(SERVER.login)
     this.context.log.info(`new connection to server (from ${describeAddress(channel.local)})`, {
       subject: this.subject,
     })
@@ -487,7 +488,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   }
 
   #encrypt(channel: Channel): void {
-    if (this.#state !== 'login') return
+    if (this.#state !== SERVER.login) return
     const { address } = this
     const wanted = this.context.encryption(address)
     this.encryption = wanted
@@ -549,7 +550,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   #becomesReady(result: LoginResult): void {
     this.context.owner.onServerReady(this, result)
-    this.#enter('idle')
+    this.#enter(SERVER.idle)
   }
 
   onLoginFailed(problem: Notice): void {
@@ -579,13 +580,13 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.send(encodeQuery(sql))
   }
 
-  #enter(next: ServerState): void {
+  #enter(next: StateRow<ServerState>): void {
     const from = this.#state
     // The text is only made where it is needed: this runs several times for each transaction.
-    if (!SERVER_MOVES[from].includes(next)) invariant(false, `server ${this.id} cannot go from ${from} to ${next}`)
+    if (!mayFollow(from, next)) invariant(false, `server ${this.id} cannot go from ${from.name} to ${next.name}`)
     this.#state = next
     this.sinceMs = this.context.clock.nowMs
-    this.context.owner.onServerMoved(this, from, next)
+    this.context.owner.onServerMoved(this, from.name, next.name)
   }
 }
 

@@ -1,5 +1,7 @@
 /** The states of a server and its moves; the pool keeps one list for each, so that counts are the lists. */
 
+import { stateRows } from '../base/state-rows.ts'
+
 export const SERVER_STATES = [
   'dialing',
   'login',
@@ -16,7 +18,7 @@ export const SERVER_STATES = [
 
 export type ServerState = (typeof SERVER_STATES)[number]
 
-export const SERVER_MOVES: Record<ServerState, readonly ServerState[]> = {
+export const SERVER = stateRows<ServerState>({
   /** A TCP connection is being opened. */
   dialing: ['login', 'closing'],
   /** Connected; not yet ready for queries. */
@@ -38,4 +40,4 @@ export const SERVER_MOVES: Record<ServerState, readonly ServerState[]> = {
   /** Not used any more; its connection is not gone yet, and so Postgres may still count it. */
   closing: ['closed'],
   closed: [],
-}
+})

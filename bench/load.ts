@@ -106,7 +106,7 @@ export function loadScenario(options: LoadOptions): Scenario {
     },
 
     async warmUp(target, surroundings) {
-      const seconds = surroundings.effort.isQuick ? 1 : (options.warmUpSeconds ?? 2)
+      const seconds = surroundings.effort.isQuick ? 1 : (options.warmUpSeconds ?? 5)
       let transactions = 0
       for (let runs = 0; runs < MAX_WARM_UPS && transactions < WARM_TRANSACTIONS; runs++) {
         transactions += (await run(target, seconds, surroundings)).summary.transactions

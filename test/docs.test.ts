@@ -40,6 +40,17 @@ describe.each(DOCUMENTS)('%s', (document) => {
     expect(missing).toEqual([])
   })
 
+  test('shows pictures that are also told in words', () => {
+    for (const [, words = '', picture = ''] of text.matchAll(/!\[([^\]]*)\]\(([^)]+)\)/g)) {
+      expect(words, picture).not.toBe('')
+      if (!picture.endsWith('.svg')) continue
+      const svg = readDocument(join(dirname(document), picture))
+      expect(svg).toMatch(/<title id="title">[^<]+<\/title>\s*<desc id="desc">[^<]+<\/desc>/)
+      expect(svg, 'loads nothing').not.toMatch(/href|url\(|@import|<script|<image/)
+      expect(svg).toContain('prefers-color-scheme: dark')
+    }
+  })
+
   test('names paths that are there', () => {
     const paths = [...text.matchAll(/`((?:src|test|bench|bin|docs|deploy|examples|\.ci)\/[\w./-]*)`/g)].map(
       ([, path = '']) => path,

@@ -27,8 +27,19 @@ export function findingsIn({ key, cert, ca }: KeyFiles, nowMs: number): Finding[
   if (certificate && privateKey && !certificate.checkPrivateKey(privateKey))
     findings.push({ severity: 'error', about: 'key', sentence: 'is not the key of the certificate' })
   if (certificate) findings.push(...findingsOfTime('cert', [certificate], nowMs))
-  if (ca) findings.push(...findingsOfTime('ca', authoritiesOf(ca, findings), nowMs))
+  if (ca) findings.push(...findingsOfTime('ca', certificatesOf(ca, findings), nowMs))
   return findings
+}
+
+/** When the first certificate of each file expires, in milliseconds since 1970; what cannot be read is left out. */
+export function expiriesIn({ cert, ca }: KeyFiles): { readonly cert?: number; readonly ca?: number } {
+  const expiries: { cert?: number; ca?: number } = {}
+  for (const [about, bytes] of Object.entries({ cert, ca })) {
+    if (bytes === undefined) continue
+    const first = Math.min(...certificatesOf(bytes, []).map(({ validTo }) => Date.parse(validTo)))
+    if (first !== Infinity) expiries[about as 'cert' | 'ca'] = first
+  }
+  return expiries
 }
 
 function findingsOfTime(about: keyof KeyFiles, certificates: readonly X509Certificate[], nowMs: number): Finding[] {
@@ -60,7 +71,7 @@ function certificateOf(about: keyof KeyFiles, bytes: Buffer, findings: Finding[]
   }
 }
 
-function authoritiesOf(bytes: Buffer, findings: Finding[]): X509Certificate[] {
+function certificatesOf(bytes: Buffer, findings: Finding[]): X509Certificate[] {
   const texts = bytes.toString('latin1').match(CERTIFICATE) ?? ['']
   return texts.flatMap((text) => certificateOf('ca', Buffer.from(text, 'latin1'), findings) ?? [])
 }

@@ -15,3 +15,8 @@ export function maxClients(settings: Settings, { limit, name }: ClientClaim): nu
       return (users.get(name)?.max_user_client_connections ?? general.max_user_client_connections) || Infinity
   }
 }
+
+/** For those that show no limit as 0, as settings do. */
+export function zeroForNone(max: number): number {
+  return max === Infinity ? 0 : max
+}

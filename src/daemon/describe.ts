@@ -4,7 +4,7 @@ import type { Pools } from '../pool/pools.ts'
 import type { Settings } from '../settings/load.ts'
 import type { Admissions } from '../workers/admissions.ts'
 import type { DatabaseSnapshot, UserSnapshot } from '../workers/fleet.ts'
-import { maxClients } from './client-limits.ts'
+import { maxClients, zeroForNone } from './client-limits.ts'
 import type { Databases } from './databases.ts'
 import { permitSizes } from './pool-settings.ts'
 import type { Users } from './users.ts'
@@ -62,8 +62,4 @@ function countServers(pools: Pools, by: 'database' | 'user'): Map<string, number
   const counts = new Map<string, number>()
   for (const pool of pools) counts.set(pool[by], (counts.get(pool[by]) ?? 0) + pool.total)
   return counts
-}
-
-function zeroForNone(max: number): number {
-  return max === Infinity ? 0 : max
 }

@@ -8,6 +8,8 @@ import type { LiveFleet } from '../metrics/live-feed.ts'
 import { TallyNames } from '../pool/tallies.ts'
 import type { Settings } from '../settings/load.ts'
 import { httpAddresses } from '../settings/values.ts'
+import { maxClients, zeroForNone } from './client-limits.ts'
+import { permitSizes } from './pool-settings.ts'
 
 export interface MonitoringParts {
   settings(): Settings
@@ -85,8 +87,13 @@ async function metricsPages(
   const exporter = new Exporter({
     ...{ fleet, names },
     limits() {
-      const { max_client_conn: maxClients, max_user_connections: maxUserServers } = settings().general
-      return { maxClients, maxUserServers }
+      const all = settings()
+      return {
+        maxClients: all.general.max_client_conn,
+        maxUserServers: all.general.max_user_connections,
+        serversOf: (user) => permitSizes(all, 'user', '', user).max,
+        clientsOf: (name) => zeroForNone(maxClients(all, { limit: 'max_user_client_connections', name })),
+      }
     },
     tellsPgbouncerNames: () => settings().general.metrics_compat === 'pgbouncer',
   })

@@ -1,6 +1,5 @@
 /** What is counted of a process and of no pool in it: plain number fields, put together when somebody asks. */
 
-import { X509Certificate } from 'node:crypto'
 import { lengthsOf } from '../base/histogram.ts'
 import type { Sessions } from '../client/sessions.ts'
 import { handshakes } from '../net/handshakes.ts'
@@ -14,8 +13,8 @@ export interface FigureParts {
   readonly sessions: Sessions
   readonly cancels: CancelSender
   readonly pulse: Pulse
-  /** What clients are shown, in DER; null for nothing. */
-  certificate(): Buffer | null
+  /** See `TlsSetup`. */
+  expiries(): Vitals['certificates']
 }
 
 export class ProcessFigures {
@@ -25,8 +24,6 @@ export class ProcessFigures {
   /** Told to clients that have come to no pool. */
   readonly errors = new ErrorCounts()
   readonly #parts: FigureParts
-  /** Reading a certificate takes longer than all the rest. */
-  #expiry: { readonly of: Buffer; readonly at: number } | null = null
 
   constructor(parts: FigureParts) {
     this.#parts = parts
@@ -46,19 +43,7 @@ export class ProcessFigures {
   }
 
   vitals(): Vitals {
-    const { sessions } = this.#parts
-    return {
-      connections: sessions.count,
-      loggingIn: sessions.loggingIn,
-      certificateExpiresAt: this.#certificateExpiresAt(),
-    }
-  }
-
-  #certificateExpiresAt(): number | null {
-    const certificate = this.#parts.certificate()
-    if (certificate === null) return null
-    if (this.#expiry?.of !== certificate)
-      this.#expiry = { of: certificate, at: Date.parse(new X509Certificate(certificate).validTo) }
-    return this.#expiry.at
+    const { sessions, expiries } = this.#parts
+    return { connections: sessions.count, loggingIn: sessions.loggingIn, certificates: expiries() }
   }
 }

@@ -134,7 +134,7 @@ export async function startFleet(
   const applier = new Applier({
     ...{ live, log, reopenLog: openedLog.reopen },
     // It is only read, to be found good: workers use it.
-    tls: new Live({ clients: null, servers: () => null }),
+    tls: new Live({ clients: null, servers: () => null, expiries: {} }),
     hba: new Live(NO_RULES),
     users,
     // Pools are the workers' own affair.

@@ -300,7 +300,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const admissions = membership?.admissions ?? new ClientCounts((claim) => maxClients(settings(), claim))
   const figures = new ProcessFigures({
     ...{ sessions, cancels, pulse },
-    certificate: () => tls.setup.clients?.certificate ?? null,
+    expiries: () => tls.setup.expiries,
   })
   const fleet = new LocalFleet({
     figures,

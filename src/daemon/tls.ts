@@ -8,7 +8,7 @@ import type { Settings } from '../settings/load.ts'
 import { error, hasErrors, NOWHERE, type Place, type Problem, quote } from '../settings/problem.ts'
 import type { GeneralSettings, SettingKey } from '../settings/schema.ts'
 import { cipherList, type SslMode } from '../settings/tls.ts'
-import { findingsIn, type KeyFiles } from './certificates.ts'
+import { expiriesIn, findingsIn, type KeyFiles } from './certificates.ts'
 import { readSettingsFile } from './kept-files.ts'
 import type { LoadedFiles } from './live.ts'
 
@@ -17,16 +17,23 @@ export interface TlsSetup {
   readonly clients: ClientEncryption | null
   /** What servers are asked for; null for nothing. */
   servers(mode: SslMode, isDirect: boolean): ServerEncryption | null
+  /** By setting: when the first certificate in its file expires, in milliseconds since 1970. */
+  readonly expiries: Readonly<Record<string, number>>
 }
 
 /** Reads the files anew each time: a certificate is renewed by another one under the same name. */
 export function loadTls(settings: Settings): LoadedFiles<TlsSetup> {
   const problems: Problem[] = []
-  const setup = { clients: clientsOf(settings, problems), servers: serversOf(settings, problems) }
+  const expiries: Record<string, number> = {}
+  const setup = {
+    clients: clientsOf(settings, problems, expiries),
+    servers: serversOf(settings, problems, expiries),
+    expiries,
+  }
   return { setup: hasErrors(problems) ? null : setup, problems }
 }
 
-function clientsOf(settings: Settings, problems: Problem[]): ClientEncryption | null {
+function clientsOf(settings: Settings, problems: Problem[], expiries: Record<string, number>): ClientEncryption | null {
   const { general, origins } = settings
   const mode = general.client_tls_sslmode
   if (mode === 'disable') return null
@@ -36,7 +43,7 @@ function clientsOf(settings: Settings, problems: Problem[]): ClientEncryption | 
   if (verifiesPeer && general.client_tls_ca_file === '')
     problems.push(error(origins.client_tls_sslmode, `client_tls_sslmode = ${mode} needs client_tls_ca_file`))
   if (problems.length > 0) return null
-  const files = filesOf('client', settings, problems)
+  const files = filesOf('client', settings, problems, expiries)
   const context = contextOf('client', settings, files, problems)
   if (context === null) return null
   // The first one in the file is what OpenSSL shows.
@@ -44,7 +51,7 @@ function clientsOf(settings: Settings, problems: Problem[]): ClientEncryption | 
   return { context, certificate, verifiesPeer, isRequired: isStrong(mode) }
 }
 
-function serversOf(settings: Settings, problems: Problem[]): TlsSetup['servers'] {
+function serversOf(settings: Settings, problems: Problem[], expiries: Record<string, number>): TlsSetup['servers'] {
   const { general, databases, fallback, origins } = settings
   if (general.server_tls_ca_file === '') {
     const needs = (what: string, place: Place) => problems.push(error(place, `${what} needs server_tls_ca_file`))
@@ -55,7 +62,7 @@ function serversOf(settings: Settings, problems: Problem[]): TlsSetup['servers']
         needs(`database "${name}": sslmode = ${sslmode}`, NOWHERE)
   }
   problems.push(...negotiationProblems(settings))
-  const files = filesOf('server', settings, problems)
+  const files = filesOf('server', settings, problems, expiries)
   const context = contextOf('server', settings, files, problems)
   const shown = digestOf(files.key, files.cert, JSON.stringify(rulesOf('server', general)))
   const trusted = digestOf(files.ca)
@@ -97,7 +104,12 @@ function digestOf(...parts: readonly (Buffer | string | undefined)[]): string {
 }
 
 /** What is in the files of one side, as far as that can be used. */
-function filesOf(side: 'client' | 'server', { general, origins }: Settings, problems: Problem[]): KeyFiles {
+function filesOf(
+  side: 'client' | 'server',
+  { general, origins }: Settings,
+  problems: Problem[],
+  expiries: Record<string, number>,
+): KeyFiles {
   const file = (key: SettingKey & `${string}_file`): Buffer | undefined => {
     const path = general[key]
     if (path === '') return undefined
@@ -117,6 +129,7 @@ function filesOf(side: 'client' | 'server', { general, origins }: Settings, prob
     const key = `${side}_tls_${about}_file` as const
     problems.push({ ...placeOf(origins[key]), severity, sentence: `${key} ${sentence}: ${quote(general[key])}` })
   }
+  for (const [about, at] of Object.entries(expiriesIn(files))) expiries[`${side}_tls_${about}_file`] = at
   return files
 }
 

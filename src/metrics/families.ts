@@ -4,10 +4,11 @@ import type { Lengths } from '../base/histogram.ts'
 import type { CounterName } from '../pool/averages.ts'
 import type { DurationName } from '../pool/counters.ts'
 import { partsOf } from '../pool/error-counts.ts'
+import { OTHER } from '../pool/tallies.ts'
 import type { ProcessCount } from '../workers/accounts.ts'
 import type { DatabaseSnapshot, PoolSnapshot, WorkerSnapshot } from '../workers/fleet.ts'
 import { healthOf } from '../workers/health.ts'
-import type { Snapshot } from './snapshot.ts'
+import type { Limits, Snapshot } from './snapshot.ts'
 
 export type Labels = Readonly<Record<string, string>>
 
@@ -59,9 +60,10 @@ export const FAMILIES: readonly Family[] = [
   {
     name: 'pgweir_tls_certificate_expiry_timestamp_seconds',
     type: 'gauge',
-    help: 'When the certificate expires that clients are shown, in seconds since 1970; only where there is one.',
-    labels: [],
-    read: ({ vitals: { certificateExpiresAt: at } }) => (at === null ? [] : [{ of: NOBODY, value: at / 1000 }]),
+    help: 'When the first certificate of a file expires, in seconds since 1970. `file` is the setting that names it: `client_tls_cert_file` is what clients are shown, `server_tls_ca_file` whom servers are trusted by.',
+    labels: ['file'],
+    read: ({ vitals }) =>
+      Object.entries(vitals.certificates).map(([file, at]) => ({ of: fileOf(file), value: at / 1000 })),
   },
   poolStates(
     'pgweir_pool_clients',
@@ -77,6 +79,11 @@ export const FAMILIES: readonly Family[] = [
     'pgweir_pool_max_servers',
     'How many servers the pool may have, all processes together, without the reserve; 0 is no limit.',
     ({ maxServers }) => maxServers,
+  ),
+  poolGauge(
+    'pgweir_pool_permits',
+    'Permits that are out, all processes together: each is for one server, from dialling until PostgreSQL has let go of it.',
+    ({ permits }) => permits,
   ),
   poolGauge(
     'pgweir_pool_oldest_wait_seconds',
@@ -114,6 +121,16 @@ export const FAMILIES: readonly Family[] = [
     'pgweir_database_max_clients',
     'How many clients the database may have; 0 is no limit.',
     ({ maxClients }) => maxClients,
+  ),
+  userGauge(
+    'pgweir_user_max_servers',
+    'How many servers the user may have, all databases together; only where there is a limit (max_user_connections).',
+    (limits, user) => limits.serversOf(user),
+  ),
+  userGauge(
+    'pgweir_user_max_clients',
+    'How many clients the user may have; only where there is a limit (max_user_client_connections).',
+    (limits, user) => limits.clientsOf(user),
   ),
   databaseGauge('pgweir_database_paused', '1 while the database is paused by its name.', ({ isPaused }) =>
     Number(isPaused),
@@ -340,6 +357,17 @@ function databaseGauge(name: string, help: string, measure: (database: DatabaseS
   }
 }
 
+/** Of users that have a pool. */
+function userGauge(name: string, help: string, limitOf: (limits: Limits, user: string) => number): Family {
+  return {
+    ...{ name, help, type: 'gauge', labels: ['user'] },
+    read: ({ pools, limits }) =>
+      [...new Set(pools.map(({ user }) => user))]
+        .filter((user) => user !== OTHER && limitOf(limits, user) > 0)
+        .map((user) => ({ of: { user }, value: limitOf(limits, user) })),
+  }
+}
+
 function workerGauge(name: string, help: string, measure: (worker: WorkerSnapshot) => number): Family {
   return {
     ...{ name, help, type: 'gauge', labels: ['worker'] },
@@ -362,6 +390,10 @@ function poolOf({ database, user }: { readonly database: string; readonly user: 
 
 function partOf(state: string): Labels {
   return remembered(state, { state })
+}
+
+function fileOf(file: string): Labels {
+  return remembered(`file ${file}`, { file })
 }
 
 function errorOf(key: string): Labels {

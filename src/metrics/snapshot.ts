@@ -31,6 +31,9 @@ export interface Limits {
   readonly maxClients: number
   /** 0 is none. */
   readonly maxUserServers: number
+  /** Of one user, all databases together; 0 is none. */
+  serversOf(user: string): number
+  clientsOf(user: string): number
 }
 
 export type MeasuredFleet = Pick<Fleet, 'accounts' | 'pools' | 'databases' | 'workers' | 'vitals' | 'circumstances'>

@@ -107,6 +107,8 @@ export interface PoolSnapshot {
   readonly oldestTransactionUs: number
   /** How many servers it may have, all processes together; 0 is no limit. */
   readonly maxServers: number
+  /** Permits that are out: those of servers that are being closed are not back yet. */
+  readonly permits: number
 }
 
 /** Limits of 0 are none. */

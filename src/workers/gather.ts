@@ -27,6 +27,7 @@ export function mergePools(parts: readonly (readonly PoolSnapshot[])[]): PoolSna
       clients: addAll(CLIENT_STATES, one.clients, other.clients),
       servers: addAll<ServerGroup>(SERVER_GROUPS, one.servers, other.servers),
       cancels: addAll(CANCEL_STATES, one.cancels, other.cancels),
+      permits: one.permits + other.permits,
       longestWaitUs: Math.max(one.longestWaitUs, other.longestWaitUs),
       oldestTransactionUs: Math.max(one.oldestTransactionUs, other.oldestTransactionUs),
     }),

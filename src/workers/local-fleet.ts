@@ -132,10 +132,19 @@ export class LocalFleet implements Fleet {
           mode: 'statement',
           balance: null,
           maxServers: 0,
+          permits: 0,
           ...counted,
         }
       const { database, user, settings, balance } = pool
-      return { database, user, mode: settings.mode, balance, maxServers: settings.size, ...counted }
+      return {
+        database,
+        user,
+        mode: settings.mode,
+        balance,
+        maxServers: settings.size,
+        permits: pool.connected,
+        ...counted,
+      }
     })
     // There may be more than one for a database and user: servers that were opened with other settings are kept apart.
     return mergePools([rows])

@@ -4,15 +4,17 @@ export interface Vitals {
   /** Connections of clients, also those that log in and those on the console. */
   readonly connections: number
   readonly loggingIn: number
-  /** When the certificate expires that clients are shown, in milliseconds since 1970; null without one. */
-  readonly certificateExpiresAt: number | null
+  /** By the setting that names the file: when the first of the certificates in it expires, in milliseconds since 1970. */
+  readonly certificates: Readonly<Record<string, number>>
 }
 
 export function mergeVitals(parts: readonly Vitals[]): Vitals {
-  const expiries = parts.flatMap(({ certificateExpiresAt }) => certificateExpiresAt ?? [])
+  const certificates: Record<string, number> = {}
+  for (const [file, expiresAt] of parts.flatMap((part) => Object.entries(part.certificates)))
+    certificates[file] = Math.min(certificates[file] ?? Infinity, expiresAt)
   return {
     connections: parts.reduce((sum, { connections }) => sum + connections, 0),
     loggingIn: parts.reduce((sum, { loggingIn }) => sum + loggingIn, 0),
-    certificateExpiresAt: expiries.length === 0 ? null : Math.min(...expiries),
+    certificates,
   }
 }

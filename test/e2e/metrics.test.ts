@@ -35,6 +35,8 @@ test('clients, servers and whoever waits are those of all processes', async () =
   const samples = await scrape(pgweir)
   expect(samples.of('pgweir_database_pool_size', { database: POOL.database })).toBe(3)
   expect(samples.of('pgweir_database_clients', { database: POOL.database })).toBe(5)
+  expect(samples.of('pgweir_pool_permits', POOL)).toBe(3)
+  expect(samples.of('pgweir_pool_max_servers', POOL)).toBe(3)
   // Each that ends lets another one begin.
   await Promise.all(clients.map((client, index) => begun[index]?.then(() => client.query('commit'))))
 })
@@ -123,11 +125,18 @@ test('a cancel request that comes, and the one that goes', async () => {
   expect(after.growth(before, 'pgweir_errors_total', { ...POOL, source: 'postgresql', sqlstate: '57014' })).toBe(1)
 })
 
-test('handshakes of TLS that have worked and that have not, and when the certificate expires', async () => {
-  const pgweir = await startPgweir({ ...options, settings: { ...options.settings, ...OFFERS_TLS } })
+test('handshakes of TLS that have worked and that have not, and when certificates expire, on either side', async () => {
+  const authority = certificate('authority.crt')
+  const pgweir = await startPgweir({
+    ...options,
+    settings: { ...options.settings, ...OFFERS_TLS, server_tls_ca_file: authority },
+  })
   const before = await scrape(pgweir)
-  const expiry = new X509Certificate(readFileSync(certificate('server.crt'))).validTo
-  expect(before.of('pgweir_tls_certificate_expiry_timestamp_seconds')).toBe(Date.parse(expiry) / 1000)
+  const expiry = (path: string) => Date.parse(new X509Certificate(readFileSync(path)).validTo) / 1000
+  const told = (file: string) => before.of('pgweir_tls_certificate_expiry_timestamp_seconds', { file })
+  expect(told('client_tls_cert_file')).toBe(expiry(certificate('server.crt')))
+  expect(told('server_tls_ca_file')).toBe(expiry(authority))
+  expect(told('server_tls_cert_file')).toBeUndefined()
   const client = await pgweir.client({ ssl: { rejectUnauthorized: false } })
   await client.query('select 1')
   await expect(pgweir.client({ ssl: { ca: 'none of its authorities' } })).rejects.toThrow()

@@ -38,6 +38,7 @@ export class MadeUpPool {
         longestWaitUs: this.waiting * 1000,
         oldestTransactionUs: 0,
         maxServers: 5,
+        permits: 3,
       },
     }
   }
@@ -102,7 +103,7 @@ export function madeUpFleet(pools: readonly MadeUpPool[]): LiveFleet {
         ...{ residentBytes: 50 * 2 ** 20, delayUs: 300, restarts: 0 },
       },
     ],
-    vitals: async () => ({ connections: 5, loggingIn: 0, certificateExpiresAt: null }),
+    vitals: async () => ({ connections: 5, loggingIn: 0, certificates: {} }),
     circumstances: async () => ({ isStarting: false, isEnding: false, isPaused: false, supplied: 1, cutOff: 0 }),
     state: async () => 'active',
     clients: async () => pools.map(({ client }) => client),

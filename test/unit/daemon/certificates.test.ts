@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { findingsIn, SOON_MS } from '../../../src/daemon/certificates.ts'
+import { expiriesIn, findingsIn, SOON_MS } from '../../../src/daemon/certificates.ts'
 import { loadTls } from '../../../src/daemon/tls.ts'
 import { loadSettings } from '../../../src/settings/load.ts'
 import { formatProblem } from '../../../src/settings/problem.ts'
@@ -35,6 +35,15 @@ describe('of a certificate', () => {
     expect(expired).toHaveLength(2)
     expect(expired[0]).toMatch(/^warning ca has expired on .* \(CN=/)
   })
+})
+
+test('of each file it is known when the first of its certificates expires, and nothing of what cannot be read', () => {
+  const [first] = [read('stranger.crt'), ca].map((pem) => expiriesIn({ cert: pem }).cert ?? 0).sort()
+  const both = Buffer.concat([ca, read('stranger.crt')])
+  expect(Object.keys(expiriesIn({ key, cert, ca }))).toEqual(['cert', 'ca'])
+  expect(new Date(expiriesIn({ cert }).cert ?? 0).toISOString().slice(0, 10)).toBe('2126-11-02')
+  expect(expiriesIn({ ca: both })).toEqual({ ca: first })
+  expect(expiriesIn({ cert: Buffer.from('nonsense'), ca: Buffer.alloc(0) })).toEqual({})
 })
 
 describe('what cannot be used', () => {

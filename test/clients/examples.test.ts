@@ -13,6 +13,7 @@ const DATABASES = {
   'node-postgres': await createDatabase(),
   sqlalchemy: await createDatabase(),
   django: await createDatabase(),
+  jdbc: await createDatabase(),
 }
 type Name = keyof typeof DATABASES
 
@@ -34,13 +35,22 @@ function start(): Promise<Pgweir> {
   })
 }
 
-/** What the README of an example has people type after `npm start`, when they have told where that is. */
-function commandsFor(name: Name): readonly Command[] {
-  const commands = blocksOf(`examples/${name}/README.md`).flatMap(commandsOf)
-  return commands.filter(({ words }) => words[0] !== 'npm' && words[0] !== 'export')
+interface Script {
+  readonly commands: readonly Command[]
+  readonly env: Readonly<Record<string, string>>
 }
 
-const PROGRAMS: Readonly<Record<string, ProgramName>> = { node: 'node', python3: 'python' }
+/** What the README of an example has people type after `npm start`. */
+function scriptOf(name: Name): Script {
+  const all = blocksOf(`examples/${name}/README.md`).flatMap(commandsOf)
+  const exported = all.flatMap(({ words: [word, ...rest] }) => (word === 'export' ? rest : []))
+  return {
+    commands: all.filter(({ words: [word] }) => word !== 'npm' && word !== 'export'),
+    env: Object.fromEntries(exported.map((assignment) => assignment.split(/=(.*)/s).slice(0, 2))),
+  }
+}
+
+const PROGRAMS: Readonly<Record<string, ProgramName>> = { node: 'node', python3: 'python', java: 'java' }
 
 function programOf(word = ''): ProgramName {
   const name = PROGRAMS[word]
@@ -56,10 +66,11 @@ async function runExample(name: Name): Promise<string[]> {
   const { host, port } = pgweir.address
   const DATABASE_URL = `postgres://${database.user}:${database.password}@${host}:${port}/${database.database}`
   const lines: string[] = []
-  for (const { words, variables } of commandsFor(name)) {
+  const { commands, env: exported } = scriptOf(name)
+  for (const { words } of commands) {
     const [word, ...args] = words
     const target = { ...database, host, port }
-    const env = { ...variables, DATABASE_URL, PYTHONSAFEPATH: '' }
+    const env = { ...exported, DATABASE_URL, PYTHONSAFEPATH: '' }
     const { code, stdout, stderr } = await run(programOf(word), args, target, { cwd: ROOT, env })
     expect({ code, stderr }, stdout).toEqual({ code: 0, stderr: '' })
     if (stdout !== '') lines.push(...stdout.trimEnd().split('\n'))

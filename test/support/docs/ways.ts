@@ -38,6 +38,7 @@ const WAYS: readonly (readonly [beginning: string, way: Way])[] = [
   ['node examples/node-postgres/app.js', EXAMPLE],
   ['python3 examples/sqlalchemy/app.py', EXAMPLE],
   ['python3 examples/django/manage.py', EXAMPLE],
+  ['java examples/jdbc/App.java', EXAMPLE],
   ['deploy/restart.sh', { because: 'test/e2e/restart.test.ts does it' }],
   ['npm install --global pgweir', { because: 'it needs the registry; .ci/try-package.mjs installs the package' }],
   ['docker build', { because: 'it needs Docker; .ci/try-image.mjs takes the steps of the Dockerfile by hand' }],

@@ -297,8 +297,7 @@ export class Primary extends GatheredFleet {
     return {
       beat: (beat) => {
         worker().beat = beat
-        // One that broke on its way is never told of.
-        worker().underWay = 0
+        this.#spreading.beaten(worker())
         return null
       },
       claim: (claims) => this.#claim(worker(), claims),

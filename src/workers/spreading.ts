@@ -26,6 +26,7 @@ export class Spreading {
     for (const worker of this.#awake()) if (next === null || goesBefore(worker, next)) next = worker
     if (next === null) return null
     next.underWay++
+    next.handedOver++
     next.turn = ++this.#turns
     return next
   }
@@ -54,6 +55,15 @@ export class Spreading {
     worker.underWay = Math.max(0, worker.underWay - 1)
     this.settle()
     worker.line.tell('accept', { accepts: worker.accepts, heard: 1 })
+  }
+
+  /**
+   * A worker has sent its beat. What was handed over since the last one may have come to it behind this one. All that was handed over
+   * before, it has told of by now, unless that broke on its way.
+   */
+  beaten(worker: Worker): void {
+    worker.underWay = Math.min(worker.underWay, worker.handedOver)
+    worker.handedOver = 0
   }
 
   #serving(): Worker[] {

@@ -50,6 +50,8 @@ export class Worker implements Counter {
   load = 0
   /** Connections that were handed over to it, and that it has not told of yet. */
   underWay = 0
+  /** How many were handed over to it since its last beat. */
+  handedOver = 0
   /** When it was last its turn to be handed one, among all of them. */
   turn = 0
   /** It has been told to accept connections. */

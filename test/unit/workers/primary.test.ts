@@ -342,6 +342,22 @@ describe('clients', () => {
     expect(primary.nextInTurn()?.number).toBe(2)
   })
 
+  test('of what is under way to a worker its beat says nothing, and the next beat that it broke', async () => {
+    const { primary, worker } = fleet()
+    await primary.start()
+    const take = (count: number) => Array.from({ length: count }, () => primary.nextInTurn()?.number)
+    const beat = async () => {
+      worker(0).line.tell('beat', { clients: 0, servers: 0, cpuUs: 0, residentBytes: 0, delayUs: 0 })
+      await settled()
+    }
+    expect(take(4)).toEqual([1, 2, 1, 2])
+    await beat()
+    expect(take(4)).toEqual([1, 2, 1, 2])
+    // It has not told of the first two.
+    await beat()
+    expect(take(4)).toEqual([1, 1, 2, 1])
+  })
+
   const YES = 'accept {"accepts":true,"heard":0}'
   const NO = 'accept {"accepts":false,"heard":0}'
 

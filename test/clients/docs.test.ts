@@ -4,10 +4,13 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { serialize } from 'pg-protocol'
 import { expect, onTestFinished, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { blocksOf, commandsOf, DOCUMENTS } from '../support/docs/documents.ts'
+import { shapeOf } from '../support/docs/shape.ts'
 import { wayOf } from '../support/docs/ways.ts'
+import { runProgram } from '../support/e2e/program.ts'
 import { createDatabase } from '../support/postgres.ts'
 import { poolOf } from './support/pgweir.ts'
 import { run } from './support/program.ts'
@@ -42,6 +45,26 @@ test.each(SCRAPED)('$place is a configuration of Prometheus', ({ text }) => {
 
 test.each(QUERIES)('$place is a query of Prometheus', ({ text }) => {
   promtool(['check', 'rules'], stringify({ groups: [{ name: 'docs', rules: [{ record: 'asked', expr: text }] }] }))
+})
+
+test('lines of the log are shown as they are', async () => {
+  const shown = BLOCKS.filter(({ kind }) => kind === 'text').flatMap(({ text }) => text.trim().split('\n'))
+  const lines = shown.filter((line) => /process up: .* epoll \(|slow query: /.test(line))
+  expect(lines.length).toBeGreaterThan(1)
+  const { program, raw } = await runProgram({
+    database: await createDatabase({ method: 'trust' }),
+    settings: { workers: 1, transport: 'auto', log_min_duration: '1ms' },
+  })
+  const client = await raw()
+  client.send(serialize.query("select 'a value' from pg_sleep(0.01)"))
+  await program.says(/slow query: .*\n/)
+  const neutral = (line: string) => shapeOf(line.replace(/0x\w+: \S+/, '').replace(/(ms: ).*/, '$1'))
+  const printed = program.stderr.split('\n').map(neutral)
+  for (const line of lines)
+    expect(
+      printed.filter((each) => each.endsWith(neutral(line))),
+      line,
+    ).toHaveLength(1)
 })
 
 function promtool(args: readonly string[], content: string): void {

@@ -61,6 +61,8 @@ export async function run(
 export interface Running {
   readonly process: ChildProcessWithoutNullStreams
   readonly outcome: Promise<Outcome>
+  /** To its standard output, as far as it has come. */
+  said(): string
 }
 
 /** As `run`, for tests that send signals meanwhile. */
@@ -85,10 +87,14 @@ export async function start(
     child.on('error', reject)
     child.on('close', (code) => resolve(code))
   })
-  const outcome = Promise.all([ended, text(child.stdout), text(child.stderr)])
-    .then(([code, stdout, stderr]) => ({ code, stdout, stderr }))
+  let stdout = ''
+  child.stdout.setEncoding('utf8').on('data', (part: string) => {
+    stdout += part
+  })
+  const outcome = Promise.all([ended, text(child.stderr)])
+    .then(([code, stderr]) => ({ code, stdout, stderr }))
     .finally(() => clearTimeout(impatience))
-  return { process: child, outcome }
+  return { process: child, outcome, said: () => stdout }
 }
 
 /** Nothing of the user's own: no psqlrc, no passwords, no locale. */

@@ -106,6 +106,8 @@ export const SCENARIOS: readonly Scenario[] = [
   waitsInFleet('fleet-1', 1),
   loadScenario({ name: 'single', clients: 1, goals: [LATENCY] }),
   loadScenario({ name: 'auto-prepare', ...KEPT, goals: [keptSpeed(1.3)] }),
+  // So many do not fit into the pool, as is usual where there is one; without it each has a server of its own.
+  loadScenario({ name: 'auto-prepare-128', ...KEPT, clients: 128, goals: [keptSpeed(1.3)] }),
   loadScenario({ name: 'auto-prepare-join', ...KEPT, script: JOIN, goals: [keptSpeed(2)] }),
   loadScenario({ name: 'connect', clients: 16, reconnects: true, isExtra: true }),
   // The client's own part of SCRAM makes this slow: at a hundred logins a second V8 compiles for half a minute, which halves what one costs.

@@ -14,6 +14,7 @@ const DATABASES = {
   sqlalchemy: await createDatabase(),
   django: await createDatabase(),
   jdbc: await createDatabase(),
+  rails: await createDatabase(),
 }
 type Name = keyof typeof DATABASES
 
@@ -50,7 +51,7 @@ function scriptOf(name: Name): Script {
   }
 }
 
-const PROGRAMS: Readonly<Record<string, ProgramName>> = { node: 'node', python3: 'python', java: 'java' }
+const PROGRAMS: Readonly<Record<string, ProgramName>> = { node: 'node', python3: 'python', java: 'java', ruby: 'ruby' }
 
 function programOf(word = ''): ProgramName {
   const name = PROGRAMS[word]

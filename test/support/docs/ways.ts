@@ -39,6 +39,8 @@ const WAYS: readonly (readonly [beginning: string, way: Way])[] = [
   ['python3 examples/sqlalchemy/app.py', EXAMPLE],
   ['python3 examples/django/manage.py', EXAMPLE],
   ['java examples/jdbc/App.java', EXAMPLE],
+  ['ruby examples/rails/migrate.rb', EXAMPLE],
+  ['ruby examples/rails/app.rb', EXAMPLE],
   ['deploy/restart.sh', { because: 'test/e2e/restart.test.ts does it' }],
   ['npm install --global pgweir', { because: 'it needs the registry; .ci/try-package.mjs installs the package' }],
   ['docker build', { because: 'it needs Docker; .ci/try-image.mjs takes the steps of the Dockerfile by hand' }],

@@ -4,11 +4,27 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { TOPICS } from '../src/admin/show/topics.ts'
 import { main } from '../src/cli/main.ts'
 import { FAMILIES } from '../src/metrics/families.ts'
+import { DATABASE_ROWS } from '../src/settings/databases.ts'
+import { nearest } from '../src/settings/nearest.ts'
+import { PEER_ROWS } from '../src/settings/peers.ts'
 import { flagName, SETTING_KEYS } from '../src/settings/schema.ts'
-import { anchorsOf, type Block, blocksOf, DOCUMENTS, linksOf, ROOT, readDocument } from './support/docs/documents.ts'
+import { USER_ROWS } from '../src/settings/users.ts'
+import {
+  anchorsOf,
+  type Block,
+  blocksOf,
+  commandsOf,
+  DOCUMENTS,
+  linksOf,
+  ROOT,
+  readDocument,
+  withoutBlocks,
+} from './support/docs/documents.ts'
 import { ownCommand } from './support/docs/own-command.ts'
+import { wayOf } from './support/docs/ways.ts'
 import { loadText } from './unit/settings/virtual-files.ts'
 
 const { scripts } = JSON.parse(readDocument('package.json'))
@@ -27,6 +43,16 @@ const OTHER_FLAGS = [
   '--port',
   '--config',
 ]
+
+/** PostgreSQL's own, which look like slips of ours. */
+const OF_POSTGRES = ['lock_timeout', 'pg_prepared_statements']
+
+const KNOWN = new Set<string>([
+  ...OF_POSTGRES,
+  ...[...SETTING_KEYS, ...Object.keys(DATABASE_ROWS), ...Object.keys(USER_ROWS), ...Object.keys(PEER_ROWS)],
+  ...FAMILIES.map(({ name }) => name),
+  ...[...TOPICS.values()].flatMap(({ columns }) => columns?.map(({ name }) => name) ?? []),
+])
 
 describe.each(DOCUMENTS)('%s', (document) => {
   const text = readDocument(document)
@@ -58,6 +84,17 @@ describe.each(DOCUMENTS)('%s', (document) => {
     expect(paths.filter((path) => !existsSync(join(ROOT, path)))).toEqual([])
   })
 
+  test('names settings and metrics that are there', () => {
+    const named = [...withoutBlocks(text).matchAll(/`([a-z]+(?:_[a-z0-9]+)+)(?:[{ =][^`]*)?`/g)].map(
+      ([, name = '']) => name,
+    )
+    // What is none of ours is not looked at, but for slips of the pen.
+    const slips = named.filter(
+      (name) => !KNOWN.has(name) && (name.startsWith('pgweir_') || nearest(name, SETTING_KEYS)),
+    )
+    expect(slips).toEqual([])
+  })
+
   test('runs npm scripts that are there', () => {
     const names = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, name = '']) => name)
     expect(names.filter((name) => !(name in scripts))).toEqual([])
@@ -80,6 +117,33 @@ describe.each(DOCUMENTS)('%s', (document) => {
       const check = KINDS[block.kind] ?? expectExcerpt
       await check(block)
     })
+})
+
+test.each([
+  ['```\nno kind\n```', 'has to be of a kind'],
+  ['```cobol\nDISPLAY "x".\n```', 'has to be of a kind'],
+  ['```ini\n[pgbouncer]\npool_mod = session\n```', 'pgweir.ini:2: error: there'],
+  ['```systemd\nExecStart=/usr/bin/pgweir --pool-mod session\n```', 'pool-mod'],
+  ['```promql\npgweir_nonsense_total\n```', 'pgweir_nonsense_total'],
+])('a block that is wrong is found: %s', async (text, complaint) => {
+  const [block] = blocksOf('some.md', text)
+  if (block === undefined) throw new Error('there is no block')
+  await expect(async () => (KINDS[block.kind] ?? expectExcerpt)(block)).rejects.toThrow(complaint)
+})
+
+test('a command that nobody knows is found', () => {
+  const [block] = blocksOf('some.md', '```sh\nPGWEIR_X=1 npm start && "make it" so    # now\n```')
+  const commands = block === undefined ? [] : commandsOf(block)
+  expect(commands).toMatchObject([
+    { words: ['npm', 'start'], variables: { PGWEIR_X: '1' } },
+    { words: ['make it', 'so'], variables: {} },
+  ])
+  expect(() => commands.map(wayOf)).toThrow('some.md:1')
+})
+
+test('headings have the anchors that GitHub gives them', () => {
+  const text = '# What `-d` does\n\n```sh\n# no heading\n```\n## Section [users]\n### A (b), c\n### A (b), c\n'
+  expect(anchorsOf(text)).toEqual(['what--d-does', 'section-users', 'a-b-c', 'a-b-c-1'])
 })
 
 test('the README shows a file, a flag and npm scripts, so that the tests above have something to look at', () => {
@@ -108,7 +172,7 @@ const KINDS: Readonly<Record<string, (block: Block) => unknown>> = {
     ]
     // Each of several poolers has the same file, and is told its number on the command line.
     const flags = has(/^\[peers\]$/m) && !has(/^peer_id *=/m) ? { peer_id: '1' } : {}
-    expect(loadText(`${text}${missing.join('')}`, { flags }).told).toEqual([])
+    expect(loadText(`${text}${missing.join('')}`, { flags }).told.join('\n')).toBe('')
   },
 
   json: ({ text }) => JSON.parse(text),

@@ -131,6 +131,6 @@ export function anchorsOf(text: string): string[] {
   })
 }
 
-function withoutBlocks(text: string): string {
+export function withoutBlocks(text: string): string {
   return text.replace(/^( *)```[^\n]*\n[\s\S]*?^\1```$/gm, '')
 }

@@ -3,12 +3,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, chmodSync, chownSync, constants, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PROGRAM_FILE } from '../../support/e2e/program.ts'
 import { errorFields, RawClient, type Reply, startup } from '../../support/e2e/raw-client.ts'
 import { LONG_PATIENCE_MS, until } from '../../support/e2e/until.ts'
+import { freePort } from '../../support/free-port.ts'
 
 const PGBOUNCER = '/usr/sbin/pgbouncer'
 
@@ -195,13 +195,4 @@ export function table(replies: readonly Reply[]): Record<string, string | null>[
         }),
       )
     })
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as { port: number }
-  probe.close()
-  await once(probe, 'close')
-  return port
 }

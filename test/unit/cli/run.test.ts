@@ -6,6 +6,7 @@ import { InvariantError } from '../../../src/base/invariant.ts'
 import { run, type Start } from '../../../src/cli/commands/run.ts'
 import { ECHO_MS } from '../../../src/cli/signals.ts'
 import { PoolerError } from '../../../src/problems.ts'
+import { until } from '../../support/e2e/until.ts'
 import { loadText, virtualFiles } from '../settings/virtual-files.ts'
 import { fakeWorld } from './world.ts'
 
@@ -16,7 +17,7 @@ async function startRun() {
   const fake = fakeWorld()
   const start = await fake.world.loadStart()
   const ended = run(OPTIONS, start, fake.world)
-  await vi.waitUntil(() => fake.started.length === 1)
+  await until('it has started', () => fake.started.length === 1)
   return { ...fake, ended }
 }
 
@@ -46,7 +47,7 @@ test.each([
 ] as const)('%s is %s, as in PgBouncer', async (name, command) => {
   const { signal, pooler, ended, exits, listeners } = await startRun()
   signal(name)
-  await vi.waitUntil(() => pooler.asked.length === 1)
+  await until('the pooler was asked', () => pooler.asked.length === 1)
   expect(pooler.asked).toEqual([command])
   pooler.end()
   expect(await ended).toBe(0)
@@ -57,7 +58,7 @@ test.each([
 test('SIGQUIT stops the pooler at once, in good order', async () => {
   const { signal, pooler, ended } = await startRun()
   signal('SIGQUIT')
-  await vi.waitUntil(() => pooler.stops === 1)
+  await until('the pooler was stopped', () => pooler.stops === 1)
   pooler.end()
   expect(await ended).toBe(0)
   expect(pooler.asked).toEqual([])
@@ -102,7 +103,7 @@ test.each(['SIGTERM', 'SIGINT'] as const)('%s is at once where nothing is left t
     throw new PoolerError('shutting-down')
   }
   signal(name)
-  await vi.waitUntil(() => pooler.stops === 1)
+  await until('the pooler was stopped', () => pooler.stops === 1)
   expect([written.err, exits]).toEqual(['', []])
   signal('SIGQUIT')
   expect(exits).toEqual([1])
@@ -118,7 +119,7 @@ test('signals that come while the pooler starts are obeyed as soon as it has', a
     return pooler
   }
   const ended = run(OPTIONS, start, world)
-  await vi.waitUntil(() => pooler.stops === 1)
+  await until('the pooler was stopped', () => pooler.stops === 1)
   expect(pooler.asked).toEqual(['reload'])
   pooler.end()
   expect(await ended).toBe(0)
@@ -130,7 +131,7 @@ test('why a signal cannot be obeyed is told, and the pooler goes on', async () =
     throw new PoolerError('reload-failed')
   }
   signal('SIGHUP')
-  await vi.waitUntil(() => written.err !== '')
+  await until('something is written', () => written.err !== '')
   expect(written.err).toBe('pgweir: SIGHUP: RELOAD failed, see logs for additional details\n')
   pooler.end()
   expect(await ended).toBe(0)
@@ -216,9 +217,9 @@ test('the pidfile is there while it runs, also if it cannot start', async () => 
   onTestFinished(() => rmSync(dirname(pidfile), { recursive: true }))
   const options = { ...OPTIONS, flags: { ...OPTIONS.flags, pidfile } }
   const ended = run(options, await world.loadStart(), world)
-  await vi.waitUntil(() => started.length === 1)
+  await until('it has started', () => started.length === 1)
   expect(readFileSync(pidfile, 'utf8')).toBe(`${process.pid}\n`)
-  await vi.waitUntil(() => reports.length === 1)
+  await until('it is reported', () => reports.length === 1)
   pooler.end()
   expect(await ended).toBe(0)
   expect(existsSync(pidfile)).toBe(false)
@@ -235,7 +236,7 @@ test('the pidfile goes, too, where the end is by force', async () => {
   const pidfile = join(mkdtempSync(join(tmpdir(), 'pgweir-run-')), 'a.pid')
   onTestFinished(() => rmSync(dirname(pidfile), { recursive: true }))
   const ended = run({ ...OPTIONS, flags: { ...OPTIONS.flags, pidfile } }, await world.loadStart(), world)
-  await vi.waitUntil(() => started.length === 1)
+  await until('it has started', () => started.length === 1)
   signal('SIGQUIT')
   expect(existsSync(pidfile)).toBe(true)
   signal('SIGTERM')

@@ -85,8 +85,9 @@ describe('the README', () => {
   })
 })
 
-test.each(BLOCKS.filter(({ kind }) => kind === 'ts'))(
+test.each(BLOCKS.filter(({ kind, text }) => kind === 'ts' && text.includes("from 'pgweir'")))(
   '$place is sound, and runs in an empty folder',
+  { timeout: 60_000 },
   async ({ text }) => {
     const folder = mkdtempSync(join(tmpdir(), 'pgweir-docs-'))
     onTestFinished(() => rmSync(folder, { recursive: true }))

@@ -196,8 +196,10 @@ const KINDS: Readonly<Record<string, (block: Block) => unknown>> = {
   sh: () => {},
   console: () => {},
 
-  /** test/docs-program.test.ts runs it. */
-  ts: () => {},
+  /** What uses pgweir as a library is run by test/docs-commands.test.ts. */
+  ts(block) {
+    if (!block.text.includes("from 'pgweir'")) expectExcerpt(block)
+  },
 
   /** Of Prometheus, which test/clients/docs.test.ts has read them. */
   promql({ text }) {

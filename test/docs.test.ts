@@ -146,6 +146,18 @@ test('headings have the anchors that GitHub gives them', () => {
   expect(anchorsOf(text)).toEqual(['what--d-does', 'section-users', 'a-b-c', 'a-b-c-1'])
 })
 
+test('the reasons that docs/troubleshooting.md explains are given', () => {
+  const [, section = ''] = readDocument('docs/troubleshooting.md').split('### Connections are closed')
+  const [table = ''] = section.split('###')
+  const reasons = [...table.matchAll(/^\| (`.*?`) \|/gm)].flatMap(([, cell = '']) => cell.match(/[^`,]{3,}/g) ?? [])
+  expect(reasons.length).toBeGreaterThan(8)
+  const source = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => readDocument(join('src', file)))
+    .join()
+  for (const reason of reasons) expect(source, reason).toMatch(new RegExp(`['\`]${reason.trim()}`))
+})
+
 test('the README shows a file, a flag and npm scripts, so that the tests above have something to look at', () => {
   const text = readDocument('README.md')
   for (const sample of ['```ini', '--upstream', 'npm start', 'npm test', '](docs/']) expect(text).toContain(sample)

@@ -45,6 +45,11 @@ export function onlyWord(field: readonly Word[] | undefined, what: string): Word
   return field?.[0]
 }
 
+/** Neither an address nor `all`: a name, or our own networks. */
+export function isNoAddress({ text, isQuoted }: Word): boolean {
+  return parseIp(text.split('/')[0] ?? '') === null && (isQuoted || text !== 'all')
+}
+
 function isOwn(text: 'samehost' | 'samenet', ownNetworks: OwnNetworks): FromTest {
   return (host) => {
     const address = parseIp(host)

@@ -4,7 +4,7 @@
  */
 
 import type { Replication } from '../wire/replication.ts'
-import { ANYWHERE, type KnownHosts, type OwnNetworks, onlyWord, readAddress } from './hba-addresses.ts'
+import { ANYWHERE, isNoAddress, type KnownHosts, type OwnNetworks, onlyWord, readAddress } from './hba-addresses.ts'
 import { fieldsOf, HbaError, type Word } from './hba-words.ts'
 import { type LdapOptions, type LdapSources, readLdapOptions } from './ldap.ts'
 
@@ -32,6 +32,8 @@ export interface HbaRule {
   readonly ldap: LdapOptions | null
   /** It names roles, whose members are known to PostgreSQL only. */
   readonly namesRoles: boolean
+  /** What PgBouncer makes of it, which knows neither names of hosts and own networks, nor roles, nor regular expressions. */
+  readonly inPgbouncer: 'a rule' | 'left out' | 'a plain name'
   matches(arrival: Arrival, known: Known): boolean | Unknown
 }
 
@@ -94,6 +96,7 @@ function readRule(fields: Word[][], line: number, file: string, sources: HbaSour
   if (!KINDS.includes(kind)) throw new HbaError(`a rule begins with ${KINDS.join(', ')}, not with "${kind}"`)
   if (!databases || !users) throw new HbaError('a rule names databases and users')
   const isLocal = kind === 'local'
+  const inPgbouncer = pgbouncersView(databases, users, isLocal ? [] : (rest[0] ?? []))
   const from = isLocal ? ANYWHERE : readAddress(rest, sources.ownNetworks)
   const [method, ...options] = rest.map((words) => words.map(({ text }) => text).join(','))
   if (method === undefined) throw new HbaError('a rule ends with a method')
@@ -111,6 +114,7 @@ function readRule(fields: Word[][], line: number, file: string, sources: HbaSour
     map: method === 'ldap' ? null : mapOf(method, options),
     ldap: method === 'ldap' ? readLdapOptions(options, sources) : null,
     namesRoles: isDatabase.namesRoles || isUser.namesRoles,
+    inPgbouncer,
     matches(arrival, known) {
       if (arrival.isLocal !== isLocal) return false
       if (kind === 'hostssl' && !arrival.isEncrypted) return false
@@ -141,6 +145,12 @@ function mapOf(method: HbaMethod, options: readonly string[]): string | null {
       throw new HbaError(`the option "${option}" is not supported with ${method}`)
   }
   return map
+}
+
+function pgbouncersView(databases: readonly Word[], users: readonly Word[], addresses: readonly Word[]) {
+  const names = [...databases, ...users].filter(({ isQuoted }) => !isQuoted).map(({ text }) => text)
+  if (addresses.some(isNoAddress) || names.some((name) => name.startsWith('+'))) return 'left out'
+  return names.some((name) => name.startsWith('/') || SAME_ROLE.includes(name)) ? 'a plain name' : 'a rule'
 }
 
 // Names

@@ -3,7 +3,7 @@
 import { Command, CommanderError } from 'commander'
 import { versionLine } from '../version.ts'
 import { reportToStarter, startInBackground } from './commands/background.ts'
-import { check } from './commands/check.ts'
+import { checkForMove } from './commands/check.ts'
 import type { ConsoleFlags } from './commands/console.ts'
 import { run, type Start, type Surroundings } from './commands/run.ts'
 import type { TopFlags } from './commands/top.ts'
@@ -71,9 +71,9 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
     .command('check')
     .description('tell every problem of a configuration file, and what PgBouncer does otherwise with it')
     .argument('<config.ini>')
-  addSettingFlags(addServerFlags(checking)).action((iniFile: string) => {
-    const options = { ...readCommandLine(checking), iniFile, env: world.env, comparesWithPgBouncer: true }
-    finish(check(options, world.print))
+  addSettingFlags(addServerFlags(checking)).action(async (iniFile: string) => {
+    const options = { ...readCommandLine(checking), iniFile, env: world.env }
+    finish(await checkForMove(options, world.print))
   })
 
   addConsole(program).action(async (texts: readonly string[], flags: ConsoleFlags) => {

@@ -2,6 +2,7 @@
 
 import type { KeepAlive } from '../net/channel.ts'
 import { type ListenAllOptions, parseListenAddresses, type UnixSocketOptions } from '../net/listen-addresses.ts'
+import { EPOLL_SETTINGS } from '../settings/differences.ts'
 import type { Settings } from '../settings/load.ts'
 import type { GeneralSettings } from '../settings/schema.ts'
 import { futureOwner } from './privileges.ts'
@@ -38,16 +39,8 @@ function unixSocketOf(general: GeneralSettings, tell: ((sentence: string) => voi
 /** What the portable transport cannot do although it was asked to, as a sentence; null if there is nothing. */
 export function unmetWishes(general: GeneralSettings, transport: string): string | null {
   if (transport !== 'node') return null
-  const wishes = SYSTEM_SETTINGS.filter((key) => general[key] > 0)
+  const wishes = EPOLL_SETTINGS.filter((key) => general[key] > 0)
   return wishes.length === 0
     ? null
     : `${wishes.join(', ')}: not possible on the transport node; the system's default is used`
 }
-
-const SYSTEM_SETTINGS = [
-  'tcp_defer_accept',
-  'tcp_keepcnt',
-  'tcp_keepintvl',
-  'tcp_user_timeout',
-  'tcp_socket_buffer',
-] as const satisfies readonly (keyof GeneralSettings)[]

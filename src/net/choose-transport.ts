@@ -2,6 +2,7 @@
 
 import type { Transport } from './channel.ts'
 import { createEpollTransport } from './epoll/epoll-transport.ts'
+import { loadSystemCalls } from './epoll/syscalls.ts'
 import { createNodeTransport } from './node-transport.ts'
 
 export const TRANSPORTS = ['auto', 'epoll', 'node'] as const
@@ -12,6 +13,16 @@ export interface Choice {
   readonly transport: Transport
   /** For the log. */
   readonly because: string
+}
+
+/** Whether this system lets us make its calls, which also tell who is at the other end of a unix socket. */
+export function canRunEpoll(): boolean {
+  try {
+    loadSystemCalls()
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Throws if the one that was asked for cannot run here. */

@@ -47,7 +47,7 @@ export function readEntry<Rows extends object>(
     const key = Object.hasOwn(table.aliases, pair.key) ? (table.aliases[pair.key] ?? pair.key) : pair.key
     const row = rows.get(key)
     if (row !== undefined) {
-      const resolved = references.resolve(pair.value, row.isSecret ?? false)
+      const resolved = references.resolve(pair.value, row.isSecret ?? false, place)
       const parsed = 'value' in resolved ? row.type.parse(resolved.value) : resolved
       if ('value' in parsed) values.set(key, parsed.value)
       else if (parsed === resolved) problems.push(error(place, `${subject}: ${key} ${parsed.problem}`))

@@ -55,13 +55,27 @@ export interface Settings {
   readonly upstreamLogin: { readonly user: string; readonly password: string } | null
 }
 
+/** How the settings stand in the files. */
+export interface Written {
+  /** Of the lines of [databases], [users] and [peers]: `database "app"`. */
+  readonly places: ReadonlyMap<string, Place>
+  /** Where a value refers to something, and is not what is written. */
+  readonly references: readonly Place[]
+  /** It is a file of PgBouncer's, too: the section is [pgbouncer]. */
+  readonly isPgbouncers: boolean
+}
+
 export interface Loaded {
   /** Complete even where there are errors: what was wrong keeps its default. */
   readonly settings: Settings
   readonly problems: readonly Problem[]
 }
 
-export function loadSettings(options: LoadOptions): Loaded {
+export interface LoadedText extends Loaded {
+  readonly written: Written
+}
+
+export function loadSettings(options: LoadOptions): LoadedText {
   const { flags = {}, env = {}, databases = [], files = diskFiles } = options
   const iniFile = options.iniFile ?? (flags['conffile'] || env[environmentName('conffile')] || null)
   const upstream = options.upstream ?? (env[UPSTREAM_VARIABLE] || null)
@@ -88,7 +102,9 @@ export function loadSettings(options: LoadOptions): Loaded {
     iniFile,
     upstreamLogin: draft.upstreamLogin,
   }
-  return { settings, problems: inReadingOrder(draft.problems) }
+  const { places, isPgbouncers } = draft
+  const written = { places, isPgbouncers, references: references.places }
+  return { settings, problems: inReadingOrder(draft.problems), written }
 }
 
 /** The entry for a database that a client asks for: its own, or else the fallback under that name. */
@@ -124,7 +140,8 @@ class Draft {
   fallback: DatabaseSettings | null = null
   upstreamLogin: { readonly user: string; readonly password: string } | null = null
   /** Where each line of [databases], [users] and [peers] was, to notice a second one. */
-  readonly #places = new Map<string, Place>()
+  readonly places = new Map<string, Place>()
+  isPgbouncers = false
   readonly #references: References
 
   constructor(references: References) {
@@ -194,7 +211,7 @@ class Draft {
       for (const { name } of all.filter(({ host }) => host === ''))
         this.problems.push(
           error(
-            this.#places.get(`database ${quote(name)}`) ?? NOWHERE,
+            this.places.get(`database ${quote(name)}`) ?? NOWHERE,
             `database ${quote(name)} has no host, and unix_socket_dir is empty: where is its server?`,
           ),
         )
@@ -212,7 +229,7 @@ class Draft {
     const [peer] = this.peers.keys()
     if (peer !== undefined && general.peer_id === 0)
       this.problems.push(
-        warning(this.#places.get(`peer ${quote(peer)}`) ?? NOWHERE, '[peers] is not used, because peer_id is not set'),
+        warning(this.places.get(`peer ${quote(peer)}`) ?? NOWHERE, '[peers] is not used, because peer_id is not set'),
       )
     if (
       general.auth_file === '' &&
@@ -229,6 +246,7 @@ class Draft {
   }
 
   #checkHeading({ section, ...place }: Heading): void {
+    if (section === 'pgbouncer') this.isPgbouncers = true
     if (SECTIONS.includes(section)) return
     this.problems.push(error(place, `there is no section ${quote(section)}${suggestion(section, SECTIONS)}`))
   }
@@ -243,8 +261,8 @@ class Draft {
     const noun = NOUNS.get(section)
     if (noun !== undefined) {
       const subject = `${noun} ${quote(key)}`
-      this.#noticeSecond(this.#places.get(subject), place, subject)
-      this.#places.set(subject, place)
+      this.#noticeSecond(this.places.get(subject), place, subject)
+      this.places.set(subject, place)
       const pairs = parseConnectionString(value)
       if (section === 'databases') this.#addDatabase(key, pairs, place)
       else if (section === 'users') this.users.set(key, readUser(key, pairs, this.#reading(place)))
@@ -264,7 +282,7 @@ class Draft {
       const isSecret = row.isSecret ?? false
       // The shell has done that for a flag, but for files.
       const refers = !row.isResolvedInside && (origin.from === 'ini' || isSecret)
-      const resolved = refers ? this.#references.resolve(text, isSecret) : { value: text }
+      const resolved = refers ? this.#references.resolve(text, isSecret, origin) : { value: text }
       const parsed = 'value' in resolved ? row.type.parse(resolved.value) : resolved
       if ('problem' in parsed) {
         const what = parsed === resolved ? '' : ` cannot be ${quote(text)}:`

@@ -1,7 +1,7 @@
 /** What a value may refer to instead of saying it: a variable of the environment by `${NAME}`, and, for secrets, a file by `file:PATH`. */
 
 import { type Files, systemSentence } from './ini.ts'
-import { quote } from './problem.ts'
+import { type Place, quote } from './problem.ts'
 import type { Parsed } from './values.ts'
 
 /** As long as a password may be. */
@@ -17,6 +17,8 @@ export class References {
   readonly #kept: Map<string, string>
   /** What went on so. */
   readonly unreadable = new Set<string>()
+  /** Of values that are not what is written. */
+  readonly places: Place[] = []
 
   constructor(env: Readonly<Record<string, string | undefined>>, files: Files, kept = new Map<string, string>()) {
     this.#env = env
@@ -25,7 +27,13 @@ export class References {
   }
 
   /** What `written` stands for. A problem completes the sentence "x …"; it names the variable or the file, and nothing of what is in it. */
-  resolve(written: string, isSecret: boolean): Parsed<string> {
+  resolve(written: string, isSecret: boolean, place: Place | null = null): Parsed<string> {
+    const resolved = this.#resolve(written, isSecret)
+    if (place !== null && 'value' in resolved && resolved.value !== written) this.places.push(place)
+    return resolved
+  }
+
+  #resolve(written: string, isSecret: boolean): Parsed<string> {
     let problem: string | null = null
     // A second dollar takes the meaning away.
     const value = written.replace(/\$(\$?)\{([A-Za-z_]\w*)\}/g, (_, second: string, name: string) => {

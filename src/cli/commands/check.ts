@@ -1,43 +1,91 @@
 /** `pgweir check config.ini`: tells every problem at once, for editors and CI. */
 
+import type { HbaRule } from '../../auth/hba.ts'
 import { loadHba } from '../../daemon/hba.ts'
 import { resolvConfProblems } from '../../daemon/names.ts'
 import { userProblems } from '../../daemon/privileges.ts'
+import { takenPlaces } from '../../daemon/taken-places.ts'
 import { loadTls } from '../../daemon/tls.ts'
 import { loadUsers } from '../../daemon/users.ts'
-import { differencesOf } from '../../settings/differences.ts'
-import { type LoadOptions, loadSettings, type Settings } from '../../settings/load.ts'
-import { formatProblem, hasErrors } from '../../settings/problem.ts'
+import { canRunEpoll } from '../../net/choose-transport.ts'
+import { notesOf } from '../../settings/differences.ts'
+import { type LoadOptions, loadSettings, type Settings, type Written } from '../../settings/load.ts'
+import { formatProblem, hasErrors, type Problem } from '../../settings/problem.ts'
 
 export interface CheckOptions extends LoadOptions {
   readonly iniFile: string
-  /** Also tells what is not wrong, and yet not as it is in PgBouncer. */
-  readonly comparesWithPgBouncer?: boolean
 }
+
+/** Where what is different from PgBouncer is told. */
+const GUIDE = 'docs/migrating-from-pgbouncer.md'
 
 /** Returns the exit code: 1 if there is an error; warnings alone are no failure. */
 export function check(options: CheckOptions, write: (text: string) => void): number {
-  const { settings, problems: inSettings } = loadSettings(options)
-  const problems = [
-    ...inSettings,
-    ...loadUsers(settings).problems,
-    ...loadTls(settings).problems,
-    ...loadHba(settings).problems,
-    ...resolvConfProblems(settings),
-    ...userProblems(settings),
-  ]
-  for (const problem of problems) write(`${formatProblem(problem)}\n`)
+  const found = examine(options)
+  return conclude(found, options, write, [])
+}
 
+/** Also tells what is not wrong, and yet not as it is in PgBouncer, if the file is one of PgBouncer's. */
+export async function checkForMove(options: CheckOptions, write: (text: string) => void): Promise<number> {
+  const found = examine(options)
+  const { settings, written, rules, problems } = found
+  // What is wrong may be the reason why something is different.
+  if (!written.isPgbouncers || hasErrors(problems)) return conclude(found, options, write, [])
+  const knowsOwners = canRunEpoll()
+  const hasEpoll = knowsOwners && settings.general.transport !== 'node'
+  const notes = notesOf({ settings, written, rules, hasEpoll, knowsOwners })
+  for (const { key, sentence } of await takenPlaces(settings)) {
+    const { file, line } = settings.origins[key]
+    const place = file === null || line === null ? options.iniFile : `${file}:${line}`
+    notes.push(`${place}: note: ${sentence}: pgweir does not start as long as that is so, see ${GUIDE}#in-five-steps`)
+  }
+  const code = conclude(found, options, write, notes)
+  write(
+    `${options.iniFile}: note: what else is different from PgBouncer, and the way over: ${GUIDE}#what-is-different\n`,
+  )
+  return code
+}
+
+interface Found {
+  readonly settings: Settings
+  readonly written: Written
+  readonly rules: readonly HbaRule[]
+  readonly problems: readonly Problem[]
+}
+
+function examine(options: CheckOptions): Found {
+  const { settings, written, problems } = loadSettings(options)
+  const hba = loadHba(settings)
+  return {
+    settings,
+    written,
+    rules: hba.setup?.rules ?? [],
+    problems: [
+      ...problems,
+      ...loadUsers(settings).problems,
+      ...loadTls(settings).problems,
+      ...hba.problems,
+      ...resolvConfProblems(settings),
+      ...userProblems(settings),
+    ],
+  }
+}
+
+function conclude(
+  { settings, problems }: Found,
+  { iniFile }: CheckOptions,
+  write: (text: string) => void,
+  notes: readonly string[],
+): number {
+  for (const problem of problems) write(`${formatProblem(problem)}\n`)
+  for (const note of notes) write(`${note}\n`)
   const errors = problems.filter(({ severity }) => severity === 'error').length
   const warnings = problems.length - errors
   const counts = [errors > 0 && plural(errors, 'error'), warnings > 0 && plural(warnings, 'warning')]
     .filter(Boolean)
     .join(', ')
-  const isUsable = !hasErrors(problems)
-  if (isUsable && options.comparesWithPgBouncer)
-    for (const sentence of differencesOf(settings)) write(`${options.iniFile}: note: ${sentence}\n`)
-  if (!isUsable) write(`${options.iniFile}: ${counts}\n`)
-  else write(`${options.iniFile}: ${summary(settings)}${counts === '' ? ' are fine' : ` are usable, with ${counts}`}\n`)
+  if (errors > 0) write(`${iniFile}: ${counts}\n`)
+  else write(`${iniFile}: ${summary(settings)}${counts === '' ? ' are fine' : ` are usable, with ${counts}`}\n`)
   return errors > 0 ? 1 : 0
 }
 

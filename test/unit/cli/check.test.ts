@@ -1,8 +1,10 @@
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { check } from '../../../src/cli/commands/check.ts'
+import { check, checkForMove } from '../../../src/cli/commands/check.ts'
 import { GOOD_INI, virtualFiles } from '../settings/virtual-files.ts'
 import { fakeWorld } from './world.ts'
 
@@ -108,21 +110,68 @@ test('pgweir check reads a file from disk and writes to standard output', async 
   expect(written.out).toContain('there is no such file')
 })
 
-test('pgweir check also tells what is not as it is in PgBouncer, where a file says nothing of it', () => {
-  const notes = (text: string) => {
-    let written = ''
-    const files = virtualFiles({ 'pgweir.ini': text })
-    check({ iniFile: 'pgweir.ini', files, comparesWithPgBouncer: true }, (line) => {
-      written += line
-    })
-    return written.split('\n').filter((line) => line.startsWith('pgweir.ini: note: '))
-  }
-  const plain = notes(GOOD_INI)
-  expect(plain.join('\n')).toContain('listen_addr is not set: PgBouncer then accepts clients on its unix socket only')
-  expect(plain.join('\n')).not.toContain('auth_')
-  expect(notes(`${GOOD_INI}listen_addr = 127.0.0.1\n`)).toHaveLength(plain.length - 1)
-  expect(notes(`${GOOD_INI}auth_user = pooler\n`).join()).toContain('auth_query_lifetime = 0 asks for each login')
-  expect(notes(`${GOOD_INI}verbose = x\n`)).toEqual([])
+async function forMove(text: string) {
+  let written = ''
+  const files = virtualFiles({ 'pgweir.ini': text })
+  const exitCode = await checkForMove({ iniFile: 'pgweir.ini', files }, (line) => {
+    written += line
+  })
+  return { exitCode, lines: written.trimEnd().split('\n') }
+}
+
+/** Nothing of it can be in use. */
+const NOWHERE_IN_USE = 'listen_port = 0\nunix_socket_dir =\n'
+
+const GUIDE =
+  'pgweir.ini: note: what else is different from PgBouncer, and the way over: docs/migrating-from-pgbouncer.md#what-is-different'
+
+test('a file of PgBouncer: what concerns it is told besides, and last where to read on', async () => {
+  const { exitCode, lines } = await forMove(`${GOOD_INI}${NOWHERE_IN_USE}pool_mode = transaction\n`)
+  expect(exitCode).toBe(0)
+  const told = lines.join('\n')
+  expect(told).toContain('pgweir.ini: note: listen_addr that is not set | PgBouncer: unix socket only | pgweir: this ')
+  expect(told).toContain('pgweir.ini:7: note: an unknown or duplicate prepared statement')
+  expect(told).not.toContain('auth_')
+  expect(lines.slice(-2)).toEqual(['pgweir.ini: 4 settings, 1 database and 0 users are fine', GUIDE])
+})
+
+test('with errors only these are told', async () => {
+  const { exitCode, lines } = await forMove(`${GOOD_INI}${NOWHERE_IN_USE}verbose = x\n`)
+  expect(exitCode).toBe(1)
+  expect(lines).toEqual([expect.stringContaining('pgweir.ini:7: error: verbose'), 'pgweir.ini: 1 error'])
+})
+
+test('a file of pgweir is not compared', async () => {
+  const { lines } = await forMove(`${GOOD_INI.replace('[pgbouncer]', '[pgweir]')}pool_mode = transaction\n`)
+  expect(lines).toEqual(['pgweir.ini: 2 settings, 1 database and 0 users are fine'])
+})
+
+test('what a PgBouncer that runs has, and only one can have, is told without failing', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pgweir-check-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const socket = createServer().listen(join(folder, `.s.PGSQL.${port}`))
+  await once(socket, 'listening')
+  writeFileSync(join(folder, 'pid'), `${process.ppid}\n`)
+  const places = `listen_port = ${port}\nunix_socket_dir = ${folder}\npidfile = ${folder}/pid\n`
+  const sentences = ({ lines }: { readonly lines: readonly string[] }) =>
+    lines.filter((line) => line.includes('#in-five-steps'))
+  const { exitCode, lines } = await forMove(`${GOOD_INI}${places}`)
+  expect(exitCode).toBe(0)
+  const why = 'pgweir does not start as long as that is so, see docs/migrating-from-pgbouncer.md#in-five-steps'
+  expect(sentences({ lines })).toEqual([
+    `pgweir.ini:5: note: 127.0.0.1:${port} is in use: ${why}`,
+    `pgweir.ini:6: note: unix:${folder}/.s.PGSQL.${port} is in use: ${why}`,
+    `pgweir.ini:7: note: pidfile '${folder}/pid' exists, another instance running?: ${why}`,
+  ])
+  expect(sentences(await forMove(`${GOOD_INI}${places}so_reuseport = 1\n`))).toHaveLength(2)
+  server.close()
+  socket.close()
+  await Promise.all([once(server, 'close'), once(socket, 'close')])
+  writeFileSync(join(folder, 'pid'), '')
+  expect(sentences(await forMove(`${GOOD_INI}${places}`))).toEqual([])
 })
 
 test('pgweir check needs a file', async () => {

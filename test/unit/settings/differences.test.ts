@@ -1,9 +1,12 @@
-import { expect, test } from 'vitest'
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { parseHba } from '../../../src/auth/hba.ts'
 import { describeConfig } from '../../../src/settings/describe.ts'
-import { DIFFERENT_DEFAULTS, differencesOf } from '../../../src/settings/differences.ts'
+import { DIFFERENCES, type Difference, differencesSection, notesOf } from '../../../src/settings/differences.ts'
+import { loadSettings } from '../../../src/settings/load.ts'
 import { SETTING_ROWS } from '../../../src/settings/schema.ts'
 import { PGBOUNCER_SETTINGS } from '../../cases/pgbouncer-defaults.ts'
-import { loadText } from './virtual-files.ts'
+import { loadText, virtualFiles } from './virtual-files.ts'
 
 test('pgweir has every setting of PgBouncer', () => {
   const missing = Object.keys(PGBOUNCER_SETTINGS).filter((key) => !SETTING_ROWS.has(key))
@@ -14,7 +17,8 @@ test('pgweir check tells of each default that PgBouncer has otherwise', () => {
   const shown = new Map(describeConfig(loadText('').settings).map((row) => [row.key, row.default]))
   const different = Object.entries(PGBOUNCER_SETTINGS).filter(([key, [value]]) => shown.get(key) !== value)
   expect(different.map(([key]) => key)).toEqual(['listen_addr', 'pool_idle_timeout', 'tcp_defer_accept'])
-  expect(DIFFERENT_DEFAULTS).toEqual(expect.arrayContaining(different.map(([key]) => key)))
+  const told = notesFor({}).join('\n')
+  for (const [key] of different) expect(told).toContain(key)
 })
 
 test('what PgBouncer can change while it runs can be changed in pgweir, and nothing else of it', () => {
@@ -24,12 +28,196 @@ test('what PgBouncer can change while it runs can be changed in pgweir, and noth
   expect(other.map(([key]) => key)).toEqual([])
 })
 
-test('that answers of auth_query are remembered is told wherever users are looked up, by the entry * too', () => {
-  const isTold = (database: string) =>
-    differencesOf(loadText(`[databases]\n${database}\n[pgbouncer]\n`).settings).some((sentence) =>
-      sentence.includes('auth_query_lifetime'),
-    )
-  expect(isTold('app = host=a')).toBe(false)
-  expect(isTold('app = host=a auth_user=asker')).toBe(true)
-  expect(isTold('* = host=a auth_user=asker')).toBe(true)
+/** Of each row that hangs on a file: what a file says that it concerns, with the line of it, and what it does not. */
+const CASES: Readonly<Record<string, { readonly told: readonly Case[]; readonly untold: readonly Case[] }>> = {
+  'an unknown or duplicate prepared statement': {
+    told: [
+      { general: 'pool_mode = transaction', line: 6 },
+      { general: 'pool_mode = statement', line: 6 },
+      { entry: 'pool_mode=transaction', line: 2 },
+      { users: 'ada = pool_mode=statement', line: 4 },
+    ],
+    untold: [{}, { entry: 'pool_mode=session' }, { general: 'pool_mode = transaction\nmax_prepared_statements = 0' }],
+  },
+  'a prepared statement after DDL': { told: [{ general: 'pool_mode = transaction', line: 6 }], untold: [{}] },
+  'a query that takes longer than `query_timeout`': {
+    told: [
+      { general: 'query_timeout = 5', line: 6 },
+      { users: 'ada = query_timeout=5', line: 4 },
+    ],
+    untold: [{ general: 'query_timeout = 0' }],
+  },
+  'settings that a client gives at login': {
+    told: [{ general: 'ignore_startup_parameters = geqo', line: 6 }],
+    untold: [{}],
+  },
+  '`auth_type = any` and a database without `user`': {
+    told: [{ general: 'auth_type = any', line: 2 }],
+    untold: [{}, { general: 'auth_type = any', entry: 'user=app' }],
+  },
+  'repeated failures to log in from one address': {
+    told: [{ general: 'auth_type = md5', line: null }],
+    untold: [{ general: 'auth_type = trust' }, { general: 'auth_type = md5\nauth_failure_delay = 0' }],
+  },
+  'a changed `auth_file`': {
+    told: [{ general: 'auth_file = /etc/users', line: 6 }],
+    untold: [{}, { general: 'auth_file =' }],
+  },
+  '`auth_query`': {
+    told: [
+      { general: 'auth_user = asker', line: null },
+      { entry: 'auth_user=asker', line: null },
+      { databases: '* = host=10.0.0.5 auth_user=asker', line: null },
+    ],
+    untold: [{}, { general: 'auth_user = asker\nauth_query_lifetime = 5' }],
+  },
+  "an HBA line with a host's name, `samehost`, `samenet` or a role (`+name`)": {
+    told: [
+      { hba: 'host all all db.example.com trust', line: 'hba.conf:1' },
+      { hba: '\nhost all all samehost trust', line: 'hba.conf:2' },
+      { hba: 'host all all samenet trust', line: 'hba.conf:1' },
+      { hba: 'host all +staff all trust', line: 'hba.conf:1' },
+    ],
+    untold: [
+      { hba: 'host all all 10.0.0.0/8 trust\nhost all all 10.0.0.0 255.0.0.0 trust\nhost all all all trust' },
+      { hba: 'local all "+staff" trust' },
+      { hba: 'host all all ::1/128 trust' },
+    ],
+  },
+  'a name in an HBA line that begins with a slash, or is `samerole` or `samegroup`': {
+    told: [
+      { hba: 'local /^app all trust', line: 'hba.conf:1' },
+      { hba: 'local all /^app trust', line: 'hba.conf:1' },
+      { hba: 'local samerole all trust', line: 'hba.conf:1' },
+    ],
+    untold: [{ hba: 'local "/app" all trust' }],
+  },
+  'the console without a password by the unix socket, and `peer`, where koffi cannot be loaded': {
+    told: [{ general: 'unix_socket_dir = /run', knowsOwners: false, line: 6 }],
+    untold: [{ general: 'unix_socket_dir = /run' }, { general: 'unix_socket_dir =', knowsOwners: false }],
+  },
+  'cancel requests to servers with TLS': {
+    told: [{ general: 'server_tls_sslmode = require', line: 6 }],
+    untold: [{ general: 'server_tls_sslmode = disable' }],
+  },
+  'the name of the host (SNI)': { told: [{ general: 'server_tls_sslmode = require', line: 6 }], untold: [{}] },
+  'SCRAM bound to the TLS connection (SCRAM-SHA-256-PLUS)': {
+    told: [
+      { general: 'server_tls_sslmode = require', line: 6 },
+      { general: 'client_tls_sslmode = allow', line: 6 },
+    ],
+    untold: [{ general: 'client_tls_sslmode = disable' }],
+  },
+  'many handshakes of TLS at a time': { told: [{ general: 'client_tls_sslmode = allow', line: 6 }], untold: [{}] },
+  'a host that is known by name': {
+    told: [
+      { databases: 'far = host=db.example.com', line: 3 },
+      { databases: '* = host=10.0.0.5,db', line: 3 },
+    ],
+    untold: [{ databases: 'near = host=/run\nfar = host=::1\nhere = host=@name\nthere =' }],
+  },
+  'one of several hosts that does not answer': {
+    told: [{ databases: 'far = host=10.0.0.5,10.0.0.6', line: 3 }],
+    untold: [{}],
+  },
+  'limits on servers': {
+    told: [
+      { general: 'max_db_connections = 5', line: 6 },
+      { general: 'max_user_connections = 5', line: 6 },
+      { entry: 'max_db_connections=5', line: 2 },
+      { users: 'ada = max_user_connections=5', line: 4 },
+    ],
+    untold: [{ general: 'max_db_connections = 0' }],
+  },
+  'pools that nobody uses': { told: [{ line: null }], untold: [{ general: 'pool_idle_timeout = 0' }] },
+  [`\`\${NAME}\` in a value, \`file:PATH\` as a password`]: {
+    told: [
+      { general: `admin_users = \${ADMIN}`, line: 6 },
+      { general: `admin_users = $\${ADMIN}`, line: 6 },
+      { entry: 'user=app password=file:/run/secret', line: 2 },
+      { entry: `user=\${ADMIN}`, line: 2 },
+    ],
+    untold: [{ entry: 'dbname=file:/run/secret' }],
+  },
+  'times of a user with a fraction, such as `query_timeout=1.5`': {
+    told: [{ users: 'ada = query_timeout=1.5', line: 4 }],
+    untold: [{ users: 'ada = query_timeout=2' }],
+  },
+  '`listen_addr` that is not set': {
+    told: [{ line: null }],
+    untold: [{ general: 'listen_addr =' }, { general: 'listen_addr = *' }],
+  },
+  '`tcp_defer_accept` that is not set': { told: [{ line: null }], untold: [{ general: 'tcp_defer_accept = 1' }] },
+  '`tcp_defer_accept`, `tcp_keepcnt`, `tcp_keepintvl`, `tcp_user_timeout` and `tcp_socket_buffer` on the transport `node`':
+    {
+      told: [{ general: 'tcp_user_timeout = 5', hasEpoll: false, line: 6 }],
+      untold: [{ general: 'tcp_user_timeout = 5' }, { general: 'tcp_user_timeout = 0', hasEpoll: false }],
+    },
+  '`user`': { told: [{ general: 'user = nobody', line: 6 }], untold: [{}] },
+  'a flood of like warnings or errors in the log': {
+    told: [{ line: null }],
+    untold: [{ general: 'log_rate_limit = 0' }],
+  },
+}
+
+interface Case {
+  readonly general?: string
+  /** More of the one line of [databases], and more lines. */
+  readonly entry?: string
+  readonly databases?: string
+  readonly users?: string
+  readonly hba?: string
+  readonly hasEpoll?: boolean
+  readonly knowsOwners?: boolean
+  /** Where it is told of; null is the file. */
+  readonly line?: number | string | null
+}
+
+const HBA_SOURCES = { ownNetworks: () => [], resolve: () => ({ value: '' }), readFile: () => '' }
+
+function notesFor({ general = '', entry = '', databases = '', users = '', hba = '', ...here }: Case): string[] {
+  const lines = [
+    ...['[databases]', `app = host=10.0.0.5 ${entry}`, databases || '[users]', users || '; none', '[pgbouncer]'],
+    general,
+  ]
+  const texts = { 'pgweir.ini': lines.join('\n'), '/run/secret': 'hunter2' }
+  const options = { iniFile: 'pgweir.ini', files: virtualFiles(texts), env: { ADMIN: 'hunter2' } }
+  const { settings, written, problems } = loadSettings(options)
+  expect(problems.filter(({ severity }) => severity === 'error')).toEqual([])
+  const { rules, problems: inRules } = parseHba(hba, 'hba.conf', HBA_SOURCES)
+  expect(inRules).toEqual([])
+  const withFile = { ...settings, general: { ...settings.general, auth_hba_file: 'hba.conf' } }
+  return notesOf({ settings: withFile, written, rules, hasEpoll: true, knowsOwners: true, ...here })
+}
+
+const ROWS: readonly Difference[] = Object.values(DIFFERENCES).flat()
+
+test('each difference that hangs on a file has its case here', () => {
+  const named = ROWS.filter(({ concerns }) => concerns !== undefined).map(({ what }) => what)
+  expect(Object.keys(CASES)).toEqual(named)
+  expect(new Set(ROWS.map(({ what }) => what)).size).toBe(ROWS.length)
+})
+
+describe.each(Object.entries(CASES))('%s', (what, { told, untold }) => {
+  const isAbout = (note: string) => note.includes(`: note: ${what.replaceAll('`', '')} | PgBouncer: `)
+
+  test.each(told as readonly Case[])('is told of %j', ({ line, ...given }: Case) => {
+    const notes = notesFor(given).filter(isAbout)
+    const place = line === null ? 'pgweir.ini' : typeof line === 'string' ? line : `pgweir.ini:${line}`
+    expect(notes).toEqual([expect.stringMatching(`^${place}: note: .* \\(#[a-z-]+\\)$`)])
+    expect(notes.join()).not.toContain('hunter2')
+  })
+
+  test.each(untold as readonly Case[])('is not told of %j', (given: Case) => {
+    expect(notesFor(given).filter(isAbout)).toEqual([])
+  })
+})
+
+test('each place in the guide that is named is there', () => {
+  const headings = differencesSection()
+    .match(/^### .*$/gm)
+    ?.map((line) => line.slice(4))
+  expect(headings).toEqual(Object.keys(DIFFERENCES))
+  const guide = readFileSync(new URL('../../../docs/migrating-from-pgbouncer.md', import.meta.url), 'utf8')
+  for (const heading of ['## In five steps', '## What is different']) expect(guide).toContain(`\n${heading}\n`)
 })

@@ -1,0 +1,30 @@
+/** Whether somebody listens already, for who wants to know it without listening. */
+
+import { connect, createServer, isIPv6 } from 'node:net'
+import type { Address } from './channel.ts'
+import { isPath, nodePath } from './unix-sockets.ts'
+
+export async function isInUse({ host, port }: Address): Promise<boolean> {
+  return isPath(host) ? isAnswered(host) : !(await canBind(host, port))
+}
+
+function isAnswered(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path: nodePath(path) })
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    // A queue that is full is somebody's, too.
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'EAGAIN'))
+  })
+}
+
+/** What else may be wrong with an address is told when it is listened on. */
+function canBind(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'EADDRINUSE'))
+    server.listen({ host, port, exclusive: true, ipv6Only: isIPv6(host) }, () => server.close(() => resolve(true)))
+  })
+}

@@ -1,8 +1,9 @@
 /** Runs the client programs of Debian's packages: with the surroundings of a test, and never longer than they may take. */
 
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import type { TestDatabase } from '../../support/postgres.ts'
@@ -22,7 +23,14 @@ const PROGRAMS = {
   ruby: { path: '/usr/bin/ruby', from: 'ruby' },
   java: { path: '/usr/bin/java', from: 'default-jdk-headless' },
   node: { path: process.execPath, from: 'nodejs' },
+  npm: { path: whereIs('npm'), from: 'npm' },
 } as const
+
+/** What is no package of Debian's may be anywhere. */
+function whereIs(program: string): string {
+  const places = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, program))
+  return places.find((place) => existsSync(place)) ?? program
+}
 
 export type ProgramName = keyof typeof PROGRAMS
 

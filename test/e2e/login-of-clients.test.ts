@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { serialize } from 'pg-protocol'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { startPgweir } from '../support/e2e/pgweir.ts'
+import { sharedPgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { runProgram } from '../support/e2e/program.ts'
 import { RawClient, startup } from '../support/e2e/raw-client.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
@@ -46,18 +46,10 @@ const MATRIX = [
 
 for (const { auth_type, kind, refusal } of MATRIX)
   describe(`auth_type ${auth_type}, a ${kind} secret`, () => {
-    const start = () => startPgweir({ database, settings: { auth_type }, secrets: { [user]: SECRETS[kind] ?? '' } })
+    const options = { database, settings: { auth_type }, secrets: { [user]: SECRETS[kind] ?? '' } }
 
-    test('lets in whoever has the password', async () => {
-      const pgweir = await start()
-      const client = await pgweir.client({ password: PASSWORD })
-      expect((await client.query('select current_user as name')).rows).toEqual([{ name: user }])
-      const sql = pgweir.sql({ password: PASSWORD })
-      expect(await sql`select 1 as one`).toEqual([{ one: 1 }])
-    })
-
-    test('and nobody else, whether there is such a user and such a database or not', async () => {
-      const pgweir = await start()
+    test('lets in nobody without the password, whether there is such a user and such a database or not', async () => {
+      const pgweir = await sharedPgweir(options)
       for (const config of [
         {},
         { user: 'nobody_here' },
@@ -72,11 +64,19 @@ for (const { auth_type, kind, refusal } of MATRIX)
     })
 
     test('a database that does not exist is told of only after the login', async () => {
-      const pgweir = await start()
+      const pgweir = await sharedPgweir(options)
       expect(await failureOf(pgweir.client({ password: PASSWORD, database: 'nowhere' }))).toMatchObject({
         code: '3D000',
         message: 'no such database: nowhere',
       })
+    })
+
+    test('lets in whoever has the password', async () => {
+      const pgweir = await sharedPgweir(options)
+      const client = await pgweir.client({ password: PASSWORD })
+      expect((await client.query('select current_user as name')).rows).toEqual([{ name: user }])
+      const sql = pgweir.sql({ password: PASSWORD })
+      expect(await sql`select 1 as one`).toEqual([{ one: 1 }])
     })
   })
 

@@ -3,9 +3,10 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { type Step, sameAsDirect } from '../support/e2e/conversation.ts'
 import { sharedPgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { extended } from '../support/e2e/raw-client.ts'
-import { createDatabase, createRole } from '../support/postgres.ts'
+import { adminClient, createDatabase, createRole } from '../support/postgres.ts'
 
 const database = await createDatabase({ method: 'trust' })
+const admin = await adminClient(database.database)
 
 const { parse, bind, execute, sync, query, flush } = serialize
 const describeStatement = (name = '') => serialize.describe({ type: 'S', name })
@@ -269,8 +270,8 @@ describe('the same in session mode', () => {
 
 describe('tables change', () => {
   beforeEach(async () => {
-    const pgweir = await startPgweir({ database })
-    await (await pgweir.client()).query('drop table if exists things; create table things (a int, b text)')
+    await admin.query('drop table if exists things; create table things (a int, b text)')
+    await admin.query(`alter table things owner to ${database.user}`)
   })
 
   test('the types of parameters are told anew to whoever asks', async () => {

@@ -223,8 +223,6 @@ const KINDS: Readonly<Record<string, (block: Block) => unknown>> = {
 
   /** What is shown, by a program or in a log. */
   text: () => {},
-
-  mermaid: ({ text }) => expect(text).toMatch(/^(flowchart|sequenceDiagram|stateDiagram-v2)\b[^\n]*\n/),
 }
 
 const EXCERPTED = ['examples', 'deploy', 'test/clients']

@@ -1,11 +1,12 @@
-// Prints how many tests of a vitest report passed, failed and were skipped; on standard error, each that failed and why.
-// A file that could not be run counts as one failure.
+// Prints how many tests of a vitest report passed, failed and were skipped, and the files in which any failed; on standard error,
+// each that failed and why. A file that could not be run counts as one failure.
 
 import { readFileSync } from 'node:fs'
 import { relative } from 'node:path'
 
 const report = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8'))
 let [passed, failed, skipped] = [0, 0, 0]
+const failedFiles = []
 
 /** The reason without colours, and of its lines those that say most. */
 function tell(where, reason) {
@@ -22,10 +23,11 @@ for (const { name, status, message, assertionResults } of report.testResults) {
   const failedHere = count('failed')
   passed += count('passed')
   failed += status === 'failed' && failedHere === 0 ? 1 : failedHere
+  if (status === 'failed') failedFiles.push(file)
   if (status === 'failed' && failedHere === 0) tell(file, message)
   for (const test of assertionResults) {
     if (test.status === 'failed') tell(`${file}: ${test.fullName}`, test.failureMessages.join('\n'))
   }
   skipped += count('pending', 'skipped', 'todo', 'disabled')
 }
-console.log(passed, failed, skipped)
+console.log(passed, failed, skipped, ...failedFiles)

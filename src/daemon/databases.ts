@@ -56,6 +56,8 @@ export interface DatabasesOptions {
   endClients(pools: ReadonlySet<Pool>, notice: Notice): void
   /** Nobody is read for now. */
   isSuspended(): boolean
+  /** A server has taken all that was written to it, while nobody is read. */
+  onTaken(): void
   /** Whoever grants the right to open servers. */
   openPermits(database: string, user: string, holder: ShareHolder): Permits
 }
@@ -372,6 +374,7 @@ export class Databases {
       onServerConnected: this.#options.onServerConnected,
       onServerClosed: this.#options.onServerClosed,
       onServerOpened: this.#options.onServerOpened,
+      onTaken: this.#options.onTaken,
     })
     this.#schemas.moved(pool, this.#placeOf(database.settings))
     this.#pauseOrResume(pool)

@@ -251,6 +251,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
       membership?.onServerClosed(server)
     },
     isSuspended: () => suspension.isOn,
+    onTaken: () => conditions.check(),
     openPermits: (database, user, holder) =>
       membership?.openPermits(database, user, holder, () => sizesOf('pool', database, user).min ?? 0) ??
       new LocalPermits(permits, clock, database, user, holder),

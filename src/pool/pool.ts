@@ -73,6 +73,8 @@ export interface PoolOptions {
   /** A server is gone, and its permit goes back after this. */
   onServerClosed(server: Server): void
   onServerOpened(server: Server): void
+  /** A server has taken all that was written to it, while nobody is read. */
+  onTaken(): void
 }
 
 export class Pool implements ServerOwner, HandoverOwner, SharingPool {
@@ -519,6 +521,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
       registry: this.statements,
       encryption: (address) => this.#target.encryption(address),
       isSuspended: () => this.#isSuspended,
+      onTaken: () => this.options.onTaken(),
       maxPacketBytes: () => this.settings.maxPacketBytes,
       owner: this,
     }

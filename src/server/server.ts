@@ -75,6 +75,8 @@ export interface ServerContext {
   maxPacketBytes(): number
   /** Nobody is read for now. */
   isSuspended(): boolean
+  /** One of them has taken all that was written to it, while nobody is read. */
+  onTaken(): void
   /** SQL that runs after the login, before anybody uses the server; empty for none. */
   readonly connectQuery: string
   /** Asked for each new connection; null: it is not encrypted. */
@@ -370,7 +372,10 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   }
 
   onDrained(): void {
-    this.#guard(() => this.tenant?.onServerDrained())
+    this.#guard(() => {
+      this.tenant?.onServerDrained()
+      if (this.context.isSuspended()) this.context.onTaken()
+    })
   }
 
   onClosed(problem: Error | null): void {

@@ -5,7 +5,7 @@ import type { FlowClient } from '../support/flow/client.ts'
 import { ask, command, ROOT, run } from '../support/flow/commands.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import type { FlowServer } from '../support/flow/postgres.ts'
-import { join, notice, ready, rows } from '../support/flow/replies.ts'
+import { complete, join, notice, ready, rows } from '../support/flow/replies.ts'
 import { query } from '../support/flow/requests.ts'
 import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
 
@@ -94,6 +94,28 @@ test('it is answered once clients have taken what was said to them', async () =>
   client.startReading()
   await client.answer()
   expect(await root.answer()).toEqual(SUSPENDED)
+})
+
+test('it is answered at once when a server that nobody holds has taken its last', async () => {
+  const settings = { pool_mode: 'session', server_reset_query: `reset ${'x'.repeat(300)}` }
+  const { flow, client, postgres } = await startPair({ windowBytes: 100, settings })
+  await postgres.expect('Query')
+  postgres.send(complete('RESET'), ready())
+  await flow.expectCounts({ idle: 1 })
+  await ask(client, flow)
+  postgres.stopReading()
+  client.leave()
+  await flow.expectCounts({ cleaning: 1 })
+  const root = await flow.connect(ROOT)
+  root.send(query('suspend'))
+  await root.expectNothing()
+  postgres.startReading()
+  await postgres.expect('Query')
+  expect(await root.answer()).toEqual(SUSPENDED)
+  root.send(query('resume'))
+  await root.answer()
+  postgres.send(complete('RESET'), ready())
+  await flow.expectCounts({ idle: 1 })
 })
 
 test('whoever does not take it is dropped after suspend_timeout', async () => {

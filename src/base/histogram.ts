@@ -27,8 +27,8 @@ export interface Lengths {
 
 export function lengthsOf({ counts, sumMs }: Histogram): Lengths {
   // By its iterator a typed array takes five times as long, and there may be thousands.
-  const copy: number[] = []
-  for (let bucket = 0; bucket < counts.length; bucket++) copy.push(counts[bucket] as number)
+  const copy = new Array<number>(counts.length)
+  for (let bucket = 0; bucket < counts.length; bucket++) copy[bucket] = counts[bucket] as number
   return { counts: copy, sumMs }
 }
 
@@ -36,6 +36,23 @@ export function addLengths(one: Lengths, other: Lengths): Lengths {
   return {
     counts: one.counts.map((count, bucket) => count + (other.counts[bucket] ?? 0)),
     sumMs: one.sumMs + other.sumMs,
+  }
+}
+
+/** Lengths that others are added to, where there are too many to make new ones for each. */
+export class SumOfLengths implements Lengths {
+  readonly counts: number[]
+  sumMs: number
+
+  constructor({ counts, sumMs }: Lengths) {
+    this.counts = counts.slice()
+    this.sumMs = sumMs
+  }
+
+  add({ counts, sumMs }: Lengths): void {
+    for (let bucket = 0; bucket < this.counts.length; bucket++)
+      this.counts[bucket] = (this.counts[bucket] as number) + (counts[bucket] as number)
+    this.sumMs += sumMs
   }
 }
 

@@ -19,7 +19,7 @@ export interface ExporterOptions {
 
 export class Exporter {
   readonly #options: ExporterOptions
-  readonly #underWay = new Map<Format, Promise<string>>()
+  readonly #underWay = new Map<Format, Promise<Buffer>>()
 
   constructor(options: ExporterOptions) {
     this.#options = options
@@ -29,7 +29,7 @@ export class Exporter {
     return { contentType: CONTENT_TYPES[format], body: await this.#text(format) }
   }
 
-  #text(format: Format): Promise<string> {
+  #text(format: Format): Promise<Buffer> {
     const underWay = this.#underWay.get(format)
     if (underWay !== undefined) return underWay
     const text = this.#make(format).finally(() => this.#underWay.delete(format))
@@ -37,7 +37,7 @@ export class Exporter {
     return text
   }
 
-  async #make(format: Format): Promise<string> {
+  async #make(format: Format): Promise<Buffer> {
     const { fleet, names, limits, tellsPgbouncerNames } = this.#options
     const families = tellsPgbouncerNames() ? [...FAMILIES, ...PGBOUNCER_FAMILIES] : FAMILIES
     return expose(families, await takeSnapshot(fleet, names, limits()), format)

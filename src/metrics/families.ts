@@ -352,8 +352,7 @@ function histogram(name: string, help: string, duration: DurationName): Family {
 function databaseGauge(name: string, help: string, measure: (database: DatabaseSnapshot) => number): Family {
   return {
     ...{ name, help, type: 'gauge', labels: ['database'] },
-    read: ({ databases }) =>
-      databases.map((database) => ({ of: { database: database.name }, value: measure(database) })),
+    read: ({ databases }) => databases.map((database) => ({ of: databaseOf(database.name), value: measure(database) })),
   }
 }
 
@@ -364,7 +363,7 @@ function userGauge(name: string, help: string, limitOf: (limits: Limits, user: s
     read: ({ pools, limits }) =>
       [...new Set(pools.map(({ user }) => user))]
         .filter((user) => user !== OTHER && limitOf(limits, user) > 0)
-        .map((user) => ({ of: { user }, value: limitOf(limits, user) })),
+        .map((user) => ({ of: userOf(user), value: limitOf(limits, user) })),
   }
 }
 
@@ -388,8 +387,16 @@ function poolOf({ database, user }: { readonly database: string; readonly user: 
   return remembered(`${database}\0${user}`, { database, user })
 }
 
+function databaseOf(database: string): Labels {
+  return remembered(`database ${database}`, { database })
+}
+
+function userOf(user: string): Labels {
+  return remembered(`user ${user}`, { user })
+}
+
 function partOf(state: string): Labels {
-  return remembered(state, { state })
+  return remembered(`state ${state}`, { state })
 }
 
 function fileOf(file: string): Labels {

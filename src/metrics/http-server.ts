@@ -12,7 +12,7 @@ export interface Page {
   /** 200 if not given. */
   readonly status?: number
   readonly contentType: string
-  readonly body: string
+  readonly body: string | Buffer
   readonly headers?: Readonly<Record<string, string>>
 }
 

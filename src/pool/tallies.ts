@@ -1,9 +1,9 @@
 /** What pools have counted and timed, by database and user, as plain data; also those that are gone. No number in it ever goes down. */
 
-import { addLengths, type Lengths, lengthsOf } from '../base/histogram.ts'
-import { sumOf, type Totals } from './averages.ts'
-import { type Counters, DURATION_NAMES, type DurationName, type Durations } from './counters.ts'
-import { addErrors, type ErrorCounts, type ErrorTotals } from './error-counts.ts'
+import { type Lengths, lengthsOf, SumOfLengths } from '../base/histogram.ts'
+import { type CounterName, sumOf, type Totals } from './averages.ts'
+import { COUNTER_NAMES, type Counters, DURATION_NAMES, type DurationName, type Durations } from './counters.ts'
+import type { ErrorCounts, ErrorTotals } from './error-counts.ts'
 
 export interface Tally {
   readonly database: string
@@ -84,26 +84,54 @@ export function tallyOf({ database, user, counters, durations, errors }: Countin
 
 /** One for each database and user. */
 export function sumTallies(tallies: readonly Tally[]): Tally[] {
-  const sums = new Map<string, Tally>()
+  const sums = new Map<string, Tally | SumOfTallies>()
   for (const tally of tallies) {
     const key = keyOf(tally.database, tally.user)
     const before = sums.get(key)
-    sums.set(key, before === undefined ? tally : addTally(before, tally))
+    if (before === undefined) sums.set(key, tally)
+    else if (before instanceof SumOfTallies) before.add(tally)
+    // Most are alone under their name, and many are `other`.
+    else sums.set(key, new SumOfTallies(before, tally))
   }
-  return [...sums.values()]
+  return Array.from(sums.values(), (sum) => (sum instanceof SumOfTallies ? sum.total : sum))
 }
 
-function addTally(one: Tally, other: Tally): Tally {
-  return {
-    ...one,
-    totals: sumOf([one.totals, other.totals]),
-    durations: byDuration((name) => addLengths(one.durations[name], other.durations[name])),
-    errors: addErrors(one.errors, other.errors),
+/** Of many that others are added to, none is made anew. */
+class SumOfTallies {
+  readonly #first: Tally
+  readonly #totals: Record<CounterName, number>
+  readonly #durations: Readonly<Record<DurationName, SumOfLengths>>
+  readonly #errors: Record<string, number>
+
+  constructor(first: Tally, second: Tally) {
+    this.#first = first
+    this.#totals = { ...first.totals }
+    this.#durations = byDuration((name) => new SumOfLengths(first.durations[name]))
+    this.#errors = { ...first.errors }
+    this.add(second)
+  }
+
+  add({ totals, durations, errors }: Tally): void {
+    for (const name of COUNTER_NAMES) this.#totals[name] += totals[name]
+    for (const name of DURATION_NAMES) this.#durations[name].add(durations[name])
+    for (const [key, count] of Object.entries(errors)) this.#errors[key] = (this.#errors[key] ?? 0) + count
+  }
+
+  get total(): Tally {
+    const { database, user } = this.#first
+    // Plain data: it may go to another process.
+    const durations = byDuration((name) => ({
+      counts: this.#durations[name].counts,
+      sumMs: this.#durations[name].sumMs,
+    }))
+    return { database, user, totals: this.#totals, durations, errors: this.#errors }
   }
 }
 
-function byDuration(lengths: (name: DurationName) => Lengths): Record<DurationName, Lengths> {
-  return Object.fromEntries(DURATION_NAMES.map((name) => [name, lengths(name)])) as Record<DurationName, Lengths>
+function byDuration<T>(partOf: (name: DurationName) => T): Record<DurationName, T> {
+  const values: Partial<Record<DurationName, T>> = {}
+  for (const name of DURATION_NAMES) values[name] = partOf(name)
+  return values as Record<DurationName, T>
 }
 
 /** Of a pair, for maps. */

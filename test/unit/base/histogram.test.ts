@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { addLengths, BUCKETS_MS, Histogram, lengthsOf, quantileMs } from '../../../src/base/histogram.ts'
+import { addLengths, BUCKETS_MS, Histogram, lengthsOf, quantileMs, SumOfLengths } from '../../../src/base/histogram.ts'
 
 function of(...lengthsMs: number[]) {
   const histogram = new Histogram()
@@ -36,5 +36,8 @@ test('of nothing there is no quantile, and beyond the last bucket there is no te
 })
 
 test('what two processes have counted adds up', () => {
+  const sum = new SumOfLengths(of(1, 3))
+  for (const part of [of(3, 200), of(90_000)]) sum.add(part)
+  expect(sum).toMatchObject(of(1, 3, 3, 200, 90_000))
   expect(addLengths(of(1, 3), of(3, 200))).toEqual(of(1, 3, 3, 200))
 })

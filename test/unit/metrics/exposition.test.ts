@@ -1,14 +1,18 @@
 import { Counter, Gauge, Histogram as PromHistogram, Registry, type RegistryContentType } from 'prom-client'
 import { expect, test } from 'vitest'
 import { BUCKETS_MS, Histogram, lengthsOf } from '../../../src/base/histogram.ts'
-import { CONTENT_TYPES, expose, formatFor } from '../../../src/metrics/exposition.ts'
+import { CONTENT_TYPES, expose, type Format, formatFor } from '../../../src/metrics/exposition.ts'
 import type { Family } from '../../../src/metrics/families.ts'
 import type { Snapshot } from '../../../src/metrics/snapshot.ts'
 
 const NOTHING = {} as Snapshot
 
+async function told(families: readonly Family[], format: Format): Promise<string> {
+  return (await expose(families, NOTHING, format)).toString()
+}
+
 test('a counter, a gauge and a histogram as Prometheus wants them', async () => {
-  expect(await expose(FAMILIES, NOTHING, 'prometheus')).toBe(`# HELP x_things_total Things, "all" of them.
+  expect(await told(FAMILIES, 'prometheus')).toBe(`# HELP x_things_total Things, "all" of them.
 # TYPE x_things_total counter
 x_things_total{database="a\\"b\\\\c\\nd"} 12
 
@@ -25,11 +29,11 @@ x_seconds_count{database="d"} 3
 })
 
 test('and as OpenMetrics does', async () => {
-  const text = await expose(FAMILIES, NOTHING, 'openmetrics')
+  const text = await told(FAMILIES, 'openmetrics')
   expect(text).toContain('# TYPE x_things counter\nx_things_total{database="a\\"b\\\\c\\nd"} 12\n')
   expect(text.endsWith('# EOF\n')).toBe(true)
   // What was asked for once changes nothing for who asks next.
-  expect(await expose(FAMILIES, NOTHING, 'prometheus')).toContain('# TYPE x_things_total counter')
+  expect(await told(FAMILIES, 'prometheus')).toContain('# TYPE x_things_total counter')
 })
 
 test('the lines are those that prom-client writes itself', async () => {
@@ -64,8 +68,26 @@ test('the lines are those that prom-client writes itself', async () => {
         read: () => [{ of: labels, value: { counts: [...counted.counts], sumMs: 90_706.1 } }],
       },
     ]
-    expect(await expose(families, NOTHING, format)).toBe(await registry.metrics())
+    expect(await told(families, format)).toBe(await registry.metrics())
   }
+})
+
+test('names of all alphabets arrive as they are, however long the page is', async () => {
+  const users = Array.from({ length: 5_000 }, (_, index) => `ø${'é漢🐘'[index % 3]}🐘${index}`)
+  const family: Family = {
+    ...{ name: 'x_level', type: 'gauge', help: 'Größe.', labels: ['user'] },
+    read: () => users.map((user, index) => ({ of: { user }, value: index })),
+  }
+  const lines = [
+    '# HELP x_level Größe.',
+    '# TYPE x_level gauge',
+    ...users.map((user, index) => `x_level{user="${user}"} ${index}`),
+  ]
+  const text = (await expose([family], NOTHING, 'prometheus')).toString('latin1')
+  // A half of a pair is written as what stands for it.
+  expect(text).toBe(Buffer.from(`${lines.join('\n')}\n`).toString('latin1'))
+  // What is kept from one page to the next does not get into it.
+  expect((await told(FAMILIES, 'prometheus')).endsWith('x_seconds_count{database="d"} 3\n')).toBe(true)
 })
 
 const ACCEPTED: readonly (readonly [string, string])[] = [

@@ -39,3 +39,14 @@ test('only the first have names of their own, and keep them; the others never ge
   if (third) tallies.ended(third)
   expect(brief(tallies.with([tallyOf(counting('d', 'u', 4))]))).toEqual(['a/u 1 1', 'other/other 7 7'])
 })
+
+test('adding up changes nothing of what is added, and gives plain data', () => {
+  const parts = [1, 2, 3].map((queries) => tallyOf(counting('a', 'u', queries)))
+  const before = structuredClone(parts)
+  const tallies = new Tallies(new TallyNames(10))
+  const [sum] = tallies.with(parts)
+  expect(tallies.with(parts)).toEqual([sum])
+  expect(parts).toEqual(before)
+  expect(sum?.errors).toEqual({ 'postgresql 22012': 3 })
+  expect(JSON.parse(JSON.stringify(sum))).toEqual(sum)
+})

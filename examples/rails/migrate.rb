@@ -1,5 +1,6 @@
 # `rails db:migrate`
 require_relative 'config/environment'
 
-ActiveRecord::Migration.verbose = false
-ActiveRecord::MigrationContext.new("#{__dir__}/db/migrate", ActiveRecord::SchemaMigration).migrate
+ActiveRecord::Migrator.migrations_paths = ["#{__dir__}/db/migrate"]
+ENV['VERBOSE'] = 'false'
+ActiveRecord::Tasks::DatabaseTasks.migrate

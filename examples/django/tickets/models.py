@@ -4,10 +4,7 @@ from django.db import models
 
 class Event(models.Model):
     name = models.TextField()
-    seats_left = models.IntegerField()
-
-    class Meta:
-        constraints = [models.CheckConstraint(check=models.Q(seats_left__gte=0), name="events_not_oversold")]
+    seats_left = models.PositiveIntegerField()
 
 
 class Booking(models.Model):

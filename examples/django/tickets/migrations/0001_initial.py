@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.TextField()),
-                ("seats_left", models.IntegerField()),
+                ("seats_left", models.PositiveIntegerField()),
             ],
         ),
         migrations.CreateModel(
@@ -24,9 +24,5 @@ class Migration(migrations.Migration):
                 ("booked_at", models.DateTimeField(auto_now_add=True)),
                 ("event", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="tickets.event")),
             ],
-        ),
-        migrations.AddConstraint(
-            model_name="event",
-            constraint=models.CheckConstraint(check=models.Q(("seats_left__gte", 0)), name="events_not_oversold"),
         ),
     ]

@@ -9,12 +9,12 @@ export type OwnNetworks = () => readonly { readonly address: string; readonly bi
 /** What is known of hosts by now. */
 export interface KnownHosts {
   /** Whether that address is one of the host's, or of a host in that domain where the name begins with a dot; null if that has to be asked first. */
-  isAt(name: string, address: string): boolean | null
+  isAt(name: string, address: string): boolean | null | 'unanswered'
 }
 
-/** null: `hostName` has to be asked about first. */
+/** null: `hostName` has to be asked about first. `unanswered`: that was done, and nobody knows. */
 export interface FromTest {
-  (address: string, hosts: KnownHosts): boolean | null
+  (address: string, hosts: KnownHosts): boolean | null | 'unanswered'
   readonly hostName?: string
 }
 

@@ -122,7 +122,9 @@ function readRule(fields: Word[][], line: number, file: string, sources: HbaSour
       const fits = [isDatabase.test(arrival, known), isUser.test(arrival, known)]
       if (fits.includes(false)) return false
       // Last, because it may have to be asked; roles come after it, since there is more to do for them.
-      const isThere = isLocal || from(arrival.host, known)
+      const found = isLocal || from(arrival.host, known)
+      // Who might be the one to be kept out is.
+      const isThere = found === 'unanswered' ? method === 'reject' : found
       if (isThere === null) return { asksFor: 'host', host: from.hostName as string }
       return isThere && fits.includes(null) ? { asksFor: 'roles' } : isThere
     },

@@ -213,7 +213,7 @@ const LOGGING_IN = {
   auth_hba_file: row(
     path,
     '',
-    "Who may log in from where, and how, with auth_type = hba: a file like PostgreSQL's pg_hba.conf. The first rule that fits decides. Regular expressions, samehost and samenet are understood, and names of hosts: the client must have one of the addresses of `db1.example.com`, or for `.example.com` a name in that domain that leads back to it; answers are good for dns_max_ttl. For roles (`+name`, samerole) PostgreSQL is asked by auth_user; answers are good for auth_query_lifetime.",
+    "Who may log in from where, and how, with auth_type = hba: a file like PostgreSQL's pg_hba.conf. The first rule that fits decides. Regular expressions, samehost and samenet are understood, and names of hosts: the client must have one of the addresses of `db1.example.com`, or for `.example.com` a name in that domain that leads back to it; answers are good for dns_max_ttl, and while nobody answers the last one goes on. For roles (`+name`, samerole) PostgreSQL is asked by auth_user; answers are good for auth_query_lifetime.",
   ),
   auth_ident_file: orNone(
     path,

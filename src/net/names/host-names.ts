@@ -35,6 +35,8 @@ const MAX_REVERSE = 50
 interface Known {
   readonly found: ReadonlySet<string>
   readonly untilMs: number
+  /** Nobody has ever answered: there may be more. */
+  readonly isUnanswered: boolean
 }
 
 export class HostNames {
@@ -51,22 +53,29 @@ export class HostNames {
   }
 
   /**
-   * Whether the address is one of the host's, or of some host in a domain (`.example.com`); null if that has to be asked first. The owner of a network can
+   * Whether the address is one of the host's, or of some host in a domain (`.example.com`); null if that has to be asked first, and `unanswered`
+   * if nobody has an answer. The owner of a network can
    * give its addresses any names: only a name that has the address, too, counts.
    */
-  isAt(name: string, address: string): boolean | null {
+  isAt(name: string, address: string): boolean | null | 'unanswered' {
     const ip = canonical(address)
     if (ip === null) return false
-    if (!name.startsWith('.')) return this.#known(this.#addresses, name)?.has(ip) ?? null
+    if (!name.startsWith('.')) return this.#hasAddress(name, ip)
     const names = this.#known(this.#names, ip)
     if (names === null) return null
-    for (const each of names) {
-      if (!each.endsWith(name)) continue
-      const addresses = this.#known(this.#addresses, each)
-      if (addresses === null) return null
-      if (addresses.has(ip)) return true
+    let verdict: false | 'unanswered' = names.isUnanswered && 'unanswered'
+    for (const each of names.found) {
+      const isThere = each.endsWith(name) && this.#hasAddress(each, ip)
+      if (isThere === null || isThere === true) return isThere
+      if (isThere === 'unanswered') verdict = isThere
     }
-    return false
+    return verdict
+  }
+
+  #hasAddress(name: string, ip: string): boolean | null | 'unanswered' {
+    const addresses = this.#known(this.#addresses, name)
+    if (addresses === null) return null
+    return addresses.found.has(ip) || (addresses.isUnanswered && 'unanswered')
   }
 
   /** Resolves once `isAt` has an answer, which may be that nobody could tell. */
@@ -75,7 +84,8 @@ export class HostNames {
     const ip = canonical(address)
     if (ip === null) return
     await this.#askNames(ip, address)
-    for (const each of this.#known(this.#names, ip) ?? []) if (each.endsWith(name)) await this.#askAddresses(each)
+    for (const each of this.#known(this.#names, ip)?.found ?? [])
+      if (each.endsWith(name)) await this.#askAddresses(each)
   }
 
   #askAddresses(name: string): Promise<void> {
@@ -100,11 +110,15 @@ export class HostNames {
     const answered = few
       .do(work)
       .then(
-        (found) => this.#learn(cache, key, found, maxAgeMs()),
+        (found) => this.#learn(cache, key, { found: new Set(found), isUnanswered: false }, maxAgeMs()),
         (problem: NodeJS.ErrnoException) => {
-          const isMissing = MISSING.includes(problem.code ?? '')
-          if (!isMissing) onFailed(key, problem.code ?? problem.message)
-          this.#learn(cache, key, [], isMissing ? maxFailureAgeMs() : UNANSWERED_AGE_MS)
+          if (MISSING.includes(problem.code ?? '')) {
+            this.#learn(cache, key, { found: new Set(), isUnanswered: false }, maxFailureAgeMs())
+            return
+          }
+          onFailed(key, problem.code ?? problem.message)
+          // As long as nobody answers, the last answer goes on.
+          this.#learn(cache, key, cache.get(key) ?? { found: new Set(), isUnanswered: true }, UNANSWERED_AGE_MS)
         },
       )
       .finally(() => this.#asked.delete(key))
@@ -112,13 +126,19 @@ export class HostNames {
     return answered
   }
 
-  #learn(cache: Lru<string, Known>, key: string, found: readonly string[], lifetimeMs: number): void {
-    cache.set(key, { found: new Set(found), untilMs: this.#options.clock.nowMs + Math.max(lifetimeMs, LEAST_AGE_MS) })
+  #learn(
+    cache: Lru<string, Known>,
+    key: string,
+    { found, isUnanswered }: Pick<Known, 'found' | 'isUnanswered'>,
+    lifetimeMs: number,
+  ): void {
+    const untilMs = this.#options.clock.nowMs + Math.max(lifetimeMs, LEAST_AGE_MS)
+    cache.set(key, { found, isUnanswered, untilMs })
   }
 
-  #known(cache: Lru<string, Known>, key: string): ReadonlySet<string> | null {
+  #known(cache: Lru<string, Known>, key: string): Known | null {
     const known = cache.get(key)
-    return known && this.#options.clock.nowMs < known.untilMs ? known.found : null
+    return known && this.#options.clock.nowMs < known.untilMs ? known : null
   }
 }
 

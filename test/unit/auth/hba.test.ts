@@ -48,13 +48,21 @@ const ROLES: Readonly<Record<string, readonly string[]>> = { ada: ['ada', 'staff
 function verdict(rule: string, differs: Partial<Arrival> = {}): string | null {
   const { rules, problems } = read(rule)
   expect(problems).toEqual([])
-  const isAt = (name: string, address: string) => HOSTS[name]?.includes(address) ?? null
+  const isAt = (name: string, address: string) =>
+    name === 'silent.example' ? 'unanswered' : (HOSTS[name]?.includes(address) ?? null)
   const isMember = ({ user }: Pick<Arrival, 'user'>, role: string) => ROLES[user]?.includes(role) ?? null
   const found = ruleFor(rules, { ...ADA, ...differs }, { isAt, isMember })
   if (found === null) return null
   if (!('asksFor' in found)) return found.method
   return found.asksFor === 'host' ? `asks for ${found.host}` : 'asks for roles'
 }
+
+test('who might be at a host that nobody can tell of is kept out by its name, and let in by none', () => {
+  const behind = '\nhost all all all trust'
+  expect(verdict(`host all all silent.example reject${behind}`)).toBe('reject')
+  for (const method of ['md5', 'trust']) expect(verdict(`host all all silent.example ${method}`)).toBe(null)
+  expect(verdict(`host all eve silent.example reject${behind}`)).toBe('trust')
+})
 
 describe('a rule fits', () => {
   test.each<[string, Partial<Arrival>, boolean]>([

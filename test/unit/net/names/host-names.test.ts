@@ -24,7 +24,7 @@ function setUp(forward: Record<string, string[]>, reverse: Record<string, string
   return { clock, asked, failed, hosts, forward, reverse }
 }
 
-async function isAt({ hosts }: { hosts: HostNames }, name: string, address: string): Promise<boolean | null> {
+async function isAt({ hosts }: { hosts: HostNames }, name: string, address: string) {
   if (hosts.isAt(name, address) === null) await hosts.ask(name, address)
   return hosts.isAt(name, address)
 }
@@ -67,7 +67,7 @@ test('a stranger who has given an address a hundred names has only some of them 
 test('an answer is good for a while, and a failure, which is told of, for a shorter one', async () => {
   const rig = setUp({ 'db.example': ['10.0.0.1'], 'slow.example': ['EAI_AGAIN'] })
   await isAt(rig, 'db.example', '10.0.0.1')
-  expect(await isAt(rig, 'slow.example', '10.0.0.1')).toBe(false)
+  expect(await isAt(rig, 'slow.example', '10.0.0.1')).toBe('unanswered')
   expect(rig.failed).toEqual(['slow.example EAI_AGAIN'])
   rig.forward['db.example'] = ['10.0.0.2']
   rig.clock.advance(14_000)
@@ -77,6 +77,24 @@ test('an answer is good for a while, and a failure, which is told of, for a shor
   rig.clock.advance(2_000)
   expect(await isAt(rig, 'db.example', '10.0.0.1')).toBe(false)
   expect(await isAt(rig, 'db.example', '10.0.0.2')).toBe(true)
+})
+
+test('while nobody answers, the last answer goes on', async () => {
+  const rig = setUp({ 'db.example': ['10.0.0.1'] }, { '10.0.0.1': ['db.example'] })
+  expect(await isAt(rig, '.example', '10.0.0.1')).toBe(true)
+  rig.forward['db.example'] = ['EAI_AGAIN']
+  rig.reverse['10.0.0.1'] = ['ETIMEOUT']
+  for (let minute = 0; minute < 3; minute++) {
+    rig.clock.advance(60_000)
+    expect(await isAt(rig, '.example', '10.0.0.1')).toBe(true)
+    expect(await isAt(rig, 'db.example', '10.0.0.2')).toBe(false)
+    // Of whom nothing is known.
+    rig.reverse['10.0.0.9'] = ['ETIMEOUT']
+    expect(await isAt(rig, '.example', '10.0.0.9')).toBe('unanswered')
+  }
+  rig.forward['db.example'] = ['10.0.0.2']
+  rig.clock.advance(60_000)
+  expect(await isAt(rig, 'db.example', '10.0.0.1')).toBe(false)
 })
 
 test('a question is asked once, and only a few at a time', async () => {

@@ -4,9 +4,10 @@ require_relative 'config/environment'
 SEATS, BUYERS, THREADS = 100, 60, 40
 
 def buy(event_id, buyer)
-  # All of it is one transaction, and so on one server.
-  Event.transaction do
-    event = Event.lock.find(event_id)
+  # A statement that Active Record prepares, for each of its connections.
+  event = Event.find(event_id)
+  # This is one transaction, and so on one server.
+  event.with_lock do
     next false if event.seats_left < 2
 
     event.update!(seats_left: event.seats_left - 2)

@@ -1,7 +1,7 @@
 // Packs what would be published, installs it in an empty folder, and uses it as a newcomer does: by npx, and from TypeScript.
 
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
@@ -18,6 +18,11 @@ if ((await pooler.snapshot()).length > 1) throw new Error('there are pools that 
 await pooler.stop()
 `
 
+/** All files that `exports` names, under whatever condition. */
+function targetsOf(exports) {
+  return typeof exports === 'string' ? [exports] : Object.values(exports).flatMap(targetsOf)
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'pgweir-package-'))
 const run = (program, args, cwd = folder) =>
   execFileSync(program, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
@@ -28,6 +33,13 @@ try {
   const tops = [...new Set(files.map(({ path }) => path.split('/')[0]))].sort()
   if (String(tops) !== String(EXPECTED)) throw new Error(`the package holds ${tops}`)
   if (unpackedSize > MOST_MIB * 2 ** 20) throw new Error(`the package takes ${unpackedSize} bytes`)
+
+  const { exports, publishConfig } = JSON.parse(readFileSync('package.json', 'utf8'))
+  const missing = targetsOf(exports).filter((target) => !files.some(({ path }) => `./${path}` === target))
+  if (missing.length > 0) throw new Error(`exports names ${missing}, which the package does not hold`)
+  // Where it was built is then signed with it, which only a CI that can prove who it is can do.
+  if (publishConfig?.provenance !== true) throw new Error('it would be published without provenance')
+  run('npm', ['publish', '--dry-run', '--ignore-scripts', '--loglevel=error', `./${filename}`])
 
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n')
   // The optional ones are large, and it has to work without them.

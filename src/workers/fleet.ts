@@ -16,6 +16,8 @@ import type { Vitals } from './vitals.ts'
 
 export interface Fleet {
   clients(): Promise<readonly ClientSnapshot[]>
+  /** Those that are logging in. */
+  newcomers(): Promise<readonly NewcomerSnapshot[]>
   servers(): Promise<readonly ServerSnapshot[]>
   pools(): Promise<readonly PoolSnapshot[]>
   databases(): Promise<readonly DatabaseSnapshot[]>
@@ -63,6 +65,9 @@ export interface ClientSnapshot {
   /** Of what was written to it, and the kernel has not taken yet. */
   readonly owedBytes: number
 }
+
+/** The user is the one that it says to be, or empty. */
+export type NewcomerSnapshot = Omit<ClientSnapshot, 'state'> & { readonly state: 'login' }
 
 /** As PgBouncer calls them: `used` has been idle for so long that it is checked before it is used, `tested` is being checked or reset. */
 export const SERVER_GROUPS = ['active', 'idle', 'used', 'tested', 'new', 'being_canceled'] as const

@@ -71,6 +71,10 @@ export abstract class GatheredFleet implements Fleet {
     return (await this.#ask('clients')).flat()
   }
 
+  async newcomers() {
+    return (await this.#ask('newcomers')).flat()
+  }
+
   async servers() {
     return (await this.#ask('servers')).flat()
   }

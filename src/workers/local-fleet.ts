@@ -26,6 +26,7 @@ import {
   type LatencySnapshot,
   type Lists,
   type MemorySnapshot,
+  type NewcomerSnapshot,
   type PeerSnapshot,
   type PoolSnapshot,
   SERVER_GROUPS,
@@ -91,6 +92,16 @@ export class LocalFleet implements Fleet {
       if (state !== null) clients.push(describeClient(session, state, clock.nowMs))
     }
     return clients
+  }
+
+  async newcomers(): Promise<NewcomerSnapshot[]> {
+    const { sessions, clock } = this.#parts
+    clock.refresh()
+    const newcomers: NewcomerSnapshot[] = []
+    for (const session of sessions)
+      if (session.state === 'greeting' || session.state === 'authenticating')
+        newcomers.push({ ...describeClient(session, 'idle', clock.nowMs), database: '', state: 'login' })
+    return newcomers
   }
 
   async servers(): Promise<ServerSnapshot[]> {

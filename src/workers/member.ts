@@ -232,6 +232,10 @@ class WholeFleet implements Fleet {
     return unpack(await this.#gather('clients'))
   }
 
+  newcomers() {
+    return this.#gather('newcomers')
+  }
+
   servers() {
     return this.#gather('servers')
   }

@@ -15,6 +15,7 @@ import type {
   LatencySnapshot,
   Lists,
   MemorySnapshot,
+  NewcomerSnapshot,
   PeerSnapshot,
   PoolSnapshot,
   ServerSnapshot,
@@ -35,6 +36,7 @@ interface Message<Sent, Answer = null> {
 export interface Gatherable {
   /** There may be many thousands, and of pools and databases many hundreds, which are asked for every few seconds. */
   readonly clients: Packed<ClientSnapshot>
+  readonly newcomers: readonly NewcomerSnapshot[]
   readonly servers: readonly ServerSnapshot[]
   readonly pools: Packed<PoolSnapshot>
   readonly databases: Packed<DatabaseSnapshot>

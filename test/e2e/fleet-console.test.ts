@@ -101,6 +101,16 @@ describe('of three workers, whichever console is told', () => {
     expect((await (await pgweir.client()).query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
+  test('clients that are logging in are shown, whichever worker they are at', async () => {
+    const pgweir = await sharedPgweir(options)
+    const [console] = (await onePerWorker(pgweir, [1], CONSOLE)) as [Client]
+    for (let count = 0; count < 6; count++) await pgweir.stranger()
+    await until('all are shown', async () => {
+      const { rows } = await console.query('show sockets')
+      return rows.filter(({ state }) => state === 'cl_login').length === 6
+    })
+  })
+
   test('SUSPEND holds for all, and ends with RESUME or with its console', async () => {
     const pgweir = await sharedPgweir(options)
     const [one, two] = (await onePerWorker(pgweir, WORKERS, CONSOLE)) as [Client, Client, Client]

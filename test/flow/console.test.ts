@@ -501,6 +501,24 @@ describe('sockets and memory', () => {
     waiting.leave()
   })
 
+  test('clients that are logging in are there, too, with as much as they have said', async () => {
+    const flow = await startFlow({ settings: { auth_type: 'md5', admin_users: 'ada' }, authFile: ['"ada" "secret"'] })
+    await flow.dial()
+    const asked = await flow.dial()
+    asked.send(startup({ user: 'bob', database: 'app' }))
+    await asked.expect('AuthenticationMD5Password')
+    const console = await flow.connect({ user: 'ada', password: 'secret', database: 'pgbouncer' })
+    const shown = async (topic: string) =>
+      (await show(console, topic)).map(({ user, database, state }) => `${user} ${database} ${state}`).toSorted()
+    expect(await shown('sockets')).toEqual([
+      '(nouser) (nodb) cl_login',
+      'ada pgbouncer cl_active',
+      'bob (nodb) cl_login',
+    ])
+    expect(await shown('active_sockets')).toEqual([])
+    expect(await shown('clients')).toEqual(['ada pgbouncer idle'])
+  })
+
   test('what a client has not taken is told', async () => {
     const flow = await startFlow({ windowBytes: 100 })
     const client = await flow.connect()

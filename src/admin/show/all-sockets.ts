@@ -1,15 +1,15 @@
 /** SHOW SOCKETS and SHOW ACTIVE_SOCKETS: clients and servers in one table, with what is left to be written to each. */
 
-import type { ClientSnapshot, ServerSnapshot } from '../../workers/fleet.ts'
+import type { ClientSnapshot, NewcomerSnapshot, ServerSnapshot } from '../../workers/fleet.ts'
 import type { ConsoleContext } from '../answer.ts'
 import { CLIENT_COLUMNS } from './clients.ts'
 import { SERVER_COLUMNS } from './servers.ts'
 import { type ShownColumn, topic } from './topic.ts'
 
-type Row = { readonly client: ClientSnapshot } | { readonly server: ServerSnapshot }
+type Row = { readonly client: ClientSnapshot | NewcomerSnapshot } | { readonly server: ServerSnapshot }
 
 /** PgBouncer's names of its lists. One that is idle is on the list of the active ones, too. */
-const CLIENT_STATES = { active: 'cl_active', idle: 'cl_active', waiting: 'cl_waiting' } as const
+const CLIENT_STATES = { active: 'cl_active', idle: 'cl_active', waiting: 'cl_waiting', login: 'cl_login' } as const
 const SERVER_STATES = {
   active: 'sv_active',
   idle: 'sv_idle',
@@ -47,12 +47,17 @@ const COLUMNS: readonly ShownColumn<Row>[] = [
 ]
 
 async function rowsOf({ fleet }: ConsoleContext): Promise<Row[]> {
-  const [clients, servers] = await Promise.all([fleet.clients(), fleet.servers()])
-  return [...clients.map((client) => ({ client })), ...servers.map((server) => ({ server }))]
+  const [clients, newcomers, servers] = await Promise.all([fleet.clients(), fleet.newcomers(), fleet.servers()])
+  return [
+    ...clients.map((client) => ({ client })),
+    // Nobody knows yet who they are, and PgBouncer's tools know these words.
+    ...newcomers.map((client) => ({ client: { ...client, user: client.user || '(nouser)', database: '(nodb)' } })),
+    ...servers.map((server) => ({ server })),
+  ]
 }
 
 export const sockets = topic<Row>({
-  help: 'SHOW CLIENTS and SHOW SERVERS in one table, with what is left to be written.',
+  help: 'SHOW CLIENTS and SHOW SERVERS in one table, with what is left to be written, and with clients that are logging in.',
   rows: rowsOf,
   columns: COLUMNS,
 })

@@ -1,10 +1,10 @@
 /** SHOW CLIENTS. */
 
-import type { ClientSnapshot } from '../../workers/fleet.ts'
+import type { ClientSnapshot, NewcomerSnapshot } from '../../workers/fleet.ts'
 import { socketColumns } from './sockets.ts'
 import { topic } from './topic.ts'
 
-export const CLIENT_COLUMNS = socketColumns<ClientSnapshot>({
+export const CLIENT_COLUMNS = socketColumns<ClientSnapshot | NewcomerSnapshot>({
   type: 'C',
   waitUs: ({ waitUs }) => waitUs,
   isCondemned: () => false,

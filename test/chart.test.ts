@@ -17,6 +17,14 @@ test('its schema is what the values and the settings are (npx vitest run test/ch
   await expect(chartSchema()).toMatchFileSnapshot('../deploy/helm/pgweir/values.schema.json')
 })
 
+test.each([
+  ['alerts.yaml', 'prometheus/alerts.yaml'],
+  ['dashboard.json', 'grafana/dashboards/pgweir.json'],
+])('its %s is that of deploy/%s, since Helm reads nothing outside a chart (-u writes it)', async (copy, original) => {
+  const text = readFileSync(new URL(`../deploy/${original}`, import.meta.url), 'utf8')
+  await expect(text).toMatchFileSnapshot(`../deploy/helm/pgweir/files/${copy}`)
+})
+
 test('its version is that of pgweir', () => {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
   expect(parse(readChart('Chart.yaml'))).toMatchObject({

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Ajv } from 'ajv'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseAllDocuments } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import { check } from '../../src/cli/commands/check.ts'
 import { FAMILIES } from '../../src/metrics/families.ts'
 import { loadSettings, type Settings } from '../../src/settings/load.ts'
@@ -200,6 +200,18 @@ test('it grows by metrics that there are', () => {
   const { metrics } = find('existing-secret.yaml', 'HorizontalPodAutoscaler').spec
   expect(metrics).toHaveLength(1)
   expect(FAMILIES.map(({ name }) => name)).toContain(metrics[0].pods.metric.name)
+})
+
+test('alerts and dashboard come with it as they are, and Prometheus calls the job as they do', () => {
+  const file = (path: string) => readFileSync(fileURLToPath(new URL(`../../deploy/${path}`, import.meta.url)), 'utf8')
+  const alerts = find('existing-secret.yaml', 'PrometheusRule').spec
+  expect(alerts).toEqual(parse(file('prometheus/alerts.yaml')))
+  expect(JSON.stringify(alerts)).toContain('up{job=\\"pgweir\\"}')
+  const { jobLabel } = find('existing-secret.yaml', 'ServiceMonitor').spec
+  const http = find('existing-secret.yaml', 'Service', ({ metadata }) => metadata.name.endsWith('-http'))
+  expect(http.metadata.labels[jobLabel]).toBe('pgweir')
+  const dashboard = find('existing-secret.yaml', 'ConfigMap', ({ metadata }) => metadata.name.endsWith('-dashboard'))
+  expect(JSON.parse(dashboard.data['pgweir.json'])).toEqual(JSON.parse(file('grafana/dashboards/pgweir.json')))
 })
 
 test('Prometheus shows the token that is asked for', () => {

@@ -79,8 +79,8 @@ auth:
 \`\`\`
 
 It makes a Deployment (or a StatefulSet, with \`peers.enabled\`), a Service for clients and one for \`/metrics\` and the live page, a
-ConfigMap with \`pgweir.ini\`, a PodDisruptionBudget, and what is asked for besides: an autoscaler, a NetworkPolicy, a ServiceMonitor, a Secret
-with the user list. The schema of the values knows all settings, so that a slip in a name is told before anything is
+ConfigMap with \`pgweir.ini\`, a PodDisruptionBudget, and what is asked for besides: an autoscaler, a NetworkPolicy, a ServiceMonitor, alerts, a
+dashboard, a Secret with the user list. The schema of the values knows all settings, so that a slip in a name is told before anything is
 installed. What the settings mean: docs/settings.md. What happens when a pod ends: docs/deploying.md.
 
 Another configuration replaces the pods, one after the other. A new user list is noticed without that; new certificates are read at a

@@ -50,6 +50,7 @@ func renderChart(chart string, file string) rendered {
 			"KubeVersion": values{"Version": "v1.31.0", "Major": "1", "Minor": "31"},
 			"APIVersions": versions{},
 		},
+		"Files":    files{chart},
 		"Template": values{},
 	}
 	texts, err := execute(chart, top)
@@ -62,6 +63,17 @@ func renderChart(chart string, file string) rendered {
 type versions struct{}
 
 func (versions) Has(string) bool { return true }
+
+// Files of the chart that are no templates.
+type files struct{ chart string }
+
+func (f files) Get(name string) string {
+	text, err := os.ReadFile(filepath.Join(f.chart, name))
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
 
 func execute(chart string, top values) (map[string]string, error) {
 	files, err := filepath.Glob(filepath.Join(chart, "templates", "*"))

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { serialize } from 'pg-protocol'
 import { expect, onTestFinished, test } from 'vitest'
 import { parse, stringify } from 'yaml'
-import { blocksOf, commandsOf, DOCUMENTS } from '../support/docs/documents.ts'
+import { blocksOf, commandsOf, DOCUMENTS, ROOT } from '../support/docs/documents.ts'
 import { shapeOf } from '../support/docs/shape.ts'
 import { wayOf } from '../support/docs/ways.ts'
 import { runProgram } from '../support/e2e/program.ts'
@@ -34,7 +34,13 @@ test.each(COMMANDS)('$place: $line', async ({ words, variables }) => {
     settings: { auth_type: 'any' },
     databases: [`app = host=${host} port=${port} dbname=${dbname} user=${user} password=${password}`],
   })
-  const args = words.slice(1).map((word) => word.replace(/^6432$|(?<=:)6432(?=\/)/, String(target.port)))
+  const url = `postgres://${user}:${encodeURIComponent(password)}@${target.host}:${target.port}/app`
+  const args = words.slice(1).map((word) =>
+    word
+      .replace('$DATABASE_URL', url)
+      .replace(/^6432$|(?<=:)6432(?=\/)/, String(target.port))
+      .replace(/^(--file=)?(?=examples\/)/, `$1${ROOT}`),
+  )
   const { code, stderr } = await run('psql', ['-X', ...args], target, { env: variables })
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
 })

@@ -28,6 +28,9 @@ public class App {
         config.setPassword(login[1]);
         // As many as there are threads: these are clients of pgweir, and cost PostgreSQL nothing.
         config.setMaximumPoolSize(THREADS);
+        // A connection is tried before it is given to a thread, which may have to wait for a server.
+        config.setConnectionTimeout(60_000);
+        config.setValidationTimeout(30_000);
         // Settings of the session belong here, not into connectionInitSql: pgweir gives them to whichever server does the work.
         config.addDataSourceProperty("ApplicationName", "tickets");
         config.addDataSourceProperty("options", "-c statement_timeout=30s -c lock_timeout=20s");

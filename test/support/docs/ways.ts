@@ -41,7 +41,6 @@ const WAYS: readonly (readonly [beginning: string, way: Way])[] = [
   ['java examples/jdbc/App.java', EXAMPLE],
   ['ruby examples/rails/migrate.rb', EXAMPLE],
   ['ruby examples/rails/app.rb', EXAMPLE],
-  ['psql --quiet --file=examples/prisma/prisma/migrations/20260102030405_init/migration.sql', EXAMPLE],
   ['npm --prefix examples/prisma', EXAMPLE],
   ['deploy/restart.sh', { because: 'test/e2e/restart.test.ts does it' }],
   ['npm install --global pgweir', { because: 'it needs the registry; .ci/try-package.mjs installs the package' }],

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { startPgweir } from '../support/e2e/pgweir.ts'
 import { onePerWorker } from '../support/e2e/places.ts'
 import { expectNoneLess, scrape } from '../support/e2e/samples.ts'
-import { until } from '../support/e2e/until.ts'
+import { LONG_PATIENCE_MS, until } from '../support/e2e/until.ts'
 import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
@@ -23,21 +23,23 @@ test('no counter goes down when a worker crashes, or all are replaced, and none 
 
   const [victim] = await pgweir.fleet.workers()
   if (victim) process.kill(victim.pid, 'SIGKILL')
-  await until('another one serves', async () => {
+  const isReplaced = async () => {
     const samples = await scrape(pgweir)
     expectNoneLess(samples, before)
     return samples.of('pgweir_workers_lost_total') === 1 && samples.of('pgweir_workers', { state: 'serving' }) === 3
-  })
+  }
+  await until('another one serves', isReplaced, LONG_PATIENCE_MS)
   expect(await queries()).toBe(3)
 
   for (let count = 0; count < 3; count++) await (await pgweir.client()).query('select 1')
   const pids = new Set((await pgweir.fleet.workers()).map(({ pid }) => pid))
   const console = await pgweir.client({ database: 'pgweir', user: 'root', password: 'r' })
   await console.query('restart workers').catch(() => {})
-  await until('all are others', async () => {
+  const areOthers = async () => {
     const workers = await pgweir.fleet.workers()
     return workers.length === 3 && workers.every(({ pid, state }) => !pids.has(pid) && state === 'serving')
-  })
+  }
+  await until('all are others', areOthers, LONG_PATIENCE_MS)
   // What a worker has counted that went in good order is not lost, although nobody has asked it since.
   const after = await scrape(pgweir)
   expectNoneLess(after, before)

@@ -10,7 +10,8 @@ if (process.send === undefined) {
   process.stderr.write('pgweir: this program is started by pgweir itself\n')
   process.exit(1)
 }
-await work(process as Parameters<typeof work>[0])
-// Its last words are to arrive.
-if (process.connected) process.send(null, () => process.exit(0))
-else process.exit(0)
+work(process as Parameters<typeof work>[0]).then(() => {
+  // Its last words are to arrive.
+  if (process.connected) process.send?.(null, () => process.exit(0))
+  else process.exit(0)
+})

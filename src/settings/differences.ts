@@ -253,6 +253,16 @@ export const DIFFERENCES = {
     },
     { what: 'numbers such as `010`', pgbouncer: 'are octal', pgweir: 'are refused' },
     {
+      what: 'values that mean nothing, such as `max_client_conn = -1`, `log_stats = 2` or `pool_size=abc`',
+      pgbouncer: 'are taken for some number',
+      pgweir: 'are refused',
+    },
+    {
+      what: 'a file that is named and cannot be read, such as `auth_file` or `auth_hba_file`',
+      pgbouncer: 'is told of in the log',
+      pgweir: 'is an error, with which it does not start',
+    },
+    {
       what: 'times of a user with a fraction, such as `query_timeout=1.5`',
       pgbouncer: 'are whole seconds',
       pgweir: 'are as written',

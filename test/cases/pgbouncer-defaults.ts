@@ -109,3 +109,24 @@ export const PGBOUNCER_SETTINGS: Readonly<Record<string, Fact>> = {
   user: [null, 'X'],
   verbose: ['0', 'R'],
 }
+
+/** Facts: what may stand in the lines of the other sections. */
+export const PGBOUNCER_KEYS = {
+  databases: [
+    ...['dbname', 'host', 'port', 'user', 'password', 'auth_user', 'auth_query', 'auth_dbname', 'pool_size'],
+    ...['min_pool_size', 'reserve_pool_size', 'reserve_pool', 'pool_mode', 'server_lifetime', 'connect_query'],
+    ...['max_db_connections', 'max_db_client_connections', 'query_wait_timeout', 'client_encoding', 'datestyle'],
+    ...['timezone', 'application_name', 'load_balance_hosts'],
+  ],
+  users: [
+    ...['pool_mode', 'pool_size', 'reserve_pool_size', 'max_user_connections', 'max_user_client_connections'],
+    ...[
+      'query_timeout',
+      'query_wait_timeout',
+      'idle_transaction_timeout',
+      'transaction_timeout',
+      'client_idle_timeout',
+    ],
+  ],
+  peers: ['host', 'port', 'pool_size'],
+} as const

@@ -5,12 +5,24 @@ import { describeConfig } from '../../../src/settings/describe.ts'
 import { DIFFERENCES, type Difference, differencesSection, notesOf } from '../../../src/settings/differences.ts'
 import { loadSettings } from '../../../src/settings/load.ts'
 import { SETTING_ROWS } from '../../../src/settings/schema.ts'
-import { PGBOUNCER_SETTINGS } from '../../cases/pgbouncer-defaults.ts'
+import { PGBOUNCER_KEYS, PGBOUNCER_SETTINGS } from '../../cases/pgbouncer-defaults.ts'
 import { loadText, virtualFiles } from './virtual-files.ts'
 
 test('pgweir has every setting of PgBouncer', () => {
   const missing = Object.keys(PGBOUNCER_SETTINGS).filter((key) => !SETTING_ROWS.has(key))
   expect(missing).toEqual([])
+})
+
+test.each([
+  ['databases', 'app = host=10.0.0.5'],
+  ['users', 'ada ='],
+  ['peers', '1 = host=10.0.0.6'],
+] as const)('and knows every key of PgBouncer in [%s]', (section, line) => {
+  for (const key of PGBOUNCER_KEYS[section]) {
+    const { told } = loadText(`[databases]\nother = host=10.0.0.5\n[${section}]\n${line} ${key}=\n`)
+    expect(told.join('\n'), key).not.toContain('there is no key')
+  }
+  expect(loadText(`[${section}]\n${line} nonsense=1\n`).told.join('\n')).toContain('there is no key "nonsense"')
 })
 
 test('pgweir check tells of each default that PgBouncer has otherwise', () => {

@@ -319,15 +319,18 @@ test('one that finishes leaves a shared port to the one that follows, before it 
   })
   expect(isFinished, 'somebody may be about to come').toBe(false)
   const late = await Promise.all(Array.from({ length: 40 }, () => dialed(transport, address)))
-  await until('they are accepted', () => second.channels.length === 40)
+  /** Of these; a program that looks for its own server on a port that was just given away may come as well. */
+  const accepted = ({ channels }: typeof first) =>
+    channels.filter(({ peer }) => [early, ...late].some(({ local }) => local.port === peer.port)).length
+  await until('they are accepted', () => accepted(second) === 40)
   await until('it has stopped', () => isFinished)
-  expect(first.channels.length).toBe(1)
+  expect(accepted(first)).toBe(1)
   // Those who are left share it as before.
   const third = await listen({ port: address.port, sharesPort: true })
   for (let count = 0; count < 40; count++) late.push(await dialed(transport, address))
-  await until('they are accepted, too', () => second.channels.length + third.channels.length === 80)
-  expect(second.channels.length).toBeGreaterThan(40)
-  expect(third.channels.length).toBeGreaterThan(0)
+  await until('they are accepted, too', () => accepted(second) + accepted(third) === 80)
+  expect(accepted(second)).toBeGreaterThan(40)
+  expect(accepted(third)).toBeGreaterThan(0)
   for (const channel of [early, ...late]) channel.destroy()
 })
 

@@ -1,4 +1,4 @@
-// Prints how many tests of a vitest report passed, failed and were skipped, and the files in which any failed; on standard error,
+// Prints how many tests of a vitest report passed, failed and were skipped, and the files that may be run again; on standard error,
 // each that failed and why. A file that could not be run counts as one failure.
 
 import { readFileSync } from 'node:fs'
@@ -6,7 +6,17 @@ import { relative } from 'node:path'
 
 const report = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8'))
 let [passed, failed, skipped] = [0, 0, 0]
-const failedFiles = []
+/** Null once a failure has shown that another run would prove nothing. */
+let unsteady = []
+
+/** Of so many tests that fail, in processes that share few cores, another run may show that the change is not to blame. */
+const MOST_UNSTEADY = 3
+
+/** Nothing in unit and flow tests depends on anything but the code. */
+const STEADY = /^test\/(?:unit|flow)\//
+
+/** It has happened, whatever happens another time. */
+const PROOF = /an invariant failed|internal error/
 
 /** The reason without colours, and of its lines those that say most. */
 function tell(where, reason) {
@@ -23,11 +33,15 @@ for (const { name, status, message, assertionResults } of report.testResults) {
   const failedHere = count('failed')
   passed += count('passed')
   failed += status === 'failed' && failedHere === 0 ? 1 : failedHere
-  if (status === 'failed') failedFiles.push(file)
+  const reasons = [message, ...assertionResults.flatMap(({ failureMessages }) => failureMessages)]
+  if (status === 'failed') {
+    if (STEADY.test(file) || reasons.some((reason) => PROOF.test(reason ?? ''))) unsteady = null
+    unsteady?.push(file)
+  }
   if (status === 'failed' && failedHere === 0) tell(file, message)
   for (const test of assertionResults) {
     if (test.status === 'failed') tell(`${file}: ${test.fullName}`, test.failureMessages.join('\n'))
   }
   skipped += count('pending', 'skipped', 'todo', 'disabled')
 }
-console.log(passed, failed, skipped, ...failedFiles)
+console.log(passed, failed, skipped, ...(failed <= MOST_UNSTEADY ? (unsteady ?? []) : []))

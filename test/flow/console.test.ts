@@ -519,6 +519,17 @@ describe('sockets and memory', () => {
     expect(await shown('clients')).toEqual(['ada pgbouncer idle'])
   })
 
+  test('a client that is logging in cannot write on the terminal of whoever asks: psql prints what it gets', async () => {
+    const flow = await startFlow({ settings: { auth_type: 'md5', admin_users: 'ada' }, authFile: ['"ada" "secret"'] })
+    const stranger = await flow.dial()
+    stranger.send(startup({ user: 'evil\x1b[31mRED', database: 'app', application_name: 'a\x9b2J' }))
+    await stranger.expect('AuthenticationMD5Password')
+    const console = await flow.connect({ user: 'ada', password: 'secret', database: 'pgbouncer' })
+    const told = (await show(console, 'sockets')).find(({ state }) => state === 'cl_login')
+    expect(told).toMatchObject({ user: 'evil?[31mRED' })
+    expect(JSON.stringify(told)).not.toMatch(/\\u00|[\u007f-\u009f]/)
+  })
+
   test('what a client has not taken is told', async () => {
     const flow = await startFlow({ windowBytes: 100 })
     const client = await flow.connect()

@@ -1,5 +1,6 @@
 /** SHOW SOCKETS and SHOW ACTIVE_SOCKETS: clients and servers in one table, with what is left to be written to each. */
 
+import { withoutControls } from '../../base/control-characters.ts'
 import type { ClientSnapshot, NewcomerSnapshot, ServerSnapshot } from '../../workers/fleet.ts'
 import type { ConsoleContext } from '../answer.ts'
 import { CLIENT_COLUMNS } from './clients.ts'
@@ -50,10 +51,19 @@ async function rowsOf({ fleet }: ConsoleContext): Promise<Row[]> {
   const [clients, newcomers, servers] = await Promise.all([fleet.clients(), fleet.newcomers(), fleet.servers()])
   return [
     ...clients.map((client) => ({ client })),
-    // Nobody knows yet who they are, and PgBouncer's tools know these words.
-    ...newcomers.map((client) => ({ client: { ...client, user: client.user || '(nouser)', database: '(nodb)' } })),
+    ...newcomers.map((client) => ({ client: claimed(client) })),
     ...servers.map((server) => ({ server })),
   ]
+}
+
+/** Nobody knows yet who they are, and PgBouncer's tools know these words. What they say of themselves goes to a terminal: psql prints it as it is. */
+function claimed(client: NewcomerSnapshot): NewcomerSnapshot {
+  return {
+    ...client,
+    user: withoutControls(client.user) || '(nouser)',
+    database: '(nodb)',
+    applicationName: withoutControls(client.applicationName),
+  }
 }
 
 export const sockets = topic<Row>({

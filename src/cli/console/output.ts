@@ -1,5 +1,7 @@
 /** The answers of the console as text: a table as psql draws it, one column a line, or JSON. Pure. */
 
+import { escapedControls, linesWithoutControls, withoutControls } from '../../base/control-characters.ts'
+
 /** What a statement came to. */
 export interface Result {
   readonly columns: readonly Column[]
@@ -17,9 +19,11 @@ export type Layout = 'table' | 'expanded' | 'json'
 
 /** With a newline at its end; nothing where there is nothing to say. */
 export function formatResult(result: Result, layout: Layout): string {
-  if (layout === 'json') return `${JSON.stringify(objectsOf(result))}\n`
+  if (layout === 'json') return `${escapedControls(JSON.stringify(objectsOf(result)))}\n`
   if (result.columns.length === 0) return `${result.tag}\n`
-  return layout === 'expanded' ? expanded(result) : table(result)
+  // Names are chosen by clients, some of which have not logged in.
+  const rows = result.rows.map((row) => row.map((text) => text && withoutControls(text)))
+  return layout === 'expanded' ? expanded({ ...result, rows }) : table({ ...result, rows })
 }
 
 function objectsOf({ columns, rows }: Result): Record<string, string | number | null>[] {
@@ -68,7 +72,7 @@ function expanded({ columns, rows }: Result): string {
 /** As psql writes it. */
 export function formatNotice({ severity = 'NOTICE', message = '', detail, hint }: Told): string {
   const more = [detail && `DETAIL:  ${detail}`, hint && `HINT:  ${hint}`].filter((line) => line)
-  return `${[`${severity}:  ${message}`, ...more].join('\n')}\n`
+  return `${linesWithoutControls([`${severity}:  ${message}`, ...more].join('\n'))}\n`
 }
 
 export interface Told {

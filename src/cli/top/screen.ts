@@ -1,5 +1,7 @@
 /** What `pgweir top` shows, as lines of text. Pure. */
 
+import { withoutControls } from '../../base/control-characters.ts'
+
 export interface TopRow {
   readonly database: string
   readonly user: string
@@ -135,8 +137,8 @@ function oddWorkers({ workers }: TopView): string {
 }
 
 function cell(text: string, { width, isLeft }: Column): string {
-  // Names are chosen by clients: no control characters for the terminal.
-  const shown = text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '?')
+  // Names are chosen by clients.
+  const shown = withoutControls(text)
   const cut = shown.length > width ? `${shown.slice(0, width - 1)}…` : shown
   return isLeft ? cut.padEnd(width) : cut.padStart(width)
 }

@@ -72,6 +72,30 @@ describe('in JSON', () => {
   })
 })
 
+describe('what a client has chosen cannot write on the terminal', () => {
+  const named = { ...POOLS, rows: [['e\x1b[31mvil\n\x9b2J', '1']] }
+
+  test('in a table', () => {
+    expect(formatResult(named, 'table').split('\n')[2]).toBe(' e?[31mvil??2J |     1')
+  })
+
+  test('in lines of columns', () => {
+    expect(formatResult(named, 'expanded')).toContain('database | e?[31mvil??2J\n')
+  })
+
+  test('in what is said besides, which may have several lines', () => {
+    expect(formatNotice({ message: 'a\x1b[1m\n\tb', detail: '\x07', hint: '\x00' })).toBe(
+      'NOTICE:  a?[1m\n\tb\nDETAIL:  ?\nHINT:  ?\n',
+    )
+  })
+
+  test('and JSON has it as it is, escaped', () => {
+    const text = formatResult(named, 'json')
+    expect(text.slice(0, -1)).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/)
+    expect(JSON.parse(text)[0].database).toBe(named.rows[0]?.[0])
+  })
+})
+
 test('notices and errors are as psql tells them', () => {
   expect(formatNotice({ severity: 'ERROR', message: 'no', hint: 'try', detail: undefined })).toBe(
     'ERROR:  no\nHINT:  try\n',

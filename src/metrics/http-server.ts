@@ -1,6 +1,7 @@
 /** A small HTTP server for those who watch: answers GET, by a table of paths, and lets nobody take more of it than that. */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { HttpConnections } from './http-connections.ts'
 
 export interface HttpAddress {
   readonly host: string
@@ -42,11 +43,11 @@ const REQUEST_MS = 5_000
 /** How often it is looked for requests that take longer; node's own 30 s would let a few hold all connections for as long. */
 const LOOK_MS = 1_000
 
-/** How long a connection may be idle between two requests; those who scrape come again every few seconds. */
-const KEEP_ALIVE_MS = 65_000
+/** How long a connection may be idle between two requests. Enough for what a page asks for; who scrapes comes anew. */
+const KEEP_ALIVE_MS = 5_000
 
-/** Watchers are few. */
-const MAX_CONNECTIONS = 100
+/** Of one address. Watchers are few, and probes must be answered whatever else there is: one too many makes another one go. */
+const LIMITS = { connections: 100, streams: 50 }
 
 const METHODS = ['GET', 'HEAD']
 
@@ -77,6 +78,7 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
 }
 
 function open({ host, port }: HttpAddress, { setting, pages, onTrouble }: HttpServerOptions): Promise<Server> {
+  const connections = new HttpConnections(LIMITS)
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -85,7 +87,10 @@ function open({ host, port }: HttpAddress, { setting, pages, onTrouble }: HttpSe
       connectionsCheckingInterval: LOOK_MS,
     },
     (request, response) => {
-      answer(request, response, pages).catch((problem) => {
+      const { socket } = request
+      connections.onRequest(socket)
+      response.once('close', () => connections.onAnswered(socket))
+      answer(request, response, pages, connections).catch((problem) => {
         onTrouble(problem)
         if (response.headersSent) response.destroy()
         else send(request, response, plain(500, 'internal error\n'))
@@ -93,7 +98,7 @@ function open({ host, port }: HttpAddress, { setting, pages, onTrouble }: HttpSe
     },
   )
   server.keepAliveTimeout = KEEP_ALIVE_MS
-  server.maxConnections = MAX_CONNECTIONS
+  server.on('connection', (socket) => connections.add(socket))
   return new Promise((resolve, reject) => {
     server.once('error', (cause: Error) =>
       reject(new Error(`${setting}: ${host}:${port} cannot be listened on: ${cause.message}`, { cause })),
@@ -111,7 +116,12 @@ function addressOf(server: Server): HttpAddress {
   return { host: address, port }
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, pages: Pages): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  pages: Pages,
+  connections: HttpConnections,
+): Promise<void> {
   const page = pages.get(pathOf(request))
   if (page === undefined) send(request, response, plain(404, 'not found\n'))
   else if (!METHODS.includes(request.method ?? '')) {
@@ -119,10 +129,13 @@ async function answer(request: IncomingMessage, response: ServerResponse, pages:
     send(request, response, plain(405, 'method not allowed\n'))
   } else {
     const answered = await page(request)
-    if ('open' in answered) stream(request, response, answered)
-    else send(request, response, answered)
+    if (!('open' in answered)) send(request, response, answered)
+    else if (connections.takeStream(request.socket)) stream(request, response, answered)
+    else send(request, response, TOO_MANY)
   }
 }
+
+const TOO_MANY: Page = { ...plain(503, 'too many streams\n'), headers: { 'Retry-After': '10' } }
 
 function stream(request: IncomingMessage, response: ServerResponse, { contentType, open }: Stream): void {
   response.writeHead(200, { ...ALWAYS, 'Content-Type': contentType })

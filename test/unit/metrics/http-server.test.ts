@@ -1,9 +1,16 @@
+import { once } from 'node:events'
 import { request } from 'node:http'
+import { connect, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { openHttpServer, type Pages, plain } from '../../../src/metrics/http-server.ts'
+import { type Answer, openHttpServer, type Pages, plain, type Stream } from '../../../src/metrics/http-server.ts'
+import { until } from '../../support/e2e/until.ts'
 
 const HERE = [{ host: '127.0.0.1', port: 0 }]
-const PAGES: Pages = new Map([
+const openStream: Stream['open'] = (send) => {
+  send('data: 1\n\n')
+  return () => {}
+}
+const PAGES: Pages = new Map<string, Answer>([
   ['/page', () => plain(200, 'a page\n')],
   [
     '/broken',
@@ -11,6 +18,7 @@ const PAGES: Pages = new Map([
       throw new Error('a mistake')
     },
   ],
+  ['/stream', () => ({ contentType: 'text/event-stream', open: openStream })],
 ])
 
 interface Got {
@@ -39,8 +47,27 @@ async function open() {
       asking.on('error', reject)
       asking.end(body)
     })
-  return { ask, server, troubles }
+  /** A connection that stays, and the first that is heard on it once it has asked; it is null if it is closed instead. */
+  const hold = async (text: string, waits = true) => {
+    const socket = connect(address?.port ?? 0, '127.0.0.1')
+    onTestFinished(() => void socket.destroy())
+    socket.on('error', () => {})
+    await once(socket, 'connect')
+    socket.write(text)
+    if (!waits) return { socket, heard: null }
+    return { socket, heard: await firstHeard(socket) }
+  }
+  return { ask, hold, server, troubles }
 }
+
+function firstHeard(socket: Socket): Promise<string | null> {
+  return new Promise((resolve) => {
+    socket.once('data', (chunk) => resolve(String(chunk)))
+    socket.once('close', () => resolve(null))
+  })
+}
+
+const asks = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
 
 test('a page is sent as it is, whatever follows its path, and never kept', async () => {
   const { ask } = await open()
@@ -85,4 +112,43 @@ test('an address that is taken is an error that names it, and nothing stays open
     onTrouble() {},
   })
   await expect(taken).rejects.toThrow(`http_listen: 127.0.0.1:${address?.port} cannot be listened on`)
+})
+
+test('whoever comes is answered, however many idle connections there are, and the longest idle one makes way', async () => {
+  const { hold } = await open()
+  const held: Awaited<ReturnType<typeof hold>>[] = []
+  for (let each = 0; each < 130; each++) held.push(await hold(asks('/page')))
+  expect(held.map(({ heard }) => heard?.slice(0, 15))).toEqual(held.map(() => 'HTTP/1.1 200 OK'))
+  await until('thirty have made way', () => held.filter(({ socket }) => socket.closed).length === 30)
+  expect(held.slice(0, 30).every(({ socket }) => socket.closed)).toBe(true)
+})
+
+test('whoever comes is answered, however many say nothing or not all of what they want', async () => {
+  const { ask, hold } = await open()
+  for (let each = 0; each < 130; each++) await hold(each % 2 === 0 ? '' : 'GET /page HTTP/1.1\r\nHost:', false)
+  expect(await ask('/page')).toMatchObject({ status: 200 })
+})
+
+test('streams do not take all connections: the fifty-first is told so, and those that there are stay', async () => {
+  const { ask, hold } = await open()
+  const streams = []
+  for (let each = 0; each < 50; each++) streams.push(await hold(asks('/stream')))
+  expect(streams.map(({ heard }) => heard?.slice(0, 15))).toEqual(streams.map(() => 'HTTP/1.1 200 OK'))
+  for (let each = 0; each < 80; each++) expect((await hold(asks('/stream'))).heard).toContain('HTTP/1.1 503')
+  expect(await ask('/page')).toMatchObject({ status: 200 })
+  expect(streams.filter(({ socket }) => socket.closed)).toEqual([])
+  streams[0]?.socket.destroy()
+  await until('there is room for another', async () => (await hold(asks('/stream'))).heard?.includes(' 200 ') === true)
+})
+
+test('requests that come without waiting for answers are all answered, also behind a stream that ends', async () => {
+  const { hold } = await open()
+  const { socket, heard } = await hold(asks('/page') + asks('/page') + asks('/broken') + asks('/page'))
+  let all = heard ?? ''
+  socket.on('data', (chunk) => {
+    all += chunk
+  })
+  await until('all are', () => all.match(/HTTP\/1.1 200 OK/g)?.length === 3)
+  const streamed = await hold(`${asks('/stream').replace('GET', 'HEAD')}${asks('/stream')}${asks('/page')}`)
+  expect(streamed.heard).toContain('200 OK')
 })

@@ -1,6 +1,6 @@
 /** The connections of an HTTP server: a newcomer always finds room, since whoever is missed least makes way. */
 
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 
 /** `asking`: its first request has not come whole. `idle`: between two requests. */
 export type ConnectionState = 'asking' | 'answered' | 'streamed' | 'idle'
@@ -35,26 +35,26 @@ interface Connection {
 export class HttpConnections {
   readonly #limits: ConnectionLimits
   /** In the order in which they have become what they are. */
-  readonly #connections = new Map<Socket, Connection>()
+  readonly #connections = new Map<Duplex, Connection>()
 
   constructor(limits: ConnectionLimits) {
     this.#limits = limits
   }
 
-  add(socket: Socket): void {
+  add(socket: Duplex): void {
     if (this.#connections.size >= this.#limits.connections) this.#makeWay()
     this.#connections.set(socket, { state: 'asking', unanswered: 0 })
     socket.once('close', () => this.#connections.delete(socket))
   }
 
-  onRequest(socket: Socket): void {
+  onRequest(socket: Duplex): void {
     const connection = this.#connections.get(socket)
     if (connection === undefined) return
     const { state, unanswered } = connection
     this.#set(socket, { state: state === 'streamed' ? state : 'answered', unanswered: unanswered + 1 })
   }
 
-  onAnswered(socket: Socket): void {
+  onAnswered(socket: Duplex): void {
     const connection = this.#connections.get(socket)
     if (connection === undefined) return
     const unanswered = connection.unanswered - 1
@@ -62,7 +62,7 @@ export class HttpConnections {
   }
 
   /** False if there are as many streams as there may be. */
-  takeStream(socket: Socket): boolean {
+  takeStream(socket: Duplex): boolean {
     let streams = 0
     for (const { state } of this.#connections.values()) if (state === 'streamed') streams++
     const connection = this.#connections.get(socket)
@@ -71,7 +71,7 @@ export class HttpConnections {
     return true
   }
 
-  #set(socket: Socket, connection: Connection): void {
+  #set(socket: Duplex, connection: Connection): void {
     this.#connections.delete(socket)
     this.#connections.set(socket, connection)
   }

@@ -19,10 +19,11 @@ COPY bin ./bin
 COPY --from=build /build/dist ./dist
 COPY --from=build /build/node_modules ./node_modules
 COPY deploy/container.ini /etc/pgweir/pgweir.ini
-ENV NODE_ENV=production
+# The health check has a port of its own, whatever the file says: a variable wins over it.
+ENV NODE_ENV=production PGWEIR_HEALTH_LISTEN=127.0.0.1:9128
 EXPOSE 6432 9127
 # The user `node`. Nothing is written, so that the file system may be read-only.
 USER 1000:1000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["node", "--eval", "fetch('http://127.0.0.1:' + (process.env.PGWEIR_HTTP_LISTEN || '9127').split(':').pop() + '/healthz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["node", "--eval", "fetch('http://127.0.0.1:' + process.env.PGWEIR_HEALTH_LISTEN.split(':').pop() + '/healthz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["node", "/opt/pgweir/bin/pgweir.js"]
 CMD ["/etc/pgweir/pgweir.ini"]

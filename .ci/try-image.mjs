@@ -133,7 +133,8 @@ try {
     if (existsSync(image.inside(`node_modules/${name}`))) fail(`${name} is in the image`)
 
   // A PostgreSQL to pool, of this checkout's demo.
-  const [port, httpPort, demoPort] = [await freePort(), await freePort(), await freePort()]
+  const [port, httpPort, healthPort] = [await freePort(), await freePort(), await freePort()]
+  const demoPort = await freePort()
   const demo = spawn(
     process.execPath,
     ['bin/pgweir.js', 'demo', '--listen-port', String(demoPort), '--http-listen', ''],
@@ -147,6 +148,7 @@ try {
   const env = {
     PGWEIR_UPSTREAM: `postgres://${login}@127.0.0.1:${demoPort}/`,
     ...{ PGWEIR_LISTEN_PORT: String(port), PGWEIR_HTTP_LISTEN: `*:${httpPort}` },
+    PGWEIR_HEALTH_LISTEN: `127.0.0.1:${healthPort}`,
   }
   const pooler = image.start(image.command, env)
   children.push(pooler)

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { FAMILIES } from '../src/metrics/families.ts'
-import { type Loaded, loadSettings } from '../src/settings/load.ts'
+import { type Loaded, loadSettings, type Settings } from '../src/settings/load.ts'
 import { formatProblem } from '../src/settings/problem.ts'
 import { hasSchema, type Manifest, validate } from './support/manifests.ts'
 import { virtualFiles } from './unit/settings/virtual-files.ts'
@@ -62,20 +62,30 @@ describe('Kubernetes', () => {
     ['base', 'Deployment'],
     ['peers', 'StatefulSet'],
   ])('in %s the pooler is done before it is killed, and asked where it answers', (folder, kind) => {
-    const { settings, problems } = loadIni(folder, folder === 'peers' ? { PGWEIR_PEER_ID: '2' } : {})
-    expect(problems.map(formatProblem)).toEqual([])
     const { spec } = find(folder, kind).spec.template
     const [container] = spec.containers
+    const { settings, problems } = loadIni(folder, envOf(container))
+    expect(problems.map(formatProblem)).toEqual([])
     const { general } = settings
     const ports = Object.fromEntries(container.ports.map(({ name, containerPort }: Manifest) => [name, containerPort]))
-    expect(ports).toEqual({ postgres: general.listen_port, http: general.http_listen[0]?.port })
+    expect(ports).toEqual({
+      ...{ postgres: general.listen_port, http: general.http_listen[0]?.port },
+      health: general.health_listen[0]?.port,
+    })
+    expect(general.health_listen[0]?.host).toBe('*')
     const [, seconds] = container.lifecycle.preStop.exec.command
     expect(general.shutdown_grace).toBeLessThan(general.shutdown_timeout)
     expect(Number(seconds) + general.shutdown_timeout / 1000).toBeLessThan(spec.terminationGracePeriodSeconds)
-    expect(container.livenessProbe.httpGet.path).toBe('/healthz')
-    expect(container.readinessProbe.httpGet.path).toBe('/readyz')
+    expect(container.livenessProbe.httpGet).toEqual({ path: '/healthz', port: 'health' })
+    expect(container.readinessProbe.httpGet).toEqual({ path: '/readyz', port: 'health' })
     expect(container.args).toEqual([`${mountPath(container, 'config')}/pgweir.ini`])
     expect(general.auth_file.startsWith(mountPath(container, 'secret'))).toBe(true)
+  })
+
+  test('the pooler beside an application is asked where it answers', () => {
+    const [pooler] = find('sidecar', 'Deployment').spec.template.spec.initContainers
+    const { general } = loadImage(CONTAINER_INI, envOf(pooler))
+    expect(general.health_listen).toEqual([{ host: '*', port: pooler.startupProbe.httpGet.port }])
   })
 
   test('every pod of the set is a peer', () => {
@@ -96,11 +106,38 @@ describe('Kubernetes', () => {
   })
 })
 
+/** What comes from somewhere else is made up. */
+function envOf({ env }: Manifest): Record<string, string> {
+  const elsewhere: Record<string, string> = { PGWEIR_PEER_ID: '2', PGWEIR_UPSTREAM: 'postgres://ada:lovelace@db:5432/' }
+  return Object.fromEntries(env.map(({ name, value }: Manifest) => [name, value ?? elsewhere[name]]))
+}
+
+const CONTAINER_INI = readFileSync(join(DEPLOY, 'container.ini'), 'utf8')
+const DOCKERFILE = readFileSync(join(DEPLOY, '../Dockerfile'), 'utf8')
+
+/** What the image does with a file, where it is given no variables but its own and these. */
+function loadImage(ini: string, given: Record<string, string> = {}): Settings {
+  const [, line = ''] = /^ENV (.+)$/m.exec(DOCKERFILE) ?? []
+  const own = Object.fromEntries(line.split(' ').map((pair) => pair.split('=')))
+  const files = virtualFiles({ 'pgweir.ini': ini })
+  return loadSettings({ iniFile: 'pgweir.ini', files, env: { ...own, ...given } }).settings
+}
+
 function mountPath(container: Manifest, name: string): string {
   return container.volumeMounts.find((mount: Manifest) => mount.name === name).mountPath
 }
 
 describe('the image', () => {
+  test.each([
+    ['its own file', CONTAINER_INI],
+    ['a file that says nothing about HTTP', '[databases]\n* = host=db\n'],
+    ['a file with ports of its own', '[databases]\n* = host=db\n[pgweir]\nhttp_listen = *:80\nhealth_listen = *:81\n'],
+  ])('with %s its health check asks where it answers', (_, ini) => {
+    const { general } = loadImage(ini)
+    expect(general.health_listen).toEqual([{ host: '127.0.0.1', port: 9128 }])
+    expect(DOCKERFILE).toMatch(/^HEALTHCHECK .*'http:\/\/127\.0\.0\.1:' \+ process\.env\.PGWEIR_HEALTH_LISTEN\./m)
+  })
+
   test('ends before Compose and Docker lose their patience', () => {
     const { services } = parse(readFileSync(join(DEPLOY, 'compose.yaml'), 'utf8'))
     const { settings } = loadSettings({ iniFile: join(DEPLOY, 'container.ini'), env: services.pgweir.environment })

@@ -91,7 +91,7 @@ function pod(name: string): { readonly told: string; readonly settings: Settings
       writeFileSync(join(inside, file), text.replaceAll('/etc/pgweir/', `${root}/etc/pgweir/`))
   }
   const env: Record<string, string> = {}
-  for (const { name: variable } of variables) env[variable] = VARIABLES[variable] ?? 'made-up'
+  for (const { name: variable, value } of variables) env[variable] = value ?? VARIABLES[variable] ?? 'made-up'
   const iniFile = join(root, 'etc/pgweir/config/pgweir.ini')
   let told = ''
   check({ iniFile, env }, (text) => {
@@ -140,13 +140,16 @@ describe.each(GOOD.map((file) => basename(file)))('with the values %s', (name) =
     const [container] = spec.containers
     const { general } = pod(name).settings
     const ports = Object.fromEntries(container.ports.map(({ name, containerPort }: Manifest) => [name, containerPort]))
-    expect(ports).toEqual({ postgres: general.listen_port, http: general.http_listen[0]?.port })
+    expect(ports).toEqual({
+      ...{ postgres: general.listen_port, http: general.http_listen[0]?.port },
+      health: general.health_listen[0]?.port,
+    })
     const [, seconds] = container.lifecycle.preStop.exec.command
     expect(Number(seconds) + general.shutdown_timeout / 1000).toBeLessThan(spec.terminationGracePeriodSeconds)
     expect(container.securityContext).toMatchObject({ readOnlyRootFilesystem: true, allowPrivilegeEscalation: false })
     expect(spec.securityContext.runAsNonRoot).toBe(true)
-    expect(container.livenessProbe.httpGet).toEqual({ path: '/healthz', port: 'http' })
-    expect(container.readinessProbe.httpGet).toEqual({ path: '/readyz', port: 'http' })
+    expect(container.livenessProbe.httpGet).toEqual({ path: '/healthz', port: 'health' })
+    expect(container.readinessProbe.httpGet).toEqual({ path: '/readyz', port: 'health' })
   })
 
   test('whoever selects pods selects these', () => {
@@ -233,6 +236,7 @@ test('who installs it is told where it is, and that nobody can log in where that
 
 test.each([
   ['own-setting.yaml', 'settings.listen_port is made by the chart'],
+  ['health-setting.yaml', 'settings.health_listen is made by the chart'],
   ['grace.yaml', 'shutdown.timeoutSeconds has to be more than shutdown.graceSeconds'],
   ['two-lines.yaml', 'more than one line'],
   ['no-target.yaml', 'autoscaling needs a target'],

@@ -47,7 +47,7 @@ const WAYS: readonly (readonly [beginning: string, way: Way])[] = [
   ['docker build', { because: 'it needs Docker; .ci/try-image.mjs takes the steps of the Dockerfile by hand' }],
   ['docker', { because: 'it needs Docker' }],
   ['kubectl', { because: 'it needs a cluster; test/deploy.test.ts looks at the manifests' }],
-  ['helm', { because: 'it needs a cluster; test/chart.test.ts renders the chart' }],
+  ['helm', { because: 'it needs a cluster; test/clients/helm.test.ts renders the chart' }],
   ['systemctl', { because: 'it needs systemd' }],
   ['systemd-analyze', { because: 'it needs systemd' }],
 ]

@@ -148,7 +148,7 @@ server_tls_key_file: /etc/pgweir/server-tls/tls.key
 {{ $name }} = {{ include "pgweir.text" $value }}
 {{- end }}
 {{- range $name, $value := .Values.settings }}
-{{- if hasKey $own $name }}{{ fail (printf "settings.%s is made by the chart: leave it out" $name) }}{{ end }}
+{{- if or (hasKey $own $name) (eq $name "health_listen") }}{{ fail (printf "settings.%s is made by the chart: leave it out" $name) }}{{ end }}
 {{- if not (kindIs "invalid" $value) }}
 {{ $name }} = {{ include "pgweir.text" $value }}
 {{- end }}

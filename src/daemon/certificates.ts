@@ -31,35 +31,69 @@ export function findingsIn({ key, cert, ca }: KeyFiles, nowMs: number): Finding[
   return findings
 }
 
-/** When the first certificate of each file expires, in milliseconds since 1970; what cannot be read is left out. */
+/**
+ * When each file is of no use any more, in milliseconds since 1970; what cannot be read is left out. A chain ends with the first of its
+ * certificates. Of authorities others may be trusted when one has expired, as in the bundle of a system there always are.
+ */
 export function expiriesIn({ cert, ca }: KeyFiles): { readonly cert?: number; readonly ca?: number } {
   const expiries: { cert?: number; ca?: number } = {}
   for (const [about, bytes] of Object.entries({ cert, ca })) {
     if (bytes === undefined) continue
-    const first = Math.min(...certificatesOf(bytes, []).map(({ validTo }) => Date.parse(validTo)))
-    if (first !== Infinity) expiries[about as 'cert' | 'ca'] = first
+    const ends = certificatesOf(bytes, []).map(({ validTo }) => Date.parse(validTo))
+    if (ends.length > 0) expiries[about as 'cert' | 'ca'] = about === 'ca' ? Math.max(...ends) : Math.min(...ends)
   }
   return expiries
 }
 
+/** At most one: the bundle of a system has more than a hundred certificates, and one or the other has expired. */
 function findingsOfTime(about: keyof KeyFiles, certificates: readonly X509Certificate[], nowMs: number): Finding[] {
-  return certificates.flatMap(({ validFrom, validTo, subject }) => {
-    const which = certificates.length > 1 ? ` (${subject.replaceAll('\n', ', ')})` : ''
-    const sentence = sentenceOfTime(Date.parse(validFrom), Date.parse(validTo), nowMs)
-    return sentence === null ? [] : [{ severity: 'warning' as const, about, sentence: sentence + which }]
+  const odd = certificates.flatMap((certificate) => {
+    const time = timeOf(certificate, nowMs)
+    return time === 'good' ? [] : [{ certificate, time }]
   })
+  const [first] = odd
+  if (first === undefined) return []
+  const sentence =
+    certificates.length === 1
+      ? TIMES[first.time].alone(first.certificate)
+      : `has ${certificates.length} certificates, with ${countedTimes(odd)} (${namesOf(odd.map(({ certificate }) => certificate))})`
+  return [{ severity: 'warning', about, sentence }]
 }
+
+type OddTime = 'expired' | 'early' | 'expiring'
 
 /** It is used all the same, as with PgBouncer: who does not verify it does not mind. */
-function sentenceOfTime(fromMs: number, toMs: number, nowMs: number): string | null {
-  if (nowMs > toMs) return `has expired on ${dayOf(toMs)}`
-  if (nowMs < fromMs) return `is not valid before ${dayOf(fromMs)}`
-  if (toMs - nowMs <= SOON_MS) return `expires on ${dayOf(toMs)}`
-  return null
+function timeOf({ validFrom, validTo }: X509Certificate, nowMs: number): OddTime | 'good' {
+  const toMs = Date.parse(validTo)
+  if (nowMs > toMs) return 'expired'
+  if (nowMs < Date.parse(validFrom)) return 'early'
+  return toMs - nowMs <= SOON_MS ? 'expiring' : 'good'
 }
 
-function dayOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10)
+const TIMES: Readonly<Record<OddTime, { alone(certificate: X509Certificate): string; counted: string }>> = {
+  expired: { alone: ({ validTo }) => `has expired on ${dayOf(validTo)}`, counted: 'expired' },
+  early: { alone: ({ validFrom }) => `is not valid before ${dayOf(validFrom)}`, counted: 'not valid yet' },
+  expiring: { alone: ({ validTo }) => `expires on ${dayOf(validTo)}`, counted: 'that expire within 30 days' },
+}
+
+function countedTimes(odd: readonly { readonly time: OddTime }[]): string {
+  return Object.entries(TIMES)
+    .map(([time, { counted }]) => ({ count: odd.filter((one) => one.time === time).length, counted }))
+    .flatMap(({ count, counted }) => (count > 0 ? [`${count} ${counted}`] : []))
+    .join(', ')
+}
+
+/** More would be a long line. */
+const MAX_NAMED = 3
+
+function namesOf(certificates: readonly X509Certificate[]): string {
+  const names = certificates.slice(0, MAX_NAMED).map(({ subject }) => subject.replaceAll('\n', ', '))
+  const more = certificates.length - names.length
+  return [...names, ...(more > 0 ? [`${more} more`] : [])].join('; ')
+}
+
+function dayOf(text: string): string {
+  return new Date(text).toISOString().slice(0, 10)
 }
 
 function certificateOf(about: keyof KeyFiles, bytes: Buffer, findings: Finding[]): X509Certificate | null {

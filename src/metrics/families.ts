@@ -60,7 +60,7 @@ export const FAMILIES: readonly Family[] = [
   {
     name: 'pgweir_tls_certificate_expiry_timestamp_seconds',
     type: 'gauge',
-    help: 'When the first certificate of a file expires, in seconds since 1970. `file` is the setting that names it: `client_tls_cert_file` is what clients are shown, `server_tls_ca_file` whom servers are trusted by.',
+    help: 'When a file of certificates is of no use any more, in seconds since 1970: a chain once its first certificate expires, authorities (`…_ca_file`) once the last does. `file` is the setting that names it: `client_tls_cert_file` is what clients are shown, `server_tls_ca_file` whom servers are trusted by.',
     labels: ['file'],
     read: ({ vitals }) =>
       Object.entries(vitals.certificates).map(([file, at]) => ({ of: fileOf(file), value: at / 1000 })),

@@ -1,4 +1,4 @@
-/** What is told of keys and certificates before they are used. Those of test/cases/tls are good from November 2026 for a hundred years. */
+/** What is told of keys and certificates before they are used. Those of test/cases/tls are good from November 2026 for a hundred years, old-authority.crt for ten. */
 
 import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -28,21 +28,37 @@ describe('of a certificate', () => {
     expect(told({ key, cert }, nowMs)).toEqual(expected)
   })
 
-  test('of authorities, each is looked at', () => {
+  test('of authorities, each is looked at, and a line tells of all', () => {
     const both = Buffer.concat([ca, Buffer.from('# another one\n'), read('stranger.crt')])
     expect(told({ ca: both })).toEqual([])
-    const expired = told({ ca: both }, END + 400 * DAY_MS)
-    expect(expired).toHaveLength(2)
-    expect(expired[0]).toMatch(/^warning ca has expired on .* \(CN=/)
+    expect(told({ ca: Buffer.concat([both, read('old-authority.crt')]) })).toEqual([
+      'warning ca has 3 certificates, with 1 expired (CN=pgweir test old authority)',
+    ])
+    expect(told({ ca: both }, END + 400 * DAY_MS)).toEqual([
+      expect.stringMatching(/^warning ca has 2 certificates, with 2 expired \(CN=[^;]+; CN=[^;]+\)$/),
+    ])
+    expect(told({ ca: both }, BEGIN - DAY_MS)).toEqual([
+      expect.stringMatching(/^warning ca has 2 certificates, with 2 not valid yet \(/),
+    ])
+  })
+
+  test('of the authorities of a system, of which there are many, a few are named', () => {
+    const many = Buffer.concat(Array.from({ length: 140 }, () => ca))
+    expect(told({ ca: many }, END - DAY_MS)).toEqual([
+      expect.stringMatching(
+        /^warning ca has 140 certificates, with 140 that expire within 30 days \(CN=[^;]+; CN=[^;]+; CN=[^;]+; 137 more\)$/,
+      ),
+    ])
   })
 })
 
-test('of each file it is known when the first of its certificates expires, and nothing of what cannot be read', () => {
-  const [first] = [read('stranger.crt'), ca].map((pem) => expiriesIn({ cert: pem }).cert ?? 0).sort()
-  const both = Buffer.concat([ca, read('stranger.crt')])
+test('of a chain it is known when it expires first, of authorities when the last does, and nothing of what cannot be read', () => {
+  const [first, last] = [ca, read('old-authority.crt')].map((pem) => expiriesIn({ cert: pem }).cert ?? 0).sort()
+  const both = Buffer.concat([ca, read('old-authority.crt')])
+  expect(first).toBeLessThan(last ?? 0)
   expect(Object.keys(expiriesIn({ key, cert, ca }))).toEqual(['cert', 'ca'])
   expect(new Date(expiriesIn({ cert }).cert ?? 0).toISOString().slice(0, 10)).toBe('2126-11-02')
-  expect(expiriesIn({ ca: both })).toEqual({ ca: first })
+  expect(expiriesIn({ cert: both, ca: both })).toEqual({ cert: first, ca: last })
   expect(expiriesIn({ cert: Buffer.from('nonsense'), ca: Buffer.alloc(0) })).toEqual({})
 })
 

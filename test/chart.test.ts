@@ -47,6 +47,14 @@ test.each([
   { replicaCount: 'two' },
   { service: { type: 'Internal' } },
   { auth: { users: { ada: 5 } } },
+  { auth: { users: { ada: 'b\n' } } },
+  { auth: { users: { 'ada\nbob': 'b' } } },
+  { auth: { key: 'a\nb: c' } },
+  { databases: { 'app\nother': 'host=db' } },
+  { databases: { app: 'host=db\n* = host=other' } },
+  { databases: { app: { host: 'db\r* = host=other' } } },
+  { settings: { admin_users: ['ada', 'bob\nauth_type = trust'] } },
+  { image: { repository: 'pgweir\nkind: Secret' } },
 ])('its schema refuses the slip in %j', (slip) => {
   expect(fits({ ...values, ...slip })).toBe(false)
 })

@@ -238,7 +238,9 @@ test.each([
   ['own-setting.yaml', 'settings.listen_port is made by the chart'],
   ['health-setting.yaml', 'settings.health_listen is made by the chart'],
   ['grace.yaml', 'shutdown.timeoutSeconds has to be more than shutdown.graceSeconds'],
-  ['two-lines.yaml', 'more than one line'],
+  ...REFUSED.map((file) => basename(file))
+    .filter((name) => name.startsWith('lines-'))
+    .map((name) => [name, 'more than one line']),
   ['no-target.yaml', 'autoscaling needs a target'],
 ])('%s is refused: %s', (name, sentence) => {
   expect(render(name).error).toContain(sentence)

@@ -88,8 +88,17 @@ Another configuration replaces the pods, one after the other. A new user list is
 
 type Schema = Readonly<Record<string, unknown>>
 
+/** What follows a line break would be a line of its own in a file of the pods. */
+const ONE_LINE = { pattern: '^[^\\r\\n]*$' }
+
 /** Whatever ini can hold: a text, a number, yes or no, or several with commas between. */
-const INI_VALUE = { type: ['string', 'number', 'boolean', 'array', 'null'], items: { type: ['string', 'number'] } }
+const INI_VALUE = {
+  ...{ type: ['string', 'number', 'boolean', 'array', 'null'], ...ONE_LINE },
+  items: { type: ['string', 'number'], ...ONE_LINE },
+}
+
+/** Under which a Secret has something. */
+const SECRET_KEY = { pattern: '^[-._a-zA-Z0-9]+$' }
 
 /** Of what the defaults do not tell. */
 const KNOWN: Readonly<Record<string, Schema>> = {
@@ -98,15 +107,19 @@ const KNOWN: Readonly<Record<string, Schema>> = {
   'clientTls.sslmode': { enum: ['allow', 'prefer', 'require', 'verify-ca', 'verify-full'] },
   'serverTls.sslmode': { enum: ['', 'disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] },
   'podDisruptionBudget.maxUnavailable': { type: ['integer', 'string'] },
-  'auth.users': { additionalProperties: { type: 'string' } },
-  databases: { additionalProperties: lines(DATABASE_ROWS) },
-  users: { additionalProperties: lines(USER_ROWS) },
+  'auth.key': SECRET_KEY,
+  'auth.users': { propertyNames: ONE_LINE, additionalProperties: { type: 'string', ...ONE_LINE } },
+  'http.tokenKey': SECRET_KEY,
+  'upstream.key': SECRET_KEY,
+  databases: { propertyNames: ONE_LINE, additionalProperties: lines(DATABASE_ROWS) },
+  extraIni: { pattern: undefined },
+  users: { propertyNames: ONE_LINE, additionalProperties: lines(USER_ROWS) },
   settings: rows(SETTINGS),
 }
 
 /** A line of [databases] or [users]: its keys, or its text. */
 function lines(table: Rows): Schema {
-  return { anyOf: [{ type: 'string' }, rows(table)] }
+  return { anyOf: [{ type: 'string', ...ONE_LINE }, rows(table)] }
 }
 
 type Rows = Readonly<Record<string, { readonly meaning: string }>>
@@ -145,5 +158,6 @@ function typeOf(standard: unknown): Schema {
   if (Array.isArray(standard)) return { type: 'array' }
   if (typeof standard === 'number') return { type: 'integer', minimum: 0 }
   if (typeof standard === 'object') return { type: 'object' }
+  if (typeof standard === 'string') return { type: 'string', ...ONE_LINE }
   return { type: typeof standard }
 }

@@ -54,18 +54,24 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{/* A text that has to stay on its line: what comes after it would be a setting, a user or a key of its own. */}}
+{{- define "pgweir.oneLine" -}}
+{{- if regexMatch "[\r\n]" . -}}
+{{- fail "a name or value of databases, users, settings or auth.users has more than one line, which a file of lines cannot have" -}}
+{{- end -}}
+{{- . -}}
+{{- end -}}
+
 {{/* A value as ini has it. Numbers from a file of values are fractions to Helm, which writes the large ones as 1e+06. */}}
 {{- define "pgweir.text" -}}
 {{- if kindIs "bool" . -}}
 {{- ternary "1" "0" . -}}
 {{- else if kindIs "slice" . -}}
-{{- join ", " . -}}
+{{- include "pgweir.oneLine" (join ", " .) -}}
 {{- else if and (kindIs "float64" .) (eq (floor .) .) -}}
 {{- int64 . -}}
-{{- else if contains "\n" (toString .) -}}
-{{- fail "a value of databases, users or settings has more than one line, which an ini file cannot have" -}}
 {{- else -}}
-{{- . -}}
+{{- include "pgweir.oneLine" (toString .) -}}
 {{- end -}}
 {{- end -}}
 
@@ -78,9 +84,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- range $word, $value := $line }}
 {{- $pairs = append $pairs (printf "%s='%s'" $word (include "pgweir.text" $value | replace "'" "''")) }}
 {{- end }}
-{{ $key }} = {{ join " " $pairs }}
+{{ include "pgweir.oneLine" (printf "%s = %s" $key (join " " $pairs)) }}
 {{- else }}
-{{ $key }} = {{ include "pgweir.text" $line }}
+{{ include "pgweir.oneLine" (printf "%s = %s" $key (include "pgweir.text" $line)) }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -150,7 +156,7 @@ server_tls_key_file: /etc/pgweir/server-tls/tls.key
 {{- range $name, $value := .Values.settings }}
 {{- if or (hasKey $own $name) (eq $name "health_listen") }}{{ fail (printf "settings.%s is made by the chart: leave it out" $name) }}{{ end }}
 {{- if not (kindIs "invalid" $value) }}
-{{ $name }} = {{ include "pgweir.text" $value }}
+{{ include "pgweir.oneLine" (printf "%s = %s" $name (include "pgweir.text" $value)) }}
 {{- end }}
 {{- end }}
 {{- with .Values.extraIni }}

@@ -238,6 +238,11 @@ test.each([
   ['own-setting.yaml', 'settings.listen_port is made by the chart'],
   ['health-setting.yaml', 'settings.health_listen is made by the chart'],
   ['grace.yaml', 'shutdown.timeoutSeconds has to be more than shutdown.graceSeconds'],
+  ['secret-token.yaml', 'name that in http.tokenSecret'],
+  ['secret-password.yaml', 'the password of databases.app would stand in a ConfigMap'],
+  ['secret-password-in-line.yaml', 'the password of databases.app would stand in a ConfigMap'],
+  ['secret-password-in-dollars.yaml', 'the password of databases.app would stand in a ConfigMap'],
+  ['secret-ldap.yaml', 'ldapbindpasswd would stand in a ConfigMap'],
   ...REFUSED.map((file) => basename(file))
     .filter((name) => name.startsWith('lines-'))
     .map((name) => [name, 'more than one line']),

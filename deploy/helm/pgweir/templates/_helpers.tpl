@@ -56,7 +56,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{/* A text that has to stay on its line: what comes after it would be a setting, a user or a key of its own. */}}
 {{- define "pgweir.oneLine" -}}
-{{- if regexMatch "[\r\n]" . -}}
+{{- if regexMatch "[\r\n\u0085\u2028\u2029]" . -}}
 {{- fail "a name or value of databases, users, settings or auth.users has more than one line, which a file of lines cannot have" -}}
 {{- end -}}
 {{- . -}}
@@ -75,6 +75,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{/* A secret is where the pods find it: whoever may read ConfigMaps reads what stands in the file. Takes the name of the value, and what is said. */}}
+{{- define "pgweir.elsewhere" -}}
+{{- $said := toString .said | trim | trimAll "'\"" -}}
+{{- if not (or (eq $said "") (hasPrefix "file:" $said) (regexMatch "(^|[^$])[$][{]" $said)) -}}
+{{- fail (printf "%s would stand in a ConfigMap: let it be ${NAME}, a variable of extraEnv, or file:PATH, a file of extraVolumes" .name) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Lines of [databases] and [users]. */}}
 {{- define "pgweir.lines" -}}
 {{- range $name, $line := . }}
@@ -82,10 +90,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if kindIs "map" $line }}
 {{- $pairs := list }}
 {{- range $word, $value := $line }}
+{{- if eq $word "password" }}{{ include "pgweir.elsewhere" (dict "name" (printf "the password of databases.%s" $name) "said" $value) }}{{ end }}
 {{- $pairs = append $pairs (printf "%s='%s'" $word (include "pgweir.text" $value | replace "'" "''")) }}
 {{- end }}
 {{ include "pgweir.oneLine" (printf "%s = %s" $key (join " " $pairs)) }}
 {{- else }}
+{{- range regexFindAll "(^|\\s)password\\s*=\\s*('([^']|'')*'|\\S*)" (toString $line) -1 }}
+{{- include "pgweir.elsewhere" (dict "name" (printf "the password of databases.%s" $name) "said" (regexReplaceAll "^\\s*password\\s*=" . "")) }}
+{{- end }}
 {{ include "pgweir.oneLine" (printf "%s = %s" $key (include "pgweir.text" $line)) }}
 {{- end }}
 {{- end }}
@@ -155,6 +167,12 @@ server_tls_key_file: /etc/pgweir/server-tls/tls.key
 {{- end }}
 {{- range $name, $value := .Values.settings }}
 {{- if or (hasKey $own $name) (eq $name "health_listen") }}{{ fail (printf "settings.%s is made by the chart: leave it out" $name) }}{{ end }}
+{{- if eq $name "http_token" }}{{ fail "settings.http_token would stand in a ConfigMap: put it into a Secret, and name that in http.tokenSecret" }}{{ end }}
+{{- if eq $name "auth_ldap_options" }}
+{{- range regexFindAll "ldapbindpasswd\\s*=\\s*(\"([^\"]|\"\")*\"|\\S*)" (toString $value) -1 }}
+{{- include "pgweir.elsewhere" (dict "name" "ldapbindpasswd" "said" (regexReplaceAll "^ldapbindpasswd\\s*=" . "")) }}
+{{- end }}
+{{- end }}
 {{- if not (kindIs "invalid" $value) }}
 {{ include "pgweir.oneLine" (printf "%s = %s" $name (include "pgweir.text" $value)) }}
 {{- end }}

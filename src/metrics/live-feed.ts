@@ -3,12 +3,18 @@
 import { addLengths, Histogram, type Lengths, lengthsOf, quantileMs } from '../base/histogram.ts'
 import { addErrors, type ErrorTotals } from '../pool/error-counts.ts'
 import { keyOf, OTHER, sumTallies, type Tally, type TallyNames } from '../pool/tallies.ts'
-import { CONSOLE_NAME, type Fleet, type FleetState, type WorkerSnapshot } from '../workers/fleet.ts'
+import {
+  CONSOLE_NAME,
+  type Fleet,
+  type FleetState,
+  type TransactionSnapshot,
+  type WorkerSnapshot,
+} from '../workers/fleet.ts'
 import { mergePools } from '../workers/gather.ts'
 import { type Health, healthOf } from '../workers/health.ts'
 import type { MeasuredFleet } from './snapshot.ts'
 
-export type LiveFleet = MeasuredFleet & Pick<Fleet, 'clients' | 'servers' | 'state'>
+export type LiveFleet = MeasuredFleet & Pick<Fleet, 'clients' | 'servers' | 'transactions' | 'state'>
 
 /** Quantiles in milliseconds: half, nineteen of twenty, ninety-nine of a hundred. null if there was nothing. */
 export type Quantiles = readonly [number, number, number] | null
@@ -31,12 +37,25 @@ export interface LivePool {
   readonly wait: Quantiles
 }
 
+/** One that runs. */
+export interface LiveTransaction {
+  readonly client: number
+  readonly database: string
+  readonly user: string
+  readonly address: string
+  readonly applicationName: string
+  readonly ms: number
+  readonly state: 'running a query' | 'idle in transaction'
+}
+
 export interface LiveView {
   /** Milliseconds since 1970. */
   readonly at: number
   readonly health: Health
   readonly state: FleetState
   readonly pools: readonly LivePool[]
+  /** Those that have run for longest, of all pools and processes. */
+  readonly transactions: readonly LiveTransaction[]
   readonly all: Pick<LivePool, 'transactions' | 'queries' | 'errors' | 'query' | 'wait'>
   /** By whose they are and SQLSTATE, since the start. */
   readonly errors: ErrorTotals
@@ -101,8 +120,8 @@ export class LiveFeed {
 
   async #take(): Promise<LiveView> {
     const { fleet, names } = this.#options
-    const [accounts, pools, workers, circumstances, state] = await Promise.all([
-      ...([fleet.accounts(), fleet.pools(), fleet.workers()] as const),
+    const [accounts, pools, workers, transactions, circumstances, state] = await Promise.all([
+      ...([fleet.accounts(), fleet.pools(), fleet.workers(), fleet.transactions()] as const),
       ...([fleet.circumstances(), fleet.state()] as const),
     ])
     const at = Date.now()
@@ -133,12 +152,21 @@ export class LiveFeed {
     })
     return {
       ...{ at, health: healthOf(circumstances), state, pools: rows, workers },
+      transactions: transactions.map(showTransaction),
       all: ratesOf(changes.reduce(addChanges, NO_CHANGE), seconds),
       errors: [...tallies.values()].reduce(
         (sum: ErrorTotals, tally) => addErrors(sum, tally.errors),
         accounts.process.errors,
       ),
     }
+  }
+}
+
+function showTransaction(transaction: TransactionSnapshot): LiveTransaction {
+  const { clientId, database, user, peer, applicationName, ageUs, isRunning } = transaction
+  return {
+    ...{ client: clientId, database, user, address: `${peer.host}:${peer.port}`, applicationName },
+    ...{ ms: ageUs / 1000, state: isRunning ? 'running a query' : 'idle in transaction' },
   }
 }
 

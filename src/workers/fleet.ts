@@ -19,6 +19,8 @@ export interface Fleet {
   /** Those that are logging in. */
   newcomers(): Promise<readonly NewcomerSnapshot[]>
   servers(): Promise<readonly ServerSnapshot[]>
+  /** Those that have run for longest, the longest first: LONGEST_TRANSACTIONS at most. */
+  transactions(): Promise<readonly TransactionSnapshot[]>
   pools(): Promise<readonly PoolSnapshot[]>
   databases(): Promise<readonly DatabaseSnapshot[]>
   users(): Promise<readonly UserSnapshot[]>
@@ -95,6 +97,22 @@ export interface ServerSnapshot {
   readonly preparedStatements: number
   /** Of what was written to it, and the kernel has not taken yet. */
   readonly owedBytes: number
+}
+
+/** How many of those that run are told. */
+export const LONGEST_TRANSACTIONS = 10
+
+/** One that runs. */
+export interface TransactionSnapshot {
+  readonly clientId: number
+  readonly user: string
+  readonly database: string
+  readonly peer: Address
+  readonly applicationName: string
+  /** For how long. */
+  readonly ageUs: number
+  /** Whether its client waits for an answer; otherwise the server waits for the client. */
+  readonly isRunning: boolean
 }
 
 export interface PoolSnapshot {

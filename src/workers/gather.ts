@@ -10,11 +10,13 @@ import {
   type DatabaseStats,
   type LatencySnapshot,
   type Lists,
+  LONGEST_TRANSACTIONS,
   type MemorySnapshot,
   type PeerSnapshot,
   type PoolSnapshot,
   SERVER_GROUPS,
   type ServerGroup,
+  type TransactionSnapshot,
   type UserSnapshot,
 } from './fleet.ts'
 
@@ -32,6 +34,13 @@ export function mergePools(parts: readonly (readonly PoolSnapshot[])[]): PoolSna
       oldestTransactionUs: Math.max(one.oldestTransactionUs, other.oldestTransactionUs),
     }),
   )
+}
+
+export function longestTransactions(parts: readonly (readonly TransactionSnapshot[])[]): TransactionSnapshot[] {
+  return parts
+    .flat()
+    .sort((one, other) => other.ageUs - one.ageUs)
+    .slice(0, LONGEST_TRANSACTIONS)
 }
 
 export function mergeLatencies(parts: readonly (readonly LatencySnapshot[])[]): LatencySnapshot[] {

@@ -6,6 +6,7 @@ import { AllAccounts, NO_ACCOUNTS, type PackedAccounts, packAccounts, unpackAcco
 import type { Control } from './control.ts'
 import type { ClientSnapshot, DatabaseStats, Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
 import {
+  longestTransactions,
   mergeDatabases,
   mergeLatencies,
   mergeLists,
@@ -77,6 +78,10 @@ export abstract class GatheredFleet implements Fleet {
 
   async servers() {
     return (await this.#ask('servers')).flat()
+  }
+
+  async transactions() {
+    return longestTransactions(await this.#ask('transactions'))
   }
 
   async pools() {

@@ -32,10 +32,11 @@ import {
   SERVER_GROUPS,
   type ServerGroup,
   type ServerSnapshot,
+  type TransactionSnapshot,
   type UserSnapshot,
   type WorkerSnapshot,
 } from './fleet.ts'
-import { mergeLatencies, mergePools } from './gather.ts'
+import { longestTransactions, mergeLatencies, mergePools } from './gather.ts'
 import type { Circumstances } from './health.ts'
 import { describeMemory } from './memory.ts'
 import type { Beat, Gatherable, Topic } from './messages.ts'
@@ -116,6 +117,18 @@ export class LocalFleet implements Fleet {
         for (const server of pool.servers(state))
           servers.push(describeServer(pool, server, holders.get(server) ?? null))
     return servers
+  }
+
+  async transactions(): Promise<TransactionSnapshot[]> {
+    const { sessions, clock } = this.#parts
+    clock.refresh()
+    const transactions: TransactionSnapshot[] = []
+    for (const session of sessions) {
+      const beganMs = session.relay?.transactionMs ?? null
+      if (beganMs === null || clientState(session) === null) continue
+      transactions.push(describeTransaction(session, Math.round((clock.nowMs - beganMs) * 1000)))
+    }
+    return longestTransactions([transactions])
   }
 
   async pools(): Promise<PoolSnapshot[]> {
@@ -414,6 +427,14 @@ function describeClient(session: Session, state: ClientState, nowMs: number): Cl
     applicationName: session.applicationName,
     preparedStatements: handler?.preparedStatements ?? 0,
     owedBytes: channel.owedBytes,
+  }
+}
+
+function describeTransaction(session: Session, ageUs: number): TransactionSnapshot {
+  const { id, user, database, channel, applicationName, relay } = session
+  return {
+    ...{ clientId: id, user: user ?? '', database: database ?? '', peer: channel.peer, applicationName },
+    ...{ ageUs, isRunning: relay?.server?.ledger.isEmpty === false },
   }
 }
 

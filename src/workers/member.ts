@@ -240,6 +240,10 @@ class WholeFleet implements Fleet {
     return this.#gather('servers')
   }
 
+  transactions() {
+    return this.#gather('transactions')
+  }
+
   async pools() {
     return unpack(await this.#gather('pools'))
   }

@@ -19,6 +19,7 @@ import type {
   PeerSnapshot,
   PoolSnapshot,
   ServerSnapshot,
+  TransactionSnapshot,
   UserSnapshot,
   WorkerSnapshot,
 } from './fleet.ts'
@@ -38,6 +39,7 @@ export interface Gatherable {
   readonly clients: Packed<ClientSnapshot>
   readonly newcomers: readonly NewcomerSnapshot[]
   readonly servers: readonly ServerSnapshot[]
+  readonly transactions: readonly TransactionSnapshot[]
   readonly pools: Packed<PoolSnapshot>
   readonly databases: Packed<DatabaseSnapshot>
   readonly users: readonly UserSnapshot[]

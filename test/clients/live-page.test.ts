@@ -109,6 +109,33 @@ describe('the page', () => {
     server.close()
   })
 
+  test('lists the transactions that run for longest, keeps the focus in it, and leads to their pools', async () => {
+    const pool = new MadeUpPool('app')
+    const server = await serve([pool])
+    const page = await open(server.url)
+    await untilShown(page, '#no-transaction', 'None runs.')
+    const table = page.getByRole('table', { name: 'Longest transactions now' })
+    expect(await table.isVisible()).toBe(false)
+
+    pool.running = [2_000, 125_000]
+    await untilShown(page, '#transactions tbody tr:first-child', 'idle in transaction')
+    expect(await table.locator('tbody tr').allInnerTexts()).toEqual([
+      expect.stringMatching(/^2 min\s+idle in transaction\s+app \/ ada\s+#8\s+<b>app<\/b>\s+127.0.0.1:6432$/),
+      expect.stringMatching(/^2.0 s\s+running a query\s+app \/ ada\s+#7/),
+    ])
+    expect(await table.locator('tbody .warn').allInnerTexts()).toEqual(['2 min'])
+
+    const last = table.getByRole('button', { name: 'app / ada' }).last()
+    await last.focus()
+    pool.running = [3_000]
+    await until('one is left', async () => (await table.locator('tbody tr').count()) === 1)
+    await page.keyboard.press('Enter')
+    await untilShown(page, '#detail-title', 'app / ada')
+    expect(page.problems).toEqual([])
+    await page.close()
+    server.close()
+  })
+
   test('of 500 pools shows a hundred first, and all if asked, and sorts them', async () => {
     const pools = Array.from({ length: 500 }, (_, index) => new MadeUpPool(`db${String(index).padStart(3, '0')}`))
     const server = await serve(pools)

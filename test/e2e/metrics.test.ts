@@ -214,9 +214,9 @@ test('no counter goes down when a user is given another name, a database is drop
   expectNoneLess(await scrape(pgweir), before)
 })
 
-test('the live page is fed with the pools of all processes, and shows who is in one', async () => {
+test('the live page is fed with the pools and transactions of all processes, and shows who is in one', async () => {
   const pgweir = await sharedPgweir(options)
-  const client = await pgweir.client()
+  const client = await pgweir.client({ application_name: 'books' })
   await client.query('begin')
   expect((await pgweir.page('/')).text).toContain('<title>pgweir</title>')
   const events = (await fetch(pgweir.pageUrl('/live'))).body?.pipeThrough(new TextDecoderStream())
@@ -229,6 +229,14 @@ test('the live page is fed with the pools of all processes, and shows who is in 
   const pool = view.pools.find(({ user }: { user: string }) => user === database.user)
   expect(pool).toMatchObject({ ...POOL, clients: { active: 1 }, servers: { active: 1 }, maxServers: 3 })
   expect(view).toMatchObject({ health: 'ready', state: 'active' })
+  expect(view.transactions).toContainEqual({
+    ...POOL,
+    client: expect.any(Number),
+    address: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+    applicationName: 'books',
+    ms: expect.any(Number),
+    state: 'idle in transaction',
+  })
   const found = await pgweir.page(`/live/pool?${new URLSearchParams(POOL)}`)
   expect(JSON.parse(found.text)).toMatchObject({
     clients: [{ state: 'active' }],

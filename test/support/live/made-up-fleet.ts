@@ -5,7 +5,8 @@ import { Counters, Durations } from '../../../src/pool/counters.ts'
 import { ErrorCounts } from '../../../src/pool/error-counts.ts'
 import { tallyOf } from '../../../src/pool/tallies.ts'
 import { NO_ACCOUNTS } from '../../../src/workers/accounts.ts'
-import type { ClientSnapshot, PoolSnapshot, ServerSnapshot } from '../../../src/workers/fleet.ts'
+import type { ClientSnapshot, PoolSnapshot, ServerSnapshot, TransactionSnapshot } from '../../../src/workers/fleet.ts'
+import { longestTransactions } from '../../../src/workers/gather.ts'
 
 const HERE = { host: '127.0.0.1', port: 6432 }
 
@@ -16,6 +17,8 @@ export class MadeUpPool {
   readonly database: string
   readonly user = 'ada'
   waiting = 0
+  /** For how long those have run that run, in milliseconds. */
+  running: readonly number[] = []
 
   constructor(database: string) {
     this.database = database
@@ -67,6 +70,13 @@ export class MadeUpPool {
     } as ClientSnapshot
   }
 
+  get transactions(): TransactionSnapshot[] {
+    return this.running.map((ms, index) => ({
+      ...{ clientId: 7 + index, user: this.user, database: this.database, peer: HERE, applicationName: '<b>app</b>' },
+      ...{ ageUs: ms * 1000, isRunning: index % 2 === 0 },
+    }))
+  }
+
   get server(): ServerSnapshot {
     return {
       ...{
@@ -107,6 +117,7 @@ export function madeUpFleet(pools: readonly MadeUpPool[]): LiveFleet {
     circumstances: async () => ({ isStarting: false, isEnding: false, isPaused: false, supplied: 1, cutOff: 0 }),
     state: async () => 'active',
     clients: async () => pools.map(({ client }) => client),
+    transactions: async () => longestTransactions(pools.map(({ transactions }) => transactions)),
     servers: async () => pools.map(({ server }) => server),
   } as LiveFleet
 }

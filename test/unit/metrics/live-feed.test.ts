@@ -98,3 +98,23 @@ test('a fleet that cannot answer is asked again', async () => {
   expect(views).toHaveLength(1)
   stop()
 })
+
+test('the ten transactions that have run for longest are told, of all pools, with whose they are and what they do', async () => {
+  const [one, other] = [new MadeUpPool('one'), new MadeUpPool('other')]
+  one.running = [500, 90_000]
+  other.running = Array.from({ length: 12 }, (_, index) => 1_000 + index)
+  const { views, stop } = open([one, other])
+  await vi.advanceTimersByTimeAsync(0)
+  const told = views[0]?.transactions ?? []
+  expect(told.map(({ database, ms }) => `${database} ${ms}`)).toEqual([
+    'one 90000',
+    ...[1_011, 1_010, 1_009, 1_008, 1_007, 1_006, 1_005, 1_004, 1_003].map((ms) => `other ${ms}`),
+  ])
+  expect(told[0]).toEqual({
+    ...{ client: 8, database: 'one', user: 'ada', address: '127.0.0.1:6432', applicationName: '<b>app</b>' },
+    ...{ ms: 90_000, state: 'idle in transaction' },
+  })
+  expect(told[1]).toMatchObject({ state: 'idle in transaction' })
+  expect(told[2]).toMatchObject({ state: 'running a query' })
+  stop()
+})

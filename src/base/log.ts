@@ -36,7 +36,8 @@ export interface LogOptions {
 
 /**
  * A line as text is `2024-05-01 12:00:00.000 UTC [pid] LOG C-0x1: app/ada@10.0.0.7:50112 login attempt: …`: the field `subject`
- * stands before the sentence, `hint` (what to do now) behind it, in Postgres' way; the other fields are for JSON only.
+ * stands before the sentence; behind it `client` (the id of the one that a line about something else has to do with), `traceparent`, and
+ * `hint` (what to do now), in Postgres' way. The other fields are for JSON only.
  */
 export function createLog(options: LogOptions): Log {
   function log(level: Level, sentence: string, fields: LogFields = {}): void {
@@ -82,10 +83,14 @@ function textHead(wallMs: number, level: Level): string {
   return `${at} [${process.pid}] ${LABELS[level]}`
 }
 
-function bareText(sentence: string, fields: LogFields): string {
-  const subject = fields['subject'] === undefined ? '' : `${fields['subject']} `
-  const hint = fields['hint'] === undefined ? '' : ` HINT: ${fields['hint']}`
-  return oneLine(`${subject}${sentence}${hint}`)
+function bareText(sentence: string, { subject, client, traceparent, hint }: LogFields): string {
+  const parts = [sentence]
+  if (subject !== undefined) parts.unshift(String(subject))
+  // Its own lines begin with it.
+  if (typeof client === 'number' && !String(subject).startsWith('C-')) parts.push(`client=C-0x${client.toString(16)}`)
+  if (traceparent !== undefined) parts.push(`traceparent=${traceparent}`)
+  if (hint !== undefined) parts.push(`HINT: ${hint}`)
+  return oneLine(parts.join(' '))
 }
 
 function jsonLine(wallMs: number, level: Level, sentence: string, fields: LogFields): string {

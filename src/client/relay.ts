@@ -209,6 +209,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   #begin(server: Server): void {
     this.server = server
+    server.clientId = this.session.id
     this.#times.leaseBegins()
     this.#fatalForwarded = false
     this.#requests.statements.leaseBegins()
@@ -219,6 +220,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   own(server: Server): void {
     this.server = server
     server.tenant = this
+    server.clientId = this.session.id
     this.#times.leaseBegins()
     this.#requests.statements.leaseBegins()
   }

@@ -108,9 +108,7 @@ export class Handover implements Follower<Server> {
         waiter.onGranted(server)
       } else this.#owner.release(server)
     } catch (error) {
-      this.#log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, {
-        subject: server.subject,
-      })
+      this.#log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, server.logFields)
       server.close('internal error', new PoolerError('internal-error'))
     }
   }

@@ -122,7 +122,8 @@ export class CancelSender {
         onFailed: (problem) => {
           cancel.dial = null
           log.warning(`a cancel request could not be sent: ${problem.message}`, {
-            ...{ subject: request.server.subject, hint: NOT_CANCELLED },
+            ...request.server.logFields,
+            hint: NOT_CANCELLED,
           })
           this.#end(cancel)
         },
@@ -141,7 +142,8 @@ export class CancelSender {
     encrypt(channel, { ...wanted, isRequired: true }, address.host, (result) => {
       if (result instanceof Error) {
         this.#options.log.warning(`a cancel request could not be sent: ${result.message}`, {
-          ...{ subject: cancel.server.subject, hint: NOT_CANCELLED },
+          ...cancel.server.logFields,
+          hint: NOT_CANCELLED,
         })
         this.#end(cancel)
       } else if (this.#inFlight.has(cancel)) {

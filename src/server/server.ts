@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Ids } from '../base/ids.ts'
 import { invariant } from '../base/invariant.ts'
 import { Link, type Linked } from '../base/list.ts'
-import type { Log } from '../base/log.ts'
+import type { Log, LogFields } from '../base/log.ts'
 import { mayFollow, type StateRow } from '../base/state-rows.ts'
 import type { Address, Channel, ChannelListener, Dial, KeepAlive, Transport } from '../net/channel.ts'
 import { describeAddress, describeListening } from '../net/unix-sockets.ts'
@@ -109,6 +109,8 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   status = STATUS_IDLE
   readonly settings: ServerSettings
   tenant: Tenant | null = null
+  /** The id of the client that holds it, or has held it while it is not idle again; 0 for none. For the log. */
+  clientId = 0
   /** Why it must not be used again once it is free; null while it may. */
   condemned: string | null = null
   /** Cancel requests on their way to it. While there are any it is not used again. */
@@ -188,6 +190,11 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   get subject(): string {
     const { user } = this.context.identity
     return `S-0x${this.id.toString(16)}: ${this.context.identity.database}/${user}@${describeAddress(this.peer)}`
+  }
+
+  /** What the log says about it, and about whose it is. */
+  get logFields(): LogFields {
+    return { subject: this.subject, client: this.clientId || undefined }
   }
 
   dial(): void {
@@ -290,7 +297,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
   #cleanOrIdle(resetSql: string): void {
     if (resetSql === '') {
-      this.#enter(SERVER.idle)
+      this.#freed()
       return
     }
     this.#enter(SERVER.cleaning)
@@ -300,8 +307,13 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
         return
       }
       for (const tag of result.tags) this.noteTag(tag)
-      this.#enter(SERVER.idle)
+      this.#freed()
     })
+  }
+
+  #freed(): void {
+    this.clientId = 0
+    this.#enter(SERVER.idle)
   }
 
   /** What a command tag says about the state of the session on the server. */
@@ -335,7 +347,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     const state = this.#state
     this.context.log.info(
       `closing because: ${reason} (age=${Math.floor((this.context.clock.nowMs - this.startedMs) / 1000)}s)`,
-      { subject: this.subject, hint: adviceOn(reason) },
+      { ...this.logFields, hint: adviceOn(reason) },
     )
     this.#dial?.abandon()
     this.#login?.abandon()
@@ -397,9 +409,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
       this.#end(`the server sent nonsense: ${error.message}`, error, 'doubtful')
       return
     }
-    this.context.log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, {
-      subject: this.subject,
-    })
+    this.context.log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, this.logFields)
     this.#end('internal error', new PoolerError('internal-error'), 'doubtful')
   }
 

@@ -72,7 +72,7 @@ test('a client that is just gone, and what becomes of its server', async () => {
     /^LOG C-ID: DB\/USER@ADDRESS closing because: client unexpected eof.* \(age=…\) HINT: It was within a transaction/,
   )
   expect(lines[1]).toMatch(
-    /^LOG S-ID: DB\/USER@SERVER closing because: client disconnect while server was not ready \(age=…\) HINT: /,
+    /^LOG S-ID: DB\/USER@SERVER closing because: client disconnect while server was not ready \(age=…\) client=C-0x\w+ HINT: /,
   )
 })
 

@@ -375,10 +375,31 @@ test('the log tells of each client and each server that it has gone once, and bl
       /^C-0x closing because: client unexpected eof \(age=0s\) HINT: It was within a transaction, which is rolled back: /,
     ),
     expect.stringMatching(
-      /^S-0x closing because: client disconnect while server was not ready \(age=0s\) HINT: Its client was gone within a transaction/,
+      /^S-0x closing because: client disconnect while server was not ready \(age=0s\) client=C-0x\w+ HINT: Its client was gone within a transaction/,
     ),
   ])
+  const [ofClient, ofServer] = flow.logged('closing because:')
+  expect(/client=(\S+)/.exec(ofServer ?? '')?.[1], 'one finds the other').toBe(/C-0x\w+/.exec(ofClient ?? '')?.[0])
   expect(flow.logged('pooler error')).toEqual([])
+})
+
+test('the end of a server names the client that holds it, and no client where nobody does', async () => {
+  const { flow, client, postgres } = await startPair({ settings: { server_idle_timeout: 60 } })
+  client.send(query('select 1'))
+  await postgres.expect('Query')
+  postgres.send(complete('SELECT 1'), ready('I'))
+  await client.answer()
+  await flow.advance(60_100)
+  await postgres.expectClosed()
+  client.send(query('select 2'))
+  const second = await flow.postgres.next()
+  await second.expect('Query')
+  second.reset()
+  await client.expect('ErrorResponse(FATAL 08006 server conn crashed?)')
+  await client.expectClosed()
+  const [idle, crashed] = flow.logged('closing because: server')
+  expect(idle).toMatch(/server idle timeout \(age=\d+s\)$/)
+  expect(crashed).toMatch(/server conn crashed\?.* \(age=0s\) client=C-0x\w+ HINT: /)
 })
 
 test('of a client that leaves in good order, and of its server, the log has nothing to advise', async () => {

@@ -43,6 +43,14 @@ describe('a slow query', () => {
     expect(pair.flow.logged('slow query')[0]).toMatch(/ LOG C-0x[0-9a-f]+: app\/ada@\S+ slow query/)
   })
 
+  test('ends with the trace that it belongs to', async () => {
+    const pair = await startPair(ON)
+    const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+    pair.client.send(query(`select 1 /*traceparent='${traceparent}'*/`))
+    await answer(pair, 700, rows('1'), ready())
+    expect(slow(pair)).toEqual([`slow query: 700.0 ms: select ? traceparent=${traceparent}`])
+  })
+
   test('of the extended protocol by its statement, whenever that was prepared', async () => {
     const pair = await startPair(ON)
     pair.client.send(parse('s1', 'select * from t where id = $1 and x = 5'), sync)

@@ -30,6 +30,16 @@ test('what to do now stands behind the sentence, and in JSON apart from it', () 
   expect(JSON.parse(written('json', 'it has ended', fields))).toMatchObject({ message: 'it has ended', ...fields })
 })
 
+test('a line about a server names the client that held it as its own lines do, and one about a query its trace', () => {
+  expect(written('text', 'it crashed', { subject: 'S-0x1: app/ada', client: 26, hint: 'Look.' })).toMatch(
+    / LOG S-0x1: app\/ada it crashed client=C-0x1a HINT: Look\.$/,
+  )
+  expect(written('text', 'it left', { subject: 'C-0x1a: app/ada', client: 26 })).toMatch(/ C-0x1a: app\/ada it left$/)
+  expect(written('text', 'slow', { subject: 'C-0x1a', client: 26, traceparent: '00-a-b-01' })).toMatch(
+    / LOG C-0x1a slow traceparent=00-a-b-01$/,
+  )
+})
+
 test('a line of JSON keeps the sentence and the fields apart', () => {
   const fields = { subject: 'C-0x1', waitedMs: 1.5, isTls: true, user: null, nothing: undefined }
   expect(JSON.parse(written('json', 'login attempt', fields))).toEqual({

@@ -210,9 +210,8 @@ test('alerts and dashboard come with it as they are, and Prometheus calls the jo
   const alerts = find('existing-secret.yaml', 'PrometheusRule').spec
   expect(alerts).toEqual(parse(file('prometheus/alerts.yaml')))
   expect(JSON.stringify(alerts)).toContain('up{job=\\"pgweir\\"}')
-  const { jobLabel } = find('existing-secret.yaml', 'ServiceMonitor').spec
-  const http = find('existing-secret.yaml', 'Service', ({ metadata }) => metadata.name.endsWith('-http'))
-  expect(http.metadata.labels[jobLabel]).toBe('pgweir')
+  const [{ relabelings }] = find('existing-secret.yaml', 'ServiceMonitor').spec.endpoints
+  expect(relabelings).toEqual([{ targetLabel: 'job', replacement: 'pgweir' }])
   const dashboard = find('existing-secret.yaml', 'ConfigMap', ({ metadata }) => metadata.name.endsWith('-dashboard'))
   expect(JSON.parse(dashboard.data['pgweir.json'])).toEqual(JSON.parse(file('grafana/dashboards/pgweir.json')))
 })

@@ -55,6 +55,7 @@ test.each([
   { databases: { app: { host: 'db\r* = host=other' } } },
   { settings: { admin_users: ['ada', 'bob\nauth_type = trust'] } },
   { image: { repository: 'pgweir\nkind: Secret' } },
+  { networkPolicy: { postgresPorts: ['postgres'] } },
 ])('its schema refuses the slip in %j', (slip) => {
   expect(fits({ ...values, ...slip })).toBe(false)
 })

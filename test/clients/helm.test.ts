@@ -172,13 +172,16 @@ function contains(labels: Record<string, string>, wanted: Record<string, string>
   return Object.entries(wanted).every(([key, value]) => labels[key] === value)
 }
 
+/** As much as leaves room for what Kubernetes adds to the name of a set in a label of its pods. */
+const SET = 'a-name-that-is-longer-than-a-set-of-pods-with-numbers'.slice(0, 52)
+
 test('every pod that there may ever be is a peer', () => {
   const { spec } = workload('peers.yaml')
   const { maxReplicas, scaleTargetRef } = find('peers.yaml', 'HorizontalPodAutoscaler').spec
-  expect(scaleTargetRef).toEqual({ apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'test-pgweir' })
+  expect(scaleTargetRef).toEqual({ apiVersion: 'apps/v1', kind: 'StatefulSet', name: SET })
   expect(spec.replicas).toBeUndefined()
   const hosts = [...pod('peers.yaml').settings.peers.values()].map(({ host }) => host)
-  const pods = Array.from({ length: maxReplicas }, (_, index) => `test-pgweir-${spec.ordinals.start + index}`)
+  const pods = Array.from({ length: maxReplicas }, (_, index) => `${SET}-${spec.ordinals.start + index}`)
   expect(hosts).toEqual(pods.map((name) => `${name}.${spec.serviceName}`))
   const service = find('peers.yaml', 'Service', ({ metadata }) => metadata.name === spec.serviceName)
   expect(service.spec).toMatchObject({ clusterIP: 'None', publishNotReadyAddresses: true })
@@ -197,6 +200,23 @@ test('databases, users and settings come out of the ini as they went into the va
 test('another configuration is other pods, and another user list is not', () => {
   const sums = GOOD.map((file) => workload(basename(file)).spec.template.metadata.annotations['checksum/config'])
   expect(new Set(sums).size).toBe(GOOD.length)
+})
+
+test("what the chart itself writes on things is not taken away by somebody else's labels", () => {
+  const { labels, annotations } = workload('beside.yaml').spec.template.metadata
+  expect(labels).toMatchObject({ team: 'data', 'app.kubernetes.io/name': 'pgweir' })
+  expect(annotations).toMatchObject({
+    'example.com/team': 'data',
+    'checksum/config': expect.stringMatching(/^[0-9a-f]{64}$/),
+  })
+  const alerts = find('existing-secret.yaml', 'PrometheusRule').metadata.labels
+  expect(alerts).toMatchObject({ release: 'prometheus', 'app.kubernetes.io/name': 'weir' })
+})
+
+test('it may go where PostgreSQL is, to all of its ports, and where else somebody says', () => {
+  const { egress } = find('tls.yaml', 'NetworkPolicy').spec
+  expect(egress[0].ports).toEqual([{ port: 5432 }, { port: 5433 }])
+  expect(egress.at(-1)).toEqual({ ports: [{ port: 636 }], to: [{ ipBlock: { cidr: '10.1.0.0/16' } }] })
 })
 
 test('it grows by metrics that there are', () => {
@@ -245,6 +265,8 @@ test.each([
   ...REFUSED.map((file) => basename(file))
     .filter((name) => name.startsWith('lines-'))
     .map((name) => [name, 'more than one line']),
+  ['tls-authority.yaml', 'serverTls.sslmode verify-full needs an authority'],
+  ['tls-certificate.yaml', 'serverTls.clientCertificate needs serverTls.existingSecret'],
   ['no-target.yaml', 'autoscaling needs a target'],
 ])('%s is refused: %s', (name, sentence) => {
   expect(render(name).error).toContain(sentence)

@@ -80,7 +80,8 @@ auth:
 
 It makes a Deployment (or a StatefulSet, with \`peers.enabled\`), a Service for clients and one for \`/metrics\` and the live page, a
 ConfigMap with \`pgweir.ini\`, a PodDisruptionBudget, and what is asked for besides: an autoscaler, a NetworkPolicy, a ServiceMonitor, alerts, a
-dashboard, a Secret with the user list. The schema of the values knows all settings, so that a slip in a name is told before anything is
+dashboard, a Secret with the user list. A pooler beside each instance of an application is no chart of its own: deploy/kubernetes/sidecar is a manifest
+for it. The schema of the values knows all settings, so that a slip in a name is told before anything is
 installed. What the settings mean: docs/settings.md. What happens when a pod ends: docs/deploying.md.
 
 Another configuration replaces the pods, one after the other. A new user list is noticed without that; new certificates are read at a
@@ -110,6 +111,7 @@ const KNOWN: Readonly<Record<string, Schema>> = {
   'auth.key': SECRET_KEY,
   'auth.users': { propertyNames: ONE_LINE, additionalProperties: { type: 'string', ...ONE_LINE } },
   'http.tokenKey': SECRET_KEY,
+  'networkPolicy.postgresPorts': { items: { type: 'integer', minimum: 1, maximum: 65_535 }, minItems: 1 },
   'upstream.key': SECRET_KEY,
   databases: { propertyNames: ONE_LINE, additionalProperties: lines(DATABASE_ROWS) },
   extraIni: { pattern: undefined },

@@ -1,12 +1,13 @@
-{{/* The name of whatever is made. */}}
+{{/* The name of whatever is made. With that of a StatefulSet and eleven characters more its pods are labelled, and a label has 63. */}}
 {{- define "pgweir.fullname" -}}
+{{- $most := ternary 52 63 .Values.peers.enabled -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc $most | trimSuffix "-" -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- .Release.Name | trunc $most | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc $most | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -103,6 +104,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
+{{/* Labels with those that somebody wants besides; the chart's own stay as they are. Takes both. */}}
+{{- define "pgweir.with" -}}
+{{- toYaml (merge (dict) .own (default dict .more)) -}}
+{{- end -}}
+
 {{/* What the chart itself sets. */}}
 {{- define "pgweir.ownSettings" -}}
 listen_addr: "*"
@@ -125,6 +131,12 @@ client_tls_ca_file: /etc/pgweir/client-tls/ca.crt
 {{- end }}
 {{- end }}
 {{- with .Values.serverTls }}
+{{- if and .clientCertificate (not .existingSecret) }}
+{{- fail "serverTls.clientCertificate needs serverTls.existingSecret, which has the certificate" }}
+{{- end }}
+{{- if and (hasPrefix "verify-" .sslmode) (not .existingSecret) (not $.Values.settings.server_tls_ca_file) }}
+{{- fail (printf "serverTls.sslmode %s needs an authority: name a Secret with ca.crt in serverTls.existingSecret, or a file in settings.server_tls_ca_file" .sslmode) }}
+{{- end }}
 {{- if .sslmode }}
 server_tls_sslmode: {{ .sslmode }}
 {{- end }}

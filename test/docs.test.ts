@@ -2,6 +2,7 @@
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
+import { Ajv } from 'ajv'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { TOPICS } from '../src/admin/show/topics.ts'
@@ -12,6 +13,7 @@ import { nearest } from '../src/settings/nearest.ts'
 import { PEER_ROWS } from '../src/settings/peers.ts'
 import { flagName, SETTING_KEYS } from '../src/settings/schema.ts'
 import { USER_ROWS } from '../src/settings/users.ts'
+import { chartSchema } from './support/chart.ts'
 import {
   anchorsOf,
   type Block,
@@ -26,6 +28,8 @@ import {
 import { ownCommand } from './support/docs/own-command.ts'
 import { wayOf } from './support/docs/ways.ts'
 import { loadText } from './unit/settings/virtual-files.ts'
+
+const fitsChart = new Ajv({ allowUnionTypes: true }).compile(JSON.parse(chartSchema()))
 
 const { scripts } = JSON.parse(readDocument('package.json'))
 
@@ -131,6 +135,11 @@ test.each([
   await expect(async () => (KINDS[block.kind] ?? expectExcerpt)(block)).rejects.toThrow(complaint)
 })
 
+test('values that the chart does not know are found', () => {
+  const [block] = blocksOf('deploy/helm/pgweir/README.md', '```yaml\nimage: { tagg: 1 }\n```')
+  expect(() => block && KINDS['yaml']?.(block)).toThrow('additionalProperties')
+})
+
 test('a command that nobody knows is found', () => {
   const [block] = blocksOf('some.md', '```sh\nPGWEIR_X=1 npm start && "make it" so    # now\n```')
   const commands = block === undefined ? [] : commandsOf(block)
@@ -189,10 +198,11 @@ const KINDS: Readonly<Record<string, (block: Block) => unknown>> = {
 
   json: ({ text }) => JSON.parse(text),
 
-  /** What is no excerpt of a file of ours is for a program that test/clients asks: see test/clients/docs.test.ts. */
+  /** Values of the chart, or what a program has read that test/clients asks: see test/clients/docs.test.ts. All else is an excerpt of a file of ours. */
   yaml(block) {
     const content = parse(block.text)
-    if (!('scrape_configs' in content)) expectExcerpt(block)
+    if (block.place.startsWith('deploy/helm/')) expect(fitsChart(content), JSON.stringify(fitsChart.errors)).toBe(true)
+    else if (!('scrape_configs' in content)) expectExcerpt(block)
   },
 
   /** Lines of a unit; its programs are ours. */

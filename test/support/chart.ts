@@ -66,7 +66,7 @@ const INTRODUCTION = `# pgweir's Helm chart
 <!-- Generated from values.yaml: change the comments there, then run \`npx vitest run test/chart.test.ts -u\`. -->
 
 \`\`\`sh
-helm install pgweir deploy/helm/pgweir --values my-values.yaml
+helm install pgweir deploy/helm/pgweir -f my-values.yaml
 \`\`\`
 
 \`\`\`yaml
@@ -80,7 +80,7 @@ auth:
 
 It makes a Deployment (or a StatefulSet, with \`peers.enabled\`), a Service for clients and one for \`/metrics\` and the live page, a
 ConfigMap with \`pgweir.ini\`, a PodDisruptionBudget, and what is asked for besides: an autoscaler, a NetworkPolicy, a ServiceMonitor, alerts, a
-dashboard, a Secret with the user list. A pooler beside each instance of an application is no chart of its own: deploy/kubernetes/sidecar is a manifest
+dashboard, a Secret with the user list. A pooler beside each instance of an application is no chart of its own: \`deploy/kubernetes/sidecar\` is a manifest
 for it. The schema of the values knows all settings, so that a slip in a name is told before anything is
 installed. What the settings mean: docs/settings.md. What happens when a pod ends: docs/deploying.md.
 

@@ -5,7 +5,18 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
-const EXPECTED = ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'deploy', 'dist', 'docs', 'package.json']
+const EXPECTED = [
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'LICENSE',
+  'README.md',
+  'bin',
+  'deploy',
+  'dist',
+  'docs',
+  'examples',
+  'package.json',
+]
 const MOST_MIB = 3
 
 const USE = `

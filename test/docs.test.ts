@@ -31,7 +31,7 @@ import { loadText } from './unit/settings/virtual-files.ts'
 
 const fitsChart = new Ajv({ allowUnionTypes: true }).compile(JSON.parse(chartSchema()))
 
-const { scripts } = JSON.parse(readDocument('package.json'))
+const { scripts, files } = JSON.parse(readDocument('package.json'))
 
 /** Flags of ours that are no settings. */
 const OTHER_FLAGS = [
@@ -121,6 +121,17 @@ describe.each(DOCUMENTS)('%s', (document) => {
       const check = KINDS[block.kind] ?? expectExcerpt
       await check(block)
     })
+})
+
+test('what the package holds links to what it holds', () => {
+  const held = ['README.md', 'LICENSE', ...files]
+  const holds = (path: string) => held.some((name) => path === name || path.startsWith(`${name}/`))
+  const outside = DOCUMENTS.filter(holds).flatMap((document) =>
+    linksOf(readDocument(document))
+      .map(({ file }) => (file === '' ? document : normalize(join(dirname(document), file))))
+      .filter((path) => !holds(path)),
+  )
+  expect(outside).toEqual([])
 })
 
 test.each([

@@ -14,7 +14,7 @@ import { FAMILIES } from '../../src/metrics/families.ts'
 import { loadSettings, type Settings } from '../../src/settings/load.ts'
 import { CHART, readChart } from '../support/chart.ts'
 import { certificate } from '../support/e2e/certificates.ts'
-import { hasSchema, type Manifest, validate } from '../support/manifests.ts'
+import { type Manifest, validate } from '../support/manifests.ts'
 
 const HERE = fileURLToPath(new URL('helm', import.meta.url))
 const GOOD = valueFiles('values')
@@ -119,7 +119,7 @@ function filesOf(name: string, volumes: Manifest, volume: string): Record<string
 describe.each(GOOD.map((file) => basename(file)))('with the values %s', (name) => {
   test('what is rendered says what the API knows, each thing under a name of its own', () => {
     const manifests = manifestsOf(name)
-    for (const manifest of manifests.filter(hasSchema)) validate(manifest)
+    for (const manifest of manifests) validate(manifest)
     const names = manifests.map(({ kind, metadata }) => `${kind} ${metadata.name}`)
     expect(new Set(names).size).toBe(names.length)
   })

@@ -1,10 +1,12 @@
-/** Holds manifests of Kubernetes to the schemas of its API. */
+/** Holds manifests of Kubernetes to the schemas of its API, and those of others to what test/support/operator-schemas.ts knows of them. */
 
+import { Ajv } from 'ajv'
 import * as apps from 'kubernetes-models/apps/v1'
 import * as autoscaling from 'kubernetes-models/autoscaling/v2'
 import * as networking from 'kubernetes-models/networking.k8s.io/v1'
 import * as policy from 'kubernetes-models/policy/v1'
 import * as core from 'kubernetes-models/v1'
+import { SCHEMAS } from './operator-schemas.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: a manifest is whatever the file says until its schema has been looked at.
 export type Manifest = any
@@ -16,16 +18,16 @@ const MODELS: Record<string, Record<string, unknown>> = {
   'policy/v1': policy,
   v1: core,
 }
-/** Of these there is no schema here. */
-const OTHERS = ['kustomize.config.k8s.io/v1beta1', 'monitoring.coreos.com/v1']
-
-export function hasSchema({ apiVersion }: Manifest): boolean {
-  return !OTHERS.includes(apiVersion)
-}
+const ajv = new Ajv()
 
 /** Throws what the schema has against it, also keys that it does not know: a validator reads those that it knows. */
 export function validate(manifest: Manifest): void {
   const { apiVersion, kind } = manifest
+  const schema = SCHEMAS[apiVersion]?.[kind]
+  if (schema !== undefined) {
+    if (!ajv.validate(schema, manifest)) throw new Error(`${kind}: ${ajv.errorsText(ajv.errors)}`)
+    return
+  }
   const Model = MODELS[apiVersion]?.[kind] as (new (data: Manifest) => object) | undefined
   if (Model === undefined) throw new Error(`there is no ${kind} in ${apiVersion}`)
   const read = new Map<object, Set<string>>()

@@ -29,3 +29,26 @@ test('it tells that nobody is there', async () => {
   expect(await program.ended()).toBe(2)
   expect(program.stderr).toContain('the console of 127.0.0.1:1')
 })
+
+test.each(['scram-sha-256', 'plain'])(
+  'without a password where %s asks for one both tell how to give it',
+  async (method) => {
+    const pgweir = await startPgweir({
+      database,
+      secrets: { [database.user]: database.password },
+      settings: { admin_users: database.user, auth_type: method },
+    })
+    const { host, port } = pgweir.address
+    const place = ['--host', host, '--port', String(port), '-U', database.user]
+    for (const command of [
+      ['top', '--once', ...place],
+      ['console', ...place, 'show version'],
+    ]) {
+      const program = new Program(command)
+      expect(await program.ended()).toBe(2)
+      expect(program.stderr).toBe(
+        `pgweir: the console of ${host}:${port}, as ${database.user}: a password is needed: set PGPASSWORD, write it to ~/.pgpass, or call this from a terminal\n`,
+      )
+    }
+  },
+)

@@ -51,7 +51,9 @@ export async function connectToConsole(
   try {
     await client.connect()
   } catch (problem) {
-    complain(messageOf(problem))
+    complain(isPasswordMissing(client, problem) ? PASSWORD_IS_NEEDED : messageOf(problem))
+    // Where it gave up by itself the connection is there, and would keep the process alive.
+    client.end().catch(() => {})
     return null
   }
   return { client, lost, complain }
@@ -68,6 +70,14 @@ function clientFor({ host, port, user }: Target, { input, errors, env }: Console
   const password =
     env['PGPASSWORD'] ?? (input.isTTY ? () => ask(`Password for user ${user}: `, input, errors) : undefined)
   return new pg.Client({ host, port, user, database: 'pgweir', ...(password !== undefined && { password }) })
+}
+
+const PASSWORD_IS_NEEDED = 'a password is needed: set PGPASSWORD, write it to ~/.pgpass, or call this from a terminal'
+
+/** `pg` says it in the words of SCRAM; with other methods it sends something all the same, and is refused. */
+function isPasswordMissing({ password }: pg.Client, problem: unknown): boolean {
+  const isAskedFor = problem instanceof pg.DatabaseError ? problem.code === '28P01' : /^SASL:/.test(messageOf(problem))
+  return isAskedFor && (typeof password !== 'string' || password === '')
 }
 
 /** Nothing of the answer is shown. */

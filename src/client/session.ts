@@ -324,7 +324,12 @@ export class Session implements Host, ChannelListener, EntryListener {
     const query = showsQueryValues ? text : normalizedQuery(text)
     this.#context.log.info(`slow query: ${tookMs.toFixed(1)} ms: ${query}`, {
       ...{ subject: this.subject, database: this.database, user: this.user, client: this.id },
-      ...{ application: this.applicationName, ms: tookMs, query, traceparent: traceparentOf(text) ?? undefined },
+      ...{
+        application: this.applicationName,
+        ms: Math.round(tookMs * 1000) / 1000,
+        query,
+        traceparent: traceparentOf(text) ?? undefined,
+      },
     })
   }
 

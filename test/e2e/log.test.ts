@@ -162,5 +162,7 @@ test('a slow query is a line of JSON that names the client, the time, the text a
     ...{ query: 'select pg_sleep($1), ?', traceparent: parent },
   })
   expect(entry.ms).toBeGreaterThanOrEqual(20)
+  // To the microsecond.
+  expect(String(entry.ms)).toMatch(/^\d+(\.\d{1,3})?$/)
   expect(JSON.stringify(pgweir.log)).not.toContain('secret')
 })

@@ -273,7 +273,8 @@ export class LocalFleet implements Fleet {
 
   async workers(): Promise<WorkerSnapshot[]> {
     const { pid } = process
-    return [{ number: 0, pid, state: 'serving', startedAt: this.#startedWallMs, ...this.beat(), restarts: 0 }]
+    const state = WORKER_STATES[this.#parts.closedBecause() ?? 'nothing']
+    return [{ number: 0, pid, state, startedAt: this.#startedWallMs, ...this.beat(), restarts: 0 }]
   }
 
   /** How this process fares. */
@@ -340,6 +341,9 @@ export class LocalFleet implements Fleet {
     return { ...CONSOLE_DATABASE, port: this.#parts.port, clients }
   }
 }
+
+/** By why clients are not accepted. */
+const WORKER_STATES = { starting: 'starting', ending: 'draining', nothing: 'serving' } as const
 
 const OPEN_STATES = SERVER_STATES.filter((state) => state !== 'closing' && state !== 'closed')
 

@@ -420,7 +420,11 @@ export class Primary extends GatheredFleet {
 
   async workers(): Promise<WorkerSnapshot[]> {
     const restarts = new Map(this.#seats.map((seat) => [seat.worker, seat.restarts]))
-    return [...this.#workers.values()].flatMap((worker) => worker.snapshot(restarts.get(worker) ?? 0) ?? [])
+    const workers = [...this.#workers.values()].flatMap((worker) => worker.snapshot(restarts.get(worker) ?? 0) ?? [])
+    // None of them takes new clients, though each is told by itself.
+    return workers.map((worker) =>
+      this.isEnding && worker.state === 'serving' ? { ...worker, state: 'draining' } : worker,
+    )
   }
 
   /** A period of averages ends in all workers. Resolves with what has happened in it, all databases together. */

@@ -76,6 +76,9 @@ test('while it waits for its last clients it answers, and is not ready', async (
   await console.query('shutdown wait_for_clients')
   await untilReadiness(pgweir, { status: 503, text: 'not ready: draining\n' })
   expect(await pgweir.page('/healthz')).toMatchObject({ status: 200 })
+  const { text: metrics } = await pgweir.page('/metrics')
+  expect(metrics).toContain('pgweir_workers{state="serving"} 0\n')
+  expect(metrics).toMatch(/^pgweir_workers\{state="draining"\} [1-9]/m)
   expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
 })
 

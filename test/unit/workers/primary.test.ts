@@ -515,6 +515,13 @@ test('a worker whose successor cannot start stays', async () => {
   expect((await primary.workers()).map(({ number, state }) => [number, state])).toEqual([[1, 'serving']])
 })
 
+test('once the end has begun those that served are draining', async () => {
+  const { primary } = fleet()
+  await primary.start()
+  primary.beginEnd()
+  expect((await primary.workers()).map(({ state }) => state)).toEqual(['draining', 'draining'])
+})
+
 test('at the end all workers are told so, and it is over when they have gone', async () => {
   const { primary } = fleet()
   await primary.start()

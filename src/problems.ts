@@ -11,6 +11,8 @@ export interface ProblemRow {
   readonly message: string
   /** What to do now; names the setting. */
   readonly hint?: string
+  /** The same for the log alone: what a client must not learn before it has logged in, or can do nothing about. */
+  readonly logHint?: string
   /** Of an error that stands for one of Postgres' own: the place there that it comes from, which drivers go by. */
   readonly routine?: string
 }
@@ -22,6 +24,17 @@ function fatal(sqlstate: string, message: string, hint?: string): ProblemRow {
 function error(sqlstate: string, message: string, hint?: string): ProblemRow {
   return { ...fatal(sqlstate, message, hint), severity: 'ERROR' }
 }
+
+/** With a hint that is for the log alone. */
+function logged<Row extends ProblemRow>(logHint: string, row: Row): Row & { readonly logHint: string } {
+  return { ...row, logHint }
+}
+
+/** What clients and networks do wrong mostly has the same cure. */
+const NOT_THE_PROTOCOL =
+  'Look at what is at this address: a scanner, a health check, a proxy, or a driver that should be updated.'
+
+const IN_BETWEEN = 'Look for what sits between the client and the pooler and changes what is sent.'
 
 /** Postgres' own error, where it is told by us in its place. */
 function postgresError(sqlstate: string, message: string, routine: string): ProblemRow {
@@ -42,11 +55,20 @@ export const PROBLEMS = {
     'bad packet header: this looks like {what}',
     'This port speaks the PostgreSQL protocol.',
   ),
-  'bytes-after-ssl-request': fatal('08P01', 'received unencrypted data after SSL request'),
-  'bytes-after-gss-request': fatal('08P01', 'received unencrypted data after GSSAPI encryption request'),
-  'repeated-encryption-request': fatal('08P01', 'the client asked for encryption again after it was answered'),
-  'startup-without-terminator': fatal('08P01', 'invalid startup packet layout: expected terminator as last byte'),
-  'startup-without-user': fatal('28000', 'no username supplied'),
+  'bytes-after-ssl-request': logged(IN_BETWEEN, fatal('08P01', 'received unencrypted data after SSL request')),
+  'bytes-after-gss-request': logged(
+    IN_BETWEEN,
+    fatal('08P01', 'received unencrypted data after GSSAPI encryption request'),
+  ),
+  'repeated-encryption-request': logged(
+    NOT_THE_PROTOCOL,
+    fatal('08P01', 'the client asked for encryption again after it was answered'),
+  ),
+  'startup-without-terminator': logged(
+    NOT_THE_PROTOCOL,
+    fatal('08P01', 'invalid startup packet layout: expected terminator as last byte'),
+  ),
+  'startup-without-user': logged('Its connection string names no user.', fatal('28000', 'no username supplied')),
   'name-too-long': fatal('08P01', '{what} too long', 'The limit is {limit} bytes.'),
   'unsupported-options': fatal(
     '08P01',
@@ -58,20 +80,23 @@ export const PROBLEMS = {
     'invalid value for parameter "replication": "{value}"',
     'Valid values are: "false", 0, "true", 1, "database".',
   ),
-  'bad-message': fatal('08P01', 'broken {what} packet'),
-  'bad-length': fatal('08P01', 'bad packet header: a message of type {type} cannot have the length {length}'),
+  'bad-message': logged(NOT_THE_PROTOCOL, fatal('08P01', 'broken {what} packet')),
+  'bad-length': logged(
+    NOT_THE_PROTOCOL,
+    fatal('08P01', 'bad packet header: a message of type {type} cannot have the length {length}'),
+  ),
   'message-too-large': fatal(
     '54000',
     'a message of {length} bytes is over the limit of {limit} bytes',
     'The setting is max_packet_size.',
   ),
-  'unknown-message': fatal('08P01', 'unknown pkt: invalid frontend message type {type}'),
+  'unknown-message': logged(NOT_THE_PROTOCOL, fatal('08P01', 'unknown pkt: invalid frontend message type {type}')),
   'simple-query': fatal(
     '0A000',
     'PQexec disallowed',
     'The simple query protocol is off (disable_pqexec): use the extended one, as by statements with parameters.',
   ),
-  'message-out-of-turn': fatal('08P01', 'a message of type {type} is out of turn {when}'),
+  'message-out-of-turn': logged(NOT_THE_PROTOCOL, fatal('08P01', 'a message of type {type} is out of turn {when}')),
   'statement-too-large': fatal(
     '54000',
     'a named prepared statement of {length} bytes is over the limit of {limit} bytes',
@@ -79,12 +104,27 @@ export const PROBLEMS = {
   ),
 
   // Logging in
-  'password-failed': fatal('28P01', 'password authentication failed'),
-  'sasl-failed': fatal('28P01', 'SASL authentication failed'),
-  'trust-failed': fatal('28000', '"trust" authentication failed'),
+  'password-failed': logged(
+    'The password is wrong, or there is no such user: SHOW USERS lists those of auth_file, others are asked for by auth_query.',
+    fatal('28P01', 'password authentication failed'),
+  ),
+  'sasl-failed': logged(
+    'The password is wrong, or there is no such user: SHOW USERS lists those of auth_file, others are asked for by auth_query. A SCRAM secret has to be copied anew when the password is changed.',
+    fatal('28P01', 'SASL authentication failed'),
+  ),
+  'trust-failed': logged(
+    'There is no such user: SHOW USERS lists those of auth_file, others are asked for by auth_query.',
+    fatal('28000', '"trust" authentication failed'),
+  ),
   'password-too-long': fatal('08P01', 'password too long', 'The limit is {limit} bytes.'),
-  'empty-password': fatal('28P01', 'empty password returned by client'),
-  'bad-sasl-mechanism': fatal('28000', 'client selected an invalid SASL authentication mechanism'),
+  'empty-password': logged(
+    'The secret has not reached the application: an unset variable is the usual reason.',
+    fatal('28P01', 'empty password returned by client'),
+  ),
+  'bad-sasl-mechanism': logged(
+    NOT_THE_PROTOCOL,
+    fatal('28000', 'client selected an invalid SASL authentication mechanism'),
+  ),
   'channel-binding-shortened': fatal(
     '28000',
     'SCRAM channel binding negotiation error',
@@ -95,7 +135,7 @@ export const PROBLEMS = {
     'SCRAM channel binding check failed',
     'The client has seen another certificate than the one of client_tls_cert_file: somebody sits in between.',
   ),
-  'bad-sasl-message': fatal('08P01', 'malformed SCRAM message: {reason}'),
+  'bad-sasl-message': logged(NOT_THE_PROTOCOL, fatal('08P01', 'malformed SCRAM message: {reason}')),
   'login-timeout': fatal('08006', 'client_login_timeout', 'The setting is client_login_timeout.'),
   'login-timeout-server-down': fatal(
     '08006',
@@ -187,7 +227,10 @@ export const PROBLEMS = {
     'query_wait_timeout',
     'All servers of the pool stayed busy. The settings are query_wait_timeout and default_pool_size.',
   ),
-  'server-login-failing': fatal('08006', 'server login has been failing, cached error: {error} (server_login_retry)'),
+  'server-login-failing': logged(
+    'Look at the cause: host, port, firewall, pg_hba.conf and max_connections of PostgreSQL. It is tried again by itself.',
+    fatal('08006', 'server login has been failing, cached error: {error} (server_login_retry)'),
+  ),
   'server-wrong-password-type': fatal(
     '28000',
     'server login failed: wrong password type',
@@ -198,7 +241,10 @@ export const PROBLEMS = {
     'bouncer config error',
     'auth_type=any requires forced user: the server asks for a password, and the database in [databases] has no user.',
   ),
-  'server-login-failed': fatal('08006', 'server login failed: {reason}'),
+  'server-login-failed': logged(
+    'Look at the reason, and at the log of PostgreSQL.',
+    fatal('08006', 'server login failed: {reason}'),
+  ),
   'server-shutting-down': fatal(
     '57P01',
     'server shutting down',
@@ -276,9 +322,9 @@ export const PROBLEMS = {
   'console-formats': error('08P01', 'bind message has {formats} result formats but the command has {columns} columns'),
   'console-function-call': error('0A000', 'function calls are not supported on the console'),
   'console-too-many': error('54000', 'too many {what} on the console', 'The limit is {limit}; close some of them.'),
-  'console-message-too-large': fatal(
-    '54000',
-    'a message of {length} bytes is over the limit of {limit} bytes of the console',
+  'console-message-too-large': logged(
+    'Split the command.',
+    fatal('54000', 'a message of {length} bytes is over the limit of {limit} bytes of the console'),
   ),
   'portal-unknown': error('34000', 'portal "{name}" does not exist'),
   'portal-exists': error('42P03', 'portal "{name}" already exists'),
@@ -297,6 +343,8 @@ export class PoolerError extends Error {
   readonly severity: Severity
   readonly sqlstate: string
   readonly hint: string | undefined
+  /** For the log: what to do now, also where the client is not told. */
+  readonly logHint: string | undefined
   readonly routine: string | undefined
 
   constructor(kind: ProblemKind, details: ProblemDetails = {}, options?: ErrorOptions) {
@@ -307,6 +355,7 @@ export class PoolerError extends Error {
     this.severity = row.severity
     this.sqlstate = row.sqlstate
     this.hint = row.hint === undefined ? undefined : fill(row.hint, details)
+    this.logHint = row.logHint ?? this.hint
     this.routine = row.routine
   }
 }
@@ -330,7 +379,8 @@ const INTRODUCTION = `# Messages
 
 What pgweir itself tells clients. PostgreSQL's own errors pass through as they are. The texts are PgBouncer's where it has one, since scripts
 match them; the SQLSTATEs tell trouble apart that PgBouncer reports as 08P01 alike. \`FATAL\` ends the connection, \`ERROR\` does not. Words
-in braces are filled in. Every message also stands in the log, as \`pooler error: …\`, before the client hears of it. What each of them
+in braces are filled in. Every message also stands in the log, as \`pooler error: …\`, before the client hears of it;
+where a hint would tell strangers something, it is in the log alone. What each of them
 means, and what to do, stands in [troubleshooting](troubleshooting.md#by-message).`
 
 function cell(text: string): string {

@@ -321,7 +321,11 @@ export class Console implements Handler, FrameSink {
     if (this.#hasEnded) return
     const { subject, settings } = this.#session
     if (settings.logsErrors)
-      this.#options.log.warning(`pooler error: ${problem.message}`, { subject, sqlstate: problem.sqlstate })
+      this.#options.log.warning(`pooler error: ${problem.message}`, {
+        subject,
+        sqlstate: problem.sqlstate,
+        hint: problem.hint,
+      })
     this.#say(encodeError(problem))
   }
 

@@ -345,10 +345,15 @@ export class Session implements Host, ChannelListener, EntryListener {
     const { logsErrors, logsDisconnections } = this.settings
     const fields = { subject: this.subject, database: this.database, user: this.user, client: this.id }
     if (notice !== null && logsErrors)
-      log.warning(`pooler error: ${notice.message}`, { ...fields, sqlstate: notice.sqlstate, hint: notice.hint })
+      log.warning(`pooler error: ${notice.message}`, { ...fields, sqlstate: notice.sqlstate, hint: hintForLog(notice) })
     const age = Math.floor((this.clock.nowMs - this.connectedMs) / 1000)
     if (logsDisconnections) log.info(`closing because: ${reason} (age=${age}s)`, { ...fields, hint })
   }
+}
+
+/** Postgres' own errors have a hint where Postgres gives one. */
+function hintForLog(notice: Notice): string | undefined {
+  return notice instanceof PoolerError ? notice.logHint : (notice.hint ?? 'PostgreSQL has said so: see its log.')
 }
 
 /** An error that is neither trouble from outside nor a failed invariant is a mistake of ours too, and tests must see it. */

@@ -15,13 +15,19 @@ const ADVICE: Readonly<Record<string, string>> = {
   'reset query failed': 'The setting is server_reset_query; the log of PostgreSQL tells why.',
   'idle server got dirty': 'PostgreSQL has said what nobody had asked for: see its log at this time.',
   'a query of the pooler takes too long': 'It is auth_query: the database that it is asked in is slow, or locked.',
+  'login failed':
+    'Look at the cause: host, port, firewall, pg_hba.conf and max_connections of PostgreSQL, and the user and password that it is logged in to with. It is tried again by itself.',
+  'idle server got an error':
+    'PostgreSQL has ended it, as a restart, pg_terminate_backend and idle_session_timeout do: see its log at this time.',
+  'the server sent nonsense':
+    'Look at what sits between the pooler and PostgreSQL. If that is nothing, report it with the log.',
   'internal error': 'This is a bug in pgweir: please report it with its log.',
 }
 
 /** The reasons, for a test that holds them to where they are given. */
 export const ADVISED: readonly string[] = Object.keys(ADVICE)
 
-/** Undefined where there is nothing to be done. What stands in parentheses at the end of the reason is the system's. */
+/** Undefined where there is nothing to be done. What stands in parentheses at the end of the reason, or behind a colon, is somebody else's. */
 export function adviceOn(reason: string): string | undefined {
-  return ADVICE[reason] ?? ADVICE[reason.replace(/ \([^()]*\)$/, '')]
+  return ADVICE[reason] ?? ADVICE[reason.replace(/ \([^()]*\)$/, '')] ?? ADVICE[reason.replace(/:.*$/s, '')]
 }

@@ -312,7 +312,7 @@ export const DIFFERENCES = {
       concerns: ({ settings }) => whereUnset(settings, 'log_rate_limit'),
     },
     {
-      what: 'lines of the log about trouble',
+      what: 'lines of the log about a client or server whose end is not everyday, and about an error that ends one',
       pgbouncer: 'tell the reason',
       pgweir: 'end with `HINT:` and what to look at, too',
     },

@@ -58,7 +58,10 @@ export function decodeNotice(buffer: Buffer, start: number, end: number): Notice
 }
 
 /** The same as the last word on a connection. Field by field, since a spread leaves out an Error's message. */
-export function asFatal({ sqlstate, message, detail, hint }: Notice): Notice {
+export function asFatal(notice: Notice): Notice {
+  const { severity, sqlstate, message, detail, hint, routine } = notice
+  // One of ours goes on as it is, with what only the log is told of it.
+  if (severity === 'FATAL' && routine === undefined) return notice
   return { severity: 'FATAL', sqlstate, message, detail, hint }
 }
 

@@ -70,6 +70,16 @@ describe.each([
       await unknown.client.expectClosed()
     })
 
+  test('the log has a hint that strangers are not told', async () => {
+    const flow = await startFlow(OPTIONS)
+    const { client } = await refusal(flow, { password: 'wrong' })
+    await client.expectClosed()
+    expect(flow.logged('pooler error: ').at(-1)).toMatch(
+      /authentication failed HINT: The password is wrong, or there is no such user/,
+    )
+    expect(client.inbox.all.map((reply) => reply.shown).join()).not.toContain('SHOW USERS')
+  })
+
   test('an empty password lets nobody in', async () => {
     const flow = await startFlow(OPTIONS)
     for (const user of ['ada', 'max', 'nobody']) {

@@ -111,6 +111,10 @@ describe('a login that fails', () => {
     expect(flow.postgres.servers).toHaveLength(tries)
     await first.expectClosed()
     await second.expectClosed()
+    const told = flow.logged('pooler error: ')
+    expect(told[0]).toMatch(/does not exist HINT: PostgreSQL has said so/)
+    expect(told.at(-1)).toMatch(/\(server_login_retry\) HINT: Look at the cause: host, port, /)
+    expect(flow.logged('closing because: login failed')[0]).toMatch(/ HINT: Look at the cause: /)
   })
 
   test('is tried again after a pause, which grows up to server_login_retry', async () => {

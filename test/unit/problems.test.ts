@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { messagesPage, PoolerError, PROBLEMS, type ProblemKind, type ProblemRow } from '../../src/problems.ts'
 import { REMEDIES, remediesPage } from '../../src/remedies.ts'
+import { encodeError } from '../../src/wire/notices.ts'
 
 test('docs/messages.md is what the table says (npx vitest run test/unit/problems.test.ts -u writes it)', async () => {
   await expect(messagesPage()).toMatchFileSnapshot('../../docs/messages.md')
@@ -23,6 +24,20 @@ test('details are filled into the message and the hint', () => {
   expect(problem.message).toBe('a message of 12 bytes is over the limit of 10 bytes')
   expect(problem.hint).toBe('The setting is max_packet_size.')
   expect(problem).toMatchObject({ severity: 'FATAL', sqlstate: '54000', kind: 'message-too-large' })
+})
+
+test('what ends a connection has a hint in the log, but for what somebody meant', () => {
+  const rows = Object.entries(PROBLEMS) as [ProblemKind, ProblemRow][]
+  const ends = rows.flatMap(([kind, { severity }]) => (severity === 'FATAL' ? [kind] : []))
+  const silent = ends.filter((kind) => new PoolerError(kind).logHint === undefined)
+  expect(silent).toEqual(['replication-over', 'pooler-shutting-down'])
+})
+
+test('what is for the log alone is not told to the client', () => {
+  const problem = new PoolerError('password-failed')
+  expect(problem.logHint).toContain('SHOW USERS')
+  expect(problem.hint).toBeUndefined()
+  expect(encodeError(problem).toString('latin1')).not.toContain('SHOW USERS')
 })
 
 test('a detail that is missing leaves its name, not a hole', () => {

@@ -15,6 +15,7 @@ test('what the system says besides does not matter', () => {
   const advice = adviceOn('server conn crashed?')
   expect(advice).toContain('see the log of PostgreSQL')
   expect(adviceOn('server conn crashed? (read ECONNRESET)')).toBe(advice)
+  expect(adviceOn('login failed: FATAL: no (x): y\nz')).toBe(adviceOn('login failed'))
 })
 
 test('each reason is one that is given somewhere', () => {

@@ -1,6 +1,8 @@
 /** A small HTTP server for those who watch: answers GET, by a table of paths, and lets nobody take more of it than that. */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { hostname } from 'node:os'
+import { isLoopback, isOurs } from './hosts.ts'
 import { HttpConnections } from './http-connections.ts'
 
 export interface HttpAddress {
@@ -77,7 +79,8 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
   return { addresses: servers.map(addressOf), close }
 }
 
-function open({ host, port }: HttpAddress, { setting, pages, onTrouble }: HttpServerOptions): Promise<Server> {
+function open({ host, port }: HttpAddress, { setting, listen, pages, onTrouble }: HttpServerOptions): Promise<Server> {
+  const isLocal = listen.every((address) => isLoopback(address.host))
   const connections = new HttpConnections(LIMITS)
   const server = createServer(
     {
@@ -90,6 +93,10 @@ function open({ host, port }: HttpAddress, { setting, pages, onTrouble }: HttpSe
       const { socket } = request
       connections.onRequest(socket)
       response.once('close', () => connections.onAnswered(socket))
+      if (isLocal && !isOurs(request.headers.host, hostname())) {
+        send(request, response, NOT_OURS)
+        return
+      }
       answer(request, response, pages, connections).catch((problem) => {
         onTrouble(problem)
         if (response.headersSent) response.destroy()
@@ -134,6 +141,8 @@ async function answer(
     else send(request, response, TOO_MANY)
   }
 }
+
+const NOT_OURS = plain(421, 'misdirected: ask by an address, localhost or the name of this machine\n')
 
 const TOO_MANY: Page = { ...plain(503, 'too many streams\n'), headers: { 'Retry-After': '10' } }
 

@@ -27,10 +27,10 @@ interface Got {
   readonly body: string
 }
 
-async function open() {
+async function open(listen = HERE) {
   const troubles: unknown[] = []
   const server = await openHttpServer({
-    ...{ setting: 'http_listen', listen: HERE, pages: PAGES },
+    ...{ setting: 'http_listen', listen, pages: PAGES },
     onTrouble: (problem) => troubles.push(problem),
   })
   onTestFinished(() => server.close())
@@ -76,6 +76,15 @@ test('a page is sent as it is, whatever follows its path, and never kept', async
     body: 'a page\n',
     headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' },
   })
+})
+
+test('what only this machine can ask for is not told to a page of elsewhere whose name leads here', async () => {
+  const { hold } = await open()
+  const asksFor = (host: string) => asks('/page').replace('localhost', host)
+  expect((await hold(asksFor('rebound.example:9127'))).heard).toContain('HTTP/1.1 421 ')
+  expect((await hold(asksFor('127.0.0.1:9127'))).heard).toContain('HTTP/1.1 200 ')
+  const everywhere = await open([...HERE, { host: '0.0.0.0', port: 0 }])
+  expect((await everywhere.hold(asksFor('pgweir.example'))).heard).toContain('HTTP/1.1 200 ')
 })
 
 test('HEAD is GET without the body', async () => {

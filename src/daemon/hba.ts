@@ -53,7 +53,7 @@ export function loadHba(settings: Settings): LoadedFiles<HbaSetup> {
     )
   const usesCertificates = !isHba || hba.rules.some(({ method }) => method === 'cert')
   if (usesCertificates && !general.client_tls_sslmode.startsWith('verify-'))
-    problems.push(error(origins.auth_type, 'login by certificate needs client_tls_sslmode = verify-full'))
+    problems.push(error(origins.auth_type, 'login by certificate needs client_tls_sslmode = verify-ca or verify-full'))
   return { setup: problems.length === 0 ? { ...NO_RULES, rules: hba.rules, maps: ident.maps } : null, problems }
 }
 

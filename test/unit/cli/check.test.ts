@@ -79,6 +79,9 @@ test('what rules and directories need is told with its line, and no secret', () 
     `${path}:2: error: this rule names roles: PostgreSQL has to be asked who is a member, which takes auth_user`,
   )
   expect(checkText(`${hba}auth_hba_file = ${path}\nauth_user = asker\nauth_file = /dev/null\n`).exitCode).toBe(0)
+  expect(checkText(GOOD_INI.replace('trust', 'cert')).lines).toContain(
+    'pgweir.ini:4: error: login by certificate needs client_tls_sslmode = verify-ca or verify-full',
+  )
   const ldap = GOOD_INI.replace('trust', 'ldap')
   expect(checkText(ldap).lines[0]).toBe('pgweir.ini:4: error: auth_type = ldap needs auth_ldap_options')
   const { lines } = checkText(`${ldap}auth_ldap_options = ldapserver=h ldapbindpasswd=hunter2\n`)

@@ -124,12 +124,12 @@ export const FAMILIES: readonly Family[] = [
   ),
   userGauge(
     'pgweir_user_max_servers',
-    'How many servers the user may have, all databases together; only where there is a limit (max_user_connections).',
+    'How many servers the user may have, all databases together; only where there is a limit (max_user_connections), and while the user has a pool.',
     (limits, user) => limits.serversOf(user),
   ),
   userGauge(
     'pgweir_user_max_clients',
-    'How many clients the user may have; only where there is a limit (max_user_client_connections).',
+    'How many clients the user may have; only where there is a limit (max_user_client_connections), and while the user has a pool.',
     (limits, user) => limits.clientsOf(user),
   ),
   databaseGauge('pgweir_database_paused', '1 while the database is paused by its name.', ({ isPaused }) =>

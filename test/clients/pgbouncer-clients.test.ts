@@ -285,9 +285,16 @@ async function talk(pooler: Pooler) {
   return { arrivals, scenes }
 }
 
-/** The settings that a welcome tells have no order. What PgBouncer is told of a date style it repeats; here it is what PostgreSQL makes of it. */
+/**
+ * The settings that a welcome tells have no order. What PgBouncer is told of a date style it repeats; here it is what PostgreSQL makes of it.
+ * Whether the server is tried again for a client, or has just refused another one, is a matter of time.
+ */
 function sorted(said: readonly string[]): string[] {
-  const told = said.map((line) => line.replace(/^ParameterStatus DateStyle=ISO$/, '$&, MDY'))
+  const told = said.map((line) =>
+    line
+      .replace(/^ParameterStatus DateStyle=ISO$/, '$&, MDY')
+      .replace(/^FATAL: server login has been failing, cached error: (.*) \(server_login_retry\)$/, 'FATAL: $1'),
+  )
   return [
     ...told.filter((line) => line.startsWith('ParameterStatus')).toSorted(),
     ...told.filter((line) => !line.startsWith('ParameterStatus')),

@@ -1,5 +1,6 @@
+import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
-import { type ConnectionState, whoMakesWay } from '../../../src/metrics/http-connections.ts'
+import { type ConnectionState, HttpConnections, whoMakesWay } from '../../../src/metrics/http-connections.ts'
 
 test.each<[readonly ConnectionState[], number]>([
   [['streamed', 'answered', 'asking', 'idle', 'idle'], 3],
@@ -9,4 +10,54 @@ test.each<[readonly ConnectionState[], number]>([
   [[], -1],
 ])('of %j number %i makes way', (states, which) => {
   expect(whoMakesWay(states)).toBe(which)
+})
+
+/** Room for three connections, two of them streams. */
+function crowd() {
+  const connections = new HttpConnections({ connections: 3, streams: 2 })
+  const add = () => {
+    const socket = new PassThrough()
+    connections.add(socket)
+    return socket
+  }
+  return { connections, add }
+}
+
+function answer(connections: HttpConnections, socket: PassThrough): void {
+  connections.onRequest(socket)
+  connections.onAnswered(socket)
+}
+
+test('for one too many the one that has been idle for longest is closed, there and then, and no other', () => {
+  const { connections, add } = crowd()
+  const held = [add(), add(), add()]
+  for (const socket of held) answer(connections, socket)
+  const [first] = held
+  if (first) answer(connections, first)
+  held.push(add())
+  expect(held.map(({ destroyed }) => destroyed)).toEqual([false, true, false, false])
+  held.push(add())
+  expect(held.map(({ destroyed }) => destroyed)).toEqual([false, true, true, false, false])
+})
+
+test('nobody makes way where a connection has closed', async () => {
+  const { add } = crowd()
+  const held = [add(), add(), add()]
+  await new Promise((resolve) => held[0]?.once('close', resolve).destroy())
+  held.push(add())
+  expect(held.map(({ destroyed }) => destroyed)).toEqual([true, false, false, false])
+})
+
+test('streams are so many and no more, and stay whoever comes', () => {
+  const { connections, add } = crowd()
+  const streams = [add(), add()]
+  for (const socket of streams) {
+    connections.onRequest(socket)
+    expect(connections.takeStream(socket)).toBe(true)
+  }
+  const third = add()
+  connections.onRequest(third)
+  expect(connections.takeStream(third)).toBe(false)
+  add()
+  expect([...streams, third].map(({ destroyed }) => destroyed)).toEqual([false, false, true])
 })

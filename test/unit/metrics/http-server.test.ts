@@ -123,13 +123,13 @@ test('an address that is taken is an error that names it, and nothing stays open
   await expect(taken).rejects.toThrow(`http_listen: 127.0.0.1:${address?.port} cannot be listened on`)
 })
 
-test('whoever comes is answered, however many idle connections there are, and the longest idle one makes way', async () => {
+// Which connection makes way is tested in http-connections.test.ts: here time closes idle ones, too.
+test('whoever comes is answered, however many idle connections there are', async () => {
   const { hold } = await open()
   const held: Awaited<ReturnType<typeof hold>>[] = []
   for (let each = 0; each < 130; each++) held.push(await hold(asks('/page')))
   expect(held.map(({ heard }) => heard?.slice(0, 15))).toEqual(held.map(() => 'HTTP/1.1 200 OK'))
-  await until('thirty have made way', () => held.filter(({ socket }) => socket.closed).length === 30)
-  expect(held.slice(0, 30).every(({ socket }) => socket.closed)).toBe(true)
+  await until('those that came first have made way', () => held.slice(0, 30).every(({ socket }) => socket.closed))
 })
 
 test('whoever comes is answered, however many say nothing or not all of what they want', async () => {

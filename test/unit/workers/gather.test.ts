@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { PeerSnapshot } from '../../../src/workers/fleet.ts'
-import { mergeLists, mergeNames, mergePeers, mergeZones } from '../../../src/workers/gather.ts'
+import { LONGEST_TRANSACTIONS, type PeerSnapshot, type TransactionSnapshot } from '../../../src/workers/fleet.ts'
+import { longestTransactions, mergeLists, mergeNames, mergePeers, mergeZones } from '../../../src/workers/gather.ts'
 
 function peer(id: number, [waiting = 0, dialing = 0, sent = 0]: readonly number[]): PeerSnapshot {
   return { id, host: `host${id}`, port: 6432, poolSize: 20, cancels: { waiting, dialing, sent } }
@@ -36,4 +36,14 @@ test('names are one row each, with all addresses that any worker knows, for as l
 test('zones are one row each, as they were seen last', () => {
   const zone = { zone: 'test', serial: 7, hosts: 1 }
   expect(mergeZones([[zone], [{ ...zone, serial: 8, hosts: 2 }]])).toEqual([{ zone: 'test', serial: 8, hosts: 2 }])
+})
+
+test('of the transactions of all workers those are told that have run for longest, the longest first', () => {
+  const transaction = (ageUs: number): TransactionSnapshot => ({
+    ...{ clientId: ageUs, user: 'ada', database: 'app', peer: { host: '10.0.0.1', port: 5000 }, applicationName: '' },
+    ...{ ageUs, isRunning: true },
+  })
+  const [one, other] = [0, 1].map((odd) => Array.from({ length: 8 }, (_, index) => transaction(2 * index + odd)))
+  const told = longestTransactions([one ?? [], other ?? []]).map(({ ageUs }) => ageUs)
+  expect(told).toEqual(Array.from({ length: LONGEST_TRANSACTIONS }, (_, index) => 15 - index))
 })

@@ -231,7 +231,7 @@ export class Databases {
     return this.#options.settings().general.auth_type === 'any' && forcedUser !== user
   }
 
-  /** Clients of a forced user share the servers of the new one; those who were there before there was any keep their own. */
+  /** Clients of a forced user share the servers of the new one. A pool of a user that the client has named keeps its own. */
   #retarget(database: Database, pool: Pool, forcedBefore: string | null): void {
     const { user } = pool
     const next = user === forcedBefore ? (database.forcedUser ?? user) : user

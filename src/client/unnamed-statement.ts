@@ -60,13 +60,13 @@ export class UnnamedStatement {
     return this.#serial
   }
 
-  /** What stands in a Parse behind the name; null if there is none. Valid until it changes. */
   /** The query as a text, if it is kept. */
   get text(): string | null {
     const body = this.#shared?.body ?? this.body
     return body === null ? null : body.toString('utf8', 0, Math.max(body.indexOf(0), 0))
   }
 
+  /** What stands in a Parse behind the name; null if there is none. Valid until it changes. */
   get body(): Buffer | null {
     return this.#body === null || this.#length < 0 ? null : this.#body.subarray(0, this.#length)
   }

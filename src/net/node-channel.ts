@@ -1,9 +1,11 @@
-/** Hot path: a channel on a socket of node:net. No allocation per chunk read; one small view per chunk written. */
+/** Hot path: a channel on a socket of node:net. Nothing is allocated per chunk, neither read nor, as long as the kernel takes it whole, written. */
 
+import { writeSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { eventBegins, eventEnds } from '../base/after-event.ts'
 import { type Address, type Channel, type ChannelListener, LINGER_MS } from './channel.ts'
+import { EAGAIN, systemError } from './epoll/syscalls.ts'
 import { NOBODY } from './nobody.ts'
 import { certificateNameOf, serverCertificateOf, tlsOf } from './tls.ts'
 import { copyForWrite, keepLastCopy } from './write-scratch.ts'
@@ -13,11 +15,18 @@ type State = 'open' | 'closing' | 'closed'
 
 const NOTHING = Buffer.alloc(0)
 
+/** Node's own object for the connection. It is no public interface. */
+interface Handle {
+  readonly fd?: number
+}
+
 export class NodeChannel implements Channel {
   readonly peer: Address
   readonly local: Address
   listener: ChannelListener = NOBODY
   readonly #socket: Socket
+  /** -1 where only the stream may write: what it encrypts, and where node does not tell. */
+  readonly #descriptor: number
   #state: State = 'open'
   #problem: Error | null = null
   #isWaitingForDrain = false
@@ -26,6 +35,7 @@ export class NodeChannel implements Channel {
   /** The socket is connected, was opened with `allowHalfOpen`, and what it reads is handed to `receive`. */
   constructor(socket: Socket, peer: Address, local: Address) {
     this.#socket = socket
+    this.#descriptor = this.handle?.fd ?? -1
     this.peer = peer
     this.local = local
     socket.on('end', this.#onEnd)
@@ -68,10 +78,10 @@ export class NodeChannel implements Channel {
     return this.#socket.destroyed ? 0 : this.#socket.writableLength
   }
 
-  /** Node's own object for the connection, which `process.send` takes; null where there is none any more. It is no public interface. */
-  get handle(): unknown {
+  /** Node's own object for the connection, which `process.send` takes; null where there is none any more, or it is not the connection itself. */
+  get handle(): Handle | null {
     if (this.#socket instanceof TLSSocket) return null
-    return (this.#socket as unknown as { readonly _handle?: unknown })._handle ?? null
+    return (this.#socket as unknown as { readonly _handle?: Handle | null })._handle ?? null
   }
 
   /** What is read while we are leaving is dropped here. */
@@ -88,8 +98,8 @@ export class NodeChannel implements Channel {
   write(buffer: Buffer, start: number, end: number): number {
     if (!this.isOpen) return end - start
     const socket = this.#socket
-    let taken = 0
-    for (let at = start; at < end; ) {
+    let taken = this.#descriptor < 0 || socket.writableLength > 0 ? 0 : this.#writeAtOnce(buffer, start, end)
+    for (let at = start + taken; at < end; ) {
       // The span may lie in the buffer that the next read overwrites, and node does not copy what it writes.
       const copy = copyForWrite(buffer, at, end)
       socket.write(copy)
@@ -101,6 +111,22 @@ export class NodeChannel implements Channel {
     }
     if (socket.writableLength > 0) this.#waitForDrain()
     return taken
+  }
+
+  /**
+   * Straight to the kernel: the way through the stream costs more than the write itself does. Nothing may wait in the stream, and what the
+   * kernel does not take is left to that. Returns how many bytes are done with: those taken, or all if the write has failed.
+   */
+  #writeAtOnce(buffer: Buffer, start: number, end: number): number {
+    try {
+      return writeSync(this.#descriptor, buffer, start, end - start)
+    } catch (problem) {
+      const { errno = 0 } = problem as NodeJS.ErrnoException
+      if (errno === EAGAIN) return 0
+      // As the stream does, which would not find the reason any more.
+      this.#socket.destroy(systemError('write', errno))
+      return end - start
+    }
   }
 
   pause(): void {

@@ -112,10 +112,15 @@ export class AskedPermits implements Permits {
       line.tell('permitMissed', pool)
       return
     }
-    // All that it has is on its way back: they have crossed.
-    if (this.#recalls.length + this.#yielding >= this.#held) return
     const sparedSinceMs = sparedMs === null ? -Infinity : this.#clock.nowMs - sparedMs
-    if (!hasIdle) this.#recalls.push({ because, sparedSinceMs, isTurn })
+    const recall = { because, sparedSinceMs, isTurn }
+    if (this.#recalls.length + this.#yielding >= this.#held) {
+      // All that it has is on its way back: they have crossed. But a turn may yet go on, and the primary counts on what it recalls.
+      const turn = isTurn ? -1 : this.#recalls.findIndex((each) => each.isTurn)
+      if (turn >= 0) this.#recalls[turn] = recall
+      return
+    }
+    if (!hasIdle) this.#recalls.push(recall)
     else {
       this.#yielding++
       this.#holder.onRecalled(because, sparedSinceMs)

@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest'
+import { ManualClock } from '../../../src/base/clock.ts'
+import { EVICTED } from '../../../src/pool/permits/accounts.ts'
+import type { ShareHolder } from '../../../src/pool/share.ts'
+import { AskedPermits } from '../../../src/workers/asked-permits.ts'
+
+/** A pool of one worker with one server, which is at work, and clients that wait for it. */
+function busy() {
+  const told: string[] = []
+  const holder = {
+    ...{ wanted: 2, waitingClients: 1, fillsMinimum: false, waitingSinceMs: 0, idleSinceMs: Infinity },
+    onGranted: () => {},
+    onRecalled: () => {},
+  }
+  const permits = new AskedPermits({
+    ...{ pool: 1, clock: new ManualClock(), minimum: () => 0, onClosed: () => {} },
+    holder: holder as unknown as ShareHolder,
+    line: { tell: (topic: string) => void told.push(topic), ask: () => Promise.resolve(false) } as never,
+  })
+  permits.onGranted(false)
+  return { permits, told }
+}
+
+test('a turn that goes on after all ends nothing', () => {
+  const { permits } = busy()
+  permits.onRecalled(EVICTED, null, true)
+  permits.onKept()
+  expect(permits.mustYield()).toBe(null)
+})
+
+test('what is recalled because there are too many comes back, though a turn was to end with the same server and then goes on', () => {
+  const { permits, told } = busy()
+  permits.onRecalled(EVICTED, null, true)
+  permits.onRecalled('too many servers in the pool', null, false)
+  permits.onKept()
+  expect(permits.mustYield()).toBe('too many servers in the pool')
+  permits.giveBack()
+  expect(told).toEqual(['permitBack'])
+})

@@ -139,6 +139,7 @@ export class Frames {
       if (sink.frame(type, buffer, at, at + have, length)) {
         this.#begun(type, length, have)
         at += have
+        if (at === end) return at
         continue
       }
       if (Math.min(this.#demanded, length) <= have) return at

@@ -1,9 +1,9 @@
-/** What becomes of a server whose client has gone while it ran something: that is cancelled for certain, and then it is closed. */
+/** What becomes of a server that cannot go back when its client has gone: what it runs is cancelled for certain, and it is closed. */
 
 import type { CancelSender } from '../server/cancel.ts'
 import type { Server, Tenant } from '../server/server.ts'
 import type { FrameSink } from '../wire/frames.ts'
-import { FLUSH } from '../wire/frontend.ts'
+import { FLUSH, TERMINATE } from '../wire/frontend.ts'
 import { BACKEND } from '../wire/types.ts'
 import { REPLY_NEEDS } from './replies.ts'
 
@@ -15,12 +15,42 @@ export const GIVE_UP_MS = 10_000
 
 const REASON = 'client disconnected with query in progress'
 
-/**
- * Nothing of what this server still sends may reach anybody: what it runs is cancelled, and it is closed.
- *
- * @param isMidRequest the last message is not complete, and never will be
- */
-export function abandon(server: Server, cancels: CancelSender, isMidRequest: boolean): void {
+/** How the client has left it. */
+export interface Leaving {
+  readonly cancels: CancelSender
+  /** The last message is not complete, and never will be. */
+  readonly isMidRequest: boolean
+  /** Bytes of replies that the client has not taken. */
+  readonly owedToClient: number
+}
+
+/** Nothing of what this server still sends may reach anybody: what it runs is cancelled, and it is closed. */
+export function abandon(server: Server, leaving: Leaving): void {
+  if (server.ledger.copy === 'both') endStream(server, leaving)
+  else if (server.ledger.isEmpty) closeUnclean(server, leaving)
+  else cancelAndClose(server, leaving)
+}
+
+/** It ends by itself when its client has gone. A cancel might overtake what the client has said last: how far it has come. */
+function endStream(server: Server, { isMidRequest }: Leaving): void {
+  server.tenant = null
+  server.stopReading('client-full', false)
+  // Within a message it would be taken for a part of that.
+  if (!isMidRequest) server.send(TERMINATE)
+  server.close('replication client has left')
+}
+
+function closeUnclean(server: Server, { owedToClient }: Leaving): void {
+  // The session is over, and must not hear of the server's end as if it were the reason.
+  server.tenant = null
+  server.close(
+    owedToClient > 0 && server.isClean
+      ? 'client disconnect before everything was sent to the server'
+      : 'client disconnect while server was not ready',
+  )
+}
+
+function cancelAndClose(server: Server, { cancels, isMidRequest }: Leaving): void {
   const abandoned = new Abandoned(server, cancels, isMidRequest ? 1 : 0)
   server.tenant = abandoned
   server.condemned = REASON

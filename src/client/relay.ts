@@ -13,7 +13,7 @@ import type { Announcer } from '../server/schema-version.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX } from '../server/statement-registry.ts'
 import { READY_IDLE, READY_IN_TRANSACTION, READY_WITH, STATUS_IDLE } from '../wire/backend.ts'
-import { encodeCloseStatement, FLUSH, TERMINATE } from '../wire/frontend.ts'
+import { encodeCloseStatement, FLUSH } from '../wire/frontend.ts'
 import { encodeError, encodeNotice, type Notice } from '../wire/notices.ts'
 import { Outbox } from '../wire/outbox.ts'
 import { abandon } from './abandoned.ts'
@@ -500,45 +500,16 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       if (state === 'doubtful') server.close('internal error')
       return
     }
-    const isQuiet = isFree({
-      isServerClean: server.isClean,
-      owedToClient: this.session.channel.isOpen ? this.session.channel.owedBytes : 0,
-      isMidRequest: this.#requests.isMidRequest,
-    })
+    const { channel, cancels } = this.session
+    const { isMidRequest } = this.#requests
+    const owedToClient = channel.isOpen ? channel.owedBytes : 0
+    const isQuiet = isFree({ isServerClean: server.isClean, owedToClient, isMidRequest })
     if (state === 'doubtful') server.close('internal error')
     else if (isQuiet) {
       // It was not read while the client that is gone did not take what it had.
       server.stopReading('client-full', false)
       this.pool.release(server, this.#mode)
-    } else this.#abandon(server)
-  }
-
-  /** Nothing of what this server still sends may reach anybody: its query is cancelled, and it is closed. */
-  #abandon(server: Server): void {
-    if (server.ledger.copy === 'both') {
-      this.#endStream(server)
-      return
-    }
-    if (!server.ledger.isEmpty) {
-      abandon(server, this.session.cancels, this.#requests.isMidRequest)
-      return
-    }
-    // The session is over, and must not hear of the server's end as if it were the reason.
-    server.tenant = null
-    server.close(
-      this.session.channel.owedBytes > 0 && server.isClean
-        ? 'client disconnect before everything was sent to the server'
-        : 'client disconnect while server was not ready',
-    )
-  }
-
-  /** It ends by itself when its client has gone. A cancel might overtake what the client has said last: how far it has come. */
-  #endStream(server: Server): void {
-    server.tenant = null
-    server.stopReading('client-full', false)
-    // Within a message it would be taken for a part of that.
-    if (!this.#requests.isMidRequest) server.send(TERMINATE)
-    server.close('replication client has left')
+    } else abandon(server, { cancels, isMidRequest, owedToClient: channel.owedBytes })
   }
 
   cancel(over: () => void): void {

@@ -23,17 +23,12 @@ import {
   STATEMENT,
   textEnd,
 } from '../wire/frontend.ts'
-import {
-  MAX_CLIENT_STATEMENTS_BYTES,
-  MAX_NAMED_STATEMENT_BYTES,
-  MAX_UNNAMED_STATEMENT_BYTES,
-  STATEMENT_BYTES,
-} from '../wire/limits.ts'
+import { MAX_CLIENT_STATEMENTS_BYTES, MAX_NAMED_STATEMENT_BYTES, MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
 import { encodeError } from '../wire/notices.ts'
 import type { Outbox } from '../wire/outbox.ts'
 import { FRONTEND } from '../wire/types.ts'
 import { AutoPrepare } from './auto-prepare.ts'
-import { DoubtfulNames } from './doubtful-names.ts'
+import { keyOf, StatementNames } from './statement-names.ts'
 import { UnnamedStatement } from './unnamed-statement.ts'
 
 /** No statement has this name, on any server: to ask for it fails. */
@@ -68,20 +63,10 @@ export interface StatementsContext {
   fail(problem: PoolerError): void
 }
 
-/** What a name stands for. */
-interface Named {
-  readonly statement: Statement
-  /** Its Parse has failed or was skipped. */
-  isVoid: boolean
-}
-
 export class Statements {
   readonly #context: StatementsContext
-  #names: Map<string, Named> | null = null
-  /** What they take, as MAX_CLIENT_STATEMENTS_BYTES counts. */
-  #bytes = 0
-  /** Null until the client gives or takes a name, or drops them all. */
-  #doubtful: DoubtfulNames | null = null
+  /** Null until the client gives a name, or drops them all. */
+  #names: StatementNames | null = null
   /** Null until the client has made one: many never do. */
   #unnamed: UnnamedStatement | null = null
   /** Null until it is on. */
@@ -104,12 +89,12 @@ export class Statements {
     if (settings.autoPrepare) this.#auto ??= new AutoPrepare()
     this.#auto?.leaseBegins(settings)
     this.#unnamed?.leaseBegins()
-    this.#doubtful?.leaseBegins()
+    this.#names?.doubtful.leaseBegins()
   }
 
-  #doubts(): DoubtfulNames {
-    this.#doubtful ??= new DoubtfulNames()
-    return this.#doubtful
+  #ownNames(): StatementNames {
+    this.#names ??= new StatementNames(this.#context.pool.statements)
+    return this.#names
   }
 
   /** Handles a Parse, or returns false to see more of it, or to see it again. */
@@ -149,7 +134,7 @@ export class Statements {
     if (!isWhole) return this.#demand(length)
     if (textEnd(buffer, nameEnd + 1, end) === -1) return this.#broken('Parse')
     const name = buffer.toString('latin1', start + HEADER_BYTES, nameEnd)
-    if (this.#doubtful?.has(name, leased.ledger)) return this.#waitForReady()
+    if (this.#names?.doubtful.has(name, leased.ledger)) return this.#waitForReady()
     pool.counters.clientParses++
     this.#parseNamed(name, buffer, nameEnd + 1, end)
     return true
@@ -187,47 +172,34 @@ export class Statements {
     const textStop = textEnd(buffer, start, end)
     const name = textStop === -1 ? null : deallocatedName(buffer.toString('utf8', start, textStop))
     const key = name === null ? '' : keyOf(name)
-    const named = this.#names?.get(key)
-    if (!named) return false
-    this.#unlearn(key)
-    this.#doubts().note(key, leased.ledger)
-    const undo = (wasSkipped: boolean, batch: number) => {
-      dropped.undo(wasSkipped, batch)
-      this.#relearn(key, named)
-    }
+    const taken = this.#names?.take(key, leased.ledger, null, dropped) ?? null
+    if (taken === null) return false
     leased.ledger.owe(DEBT.close | SWALLOW)
     leased.ledger.owe(DEBT.parse | SWALLOW)
-    leased.ledger.owe(DEBT.parse, { reply: null, undo })
+    leased.ledger.owe(DEBT.parse, taken)
     toServer.addAll(PARSE_DEALLOCATE)
     return true
   }
 
   #parseNamed(name: string, buffer: Buffer, start: number, end: number): void {
     const { leased, pool } = this.#context
-    if (this.#names?.has(name)) {
+    const names = this.#ownNames()
+    if (names.has(name)) {
       this.#failInServer(new PoolerError('statement-exists', { name: Buffer.from(name, 'latin1').toString() }))
       return
     }
-    if (this.#bytes + name.length + end - start + STATEMENT_BYTES > MAX_CLIENT_STATEMENTS_BYTES) {
+    if (!names.hasRoomFor(name, end - start)) {
       this.#failInServer(new PoolerError('too-many-statements', { limit: MAX_CLIENT_STATEMENTS_BYTES }))
       return
     }
     const statement = this.#intern(buffer, start, end)
-    const named = { statement, isVoid: false }
-    this.#learn(name, named)
-    this.#doubts().note(name, leased.ledger)
-    const unlearn = () => {
-      named.isVoid = true
-      // A later batch may have given the name to another one.
-      if (this.#names?.get(name) === named) this.#unlearn(name)
-    }
     // In a transaction that has failed, or may have failed by then, only Postgres knows what it refuses, so it must see the Parse.
     const isRefusable = leased.status === STATUS_FAILED || leased.ledger.awaitsReady
     if (leased.statements.has(statement, leased.ledger) && !isRefusable) {
       pool.counters.statementHits++
       leased.statements.use(statement)
-      leased.ledger.owe(DEBT.ours, { reply: PARSE_COMPLETE, undo: unlearn })
-    } else this.#prepare(statement, false, { reply: null, undo: unlearn })
+      leased.ledger.owe(DEBT.ours, names.give(name, statement, leased.ledger, PARSE_COMPLETE))
+    } else this.#prepare(statement, false, names.give(name, statement, leased.ledger, null))
   }
 
   /** Handles a Bind, whose values may still be on their way; or returns false to be shown it again when more is known. */
@@ -264,7 +236,8 @@ export class Statements {
     const unnamed = isUnnamed ? this.#unnamed : null
     if (this.#auto?.isOn) this.#auto.inFlight.add(statement?.kind ?? unnamed?.kind ?? 'other', leased.ledger)
     leased.ledger.owe(DEBT.bind, first)
-    if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll) this.#doubts().dropBound(leased.ledger)
+    if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll)
+      this.#ownNames().doubtful.dropBound(leased.ledger)
     if (!statement) {
       toServer.add(buffer, start, end)
       return true
@@ -306,9 +279,7 @@ export class Statements {
       this.#unnamed?.renew(statement)
       return statement
     }
-    const name = buffer.toString('latin1', nameStart, nameEnd)
-    this.#unlearn(name)
-    this.#learn(name, { statement, isVoid: false })
+    this.#names?.renew(buffer.toString('latin1', nameStart, nameEnd), statement)
     return statement
   }
 
@@ -362,18 +333,11 @@ export class Statements {
       const nameEnd = textEnd(buffer, nameStart, end)
       if (nameEnd === -1) return this.#broken('Close')
       const name = buffer.toString('latin1', nameStart, nameEnd)
-      if (this.#doubtful?.has(name, leased.ledger)) return this.#waitForReady()
-      const named = this.#names?.get(name)
-      if (named || (name.startsWith(SHARED_PREFIX) && this.#namesAre === 'shared')) {
+      if (this.#names?.doubtful.has(name, leased.ledger)) return this.#waitForReady()
+      const taken = this.#names?.take(name, leased.ledger, CLOSE_COMPLETE, null) ?? null
+      if (taken !== null || (name.startsWith(SHARED_PREFIX) && this.#namesAre === 'shared')) {
         // Other clients may use it, so it stays on the server; to close what is not there is no error.
-        if (named) {
-          this.#unlearn(name)
-          this.#doubts().note(name, leased.ledger)
-        }
-        const undo = () => {
-          if (named) this.#relearn(name, named)
-        }
-        leased.ledger.owe(DEBT.ours, { reply: CLOSE_COMPLETE, undo })
+        leased.ledger.owe(DEBT.ours, taken ?? CLOSED)
         return true
       }
       if (name === '') {
@@ -402,12 +366,12 @@ export class Statements {
 
   /** DEALLOCATE ALL or DISCARD ALL is being sent. Whether it succeeds is known when it has been answered. */
   dropSent(): void {
-    this.#doubts().dropSent(this.#context.leased.ledger)
+    this.#ownNames().doubtful.dropSent(this.#context.leased.ledger)
   }
 
   /** A command that drops them has not been answered yet, and nothing that names one is sent until then. */
   get areAllInDoubt(): boolean {
-    return this.#doubtful?.hasAll(this.#context.leased.ledger) ?? false
+    return this.#names?.doubtful.hasAll(this.#context.leased.ledger) ?? false
   }
 
   /**
@@ -415,13 +379,13 @@ export class Statements {
    * does not know here.
    */
   deallocate(name: string): void {
-    this.#unlearn(keyOf(name))
+    this.#names?.drop(keyOf(name))
   }
 
   /** The query that a name stands for; null if that is not known here. */
   textOf(name: string): string | null {
     if (name === '') return this.#unnamed?.text ?? null
-    const body = this.#names?.get(keyOf(name))?.statement.body
+    const body = this.#names?.find(keyOf(name))?.body
     return body === undefined ? null : body.toString('utf8', 0, body.indexOf(0))
   }
 
@@ -431,9 +395,7 @@ export class Statements {
 
   /** DEALLOCATE ALL has run, or the client is gone. */
   clear(): void {
-    if (this.#names) for (const { statement } of this.#names.values()) this.#context.pool.statements.letGo(statement)
-    this.#names = null
-    this.#bytes = 0
+    this.#names?.clear()
   }
 
   /**
@@ -444,16 +406,16 @@ export class Statements {
     if (nameStart === nameEnd) {
       const { ledger } = this.#context.leased
       const shared = this.#unnamed?.shared ?? null
-      if (this.#unnamed?.isInDoubt(ledger) || (shared && this.#doubtful?.hasAll(ledger))) return 'in doubt'
+      if (this.#unnamed?.isInDoubt(ledger) || (shared && this.#names?.doubtful.hasAll(ledger))) return 'in doubt'
       if (shared) return shared
       this.#ensureUnnamed()
       return null
     }
     if (this.#namesAre === 'passed on') return null
     const name = buffer.toString('latin1', nameStart, nameEnd)
-    if (this.#doubtful?.has(name, this.#context.leased.ledger)) return 'in doubt'
-    const named = this.#names?.get(name)
-    if (named) return named.statement
+    if (this.#names?.doubtful.has(name, this.#context.leased.ledger)) return 'in doubt'
+    const statement = this.#names?.find(name) ?? null
+    if (statement !== null) return statement
     if (!name.startsWith(SHARED_PREFIX)) return null
     this.#failInServer(new PoolerError('statement-unknown', { name: Buffer.from(name, 'latin1').toString() }))
     return 'failed'
@@ -496,7 +458,8 @@ export class Statements {
 
   /** What the client calls the statement with this name of ours: a letter for each byte; null if it has no such statement. */
   clientNameOf(sharedName: string): string | null {
-    for (const [name, { statement }] of this.#names ?? []) if (statement.name.toString() === sharedName) return name
+    const name = this.#names?.nameOf(sharedName) ?? null
+    if (name !== null) return name
     if (this.#unnamed?.shared?.name.toString() === sharedName) return ''
     // A later Parse may have taken its place by now; unless the client itself has chosen this name.
     return this.#auto?.isOn && this.#namesAre === 'shared' ? '' : null
@@ -557,29 +520,9 @@ export class Statements {
 
   #waitForReady(): false {
     // Postgres may keep its answers until the batch ends, and we keep back what would end it.
-    if (this.#doubtful?.isDropInBatch(this.#context.leased.ledger)) this.#context.toServer.addAll(FLUSH)
+    if (this.#names?.doubtful.isDropInBatch(this.#context.leased.ledger)) this.#context.toServer.addAll(FLUSH)
     this.#context.goOnWhenReady()
     return false
-  }
-
-  #learn(name: string, named: Named): void {
-    this.#names ??= new Map()
-    this.#names.set(name, named)
-    this.#bytes += bytesOf(name, named)
-    this.#context.pool.statements.hold(named.statement)
-  }
-
-  /** It was not dropped after all; unless it is void, or all are forgotten, or the name has been given to another one. */
-  #relearn(name: string, named: Named): void {
-    if (!named.isVoid && this.#names && !this.#names.has(name)) this.#learn(name, named)
-  }
-
-  #unlearn(name: string): void {
-    const named = this.#names?.get(name)
-    if (!named) return
-    this.#names?.delete(name)
-    this.#bytes -= bytesOf(name, named)
-    this.#context.pool.statements.letGo(named.statement)
   }
 
   #demand(bytes: number): boolean {
@@ -594,6 +537,7 @@ export class Statements {
 }
 
 const PARSED: Effect = { reply: PARSE_COMPLETE, undo: () => {} }
+const CLOSED: Effect = { reply: CLOSE_COMPLETE, undo: () => {} }
 
 /** The answer to a Parse that may be skipped. */
 function parseComplete(dropped: Effect): Effect {
@@ -608,13 +552,4 @@ function learnsShape(statement: Statement): Effect {
     },
     undo: () => {},
   }
-}
-
-/** A name in SQL as it stands in `Statements.#names`: a letter for each byte of its UTF-8. */
-function keyOf(name: string): string {
-  return Buffer.from(name).toString('latin1')
-}
-
-function bytesOf(name: string, { statement }: Named): number {
-  return name.length + statement.body.length + STATEMENT_BYTES
 }

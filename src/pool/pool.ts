@@ -1,83 +1,33 @@
 /** The servers of one database and user, and the sessions that wait for them. */
 
-import type { Clock } from '../base/clock.ts'
-import type { Ids } from '../base/ids.ts'
 import { invariant } from '../base/invariant.ts'
-import type { Log } from '../base/log.ts'
-import type { Address, KeepAlive, Transport } from '../net/channel.ts'
 import { PoolerError } from '../problems.ts'
 import type { Birth } from '../server/birth.ts'
-import type { ServerEncryption } from '../server/encryption.ts'
-import type { LoginResult, ServerIdentity } from '../server/login.ts'
-import { Profile, type Tracked } from '../server/profile.ts'
-import type { SchemaVersion } from '../server/schema-version.ts'
-import { Server, type ServerContext, type ServerOwner } from '../server/server.ts'
+import type { LoginResult } from '../server/login.ts'
+import type { Profile } from '../server/profile.ts'
+import { Server } from '../server/server.ts'
 import { StatementRegistry } from '../server/statement-registry.ts'
 import type { ServerState } from '../server/states.ts'
 import type { Notice } from '../wire/notices.ts'
-import type { Replication } from '../wire/replication.ts'
 import { Counters, Durations } from './counters.ts'
 import { ErrorCounts } from './error-counts.ts'
 import { Failures } from './failures.ts'
 import { Handover, type HandoverOwner } from './handover.ts'
-import type { Balance, Hosts } from './hosts.ts'
+import type { Balance } from './hosts.ts'
 import type { Waiter } from './lease.ts'
 import { Lifetimes } from './lifetimes.ts'
-import type { Permits } from './permits/holder.ts'
+import { Opening, type OpeningPool } from './opening.ts'
+import type { PoolOptions, PoolTarget } from './options.ts'
 import { ServerLists } from './server-lists.ts'
 import type { PoolMode, PoolSettings } from './settings.ts'
-import { Share, type ShareHolder, type SharingPool } from './share.ts'
 import { serversMissing } from './sizing.ts'
 import { POOL_MOVES, type PoolState } from './states.ts'
 import { Waiting } from './waiting.ts'
-import type { Welcome } from './welcome.ts'
 
 const RESERVE_HINT =
   'A client has waited for reserve_pool_timeout. If it comes often, transactions have become longer, or pool_size is too small: see SHOW POOLS.'
 
-/** Where the servers of a pool are, and how they are opened. */
-export interface PoolTarget {
-  readonly hosts: Hosts
-  readonly identity: ServerIdentity
-  readonly schema: SchemaVersion
-  readonly welcome: Welcome
-  /** Run by each new server before it is used; empty for none. */
-  readonly connectQuery: string
-  /** Asked for each new connection; null: it is not encrypted. */
-  encryption(address: Address): ServerEncryption | null
-  /** The pool is kept filled even without clients. */
-  fillsAlone(): boolean
-}
-
-export interface PoolOptions {
-  readonly database: string
-  /** What its servers are opened with besides: its clients have asked for it. */
-  readonly birth: Birth
-  /** Not `none`: it is the pool of one client. */
-  readonly replication: Replication
-  /** Those to begin with. */
-  readonly settings: PoolSettings
-  readonly target: PoolTarget
-  readonly keepAlive: KeepAlive
-  readonly tracked: Tracked
-  /** Whoever grants this pool the right to open servers. */
-  openPermits(user: string, holder: ShareHolder): Permits
-  readonly ids: Ids
-  readonly transport: Transport
-  readonly clock: Clock
-  readonly log: Log
-  /** From 0 to 1. */
-  chance(): number
-  /** A server is connected under one of these permits; it logs in with `begin`. */
-  onServerConnected(server: Server, permits: Permits, begin: () => void): void
-  /** A server is gone, and its permit goes back after this. */
-  onServerClosed(server: Server): void
-  onServerOpened(server: Server): void
-  /** A server has taken all that was written to it, while nobody is read. */
-  onTaken(): void
-}
-
-export class Pool implements ServerOwner, HandoverOwner, SharingPool {
+export class Pool implements HandoverOwner, OpeningPool {
   readonly database: string
   readonly birth: Birth
   readonly options: PoolOptions
@@ -88,12 +38,8 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   readonly waiting = new Waiting()
   readonly #servers = new ServerLists()
   #settings: PoolSettings
-  #target: PoolTarget
   /** Of servers that are opened from now on. */
-  #context: ServerContext
-  /** Of servers that are opened from now on; others hang on the context that their servers were opened with. */
-  #share: Share
-  readonly #shares = new WeakMap<ServerContext, Share>()
+  #opening: Opening
   readonly #handover: Handover
   readonly #failures: Failures
   readonly #lifetimes = new Lifetimes()
@@ -104,10 +50,6 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   #closesBecause: string | null = null
   /** Sessions that have logged in to this pool. */
   clients = 0
-  /** What servers reported that were opened otherwise. */
-  #formerWelcome: ReadonlyMap<string, string> | null = null
-  /** `defaultProfile`, and what it was made of. */
-  #default: { readonly welcome: ReadonlyMap<string, string>; readonly profile: Profile } | null = null
   /** Since when it has had neither clients nor servers; null while it has. */
   #emptySinceMs: number | null = null
   #isSuspended = false
@@ -119,14 +61,12 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     this.#failures = new Failures(this.birth.size > 0)
     this.#handover = new Handover(this, options.clock, options.log)
     this.#settings = options.settings
-    this.#target = options.target
-    this.#share = this.#openShare()
-    this.#context = this.#openContext()
+    this.#opening = new Opening(this, options.target)
   }
 
   /** Whom its servers log in as. */
   get user(): string {
-    return this.#target.identity.user
+    return this.#opening.identity.user
   }
 
   get counters(): Counters {
@@ -161,6 +101,10 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   /** What its clients' sessions keep to. */
   get mode(): PoolMode {
     return this.isOfOneClient ? 'session' : this.#settings.mode
+  }
+
+  get isSuspended(): boolean {
+    return this.#isSuspended
   }
 
   get state(): PoolState {
@@ -211,7 +155,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
 
   get fillsMinimum(): boolean {
     // Servers that few can use are nothing to keep for all.
-    const hasClients = this.birth.size === 0 && (this.clients > 0 || this.#target.fillsAlone())
+    const hasClients = this.birth.size === 0 && (this.clients > 0 || this.#opening.target.fillsAlone())
     if (this.#state !== 'open' || !hasClients || this.#servers.opening > 0) return false
     return !this.#failures.isCoolingDown(this.options.clock.nowMs)
   }
@@ -235,7 +179,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   }
 
   get balance(): Balance | null {
-    return this.#target.hosts.balance
+    return this.#opening.target.hosts.balance
   }
 
   /** Somebody may also wait who is no client: who has to be looked up in Postgres to be let in. Between processes a permit takes its time. */
@@ -322,7 +266,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
         this.#handover.give(server, waiter)
       }
     }
-    this.#share.permits.ask()
+    this.#opening.share.permits.ask()
   }
 
   /** Puts a waiter that was about to get a server back where it was in the queue. */
@@ -342,7 +286,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     this.#servers.move(server, from, to, to === 'idle' && !this.settings.roundRobin)
     if (to === 'closed') {
       this.options.onServerClosed(server)
-      this.#shares.get(server.context)?.serverGone()
+      Opening.of(server).share.serverGone()
       this.#checkEmpty()
       return
     }
@@ -352,27 +296,26 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
       this.#serverLost()
     }
     // Not all who wait may have had a server opened for them, if too many were being opened at a time.
-    if (from === 'login' && this.waiting.length > 0 && this.#state === 'open') this.#share.permits.ask()
+    if (from === 'login' && this.waiting.length > 0 && this.#state === 'open') this.#opening.share.permits.ask()
   }
 
   onServerConnected(server: Server, begin: () => void): void {
-    const share = this.#shares.get(server.context) ?? this.#share
-    this.options.onServerConnected(server, share.permits, begin)
+    this.options.onServerConnected(server, Opening.of(server).share.permits, begin)
   }
 
   onServerReady(server: Server, login: LoginResult): void {
-    if (server.context === this.#context) this.#target.welcome.learned(login.parameters)
+    if (server.context === this.#opening) this.#opening.target.welcome.learned(login.parameters)
     this.#counters.serversOpened++
     this.#durations.opening.note(this.options.clock.nowMs - server.startedMs)
     this.#failures.forget()
-    this.#target.hosts.worked()
+    this.#opening.target.hosts.worked()
     this.options.onServerOpened(server)
   }
 
   onServerFailed(server: Server, problem: Notice): void {
     this.#counters.serverFailures++
     // Another one is tried at once.
-    if (this.#target.hosts.failed(server.address)) return
+    if (this.#opening.target.hosts.failed(server.address)) return
     const { clock, chance } = this.options
     this.#failures.failed(problem, clock.nowMs, this.settings.loginRetryMs, chance())
   }
@@ -382,7 +325,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
       server.close(this.#closesBecause)
       return
     }
-    const because = this.#share.permits.mustYield()
+    const because = this.#opening.share.permits.mustYield()
     if (because !== null) {
       server.close(because)
       return
@@ -407,7 +350,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
       return
     }
     this.#failures.question(true)
-    this.#share.permits.refused(words.sqlstate, (isSharedOut) => this.#onRefusal(isSharedOut))
+    this.#opening.share.permits.refused(words.sqlstate, (isSharedOut) => this.#onRefusal(isSharedOut))
   }
 
   #onRefusal(isSharedOut: boolean): void {
@@ -433,7 +376,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   onGranted(usesReserve: boolean): void {
     if (usesReserve)
       this.options.log.warning('taking connection from reserve_pool', { subject: this.subject, hint: RESERVE_HINT })
-    const server = new Server(this.#context)
+    const server = new Server(this.#opening)
     this.#servers.add(server)
     server.dial()
   }
@@ -452,26 +395,15 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
   /** They hold at once, for who waits and for what is idle too; servers that are too many now are closed as they come free. */
   reconfigure(settings: PoolSettings): void {
     this.#settings = settings
-    this.#share.permits.resized()
+    this.#opening.share.permits.resized()
     this.#sweepIdle(this.options.clock.nowMs)
     this.#help()
   }
 
   /** New servers are opened elsewhere, or otherwise; those that are open are closed as they come free. */
   retarget(target: PoolTarget, reason: string): void {
-    const isOtherUser = target.identity.user !== this.user
-    this.#formerWelcome = this.welcome
-    this.#target = target
-    if (isOtherUser) {
-      this.#share.retire()
-      this.#share = this.#openShare()
-    }
-    this.#context = this.#openContext()
+    this.#opening = this.#opening.changedTo(target)
     this.renew(reason)
-  }
-
-  #openShare(): Share {
-    return new Share(this, (holder) => this.options.openPermits(this.user, holder))
   }
 
   /** What is known for logging in to servers is another thing than when that failed. */
@@ -502,33 +434,6 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     }
   }
 
-  #openContext(): ServerContext {
-    const { ids, transport, clock, log, keepAlive, tracked } = this.options
-    const { hosts, schema, connectQuery } = this.#target
-    const parameters = new Map([...this.#target.identity.parameters, ...this.birth])
-    const identity = { ...this.#target.identity, parameters }
-    const context: ServerContext = {
-      ids,
-      transport,
-      clock,
-      log,
-      keepAlive,
-      tracked,
-      identity,
-      schema,
-      connectQuery,
-      nextAddress: () => hosts.next(),
-      registry: this.statements,
-      encryption: (address) => this.#target.encryption(address),
-      isSuspended: () => this.#isSuspended,
-      onTaken: () => this.options.onTaken(),
-      maxPacketBytes: () => this.settings.maxPacketBytes,
-      owner: this,
-    }
-    this.#shares.set(context, this.#share)
-    return context
-  }
-
   // Time
 
   /** Called by the janitor: whatever has taken too long ends, whatever is due is done. */
@@ -555,7 +460,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
 
   #sweepIdle(nowMs: number): void {
     const { idleTimeoutMs } = this.settings
-    const floor = this.birth.size === 0 ? this.#share.permits.floor : 0
+    const floor = this.birth.size === 0 ? this.#opening.share.permits.floor : 0
     for (const server of this.#servers.of.idle) {
       if (this.#lifetimes.isOverIdle(server, nowMs, this.settings)) this.#endOfLife(server)
       else if (idleTimeoutMs > 0 && nowMs - server.usedMs > idleTimeoutMs && this.total > floor)
@@ -625,7 +530,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
     if (this.#state === 'pausing') this.#enter('paused')
     if (this.#state !== 'retiring') return
     this.#enter('gone')
-    this.#share.retire()
+    this.#opening.share.retire()
   }
 
   #enter(next: PoolState): void {
@@ -642,7 +547,7 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
 
   /** What a server of this pool reports when nothing was set; null before the first login. */
   get welcome(): ReadonlyMap<string, string> | null {
-    return this.#target.welcome.values ?? this.#formerWelcome
+    return this.#opening.welcome.values
   }
 
   /** Another process has learned what its servers report: whoever waits for one only to be welcomed need not any more. */
@@ -655,14 +560,6 @@ export class Pool implements ServerOwner, HandoverOwner, SharingPool {
    * said only as long as no new one can be asked.
    */
   get defaultProfile(): Profile | null {
-    const { welcome } = this
-    if (this.#target.welcome.values === null && this.#state === 'open') return null
-    if (welcome === null) return null
-    if (this.#default?.welcome !== welcome)
-      this.#default = {
-        welcome,
-        profile: Profile.of(this.options.tracked.names.map((name) => welcome.get(name) ?? null)),
-      }
-    return this.#default.profile
+    return this.#opening.welcome.profile(this.#state === 'open')
   }
 }

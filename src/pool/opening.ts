@@ -1,0 +1,105 @@
+/** How the servers of one pool are opened: where, as whom, and under whose permits. A pool whose database changes gets another opening. */
+
+import type { Clock } from '../base/clock.ts'
+import type { Ids } from '../base/ids.ts'
+import type { Log } from '../base/log.ts'
+import type { Address, KeepAlive, Transport } from '../net/channel.ts'
+import type { ServerEncryption } from '../server/encryption.ts'
+import type { ServerIdentity } from '../server/login.ts'
+import type { Tracked } from '../server/profile.ts'
+import type { SchemaVersion } from '../server/schema-version.ts'
+import type { Server, ServerContext, ServerOwner } from '../server/server.ts'
+import type { StatementRegistry } from '../server/statement-registry.ts'
+import type { PoolOptions, PoolTarget } from './options.ts'
+import { PoolWelcome } from './pool-welcome.ts'
+import type { PoolSettings } from './settings.ts'
+import { Share, type SharingPool } from './share.ts'
+
+/** The pool. */
+export interface OpeningPool extends ServerOwner, SharingPool {
+  readonly options: PoolOptions
+  readonly settings: PoolSettings
+  readonly statements: StatementRegistry
+  /** Its servers are not read for now. */
+  readonly isSuspended: boolean
+}
+
+/** Each server keeps the one that it was opened with. */
+export class Opening implements ServerContext {
+  readonly owner: OpeningPool
+  readonly target: PoolTarget
+  readonly share: Share
+  readonly welcome: PoolWelcome
+  readonly ids: Ids
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly log: Log
+  readonly keepAlive: KeepAlive
+  readonly tracked: Tracked
+  readonly identity: ServerIdentity
+  readonly schema: SchemaVersion
+  readonly connectQuery: string
+  readonly registry: StatementRegistry
+
+  /** @param formerWelcome what clients were welcomed with before, if servers were opened otherwise */
+  constructor(
+    pool: OpeningPool,
+    target: PoolTarget,
+    share = openShare(pool, target),
+    formerWelcome: ReadonlyMap<string, string> | null = null,
+  ) {
+    const { ids, transport, clock, log, keepAlive, tracked, birth } = pool.options
+    const { identity } = target
+    this.owner = pool
+    this.target = target
+    this.welcome = new PoolWelcome(target.welcome, formerWelcome, tracked.names)
+    this.share = share
+    this.ids = ids
+    this.transport = transport
+    this.clock = clock
+    this.log = log
+    this.keepAlive = keepAlive
+    this.tracked = tracked
+    this.identity = { ...identity, parameters: new Map([...identity.parameters, ...birth]) }
+    this.schema = target.schema
+    this.connectQuery = target.connectQuery
+    this.registry = pool.statements
+  }
+
+  /** What a server of a pool was opened with. */
+  static of(server: Server): Opening {
+    return server.context as Opening
+  }
+
+  /** Servers are opened there from now on. If that is as another user, the permits are others, and those of this one go with its servers. */
+  changedTo(target: PoolTarget): Opening {
+    const { owner, share, welcome } = this
+    if (target.identity.user === this.identity.user) return new Opening(owner, target, share, welcome.values)
+    share.retire()
+    return new Opening(owner, target, openShare(owner, target), welcome.values)
+  }
+
+  nextAddress(): Address {
+    return this.target.hosts.next()
+  }
+
+  encryption(address: Address): ServerEncryption | null {
+    return this.target.encryption(address)
+  }
+
+  maxPacketBytes(): number {
+    return this.owner.settings.maxPacketBytes
+  }
+
+  isSuspended(): boolean {
+    return this.owner.isSuspended
+  }
+
+  onTaken(): void {
+    this.owner.options.onTaken()
+  }
+}
+
+function openShare(pool: OpeningPool, { identity }: PoolTarget): Share {
+  return new Share(pool, (holder) => pool.options.openPermits(identity.user, holder))
+}

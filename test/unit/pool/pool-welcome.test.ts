@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest'
+import { PoolWelcome } from '../../../src/pool/pool-welcome.ts'
+import { Welcome } from '../../../src/pool/welcome.ts'
+
+const NAMES = ['client_encoding', 'TimeZone', 'search_path']
+const OLD = new Map([
+  ['client_encoding', 'UTF8'],
+  ['TimeZone', 'Europe/Vienna'],
+  ['server_version', '15.1'],
+])
+const NEW = new Map([...OLD, ['TimeZone', 'UTC'] as const])
+
+test('before the first login nothing is known', () => {
+  const welcome = new PoolWelcome(new Welcome(), null, NAMES)
+  expect([welcome.values, welcome.profile(true), welcome.profile(false)]).toEqual([null, null, null])
+})
+
+test('whoever asks for nothing has the settings that servers report, in the order of the tracked ones', () => {
+  const shared = new Welcome()
+  const welcome = new PoolWelcome(shared, null, NAMES)
+  shared.learned(OLD)
+  expect([welcome.values, welcome.profile(true)?.values]).toEqual([OLD, ['UTF8', 'Europe/Vienna', null]])
+})
+
+test('what servers said that were opened otherwise counts for clients only while no other one can be asked', () => {
+  const welcome = new PoolWelcome(new Welcome(), OLD, NAMES)
+  expect(welcome.values).toBe(OLD)
+  expect([welcome.profile(true), welcome.profile(false)?.values[1]]).toEqual([null, 'Europe/Vienna'])
+})
+
+test('what a server says that is opened as they are now takes the place of what was said before, each time', () => {
+  const shared = new Welcome()
+  const welcome = new PoolWelcome(shared, OLD, NAMES)
+  const before = welcome.profile(false)
+  shared.learned(NEW)
+  expect([before?.values[1], welcome.profile(false)?.values[1]]).toEqual(['Europe/Vienna', 'UTC'])
+  shared.learnedElsewhere(OLD)
+  expect([welcome.values, welcome.profile(true)]).toEqual([OLD, before])
+})

@@ -22,22 +22,32 @@ export const CHORE_NEEDS = needsTable(
   Object.fromEntries(Object.values(BACKEND).map((type) => [String.fromCharCode(type), WHOLE])),
 )
 
+/** The server. */
 export interface ChoreListener {
   /** ParameterStatus, NoticeResponse and NotificationResponse may come at any time. */
   onAsynchronous(type: number, buffer: Buffer, start: number, end: number): void
-  onChoreNonsense(reason: string): void
+  onNonsense(reason: string): void
+}
+
+/** What the one who wants it run is told. */
+export interface ChoreWish {
+  /** A message that has nothing to do with it: a setting that is reported, a notice, a notification. Valid until this returns. */
+  heard?(buffer: Buffer, start: number, end: number): void
+  done(result: ChoreResult): void
+  /** The server is gone instead. */
+  gone?(notice: Notice): void
 }
 
 export class Chore implements FrameSink {
   readonly #listener: ChoreListener
-  readonly #done: (result: ChoreResult) => void
+  readonly #wish: ChoreWish
   #error: Notice | null = null
   #row: readonly (string | null)[] = []
   #tags: string[] = []
 
-  constructor(listener: ChoreListener, done: (result: ChoreResult) => void) {
+  constructor(listener: ChoreListener, wish: ChoreWish) {
     this.#listener = listener
-    this.#done = done
+    this.#wish = wish
   }
 
   /** The server has ended the connection, and has said why. */
@@ -45,11 +55,17 @@ export class Chore implements FrameSink {
     return this.#error !== null && isFatal(this.#error.severity) ? this.#error : null
   }
 
+  /** The server is gone, and no answer comes any more. */
+  gone(notice: Notice): void {
+    this.#wish.gone?.(notice)
+  }
+
   frame(type: number, buffer: Buffer, start: number, end: number): boolean {
     switch (type) {
       case BACKEND.parameterStatus:
       case BACKEND.notice:
       case BACKEND.notification:
+        this.#wish.heard?.(buffer, start, end)
         this.#listener.onAsynchronous(type, buffer, start, end)
         break
       case BACKEND.error:
@@ -65,7 +81,7 @@ export class Chore implements FrameSink {
       case BACKEND.emptyQuery:
         break
       case BACKEND.readyForQuery:
-        this.#done({
+        this.#wish.done({
           error: this.#error,
           row: this.#row,
           tags: this.#tags,
@@ -73,7 +89,7 @@ export class Chore implements FrameSink {
         })
         break
       default:
-        this.#listener.onChoreNonsense(`a message of type ${typeName(type)} in answer to a query of the pooler`)
+        this.#listener.onNonsense(`a message of type ${typeName(type)} in answer to a query of the pooler`)
     }
     return true
   }
@@ -83,6 +99,6 @@ export class Chore implements FrameSink {
   rest(): void {}
 
   refuse(type: number, length: number, why: Refusal): void {
-    this.#listener.onChoreNonsense(`a message of type ${typeName(type)} and length ${length} (${why})`)
+    this.#listener.onNonsense(`a message of type ${typeName(type)} and length ${length} (${why})`)
   }
 }

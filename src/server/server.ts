@@ -11,17 +11,18 @@ import { describeAddress, describeListening } from '../net/unix-sockets.ts'
 import { PoolerError } from '../problems.ts'
 import { decodeParameterStatus, STATUS_IDLE } from '../wire/backend.ts'
 import { type FrameSink, Frames } from '../wire/frames.ts'
-import { encodeQuery, TERMINATE } from '../wire/frontend.ts'
+import { TERMINATE } from '../wire/frontend.ts'
 import { MAX_CHORE_REPLY_BYTES } from '../wire/limits.ts'
-import { decodeNotice, type Notice } from '../wire/notices.ts'
+import type { Notice } from '../wire/notices.ts'
 import { encodeStartup } from '../wire/startup.ts'
-import { BACKEND, typeName } from '../wire/types.ts'
+import { BACKEND } from '../wire/types.ts'
 import { adviceOn } from './advice.ts'
-import { CHORE_NEEDS, Chore, type ChoreListener, type ChoreResult } from './chore.ts'
+import { CHORE_NEEDS } from './chore.ts'
 import { encrypt, type ServerEncryption } from './encryption.ts'
 import { Ledger } from './ledger.ts'
 import { Login, type LoginListener, type LoginResult, type ServerIdentity } from './login.ts'
-import { type Change, changesToSql, type Profile, type Tracked } from './profile.ts'
+import { OutsideLease, type OutsideLeaseOwner, type RestoreListener } from './outside-lease.ts'
+import type { Change, Profile, Tracked } from './profile.ts'
 import { Recording } from './recording.ts'
 import type { SchemaVersion } from './schema-version.ts'
 import { ServerSettings } from './server-settings.ts'
@@ -39,15 +40,6 @@ export interface Tenant {
   onServerGone(notice: Notice): void
   /** Called by the janitor: look at the deadlines of what runs. */
   onSweep(nowMs: number): void
-}
-
-/** Whoever waits for settings to be restored. */
-export interface RestoreListener {
-  /** A message that has nothing to do with it: a setting that is reported, a notice, a notification. Valid until this returns. */
-  heard(buffer: Buffer, start: number, end: number): void
-  done(error: Notice | null): void
-  /** The server is gone. */
-  gone(notice: Notice): void
 }
 
 /** The pool. */
@@ -84,7 +76,7 @@ export interface ServerContext {
   readonly owner: ServerOwner
 }
 
-export class Server implements ChannelListener, LoginListener, ChoreListener, Linked<Server> {
+export class Server implements ChannelListener, LoginListener, OutsideLeaseOwner, Linked<Server> {
   readonly id: number
   readonly link = new Link<Server>()
   readonly context: ServerContext
@@ -125,10 +117,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   #dial: Dial | null = null
   #login: Login | null = null
   #resetAfterCancels = ''
-  #chore: Chore | null = null
-  #choreGone: ((notice: Notice) => void) | null = null
-  /** Told of all that comes during a chore and does not belong to it. */
-  #heard: RestoreListener['heard'] | null = null
+  readonly #outsideLease = new OutsideLease(this)
 
   constructor(context: ServerContext) {
     this.context = context
@@ -226,9 +215,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     gone: (notice: Notice) => void,
   ): void {
     this.#enter(SERVER.aligning)
-    this.#run(changesToSql(changes), gone, ({ error, row }) => {
-      done(error, error === null ? this.settings.changed(changes, row) : NO_VALUES)
-    })
+    this.#outsideLease.align(changes, done, gone)
   }
 
   /** leased → restoring: runs a statement of ours for a session that keeps the server, and lends it to itself again. */
@@ -236,18 +223,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.tenant = null
     this.frames.limit = MAX_CHORE_REPLY_BYTES
     this.#enter(SERVER.restoring)
-    this.#heard = listener.heard
-    this.#run(
-      sql,
-      (notice) => {
-        this.#heard = null
-        listener.gone(notice)
-      },
-      ({ error }) => {
-        this.#heard = null
-        listener.done(error)
-      },
-    )
+    this.#outsideLease.restore(sql, listener)
   }
 
   /** aligning → idle: nobody wants it after all. */
@@ -258,11 +234,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   /** idle → checking → idle, or closed if the query fails. */
   check(sql: string): void {
     this.#enter(SERVER.checking)
-    this.#run(sql, null, (result) => {
-      if (result.error) {
-        this.close('test query failed')
-        return
-      }
+    this.#outsideLease.check(sql, () => {
       this.checkedMs = this.context.clock.nowMs
       this.#enter(SERVER.idle)
     })
@@ -301,14 +273,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
       return
     }
     this.#enter(SERVER.cleaning)
-    this.#run(resetSql, null, (result) => {
-      if (result.error) {
-        this.close('reset query failed')
-        return
-      }
-      for (const tag of result.tags) this.noteTag(tag)
-      this.#freed()
-    })
+    this.#outsideLease.reset(resetSql, () => this.#freed())
   }
 
   #freed(): void {
@@ -358,16 +323,13 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
       else channel.destroy()
     }
     const tenant = this.tenant
-    const choreGone = this.#choreGone
     this.tenant = null
-    this.#chore = null
-    this.#choreGone = null
     this.ledger.abandon()
     this.statements.clear()
     this.#enter(SERVER.closing)
     this.context.ids.giveBack(this.id)
     tenant?.onServerGone(notice)
-    choreGone?.(notice)
+    this.#outsideLease.abandon(notice)
     if (channel === null || this.#isDisconnected) this.#enter(SERVER.closed)
   }
 
@@ -427,7 +389,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
       )
       return
     }
-    this.close(reason, this.#chore?.lastWords ?? undefined)
+    this.close(reason, this.#outsideLease.lastWords ?? undefined)
   }
 
   #readOutsideLease(buffer: Buffer, start: number, end: number): void {
@@ -438,53 +400,24 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
   }
 
   readonly #currentSink: FrameSink = {
-    frame: (type, buffer, start, end) => {
-      if (this.isOver) return true
-      const sink: Login | Chore | null = this.#login ?? this.#chore
-      if (sink) return sink.frame(type, buffer, start, end)
-      this.#readIdle(type, buffer, start, end)
-      return true
-    },
+    frame: (type, buffer, start, end) => (this.#login ?? this.#outsideLease).frame(type, buffer, start, end),
     pass: () => {},
     rest: () => {},
-    refuse: (type, length, why) => {
-      if (this.isOver) return
-      const sink = this.#login ?? this.#chore
-      if (sink) sink.refuse(type, length, why)
-      else this.onChoreNonsense(`a message of type ${typeName(type)} and length ${length} (${why})`)
-    },
-  }
-
-  #readIdle(type: number, buffer: Buffer, start: number, end: number): void {
-    switch (type) {
-      case BACKEND.parameterStatus:
-      case BACKEND.notice:
-      case BACKEND.notification:
-        this.onAsynchronous(type, buffer, start, end)
-        return
-      case BACKEND.error: {
-        const notice = decodeNotice(buffer, start, end)
-        this.close(`idle server got an error: ${notice.message}`, notice)
-        return
-      }
-      default:
-        this.close('idle server got dirty')
-    }
+    refuse: (type, length, why) => (this.#login ?? this.#outsideLease).refuse(type, length, why),
   }
 
   onAsynchronous(type: number, buffer: Buffer, start: number, end: number): void {
-    this.#heard?.(buffer, start, end)
     if (type !== BACKEND.parameterStatus) return
     const parameter = decodeParameterStatus(buffer, start, end)
     if (!parameter) {
-      this.onChoreNonsense('a broken ParameterStatus')
+      this.onNonsense('a broken ParameterStatus')
       return
     }
     const place = this.context.tracked.place(parameter.name)
     if (place >= 0) this.settings.noteParameter(place, parameter.value)
   }
 
-  onChoreNonsense(reason: string): void {
+  onNonsense(reason: string): void {
     this.close(`the server sent nonsense: ${reason}`, new PoolerError('server-nonsense', { reason }))
   }
 
@@ -557,7 +490,7 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
       this.#becomesReady(result)
       return
     }
-    this.#run(connectQuery, null, ({ error }) => {
+    this.#outsideLease.connect(connectQuery, (error) => {
       if (error) this.#fail(error)
       else this.#becomesReady(result)
     })
@@ -579,22 +512,6 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
     this.close(`login failed: ${problem.message}${hint}`, problem)
   }
 
-  // Chores
-
-  #run(sql: string, gone: ((notice: Notice) => void) | null, done: (result: ChoreResult) => void): void {
-    invariant(this.#chore === null, `server ${this.id} has two chores`)
-    this.#choreGone = gone
-    this.#chore = new Chore(this, (result) => {
-      this.#chore = null
-      this.#choreGone = null
-      if (!result.isIdle) this.close('a query of the pooler ended within a transaction')
-      else done(result)
-    })
-    // As any simple query, it drops the unnamed statement of whoever was here last.
-    this.statements.doubtUnnamed()
-    this.send(encodeQuery(sql))
-  }
-
   #enter(next: StateRow<ServerState>): void {
     const from = this.#state
     // The text is only made where it is needed: this runs several times for each transaction.
@@ -607,8 +524,6 @@ export class Server implements ChannelListener, LoginListener, ChoreListener, Li
 
 /** Why a server is not read. */
 const STOPS = { 'client-full': 1, suspended: 2 } as const
-
-const NO_VALUES: ReadonlyMap<string, string> = new Map()
 
 function connectFailed(address: Address, problem: Error): PoolerError {
   const error = `connect to ${describeListening(address)} failed: ${problem.message}`

@@ -1,0 +1,162 @@
+/** What is said on a server while nobody holds it: queries of ours with what their answers mean, and what an idle server says by itself. */
+
+import { invariant } from '../base/invariant.ts'
+import type { FrameSink, Refusal } from '../wire/frames.ts'
+import { encodeQuery } from '../wire/frontend.ts'
+import { decodeNotice, type Notice } from '../wire/notices.ts'
+import { BACKEND, typeName } from '../wire/types.ts'
+import { Chore, type ChoreListener, type ChoreWish } from './chore.ts'
+import { type Change, changesToSql } from './profile.ts'
+import type { ServerSettings } from './server-settings.ts'
+import type { ServerStatements } from './statements.ts'
+
+/** The server. */
+export interface OutsideLeaseOwner extends ChoreListener {
+  readonly id: number
+  /** It is not used any more, whatever still comes. */
+  readonly isOver: boolean
+  readonly settings: ServerSettings
+  readonly statements: ServerStatements
+  send(message: Buffer): void
+  /** What a command tag says about the state of the session on the server. */
+  noteTag(tag: string): void
+  close(reason: string, notice?: Notice): void
+}
+
+/** Whoever waits for settings to be restored. */
+export interface RestoreListener {
+  /** A message that has nothing to do with it: a setting that is reported, a notice, a notification. Valid until this returns. */
+  heard(buffer: Buffer, start: number, end: number): void
+  done(error: Notice | null): void
+  /** The server is gone. */
+  gone(notice: Notice): void
+}
+
+/** Its frames come whole. One query of ours runs at a time; where its failure says that the server is of no use, the server is closed. */
+export class OutsideLease implements FrameSink {
+  readonly #owner: OutsideLeaseOwner
+  #chore: Chore | null = null
+
+  constructor(owner: OutsideLeaseOwner) {
+    this.#owner = owner
+  }
+
+  /** What the server has said at its end, to a query of ours. */
+  get lastWords(): Notice | null {
+    return this.#chore?.lastWords ?? null
+  }
+
+  // Queries of ours
+
+  /** `connect_query`. */
+  connect(sql: string, done: (error: Notice | null) => void): void {
+    this.#run(sql, { done: ({ error }) => done(error) })
+  }
+
+  /** `server_check_query`. */
+  check(sql: string, done: () => void): void {
+    this.#run(sql, {
+      done: ({ error }) => {
+        if (error) this.#owner.close('test query failed')
+        else done()
+      },
+    })
+  }
+
+  /** `server_reset_query`. */
+  reset(sql: string, done: () => void): void {
+    this.#run(sql, {
+      done: ({ error, tags }) => {
+        if (error) {
+          this.#owner.close('reset query failed')
+          return
+        }
+        for (const tag of tags) this.#owner.noteTag(tag)
+        done()
+      },
+    })
+  }
+
+  /** Makes the changes in one round trip; `values` are as Postgres writes them. `gone` is called instead if the server dies meanwhile. */
+  align(
+    changes: readonly Change[],
+    done: (error: Notice | null, values: ReadonlyMap<string, string>) => void,
+    gone: (notice: Notice) => void,
+  ): void {
+    this.#run(changesToSql(changes), {
+      done: ({ error, row }) => done(error, error === null ? this.#owner.settings.changed(changes, row) : NO_VALUES),
+      gone,
+    })
+  }
+
+  /** Runs what puts settings back for a session that keeps the server. */
+  restore(sql: string, listener: RestoreListener): void {
+    this.#run(sql, {
+      heard: (buffer, start, end) => listener.heard(buffer, start, end),
+      done: ({ error }) => listener.done(error),
+      gone: (notice) => listener.gone(notice),
+    })
+  }
+
+  /** The server is gone: whoever waits for a query of ours is told. */
+  abandon(notice: Notice): void {
+    const chore = this.#chore
+    this.#chore = null
+    chore?.gone(notice)
+  }
+
+  #run(sql: string, wish: ChoreWish): void {
+    const owner = this.#owner
+    invariant(this.#chore === null, `server ${owner.id} has two chores`)
+    this.#chore = new Chore(owner, {
+      ...wish,
+      done: (result) => {
+        this.#chore = null
+        if (!result.isIdle) owner.close('a query of the pooler ended within a transaction')
+        else wish.done(result)
+      },
+    })
+    // As any simple query, it drops the unnamed statement of whoever was here last.
+    owner.statements.doubtUnnamed()
+    owner.send(encodeQuery(sql))
+  }
+
+  // From the server
+
+  frame(type: number, buffer: Buffer, start: number, end: number): boolean {
+    if (this.#owner.isOver) return true
+    // It may change between two frames: a query of ours is done, and what comes behind its end is not its own.
+    if (this.#chore !== null) return this.#chore.frame(type, buffer, start, end)
+    this.#readIdle(type, buffer, start, end)
+    return true
+  }
+
+  pass(): void {}
+
+  rest(): void {}
+
+  refuse(type: number, length: number, why: Refusal): void {
+    if (this.#owner.isOver) return
+    if (this.#chore !== null) this.#chore.refuse(type, length, why)
+    else this.#owner.onNonsense(`a message of type ${typeName(type)} and length ${length} (${why})`)
+  }
+
+  #readIdle(type: number, buffer: Buffer, start: number, end: number): void {
+    switch (type) {
+      case BACKEND.parameterStatus:
+      case BACKEND.notice:
+      case BACKEND.notification:
+        this.#owner.onAsynchronous(type, buffer, start, end)
+        return
+      case BACKEND.error: {
+        const notice = decodeNotice(buffer, start, end)
+        this.#owner.close(`idle server got an error: ${notice.message}`, notice)
+        return
+      }
+      default:
+        this.#owner.close('idle server got dirty')
+    }
+  }
+}
+
+const NO_VALUES: ReadonlyMap<string, string> = new Map()

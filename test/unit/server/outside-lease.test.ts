@@ -1,0 +1,198 @@
+import { expect, test } from 'vitest'
+import { CHORE_NEEDS } from '../../../src/server/chore.ts'
+import { Ledger } from '../../../src/server/ledger.ts'
+import { OutsideLease, type OutsideLeaseOwner } from '../../../src/server/outside-lease.ts'
+import { Profile, Tracked } from '../../../src/server/profile.ts'
+import { SchemaVersion } from '../../../src/server/schema-version.ts'
+import { ServerSettings } from '../../../src/server/server-settings.ts'
+import { StatementRegistry } from '../../../src/server/statement-registry.ts'
+import { ServerStatements } from '../../../src/server/statements.ts'
+import { Frames } from '../../../src/wire/frames.ts'
+import { MAX_CHORE_REPLY_BYTES } from '../../../src/wire/limits.ts'
+import type { Notice } from '../../../src/wire/notices.ts'
+import { takeInvariantFailures } from '../../support/every-file.ts'
+import { complete, dataRow, error, join, notice, parameterStatus, ready, rows } from '../../support/flow/replies.ts'
+import { message } from '../../support/flow/requests.ts'
+
+/** What the server was asked to do, in order, as the test tells it. */
+function outsideLease() {
+  const told: string[] = []
+  const frames = new Frames(MAX_CHORE_REPLY_BYTES)
+  const settings = new ServerSettings(new Tracked([]))
+  const owner: OutsideLeaseOwner & { isOver: boolean } = {
+    id: 7,
+    isOver: false,
+    settings,
+    statements: new ServerStatements(new StatementRegistry(), new SchemaVersion()),
+    send: (bytes) => void told.push(`send ${bytes.toString('latin1', 5, bytes.length - 1)}`),
+    noteTag: (tag) => void told.push(`tag ${tag}`),
+    close(reason, words) {
+      told.push(words === undefined ? `close: ${reason}` : `close: ${reason}, told: ${words.message}`)
+      owner.isOver = true
+    },
+    onAsynchronous: (type) => void told.push(`asynchronous ${String.fromCharCode(type)}`),
+    onNonsense: (reason) => void told.push(`nonsense: ${reason}`),
+  }
+  const outside = new OutsideLease(owner)
+  const say = (...messages: Buffer[]) => {
+    const bytes = join(...messages)
+    frames.read(bytes, 0, bytes.length, CHORE_NEEDS, outside)
+  }
+  return { outside, owner, settings, told, say }
+}
+
+test('an idle server may report a setting, a notice and a notification', () => {
+  const { say, told } = outsideLease()
+  say(parameterStatus('TimeZone', 'UTC'), notice('well'), message('A', Buffer.from('\0\0\0\0a\0b\0')))
+  expect(told).toEqual(['asynchronous S', 'asynchronous N', 'asynchronous A'])
+})
+
+test('an idle server that is told to go is closed with what it was told', () => {
+  const { say, told } = outsideLease()
+  say(error('57P01', 'terminating connection', 'FATAL'))
+  expect(told).toEqual(['close: idle server got an error: terminating connection, told: terminating connection'])
+})
+
+test.each([
+  ['rows', rows('1')],
+  ['ReadyForQuery', ready()],
+])('an idle server that sends %s without being asked is closed, and not heard any more', (_, bytes) => {
+  const { say, told } = outsideLease()
+  say(bytes, notice('too late'), message('!'))
+  expect(told).toEqual(['close: idle server got dirty'])
+})
+
+test('an idle server that sends what is no message at all talks nonsense', () => {
+  const { say, told } = outsideLease()
+  say(message('!'))
+  expect(told).toEqual(["nonsense: a message of type '!' and length 5 (unknown)"])
+})
+
+test('a server that answers the check query is sound', () => {
+  const { outside, say, told } = outsideLease()
+  outside.check('select 1', () => told.push('sound'))
+  say(rows('1'), ready())
+  expect(told).toEqual(['send select 1', 'sound'])
+})
+
+test('a server on which the check query fails is closed', () => {
+  const { outside, say, told } = outsideLease()
+  outside.check('select 1', () => told.push('sound'))
+  say(error('53200', 'out of memory'), ready())
+  expect(told).toEqual(['send select 1', 'close: test query failed'])
+})
+
+test('each command of the reset query is noted before the server counts as reset', () => {
+  const { outside, say, told } = outsideLease()
+  outside.reset('discard all; reset all', () => told.push('reset'))
+  say(complete('DISCARD ALL'), complete('RESET'), ready())
+  expect(told).toEqual(['send discard all; reset all', 'tag DISCARD ALL', 'tag RESET', 'reset'])
+})
+
+test('a server on which part of the reset query fails is closed, and nothing of it is noted', () => {
+  const { outside, say, told } = outsideLease()
+  outside.reset('discard all; bad', () => told.push('reset'))
+  say(complete('DISCARD ALL'), error('42601', 'syntax error'), ready())
+  expect(told).toEqual(['send discard all; bad', 'close: reset query failed'])
+})
+
+test('an error of the connect query is told to whoever opens the server', () => {
+  const { outside, say, told } = outsideLease()
+  outside.connect('set role x', (problem) => told.push(`done: ${problem?.message}`))
+  say(error('22023', 'role "x" does not exist'), ready())
+  expect(told).toEqual(['send set role x', 'done: role "x" does not exist'])
+})
+
+test('settings that were changed are known afterwards as Postgres writes them', () => {
+  const { outside, settings, say } = outsideLease()
+  const answers: (string | null | undefined)[] = []
+  outside.align(
+    [{ name: 'work_mem', value: '1024kB' }],
+    (problem, values) => answers.push(problem?.message, values.get('work_mem')),
+    () => {},
+  )
+  say(dataRow('1MB'), complete('SELECT 1'), ready())
+  expect(answers).toEqual([undefined, '1MB'])
+  expect(settings.profile.extras.get('work_mem')).toBe('1MB')
+})
+
+test('settings that could not be changed are what they were', () => {
+  const { outside, settings, say } = outsideLease()
+  const answers: unknown[] = []
+  outside.align(
+    [{ name: 'work_mem', value: 'much' }],
+    (problem, values) => answers.push(problem?.message, values.size),
+    () => {},
+  )
+  say(error('22023', 'invalid value'), ready())
+  expect(answers).toEqual(['invalid value', 0])
+  expect(settings.profile).toBe(Profile.of([]))
+})
+
+test('whoever has settings restored hears what comes meanwhile, and nothing of what comes behind', () => {
+  const { outside, say, told } = outsideLease()
+  outside.restore('set a = b', {
+    heard: (buffer, start) => void told.push(`heard ${String.fromCharCode(buffer[start] ?? 0)}`),
+    done: (problem) => void told.push(`done: ${problem}`),
+    gone: () => void told.push('gone'),
+  })
+  say(parameterStatus('a', 'b'), complete('SET'), ready(), notice('later'))
+  expect(told).toEqual(['send set a = b', 'heard S', 'asynchronous S', 'done: null', 'asynchronous N'])
+})
+
+test('after a query of ours nobody relies on an unnamed statement of before', () => {
+  const { outside, owner } = outsideLease()
+  const ledger = new Ledger()
+  const client = {}
+  owner.statements.unnamedSent(client, 1, ledger)
+  outside.check('select 1', () => {})
+  expect(owner.statements.hasUnnamed(client, 1, ledger)).toBe(false)
+})
+
+test('a query of ours that ends within a transaction costs the server, and counts as no answer', () => {
+  const { outside, say, told } = outsideLease()
+  outside.check('begin', () => told.push('sound'))
+  say(complete('BEGIN'), ready('T'))
+  expect(told).toEqual(['send begin', 'close: a query of the pooler ended within a transaction'])
+})
+
+test('whoever waits for settings is told once that the server is gone, and those who only ask for a check are not', () => {
+  const { outside, told } = outsideLease()
+  const words = { message: 'crashed' } as Notice
+  outside.align(
+    [{ name: 'a', value: 'b' }],
+    () => told.push('done'),
+    ({ message }) => told.push(message),
+  )
+  told.length = 0
+  outside.abandon(words)
+  outside.abandon(words)
+  expect(told).toEqual(['crashed'])
+  outside.check('select 1', () => told.push('sound'))
+  outside.abandon(words)
+  expect(told).toEqual(['crashed', 'send select 1'])
+})
+
+test('the last words of a server are its fatal error, not one that only the query had', () => {
+  const { outside, say } = outsideLease()
+  expect(outside.lastWords).toBeNull()
+  outside.check('select 1', () => {})
+  say(error('53200', 'out of memory'))
+  expect(outside.lastWords).toBeNull()
+  say(error('57P01', 'terminating connection', 'FATAL'))
+  expect(outside.lastWords?.message).toBe('terminating connection')
+})
+
+test('an answer that no simple query has is nonsense', () => {
+  const { outside, say, told } = outsideLease()
+  outside.check('select 1', () => {})
+  say(message('1'))
+  expect(told.slice(1)).toEqual(["nonsense: a message of type '1' in answer to a query of the pooler"])
+})
+
+test('two queries of ours at once would be a mistake of ours', () => {
+  const { outside } = outsideLease()
+  outside.check('select 1', () => {})
+  expect(() => outside.check('select 2', () => {})).toThrow('server 7 has two chores')
+  expect(takeInvariantFailures()).toHaveLength(1)
+})

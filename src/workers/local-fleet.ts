@@ -8,16 +8,24 @@ import type { NameSnapshot } from '../net/names/names.ts'
 import type { ZoneSnapshot } from '../net/names/zones.ts'
 import { Periods, type Span, sumOf, type Totals } from '../pool/averages.ts'
 import { Counters } from '../pool/counters.ts'
-import type { Pool } from '../pool/pool.ts'
 import type { Pools } from '../pool/pools.ts'
 import type { CancelSender } from '../server/cancel.ts'
 import type { Server } from '../server/server.ts'
-import { SERVER_STATES, type ServerState } from '../server/states.ts'
 import { type Accounts, type PackedAccounts, type ProcessTally, packAccounts } from './accounts.ts'
+import { CONSOLE_DATABASE, CONSOLE_USER } from './console-rows.ts'
 import type { Control } from './control.ts'
 import {
+  clientState,
+  describeClient,
+  describeNewcomer,
+  describeTransaction,
+  isOnConsole,
+  serverOf,
+} from './described-clients.ts'
+import { describePools } from './described-pools.ts'
+import { describeServers } from './described-servers.ts'
+import {
   type ClientSnapshot,
-  type ClientState,
   CONSOLE_NAME,
   type DatabaseSnapshot,
   type DatabaseStats,
@@ -29,14 +37,12 @@ import {
   type NewcomerSnapshot,
   type PeerSnapshot,
   type PoolSnapshot,
-  SERVER_GROUPS,
-  type ServerGroup,
   type ServerSnapshot,
   type TransactionSnapshot,
   type UserSnapshot,
   type WorkerSnapshot,
 } from './fleet.ts'
-import { longestTransactions, mergeLatencies, mergePools } from './gather.ts'
+import { longestTransactions, mergeLatencies } from './gather.ts'
 import type { Circumstances } from './health.ts'
 import { describeMemory } from './memory.ts'
 import type { Beat, Gatherable, Topic } from './messages.ts'
@@ -85,24 +91,11 @@ export class LocalFleet implements Fleet {
   }
 
   async clients(): Promise<ClientSnapshot[]> {
-    const { sessions, clock } = this.#parts
-    clock.refresh()
-    const clients: ClientSnapshot[] = []
-    for (const session of sessions) {
-      const state = clientState(session)
-      if (state !== null) clients.push(describeClient(session, state, clock.nowMs))
-    }
-    return clients
+    return this.#ofSessions(describeClient)
   }
 
   async newcomers(): Promise<NewcomerSnapshot[]> {
-    const { sessions, clock } = this.#parts
-    clock.refresh()
-    const newcomers: NewcomerSnapshot[] = []
-    for (const session of sessions)
-      if (session.state === 'greeting' || session.state === 'authenticating')
-        newcomers.push({ ...describeClient(session, 'idle', clock.nowMs), database: '', state: 'login' })
-    return newcomers
+    return this.#ofSessions(describeNewcomer)
   }
 
   async servers(): Promise<ServerSnapshot[]> {
@@ -111,67 +104,17 @@ export class LocalFleet implements Fleet {
       const server = serverOf(session)
       if (server) holders.set(server, session)
     }
-    const servers: ServerSnapshot[] = []
-    for (const pool of this.#parts.pools)
-      for (const state of OPEN_STATES)
-        for (const server of pool.servers(state))
-          servers.push(describeServer(pool, server, holders.get(server) ?? null))
-    return servers
+    return [...this.#parts.pools].flatMap((pool) => describeServers(pool, holders))
   }
 
   async transactions(): Promise<TransactionSnapshot[]> {
-    const { sessions, clock } = this.#parts
-    clock.refresh()
-    const transactions: TransactionSnapshot[] = []
-    for (const session of sessions) {
-      const beganMs = session.relay?.transactionMs ?? null
-      if (beganMs === null || clientState(session) === null) continue
-      transactions.push(describeTransaction(session, Math.round((clock.nowMs - beganMs) * 1000)))
-    }
-    return longestTransactions([transactions])
+    return longestTransactions([this.#ofSessions(describeTransaction)])
   }
 
   async pools(): Promise<PoolSnapshot[]> {
-    this.#parts.clock.refresh()
-    const drafts = new Map<Pool | null, Draft>([[null, new Draft()]])
-    for (const pool of this.#parts.pools) drafts.set(pool, new Draft())
-    this.#countClients(drafts)
-    for (const { server, isSent } of this.#parts.cancels) {
-      const draft = drafts.get(server.context.owner as Pool)
-      if (draft) draft.cancels[isSent ? 'sent' : 'waiting']++
-    }
-    const rows = [...drafts].map(([pool, draft]): PoolSnapshot => {
-      const { clients, cancels, longestWaitUs, oldestTransactionUs } = draft
-      const counted = {
-        clients,
-        cancels,
-        longestWaitUs,
-        oldestTransactionUs,
-        servers: pool ? countServers(pool) : noServers(),
-      }
-      if (pool === null)
-        return {
-          database: CONSOLE_NAME,
-          user: CONSOLE_NAME,
-          mode: 'statement',
-          balance: null,
-          maxServers: 0,
-          permits: 0,
-          ...counted,
-        }
-      const { database, user, settings, balance } = pool
-      return {
-        database,
-        user,
-        mode: settings.mode,
-        balance,
-        maxServers: settings.size,
-        permits: pool.connected,
-        ...counted,
-      }
-    })
-    // There may be more than one for a database and user: servers that were opened with other settings are kept apart.
-    return mergePools([rows])
+    const { clock, pools, sessions, cancels } = this.#parts
+    clock.refresh()
+    return describePools(pools, sessions, cancels, clock.nowMs)
   }
 
   async databases(): Promise<DatabaseSnapshot[]> {
@@ -321,18 +264,16 @@ export class LocalFleet implements Fleet {
     return totals
   }
 
-  #countClients(drafts: ReadonlyMap<Pool | null, Draft>): void {
+  /** @param describe null for one that is left out */
+  #ofSessions<Row>(describe: (session: Session, nowMs: number) => Row | null): Row[] {
     const { sessions, clock } = this.#parts
+    clock.refresh()
+    const rows: Row[] = []
     for (const session of sessions) {
-      const state = clientState(session)
-      const draft = drafts.get(session.waiter?.pool ?? null)
-      if (state === null || !draft) continue
-      draft.clients[state]++
-      draft.longestWaitUs = Math.max(draft.longestWaitUs, waitUs(session, state, clock.nowMs))
-      const beganMs = session.relay?.transactionMs ?? null
-      if (beganMs !== null)
-        draft.oldestTransactionUs = Math.max(draft.oldestTransactionUs, Math.round((clock.nowMs - beganMs) * 1000))
+      const row = describe(session, clock.nowMs)
+      if (row !== null) rows.push(row)
     }
+    return rows
   }
 
   #consoleDatabase(): DatabaseSnapshot {
@@ -344,150 +285,3 @@ export class LocalFleet implements Fleet {
 
 /** By why clients are not accepted. */
 const WORKER_STATES = { starting: 'starting', ending: 'draining', nothing: 'serving' } as const
-
-const OPEN_STATES = SERVER_STATES.filter((state) => state !== 'closing' && state !== 'closed')
-
-/** What PgBouncer says of its console. */
-const CONSOLE_DATABASE = {
-  name: CONSOLE_NAME,
-  host: null,
-  database: CONSOLE_NAME,
-  forcedUser: CONSOLE_NAME,
-  poolSize: 2,
-  minPoolSize: 0,
-  reservePoolSize: 0,
-  serverLifetimeMs: 0,
-  poolMode: 'statement',
-  balance: null,
-  maxServers: 0,
-  servers: 0,
-  maxClients: 0,
-  isPaused: false,
-  isDisabled: false,
-} as const satisfies Partial<DatabaseSnapshot>
-
-const CONSOLE_USER: UserSnapshot = {
-  name: CONSOLE_NAME,
-  poolSize: null,
-  reservePoolSize: null,
-  poolMode: null,
-  maxServers: 0,
-  servers: 0,
-  maxClients: 0,
-  clients: 0,
-}
-
-class Draft {
-  readonly clients: Record<ClientState, number> = { active: 0, idle: 0, waiting: 0 }
-  readonly cancels = { sent: 0, waiting: 0 }
-  longestWaitUs = 0
-  oldestTransactionUs = 0
-}
-
-/** null for one that logs in or is told its last word: PgBouncer does not show these either. */
-function clientState(session: Session): ClientState | null {
-  switch (session.state) {
-    case 'welcoming':
-      return 'waiting'
-    case 'waiting':
-      // Its server takes over its settings: it has left the queue.
-      return session.relay?.promised ? 'active' : 'waiting'
-    case 'active':
-    case 'idle':
-      return session.state
-    default:
-      return null
-  }
-}
-
-function isOnConsole(session: Session): boolean {
-  return session.handler !== null && session.relay === null
-}
-
-function serverOf({ relay }: Session): Server | null {
-  return relay === null ? null : (relay.server ?? relay.promised)
-}
-
-function waitUs({ waiter }: Session, state: ClientState, nowMs: number): number {
-  return waiter === null || state !== 'waiting' ? 0 : Math.round((nowMs - waiter.waitingSinceMs) * 1000)
-}
-
-function describeClient(session: Session, state: ClientState, nowMs: number): ClientSnapshot {
-  const { id, channel, handler, connectedMs, connectedWallMs } = session
-  const requestMs = handler?.requestMs || connectedMs
-  return {
-    id,
-    user: session.user ?? '',
-    database: isOnConsole(session) ? CONSOLE_NAME : (session.database ?? ''),
-    replication: isOnConsole(session) ? 'none' : session.replication,
-    state,
-    peer: channel.peer,
-    local: channel.local,
-    tls: channel.tls,
-    connectedAt: connectedWallMs,
-    requestedAt: connectedWallMs + requestMs - connectedMs,
-    waitUs: waitUs(session, state, nowMs),
-    serverId: serverOf(session)?.id ?? null,
-    applicationName: session.applicationName,
-    preparedStatements: handler?.preparedStatements ?? 0,
-    owedBytes: channel.owedBytes,
-  }
-}
-
-function describeTransaction(session: Session, ageUs: number): TransactionSnapshot {
-  const { id, user, database, channel, applicationName, relay } = session
-  return {
-    ...{ clientId: id, user: user ?? '', database: database ?? '', peer: channel.peer, applicationName },
-    ...{ ageUs, isRunning: relay?.server?.ledger.isEmpty === false },
-  }
-}
-
-function describeServer(pool: Pool, server: Server, holder: Session | null): ServerSnapshot {
-  const { id, startedMs, startedWallMs, peer, local, tls, pid, profile } = server
-  const requestMs = holder?.handler?.requestMs ?? server.usedMs
-  return {
-    id,
-    user: pool.user,
-    database: pool.database,
-    replication: pool.options.replication,
-    state: groupOf(pool, server),
-    peer,
-    local,
-    tls,
-    connectedAt: startedWallMs,
-    requestedAt: startedWallMs + requestMs - startedMs,
-    isCondemned: server.condemned !== null,
-    clientId: holder?.id ?? null,
-    pid,
-    applicationName: profile.values[pool.options.tracked.place('application_name')] ?? '',
-    preparedStatements: server.statements.size,
-    owedBytes: server.owedBytes,
-  }
-}
-
-const GROUPS: Readonly<Record<Exclude<ServerState, 'idle' | 'closing' | 'closed'>, ServerGroup>> = {
-  dialing: 'new',
-  login: 'new',
-  checking: 'tested',
-  cleaning: 'tested',
-  aligning: 'active',
-  leased: 'active',
-  restoring: 'active',
-  canceling: 'being_canceled',
-}
-
-function groupOf(pool: Pool, server: Server): ServerGroup {
-  const { state } = server
-  if (state === 'idle' || state === 'closing' || state === 'closed') return pool.needsCheck(server) ? 'used' : 'idle'
-  return GROUPS[state]
-}
-
-function noServers(): Record<ServerGroup, number> {
-  return Object.fromEntries(SERVER_GROUPS.map((group) => [group, 0])) as Record<ServerGroup, number>
-}
-
-function countServers(pool: Pool): Record<ServerGroup, number> {
-  const counts = noServers()
-  for (const state of OPEN_STATES) for (const server of pool.servers(state)) counts[groupOf(pool, server)]++
-  return counts
-}

@@ -25,15 +25,14 @@ import {
 } from '../wire/frontend.ts'
 import { MAX_CLIENT_STATEMENTS_BYTES, MAX_NAMED_STATEMENT_BYTES, MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
 import { encodeError } from '../wire/notices.ts'
-import type { Outbox } from '../wire/outbox.ts'
 import { FRONTEND } from '../wire/types.ts'
 import { AutoPrepare } from './auto-prepare.ts'
+import { ensureUnnamed, prepare, prepareUnasked, type Sending } from './preparing.ts'
 import { keyOf, StatementNames } from './statement-names.ts'
 import { UnnamedStatement } from './unnamed-statement.ts'
 
 /** No statement has this name, on any server: to ask for it fails. */
 const NEVER = encodeDescribeStatement(`${SHARED_PREFIX}never`)
-const CLOSE_UNNAMED = encodeCloseStatement('')
 const DOOMED = `${SHARED_PREFIX}doomed`
 /** Makes a statement, after what may be left of the last one, and lets the client's unnamed statement be the one that drops it. */
 const PARSE_DEALLOCATE = Buffer.concat([
@@ -42,15 +41,10 @@ const PARSE_DEALLOCATE = Buffer.concat([
   encodeParse('', Buffer.from(`deallocate ${DOOMED}\0\0\0`)),
 ])
 
-/** How many small statements make way at once for a large one. */
-const MAX_CLOSED = 32
-
 /** What the statements need of the relay at the moment. */
-export interface StatementsContext {
+export interface StatementsContext extends Sending {
   readonly pool: Pool
-  /** Only while a lease is held. */
   readonly leased: Server
-  readonly toServer: Outbox
   /** Shows the frame at hand again once so many of its bytes are there. */
   demand(bytes: number): void
   /** The next message in the same chunk is a Describe of a portal. */
@@ -95,6 +89,11 @@ export class Statements {
   #ownNames(): StatementNames {
     this.#names ??= new StatementNames(this.#context.pool.statements)
     return this.#names
+  }
+
+  /** What all statements of a server may take; 0 is no limit. */
+  #capacityBytes(): number {
+    return this.#auto?.isOn ? this.#context.pool.settings.autoPrepareMaxBytes : 0
   }
 
   /** Handles a Parse, or returns false to see more of it, or to see it again. */
@@ -158,7 +157,7 @@ export class Statements {
       ledger.owe(DEBT.ours, ledger.mayBeSkipped ? parseComplete(dropped) : PARSED)
     } else {
       pool.counters.autoPrepareMisses++
-      this.#prepare(statement, false, dropped)
+      prepare(this.#context, statement, this.#capacityBytes(), dropped)
     }
     return true
   }
@@ -199,7 +198,10 @@ export class Statements {
       pool.counters.statementHits++
       leased.statements.use(statement)
       leased.ledger.owe(DEBT.ours, names.give(name, statement, leased.ledger, PARSE_COMPLETE))
-    } else this.#prepare(statement, false, names.give(name, statement, leased.ledger, null))
+    } else {
+      const given = names.give(name, statement, leased.ledger, null)
+      prepare(this.#context, statement, this.#capacityBytes(), given)
+    }
   }
 
   /** Handles a Bind, whose values may still be on their way; or returns false to be shown it again when more is known. */
@@ -229,7 +231,7 @@ export class Statements {
         pool.counters.statementHits++
         statements.use(statement)
         if (isUnnamed && this.#isRepeatable()) first = leased.recording.begin()
-      } else this.#prepare(statement, true, null)
+      } else prepareUnasked(this.#context, statement, this.#capacityBytes())
       if (isUnnamed) this.#unnamed?.use()
     }
     pool.counters.binds++
@@ -258,7 +260,7 @@ export class Statements {
     const { leased, toServer } = this.#context
     const { statements, ledger } = leased
     if (statement.shape === undefined || statements.has(statement, ledger)) return true
-    this.#prepare(statement, true, null)
+    prepareUnasked(this.#context, statement, this.#capacityBytes())
     ledger.owe(DEBT.describe | SWALLOW, {
       reply: null,
       described: (shape) => {
@@ -305,7 +307,7 @@ export class Statements {
           : statement
         const isThere = leased.statements.has(current, leased.ledger)
         if (isThere) leased.statements.use(current)
-        else this.#prepare(current, true, null)
+        else prepareUnasked(this.#context, current, this.#capacityBytes())
         let effect: Effect | null = current.shape === undefined || nameStart !== nameEnd ? learnsShape(current) : null
         if (nameStart === nameEnd) {
           if (isThere && this.#isRepeatable()) effect = leased.recording.begin(effect ?? undefined)
@@ -408,7 +410,7 @@ export class Statements {
       const shared = this.#unnamed?.shared ?? null
       if (this.#unnamed?.isInDoubt(ledger) || (shared && this.#names?.doubtful.hasAll(ledger))) return 'in doubt'
       if (shared) return shared
-      this.#ensureUnnamed()
+      ensureUnnamed(this.#context, this.#unnamed)
       return null
     }
     if (this.#namesAre === 'passed on') return null
@@ -419,25 +421,6 @@ export class Statements {
     if (!name.startsWith(SHARED_PREFIX)) return null
     this.#failInServer(new PoolerError('statement-unknown', { name: Buffer.from(name, 'latin1').toString() }))
     return 'failed'
-  }
-
-  /** The server must have this client's unnamed statement, or none: another client's must not be run for it. */
-  #ensureUnnamed(): void {
-    const { leased, toServer, pool } = this.#context
-    const { statements, ledger } = leased
-    const unnamed = this.#unnamed
-    if (unnamed !== null && statements.hasUnnamed(unnamed.token, unnamed.serial, ledger)) return
-    const body = unnamed?.body ?? null
-    if (unnamed !== null && body !== null) {
-      pool.counters.serverParses++
-      // Unlike a Parse of the client's own, it takes nothing away from the client if it fails.
-      ledger.owe(DEBT.parse | SWALLOW, statements.unnamedDoubt)
-      toServer.addAll(encodeParse('', body))
-      statements.unnamedSent(unnamed.token, unnamed.serial, ledger)
-    } else if (!statements.hasNoUnnamed(ledger)) {
-      statements.closeUnnamedSent(ledger)
-      toServer.addAll(CLOSE_UNNAMED)
-    }
   }
 
   /**
@@ -468,43 +451,6 @@ export class Statements {
   /** The ReadyForQuery that comes now is the answer to something that makes a table, which a text may mean from now on. True once. */
   takeCreated(): boolean {
     return this.#auto?.inFlight.takeCreated(this.#context.leased.ledger) ?? false
-  }
-
-  /** Sends a Parse, after a Close of what must make way for it. */
-  #prepare(statement: Statement, isSwallowed: boolean, alsoUndo: Effect | null): void {
-    const { leased, toServer, pool } = this.#context
-    const { statements, ledger } = leased
-    if (statements.mayHave(statement, ledger)) this.#closeOnServer(statement)
-    this.#makeRoom(statement.body.length)
-    pool.counters.serverParses++
-    pool.counters.statementMisses++
-    statements.parseSent(statement, ledger, isSwallowed, alsoUndo)
-    toServer.addAll(encodeParse(statement.name.toString('latin1'), statement.body))
-  }
-
-  /** Closes one if another does not fit in; and a second one where a reload has made them too many, so that they become fewer. */
-  #makeRoom(bytes: number): void {
-    const { leased, pool } = this.#context
-    const { maxPreparedStatements, autoPrepareMaxBytes } = pool.settings
-    for (let left = 2; left > 0; left--) {
-      const surplus = leased.statements.surplus(maxPreparedStatements)
-      if (surplus === null) break
-      pool.counters.statementEvictions++
-      this.#closeOnServer(surplus)
-    }
-    if (!this.#auto?.isOn) return
-    for (let left = MAX_CLOSED; left > 0; left--) {
-      const surplus = leased.statements.surplusBytes(autoPrepareMaxBytes, bytes)
-      if (surplus === null) break
-      pool.counters.statementEvictions++
-      this.#closeOnServer(surplus)
-    }
-  }
-
-  #closeOnServer(statement: Statement): void {
-    const { leased, toServer } = this.#context
-    leased.statements.closeSent(statement, leased.ledger)
-    toServer.addAll(encodeCloseStatement(statement.name.toString('latin1')))
   }
 
   /**

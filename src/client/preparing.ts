@@ -1,0 +1,94 @@
+/** Hot path: sees to it that a server has the statement that is named by what is sent to it next. */
+
+import type { Pool } from '../pool/pool.ts'
+import { DEBT, type Effect, SWALLOW } from '../server/ledger.ts'
+import type { Server } from '../server/server.ts'
+import type { Statement } from '../server/statement-registry.ts'
+import { encodeCloseStatement, encodeParse } from '../wire/frontend.ts'
+import type { Outbox } from '../wire/outbox.ts'
+import type { UnnamedStatement } from './unnamed-statement.ts'
+
+const CLOSE_UNNAMED = encodeCloseStatement('')
+
+/** How many small statements make way at once for a large one. */
+const MAX_CLOSED = 32
+
+/** Where something is sent. */
+export interface Sending {
+  readonly pool: Pick<Pool, 'settings' | 'counters'>
+  /** Only while a lease is held. */
+  readonly leased: Pick<Server, 'ledger' | 'statements'>
+  readonly toServer: Outbox
+}
+
+/**
+ * Sends a Parse in place of the client's own, after a Close of what must make way for it.
+ *
+ * @param capacityBytes what all statements of the server may take; 0 is no limit
+ * @param effect hangs on the client's Parse
+ */
+export function prepare(sending: Sending, statement: Statement, capacityBytes: number, effect: Effect): void {
+  sendParse(sending, statement, capacityBytes, false, effect)
+}
+
+/** The same, without the client's having asked for it just now: it does not see the answer. */
+export function prepareUnasked(sending: Sending, statement: Statement, capacityBytes: number): void {
+  sendParse(sending, statement, capacityBytes, true, null)
+}
+
+function sendParse(
+  sending: Sending,
+  statement: Statement,
+  capacityBytes: number,
+  isSwallowed: boolean,
+  effect: Effect | null,
+): void {
+  const { leased, toServer, pool } = sending
+  const { statements, ledger } = leased
+  if (statements.mayHave(statement, ledger)) close(sending, statement)
+  makeRoom(sending, capacityBytes, statement.body.length)
+  pool.counters.serverParses++
+  pool.counters.statementMisses++
+  statements.parseSent(statement, ledger, isSwallowed, effect)
+  toServer.addAll(encodeParse(statement.name.toString('latin1'), statement.body))
+}
+
+/** Closes one if another does not fit in; and a second one where a reload has made them too many, so that they become fewer. */
+function makeRoom(sending: Sending, capacityBytes: number, bytes: number): void {
+  const { leased, pool } = sending
+  const { maxPreparedStatements } = pool.settings
+  for (let left = 2; left > 0; left--) {
+    const surplus = leased.statements.surplus(maxPreparedStatements)
+    if (surplus === null) break
+    pool.counters.statementEvictions++
+    close(sending, surplus)
+  }
+  for (let left = MAX_CLOSED; left > 0; left--) {
+    const surplus = leased.statements.surplusBytes(capacityBytes, bytes)
+    if (surplus === null) break
+    pool.counters.statementEvictions++
+    close(sending, surplus)
+  }
+}
+
+function close({ leased, toServer }: Sending, statement: Statement): void {
+  leased.statements.closeSent(statement, leased.ledger)
+  toServer.addAll(encodeCloseStatement(statement.name.toString('latin1')))
+}
+
+/** The server must have this client's unnamed statement, or none: another client's must not be run for it. */
+export function ensureUnnamed({ leased, toServer, pool }: Sending, unnamed: UnnamedStatement | null): void {
+  const { statements, ledger } = leased
+  if (unnamed !== null && statements.hasUnnamed(unnamed.token, unnamed.serial, ledger)) return
+  const body = unnamed?.body ?? null
+  if (unnamed !== null && body !== null) {
+    pool.counters.serverParses++
+    // Unlike a Parse of the client's own, it takes nothing away from the client if it fails.
+    ledger.owe(DEBT.parse | SWALLOW, statements.unnamedDoubt)
+    toServer.addAll(encodeParse('', body))
+    statements.unnamedSent(unnamed.token, unnamed.serial, ledger)
+  } else if (!statements.hasNoUnnamed(ledger)) {
+    statements.closeUnnamedSent(ledger)
+    toServer.addAll(CLOSE_UNNAMED)
+  }
+}

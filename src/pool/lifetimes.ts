@@ -1,15 +1,11 @@
-/** Decides which servers of one pool have lived for long enough (`server_lifetime`), so that they are not all closed at once. */
+/** Closes servers of one pool that have lived (`server_lifetime`) or been idle (`server_idle_timeout`) for long enough, but not all at once. */
 
 import type { Server } from '../server/server.ts'
+import type { ServerLists } from './server-lists.ts'
 import type { PoolSettings } from './settings.ts'
 
 export class Lifetimes {
   #lastEndMs = -Infinity
-
-  /** One of them is being closed for its age. */
-  noteEnd(nowMs: number): void {
-    this.#lastEndMs = nowMs
-  }
 
   /** Asked when a server comes free. A lifetime of 0 means: used once. */
   isOver(server: Server, nowMs: number, { lifetimeMs, size }: PoolSettings): boolean {
@@ -19,8 +15,20 @@ export class Lifetimes {
     return nowMs - this.#lastEndMs >= lifetimeMs / Math.max(size, 1)
   }
 
-  /** Asked for one that is idle: it may not have been used yet. */
-  isOverIdle(server: Server, nowMs: number, settings: PoolSettings): boolean {
-    return settings.lifetimeMs > 0 && this.isOver(server, nowMs, settings)
+  /** Of one that is closed for its age. */
+  end(server: Server, nowMs: number): void {
+    this.#lastEndMs = nowMs
+    server.close('server lifetime over')
+  }
+
+  /** @param floor how many the pool keeps though nobody uses them; their age counts nonetheless */
+  sweepIdle(servers: ServerLists, floor: number, nowMs: number, settings: PoolSettings): void {
+    const { lifetimeMs, idleTimeoutMs } = settings
+    for (const server of servers.of.idle) {
+      // One that is to be used once may not have been used yet.
+      if (lifetimeMs > 0 && this.isOver(server, nowMs, settings)) this.end(server, nowMs)
+      else if (idleTimeoutMs > 0 && nowMs - server.usedMs > idleTimeoutMs && servers.total > floor)
+        server.close('server idle timeout')
+    }
   }
 }

@@ -1,7 +1,5 @@
 /** The servers of one database and user, and the sessions that wait for them. */
 
-import { invariant } from '../base/invariant.ts'
-import { PoolerError } from '../problems.ts'
 import type { Birth } from '../server/birth.ts'
 import type { LoginResult } from '../server/login.ts'
 import type { Profile } from '../server/profile.ts'
@@ -9,6 +7,7 @@ import { Server } from '../server/server.ts'
 import { StatementRegistry } from '../server/statement-registry.ts'
 import type { ServerState } from '../server/states.ts'
 import type { Notice } from '../wire/notices.ts'
+import { Closing } from './closing.ts'
 import { Counters, Durations } from './counters.ts'
 import { ErrorCounts } from './error-counts.ts'
 import { Failures } from './failures.ts'
@@ -21,7 +20,7 @@ import type { PoolOptions, PoolTarget } from './options.ts'
 import { ServerLists } from './server-lists.ts'
 import type { PoolMode, PoolSettings } from './settings.ts'
 import { serversMissing } from './sizing.ts'
-import { POOL_MOVES, type PoolState } from './states.ts'
+import { OPEN, type PoolState, type Standing, whenEmptied, whenPaused, whenResumed, whenRetired } from './states.ts'
 import { Waiting } from './waiting.ts'
 
 const RESERVE_HINT =
@@ -43,11 +42,8 @@ export class Pool implements HandoverOwner, OpeningPool {
   readonly #handover: Handover
   readonly #failures: Failures
   readonly #lifetimes = new Lifetimes()
-  #state: PoolState = 'open'
-  /** For whoever asks for a server when there are no more. */
-  #lastWord: Notice | null = null
-  /** What the log says of servers that come free while there are no leases; null while there are. */
-  #closesBecause: string | null = null
+  readonly #closing: Closing
+  #standing = OPEN
   /** Sessions that have logged in to this pool. */
   clients = 0
   /** Since when it has had neither clients nor servers; null while it has. */
@@ -60,6 +56,7 @@ export class Pool implements HandoverOwner, OpeningPool {
     this.birth = options.birth
     this.#failures = new Failures(this.birth.size > 0)
     this.#handover = new Handover(this, options.clock, options.log)
+    this.#closing = new Closing(this.#servers, this.isOfOneClient)
     this.#settings = options.settings
     this.#opening = new Opening(this, options.target)
   }
@@ -108,7 +105,7 @@ export class Pool implements HandoverOwner, OpeningPool {
   }
 
   get state(): PoolState {
-    return this.#state
+    return this.#standing.state
   }
 
   /** How many servers are in a state. */
@@ -142,7 +139,7 @@ export class Pool implements HandoverOwner, OpeningPool {
   // What its permits depend on
 
   get missing(): number {
-    if (this.#state !== 'open' || this.#failures.isCoolingDown(this.options.clock.nowMs)) return 0
+    if (this.#standing.state !== 'open' || this.#failures.isCoolingDown(this.options.clock.nowMs)) return 0
     const { opening } = this.#servers
     const { checking, cleaning } = this.#servers.of
     const soonFree = checking.length + cleaning.length
@@ -156,7 +153,7 @@ export class Pool implements HandoverOwner, OpeningPool {
   get fillsMinimum(): boolean {
     // Servers that few can use are nothing to keep for all.
     const hasClients = this.birth.size === 0 && (this.clients > 0 || this.#opening.target.fillsAlone())
-    if (this.#state !== 'open' || !hasClients || this.#servers.opening > 0) return false
+    if (this.#standing.state !== 'open' || !hasClients || this.#servers.opening > 0) return false
     return !this.#failures.isCoolingDown(this.options.clock.nowMs)
   }
 
@@ -172,7 +169,7 @@ export class Pool implements HandoverOwner, OpeningPool {
   /** It is of no more use than a new one would be. Where no login has ever worked, there is nothing to remember but the failure. */
   get isForgettable(): boolean {
     const { nowMs } = this.options.clock
-    if (this.#emptySinceMs === null || this.#state !== 'open' || this.#isInUse()) return false
+    if (this.#emptySinceMs === null || this.#standing.state !== 'open' || this.#isInUse()) return false
     if (this.#failures.areRecent(nowMs)) return false
     const { unusedTimeoutMs } = this.settings
     return this.welcome === null || (unusedTimeoutMs > 0 && nowMs - this.#emptySinceMs >= unusedTimeoutMs)
@@ -196,7 +193,7 @@ export class Pool implements HandoverOwner, OpeningPool {
   lease(waiter: Waiter): Server | null {
     waiter.waitingSinceMs = this.options.clock.nowMs
     waiter.wasNotified = false
-    if (this.#state === 'open' && this.waiting.length === 0) {
+    if (this.#standing.state === 'open' && this.waiting.length === 0) {
       const server = this.#takeIdle(waiter.wantedProfile)
       if (server && this.#handover.lendIfFits(server, waiter)) return server
       if (server) {
@@ -205,9 +202,9 @@ export class Pool implements HandoverOwner, OpeningPool {
       }
     }
     this.waiting.pushLast(waiter)
-    const lastWord = this.#lastWord
+    const { lastWord } = this.#standing
     if (lastWord !== null) queueMicrotask(() => this.waiting.refuseAll(lastWord))
-    else if (this.#state !== 'open') return null
+    else if (this.#standing.state !== 'open') return null
     else if (this.#wordsForNewcomers() !== null) queueMicrotask(() => this.#refuseNewcomers())
     else this.#help(waiter)
     return null
@@ -230,8 +227,9 @@ export class Pool implements HandoverOwner, OpeningPool {
     server.tenant = null
     if (this.isOfOneClient) server.close('replication client has left')
     else if (server.condemned !== null) server.close(server.condemned)
-    else if (this.#closesBecause !== null) server.close(this.#closesBecause)
-    else if (this.#lifetimes.isOver(server, this.options.clock.nowMs, settings)) this.#endOfLife(server)
+    else if (this.#standing.closesBecause !== null) server.close(this.#standing.closesBecause)
+    else if (this.#lifetimes.isOver(server, this.options.clock.nowMs, settings))
+      this.#lifetimes.end(server, this.options.clock.nowMs)
     else server.giveBack(mode === 'session' || settings.alwaysResets ? settings.resetQuery : '')
   }
 
@@ -252,7 +250,7 @@ export class Pool implements HandoverOwner, OpeningPool {
 
   /** Somebody waits: nobody shall while servers are idle. Those that must be checked first are checked, one for each who waits. */
   #help(asking: Waiter | null = null): void {
-    if (this.#state !== 'open') return
+    if (this.#standing.state !== 'open') return
     const { checkQuery } = this.settings
     const { idle, checking } = this.#servers.of
     for (let looks = idle.length; looks > 0 && this.waiting.length > checking.length; looks--) {
@@ -296,7 +294,8 @@ export class Pool implements HandoverOwner, OpeningPool {
       this.#serverLost()
     }
     // Not all who wait may have had a server opened for them, if too many were being opened at a time.
-    if (from === 'login' && this.waiting.length > 0 && this.#state === 'open') this.#opening.share.permits.ask()
+    if (from === 'login' && this.waiting.length > 0 && this.#standing.state === 'open')
+      this.#opening.share.permits.ask()
   }
 
   onServerConnected(server: Server, begin: () => void): void {
@@ -321,8 +320,8 @@ export class Pool implements HandoverOwner, OpeningPool {
   }
 
   #serve(server: Server): void {
-    if (this.#closesBecause !== null) {
-      server.close(this.#closesBecause)
+    if (this.#standing.closesBecause !== null) {
+      server.close(this.#standing.closesBecause)
       return
     }
     const because = this.#opening.share.permits.mustYield()
@@ -337,7 +336,7 @@ export class Pool implements HandoverOwner, OpeningPool {
   }
 
   #serverLost(): void {
-    if (this.#state !== 'open') return
+    if (this.#standing.state !== 'open') return
     // Also where the next try comes at once: whoever waits shall hear why, rather than wait for the end of all tries.
     const words = this.total === 0 ? this.#failures.forWaiting : null
     if (words === null) {
@@ -355,7 +354,7 @@ export class Pool implements HandoverOwner, OpeningPool {
 
   #onRefusal(isSharedOut: boolean): void {
     this.#failures.question(false)
-    if (this.#state !== 'open') return
+    if (this.#standing.state !== 'open') return
     // Its clients have their turn on what there is.
     if (isSharedOut) this.#failures.forget()
     const words = this.total === 0 ? this.#failures.forWaiting : null
@@ -385,11 +384,6 @@ export class Pool implements HandoverOwner, OpeningPool {
     this.#servers.longestIdle?.close(because)
   }
 
-  #endOfLife(server: Server): void {
-    this.#lifetimes.noteEnd(this.options.clock.nowMs)
-    server.close('server lifetime over')
-  }
-
   // New settings
 
   /** They hold at once, for who waits and for what is idle too; servers that are too many now are closed as they come free. */
@@ -414,24 +408,12 @@ export class Pool implements HandoverOwner, OpeningPool {
   /** Each server that is open is closed, at once or as it comes free. Others may be opened at once. */
   renew(reason: string): void {
     this.#failures.forget()
-    // Where one is closed, another may be opened for who waits: that one is new.
-    for (const server of this.#servers.all) this.#mark(server, reason)
-  }
-
-  /** It is not to be used any more. One that its client keeps would never come free. */
-  #mark(server: Server, reason: string): void {
-    if (this.isOfOneClient) server.close(reason, new PoolerError('replication-renewed', { reason }))
-    else server.condemn(reason)
+    this.#closing.condemnAll(reason)
   }
 
   /** Servers that were opened where their host is not any more are closed as they come free. */
   hostMoved(host: string, addresses: ReadonlySet<string>): void {
-    for (const server of this.#servers.all) {
-      // Where it is not an address yet, it is still being dialled.
-      const at = server.peer.host.replace(/%.*/, '')
-      if (server.address.host === host && at !== host && !addresses.has(at))
-        this.#mark(server, 'the host has another address now')
-    }
+    this.#closing.condemnMoved(host, addresses)
   }
 
   // Time
@@ -454,18 +436,13 @@ export class Pool implements HandoverOwner, OpeningPool {
     this.#servers.timeOut(nowMs, this.settings.connectTimeoutMs)
     for (const server of this.#servers.of.leased) server.tenant?.onSweep(nowMs)
     this.#sweepIdle(nowMs)
-    this.#endStreams()
+    this.#closing.endStreams(this.#standing)
     this.#help()
   }
 
   #sweepIdle(nowMs: number): void {
-    const { idleTimeoutMs } = this.settings
     const floor = this.birth.size === 0 ? this.#opening.share.permits.floor : 0
-    for (const server of this.#servers.of.idle) {
-      if (this.#lifetimes.isOverIdle(server, nowMs, this.settings)) this.#endOfLife(server)
-      else if (idleTimeoutMs > 0 && nowMs - server.usedMs > idleTimeoutMs && this.total > floor)
-        server.close('server idle timeout')
-    }
+    this.#lifetimes.sweepIdle(this.#servers, floor, nowMs, this.settings)
   }
 
   /** While this is on, its servers are not read, and neither are those that are opened. */
@@ -478,28 +455,21 @@ export class Pool implements HandoverOwner, OpeningPool {
 
   /** open → pausing → paused: idle servers are closed, busy ones as they come free; whoever waits goes on waiting, newcomers too. */
   pause(): void {
-    if (this.#state !== 'open') return
-    this.#enter('pausing')
-    this.#closeFree('pause mode')
+    if (this.#enter(whenPaused(this.#standing))) this.#closeFree()
   }
 
   /** pausing, paused → open: whoever waits is served. */
   resume(): void {
-    if (this.#state !== 'pausing' && this.#state !== 'paused') return
-    this.#enter('open')
-    this.#closesBecause = null
-    this.#help()
+    if (this.#enter(whenResumed(this.#standing))) this.#help()
   }
 
   // The end
 
-  /** open → retiring → gone: waiting clients are refused, idle servers closed, busy ones as they come free. */
+  /** open, pausing, paused → retiring → gone: waiting clients are refused, idle servers closed, busy ones as they come free. */
   retire(notice: Notice): void {
-    if (this.#state === 'retiring' || this.#state === 'gone') return
-    this.#enter('retiring')
-    this.#lastWord = notice
+    if (!this.#enter(whenRetired(this.#standing, notice))) return
     this.waiting.refuseAll(notice)
-    this.#closeFree(notice.message)
+    this.#closeFree()
   }
 
   /** Closes what is left, whoever uses it. */
@@ -507,38 +477,24 @@ export class Pool implements HandoverOwner, OpeningPool {
     for (const server of this.#servers.all) server.close(notice.message, notice)
   }
 
-  /** Closes the servers that nobody uses, and from now on those that come free. */
-  #closeFree(because: string): void {
-    this.#closesBecause = because
-    for (const state of ['dialing', 'login', 'idle', 'checking', 'cleaning', 'canceling'] as const)
-      for (const server of this.#servers.of[state]) server.close(because)
-    this.#endStreams()
+  /** Servers that are in use are closed as they come free. */
+  #closeFree(): void {
+    this.#closing.closeFree(this.#standing)
+    this.#closing.endStreams(this.#standing)
     this.#checkEmpty()
-  }
-
-  /** Where there are no leases, nothing that goes on is cut off; but a stream has no end to wait for, and can be taken up again. */
-  #endStreams(): void {
-    const because = this.#closesBecause
-    if (!this.isOfOneClient || because === null) return
-    const notice = this.#lastWord ?? new PoolerError('replication-renewed', { reason: because })
-    for (const server of [...this.#servers.of.leased]) if (server.ledger.copy === 'both') server.close(because, notice)
   }
 
   /** Where there are no leases, the last server has gone. */
   #checkEmpty(): void {
-    if (this.connected > 0) return
-    if (this.#state === 'pausing') this.#enter('paused')
-    if (this.#state !== 'retiring') return
-    this.#enter('gone')
-    this.#opening.share.retire()
+    if (this.connected > 0 || !this.#enter(whenEmptied(this.#standing))) return
+    if (this.state === 'gone') this.#opening.share.retire()
   }
 
-  #enter(next: PoolState): void {
-    invariant(
-      POOL_MOVES[this.#state].includes(next),
-      `the pool ${this.subject} cannot go from ${this.#state} to ${next}`,
-    )
-    this.#state = next
+  /** Returns whether this changes anything. */
+  #enter(next: Standing): boolean {
+    if (next === this.#standing) return false
+    this.#standing = next
+    return true
   }
 
   get subject(): string {
@@ -560,6 +516,6 @@ export class Pool implements HandoverOwner, OpeningPool {
    * said only as long as no new one can be asked.
    */
   get defaultProfile(): Profile | null {
-    return this.#opening.welcome.profile(this.#state === 'open')
+    return this.#opening.welcome.profile(this.#standing.state === 'open')
   }
 }

@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest'
+import { Lifetimes } from '../../../src/pool/lifetimes.ts'
+import type { PoolSettings } from '../../../src/pool/settings.ts'
+import { type ToyServer, toyServers } from './toy-servers.ts'
+
+const SETTINGS = { lifetimeMs: 1_000, idleTimeoutMs: 100, size: 4 } as PoolSettings
+const OLD: ToyServer = { state: 'idle', startedMs: 0, usedMs: 990 }
+const UNUSED: ToyServer = { state: 'idle', startedMs: 500, usedMs: 500 }
+
+/** What the sweep at a second does, with so many to be kept. */
+function swept(toys: readonly ToyServer[], floor: number, settings: Partial<PoolSettings> = {}): string[] {
+  const heard: string[] = []
+  new Lifetimes().sweepIdle(toyServers(toys, heard).lists, floor, 1_000, { ...SETTINGS, ...settings })
+  return heard
+}
+
+test('servers that have been idle for too long are closed down to those that are kept, busy ones included', () => {
+  expect(swept([UNUSED, { state: 'leased' }, UNUSED, UNUSED], 2)).toEqual([
+    '0 closed: server idle timeout',
+    '2 closed: server idle timeout',
+  ])
+})
+
+test('one that was used a moment ago stays, and where there is no timeout all do', () => {
+  expect(swept([{ ...UNUSED, usedMs: 900 }], 0)).toEqual([])
+  expect(swept([UNUSED], 0, { idleTimeoutMs: 0 })).toEqual([])
+})
+
+test('one that has lived for long enough is closed though it is among those that are kept', () => {
+  expect(swept([OLD], 1)).toEqual(['0 closed: server lifetime over'])
+})
+
+test('of servers that are equally old one is closed at a time, spread over the lifetime by how many there may be', () => {
+  const heard: string[] = []
+  const { lists } = toyServers([OLD, OLD, OLD], heard)
+  const lifetimes = new Lifetimes()
+  const settings = { ...SETTINGS, idleTimeoutMs: 0 }
+  const counts = [1_000, 1_249, 1_250, 1_499, 1_500].map((nowMs) => {
+    lifetimes.sweepIdle(lists, 0, nowMs, settings)
+    return heard.length
+  })
+  expect(counts).toEqual([1, 1, 2, 2, 3])
+})
+
+test('with a lifetime of 0 a server is over when it comes free, but not while it waits for its one use', () => {
+  const heard: string[] = []
+  const { lists, servers } = toyServers([OLD], heard)
+  const lifetimes = new Lifetimes()
+  const settings = { ...SETTINGS, lifetimeMs: 0 }
+  lifetimes.sweepIdle(lists, 0, 1_000, settings)
+  expect([heard, servers.map((server) => lifetimes.isOver(server, 0, settings))]).toEqual([[], [true]])
+})

@@ -17,6 +17,7 @@ import type { Waiter } from './lease.ts'
 import { Lifetimes } from './lifetimes.ts'
 import { Opening, type OpeningPool } from './opening.ts'
 import type { PoolOptions, PoolTarget } from './options.ts'
+import { Refusals, type RefusingPool } from './refusals.ts'
 import { ServerLists } from './server-lists.ts'
 import type { PoolMode, PoolSettings } from './settings.ts'
 import { serversMissing } from './sizing.ts'
@@ -26,7 +27,7 @@ import { Waiting } from './waiting.ts'
 const RESERVE_HINT =
   'A client has waited for reserve_pool_timeout. If it comes often, transactions have become longer, or pool_size is too small: see SHOW POOLS.'
 
-export class Pool implements HandoverOwner, OpeningPool {
+export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
   readonly database: string
   readonly birth: Birth
   readonly options: PoolOptions
@@ -41,6 +42,7 @@ export class Pool implements HandoverOwner, OpeningPool {
   #opening: Opening
   readonly #handover: Handover
   readonly #failures: Failures
+  readonly #refusals: Refusals
   readonly #lifetimes = new Lifetimes()
   readonly #closing: Closing
   #standing = OPEN
@@ -55,6 +57,7 @@ export class Pool implements HandoverOwner, OpeningPool {
     this.database = options.database
     this.birth = options.birth
     this.#failures = new Failures(this.birth.size > 0)
+    this.#refusals = new Refusals(this, this.#failures, options.clock)
     this.#handover = new Handover(this, options.clock, options.log)
     this.#closing = new Closing(this.#servers, this.isOfOneClient)
     this.#settings = options.settings
@@ -205,8 +208,8 @@ export class Pool implements HandoverOwner, OpeningPool {
     const { lastWord } = this.#standing
     if (lastWord !== null) queueMicrotask(() => this.waiting.refuseAll(lastWord))
     else if (this.#standing.state !== 'open') return null
-    else if (this.#wordsForNewcomers() !== null) queueMicrotask(() => this.#refuseNewcomers())
-    else this.#help(waiter)
+    else if (this.#refusals.wordsForNewcomers !== null) queueMicrotask(() => this.#refusals.refuseNewcomers())
+    else this.help(waiter)
     return null
   }
 
@@ -249,7 +252,7 @@ export class Pool implements HandoverOwner, OpeningPool {
   }
 
   /** Somebody waits: nobody shall while servers are idle. Those that must be checked first are checked, one for each who waits. */
-  #help(asking: Waiter | null = null): void {
+  help(asking: Waiter | null = null): void {
     if (this.#standing.state !== 'open') return
     const { checkQuery } = this.settings
     const { idle, checking } = this.#servers.of
@@ -270,7 +273,7 @@ export class Pool implements HandoverOwner, OpeningPool {
   /** Puts a waiter that was about to get a server back where it was in the queue. */
   queueAgain(waiter: Waiter): void {
     this.waiting.putBack(waiter)
-    this.#help()
+    this.help()
   }
 
   /** What Postgres makes of a setting's value, if that is known already. */
@@ -291,7 +294,7 @@ export class Pool implements HandoverOwner, OpeningPool {
     if (to === 'idle') this.#serve(server)
     if (to === 'closing') {
       if (from !== 'dialing' && from !== 'login') this.#counters.serversClosed++
-      this.#serverLost()
+      this.#refusals.serverLost(this.#opening.share.permits)
     }
     // Not all who wait may have had a server opened for them, if too many were being opened at a time.
     if (from === 'login' && this.waiting.length > 0 && this.#standing.state === 'open')
@@ -335,43 +338,6 @@ export class Pool implements HandoverOwner, OpeningPool {
     this.#handover.give(server, waiter)
   }
 
-  #serverLost(): void {
-    if (this.#standing.state !== 'open') return
-    // Also where the next try comes at once: whoever waits shall hear why, rather than wait for the end of all tries.
-    const words = this.total === 0 ? this.#failures.forWaiting : null
-    if (words === null) {
-      this.#help()
-      return
-    }
-    if (this.isOfOneClient) {
-      // What others have is of no use to it, and whatever Postgres says of replication does not concern them.
-      this.waiting.refuseAll(words)
-      return
-    }
-    this.#failures.question(true)
-    this.#opening.share.permits.refused(words.sqlstate, (isSharedOut) => this.#onRefusal(isSharedOut))
-  }
-
-  #onRefusal(isSharedOut: boolean): void {
-    this.#failures.question(false)
-    if (this.#standing.state !== 'open') return
-    // Its clients have their turn on what there is.
-    if (isSharedOut) this.#failures.forget()
-    const words = this.total === 0 ? this.#failures.forWaiting : null
-    if (words !== null) this.waiting.refuseAll(words)
-    else this.#help()
-  }
-
-  /** The last login has failed, and there is no server left: a client would wait for nothing. */
-  #wordsForNewcomers(): Notice | null {
-    return this.total === 0 ? this.#failures.forNewcomers(this.options.clock.nowMs) : null
-  }
-
-  #refuseNewcomers(): void {
-    const words = this.#wordsForNewcomers()
-    if (words !== null) this.waiting.refuseAll(words)
-  }
-
   onGranted(usesReserve: boolean): void {
     if (usesReserve)
       this.options.log.warning('taking connection from reserve_pool', { subject: this.subject, hint: RESERVE_HINT })
@@ -391,7 +357,7 @@ export class Pool implements HandoverOwner, OpeningPool {
     this.#settings = settings
     this.#opening.share.permits.resized()
     this.#sweepIdle(this.options.clock.nowMs)
-    this.#help()
+    this.help()
   }
 
   /** New servers are opened elsewhere, or otherwise; those that are open are closed as they come free. */
@@ -437,7 +403,7 @@ export class Pool implements HandoverOwner, OpeningPool {
     for (const server of this.#servers.of.leased) server.tenant?.onSweep(nowMs)
     this.#sweepIdle(nowMs)
     this.#closing.endStreams(this.#standing)
-    this.#help()
+    this.help()
   }
 
   #sweepIdle(nowMs: number): void {
@@ -460,7 +426,7 @@ export class Pool implements HandoverOwner, OpeningPool {
 
   /** pausing, paused → open: whoever waits is served. */
   resume(): void {
-    if (this.#enter(whenResumed(this.#standing))) this.#help()
+    if (this.#enter(whenResumed(this.#standing))) this.help()
   }
 
   // The end

@@ -28,6 +28,7 @@ import { encodeError } from '../wire/notices.ts'
 import { FRONTEND } from '../wire/types.ts'
 import { AutoPrepare } from './auto-prepare.ts'
 import { ensureUnnamed, prepare, prepareUnasked, type Sending } from './preparing.ts'
+import { compareShape, learnsShape } from './shapes.ts'
 import { keyOf, StatementNames } from './statement-names.ts'
 import { UnnamedStatement } from './unnamed-statement.ts'
 
@@ -221,10 +222,13 @@ export class Statements {
         // A client that will read the rows' description anew may just as well get a new one.
         if ((isUnnamed && !this.#unnamed?.isUsed) || this.#context.isPortalDescribedNext(buffer, start + length))
           statement = this.#renew(buffer, nameStart, nameEnd, statement)
-        else if (!this.#isShapeCertain(statement)) return false
-        else if (statements.isChanged(statement)) {
-          this.#failInServer(new PoolerError('stale-plan'))
-          return true
+        else {
+          const shape = compareShape(this.#context, statement, this.#capacityBytes())
+          if (shape === 'asked') return false
+          if (shape === 'changed') {
+            this.#failInServer(new PoolerError('stale-plan'))
+            return true
+          }
         }
       }
       if (statements.has(statement, leased.ledger)) {
@@ -250,28 +254,6 @@ export class Statements {
     toServer.addCopy(statement.name, 0, statement.name.length)
     toServer.add(buffer, nameEnd, end)
     return true
-  }
-
-  /**
-   * A client that reads rows by what it was told long ago must not get others: Postgres refuses to run a plan whose rows have changed,
-   * but a server that prepares the statement only now has nothing to compare with. So it is asked what the rows are first.
-   */
-  #isShapeCertain(statement: Statement): boolean {
-    const { leased, toServer } = this.#context
-    const { statements, ledger } = leased
-    if (statement.shape === undefined || statements.has(statement, ledger)) return true
-    prepareUnasked(this.#context, statement, this.#capacityBytes())
-    ledger.owe(DEBT.describe | SWALLOW, {
-      reply: null,
-      described: (shape) => {
-        if (shape !== statement.shape) statements.markChanged(statement)
-        this.#context.goOnSoon()
-      },
-      undo: () => this.#context.goOnSoon(),
-    })
-    toServer.addAll(encodeDescribeStatement(statement.name.toString('latin1')))
-    toServer.addAll(FLUSH)
-    return false
   }
 
   /** The same text as it is understood now, under the client's old name for it. */
@@ -488,14 +470,4 @@ const CLOSED: Effect = { reply: CLOSE_COMPLETE, undo: () => {} }
 /** The answer to a Parse that may be skipped. */
 function parseComplete(dropped: Effect): Effect {
   return { reply: PARSE_COMPLETE, undo: (wasSkipped, batch) => dropped.undo(wasSkipped, batch) }
-}
-
-function learnsShape(statement: Statement): Effect {
-  return {
-    reply: null,
-    described: (shape) => {
-      statement.shape = shape
-    },
-    undo: () => {},
-  }
 }

@@ -1,78 +1,16 @@
 import { describe, expect, test } from 'vitest'
-import { ensureUnnamed, prepare, prepareUnasked, type Sending } from '../../../src/client/preparing.ts'
+import { ensureUnnamed, prepare, prepareUnasked } from '../../../src/client/preparing.ts'
 import { UnnamedStatement } from '../../../src/client/unnamed-statement.ts'
-import { Counters } from '../../../src/pool/counters.ts'
-import type { PoolSettings } from '../../../src/pool/settings.ts'
-import { DEBT, type Effect, Ledger } from '../../../src/server/ledger.ts'
-import { SchemaVersion } from '../../../src/server/schema-version.ts'
-import { type Statement, StatementRegistry } from '../../../src/server/statement-registry.ts'
-import { ServerStatements } from '../../../src/server/statements.ts'
-import { Outbox } from '../../../src/wire/outbox.ts'
+import { DEBT, type Effect, type Ledger } from '../../../src/server/ledger.ts'
 import { BACKEND } from '../../../src/wire/types.ts'
+import { startSending } from '../../support/sending.ts'
 
 const NO_LIMIT = 0
 const UNDONE: Effect = { reply: null, undo: () => {} }
 
-/** A server that may have so many statements. */
-function setUp({ maxPreparedStatements = 100 } = {}) {
-  const registry = new StatementRegistry()
-  const ledger = new Ledger()
-  const statements = new ServerStatements(registry, new SchemaVersion())
-  const toServer = new Outbox()
-  const counters = new Counters()
-  const settings = { maxPreparedStatements } as PoolSettings
-  const sending: Sending = { pool: { settings, counters }, leased: { ledger, statements }, toServer }
-  const texts = new Map<string, string>()
-  const statement = (text: string): Statement => {
-    const body = Buffer.from(`${text}\0\0\0`)
-    const made = registry.intern(body, 0, body.length, '', 1)
-    texts.set(made.name.toString(), text)
-    return made
-  }
-  /** What is sent: `Parse select 1`, `Close select 1`, and so on. */
-  const sentBy = (send: () => void): string[] => {
-    const chunks: Buffer[] = []
-    const target = {
-      write: (buffer: Buffer, start: number, end: number) => {
-        chunks.push(Buffer.from(buffer.subarray(start, end)))
-        return end - start
-      },
-    }
-    toServer.open(target)
-    send()
-    toServer.close()
-    return messagesIn(Buffer.concat(chunks), texts)
-  }
-  /** What was sent is answered. */
-  const answer = (): void => {
-    ledger.owe(DEBT.sync)
-    while (!ledger.isEmpty)
-      if (![BACKEND.parseComplete, BACKEND.closeComplete, BACKEND.readyForQuery].some((reply) => isPaid(ledger, reply)))
-        throw new Error('something else is owed')
-  }
-  return { sending, ledger, statements, counters, settings, statement, sentBy, answer }
-}
-
-function isPaid(ledger: Ledger, reply: number): boolean {
-  return ledger.settle(reply) !== 'nonsense'
-}
-
-function messagesIn(sent: Buffer, texts: ReadonlyMap<string, string>): string[] {
-  const messages: string[] = []
-  for (let at = 0; at < sent.length; at += 1 + sent.readInt32BE(at + 1)) {
-    const isParse = sent[at] === 0x50
-    const nameAt = at + 5 + (isParse ? 0 : 1)
-    const name = sent.toString('latin1', nameAt, sent.indexOf(0, nameAt))
-    const textAt = nameAt + name.length + 1
-    const text = texts.get(name) ?? (isParse ? sent.toString('latin1', textAt, sent.indexOf(0, textAt)) : '')
-    messages.push(`${isParse ? 'Parse' : 'Close'} ${name === '' ? `unnamed ${text}`.trim() : text}`)
-  }
-  return messages
-}
-
 describe('a shared statement', () => {
   test('is parsed where it is missing, and is there for whatever is sent next', () => {
-    const { sending, statements, ledger, counters, statement, sentBy } = setUp()
+    const { sending, statements, ledger, counters, statement, sentBy } = startSending()
     const one = statement('select 1')
     expect(sentBy(() => prepare(sending, one, NO_LIMIT, UNDONE))).toEqual(['Parse select 1'])
     expect(statements.has(one, ledger)).toBe(true)
@@ -80,7 +18,7 @@ describe('a shared statement', () => {
   })
 
   test('is answered to the client that asked for it, and to nobody else', () => {
-    const { sending, ledger, statement, sentBy } = setUp()
+    const { sending, ledger, statement, sentBy } = startSending()
     sentBy(() => prepare(sending, statement('select 1'), NO_LIMIT, UNDONE))
     expect(ledger.settle(BACKEND.parseComplete)).toBe('forward')
     sentBy(() => prepareUnasked(sending, statement('select 2'), NO_LIMIT))
@@ -88,7 +26,7 @@ describe('a shared statement', () => {
   })
 
   test('is not there if its Parse fails, and what hangs on that is undone', () => {
-    const { sending, statements, ledger, statement, sentBy } = setUp()
+    const { sending, statements, ledger, statement, sentBy } = startSending()
     const one = statement('select 1')
     const undone: boolean[] = []
     sentBy(() => prepare(sending, one, NO_LIMIT, { reply: null, undo: (wasSkipped) => undone.push(wasSkipped) }))
@@ -98,7 +36,7 @@ describe('a shared statement', () => {
   })
 
   test('is closed first where an earlier batch that is not answered yet may have left it', () => {
-    const { sending, ledger, statement, sentBy } = setUp()
+    const { sending, ledger, statement, sentBy } = startSending()
     const one = statement('select 1')
     sentBy(() => prepare(sending, one, NO_LIMIT, UNDONE))
     ledger.owe(DEBT.sync)
@@ -108,7 +46,7 @@ describe('a shared statement', () => {
 
 describe('what makes way', () => {
   test('is the one that was used longest ago, when there are as many as there may be', () => {
-    const { sending, statements, counters, statement, sentBy, answer } = setUp({ maxPreparedStatements: 2 })
+    const { sending, statements, counters, statement, sentBy, answer } = startSending({ maxPreparedStatements: 2 })
     const [one, two, three] = [statement('select 1'), statement('select 2'), statement('select 3')]
     sentBy(() => prepare(sending, one, NO_LIMIT, UNDONE))
     sentBy(() => prepare(sending, two, NO_LIMIT, UNDONE))
@@ -120,7 +58,7 @@ describe('what makes way', () => {
   })
 
   test('are two at a time, when a reload has made them too many, so that they become fewer', () => {
-    const { sending, statements, settings, statement, sentBy, answer } = setUp({ maxPreparedStatements: 4 })
+    const { sending, statements, settings, statement, sentBy, answer } = startSending({ maxPreparedStatements: 4 })
     for (const number of [1, 2, 3, 4]) sentBy(() => prepare(sending, statement(`select ${number}`), NO_LIMIT, UNDONE))
     answer()
     Object.assign(settings, { maxPreparedStatements: 2 })
@@ -133,7 +71,7 @@ describe('what makes way', () => {
   })
 
   test('are as many as a large one needs, up to the bytes that all may take', () => {
-    const { sending, statement, sentBy, answer } = setUp()
+    const { sending, statement, sentBy, answer } = startSending()
     const small = ['select 1', 'select 2', 'select 3', 'select 4']
     const bytes = small.length * 'select 1\0\0\0'.length
     for (const text of small) sentBy(() => prepare(sending, statement(text), bytes, UNDONE))
@@ -147,7 +85,7 @@ describe('what makes way', () => {
   })
 
   test('are no more than 32 of them at once, however large it is', () => {
-    const { sending, statements, counters, statement, sentBy, answer } = setUp()
+    const { sending, statements, counters, statement, sentBy, answer } = startSending()
     for (let number = 0; number < 40; number++)
       sentBy(() => prepare(sending, statement(`select ${number}`), NO_LIMIT, UNDONE))
     answer()
@@ -167,7 +105,7 @@ describe('an unnamed statement', () => {
   }
 
   test('is parsed again on a server that does not have it, which the client does not see, and then no more', () => {
-    const { sending, ledger, counters, sentBy, answer } = setUp()
+    const { sending, ledger, counters, sentBy, answer } = startSending()
     const unnamed = withText('select 1', ledger)
     expect(sentBy(() => ensureUnnamed(sending, unnamed))).toEqual(['Parse unnamed select 1'])
     expect(counters.serverParses).toBe(1)
@@ -178,7 +116,7 @@ describe('an unnamed statement', () => {
   })
 
   test('of another client is never left to one that has none', () => {
-    const { sending, ledger, sentBy, answer } = setUp()
+    const { sending, ledger, sentBy, answer } = startSending()
     sentBy(() => ensureUnnamed(sending, withText('select secret', ledger)))
     answer()
     expect(sentBy(() => ensureUnnamed(sending, null))).toEqual(['Close unnamed'])
@@ -187,21 +125,21 @@ describe('an unnamed statement', () => {
   })
 
   test('of another client is replaced', () => {
-    const { sending, ledger, sentBy, answer } = setUp()
+    const { sending, ledger, sentBy, answer } = startSending()
     sentBy(() => ensureUnnamed(sending, withText('select secret', ledger)))
     answer()
     expect(sentBy(() => ensureUnnamed(sending, withText('select 2', ledger)))).toEqual(['Parse unnamed select 2'])
   })
 
   test('of another client is not left either where its own was too large to be kept', () => {
-    const { sending, ledger, sentBy, answer } = setUp()
+    const { sending, ledger, sentBy, answer } = startSending()
     sentBy(() => ensureUnnamed(sending, withText('select secret', ledger)))
     answer()
     expect(sentBy(() => ensureUnnamed(sending, new UnnamedStatement()))).toEqual(['Close unnamed'])
   })
 
   test('whose Parse on our account fails is in doubt, and parsed again', () => {
-    const { sending, ledger, sentBy } = setUp()
+    const { sending, ledger, sentBy } = startSending()
     const unnamed = withText('select 1', ledger)
     sentBy(() => ensureUnnamed(sending, unnamed))
     ledger.fail()

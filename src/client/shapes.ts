@@ -1,0 +1,50 @@
+/** Hot path: what clients were told of the rows of a statement that they share, and whether a server still has such rows for it. */
+
+import { DEBT, type Effect, SWALLOW } from '../server/ledger.ts'
+import type { Statement } from '../server/statement-registry.ts'
+import { encodeDescribeStatement, FLUSH } from '../wire/frontend.ts'
+import { prepareUnasked, type Sending } from './preparing.ts'
+
+interface ShapeSending extends Sending {
+  /** What was held back can be shown again. */
+  goOnSoon(): void
+}
+
+/** Hangs on a Describe of the statement that a client is told the answer to. */
+export function learnsShape(statement: Statement): Effect {
+  return {
+    reply: null,
+    described: (shape) => {
+      statement.shape = shape
+    },
+    undo: () => {},
+  }
+}
+
+/**
+ * Tables have changed since clients were told of the statement's rows, and one that will read rows by that must not get others. Postgres
+ * refuses to run a plan whose rows have changed, but a server that prepares the statement only now has nothing to compare with. So it is
+ * `asked` what the rows are first; ask again when that has been answered.
+ */
+export function compareShape(
+  sending: ShapeSending,
+  statement: Statement,
+  capacityBytes: number,
+): 'as told' | 'changed' | 'asked' {
+  const { leased, toServer } = sending
+  const { statements, ledger } = leased
+  if (statement.shape === undefined || statements.has(statement, ledger))
+    return statements.isChanged(statement) ? 'changed' : 'as told'
+  prepareUnasked(sending, statement, capacityBytes)
+  ledger.owe(DEBT.describe | SWALLOW, {
+    reply: null,
+    described: (shape) => {
+      if (shape !== statement.shape) statements.markChanged(statement)
+      sending.goOnSoon()
+    },
+    undo: () => sending.goOnSoon(),
+  })
+  toServer.addAll(encodeDescribeStatement(statement.name.toString('latin1')))
+  toServer.addAll(FLUSH)
+  return 'asked'
+}

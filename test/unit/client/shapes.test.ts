@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest'
+import { prepare } from '../../../src/client/preparing.ts'
+import { compareShape, learnsShape } from '../../../src/client/shapes.ts'
+import { BACKEND } from '../../../src/wire/types.ts'
+import { startSending } from '../../support/sending.ts'
+
+/** A statement whose rows clients were told to be like that; undefined: nobody was told. */
+function setUp(told: string | null | undefined) {
+  const { sending, statement: statementOf, ledger, sentBy } = startSending()
+  const statement = statementOf('select * from t')
+  if (told !== undefined) learnsShape(statement).described?.(told)
+  let shownAgain = 0
+  const context = { ...sending, goOnSoon: () => shownAgain++ }
+  const sent: string[] = []
+  return {
+    ledger,
+    sent,
+    compare: () => {
+      let shape: ReturnType<typeof compareShape> | null = null
+      sent.push(...sentBy(() => (shape = compareShape(context, statement, 0))))
+      return shape
+    },
+    prepare: () => sentBy(() => prepare(sending, statement, 0, { reply: null, undo: () => {} })),
+    /** The server has parsed it, and says what its rows are. Returns what becomes of the answers. */
+    describe: (shape: string | null) => {
+      const parsed = ledger.settle(BACKEND.parseComplete)
+      ledger.headEffect?.described?.(shape)
+      return [parsed, ledger.settle(shape === null ? BACKEND.noData : BACKEND.rowDescription)]
+    },
+    timesShownAgain: () => shownAgain,
+  }
+}
+
+test('a server that does not have the statement is asked at once, and the client does not see the answers', () => {
+  const { compare, sent, describe } = setUp('id int4')
+  expect(compare()).toBe('asked')
+  expect(sent).toEqual(['Parse select * from t', 'Describe select * from t', 'Flush'])
+  expect(describe('id int4')).toEqual(['swallow', 'swallow'])
+})
+
+test.each([
+  ['id int4', 'id int4', 'as told'],
+  ['id int4', 'id int8', 'changed'],
+  ['id int4', null, 'changed'],
+  [null, null, 'as told'],
+  [null, 'id int4', 'changed'],
+])('rows that were %j and are %j are %s: the message is shown again, and nothing more is asked', (told, now, shape) => {
+  const { compare, sent, describe, timesShownAgain } = setUp(told)
+  compare()
+  expect(timesShownAgain()).toBe(0)
+  describe(now)
+  expect(timesShownAgain()).toBe(1)
+  sent.length = 0
+  expect(compare()).toBe(shape)
+  expect(sent).toEqual([])
+})
+
+test('the message is shown again if the statement cannot be parsed any more', () => {
+  const { compare, ledger, timesShownAgain } = setUp('id int4')
+  compare()
+  ledger.fail()
+  expect(timesShownAgain()).toBe(1)
+})
+
+test('nothing is asked where no client was told anything', () => {
+  const { compare, sent } = setUp(undefined)
+  expect(compare()).toBe('as told')
+  expect(sent).toEqual([])
+})
+
+test('nothing is asked where the server has had the statement all along: Postgres compares', () => {
+  const { compare, sent, prepare } = setUp('id int4')
+  prepare()
+  expect(compare()).toBe('as told')
+  expect(sent).toEqual([])
+})

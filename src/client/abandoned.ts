@@ -1,7 +1,8 @@
 /** What becomes of a server that cannot go back when its client has gone: what it runs is cancelled for certain, and it is closed. */
 
 import type { CancelSender } from '../server/cancel.ts'
-import type { Server, Tenant } from '../server/server.ts'
+import type { Server } from '../server/server.ts'
+import type { Tenant } from '../server/tenant.ts'
 import type { FrameSink } from '../wire/frames.ts'
 import { FLUSH, TERMINATE } from '../wire/frontend.ts'
 import { BACKEND } from '../wire/types.ts'

@@ -5,7 +5,8 @@
 
 import { invariant } from '../base/invariant.ts'
 import { restoringSql } from '../server/profile.ts'
-import type { Server, Tenant } from '../server/server.ts'
+import type { Server } from '../server/server.ts'
+import type { Tenant } from '../server/tenant.ts'
 import { STATUS_IDLE } from '../wire/backend.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { FollowedSettings } from './followed-settings.ts'

@@ -2,7 +2,8 @@
 
 import type { Linked } from '../base/list.ts'
 import type { Profile } from '../server/profile.ts'
-import type { Server, Tenant } from '../server/server.ts'
+import type { Server } from '../server/server.ts'
+import type { Tenant } from '../server/tenant.ts'
 import type { Notice } from '../wire/notices.ts'
 
 /** A session, as its pool sees it. It waits for one server at a time. */

@@ -6,21 +6,21 @@ import { invariant } from '../base/invariant.ts'
 import { Link, type Linked } from '../base/list.ts'
 import type { Log, LogFields } from '../base/log.ts'
 import { mayFollow, type StateRow } from '../base/state-rows.ts'
-import type { Address, Channel, ChannelListener, Dial, KeepAlive, Transport } from '../net/channel.ts'
-import { describeAddress, describeListening } from '../net/unix-sockets.ts'
+import type { Address, Channel, ChannelListener } from '../net/channel.ts'
+import { describeAddress } from '../net/unix-sockets.ts'
 import { PoolerError } from '../problems.ts'
 import { decodeParameterStatus, STATUS_IDLE } from '../wire/backend.ts'
-import { type FrameSink, Frames } from '../wire/frames.ts'
+import { Frames } from '../wire/frames.ts'
 import { TERMINATE } from '../wire/frontend.ts'
 import { MAX_CHORE_REPLY_BYTES } from '../wire/limits.ts'
 import type { Notice } from '../wire/notices.ts'
-import { encodeStartup } from '../wire/startup.ts'
 import { BACKEND } from '../wire/types.ts'
 import { adviceOn } from './advice.ts'
 import { CHORE_NEEDS } from './chore.ts'
-import { encrypt, type ServerEncryption } from './encryption.ts'
+import type { ServerEncryption } from './encryption.ts'
 import { Ledger } from './ledger.ts'
-import { Login, type LoginListener, type LoginResult, type ServerIdentity } from './login.ts'
+import type { LoginResult } from './login.ts'
+import { type OpeningContext, type OpeningOwner, ServerOpening } from './opening.ts'
 import { OutsideLease, type OutsideLeaseOwner, type RestoreListener } from './outside-lease.ts'
 import type { Change, Profile, Tracked } from './profile.ts'
 import { Recording } from './recording.ts'
@@ -29,18 +29,7 @@ import { ServerSettings } from './server-settings.ts'
 import type { StatementRegistry } from './statement-registry.ts'
 import { ServerStatements } from './statements.ts'
 import { SERVER, type ServerState } from './states.ts'
-
-/** The session that holds the lease. */
-export interface Tenant {
-  /** Bytes from the server; valid until this returns. */
-  onReplies(buffer: Buffer, start: number, end: number): void
-  /** The server has taken all that was written to it. */
-  onServerDrained(): void
-  /** The server is gone, and the lease with it. `notice` is what the client should be told. */
-  onServerGone(notice: Notice): void
-  /** Called by the janitor: look at the deadlines of what runs. */
-  onSweep(nowMs: number): void
-}
+import type { Tenant } from './tenant.ts'
 
 /** The pool. */
 export interface ServerOwner {
@@ -52,15 +41,12 @@ export interface ServerOwner {
 }
 
 /** What all servers of one pool share. */
-export interface ServerContext {
+export interface ServerContext extends OpeningContext {
   readonly ids: Ids
-  readonly transport: Transport
   readonly clock: Clock
   readonly log: Log
   /** Where the next server is opened. */
   nextAddress(): Address
-  readonly keepAlive: KeepAlive
-  readonly identity: ServerIdentity
   readonly tracked: Tracked
   readonly registry: StatementRegistry
   readonly schema: SchemaVersion
@@ -69,14 +55,12 @@ export interface ServerContext {
   isSuspended(): boolean
   /** One of them has taken all that was written to it, while nobody is read. */
   onTaken(): void
-  /** SQL that runs after the login, before anybody uses the server; empty for none. */
-  readonly connectQuery: string
   /** Asked for each new connection; null: it is not encrypted. */
   encryption(address: Address): ServerEncryption | null
   readonly owner: ServerOwner
 }
 
-export class Server implements ChannelListener, LoginListener, OutsideLeaseOwner, Linked<Server> {
+export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner, Linked<Server> {
   readonly id: number
   readonly link = new Link<Server>()
   readonly context: ServerContext
@@ -114,8 +98,8 @@ export class Server implements ChannelListener, LoginListener, OutsideLeaseOwner
   /** The channel has told its end. */
   #isDisconnected = false
   #channel: Channel | null = null
-  #dial: Dial | null = null
-  #login: Login | null = null
+  /** While it is dialing and logging in. */
+  #opening: ServerOpening | null = null
   #resetAfterCancels = ''
   readonly #outsideLease = new OutsideLease(this)
 
@@ -187,15 +171,8 @@ export class Server implements ChannelListener, LoginListener, OutsideLeaseOwner
   }
 
   dial(): void {
-    const { transport, keepAlive } = this.context
-    const { address } = this
-    this.#dial = transport.dial(
-      { address, keepAlive },
-      {
-        onConnected: (channel) => this.#guard(() => this.#connected(channel)),
-        onFailed: (problem) => this.#guard(() => this.#fail(connectFailed(address, problem))),
-      },
-    )
+    this.#opening = new ServerOpening(this, this.#outsideLease)
+    this.#opening.dial()
   }
 
   /** idle or aligning → leased. */
@@ -294,10 +271,9 @@ export class Server implements ChannelListener, LoginListener, OutsideLeaseOwner
     if (this.#state !== SERVER.leased && this.#state !== SERVER.restoring) this.close(reason)
   }
 
-  /** It takes too long to connect, or to answer a query of ours. */
+  /** It takes too long to be opened, or to answer a query of ours. */
   timeOut(reason: string): void {
-    if (this.#state === SERVER.dialing || this.#state === SERVER.login)
-      this.#fail(new PoolerError('server-login-failing', { error: reason }))
+    if (this.#opening !== null) this.onOpeningFailed(new PoolerError('server-login-failing', { error: reason }))
     else this.close(reason)
   }
 
@@ -309,16 +285,16 @@ export class Server implements ChannelListener, LoginListener, OutsideLeaseOwner
   /** @param condition a doubtful connection is cut off; otherwise we wait until the backend has left too, since it counts until then */
   #end(reason: string, notice: Notice, condition: 'sound' | 'doubtful'): void {
     if (this.isOver) return
-    const state = this.#state
+    const opening = this.#opening
     this.context.log.info(
       `closing because: ${reason} (age=${Math.floor((this.context.clock.nowMs - this.startedMs) / 1000)}s)`,
       { ...this.logFields, hint: adviceOn(reason) },
     )
-    this.#dial?.abandon()
-    this.#login?.abandon()
+    this.#opening = null
+    opening?.abandon()
     const channel = this.#channel
     if (channel?.isOpen) {
-      if (state !== SERVER.login && this.isClean) this.send(TERMINATE)
+      if (opening === null && this.isClean) this.send(TERMINATE)
       if (condition === 'sound') channel.close()
       else channel.destroy()
     }
@@ -346,7 +322,7 @@ export class Server implements ChannelListener, LoginListener, OutsideLeaseOwner
   }
 
   onDrained(): void {
-    this.#guard(() => {
+    this.guard(() => {
       this.tenant?.onServerDrained()
       if (this.context.isSuspended()) this.context.onTaken()
     })
@@ -354,10 +330,11 @@ export class Server implements ChannelListener, LoginListener, OutsideLeaseOwner
 
   onClosed(problem: Error | null): void {
     this.#isDisconnected = true
-    this.#guard(() => this.#gone(problem))
+    this.guard(() => this.#gone(problem))
   }
 
-  #guard(work: () => void): void {
+  /** Runs what may break, outside `onRead`. */
+  guard(work: () => void): void {
     try {
       work()
     } catch (error) {
@@ -381,8 +358,8 @@ export class Server implements ChannelListener, LoginListener, OutsideLeaseOwner
       return
     }
     const reason = problem ? `server conn crashed? (${problem.message})` : 'server conn crashed?'
-    if (this.#state === SERVER.dialing || this.#state === SERVER.login) {
-      this.#fail(
+    if (this.#opening !== null) {
+      this.onOpeningFailed(
         new PoolerError('server-login-failing', {
           error: problem ? problem.message : 'the server closed the connection during the login',
         }),
@@ -394,16 +371,9 @@ export class Server implements ChannelListener, LoginListener, OutsideLeaseOwner
 
   #readOutsideLease(buffer: Buffer, start: number, end: number): void {
     // The work at hand may change between two frames: a login ends, a chore is done, a lease begins.
-    this.frames.read(buffer, start, end, CHORE_NEEDS, this.#currentSink)
+    this.frames.read(buffer, start, end, CHORE_NEEDS, this.#opening ?? this.#outsideLease)
     // The rest of a message must not reach whoever is lent the server next.
     if (this.#state === SERVER.idle && !this.frames.isAtBoundary) this.close('idle server got dirty')
-  }
-
-  readonly #currentSink: FrameSink = {
-    frame: (type, buffer, start, end) => (this.#login ?? this.#outsideLease).frame(type, buffer, start, end),
-    pass: () => {},
-    rest: () => {},
-    refuse: (type, length, why) => (this.#login ?? this.#outsideLease).refuse(type, length, why),
   }
 
   onAsynchronous(type: number, buffer: Buffer, start: number, end: number): void {
@@ -421,49 +391,6 @@ export class Server implements ChannelListener, LoginListener, OutsideLeaseOwner
     this.close(`the server sent nonsense: ${reason}`, new PoolerError('server-nonsense', { reason }))
   }
 
-  // Login
-
-  #connected(channel: Channel): void {
-    this.#dial = null
-    this.#channel = channel
-    channel.listener = this
-    if (this.context.isSuspended()) this.stopReading('suspended', true)
-    this.#enter(SERVER.login)
-    this.context.log.info(`new connection to server (from ${describeAddress(channel.local)})`, {
-      subject: this.subject,
-    })
-    this.context.owner.onServerConnected(this, () => this.#guard(() => this.#encrypt(channel)))
-  }
-
-  #encrypt(channel: Channel): void {
-    if (this.#state !== SERVER.login) return
-    const { address } = this
-    const wanted = this.context.encryption(address)
-    this.encryption = wanted
-    if (wanted === null) this.#logIn()
-    else encrypt(channel, wanted, address.host, (result) => this.#guard(() => this.#encrypted(channel, result)))
-  }
-
-  #encrypted(before: Channel, result: Channel | Error): void {
-    if (!(result instanceof Error)) {
-      this.#channel = result
-      result.listener = this
-      if (this.#stops !== 0) result.pause()
-      this.#logIn()
-    } else if (before.isOpen) {
-      before.listener = this
-      this.#fail(new PoolerError('server-login-failing', { error: result.message }))
-    } else this.onClosed(result)
-  }
-
-  #logIn(): void {
-    const { identity } = this.context
-    this.#login = new Login(identity, this, () => this.channel.serverCertificate)
-    this.send(
-      encodeStartup(new Map([['user', identity.user], ['database', identity.database], ...identity.parameters])),
-    )
-  }
-
   /** Stops reading for a reason, or takes the reason back; reads while there is none. */
   stopReading(why: keyof typeof STOPS, isOn: boolean): void {
     const before = this.#stops
@@ -478,34 +405,46 @@ export class Server implements ChannelListener, LoginListener, OutsideLeaseOwner
     this.channel.write(message, 0, message.length)
   }
 
+  // Opening
+
+  onConnected(channel: Channel): void {
+    this.#channel = channel
+    channel.listener = this
+    if (this.context.isSuspended()) this.stopReading('suspended', true)
+    this.#enter(SERVER.login)
+    this.context.log.info(`new connection to server (from ${describeAddress(channel.local)})`, {
+      subject: this.subject,
+    })
+    this.context.owner.onServerConnected(this, () => this.guard(() => this.#beginLogin(channel)))
+  }
+
+  #beginLogin(channel: Channel): void {
+    if (this.#opening === null) return
+    this.encryption = this.context.encryption(this.address)
+    this.#opening.begin(channel, this.encryption)
+  }
+
+  onEncrypted(channel: Channel): void {
+    this.#channel = channel
+    channel.listener = this
+    if (this.#stops !== 0) channel.pause()
+  }
+
   onLoggedIn(result: LoginResult): void {
-    this.#login = null
     this.pid = result.pid
     this.cancelKey = result.cancelKey
     this.usedMs = this.context.clock.nowMs
     this.checkedMs = this.usedMs
     this.settings.begin(result.parameters)
-    const { connectQuery } = this.context
-    if (connectQuery === '') {
-      this.#becomesReady(result)
-      return
-    }
-    this.#outsideLease.connect(connectQuery, (error) => {
-      if (error) this.#fail(error)
-      else this.#becomesReady(result)
-    })
   }
 
-  #becomesReady(result: LoginResult): void {
+  onOpened(result: LoginResult): void {
     this.context.owner.onServerReady(this, result)
+    this.#opening = null
     this.#enter(SERVER.idle)
   }
 
-  onLoginFailed(problem: Notice): void {
-    this.#fail(problem)
-  }
-
-  #fail(problem: Notice): void {
+  onOpeningFailed(problem: Notice): void {
     if (this.isOver) return
     this.context.owner.onServerFailed(this, problem)
     const hint = problem instanceof PoolerError && problem.hint ? ` (${problem.hint})` : ''
@@ -524,8 +463,3 @@ export class Server implements ChannelListener, LoginListener, OutsideLeaseOwner
 
 /** Why a server is not read. */
 const STOPS = { 'client-full': 1, suspended: 2 } as const
-
-function connectFailed(address: Address, problem: Error): PoolerError {
-  const error = `connect to ${describeListening(address)} failed: ${problem.message}`
-  return new PoolerError('server-login-failing', { error }, { cause: problem })
-}

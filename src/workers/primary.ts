@@ -8,20 +8,21 @@ import { type Span, sumOf } from '../pool/averages.ts'
 import type { SizesOf } from '../pool/permits/book.ts'
 import type { TallyNames } from '../pool/tallies.ts'
 import { PoolerError } from '../problems.ts'
-import { MAX_WORKER } from '../wire/cancel-key.ts'
-import { type ClientClaim, ClientCounts, type MaxOf } from './admissions.ts'
-import { type Control, type ControlCall, callOn } from './control.ts'
+import { ClientCounts, type MaxOf } from './admissions.ts'
+import { type AnswersParts, answersTo } from './answers.ts'
+import type { Control, ControlCall } from './control.ts'
 import type { FailedLogins } from './failed-logins.ts'
 import type { WorkerSnapshot } from './fleet.ts'
 import { GatheredFleet } from './gathered-fleet.ts'
 import type { Leftovers } from './leftovers.ts'
-import { type Answers, LineDown } from './line.ts'
-import type { CancelKeyBytes, ToPrimary, Welcomed } from './messages.ts'
+import { LineDown } from './line.ts'
+import type { Welcomed } from './messages.ts'
 import { PermitDesk } from './permit-desk.ts'
 import { Seat } from './seat.ts'
+import { Silence } from './silence.ts'
 import { Spreading } from './spreading.ts'
-import type { WorkerState } from './states.ts'
 import { Worker, type WorkerProcess, type WorkerProcessListener } from './worker.ts'
+import { FROM_THE_START, ONCE_IT_SERVES, Workers } from './workers.ts'
 
 export interface PrimaryOptions {
   readonly clock: Clock
@@ -48,12 +49,6 @@ export interface PrimaryOptions {
   spawn(listener: WorkerProcessListener): WorkerProcess
 }
 
-/** A sweep that is later than this was kept from running itself: nobody can be blamed for not having been heard. */
-const LATE_SWEEP_MS = 1_000
-
-/** How long a worker may take to start: a busy machine is no reason to begin anew. */
-const START_MS = 30_000
-
 /** How long workers may take to say goodbye to their clients. */
 const STOP_MS = 5_000
 
@@ -64,17 +59,16 @@ export class Primary extends GatheredFleet {
   readonly control: Control
   readonly #options: PrimaryOptions
   readonly #seats: readonly Seat[]
-  /** All processes, also those that drain and have no seat any more. */
-  readonly #workers = new Map<number, Worker>()
+  readonly #workers = new Workers()
   readonly #clients: ClientCounts
   readonly #permits: PermitDesk
   readonly #spreading: Spreading
   readonly #welcomed = new Lru<string, Welcomed>(KNOWN_WELCOMES)
+  readonly #silence: Silence
+  readonly #answers: AnswersParts
   #addresses: readonly Address[] = []
-  #sweptMs: number
   #isStopping = false
   #restarting: Promise<void> | null = null
-  #isEmpty = () => {}
 
   constructor(options: PrimaryOptions) {
     super(options.tallyNames)
@@ -83,8 +77,18 @@ export class Primary extends GatheredFleet {
     this.#seats = Array.from({ length: options.workers }, () => new Seat())
     this.#clients = new ClientCounts(options.maxClients)
     this.#permits = new PermitDesk(options)
-    this.#spreading = new Spreading(options.clock, () => this.#workers.values())
-    this.#sweptMs = options.clock.nowMs
+    this.#spreading = new Spreading(options.clock, () => this.#workers)
+    this.#silence = new Silence(options.clock.nowMs)
+    this.#answers = {
+      workers: this.#workers,
+      clients: this.#clients,
+      permits: this.#permits,
+      spreading: this.#spreading,
+      failedLogins: options.failedLogins,
+      welcomed: this.#welcomed,
+      fleet: this,
+      noteAccounts: (worker, accounts) => this.noteAccounts(worker, accounts),
+    }
   }
 
   /** Resolves once all workers serve; rejects with the first one's reason not to. */
@@ -119,7 +123,7 @@ export class Primary extends GatheredFleet {
 
   #spawn(onExit: (how: string) => void): Worker {
     const { clock, spawn } = this.#options
-    const number = this.#freeNumber()
+    const number = this.#workers.freeNumber()
     const process = spawn({
       onMessage: (message) => {
         clock.refresh()
@@ -135,10 +139,10 @@ export class Primary extends GatheredFleet {
     const worker: Worker = new Worker(
       number,
       process,
-      this.#answersTo(() => worker),
+      answersTo(() => worker, this.#answers),
       clock,
     )
-    this.#workers.set(number, worker)
+    this.#workers.add(worker)
     return worker
   }
 
@@ -164,16 +168,11 @@ export class Primary extends GatheredFleet {
     }
   }
 
-  #freeNumber(): number {
-    for (let number = 1; number <= MAX_WORKER; number++) if (!this.#workers.has(number)) return number
-    throw new Error(`there cannot be more than ${MAX_WORKER} workers`)
-  }
-
   /** The process is gone: what it had goes back. */
   #forget(worker: Worker): void {
     worker.enter('gone')
     worker.line.hangUp()
-    this.#workers.delete(worker.number)
+    this.#workers.remove(worker)
     this.#options.onWorkerGone(worker.number)
     this.#clients.release([...worker.claims.claims()])
     this.noteDeparted(worker)
@@ -184,7 +183,6 @@ export class Primary extends GatheredFleet {
       leftovers.map(({ pool }) => pool),
     )
     for (const leftover of leftovers) this.#options.leftovers.clear(leftover, () => stillHeld.giveBack(leftover.pool))
-    if (this.#workers.size === 0) this.#isEmpty()
     this.#spreading.settle()
   }
 
@@ -198,17 +196,10 @@ export class Primary extends GatheredFleet {
 
   /** Called by the janitor. */
   sweep(): void {
-    const { clock, log } = this.#options
+    const { clock, log, silenceMs } = this.#options
     const { nowMs } = clock
-    const isLate = nowMs - this.#sweptMs > LATE_SWEEP_MS
-    this.#sweptMs = nowMs
-    const silenceMs = this.#options.silenceMs()
-    for (const worker of this.#workers.values()) {
-      if (isLate) worker.heardMs = nowMs
-      const patienceMs = worker.state === 'starting' ? Math.max(silenceMs, START_MS) : silenceMs
-      if (silenceMs === 0 || nowMs - worker.heardMs <= patienceMs) continue
-      log.error(`${worker.subject} has not been heard of for ${Math.round(nowMs - worker.heardMs)} ms: it is killed`)
-      worker.heardMs = nowMs
+    for (const { worker, silentMs } of this.#silence.look(this.#workers, nowMs, silenceMs())) {
+      log.error(`${worker.subject} has not been heard of for ${Math.round(silentMs)} ms: it is killed`)
       worker.process.kill('SIGKILL')
     }
     for (const seat of this.#seats) if (nowMs >= seat.dueMs) this.#refill(seat)
@@ -225,7 +216,7 @@ export class Primary extends GatheredFleet {
 
   /** Has every worker do something, also one that starts. One that goes away meanwhile has nothing left to do. */
   everywhere(call: ControlCall): Promise<readonly unknown[]> {
-    return this.#ask(FROM_THE_START, (worker) => worker.line.ask('control', call))
+    return this.#workers.ask(FROM_THE_START, (worker) => worker.line.ask('control', call))
   }
 
   /** Other numbers of permits hold from now on. */
@@ -235,7 +226,7 @@ export class Primary extends GatheredFleet {
 
   /** Hands other settings to every worker. */
   async apply(settings: unknown): Promise<void> {
-    await this.#ask(FROM_THE_START, (worker) => worker.line.ask('settings', settings))
+    await this.#workers.ask(FROM_THE_START, (worker) => worker.line.ask('settings', settings))
   }
 
   /** Takes no new clients. Those who are there stay until they leave, or until all workers may stop. */
@@ -246,7 +237,7 @@ export class Primary extends GatheredFleet {
 
   /** Resolves when no worker is left. */
   async ended(): Promise<void> {
-    await Promise.all([...this.#workers.values()].map((worker) => worker.ended))
+    await this.#workers.ended()
   }
 
   /** Replaces the workers one by one; each has its successor before it takes no more clients. */
@@ -287,109 +278,6 @@ export class Primary extends GatheredFleet {
     }
   }
 
-  #serving(): Worker[] {
-    return [...this.#workers.values()].filter(({ state }) => state === 'serving')
-  }
-
-  // What workers say
-
-  #answersTo(worker: () => Worker): Answers<ToPrimary> {
-    return {
-      beat: (beat) => {
-        worker().beat = beat
-        this.#spreading.beaten(worker())
-        return null
-      },
-      claim: (claims) => this.#claim(worker(), claims),
-      count: (claims) => {
-        worker().claims.count(claims)
-        this.#clients.count(claims)
-        return null
-      },
-      release: (claims) => {
-        worker().claims.release(claims)
-        this.#clients.release(claims)
-        return null
-      },
-      loginFailed: (place) => this.#options.failedLogins.failed(place),
-      permitsOpen: ({ pool, database, user, keepsServers }) => {
-        this.#permits.opened(worker(), pool, database, user, keepsServers)
-        return null
-      },
-      permitsAsk: ({ pool, figures }) => {
-        this.#permits.asked(worker(), pool, figures)
-        return null
-      },
-      permitBack: ({ pool, figures }) => {
-        this.#permits.gaveBack(worker(), pool, figures)
-        return null
-      },
-      permitMissed: (pool) => {
-        this.#permits.missed(worker(), pool)
-        return null
-      },
-      permitsRefused: (pool) => this.#permits.refused(worker(), pool),
-      permitsClose: (pool) => {
-        this.#permits.closed(worker(), pool)
-        return null
-      },
-      serverOpened: (backend) => {
-        const server = worker().servers.get(backend.id)
-        if (server !== undefined) server.key = backend
-        return null
-      },
-      serverClosed: (id) => {
-        worker().servers.get(id)?.connection?.letGo()
-        worker().servers.delete(id)
-        return null
-      },
-      totals: (totals) => {
-        worker().totals = totals
-        return null
-      },
-      accounts: (accounts) => {
-        this.noteAccounts(worker(), accounts)
-        return null
-      },
-      load: (load) => {
-        worker().load = load
-        this.#spreading.settle()
-        return null
-      },
-      accepted: (load) => {
-        this.#spreading.accepted(worker(), load)
-        return null
-      },
-      gather: (topic) => this.gather(topic),
-      workers: () => this.workers(),
-      control: (call) => callOn(this.control, call),
-      cancel: (key) => this.#cancel(key),
-      welcomed: (welcomed) => {
-        this.#welcomed.set(welcomed.how, welcomed)
-        for (const other of this.#workers.values()) if (other !== worker()) other.line.tell('welcomed', welcomed)
-        return null
-      },
-      schema: async (database) => {
-        const sender = worker()
-        await this.#ask(FROM_THE_START, (other) =>
-          other === sender ? Promise.resolve(null) : other.line.ask('schema', database),
-        )
-        return null
-      },
-    }
-  }
-
-  #claim(worker: Worker, claims: readonly ClientClaim[]): ClientClaim | null {
-    const full = this.#clients.tryClaim(claims)
-    if (full === null) worker.claims.count(claims)
-    return full
-  }
-
-  async #cancel(key: CancelKeyBytes): Promise<null> {
-    const holder = this.#workers.get(key.worker)
-    return holder ? holder.line.ask('cancel', key) : null
-  }
-
   // The fleet as one
 
   protected get isEnding(): boolean {
@@ -397,30 +285,17 @@ export class Primary extends GatheredFleet {
   }
 
   protected everyone(): Iterable<Worker> {
-    return this.#workers.values()
+    return this.#workers
   }
 
   /** Asks every worker that has clients. One that goes away meanwhile has nothing to say any more. */
   protected askAll<Answer>(ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]> {
-    return this.#ask(ONCE_IT_SERVES, ask)
-  }
-
-  async #ask<Answer>(states: readonly WorkerState[], ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]> {
-    const asked = [...this.#workers.values()].filter(({ state }) => states.includes(state))
-    const answers = await Promise.all(
-      asked.map((worker) =>
-        ask(worker).catch((problem: unknown) => {
-          if (problem instanceof LineDown) return GONE
-          throw problem
-        }),
-      ),
-    )
-    return answers.filter((answer) => answer !== GONE) as Answer[]
+    return this.#workers.ask(ONCE_IT_SERVES, ask)
   }
 
   async workers(): Promise<WorkerSnapshot[]> {
     const restarts = new Map(this.#seats.map((seat) => [seat.worker, seat.restarts]))
-    const workers = [...this.#workers.values()].flatMap((worker) => worker.snapshot(restarts.get(worker) ?? 0) ?? [])
+    const workers = [...this.#workers].flatMap((worker) => worker.snapshot(restarts.get(worker) ?? 0) ?? [])
     // None of them takes new clients, though each is told by itself.
     return workers.map((worker) =>
       this.isEnding && worker.state === 'serving' ? { ...worker, state: 'draining' } : worker,
@@ -429,8 +304,9 @@ export class Primary extends GatheredFleet {
 
   /** A period of averages ends in all workers. Resolves with what has happened in it, all databases together. */
   async endPeriod(): Promise<Span> {
+    const serving = [...this.#workers].filter(({ state }) => state === 'serving')
     const spans = await Promise.all(
-      this.#serving().map(({ line }) => line.ask('endPeriod', null).catch(() => NOTHING_HAPPENED)),
+      serving.map(({ line }) => line.ask('endPeriod', null).catch(() => NOTHING_HAPPENED)),
     )
     return { ms: Math.max(0, ...spans.map(({ ms }) => ms)), totals: sumOf(spans.map(({ totals }) => totals)) }
   }
@@ -441,29 +317,17 @@ export class Primary extends GatheredFleet {
   async stop(): Promise<void> {
     this.#isStopping = true
     for (const seat of this.#seats) seat.dueMs = Infinity
-    if (this.#workers.size === 0) return
-    const empty = new Promise<void>((resolve) => {
-      this.#isEmpty = resolve
-    })
-    for (const worker of this.#workers.values()) {
+    for (const worker of this.#workers) {
       if (worker.state !== 'stopping') worker.enter('stopping')
       worker.line.tell('stop', null)
     }
     const killing = setTimeout(() => {
-      for (const worker of this.#workers.values()) worker.process.kill('SIGKILL')
+      for (const worker of this.#workers) worker.process.kill('SIGKILL')
     }, STOP_MS)
-    await empty
+    await this.ended()
     clearTimeout(killing)
   }
 }
-
-const ONCE_IT_SERVES: readonly WorkerState[] = ['serving', 'draining']
-
-/** For what it would not be told later, since it comes after its start order. */
-const FROM_THE_START: readonly WorkerState[] = ['starting', ...ONCE_IT_SERVES]
-
-/** Instead of an answer. */
-const GONE = Symbol('gone')
 
 /** By a worker that has gone away. */
 const NOTHING_HAPPENED: Span = { ms: 0, totals: sumOf([]) }

@@ -1,0 +1,100 @@
+/** What the primary does about what a worker says, where that is more than to hand it on. */
+
+import { expect, test } from 'vitest'
+import { ManualClock } from '../../../src/base/clock.ts'
+import { Lru } from '../../../src/base/lru.ts'
+import { type ClientClaim, ClientCounts } from '../../../src/workers/admissions.ts'
+import { type AnswersParts, answersTo } from '../../../src/workers/answers.ts'
+import type { Answers } from '../../../src/workers/line.ts'
+import type { ToPrimary, Welcomed } from '../../../src/workers/messages.ts'
+import { Spreading } from '../../../src/workers/spreading.ts'
+import { Worker } from '../../../src/workers/worker.ts'
+import { Workers } from '../../../src/workers/workers.ts'
+
+const ALL: ClientClaim = { limit: 'max_client_conn', name: '' }
+const APP: ClientClaim = { limit: 'max_db_client_connections', name: 'app' }
+
+/** Two workers that serve, and no processes. */
+function primary(maxOf: (claim: ClientClaim) => number = () => Infinity) {
+  const clock = new ManualClock()
+  const workers = new Workers()
+  const parts = {
+    workers,
+    clients: new ClientCounts(maxOf),
+    spreading: new Spreading(clock, () => workers),
+    welcomed: new Lru<string, Welcomed>(10),
+  }
+  const sent: { to: number; name: string; body: unknown }[] = []
+  const all = [1, 2].map((number) => {
+    const process = {
+      pid: 1_000 + number,
+      kill: () => {},
+      send(message: unknown) {
+        const { name, body } = message as { name: string; body: unknown }
+        sent.push({ to: number, name, body })
+        return true
+      },
+    }
+    const answers: Answers<ToPrimary> = answersTo(() => worker, parts as unknown as AnswersParts)
+    const worker: Worker = new Worker(number, process, answers, clock)
+    worker.enter('serving')
+    workers.add(worker)
+    return { worker, answers }
+  })
+  const [one, other] = all as [(typeof all)[0], (typeof all)[0]]
+  return { ...parts, one, other, sent }
+}
+
+test('a client that was let in is noted in the name of its worker; one that was not, is not', () => {
+  const { one, other, clients } = primary(({ limit }) => (limit === 'max_client_conn' ? 2 : 1))
+  expect(one.answers.claim([ALL, APP])).toBe(null)
+  expect(other.answers.claim([ALL, APP])).toEqual(APP)
+  expect([...one.worker.claims.claims()]).toEqual([ALL, APP])
+  expect([...other.worker.claims.claims()]).toEqual([])
+  expect(clients.used('max_client_conn', '')).toBe(1)
+})
+
+test('what a client was counted under is let go for its worker and for all', () => {
+  const { one, clients } = primary(() => 1)
+  one.answers.count([ALL])
+  one.answers.claim([APP])
+  one.answers.release([ALL, APP])
+  expect([...one.worker.claims.claims()]).toEqual([])
+  expect([...clients.claims()]).toEqual([])
+})
+
+test('the second handle of a connection is let go when its server is closed', () => {
+  const { one } = primary()
+  let letGo = 0
+  const connection = { letGo: () => letGo++, finish: () => {} }
+  one.worker.servers.set(7, { pool: 1, connection, key: null })
+  one.answers.serverClosed(8)
+  expect(letGo).toBe(0)
+  one.answers.serverClosed(7)
+  expect(letGo).toBe(1)
+  expect(one.worker.servers.size).toBe(0)
+})
+
+test('the key of a server that is not known any more is of no use', () => {
+  const { one } = primary()
+  const key = { id: 7, address: { host: 'db', port: 5432 }, pid: 99, secret: 'abcdef01' }
+  one.answers.serverOpened(key)
+  expect(one.worker.servers.size).toBe(0)
+  one.worker.servers.set(7, { pool: 1, connection: null, key: null })
+  one.answers.serverOpened(key)
+  expect(one.worker.servers.get(7)?.key).toEqual(key)
+})
+
+test('what a server reports is news for the others, and is known to those that come', () => {
+  const { one, welcomed, sent } = primary()
+  const news: Welcomed = { how: 'so', values: new Map([['TimeZone', 'Asia/Tokyo']]) }
+  one.answers.welcomed(news)
+  expect(sent).toEqual([{ to: 2, name: 'welcomed', body: news }])
+  expect([...welcomed.values()]).toEqual([news])
+})
+
+test('a cancel request whose key names no worker comes to nothing', async () => {
+  const { one, sent } = primary()
+  expect(await one.answers.cancel({ worker: 9, pid: 5, secret: 'abcd' })).toBe(null)
+  expect(sent).toEqual([])
+})

@@ -1,70 +1,59 @@
 /** Builds a pooler from its settings, in order, and takes it down again. */
 
 import { openConsole } from '../admin/door.ts'
-import { createSaltKey } from '../auth/secrets.ts'
 import { type Clock, SystemClock } from '../base/clock.ts'
 import { Ids } from '../base/ids.ts'
 import type { Log } from '../base/log.ts'
-import { CancelKeys } from '../client/cancel-keys.ts'
 import type { ClientContext } from '../client/context.ts'
-import type { Host } from '../client/host.ts'
 import { Session } from '../client/session.ts'
 import { Sessions } from '../client/sessions.ts'
 import { Turns } from '../client/turns.ts'
 import type { HttpAddress } from '../metrics/http-server.ts'
-import type { Address, Channel, KeepAlive, Listener, Transport } from '../net/channel.ts'
+import type { Address, Listener, Transport } from '../net/channel.ts'
 import { chooseTransport } from '../net/choose-transport.ts'
 import { Directory } from '../net/directory.ts'
 import type { DialLdap } from '../net/ldap-connection.ts'
-import { listenAll } from '../net/listen-addresses.ts'
 import { dialsByName } from '../net/names/by-name.ts'
 import type { NameService } from '../net/names/look-up.ts'
 import { describeListening } from '../net/unix-sockets.ts'
 import { SWEEP_MS, startJanitor } from '../pool/janitor.ts'
 import { PermitBook, type SizesOf } from '../pool/permits/book.ts'
-import type { Permits } from '../pool/permits/holder.ts'
-import { LocalPermits } from '../pool/permits/local-permits.ts'
 import { Pools } from '../pool/pools.ts'
-import type { ShareHolder } from '../pool/share.ts'
 import { TallyNames } from '../pool/tallies.ts'
 import { PoolerError } from '../problems.ts'
-import { CancelSender } from '../server/cancel.ts'
+import type { CancelSender } from '../server/cancel.ts'
 import { Tracked } from '../server/profile.ts'
-import type { Server } from '../server/server.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
 import { formatProblem, type Problem } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
-import { type Admissions, ClientCounts } from '../workers/admissions.ts'
-import { CancelRoutes, type ForwardCancel, forwardToNobody } from '../workers/cancel-routes.ts'
-import { type Control, type ControlCall, callOn } from '../workers/control.ts'
+import type { CancelRoutes } from '../workers/cancel-routes.ts'
+import { type Control, callOn } from '../workers/control.ts'
 import { placeOf } from '../workers/failed-logins.ts'
-import type { Fleet } from '../workers/fleet.ts'
 import { LocalFleet } from '../workers/local-fleet.ts'
-import type { Welcomed } from '../workers/messages.ts'
-import { PeerCancels } from '../workers/peer-cancels.ts'
+import type { PeerCancels } from '../workers/peer-cancels.ts'
 import { Pulse } from '../workers/pulse.ts'
 import { Applier } from './apply.ts'
+import { arrivals } from './arrivals.ts'
 import { AuthQueries } from './auth-query.ts'
-import { maxClients } from './client-limits.ts'
+import { openCancelling } from './cancelling.ts'
 import { Conditions } from './conditions.ts'
 import { LocalControl } from './control.ts'
 import { Databases } from './databases.ts'
 import { describeDatabases, describeUsers } from './describe.ts'
 import { Doors } from './doors.ts'
-import { failedLoginsOf } from './failed-logins.ts'
 import { Farewell } from './farewell.ts'
 import { loadHba } from './hba.ts'
 import { keepFiles } from './kept-files.ts'
 import { Lifecycle } from './lifecycle.ts'
-import { unmetWishes, whereToListen } from './listening.ts'
+import { unmetWishes } from './listening.ts'
 import { Live, type LoadedFiles } from './live.ts'
 import { LiveSettings } from './live-settings.ts'
 import { LoginRules } from './login-rules.ts'
 import { Memberships } from './memberships.ts'
 import { openMonitoring } from './monitoring.ts'
 import { openNames } from './names.ts'
+import { alone, type Membership } from './one-of-several.ts'
 import { type OpenLog, openLog } from './open-log.ts'
-import { peersOf } from './peers.ts'
 import { permitSizes } from './pool-settings.ts'
 import { becomeUser } from './privileges.ts'
 import { ProcessFigures } from './process-figures.ts'
@@ -98,41 +87,6 @@ export interface StartOptions {
   readonly users?: UserFileContent
   /** This process is one of several. */
   readonly membership?: Membership
-}
-
-/** What a process that is one of several does not do by itself. */
-export interface Membership {
-  /** From 1 to 255: names it among the others, in cancel keys and ids. */
-  readonly number: number
-  /** To be done before any client is served. */
-  readonly standing: readonly ControlCall[]
-  /** The same for all of them: see `createSaltKey`. */
-  readonly saltKey: Buffer
-  /** Takes a cancel request to the worker that its key names, which hands it to `cancelRoutes.cancelHere`. */
-  readonly forwardCancel: ForwardCancel
-  readonly admissions: Admissions
-  /** `done` is told for how long the answer is to be held back. */
-  onLoginFailed(place: string, done: (delayMs: number) => void): void
-  /** All processes as one, for the console. */
-  readonly fleet: Fleet
-  /** @param minimum `min_pool_size` */
-  openPermits(database: string, user: string, holder: ShareHolder, minimum: () => number): Permits
-  /** @param keepAlive follows the settings */
-  listen(
-    transport: Transport,
-    keepAlive: KeepAlive,
-    onAccepted: (channel: Channel) => void,
-  ): Promise<readonly Listener[]>
-  onSchemaChanged(place: string, known: () => void): void
-  /** What other processes know of servers so far. */
-  readonly welcomed: readonly Welcomed[]
-  onWelcomed(welcomed: Welcomed): void
-  /** Before Postgres knows of the server: the login follows with `begin`. */
-  onServerConnected(server: Server, permits: Permits, begin: () => void): void
-  onServerOpened(server: Server): void
-  onServerClosed(server: Server): void
-  /** How many connections of clients there are. */
-  onLoad(connections: number): void
 }
 
 export interface Pooler {
@@ -198,29 +152,24 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const transport = options.transport && !options.names ? carrier : dialsByName(carrier, names)
   const tracked = new Tracked(general.track_extra_parameters)
   const users = options.users ? new Users(options.users) : openUsers(first, log)
+  const isAlone = options.membership === undefined
+  const sizesOf: SizesOf = (kind, database, user) => permitSizes(settings(), kind, database, user)
+  const permits = new PermitBook(sizesOf)
+  const membership = options.membership ?? alone({ live, clock, log, permits, inherited: options.inherited })
+  const { admissions, saltKey } = membership
   // In a fleet the primary says it.
   const warn = (problem: Problem) => {
-    if (!options.membership) log.warning(formatProblem(problem))
+    if (isAlone) log.warning(formatProblem(problem))
   }
   const tls = new Live(soundOf(loadTls(first), warn))
   const hba = new Live(soundOf(loadHba(first), warn))
-  const saltKey = options.membership?.saltKey ?? createSaltKey()
   const tickets = new Tickets(saltKey, () => clock.wallMs())
   const pools = new Pools(new TallyNames(general.metrics_max_pools))
   const sessions = new Sessions()
-  const { membership } = options
-  const timeoutMs = () => settings().general.cancel_wait_timeout
-  const peers = () => peersOf(settings())
-  const peerCancels = new PeerCancels({ transport, clock, log, keepAlive, timeoutMs, peers })
-  const keyOwner = () => ({ peerId: settings().general.peer_id, worker: membership?.number ?? 0 })
-  const cancelKeys = new CancelKeys<Host>(keyOwner)
-  const cancelRoutes = new CancelRoutes({
-    keys: cancelKeys,
-    owner: keyOwner,
-    forwardToWorker: membership?.forwardCancel ?? forwardToNobody,
-    forwardToPeer: (...request) => peerCancels.send(...request),
+  const { cancelKeys, cancelRoutes, peerCancels, cancels } = openCancelling({
+    ...{ transport, clock, log, live },
+    ...{ number: membership.number, forwardToWorker: membership.forwardCancel },
   })
-  const cancels = new CancelSender({ transport, clock, log, keepAlive, timeoutMs })
   const conditions = new Conditions()
   const suspension = new Suspension({
     ...{ clock, sessions, pools, conditions },
@@ -234,27 +183,23 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   )
   /** By another process that serves the same clients. */
   let isReplaced = false
-  const sizesOf: SizesOf = (kind, database, user) => permitSizes(settings(), kind, database, user)
-  const permits = new PermitBook(sizesOf)
-  const welcomes = new Welcomes((welcomed) => membership?.onWelcomed(welcomed))
-  for (const welcomed of membership?.welcomed ?? []) welcomes.learnedElsewhere(welcomed)
+  const welcomes = new Welcomes((welcomed) => membership.onWelcomed(welcomed))
+  for (const welcomed of membership.welcomed) welcomes.learnedElsewhere(welcomed)
   const databases: Databases = new Databases({
     ...{ settings, pools, users, tracked, transport, clock, log, keepAlive, welcomes },
     encryption: (mode, isDirect) => tls.setup.servers(mode ?? settings().general.server_tls_sslmode, isDirect),
-    serverIds: new Ids(membership?.number),
-    onSchemaChanged: membership ? (place, known) => membership.onSchemaChanged(place, known) : null,
-    onServerConnected: (server, permits, begin) =>
-      membership ? membership.onServerConnected(server, permits, begin) : begin(),
-    onServerOpened: (server) => membership?.onServerOpened(server),
+    serverIds: new Ids(membership.number),
+    onSchemaChanged: membership.onSchemaChanged,
+    onServerConnected: (server, permits, begin) => membership.onServerConnected(server, permits, begin),
+    onServerOpened: (server) => membership.onServerOpened(server),
     onServerClosed: (server) => {
       conditions.check()
-      membership?.onServerClosed(server)
+      membership.onServerClosed(server)
     },
     isSuspended: () => suspension.isOn,
     onTaken: () => conditions.check(),
     openPermits: (database, user, holder) =>
-      membership?.openPermits(database, user, holder, () => sizesOf('pool', database, user).min ?? 0) ??
-      new LocalPermits(permits, clock, database, user, holder),
+      membership.openPermits(database, user, holder, () => sizesOf('pool', database, user).min ?? 0),
     endClients: (lost, notice) => {
       for (const session of sessions) {
         const pool = session.waiter?.pool
@@ -295,10 +240,9 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     },
   })
   // A PAUSE is over only when nobody has a server any more, which here is so from the start.
-  for (const call of membership?.standing ?? []) callOn(control, call).catch(() => {})
+  for (const call of membership.standing) callOn(control, call).catch(() => {})
   let isStarting = true
   const pulse = new Pulse(SWEEP_MS)
-  const admissions = membership?.admissions ?? new ClientCounts((claim) => maxClients(settings(), claim))
   const figures = new ProcessFigures({
     ...{ sessions, cancels, pulse },
     expiries: () => tls.setup.expiries,
@@ -334,7 +278,6 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     poolOf: (name: string, user: string) => databases.poolForLookups(name, user),
   }
   const memberships = new Memberships(asking)
-  const failedLogins = failedLoginsOf(live, clock, log)
   const doors = new Doors({
     settings,
     users,
@@ -350,11 +293,11 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     lastWord: () => lifecycle.lastWord,
     refusalOf: (peer) => lifecycle.refusalOf(peer),
     openConsole: (user, isOwner) =>
-      openConsole({ fleet: membership?.fleet ?? fleet, settings, log, counters: fleet.console }, user, isOwner),
+      openConsole({ fleet: membership.fleet ?? fleet, settings, log, counters: fleet.console }, user, isOwner),
   })
 
   const context: ClientContext = {
-    ids: new Ids(membership?.number),
+    ids: new Ids(membership.number),
     clock,
     log,
     sessions,
@@ -377,15 +320,13 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     },
     onUnproved(session, done) {
       doors.onUnproved(session)
-      const place = placeOf(session.channel.peer)
       if (settings().general.auth_failure_delay === 0) done(0)
-      else if (membership) membership.onLoginFailed(place, done)
-      else done(failedLogins.failed(place))
+      else membership.onLoginFailed(placeOf(session.channel.peer), done)
     },
     onGone: (session) => {
       doors.onGone(session)
       conditions.check()
-      membership?.onLoad(sessions.count)
+      membership.onLoad(sessions.count)
     },
   }
 
@@ -404,26 +345,17 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     farewell.sweep(clock.nowMs)
     userFile?.sweep(clock.nowMs)
     log.tellLeftOut()
-    if (!membership) statsLog.sweep()
+    if (isAlone) statsLog.sweep()
   }
 
-  const onAccepted = (channel: Channel) => {
-    // Strangers must not be able to fill the memory with connections that never say who they are.
-    figures.connections++
-    if (sessions.loggingIn >= Math.max(MIN_LOGGING_IN, 2 * settings().general.max_client_conn)) {
-      figures.connectionsRefused++
-      channel.destroy()
-    } else new Session(channel, context)
-    membership?.onLoad(sessions.count)
-  }
-  const http = membership ? null : await openMonitoring({ settings, log, fleet })
-  const listening = membership
-    ? membership.listen(transport, keepAlive, onAccepted)
-    : listenAll(
-        transport,
-        whereToListen(first, keepAlive, (sentence) => log.warning(sentence), options.inherited),
-        onAccepted,
-      )
+  const onAccepted = arrivals({
+    ...{ sessions, figures },
+    maxClients: () => settings().general.max_client_conn,
+    begin: (channel) => void new Session(channel, context),
+    onLoad: (connections) => membership.onLoad(connections),
+  })
+  const http = isAlone ? await openMonitoring({ settings, log, fleet }) : null
+  const listening = membership.listen(transport, keepAlive, onAccepted)
   let listeners: readonly Listener[] = []
   try {
     listeners = await listening
@@ -433,7 +365,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     http?.close()
     throw problem
   }
-  if (!membership) for (const { address } of listeners) log.info(`listening on ${describeListening(address)}`)
+  if (isAlone) for (const { address } of listeners) log.info(`listening on ${describeListening(address)}`)
   log.info(`process up: pgweir ${VERSION}, transport ${transport.name} (${because})`)
   const unmet = unmetWishes(general, transport.name)
   if (unmet !== null) log.warning(unmet)
@@ -481,6 +413,3 @@ function soundOf<Setup>({ setup, problems }: LoadedFiles<Setup>, warn: (problem:
   for (const problem of problems) warn(problem)
   return setup
 }
-
-/** How many clients may be logging in at the same time, at least. */
-const MIN_LOGGING_IN = 2_000

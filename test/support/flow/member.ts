@@ -1,7 +1,7 @@
 /** A pooler that is one of several, whose others the test plays. */
 
 import type { Clock } from '../../../src/base/clock.ts'
-import type { Membership } from '../../../src/daemon/start.ts'
+import type { Membership } from '../../../src/daemon/one-of-several.ts'
 import type { PermitBook } from '../../../src/pool/permits/book.ts'
 import { LocalPermits } from '../../../src/pool/permits/local-permits.ts'
 import { ClientCounts } from '../../../src/workers/admissions.ts'

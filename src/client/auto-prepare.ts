@@ -4,11 +4,20 @@
  */
 
 import type { Pool } from '../pool/pool.ts'
+import { DEBT, type Effect } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import type { Statement } from '../server/statement-registry.ts'
 import { type TextKind, textKind } from '../sql/text-kind.ts'
+import { PARSE_COMPLETE } from '../wire/backend.ts'
 import { MAX_AUTO_PREPARED_BYTES } from '../wire/limits.ts'
 import { InFlight } from './in-flight.ts'
+import { prepare, type Sending } from './preparing.ts'
+import type { UnnamedStatement } from './unnamed-statement.ts'
+
+interface AutoPrepareSending extends Sending {
+  readonly pool: Pick<Pool, 'settings' | 'counters' | 'statements'>
+  readonly leased: Pick<Server, 'ledger' | 'statements' | 'status' | 'profile' | 'context'>
+}
 
 export class AutoPrepare {
   readonly inFlight = new InFlight()
@@ -22,25 +31,60 @@ export class AutoPrepare {
     this.inFlight.leaseBegins()
   }
 
+  /** What all statements of a server may take; 0 is no limit. */
+  capacityBytes({ autoPrepareMaxBytes }: Pool['settings']): number {
+    return this.isOn ? autoPrepareMaxBytes : 0
+  }
+
   /**
-   * The shared statement for the Parse with the bytes `start` to `end` (text, zero, parameter types), or null: then it has to go to the
-   * server as it is.
+   * A Parse of the unnamed statement with the bytes `start` to `end` (text, zero, parameter types): the server keeps it, or has it
+   * already, so that we answer. False if it has to go as it is.
    */
-  find(pool: Pool, server: Server, buffer: Buffer, start: number, end: number): Statement | null {
+  parse(sending: AutoPrepareSending, unnamed: UnnamedStatement, buffer: Buffer, start: number, end: number): boolean {
+    const { leased, pool } = sending
+    const { ledger, statements } = leased
+    const statement = this.#find(sending, buffer, start, end)
+    if (statement === null) {
+      if (this.kind === 'planned') pool.counters.autoPrepareMisses++
+      return false
+    }
+    const dropped = unnamed.drop(ledger)
+    unnamed.share(statement)
+    if (statements.has(statement, ledger)) {
+      pool.counters.autoPrepareHits++
+      pool.counters.statementHits++
+      statements.use(statement)
+      ledger.owe(DEBT.ours, ledger.mayBeSkipped ? parseComplete(dropped) : PARSED)
+    } else {
+      pool.counters.autoPrepareMisses++
+      prepare(sending, statement, this.capacityBytes(pool.settings), dropped)
+    }
+    return true
+  }
+
+  /** The shared statement for it, or null: then it has to go to the server as it is. */
+  #find({ pool, leased }: AutoPrepareSending, buffer: Buffer, start: number, end: number): Statement | null {
     if (end - start > MAX_AUTO_PREPARED_BYTES) {
       this.kind = textKind(buffer, start, start + MAX_AUTO_PREPARED_BYTES)
       return null
     }
     const { statements } = pool
-    const meaning = server.profile.meaning(server.context.tracked)
-    const { version } = server.statements
+    const meaning = leased.profile.meaning(leased.context.tracked)
+    const { version } = leased.statements
     const known = statements.find(buffer, start, end, meaning, version)
     this.kind = known === null ? textKind(buffer, start, textStop(buffer, start, end)) : known.kind
-    if (this.kind !== 'planned' || !this.inFlight.isNothingOn(server)) return null
+    if (this.kind !== 'planned' || !this.inFlight.isNothingOn(leased)) return null
     if (known !== null) return known
     // What is asked for but once, as texts with their values in them are, would only push out what is asked for again.
     return statements.isAskedAgain(buffer, start, end) ? statements.intern(buffer, start, end, meaning, version) : null
   }
+}
+
+const PARSED: Effect = { reply: PARSE_COMPLETE, undo: () => {} }
+
+/** The answer to a Parse that may be skipped. */
+function parseComplete(dropped: Effect): Effect {
+  return { reply: PARSE_COMPLETE, undo: (wasSkipped, batch) => dropped.undo(wasSkipped, batch) }
 }
 
 function textStop(buffer: Buffer, start: number, end: number): number {

@@ -35,7 +35,7 @@ export class InFlight {
   }
 
   /** Whether a Parse that is sent now would find the server as it is known to be, and in a transaction that has not failed. */
-  isNothingOn({ status, ledger }: Server): boolean {
+  isNothingOn({ status, ledger }: Pick<Server, 'status' | 'ledger'>): boolean {
     if (status === STATUS_FAILED) return false
     if (ledger.isEmpty) return true
     if (!ledger.haveCome(this.#changesUntil)) return false

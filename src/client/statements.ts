@@ -94,7 +94,7 @@ export class Statements {
 
   /** What all statements of a server may take; 0 is no limit. */
   #capacityBytes(): number {
-    return this.#auto?.isOn ? this.#context.pool.settings.autoPrepareMaxBytes : 0
+    return this.#auto?.capacityBytes(this.#context.pool.settings) ?? 0
   }
 
   /** Handles a Parse, or returns false to see more of it, or to see it again. */
@@ -109,7 +109,7 @@ export class Statements {
       pool.counters.clientParses++
       this.#unnamed ??= new UnnamedStatement()
       const unnamed = this.#unnamed
-      if (this.#auto?.isOn && isWhole && this.#parseShared(this.#auto, unnamed, buffer, nameEnd + 1, end)) return true
+      if (this.#auto?.isOn && isWhole && this.#auto.parse(this.#context, unnamed, buffer, nameEnd + 1, end)) return true
       pool.counters.serverParses++
       const dropped = unnamed.drop(leased.ledger)
       if (isWhole) unnamed.keep(buffer, nameEnd + 1, end, this.#auto?.isOn ? this.#auto.kind : 'other')
@@ -137,29 +137,6 @@ export class Statements {
     if (this.#names?.doubtful.has(name, leased.ledger)) return this.#waitForReady()
     pool.counters.clientParses++
     this.#parseNamed(name, buffer, nameEnd + 1, end)
-    return true
-  }
-
-  /** With auto_prepare: the server keeps the statement, or has it already, so that we answer. False if it has to go as it is. */
-  #parseShared(auto: AutoPrepare, unnamed: UnnamedStatement, buffer: Buffer, start: number, end: number): boolean {
-    const { leased, pool } = this.#context
-    const { ledger, statements } = leased
-    const statement = auto.find(pool, leased, buffer, start, end)
-    if (statement === null) {
-      if (auto.kind === 'planned') pool.counters.autoPrepareMisses++
-      return false
-    }
-    const dropped = unnamed.drop(ledger)
-    unnamed.share(statement)
-    if (statements.has(statement, ledger)) {
-      pool.counters.autoPrepareHits++
-      pool.counters.statementHits++
-      statements.use(statement)
-      ledger.owe(DEBT.ours, ledger.mayBeSkipped ? parseComplete(dropped) : PARSED)
-    } else {
-      pool.counters.autoPrepareMisses++
-      prepare(this.#context, statement, this.#capacityBytes(), dropped)
-    }
     return true
   }
 
@@ -464,10 +441,4 @@ export class Statements {
   }
 }
 
-const PARSED: Effect = { reply: PARSE_COMPLETE, undo: () => {} }
 const CLOSED: Effect = { reply: CLOSE_COMPLETE, undo: () => {} }
-
-/** The answer to a Parse that may be skipped. */
-function parseComplete(dropped: Effect): Effect {
-  return { reply: PARSE_COMPLETE, undo: (wasSkipped, batch) => dropped.undo(wasSkipped, batch) }
-}

@@ -1,0 +1,112 @@
+import { expect, test } from 'vitest'
+import { AutoPrepare } from '../../../src/client/auto-prepare.ts'
+import { UnnamedStatement } from '../../../src/client/unnamed-statement.ts'
+import { DEBT } from '../../../src/server/ledger.ts'
+import { Profile, Tracked } from '../../../src/server/profile.ts'
+import type { ServerContext } from '../../../src/server/server.ts'
+import { STATUS_FAILED, STATUS_IDLE } from '../../../src/wire/backend.ts'
+import { MAX_AUTO_PREPARED_BYTES } from '../../../src/wire/limits.ts'
+import { startSending } from '../../support/sending.ts'
+
+function setUp({ autoPrepareMaxBytes = 0, status = STATUS_IDLE } = {}) {
+  const { sending, registry, ledger, statements, counters, settings, sentBy, answer } = startSending({
+    autoPrepareMaxBytes,
+  })
+  const tracked = new Tracked([])
+  const profile = Profile.of(tracked.names.map(() => null))
+  const context = {
+    ...sending,
+    pool: { settings, counters, statements: registry },
+    leased: { ledger, statements, status, profile, context: { tracked } as ServerContext },
+  }
+  const auto = new AutoPrepare()
+  auto.leaseBegins({ ...settings, autoPrepare: true })
+  const unnamed = new UnnamedStatement()
+  return {
+    auto,
+    unnamed,
+    ledger,
+    counters,
+    settings,
+    answer,
+    /** What is sent for a Parse of this text; null if it has to go as it is. */
+    parse: (text: string): string[] | null => {
+      const body = Buffer.from(`${text}\0\0\0`)
+      let isDone = false
+      const sent = sentBy(() => {
+        isDone = auto.parse(context, unnamed, body, 0, body.length)
+      })
+      return isDone ? sent : null
+    },
+  }
+}
+
+test('a text goes as it is when it is asked for first, is prepared the second time, and from then on we answer', () => {
+  const { parse, ledger, counters, answer } = setUp()
+  expect(parse('select 1')).toBe(null)
+  expect(parse('select 1')).toHaveLength(1)
+  answer()
+  expect(counters).toMatchObject({ autoPrepareMisses: 2, autoPrepareHits: 0, statementHits: 0 })
+  expect(parse('select 1')).toEqual([])
+  expect(ledger.takeOurs()?.toString('latin1')).toBe('1\0\0\0\x04')
+  expect(counters).toMatchObject({ autoPrepareMisses: 2, autoPrepareHits: 1, statementHits: 1 })
+})
+
+test.each([
+  ['begin', 'begin'],
+  ['set work_mem = 1', 'other'],
+  ["select 'today'::date", 'fleeting'],
+  ['create table t ()', 'creates'],
+])('%j always goes as it is, and is no miss', (text, kind) => {
+  const { auto, parse, counters } = setUp()
+  for (let times = 0; times < 3; times++) expect(parse(text)).toBe(null)
+  expect(auto.kind).toBe(kind)
+  expect(counters.autoPrepareMisses).toBe(0)
+})
+
+test('so does a text that is too long, which is a miss', () => {
+  const { parse, counters } = setUp()
+  const long = `select ${'1'.repeat(MAX_AUTO_PREPARED_BYTES)}`
+  for (let times = 0; times < 3; times++) expect(parse(long)).toBe(null)
+  expect(counters.autoPrepareMisses).toBe(3)
+})
+
+test('so does every text while something that may change settings is on its way', () => {
+  const { auto, parse, ledger, answer } = setUp()
+  parse('select 1')
+  auto.inFlight.add('other', ledger)
+  ledger.owe(DEBT.parse)
+  expect(parse('select 1')).toBe(null)
+  answer()
+  expect(parse('select 1')).toHaveLength(1)
+})
+
+test('so does every text in a transaction that has failed, where Postgres refuses it', () => {
+  const { parse } = setUp({ status: STATUS_FAILED })
+  for (let times = 0; times < 3; times++) expect(parse('select 1')).toBe(null)
+})
+
+test('an answer of ours that Postgres would have skipped is no Parse: the client has the statement that it had before', () => {
+  const { unnamed, parse, ledger, answer } = setUp()
+  for (const text of ['select 1', 'select 1', 'select 2', 'select 2']) parse(text)
+  answer()
+  const before = unnamed.shared
+  expect(before).not.toBe(null)
+  ledger.owe(DEBT.bind)
+  expect(parse('select 1')).toEqual([])
+  expect(unnamed.shared).not.toBe(before)
+  ledger.fail()
+  expect(unnamed.shared).toBe(before)
+})
+
+test('what the server may have in bytes counts only where it is on (auto_prepare_max_bytes)', () => {
+  const { auto, settings, parse, counters, answer } = setUp({ autoPrepareMaxBytes: 'select 1\0\0\0'.length })
+  expect(auto.capacityBytes(settings)).toBe('select 1\0\0\0'.length)
+  for (const text of ['select 1', 'select 1', 'select 2', 'select 2']) {
+    parse(text)
+    answer()
+  }
+  expect(counters.statementEvictions).toBe(1)
+  auto.leaseBegins({ ...settings, autoPrepare: false })
+  expect(auto.capacityBytes(settings)).toBe(0)
+})

@@ -8,25 +8,17 @@
 
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
-import { DEBT, type Effect, REPLACE, SWALLOW } from '../server/ledger.ts'
+import { DEBT, type Effect, REPLACE } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX, type Statement } from '../server/statement-registry.ts'
-import { deallocatedName, mayDeallocate } from '../sql/deallocate.ts'
 import { CLOSE_COMPLETE, PARSE_COMPLETE, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { HEADER_BYTES } from '../wire/frames.ts'
-import {
-  bindStatementStart,
-  encodeCloseStatement,
-  encodeDescribeStatement,
-  encodeParse,
-  FLUSH,
-  STATEMENT,
-  textEnd,
-} from '../wire/frontend.ts'
+import { bindStatementStart, encodeDescribeStatement, FLUSH, STATEMENT, textEnd } from '../wire/frontend.ts'
 import { MAX_CLIENT_STATEMENTS_BYTES, MAX_NAMED_STATEMENT_BYTES, MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
 import { encodeError } from '../wire/notices.ts'
 import { FRONTEND } from '../wire/types.ts'
 import { AutoPrepare } from './auto-prepare.ts'
+import { parseDeallocate } from './deallocating.ts'
 import { ensureUnnamed, prepare, prepareUnasked, type Sending } from './preparing.ts'
 import { compareShape, learnsShape } from './shapes.ts'
 import { keyOf, StatementNames } from './statement-names.ts'
@@ -34,13 +26,6 @@ import { UnnamedStatement } from './unnamed-statement.ts'
 
 /** No statement has this name, on any server: to ask for it fails. */
 const NEVER = encodeDescribeStatement(`${SHARED_PREFIX}never`)
-const DOOMED = `${SHARED_PREFIX}doomed`
-/** Makes a statement, after what may be left of the last one, and lets the client's unnamed statement be the one that drops it. */
-const PARSE_DEALLOCATE = Buffer.concat([
-  encodeCloseStatement(DOOMED),
-  encodeParse(DOOMED, Buffer.from('\0\0\0')),
-  encodeParse('', Buffer.from(`deallocate ${DOOMED}\0\0\0`)),
-])
 
 /** What the statements need of the relay at the moment. */
 export interface StatementsContext extends Sending {
@@ -103,21 +88,9 @@ export class Statements {
     const nameEnd = textEnd(buffer, start + HEADER_BYTES, end)
     if (nameEnd === -1) return this.#broken('Parse')
     const isWhole = end - start === length
-    const isUnnamed = nameEnd === start + HEADER_BYTES
-    if (isUnnamed) {
+    if (nameEnd === start + HEADER_BYTES) {
       if (!isWhole && length <= MAX_UNNAMED_STATEMENT_BYTES) return this.#demand(length)
-      pool.counters.clientParses++
-      this.#unnamed ??= new UnnamedStatement()
-      const unnamed = this.#unnamed
-      if (this.#auto?.isOn && isWhole && this.#auto.parse(this.#context, unnamed, buffer, nameEnd + 1, end)) return true
-      pool.counters.serverParses++
-      const dropped = unnamed.drop(leased.ledger)
-      if (isWhole) unnamed.keep(buffer, nameEnd + 1, end, this.#auto?.isOn ? this.#auto.kind : 'other')
-      leased.statements.unnamedSent(unnamed.token, unnamed.serial, leased.ledger)
-      if (mayDeallocate(buffer, nameEnd + 1, length) && this.#parseDeallocate(buffer, nameEnd + 1, end, dropped))
-        return true
-      leased.ledger.owe(DEBT.parse, dropped)
-      toServer.add(buffer, start, end)
+      this.#parseUnnamed(buffer, start, end, length)
       return true
     }
     if (this.#namesAre === 'passed on') {
@@ -140,22 +113,24 @@ export class Statements {
     return true
   }
 
-  /**
-   * A Parse of DEALLOCATE of a statement that has another name on the server, which other clients may use too; psycopg 3 drops its
-   * statements like that. The server gets one to drop in its place, so that each reply is the one that is due.
-   */
-  #parseDeallocate(buffer: Buffer, start: number, end: number, dropped: Effect): boolean {
-    const { leased, toServer } = this.#context
-    const textStop = textEnd(buffer, start, end)
-    const name = textStop === -1 ? null : deallocatedName(buffer.toString('utf8', start, textStop))
-    const key = name === null ? '' : keyOf(name)
-    const taken = this.#names?.take(key, leased.ledger, null, dropped) ?? null
-    if (taken === null) return false
-    leased.ledger.owe(DEBT.close | SWALLOW)
-    leased.ledger.owe(DEBT.parse | SWALLOW)
-    leased.ledger.owe(DEBT.parse, taken)
-    toServer.addAll(PARSE_DEALLOCATE)
-    return true
+  /** Handles the Parse of an unnamed statement, which is all there unless it is too large to be kept. */
+  #parseUnnamed(buffer: Buffer, start: number, end: number, length: number): void {
+    const context = this.#context
+    const { leased, toServer, pool } = context
+    const { ledger } = leased
+    const bodyStart = start + HEADER_BYTES + 1
+    const isWhole = end - start === length
+    pool.counters.clientParses++
+    this.#unnamed ??= new UnnamedStatement()
+    const unnamed = this.#unnamed
+    if (this.#auto?.isOn && isWhole && this.#auto.parse(context, unnamed, buffer, bodyStart, end)) return
+    pool.counters.serverParses++
+    const dropped = unnamed.drop(ledger)
+    if (isWhole) unnamed.keep(buffer, bodyStart, end, this.#auto?.isOn ? this.#auto.kind : 'other')
+    leased.statements.unnamedSent(unnamed.token, unnamed.serial, ledger)
+    if (parseDeallocate(context, this.#names, buffer, bodyStart, end, length, dropped)) return
+    ledger.owe(DEBT.parse, dropped)
+    toServer.add(buffer, start, end)
   }
 
   #parseNamed(name: string, buffer: Buffer, start: number, end: number): void {

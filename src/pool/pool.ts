@@ -9,6 +9,7 @@ import type { ServerState } from '../server/states.ts'
 import type { Notice } from '../wire/notices.ts'
 import { Closing } from './closing.ts'
 import { Counters, Durations } from './counters.ts'
+import { Disuse } from './disuse.ts'
 import { ErrorCounts } from './error-counts.ts'
 import { Failures } from './failures.ts'
 import { Handover, type HandoverOwner } from './handover.ts'
@@ -45,11 +46,10 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
   readonly #refusals: Refusals
   readonly #lifetimes = new Lifetimes()
   readonly #closing: Closing
+  readonly #disuse = new Disuse()
   #standing = OPEN
   /** Sessions that have logged in to this pool. */
   clients = 0
-  /** Since when it has had neither clients nor servers; null while it has. */
-  #emptySinceMs: number | null = null
   #isSuspended = false
 
   constructor(options: PoolOptions) {
@@ -67,6 +67,11 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
   /** Whom its servers log in as. */
   get user(): string {
     return this.#opening.identity.user
+  }
+
+  /** What the log calls it. */
+  get subject(): string {
+    return `${this.database}/${this.user}`
   }
 
   get counters(): Counters {
@@ -139,6 +144,31 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     return this.live === 0 && this.#failures.areOfReaching
   }
 
+  // What its clients are welcomed with
+
+  /** What a server of this pool reports when nothing was set; null before the first login. */
+  get welcome(): ReadonlyMap<string, string> | null {
+    return this.#opening.welcome.values
+  }
+
+  /**
+   * The settings of a client that asked for nothing; null before the first login. After a change of servers it is what the old ones
+   * said only as long as no new one can be asked.
+   */
+  get defaultProfile(): Profile | null {
+    return this.#opening.welcome.profile(this.#standing.state === 'open')
+  }
+
+  /** What Postgres makes of a setting's value, if that is known already. */
+  canonical(name: string, value: string): string | undefined {
+    return this.#handover.canonical(name, value)
+  }
+
+  /** Another process has learned what its servers report: whoever waits for one only to be welcomed need not any more. */
+  welcomeKnown(): void {
+    for (const waiter of [...this.waiting]) if (this.waiting.has(waiter)) waiter.onWelcomeKnown()
+  }
+
   // What its permits depend on
 
   get missing(): number {
@@ -169,13 +199,11 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     return (this.settings.roundRobin ? first : last)?.usedMs ?? Infinity
   }
 
-  /** It is of no more use than a new one would be. Where no login has ever worked, there is nothing to remember but the failure. */
+  /** Whoever comes finds as much in a new one. */
   get isForgettable(): boolean {
     const { nowMs } = this.options.clock
-    if (this.#emptySinceMs === null || this.#standing.state !== 'open' || this.#isInUse()) return false
-    if (this.#failures.areRecent(nowMs)) return false
-    const { unusedTimeoutMs } = this.settings
-    return this.welcome === null || (unusedTimeoutMs > 0 && nowMs - this.#emptySinceMs >= unusedTimeoutMs)
+    if (this.#standing.state !== 'open' || this.#isInUse() || this.#failures.areRecent(nowMs)) return false
+    return this.#disuse.isLongEnough(this.welcome !== null, this.settings.unusedTimeoutMs, nowMs)
   }
 
   get balance(): Balance | null {
@@ -274,11 +302,6 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
   queueAgain(waiter: Waiter): void {
     this.waiting.putBack(waiter)
     this.help()
-  }
-
-  /** What Postgres makes of a setting's value, if that is known already. */
-  canonical(name: string, value: string): string | undefined {
-    return this.#handover.canonical(name, value)
   }
 
   // Servers
@@ -397,8 +420,7 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
   #sweep(): void {
     const { nowMs } = this.options.clock
     this.waiting.sweep(nowMs, this.settings)
-    if (this.#isInUse()) this.#emptySinceMs = null
-    else this.#emptySinceMs ??= nowMs
+    this.#disuse.note(this.#isInUse(), nowMs)
     this.#servers.timeOut(nowMs, this.settings.connectTimeoutMs)
     for (const server of this.#servers.of.leased) server.tenant?.onSweep(nowMs)
     this.#sweepIdle(nowMs)
@@ -461,27 +483,5 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     if (next === this.#standing) return false
     this.#standing = next
     return true
-  }
-
-  get subject(): string {
-    return `${this.database}/${this.user}`
-  }
-
-  /** What a server of this pool reports when nothing was set; null before the first login. */
-  get welcome(): ReadonlyMap<string, string> | null {
-    return this.#opening.welcome.values
-  }
-
-  /** Another process has learned what its servers report: whoever waits for one only to be welcomed need not any more. */
-  welcomeKnown(): void {
-    for (const waiter of [...this.waiting]) if (this.waiting.has(waiter)) waiter.onWelcomeKnown()
-  }
-
-  /**
-   * The settings of a client that asked for nothing; null before the first login. After a change of servers it is what the old ones
-   * said only as long as no new one can be asked.
-   */
-  get defaultProfile(): Profile | null {
-    return this.#opening.welcome.profile(this.#standing.state === 'open')
   }
 }

@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest'
+import { Disuse } from '../../../src/pool/disuse.ts'
+
+/** A pool that nobody has used since then. */
+function disusedSince(nowMs: number): Disuse {
+  const disuse = new Disuse()
+  disuse.note(true, 0)
+  disuse.note(false, nowMs)
+  return disuse
+}
+
+test('a pool that was used a moment ago is kept, though it has never worked', () => {
+  const disuse = new Disuse()
+  expect(disuse.isLongEnough(false, 100, 1_000)).toBe(false)
+  disuse.note(false, 1_000)
+  disuse.note(true, 1_100)
+  expect(disuse.isLongEnough(false, 100, 1_200)).toBe(false)
+})
+
+test('a pool that has worked is forgotten after pool_idle_timeout, however often it is looked at meanwhile', () => {
+  const disuse = disusedSince(1_000)
+  disuse.note(false, 1_050)
+  expect([1_099, 1_100].map((nowMs) => disuse.isLongEnough(true, 100, nowMs))).toEqual([false, true])
+})
+
+test('a pool where no login has ever worked is forgotten at once, and with a pool_idle_timeout of 0 no other one', () => {
+  const disuse = disusedSince(1_000)
+  expect([false, true].map((hasWorked) => disuse.isLongEnough(hasWorked, 0, 1e9))).toEqual([true, false])
+  expect(disuse.isLongEnough(false, 100, 1_000)).toBe(true)
+})

@@ -212,6 +212,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     databases: {
       refresh() {
         names.doubt()
+        permits.renumber()
         databases.refresh()
       },
     },

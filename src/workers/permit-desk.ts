@@ -171,7 +171,8 @@ export class PermitDesk {
 
   /** The settings have changed. */
   resize(): void {
-    for (const account of this.#byAccount.keys()) this.#book.resize(account, this.#options.clock.nowMs)
+    this.#book.renumber()
+    for (const account of this.#byAccount.keys()) this.#book.resized(account, this.#options.clock.nowMs)
     this.#poll()
   }
 

@@ -59,12 +59,18 @@ export class PermitBook {
     this.#entriesOf.delete(account)
   }
 
-  /** The settings have changed for the limits that an account is under. */
-  resize(account: Account, nowMs: number): void {
-    for (const { limit, kind, database, user } of this.#entriesOf.get(account) ?? []) {
+  /**
+   * The settings have changed. What follows is up to `resized`: were one limit raised while another has its former numbers, more would be
+   * granted than that one has room for from now on.
+   */
+  renumber(): void {
+    for (const { limit, kind, database, user } of this.#entries.values())
       limit.resize(this.#sizesOf(kind, database, user))
-      this.accounts.resized(limit, nowMs)
-    }
+  }
+
+  /** The limits that an account is under may have other numbers now. */
+  resized(account: Account, nowMs: number): void {
+    for (const { limit } of this.#entriesOf.get(account) ?? []) this.accounts.resized(limit, nowMs)
   }
 
   get limits(): Iterable<Limit> {

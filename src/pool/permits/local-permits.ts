@@ -38,7 +38,7 @@ export class LocalPermits implements Permits {
   }
 
   resized(): void {
-    this.#book.resize(this.#account, this.#clock.nowMs)
+    this.#book.resized(this.#account, this.#clock.nowMs)
   }
 
   close(): void {

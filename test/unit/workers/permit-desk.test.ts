@@ -120,3 +120,16 @@ test('whoever is refused right after others had servers asks again, for a while;
   clock.advance(200)
   expect(desk.refused(one, POOL), 'it should have by now').toBe(false)
 })
+
+test('where one limit is raised and another lowered at once, nothing is granted that the lowered one has no room for', () => {
+  const sizes = { pool: 1, database: 0, user: 0 }
+  const desk = new PermitDesk({ clock: new ManualClock(), sizesOf: (kind) => ({ max: sizes[kind] }), later: () => {} })
+  const one = join(desk)
+  one.asks(waiting(2))
+  Object.assign(sizes, { pool: 2, database: 1 })
+  desk.resize()
+  expect(one.told).toEqual(['granted'])
+  Object.assign(sizes, { database: 2 })
+  desk.resize()
+  expect(one.told).toEqual(['granted', 'granted'])
+})

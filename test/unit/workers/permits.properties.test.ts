@@ -2,117 +2,8 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ToyFleet, type ToyPool } from './toy-fleet.ts'
-
-const DATABASES = ['app', 'shop']
-const USERS = ['ada', 'bob']
-
-interface Limits {
-  pool: number
-  reserve: number
-  min: number
-  database: number
-  user: number
-}
-
-/** A fleet, and clients that hold servers until they are told to let go. */
-class World {
-  readonly fleet: ToyFleet
-  readonly limits: Limits
-  /** What is held, and by which pool. */
-  readonly leases: ToyPool[] = []
-  waiting = 0
-
-  constructor(limits: Limits, workers: number) {
-    this.limits = { ...limits }
-    this.fleet = new ToyFleet((kind) => {
-      const { pool, reserve, min } = this.limits
-      if (kind === 'pool') return { max: pool, reserve, reserveTimeoutMs: 200, min: Math.min(min, pool || min) }
-      return { max: kind === 'database' ? this.limits.database : this.limits.user }
-    }, workers)
-  }
-
-  pool(who: number): ToyPool | null {
-    const { alive } = this.fleet
-    const worker = alive[who % alive.length]
-    return worker?.pool(DATABASES[(who >> 4) % 2] as string, USERS[(who >> 5) % 2] as string) ?? null
-  }
-
-  come(who: number): void {
-    const pool = this.pool(who)
-    if (pool === null) return
-    this.waiting++
-    pool.lease(() => {
-      this.waiting--
-      this.leases.push(pool)
-    })
-  }
-
-  finish(who: number): void {
-    const [pool] = this.leases.splice(who % Math.max(this.leases.length, 1), 1)
-    if (pool?.worker.isAlive) pool.release()
-  }
-
-  withdraw(who: number): void {
-    if (this.pool(who)?.waiting.shift() !== undefined) this.waiting--
-  }
-
-  die(who: number): void {
-    const { alive } = this.fleet
-    if (alive.length < 2) return
-    const worker = alive[who % alive.length] as (typeof alive)[number]
-    for (const pool of worker.pools) this.waiting -= pool.waiting.length
-    for (let at = this.leases.length - 1; at >= 0; at--)
-      if (this.leases[at]?.worker === worker) this.leases.splice(at, 1)
-    worker.die()
-  }
-
-  start(): void {
-    if (this.fleet.alive.length < 5) this.fleet.start()
-  }
-
-  /** Limits only grow while something is under way: what is too much takes its time to go. */
-  grow(who: number): void {
-    const names = ['pool', 'database', 'user'] as const
-    const name = names[who % 3] as (typeof names)[number]
-    if (this.limits[name] > 0) this.limits[name]++
-    this.fleet.desk.resize()
-  }
-
-  /** Postgres counts. */
-  check = (): void => {
-    const { pool, reserve, database, user } = this.limits
-    const within = (what: string, max: number, is: (pool: ToyPool) => boolean) => {
-      const open = this.fleet.servers(is)
-      if (max > 0 && open > max) throw new Error(`${what} has ${open} servers, and may have ${max}`)
-    }
-    for (const each of DATABASES) within(each, database, (toy) => toy.database === each)
-    for (const each of USERS) within(each, user, (toy) => toy.user === each)
-    for (const d of DATABASES)
-      for (const u of USERS) within(`${d}/${u}`, pool && pool + reserve, (toy) => toy.database === d && toy.user === u)
-  }
-
-  /** Everybody gets what they wait for, if whoever has a server lets go of it, all but one of them. */
-  serveAll(isOneKept: boolean): void {
-    const kept = isOneKept ? 1 : 0
-    for (let round = 0; round < 400; round++) {
-      this.fleet.events.run(25, this.check)
-      this.fleet.sweep(100)
-      for (let left = this.leases.length; left > kept; left--) this.finish(kept)
-      if (this.waiting === 0 && this.leases.length <= kept) return
-    }
-    throw new Error(`${this.waiting} clients wait for ever`)
-  }
-
-  drain(): void {
-    this.serveAll(false)
-    // What is on its way arrives.
-    this.fleet.events.run(100, this.check)
-    const { desk } = this.fleet
-    if (desk.held !== this.fleet.servers())
-      throw new Error(`${desk.held} permits are out for ${this.fleet.servers()} servers`)
-  }
-}
+import { ToyFleet } from './toy-fleet.ts'
+import { World } from './toy-world.ts'
 
 const DEEDS = [
   'come',
@@ -134,7 +25,7 @@ const deed = fc.record({
   passesMs: fc.constantFrom(0, 0.1, 0.3, 1, 7, 30, 600),
 })
 
-const deeds = fc.array(deed, { maxLength: 150 })
+const deeds = fc.array(deed, { maxLength: 150, size: 'max' })
 
 const limits = fc.record({
   pool: fc.integer({ min: 0, max: 4 }),
@@ -155,7 +46,7 @@ test('limits hold at every moment, and in the end everybody has been served and 
       }
       world.drain()
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   )
 })
 
@@ -165,7 +56,7 @@ test('one client that keeps its server for ever keeps no other from being served
   const without = (what: string) =>
     fc.array(
       deed.filter((each) => each.what !== what),
-      { maxLength: 60 },
+      { maxLength: 60, size: 'max' },
     )
   fc.assert(
     fc.property(limits, fc.integer({ min: 1, max: 4 }), without('die'), (given, workers, all) => {
@@ -296,8 +187,7 @@ test('after limits were lowered the surplus goes, whoever has it', () => {
       const world = new World({ pool: 8, reserve: 0, min: 0, database: 0, user: 0 }, workers)
       for (let who = 0; who < 12; who++) world.come(who)
       world.fleet.events.run(50)
-      world.limits.pool = max
-      world.fleet.desk.resize()
+      world.reload({ pool: max })
       world.fleet.events.run(50)
       for (let left = world.leases.length; left > 0; left--) {
         world.finish(0)

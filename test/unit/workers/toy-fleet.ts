@@ -8,7 +8,7 @@ import type { PoolFigures } from '../../../src/workers/messages.ts'
 import { PermitDesk } from '../../../src/workers/permit-desk.ts'
 import type { Counter } from '../../../src/workers/remote-pool.ts'
 
-/** How long a message takes from one process to the other. */
+/** How long a message takes from one process to the other, unless a fleet says otherwise of its workers. */
 const MESSAGE_MS = 0.2
 /** How long it takes until a server is ready, and until one that is closed is gone. */
 const OPEN_MS = 5
@@ -81,6 +81,8 @@ export class ToyPool implements ShareHolder {
   letIn = 0
   busy = 0
   leaving = 0
+  /** Permits that the primary has granted, and of which it has not heard yet. */
+  promised = 0
   hasClients = false
   /** Clients that were told that there is no room. */
   refused = 0
@@ -172,9 +174,17 @@ export class ToyPool implements ShareHolder {
     this.#free()
   }
 
+  /** A client has left in the midst of its transaction: its server is of no more use. */
+  lose(): void {
+    this.busy--
+    this.#leave()
+    this.permits.ask()
+  }
+
   /** Its worker has died: its servers will leave by themselves. */
   orphan(): void {
     this.leaving = this.total
+    this.promised = 0
     this.opening = 0
     this.busy = 0
     this.idle.length = 0
@@ -220,10 +230,13 @@ export class ToyWorker implements Counter {
   readonly clock: Clock
   readonly pools: ToyPool[] = []
   readonly #fleet: ToyFleet
+  /** How long its messages take, either way. */
+  readonly #messageMs: number
   #isAlive = true
 
-  constructor(fleet: ToyFleet, shiftMs: number) {
+  constructor(fleet: ToyFleet, shiftMs: number, messageMs: number) {
     this.#fleet = fleet
+    this.#messageMs = messageMs
     this.clock = new ProcessClock(fleet.events, shiftMs)
   }
 
@@ -252,7 +265,7 @@ export class ToyWorker implements Counter {
           then: (answered: (isSharedOut: boolean) => void) =>
             this.#send(() => {
               const isSharedOut = desk.refused(this, number)
-              this.later(MESSAGE_MS, () => answered(isSharedOut))
+              this.later(this.#messageMs, () => answered(isSharedOut))
             }),
         }) as unknown as Promise<never>,
       tell: (name: string, body: unknown) => {
@@ -294,7 +307,7 @@ export class ToyWorker implements Counter {
       pool.orphan()
       return Array.from({ length: pool.leaving }, () => number)
     })
-    events.after(MESSAGE_MS, () => {
+    events.after(this.#messageMs, () => {
       const stillHeld = desk.left(this, left)
       left.forEach((number, index) => {
         events.after((index + 1) * LEFTOVER_MS, () => {
@@ -307,32 +320,37 @@ export class ToyWorker implements Counter {
 
   #send(arrived: () => void): void {
     // What a worker has said before it died still arrives, and before its death.
-    this.#fleet.events.after(MESSAGE_MS, arrived)
+    this.#fleet.events.after(this.#messageMs, arrived)
   }
 
   // From the primary
 
-  granted(pool: number, _usesReserve: boolean): void {
-    this.later(MESSAGE_MS, () => this.pools[pool]?.permits.onGranted(_usesReserve))
+  granted(pool: number, usesReserve: boolean): void {
+    const found = this.pools[pool] as ToyPool
+    if (this.#isAlive) found.promised++
+    this.later(this.#messageMs, () => {
+      found.promised--
+      found.permits.onGranted(usesReserve)
+    })
   }
 
   recalled(pool: number, because: string, sparedMs: number | null, isTurn: boolean): void {
-    this.later(MESSAGE_MS, () => this.pools[pool]?.permits.onRecalled(because, sparedMs, isTurn))
+    this.later(this.#messageMs, () => this.pools[pool]?.permits.onRecalled(because, sparedMs, isTurn))
   }
 
   kept(pool: number): void {
-    this.later(MESSAGE_MS, () => this.pools[pool]?.permits.onKept())
+    this.later(this.#messageMs, () => this.pools[pool]?.permits.onKept())
   }
 
   floored(pool: number, floor: number): void {
-    this.later(MESSAGE_MS, () => {
+    this.later(this.#messageMs, () => {
       const found = this.pools[pool]
       if (found) found.permits.floor = floor
     })
   }
 
   polled(pools: readonly number[]): void {
-    this.later(MESSAGE_MS, () => {
+    this.later(this.#messageMs, () => {
       for (const pool of pools) this.pools[pool]?.permits.tellFigures()
     })
   }
@@ -345,17 +363,21 @@ export class ToyFleet {
   readonly sizesOf: SizesOf
   /** How many servers Postgres lets log in. */
   room = Infinity
+  readonly #messagesMs: readonly number[]
   #started = 0
 
-  constructor(sizesOf: SizesOf, workers: number) {
+  /** @param messagesMs how long messages take from and to the first worker, the second, and so on; then from the beginning */
+  constructor(sizesOf: SizesOf, workers: number, messagesMs: readonly number[] = [MESSAGE_MS]) {
     this.sizesOf = sizesOf
+    this.#messagesMs = messagesMs
     const clock = new ProcessClock(this.events, 0)
     this.desk = new PermitDesk({ clock, sizesOf, later: (ms, work) => this.events.after(ms, work) })
     for (let left = workers; left > 0; left--) this.start()
   }
 
   start(): ToyWorker {
-    const worker = new ToyWorker(this, 7_919 * ++this.#started)
+    const messageMs = this.#messagesMs[this.#started % this.#messagesMs.length] as number
+    const worker = new ToyWorker(this, 7_919 * ++this.#started, messageMs)
     this.workers.push(worker)
     return worker
   }

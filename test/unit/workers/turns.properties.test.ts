@@ -1,0 +1,108 @@
+/** Turns that are to end, and end or go on after all, while limits are lowered and raised: nobody waits for what will not come. */
+
+import fc from 'fast-check'
+import { test } from 'vitest'
+import { type Limits, World } from './toy-world.ts'
+
+/** Always the same worlds: what is new to be found is for whoever changes this. */
+const SEED = 1
+
+interface Step {
+  readonly passesMs: number
+  readonly deed: { readonly what: Deed; readonly who: number; readonly limits: Partial<Limits> }
+}
+
+type Deed = 'come' | 'finish' | 'breakOff' | 'withdraw' | 'withdrawAll' | 'die' | 'start' | 'reload'
+
+interface Steps {
+  /** How often each is done, compared with the others. */
+  readonly deeds: Partial<Record<Deed, number>>
+  readonly who: fc.Arbitrary<number>
+  readonly limits: fc.Arbitrary<Partial<Limits>>
+  readonly passesMs: readonly number[]
+  readonly most: number
+}
+
+// Of a size that is not told, arrays have ten elements at most.
+function stepsOf({ deeds, who, limits, passesMs, most }: Steps): fc.Arbitrary<Step[]> {
+  const weighted = (Object.entries(deeds) as [Deed, number][]).map(([what, weight]) => ({
+    weight,
+    arbitrary: fc.record({ what: fc.constant(what), who, limits: what === 'reload' ? limits : fc.constant({}) }),
+  }))
+  const step = fc.record({ passesMs: fc.constantFrom(...passesMs), deed: fc.oneof(...weighted) })
+  return fc.array(step, { maxLength: most, size: 'max' })
+}
+
+function play(world: World, steps: readonly Step[]): void {
+  for (const { passesMs, deed } of steps) {
+    world.fleet.events.run(passesMs, world.check)
+    if (deed.what === 'reload') world.reload(deed.limits)
+    else world[deed.what](deed.who)
+    world.check()
+  }
+}
+
+/** How long messages take is for each worker another matter: some are busy. */
+const messagesMs = (least: number, most: number, ...each: readonly number[]) =>
+  fc.array(fc.constantFrom(...each), { minLength: least, maxLength: most })
+
+/** The clients of one pool most of the time, which is where workers take turns. */
+const mostlyOfOnePool = fc.oneof(
+  { weight: 8, arbitrary: fc.nat({ max: 15 }) },
+  { weight: 1, arbitrary: fc.nat({ max: 63 }) },
+)
+
+const anyLimit = fc.integer({ min: 1, max: 5 })
+const seldom = (value: fc.Arbitrary<number>) =>
+  fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: value })
+
+const anyLimits = fc.record({
+  pool: anyLimit,
+  reserve: seldom(fc.constant(1)),
+  min: fc.nat({ max: 2 }),
+  database: seldom(anyLimit),
+  user: seldom(anyLimit),
+})
+
+test('whatever is reloaded meanwhile: no limit is exceeded, whoever waits is served, and all permits come back', () => {
+  const deeds = { come: 10, finish: 5, breakOff: 3, withdraw: 1, withdrawAll: 1, die: 1, start: 1, reload: 4 }
+  const passesMs = [0, 0.1, 0.3, 1, 7, 30, 60, 300]
+  const steps = stepsOf({ deeds, who: mostlyOfOnePool, limits: anyLimits, passesMs, most: 80 })
+  fc.assert(
+    fc.property(anyLimits, messagesMs(2, 4, 0.2, 3, 25), steps, (limits, messages, all) => {
+      const world = new World(limits, messages.length, messages)
+      play(world, all)
+      world.drain(Infinity)
+    }),
+    { numRuns: 200, seed: SEED },
+  )
+})
+
+/** One worker has all that there is, and others wait for it to have its turns ended, until the pool becomes smaller. */
+test('a permit that is recalled while turns are to end comes back, though the turns go on', () => {
+  const who = fc.nat({ max: 15 })
+  const deeds = { come: 6, breakOff: 3, withdraw: 1, reload: 1 }
+  const limits = fc.constant({ pool: 1 })
+  const round = fc.record({
+    pool: fc.integer({ min: 3, max: 6 }),
+    who,
+    clients: fc.integer({ min: 3, max: 12 }),
+    steps: stepsOf({ deeds, who, limits, passesMs: [0, 1, 5, 10, 20, 60, 200], most: 16 }),
+  })
+  const rounds = fc.array(round, { minLength: 1, maxLength: 6, size: 'max' })
+  fc.assert(
+    fc.property(messagesMs(2, 3, 5, 20, 50), rounds, (messages, all) => {
+      const world = new World({ pool: 1, reserve: 0, min: 0, database: 0, user: 0 }, messages.length, messages)
+      for (const { pool, who, clients, steps } of all) {
+        world.reload({ pool })
+        for (let left = clients; left > 0; left--) world.come(who)
+        world.fleet.events.run(100, world.check)
+        play(world, steps)
+        world.leave()
+      }
+      for (const worker of world.fleet.alive.keys()) world.come(worker)
+      world.drain(Infinity)
+    }),
+    { numRuns: 300, seed: SEED },
+  )
+})

@@ -77,7 +77,7 @@ export class ServerLists {
   timeOut(nowMs: number, timeoutMs: number): void {
     if (timeoutMs === 0) return
     for (const [state, reason] of TIMED)
-      for (const server of this.of[state]) if (nowMs - server.sinceMs > timeoutMs) server.timeOut(reason)
+      for (const server of this.of[state]) if (nowMs - server.sinceMs > timeoutMs) server.giveUp(reason)
   }
 }
 

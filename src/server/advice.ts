@@ -10,7 +10,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   'client disconnect while server was not ready':
     'Its client was gone within a transaction, which is rolled back. The line about the client tells more. Often is costly: each time a server has to be opened anew.',
   'a query of the pooler ended within a transaction':
-    'One of connect_query, server_check_query, server_reset_query and auth_query begins a transaction and does not end it.',
+    'One of server_check_query, server_reset_query and auth_query begins a transaction and does not end it.',
   'test query failed': 'The setting is server_check_query; the log of PostgreSQL tells why.',
   'reset query failed': 'The setting is server_reset_query; the log of PostgreSQL tells why.',
   'idle server got dirty': 'PostgreSQL has said what nobody had asked for: see its log at this time.',

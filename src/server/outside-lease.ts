@@ -21,6 +21,8 @@ export interface OutsideLeaseOwner extends ChoreListener {
   /** What a command tag says about the state of the session on the server. */
   noteTag(tag: string): void
   close(reason: string, notice?: Notice): void
+  /** The same; while it is opened, that has failed. */
+  giveUp(reason: string): void
 }
 
 /** Whoever waits for settings to be restored. */
@@ -50,7 +52,7 @@ export class OutsideLease implements FrameSink {
 
   /** `connect_query`. */
   connect(sql: string, done: (error: Notice | null) => void): void {
-    this.#run(sql, { done: ({ error }) => done(error) })
+    this.#run(sql, { done: ({ error }) => done(error) }, 'connect_query ended within a transaction')
   }
 
   /** `server_check_query`. */
@@ -105,14 +107,15 @@ export class OutsideLease implements FrameSink {
     chore?.gone(notice)
   }
 
-  #run(sql: string, wish: ChoreWish): void {
+  /** @param whenOpen why the server is of no use, if it begins a transaction and does not end it */
+  #run(sql: string, wish: ChoreWish, whenOpen = 'a query of the pooler ended within a transaction'): void {
     const owner = this.#owner
     invariant(this.#chore === null, `server ${owner.id} has two chores`)
     this.#chore = new Chore(owner, {
       ...wish,
       done: (result) => {
         this.#chore = null
-        if (!result.isIdle) owner.close('a query of the pooler ended within a transaction')
+        if (!result.isIdle) owner.giveUp(whenOpen)
         else wish.done(result)
       },
     })

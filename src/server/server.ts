@@ -271,10 +271,11 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     if (this.#state !== SERVER.leased && this.#state !== SERVER.restoring) this.close(reason)
   }
 
-  /** It takes too long to be opened, or to answer a query of ours. */
-  timeOut(reason: string): void {
-    if (this.#opening !== null) this.onOpeningFailed(new PoolerError('server-login-failing', { error: reason }))
-    else this.close(reason)
+  /** It is of no use: it does not answer, or not as it should. While it is opened that is a failure to open it, after which there is a pause. */
+  giveUp(reason: string, notice?: Notice): void {
+    if (this.#opening !== null)
+      this.onOpeningFailed(notice ?? new PoolerError('server-login-failing', { error: reason }))
+    else this.close(reason, notice)
   }
 
   /** Ends the connection. Whoever holds it is told `notice`. */
@@ -344,12 +345,15 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
 
   /** A mistake of ours, or a server that cannot be understood: nothing of it is used again. */
   #break(error: unknown): void {
-    if (error instanceof PoolerError) {
-      this.#end(`the server sent nonsense: ${error.message}`, error, 'doubtful')
+    const notice = error instanceof PoolerError ? error : new PoolerError('internal-error')
+    // Another one would not be opened either.
+    if (this.#opening !== null) this.context.owner.onServerFailed(this, notice)
+    if (notice === error) {
+      this.#end(`the server sent nonsense: ${notice.message}`, notice, 'doubtful')
       return
     }
     this.context.log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, this.logFields)
-    this.#end('internal error', new PoolerError('internal-error'), 'doubtful')
+    this.#end('internal error', notice, 'doubtful')
   }
 
   #gone(problem: Error | null): void {
@@ -388,7 +392,7 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
   }
 
   onNonsense(reason: string): void {
-    this.close(`the server sent nonsense: ${reason}`, new PoolerError('server-nonsense', { reason }))
+    this.giveUp(`the server sent nonsense: ${reason}`, new PoolerError('server-nonsense', { reason }))
   }
 
   /** Stops reading for a reason, or takes the reason back; reads while there is none. */

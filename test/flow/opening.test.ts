@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import type { LoginScript } from '../support/flow/postgres.ts'
-import { authenticationOk, error, int32, notice, ready, rows } from '../support/flow/replies.ts'
+import { authenticationOk, copyIn, error, int32, notice, ready, rows } from '../support/flow/replies.ts'
 import { message, query, startup } from '../support/flow/requests.ts'
 import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
 
@@ -288,6 +288,24 @@ test('a connect_query that fails is a login that fails', async () => {
   await client.expect('ErrorResponse(FATAL 42601 syntax error)')
   await client.expectClosed()
   await server.expectClosed()
+})
+
+test.each([
+  ['begins a transaction', ready('T'), 'cached error: connect_query ended within a transaction (server_login_retry)'],
+  ['is answered with what nobody asked for', copyIn(), 'server conn crashed?'],
+])('a connect_query that %s is a login that fails, and is not tried again at once', async (_, answer, reason) => {
+  const flow = await startFlow({ databases: ["app=host=db connect_query='begin'"] })
+  const client = await arrive(flow)
+  const server = await flow.postgres.next()
+  await server.expect('Query(begin)')
+  server.send(answer)
+  expect((await client.expect('ErrorResponse')).shown).toContain(reason)
+  await client.expectClosed()
+  await server.expectClosed()
+  const tries = flow.postgres.servers.length
+  const next = await arrive(flow)
+  await next.expect('ErrorResponse')
+  expect(flow.postgres.servers).toHaveLength(tries)
 })
 
 test('the server is told who logs in, to which database, and the settings of the entry', async () => {

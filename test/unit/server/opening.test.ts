@@ -113,6 +113,7 @@ async function prepareOpening({ connectQuery = '', encryption = null, waits = fa
     onNonsense: (reason) => void told.push(`nonsense: ${reason}`),
     noteTag: () => {},
     close: (reason) => void told.push(`close: ${reason}`),
+    giveUp: (reason) => void told.push(`give up: ${reason}`),
   }
   const opening = new ServerOpening(owner, new OutsideLease(owner))
   return {

@@ -30,6 +30,7 @@ function outsideLease() {
       told.push(words === undefined ? `close: ${reason}` : `close: ${reason}, told: ${words.message}`)
       owner.isOver = true
     },
+    giveUp: (reason) => void told.push(`give up: ${reason}`),
     onAsynchronous: (type) => void told.push(`asynchronous ${String.fromCharCode(type)}`),
     onNonsense: (reason) => void told.push(`nonsense: ${reason}`),
   }
@@ -153,7 +154,7 @@ test('a query of ours that ends within a transaction costs the server, and count
   const { outside, say, told } = outsideLease()
   outside.check('begin', () => told.push('sound'))
   say(complete('BEGIN'), ready('T'))
-  expect(told).toEqual(['send begin', 'close: a query of the pooler ended within a transaction'])
+  expect(told).toEqual(['send begin', 'give up: a query of the pooler ended within a transaction'])
 })
 
 test('whoever waits for settings is told once that the server is gone, and those who only ask for a check are not', () => {

@@ -1,7 +1,6 @@
 /** The permits of one pool in a worker: asked for from the primary, who grants and recalls them. */
 
 import type { Clock } from '../base/clock.ts'
-import { EVICTED } from '../pool/permits/accounts.ts'
 import type { Permits } from '../pool/permits/holder.ts'
 import type { ShareHolder } from '../pool/share.ts'
 import type { Line } from './line.ts'
@@ -34,8 +33,8 @@ export class AskedPermits implements Permits {
   /** How many more the primary knows to be wanted. */
   #asked = 0
   #askedForMinimumMs = -Infinity
-  /** Those that wait for a server to come free. */
-  #recalls: { readonly because: string; readonly sparedSinceMs: number; readonly isTurn: boolean }[] = []
+  /** Turns that are to end, as servers come free. */
+  #recalls: { readonly because: string; readonly sparedSinceMs: number }[] = []
   /** Servers that are being closed because of a recall. */
   #yielding = 0
 
@@ -106,21 +105,16 @@ export class AskedPermits implements Permits {
 
   onRecalled(because: string, sparedMs: number | null, isTurn: boolean): void {
     const hasIdle = this.#holder.idleSinceMs !== Infinity
-    if (because === EVICTED && !isTurn && !hasIdle && this.#yielding < this.#held) {
+    if (!isTurn && !hasIdle) {
       // The idle server was taken meanwhile, who knows for how long. Others may have one.
       const { line, pool } = this.#options
       line.tell('permitMissed', pool)
       return
     }
+    // All that it has is on its way back: they have crossed.
+    if (this.#recalls.length + this.#yielding >= this.#held) return
     const sparedSinceMs = sparedMs === null ? -Infinity : this.#clock.nowMs - sparedMs
-    const recall = { because, sparedSinceMs, isTurn }
-    if (this.#recalls.length + this.#yielding >= this.#held) {
-      // All that it has is on its way back: they have crossed. But a turn may yet go on, and the primary counts on what it recalls.
-      const turn = isTurn ? -1 : this.#recalls.findIndex((each) => each.isTurn)
-      if (turn >= 0) this.#recalls[turn] = recall
-      return
-    }
-    if (!hasIdle) this.#recalls.push(recall)
+    if (!hasIdle) this.#recalls.push({ because, sparedSinceMs })
     else {
       this.#yielding++
       this.#holder.onRecalled(because, sparedSinceMs)
@@ -129,7 +123,7 @@ export class AskedPermits implements Permits {
 
   /** Its turn goes on: nobody waits elsewhere any more. */
   onKept(): void {
-    this.#recalls = this.#recalls.filter(({ isTurn }) => !isTurn)
+    this.#recalls = []
   }
 
   tellFigures(): void {

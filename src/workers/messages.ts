@@ -148,10 +148,10 @@ export type ToWorker = {
     readonly pool: number
     readonly because: string
     readonly sparedMs: number | null
-    /** It is off once nobody waits any more: see `permitsKept`. */
+    /** The next server that comes free, rather than one that is idle. It is off once nobody waits any more: see `permitsKept`. */
     readonly isTurn: boolean
   }>
-  /** Nobody waits any more for what this pool was to give up as its turn ended. */
+  /** Nobody waits any more for what this pool was to give up as its turn ended, and there are not too many. */
   readonly permitsKept: Message<number>
   /** How many servers the pool must keep for the sake of `min_pool_size`. */
   readonly permitFloor: Message<{ readonly pool: number; readonly floor: number }>

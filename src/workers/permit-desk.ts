@@ -1,7 +1,7 @@
 /** The permits of a fleet, kept by its primary: one book for all workers, and who has to give up one for a client elsewhere. */
 
 import type { Clock } from '../base/clock.ts'
-import { UNFAIRNESS_MS } from '../pool/permits/accounts.ts'
+import { EVICTED, UNFAIRNESS_MS } from '../pool/permits/accounts.ts'
 import { PermitBook, type SizesOf } from '../pool/permits/book.ts'
 import type { Account, Limit } from '../pool/permits/limit.ts'
 import { chooseBetweenPools, chooseWithinPool, NOBODY_SPARED, type Share } from './fair-shares.ts'
@@ -105,7 +105,9 @@ export class PermitDesk {
   missed(counter: Counter, pool: number): void {
     const remote = this.#find(counter, pool)
     if (remote === null) return
-    this.#book.accounts.unrecall(remote.account)
+    if (remote.account.recalled > 0) this.#book.accounts.unrecall(remote.account)
+    // What has come back meanwhile was that of its turn.
+    else remote.noteReturn()
     this.#poll()
   }
 
@@ -233,14 +235,15 @@ export class PermitDesk {
   }
 
   #makeRoom(limit: Limit, nowMs: number): void {
-    for (let surplus = limit.surplus; surplus > 0; surplus--) {
+    // Not recalled by the books: they would count on what is in use, and look for nothing idle, long after others have given up enough.
+    for (let surplus = limit.surplus - this.#turnsEnding(limit, nowMs); surplus > 0; surplus--) {
       const shares = [...limit.holders].map((holder) => this.#shareOf(holder))
       const [victim] = shares.filter(({ held }) => held > 0).sort((one, other) => other.held - one.held)
       if (victim === undefined) break
-      this.#book.accounts.recall(victim.account, limit.tooMany, NOBODY_SPARED)
+      this.#endTurn(victim.account, limit.tooMany, NOBODY_SPARED, nowMs)
     }
     for (const asking of [...limit.blocked].sort((one, other) => one.queuesSinceMs - other.queuesSinceMs)) {
-      if (limit.coming > 0 || this.#isTurnEnding(limit, nowMs)) return
+      if (limit.coming > 0 || this.#turnsEnding(limit, nowMs) > 0) return
       const shares = [...limit.holders].map((holder) => this.#shareOf(holder))
       const own = shares.find(({ account }) => account === asking) ?? this.#shareOf(asking)
       const decision =
@@ -248,18 +251,25 @@ export class PermitDesk {
       const isResting = nowMs - (this.#movedMs.get(limit) ?? -Infinity) < REST_MS
       if (decision === null || (isResting && !decision.isTurn)) continue
       this.#movedMs.set(limit, nowMs)
-      const victim = this.#byAccount.get(decision.victim.account)
-      if (victim === undefined) continue
-      victim.endTurn(decision.sparedSinceMs, nowMs)
-      this.#ending.add(victim)
+      this.#endTurn(decision.victim.account, EVICTED, decision.sparedSinceMs, nowMs)
     }
   }
 
-  /** A permit of one of its holders can be expected soon. */
-  #isTurnEnding(limit: Limit, nowMs: number): boolean {
-    for (const holder of limit.holders)
-      if (nowMs - (this.#byAccount.get(holder)?.turnEndedMs ?? -Infinity) < PATIENCE_MS) return true
-    return false
+  #endTurn(account: Account, because: string, sparedSinceMs: number, nowMs: number): void {
+    const victim = this.#byAccount.get(account)
+    if (victim === undefined) return
+    victim.endTurn(because, sparedSinceMs, nowMs)
+    this.#ending.add(victim)
+  }
+
+  /** How many permits of its holders can be expected soon, because turns are to end. */
+  #turnsEnding(limit: Limit, nowMs: number): number {
+    let ending = 0
+    for (const holder of limit.holders) {
+      const remote = this.#byAccount.get(holder)
+      if (remote !== undefined && nowMs - remote.turnEndedMs < PATIENCE_MS) ending += remote.endingTurns
+    }
+    return ending
   }
 
   #shareOf(account: Account): Share & { readonly account: Account } {

@@ -1,7 +1,6 @@
 /** A pool in a worker as the primary's desk of permits sees it: what its figures say, as far as they have come through. */
 
 import type { Clock } from '../base/clock.ts'
-import { EVICTED } from '../pool/permits/accounts.ts'
 import type { Holder } from '../pool/permits/holder.ts'
 import type { Account } from '../pool/permits/limit.ts'
 import { NOBODY_SPARED } from './fair-shares.ts'
@@ -91,19 +90,23 @@ export class RemotePool implements Holder {
     return this.waitingSinceMs + (WEIGHT_MS * this.kept) / Math.max(this.demand, 1)
   }
 
+  get endingTurns(): number {
+    return this.#endingTurns
+  }
+
   /** The permits that it holds and was not told to give up. */
   get kept(): number {
     return this.account.held - this.account.recalled - this.#endingTurns
   }
 
   /** One of its servers is to go, though all are in use: the next that comes free once those are served whom it may serve first. */
-  endTurn(sparedSinceMs: number, nowMs: number): void {
+  endTurn(because: string, sparedSinceMs: number, nowMs: number): void {
     this.#endingTurns++
     this.turnEndedMs = nowMs
-    this.#recall(EVICTED, sparedSinceMs, true)
+    this.#recall(because, sparedSinceMs, true)
   }
 
-  /** Nobody waits any more. It may have given up what it was told to already: that does no harm. */
+  /** Nobody waits any more, and there are not too many. It may have given up what it was told to already: that does no harm. */
   keepTurn(): void {
     if (this.#endingTurns === 0) return
     this.#endingTurns = 0

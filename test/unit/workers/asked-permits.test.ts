@@ -28,11 +28,18 @@ test('a turn that goes on after all ends nothing', () => {
   expect(permits.mustYield()).toBe(null)
 })
 
-test('what is recalled because there are too many comes back, though a turn was to end with the same server and then goes on', () => {
+test('a recall that finds nothing idle is told to be in vain, whatever it is for: the primary does not count on it', () => {
   const { permits, told } = busy()
   permits.onRecalled(EVICTED, null, true)
   permits.onRecalled('too many servers in the pool', null, false)
+  expect(told).toEqual(['permitMissed'])
   permits.onKept()
+  expect(permits.mustYield()).toBe(null)
+})
+
+test('a turn that ends since there are too many says so', () => {
+  const { permits, told } = busy()
+  permits.onRecalled('too many servers in the pool', null, true)
   expect(permits.mustYield()).toBe('too many servers in the pool')
   permits.giveBack()
   expect(told).toEqual(['permitBack'])

@@ -133,3 +133,25 @@ test('where one limit is raised and another lowered at once, nothing is granted 
   desk.resize()
   expect(one.told).toEqual(['granted', 'granted'])
 })
+
+test('what is too many and in use is not counted on: whoever waits gets what is idle meanwhile', () => {
+  let permits = 4
+  const due: (() => void)[] = []
+  const desk = new PermitDesk({
+    clock: new ManualClock(),
+    sizesOf: (kind) => ({ max: kind === 'pool' ? permits : 0 }),
+    later: (_ms, work) => due.push(work),
+  })
+  const [busy, idle, leaving] = [join(desk), join(desk), join(desk)]
+  busy.asks(waiting(2))
+  idle.asks(waiting(1))
+  leaving.asks(waiting(1))
+  permits = 3
+  desk.resize()
+  due.shift()?.()
+  expect(busy.told).toEqual(['granted', 'granted', 'recalled'])
+  leaving.givesBack(NOTHING)
+  idle.asks(IDLE)
+  busy.asks(waiting(1, 2))
+  expect(idle.told).toEqual(['granted', 'recalled'])
+})

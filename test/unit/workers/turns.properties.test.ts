@@ -5,14 +5,14 @@ import { test } from 'vitest'
 import { type Limits, World } from './toy-world.ts'
 
 /** Always the same worlds: what is new to be found is for whoever changes this. */
-const SEED = 1
+const SEED = 3
 
 interface Step {
   readonly passesMs: number
   readonly deed: { readonly what: Deed; readonly who: number; readonly limits: Partial<Limits> }
 }
 
-type Deed = 'come' | 'finish' | 'breakOff' | 'withdraw' | 'withdrawAll' | 'die' | 'start' | 'reload'
+type Deed = 'come' | 'finish' | 'breakOff' | 'withdraw' | 'withdrawAll' | 'die' | 'start' | 'reload' | 'rest'
 
 interface Steps {
   /** How often each is done, compared with the others. */
@@ -65,13 +65,14 @@ const anyLimits = fc.record({
 })
 
 test('whatever is reloaded meanwhile: no limit is exceeded, whoever waits is served, and all permits come back', () => {
-  const deeds = { come: 10, finish: 5, breakOff: 3, withdraw: 1, withdrawAll: 1, die: 1, start: 1, reload: 4 }
+  const deeds = { come: 10, finish: 5, breakOff: 3, withdraw: 1, withdrawAll: 1, die: 1, start: 1, reload: 4, rest: 1 }
   const passesMs = [0, 0.1, 0.3, 1, 7, 30, 60, 300]
   const steps = stepsOf({ deeds, who: mostlyOfOnePool, limits: anyLimits, passesMs, most: 80 })
   fc.assert(
     fc.property(anyLimits, messagesMs(2, 4, 0.2, 3, 25), steps, (limits, messages, all) => {
       const world = new World(limits, messages.length, messages)
       play(world, all)
+      world.rest()
       world.drain(Infinity)
     }),
     { numRuns: 200, seed: SEED },
@@ -101,6 +102,7 @@ test('a permit that is recalled while turns are to end comes back, though the tu
         world.leave()
       }
       for (const worker of world.fleet.alive.keys()) world.come(worker)
+      world.rest()
       world.drain(Infinity)
     }),
     { numRuns: 300, seed: SEED },

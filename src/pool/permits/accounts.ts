@@ -46,12 +46,7 @@ export class Accounts {
     // Its own clients have their turn among the others.
     if (account.blockedBy !== null) account.blockedBy.block(account, account.missing)
     else if (holder.wanted > held && holder.waitingSinceMs !== Infinity) pool.block(account, holder.wanted - held)
-    this.#serve(account.limits, nowMs)
-    // What came back may have been too little, of the reserve for one: whoever is next looks again whether anything is idle.
-    for (const limit of account.limits) {
-      const oldest = limit.oldestBlocked
-      if (oldest !== null) this.#settle(oldest, nowMs)
-    }
+    this.#cameBack(account.limits, nowMs)
   }
 
   /** The holder is gone, and whatever it held is free. */
@@ -59,7 +54,7 @@ export class Accounts {
     account.blockedBy?.unblock(account)
     account.unclaim()
     while (account.held > 0) this.#takeBack(account)
-    this.#serve(account.limits, nowMs)
+    this.#cameBack(account.limits, nowMs)
   }
 
   /** A limit has other numbers now: whoever waits for it may have more, or holders have to give up what is too much. */
@@ -150,7 +145,8 @@ export class Accounts {
     first.block(account, missing)
     for (let left = missing; left > 0 && account.blockedBy !== null && first.mayHaveIdle; left--) {
       const full = allFull(account, nowMs)
-      const needed = full.filter((limit) => !account.claims.includes(limit))
+      // What came back may have been too little: then nothing is on its way to where a permit is kept for it.
+      const needed = full.filter((limit) => !account.claims.includes(limit) || limit.coming <= 0)
       // Enough may be on its way for all who wait. Where it has to come under several limits, each looks after itself.
       const [only, ...others] = needed
       if (only !== undefined && others.length === 0 && only.coming >= Math.max(only.missing, 1)) return
@@ -167,12 +163,21 @@ export class Accounts {
     for (const victim of victims) recall(victim, EVICTED, asking.waitingSinceMs)
   }
 
+  #cameBack(limits: readonly Limit[], nowMs: number): void {
+    this.#serve(limits, nowMs)
+    // It may have been too little, of the reserve for one: whoever is next looks again whether anything is idle.
+    for (const limit of limits) {
+      const oldest = limit.oldestBlocked
+      if (oldest !== null) this.#settle(oldest, nowMs)
+    }
+  }
+
   /** There is room: it goes to whoever has waited for longest. Whoever still lacks another limit waits for that from now on. */
   #serve(limits: readonly Limit[], nowMs: number): void {
     for (const limit of limits) {
       // Asked first, because to walk through a set makes an object.
       if (limit.claimants.size === 0) continue
-      for (const claimant of limit.claimants) if (firstFull(claimant, nowMs) === null) this.#settle(claimant, nowMs)
+      for (const claimant of limit.claimants) this.#settle(claimant, nowMs)
     }
     for (;;) {
       let next: Account | null = null

@@ -91,7 +91,7 @@ const migratingStep: fc.Arbitrary<Step> = fc.oneof(
 function world(step: fc.Arbitrary<Step>, ...manners: World['manners'][]): fc.Arbitrary<World> {
   return fc.record({
     scripts: fc.array(script, { minLength: 1, maxLength: MAX_CLIENTS }),
-    steps: fc.array(step, { maxLength: 40 }),
+    steps: fc.array(step, { maxLength: 40, size: 'max' }),
     poolSize: fc.integer({ min: 1, max: 3 }),
     maxPreparedStatements: fc.constantFrom(1, 2, 100),
     autoPrepare: fc.constantFrom(0, 1, 1),

@@ -77,7 +77,7 @@ const copyInput: fc.Arbitrary<Scene> = fc
 
 const stream: fc.Arbitrary<Scene> = fc
   .tuple(
-    fc.array(fc.tuple(fc.boolean(), fc.boolean(), data), { maxLength: 12 }),
+    fc.array(fc.tuple(fc.boolean(), fc.boolean(), data), { maxLength: 12, size: 'max' }),
     fc.constantFrom('client', 'server', 'error', 'at once' as const),
     data,
   )

@@ -354,7 +354,7 @@ class PostgresModel {
 
 test('whatever is sent, fails and overtakes, each reply pays the debt of its own request, and only what failed is undone', () => {
   const conversation = fc.record({
-    pieces: fc.array(PIECES, { maxLength: 12 }),
+    pieces: fc.array(PIECES, { maxLength: 12, size: 'max' }),
     failures: fc.infiniteStream(fc.nat(4).map((number) => number === 0)),
     steps: fc.infiniteStream(fc.constantFrom('send', 'work', 'deliver')),
   })

@@ -66,6 +66,10 @@ class World {
   }
 }
 
+type Given = typeof sizes extends fc.Arbitrary<infer T> ? T : never
+type Deed = typeof deed extends fc.Arbitrary<infer T> ? T : never
+type Change = typeof change extends fc.Arbitrary<infer T> ? T : never
+
 const sizes = fc.record({
   pool: fc.integer({ min: 0, max: 4 }),
   reserve: fc.integer({ min: 0, max: 2 }),
@@ -87,11 +91,69 @@ const change = fc.record({
   max: fc.integer({ min: 0, max: 5 }),
 })
 
+/** Such as were wrong once, each for a moment: until somebody asked again. */
+const KNOWN: [Given, (Deed | Change)[]][] = [
+  // What came back was of the reserve, and opened no room.
+  [
+    { pool: 1, reserve: 1, min: 0, database: 0, user: 0 },
+    [
+      { what: 'come', who: 7, passesMs: 0 },
+      { what: 'open', who: 7, passesMs: 0 },
+      { what: 'resize', who: 1, max: 2 },
+      { what: 'come', who: 7, passesMs: 0 },
+      { what: 'come', who: 6, passesMs: 500 },
+    ],
+  ],
+  // Room is kept for one that now waits for another limit, under which a server is idle.
+  [
+    { pool: 0, reserve: 0, min: 1, database: 0, user: 2 },
+    [
+      { what: 'go', who: 4, passesMs: 0 },
+      { what: 'come', who: 0, passesMs: 0 },
+      { what: 'come', who: 1, passesMs: 0 },
+      { what: 'come', who: 0, passesMs: 0 },
+      { what: 'resize', who: 0, max: 2 },
+      { what: 'withdraw', who: 2, passesMs: 500 },
+      { what: 'open', who: 4, passesMs: 0 },
+    ],
+  ],
+  // A process dies that held what was recalled.
+  [
+    { pool: 0, reserve: 0, min: 0, database: 1, user: 2 },
+    [
+      { what: 'come', who: 1, passesMs: 0 },
+      { what: 'open', who: 1, passesMs: 0 },
+      { what: 'come', who: 4, passesMs: 0 },
+      { what: 'come', who: 0, passesMs: 0 },
+      { what: 'open', who: 4, passesMs: 0 },
+      { what: 'finish', who: 1, passesMs: 0 },
+      { what: 'resize', who: 1, max: 0 },
+      { what: 'come', who: 5, passesMs: 0 },
+      { what: 'finish', who: 4, passesMs: 0 },
+      { what: 'die', who: 1, passesMs: 0 },
+    ],
+  ],
+  // The same under the limit of a user.
+  [
+    { pool: 0, reserve: 0, min: 1, database: 2, user: 1 },
+    [
+      { what: 'go', who: 2, passesMs: 0 },
+      { what: 'open', who: 2, passesMs: 0 },
+      { what: 'come', who: 3, passesMs: 0 },
+      { what: 'withdraw', who: 0, passesMs: 0 },
+      { what: 'resize', who: 2, max: 0 },
+      { what: 'open', who: 0, passesMs: 0 },
+      { what: 'come', who: 1, passesMs: 500 },
+      { what: 'die', who: 2, passesMs: 0 },
+    ],
+  ],
+]
+
 test('the books are right at every moment, and in the end everybody has been served', () => {
   fc.assert(
     fc.property(
       sizes,
-      fc.array(fc.oneof({ arbitrary: deed, weight: 20 }, change), { maxLength: 120 }),
+      fc.array(fc.oneof({ arbitrary: deed, weight: 20 }, change), { maxLength: 120, size: 'max' }),
       (given, deeds) => {
         const world = new World(given)
         for (const each of deeds) {
@@ -111,7 +173,8 @@ test('the books are right at every moment, and in the end everybody has been ser
         for (const limit of world.limits) if (limit.surplus > 0) throw new Error(`${limit.name} is exceeded in the end`)
       },
     ),
-    { numRuns: 500 },
+    // Another seed, and more runs, to search for longer.
+    { seed: 1, numRuns: 500, examples: KNOWN },
   )
 })
 

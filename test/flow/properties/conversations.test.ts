@@ -106,11 +106,15 @@ function world(step: fc.Arbitrary<Step>, ...manners: World['manners'][]): fc.Arb
   })
 }
 
+const ENDS_BATCH = ['Sync', 'Query', 'Terminate']
+
 /** A server whose answers come when the world says so. */
 class Backend {
   readonly #server: FlowServer
   readonly #model: SessionModel
   readonly waiting: Request[] = []
+  /** It is in the midst of a batch, and keeps the tables of that as they are: whoever wants to change them waits for it. */
+  locksTables = false
 
   constructor(server: FlowServer, tables: Tables) {
     this.#server = server
@@ -122,11 +126,13 @@ class Backend {
       if (request.name === 'Terminate') this.#server.close()
       const answer = this.#model.answer(request)
       if (answer.length > 0) this.#server.send(...answer)
+      this.locksTables = !ENDS_BATCH.includes(request.name)
     }
   }
 
   die(): void {
     this.waiting.length = 0
+    this.locksTables = false
     this.#server.reset()
   }
 }
@@ -263,6 +269,10 @@ async function play(
     }
   }
 
+  const migrate = () => {
+    if (![...backends.values()].some(({ locksTables }) => locksTables)) tables.version++
+  }
+
   const everybodyWorks = async () => {
     for (let idle = 0; idle < 2; ) {
       await quiet(2)
@@ -288,7 +298,7 @@ async function play(
       else if (step.does === 'work')
         [...backends.values()][step.server % Math.max(backends.size, 1)]?.work(step.requests)
       else if (step.does === 'order') obey(step.order)
-      else if (step.does === 'migrate') tables.version++
+      else if (step.does === 'migrate') migrate()
       else if (step.does === 'vanish') players[step.client]?.client.vanish()
       else if (step.does === 'die') [...backends.values()][step.server % Math.max(backends.size, 1)]?.die()
       await quiet(step.does === 'rest' ? 3 : 1)
@@ -296,7 +306,7 @@ async function play(
     obey('resume')
     // Each round brings every patient client one turn further, unless it waits in vain.
     for (let rounds = MAX_ROUNDS; rounds > 0 && players.some((player) => player.hasMore); rounds--) {
-      if (options.manners === 'polite') tables.version++
+      if (options.manners === 'polite') migrate()
       for (const player of players) if (player.hasMore) player.send(options.manners)
       await everybodyWorks()
     }

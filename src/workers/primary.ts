@@ -118,7 +118,9 @@ export class Primary extends GatheredFleet {
   async #fill(seat: Seat): Promise<readonly Address[]> {
     const worker = this.#spawn((how) => this.#lost(worker, seat, how))
     seat.take(worker)
-    return this.#launch(worker)
+    const launched = this.#launch(worker)
+    seat.filled = launched.catch(() => {})
+    return launched
   }
 
   #spawn(onExit: (how: string) => void): Worker {
@@ -261,6 +263,8 @@ export class Primary extends GatheredFleet {
 
   async #restart(graceMs: number): Promise<void> {
     for (const seat of this.#seats) {
+      // There would be two of them: whoever starts has nothing to drain, and would go on to serve.
+      while (seat.worker?.state === 'starting') await seat.filled
       const before = seat.worker
       if (this.#isStopping) return
       try {

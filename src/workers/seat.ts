@@ -16,6 +16,8 @@ export class Seat {
   restarts = 0
   /** When the next one is to be started. */
   dueMs = Infinity
+  /** Resolves once whoever was put here last serves, or has failed to. */
+  filled: Promise<unknown> = Promise.resolve()
   #failures = 0
 
   /** The worker is gone, and was not meant to be. Returns how long to wait before the next one is started. */

@@ -26,7 +26,9 @@ test('no counter goes down when a worker crashes, or all are replaced, and none 
   const isReplaced = async () => {
     const samples = await scrape(pgweir)
     expectNoneLess(samples, before)
-    return samples.of('pgweir_workers_lost_total') === 1 && samples.of('pgweir_workers', { state: 'serving' }) === 3
+    const workers = await pgweir.fleet.workers()
+    const areServing = workers.every(({ pid, state }) => pid !== victim?.pid && state === 'serving')
+    return samples.of('pgweir_workers_lost_total') === 1 && workers.length === 3 && areServing
   }
   await until('another one serves', isReplaced, LONG_PATIENCE_MS)
   expect(await queries()).toBe(3)

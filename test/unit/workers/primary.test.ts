@@ -498,6 +498,32 @@ test('workers are replaced one by one, each once its successor serves', async ()
   expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving', 'serving'])
 })
 
+test('one that only starts is waited for, and replaced like the others', async () => {
+  let served = () => {}
+  const starting = new Promise<typeof ADDRESSES>((resolve) => {
+    served = () => resolve(ADDRESSES)
+  })
+  let starts = 0
+  const { primary, played, clock, worker } = fleet({
+    workers: 1,
+    answers: { start: () => (++starts === 2 ? starting : ADDRESSES) },
+  })
+  await primary.start()
+  worker(0).die('SIGSEGV')
+  await settled()
+  clock.advance(100)
+  primary.sweep()
+  primary.restart(0)
+  await settled()
+  expect(played).toHaveLength(2)
+  served()
+  await settled()
+  expect(played).toHaveLength(3)
+  worker(1).die('exit code 0')
+  await primary.restarting
+  expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving'])
+})
+
 test('a worker whose successor cannot start stays', async () => {
   let starts = 0
   const { primary, played, clock } = fleet({

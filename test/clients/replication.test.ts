@@ -208,6 +208,11 @@ test('a subscription copies its tables and follows them, through RECONNECT too',
   await until('the table is copied', async () => (await count()) === 1000)
   await admin.query(`insert into things values (3001, 'followed')`)
   await until('the change has come', async () => (await count()) === 1001)
+  // PostgreSQL does not recover from a connection that is lost while the worker of the first copy drops its slot.
+  await until('the first copy is over', async () => {
+    const { rows } = await subscriber.query(`select from pg_subscription_rel where srsubstate = 'r'`)
+    return rows.length === 1
+  })
   await pgweir.fleet.control.reconnect(null)
   await admin.query(`insert into things values (3002, 'followed')`)
   await until('the subscriber has come back', async () => (await count()) === 1002, LONG_PATIENCE_MS)

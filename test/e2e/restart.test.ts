@@ -22,7 +22,12 @@ import { createDatabase } from '../support/postgres.ts'
 const database = await createDatabase({ method: 'trust' })
 const SCRIPT = fileURLToPath(new URL('../../deploy/restart.sh', import.meta.url))
 /** The portable transport knows SO_REUSEPORT only from Node 23.1 on. */
-const canShare = process.env['PGWEIR_TEST_TRANSPORT'] !== 'node'
+const canShare = process.env['PGWEIR_TEST_TRANSPORT'] !== 'node' || isNodeAtLeast(23, 1)
+
+function isNodeAtLeast(major: number, minor: number): boolean {
+  const [ofMajor = 0, ofMinor = 0] = process.versions.node.split('.').map(Number)
+  return ofMajor > major || (ofMajor === major && ofMinor >= minor)
+}
 
 /** What an operator has: one file for both, and the script. */
 async function prepare() {
@@ -76,7 +81,7 @@ async function cancel(port: number, { pid, secret }: ReturnType<typeof keyOf>): 
   await until('the request is over', () => canceller.hasEnded)
 }
 
-test.runIf(canShare)('nobody notices; and cancels arrive while both run, whoever gets them', async () => {
+async function replacesUnderLoad(): Promise<void> {
   const { port, pidOf, restart, connect, isReady } = await prepare()
   await restart()
   const first = pidOf(1)
@@ -135,4 +140,16 @@ test.runIf(canShare)('nobody notices; and cancels arrive while both run, whoever
   process.kill(second ?? 0, 'SIGTERM')
   await until('the second has ended', () => pidOf(2) === null)
   await until('no server is left', async () => (await activity(database)).length === 0)
-})
+}
+
+async function refusesToStart(): Promise<void> {
+  const { pidOf, restart } = await prepare()
+  expect(await failureOf(restart())).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('so_reuseport on the transport node needs Node 23.1 or later'),
+  })
+  expect([pidOf(1), pidOf(2)]).toEqual([null, null])
+}
+
+if (canShare) test('nobody notices; and cancels arrive while both run, whoever gets them', replacesUnderLoad)
+else test('is refused by a transport that cannot share a port, which says what it needs', refusesToStart)

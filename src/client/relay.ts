@@ -148,6 +148,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   get holdsClient(): boolean {
+    // What is sent again is not held up by what its first sending may have done.
+    if (this.#rerun?.isRunning) return false
     return this.#rerun?.isAwaited || (this.#restoring?.holdsClient ?? false) || (this.#announcing?.isAwaited ?? false)
   }
 

@@ -1,6 +1,7 @@
 /** What a client asked for at login, and what it has set since, follows it from server to server. */
 
 import { describe, expect, test } from 'vitest'
+import { ANSWER, keep, PARSED_RESULT } from '../support/flow/auto-prepared.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import type { FlowServer } from '../support/flow/postgres.ts'
 import {
@@ -445,6 +446,22 @@ describe('a client that resets its settings has those that it asked for at login
     await postgres.expect('Query(two)', 'Query(three)')
     postgres.send(rows('2'), ready(), rows('3'), ready())
     for (const last of ['42704', 'DataRow(2)', 'DataRow(3)']) expect((await roman.answer()).join()).toContain(last)
+  })
+
+  test('also if that is sent again because its plan was out of date', async () => {
+    const { roman, postgres } = await startRoman({ settings: { auto_prepare: 1 } })
+    roman.send(parse('later', 'reset all'), sync)
+    await postgres.expect('Parse', 'Sync')
+    postgres.send(parseComplete, ready())
+    await roman.answer()
+    await keep({ client: roman, postgres }, 'select 1', 2)
+    roman.send(batch('select 1'))
+    await postgres.expect('Bind(, #2)', 'Execute', 'Sync')
+    postgres.send(error('0A000', 'cached plan must not change result type'), ready())
+    await postgres.expect('Parse(#3, select 1)', 'Bind(, #3)', 'Execute', 'Sync')
+    postgres.send(PARSED_RESULT)
+    expect(await roman.answer()).toEqual(ANSWER)
+    await run(roman, postgres, 'two')
   })
 
   test('within a transaction what is sent behind that waits for its answer only', async () => {

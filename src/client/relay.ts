@@ -150,7 +150,9 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   get holdsClient(): boolean {
     // What is sent again is not held up by what its first sending may have done.
     if (this.#rerun?.isRunning) return false
-    return this.#rerun?.isAwaited || (this.#restoring?.holdsClient ?? false) || (this.#announcing?.isAwaited ?? false)
+    if (this.#rerun?.isAwaited || this.#announcing?.isAwaited) return true
+    const { server } = this
+    return server !== null && (this.#restoring?.holdsClient(server.ledger) ?? false)
   }
 
   onRequest(server: Server): void {
@@ -248,6 +250,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   onReplies(buffer: Buffer, start: number, end: number): void {
     const server = this.server as Server
+    const wasHeld = this.holdsClient
     this.pool.counters.sent += end - start
     this.session.workBegins()
     try {
@@ -259,6 +262,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       this.session.workEnds()
     }
     this.#passed()
+    if (wasHeld && !this.holdsClient) this.#goesOn = true
     if (this.#goesOn || (this.#goesOnWhenReady && server.ledger.isEmpty)) {
       this.#goesOn = false
       this.#goesOnWhenReady = false
@@ -304,12 +308,11 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       this.session.end(new PoolerError('statement-mode-transaction'))
       return
     }
-    const wasHeld = this.holdsClient
     const isRestored = this.#restoring?.onReady(server, status) ?? true
     const isLast = status === STATUS_IDLE && server.ledger.isEmpty
     if (isWithheld && isRestored && !(isLast && this.#announcing?.await()))
       this.#say(READY_WITH[status] ?? READY_IN_TRANSACTION)
-    if (this.#goesOnWhenReady || (wasHeld && !this.holdsClient)) this.#goesOn = true
+    if (this.#goesOnWhenReady) this.#goesOn = true
     this.#goesOnWhenReady = false
   }
 
@@ -430,7 +433,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   #considerRelease(server: Server): void {
-    if (this.#restoring?.holdsClient) {
+    if (this.#restoring?.keepsServer) {
       if (this.#restoring.isDue && server.isClean && !this.#requests.isMidRequest) this.#restoring.start(server)
       return
     }

@@ -4,6 +4,7 @@
  */
 
 import { invariant } from '../base/invariant.ts'
+import type { Ledger } from '../server/ledger.ts'
 import { restoringSql } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import type { Tenant } from '../server/tenant.ts'
@@ -63,9 +64,20 @@ export class Restoring {
     return this.#state === 'due'
   }
 
-  /** What the client sends has to wait. */
-  get holdsClient(): boolean {
-    return this.#state === 'expected' || this.#state === 'seen' || this.isDue || this.#state === 'running'
+  /** The server is not to be given back. */
+  get keepsServer(): boolean {
+    return this.#awaitsAnswer || this.isDue || this.#state === 'running'
+  }
+
+  /** What the client sends has to wait; unless the server waits for it: for the data of a COPY, or the Sync behind a failure. */
+  holdsClient({ awaitsReady, copy }: Pick<Ledger, 'awaitsReady' | 'copy'>): boolean {
+    if (this.#awaitsAnswer) return awaitsReady && (copy === 'none' || copy === 'ended')
+    return this.isDue || this.#state === 'running'
+  }
+
+  /** To what may reset settings. */
+  get #awaitsAnswer(): boolean {
+    return this.#state === 'expected' || this.#state === 'seen'
   }
 
   /** The last request that was sent may reset settings. */

@@ -8,7 +8,10 @@ import {
   authenticationOk,
   backendKeyData,
   bindComplete,
+  closeComplete,
   complete,
+  copyData,
+  copyIn,
   dataRow,
   error,
   join,
@@ -24,6 +27,7 @@ import {
   batch,
   bind,
   cancelRequest,
+  copyDone,
   execute,
   flush,
   message,
@@ -461,6 +465,64 @@ describe('a client that resets its settings has those that it asked for at login
     await postgres.expect('Parse(#3, select 1)', 'Bind(, #3)', 'Execute', 'Sync')
     postgres.send(PARSED_RESULT)
     expect(await roman.answer()).toEqual(ANSWER)
+    await run(roman, postgres, 'two')
+  })
+
+  test('and a COPY behind that in the same query gets its data', async () => {
+    const { roman, postgres } = await startRoman()
+    const text = 'reset all; copy t from stdin'
+    roman.send(query(text), copyData('one'))
+    await postgres.expect(`Query(${text})`)
+    await postgres.expectNothing()
+    postgres.send(complete('RESET'), copyIn())
+    await roman.expect('CommandComplete(RESET)', 'CopyInResponse')
+    await postgres.expect('CopyData')
+    roman.send(copyData('two'), copyDone, query('two'))
+    await postgres.expect('CopyData', 'CopyDone')
+    await postgres.expectNothing()
+    postgres.send(complete('COPY 2'), ready())
+    await expectRestore(postgres)
+    postgres.send(restored())
+    await roman.expect('CommandComplete(COPY 2)', 'ParameterStatus(TimeZone=Europe/Rome)', 'ReadyForQuery(I)')
+    await postgres.expect('Query(two)')
+    postgres.send(rows('2'), ready())
+    expect(await roman.answer()).toContain('DataRow(2)')
+  })
+
+  for (const ending of ['well', 'with an error'])
+    test(`and a COPY by a batch gets its data, once a reset has been parsed, and ends ${ending}`, async () => {
+      const { flow, roman, postgres } = await startRoman()
+      roman.send(parse('later', 'reset all'), sync)
+      await postgres.expect('Parse', 'Sync')
+      postgres.send(parseComplete, ready())
+      await roman.answer()
+      roman.send(batch('copy t from stdin'))
+      await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
+      postgres.send(parseComplete, bindComplete, copyIn())
+      await roman.expect('ParseComplete', 'BindComplete', 'CopyInResponse')
+      roman.send(copyData('one'), copyDone, sync)
+      await postgres.expect('CopyData', 'CopyDone', 'Sync')
+      if (ending === 'well') postgres.send(complete('COPY 1'), ready())
+      else postgres.send(error('22P02', 'invalid input syntax'), ready())
+      expect((await roman.answer()).at(-1)).toBe('ReadyForQuery(I)')
+      if (ending !== 'well') {
+        await postgres.expect('Close(statement, pgweir_fence)', 'Flush')
+        postgres.send(closeComplete)
+      }
+      await flow.expectCounts({ idle: 1 })
+      await run(roman, postgres, 'two')
+    })
+
+  test('unless Postgres has skipped the command behind a failure: the Sync that ends that is sent on', async () => {
+    const { roman, postgres } = await startRoman()
+    roman.send(parse('', 'selct'), query('reset all'), sync)
+    await postgres.expect('Parse', 'Query(reset all)')
+    await postgres.expectNothing()
+    postgres.send(error('42601', 'syntax error'))
+    await roman.expect('ErrorResponse')
+    await postgres.expect('Sync')
+    postgres.send(ready())
+    await roman.expect('ReadyForQuery(I)')
     await run(roman, postgres, 'two')
   })
 

@@ -422,7 +422,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   onServerDrained(): void {
     const { server } = this
-    this.session.stopReading('server-full', server !== null && server.ledger.length > MAX_DEBTS)
+    this.session.stopReading('server-full', server !== null && this.#isServerFull(server))
   }
 
   /** A COPY has failed with Syncs in it: nobody else may get a ReadyForQuery too many, and the client none too late. */

@@ -2,8 +2,29 @@
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
-import { complete, copyData, copyIn, dataRow, error, ready, rowDescription, rows } from '../support/flow/replies.ts'
-import { copyDone, message, parse, query, startup } from '../support/flow/requests.ts'
+import {
+  bindComplete,
+  complete,
+  copyData,
+  copyIn,
+  dataRow,
+  error,
+  parseComplete,
+  ready,
+  rowDescription,
+  rows,
+} from '../support/flow/replies.ts'
+import {
+  bind,
+  closeStatement,
+  copyDone,
+  execute,
+  message,
+  parse,
+  query,
+  startup,
+  sync,
+} from '../support/flow/requests.ts'
 import { startFlow, startPair } from '../support/flow/start.ts'
 
 const WINDOW = { windowBytes: 16 * 1024 }
@@ -140,6 +161,30 @@ test('answers of our own do not pile up either', async () => {
   expect(session?.channel.owedBytes).toBeLessThan(HELD_BYTES)
   client.vanish()
   await quiet()
+})
+
+test('a server that was full is asked for what it has answered, where answers of our own wait behind that', async () => {
+  const { client, postgres } = await startPair({ windowBytes: 120_000 })
+  client.send(parse('s1', 'select 1'), sync)
+  await postgres.expect('Parse', 'Sync')
+  postgres.send(parseComplete, ready())
+  await client.answer()
+  postgres.stopReading()
+  client.send(bind('', 's1', 'x'.repeat(117_000)))
+  await quiet()
+  // All in one chunk: what the server has no room for, and more debts than are remembered.
+  const count = 4_100
+  const closes = Array.from({ length: count }, () => closeStatement('pgweir_'))
+  client.send(bind('', 's1', 'x'.repeat(5_000)), execute(), ...closes)
+  await quiet()
+  client.send(sync)
+  postgres.startReading()
+  await postgres.expect('Bind', 'Bind', 'Execute', 'Flush')
+  postgres.send(bindComplete, bindComplete, complete('SELECT 0'))
+  await postgres.expect('Sync')
+  postgres.send(ready())
+  const shown = await client.answer()
+  expect(shown.filter((message) => message === 'CloseComplete')).toHaveLength(count)
 })
 
 test('a cancel request is handled although its client does not read', async () => {

@@ -8,6 +8,7 @@ import type { Waiter } from '../pool/lease.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { PoolMode } from '../pool/settings.ts'
 import { PoolerError } from '../problems.ts'
+import { DEBT, type Effect } from '../server/ledger.ts'
 import type { Profile } from '../server/profile.ts'
 import type { Announcer } from '../server/schema-version.ts'
 import type { Server } from '../server/server.ts'
@@ -175,7 +176,10 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.#times.answeredByUs()
   }
 
-  answerOurselves({ ledger }: Server): void {
+  answerOurselves(server: Server): void {
+    // A notification may come in pieces at any time: its end is followed by what is owed then.
+    if (this.#replies.isMidReply(server)) return
+    const { ledger } = server
     for (let reply = ledger.takeOurs(); reply !== null; reply = ledger.takeOurs()) {
       this.sayHeld()
       this.#heldAnswer = reply
@@ -479,7 +483,9 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   #onKnown(): void {
     if (!this.session.isOpen) return
-    this.#sayNow(READY_IDLE)
+    const { server } = this
+    if (server !== null && this.#replies.isMidReply(server)) server.ledger.owe(DEBT.ours, READY)
+    else this.#sayNow(READY_IDLE)
     this.session.goOn()
   }
 
@@ -561,3 +567,6 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
 /** Changes nothing, whatever the state of the transaction, and is answered at once. */
 const FENCE = Buffer.concat([encodeCloseStatement(`${SHARED_PREFIX}fence`), FLUSH])
+
+/** An answer of our own that has to wait for the end of a message. */
+const READY: Effect = { reply: READY_IDLE, undo: () => {} }

@@ -92,9 +92,12 @@ export class Replies implements FrameSink {
   }
 
   pass(buffer: Buffer, start: number, end: number): void {
-    if (this.#listener.server === null) return
+    const { server } = this.#listener
+    if (server === null) return
     this.#forwardsRest = true
     this.#listener.toClient().add(buffer, start, end)
+    // They have waited for the end of a message that nothing asked for.
+    if (!server.frames.isMidFrame) this.answerOurselves(server)
   }
 
   frame(type: number, buffer: Buffer, start: number, end: number, length: number): boolean {

@@ -307,7 +307,7 @@ export class Requests implements FrameSink, StatementsContext {
       }
       const name = deallocatedName(buffer.toString('utf8', start + HEADER_BYTES, end - 1))
       if (name !== null && this.statements.knows(name)) {
-        if (!ledger.isClear && !ledger.isBatchOpen) {
+        if (!ledger.isBatchOpen && (!ledger.isClear || server.frames.isMidFrame)) {
           this.goOnWhenReady()
           return false
         }

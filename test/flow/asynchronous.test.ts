@@ -1,7 +1,10 @@
 /** Notices, notifications and changed settings come at any time, and reach the right client. */
 
 import { describe, expect, test } from 'vitest'
+import { ANSWER, startKept } from '../support/flow/auto-prepared.ts'
 import { quiet } from '../support/flow/inbox.ts'
+import { Others } from '../support/flow/member.ts'
+import { RESULT, startPrepared } from '../support/flow/prepared.ts'
 import {
   bindComplete,
   complete,
@@ -15,7 +18,7 @@ import {
   rowDescription,
   rows,
 } from '../support/flow/replies.ts'
-import { batch, copyDone, query } from '../support/flow/requests.ts'
+import { batch, closeStatement, copyDone, query } from '../support/flow/requests.ts'
 import { startPair } from '../support/flow/start.ts'
 
 const WORDS = [
@@ -130,4 +133,57 @@ test('a setting that an idle server reports is noticed: it is set back before th
   await postgres.expect('Query(select 1)')
   postgres.send(rows('1'), ready())
   expect(await client.answer()).toContain('DataRow(1)')
+})
+
+describe('a notification that comes in pieces is whole for the client, before what the pooler answers itself meanwhile:', () => {
+  const news = notification('news', 'x'.repeat(100))
+  const [first, second] = [news.subarray(0, 50), news.subarray(50)]
+
+  test('to a Parse whose statement the server keeps', async () => {
+    const { client, postgres } = await startKept({ settings: { pool_mode: 'session', server_reset_query: '' } })
+    postgres.send(first)
+    await quiet()
+    client.send(batch('select 1'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(second, RESULT)
+    await client.expect('NotificationResponse')
+    expect(await client.answer()).toEqual(ANSWER)
+  })
+
+  for (const [how, sent, ...answer] of [
+    ['a Close', closeStatement('s1'), 'CloseComplete'],
+    ['a DEALLOCATE', query('deallocate s1'), 'CommandComplete(DEALLOCATE)', 'ReadyForQuery(T)'],
+  ] as const)
+    test(`to ${how} of a statement that others use too`, async () => {
+      const { client, postgres } = await startPrepared()
+      client.send(query('begin'))
+      await postgres.expect('Query(begin)')
+      postgres.send(complete('BEGIN'), ready('T'))
+      await client.answer()
+      postgres.send(first)
+      await quiet()
+      client.send(sent)
+      await postgres.expectNothing()
+      postgres.send(second)
+      await client.expect('NotificationResponse', ...answer)
+    })
+
+  test('to a change of tables that others have to know of', async () => {
+    const others = new Others()
+    const { client, postgres } = await startPair({ others, settings: { pool_mode: 'session', server_reset_query: '' } })
+    client.send(query('create table a ()'))
+    await postgres.expect('Query')
+    postgres.send(complete('CREATE TABLE'), ready())
+    await client.expect('CommandComplete(CREATE TABLE)')
+    postgres.send(first)
+    await quiet()
+    others.answer()
+    await quiet()
+    postgres.send(second)
+    await client.expect('NotificationResponse', 'ReadyForQuery(I)')
+    client.send(query('two'))
+    await postgres.expect('Query(two)')
+    postgres.send(rows('2'), ready())
+    expect(await client.answer()).toContain('DataRow(2)')
+  })
 })

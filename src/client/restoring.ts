@@ -132,13 +132,14 @@ export class Restoring {
 
   #done(server: Server, error: Notice | null): void {
     server.lend(this.#listener)
+    // Whether or not the client is still there, the server has them.
+    if (error === null) this.#settings.onRestored(server)
     if (this.#state === 'abandoned') {
       this.#enter('none')
       this.#listener.onAbandoned(server)
     } else if (error === null) {
       this.#enter('none')
       this.#tries = 0
-      this.#settings.onRestored(server)
       this.#listener.onRestored(server)
     } else if (error.sqlstate === '57014' && this.#tries < MAX_TRIES) {
       this.#enter('due')

@@ -188,6 +188,8 @@ export class EpollListener implements Listener, Pollable {
     this.#watch(false)
     if (!this.#isShort) this.#onAcceptFailed(systemError('accept', errno))
     this.#isShort = true
+    // One that finishes has not waited for the last try.
+    if (this.#retry) clearTimeout(this.#retry)
     this.#retry = setTimeout(() => {
       this.#retry = null
       if (!this.#isPaused) this.#watch(true)

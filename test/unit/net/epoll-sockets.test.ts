@@ -116,6 +116,20 @@ test('while the system has no descriptor left, connections wait, which is told o
   expect(problems).toMatchObject([{ code: 'EMFILE', syscall: 'accept' }])
 })
 
+test('one that finishes while the system has no descriptor left tries no more', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const { listener } = await listen()
+  const accept = vi.spyOn(calls, 'accept').mockReturnValue(EMFILE)
+  onTestFinished(() => accept.mockRestore())
+  const peer = net.connect(listener.address)
+  onTestFinished(() => void peer.destroy())
+  peer.on('error', () => {})
+  await until('it was tried', () => accept.mock.calls.length === 1)
+  listener.finish(() => {})
+  expect([accept.mock.calls.length, vi.getTimerCount()]).toEqual([2, 0])
+})
+
 test('a listener that finishes lets in who has connected already, and nobody else', async () => {
   const { listener, channels } = await listen()
   // For the kernel these are connected at once; we accept when events are looked for.

@@ -274,7 +274,8 @@ export class Primary extends GatheredFleet {
         if (before?.state === 'serving') seat.take(before)
         throw problem
       }
-      if (before?.state !== 'serving') continue
+      // At the end of all, each ends by itself.
+      if (before?.state !== 'serving' || this.#isStopping) continue
       before.enter('draining')
       this.#spreading.settle()
       before.line.tell('drain', { graceMs })

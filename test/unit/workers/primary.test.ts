@@ -524,6 +524,23 @@ test('one that only starts is waited for, and replaced like the others', async (
   expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving'])
 })
 
+test('once the end has begun nobody is replaced any more, not even whose successor is being started', async () => {
+  let served = () => {}
+  const starting = new Promise<typeof ADDRESSES>((resolve) => {
+    served = () => resolve(ADDRESSES)
+  })
+  let starts = 0
+  const { primary, worker } = fleet({ workers: 1, answers: { start: () => (++starts === 2 ? starting : ADDRESSES) } })
+  await primary.start()
+  primary.restart(0)
+  await settled()
+  primary.beginEnd()
+  await primary.everywhere({ name: 'shutdown', args: ['wait_for_clients'] })
+  served()
+  await settled()
+  expect(worker(0).told.filter((each) => each.startsWith('drain'))).toEqual([])
+})
+
 test('a worker whose successor cannot start stays', async () => {
   let starts = 0
   const { primary, played, clock } = fleet({

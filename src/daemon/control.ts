@@ -176,7 +176,7 @@ export class LocalControl implements Control {
   }
 
   #refuseWhileEnding(): void {
-    if (this.#parts.lifecycle.state !== 'serving') throw new PoolerError('shutting-down')
+    if (this.#parts.lifecycle.isEnding) throw new PoolerError('shutting-down')
   }
 
   #findOrAll(name: string | null, verb: string): Database | null {

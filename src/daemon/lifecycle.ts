@@ -61,6 +61,7 @@ export class Lifecycle {
   #running: Running = { listeners: [], janitor: null }
   /** What is waited for; the more impatient one counts. */
   #mode: ShutdownMode | null = null
+  #isReplaced = false
   /** Listeners that still let in who is about to come. */
   #finishing = 0
   #finish = () => {}
@@ -76,6 +77,11 @@ export class Lifecycle {
 
   get state(): LifecycleState {
     return this.#state
+  }
+
+  /** It ends, and nobody takes its place. Else what goes for all clients goes for those who are still here. */
+  get isEnding(): boolean {
+    return this.#state !== 'serving' && !this.#isReplaced
   }
 
   /** Why no client is given a server any more; null while they are. */
@@ -103,6 +109,7 @@ export class Lifecycle {
       return
     }
     const isHastened = this.#state === 'draining' && this.#mode === 'wait_for_clients' && mode === 'wait_for_servers'
+    this.#isReplaced = isReplaced && this.#state === 'serving'
     if (this.#state !== 'serving' && !isHastened) throw new PoolerError('shutting-down')
     this.#mode = mode
     const { log, pools, sessions, conditions } = this.#parts

@@ -318,3 +318,27 @@ describe('while the pooler is shutting down', () => {
     await client.expectClosed()
   })
 })
+
+describe('a worker that is replaced', () => {
+  test('does what goes for the clients that it still has', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(query('begin'))
+    await postgres.expect('Query(begin)')
+    postgres.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    const pause = flow.pooler.control.pause(null)
+    pause.catch(() => {})
+    flow.pooler.parts.drain(10_000)
+    client.send(query('commit'))
+    await postgres.expect('Query(commit)')
+    postgres.send(complete('COMMIT'), ready())
+    await client.answer()
+    await pause
+    await expect(flow.pooler.control.pause(null)).resolves.toBeUndefined()
+    client.send(query('one'))
+    await quiet()
+    await client.expectNothing()
+    await flow.pooler.control.resume(null)
+    await served(client, flow, 'one')
+  })
+})

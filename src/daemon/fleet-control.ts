@@ -3,6 +3,7 @@
 import { processOf } from '../base/ids.ts'
 import type { Log } from '../base/log.ts'
 import { PoolerError } from '../problems.ts'
+import { databaseFor } from '../settings/load.ts'
 import { type Control, type ControlCall, passedOn, type ShutdownMode } from '../workers/control.ts'
 import { StandingOrders } from '../workers/standing-orders.ts'
 import type { Applier, Prepared } from './apply.ts'
@@ -40,6 +41,7 @@ export function fleetControl(parts: FleetControlParts): FleetControl {
     const done = changing.then(async () => {
       const prepared = prepare()
       applier.apply(prepared)
+      standing.keep((database) => databaseFor(prepared.settings, database) !== null)
       await apply(prepared)
     })
     changing = done.catch(() => {})

@@ -31,6 +31,11 @@ export class StandingOrders {
     this.#orders = this.#orders.filter((order) => order !== call)
   }
 
+  /** Databases that are not there any more were forgotten with all that was said of them: should one come again, it is a new one. */
+  keep(isThere: (database: string) => boolean): void {
+    this.#orders = this.#orders.filter(({ args: [name] }) => typeof name !== 'string' || isThere(name))
+  }
+
   /** In the order in which they were given. */
   [Symbol.iterator](): Iterator<ControlCall> {
     return this.#orders[Symbol.iterator]()

@@ -7,11 +7,11 @@ import { fleetControl } from '../../../src/daemon/fleet-control.ts'
 import { NO_SERVICE_MANAGER } from '../../../src/daemon/service-manager.ts'
 import { PoolerError } from '../../../src/problems.ts'
 
-function fleet() {
+function fleet(applier = {} as Applier) {
   const workers = { everywhere: async (): Promise<readonly unknown[]> => [null, null] }
   const { control, standing } = fleetControl({
     log: silentLog,
-    applier: {} as Applier,
+    applier,
     everywhere: () => workers.everywhere(),
     apply: async () => {},
     restart: () => {},
@@ -33,4 +33,24 @@ test('a RESUME of all leaves the PAUSE of one database to workers that start lat
   workers.everywhere = async () => []
   await control.resume('app')
   expect(orders()).toEqual([])
+})
+
+test('a database that is gone after a RELOAD takes with it what was said of it', async () => {
+  let names = ['app', 'shop']
+  const { control, orders } = fleet({
+    readAgain: () => ({ settings: { databases: new Map(names.map((name) => [name, {}])), fallback: null } }),
+    apply: () => {},
+  } as unknown as Applier)
+  await control.disable('app')
+  await control.pause('app')
+  await control.disable('shop')
+  await control.pause(null)
+  names = ['shop']
+  await control.reload()
+  names = ['app', 'shop']
+  await control.reload()
+  expect(orders()).toEqual([
+    ['disable', 'shop'],
+    ['pause', null],
+  ])
 })

@@ -3,15 +3,19 @@
 import type { KeepAlive } from '../channel.ts'
 import type { Option, SystemCalls } from './syscalls.ts'
 
+/** What Linux takes at most, of seconds and of probes. Whoever says more means "as good as never". */
+const MAX_KEEPALIVE_S = 32_767
+const MAX_PROBES = 127
+
 /** A listening socket hands them down to those that it accepts. Must come before `listen` and `connect`: buffers set the window that is offered. */
 export function setTcpOptions(calls: SystemCalls, descriptor: number, keepAlive: KeepAlive): void {
   const { isOn, idleMs, intervalMs = 0, probes = 0, userTimeoutMs = 0, bufferBytes = 0 } = keepAlive
   set('TCP_NODELAY', 1)
   calls.setOption(descriptor, 'SO_KEEPALIVE', isOn ? 1 : 0)
   if (isOn) {
-    set('TCP_KEEPIDLE', Math.ceil(idleMs / 1_000))
-    set('TCP_KEEPINTVL', Math.ceil(intervalMs / 1_000))
-    set('TCP_KEEPCNT', probes)
+    set('TCP_KEEPIDLE', Math.min(Math.ceil(idleMs / 1_000), MAX_KEEPALIVE_S))
+    set('TCP_KEEPINTVL', Math.min(Math.ceil(intervalMs / 1_000), MAX_KEEPALIVE_S))
+    set('TCP_KEEPCNT', Math.min(probes, MAX_PROBES))
   }
   set('TCP_USER_TIMEOUT', userTimeoutMs)
   set('SO_SNDBUF', bufferBytes)

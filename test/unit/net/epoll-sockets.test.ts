@@ -283,6 +283,21 @@ test('what connections are to have is set on both kinds of sockets, and follows 
   }
 })
 
+test('connections have as much as the system takes where the settings say more', async () => {
+  const most = 2_147_483_647
+  const keepAlive = {
+    ...{ isOn: true, idleMs: most * 1_000, intervalMs: most * 1_000, probes: most },
+    ...{ userTimeoutMs: most, bufferBytes: most, deferMs: most * 1_000 },
+  }
+  const { listener } = await listen({ keepAlive })
+  const near = await new Promise<Channel>((resolve, reject) => {
+    transport.dial({ address: listener.address, keepAlive }, { onConnected: resolve, onFailed: reject })
+  })
+  onTestFinished(() => near.destroy())
+  const names = ['TCP_KEEPIDLE', 'TCP_KEEPINTVL', 'TCP_KEEPCNT'] as const
+  expect(names.map((name) => calls.getOption(descriptorOf(near), name))).toEqual([32_767, 32_767, 127])
+})
+
 test('what another process has set on a socket that all share is not taken over', async () => {
   const [opened] = await openListeningDescriptors({
     addresses: ['127.0.0.1'],

@@ -125,7 +125,11 @@ export async function work(side: WorkerSide): Promise<void> {
         onServerConnected(server, permits, begin) {
           const second = secondHandle(server.channel)
           const message = member.serverConnected(server, permits)
-          if (second === null || message === null || !side.connected) begin()
+          if (message === null || !side.connected) begin()
+          else if (second === null) {
+            carrier.send(message)
+            begin()
+          }
           // From when it is on its way it arrives, even if this process dies.
           else
             side.send(message, second.handle, {}, () => {

@@ -14,7 +14,7 @@ export interface SecondHandle {
   close(): void
 }
 
-/** Null where the transport has nothing that could be sent. */
+/** Null where the transport has nothing that could be sent, or the system no descriptor left. */
 export function secondHandle(channel: Channel): SecondHandle | null {
   if (channel instanceof NodeChannel) {
     const { handle } = channel
@@ -22,7 +22,13 @@ export function secondHandle(channel: Channel): SecondHandle | null {
     return handle === null ? null : { handle, close: () => {} }
   }
   if (!(channel instanceof EpollChannel)) return null
-  const socket = new Socket({ fd: channel.share(), readable: false, writable: true })
+  let descriptor: number
+  try {
+    descriptor = channel.share()
+  } catch {
+    return null
+  }
+  const socket = new Socket({ fd: descriptor, readable: false, writable: true })
   const { _handle: handle } = socket as unknown as { readonly _handle: unknown }
   return { handle, close: () => socket.destroy() }
 }

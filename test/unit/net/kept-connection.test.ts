@@ -2,8 +2,9 @@
 
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { createEpollTransport } from '../../../src/net/epoll/epoll-transport.ts'
+import { EMFILE, systemError } from '../../../src/net/epoll/syscalls.ts'
 import { KeptConnection, secondHandle } from '../../../src/net/kept-connection.ts'
 import { createPair } from '../../../src/net/memory-transport.ts'
 import { dialed, Recorder, until } from './rigs.ts'
@@ -64,4 +65,14 @@ test('whoever sees it to its end takes what still comes, and is told when the pe
 test('there is none of a connection in memory', () => {
   const [channel] = createPair()
   expect(secondHandle(channel)).toBe(null)
+})
+
+test('there is none while the system has no descriptor left', async () => {
+  const { channel } = await open()
+  const duplicate = vi.spyOn(transport.poller.calls, 'duplicate').mockImplementation(() => {
+    throw systemError('fcntl', EMFILE)
+  })
+  onTestFinished(() => duplicate.mockRestore())
+  expect(secondHandle(channel)).toBeNull()
+  channel.destroy()
 })

@@ -211,9 +211,12 @@ export class Primary extends GatheredFleet {
   #refill(seat: Seat): void {
     seat.dueMs = Infinity
     // Its end is noticed, and leads to another try.
-    this.#fill(seat).catch((problem: Error) =>
-      this.#options.log.error(`a worker could not be started: ${problem.message}`),
-    )
+    this.#fill(seat).catch((problem: Error) => {
+      const { clock, log } = this.#options
+      log.error(`a worker could not be started: ${problem.message}`)
+      // Where there was not even a process, there is no end either.
+      if (seat.worker === null && seat.dueMs === Infinity && !this.#isStopping) seat.lost(clock.nowMs, 0)
+    })
   }
 
   /** Has every worker do something, also one that starts. One that goes away meanwhile has nothing left to do. */

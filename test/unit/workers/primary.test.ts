@@ -95,9 +95,18 @@ interface Options {
   readonly maxClients?: number
   readonly answers?: Partial<Answers<ToWorker>>
   readonly standing?: readonly ControlCall[]
+  /** Where the system makes a process; may throw. */
+  readonly onSpawn?: () => void
 }
 
-function fleet({ workers = 2, maxClients = 10, answers = {}, leftovers = NO_LEFTOVERS, standing = [] }: Options = {}) {
+function fleet({
+  workers = 2,
+  maxClients = 10,
+  answers = {},
+  leftovers = NO_LEFTOVERS,
+  standing = [],
+  onSpawn,
+}: Options = {}) {
   const clock = new ManualClock()
   const played: Played[] = []
   const primary = new Primary({
@@ -116,6 +125,7 @@ function fleet({ workers = 2, maxClients = 10, answers = {}, leftovers = NO_LEFT
     leftovers,
     silenceMs: () => 5_000,
     spawn(listener) {
+      onSpawn?.()
       const worker = new Played(1_000 + played.length, listener, answers)
       played.push(worker)
       return worker
@@ -496,6 +506,26 @@ test('workers are replaced one by one, each once its successor serves', async ()
   worker(1).die('exit code 0')
   await primary.restarting
   expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving', 'serving'])
+})
+
+test('where the system has no memory for a process, it is tried again', async () => {
+  let spawns = 0
+  const { primary, played, clock, worker } = fleet({
+    workers: 1,
+    onSpawn() {
+      if (++spawns === 2) throw new Error('spawn ENOMEM')
+    },
+  })
+  await primary.start()
+  worker(0).die('SIGSEGV')
+  await settled()
+  for (let looks = 0; looks < 3; looks++) {
+    clock.advance(10_000)
+    primary.sweep()
+    await settled()
+  }
+  expect(played).toHaveLength(2)
+  expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving'])
 })
 
 test('one that only starts is waited for, and replaced like the others', async () => {

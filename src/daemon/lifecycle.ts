@@ -108,7 +108,9 @@ export class Lifecycle {
       this.stop()
       return
     }
-    const isHastened = this.#state === 'draining' && this.#mode === 'wait_for_clients' && mode === 'wait_for_servers'
+    const isEndOfAll = this.#isReplaced && !isReplaced
+    const isMoreUrgent = this.#mode === 'wait_for_clients' && mode === 'wait_for_servers'
+    const isHastened = this.#state === 'draining' && (isEndOfAll || isMoreUrgent)
     this.#isReplaced = isReplaced && this.#state === 'serving'
     if (this.#state !== 'serving' && !isHastened) throw new PoolerError('shutting-down')
     this.#mode = mode

@@ -210,3 +210,17 @@ describe('SHUTDOWN WAIT_FOR_SERVERS', () => {
     expect(await command(flow, 'shutdown').catch((problem) => String(problem))).toContain('28P01')
   })
 })
+
+test('a worker that is being replaced ends with all others, and no later than they must', async () => {
+  const { flow, client, postgres } = await startPair({ settings: { shutdown_timeout: 5 } })
+  client.send(query('begin'))
+  await postgres.expect('Query(begin)')
+  postgres.send(complete('BEGIN'), ready('T'))
+  await client.answer()
+  flow.pooler.parts.drain(1_000)
+  await flow.pooler.control.shutdown('wait_for_clients')
+  await expect(flow.pooler.control.shutdown('wait_for_clients')).rejects.toThrow('pooler is shutting down')
+  await flow.advance(6_000)
+  await client.expect('ErrorResponse(FATAL 57P01 pooler is shutting down)')
+  await flow.pooler.stopped
+})

@@ -55,9 +55,11 @@ describe('Kubernetes', () => {
     validate(manifest)
   })
 
-  test.each(['base', 'peers'])('%s names the files that there are', (folder) => {
-    const { resources } = parse(readFileSync(join(KUBERNETES, folder, 'kustomization.yaml'), 'utf8'))
-    for (const resource of resources) readFileSync(join(KUBERNETES, folder, resource))
+  test.each(['base', 'peers'])('%s names files of its own and other folders, as kustomize demands', (folder) => {
+    const { resources, patches = [] } = parse(readFileSync(join(KUBERNETES, folder, 'kustomization.yaml'), 'utf8'))
+    const named = [...resources, ...patches.flatMap(({ path }: Manifest) => path ?? [])]
+    for (const name of named)
+      readFileSync(join(KUBERNETES, folder, name.startsWith('..') ? `${name}/kustomization.yaml` : name))
   })
 
   test.each([

@@ -69,7 +69,13 @@ const OPERATOR = {
 /** https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/ */
 const KUSTOMIZE = {
   Kustomization: object(
-    { apiVersion: TEXT, kind: TEXT, labels: list(object({ pairs: TEXTS }, ['pairs'])), resources: list(TEXT) },
+    {
+      apiVersion: TEXT,
+      kind: TEXT,
+      labels: list(object({ pairs: TEXTS }, ['pairs'])),
+      resources: list(TEXT),
+      patches: list(object({ path: TEXT, patch: TEXT }, [])),
+    },
     ['apiVersion', 'kind', 'resources'],
   ),
 }

@@ -235,6 +235,7 @@ class Draft {
       general.auth_file === '' &&
       this.upstreamLogin === null &&
       general.auth_user === '' &&
+      all.every(({ auth_user }) => auth_user === null) &&
       ASKS_FOR_SECRETS.includes(general.auth_type)
     )
       this.problems.push(

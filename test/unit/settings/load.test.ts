@@ -132,6 +132,8 @@ app = host=a
     expect(loadText(`${GOOD_INI}auth_type = plain\n`).told.at(-1)).toBe(
       'pgweir.ini:5: warning: no auth_file is set, so nobody can log in with auth_type = plain',
     )
+    const looksUp = '[databases]\napp = host=a auth_user=asker\n[pgbouncer]\nauth_type = plain\n'
+    expect(loadText(looksUp).told).toEqual([])
     expect(loadSettings({}).problems.map(formatProblem)).toEqual([
       expect.stringContaining('pgweir: error: there is nothing to pool; give a configuration file, --upstream'),
     ])

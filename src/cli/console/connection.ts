@@ -5,6 +5,7 @@ import { userInfo } from 'node:os'
 import { createInterface } from 'node:readline/promises'
 import pg from 'pg'
 import { loadSettings } from '../../settings/load.ts'
+import { formatProblem } from '../../settings/problem.ts'
 import type { formatNotice } from './output.ts'
 import { type Target, targetOf } from './target.ts'
 
@@ -41,6 +42,7 @@ export async function connectToConsole(
   onNotice: (notice: Parameters<typeof formatNotice>[0]) => void = () => {},
 ): Promise<ConsoleConnection | null> {
   const target = findTarget(flags, streams)
+  if (target === null) return null
   const client = clientFor(target, streams)
   const complain = (sentence: string) => streams.errors.write(`pgweir: ${describe(target)}: ${sentence}\n`)
   client.on('notice', onNotice)
@@ -59,8 +61,17 @@ export async function connectToConsole(
   return { client, lost, complain }
 }
 
-function findTarget({ config, host, port, username }: PlaceFlags, { env }: ConsoleStreams): Target {
-  const { general } = loadSettings({ iniFile: config ?? null, env }).settings
+/** Other slips in the file are for the pooler to tell; one that cannot be read would lead to another console than the one that is meant. */
+function findTarget({ config, host, port, username }: PlaceFlags, { env, errors }: ConsoleStreams): Target | null {
+  const { settings, problems } = loadSettings({ iniFile: config ?? null, env })
+  const unreadable = problems.find(
+    ({ severity, file, line }) => severity === 'error' && config !== undefined && file === config && line === null,
+  )
+  if (unreadable !== undefined) {
+    errors.write(`${formatProblem(unreadable)}\n`)
+    return null
+  }
+  const { general } = settings
   const systemUser = userInfo().username
   return targetOf({ host, port, username, env, general, systemUser, isThere: existsSync })
 }

@@ -140,7 +140,7 @@ export const PROBLEMS = {
   'login-timeout-server-down': fatal(
     '08006',
     'client_login_timeout (server down)',
-    'The setting is client_login_timeout.',
+    'No server could be opened or came free in that time: the log of the pooler says more. The setting is client_login_timeout.',
   ),
   'no-such-database': fatal(
     '3D000',
@@ -225,7 +225,7 @@ export const PROBLEMS = {
   'query-wait-timeout': fatal(
     '57014',
     'query_wait_timeout',
-    'All servers of the pool stayed busy. The settings are query_wait_timeout and default_pool_size.',
+    'No server came free: SHOW POOLS on the console tells why. The settings are query_wait_timeout and default_pool_size.',
   ),
   'server-login-failing': logged(
     'Look at the cause: host, port, firewall, pg_hba.conf and max_connections of PostgreSQL. It is tried again by itself.',

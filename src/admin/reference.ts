@@ -54,7 +54,7 @@ What goes wrong is an ERROR that the log repeats; the connection lives on.
 \`pgweir console\` needs no psql: \`pgweir console 'show pools'\` prints a table, \`-x\` each column on a line of its own, \`--json\` an array of objects on one line for each
 command, with numbers as numbers unless JavaScript would change them. Several commands stand in several arguments or have \`;\` between them, or come by a
 pipe. The first ERROR ends it: standard error has it, and the exit status is 1 (2 if there is no connection). Without a command it is a prompt with completion,
-history, \`\\x\` and \`\\watch\`. It finds the pooler by \`--host\` and \`--port\`, PGHOST and PGPORT, \`--config pgweir.ini\`, or in the usual places; by the unix socket
+history, \`\\x\` and \`\\watch\`. It finds the pooler by \`--host\` and \`--port\`, PGHOST and PGPORT, \`--config pgweir.ini\`, or else in \`/tmp\` and on 127.0.0.1; by the unix socket
 whoever runs the pooler needs no password, and else PGPASSWORD, ~/.pgpass or the terminal is asked.
 
 Columns have the names, the order and the types of PgBouncer's. What differs:
@@ -63,7 +63,6 @@ Columns have the names, the order and the types of PgBouncer's. What differs:
 - \`wait\` of SHOW CLIENTS counts only while a client is queued, not while its query runs.
 - \`ptr\` is the name that the log gives to a client or server, not an address in memory.
 - A cancel request is counted in SHOW POOLS, and is no row of SHOW CLIENTS and SHOW SERVERS.
-- A client that is still logging in is counted by SHOW LISTS, and is no row of SHOW SOCKETS.
 - Wrong arguments of a command are an invalid command, where PgBouncer sometimes says \`bad arguments\`.`
 
 const COMMANDS_EXPLAINED = `PAUSE, KILL, SUSPEND and WAIT_CLOSE are answered the moment what they wait for has happened. A cancel request (Ctrl-C in psql), or the end of the

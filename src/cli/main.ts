@@ -69,7 +69,7 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
 
   const checking = program
     .command('check')
-    .description('tell every problem of a configuration file, and what PgBouncer does otherwise with it')
+    .description('tell every problem of a configuration file, and what will be different from PgBouncer')
     .argument('<config.ini>')
   addSettingFlags(addServerFlags(checking)).action(async (iniFile: string) => {
     const options = { ...readCommandLine(checking), iniFile, env: world.env }

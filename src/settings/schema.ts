@@ -248,7 +248,7 @@ const LOGGING_IN = {
     'How long the answer of auth_query is taken for true; 0 asks anew for every login, as PgBouncer does. That there is no such user is remembered as well; a wrong password has the next login ask anew. Not in PgBouncer.',
   ),
   admin_users: row(list, '', 'Users who may do everything on the console. With `auth_type = any` everyone may.'),
-  stats_users: row(list, '', 'Users who may run the `SHOW` commands that change nothing.'),
+  stats_users: row(list, '', 'Users who may run the `SHOW` commands on the console, and no other.'),
   auth_failure_delay: seconds(
     '0.1',
     'How long the answer to a failed login is held back when three others have failed from the same address just before; each further one doubles it, up to 64 times as long, and each 10 s one is forgotten. Other addresses, and logins that succeed, are not held up; users of a unix socket are told apart. 0 is never. Not in PgBouncer.',

@@ -5,7 +5,7 @@ import { isIP } from 'node:net'
 import { isMainThread } from 'node:worker_threads'
 import type { Address, Channel, KeepAlive, Listener, ListenOptions, Transport } from './channel.ts'
 import { openListeningDescriptor } from './epoll/epoll-transport.ts'
-import { isPath, makeWay, type SocketAccess, setAccess, socketPath } from './unix-sockets.ts'
+import { describeListening, isPath, makeWay, type SocketAccess, setAccess, socketPath } from './unix-sockets.ts'
 
 const ANY_IPV4 = '0.0.0.0'
 const ANY_IPV6 = '::'
@@ -80,7 +80,8 @@ async function openAll<Opened extends { readonly address: Address; close(): void
         all.push(await open({ ...others, host, port: sharedPort }))
       } catch (problem) {
         const isListeningToAnyIpv4 = all.some((opened) => opened.address.host === ANY_IPV4)
-        if (!(host === ANY_IPV6 && isListeningToAnyIpv4 && saysNoIpv6(problem))) throw problem
+        if (!(host === ANY_IPV6 && isListeningToAnyIpv4 && saysNoIpv6(problem)))
+          throw aboutListenAddr(`${describeListening({ host, port: sharedPort })} cannot be listened on`, problem)
       }
     }
     if (unixSocket !== null) all.push(...(await openUnixSocket(unixSocket, all[0]?.address.port ?? port, others, open)))
@@ -133,10 +134,24 @@ async function resolveAll(names: readonly string[]): Promise<Set<string>> {
   const addresses = new Set<string>()
   for (const name of names) {
     const isAddress = isIP(name) !== 0 || isPath(name)
-    const found = isAddress ? [{ address: name }] : await lookup(name, { all: true })
+    const found = isAddress ? [{ address: name }] : await addressesOf(name)
     for (const { address } of found) addresses.add(address)
   }
   return addresses
+}
+
+async function addressesOf(name: string): Promise<readonly { readonly address: string }[]> {
+  try {
+    return await lookup(name, { all: true })
+  } catch (problem) {
+    throw aboutListenAddr(`${name} cannot be looked up`, problem)
+  }
+}
+
+/** Names the setting, since the system's own words do not. The code stays, by which callers tell what it is. */
+function aboutListenAddr(what: string, problem: unknown): Error {
+  const { message, code } = problem as NodeJS.ErrnoException
+  return Object.assign(new Error(`listen_addr: ${what}: ${message}`, { cause: problem }), { code })
 }
 
 /** What a host without IPv6 answers: the kernel has none, or no interface has an address. */

@@ -1,4 +1,12 @@
 #!/usr/bin/env node
-import { main } from '../dist/cli/main.js'
+import { existsSync } from 'node:fs'
 
-process.exitCode = await main(process.argv.slice(2))
+const PROGRAM = new URL('../dist/cli/main.js', import.meta.url)
+
+if (existsSync(PROGRAM)) {
+  const { main } = await import(PROGRAM.href)
+  process.exitCode = await main(process.argv.slice(2))
+} else {
+  process.stderr.write('pgweir: this clone has not been built yet: run npm ci && npm run build\n')
+  process.exitCode = 1
+}

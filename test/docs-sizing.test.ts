@@ -36,10 +36,13 @@ test('the defaults that it names are those', () => {
   expect(text).toContain(`\`max_client_conn\` (${SETTINGS.max_client_conn.default} unless it is set)`)
 })
 
-test('the memory of a client is what docs/performance.md has', () => {
-  const [, epoll, node] =
-    /^\| `idle` .*\| (\d+\.\d) \| – \| (\d+\.\d) \|/m.exec(readDocument('docs/performance.md')) ?? []
-  expect(readDocument(DOCUMENT)).toContain(`takes ${epoll} KiB on the transport \`epoll\`, and ${node} KiB on \`node\``)
+test('the memory of a client is the most that docs/performance.md has', () => {
+  const [row = ''] = /^\| `idle` .*$/m.exec(readDocument('docs/performance.md')) ?? []
+  const [epoll20, epoll24, node20, node24] = row.split(' | ').slice(4).map(Number.parseFloat)
+  const [epoll, node] = [Math.max(epoll20 ?? NaN, epoll24 ?? NaN), Math.max(node20 ?? NaN, node24 ?? NaN)]
+  expect(readDocument(DOCUMENT)).toContain(
+    `takes up to ${epoll} KiB on the transport \`epoll\`, and ${node} KiB on \`node\``,
+  )
   expect(ROWS.find(({ what }) => what.startsWith('memory'))?.how).toContain(`× ${epoll}`)
 })
 

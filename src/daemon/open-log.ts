@@ -34,11 +34,28 @@ export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean
     wallMs: () => clock.wallMs(),
     write: (line, level, bare) => {
       if (!isQuiet) process.stderr.write(`${line}\n`)
-      if (file !== null) appendFileSync(file, `${line}\n`)
+      if (file !== null) writeToFile(file, line)
       systemLog?.write(level, bare)
     },
   }
   const log = createLog(options)
+  /** Lines that the file has not taken since it took one. */
+  let lost = 0
+
+  /** A disk that is full is no reason to end. */
+  function writeToFile(descriptor: number, line: string): void {
+    const lostBefore = lost
+    try {
+      appendFileSync(descriptor, `${line}\n`)
+      lost = 0
+    } catch (problem) {
+      lost++
+      // What is told comes here again, and must not be told of.
+      if (lost === 1) log.error(`logfile: lines are lost: ${(problem as Error).message}`)
+      return
+    }
+    if (lostBefore > 0) log.warning(`logfile: ${lostBefore} lines were lost`)
+  }
 
   function openOurSystemLog(settings: GeneralSettings): SystemLog | null {
     return openSystemLog(

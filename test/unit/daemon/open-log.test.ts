@@ -53,6 +53,18 @@ test('where the new file cannot be written, the old one goes on', () => {
   expect(words('a.log')).toEqual(['LOG one'])
 })
 
+test('a disk that is full costs lines and nothing else, and how many they were is told once there is room', () => {
+  const { log, reopen, settings, path, words } = start()
+  reopen(settings('logfile = /dev/full'))
+  log.info('one')
+  log.info('two')
+  reopen(settings(`logfile = ${path('b.log')}`))
+  log.info('three')
+  log.info('four')
+  // With the one that told of it.
+  expect(words('b.log')).toEqual(['LOG three', 'WARNING logfile: 3 lines were lost', 'LOG four'])
+})
+
 test('no more lines of one kind are written in a second than log_rate_limit lets pass, from a reload on others', () => {
   const { log, reopen, settings, path, words } = start()
   const warn = () => {

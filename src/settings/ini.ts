@@ -24,17 +24,21 @@ export interface Ini {
 
 /** What reading needs of a file system, so that tests need none. */
 export interface Files {
+  /** Null also where the system does not say. */
   kind(path: string): 'file' | 'folder' | null
   /** Throws the system's error where there is nothing to read. */
   read(path: string): string
-  /** The names inside a folder. */
+  /** The names inside a folder. Throws the system's error where they are not to be had. */
   list(path: string): readonly string[]
 }
 
 export const diskFiles: Files = {
   kind(path) {
-    const status = statSync(path, { throwIfNoEntry: false })
-    return status === undefined ? null : status.isDirectory() ? 'folder' : 'file'
+    try {
+      return statSync(path).isDirectory() ? 'folder' : 'file'
+    } catch {
+      return null
+    }
   },
   read: (path) => readFileSync(path, 'utf8'),
   list: (path) => readdirSync(path),
@@ -134,8 +138,19 @@ class IniReader implements Ini {
       this.#include(path, place)
       return
     }
-    const parts = this.#files.list(path).filter((name) => IS_PART.test(name))
-    for (const name of parts.sort()) this.#include(join(path, name), place)
+    for (const name of this.#partsOf(path, place)) this.#include(join(path, name), place)
+  }
+
+  #partsOf(folder: string, askedAt: Place): string[] {
+    try {
+      return this.#files
+        .list(folder)
+        .filter((name) => IS_PART.test(name))
+        .sort()
+    } catch (cause) {
+      this.#problems.push(error(askedAt, `${quote(folder)} cannot be read: ${systemSentence(cause)}`))
+      return []
+    }
   }
 
   #include(path: string, place: Place): void {

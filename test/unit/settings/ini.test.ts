@@ -125,6 +125,22 @@ test('a missing first file is a problem too', () => {
   expect(read(virtualFiles({})).told).toEqual(['main.ini: error: "main.ini" cannot be read: there is no such file'])
 })
 
+test('what the system does not let us look at is a problem of its line, and ends nothing', () => {
+  const files = virtualFiles({ 'main.ini': '[pgbouncer]\n%include conf.d\nverbose = 1', 'conf.d/a.ini': '' })
+  const list = () => {
+    throw Object.assign(new Error('no'), { code: 'EACCES' })
+  }
+  const { told, entries } = read({ ...files, list })
+  expect(told).toEqual(['main.ini:2: error: "conf.d" cannot be read: permission denied'])
+  expect(entries).toHaveLength(1)
+  const tooLong = 'x'.repeat(300)
+  const onDisk = {
+    ...diskFiles,
+    read: (path: string) => (path === 'main.ini' ? `%include ${tooLong}` : diskFiles.read(path)),
+  }
+  expect(read(onDisk).told).toEqual([expect.stringContaining('cannot be read: ENAMETOOLONG')])
+})
+
 test('real files and folders are read as well', () => {
   const folder = mkdtempSync(join(tmpdir(), 'pgweir-ini-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))

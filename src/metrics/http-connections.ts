@@ -61,12 +61,12 @@ export class HttpConnections {
     this.#set(socket, { state: unanswered > 0 ? 'answered' : 'idle', unanswered })
   }
 
-  /** False if there are as many streams as there may be. */
+  /** False if there are as many streams as there may be. One behind another would be made for nobody: the first has no end. */
   takeStream(socket: Duplex): boolean {
     let streams = 0
     for (const { state } of this.#connections.values()) if (state === 'streamed') streams++
     const connection = this.#connections.get(socket)
-    if (connection === undefined || streams >= this.#limits.streams) return false
+    if (connection === undefined || connection.state === 'streamed' || streams >= this.#limits.streams) return false
     this.#set(socket, { ...connection, state: 'streamed' })
     return true
   }

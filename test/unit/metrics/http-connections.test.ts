@@ -61,3 +61,12 @@ test('streams are so many and no more, and stay whoever comes', () => {
   add()
   expect([...streams, third].map(({ destroyed }) => destroyed)).toEqual([false, false, true])
 })
+
+test('one connection has one stream, however many it asks for without waiting', () => {
+  const { connections, add } = crowd()
+  const socket = add()
+  for (const isTaken of [true, false, false]) {
+    connections.onRequest(socket)
+    expect(connections.takeStream(socket)).toBe(isTaken)
+  }
+})

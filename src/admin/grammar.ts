@@ -3,7 +3,7 @@
 export interface Word {
   /** Without its quotes. */
   readonly text: string
-  /** `quoted` is a "name", `string` a 'value', `symbol` one of = , ( ) * or a quote that is never closed. */
+  /** `quoted` is a "name", `string` a 'value', `symbol` one of = , ( ) *, a quote that is never closed, or a comment that is not. */
   readonly kind: 'plain' | 'quoted' | 'string' | 'symbol'
 }
 
@@ -19,7 +19,8 @@ const TOKEN = new RegExp(
     '(?<end>;)',
     `'(?<string>(?:[^']|'')*)'`,
     '"(?<quoted>(?:[^"]|"")*)"',
-    `(?<symbol>[=,()*'"])`,
+    // The comment whole: if it were cut, each one inside would be looked for the end of, to the end of the text.
+    String.raw`(?<symbol>[=,()*'"]|/\*[\s\S]*)`,
     // All the rest, so that names such as my-app need no quotes; but -- and /* begin comments.
     String.raw`(?<plain>(?:(?!--|/\*)[^\s;'"=,()*])+|\S)`,
   ].join('|'),

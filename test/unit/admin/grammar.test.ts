@@ -42,10 +42,10 @@ describe('words', () => {
     ])
   })
 
-  test('in quotes that are never closed are cut all the same, so that the statement is refused as a whole', () => {
+  test('in quotes and comments that are never closed are cut all the same, so that the statement is refused as a whole', () => {
     expect(wordsOf(`show 'pools`)).toEqual(['show', "'", 'pools'])
     expect(wordsOf('show "pools')).toEqual(['show', '"', 'pools'])
-    expect(wordsOf('show /* pools')).toEqual(['show', '/', '*', 'pools'])
+    expect(wordsOf('show /* pools')).toEqual(['show', '/* pools'])
   })
 
   test('are names whatever their capitals, but not if they are values or symbols', () => {
@@ -71,9 +71,9 @@ test('any text at all is cut without a failure, and in time that grows with its 
       for (const { words } of splitStatements(text)) expect(words.length).toBeGreaterThan(0)
     }),
   )
-  for (const piece of [`'`, '"', '/*', '--', '(', `''x`, ' ']) {
+  for (const piece of [`'`, '"', '/*', 'a/*', '--', '(', `''x`, ' ']) {
     const startedMs = performance.now()
-    splitStatements(piece.repeat(65_536 / piece.length))
-    expect(performance.now() - startedMs, `${piece} over and over`).toBeLessThan(1_000)
+    splitStatements(piece.repeat(1_000_000 / piece.length))
+    expect(performance.now() - startedMs, `${piece} over and over`).toBeLessThan(10_000)
   }
 })

@@ -1,6 +1,6 @@
 /** What a scrape reads: all that the metrics are made of, taken at one moment, with no more names of databases and users than there may be. */
 
-import { OTHER, type TallyNames } from '../pool/tallies.ts'
+import { OTHER, sumTallies, type TallyNames } from '../pool/tallies.ts'
 import { VERSION } from '../version.ts'
 import type { Accounts } from '../workers/accounts.ts'
 import {
@@ -49,7 +49,7 @@ export async function takeSnapshot(fleet: MeasuredFleet, names: TallyNames, limi
     fleet.circumstances(),
   ])
   // Whoever was counted first has a name; those of gauges follow.
-  const tallies = accounts.pools.map((tally) => names.of(tally))
+  const tallies = sumTallies(accounts.pools.map((tally) => names.of(tally)))
   const ofClients = pools.filter(({ database }) => database !== CONSOLE_NAME).map((pool) => names.of(pool))
   const known = new Set([...tallies, ...ofClients].map(({ database }) => database))
   return {

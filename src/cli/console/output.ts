@@ -43,7 +43,7 @@ function jsonOf(text: string | null, { isNumber }: Column): string | number | nu
 
 function table({ columns, rows }: Result): string {
   const widths = columns.map(({ name }, index) =>
-    Math.max(name.length, ...rows.map((row) => (row[index] ?? '').length)),
+    rows.reduce((width, row) => Math.max(width, (row[index] ?? '').length), name.length),
   )
   const line = (cells: readonly string[]) => cells.join(' | ').trimEnd()
   const cell = (text: string, index: number) => {

@@ -24,6 +24,11 @@ test('a table is as psql draws it, with numbers on the right', () => {
   expect(formatResult({ ...POOLS, rows: [['app', '1']] }, 'table')).toContain('(1 row)\n')
 })
 
+test('a table may have more rows than a call has arguments', () => {
+  const rows = Array.from({ length: 500_000 }, () => ['app', '1'])
+  expect(formatResult({ ...POOLS, rows }, 'table')).toContain('(500000 rows)\n')
+})
+
 test('expanded, each column has a line', () => {
   expect(formatResult(POOLS, 'expanded')).toBe(
     [

@@ -8,6 +8,7 @@ import {
   NO_CONNECTION,
   type PlaceFlags,
 } from '../console/connection.ts'
+import { MAX_TIMER_MS } from '../timers.ts'
 import { type Ask, type Counted, look } from '../top/look.ts'
 import { FIRST_STATE, press, screen, type TopState, type TopView } from '../top/screen.ts'
 
@@ -57,7 +58,7 @@ export async function top(flags: TopFlags, streams: ConsoleStreams): Promise<num
 
 function delayMsOf({ delay }: TopFlags): number {
   const ms = delay === undefined ? DELAY_MS : Number(delay) * 1000
-  return ms >= MIN_DELAY_MS ? ms : DELAY_MS
+  return ms >= MIN_DELAY_MS ? Math.min(ms, MAX_TIMER_MS) : DELAY_MS
 }
 
 function asker(client: pg.Client): Ask {

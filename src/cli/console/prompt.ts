@@ -3,6 +3,7 @@
 import { createInterface, type Interface } from 'node:readline/promises'
 import { COMMANDS } from '../../admin/commands.ts'
 import { TOPICS } from '../../admin/show/topics.ts'
+import { MAX_TIMER_MS } from '../timers.ts'
 import type { Layout } from './output.ts'
 
 export interface PromptOptions {
@@ -51,7 +52,7 @@ const WATCH = /^(.*?)\s*;?\s*\\watch(?:\s+(\d+(?:\.\d+)?))?\s*$/
 /** `show pools \watch 2` → the command, and the time between two of its runs in milliseconds. */
 export function splitWatch(line: string): [text: string, periodMs: number | null] {
   const [, text = '', seconds = '2'] = WATCH.exec(line.trim()) ?? []
-  return text === '' ? [line.trim(), null] : [text, Number(seconds) * 1_000]
+  return text === '' ? [line.trim(), null] : [text, Math.min(Number(seconds) * 1_000, MAX_TIMER_MS)]
 }
 
 /** Until the user types anything. */

@@ -13,4 +13,6 @@ test('\\watch repeats what stands before it', () => {
   expect(splitWatch('show pools \\watch')).toEqual(['show pools', 2_000])
   expect(splitWatch(' show pools; \\watch 0.5 ')).toEqual(['show pools', 500])
   expect(splitWatch('\\watch')).toEqual(['\\watch', null])
+  // Longer than a timer takes, which would be over at once.
+  expect(splitWatch('show pools \\watch 9999999')).toEqual(['show pools', 2 ** 31 - 1])
 })

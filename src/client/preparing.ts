@@ -3,12 +3,18 @@
 import type { Pool } from '../pool/pool.ts'
 import { DEBT, type Effect, SWALLOW } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
-import type { Statement } from '../server/statement-registry.ts'
+import { SHARED_PREFIX, type Statement } from '../server/statement-registry.ts'
 import { encodeCloseStatement, encodeParse } from '../wire/frontend.ts'
 import type { Outbox } from '../wire/outbox.ts'
 import type { UnnamedStatement } from './unnamed-statement.ts'
 
 const CLOSE_UNNAMED = encodeCloseStatement('')
+
+const DOOMED = `${SHARED_PREFIX}doomed`
+/** Makes a statement, after what may be left of the last one. */
+const MAKE_DOOMED = Buffer.concat([encodeCloseStatement(DOOMED), encodeParse(DOOMED, Buffer.from('\0\0\0'))])
+/** What the client's unnamed statement is then: it drops that one. */
+export const DEALLOCATE_DOOMED = Buffer.from(`deallocate ${DOOMED}\0\0\0`)
 
 /** How many small statements make way at once for a large one. */
 const MAX_CLOSED = 32
@@ -77,12 +83,14 @@ function close({ leased, toServer }: Sending, statement: Statement): void {
 }
 
 /** The server must have this client's unnamed statement, or none: another client's must not be run for it. */
-export function ensureUnnamed({ leased, toServer, pool }: Sending, unnamed: UnnamedStatement | null): void {
+export function ensureUnnamed(sending: Sending, unnamed: UnnamedStatement | null): void {
+  const { leased, toServer, pool } = sending
   const { statements, ledger } = leased
   if (unnamed !== null && statements.hasUnnamed(unnamed.token, unnamed.serial, ledger)) return
   const body = unnamed?.body ?? null
   if (unnamed !== null && body !== null) {
     pool.counters.serverParses++
+    if (body.equals(DEALLOCATE_DOOMED)) makeDoomed(sending)
     // Unlike a Parse of the client's own, it takes nothing away from the client if it fails.
     ledger.owe(DEBT.parse | SWALLOW, statements.unnamedDoubt)
     toServer.addAll(encodeParse('', body))
@@ -91,4 +99,11 @@ export function ensureUnnamed({ leased, toServer, pool }: Sending, unnamed: Unna
     statements.closeUnnamedSent(ledger)
     toServer.addAll(CLOSE_UNNAMED)
   }
+}
+
+/** The server gets a statement for the client's DEALLOCATE to drop. */
+export function makeDoomed({ leased: { ledger }, toServer }: Sending): void {
+  ledger.owe(DEBT.close | SWALLOW)
+  ledger.owe(DEBT.parse | SWALLOW)
+  toServer.addAll(MAKE_DOOMED)
 }

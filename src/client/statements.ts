@@ -19,7 +19,7 @@ import { encodeError } from '../wire/notices.ts'
 import { FRONTEND } from '../wire/types.ts'
 import { AutoPrepare } from './auto-prepare.ts'
 import { parseDeallocate } from './deallocating.ts'
-import { ensureUnnamed, prepare, prepareUnasked, type Sending } from './preparing.ts'
+import { DEALLOCATE_DOOMED, ensureUnnamed, prepare, prepareUnasked, type Sending } from './preparing.ts'
 import { compareShape, learnsShape } from './shapes.ts'
 import { keyOf, StatementNames } from './statement-names.ts'
 import { UnnamedStatement } from './unnamed-statement.ts'
@@ -128,7 +128,10 @@ export class Statements {
     const dropped = unnamed.drop(ledger)
     if (isWhole) unnamed.keep(buffer, bodyStart, end, this.#auto?.isOn ? this.#auto.kind : 'other')
     leased.statements.unnamedSent(unnamed.token, unnamed.serial, ledger)
-    if (parseDeallocate(context, this.#names, buffer, bodyStart, end, length, dropped)) return
+    if (parseDeallocate(context, this.#names, buffer, bodyStart, end, length, dropped)) {
+      unnamed.keep(DEALLOCATE_DOOMED, 0, DEALLOCATE_DOOMED.length, 'other')
+      return
+    }
     ledger.owe(DEBT.parse, dropped)
     toServer.add(buffer, start, end)
   }

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
 import type { FlowServer } from '../support/flow/postgres.ts'
-import { occupy, RESULT } from '../support/flow/prepared.ts'
+import { occupy, RESULT, startPrepared } from '../support/flow/prepared.ts'
 import {
   bindComplete,
   closeComplete,
@@ -49,6 +49,22 @@ describe('the unnamed statement', () => {
       'CommandComplete(SELECT 1)',
       'ReadyForQuery(I)',
     ])
+    await goOn()
+  })
+
+  test('that is DEALLOCATE of a statement of ours can be run in a later one, on another server too', async () => {
+    const pair = await startPrepared()
+    const { flow, client, postgres } = pair
+    client.send(parse('', 'deallocate s1'), sync)
+    await postgres.expect('Close', 'Parse', 'Parse(, deallocate pgweir_doomed)', 'Sync')
+    postgres.send(closeComplete, parseComplete, parseComplete, ready())
+    await client.expect('ParseComplete', 'ReadyForQuery(I)')
+    const goOn = await occupy(pair)
+    client.send(bind('', ''), execute(), sync)
+    const second = await flow.postgres.next()
+    await second.expect('Close', 'Parse', 'Parse(, deallocate pgweir_doomed)', 'Bind(, )', 'Execute', 'Sync')
+    second.send(closeComplete, parseComplete, parseComplete, bindComplete, complete('DEALLOCATE'), ready())
+    expect(await client.answer()).toEqual(['BindComplete', 'CommandComplete(DEALLOCATE)', 'ReadyForQuery(I)'])
     await goOn()
   })
 

@@ -37,8 +37,9 @@ export class InFlight {
   /** Whether a Parse that is sent now would find the server as it is known to be, and in a transaction that has not failed. */
   isNothingOn({ status, ledger }: Pick<Server, 'status' | 'ledger'>): boolean {
     if (status === STATUS_FAILED) return false
-    if (ledger.isEmpty) return true
+    // Settings are reported with the ReadyForQuery, even if all else has been answered because of a Flush.
     if (!ledger.haveCome(this.#changesUntil)) return false
+    if (ledger.isEmpty) return true
     // What is sent in the batch of a BEGIN shares its fate. In a later one the transaction may have failed.
     return !ledger.awaitsReady || (status === STATUS_IDLE && ledger.haveCome(this.#beginsUntil))
   }

@@ -215,6 +215,9 @@ export class Requests implements FrameSink, StatementsContext {
         }
         break
       case FRONTEND.flush:
+      case FRONTEND.functionCall:
+        this.statements.functionCallSent()
+        break
         listener.sayHeld()
         break
       case FRONTEND.query:

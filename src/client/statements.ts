@@ -303,6 +303,11 @@ export class Statements {
     return null
   }
 
+  /** The function may be set_config. */
+  functionCallSent(): void {
+    if (this.#auto?.isOn) this.#auto.inFlight.add('other', this.#context.leased.ledger)
+  }
+
   /** DEALLOCATE ALL or DISCARD ALL is being sent. Whether it succeeds is known when it has been answered. */
   dropSent(): void {
     this.#ownNames().doubtful.dropSent(this.#context.leased.ledger)

@@ -4,8 +4,27 @@ import { describe, expect, test } from 'vitest'
 import { ANSWER, keep, PARSED_RESULT, startKept } from '../support/flow/auto-prepared.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import { RESULT } from '../support/flow/prepared.ts'
-import { bindComplete, complete, dataRow, error, parseComplete, ready } from '../support/flow/replies.ts'
-import { batch, bind, closeStatement, execute, parse, query, sync } from '../support/flow/requests.ts'
+import {
+  bindComplete,
+  complete,
+  dataRow,
+  error,
+  functionResult,
+  parameterStatus,
+  parseComplete,
+  ready,
+} from '../support/flow/replies.ts'
+import {
+  batch,
+  bind,
+  closeStatement,
+  execute,
+  flush,
+  functionCall,
+  parse,
+  query,
+  sync,
+} from '../support/flow/requests.ts'
 import type { Pair } from '../support/flow/start.ts'
 
 const SYNTAX_ERROR = error('42601', 'syntax error')
@@ -201,6 +220,34 @@ describe('behind batches that are not answered yet', () => {
     await postgres.expect('Parse', 'Bind(, )', 'Execute', 'Parse(, select 1)', 'Bind(, )', 'Execute', 'Sync')
     postgres.send(parseComplete, bindComplete, complete('SET'), PARSED_RESULT)
     await client.answer()
+  })
+
+  test('in the same batch as a SET that has been answered, they go as they are, since no setting has been reported yet', async () => {
+    const { client, postgres } = await startKept()
+    client.send(parse('', 'set timezone = utc'), bind('', ''), execute(), flush)
+    await postgres.expect('Parse', 'Bind(, )', 'Execute', 'Flush')
+    postgres.send(parseComplete, bindComplete, complete('SET'))
+    await client.expect('ParseComplete', 'BindComplete', 'CommandComplete(SET)')
+    client.send(batch('select 1'))
+    await postgres.expect('Parse(, select 1)', 'Bind(, )', 'Execute', 'Sync')
+    postgres.send(
+      parseComplete,
+      bindComplete,
+      dataRow('1'),
+      complete('SELECT 1'),
+      parameterStatus('TimeZone', 'UTC'),
+      ready(),
+    )
+    await client.answer()
+  })
+
+  test('a function call, they go as they are', async () => {
+    const { client, postgres } = await startKept()
+    client.send(functionCall(2078), batch('select 1'))
+    await postgres.expect('FunctionCall', 'Parse(, select 1)', 'Bind(, )', 'Execute', 'Sync')
+    postgres.send(functionResult('utc'), parameterStatus('TimeZone', 'UTC'), ready(), PARSED_RESULT)
+    await client.answer()
+    expect(await client.answer()).toEqual(ANSWER)
   })
 
   test('one that an earlier batch may have taken away is not bound before it is known', async () => {

@@ -36,11 +36,9 @@ interface RequestRow {
   readonly withoutLease: 'begins' | 'leftover' | 'own'
 }
 
-/** Enough of a query to tell whether it is a DEALLOCATE or DISCARD. */
-const QUERY_PREFIX_BYTES = 40
-
 const REQUESTS: Readonly<Record<string, RequestRow>> = {
-  Q: { needs: QUERY_PREFIX_BYTES, debt: DEBT.query, withoutLease: 'begins' },
+  // Enough to tell whether it is a DEALLOCATE, RESET and the like, behind a comment too.
+  Q: { needs: MAX_PREFIX_BYTES, debt: DEBT.query, withoutLease: 'begins' },
   P: { needs: MAX_PREFIX_BYTES, debt: DEBT.parse, withoutLease: 'begins' },
   B: { needs: MAX_PREFIX_BYTES, debt: DEBT.bind, withoutLease: 'begins' },
   D: { needs: MAX_PREFIX_BYTES, debt: DEBT.describe, withoutLease: 'begins' },
@@ -228,7 +226,8 @@ export class Requests implements FrameSink, StatementsContext {
     }
     const debt = REQUEST_DEBTS[type] as number
     if (debt !== 0) ledger.owe(debt)
-    if (type === FRONTEND.sync && this.#mayReset) listener.onMayReset()
+    // With a Flush the answer may come before the Sync is sent.
+    if (this.#mayReset && (type === FRONTEND.execute || type === FRONTEND.sync)) listener.onMayReset()
     toServer.add(buffer, start, end)
     return true
   }
@@ -304,10 +303,6 @@ export class Requests implements FrameSink, StatementsContext {
   #query(server: Server, buffer: Buffer, start: number, end: number, length: number): boolean {
     const { ledger } = server
     if (this.#tracksStatements && mayDeallocate(buffer, start + HEADER_BYTES, length)) {
-      if (end - start < length) {
-        this.demand(length)
-        return false
-      }
       const name = deallocatedName(buffer.toString('utf8', start + HEADER_BYTES, end - 1))
       if (name !== null && this.statements.knows(name)) {
         if (!ledger.isBatchOpen && (!ledger.isClear || server.frames.isMidFrame)) {

@@ -382,13 +382,52 @@ describe('a client that resets its settings has those that it asked for at login
     postgres.send(parseComplete, bindComplete, complete('RESET'))
     await roman.expect('ParseComplete', 'BindComplete', 'CommandComplete(RESET)')
     roman.send(sync, query('two'))
-    await postgres.expect('Sync', 'Query(two)')
-    postgres.send(ready(), rows('2'), ready())
-    await roman.answer()
+    await postgres.expect('Sync')
+    await postgres.expectNothing()
+    postgres.send(ready())
     await expectRestore(postgres)
     postgres.send(restored())
+    await roman.answer()
+    await postgres.expect('Query(two)')
+    postgres.send(rows('2'), ready())
     expect(await roman.answer()).toContain('DataRow(2)')
   })
+
+  test('by SET x TO DEFAULT in a batch whose Sync comes later', async () => {
+    const { roman, postgres } = await startRoman()
+    roman.send(parse('', 'set timezone to default'), bind('', ''), execute(), flush)
+    await postgres.expect('Parse', 'Bind', 'Execute', 'Flush')
+    postgres.send(parseComplete, bindComplete, complete('SET'))
+    await roman.expect('ParseComplete', 'BindComplete', 'CommandComplete(SET)')
+    roman.send(sync)
+    await postgres.expect('Sync')
+    postgres.send(parameterStatus('TimeZone', 'Etc/UTC'), ready())
+    await expectRestore(postgres)
+    postgres.send(restored())
+    await roman.expect('ParameterStatus(TimeZone=Etc/UTC)', 'ParameterStatus(TimeZone=Europe/Rome)', 'ReadyForQuery(I)')
+  })
+
+  for (const text of [
+    `/* ${'where it comes from '.repeat(5)}*/ set timezone to default`,
+    'set session idle_in_transaction_session_timeout to default',
+  ])
+    test(`by ${text.slice(0, 20)}… that comes in pieces`, async () => {
+      const { roman, postgres } = await startRoman()
+      const sent = query(text)
+      for (const [start, end] of [
+        [0, 45],
+        [45, 60],
+        [60, sent.length],
+      ] as const) {
+        roman.send(sent.subarray(start, end))
+        await quiet()
+      }
+      await postgres.expect('Query')
+      postgres.send(complete('SET'), parameterStatus('TimeZone', 'Etc/UTC'), ready())
+      await expectRestore(postgres)
+      postgres.send(restored())
+      await roman.answer()
+    })
 
   test('when what it sent behind that has been answered, and holds back what comes then', async () => {
     const { roman, postgres } = await startRoman()

@@ -49,6 +49,11 @@ export class QueryTexts {
     return text
   }
 
+  /** So many queries are skipped behind a failure in the batch that is answered next, and will not be answered. */
+  skipped(queries: number): void {
+    this.#texts.splice(1, queries)
+  }
+
   drop(): void {
     this.#texts.length = 0
     this.#isBatchNamed = false

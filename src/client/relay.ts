@@ -350,6 +350,10 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     return this.#schemaWatch
   }
 
+  onSkipped(queries: number): void {
+    this.#requests.texts?.skipped(queries)
+  }
+
   onErrorPassed(notice: Notice): void {
     this.pool.errors.note('postgresql', notice.sqlstate)
   }

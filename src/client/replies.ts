@@ -32,6 +32,8 @@ export interface RepliesListener {
   onFatal(server: Server): boolean
   /** A name of ours was unknown, or taken: somebody has dropped or made it by SQL. */
   onSharedNameFailed(server: Server): void
+  /** So many queries are skipped with the batch that has failed. */
+  onSkipped(queries: number): void
   /** The client is told of an error of the server's. */
   onErrorPassed(notice: Notice): void
   /** A prepared statement was refused because its tables have changed. */
@@ -232,7 +234,9 @@ export class Replies implements FrameSink {
       return
     }
     if (this.#heldBack !== null) this.#giveHeldBack()
+    const { readiesGone } = server.ledger
     const verdict = server.ledger.fail()
+    if (server.ledger.readiesGone !== readiesGone) this.#listener.onSkipped(server.ledger.readiesGone - readiesGone)
     if ((isUnknownName(notice) || isTakenName(notice)) && verdict !== 'replace')
       this.#listener.onSharedNameFailed(server)
     if (verdict === 'nonsense' && !isTheEnd) {

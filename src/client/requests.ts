@@ -171,7 +171,7 @@ export class Requests implements FrameSink, StatementsContext {
     const isDone = this.#request(type, buffer, start, end, length)
     const recording = this.#listener.server?.recording
     if (isDone && recording?.isOn) record(recording, type, buffer, start, end)
-    if (isDone && this.texts !== null) this.texts.note(type, buffer, start, end)
+    if (isDone && this.texts !== null && !this.#dropsRest) this.texts.note(type, buffer, start, end)
     return isDone
   }
 
@@ -213,10 +213,10 @@ export class Requests implements FrameSink, StatementsContext {
         }
         break
       case FRONTEND.flush:
+        listener.sayHeld()
+        break
       case FRONTEND.functionCall:
         this.statements.functionCallSent()
-        break
-        listener.sayHeld()
         break
       case FRONTEND.query:
         return this.#query(server, buffer, start, end, length)
@@ -309,7 +309,7 @@ export class Requests implements FrameSink, StatementsContext {
           this.goOnWhenReady()
           return false
         }
-        if (this.#deallocate(server, name)) return true
+        if (this.#deallocate(server, name)) return this.#drop()
       }
     }
     ledger.owe(DEBT.query, this.statements.querySent() ?? this.#schemaEffect(buffer, start, end, length))

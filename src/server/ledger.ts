@@ -116,6 +116,11 @@ export class Ledger {
     return this.#readiesSent
   }
 
+  /** How many of them have come, or were skipped. */
+  get readiesGone(): number {
+    return this.#readiesAnswered
+  }
+
   /** So many of them have come, or were skipped. */
   haveCome(readies: number): boolean {
     return readies <= this.#readiesAnswered

@@ -13,7 +13,7 @@ import {
   ready,
   rows,
 } from '../support/flow/replies.ts'
-import { batch, bind, copyDone, execute, parse, query, sync } from '../support/flow/requests.ts'
+import { batch, bind, copyDone, execute, flush, parse, query, sync } from '../support/flow/requests.ts'
 import { type Pair, startPair } from '../support/flow/start.ts'
 
 const ON = { settings: { log_min_duration: '0.5' } }
@@ -92,6 +92,25 @@ describe('a slow query', () => {
       'slow query: 800.0 ms: select last',
     ])
   })
+})
+
+test('what a server has never answered names nothing', async () => {
+  const pair = await startPair(ON)
+  pair.client.send(parse('s1', 'select 1'), sync)
+  await answer(pair, 0, parseComplete, ready())
+  pair.client.send(query('deallocate s1'))
+  await quiet()
+  pair.client.send(query('select a'))
+  await answer(pair, 600, rows('1'), ready())
+  pair.client.send(parse('', 'selct'), query('skipped'), sync, query('select b'))
+  await answer(pair, 0, error('42601', 'syntax error'), ready())
+  await answer(pair, 600, rows('1'), ready())
+  pair.client.send(parse('', 'selct'), flush)
+  await answer(pair, 0, error('42601', 'syntax error'))
+  pair.client.send(query('dropped'), sync, query('select c'))
+  await answer(pair, 0, ready())
+  await answer(pair, 600, rows('1'), ready())
+  expect(slow(pair).map((line) => line.slice(-8))).toEqual(['select a', 'select b', 'select c'])
 })
 
 test('with log_query_values the text is as it was; with log_sample_rate = 0 there is none', async () => {

@@ -11,8 +11,8 @@ export class Hosts {
   readonly #addresses: readonly Address[]
   readonly #balance: Balance
   #at = 0
-  /** How many have failed in a row. */
-  #failed = 0
+  /** Those that have failed since one has worked, or since all had. */
+  readonly #failed = new Set<Address>()
 
   /** @param addresses at least one */
   constructor(addresses: readonly Address[], balance: Balance) {
@@ -35,14 +35,14 @@ export class Hosts {
   failed(address: Address): boolean {
     // Several may be opened at a time: only the first that fails moves on.
     if (this.#balance === 'disable' && address === this.#addresses[this.#at]) this.#goOn()
-    this.#failed++
-    if (this.#failed % this.#addresses.length !== 0) return true
-    this.#failed = 0
+    this.#failed.add(address)
+    if (this.#addresses.some((each) => !this.#failed.has(each))) return true
+    this.#failed.clear()
     return false
   }
 
   worked(): void {
-    this.#failed = 0
+    this.#failed.clear()
   }
 
   #goOn(): void {

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
 import { quiet } from '../support/flow/inbox.ts'
-import type { LoginScript } from '../support/flow/postgres.ts'
+import { FlowPostgres, type LoginScript } from '../support/flow/postgres.ts'
 import { authenticationOk, copyIn, error, int32, notice, ready, rows } from '../support/flow/replies.ts'
 import { message, query, startup } from '../support/flow/requests.ts'
 import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
@@ -321,4 +321,18 @@ test('the server is told who logs in, to which database, and the settings of the
     timezone: 'Asia/Tokyo',
     application_name: 'pool',
   })
+})
+
+test('a host that refuses several logins at a time is no reason not to try the next one', async () => {
+  const flow = await startFlow({
+    databases: ['app=host=db,standby load_balance_hosts=disable'],
+    settings: { default_pool_size: 2 },
+  })
+  const standby = new FlowPostgres(flow.transport, { host: 'standby', port: 5432 })
+  await standby.listen()
+  flow.postgres.login = silent
+  const [first, second] = [await arrive(flow), await arrive(flow)]
+  await flow.expectCounts({ login: 2, waiting: 2 })
+  for (const server of flow.postgres.servers) server.send(error('53300', 'too many connections', 'FATAL'))
+  for (const client of [first, second]) await client.inbox.through('ReadyForQuery')
 })

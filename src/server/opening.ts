@@ -3,9 +3,12 @@
 import type { Address, Channel, ChannelListener, Dial, KeepAlive, Transport } from '../net/channel.ts'
 import { describeListening } from '../net/unix-sockets.ts'
 import { PoolerError } from '../problems.ts'
+import { decodeParameterStatus } from '../wire/backend.ts'
 import type { FrameSink, Refusal } from '../wire/frames.ts'
 import type { Notice } from '../wire/notices.ts'
+import { understand } from '../wire/reported-text.ts'
 import { encodeStartup } from '../wire/startup.ts'
+import { BACKEND } from '../wire/types.ts'
 import { encrypt, type ServerEncryption } from './encryption.ts'
 import { Login, type LoginListener, type LoginResult, type ServerIdentity } from './login.ts'
 import type { OutsideLease } from './outside-lease.ts'
@@ -44,6 +47,8 @@ export class ServerOpening implements FrameSink, LoginListener {
   readonly #outsideLease: OutsideLease
   #dial: Dial | null = null
   #login: Login | null = null
+  /** What the server reports, once it has let us in. */
+  #parameters = new Map<string, string>()
 
   constructor(owner: OpeningOwner, outsideLease: OutsideLease) {
     this.#owner = owner
@@ -114,9 +119,11 @@ export class ServerOpening implements FrameSink, LoginListener {
       owner.onOpened(result)
       return
     }
+    const parameters = new Map(result.parameters)
+    this.#parameters = parameters
     this.#outsideLease.connect(connectQuery, (error) => {
       if (error) owner.onOpeningFailed(error)
-      else owner.onOpened(result)
+      else owner.onOpened({ ...result, parameters })
     })
   }
 
@@ -127,8 +134,16 @@ export class ServerOpening implements FrameSink, LoginListener {
   // From the server
 
   frame(type: number, buffer: Buffer, start: number, end: number): boolean {
+    if (this.#login === null && type === BACKEND.parameterStatus) this.#noteParameter(buffer, start, end)
     // What comes before the login, or behind its end, is not the login's.
     return (this.#login ?? this.#outsideLease).frame(type, buffer, start, end)
+  }
+
+  /** What `connect_query` sets is what clients are welcomed with. */
+  #noteParameter(buffer: Buffer, start: number, end: number): void {
+    const parameter = decodeParameterStatus(buffer, start, end)
+    const encoding = this.#parameters.get('client_encoding') ?? 'UTF8'
+    if (parameter) this.#parameters.set(parameter.name, understand(parameter.value, encoding))
   }
 
   pass(): void {}

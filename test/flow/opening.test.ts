@@ -4,7 +4,17 @@ import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import { FlowPostgres, type LoginScript } from '../support/flow/postgres.ts'
-import { authenticationOk, copyIn, error, int32, notice, ready, rows } from '../support/flow/replies.ts'
+import {
+  authenticationOk,
+  complete,
+  copyIn,
+  error,
+  int32,
+  notice,
+  parameterStatus,
+  ready,
+  rows,
+} from '../support/flow/replies.ts'
 import { message, query, startup } from '../support/flow/requests.ts'
 import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
 
@@ -321,6 +331,20 @@ test('the server is told who logs in, to which database, and the settings of the
     timezone: 'Asia/Tokyo',
     application_name: 'pool',
   })
+})
+
+test('what connect_query sets is what clients begin with', async () => {
+  const flow = await startFlow({ databases: ["app=host=db connect_query='set timezone to japan'"] })
+  const client = await arrive(flow)
+  const server = await flow.postgres.next()
+  await server.expect('Query(set timezone to japan)')
+  server.send(parameterStatus('TimeZone', 'Japan'), complete('SET'), ready())
+  const welcome = await client.inbox.through('ReadyForQuery')
+  expect(welcome).toContain('ParameterStatus(TimeZone=Japan)')
+  client.send(query('select now()'))
+  await server.expect('Query(select now())')
+  server.send(rows('1'), ready())
+  await client.answer()
 })
 
 test('a host that refuses several logins at a time is no reason not to try the next one', async () => {

@@ -412,9 +412,11 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
   // Opening
 
   onConnected(channel: Channel): void {
+    if (this.context.isSuspended()) this.stopReading('suspended', true)
     this.#channel = channel
     channel.listener = this
-    if (this.context.isSuspended()) this.stopReading('suspended', true)
+    // It may have been told so while there was nothing to read from.
+    if (this.#stops !== 0) channel.pause()
     this.#enter(SERVER.login)
     this.context.log.info(`new connection to server (from ${describeAddress(channel.local)})`, {
       subject: this.subject,

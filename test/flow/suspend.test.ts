@@ -223,3 +223,29 @@ test('SHUTDOWN WAIT_FOR_CLIENTS lets those go on whom it waits for', async () =>
   postgres.send(rows('1'), ready())
   await client.answer()
 })
+
+test('a server that was being dialled is not read either', async () => {
+  const { flow, client, postgres } = await startPair()
+  client.send(query('one'))
+  await postgres.expect('Query(one)')
+  const other = await flow.connect()
+  const dial = flow.transport.dial
+  let connect = () => {}
+  flow.transport.dial = (options, listener) => {
+    if (options.address.host !== flow.postgres.address.host) return dial(options, listener)
+    connect = () => void dial(options, listener)
+    return { abandon() {} }
+  }
+  other.send(query('two'))
+  await flow.expectCounts({ dialing: 1, leased: 1, waiting: 1 })
+  await suspend(flow)
+  connect()
+  await quiet()
+  expect(flow.counts()).toEqual({ login: 1, leased: 1, waiting: 1 })
+  await command(flow, 'resume')
+  const late = await flow.postgres.next()
+  await late.expect('Query(two)')
+  for (const server of [postgres, late]) server.send(rows('1'), ready())
+  await client.answer()
+  await other.answer()
+})

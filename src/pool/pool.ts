@@ -301,7 +301,9 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
   /** Puts a waiter that was about to get a server back where it was in the queue. */
   queueAgain(waiter: Waiter): void {
     this.waiting.putBack(waiter)
-    this.help()
+    const { lastWord } = this.#standing
+    if (lastWord !== null) this.waiting.refuseAll(lastWord)
+    else this.help()
   }
 
   // Servers

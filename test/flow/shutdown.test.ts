@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { ask, command, ROOT, run } from '../support/flow/commands.ts'
 import { quiet, until } from '../support/flow/inbox.ts'
-import { complete, error, ready } from '../support/flow/replies.ts'
+import { complete, error, parameterStatus, ready } from '../support/flow/replies.ts'
 import { query, startup } from '../support/flow/requests.ts'
 import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
 
@@ -90,6 +90,27 @@ describe('SHUTDOWN WAIT_FOR_CLIENTS', () => {
     await client.answer()
     await flow.advance(100)
     expect((await client.inbox.next()).shown).toBe(IS_OVER)
+    expect((await console.inbox.next()).shown).toBe(IS_OVER)
+    await flow.pooler.stopped
+  })
+
+  test('nor one who loses, after that, the server that was being prepared for it', async () => {
+    const settings = { shutdown_grace: 20, server_connect_timeout: 60 }
+    const { flow, client, postgres } = await startPair({ settings })
+    const [other, console] = [await flow.connect(), await flow.connect(ROOT)]
+    client.send(query('set timezone to japan'))
+    await postgres.expect('Query')
+    postgres.send(complete('SET'), parameterStatus('TimeZone', 'Japan'), ready())
+    await client.answer()
+    other.send(query('select 1'))
+    await postgres.expect("Query(select pg_catalog.set_config('TimeZone', 'Etc/UTC', false))")
+    console.send(query('shutdown wait_for_clients'))
+    await console.answer()
+    await flow.advance(21_000)
+    expect((await client.inbox.next()).shown).toBe(IS_OVER)
+    postgres.close()
+    expect((await other.inbox.next()).shown).toBe(IS_OVER)
+    await flow.advance(100)
     expect((await console.inbox.next()).shown).toBe(IS_OVER)
     await flow.pooler.stopped
   })

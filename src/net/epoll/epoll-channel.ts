@@ -90,7 +90,13 @@ export class EpollChannel implements Channel, Pollable {
 
   takeSocket(): Socket | null {
     if (this.#state !== 'open' || this.#debt !== null || this.#writeErrno !== 0) return null
-    const descriptor = this.share()
+    let descriptor: number
+    try {
+      descriptor = this.share()
+    } catch {
+      // The system has none left.
+      return null
+    }
     this.#release()
     return new Socket({ fd: descriptor, allowHalfOpen: true, readable: true, writable: true })
   }

@@ -5,7 +5,7 @@ import net from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Address, Channel, ListenOptions, Transport } from '../../../src/net/channel.ts'
 import { createEpollTransport, takeOver } from '../../../src/net/epoll/epoll-transport.ts'
-import { EMFILE } from '../../../src/net/epoll/syscalls.ts'
+import { EMFILE, systemError } from '../../../src/net/epoll/syscalls.ts'
 import { openListeningDescriptors } from '../../../src/net/listen-addresses.ts'
 import { createNodeTransport } from '../../../src/net/node-transport.ts'
 import { dialed, LOOPBACK, NO_KEEP_ALIVE, pattern, Recorder, SocketPeer, settle, until } from './rigs.ts'
@@ -281,6 +281,19 @@ test('what connections are to have is set on both kinds of sockets, and follows 
       return Object.fromEntries(names.map((name) => [name, calls.getOption(descriptorOf(channel), name)]))
     })
   }
+})
+
+test('a channel whose socket cannot be given away, since no descriptor is left, goes on', async () => {
+  const { channel, heard, far } = await accepted()
+  const duplicate = vi.spyOn(calls, 'duplicate').mockImplementation(() => {
+    throw systemError('fcntl', EMFILE)
+  })
+  onTestFinished(() => duplicate.mockRestore())
+  expect(channel.takeSocket()).toBeNull()
+  far.write('hello')
+  await until('it is read', () => heard.received.all().toString() === 'hello')
+  channel.destroy()
+  await until('it is closed', () => heard.closings.length > 0)
 })
 
 test('connections have as much as the system takes where the settings say more', async () => {

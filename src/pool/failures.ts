@@ -12,6 +12,8 @@ export class Failures {
   #recentUntilMs = 0
   /** Somebody is asked whether there is hope nonetheless. */
   #isInQuestion = false
+  /** A host is tried again of which the last failure says nothing. */
+  #isOld = false
 
   /** @param concernsFew it may be one client's own wish that fails: whoever has the same one is told in the server's words */
   constructor(concernsFew = false) {
@@ -25,9 +27,15 @@ export class Failures {
   failed(problem: Notice, nowMs: number, maxDelayMs: number, chance: number): void {
     this.#count++
     this.#last = problem
+    this.#isOld = false
     const delayMs = retryDelayMs(this.#count, maxDelayMs, chance)
     this.#retryAtMs = nowMs + delayMs
     this.#recentUntilMs = nowMs + delayMs * RECENT
+  }
+
+  /** One host has failed, and another is tried at once: what is known from earlier tries does not count, unless all have only just failed. */
+  triesAnother(nowMs: number): void {
+    if (!this.isCoolingDown(nowMs)) this.#isOld = true
   }
 
   /** Until it is known what there is to hope for, nobody is told anything. */
@@ -39,6 +47,7 @@ export class Failures {
   forget(): void {
     this.#count = 0
     this.#last = null
+    this.#isOld = false
     this.#retryAtMs = 0
     this.#recentUntilMs = 0
   }
@@ -74,7 +83,7 @@ export class Failures {
   }
 
   #isHopeless(): boolean {
-    return this.#last !== null && this.#last.sqlstate !== STARTING_UP
+    return this.#last !== null && !this.#isOld && this.#last.sqlstate !== STARTING_UP
   }
 }
 

@@ -341,10 +341,9 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
 
   onServerFailed(server: Server, problem: Notice): void {
     this.#counters.serverFailures++
-    // Another one is tried at once.
-    if (this.#opening.target.hosts.failed(server.address)) return
     const { clock, chance } = this.options
-    this.#failures.failed(problem, clock.nowMs, this.settings.loginRetryMs, chance())
+    if (this.#opening.target.hosts.failed(server.address)) this.#failures.triesAnother(clock.nowMs)
+    else this.#failures.failed(problem, clock.nowMs, this.settings.loginRetryMs, chance())
   }
 
   #serve(server: Server): void {

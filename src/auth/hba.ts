@@ -19,6 +19,8 @@ export interface Arrival {
   /** Where it is; of no matter where it is local. */
   readonly host: string
   readonly database: string
+  /** Another name of the same database: the console has two. */
+  readonly alias?: string | undefined
   readonly user: string
   readonly replication: Replication
 }
@@ -209,7 +211,14 @@ function withIncluded(words: readonly Word[], file: string, sources: HbaSources,
 function databaseTest(word: Word): NameTest {
   if (!word.isQuoted && word.text === 'replication') return ({ replication }) => replication === 'physical'
   const test = namedDatabaseTest(word)
-  return (arrival, known) => arrival.replication !== 'physical' && test(arrival, known)
+  return (arrival, known) => {
+    if (arrival.replication === 'physical') return false
+    const fits = test(arrival, known)
+    if (fits || arrival.alias === undefined) return fits
+    // Whom a rule keeps out must not come in by the other name.
+    const fitsAlias = test({ ...arrival, database: arrival.alias }, known)
+    return fitsAlias === false ? fits : fitsAlias
+  }
 }
 
 function namedDatabaseTest(word: Word): NameTest {

@@ -11,6 +11,7 @@ import type { HostNames } from '../net/names/host-names.ts'
 import { isPath } from '../net/unix-sockets.ts'
 import { PoolerError } from '../problems.ts'
 import type { Settings } from '../settings/load.ts'
+import { consoleAlias } from '../settings/logging-in.ts'
 import type { HbaSetup } from './hba.ts'
 import type { Live } from './live.ts'
 import type { Memberships } from './memberships.ts'
@@ -50,7 +51,10 @@ export class LoginRules {
       const { host } = channel.peer
       this.#decide(
         session,
-        { isLocal: isPath(host), isEncrypted: channel.tls !== '', host, database, user, replication },
+        {
+          ...{ isLocal: isPath(host), isEncrypted: channel.tls !== '', host },
+          ...{ database, alias: consoleAlias(database), user, replication },
+        },
         (rule) => done(rule instanceof PoolerError ? rule : this.#byRule(rule, channel, user)),
       )
     }

@@ -9,6 +9,11 @@ export const NO_PAM =
 /** The console's name, and PgBouncer's name for it. */
 export const CONSOLE_NAMES: readonly string[] = ['pgweir', 'pgbouncer']
 
+/** The console's other name; undefined for all else. */
+export function consoleAlias(name: string): string | undefined {
+  return CONSOLE_NAMES.includes(name) ? CONSOLE_NAMES.find((other) => other !== name) : undefined
+}
+
 /** Where auth_query is asked: never on the console, which knows nothing of users. */
 export const lookupDatabase: ValueType<string> = {
   name: 'text',

@@ -12,10 +12,10 @@ import { type Flow, startFlow } from '../support/flow/start.ts'
 
 const { uid, username } = userInfo()
 
-function hbaFile(): string {
+function hbaFile(rules = 'local all all peer'): string {
   const directory = mkdtempSync(join(tmpdir(), 'pgweir-flow-'))
   onTestFinished(() => rmSync(directory, { recursive: true }))
-  writeFileSync(join(directory, 'hba.conf'), 'local all all peer\n')
+  writeFileSync(join(directory, 'hba.conf'), `${rules}\n`)
   return join(directory, 'hba.conf')
 }
 
@@ -66,4 +66,16 @@ describe('peer lets in', () => {
     asked.send(complete('DISCARD ALL'), ready(), ...row)
     expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
   })
+})
+
+test.each(['pgweir', 'pgbouncer'])('a rule that keeps somebody out of %s does so by both names', async (named) => {
+  const auth_hba_file = hbaFile(`host ${named} root all reject\nhost all all all trust`)
+  const flow = await startFlow({
+    settings: { auth_type: 'hba', auth_hba_file, admin_users: 'root,ada' },
+    authFile: ['"root" "r"', '"ada" "a"'],
+  })
+  for (const database of ['pgweir', 'pgbouncer']) {
+    await expect(flow.connect({ database, user: 'root' })).rejects.toThrow('FATAL 28000')
+    await flow.connect({ database, user: 'ada' })
+  }
 })

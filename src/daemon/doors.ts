@@ -257,8 +257,8 @@ export class Doors {
     const { admissions } = this.#options
     if (!this.#entries.has(session)) this.#entries.set(session, null)
     admissions.claim(claims, (full) => {
-      if (!this.#entries.has(session)) {
-        // It has gone while others were asked.
+      if (!session.isOpen || !this.#entries.has(session)) {
+        // It has ended while others were asked.
         if (full === null) admissions.release(claims)
         return
       }

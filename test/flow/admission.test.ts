@@ -2,8 +2,10 @@
 
 import { describe, expect, test } from 'vitest'
 import { ask, command, ROOT, run } from '../support/flow/commands.ts'
+import { quiet } from '../support/flow/inbox.ts'
+import { Others } from '../support/flow/member.ts'
 import { error, ready } from '../support/flow/replies.ts'
-import { bind, execute, parse, sync } from '../support/flow/requests.ts'
+import { bind, execute, parse, startup, sync } from '../support/flow/requests.ts'
 import { startFlow, startPair } from '../support/flow/start.ts'
 
 describe('DISABLE', () => {
@@ -81,6 +83,27 @@ describe('KILL_CLIENT', () => {
     for (const text of ['kill_client ada', 'kill_client 0x', 'kill_client 1.5'])
       expect((await command(flow, text))[0], text).toBe('ErrorResponse(ERROR 22023 invalid client pointer supplied)')
   })
+})
+
+test.each([
+  ['how it logs in', 0],
+  ['where it goes', 1],
+])('a client that is killed while others are asked, before it is known %s, takes no place', async (_, answered) => {
+  const others = new Others()
+  const flow = await startFlow({ others })
+  others.holdsClaims = true
+  const client = await flow.dial()
+  client.send(startup({ user: 'ada', database: 'app' }))
+  await quiet()
+  for (let answer = 0; answer < answered; answer++) others.claims.shift()?.()
+  const [session] = flow.pooler.parts.sessions
+  expect(await flow.pooler.control.killClient(session?.id as number)).toBe(true)
+  others.claims.shift()?.()
+  expect(others.claims).toEqual([])
+  await client.expect('ErrorResponse(FATAL 57P01 admin forced disconnect)')
+  await client.expectClosed()
+  await quiet()
+  expect(others.counts.used('max_client_conn', '')).toBe(0)
 })
 
 test('commands about a database say what is wrong with it', async () => {

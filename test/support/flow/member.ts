@@ -4,11 +4,16 @@ import type { Clock } from '../../../src/base/clock.ts'
 import type { Membership } from '../../../src/daemon/one-of-several.ts'
 import type { PermitBook } from '../../../src/pool/permits/book.ts'
 import { LocalPermits } from '../../../src/pool/permits/local-permits.ts'
-import { ClientCounts } from '../../../src/workers/admissions.ts'
+import { type Admissions, ClientCounts } from '../../../src/workers/admissions.ts'
 import type { Fleet } from '../../../src/workers/fleet.ts'
 
 /** What it tells the others, each with what is to be called when they know. */
 export class Others {
+  /** Who asks for room is told once it is called, in the order of asking. */
+  readonly claims: (() => void)[] = []
+  /** Claims wait. */
+  holdsClaims = false
+  readonly counts = new ClientCounts(() => Infinity)
   readonly #told: (() => void)[] = []
 
   get unanswered(): number {
@@ -29,7 +34,7 @@ export class Others {
       standing: [],
       welcomed: [],
       saltKey: Buffer.alloc(32),
-      admissions: new ClientCounts(() => Infinity),
+      admissions: this.#admissions(),
       fleet: NO_CONSOLE,
       onLoginFailed: (_place, done) => done(0),
       forwardCancel: (_worker, _pid, _secret, over) => over(),
@@ -43,6 +48,19 @@ export class Others {
       onServerOpened: () => {},
       onServerClosed: () => {},
       onLoad: () => {},
+    }
+  }
+
+  #admissions(): Admissions {
+    const { counts } = this
+    return {
+      claim: (claims, done) => {
+        if (this.holdsClaims) this.claims.push(() => counts.claim(claims, done))
+        else counts.claim(claims, done)
+      },
+      release: (claims) => counts.release(claims),
+      used: (limit, name) => counts.used(limit, name),
+      names: (limit) => counts.names(limit),
     }
   }
 }

@@ -78,7 +78,7 @@ export class ScramClient {
   /** Rejects with `server-login-failed`, or with `server-wrong-password-type` if our keys were made for another secret. */
   async final(serverFirst: Buffer): Promise<Buffer> {
     const state = this.#state
-    invariant(state.name === 'first sent', 'a SCRAM login is continued out of turn')
+    if (state.name !== 'first sent') throw failed('the server continued the SASL exchange out of turn')
     this.#state = { name: 'deriving' }
     const { nonce, salt, iterations, text } = fromServer(() => parseServerFirst(serverFirst))
     if (!nonce.startsWith(this.#nonce) || nonce === this.#nonce) throw failed('the nonce does not match')
@@ -93,7 +93,7 @@ export class ScramClient {
   /** Throws `server-login-failed` unless the server has proved that it is the one we know. */
   verify(serverFinal: Buffer): void {
     const state = this.#state
-    invariant(state.name === 'final sent', 'a SCRAM login is verified out of turn')
+    if (state.name !== 'final sent') throw failed('the server ended the SASL exchange out of turn')
     const final = fromServer(() => parseServerFinal(serverFinal))
     if ('error' in final) throw failed(`the server answered "${final.error}"`)
     if (!equalInConstantTime(final.signature, state.signature)) {

@@ -233,6 +233,23 @@ describe('a server that cannot be logged in to:', () => {
       await flow.expectCounts({})
     })
 
+  test.each<[what: string, codes: readonly number[], words: string]>([
+    ['ends SASL right after its offer', [10, 12], 'the server ended the SASL exchange out of turn'],
+    ['goes on with SASL twice', [10, 11, 11], 'the server continued the SASL exchange out of turn'],
+    ['ends SASL while keys are being derived', [10, 11, 12], 'the server ended the SASL exchange out of turn'],
+  ])('it %s', async (_, codes, words) => {
+    const flow = await startFlow({ settings: { auth_type: 'trust' }, authFile: ['"ada" "secret"'] })
+    flow.postgres.login = async (server) => {
+      server.send(message('R', Buffer.concat([int32(codes[0] as number), Buffer.from('SCRAM-SHA-256\0\0')])))
+      const nonce = /r=(.*)/.exec((await server.inbox.next()).texts.join())?.[1]
+      const first = Buffer.from(`r=${nonce}more,s=c2FsdA==,i=4096`)
+      server.send(...codes.slice(1).map((code) => message('R', Buffer.concat([int32(code), first]))))
+    }
+    const client = await arrive(flow)
+    expect((await client.expect('ErrorResponse')).shown).toContain(words)
+    await client.expectClosed()
+  })
+
   test('nobody listens', async () => {
     const flow = await startFlow()
     flow.postgres.refuse()

@@ -33,6 +33,10 @@ const TLS_MOVES: Readonly<Record<State, readonly State[]>> = {
 const GONE: ChannelListener = { onRead() {}, onDrained() {}, onClosed() {} }
 
 const LEFT = 'OpenSSL has not taken all that has come'
+const DEAF = 'the peer has TLS answer it and does not read the answers'
+
+/** Of what OpenSSL answers by itself, how much is owed at the most: such an answer has some twenty bytes. */
+const MAX_ANSWERS_BYTES = 64 * 1024
 
 /** Most connections have one of few ciphers. */
 const texts = new SharedTexts()
@@ -69,6 +73,8 @@ export class TlsChannel implements Channel, ChannelListener {
   #isGoingOn = false
   /** What was written before hands were shaken. */
   #early: Buffer | null = null
+  /** What OpenSSL has answered by itself, as to a change of keys, since the peer has last taken all that it was owed. */
+  #answersBytes = 0
 
   constructor(carrier: Channel, options: TlsChannelOptions) {
     const { library, connection, side, ownCertificate, first } = options
@@ -157,6 +163,7 @@ export class TlsChannel implements Channel, ChannelListener {
   }
 
   onDrained(): void {
+    this.#answersBytes = 0
     if (this.#state === 'open') this.listener.onDrained()
   }
 
@@ -225,12 +232,18 @@ export class TlsChannel implements Channel, ChannelListener {
     // It is asked before anybody else has OpenSSL do something.
     const error = result > 0 ? SSL_ERROR_WANT_READ : library.errorOf(this.#connection, result)
     const isLeft = result <= 0 && error === SSL_ERROR_WANT_READ && library.hasFed
-    this.#flush()
-    if (error === SSL_ERROR_WANT_READ && !isLeft) {
+    const isDeaf = this.#flushAnswers()
+    if (error === SSL_ERROR_WANT_READ && !isLeft && !isDeaf) {
       if (opened > 0) this.listener.onRead(library.opened, 0, opened)
       return
     }
-    const reason = isLeft ? LEFT : error === SSL_ERROR_ZERO_RETURN ? null : library.reasonOf(this.#connection)
+    const reason = isLeft
+      ? LEFT
+      : isDeaf
+        ? DEAF
+        : error === SSL_ERROR_ZERO_RETURN
+          ? null
+          : library.reasonOf(this.#connection)
     library.dropFed()
     if (opened > 0) this.listener.onRead(library.opened, 0, opened)
     if (this.#state === 'open') this.#end(reason === null ? null : new Error(reason))
@@ -303,13 +316,25 @@ export class TlsChannel implements Channel, ChannelListener {
     this.#flush()
   }
 
-  #flush(): void {
+  /** Returns how many bytes. */
+  #flush(): number {
     const { sealed } = this.#library
+    let all = 0
     let bytes = 0
     do {
       bytes = this.#library.takeSealed()
       if (bytes > 0) this.#carrier.write(sealed, 0, bytes)
+      all += bytes
     } while (bytes === sealed.length)
+    return all
+  }
+
+  /** Nobody above knows of these answers, and so nobody stops reading for them. Returns whether they are too many. */
+  #flushAnswers(): boolean {
+    const bytes = this.#flush()
+    if (bytes === 0) return false
+    this.#answersBytes = this.#carrier.owedBytes === 0 ? 0 : this.#answersBytes + bytes
+    return this.#answersBytes > MAX_ANSWERS_BYTES
   }
 
   // The end

@@ -3,6 +3,7 @@
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import tls from 'node:tls'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Channel } from '../../../src/net/channel.ts'
@@ -266,6 +267,31 @@ test('what OpenSSL answers by itself goes to the one whom it concerns, and to no
   near.destroy()
   await until('it is over', () => nearHeard.closings.length > 0)
 })
+
+test('who has keys changed again and again, and does not read the answers, is left', async () => {
+  const update = createRequire(import.meta.url)('koffi')
+    .load(null)
+    .func('SSL_key_update', 'int', ['uint64', 'int'])
+  const connections = vi.spyOn(openSsl() as OpenSsl, 'connect')
+  const { near, far, nearHeard } = await meet(offer('server'), wish('nothing'))
+  const connection = connections.mock.results.at(-1)?.value
+  connections.mockRestore()
+  const change = async (times: number) => {
+    for (let time = 1; time <= times && near.isOpen; time++) {
+      expect(update(connection, UPDATE_REQUESTED)).toBe(1)
+      far.write(Buffer.from('x'), 0, 1)
+      if (time % 100 === 0) await settle()
+    }
+    await settle()
+  }
+  await change(3_000)
+  expect([near.isOpen, near.owedBytes]).toEqual([true, 0])
+  far.pause()
+  await change(10_000)
+  expect(problemsOf(nearHeard)).toEqual(['the peer has TLS answer it and does not read the answers'])
+})
+
+const UPDATE_REQUESTED = 1
 
 test('ciphers of TLS 1.3 are told from others, and some are always there', () => {
   expect(cipherLists('TLS_AES_128_GCM_SHA256:HIGH:!aNULL')).toEqual({

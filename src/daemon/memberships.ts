@@ -86,7 +86,12 @@ export class Memberships {
     }
     new Lookup(pool, QUERY, member.user, this.#options.settings().general.client_login_timeout, {
       onFound: (rows) => {
-        this.#known.set(place.key, { roles: new Set(rolesIn(rows)), foundMs: this.#options.clock.nowMs })
+        const roles = rolesIn(rows)
+        if (roles === null) {
+          tell(this.#failed(member, 'the answer is no list of names'))
+          return
+        }
+        this.#known.set(place.key, { roles: new Set(roles), foundMs: this.#options.clock.nowMs })
         tell(null)
       },
       onFailed: (problem) => tell(this.#failed(member, reasonOf(problem))),
@@ -110,7 +115,13 @@ export class Memberships {
   }
 }
 
-/** There are none of a user that PostgreSQL does not know. */
-function rolesIn([row]: readonly Row[]): string[] {
-  return row?.[0] ? JSON.parse(row[0]) : []
+/** There are none of a user that PostgreSQL does not know; null where it is not PostgreSQL that answers so. */
+function rolesIn([row]: readonly Row[]): readonly string[] | null {
+  if (!row?.[0]) return []
+  try {
+    const roles: unknown = JSON.parse(row[0])
+    return Array.isArray(roles) ? roles : null
+  } catch {
+    return null
+  }
 }

@@ -79,3 +79,20 @@ test.each(['pgweir', 'pgbouncer'])('a rule that keeps somebody out of %s does so
     await flow.connect({ database, user: 'ada' })
   }
 })
+
+test('an answer that names no roles refuses whom it is about, and is asked for again', async () => {
+  const flow = await startFlow({
+    settings: { auth_type: 'hba', auth_hba_file: hbaFile('host all +staff all trust'), auth_user: 'asker' },
+    authFile: ['"asker" "secret"', '"ada" "a"'],
+  })
+  for (const answer of ['["staff"', '7']) {
+    const client = await flow.dial()
+    client.send(startup({ user: 'ada', database: 'app' }))
+    const server = flow.postgres.open[0] ?? (await flow.postgres.next())
+    await server.expect('Query(DISCARD ALL)', 'Parse', 'Bind', 'Execute', 'Sync')
+    const row = [parseComplete, bindComplete, dataRow(answer), complete('SELECT 1'), ready()]
+    server.send(complete('DISCARD ALL'), ready(), ...row)
+    await client.expect('ErrorResponse(FATAL F0000 bouncer config error)')
+    await client.expectClosed()
+  }
+})

@@ -36,9 +36,11 @@ interface RequestRow {
   readonly withoutLease: 'begins' | 'leftover' | 'own'
 }
 
+/** Enough of a query to tell whether it is a DEALLOCATE or DISCARD. */
+const QUERY_PREFIX_BYTES = 40
+
 const REQUESTS: Readonly<Record<string, RequestRow>> = {
-  // Enough to tell whether it is a DEALLOCATE, RESET and the like, behind a comment too.
-  Q: { needs: MAX_PREFIX_BYTES, debt: DEBT.query, withoutLease: 'begins' },
+  Q: { needs: QUERY_PREFIX_BYTES, debt: DEBT.query, withoutLease: 'begins' },
   P: { needs: MAX_PREFIX_BYTES, debt: DEBT.parse, withoutLease: 'begins' },
   B: { needs: MAX_PREFIX_BYTES, debt: DEBT.bind, withoutLease: 'begins' },
   D: { needs: MAX_PREFIX_BYTES, debt: DEBT.describe, withoutLease: 'begins' },
@@ -303,6 +305,10 @@ export class Requests implements FrameSink, StatementsContext {
   #query(server: Server, buffer: Buffer, start: number, end: number, length: number): boolean {
     const { ledger } = server
     if (this.#tracksStatements && mayDeallocate(buffer, start + HEADER_BYTES, length)) {
+      if (end - start < length) {
+        this.demand(length)
+        return false
+      }
       const name = deallocatedName(buffer.toString('utf8', start + HEADER_BYTES, end - 1))
       if (name !== null && this.statements.knows(name)) {
         if (!ledger.isBatchOpen && (!ledger.isClear || server.frames.isMidFrame)) {

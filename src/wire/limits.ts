@@ -6,7 +6,7 @@ export const MAX_STARTUP_PACKET_BYTES = 10_000
 export const MAX_NAME_BYTES = 127
 /** A password or SASL message from a client. */
 export const MAX_PASSWORD_BYTES = 65_530
-/** What of a Query is held to see how it begins; of a Bind, Describe or Close to find the names in it: a longer name is refused. */
+/** What of a Bind, Describe or Close is held to find the names in it. A longer portal or statement name is refused. */
 export const MAX_PREFIX_BYTES = 8 * 1024
 /** A named statement that is kept to be prepared again on other servers. */
 export const MAX_NAMED_STATEMENT_BYTES = 16 * 1024 * 1024

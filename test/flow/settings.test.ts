@@ -407,28 +407,6 @@ describe('a client that resets its settings has those that it asked for at login
     await roman.expect('ParameterStatus(TimeZone=Etc/UTC)', 'ParameterStatus(TimeZone=Europe/Rome)', 'ReadyForQuery(I)')
   })
 
-  for (const text of [
-    `/* ${'where it comes from '.repeat(5)}*/ set timezone to default`,
-    'set session idle_in_transaction_session_timeout to default',
-  ])
-    test(`by ${text.slice(0, 20)}… that comes in pieces`, async () => {
-      const { roman, postgres } = await startRoman()
-      const sent = query(text)
-      for (const [start, end] of [
-        [0, 45],
-        [45, 60],
-        [60, sent.length],
-      ] as const) {
-        roman.send(sent.subarray(start, end))
-        await quiet()
-      }
-      await postgres.expect('Query')
-      postgres.send(complete('SET'), parameterStatus('TimeZone', 'Etc/UTC'), ready())
-      await expectRestore(postgres)
-      postgres.send(restored())
-      await roman.answer()
-    })
-
   test('when what it sent behind that has been answered, and holds back what comes then', async () => {
     const { roman, postgres } = await startRoman()
     const text = 'select 1; reset all'

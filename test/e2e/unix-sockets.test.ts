@@ -73,8 +73,16 @@ test('while it waits for its clients it is the way to the console, and nobody el
   // Several processes hear of it one after the other, and those without clients end first.
   await until('nobody is let in by TCP', async () => (await answerTo(pgweir.client())) === 'ECONNREFUSED')
   await until('nobody is let in by the socket', async () => (await answerTo(local(pgweir, directory))) === '57P01')
-  const other = await local(pgweir, directory, console)
-  const { rows } = await other.query('show clients')
+  let other = stays
+  const lookFrom = async (client: ReturnType<Pgweir['client']>) => {
+    other = await client
+    return (await other.query('show clients')).rows
+  }
+  let rows: Awaited<ReturnType<typeof lookFrom>> = []
+  await until('a process that stays answers on the console', async () => {
+    rows = await lookFrom(local(pgweir, directory, console)).catch(() => [])
+    return rows.length > 0
+  })
   expect(rows.map((row) => row['database'])).toContain(database.database)
   expect((await stays.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   const ended = failureOf(new Promise((_, reject) => other.once('error', reject)))

@@ -1,6 +1,7 @@
 /** `pgweir top`: the pools of a pooler that runs, looked at again and again, in a terminal. */
 
 import type pg from 'pg'
+import { MAX_TIMER_MS } from '../../base/timers.ts'
 import {
   type ConsoleStreams,
   connectToConsole,
@@ -8,7 +9,6 @@ import {
   NO_CONNECTION,
   type PlaceFlags,
 } from '../console/connection.ts'
-import { MAX_TIMER_MS } from '../timers.ts'
 import { type Ask, type Counted, look } from '../top/look.ts'
 import { FIRST_STATE, press, screen, type TopState, type TopView } from '../top/screen.ts'
 

@@ -3,7 +3,7 @@
 import { createInterface, type Interface } from 'node:readline/promises'
 import { COMMANDS } from '../../admin/commands.ts'
 import { TOPICS } from '../../admin/show/topics.ts'
-import { MAX_TIMER_MS } from '../timers.ts'
+import { MAX_TIMER_MS } from '../../base/timers.ts'
 import type { Layout } from './output.ts'
 
 export interface PromptOptions {

@@ -10,6 +10,7 @@
 import { eventBegins, eventEnds } from '../../base/after-event.ts'
 import { startTime, stopTime } from '../../base/clock.ts'
 import { invariant } from '../../base/invariant.ts'
+import { MAX_TIMER_MS } from '../../base/timers.ts'
 import { EINTR, EPOLLIN, MAX_EVENTS, type SystemCalls, systemError } from './syscalls.ts'
 
 export interface Pollable {
@@ -23,9 +24,6 @@ const MAX_LOOKS_PER_TURN = 64
 
 /** After so many looks in vain at which libuv would not wait, we wait a little: whatever the reason, an idle process must not spin. */
 const MAX_VAIN_LOOKS = 100
-
-/** As long as a timer can be. */
-const FOR_EVER_MS = 2 ** 31 - 1
 
 // Taken now, because tests put others in their place.
 const { setImmediate, clearImmediate, setInterval, clearInterval } = globalThis
@@ -127,7 +125,7 @@ export class Poller {
     if (this.#isAwake) return
     this.#isAwake = true
     // libuv says how long it would wait only while something keeps it alive.
-    this.#alive = setInterval(nothing, FOR_EVER_MS)
+    this.#alive = setInterval(nothing, MAX_TIMER_MS)
     setImmediate(this.#turn)
   }
 
@@ -145,7 +143,7 @@ export class Poller {
     } finally {
       // Behind the looks: what is to run at once keeps libuv from waiting.
       if (this.#count > 0) {
-        this.#alive ??= setInterval(nothing, FOR_EVER_MS)
+        this.#alive ??= setInterval(nothing, MAX_TIMER_MS)
         setImmediate(this.#turn)
       } else this.#isAwake = false
     }

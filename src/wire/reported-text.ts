@@ -3,6 +3,8 @@
  * whose letters cannot be told is kept as its bytes, within a string, so that it can be compared, told again and set again.
  */
 
+import { isUtf8 } from 'node:buffer'
+
 /** No real value has a zero byte, so that this marks a string of bytes: encoding, zero, a letter for each byte. */
 const MARK = '\0'
 
@@ -19,13 +21,10 @@ export function readReported(buffer: Buffer, start: number, end: number): string
 /** The value of which the bytes came while `encoding` (Postgres' name for it) was the client's. */
 export function understand(value: string, encoding: string): string {
   if (!value.startsWith(RAW)) return value
-  const bytes = value.slice(RAW.length)
-  if (encoding === 'LATIN1') return bytes
-  if (encoding === 'UTF8') {
-    const text = Buffer.from(bytes, 'latin1').toString()
-    if (!text.includes('\ufffd')) return text
-  }
-  return `${MARK}${encoding}${MARK}${bytes}`
+  const letters = value.slice(RAW.length)
+  if (encoding === 'LATIN1') return letters
+  const bytes = Buffer.from(letters, 'latin1')
+  return encoding === 'UTF8' && isUtf8(bytes) ? bytes.toString() : `${MARK}${encoding}${MARK}${letters}`
 }
 
 /** It came in bytes whose letters cannot be told. */

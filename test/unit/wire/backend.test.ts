@@ -79,6 +79,7 @@ test('any ParameterStatus is decoded, wherever in a buffer it stands', () => {
       const decoded = readShared(inUtf8(name, value), decodeParameterStatus)
       expect(decoded && { ...decoded, value: understand(decoded.value, 'UTF8') }).toEqual({ name, value })
     }),
+    { examples: [['', 'a replaced letter: \ufffd']] },
   )
 })
 

@@ -10,17 +10,15 @@ import type { Statement } from '../server/statement-registry.ts'
 import { type TextKind, textKind } from '../sql/text-kind.ts'
 import { PARSE_COMPLETE } from '../wire/backend.ts'
 import { MAX_AUTO_PREPARED_BYTES } from '../wire/limits.ts'
-import { InFlight } from './in-flight.ts'
 import { prepare, type Sending } from './preparing.ts'
 import type { UnnamedStatement } from './unnamed-statement.ts'
 
 interface AutoPrepareSending extends Sending {
   readonly pool: Pick<Pool, 'settings' | 'counters' | 'statements'>
-  readonly leased: Pick<Server, 'ledger' | 'statements' | 'status' | 'profile' | 'context'>
+  readonly leased: Pick<Server, 'ledger' | 'inFlight' | 'statements' | 'status' | 'profile' | 'context'>
 }
 
 export class AutoPrepare {
-  readonly inFlight = new InFlight()
   /** As the setting was when the lease began. */
   isOn = false
   /** Of the text that was looked at last. */
@@ -28,7 +26,6 @@ export class AutoPrepare {
 
   leaseBegins({ autoPrepare, maxPreparedStatements }: Pool['settings']): void {
     this.isOn = autoPrepare && maxPreparedStatements > 0
-    this.inFlight.leaseBegins()
   }
 
   /** What all statements of a server may take; 0 is no limit. */
@@ -73,7 +70,7 @@ export class AutoPrepare {
     const { version } = leased.statements
     const known = statements.find(buffer, start, end, meaning, version)
     this.kind = known === null ? textKind(buffer, start, textStop(buffer, start, end)) : known.kind
-    if (this.kind !== 'planned' || !this.inFlight.isNothingOn(leased)) return null
+    if (this.kind !== 'planned' || !leased.inFlight.isNothingOn(leased)) return null
     if (known !== null) return known
     // What is asked for but once, as texts with their values in them are, would only push out what is asked for again.
     return statements.isAskedAgain(buffer, start, end) ? statements.intern(buffer, start, end, meaning, version) : null

@@ -267,7 +267,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     }
     this.#passed()
     if (wasHeld && !this.holdsClient) this.#goesOn = true
-    if (this.#goesOn || (this.#goesOnWhenReady && server.ledger.isEmpty)) {
+    // A COPY waits for what the client sends, whatever that is.
+    if (this.#goesOn || (this.#goesOnWhenReady && (server.ledger.isEmpty || server.ledger.copy === 'open'))) {
       this.#goesOn = false
       this.#goesOnWhenReady = false
       this.session.goOn()

@@ -12,6 +12,7 @@ import type { Recording } from '../server/recording.ts'
 import type { Server } from '../server/server.ts'
 import { deallocatedName, deallocatesAll, mayDeallocate } from '../sql/deallocate.ts'
 import { resetsSettings } from '../sql/resets.ts'
+import { onlyBegins } from '../sql/text-kind.ts'
 import { encodeCommandComplete, READY_IDLE, READY_IN_TRANSACTION, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { type FrameSink, Frames, HEADER_BYTES, needsTable, type Refusal } from '../wire/frames.ts'
 import { textEnd } from '../wire/frontend.ts'
@@ -318,7 +319,11 @@ export class Requests implements FrameSink, StatementsContext {
         if (this.#deallocate(server, name)) return this.#drop()
       }
     }
-    ledger.owe(DEBT.query, this.statements.querySent() ?? this.#schemaEffect(buffer, start, end, length))
+    const begins = end - start === length && onlyBegins(buffer, start + HEADER_BYTES, end)
+    ledger.owe(
+      DEBT.query,
+      this.statements.querySent(begins ? 'begin' : 'other') ?? this.#schemaEffect(buffer, start, end, length),
+    )
     if (this.#tracksStatements && deallocatesAll(buffer, start + HEADER_BYTES, end)) this.statements.dropSent()
     if (resetsSettings(buffer, start + HEADER_BYTES, end)) this.#listener.onMayReset()
     toServer.add(buffer, start, end)

@@ -11,6 +11,7 @@ import { PoolerError } from '../problems.ts'
 import { DEBT, type Effect, REPLACE } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX, type Statement } from '../server/statement-registry.ts'
+import type { TextKind } from '../sql/text-kind.ts'
 import { CLOSE_COMPLETE, PARSE_COMPLETE, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { HEADER_BYTES } from '../wire/frames.ts'
 import { bindStatementStart, encodeDescribeStatement, FLUSH, STATEMENT, textEnd } from '../wire/frontend.ts'
@@ -69,6 +70,7 @@ export class Statements {
     if (settings.autoPrepare) this.#auto ??= new AutoPrepare()
     this.#auto?.leaseBegins(settings)
     this.#unnamed?.leaseBegins()
+    this.#context.leased.inFlight.leaseBegins()
     this.#names?.doubtful.leaseBegins()
   }
 
@@ -107,7 +109,7 @@ export class Statements {
     if (!isWhole) return this.#demand(length)
     if (textEnd(buffer, nameEnd + 1, end) === -1) return this.#broken('Parse')
     const name = buffer.toString('latin1', start + HEADER_BYTES, nameEnd)
-    if (this.#names?.doubtful.has(name, leased.ledger)) return this.#waitForReady()
+    if (this.#names?.doubtful.has(name, leased.ledger) || this.#awaitsSettings()) return this.#waitForReady()
     pool.counters.clientParses++
     this.#parseNamed(name, buffer, nameEnd + 1, end)
     return true
@@ -126,7 +128,7 @@ export class Statements {
     if (this.#auto?.isOn && isWhole && this.#auto.parse(context, unnamed, buffer, bodyStart, end)) return
     pool.counters.serverParses++
     const dropped = unnamed.drop(ledger)
-    if (isWhole) unnamed.keep(buffer, bodyStart, end, this.#auto?.isOn ? this.#auto.kind : 'other')
+    if (isWhole) unnamed.keep(buffer, bodyStart, end, this.#auto?.isOn ? this.#auto.kind : null)
     leased.statements.unnamedSent(unnamed.token, unnamed.serial, ledger)
     if (parseDeallocate(context, this.#names, buffer, bodyStart, end, length, dropped)) {
       unnamed.keep(DEALLOCATE_DOOMED, 0, DEALLOCATE_DOOMED.length, 'other')
@@ -171,6 +173,8 @@ export class Statements {
     if (statement === 'in doubt') return this.#waitForReady()
     const isUnnamed = nameStart === nameEnd
     let first: Effect | null = null
+    if (statement) statement = this.#asPrepared(buffer, nameStart, nameEnd, statement)
+    if (statement === 'in doubt') return this.#waitForReady()
     if (statement) {
       const { statements } = leased
       if (statements.isOutdated(statement)) {
@@ -195,7 +199,7 @@ export class Statements {
     }
     pool.counters.binds++
     const unnamed = isUnnamed ? this.#unnamed : null
-    if (this.#auto?.isOn) this.#auto.inFlight.add(statement?.kind ?? unnamed?.kind ?? 'other', leased.ledger)
+    leased.inFlight.add(statement?.kind ?? this.#kindOf(unnamed), leased.ledger)
     leased.ledger.owe(DEBT.bind, first)
     if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll)
       this.#ownNames().doubtful.dropBound(leased.ledger)
@@ -224,8 +228,31 @@ export class Statements {
 
   #intern(buffer: Buffer, start: number, end: number): Statement {
     const { pool, leased } = this.#context
-    const meaning = leased.profile.meaning(leased.context.tracked)
-    return pool.statements.intern(buffer, start, end, meaning, leased.statements.version)
+    const { version } = leased.statements
+    if (!leased.inFlight.areSettingsKnown(leased.ledger)) return pool.statements.unshared(buffer, start, end, version)
+    return pool.statements.intern(buffer, start, end, leased.profile.meaning(leased.context.tracked), version)
+  }
+
+  /**
+   * The statement for a text that is about to be run: another one if it would be prepared under settings that are changed, perhaps, by
+   * what is on its way. Nobody else must then be given it; or else it is better to wait.
+   */
+  #asPrepared(buffer: Buffer, nameStart: number, nameEnd: number, statement: Statement): Statement | 'in doubt' {
+    const { statements, inFlight, ledger } = this.#context.leased
+    if (inFlight.areSettingsKnown(ledger) || statements.has(statement, ledger)) return statement
+    if (this.#awaitsSettings()) return 'in doubt'
+    return statement.isShared ? this.#renew(buffer, nameStart, nameEnd, statement) : statement
+  }
+
+  #awaitsSettings(): boolean {
+    const { inFlight, ledger } = this.#context.leased
+    return !inFlight.areSettingsKnown(ledger) && inFlight.areSettingsComing(ledger)
+  }
+
+  /** What is run with the unnamed statement that is the client's alone. To look is worth it if it is likely to be asked for. */
+  #kindOf(unnamed: UnnamedStatement | null): TextKind {
+    if (unnamed === null) return 'other'
+    return this.#auto?.isOn || this.#names !== null || !this.#context.leased.ledger.isClear ? unnamed.kind : 'other'
   }
 
   describe(buffer: Buffer, start: number, end: number, length: number): boolean {
@@ -237,11 +264,11 @@ export class Statements {
       if (nameEnd === -1) return this.#broken('Describe')
       const statement = this.#resolve(buffer, nameStart, nameEnd)
       if (statement === 'failed') return true
-      if (statement === 'in doubt') return this.#waitForReady()
-      if (statement) {
-        const current = leased.statements.isOutdated(statement)
-          ? this.#renew(buffer, nameStart, nameEnd, statement)
-          : statement
+      const known =
+        statement && statement !== 'in doubt' ? this.#asPrepared(buffer, nameStart, nameEnd, statement) : statement
+      if (known === 'in doubt') return this.#waitForReady()
+      if (known) {
+        const current = leased.statements.isOutdated(known) ? this.#renew(buffer, nameStart, nameEnd, known) : known
         const isThere = leased.statements.has(current, leased.ledger)
         if (isThere) leased.statements.use(current)
         else prepareUnasked(this.#context, current, this.#capacityBytes())
@@ -293,10 +320,10 @@ export class Statements {
   }
 
   /** A simple query is being sent: Postgres drops the unnamed statement, unless it skips the query. Returns what hangs on that. */
-  querySent(): Effect | null {
-    const { statements, ledger } = this.#context.leased
+  querySent(kind: TextKind): Effect | null {
+    const { statements, ledger, inFlight } = this.#context.leased
     statements.doubtUnnamed()
-    if (this.#auto?.isOn) this.#auto.inFlight.add('other', ledger)
+    inFlight.add(kind, ledger)
     if (this.#unnamed === null) return null
     if (ledger.mayBeSkipped) return this.#unnamed.drop(ledger)
     this.#unnamed.forget()
@@ -305,7 +332,8 @@ export class Statements {
 
   /** The function may be set_config. */
   functionCallSent(): void {
-    if (this.#auto?.isOn) this.#auto.inFlight.add('other', this.#context.leased.ledger)
+    const { inFlight, ledger } = this.#context.leased
+    inFlight.add('other', ledger)
   }
 
   /** DEALLOCATE ALL or DISCARD ALL is being sent. Whether it succeeds is known when it has been answered. */
@@ -392,7 +420,8 @@ export class Statements {
 
   /** The ReadyForQuery that comes now is the answer to something that makes a table, which a text may mean from now on. True once. */
   takeCreated(): boolean {
-    return this.#auto?.inFlight.takeCreated(this.#context.leased.ledger) ?? false
+    const { inFlight, ledger } = this.#context.leased
+    return inFlight.takeCreated(ledger) && (this.#auto?.isOn ?? false)
   }
 
   /**

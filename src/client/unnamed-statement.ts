@@ -3,7 +3,7 @@
 import type { Effect, Ledger } from '../server/ledger.ts'
 import type { Statement } from '../server/statement-registry.ts'
 import { deallocatesAll } from '../sql/deallocate.ts'
-import type { TextKind } from '../sql/text-kind.ts'
+import { type TextKind, textKind } from '../sql/text-kind.ts'
 import { MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
 
 /** A larger buffer is given back when its statement is gone. */
@@ -16,7 +16,7 @@ interface Former {
   readonly body: Buffer | null
   readonly length: number
   readonly shared: Statement | null
-  readonly kind: TextKind
+  readonly kind: TextKind | null
   readonly isUsed: boolean
   readonly serial: number
   readonly batch: number
@@ -32,7 +32,8 @@ export class UnnamedStatement {
   #length = -1
   #deallocatesAll = false
   #shared: Statement | null = null
-  #kind: TextKind = 'other'
+  /** Null until somebody asks. */
+  #kind: TextKind | null = 'other'
   #isUsed = false
   /** Tells this statement from all that the client had before. */
   #serial = 0
@@ -77,6 +78,8 @@ export class UnnamedStatement {
   }
 
   get kind(): TextKind {
+    const { body } = this
+    this.#kind ??= body === null ? 'other' : textKind(body, 0, Math.max(body.indexOf(0), 0))
     return this.#kind
   }
 
@@ -131,7 +134,8 @@ export class UnnamedStatement {
     const length = isKept ? this.#length : -1
     if (isKept) this.#formerBytes += length
     if (this.#former === NONE) this.#former = []
-    const { serial, shared, kind, isUsed } = this
+    const { serial, shared, isUsed } = this
+    const kind = this.#kind
     const body = isKept ? this.#body : null
     this.#former.push({ body, length, shared, kind, isUsed, serial, batch: this.#batch, fate: 'was' })
     if (isKept) this.#body = null
@@ -175,8 +179,8 @@ export class UnnamedStatement {
     this.#formerBytes = 0
   }
 
-  /** The statement in bytes `start` to `end` takes the place of what was dropped. */
-  keep(buffer: Buffer, start: number, end: number, kind: TextKind): void {
+  /** The statement in bytes `start` to `end` takes the place of what was dropped. Its kind is null if nobody knows it yet. */
+  keep(buffer: Buffer, start: number, end: number, kind: TextKind | null): void {
     const length = end - start
     if (this.#body === null || this.#body.length < length) this.#body = Buffer.allocUnsafeSlow(Math.max(length, 256))
     buffer.copy(this.#body, 0, start, end)

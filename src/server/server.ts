@@ -18,6 +18,7 @@ import { BACKEND } from '../wire/types.ts'
 import { adviceOn } from './advice.ts'
 import { CHORE_NEEDS } from './chore.ts'
 import type { ServerEncryption } from './encryption.ts'
+import { InFlight } from './in-flight.ts'
 import { Ledger } from './ledger.ts'
 import type { LoginResult } from './login.ts'
 import { type OpeningContext, type OpeningOwner, ServerOpening } from './opening.ts'
@@ -68,6 +69,7 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
   readonly address: Address
   readonly frames: Frames
   readonly ledger = new Ledger()
+  readonly inFlight = new InFlight()
   readonly statements: ServerStatements
   readonly recording = new Recording()
   readonly startedMs: number

@@ -13,8 +13,8 @@ export class Statement {
   readonly name: Buffer
   /** The body of its Parse behind the name: text, zero, parameter types. */
   readonly body: Buffer
-  /** What else decides what the text means: the search path, the role. */
-  readonly meaning: string
+  /** What else decides what the text means: the search path, the role. Null if that is not known, so that nobody else is given it. */
+  readonly meaning: string | null
   /** The schema's version when a client asked for it; later askers get a statement of their own. */
   readonly version: number
   /** To run it drops all that the session has prepared. */
@@ -30,7 +30,7 @@ export class Statement {
   /** For the registry: where it was put to be found again soon; -1 for nowhere. */
   slot = -1
 
-  constructor(id: number, body: Buffer, meaning: string, version: number, place: number) {
+  constructor(id: number, body: Buffer, meaning: string | null, version: number, place: number) {
     this.name = Buffer.from(`${SHARED_PREFIX}${id}`)
     this.body = body
     this.meaning = meaning
@@ -39,12 +39,16 @@ export class Statement {
     this.deallocatesAll = deallocatesAll(body, 0, body.length)
   }
 
+  get isShared(): boolean {
+    return this.meaning !== null
+  }
+
   get kind(): TextKind {
     this.#kind ??= textKind(this.body, 0, this.body.indexOf(0))
     return this.#kind
   }
 
-  is(buffer: Buffer, start: number, end: number, meaning: string, version: number): boolean {
+  is(buffer: Buffer, start: number, end: number, meaning: string | null, version: number): boolean {
     return this.version === version && this.meaning === meaning && equalsBytes(buffer, start, end, this.body)
   }
 }
@@ -98,6 +102,11 @@ export class StatementRegistry {
     return this.#add(new Statement(++lastId, body, meaning, version, place))
   }
 
+  /** One that nobody else is given: what it means is decided by settings that are not known yet. */
+  unshared(buffer: Buffer, start: number, end: number, version: number): Statement {
+    return new Statement(++lastId, Buffer.from(buffer.subarray(start, end)), null, version, 0)
+  }
+
   /** Whether somebody has asked about these bytes before, as far as it is remembered. */
   isAskedAgain(buffer: Buffer, start: number, end: number): boolean {
     this.#asked ??= new Int32Array(ASKED_GROUPS * ASKED_PER_GROUP).fill(-1)
@@ -115,11 +124,11 @@ export class StatementRegistry {
 
   hold(statement: Statement): void {
     // It may have been forgotten meanwhile, when a failure brings it back; unless a twin has taken its place.
-    if (statement.holders++ === 0 && !this.#knows(statement)) this.#add(statement)
+    if (statement.holders++ === 0 && statement.isShared && !this.#knows(statement)) this.#add(statement)
   }
 
   letGo(statement: Statement): void {
-    if (--statement.holders === 0) this.#remove(statement)
+    if (--statement.holders === 0 && statement.isShared) this.#remove(statement)
   }
 
   /** It, or a twin. */

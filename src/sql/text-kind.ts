@@ -4,7 +4,7 @@ import { DASH, endOfComment, firstWord, SLASH } from './scanning.ts'
 
 /**
  * `planned`: reads and changes rows, and means the same whenever it is run. `fleeting`: the same, but with a constant such as 'today',
- * which Postgres reads when it prepares the statement. `begin`: begins a transaction. `creates`: makes a table, perhaps one that
+ * which Postgres reads when it prepares the statement. `begin`: begins a transaction, or a part of one. `creates`: makes a table, perhaps one that
  * hides another one. `other`: a utility command, or something that may change settings, or nothing.
  */
 export type TextKind = 'planned' | 'fleeting' | 'begin' | 'creates' | 'other'
@@ -24,12 +24,28 @@ export function textKind(buffer: Buffer, start: number, end: number): TextKind {
       return plannedKind(buffer, at, end)
     case 'begin':
     case 'start':
+    case 'savepoint':
+    case 'release':
       return 'begin'
     case 'create':
       return 'creates'
     default:
       return 'other'
   }
+}
+
+/** No comments, and nothing behind it. */
+const ONLY_BEGINS = /^\s*(?:begin|start\s+transaction|savepoint|release)\b[\w\s",]*;?\s*\0?$/i
+
+/** Longer ones are not looked at. */
+const MAX_BEGIN_BYTES = 120
+
+/** Whether a simple query does nothing but begin a transaction, or a part of one. It may hold several statements. */
+export function onlyBegins(buffer: Buffer, start: number, end: number): boolean {
+  // Most queries begin with another letter than these two, and all with another one than `se` of select and set.
+  const first = (buffer[start] as number) | 0x20
+  if (first !== B && first !== R && (first !== S || ((buffer[start + 1] as number) | 0x20) === E)) return false
+  return end - start <= MAX_BEGIN_BYTES && ONLY_BEGINS.test(buffer.toString('latin1', start, end))
 }
 
 /** Postgres reads them when it prepares a statement. https://www.postgresql.org/docs/current/datatype-datetime.html */
@@ -141,7 +157,10 @@ const DOUBLE_QUOTE = 0x22
 const DOLLAR = 0x24
 const BACKSLASH = 0x5c
 const AMPERSAND = 0x26
+const B = 0x62
 const E = 0x65
+const R = 0x72
+const S = 0x73
 const U = 0x75
 
 function isWordStart(letter: number): boolean {

@@ -492,7 +492,7 @@ describe('after DEALLOCATE ALL', () => {
     await postgres.expect('Bind(, #2)', 'Execute', 'Flush')
     postgres.send(bindComplete, complete('DEALLOCATE ALL'))
     await client.expect('BindComplete', 'CommandComplete')
-    await postgres.expect('Parse(#1, select 1)', 'Bind(, #1)', 'Execute', 'Sync')
+    await postgres.expect('Parse(#3, select 1)', 'Bind(, #3)', 'Execute', 'Sync')
     postgres.send(PARSED_RESULT)
     expect(await client.answer()).toEqual(ANSWER.slice(1))
   })

@@ -1,20 +1,22 @@
 /** Rule 3, for statements in pipelines: what was sent behind a batch that may have failed means what Postgres takes it to mean. */
 
 import { describe, expect, test } from 'vitest'
-import { ask, occupy, RESULT, startPrepared } from '../support/flow/prepared.ts'
+import { ask, occupy, prepare, RESULT, startPrepared } from '../support/flow/prepared.ts'
 import {
   bindComplete,
   closeComplete,
   complete,
+  copyIn,
   error,
   noData,
   parameterDescription,
+  parameterStatus,
   parseComplete,
   ready,
   rows,
 } from '../support/flow/replies.ts'
 import { bind, closeStatement, describeStatement, execute, parse, query, sync } from '../support/flow/requests.ts'
-import { startPair } from '../support/flow/start.ts'
+import { type Pair, startPair } from '../support/flow/start.ts'
 
 describe('behind a command that drops all statements, and is not answered yet', () => {
   const GONE = error('26000', 'prepared statement "s1" does not exist')
@@ -43,8 +45,9 @@ describe('behind a command that drops all statements, and is not answered yet', 
       postgres.send(...replies(send, tag))
       await client.answer()
       await postgres.expect('Bind(, s1)', 'Execute', 'Sync')
-      await postgres.expect('Close(statement, #2)', 'Parse(#2, select 2)', 'Bind(, #2)', 'Execute', 'Sync')
-      postgres.send(GONE, ready(), closeComplete, parseComplete, RESULT)
+      postgres.send(GONE, ready())
+      await postgres.expect('Parse(#2, select 2)', 'Bind(, #2)', 'Execute', 'Sync')
+      postgres.send(parseComplete, RESULT)
       expect(await client.answer()).toEqual([
         'ErrorResponse(ERROR 26000 prepared statement "s1" does not exist)',
         'ReadyForQuery(I)',
@@ -112,10 +115,11 @@ describe('behind a command that drops all statements, and is not answered yet', 
 
   test('a command that was not seen coming costs the server what was sent behind it', async () => {
     const { client, postgres } = await startPrepared()
-    client.send(query('select 1; deallocate all'), parse('s2', 'select 2'), sync)
-    await postgres.expect('Query(select 1; deallocate all)', 'Parse(#2, select 2)', 'Sync')
-    postgres.send(complete('DEALLOCATE ALL'), ready(), parseComplete, ready())
+    client.send(query('select 1; deallocate all'), bind('', 's1'), sync)
+    await postgres.expect('Query(select 1; deallocate all)', 'Bind(, #1)', 'Sync')
+    postgres.send(complete('DEALLOCATE ALL'), ready())
     await client.answer()
+    postgres.send(bindComplete, ready())
     await client.answer()
     await postgres.expectClosed()
   })
@@ -226,10 +230,12 @@ describe('while an earlier batch may have failed without our knowing it yet', ()
   test('a Parse of what the server has is not answered by us: the transaction may have failed', async () => {
     const pair = await startPrepared()
     const { client, postgres } = pair
-    client.send(query('begin; selct'), parse('s2', 'select 1'), sync)
-    await postgres.expect('Query', 'Close(statement, #1)', 'Parse(#1, select 1)', 'Sync')
-    postgres.send(error('42601', 'syntax error'), ready('E'))
+    client.send(query('begin'), bind('', 's1'), execute(), sync, parse('s2', 'select 1'), sync)
+    await postgres.expect('Query(begin)', 'Bind(, #1)', 'Execute', 'Sync')
+    await postgres.expect('Close(statement, #1)', 'Parse(#1, select 1)', 'Sync')
+    postgres.send(complete('BEGIN'), ready('T'), bindComplete, error('22012', 'division by zero'), ready('E'))
     postgres.send(closeComplete, error('25P02', 'current transaction is aborted'), ready('E'))
+    await client.answer()
     await client.answer()
     expect(await client.answer()).toEqual([
       'ErrorResponse(ERROR 25P02 current transaction is aborted)',
@@ -268,5 +274,131 @@ describe('while an earlier batch may have failed without our knowing it yet', ()
     postgres.send(closeComplete, error('26000', 'unnamed prepared statement does not exist'), ready())
     await other.answer()
     await other.answer()
+  })
+})
+
+describe('behind what may change settings, and is not answered yet', () => {
+  const TEXT = "select timestamptz '2020-01-01'"
+  const ROME = "set timezone = 'Europe/Rome'"
+  const IN_ROME = parameterStatus('TimeZone', 'Europe/Rome')
+
+  /** Another client, in UTC, asks for the same text and is not given what was prepared in Rome. */
+  async function expectUnshared({ flow, postgres }: Pick<Pair, 'flow' | 'postgres'>) {
+    const other = await flow.connect()
+    other.send(parse('s1', TEXT), sync)
+    await postgres.expect('Query')
+    postgres.send(parameterStatus('TimeZone', 'Etc/UTC'), rows('Etc/UTC'), ready())
+    await postgres.expect(`Parse(#2, ${TEXT})`, 'Sync')
+    postgres.send(parseComplete, ready())
+    await other.expect('ParseComplete', 'ReadyForQuery(I)')
+  }
+
+  test('a statement is prepared when that has been answered, and shared under the settings that it meets', async () => {
+    const pair = await startPair()
+    const { flow, client, postgres } = pair
+    client.send(query(ROME), parse('s1', TEXT), sync)
+    await postgres.expect(`Query(${ROME})`)
+    await postgres.expectNothing()
+    postgres.send(complete('SET'), IN_ROME, ready())
+    await client.answer()
+    await postgres.expect(`Parse(#1, ${TEXT})`, 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.expect('ParseComplete', 'ReadyForQuery(I)')
+    const roman = await flow.connect({ parameters: { TimeZone: 'Europe/Rome' } })
+    roman.send(parse('mine', TEXT), sync)
+    await postgres.expect('Sync')
+    postgres.send(ready())
+    await roman.expect('ParseComplete', 'ReadyForQuery(I)')
+    await expectUnshared(pair)
+  })
+
+  test('in the same batch, where that is never known, a statement is not shared', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    client.send(parse('', ROME), bind('', ''), execute(), parse('s1', TEXT), sync)
+    await postgres.expect(`Parse(, ${ROME})`, 'Bind(, )', 'Execute', `Parse(#1, ${TEXT})`, 'Sync')
+    postgres.send(parseComplete, bindComplete, complete('SET'), parseComplete, IN_ROME, ready())
+    expect(await client.answer()).toHaveLength(6)
+    await expectUnshared(pair)
+    client.send(bind('', 's1'), execute(), sync)
+    await postgres.expect('Query')
+    postgres.send(IN_ROME, rows('Europe/Rome'), ready())
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(RESULT)
+    expect(await client.answer()).toContain('DataRow(1)')
+  })
+
+  /** The client has `s1`, and is given a server that has not. */
+  async function startElsewhere() {
+    const pair = await startPair()
+    const { flow, client, postgres } = pair
+    await prepare(pair, 's1', TEXT)
+    const release = await occupy(pair)
+    return { flow, client, postgres, release }
+  }
+
+  test('a statement that a server lacks is prepared there when that has been answered', async () => {
+    const { flow, client, release } = await startElsewhere()
+    client.send(query(ROME), bind('', 's1'), execute(), sync)
+    const postgres = await flow.postgres.next()
+    await postgres.expect(`Query(${ROME})`)
+    await postgres.expectNothing()
+    postgres.send(complete('SET'), IN_ROME, ready())
+    await client.answer()
+    await postgres.expect(`Parse(#1, ${TEXT})`, 'Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(parseComplete, RESULT)
+    expect(await client.answer()).toContain('DataRow(1)')
+    await release()
+  })
+
+  test.each(['Describe', 'Bind'])('in the same batch, what a %s prepares there is not shared', async (what) => {
+    const { flow, client, release } = await startElsewhere()
+    client.send(parse('', ROME), bind('', ''), execute())
+    client.send(what === 'Bind' ? bind('', 's1') : describeStatement('s1'), sync)
+    const postgres = await flow.postgres.next()
+    await postgres.expect(`Parse(, ${ROME})`, 'Bind(, )', 'Execute', `Parse(#2, ${TEXT})`, what, 'Sync')
+    postgres.send(parseComplete, bindComplete, complete('SET'), parseComplete)
+    postgres.send(...(what === 'Bind' ? [bindComplete] : [parameterDescription(), noData]), IN_ROME, ready())
+    await client.answer()
+    await release()
+  })
+
+  const BEGUN = [complete('BEGIN'), ready('T')]
+  const IN_BATCH: readonly [string[], Buffer[]] = [
+    ['Parse(, begin)', 'Bind(, )', 'Execute'],
+    [parseComplete, bindComplete, complete('BEGIN')],
+  ]
+  const SELECTED: readonly [string[], Buffer[]] = [
+    ['Bind(, #1)', 'Execute', 'Sync', 'Close(statement, #2)'],
+    [RESULT, closeComplete],
+  ]
+  test.each<[string, Buffer[], string[], Buffer[]]>([
+    ['a simple BEGIN', [query('BEGIN;')], ['Query(BEGIN;)'], BEGUN],
+    ['a SAVEPOINT', [query('savepoint "a b"')], ['Query(savepoint "a b")'], BEGUN],
+    ['a BEGIN of its batch', [parse('', 'begin'), bind('', ''), execute()], ...IN_BATCH],
+    ['a SELECT', [bind('', 's1'), execute(), sync], ...SELECTED],
+  ])('behind %s it is prepared at once, and shared', async (_, requests, sent, replies) => {
+    const { client, postgres } = await startPrepared()
+    client.send(...requests, parse('s2', TEXT), sync)
+    await postgres.expect(...sent, `Parse(#2, ${TEXT})`, 'Sync')
+    postgres.send(...replies)
+    if (replies !== IN_BATCH[1]) await client.answer()
+    postgres.send(parseComplete, ready('T'))
+    await client.answer()
+    client.send(parse('s3', TEXT), sync)
+    await postgres.expect('Sync')
+    postgres.send(ready())
+    await client.expect('ParseComplete', 'ReadyForQuery(I)')
+  })
+
+  test('a COPY that waits for data is told that there are none', async () => {
+    const { client, postgres } = await startPair()
+    client.send(query('copy a from stdin'), parse('s1', TEXT), sync)
+    await postgres.expect('Query')
+    await postgres.expectNothing()
+    postgres.send(copyIn())
+    await postgres.expect('Parse', 'Sync')
+    postgres.send(error('08P01', 'unexpected message type 0x50 during COPY from stdin'), ready())
+    expect(await client.answer()).toContain('ReadyForQuery(I)')
   })
 })

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { AutoPrepare } from '../../../src/client/auto-prepare.ts'
 import { UnnamedStatement } from '../../../src/client/unnamed-statement.ts'
+import { InFlight } from '../../../src/server/in-flight.ts'
 import { DEBT } from '../../../src/server/ledger.ts'
 import { Profile, Tracked } from '../../../src/server/profile.ts'
 import type { ServerContext } from '../../../src/server/server.ts'
@@ -13,11 +14,12 @@ function setUp({ autoPrepareMaxBytes = 0, status = STATUS_IDLE } = {}) {
     autoPrepareMaxBytes,
   })
   const tracked = new Tracked([])
+  const inFlight = new InFlight()
   const profile = Profile.of(tracked.names.map(() => null))
   const context = {
     ...sending,
     pool: { settings, counters, statements: registry },
-    leased: { ledger, statements, status, profile, context: { tracked } as ServerContext },
+    leased: { ledger, inFlight, statements, status, profile, context: { tracked } as ServerContext },
   }
   const auto = new AutoPrepare()
   auto.leaseBegins({ ...settings, autoPrepare: true })
@@ -26,6 +28,7 @@ function setUp({ autoPrepareMaxBytes = 0, status = STATUS_IDLE } = {}) {
     auto,
     unnamed,
     ledger,
+    inFlight,
     counters,
     settings,
     answer,
@@ -72,9 +75,9 @@ test('so does a text that is too long, which is a miss', () => {
 })
 
 test('so does every text while something that may change settings is on its way', () => {
-  const { auto, parse, ledger, answer } = setUp()
+  const { inFlight, parse, ledger, answer } = setUp()
   parse('select 1')
-  auto.inFlight.add('other', ledger)
+  inFlight.add('other', ledger)
   ledger.owe(DEBT.parse)
   expect(parse('select 1')).toBe(null)
   answer()

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type TextKind, textKind } from '../../../src/sql/text-kind.ts'
+import { onlyBegins, type TextKind, textKind } from '../../../src/sql/text-kind.ts'
 
 function kindOf(text: string): TextKind {
   // As it lies in a message: something before it, and a zero and more behind it.
@@ -72,8 +72,9 @@ describe('creates is what makes a table', () => {
   ])('%s', (text) => expect(kindOf(text)).toBe('creates'))
 })
 
-test.each(['begin', 'BEGIN ISOLATION LEVEL SERIALIZABLE', 'start transaction', ' begin;'])('%s begins', (text) =>
-  expect(kindOf(text)).toBe('begin'),
+test.each(['begin', 'BEGIN ISOLATION LEVEL SERIALIZABLE', 'start transaction', ' begin;', 'savepoint a', 'release a'])(
+  '%s begins',
+  (text) => expect(kindOf(text)).toBe('begin'),
 )
 
 describe('other is what is none of these', () => {
@@ -111,3 +112,26 @@ test.each([
   'select E',
   'select U&',
 ])('what does not end, %s, ends with the text', (text) => expect(['planned', 'fleeting']).toContain(kindOf(text)))
+
+describe('a simple query only begins a transaction, or a part of one', () => {
+  test.each([
+    ['begin', true],
+    ['BEGIN;', true],
+    ['begin transaction isolation level repeatable read, read only ;\n', true],
+    ['Start\tTransaction', true],
+    ['savepoint a', true],
+    ['RELEASE SAVEPOINT "a b"', true],
+    ['begin; set timezone to utc', false],
+    ['begin -- and more\n; select 1', false],
+    [`savepoint ${'a'.repeat(200)}`, false],
+    ['start', false],
+    ['beginning', false],
+    ['select 1', false],
+    ['set a = 1', false],
+    ['rollback to a', false],
+    ['', false],
+  ])('%j: %s', (text, expected) => {
+    const buffer = Buffer.from(`begin ${text}\0; begin`)
+    expect(onlyBegins(buffer, 6, 7 + Buffer.byteLength(text))).toBe(expected)
+  })
+})

@@ -3,10 +3,9 @@
  * there is such a thing, only the server can say what becomes of a Parse.
  */
 
-import type { Ledger } from '../server/ledger.ts'
-import type { Server } from '../server/server.ts'
 import type { TextKind } from '../sql/text-kind.ts'
 import { STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
+import type { Ledger } from './ledger.ts'
 
 export class InFlight {
   // Each is how many ReadyForQuery will have come when it has been answered (see `Ledger.readies`); -1 for nothing.
@@ -34,11 +33,21 @@ export class InFlight {
     if (kind === 'creates') this.#createsUntil = until
   }
 
+  /** Whether the settings are known that what is sent now will meet. They are reported with the ReadyForQuery. */
+  areSettingsKnown(ledger: Ledger): boolean {
+    return ledger.haveCome(this.#changesUntil)
+  }
+
+  /** They will be when what was sent before has been answered; not so if they may be changed by the batch that is being sent. */
+  areSettingsComing(ledger: Ledger): boolean {
+    return this.#changesUntil <= ledger.readies && ledger.copy === 'none'
+  }
+
   /** Whether a Parse that is sent now would find the server as it is known to be, and in a transaction that has not failed. */
-  isNothingOn({ status, ledger }: Pick<Server, 'status' | 'ledger'>): boolean {
+  isNothingOn({ status, ledger }: { readonly status: number; readonly ledger: Ledger }): boolean {
     if (status === STATUS_FAILED) return false
-    // Settings are reported with the ReadyForQuery, even if all else has been answered because of a Flush.
-    if (!ledger.haveCome(this.#changesUntil)) return false
+    // Even if all else has been answered because of a Flush.
+    if (!this.areSettingsKnown(ledger)) return false
     if (ledger.isEmpty) return true
     // What is sent in the batch of a BEGIN shares its fate. In a later one the transaction may have failed.
     return !ledger.awaitsReady || (status === STATUS_IDLE && ledger.haveCome(this.#beginsUntil))

@@ -13,7 +13,7 @@ export class Statement {
   readonly name: Buffer
   /** The body of its Parse behind the name: text, zero, parameter types. */
   readonly body: Buffer
-  /** What else decides what the text means: the search path, the role. Null if that is not known, so that nobody else is given it. */
+  /** What else decides what the text means: the search path, the role. Null if nobody else is to be given it. */
   readonly meaning: string | null
   /** The schema's version when a client asked for it; later askers get a statement of their own. */
   readonly version: number
@@ -93,16 +93,18 @@ export class StatementRegistry {
     return statement
   }
 
-  /** The same, made if it is not known. */
+  /** The same, made if it is not known. A text that means something else each time that it is prepared is never known. */
   intern(buffer: Buffer, start: number, end: number, meaning: string, version: number): Statement {
     const known = this.find(buffer, start, end, meaning, version)
     if (known !== null) return known
+    const textEnd = buffer.indexOf(0, start)
+    if (textKind(buffer, start, textEnd) === 'fleeting') return this.unshared(buffer, start, end, version)
     const place = placeOf(hashBytes(buffer, start, end), version)
     const body = Buffer.from(buffer.subarray(start, end))
     return this.#add(new Statement(++lastId, body, meaning, version, place))
   }
 
-  /** One that nobody else is given: what it means is decided by settings that are not known yet. */
+  /** One that nobody else is given: what it means is decided by the time, or by settings that are not known yet. */
   unshared(buffer: Buffer, start: number, end: number, version: number): Statement {
     return new Statement(++lastId, Buffer.from(buffer.subarray(start, end)), null, version, 0)
   }

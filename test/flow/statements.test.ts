@@ -64,6 +64,19 @@ describe('a named statement', () => {
     }
   })
 
+  test("is a client's own where it has a constant that Postgres reads when it prepares, such as 'today'", async () => {
+    const pair = await startPair()
+    const text = "select 'today'::date"
+    expect((await prepare(pair, 's1', text)).shown).toBe(`Parse(#1, ${text})`)
+    const other = await pair.flow.connect()
+    expect((await prepare({ client: other, postgres: pair.postgres }, 's1', text)).shown).toBe(`Parse(#2, ${text})`)
+    expect((await prepare(pair, 's2', text)).shown).toBe(`Parse(#3, ${text})`)
+    other.send(bind('', 's1'), execute(), sync)
+    await pair.postgres.expect('Bind(, #2)', 'Execute', 'Sync')
+    pair.postgres.send(RESULT)
+    expect(await other.answer()).toContain('DataRow(1)')
+  })
+
   test('is prepared on another server before its first Bind there, and nobody sees that', async () => {
     const pair = await startPrepared()
     const { flow, client } = pair

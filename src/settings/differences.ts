@@ -38,6 +38,18 @@ export const DIFFERENCES = {
       concerns: whereStatementsAreShared,
     },
     {
+      what: "a prepared statement with a constant such as `'today'`",
+      pgbouncer: 'may be one that another client has prepared, days ago',
+      pgweir: "is the client's own",
+      concerns: whereStatementsAreShared,
+    },
+    {
+      what: 'a prepared statement with a constant that a setting gives its meaning, a time without a zone for example',
+      pgbouncer: 'may be one that a client with another `TimeZone` has prepared',
+      pgweir: 'is shared by clients with the same settings',
+      concerns: whereStatementsAreShared,
+    },
+    {
       what: 'a prepared statement after DDL',
       pgbouncer: 'may be described as it was before',
       pgweir: 'is described as it is',

@@ -51,6 +51,14 @@ const CASES: Readonly<Record<string, { readonly told: readonly Case[]; readonly 
     ],
     untold: [{}, { entry: 'pool_mode=session' }, { general: 'pool_mode = transaction\nmax_prepared_statements = 0' }],
   },
+  "a prepared statement with a constant such as `'today'`": {
+    told: [{ general: 'pool_mode = transaction', line: 6 }],
+    untold: [{}],
+  },
+  'a prepared statement with a constant that a setting gives its meaning, a time without a zone for example': {
+    told: [{ general: 'pool_mode = transaction', line: 6 }],
+    untold: [{}],
+  },
   'a prepared statement after DDL': { told: [{ general: 'pool_mode = transaction', line: 6 }], untold: [{}] },
   'a query that takes longer than `query_timeout`': {
     told: [

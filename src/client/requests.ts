@@ -11,7 +11,7 @@ import { DEBT, type Effect } from '../server/ledger.ts'
 import type { Recording } from '../server/recording.ts'
 import type { Server } from '../server/server.ts'
 import { deallocatedName, deallocatesAll, mayDeallocate } from '../sql/deallocate.ts'
-import { resetsSettings } from '../sql/resets.ts'
+import { resetsSettings, resetsToldBy } from '../sql/resets.ts'
 import { onlyBegins } from '../sql/text-kind.ts'
 import { encodeCommandComplete, READY_IDLE, READY_IN_TRANSACTION, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { type FrameSink, Frames, HEADER_BYTES, needsTable, type Refusal } from '../wire/frames.ts'
@@ -305,6 +305,13 @@ export class Requests implements FrameSink, StatementsContext {
 
   #query(server: Server, buffer: Buffer, start: number, end: number, length: number): boolean {
     const { ledger } = server
+    if (end - start < length) {
+      const told = Math.min(length, HEADER_BYTES + resetsToldBy(buffer, start + HEADER_BYTES, end))
+      if (end - start < told) {
+        this.demand(told)
+        return false
+      }
+    }
     if (this.#tracksStatements && mayDeallocate(buffer, start + HEADER_BYTES, length)) {
       if (end - start < length) {
         this.demand(length)

@@ -5,8 +5,22 @@ import { firstWord } from './scanning.ts'
 /** A text that begins with it may do so. That more is found than there is does no harm, as long as it is rare. */
 const RESETS = /^\s*(?:reset|discard\s+all|set\s+(?!local\s)(?:[^;]*[\s=])?(?:default|local|none))\b/i
 
-/** Longer beginnings are not looked at. */
+/** Behind comments, longer beginnings are not looked at. */
 const MAX_BYTES = 256
+
+/** Longer comments are not waited for. */
+const MAX_COMMENT_BYTES = 8 * 1024
+
+/**
+ * How many bytes of the text from `start` on have to be there to tell that, as far as the bytes up to `end` say: nearly always no more
+ * than these, since all but a comment and SET is told by its first words.
+ */
+export function resetsToldBy(buffer: Buffer, start: number, end: number): number {
+  const at = firstWord(buffer, start, end)
+  if (at + 4 > end) return MAX_COMMENT_BYTES
+  const isSet = buffer.toString('latin1', at, at + 3).toLowerCase() === 'set'
+  return isSet ? at + MAX_BYTES - start : end - start
+}
 
 /**
  * Whether the text from `start` on, of which bytes up to `end` are there, begins with RESET, DISCARD ALL or SET … TO DEFAULT. In the

@@ -407,6 +407,26 @@ describe('a client that resets its settings has those that it asked for at login
     await roman.expect('ParameterStatus(TimeZone=Etc/UTC)', 'ParameterStatus(TimeZone=Europe/Rome)', 'ReadyForQuery(I)')
   })
 
+  for (const text of [
+    `/* ${'where it comes from '.repeat(5)}*/ set timezone to default`,
+    'set session idle_in_transaction_session_timeout to default',
+  ])
+    test(`by ${text.slice(0, 20)}… that comes in pieces`, async () => {
+      const { roman, postgres } = await startRoman()
+      const sent = query(text)
+      let start = 0
+      for (const end of [50, 62, sent.length]) {
+        roman.send(sent.subarray(start, end))
+        await quiet()
+        start = end
+      }
+      await postgres.expect('Query')
+      postgres.send(complete('SET'), parameterStatus('TimeZone', 'Etc/UTC'), ready())
+      await expectRestore(postgres)
+      postgres.send(restored())
+      await roman.answer()
+    })
+
   test('when what it sent behind that has been answered, and holds back what comes then', async () => {
     const { roman, postgres } = await startRoman()
     const text = 'select 1; reset all'

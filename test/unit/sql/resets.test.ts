@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { resetsSettings } from '../../../src/sql/resets.ts'
+import { resetsSettings, resetsToldBy } from '../../../src/sql/resets.ts'
 
 const CASES: Readonly<Record<string, boolean>> = {
   'reset all': true,
@@ -34,3 +34,16 @@ for (const [text, resets] of Object.entries(CASES))
     const buffer = Buffer.from(`..${text}\0reset all`)
     expect(resetsSettings(buffer, 2, 2 + text.length)).toBe(resets)
   })
+
+test.each([
+  ['select a, b, c from', 19],
+  ['reset all; select 1', 19],
+  ['set statement_timeout', 256],
+  ['  SET session a', 258],
+  ['/* a comment that', 8192],
+  ['/* a comment */ se', 8192],
+  ['-- a comment\nbegin', 18],
+])('of %j, with more to come, %d bytes tell that', (text, bytes) => {
+  const buffer = Buffer.from(`..${text}`)
+  expect(resetsToldBy(buffer, 2, buffer.length)).toBe(bytes)
+})

@@ -195,6 +195,8 @@ export class Ledger {
         this.#copySyncs++
         return false
       }
+      // A server that still reads the COPY ends the connection because of a request; one that does not answers the Syncs behind that.
+      if ((debt & KIND) <= DEBT.functionCall) this.#copy = 'ended'
     } else if (debt === DEBT.copyEnd && (this.#count === 0 || this.#copy === 'both')) return false
     const kind = debt & KIND
     if (kind <= DEBT.close) {
@@ -444,6 +446,7 @@ export class Ledger {
       const kind = this.#kindAt(at) & KIND
       if (kind >= DEBT.sync && kind <= DEBT.functionCall) isBatchOpen = false
       else if (kind <= DEBT.close) isBatchOpen = true
+      if (kind <= DEBT.functionCall) this.#copy = 'ended'
       this.#kinds[(this.#head + kept) & mask] = this.#kindAt(at)
       this.#effects[(this.#head + kept) & mask] = this.#effectAt(at)
     }

@@ -408,6 +408,32 @@ describe('COPY from the client by a batch', () => {
     expect(await other.answer()).toContain('DataRow(2)')
   })
 
+  test('with a request among its data, which the server reads only after it has failed: the Sync behind that is answered', async () => {
+    for (const isBlind of [false, true]) {
+      const pair = await startPair()
+      const { flow, client, postgres } = pair
+      const bad = copyData('bad\n')
+      const request = [parse('', 'select 2'), bind('', 'unknown'), sync]
+      client.send(query('copy t from stdin'), ...(isBlind ? [bad, ...request] : []))
+      await postgres.expect('Query')
+      postgres.send(copyIn())
+      await client.expect('CopyInResponse')
+      if (!isBlind) client.send(bad, ...request)
+      client.send(copyDone, sync)
+      await quiet()
+      postgres.inbox.take()
+      postgres.send(BAD_ROW, ready())
+      expect(await client.answer()).toHaveLength(2)
+      postgres.send(parseComplete, error('26000', 'no such statement'), ready())
+      expect(await client.answer()).toHaveLength(3)
+      // Nobody else may have the server before that of the second Sync has come.
+      expect(flow.counts()).toEqual({ leased: 1 })
+      postgres.send(ready())
+      await client.expect('ReadyForQuery(I)')
+      await expectUsable(pair)
+    }
+  })
+
   test('with Syncs among its data, some of which the server reads only after it has failed', async () => {
     for (const late of [0, 1, 2]) {
       const pair = await startPair()

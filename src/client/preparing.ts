@@ -10,6 +10,9 @@ import type { UnnamedStatement } from './unnamed-statement.ts'
 
 const CLOSE_UNNAMED = encodeCloseStatement('')
 
+const VAIN = `${SHARED_PREFIX}vain`
+const CLOSE_VAIN = encodeCloseStatement(VAIN)
+
 const DOOMED = `${SHARED_PREFIX}doomed`
 /** Makes a statement, after what may be left of the last one. */
 const MAKE_DOOMED = Buffer.concat([encodeCloseStatement(DOOMED), encodeParse(DOOMED, Buffer.from('\0\0\0'))])
@@ -106,4 +109,12 @@ export function makeDoomed({ leased: { ledger }, toServer }: Sending): void {
   ledger.owe(DEBT.close | SWALLOW)
   ledger.owe(DEBT.parse | SWALLOW)
   toServer.addAll(MAKE_DOOMED)
+}
+
+/** The server has a look at a text that it is not to keep: what it says against it is told to the client. */
+export function parseInVain({ leased: { ledger }, toServer }: Sending, body: Buffer): void {
+  ledger.owe(DEBT.close | SWALLOW)
+  ledger.owe(DEBT.parse | SWALLOW)
+  toServer.addAll(CLOSE_VAIN)
+  toServer.addAll(encodeParse(VAIN, body))
 }

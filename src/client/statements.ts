@@ -20,7 +20,7 @@ import { encodeError } from '../wire/notices.ts'
 import { FRONTEND } from '../wire/types.ts'
 import { AutoPrepare } from './auto-prepare.ts'
 import { parseDeallocate } from './deallocating.ts'
-import { DEALLOCATE_DOOMED, ensureUnnamed, prepare, prepareUnasked, type Sending } from './preparing.ts'
+import { DEALLOCATE_DOOMED, ensureUnnamed, parseInVain, prepare, prepareUnasked, type Sending } from './preparing.ts'
 import { compareShape, learnsShape } from './shapes.ts'
 import { keyOf, StatementNames } from './statement-names.ts'
 import { UnnamedStatement } from './unnamed-statement.ts'
@@ -141,7 +141,10 @@ export class Statements {
   #parseNamed(name: string, buffer: Buffer, start: number, end: number): void {
     const { leased, pool } = this.#context
     const names = this.#ownNames()
+    // In a transaction that has failed, or may have failed by then, only Postgres knows what it refuses, so it must see the Parse.
+    const isRefusable = leased.status === STATUS_FAILED || leased.ledger.awaitsReady
     if (names.has(name)) {
+      if (isRefusable) parseInVain(this.#context, buffer.subarray(start, end))
       this.#failInServer(new PoolerError('statement-exists', { name: Buffer.from(name, 'latin1').toString() }))
       return
     }
@@ -150,8 +153,6 @@ export class Statements {
       return
     }
     const statement = this.#intern(buffer, start, end)
-    // In a transaction that has failed, or may have failed by then, only Postgres knows what it refuses, so it must see the Parse.
-    const isRefusable = leased.status === STATUS_FAILED || leased.ledger.awaitsReady
     if (leased.statements.has(statement, leased.ledger) && !isRefusable) {
       pool.counters.statementHits++
       leased.statements.use(statement)

@@ -103,6 +103,35 @@ describe('errors', () => {
     await client.answer()
   })
 
+  test('in a transaction that has failed Postgres refuses a text before it looks at the name', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(query('begin'), query('selct'))
+    await postgres.expect('Query', 'Query')
+    postgres.send(complete('BEGIN'), ready('T'), error('42601', 'syntax error'), ready('E'))
+    await client.answer()
+    await client.answer()
+    const tried = ['Close(statement, pgweir_vain)', 'Parse(pgweir_vain, select 2)', 'Describe(statement, pgweir_never)']
+    client.send(parse('s1', 'select 2'), sync)
+    await postgres.expect(...tried, 'Sync')
+    postgres.send(closeComplete, error('25P02', 'current transaction is aborted'), ready('E'))
+    expect(await client.answer()).toEqual([
+      'ErrorResponse(ERROR 25P02 current transaction is aborted)',
+      'ReadyForQuery(E)',
+    ])
+    // Nothing is wrong with this text.
+    client.send(parse('s1', 'rollback'), sync)
+    await postgres.expect(tried[0] as string, 'Parse(pgweir_vain, rollback)', tried[2] as string, 'Sync')
+    postgres.send(closeComplete, parseComplete, error('26000', 'never'), ready('E'))
+    expect(await client.answer()).toEqual([
+      'ErrorResponse(ERROR 42P05 prepared statement "s1" already exists)',
+      'ReadyForQuery(E)',
+    ])
+    client.send(query('rollback'))
+    await postgres.expect('Query')
+    postgres.send(complete('ROLLBACK'), ready())
+    await client.answer()
+  })
+
   test('an unknown name is the server’s 26000, in its place, and the client lives on', async () => {
     const { client, postgres } = await startPrepared()
     client.send(bind('', 's1'), bind('', 'nobody'), execute(), sync)

@@ -4,7 +4,7 @@ import type { Pool } from '../pool/pool.ts'
 import { DEBT, type Effect, SWALLOW } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX, type Statement } from '../server/statement-registry.ts'
-import { encodeCloseStatement, encodeParse } from '../wire/frontend.ts'
+import { encodeCloseStatement, encodeParse, encodeQuery } from '../wire/frontend.ts'
 import type { Outbox } from '../wire/outbox.ts'
 import type { UnnamedStatement } from './unnamed-statement.ts'
 
@@ -18,6 +18,8 @@ const DOOMED = `${SHARED_PREFIX}doomed`
 const MAKE_DOOMED = Buffer.concat([encodeCloseStatement(DOOMED), encodeParse(DOOMED, Buffer.from('\0\0\0'))])
 /** What the client's unnamed statement is then: it drops that one. */
 export const DEALLOCATE_DOOMED = Buffer.from(`deallocate ${DOOMED}\0\0\0`)
+/** The same as a simple query. */
+export const QUERY_DEALLOCATE_DOOMED = encodeQuery(`deallocate ${DOOMED}`)
 
 /** How many small statements make way at once for a large one. */
 const MAX_CLOSED = 32

@@ -319,11 +319,12 @@ export class Requests implements FrameSink, StatementsContext {
       }
       const name = deallocatedName(buffer.toString('utf8', start + HEADER_BYTES, end - 1))
       if (name !== null && this.statements.knows(name)) {
-        if (!ledger.isBatchOpen && (!ledger.isClear || server.frames.isMidFrame)) {
+        if (ledger.isBatchOpen ? ledger.awaitsReady : !ledger.isClear || server.frames.isMidFrame) {
           this.goOnWhenReady()
           return false
         }
-        if (this.#deallocate(server, name)) return this.#drop()
+        // In a failed transaction Postgres has the word.
+        if (server.status !== STATUS_FAILED) return this.#deallocate(server, name)
       }
     }
     const begins = end - start === length && onlyBegins(buffer, start + HEADER_BYTES, end)
@@ -343,17 +344,17 @@ export class Requests implements FrameSink, StatementsContext {
     if (nameEnd !== -1 && resetsSettings(buffer, nameEnd + 1, end)) this.#mayReset = true
   }
 
-  /**
-   * DEALLOCATE of a statement that was prepared by the protocol, and so has another name on the server: answered by us. In an open
-   * batch, or in a failed transaction, Postgres has the word.
-   */
-  #deallocate(server: Server, name: string): boolean {
-    if (!server.ledger.isClear || server.status === STATUS_FAILED) return false
+  /** DEALLOCATE of a statement that was prepared by the protocol, and so has another name on the server: answered by us if it can be. */
+  #deallocate(server: Server, name: string): true {
+    if (server.ledger.isBatchOpen) {
+      this.statements.deallocateInBatch(name)
+      return this.#drop()
+    }
     this.statements.deallocate(name)
     this.#listener.onAnswered()
     this.#say(DEALLOCATED)
     this.#say(server.status === STATUS_IDLE ? READY_IDLE : READY_IN_TRANSACTION)
-    return true
+    return this.#drop()
   }
 
   #schemaEffect(buffer: Buffer, start: number, end: number, length: number): Effect | null {

@@ -20,7 +20,16 @@ import { encodeError } from '../wire/notices.ts'
 import { FRONTEND } from '../wire/types.ts'
 import { AutoPrepare } from './auto-prepare.ts'
 import { parseDeallocate } from './deallocating.ts'
-import { DEALLOCATE_DOOMED, ensureUnnamed, parseInVain, prepare, prepareUnasked, type Sending } from './preparing.ts'
+import {
+  DEALLOCATE_DOOMED,
+  ensureUnnamed,
+  makeDoomed,
+  parseInVain,
+  prepare,
+  prepareUnasked,
+  QUERY_DEALLOCATE_DOOMED,
+  type Sending,
+} from './preparing.ts'
 import { compareShape, learnsShape } from './shapes.ts'
 import { keyOf, StatementNames } from './statement-names.ts'
 import { UnnamedStatement } from './unnamed-statement.ts'
@@ -353,6 +362,15 @@ export class Statements {
    */
   deallocate(name: string): void {
     this.#names?.drop(keyOf(name))
+  }
+
+  /** The same by a query within a batch, with which it may be skipped: the server gets a statement to drop in its place. */
+  deallocateInBatch(name: string): void {
+    const { leased, toServer } = this.#context
+    const dropped = this.querySent()
+    makeDoomed(this.#context)
+    leased.ledger.owe(DEBT.query, this.#ownNames().take(keyOf(name), leased.ledger, null, dropped))
+    toServer.addAll(QUERY_DEALLOCATE_DOOMED)
   }
 
   /** The query that a name stands for; null if that is not known here. */

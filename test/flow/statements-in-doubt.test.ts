@@ -136,6 +136,53 @@ describe('behind a command that drops all statements, and is not answered yet', 
     postgres.send(GONE, ready())
     expect((await client.answer())[0]).toContain('26000')
   })
+
+  const DOOMED = ['Close(statement, pgweir_doomed)', 'Parse(pgweir_doomed, )', 'Query(deallocate pgweir_doomed)']
+
+  test('DEALLOCATE of one name in a batch has its turn there', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(bind('', 's1'), execute(), query('deallocate s1'))
+    await postgres.expect('Bind(, #1)', 'Execute', ...DOOMED)
+    postgres.send(bindComplete, complete('SELECT 1'), closeComplete, parseComplete, complete('DEALLOCATE'), ready())
+    expect(await client.answer()).toEqual([
+      'BindComplete',
+      'CommandComplete(SELECT 1)',
+      'CommandComplete(DEALLOCATE)',
+      'ReadyForQuery(I)',
+    ])
+    client.send(bind('', 's1'), sync)
+    await postgres.expect('Bind(, s1)', 'Sync')
+    postgres.send(GONE, ready())
+    expect((await client.answer())[0]).toContain('26000')
+  })
+
+  test('DEALLOCATE of one name that is skipped with its batch has not happened', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(bind('', 'unknown'), query('deallocate s1'), sync)
+    await postgres.expect('Bind(, unknown)', ...DOOMED, 'Sync')
+    postgres.send(GONE, ready())
+    expect(await client.answer()).toHaveLength(2)
+    client.send(bind('', 's1'), sync)
+    await postgres.expect('Bind(, #1)', 'Sync')
+    postgres.send(bindComplete, ready())
+    await client.expect('BindComplete', 'ReadyForQuery(I)')
+  })
+
+  test('DEALLOCATE of one name in a batch waits for queries that were sent before that', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(query('begin'), bind('', 's1'), query('deallocate s1'))
+    await postgres.expect('Query(begin)', 'Bind(, #1)')
+    await postgres.expectNothing()
+    postgres.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    await postgres.expect(...DOOMED)
+    postgres.send(bindComplete, closeComplete, parseComplete, complete('DEALLOCATE'), ready('T'))
+    expect(await client.answer()).toEqual(['BindComplete', 'CommandComplete(DEALLOCATE)', 'ReadyForQuery(T)'])
+    client.send(query('commit'))
+    await postgres.expect('Query(commit)')
+    postgres.send(complete('COMMIT'), ready())
+    await client.answer()
+  })
 })
 
 describe('while an earlier batch may have failed without our knowing it yet', () => {

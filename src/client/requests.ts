@@ -45,7 +45,7 @@ const REQUESTS: Readonly<Record<string, RequestRow>> = {
   P: { needs: MAX_PREFIX_BYTES, debt: DEBT.parse, withoutLease: 'begins' },
   B: { needs: MAX_PREFIX_BYTES, debt: DEBT.bind, withoutLease: 'begins' },
   D: { needs: MAX_PREFIX_BYTES, debt: DEBT.describe, withoutLease: 'begins' },
-  E: { needs: HEADER_BYTES, debt: DEBT.execute, withoutLease: 'begins' },
+  E: { needs: HEADER_BYTES + 1, debt: DEBT.execute, withoutLease: 'begins' },
   C: { needs: MAX_PREFIX_BYTES, debt: DEBT.close, withoutLease: 'begins' },
   S: { needs: HEADER_BYTES, debt: DEBT.sync, withoutLease: 'begins' },
   F: { needs: HEADER_BYTES, debt: DEBT.functionCall, withoutLease: 'begins' },
@@ -214,6 +214,9 @@ export class Requests implements FrameSink, StatementsContext {
           listener.answerOurselves(server)
           return isDone
         }
+        break
+      case FRONTEND.execute:
+        this.statements.executeSent(end > start + HEADER_BYTES && buffer[start + HEADER_BYTES] !== 0)
         break
       case FRONTEND.flush:
         listener.sayHeld()

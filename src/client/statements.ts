@@ -209,7 +209,7 @@ export class Statements {
     }
     pool.counters.binds++
     const unnamed = isUnnamed ? this.#unnamed : null
-    leased.inFlight.add(statement?.kind ?? this.#kindOf(unnamed), leased.ledger)
+    leased.inFlight.bound(statement?.kind ?? this.#kindOf(unnamed), leased.ledger)
     leased.ledger.owe(DEBT.bind, first)
     if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll)
       this.#ownNames().doubtful.dropBound(leased.ledger)
@@ -340,6 +340,11 @@ export class Statements {
     return null
   }
 
+  executeSent(isNamed: boolean): void {
+    const { inFlight, ledger } = this.#context.leased
+    inFlight.executed(isNamed, ledger)
+  }
+
   /** The function may be set_config. */
   functionCallSent(): void {
     const { inFlight, ledger } = this.#context.leased
@@ -367,7 +372,7 @@ export class Statements {
   /** The same by a query within a batch, with which it may be skipped: the server gets a statement to drop in its place. */
   deallocateInBatch(name: string): void {
     const { leased, toServer } = this.#context
-    const dropped = this.querySent()
+    const dropped = this.querySent('other')
     makeDoomed(this.#context)
     leased.ledger.owe(DEBT.query, this.#ownNames().take(keyOf(name), leased.ledger, null, dropped))
     toServer.addAll(QUERY_DEALLOCATE_DOOMED)

@@ -15,12 +15,15 @@ export class InFlight {
   #beginsUntil = -1
   /** It makes a table. */
   #createsUntil = -1
+  /** The last batch of this lease in which a portal was bound (see `Ledger.batch`); -1 for none. */
+  #boundBatch = -1
 
   /** A lease begins, and nothing is unanswered. */
   leaseBegins(): void {
     this.#changesUntil = -1
     this.#beginsUntil = -1
     this.#createsUntil = -1
+    this.#boundBatch = -1
   }
 
   /** A statement of this kind will have been run by the next ReadyForQuery that is not owed yet. */
@@ -31,6 +34,17 @@ export class InFlight {
     if (kind === 'begin') return
     this.#changesUntil = until
     if (kind === 'creates') this.#createsUntil = until
+  }
+
+  /** A statement of this kind is bound, to be run in the same batch. */
+  bound(kind: TextKind, ledger: Ledger): void {
+    this.#boundBatch = ledger.batch
+    this.add(kind, ledger)
+  }
+
+  /** What is run may have been bound in an earlier batch, and may be anything. */
+  executed(isNamed: boolean, ledger: Ledger): void {
+    if (isNamed || this.#boundBatch !== ledger.batch) this.add('other', ledger)
   }
 
   /** Whether the settings are known that what is sent now will meet. They are reported with the ReadyForQuery. */

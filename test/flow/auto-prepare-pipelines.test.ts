@@ -241,6 +241,29 @@ describe('behind batches that are not answered yet', () => {
     await client.answer()
   })
 
+  test.each([
+    ['a named one', 'later'],
+    ['the unnamed one', ''],
+  ])('a SET that was bound in an earlier batch, by %s of portals, they go as they are', async (_, portal) => {
+    const { client, postgres } = await startKept()
+    client.send(query('begin'))
+    await postgres.expect('Query')
+    postgres.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    client.send(parse('', 'set timezone = utc'), bind(portal, ''), sync)
+    await postgres.expect('Parse', `Bind(${portal}, )`, 'Sync')
+    postgres.send(parseComplete, bindComplete, ready('T'))
+    await client.answer()
+    client.send(execute(portal), batch('select 1'))
+    await postgres.expect('Execute', 'Parse(, select 1)', 'Bind(, )', 'Execute', 'Sync')
+    postgres.send(complete('SET'), PARSED_RESULT)
+    expect(await client.answer()).toHaveLength(6)
+    client.send(query('commit'))
+    await postgres.expect('Query')
+    postgres.send(complete('COMMIT'), ready())
+    await client.answer()
+  })
+
   test('a function call, they go as they are', async () => {
     const { client, postgres } = await startKept()
     client.send(functionCall(2078), batch('select 1'))

@@ -28,6 +28,11 @@ export function eventEnds(): void {
   }
 }
 
+/** One event is to be told as several: what has followed so far comes before the next of them. */
+export function eventGoesOn(): void {
+  if (depth === 1 && count > 0) tellAll()
+}
+
 /** Outside of any event it is told in a microtask. */
 export function afterEvent<T>(follower: Follower<T>, item: T): void {
   if (depth > 0) {

@@ -4,7 +4,7 @@
  */
 
 import { X509Certificate } from 'node:crypto'
-import { eventBegins, eventEnds } from '../../base/after-event.ts'
+import { eventBegins, eventEnds, eventGoesOn } from '../../base/after-event.ts'
 import { invariant } from '../../base/invariant.ts'
 import { SharedTexts } from '../../base/shared-texts.ts'
 import type { Address, Channel, ChannelListener } from '../channel.ts'
@@ -201,6 +201,7 @@ export class TlsChannel implements Channel, ChannelListener {
 
   #takeAll(buffer: Buffer, start: number, end: number): void {
     for (let at = start; at < end; ) {
+      if (at > start) eventGoesOn()
       if (this.#state !== 'open' && this.#state !== 'shaking hands') return
       if (this.#isPaused) {
         this.#held = Buffer.from(buffer.subarray(at, end))

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { afterEvent, eventBegins, eventEnds, type Follower } from '../../../src/base/after-event.ts'
+import { afterEvent, eventBegins, eventEnds, eventGoesOn, type Follower } from '../../../src/base/after-event.ts'
 
 function follower(told: string[], work: (item: string) => void = () => {}): Follower<string> {
   return {
@@ -43,6 +43,20 @@ test('an event within an event is a part of it', () => {
   told.push('the outer event ends')
   eventEnds()
   expect(told).toEqual(['the outer event ends', 'one begins', 'one ends'])
+})
+
+test('what follows from a part of an event is told before it goes on, unless that is itself a part', () => {
+  const told: string[] = []
+  eventBegins()
+  afterEvent(follower(told), 'one')
+  eventBegins()
+  eventGoesOn()
+  eventEnds()
+  expect(told).toEqual([])
+  eventGoesOn()
+  expect(told).toEqual(['one begins', 'one ends'])
+  eventEnds()
+  expect(told).toHaveLength(2)
 })
 
 test('outside of events it is told soon, and not at once', async () => {

@@ -6,7 +6,8 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import tls from 'node:tls'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import type { Channel } from '../../../src/net/channel.ts'
+import { afterEvent } from '../../../src/base/after-event.ts'
+import { type Channel, READ_BUFFER_BYTES } from '../../../src/net/channel.ts'
 import { handshakes } from '../../../src/net/handshakes.ts'
 import { type Cut, createPair } from '../../../src/net/memory-transport.ts'
 import { cipherLists } from '../../../src/net/openssl/contexts.ts'
@@ -183,6 +184,29 @@ test('connections do not see what is left of each other', async () => {
     near.destroy()
     far.destroy()
   }
+})
+
+test('what follows from a part of what has come is done before the next part is told', async () => {
+  const { near, far } = await meet(offer('server'), wish('nothing'))
+  const told: string[] = []
+  let bytes = 0
+  const follower = { onEventOver: (part: string) => told.push(`followed ${part}`) }
+  near.listener = {
+    onRead(_buffer, start, end) {
+      bytes += end - start
+      told.push(`${bytes}`)
+      afterEvent(follower, `${bytes}`)
+    },
+    onDrained() {},
+    onClosed() {},
+  }
+  const message = Buffer.alloc(4 * READ_BUFFER_BYTES)
+  far.write(message, 0, message.length)
+  await until('all has come', () => bytes === message.length)
+  await settle()
+  const parts = told.filter((each) => !each.startsWith('followed'))
+  expect(parts.length).toBeGreaterThan(1)
+  expect(told).toEqual(parts.flatMap((part) => [part, `followed ${part}`]))
 })
 
 test('who begins with TLS agrees on the protocol of Postgres', async () => {

@@ -1,7 +1,8 @@
 /**
  * The prepared statements of one client in transaction and statement mode. Its names are its own; on servers the statements are
  * shared, under names of ours, and prepared where they are missing. Unknown and duplicate names become Postgres' own errors.
- * With auto_prepare the same is done for unnamed statements, in session mode too, where names are passed on as they are.
+ * With auto_prepare the same is done for unnamed statements, in session mode too, where names are passed on as they are unless they
+ * look like ours.
  *
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
  */
@@ -83,6 +84,11 @@ export class Statements {
     this.#names?.doubtful.leaseBegins()
   }
 
+  /** The server knows the statement by the client's own name. Not if that might be one of ours: another pgweir's names are just like them. */
+  #passesOn(name: string): boolean {
+    return this.#namesAre === 'passed on' && !name.startsWith(SHARED_PREFIX)
+  }
+
   #ownNames(): StatementNames {
     this.#names ??= new StatementNames(this.#context.pool.statements)
     return this.#names
@@ -104,7 +110,8 @@ export class Statements {
       this.#parseUnnamed(buffer, start, end, length)
       return true
     }
-    if (this.#namesAre === 'passed on') {
+    const name = buffer.toString('latin1', start + HEADER_BYTES, nameEnd)
+    if (this.#passesOn(name)) {
       pool.counters.clientParses++
       pool.counters.serverParses++
       leased.ledger.owe(DEBT.parse)
@@ -117,7 +124,6 @@ export class Statements {
     }
     if (!isWhole) return this.#demand(length)
     if (textEnd(buffer, nameEnd + 1, end) === -1) return this.#broken('Parse')
-    const name = buffer.toString('latin1', start + HEADER_BYTES, nameEnd)
     if (this.#names?.doubtful.has(name, leased.ledger) || this.#awaitsSettings()) return this.#waitForReady()
     pool.counters.clientParses++
     this.#parseNamed(name, buffer, nameEnd + 1, end)
@@ -311,7 +317,7 @@ export class Statements {
       const name = buffer.toString('latin1', nameStart, nameEnd)
       if (this.#names?.doubtful.has(name, leased.ledger)) return this.#waitForReady()
       const taken = this.#names?.take(name, leased.ledger, CLOSE_COMPLETE, null) ?? null
-      if (taken !== null || (name.startsWith(SHARED_PREFIX) && this.#namesAre === 'shared')) {
+      if (taken !== null || name.startsWith(SHARED_PREFIX)) {
         // Other clients may use it, so it stays on the server; to close what is not there is no error.
         leased.ledger.owe(DEBT.ours, taken ?? CLOSED)
         return true
@@ -407,8 +413,11 @@ export class Statements {
       ensureUnnamed(this.#context, this.#unnamed)
       return null
     }
-    if (this.#namesAre === 'passed on') return null
+    const { recording } = this.#context.leased
+    // A batch with another statement is not sent again: what is known of that one may be out of date by then, too.
+    if (recording.isOn) recording.stop()
     const name = buffer.toString('latin1', nameStart, nameEnd)
+    if (this.#passesOn(name)) return null
     if (this.#names?.doubtful.has(name, this.#context.leased.ledger)) return 'in doubt'
     const statement = this.#names?.find(name) ?? null
     if (statement !== null) return statement

@@ -455,6 +455,28 @@ describe('in session mode', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
+  test('a name like ours, as a pgweir in front of this one gives it, takes the place of none that is kept', async () => {
+    const { client, postgres } = await startSession()
+    const parsed = postgres.inbox.all.findLast(({ name }) => name === 'Parse')
+    const ours = parsed?.texts[0] as string
+    client.send(closeStatement(ours), parse(ours, 'select 2'), describeStatement(ours), bind('', ours), execute(), sync)
+    await postgres.expect('Parse(#2, select 2)', 'Describe(statement, #2)', 'Bind(, #2)', 'Execute', 'Sync')
+    postgres.send(parseComplete, parameterDescription(), rowDescription('a'), RESULT)
+    await client.expect('CloseComplete')
+    await client.answer()
+    client.send(batch('select 1'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(RESULT)
+    expect(await client.answer()).toEqual(ANSWER)
+    client.send(query(`deallocate ${ours}`))
+    await postgres.expectNothing()
+    expect(await client.answer()).toEqual(['CommandComplete(DEALLOCATE)', 'ReadyForQuery(I)'])
+    client.send(bind('', ours), execute(), sync)
+    await postgres.expect('Describe', 'Execute', 'Sync')
+    postgres.send(error('26000', 'no such statement'), ready())
+    expect((await client.answer())[0]).toContain(`26000 prepared statement "${ours}" does not exist`)
+  })
+
   test('what is kept goes with the reset between two clients', async () => {
     const { flow, client, postgres } = await startSession()
     client.leave()

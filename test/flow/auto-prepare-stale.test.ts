@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { ANSWER, PARSED_RESULT, startKept } from '../support/flow/auto-prepared.ts'
 import { quiet } from '../support/flow/inbox.ts'
-import { RESULT } from '../support/flow/prepared.ts'
+import { occupy, RESULT } from '../support/flow/prepared.ts'
 import {
   bindComplete,
   closeComplete,
@@ -247,6 +247,29 @@ describe('the error is the client’s, as it would be with a statement of its ow
     const pair = await startKept()
     pair.client.send(parse('', 'select 1'), bind('', ''), execute(), batch('select 1'))
     await expectTold(pair)
+  })
+
+  test.each([
+    ['bound', bind('', 's1')],
+    ['described', describeStatement('s1')],
+  ])('if a statement with a name is %s in the same batch', async (_, request) => {
+    const pair = await startKept()
+    const { flow, client, postgres } = pair
+    client.send(parse('s1', 'select * from t'), describeStatement('s1'), sync)
+    await postgres.expect('Parse(#2, select * from t)', 'Describe', 'Sync')
+    postgres.send(parseComplete, parameterDescription(), rowDescription('a'), ready())
+    await client.answer()
+    // Somewhere else, where that one would have to be prepared first.
+    const goOn = await occupy(pair)
+    const other = await flow.connect()
+    other.send(batch('select 1'))
+    const second = await flow.postgres.next()
+    await second.expect('Parse(#1, select 1)', 'Bind(, #1)', 'Execute', 'Sync')
+    second.send(PARSED_RESULT)
+    await other.answer()
+    client.send(parse('', 'select 1'), bind('', ''), execute(), request, sync)
+    await expectTold({ ...pair, postgres: second })
+    await goOn()
   })
 
   test('if another batch has been sent behind it', async () => {

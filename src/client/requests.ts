@@ -201,6 +201,8 @@ export class Requests implements FrameSink, StatementsContext {
           listener.answerOurselves(server)
           return isDone
         }
+        // Clients that came after a reload may be tracked.
+        server.statements.doubtUnnamed()
         break
       case FRONTEND.bind:
         if (this.#tracksStatements) return this.statements.bind(buffer, start, end, length)
@@ -214,6 +216,7 @@ export class Requests implements FrameSink, StatementsContext {
           listener.answerOurselves(server)
           return isDone
         }
+        server.statements.doubtUnnamed()
         break
       case FRONTEND.execute:
         this.statements.executeSent(end > start + HEADER_BYTES && buffer[start + HEADER_BYTES] !== 0)

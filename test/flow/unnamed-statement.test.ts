@@ -1,6 +1,7 @@
 /** The unnamed statement is the client's own, across transactions and servers, and never another client's. */
 
 import { describe, expect, test } from 'vitest'
+import { reload } from '../support/flow/commands.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import type { FlowServer } from '../support/flow/postgres.ts'
 import { occupy, RESULT, startPrepared } from '../support/flow/prepared.ts'
@@ -161,6 +162,27 @@ describe('the unnamed statement', () => {
     await expectNotRun(postgres, [bind('', ''), execute(), sync], other)
     postgres.send(closeComplete, error('26000', 'unnamed prepared statement does not exist'), ready())
     await other.answer()
+  })
+
+  test.each([
+    ['is never run', 'Parse(, secret)', parse('', 'secret'), parseComplete],
+    ['takes none away with it', 'Close(statement, )', closeStatement(''), closeComplete],
+  ])('of a client that came before max_prepared_statements was set %s', async (_, shown, request, reply) => {
+    const { flow, client: old, postgres } = await startPair({ settings: { max_prepared_statements: 0 } })
+    await reload(flow, { settings: { max_prepared_statements: 200 } })
+    const client = await flow.connect()
+    client.send(parse('', 'mine'), sync)
+    await postgres.expect('Parse(, mine)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.answer()
+    old.send(request, sync)
+    await postgres.expect(shown, 'Sync')
+    postgres.send(reply, ready())
+    await old.answer()
+    client.send(bind('', ''), sync)
+    await postgres.expect('Parse(, mine)', 'Bind(, )', 'Sync')
+    postgres.send(parseComplete, bindComplete, ready())
+    await client.expect('BindComplete', 'ReadyForQuery(I)')
   })
 
   test('is gone after a simple query, as in Postgres', async () => {

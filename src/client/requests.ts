@@ -12,7 +12,6 @@ import type { Recording } from '../server/recording.ts'
 import type { Server } from '../server/server.ts'
 import { deallocatedName, deallocatesAll, mayDeallocate } from '../sql/deallocate.ts'
 import { resetsSettings, resetsToldBy } from '../sql/resets.ts'
-import { onlyBegins } from '../sql/text-kind.ts'
 import { encodeCommandComplete, READY_IDLE, READY_IN_TRANSACTION, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { type FrameSink, Frames, HEADER_BYTES, needsTable, type Refusal } from '../wire/frames.ts'
 import { textEnd } from '../wire/frontend.ts'
@@ -333,11 +332,8 @@ export class Requests implements FrameSink, StatementsContext {
         if (server.status !== STATUS_FAILED) return this.#deallocate(server, name)
       }
     }
-    const begins = end - start === length && onlyBegins(buffer, start + HEADER_BYTES, end)
-    ledger.owe(
-      DEBT.query,
-      this.statements.querySent(begins ? 'begin' : 'other') ?? this.#schemaEffect(buffer, start, end, length),
-    )
+    const dropped = this.statements.querySent(buffer, start + HEADER_BYTES, end, end - start === length)
+    ledger.owe(DEBT.query, dropped ?? this.#schemaEffect(buffer, start, end, length))
     if (this.#tracksStatements && deallocatesAll(buffer, start + HEADER_BYTES, end)) this.statements.dropSent()
     if (resetsSettings(buffer, start + HEADER_BYTES, end)) this.#listener.onMayReset()
     toServer.add(buffer, start, end)

@@ -12,7 +12,7 @@ import { PoolerError } from '../problems.ts'
 import { DEBT, type Effect, REPLACE } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX, type Statement } from '../server/statement-registry.ts'
-import type { TextKind } from '../sql/text-kind.ts'
+import { onlyBegins, settingKind, type TextKind } from '../sql/text-kind.ts'
 import { CLOSE_COMPLETE, PARSE_COMPLETE, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { HEADER_BYTES } from '../wire/frames.ts'
 import { bindStatementStart, encodeDescribeStatement, FLUSH, STATEMENT, textEnd } from '../wire/frontend.ts'
@@ -215,7 +215,9 @@ export class Statements {
     }
     pool.counters.binds++
     const unnamed = isUnnamed ? this.#unnamed : null
-    leased.inFlight.bound(statement?.kind ?? this.#kindOf(unnamed), leased.ledger)
+    const kind = statement?.kind ?? this.#kindOf(unnamed)
+    leased.inFlight.bound(kind, leased.ledger)
+    if (this.#auto?.isOn) this.#auto.unseen.add(kind, leased)
     leased.ledger.owe(DEBT.bind, first)
     if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll)
       this.#ownNames().doubtful.dropBound(leased.ledger)
@@ -335,11 +337,19 @@ export class Statements {
     return true
   }
 
-  /** A simple query is being sent: Postgres drops the unnamed statement, unless it skips the query. Returns what hangs on that. */
-  querySent(kind: TextKind): Effect | null {
-    const { statements, ledger, inFlight } = this.#context.leased
+  /**
+   * A simple query is being sent, as much of it as there is from `start` to `end`: Postgres drops the unnamed statement, unless it skips
+   * the query. Returns what hangs on that.
+   */
+  querySent(buffer: Buffer, start: number, end: number, isWhole: boolean): Effect | null {
+    const { leased } = this.#context
+    const { statements, ledger } = leased
     statements.doubtUnnamed()
-    inFlight.add(kind, ledger)
+    if (isWhole && onlyBegins(buffer, start, end)) leased.inFlight.add('begin', ledger)
+    else {
+      leased.inFlight.add('other', ledger)
+      if (this.#auto?.isOn) this.#auto.unseen.add(settingKind(buffer, start, end), leased)
+    }
     if (this.#unnamed === null) return null
     if (ledger.mayBeSkipped) return this.#unnamed.drop(ledger)
     this.#unnamed.forget()
@@ -378,7 +388,7 @@ export class Statements {
   /** The same by a query within a batch, with which it may be skipped: the server gets a statement to drop in its place. */
   deallocateInBatch(name: string): void {
     const { leased, toServer } = this.#context
-    const dropped = this.querySent('other')
+    const dropped = this.querySent(QUERY_DEALLOCATE_DOOMED, HEADER_BYTES, QUERY_DEALLOCATE_DOOMED.length, true)
     makeDoomed(this.#context)
     leased.ledger.owe(DEBT.query, this.#ownNames().take(keyOf(name), leased.ledger, null, dropped))
     toServer.addAll(QUERY_DEALLOCATE_DOOMED)

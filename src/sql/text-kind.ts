@@ -4,10 +4,11 @@ import { DASH, endOfComment, firstWord, SLASH } from './scanning.ts'
 
 /**
  * `planned`: reads and changes rows, and means the same whenever it is run. `fleeting`: the same, but with a constant such as 'today',
- * which Postgres reads when it prepares the statement. `begin`: begins a transaction, or a part of one. `creates`: makes a table, perhaps one that
- * hides another one. `other`: a utility command, or something that may change settings, or nothing.
+ * which Postgres reads when it prepares the statement. `begin`: begins a transaction, or a part of one. `creates`: makes a table, perhaps
+ * one that hides another one. `sets`: may change what texts mean without anybody's being told. `sets-path`: the same by the search path,
+ * which is reported from PostgreSQL 18 on. `other`: another utility command, or something that may change settings, or nothing.
  */
-export type TextKind = 'planned' | 'fleeting' | 'begin' | 'creates' | 'other'
+export type TextKind = 'planned' | 'fleeting' | 'begin' | 'creates' | 'sets' | 'sets-path' | 'other'
 
 /** The kind of the text from `start` to `end`. */
 export function textKind(buffer: Buffer, start: number, end: number): TextKind {
@@ -30,7 +31,7 @@ export function textKind(buffer: Buffer, start: number, end: number): TextKind {
     case 'create':
       return 'creates'
     default:
-      return 'other'
+      return settingKind(buffer, at, end)
   }
 }
 
@@ -46,6 +47,21 @@ export function onlyBegins(buffer: Buffer, start: number, end: number): boolean 
   const first = (buffer[start] as number) | 0x20
   if (first !== B && first !== R && (first !== S || ((buffer[start + 1] as number) | 0x20) === E)) return false
   return end - start <= MAX_BEGIN_BYTES && ONLY_BEGINS.test(buffer.toString('latin1', start, end))
+}
+
+/** Read when a statement is prepared. Which ones RESET ALL resets is not known. */
+const SETTINGS_OF_MEANING =
+  /array_nulls|transform_null_equals|lc_monetary|xmloption|\bxml\s+option\b|timezone_abbreviations|\breset\s+all\b/i
+
+const SEARCH_PATH = /search_path|\bset\s+(?:(?:local|session)\s+)?schema\b/i
+
+/** Longer texts are not looked at any further. */
+const MAX_SETTING_BYTES = 16 * 1024
+
+/** Whether a text, in which there may be several commands, sets something that decides what others mean. */
+export function settingKind(buffer: Buffer, start: number, end: number): 'sets' | 'sets-path' | 'other' {
+  const text = buffer.toString('latin1', start, Math.min(end, start + MAX_SETTING_BYTES))
+  return SETTINGS_OF_MEANING.test(text) ? 'sets' : SEARCH_PATH.test(text) ? 'sets-path' : 'other'
 }
 
 /** Postgres reads them when it prepares a statement. https://www.postgresql.org/docs/current/datatype-datetime.html */
@@ -65,7 +81,7 @@ function plannedKind(buffer: Buffer, start: number, end: number): TextKind {
       if (length === 4 || length === 5 || length === 6 || length === 10) {
         const word = wordAt(buffer, at, end)
         if (word === 'into' && before !== 'insert' && before !== 'merge') return 'creates'
-        if (word === 'set_config') return 'other'
+        if (word === 'set_config') return settingKind(buffer, start, end)
         before = word
       } else before = ''
       at = wordEnd
@@ -86,7 +102,8 @@ function plannedKind(buffer: Buffer, start: number, end: number): TextKind {
       }
       case DOUBLE_QUOTE: {
         const close = endOfQuoted(buffer, at, end, false)
-        if (close - at === 12 && buffer.toString('latin1', at + 1, close - 1) === 'set_config') return 'other'
+        if (close - at === 12 && buffer.toString('latin1', at + 1, close - 1) === 'set_config')
+          return settingKind(buffer, start, end)
         before = ''
         at = close
         break

@@ -637,6 +637,85 @@ describe('within one transaction', () => {
   })
 })
 
+describe('behind something set that decides what texts mean and is not reported,', () => {
+  /** Begins a transaction in which that is done. */
+  async function set({ client, postgres }: Pick<Pair, 'client' | 'postgres'>, request: Buffer) {
+    client.send(query('begin'))
+    await postgres.expect('Query')
+    postgres.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    client.send(request)
+    await quiet()
+    const isQuery = postgres.inbox.take().length === 1
+    postgres.send(...(isQuery ? [] : [parseComplete, bindComplete]), complete('SET'), ready('T'))
+    await client.answer()
+  }
+
+  async function expectAsItIs({ client, postgres }: Pick<Pair, 'client' | 'postgres'>) {
+    client.send(batch('select 1'))
+    await postgres.expect('Parse(, select 1)', 'Bind(, )', 'Execute', 'Sync')
+    postgres.send(parseComplete, bindComplete, complete('SELECT 0'), ready('T'))
+    await client.answer()
+    client.send(query('commit'))
+    await postgres.expect('Query')
+    postgres.send(complete('COMMIT'), ready())
+    await client.answer()
+  }
+
+  test.each([
+    ['SET LOCAL', query('set local search_path = tenant')],
+    ['SET LOCAL by the extended protocol', batch("set local schema 'tenant'")],
+    ['set_config', batch("select set_config('search_path', $1, true)")],
+    ['a query of several commands', query('savepoint a; set local array_nulls = off')],
+  ])('a text goes as it is until the transaction ends: %s', async (_, request) => {
+    const pair = await startKept()
+    await set(pair, request)
+    await expectAsItIs(pair)
+    // Nothing is left of it.
+    pair.client.send(batch('select 1'))
+    await pair.postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    pair.postgres.send(RESULT)
+    expect(await pair.client.answer()).toEqual(ANSWER)
+  })
+
+  test('but not the search path where the server reports it: texts are told apart by that', async () => {
+    const pair = await startAuto()
+    const { client, postgres } = pair
+    client.send(query('select 1'))
+    await postgres.expect('Query')
+    postgres.send(parameterStatus('search_path', 'public'), rows('1'), ready())
+    await client.answer()
+    await keep(pair, 'select 1', 1)
+    client.send(query('begin; set local search_path = tenant'))
+    await postgres.expect('Query')
+    postgres.send(complete('BEGIN'), parameterStatus('search_path', 'tenant'), complete('SET'), ready('T'))
+    await client.answer()
+    client.send(batch('select 1'))
+    await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync')
+    postgres.send(parseComplete, bindComplete, complete('SELECT 0'), ready('T'))
+    await client.answer()
+    client.send(query('commit'))
+    await postgres.expect('Query')
+    postgres.send(parameterStatus('search_path', 'public'), complete('COMMIT'), ready())
+    await client.answer()
+  })
+
+  test('in session mode, it is kept anew, since that may be set for longer', async () => {
+    const pair = await startAuto({ settings: { pool_mode: 'session', server_reset_query: '' } })
+    await keep(pair, 'select 1', 1)
+    await ask(pair, 'set array_nulls = off', 'SET')
+    const { client, postgres } = pair
+    client.send(batch('select 1'))
+    await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync')
+    postgres.send(PARSED_RESULT)
+    expect(await client.answer()).toEqual(ANSWER)
+    client.send(batch('select 1'))
+    await postgres.expect('Bind(, #2)', 'Execute', 'Sync')
+    postgres.send(RESULT)
+    expect(await client.answer()).toEqual(ANSWER)
+  })
+})
+
 test('a description that comes in pieces goes to the client as it was', async () => {
   const { client, postgres } = await startKept()
   client.send(parse('', 'select 1'), describeStatement(''), sync)

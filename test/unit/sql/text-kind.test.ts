@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { onlyBegins, type TextKind, textKind } from '../../../src/sql/text-kind.ts'
+import { onlyBegins, settingKind, type TextKind, textKind } from '../../../src/sql/text-kind.ts'
 
 function kindOf(text: string): TextKind {
   // As it lies in a message: something before it, and a zero and more behind it.
@@ -77,6 +77,38 @@ test.each(['begin', 'BEGIN ISOLATION LEVEL SERIALIZABLE', 'start transaction', '
   (text) => expect(kindOf(text)).toBe('begin'),
 )
 
+describe('sets is what may change what texts mean without being reported', () => {
+  test.each([
+    'set array_nulls = off',
+    'SET LOCAL transform_null_equals TO on',
+    "set session lc_monetary = 'C'",
+    'set xml option document',
+    'set xmloption to content',
+    "set timezone_abbreviations = 'Australia'",
+    'reset all',
+    'do $$ begin set array_nulls = off; end $$',
+    "select set_config('array_nulls', $1, true)",
+    `select "set_config"('Lc_Monetary', $1, true)`,
+    'set search_path = a, b; set array_nulls = off',
+  ])('%s', (text) => expect(kindOf(text)).toBe('sets'))
+
+  test.each([
+    'set search_path = a',
+    'SET LOCAL Search_Path TO a',
+    "set schema 'a'",
+    "set local schema 'a'",
+    'reset search_path',
+    "select set_config('search_path', $1, true), set_config('role', $2, true)",
+  ])('%s: by the search path', (text) => expect(kindOf(text)).toBe('sets-path'))
+
+  test('if it stands behind other commands, in pieces too', () => {
+    const text = Buffer.from("begin; set local search_path = a; set statement_timeout = '1s'")
+    expect(settingKind(text, 0, text.length)).toBe('sets-path')
+    expect(settingKind(text, 0, 20)).toBe('other')
+    expect(settingKind(text, 34, text.length)).toBe('other')
+  })
+})
+
 describe('other is what is none of these', () => {
   test.each([
     '',
@@ -87,7 +119,10 @@ describe('other is what is none of these', () => {
     '/* select 1',
     'commit',
     'rollback to savepoint a',
-    'set search_path = a',
+    'set statement_timeout = 1',
+    'set local role a',
+    'set schemas.x = 1',
+    'reset role',
     'show all',
     'explain select 1',
     'call p()',

@@ -4,7 +4,7 @@ import type { Effect } from '../server/ledger.ts'
 import type { Announcer } from '../server/schema-version.ts'
 import type { Server } from '../server/server.ts'
 import { createsTemporary } from '../sql/temporary.ts'
-import { changesSchema } from './tags.ts'
+import { changesSchema, DO } from './tags.ts'
 
 /** Hangs on a query that does nothing but make a temporary table: nobody else can see that. */
 const TEMPORARY: Effect = { reply: null, undo: () => {} }
@@ -18,13 +18,16 @@ export class SchemaWatch {
   /** Whether the transaction has changed tables, and who will see it. */
   #changed: 'not' | 'here' | 'for all' = 'not'
 
-  /** A command has run; the first debt of the ledger is still its own where it was a query. Returns whether it has changed tables. */
+  /**
+   * A command has run; the first debt of the ledger is still its own where it was a query. Returns whether it has changed tables, and
+   * nothing else.
+   */
   onTag(server: Server, tag: string): boolean {
     if (changesSchema(tag)) {
       server.statements.changedHere()
       if (server.ledger.headEffect !== TEMPORARY) this.#changed = 'for all'
       else if (this.#changed === 'not') this.#changed = 'here'
-      return true
+      return tag !== DO
     }
     // What was changed may be what it was before; so are temporary tables.
     if ((tag === 'ROLLBACK' && this.#changed !== 'not') || tag === 'DISCARD TEMP') server.statements.changedHere()

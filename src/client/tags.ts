@@ -8,7 +8,7 @@ export function isRareTag(buffer: Buffer, start: number): boolean {
       return true
     case 0x43: // CREATE
       return buffer[start + 1] === 0x52
-    case 0x44: // DEALLOCATE, DISCARD, DROP; not DELETE, DECLARE
+    case 0x44: // DEALLOCATE, DISCARD, DO, DROP; not DELETE, DECLARE
       return buffer[start + 1] !== 0x45 || buffer[start + 2] === 0x41
     case 0x49: // IMPORT
       return buffer[start + 1] === 0x4d
@@ -22,10 +22,13 @@ export function isRareTag(buffer: Buffer, start: number): boolean {
 /** The tag of SELECT INTO and CREATE TABLE AS tells only how many rows there are; this one stands in for it. */
 export const SELECT_INTO = 'SELECT INTO'
 
-/** After this command a statement that was prepared before may mean something else. */
+/** After this command a statement that was prepared before may mean something else: what a DO block has done is not told. */
 export function changesSchema(tag: string): boolean {
-  return /^(CREATE|ALTER|DROP|IMPORT|SELECT) /.test(tag)
+  return tag === DO || /^(CREATE|ALTER|DROP|IMPORT|SELECT) /.test(tag)
 }
+
+/** May have done anything. */
+export const DO = 'DO'
 
 /** After this command the session has no prepared statements. */
 export function dropsStatements(tag: string): boolean {

@@ -525,6 +525,7 @@ describe('tables that change', () => {
     ['create table a (b int)', 'CREATE TABLE'],
     ['alter table a add b int', 'ALTER TABLE'],
     ['drop table a', 'DROP TABLE'],
+    ['do $$ begin alter table a add b int; end $$', 'DO'],
     // Without a description of its rows: CREATE TABLE AS, or SELECT INTO.
     ['create table a as select 1', 'SELECT 1'],
   ])('through the pool (%s) make it a new statement', async (text, tag) => {

@@ -18,6 +18,7 @@ const RARE = [
   'ALTER TABLE',
   'DROP INDEX',
   'IMPORT FOREIGN SCHEMA',
+  'DO',
   'SET',
   'RESET',
   'DISCARD ALL',
@@ -34,8 +35,14 @@ for (const tag of [...RARE, 'DEALLOCATE ALL', 'ROLLBACK'])
     expect(isRareTag(Buffer.from(`${tag}\0`), 0)).toBe(true)
   })
 
-test('what creates, alters or drops changes the schema; settings do not', () => {
-  expect(RARE.filter(changesSchema)).toEqual(['CREATE TABLE', 'ALTER TABLE', 'DROP INDEX', 'IMPORT FOREIGN SCHEMA'])
+test('what creates, alters or drops changes the schema, and perhaps what a block has done; settings do not', () => {
+  expect(RARE.filter(changesSchema)).toEqual([
+    'CREATE TABLE',
+    'ALTER TABLE',
+    'DROP INDEX',
+    'IMPORT FOREIGN SCHEMA',
+    'DO',
+  ])
 })
 
 test('only ALL drops the statements of a session', () => {

@@ -359,8 +359,9 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.pool.errors.note('postgresql', notice.sqlstate)
   }
 
-  onStalePlan(server: Server): void {
-    server.context.schema.changed()
+  onOutdated(server: Server, version: number | undefined): void {
+    // A statement of an earlier version says nothing new: its client may go on to bind it.
+    if (version === undefined || version === server.statements.version) server.context.schema.changed()
   }
 
   onFirstFailed(server: Server, notice: Notice): boolean {

@@ -36,8 +36,8 @@ export interface RepliesListener {
   onSkipped(queries: number): void
   /** The client is told of an error of the server's. */
   onErrorPassed(notice: Notice): void
-  /** A prepared statement was refused because its tables have changed. */
-  onStalePlan(server: Server): void
+  /** A statement was refused because its tables have changed since it was prepared; the version is that of `Effect`. */
+  onOutdated(server: Server, version: number | undefined): void
   /** The first request of a recorded batch has failed. Returns whether the batch is sent again, so that nobody has to know. */
   onFirstFailed(server: Server, notice: Notice): boolean
   /** What the client calls the statement with this name of ours; null if it has no such statement. */
@@ -226,8 +226,9 @@ export class Replies implements FrameSink {
     const isTheEnd = isWhole && isFatal(notice.severity)
     if (isTheEnd && !this.#listener.onFatal(server)) return
     this.#hasRows = false
-    if (isStalePlan(notice)) this.#listener.onStalePlan(server)
     const effect = server.ledger.headEffect
+    if (isStalePlan(notice) || (server.ledger.isStatementNext && isMisread(notice)))
+      this.#listener.onOutdated(server, effect?.version)
     if (server.recording.isAtFirst(effect) && isWhole && !isTheEnd && this.#listener.onFirstFailed(server, notice)) {
       this.#heldBack = null
       this.#forwardsRest = false
@@ -281,6 +282,14 @@ export class Replies implements FrameSink {
 /** "cached plan must not change result type", in whatever language. */
 export function isStalePlan({ sqlstate, routine, message }: Notice): boolean {
   return sqlstate === '0A000' && (routine === 'RevalidateCachedQuery' || message.startsWith('cached plan must not'))
+}
+
+/**
+ * The text of a statement cannot be read any more as it was when it was prepared: with other tables, and still the same types of its
+ * parameters. An error about a value has no position in the text.
+ */
+export function isMisread({ sqlstate, position }: Notice): boolean {
+  return sqlstate.startsWith('42') && position !== undefined
 }
 
 /** A name of ours: somebody has dropped it by SQL. */

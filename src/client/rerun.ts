@@ -7,7 +7,7 @@ import { DEBT, SWALLOW } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import { SYNC } from '../wire/frontend.ts'
 import type { Notice } from '../wire/notices.ts'
-import { isStalePlan, isUnknownName } from './replies.ts'
+import { isMisread, isStalePlan, isUnknownName } from './replies.ts'
 
 type RerunState = 'none' | 'awaited' | 'running'
 
@@ -30,7 +30,7 @@ export class Rerun {
     if (isUnknownName(notice)) {
       server.condemn('its shared statements are not what they should be')
       statements.doubtAll()
-    } else if (!isStalePlan(notice)) return false
+    } else if (!isStalePlan(notice) && !isMisread(notice)) return false
     ledger.fail()
     if (recording.state === 'complete') ledger.swallowSync()
     else {

@@ -218,7 +218,7 @@ export class Statements {
     const kind = statement?.kind ?? this.#kindOf(unnamed)
     leased.inFlight.bound(kind, leased.ledger)
     if (this.#auto?.isOn) this.#auto.unseen.add(kind, leased)
-    leased.ledger.owe(DEBT.bind, first)
+    leased.ledger.owe(DEBT.bind, first ?? statement?.bound ?? null)
     if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll)
       this.#ownNames().doubtful.dropBound(leased.ledger)
     if (!statement) {

@@ -38,6 +38,8 @@ export interface Effect {
   readonly reply: Buffer | null
   /** With DEBT.describe: told what the rows will look like, as `rowShape` writes it; null for none, undefined if it cannot be told. */
   described?(shape: string | null | undefined): void
+  /** With DEBT.bind: the version of the schema that the statement was prepared for; unknown if it is left out. */
+  readonly version?: number
   /**
    * Take back what was noted when the request was sent, in the batch of that number (see `Ledger.batch`): it failed itself, or
    * `wasSkipped` after a failure before it.
@@ -291,6 +293,12 @@ export class Ledger {
   /** The next reply is that to a simple query, or a part of it. */
   get isQueryNext(): boolean {
     return this.#count > 0 && this.#kinds[this.#head] === DEBT.query
+  }
+
+  /** The next reply is that to something that a statement was named in. */
+  get isStatementNext(): boolean {
+    const kind = this.#count === 0 ? 0 : (this.#kinds[this.#head] as number) & KIND
+    return kind === DEBT.bind || kind === DEBT.describe
   }
 
   /** What hangs on the first debt. */

@@ -3,6 +3,7 @@
 import { equalsBytes, hashBytes, sampleBytes } from '../base/bytes.ts'
 import { deallocatesAll } from '../sql/deallocate.ts'
 import { type TextKind, textKind } from '../sql/text-kind.ts'
+import type { Effect } from './ledger.ts'
 
 /** Names of shared statements on servers begin like this. A client's own unknown name that does so is never sent on. */
 export const SHARED_PREFIX = 'pgweir_'
@@ -17,6 +18,8 @@ export class Statement {
   readonly meaning: string | null
   /** The schema's version when a client asked for it; later askers get a statement of their own. */
   readonly version: number
+  /** Hangs on a Bind of it, so that whoever reads the answer knows the version. */
+  readonly bound: Effect
   /** To run it drops all that the session has prepared. */
   readonly deallocatesAll: boolean
   /** What clients were told of its rows; undefined until one has asked. */
@@ -35,6 +38,7 @@ export class Statement {
     this.body = body
     this.meaning = meaning
     this.version = version
+    this.bound = { reply: null, version, undo }
     this.place = place
     this.deallocatesAll = deallocatesAll(body, 0, body.length)
   }
@@ -52,6 +56,9 @@ export class Statement {
     return this.version === version && this.meaning === meaning && equalsBytes(buffer, start, end, this.body)
   }
 }
+
+/** A Bind that fails leaves nothing to take back. */
+function undo(): void {}
 
 let lastId = 0
 

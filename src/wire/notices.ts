@@ -9,6 +9,8 @@ export interface Notice {
   readonly message: string
   readonly detail?: string | undefined
   readonly hint?: string | undefined
+  /** The letter of the query that it is about. */
+  readonly position?: string | undefined
   /** The place in the server's code where it comes from, which is the same in all languages. */
   readonly routine?: string | undefined
 }
@@ -53,6 +55,7 @@ export function decodeNotice(buffer: Buffer, start: number, end: number): Notice
     message: fields.get('M') ?? '(the server gave no message)',
     detail: fields.get('D'),
     hint: fields.get('H'),
+    position: fields.get('P'),
     routine: fields.get('R'),
   }
 }

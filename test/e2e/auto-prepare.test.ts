@@ -184,6 +184,9 @@ describe('tables that change', () => {
     await admin.query('alter table things alter name type int using length(name)')
     expect((await ask()).rows).toEqual([{ name: 3 }])
     expect((await ask()).rows).toEqual([{ name: 3 }])
+    // The parameter, too, is to be another one.
+    await admin.query('alter table things alter id type text')
+    expect((await ask()).rows).toEqual([{ name: 3 }])
     await admin.query('drop table things; create table things (id int, name bool); insert into things values (1, true)')
     await admin.query(`alter table things owner to ${database.user}`)
     expect((await ask()).rows).toEqual([{ name: true }])

@@ -62,6 +62,16 @@ describe('a plan that is out of date', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
+  test('is refused, too, if a parameter has another type by now', async () => {
+    const { client, postgres } = await startKept()
+    client.send(batch('select 1'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(error('42883', 'operator does not exist: text = integer', 'ERROR', { P: '30' }), ready())
+    await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync')
+    postgres.send(PARSED_RESULT)
+    expect(await client.answer()).toEqual(ANSWER)
+  })
+
   test('is told by Describe already: half of that answer is kept back', async () => {
     const { client, postgres } = await startKept()
     client.send(parse('', 'select 1'), describeStatement(''), bind('', '', 'value'), describePortal(), execute(), sync)
@@ -326,6 +336,19 @@ describe('the error is the client’s, as it would be with a statement of its ow
     postgres.send(STALE, ready())
     expect(await client.answer()).toEqual(['ParseComplete', SHOWN, 'ReadyForQuery(I)'])
   })
+})
+
+test('an error of the same kind about a value is the client’s, and makes nobody parse anew', async () => {
+  const { client, postgres } = await startKept()
+  client.send(batch('select 1'))
+  await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+  // A name of a table in a parameter of the type regclass.
+  postgres.send(error('42P01', 'relation "nothing" does not exist'), ready())
+  expect((await client.answer())[1]).toBe('ErrorResponse(ERROR 42P01 relation "nothing" does not exist)')
+  client.send(batch('select 1'))
+  await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+  postgres.send(RESULT)
+  expect(await client.answer()).toEqual(ANSWER)
 })
 
 test('any other error of the first message is the client’s', async () => {

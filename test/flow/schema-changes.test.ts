@@ -136,6 +136,29 @@ describe('after DDL', () => {
     await client.answer()
   })
 
+  test.each([
+    ['have other rows', error('0A000', 'cached plan must not change result type')],
+    ['cannot be read as before', error('42883', 'operator does not exist: text = integer', 'ERROR', { P: '30' })],
+  ])('a text that turns out to %s is real again for whoever parses it next, once', async (_, refusal) => {
+    const pair = await startPrepared()
+    const { flow, client, postgres } = pair
+    const other = await flow.connect()
+    const refuse = async () => {
+      client.send(bind('', 's1'), execute(), sync)
+      await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+      postgres.send(refusal, ready())
+      await client.answer()
+    }
+    await refuse()
+    await prepare({ client: other, postgres }, 's2', 'select 1')
+    // The old one goes on to be refused: that is no news.
+    await refuse()
+    other.send(parse('s3', 'select 1'), bind('', 's3'), sync)
+    await postgres.expect('Bind(, #2)', 'Sync')
+    postgres.send(bindComplete, ready())
+    expect(await other.answer()).toEqual(['ParseComplete', 'BindComplete', 'ReadyForQuery(I)'])
+  })
+
   describe('a client that reads rows as it was told long ago, on a server without its statement,', () => {
     async function startOutdated() {
       const pair = await startPair()

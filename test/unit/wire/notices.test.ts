@@ -66,6 +66,7 @@ test('fields that we do not know are skipped', () => {
     message: 'no table',
     detail: undefined,
     hint: undefined,
+    position: '15',
     routine: 'parse',
   })
 })

@@ -6,6 +6,16 @@
 /** What stands where a value was. */
 const VALUE = '?'
 
+/** What stands in place of the rest where it is not known what of that is a value. */
+const REST = '…'
+
+/**
+ * Where a string ends whose quote is behind a backslash is a matter of standard_conforming_strings; and the backslash may be half of a
+ * letter, of which only the other half was none in UTF-8 (SJIS, BIG5, GBK …).
+ */
+const DOUBTFUL = /(?:^|[^\\])(?:\\\\)*\\'|\ufffd\\/
+const ESCAPED_DOUBTFUL = /\ufffd\\/
+
 /** Each begins where the scanner stands; the first that matches counts. What was cut off counts as ended. */
 const TOKENS: readonly (readonly [RegExp, 'space' | 'value' | 'text'])[] = [
   [/\s+/y, 'space'],
@@ -47,12 +57,22 @@ export function normalizedQuery(query: string): string {
         at = end === -1 ? query.length : end + token.length
       }
       add(VALUE)
+      if (isDoubtful(token)) {
+        isSpaceDue = true
+        add(REST)
+        break
+      }
     }
   }
   // IN lists and VALUES of whatever length.
   return text
     .replaceAll(/\(\s*\?(?:\s*,\s*\?)+\s*\)/g, '(?, …)')
     .replaceAll(/\(\?, …\)(?:\s*,\s*\(\?, …\))+/g, '(?, …), …')
+}
+
+function isDoubtful(token: string): boolean {
+  if (!token.endsWith("'")) return false
+  return (/^e/i.test(token) ? ESCAPED_DOUBTFUL : DOUBTFUL).test(token)
 }
 
 function tokenAt(query: string, at: number): readonly [string, 'space' | 'value' | 'text'] {

@@ -39,7 +39,7 @@ export function endOfComment(buffer: Buffer, start: number, end: number): number
   return Math.min(at, end)
 }
 
-function isSpace(letter: number): boolean {
+export function isSpace(letter: number): boolean {
   return letter === 0x20 || (letter >= 0x09 && letter <= 0x0d)
 }
 

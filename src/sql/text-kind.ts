@@ -1,6 +1,6 @@
 /** What kind of statement a text is, as far as it matters to whoever wants to prepare it once and run it again later. */
 
-import { DASH, endOfComment, firstWord, SLASH } from './scanning.ts'
+import { DASH, endOfComment, firstWord, isSpace, SLASH } from './scanning.ts'
 
 /**
  * `planned`: reads and changes rows, and means the same whenever it is run. `fleeting`: the same, but with a constant such as 'today',
@@ -87,16 +87,21 @@ function plannedKind(buffer: Buffer, start: number, end: number): TextKind {
       at = wordEnd
       const quote = length === 1 ? escapedQuote(buffer, wordEnd - 1) : -1
       if (quote !== -1) {
-        at = endOfQuoted(buffer, quote, end, quote === wordEnd)
-        // What the escapes stand for is not looked up.
-        if (isFleeting(buffer, quote, at) || buffer.subarray(quote, at).includes(BACKSLASH)) kind = 'fleeting'
+        const hasBackslashes = quote === wordEnd
+        at = endOfQuoted(buffer, quote, end, hasBackslashes)
+        if (hasBackslashes && isHalfLetterBeforeQuote(buffer, quote, at)) return 'other'
+        // What the escapes stand for is not looked up; behind U& they may begin with any letter.
+        const hasEscapes = !hasBackslashes || buffer.subarray(quote, at).includes(BACKSLASH)
+        if (hasEscapes || isFleeting(buffer, quote, at) || isContinued(buffer, at, end)) kind = 'fleeting'
       }
       continue
     }
     switch (letter) {
       case QUOTE: {
         const close = endOfQuoted(buffer, at, end, false)
-        if (isFleeting(buffer, at, close)) kind = 'fleeting'
+        // With standard_conforming_strings off it goes on here, and all that follows is another text.
+        if (isBackslashBeforeQuote(buffer, at, close)) return 'other'
+        if (isFleeting(buffer, at, close) || isContinued(buffer, close, end)) kind = 'fleeting'
         at = close
         break
       }
@@ -121,8 +126,8 @@ function plannedKind(buffer: Buffer, start: number, end: number): TextKind {
         break
       }
       default:
-        if (letter >= 0x30 && letter <= 0x39) at = endOfWord(buffer, at, end)
-        else at++
+        if (!isSpace(letter)) before = ''
+        at = isDigit(letter) ? endOfWord(buffer, at, end) : at + 1
     }
   }
   return kind
@@ -133,6 +138,26 @@ function escapedQuote(buffer: Buffer, at: number): number {
   const prefix = (buffer[at] as number) | 0x20
   const quote = prefix === E ? at + 1 : prefix === U && buffer[at + 1] === AMPERSAND ? at + 2 : -1
   return quote !== -1 && buffer[quote] === QUOTE ? quote : -1
+}
+
+/** A string from `start` to `end` ends with a quote that a backslash would take for a letter, if it took any. */
+function isBackslashBeforeQuote(buffer: Buffer, start: number, end: number): boolean {
+  let backslashes = 0
+  for (let at = end - 2; at > start && buffer[at] === BACKSLASH; at--) backslashes++
+  return backslashes % 2 === 1
+}
+
+/** In SJIS, BIG5, GBK and the like a backslash may be the second half of a letter, and what follows is not escaped then. */
+function isHalfLetterBeforeQuote(buffer: Buffer, start: number, end: number): boolean {
+  for (let at = start + 1; at < end - 2; at++)
+    if ((buffer[at] as number) >= 0x80 && buffer[at + 1] === BACKSLASH && buffer[at + 2] === QUOTE) return true
+  return false
+}
+
+/** Whether a string that ends at `start` goes on in the next one: with a new line between them they are one. */
+function isContinued(buffer: Buffer, start: number, end: number): boolean {
+  const next = firstWord(buffer, start, end)
+  return next > start && next < end && buffer[next] === QUOTE
 }
 
 function isFleeting(buffer: Buffer, start: number, end: number): boolean {

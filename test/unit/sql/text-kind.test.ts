@@ -36,6 +36,7 @@ describe('planned is what reads and changes rows', () => {
     'select $1::date, $2',
     'select "now", "set_configs" from t',
     'select x$into$, 1e5, 0xff from t',
+    "select 'a\\b', 'c\\\\', 'it''s', ''",
   ])('%s', (text) => expect(kindOf(text)).toBe('planned'))
 })
 
@@ -51,6 +52,10 @@ describe('fleeting is what has a constant that Postgres may read as a time of it
     "select E'now'",
     "select E'\\x6eow'::timestamp",
     "select U&'\\006eow'::timestamp",
+    "select U&'!006eow'::timestamp uescape '!'",
+    "select 'to'\n'day'::date",
+    "select 'to' -- a comment\n 'day'::date",
+    "select E'to'\n'day'::date",
     'select $$now$$::timestamp, 1',
     'select $a$now$a$::timestamp',
     "select 'it''s now'",
@@ -69,6 +74,8 @@ describe('creates is what makes a table', () => {
     'select 1 /* insert */ into t',
     'select "insert" into t',
     "select 'now' into t",
+    'select max(merge) into t from s',
+    'select "a".insert, 1 into t from s',
   ])('%s', (text) => expect(kindOf(text)).toBe('creates'))
 })
 
@@ -134,7 +141,16 @@ describe('other is what is none of these', () => {
     "select set_config('TimeZone', $1, true)",
     "select pg_catalog.SET_CONFIG ('TimeZone', $1, true)",
     `select "set_config"('TimeZone', $1, true)`,
+    // With standard_conforming_strings off there is another string behind these.
+    "select 'a\\'', 'now'::timestamp",
+    "select 'a\\'''",
+    "select N'\\\\\\'', 'now'",
   ])('%s', (text) => expect(kindOf(text)).toBe('other'))
+})
+
+test('a letter whose second half is a backslash leaves open where its string ends', () => {
+  const text = Buffer.from("select E'\x95\\' into t, 'b'", 'latin1')
+  expect(textKind(text, 0, text.length)).toBe('other')
 })
 
 test.each([

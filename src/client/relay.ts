@@ -173,7 +173,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   onAnswered(): void {
-    this.#times.answeredByUs()
+    this.#times.answeredOtherwise()
   }
 
   answerOurselves(server: Server): void {
@@ -266,6 +266,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       this.session.workEnds()
     }
     this.#passed()
+    // In a batch that is not synced, that nothing is owed any more is all that tells of answers.
+    if (server.ledger.isBatchOpen && server.ledger.isEmpty) this.#times.answeredOtherwise()
     if (wasHeld && !this.holdsClient) this.#goesOn = true
     // A COPY waits for what the client sends, whatever that is.
     if (this.#goesOn || (this.#goesOnWhenReady && (server.ledger.isEmpty || server.ledger.copy === 'open'))) {
@@ -546,7 +548,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   #cancelWait(): void {
     this.pool.withdraw(this)
     this.session.enter(SESSION.idle)
-    this.#times.answeredByUs()
+    this.#times.answeredOtherwise()
     const problem = new PoolerError('wait-cancelled')
     this.pool.errors.note('pgweir', problem.sqlstate)
     this.#sayNow(encodeError(problem))

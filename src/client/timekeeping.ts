@@ -44,8 +44,8 @@ export class Timekeeping {
     if (server.status === STATUS_IDLE && !server.ledger.isBatchOpen) this.#transactionMs = this.requestMs
   }
 
-  /** The client has got an answer that is none of a server's. */
-  answeredByUs(): void {
+  /** The client has got an answer that is no ReadyForQuery of a server's. */
+  answeredOtherwise(): void {
     this.answeredMs = this.#clock.nowMs
   }
 
@@ -86,7 +86,7 @@ export class Timekeeping {
       isInTransaction: server.status !== STATUS_IDLE || server.ledger.isBatchOpen,
       requestMs: this.requestMs,
       transactionMs: this.#transactionMs,
-      // In a batch that is not synced there may have been answers since, but none that says so.
+      // What was sent since may be nothing that is answered.
       answeredMs: Math.max(this.answeredMs, this.requestMs),
     }
     return overdue(nowMs, activity, this.#pool.settings)

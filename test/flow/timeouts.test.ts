@@ -210,6 +210,20 @@ describe('idle_transaction_timeout', () => {
     await flow.advance(200)
     await expectEnded(pair, '25P03 idle transaction timeout')
   })
+
+  test('counts from the answers in such a batch, however long they took', async () => {
+    const pair = await startPair(LIMITED)
+    const { flow, client, postgres } = pair
+    client.send(parse('', 'slow'), bind('', ''), execute(), flush)
+    await postgres.expect('Parse', 'Bind', 'Execute', 'Flush')
+    await flow.advance(60_000)
+    postgres.send(parseComplete, bindComplete, dataRow('1'), complete('SELECT 1'))
+    await client.expect('ParseComplete', 'BindComplete', 'DataRow(1)', 'CommandComplete(SELECT 1)')
+    await flow.advance(9_900)
+    await client.expectNothing()
+    await flow.advance(200)
+    await expectEnded(pair, '25P03 idle transaction timeout')
+  })
 })
 
 describe('transaction_timeout', () => {

@@ -132,7 +132,6 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   // From the client
 
   read(buffer: Buffer, start: number, end: number): number {
-    this.pool.counters.received += end - start
     let stoppedAt = end
     this.session.workBegins()
     try {
@@ -143,6 +142,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       toClient.discard()
       this.session.workEnds()
     }
+    // The rest is held back, and comes again.
+    this.pool.counters.received += stoppedAt - start
     this.#passed()
     this.#balance()
     return stoppedAt

@@ -1,0 +1,71 @@
+/** What is counted and timed for SHOW STATS and the metrics: each thing once, whatever its way through. */
+
+import { expect, test } from 'vitest'
+import { run } from '../support/flow/commands.ts'
+import { quiet } from '../support/flow/inbox.ts'
+import { complete, copyIn, ready, rows } from '../support/flow/replies.ts'
+import { cancelRequest, copyDone, message, query } from '../support/flow/requests.ts'
+import { type Flow, startPair } from '../support/flow/start.ts'
+
+async function totals(flow: Flow) {
+  const all = await flow.pooler.parts.fleet.stats()
+  const found = all.find(({ database }) => database === 'app')
+  if (found === undefined) throw new Error('there are no statistics of app')
+  return found.totals
+}
+
+const ASKED = query('select 1')
+
+test('the bytes of a request count once, though it waited for a server', async () => {
+  const { flow, client } = await startPair({ settings: { default_pool_size: 1 } })
+  const other = await flow.connect()
+  const { server, finish } = await run(client, flow)
+  other.send(ASKED)
+  await flow.advance(1_000)
+  await finish()
+  await server.expect('Query')
+  server.send(rows('2'), ready())
+  await other.answer()
+  expect(await totals(flow)).toMatchObject({ received: 2 * ASKED.length, waitUs: 1_000_000, queries: 2 })
+})
+
+test('of a pipeline each request is timed from the answer to the one before, and each transaction counts', async () => {
+  const { flow, client, postgres } = await startPair()
+  client.send(query('begin'), query('two'), query('commit'), query('four'))
+  await postgres.expect('Query(begin)', 'Query(two)', 'Query(commit)', 'Query(four)')
+  for (const status of ['T', 'T', 'I', 'I'] as const) {
+    await flow.advance(1_000)
+    postgres.send(complete('X'), ready(status))
+    await client.answer()
+  }
+  expect(await totals(flow)).toMatchObject({ queries: 4, queryUs: 4e6, transactions: 2, transactionUs: 4e6 })
+})
+
+test('a COPY is one query, for as long as the client sends', async () => {
+  const { flow, client, postgres } = await startPair()
+  client.send(query('copy t from stdin'))
+  await postgres.expect('Query')
+  postgres.send(copyIn())
+  await client.expect('CopyInResponse')
+  await flow.advance(1_000)
+  client.send(message('d', Buffer.from('1\n')))
+  await flow.advance(1_000)
+  client.send(copyDone)
+  await postgres.inbox.through('CopyDone')
+  postgres.send(complete('COPY 1'), ready())
+  await client.answer()
+  expect(await totals(flow)).toMatchObject({ queries: 1, queryUs: 2e6, transactions: 1, transactionUs: 2e6 })
+})
+
+test('a wait that was cancelled is no query', async () => {
+  const { flow, client } = await startPair({ settings: { default_pool_size: 1, query_wait_notify: 0 } })
+  const other = await flow.connect()
+  const { finish } = await run(client, flow)
+  other.send(ASKED)
+  await quiet()
+  const canceller = await flow.dial()
+  canceller.send(cancelRequest(other.key))
+  await other.expect('ErrorResponse', 'ReadyForQuery(I)')
+  await finish()
+  expect(await totals(flow)).toMatchObject({ queries: 1, transactions: 1 })
+})

@@ -50,13 +50,16 @@ export function permitSizes(settings: Settings, kind: LimitKind, databaseName: s
   const database = databaseFor(settings, databaseName)
   const user = users.get(userName)
   switch (kind) {
-    case 'pool':
+    case 'pool': {
+      const reserve = user?.reserve_pool_size ?? database?.reserve_pool_size ?? general.reserve_pool_size
       return {
         max: user?.pool_size ?? database?.pool_size ?? general.default_pool_size,
-        reserve: user?.reserve_pool_size ?? database?.reserve_pool_size ?? general.reserve_pool_size,
+        // As in PgBouncer no time is not at once.
+        reserve: general.reserve_pool_timeout === 0 ? 0 : reserve,
         reserveTimeoutMs: general.reserve_pool_timeout,
         min: database?.min_pool_size ?? general.min_pool_size,
       }
+    }
     case 'database':
       return { max: database?.max_db_connections ?? general.max_db_connections }
     case 'user':

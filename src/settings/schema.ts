@@ -288,7 +288,10 @@ const POOLS = {
     '0',
     'Extra servers that a pool may open when a client has waited for reserve_pool_timeout.',
   ),
-  reserve_pool_timeout: seconds('5', 'How long a client waits before the reserve is used.'),
+  reserve_pool_timeout: seconds(
+    '5',
+    'How long a client waits before the reserve is used; 0 is for ever: the reserve is not used.',
+  ),
   pool_idle_timeout: seconds(
     '60',
     'How long a pool is remembered after its last client and server have gone; 0, which is the default in PgBouncer, is for ever. One in which no login has ever worked is forgotten in any case.',

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
+import { command } from '../support/flow/commands.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import type { FlowServer } from '../support/flow/postgres.ts'
 import { complete, ready, rows } from '../support/flow/replies.ts'
@@ -127,6 +128,25 @@ describe('the reserve', () => {
     await first.server.expect('Query(fourth)')
     first.server.send(rows('4'), ready())
     await fourth.answer()
+  })
+
+  test('is not used with a reserve_pool_timeout of 0, and given up when a SET says so', async () => {
+    const flow = await startFlow({ settings: { ...RESERVE.settings, reserve_pool_timeout: 0, query_wait_notify: 0 } })
+    const first = await occupy(flow)
+    const second = await flow.connect()
+    second.send(query('second'))
+    await flow.advance(60_000)
+    expect(flow.counts()).toEqual({ leased: 1, waiting: 1 })
+    await command(flow, 'set reserve_pool_timeout = 5')
+    await flow.advance(100)
+    const reserve = flow.postgres.servers[1] as FlowServer
+    await reserve.expect('Query(second)')
+    await command(flow, 'set reserve_pool_timeout = 0')
+    reserve.send(rows('2'), ready())
+    await second.answer()
+    await reserve.expectClosed()
+    await commit(first.client, first.server)
+    expect(flow.counts()).toEqual({ idle: 1 })
   })
 })
 

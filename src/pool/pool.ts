@@ -44,7 +44,7 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
   readonly #handover: Handover
   readonly #failures: Failures
   readonly #refusals: Refusals
-  readonly #lifetimes = new Lifetimes()
+  readonly #lifetimes: Lifetimes
   readonly #closing: Closing
   readonly #disuse = new Disuse()
   #standing = OPEN
@@ -59,6 +59,7 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     this.#failures = new Failures(this.birth.size > 0)
     this.#refusals = new Refusals(this, this.#failures, options.clock)
     this.#handover = new Handover(this, options.clock, options.log)
+    this.#lifetimes = new Lifetimes(this.#servers)
     this.#closing = new Closing(this.#servers, this.isOfOneClient)
     this.#settings = options.settings
     this.#opening = new Opening(this, options.target)
@@ -431,7 +432,7 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
 
   #sweepIdle(nowMs: number): void {
     const floor = this.birth.size === 0 ? this.#opening.share.permits.floor : 0
-    this.#lifetimes.sweepIdle(this.#servers, floor, nowMs, this.settings)
+    this.#lifetimes.sweepIdle(floor, nowMs, this.settings)
   }
 
   /** While this is on, its servers are not read, and neither are those that are opened. */

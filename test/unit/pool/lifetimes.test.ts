@@ -10,7 +10,7 @@ const UNUSED: ToyServer = { state: 'idle', startedMs: 500, usedMs: 500 }
 /** What the sweep at a second does, with so many to be kept. */
 function swept(toys: readonly ToyServer[], floor: number, settings: Partial<PoolSettings> = {}): string[] {
   const heard: string[] = []
-  new Lifetimes().sweepIdle(toyServers(toys, heard).lists, floor, 1_000, { ...SETTINGS, ...settings })
+  new Lifetimes(toyServers(toys, heard).lists).sweepIdle(floor, 1_000, { ...SETTINGS, ...settings })
   return heard
 }
 
@@ -33,20 +33,31 @@ test('one that has lived for long enough is closed though it is among those that
 test('of servers that are equally old one is closed at a time, spread over the lifetime by how many there may be', () => {
   const heard: string[] = []
   const { lists } = toyServers([OLD, OLD, OLD], heard)
-  const lifetimes = new Lifetimes()
+  const lifetimes = new Lifetimes(lists)
   const settings = { ...SETTINGS, idleTimeoutMs: 0 }
   const counts = [1_000, 1_249, 1_250, 1_499, 1_500].map((nowMs) => {
-    lifetimes.sweepIdle(lists, 0, nowMs, settings)
+    lifetimes.sweepIdle(0, nowMs, settings)
     return heard.length
   })
   expect(counts).toEqual([1, 1, 2, 2, 3])
 })
 
+test('where there is no limit to how many there may be, it is spread by how many there are', () => {
+  const heard: string[] = []
+  const { lists } = toyServers([OLD, OLD, { state: 'leased' }, { state: 'leased' }], heard)
+  const lifetimes = new Lifetimes(lists)
+  const counts = [1_000, 1_333, 1_334].map((nowMs) => {
+    lifetimes.sweepIdle(0, nowMs, { ...SETTINGS, idleTimeoutMs: 0, size: 0 })
+    return heard.length
+  })
+  expect(counts).toEqual([1, 1, 2])
+})
+
 test('with a lifetime of 0 a server is over when it comes free, but not while it waits for its one use', () => {
   const heard: string[] = []
   const { lists, servers } = toyServers([OLD], heard)
-  const lifetimes = new Lifetimes()
+  const lifetimes = new Lifetimes(lists)
   const settings = { ...SETTINGS, lifetimeMs: 0 }
-  lifetimes.sweepIdle(lists, 0, 1_000, settings)
+  lifetimes.sweepIdle(0, 1_000, settings)
   expect([heard, servers.map((server) => lifetimes.isOver(server, 0, settings))]).toEqual([[], [true]])
 })

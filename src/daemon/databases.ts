@@ -333,7 +333,7 @@ export class Databases {
     const database = this.#databases.get(pool.database)
     if (database === undefined) return
     database.hasWorked ||= pool.welcome !== null
-    database.unusedSinceMs = this.#options.clock.nowMs
+    database.unusedSinceMs = Math.max(database.unusedSinceMs, pool.unusedSinceMs ?? this.#options.clock.nowMs)
   }
 
   /** A database of the entry `*` that nobody has used for autodb_idle_timeout, or that never was one. */

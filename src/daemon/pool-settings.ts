@@ -10,7 +10,8 @@ import { databaseFor, type Settings } from '../settings/load.ts'
 const EMPTY_QUERY = '<empty>'
 
 /** The user's own value counts before the database's, and that before the general one. */
-export function poolSettings({ general, users }: Settings, database: DatabaseSettings, userName: string): PoolSettings {
+export function poolSettings(all: Settings, database: DatabaseSettings, userName: string): PoolSettings {
+  const { general, users } = all
   const user = users.get(userName)
   return {
     mode: user?.pool_mode ?? database.pool_mode ?? general.pool_mode,
@@ -21,7 +22,7 @@ export function poolSettings({ general, users }: Settings, database: DatabaseSet
     checkQuery: checkQuery(general.server_check_query),
     checkDelayMs: general.server_check_delay,
     idleTimeoutMs: general.server_idle_timeout,
-    unusedTimeoutMs: general.pool_idle_timeout,
+    unusedTimeoutMs: unusedTimeoutMs(all, database.name),
     lifetimeMs: database.server_lifetime ?? general.server_lifetime,
     connectTimeoutMs: general.server_connect_timeout,
     loginRetryMs: general.server_login_retry,
@@ -37,6 +38,13 @@ export function poolSettings({ general, users }: Settings, database: DatabaseSet
     closesFast: general.server_fast_close,
     takesSimpleQueries: !general.disable_pqexec,
   }
+}
+
+/** A database of the entry `*` is to go in time, whatever is said of pools, and cannot before they have. */
+function unusedTimeoutMs({ general, databases }: Settings, databaseName: string): number {
+  const { pool_idle_timeout, autodb_idle_timeout } = general
+  if (databases.has(databaseName) || autodb_idle_timeout === 0) return pool_idle_timeout
+  return Math.min(pool_idle_timeout || Infinity, autodb_idle_timeout)
 }
 
 /** Replication: what runs there runs for days, and its statements are its own. */

@@ -2,12 +2,12 @@
 
 export class Disuse {
   /** Since when it has had neither clients nor servers; null while it has. */
-  #sinceMs: number | null = null
+  sinceMs: number | null = null
 
   /** Told by each sweep: a use that none of them has seen does not count. */
   note(isInUse: boolean, nowMs: number): void {
-    if (isInUse) this.#sinceMs = null
-    else this.#sinceMs ??= nowMs
+    if (isInUse) this.sinceMs = null
+    else this.sinceMs ??= nowMs
   }
 
   /**
@@ -17,7 +17,7 @@ export class Disuse {
    * @param timeoutMs the setting `pool_idle_timeout`; 0 is never
    */
   isLongEnough(hasWorked: boolean, timeoutMs: number, nowMs: number): boolean {
-    if (this.#sinceMs === null) return false
-    return !hasWorked || (timeoutMs > 0 && nowMs - this.#sinceMs >= timeoutMs)
+    if (this.sinceMs === null) return false
+    return !hasWorked || (timeoutMs > 0 && nowMs - this.sinceMs >= timeoutMs)
   }
 }

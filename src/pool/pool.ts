@@ -207,6 +207,11 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     return this.#disuse.isLongEnough(this.welcome !== null, this.settings.unusedTimeoutMs, nowMs)
   }
 
+  /** Since when it has had neither clients nor servers; null while it has. */
+  get unusedSinceMs(): number | null {
+    return this.#disuse.sinceMs
+  }
+
   get balance(): Balance | null {
     return this.#opening.target.hosts.balance
   }

@@ -357,7 +357,7 @@ const SERVERS = {
   server_lifetime: seconds('3600', 'Age at which an idle server is closed; 0 uses each server once.'),
   autodb_idle_timeout: seconds(
     '3600',
-    'How long a database made from the entry `*` may be unused before it is forgotten, with its statistics; 0 is for ever.',
+    'How long a database made from the entry `*` may be unused before it is forgotten, with its pools and its statistics; 0 is for ever.',
   ),
   server_idle_timeout: seconds('600', 'How long a server may be idle before it is closed; 0 is for ever.'),
   server_connect_timeout: seconds('15', 'How long connecting and logging in to a server may take.'),

@@ -181,6 +181,22 @@ describe('a database of the entry *', () => {
     await flow.connect({ database: 'auto' })
   })
 
+  test('is forgotten as well where pools are remembered for ever, or for longer', async () => {
+    for (const pool_idle_timeout of [0, 7_200]) {
+      const flow = await startFlow({
+        databases: ['app=host=db', '*=host=db'],
+        settings: { server_idle_timeout: 60, pool_idle_timeout, autodb_idle_timeout: 600 },
+      })
+      for (const database of ['auto', 'app']) (await flow.connect({ database })).leave()
+      await flow.advance(60_100)
+      await flow.advance(100)
+      await flow.advance(590_000)
+      expect(await remembered(flow)).toMatchObject({ pools: 2, databases: ['app', 'auto'] })
+      await flow.advance(10_000)
+      expect(await remembered(flow)).toMatchObject({ pools: 1, databases: ['app'] })
+    }
+  })
+
   test('with a forced user is not filled any more once its clients have gone', async () => {
     const flow = await startFlow({ databases: ['*=host=db user=forced min_pool_size=1'] })
     flow.postgres.login = letNobodyIn

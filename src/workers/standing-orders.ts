@@ -19,11 +19,15 @@ export class StandingOrders {
     if (ORDERS.has(call.name) || call.name in ENDS) this.#orders.push(call)
   }
 
-  /** It was done: an end is forgotten, with the orders before it that it ends. */
+  /** It was done: an end is forgotten, with the orders before it that it ends, and of the same order given again the last counts. */
   done(call: ControlCall): void {
     const at = this.#orders.indexOf(call)
-    if (at < 0 || ORDERS.has(call.name)) return
-    this.#orders = this.#orders.filter((order, index) => index > at || (index < at && !ends(call, order)))
+    if (at < 0) return
+    const isOrder = ORDERS.has(call.name)
+    const replaces = isOrder ? isSame : ends
+    this.#orders = this.#orders.filter((order, index) =>
+      index === at ? isOrder : index > at || !replaces(call, order),
+    )
   }
 
   /** It could not be done. */
@@ -40,6 +44,10 @@ export class StandingOrders {
   [Symbol.iterator](): Iterator<ControlCall> {
     return this.#orders[Symbol.iterator]()
   }
+}
+
+function isSame(one: ControlCall, other: ControlCall): boolean {
+  return one.name === other.name && (one.args[0] ?? null) === (other.args[0] ?? null)
 }
 
 /** An order for all and one for a single database are two, each with its own end. */

@@ -25,6 +25,15 @@ test('what was taken back is forgotten', () => {
   expect(after('kill app', 'resume app')).toEqual([])
 })
 
+test('an order that is given again and again stands once', () => {
+  expect(after('disable app', 'pause', 'disable app', 'disable shop', 'pause', 'disable app')).toEqual([
+    'disable shop',
+    'pause',
+    'disable app',
+  ])
+  expect(after('pause', '! pause', 'pause', 'resume')).toEqual([])
+})
+
 test('pauses of all and of one database are ended each by its own RESUME', () => {
   expect(after('pause app', 'kill shop', 'pause', 'kill', 'resume')).toEqual(['pause app', 'kill shop'])
   expect(after('pause', 'pause app', 'pause shop', 'resume app')).toEqual(['pause', 'pause shop'])

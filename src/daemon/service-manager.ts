@@ -4,6 +4,7 @@
  */
 
 import type { Log } from '../base/log.ts'
+import { MAX_TIMER_MS } from '../base/timers.ts'
 import { openDatagrams } from '../net/datagrams.ts'
 
 export interface ServiceManager {
@@ -66,7 +67,7 @@ class NotifiedManager implements ServiceManager {
     this.#tell('READY=1', `MAINPID=${process.pid}`)
     if (this.#watchdog !== null || !(this.#watchdogMs > 0)) return
     // Half of the time after which we would be taken for hung.
-    this.#watchdog = setInterval(() => this.#tell('WATCHDOG=1'), this.#watchdogMs / 2)
+    this.#watchdog = setInterval(() => this.#tell('WATCHDOG=1'), Math.min(this.#watchdogMs / 2, MAX_TIMER_MS))
     this.#watchdog.unref()
   }
 

@@ -76,6 +76,15 @@ test.each([undefined, `${process.pid}`])(
   },
 )
 
+test('a watchdog that waits for longer than a timer can is fed no more often than it must', () => {
+  withoutTime()
+  const receiver = receiveDatagrams()
+  const { manager } = start({ NOTIFY_SOCKET: receiver.path, WATCHDOG_USEC: String(60 * 86_400 * 1e6) })
+  manager.ready()
+  vi.advanceTimersByTime(10_000)
+  expect(receiver.messages().slice(1)).toEqual([])
+})
+
 test('the watchdog of another process is no matter of ours, and there need not be one', () => {
   withoutTime()
   const receiver = receiveDatagrams()

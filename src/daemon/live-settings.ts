@@ -74,6 +74,8 @@ function clientSettings({ general, users }: Settings): ClientSettings {
 }
 
 function shortestIdleTimeoutMs({ general, users }: Pick<Settings, 'general' | 'users'>): number {
-  const all = [general, ...users.values()].map((each) => each.client_idle_timeout ?? 0)
-  return Math.min(...all.filter((ms) => ms > 0), Infinity)
+  let shortest = general.client_idle_timeout || Infinity
+  // There may be more users than a call takes arguments.
+  for (const { client_idle_timeout: own } of users.values()) if (own) shortest = Math.min(shortest, own)
+  return shortest
 }

@@ -251,7 +251,9 @@ export class Primary extends GatheredFleet {
     const { log } = this.#options
     this.#restarting = this.#restart(graceMs)
       .then(
-        () => log.info('all workers have been replaced'),
+        (areAll) => {
+          if (areAll) log.info('all workers have been replaced')
+        },
         (problem: Error) => log.error(`workers could not be replaced: ${problem.message}`),
       )
       .finally(() => {
@@ -264,12 +266,13 @@ export class Primary extends GatheredFleet {
     return this.#restarting ?? Promise.resolve()
   }
 
-  async #restart(graceMs: number): Promise<void> {
+  /** Resolves with whether all have been: at the end of all nobody is any more. */
+  async #restart(graceMs: number): Promise<boolean> {
     for (const seat of this.#seats) {
       // There would be two of them: whoever starts has nothing to drain, and would go on to serve.
       while (seat.worker?.state === 'starting') await seat.filled
       const before = seat.worker
-      if (this.#isStopping) return
+      if (this.#isStopping) return false
       try {
         await this.#fill(seat)
       } catch (problem) {
@@ -284,6 +287,7 @@ export class Primary extends GatheredFleet {
       before.line.tell('drain', { graceMs })
       await before.ended
     }
+    return !this.#isStopping
   }
 
   // The fleet as one

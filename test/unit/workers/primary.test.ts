@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
-import { silentLog } from '../../../src/base/log.ts'
+import { createLog } from '../../../src/base/log.ts'
 import { sumOf } from '../../../src/pool/averages.ts'
 import { TallyNames } from '../../../src/pool/tallies.ts'
 import { PoolerError } from '../../../src/problems.ts'
@@ -108,11 +108,18 @@ function fleet({
   onSpawn,
 }: Options = {}) {
   const clock = new ManualClock()
+  const lines: string[] = []
+  const log = createLog({
+    format: 'text',
+    level: 'info',
+    wallMs: () => 0,
+    write: (_line, _level, bare) => lines.push(bare),
+  })
   const played: Played[] = []
   const primary = new Primary({
     failedLogins: { failed: () => 0 },
     clock,
-    log: silentLog,
+    log,
     workers,
     tallyNames: new TallyNames(10),
     work: () => 'the settings',
@@ -131,7 +138,7 @@ function fleet({
       return worker
     },
   })
-  return { primary, played, clock, worker: (index: number) => played[index] as Played }
+  return { primary, played, clock, lines, worker: (index: number) => played[index] as Played }
 }
 
 /** Until all that was sent has been delivered and answered. */
@@ -487,7 +494,7 @@ test('an error of a worker is told by its own name', async () => {
 })
 
 test('workers are replaced one by one, each once its successor serves', async () => {
-  const { primary, played, worker } = fleet()
+  const { primary, played, worker, lines } = fleet()
   await primary.start()
   primary.restart(2_000)
   await settled()
@@ -506,6 +513,7 @@ test('workers are replaced one by one, each once its successor serves', async ()
   worker(1).die('exit code 0')
   await primary.restarting
   expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving', 'serving'])
+  expect(lines.at(-1)).toBe('all workers have been replaced')
 })
 
 test('where the system has no memory for a process, it is tried again', async () => {
@@ -560,7 +568,10 @@ test('once the end has begun nobody is replaced any more, not even whose success
     served = () => resolve(ADDRESSES)
   })
   let starts = 0
-  const { primary, worker } = fleet({ workers: 1, answers: { start: () => (++starts === 2 ? starting : ADDRESSES) } })
+  const { primary, worker, lines } = fleet({
+    workers: 1,
+    answers: { start: () => (++starts === 2 ? starting : ADDRESSES) },
+  })
   await primary.start()
   primary.restart(0)
   await settled()
@@ -569,6 +580,8 @@ test('once the end has begun nobody is replaced any more, not even whose success
   served()
   await settled()
   expect(worker(0).told.filter((each) => each.startsWith('drain'))).toEqual([])
+  await primary.restarting
+  expect(lines).not.toContain('all workers have been replaced')
 })
 
 test('a worker whose successor cannot start stays', async () => {

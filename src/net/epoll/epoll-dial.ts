@@ -131,9 +131,17 @@ class Attempt implements Pollable {
 
   begin(): void {
     const result = this.#poller.calls.connect(this.descriptor, encodeAddress(this.peer))
-    if (result === 0 || result === EINPROGRESS) this.#poller.watch(this.descriptor, EPOLLOUT)
+    if (result === 0 || result === EINPROGRESS) this.#watch()
     else if (result === EAGAIN && isPath(this.peer.host)) this.#retry = setTimeout(() => this.begin(), BUSY_RETRY_MS)
     else this.#tell(result)
+  }
+
+  #watch(): void {
+    try {
+      this.#poller.watch(this.descriptor, EPOLLOUT)
+    } catch (problem) {
+      this.#tell((problem as NodeJS.ErrnoException).errno as number)
+    }
   }
 
   onEvents(): void {

@@ -28,7 +28,7 @@ const SUCCESSOR = 1
 /** How many may wait when it ends: more than any system lets wait. */
 const MAX_WAITING = 65_536
 
-/** While the system has no descriptor or memory left, connections wait in the kernel, and it is tried again after this. */
+/** While the system has no descriptor or memory left, or watches no more sockets, connections wait in the kernel, and it is tried again after this. */
 const RETRY_MS = 100
 
 /** Most connections come from few hosts. */
@@ -140,12 +140,11 @@ export class EpollListener implements Listener, Pollable {
       const descriptor = this.#poller.calls.accept(this.descriptor)
       if (descriptor === EAGAIN) return
       if (descriptor >= 0) {
-        this.#isShort = false
         // It has inherited what held when the kernel took it.
         if (isLate) setTcpOptions(this.#poller.calls, descriptor, this.#inherited)
-        this.#accepted(descriptor)
+        if (!this.#accepted(descriptor)) return
       } else if (!isOfConnection(descriptor)) {
-        this.#tryLater(descriptor)
+        this.#tryLater(systemError('accept', descriptor))
         return
       }
     }
@@ -171,22 +170,31 @@ export class EpollListener implements Listener, Pollable {
     return true
   }
 
-  #accepted(descriptor: number): void {
+  /** Returns whether another one may follow at once. */
+  #accepted(descriptor: number): boolean {
     const { calls } = this.#poller
     const peer = isPath(this.address.host) ? processAt(calls, descriptor, this.address) : decodePeer(calls)
     const local = this.#local ?? ownAddress(calls, descriptor)
     if (peer === null || local === null) {
       calls.close(descriptor)
-      return
+      return true
     }
     const channel = new EpollChannel(this.#poller, descriptor, peer, local)
-    this.#poller.add(channel, WATCHED_FOR)
+    try {
+      this.#poller.add(channel, WATCHED_FOR)
+    } catch (problem) {
+      calls.close(descriptor)
+      this.#tryLater(problem as Error)
+      return false
+    }
+    this.#isShort = false
     this.#onAccepted(channel)
+    return true
   }
 
-  #tryLater(errno: number): void {
+  #tryLater(problem: Error): void {
     this.#watch(false)
-    if (!this.#isShort) this.#onAcceptFailed(systemError('accept', errno))
+    if (!this.#isShort) this.#onAcceptFailed(problem)
     this.#isShort = true
     // One that finishes has not waited for the last try.
     if (this.#retry) clearTimeout(this.#retry)
@@ -199,8 +207,16 @@ export class EpollListener implements Listener, Pollable {
   #watch(isWatched: boolean): void {
     if (isWatched === this.#isWatched) return
     this.#isWatched = isWatched
-    if (isWatched) this.#poller.watch(this.descriptor, EPOLLIN)
-    else this.#poller.unwatch(this.descriptor)
+    if (!isWatched) {
+      this.#poller.unwatch(this.descriptor)
+      return
+    }
+    try {
+      this.#poller.watch(this.descriptor, EPOLLIN)
+    } catch (problem) {
+      this.#isWatched = false
+      this.#tryLater(problem as Error)
+    }
   }
 }
 

@@ -88,7 +88,7 @@ export function takeOver(accepted: Socket, listening: Address, onAccepted: (chan
   return true
 }
 
-/** Null if it was reset before we looked. */
+/** Null if it was reset before we looked, or the system watches no more. */
 function channelOf(poller: Poller, descriptor: number, listening: Address): Channel | null {
   const { calls } = poller
   let peer = listening
@@ -100,7 +100,11 @@ function channelOf(poller: Poller, descriptor: number, listening: Address): Chan
     local = ownAddress(calls, descriptor) ?? listening
   }
   const channel = new EpollChannel(poller, descriptor, peer, local)
-  poller.add(channel, WATCHED_FOR)
+  try {
+    poller.add(channel, WATCHED_FOR)
+  } catch {
+    return null
+  }
   return channel
 }
 

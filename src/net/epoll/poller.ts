@@ -69,7 +69,10 @@ export class Poller {
     return this.#count
   }
 
-  /** From now on the process stays alive for it. `interest` is what it is watched for, in epoll's terms; with 0 it is not watched. */
+  /**
+   * From now on the process stays alive for it. `interest` is what it is watched for, in epoll's terms; with 0 it is not watched. Throws
+   * where the system watches no more: then it was not added.
+   */
   add(pollable: Pollable, interest: number): void {
     const { descriptor } = pollable
     while (this.#pollables.length <= descriptor) {
@@ -77,9 +80,9 @@ export class Poller {
       this.#generations.push(0)
     }
     invariant(this.#pollables[descriptor] === null, `descriptor ${descriptor} is watched already`)
-    this.#pollables[descriptor] = pollable
     this.#generations[descriptor] = this.#nextGeneration()
     if (interest !== 0) this.calls.watch(this.#epoll, descriptor, interest, this.#lastGeneration)
+    this.#pollables[descriptor] = pollable
     this.#count++
     this.#wake()
   }
@@ -89,7 +92,7 @@ export class Poller {
     this.calls.rewatch(this.#epoll, descriptor, interest, this.#generations[descriptor] as number)
   }
 
-  /** For what was added with 0, or is not watched any more. */
+  /** For what was added with 0, or is not watched any more. Throws where the system watches no more. */
   watch(descriptor: number, interest: number): void {
     this.calls.watch(this.#epoll, descriptor, interest, this.#generations[descriptor] as number)
   }

@@ -73,6 +73,7 @@ export const EINTR = -4
 export const EAGAIN = -11
 export const ENOMEM = -12
 export const EMFILE = -24
+export const ENOSPC = -28
 export const EPIPE = -32
 export const EPROTO = -71
 export const ECONNABORTED = -103

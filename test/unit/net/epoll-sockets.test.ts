@@ -5,7 +5,7 @@ import net from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Address, Channel, ListenOptions, Transport } from '../../../src/net/channel.ts'
 import { createEpollTransport, takeOver } from '../../../src/net/epoll/epoll-transport.ts'
-import { EMFILE, systemError } from '../../../src/net/epoll/syscalls.ts'
+import { EMFILE, ENOSPC, systemError } from '../../../src/net/epoll/syscalls.ts'
 import { openListeningDescriptors } from '../../../src/net/listen-addresses.ts'
 import { createNodeTransport } from '../../../src/net/node-transport.ts'
 import { dialed, LOOPBACK, NO_KEEP_ALIVE, pattern, Recorder, SocketPeer, settle, until } from './rigs.ts'
@@ -114,6 +114,68 @@ test('while the system has no descriptor left, connections wait, which is told o
   accept.mockRestore()
   await until('they are accepted', () => channels.length === peers.length)
   expect(problems).toMatchObject([{ code: 'EMFILE', syscall: 'accept' }])
+})
+
+describe('while the system watches no more sockets', () => {
+  /** Until the returned function is called. */
+  function watchNoMore() {
+    const watch = vi.spyOn(calls, 'watch').mockImplementation(() => {
+      throw systemError('epoll_ctl', ENOSPC)
+    })
+    onTestFinished(() => watch.mockRestore())
+    return () => watch.mockRestore()
+  }
+
+  test('who is accepted is left, which is told once, and the others wait', async () => {
+    const { listener, channels } = await listen()
+    problems.length = 0
+    const goOn = watchNoMore()
+    const peers = [1, 2, 3].map(() => new SocketPeer(net.connect(listener.address)))
+    await until('one was accepted', () => problems.length > 0)
+    goOn()
+    await until('each is accepted or left', () => channels.length + peers.filter(hasEnded).length === peers.length)
+    expect(channels.length).toBeGreaterThan(0)
+    expect(problems).toMatchObject([{ code: 'ENOSPC', syscall: 'epoll_ctl' }])
+  })
+
+  test('a listener that is to go on does so as soon as it can', async () => {
+    const { listener, channels } = await listen()
+    listener.pause()
+    const goOn = watchNoMore()
+    listener.resume()
+    new SocketPeer(net.connect(listener.address))
+    await settle()
+    goOn()
+    await until('it is accepted', () => channels.length === 1)
+  })
+
+  test('a dial fails with the error of the system, and leaves nothing behind', async () => {
+    const { listener } = await listen()
+    const { count } = transport.poller
+    const goOn = watchNoMore()
+    await expect(dialed(transport, listener.address)).rejects.toMatchObject({ code: 'ENOSPC' })
+    goOn()
+    expect(transport.poller.count).toBe(count)
+    ;(await dialed(transport, listener.address)).destroy()
+  })
+
+  test('a connection that node has accepted is closed', async () => {
+    const taken: boolean[] = []
+    const server = net.createServer({ pauseOnConnect: true }, (socket) => {
+      const goOn = watchNoMore()
+      taken.push(takeOver(socket, LOOPBACK, () => expect.unreachable()))
+      goOn()
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close())
+    const peer = new SocketPeer(net.connect({ host: '127.0.0.1', port: (server.address() as net.AddressInfo).port }))
+    await until('it is closed', () => hasEnded(peer))
+    expect(taken).toEqual([true])
+  })
+
+  function hasEnded({ ending }: SocketPeer): boolean {
+    return ending !== 'none'
+  }
 })
 
 test('one that finishes while the system has no descriptor left tries no more', async () => {

@@ -175,6 +175,8 @@ export class PermitDesk {
   resize(): void {
     this.#book.renumber()
     for (const account of this.#byAccount.keys()) this.#book.resized(account, this.#options.clock.nowMs)
+    // Also where there is no minimum any more: nobody says so later.
+    for (const [account, remote] of this.#byAccount) remote.tellFloor(account.pool.floorOf(account))
     this.#poll()
   }
 

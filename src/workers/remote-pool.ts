@@ -141,7 +141,9 @@ export class RemotePool implements Holder {
     )
   }
 
-  tellFloor(floor: number): void {
+  /** Below 0 is as much as 0. */
+  tellFloor(needed: number): void {
+    const floor = Math.max(0, needed)
     if (floor === this.#floor) return
     this.#floor = floor
     this.counter.floored(this.pool, floor)

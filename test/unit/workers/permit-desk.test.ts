@@ -29,17 +29,19 @@ function open(workers: number, permits = 1) {
 /** One more pool. */
 function join(desk: PermitDesk, { keepsServers = false, ready = 0 } = {}) {
   const told: string[] = []
+  const floors: number[] = []
   const counter: Counter = {
     granted: () => told.push('granted'),
     recalled: () => told.push('recalled'),
     kept: () => told.push('kept'),
-    floored: () => {},
+    floored: (_pool, floor) => floors.push(floor),
     polled: () => {},
     ready: () => ready,
   }
   desk.opened(counter, POOL, 'app', 'ada', keepsServers)
   return {
     told,
+    floors,
     asks: (figures: PoolFigures) => desk.asked(counter, POOL, figures),
     givesBack: (figures: PoolFigures) => desk.gaveBack(counter, POOL, figures),
     isRefused: () => !desk.refused(counter, POOL),
@@ -132,6 +134,21 @@ test('where one limit is raised and another lowered at once, nothing is granted 
   Object.assign(sizes, { database: 2 })
   desk.resize()
   expect(one.told).toEqual(['granted', 'granted'])
+})
+
+test('who keeps servers for a minimum is told when that is lowered, or no more', () => {
+  let min = 3
+  const sizesOf = (kind: string) => (kind === 'pool' ? { max: 10, min } : { max: 0 })
+  const desk = new PermitDesk({ clock: new ManualClock(), sizesOf, later: () => {} })
+  const [one, other] = [join(desk), join(desk)]
+  for (const filling of [one, one, other]) filling.asks({ ...NOTHING, fillsMinimum: true })
+  expect([one.floors.at(-1), other.floors.at(-1)]).toEqual([2, 1])
+  min = 2
+  desk.resize()
+  expect([one.floors.at(-1), other.floors.at(-1)]).toEqual([1, 0])
+  min = 0
+  desk.resize()
+  expect([one.floors.at(-1), other.floors.at(-1)]).toEqual([0, 0])
 })
 
 test('what is too many and in use is not counted on: whoever waits gets what is idle meanwhile', () => {

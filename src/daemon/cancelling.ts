@@ -36,11 +36,13 @@ export function openCancelling({ transport, clock, log, live, number, forwardToW
     keepAlive: live.keepAlive,
     timeoutMs: () => live.now.general.cancel_wait_timeout,
   }
-  const peerCancels = new PeerCancels({ ...sending, peers: () => peersOf(live.now) })
+  const peers = () => peersOf(live.now)
+  const peerCancels = new PeerCancels({ ...sending, peers })
   const owner = () => ({ peerId: live.now.general.peer_id, worker: number })
   const cancelKeys = new CancelKeys<Host>(owner)
   const cancelRoutes = new CancelRoutes({
     ...{ keys: cancelKeys, owner, forwardToWorker },
+    isPeer: (peerId) => peers().has(peerId),
     forwardToPeer: (...request) => peerCancels.send(...request),
   })
   return { cancelKeys, cancelRoutes, peerCancels, cancels: new CancelSender(sending) }

@@ -9,16 +9,22 @@ export type CancelRoute =
   /** With the secret as the peer is to get it. */
   | { readonly to: 'peer'; readonly peerId: number; readonly secret: Buffer }
 
-/** Decides by what the key says of its owner. */
-export function routeOf(pid: number, secret: Buffer, own: KeyOwner): CancelRoute {
+/**
+ * Decides by what the key says of its owner.
+ *
+ * @param isPeer whether there is another pooler of this number
+ */
+export function routeOf(pid: number, secret: Buffer, own: KeyOwner, isPeer: (peerId: number) => boolean): CancelRoute {
   if (!isSecret(secret)) return NOBODY
   const peerId = peerIn(pid)
-  if (own.peerId > 0 && peerId !== own.peerId) {
+  const worker = workerIn(pid)
+  const isElsewhere = own.worker > 0 && worker > 0 && worker !== own.worker
+  // With another peer_id since the last reload, older keys of other workers still name the old one.
+  const isOfOthers = own.peerId > 0 && peerId !== own.peerId && (isPeer(peerId) || !isElsewhere)
+  if (isOfOthers) {
     const timeToLive = timeToLiveIn(secret)
     return timeToLive === 0 ? NOBODY : { to: 'peer', peerId, secret: withTimeToLive(secret, timeToLive - 1) }
   }
-  const worker = workerIn(pid)
-  const isElsewhere = own.worker > 0 && worker > 0 && worker !== own.worker
   return isElsewhere ? { to: 'worker', worker } : NOBODY
 }
 
@@ -33,6 +39,7 @@ export interface CancelRoutesOptions {
   readonly forwardToPeer: ForwardCancel
   /** Whom keys of this process name. */
   owner(): KeyOwner
+  isPeer(peerId: number): boolean
 }
 
 interface Cancelable {
@@ -48,14 +55,14 @@ export class CancelRoutes {
 
   /** A client has sent it, or a peer. */
   cancel(pid: number, secret: Buffer, over: () => void): void {
-    const { keys, owner, forwardToWorker, forwardToPeer } = this.#options
-    // Before anything is forwarded: with another peer_id since the last reload, older keys here still name the old one.
+    const { keys, owner, isPeer, forwardToWorker, forwardToPeer } = this.#options
+    // Before anything is forwarded: what a key here says of its owner may be out of date.
     const holder = keys.find(pid, secret)
     if (holder !== null) {
       holder.cancel(over)
       return
     }
-    const route = routeOf(pid, secret, owner())
+    const route = routeOf(pid, secret, owner(), isPeer)
     if (route.to === 'worker') forwardToWorker(route.worker, pid, secret, over)
     else if (route.to === 'peer') forwardToPeer(route.peerId, pid, route.secret, over)
     else over()

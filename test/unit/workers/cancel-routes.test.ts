@@ -9,9 +9,12 @@ function keyOf(owner: KeyOwner) {
   return stampCancelKey(Buffer.from(RANDOM), owner)
 }
 
+/** 2 is another pooler. */
+const isPeer = (id: number) => id === 2
+
 /** Short, as `peer 2`. */
 function shownRoute(key: { readonly pid: number; readonly secret: Buffer }, own: KeyOwner): string {
-  const route = routeOf(key.pid, key.secret, own)
+  const route = routeOf(key.pid, key.secret, own, isPeer)
   if (route.to === 'peer') return `peer ${route.peerId}, ${timeToLiveIn(route.secret)} left`
   return route.to === 'worker' ? `worker ${route.worker}` : route.to
 }
@@ -31,6 +34,7 @@ describe('a key that nobody here has', () => {
     ['goes to the peer that it names', { peerId: 2, worker: 0 }, { peerId: 1, worker: 0 }, 'peer 2, 2 left'],
     ['goes to the peer before the worker', { peerId: 2, worker: 3 }, { peerId: 1, worker: 2 }, 'peer 2, 2 left'],
     ['goes to the worker of this peer', { peerId: 1, worker: 3 }, { peerId: 1, worker: 2 }, 'worker 3'],
+    ['goes to the worker where its peer is not known', { peerId: 9, worker: 3 }, { peerId: 1, worker: 2 }, 'worker 3'],
     ['goes to no peer where peering is off', { peerId: 2, worker: 0 }, { peerId: 0, worker: 0 }, 'nobody'],
   ] as const)
     test(what, () => expect(shownRoute(keyOf(of), own)).toBe(route))
@@ -60,6 +64,7 @@ describe('a request', () => {
     const routes = new CancelRoutes({
       keys,
       owner: () => owner,
+      isPeer,
       forwardToWorker: (worker, _pid, _secret, end) => {
         told.push(`to worker ${worker}`)
         end()

@@ -3,12 +3,12 @@
 import { SystemClock } from '../base/clock.ts'
 import { keepYoungGenerationAsItIs } from '../base/young-generation.ts'
 import { type Address, type Channel, finishAtOnce, type Listener, type Transport } from '../net/channel.ts'
-import { secondHandle } from '../net/kept-connection.ts'
+import { type SecondHandle, secondHandle } from '../net/kept-connection.ts'
 import type { AcceptedSocket } from '../net/node-transport.ts'
 import { takeOver } from '../net/take-over.ts'
 import { callOn } from '../workers/control.ts'
 import { Member } from '../workers/member.ts'
-import type { StartOrder } from '../workers/messages.ts'
+import type { ServerConnected, StartOrder } from '../workers/messages.ts'
 import { Restraint } from '../workers/restraint.ts'
 import { FIRST_INHERITED } from '../workers/spawn.ts'
 import { maxClients } from './client-limits.ts'
@@ -123,19 +123,9 @@ export async function work(side: WorkerSide): Promise<void> {
           return listeners
         },
         onServerConnected(server, permits, begin) {
-          const second = secondHandle(server.channel)
           const message = member.serverConnected(server, permits)
           if (message === null || !side.connected) begin()
-          else if (second === null) {
-            carrier.send(message)
-            begin()
-          }
-          // From when it is on its way it arrives, even if this process dies.
-          else
-            side.send(message, second.handle, {}, () => {
-              second.close()
-              begin()
-            })
+          else tellConnected(side, message, secondHandle(server.channel), begin)
         },
         onServerOpened: (server) => member.serverOpened(server),
         onServerClosed: (server) => member.serverClosed(server),
@@ -184,6 +174,23 @@ export async function work(side: WorkerSide): Promise<void> {
   clearInterval(beats)
   beat()
   if (pooler !== null) member.lastWord((pooler as Pooler).parts.fleet.packedAccounts())
+}
+
+/** Tells the primary of a server. `begin` follows when that is on its way: from then on it arrives, even if this process dies. */
+export function tellConnected(
+  side: WorkerSide,
+  message: ServerConnected,
+  second: SecondHandle | null,
+  begin: () => void,
+): void {
+  // By itself first: where the primary has no descriptor left, a message with a handle does not arrive at all.
+  side.send(message, () => {})
+  if (second === null) begin()
+  else
+    side.send(message, second.handle, {}, () => {
+      second.close()
+      begin()
+    })
 }
 
 /** Where the primary accepts, there is nothing to close here, and what it gives is to be taken. */

@@ -187,7 +187,7 @@ export interface StartOrder {
   readonly work: unknown
 }
 
-/** Goes with a second handle of a server's connection to the primary, which sees to its end if the worker dies. Not by a `Line`, which carries plain data. */
+/** Goes to the primary by itself, and with a second handle of the server's connection: the primary sees to its end if the worker dies. Not by a `Line`, which carries plain data. */
 export interface ServerConnected {
   readonly connected: {
     readonly id: number

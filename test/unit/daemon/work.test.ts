@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { expect, test } from 'vitest'
-import { work } from '../../../src/daemon/work.ts'
+import { tellConnected, work } from '../../../src/daemon/work.ts'
 
 /** As `process` in a worker whose primary has just gone, though it was not told so yet. */
 class BrokenSide extends EventEmitter {
@@ -22,4 +22,23 @@ test('a worker that can tell its primary nothing any more does not crash, but en
   expect(side.sent).toBe(1)
   side.emit('disconnect')
   await ended
+})
+
+test('the primary hears of a server also where it has no descriptor for a second handle: such a message is lost', () => {
+  const told: string[] = []
+  const side = {
+    ...{ connected: true, on: () => {} },
+    send(message: unknown, ...others: unknown[]) {
+      told.push(`${JSON.stringify(message)}${others.length > 1 ? ` with ${others[0]}` : ''}`)
+      const done = others.at(-1) as (problem: Error | null) => void
+      done(null)
+    },
+  }
+  const second = { handle: 'a handle', close: () => told.push('closed here') }
+  tellConnected(side, { connected: { id: 5, pool: 2 } }, second, () => told.push('begun'))
+  const message = '{"connected":{"id":5,"pool":2}}'
+  expect(told).toEqual([message, `${message} with a handle`, 'closed here', 'begun'])
+  told.length = 0
+  tellConnected(side, { connected: { id: 5, pool: 2 } }, null, () => told.push('begun'))
+  expect(told).toEqual([message, 'begun'])
 })

@@ -34,7 +34,7 @@ import { permitSizes } from './pool-settings.ts'
 import { becomeUser } from './privileges.ts'
 import { NO_SERVICE_MANAGER, type ServiceManager } from './service-manager.ts'
 import { StatsLog } from './stats-log.ts'
-import { loadTls } from './tls.ts'
+import { encryptionLike, loadTls, NO_TLS } from './tls.ts'
 import { UserFileWatch } from './user-file-watch.ts'
 import { openUsers } from './users.ts'
 
@@ -100,6 +100,8 @@ export async function startFleet(
   const { transport, because } = chooseTransport(first.general.transport, () => {})
 
   if (first.general.user !== '') readForWorkers(first)
+  const firstTls = loadTls(first)
+  const tls = new Live(firstTls.setup ?? NO_TLS)
   const users = openUsers(first, log)
   const saltKey = createSaltKey().toString('base64')
   const entrance = await openEntrance({
@@ -133,9 +135,8 @@ export async function startFleet(
   })
   const applier = new Applier({
     ...{ live, log, reopenLog: openedLog.reopen },
-    // It is only read, to be found good: workers use it.
-    tls: new Live({ clients: null, servers: () => null, expiries: {} }),
-    hba: new Live(NO_RULES),
+    // What clients have to do with is only read, to be found good: workers use it.
+    ...{ tls, hba: new Live(NO_RULES) },
     users,
     // Pools are the workers' own affair.
     databases: { refresh: () => primary.resize() },
@@ -148,7 +149,10 @@ export async function startFleet(
     restart: () => primary.restart(general().worker_restart_grace),
     shutdown: async (mode) => ending.shutdown(mode),
   })
-  const leftovers = new Leftovers({ transport: createNodeTransport(), keepAlive: live.keepAlive, later })
+  const leftovers = new Leftovers({
+    ...{ transport: createNodeTransport(), keepAlive: live.keepAlive, later },
+    encryption: (how) => encryptionLike(tls.setup, how),
+  })
   const primary: Primary = new Primary({
     ...{ clock, log, workers, control, standing },
     onWorkerGone: workerGone,
@@ -197,7 +201,7 @@ export async function startFleet(
     await ending.stop()
     throw problem
   }
-  for (const problem of [...loadTls(first).problems, ...loadHba(first).problems]) log.warning(formatProblem(problem))
+  for (const problem of [...firstTls.problems, ...loadHba(first).problems]) log.warning(formatProblem(problem))
   for (const address of addresses) log.info(`listening on ${describeListening(address)}`)
   log.info(`process up: pgweir ${VERSION}, ${workers} workers, transport ${transport.name} (${because})`)
   serviceManager.ready()

@@ -97,6 +97,22 @@ const VERIFIED: Readonly<Record<SslMode, ServerEncryption['verifies']>> = {
   'verify-full': 'host',
 }
 
+/** With the keys and authorities of now, for a connection that is to be encrypted like another one. */
+export function encryptionLike(
+  setup: TlsSetup,
+  { verifies, isDirect }: Pick<ServerEncryption, 'verifies' | 'isDirect'>,
+): ServerEncryption | null {
+  return setup.servers(LIKE[verifies], isDirect)
+}
+
+const LIKE: Readonly<Record<ServerEncryption['verifies'], SslMode>> = {
+  nothing: 'require',
+  certificate: 'verify-ca',
+  host: 'verify-full',
+}
+
+export const NO_TLS: TlsSetup = { clients: null, servers: () => null, expiries: {} }
+
 function digestOf(...parts: readonly (Buffer | string | undefined)[]): string {
   const hash = createHash('sha256')
   for (const part of parts) hash.update(`${part?.length ?? 0}:`).update(part ?? '')

@@ -4,10 +4,11 @@
  * goodbye before the end of it, so it is cancelled.
  */
 
-import type { KeepAlive, Transport } from '../net/channel.ts'
+import type { Channel, KeepAlive, Transport } from '../net/channel.ts'
 import type { KeptConnection } from '../net/kept-connection.ts'
+import { encrypt, type ServerEncryption } from '../server/encryption.ts'
 import { encodeCancelRequest } from '../wire/startup.ts'
-import type { BackendKey } from './messages.ts'
+import type { BackendKey, BackendTls } from './messages.ts'
 
 /** A second handle of a connection. */
 export type Kept = Pick<KeptConnection, 'letGo' | 'finish'>
@@ -24,6 +25,8 @@ export interface Leftover {
 export interface LeftoversOptions {
   readonly transport: Transport
   readonly keepAlive: KeepAlive
+  /** Null where nothing can be encrypted. */
+  encryption(how: BackendTls): ServerEncryption | null
   /** Calls back once. */
   later(ms: number, work: () => void): void
 }
@@ -82,21 +85,49 @@ export class Leftovers {
     for (const giveUp of this.#running) giveUp()
   }
 
-  #cancel({ address, pid, secret }: BackendKey): void {
+  #cancel({ address, pid, secret, tls }: BackendKey): void {
     const { transport, keepAlive, later } = this.#options
     const message = encodeCancelRequest(pid, Buffer.from(secret, 'hex'))
+    let encrypting: Channel | null = null
+    const send = (channel: Channel) => {
+      channel.listener = { onRead: () => {}, onDrained: () => {}, onClosed: () => {} }
+      channel.write(message, 0, message.length)
+      channel.close()
+    }
     const dial = transport.dial(
       { address, keepAlive },
       {
-        onConnected(channel) {
-          channel.listener = { onRead: () => {}, onDrained: () => {}, onClosed: () => {} }
-          channel.write(message, 0, message.length)
-          channel.close()
+        onConnected: (channel) => {
+          if (tls === null) send(channel)
+          else {
+            encrypting = channel
+            this.#encrypt(channel, tls, (encrypted) => {
+              if (encrypted === null) channel.destroy()
+              else if (encrypting !== null) send(encrypted)
+              encrypting = null
+            })
+          }
         },
         // Where nobody answers, there is nothing to end either.
         onFailed: () => {},
       },
     )
-    later(CANCEL_MS, () => dial.abandon())
+    later(CANCEL_MS, () => {
+      dial.abandon()
+      encrypting?.destroy()
+      encrypting = null
+    })
+  }
+
+  /** What is asked for in the clear is seen by others, with the key that it takes. `done` is told null where it cannot be encrypted. */
+  #encrypt(channel: Channel, tls: BackendTls, done: (encrypted: Channel | null) => void): void {
+    const encryption = this.#options.encryption(tls)
+    if (encryption === null) {
+      done(null)
+      return
+    }
+    encrypt(channel, { ...encryption, isRequired: true }, tls.host, (result) =>
+      done(result instanceof Error ? null : result),
+    )
   }
 }

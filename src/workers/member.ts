@@ -13,6 +13,7 @@ import { type ControlCall, passedOn } from './control.ts'
 import type { Fleet } from './fleet.ts'
 import { type Answers, type Carrier, Line } from './line.ts'
 import type {
+  BackendTls,
   Beat,
   CancelKeyBytes,
   Gatherable,
@@ -95,8 +96,10 @@ export class Member {
     return permits instanceof AskedPermits ? { connected: { id, pool: permits.pool } } : null
   }
 
-  serverOpened({ id, peer, pid, cancelKey }: Server): void {
-    this.line.tell('serverOpened', { id, address: peer, pid, secret: cancelKey.toString('hex') })
+  serverOpened(server: Server): void {
+    const { id, peer, pid, cancelKey } = server
+    const secret = cancelKey.toString('hex')
+    this.line.tell('serverOpened', { id, address: peer, pid, secret, tls: tlsOf(server) })
   }
 
   serverClosed({ id }: Server): void {
@@ -120,6 +123,12 @@ export class Member {
   lastWord(accounts: PackedAccounts): void {
     this.line.tell('accounts', accounts)
   }
+}
+
+function tlsOf({ tls, encryption, address }: Server): BackendTls | null {
+  if (tls === '' || encryption === null) return null
+  const { verifies, isDirect } = encryption
+  return { host: address.host, verifies, isDirect }
 }
 
 function answersOf(listener: MemberListener, permits: ReadonlyMap<number, AskedPermits>): Answers<ToWorker> {

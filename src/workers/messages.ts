@@ -4,6 +4,7 @@ import type { Address } from '../net/channel.ts'
 import type { NameSnapshot } from '../net/names/names.ts'
 import type { ZoneSnapshot } from '../net/names/zones.ts'
 import type { Span, Totals } from '../pool/averages.ts'
+import type { ServerEncryption } from '../server/encryption.ts'
 import type { PackedAccounts } from './accounts.ts'
 import type { ClientClaim } from './admissions.ts'
 import type { ControlCall } from './control.ts'
@@ -208,6 +209,14 @@ export interface BackendKey {
   readonly pid: number
   /** In hexadecimal. */
   readonly secret: string
+  /** Null if its connection is not encrypted. */
+  readonly tls: BackendTls | null
+}
+
+/** How the connection of a backend is encrypted: a cancel request shall be no less. */
+export interface BackendTls extends Pick<ServerEncryption, 'verifies' | 'isDirect'> {
+  /** What its certificate must be for. */
+  readonly host: string
 }
 
 export interface CancelKeyBytes {

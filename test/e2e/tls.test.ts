@@ -14,6 +14,7 @@ import { startEmbeddedPostgres } from '../../src/embedded/postgres.ts'
 import { certificate, OFFERS_TLS } from '../support/e2e/certificates.ts'
 import { keyOf } from '../support/e2e/keys.ts'
 import { type Pgweir, startPgweir } from '../support/e2e/pgweir.ts'
+import { workerOf } from '../support/e2e/places.ts'
 import { RawClient } from '../support/e2e/raw-client.ts'
 import { untilRunning } from '../support/e2e/server-side.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
@@ -473,6 +474,26 @@ describe('servers', () => {
     )
     await pooler.cancel(keyOf(client))
     expect(await sleeping).toMatchObject({ code: '57014' })
+    expect(firstOnes.length).toBeGreaterThanOrEqual(2)
+    expect(new Set(firstOnes)).toEqual(new Set([SSL_REQUEST]))
+  })
+
+  test('are told to cancel with TLS also what a worker was at that has been killed', async () => {
+    const server = await startPgweir({ workers: 1, database, settings: OFFERS_TLS })
+    const firstOnes: string[] = []
+    const port = await startListeningIn(server, firstOnes)
+    const pooler = await startPgweir({
+      ...{ workers: 2, database },
+      databases: [`far = host=localhost port=${port} dbname=${database.database}`],
+      settings: { server_tls_sslmode: 'verify-full', ...VERIFIES },
+    })
+    const client = await pooler.client({ database: 'far' })
+    const sleeping = failureOf(client.query('select pg_sleep(600)'))
+    await untilRunning(database, 'pg_sleep(600)')
+    const workers = await pooler.fleet.workers()
+    process.kill(workers.find(({ number }) => number === workerOf(client))?.pid as number, 'SIGKILL')
+    await sleeping
+    await until('it was told', async () => (await server.fleet.accounts()).process.counts.cancelRequests > 0)
     expect(firstOnes.length).toBeGreaterThanOrEqual(2)
     expect(new Set(firstOnes)).toEqual(new Set([SSL_REQUEST]))
   })

@@ -77,7 +77,7 @@ test('the second handle of a connection is let go when its server is closed', ()
 
 test('the key of a server that is not known any more is of no use', () => {
   const { one } = primary()
-  const key = { id: 7, address: { host: 'db', port: 5432 }, pid: 99, secret: 'abcdef01' }
+  const key = { id: 7, address: { host: 'db', port: 5432 }, pid: 99, secret: 'abcdef01', tls: null }
   one.answers.serverOpened(key)
   expect(one.worker.servers.size).toBe(0)
   one.worker.servers.set(7, { pool: 1, connection: null, key: null })

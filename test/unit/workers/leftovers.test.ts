@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { createMemoryTransport } from '../../../src/net/memory-transport.ts'
+import type { TlsContext } from '../../../src/net/tls.ts'
 import { type Kept, Leftovers } from '../../../src/workers/leftovers.ts'
+import type { BackendKey } from '../../../src/workers/messages.ts'
 
 const DATABASE = { host: 'db', port: 5432 }
 const KEEP_ALIVE = { isOn: false, idleMs: 0 }
@@ -27,13 +29,21 @@ async function start() {
   const requests: string[] = []
   await transport.listen({ ...DATABASE, backlog: 10, keepAlive: KEEP_ALIVE }, (channel) => {
     channel.listener = {
-      onRead: (buffer, from, to) => requests.push(buffer.toString('hex', from, to)),
+      onRead(buffer, from, to) {
+        requests.push(buffer.toString('hex', from, to))
+        // Whoever asks for TLS is told that there is none.
+        if (requests.at(-1) === SSL_REQUEST) channel.write(Buffer.from('N'), 0, 1)
+      },
       onDrained: () => {},
       onClosed: () => {},
     }
   })
   const due: { readonly ms: number; work(): void }[] = []
-  const leftovers = new Leftovers({ transport, keepAlive: KEEP_ALIVE, later: (ms, work) => due.push({ ms, work }) })
+  const leftovers = new Leftovers({
+    ...{ transport, keepAlive: KEEP_ALIVE },
+    encryption: (how) => ({ ...how, isRequired: false, fingerprint: '', context: {} as TlsContext }),
+    later: (ms, work) => due.push({ ms, work }),
+  })
   /** Lets so much time go by. */
   const pass = async (ms: number) => {
     for (const each of due.splice(0)) {
@@ -42,9 +52,9 @@ async function start() {
     }
     for (let turn = 0; turn < 20; turn++) await Promise.resolve()
   }
-  const clear = (connection: Kept | null, pid: number | null) => {
+  const clear = (connection: Kept | null, pid: number | null, tls: BackendKey['tls'] = null) => {
     const state = { isOver: 0 }
-    const key = pid === null ? null : { id: pid, address: DATABASE, pid, secret: 'abcdef01' }
+    const key = pid === null ? null : { id: pid, address: DATABASE, pid, secret: 'abcdef01', tls }
     leftovers.clear({ pool: 1, connection, key }, () => state.isOver++)
     return state
   }
@@ -52,6 +62,7 @@ async function start() {
 }
 
 const REQUEST = '0000001004d2162e00000007abcdef01'
+const SSL_REQUEST = '0000000804d2162f'
 
 test('a backend is told goodbye, and to cancel what it does again and again until it has left', async () => {
   const { requests, pass, clear } = await start()
@@ -70,6 +81,16 @@ test('a backend is told goodbye, and to cancel what it does again and again unti
   await pass(200)
   expect(requests).toHaveLength(3)
   expect(connection.hasLetGo).toBe(false)
+})
+
+test('what was encrypted is not cancelled in the clear', async () => {
+  const { requests, pass, clear, leftovers } = await start()
+  clear(new PlayedConnection(), 7, { host: 'db', verifies: 'nothing', isDirect: false })
+  await pass(0)
+  expect(requests).toEqual([SSL_REQUEST])
+  await pass(50)
+  expect(requests).toEqual([SSL_REQUEST, SSL_REQUEST])
+  leftovers.stop()
 })
 
 test('one that was still logging in has nothing to cancel', async () => {

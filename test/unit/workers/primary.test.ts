@@ -255,7 +255,7 @@ describe('permits', () => {
     await primary.start()
     await ask(worker(0))
     const connection = { letGo: () => {}, finish: () => {} }
-    const backend = { id: 257, address: { host: 'db', port: 5432 }, pid: 99, secret: 'abcdef01' }
+    const backend = { id: 257, address: { host: 'db', port: 5432 }, pid: 99, secret: 'abcdef01', tls: null }
     worker(0).connects(257, 1, connection)
     worker(0).line.tell('serverOpened', backend)
     await ask(worker(1))

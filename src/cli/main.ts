@@ -78,7 +78,7 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
 
   addConsole(program).action(async (texts: readonly string[], flags: ConsoleFlags) => {
     const talk = await world.loadConsole()
-    finish(await talk(texts, flags))
+    finish(await talk(texts, { ...flags, ...settingsBefore(program) }))
   })
 
   const demo = program
@@ -94,7 +94,7 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
     .option('--delay <seconds>', 'time between two looks', '1')
     .option('--once', 'look once, and print that; also where there is no terminal')
     .action(async (flags: TopFlags) => {
-      finish(await (await world.loadTop())(flags))
+      finish(await (await world.loadTop())({ ...flags, ...settingsBefore(program) }))
     })
   return program
 }
@@ -111,6 +111,12 @@ function addConsole(program: Command): Command {
     .option('-x, --expanded', 'print each column on a line of its own')
     .option('-c, --command <text>', 'the same as an argument; may be repeated', collect)
   return addPlaceFlags(command)
+}
+
+/** Also of those that talk to a pooler and have no settings themselves: they say where it is. */
+function settingsBefore(program: Command): Pick<ConsoleFlags, 'settings'> {
+  const { flags } = readCommandLine(program)
+  return Object.keys(flags).length > 0 ? { settings: flags } : {}
 }
 
 /** Where the console of a running pooler is. */

@@ -287,7 +287,7 @@ class Draft {
       const parsed = 'value' in resolved ? row.type.parse(resolved.value) : resolved
       if ('problem' in parsed) {
         const what = parsed === resolved ? '' : ` cannot be ${quote(text)}:`
-        this.problems.push(error(origin, `${label}${what} ${parsed.problem}`))
+        this.problems.push({ ...error(origin, `${label}${what} ${parsed.problem}`), setting: key })
         return
       }
       this.general[key] = parsed.value

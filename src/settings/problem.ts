@@ -1,5 +1,7 @@
 /** What is wrong with the settings, for the operator: every finding is collected, none is thrown. */
 
+import type { SettingKey } from './schema.ts'
+
 export interface Place {
   readonly file: string | null
   readonly line: number | null
@@ -10,6 +12,8 @@ export interface Problem extends Place {
   readonly severity: 'error' | 'warning'
   /** Never holds a password, nor any text that could be a piece of one. */
   readonly sentence: string
+  /** The general setting whose value it is about. */
+  readonly setting?: SettingKey
 }
 
 /** For what was not written in a file: flags, the environment. */

@@ -4,10 +4,10 @@ import { existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { createInterface } from 'node:readline/promises'
 import pg from 'pg'
-import { loadSettings } from '../../settings/load.ts'
-import { formatProblem } from '../../settings/problem.ts'
+import { type LoadedText, loadSettings } from '../../settings/load.ts'
+import { formatProblem, type Problem } from '../../settings/problem.ts'
 import type { formatNotice } from './output.ts'
-import { type Target, targetOf } from './target.ts'
+import { isPlaceGiven, type Target, targetOf } from './target.ts'
 
 export interface PlaceFlags {
   readonly host?: string
@@ -15,6 +15,8 @@ export interface PlaceFlags {
   readonly username?: string
   /** The file of the pooler, for where it listens. */
   readonly config?: string
+  /** Settings that stood before the command: `pgweir --listen-port 7000 console`. */
+  readonly settings?: Readonly<Record<string, string>>
 }
 
 export interface ConsoleStreams {
@@ -61,19 +63,41 @@ export async function connectToConsole(
   return { client, lost, complain }
 }
 
-/** Other slips in the file are for the pooler to tell; one that cannot be read would lead to another console than the one that is meant. */
-function findTarget({ config, host, port, username }: PlaceFlags, { env, errors }: ConsoleStreams): Target | null {
-  const { settings, problems } = loadSettings({ iniFile: config ?? null, env })
-  const unreadable = problems.find(
-    ({ severity, file, line }) => severity === 'error' && config !== undefined && file === config && line === null,
-  )
-  if (unreadable !== undefined) {
-    errors.write(`${formatProblem(unreadable)}\n`)
+/** Told if there is none. */
+function findTarget({ config, settings: flags = {}, ...given }: PlaceFlags, streams: ConsoleStreams): Target | null {
+  const { env, errors } = streams
+  const loaded = loadSettings({ iniFile: config ?? null, env, flags })
+  const isNeeded = config !== undefined || !isPlaceGiven({ ...given, env })
+  const inTheWay = isNeeded ? loaded.problems.filter((problem) => misleads(problem, loaded)) : []
+  for (const problem of inTheWay) errors.write(`${formatProblem(problem)}\n`)
+  if (inTheWay.length > 0) return null
+  const { general } = loaded.settings
+  const target = targetOf({ ...given, env, general, systemUser, isThere: existsSync })
+  if (!('problem' in target)) return target
+  errors.write(`pgweir: error: ${target.problem}\n`)
+  return null
+}
+
+/** They say where the console is. */
+const PLACES: readonly string[] = ['listen_addr', 'listen_port', 'unix_socket_dir']
+
+/**
+ * Whether it could lead to another console than the one that is meant: also what is not understood, which may have been to say where that is.
+ * Other slips are for the pooler to tell.
+ */
+function misleads({ severity, setting, file, line }: Problem, { written }: LoadedText): boolean {
+  if (severity !== 'error') return false
+  if (setting !== undefined) return PLACES.includes(setting)
+  return file !== null && ![...written.places.values()].some((place) => place.file === file && place.line === line)
+}
+
+/** In a container there may be nobody of that number. */
+function systemUser(): string | null {
+  try {
+    return userInfo().username
+  } catch {
     return null
   }
-  const { general } = settings
-  const systemUser = userInfo().username
-  return targetOf({ host, port, username, env, general, systemUser, isThere: existsSync })
 }
 
 /** Not connected yet. Asks for the password where there is a terminal, and one is needed. */

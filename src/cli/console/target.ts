@@ -1,7 +1,9 @@
-/** Which console is meant: from flags, the environment as of any client of PostgreSQL, and the pooler's own file. Pure but for `isThere`. */
+/** Which console is meant: from flags, the environment as of any client of PostgreSQL, and the pooler's own file. Pure but for what it asks. */
 
 import { isPath, socketPath } from '../../net/unix-sockets.ts'
+import { quote } from '../../settings/problem.ts'
 import type { GeneralSettings } from '../../settings/schema.ts'
+import { integer } from '../../settings/values.ts'
 
 export interface TargetOptions {
   readonly host?: string | undefined
@@ -10,8 +12,8 @@ export interface TargetOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Of the pooler. */
   readonly general: Pick<GeneralSettings, 'listen_addr' | 'listen_port' | 'unix_socket_dir'>
-  /** Who asks, on this system. */
-  readonly systemUser: string
+  /** Who asks, on this system; null for whom it has no name. */
+  systemUser(): string | null
   isThere(path: string): boolean
 }
 
@@ -24,10 +26,33 @@ export interface Target {
 /** Whoever runs the pooler comes by its unix socket, without a password, as this user. */
 const OWNER = 'pgbouncer'
 
-export function targetOf({ env, general, systemUser, isThere, ...given }: TargetOptions): Target {
-  const port = Number(given.port ?? env['PGPORT'] ?? general.listen_port)
-  const host = given.host ?? env['PGHOST'] ?? hostOf(general, port, isThere)
-  return { host, port, user: given.username ?? env['PGUSER'] ?? (isPath(host) ? OWNER : systemUser) }
+/** Whether nothing but flags and the environment decides about the place. */
+export function isPlaceGiven({ host, port, env }: Pick<TargetOptions, 'host' | 'port' | 'env'>): boolean {
+  return Boolean((host || env['PGHOST']) && (port || env['PGPORT']))
+}
+
+/** What is empty is not given, as with any client of PostgreSQL. */
+export function targetOf(options: TargetOptions): Target | { readonly problem: string } {
+  const { env, general, isThere } = options
+  const found = portOf(options)
+  if ('problem' in found) return found
+  const port = found.value
+  const host = options.host || env['PGHOST'] || hostOf(general, port, isThere)
+  const user = options.username || env['PGUSER'] || (isPath(host) ? OWNER : options.systemUser())
+  return user === null ? { problem: NO_NAME } : { host, port, user }
+}
+
+const NO_NAME = 'this system has no name for whoever calls this: say who by --username, or PGUSER'
+
+const PORT = integer({ min: 1, max: 65_535 })
+
+function portOf({ port, env, general }: TargetOptions): { readonly value: number } | { readonly problem: string } {
+  const [label, text] = port
+    ? (['--port', port] as const)
+    : (['PGPORT', env['PGPORT'] || String(general.listen_port)] as const)
+  if (text === '0') return { problem: 'the system chooses the port (listen_port = 0): say which it is by --port' }
+  const parsed = PORT.parse(text)
+  return 'problem' in parsed ? { problem: `${label} cannot be ${quote(text)}: ${parsed.problem}` } : parsed
 }
 
 function hostOf(

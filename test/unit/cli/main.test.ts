@@ -68,6 +68,12 @@ describe('pgweir', () => {
     ])
   })
 
+  test('console is told of the settings that stand before it', async () => {
+    const { run, talks } = fakeWorld()
+    expect(await run('--listen-port', '7000', 'console', 'show pools')).toBe(3)
+    expect(talks).toEqual([{ texts: ['show pools'], flags: { settings: { listen_port: '7000' } } }])
+  })
+
   test('answers a mistyped flag with the nearest one', async () => {
     const { run, written } = fakeWorld()
     expect(await run('--default-pool-sise', '5')).toBe(1)

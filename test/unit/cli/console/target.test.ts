@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { type TargetOptions, targetOf } from '../../../../src/cli/console/target.ts'
 
 const GENERAL = { listen_addr: '127.0.0.1', listen_port: 6432, unix_socket_dir: '/tmp' }
-const OPTIONS: TargetOptions = { env: {}, general: GENERAL, systemUser: 'ada', isThere: () => false }
+const OPTIONS: TargetOptions = { env: {}, general: GENERAL, systemUser: () => 'ada', isThere: () => false }
 const SOCKET = { isThere: (path: string) => path === '/tmp/.s.PGSQL.6432' }
 
 test('whoever runs the pooler comes by its unix socket, as who may do everything', () => {
@@ -26,4 +26,31 @@ test('the environment counts more than the file, and flags more than the environ
   expect(targetOf({ ...OPTIONS, env, host: '/run', port: '1', username: 'eve' })).toEqual({
     ...{ host: '/run', port: 1, user: 'eve' },
   })
+})
+
+test('what is empty is not given', () => {
+  const env = { PGHOST: '', PGPORT: '', PGUSER: '' }
+  expect(targetOf({ ...OPTIONS, env, host: '', port: '', username: '' })).toEqual({
+    ...{ host: '127.0.0.1', port: 6432, user: 'ada' },
+  })
+})
+
+test('a port that is none is told with whoever has named it', () => {
+  for (const port of ['abc', '70000', '-1', '6432x'])
+    expect(targetOf({ ...OPTIONS, port })).toEqual({
+      problem: `--port cannot be "${port}": it takes a whole number from 1 to 65535`,
+    })
+  expect(targetOf({ ...OPTIONS, env: { PGPORT: 'abc' } })).toMatchObject({
+    problem: expect.stringMatching(/^PGPORT cannot be /),
+  })
+  expect(targetOf({ ...OPTIONS, general: { ...GENERAL, listen_port: 0 } })).toEqual({
+    problem: 'the system chooses the port (listen_port = 0): say which it is by --port',
+  })
+})
+
+test('who has no name on this system needs none by the unix socket, and is asked for it elsewhere', () => {
+  const nobody = { ...OPTIONS, systemUser: () => null }
+  expect(targetOf({ ...nobody, ...SOCKET })).toMatchObject({ user: 'pgbouncer' })
+  expect(targetOf({ ...nobody, username: 'eve' })).toMatchObject({ user: 'eve' })
+  expect(targetOf(nobody)).toMatchObject({ problem: expect.stringContaining('--username') })
 })

@@ -131,16 +131,28 @@ function addPlaceFlags(command: Command): Command {
     )
 }
 
+/** Whoever reads may have seen enough, as `head` has, and what we have to tell is told by the exit code, too. What cannot be written is another matter. */
+function print(text: string): void {
+  if (process.stdout.listenerCount('error') === 0)
+    process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => code === 'EPIPE' || process.exit(1))
+  process.stdout.write(text)
+}
+
+function complain(text: string): void {
+  if (process.stderr.listenerCount('error') === 0) process.stderr.on('error', () => {})
+  process.stderr.write(text)
+}
+
 function realWorld(args: readonly string[]): World {
   return {
     env: process.env,
     uid: process.getuid?.(),
-    print: (text) => process.stdout.write(text),
-    complain: (text) => process.stderr.write(text),
+    print,
+    complain,
     on: (signal, listener) => process.on(signal, listener),
     off: (signal, listener) => process.off(signal, listener),
     exit: (code) => process.exit(code),
-    startInBackground: (general) => startInBackground(args, general, (text) => process.stderr.write(text)),
+    startInBackground: (general) => startInBackground(args, general, complain),
     reportReady: () => {},
     starter: {
       complain: (complaint) => reportToStarter({ complaint }),

@@ -292,3 +292,13 @@ describe('console', () => {
     expect(err).toMatch(/the console of 127\.0\.0\.1:\d+, as eve: /)
   })
 })
+
+test.each([
+  ['--help', 0],
+  ['check', 1],
+])('%s whose answer nobody reads ends as it would have', async (command, code) => {
+  const program = new Program(command === 'check' ? [command, '/no/such/pgweir.ini'] : [command])
+  program.stopReading()
+  expect(await program.ended()).toBe(code)
+  expect(program.stderr).toBe('')
+})

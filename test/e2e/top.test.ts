@@ -22,6 +22,12 @@ test('pgweir top --once prints the pools of a pooler that runs', async () => {
   const line = program.stdout.split('\n').find((each) => each.startsWith(database.database.slice(0, 10)))
   expect(line).toMatch(/ \w+ +1 +0 +- +1 +0 +0 /)
   await client.query('commit')
+  const unread = new Program(['top', '--once', '--host', host, '--port', String(port), '-U', database.user], {
+    PGPASSWORD: database.password,
+  })
+  unread.stopReading()
+  expect(await unread.ended()).toBe(0)
+  expect(unread.stderr).toBe('')
 })
 
 test('it tells that nobody is there', async () => {

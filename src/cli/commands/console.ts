@@ -6,6 +6,7 @@ import { splitStatements } from '../../admin/grammar.ts'
 import {
   type ConsoleStreams,
   connectToConsole,
+  endWithReader,
   messageOf,
   NO_CONNECTION,
   type PlaceFlags,
@@ -26,8 +27,7 @@ const FAILED = 1
 /** Resolves with the exit code. */
 export async function talk(texts: readonly string[], flags: ConsoleFlags, streams: ConsoleStreams): Promise<number> {
   const { input, output, errors } = streams
-  // Whoever reads us may have seen enough: `pgweir console 'show clients' | head -3`.
-  output.on('error', (problem: NodeJS.ErrnoException) => process.exit(problem.code === 'EPIPE' ? 0 : FAILED))
+  endWithReader(output)
   const connection = await connectToConsole(flags, streams, (notice) => errors.write(formatNotice(notice)))
   if (connection === null) return NO_CONNECTION
   const { client, lost } = connection

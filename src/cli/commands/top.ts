@@ -5,6 +5,7 @@ import { MAX_TIMER_MS } from '../../base/timers.ts'
 import {
   type ConsoleStreams,
   connectToConsole,
+  endWithReader,
   messageOf,
   NO_CONNECTION,
   type PlaceFlags,
@@ -33,6 +34,7 @@ const CLEAR_LINE = '\u001b[K'
 /** Resolves with the exit code. */
 export async function top(flags: TopFlags, streams: ConsoleStreams): Promise<number> {
   const { input, output } = streams
+  endWithReader(output)
   const connection = await connectToConsole(flags, streams)
   if (connection === null) return NO_CONNECTION
   const { client, lost, complain } = connection

@@ -37,6 +37,11 @@ export interface ConsoleConnection {
   complain(sentence: string): void
 }
 
+/** Whoever reads us may have seen enough: `pgweir console 'show clients' | head -3`. */
+export function endWithReader(output: NodeJS.WriteStream): void {
+  output.on('error', (problem: NodeJS.ErrnoException) => process.exit(problem.code === 'EPIPE' ? 0 : 1))
+}
+
 /** null where there is nobody to talk to, which is told then. */
 export async function connectToConsole(
   flags: PlaceFlags,

@@ -71,6 +71,11 @@ export class Program {
     this.#child.stdin?.end(text)
   }
 
+  /** Nobody reads its standard output any more. */
+  stopReading(): void {
+    this.#child.stdout?.destroy()
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
   }

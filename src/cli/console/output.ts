@@ -1,6 +1,7 @@
 /** The answers of the console as text: a table as psql draws it, one column a line, or JSON. Pure. */
 
 import { escapedControls, linesWithoutControls, withoutControls } from '../../base/control-characters.ts'
+import { padEndToWidth, padStartToWidth, textWidth } from '../../base/text-width.ts'
 
 /** What a statement came to. */
 export interface Result {
@@ -43,12 +44,12 @@ function jsonOf(text: string | null, { isNumber }: Column): string | number | nu
 
 function table({ columns, rows }: Result): string {
   const widths = columns.map(({ name }, index) =>
-    rows.reduce((width, row) => Math.max(width, (row[index] ?? '').length), name.length),
+    rows.reduce((width, row) => Math.max(width, textWidth(row[index] ?? '')), name.length),
   )
   const line = (cells: readonly string[]) => cells.join(' | ').trimEnd()
   const cell = (text: string, index: number) => {
     const width = widths[index] ?? 0
-    return columns[index]?.isNumber ? text.padStart(width) : text.padEnd(width)
+    return columns[index]?.isNumber ? padStartToWidth(text, width) : padEndToWidth(text, width)
   }
   return `${[
     ` ${line(columns.map(({ name }, index) => name.padEnd(widths[index] ?? 0)))}`,

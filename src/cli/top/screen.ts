@@ -1,6 +1,7 @@
 /** What `pgweir top` shows, as lines of text. Pure. */
 
 import { withoutControls } from '../../base/control-characters.ts'
+import { cutToWidth, padEndToWidth, padStartToWidth, textWidth } from '../../base/text-width.ts'
 
 export interface TopRow {
   readonly database: string
@@ -114,7 +115,7 @@ export function screen(view: TopView, state: TopState, { columns, rows }: Size):
   while (body.length < room) body.push('')
   const left = found.length - skipped - room
   const foot = left > 0 || skipped > 0 ? `${HELP}   ${found.length} pools` : HELP
-  return [...head, ...body, foot].map((line) => line.slice(0, columns).trimEnd())
+  return [...head, ...body, foot].map((line) => cutToWidth(line, columns).trimEnd())
 }
 
 export function sortedRows({ rows }: TopView, { sort, isReversed, filter }: TopState): TopRow[] {
@@ -139,8 +140,8 @@ function oddWorkers({ workers }: TopView): string {
 function cell(text: string, { width, isLeft }: Column): string {
   // Names are chosen by clients.
   const shown = withoutControls(text)
-  const cut = shown.length > width ? `${shown.slice(0, width - 1)}…` : shown
-  return isLeft ? cut.padEnd(width) : cut.padStart(width)
+  const cut = textWidth(shown) > width ? `${cutToWidth(shown, width - 1)}…` : shown
+  return isLeft ? padEndToWidth(cut, width) : padStartToWidth(cut, width)
 }
 
 export function showMs(ms: number | null): string {
@@ -193,6 +194,6 @@ export function press(state: TopState, key: string): TopState | null {
 function type(state: TopState, key: string): TopState {
   if (key === '\r' || key === '\n') return { ...state, isTyping: false }
   if (key === '\u001b') return { ...state, isTyping: false, filter: '' }
-  if (key === '\u007f' || key === '\b') return { ...state, filter: state.filter.slice(0, -1) }
+  if (key === '\u007f' || key === '\b') return { ...state, filter: [...state.filter].slice(0, -1).join('') }
   return /^[^\u0000-\u001f\u007f]+$/.test(key) ? { ...state, filter: state.filter + key } : state
 }

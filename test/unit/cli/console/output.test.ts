@@ -24,6 +24,18 @@ test('a table is as psql draws it, with numbers on the right', () => {
   expect(formatResult({ ...POOLS, rows: [['app', '1']] }, 'table')).toContain('(1 row)\n')
 })
 
+test('columns stand below each other whatever places their characters take', () => {
+  const rows = [
+    ['日本', '1'],
+    ['app', '2'],
+  ]
+  expect(
+    formatResult({ ...POOLS, rows }, 'table')
+      .split('\n')
+      .slice(2, 4),
+  ).toEqual([' 日本     |     1', ' app      |     2'])
+})
+
 test('a table may have more rows than a call has arguments', () => {
   const rows = Array.from({ length: 500_000 }, () => ['app', '1'])
   expect(formatResult({ ...POOLS, rows }, 'table')).toContain('(500000 rows)\n')

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { textWidth } from '../../../../src/base/text-width.ts'
 import {
   COLUMNS,
   FIRST_STATE,
@@ -111,4 +112,21 @@ describe('a key', () => {
     expect(pressed(' ').isHeld).toBe(true)
     expect(pressed('x')).toEqual(FIRST_STATE)
   })
+})
+
+test('a line is never wider than the terminal, whatever places its characters take, and no character is cut in two', () => {
+  const names = ['日本語のデータベースです', '🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘', 'u\u0308ber']
+  for (const columns of [19, 20, 21, 200])
+    for (const line of screen(view(names.map((name) => row(name))), FIRST_STATE, { columns, rows: 24 })) {
+      expect(textWidth(line)).toBeLessThanOrEqual(columns)
+      expect(Buffer.from(line).toString()).toBe(line)
+    }
+  const [first, ...others] = screen(view(names.map((name) => row(name))), FIRST_STATE, SIZE)
+    .slice(5, 8)
+    .map((line) => textWidth(line.split(' ada ')[0] ?? ''))
+  expect(others).toEqual([first, first])
+})
+
+test('a letter of two halves is taken away whole', () => {
+  expect(pressed('/', 'a', '🐘', '\u007f').filter).toBe('a')
 })

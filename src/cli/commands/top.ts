@@ -2,6 +2,8 @@
 
 import type pg from 'pg'
 import { MAX_TIMER_MS } from '../../base/timers.ts'
+import { quote } from '../../settings/problem.ts'
+import { time } from '../../settings/values.ts'
 import {
   type ConsoleStreams,
   connectToConsole,
@@ -11,7 +13,7 @@ import {
   type PlaceFlags,
 } from '../console/connection.ts'
 import { type Ask, type Counted, look } from '../top/look.ts'
-import { FIRST_STATE, press, screen, type TopState, type TopView } from '../top/screen.ts'
+import { FIRST_STATE, press, screen, sizeOf, type TopState, type TopView } from '../top/screen.ts'
 
 export interface TopFlags extends PlaceFlags {
   /** Seconds between two looks. */
@@ -22,8 +24,7 @@ export interface TopFlags extends PlaceFlags {
 
 /** Where there is no terminal that tells. */
 const SIZE = { columns: 140, rows: 1_000 }
-const DELAY_MS = 1_000
-const MIN_DELAY_MS = 100
+const DELAY = time({ min: 100, max: MAX_TIMER_MS })
 
 /** Goes to a screen of its own without a cursor, and back. */
 const ENTER = '\u001b[?1049h\u001b[?25l'
@@ -34,6 +35,11 @@ const CLEAR_LINE = '\u001b[K'
 /** Resolves with the exit code. */
 export async function top(flags: TopFlags, streams: ConsoleStreams): Promise<number> {
   const { input, output } = streams
+  const delay = DELAY.parse(flags.delay ?? '1')
+  if ('problem' in delay) {
+    streams.errors.write(`pgweir: error: --delay cannot be ${quote(flags.delay ?? '')}: ${delay.problem}\n`)
+    return 1
+  }
   endWithReader(output)
   const connection = await connectToConsole(flags, streams)
   if (connection === null) return NO_CONNECTION
@@ -46,7 +52,7 @@ export async function top(flags: TopFlags, streams: ConsoleStreams): Promise<num
       output.write(`${lines.slice(0, -1).join('\n')}\n`)
       return 0
     }
-    const problem = await watch(ask, delayMsOf(flags), lost, streams)
+    const problem = await watch(ask, delay.value, lost, streams)
     if (problem === null) return 0
     complain(problem)
     return NO_CONNECTION
@@ -56,11 +62,6 @@ export async function top(flags: TopFlags, streams: ConsoleStreams): Promise<num
   } finally {
     await Promise.race([client.end(), lost])
   }
-}
-
-function delayMsOf({ delay }: TopFlags): number {
-  const ms = delay === undefined ? DELAY_MS : Number(delay) * 1000
-  return ms >= MIN_DELAY_MS ? Math.min(ms, MAX_TIMER_MS) : DELAY_MS
 }
 
 function asker(client: pg.Client): Ask {
@@ -85,7 +86,7 @@ async function watch(
   })
   const draw = () => {
     if (view === null) return
-    const lines = screen(view, state, { columns: output.columns, rows: output.rows })
+    const lines = screen(view, state, sizeOf(output))
     output.write(HOME + lines.map((line) => line + CLEAR_LINE).join('\r\n'))
   }
   const again = async () => {

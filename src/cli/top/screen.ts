@@ -92,6 +92,11 @@ export const FIRST_STATE: TopState = {
 
 export const HELP = 'q quit  ←→ sort by  r reverse  / filter  ↑↓ scroll  space hold'
 
+/** A terminal on a serial line, or in a container, may say that it has no places at all. */
+export function sizeOf({ columns, rows }: Partial<Size>): Size {
+  return { columns: columns || 80, rows: rows || 24 }
+}
+
 /** As many lines as fit, none of them too wide. */
 export function screen(view: TopView, state: TopState, { columns, rows }: Size): string[] {
   const { version, rates, workers } = view
@@ -115,7 +120,8 @@ export function screen(view: TopView, state: TopState, { columns, rows }: Size):
   while (body.length < room) body.push('')
   const left = found.length - skipped - room
   const foot = left > 0 || skipped > 0 ? `${HELP}   ${found.length} pools` : HELP
-  return [...head, ...body, foot].map((line) => cutToWidth(line, columns).trimEnd())
+  // What is too much for a small terminal would push the rest out of it.
+  return [...head, ...body, foot].slice(0, rows).map((line) => cutToWidth(line, columns).trimEnd())
 }
 
 export function sortedRows({ rows }: TopView, { sort, isReversed, filter }: TopState): TopRow[] {

@@ -5,6 +5,7 @@ import {
   FIRST_STATE,
   press,
   screen,
+  sizeOf,
   type TopRow,
   type TopState,
   type TopView,
@@ -63,13 +64,19 @@ test('fits any size, and scrolls no further than there are rows', () => {
   const many = view(Array.from({ length: 50 }, (_, index) => row(`db${String(index).padStart(2, '0')}`)))
   for (const size of [SIZE, { columns: 10, rows: 3 }, { columns: 80, rows: 10 }]) {
     const lines = screen(many, FIRST_STATE, size)
-    expect(lines.length).toBeLessThanOrEqual(Math.max(size.rows, 7))
+    expect(lines.length).toBeLessThanOrEqual(size.rows)
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(size.columns)
   }
   const size = { columns: 200, rows: 16 }
   expect(shown(many, FIRST_STATE, size)).toHaveLength(10)
   expect(shown(many, pressed('\u001b[B', '\u001b[B'), size)[0]).toBe('db02')
   expect(shown(many, { ...FIRST_STATE, skipped: 1_000 }, size).at(-1)).toBe('db49')
+})
+
+test('a terminal that knows no size of its own is taken to have the usual one', () => {
+  expect(sizeOf({ columns: 0, rows: 0 })).toEqual({ columns: 80, rows: 24 })
+  expect(sizeOf({})).toEqual({ columns: 80, rows: 24 })
+  expect(sizeOf({ columns: 132, rows: 43 })).toEqual({ columns: 132, rows: 43 })
 })
 
 test('names of clients cannot speak to the terminal', () => {

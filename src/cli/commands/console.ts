@@ -30,14 +30,17 @@ export async function talk(texts: readonly string[], flags: ConsoleFlags, stream
   endWithReader(output)
   const connection = await connectToConsole(flags, streams, (notice) => errors.write(formatNotice(notice)))
   if (connection === null) return NO_CONNECTION
-  const { client, lost } = connection
+  const { client, lost, complain } = connection
   const layout: Layout = flags.json ? 'json' : flags.expanded ? 'expanded' : 'table'
   const run = (text: string, as: Layout) => runScript(client, text, as, streams)
   try {
     const given = [...(flags.command ?? []), ...texts]
     if (given.length === 0 && input.isTTY && output.isTTY) {
-      await prompt({ input, output, layout, lost, run: async (text, as) => void (await run(text, as)) })
-      return 0
+      const problem = await prompt({ input, output, layout, lost, run: async (text, as) => void (await run(text, as)) })
+      if (problem === null) return 0
+      output.write('\n')
+      complain(problem)
+      return NO_CONNECTION
     }
     for (const text of given.length > 0 ? given : [await readAll(input)]) if (!(await run(text, layout))) return FAILED
     return 0

@@ -12,25 +12,29 @@ export interface PromptOptions {
   layout: Layout
   /** Runs what was typed, and shows what comes of it. */
   run(text: string, layout: Layout): Promise<void>
-  /** The connection is gone. */
-  readonly lost: Promise<unknown>
+  /** The connection is gone, and why. */
+  readonly lost: Promise<string>
 }
 
 const GREETING =
   'SHOW HELP (or \\?) lists the commands; \\x turns long rows on their side, \\watch 2 behind a command repeats it, \\q ends.\n'
 const PROMPT = 'pgweir=# '
 
-/** Resolves when the user has had enough, or the connection is gone. */
-export async function prompt({ input, output, run, lost, ...options }: PromptOptions): Promise<void> {
+/** Resolves with null when the user has had enough, or with the reason why the connection is gone. */
+export async function prompt({ input, output, run, lost, ...options }: PromptOptions): Promise<string | null> {
   let { layout } = options
   output.write(GREETING)
   const lines = createInterface({ input, output, prompt: PROMPT, completer: complete, historySize: 500 })
   let isOver = false
+  let reason: string | null = null
   const end = () => {
     isOver = true
     lines.close()
   }
-  lost.then(end)
+  lost.then((why) => {
+    reason = why
+    end()
+  })
   lines.on('SIGINT', end)
   lines.prompt()
   for await (const line of lines) {
@@ -45,6 +49,7 @@ export async function prompt({ input, output, run, lost, ...options }: PromptOpt
     lines.prompt()
   }
   lines.close()
+  return reason
 }
 
 const WATCH = /^(.*?)\s*;?\s*\\watch(?:\s+(\d+(?:\.\d+)?))?\s*$/

@@ -1,5 +1,6 @@
+import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
-import { complete, splitWatch } from '../../../../src/cli/console/prompt.ts'
+import { complete, type PromptOptions, prompt, splitWatch } from '../../../../src/cli/console/prompt.ts'
 
 test('Tab completes commands, and what may follow SHOW', () => {
   expect(complete('rel')).toEqual([['RELOAD'], 'rel'])
@@ -15,4 +16,24 @@ test('\\watch repeats what stands before it', () => {
   expect(splitWatch('\\watch')).toEqual(['\\watch', null])
   // Longer than a timer takes, which would be over at once.
   expect(splitWatch('show pools \\watch 9999999')).toEqual(['show pools', 2 ** 31 - 1])
+})
+
+function prompted(options: Pick<PromptOptions, 'lost'>) {
+  const [input, output] = [new PassThrough(), new PassThrough()]
+  const streams = { input, output } as unknown as Pick<PromptOptions, 'input' | 'output'>
+  const run = async (text: string) => {
+    output.write(`ran ${text}\n`)
+  }
+  return { input, output, ended: prompt({ ...streams, ...options, layout: 'table', run }) }
+}
+
+test('the prompt ends when the user has had enough', async () => {
+  const { input, output, ended } = prompted({ lost: new Promise(() => {}) })
+  input.write('show pools\n\\q\nshow stats\n')
+  expect(await ended).toBeNull()
+  expect(String(output.read())).toContain('ran show pools')
+})
+
+test('the prompt of a pooler that has ended tells why', async () => {
+  expect(await prompted({ lost: Promise.resolve('pooler is shutting down') }).ended).toBe('pooler is shutting down')
 })

@@ -160,6 +160,8 @@ describe('the image', () => {
 })
 
 test('the configuration to begin with is sound', () => {
-  const { problems } = loadSettings({ iniFile: join(DEPLOY, 'pgweir.ini') })
+  const { settings, problems } = loadSettings({ iniFile: join(DEPLOY, 'pgweir.ini') })
   expect(problems).toEqual([])
+  // Also whoever looks up others is found there.
+  expect(settings.general.auth_file).not.toBe('')
 })

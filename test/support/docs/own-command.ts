@@ -14,7 +14,7 @@ export function isOwnCommand(words: readonly string[]): boolean {
 }
 
 /** @param iniFile in place of each that is named */
-export function ownCommand(words: readonly string[], iniFile = 'deploy/pgweir.ini'): OwnCommand {
+export function ownCommand(words: readonly string[], iniFile = 'deploy/container.ini'): OwnCommand {
   const start = STARTS.find((each) => each.every((word, index) => words[index] === word))
   if (start === undefined) throw new Error(`'${words.join(' ')}' is no command of pgweir`)
   const args = words.slice(start.length).map((word) => (word.endsWith('.ini') ? iniFile : word))

@@ -200,7 +200,7 @@ const KINDS: Readonly<Record<string, (block: Block) => unknown>> = {
     const has = (expression: RegExp) => expression.test(text)
     const missing = [
       has(/^\[databases\]$/m) ? '' : '[databases]\napp = host=10.0.0.5\n',
-      has(/^auth_(type|file) *=/m) ? '' : '[pgbouncer]\nauth_type = trust\n',
+      has(/^auth_(type|file) *=/m) ? '' : '[pgbouncer]\nauth_type = any\n',
     ]
     // Each of several poolers has the same file, and is told its number on the command line.
     const flags = has(/^\[peers\]$/m) && !has(/^peer_id *=/m) ? { peer_id: '1' } : {}

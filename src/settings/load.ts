@@ -236,7 +236,7 @@ class Draft {
       this.upstreamLogin === null &&
       general.auth_user === '' &&
       all.every(({ auth_user }) => auth_user === null) &&
-      ASKS_FOR_SECRETS.includes(general.auth_type)
+      NEEDS_USERS.includes(general.auth_type)
     )
       this.problems.push(
         warning(
@@ -318,7 +318,9 @@ class Draft {
 const NOTHING_TO_POOL =
   "there is nothing to pool; give a configuration file, --upstream postgres://user:password@host/ or --database 'name=host=…'"
 
-const ASKS_FOR_SECRETS: readonly string[] = [
+/** `trust`, too, knows only who is in the file. */
+const NEEDS_USERS: readonly string[] = [
+  'trust',
   'plain',
   'md5',
   'scram-sha-256',

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { SETTING_KEYS, SETTINGS } from '../../../src/settings/schema.ts'
 import { fakeWorld } from './world.ts'
 
-const UPSTREAM = ['--upstream', 'postgres://db/', '--auth-type', 'trust']
+const UPSTREAM = ['--upstream', 'postgres://db/', '--auth-type', 'any']
 
 /** Runs until the pooler has started, ends it, and gives what it was started with. */
 async function startWith(...args: string[]) {
@@ -48,7 +48,7 @@ describe('pgweir', () => {
       ...['--default-pool-size', '5', '--server-check-query', '', '--database', 'app=host=a', '--database', 'b=host=b'],
       ...UPSTREAM,
     )
-    expect(settings.general).toMatchObject({ default_pool_size: 5, server_check_query: '', auth_type: 'trust' })
+    expect(settings.general).toMatchObject({ default_pool_size: 5, server_check_query: '', auth_type: 'any' })
     expect([...settings.databases.keys()]).toEqual(['app', 'b'])
     expect(settings.fallback).toMatchObject({ host: 'db' })
     expect(options).toMatchObject({ isQuiet: false })

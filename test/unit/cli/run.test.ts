@@ -10,7 +10,7 @@ import { until } from '../../support/e2e/until.ts'
 import { loadText, virtualFiles } from '../settings/virtual-files.ts'
 import { fakeWorld } from './world.ts'
 
-const OPTIONS = { upstream: 'postgres://db/', flags: { auth_type: 'trust' }, isQuiet: false }
+const OPTIONS = { upstream: 'postgres://db/', flags: { auth_type: 'any' }, isQuiet: false }
 
 /** A pooler that has started and waits for signals. */
 async function startRun() {
@@ -176,7 +176,7 @@ test('a mistake of our own is not dressed up as trouble from outside', async () 
 test('the settings that are started with are those of the file', async () => {
   const { world, started, pooler } = fakeWorld()
   pooler.end()
-  const text = '[databases]\napp = host=a\n[pgbouncer]\nauth_type = trust\nlisten_port = 7000\n'
+  const text = '[databases]\napp = host=a\n[pgbouncer]\nauth_type = any\nlisten_port = 7000\n'
   const files = virtualFiles({ 'pgweir.ini': text })
   await run({ iniFile: 'pgweir.ini', files, isQuiet: true }, await world.loadStart(), world)
   expect(started).toMatchObject([{ settings: loadText(text).settings, options: { isQuiet: true } }])

@@ -13,7 +13,7 @@ interface Lines {
 
 function settingsOf({ databases = ['app = host=a'], users = [], general = [] }: Lines): Settings {
   const { settings, told } = loadText(
-    ['[databases]', ...databases, '[users]', ...users, '[pgbouncer]', 'auth_type = trust', ...general].join('\n'),
+    ['[databases]', ...databases, '[users]', ...users, '[pgbouncer]', 'auth_type = any', ...general].join('\n'),
   )
   expect(told).toEqual([])
   return settings

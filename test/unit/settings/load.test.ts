@@ -54,11 +54,11 @@ describe('where a value comes from', () => {
       const { type, default: standard } = SETTINGS[key]
       return `${key} = ${(type.print as (value: unknown) => string)(standard)}`
     })
-    const { settings, told } = loadText(`${GOOD_INI.replace('auth_type = trust\n', '')}${lines.join('\n')}`, {
-      flags: { auth_type: 'trust' },
+    const { settings, told } = loadText(`${GOOD_INI.replace('auth_type = any\n', '')}${lines.join('\n')}`, {
+      flags: { auth_type: 'any' },
     })
     expect(told).toEqual([])
-    expect(settings.general).toEqual({ ...loadText('[pgbouncer]').settings.general, auth_type: 'trust' })
+    expect(settings.general).toEqual({ ...loadText('[pgbouncer]').settings.general, auth_type: 'any' })
   })
 })
 
@@ -132,6 +132,9 @@ app = host=a
     expect(loadText(`${GOOD_INI}auth_type = plain\n`).told.at(-1)).toBe(
       'pgweir.ini:5: warning: no auth_file is set, so nobody can log in with auth_type = plain',
     )
+    expect(loadText('[databases]\napp = host=a\n[pgbouncer]\nauth_type = trust\n').told).toEqual([
+      'pgweir.ini:4: warning: no auth_file is set, so nobody can log in with auth_type = trust',
+    ])
     const looksUp = '[databases]\napp = host=a auth_user=asker\n[pgbouncer]\nauth_type = plain\n'
     expect(loadText(looksUp).told).toEqual([])
     expect(loadSettings({}).problems.map(formatProblem)).toEqual([
@@ -213,7 +216,7 @@ describe('conffile', () => {
 
 describe('a database', () => {
   const read = (line: string, options = {}) => {
-    const { settings, told } = loadText(`[pgbouncer]\nauth_type = trust\n[databases]\n${line}\n`, options)
+    const { settings, told } = loadText(`[pgbouncer]\nauth_type = any\n[databases]\n${line}\n`, options)
     return { settings, told, app: settings.databases.get('app') }
   }
 
@@ -279,7 +282,7 @@ describe('a database', () => {
   })
 
   test('without a host needs the folder of a unix socket', () => {
-    const text = '[pgbouncer]\nauth_type = trust\nunix_socket_dir =\n[databases]\napp = port=5433\n'
+    const text = '[pgbouncer]\nauth_type = any\nunix_socket_dir =\n[databases]\napp = port=5433\n'
     expect(loadText(text).told).toEqual([
       'pgweir.ini:5: error: database "app" has no host, and unix_socket_dir is empty: where is its server?',
     ])
@@ -337,7 +340,7 @@ describe('a database', () => {
 
 describe('--upstream', () => {
   const read = (upstream: string | null, env = {}) => {
-    const { settings, problems } = loadSettings({ upstream, env, flags: { auth_type: 'trust' } })
+    const { settings, problems } = loadSettings({ upstream, env, flags: { auth_type: 'any' } })
     return { fallback: settings.fallback, told: problems.map(formatProblem) }
   }
 

@@ -11,7 +11,7 @@ import { virtualFiles } from './virtual-files.ts'
 const ENV = { APP_PASSWORD: "se'cret with = and file:x ${HOST}", HOST: 'db.internal', NOTHING: '', PORT: 'hunter2' }
 
 function load(line: string, files: Readonly<Record<string, string>> = {}) {
-  const text = `[pgbouncer]\nauth_type = trust\n${line}\n[databases]\nother = host=a\n`
+  const text = `[pgbouncer]\nauth_type = any\n${line}\n[databases]\nother = host=a\n`
   const loaded = loadSettings({ iniFile: 'main.ini', files: virtualFiles({ 'main.ini': text, ...files }), env: ENV })
   return { ...loaded, told: loaded.problems.map(formatProblem) }
 }
@@ -124,7 +124,7 @@ test('a secret that may not be read any more stays as it was read before, and th
     },
   }
   const loadAgain = () =>
-    loadSettings({ iniFile: 'main.ini', files, env: {}, keptSecrets, flags: { auth_type: 'trust' } })
+    loadSettings({ iniFile: 'main.ini', files, env: {}, keptSecrets, flags: { auth_type: 'any' } })
   expect(loadAgain().settings.databases.get('app')?.password).toBe('hunter2')
   mayRead = false
   const { settings, problems } = loadAgain()

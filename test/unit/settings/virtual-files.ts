@@ -32,9 +32,9 @@ export function loadText(text: string, options: LoadOptions = {}): Loaded & { re
   return { ...loaded, told: loaded.problems.map(formatProblem) }
 }
 
-/** A file without problems, to add lines to: one database, and nobody asks where the secrets are. */
+/** A file without problems, to add lines to: one database, and nobody asks who may log in. */
 export const GOOD_INI = `[databases]
 app = host=10.0.0.5
 [pgbouncer]
-auth_type = trust
+auth_type = any
 `

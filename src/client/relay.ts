@@ -290,7 +290,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   withholdsReady(server: Server, status: number): boolean {
     if (this.#rerun?.isAwaited) return false
-    if (this.#requests.statements.takeCreated()) this.#watch().onTag(server, SELECT_INTO)
+    if (this.#requests.statements.takeCreated()) this.#watch().onTag(server, SELECT_INTO, null)
     if (status === STATUS_IDLE) this.#schemaWatch?.onIdle(server, this)
     // The command that began it is to fail, and not what comes after it.
     else if (this.#mode === 'statement') return true
@@ -333,8 +333,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.settings.onParameter(server, name, value)
   }
 
-  onRareTag(server: Server, tag: string): void {
-    if (this.#watch().onTag(server, tag)) return
+  onRareTag(server: Server, tag: string, effect: Effect | null): void {
+    if (this.#watch().onTag(server, tag, effect)) return
     if (dropsStatements(tag)) {
       this.#requests.statements.clear()
       // What was sent behind a command that we did not see coming is prepared after it, and we would not know of it any more.

@@ -3,6 +3,7 @@
  * own answers are put in where it is their turn.
  */
 
+import type { Effect } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX } from '../server/statement-registry.ts'
 import { decodeCommandTag, decodeParameterStatus } from '../wire/backend.ts'
@@ -26,8 +27,8 @@ export interface RepliesListener {
   onReady(server: Server, status: number, isWithheld: boolean): void
   /** A setting has changed, of which the client is told. */
   onParameter(server: Server, name: string, value: string): void
-  /** A command has run that changed more than rows. */
-  onRareTag(server: Server, tag: string): void
+  /** A command has run that changed more than rows; `effect` is what hung on its debt. */
+  onRareTag(server: Server, tag: string, effect: Effect | null): void
   /** The server ends the connection, and has said why. Returns whether the client is to be told. */
   onFatal(server: Server): boolean
   /** A name of ours was unknown, or taken: somebody has dropped or made it by SQL. */
@@ -122,16 +123,19 @@ export class Replies implements FrameSink {
         if (length === HEADER_BYTES + 1) this.#ready(server, buffer, start, end)
         else this.#listener.onNonsense('a broken ReadyForQuery')
         break
-      case BACKEND.commandComplete:
+      case BACKEND.commandComplete: {
+        // That of a query is still owed afterwards, and that of an Execute is not.
+        const effect = server.ledger.headEffect
         if (!isWhole) this.#listener.onNonsense('a CommandComplete that is too long')
         else if (this.#settle(server, type, buffer, start, end)) {
           if (isRareTag(buffer, start + HEADER_BYTES))
-            this.#listener.onRareTag(server, decodeCommandTag(buffer, start, end))
+            this.#listener.onRareTag(server, decodeCommandTag(buffer, start, end), effect)
           else if (!this.#hasRows && isSelectTag(buffer, start + HEADER_BYTES) && server.ledger.isQueryNext)
-            this.#listener.onRareTag(server, SELECT_INTO)
+            this.#listener.onRareTag(server, SELECT_INTO, effect)
         }
         this.#hasRows = false
         break
+      }
       case BACKEND.parameterDescription:
         if (server.recording.isAtFirst(server.ledger.headEffect)) {
           if (!isWhole && length <= MAX_HELD_REPLY_BYTES) {

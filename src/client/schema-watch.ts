@@ -18,14 +18,11 @@ export class SchemaWatch {
   /** Whether the transaction has changed tables, and who will see it. */
   #changed: 'not' | 'here' | 'for all' = 'not'
 
-  /**
-   * A command has run; the first debt of the ledger is still its own where it was a query. Returns whether it has changed tables, and
-   * nothing else.
-   */
-  onTag(server: Server, tag: string): boolean {
+  /** A command has run; `effect` hung on its debt. Returns whether it has changed tables, and nothing else. */
+  onTag(server: Server, tag: string, effect: Effect | null): boolean {
     if (changesSchema(tag)) {
       server.statements.changedHere()
-      if (server.ledger.headEffect !== TEMPORARY) this.#changed = 'for all'
+      if (effect !== TEMPORARY) this.#changed = 'for all'
       else if (this.#changed === 'not') this.#changed = 'here'
       return tag !== DO
     }

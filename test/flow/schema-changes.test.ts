@@ -123,6 +123,26 @@ describe('after DDL', () => {
     await hold()
   })
 
+  test('(CREATE TEMP TABLE) and another change in front of it in one pipeline are told apart', async () => {
+    const pair = await startPrepared()
+    const { flow, client, postgres } = pair
+    const goOn = await occupy(pair)
+    const other = await flow.connect()
+    other.send(parse('a', 'alter table'), bind('', 'a'), execute(), query('create temp table t (id int)'), sync)
+    const second = await flow.postgres.next()
+    await second.expect('Parse(#2, alter table)', 'Bind(, #2)', 'Execute', 'Query', 'Sync')
+    second.send(parseComplete, bindComplete, complete('ALTER TABLE'), complete('CREATE TABLE'), ready(), ready())
+    await other.answer()
+    await other.answer()
+    const hold = await occupy({ flow, postgres: second })
+    await goOn()
+    client.send(parse('s2', 'select 1'), sync)
+    await postgres.expect('Parse(#3, select 1)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.answer()
+    await hold()
+  })
+
   test('"cached plan must not change result type" is told, and the next Describe is real again', async () => {
     const { client, postgres } = await startPrepared()
     client.send(bind('', 's1'), execute(), sync)

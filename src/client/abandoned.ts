@@ -3,10 +3,12 @@
 import type { CancelSender } from '../server/cancel.ts'
 import type { Server } from '../server/server.ts'
 import type { Tenant } from '../server/tenant.ts'
-import type { FrameSink } from '../wire/frames.ts'
+import { decodeCommandTag } from '../wire/backend.ts'
+import { type FrameSink, HEADER_BYTES } from '../wire/frames.ts'
 import { FLUSH, TERMINATE } from '../wire/frontend.ts'
 import { BACKEND } from '../wire/types.ts'
 import { REPLY_NEEDS } from './replies.ts'
+import { changesSchema, isRareTag } from './tags.ts'
 
 /** How long after a cancel request whatever it was meant for may still run, before another one is sent. */
 export const CANCEL_AGAIN_MS = 1_000
@@ -23,6 +25,8 @@ export interface Leaving {
   readonly isMidRequest: boolean
   /** Bytes of replies that the client has not taken. */
   readonly owedToClient: number
+  /** Others will see another schema if what runs is its COMMIT. */
+  readonly hasChangedSchema: boolean
 }
 
 /** Nothing of what this server still sends may reach anybody: what it runs is cancelled, and it is closed. */
@@ -51,8 +55,8 @@ function closeUnclean(server: Server, { owedToClient }: Leaving): void {
   )
 }
 
-function cancelAndClose(server: Server, { cancels, isMidRequest }: Leaving): void {
-  const abandoned = new Abandoned(server, cancels, isMidRequest ? 1 : 0)
+function cancelAndClose(server: Server, { cancels, isMidRequest, hasChangedSchema }: Leaving): void {
+  const abandoned = new Abandoned(server, cancels, isMidRequest ? 1 : 0, hasChangedSchema)
   server.tenant = abandoned
   server.condemned = REASON
   // It may have been paused for a client that did not read, and a server that cannot write does not read either.
@@ -76,11 +80,14 @@ class Abandoned implements Tenant, FrameSink {
   #sentMs: number | null = null
   /** Postgres has closed the connection of a request: the server has been told. */
   #hasArrived = false
+  /** Tables have changed, if it was not cancelled in time. */
+  #hasChangedSchema: boolean
 
-  constructor(server: Server, cancels: CancelSender, owedInVain: number) {
+  constructor(server: Server, cancels: CancelSender, owedInVain: number, hasChangedSchema: boolean) {
     this.#server = server
     this.#cancels = cancels
     this.#owedInVain = owedInVain
+    this.#hasChangedSchema = hasChangedSchema
     this.#sinceMs = server.context.clock.nowMs
   }
 
@@ -114,7 +121,9 @@ class Abandoned implements Tenant, FrameSink {
 
   onServerDrained(): void {}
 
-  onServerGone(): void {}
+  onServerGone(): void {
+    if (this.#hasChangedSchema) this.#server.context.schema.changed()
+  }
 
   #closeIfDone(): void {
     const { ledger } = this.#server
@@ -126,8 +135,10 @@ class Abandoned implements Tenant, FrameSink {
 
   // Replies
 
-  frame(type: number, _buffer: Buffer, start: number, end: number, length: number): boolean {
+  frame(type: number, buffer: Buffer, start: number, end: number, length: number): boolean {
     if (type === BACKEND.parameterStatus) return true
+    if (type === BACKEND.commandComplete && isRareTag(buffer, start + HEADER_BYTES))
+      this.#hasChangedSchema ||= changesSchema(decodeCommandTag(buffer, start, end))
     // The client may have got the first part of a RowDescription: it counts with its last byte, as in `Replies`.
     if (type !== BACKEND.rowDescription || end - start === length) this.#settle(type)
     return true

@@ -397,6 +397,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     const server = this.server
     const canSpeak = server === null || !this.#replies.isMidReply(server)
     this.server = null
+    // It may have been committed.
+    if (this.#schemaWatch?.hasChangedForAll) server?.context.schema.changed()
     if (this.#fatalForwarded) this.session.leave('server conn crashed?')
     else if (canSpeak) this.session.end(notice)
     else this.session.endMute(notice)
@@ -529,7 +531,10 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       // It was not read while the client that is gone did not take what it had.
       server.stopReading('client-full', false)
       this.pool.release(server, this.#mode)
-    } else abandon(server, { cancels, isMidRequest, owedToClient: channel.owedBytes })
+    } else {
+      const hasChangedSchema = this.#schemaWatch?.hasChangedForAll ?? false
+      abandon(server, { cancels, isMidRequest, owedToClient: channel.owedBytes, hasChangedSchema })
+    }
   }
 
   cancel(over: () => void): void {

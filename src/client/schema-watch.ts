@@ -31,6 +31,11 @@ export class SchemaWatch {
     return false
   }
 
+  /** Others will see another schema if the transaction is committed. */
+  get hasChangedForAll(): boolean {
+    return this.#changed === 'for all'
+  }
+
   /**
    * No transaction is open: tables change for everybody else only now, and temporary ones may be gone. The announcer waits until
    * everybody knows.

@@ -99,6 +99,35 @@ describe('after DDL', () => {
     await hold()
   })
 
+  test.each([
+    ['the change itself', null, 'alter table', 'ALTER TABLE'],
+    ['its COMMIT', 'begin; alter table', 'commit', 'COMMIT'],
+  ])('of a client that has left before it was told of %s', async (_, begin, last, tag) => {
+    const pair = await startPrepared()
+    const { flow, client, postgres } = pair
+    const goOn = await occupy(pair)
+    const other = await flow.connect()
+    if (begin !== null) {
+      other.send(query(begin))
+      const held = await flow.postgres.next()
+      await held.expect('Query')
+      held.send(complete('BEGIN'), complete('ALTER TABLE'), ready('T'))
+      await other.answer()
+    }
+    other.send(query(last))
+    const second = flow.postgres.open.find((each) => each !== postgres) ?? (await flow.postgres.next())
+    await second.expect('Query')
+    other.leave()
+    await flow.postgres.nextCancel()
+    second.send(complete(tag), ready())
+    await second.expectClosed()
+    await goOn()
+    client.send(parse('s2', 'select 1'), sync)
+    await postgres.expect('Parse(#2, select 1)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.answer()
+  })
+
   test('(CREATE TEMP TABLE) only on its own server a Parse is real again', async () => {
     const pair = await startPrepared()
     const { flow, client, postgres } = pair

@@ -235,31 +235,43 @@ export class Statements {
 
   /** The same text as it is understood now, under the client's old name for it. */
   #renew(buffer: Buffer, nameStart: number, nameEnd: number, outdated: Statement): Statement {
-    const statement = this.#intern(outdated.body, 0, outdated.body.length)
-    if (nameStart === nameEnd) {
-      this.#unnamed?.renew(statement)
-      return statement
-    }
-    this.#names?.renew(buffer.toString('latin1', nameStart, nameEnd), statement)
+    return this.#take(buffer, nameStart, nameEnd, this.#intern(outdated.body, 0, outdated.body.length))
+  }
+
+  /** The client's name stands for this one from now on. */
+  #take(buffer: Buffer, nameStart: number, nameEnd: number, statement: Statement): Statement {
+    if (nameStart === nameEnd) this.#unnamed?.renew(statement)
+    else this.#names?.renew(buffer.toString('latin1', nameStart, nameEnd), statement)
     return statement
   }
 
   #intern(buffer: Buffer, start: number, end: number): Statement {
     const { pool, leased } = this.#context
     const { version } = leased.statements
-    if (!leased.inFlight.areSettingsKnown(leased.ledger)) return pool.statements.unshared(buffer, start, end, version)
+    if (!this.#areSettingsKnown()) return pool.statements.unshared(buffer, start, end, version)
     return pool.statements.intern(buffer, start, end, leased.profile.meaning(leased.context.tracked), version)
   }
 
   /**
-   * The statement for a text that is about to be run: another one if it would be prepared under settings that are changed, perhaps, by
-   * what is on its way. Nobody else must then be given it; or else it is better to wait.
+   * The statement for a text that is about to be run: another one if it would be prepared under other settings than those that it is
+   * shared for. They may be changed by what is on its way: nobody else must then be given it; or else it is better to wait.
    */
   #asPrepared(buffer: Buffer, nameStart: number, nameEnd: number, statement: Statement): Statement | 'in doubt' {
-    const { statements, inFlight, ledger } = this.#context.leased
-    if (inFlight.areSettingsKnown(ledger) || statements.has(statement, ledger)) return statement
+    const { pool, leased } = this.#context
+    if (!statement.isShared || leased.statements.has(statement, leased.ledger)) return statement
     if (this.#awaitsSettings()) return 'in doubt'
-    return statement.isShared ? this.#renew(buffer, nameStart, nameEnd, statement) : statement
+    if (!this.#areSettingsKnown()) return this.#renew(buffer, nameStart, nameEnd, statement)
+    const meaning = leased.profile.meaning(leased.context.tracked)
+    if (statement.meaning === meaning) return statement
+    const { body, version, shape } = statement
+    const other = pool.statements.intern(body, 0, body.length, meaning, version)
+    other.shape ??= shape
+    return this.#take(buffer, nameStart, nameEnd, other)
+  }
+
+  #areSettingsKnown(): boolean {
+    const { inFlight, ledger } = this.#context.leased
+    return inFlight.areSettingsKnown(ledger)
   }
 
   #awaitsSettings(): boolean {

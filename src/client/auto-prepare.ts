@@ -12,15 +12,13 @@ import { PARSE_COMPLETE } from '../wire/backend.ts'
 import { MAX_AUTO_PREPARED_BYTES } from '../wire/limits.ts'
 import { prepare, type Sending } from './preparing.ts'
 import type { UnnamedStatement } from './unnamed-statement.ts'
-import { UnseenSettings } from './unseen-settings.ts'
 
 interface AutoPrepareSending extends Sending {
   readonly pool: Pick<Pool, 'settings' | 'counters' | 'statements'>
-  readonly leased: Pick<Server, 'ledger' | 'inFlight' | 'statements' | 'status' | 'profile' | 'context'>
+  readonly leased: Pick<Server, 'ledger' | 'inFlight' | 'unseen' | 'statements' | 'status' | 'profile' | 'context'>
 }
 
 export class AutoPrepare {
-  readonly unseen = new UnseenSettings()
   /** As the setting was when the lease began. */
   isOn = false
   /** Of the text that was looked at last. */
@@ -28,7 +26,6 @@ export class AutoPrepare {
 
   leaseBegins({ autoPrepare, maxPreparedStatements }: Pool['settings']): void {
     this.isOn = autoPrepare && maxPreparedStatements > 0
-    this.unseen.leaseBegins()
   }
 
   /** What all statements of a server may take; 0 is no limit. */
@@ -69,12 +66,11 @@ export class AutoPrepare {
       return null
     }
     const { statements } = pool
-    this.unseen.settle(leased)
     const meaning = leased.profile.meaning(leased.context.tracked)
     const { version } = leased.statements
     const known = statements.find(buffer, start, end, meaning, version)
     this.kind = known === null ? textKind(buffer, start, textStop(buffer, start, end)) : known.kind
-    if (this.kind !== 'planned' || this.unseen.areSet || !leased.inFlight.isNothingOn(leased)) return null
+    if (this.kind !== 'planned' || leased.unseen.areSet || !leased.inFlight.isNothingOn(leased)) return null
     if (known !== null) return known
     // What is asked for but once, as texts with their values in them are, would only push out what is asked for again.
     return statements.isAskedAgain(buffer, start, end) ? statements.intern(buffer, start, end, meaning, version) : null

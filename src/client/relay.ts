@@ -159,6 +159,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   onRequest(server: Server): void {
     if (this.#rerun?.isRunning) return
+    if (server.unseen.areSet) server.unseen.settle(server)
     this.#times.requestBegins(server)
     this.#stretch++
     if (this.session.settings.slowQueryMs !== Infinity && !this.pool.isOfOneClient) {

@@ -12,7 +12,7 @@ import { PoolerError } from '../problems.ts'
 import { DEBT, type Effect, REPLACE } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX, type Statement } from '../server/statement-registry.ts'
-import { onlyBegins, settingKind, type TextKind } from '../sql/text-kind.ts'
+import { beginsLikeSetting, onlyBegins, settingKind, type TextKind } from '../sql/text-kind.ts'
 import { CLOSE_COMPLETE, PARSE_COMPLETE, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { HEADER_BYTES } from '../wire/frames.ts'
 import { bindStatementStart, encodeDescribeStatement, FLUSH, STATEMENT, textEnd } from '../wire/frontend.ts'
@@ -81,6 +81,7 @@ export class Statements {
     this.#auto?.leaseBegins(settings)
     this.#unnamed?.leaseBegins()
     this.#context.leased.inFlight.leaseBegins()
+    this.#context.leased.unseen.leaseBegins()
     this.#names?.doubtful.leaseBegins()
   }
 
@@ -217,7 +218,7 @@ export class Statements {
     const unnamed = isUnnamed ? this.#unnamed : null
     const kind = statement?.kind ?? this.#kindOf(unnamed)
     leased.inFlight.bound(kind, leased.ledger)
-    if (this.#auto?.isOn) this.#auto.unseen.add(kind, leased)
+    leased.unseen.add(kind, leased)
     leased.ledger.owe(DEBT.bind, first ?? statement?.bound ?? null)
     if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll)
       this.#ownNames().doubtful.dropBound(leased.ledger)
@@ -254,7 +255,8 @@ export class Statements {
 
   /**
    * The statement for a text that is about to be run: another one if it would be prepared under other settings than those that it is
-   * shared for. They may be changed by what is on its way: nobody else must then be given it; or else it is better to wait.
+   * shared for. They may be changed by what is on its way, or have been by what is not reported: nobody else must then be given it; or
+   * else it is better to wait.
    */
   #asPrepared(buffer: Buffer, nameStart: number, nameEnd: number, statement: Statement): Statement | 'in doubt' {
     const { pool, leased } = this.#context
@@ -270,8 +272,8 @@ export class Statements {
   }
 
   #areSettingsKnown(): boolean {
-    const { inFlight, ledger } = this.#context.leased
-    return inFlight.areSettingsKnown(ledger)
+    const { inFlight, unseen, ledger } = this.#context.leased
+    return inFlight.areSettingsKnown(ledger) && !unseen.areSet
   }
 
   #awaitsSettings(): boolean {
@@ -279,10 +281,17 @@ export class Statements {
     return !inFlight.areSettingsKnown(ledger) && inFlight.areSettingsComing(ledger)
   }
 
-  /** What is run with the unnamed statement that is the client's alone. To look is worth it if it is likely to be asked for. */
+  /** What is run with the unnamed statement that is the client's alone. */
   #kindOf(unnamed: UnnamedStatement | null): TextKind {
     if (unnamed === null) return 'other'
-    return this.#auto?.isOn || this.#names !== null || !this.#context.leased.ledger.isClear ? unnamed.kind : 'other'
+    const { body } = unnamed
+    const isTold = body !== null && beginsLikeSetting(body, 0)
+    return isTold || this.#preparesMore || !this.#context.leased.ledger.isClear ? unnamed.kind : 'other'
+  }
+
+  /** What texts mean is likely to be asked for, so that it is worth a look. */
+  get #preparesMore(): boolean {
+    return this.#auto?.isOn === true || this.#names !== null
   }
 
   describe(buffer: Buffer, start: number, end: number, length: number): boolean {
@@ -360,7 +369,8 @@ export class Statements {
     if (isWhole && onlyBegins(buffer, start, end)) leased.inFlight.add('begin', ledger)
     else {
       leased.inFlight.add('other', ledger)
-      if (this.#auto?.isOn) this.#auto.unseen.add(settingKind(buffer, start, end), leased)
+      if (this.#preparesMore || beginsLikeSetting(buffer, start))
+        leased.unseen.add(settingKind(buffer, start, end), leased)
     }
     if (this.#unnamed === null) return null
     if (ledger.mayBeSkipped) return this.#unnamed.drop(ledger)

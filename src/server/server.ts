@@ -31,6 +31,7 @@ import type { StatementRegistry } from './statement-registry.ts'
 import { ServerStatements } from './statements.ts'
 import { SERVER, type ServerState } from './states.ts'
 import type { Tenant } from './tenant.ts'
+import { UnseenSettings } from './unseen-settings.ts'
 
 /** The pool. */
 export interface ServerOwner {
@@ -70,6 +71,7 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
   readonly frames: Frames
   readonly ledger = new Ledger()
   readonly inFlight = new InFlight()
+  readonly unseen = new UnseenSettings()
   readonly statements: ServerStatements
   readonly recording = new Recording()
   readonly startedMs: number

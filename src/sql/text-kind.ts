@@ -4,9 +4,10 @@ import { DASH, endOfComment, firstWord, isSpace, SLASH } from './scanning.ts'
 
 /**
  * `planned`: reads and changes rows, and means the same whenever it is run. `fleeting`: the same, but with a constant such as 'today',
- * which Postgres reads when it prepares the statement. `begin`: begins a transaction, or a part of one. `creates`: makes a table, perhaps
- * one that hides another one. `sets`: may change what texts mean without anybody's being told. `sets-path`: the same by the search path,
- * which is reported from PostgreSQL 18 on. `other`: another utility command, or something that may change settings, or nothing.
+ * which Postgres reads when it prepares the statement. `begin`:
+ * begins a transaction, or a part of one. `creates`: makes a table, perhaps one that hides another one. `sets`: may change what texts
+ * mean without anybody's being told. `sets-path`: the same by the search path, which is reported from PostgreSQL 18 on. `other`: another
+ * utility command, or something that may change settings, or nothing.
  */
 export type TextKind = 'planned' | 'fleeting' | 'begin' | 'creates' | 'sets' | 'sets-path' | 'other'
 
@@ -54,6 +55,15 @@ const SETTINGS_OF_MEANING =
   /array_nulls|transform_null_equals|lc_monetary|xmloption|\bxml\s+option\b|timezone_abbreviations|\breset\s+all\b/i
 
 const SEARCH_PATH = /search_path|\bset\s+(?:(?:local|session)\s+)?schema\b/i
+
+/** Whether a text begins like one that sets something, or like several of which one does. In the usual case a look at one letter. */
+export function beginsLikeSetting(buffer: Buffer, start: number): boolean {
+  const first = (buffer[start] as number) | 0x20
+  if (first !== S && first !== R && first !== B) return false
+  return BEGINS_LIKE_SETTING.test(buffer.toString('latin1', start, start + 6))
+}
+
+const BEGINS_LIKE_SETTING = /^(?:set|reset|begin|start)/i
 
 /** Longer texts are not looked at any further. */
 const MAX_SETTING_BYTES = 16 * 1024

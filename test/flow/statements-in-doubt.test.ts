@@ -470,3 +470,55 @@ describe('behind what may change settings, and is not answered yet', () => {
     expect(await client.answer()).toContain('ReadyForQuery(I)')
   })
 })
+
+describe('in a transaction that has set something that is not reported', () => {
+  test.each(['begin; set local search_path = tenant', "start transaction; set local array_nulls = 'off'"])(
+    '(%s) a statement is nobody else’s',
+    async (text) => {
+      const pair = await startPair()
+      const { flow, client, postgres } = pair
+      client.send(query(text))
+      await postgres.expect('Query')
+      postgres.send(complete('BEGIN'), complete('SET'), ready('T'))
+      await client.answer()
+      client.send(parse('s1', 'select 1'), sync)
+      await postgres.expect('Parse(#1, select 1)', 'Sync')
+      postgres.send(parseComplete, ready('T'))
+      await client.answer()
+      await ask(pair, 'commit', 'COMMIT')
+      const other = await flow.connect()
+      other.send(parse('s1', 'select 1'), sync)
+      await postgres.expect('Parse(#2, select 1)', 'Sync')
+      postgres.send(parseComplete, ready())
+      await other.answer()
+      // Its own is the same as before, and what it prepares from now on is shared again.
+      client.send(bind('', 's1'), parse('s2', 'select 1'), bind('', 's2'), sync)
+      await postgres.expect('Bind(, #1)', 'Bind(, #2)', 'Sync')
+      postgres.send(bindComplete, bindComplete, ready())
+      await client.answer()
+    },
+  )
+
+  test('so is one that a server lacks', async () => {
+    const pair = await startPair()
+    const { flow, client } = pair
+    await prepare(pair, 's1', 'select 1')
+    const release = await occupy(pair)
+    client.send(query('begin; set local search_path = tenant'))
+    const second = await flow.postgres.next()
+    await second.expect('Query')
+    second.send(complete('BEGIN'), complete('SET'), ready('T'))
+    await client.answer()
+    client.send(bind('', 's1'), sync)
+    await second.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Sync')
+    second.send(parseComplete, bindComplete, ready('T'))
+    await client.answer()
+    await ask({ client, postgres: second }, 'commit', 'COMMIT')
+    const other = await flow.connect()
+    other.send(parse('s1', 'select 1'), sync)
+    await second.expect('Parse(#1, select 1)', 'Sync')
+    second.send(parseComplete, ready())
+    await other.answer()
+    await release()
+  })
+})

@@ -5,6 +5,7 @@ import { InFlight } from '../../../src/server/in-flight.ts'
 import { DEBT } from '../../../src/server/ledger.ts'
 import { Profile, Tracked } from '../../../src/server/profile.ts'
 import type { ServerContext } from '../../../src/server/server.ts'
+import { UnseenSettings } from '../../../src/server/unseen-settings.ts'
 import { STATUS_FAILED, STATUS_IDLE } from '../../../src/wire/backend.ts'
 import { MAX_AUTO_PREPARED_BYTES } from '../../../src/wire/limits.ts'
 import { startSending } from '../../support/sending.ts'
@@ -15,11 +16,12 @@ function setUp({ autoPrepareMaxBytes = 0, status = STATUS_IDLE } = {}) {
   })
   const tracked = new Tracked([])
   const inFlight = new InFlight()
+  const unseen = new UnseenSettings()
   const profile = Profile.of(tracked.names.map(() => null))
   const context = {
     ...sending,
     pool: { settings, counters, statements: registry },
-    leased: { ledger, inFlight, statements, status, profile, context: { tracked } as ServerContext },
+    leased: { ledger, inFlight, unseen, statements, status, profile, context: { tracked } as ServerContext },
   }
   const auto = new AutoPrepare()
   auto.leaseBegins({ ...settings, autoPrepare: true })

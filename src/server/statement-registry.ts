@@ -105,7 +105,8 @@ export class StatementRegistry {
     const known = this.find(buffer, start, end, meaning, version)
     if (known !== null) return known
     const textEnd = buffer.indexOf(0, start)
-    if (textKind(buffer, start, textEnd) === 'fleeting') return this.unshared(buffer, start, end, version)
+    const kind = textKind(buffer, start, textEnd)
+    if (kind === 'fleeting' || kind === 'doubtful') return this.unshared(buffer, start, end, version)
     const place = placeOf(hashBytes(buffer, start, end), version)
     const body = Buffer.from(buffer.subarray(start, end))
     return this.#add(new Statement(++lastId, body, meaning, version, place))

@@ -4,12 +4,12 @@ import { DASH, endOfComment, firstWord, isSpace, SLASH } from './scanning.ts'
 
 /**
  * `planned`: reads and changes rows, and means the same whenever it is run. `fleeting`: the same, but with a constant such as 'today',
- * which Postgres reads when it prepares the statement. `begin`:
+ * which Postgres reads when it prepares the statement. `doubtful`: may be anything, since nobody knows where its strings end. `begin`:
  * begins a transaction, or a part of one. `creates`: makes a table, perhaps one that hides another one. `sets`: may change what texts
  * mean without anybody's being told. `sets-path`: the same by the search path, which is reported from PostgreSQL 18 on. `other`: another
  * utility command, or something that may change settings, or nothing.
  */
-export type TextKind = 'planned' | 'fleeting' | 'begin' | 'creates' | 'sets' | 'sets-path' | 'other'
+export type TextKind = 'planned' | 'fleeting' | 'doubtful' | 'begin' | 'creates' | 'sets' | 'sets-path' | 'other'
 
 /** The kind of the text from `start` to `end`. */
 export function textKind(buffer: Buffer, start: number, end: number): TextKind {
@@ -99,7 +99,7 @@ function plannedKind(buffer: Buffer, start: number, end: number): TextKind {
       if (quote !== -1) {
         const hasBackslashes = quote === wordEnd
         at = endOfQuoted(buffer, quote, end, hasBackslashes)
-        if (hasBackslashes && isHalfLetterBeforeQuote(buffer, quote, at)) return 'other'
+        if (hasBackslashes && isHalfLetterBeforeQuote(buffer, quote, at)) return 'doubtful'
         // What the escapes stand for is not looked up; behind U& they may begin with any letter.
         const hasEscapes = !hasBackslashes || buffer.subarray(quote, at).includes(BACKSLASH)
         if (hasEscapes || isFleeting(buffer, quote, at) || isContinued(buffer, at, end)) kind = 'fleeting'
@@ -110,7 +110,7 @@ function plannedKind(buffer: Buffer, start: number, end: number): TextKind {
       case QUOTE: {
         const close = endOfQuoted(buffer, at, end, false)
         // With standard_conforming_strings off it goes on here, and all that follows is another text.
-        if (isBackslashBeforeQuote(buffer, at, close)) return 'other'
+        if (isBackslashBeforeQuote(buffer, at, close)) return 'doubtful'
         if (isFleeting(buffer, at, close) || isContinued(buffer, close, end)) kind = 'fleeting'
         at = close
         break

@@ -64,9 +64,12 @@ describe('a named statement', () => {
     }
   })
 
-  test("is a client's own where it has a constant that Postgres reads when it prepares, such as 'today'", async () => {
+  test.each([
+    "select 'today'::date",
+    // Or may have, with standard_conforming_strings off.
+    "select 'it\\'s', 'today'::date",
+  ])("is a client's own where it has a constant that Postgres reads when it prepares: %s", async (text) => {
     const pair = await startPair()
-    const text = "select 'today'::date"
     expect((await prepare(pair, 's1', text)).shown).toBe(`Parse(#1, ${text})`)
     const other = await pair.flow.connect()
     expect((await prepare({ client: other, postgres: pair.postgres }, 's1', text)).shown).toBe(`Parse(#2, ${text})`)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { onlyBegins, settingKind, type TextKind, textKind } from '../../../src/sql/text-kind.ts'
+import { beginsLikeSetting, onlyBegins, settingKind, type TextKind, textKind } from '../../../src/sql/text-kind.ts'
 
 function kindOf(text: string): TextKind {
   // As it lies in a message: something before it, and a zero and more behind it.
@@ -116,6 +116,19 @@ describe('sets is what may change what texts mean without being reported', () =>
   })
 })
 
+test.each([
+  ['SET a = 1', true],
+  ['reset a', true],
+  ['begin; set a = 1', true],
+  ['START TRANSACTION', true],
+  ['select 1', false],
+  ['savepoint a', false],
+  ['update a set b = 1', false],
+  ['', false],
+])('%j begins like what sets something, or not: %s', (text, isSo) => {
+  expect(beginsLikeSetting(Buffer.from(`${text}\0`), 0)).toBe(isSo)
+})
+
 describe('other is what is none of these', () => {
   test.each([
     '',
@@ -141,16 +154,19 @@ describe('other is what is none of these', () => {
     "select set_config('TimeZone', $1, true)",
     "select pg_catalog.SET_CONFIG ('TimeZone', $1, true)",
     `select "set_config"('TimeZone', $1, true)`,
-    // With standard_conforming_strings off there is another string behind these.
-    "select 'a\\'', 'now'::timestamp",
-    "select 'a\\'''",
-    "select N'\\\\\\'', 'now'",
   ])('%s', (text) => expect(kindOf(text)).toBe('other'))
 })
 
-test('a letter whose second half is a backslash leaves open where its string ends', () => {
-  const text = Buffer.from("select E'\x95\\' into t, 'b'", 'latin1')
-  expect(textKind(text, 0, text.length)).toBe('other')
+describe('doubtful is what has a string that may end elsewhere', () => {
+  test.each(["select 'a\\'', 'now'::timestamp", "select 'a\\'''", "select N'\\\\\\'', 'now'"])(
+    '%s: with standard_conforming_strings off',
+    (text) => expect(kindOf(text)).toBe('doubtful'),
+  )
+
+  test('behind a letter whose second half is a backslash', () => {
+    const text = Buffer.from("select E'\x95\\' into t, 'b'", 'latin1')
+    expect(textKind(text, 0, text.length)).toBe('doubtful')
+  })
 })
 
 test.each([

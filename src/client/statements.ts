@@ -12,7 +12,7 @@ import { PoolerError } from '../problems.ts'
 import { DEBT, type Effect, REPLACE } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX, type Statement } from '../server/statement-registry.ts'
-import { beginsLikeSetting, onlyBegins, settingKind, type TextKind } from '../sql/text-kind.ts'
+import { beginsLikeSetting, onlyBegins, setsUnseen, settingKind, type TextKind } from '../sql/text-kind.ts'
 import { CLOSE_COMPLETE, PARSE_COMPLETE, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { HEADER_BYTES } from '../wire/frames.ts'
 import { bindStatementStart, encodeDescribeStatement, FLUSH, STATEMENT, textEnd } from '../wire/frontend.ts'
@@ -218,7 +218,7 @@ export class Statements {
     const unnamed = isUnnamed ? this.#unnamed : null
     const kind = statement?.kind ?? this.#kindOf(unnamed)
     leased.inFlight.bound(kind, leased.ledger)
-    leased.unseen.add(kind, leased)
+    if (setsUnseen(kind)) leased.unseen.add(kind, statement?.text ?? unnamed?.text ?? null, leased)
     leased.ledger.owe(DEBT.bind, first ?? statement?.bound ?? null)
     if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll)
       this.#ownNames().doubtful.dropBound(leased.ledger)
@@ -249,8 +249,9 @@ export class Statements {
   #intern(buffer: Buffer, start: number, end: number): Statement {
     const { pool, leased } = this.#context
     const { version } = leased.statements
-    if (!this.#areSettingsKnown()) return pool.statements.unshared(buffer, start, end, version)
-    return pool.statements.intern(buffer, start, end, leased.profile.meaning(leased.context.tracked), version)
+    const meaning = this.#meaning()
+    if (meaning === null) return pool.statements.unshared(buffer, start, end, version)
+    return pool.statements.intern(buffer, start, end, meaning, version)
   }
 
   /**
@@ -262,8 +263,8 @@ export class Statements {
     const { pool, leased } = this.#context
     if (!statement.isShared || leased.statements.has(statement, leased.ledger)) return statement
     if (this.#awaitsSettings()) return 'in doubt'
-    if (!this.#areSettingsKnown()) return this.#renew(buffer, nameStart, nameEnd, statement)
-    const meaning = leased.profile.meaning(leased.context.tracked)
+    const meaning = this.#meaning()
+    if (meaning === null) return this.#renew(buffer, nameStart, nameEnd, statement)
     if (statement.meaning === meaning) return statement
     const { body, version, shape } = statement
     const other = pool.statements.intern(body, 0, body.length, meaning, version)
@@ -271,9 +272,11 @@ export class Statements {
     return this.#take(buffer, nameStart, nameEnd, other)
   }
 
-  #areSettingsKnown(): boolean {
-    const { inFlight, unseen, ledger } = this.#context.leased
-    return inFlight.areSettingsKnown(ledger) && !unseen.areSet
+  /** What decides, besides its text, what a statement means that is prepared now; null if that is not known. */
+  #meaning(): string | null {
+    const { inFlight, unseen, ledger, profile, context } = this.#context.leased
+    if (!inFlight.areSettingsKnown(ledger) || unseen.words === null) return null
+    return profile.meaning(context.tracked) + unseen.words
   }
 
   #awaitsSettings(): boolean {
@@ -285,7 +288,7 @@ export class Statements {
   #kindOf(unnamed: UnnamedStatement | null): TextKind {
     if (unnamed === null) return 'other'
     const { body } = unnamed
-    const isTold = body !== null && beginsLikeSetting(body, 0)
+    const isTold = body !== null && beginsLikeSetting(body, 0, body.length)
     return isTold || this.#preparesMore || !this.#context.leased.ledger.isClear ? unnamed.kind : 'other'
   }
 
@@ -369,8 +372,9 @@ export class Statements {
     if (isWhole && onlyBegins(buffer, start, end)) leased.inFlight.add('begin', ledger)
     else {
       leased.inFlight.add('other', ledger)
-      if (this.#preparesMore || beginsLikeSetting(buffer, start))
-        leased.unseen.add(settingKind(buffer, start, end), leased)
+      const kind =
+        this.#preparesMore || beginsLikeSetting(buffer, start, end) ? settingKind(buffer, start, end) : 'other'
+      if (setsUnseen(kind)) leased.unseen.add(kind, isWhole ? buffer.toString('latin1', start, end) : null, leased)
     }
     if (this.#unnamed === null) return null
     if (ledger.mayBeSkipped) return this.#unnamed.drop(ledger)
@@ -419,8 +423,7 @@ export class Statements {
   /** The query that a name stands for; null if that is not known here. */
   textOf(name: string): string | null {
     if (name === '') return this.#unnamed?.text ?? null
-    const body = this.#names?.find(keyOf(name))?.body
-    return body === undefined ? null : body.toString('utf8', 0, body.indexOf(0))
+    return this.#names?.find(keyOf(name))?.text ?? null
   }
 
   knows(name: string): boolean {

@@ -47,6 +47,10 @@ export class Statement {
     return this.meaning !== null
   }
 
+  get text(): string {
+    return this.body.toString('utf8', 0, this.body.indexOf(0))
+  }
+
   get kind(): TextKind {
     this.#kind ??= textKind(this.body, 0, this.body.indexOf(0))
     return this.#kind

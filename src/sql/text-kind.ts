@@ -56,14 +56,25 @@ const SETTINGS_OF_MEANING =
 
 const SEARCH_PATH = /search_path|\bset\s+(?:(?:local|session)\s+)?schema\b/i
 
-/** Whether a text begins like one that sets something, or like several of which one does. In the usual case a look at one letter. */
-export function beginsLikeSetting(buffer: Buffer, start: number): boolean {
-  const first = (buffer[start] as number) | 0x20
-  if (first !== S && first !== R && first !== B) return false
-  return BEGINS_LIKE_SETTING.test(buffer.toString('latin1', start, start + 6))
+/** Whether a text begins like one that sets something, or like several of which one does. In the usual case a look at two letters. */
+export function beginsLikeSetting(buffer: Buffer, start: number, end: number): boolean {
+  const at = firstWord(buffer, start, end)
+  const second = (buffer[at + 1] as number) | 0x20
+  switch ((buffer[at] as number) | 0x20) {
+    case S: // set and start, not select
+      return second === T || (second === E && ((buffer[at + 2] as number) | 0x20) === T)
+    case R:
+    case B:
+      return second === E
+    default:
+      return false
+  }
 }
 
-const BEGINS_LIKE_SETTING = /^(?:set|reset|begin|start)/i
+/** It may change what texts mean, and servers may not say so. */
+export function setsUnseen(kind: TextKind): kind is 'sets' | 'sets-path' {
+  return kind === 'sets' || kind === 'sets-path'
+}
 
 /** Longer texts are not looked at any further. */
 const MAX_SETTING_BYTES = 16 * 1024
@@ -213,6 +224,7 @@ const B = 0x62
 const E = 0x65
 const R = 0x72
 const S = 0x73
+const T = 0x74
 const U = 0x75
 
 function isWordStart(letter: number): boolean {

@@ -499,6 +499,28 @@ describe('in a transaction that has set something that is not reported', () => {
     },
   )
 
+  test('a search path is shared with those who set it in the same words', async () => {
+    const pair = await startPair()
+    const { flow, postgres } = pair
+    const commit = async (text: string, ...sent: string[]) => {
+      const client = await flow.connect()
+      client.send(query(text))
+      await postgres.expect('Query')
+      postgres.send(complete('BEGIN'), complete('SET'), ready('T'))
+      await client.answer()
+      client.send(parse('s1', 'select 1'), sync)
+      await postgres.expect(...sent, 'Sync')
+      postgres.send(...sent.map(() => parseComplete), ready('T'))
+      await client.expect('ParseComplete', 'ReadyForQuery(T)')
+      await ask({ client, postgres }, 'commit', 'COMMIT')
+    }
+    await commit('begin; set local search_path = a', 'Parse(#1, select 1)')
+    await commit('begin; set local search_path = b', 'Parse(#2, select 1)')
+    await commit('begin; set local search_path = a')
+    await commit("begin; select set_config('search_path', current_user, true)", 'Parse(#3, select 1)')
+    await commit("begin; select set_config('search_path', session_user, true)")
+  })
+
   test('so is one that a server lacks', async () => {
     const pair = await startPair()
     const { flow, client } = pair

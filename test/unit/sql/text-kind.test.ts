@@ -118,6 +118,7 @@ describe('sets is what may change what texts mean without being reported', () =>
 
 test.each([
   ['SET a = 1', true],
+  [' /* of a tenant */ set a = 1', true],
   ['reset a', true],
   ['begin; set a = 1', true],
   ['START TRANSACTION', true],
@@ -126,7 +127,7 @@ test.each([
   ['update a set b = 1', false],
   ['', false],
 ])('%j begins like what sets something, or not: %s', (text, isSo) => {
-  expect(beginsLikeSetting(Buffer.from(`${text}\0`), 0)).toBe(isSo)
+  expect(beginsLikeSetting(Buffer.from(`${text}\0`), 0, text.length)).toBe(isSo)
 })
 
 describe('other is what is none of these', () => {

@@ -434,29 +434,31 @@ export class Ledger {
 
   /**
    * The server reads COPY data now. Syncs that were sent behind the command and in front of the data are read as part of it and
-   * ignored. If the client has already sent all its data, the mark of its end is used up.
+   * ignored. If the client has already sent all its data, the mark of its end is used up. Behind that, or a request, all is as ever.
    */
   #beginCopyIn(): void {
+    this.#copy = 'open'
+    this.#copySyncs = 0
     let kept = 1
-    let at = 1
-    while (at < this.#count && this.#kindAt(at) === DEBT.sync) at++
-    this.#syncsAnswered += at - 1
-    this.#readiesAnswered += at - 1
-    this.#copySyncs = at - 1
-    if (at < this.#count && this.#kindAt(at) === DEBT.copyEnd) {
-      at++
-      this.#copy = 'ended'
-    } else this.#copy = 'open'
     const mask = this.#kinds.length - 1
     // Its own Sync is gone, so the batch is open again unless something else ends it.
     let isBatchOpen = (this.#kindAt(0) & KIND) === DEBT.execute
-    for (; at < this.#count; at++, kept++) {
+    for (let at = 1; at < this.#count; at++) {
       const kind = this.#kindAt(at) & KIND
+      if (this.#copy === 'open' && kind === DEBT.sync) {
+        this.#syncsAnswered++
+        this.#readiesAnswered++
+        this.#copySyncs++
+        continue
+      }
+      const isEnd = this.#copy === 'open' && kind === DEBT.copyEnd
+      if (isEnd || kind <= DEBT.functionCall) this.#copy = 'ended'
+      if (isEnd) continue
       if (kind >= DEBT.sync && kind <= DEBT.functionCall) isBatchOpen = false
       else if (kind <= DEBT.close) isBatchOpen = true
-      if (kind <= DEBT.functionCall) this.#copy = 'ended'
       this.#kinds[(this.#head + kept) & mask] = this.#kindAt(at)
       this.#effects[(this.#head + kept) & mask] = this.#effectAt(at)
+      kept++
     }
     for (let index = kept; index < this.#count; index++) this.#effects[(this.#head + index) & mask] = null
     this.#count = kept

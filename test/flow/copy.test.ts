@@ -19,6 +19,7 @@ import {
 import {
   batch,
   bind,
+  closeStatement,
   copyDone,
   copyFail,
   describePortal,
@@ -432,6 +433,28 @@ describe('COPY from the client by a batch', () => {
       await client.expect('ReadyForQuery(I)')
       await expectUsable(pair)
     }
+  })
+
+  test('whose end came behind an answer of ours has ended', async () => {
+    const pair = await startPair()
+    const { flow, client, postgres } = pair
+    client.send(parse('s1', 'select 1'), sync)
+    await postgres.expect('Parse', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.answer()
+    client.send(query('copy t from stdin'), closeStatement('s1'), copyDone)
+    await postgres.expect('Query', 'CopyDone')
+    postgres.send(copyIn())
+    await client.expect('CopyInResponse')
+    client.send(sync)
+    await postgres.expect('Sync')
+    postgres.send(complete('COPY 0'), ready())
+    await client.expect('CommandComplete(COPY 0)', 'ReadyForQuery(I)', 'CloseComplete')
+    // Nobody else may have the server before the Sync has been answered.
+    expect(flow.counts()).toEqual({ leased: 1 })
+    postgres.send(ready())
+    await client.expect('ReadyForQuery(I)')
+    await expectUsable(pair)
   })
 
   test('with Syncs among its data, some of which the server reads only after it has failed', async () => {

@@ -245,7 +245,9 @@ export class Replies implements FrameSink {
     if ((isUnknownName(notice) || isTakenName(notice)) && verdict !== 'replace')
       this.#listener.onSharedNameFailed(server)
     if (verdict === 'nonsense' && !isTheEnd) {
-      this.#listener.onNonsense(`an error that nothing asked for: ${notice.message}`)
+      const isUnasked = server.ledger.isEmpty
+      const what = isUnasked ? 'an error that nothing asked for' : 'an error that may be about more than one request'
+      this.#listener.onNonsense(`${what}: ${notice.message}`)
       return
     }
     if (verdict === 'replace' && effect?.reply && !isTheEnd) {

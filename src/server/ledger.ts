@@ -286,6 +286,8 @@ export class Ledger {
     this.#hasHeadFailed = kind === DEBT.query || kind === DEBT.functionCall
     if (this.#hasHeadFailed || kind === DEBT.sync) return 'forward'
     if (kind === DEBT.fence) return 'nonsense'
+    // A Sync that the server had not read has ended the skipping, and they are answered; or it had, and they are skipped: nobody knows.
+    if (this.#doubtfulSyncs > 0 && this.#hasRequestsBehind()) return 'nonsense'
     this.#dropToSync()
     return head & REPLACE ? 'replace' : 'forward'
   }
@@ -409,6 +411,16 @@ export class Ledger {
 
   #effectAt(index: number): Effect | null {
     return this.#effects[(this.#head + index) & (this.#kinds.length - 1)] ?? null
+  }
+
+  /** Behind the first debt, and before the next Sync. */
+  #hasRequestsBehind(): boolean {
+    for (let index = 1; index < this.#count; index++) {
+      const kind = this.#kindAt(index) & KIND
+      if (kind === DEBT.sync) return false
+      if (kind <= DEBT.functionCall) return true
+    }
+    return false
   }
 
   #dropToSync(): void {

@@ -435,6 +435,27 @@ describe('COPY from the client by a batch', () => {
     }
   })
 
+  test('that fails with requests behind its Sync, which may be answered or skipped: the server is not used again', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
+    const other = await flow.connect()
+    client.send(parse('', 'copy t from stdin'), bind('', ''), execute(), sync)
+    client.send(parse('', 'select 1'), bind('', ''), execute())
+    await postgres.expect('Parse', 'Bind', 'Execute', 'Sync', 'Parse', 'Bind', 'Execute')
+    other.send(query('select 2'))
+    await flow.expectCounts({ leased: 1, waiting: 1 })
+    // A trigger BEFORE STATEMENT: the Sync has not been read by then.
+    postgres.send(parseComplete, bindComplete, copyIn(), error('P0001', 'raised'), ready())
+    postgres.send(parseComplete, bindComplete, rows('1'))
+    await client.expect('ParseComplete', 'BindComplete', 'CopyInResponse')
+    await client.expect('ErrorResponse(FATAL 08P01 server conn crashed?)')
+    await postgres.expectClosed()
+    const second = await flow.postgres.next()
+    await second.expect('Query(select 2)')
+    second.send(rows('2'), ready())
+    expect(await other.answer()).toContain('DataRow(2)')
+    expect(other.inbox.all.map(({ shown }) => shown)).not.toContain('DataRow(1)')
+  })
+
   test('whose end came behind an answer of ours has ended', async () => {
     const pair = await startPair()
     const { flow, client, postgres } = pair

@@ -271,8 +271,9 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     // In a batch that is not synced, that nothing is owed any more is all that tells of answers.
     if (server.ledger.isBatchOpen && server.ledger.isEmpty) this.#times.answeredOtherwise()
     if (wasHeld && !this.holdsClient) this.#goesOn = true
-    // A COPY waits for what the client sends, whatever that is.
-    if (this.#goesOn || (this.#goesOnWhenReady && (server.ledger.isEmpty || server.ledger.copy === 'open'))) {
+    // Where the server waits for data, nothing will be ready before the client goes on.
+    const isDue = server.ledger.isEmpty || server.ledger.copy === 'open'
+    if (this.#goesOn || (this.#goesOnWhenReady && isDue)) {
       this.#goesOn = false
       this.#goesOnWhenReady = false
       this.session.goOn()

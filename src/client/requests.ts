@@ -323,7 +323,8 @@ export class Requests implements FrameSink, StatementsContext {
         return false
       }
       const name = deallocatedName(buffer.toString('utf8', start + HEADER_BYTES, end - 1))
-      if (name !== null && this.statements.knows(name)) {
+      // Within a COPY the server has nothing more to say before it.
+      if (name !== null && ledger.copy !== 'open' && this.statements.knows(name)) {
         if (ledger.isBatchOpen ? ledger.awaitsReady : !ledger.isClear || server.frames.isMidFrame) {
           this.goOnWhenReady()
           return false

@@ -18,7 +18,7 @@ import { HEADER_BYTES } from '../wire/frames.ts'
 import { bindStatementStart, encodeDescribeStatement, FLUSH, STATEMENT, textEnd } from '../wire/frontend.ts'
 import { MAX_CLIENT_STATEMENTS_BYTES, MAX_NAMED_STATEMENT_BYTES, MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
 import { encodeError } from '../wire/notices.ts'
-import { FRONTEND } from '../wire/types.ts'
+import { FRONTEND, typeName } from '../wire/types.ts'
 import { AutoPrepare } from './auto-prepare.ts'
 import { parseDeallocate } from './deallocating.ts'
 import {
@@ -125,7 +125,8 @@ export class Statements {
     }
     if (!isWhole) return this.#demand(length)
     if (textEnd(buffer, nameEnd + 1, end) === -1) return this.#broken('Parse')
-    if (this.#names?.doubtful.has(name, leased.ledger) || this.#awaitsSettings()) return this.#waitForReady()
+    if (this.#names?.doubtful.has(name, leased.ledger) || this.#awaitsSettings())
+      return this.#waitForReady(buffer[start])
     pool.counters.clientParses++
     this.#parseNamed(name, buffer, nameEnd + 1, end)
     return true
@@ -187,11 +188,11 @@ export class Statements {
     if (nameEnd === -1) return this.#broken('Bind')
     let statement = this.#resolve(buffer, nameStart, nameEnd)
     if (statement === 'failed') return true
-    if (statement === 'in doubt') return this.#waitForReady()
+    if (statement === 'in doubt') return this.#waitForReady(buffer[start])
     const isUnnamed = nameStart === nameEnd
     let first: Effect | null = null
     if (statement) statement = this.#asPrepared(buffer, nameStart, nameEnd, statement)
-    if (statement === 'in doubt') return this.#waitForReady()
+    if (statement === 'in doubt') return this.#waitForReady(buffer[start])
     if (statement) {
       const { statements } = leased
       if (statements.isOutdated(statement)) {
@@ -308,7 +309,7 @@ export class Statements {
       if (statement === 'failed') return true
       const known =
         statement && statement !== 'in doubt' ? this.#asPrepared(buffer, nameStart, nameEnd, statement) : statement
-      if (known === 'in doubt') return this.#waitForReady()
+      if (known === 'in doubt') return this.#waitForReady(buffer[start])
       if (known) {
         const current = leased.statements.isOutdated(known) ? this.#renew(buffer, nameStart, nameEnd, known) : known
         const isThere = leased.statements.has(current, leased.ledger)
@@ -341,7 +342,7 @@ export class Statements {
       const nameEnd = textEnd(buffer, nameStart, end)
       if (nameEnd === -1) return this.#broken('Close')
       const name = buffer.toString('latin1', nameStart, nameEnd)
-      if (this.#names?.doubtful.has(name, leased.ledger)) return this.#waitForReady()
+      if (this.#names?.doubtful.has(name, leased.ledger)) return this.#waitForReady(buffer[start])
       const taken = this.#names?.take(name, leased.ledger, CLOSE_COMPLETE, null) ?? null
       if (taken !== null || name.startsWith(SHARED_PREFIX)) {
         // Other clients may use it, so it stays on the server; to close what is not there is no error.
@@ -503,9 +504,16 @@ export class Statements {
     toServer.addAll(NEVER)
   }
 
-  #waitForReady(): false {
+  /** Returns whether the message, of that type, is done with. */
+  #waitForReady(type = 0): boolean {
+    const { ledger } = this.#context.leased
+    if (ledger.copy === 'open') {
+      // The server has nothing more to say before it, and would end the connection as well.
+      this.#context.fail(new PoolerError('message-out-of-turn', { type: typeName(type), when: 'within a COPY' }))
+      return true
+    }
     // Postgres may keep its answers until the batch ends, and we keep back what would end it.
-    if (this.#names?.doubtful.isDropInBatch(this.#context.leased.ledger)) this.#context.toServer.addAll(FLUSH)
+    if (this.#names?.doubtful.isDropInBatch(ledger)) this.#context.toServer.addAll(FLUSH)
     this.#context.goOnWhenReady()
     return false
   }

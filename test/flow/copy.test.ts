@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
+import { startPrepared } from '../support/flow/prepared.ts'
 import {
   bindComplete,
   closeComplete,
@@ -454,6 +455,41 @@ describe('COPY from the client by a batch', () => {
     second.send(rows('2'), ready())
     expect(await other.answer()).toContain('DataRow(2)')
     expect(other.inbox.all.map(({ shown }) => shown)).not.toContain('DataRow(1)')
+  })
+
+  describe('a request in place of data is not kept back for what it has waited for, since the server says nothing more before it:', () => {
+    test('a Bind of what the batch has changed', async () => {
+      const { client, postgres } = await startPair()
+      client.send(parse('', 'copy t from stdin'), bind('', ''), execute(), sync, bind('', ''), sync)
+      await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
+      await postgres.expectNothing()
+      postgres.send(parseComplete, bindComplete, copyIn())
+      await postgres.expect('Bind', 'Sync')
+      postgres.send(error('08P01', 'unexpected message type 0x42 during COPY from stdin', 'FATAL'))
+      expect(await client.inbox.through('ErrorResponse')).toHaveLength(4)
+    })
+
+    test('a DEALLOCATE', async () => {
+      const { client, postgres } = await startPrepared()
+      client.send(query('copy t from stdin'), query('deallocate s1'))
+      await postgres.expect('Query(copy t from stdin)')
+      await postgres.expectNothing()
+      postgres.send(copyIn())
+      await postgres.expect('Query(deallocate s1)')
+      postgres.send(error('08P01', 'unexpected message type 0x51 during COPY from stdin', 'FATAL'))
+      expect(await client.inbox.through('ErrorResponse')).toHaveLength(2)
+    })
+
+    test('what is still not known ends the connection', async () => {
+      const { client, postgres } = await startPrepared()
+      client.send(query('deallocate all; copy t from stdin'), bind('', 's1'), sync)
+      await postgres.expect('Query')
+      await postgres.expectNothing()
+      postgres.send(complete('DEALLOCATE ALL'), copyIn())
+      await client.expect('CommandComplete(DEALLOCATE ALL)', 'CopyInResponse')
+      await client.expect("ErrorResponse(FATAL 08P01 a message of type 'B' is out of turn within a COPY)")
+      await client.expectClosed()
+    })
   })
 
   test('whose end came behind an answer of ours has ended', async () => {

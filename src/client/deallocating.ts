@@ -26,7 +26,7 @@ export function parseDeallocate(
   dropped: Effect,
 ): boolean {
   const { ledger } = sending.leased
-  if (names === null || !mayDeallocate(buffer, start, length)) return false
+  if (names === null || !mayDeallocate(buffer, start, end, length)) return false
   const textStop = textEnd(buffer, start, end)
   const name = textStop === -1 ? null : deallocatedName(buffer.toString('utf8', start, textStop))
   const taken = name === null ? null : names.take(keyOf(name), ledger, null, dropped)

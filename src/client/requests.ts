@@ -317,7 +317,7 @@ export class Requests implements FrameSink, StatementsContext {
         return false
       }
     }
-    if (this.#tracksStatements && mayDeallocate(buffer, start + HEADER_BYTES, length)) {
+    if (this.#tracksStatements && mayDeallocate(buffer, start + HEADER_BYTES, end, length)) {
       if (end - start < length) {
         this.demand(length)
         return false

@@ -5,7 +5,13 @@ import { firstWord } from './scanning.ts'
 /** Longer messages are not looked at. */
 const MAX_DEALLOCATE_BYTES = 256
 
-const DEALLOCATE = /^\s*deallocate\s+(?:prepare\s+)?(?:"((?:[^"]|"")+)"|([a-z_][\w$]*))\s*;?\s*$/i
+/** Comments between slashes and stars may be nested; such are left to Postgres. */
+const SPACE = String.raw`(?:\s|--[^\r\n]*(?:[\r\n]|$)|/\*(?:(?!/\*|\*/)[^])*\*/)`
+
+const DEALLOCATE = new RegExp(
+  `^${SPACE}*deallocate(?:${SPACE}+prepare)?(?:${SPACE}*"((?:[^"]|"")+)"|${SPACE}+([a-z_][\\w$]*))${SPACE}*;?${SPACE}*$`,
+  'i',
+)
 
 /**
  * The name in a text that is `DEALLOCATE name` and nothing else, as Postgres would fold it; null for any other, `ALL` included.
@@ -39,12 +45,16 @@ export function deallocatesAll(buffer: Buffer, start: number, end: number): bool
   return DEALLOCATE_ALL.test(buffer.toString('latin1', at, Math.min(end, at + MAX_DEALLOCATE_ALL_BYTES)))
 }
 
-/** A look at the first letters, since nearly every query is something else. `start` is where the text begins in a message of `length` bytes. */
-export function mayDeallocate(buffer: Buffer, start: number, length: number): boolean {
+/**
+ * A look at the first letters, since nearly every query is something else. `start` is where the text begins in a message of `length`
+ * bytes, of which those up to `end` are there.
+ */
+export function mayDeallocate(buffer: Buffer, start: number, end: number, length: number): boolean {
+  if (length > MAX_DEALLOCATE_BYTES) return false
+  const at = firstWord(buffer, start, end)
   return (
-    ((buffer[start] as number) | 0x20) === 0x64 && // d
-    ((buffer[start + 1] as number) | 0x20) === 0x65 && // e
-    ((buffer[start + 2] as number) | 0x20) === 0x61 && // a
-    length <= MAX_DEALLOCATE_BYTES
+    ((buffer[at] as number) | 0x20) === 0x64 && // d
+    ((buffer[at + 1] as number) | 0x20) === 0x65 && // e
+    ((buffer[at + 2] as number) | 0x20) === 0x61 // a
   )
 }

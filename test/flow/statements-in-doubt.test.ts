@@ -124,6 +124,20 @@ describe('behind a command that drops all statements, and is not answered yet', 
     await postgres.expectClosed()
   })
 
+  test.each(['-- a comment\ndeallocate s1', ' /*app*/ DEALLOCATE /* the */ PREPARE s1; -- now'])(
+    'DEALLOCATE of one name is known whatever comments are in it: %j',
+    async (text) => {
+      const { client, postgres } = await startPrepared()
+      client.send(query(text))
+      await postgres.expectNothing()
+      expect(await client.answer()).toEqual(['CommandComplete(DEALLOCATE)', 'ReadyForQuery(I)'])
+      client.send(bind('', 's1'), sync)
+      await postgres.expect('Bind(, s1)', 'Sync')
+      postgres.send(GONE, ready())
+      expect((await client.answer())[0]).toContain('26000')
+    },
+  )
+
   test('DEALLOCATE of one name waits for what was sent before it', async () => {
     const { client, postgres } = await startPrepared()
     client.send(bind('', 's1'), execute(), sync, query('deallocate s1'), bind('', 's1'), execute(), sync)

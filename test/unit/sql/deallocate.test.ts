@@ -13,6 +13,13 @@ const CASES: [text: string, name: string | null][] = [
   ['deallocate', null],
   ['declare s1 cursor for select 1', null],
   ['deallocate s1 s2', null],
+  ['deallocate"s1"', 's1'],
+  ['deallocates1', null],
+  ['-- a comment\nDEALLOCATE /* of */ PREPARE -- this\n s1 /* here */; -- now', 's1'],
+  ["/*traceparent='00'*/deallocate/**/s1/**/", 's1'],
+  ['deallocate /* a /* nested */ one */ s1', null],
+  ['deallocate /* a */ s1 */ s2', null],
+  ['deallocate prepare', 'prepare'],
 ]
 
 const ALL: Readonly<Record<string, boolean>> = {

@@ -101,7 +101,7 @@ const LISTENING = {
   tcp_socket_buffer: row(
     bytes(),
     '0',
-    "Size of the kernel's buffers of each connection; 0 leaves it to the system. Not on the transport `node`.",
+    "Size of the kernel's buffers of each connection; 0 leaves it to the system, for clients from the next start on if it was something else. Not on the transport `node`.",
   ),
   tcp_defer_accept: seconds(
     '0',

@@ -7,7 +7,14 @@ import { isPath, removeSocketFile } from '../unix-sockets.ts'
 import { decodeAddress, encodeAddress, familyOf } from './addresses.ts'
 import { EpollChannel, WATCHED_FOR } from './epoll-channel.ts'
 import type { Pollable, Poller } from './poller.ts'
-import { isSame, setListenerOptions, setTcpOptions, snapshotOf } from './socket-options.ts'
+import {
+  isSame,
+  setListenerOptions,
+  setTcpOptions,
+  snapshotOf,
+  type UsualOptions,
+  usualOptions,
+} from './socket-options.ts'
 import { EAGAIN, ECONNABORTED, EINTR, EPERM, EPOLLIN, EPROTO, type SystemCalls, systemError } from './syscalls.ts'
 
 /**
@@ -46,6 +53,7 @@ export class EpollListener implements Listener, Pollable {
   readonly #keepAlive: KeepAlive
   /** What its socket has, and accepted ones inherit. */
   #inherited: KeepAlive
+  readonly #usual: UsualOptions
   readonly #sharesPort: boolean
   #finishing: NodeJS.Timeout | null = null
   #isOpen = true
@@ -69,6 +77,7 @@ export class EpollListener implements Listener, Pollable {
     this.#sharesPort = options.sharesPort === true && !isPath(options.host)
     this.#keepAlive = options.keepAlive
     this.#inherited = snapshotOf(options.keepAlive)
+    this.#usual = usualOptions(poller.calls)
     this.descriptor = options.descriptor ?? openListeningSocket(poller.calls, options)
     this.address = addressOf(poller.calls, this.descriptor, options)
     if (this.#isShared) {
@@ -135,13 +144,14 @@ export class EpollListener implements Listener, Pollable {
   }
 
   #acceptUpTo(limit: number): void {
-    const isLate = this.#keepUp()
+    const inheritance = this.#keepUp()
     for (let count = 0; count < limit && this.#isOpen; count++) {
       const descriptor = this.#poller.calls.accept(this.descriptor)
       if (descriptor === EAGAIN) return
       if (descriptor >= 0) {
         // It has inherited what held when the kernel took it.
-        if (isLate) setTcpOptions(this.#poller.calls, descriptor, this.#inherited)
+        if (inheritance !== 'right')
+          setTcpOptions(this.#poller.calls, descriptor, this.#inherited, inheritance === 'changed' ? this.#usual : null)
         if (!this.#accepted(descriptor)) return
       } else if (!isOfConnection(descriptor)) {
         this.#tryLater(systemError('accept', descriptor))
@@ -159,15 +169,17 @@ export class EpollListener implements Listener, Pollable {
     return this.#limit
   }
 
-  /** Has sockets that the kernel accepts from now on inherit what holds. True if those that it has accepted may have inherited something else. */
-  #keepUp(): boolean {
-    if (isPath(this.address.host)) return false
-    // Others who share the socket may have set there what held at another time.
-    if (isSame(this.#keepAlive, this.#inherited)) return this.#isShared
+  /**
+   * Has sockets that the kernel accepts from now on inherit what holds. Those that it has accepted may have inherited what held before; and
+   * where others share the socket, what these have set there.
+   */
+  #keepUp(): 'right' | 'shared' | 'changed' {
+    if (isPath(this.address.host)) return 'right'
+    if (isSame(this.#keepAlive, this.#inherited)) return this.#isShared ? 'shared' : 'right'
     const before = this.#inherited
     this.#inherited = snapshotOf(this.#keepAlive)
-    setListenerOptions(this.#poller.calls, this.descriptor, this.#inherited, before)
-    return true
+    setListenerOptions(this.#poller.calls, this.descriptor, this.#inherited, before, this.#usual)
+    return 'changed'
   }
 
   /** Returns whether another one may follow at once. */

@@ -1,14 +1,23 @@
 /** What is set on TCP sockets of the epoll transport. */
 
 import type { KeepAlive } from '../channel.ts'
-import type { Option, SystemCalls } from './syscalls.ts'
+import { AF_INET, type Option, type SystemCalls } from './syscalls.ts'
 
 /** What Linux takes at most, of seconds and of probes. Whoever says more means "as good as never". */
 const MAX_KEEPALIVE_S = 32_767
 const MAX_PROBES = 127
 
-/** A listening socket hands them down to those that it accepts. Must come before `listen` and `connect`: buffers set the window that is offered. */
-export function setTcpOptions(calls: SystemCalls, descriptor: number, keepAlive: KeepAlive): void {
+/**
+ * A listening socket hands them down to those that it accepts. Must come before `listen` and `connect`: buffers set the window that is offered.
+ *
+ * @param usual what it is to have where that is left to the system; null for a new socket, which has it. Buffers cannot be given back to the system.
+ */
+export function setTcpOptions(
+  calls: SystemCalls,
+  descriptor: number,
+  keepAlive: KeepAlive,
+  usual: UsualOptions | null = null,
+): void {
   const { isOn, idleMs, intervalMs = 0, probes = 0, userTimeoutMs = 0, bufferBytes = 0 } = keepAlive
   set('TCP_NODELAY', 1)
   calls.setOption(descriptor, 'SO_KEEPALIVE', isOn ? 1 : 0)
@@ -23,6 +32,21 @@ export function setTcpOptions(calls: SystemCalls, descriptor: number, keepAlive:
 
   function set(option: Option, value: number): void {
     if (value > 0) calls.setOption(descriptor, option, value)
+    else if (usual?.[option] !== undefined) calls.setOption(descriptor, option, usual[option])
+  }
+}
+
+/** What the system gives to a socket of which nobody says anything. */
+export type UsualOptions = { readonly [Name in Option]?: number }
+
+const LEFT_TO_THE_SYSTEM = ['TCP_KEEPIDLE', 'TCP_KEEPINTVL', 'TCP_KEEPCNT', 'TCP_USER_TIMEOUT'] as const
+
+export function usualOptions(calls: SystemCalls): UsualOptions {
+  const descriptor = calls.socket(AF_INET)
+  try {
+    return Object.fromEntries(LEFT_TO_THE_SYSTEM.map((option) => [option, calls.getOption(descriptor, option)]))
+  } finally {
+    calls.close(descriptor)
   }
 }
 
@@ -35,8 +59,9 @@ export function setListenerOptions(
   descriptor: number,
   keepAlive: KeepAlive,
   before: KeepAlive | null,
+  usual: UsualOptions | null = null,
 ): void {
-  setTcpOptions(calls, descriptor, keepAlive)
+  setTcpOptions(calls, descriptor, keepAlive, usual)
   const { deferMs = 0 } = keepAlive
   if (deferMs !== (before?.deferMs ?? 0)) calls.setOption(descriptor, 'TCP_DEFER_ACCEPT', Math.ceil(deferMs / 1_000))
 }

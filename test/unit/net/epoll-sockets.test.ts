@@ -5,6 +5,7 @@ import net from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Address, Channel, ListenOptions, Transport } from '../../../src/net/channel.ts'
 import { createEpollTransport, takeOver } from '../../../src/net/epoll/epoll-transport.ts'
+import { usualOptions } from '../../../src/net/epoll/socket-options.ts'
 import { EMFILE, ENOSPC, systemError } from '../../../src/net/epoll/syscalls.ts'
 import { openListeningDescriptors } from '../../../src/net/listen-addresses.ts'
 import { createNodeTransport } from '../../../src/net/node-transport.ts'
@@ -330,6 +331,10 @@ test('what connections are to have is set on both kinds of sockets, and follows 
   const changed = { ...OPTIONS, SO_KEEPALIVE: 0, TCP_USER_TIMEOUT: 54_321 }
   expect(await bothEnds()).toMatchObject([{ SO_KEEPALIVE: 0, TCP_USER_TIMEOUT: 54_321 }, changed])
   expect((await bothEnds())[1]).toEqual(changed)
+  Object.assign(keepAlive, { isOn: true, idleMs: 0, intervalMs: 0, probes: 0, userTimeoutMs: 0 })
+  const [atOnce, later] = [await bothEnds(), await bothEnds()]
+  const usual = usualOptions(calls)
+  expect([...atOnce, ...later]).toEqual(Array(4).fill(expect.objectContaining({ ...usual, SO_KEEPALIVE: 1 })))
 
   async function bothEnds() {
     accepted.length = 0

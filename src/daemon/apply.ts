@@ -3,8 +3,10 @@
 import type { Log } from '../base/log.ts'
 import { PoolerError } from '../problems.ts'
 import { changesBetween, describeChanges, withoutRestart } from '../settings/changes.ts'
+import { diskFiles } from '../settings/ini.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
 import { formatProblem, hasErrors, type Problem } from '../settings/problem.ts'
+import { References } from '../settings/references.ts'
 import { withSetting } from '../settings/set.ts'
 import type { Databases } from './databases.ts'
 import { type HbaSetup, loadHba } from './hba.ts'
@@ -64,7 +66,7 @@ export class Applier {
   /** SET, first half. Throws if the value is not one for this setting. */
   readSet(key: string, value: string): Prepared {
     const { live, log } = this.#parts
-    const outcome = withSetting(live.now, key, value)
+    const outcome = withSetting(live.now, key, value, new References(process.env, diskFiles))
     if ('why' in outcome) {
       if (outcome.why === null) throw new PoolerError('set-needs-restart', { key })
       throw new PoolerError('set-failed', { why: outcome.why })

@@ -3,6 +3,7 @@
 import type { Settings } from './load.ts'
 import { suggestion } from './nearest.ts'
 import { NOWHERE, quote } from './problem.ts'
+import type { References } from './references.ts'
 import { isSettingKey, SETTING_KEYS, SETTINGS, type SettingRow } from './schema.ts'
 
 /** `why` completes the sentence "it cannot be set: …"; null where nothing but a restart can change it. */
@@ -10,10 +11,18 @@ export type SetOutcome =
   | { readonly settings: Settings; readonly warning: string | null }
   | { readonly why: string | null }
 
-export function withSetting(settings: Settings, key: string, text: string): SetOutcome {
+export function withSetting(
+  settings: Settings,
+  key: string,
+  text: string,
+  references: Pick<References, 'resolve'>,
+): SetOutcome {
   if (!isSettingKey(key)) return { why: `there is no setting ${quote(key)}${suggestion(key, SETTING_KEYS)}` }
-  const { type, access, noEffect } = SETTINGS[key] as SettingRow<unknown>
-  const parsed = type.parse(text)
+  const { type, access, noEffect, isSecret = false } = SETTINGS[key] as SettingRow<unknown>
+  // As for a flag, a secret may be in a file.
+  const resolved = isSecret ? references.resolve(text, isSecret) : { value: text }
+  if ('problem' in resolved) return { why: `${key} ${resolved.problem}` }
+  const parsed = type.parse(resolved.value)
   if ('problem' in parsed) return { why: `${key} cannot be ${quote(text)}: ${parsed.problem}` }
   if (access === 'restart') return { why: null }
   return {

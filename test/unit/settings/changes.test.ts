@@ -2,8 +2,11 @@ import { describe, expect, test } from 'vitest'
 import { changesBetween, databaseChange, describeChanges, withoutRestart } from '../../../src/settings/changes.ts'
 import type { DATABASE_ROWS } from '../../../src/settings/databases.ts'
 import { databaseFor, type Settings } from '../../../src/settings/load.ts'
+import { References } from '../../../src/settings/references.ts'
 import { withSetting } from '../../../src/settings/set.ts'
-import { GOOD_INI, loadText } from './virtual-files.ts'
+import { GOOD_INI, loadText, virtualFiles } from './virtual-files.ts'
+
+const REFERENCES = new References({}, virtualFiles({ '/run/token': 'open sesame\n' }))
 
 interface Lines {
   readonly databases?: readonly string[]
@@ -20,7 +23,7 @@ function settingsOf({ databases = ['app = host=a'], users = [], general = [] }: 
 }
 
 function setting(settings: Settings, key: string, text: string): Settings {
-  const outcome = withSetting(settings, key, text)
+  const outcome = withSetting(settings, key, text, REFERENCES)
   if ('why' in outcome) throw new Error(outcome.why ?? 'at a restart')
   return outcome.settings
 }
@@ -174,7 +177,7 @@ describe('a change of a database', () => {
 describe('SET', () => {
   const settings = settingsOf({ general: ['default_pool_size = 20'] })
   const why = (key: string, text: string) => {
-    const outcome = withSetting(settings, key, text)
+    const outcome = withSetting(settings, key, text, REFERENCES)
     return 'why' in outcome ? outcome.why : 'it is set'
   }
 
@@ -189,6 +192,14 @@ describe('SET', () => {
     expect(why('default_pool_size', 'many')).toBe('default_pool_size cannot be "many": it takes a whole number')
     expect(why('default_pol_size', '5')).toBe(
       'there is no setting "default_pol_size"; did you mean "default_pool_size"?',
+    )
+  })
+
+  test('of a secret takes the content of a file, as everywhere', () => {
+    expect(setting(settings, 'http_token', 'file:/run/token').general.http_token).toBe('open sesame')
+    expect(why('http_token', 'file:/run/none')).toBe('http_token is to be read from "/run/none": there is no such file')
+    expect(setting(settings, 'server_reset_query', 'file:/run/token').general.server_reset_query).toBe(
+      'file:/run/token',
     )
   })
 

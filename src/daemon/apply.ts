@@ -11,7 +11,7 @@ import { withSetting } from '../settings/set.ts'
 import type { Databases } from './databases.ts'
 import { type HbaSetup, loadHba } from './hba.ts'
 import { takeUnreadable } from './kept-files.ts'
-import type { Live } from './live.ts'
+import type { Live, LoadedFiles } from './live.ts'
 import type { LiveSettings } from './live-settings.ts'
 import { logProblems, type OpenLog } from './open-log.ts'
 import { loadTls, type TlsSetup } from './tls.ts'
@@ -27,6 +27,12 @@ export interface ApplierParts {
   readonly reopenLog: OpenLog['reopen']
   /** Reads the settings from where they were read at the start. */
   load(iniFile: string): Loaded
+}
+
+/** Which files besides auth_file have been read again, and hold from now on as they are. */
+export interface ReadFiles {
+  readonly tls: boolean
+  readonly hba: boolean
 }
 
 /** Settings that were found to be good. Where there are several processes, one reads them for all. */
@@ -75,9 +81,9 @@ export class Applier {
     const isOtherFile = settings.general.auth_file !== live.now.general.auth_file
     const users = isOtherFile ? loadUsers(settings) : null
     const isTls = /^(client|server)_tls/.test(key)
-    const { setup, problems: inTls } = isTls ? loadTls(settings) : { setup: null, problems: [] }
+    const { setup, problems: inTls } = isTls ? loadTls(settings) : NOT_READ
     const isHba = key.startsWith('auth_')
-    const { setup: hba, problems: inHba } = isHba ? loadHba(settings) : { setup: null, problems: [] }
+    const { setup: hba, problems: inHba } = isHba ? loadHba(settings) : NOT_READ
     for (const { severity, sentence } of [...(users?.problems ?? []), ...inTls, ...inHba, ...logProblems(settings)])
       if (severity === 'error') throw new PoolerError('set-failed', { why: sentence })
     if (outcome.warning !== null) log.warning(outcome.warning)
@@ -85,9 +91,9 @@ export class Applier {
   }
 
   /** Settings that the primary has found to be good, and has told of. What cannot be read any more stays as it was. */
-  takeOver(settings: Settings, users: UserFileContent | null): void {
-    const { setup, problems: inTls } = loadTls(settings)
-    const { setup: hba, problems: inHba } = loadHba(settings)
+  takeOver(settings: Settings, users: UserFileContent | null, files: ReadFiles): void {
+    const { setup, problems: inTls } = files.tls ? loadTls(settings) : NOT_READ
+    const { setup: hba, problems: inHba } = files.hba ? loadHba(settings) : NOT_READ
     for (const problem of [...inTls, ...inHba]) if (problem.severity === 'error') tell(this.#parts.log, problem)
     this.#take({ settings, users, tls: setup, hba })
   }
@@ -134,6 +140,8 @@ export class Applier {
     return changes
   }
 }
+
+const NOT_READ: LoadedFiles<never> = { setup: null, problems: [] }
 
 function tell(log: Log, problem: Problem): void {
   if (problem.severity === 'error') log.error(formatProblem(problem))

@@ -18,7 +18,7 @@ import type { Control } from '../workers/control.ts'
 import { Leftovers } from '../workers/leftovers.ts'
 import { Primary } from '../workers/primary.ts'
 import { SpawnedWorker } from '../workers/spawn.ts'
-import { Applier } from './apply.ts'
+import { Applier, type ReadFiles } from './apply.ts'
 import { maxClients } from './client-limits.ts'
 import { openEntrance } from './entrance.ts'
 import { failedLoginsOf } from './failed-logins.ts'
@@ -70,6 +70,8 @@ export interface Work {
 export interface Told {
   /** Null if they are what they were. */
   readonly settings: Settings | null
+  /** What is to be read again with them. */
+  readonly files: ReadFiles
   /** Of auth_file; null if it was not read. */
   readonly users: ReadonlyMap<string, string> | null
 }
@@ -145,7 +147,8 @@ export async function startFleet(
   const { control, standing, workerGone } = fleetControl({
     ...{ log, applier, serviceManager },
     everywhere: (call) => primary.everywhere(call),
-    apply: (prepared) => tell({ settings: prepared.settings, users: prepared.users && users.texts() }),
+    apply: ({ settings, users: content, tls, hba }) =>
+      tell({ settings, users: content && users.texts(), files: { tls: tls !== null, hba: hba !== null } }),
     restart: () => primary.restart(general().worker_restart_grace),
     shutdown: async (mode) => ending.shutdown(mode),
   })
@@ -175,7 +178,7 @@ export async function startFleet(
     ...{ log, users },
     take(loaded) {
       applier.takeUsers(loaded)
-      tell({ settings: null, users: users.texts() }).catch(() => {})
+      tell({ settings: null, users: users.texts(), files: { tls: false, hba: false } }).catch(() => {})
     },
   })
   const statsLog = new StatsLog({

@@ -65,10 +65,10 @@ export async function work(side: WorkerSide): Promise<void> {
     // These may come while it starts, and are not said again.
     control: async (call) => callOn((await started()).control, call),
     onSettings: async (told) => {
-      const { settings, users } = told as Told
+      const { settings, users, files } = told as Told
       const { applier } = await started()
       const content = users && usersFromTexts(users)
-      if (settings !== null) applier.takeOver(settings, content)
+      if (settings !== null) applier.takeOver(settings, content, files)
       else if (content !== null) applier.takeOverUsers(content)
     },
     onWelcomed: async (welcomed) => (await started()).databases.welcomedElsewhere(welcomed),

@@ -149,7 +149,7 @@ test('auth_type = cert needs no rules', async () => {
   expect(await failureOf(pgweir.client({ ssl }))).toMatchObject({ message: 'certificate authentication failed' })
 })
 
-test('RELOAD takes other rules, and a file that cannot be understood changes nothing', async () => {
+test('RELOAD takes other rules, as no SET of something else does, and a file that cannot be understood changes nothing', async () => {
   const { hba, settings } = files('host all all all scram-sha-256')
   const pgweir = await startPgweir({ database, secrets, settings: { ...settings, admin_users: database.user } })
   const root = await pgweir.client({ database: 'pgbouncer' })
@@ -160,6 +160,8 @@ test('RELOAD takes other rules, and a file that cannot be understood changes not
   expect(pgweir.log.some((line) => line.includes(`${hba}:2: error: "/nonsense" is neither an address`))).toBe(true)
   await expectIn()
   writeFileSync(hba, 'host all all all reject')
+  await root.query('set verbose = 1')
+  await expectIn()
   await root.query('reload')
   expect(await failureOf(pgweir.client())).toMatchObject({ message: 'login rejected' })
   expect((await root.query('show version')).rows, 'who is in stays').toHaveLength(1)

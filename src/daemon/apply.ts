@@ -54,10 +54,15 @@ export class Applier {
     this.#parts = parts
   }
 
-  /** RELOAD, first half: reads everything, and changes nothing. Throws if anything is wrong, once the log has been told what. */
+  /**
+   * RELOAD, first half: reads everything, and changes nothing but that the log's file is opened anew. Throws if anything is wrong, once the
+   * log has been told what.
+   */
   readAgain(): Prepared {
-    const { log, load } = this.#parts
-    const { settings, problems } = load(this.#parts.live.now.general.conffile)
+    const { log, load, live } = this.#parts
+    // Whoever has moved it away has not asked whether the settings are good.
+    this.#reopenLog()
+    const { settings, problems } = load(live.now.general.conffile)
     const users = loadUsers(settings)
     const { setup, problems: inTls } = loadTls(settings)
     const { setup: hba, problems: inHba } = loadHba(settings)
@@ -67,6 +72,11 @@ export class Applier {
       log.warning(`${path} cannot be read by user ${settings.general.user}: what was read before goes on`)
     if (hasErrors(all)) throw new PoolerError('reload-failed')
     return { settings, users, tls: setup, hba }
+  }
+
+  /** What holds now, for processes that are to do no more than open the log's file anew. */
+  get unchanged(): Prepared {
+    return { settings: this.#parts.live.now, users: null, tls: null, hba: null }
   }
 
   /** SET, first half. Throws if the value is not one for this setting. */
@@ -125,19 +135,23 @@ export class Applier {
   }
 
   #take({ settings, users: content, tls: setup, hba: rules }: Prepared): UserChanges | null {
-    const { live, log, users, databases, tls, hba, reopenLog } = this.#parts
-    const before = live.now
-    live.now = withoutRestart(before, settings)
-    try {
-      reopenLog(live.now.general)
-    } catch (cause) {
-      log.error(`the log file cannot be opened, the old one goes on: ${reasonOf(cause)}`)
-    }
+    const { live, users, databases, tls, hba } = this.#parts
+    live.now = withoutRestart(live.now, settings)
+    this.#reopenLog()
     if (setup !== null) tls.setup = setup
     if (rules !== null) hba.setup = rules
     const changes = content === null ? null : users.replace(content)
     databases.refresh()
     return changes
+  }
+
+  #reopenLog(): void {
+    const { live, log, reopenLog } = this.#parts
+    try {
+      reopenLog(live.now.general)
+    } catch (cause) {
+      log.error(`the log file cannot be opened, the old one goes on: ${reasonOf(cause)}`)
+    }
   }
 }
 

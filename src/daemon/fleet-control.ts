@@ -37,9 +37,15 @@ export function fleetControl(parts: FleetControlParts): FleetControl {
   let changing = Promise.resolve()
 
   /** One after the other: each begins with what the one before has left. */
-  function change(prepare: () => ReturnType<Applier['readAgain']>): Promise<void> {
+  function change(prepare: () => Prepared, onRefused = async () => {}): Promise<void> {
     const done = changing.then(async () => {
-      const prepared = prepare()
+      let prepared: Prepared
+      try {
+        prepared = prepare()
+      } catch (problem) {
+        await onRefused()
+        throw problem
+      }
       applier.apply(prepared)
       standing.keep((database) => databaseFor(prepared.settings, database) !== null)
       await apply(prepared)
@@ -65,7 +71,9 @@ export function fleetControl(parts: FleetControlParts): FleetControl {
     reload() {
       log.info('RELOAD command issued')
       serviceManager.reloading()
-      return change(() => applier.readAgain()).finally(() => serviceManager.ready())
+      // All processes write to the log's file, which may have been moved away.
+      const goOn = () => apply(applier.unchanged)
+      return change(() => applier.readAgain(), goOn).finally(() => serviceManager.ready())
     },
     set: (key, value) => change(() => applier.readSet(key, value)),
     async restartWorkers() {

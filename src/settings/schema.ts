@@ -405,7 +405,11 @@ const TIMEOUTS = {
 }
 
 const LOGS = {
-  logfile: row(path, '', 'File that the log is also written to; a reload opens it anew, so that it can be moved away.'),
+  logfile: row(
+    path,
+    '',
+    'File that the log is also written to; a reload opens it anew, also one that fails, so that it can be moved away.',
+  ),
   syslog: row(
     boolean,
     '0',

@@ -7,13 +7,13 @@ import { fleetControl } from '../../../src/daemon/fleet-control.ts'
 import { NO_SERVICE_MANAGER } from '../../../src/daemon/service-manager.ts'
 import { PoolerError } from '../../../src/problems.ts'
 
-function fleet(applier = {} as Applier) {
+function fleet(applier = {} as Applier, apply = async (_prepared: unknown) => {}) {
   const workers = { everywhere: async (): Promise<readonly unknown[]> => [null, null] }
   const { control, standing } = fleetControl({
     log: silentLog,
     applier,
     everywhere: () => workers.everywhere(),
-    apply: async () => {},
+    apply,
     restart: () => {},
     shutdown: async () => {},
     serviceManager: NO_SERVICE_MANAGER,
@@ -53,4 +53,19 @@ test('a database that is gone after a RELOAD takes with it what was said of it',
     ['disable', 'shop'],
     ['pause', null],
   ])
+})
+
+test('workers are told to open the log anew, too, by a RELOAD that fails, and of nothing new', async () => {
+  const told: unknown[] = []
+  const { control } = fleet(
+    {
+      readAgain() {
+        throw new PoolerError('reload-failed')
+      },
+      unchanged: 'what holds now',
+    } as unknown as Applier,
+    async (prepared) => void told.push(prepared),
+  )
+  await expect(control.reload()).rejects.toThrow('RELOAD failed')
+  expect(told).toEqual(['what holds now'])
 })

@@ -192,6 +192,7 @@ export async function startFleet(
     clock.refresh()
     primary.sweep()
     userFile.sweep(clock.nowMs)
+    log.tellLeftOut()
     statsLog.sweep()
   })
 

@@ -44,11 +44,11 @@ export class Sessions {
   /**
    * Called by the janitor. There may be thousands that are idle: they are looked at only once one of them may be so for too long.
    *
-   * @param isSuspended nobody is read who is in, and so nobody can be idle
+   * @param isUnread nobody is read who is in, or was until now, and so nobody can be idle
    */
-  sweep(nowMs: number, settings: ClientSettings, isSuspended = false): void {
+  sweep(nowMs: number, settings: ClientSettings, isUnread = false): void {
     for (const session of this.#loggingIn) session.onSweep(nowMs)
-    if (isSuspended) return
+    if (isUnread) return
     if (settings !== this.#settings) this.#nextLookMs = 0
     this.#settings = settings
     const { shortestIdleTimeoutMs } = settings

@@ -334,10 +334,11 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   function sweep(): void {
     clock.refresh()
     pulse.swept(clock.nowMs)
-    sessions.sweep(clock.nowMs, live.client, suspension.isOn)
-    suspension.sweep()
     // Nobody can be blamed for what nobody reads.
-    if (!suspension.isOn) pools.sweep()
+    const isUnread = suspension.leavesUnread
+    sessions.sweep(clock.nowMs, live.client, isUnread)
+    suspension.sweep()
+    if (!isUnread) pools.sweep()
     databases.sweep()
     cancels.sweep()
     peerCancels.sweep()

@@ -34,6 +34,7 @@ export class Suspension {
   #state: State = 'none'
   #owner = 0
   #sinceMs = 0
+  #hasJustEnded = false
 
   constructor(parts: SuspensionParts) {
     this.#parts = parts
@@ -41,6 +42,11 @@ export class Suspension {
 
   get isOn(): boolean {
     return this.#state !== 'none'
+  }
+
+  /** What clients and servers have said may not have been read, up to the second time that the janitor comes by after the end. */
+  get leavesUnread(): boolean {
+    return this.isOn || this.#hasJustEnded
   }
 
   /** @param owner the id of the console that wants it: it ends with that one */
@@ -62,6 +68,7 @@ export class Suspension {
   end(): void {
     const { sessions, pools, conditions } = this.#parts
     this.#enter('none')
+    this.#hasJustEnded = true
     for (const pool of pools) pool.suspend(false)
     for (const session of sessions) session.suspend(false)
     conditions.check()
@@ -74,6 +81,7 @@ export class Suspension {
 
   /** Called by the janitor. */
   sweep(): void {
+    this.#hasJustEnded = false
     if (this.#state !== 'flushing') return
     const { clock, conditions, timeoutMs } = this.#parts
     if (clock.nowMs - this.#sinceMs >= timeoutMs()) this.#dropRest()

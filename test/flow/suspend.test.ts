@@ -153,6 +153,40 @@ test('nobody is dropped for what nobody could read', async () => {
   await finish()
 })
 
+test('nor is anybody ended for it when it is over, before what was said meanwhile is read', async () => {
+  const { flow, client } = await startPair({
+    settings: {
+      default_pool_size: 1,
+      query_wait_notify: 0,
+      client_idle_timeout: 10,
+      query_timeout: 10,
+      query_wait_timeout: 10,
+    },
+  })
+  const [waiting, idle] = [await flow.connect(), await flow.connect()]
+  const { server } = await run(client, flow)
+  waiting.send(query('two'))
+  await quiet()
+  const root = await suspend(flow)
+  server.send(rows('1'), ready())
+  idle.send(query('three'))
+  await flow.advance(60_000)
+  const resumed = flow.pooler.parts.control.resume(null)
+  // The janitor comes by before anything is read.
+  flow.pooler.parts.sweep()
+  await resumed
+  expect(await client.answer()).toContain('DataRow(1)')
+  for (const [next, text] of [
+    [waiting, 'two'],
+    [idle, 'three'],
+  ] as const) {
+    await server.expect(`Query(${text})`)
+    server.send(rows(text), ready())
+    expect(await next.answer()).toContain(`DataRow(${text})`)
+  }
+  root.leave()
+})
+
 test('clients that come meanwhile get in, and wait with the others', async () => {
   const { flow, postgres } = await startPair()
   await suspend(flow)

@@ -299,12 +299,12 @@ const POOLS = {
   server_round_robin: row(boolean, '0', 'Whether servers are reused in turn rather than the latest first.'),
   max_prepared_statements: count(
     '200',
-    "Prepared statements kept per server so that clients' named statements work in transaction and statement mode; 0 turns that off.",
+    "Prepared statements kept per server so that clients' named statements work in transaction and statement mode; 0 turns that off. Whether it is on for a client is decided when that logs in.",
   ),
   auto_prepare: row(
     boolean,
     '0',
-    'Whether servers keep unnamed statements that are parsed again and again, so that a Parse of a known text costs them nothing.',
+    'Whether servers keep unnamed statements that are parsed again and again, so that a Parse of a known text costs them nothing. In session mode that is decided for a client when it logs in.',
   ),
   auto_prepare_max_bytes: row(
     bytes(),

@@ -38,6 +38,11 @@ export class Failures {
     if (!this.isCoolingDown(nowMs)) this.#isOld = true
   }
 
+  /** `server_login_retry` is another one: whoever waits for the next try waits no longer than that from now on. */
+  shorten(nowMs: number, maxDelayMs: number): void {
+    this.#retryAtMs = Math.min(this.#retryAtMs, nowMs + Math.max(maxDelayMs, FIRST_RETRY_MS))
+  }
+
   /** Until it is known what there is to hope for, nobody is told anything. */
   question(isInQuestion: boolean): void {
     this.#isInQuestion = isInQuestion

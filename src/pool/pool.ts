@@ -384,9 +384,11 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
 
   /** They hold at once, for who waits and for what is idle too; servers that are too many now are closed as they come free. */
   reconfigure(settings: PoolSettings): void {
+    const { nowMs } = this.options.clock
     this.#settings = settings
+    this.#failures.shorten(nowMs, settings.loginRetryMs)
     this.#opening.share.permits.resized()
-    this.#sweepIdle(this.options.clock.nowMs)
+    this.#sweepIdle(nowMs)
     this.help()
   }
 

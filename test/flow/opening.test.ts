@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
+import { command } from '../support/flow/commands.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import { FlowPostgres, type LoginScript } from '../support/flow/postgres.ts'
 import {
@@ -145,6 +146,23 @@ describe('a login that fails', () => {
     expect(pauses.at(-1)).toBeGreaterThanOrEqual(1_000)
     flow.postgres.login = (server) => server.welcome()
     await flow.advance(2_100)
+    await client.inbox.through('ReadyForQuery')
+  })
+
+  test('is tried again after a shorter pause as soon as server_login_retry is a shorter one', async () => {
+    const flow = await startFlow({
+      settings: { server_login_retry: 3_600, client_login_timeout: 0, query_wait_timeout: 0 },
+    })
+    flow.postgres.login = refuseWith(STARTING)
+    const client = await arrive(flow)
+    // Each next try comes after twice as long.
+    for (let pauseMs = 100; pauseMs < 600_000; pauseMs *= 2) await flow.advance(pauseMs)
+    const tries = flow.postgres.servers.length
+    flow.postgres.login = (server) => server.welcome()
+    await flow.advance(60_000)
+    expect(flow.postgres.servers).toHaveLength(tries)
+    await command(flow, 'set server_login_retry = 1')
+    await flow.advance(1_000)
     await client.inbox.through('ReadyForQuery')
   })
 

@@ -253,7 +253,7 @@ const LOGGING_IN = {
     '0.1',
     'How long the answer to a failed login is held back when three others have failed from the same address just before; each further one doubles it, up to 64 times as long, and each 10 s one is forgotten. Other addresses, and logins that succeed, are not held up; users of a unix socket are told apart. 0 is never. Not in PgBouncer.',
   ),
-  client_login_timeout: seconds('60', 'How long a client may take to log in.'),
+  client_login_timeout: seconds('60', 'How long a client may take to log in; 0 is for ever.'),
   scram_iterations: row(
     integer({ min: 1, max: 1_000_000 }),
     '4096',
@@ -360,7 +360,10 @@ const SERVERS = {
     'How long a database made from the entry `*` may be unused before it is forgotten, with its pools and its statistics; 0 is for ever.',
   ),
   server_idle_timeout: seconds('600', 'How long a server may be idle before it is closed; 0 is for ever.'),
-  server_connect_timeout: seconds('15', 'How long connecting and logging in to a server may take.'),
+  server_connect_timeout: seconds(
+    '15',
+    'How long connecting and logging in to a server may take, and what it is asked between two clients; 0 is for ever.',
+  ),
   server_login_retry: seconds(
     '15',
     'How long to wait after a failed connection or login before trying that server again.',
@@ -401,7 +404,7 @@ const TIMEOUTS = {
     '10',
     'How long SUSPEND waits for whoever does not take what was said; then these are dropped.',
   ),
-  cancel_wait_timeout: seconds('10', 'Longest time a cancel request may wait for a connection.'),
+  cancel_wait_timeout: seconds('10', 'Longest time a cancel request may wait for a connection; 0 is for ever.'),
 }
 
 const LOGS = {
@@ -425,7 +428,7 @@ const LOGS = {
   verbose: row(
     integer({ max: 9 }),
     '0',
-    'More detail in the log: 1 for debugging, 2 for even more. The same as that many `-v`.',
+    'Whether the log also has what is of use for debugging alone: from 1 on. The same as that many `-v`.',
   ),
   log_connections: row(boolean, '1', 'Whether logins are logged.'),
   log_disconnections: row(boolean, '1', 'Whether disconnections are logged, with the reason.'),

@@ -92,7 +92,8 @@ export class Applier {
     const users = isOtherFile ? loadUsers(settings) : null
     const isTls = /^(client|server)_tls/.test(key)
     const { setup, problems: inTls } = isTls ? loadTls(settings) : NOT_READ
-    const isHba = key.startsWith('auth_')
+    // Logins by certificate need clients that show one.
+    const isHba = key.startsWith('auth_') || key === 'client_tls_sslmode'
     const { setup: hba, problems: inHba } = isHba ? loadHba(settings) : NOT_READ
     for (const { severity, sentence } of [...(users?.problems ?? []), ...inTls, ...inHba, ...logProblems(settings)])
       if (severity === 'error') throw new PoolerError('set-failed', { why: sentence })

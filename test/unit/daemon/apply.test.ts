@@ -11,11 +11,11 @@ import { openLog } from '../../../src/daemon/open-log.ts'
 import { loadText } from '../settings/virtual-files.ts'
 
 /** What applies settings, with a log in a file. */
-function start() {
+function start(general = 'auth_type = any') {
   const directory = mkdtempSync(join(tmpdir(), 'pgweir-apply-'))
   onTestFinished(() => rmSync(directory, { recursive: true }))
   const logfile = join(directory, 'pgweir.log')
-  const files = { text: `[databases]\n* = host=db\n[pgbouncer]\nauth_type = any\nlogfile = ${logfile}\n` }
+  const files = { text: `[databases]\n* = host=db\n[pgbouncer]\n${general}\nlogfile = ${logfile}\n` }
   const load = () => loadText(files.text)
   const live = new LiveSettings(load().settings)
   const { log, reopen: reopenLog, close } = openLog(live.now.general, new ManualClock(), true)
@@ -38,4 +38,11 @@ test('a reload opens a log anew that was moved away, though the settings are bro
   expect(() => applier.readAgain()).toThrow('RELOAD failed')
   expect(logged()).toContain('default_pool_size cannot be "many"')
   expect(logged()).not.toContain('one')
+})
+
+test('a SET is refused that a file could not say either, with what stands there', () => {
+  const { applier } = start('auth_type = cert\nclient_tls_sslmode = verify-full')
+  expect(() => applier.readSet('client_tls_sslmode', 'disable')).toThrow('SET failed')
+  expect(() => applier.readSet('auth_type', 'ldap')).toThrow('SET failed')
+  expect(applier.readSet('auth_type', 'any').settings.general.auth_type).toBe('any')
 })

@@ -119,7 +119,8 @@ export interface PoolerParts {
   readonly control: Control
   /** Takes no new clients, and ends with the last one; from `graceMs` on nobody is kept who is between two transactions. */
   drain(graceMs: number): void
-  sweep(): void
+  /** @param isLate what others have said is yet to be read, so that nobody is to blame for anything */
+  sweep(isLate?: boolean): void
 }
 
 /** Rejects if an address cannot be listened on, or a file cannot be read; then nothing is left running. */
@@ -331,14 +332,14 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     },
   }
 
-  function sweep(): void {
+  function sweep(isLate = false): void {
     clock.refresh()
     pulse.swept(clock.nowMs)
     // Nobody can be blamed for what nobody reads.
     const isUnread = suspension.leavesUnread
-    sessions.sweep(clock.nowMs, live.client, isUnread)
+    if (!isLate) sessions.sweep(clock.nowMs, live.client, isUnread)
     suspension.sweep()
-    if (!isUnread) pools.sweep()
+    if (!isLate && !isUnread) pools.sweep()
     databases.sweep()
     cancels.sweep()
     peerCancels.sweep()

@@ -226,6 +226,38 @@ describe('idle_transaction_timeout', () => {
   })
 })
 
+test('nobody is ended while the process has stood still, before what was said meanwhile is read', async () => {
+  const { flow, client, postgres } = await startPair({
+    settings: {
+      default_pool_size: 1,
+      query_timeout: 1,
+      client_idle_timeout: 1,
+      query_wait_timeout: 1,
+      client_login_timeout: 1,
+    },
+  })
+  const [waiting, idle, late] = [await flow.connect(), await flow.connect(), await flow.dial()]
+  client.send(query('one'))
+  await postgres.expect('Query(one)')
+  waiting.send(query('two'))
+  await quiet()
+  postgres.send(rows('1'), ready())
+  idle.send(query('three'))
+  late.send(startup({ user: 'ada', database: 'app' }))
+  flow.clock.advance(5_000)
+  flow.pooler.parts.sweep(true)
+  expect(await client.answer()).toContain('DataRow(1)')
+  await late.answer()
+  for (const [next, text] of [
+    [waiting, 'two'],
+    [idle, 'three'],
+  ] as const) {
+    await postgres.expect(`Query(${text})`)
+    postgres.send(rows(text), ready())
+    expect(await next.answer()).toContain(`DataRow(${text})`)
+  }
+})
+
 describe('transaction_timeout', () => {
   const LIMITED = { settings: { transaction_timeout: 30 } }
 

@@ -52,7 +52,7 @@ export function readEntry<Rows extends object>(
       if ('value' in parsed) values.set(key, parsed.value)
       else if (parsed === resolved) problems.push(error(place, `${subject}: ${key} ${parsed.problem}`))
       // What is repeated is what stands there, not what it refers to.
-      else problems.push(error(place, `${subject}: ${key} cannot be ${quote(pair.value)}: ${parsed.problem}`))
+      else problems.push(error(place, `${subject}: ${key} cannot be ${shown(pair.value)}: ${parsed.problem}`))
       if (seen.has(key))
         problems.push(warning(place, `${subject}: ${key} is given more than once; the last one counts`))
     } else if (seen.has('password')) {
@@ -67,4 +67,9 @@ export function readEntry<Rows extends object>(
   }
   if (problem !== null) problems.push(error(place, `${subject}: ${problem}`))
   return Object.fromEntries(values) as ValuesOf<Rows>
+}
+
+/** Where the space between two pairs is missing, the second may be the password. */
+function shown(value: string): string {
+  return value.includes('=') ? 'what stands there' : quote(value)
 }

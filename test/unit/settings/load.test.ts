@@ -321,6 +321,7 @@ describe('a database', () => {
     "app = user=a password='first'secret",
     'app = user=a password = first secret port=1',
     'app user=a password=secret',
+    'app = user=a port=5432password=secret',
   ])('never has a piece of its password shown: %s', (line) => {
     const { told } = read(line)
     expect(told).not.toEqual([])

@@ -119,7 +119,7 @@ export const REMEDIES: Readonly<Record<string, Readonly<Partial<Record<ProblemKi
     ),
     'peer-failed': when(
       "The system's user at the other end of the unix socket may not be this user, or there is no such user.",
-      'Add a line to `auth_ident_file`, and the user to `auth_file`.',
+      'Add a line to `auth_ident_file`, and the user to `auth_file`. pgweir has to be able to read `/etc/passwd`: the log says so where it is not.',
     ),
     'owner-unknown': when(
       'By the method `peer`, and pgweir cannot see who is at the other end.',

@@ -3,6 +3,7 @@
 import { type Arrival, type HbaRule, ruleFor } from '../auth/hba.ts'
 import type { LdapOptions } from '../auth/ldap.ts'
 import { systemUserName } from '../auth/system-users.ts'
+import type { Log } from '../base/log.ts'
 import type { AuthenticationType } from '../client/authentication.ts'
 import type { Host } from '../client/host.ts'
 import type { Wishes } from '../client/startup-parameters.ts'
@@ -21,6 +22,9 @@ export interface LoginRulesOptions {
   readonly hba: Live<HbaSetup>
   readonly hostNames: Pick<HostNames, 'isAt' | 'ask'>
   readonly memberships: Pick<Memberships, 'isMember' | 'ask'>
+  readonly log: Log
+  /** Where the system's users stand. */
+  readonly systemUsersFile?: string
 }
 
 export interface LoginMethod {
@@ -95,12 +99,23 @@ export class LoginRules {
         return this.#byCertificate(channel, rule.map, user)
       case 'peer': {
         const { process } = channel.peer
-        const name = process === undefined ? null : systemUserName(process.uid)
+        const name = process === undefined ? null : this.#systemUser(process.uid)
         const isAllowed = name !== null && this.#options.hba.setup.maps.allows(rule.map, name, user)
         return isAllowed ? by('peer') : new PoolerError('peer-failed')
       }
       default:
         return by(rule.method)
+    }
+  }
+
+  /** Whoever cannot be told is not let in. */
+  #systemUser(uid: number): string | null {
+    const { systemUsersFile, log } = this.#options
+    try {
+      return systemUserName(uid, systemUsersFile)
+    } catch (problem) {
+      log.error(`peer: the name of user ${uid} cannot be told: ${(problem as Error).message}`)
+      return null
     }
   }
 

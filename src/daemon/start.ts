@@ -283,7 +283,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const doors = new Doors({
     settings,
     users,
-    rules: new LoginRules({ settings, hba, hostNames, memberships }),
+    rules: new LoginRules({ settings, hba, hostNames, memberships, log }),
     directory: new Directory({
       ...(options.dialLdap && { dial: options.dialLdap }),
       onTrouble: (sentence) => log.warning(sentence),

@@ -116,11 +116,14 @@ export abstract class GatheredFleet implements Fleet {
     const parts = await this.askAll(async (worker) => {
       const stats = (await worker.line.ask('gather', 'stats')) as readonly DatabaseStats[]
       // What was shown once must not be less the next time, even if the worker is gone by then.
-      worker.totals = new Map(stats.map(({ database, totals }) => [database, totals]))
-      return stats
+      if (worker.state !== 'gone') worker.totals = new Map(stats.map(({ database, totals }) => [database, totals]))
+      return stats.map((each) => ({ ...each, totals: NOTHING }))
     })
-    const departed = [...this.#departed].map(([database, totals]) => ({ database, totals, recent: NOTHING_RECENT }))
-    return mergeStats([...parts, departed])
+    // From what is noted, and not from the answers, as in `accounts`; also of whoever ends, and is not asked any more.
+    const noted = [this.#departed, ...[...this.everyone()].map(({ totals }) => totals)].map((counted) =>
+      [...counted].map(([database, totals]) => ({ database, totals, recent: NOTHING_RECENT })),
+    )
+    return mergeStats([...parts, ...noted])
   }
 
   async latencies() {
@@ -185,4 +188,5 @@ export abstract class GatheredFleet implements Fleet {
   }
 }
 
-const NOTHING_RECENT = { ms: 0, totals: sumOf([]) }
+const NOTHING = sumOf([])
+const NOTHING_RECENT = { ms: 0, totals: NOTHING }

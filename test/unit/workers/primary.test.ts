@@ -481,6 +481,41 @@ test('counters go on where a worker that has gone had left them', async () => {
   expect(await queries()).toEqual([16])
 })
 
+test('what a worker has counted counts once if it goes while others are still asked, and while it ends', async () => {
+  const one = { ...sumOf([]), queries: 7 }
+  const stats = [{ database: 'app', totals: one, recent: { ms: 1_000, totals: one } }]
+  let answer = () => {}
+  const isAnswered = new Promise<void>((resolve) => {
+    answer = resolve
+  })
+  let asked = 0
+  const { primary, worker } = fleet({
+    answers: {
+      gather: async (topic) => {
+        if (topic !== 'stats') return []
+        if (++asked === 2) await isAnswered
+        return stats
+      },
+      // It takes its time.
+      stop: () => null,
+    },
+  })
+  await primary.start()
+  const queries = async () => (await primary.stats()).map((each) => each.totals.queries)
+  const before = queries()
+  await settled()
+  worker(0).die('SIGKILL')
+  await settled()
+  answer()
+  expect(await before).toEqual([14])
+  expect(await queries()).toEqual([14])
+  primary.stop()
+  expect(await queries()).toEqual([14])
+  worker(1).die('exit code 0')
+  await settled()
+  expect(await queries()).toEqual([14])
+})
+
 test('an error of a worker is told by its own name', async () => {
   const { primary } = fleet({
     answers: {

@@ -37,7 +37,8 @@ export class StatsLog {
       status?.(line)
     }
     const span = endPeriod()
-    if (span instanceof Promise) span.then(write)
+    // A worker that cannot tell is no reason for all others to end.
+    if (span instanceof Promise) span.then(write, (problem: Error) => log.error(`no statistics: ${problem.message}`))
     else write(span)
   }
 }

@@ -30,7 +30,7 @@ test('the line is in the words of PgBouncer', () => {
   )
 })
 
-function start(options: { isLogged?: boolean } = {}) {
+function start(options: { isLogged?: boolean; endPeriod?: () => Promise<Span> } = {}) {
   const clock = new ManualClock()
   const lines: string[] = []
   const ended: number[] = []
@@ -42,7 +42,7 @@ function start(options: { isLogged?: boolean } = {}) {
     isLogged: () => options.isLogged ?? true,
     endPeriod: () => {
       ended.push(clock.nowMs)
-      return SPAN
+      return options.endPeriod?.() ?? SPAN
     },
   })
   const startedMs = clock.nowMs
@@ -80,4 +80,11 @@ test('averages go on when the line is turned off', () => {
   sweepAfter(60_000)
   expect(lines).toEqual([])
   expect(endedAfterMs()).toEqual([60_000])
+})
+
+test('whoever cannot tell what has happened is told of in its place', async () => {
+  const { lines, sweepAfter } = start({ endPeriod: () => Promise.reject(new Error('out of memory')) })
+  sweepAfter(60_000)
+  await Promise.resolve()
+  expect(lines).toEqual([expect.stringContaining('ERROR no statistics: out of memory')])
 })

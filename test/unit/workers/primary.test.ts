@@ -516,6 +516,16 @@ test('what a worker has counted counts once if it goes while others are still as
   expect(await queries()).toEqual([14])
 })
 
+test('a period of averages ends in workers that drain, too, and what they have done is told', async () => {
+  const span = { ms: 60_000, totals: { ...sumOf([]), queries: 5 } }
+  const { primary } = fleet({ answers: { endPeriod: () => span } })
+  await primary.start()
+  primary.restart(3_600_000)
+  await settled()
+  expect((await primary.workers()).map(({ state }) => state)).toContain('draining')
+  expect(await primary.endPeriod()).toEqual({ ms: 60_000, totals: { ...sumOf([]), queries: 15 } })
+})
+
 test('an error of a worker is told by its own name', async () => {
   const { primary } = fleet({
     answers: {

@@ -15,6 +15,8 @@ export interface FleetControlParts {
   readonly applier: Applier
   /** Has every worker do it; resolves when all have, rejects with the first error. */
   everywhere(call: ControlCall): Promise<readonly unknown[]>
+  /** Statistics of other databases are forgotten with them. */
+  keepStats(isThere: (database: string) => boolean): void
   /** Has every worker take over settings that were found to be good. */
   apply(prepared: Prepared): Promise<void>
   /** Begins it; whoever asks may be one of those who have to leave. */
@@ -32,7 +34,7 @@ export interface FleetControl {
 }
 
 export function fleetControl(parts: FleetControlParts): FleetControl {
-  const { log, applier, everywhere, apply, restart, shutdown, serviceManager } = parts
+  const { log, applier, everywhere, keepStats, apply, restart, shutdown, serviceManager } = parts
   const standing = new StandingOrders()
   let changing = Promise.resolve()
 
@@ -47,7 +49,9 @@ export function fleetControl(parts: FleetControlParts): FleetControl {
         throw problem
       }
       applier.apply(prepared)
-      standing.keep((database) => databaseFor(prepared.settings, database) !== null)
+      const isThere = (database: string) => databaseFor(prepared.settings, database) !== null
+      standing.keep(isThere)
+      keepStats(isThere)
       await apply(prepared)
     })
     changing = done.catch(() => {})

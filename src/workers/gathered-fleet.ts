@@ -4,7 +4,14 @@ import { sumOf, type Totals } from '../pool/averages.ts'
 import type { TallyNames } from '../pool/tallies.ts'
 import { AllAccounts, NO_ACCOUNTS, type PackedAccounts, packAccounts, unpackAccounts } from './accounts.ts'
 import type { Control } from './control.ts'
-import type { ClientSnapshot, DatabaseStats, Fleet, FleetState, WorkerSnapshot } from './fleet.ts'
+import {
+  type ClientSnapshot,
+  CONSOLE_NAME,
+  type DatabaseStats,
+  type Fleet,
+  type FleetState,
+  type WorkerSnapshot,
+} from './fleet.ts'
 import {
   longestTransactions,
   mergeDatabases,
@@ -55,6 +62,12 @@ export abstract class GatheredFleet implements Fleet {
     worker.totals = new Map()
     this.#accounts.add(worker.accounts)
     worker.accounts = NO_ACCOUNTS
+  }
+
+  /** Databases that are not there any more are forgotten with their statistics, as by each worker. */
+  keepStats(isThere: (database: string) => boolean): void {
+    for (const database of this.#departed.keys())
+      if (database !== CONSOLE_NAME && !isThere(database)) this.#departed.delete(database)
   }
 
   async gather(topic: Topic): Promise<Gatherable[Topic]> {

@@ -9,16 +9,18 @@ import { PoolerError } from '../../../src/problems.ts'
 
 function fleet(applier = {} as Applier, apply = async (_prepared: unknown) => {}) {
   const workers = { everywhere: async (): Promise<readonly unknown[]> => [null, null] }
+  const kept: string[][] = []
   const { control, standing } = fleetControl({
     log: silentLog,
     applier,
     everywhere: () => workers.everywhere(),
+    keepStats: (isThere) => kept.push(['app', 'shop'].filter(isThere)),
     apply,
     restart: () => {},
     shutdown: async () => {},
     serviceManager: NO_SERVICE_MANAGER,
   })
-  return { control, workers, orders: () => [...standing].map(({ name, args }) => [name, ...args]) }
+  return { control, workers, kept, orders: () => [...standing].map(({ name, args }) => [name, ...args]) }
 }
 
 test('a RESUME of all leaves the PAUSE of one database to workers that start later, done or not', async () => {
@@ -37,7 +39,7 @@ test('a RESUME of all leaves the PAUSE of one database to workers that start lat
 
 test('a database that is gone after a RELOAD takes with it what was said of it', async () => {
   let names = ['app', 'shop']
-  const { control, orders } = fleet({
+  const { control, orders, kept } = fleet({
     readAgain: () => ({ settings: { databases: new Map(names.map((name) => [name, {}])), fallback: null } }),
     apply: () => {},
   } as unknown as Applier)
@@ -47,6 +49,7 @@ test('a database that is gone after a RELOAD takes with it what was said of it',
   await control.pause(null)
   names = ['shop']
   await control.reload()
+  expect(kept, 'of statistics').toEqual([['shop']])
   names = ['app', 'shop']
   await control.reload()
   expect(orders()).toEqual([

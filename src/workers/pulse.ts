@@ -9,6 +9,7 @@ export class Pulse {
   /** How late the event loop was each time that it was looked at. */
   readonly delays = new Histogram()
   readonly #everyMs: number
+  #residentBytes = 0
 
   /** @param everyMs how often the janitor should call `swept` */
   constructor(everyMs: number) {
@@ -30,6 +31,16 @@ export class Pulse {
     const { user, system } = process.cpuUsage()
     const delayUs = Math.round(this.#delayMs * 1000)
     this.#delayMs = 0
-    return { ...counts, cpuUs: user + system, residentBytes: process.memoryUsage.rss(), delayUs }
+    this.#residentBytes = residentBytes() ?? this.#residentBytes
+    return { ...counts, cpuUs: user + system, residentBytes: this.#residentBytes, delayUs }
+  }
+}
+
+/** Null while the system does not tell: node reads it from a file, for which no descriptor may be left. */
+function residentBytes(): number | null {
+  try {
+    return process.memoryUsage.rss()
+  } catch {
+    return null
   }
 }

@@ -4,7 +4,7 @@ import { SystemClock } from '../base/clock.ts'
 import { keepYoungGenerationAsItIs } from '../base/young-generation.ts'
 import { type Address, type Channel, finishAtOnce, type Listener, type Transport } from '../net/channel.ts'
 import { type SecondHandle, secondHandle } from '../net/kept-connection.ts'
-import type { AcceptedSocket } from '../net/node-transport.ts'
+import { socketOf } from '../net/node-transport.ts'
 import { takeOver } from '../net/take-over.ts'
 import { callOn } from '../workers/control.ts'
 import { Member } from '../workers/member.ts'
@@ -147,15 +147,16 @@ export async function work(side: WorkerSide): Promise<void> {
     else pooler.stop().then(end)
   }
 
-  /** There is no socket where the connection broke on its way here. */
-  function take(accepted: AcceptedSocket | undefined, listening: Address): void {
-    if (accepted === undefined) return
+  /** There is no handle where the connection broke on its way here. */
+  function take(handle: unknown, listening: Address): void {
+    if (!handle) return
+    const accepted = socketOf(handle)
     if (transport === null) accepted.destroy()
     else takeOver(transport, accepted, listening, accept)
   }
 
   side.on('message', (message, handle) => {
-    if (isHandedOver(message)) take(handle as AcceptedSocket | undefined, message.handedOver)
+    if (isHandedOver(message)) take(handle, message.handedOver)
     else {
       clock.refresh()
       member.line.receive(message)

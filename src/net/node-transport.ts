@@ -65,6 +65,16 @@ const KNOWS_REUSE_PORT = major > 23 || (major === 23 && minor >= 1)
 /** A connection as the system has handed it over, for the few who pass it on. */
 export type AcceptedSocket = Socket
 
+/** Node's own object for it, which another process can be sent; null where there is none any more. */
+export function handleOf(accepted: AcceptedSocket): unknown {
+  return (accepted as unknown as { readonly _handle?: unknown })._handle ?? null
+}
+
+/** In that process. Nothing is read from it yet. */
+export function socketOf(handle: unknown): AcceptedSocket {
+  return new Socket({ handle, allowHalfOpen: true, readable: true, writable: true, pauseOnCreate: true } as object)
+}
+
 /** Listens, and hands on what is accepted as it is: to be served here, or by another process. Nothing is read from it if `isPaused`. */
 export function listenForSockets(
   options: ListenOptions,

@@ -1,8 +1,9 @@
 /** Starts a worker as a process of its own, with a channel for messages and the descriptors that it inherits. */
 
 import { type ChildProcess, fork } from 'node:child_process'
+import type { EventEmitter } from 'node:events'
 import { KeptConnection } from '../net/kept-connection.ts'
-import type { AcceptedSocket } from '../net/node-transport.ts'
+import { type AcceptedSocket, handleOf } from '../net/node-transport.ts'
 import { isServerConnected } from './messages.ts'
 import type { WorkerProcess, WorkerProcessListener } from './worker.ts'
 
@@ -25,7 +26,7 @@ function isForEveryProcess(argument: string): boolean {
 export class SpawnedWorker implements WorkerProcess {
   readonly pid: number
   readonly #child: ChildProcess
-  /** Each waits until the process has taken the one before. */
+  /** In their order: each waits until the process has got the one before, or has had no descriptor for it. */
   readonly #handingOver = new Set<AcceptedSocket>()
 
   constructor({ program, descriptors }: SpawnOptions, listener: WorkerProcessListener) {
@@ -49,6 +50,11 @@ export class SpawnedWorker implements WorkerProcess {
         listener.onConnected(message.connected, handle ? new KeptConnection(handle) : null)
       else listener.onMessage(message)
     })
+    // What node says to itself of a handle that was sent. Where it cannot be had, it is lost, and its client learns of that by the end.
+    const child: EventEmitter = this.#child
+    child.on('internalMessage', ({ cmd }: { readonly cmd?: string }) => {
+      if (cmd === 'NODE_HANDLE_ACK' || cmd === 'NODE_HANDLE_NACK') this.#handedOver()
+    })
     // Not 'exit', which may come before the last messages.
     this.#child.on('close', (code, signal) => end(signal ?? `exit code ${code}`))
     this.#child.on('error', (problem) => {
@@ -65,25 +71,30 @@ export class SpawnedWorker implements WorkerProcess {
 
   /** Hands over a connection that nothing was read from yet. */
   handOver(message: unknown, socket: AcceptedSocket): void {
-    if (!this.#child.connected) {
+    // By its handle: a socket that could not be had is sent again by node, which breaks with its own assertions if it then can be.
+    const handle = handleOf(socket)
+    if (!this.#child.connected || handle === null) {
       socket.destroy()
       return
     }
     this.#handingOver.add(socket)
-    this.#child.send(message as object, socket, {}, (problem) => {
-      this.#handingOver.delete(socket)
-      if (problem) socket.destroy()
+    this.#child.send(message as object, handle as AcceptedSocket, {}, (problem) => {
+      if (problem && this.#handingOver.delete(socket)) socket.destroy()
     })
+  }
+
+  /** The process has it, or never will. Only now, since not every system goes on with a connection that is closed on its way. */
+  #handedOver(): void {
+    const [first] = this.#handingOver
+    if (first === undefined) return
+    this.#handingOver.delete(first)
+    first.destroy()
   }
 
   /** The clients of these would wait for ever. */
   #closeNotTaken(): void {
     for (const socket of this.#handingOver) socket.destroy()
-    // Node keeps the one that was sent last until the process says that it has it, also when there is no process any more.
-    const child = this.#child as unknown as {
-      readonly _pendingMessage?: { readonly handle?: { close(): void } } | null
-    }
-    child._pendingMessage?.handle?.close()
+    this.#handingOver.clear()
   }
 
   kill(signal: 'SIGTERM' | 'SIGKILL'): void {

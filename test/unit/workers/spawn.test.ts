@@ -1,0 +1,62 @@
+/** A worker's process, and connections that are handed over to it. */
+
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { listenForSockets } from '../../../src/net/node-transport.ts'
+import { SpawnedWorker } from '../../../src/workers/spawn.ts'
+import { LOOPBACK, until } from '../net/rigs.ts'
+
+/** Has no descriptor left until the first connection has not reached it. */
+const SHORT_OF_DESCRIPTORS = `
+  import { execFileSync } from 'node:child_process'
+  import { closeSync, openSync, readdirSync } from 'node:fs'
+
+  const most = Math.max(...readdirSync('/proc/self/fd').map(Number)) + 4
+  execFileSync('prlimit', ['--pid', String(process.pid), \`--nofile=\${most}:\`])
+  const taken = []
+  try {
+    for (;;) taken.push(openSync('/dev/null'))
+  } catch {}
+  process.on('internalMessage', (message, handle) => {
+    if (message.cmd === 'NODE_HANDLE' && !handle) for (const descriptor of taken.splice(0)) closeSync(descriptor)
+  })
+  process.on('message', (message, handle) => process.send({ got: message, isConnection: handle !== undefined }))
+  process.send({ isFull: true })
+`
+
+function program(text: string): string {
+  const directory = mkdtempSync(join(tmpdir(), 'pgweir-spawn-'))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  const path = join(directory, 'program.mjs')
+  writeFileSync(path, text)
+  return path
+}
+
+test('of what is handed over to a process without a descriptor the first is left, and others come through', async () => {
+  const said: unknown[] = []
+  const ends: string[] = []
+  const worker = new SpawnedWorker(
+    { program: program(SHORT_OF_DESCRIPTORS), descriptors: [] },
+    { onMessage: (message) => said.push(message), onConnected: () => {}, onExit: (how) => ends.push(how) },
+  )
+  onTestFinished(() => worker.kill('SIGKILL'))
+  await until('it is full', () => said.length === 1)
+  let count = 0
+  const listener = await listenForSockets(LOOPBACK, (socket) => worker.handOver({ count: ++count }, socket))
+  onTestFinished(() => listener.close())
+  const connect = () => {
+    const socket = net.connect(listener.address)
+    onTestFinished(() => void socket.destroy())
+    return socket.resume()
+  }
+  const [first, second] = [connect(), connect()]
+  await once(first, 'close')
+  await until('the second one is there', () => said.length === 2)
+  expect(said[1]).toEqual({ got: { count: 2 }, isConnection: true })
+  expect(second.destroyed).toBe(false)
+  expect(ends).toEqual([])
+})

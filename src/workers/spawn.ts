@@ -97,7 +97,8 @@ export class SpawnedWorker implements WorkerProcess {
     this.#handingOver.clear()
   }
 
+  /** Where there is no process, node would have the system kill number 0: that is all of our group, and us. */
   kill(signal: 'SIGTERM' | 'SIGKILL'): void {
-    this.#child.kill(signal)
+    if (this.#child.pid !== undefined) this.#child.kill(signal)
   }
 }

@@ -1,11 +1,12 @@
 /** A worker's process, and connections that are handed over to it. */
 
+import { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { listenForSockets } from '../../../src/net/node-transport.ts'
 import { SpawnedWorker } from '../../../src/workers/spawn.ts'
 import { LOOPBACK, until } from '../net/rigs.ts'
@@ -59,4 +60,23 @@ test('of what is handed over to a process without a descriptor the first is left
   expect(said[1]).toEqual({ got: { count: 2 }, isConnection: true })
   expect(second.destroyed).toBe(false)
   expect(ends).toEqual([])
+})
+
+test('where there is no process, nothing is killed: without a number the system would take it for all of our group', async () => {
+  const { execPath } = process
+  process.execPath = join(tmpdir(), 'no such program')
+  const kill = vi.spyOn(ChildProcess.prototype, 'kill').mockReturnValue(true)
+  onTestFinished(() => {
+    process.execPath = execPath
+    kill.mockRestore()
+  })
+  const ends: string[] = []
+  const worker = new SpawnedWorker(
+    { program: 'none', descriptors: [] },
+    { onMessage: () => {}, onConnected: () => {}, onExit: (how) => ends.push(how) },
+  )
+  worker.kill('SIGKILL')
+  expect(kill).not.toHaveBeenCalled()
+  await until('that is known', () => ends.length === 1)
+  expect(ends[0]).toContain('ENOENT')
 })

@@ -188,7 +188,8 @@ export abstract class GatheredFleet implements Fleet {
   async state(): Promise<FleetState> {
     const states = new Set(await this.#ask('state'))
     // One that was started a moment ago may not have heard of a PAUSE yet.
-    return states.has('active') ? 'active' : states.has('paused') ? 'paused' : 'suspended'
+    if (states.size === 0 || states.has('active')) return 'active'
+    return states.has('paused') ? 'paused' : 'suspended'
   }
 
   async circumstances(): Promise<Circumstances> {

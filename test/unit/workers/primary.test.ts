@@ -516,6 +516,15 @@ test('what a worker has counted counts once if it goes while others are still as
   expect(await queries()).toEqual([14])
 })
 
+test('nothing is suspended while no worker is there to be', async () => {
+  const { primary, worker } = fleet({ workers: 1, answers: { gather: () => 'suspended' } })
+  await primary.start()
+  expect(await primary.state()).toBe('suspended')
+  worker(0).die('SIGKILL')
+  await settled()
+  expect(await primary.state()).toBe('active')
+})
+
 test('what a worker that has gone has done in a database is forgotten with the database', async () => {
   const { primary, worker } = fleet()
   await primary.start()

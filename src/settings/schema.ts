@@ -144,7 +144,7 @@ const PROCESSES = {
   ),
   worker_timeout: seconds(
     '10',
-    'Silence after which a worker is taken for hung, killed and replaced; its clients are lost. 0 is never.',
+    'Silence after which a worker is taken for hung, killed and replaced; its clients are lost. 0 is never, and less than 3 is as much as 3.',
   ),
 }
 

@@ -23,6 +23,17 @@ describe('a worker is taken for hung', () => {
     expect(firstFound({ state: 'starting', heardMs: 0 }, 40_000)).toEqual({ nowMs: 41_000, silentMs: 41_000 })
   })
 
+  test('never while it is heard of once a second, however short the time is that it may be silent', () => {
+    const silence = new Silence(0)
+    const worker = { state: 'serving' as const, heardMs: 0 }
+    for (let nowMs = 100; nowMs <= 10_000; nowMs += 100) {
+      expect(silence.look([worker], nowMs, 100)).toEqual([])
+      if (nowMs % 1_000 === 0) worker.heardMs = nowMs
+    }
+    for (let nowMs = 10_100; nowMs <= 13_000; nowMs += 100) expect(silence.look([worker], nowMs, 100)).toEqual([])
+    expect(silence.look([worker], 13_100, 100)).toEqual([{ worker, silentMs: 3_100 }])
+  })
+
   test('never where there is no limit', () => {
     expect(firstFound({ state: 'serving', heardMs: 0 }, 0)).toBe(null)
   })

@@ -7,7 +7,7 @@ import { DoubtfulNames } from './doubtful-names.ts'
 
 /** What a name stands for. */
 interface Named {
-  readonly statement: Statement
+  statement: Statement
   /** Its Parse has failed or was skipped. */
   isVoid: boolean
 }
@@ -80,10 +80,14 @@ export class StatementNames {
     this.#registry.letGo(named.statement)
   }
 
-  /** It stands for the same text as it is understood now. */
+  /** It stands for the same text as it is understood now; and for nothing as before if its Parse fails. */
   renew(name: string, statement: Statement): void {
-    this.drop(name)
-    this.#add(name, { statement, isVoid: false })
+    const named = this.#names?.get(name)
+    if (!named) return
+    this.#registry.hold(statement)
+    this.#registry.letGo(named.statement)
+    this.#bytes += statement.body.length - named.statement.body.length
+    named.statement = statement
   }
 
   /** The name of the statement that servers know by this one of ours; null if it has none. */

@@ -24,6 +24,27 @@ describe('errors', () => {
     await client.expect('ParseComplete', 'ReadyForQuery(I)')
   })
 
+  test('a Parse that fails has not happened, even if tables have changed before it was answered', async () => {
+    const { flow, client, postgres } = await startPair()
+    const other = await flow.connect()
+    client.send(parse('s1', 'selct'))
+    await postgres.expect('Parse(#1, selct)')
+    other.send(query('alter table t'))
+    const second = await flow.postgres.next()
+    await second.expect('Query')
+    second.send(complete('ALTER TABLE'), ready())
+    await other.answer()
+    client.send(describeStatement('s1'), sync)
+    await quiet()
+    postgres.inbox.take()
+    postgres.send(error('42601', 'syntax error'), ready())
+    await client.answer()
+    client.send(parse('s1', 'select 1'), sync)
+    await postgres.expect('Parse(#3, select 1)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.expect('ParseComplete', 'ReadyForQuery(I)')
+  })
+
   test('a Parse that was skipped has not happened', async () => {
     const { client, postgres } = await startPair()
     client.send(parse('a', 'selct'), parse('b', 'select 2'), sync)

@@ -59,12 +59,13 @@ describe('a name that is given', () => {
     expect(names.size).toBe(0)
   })
 
-  test('keeps its new meaning when it was renewed before its Parse failed', () => {
-    const { names, statement, textOf } = setUp()
+  test('stands for nothing when its Parse has failed, though it was renewed before', () => {
+    const { registry, names, statement } = setUp()
     const hung = names.give('s1', statement('select 1'), new Ledger(), null)
     names.renew('s1', statement('select 2'))
     hung.undo(false, 0)
-    expect(textOf('s1')).toBe('select 2')
+    expect(names.size).toBe(0)
+    expect(registry.size).toBe(0)
   })
 
   test('is in doubt for a later batch until its own has been answered', () => {
@@ -118,10 +119,10 @@ describe('a name that is taken away', () => {
   )
 
   test('does not come back where it has been given to another statement', () => {
-    const { names, ledger, statement, give, textOf } = setUp()
+    const { names, ledger, give, textOf } = setUp()
     give('s1', 'select 1')
     const taken = names.take('s1', ledger, null, null)
-    names.renew('s1', statement('select 2'))
+    give('s1', 'select 2')
     taken?.undo(true, 0)
     expect(textOf('s1')).toBe('select 2')
   })

@@ -12,7 +12,7 @@ import { PoolerError } from '../problems.ts'
 import { DEBT, type Effect, REPLACE } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX, type Statement } from '../server/statement-registry.ts'
-import { beginsLikeSetting, onlyBegins, setsUnseen, settingKind, type TextKind } from '../sql/text-kind.ts'
+import { beginsLikeChange, onlyBegins, setsUnseen, settingKind, type TextKind } from '../sql/text-kind.ts'
 import { CLOSE_COMPLETE, PARSE_COMPLETE, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { HEADER_BYTES } from '../wire/frames.ts'
 import { bindStatementStart, encodeDescribeStatement, FLUSH, STATEMENT, textEnd } from '../wire/frontend.ts'
@@ -288,9 +288,9 @@ export class Statements {
   /** What is run with the unnamed statement that is the client's alone. */
   #kindOf(unnamed: UnnamedStatement | null): TextKind {
     if (unnamed === null) return 'other'
-    const { body } = unnamed
-    const isTold = body !== null && beginsLikeSetting(body, 0, body.length)
-    return isTold || this.#preparesMore || !this.#context.leased.ledger.isClear ? unnamed.kind : 'other'
+    return unnamed.beginsLikeChange || this.#preparesMore || !this.#context.leased.ledger.isClear
+      ? unnamed.kind
+      : 'other'
   }
 
   /** What texts mean is likely to be asked for, so that it is worth a look. */
@@ -374,7 +374,7 @@ export class Statements {
     else {
       leased.inFlight.add('other', ledger)
       const kind =
-        this.#preparesMore || beginsLikeSetting(buffer, start, end) ? settingKind(buffer, start, end) : 'other'
+        this.#preparesMore || beginsLikeChange(buffer, start, end) ? settingKind(buffer, start, end) : 'other'
       if (setsUnseen(kind)) leased.unseen.add(kind, isWhole ? buffer.toString('latin1', start, end) : null, leased)
     }
     if (this.#unnamed === null) return null
@@ -490,7 +490,7 @@ export class Statements {
   /** The ReadyForQuery that comes now is the answer to something that makes a table, which a text may mean from now on. True once. */
   takeCreated(): boolean {
     const { inFlight, ledger } = this.#context.leased
-    return inFlight.takeCreated(ledger) && (this.#auto?.isOn ?? false)
+    return inFlight.takeCreated(ledger)
   }
 
   /**

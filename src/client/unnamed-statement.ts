@@ -3,7 +3,7 @@
 import type { Effect, Ledger } from '../server/ledger.ts'
 import type { Statement } from '../server/statement-registry.ts'
 import { deallocatesAll } from '../sql/deallocate.ts'
-import { type TextKind, textKind } from '../sql/text-kind.ts'
+import { beginsLikeChange, type TextKind, textKind } from '../sql/text-kind.ts'
 import { MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
 
 /** A larger buffer is given back when its statement is gone. */
@@ -81,6 +81,11 @@ export class UnnamedStatement {
     const { body } = this
     this.#kind ??= body === null ? 'other' : textKind(body, 0, Math.max(body.indexOf(0), 0))
     return this.#kind
+  }
+
+  /** A look at its first letters, which costs next to nothing. */
+  get beginsLikeChange(): boolean {
+    return this.#body !== null && this.#length >= 0 && beginsLikeChange(this.#body, 0, this.#length)
   }
 
   /** It was described or bound since it was parsed, so that the client may know what its rows look like. */

@@ -56,8 +56,11 @@ const SETTINGS_OF_MEANING =
 
 const SEARCH_PATH = /search_path|\bset\s+(?:(?:local|session)\s+)?schema\b/i
 
-/** Whether a text begins like one that sets something, or like several of which one does. In the usual case a look at two letters. */
-export function beginsLikeSetting(buffer: Buffer, start: number, end: number): boolean {
+/**
+ * Whether a text begins like one that sets something or makes a table, or like several of which one does. In the usual case a look at
+ * two letters.
+ */
+export function beginsLikeChange(buffer: Buffer, start: number, end: number): boolean {
   const at = firstWord(buffer, start, end)
   const second = (buffer[at + 1] as number) | 0x20
   switch ((buffer[at] as number) | 0x20) {
@@ -66,6 +69,8 @@ export function beginsLikeSetting(buffer: Buffer, start: number, end: number): b
     case R:
     case B:
       return second === E
+    case C: // not commit
+      return second === R
     default:
       return false
   }
@@ -221,6 +226,7 @@ const DOLLAR = 0x24
 const BACKSLASH = 0x5c
 const AMPERSAND = 0x26
 const B = 0x62
+const C = 0x63
 const E = 0x65
 const R = 0x72
 const S = 0x73

@@ -39,6 +39,36 @@ describe('after DDL', () => {
       expect(await client.answer()).toEqual(['ParameterDescription(25)', 'RowDescription(other)', 'ReadyForQuery(I)'])
     })
 
+  test.each(['create temp table t as select 1', 'select 1 into t'])(
+    '(%s) by the extended protocol, whose tag tells nothing, a Parse is real again',
+    async (text) => {
+      const pair = await startPrepared()
+      const { client, postgres } = pair
+      client.send(parse('', text), bind('', ''), execute(), sync)
+      await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
+      postgres.send(parseComplete, bindComplete, complete('SELECT 1'), ready())
+      await client.answer()
+      client.send(parse('s2', 'select 1'), sync)
+      await postgres.expect('Parse(#2, select 1)', 'Sync')
+      postgres.send(parseComplete, ready())
+      await client.answer()
+    },
+  )
+
+  test('(create table as) the same for a client that has prepared nothing yet', async () => {
+    const { flow, client: other, postgres } = await startPrepared()
+    const client = await flow.connect()
+    client.send(parse('', 'create temp table t as select 1'), bind('', ''), execute(), sync)
+    await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
+    postgres.send(parseComplete, bindComplete, complete('SELECT 1'), ready())
+    await client.answer()
+    client.send(parse('s1', 'select 1'), sync)
+    await postgres.expect('Parse(#2, select 1)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.answer()
+    other.leave()
+  })
+
   test('a Bind whose portal is described next is prepared anew; one that is not keeps its plan', async () => {
     const pair = await startPrepared()
     const { client, postgres } = pair

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { beginsLikeSetting, onlyBegins, settingKind, type TextKind, textKind } from '../../../src/sql/text-kind.ts'
+import { beginsLikeChange, onlyBegins, settingKind, type TextKind, textKind } from '../../../src/sql/text-kind.ts'
 
 function kindOf(text: string): TextKind {
   // As it lies in a message: something before it, and a zero and more behind it.
@@ -122,12 +122,14 @@ test.each([
   ['reset a', true],
   ['begin; set a = 1', true],
   ['START TRANSACTION', true],
+  ['Create table a as select 1', true],
+  ['commit', false],
   ['select 1', false],
   ['savepoint a', false],
   ['update a set b = 1', false],
   ['', false],
-])('%j begins like what sets something, or not: %s', (text, isSo) => {
-  expect(beginsLikeSetting(Buffer.from(`${text}\0`), 0, text.length)).toBe(isSo)
+])('%j begins like what changes more than rows, or not: %s', (text, isSo) => {
+  expect(beginsLikeChange(Buffer.from(`${text}\0`), 0, text.length)).toBe(isSo)
 })
 
 describe('other is what is none of these', () => {

@@ -197,7 +197,7 @@ export interface DatabaseStats {
   readonly recent: Span
 }
 
-/** How long everything took in one pool, since the start. */
+/** How long everything took in one pool, since it began. */
 export interface LatencySnapshot {
   readonly database: string
   readonly user: string

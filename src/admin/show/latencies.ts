@@ -29,7 +29,7 @@ function microseconds(ms: number | null): number | null {
 }
 
 export const latencies = topic<LatencySnapshot>({
-  help: 'How long clients waited for a server, and queries and transactions took, since the start. PgBouncer has no such table.',
+  help: 'How long clients waited for a server, and queries and transactions took, since the pool began, in the processes that are there. PgBouncer has no such table.',
   rows: async ({ fleet }) => inOrder(await fleet.latencies(), ({ database, user }) => `${database}\0${user}`),
   columns: [
     ['database', 'text', 'database, as clients name it', ({ database }) => database],

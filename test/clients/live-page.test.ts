@@ -3,6 +3,7 @@
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type HttpServer, openHttpServer } from '../../src/metrics/http-server.ts'
+import type { LiveFleet } from '../../src/metrics/live-feed.ts'
 import { livePages } from '../../src/metrics/live-pages.ts'
 import { TallyNames } from '../../src/pool/tallies.ts'
 import { until } from '../support/e2e/until.ts'
@@ -30,11 +31,11 @@ afterAll(() => browser.close())
 
 async function serve(
   pools: readonly MadeUpPool[],
-  { token = '', port = 0 } = {},
+  { token = '', port = 0, change = (fleet: LiveFleet) => fleet } = {},
 ): Promise<HttpServer & { url: string }> {
   const problems: unknown[] = []
   const options = {
-    fleet: madeUpFleet(pools),
+    fleet: change(madeUpFleet(pools)),
     names: new TallyNames(1_000),
     onTrouble: (problem: unknown) => problems.push(problem),
   }
@@ -169,14 +170,44 @@ describe('the page', () => {
     again.close()
   })
 
+  test('tells apart pools whose names look alike', async () => {
+    const server = await serve([new MadeUpPool('a / b', 'c'), new MadeUpPool('a', 'b / c')])
+    const page = await open(server.url)
+    await untilShown(page, '#shown', '2')
+    expect(await rows(page).count()).toBe(2)
+    await page.getByRole('button', { name: 'a / b / c' }).last().click()
+    await untilShown(page, '#servers tbody', '4711')
+    expect(page.problems).toEqual([])
+    await page.close()
+    server.close()
+  })
+
+  test('tells that the connection is lost where nothing comes, though nobody has ended it', async () => {
+    let isSilent = false
+    const silence = new Promise<never>(() => {})
+    const change = (fleet: LiveFleet) => ({ ...fleet, pools: () => (isSilent ? silence : fleet.pools()) })
+    const server = await serve([new MadeUpPool('app')], { change })
+    const page = await browser.newPage()
+    await page.clock.install()
+    await page.goto(server.url)
+    await untilShown(page, '#health', 'ready')
+    isSilent = true
+    await until('it is told', async () => {
+      await page.clock.fastForward(10_000)
+      return (await page.locator('#health').textContent()) === 'connection lost'
+    })
+    await page.close()
+    server.close()
+  })
+
   test('asks for the token that is needed', async () => {
-    const server = await serve([new MadeUpPool('app')], { token: 'open sesame' })
+    const server = await serve([new MadeUpPool('app')], { token: 'öpen sesame ☃' })
     const page = await open(server.url)
     await untilShown(page, '#health', 'token needed')
     await page.getByLabel('token of http_token').fill('wrong')
     await page.keyboard.press('Enter')
     await untilShown(page, '#refused', 'That is not the token.')
-    await page.getByLabel('token of http_token').fill('open sesame')
+    await page.getByLabel('token of http_token').fill('öpen sesame ☃')
     await page.getByRole('button', { name: 'Show', exact: true }).click()
     await untilShown(page, '#health', 'ready')
     expect(await page.locator('#login').isVisible()).toBe(false)

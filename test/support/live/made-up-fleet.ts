@@ -15,13 +15,14 @@ export class MadeUpPool {
   readonly durations = new Durations()
   readonly errors = new ErrorCounts()
   readonly database: string
-  readonly user = 'ada'
+  readonly user: string
   waiting = 0
   /** For how long those have run that run, in milliseconds. */
   running: readonly number[] = []
 
-  constructor(database: string) {
+  constructor(database: string, user = 'ada') {
     this.database = database
+    this.user = user
   }
 
   /** Queries that took that long. */

@@ -10,6 +10,12 @@ test.each(['Bearer s3cret', 'bearer s3cret', 'Bearer   s3cret '])('"%s" brings t
   expect(isAllowed('s3cret', authorization)).toBe(true)
 })
 
+test('a token may have any characters, which come as bytes of UTF-8', () => {
+  const header = (token: string) => `Bearer ${Buffer.from(token).toString('latin1')}`
+  expect(isAllowed('tökén ☃', header('tökén ☃'))).toBe(true)
+  expect(isAllowed('tökén ☃', header('tökén'))).toBe(false)
+})
+
 test.each(['', 'Bearer', 'Bearer ', 'Bearer s3cre', 'Bearer s3cret2', 'Bearer S3CRET', 'Basic s3cret', 's3cret'])(
   '"%s" does not',
   (authorization) => {

@@ -77,7 +77,7 @@ export const FAMILIES: readonly Family[] = [
   ),
   poolGauge(
     'pgweir_pool_max_servers',
-    'How many servers the pool may have, all processes together, without the reserve; 0 is no limit.',
+    'How many servers the pool may have, all processes together, without the reserve; 0 is no limit, and stands for those together that are counted as `other`.',
     ({ maxServers }) => maxServers,
   ),
   poolGauge(

@@ -2,17 +2,10 @@
 
 import { addLengths, Histogram, type Lengths, lengthsOf, quantileMs } from '../base/histogram.ts'
 import { addErrors, type ErrorTotals } from '../pool/error-counts.ts'
-import { keyOf, OTHER, sumTallies, type Tally, type TallyNames } from '../pool/tallies.ts'
-import {
-  CONSOLE_NAME,
-  type Fleet,
-  type FleetState,
-  type TransactionSnapshot,
-  type WorkerSnapshot,
-} from '../workers/fleet.ts'
-import { mergePools } from '../workers/gather.ts'
+import { keyOf, sumTallies, type Tally, type TallyNames } from '../pool/tallies.ts'
+import type { Fleet, FleetState, TransactionSnapshot, WorkerSnapshot } from '../workers/fleet.ts'
 import { type Health, healthOf } from '../workers/health.ts'
-import type { MeasuredFleet } from './snapshot.ts'
+import { type MeasuredFleet, namedPools } from './snapshot.ts'
 
 export type LiveFleet = MeasuredFleet & Pick<Fleet, 'clients' | 'servers' | 'transactions' | 'state'>
 
@@ -134,9 +127,8 @@ export class LiveFeed {
     const before = this.#before
     this.#before = { at, tallies }
     const seconds = before === null ? 1 : Math.max((at - before.at) / 1000, 0.001)
-    const named = pools.filter(({ database }) => database !== CONSOLE_NAME).map((pool) => names.of(pool))
     const changes: Change[] = []
-    const rows = mergePools([named]).map((pool): LivePool => {
+    const rows = namedPools(pools, names).map((pool): LivePool => {
       const key = keyOf(pool.database, pool.user)
       const change = changeOf(tallies.get(key), before?.tallies.get(key), before !== null)
       changes.push(change)
@@ -144,7 +136,7 @@ export class LiveFeed {
       return {
         ...{ database: pool.database, user: pool.user, mode: pool.mode, clients: pool.clients },
         servers: { active, idle: idle + used, other: tested + opening + cancelled },
-        maxServers: pool.database === OTHER ? 0 : pool.maxServers,
+        maxServers: pool.maxServers,
         oldestWaitMs: pool.longestWaitUs / 1000,
         oldestTransactionMs: pool.oldestTransactionUs / 1000,
         ...ratesOf(change, seconds),

@@ -50,12 +50,22 @@ export async function takeSnapshot(fleet: MeasuredFleet, names: TallyNames, limi
   ])
   // Whoever was counted first has a name; those of gauges follow.
   const tallies = sumTallies(accounts.pools.map((tally) => names.of(tally)))
-  const ofClients = pools.filter(({ database }) => database !== CONSOLE_NAME).map((pool) => names.of(pool))
-  const known = new Set([...tallies, ...ofClients].map(({ database }) => database))
+  const named = namedPools(pools, names)
+  const known = new Set([...tallies, ...named].map(({ database }) => database))
   return {
     accounts: { ...accounts, pools: tallies },
-    pools: mergePools([ofClients]),
+    pools: named,
     databases: databases.filter(({ name }) => known.has(name) && name !== OTHER),
     ...{ workers, vitals, circumstances, limits, version: VERSION },
   }
+}
+
+/** Those of clients. Those without a name are one, which as such has no limit. */
+export function namedPools(pools: readonly PoolSnapshot[], names: TallyNames): readonly PoolSnapshot[] {
+  const ofClients = pools.filter(({ database }) => database !== CONSOLE_NAME).map((pool) => names.of(pool))
+  return mergePools([ofClients]).map((pool) => (isOther(pool) ? { ...pool, maxServers: 0 } : pool))
+}
+
+function isOther({ database, user }: PoolSnapshot): boolean {
+  return database === OTHER && user === OTHER
 }

@@ -12,3 +12,12 @@ test('all that have no name of their own are counted under one, also if one had 
   const { accounts } = await takeSnapshot(madeUpFleet(late), names, {} as Limits)
   expect(accounts.pools).toMatchObject([{ database: 'other', user: 'other', totals: { queries: 4 } }])
 })
+
+test('they have no limit together, which one of them alone would have', async () => {
+  const pools = ['one', 'two', 'three'].map((database) => new MadeUpPool(database))
+  const { pools: told } = await takeSnapshot(madeUpFleet(pools), new TallyNames(1), {} as Limits)
+  expect(told.map(({ database, permits, maxServers }) => [database, permits, maxServers])).toEqual([
+    ['one', 3, 5],
+    ['other', 6, 0],
+  ])
+})

@@ -125,7 +125,8 @@ export class LiveFeed {
       ]),
     )
     const before = this.#before
-    this.#before = { at, tallies }
+    // Whoever looks after a while has not seen what was before.
+    if (this.#timer !== null) this.#before = { at, tallies }
     const seconds = before === null ? 1 : Math.max((at - before.at) / 1000, 0.001)
     const changes: Change[] = []
     const rows = namedPools(pools, names).map((pool): LivePool => {

@@ -67,6 +67,29 @@ test('it is asked only while somebody looks, once for all of them', async () => 
   expect(vi.getTimerCount()).toBe(0)
 })
 
+test('whoever leaves while the fleet answers leaves nothing that the next one would be compared with', async () => {
+  const pool = new MadeUpPool('app')
+  const fleet = madeUpFleet([pool])
+  let answer = () => {}
+  const slow = async () => {
+    await new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    return fleet.pools()
+  }
+  const views: LiveView[] = []
+  const feed = new LiveFeed({ fleet: { ...fleet, pools: slow }, names: new TallyNames(10), onTrouble: () => {} })
+  feed.watch(() => {})()
+  answer()
+  await vi.advanceTimersByTimeAsync(3_600_000)
+  pool.run(1_000, 100)
+  const stop = feed.watch((view) => views.push(view))
+  answer()
+  await vi.advanceTimersByTimeAsync(0)
+  expect(views[0]?.pools[0]).toMatchObject({ queries: 0, query: null })
+  stop()
+})
+
 test('pools beyond those that have a name are shown as one', async () => {
   const pools = [new MadeUpPool('one'), new MadeUpPool('two'), new MadeUpPool('three')]
   const { views, stop } = open(pools, 1)

@@ -18,7 +18,7 @@ export interface PoolerOptions {
   readonly databases?: Readonly<Record<string, string>>
   /** By their names in the ini file: `{ pool_mode: 'transaction', default_pool_size: 5 }`. Where it is not set, `listen_port` is one that is free. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>
-  /** Is read first. */
+  /** Is read first, and again at a RELOAD. */
   readonly iniFile?: string
   /** Gets each line of the log; without it there is none. */
   onLog?(line: string): void
@@ -54,11 +54,13 @@ export interface EmbeddedPooler {
  */
 export async function startPooler(options: PoolerOptions): Promise<EmbeddedPooler> {
   const { upstream = null, databases = {}, iniFile = null, onLog } = options
-  const flags: Record<string, string> = iniFile === null ? { listen_port: '0', unix_socket_dir: '' } : {}
+  const given: Record<string, string> = {}
   for (const [key, value] of Object.entries(options.settings ?? {}))
-    flags[key] = typeof value === 'boolean' ? String(Number(value)) : String(value)
+    given[key] = typeof value === 'boolean' ? String(Number(value)) : String(value)
   const lines = Object.entries(databases).map(([name, value]) => `${quoteName(name)} = ${value}`)
-  const { settings, problems } = loadSettings({ upstream, iniFile, flags, databases: lines })
+  const load = (file: string | null) =>
+    loadSettings({ upstream, iniFile: file, flags: { ...ownDefaults(file), ...given }, databases: lines })
+  const { settings, problems } = load(iniFile)
   if (hasErrors(problems)) throw new Error(problems.map(formatProblem).join('\n'))
   const { workers } = settings.general
   if (workers !== 1) throw new Error(`workers = ${workers} needs processes of its own: run the program pgweir instead`)
@@ -69,7 +71,7 @@ export async function startPooler(options: PoolerOptions): Promise<EmbeddedPoole
     ? createLog({ format, level: verbose > 0 ? 'debug' : 'info', wallMs: () => clock.wallMs(), write: onLog })
     : silentLog
   for (const problem of problems) log.warning(formatProblem(problem))
-  const pooler = await start(settings, { log, clock })
+  const pooler = await start(settings, { log, clock, load: (file) => load(file || null) })
   return {
     addresses: pooler.addresses.map(({ host, port }) => ({ host, port })),
     async snapshot() {
@@ -86,6 +88,15 @@ export async function startPooler(options: PoolerOptions): Promise<EmbeddedPoole
     },
     stop: () => pooler.stop(),
   }
+}
+
+/** Several may run beside each other, and beside a pgweir of its own. What the file says counts more. */
+function ownDefaults(iniFile: string | null): Record<string, string> {
+  const { origins } = loadSettings({ iniFile }).settings
+  const defaults = { listen_port: '0', unix_socket_dir: '' } as const
+  return Object.fromEntries(
+    Object.entries(defaults).filter(([key]) => origins[key as keyof typeof defaults].from === 'default'),
+  )
 }
 
 /** `*` is the fallback only without quotes. */

@@ -1,7 +1,10 @@
 /** Another program may run a pooler inside itself. */
 
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { Client } from 'pg'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { startPooler } from '../../src/daemon/library.ts'
 import { until } from '../support/e2e/until.ts'
 import { createDatabase } from '../support/postgres.ts'
@@ -54,6 +57,26 @@ test('by entries of databases', async () => {
     await client.end()
   }
   await pooler.stop()
+})
+
+test('by a file, on a free port and without a unix socket unless it says so, and reads it again', async () => {
+  const entry = `host=${host} port=${port} dbname=${database.database}`
+  const file = join(mkdtempSync(join(tmpdir(), 'pgweir-library-')), 'pgweir.ini')
+  onTestFinished(() => rmSync(dirname(file), { recursive: true }))
+  const text = `[pgbouncer]\nauth_type = any\n[databases]\napp = ${entry}\n`
+  writeFileSync(file, text)
+  const poolers = [await startPooler({ iniFile: file }), await startPooler({ iniFile: file })] as const
+  expect(poolers.map(({ addresses }) => addresses.length)).toEqual([1, 1])
+  expect(poolers[0].addresses).not.toEqual(poolers[1].addresses)
+
+  writeFileSync(file, `${text}later = ${entry}\n`)
+  const console = await connect(poolers[0], 'pgweir')
+  await console.query('reload')
+  await console.end()
+  const client = await connect(poolers[0], 'later')
+  expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  await client.end()
+  for (const pooler of poolers) await pooler.stop()
 })
 
 test.each([

@@ -193,14 +193,37 @@ export abstract class GatheredFleet implements Fleet {
   }
 
   async circumstances(): Promise<Circumstances> {
-    const all = mergeCircumstances(await this.#ask('circumstances'))
+    const all = mergeCircumstances(await this.#circumstancesInTime())
     return this.isEnding ? { ...all, isEnding: true } : all
+  }
+
+  /** Whoever asks has little patience: one that hangs is not waited for where others have answered. */
+  async #circumstancesInTime(): Promise<readonly Circumstances[]> {
+    const known: Circumstances[] = []
+    let onFirst = () => {}
+    const first = new Promise<void>((resolve) => {
+      onFirst = resolve
+    })
+    const all = this.askAll(async (worker) => {
+      known.push((await worker.line.ask('gather', 'circumstances')) as Circumstances)
+      onFirst()
+    })
+    let timer: NodeJS.Timeout | undefined
+    const isLate = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, LATE_MS)
+    })
+    await Promise.race([all, Promise.all([first, isLate])])
+    clearTimeout(timer)
+    return [...known]
   }
 
   async #ask<Name extends Topic>(topic: Name): Promise<Gatherable[Name][]> {
     return (await this.askAll((worker) => worker.line.ask('gather', topic))) as Gatherable[Name][]
   }
 }
+
+/** Probes wait for a second, if nobody says otherwise. */
+const LATE_MS = 300
 
 const NOTHING = sumOf([])
 const NOTHING_RECENT = { ms: 0, totals: NOTHING }

@@ -1,6 +1,6 @@
 /** The primary with workers that are only played: what they are told, and what becomes of what they say. */
 
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { createLog } from '../../../src/base/log.ts'
 import { sumOf } from '../../../src/pool/averages.ts'
@@ -545,6 +545,24 @@ test('a period of averages ends in workers that drain, too, and what they have d
   await settled()
   expect((await primary.workers()).map(({ state }) => state)).toContain('draining')
   expect(await primary.endPeriod()).toEqual({ ms: 60_000, totals: { ...sumOf([]), queries: 15 } })
+})
+
+test('a worker that hangs does not keep the others from saying that clients should come', async () => {
+  vi.useFakeTimers()
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+  const serves = { isStarting: false, isEnding: false, isPaused: false, supplied: 1, cutOff: 0 }
+  const hangs = new Promise<never>(() => {})
+  let asked = 0
+  const { primary } = fleet({ answers: { gather: () => (++asked === 1 ? hangs : serves) } })
+  await primary.start()
+  const circumstances = primary.circumstances()
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(await circumstances).toEqual(serves)
+  expect(vi.getTimerCount()).toBe(0)
+  expect(await primary.circumstances()).toEqual({ ...serves, supplied: 2 })
+  expect(vi.getTimerCount()).toBe(0)
 })
 
 test('an error of a worker is told by its own name', async () => {

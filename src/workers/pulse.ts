@@ -3,9 +3,14 @@
 import { Histogram } from '../base/histogram.ts'
 import type { Beat } from './messages.ts'
 
+const SECOND_MS = 1_000
+
 export class Pulse {
   #sweptMs: number | null = null
+  /** The longest that it was late in this second, and in the one before. */
   #delayMs = 0
+  #delayBeforeMs = 0
+  #secondMs = 0
   /** How late the event loop was each time that it was looked at. */
   readonly delays = new Histogram()
   readonly #everyMs: number
@@ -18,6 +23,11 @@ export class Pulse {
 
   /** A timer has fired: whatever it is late, everything else in the process was late too. */
   swept(nowMs: number): void {
+    if (nowMs - this.#secondMs >= SECOND_MS) {
+      this.#delayBeforeMs = this.#delayMs
+      this.#delayMs = 0
+      this.#secondMs = nowMs
+    }
     if (this.#sweptMs !== null) {
       const delayMs = Math.max(0, nowMs - this.#sweptMs - this.#everyMs)
       this.#delayMs = Math.max(this.#delayMs, delayMs)
@@ -26,11 +36,10 @@ export class Pulse {
     this.#sweptMs = nowMs
   }
 
-  /** The delay is the longest since the last call. */
+  /** Several may look, and none takes the delay away from the others. */
   take(counts: Pick<Beat, 'clients' | 'servers'>): Beat {
     const { user, system } = process.cpuUsage()
-    const delayUs = Math.round(this.#delayMs * 1000)
-    this.#delayMs = 0
+    const delayUs = Math.round(Math.max(this.#delayMs, this.#delayBeforeMs) * 1000)
     this.#residentBytes = residentBytes() ?? this.#residentBytes
     return { ...counts, cpuUs: user + system, residentBytes: this.#residentBytes, delayUs }
   }

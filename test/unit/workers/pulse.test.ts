@@ -1,6 +1,43 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Pulse } from '../../../src/workers/pulse.ts'
 
+const NOBODY = { clients: 0, servers: 0 }
+
+function pulse() {
+  const pulse = new Pulse(100)
+  let nowMs = 0
+  /** The janitor comes that much too late, and then as it should. */
+  const passes = (lateMs: number, times = 1) => {
+    for (let time = 0; time < times; time++) {
+      nowMs += 100 + (time === 0 ? lateMs : 0)
+      pulse.swept(nowMs)
+    }
+  }
+  passes(0)
+  return { passes, late: () => pulse.take(NOBODY).delayUs }
+}
+
+test('how late the event loop was is that of the last second, however seldom somebody looks', () => {
+  const { passes, late } = pulse()
+  passes(700)
+  passes(0, 30)
+  expect(late()).toBe(0)
+})
+
+test('whoever looks takes nothing away from others', () => {
+  const { passes, late } = pulse()
+  passes(50)
+  expect([late(), late()]).toEqual([50_000, 50_000])
+})
+
+test('nor from the end of the second', () => {
+  const { passes, late } = pulse()
+  passes(0, 8)
+  passes(90)
+  passes(0, 2)
+  expect(late()).toBe(90_000)
+})
+
 test('while the system does not tell how much memory there is, it is as much as before', () => {
   const pulse = new Pulse(100)
   const { residentBytes } = pulse.take({ clients: 1, servers: 1 })

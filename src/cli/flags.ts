@@ -54,10 +54,12 @@ export function addRefusedFlags(command: Command): Command {
   return command.addOption(new Option('-R, --reboot').hideHelp())
 }
 
-/** Ends the command with an error if one of the refused flags was given. */
-export function refuseFlags(command: Command): void {
-  for (const [flag, answer] of Object.entries(REFUSED))
-    if (command.opts()[flag] !== undefined) command.error(`error: ${answer}`)
+/** Ends with an error if one of the refused flags was given, or one that is not for this command. */
+export function refuseFlags(program: Command, command: Command): void {
+  const given = program.opts()
+  for (const [flag, answer] of Object.entries(REFUSED)) if (given[flag] !== undefined) program.error(`error: ${answer}`)
+  if (given['daemon'] !== undefined && command !== program)
+    program.error(`error: -d is for the pooler itself: ${command.name()} does not run in the background`)
 }
 
 /** Flags may stand before and after the name of a subcommand; the later ones win. */

@@ -56,7 +56,7 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ writeOut: world.print, writeErr: world.complain })
-    .hook('preAction', () => refuseFlags(program))
+    .hook('preAction', (_, command) => refuseFlags(program, command))
   addSettingFlags(addServerFlags(addOutputFlags(addRefusedFlags(addRunFlags(program)))))
   program.action(async (iniFile: string | undefined) => {
     const { daemon = false, inBackground = false } = program.opts<{ daemon?: boolean; inBackground?: boolean }>()

@@ -72,9 +72,14 @@ export interface DemoParts {
 
 export async function runDemo(options: DemoOptions, parts: DemoParts): Promise<number> {
   const { interrupted, write } = parts
+  const { password } = options
+  // PostgreSQL would take the first for none, and a user list has a line for each user.
+  if (password !== undefined && !/^[^\r\n]+$/.test(password))
+    return fail('--password cannot be empty, or have several lines', write)
   // Whatever is wrong with the settings shall be known before anything is started.
   const early = loadDemoSettings(options, parts.env, { host: '127.0.0.1', port: 5432 }, '/')
   if (hasErrors(early.problems)) return refuse(early, write)
+  tell(early, write)
   const taken = await parts.findTakenAddress(early.settings)
   if (taken !== null) return explainTakenPort(taken, early.settings, write)
 
@@ -218,9 +223,13 @@ function fail(error: unknown, write: DemoParts['write']): number {
   return 1
 }
 
-function refuse({ problems }: Loaded, write: DemoParts['write']): number {
-  for (const problem of problems) write(formatProblem(problem))
+function refuse(loaded: Loaded, write: DemoParts['write']): number {
+  tell(loaded, write)
   return 1
+}
+
+function tell({ problems }: Loaded, write: DemoParts['write']): void {
+  for (const problem of problems) write(formatProblem(problem))
 }
 
 /** Looks before PostgreSQL is started, so that the answer comes at once. Null if all addresses are free. */

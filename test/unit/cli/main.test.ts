@@ -74,6 +74,15 @@ describe('pgweir', () => {
     expect(talks).toEqual([{ texts: ['show pools'], flags: { settings: { listen_port: '7000' } } }])
   })
 
+  test('refuses to run in the background what does not', async () => {
+    for (const command of ['demo', 'check', 'console']) {
+      const { run, written, demos } = fakeWorld()
+      expect(await run('-d', command, ...(command === 'check' ? ['a.ini'] : []))).toBe(1)
+      expect(written.err).toContain(`-d is for the pooler itself: ${command} does not run in the background`)
+      expect(demos).toEqual([])
+    }
+  })
+
   test('answers a mistyped flag with the nearest one', async () => {
     const { run, written } = fakeWorld()
     expect(await run('--default-pool-sise', '5')).toBe(1)

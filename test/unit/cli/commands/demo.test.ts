@@ -94,6 +94,22 @@ test('a wrong setting is told before anything is started', async () => {
   expect(doings).toEqual([])
 })
 
+test.each(['', 'two\nlines'])('the password %j is refused before anything is started', async (password) => {
+  const { run, text, doings } = await prepareDemo({ flags: {}, password })
+  expect(await run()).toBe(1)
+  expect(text.whole()).toContain('--password cannot be empty, or have several lines')
+  expect(doings).toEqual([])
+})
+
+test('what will not be as it is written is told, once', async () => {
+  const { run, interrupt, text } = await prepareDemo({ flags: {} }, { PGWEIR_DEFALT_POOL_SIZE: '5' })
+  const code = run()
+  await text.toContain('Ready.')
+  interrupt()
+  await code
+  expect(text.whole().match(/warning: PGWEIR_DEFALT_POOL_SIZE in the environment is not a setting/g)).toHaveLength(1)
+})
+
 test('a taken port is told before anything is started, with a way out', async () => {
   const port = await takePort()
   const { run, text, doings } = await prepareDemo({ flags: { listen_port: String(port) } })

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { startPgweir } from '../support/e2e/pgweir.ts'
 import { Program } from '../support/e2e/program.ts'
+import { Terminal } from '../support/e2e/terminal.ts'
 import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
@@ -28,6 +29,20 @@ test('pgweir top --once prints the pools of a pooler that runs', async () => {
   unread.stopReading()
   expect(await unread.ended()).toBe(0)
   expect(unread.stderr).toBe('')
+})
+
+test('a terminal is given back as it was, whoever ends it', async () => {
+  const pgweir = await startPgweir({ database, settings: { auth_type: 'any' } })
+  const { host, port } = pgweir.address
+  for (const end of ['q', 'SIGTERM', 'SIGHUP'] as const) {
+    const terminal = new Terminal(['top', '--host', host, '--port', String(port), '-U', 'ada'])
+    await terminal.shows('\u001b[?1049h')
+    await terminal.shows('DATABASE')
+    if (end === 'q') terminal.type('q')
+    else process.kill(await terminal.pid(), end)
+    expect(await terminal.ended()).toBe(0)
+    expect(terminal.shown).toContain('\u001b[?25h\u001b[?1049l')
+  }
 })
 
 test('it tells that nobody is there', async () => {

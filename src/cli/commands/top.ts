@@ -29,6 +29,8 @@ const DELAY = time({ min: 100, max: MAX_TIMER_MS })
 /** Goes to a screen of its own without a cursor, and back. */
 const ENTER = '\u001b[?1049h\u001b[?25l'
 const LEAVE = '\u001b[?25h\u001b[?1049l'
+const SIGNALS = ['SIGTERM', 'SIGHUP', 'SIGINT'] as const
+
 const HOME = '\u001b[H'
 const CLEAR_LINE = '\u001b[K'
 
@@ -108,6 +110,9 @@ async function watch(
       draw()
     }
   }
+  // The screen is given back, whoever ends it.
+  const onSignal = () => end(null)
+  for (const signal of SIGNALS) process.on(signal, onSignal)
   output.write(ENTER)
   input.setRawMode(true)
   input.on('data', onKey)
@@ -118,6 +123,7 @@ async function watch(
     return await Promise.race([ended, lost])
   } finally {
     clearTimeout(timer)
+    for (const signal of SIGNALS) process.off(signal, onSignal)
     output.off('resize', draw)
     input.off('data', onKey)
     input.setRawMode(false)

@@ -22,8 +22,8 @@ export interface Page {
 /** What is sent for as long as somebody listens. */
 export interface Stream {
   readonly contentType: string
-  /** Returns what is done when nobody listens any more. What `send` returns is whether the listener keeps up. */
-  open(send: (text: string) => boolean): () => void
+  /** Returns what is done when nobody listens any more, also after `end`. What `send` returns is whether the listener keeps up. */
+  open(send: (text: string) => boolean, end: () => void): () => void
 }
 
 export type Answer = (request: IncomingMessage) => Page | Stream | Promise<Page | Stream>
@@ -153,11 +153,14 @@ function stream(request: IncomingMessage, response: ServerResponse, { contentTyp
     return
   }
   response.flushHeaders()
-  const close = open((text) => {
-    // Whoever does not read gets the next one when there is room.
-    if (response.writableNeedDrain) return false
-    return response.write(text)
-  })
+  const close = open(
+    (text) => {
+      // Whoever does not read gets the next one when there is room.
+      if (response.writableNeedDrain) return false
+      return response.write(text)
+    },
+    () => response.end(),
+  )
   response.once('close', close)
 }
 

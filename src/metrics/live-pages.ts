@@ -27,7 +27,7 @@ export function livePages(options: LiveFeedOptions, token: () => string): Pages 
   }
   return new Map<string, Answer>([
     ['/', () => page],
-    ['/live', guarded(token, () => liveStream(feed))],
+    ['/live', guarded(token, () => liveStream(feed, token))],
     [
       '/live/pool',
       guarded(token, async ({ url }) => poolPage(options, new URL(url ?? '', 'http://localhost').searchParams)),
@@ -36,10 +36,16 @@ export function livePages(options: LiveFeedOptions, token: () => string): Pages 
 }
 
 /** https://html.spec.whatwg.org/multipage/server-sent-events.html */
-function liveStream(feed: LiveFeed): Stream {
+function liveStream(feed: LiveFeed, token: () => string): Stream {
+  const cameBy = token()
   return {
     contentType: 'text/event-stream',
-    open: (send) => feed.watch((view) => send(`data: ${JSON.stringify(view)}\n\n`)),
+    open: (send, end) =>
+      feed.watch((view) => {
+        // It may have been changed because it had got to somebody.
+        if (token() === cameBy) send(`data: ${JSON.stringify(view)}\n\n`)
+        else end()
+      }),
   }
 }
 

@@ -27,8 +27,13 @@ export async function prompt({ input, output, run, lost, ...options }: PromptOpt
   const lines = createInterface({ input, output, prompt: PROMPT, completer: complete, historySize: 500 })
   let isOver = false
   let reason: string | null = null
+  let leave = () => {}
+  const left = new Promise<void>((resolve) => {
+    leave = resolve
+  })
   const end = () => {
     isOver = true
+    leave()
     lines.close()
   }
   lost.then((why) => {
@@ -43,8 +48,14 @@ export async function prompt({ input, output, run, lost, ...options }: PromptOpt
     if (text === '\\x') {
       layout = layout === 'expanded' ? 'table' : 'expanded'
       output.write(`Expanded display is ${layout === 'expanded' ? 'on' : 'off'}.\n`)
-    } else if (period !== null) await watch(lines, period, () => run(text, layout))
-    else if (text !== '') await run(text === '\\?' ? 'show help' : text, layout)
+    } else if (text !== '') {
+      const work =
+        period === null
+          ? run(text === '\\?' ? 'show help' : text, layout)
+          : watch(lines, period, () => run(text, layout))
+      // A PAUSE may wait for long.
+      await Promise.race([work, left])
+    }
     if (isOver) break
     lines.prompt()
   }

@@ -37,3 +37,21 @@ test('the prompt ends when the user has had enough', async () => {
 test('the prompt of a pooler that has ended tells why', async () => {
   expect(await prompted({ lost: Promise.resolve('pooler is shutting down') }).ended).toBe('pooler is shutting down')
 })
+
+test('Ctrl-C ends the prompt also while a command waits', async () => {
+  const [input, output] = [new PassThrough(), Object.assign(new PassThrough(), { isTTY: true, columns: 80 })]
+  const streams = { input, output } as unknown as Pick<PromptOptions, 'input' | 'output'>
+  let isWaiting = () => {}
+  const waits = new Promise<void>((resolve) => {
+    isWaiting = resolve
+  })
+  const run = () => {
+    isWaiting()
+    return new Promise<void>(() => {})
+  }
+  const ended = prompt({ ...streams, layout: 'table', run, lost: new Promise(() => {}) })
+  input.write('pause\r')
+  await waits
+  input.write('\u0003')
+  expect(await ended).toBeNull()
+})

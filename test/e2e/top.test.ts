@@ -38,7 +38,8 @@ test('a terminal is given back as it was, whoever ends it', async () => {
     const terminal = new Terminal(['top', '--host', host, '--port', String(port), '-U', 'ada'])
     await terminal.shows('\u001b[?1049h')
     await terminal.shows('DATABASE')
-    if (end === 'q') terminal.type('q')
+    // A filter and a look at it, all at once.
+    if (end === 'q') terminal.type('/app\r q')
     else process.kill(await terminal.pid(), end)
     expect(await terminal.ended()).toBe(0)
     expect(terminal.shown).toContain('\u001b[?25h\u001b[?1049l')

@@ -1,5 +1,6 @@
 /** `pgweir top`: the pools of a pooler that runs, looked at again and again, in a terminal. */
 
+import { StringDecoder } from 'node:string_decoder'
 import type pg from 'pg'
 import { MAX_TIMER_MS } from '../../base/timers.ts'
 import { quote } from '../../settings/problem.ts'
@@ -13,7 +14,7 @@ import {
   type PlaceFlags,
 } from '../console/connection.ts'
 import { type Ask, type Counted, look } from '../top/look.ts'
-import { FIRST_STATE, press, screen, sizeOf, type TopState, type TopView } from '../top/screen.ts'
+import { FIRST_STATE, keysIn, press, screen, sizeOf, type TopState, type TopView } from '../top/screen.ts'
 
 export interface TopFlags extends PlaceFlags {
   /** Seconds between two looks. */
@@ -102,13 +103,14 @@ async function watch(
   const repeat = () => {
     again().catch((problem) => end(messageOf(problem)))
   }
+  const decoder = new StringDecoder('utf8')
   const onKey = (bytes: Buffer) => {
-    const next = press(state, bytes.toString('utf8'))
-    if (next === null) end(null)
-    else {
+    for (const key of keysIn(decoder.write(bytes))) {
+      const next = press(state, key)
+      if (next === null) return end(null)
       state = next
-      draw()
     }
+    draw()
   }
   // The screen is given back, whoever ends it.
   const onSignal = () => end(null)

@@ -169,6 +169,14 @@ function bytes(value: number): string {
       : `${(value / 1024 ** 2).toFixed(1)} MB`
 }
 
+// https://www.xfree86.org/current/ctlseqs.html
+const KEYS = /\u001b\[[0-9;?]*[@-~]|\u001bO[A-Z]|[\s\S]/gu
+
+/** A slow line brings several at once, and some terminals have other words for the arrows. */
+export function keysIn(text: string): string[] {
+  return (text.match(KEYS) ?? []).map((key) => key.replace('\u001bO', '\u001b['))
+}
+
 /** What a key does; null where it ends the program. */
 export function press(state: TopState, key: string): TopState | null {
   if (key === '\u0003') return null

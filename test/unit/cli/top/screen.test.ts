@@ -3,6 +3,7 @@ import { textWidth } from '../../../../src/base/text-width.ts'
 import {
   COLUMNS,
   FIRST_STATE,
+  keysIn,
   press,
   screen,
   sizeOf,
@@ -136,4 +137,12 @@ test('a line is never wider than the terminal, whatever places its characters ta
 
 test('a letter of two halves is taken away whole', () => {
   expect(pressed('/', 'a', '🐘', '\u007f').filter).toBe('a')
+})
+
+test('keys that come at once are pressed one after the other', () => {
+  expect(keysIn('/ap\r\u001b[Bq')).toEqual(['/', 'a', 'p', '\r', '\u001b[B', 'q'])
+  expect(keysIn('\u001bOA\u001bOB')).toEqual(['\u001b[A', '\u001b[B'])
+  expect(keysIn('\u001b[15~\u001b[1;5C')).toEqual(['\u001b[15~', '\u001b[1;5C'])
+  expect(keysIn('\u001b')).toEqual(['\u001b'])
+  expect(keysIn('é🐘')).toEqual(['é', '🐘'])
 })

@@ -77,10 +77,18 @@ export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean
     log,
     reopen(next) {
       const opened = openLogFile(next)
-      const openedSystemLog = openOurSystemLog(next)
-      close()
+      const formerSystemLog = systemLog
+      try {
+        // Lines may wait for one that goes on.
+        if (systemLog !== null && next.syslog) systemLog.settings = next
+        else systemLog = openOurSystemLog(next)
+      } catch (problem) {
+        if (opened !== null) closeSync(opened)
+        throw problem
+      }
+      if (formerSystemLog !== systemLog) formerSystemLog?.close()
+      if (file !== null) closeSync(file)
       file = opened
-      systemLog = openedSystemLog
       options.format = next.log_format
       options.level = levelOf(next)
       limit.perSecond = next.log_rate_limit

@@ -4,7 +4,12 @@ import type { Level } from '../base/log.ts'
 import { type Datagrams, openDatagrams } from '../net/datagrams.ts'
 import type { GeneralSettings, SYSLOG_FACILITIES } from '../settings/schema.ts'
 
+/** How lines are marked. */
+type Marks = Pick<GeneralSettings, 'syslog_facility' | 'syslog_ident'>
+
 export interface SystemLog {
+  /** Of lines from now on. */
+  settings: Marks
   write(level: Level, text: string): void
   close(): void
 }
@@ -58,14 +63,17 @@ export function openSystemLog(
     throw new Error(`syslog cannot be used: ${(cause as Error).message}`, { cause })
   }
   return {
-    write: (level, text) => datagrams.send(systemLogLine(general, wallMs(), level, text)),
+    settings: general,
+    write(level, text) {
+      datagrams.send(systemLogLine(this.settings, wallMs(), level, text))
+    },
     close: () => datagrams.close(),
   }
 }
 
 /** `<30>May  1 12:00:00 pgbouncer[4711]: …`, by the clock on the wall; there is no host in a line that stays on its machine. */
 export function systemLogLine(
-  { syslog_facility, syslog_ident }: Pick<GeneralSettings, 'syslog_facility' | 'syslog_ident'>,
+  { syslog_facility, syslog_ident }: Marks,
   wallMs: number,
   level: Level,
   text: string,

@@ -75,6 +75,24 @@ test('a receiver that is busy gets all lines, in order, once it is not', async (
   expect(told).toEqual([])
 })
 
+test('a reload loses none of the lines that wait for a receiver that is busy', async () => {
+  const receiver = receiveDatagrams()
+  const opened = openLog(settings('syslog_ident = one'), new ManualClock(), true, receiver.path)
+  onTestFinished(() => opened.close())
+  const count = 900
+  for (let number = 0; number < count; number++) {
+    if (number === count / 2) opened.reopen(settings('syslog_ident = two'))
+    opened.log.info(`line ${number}`)
+  }
+  const all: string[] = []
+  await until('all have come', () => {
+    all.push(...receiver.messages())
+    return all.at(-1)?.endsWith(`line ${count - 1}`) ?? false
+  })
+  expect(all).toHaveLength(count)
+  expect(all.filter((line) => / one\[/.test(line))).toHaveLength(count / 2)
+})
+
 test('a reload turns it on and off, and gives it another name', () => {
   const receiver = receiveDatagrams()
   const opened = openLog(settings('syslog = 0'), new ManualClock(), true, receiver.path)

@@ -70,10 +70,17 @@ export function parseUpstreamUrl(text: string): Pairs {
     add('user', decodeURIComponent(url.username))
     add('password', decodeURIComponent(url.password))
     add('dbname', decodeURIComponent(url.pathname.replace(/^\//, '')))
+    // Unlike in a form on a page, a plus is no space: for libpq neither.
+    for (const pair of url.search
+      .replace(/^\?/, '')
+      .split('&')
+      .filter((part) => part !== '')) {
+      const [key = '', value = ''] = pair.split(/=(.*)/s)
+      pairs.push({ key: decodeURIComponent(key), value: decodeURIComponent(value) })
+    }
   } catch {
     return { pairs: [], problem: NOT_A_URL }
   }
-  for (const [key, value] of url.searchParams) pairs.push({ key, value })
   return { pairs, problem: null }
 }
 

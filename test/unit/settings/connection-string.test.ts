@@ -88,6 +88,16 @@ describe('an upstream URL', () => {
     })
   })
 
+  test('takes a plus for itself, and what is percent-encoded for what it stands for', () => {
+    expect(read('postgres://db/?timezone=Etc/GMT%2B5&application_name=a+b%20c=d&password=&user=ad%C3%A9')).toEqual({
+      host: 'db',
+      timezone: 'Etc/GMT+5',
+      application_name: 'a+b c=d',
+      password: '',
+      user: 'adé',
+    })
+  })
+
   test('may leave out everything but the scheme', () => {
     expect(read('postgresql://')).toEqual({})
     expect(read('postgres://db.example/')).toEqual({ host: 'db.example' })

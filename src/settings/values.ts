@@ -49,6 +49,7 @@ export function integer({ min = 0, max = MAX_INTEGER }: Bounds = {}): ValueType<
       // PgBouncer reads 010 as octal and 0x10 as hexadecimal; refusing both is better than reading them otherwise.
       if (!/^-?(0|[1-9]\d{0,15})$/.test(text)) return refuse(this)
       const value = Number(text)
+      if (value > MAX_INTEGER && max === MAX_INTEGER) return atMost(`${MAX_INTEGER}`)
       return value >= min && value <= max ? { value } : refuse(this)
     },
     print: String,
@@ -75,6 +76,7 @@ export function time({ min = 0, max = MAX_TIME_MS }: Bounds = {}): ValueType<num
     accepts: `seconds, or a number with a unit (us, ms, s, min, h, d)${bounds}`,
     parse(text) {
       const value = readMs(text, 's')
+      if (value !== null && value > MAX_TIME_MS) return atMost(`${MAX_INTEGER} seconds`)
       return value !== null && value >= min && value <= max ? { value } : refuse(this)
     },
     print: (value) => String(value / 1000),
@@ -88,7 +90,8 @@ export function milliseconds(): ValueType<number> {
     accepts: 'whole milliseconds, or a number with a unit (ms, s, min, h, d)',
     parse(text) {
       const value = readMs(text, 'ms')
-      return value !== null && Number.isInteger(value) && value <= MAX_INTEGER ? { value } : refuse(this)
+      if (value !== null && value > MAX_INTEGER) return atMost(`${MAX_INTEGER} milliseconds`)
+      return value !== null && Number.isInteger(value) ? { value } : refuse(this)
     },
     print: String,
   }
@@ -112,6 +115,7 @@ export function bytes({ min = 0, max = MAX_INTEGER }: Bounds = {}): ValueType<nu
       const unitBytes = UNIT_BYTES[(unit || 'b').toLowerCase()]
       if (digits === undefined || unitBytes === undefined) return refuse(this)
       const value = Number(digits) * unitBytes
+      if (value > MAX_INTEGER) return atMost(`${MAX_INTEGER} bytes`)
       return value >= min && value <= max ? { value } : refuse(this)
     },
     print: String,
@@ -259,6 +263,11 @@ export function override(
 
 function refuse({ accepts }: { readonly accepts: string }): { readonly problem: string } {
   return { problem: `it takes ${accepts}` }
+}
+
+/** What is more than a C `int` holds; said only to whoever has written more. */
+function atMost(most: string): { readonly problem: string } {
+  return { problem: `it takes ${most} at most` }
 }
 
 function range(min: number, max: number, greatest: number, unit = ''): string {

@@ -162,3 +162,13 @@ test('a negative number means the general setting, and 0 does where PgBouncer ta
   expect(override(time(), 'zero means general').parse('2s')).toEqual({ value: 2000 })
   expect(override(time(), 'zero means general').parse('soon')).toEqual(refused)
 })
+
+test.each([
+  [time(), '2147483648', '2147483647 seconds'],
+  [time({ min: 1000 }), '30000d', '2147483647 seconds'],
+  [milliseconds(), '25d', '2147483647 milliseconds'],
+  [bytes(), '2GB', '2147483647 bytes'],
+  [integer(), '3000000000', '2147483647'],
+])('what is more than any number may be is told that (case %#)', (type, written, most) => {
+  expect(type.parse(written)).toEqual({ problem: `it takes ${most} at most` })
+})

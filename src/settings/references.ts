@@ -45,19 +45,21 @@ export class References {
     })
     if (problem !== null) return { problem }
     // Only what is written so: the value of a variable is never looked into.
-    return isSecret && written.startsWith(FILE) ? this.#contentOf(value.slice(FILE.length)) : { value }
+    if (!isSecret || !written.startsWith(FILE)) return { value }
+    return this.#contentOf(value.slice(FILE.length), written.slice(FILE.length))
   }
 
-  #contentOf(path: string): Parsed<string> {
-    const failed = (why: string) => ({ problem: `is to be read from ${quote(path)}: ${why}` })
+  #contentOf(path: string, written: string): Parsed<string> {
+    const failed = (why: string) => ({ problem: `is to be read from ${quote(written)}: ${why}` })
     let content: string
     try {
       content = this.#files.read(path)
       this.#kept.set(path, content)
     } catch (cause) {
       const kept = (cause as NodeJS.ErrnoException).code === 'EACCES' ? this.#kept.get(path) : undefined
-      if (kept === undefined) return failed(systemSentence(cause))
-      this.unreadable.add(path)
+      // The system repeats the path.
+      if (kept === undefined) return failed(systemSentence(cause).replaceAll(`'${path}'`, () => `'${written}'`))
+      this.unreadable.add(written)
       content = kept
     }
     // Editors and `echo` end a file with a line's end, which nobody means to be part of a password.

@@ -6,6 +6,7 @@ import { changesBetween, describeChanges } from '../../../src/settings/changes.t
 import { describeConfig } from '../../../src/settings/describe.ts'
 import { loadSettings } from '../../../src/settings/load.ts'
 import { formatProblem } from '../../../src/settings/problem.ts'
+import { References } from '../../../src/settings/references.ts'
 import { virtualFiles } from './virtual-files.ts'
 
 const ENV = { APP_PASSWORD: "se'cret with = and file:x ${HOST}", HOST: 'db.internal', NOTHING: '', PORT: 'hunter2' }
@@ -46,12 +47,25 @@ test.each([
   ['${GONE}', 'password refers to ${GONE}, which is not set in the environment'],
   ['${NOTHING}', 'password refers to ${NOTHING}, which is empty in the environment'],
   ['file:gone', 'password is to be read from "gone": there is no such file'],
+  ['file:${PORT}', 'password is to be read from "${PORT}": there is no such file'],
   ['file:empty', 'password is to be read from "empty": the file is empty'],
   ['file:binary', 'password is to be read from "binary": it is no text'],
   ['file:huge', 'password is to be read from "huge": it is over 65530 bytes long'],
 ])('the password %s is an error with its file and line', (written, sentence) => {
   const files = { empty: '\n', binary: 'a\0b', huge: 'x'.repeat(65_531) }
   expect(passwordOf(written, files).told).toEqual([`main.ini:4: error: database "app": ${sentence}`])
+})
+
+test('what the system says of a file repeats the path as it is written, too', () => {
+  const files = {
+    ...virtualFiles({}),
+    read(path: string): string {
+      throw new Error(`EIO: i/o error, open '${path}'`)
+    },
+  }
+  expect(new References(ENV, files).resolve('file:d/${PORT}', true)).toEqual({
+    problem: `is to be read from "d/\${PORT}": EIO: i/o error, open 'd/\${PORT}'`,
+  })
 })
 
 test('only a secret is read from a file', () => {

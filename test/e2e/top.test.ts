@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { startPgweir } from '../support/e2e/pgweir.ts'
 import { Program } from '../support/e2e/program.ts'
 import { Terminal } from '../support/e2e/terminal.ts'
+import { isInstalled } from '../support/installed.ts'
 import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
@@ -31,7 +32,7 @@ test('pgweir top --once prints the pools of a pooler that runs', async () => {
   expect(unread.stderr).toBe('')
 })
 
-test('a terminal is given back as it was, whoever ends it', async () => {
+test.runIf(isInstalled('script'))('a terminal is given back as it was, whoever ends it', async () => {
   const pgweir = await startPgweir({ database, settings: { auth_type: 'any' } })
   const { host, port } = pgweir.address
   for (const end of ['q', 'SIGTERM', 'SIGHUP'] as const) {

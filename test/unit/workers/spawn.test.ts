@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { listenForSockets } from '../../../src/net/node-transport.ts'
 import { SpawnedWorker } from '../../../src/workers/spawn.ts'
+import { isInstalled } from '../../support/installed.ts'
 import { LOOPBACK, until } from '../net/rigs.ts'
 
 /** Has no descriptor left until the first connection has not reached it. */
@@ -37,30 +38,33 @@ function program(text: string): string {
   return path
 }
 
-test('of what is handed over to a process without a descriptor the first is left, and others come through', async () => {
-  const said: unknown[] = []
-  const ends: string[] = []
-  const worker = new SpawnedWorker(
-    { program: program(SHORT_OF_DESCRIPTORS), descriptors: [] },
-    { onMessage: (message) => said.push(message), onConnected: () => {}, onExit: (how) => ends.push(how) },
-  )
-  onTestFinished(() => worker.kill('SIGKILL'))
-  await until('it is full', () => said.length === 1)
-  let count = 0
-  const listener = await listenForSockets(LOOPBACK, (socket) => worker.handOver({ count: ++count }, socket))
-  onTestFinished(() => listener.close())
-  const connect = () => {
-    const socket = net.connect(listener.address)
-    onTestFinished(() => void socket.destroy())
-    return socket.resume()
-  }
-  const [first, second] = [connect(), connect()]
-  await once(first, 'close')
-  await until('the second one is there', () => said.length === 2)
-  expect(said[1]).toEqual({ got: { count: 2 }, isConnection: true })
-  expect(second.destroyed).toBe(false)
-  expect(ends).toEqual([])
-})
+test.runIf(isInstalled('prlimit'))(
+  'of what is handed over to a process without a descriptor the first is left, and others come through',
+  async () => {
+    const said: unknown[] = []
+    const ends: string[] = []
+    const worker = new SpawnedWorker(
+      { program: program(SHORT_OF_DESCRIPTORS), descriptors: [] },
+      { onMessage: (message) => said.push(message), onConnected: () => {}, onExit: (how) => ends.push(how) },
+    )
+    onTestFinished(() => worker.kill('SIGKILL'))
+    await until('it is full', () => said.length === 1)
+    let count = 0
+    const listener = await listenForSockets(LOOPBACK, (socket) => worker.handOver({ count: ++count }, socket))
+    onTestFinished(() => listener.close())
+    const connect = () => {
+      const socket = net.connect(listener.address)
+      onTestFinished(() => void socket.destroy())
+      return socket.resume()
+    }
+    const [first, second] = [connect(), connect()]
+    await once(first, 'close')
+    await until('the second one is there', () => said.length === 2)
+    expect(said[1]).toEqual({ got: { count: 2 }, isConnection: true })
+    expect(second.destroyed).toBe(false)
+    expect(ends).toEqual([])
+  },
+)
 
 test('where there is no process, nothing is killed: without a number the system would take it for all of our group', async () => {
   const { execPath } = process

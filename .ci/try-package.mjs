@@ -57,10 +57,12 @@ try {
   run('npm', ['install', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund', `./${filename}`])
   const version = run('npx', ['--no-install', 'pgweir', '--version'])
   if (!version.startsWith('pgweir ')) throw new Error(`--version said ${version}`)
-  for (const name of readdirSync('deploy').filter((file) => file.endsWith('.ini')))
-    process.stdout.write(
-      run('npx', ['--no-install', 'pgweir', 'check', join(folder, 'node_modules/pgweir/deploy', name)]),
-    )
+  writeFileSync(join(folder, 'userlist.txt'), '"ada" "a secret of hers"\n')
+  for (const name of readdirSync('deploy').filter((file) => file.endsWith('.ini'))) {
+    const text = readFileSync(join(folder, 'node_modules/pgweir/deploy', name), 'utf8')
+    writeFileSync(join(folder, name), text.replaceAll('/etc/pgweir/userlist.txt', join(folder, 'userlist.txt')))
+    process.stdout.write(run('npx', ['--no-install', 'pgweir', 'check', name]))
+  }
 
   writeFileSync(join(folder, 'use.ts'), USE)
   writeFileSync(join(folder, 'use.js'), USE.replace('type EmbeddedPooler, ', '').replace(': EmbeddedPooler', ''))

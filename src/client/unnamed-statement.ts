@@ -9,6 +9,9 @@ import { MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
 /** A larger buffer is given back when its statement is gone. */
 const MAX_IDLE_BYTES = 4 * 1024
 
+/** To tell the kind of a text takes some milliseconds for each million of letters, each time that it is parsed. */
+const MAX_TOLD_BYTES = 64 * 1024
+
 const NONE: Former[] = []
 
 /** What the client had before a change that may have been skipped. */
@@ -77,9 +80,9 @@ export class UnnamedStatement {
     return this.#shared
   }
 
+  /** That of a long text is not looked for: it may be anything. */
   get kind(): TextKind {
-    const { body } = this
-    this.#kind ??= body === null ? 'other' : textKind(body, 0, Math.max(body.indexOf(0), 0))
+    this.#kind ??= this.#length > MAX_TOLD_BYTES || this.body === null ? 'other' : kindOf(this.body)
     return this.#kind
   }
 
@@ -210,4 +213,8 @@ export class UnnamedStatement {
   use(): void {
     this.#isUsed = true
   }
+}
+
+function kindOf(body: Buffer): TextKind {
+  return textKind(body, 0, Math.max(body.indexOf(0), 0))
 }

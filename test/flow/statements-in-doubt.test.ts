@@ -473,6 +473,18 @@ describe('behind what may change settings, and is not answered yet', () => {
     await client.expect('ParseComplete', 'ReadyForQuery(I)')
   })
 
+  test('behind a text of more than 64 KB, which is not looked at, it waits', async () => {
+    const { client, postgres } = await startPrepared()
+    client.send(parse('', `select 1${' '.repeat(65_536)}`), bind('', ''), execute(), sync, parse('s2', TEXT), sync)
+    await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
+    await postgres.expectNothing()
+    postgres.send(parseComplete, RESULT)
+    await client.answer()
+    await postgres.expect(`Parse(#2, ${TEXT})`, 'Sync')
+    postgres.send(parseComplete, ready())
+    await client.expect('ParseComplete', 'ReadyForQuery(I)')
+  })
+
   test('a COPY that waits for data is told that there are none', async () => {
     const { client, postgres } = await startPair()
     client.send(query('copy a from stdin'), parse('s1', TEXT), sync)

@@ -1,7 +1,7 @@
 /** Clients and servers on unix sockets. */
 
 import { existsSync, linkSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -17,6 +17,16 @@ function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'pgweir-unix-'))
   onTestFinished(() => rmSync(path, { recursive: true, force: true }))
   return path
+}
+
+function isRefused(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path }, () => {
+      socket.destroy()
+      resolve(false)
+    })
+    socket.on('error', () => resolve(true))
+  })
 }
 
 function socketOf({ addresses }: Pgweir): string {
@@ -115,6 +125,8 @@ test('a file that somebody left behind makes way; a socket in use does not', asy
     message: `unix socket is in use, cannot continue: ${path}`,
   })
   await new Promise((resolve) => holder.close(resolve))
+  // A process that another test starts just then has the socket until its program begins.
+  await until('nobody listens any more', () => isRefused(left))
   renameSync(left, path)
   const pgweir = await startPgweir({ database, settings })
   expect(await (await local(pgweir, directory)).query('select 1')).toMatchObject({ rowCount: 1 })

@@ -285,12 +285,11 @@ export class Statements {
     return !inFlight.areSettingsKnown(ledger) && inFlight.areSettingsComing(ledger)
   }
 
-  /** What is run with the unnamed statement that is the client's alone. */
+  /** What is run with the unnamed statement that is the client's alone. To read all of it is worth it only where much depends on it. */
   #kindOf(unnamed: UnnamedStatement | null): TextKind {
     if (unnamed === null) return 'other'
-    return unnamed.beginsLikeChange || this.#preparesMore || !this.#context.leased.ledger.isClear
-      ? unnamed.kind
-      : 'other'
+    const { ledger } = this.#context.leased
+    return this.#preparesMore || ledger.awaitsReady || unnamed.beginsLikeChange ? unnamed.kind : 'other'
   }
 
   /** What texts mean is likely to be asked for, so that it is worth a look. */

@@ -82,7 +82,10 @@ export class UnnamedStatement {
 
   /** That of a long text is not looked for: it may be anything. */
   get kind(): TextKind {
-    this.#kind ??= this.#length > MAX_TOLD_BYTES || this.body === null ? 'other' : kindOf(this.body)
+    if (this.#kind === null) {
+      const isTold = this.#body !== null && this.#length <= MAX_TOLD_BYTES
+      this.#kind = isTold ? textKind(this.#body as Buffer, 0, (this.#body as Buffer).indexOf(0)) : 'other'
+    }
     return this.#kind
   }
 
@@ -213,8 +216,4 @@ export class UnnamedStatement {
   use(): void {
     this.#isUsed = true
   }
-}
-
-function kindOf(body: Buffer): TextKind {
-  return textKind(body, 0, Math.max(body.indexOf(0), 0))
 }

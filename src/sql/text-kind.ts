@@ -103,8 +103,7 @@ function plannedKind(buffer: Buffer, start: number, end: number): TextKind {
     if (isWordStart(letter)) {
       const wordEnd = endOfWord(buffer, at, end)
       const length = wordEnd - at
-      // Only words of these lengths are of any interest: into, merge and insert, set_config; and the prefixes of constants.
-      if (length === 4 || length === 5 || length === 6 || length === 10) {
+      if (isOfInterest(letter | 0x20, length)) {
         const word = wordAt(buffer, at, end)
         if (word === 'into' && before !== 'insert' && before !== 'merge') return 'creates'
         if (word === 'set_config') return settingKind(buffer, start, end)
@@ -157,6 +156,21 @@ function plannedKind(buffer: Buffer, start: number, end: number): TextKind {
     }
   }
   return kind
+}
+
+/** Of words only these: into, merge and insert, set_config; by their first letter. A look is cheaper than to read them. */
+function isOfInterest(first: number, length: number): boolean {
+  switch (length) {
+    case 4:
+    case 6:
+      return first === I
+    case 5:
+      return first === M
+    case 10:
+      return first === S
+    default:
+      return false
+  }
 }
 
 /** Where the quote of a string with escapes is whose prefix stands at `at`: E'…' and U&'…'. -1 if this is none. */
@@ -228,17 +242,25 @@ const AMPERSAND = 0x26
 const B = 0x62
 const C = 0x63
 const E = 0x65
+const I = 0x69
+const M = 0x6d
 const R = 0x72
 const S = 0x73
 const T = 0x74
 const U = 0x75
 
+/** By letter: 1 where a word may begin with it, 2 where it may only go on with it. */
+const WORD_LETTERS = new Uint8Array(256)
+WORD_LETTERS.fill(1, 0x80)
+for (const letter of Buffer.from('_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ')) WORD_LETTERS[letter] = 1
+for (const letter of Buffer.from('$0123456789')) WORD_LETTERS[letter] = 2
+
 function isWordStart(letter: number): boolean {
-  return (letter >= 0x61 && letter <= 0x7a) || (letter >= 0x41 && letter <= 0x5a) || letter === 0x5f || letter >= 0x80
+  return WORD_LETTERS[letter] === 1
 }
 
 function isWordPart(letter: number): boolean {
-  return isWordStart(letter) || isDigit(letter) || letter === DOLLAR
+  return WORD_LETTERS[letter] !== 0
 }
 
 function isDigit(letter: number): boolean {

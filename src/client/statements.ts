@@ -265,10 +265,13 @@ export class Statements {
     if (!statement.isShared || leased.statements.has(statement, leased.ledger)) return statement
     if (this.#awaitsSettings()) return 'in doubt'
     const meaning = this.#meaning()
-    if (meaning === null) return this.#renew(buffer, nameStart, nameEnd, statement)
     if (statement.meaning === meaning) return statement
+    // As old as it was, and with what the client was told of its rows.
     const { body, version, shape } = statement
-    const other = pool.statements.intern(body, 0, body.length, meaning, version)
+    const other =
+      meaning === null
+        ? pool.statements.unshared(body, 0, body.length, version)
+        : pool.statements.intern(body, 0, body.length, meaning, version)
     other.shape ??= shape
     return this.#take(buffer, nameStart, nameEnd, other)
   }

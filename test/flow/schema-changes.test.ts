@@ -282,6 +282,22 @@ describe('after DDL', () => {
       expect(answer[1]).toBe('ReadyForQuery(I)')
     })
 
+    test('gets that error also where the statement is prepared under settings that are not known, for itself alone', async () => {
+      const pair = await startOutdated()
+      const { client, postgres } = pair
+      await forget(pair)
+      client.send(parse('', 'set timezone = utc'), bind('', ''), execute(), bind('', 's1'), execute(), sync)
+      await postgres.expect('Parse(, set timezone = utc)', 'Bind(, )', 'Execute')
+      await postgres.expect('Parse(#2, select * from t)', 'Describe(statement, #2)', 'Flush')
+      postgres.send(parseComplete, bindComplete, complete('SET'))
+      postgres.send(parseComplete, parameterDescription(), rowDescription('b'))
+      await postgres.expect('Describe', 'Execute', 'Sync')
+      postgres.send(error('26000', 'no such statement'), ready())
+      const answer = await client.answer()
+      expect(answer.slice(0, 3)).toEqual(['ParseComplete', 'BindComplete', 'CommandComplete(SET)'])
+      expect(answer[3]).toContain('cached plan must not change result type')
+    })
+
     test('gets Postgres’ own error if it cannot be prepared any more', async () => {
       const pair = await startOutdated()
       const { client, postgres } = pair

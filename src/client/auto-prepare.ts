@@ -66,14 +66,19 @@ export class AutoPrepare {
       return null
     }
     const { statements } = pool
-    const meaning = leased.profile.meaning(leased.context.tracked)
+    const { tracked } = leased.context
+    const meaning = leased.profile.meaning(tracked)
     const { version } = leased.statements
     const known = statements.find(buffer, start, end, meaning, version)
-    this.kind = known === null ? textKind(buffer, start, textStop(buffer, start, end)) : known.kind
-    if (this.kind !== 'planned' || leased.unseen.areSet || !leased.inFlight.isNothingOn(leased)) return null
+    const { inFlight, ledger } = leased
+    const hasStandardStrings =
+      known === null && inFlight.areSettingsKnown(ledger) && leased.profile.hasStandardStrings(tracked)
+    this.kind = known?.kind ?? textKind(buffer, start, textStop(buffer, start, end), hasStandardStrings)
+    if (this.kind !== 'planned' || leased.unseen.areSet || !inFlight.isNothingOn(leased)) return null
     if (known !== null) return known
     // What is asked for but once, as texts with their values in them are, would only push out what is asked for again.
-    return statements.isAskedAgain(buffer, start, end) ? statements.intern(buffer, start, end, meaning, version) : null
+    if (!statements.isAskedAgain(buffer, start, end)) return null
+    return statements.intern(buffer, start, end, meaning, version, hasStandardStrings)
   }
 }
 

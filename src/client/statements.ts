@@ -248,11 +248,15 @@ export class Statements {
   }
 
   #intern(buffer: Buffer, start: number, end: number): Statement {
+    return this.#made(buffer, start, end, this.#meaning(), this.#context.leased.statements.version)
+  }
+
+  /** One that is shared by those who have the same settings; if they are not known, by nobody. */
+  #made(buffer: Buffer, start: number, end: number, meaning: string | null, version: number): Statement {
     const { pool, leased } = this.#context
-    const { version } = leased.statements
-    const meaning = this.#meaning()
     if (meaning === null) return pool.statements.unshared(buffer, start, end, version)
-    return pool.statements.intern(buffer, start, end, meaning, version)
+    const hasStandardStrings = leased.profile.hasStandardStrings(leased.context.tracked)
+    return pool.statements.intern(buffer, start, end, meaning, version, hasStandardStrings)
   }
 
   /**
@@ -261,17 +265,14 @@ export class Statements {
    * else it is better to wait.
    */
   #asPrepared(buffer: Buffer, nameStart: number, nameEnd: number, statement: Statement): Statement | 'in doubt' {
-    const { pool, leased } = this.#context
+    const { leased } = this.#context
     if (!statement.isShared || leased.statements.has(statement, leased.ledger)) return statement
     if (this.#awaitsSettings()) return 'in doubt'
     const meaning = this.#meaning()
     if (statement.meaning === meaning) return statement
     // As old as it was, and with what the client was told of its rows.
     const { body, version, shape } = statement
-    const other =
-      meaning === null
-        ? pool.statements.unshared(body, 0, body.length, version)
-        : pool.statements.intern(body, 0, body.length, meaning, version)
+    const other = this.#made(body, 0, body.length, meaning, version)
     other.shape ??= shape
     return this.#take(buffer, nameStart, nameEnd, other)
   }

@@ -84,6 +84,11 @@ export class Profile {
     )
   }
 
+  /** In a string without a prefix a backslash is a letter like any other; unknown where that is not reported. */
+  hasStandardStrings(tracked: Tracked): boolean {
+    return this.values[tracked.place('standard_conforming_strings')] === 'on'
+  }
+
   /**
    * What decides, besides its text, what a statement means: nearly every setting may, since Postgres reads literals when it prepares.
    * Only those are left out that are known to change nothing, so that clients that differ in them share their statements.

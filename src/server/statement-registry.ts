@@ -26,20 +26,22 @@ export class Statement {
   shape: string | null | undefined
   /** Sessions and servers that know it; it is forgotten with the last one. */
   holders = 0
-  #kind: TextKind | null = null
+  /** Null until somebody asks. */
+  #kind: TextKind | null
   /** For the registry: where it stands, and the next one there. */
   readonly place: number
   next: Statement | null = null
   /** For the registry: where it was put to be found again soon; -1 for nowhere. */
   slot = -1
 
-  constructor(id: number, body: Buffer, meaning: string | null, version: number, place: number) {
+  constructor(id: number, body: Buffer, meaning: string | null, version: number, place: number, kind: TextKind | null) {
     this.name = Buffer.from(`${SHARED_PREFIX}${id}`)
     this.body = body
     this.meaning = meaning
     this.version = version
     this.bound = { reply: null, version, undo }
     this.place = place
+    this.#kind = kind
     this.deallocatesAll = deallocatesAll(body, 0, body.length)
   }
 
@@ -104,21 +106,32 @@ export class StatementRegistry {
     return statement
   }
 
-  /** The same, made if it is not known. A text that means something else each time that it is prepared is never known. */
-  intern(buffer: Buffer, start: number, end: number, meaning: string, version: number): Statement {
+  /**
+   * The same, made if it is not known. A text that means something else each time that it is prepared is never known.
+   *
+   * @param hasStandardStrings a part of the meaning: see `textKind`
+   */
+  intern(
+    buffer: Buffer,
+    start: number,
+    end: number,
+    meaning: string,
+    version: number,
+    hasStandardStrings = false,
+  ): Statement {
     const known = this.find(buffer, start, end, meaning, version)
     if (known !== null) return known
     const textEnd = buffer.indexOf(0, start)
-    const kind = textKind(buffer, start, textEnd)
-    if (kind === 'fleeting' || kind === 'doubtful') return this.unshared(buffer, start, end, version)
+    const kind = textKind(buffer, start, textEnd, hasStandardStrings)
+    if (kind === 'fleeting' || kind === 'doubtful') return this.unshared(buffer, start, end, version, kind)
     const place = placeOf(hashBytes(buffer, start, end), version)
     const body = Buffer.from(buffer.subarray(start, end))
-    return this.#add(new Statement(++lastId, body, meaning, version, place))
+    return this.#add(new Statement(++lastId, body, meaning, version, place, kind))
   }
 
   /** One that nobody else is given: what it means is decided by the time, or by settings that are not known yet. */
-  unshared(buffer: Buffer, start: number, end: number, version: number): Statement {
-    return new Statement(++lastId, Buffer.from(buffer.subarray(start, end)), null, version, 0)
+  unshared(buffer: Buffer, start: number, end: number, version: number, kind: TextKind | null = null): Statement {
+    return new Statement(++lastId, Buffer.from(buffer.subarray(start, end)), null, version, 0, kind)
   }
 
   /** Whether somebody has asked about these bytes before, as far as it is remembered. */

@@ -4,15 +4,19 @@ import { DASH, endOfComment, firstWord, isSpace, SLASH } from './scanning.ts'
 
 /**
  * `planned`: reads and changes rows, and means the same whenever it is run. `fleeting`: the same, but with a constant such as 'today',
- * which Postgres reads when it prepares the statement. `doubtful`: may be anything, since nobody knows where its strings end. `begin`:
+ * which Postgres reads when it prepares the statement. `doubtful`: may be anything, since it is not known where its strings end. `begin`:
  * begins a transaction, or a part of one. `creates`: makes a table, perhaps one that hides another one. `sets`: may change what texts
  * mean without anybody's being told. `sets-path`: the same by the search path, which is reported from PostgreSQL 18 on. `other`: another
  * utility command, or something that may change settings, or nothing.
  */
 export type TextKind = 'planned' | 'fleeting' | 'doubtful' | 'begin' | 'creates' | 'sets' | 'sets-path' | 'other'
 
-/** The kind of the text from `start` to `end`. */
-export function textKind(buffer: Buffer, start: number, end: number): TextKind {
+/**
+ * The kind of the text from `start` to `end`.
+ *
+ * @param hasStandardStrings standard_conforming_strings is known to be on
+ */
+export function textKind(buffer: Buffer, start: number, end: number, hasStandardStrings = false): TextKind {
   const at = firstWord(buffer, start, end)
   switch (wordAt(buffer, at, end)) {
     case 'select':
@@ -23,7 +27,7 @@ export function textKind(buffer: Buffer, start: number, end: number): TextKind {
     case 'merge':
     case 'values':
     case 'table':
-      return plannedKind(buffer, at, end)
+      return plannedKind(buffer, at, end, hasStandardStrings)
     case 'begin':
     case 'start':
     case 'savepoint':
@@ -94,7 +98,7 @@ export function settingKind(buffer: Buffer, start: number, end: number): 'sets' 
 const FLEETING = /(?:^|[^a-z])(?:now|today|tomorrow|yesterday)(?:[^a-z]|$)/i
 
 /** Looks at all words and constants behind the first. */
-function plannedKind(buffer: Buffer, start: number, end: number): TextKind {
+function plannedKind(buffer: Buffer, start: number, end: number, hasStandardStrings: boolean): TextKind {
   let kind: TextKind = 'planned'
   let before = ''
   let at = start
@@ -125,7 +129,7 @@ function plannedKind(buffer: Buffer, start: number, end: number): TextKind {
       case QUOTE: {
         const close = endOfQuoted(buffer, at, end, false)
         // With standard_conforming_strings off it goes on here, and all that follows is another text.
-        if (isBackslashBeforeQuote(buffer, at, close)) return 'doubtful'
+        if (!hasStandardStrings && isBackslashBeforeQuote(buffer, at, close)) return 'doubtful'
         if (isFleeting(buffer, at, close) || isContinued(buffer, close, end)) kind = 'fleeting'
         at = close
         break

@@ -65,6 +65,17 @@ describe('an unnamed statement', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
+  test('is kept where a string ends with a backslash, with standard_conforming_strings on', async () => {
+    const pair = await startAuto()
+    const { client, postgres } = pair
+    const text = "select a from t where a like 'b' escape '\\'"
+    await keep(pair, text, 1)
+    client.send(batch(text))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(RESULT)
+    expect(await client.answer()).toEqual(ANSWER)
+  })
+
   test('is parsed on each server once', async () => {
     const pair = await startKept()
     const { flow, client } = pair

@@ -11,6 +11,7 @@ import {
   error,
   noData,
   parameterDescription,
+  parameterStatus,
   parseComplete,
   ready,
   rowDescription,
@@ -24,6 +25,7 @@ import {
   execute,
   flush,
   parse,
+  query,
   sync,
 } from '../support/flow/requests.ts'
 import { startPair } from '../support/flow/start.ts'
@@ -64,12 +66,32 @@ describe('a named statement', () => {
     }
   })
 
-  test.each([
-    "select 'today'::date",
-    // Or may have, with standard_conforming_strings off.
-    "select 'it\\'s', 'today'::date",
-  ])("is a client's own where it has a constant that Postgres reads when it prepares: %s", async (text) => {
+  test("is a client's own where it may have such a constant, with standard_conforming_strings off", async () => {
     const pair = await startPair()
+    const text = "select 'it\\'s', 'today'::date"
+    pair.client.send(query('set standard_conforming_strings = off'))
+    await pair.postgres.expect('Query')
+    pair.postgres.send(complete('SET'), parameterStatus('standard_conforming_strings', 'off'), ready())
+    await pair.client.answer()
+    expect((await prepare(pair, 's1', text)).shown).toBe(`Parse(#1, ${text})`)
+    expect((await prepare(pair, 's2', text)).shown).toBe(`Parse(#2, ${text})`)
+  })
+
+  test('is shared where a string ends with a backslash, with standard_conforming_strings on', async () => {
+    const pair = await startPair()
+    const { flow, postgres } = pair
+    const text = "select a from t where a like $1 escape '\\'"
+    await prepare(pair, 's1', text)
+    const other = await flow.connect()
+    other.send(parse('s1', text), bind('', 's1', 'a%'), execute(), sync)
+    await postgres.expect('Bind(, #1, a%)', 'Execute', 'Sync')
+    postgres.send(RESULT)
+    expect(await other.answer()).toContain('DataRow(1)')
+  })
+
+  test("is a client's own where it has a constant that Postgres reads when it prepares, such as 'today'", async () => {
+    const pair = await startPair()
+    const text = "select 'today'::date"
     expect((await prepare(pair, 's1', text)).shown).toBe(`Parse(#1, ${text})`)
     const other = await pair.flow.connect()
     expect((await prepare({ client: other, postgres: pair.postgres }, 's1', text)).shown).toBe(`Parse(#2, ${text})`)

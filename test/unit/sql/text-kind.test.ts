@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { beginsLikeChange, onlyBegins, settingKind, type TextKind, textKind } from '../../../src/sql/text-kind.ts'
 
-function kindOf(text: string): TextKind {
+function kindOf(text: string, hasStandardStrings = false): TextKind {
   // As it lies in a message: something before it, and a zero and more behind it.
   const buffer = Buffer.from(`into ${text}\0 into 'now'`)
-  return textKind(buffer, 5, 5 + Buffer.byteLength(text))
+  return textKind(buffer, 5, 5 + Buffer.byteLength(text), hasStandardStrings)
 }
 
 describe('planned is what reads and changes rows', () => {
@@ -165,6 +165,15 @@ describe('doubtful is what has a string that may end elsewhere', () => {
     '%s: with standard_conforming_strings off',
     (text) => expect(kindOf(text)).toBe('doubtful'),
   )
+
+  test.each([
+    ["select a like $1 escape '\\'", 'planned'],
+    ["select 'a\\', 'now'::timestamp", 'fleeting'],
+    ["select 'a\\', set_config('array_nulls', $1, true)", 'sets'],
+  ])('but not where standard_conforming_strings is known to be on: %s', (text, kind) => {
+    expect(kindOf(text)).toBe('doubtful')
+    expect(kindOf(text, true)).toBe(kind)
+  })
 
   test('behind a letter whose second half is a backslash', () => {
     const text = Buffer.from("select E'\x95\\' into t, 'b'", 'latin1')

@@ -60,16 +60,22 @@ const SETTINGS_OF_MEANING =
 
 const SEARCH_PATH = /search_path|\bset\s+(?:(?:local|session)\s+)?schema\b/i
 
+const CALLS_SET_CONFIG = /^select\s+(?:pg_catalog\s*\.\s*)?set_config\b/i
+
+/** Longer beginnings are not looked at. */
+const MAX_CALL_BYTES = 64
+
 /**
  * Whether a text begins like one that sets something or makes a table, or like several of which one does. In the usual case a look at
- * two letters.
+ * a few letters.
  */
 export function beginsLikeChange(buffer: Buffer, start: number, end: number): boolean {
   const at = firstWord(buffer, start, end)
   const second = (buffer[at + 1] as number) | 0x20
   switch ((buffer[at] as number) | 0x20) {
-    case S: // set and start, not select
-      return second === T || (second === E && ((buffer[at + 2] as number) | 0x20) === T)
+    case S: // set and start, and a select only if it calls set_config
+      if (second !== E) return second === T
+      return ((buffer[at + 2] as number) | 0x20) === T || callsSetConfig(buffer, at, end)
     case R:
     case B:
       return second === E
@@ -78,6 +84,12 @@ export function beginsLikeChange(buffer: Buffer, start: number, end: number): bo
     default:
       return false
   }
+}
+
+function callsSetConfig(buffer: Buffer, start: number, end: number): boolean {
+  const next = (buffer[firstWord(buffer, start + 6, end)] as number) | 0x20
+  if (next !== S && next !== P) return false
+  return CALLS_SET_CONFIG.test(buffer.toString('latin1', start, Math.min(end, start + MAX_CALL_BYTES)))
 }
 
 /** It may change what texts mean, and servers may not say so. */
@@ -248,6 +260,7 @@ const C = 0x63
 const E = 0x65
 const I = 0x69
 const M = 0x6d
+const P = 0x70
 const R = 0x72
 const S = 0x73
 const T = 0x74

@@ -525,6 +525,29 @@ describe('in a transaction that has set something that is not reported', () => {
     },
   )
 
+  test('the same by set_config, in a query of its own, for a client that has prepared nothing yet', async () => {
+    const pair = await startPair()
+    const { flow, client, postgres } = pair
+    client.send(query('begin'))
+    await postgres.expect('Query(begin)')
+    postgres.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    client.send(query("select set_config('search_path', 'tenant', true)"))
+    await postgres.expect('Query')
+    postgres.send(rows('tenant'), ready('T'))
+    await client.answer()
+    client.send(parse('s1', 'select 1'), sync)
+    await postgres.expect('Parse(#1, select 1)', 'Sync')
+    postgres.send(parseComplete, ready('T'))
+    await client.answer()
+    await ask(pair, 'commit', 'COMMIT')
+    const other = await flow.connect()
+    other.send(parse('s1', 'select 1'), sync)
+    await postgres.expect('Parse(#2, select 1)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await other.answer()
+  })
+
   test('a search path is shared with those who set it in the same words', async () => {
     const pair = await startPair()
     const { flow, postgres } = pair

@@ -311,7 +311,9 @@ export class Requests implements FrameSink, StatementsContext {
   #query(server: Server, buffer: Buffer, start: number, end: number, length: number): boolean {
     const { ledger } = server
     if (end - start < length) {
-      const told = Math.min(length, HEADER_BYTES + resetsToldBy(buffer, start + HEADER_BYTES, end))
+      const textStart = start + HEADER_BYTES
+      const toldBy = Math.max(resetsToldBy(buffer, textStart, end), this.statements.queryToldBy(buffer, textStart, end))
+      const told = Math.min(length, HEADER_BYTES + toldBy)
       if (end - start < told) {
         this.demand(told)
         return false

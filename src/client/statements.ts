@@ -12,7 +12,14 @@ import { PoolerError } from '../problems.ts'
 import { DEBT, type Effect, REPLACE } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX, type Statement } from '../server/statement-registry.ts'
-import { beginsLikeChange, onlyBegins, setsUnseen, settingKind, type TextKind } from '../sql/text-kind.ts'
+import {
+  beginsLikeChange,
+  MAX_SETTING_BYTES,
+  onlyBegins,
+  setsUnseen,
+  settingKind,
+  type TextKind,
+} from '../sql/text-kind.ts'
 import { CLOSE_COMPLETE, PARSE_COMPLETE, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { HEADER_BYTES } from '../wire/frames.ts'
 import { bindStatementStart, encodeDescribeStatement, FLUSH, STATEMENT, textEnd } from '../wire/frontend.ts'
@@ -376,14 +383,22 @@ export class Statements {
     if (isWhole && onlyBegins(buffer, start, end)) leased.inFlight.add('begin', ledger)
     else {
       leased.inFlight.add('other', ledger)
-      const kind =
-        this.#preparesMore || beginsLikeChange(buffer, start, end) ? settingKind(buffer, start, end) : 'other'
+      const kind = this.#isWorthALook(buffer, start, end) ? settingKind(buffer, start, end) : 'other'
       if (setsUnseen(kind)) leased.unseen.add(kind, isWhole ? buffer.toString('latin1', start, end) : null, leased)
     }
     if (this.#unnamed === null) return null
     if (ledger.mayBeSkipped) return this.#unnamed.drop(ledger)
     this.#unnamed.forget()
     return null
+  }
+
+  /** How much of a simple query has to be there to tell what it sets, as far as what there is from `start` to `end` says. */
+  queryToldBy(buffer: Buffer, start: number, end: number): number {
+    return this.#isWorthALook(buffer, start, end) ? MAX_SETTING_BYTES : 0
+  }
+
+  #isWorthALook(buffer: Buffer, start: number, end: number): boolean {
+    return this.#preparesMore || beginsLikeChange(buffer, start, end)
   }
 
   executeSent(isNamed: boolean): void {

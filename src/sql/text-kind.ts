@@ -98,7 +98,7 @@ export function setsUnseen(kind: TextKind): kind is 'sets' | 'sets-path' {
 }
 
 /** Longer texts are not looked at any further. */
-const MAX_SETTING_BYTES = 16 * 1024
+export const MAX_SETTING_BYTES = 16 * 1024
 
 /** Whether a text, in which there may be several commands, sets something that decides what others mean. */
 export function settingKind(buffer: Buffer, start: number, end: number): 'sets' | 'sets-path' | 'other' {

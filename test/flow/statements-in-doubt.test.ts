@@ -1,6 +1,7 @@
 /** Rule 3, for statements in pipelines: what was sent behind a batch that may have failed means what Postgres takes it to mean. */
 
 import { describe, expect, test } from 'vitest'
+import { quiet } from '../support/flow/inbox.ts'
 import { ask, occupy, prepare, RESULT, startPrepared } from '../support/flow/prepared.ts'
 import {
   bindComplete,
@@ -535,6 +536,28 @@ describe('in a transaction that has set something that is not reported', () => {
     client.send(query("select set_config('search_path', 'tenant', true)"))
     await postgres.expect('Query')
     postgres.send(rows('tenant'), ready('T'))
+    await client.answer()
+    client.send(parse('s1', 'select 1'), sync)
+    await postgres.expect('Parse(#1, select 1)', 'Sync')
+    postgres.send(parseComplete, ready('T'))
+    await client.answer()
+    await ask(pair, 'commit', 'COMMIT')
+    const other = await flow.connect()
+    other.send(parse('s1', 'select 1'), sync)
+    await postgres.expect('Parse(#2, select 1)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await other.answer()
+  })
+
+  test('the same by a query that comes in pieces', async () => {
+    const pair = await startPair()
+    const { flow, client, postgres } = pair
+    const whole = query("begin; set local statement_timeout = '5s'; set local search_path = tenant")
+    client.send(whole.subarray(0, 50))
+    await quiet()
+    client.send(whole.subarray(50))
+    await postgres.expect('Query')
+    postgres.send(complete('BEGIN'), complete('SET'), complete('SET'), ready('T'))
     await client.answer()
     client.send(parse('s1', 'select 1'), sync)
     await postgres.expect('Parse(#1, select 1)', 'Sync')

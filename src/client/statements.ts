@@ -268,12 +268,12 @@ export class Statements {
 
   /**
    * The statement for a text that is about to be run: another one if it would be prepared under other settings than those that it is
-   * shared for. They may be changed by what is on its way, or have been by what is not reported: nobody else must then be given it; or
-   * else it is better to wait.
+   * shared for. They may be changed by what is on its way, or have been by what is not reported: nobody else must then be given it, until
+   * it is prepared elsewhere; or else it is better to wait.
    */
   #asPrepared(buffer: Buffer, nameStart: number, nameEnd: number, statement: Statement): Statement | 'in doubt' {
     const { leased } = this.#context
-    if (!statement.isShared || leased.statements.has(statement, leased.ledger)) return statement
+    if (leased.statements.has(statement, leased.ledger) || statement.isNeverShared) return statement
     if (this.#awaitsSettings()) return 'in doubt'
     const meaning = this.#meaning()
     if (statement.meaning === meaning) return statement

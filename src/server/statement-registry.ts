@@ -49,6 +49,11 @@ export class Statement {
     return this.meaning !== null
   }
 
+  /** Nobody else is given it, whatever is known of settings. */
+  get isNeverShared(): boolean {
+    return !this.isShared && isNeverShared(this.kind)
+  }
+
   get text(): string {
     return this.body.toString('utf8', 0, this.body.indexOf(0))
   }
@@ -61,6 +66,11 @@ export class Statement {
   is(buffer: Buffer, start: number, end: number, meaning: string | null, version: number): boolean {
     return this.version === version && this.meaning === meaning && equalsBytes(buffer, start, end, this.body)
   }
+}
+
+/** The text may mean something else each time that it is prepared. */
+function isNeverShared(kind: TextKind): boolean {
+  return kind === 'fleeting' || kind === 'doubtful'
 }
 
 /** A Bind that fails leaves nothing to take back. */
@@ -123,7 +133,7 @@ export class StatementRegistry {
     if (known !== null) return known
     const textEnd = buffer.indexOf(0, start)
     const kind = textKind(buffer, start, textEnd, hasStandardStrings)
-    if (kind === 'fleeting' || kind === 'doubtful') return this.unshared(buffer, start, end, version, kind)
+    if (isNeverShared(kind)) return this.unshared(buffer, start, end, version, kind)
     const place = placeOf(hashBytes(buffer, start, end), version)
     const body = Buffer.from(buffer.subarray(start, end))
     return this.#add(new Statement(++lastId, body, meaning, version, place, kind))

@@ -446,6 +446,27 @@ describe('behind what may change settings, and is not answered yet', () => {
     await release()
   })
 
+  test('a statement that was not shared there is shared from the next server on that lacks it', async () => {
+    const pair = await startPair()
+    const { flow, client, postgres } = pair
+    client.send(parse('', 'show a'), bind('', ''), execute(), parse('s1', 'select 1'), sync)
+    await postgres.expect('Parse(, show a)', 'Bind(, )', 'Execute', 'Parse(#1, select 1)', 'Sync')
+    postgres.send(parseComplete, bindComplete, complete('SHOW'), parseComplete, ready())
+    await client.answer()
+    const release = await occupy(pair)
+    client.send(bind('', 's1'), execute(), sync)
+    const second = await flow.postgres.next()
+    await second.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync')
+    second.send(parseComplete, RESULT)
+    await client.answer()
+    const other = await flow.connect()
+    other.send(parse('mine', 'select 1'), bind('', 'mine'), execute(), sync)
+    await second.expect('Bind(, #2)', 'Execute', 'Sync')
+    second.send(RESULT)
+    expect(await other.answer()).toContain('DataRow(1)')
+    await release()
+  })
+
   const BEGUN = [complete('BEGIN'), ready('T')]
   const IN_BATCH: readonly [string[], Buffer[]] = [
     ['Parse(, begin)', 'Bind(, )', 'Execute'],

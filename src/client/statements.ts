@@ -71,6 +71,8 @@ export class Statements {
   #auto: AutoPrepare | null = null
 
   readonly #namesAre: 'shared' | 'passed on'
+  /** Names that are passed on, of statements that set something unseen; null until there is one. */
+  #setters: Map<string, TextKind> | null = null
 
   constructor(context: StatementsContext, names: 'shared' | 'passed on') {
     this.#context = context
@@ -122,6 +124,7 @@ export class Statements {
     if (this.#passesOn(name)) {
       pool.counters.clientParses++
       pool.counters.serverParses++
+      this.#noteSetter(name, buffer, nameEnd + 1, end)
       leased.ledger.owe(DEBT.parse)
       toServer.add(buffer, start, end)
       return true
@@ -224,7 +227,7 @@ export class Statements {
     }
     pool.counters.binds++
     const unnamed = isUnnamed ? this.#unnamed : null
-    const kind = statement?.kind ?? this.#kindOf(unnamed)
+    const kind = statement?.kind ?? (isUnnamed ? this.#kindOf(unnamed) : this.#kindOfName(buffer, nameStart, nameEnd))
     leased.inFlight.bound(kind, leased.ledger)
     if (setsUnseen(kind)) leased.unseen.add(kind, statement?.text ?? unnamed?.text ?? null, leased)
     leased.ledger.owe(DEBT.bind, first ?? statement?.bound ?? null)
@@ -303,6 +306,20 @@ export class Statements {
     return this.#preparesMore || ledger.awaitsReady || unnamed.beginsLikeChange ? unnamed.kind : 'other'
   }
 
+  /** A statement is being parsed under a name that is passed on. What it sets when it is run matters to texts that are kept. */
+  #noteSetter(name: string, buffer: Buffer, start: number, end: number): void {
+    if (this.#auto?.isOn !== true || !beginsLikeChange(buffer, start, end)) return
+    const kind = settingKind(buffer, start, end)
+    if (!setsUnseen(kind)) return
+    this.#setters ??= new Map()
+    this.#setters.set(name, kind)
+  }
+
+  /** What is run with the statement that the server knows by the client's own name. */
+  #kindOfName(buffer: Buffer, nameStart: number, nameEnd: number): TextKind {
+    return this.#setters?.get(buffer.toString('latin1', nameStart, nameEnd)) ?? 'other'
+  }
+
   /** What texts mean is likely to be asked for, so that it is worth a look. */
   get #preparesMore(): boolean {
     return this.#auto?.isOn === true || this.#names !== null
@@ -353,6 +370,7 @@ export class Statements {
       if (nameEnd === -1) return this.#broken('Close')
       const name = buffer.toString('latin1', nameStart, nameEnd)
       if (this.#names?.doubtful.has(name, leased.ledger)) return this.#waitForReady(buffer[start])
+      this.#setters?.delete(name)
       const taken = this.#names?.take(name, leased.ledger, CLOSE_COMPLETE, null) ?? null
       if (taken !== null || name.startsWith(SHARED_PREFIX)) {
         // Other clients may use it, so it stays on the server; to close what is not there is no error.
@@ -452,6 +470,7 @@ export class Statements {
   /** DEALLOCATE ALL has run, or the client is gone. */
   clear(): void {
     this.#names?.clear()
+    this.#setters = null
   }
 
   /**

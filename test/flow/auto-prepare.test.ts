@@ -728,6 +728,24 @@ describe('behind something set that decides what texts mean and is not reported,
   })
 })
 
+test('in session mode, what a statement with a name of the client’s own sets changes what texts mean, too', async () => {
+  const pair = await startAuto({ settings: { pool_mode: 'session', server_reset_query: '' } })
+  const { client, postgres } = pair
+  await keep(pair, 'select 1', 1)
+  client.send(parse('s1', 'set array_nulls = off'), sync)
+  await postgres.expect('Parse(s1, set array_nulls = off)', 'Sync')
+  postgres.send(parseComplete, ready())
+  await client.answer()
+  client.send(bind('', 's1'), execute(), sync)
+  await postgres.expect('Bind(, s1)', 'Execute', 'Sync')
+  postgres.send(bindComplete, complete('SET'), ready())
+  await client.answer()
+  client.send(batch('select 1'))
+  await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync')
+  postgres.send(PARSED_RESULT)
+  expect(await client.answer()).toEqual(ANSWER)
+})
+
 test('a description that comes in pieces goes to the client as it was', async () => {
   const { client, postgres } = await startKept()
   client.send(parse('', 'select 1'), describeStatement(''), sync)

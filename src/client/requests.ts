@@ -332,7 +332,11 @@ export class Requests implements FrameSink, StatementsContext {
           return false
         }
         // In a failed transaction Postgres has the word.
-        if (server.status !== STATUS_FAILED) return this.#deallocate(server, name)
+        if (server.status !== STATUS_FAILED) {
+          // The server answers in its place.
+          if (ledger.isBatchOpen) this.texts?.note(FRONTEND.query, buffer, start, end)
+          return this.#deallocate(server, name)
+        }
       }
     }
     const dropped = this.statements.querySent(buffer, start + HEADER_BYTES, end, end - start === length)

@@ -6,6 +6,7 @@ import { quiet } from '../support/flow/inbox.ts'
 import {
   batchRows,
   bindComplete,
+  closeComplete,
   complete,
   copyIn,
   error,
@@ -92,6 +93,26 @@ describe('a slow query', () => {
       'slow query: 800.0 ms: select last',
     ])
   })
+})
+
+test('a DEALLOCATE within a batch, which the server sees in other words, moves no other query to another place', async () => {
+  const pair = await startPair(ON)
+  pair.client.send(parse('s1', 'select 1'), sync)
+  await answer(pair, 0, parseComplete, ready())
+  pair.client.send(bind('', 's1'), execute(), query('deallocate s1'), sync, query('select last'))
+  await answer(
+    pair,
+    0,
+    bindComplete,
+    complete('SELECT 1'),
+    closeComplete,
+    parseComplete,
+    complete('DEALLOCATE'),
+    ready(),
+  )
+  await answer(pair, 0, ready())
+  await answer(pair, 700, rows('1'), ready())
+  expect(slow(pair)).toEqual(['slow query: 700.0 ms: select last'])
 })
 
 test('what a server has never answered names nothing', async () => {

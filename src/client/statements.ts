@@ -303,7 +303,8 @@ export class Statements {
   #kindOf(unnamed: UnnamedStatement | null): TextKind {
     if (unnamed === null) return 'other'
     const { ledger } = this.#context.leased
-    return this.#preparesMore || ledger.awaitsReady || unnamed.beginsLikeChange ? unnamed.kind : 'other'
+    const isTold = this.#preparesMore || ledger.awaitsReady || unnamed.beginsLikeChange || unnamed.mayMakeTable
+    return isTold ? unnamed.kind : 'other'
   }
 
   /** A statement is being parsed under a name that is passed on. What it sets when it is run matters to texts that are kept. */

@@ -3,7 +3,7 @@
 import type { Effect, Ledger } from '../server/ledger.ts'
 import type { Statement } from '../server/statement-registry.ts'
 import { deallocatesAll } from '../sql/deallocate.ts'
-import { beginsLikeChange, type TextKind, textKind } from '../sql/text-kind.ts'
+import { beginsLikeChange, mayMakeTable, type TextKind, textKind } from '../sql/text-kind.ts'
 import { MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
 
 /** A larger buffer is given back when its statement is gone. */
@@ -92,6 +92,12 @@ export class UnnamedStatement {
   /** A look at its first letters, which costs next to nothing. */
   get beginsLikeChange(): boolean {
     return this.#body !== null && this.#length >= 0 && beginsLikeChange(this.#body, 0, this.#length)
+  }
+
+  /** A look that is cheaper than to tell its kind. */
+  get mayMakeTable(): boolean {
+    const isTold = this.#body !== null && this.#length >= 0 && this.#length <= MAX_TOLD_BYTES
+    return isTold && mayMakeTable(this.#body as Buffer, 0, this.#length)
   }
 
   /** It was described or bound since it was parsed, so that the client may know what its rows look like. */

@@ -92,6 +92,15 @@ function callsSetConfig(buffer: Buffer, start: number, end: number): boolean {
   return CALLS_SET_CONFIG.test(buffer.toString('latin1', start, Math.min(end, start + MAX_CALL_BYTES)))
 }
 
+const INTO = /\binto\b/i
+
+/** Whether a text may be a SELECT … INTO: a look that takes a tenth of what it takes to tell. */
+export function mayMakeTable(buffer: Buffer, start: number, end: number): boolean {
+  const at = firstWord(buffer, start, end)
+  const first = (buffer[at] as number) | 0x20
+  return (first === S || first === W) && INTO.test(buffer.toString('latin1', at, end))
+}
+
 /** It may change what texts mean, and servers may not say so. */
 export function setsUnseen(kind: TextKind): kind is 'sets' | 'sets-path' {
   return kind === 'sets' || kind === 'sets-path'
@@ -265,6 +274,7 @@ const R = 0x72
 const S = 0x73
 const T = 0x74
 const U = 0x75
+const W = 0x77
 
 /** By letter: 1 where a word may begin with it, 2 where it may only go on with it. */
 const WORD_LETTERS = new Uint8Array(256)

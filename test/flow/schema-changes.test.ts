@@ -55,10 +55,14 @@ describe('after DDL', () => {
     },
   )
 
-  test('(create table as) the same for a client that has prepared nothing yet', async () => {
+  test.each([
+    'create temp table t as select 1',
+    'select 1 into temp t',
+    'WITH a AS (SELECT 1) SELECT * INTO TEMP t FROM a',
+  ])('(%s) the same for a client that has prepared nothing yet', async (text) => {
     const { flow, client: other, postgres } = await startPrepared()
     const client = await flow.connect()
-    client.send(parse('', 'create temp table t as select 1'), bind('', ''), execute(), sync)
+    client.send(parse('', text), bind('', ''), execute(), sync)
     await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
     postgres.send(parseComplete, bindComplete, complete('SELECT 1'), ready())
     await client.answer()

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { beginsLikeChange, onlyBegins, settingKind, type TextKind, textKind } from '../../../src/sql/text-kind.ts'
+import {
+  beginsLikeChange,
+  mayMakeTable,
+  onlyBegins,
+  settingKind,
+  type TextKind,
+  textKind,
+} from '../../../src/sql/text-kind.ts'
 
 function kindOf(text: string, hasStandardStrings = false): TextKind {
   // As it lies in a message: something before it, and a zero and more behind it.
@@ -134,6 +141,17 @@ test.each([
   ['', false],
 ])('%j begins like what changes more than rows, or not: %s', (text, isSo) => {
   expect(beginsLikeChange(Buffer.from(`${text}\0`), 0, text.length)).toBe(isSo)
+})
+
+test.each([
+  ['select 1 into t', true],
+  [' -- of a report\n SELECT 1 INTO TEMP t', true],
+  ['with a as (select 1) select * into t from a', true],
+  ['select intonation', false],
+  ['insert into t values (1)', false],
+  ['', false],
+])('%j may make a table, or not: %s', (text, isSo) => {
+  expect(mayMakeTable(Buffer.from(`${text}\0 into`), 0, text.length)).toBe(isSo)
 })
 
 describe('other is what is none of these', () => {

@@ -47,7 +47,7 @@ export function integer({ min = 0, max = MAX_INTEGER }: Bounds = {}): ValueType<
     accepts: `a whole number${range(min, max, MAX_INTEGER)}`,
     parse(text) {
       // PgBouncer reads 010 as octal and 0x10 as hexadecimal; refusing both is better than reading them otherwise.
-      if (!/^-?(0|[1-9]\d{0,15})$/.test(text)) return refuse(this)
+      if (!/^-?(0|[1-9]\d*)$/.test(text)) return refuse(this)
       const value = Number(text)
       if (value > MAX_INTEGER && max === MAX_INTEGER) return atMost(`${MAX_INTEGER}`)
       return value >= min && value <= max ? { value } : refuse(this)
@@ -76,7 +76,7 @@ export function time({ min = 0, max = MAX_TIME_MS }: Bounds = {}): ValueType<num
     accepts: `seconds, or a number with a unit (us, ms, s, min, h, d)${bounds}`,
     parse(text) {
       const value = readMs(text, 's')
-      if (value !== null && value > MAX_TIME_MS) return atMost(`${MAX_INTEGER} seconds`)
+      if (value !== null && value > MAX_TIME_MS && max === MAX_TIME_MS) return atMost(`${MAX_INTEGER} seconds`)
       return value !== null && value >= min && value <= max ? { value } : refuse(this)
     },
     print: (value) => String(value / 1000),
@@ -98,7 +98,7 @@ export function milliseconds(): ValueType<number> {
 }
 
 function readMs(text: string, standardUnit: 's' | 'ms'): number | null {
-  const [, digits, unit] = /^(\d{1,15}(?:\.\d*)?|\.\d+) *([a-z]*)$/.exec(text) ?? []
+  const [, digits, unit] = /^(\d+(?:\.\d*)?|\.\d+) *([a-z]*)$/.exec(text) ?? []
   const unitMs = UNIT_MS[unit || standardUnit]
   // Whole microseconds, so that 2.3 seconds are not 2299.9999999999995 ms.
   return digits === undefined || unitMs === undefined ? null : Math.round(Number(digits) * unitMs * 1000) / 1000
@@ -111,11 +111,11 @@ export function bytes({ min = 0, max = MAX_INTEGER }: Bounds = {}): ValueType<nu
     name: `bytes${range(min, max, MAX_INTEGER)}`,
     accepts: `bytes, or a number with a unit (kB, MB, GB)${range(min, max, MAX_INTEGER)}`,
     parse(text) {
-      const [, digits, unit] = /^(0|[1-9]\d{0,15}) *([a-z]*)$/i.exec(text) ?? []
+      const [, digits, unit] = /^(0|[1-9]\d*) *([a-z]*)$/i.exec(text) ?? []
       const unitBytes = UNIT_BYTES[(unit || 'b').toLowerCase()]
       if (digits === undefined || unitBytes === undefined) return refuse(this)
       const value = Number(digits) * unitBytes
-      if (value > MAX_INTEGER) return atMost(`${MAX_INTEGER} bytes`)
+      if (value > MAX_INTEGER && max === MAX_INTEGER) return atMost(`${MAX_INTEGER} bytes`)
       return value >= min && value <= max ? { value } : refuse(this)
     },
     print: String,

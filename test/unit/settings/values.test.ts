@@ -169,6 +169,17 @@ test.each([
   [milliseconds(), '25d', '2147483647 milliseconds'],
   [bytes(), '2GB', '2147483647 bytes'],
   [integer(), '3000000000', '2147483647'],
+  [integer(), '9'.repeat(400), '2147483647'],
+  [time(), '9'.repeat(20), '2147483647 seconds'],
+  [bytes(), '99999999999999999999', '2147483647 bytes'],
 ])('what is more than any number may be is told that (case %#)', (type, written, most) => {
   expect(type.parse(written)).toEqual({ problem: `it takes ${most} at most` })
+})
+
+test.each([
+  [time({ max: 60_000 }), '3000000000', '60s'],
+  [bytes({ max: 1024 }), '2GB', '1024'],
+  [integer({ max: 9 }), '9'.repeat(20), '9'],
+])('and of what may be less at most, how much that is (case %#)', (type, written, most) => {
+  expect(type.parse(written)).toEqual({ problem: expect.stringMatching(`from 0 to ${most}$`) })
 })

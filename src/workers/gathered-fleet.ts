@@ -35,6 +35,8 @@ export abstract class GatheredFleet implements Fleet {
   abstract readonly control: Control
   /** What workers have done that are gone: so no counter ever goes backwards. */
   readonly #departed = new Map<string, Totals>()
+  /** Statistics of other databases are forgotten. */
+  #isThere = (_database: string) => true
   readonly #accounts: AllAccounts
 
   /** @param names whose tallies are told apart */
@@ -56,6 +58,7 @@ export abstract class GatheredFleet implements Fleet {
   /** What it has told last of its counters stays in those of the fleet. */
   protected noteDeparted(worker: Worker): void {
     for (const [database, totals] of worker.totals) {
+      if (!this.#keepsStats(database)) continue
       const before = this.#departed.get(database)
       this.#departed.set(database, sumOf(before ? [before, totals] : [totals]))
     }
@@ -66,8 +69,12 @@ export abstract class GatheredFleet implements Fleet {
 
   /** Databases that are not there any more are forgotten with their statistics, as by each worker. */
   keepStats(isThere: (database: string) => boolean): void {
-    for (const database of this.#departed.keys())
-      if (database !== CONSOLE_NAME && !isThere(database)) this.#departed.delete(database)
+    this.#isThere = isThere
+    for (const database of this.#departed.keys()) if (!this.#keepsStats(database)) this.#departed.delete(database)
+  }
+
+  #keepsStats(database: string): boolean {
+    return database === CONSOLE_NAME || this.#isThere(database)
   }
 
   async gather(topic: Topic): Promise<Gatherable[Topic]> {

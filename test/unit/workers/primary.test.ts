@@ -537,6 +537,18 @@ test('what a worker that has gone has done in a database is forgotten with the d
   expect((await primary.stats()).map(({ database }) => database)).toEqual(['shop', 'pgbouncer'])
 })
 
+test('nor does a worker bring it back that goes after the database', async () => {
+  const { primary, worker } = fleet()
+  await primary.start()
+  const totals = { ...sumOf([]), queries: 7 }
+  worker(0).line.tell('totals', new Map(['app', 'shop', 'pgbouncer'].map((name) => [name, totals])))
+  await settled()
+  primary.keepStats((database) => database === 'shop')
+  worker(0).die('SIGKILL')
+  await settled()
+  expect((await primary.stats()).map(({ database }) => database)).toEqual(['shop', 'pgbouncer'])
+})
+
 test('a period of averages ends in workers that drain, too, and what they have done is told', async () => {
   const span = { ms: 60_000, totals: { ...sumOf([]), queries: 5 } }
   const { primary } = fleet({ answers: { endPeriod: () => span } })

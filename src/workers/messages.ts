@@ -66,7 +66,7 @@ export interface Beat {
   /** Since its start, user and system. */
   readonly cpuUs: number
   readonly residentBytes: number
-  /** The longest that its event loop was late since the last beat. */
+  /** The longest that its event loop was late in the last second. */
   readonly delayUs: number
 }
 

@@ -25,6 +25,8 @@ export interface Entrance {
   readonly addresses: readonly Address[]
   /** Sockets that every worker accepts from by itself, one for each address; none where the primary accepts for them. */
   readonly descriptors: readonly number[]
+  /** Settings have changed: workers that begin later find on shared sockets what holds now. */
+  keepUp(): void
   /** Nobody comes in by TCP any more. */
   closeTcp(): void
   close(): void
@@ -57,6 +59,9 @@ export async function openEntrance(from: EntranceOptions): Promise<Entrance> {
   return {
     addresses: opened.map(({ address }) => address),
     descriptors: opened.flatMap((each) => ('descriptor' in each ? [each.descriptor] : [])),
+    keepUp() {
+      for (const each of opened) if ('keepUp' in each) each.keepUp()
+    },
     closeTcp() {
       for (const each of opened.filter(({ address }) => !isPath(address.host))) each.close()
     },

@@ -140,8 +140,13 @@ export async function startFleet(
     // What clients have to do with is only read, to be found good: workers use it.
     ...{ tls, hba: new Live(NO_RULES) },
     users,
-    // Pools are the workers' own affair.
-    databases: { refresh: () => primary.resize() },
+    databases: {
+      // Pools are the workers' own affair.
+      refresh() {
+        primary.resize()
+        entrance.keepUp()
+      },
+    },
     load: options.load ?? (() => ({ settings: first, problems: [] })),
   })
   const { control, standing, workerGone } = fleetControl({

@@ -56,6 +56,8 @@ export interface ListeningDescriptor {
   readonly address: Address
   /** To be handed to child processes, as one of their `stdio`; there it is the `descriptor` of `ListenOptions`. */
   readonly descriptor: number
+  /** Has sockets that are accepted from now on inherit what holds: whoever begins to accept later does not know what held before. */
+  keepUp(): void
   close(): void
 }
 

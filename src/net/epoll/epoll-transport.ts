@@ -9,6 +9,7 @@ import { EpollChannel, WATCHED_FOR } from './epoll-channel.ts'
 import { EpollDial } from './epoll-dial.ts'
 import { addressOf, EpollListener, openListeningSocket, ownAddress, processAt } from './epoll-listener.ts'
 import { Poller } from './poller.ts'
+import { isSame, setListenerOptions, snapshotOf, usualOptions } from './socket-options.ts'
 import { EPOLLIN, EPOLLOUT, loadSystemCalls, type SystemCalls } from './syscalls.ts'
 
 export interface EpollTransportOptions {
@@ -57,10 +58,18 @@ export function openListeningDescriptor(options: ListenOptions) {
   const { calls } = sharedPoller()
   const descriptor = options.descriptor ?? openListeningSocket(calls, options)
   const address = addressOf(calls, descriptor, options)
+  const usual = usualOptions(calls)
+  let inherited = snapshotOf(options.keepAlive)
   let isOpen = true
   return {
     address,
     descriptor,
+    keepUp() {
+      const before = inherited
+      if (!isOpen || isPath(address.host) || isSame(options.keepAlive, before)) return
+      inherited = snapshotOf(options.keepAlive)
+      setListenerOptions(calls, descriptor, inherited, before, usual)
+    },
     close() {
       if (!isOpen) return
       isOpen = false

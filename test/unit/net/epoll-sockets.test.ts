@@ -398,6 +398,23 @@ test('what another process has set on a socket that all share is not taken over'
   expect(calls.getOption(descriptorOf(channels[0] as Channel), 'SO_KEEPALIVE')).toBe(1)
 })
 
+test('whoever accepts from a socket that all share only after a change finds what holds then', async () => {
+  const keepAlive = { isOn: true, idleMs: 70_000, userTimeoutMs: 12_345 }
+  const [opened] = await openListeningDescriptors({ addresses: ['127.0.0.1'], port: 0, backlog: 16, keepAlive })
+  if (!opened) throw new Error('nothing was opened')
+  onTestFinished(() => opened.close())
+  Object.assign(keepAlive, { idleMs: 0, userTimeoutMs: 0 })
+  opened.keepUp()
+  const { listener, channels } = await listen({ descriptor: calls.duplicate(opened.descriptor), keepAlive })
+  const client = net.connect(listener.address)
+  onTestFinished(() => void client.destroy())
+  await until('it is accepted', () => channels.length === 1)
+  const descriptor = descriptorOf(channels[0] as Channel)
+  const { TCP_KEEPIDLE, TCP_USER_TIMEOUT } = usualOptions(calls)
+  expect(calls.getOption(descriptor, 'TCP_KEEPIDLE')).toBe(TCP_KEEPIDLE)
+  expect(calls.getOption(descriptor, 'TCP_USER_TIMEOUT')).toBe(TCP_USER_TIMEOUT)
+})
+
 const OPTIONS = {
   TCP_NODELAY: 1,
   SO_KEEPALIVE: 1,

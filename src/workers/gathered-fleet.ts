@@ -25,7 +25,7 @@ import {
   mergeUsers,
   mergeZones,
 } from './gather.ts'
-import { type Circumstances, mergeCircumstances } from './health.ts'
+import { type Circumstances, healthOf, mergeCircumstances } from './health.ts'
 import type { Gatherable, Topic } from './messages.ts'
 import { type Packed, packNow, unpack, unpackNow } from './packing.ts'
 import { mergeVitals } from './vitals.ts'
@@ -204,23 +204,32 @@ export abstract class GatheredFleet implements Fleet {
     return this.isEnding ? { ...all, isEnding: true } : all
   }
 
-  /** Whoever asks has little patience: one that hangs is not waited for where others have answered. */
+  /**
+   * Whoever asks has little patience: one that hangs is not waited for where the others take clients, and not for long where they do not,
+   * since it may be only late, and be the one that does.
+   */
   async #circumstancesInTime(): Promise<readonly Circumstances[]> {
     const known: Circumstances[] = []
-    let onFirst = () => {}
-    const first = new Promise<void>((resolve) => {
-      onFirst = resolve
+    let are: 'early' | 'late' | 'overdue' = 'early'
+    let settle = () => {}
+    const enough = new Promise<void>((resolve) => {
+      settle = resolve
     })
+    const look = () => {
+      const isEnough = are === 'late' ? healthOf(mergeCircumstances(known)) === 'ready' : known.length > 0
+      if (are !== 'early' && isEnough) settle()
+    }
+    const timers = (['late', 'overdue'] as const).map((next) =>
+      setTimeout(() => {
+        are = next
+        look()
+      }, WAITS_MS[next]),
+    )
     const all = this.askAll(async (worker) => {
       known.push((await worker.line.ask('gather', 'circumstances')) as Circumstances)
-      onFirst()
+      look()
     })
-    let timer: NodeJS.Timeout | undefined
-    const isLate = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, LATE_MS)
-    })
-    await Promise.race([all, Promise.all([first, isLate])])
-    clearTimeout(timer)
+    await Promise.race([all, enough]).finally(() => timers.forEach(clearTimeout))
     return [...known]
   }
 
@@ -230,7 +239,7 @@ export abstract class GatheredFleet implements Fleet {
 }
 
 /** Probes wait for a second, if nobody says otherwise. */
-const LATE_MS = 300
+const WAITS_MS = { late: 300, overdue: 800 } as const
 
 const NOTHING = sumOf([])
 const NOTHING_RECENT = { ms: 0, totals: NOTHING }

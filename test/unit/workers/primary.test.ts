@@ -577,6 +577,41 @@ test('a worker that hangs does not keep the others from saying that clients shou
   expect(vi.getTimerCount()).toBe(0)
 })
 
+test('nor does it keep them from saying that they should not', async () => {
+  vi.useFakeTimers()
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+  const isPaused = { isStarting: false, isEnding: false, isPaused: true, supplied: 1, cutOff: 0 }
+  let asked = 0
+  const { primary } = fleet({ answers: { gather: () => (++asked === 1 ? new Promise<never>(() => {}) : isPaused) } })
+  await primary.start()
+  const circumstances = primary.circumstances()
+  await vi.advanceTimersByTimeAsync(999)
+  expect(await circumstances).toEqual(isPaused)
+})
+
+test('one that is only late is waited for, as it may be the one that clients can come to', async () => {
+  vi.useFakeTimers()
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+  const serves = { isStarting: false, isEnding: false, isPaused: false, supplied: 1, cutOff: 0 }
+  const isCutOff = { ...serves, supplied: 0, cutOff: 1 }
+  let asked = 0
+  const { primary } = fleet({
+    answers: {
+      gather: () =>
+        ++asked === 1 ? new Promise((resolve) => setTimeout(() => resolve(serves), 500)) : Promise.resolve(isCutOff),
+    },
+  })
+  await primary.start()
+  const circumstances = primary.circumstances()
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(await circumstances).toEqual({ ...serves, cutOff: 1 })
+  expect(vi.getTimerCount()).toBe(0)
+})
+
 test('an error of a worker is told by its own name', async () => {
   const { primary } = fleet({
     answers: {

@@ -520,25 +520,31 @@ describe('behind what may change settings, and is not answered yet', () => {
 })
 
 describe('in a transaction that has set something that is not reported', () => {
+  /** What the client prepares before it commits is not given to another one. */
+  async function expectOwn(pair: Pair): Promise<void> {
+    const { flow, client, postgres } = pair
+    client.send(parse('s1', 'select 1'), sync)
+    await postgres.expect('Parse(#1, select 1)', 'Sync')
+    postgres.send(parseComplete, ready('T'))
+    await client.answer()
+    await ask(pair, 'commit', 'COMMIT')
+    const other = await flow.connect()
+    other.send(parse('s1', 'select 1'), sync)
+    await postgres.expect('Parse(#2, select 1)', 'Sync')
+    postgres.send(parseComplete, ready())
+    await other.answer()
+  }
+
   test.each(['begin; set local search_path = tenant', "start transaction; set local array_nulls = 'off'"])(
     '(%s) a statement is nobody else’s',
     async (text) => {
       const pair = await startPair()
-      const { flow, client, postgres } = pair
+      const { client, postgres } = pair
       client.send(query(text))
       await postgres.expect('Query')
       postgres.send(complete('BEGIN'), complete('SET'), ready('T'))
       await client.answer()
-      client.send(parse('s1', 'select 1'), sync)
-      await postgres.expect('Parse(#1, select 1)', 'Sync')
-      postgres.send(parseComplete, ready('T'))
-      await client.answer()
-      await ask(pair, 'commit', 'COMMIT')
-      const other = await flow.connect()
-      other.send(parse('s1', 'select 1'), sync)
-      await postgres.expect('Parse(#2, select 1)', 'Sync')
-      postgres.send(parseComplete, ready())
-      await other.answer()
+      await expectOwn(pair)
       // Its own is the same as before, and what it prepares from now on is shared again.
       client.send(bind('', 's1'), parse('s2', 'select 1'), bind('', 's2'), sync)
       await postgres.expect('Bind(, #1)', 'Bind(, #2)', 'Sync')
@@ -549,7 +555,7 @@ describe('in a transaction that has set something that is not reported', () => {
 
   test('the same by set_config, in a query of its own, for a client that has prepared nothing yet', async () => {
     const pair = await startPair()
-    const { flow, client, postgres } = pair
+    const { client, postgres } = pair
     client.send(query('begin'))
     await postgres.expect('Query(begin)')
     postgres.send(complete('BEGIN'), ready('T'))
@@ -558,21 +564,12 @@ describe('in a transaction that has set something that is not reported', () => {
     await postgres.expect('Query')
     postgres.send(rows('tenant'), ready('T'))
     await client.answer()
-    client.send(parse('s1', 'select 1'), sync)
-    await postgres.expect('Parse(#1, select 1)', 'Sync')
-    postgres.send(parseComplete, ready('T'))
-    await client.answer()
-    await ask(pair, 'commit', 'COMMIT')
-    const other = await flow.connect()
-    other.send(parse('s1', 'select 1'), sync)
-    await postgres.expect('Parse(#2, select 1)', 'Sync')
-    postgres.send(parseComplete, ready())
-    await other.answer()
+    await expectOwn(pair)
   })
 
   test('the same by a query that comes in pieces', async () => {
     const pair = await startPair()
-    const { flow, client, postgres } = pair
+    const { client, postgres } = pair
     const whole = query("begin; set local statement_timeout = '5s'; set local search_path = tenant")
     client.send(whole.subarray(0, 50))
     await quiet()
@@ -580,16 +577,7 @@ describe('in a transaction that has set something that is not reported', () => {
     await postgres.expect('Query')
     postgres.send(complete('BEGIN'), complete('SET'), complete('SET'), ready('T'))
     await client.answer()
-    client.send(parse('s1', 'select 1'), sync)
-    await postgres.expect('Parse(#1, select 1)', 'Sync')
-    postgres.send(parseComplete, ready('T'))
-    await client.answer()
-    await ask(pair, 'commit', 'COMMIT')
-    const other = await flow.connect()
-    other.send(parse('s1', 'select 1'), sync)
-    await postgres.expect('Parse(#2, select 1)', 'Sync')
-    postgres.send(parseComplete, ready())
-    await other.answer()
+    await expectOwn(pair)
   })
 
   test('a search path is shared with those who set it in the same words', async () => {

@@ -12,14 +12,6 @@ import { PoolerError } from '../problems.ts'
 import { DEBT, type Effect, REPLACE } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX, type Statement } from '../server/statement-registry.ts'
-import {
-  beginsLikeChange,
-  MAX_SETTING_BYTES,
-  onlyBegins,
-  setsUnseen,
-  settingKind,
-  type TextKind,
-} from '../sql/text-kind.ts'
 import { CLOSE_COMPLETE, PARSE_COMPLETE, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { HEADER_BYTES } from '../wire/frames.ts'
 import { bindStatementStart, encodeDescribeStatement, FLUSH, STATEMENT, textEnd } from '../wire/frontend.ts'
@@ -27,6 +19,7 @@ import { MAX_CLIENT_STATEMENTS_BYTES, MAX_NAMED_STATEMENT_BYTES, MAX_UNNAMED_STA
 import { encodeError } from '../wire/notices.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
 import { AutoPrepare } from './auto-prepare.ts'
+import { ChangeWatch } from './change-watch.ts'
 import { parseDeallocate } from './deallocating.ts'
 import {
   DEALLOCATE_DOOMED,
@@ -39,6 +32,7 @@ import {
   type Sending,
 } from './preparing.ts'
 import { compareShape, learnsShape } from './shapes.ts'
+import { asPrepared, awaitsSettings, sharedFor } from './sharing.ts'
 import { keyOf, StatementNames } from './statement-names.ts'
 import { UnnamedStatement } from './unnamed-statement.ts'
 
@@ -71,8 +65,7 @@ export class Statements {
   #auto: AutoPrepare | null = null
 
   readonly #namesAre: 'shared' | 'passed on'
-  /** Names that are passed on, of statements that set something unseen; null until there is one. */
-  #setters: Map<string, TextKind> | null = null
+  readonly #watch = new ChangeWatch()
 
   constructor(context: StatementsContext, names: 'shared' | 'passed on') {
     this.#context = context
@@ -124,7 +117,7 @@ export class Statements {
     if (this.#passesOn(name)) {
       pool.counters.clientParses++
       pool.counters.serverParses++
-      this.#noteSetter(name, buffer, nameEnd + 1, end)
+      if (this.#auto?.isOn) this.#watch.named(name, buffer, nameEnd + 1, end)
       leased.ledger.owe(DEBT.parse)
       toServer.add(buffer, start, end)
       return true
@@ -135,7 +128,7 @@ export class Statements {
     }
     if (!isWhole) return this.#demand(length)
     if (textEnd(buffer, nameEnd + 1, end) === -1) return this.#broken('Parse')
-    if (this.#names?.doubtful.has(name, leased.ledger) || this.#awaitsSettings())
+    if (this.#names?.doubtful.has(name, leased.ledger) || awaitsSettings(this.#context))
       return this.#waitForReady(buffer[start])
     pool.counters.clientParses++
     this.#parseNamed(name, buffer, nameEnd + 1, end)
@@ -179,7 +172,7 @@ export class Statements {
       this.#failInServer(new PoolerError('too-many-statements', { limit: MAX_CLIENT_STATEMENTS_BYTES }))
       return
     }
-    const statement = this.#intern(buffer, start, end)
+    const statement = sharedFor(this.#context, buffer, start, end)
     if (leased.statements.has(statement, leased.ledger) && !isRefusable) {
       pool.counters.statementHits++
       leased.statements.use(statement)
@@ -227,9 +220,12 @@ export class Statements {
     }
     pool.counters.binds++
     const unnamed = isUnnamed ? this.#unnamed : null
-    const kind = statement?.kind ?? (isUnnamed ? this.#kindOf(unnamed) : this.#kindOfName(buffer, nameStart, nameEnd))
-    leased.inFlight.bound(kind, leased.ledger)
-    if (setsUnseen(kind)) leased.unseen.add(kind, statement?.text ?? unnamed?.text ?? null, leased)
+    const kind =
+      statement?.kind ??
+      (isUnnamed
+        ? this.#watch.kindOfUnnamed(unnamed, leased, this.#preparesMore)
+        : this.#watch.kindOfName(buffer, nameStart, nameEnd))
+    this.#watch.bound(kind, statement ?? unnamed, leased)
     leased.ledger.owe(DEBT.bind, first ?? statement?.bound ?? null)
     if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll)
       this.#ownNames().doubtful.dropBound(leased.ledger)
@@ -247,7 +243,7 @@ export class Statements {
 
   /** The same text as it is understood now, under the client's old name for it. */
   #renew(buffer: Buffer, nameStart: number, nameEnd: number, outdated: Statement): Statement {
-    return this.#take(buffer, nameStart, nameEnd, this.#intern(outdated.body, 0, outdated.body.length))
+    return this.#take(buffer, nameStart, nameEnd, sharedFor(this.#context, outdated.body, 0, outdated.body.length))
   }
 
   /** The client's name stands for this one from now on. */
@@ -257,68 +253,11 @@ export class Statements {
     return statement
   }
 
-  #intern(buffer: Buffer, start: number, end: number): Statement {
-    return this.#made(buffer, start, end, this.#meaning(), this.#context.leased.statements.version)
-  }
-
-  /** One that is shared by those who have the same settings; if they are not known, by nobody. */
-  #made(buffer: Buffer, start: number, end: number, meaning: string | null, version: number): Statement {
-    const { pool, leased } = this.#context
-    if (meaning === null) return pool.statements.unshared(buffer, start, end, version)
-    const hasStandardStrings = leased.profile.hasStandardStrings(leased.context.tracked)
-    return pool.statements.intern(buffer, start, end, meaning, version, hasStandardStrings)
-  }
-
-  /**
-   * The statement for a text that is about to be run: another one if it would be prepared under other settings than those that it is
-   * shared for. They may be changed by what is on its way, or have been by what is not reported: nobody else must then be given it, until
-   * it is prepared elsewhere; or else it is better to wait.
-   */
+  /** The statement for a text that is about to be run, which the client's name stands for from now on. */
   #asPrepared(buffer: Buffer, nameStart: number, nameEnd: number, statement: Statement): Statement | 'in doubt' {
-    const { leased } = this.#context
-    if (leased.statements.has(statement, leased.ledger) || statement.isNeverShared) return statement
-    if (this.#awaitsSettings()) return 'in doubt'
-    const meaning = this.#meaning()
-    if (statement.meaning === meaning) return statement
-    // As old as it was, and with what the client was told of its rows.
-    const { body, version, shape } = statement
-    const other = this.#made(body, 0, body.length, meaning, version)
-    other.shape ??= shape
-    return this.#take(buffer, nameStart, nameEnd, other)
-  }
-
-  /** What decides, besides its text, what a statement means that is prepared now; null if that is not known. */
-  #meaning(): string | null {
-    const { inFlight, unseen, ledger, profile, context } = this.#context.leased
-    if (!inFlight.areSettingsKnown(ledger) || unseen.words === null) return null
-    return profile.meaning(context.tracked) + unseen.words
-  }
-
-  #awaitsSettings(): boolean {
-    const { inFlight, ledger } = this.#context.leased
-    return !inFlight.areSettingsKnown(ledger) && inFlight.areSettingsComing(ledger)
-  }
-
-  /** What is run with the unnamed statement that is the client's alone. To read all of it is worth it only where much depends on it. */
-  #kindOf(unnamed: UnnamedStatement | null): TextKind {
-    if (unnamed === null) return 'other'
-    const { ledger } = this.#context.leased
-    const isTold = this.#preparesMore || ledger.awaitsReady || unnamed.beginsLikeChange || unnamed.mayMakeTable
-    return isTold ? unnamed.kind : 'other'
-  }
-
-  /** A statement is being parsed under a name that is passed on. What it sets when it is run matters to texts that are kept. */
-  #noteSetter(name: string, buffer: Buffer, start: number, end: number): void {
-    if (this.#auto?.isOn !== true || !beginsLikeChange(buffer, start, end)) return
-    const kind = settingKind(buffer, start, end)
-    if (!setsUnseen(kind)) return
-    this.#setters ??= new Map()
-    this.#setters.set(name, kind)
-  }
-
-  /** What is run with the statement that the server knows by the client's own name. */
-  #kindOfName(buffer: Buffer, nameStart: number, nameEnd: number): TextKind {
-    return this.#setters?.get(buffer.toString('latin1', nameStart, nameEnd)) ?? 'other'
+    const prepared = asPrepared(this.#context, statement)
+    if (prepared === 'in doubt' || prepared === statement) return prepared
+    return this.#take(buffer, nameStart, nameEnd, prepared)
   }
 
   /** What texts mean is likely to be asked for, so that it is worth a look. */
@@ -371,7 +310,7 @@ export class Statements {
       if (nameEnd === -1) return this.#broken('Close')
       const name = buffer.toString('latin1', nameStart, nameEnd)
       if (this.#names?.doubtful.has(name, leased.ledger)) return this.#waitForReady(buffer[start])
-      this.#setters?.delete(name)
+      this.#watch.closed(name)
       const taken = this.#names?.take(name, leased.ledger, CLOSE_COMPLETE, null) ?? null
       if (taken !== null || name.startsWith(SHARED_PREFIX)) {
         // Other clients may use it, so it stays on the server; to close what is not there is no error.
@@ -399,12 +338,7 @@ export class Statements {
     const { leased } = this.#context
     const { statements, ledger } = leased
     statements.doubtUnnamed()
-    if (isWhole && onlyBegins(buffer, start, end)) leased.inFlight.add('begin', ledger)
-    else {
-      leased.inFlight.add('other', ledger)
-      const kind = this.#isWorthALook(buffer, start, end) ? settingKind(buffer, start, end) : 'other'
-      if (setsUnseen(kind)) leased.unseen.add(kind, isWhole ? buffer.toString('latin1', start, end) : null, leased)
-    }
+    this.#watch.queried(buffer, start, end, isWhole, this.#preparesMore, leased)
     if (this.#unnamed === null) return null
     if (ledger.mayBeSkipped) return this.#unnamed.drop(ledger)
     this.#unnamed.forget()
@@ -413,22 +347,15 @@ export class Statements {
 
   /** How much of a simple query has to be there to tell what it sets, as far as what there is from `start` to `end` says. */
   queryToldBy(buffer: Buffer, start: number, end: number): number {
-    return this.#isWorthALook(buffer, start, end) ? MAX_SETTING_BYTES : 0
-  }
-
-  #isWorthALook(buffer: Buffer, start: number, end: number): boolean {
-    return this.#preparesMore || beginsLikeChange(buffer, start, end)
+    return this.#watch.queryToldBy(buffer, start, end, this.#preparesMore)
   }
 
   executeSent(isNamed: boolean): void {
-    const { inFlight, ledger } = this.#context.leased
-    inFlight.executed(isNamed, ledger)
+    this.#watch.executed(isNamed, this.#context.leased)
   }
 
-  /** The function may be set_config. */
   functionCallSent(): void {
-    const { inFlight, ledger } = this.#context.leased
-    inFlight.add('other', ledger)
+    this.#watch.called(this.#context.leased)
   }
 
   /** DEALLOCATE ALL or DISCARD ALL is being sent. Whether it succeeds is known when it has been answered. */
@@ -471,7 +398,7 @@ export class Statements {
   /** DEALLOCATE ALL has run, or the client is gone. */
   clear(): void {
     this.#names?.clear()
-    this.#setters = null
+    this.#watch.clear()
   }
 
   /**
@@ -513,7 +440,7 @@ export class Statements {
   renewUnnamed(): void {
     const unnamed = this.#unnamed
     const shared = unnamed?.shared
-    if (shared) unnamed?.renew(this.#intern(shared.body, 0, shared.body.length))
+    if (shared) unnamed?.renew(sharedFor(this.#context, shared.body, 0, shared.body.length))
   }
 
   /** What the client calls the statement with this name of ours: a letter for each byte; null if it has no such statement. */

@@ -3,6 +3,7 @@
  * server's books of that are `InFlight`, for what it reports in the end, and `UnseenSettings`, for what it does not.
  */
 
+import type { Effect } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import {
   beginsLikeChange,
@@ -12,11 +13,14 @@ import {
   settingKind,
   type TextKind,
 } from '../sql/text-kind.ts'
+import { TEMPORARY } from './schema-watch.ts'
 import type { UnnamedStatement } from './unnamed-statement.ts'
 
 export class ChangeWatch {
   /** Names of statements of the server's own that set something unseen; null until there is one. */
   #setters: Map<string, TextKind> | null = null
+  /** The batch (see `Ledger.batch`) in which what makes a temporary table was bound to the unnamed portal; -1 for none. */
+  #temporaryBatch = -1
 
   /** A statement with this text is being parsed under a name that the server is given as it is. */
   named(name: string, buffer: Buffer, start: number, end: number): void {
@@ -50,14 +54,27 @@ export class ChangeWatch {
     return isTold ? unnamed.kind : 'other'
   }
 
-  /** A statement is being bound; it is null if it is not kept. */
-  bound(kind: TextKind, statement: { readonly text: string | null } | null, server: Server): void {
+  /** A lease begins, and nothing is unanswered. */
+  leaseBegins(): void {
+    this.#temporaryBatch = -1
+  }
+
+  /** A statement is being bound to a portal; it is null if it is not kept. */
+  bound(
+    kind: TextKind,
+    statement: { readonly text: string | null } | null,
+    isPortalNamed: boolean,
+    server: Server,
+  ): void {
     server.inFlight.bound(kind, server.ledger)
+    if (!isPortalNamed) this.#temporaryBatch = kind === 'creates-temporary' ? server.ledger.batch : -1
     if (setsUnseen(kind)) server.unseen.add(kind, statement?.text ?? null, server)
   }
 
-  executed(isNamed: boolean, { inFlight, ledger }: Server): void {
-    inFlight.executed(isNamed, ledger)
+  /** A portal is being executed. Returns what hangs on that. */
+  executed(isPortalNamed: boolean, { inFlight, ledger }: Server): Effect | null {
+    inFlight.executed(isPortalNamed, ledger)
+    return !isPortalNamed && this.#temporaryBatch === ledger.batch ? TEMPORARY : null
   }
 
   /** A simple query is being sent, as much of it as there is from `start` to `end`. */

@@ -30,7 +30,7 @@ import { Rerun } from './rerun.ts'
 import { Restoring, type RestoringListener } from './restoring.ts'
 import { SchemaWatch } from './schema-watch.ts'
 import { SESSION } from './states.ts'
-import { dropsStatements, SELECT_INTO } from './tags.ts'
+import { dropsStatements } from './tags.ts'
 import { Timekeeping } from './timekeeping.ts'
 
 /** What one chunk gives rise to for the client. Shared by all sessions: see `Outbox`. */
@@ -292,7 +292,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   withholdsReady(server: Server, status: number): boolean {
     if (this.#rerun?.isAwaited) return false
-    if (this.#requests.statements.takeCreated()) this.#watch().onTag(server, SELECT_INTO, null)
+    const created = server.inFlight.takeCreated(server.ledger)
+    if (created !== null) this.#watch().onCreated(server, created)
     if (status === STATUS_IDLE) this.#schemaWatch?.onIdle(server, this)
     // The command that began it is to fail, and not what comes after it.
     else if (this.#mode === 'statement') return true

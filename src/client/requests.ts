@@ -192,6 +192,7 @@ export class Requests implements FrameSink, StatementsContext {
     if (ledger.skipsToSync && type !== FRONTEND.sync && type !== FRONTEND.terminate) return this.#drop()
     if (!toServer.isOpenFor(server.channel)) toServer.open(server.channel)
     if (ledger.isEmpty && BEGINS_REQUEST[type] !== 0) listener.onRequest(server)
+    let effect: Effect | null = null
     switch (type) {
       case FRONTEND.parse:
         this.#noteResets(buffer, start + HEADER_BYTES, end)
@@ -218,7 +219,7 @@ export class Requests implements FrameSink, StatementsContext {
         server.statements.doubtUnnamed()
         break
       case FRONTEND.execute:
-        this.statements.executeSent(end > start + HEADER_BYTES && buffer[start + HEADER_BYTES] !== 0)
+        effect = this.statements.executeSent(end > start + HEADER_BYTES && buffer[start + HEADER_BYTES] !== 0)
         break
       case FRONTEND.flush:
         listener.sayHeld()
@@ -233,7 +234,7 @@ export class Requests implements FrameSink, StatementsContext {
         return this.#withoutLease(type)
     }
     const debt = REQUEST_DEBTS[type] as number
-    if (debt !== 0) ledger.owe(debt)
+    if (debt !== 0) ledger.owe(debt, effect)
     // With a Flush the answer may come before the Sync is sent.
     if (this.#mayReset && (type === FRONTEND.execute || type === FRONTEND.sync)) listener.onMayReset()
     toServer.add(buffer, start, end)

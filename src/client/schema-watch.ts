@@ -4,10 +4,10 @@ import type { Effect } from '../server/ledger.ts'
 import type { Announcer } from '../server/schema-version.ts'
 import type { Server } from '../server/server.ts'
 import { createsTemporary } from '../sql/temporary.ts'
-import { changesSchema, DO } from './tags.ts'
+import { changesSchema, DO, SELECT_INTO } from './tags.ts'
 
-/** Hangs on a query that does nothing but make a temporary table: nobody else can see that. */
-const TEMPORARY: Effect = { reply: null, undo: () => {} }
+/** Hangs on what does nothing but make a temporary table: nobody else can see that. */
+export const TEMPORARY: Effect = { reply: null, undo: () => {} }
 
 /** What hangs on a query with the text from `start` to `end`. */
 export function schemaEffect(buffer: Buffer, start: number, end: number): Effect | null {
@@ -29,6 +29,11 @@ export class SchemaWatch {
     // What was changed may be what it was before; so are temporary tables.
     if ((tag === 'ROLLBACK' && this.#changed !== 'not') || tag === 'DISCARD TEMP') server.statements.changedHere()
     return false
+  }
+
+  /** A table has been made, and no tag tells so. */
+  onCreated(server: Server, created: 'table' | 'temporary table'): void {
+    this.onTag(server, SELECT_INTO, created === 'table' ? null : TEMPORARY)
   }
 
   /** Others will see another schema if the transaction is committed. */

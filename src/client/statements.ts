@@ -82,6 +82,7 @@ export class Statements {
     if (settings.autoPrepare) this.#auto ??= new AutoPrepare()
     this.#auto?.leaseBegins(settings)
     this.#unnamed?.leaseBegins()
+    this.#watch.leaseBegins()
     this.#context.leased.inFlight.leaseBegins()
     this.#context.leased.unseen.leaseBegins()
     this.#names?.doubtful.leaseBegins()
@@ -225,7 +226,7 @@ export class Statements {
       (isUnnamed
         ? this.#watch.kindOfUnnamed(unnamed, leased, this.#preparesMore)
         : this.#watch.kindOfName(buffer, nameStart, nameEnd))
-    this.#watch.bound(kind, statement ?? unnamed, leased)
+    this.#watch.bound(kind, statement ?? unnamed, buffer[start + HEADER_BYTES] !== 0, leased)
     leased.ledger.owe(DEBT.bind, first ?? statement?.bound ?? null)
     if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll)
       this.#ownNames().doubtful.dropBound(leased.ledger)
@@ -350,8 +351,9 @@ export class Statements {
     return this.#watch.queryToldBy(buffer, start, end, this.#preparesMore)
   }
 
-  executeSent(isNamed: boolean): void {
-    this.#watch.executed(isNamed, this.#context.leased)
+  /** Returns what hangs on that. */
+  executeSent(isPortalNamed: boolean): Effect | null {
+    return this.#watch.executed(isPortalNamed, this.#context.leased)
   }
 
   functionCallSent(): void {
@@ -450,12 +452,6 @@ export class Statements {
     if (this.#unnamed?.shared?.name.toString() === sharedName) return ''
     // A later Parse may have taken its place by now; unless the client itself has chosen this name.
     return this.#auto?.isOn && this.#namesAre === 'shared' ? '' : null
-  }
-
-  /** The ReadyForQuery that comes now is the answer to something that makes a table, which a text may mean from now on. True once. */
-  takeCreated(): boolean {
-    const { inFlight, ledger } = this.#context.leased
-    return inFlight.takeCreated(ledger)
   }
 
   /**

@@ -15,6 +15,8 @@ export class InFlight {
   #beginsUntil = -1
   /** It makes a table. */
   #createsUntil = -1
+  /** It makes a temporary one. */
+  #createsTemporaryUntil = -1
   /** The last batch of this lease in which a portal was bound (see `Ledger.batch`); -1 for none. */
   #boundBatch = -1
 
@@ -23,6 +25,7 @@ export class InFlight {
     this.#changesUntil = -1
     this.#beginsUntil = -1
     this.#createsUntil = -1
+    this.#createsTemporaryUntil = -1
     this.#boundBatch = -1
   }
 
@@ -34,6 +37,7 @@ export class InFlight {
     if (kind === 'begin') return
     this.#changesUntil = until
     if (kind === 'creates') this.#createsUntil = until
+    else if (kind === 'creates-temporary') this.#createsTemporaryUntil = until
   }
 
   /** A statement of this kind is bound, to be run in the same batch. */
@@ -67,10 +71,18 @@ export class InFlight {
     return !ledger.awaitsReady || (status === STATUS_IDLE && ledger.haveCome(this.#beginsUntil))
   }
 
-  /** The ReadyForQuery that comes now is the answer to something that makes a table. True once. */
-  takeCreated(ledger: Ledger): boolean {
-    if (this.#createsUntil === -1 || !ledger.haveCome(this.#createsUntil - 1)) return false
-    this.#createsUntil = -1
-    return true
+  /** What is made, once, by what the ReadyForQuery is the answer to that comes now. */
+  takeCreated(ledger: Ledger): 'table' | 'temporary table' | null {
+    if (this.#createsUntil === -1 && this.#createsTemporaryUntil === -1) return null
+    const isTable = isDue(this.#createsUntil, ledger)
+    const isTemporary = isDue(this.#createsTemporaryUntil, ledger)
+    if (isTable) this.#createsUntil = -1
+    if (isTemporary) this.#createsTemporaryUntil = -1
+    return isTable ? 'table' : isTemporary ? 'temporary table' : null
   }
+}
+
+/** The ReadyForQuery that it is waiting for is the one that comes now, or an earlier one. */
+function isDue(until: number, ledger: Ledger): boolean {
+  return until !== -1 && ledger.haveCome(until - 1)
 }

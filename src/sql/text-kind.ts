@@ -1,15 +1,25 @@
 /** What kind of statement a text is, as far as it matters to whoever wants to prepare it once and run it again later. */
 
 import { DASH, endOfComment, firstWord, isSpace, SLASH } from './scanning.ts'
+import { createsTemporary } from './temporary.ts'
 
 /**
  * `planned`: reads and changes rows, and means the same whenever it is run. `fleeting`: the same, but with a constant such as 'today',
  * which Postgres reads when it prepares the statement. `doubtful`: may be anything, since it is not known where its strings end. `begin`:
- * begins a transaction, or a part of one. `creates`: makes a table, perhaps one that hides another one. `sets`: may change what texts
- * mean without anybody's being told. `sets-path`: the same by the search path, which is reported from PostgreSQL 18 on. `other`: another
- * utility command, or something that may change settings, or nothing.
+ * begins a transaction, or a part of one. `creates`: makes a table, perhaps one that hides another one. `creates-temporary`: the same,
+ * which nobody else sees. `sets`: may change what texts mean without anybody's being told. `sets-path`: the same by the search path,
+ * which is reported from PostgreSQL 18 on. `other`: another utility command, or something that may change settings, or nothing.
  */
-export type TextKind = 'planned' | 'fleeting' | 'doubtful' | 'begin' | 'creates' | 'sets' | 'sets-path' | 'other'
+export type TextKind =
+  | 'planned'
+  | 'fleeting'
+  | 'doubtful'
+  | 'begin'
+  | 'creates'
+  | 'creates-temporary'
+  | 'sets'
+  | 'sets-path'
+  | 'other'
 
 /**
  * The kind of the text from `start` to `end`.
@@ -34,7 +44,7 @@ export function textKind(buffer: Buffer, start: number, end: number, hasStandard
     case 'release':
       return 'begin'
     case 'create':
-      return 'creates'
+      return createsTemporary(buffer, at, end) ? 'creates-temporary' : 'creates'
     default:
       return settingKind(buffer, at, end)
   }

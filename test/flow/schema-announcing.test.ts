@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
 import { Others } from '../support/flow/member.ts'
 import { bindComplete, complete, error, parameterStatus, parseComplete, ready, rows } from '../support/flow/replies.ts'
-import { batch, query } from '../support/flow/requests.ts'
+import { batch, bind, execute, parse, query, sync } from '../support/flow/requests.ts'
 import { type FlowOptions, startPair } from '../support/flow/start.ts'
 
 async function start(options: FlowOptions = {}) {
@@ -60,13 +60,33 @@ describe('a client that changes tables', () => {
     await client.expect('ReadyForQuery(I)')
   })
 
-  test('that only it can see waits for nobody', async () => {
+  test.each(['a query', 'a batch'])('that only it can see waits for nobody (%s)', async (how) => {
     const { client, postgres, others } = await start()
-    client.send(query('create temp table a ()'))
-    await postgres.expect('Query')
+    const text = 'create temp table a ()'
+    client.send(how === 'a query' ? query(text) : batch(text))
+    if (how === 'a query') await postgres.expect('Query')
+    else {
+      await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
+      postgres.send(parseComplete, bindComplete)
+    }
     postgres.send(complete('CREATE TABLE'), ready())
-    await client.expect('CommandComplete(CREATE TABLE)', 'ReadyForQuery(I)')
+    expect((await client.answer()).slice(-2)).toEqual(['CommandComplete(CREATE TABLE)', 'ReadyForQuery(I)'])
     expect(others.unanswered).toBe(0)
+  })
+
+  test.each([
+    ['an unnamed', '', 'p'],
+    ['a named', 'p', ''],
+  ])('by %s portal beside one that makes a temporary table waits for others', async (_, changing, other) => {
+    const { client, postgres, others } = await start()
+    client.send(parse('', 'alter table a add b int'), bind(changing, ''))
+    client.send(parse('', 'create temp table b ()'), bind(other, ''), execute(changing), sync)
+    await postgres.expect('Parse', 'Bind', 'Parse', 'Bind', 'Execute', 'Sync')
+    postgres.send(parseComplete, bindComplete, parseComplete, bindComplete, complete('ALTER TABLE'), ready())
+    await quiet()
+    expect(others.unanswered).toBe(1)
+    others.answer()
+    expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
   })
 
   test('is told of the last of its pipelined requests only when all others know', async () => {

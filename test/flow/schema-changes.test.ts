@@ -1,7 +1,7 @@
 /** A shared statement never answers with what was true before a DDL. */
 
 import { describe, expect, test } from 'vitest'
-import { ask, occupy, prepare, RESULT, startPrepared } from '../support/flow/prepared.ts'
+import { ask, occupy, prepare, RESULT, run, startPrepared } from '../support/flow/prepared.ts'
 import {
   bindComplete,
   complete,
@@ -162,7 +162,11 @@ describe('after DDL', () => {
     await client.answer()
   })
 
-  test('(CREATE TEMP TABLE) only on its own server a Parse is real again', async () => {
+  test.each([
+    ['a query', ask, 'create temp table t (id int)', 'CREATE TABLE'],
+    ['a batch', run, 'create temp table t (id int)', 'CREATE TABLE'],
+    ['a batch whose tag tells nothing', run, 'create temp table t as select 1', 'SELECT 1'],
+  ])('(CREATE TEMP TABLE, by %s) only on its own server a Parse is real again', async (_, make, text, tag) => {
     const pair = await startPrepared()
     const { flow, client, postgres } = pair
     const goOn = await occupy(pair)
@@ -172,7 +176,7 @@ describe('after DDL', () => {
     await second.expect('Parse(#1, select 1)', 'Sync')
     second.send(parseComplete, ready())
     await other.answer()
-    await ask({ client: other, postgres: second }, 'create temp table t (id int)', 'CREATE TABLE')
+    await make({ client: other, postgres: second }, text, tag)
     other.send(parse('s2', 'select 1'), sync)
     await second.expect('Parse(#2, select 1)', 'Sync')
     second.send(parseComplete, ready())

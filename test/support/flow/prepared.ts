@@ -1,7 +1,7 @@
 /** Clients with prepared statements, for the tests of those. */
 
 import { bindComplete, complete, dataRow, join, parseComplete, ready } from './replies.ts'
-import { parse, query, sync } from './requests.ts'
+import { batch, parse, query, sync } from './requests.ts'
 import { type FlowOptions, type Pair, startPair } from './start.ts'
 
 /** What a Bind, an Execute and a Sync are answered with. */
@@ -45,4 +45,12 @@ export async function ask({ client, postgres }: Pick<Pair, 'client' | 'postgres'
   await postgres.expect('Query')
   postgres.send(complete(tag), ready())
   await client.expect(`CommandComplete(${tag})`, 'ReadyForQuery(I)')
+}
+
+/** The same by the extended protocol. */
+export async function run({ client, postgres }: Pick<Pair, 'client' | 'postgres'>, text: string, tag: string) {
+  client.send(batch(text))
+  await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
+  postgres.send(parseComplete, bindComplete, complete(tag), ready())
+  await client.expect('ParseComplete', 'BindComplete', `CommandComplete(${tag})`, 'ReadyForQuery(I)')
 }

@@ -73,7 +73,8 @@ describe('fleeting is what has a constant that Postgres may read as a time of it
 describe('creates is what makes a table', () => {
   test.each([
     'create table t (a int)',
-    'create temp table t as select 1',
+    'create temp view v as select 1',
+    'create temp table t (a int); create table u ()',
     'select * into t from s',
     'select * INTO temp t from s',
     "select 'into' into t",
@@ -85,6 +86,11 @@ describe('creates is what makes a table', () => {
     'select "a".insert, 1 into t from s',
   ])('%s', (text) => expect(kindOf(text)).toBe('creates'))
 })
+
+test.each(['create temp table t (a int)', ' CREATE TEMPORARY TABLE t AS SELECT 1;'])(
+  '%s makes what nobody else sees',
+  (text) => expect(kindOf(text)).toBe('creates-temporary'),
+)
 
 test.each(['begin', 'BEGIN ISOLATION LEVEL SERIALIZABLE', 'start transaction', ' begin;', 'savepoint a', 'release a'])(
   '%s begins',

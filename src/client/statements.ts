@@ -190,28 +190,14 @@ export class Statements {
     const nameStart = bindStatementStart(buffer, start, end)
     const nameEnd = nameStart === -1 ? -1 : textEnd(buffer, nameStart, end)
     if (nameEnd === -1) return this.#broken('Bind')
-    let statement = this.#resolve(buffer, nameStart, nameEnd)
+    const statement = this.#bindable(buffer, start + length, nameStart, nameEnd)
     if (statement === 'failed') return true
     if (statement === 'in doubt') return this.#waitForReady(buffer[start])
+    if (statement === 'asked') return false
     const isUnnamed = nameStart === nameEnd
     let first: Effect | null = null
-    if (statement) statement = this.#asPrepared(buffer, nameStart, nameEnd, statement)
-    if (statement === 'in doubt') return this.#waitForReady(buffer[start])
     if (statement) {
       const { statements } = leased
-      if (statements.isOutdated(statement)) {
-        // A client that will read the rows' description anew may just as well get a new one.
-        if ((isUnnamed && !this.#unnamed?.isUsed) || this.#context.isPortalDescribedNext(buffer, start + length))
-          statement = this.#renew(buffer, nameStart, nameEnd, statement)
-        else {
-          const shape = compareShape(this.#context, statement, this.#capacityBytes())
-          if (shape === 'asked') return false
-          if (shape === 'changed') {
-            this.#failInServer(new PoolerError('stale-plan'))
-            return true
-          }
-        }
-      }
       if (statements.has(statement, leased.ledger)) {
         pool.counters.statementHits++
         statements.use(statement)
@@ -242,6 +228,31 @@ export class Statements {
     return true
   }
 
+  /**
+   * The statement to bind; null where the Bind can be sent as it is. If tables have changed since it was described, the server may be
+   * `asked` first what its rows are now.
+   */
+  #bindable(
+    buffer: Buffer,
+    frameEnd: number,
+    nameStart: number,
+    nameEnd: number,
+  ): Statement | null | 'failed' | 'in doubt' | 'asked' {
+    const context = this.#context
+    const statement = this.#resolve(buffer, nameStart, nameEnd)
+    if (statement === null || typeof statement === 'string') return statement
+    if (!context.leased.statements.isOutdated(statement)) return statement
+    // A client that will read the rows' description anew may just as well get a new one.
+    const isUndescribed = nameStart === nameEnd && !this.#unnamed?.isUsed
+    if (isUndescribed || context.isPortalDescribedNext(buffer, frameEnd))
+      return this.#renew(buffer, nameStart, nameEnd, statement)
+    const shape = compareShape(context, statement, this.#capacityBytes())
+    if (shape === 'asked') return 'asked'
+    if (shape === 'as told') return statement
+    this.#failInServer(new PoolerError('stale-plan'))
+    return 'failed'
+  }
+
   /** The same text as it is understood now, under the client's old name for it. */
   #renew(buffer: Buffer, nameStart: number, nameEnd: number, outdated: Statement): Statement {
     return this.#take(buffer, nameStart, nameEnd, sharedFor(this.#context, outdated.body, 0, outdated.body.length))
@@ -252,13 +263,6 @@ export class Statements {
     if (nameStart === nameEnd) this.#unnamed?.renew(statement)
     else this.#names?.renew(buffer.toString('latin1', nameStart, nameEnd), statement)
     return statement
-  }
-
-  /** The statement for a text that is about to be run, which the client's name stands for from now on. */
-  #asPrepared(buffer: Buffer, nameStart: number, nameEnd: number, statement: Statement): Statement | 'in doubt' {
-    const prepared = asPrepared(this.#context, statement)
-    if (prepared === 'in doubt' || prepared === statement) return prepared
-    return this.#take(buffer, nameStart, nameEnd, prepared)
   }
 
   /** What texts mean is likely to be asked for, so that it is worth a look. */
@@ -275,11 +279,10 @@ export class Statements {
       if (nameEnd === -1) return this.#broken('Describe')
       const statement = this.#resolve(buffer, nameStart, nameEnd)
       if (statement === 'failed') return true
-      const known =
-        statement && statement !== 'in doubt' ? this.#asPrepared(buffer, nameStart, nameEnd, statement) : statement
-      if (known === 'in doubt') return this.#waitForReady(buffer[start])
-      if (known) {
-        const current = leased.statements.isOutdated(known) ? this.#renew(buffer, nameStart, nameEnd, known) : known
+      if (statement === 'in doubt') return this.#waitForReady(buffer[start])
+      if (statement) {
+        const isOutdated = leased.statements.isOutdated(statement)
+        const current = isOutdated ? this.#renew(buffer, nameStart, nameEnd, statement) : statement
         const isThere = leased.statements.has(current, leased.ledger)
         if (isThere) leased.statements.use(current)
         else prepareUnasked(this.#context, current, this.#capacityBytes())
@@ -404,10 +407,19 @@ export class Statements {
   }
 
   /**
-   * The statement that a client's name stands for, after making sure of the unnamed one: null where the message can be sent as it
-   * is, because the name means the same on the server or is unknown there too.
+   * The statement that a client's name stands for, as it would be prepared now: null where the message can be sent as it is, because the
+   * name means the same on the server or is unknown there too.
    */
   #resolve(buffer: Buffer, nameStart: number, nameEnd: number): Statement | null | 'failed' | 'in doubt' {
+    const statement = this.#find(buffer, nameStart, nameEnd)
+    if (statement === null || typeof statement === 'string') return statement
+    const prepared = asPrepared(this.#context, statement)
+    if (prepared === 'in doubt' || prepared === statement) return prepared
+    return this.#take(buffer, nameStart, nameEnd, prepared)
+  }
+
+  /** The one that the name was given to, after making sure of the unnamed one. */
+  #find(buffer: Buffer, nameStart: number, nameEnd: number): Statement | null | 'failed' | 'in doubt' {
     if (nameStart === nameEnd) {
       const { ledger } = this.#context.leased
       const shared = this.#unnamed?.shared ?? null

@@ -131,8 +131,8 @@ export class Doors {
     const { settings, users, authQueries, saltKey, directory } = this.#options
     const { general } = settings()
     const { channel } = session
-    // Who has no password is asked as somebody who does not exist.
-    const isLikeNone = isAsked && type !== 'trust' && known !== null && isNobodys(known)
+    // Who has no password is asked for one as somebody who does not exist.
+    const isLikeNone = isAsked && !WITHOUT_PASSWORD.includes(type) && known !== null && isNobodys(known)
     return {
       type,
       userName: user,
@@ -267,6 +267,9 @@ export class Doors {
     })
   }
 }
+
+/** Most users who come by a certificate, or are known to the kernel, have no password in Postgres, and need none. */
+const WITHOUT_PASSWORD: readonly AuthenticationOptions['type'][] = ['trust', 'cert', 'peer']
 
 /** Whoever runs the pooler comes to the console as this user, over the unix socket, and needs no password: the kernel says who it is. */
 const OWNER_NAME = 'pgbouncer'

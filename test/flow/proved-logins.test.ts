@@ -66,6 +66,16 @@ describe('peer lets in', () => {
     asked.send(complete('DISCARD ALL'), ready(), ...row)
     expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
   })
+
+  test('a user whom auth_query finds without a password, as most have who need none', async () => {
+    const flow = await start(['"asker" "secret"'], { auth_user: 'asker', server_reset_query: '' })
+    const client = await come(flow)
+    const asked = await flow.postgres.next()
+    await asked.expect('Query(DISCARD ALL)', 'Parse', 'Bind', 'Execute', 'Sync')
+    const row = [parseComplete, bindComplete, dataRow(username, null), complete('SELECT 1'), ready()]
+    asked.send(complete('DISCARD ALL'), ready(), ...row)
+    expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
+  })
 })
 
 test.each(['pgweir', 'pgbouncer'])('a rule that keeps somebody out of %s does so by both names', async (named) => {

@@ -37,6 +37,11 @@ export function askerFor(
   return asker === '' || database === '' ? null : { asker, database, own }
 }
 
+/** Whether anybody is asked about users of one database or another. */
+export function hasAsker({ general, databases, fallback }: Settings): boolean {
+  return general.auth_user !== '' || [...databases.values(), fallback].some((each) => each?.auth_user)
+}
+
 export interface AuthQueriesOptions {
   readonly clock: Clock
   readonly log: Log

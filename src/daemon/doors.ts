@@ -13,11 +13,11 @@ import { isPath } from '../net/unix-sockets.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError, type ProblemKind } from '../problems.ts'
 import { BirthSettings } from '../server/birth.ts'
-import type { Settings } from '../settings/load.ts'
+import { databaseFor, type Settings } from '../settings/load.ts'
 import { CONSOLE_NAMES } from '../settings/logging-in.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { Admissions, ClientClaim, ClientLimit } from '../workers/admissions.ts'
-import { type AuthQueries, askerFor, isNobodys, type Question } from './auth-query.ts'
+import { type AuthQueries, askerFor, hasAsker, isNobodys, type Question } from './auth-query.ts'
 import type { Database, Databases } from './databases.ts'
 import type { LoginMethod, LoginRules } from './login-rules.ts'
 import type { Users } from './users.ts'
@@ -99,7 +99,7 @@ export class Doors {
     const secret = users.secret(user)
     const isAsked = secret === null && method.type !== 'any' && method.type !== 'ldap'
     const question = isAsked ? this.#questionOf(wishes) : null
-    if (question === null) done(this.#howToProve(session, method, wishes, secret, false))
+    if (question === null) done(this.#howToProve(session, method, wishes, secret, isAsked && this.#seemsAsked(wishes)))
     else
       authQueries.find(question, user, (answer) => {
         if (!session.isOpen) return
@@ -119,6 +119,13 @@ export class Doors {
     if (found === null || found.asker === user) return null
     const { asker, database, own } = found
     return { database, asker, query: own?.auth_query ?? settings.general.auth_query }
+  }
+
+  /** Nobody is asked: a stranger must not see by this that there is no such database, or that this is the user who would ask. */
+  #seemsAsked({ database }: Wishes): boolean {
+    const settings = this.#options.settings()
+    if (askerFor(settings, database) !== null) return true
+    return hasAsker(settings) && !CONSOLE_NAMES.includes(database) && databaseFor(settings, database) === null
   }
 
   #howToProve(

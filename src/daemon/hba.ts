@@ -9,6 +9,7 @@ import { diskFiles } from '../settings/ini.ts'
 import type { Settings } from '../settings/load.ts'
 import { error, type Problem } from '../settings/problem.ts'
 import { References } from '../settings/references.ts'
+import { hasAsker } from './auth-query.ts'
 import { readSettingsFile } from './kept-files.ts'
 import type { LoadedFiles } from './live.ts'
 
@@ -41,10 +42,8 @@ export function loadHba(settings: Settings): LoadedFiles<HbaSetup> {
   const hba = parseHba(isHba ? read('auth_hba_file') : '', general.auth_hba_file, SOURCES)
   const ident = parseIdent(read('auth_ident_file'), general.auth_ident_file)
   problems.push(...[...hba.problems, ...ident.problems].map(fromFile))
-  const hasAsker =
-    general.auth_user !== '' || [...settings.databases.values(), settings.fallback].some((each) => each?.auth_user)
   const byRole = hba.rules.find(({ namesRoles }) => namesRoles)
-  if (byRole && !hasAsker)
+  if (byRole && !hasAsker(settings))
     problems.push(
       error(
         { file: general.auth_hba_file, line: byRole.line },

@@ -81,6 +81,22 @@ describe('with auth_type = md5 a client that Postgres does not know is asked', (
     expect(await askedFor(MD5, undefined)).toEqual(['MD5Password', 'MD5Password'])
   })
 
+  for (const [what, wishes] of [
+    ['who asks for a database that there is not', { user: 'eve', database: 'nowhere' }],
+    ['who names the one who would ask', { user: 'other', database: 'theirs' }],
+  ] as const)
+    test(`as others are, ${what}`, async () => {
+      const flow = await startFlow({
+        settings: { ...SETTINGS, auth_type: 'md5' },
+        databases: ['app=host=db', 'theirs=host=db auth_user=other'],
+        authFile: ['"asker" "secret"'],
+      })
+      const client = await flow.dial()
+      client.send(startup(wishes))
+      await client.expect('AuthenticationSASL')
+      client.vanish()
+    })
+
   test('as one who has no password', async () => {
     expect(await askedFor(null, undefined)).toEqual(['SASL', 'SASL'])
   })

@@ -29,7 +29,7 @@ export function readAddress(fields: Word[][], ownNetworks: OwnNetworks): FromTes
     if (text === 'all') return ANYWHERE
     if (text === 'samehost' || text === 'samenet') return isOwn(text, ownNetworks)
   }
-  const [plain = '', length] = text.split('/')
+  const [plain = '', length] = text.split(/\/(.*)/s)
   const network = parseIp(plain)
   if (network === null) return isHost(text)
   const bits = length === undefined ? maskOf(onlyWord(fields.shift(), 'mask')?.text, network) : bitsOf(length, network)

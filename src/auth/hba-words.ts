@@ -9,6 +9,25 @@ export interface Word {
   readonly isQuoted: boolean
 }
 
+export interface Line {
+  readonly text: string
+  /** Where it begins in the file, from 1. */
+  readonly number: number
+}
+
+/** A backslash at the end of a line has the next one go on with it, without anything in between. */
+export function linesOf(text: string): Line[] {
+  const lines: Line[] = []
+  let begun: Line | null = null
+  text.split(/\r?\n/).forEach((content, index) => {
+    const line: Line = { text: (begun?.text ?? '') + content, number: begun?.number ?? index + 1 }
+    const goesOn = content.endsWith('\\')
+    begun = goesOn ? { ...line, text: line.text.slice(0, -1) } : null
+    if (!goesOn) lines.push(line)
+  })
+  return begun === null ? lines : [...lines, begun]
+}
+
 /** Of one line: fields with spaces between, each of words with commas between. A `#` begins a comment. */
 export function fieldsOf(line: string): Word[][] {
   const fields: Word[][] = []

@@ -5,7 +5,7 @@
 
 import type { Replication } from '../wire/replication.ts'
 import { ANYWHERE, isNoAddress, type KnownHosts, type OwnNetworks, onlyWord, readAddress } from './hba-addresses.ts'
-import { fieldsOf, HbaError, type Word } from './hba-words.ts'
+import { fieldsOf, HbaError, linesOf, type Word } from './hba-words.ts'
 import { type LdapOptions, type LdapSources, readLdapOptions } from './ldap.ts'
 
 export const HBA_METHODS = ['trust', 'reject', 'password', 'md5', 'scram-sha-256', 'peer', 'cert', 'ldap'] as const
@@ -77,18 +77,14 @@ export function parseHba(
 ): { readonly rules: readonly HbaRule[]; readonly problems: readonly FileProblem[] } {
   const rules: HbaRule[] = []
   const problems: FileProblem[] = []
-  text
-    .replace(/\\\r?\n/g, ' ')
-    .split('\n')
-    .forEach((content, index) => {
-      try {
-        const fields = fieldsOf(content)
-        if (fields.length > 0) rules.push(readRule(fields, index + 1, file, sources))
-      } catch (problem) {
-        if (!(problem instanceof HbaError)) throw problem
-        problems.push({ sentence: problem.message, file, line: index + 1 })
-      }
-    })
+  for (const { text: content, number } of linesOf(text))
+    try {
+      const fields = fieldsOf(content)
+      if (fields.length > 0) rules.push(readRule(fields, number, file, sources))
+    } catch (problem) {
+      if (!(problem instanceof HbaError)) throw problem
+      problems.push({ sentence: problem.message, file, line: number })
+    }
   return { rules, problems }
 }
 
@@ -198,7 +194,7 @@ function withIncluded(words: readonly Word[], file: string, sources: HbaSources,
     const name = word.text.slice(1)
     const path = name.startsWith('/') ? name : `${file.slice(0, file.lastIndexOf('/') + 1)}${name}`
     try {
-      const included = sources.readFile(path).split('\n').flatMap(fieldsOf).flat()
+      const included = linesOf(sources.readFile(path)).flatMap(({ text }) => fieldsOf(text).flat())
       return withIncluded(included, path, sources, depth + 1)
     } catch (problem) {
       if (problem instanceof HbaError) throw problem

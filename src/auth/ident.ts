@@ -4,7 +4,7 @@
  */
 
 import type { FileProblem } from './hba.ts'
-import { fieldsOf, type Word } from './hba-words.ts'
+import { fieldsOf, linesOf, type Word } from './hba-words.ts'
 
 interface Entry {
   readonly map: string
@@ -31,18 +31,18 @@ export function parseIdent(
 ): { readonly maps: IdentMaps; readonly problems: readonly FileProblem[] } {
   const entries: Entry[] = []
   const problems: FileProblem[] = []
-  text.split('\n').forEach((content, index) => {
+  for (const { text: content, number } of linesOf(text)) {
     const fields = fieldsOf(content)
-    if (fields.length === 0) return
+    if (fields.length === 0) continue
     const [map, outside, user] = fields.map(([word]) => word as Word)
     const isWhole = fields.length === 3 && fields.every((words) => words.length === 1)
     const entry =
       isWhole && map && outside && user
         ? entryOf(map, outside, user)
         : 'a line has three words: map, name outside, user'
-    if (typeof entry === 'string') problems.push({ sentence: entry, file, line: index + 1 })
+    if (typeof entry === 'string') problems.push({ sentence: entry, file, line: number })
     else entries.push(entry)
-  })
+  }
   return { maps: new IdentMaps(entries), problems }
 }
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { type Arrival, parseHba, ruleFor } from '../../../src/auth/hba.ts'
 
 const FILES: Readonly<Record<string, string>> = {
-  '/etc/pgweir/people': 'ada, "bob"\n# nobody else\neve',
+  '/etc/pgweir/people': 'ada, "bob"\n# nobody \\\nelse\ne\\\nve',
   '/etc/pgweir/loop': '@loop',
 }
 
@@ -190,6 +190,16 @@ test('comments, empty lines and lines that go on are no rules', () => {
   expect(rules.map(({ method }) => method)).toEqual(['md5'])
 })
 
+test('what goes on is one line, which counts from where it begins', () => {
+  const { rules, problems } = read('host all a\\\r\nda all\\\n trust\nhost nothing\nlocal all all md5\\')
+  expect(rules.map(({ line, method }) => [line, method])).toEqual([
+    [1, 'trust'],
+    [5, 'md5'],
+  ])
+  expect(problems.map(({ line }) => line)).toEqual([4])
+  expect(verdict('host all a\\\nda all trust')).toBe('trust')
+})
+
 test('a map may be named where names come from outside', () => {
   expect(read('local all all peer map=staff').rules[0]?.map).toBe('staff')
   expect(read('hostssl all all all cert map="a b" clientcert=verify-full').rules[0]?.map).toBe('a b')
@@ -223,6 +233,7 @@ test.each([
   ['host all all . md5', '"." is neither an address nor the name of a host'],
   ['host all all db..example md5', '"db..example" is neither an address nor the name of a host'],
   [`host all all ${'x.'.repeat(130)} md5`, 'is neither an address nor the name of a host'],
+  ['host all all 10.0.0.0/8/24 md5', 'an address has no 8/24 bits'],
   ['host all all 10.0.0.0/33 md5', 'an address has no 33 bits'],
   ['host all all 10.0.0.0 md5', 'an address is followed by /bits, or by a mask of its kind'],
   ['host all all 10.0.0.0 255.0.255.0 md5', 'an address is followed by /bits, or by a mask of its kind'],

@@ -40,6 +40,12 @@ test.each([
   expect(maps.allows(map, outside, user)).toBe(isAllowed)
 })
 
+test('a line may go on, and counts from where it begins', () => {
+  const read = parseIdent('staff alice\\\n ada\nstaff bob', 'ident.conf')
+  expect(read.maps.allows('staff', 'alice', 'ada')).toBe(true)
+  expect(read.problems).toMatchObject([{ line: 3 }])
+})
+
 test.each([
   ['staff alice', 'a line has three words: map, name outside, user'],
   ['staff alice ada bob', 'a line has three words'],

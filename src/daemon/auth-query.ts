@@ -4,13 +4,14 @@ import { isSameSecret, PlainSecret, parseSecret, type Secret } from '../auth/sec
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import { Lru } from '../base/lru.ts'
-import { Lookup, type Row } from '../pool/lookup.ts'
-import type { Pool } from '../pool/pool.ts'
+import type { Host } from '../client/host.ts'
+import type { Row } from '../pool/lookup.ts'
 import { PoolerError } from '../problems.ts'
 import type { DatabaseSettings } from '../settings/databases.ts'
 import { databaseFor, type Settings } from '../settings/load.ts'
 import { CONSOLE_NAMES } from '../settings/logging-in.ts'
 import type { Notice } from '../wire/notices.ts'
+import type { Inquiries } from './inquiries.ts'
 
 /** What is asked, and where. */
 export interface Question {
@@ -45,9 +46,14 @@ export function hasAsker({ general, databases, fallback }: Settings): boolean {
 export interface AuthQueriesOptions {
   readonly clock: Clock
   readonly log: Log
+  readonly inquiries: Pick<Inquiries, 'ask'>
   settings(): Settings
-  /** The pool of a database as that user, which must not be anybody else's; null if there is no such database. */
-  poolOf(database: string, user: string): Pool | null
+}
+
+/** Who waits for an answer. */
+interface Asking {
+  readonly session: Pick<Host, 'isOpen'>
+  done(answer: Answer): void
 }
 
 interface Known {
@@ -62,7 +68,7 @@ export class AuthQueries {
   readonly #options: AuthQueriesOptions
   readonly #known = new Lru<string, Known>(MAX_KNOWN)
   /** Questions that were asked: nobody asks them a second time meanwhile. */
-  readonly #asked = new Map<string, ((answer: Answer) => void)[]>()
+  readonly #asked = new Map<string, Asking[]>()
 
   /** How often which kind was found. */
   readonly #found: Record<Secret['kind'], number> = { plain: 0, md5: 0, scram: 0 }
@@ -83,34 +89,35 @@ export class AuthQueries {
   }
 
   /** Calls back at once where the answer is known. */
-  find(question: Question, user: string, done: (answer: Answer) => void): void {
-    const { clock, settings } = this.#options
+  find(question: Question, user: string, session: Pick<Host, 'isOpen'>, done: (answer: Answer) => void): void {
+    const { clock, settings, inquiries } = this.#options
+    const { auth_query_lifetime: lifetimeMs, client_login_timeout: timeoutMs } = settings().general
     const key = keyOf(question, user)
     const known = this.#known.get(key)
-    if (known && clock.nowMs - known.foundMs < settings().general.auth_query_lifetime) {
+    if (known && clock.nowMs - known.foundMs < lifetimeMs) {
       done(known.secret)
       return
     }
     const asked = this.#asked.get(key)
     if (asked) {
-      asked.push(done)
+      asked.push({ session, done })
       return
     }
-    const pool = this.#options.poolOf(question.database, question.asker)
-    if (pool === null) {
-      done(this.#failed(question, `there is no database ${question.database}`))
-      return
-    }
-    this.#asked.set(key, [done])
+    const waiting: Asking[] = [{ session, done }]
+    this.#asked.set(key, waiting)
     const tell = (answer: Answer) => {
-      const waiting = this.#asked.get(key) ?? []
       this.#asked.delete(key)
-      for (const each of waiting) each(answer)
+      for (const each of waiting) each.done(answer)
     }
-    new Lookup(pool, question.query, user, settings().general.client_login_timeout, {
-      onFound: (rows) => tell(this.#understand(question, key, rows)),
-      onFailed: (problem) => tell(this.#failed(question, reasonOf(problem))),
-    }).start()
+    inquiries.ask(
+      { ...question, user, timeoutMs },
+      {
+        isWanted: () => waiting.some(({ session: { isOpen } }) => isOpen),
+        onUnwanted: () => this.#asked.delete(key),
+        onFound: (rows) => tell(this.#understand(question, key, rows)),
+        onFailed: (problem) => tell(this.#failed(question, reasonOf(problem))),
+      },
+    )
   }
 
   /** Somebody has not logged in with it: it may be another one by now. */

@@ -74,6 +74,8 @@ export interface Database {
   isDisabled: boolean
   /** Paused by its name; all may be paused besides. */
   isPaused: boolean
+  /** It is in the settings, or somebody has come in: no stranger has invented it. */
+  isEstablished: boolean
   /** It has had a server. */
   hasWorked: boolean
   /** Since when it has had no pool. */
@@ -105,9 +107,11 @@ export class Databases {
     const all = this.#options.settings()
     const settings = databaseFor(all, name)
     if (settings === null) return null
-    if (!all.databases.has(name)) this.#options.log.info(`registered new auto-database: ${name}`, { database: name })
+    const isEstablished = all.databases.has(name)
+    if (!isEstablished) this.#options.log.info(`registered new auto-database: ${name}`, { database: name })
     const database: Database = {
-      ...{ name, forcedUser: settings.user, settings, isDisabled: false, isPaused: false, hasWorked: false },
+      ...{ name, forcedUser: settings.user, settings, isDisabled: false, isPaused: false },
+      ...{ isEstablished, hasWorked: false },
       unusedSinceMs: this.#options.clock.nowMs,
       fingerprint: this.#fingerprintOf(settings),
     }
@@ -179,6 +183,11 @@ export class Databases {
     this.#noteUse(pool)
     this.#schemas.left(pool)
     pool.retire(new PoolerError('replication-over'))
+  }
+
+  /** False for what only a stranger may have named. */
+  isEstablished(name: string): boolean {
+    return this.#options.settings().databases.has(name) || (this.#databases.get(name)?.isEstablished ?? false)
   }
 
   /** For questions of our own, as that user whatever the database forces clients to be. Null if there is no such database. */

@@ -101,7 +101,7 @@ export class Doors {
     const question = isAsked ? this.#questionOf(wishes) : null
     if (question === null) done(this.#howToProve(session, method, wishes, secret, isAsked && this.#seemsAsked(wishes)))
     else
-      authQueries.find(question, user, (answer) => {
+      authQueries.find(question, user, session, (answer) => {
         if (!session.isOpen) return
         if (answer instanceof PoolerError) {
           done(answer)
@@ -193,6 +193,7 @@ export class Doors {
           replication === 'none'
             ? databases.poolFor(database, user, this.#birthSettings.of(settings))
             : databases.openOwnPool(database, user, replication, forwarded)
+        database.isEstablished = true
         pool.clients++
         entry.pool = pool
         if (hasLearned) pool.tryAgain()

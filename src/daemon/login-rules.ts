@@ -80,7 +80,7 @@ export class LoginRules {
         .then(goOn)
         .catch((problem: unknown) => session.onBroken(problem))
     else
-      memberships.ask(arrival, (problem) => {
+      memberships.ask(arrival, session, (problem) => {
         if (problem === null) goOn()
         // A rule that might have kept somebody out must not be passed over.
         else if (session.isOpen) done(problem)

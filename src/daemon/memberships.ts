@@ -3,19 +3,25 @@
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import { Lru } from '../base/lru.ts'
-import { Lookup, type Row } from '../pool/lookup.ts'
-import type { Pool } from '../pool/pool.ts'
+import type { Host } from '../client/host.ts'
+import type { Row } from '../pool/lookup.ts'
 import { PoolerError } from '../problems.ts'
 import { databaseFor, type Settings } from '../settings/load.ts'
 import { CONSOLE_NAMES } from '../settings/logging-in.ts'
 import { askerFor, reasonOf } from './auth-query.ts'
+import type { Inquiries } from './inquiries.ts'
 
 export interface MembershipsOptions {
   readonly clock: Clock
   readonly log: Log
+  readonly inquiries: Pick<Inquiries, 'ask'>
   settings(): Settings
-  /** The pool of a database as that user; null if there is no such database. */
-  poolOf(database: string, user: string): Pool | null
+}
+
+/** Who waits for an answer. */
+interface Asking {
+  readonly session: Pick<Host, 'isOpen'>
+  done(problem: PoolerError | null): void
 }
 
 /** Whom a rule is about. */
@@ -45,7 +51,7 @@ export class Memberships {
   readonly #options: MembershipsOptions
   readonly #known = new Lru<string, Known>(MAX_KNOWN)
   /** Nobody asks a second time meanwhile. */
-  readonly #asked = new Map<string, ((problem: PoolerError | null) => void)[]>()
+  readonly #asked = new Map<string, Asking[]>()
 
   constructor(options: MembershipsOptions) {
     this.#options = options
@@ -66,36 +72,43 @@ export class Memberships {
   }
 
   /** Then `isMember` has an answer, unless there is a problem. */
-  ask(member: Member, done: (problem: PoolerError | null) => void): void {
+  ask(member: Member, session: Pick<Host, 'isOpen'>, done: (problem: PoolerError | null) => void): void {
+    const { inquiries, settings, clock } = this.#options
     const place = this.#placeOf(member)
-    const pool = place && this.#options.poolOf(place.database, place.asker)
-    if (!place || !pool) {
+    if (!place) {
       done(this.#failed(member, 'there is no database to ask in'))
       return
     }
-    const asked = this.#asked.get(place.key)
+    const { key, asker, database } = place
+    const asked = this.#asked.get(key)
     if (asked) {
-      asked.push(done)
+      asked.push({ session, done })
       return
     }
-    this.#asked.set(place.key, [done])
+    const waiting: Asking[] = [{ session, done }]
+    this.#asked.set(key, waiting)
     const tell = (problem: PoolerError | null) => {
-      const waiting = this.#asked.get(place.key) ?? []
-      this.#asked.delete(place.key)
-      for (const each of waiting) each(problem)
+      this.#asked.delete(key)
+      for (const each of waiting) each.done(problem)
     }
-    new Lookup(pool, QUERY, member.user, this.#options.settings().general.client_login_timeout, {
-      onFound: (rows) => {
-        const roles = rolesIn(rows)
-        if (roles === null) {
-          tell(this.#failed(member, 'the answer is no list of names'))
-          return
-        }
-        this.#known.set(place.key, { roles: new Set(roles), foundMs: this.#options.clock.nowMs })
-        tell(null)
+    const { client_login_timeout: timeoutMs } = settings().general
+    inquiries.ask(
+      { database, asker, query: QUERY, user: member.user, timeoutMs },
+      {
+        isWanted: () => waiting.some(({ session: { isOpen } }) => isOpen),
+        onUnwanted: () => this.#asked.delete(key),
+        onFound: (rows) => {
+          const roles = rolesIn(rows)
+          if (roles === null) {
+            tell(this.#failed(member, 'the answer is no list of names'))
+            return
+          }
+          this.#known.set(key, { roles: new Set(roles), foundMs: clock.nowMs })
+          tell(null)
+        },
+        onFailed: (problem) => tell(this.#failed(member, reasonOf(problem))),
       },
-      onFailed: (problem) => tell(this.#failed(member, reasonOf(problem))),
-    }).start()
+    )
   }
 
   #isThere(database: string): boolean {

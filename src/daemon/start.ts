@@ -43,6 +43,7 @@ import { describeDatabases, describeUsers } from './describe.ts'
 import { Doors } from './doors.ts'
 import { Farewell } from './farewell.ts'
 import { loadHba } from './hba.ts'
+import { Inquiries } from './inquiries.ts'
 import { keepFiles } from './kept-files.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { unmetWishes } from './listening.ts'
@@ -277,7 +278,10 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   })
   const asking = {
     ...{ settings, clock, log },
-    poolOf: (name: string, user: string) => databases.poolForLookups(name, user),
+    inquiries: new Inquiries({
+      poolOf: (name, user) => databases.poolForLookups(name, user),
+      isEstablished: (name) => databases.isEstablished(name),
+    }),
   }
   const memberships = new Memberships(asking)
   const doors = new Doors({

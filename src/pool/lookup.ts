@@ -25,6 +25,8 @@ export interface LookupListener {
   /** More than a few rows are not kept. */
   onFound(rows: readonly Row[]): void
   onFailed(problem: Notice): void
+  /** Whether its server is to be there for other questions. */
+  keepsServer(): boolean
 }
 
 /** What the last client may have left in the session (a search_path, say) must not decide what the query means. */
@@ -100,6 +102,7 @@ export class Lookup implements Waiter, FrameSink {
     server.frames.read(buffer, start, end, NEEDS, this)
     if (this.#server !== server || !server.isClean) return
     this.#server = null
+    if (this.#pool.waiting.length === 0 && !this.#listener.keepsServer()) server.condemn('nobody has come in yet')
     this.#pool.release(server)
     if (this.#error !== null) this.#listener.onFailed(this.#error)
     else this.#listener.onFound(this.#rows)

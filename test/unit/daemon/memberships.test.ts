@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { silentLog } from '../../../src/base/log.ts'
+import { Inquiries } from '../../../src/daemon/inquiries.ts'
 import { Memberships } from '../../../src/daemon/memberships.ts'
 import { PoolerError } from '../../../src/problems.ts'
 import { loadText } from '../settings/virtual-files.ts'
@@ -10,13 +11,14 @@ test('where nobody can ask about roles, nobody gets past a rule that names one',
     '[databases]\none = host=db auth_user=asker\ntwo = host=db\n[pgbouncer]\nauth_type = trust\n',
   )
   const memberships = new Memberships({
-    ...{ clock: new ManualClock(), log: silentLog, settings: () => settings, poolOf: () => null },
+    ...{ clock: new ManualClock(), log: silentLog, settings: () => settings },
+    inquiries: new Inquiries({ poolOf: () => null, isEstablished: () => true }),
   })
   for (const database of ['two', 'pgbouncer']) {
     const member = { database, user: 'eve' }
     expect(memberships.isMember(member, 'suspended')).toBeNull()
     let problem: PoolerError | null = null
-    memberships.ask(member, (found) => {
+    memberships.ask(member, { isOpen: true }, (found) => {
       problem = found
     })
     expect(problem).toBeInstanceOf(PoolerError)

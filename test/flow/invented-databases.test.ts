@@ -1,0 +1,78 @@
+/** Where databases need no line of their own, strangers may name any number of them: PostgreSQL keeps its connections for others. */
+
+import { expect, test } from 'vitest'
+import type { FlowClient } from '../support/flow/client.ts'
+import { quiet } from '../support/flow/inbox.ts'
+import type { FlowServer } from '../support/flow/postgres.ts'
+import { bindComplete, complete, dataRow, error, parseComplete, ready } from '../support/flow/replies.ts'
+import { startup } from '../support/flow/requests.ts'
+import { type Flow, startFlow } from '../support/flow/start.ts'
+
+const AT_ONCE = 10
+
+function start(settings: Record<string, string | number> = {}): Promise<Flow> {
+  return startFlow({
+    settings: { auth_type: 'plain', auth_user: 'asker', server_reset_query: '', ...settings },
+    databases: ['*=host=db', 'app=host=db'],
+    authFile: ['"asker" "secret"', '"ada" "secret"'],
+  })
+}
+
+async function ask(flow: Flow, user: string, database: string): Promise<FlowClient> {
+  const client = await flow.dial()
+  client.send(startup({ user, database }))
+  await quiet()
+  return client
+}
+
+async function answer(postgres: FlowServer, user: string): Promise<void> {
+  await postgres.expect('Query(DISCARD ALL)', 'Parse', 'Bind', 'Execute', 'Sync')
+  const row = [parseComplete, bindComplete, dataRow(user, 'hers'), complete('SELECT 1'), ready()]
+  postgres.send(complete('DISCARD ALL'), ready(), ...row)
+}
+
+function refuse(postgres: FlowServer): void {
+  postgres.send(error('3D000', 'database does not exist', 'FATAL'))
+  postgres.channel.hangUp()
+}
+
+test('few are asked in at a time, others wait in turn, and whoever has left is not asked about', async () => {
+  const flow = await start()
+  flow.postgres.login = () => {}
+  const strangers: FlowClient[] = []
+  for (let n = 0; n < AT_ONCE + 3; n++) strangers.push(await ask(flow, 'eve', `invented${n}`))
+  expect(flow.postgres.servers).toHaveLength(AT_ONCE)
+  // A database that is in the settings waits for none of them.
+  const known = await ask(flow, 'eve', 'app')
+  expect(flow.postgres.servers).toHaveLength(AT_ONCE + 1)
+  strangers[AT_ONCE]?.vanish()
+  await quiet()
+  flow.postgres.servers.slice(0, AT_ONCE).forEach(refuse)
+  for (const stranger of strangers.slice(0, AT_ONCE)) await stranger.expect('ErrorResponse')
+  await quiet()
+  const databases = flow.postgres.servers.map(({ parameters }) => parameters.get('database'))
+  expect(databases.slice(AT_ONCE)).toEqual(['app', `invented${AT_ONCE + 1}`, `invented${AT_ONCE + 2}`])
+  flow.postgres.servers.slice(AT_ONCE).forEach(refuse)
+  for (const client of [known, ...strangers.slice(AT_ONCE + 1)]) await client.expect('ErrorResponse')
+})
+
+test('no server stays for the next question until somebody has come in', async () => {
+  const flow = await start({ auth_query_lifetime: 0 })
+  const stranger = await ask(flow, 'eve', 'maybe')
+  const first = await flow.postgres.next()
+  await answer(first, 'eve')
+  await stranger.expect('AuthenticationCleartextPassword')
+  await first.expect('Terminate')
+  await first.expectClosed()
+  stranger.vanish()
+
+  const client = await ask(flow, 'eve', 'maybe')
+  await answer(await flow.postgres.next(), 'eve')
+  await client.authenticate('eve', 'hers')
+  await flow.postgres.next()
+  expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
+  await ask(flow, 'max', 'maybe').then((other) => other.vanish())
+  await answer(await flow.postgres.next(), 'max')
+  await quiet()
+  expect(flow.counts(flow.pool('maybe', 'asker'))).toEqual({ idle: 1 })
+})

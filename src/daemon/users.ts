@@ -120,7 +120,9 @@ export class Users {
     if (password !== null) return parseSecret(password)
     const other = this.#otherOf(database, user)
     const secret = other?.secret ?? this.secret(user)
-    return secret?.kind === 'plain' ? secret : (other?.password ?? this.#passwords.get(user) ?? secret)
+    // Whoever stands in auth_file with "", or has no password in Postgres, has none that a server could want.
+    const given = secret?.kind === 'plain' && secret.isEmpty ? null : secret
+    return given?.kind === 'plain' ? given : (other?.password ?? this.#passwords.get(user) ?? given)
   }
 
   scramKeys(database: string, user: string): ScramKeys | null {

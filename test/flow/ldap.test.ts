@@ -61,9 +61,12 @@ test('a client is in when the directory says so, and its password logs in to ser
   expect(flow.log.join()).not.toContain('secret')
 })
 
-test('a password of auth_file is what servers get, if the client is in there', async () => {
-  const { flow, answers } = await start({ authFile: ['"ada" "of the server"'] })
-  flow.postgres.login = asksFor('of the server')
+test.each([
+  ['a password of auth_file is what servers get, if the client is in there', 'of the server', 'of the server'],
+  ['a client that is in auth_file without one has servers get that of the directory', '', 'of the directory'],
+])('%s', async (_, inFile, asked) => {
+  const { flow, answers } = await start({ authFile: [`"ada" "${inFile}"`] })
+  flow.postgres.login = asksFor(asked)
   const client = await askedFor(flow)
   client.send(password('of the directory'))
   await quiet()

@@ -117,8 +117,9 @@ const PROTOCOL = 'postgresql'
 /** `TLSv1.3/TLS_AES_256_GCM_SHA384` once that is settled; empty before, and on a socket without TLS. */
 export function tlsOf(socket: Socket): string {
   if (!(socket instanceof TLSSocket)) return ''
-  const protocol = socket.getProtocol()
-  return protocol === null ? '' : `${protocol}/${socket.getCipher().standardName}`
+  // Node names a protocol from the beginning, and has no cipher then.
+  if (socket.getPeerFinished() === undefined) return ''
+  return `${socket.getProtocol()}/${socket.getCipher().standardName}`
 }
 
 /** In DER. */

@@ -61,8 +61,10 @@ export const RIGS: readonly Rig[] = [
     name: 'TLS on memory, cut at random',
     open: () => openSealedMemory({ seed: 7, most: 500 }),
   },
-  { ...NODE, isSealed: true, name: 'TLS on epoll, accepted', open: () => openOffered() },
-  { ...NODE, isSealed: true, name: 'TLS on epoll, dialed', open: () => openAsked() },
+  { ...NODE, isSealed: true, name: 'TLS on epoll, accepted', open: () => openOffered(createEpollTransport()) },
+  { ...NODE, isSealed: true, name: 'TLS on epoll, dialed', open: () => openAsked(createEpollTransport()) },
+  { ...NODE, isSealed: true, name: 'TLS on node, accepted', open: () => openOffered(createNodeTransport()) },
+  { ...NODE, isSealed: true, name: 'TLS on node, dialed', open: () => openAsked(createNodeTransport()) },
 ]
 
 const KEYS = { key: readFileSync(certificate('server.key')), cert: readFileSync(certificate('server.crt')) }
@@ -216,9 +218,9 @@ async function openSealedMemory(cut: Cut): Promise<{ channel: Channel; peer: Pee
   return { channel, peer }
 }
 
-async function openOffered(): Promise<{ channel: Channel; peer: Peer }> {
+async function openOffered(transport: Transport): Promise<{ channel: Channel; peer: Peer }> {
   const accepting = deferred<Channel>()
-  const listener = await createEpollTransport().listen(LOOPBACK, (accepted) =>
+  const listener = await transport.listen(LOOPBACK, (accepted) =>
     accepting.resolve(offeredTls(accepted, OFFER, { isDirect: false }) as Channel),
   )
   onTestFinished(() => listener.close())
@@ -230,7 +232,7 @@ async function openOffered(): Promise<{ channel: Channel; peer: Peer }> {
   return { channel, peer }
 }
 
-async function openAsked(): Promise<{ channel: Channel; peer: Peer }> {
+async function openAsked(transport: Transport): Promise<{ channel: Channel; peer: Peer }> {
   const accepting = deferred<Peer>()
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
     const secured = new tls.TLSSocket(socket, { ...KEYS, isServer: true, allowHalfOpen: true } as object)
@@ -240,7 +242,7 @@ async function openAsked(): Promise<{ channel: Channel; peer: Peer }> {
     server.listen(0, '127.0.0.1', () => resolve(server.address() as net.AddressInfo))
   })
   onTestFinished(() => void server.close())
-  const carrier = await dialed(createEpollTransport(), { host: address.address, port: address.port })
+  const carrier = await dialed(transport, { host: address.address, port: address.port })
   const channel = askedForTls(carrier, WISH, 'localhost', { isDirect: false }) as Channel
   onTestFinished(() => channel.destroy())
   await until('hands are shaken', () => channel.tls !== '')

@@ -4,6 +4,7 @@ import type { Channel } from '../net/channel.ts'
 import { askedForTls } from '../net/secured.ts'
 import type { ClientSide, Opening } from '../net/tls.ts'
 import { SSL_REQUEST_PACKET } from '../wire/startup.ts'
+import { CANNOT_START } from './login.ts'
 
 export interface ServerEncryption extends ClientSide {
   /** A server without TLS is not talked to. */
@@ -18,6 +19,7 @@ const DIRECT: Opening = { isDirect: true }
 const AGREED: Opening = { isDirect: false }
 const YES = 0x53
 const NO = 0x4e
+const ERROR = 0x45
 
 const STRICTNESS = ['nothing', 'certificate', 'host'] as const satisfies readonly ServerEncryption['verifies'][]
 
@@ -52,8 +54,10 @@ export function encrypt(
   channel.listener = {
     onRead(buffer, start, bufferEnd) {
       const answer = buffer[start]
+      // What it says is not repeated, as libpq has it too: anybody in between could have said it.
+      if (answer === ERROR) end(new Error(`the server has answered SSLRequest with an error, ${CANNOT_START}`))
       // What came behind it was sent in the clear, perhaps by somebody in between.
-      if (bufferEnd - start > 1) end(new Error('the server has sent more than one byte in answer to SSLRequest'))
+      else if (bufferEnd - start > 1) end(new Error('the server has sent more than one byte in answer to SSLRequest'))
       else if (answer === YES)
         end(askedForTls(channel, encryption, host, AGREED) ?? new Error('the connection cannot be encrypted'))
       else if (answer !== NO) end(new Error('the server does not understand SSLRequest'))

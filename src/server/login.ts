@@ -42,6 +42,9 @@ export interface LoginListener {
 
 const NO_KEY = Buffer.alloc(0)
 
+/** It cannot know yet who asks, and says it in the way of protocol 2: the text follows the type, without a length. */
+export const CANNOT_START = 'as PostgreSQL does when it cannot start a process for a connection: look at its log'
+
 /** One login; its frames come whole. Deriving keys takes a while and happens elsewhere, so an answer may be sent later. */
 export class Login implements FrameSink {
   readonly #identity: ServerIdentity
@@ -77,7 +80,9 @@ export class Login implements FrameSink {
   rest(): void {}
 
   refuse(type: number, length: number, why: Refusal): void {
-    this.#fail(nonsense(`it sent a message of type ${typeName(type)} and length ${length} (${why})`))
+    if (type === BACKEND.error)
+      this.#fail(loginFailed(`the server sent an error that is none of protocol 3, ${CANNOT_START}`))
+    else this.#fail(nonsense(`it sent a message of type ${typeName(type)} and length ${length} (${why})`))
   }
 
   #understand(type: number, buffer: Buffer, start: number, end: number): void {
@@ -206,7 +211,11 @@ export class Login implements FrameSink {
 }
 
 function nonsense(reason: string): PoolerError {
-  return new PoolerError('server-login-failed', { reason: `the server does not speak the protocol: ${reason}` })
+  return loginFailed(`the server does not speak the protocol: ${reason}`)
+}
+
+function loginFailed(reason: string): PoolerError {
+  return new PoolerError('server-login-failed', { reason })
 }
 
 function knownOf({ user, secret }: ServerIdentity, method: string): string {

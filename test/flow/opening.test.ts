@@ -227,6 +227,12 @@ describe('a server that cannot be logged in to:', () => {
     ['it is ready too soon', (server) => server.send(ready()), '08006', 'ready before the login was done'],
     ['it speaks HTTP', (server) => server.send(Buffer.from('HTTP/1.1 400 Bad Request\r\n')), '08006', 'does not speak'],
     [
+      'it cannot start a process, which it says as protocol 2 would',
+      (server) => server.send(Buffer.from('Ecould not fork new process for connection: Cannot allocate memory\n\0')),
+      '08006',
+      'cannot start a process for a connection: look at its log',
+    ],
+    [
       'it asks for a password, which nobody has who may be anybody',
       (server) => server.send(message('R', int32(3))),
       'F0000',

@@ -235,6 +235,15 @@ test('a server without the TLS that is required is not logged in to, and the ser
   expect(listener()).toBe(owner)
 })
 
+test('a server that cannot start a process says so in answer to SSLRequest, and who looks there is told where', async () => {
+  const { say, told } = await startOpening({ encryption: { ...ENCRYPTION, isRequired: false } })
+  await say(Buffer.from('Ecould not fork new process for connection: Cannot allocate memory\n\0'))
+  expect(told).toEqual([
+    'connected',
+    expect.stringContaining('cannot start a process for a connection: look at its log'),
+  ])
+})
+
 test('a connection that ends while TLS is asked for ends the server’s channel', async () => {
   const { peer, told } = await startOpening({ encryption: ENCRYPTION })
   peer().close()

@@ -77,7 +77,21 @@ export class ServerLists {
   timeOut(nowMs: number, timeoutMs: number): void {
     if (timeoutMs === 0) return
     for (const [state, reason] of TIMED)
-      for (const server of this.of[state]) if (nowMs - server.sinceMs > timeoutMs) server.giveUp(reason)
+      for (const server of this.of[state])
+        if (nowMs - server.sinceMs > timeoutMs) {
+          if (state === 'checking') this.#condemnAsSilent(server)
+          server.giveUp(reason)
+        }
+  }
+
+  /**
+   * One that is checked does not answer: what has cut it off without a word has likely done so to those beside it that have not answered
+   * since. Were each asked in its turn, whoever waits would wait for all of their times.
+   */
+  #condemnAsSilent({ peer, sinceMs }: Server): void {
+    for (const server of [...this.of.idle])
+      if (server.checkedMs < sinceMs && server.peer.host === peer.host && server.peer.port === peer.port)
+        server.condemn('another server there does not answer (server_connect_timeout)')
   }
 }
 
@@ -85,7 +99,8 @@ export class ServerLists {
 const TIMED: readonly (readonly [ServerState, string])[] = [
   ['dialing', 'connect timeout'],
   ['login', 'connect timeout'],
-  ...(['checking', 'aligning', 'restoring', 'cleaning'] as const).map(
+  ['checking', 'no answer while checking (server_connect_timeout)'],
+  ...(['aligning', 'restoring', 'cleaning'] as const).map(
     (state) => [state, `no answer while ${state} (server_connect_timeout)`] as const,
   ),
 ]

@@ -11,6 +11,8 @@ const ADVICE: Readonly<Record<string, string>> = {
     'Its client was gone within a transaction, which is rolled back. The line about the client tells more. Often is costly: each time a server has to be opened anew.',
   'a query of the pooler ended within a transaction':
     'One of server_check_query, server_reset_query and auth_query begins a transaction and does not end it.',
+  'no answer while checking':
+    'What is between, such as a firewall, may have cut the idle connection without a word: a shorter server_idle_timeout, or tcp_keepidle, helps. If not, PostgreSQL hangs, or what server_check_query asks for is locked.',
   'test query failed': 'The setting is server_check_query; the log of PostgreSQL tells why.',
   'reset query failed': 'The setting is server_reset_query; the log of PostgreSQL tells why.',
   'idle server got dirty': 'PostgreSQL has said what nobody had asked for: see its log at this time.',

@@ -183,6 +183,44 @@ describe('server_check_query', () => {
     await client.answer()
   })
 
+  test('nobody waits for one after the other where they do not answer: those that have said nothing since are closed with the first', async () => {
+    const flow = await startFlow({ settings: { ...CHECKED.settings, default_pool_size: 4 } })
+    const servers = await openServers(flow, 4)
+    const [answering, silent] = servers.slice(2) as [FlowServer, FlowServer]
+    const [one, two] = (await connectAll(flow, 2)) as [FlowClient, FlowClient]
+    await flow.advance(30_100)
+    one.send(query('one'))
+    await silent.expect('Query(are you there)')
+    two.send(query('two'))
+    await answering.expect('Query(are you there)')
+    answering.send(rows('yes'), ready())
+    await answering.expect('Query(one)')
+    answering.send(rows('1'), ready())
+    await one.answer()
+    await answering.expect('Query(two)')
+    answering.send(rows('2'), ready())
+    await two.answer()
+    await flow.expectCounts({ idle: 3, checking: 1 })
+    await flow.advance(15_100)
+    for (const server of servers) if (server !== answering) await server.expectClosed()
+    await flow.expectCounts({ idle: 1 })
+    expect(flow.logged('another server there does not answer (server_connect_timeout)')).toHaveLength(2)
+  })
+
+  test('and who waits meanwhile gets a new one', async () => {
+    const flow = await startFlow({ settings: { ...CHECKED.settings, default_pool_size: 4 } })
+    await openServers(flow, 4)
+    const client = await flow.connect()
+    await flow.advance(30_100)
+    client.send(query('one'))
+    await flow.advance(15_100)
+    const next = await flow.postgres.next()
+    await next.expect('Query(one)')
+    next.send(rows('1'), ready())
+    expect(await client.inbox.through('ReadyForQuery')).toContain('DataRow(1)')
+    await flow.expectCounts({ idle: 1 })
+  })
+
   test('while one is asked, another client can use another one: nobody waits while servers are idle', async () => {
     const flow = await startFlow({ settings: { ...CHECKED.settings, default_pool_size: 2 } })
     const servers = (await openServers(flow, 2)) as [FlowServer, FlowServer]

@@ -13,6 +13,8 @@ export class Hosts {
   #at = 0
   /** Those that have failed since one has worked, or since all had. */
   readonly #failed = new Set<Address>()
+  /** Until when one that has failed is not taken in turn. */
+  readonly #restsUntilMs = new Map<Address, number>()
 
   /** @param addresses at least one */
   constructor(addresses: readonly Address[], balance: Balance) {
@@ -25,14 +27,20 @@ export class Hosts {
     return this.#addresses.length > 1 ? this.#balance : null
   }
 
-  next(): Address {
+  next(nowMs: number): Address {
+    if (this.#balance === 'round-robin') this.#passOverResting(nowMs)
     const address = this.#addresses[this.#at] as Address
     if (this.#balance === 'round-robin') this.#goOn()
     return address
   }
 
-  /** One has not worked. Returns whether there is another that has not been tried since. */
-  failed(address: Address): boolean {
+  /**
+   * One has not worked. Returns whether there is another that has not been tried since.
+   *
+   * @param restUntilMs it has no turn before, unless all rest: one that does not even refuse costs whoever waits for it a whole timeout
+   */
+  failed(address: Address, restUntilMs: number): boolean {
+    this.#restsUntilMs.set(address, restUntilMs)
     // Several may be opened at a time: only the first that fails moves on.
     if (this.#balance === 'disable' && address === this.#addresses[this.#at]) this.#goOn()
     this.#failed.add(address)
@@ -41,8 +49,22 @@ export class Hosts {
     return false
   }
 
-  worked(): void {
+  worked(address: Address): void {
     this.#failed.clear()
+    this.#restsUntilMs.delete(address)
+  }
+
+  /** Each has its turn again. */
+  forget(): void {
+    this.#restsUntilMs.clear()
+  }
+
+  #passOverResting(nowMs: number): void {
+    const from = this.#at
+    while (nowMs < (this.#restsUntilMs.get(this.#addresses[this.#at] as Address) ?? 0)) {
+      this.#goOn()
+      if (this.#at === from) return
+    }
   }
 
   #goOn(): void {

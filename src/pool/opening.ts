@@ -80,7 +80,7 @@ export class Opening implements ServerContext {
   }
 
   nextAddress(): Address {
-    return this.target.hosts.next()
+    return this.target.hosts.next(this.clock.nowMs)
   }
 
   encryption(address: Address): ServerEncryption | null {

@@ -341,15 +341,17 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     this.#counters.serversOpened++
     this.#durations.opening.note(this.options.clock.nowMs - server.startedMs)
     this.#failures.forget()
-    this.#opening.target.hosts.worked()
+    this.#opening.target.hosts.worked(server.address)
     this.options.onServerOpened(server)
   }
 
   onServerFailed(server: Server, problem: Notice): void {
     this.#counters.serverFailures++
     const { clock, chance } = this.options
-    if (this.#opening.target.hosts.failed(server.address)) this.#failures.triesAnother(clock.nowMs)
-    else this.#failures.failed(problem, clock.nowMs, this.settings.loginRetryMs, chance())
+    const { nowMs } = clock
+    const { loginRetryMs } = this.settings
+    if (this.#opening.target.hosts.failed(server.address, nowMs + loginRetryMs)) this.#failures.triesAnother(nowMs)
+    else this.#failures.failed(problem, nowMs, loginRetryMs, chance())
   }
 
   #serve(server: Server): void {
@@ -406,6 +408,7 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
   /** Each server that is open is closed, at once or as it comes free. Others may be opened at once. */
   renew(reason: string): void {
     this.#failures.forget()
+    this.#opening.target.hosts.forget()
     this.#closing.condemnAll(reason)
   }
 

@@ -24,7 +24,7 @@ export const DATABASE_ROWS = {
     default: 'round-robin',
     renewsServers: true,
     meaning:
-      'Of several hosts: `round-robin` opens servers on each in turn, `disable` on one for as long as that works. One that fails is passed over at once.',
+      'Of several hosts: `round-robin` opens servers on each in turn, `disable` on one for as long as that works. One that fails is passed over at once, and has no turn for `server_login_retry`.',
   },
   port: { type: integer({ min: 1, max: 65_535 }), default: 5432, renewsServers: true, meaning: 'Its port.' },
   dbname: {

@@ -202,7 +202,7 @@ export const DIFFERENCES = {
     {
       what: 'one of several hosts that does not answer',
       pgbouncer: 'holds up all for `server_login_retry`',
-      pgweir: 'is passed over at once',
+      pgweir: 'is passed over at once, and has no turn for `server_login_retry`',
       concerns: ({ settings, written }) => whereHosts(settings, written, (hosts) => hosts.length > 1),
     },
     {

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
-import { command } from '../support/flow/commands.ts'
+import { busy, command } from '../support/flow/commands.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import { FlowPostgres, type LoginScript } from '../support/flow/postgres.ts'
 import {
@@ -419,4 +419,30 @@ test('a host that is back is tried before anybody is told that all had failed be
   await server.expect('Query(two)')
   server.send(rows('1'), ready())
   await client.answer()
+})
+
+test('of several hosts one that does not answer is left alone for server_login_retry, or until RECONNECT', async () => {
+  const flow = await startFlow({
+    databases: ['app=host=db,standby'],
+    settings: { server_connect_timeout: 5, server_login_retry: 15 },
+  })
+  const standby = new FlowPostgres(flow.transport, { host: 'standby', port: 5432 })
+  await standby.listen()
+  flow.transport.silence(flow.postgres.address)
+  const first = await arrive(flow)
+  await flow.advance(5_100)
+  await first.inbox.through('ReadyForQuery')
+  const begin = async (client: FlowClient) => {
+    client.send(query('begin'))
+    const server = await busy({ postgres: standby }, 'Query(begin)')
+    server.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+  }
+  for (const client of [first, await flow.connect(), await flow.connect()]) await begin(client)
+  await flow.expectCounts({ leased: 3 })
+  await command(flow, 'reconnect')
+  const late = await flow.connect()
+  late.send(query('begin'))
+  await flow.expectCounts({ dialing: 1, leased: 3, waiting: 1 })
+  late.leave()
 })

@@ -49,9 +49,9 @@ export async function ask(client: FlowClient, flow: Flow) {
 }
 
 /** The server with that request. */
-export async function busy(flow: Flow, request: string) {
+export async function busy({ postgres }: Pick<Flow, 'postgres'>, request: string) {
   await quiet()
-  const server = flow.postgres.open.find((each) => each.inbox.unread.some(({ shown }) => shown === request))
+  const server = postgres.open.find((each) => each.inbox.unread.some(({ shown }) => shown === request))
   if (!server) throw new Error(`no server has got ${request}`)
   await server.expect(request)
   return server

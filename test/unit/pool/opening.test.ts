@@ -13,7 +13,7 @@ function toyPool(birth: readonly (readonly [string, string])[] = []): { pool: Op
     heard.push(`${user} opened`)
     return { ask: () => {}, close: () => heard.push(`${user} closed`) } as unknown as Permits
   }
-  const options = { birth: new Map(birth), tracked: new Tracked([]), openPermits }
+  const options = { birth: new Map(birth), tracked: new Tracked([]), openPermits, clock: { nowMs: 0 } }
   return { pool: { options } as unknown as OpeningPool, heard }
 }
 

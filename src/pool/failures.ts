@@ -3,10 +3,18 @@
 import { PoolerError } from '../problems.ts'
 import { asFatal, type Notice } from '../wire/notices.ts'
 
+/** One login: when it was begun, and when it has failed. */
+export interface Attempt {
+  readonly startedMs: number
+  readonly nowMs: number
+}
+
 export class Failures {
   readonly #concernsFew: boolean
-  /** In a row. */
+  /** Tries in a row. */
   #count = 0
+  /** When the last one has failed that counts. */
+  #failedMs = -Infinity
   #last: Notice | null = null
   #retryAtMs = 0
   #recentUntilMs = 0
@@ -21,13 +29,18 @@ export class Failures {
   }
 
   /**
+   * Several servers may be opened at a time. What fails that was begun before another one had failed is the same try: else a moment's
+   * outage would count ten times, and be followed by the pause for a long one.
+   *
    * @param maxDelayMs the setting `server_login_retry`
    * @param chance from 0 to 1
    */
-  failed(problem: Notice, nowMs: number, maxDelayMs: number, chance: number): void {
-    this.#count++
+  failed(problem: Notice, { startedMs, nowMs }: Attempt, maxDelayMs: number, chance: number): void {
     this.#last = problem
     this.#isOld = false
+    if (startedMs <= this.#failedMs) return
+    this.#count++
+    this.#failedMs = nowMs
     const delayMs = retryDelayMs(this.#count, maxDelayMs, chance)
     this.#retryAtMs = nowMs + delayMs
     this.#recentUntilMs = nowMs + delayMs * RECENT
@@ -51,6 +64,7 @@ export class Failures {
   /** A login has worked. */
   forget(): void {
     this.#count = 0
+    this.#failedMs = -Infinity
     this.#last = null
     this.#isOld = false
     this.#retryAtMs = 0

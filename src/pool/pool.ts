@@ -347,11 +347,11 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
 
   onServerFailed(server: Server, problem: Notice): void {
     this.#counters.serverFailures++
-    const { clock, chance } = this.options
-    const { nowMs } = clock
+    const { nowMs } = this.options.clock
+    const { startedMs } = server
     const { loginRetryMs } = this.settings
     if (this.#opening.target.hosts.failed(server.address, nowMs + loginRetryMs)) this.#failures.triesAnother(nowMs)
-    else this.#failures.failed(problem, nowMs, loginRetryMs, chance())
+    else this.#failures.failed(problem, { startedMs, nowMs }, loginRetryMs, this.options.chance())
   }
 
   #serve(server: Server): void {

@@ -166,6 +166,18 @@ describe('a login that fails', () => {
     await client.inbox.through('ReadyForQuery')
   })
 
+  test('counts once however many were being opened: after a short outage it is soon tried again', async () => {
+    const flow = await startFlow({ settings: { default_pool_size: 10, query_wait_notify: 0 } })
+    flow.postgres.login = silent
+    const clients = await Promise.all(Array.from({ length: 10 }, () => arrive(flow)))
+    await flow.expectCounts({ login: 10, waiting: 10 })
+    flow.postgres.login = (server) => server.welcome()
+    for (const server of flow.postgres.servers) refuseWith(STARTING)(server)
+    await flow.expectCounts({ waiting: 10 })
+    await flow.advance(100)
+    for (const client of clients) await client.inbox.through('ReadyForQuery')
+  })
+
   test('because the server is starting up keeps clients waiting', async () => {
     const flow = await startFlow()
     flow.postgres.login = refuseWith(STARTING)

@@ -11,7 +11,7 @@ function refusal(sqlstate: string, message: string): Notice {
 
 function failed(problem: Notice): Failures {
   const failures = new Failures()
-  failures.failed(problem, 1_000, MAX_DELAY_MS, 1)
+  failures.failed(problem, { startedMs: 900, nowMs: 1_000 }, MAX_DELAY_MS, 1)
   return failures
 }
 
@@ -49,4 +49,18 @@ test('the delay after failed logins doubles up to server_login_retry, and is spr
   expect([1, 2, 3, 4].map((failures) => retryDelayMs(failures, 15_000, 1))).toEqual([100, 200, 400, 800])
   expect(retryDelayMs(40, 15_000, 1)).toBe(15_000)
   expect(retryDelayMs(1, 15_000, 0)).toBe(50)
+})
+
+test('logins that were begun together fail as one, and one that was begun later fails once more', () => {
+  const failures = failed(refusal('57P03', 'the database system is starting up'))
+  const fail = (startedMs: number, nowMs: number) =>
+    failures.failed(refusal('3D000', 'no such database'), { startedMs, nowMs }, MAX_DELAY_MS, 1)
+  for (let number = 0; number < 9; number++) fail(900, 1_050)
+  expect([failures.isCoolingDown(1_099), failures.isCoolingDown(1_100)]).toEqual([true, false])
+  expect(failures.forWaiting?.message).toBe('no such database')
+  fail(1_100, 1_200)
+  expect([failures.isCoolingDown(1_399), failures.isCoolingDown(1_400)]).toEqual([true, false])
+  failures.forget()
+  fail(1_100, 1_500)
+  expect([failures.isCoolingDown(1_599), failures.isCoolingDown(1_600)]).toEqual([true, false])
 })

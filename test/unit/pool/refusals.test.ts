@@ -30,7 +30,8 @@ class Toy implements RefusingPool {
   } as unknown as Permits
 
   constructor() {
-    this.failures.failed(NO_DATABASE, this.clock.nowMs, 15_000, 1)
+    const { nowMs } = this.clock
+    this.failures.failed(NO_DATABASE, { startedMs: nowMs, nowMs }, 15_000, 1)
     this.wait()
   }
 

@@ -21,6 +21,7 @@ import { PermitDesk } from './permit-desk.ts'
 import { Seat } from './seat.ts'
 import { Silence } from './silence.ts'
 import { Spreading } from './spreading.ts'
+import type { WorkerState } from './states.ts'
 import { Worker, type WorkerProcess, type WorkerProcessListener } from './worker.ts'
 import { FROM_THE_START, ONCE_IT_SERVES, Workers } from './workers.ts'
 
@@ -49,6 +50,9 @@ export interface PrimaryOptions {
   spawn(listener: WorkerProcessListener): WorkerProcess
 }
 
+/** How a process ends that has done so by itself. */
+const CLEANLY = 'exit code 0'
+
 /** How long workers may take to say goodbye to their clients. */
 const STOP_MS = 5_000
 
@@ -67,7 +71,7 @@ export class Primary extends GatheredFleet {
   readonly #silence: Silence
   readonly #answers: AnswersParts
   #addresses: readonly Address[] = []
-  #isStopping = false
+  #state: 'starting' | 'serving' | 'ending' = 'starting'
   #restarting: Promise<void> | null = null
 
   constructor(options: PrimaryOptions) {
@@ -95,6 +99,7 @@ export class Primary extends GatheredFleet {
   async start(): Promise<readonly Address[]> {
     const [first = []] = await Promise.all(this.#seats.map((seat) => this.#fill(seat)))
     this.#addresses = first
+    if (this.#state === 'starting') this.#state = 'serving'
     return first
   }
 
@@ -109,21 +114,25 @@ export class Primary extends GatheredFleet {
 
   /** The worker for a new connection; null if none serves. */
   nextInTurn(): Worker | null {
-    return this.#isStopping ? this.#spreading.busiest() : this.#spreading.nextInTurn()
+    return this.isEnding ? this.#spreading.busiest() : this.#spreading.nextInTurn()
   }
 
   // Workers
 
-  /** Starts a worker in a seat. Resolves when it serves. */
-  async #fill(seat: Seat): Promise<readonly Address[]> {
-    const worker = this.#spawn((how) => this.#lost(worker, seat, how))
+  /**
+   * Starts a worker in a seat. Resolves when it serves.
+   *
+   * @param former goes on to serve until then
+   */
+  async #fill(seat: Seat, former: Worker | null = null): Promise<readonly Address[]> {
+    const worker = this.#spawn((last, how) => this.#ended(worker, seat, former, last, how))
     seat.take(worker)
     const launched = this.#launch(worker)
     seat.filled = launched.catch(() => {})
     return launched
   }
 
-  #spawn(onExit: (how: string) => void): Worker {
+  #spawn(onExit: (last: WorkerState, how: string) => void): Worker {
     const { clock, spawn } = this.#options
     const number = this.#workers.freeNumber()
     const process = spawn({
@@ -134,8 +143,9 @@ export class Primary extends GatheredFleet {
       },
       onConnected: ({ id, pool }, connection) => worker.servers.set(id, { pool, connection, key: null }),
       onExit: (how) => {
+        const last = worker.state
         this.#forget(worker)
-        onExit(how)
+        onExit(last, how)
       },
     })
     const worker: Worker = new Worker(
@@ -188,12 +198,24 @@ export class Primary extends GatheredFleet {
     this.#spreading.settle()
   }
 
-  #lost(worker: Worker, seat: Seat, how: string): void {
-    if (seat.worker !== worker || this.#isStopping) return
-    this.noteLost()
+  /** @param last the state that it was in */
+  #ended(worker: Worker, seat: Seat, former: Worker | null, last: WorkerState, how: string): void {
     const { clock, log } = this.#options
+    const hasServed = last === 'serving' || last === 'draining'
+    const isMeant = hasServed ? how === CLEANLY && (last === 'draining' || this.isEnding) : this.isEnding
+    if (isMeant) return
+    const ending = `${worker.subject} has ended ${hasServed ? `(${how}): its clients are lost` : `before it served (${how})`}`
+    if (!hasServed && (this.#state === 'starting' || former?.state === 'serving')) {
+      log.error(former === null ? ending : `${ending}: ${former.subject} goes on`)
+      return
+    }
+    this.noteLost()
+    if (seat.worker !== worker || this.isEnding) {
+      log.error(ending)
+      return
+    }
     const delayMs = seat.lost(clock.nowMs, clock.nowMs - worker.startedMs)
-    log.error(`${worker.subject} has ended (${how}): its clients are lost; another one starts in ${delayMs} ms`)
+    log.error(`${ending}; another one starts in ${delayMs} ms`)
   }
 
   /** Called by the janitor. */
@@ -215,7 +237,7 @@ export class Primary extends GatheredFleet {
       const { clock, log } = this.#options
       log.error(`a worker could not be started: ${problem.message}`)
       // Where there was not even a process, there is no end either.
-      if (seat.worker === null && seat.dueMs === Infinity && !this.#isStopping) seat.lost(clock.nowMs, 0)
+      if (seat.worker === null && seat.dueMs === Infinity && !this.isEnding) seat.lost(clock.nowMs, 0)
     })
   }
 
@@ -236,7 +258,7 @@ export class Primary extends GatheredFleet {
 
   /** Takes no new clients. Those who are there stay until they leave, or until all workers may stop. */
   beginEnd(): void {
-    this.#isStopping = true
+    this.#state = 'ending'
     for (const seat of this.#seats) seat.dueMs = Infinity
   }
 
@@ -272,28 +294,28 @@ export class Primary extends GatheredFleet {
       // There would be two of them: whoever starts has nothing to drain, and would go on to serve.
       while (seat.worker?.state === 'starting') await seat.filled
       const before = seat.worker
-      if (this.#isStopping) return false
+      if (this.isEnding) return false
       try {
-        await this.#fill(seat)
+        await this.#fill(seat, before)
       } catch (problem) {
         // Whoever was to be replaced stays.
         if (before?.state === 'serving') seat.take(before)
         throw problem
       }
       // At the end of all, each ends by itself.
-      if (before?.state !== 'serving' || this.#isStopping) continue
+      if (before?.state !== 'serving' || this.isEnding) continue
       before.enter('draining')
       this.#spreading.settle()
       before.line.tell('drain', { graceMs })
       await before.ended
     }
-    return !this.#isStopping
+    return !this.isEnding
   }
 
   // The fleet as one
 
   protected get isEnding(): boolean {
-    return this.#isStopping
+    return this.#state === 'ending'
   }
 
   protected everyone(): Iterable<Worker> {
@@ -325,7 +347,7 @@ export class Primary extends GatheredFleet {
 
   /** Tells all workers to end, and resolves when they have. */
   async stop(): Promise<void> {
-    this.#isStopping = true
+    this.#state = 'ending'
     for (const seat of this.#seats) seat.dueMs = Infinity
     for (const worker of this.#workers) {
       if (worker.state !== 'stopping') worker.enter('stopping')

@@ -6,6 +6,7 @@ import { createLog } from '../../../src/base/log.ts'
 import { sumOf } from '../../../src/pool/averages.ts'
 import { TallyNames } from '../../../src/pool/tallies.ts'
 import { PoolerError } from '../../../src/problems.ts'
+import { NO_ACCOUNTS, packAccounts } from '../../../src/workers/accounts.ts'
 import type { ClientClaim } from '../../../src/workers/admissions.ts'
 import type { Control, ControlCall } from '../../../src/workers/control.ts'
 import type { ClientSnapshot } from '../../../src/workers/fleet.ts'
@@ -730,6 +731,72 @@ test('a worker whose successor cannot start stays', async () => {
   await settled()
   expect(played).toHaveLength(2)
   expect((await primary.workers()).map(({ number, state }) => [number, state])).toEqual([[1, 'serving']])
+})
+
+describe('of a worker that ends is told', () => {
+  const NEVER = () => new Promise<typeof ADDRESSES>(() => {})
+
+  /** One worker, whose successor never comes to serve. */
+  async function replacing() {
+    let starts = 0
+    const made = fleet({
+      workers: 1,
+      answers: { start: () => (++starts === 1 ? ADDRESSES : NEVER()), gather: () => packAccounts(NO_ACCOUNTS) },
+    })
+    await made.primary.start()
+    made.primary.restart(2_000)
+    await settled()
+    return made
+  }
+
+  test('that nobody is lost, where it was a successor that had none', async () => {
+    const { primary, worker, lines } = await replacing()
+    worker(1).die('SIGKILL')
+    await primary.restarting
+    expect(lines.slice(1)).toEqual([
+      'worker 2 (pid 1001) has ended before it served (SIGKILL): worker 1 (pid 1000) goes on',
+      'workers could not be replaced: worker 2 (pid 1001) ended before it served',
+    ])
+    expect(await primary.workers()).toMatchObject([{ number: 1, state: 'serving', restarts: 0 }])
+    expect((await primary.accounts()).process.counts.workersLost).toBe(0)
+  })
+
+  test('that its clients are lost, where it crashes while its successor starts', async () => {
+    const { primary, worker, lines } = await replacing()
+    worker(0).die('SIGSEGV')
+    await settled()
+    expect(lines.slice(1)).toEqual(['worker 1 (pid 1000) has ended (SIGSEGV): its clients are lost'])
+    expect((await primary.accounts()).process.counts.workersLost).toBe(1)
+    worker(1).die('exit code 1')
+    await primary.restarting
+    expect(lines[2]).toBe('worker 2 (pid 1001) has ended before it served (exit code 1); another one starts in 100 ms')
+  })
+
+  for (const [when, end] of [
+    ['while it drains', (primary: Primary) => primary.restart(2_000)],
+    ['while all of them end', (primary: Primary) => primary.beginEnd()],
+  ] as const)
+    test(`that its clients are lost, where it crashes ${when}, and nothing where it just ends`, async () => {
+      const { primary, worker, lines } = fleet()
+      await primary.start()
+      end(primary)
+      await settled()
+      worker(0).die('SIGSEGV')
+      await settled()
+      worker(1).die('exit code 0')
+      await settled()
+      expect(lines.filter((line) => line.includes('ended'))).toEqual([
+        'worker 1 (pid 1000) has ended (SIGSEGV): its clients are lost',
+      ])
+    })
+
+  test('no more than that, where the fleet does not start for it', async () => {
+    const { primary, worker, lines } = fleet({ workers: 1, answers: { start: NEVER } })
+    const started = expect(primary.start()).rejects.toThrow('ended before it served')
+    worker(0).die('exit code 1')
+    await started
+    expect(lines).toEqual(['worker 1 (pid 1000) has ended before it served (exit code 1)'])
+  })
 })
 
 test('once the end has begun those that served are draining', async () => {

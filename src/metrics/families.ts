@@ -33,6 +33,7 @@ const WORKER_STATES = [
   'serving',
   'draining',
   'stopping',
+  'silent',
 ] as const satisfies readonly WorkerSnapshot['state'][]
 
 const POOL_LABELS = ['database', 'user']

@@ -10,8 +10,9 @@ import type { Answers } from './line.ts'
 import type { CancelKeyBytes, ToPrimary, Welcomed } from './messages.ts'
 import type { PermitDesk } from './permit-desk.ts'
 import type { Spreading } from './spreading.ts'
+import { FROM_THE_START } from './states.ts'
 import type { Worker } from './worker.ts'
-import { FROM_THE_START, type Workers } from './workers.ts'
+import type { Workers } from './workers.ts'
 
 export interface AnswersParts {
   readonly workers: Workers

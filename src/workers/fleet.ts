@@ -223,7 +223,8 @@ export interface Lists {
 export interface WorkerSnapshot {
   readonly number: number
   readonly pid: number
-  readonly state: Exclude<WorkerState, 'gone'>
+  /** `silent`: it serves, but seems to hang. What it knows is missing wherever all are asked. */
+  readonly state: Exclude<WorkerState, 'gone'> | 'silent'
   readonly startedAt: number
   readonly clients: number
   readonly servers: number

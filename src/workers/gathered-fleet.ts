@@ -52,7 +52,7 @@ export abstract class GatheredFleet implements Fleet {
 
   abstract workers(): Promise<readonly WorkerSnapshot[]>
 
-  /** Asks every worker. One that goes away meanwhile has nothing to say any more. */
+  /** Asks every worker that has clients. One that goes away meanwhile has nothing to say any more, and one that seems to hang is left out. */
   protected abstract askAll<Answer>(ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]>
 
   /** What it has told last of its counters stays in those of the fleet. */

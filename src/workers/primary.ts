@@ -21,9 +21,9 @@ import { PermitDesk } from './permit-desk.ts'
 import { Seat } from './seat.ts'
 import { Silence } from './silence.ts'
 import { Spreading } from './spreading.ts'
-import type { WorkerState } from './states.ts'
+import { FROM_THE_START, ONCE_IT_SERVES, type WorkerState } from './states.ts'
 import { Worker, type WorkerProcess, type WorkerProcessListener } from './worker.ts'
-import { FROM_THE_START, ONCE_IT_SERVES, Workers } from './workers.ts'
+import { Workers } from './workers.ts'
 
 export interface PrimaryOptions {
   readonly clock: Clock
@@ -226,6 +226,7 @@ export class Primary extends GatheredFleet {
       log.error(`${worker.subject} has not been heard of for ${Math.round(silentMs)} ms: it is killed`)
       worker.process.kill('SIGKILL')
     }
+    for (const worker of this.#workers) worker.sweep(nowMs)
     for (const seat of this.#seats) if (nowMs >= seat.dueMs) this.#refill(seat)
     this.#spreading.settle()
   }
@@ -322,14 +323,14 @@ export class Primary extends GatheredFleet {
     return this.#workers
   }
 
-  /** Asks every worker that has clients. One that goes away meanwhile has nothing to say any more. */
   protected askAll<Answer>(ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]> {
-    return this.#workers.ask(ONCE_IT_SERVES, ask)
+    return this.#workers.askAwake(this.#options.clock.nowMs, ask)
   }
 
   async workers(): Promise<WorkerSnapshot[]> {
+    const { nowMs } = this.#options.clock
     const restarts = new Map(this.#seats.map((seat) => [seat.worker, seat.restarts]))
-    const workers = [...this.#workers].flatMap((worker) => worker.snapshot(restarts.get(worker) ?? 0) ?? [])
+    const workers = [...this.#workers].flatMap((worker) => worker.snapshot(restarts.get(worker) ?? 0, nowMs) ?? [])
     // None of them takes new clients, though each is told by itself.
     return workers.map((worker) =>
       this.isEnding && worker.state === 'serving' ? { ...worker, state: 'draining' } : worker,
@@ -339,7 +340,10 @@ export class Primary extends GatheredFleet {
   /** A period of averages ends in all workers. Resolves with what has happened in it, all databases together. */
   async endPeriod(): Promise<Span> {
     // Also in one that drains, which may go on for long: averages are taken over the same time everywhere.
-    const spans = await this.askAll(({ line }) => line.ask('endPeriod', null))
+    const spans = await this.#workers.ask(ONCE_IT_SERVES, (worker) =>
+      // Nor does one that hangs keep it from ending elsewhere; its own ends as soon as it goes on.
+      worker.unlessSilent(worker.line.ask('endPeriod', null)),
+    )
     return { ms: Math.max(0, ...spans.map(({ ms }) => ms)), totals: sumOf(spans.map(({ totals }) => totals)) }
   }
 

@@ -1,12 +1,9 @@
 /** Notices workers that hang: of which nothing has been heard for too long. */
 
-import type { Worker } from './worker.ts'
+import { SILENT_MS, type Worker } from './worker.ts'
 
 /** A look that is later than this was kept from running itself: nobody can be blamed for not having been heard. */
 const LATE_LOOK_MS = 1_000
-
-/** Who is well says so once a second, or a little later where the machine is busy. */
-const LEAST_MS = 3_000
 
 /** How long a worker may take to start: a busy machine is no reason to begin anew. */
 const START_MS = 30_000
@@ -21,7 +18,7 @@ export class Silence {
   /**
    * Those that are taken for hung, and for how long they have been silent. From then on each has as long again.
    *
-   * @param silenceMs for how long a worker may be silent; 0 is for ever, and anything below LEAST_MS is as much as that
+   * @param silenceMs for how long a worker may be silent; 0 is for ever, and anything below SILENT_MS is as much as that
    */
   look<Heard extends Pick<Worker, 'state' | 'heardMs'>>(
     workers: Iterable<Heard>,
@@ -34,7 +31,7 @@ export class Silence {
     for (const worker of workers) {
       if (isLate) worker.heardMs = nowMs
       const silentMs = nowMs - worker.heardMs
-      const patienceMs = Math.max(silenceMs, worker.state === 'starting' ? START_MS : LEAST_MS)
+      const patienceMs = Math.max(silenceMs, worker.state === 'starting' ? START_MS : SILENT_MS)
       if (silenceMs === 0 || silentMs <= patienceMs) continue
       worker.heardMs = nowMs
       hung.push({ worker, silentMs })

@@ -2,6 +2,11 @@
 
 export type WorkerState = 'starting' | 'serving' | 'draining' | 'stopping' | 'gone'
 
+export const ONCE_IT_SERVES: readonly WorkerState[] = ['serving', 'draining']
+
+/** For what it would not be told later, since it comes after its start order. */
+export const FROM_THE_START: readonly WorkerState[] = ['starting', ...ONCE_IT_SERVES]
+
 export const WORKER_MOVES: Record<WorkerState, readonly WorkerState[]> = {
   /** The process runs, and does not accept clients yet. */
   starting: ['serving', 'stopping', 'gone'],

@@ -7,10 +7,10 @@ import { type Accounts, NO_ACCOUNTS } from './accounts.ts'
 import { ClientCounts } from './admissions.ts'
 import type { WorkerSnapshot } from './fleet.ts'
 import type { Kept, Leftover } from './leftovers.ts'
-import { type Answers, Line } from './line.ts'
+import { type Answers, Line, LineDown } from './line.ts'
 import type { BackendKey, Beat, ServerConnected, ToPrimary, ToWorker } from './messages.ts'
 import type { Counter } from './remote-pool.ts'
-import { WORKER_MOVES, type WorkerState } from './states.ts'
+import { ONCE_IT_SERVES, WORKER_MOVES, type WorkerState } from './states.ts'
 
 /** A process that runs a worker. */
 export interface WorkerProcess {
@@ -32,6 +32,9 @@ export interface WorkerProcessListener {
 interface KnownServer extends Leftover {
   key: BackendKey | null
 }
+
+/** Who is well says so once a second, or a little later where the machine is busy. Nobody waits for longer for what it has to tell. */
+export const SILENT_MS = 3_000
 
 const NO_BEAT: Beat = { clients: 0, servers: 0, cpuUs: 0, residentBytes: 0, delayUs: 0 }
 
@@ -65,6 +68,8 @@ export class Worker implements Counter {
   readonly ended: Promise<void>
   #state: WorkerState = 'starting'
   #end = () => {}
+  /** Each gives up waiting for an answer. */
+  readonly #impatient = new Set<() => void>()
 
   constructor(number: number, process: WorkerProcess, answers: Answers<ToPrimary>, clock: Clock) {
     this.number = number
@@ -91,6 +96,26 @@ export class Worker implements Counter {
     invariant(WORKER_MOVES[this.#state].includes(next), `${this.subject} cannot go from ${this.#state} to ${next}`)
     this.#state = next
     if (next === 'gone') this.#end()
+  }
+
+  isSilent(nowMs: number): boolean {
+    return nowMs - this.heardMs > SILENT_MS
+  }
+
+  /** What comes of a question that all can do without; as `Line.ask`, but that it rejects, too, when the worker falls silent. */
+  unlessSilent<Answer>(answer: Promise<Answer>): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const giveUp = () => reject(new LineDown())
+      this.#impatient.add(giveUp)
+      answer.then(resolve, reject).finally(() => this.#impatient.delete(giveUp))
+    })
+  }
+
+  /** Called by the janitor. */
+  sweep(nowMs: number): void {
+    if (this.#impatient.size === 0 || !this.isSilent(nowMs)) return
+    for (const giveUp of this.#impatient) giveUp()
+    this.#impatient.clear()
   }
 
   // What it hears of its permits
@@ -121,9 +146,11 @@ export class Worker implements Counter {
     this.line.tell('permitsPoll', pools)
   }
 
-  snapshot(restarts: number): WorkerSnapshot | null {
+  snapshot(restarts: number, nowMs: number): WorkerSnapshot | null {
     if (this.#state === 'gone') return null
     const { number, process, startedWallMs, beat } = this
-    return { number, pid: process.pid, state: this.#state, startedAt: startedWallMs, ...beat, restarts }
+    const isMissing = ONCE_IT_SERVES.includes(this.#state) && this.isSilent(nowMs)
+    const state = isMissing ? 'silent' : this.#state
+    return { number, pid: process.pid, state, startedAt: startedWallMs, ...beat, restarts }
   }
 }

@@ -2,13 +2,8 @@
 
 import { MAX_WORKER } from '../wire/cancel-key.ts'
 import { LineDown } from './line.ts'
-import type { WorkerState } from './states.ts'
+import { ONCE_IT_SERVES, type WorkerState } from './states.ts'
 import type { Worker } from './worker.ts'
-
-export const ONCE_IT_SERVES: readonly WorkerState[] = ['serving', 'draining']
-
-/** For what it would not be told later, since it comes after its start order. */
-export const FROM_THE_START: readonly WorkerState[] = ['starting', ...ONCE_IT_SERVES]
 
 /** Instead of an answer. */
 const GONE = Symbol('gone')
@@ -35,8 +30,21 @@ export class Workers {
   }
 
   /** Asks all that are in one of these states. One that goes away meanwhile has nothing to say any more. */
-  async ask<Answer>(states: readonly WorkerState[], ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]> {
-    const asked = [...this].filter(({ state }) => states.includes(state))
+  ask<Answer>(states: readonly WorkerState[], ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]> {
+    return this.#ask(
+      [...this].filter(({ state }) => states.includes(state)),
+      ask,
+    )
+  }
+
+  /** Asks all that have clients for what can be done without: who seems to hang is left out. */
+  askAwake<Answer>(nowMs: number, ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]> {
+    // What it is asked would be kept for it, and more with each time.
+    const awake = [...this].filter((worker) => ONCE_IT_SERVES.includes(worker.state) && !worker.isSilent(nowMs))
+    return this.#ask(awake, (worker) => worker.unlessSilent(ask(worker)))
+  }
+
+  async #ask<Answer>(asked: readonly Worker[], ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]> {
     const answers = await Promise.all(
       asked.map((worker) =>
         ask(worker).catch((problem: unknown) => {

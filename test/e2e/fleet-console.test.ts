@@ -5,8 +5,9 @@ import { describe, expect, test } from 'vitest'
 import type { WorkerSnapshot } from '../../src/workers/fleet.ts'
 import { keyOf } from '../support/e2e/keys.ts'
 import { sharedPgweir, startPgweir } from '../support/e2e/pgweir.ts'
-import { onePerWorker } from '../support/e2e/places.ts'
+import { onePerWorker, workerOf } from '../support/e2e/places.ts'
 import { Roster } from '../support/e2e/roster.ts'
+import { expectNoneLess, scrape } from '../support/e2e/samples.ts'
 import { activity, untilRunning } from '../support/e2e/server-side.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
 import { createDatabase } from '../support/postgres.ts'
@@ -198,3 +199,28 @@ async function shownBy(console: Client): Promise<unknown> {
     workers: await rows('show workers', ['worker', 'pid', 'state', 'restarts']),
   }
 }
+
+test('while a worker hangs, the console and the metrics answer without it, and say so', {
+  timeout: 90_000,
+}, async () => {
+  const settings = { admin_users: 'root', worker_timeout: 600, http_listen: '127.0.0.1:0' }
+  const pgweir = await startPgweir({ workers: 2, database, secrets, settings })
+  const console = await pgweir.client(CONSOLE)
+  const notices: string[] = []
+  console.on('notice', ({ message }) => notices.push(message ?? ''))
+  const clients = await onePerWorker(pgweir, [1, 2])
+  for (const client of clients) await client.query('select 1')
+  const before = await scrape(pgweir)
+  const hung = (await pgweir.fleet.workers()).find(({ number }) => number !== workerOf(console)) as WorkerSnapshot
+  process.kill(hung.pid, 'SIGSTOP')
+  try {
+    const { rows } = await console.query('show pools')
+    expect(rows.find((row) => row.database === database.database)).toMatchObject({ cl_active: 1 })
+    expect(notices).toEqual([`worker ${hung.number} (pid ${hung.pid}) does not answer: what it knows is missing`])
+    const samples = await scrape(pgweir)
+    expect(samples.of('pgweir_workers', { state: 'silent' })).toBe(1)
+    expectNoneLess(samples, before)
+  } finally {
+    process.kill(hung.pid, 'SIGKILL')
+  }
+})

@@ -5,6 +5,7 @@ import { topic } from './topic.ts'
 
 export const config = topic<ConfigRow>({
   help: 'The settings that hold now; [settings.md](settings.md) tells what they mean.',
+  asksNoWorker: true,
   rows: ({ settings }) => describeConfig(settings),
   columns: [
     ['key', 'text', 'setting', ({ key }) => key],

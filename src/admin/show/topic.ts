@@ -1,5 +1,6 @@
 /** What a SHOW is made of: a table of columns, and where its rows come from. */
 
+import type { Notice } from '../../wire/notices.ts'
 import type { Cell, Column } from '../../wire/rows.ts'
 import type { Answer, ConsoleContext } from '../answer.ts'
 
@@ -21,15 +22,30 @@ export interface Topic {
 export interface TopicOptions<Row> {
   readonly help: string
   readonly columns: readonly ShownColumn<Row>[]
+  /** No worker is asked for it. */
+  readonly asksNoWorker?: boolean
   rows(context: ConsoleContext): Iterable<Row> | Promise<Iterable<Row>>
 }
 
-export function topic<Row>({ help, columns, rows }: TopicOptions<Row>): Topic {
+export function topic<Row>({ help, columns, asksNoWorker = false, rows }: TopicOptions<Row>): Topic {
   return {
     help,
     columns: columns.map(([name, type, meaning]) => ({ name, type, meaning })),
-    run: async (context) => ({ rows: cellsOf(await rows(context), columns), tag: 'SHOW' }),
+    run: async (context) => {
+      const shown = cellsOf(await rows(context), columns)
+      return { notices: asksNoWorker ? [] : await missing(context), rows: shown, tag: 'SHOW' }
+    },
   }
+}
+
+/** Which workers seem to hang, so that a table is without what they know. */
+async function missing({ fleet }: ConsoleContext): Promise<Notice[]> {
+  const silent = (await fleet.workers()).filter(({ state }) => state === 'silent')
+  return silent.map(({ number, pid }) => ({
+    severity: 'WARNING',
+    sqlstate: '01000',
+    message: `worker ${number} (pid ${pid}) does not answer: what it knows is missing`,
+  }))
 }
 
 function* cellsOf<Row>(rows: Iterable<Row>, columns: readonly ShownColumn<Row>[]): Generator<Cell[]> {

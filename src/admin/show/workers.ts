@@ -5,6 +5,7 @@ import { moment, topic } from './topic.ts'
 
 export const workers = topic<WorkerSnapshot>({
   help: 'The processes that serve clients. PgBouncer has no such table.',
+  asksNoWorker: true,
   rows: async ({ fleet }) => [...(await fleet.workers())].sort((one, other) => one.number - other.number),
   columns: [
     [
@@ -14,7 +15,12 @@ export const workers = topic<WorkerSnapshot>({
       ({ number }) => number,
     ],
     ['pid', 'int4', 'its process', ({ pid }) => pid],
-    ['state', 'text', 'starting, serving, draining or stopping', ({ state }) => state],
+    [
+      'state',
+      'text',
+      'starting, serving, draining or stopping; silent where it seems to hang, and what it knows is missing in other tables',
+      ({ state }) => state,
+    ],
     ['start_time', 'text', 'when it was started', ({ startedAt }) => moment(startedAt)],
     ['clients', 'int4', 'connections of clients, those that are logging in included', ({ clients }) => clients],
     ['servers', 'int4', 'connections to servers', ({ servers }) => servers],

@@ -148,6 +148,22 @@ describe('a command that changes something', () => {
   })
 })
 
+test('a table without what a worker knows that hangs says so, and one for which no worker is asked does not', async () => {
+  const worker = { number: 1, pid: 4711, state: 'serving' }
+  const workers = async () => [worker, { ...worker, number: 2, pid: 4712, state: 'silent' }]
+  const fleet = { workers, state: async () => 'active' } as unknown as ConsoleContext['fleet']
+  const noticesOf = async (text: string) =>
+    (await planStatement(text).run({ fleet, settings, conversation: new Conversation(), asker: NOBODY })).notices
+  expect(await noticesOf('show state')).toEqual([
+    {
+      severity: 'WARNING',
+      sqlstate: '01000',
+      message: 'worker 2 (pid 4712) does not answer: what it knows is missing',
+    },
+  ])
+  for (const text of ['show config', 'show version', 'show workers']) expect(await noticesOf(text), text).toEqual([])
+})
+
 test('SHOW HELP is a notice that lists what works', async () => {
   const { notices, rows, tag } = await answer('show help')
   expect({ rows, tag }).toEqual({ rows: undefined, tag: 'SHOW' })

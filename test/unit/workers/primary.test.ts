@@ -12,7 +12,7 @@ import type { Control, ControlCall } from '../../../src/workers/control.ts'
 import type { ClientSnapshot } from '../../../src/workers/fleet.ts'
 import type { Kept, Leftover, Leftovers } from '../../../src/workers/leftovers.ts'
 import { type Answers, Line } from '../../../src/workers/line.ts'
-import type { ToPrimary, ToWorker, Welcomed } from '../../../src/workers/messages.ts'
+import type { Beat, ToPrimary, ToWorker, Welcomed } from '../../../src/workers/messages.ts'
 import { pack } from '../../../src/workers/packing.ts'
 import { Primary } from '../../../src/workers/primary.ts'
 import type { WorkerProcess, WorkerProcessListener } from '../../../src/workers/worker.ts'
@@ -611,6 +611,79 @@ test('one that is only late is waited for, as it may be the one that clients can
   await vi.advanceTimersByTimeAsync(1_000)
   expect(await circumstances).toEqual({ ...serves, cutOff: 1 })
   expect(vi.getTimerCount()).toBe(0)
+})
+
+describe('a worker that hangs', () => {
+  const client = { id: 7 } as ClientSnapshot
+  const BEAT: Beat = { clients: 1, servers: 0, cpuUs: 0, residentBytes: 0, delayUs: 0 }
+
+  /** The first of two workers answers nothing, and after `seconds` nothing was heard of it for so long. */
+  async function hanging() {
+    const asked: number[] = []
+    const made = fleet({
+      answers: {
+        gather() {
+          asked.push(asked.length)
+          return asked.length % 2 === 1 ? new Promise(() => {}) : pack([client])
+        },
+      },
+    })
+    await made.primary.start()
+    const pass = async (seconds: number) => {
+      for (let second = 0; second < seconds; second++) {
+        made.clock.advance(1_000)
+        made.worker(1).line.tell('beat', BEAT)
+        await settled()
+        made.primary.sweep()
+      }
+    }
+    return { ...made, asked, pass }
+  }
+
+  test('is waited for by whoever asks all of them until it is known to hang', async () => {
+    const { primary, pass } = await hanging()
+    let clients: readonly ClientSnapshot[] | null = null
+    primary.clients().then((answer) => {
+      clients = answer
+    })
+    await pass(3)
+    expect(clients).toBe(null)
+    await pass(1)
+    await settled()
+    expect(clients).toEqual([client])
+  })
+
+  test('is not asked from then on, as it would be more and more, and stands out', async () => {
+    const { primary, asked, pass, worker } = await hanging()
+    await pass(4)
+    primary.clients()
+    await settled()
+    expect(asked).toHaveLength(1)
+    expect((await primary.workers()).map(({ state }) => state)).toEqual(['silent', 'serving'])
+    worker(0).line.tell('beat', BEAT)
+    await settled()
+    expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving', 'serving'])
+  })
+
+  test('does not keep a period of averages from ending elsewhere, and ends its own when it goes on', async () => {
+    const span = { ms: 60_000, totals: { ...sumOf([]), queries: 5 } }
+    let ended = 0
+    const { primary, clock, worker } = fleet({
+      answers: { endPeriod: () => (++ended === 1 ? new Promise(() => {}) : span) },
+    })
+    await primary.start()
+    const period = primary.endPeriod()
+    for (let second = 0; second < 4; second++) {
+      clock.advance(1_000)
+      worker(1).line.tell('beat', BEAT)
+      await settled()
+      primary.sweep()
+    }
+    expect(await period).toEqual(span)
+    primary.endPeriod()
+    await settled()
+    expect(ended).toBe(4)
+  })
 })
 
 test('an error of a worker is told by its own name', async () => {

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { MAX_WORKER } from '../../../src/wire/cancel-key.ts'
 import { LineDown } from '../../../src/workers/line.ts'
-import type { WorkerState } from '../../../src/workers/states.ts'
+import { FROM_THE_START, ONCE_IT_SERVES, type WorkerState } from '../../../src/workers/states.ts'
 import type { Worker } from '../../../src/workers/worker.ts'
-import { FROM_THE_START, ONCE_IT_SERVES, Workers } from '../../../src/workers/workers.ts'
+import { Workers } from '../../../src/workers/workers.ts'
 
 function workers(...states: WorkerState[]): Workers {
   const all = new Workers()

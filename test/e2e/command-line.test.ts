@@ -7,7 +7,9 @@ import { writeFiles } from '../support/e2e/files.ts'
 import { Program, runProgram } from '../support/e2e/program.ts'
 import { RawClient } from '../support/e2e/raw-client.ts'
 import { activity, untilRunning } from '../support/e2e/server-side.ts'
+import { Terminal } from '../support/e2e/terminal.ts'
 import { until } from '../support/e2e/until.ts'
+import { isInstalled } from '../support/installed.ts'
 import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase({ method: 'trust' })
@@ -277,6 +279,17 @@ describe('console', () => {
   test('is content with a pooler that ends without a word when it was told to', async () => {
     const { code, err } = await talkTo(['-U', 'root', 'shutdown'])
     expect({ code, err }).toEqual({ code: 0, err: '' })
+  })
+
+  test.runIf(isInstalled('script'))('nor is its prompt surprised by that', async () => {
+    const { iniFile, port, program } = await runProgram({ database, settings: { auth_type: 'any' } })
+    const terminal = new Terminal(['console', '--config', iniFile, '--port', String(port), '-U', 'ada'])
+    await terminal.shows('pgweir=# ')
+    terminal.type('shutdown\r')
+    expect({ code: await terminal.ended(), shown: terminal.shown.includes('the console of') }).toEqual({
+      ...{ code: 0, shown: false },
+    })
+    expect(await program.ended()).toBe(0)
   })
 
   test('reads commands from a pipe, and ends with 1 at the first ERROR, which goes to standard error', async () => {

@@ -32,13 +32,19 @@ export async function talk(texts: readonly string[], flags: ConsoleFlags, stream
   if (connection === null) return NO_CONNECTION
   const { client, lost, complain } = connection
   const layout: Layout = flags.json ? 'json' : flags.expanded ? 'expanded' : 'table'
-  const run = (text: string, as: Layout) => runScript(client, text, as, streams)
+  /** Whether whoever sits here has had the pooler end. */
+  let isEndWished = false
+  const run = (text: string, as: Layout) =>
+    runScript(client, text, as, streams, (isWished) => {
+      isEndWished = isWished
+    })
   try {
     const given = [...(flags.command ?? []), ...texts]
     if (given.length === 0 && input.isTTY && output.isTTY) {
       const problem = await prompt({ input, output, layout, lost, run: async (text, as) => void (await run(text, as)) })
       if (problem === null) return 0
       output.write('\n')
+      if (isEndWished) return 0
       complain(problem)
       return NO_CONNECTION
     }
@@ -50,14 +56,25 @@ export async function talk(texts: readonly string[], flags: ConsoleFlags, stream
 }
 
 /** One statement after the other, up to the first that fails. Returns whether none has. */
-async function runScript(client: pg.Client, text: string, layout: Layout, { output, errors }: ConsoleStreams) {
+async function runScript(
+  client: pg.Client,
+  text: string,
+  layout: Layout,
+  { output, errors }: ConsoleStreams,
+  onShutdown: (isWished: boolean) => void,
+) {
   for (const statement of splitStatements(text)) {
+    // Also one that waits for clients, whose end comes later.
+    const isShutdown = /^\s*shutdown\b/i.test(statement.text)
+    // The connection may end before its answer comes.
+    if (isShutdown) onShutdown(true)
     try {
       const answer = await client.query({ text: statement.text, rowMode: 'array', types: RAW_TEXTS })
       output.write(formatResult(resultOf(answer), layout))
     } catch (problem) {
       // It ends at once, and says nothing any more: that is what was wished.
-      if (isShutdown(statement.text) && hasEnded(problem)) return true
+      if (isShutdown && hasEnded(problem)) return true
+      if (isShutdown) onShutdown(false)
       errors.write(problem instanceof pg.DatabaseError ? formatNotice(problem) : `pgweir: ${messageOf(problem)}\n`)
       return false
     }
@@ -74,10 +91,6 @@ const NUMBERS = new Set([20, 21, 23, 26, 700, 701, 1700])
 function resultOf({ fields, rows, command }: pg.QueryArrayResult): Result {
   const columns = fields.map(({ name, dataTypeID }) => ({ name, isNumber: NUMBERS.has(dataTypeID) }))
   return { columns, rows: rows as Result['rows'], tag: command }
-}
-
-function isShutdown(text: string): boolean {
-  return /^\s*shutdown\s*$/i.test(text)
 }
 
 /** Its last word may have come, or not. */

@@ -49,8 +49,11 @@ const PORT = integer({ min: 1, max: 65_535 })
 function portOf({ port, env, general }: TargetOptions): { readonly value: number } | { readonly problem: string } {
   const [label, text] = port
     ? (['--port', port] as const)
-    : (['PGPORT', env['PGPORT'] || String(general.listen_port)] as const)
-  if (text === '0') return { problem: 'the system chooses the port (listen_port = 0): say which it is by --port' }
+    : env['PGPORT']
+      ? (['PGPORT', env['PGPORT']] as const)
+      : (['listen_port', String(general.listen_port)] as const)
+  if (label === 'listen_port' && text === '0')
+    return { problem: 'the system chooses the port (listen_port = 0): say which it is by --port' }
   const parsed = PORT.parse(text)
   return 'problem' in parsed ? { problem: `${label} cannot be ${quote(text)}: ${parsed.problem}` } : parsed
 }

@@ -36,12 +36,15 @@ test('what is empty is not given', () => {
 })
 
 test('a port that is none is told with whoever has named it', () => {
-  for (const port of ['abc', '70000', '-1', '6432x'])
+  for (const port of ['abc', '70000', '-1', '0', '6432x'])
     expect(targetOf({ ...OPTIONS, port })).toEqual({
       problem: `--port cannot be "${port}": it takes a whole number from 1 to 65535`,
     })
   expect(targetOf({ ...OPTIONS, env: { PGPORT: 'abc' } })).toMatchObject({
     problem: expect.stringMatching(/^PGPORT cannot be /),
+  })
+  expect(targetOf({ ...OPTIONS, env: { PGPORT: '0' } })).toMatchObject({
+    problem: expect.stringMatching(/^PGPORT cannot be "0"/),
   })
   expect(targetOf({ ...OPTIONS, general: { ...GENERAL, listen_port: 0 } })).toEqual({
     problem: 'the system chooses the port (listen_port = 0): say which it is by --port',

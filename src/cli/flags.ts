@@ -60,6 +60,9 @@ export function refuseFlags(program: Command, command: Command): void {
   for (const [flag, answer] of Object.entries(REFUSED)) if (given[flag] !== undefined) program.error(`error: ${answer}`)
   if (given['daemon'] !== undefined && command !== program)
     program.error(`error: -d is for the pooler itself: ${command.name()} does not run in the background`)
+  for (const flag of ['upstream', 'database'])
+    if (given[flag] !== undefined && command.name() === 'demo')
+      program.error(`error: --${flag} is not for demo, which starts a PostgreSQL of its own: leave out the word demo`)
 }
 
 /** Flags may stand before and after the name of a subcommand; the later ones win. */

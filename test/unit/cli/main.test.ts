@@ -83,6 +83,16 @@ describe('pgweir', () => {
     }
   })
 
+  test.each([
+    ['--upstream', 'postgres://ada@db/'],
+    ['--database', 'app=host=db'],
+  ])('refuses %s before demo, which would not go there', async (flag, value) => {
+    const { run, written, demos } = fakeWorld()
+    expect(await run(flag, value, 'demo')).toBe(1)
+    expect(written.err).toContain(`${flag} is not for demo, which starts a PostgreSQL of its own`)
+    expect(demos).toEqual([])
+  })
+
   test('answers a mistyped flag with the nearest one', async () => {
     const { run, written } = fakeWorld()
     expect(await run('--default-pool-sise', '5')).toBe(1)

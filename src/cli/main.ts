@@ -155,8 +155,11 @@ function realWorld(args: readonly string[]): World {
     startInBackground: (general) => startInBackground(args, general, complain),
     reportReady: () => {},
     starter: {
-      complain: (complaint) => reportToStarter({ complaint }),
-      reportReady: () => reportToStarter({ ready: true }),
+      complain(complaint) {
+        // From then on standard error is the log's file.
+        if (!reportToStarter({ complaint })) complain(complaint)
+      },
+      reportReady: () => void reportToStarter({ ready: true }),
     },
     loadStart: async () => (await import('../daemon/launch.ts')).launch,
     loadConsole: async () => {

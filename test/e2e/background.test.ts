@@ -53,6 +53,15 @@ test('clients are served when the command has ended, and until SIGTERM; the pidf
   expect(await log()).toContain('shutting down')
 })
 
+test('what it complains of once the command has ended is in the log', async () => {
+  const { iniFile, pidfile, log } = await files()
+  expect(await new Program(['-d', iniFile]).ended()).toBe(0)
+  process.kill(Number(await readFile(pidfile, 'utf8')), 'SIGUSR2')
+  await until('the log tells that it cannot be', async () =>
+    (await log()).includes('pgweir: SIGUSR2: pooler is not paused/suspended\n'),
+  )
+})
+
 test('what keeps it from listening is told where the command was given, and nothing is left', async () => {
   const { iniFile, pidfile } = await files({ listen_addr: '203.0.113.1' })
   const starter = new Program(['-d', iniFile])

@@ -64,8 +64,9 @@ export async function startInBackground(
   })
 }
 
-/** The side of the process in the background. */
-export function reportToStarter(report: Report): void {
-  // Whoever has started us may be gone; we are not.
-  if (process.connected) process.send?.(report, undefined, undefined, () => {})
+/** The side of the process in the background. False if whoever has started us is gone; we are not. */
+export function reportToStarter(report: Report): boolean {
+  if (!process.connected) return false
+  process.send?.(report, undefined, undefined, () => {})
+  return true
 }

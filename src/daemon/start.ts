@@ -106,6 +106,7 @@ export interface Pooler {
 export interface PoolerParts {
   /** Those that hold now. */
   readonly settings: Settings
+  readonly log: Log
   readonly clock: Clock
   readonly sessions: Sessions
   readonly pools: Pools
@@ -389,6 +390,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
         return live.now
       },
       ...{
+        log,
         clock,
         sessions,
         pools,

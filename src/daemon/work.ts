@@ -164,6 +164,8 @@ export async function work(side: WorkerSide): Promise<void> {
   })
   side.on('disconnect', () => {
     member.line.hangUp()
+    // It can tell nobody any more.
+    pooler?.parts.log.error('the primary process has gone: this one ends, and its clients are told so')
     stop()
   })
   const beat = () => {

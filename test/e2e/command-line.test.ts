@@ -28,6 +28,17 @@ test('pgweir file.ini runs; SIGQUIT ends it at once, in good order', async () =>
   await until('no server is left', async () => (await activity(database)).length === 0)
 })
 
+test('without its primary every worker ends, tells its clients and the log, and leaves the port to the next one', async () => {
+  const { program, raw, port, iniFile } = await runProgram({ database, settings: { workers: 2 } })
+  const client = await raw()
+  program.kill('SIGKILL')
+  expect(await client.rest()).toEqual([IS_OVER])
+  expect(await program.ended()).toBe('SIGKILL')
+  expect(program.stderr.match(/ERROR the primary process has gone/g)).toHaveLength(2)
+  await until('no server is left', async () => (await activity(database)).length === 0)
+  await new Program([iniFile, '--listen-port', String(port)]).says(/listening on 127\.0\.0\.1:(\d+)/)
+})
+
 test('SIGINT waits for what runs, and tells the idle then', async () => {
   const { program, raw } = await runProgram({ database, settings: { default_pool_size: 2 } })
   const [idle, busy] = [await raw(), await raw()]

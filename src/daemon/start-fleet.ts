@@ -176,6 +176,7 @@ export async function startFleet(
     later,
     leftovers,
     silenceMs: () => general().worker_timeout,
+    databaseIdleMs: (name) => (live.now.databases.has(name) ? Infinity : general().autodb_idle_timeout || Infinity),
     spawn: (listener) => new SpawnedWorker({ program: workerProgram, descriptors }, listener),
   })
   const tell = (what: Told) => primary.apply(what)

@@ -34,7 +34,7 @@ import type { Worker } from './worker.ts'
 export abstract class GatheredFleet implements Fleet {
   abstract readonly control: Control
   /** What workers have done that are gone: so no counter ever goes backwards. */
-  readonly #departed = new Map<string, Totals>()
+  readonly #departed = new Map<string, Departed>()
   /** Statistics of other databases are forgotten. */
   #isThere = (_database: string) => true
   readonly #accounts: AllAccounts
@@ -56,11 +56,11 @@ export abstract class GatheredFleet implements Fleet {
   protected abstract askAll<Answer>(ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]>
 
   /** What it has told last of its counters stays in those of the fleet. */
-  protected noteDeparted(worker: Worker): void {
+  protected noteDeparted(worker: Worker, nowMs: number): void {
     for (const [database, totals] of worker.totals) {
       if (!this.#keepsStats(database)) continue
       const before = this.#departed.get(database)
-      this.#departed.set(database, sumOf(before ? [before, totals] : [totals]))
+      this.#departed.set(database, { totals: sumOf(before ? [before.totals, totals] : [totals]), knownMs: nowMs })
     }
     worker.totals = new Map()
     this.#accounts.add(worker.accounts)
@@ -71,6 +71,15 @@ export abstract class GatheredFleet implements Fleet {
   keepStats(isThere: (database: string) => boolean): void {
     this.#isThere = isThere
     for (const database of this.#departed.keys()) if (!this.#keepsStats(database)) this.#departed.delete(database)
+  }
+
+  /** Databases that no worker knows any more are forgotten as by each worker: strangers choose their names. */
+  protected forgetUnused(nowMs: number, idleMs: (database: string) => number): void {
+    for (const [database, departed] of this.#departed) {
+      const isKnown = [...this.everyone()].some(({ totals }) => totals.has(database))
+      if (isKnown || database === CONSOLE_NAME) departed.knownMs = nowMs
+      else if (nowMs - departed.knownMs >= idleMs(database)) this.#departed.delete(database)
+    }
   }
 
   #keepsStats(database: string): boolean {
@@ -140,7 +149,8 @@ export abstract class GatheredFleet implements Fleet {
       return stats.map((each) => ({ ...each, totals: NOTHING }))
     })
     // From what is noted, and not from the answers, as in `accounts`; also of whoever ends, and is not asked any more.
-    const noted = [this.#departed, ...[...this.everyone()].map(({ totals }) => totals)].map((counted) =>
+    const departed = new Map([...this.#departed].map(([database, { totals }]) => [database, totals]))
+    const noted = [departed, ...[...this.everyone()].map(({ totals }) => totals)].map((counted) =>
       [...counted].map(([database, totals]) => ({ database, totals, recent: NOTHING_RECENT })),
     )
     return mergeStats([...parts, ...noted])
@@ -236,6 +246,13 @@ export abstract class GatheredFleet implements Fleet {
   async #ask<Name extends Topic>(topic: Name): Promise<Gatherable[Name][]> {
     return (await this.askAll((worker) => worker.line.ask('gather', topic))) as Gatherable[Name][]
   }
+}
+
+/** Of a database, by workers that are gone. */
+interface Departed {
+  readonly totals: Totals
+  /** When any worker knew it last. */
+  knownMs: number
 }
 
 /** Probes wait for a second, if nobody says otherwise. */

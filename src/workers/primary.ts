@@ -46,6 +46,8 @@ export interface PrimaryOptions {
   later(ms: number, work: () => void): void
   /** A worker of which nothing has been heard for so long is taken for hung. */
   silenceMs(): number
+  /** For how long statistics of a database stay that no worker knows any more. */
+  databaseIdleMs(database: string): number
   readonly leftovers: Pick<Leftovers, 'clear'>
   spawn(listener: WorkerProcessListener): WorkerProcess
 }
@@ -55,6 +57,9 @@ const CLEANLY = 'exit code 0'
 
 /** How long workers may take to say goodbye to their clients. */
 const STOP_MS = 5_000
+
+/** How often it is looked which databases nobody uses any more. */
+const FORGET_MS = 10_000
 
 /** Of how many kinds of servers new workers are told what they report. */
 const KNOWN_WELCOMES = 1_000
@@ -73,6 +78,8 @@ export class Primary extends GatheredFleet {
   #addresses: readonly Address[] = []
   #state: 'starting' | 'serving' | 'ending' = 'starting'
   #restarting: Promise<void> | null = null
+  /** When it was last looked which databases nobody uses any more. */
+  #forgottenMs = -Infinity
 
   constructor(options: PrimaryOptions) {
     super(options.tallyNames)
@@ -187,7 +194,7 @@ export class Primary extends GatheredFleet {
     this.#workers.remove(worker)
     this.#options.onWorkerGone(worker.number)
     this.#clients.release([...worker.claims.claims()])
-    this.noteDeparted(worker)
+    this.noteDeparted(worker, this.#options.clock.nowMs)
     // One that has ended by itself has closed its servers.
     const leftovers = [...worker.servers.values()]
     const stillHeld = this.#permits.left(
@@ -220,7 +227,7 @@ export class Primary extends GatheredFleet {
 
   /** Called by the janitor. */
   sweep(): void {
-    const { clock, log, silenceMs } = this.#options
+    const { clock, log, silenceMs, databaseIdleMs } = this.#options
     const { nowMs } = clock
     for (const { worker, silentMs } of this.#silence.look(this.#workers, nowMs, silenceMs())) {
       log.error(`${worker.subject} has not been heard of for ${Math.round(silentMs)} ms: it is killed`)
@@ -229,6 +236,9 @@ export class Primary extends GatheredFleet {
     for (const worker of this.#workers) worker.sweep(nowMs)
     for (const seat of this.#seats) if (nowMs >= seat.dueMs) this.#refill(seat)
     this.#spreading.settle()
+    if (nowMs - this.#forgottenMs < FORGET_MS) return
+    this.#forgottenMs = nowMs
+    this.forgetUnused(nowMs, databaseIdleMs)
   }
 
   #refill(seat: Seat): void {

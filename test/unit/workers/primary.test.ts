@@ -132,6 +132,7 @@ function fleet({
     later: () => {},
     leftovers,
     silenceMs: () => 5_000,
+    databaseIdleMs: (database) => (database === 'app' ? Infinity : 60_000),
     spawn(listener) {
       onSpawn?.()
       const worker = new Played(1_000 + played.length, listener, answers)
@@ -536,6 +537,31 @@ test('what a worker that has gone has done in a database is forgotten with the d
   await settled()
   primary.keepStats((database) => database === 'shop')
   expect((await primary.stats()).map(({ database }) => database)).toEqual(['shop', 'pgbouncer'])
+})
+
+test('what workers that have gone have done in a database of the entry * is forgotten once none has known it for long', async () => {
+  const { primary, clock, worker } = fleet()
+  await primary.start()
+  const totals = { ...sumOf([]), queries: 7 }
+  const names = ['app', 'strange', 'used', 'pgbouncer']
+  worker(0).line.tell('totals', new Map(names.map((name) => [name, totals])))
+  worker(1).line.tell('totals', new Map([['used', totals]]))
+  await settled()
+  worker(0).die('SIGKILL')
+  await settled()
+  const shown = async () => new Set((await primary.stats()).map(({ database }) => database))
+  clock.advance(59_000)
+  primary.sweep()
+  expect(await shown()).toEqual(new Set(names))
+  clock.advance(10_000)
+  primary.sweep()
+  // What the others know is theirs to forget.
+  worker(1).line.tell('totals', new Map())
+  await settled()
+  expect(await shown()).toEqual(new Set(['app', 'used', 'pgbouncer']))
+  clock.advance(60_000)
+  primary.sweep()
+  expect(await shown()).toEqual(new Set(['app', 'pgbouncer']))
 })
 
 test('nor does a worker bring it back that goes after the database', async () => {

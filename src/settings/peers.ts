@@ -23,7 +23,8 @@ export const PEER_ROWS = {
   pool_size: {
     type: override(integer(), 'zero is a value'),
     default: null,
-    meaning: 'Cancel requests on their way to it at one time, instead of default_pool_size; 0 is no limit.',
+    meaning:
+      'Cancel requests on their way to it at one time from each worker, instead of default_pool_size; 0 is no limit.',
   },
 } as const
 

@@ -15,7 +15,12 @@ export const peers = topic<PeerSnapshot>({
     peerId,
     ['host', 'text', 'where it is', ({ host }) => host],
     ['port', 'int4', 'its port', ({ port }) => port],
-    ['pool_size', 'int4', 'cancel requests on their way to it at one time; 0 is no limit', ({ poolSize }) => poolSize],
+    [
+      'pool_size',
+      'int4',
+      'cancel requests on their way to it at one time from each worker; 0 is no limit',
+      ({ poolSize }) => poolSize,
+    ],
   ],
 })
 

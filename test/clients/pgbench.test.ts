@@ -1,7 +1,9 @@
 /** pgbench: many clients on few servers, in every way that it can send a query. */
 
+import type pg from 'pg'
 import { expect, test } from 'vitest'
 import { activity } from '../support/e2e/server-side.ts'
+import { until } from '../support/e2e/until.ts'
 import { adminClient, createDatabase, type TestDatabase } from '../support/postgres.ts'
 import { type Pooled, type PoolOptions, poolOf } from './support/pgweir.ts'
 import { run, type Target } from './support/program.ts'
@@ -64,19 +66,34 @@ test('prepared statements survive a server that may keep only one of them', asyn
   await expectBooks(database, CLIENTS * EACH)
 })
 
-test.each(['simple', 'prepared'])('pgbench repeats what fails to be serialized (%s)', async (protocol) => {
+test.each(['simple', 'extended', 'prepared'])('pgbench repeats what fails to be serialized (%s)', async (protocol) => {
   const { database, target } = await prepare({ mode: 'transaction' })
   const admin = await adminClient(database.database)
-  await admin.query(`create table purses as select id, 100 as amount from generate_series(1, 4) id`)
+  await admin.query(`create table purses as select id, 100 as amount from generate_series(1, ${CLIENTS}) id`)
   await admin.query(`alter table purses owner to ${database.user}`)
-  const script = ['-n', '-f', 'pgbench/serializable.sql', '--max-tries=0', '-T', '2']
-  const { processed, failed, retried } = await bench(target, ['-M', protocol, ...script])
-  expect(processed).toBeGreaterThan(0)
-  expect(retried).toBeGreaterThan(0)
-  expect(failed).toBe(0)
-  const { rows } = await admin.query('select sum(amount)::int from purses')
-  expect(rows).toEqual([{ sum: 400 }])
+  // As many as there are servers have read all purses and changed one each, before any of them may commit: the first that does so has
+  // the others fail. Who tries again waits for nobody, and fails only because another one has succeeded meanwhile.
+  await admin.query('select pg_advisory_lock(1)')
+  const script = ['-f', 'pgbench/serializable.sql', '--max-tries=1000', '-t', '1']
+  const [{ processed, failed, retried }] = await Promise.all([
+    bench(target, ['-M', protocol, ...script]),
+    until('all servers are within a transaction', () => areWaiting(admin, SERVERS)).finally(() =>
+      admin.query('select pg_advisory_unlock(1)'),
+    ),
+  ])
+  expect({ processed, failed }).toEqual({ processed: CLIENTS, failed: 0 })
+  expect(retried).toBeGreaterThanOrEqual(SERVERS - 1)
+  const { rows } = await admin.query('select amount, count(*)::int as purses from purses group by amount')
+  expect(rows).toEqual([{ amount: 101, purses: CLIENTS }])
 })
+
+async function areWaiting(admin: pg.Client, many: number): Promise<boolean> {
+  const { rows } = await admin.query(
+    `select 1 from pg_locks join pg_database on database = pg_database.oid
+      where datname = current_database() and locktype = 'advisory' and not granted`,
+  )
+  return rows.length === many
+}
 
 async function prepare(options: PoolOptions): Promise<Pooled & { database: TestDatabase }> {
   const database = await createDatabase()

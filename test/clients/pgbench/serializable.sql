@@ -1,7 +1,5 @@
-\set from random(1, 4)
-\set to random(1, 4)
 begin isolation level serializable;
 select sum(amount) from purses;
-update purses set amount = amount - 1 where id = :from;
-update purses set amount = amount + 1 where id = :to;
+update purses set amount = amount + 1 where id = :client_id + 1;
+select pg_advisory_xact_lock_shared(1);
 end;

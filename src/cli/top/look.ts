@@ -21,9 +21,9 @@ export async function look(
 ): Promise<{ readonly view: TopView; readonly counted: Counted }> {
   const version = await ask('show version')
   const state = await ask('show state')
-  const pools = await ask('show pools')
+  const pools = (await ask('show pools')).filter(isOfClients)
   const latencies = await ask('show latencies')
-  const totals = await ask('show stats_totals')
+  const totals = (await ask('show stats_totals')).filter(isOfClients)
   const workers = await ask('show workers')
   const sum = (name: string) => totals.reduce((total, row) => total + Number(row[name] ?? 0), 0)
   const counted: Counted = {
@@ -37,9 +37,7 @@ export async function look(
   const view: TopView = {
     version: version[0]?.['version'] ?? 'pgweir',
     state: state.find(({ value }) => value === 'yes')?.['key'] ?? 'active',
-    rows: pools
-      .filter(({ database }) => database !== 'pgbouncer')
-      .map((row) => rowOf(row, byPool.get(`${row['database']}\0${row['user']}`) ?? {})),
+    rows: pools.map((row) => rowOf(row, byPool.get(`${row['database']}\0${row['user']}`) ?? {})),
     rates:
       seconds > 0
         ? {
@@ -55,6 +53,11 @@ export async function look(
     })),
   }
   return { view, counted }
+}
+
+/** The console counts as a database, and we are its client: what is asked here is no work of the pooler's. */
+function isOfClients({ database }: Readonly<Record<string, string>>): boolean {
+  return database !== 'pgbouncer'
 }
 
 function rowOf(pool: Readonly<Record<string, string>>, latency: Readonly<Record<string, string>>): TopRow {

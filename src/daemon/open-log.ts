@@ -100,7 +100,12 @@ export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean
 /** Throws if it cannot be. Lines must be on disk before the client is told of an error, so they are written at once. */
 export function openLogFile(general: GeneralSettings): number | null {
   if (general.logfile === '') return null
-  const file = openSync(general.logfile, 'a', 0o640)
+  let file: number
+  try {
+    file = openSync(general.logfile, 'a', 0o640)
+  } catch (cause) {
+    throw new Error(`logfile cannot be written: ${(cause as Error).message}`, { cause })
+  }
   const owner = futureOwner(general)
   if (owner !== null) fchownSync(file, owner.uid, owner.gid)
   return file
@@ -113,7 +118,7 @@ export function logProblems({ general, origins }: Pick<Settings, 'general' | 'or
     const file = openLogFile(general)
     if (file !== null) closeSync(file)
   } catch (cause) {
-    problems.push(error(origins.logfile, `logfile cannot be written: ${(cause as Error).message}`))
+    problems.push(error(origins.logfile, (cause as Error).message))
   }
   try {
     openSystemLog(general, Date.now, () => {})?.close()

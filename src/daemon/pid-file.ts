@@ -20,7 +20,8 @@ export function claimPidFile(
     // Somebody may be as quick as we are.
     file = openSync(path, 'wx', 0o644)
   } catch (cause) {
-    throw (cause as NodeJS.ErrnoException).code === 'EEXIST' ? new Error(takenSentence(path)) : cause
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw new Error(takenSentence(path), { cause })
+    throw new Error(`pidfile cannot be written: ${(cause as Error).message}`, { cause })
   }
   writeFileSync(file, `${process.pid}\n`)
   if (owner !== null) fchownSync(file, owner.uid, owner.gid)

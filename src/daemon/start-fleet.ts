@@ -12,7 +12,7 @@ import { describeListening } from '../net/unix-sockets.ts'
 import { startJanitor } from '../pool/janitor.ts'
 import { TallyNames } from '../pool/tallies.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
-import { formatProblem } from '../settings/problem.ts'
+import { formatProblem, SettingsError } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
 import type { Control } from '../workers/control.ts'
 import { Leftovers } from '../workers/leftovers.ts'
@@ -231,7 +231,7 @@ function readForWorkers(settings: Settings): void {
   keepFiles()
   const problems = [...loadTls(settings).problems, ...loadHba(settings).problems]
   const errors = problems.filter(({ severity }) => severity === 'error')
-  if (errors.length > 0) throw new Error(errors.map(formatProblem).join('\n'))
+  if (errors.length > 0) throw new SettingsError(errors)
 }
 
 function later(ms: number, work: () => void): void {

@@ -24,7 +24,7 @@ import { PoolerError } from '../problems.ts'
 import type { CancelSender } from '../server/cancel.ts'
 import { Tracked } from '../server/profile.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
-import { formatProblem, type Problem } from '../settings/problem.ts'
+import { formatProblem, type Problem, SettingsError } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
 import type { CancelRoutes } from '../workers/cancel-routes.ts'
 import { type Control, callOn } from '../workers/control.ts'
@@ -418,7 +418,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
 
 /** What the files are good for; throws if that is nothing. */
 function soundOf<Setup>({ setup, problems }: LoadedFiles<Setup>, warn: (problem: Problem) => void): Setup {
-  if (setup === null) throw new Error(problems.map(formatProblem).join('\n'))
+  if (setup === null) throw new SettingsError(problems)
   for (const problem of problems) warn(problem)
   return setup
 }

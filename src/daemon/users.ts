@@ -8,7 +8,7 @@ import type { Log } from '../base/log.ts'
 import { Lru } from '../base/lru.ts'
 import type { Proof } from '../client/authentication.ts'
 import type { Settings } from '../settings/load.ts'
-import { error, formatProblem, type Problem } from '../settings/problem.ts'
+import { error, formatProblem, type Problem, SettingsError } from '../settings/problem.ts'
 import { keptInstead, readSettingsFile } from './kept-files.ts'
 
 export class Users {
@@ -225,7 +225,7 @@ export function stampOf(path: string, { ino, size, mtimeMs, ctimeMs }: Stats): s
 export function openUsers(settings: Settings, log: Log): Users {
   const loaded = loadUsers(settings)
   for (const problem of loaded.problems) {
-    if (problem.severity === 'error') throw new Error(formatProblem(problem))
+    if (problem.severity === 'error') throw new SettingsError([problem])
     log.warning(formatProblem(problem))
   }
   return new Users(loaded)

@@ -109,7 +109,7 @@ async function openUnixSocket<Opened extends { close(): void }>(
     return [opened]
   } catch (problem) {
     opened?.close()
-    if (onFailed === undefined) throw problem
+    if (onFailed === undefined) throw aboutUnixSocket(host, problem)
     onFailed(problem as Error)
     return []
   }
@@ -154,6 +154,15 @@ async function addressesOf(name: string): Promise<readonly { readonly address: s
 function aboutListenAddr(what: string, problem: unknown): Error {
   const { message, code } = problem as NodeJS.ErrnoException
   return Object.assign(new Error(`listen_addr: ${what}: ${message}`, { cause: problem }), { code })
+}
+
+/** That somebody else listens there is said in words of PgBouncer's already. */
+function aboutUnixSocket(path: string, problem: unknown): Error {
+  const { message, code } = problem as NodeJS.ErrnoException
+  if (code === 'EADDRINUSE') return problem as Error
+  return Object.assign(new Error(`unix_socket_dir: ${path} cannot be listened on: ${message}`, { cause: problem }), {
+    code,
+  })
 }
 
 /** What a host without IPv6 answers: the kernel has none, or no interface has an address. */

@@ -31,6 +31,13 @@ export function hasErrors(problems: readonly Problem[]): boolean {
   return problems.some((problem) => problem.severity === 'error')
 }
 
+/** Thrown where a start ends because of them: each has its place already, so that nothing is to be put in front. */
+export class SettingsError extends Error {
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(formatProblem).join('\n'))
+  }
+}
+
 /** `pgweir.ini:12: error: …`, which editors and CI can turn into a link. */
 export function formatProblem({ severity, sentence, file, line }: Problem): string {
   const place = file === null ? 'pgweir' : line === null ? file : `${file}:${line}`

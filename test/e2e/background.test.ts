@@ -62,6 +62,14 @@ test('what it complains of once the command has ended is in the log', async () =
   )
 })
 
+test.each(['pidfile', 'logfile'])('a %s that cannot be written is told by its setting', async (key) => {
+  const { iniFile } = await files({ [key]: '/nowhere/at/all' })
+  const starter = new Program(['-d', iniFile])
+  expect(await starter.ended()).toBe(1)
+  const reason = "ENOENT: no such file or directory, open '/nowhere/at/all'"
+  expect(starter.stderr).toBe(`pgweir: error: ${key} cannot be written: ${reason}\n`)
+})
+
 test('what keeps it from listening is told where the command was given, and nothing is left', async () => {
   const { iniFile, pidfile } = await files({ listen_addr: '203.0.113.1' })
   const starter = new Program(['-d', iniFile])

@@ -31,7 +31,13 @@ export async function startInBackground(
   complain: (text: string) => void,
 ): Promise<number> {
   // What Node itself has to say when it breaks shall not be lost.
-  const errors = openLogFile(general) ?? 'ignore'
+  let errors: number | 'ignore'
+  try {
+    errors = openLogFile(general) ?? 'ignore'
+  } catch (cause) {
+    complain(`pgweir: error: ${(cause as Error).message}\n`)
+    return 1
+  }
   const [, program = ''] = process.argv
   const child = spawn(process.execPath, [...process.execArgv, program, IN_BACKGROUND_FLAG, ...args], {
     detached: true,

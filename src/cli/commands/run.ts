@@ -5,7 +5,7 @@ import { claimPidFile, type PidFile } from '../../daemon/pid-file.ts'
 import { futureOwner, whyNotAsRoot } from '../../daemon/privileges.ts'
 import { PoolerError } from '../../problems.ts'
 import { type Loaded, type LoadOptions, loadSettings, type Settings } from '../../settings/load.ts'
-import { formatProblem, hasErrors } from '../../settings/problem.ts'
+import { formatProblem, hasErrors, SettingsError } from '../../settings/problem.ts'
 import type { GeneralSettings } from '../../settings/schema.ts'
 import type { Control } from '../../workers/control.ts'
 import { EndSignals } from '../signals.ts'
@@ -98,6 +98,10 @@ export async function run(options: RunOptions, start: Start, surroundings: Surro
     return 0
   } catch (cause) {
     if (cause instanceof InvariantError) throw cause
+    if (cause instanceof SettingsError) {
+      surroundings.complain(`${cause.message}\n`)
+      return 1
+    }
     return refuse(cause instanceof Error ? cause.message : String(cause))
   } finally {
     signals.forget()

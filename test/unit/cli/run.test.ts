@@ -6,6 +6,7 @@ import { InvariantError } from '../../../src/base/invariant.ts'
 import { run, type Start } from '../../../src/cli/commands/run.ts'
 import { ECHO_MS } from '../../../src/cli/signals.ts'
 import { PoolerError } from '../../../src/problems.ts'
+import { error, SettingsError } from '../../../src/settings/problem.ts'
 import { until } from '../../support/e2e/until.ts'
 import { loadText, virtualFiles } from '../settings/virtual-files.ts'
 import { fakeWorld } from './world.ts'
@@ -28,6 +29,16 @@ test('errors in the settings are all told and nothing is started', async () => {
   expect(written.err).toContain('pgweir.ini:2: error: verbose cannot be "x"')
   expect(written.err).toContain('pgweir.ini:3: error: there is no setting "foo"')
   expect(started).toEqual([])
+})
+
+test('what is found wrong while it starts stands there as it does in pgweir check', async () => {
+  const { world, written } = fakeWorld()
+  const place = { file: 'pgweir.ini', line: 9 }
+  const start = async () => {
+    throw new SettingsError([error(place, 'one thing is wrong'), error(place, 'and another')])
+  }
+  expect(await run(OPTIONS, start, world)).toBe(1)
+  expect(written.err).toBe('pgweir.ini:9: error: one thing is wrong\npgweir.ini:9: error: and another\n')
 })
 
 test('warnings are told and the pooler starts', async () => {

@@ -51,8 +51,10 @@ test('one that somebody else has written since stays', () => {
   expect(readFileSync(path, 'utf8')).toBe(`${OTHER}\n`)
 })
 
-test('a folder that is not there is told', () => {
-  expect(() => claimPidFile('/nowhere/pgweir.pid')).toThrow('ENOENT')
+test('a folder that is not there is told, with the setting that names it', () => {
+  expect(() => claimPidFile('/nowhere/pgweir.pid')).toThrow(
+    /^pidfile cannot be written: ENOENT.*\/nowhere\/pgweir\.pid/,
+  )
 })
 
 test('without a name there is none', () => {

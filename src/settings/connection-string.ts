@@ -20,13 +20,18 @@ export function parseConnectionString(text: string): Pairs {
   const pairs: Pair[] = []
   const failed = (problem: string): Pairs => ({ pairs, problem })
   let at = skipBlanks(text, 0)
+  if (/^postgres(ql)?:\/\//i.test(text))
+    return failed('a URL is for --upstream alone; here it is host=… port=… dbname=…')
 
   while (at < text.length) {
     const start = at
     const key = matchAt(/[^\s=']*/y, text, at)
     at = skipBlanks(text, at + key.length)
-    if (key === '' || text[at] !== '=')
+    if (key === '' || text[at] !== '=') {
+      if (/[;#]/.test(text[start] ?? ''))
+        return failed(`expected key=value at character ${start + 1}; a comment needs a line of its own`)
       return failed(`expected key=value at character ${start + 1}; a value with spaces needs single quotes`)
+    }
     at = skipBlanks(text, at + 1)
 
     if (text[at] !== "'") {

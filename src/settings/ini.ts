@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join, normalize } from 'node:path'
-import { error, type Place, type Problem, quote } from './problem.ts'
+import { error, type Place, type Problem, quote, warning } from './problem.ts'
 
 export interface Entry extends Place {
   /** The name of the section, without brackets. */
@@ -86,6 +86,10 @@ class IniReader implements Ini {
       this.#problems.push(error(askedAt, `${quote(path)} cannot be read: ${systemSentence(cause)}`))
       return
     }
+    if (text.includes('\0')) {
+      this.#problems.push(error({ file: path, line: 1 }, 'the file is not UTF-8: save it as that'))
+      return
+    }
     this.#open.push(normalize(path))
     const lines = text.replace(/^\uFEFF/, '').split('\n')
     for (const [index, line] of lines.entries()) this.#readLine(line.trim(), { file: path, line: index + 1 })
@@ -123,6 +127,8 @@ class IniReader implements Ini {
     } else if (this.#section === null) {
       this.#problems.push(error(place, 'this line stands before the first section; settings belong under [pgbouncer]'))
     } else {
+      if (line.includes('\ufffd'))
+        this.#problems.push(warning(place, 'this line is not UTF-8, so it does not mean what it should'))
       this.entries.push({ section: this.#section, ...entry, ...place })
     }
   }

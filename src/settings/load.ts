@@ -19,6 +19,7 @@ import {
   SETTING_ROWS,
   type SettingKey,
 } from './schema.ts'
+import { slipHint, slipIn } from './slips.ts'
 import { readUser, type UserSettings } from './users.ts'
 
 export interface LoadOptions {
@@ -265,7 +266,11 @@ class Draft {
       this.#noticeSecond(this.places.get(subject), place, subject)
       this.places.set(subject, place)
       const pairs = parseConnectionString(value)
-      if (section === 'databases') this.#addDatabase(key, pairs, place)
+      if (pairs.problem !== null && pairs.pairs.length === 0 && isSettingKey(key))
+        this.problems.push(
+          error(place, `${quote(key)} is a setting, and belongs under [pgbouncer], not under [${section}]`),
+        )
+      else if (section === 'databases') this.#addDatabase(key, pairs, place)
       else if (section === 'users') this.users.set(key, readUser(key, pairs, this.#reading(place)))
       else this.#addPeer(key, pairs, place)
     }
@@ -287,16 +292,20 @@ class Draft {
       const parsed = 'value' in resolved ? row.type.parse(resolved.value) : resolved
       if ('problem' in parsed) {
         const what = parsed === resolved ? '' : ` cannot be ${quote(text)}:`
-        this.problems.push({ ...error(origin, `${label}${what} ${parsed.problem}`), setting: key })
+        const hint = hasSlips(origin) ? slipHint(text) : ''
+        this.problems.push({ ...error(origin, `${label}${what} ${parsed.problem}${hint}`), setting: key })
         return
       }
       this.general[key] = parsed.value
       this.origins[key] = origin
+      const slip = row.type.showsSlips && hasSlips(origin) ? slipIn(text) : null
+      if (slip !== null) this.problems.push(warning(origin, `${label}: ${slip}`))
       if (row.noEffect !== undefined && parsed.value !== row.default)
         this.problems.push(warning(origin, `${label} has no effect: ${row.noEffect}`))
       return
     }
-    this.problems.push(error(origin, `there is no setting ${quote(label)}${suggestion(key, SETTING_KEYS)}`))
+    const guess = CONNECTION.test(text) ? '; a database is a line under [databases]' : suggestion(key, SETTING_KEYS)
+    this.problems.push(error(origin, `there is no setting ${quote(label)}${guess}`))
   }
 
   #reading(place: Place): Reading {
@@ -314,6 +323,14 @@ class Draft {
     if (peer !== null) this.peers.set(name, peer)
   }
 }
+
+/** A shell has taken the quotes and comments of a flag; files of variables, as Docker reads them, are read by none. */
+function hasSlips({ from }: Origin): boolean {
+  return from === 'ini' || from === 'environment'
+}
+
+/** How a line of [databases] begins. */
+const CONNECTION = /^(?:host|port|dbname|user|password|auth_user|pool_mode|pool_size)[ \t]*=|^postgres(?:ql)?:\/\//
 
 const NOTHING_TO_POOL =
   "there is nothing to pool; give a configuration file, --upstream postgres://user:password@host/ or --database 'name=host=…'"

@@ -16,6 +16,7 @@ import {
   milliseconds,
   oneOf,
   path,
+  plainText,
   secret,
   socketDirectory,
   text,
@@ -65,7 +66,7 @@ const authType = oneOf(['any', 'trust', 'plain', 'md5', 'scram-sha-256', 'cert',
 
 const LISTENING = {
   listen_addr: atRestart(
-    text,
+    plainText,
     '127.0.0.1',
     'Addresses to accept clients on, with commas between; `*` is all of them, nothing is none. Where it is not set PgBouncer listens on its unix socket only, and pgweir on this machine alone, too.',
   ),
@@ -76,7 +77,11 @@ const LISTENING = {
     'Folder of a unix socket (`.s.PGSQL.` and the port) on which clients are accepted, too. `@name` is an abstract one; nothing is none.',
   ),
   unix_socket_mode: atRestart(fileMode, '0777', 'Rights of the unix socket: who may write to it may connect.'),
-  unix_socket_group: atRestart(text, '', "Group of the unix socket, by name or number; the process's own if not set."),
+  unix_socket_group: atRestart(
+    plainText,
+    '',
+    "Group of the unix socket, by name or number; the process's own if not set.",
+  ),
   peer_id: row(
     integer({ max: MAX_PEER_ID }),
     '0',
@@ -229,7 +234,7 @@ const LOGGING_IN = {
     isResolvedInside: true,
   },
   auth_user: orNone(
-    text,
+    plainText,
     '',
     'Who looks up users that are not in auth_file, in the database that they ask for; nobody is looked up if not set. Its own secret stands in auth_file.',
   ),
@@ -455,7 +460,7 @@ const LOGS = {
 const RUNNING = {
   user: {
     ...atRestart(
-      text,
+      plainText,
       '',
       'Who pgweir becomes when root has started it, once it has opened its sockets and read its files; named in `/etc/passwd`. The same as `-u`.',
     ),

@@ -13,6 +13,8 @@ export interface ValueType<T> {
   readonly accepts: string
   parse(text: string): Parsed<T>
   print(value: T): string
+  /** It takes nearly any text, in which a comment or quotes can yet not be meant. */
+  readonly showsSlips?: boolean
 }
 
 export interface Bounds {
@@ -129,6 +131,9 @@ export const text: ValueType<string> = {
   print: (value) => value,
 }
 
+/** Names and addresses, unlike SQL. */
+export const plainText: ValueType<string> = { ...text, showsSlips: true }
+
 export const secret: ValueType<string> = {
   name: 'text',
   accepts: 'text',
@@ -142,6 +147,7 @@ export const path: ValueType<string> = {
   accepts: 'a path',
   parse: (value) => ({ value: value.startsWith('~/') ? join(homedir(), value.slice(2)) : value }),
   print: (value) => value,
+  showsSlips: true,
 }
 
 export const list: ValueType<readonly string[]> = {
@@ -149,6 +155,7 @@ export const list: ValueType<readonly string[]> = {
   accepts: 'a list, with commas or spaces between',
   parse: (value) => ({ value: value.split(/[\s,]+/).filter((item) => item !== '') }),
   print: (value) => value.join(', '),
+  showsSlips: true,
 }
 
 /** Where the HTTP server listens; an IPv6 address is in brackets where it is written. */
@@ -227,6 +234,7 @@ export const socketDirectory: ValueType<string> = {
     return { value: value.startsWith('@') ? value : resolve(value) }
   },
   print: (value) => value,
+  showsSlips: true,
 }
 
 /** Rights of a file, as chmod takes them: octal digits once printed. */

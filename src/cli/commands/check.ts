@@ -50,19 +50,23 @@ interface Found {
   readonly settings: Settings
   readonly written: Written
   readonly rules: readonly HbaRule[]
+  /** Of auth_file and of [users]. */
+  readonly userCount: number
   readonly problems: readonly Problem[]
 }
 
 function examine(options: CheckOptions): Found {
   const { settings, written, problems } = loadSettings(options)
   const hba = loadHba(settings)
+  const userFile = loadUsers(settings)
   return {
     settings,
     written,
     rules: hba.setup?.rules ?? [],
+    userCount: new Set([...userFile.secrets.keys(), ...settings.users.keys()]).size,
     problems: [
       ...problems,
-      ...loadUsers(settings).problems,
+      ...userFile.problems,
       ...loadTls(settings).problems,
       ...hba.problems,
       ...resolvConfProblems(settings),
@@ -72,7 +76,7 @@ function examine(options: CheckOptions): Found {
 }
 
 function conclude(
-  { settings, problems }: Found,
+  { settings, userCount, problems }: Found,
   { iniFile }: CheckOptions,
   write: (text: string) => void,
   notes: readonly string[],
@@ -85,14 +89,15 @@ function conclude(
     .filter(Boolean)
     .join(', ')
   if (errors > 0) write(`${iniFile}: ${counts}\n`)
-  else write(`${iniFile}: ${summary(settings)}${counts === '' ? ' are fine' : ` are usable, with ${counts}`}\n`)
+  else
+    write(`${iniFile}: ${summary(settings, userCount)}${counts === '' ? ' are fine' : ` are usable, with ${counts}`}\n`)
   return errors > 0 ? 1 : 0
 }
 
-function summary({ origins, databases, fallback, users, peers }: Settings): string {
+function summary({ origins, databases, fallback, peers }: Settings, userCount: number): string {
   const given = Object.values(origins).filter(({ from }) => from !== 'default').length
   const databaseCount = databases.size + (fallback === null ? 0 : 1)
-  const counts = [plural(given, 'setting'), plural(databaseCount, 'database'), plural(users.size, 'user')]
+  const counts = [plural(given, 'setting'), plural(databaseCount, 'database'), plural(userCount, 'user')]
   if (peers.size > 0) counts.push(plural(peers.size, 'peer'))
   return counts.join(', ').replace(/, ([^,]*)$/, ' and $1')
 }

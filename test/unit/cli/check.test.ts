@@ -23,6 +23,16 @@ test('a good file is counted and passes', () => {
   })
 })
 
+test('users are those of auth_file, and of the section besides', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'pgweir-check-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  const path = join(directory, 'userlist.txt')
+  writeFileSync(path, '"ada" "one"\n"bob" "two"\n')
+  expect(checkText(`${GOOD_INI}auth_file = ${path}\n[users]\nada = pool_size=1\neve = pool_size=1\n`).lines).toEqual([
+    'pgweir.ini: 2 settings, 1 database and 3 users are fine',
+  ])
+})
+
 test('warnings alone pass', () => {
   expect(checkText(`${GOOD_INI}pkt_buf = 8192\n`)).toEqual({
     exitCode: 0,

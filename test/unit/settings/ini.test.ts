@@ -36,6 +36,15 @@ describe('ini text', () => {
     expect(readText('\uFEFF[pgbouncer]\r\nverbose = 1\r\n').entries).toEqual(['main.ini:2 [pgbouncer] verbose = 1'])
   })
 
+  test('in another encoding is one problem; what is only partly so is told where it counts', () => {
+    const ofWindows = Buffer.from('\ufeff[a]\nb = c\n', 'utf16le').toString('utf8')
+    expect(readText(ofWindows).told).toEqual(['main.ini:1: error: the file is not UTF-8: save it as that'])
+    const latin1 = Buffer.from('; caf\xe9\n[a]\nb = caf\xe9\n', 'latin1').toString('utf8')
+    expect(readText(latin1).told).toEqual([
+      'main.ini:3: warning: this line is not UTF-8, so it does not mean what it should',
+    ])
+  })
+
   test('keeps an empty value', () => {
     expect(readText('[pgbouncer]\nlogfile =\n').entries).toEqual(['main.ini:2 [pgbouncer] logfile = '])
   })

@@ -121,6 +121,36 @@ app = host=a
     expect(settings.general.verbose).toBe(2)
   })
 
+  test('of what other files take tell what is different here', () => {
+    const text = [
+      '[databases]',
+      'app = host=db ; the first',
+      'shop = postgres://db/shop',
+      'listen_port = 6432',
+      '[pgbouncer]',
+      'listen_addr = 127.0.0.1 ; this machine',
+      'pool_mode = transaction # always',
+      'max_client_conn = "100"',
+      "auth_file = 'userlist.txt'",
+      'admin_users = ada, bob # both of us',
+      'server_reset_query = RESET ALL ; SELECT "a"',
+      'reports = host=db',
+    ]
+    const { problems } = loadText(text.join('\n'))
+    const comment = 'a comment needs a line of its own'
+    expect(problems.map(formatProblem)).toEqual([
+      `pgweir.ini:2: error: database "app": expected key=value at character 9; ${comment}`,
+      'pgweir.ini:3: error: database "shop": a URL is for --upstream alone; here it is host=… port=… dbname=…',
+      'pgweir.ini:4: error: "listen_port" is a setting, and belongs under [pgbouncer], not under [databases]',
+      `pgweir.ini:6: warning: listen_addr: ${comment}, behind a value it is a part of that`,
+      `pgweir.ini:7: error: pool_mode cannot be "transaction # always": it takes one of session, transaction, statement; ${comment}, behind a value it is a part of that`,
+      'pgweir.ini:8: error: max_client_conn cannot be "\\"100\\"": it takes a whole number; the quotes are a part of the value, leave them out',
+      'pgweir.ini:9: warning: auth_file: the quotes are a part of the value, leave them out',
+      `pgweir.ini:10: warning: admin_users: ${comment}, behind a value it is a part of that`,
+      'pgweir.ini:12: error: there is no setting "reports"; a database is a line under [databases]',
+    ])
+  })
+
   test('are made of having nothing to listen on, nothing to pool and nobody who can log in', () => {
     expect(loadText(`${GOOD_INI}listen_addr =\n`).told).toEqual([])
     expect(loadText(`${GOOD_INI}listen_addr =\nunix_socket_dir =\n`).told).toEqual([

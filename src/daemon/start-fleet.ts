@@ -29,6 +29,7 @@ import { keepFiles, keptFiles } from './kept-files.ts'
 import { Live } from './live.ts'
 import { LiveSettings } from './live-settings.ts'
 import { openMonitoring } from './monitoring.ts'
+import { tooFewOpenFiles } from './open-files.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { permitSizes } from './pool-settings.ts'
 import { becomeUser } from './privileges.ts'
@@ -215,6 +216,8 @@ export async function startFleet(
   for (const problem of [...firstTls.problems, ...loadHba(first).problems]) log.warning(formatProblem(problem))
   for (const address of addresses) log.info(`listening on ${describeListening(address)}`)
   log.info(`process up: pgweir ${VERSION}, ${workers} workers, transport ${transport.name} (${because})`)
+  const tooFew = tooFewOpenFiles(first.general)
+  if (tooFew !== null) log.warning(tooFew)
   serviceManager.ready()
   return {
     addresses,

@@ -54,6 +54,7 @@ import { Memberships } from './memberships.ts'
 import { openMonitoring } from './monitoring.ts'
 import { openNames } from './names.ts'
 import { alone, type Membership } from './one-of-several.ts'
+import { tooFewOpenFiles } from './open-files.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { permitSizes } from './pool-settings.ts'
 import { becomeUser } from './privileges.ts'
@@ -377,6 +378,8 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   log.info(`process up: pgweir ${VERSION}, transport ${transport.name} (${because})`)
   const unmet = unmetWishes(general, transport.name)
   if (unmet !== null) log.warning(unmet)
+  const tooFew = isAlone ? tooFewOpenFiles(general) : null
+  if (tooFew !== null) log.warning(tooFew)
   databases.openForced()
   isStarting = false
   lifecycle.serve({ listeners, janitor: options.sweepsByItself === false ? null : startJanitor(sweep) })

@@ -2,6 +2,7 @@
 
 import { type Command, Option } from 'commander'
 import { flagName, isSettingKey, TOPICS } from '../settings/schema.ts'
+import type { ValueType } from '../settings/values.ts'
 import { IN_BACKGROUND_FLAG } from './commands/background.ts'
 
 /** What was given on the command line, for `loadSettings`. */
@@ -13,15 +14,15 @@ export interface CommandLine {
   readonly isQuiet: boolean
 }
 
-/** Adds a flag for each setting. Those without effect are hidden. */
-export function addSettingFlags(command: Command): Command {
+/** Adds a flag for each setting. Those without effect are hidden, and for commands that are about something else all of them. */
+export function addSettingFlags(command: Command, areListed = true): Command {
   for (const [topic, rows] of Object.entries(TOPICS))
     for (const [key, row] of Object.entries(rows))
       if (key !== COUNTED)
         command.addOption(
-          new Option(`${SHORT[key] ?? ''}${flagName(key)} <value>`, row.meaning.replaceAll('`', ''))
+          new Option(`${SHORT[key] ?? ''}${flagName(key)} <value>`, row.meaning.replaceAll('`', '') + usually(row))
             .helpGroup(`${topic}:`)
-            .hideHelp('noEffect' in row),
+            .hideHelp('noEffect' in row || !areListed),
         )
   return command
 }
@@ -76,6 +77,14 @@ export function readCommandLine(command: Command): CommandLine {
     isQuiet: given.quiet ?? before.isQuiet,
   }
 }
+
+function usually<T>({ type, default: value }: { readonly type: ValueType<T>; readonly default: T }): string {
+  const printed = type.print(value)
+  return printed === '' || printed.length > MAX_DEFAULT ? '' : ` (default: ${printed})`
+}
+
+/** The query of auth_query is longer. */
+const MAX_DEFAULT = 40
 
 /** `verbose` is a number in a file, and on the command line the number of its flags. */
 const COUNTED = 'verbose'

@@ -1,6 +1,8 @@
 /** The command line: which command, with which flags. */
 
+import { existsSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { nearest } from '../settings/nearest.ts'
 import { versionLine } from '../version.ts'
 import { reportToStarter, startInBackground } from './commands/background.ts'
 import { checkForMove } from './commands/check.ts'
@@ -17,6 +19,7 @@ import {
   readCommandLine,
   refuseFlags,
 } from './flags.ts'
+import { arrangeHelp, EXAMPLES, SETTINGS_ARE_FLAGS } from './help.ts'
 
 /** Everything outside the process that commands touch, so that tests can stand in for it. */
 export interface World extends Surroundings {
@@ -48,10 +51,13 @@ export async function main(args: string[], world: World = realWorld(args)): Prom
 }
 
 function createProgram(world: World, finish: (exitCode: number) => void): Command {
-  const program = new Command('pgweir')
+  const program = arrangeHelp(new Command('pgweir'))
     .description('A connection pooler for PostgreSQL. Without a subcommand it runs in the foreground.')
     .argument('[config.ini]', 'configuration file, in the format of PgBouncer')
     .version(versionLine, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this')
+    .helpCommand('help [command]', 'print what a command takes')
+    .addHelpText('after', EXAMPLES)
     // Flags after a subcommand are its own.
     .enablePositionalOptions()
     .exitOverride()
@@ -59,6 +65,8 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
     .hook('preAction', (_, command) => refuseFlags(program, command))
   addSettingFlags(addServerFlags(addOutputFlags(addRefusedFlags(addRunFlags(program)))))
   program.action(async (iniFile: string | undefined) => {
+    const command = meantCommand(program, iniFile)
+    if (command !== null) program.error(`error: there is no command "${iniFile}"; did you mean "${command}"?`)
     const { daemon = false, inBackground = false } = program.opts<{ daemon?: boolean; inBackground?: boolean }>()
     const given = { ...readCommandLine(program), iniFile: iniFile ?? null, env: world.env }
     const options = { ...given, isQuiet: given.isQuiet || inBackground, isDaemon: daemon && !inBackground }
@@ -71,10 +79,12 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
     .command('check')
     .description('tell every problem of a configuration file, and what will be different from PgBouncer')
     .argument('<config.ini>')
-  addSettingFlags(addServerFlags(checking)).action(async (iniFile: string) => {
-    const options = { ...readCommandLine(checking), iniFile, env: world.env }
-    finish(await checkForMove(options, world.print))
-  })
+  addSettingFlags(addServerFlags(checking), false)
+    .addHelpText('after', SETTINGS_ARE_FLAGS)
+    .action(async (iniFile: string) => {
+      const options = { ...readCommandLine(checking), iniFile, env: world.env }
+      finish(await checkForMove(options, world.print))
+    })
 
   addConsole(program).action(async (texts: readonly string[], flags: ConsoleFlags) => {
     const talk = await world.loadConsole()
@@ -85,11 +95,13 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
     .command('demo')
     .description('start an embedded PostgreSQL and pool it')
     .option('--password <password>', 'password of the role demo; a random one if not given')
-  addSettingFlags(addOutputFlags(demo)).action(async () => {
-    const startDemo = await world.loadDemo()
-    const { password } = demo.opts<{ password?: string }>()
-    finish(await startDemo({ ...readCommandLine(demo), password }))
-  })
+  addSettingFlags(addOutputFlags(demo), false)
+    .addHelpText('after', SETTINGS_ARE_FLAGS)
+    .action(async () => {
+      const startDemo = await world.loadDemo()
+      const { password } = demo.opts<{ password?: string }>()
+      finish(await startDemo({ ...readCommandLine(demo), password }))
+    })
   addPlaceFlags(program.command('top').description('watch the pools of a pgweir that runs'))
     .option('--delay <seconds>', 'time between two looks', '1')
     .option('--once', 'look once, and print that; also where there is no terminal')
@@ -97,6 +109,15 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
       finish(await (await world.loadTop())({ ...flags, ...settingsBefore(program) }))
     })
   return program
+}
+
+/** What stands in the place of a file, is none, and is nearly a command; null otherwise. */
+function meantCommand(program: Command, word: string | undefined): string | null {
+  if (word === undefined || !/^\w+$/.test(word) || existsSync(word)) return null
+  return nearest(
+    word,
+    program.commands.map((command) => command.name()),
+  )
 }
 
 function addConsole(program: Command): Command {

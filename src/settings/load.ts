@@ -333,7 +333,7 @@ function hasSlips({ from }: Origin): boolean {
 const CONNECTION = /^(?:host|port|dbname|user|password|auth_user|pool_mode|pool_size)[ \t]*=|^postgres(?:ql)?:\/\//
 
 const NOTHING_TO_POOL =
-  "there is nothing to pool; give a configuration file, --upstream postgres://user:password@host/ or --database 'name=host=…'"
+  "there is nothing to pool; give a configuration file, --upstream postgres://user:password@host/ or --database 'name=host=…'; or have a look with pgweir demo"
 
 /** `trust`, too, knows only who is in the file. */
 const NEEDS_USERS: readonly string[] = [

@@ -36,6 +36,30 @@ describe('pgweir', () => {
     expect(written.out).not.toContain('--pkt-buf')
   })
 
+  test('--help has the commands first, and breaks no line of a terminal', async () => {
+    for (const args of [
+      ['--help'],
+      ['help'],
+      ['help', 'check'],
+      ['check', '--help'],
+      ['demo', '--help'],
+      ['console', '-h'],
+    ]) {
+      const { run, written } = fakeWorld()
+      expect(await run(...args)).toBe(0)
+      expect(written.out.split('\n').filter((line) => line.length > 80)).toEqual([])
+      if (args.length === 1) expect(written.out).toMatch(/^Commands:$.*^Options:$.*^Listening:$.*^Examples:$/ms)
+      else expect(written.out).not.toContain('Listening:')
+    }
+  })
+
+  test('a command that is mistyped is not taken for a file', async () => {
+    const { run, written, started } = fakeWorld()
+    expect(await run('consol', ...UPSTREAM)).toBe(1)
+    expect(written.err).toBe('error: there is no command "consol"; did you mean "console"?\n')
+    expect(started).toEqual([])
+  })
+
   test('without anything to pool says what to give', async () => {
     const { run, written, started } = fakeWorld()
     expect(await run()).toBe(1)

@@ -1,0 +1,41 @@
+/** How `--help` looks: what can be run comes first, and all of it fits a terminal of the usual width. */
+
+import { type Command, Help } from 'commander'
+
+/** A setting with a longer name has its meaning on the lines below it. */
+const TERM_WIDTH = 30
+const LEAST_WIDTH = 20
+
+export function arrangeHelp(program: Command): Command {
+  return program.configureHelp({
+    minWidthToWrap: LEAST_WIDTH,
+    padWidth: (command, helper) => Math.min(Help.prototype.padWidth.call(helper, command, helper), TERM_WIDTH),
+    formatItem(term, termWidth, description, helper) {
+      const format = (name: string) => Help.prototype.formatItem.call(helper, name, termWidth, description, helper)
+      if (helper.displayWidth(term) <= termWidth || description === '') return format(term)
+      return `  ${term}\n${format('')}`
+    },
+    formatHelp(command, helper) {
+      const text = Help.prototype.formatHelp.call(helper, command, helper)
+      const [commands] = /^Commands:\n(?: .*\n)+\n?/m.exec(text) ?? []
+      return commands === undefined
+        ? text
+        : text.replace(commands, '').replace(/^Options:/m, () => `${commands.trimEnd()}\n\nOptions:`)
+    },
+  })
+}
+
+/** The end, which is what a terminal shows. */
+export const EXAMPLES = `Each setting is a flag, a key of the file, and a variable: --pool-mode,
+pool_mode, PGWEIR_POOL_MODE. Times and sizes may have a unit: 300ms, 5min, 4MB.
+
+Examples:
+  pgweir demo                  a look at it, with a PostgreSQL of its own
+  pgweir check pgbouncer.ini   what is wrong with a file, or different here
+  pgweir pgbouncer.ini         run with it
+  pgweir --upstream postgres://app:secret@db.internal/    run without one
+  pgweir console 'show pools'  ask the one that runs
+  pgweir top                   watch it
+`
+
+export const SETTINGS_ARE_FLAGS = 'Each setting is a flag here, too: pgweir --help lists them.\n'

@@ -27,7 +27,8 @@ test('there is something to try', () => {
 })
 
 test.each(COMMANDS)('$place: $line', async ({ words, variables }) => {
-  const database = await createDatabase()
+  // Some of them read what is for superusers alone.
+  const database = await createDatabase({ attributes: 'superuser' })
   const { host, port, database: dbname, user, password } = database
   const { target } = await poolOf(database, {
     mode: 'transaction',

@@ -48,6 +48,9 @@ const WAYS: readonly (readonly [beginning: string, way: Way])[] = [
   ['docker', { because: 'it needs Docker' }],
   ['kubectl', { because: 'it needs a cluster; test/deploy.test.ts looks at the manifests' }],
   ['helm', { because: 'it needs a cluster; test/clients/helm.test.ts renders the chart' }],
+  ...['useradd', 'cd', 'install', 'cp'].map(
+    (name) => [name, { because: 'it is for root, on a machine of yours' }] as const,
+  ),
   ['systemctl', { because: 'it needs systemd' }],
   ['systemd-analyze', { because: 'it needs systemd' }],
 ]

@@ -1,8 +1,9 @@
 /** Whether somebody listens already, for who wants to know it without listening. */
 
-import { connect, createServer, isIPv6 } from 'node:net'
+import { createServer, isIPv6 } from 'node:net'
 import type { Address } from './channel.ts'
-import { isPath, nodePath } from './unix-sockets.ts'
+import { connectPath } from './path-sockets.ts'
+import { isPath } from './unix-sockets.ts'
 
 export async function isInUse({ host, port }: Address): Promise<boolean> {
   return isPath(host) ? isAnswered(host) : !(await canBind(host, port))
@@ -10,7 +11,7 @@ export async function isInUse({ host, port }: Address): Promise<boolean> {
 
 function isAnswered(path: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ path: nodePath(path) })
+    const socket = connectPath(path)
     socket.once('connect', () => {
       socket.destroy()
       resolve(true)

@@ -23,9 +23,9 @@ import {
   READ_BUFFER_BYTES,
   type Transport,
 } from './channel.ts'
-import { loadSystemCalls, type SystemCalls } from './epoll/syscalls.ts'
 import { NodeChannel } from './node-channel.ts'
-import { isPath, nodePath, pathOfDescriptor, portInPath } from './unix-sockets.ts'
+import { connectPath, listeningPath, systemCalls } from './path-sockets.ts'
+import { isPath, pathOfDescriptor, portInPath } from './unix-sockets.ts'
 
 export interface NodeTransportOptions {
   /** False reads by 'data' events, for a runtime without `onread`: slower, and each chunk allocates its own memory. */
@@ -76,7 +76,7 @@ export function socketOf(handle: unknown): AcceptedSocket {
 }
 
 /** Listens, and hands on what is accepted as it is: to be served here, or by another process. Nothing is read from it if `isPaused`. */
-export function listenForSockets(
+export async function listenForSockets(
   options: ListenOptions,
   onSocket: (accepted: Socket, listening: Address) => void,
   onAcceptFailed: (problem: Error) => void = () => {},
@@ -84,13 +84,13 @@ export function listenForSockets(
 ): Promise<Listener> {
   const { host, port, backlog, keepAlive, descriptor, sharesPort = false } = options
   if (sharesPort && descriptor === undefined && !KNOWS_REUSE_PORT)
-    return Promise.reject(new Error('so_reuseport on the transport node needs Node 23.1 or later'))
+    throw new Error('so_reuseport on the transport node needs Node 23.1 or later')
   // ipv6Only, so that 0.0.0.0 and :: can have the same port.
   const where =
     descriptor !== undefined
       ? { fd: descriptor, backlog }
       : isPath(host)
-        ? { path: nodePath(host), backlog }
+        ? { ...listeningPath(options), backlog }
         : { host, port, backlog, ipv6Only: isIPv6(host), reusePort: sharesPort }
   return new Promise((resolve, reject) => {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: isPaused, noDelay: true })
@@ -166,13 +166,13 @@ function adopt(accepted: Socket, receive: (bytes: number) => void): Socket | nul
 function dial(options: DialOptions, listener: DialListener, sharesReadBuffer: boolean): Dial {
   const { address, keepAlive, hosts } = options
   let channel: NodeChannel | null = null
-  const socket = connect({
-    ...(isPath(address.host) ? { path: nodePath(address.host) } : address),
-    ...(hosts && { lookup: lookupIn(hosts) }),
-    ...optionsOf(keepAlive),
+  const how = {
     allowHalfOpen: true,
     ...(sharesReadBuffer && { onread: onread((bytes) => channel?.receive(readBuffer, bytes)) }),
-  })
+  }
+  const socket = isPath(address.host)
+    ? connectPath(address.host, how)
+    : connect({ ...address, ...(hosts && { lookup: lookupIn(hosts) }), ...optionsOf(keepAlive), ...how })
   socket.once('connect', connected)
   socket.on('error', failed)
 
@@ -231,18 +231,10 @@ function optionsOf(keepAlive: KeepAlive) {
   const keepAliveInitialDelay = Math.ceil(keepAlive.idleMs / 1_000) * 1_000
   return { noDelay: true, keepAlive: keepAlive.isOn, keepAliveInitialDelay }
 }
-/** undefined: not asked for yet; null: it cannot be had. */
-let calls: SystemCalls | null | undefined
 
 /** node does not tell who has opened the other end of a unix socket, so the system is asked where it can be. */
 function processAtOther(handle: { readonly fd?: number } | null, listening: Address): Address {
-  if (calls === undefined) {
-    try {
-      calls = loadSystemCalls()
-    } catch {
-      calls = null
-    }
-  }
+  const calls = systemCalls()
   if (calls === null || handle?.fd === undefined || handle.fd < 0) return listening
   return { ...listening, process: calls.peerProcess(handle.fd) }
 }

@@ -3,7 +3,7 @@
  * https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-UNIX-SOCKET-DIRECTORIES
  */
 
-import { chmodSync, chownSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { Address } from './channel.ts'
 
@@ -19,6 +19,18 @@ export function socketPath(directory: string, port: number): string {
 /** The other way round; 0 where the path is of another kind. */
 export function portInPath(path: string): number {
   return Number(/\.s\.PGSQL\.(\d{1,5})$/.exec(path)?.[1] ?? 0)
+}
+
+/** Whether there is such a socket, as far as that is to be seen: Linux lists the abstract ones. */
+export function isThere(path: string): boolean {
+  if (!isAbstract(path)) return existsSync(path)
+  try {
+    return readFileSync('/proc/net/unix', 'utf8')
+      .split('\n')
+      .some((line) => line.endsWith(` ${path}`))
+  } catch {
+    return false
+  }
 }
 
 /** Where an open unix socket listens, as Linux lists it; null if that is not found out. */
@@ -61,8 +73,18 @@ export function describeHost({ host }: Address): string {
   return isPath(host) ? 'unix' : host
 }
 
+/** Linux' own, with the zero byte that ends a path, which an abstract name has none of. */
+const MAX_PATH_BYTES = 108
+
+/** Throws the system's error. */
+export function refuseIfTooLong(path: string): void {
+  if (Buffer.byteLength(path) < MAX_PATH_BYTES + (isAbstract(path) ? 1 : 0)) return
+  throw Object.assign(new Error(`the path ${path} is longer than a socket's may be`), { code: 'ENAMETOOLONG' })
+}
+
 /** Removes the file that somebody left behind who did not end well. Throws if somebody listens. */
 export async function makeWay(path: string): Promise<void> {
+  refuseIfTooLong(path)
   if (isAbstract(path)) return
   const answer = await new Promise<string>((resolve) => {
     const socket = connect({ path })
@@ -109,6 +131,6 @@ export function groupId(group: string, file = '/etc/group'): number {
   throw new Error(`there is no group ${group} in ${file}`)
 }
 
-function isAbstract(host: string): boolean {
+export function isAbstract(host: string): boolean {
   return host.startsWith('@')
 }

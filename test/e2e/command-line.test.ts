@@ -310,6 +310,19 @@ describe('console', () => {
     expect({ code, err }).toEqual({ code: 1, err: 'ERROR:  admin access needed\nHINT:  The setting is admin_users.\n' })
   })
 
+  test('comes by an abstract socket, too, where the file or a flag names one', async () => {
+    const unix_socket_dir = `@pgweir-console-${process.pid}`
+    const { iniFile, port } = await runProgram({ database, settings: { unix_socket_dir } })
+    for (const place of [
+      ['--config', iniFile],
+      ['--host', unix_socket_dir],
+    ]) {
+      const talk = new Program(['console', ...place, '--port', String(port), '--json', 'show state'])
+      expect({ code: await talk.ended(), err: talk.stderr }).toEqual({ code: 0, err: '' })
+      expect(talk.stdout).toContain('{"key":"active","value":"yes"}')
+    }
+  })
+
   test('ends with 2 where nobody lets it in', async () => {
     const { code, err } = await talkTo(['-U', 'eve', 'show version'])
     expect(code).toBe(2)

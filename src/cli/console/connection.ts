@@ -1,9 +1,10 @@
 /** Finds the console of a pooler that runs, and who to be there. */
 
-import { existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { createInterface } from 'node:readline/promises'
 import pg from 'pg'
+import { connectingStream } from '../../net/path-sockets.ts'
+import { isAbstract, isThere, socketPath } from '../../net/unix-sockets.ts'
 import { type LoadedText, loadSettings } from '../../settings/load.ts'
 import { formatProblem, type Problem } from '../../settings/problem.ts'
 import type { formatNotice } from './output.ts'
@@ -77,7 +78,7 @@ function findTarget({ config, settings: flags = {}, ...given }: PlaceFlags, stre
   for (const problem of inTheWay) errors.write(`${formatProblem(problem)}\n`)
   if (inTheWay.length > 0) return null
   const { general } = loaded.settings
-  const target = targetOf({ ...given, env, general, systemUser, isThere: existsSync })
+  const target = targetOf({ ...given, env, general, systemUser, isThere })
   if (!('problem' in target)) return target
   errors.write(`pgweir: error: ${target.problem}\n`)
   return null
@@ -109,7 +110,11 @@ function systemUser(): string | null {
 function clientFor({ host, port, user }: Target, { input, errors, env }: ConsoleStreams): pg.Client {
   const password =
     env['PGPASSWORD'] ?? (input.isTTY ? () => ask(`Password for user ${user}: `, input, errors) : undefined)
-  return new pg.Client({ host, port, user, database: 'pgweir', ...(password !== undefined && { password }) })
+  return new pg.Client({
+    ...{ host, port, user, database: 'pgweir' },
+    ...(password !== undefined && { password }),
+    ...(isAbstract(host) && { stream: () => connectingStream(socketPath(host, port)) }),
+  })
 }
 
 const PASSWORD_IS_NEEDED = 'a password is needed: set PGPASSWORD, write it to ~/.pgpass, or call this from a terminal'

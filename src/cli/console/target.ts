@@ -63,7 +63,7 @@ function hostOf(
   port: number,
   isThere: TargetOptions['isThere'],
 ) {
-  if (unix_socket_dir.startsWith('/') && isThere(socketPath(unix_socket_dir, port))) return unix_socket_dir
+  if (unix_socket_dir !== '' && isThere(socketPath(unix_socket_dir, port))) return unix_socket_dir
   const [first = ''] = listen_addr.split(',').map((address) => address.trim())
   const isAll = ['', '*', '0.0.0.0', '::'].includes(first)
   return isAll ? '127.0.0.1' : first

@@ -3,7 +3,7 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { Address } from '../channel.ts'
-import { isPath, portInPath } from '../unix-sockets.ts'
+import { isAbstract, isPath, portInPath, refuseIfTooLong } from '../unix-sockets.ts'
 
 /** `struct sockaddr_storage` is the longest that there is. */
 export const MAX_ADDRESS_BYTES = 128
@@ -17,8 +17,6 @@ const IPV4_BYTES = 16
 const IPV6_BYTES = 28
 const PATH_AT = 2
 const FAMILY_UNIX = Buffer.from([AF_UNIX, 0])
-/** With the zero byte that ends it. */
-const MAX_PATH_BYTES = 108
 
 export function familyOf(address: EncodedAddress): number {
   return address.readUInt16LE(0)
@@ -65,14 +63,13 @@ function decodePath(bytes: Buffer): Address | null {
 }
 
 function encodePath(path: string): EncodedAddress {
+  refuseIfTooLong(path)
   const bytes = Buffer.from(path)
-  if (path.startsWith('@')) {
+  if (isAbstract(path)) {
     // It is as long as it is: no zero byte ends it.
     bytes[0] = 0
-    if (bytes.length <= MAX_PATH_BYTES) return Buffer.concat([FAMILY_UNIX, bytes])
+    return Buffer.concat([FAMILY_UNIX, bytes])
   }
-  if (bytes.length >= MAX_PATH_BYTES)
-    throw Object.assign(new Error(`the path ${path} is longer than a socket's may be`), { code: 'ENAMETOOLONG' })
   const encoded = Buffer.alloc(PATH_AT + bytes.length + 1)
   encoded.writeUInt16LE(AF_UNIX, 0)
   bytes.copy(encoded, PATH_AT)

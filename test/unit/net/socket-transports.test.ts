@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Address, Channel } from '../../../src/net/channel.ts'
 import { createEpollTransport } from '../../../src/net/epoll/epoll-transport.ts'
+import { isInUse } from '../../../src/net/in-use.ts'
 import { createNodeTransport } from '../../../src/net/node-transport.ts'
 import { dialed, LOOPBACK, NO_KEEP_ALIVE, pattern, Recorder, SocketPeer, until } from './rigs.ts'
 
@@ -112,6 +113,34 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     const [uid, gid] = [process.getuid?.(), process.getgid?.()]
     expect(accepted[0]?.peer, 'who has opened the other end').toEqual({ host, port: 5432, process: { pid, uid, gid } })
     accepted[0]?.destroy()
+  })
+
+  test.each([createNodeTransport(), createEpollTransport()])(
+    'an abstract name is as long as it is, so that $name finds it',
+    async (other) => {
+      const host = `@pgweir-${process.pid}/.s.PGSQL.5432`
+      const accepted: Channel[] = []
+      const listener = await transport.listen({ ...LOOPBACK, host, port: 5432 }, (channel) => accepted.push(channel))
+      onTestFinished(() => listener.close())
+      const channel = await dialed(other, { host, port: 5432 })
+      onTestFinished(() => channel.destroy())
+      await until('it is accepted', () => accepted.length === 1)
+      onTestFinished(() => accepted[0]?.destroy())
+      const [near, far] = [new Recorder(channel), new Recorder(accepted[0] as Channel)]
+      channel.write(Buffer.from('hello'), 0, 5)
+      await until('it has come', () => far.received.length === 5)
+      accepted[0]?.write(Buffer.from('world'), 0, 5)
+      await until('it has come back', () => near.received.length === 5)
+      expect(await isInUse({ host, port: 5432 })).toBe(true)
+      expect(await isInUse({ host: `${host}0`, port: 5432 })).toBe(false)
+    },
+  )
+
+  test('a path that is too long is refused, not cut', async () => {
+    const host = join(tmpdir(), 'x'.repeat(100), '.s.PGSQL.5432')
+    const reason = { code: 'ENAMETOOLONG', message: expect.stringContaining('longer than a socket') }
+    await expect(transport.listen({ ...LOOPBACK, host, port: 5432 }, () => {})).rejects.toMatchObject(reason)
+    await expect(dialed(transport, { host, port: 5432 })).rejects.toMatchObject(reason)
   })
 
   test('a dial that is refused fails with a sentence, also when a name has several addresses', async () => {

@@ -16,6 +16,12 @@ test('without one it is the address that the pooler listens on', () => {
   expect(at('')).toMatchObject({ host: '127.0.0.1' })
 })
 
+test('an abstract socket is one, too', () => {
+  const general = { ...GENERAL, unix_socket_dir: '@app' }
+  const isThere = (path: string) => path === '@app/.s.PGSQL.6432'
+  expect(targetOf({ ...OPTIONS, general, isThere })).toEqual({ host: '@app', port: 6432, user: 'pgbouncer' })
+})
+
 test('another port has another socket', () => {
   expect(targetOf({ ...OPTIONS, ...SOCKET, port: '7000' })).toEqual({ host: '127.0.0.1', port: 7000, user: 'ada' })
 })

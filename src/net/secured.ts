@@ -7,6 +7,8 @@ import { openSsl } from './openssl/library.ts'
 import { TlsChannel, type TlsChannelOptions } from './openssl/tls-channel.ts'
 import {
   type ClientSide,
+  DEAF,
+  isDeaf,
   isName,
   type Opening,
   type ServerSide,
@@ -62,6 +64,9 @@ function directly(
 
 function carriedBy(secured: TLSSocket, { peer, local }: Channel): Channel {
   const channel = new NodeChannel(secured, peer, local)
-  secured.on('data', (chunk) => channel.receive(chunk, chunk.length))
+  secured.on('data', (chunk) => {
+    if (isDeaf(secured)) secured.destroy(new Error(DEAF))
+    else channel.receive(chunk, chunk.length)
+  })
   return channel
 }

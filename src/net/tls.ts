@@ -122,6 +122,21 @@ export function tlsOf(socket: Socket): string {
   return `${socket.getProtocol()}/${socket.getCipher().standardName}`
 }
 
+/** Of what OpenSSL answers by itself, how much is owed at the most: such an answer has some twenty bytes. */
+export const MAX_ANSWERS_BYTES = 64 * 1024
+
+export const DEAF = 'the peer has TLS answer it and does not read the answers'
+
+/**
+ * Whether OpenSSL has answered far too much by itself, as to changes of keys, that the peer has not read. Nobody above knows of these answers, and so nobody
+ * stops reading for them. It is enough to ask when something has come: OpenSSL bears no more than 32 changes without.
+ */
+export function isDeaf(socket: TLSSocket): boolean {
+  const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly writeQueueSize?: number } | null }
+  // What is owed besides is sealed, and grows by that, though never so much.
+  return (handle?.writeQueueSize ?? 0) > 2 * socket.writableLength + MAX_ANSWERS_BYTES
+}
+
 /** In DER. */
 export function serverCertificateOf(socket: Socket): Buffer | null {
   if (!(socket instanceof TLSSocket)) return null

@@ -10,6 +10,7 @@ import { SharedTexts } from '../../base/shared-texts.ts'
 import type { Address, Channel, ChannelListener } from '../channel.ts'
 import { handshakes } from '../handshakes.ts'
 import { NOBODY } from '../nobody.ts'
+import { DEAF, MAX_ANSWERS_BYTES } from '../tls.ts'
 import {
   MAX_FED_BYTES,
   MAX_SEALED_BYTES,
@@ -33,10 +34,6 @@ const TLS_MOVES: Readonly<Record<State, readonly State[]>> = {
 const GONE: ChannelListener = { onRead() {}, onDrained() {}, onClosed() {} }
 
 const LEFT = 'OpenSSL has not taken all that has come'
-const DEAF = 'the peer has TLS answer it and does not read the answers'
-
-/** Of what OpenSSL answers by itself, how much is owed at the most: such an answer has some twenty bytes. */
-const MAX_ANSWERS_BYTES = 64 * 1024
 
 /** Most connections have one of few ciphers. */
 const texts = new SharedTexts()

@@ -2,14 +2,18 @@
 
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import tls from 'node:tls'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { afterEvent } from '../../../src/base/after-event.ts'
 import { type Channel, READ_BUFFER_BYTES } from '../../../src/net/channel.ts'
+import { createEpollTransport } from '../../../src/net/epoll/epoll-transport.ts'
 import { handshakes } from '../../../src/net/handshakes.ts'
 import { type Cut, createPair } from '../../../src/net/memory-transport.ts'
+import { createNodeTransport } from '../../../src/net/node-transport.ts'
 import { cipherLists } from '../../../src/net/openssl/contexts.ts'
 import { type OpenSsl, openSsl, SSL_ERROR_WANT_READ } from '../../../src/net/openssl/library.ts'
 import { TlsChannel } from '../../../src/net/openssl/tls-channel.ts'
@@ -17,7 +21,7 @@ import { askedForTls, offeredTls } from '../../../src/net/secured.ts'
 import { type ClientSide, createTlsContext, type ServerSide } from '../../../src/net/tls.ts'
 import { duplexOf } from '../../support/duplex.ts'
 import { certificate } from '../../support/e2e/certificates.ts'
-import { Recorder, settle, until } from './rigs.ts'
+import { dialed, LOOPBACK, Recorder, settle, until } from './rigs.ts'
 
 const read = (name: string) => readFileSync(certificate(name))
 const pairOf = (name: string) => ({ key: read(`${name}.key`), cert: read(`${name}.crt`) })
@@ -292,29 +296,64 @@ test('what OpenSSL answers by itself goes to the one whom it concerns, and to no
   await until('it is over', () => nearHeard.closings.length > 0)
 })
 
-test('who has keys changed again and again, and does not read the answers, is left', async () => {
-  const update = createRequire(import.meta.url)('koffi')
-    .load(null)
-    .func('SSL_key_update', 'int', ['uint64', 'int'])
-  const connections = vi.spyOn(openSsl() as OpenSsl, 'connect')
-  const { near, far, nearHeard } = await meet(offer('server'), wish('nothing'))
-  const connection = connections.mock.results.at(-1)?.value
-  connections.mockRestore()
-  const change = async (times: number) => {
-    for (let time = 1; time <= times && near.isOpen; time++) {
+describe('who has keys changed again and again, and does not read the answers, is left', () => {
+  test('by the OpenSSL that is called directly', async () => {
+    const connections = vi.spyOn(openSsl() as OpenSsl, 'connect')
+    const { near, far, nearHeard } = await meet(offer('server'), wish('nothing'))
+    const connection = connections.mock.results.at(-1)?.value
+    connections.mockRestore()
+    await changeKeys(connection, far, near, 3_000)
+    expect([near.isOpen, near.owedBytes]).toEqual([true, 0])
+    far.pause()
+    await changeKeys(connection, far, near, 10_000)
+    expect(problemsOf(nearHeard)).toEqual([IS_DEAF])
+  })
+
+  test('by node', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'pgweir-tls-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    // The kernel keeps less for a socket in the file system than for others.
+    const where = { ...LOOPBACK, host: join(folder, '.s.PGSQL.1'), port: 1 }
+    const accepted: Channel[] = []
+    const listener = await createNodeTransport().listen(where, (channel) =>
+      accepted.push(offeredTls(channel, offer('server'), { isDirect: false }) as Channel),
+    )
+    onTestFinished(() => listener.close())
+    const connections = vi.spyOn(openSsl() as OpenSsl, 'connect')
+    const carrier = await dialed(createEpollTransport(), where)
+    const far = askedForTls(carrier, wish('nothing'), 'localhost', { isDirect: false }) as Channel
+    const connection = connections.mock.results.at(-1)?.value
+    connections.mockRestore()
+    far.listener = new Recorder(far)
+    onTestFinished(() => far.destroy())
+    await until('hands are shaken', () => far.tls !== '' && accepted[0]?.tls !== '')
+    const [near] = accepted as [Channel]
+    const nearHeard = new Recorder(near)
+    onTestFinished(() => near.destroy())
+    await changeKeys(connection, far, near, 3_000)
+    await until('all has come', () => nearHeard.received.length === 3_000)
+    expect(near.isOpen).toBe(true)
+    far.pause()
+    await changeKeys(connection, far, near, 40_000)
+    await until('it is over', () => nearHeard.closings.length > 0)
+    expect(problemsOf(nearHeard)).toEqual([IS_DEAF])
+  })
+
+  /** By the far end, with a byte each time, without which OpenSSL would not bear it. */
+  async function changeKeys(connection: number, far: Channel, near: Channel, times: number): Promise<void> {
+    const update = createRequire(import.meta.url)('koffi')
+      .load(null)
+      .func('SSL_key_update', 'int', ['uint64', 'int'])
+    for (let time = 1; time <= times && near.isOpen && far.isOpen; time++) {
       expect(update(connection, UPDATE_REQUESTED)).toBe(1)
       far.write(Buffer.from('x'), 0, 1)
       if (time % 100 === 0) await settle()
     }
     await settle()
   }
-  await change(3_000)
-  expect([near.isOpen, near.owedBytes]).toEqual([true, 0])
-  far.pause()
-  await change(10_000)
-  expect(problemsOf(nearHeard)).toEqual(['the peer has TLS answer it and does not read the answers'])
 })
 
+const IS_DEAF = 'the peer has TLS answer it and does not read the answers'
 const UPDATE_REQUESTED = 1
 
 test('ciphers of TLS 1.3 are told from others, and some are always there', () => {

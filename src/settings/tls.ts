@@ -17,6 +17,16 @@ export interface ProtocolRange {
 }
 
 const VERSIONS: readonly TlsVersion[] = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']
+const NAMES = ['tlsv1.0', 'tlsv1.1', 'tlsv1.2', 'tlsv1.3']
+
+/** Alone: from the first to the last that is meant. `tlsv1` is all of 1.x, as for libtls, whose words PgBouncer has. */
+const WORDS: Readonly<Record<string, readonly [first: number, last: number]>> = {
+  secure: [2, 3],
+  default: [2, 3],
+  all: [0, 3],
+  legacy: [0, 3],
+  tlsv1: [0, 3],
+}
 
 /** PgBouncer's words: `secure` is 1.2 and 1.3, `all` and `legacy` begin with 1.0, or a list such as `tlsv1.2,tlsv1.3`. */
 export const protocols: ValueType<ProtocolRange> = {
@@ -27,11 +37,10 @@ export const protocols: ValueType<ProtocolRange> = {
       .toLowerCase()
       .split(/[\s,:]+/)
       .filter((word) => word !== '')
-    if (words.length === 1 && ['secure', 'default'].includes(words[0] as string)) return { value: range(2, 3, text) }
-    if (words.length === 1 && ['all', 'legacy'].includes(words[0] as string)) return { value: range(0, 3, text) }
-    const places = words.map((word) =>
-      VERSIONS.findIndex((version) => version.toLowerCase() === word.replace(/1\.0$/, '1')),
-    )
+    const [word = ''] = words
+    if (words.length === 1 && Object.hasOwn(WORDS, word))
+      return { value: range(...(WORDS[word] as [number, number]), text) }
+    const places = words.map((word) => NAMES.indexOf(word))
     const [first, last] = [Math.min(...places), Math.max(...places)]
     const isWhole = words.length > 0 && first >= 0 && new Set(places).size === last - first + 1
     return isWhole ? { value: range(first, last, text) } : { problem: `it takes ${protocols.accepts}` }
@@ -52,11 +61,14 @@ const CIPHER_WORDS: Readonly<Record<string, string | undefined>> = {
   compat: 'HIGH:+3DES:!aNULL',
   legacy: 'HIGH:MEDIUM:+3DES:!aNULL',
   all: 'ALL:!aNULL:!eNULL',
+  insecure: 'ALL:!aNULL:!eNULL',
 }
 
 /** Those of TLS 1.3 have names of their own, and stand in the same list for Node. */
 export function cipherList(ciphers: string, tls13: string): string | undefined {
-  const list = Object.hasOwn(CIPHER_WORDS, ciphers) ? CIPHER_WORDS[ciphers] : ciphers || undefined
+  // However they are written: OpenSSL's own ALL has ciphers that prove nothing.
+  const word = ciphers.toLowerCase()
+  const list = Object.hasOwn(CIPHER_WORDS, word) ? CIPHER_WORDS[word] : ciphers || undefined
   if (tls13 === '') return list
   return list === undefined ? `${tls13}:DEFAULT` : `${tls13}:${list}`
 }

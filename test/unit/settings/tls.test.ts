@@ -6,6 +6,7 @@ test.each([
   ['default', 'TLSv1.2', 'TLSv1.3'],
   ['all', 'TLSv1', 'TLSv1.3'],
   ['legacy', 'TLSv1', 'TLSv1.3'],
+  ['tlsv1', 'TLSv1', 'TLSv1.3'],
   ['tlsv1.3', 'TLSv1.3', 'TLSv1.3'],
   ['tlsv1.3,tlsv1.2', 'TLSv1.2', 'TLSv1.3'],
   ['TLSv1.0 tlsv1.1', 'TLSv1', 'TLSv1.1'],
@@ -15,14 +16,19 @@ test.each([
   if ('value' in parsed) expect(protocols.print(parsed.value), 'as it was written').toBe(text)
 })
 
-test.each(['', 'sslv3', 'tlsv1.1,tlsv1.3', 'secure,all', 'tlsv1.4'])('the protocols %j are refused', (text) => {
-  expect(protocols.parse(text)).toHaveProperty('problem')
-})
+test.each(['', 'sslv3', 'tlsv1.1,tlsv1.3', 'secure,all', 'tlsv1,tlsv1.2', 'tlsv1.4'])(
+  'the protocols %j are refused',
+  (text) => {
+    expect(protocols.parse(text)).toHaveProperty('problem')
+  },
+)
 
 test('a list of ciphers is one of PgBouncer’s words, or OpenSSL’s; those of TLS 1.3 come first', () => {
   expect(cipherList('default', '')).toBe(undefined)
   expect(cipherList('HIGH:!aNULL', '')).toBe('HIGH:!aNULL')
   expect(cipherList('compat', '')).toContain('3DES')
+  for (const all of ['all', 'ALL', 'insecure']) expect(cipherList(all, '')).toBe('ALL:!aNULL:!eNULL')
+  expect(cipherList('Secure', '')).toBe(undefined)
   expect(cipherList('HIGH', 'TLS_AES_256_GCM_SHA384')).toBe('TLS_AES_256_GCM_SHA384:HIGH')
   expect(cipherList('default', 'TLS_AES_256_GCM_SHA384')).toMatch(/^TLS_AES_256_GCM_SHA384:/)
 })

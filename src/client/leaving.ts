@@ -11,12 +11,15 @@ export type LeftOnServer = 'nothing' | 'query' | 'transaction'
 export interface Predicament {
   readonly state: SessionState
   readonly left: LeftOnServer
+  /** It is gone because TLS did not come about. */
+  readonly isWithoutTls?: boolean
 }
 
 /** Undefined where nothing was under way: many programs close their connections so. */
-export function adviceOnLeaving({ state, left }: Predicament): string | undefined {
+export function adviceOnLeaving({ state, left, isWithoutTls = false }: Predicament): string | undefined {
   switch (state) {
     case 'greeting':
+      if (isWithoutTls) return WITHOUT_TLS
       return 'It left before it said who it is, as a health check by TCP does (/readyz of http_listen is made for that), a port scan, and a client that wants TLS where none is offered (client_tls_sslmode).'
     case 'authenticating':
       return 'It left in the midst of its login: it has no password to answer with, or its connect timeout is short.'
@@ -28,6 +31,9 @@ export function adviceOnLeaving({ state, left }: Predicament): string | undefine
       return WITH_A_SERVER[left]
   }
 }
+
+const WITHOUT_TLS =
+  'It could not agree with us on TLS. An alert of its own, such as "unknown ca", says what it does not like of client_tls_cert_file; other words are about what it speaks (client_tls_protocols, client_tls_ciphers) or shows (client_tls_ca_file).'
 
 const WITH_A_SERVER: Readonly<Record<LeftOnServer, string | undefined>> = {
   nothing: undefined,

@@ -5,6 +5,7 @@ import { InvariantError, invariant } from '../base/invariant.ts'
 import { SharedTexts } from '../base/shared-texts.ts'
 import { mayFollow, type StateRow } from '../base/state-rows.ts'
 import type { Channel, ChannelListener } from '../net/channel.ts'
+import { HandshakeError } from '../net/handshakes.ts'
 import { describeAddress } from '../net/unix-sockets.ts'
 import { PoolerError } from '../problems.ts'
 import type { CancelSender } from '../server/cancel.ts'
@@ -279,7 +280,7 @@ export class Session implements Host, ChannelListener, EntryListener {
   #finish({ notice, reason, isMute }: Ending, state: 'sound' | 'doubtful'): void {
     this.#ending = null
     const canSpeak = !isMute && (this.#handler?.canSpeak ?? true)
-    this.#log(notice, reason, reason === CLOSE_REQUEST ? this.#advice : undefined)
+    this.#log(notice, reason, reason === CLOSE_REQUEST ? this.#adviceOn() : undefined)
     if (notice !== null) (this.waiter?.pool.errors ?? this.#context.errors).note('pgweir', notice.sqlstate)
     this.enter(SESSION.closing)
     this.#letGo(state)
@@ -290,7 +291,8 @@ export class Session implements Host, ChannelListener, EntryListener {
   onClosed(problem: Error | null): void {
     if (this.#state === SESSION.closed) return
     if (this.#state !== SESSION.closing) {
-      this.#log(null, problem ? `client unexpected eof (${problem.message})` : 'client unexpected eof', this.#advice)
+      const reason = problem ? `client unexpected eof (${problem.message})` : 'client unexpected eof'
+      this.#log(null, reason, this.#adviceOn(problem instanceof HandshakeError))
       this.#guard(() => this.#letGo('sound'))
     }
     this.enter(SESSION.closed)
@@ -334,10 +336,10 @@ export class Session implements Host, ChannelListener, EntryListener {
   }
 
   /** What the log says besides where the client has ended it. */
-  get #advice(): string | undefined {
+  #adviceOn(isWithoutTls = false): string | undefined {
     const server = this.relay?.server
     const left = !server ? 'nothing' : !server.ledger.isEmpty ? 'query' : server.isClean ? 'nothing' : 'transaction'
-    return adviceOnLeaving({ state: this.#state.name, left })
+    return adviceOnLeaving({ state: this.#state.name, left, isWithoutTls })
   }
 
   #log(notice: Notice | null, reason: string, hint: string | undefined): void {

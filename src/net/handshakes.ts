@@ -1,6 +1,14 @@
-/** How many handshakes of TLS have come to which end in this process: number fields, read when somebody asks. */
+/** Handshakes of TLS: what has broken one, and how many have come to which end in this process: number fields, read when somebody asks. */
 
 import type { TLSSocket } from 'node:tls'
+
+/** Why hands were not shaken, where that was not for the network. */
+export class HandshakeError extends Error {
+  override readonly name = 'HandshakeError'
+}
+
+/** For a peer that has left in the midst of it. */
+export const ENDED_EARLY = 'the connection ended during the TLS handshake'
 
 export const handshakes = {
   clientHandshakes: 0,

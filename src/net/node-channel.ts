@@ -6,8 +6,9 @@ import { TLSSocket } from 'node:tls'
 import { eventBegins, eventEnds } from '../base/after-event.ts'
 import { type Address, type Channel, type ChannelListener, LINGER_MS } from './channel.ts'
 import { EAGAIN, systemError } from './epoll/syscalls.ts'
+import { ENDED_EARLY, HandshakeError } from './handshakes.ts'
 import { NOBODY } from './nobody.ts'
-import { certificateNameOf, serverCertificateOf, tlsOf } from './tls.ts'
+import { certificateNameOf, isShakingHands, problemOf, serverCertificateOf, tlsOf } from './tls.ts'
 import { copyForWrite, keepLastCopy } from './write-scratch.ts'
 
 /** `closing`: we are leaving and wait for the socket to be gone. `closed`: the listener was told. */
@@ -58,7 +59,7 @@ export class NodeChannel implements Channel {
   readonly #onEnd = () => this.#peerLeft()
   readonly #onClose = () => this.#gone()
   readonly #onError = (problem: Error) => {
-    this.#problem ??= problem
+    this.#problem ??= problemOf(this.#socket, problem)
   }
 
   takeSocket(): Socket | null {
@@ -171,7 +172,7 @@ export class NodeChannel implements Channel {
     this.#state = 'closed'
     if (this.#socket.writableLength > 0) this.#finish()
     else this.#socket.destroy()
-    this.listener.onClosed(null)
+    this.listener.onClosed(isShakingHands(this.#socket) ? new HandshakeError(ENDED_EARLY) : null)
   }
 
   /** Delivers what is owed and says goodbye. The socket destroys itself when both sides have; a peer that does neither is left behind. */

@@ -7,7 +7,7 @@
 import { constants } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { connect, createSecureContext, type SecureContext, type SecureContextOptions, TLSSocket } from 'node:tls'
-import { countHandshake } from './handshakes.ts'
+import { countHandshake, HandshakeError } from './handshakes.ts'
 import { createNativeContext, type NativeContext } from './openssl/contexts.ts'
 import { openSsl } from './openssl/library.ts'
 
@@ -15,6 +15,9 @@ export { TICKET_KEYS_BYTES } from './openssl/library.ts'
 
 /** What each socket has shown itself, where it is the server's side. */
 const shown = new WeakMap<Socket, Buffer>()
+
+/** Those that have not shaken hands yet. */
+const shaking = new WeakSet<Socket>()
 
 /** Keys, certificates and rules. */
 export interface TlsContext {
@@ -173,7 +176,7 @@ export function secureAsServer(
         (isDirect ? protocolProblem(secured, 'client') : null) ?? (verifiesPeer ? peerProblem(secured) : null)
       if (problem !== null) secured.destroy(problem)
     })
-  countHandshake(secured, 'client', 'secure')
+  begin(secured, 'client', 'secure')
   return secured
 }
 
@@ -199,8 +202,33 @@ export function secureAsClient(
       const problem = protocolProblem(secured, 'server')
       if (problem !== null) secured.destroy(problem)
     })
-  countHandshake(secured, 'server', 'secureConnect')
+  begin(secured, 'server', 'secureConnect')
   return secured
+}
+
+/** When all has been said about who the peer must be. */
+function begin(
+  socket: TLSSocket,
+  ...[side, event]: [side: 'client' | 'server', event: 'secure' | 'secureConnect']
+): void {
+  shaking.add(socket)
+  countHandshake(socket, side, event)
+  socket.once(event, () => {
+    if (!socket.destroyed) shaking.delete(socket)
+  })
+}
+
+export function isShakingHands(socket: Socket): boolean {
+  return shaking.has(socket)
+}
+
+/** In OpenSSL's own words: node's have numbers, and places in its source, around them. */
+export function problemOf(socket: Socket, problem: Error): Error {
+  if ((problem as NodeJS.ErrnoException).errno !== undefined) return problem
+  const { library, reason } = problem as { readonly library?: string; readonly reason?: string }
+  const words = library !== undefined && reason !== undefined ? reason : problem.message
+  if (shaking.has(socket)) return new HandshakeError(words, { cause: problem })
+  return words === problem.message ? problem : new Error(words, { cause: problem })
 }
 
 /** Who speaks TLS at once may speak it to somebody else: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL */

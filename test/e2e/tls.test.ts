@@ -97,6 +97,8 @@ describe('clients', () => {
     expect(await stranger.byte()).toBe('S')
     stranger.send(Buffer.from('this is not TLS, whatever it may be'))
     await until('it was let go', () => stranger.hasEnded)
+    const told = /client unexpected eof \([a-z ]+\) \(age=\d+s\) HINT: It could not agree with us on TLS/
+    await until('it is told in words, and what to look at', () => pgweir.log.some((line) => told.test(line)))
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 

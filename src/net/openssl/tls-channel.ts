@@ -8,7 +8,7 @@ import { eventBegins, eventEnds, eventGoesOn } from '../../base/after-event.ts'
 import { invariant } from '../../base/invariant.ts'
 import { SharedTexts } from '../../base/shared-texts.ts'
 import type { Address, Channel, ChannelListener } from '../channel.ts'
-import { handshakes } from '../handshakes.ts'
+import { ENDED_EARLY, HandshakeError, handshakes } from '../handshakes.ts'
 import { NOBODY } from '../nobody.ts'
 import { DEAF, MAX_ANSWERS_BYTES } from '../tls.ts'
 import {
@@ -168,7 +168,7 @@ export class TlsChannel implements Channel, ChannelListener {
     const before = this.#state
     if (before === 'closed') return
     this.#enter('closed')
-    const early = before === 'shaking hands' ? new Error('the connection ended during the TLS handshake') : null
+    const early = before === 'shaking hands' ? new HandshakeError(ENDED_EARLY) : null
     this.listener.onClosed(before === 'closing' ? null : (problem ?? early))
   }
 
@@ -283,7 +283,7 @@ export class TlsChannel implements Channel, ChannelListener {
     const { side, needsProtocol } = this.#options
     const library = this.#library
     if (needsProtocol && !library.hasProtocol(this.#connection))
-      return new Error(
+      return new HandshakeError(
         `the ${side.isServer ? 'client' : 'server'} began with TLS and did not agree on the protocol postgresql (ALPN)`,
       )
     this.tls = texts.share(library.describe(this.#connection))
@@ -295,10 +295,10 @@ export class TlsChannel implements Channel, ChannelListener {
   #reasonNot(): Error {
     const { side } = this.#options
     const reason = this.#library.reasonOf(this.#connection)
-    if (reason === 'peer did not return a certificate') return new Error('the client has shown no certificate')
+    if (reason === 'peer did not return a certificate') return new HandshakeError('the client has shown no certificate')
     if (!side.isServer && /(hostname|IP address) mismatch/i.test(reason))
-      return new Error(`the certificate of the server does not match the host ${side.host}`)
-    return new Error(reason)
+      return new HandshakeError(`the certificate of the server does not match the host ${side.host}`)
+    return new HandshakeError(reason)
   }
 
   // Sealing

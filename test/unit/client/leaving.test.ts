@@ -8,6 +8,7 @@ test('a client that leaves while nothing is under way is nothing to look at', ()
 
 test.each([
   [{ state: 'greeting', left: 'nothing' }, '/readyz'],
+  [{ state: 'greeting', left: 'nothing', isWithoutTls: true }, 'could not agree with us on TLS'],
   [{ state: 'authenticating', left: 'nothing' }, 'in the midst of its login'],
   [{ state: 'welcoming', left: 'nothing' }, 'while the first server for it was being opened'],
   [{ state: 'waiting', left: 'nothing' }, 'its own timeout is shorter than query_wait_timeout'],
@@ -20,5 +21,6 @@ test.each([
 test('advice is one or two whole sentences', () => {
   for (const state of SESSION_STATES)
     for (const left of ['nothing', 'query', 'transaction'] as const)
-      expect(adviceOnLeaving({ state, left }) ?? 'It.').toMatch(/^[A-Z][^\n]*\.$/)
+      for (const isWithoutTls of [false, true])
+        expect(adviceOnLeaving({ state, left, isWithoutTls }) ?? 'It.').toMatch(/^[A-Z][^\n]*\.$/)
 })

@@ -46,9 +46,18 @@ export function receptionOf(pool: Pool, profile: Profile): Buffer {
   return bytes
 }
 
+/**
+ * Whether the server is a standby was so when one was last opened; PostgreSQL can be promoted since, which closes no connection. With
+ * target_session_attrs libpq believes what it is told, so that nobody would get in who could find out better. Where it is not told, it asks:
+ * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-TARGET-SESSION-ATTRS
+ */
+const MAY_HAVE_CHANGED = 'in_hot_standby'
+
 /** What a server with this profile reports. */
 function reportedParameters(pool: Pool, profile: Profile): ReadonlyMap<string, string> {
   const reported = new Map(pool.welcome)
+  // That of a single client has been opened for it right now.
+  if (!pool.isOfOneClient) reported.delete(MAY_HAVE_CHANGED)
   pool.options.tracked.names.forEach((name, place) => {
     const value = profile.values[place]
     if (value !== null && value !== undefined) reported.set(name, value)

@@ -206,6 +206,11 @@ export const DIFFERENCES = {
       concerns: ({ settings, written }) => whereHosts(settings, written, (hosts) => hosts.length > 1),
     },
     {
+      what: 'whether the server is a standby (`in_hot_standby`), as clients with `target_session_attrs` want to know',
+      pgbouncer: 'is told at login, as it was when the pool had its first server',
+      pgweir: 'is not told at login, so that they ask by a query, which a server answers as it is now',
+    },
+    {
       what: 'limits on servers',
       pgbouncer: 'count connections',
       pgweir: 'count as PostgreSQL does, until the backend has left',

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { ANSWER, keep, PARSED_RESULT } from '../support/flow/auto-prepared.ts'
 import { quiet } from '../support/flow/inbox.ts'
-import type { FlowServer } from '../support/flow/postgres.ts'
+import { DEFAULTS, type FlowServer } from '../support/flow/postgres.ts'
 import {
   authenticationOk,
   backendKeyData,
@@ -72,6 +72,17 @@ describe('a client that asks for nothing', () => {
       DateStyle: 'ISO, MDY',
       TimeZone: 'Etc/UTC',
     })
+  })
+
+  test('is not told what may have changed since: whether that is a standby', async () => {
+    const flow = await startFlow()
+    flow.postgres.login = (server) => server.welcome({ ...DEFAULTS, in_hot_standby: 'on' })
+    const client = await flow.connect()
+    const { in_hot_standby: _, ...others } = DEFAULTS
+    expect(Object.fromEntries(client.parameters)).toEqual(others)
+    // A client of replication is told what its own server says at that moment.
+    const follower = await flow.connect({ parameters: { replication: 'database' } })
+    expect(follower.parameters.get('in_hot_standby')).toBe('on')
   })
 
   test('costs nothing', async () => {

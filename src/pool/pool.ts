@@ -354,6 +354,10 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     else this.#failures.failed(problem, { startedMs, nowMs }, loginRetryMs, this.options.chance())
   }
 
+  onServerLost(server: Server): void {
+    this.#servers.doubtBeside(server)
+  }
+
   #serve(server: Server): void {
     if (this.#standing.closesBecause !== null) {
       server.close(this.#standing.closesBecause)

@@ -1,6 +1,7 @@
 /** The servers of one pool, each in the list of its state: counts are the lists, and cannot drift. */
 
 import { List } from '../base/list.ts'
+import type { Address } from '../net/channel.ts'
 import type { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import { SERVER_STATES, type ServerState } from '../server/states.ts'
@@ -89,9 +90,21 @@ export class ServerLists {
    * since. Were each asked in its turn, whoever waits would wait for all of their times.
    */
   #condemnAsSilent({ peer, sinceMs }: Server): void {
-    for (const server of [...this.of.idle])
-      if (server.checkedMs < sinceMs && server.peer.host === peer.host && server.peer.port === peer.port)
-        server.condemn('another server there does not answer (server_connect_timeout)')
+    for (const server of this.#idleAt(peer))
+      if (server.checkedMs < sinceMs) server.condemn('another server there does not answer (server_connect_timeout)')
+  }
+
+  /**
+   * A connection has broken without a word, as all do of an address that another machine has taken over, but only once something is said
+   * on them. Idle ones beside it are to be checked before anybody uses them.
+   */
+  doubtBeside({ peer }: Server): void {
+    for (const server of this.#idleAt(peer)) server.checkedMs = -Infinity
+  }
+
+  /** They may leave the list meanwhile. */
+  #idleAt({ host, port }: Address): Server[] {
+    return [...this.of.idle].filter(({ peer }) => peer.host === host && peer.port === port)
   }
 }
 

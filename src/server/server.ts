@@ -40,6 +40,8 @@ export interface ServerOwner {
   onServerConnected(server: Server, begin: () => void): void
   onServerReady(server: Server, login: LoginResult): void
   onServerFailed(server: Server, problem: Notice): void
+  /** Its connection is gone, and nothing was said of it: what has ended it may have ended others, which do not show it yet. */
+  onServerLost(server: Server): void
 }
 
 /** What all servers of one pool share. */
@@ -374,6 +376,7 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
       )
       return
     }
+    this.context.owner.onServerLost(this)
     this.close(reason, this.#outsideLease.lastWords ?? undefined)
   }
 

@@ -221,6 +221,42 @@ describe('server_check_query', () => {
     await flow.expectCounts({ idle: 1 })
   })
 
+  test('after one has broken without a word, the idle ones beside it are asked before they are used, and only once', async () => {
+    const flow = await startFlow({ settings: { ...CHECKED.settings, default_pool_size: 3 } })
+    const servers = await openServers(flow, 3)
+    const [beside, broken] = servers.slice(1) as [FlowServer, FlowServer]
+    const [one, two] = (await connectAll(flow, 2)) as [FlowClient, FlowClient]
+    one.send(query('one'))
+    await broken.expect('Query(one)')
+    broken.reset()
+    await one.expect('ErrorResponse(FATAL 08006 server conn crashed?)')
+    await one.expectClosed()
+    two.send(query('two'))
+    await beside.expect('Query(are you there)')
+    beside.reset()
+    await servers[0]?.expect('Query(are you there)')
+    servers[0]?.send(rows('yes'), ready())
+    for (const answer of ['two', 'three']) {
+      if (answer === 'three') two.send(query('three'))
+      await servers[0]?.expect(`Query(${answer})`)
+      servers[0]?.send(rows(answer), ready())
+      expect(await two.answer()).toContain(`DataRow(${answer})`)
+    }
+  })
+
+  test('but not after PostgreSQL has said why', async () => {
+    const flow = await startFlow({ settings: { ...CHECKED.settings, default_pool_size: 2 } })
+    const [beside, ended] = (await openServers(flow, 2)) as [FlowServer, FlowServer]
+    ended.send(error('57P01', 'terminating connection due to administrator command', 'FATAL'))
+    ended.close()
+    await flow.expectCounts({ idle: 1 })
+    const client = await flow.connect()
+    client.send(query('one'))
+    await beside.expect('Query(one)')
+    beside.send(rows('1'), ready())
+    await client.answer()
+  })
+
   test('while one is asked, another client can use another one: nobody waits while servers are idle', async () => {
     const flow = await startFlow({ settings: { ...CHECKED.settings, default_pool_size: 2 } })
     const servers = (await openServers(flow, 2)) as [FlowServer, FlowServer]

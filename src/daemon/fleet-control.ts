@@ -81,8 +81,8 @@ export function fleetControl(parts: FleetControlParts): FleetControl {
     },
     set: (key, value) => change(() => applier.readSet(key, value)),
     async restartWorkers() {
-      log.info('RESTART WORKERS command issued')
       restart()
+      log.info('RESTART WORKERS command issued')
     },
     shutdown,
   }

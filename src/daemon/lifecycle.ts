@@ -115,7 +115,10 @@ export class Lifecycle {
     if (this.#state !== 'serving' && !isHastened) throw new PoolerError('shutting-down')
     this.#mode = mode
     const { log, pools, sessions, conditions } = this.#parts
-    log.info(`SHUTDOWN ${mode.toUpperCase()} command issued`)
+    // Nobody has told all of them to end.
+    log.info(
+      isReplaced ? 'another worker takes the place of this one' : `SHUTDOWN ${mode.toUpperCase()} command issued`,
+    )
     if (this.#state === 'serving') this.#enter('draining')
     for (const listener of this.#running.listeners)
       if (isReplaced) listener.close()

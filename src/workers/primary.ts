@@ -280,6 +280,7 @@ export class Primary extends GatheredFleet {
 
   /** Replaces the workers one by one; each has its successor before it takes no more clients. */
   restart(graceMs: number): void {
+    if (this.isEnding) throw new PoolerError('shutting-down')
     if (this.#restarting !== null) throw new PoolerError('restart-runs')
     const { log } = this.#options
     this.#restarting = this.#restart(graceMs)

@@ -239,7 +239,11 @@ test('a worker that is being replaced ends with all others, and no later than th
   postgres.send(complete('BEGIN'), ready('T'))
   await client.answer()
   flow.pooler.parts.drain(1_000)
+  // Whoever reads the log would look for who has given that command.
+  expect(flow.logged('command issued')).toEqual([])
+  expect(flow.logged('another worker takes the place of this one')).toHaveLength(1)
   await flow.pooler.control.shutdown('wait_for_clients')
+  expect(flow.logged('SHUTDOWN WAIT_FOR_CLIENTS command issued')).toHaveLength(1)
   await expect(flow.pooler.control.shutdown('wait_for_clients')).rejects.toThrow('pooler is shutting down')
   await flow.advance(6_000)
   await client.expect('ErrorResponse(FATAL 57P01 pooler is shutting down)')

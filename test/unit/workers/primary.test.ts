@@ -815,6 +815,13 @@ test('once the end has begun nobody is replaced any more, not even whose success
   expect(lines).not.toContain('all workers have been replaced')
 })
 
+test('once the end has begun a replacement is refused', async () => {
+  const { primary } = fleet()
+  await primary.start()
+  primary.beginEnd()
+  expect(() => primary.restart(0)).toThrow('pooler is shutting down')
+})
+
 test('a worker whose successor cannot start stays', async () => {
   let starts = 0
   const { primary, played, clock } = fleet({

@@ -1,13 +1,13 @@
 /** The file that names the running process, for scripts and service managers: there is one while the pooler runs, and it is its own. */
 
-import { closeSync, fchownSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { closeSync, fchownSync, fstatSync, openSync, readSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 
 export interface PidFile {
   /** Takes it away, unless it is somebody else's by now. */
   remove(): void
 }
 
-/** Throws if it names another process that runs, or cannot be written. One whose process is gone is taken over. */
+/** Throws if it names another process that runs, is another kind of file, or cannot be written. One whose process is gone is taken over. */
 export function claimPidFile(
   path: string,
   owner: { readonly uid: number; readonly gid: number } | null = null,
@@ -29,7 +29,7 @@ export function claimPidFile(
   return { remove: () => removeOwn(path) }
 }
 
-/** Throws, in the words of PgBouncer, if another process that runs has written it. */
+/** Throws if another process that runs has written it, in the words of PgBouncer; and if it is something else, which we would destroy. */
 export function refuseIfTaken(path: string): void {
   const pid = pidIn(path)
   // In a container each start may have the same process id as the one before.
@@ -40,16 +40,36 @@ function takenSentence(path: string): string {
   return `pidfile '${path}' exists, another instance running?`
 }
 
-/** Null if there is no such file, or no process id in it. */
+/** Null if there is no such file, or nothing in it. */
 function pidIn(path: string): number | null {
+  const text = beginningOf(path)
+  // After a crash of the machine there may be nothing but zeros where it was written.
+  if (text === null || /^\0{0,10}$/.test(text)) return null
+  const [, digits] = /^(\d{1,9})\s*$/.exec(text) ?? []
+  if (digits === undefined)
+    throw new Error(`pidfile '${path}' has something else than a process id in it: is it the right file?`)
+  return Number(digits) === 0 ? null : Number(digits)
+}
+
+/** As much as tells it from others. Null if there is no such file; throws for what is none, as /dev/null. */
+function beginningOf(path: string): string | null {
+  let file: number
   try {
-    const [, digits] = /^(\d{1,9})\s*$/.exec(readFileSync(path, 'utf8')) ?? []
-    return digits === undefined || Number(digits) === 0 ? null : Number(digits)
+    file = openSync(path, 'r')
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw cause
   }
+  try {
+    if (!fstatSync(file).isFile()) throw new Error(`pidfile '${path}' is not a file; leave it empty to have none`)
+    const buffer = Buffer.alloc(MAX_READ_BYTES)
+    return buffer.toString('utf8', 0, readSync(file, buffer, 0, MAX_READ_BYTES, 0))
+  } finally {
+    closeSync(file)
+  }
 }
+
+const MAX_READ_BYTES = 64
 
 function isRunning(pid: number): boolean {
   try {
@@ -61,9 +81,17 @@ function isRunning(pid: number): boolean {
   }
 }
 
-function removeOwn(path: string): void {
+function isOwn(path: string): boolean {
   try {
-    if (pidIn(path) !== process.pid) return
+    return pidIn(path) === process.pid
+  } catch {
+    return false
+  }
+}
+
+function removeOwn(path: string): void {
+  if (!isOwn(path)) return
+  try {
     rmSync(path)
   } catch {
     // Where `user` has no rights to the folder, an empty file is as good as none.

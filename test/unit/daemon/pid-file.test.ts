@@ -35,7 +35,7 @@ test.each([
   ['whose process is gone', '999999999\n'],
   ['of a process that had the same id in this container', `${process.pid}\n`],
   ['with nothing in it', ''],
-  ['with something else in it', 'soon\n'],
+  ['with nothing but zeros in it, as after a crash of the machine', '\0\0\0\0\0'],
   ['of all processes', '0\n'],
 ])('one %s is taken over', (_what, text) => {
   const path = place(text)
@@ -43,12 +43,28 @@ test.each([
   expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`)
 })
 
+test('a file that is something else is left as it is', () => {
+  for (const text of ['[databases]\n', '4711: process up\n', '1'.repeat(100)]) {
+    const path = place(text)
+    expect(() => claimPidFile(path)).toThrow(`pidfile '${path}' has something else than a process id in it`)
+    expect(readFileSync(path, 'utf8')).toBe(text)
+  }
+})
+
 test('one that somebody else has written since stays', () => {
   const path = place()
-  const file = claimPidFile(path)
-  writeFileSync(path, `${OTHER}\n`)
-  file.remove()
-  expect(readFileSync(path, 'utf8')).toBe(`${OTHER}\n`)
+  for (const text of [`${OTHER}\n`, 'something else\n']) {
+    rmSync(path, { force: true })
+    const file = claimPidFile(path)
+    writeFileSync(path, text)
+    file.remove()
+    expect(readFileSync(path, 'utf8')).toBe(text)
+  }
+})
+
+test('what is no file is not taken over', () => {
+  for (const path of ['/dev/null', tmpdir()])
+    expect(() => refuseIfTaken(path)).toThrow(`pidfile '${path}' is not a file`)
 })
 
 test('a folder that is not there is told, with the setting that names it', () => {

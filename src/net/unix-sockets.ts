@@ -57,15 +57,20 @@ export function nodePath(path: string): string {
   return isAbstract(path) ? `\0${path.slice(1)}` : path
 }
 
-/** For people: `10.0.0.1:5432`, `unix(4711):6432` with the process at the other end where that is known. */
+/** For people: `10.0.0.1:5432`, `[::1]:5432`, `unix(4711):6432` with the process at the other end where that is known. */
 export function describeAddress({ host, port, process }: Address): string {
-  if (!isPath(host)) return `${host}:${port}`
+  if (!isPath(host)) return withPort(host, port)
   return process === undefined ? `unix:${port}` : `unix(${process.pid}):${port}`
 }
 
 /** The same for the end that listens. */
 export function describeListening({ host, port }: Address): string {
-  return isPath(host) ? `unix:${host}` : `${host}:${port}`
+  return isPath(host) ? `unix:${host}` : withPort(host, port)
+}
+
+/** An IPv6 address in brackets, or nobody could tell where its port begins: whoever reads PgBouncer's log looks for them. */
+function withPort(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 /** For the console's columns of addresses. */

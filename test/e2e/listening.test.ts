@@ -41,7 +41,8 @@ test('on several addresses, with one port', async () => {
 test.runIf(hasIpv6)('on IPv6 alone, and beside IPv4', async () => {
   const alone = await startPgweir({ database, settings: { listen_addr: '::1' } })
   expect(await answers(alone, '::1')).toEqual([{ one: 1 }])
-  expect(alone.log.some((line) => /@::1:\d+ login attempt/.test(line))).toBe(true)
+  expect(alone.log.some((line) => /@\[::1\]:\d+ login attempt/.test(line))).toBe(true)
+  expect(alone.log.some((line) => /listening on \[::1\]:\d+$/.test(line))).toBe(true)
   const both = await startPgweir({ database, settings: { listen_addr: '127.0.0.1,::1' } })
   for (const host of ['127.0.0.1', '::1']) expect(await answers(both, host)).toEqual([{ one: 1 }])
 })

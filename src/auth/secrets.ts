@@ -134,6 +134,28 @@ export function mockSecret(userName: string, saltKey: Buffer, iterations: number
   })
 }
 
+/** What a client sees of a secret by how it is asked. */
+export interface SecretShape {
+  readonly kind: Secret['kind']
+  /** Of a SCRAM secret; null for others, which have the setting `scram_iterations`. */
+  readonly iterations: number | null
+}
+
+export function shapeOf(secret: Secret): SecretShape {
+  return { kind: secret.kind, iterations: secret.kind === 'scram' ? secret.iterations : null }
+}
+
+/**
+ * What a client is shown of a user who does not exist. Each shape is as frequent among such users as in `shapes`, where there is one for each
+ * user who does, so that to have a rare one tells nothing; and the same name always has the same.
+ */
+export function mockShape(userName: string, saltKey: Buffer, shapes: readonly SecretShape[]): SecretShape {
+  const place = keyed(saltKey, 'mock shape', userName).readUInt32BE(0) / 2 ** 32
+  return shapes[Math.floor(place * shapes.length)] ?? NO_SHAPE
+}
+
+const NO_SHAPE: SecretShape = { kind: 'plain', iterations: null }
+
 /** The salt for a user whose password we hold. Drawn from the key rather than at random, it is the same in all processes and needs no memory. */
 export function adHocSalt(userName: string, password: string, saltKey: Buffer): Buffer {
   return keyed(saltKey, 'ad hoc salt', userName, password).subarray(0, SCRAM_SALT_BYTES)

@@ -8,7 +8,7 @@ import { createMd5Salt, verifyMd5 } from '../auth/md5.ts'
 import { verifyPlain } from '../auth/plain.ts'
 import type { ScramKeys } from '../auth/scram-keys.ts'
 import { ScramServer } from '../auth/scram-server.ts'
-import { mockSecret, PlainSecret, type Secret } from '../auth/secrets.ts'
+import { mockSecret, PlainSecret, type Secret, type SecretShape } from '../auth/secrets.ts'
 import { PoolerError } from '../problems.ts'
 import {
   AUTHENTICATION_CLEARTEXT,
@@ -32,8 +32,8 @@ export interface AuthenticationOptions {
   readonly secret: Secret | null
   /** With the type ldap: asks somebody else whether a password is right, which takes a while. */
   readonly directory: ((password: string) => Promise<boolean>) | null
-  /** What a user who does not exist is taken to have: as most others have, nothing can be told from how the login goes. */
-  readonly usualKind: Secret['kind']
+  /** What a user who does not exist is taken to have, so that nothing can be told from how the login goes. */
+  readonly mock: SecretShape
   /** Kinds that any user has. */
   readonly kinds: ReadonlySet<Secret['kind']>
   readonly scramIterations: number
@@ -106,7 +106,7 @@ export class Authentication implements FrameSink {
         return
       case 'md5':
         // As in PgBouncer and Postgres: a user with a SCRAM secret logs in by SCRAM.
-        if ((this.#options.secret?.kind ?? this.#options.usualKind) === 'scram') this.#startScram()
+        if ((this.#options.secret?.kind ?? this.#options.mock.kind) === 'scram') this.#startScram()
         else {
           this.#step = 'md5'
           this.#salt = createMd5Salt()
@@ -209,7 +209,9 @@ export class Authentication implements FrameSink {
     const { type, userName, kinds, scramIterations, saltKey, binding } = this.#options
     // Asked for md5, nobody whose password we hold comes this way.
     const hidesWork = type === 'scram-sha-256' && kinds.has('plain')
-    this.#scram = new ScramServer(userName, this.#secret, { iterations: scramIterations, saltKey, hidesWork, binding })
+    // An md5 secret can check no proof, and must look as what nobody has.
+    const secret = this.#secret.kind === 'md5' ? mockOf(this.#options) : this.#secret
+    this.#scram = new ScramServer(userName, secret, { iterations: scramIterations, saltKey, hidesWork, binding })
     this.#step = 'sasl-initial'
     this.#listener.send(encodeAuthenticationSasl(this.#scram.mechanisms))
   }
@@ -278,9 +280,9 @@ function passwordOf(body: Buffer): Buffer {
 }
 
 /** What nobody knows, and takes as long to check as what users have. */
-function mockOf({ type, kinds, userName, saltKey, scramIterations }: AuthenticationOptions): Secret {
+function mockOf({ type, kinds, userName, saltKey, scramIterations, mock }: AuthenticationOptions): Secret {
   if (type === 'plain' && !kinds.has('scram')) return new PlainSecret(randomBytes(MOCK_PASSWORD_BYTES).toString('hex'))
-  return mockSecret(userName, saltKey, scramIterations)
+  return mockSecret(userName, saltKey, mock.iterations ?? scramIterations)
 }
 
 const MOCK_PASSWORD_BYTES = 16

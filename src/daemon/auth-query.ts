@@ -1,6 +1,6 @@
 /** Looks up users that are not in auth_file, in Postgres itself; and remembers for a while what it was told. */
 
-import { isSameSecret, PlainSecret, parseSecret, type Secret } from '../auth/secrets.ts'
+import { isSameSecret, PlainSecret, parseSecret, type Secret, type SecretShape } from '../auth/secrets.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import { Lru } from '../base/lru.ts'
@@ -73,14 +73,18 @@ export class AuthQueries {
   /** How often which kind was found. */
   readonly #found: Record<Secret['kind'], number> = { plain: 0, md5: 0, scram: 0 }
 
+  /** Of the SCRAM secret that was found last. */
+  #iterations: number | null = null
+
   constructor(options: AuthQueriesOptions) {
     this.#options = options
   }
 
-  /** Which kind of secret most users have who are looked up. It is SCRAM in PostgreSQL, unless somebody has wanted it otherwise. */
-  get usualKind(): Secret['kind'] {
+  /** What most users have who are looked up. It is SCRAM in PostgreSQL, unless somebody has wanted it otherwise. */
+  get usualShape(): SecretShape {
     const { plain, md5, scram } = this.#found
-    return scram >= plain + md5 ? 'scram' : md5 > plain ? 'md5' : 'plain'
+    if (scram >= plain + md5) return { kind: 'scram', iterations: this.#iterations }
+    return { kind: md5 > plain ? 'md5' : 'plain', iterations: null }
   }
 
   /** Which kinds they are known or likely to have. */
@@ -140,6 +144,7 @@ export class AuthQueries {
     // Keys that were derived from a secret hang on the object.
     if (known && secret && isSameSecret(known, secret)) secret = known
     if (secret !== null && !isNobodys(secret)) this.#found[secret.kind]++
+    if (secret?.kind === 'scram') this.#iterations = secret.iterations
     this.#known.set(key, { secret, foundMs: this.#options.clock.nowMs })
     return secret
   }

@@ -1,7 +1,7 @@
 /** Who comes in: limits on clients, how each has to log in, and where it goes then. */
 
 import { endPointHash } from '../auth/channel-binding.ts'
-import type { Secret } from '../auth/secrets.ts'
+import { mockShape, type Secret } from '../auth/secrets.ts'
 import { Lru } from '../base/lru.ts'
 import type { AuthenticationOptions, Proof } from '../client/authentication.ts'
 import type { Destination } from '../client/context.ts'
@@ -145,7 +145,7 @@ export class Doors {
       userName: user,
       secret: isLikeNone ? null : known,
       directory: ldap && ((password) => directory.isRight(ldap, user, password, () => session.isOpen)),
-      usualKind: isAsked ? authQueries.usualKind : users.usualKind,
+      mock: isAsked ? authQueries.usualShape : mockShape(user, saltKey, users.shapes),
       kinds: isAsked ? new Set([...users.kinds, ...authQueries.kinds]) : users.kinds,
       scramIterations: general.scram_iterations,
       saltKey,

@@ -2,7 +2,15 @@
 
 import { type Stats, statSync } from 'node:fs'
 import type { ScramKeys } from '../auth/scram-keys.ts'
-import { isSameSecret, type PlainSecret, parseSecret, type Secret, secretText } from '../auth/secrets.ts'
+import {
+  isSameSecret,
+  type PlainSecret,
+  parseSecret,
+  type Secret,
+  type SecretShape,
+  secretText,
+  shapeOf,
+} from '../auth/secrets.ts'
 import { parseUserFile } from '../auth/user-file.ts'
 import type { Log } from '../base/log.ts'
 import { Lru } from '../base/lru.ts'
@@ -14,7 +22,7 @@ import { keptInstead, readSettingsFile } from './kept-files.ts'
 export class Users {
   #secrets: ReadonlyMap<string, Secret>
   #stamp: string
-  #usualKind: Secret['kind']
+  #shapes: readonly SecretShape[]
   #kinds: ReadonlySet<Secret['kind']>
   readonly #keys = new Map<string, ScramKeys>()
   readonly #passwords = new Map<string, PlainSecret>()
@@ -24,13 +32,13 @@ export class Users {
   constructor({ secrets, stamp }: UserFileContent) {
     this.#secrets = secrets
     this.#stamp = stamp
-    this.#usualKind = usualKindOf(secrets)
+    this.#shapes = shapesOf(secrets)
     this.#kinds = kindsOf(secrets)
   }
 
-  /** Which kind of secret most users have. */
-  get usualKind(): Secret['kind'] {
-    return this.#usualKind
+  /** One for each user, in an order that a reload changes little. */
+  get shapes(): readonly SecretShape[] {
+    return this.#shapes
   }
 
   /** Which kinds there are. */
@@ -71,7 +79,7 @@ export class Users {
       this.#unlearn(user)
     }
     this.#secrets = after
-    this.#usualKind = usualKindOf(after)
+    this.#shapes = shapesOf(after)
     this.#kinds = kindsOf(after)
     return changes
   }
@@ -159,10 +167,16 @@ export interface UserChanges {
   readonly changed: number
 }
 
-function usualKindOf(secrets: ReadonlyMap<string, Secret>): Secret['kind'] {
-  const counts = { plain: 0, md5: 0, scram: 0 }
-  for (const { kind } of secrets.values()) counts[kind]++
-  return counts.scram > counts.plain + counts.md5 ? 'scram' : counts.md5 > counts.plain ? 'md5' : 'plain'
+function shapesOf(secrets: ReadonlyMap<string, Secret>): readonly SecretShape[] {
+  const shapes = new Map<string, SecretShape[]>()
+  for (const secret of secrets.values()) {
+    const shape = shapeOf(secret)
+    const key = `${shape.kind} ${shape.iterations}`
+    const alike = shapes.get(key)
+    if (alike) alike.push(alike[0] as SecretShape)
+    else shapes.set(key, [shape])
+  }
+  return [...shapes].sort(([one], [other]) => (one < other ? -1 : 1)).flatMap(([, alike]) => alike)
 }
 
 function kindsOf(secrets: ReadonlyMap<string, Secret>): ReadonlySet<Secret['kind']> {

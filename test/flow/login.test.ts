@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
+import { generateScramSecret } from '../../src/auth/scram-keys.ts'
 import { saslInitial } from '../support/flow/client.ts'
 import { reload } from '../support/flow/commands.ts'
 import { quiet } from '../support/flow/inbox.ts'
@@ -152,6 +153,36 @@ test('an md5 secret lets in by md5', async () => {
   await empty.expect('AuthenticationMD5Password')
   empty.send(password(''))
   await empty.expect('ErrorResponse(FATAL 28P01 empty password returned by client)')
+})
+
+test('with auth_type = md5 nobody can tell a user with a secret of a rare kind from one that does not exist', async () => {
+  const scram = await generateScramSecret('secret', 8)
+  const flow = await startFlow({ settings: { auth_type: 'md5' }, authFile: [`"ada" "${MD5}"`, `"bob" "${scram}"`] })
+  const asked = new Set<string>()
+  for (let n = 0; n < 60; n++) {
+    const client = await flow.dial()
+    client.send(startup({ user: `nobody${n}`, database: 'app' }))
+    asked.add((await client.inbox.next()).name)
+    client.vanish()
+  }
+  expect([...asked].sort()).toEqual(['AuthenticationMD5Password', 'AuthenticationSASL'])
+})
+
+test('a user that does not exist has as many iterations as those who do, whatever scram_iterations says', async () => {
+  const shown: string[] = []
+  const authFile = [`"ada" "${await generateScramSecret('secret', 8)}"`]
+  const flow = await startFlow({ settings: { auth_type: 'scram-sha-256', scram_iterations: 16 }, authFile })
+  for (const user of ['ada', 'nobody']) {
+    const client = await flow.dial()
+    client.send(startup({ user, database: 'app' }))
+    await client.expect('AuthenticationSASL')
+    client.send(saslInitial('SCRAM-SHA-256', Buffer.from('n,,n=,r=abc')))
+    shown.push(
+      (await client.expect('AuthenticationSASLContinue')).bytes.toString('latin1').replace(/.*(i=\d+).*/s, '$1'),
+    )
+    client.vanish()
+  }
+  expect(shown).toEqual(['i=8', 'i=8'])
 })
 
 test('trust lets in everybody who exists', async () => {

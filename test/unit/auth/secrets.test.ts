@@ -12,8 +12,10 @@ import {
   MAX_SCRAM_ITERATIONS,
   MAX_SCRAM_SALT_BYTES,
   mockSecret,
+  mockShape,
   PlainSecret,
   parseSecret,
+  type SecretShape,
   secretText,
 } from '../../../src/auth/secrets.ts'
 import { FEW_ITERATIONS, problem, recordedSecrets, SALT_KEY, scram, thrownBy } from './support.ts'
@@ -101,6 +103,23 @@ test('secrets are the same only if kind and content are', () => {
     }
   }
   expect(isSameSecret(new PlainSecret(`md5${HASH}`), parseSecret(`md5${HASH}`))).toBe(false)
+})
+
+test('each shape is as frequent among users who do not exist as among those who do', () => {
+  const md5: SecretShape = { kind: 'md5', iterations: null }
+  const short: SecretShape = { kind: 'scram', iterations: 4096 }
+  const long: SecretShape = { kind: 'scram', iterations: 10_000 }
+  const shapes = [md5, short, short, long, long, long, long, long, long, long]
+  const names = Array.from({ length: 1000 }, (_, n) => `user${n}`)
+  const found = names.map((name) => mockShape(name, SALT_KEY, shapes))
+  for (const [shape, share] of [
+    [md5, 100],
+    [short, 200],
+    [long, 700],
+  ] as const)
+    expect(Math.abs(found.filter((each) => each === shape).length - share)).toBeLessThan(50)
+  expect(names.map((name) => mockShape(name, SALT_KEY, shapes))).toEqual(found)
+  expect(mockShape('eve', SALT_KEY, [])).toEqual({ kind: 'plain', iterations: null })
 })
 
 test('the mock secret of a name stays the same, and differs from that of any other name or key', () => {

@@ -151,6 +151,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
 
   test('delivers all that it owes before it says goodbye', async () => {
     const { channel, heard, peer } = await open(rig)
+    stopTimers()
     peer.stopReading()
     const sent = pattern(rig.floodBytes)
     channel.write(sent, 0, sent.length)
@@ -166,6 +167,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
 
   test('drops what comes while it is closing, so that its last words are read', async () => {
     const { channel, heard, peer } = await open(rig)
+    stopTimers()
     peer.stopReading()
     peer.send(pattern(100_000))
     channel.write(Buffer.from('last words'), 0, 10)
@@ -260,6 +262,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
 
   test('still delivers what it owed to a peer that only said goodbye', async () => {
     const { channel, heard, peer } = await open(rig)
+    stopTimers()
     peer.stopReading()
     const sent = pattern(rig.floodBytes)
     channel.write(sent, 0, sent.length)

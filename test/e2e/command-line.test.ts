@@ -28,7 +28,9 @@ test('pgweir file.ini runs; SIGQUIT ends it at once, in good order', async () =>
   await until('no server is left', async () => (await activity(database)).length === 0)
 })
 
-test('without its primary every worker ends, tells its clients and the log, and leaves the port to the next one', async () => {
+test('without its primary every worker ends, tells its clients and the log, and leaves the port to the next one', {
+  timeout: 60_000,
+}, async () => {
   const { program, raw, port, iniFile } = await runProgram({ database, settings: { workers: 2 } })
   const client = await raw()
   program.kill('SIGKILL')

@@ -139,6 +139,21 @@ const ROWS: Readonly<Record<string, (scene: Scene) => Promise<boolean>>> = {
     await pgweir.cancel(keyOf(ada))
     return (await query).code === '57014'
   },
+  '`pg_cancel_backend` with the process ID that the driver was told': async ({ pgweir, ada }) => {
+    const bob = await pgweir.client()
+    const query = failureOf(ada.query('select pg_sleep(60), 4713'))
+    await untilRunning(database, '4713')
+    const isHit = await only(bob, `select pg_cancel_backend(${keyOf(ada).pid})`).catch(() => false)
+    if (isHit !== true) await pgweir.cancel(keyOf(ada))
+    await query
+    return isHit === true
+  },
+  'making and reading dumps: `pg_dump`, `pg_restore`, `psql -f`': async ({ ada, elsewhere }) => {
+    // One of those that each of them begins with, for all that follows.
+    await ada.query('set row_security = off')
+    await elsewhere()
+    return (await only(ada, 'show row_security')) === 'off'
+  },
 }
 
 const TOLD = new Map(

@@ -16,7 +16,7 @@ import type { Log } from '../base/log.ts'
 import { Lru } from '../base/lru.ts'
 import type { Proof } from '../client/authentication.ts'
 import type { Settings } from '../settings/load.ts'
-import { error, formatProblem, type Problem, SettingsError } from '../settings/problem.ts'
+import { error, formatProblem, type Problem, quote, SettingsError, warning } from '../settings/problem.ts'
 import { keptInstead, readSettingsFile } from './kept-files.ts'
 
 export class Users {
@@ -198,7 +198,8 @@ export interface LoadedUsers extends UserFileContent {
 }
 
 /** Reads auth_file, if there is one; else whoever `--upstream` names may log in as that. */
-export function loadUsers({ general, origins, upstreamLogin }: Settings): LoadedUsers {
+export function loadUsers(settings: Settings): LoadedUsers {
+  const { general, origins, upstreamLogin } = settings
   const path = general.auth_file
   if (path === '') {
     const secrets = new Map<string, Secret>()
@@ -212,13 +213,36 @@ export function loadUsers({ general, origins, upstreamLogin }: Settings): Loaded
     const { users, problems } = parseUserFile(readSettingsFile(path).toString('utf8'), path)
     return {
       ...{ secrets: users, stamp, isWhole: problems.every(({ severity }) => severity === 'warning') },
-      problems: problems.map((problem) => ({ ...problem, severity: 'warning' })),
+      problems: [
+        ...problems.map((problem) => ({ ...problem, severity: 'warning' as const })),
+        ...keptOut(settings, users),
+      ],
     }
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     const problems = [error(origins.auth_file, `auth_file cannot be read: ${reason}`)]
     return { secrets: new Map(), stamp, isWhole: false, problems }
   }
+}
+
+/** By SCRAM nothing can be proved with an md5 secret, and a client is told no more than that it failed. Who only looks up others need not log in here. */
+function keptOut({ general, origins, databases, fallback }: Settings, users: ReadonlyMap<string, Secret>): Problem[] {
+  if (general.auth_type !== 'scram-sha-256') return []
+  const askers = new Set([
+    general.auth_user,
+    fallback?.auth_user,
+    ...[...databases.values()].map((each) => each.auth_user),
+  ])
+  const names = [...users].filter(([name, { kind }]) => kind === 'md5' && !askers.has(name)).map(([name]) => name)
+  const [first] = names
+  if (first === undefined) return []
+  const others = names.length === 1 ? '' : ` and ${names.length - 1} more`
+  return [
+    warning(
+      origins.auth_type,
+      `with auth_type = scram-sha-256 nobody can log in by an md5 secret, which user ${quote(first)}${others} of auth_file has: auth_type = md5 takes either kind`,
+    ),
+  ]
 }
 
 function stampNow(path: string): string {

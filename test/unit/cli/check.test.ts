@@ -33,6 +33,22 @@ test('users are those of auth_file, and of the section besides', () => {
   ])
 })
 
+test('md5 secrets that SCRAM makes nothing of are told once, with the setting', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'pgweir-check-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  const path = join(directory, 'userlist.txt')
+  const md5 = `md5${'a'.repeat(32)}`
+  writeFileSync(path, `"looker" "${md5}"\n"ada" "${md5}"\n"bob" "${md5}"\n"eve" "plain"\n`)
+  const told = (type: string) =>
+    checkText(`[databases]\napp = host=db\n[pgweir]\nauth_user = looker\nauth_type = ${type}\nauth_file = ${path}\n`)
+      .lines
+  expect(told('scram-sha-256')).toEqual([
+    'pgweir.ini:5: warning: with auth_type = scram-sha-256 nobody can log in by an md5 secret, which user "ada" and 1 more of auth_file has: auth_type = md5 takes either kind',
+    'pgweir.ini: 3 settings, 1 database and 4 users are usable, with 1 warning',
+  ])
+  expect(told('md5')).toEqual(['pgweir.ini: 3 settings, 1 database and 4 users are fine'])
+})
+
 test('warnings alone pass', () => {
   expect(checkText(`${GOOD_INI}pkt_buf = 8192\n`)).toEqual({
     exitCode: 0,

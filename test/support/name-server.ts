@@ -5,6 +5,7 @@ import { onTestFinished } from 'vitest'
 
 const TYPES: Readonly<Record<number, 'A' | 'SOA'>> = { 1: 'A', 6: 'SOA' }
 const ANSWER = 0x8180
+const FAILURE = 2
 const NO_SUCH_NAME = 3
 const HEADER_BYTES = 12
 
@@ -15,6 +16,8 @@ export class NameServer {
   readonly hosts = new Map<string, readonly string[]>()
   /** Serial numbers by zone. */
   readonly zones = new Map<string, number>()
+  /** Names that it cannot tell of. */
+  readonly broken = new Set<string>()
   lifetimeSeconds = 3600
   /** `A db.test` */
   readonly questions: string[] = []
@@ -28,9 +31,10 @@ export class NameServer {
     this.questions.push(`${type} ${name}`)
     const records = this.#records(name, type)
     const isKnown = this.hosts.has(name) || this.zones.has(name)
+    const problem = this.broken.has(name) ? FAILURE : NO_SUCH_NAME
     const header = Buffer.alloc(HEADER_BYTES)
     query.copy(header, 0, 0, 2)
-    header.writeUInt16BE(isKnown ? ANSWER : ANSWER | NO_SUCH_NAME, 2)
+    header.writeUInt16BE(isKnown ? ANSWER : ANSWER | problem, 2)
     header.writeUInt16BE(1, 4)
     header.writeUInt16BE(records.length, 6)
     return Buffer.concat([header, query.subarray(HEADER_BYTES, end), ...records])

@@ -77,9 +77,13 @@ async function recordsOf(resolver: Resolver, host: string): Promise<Record[]> {
   ])
   const records = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
   if (records.length > 0) return records
-  // What says that there is no such name counts less than what cannot tell.
   const problems = answers.map((answer) => (answer as PromiseRejectedResult).reason as NodeJS.ErrnoException)
-  throw problems.find(({ code }) => code !== 'ENODATA' && code !== 'ENOTFOUND') ?? (problems[0] as Error)
+  throw problems.reduce<NodeJS.ErrnoException | null>(graver, null) as Error
+}
+
+/** What says that there is no such name counts less than what cannot tell. */
+function graver(known: NodeJS.ErrnoException | null, next: NodeJS.ErrnoException): NodeJS.ErrnoException {
+  return known === null || known.code === 'ENODATA' || known.code === 'ENOTFOUND' ? next : known
 }
 
 function leastMs(records: readonly Record[]): number {
@@ -107,7 +111,7 @@ export function ownNameService(
   async function lookUp(host: string): Promise<Answer> {
     const known = hosts().get(host.toLowerCase())
     if (known !== undefined) return { addresses: known, lifetimeMs: null }
-    let problem: unknown = new Error(`${host} has no address`)
+    let problem: NodeJS.ErrnoException | null = null
     for (const candidate of candidates(host, search, ndots)) {
       try {
         const records = await recordsOf(resolver, candidate)
@@ -116,10 +120,10 @@ export function ownNameService(
           lifetimeMs: Promise.resolve(leastMs(records)),
         }
       } catch (cause) {
-        problem = cause
+        problem = graver(problem, cause as NodeJS.ErrnoException)
       }
     }
-    throw problem
+    throw problem ?? new Error(`${host} has no address`)
   }
   return {
     lookUp,

@@ -41,6 +41,14 @@ test('a name that nobody has is an error', async () => {
   await expect(ask(server).lookUp('db.test')).rejects.toMatchObject({ code: 'ENOTFOUND' })
 })
 
+test('a name that cannot be told of is another matter, though longer ones are said not to be there', async () => {
+  const server = await startNameServer()
+  server.broken.add('db.test')
+  const asked = ask(server, 'search one.test two.test').lookUp('db.test')
+  await expect(asked).rejects.toMatchObject({ code: 'ESERVFAIL' })
+  expect(server.questions).toContain('A db.test.two.test')
+})
+
 test('the system knows localhost', async () => {
   const { addresses, lifetimeMs } = await systemNameService().lookUp('localhost')
   expect(['127.0.0.1', '::1']).toContain(addresses[0])

@@ -202,7 +202,7 @@ test('check tells that a good file is good', async () => {
   expect(await program.ended()).toBe(0)
   const lines = program.stdout.trimEnd().split('\n')
   expect(lines.pop()).toMatch(/^.*: note: .* docs\/migrating-from-pgbouncer\.md#what-is-different$/)
-  expect(lines.pop()?.slice(iniFile.length)).toMatch(/^: \d+ settings, 1 database and 0 users are fine$/)
+  expect(lines.pop()?.slice(iniFile.length)).toMatch(/^: \d+ settings, 1 database and 1 user are fine$/)
   const isNote = (line: string) => line.startsWith(iniFile) && /^(:\d+)?: note: /.test(line.slice(iniFile.length))
   expect(lines.every(isNote)).toBe(true)
 })

@@ -3,7 +3,7 @@
 import type pg from 'pg'
 import { expect, test } from 'vitest'
 import { activity } from '../support/e2e/server-side.ts'
-import { until } from '../support/e2e/until.ts'
+import { LONG_PATIENCE_MS, until } from '../support/e2e/until.ts'
 import { adminClient, createDatabase, type TestDatabase } from '../support/postgres.ts'
 import { type Pooled, type PoolOptions, poolOf } from './support/pgweir.ts'
 import { run, type Target } from './support/program.ts'
@@ -77,7 +77,7 @@ test.each(['simple', 'extended', 'prepared'])('pgbench repeats what fails to be 
   const script = ['-f', 'pgbench/serializable.sql', '--max-tries=1000', '-t', '1']
   const [{ processed, failed, retried }] = await Promise.all([
     bench(target, ['-M', protocol, ...script]),
-    until('all servers are within a transaction', () => areWaiting(admin, SERVERS)).finally(() =>
+    until('all servers are within a transaction', () => areWaiting(admin, SERVERS), LONG_PATIENCE_MS).finally(() =>
       admin.query('select pg_advisory_unlock(1)'),
     ),
   ])

@@ -404,15 +404,15 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     this.renew(reason)
   }
 
-  /** What is known for logging in to servers is another thing than when that failed. */
+  /** That logins to servers have failed is not held against the next: what they need, or who answers, is another thing now. */
   tryAgain(): void {
     this.#failures.forget()
+    this.#opening.target.hosts.forget()
   }
 
   /** Each server that is open is closed, at once or as it comes free. Others may be opened at once. */
   renew(reason: string): void {
-    this.#failures.forget()
-    this.#opening.target.hosts.forget()
+    this.tryAgain()
     this.#closing.condemnAll(reason)
   }
 
@@ -462,9 +462,11 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     if (this.#enter(whenPaused(this.#standing))) this.#closeFree()
   }
 
-  /** pausing, paused → open: whoever waits is served. */
+  /** pausing, paused → open: whoever waits is served. What PostgreSQL has failed at before says nothing of how it is now. */
   resume(): void {
-    if (this.#enter(whenResumed(this.#standing))) this.help()
+    if (!this.#enter(whenResumed(this.#standing))) return
+    this.tryAgain()
+    this.help()
   }
 
   // The end

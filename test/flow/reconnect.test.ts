@@ -76,7 +76,10 @@ test('a database that RECONNECT does not name keeps its servers', async () => {
   expect(await ask(two, flow)).toBe(kept)
 })
 
-test('RECONNECT makes the pool try again at once after a login that failed', async () => {
+test.each([
+  ['RECONNECT makes', ['reconnect']],
+  ['PAUSE and RESUME make', ['pause', 'resume']],
+])('%s the pool try again at once after a login that failed', async (_, commands) => {
   const { flow, client, postgres } = await startPair({ settings: { server_login_retry: 60 } })
   flow.postgres.refuse()
   await flow.advance(0)
@@ -87,7 +90,7 @@ test('RECONNECT makes the pool try again at once after a login that failed', asy
   await client.expectClosed()
   await flow.postgres.listen()
   await expect(flow.connect({ parameters: { work_mem: '7MB' } })).rejects.toThrow('connect to db:5432 failed')
-  await command(flow, 'reconnect')
+  for (const text of commands) await command(flow, text)
   const other = await flow.connect()
   other.send(query('two'))
   const server = await flow.postgres.next()

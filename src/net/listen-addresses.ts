@@ -1,11 +1,21 @@
 /** PgBouncer's `listen_addr`: from the setting's text to listeners that are all open, or none. */
 
 import { lookup } from 'node:dns/promises'
+import { existsSync } from 'node:fs'
 import { isIP } from 'node:net'
+import { dirname } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import type { Address, Channel, KeepAlive, Listener, ListenOptions, Transport } from './channel.ts'
 import { openListeningDescriptor } from './epoll/epoll-transport.ts'
-import { describeListening, isPath, makeWay, type SocketAccess, setAccess, socketPath } from './unix-sockets.ts'
+import {
+  describeListening,
+  isAbstract,
+  isPath,
+  makeWay,
+  type SocketAccess,
+  setAccess,
+  socketPath,
+} from './unix-sockets.ts'
 
 const ANY_IPV4 = '0.0.0.0'
 const ANY_IPV6 = '::'
@@ -160,9 +170,10 @@ function aboutListenAddr(what: string, problem: unknown): Error {
 function aboutUnixSocket(path: string, problem: unknown): Error {
   const { message, code } = problem as NodeJS.ErrnoException
   if (code === 'EADDRINUSE') return problem as Error
-  return Object.assign(new Error(`unix_socket_dir: ${path} cannot be listened on: ${message}`, { cause: problem }), {
-    code,
-  })
+  // libuv speaks of rights where a folder is missing.
+  const isMissing = !isAbstract(path) && !existsSync(dirname(path))
+  const what = isMissing ? `there is no folder ${dirname(path)}` : `${path} cannot be listened on: ${message}`
+  return Object.assign(new Error(`unix_socket_dir: ${what}`, { cause: problem }), { code })
 }
 
 /** What a host without IPv6 answers: the kernel has none, or no interface has an address. */

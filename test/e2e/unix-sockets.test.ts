@@ -135,7 +135,7 @@ test('a file that somebody left behind makes way; a socket in use does not', asy
 test('a folder that does not exist is an error that names the setting, if it was asked for', async () => {
   const settings = { unix_socket_dir: '/nowhere/at/all' }
   const { message } = await failureOf(startPgweir({ database, settings }))
-  expect(message).toMatch(/^unix_socket_dir: \/nowhere\/at\/all\/\.s\.PGSQL\.\d+ cannot be listened on: .*ENOENT/)
+  expect(message).toBe('unix_socket_dir: there is no folder /nowhere/at/all')
 })
 
 test('servers are reached by unix sockets, by folder or by default, and cancel requests too', async () => {

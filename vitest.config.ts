@@ -7,12 +7,16 @@ const WITH_OWN_MODULES = [
   'test/unit/net/choose-transport.test.ts',
 ]
 
+/** They say how many workers they want, whatever the others have. */
+const SAME_WITH_WORKERS = 'test/e2e/fleet-*.test.ts'
+const isWithWorkers = process.env['PGWEIR_TEST_WORKERS'] !== undefined
+
 export default defineConfig({
   test: {
     globalSetup: ['test/support/global-setup.ts'],
     setupFiles: ['test/support/every-file.ts'],
     // Several processes on few cores take their time.
-    testTimeout: process.env['PGWEIR_TEST_WORKERS'] ? 60_000 : 20_000,
+    testTimeout: isWithWorkers ? 60_000 : 20_000,
     hookTimeout: 60_000,
     pool: 'threads',
     // By itself vitest leaves a core to others, which of two is half.
@@ -23,7 +27,7 @@ export default defineConfig({
         test: {
           name: 'shared modules',
           include: ['test/unit/**/*.test.ts', 'test/flow/**/*.test.ts', 'test/e2e/**/*.test.ts', 'test/*.test.ts'],
-          exclude: WITH_OWN_MODULES,
+          exclude: isWithWorkers ? [...WITH_OWN_MODULES, SAME_WITH_WORKERS] : WITH_OWN_MODULES,
           // To load all modules anew for each file takes longer than the tests of most.
           isolate: false,
         },

@@ -11,6 +11,7 @@ import type { DatabaseSettings } from '../settings/databases.ts'
 import { databaseFor, type Settings } from '../settings/load.ts'
 import { CONSOLE_NAMES } from '../settings/logging-in.ts'
 import type { Notice } from '../wire/notices.ts'
+import { AskedOnce } from './asked-once.ts'
 import type { Inquiries } from './inquiries.ts'
 
 /** What is asked, and where. */
@@ -50,12 +51,6 @@ export interface AuthQueriesOptions {
   settings(): Settings
 }
 
-/** Who waits for an answer. */
-interface Asking {
-  readonly session: Pick<Host, 'isOpen'>
-  done(answer: Answer): void
-}
-
 interface Known {
   readonly secret: Secret | null
   readonly foundMs: number
@@ -67,8 +62,7 @@ const MAX_KNOWN = 10_000
 export class AuthQueries {
   readonly #options: AuthQueriesOptions
   readonly #known = new Lru<string, Known>(MAX_KNOWN)
-  /** Questions that were asked: nobody asks them a second time meanwhile. */
-  readonly #asked = new Map<string, Asking[]>()
+  readonly #asked = new AskedOnce<Answer>()
 
   /** How often which kind was found. */
   readonly #found: Record<Secret['kind'], number> = { plain: 0, md5: 0, scram: 0 }
@@ -102,25 +96,16 @@ export class AuthQueries {
       done(known.secret)
       return
     }
-    const asked = this.#asked.get(key)
-    if (asked) {
-      asked.push({ session, done })
-      return
-    }
-    const waiting: Asking[] = [{ session, done }]
-    this.#asked.set(key, waiting)
-    const tell = (answer: Answer) => {
-      this.#asked.delete(key)
-      for (const each of waiting) each.done(answer)
-    }
-    inquiries.ask(
-      { ...question, user, timeoutMs },
-      {
-        isWanted: () => waiting.some(({ session: { isOpen } }) => isOpen),
-        onUnwanted: () => this.#asked.delete(key),
-        onFound: (rows) => tell(this.#understand(question, key, rows)),
-        onFailed: (problem) => tell(this.#failed(question, reasonOf(problem))),
-      },
+    this.#asked.ask(key, { session, done }, ({ tell, isWanted, onUnwanted }) =>
+      inquiries.ask(
+        { ...question, user, timeoutMs },
+        {
+          isWanted,
+          onUnwanted,
+          onFound: (rows) => tell(this.#understand(question, key, rows)),
+          onFailed: (problem) => tell(this.#failed(question, reasonOf(problem))),
+        },
+      ),
     )
   }
 

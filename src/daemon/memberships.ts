@@ -8,6 +8,7 @@ import type { Row } from '../pool/lookup.ts'
 import { PoolerError } from '../problems.ts'
 import { databaseFor, type Settings } from '../settings/load.ts'
 import { CONSOLE_NAMES } from '../settings/logging-in.ts'
+import { AskedOnce } from './asked-once.ts'
 import { askerFor, reasonOf } from './auth-query.ts'
 import type { Inquiries } from './inquiries.ts'
 
@@ -16,12 +17,6 @@ export interface MembershipsOptions {
   readonly log: Log
   readonly inquiries: Pick<Inquiries, 'ask'>
   settings(): Settings
-}
-
-/** Who waits for an answer. */
-interface Asking {
-  readonly session: Pick<Host, 'isOpen'>
-  done(problem: PoolerError | null): void
 }
 
 /** Whom a rule is about. */
@@ -50,8 +45,7 @@ const QUERY = `WITH RECURSIVE mine(oid) AS (
 export class Memberships {
   readonly #options: MembershipsOptions
   readonly #known = new Lru<string, Known>(MAX_KNOWN)
-  /** Nobody asks a second time meanwhile. */
-  readonly #asked = new Map<string, Asking[]>()
+  readonly #asked = new AskedOnce<PoolerError | null>()
 
   constructor(options: MembershipsOptions) {
     this.#options = options
@@ -73,42 +67,32 @@ export class Memberships {
 
   /** Then `isMember` has an answer, unless there is a problem. */
   ask(member: Member, session: Pick<Host, 'isOpen'>, done: (problem: PoolerError | null) => void): void {
-    const { inquiries, settings, clock } = this.#options
+    const { inquiries, settings } = this.#options
     const place = this.#placeOf(member)
     if (!place) {
       done(this.#failed(member, 'there is no database to ask in'))
       return
     }
     const { key, asker, database } = place
-    const asked = this.#asked.get(key)
-    if (asked) {
-      asked.push({ session, done })
-      return
-    }
-    const waiting: Asking[] = [{ session, done }]
-    this.#asked.set(key, waiting)
-    const tell = (problem: PoolerError | null) => {
-      this.#asked.delete(key)
-      for (const each of waiting) each.done(problem)
-    }
     const { client_login_timeout: timeoutMs } = settings().general
-    inquiries.ask(
-      { database, asker, query: QUERY, user: member.user, timeoutMs },
-      {
-        isWanted: () => waiting.some(({ session: { isOpen } }) => isOpen),
-        onUnwanted: () => this.#asked.delete(key),
-        onFound: (rows) => {
-          const roles = rolesIn(rows)
-          if (roles === null) {
-            tell(this.#failed(member, 'the answer is no list of names'))
-            return
-          }
-          this.#known.set(key, { roles: new Set(roles), foundMs: clock.nowMs })
-          tell(null)
+    this.#asked.ask(key, { session, done }, ({ tell, isWanted, onUnwanted }) =>
+      inquiries.ask(
+        { database, asker, query: QUERY, user: member.user, timeoutMs },
+        {
+          isWanted,
+          onUnwanted,
+          onFound: (rows) => tell(this.#understand(member, key, rows)),
+          onFailed: (problem) => tell(this.#failed(member, reasonOf(problem))),
         },
-        onFailed: (problem) => tell(this.#failed(member, reasonOf(problem))),
-      },
+      ),
     )
+  }
+
+  #understand(member: Member, key: string, rows: readonly Row[]): PoolerError | null {
+    const roles = rolesIn(rows)
+    if (roles === null) return this.#failed(member, 'the answer is no list of names')
+    this.#known.set(key, { roles: new Set(roles), foundMs: this.#options.clock.nowMs })
+    return null
   }
 
   #isThere(database: string): boolean {

@@ -8,8 +8,26 @@ const WITH_OWN_MODULES = [
 ]
 
 /** They say how many workers they want, whatever the others have. */
-const SAME_WITH_WORKERS = 'test/e2e/fleet-*.test.ts'
+const SAME_WITH_WORKERS = ['test/e2e/fleet-*.test.ts', 'test/e2e/library.test.ts']
+
+/**
+ * What they are about is what is said, not how it is carried: with several workers they run on `auto`, and on the transport node with one.
+ * PGWEIR_TEST_ALL=1 has them run with both.
+ */
+const SAME_ON_EITHER_TRANSPORT = [
+  ...['auth-query', 'auto-prepare', 'bad-input', 'command-line', 'demo', 'docs', 'errors', 'hba', 'log'],
+  ...['login-of-clients', 'login-to-servers', 'metrics', 'modes', 'prepared-statements-protocol', 'service-manager'],
+  ...['startup-parameters', 'top', 'types'],
+].map((name) => `test/e2e/${name}.test.ts`)
+
 const isWithWorkers = process.env['PGWEIR_TEST_WORKERS'] !== undefined
+const isForAll = process.env['PGWEIR_TEST_ALL'] === '1'
+const isOnNode = process.env['PGWEIR_TEST_TRANSPORT'] === 'node'
+
+function leftOut(): string[] {
+  if (!isWithWorkers || isForAll) return []
+  return isOnNode ? [...SAME_WITH_WORKERS, ...SAME_ON_EITHER_TRANSPORT] : SAME_WITH_WORKERS
+}
 
 export default defineConfig({
   test: {
@@ -18,6 +36,8 @@ export default defineConfig({
     // Several processes on few cores take their time.
     testTimeout: isWithWorkers ? 60_000 : 20_000,
     hookTimeout: 60_000,
+    // Each process would read all of them when it starts; the tests bring their own.
+    env: { NODE_EXTRA_CA_CERTS: '' },
     pool: 'threads',
     // By itself vitest leaves a core to others, which of two is half.
     maxWorkers: '100%',
@@ -27,7 +47,7 @@ export default defineConfig({
         test: {
           name: 'shared modules',
           include: ['test/unit/**/*.test.ts', 'test/flow/**/*.test.ts', 'test/e2e/**/*.test.ts', 'test/*.test.ts'],
-          exclude: isWithWorkers ? [...WITH_OWN_MODULES, SAME_WITH_WORKERS] : WITH_OWN_MODULES,
+          exclude: [...WITH_OWN_MODULES, ...leftOut()],
           // To load all modules anew for each file takes longer than the tests of most.
           isolate: false,
         },

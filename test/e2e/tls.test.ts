@@ -236,7 +236,7 @@ describe('SCRAM is bound to the connection', () => {
   })
 
   test('to servers that can, though their certificate is not verified', async () => {
-    const server = await startPgweir({ database, settings })
+    const server = await startPgweir({ workers: 1, database, settings })
     const inBetween = await startInBetween(server)
     const line = (name: string, port: number) =>
       `${name} = host=127.0.0.1 port=${port} dbname=${database.database} sslmode=require sslnegotiation=direct`
@@ -253,7 +253,7 @@ describe('SCRAM is bound to the connection', () => {
 describe('servers', () => {
   /** A pooler whose server is another one, with TLS if `far` says so. */
   async function startPair(near: Record<string, string>, far: Record<string, string> = OFFERS_TLS, host = '127.0.0.1') {
-    const server = await startPgweir({ database, settings: far })
+    const server = await startPgweir({ workers: 1, database, settings: far })
     const line = `far = host=${host} port=${server.address.port} dbname=${database.database}`
     const settings = { ...near, admin_users: database.user }
     const pooler = await startPgweir({ database, databases: [line], settings })
@@ -362,7 +362,11 @@ describe('servers', () => {
   })
 
   test('are reached with TLS at once with sslnegotiation = direct, and cancelled so', async () => {
-    const server = await startPgweir({ database, settings: { ...OFFERS_TLS, client_tls_sslmode: 'require' } })
+    const server = await startPgweir({
+      workers: 1,
+      database,
+      settings: { ...OFFERS_TLS, client_tls_sslmode: 'require' },
+    })
     const line = `far = host=localhost port=${server.address.port} dbname=${database.database} sslmode=verify-full sslnegotiation=direct`
     const settings = { ...VERIFIES, admin_users: database.user }
     const pooler = await startPgweir({ database, databases: [line], settings })
@@ -456,7 +460,7 @@ describe('servers', () => {
   })
 
   test('are told to cancel with TLS as long as they have it, whatever a RELOAD has changed', async () => {
-    const server = await startPgweir({ database, settings: OFFERS_TLS })
+    const server = await startPgweir({ workers: 1, database, settings: OFFERS_TLS })
     const firstOnes: string[] = []
     const port = await startListeningIn(server, firstOnes)
     const databases = [`far = host=127.0.0.1 port=${port} dbname=${database.database}`]

@@ -166,11 +166,15 @@ const CLIENT_TLS = {
     'Certificate that clients are shown, in PEM, with those between it and its authority.',
   ),
   client_tls_ca_file: row(path, '', "Authorities of clients' certificates, in PEM."),
-  client_tls_protocols: row(protocols, 'secure', 'Versions of TLS for clients.'),
+  client_tls_protocols: row(
+    protocols,
+    'secure',
+    'Versions of TLS for clients. `secure` is 1.2 and 1.3, `all` (or `legacy`) any that OpenSSL still has; a list is like `tlsv1.2:tlsv1.3` or `all:!tlsv1.0`.',
+  ),
   client_tls_ciphers: row(
     text,
     'default',
-    "Ciphers for clients up to TLS 1.2: OpenSSL's list, or one of PgBouncer's words for some.",
+    "Ciphers for clients up to TLS 1.2: OpenSSL's list, or `default` (also `secure`, `normal`, `fast`), `compat`, `legacy`, `all` (also `insecure`), as in PgBouncer.",
   ),
   client_tls13_ciphers: orNone(text, '', "Ciphers for clients with TLS 1.3; OpenSSL's own choice if not set."),
   client_tls_ecdhcurve: row(
@@ -199,7 +203,7 @@ const SERVER_TLS = {
   server_tls_key_file: row(path, '', 'Private key to log in to servers with, in PEM.'),
   server_tls_cert_file: row(path, '', 'Certificate that servers are shown, in PEM.'),
   server_tls_ca_file: row(path, '', "Authorities of servers' certificates, in PEM."),
-  server_tls_protocols: row(protocols, 'secure', 'Versions of TLS for servers.'),
+  server_tls_protocols: row(protocols, 'secure', 'Versions of TLS for servers, as client_tls_protocols.'),
   server_tls_ciphers: row(text, 'default', 'Ciphers for servers up to TLS 1.2, as client_tls_ciphers.'),
   server_tls13_ciphers: orNone(text, '', "Ciphers for servers with TLS 1.3; OpenSSL's own choice if not set."),
 }

@@ -19,16 +19,17 @@ export interface ProtocolRange {
 const VERSIONS: readonly TlsVersion[] = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']
 const NAMES = ['tlsv1.0', 'tlsv1.1', 'tlsv1.2', 'tlsv1.3']
 
-/** Alone: from the first to the last that is meant. `tlsv1` is all of 1.x, as for libtls, whose words PgBouncer has. */
+/** From the first to the last that is meant. `tlsv1` is all of 1.x, as for libtls, whose words PgBouncer has. */
 const WORDS: Readonly<Record<string, readonly [first: number, last: number]>> = {
   secure: [2, 3],
   default: [2, 3],
   all: [0, 3],
   legacy: [0, 3],
   tlsv1: [0, 3],
+  ...Object.fromEntries(NAMES.map((name, place) => [name, [place, place] as const])),
 }
 
-/** PgBouncer's words: `secure` is 1.2 and 1.3, `all` and `legacy` begin with 1.0, or a list such as `tlsv1.2,tlsv1.3`. */
+/** PgBouncer's words: `secure` is 1.2 and 1.3, `all` and `legacy` begin with 1.0; or a list such as `tlsv1.2,tlsv1.3` or `all:!tlsv1.0`. */
 export const protocols: ValueType<ProtocolRange> = {
   name: 'secure, all, legacy, or a list',
   accepts: 'secure, all, legacy, or a list of tlsv1.0, tlsv1.1, tlsv1.2, tlsv1.3 without gaps',
@@ -37,13 +38,18 @@ export const protocols: ValueType<ProtocolRange> = {
       .toLowerCase()
       .split(/[\s,:]+/)
       .filter((word) => word !== '')
-    const [word = ''] = words
-    if (words.length === 1 && Object.hasOwn(WORDS, word))
-      return { value: range(...(WORDS[word] as [number, number]), text) }
-    const places = words.map((word) => NAMES.indexOf(word))
+    const problem = `it takes ${protocols.accepts}`
+    // One that only takes away takes away from all.
+    const places = new Set(words[0]?.startsWith('!') ? NAMES.keys() : [])
+    for (const word of words) {
+      const isWanted = !word.startsWith('!')
+      const meant = isWanted ? word : word.slice(1)
+      if (!Object.hasOwn(WORDS, meant)) return { problem }
+      const [first, last] = WORDS[meant] as [number, number]
+      for (let place = first; place <= last; place++) isWanted ? places.add(place) : places.delete(place)
+    }
     const [first, last] = [Math.min(...places), Math.max(...places)]
-    const isWhole = words.length > 0 && first >= 0 && new Set(places).size === last - first + 1
-    return isWhole ? { value: range(first, last, text) } : { problem: `it takes ${protocols.accepts}` }
+    return places.size > 0 && places.size === last - first + 1 ? { value: range(first, last, text) } : { problem }
   },
   print: ({ written }) => written,
 }

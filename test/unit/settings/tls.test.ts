@@ -10,13 +10,17 @@ test.each([
   ['tlsv1.3', 'TLSv1.3', 'TLSv1.3'],
   ['tlsv1.3,tlsv1.2', 'TLSv1.2', 'TLSv1.3'],
   ['TLSv1.0 tlsv1.1', 'TLSv1', 'TLSv1.1'],
+  ['secure:tlsv1.1', 'TLSv1.1', 'TLSv1.3'],
+  ['all:!tlsv1.0', 'TLSv1.1', 'TLSv1.3'],
+  ['tlsv1,!tlsv1.0,!tlsv1.1', 'TLSv1.2', 'TLSv1.3'],
+  ['!tlsv1.0:!tlsv1.1', 'TLSv1.2', 'TLSv1.3'],
 ])('the protocols %s are from %s to %s', (text, min, max) => {
   const parsed = protocols.parse(text)
   expect(parsed).toEqual({ value: { min, max, written: text } })
   if ('value' in parsed) expect(protocols.print(parsed.value), 'as it was written').toBe(text)
 })
 
-test.each(['', 'sslv3', 'tlsv1.1,tlsv1.3', 'secure,all', 'tlsv1,tlsv1.2', 'tlsv1.4'])(
+test.each(['', 'sslv3', '!sslv3', 'tlsv1.1,tlsv1.3', 'all:!tlsv1.1', 'secure:!tlsv1', '!', 'tlsv1.4'])(
   'the protocols %j are refused',
   (text) => {
     expect(protocols.parse(text)).toHaveProperty('problem')

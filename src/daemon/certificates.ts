@@ -98,11 +98,13 @@ function dayOf(text: string): string {
 
 function certificateOf(about: keyof KeyFiles, bytes: Buffer, findings: Finding[]): X509Certificate | null {
   try {
-    return new X509Certificate(bytes)
+    // It would take DER, too, which TLS does not.
+    if (bytes.includes('-----BEGIN')) return new X509Certificate(bytes)
   } catch {
-    findings.push({ severity: 'error', about, sentence: 'holds no certificate in PEM' })
-    return null
+    // As below.
   }
+  findings.push({ severity: 'error', about, sentence: 'holds no certificate in PEM' })
+  return null
 }
 
 function certificatesOf(bytes: Buffer, findings: Finding[]): X509Certificate[] {

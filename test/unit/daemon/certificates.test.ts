@@ -1,6 +1,6 @@
 /** What is told of keys and certificates before they are used. Those of test/cases/tls are good from November 2026 for a hundred years, old-authority.crt for ten. */
 
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -70,6 +70,7 @@ describe('what cannot be used', () => {
   test.each([
     ['another key', { key: read('client.key'), cert }, ['error key is not the key of the certificate']],
     ['a certificate as a key', { key: cert, cert }, ['error key holds no private key in PEM']],
+    ['a certificate in DER', { key, cert: new X509Certificate(cert).raw }, ['error cert holds no certificate in PEM']],
     ['a key as a certificate', { key, cert: key }, ['error cert holds no certificate in PEM']],
     [
       'a key with a passphrase',

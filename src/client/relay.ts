@@ -294,6 +294,10 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     if (this.#rerun?.isAwaited) return false
     const created = server.inFlight.takeCreated(server.ledger)
     if (created !== null) this.#watch().onCreated(server, created)
+    // The transaction may be that of the batch. If nothing but its Sync follows, PostgreSQL 18 says that it is over, and then refuses
+    // what comes next: "StartTransactionCommand: unexpected state STARTED". That is not to be another client's.
+    if (status !== STATUS_IDLE && server.status === STATUS_IDLE && server.ledger.isReadyWithinBatch)
+      server.condemn('a query within a batch has left a transaction open')
     if (status === STATUS_IDLE) this.#schemaWatch?.onIdle(server, this)
     // The command that began it is to fail, and not what comes after it.
     else if (this.#mode === 'statement') return true

@@ -31,6 +31,8 @@ const KIND = 0x0f
 export const SWALLOW = 0x10
 /** The request was made to fail: the error goes to the client in our words (`Effect.reply`). */
 export const REPLACE = 0x20
+/** A simple query or a function call behind extended requests that no Sync has ended. */
+const WITHIN_BATCH = 0x40
 
 /** What hangs on a debt beyond the reply itself. */
 export interface Effect {
@@ -201,18 +203,20 @@ export class Ledger {
       if ((debt & KIND) <= DEBT.functionCall) this.#copy = 'ended'
     } else if (debt === DEBT.copyEnd && (this.#count === 0 || this.#copy === 'both')) return false
     const kind = debt & KIND
+    let noted = debt
     if (kind <= DEBT.close) {
       this.#isBatchOpen = true
       this.#hasUnsynced = true
     } else if (kind <= DEBT.functionCall) {
       this.#isBatchOpen = false
       this.#readiesSent++
+      if (this.#hasUnsynced && kind !== DEBT.sync) noted |= WITHIN_BATCH
     }
     if (kind === DEBT.sync) {
       this.#syncsSent++
       this.#hasUnsynced = false
     }
-    this.#push(debt, effect)
+    this.#push(noted, effect)
     return true
   }
 
@@ -294,7 +298,12 @@ export class Ledger {
 
   /** The next reply is that to a simple query, or a part of it. */
   get isQueryNext(): boolean {
-    return this.#count > 0 && this.#kinds[this.#head] === DEBT.query
+    return this.#count > 0 && ((this.#kinds[this.#head] as number) & KIND) === DEBT.query
+  }
+
+  /** The next ReadyForQuery is that of a simple query or a function call in the midst of a batch. */
+  get isReadyWithinBatch(): boolean {
+    return this.#count > 0 && ((this.#kinds[this.#head] as number) & WITHIN_BATCH) !== 0
   }
 
   /** The next reply is that to something that a statement was named in. */

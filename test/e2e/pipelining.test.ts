@@ -83,6 +83,18 @@ describe('a pipeline goes as with PostgreSQL itself', () => {
       })
 })
 
+test('a simple query within a batch leaves nothing behind that another client is refused for', async () => {
+  const pgweir = await sharedPgweir({ database })
+  const [ada, bob] = (await pgweir.together(2, () => pgweir.raw())) as [RawClient, RawClient]
+  await ada.ask(parse({ text: 'select 1' }), bind(), execute(), query('select 2'), sync())
+  expect(await bob.ask(query('select 3'))).toEqual([
+    'RowDescription ?column?:23',
+    'DataRow 3',
+    'CommandComplete SELECT 1',
+    'ReadyForQuery I',
+  ])
+})
+
 test('the server is held until the last reply, and free then', async () => {
   const pgweir = await sharedPgweir({ database })
   const [ada, bob] = (await pgweir.together(2, () => pgweir.raw())) as [RawClient, RawClient]

@@ -190,3 +190,34 @@ test('Describe of a portal is answered by a description or by nothing', async ()
     'ReadyForQuery(I)',
   ])
 })
+
+for (const [what, name, request, reply] of [
+  ['a simple query', 'Query', query('select 2'), rows('2')],
+  ['a function call', 'FunctionCall', functionCall(1250), functionResult('2')],
+] as const)
+  test(`a transaction that ${what} within a batch has left open is nothing for the next client`, async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(parse('', 'select 1'), bind('', ''), execute(), request, sync)
+    await postgres.expect('Parse', 'Bind', 'Execute', name, 'Sync')
+    // With PostgreSQL 18 the Sync is no end of it, although it says so.
+    postgres.send(parseComplete, bindComplete, dataRow('1'), complete('SELECT 1'), reply, ready('T'), ready())
+    expect((await client.answer()).at(-1)).toBe('ReadyForQuery(T)')
+    expect(await client.answer()).toEqual(['ReadyForQuery(I)'])
+    await postgres.expectClosed()
+    expect(flow.counts()).toEqual({})
+  })
+
+test('a server whose batch was ended by a simple query is used again', async () => {
+  const { flow, client, postgres } = await startPair()
+  client.send(parse('', 'select 1'), bind('', ''), execute(), query('select 2'), sync)
+  await postgres.expect('Parse', 'Bind', 'Execute', 'Query', 'Sync')
+  postgres.send(parseComplete, bindComplete, dataRow('1'), complete('SELECT 1'), rows('2'), ready(), ready())
+  await client.answer()
+  await client.answer()
+  client.send(query('begin'), parse('', 'select 1'), bind('', ''), execute(), query('select 2'), sync, query('commit'))
+  await postgres.expect('Query', 'Parse', 'Bind', 'Execute', 'Query', 'Sync', 'Query')
+  postgres.send(complete('BEGIN'), ready('T'), parseComplete, bindComplete, dataRow('1'), complete('SELECT 1'))
+  postgres.send(rows('2'), ready('T'), ready('T'), complete('COMMIT'), ready())
+  for (let answers = 4; answers > 0; answers--) await client.answer()
+  expect(flow.counts()).toEqual({ idle: 1 })
+})

@@ -162,12 +162,15 @@ export async function work(side: WorkerSide): Promise<void> {
       member.line.receive(message)
     }
   })
-  side.on('disconnect', () => {
+  const primaryGone = () => {
     member.line.hangUp()
     // It can tell nobody any more.
     pooler?.parts.log.error('the primary process has gone: this one ends, and its clients are told so')
     stop()
-  })
+  }
+  side.on('disconnect', primaryGone)
+  // While this program was being loaded nobody could hear of it: it would stay for ever, with sockets on which it listens to nobody.
+  if (!side.connected) primaryGone()
   const beat = () => {
     const fleet = pooler?.parts.fleet
     if (fleet) member.beat(fleet.beat(), fleet.totals())

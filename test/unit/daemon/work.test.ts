@@ -4,7 +4,7 @@ import { tellConnected, work } from '../../../src/daemon/work.ts'
 
 /** As `process` in a worker whose primary has just gone, though it was not told so yet. */
 class BrokenSide extends EventEmitter {
-  readonly connected = true
+  readonly connected: boolean = true
   sent = 0
 
   send(_message: unknown, done?: (problem: Error) => void): void {
@@ -22,6 +22,10 @@ test('a worker that can tell its primary nothing any more does not crash, but en
   expect(side.sent).toBe(1)
   side.emit('disconnect')
   await ended
+})
+
+test('a worker whose primary went before it could hear of that ends at once', async () => {
+  await work(Object.assign(new BrokenSide(), { connected: false }))
 })
 
 test('the primary hears of a server also where it has no descriptor for a second handle: such a message is lost', () => {

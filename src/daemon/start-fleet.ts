@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { createSaltKey } from '../auth/secrets.ts'
 import { type Clock, SystemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
+import { later } from '../base/timers.ts'
 import type { HttpAddress, HttpServer } from '../metrics/http-server.ts'
 import type { Address } from '../net/channel.ts'
 import { chooseTransport } from '../net/choose-transport.ts'
@@ -235,10 +236,6 @@ function readForWorkers(settings: Settings): void {
   const problems = [...loadTls(settings).problems, ...loadHba(settings).problems]
   const errors = problems.filter(({ severity }) => severity === 'error')
   if (errors.length > 0) throw new SettingsError(errors)
-}
-
-function later(ms: number, work: () => void): void {
-  setTimeout(work, ms)
 }
 
 const WORKER_PROGRAM = fileURLToPath(new URL('../cli/worker.js', import.meta.url))

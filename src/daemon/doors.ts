@@ -68,11 +68,15 @@ export class Doors {
     this.#options = options
   }
 
-  /** The console is open even when nobody else fits in. */
+  /** The console is open even when nobody else fits in. Strangers take nobody's place: a client is counted once it has proved who it is. */
   admit(session: Host, { database }: Wishes, done: (problem: PoolerError | null) => void): void {
-    const refusal = CONSOLE_NAMES.includes(database) ? null : this.#options.refusalOf(session.channel.peer)
+    const { admissions, refusalOf } = this.#options
+    const refusal = CONSOLE_NAMES.includes(database) ? null : refusalOf(session.channel.peer)
     if (refusal !== null || CONSOLE_NAMES.includes(database)) done(refusal)
-    else this.#claim(session, ANYBODY, ANYBODY, done)
+    else
+      admissions.look(ANYBODY, (full) => {
+        if (session.isOpen) done(problemOf(full))
+      })
   }
 
   authentication(session: Host, wishes: Wishes, done: (how: AuthenticationOptions | PoolerError) => void): void {
@@ -178,8 +182,7 @@ export class Doors {
     const noSuchDatabase = () =>
       new PoolerError(isNamed ? 'no-such-database' : 'replication-without-database', { database: name })
     if (databases.find(name) === null) throw noSuchDatabase()
-    const all = this.#claimsOf(name, user)
-    this.#claim(session, all.slice(ANYBODY.length), all, (problem) => {
+    this.#claim(session, this.#claimsOf(name, user), (problem) => {
       const entry = this.#entries.get(session)
       // It may have been removed while others were asked.
       const database = databases.find(name)
@@ -225,10 +228,6 @@ export class Doors {
   onUnproved(session: Host): void {
     const found = this.#lookedUp.get(session)
     if (found) this.#options.authQueries.forget(found.question, found.user)
-    // While its answer is held back it takes nobody's place.
-    const entry = this.#entries.get(session)
-    this.#entries.delete(session)
-    if (entry) this.#options.admissions.release(entry.claims)
   }
 
   onGone(session: Host): void {
@@ -255,25 +254,23 @@ export class Doors {
     return claims
   }
 
-  /** Counts the session under `claims` too, and so under `all` in the end. */
-  #claim(
-    session: Host,
-    claims: readonly ClientClaim[],
-    all: readonly ClientClaim[],
-    done: (problem: PoolerError | null) => void,
-  ): void {
+  #claim(session: Host, claims: readonly ClientClaim[], done: (problem: PoolerError | null) => void): void {
     const { admissions } = this.#options
-    if (!this.#entries.has(session)) this.#entries.set(session, null)
+    this.#entries.set(session, null)
     admissions.claim(claims, (full) => {
       if (!session.isOpen || !this.#entries.has(session)) {
         // It has ended while others were asked.
         if (full === null) admissions.release(claims)
         return
       }
-      if (full === null) this.#entries.set(session, { claims: all, pool: null })
-      done(full && new PoolerError(FULL[full.limit]))
+      if (full === null) this.#entries.set(session, { claims, pool: null })
+      done(problemOf(full))
     })
   }
+}
+
+function problemOf(full: ClientClaim | null): PoolerError | null {
+  return full && new PoolerError(FULL[full.limit])
 }
 
 /** Most users who come by a certificate, or are known to the kernel, have no password in Postgres, and need none. */

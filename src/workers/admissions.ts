@@ -17,6 +17,8 @@ export interface Admissions {
    * Counts a client under all of the limits, or under none if one is full. `done` is told which, or null; at once, or later.
    */
   claim(claims: readonly ClientClaim[], done: (full: ClientClaim | null) => void): void
+  /** `done` is told the same, and nobody is counted: who has not proved yet who it is takes nobody's place. */
+  look(claims: readonly ClientClaim[], done: (full: ClientClaim | null) => void): void
   /** The client has gone. */
   release(claims: readonly ClientClaim[]): void
   /** How many clients this process has under a limit. */
@@ -44,11 +46,19 @@ export class ClientCounts implements Admissions {
     done(this.tryClaim(claims))
   }
 
+  look(claims: readonly ClientClaim[], done: (full: ClientClaim | null) => void): void {
+    done(this.firstFull(claims))
+  }
+
   /** The first limit that is full; null if there was room and the client is counted. */
   tryClaim(claims: readonly ClientClaim[]): ClientClaim | null {
-    const full = claims.find((claim) => this.used(claim.limit, claim.name) >= this.#maxOf(claim))
-    if (full === undefined) this.count(claims)
-    return full ?? null
+    const full = this.firstFull(claims)
+    if (full === null) this.count(claims)
+    return full
+  }
+
+  firstFull(claims: readonly ClientClaim[]): ClientClaim | null {
+    return claims.find((claim) => this.used(claim.limit, claim.name) >= this.#maxOf(claim)) ?? null
   }
 
   /** Counts a client that is in already. */

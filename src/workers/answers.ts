@@ -49,6 +49,7 @@ export function answersTo(worker: () => Worker, parts: AnswersParts): Answers<To
 
     // Its clients
     claim: (claims) => claim(clients, worker(), claims),
+    look: (claims) => clients.firstFull(claims),
     count: (claims) => {
       worker().claims.count(claims)
       clients.count(claims)

@@ -198,7 +198,7 @@ class AskedAdmissions implements Admissions {
   }
 
   claim(claims: readonly ClientClaim[], done: (full: ClientClaim | null) => void): void {
-    if (claims.every((claim) => this.#maxOf(claim) === Infinity)) {
+    if (this.#areAllUnlimited(claims)) {
       this.#own.count(claims)
       this.#line.tell('count', claims)
       done(null)
@@ -212,6 +212,15 @@ class AskedAdmissions implements Admissions {
       // Without a primary this process ends, and its clients with it.
       () => {},
     )
+  }
+
+  look(claims: readonly ClientClaim[], done: (full: ClientClaim | null) => void): void {
+    if (this.#areAllUnlimited(claims)) done(null)
+    else this.#line.ask('look', claims).then(done, () => {})
+  }
+
+  #areAllUnlimited(claims: readonly ClientClaim[]): boolean {
+    return claims.every((claim) => this.#maxOf(claim) === Infinity)
   }
 
   release(claims: readonly ClientClaim[]): void {

@@ -106,6 +106,8 @@ export type ToPrimary = {
   readonly accounts: Message<PackedAccounts>
   /** A client wants in: null if there is room under all of the limits, otherwise the first that is full. */
   readonly claim: Message<readonly ClientClaim[], ClientClaim | null>
+  /** The same of a client that has not proved yet who it is, and is not counted. */
+  readonly look: Message<readonly ClientClaim[], ClientClaim | null>
   /** A client is in that no limit could have kept out; counted in case that there will be one. */
   readonly count: Message<readonly ClientClaim[]>
   readonly release: Message<readonly ClientClaim[]>

@@ -6,6 +6,7 @@ import { password, query, startup } from '../support/flow/requests.ts'
 import { type Flow, type FlowOptions, startFlow } from '../support/flow/start.ts'
 
 const WRONG = 'ErrorResponse(FATAL 28P01 password authentication failed)'
+const FULL = 'ErrorResponse(FATAL 53300 no more connections allowed (max_client_conn))'
 
 function start(options: FlowOptions = {}): Promise<Flow> {
   const settings = { auth_type: 'plain', auth_failure_delay: 1, ...options.settings }
@@ -60,6 +61,23 @@ test('a client whose answer is held back takes no place of those that there are'
   await flow.connect({ password: 'secret' })
   await flow.advance(1_000)
   await held.expect(WRONG)
+})
+
+test('nor does one that says who it is and proves nothing, and what there is goes to whoever has proved it first', async () => {
+  const flow = await start({ settings: { max_client_conn: 1 } })
+  const stranger = await flow.dial()
+  const late = await flow.dial()
+  for (const each of [stranger, late]) {
+    each.send(startup({ user: 'ada', database: 'app' }))
+    await each.expect('AuthenticationCleartextPassword')
+  }
+  await flow.connect({ password: 'secret' })
+  await flow.postgres.next()
+  late.send(password('secret'))
+  await late.expect(FULL)
+  const next = await flow.dial()
+  next.send(startup({ user: 'ada', database: 'app' }))
+  await next.expect(FULL)
 })
 
 test('what it sends meanwhile is not read, and it may go', async () => {

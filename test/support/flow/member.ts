@@ -58,6 +58,10 @@ export class Others {
         if (this.holdsClaims) this.claims.push(() => counts.claim(claims, done))
         else counts.claim(claims, done)
       },
+      look: (claims, done) => {
+        if (this.holdsClaims) this.claims.push(() => counts.look(claims, done))
+        else counts.look(claims, done)
+      },
       release: (claims) => counts.release(claims),
       used: (limit, name) => counts.used(limit, name),
       names: (limit) => counts.names(limit),

@@ -23,6 +23,15 @@ test('a client that does not fit under one limit is counted under none', () => {
   expect(admissions.used('max_db_client_connections', 'app')).toBe(0)
 })
 
+test('whoever only looks is told the same, and takes nobody’s place', () => {
+  const admissions = counts({ max_client_conn: 1 })
+  const looked: unknown[] = []
+  for (let times = 0; times < 2; times++) admissions.look([EVERYBODY, APP], (full) => looked.push(full))
+  expect(admissions.tryClaim([EVERYBODY, APP])).toBe(null)
+  admissions.look([EVERYBODY, APP], (full) => looked.push(full))
+  expect(looked).toEqual([null, null, EVERYBODY])
+})
+
 test('the first full limit is the one that is told', () => {
   const admissions = counts({ max_db_client_connections: 0, max_user_client_connections: 0 })
   expect(admissions.tryClaim([APP, ADA])).toBe(APP)

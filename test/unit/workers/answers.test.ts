@@ -54,6 +54,15 @@ test('a client that was let in is noted in the name of its worker; one that was 
   expect(clients.used('max_client_conn', '')).toBe(1)
 })
 
+test('a client that has not proved yet who it is is told whether there is room, and counted nowhere', () => {
+  const { one, clients } = primary(() => 1)
+  expect(one.answers.look([ALL])).toBe(null)
+  expect([...one.worker.claims.claims()]).toEqual([])
+  one.answers.claim([ALL])
+  expect(one.answers.look([ALL])).toEqual(ALL)
+  expect(clients.used('max_client_conn', '')).toBe(1)
+})
+
 test('what a client was counted under is let go for its worker and for all', () => {
   const { one, clients } = primary(() => 1)
   one.answers.count([ALL])

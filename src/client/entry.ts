@@ -79,6 +79,11 @@ export class Entry implements Stage, AuthenticationListener {
     return this.#fitting
   }
 
+  /** It is the client's turn to say something. */
+  get isAwaited(): boolean {
+    return this.#step === 'greeting' || this.#step === 'agreed' || this.#step === 'authenticating'
+  }
+
   read(buffer: Buffer, start: number, end: number): number {
     let at = start
     try {

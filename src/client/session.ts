@@ -77,6 +77,11 @@ export class Session implements Host, ChannelListener, EntryListener {
     return this.#ending === null && this.#state !== SESSION.closing && this.#state !== SESSION.closed
   }
 
+  /** Its client is not in, and it is for the client to say something, or to take our last word. */
+  get isAwaited(): boolean {
+    return !this.isOpen || (this.#entry?.isAwaited ?? false)
+  }
+
   get user(): string | null {
     return this.#user
   }
@@ -269,6 +274,12 @@ export class Session implements Host, ChannelListener, EntryListener {
   /** Closes: the client wants it so, or knows why. */
   leave(reason: string): void {
     this.#end({ notice: null, reason, isMute: true })
+  }
+
+  /** Closes at once, so that there is room for others. */
+  giveUp(reason: string): void {
+    this.leave(reason)
+    this.channel.destroy()
   }
 
   #end(ending: Ending): void {

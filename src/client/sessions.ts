@@ -6,6 +6,12 @@ import type { Session } from './session.ts'
 /** Idle clients are looked at no more often, and where they may be idle for a short time only, at a hundredth of that. */
 const LOOK_MS = 1_000
 
+/** A login takes less, over any network: whoever has kept us waiting for longer may be given up for others. */
+const LOGIN_PATIENCE_MS = 3_000
+
+/** How many are looked at for one that keeps us waiting, and not the other way round. */
+const MAX_LOOKS = 100
+
 export class Sessions {
   readonly #all = new Set<Session>()
   readonly #loggingIn = new Set<Session>()
@@ -35,6 +41,17 @@ export class Sessions {
   remove(session: Session): void {
     this.#all.delete(session)
     this.#loggingIn.delete(session)
+  }
+
+  /** Of those that log in, and whose client it is that is waited for, the one that came first; null if none of them came long ago. */
+  slowest(nowMs: number): Session | null {
+    let looks = MAX_LOOKS
+    // They are in the order in which they came.
+    for (const session of this.#loggingIn) {
+      if (nowMs - session.connectedMs < LOGIN_PATIENCE_MS || looks-- === 0) return null
+      if (session.isAwaited) return session
+    }
+    return null
   }
 
   [Symbol.iterator](): Iterator<Session> {

@@ -358,7 +358,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   }
 
   const onAccepted = arrivals({
-    ...{ sessions, figures },
+    ...{ clock, log, sessions, figures },
     maxClients: () => settings().general.max_client_conn,
     begin: (channel) => void new Session(channel, context),
     onLoad: (connections) => membership.onLoad(connections),

@@ -195,7 +195,7 @@ export const FAMILIES: readonly Family[] = [
   processCounter('pgweir_connections_total', 'Connections of clients that were accepted.', 'connections'),
   processCounter(
     'pgweir_connections_refused_total',
-    'Those that were closed at once, because too many were logging in.',
+    'Those that were closed because too many were logging in.',
     'connectionsRefused',
   ),
   processCounter('pgweir_cancel_requests_total', 'Cancel requests that have come.', 'cancelRequests'),

@@ -334,6 +334,28 @@ describe('clients', () => {
       await flow.connect()
     })
 
+  test('those who do not log in keep nobody else out, however many they are', async () => {
+    const flow = await startFlow({
+      authFile: ['"ada" "secret"'],
+      settings: { auth_type: 'plain', max_client_conn: 1 },
+    })
+    const [silent, unproved] = [await flow.dial(), await flow.dial()]
+    unproved.send(startup({ user: 'ada', database: 'app' }))
+    await unproved.expect('AuthenticationCleartextPassword')
+    await Promise.all(Array.from({ length: 1_998 }, () => flow.dial()))
+    const tooMany = await flow.dial()
+    await tooMany.expectClosed()
+    await flow.advance(3_000)
+    await flow.connect({ password: 'secret' })
+    await silent.expectClosed()
+    await flow.dial()
+    const next = await flow.dial()
+    await unproved.expectClosed()
+    next.send(startup({ user: 'ada', database: 'app' }))
+    await next.expect('ErrorResponse(FATAL 53300 no more connections allowed (max_client_conn))')
+    expect(flow.logged('2000 connections have not logged in')).toHaveLength(1)
+  })
+
   test('the limits of a database and a user have their own numbers', async () => {
     const flow = await startFlow({
       databases: ['app=host=db max_db_client_connections=1', 'other=host=db'],

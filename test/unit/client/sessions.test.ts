@@ -20,6 +20,39 @@ function startSessions() {
   return { add, looksAt }
 }
 
+test('the slowest to log in is the first of those that came long ago and are waited for', () => {
+  const sessions = new Sessions()
+  const add = (connectedMs: number, isAwaited: boolean) => {
+    const session = { connectedMs, isAwaited } as unknown as Session
+    sessions.add(session)
+    return session
+  }
+  const isIn = add(0, true)
+  sessions.loggedIn(isIn)
+  add(0, false)
+  const [first, second] = [add(1_000, true), add(1_001, true)]
+  expect(sessions.slowest(3_999)).toBe(null)
+  expect(sessions.slowest(4_000)).toBe(first)
+  sessions.remove(first)
+  expect(sessions.slowest(4_000)).toBe(null)
+  expect(sessions.slowest(4_001)).toBe(second)
+})
+
+test('where it is us who keep them waiting, nobody is, and no more than a few are looked at', () => {
+  const sessions = new Sessions()
+  let looks = 0
+  for (let n = 0; n < 1_000; n++)
+    sessions.add({
+      connectedMs: 0,
+      get isAwaited() {
+        looks++
+        return false
+      },
+    } as unknown as Session)
+  expect(sessions.slowest(60_000)).toBe(null)
+  expect(looks).toBe(100)
+})
+
 const settings = (shortestIdleTimeoutMs: number) => ({ shortestIdleTimeoutMs }) as ClientSettings
 
 test('idle clients are looked at when the first of them may have been idle for too long, and not before', () => {

@@ -1,14 +1,30 @@
 import { describe, expect, test } from 'vitest'
+import type { Session } from '../../../src/client/session.ts'
 import { arrivals } from '../../../src/daemon/arrivals.ts'
 import type { Channel } from '../../../src/net/channel.ts'
 
-/** A process in which so many are logging in, and what came of the next one. */
-function next(loggingIn: number, maxClients: number) {
-  const sessions = { count: loggingIn, loggingIn }
+interface Scene {
+  readonly loggingIn: number
+  readonly maxClients: number
+  /** One of them has kept us waiting for long. */
+  readonly hasSlow?: boolean
+}
+
+/** A process in which so many are logging in, and what comes of the next ones. */
+function start({ loggingIn, maxClients, hasSlow = false }: Scene) {
+  const clock = { nowMs: 0 }
   const figures = { connections: 0, connectionsRefused: 0 }
   const done: string[] = []
+  const slow = {
+    giveUp() {
+      done.push('one given up')
+      sessions.count--
+    },
+  }
+  const sessions = { count: loggingIn, loggingIn, slowest: () => (hasSlow ? (slow as unknown as Session) : null) }
   const arrive = arrivals({
-    ...{ sessions, figures },
+    ...{ clock, sessions, figures },
+    log: { warning: (sentence) => done.push(sentence) },
     maxClients: () => maxClients,
     begin: () => {
       sessions.count++
@@ -16,20 +32,42 @@ function next(loggingIn: number, maxClients: number) {
     },
     onLoad: (connections) => done.push(`load ${connections - loggingIn}`),
   })
-  arrive({ destroy: () => done.push('destroyed') } as unknown as Channel)
-  return { done, figures }
+  const next = () => {
+    done.length = 0
+    arrive({ destroy: () => done.push('destroyed') } as unknown as Channel)
+    return [...done]
+  }
+  return { next, clock, figures }
 }
+
+const TOLD = '2000 connections have not logged in: for each that comes another one is closed'
 
 describe('a connection', () => {
   test('becomes a session, which counts in the load that is told', () => {
-    expect(next(0, 100)).toEqual({ done: ['begun', 'load 1'], figures: { connections: 1, connectionsRefused: 0 } })
+    const { next, figures } = start({ loggingIn: 0, maxClients: 100 })
+    expect(next()).toEqual(['begun', 'load 1'])
+    expect(figures).toEqual({ connections: 1, connectionsRefused: 0 })
   })
 
   test('is closed when too many others have not said who they are, and the load is told all the same', () => {
-    expect(next(2_000, 100)).toEqual({
-      done: ['destroyed', 'load 0'],
-      figures: { connections: 1, connectionsRefused: 1 },
-    })
+    const { next, figures } = start({ loggingIn: 2_000, maxClients: 100 })
+    expect(next()).toEqual([TOLD, 'destroyed', 'load 0'])
+    expect(figures).toEqual({ connections: 1, connectionsRefused: 1 })
+  })
+
+  test('takes the place of one that has kept us waiting for long', () => {
+    const { next, figures } = start({ loggingIn: 2_000, maxClients: 100, hasSlow: true })
+    expect(next()).toEqual([TOLD, 'one given up', 'begun', 'load 0'])
+    expect(figures).toEqual({ connections: 1, connectionsRefused: 1 })
+  })
+
+  test('is one of many: the log tells of them once a minute', () => {
+    const { next, clock } = start({ loggingIn: 2_000, maxClients: 100 })
+    expect(next()).toContain(TOLD)
+    clock.nowMs += 59_999
+    expect(next()).toEqual(['destroyed', 'load 0'])
+    clock.nowMs += 1
+    expect(next()).toContain(TOLD)
   })
 
   test.each([
@@ -37,7 +75,7 @@ describe('a connection', () => {
     { maxClients: 1_000, mayLogIn: 2_000 },
     { maxClients: 5_000, mayLogIn: 10_000 },
   ])('of $mayLogIn that log in with max_client_conn = $maxClients is the last', ({ maxClients, mayLogIn }) => {
-    expect(next(mayLogIn - 1, maxClients).done).toContain('begun')
-    expect(next(mayLogIn, maxClients).done).toContain('destroyed')
+    expect(start({ loggingIn: mayLogIn - 1, maxClients }).next()).toContain('begun')
+    expect(start({ loggingIn: mayLogIn, maxClients }).next()).toContain('destroyed')
   })
 })

@@ -52,6 +52,12 @@ const POLL_MS = 10
 /** Clients that do not take our last word are not waited for longer than a channel lingers. */
 const STOP_MS = 3_000
 
+/**
+ * The same for those to whom nothing is owed. Most are idle, and read only when they next have something to ask: who waited for them would be
+ * away for longer. What they had sent before they could know has come by then, and unread it would make the kernel take our last word back.
+ */
+const LAST_WORD_MS = 500
+
 /** How long the cancel requests for what still runs may take. */
 const STOP_CANCELS_MS = 1_000
 
@@ -171,7 +177,7 @@ export class Lifecycle {
     peerCancels.stop()
     for (const pool of pools) pool.closeAll(notice)
     // Backends that are left behind would still count under the limits of whoever comes next.
-    await pollUntil(() => sessions.count === 0 && isEmpty(pools), STOP_MS)
+    await pollUntil((passedMs) => areToldAll(sessions, passedMs) && isEmpty(pools), STOP_MS)
     for (const session of sessions) session.channel.destroy()
     this.#enter('stopped')
     serviceManager.close()
@@ -196,7 +202,14 @@ function isEmpty(pools: Pools): boolean {
   return true
 }
 
-async function pollUntil(isOver: () => boolean, limitMs: number): Promise<void> {
-  const deadlineMs = performance.now() + limitMs
-  while (!isOver() && performance.now() < deadlineMs) await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+function areToldAll(sessions: Sessions, passedMs: number): boolean {
+  if (passedMs < LAST_WORD_MS) return sessions.count === 0
+  for (const { channel } of sessions) if (channel.owedBytes > 0) return false
+  return true
+}
+
+async function pollUntil(isOver: (passedMs: number) => boolean, limitMs: number): Promise<void> {
+  const beganMs = performance.now()
+  const passedMs = () => performance.now() - beganMs
+  while (!isOver(passedMs()) && passedMs() < limitMs) await new Promise((resolve) => setTimeout(resolve, POLL_MS))
 }

@@ -1,9 +1,9 @@
 /** SHUTDOWN ends the pooler: at once, or when clients or servers have come to an end. */
 
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ask, command, ROOT, run } from '../support/flow/commands.ts'
 import { quiet, until } from '../support/flow/inbox.ts'
-import { complete, error, parameterStatus, ready } from '../support/flow/replies.ts'
+import { complete, error, notice, parameterStatus, ready } from '../support/flow/replies.ts'
 import { query, startup } from '../support/flow/requests.ts'
 import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
 
@@ -28,6 +28,34 @@ describe('SHUTDOWN', () => {
     await flow.pooler.stopped
     await client.expectClosed()
     await console.expectClosed()
+  })
+})
+
+describe('who does not read its last word', () => {
+  /** Begins the end, and lets time go by until it is over. Resolves with how long that took. */
+  async function timeToStop(flow: Flow): Promise<number> {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    flow.pooler.stop()
+    let ms = 0
+    for (; !(await hasStopped(flow)); ms += 10) vi.advanceTimersByTime(10)
+    vi.useRealTimers()
+    return ms
+  }
+
+  test('is not waited for while it is idle, but for what it may have sent already', async () => {
+    const { flow, client } = await startPair()
+    client.channel.pause()
+    expect(await timeToStop(flow)).toBe(500)
+  })
+
+  test('is waited for longer where it has not taken all that came before', async () => {
+    const { flow, client, postgres } = await startPair({ windowBytes: 1_000 })
+    await run(client, flow)
+    client.channel.pause()
+    postgres.send(notice('x'.repeat(5_000)))
+    await quiet()
+    expect(await timeToStop(flow)).toBeGreaterThanOrEqual(2_000)
   })
 })
 

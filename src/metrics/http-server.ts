@@ -2,6 +2,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { hostname } from 'node:os'
+import { describeListening } from '../net/unix-sockets.ts'
 import { isLoopback, isOurs } from './hosts.ts'
 import { HttpConnections } from './http-connections.ts'
 
@@ -107,9 +108,10 @@ function open({ host, port }: HttpAddress, { setting, listen, pages, onTrouble }
   server.keepAliveTimeout = KEEP_ALIVE_MS
   server.on('connection', (socket) => connections.add(socket))
   return new Promise((resolve, reject) => {
-    server.once('error', (cause: Error) =>
-      reject(new Error(`${setting}: ${host}:${port} cannot be listened on: ${cause.message}`, { cause })),
-    )
+    server.once('error', (cause: Error) => {
+      const address = describeListening({ host, port })
+      reject(new Error(`${setting}: ${address} cannot be listened on: ${cause.message}`, { cause }))
+    })
     server.listen({ port, ...(host === '*' ? {} : { host }) }, () => {
       server.removeAllListeners('error')
       server.on('error', onTrouble)

@@ -1,6 +1,7 @@
 /** What the live page shows, once a second, made once for all who look, and only while somebody does. */
 
 import { addLengths, Histogram, type Lengths, lengthsOf, quantileMs } from '../base/histogram.ts'
+import { describeAddress } from '../net/unix-sockets.ts'
 import { addErrors, type ErrorTotals } from '../pool/error-counts.ts'
 import { keyOf, sumTallies, type Tally, type TallyNames } from '../pool/tallies.ts'
 import type { Fleet, FleetState, TransactionSnapshot, WorkerSnapshot } from '../workers/fleet.ts'
@@ -158,7 +159,7 @@ export class LiveFeed {
 function showTransaction(transaction: TransactionSnapshot): LiveTransaction {
   const { clientId, database, user, peer, applicationName, ageUs, isRunning } = transaction
   return {
-    ...{ client: clientId, database, user, address: `${peer.host}:${peer.port}`, applicationName },
+    ...{ client: clientId, database, user, address: describeAddress(peer), applicationName },
     ...{ ms: ageUs / 1000, state: isRunning ? 'running a query' : 'idle in transaction' },
   }
 }

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { describeAddress } from '../net/unix-sockets.ts'
 import type { ClientSnapshot, ServerSnapshot } from '../workers/fleet.ts'
 import { guarded } from './access.ts'
 import type { Answer, Page, Pages, Stream } from './http-server.ts'
@@ -81,10 +82,10 @@ function showClient({
   serverId,
   tls,
 }: ClientSnapshot) {
-  const address = `${peer.host}:${peer.port}`
+  const address = describeAddress(peer)
   return { id, state, address, applicationName, connectedAt, requestedAt, waitMs: waitUs / 1000, serverId, tls }
 }
 
 function showServer({ id, state, peer, pid, connectedAt, requestedAt, clientId, tls }: ServerSnapshot) {
-  return { id, state, address: `${peer.host}:${peer.port}`, pid, connectedAt, requestedAt, clientId, tls }
+  return { id, state, address: describeAddress(peer), pid, connectedAt, requestedAt, clientId, tls }
 }

@@ -69,7 +69,7 @@ export function describeListening({ host, port }: Address): string {
 }
 
 /** An IPv6 address in brackets, or nobody could tell where its port begins: whoever reads PgBouncer's log looks for them. */
-function withPort(host: string, port: number): string {
+export function withPort(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 

@@ -4,7 +4,7 @@ import { userInfo } from 'node:os'
 import { createInterface } from 'node:readline/promises'
 import pg from 'pg'
 import { connectingStream } from '../../net/path-sockets.ts'
-import { isAbstract, isThere, socketPath } from '../../net/unix-sockets.ts'
+import { isAbstract, isThere, socketPath, withPort } from '../../net/unix-sockets.ts'
 import { type LoadedText, loadSettings } from '../../settings/load.ts'
 import { formatProblem, type Problem } from '../../settings/problem.ts'
 import type { formatNotice } from './output.ts'
@@ -138,7 +138,7 @@ async function ask(question: string, input: NodeJS.ReadStream, output: NodeJS.Wr
 }
 
 function describe({ host, port, user }: Target): string {
-  return `the console of ${host}:${port}, as ${user}`
+  return `the console of ${withPort(host, port)}, as ${user}`
 }
 
 export function messageOf(problem: unknown): string {

@@ -123,6 +123,13 @@ test('an address that is taken is an error that names it, and nothing stays open
   await expect(taken).rejects.toThrow(`http_listen: 127.0.0.1:${address?.port} cannot be listened on`)
 })
 
+test('an address of IPv6 has brackets there, as where it is written', async () => {
+  // Nobody has it: it is for documents.
+  const listen = [{ host: '2001:db8::1', port: 9127 }]
+  const taken = openHttpServer({ setting: 'http_listen', listen, pages: PAGES, onTrouble() {} })
+  await expect(taken).rejects.toThrow('http_listen: [2001:db8::1]:9127 cannot be listened on')
+})
+
 // Which connection makes way is tested in http-connections.test.ts: here time closes idle ones, too.
 test('whoever comes is answered, however many idle connections there are', async () => {
   const { hold } = await open()

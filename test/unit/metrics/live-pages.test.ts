@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
-import type { Stream } from '../../../src/metrics/http-server.ts'
+import type { Page, Stream } from '../../../src/metrics/http-server.ts'
 import { livePages } from '../../../src/metrics/live-pages.ts'
 import { TallyNames } from '../../../src/pool/tallies.ts'
 import { MadeUpPool, madeUpFleet } from '../../support/live/made-up-fleet.ts'
@@ -22,4 +22,22 @@ test('whoever came by a token that is good no more is told nothing more', async 
   await vi.advanceTimersByTimeAsync(1_000)
   expect(heard.slice(2)).toEqual(['the end'])
   close()
+})
+
+test('addresses stand as in the log: those of IPv6 in brackets, and of a unix socket the process at the other end', async () => {
+  const fleet = madeUpFleet([new MadeUpPool('app')])
+  const peers = [
+    { host: '::1', port: 50112 },
+    { host: '/tmp/.s.PGSQL.6432', port: 6432, process: { pid: 4711, uid: 1000, gid: 1000 } },
+  ]
+  const at = (peer: (typeof peers)[number]) => async () =>
+    [...(await fleet.clients())].map((client) => ({ ...client, peer }))
+  const told: unknown[] = []
+  for (const peer of peers) {
+    const options = { fleet: { ...fleet, clients: at(peer) }, names: new TallyNames(10), onTrouble: () => {} }
+    const answer = livePages(options, () => '').get('/live/pool')
+    const page = (await answer?.({ url: '/live/pool?database=app&user=ada', headers: {} } as never)) as Page
+    told.push(JSON.parse(String(page.body)).clients[0].address)
+  }
+  expect(told).toEqual(['[::1]:50112', 'unix(4711):6432'])
 })

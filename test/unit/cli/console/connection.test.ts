@@ -51,6 +51,10 @@ test('a variable with a slip is told, unless the place is given', async () => {
   expect(await told(NOBODY_THERE, env)).toMatch(/^pgweir: the console of 127.0.0.1:1, /)
 })
 
+test('an address of IPv6 has brackets before its port', async () => {
+  expect(await told({ host: '::1', port: '1', username: 'ada' })).toMatch(/^pgweir: the console of \[::1\]:1, as ada: /)
+})
+
 test('a port that is none is told', async () => {
   expect(await told({ port: 'abc' })).toBe(
     'pgweir: error: --port cannot be "abc": it takes a whole number from 1 to 65535\n',

@@ -34,6 +34,7 @@ export class Opening implements ServerContext {
   readonly transport: Transport
   readonly clock: Clock
   readonly log: Log
+  readonly database: string
   readonly keepAlive: KeepAlive
   readonly tracked: Tracked
   readonly identity: ServerIdentity
@@ -48,7 +49,7 @@ export class Opening implements ServerContext {
     share = openShare(pool, target),
     formerWelcome: ReadonlyMap<string, string> | null = null,
   ) {
-    const { ids, transport, clock, log, keepAlive, tracked, birth } = pool.options
+    const { ids, transport, clock, log, database, keepAlive, tracked, birth } = pool.options
     const { identity } = target
     this.owner = pool
     this.target = target
@@ -58,6 +59,7 @@ export class Opening implements ServerContext {
     this.transport = transport
     this.clock = clock
     this.log = log
+    this.database = database
     this.keepAlive = keepAlive
     this.tracked = tracked
     this.identity = { ...identity, parameters: new Map([...identity.parameters, ...birth]) }

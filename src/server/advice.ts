@@ -17,8 +17,10 @@ const ADVICE: Readonly<Record<string, string>> = {
   'reset query failed': 'The setting is server_reset_query; the log of PostgreSQL tells why.',
   'idle server got dirty': 'PostgreSQL has said what nobody had asked for: see its log at this time.',
   'a query of the pooler takes too long': 'It is auth_query: the database that it is asked in is slow, or locked.',
+  'connect failed':
+    'Look at the cause: host, port and firewall, and whether PostgreSQL runs there. It is tried again by itself.',
   'login failed':
-    'Look at the cause: host, port, firewall, pg_hba.conf and max_connections of PostgreSQL, and the user and password that it is logged in to with. It is tried again by itself.',
+    'Look at the cause: pg_hba.conf and max_connections of PostgreSQL, TLS, and the user and password that it is logged in to with. It is tried again by itself.',
   'idle server got an error':
     'PostgreSQL has ended it, as a restart, pg_terminate_backend and idle_session_timeout do: see its log at this time.',
   'the server sent nonsense':

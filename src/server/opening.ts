@@ -37,8 +37,11 @@ export interface OpeningOwner extends ChannelListener {
   /** `connect_query` is still to come. */
   onLoggedIn(result: LoginResult): void
   onOpened(result: LoginResult): void
-  /** The server's own error, or ours. */
-  onOpeningFailed(problem: Notice): void
+  /**
+   * @param problem the server's own error, or ours
+   * @param reason for the log, where it did not come to a login
+   */
+  onOpeningFailed(problem: Notice, reason?: string): void
 }
 
 /** Its frames come whole. */
@@ -66,7 +69,10 @@ export class ServerOpening implements FrameSink, LoginListener {
           this.#dial = null
           owner.guard(() => owner.onConnected(channel))
         },
-        onFailed: (problem) => owner.guard(() => owner.onOpeningFailed(connectFailed(address, problem))),
+        onFailed: (problem) =>
+          owner.guard(() =>
+            owner.onOpeningFailed(connectFailed(address, problem), `connect failed: ${problem.message}`),
+          ),
       },
     )
   }

@@ -49,6 +49,8 @@ export interface ServerContext extends OpeningContext {
   readonly ids: Ids
   readonly clock: Clock
   readonly log: Log
+  /** As clients name it. */
+  readonly database: string
   /** Where the next server is opened. */
   nextAddress(): Address
   readonly tracked: Tracked
@@ -167,8 +169,8 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
   }
 
   get subject(): string {
-    const { user } = this.context.identity
-    return `S-0x${this.id.toString(16)}: ${this.context.identity.database}/${user}@${describeAddress(this.peer)}`
+    const { database, identity } = this.context
+    return `S-0x${this.id.toString(16)}: ${database}/${identity.user}@${describeAddress(this.peer)}`
   }
 
   /** What the log says about it, and about whose it is. */
@@ -457,11 +459,10 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     this.#enter(SERVER.idle)
   }
 
-  onOpeningFailed(problem: Notice): void {
+  onOpeningFailed(problem: Notice, reason = `login failed: ${causeOf(problem)}`): void {
     if (this.isOver) return
     this.context.owner.onServerFailed(this, problem)
-    const hint = problem instanceof PoolerError && problem.hint ? ` (${problem.hint})` : ''
-    this.close(`login failed: ${problem.message}${hint}`, problem)
+    this.close(reason, problem)
   }
 
   #enter(next: StateRow<ServerState>): void {
@@ -472,6 +473,13 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     this.sinceMs = this.context.clock.nowMs
     this.context.owner.onServerMoved(this, from.name, next.name)
   }
+}
+
+/** For the log. Clients, who may come later, are told that it has been failing. */
+function causeOf(problem: Notice): string {
+  if (!(problem instanceof PoolerError)) return problem.message
+  const cause = problem.kind === 'server-login-failing' ? problem.details['error'] : problem.message
+  return problem.hint === undefined ? `${cause}` : `${cause} (${problem.hint})`
 }
 
 /** Why a server is not read. */

@@ -385,6 +385,23 @@ test('the server is told who logs in, to which database, and the settings of the
   })
 })
 
+test('the log has a server under the database that clients ask for, as PgBouncer has it', async () => {
+  const flow = await startFlow({ databases: ['app=host=db dbname=real'] })
+  await flow.connect()
+  expect(flow.logged('new connection to server')).toEqual([
+    expect.stringMatching(/ S-0x\w+: app\/ada@db:5432 new connection to server \(from /),
+  ])
+})
+
+test('the log tells of a server that cannot be reached in the words of PgBouncer, with the cause', async () => {
+  const flow = await startFlow({ databases: ['app=host=nowhere'] })
+  await expect(flow.connect()).rejects.toThrow('connect to nowhere:5432 failed')
+  expect(flow.logged('closing because: connect failed')[0]).toMatch(
+    / S-0x\w+: app\/ada@nowhere:5432 closing because: connect failed: connect ECONNREFUSED nowhere:5432 \(age=0s\) HINT: Look at the cause: host, /,
+  )
+  expect(flow.logged('S-0x').join()).not.toContain('has been failing')
+})
+
 test('what connect_query sets is what clients begin with', async () => {
   const flow = await startFlow({ databases: ["app=host=db connect_query='set timezone to japan'"] })
   const client = await arrive(flow)

@@ -207,6 +207,8 @@ export class Entry implements Stage, AuthenticationListener {
 
   #authenticateBy(how: AuthenticationOptions): void {
     this.#step = 'authenticating'
+    const { log } = this.#context
+    if (log.isDebug) log.debug(`is to prove itself: ${describeProof(how)}`, { subject: this.#session.subject })
     this.#authentication = new Authentication(how, this)
     this.#authentication.start()
     // What came while others were asked.
@@ -321,4 +323,10 @@ export class Entry implements Stage, AuthenticationListener {
     })
     this.#fitting.start()
   }
+}
+
+/** With `ldap` others know the secret, and with `any` nobody has one. */
+function describeProof({ type, secret }: AuthenticationOptions): string {
+  if (secret !== null) return `${type}, of a user whose secret is of the kind ${secret.kind}`
+  return type === 'ldap' || type === 'any' ? type : `${type}, of a user who is not known`
 }

@@ -102,7 +102,11 @@ export class AuthQueries {
         {
           isWanted,
           onUnwanted,
-          onFound: (rows) => tell(this.#understand(question, key, rows)),
+          onFound: (rows) => {
+            const answer = this.#understand(question, key, rows)
+            this.#debug(question, user, answer)
+            tell(answer)
+          },
           onFailed: (problem) => tell(this.#failed(question, reasonOf(problem))),
         },
       ),
@@ -132,6 +136,12 @@ export class AuthQueries {
     if (secret?.kind === 'scram') this.#iterations = secret.iterations
     this.#known.set(key, { secret, foundMs: this.#options.clock.nowMs })
     return secret
+  }
+
+  #debug({ database, asker }: Question, user: string, answer: Answer): void {
+    if (answer instanceof PoolerError) return
+    const found = answer === null ? 'no such user' : `a secret of the kind ${answer.kind}`
+    this.#options.log.debug(`auth_query of ${asker} in database ${database} about ${user}: ${found}`)
   }
 
   /** What went wrong is no affair of a client that is not in yet. */

@@ -30,7 +30,7 @@ export function openNames({ settings, clock, log, service, onMoved }: OpenNamesO
     maxFailureAgeMs: () => settings().general.dns_nxdomain_ttl,
   }
   const names = new Names({
-    ...{ clock, lookUp, onMoved },
+    ...{ clock, lookUp: told(lookUp, log), onMoved },
     ...ages,
   })
   const periodMs = () => settings().general.dns_zone_check_period
@@ -41,6 +41,20 @@ export function openNames({ settings, clock, log, service, onMoved }: OpenNamesO
   })
   const stop = () => asked.stop?.()
   return { names, hostNames, zones: new Zones({ clock, names, serialOf, periodMs }), stop }
+}
+
+/** For whoever debugs. That a host cannot be found is told where a server is not reached because of it. */
+function told(lookUp: NameService['lookUp'], log: Log): NameService['lookUp'] {
+  return async (host) => {
+    try {
+      const answer = await lookUp(host)
+      log.debug(`the host ${host} is at ${answer.addresses.join(', ')}`)
+      return answer
+    } catch (problem) {
+      log.debug(`the host ${host} could not be looked up: ${(problem as Error).message}`)
+      throw problem
+    }
+  }
 }
 
 const HOSTS_FILE = '/etc/hosts'

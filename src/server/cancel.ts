@@ -161,6 +161,7 @@ export class CancelSender {
     }
     cancel.isSent = true
     this.sent++
+    if (this.#options.log.isDebug) this.#options.log.debug('a cancel request is sent', cancel.server.logFields)
     cancel.server.cancelBegins()
     const message = encodeCancelRequest(cancel.server.pid, cancel.server.cancelKey)
     channel.write(message, 0, message.length)

@@ -451,6 +451,10 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     this.usedMs = this.context.clock.nowMs
     this.checkedMs = this.usedMs
     this.settings.begin(result.parameters)
+    const { log, clock } = this.context
+    if (!log.isDebug) return
+    const ms = Math.round(clock.nowMs - this.startedMs)
+    log.debug(`logged in: process ${this.pid} of PostgreSQL, tls=${this.tls || 'no'}, ${ms} ms`, this.logFields)
   }
 
   onOpened(result: LoginResult): void {

@@ -437,7 +437,7 @@ const LOGS = {
   verbose: row(
     integer({ max: 9 }),
     '0',
-    'Whether the log also has what is of use for debugging alone: from 1 on. The same as that many `-v`.',
+    'Whether the log also has what is of use for debugging alone, from 1 on: how clients are to prove who they are, which process of PostgreSQL each server is, cancel requests, and answers of auth_query and of name servers. The same as that many `-v`.',
   ),
   log_connections: row(boolean, '1', 'Whether logins are logged.'),
   log_disconnections: row(boolean, '1', 'Whether disconnections are logged, with the reason.'),

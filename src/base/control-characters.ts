@@ -1,6 +1,9 @@
-/** Control characters of texts that strangers have chosen: on a terminal they would paint, move and type. Pure. */
+/**
+ * Control characters of texts that strangers have chosen: on a terminal they would paint, move and type. Those of bidirectional text
+ * would turn round all that stands behind them in the line. Pure.
+ */
 
-const CONTROLS = /[\u0000-\u001f\u007f-\u009f]/g
+export const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
 
 /** For one line on a terminal; as long as before. */
 export function withoutControls(text: string): string {

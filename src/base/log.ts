@@ -1,5 +1,6 @@
 /** One line per event, as text or as JSON, for whoever runs the pooler. */
 
+import { CONTROLS } from './control-characters.ts'
 import type { LogLimit } from './log-limit.ts'
 
 export type Level = 'debug' | 'info' | 'warning' | 'error'
@@ -109,7 +110,10 @@ function jsonEscape(code: number): string {
   return `\\u${code.toString(16).padStart(4, '0')}`
 }
 
-/** All control characters, and what else log readers take for the end of a line: Unicode's NEL (which is one), LS and PS. */
+/**
+ * All control characters, what else log readers take for the end of a line, Unicode's NEL (which is one), LS and PS, and those of
+ * bidirectional text, by which a name would turn round what is told of it.
+ */
 function escapeControls(text: string, show: (code: number) => string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => show(character.charCodeAt(0)))
+  return text.replace(CONTROLS, (character) => show(character.charCodeAt(0)))
 }

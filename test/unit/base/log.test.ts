@@ -69,8 +69,8 @@ for (const [at, level] of LEVELS.entries())
     }
   })
 
-/** All that some reader of logs takes for the end of a line, and all that a terminal would obey. */
-const CONTROL = /[\p{Cc}\u2028\u2029]/u
+/** All that some reader of logs takes for the end of a line, and all that a terminal would obey; marks of direction are in words. */
+const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]|\p{Bidi_Control}(?<![\u061c\u200e\u200f])/u
 
 const nasty = fc.string({
   unit: fc.oneof(
@@ -84,6 +84,8 @@ const nasty = fc.string({
       '\x9b',
       '\u2028',
       '\u2029',
+      '\u202e',
+      '\u2066',
       '\t',
       '"',
       '\\',

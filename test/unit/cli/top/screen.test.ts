@@ -81,7 +81,7 @@ test('a terminal that knows no size of its own is taken to have the usual one', 
 })
 
 test('names of clients cannot speak to the terminal', () => {
-  expect(screen(view([row('a\u001b[2Jb\n')]), FIRST_STATE, SIZE).join('')).not.toMatch(/[\u0000-\u001f]/)
+  expect(screen(view([row('a\u001b[2Jb\n\u202e')]), FIRST_STATE, SIZE).join('')).not.toMatch(/[\u0000-\u001f\u202e]/)
 })
 
 test('says which processes do not serve', () => {

@@ -37,6 +37,8 @@ export function poolSettings(all: Settings, database: DatabaseSettings, userName
     maxPacketBytes: general.max_packet_size,
     closesFast: general.server_fast_close,
     takesSimpleQueries: !general.disable_pqexec,
+    logsConnections: general.log_connections,
+    logsDisconnections: general.log_disconnections,
   }
 }
 

@@ -93,6 +93,14 @@ export class Opening implements ServerContext {
     return this.owner.settings.maxPacketBytes
   }
 
+  logsConnections(): boolean {
+    return this.owner.settings.logsConnections
+  }
+
+  logsDisconnections(): boolean {
+    return this.owner.settings.logsDisconnections
+  }
+
   isSuspended(): boolean {
     return this.owner.isSuspended
   }

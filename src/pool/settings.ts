@@ -37,4 +37,8 @@ export interface PoolSettings {
   /** Those that are not to be used again do not wait for their session to end. */
   readonly closesFast: boolean
   readonly takesSimpleQueries: boolean
+  /** Of servers. */
+  readonly logsConnections: boolean
+  /** Of servers that could be opened. */
+  readonly logsDisconnections: boolean
 }

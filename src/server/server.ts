@@ -57,6 +57,9 @@ export interface ServerContext extends OpeningContext {
   readonly registry: StatementRegistry
   readonly schema: SchemaVersion
   maxPacketBytes(): number
+  logsConnections(): boolean
+  /** One that could not be opened is told of in any case. */
+  logsDisconnections(): boolean
   /** Nobody is read for now. */
   isSuspended(): boolean
   /** One of them has taken all that was written to it, while nobody is read. */
@@ -295,10 +298,7 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
   #end(reason: string, notice: Notice, condition: 'sound' | 'doubtful'): void {
     if (this.isOver) return
     const opening = this.#opening
-    this.context.log.info(
-      `closing because: ${reason} (age=${Math.floor((this.context.clock.nowMs - this.startedMs) / 1000)}s)`,
-      { ...this.logFields, hint: adviceOn(reason) },
-    )
+    if (opening !== null || this.context.logsDisconnections()) this.#logEnd(reason)
     this.#opening = null
     opening?.abandon()
     const channel = this.#channel
@@ -316,6 +316,12 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     tenant?.onServerGone(notice)
     this.#outsideLease.abandon(notice)
     if (channel === null || this.#isDisconnected) this.#enter(SERVER.closed)
+  }
+
+  #logEnd(reason: string): void {
+    const { log, clock } = this.context
+    const ageS = Math.floor((clock.nowMs - this.startedMs) / 1000)
+    log.info(`closing because: ${reason} (age=${ageS}s)`, { ...this.logFields, hint: adviceOn(reason) })
   }
 
   // Channel
@@ -427,9 +433,10 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     // It may have been told so while there was nothing to read from.
     if (this.#stops !== 0) channel.pause()
     this.#enter(SERVER.login)
-    this.context.log.info(`new connection to server (from ${describeAddress(channel.local)})`, {
-      subject: this.subject,
-    })
+    if (this.context.logsConnections())
+      this.context.log.info(`new connection to server (from ${describeAddress(channel.local)})`, {
+        subject: this.subject,
+      })
     this.context.owner.onServerConnected(this, () => this.guard(() => this.#beginLogin(channel)))
   }
 

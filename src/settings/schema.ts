@@ -439,8 +439,12 @@ const LOGS = {
     '0',
     'Whether the log also has what is of use for debugging alone, from 1 on: how clients are to prove who they are, which process of PostgreSQL each server is, cancel requests, and answers of auth_query and of name servers. The same as that many `-v`.',
   ),
-  log_connections: row(boolean, '1', 'Whether logins are logged.'),
-  log_disconnections: row(boolean, '1', 'Whether disconnections are logged, with the reason.'),
+  log_connections: row(boolean, '1', 'Whether logins of clients are logged, and connections to servers.'),
+  log_disconnections: row(
+    boolean,
+    '1',
+    'Whether the ends of clients and of servers are logged, with the reason. That a server could not be opened is logged in any case.',
+  ),
   log_pooler_errors: row(boolean, '1', 'Whether errors that pgweir sends to clients are logged.'),
   log_min_duration: seconds(
     '0',

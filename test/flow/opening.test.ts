@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
-import { busy, command } from '../support/flow/commands.ts'
+import { busy, command, reload } from '../support/flow/commands.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import { FlowPostgres, type LoginScript } from '../support/flow/postgres.ts'
 import {
@@ -400,6 +400,17 @@ test('the log tells of a server that cannot be reached in the words of PgBouncer
     / S-0x\w+: app\/ada@nowhere:5432 closing because: connect failed: connect ECONNREFUSED nowhere:5432 \(age=0s\) HINT: Look at the cause: host, /,
   )
   expect(flow.logged('S-0x').join()).not.toContain('has been failing')
+})
+
+test('servers come and go without a line where those of connections are turned off, but one that cannot be opened has one', async () => {
+  const flow = await startFlow({ settings: { log_connections: 0, log_disconnections: 0 } })
+  await flow.connect()
+  await command(flow, 'reconnect')
+  await flow.expectCounts({})
+  expect(flow.logged(' LOG S-0x')).toEqual([])
+  await reload(flow, { databases: ['app=host=nowhere'] })
+  await expect(flow.connect()).rejects.toThrow('connect to nowhere:5432 failed')
+  expect(flow.logged(' LOG S-0x')).toEqual([expect.stringContaining('closing because: connect failed')])
 })
 
 test('what connect_query sets is what clients begin with', async () => {

@@ -1,7 +1,7 @@
 /** Opens the log that the settings ask for: standard error, a file, and the system's log; and opens it anew when they change. */
 
 import { appendFileSync, closeSync, fchownSync, openSync } from 'node:fs'
-import type { Clock } from '../base/clock.ts'
+import { type Clock, SystemClock } from '../base/clock.ts'
 import { createLog, type Level, type Log, type LogOptions } from '../base/log.ts'
 import { LogLimit } from '../base/log-limit.ts'
 import type { Settings } from '../settings/load.ts'
@@ -95,6 +95,20 @@ export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean
     },
     close,
   }
+}
+
+/** What has kept the pooler from starting is to stand in the log, too: nobody may ever see our standard error, where it has been told already. */
+export function logFailure(general: GeneralSettings, sentences: readonly string[]): void {
+  if (general.logfile === '' && !general.syslog) return
+  let opened: OpenLog
+  try {
+    opened = openLog(general, new SystemClock(), true)
+  } catch {
+    // It may be the log that cannot be opened; that was told.
+    return
+  }
+  for (const sentence of sentences) opened.log.error(sentence)
+  opened.close()
 }
 
 /** Throws if it cannot be. Lines must be on disk before the client is told of an error, so they are written at once. */

@@ -33,8 +33,11 @@ export function hasErrors(problems: readonly Problem[]): boolean {
 
 /** Thrown where a start ends because of them: each has its place already, so that nothing is to be put in front. */
 export class SettingsError extends Error {
+  readonly problems: readonly Problem[]
+
   constructor(problems: readonly Problem[]) {
     super(problems.map(formatProblem).join('\n'))
+    this.problems = problems
   }
 }
 

@@ -1,11 +1,12 @@
 /** `pgweir [flags] [config.ini]`: runs the pooler until a signal ends it, in the foreground or, with `-d`, in the background. */
 
 import { InvariantError } from '../../base/invariant.ts'
+import { logFailure } from '../../daemon/open-log.ts'
 import { claimPidFile, type PidFile } from '../../daemon/pid-file.ts'
 import { futureOwner, whyNotAsRoot } from '../../daemon/privileges.ts'
 import { PoolerError } from '../../problems.ts'
 import { type Loaded, type LoadOptions, loadSettings, type Settings } from '../../settings/load.ts'
-import { formatProblem, hasErrors, SettingsError } from '../../settings/problem.ts'
+import { formatProblem, hasErrors, type Problem, SettingsError } from '../../settings/problem.ts'
 import type { GeneralSettings } from '../../settings/schema.ts'
 import type { Control } from '../../workers/control.ts'
 import { EndSignals } from '../signals.ts'
@@ -72,13 +73,18 @@ export async function run(options: RunOptions, start: Start, surroundings: Surro
   const load = (iniFile: string) => loadSettings({ ...options, keptSecrets, iniFile: iniFile || null })
   const { settings, problems } = loadSettings({ ...options, keptSecrets })
   for (const problem of problems) surroundings.complain(`${formatProblem(problem)}\n`)
-  if (hasErrors(problems)) return 1
   const { general } = settings
-  const refuse = (sentence: string) => {
-    surroundings.complain(`pgweir: error: ${sentence}\n`)
+  const forbidden = whyNotAsRoot(general, surroundings.uid)
+  const refuseFor = (sentences: readonly string[]) => {
+    // A file that root makes here could not be written by the user who is to run it.
+    if (forbidden === null) logFailure(general, sentences)
     return 1
   }
-  const forbidden = whyNotAsRoot(general, surroundings.uid)
+  const refuse = (sentence: string) => {
+    surroundings.complain(`pgweir: error: ${sentence}\n`)
+    return refuseFor([sentence])
+  }
+  if (hasErrors(problems)) return refuseFor(errorsOf(problems))
   if (forbidden !== null) return refuse(forbidden)
   if (options.isDaemon) {
     const obstacle = whyNotInBackground(general)
@@ -100,13 +106,17 @@ export async function run(options: RunOptions, start: Start, surroundings: Surro
     if (cause instanceof InvariantError) throw cause
     if (cause instanceof SettingsError) {
       surroundings.complain(`${cause.message}\n`)
-      return 1
+      return refuseFor(errorsOf(cause.problems))
     }
     return refuse(cause instanceof Error ? cause.message : String(cause))
   } finally {
     signals.forget()
     pidFile?.remove()
   }
+}
+
+function errorsOf(problems: readonly Problem[]): string[] {
+  return problems.filter(({ severity }) => severity === 'error').map(formatProblem)
 }
 
 /** Listens from the beginning; what comes before the pooler runs is done as soon as it does. */

@@ -6,7 +6,7 @@ import { InvariantError } from '../../../src/base/invariant.ts'
 import { run, type Start } from '../../../src/cli/commands/run.ts'
 import { ECHO_MS } from '../../../src/cli/signals.ts'
 import { PoolerError } from '../../../src/problems.ts'
-import { error, SettingsError } from '../../../src/settings/problem.ts'
+import { error, SettingsError, warning } from '../../../src/settings/problem.ts'
 import { until } from '../../support/e2e/until.ts'
 import { loadText, virtualFiles } from '../settings/virtual-files.ts'
 import { fakeWorld } from './world.ts'
@@ -176,6 +176,37 @@ test('what keeps the pooler from starting or stopping is told in one line', asyn
   }
   expect(await run(OPTIONS, unstoppable, other)).toBe(1)
   expect(told.err).toContain('stuck')
+})
+
+test('what keeps the pooler from starting stands in the log, too', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pgweir-run-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const logfile = join(folder, 'a.log')
+  const options = { ...OPTIONS, isQuiet: true, flags: { ...OPTIONS.flags, logfile } }
+  /** Of a line each: what stands behind time and process. */
+  const logged = () => {
+    const lines = existsSync(logfile) ? readFileSync(logfile, 'utf8').trimEnd().split('\n') : []
+    rmSync(logfile, { force: true })
+    return lines.map((line) => line.replace(/^.*? \[\d+\] /, ''))
+  }
+  const { world } = fakeWorld()
+  expect(await run(options, () => Promise.reject(new Error('the address is taken')), world)).toBe(1)
+  expect(logged()).toEqual(['ERROR the address is taken'])
+
+  const place = { file: 'pgweir.ini', line: 9 }
+  const broken = new SettingsError([error(place, 'one thing'), warning(place, 'told'), error(place, 'and another')])
+  expect(await run(options, () => Promise.reject(broken), world)).toBe(1)
+  expect(logged()).toEqual(['ERROR pgweir.ini:9: error: one thing', 'ERROR pgweir.ini:9: error: and another'])
+
+  expect(await run({ ...options, flags: { ...options.flags, verbose: 'x' } }, await world.loadStart(), world)).toBe(1)
+  expect(logged()).toEqual(['ERROR pgweir: error: --verbose cannot be "x": it takes a whole number from 0 to 9'])
+
+  expect(await run({ ...options, isDaemon: true }, await world.loadStart(), world)).toBe(1)
+  expect(logged()).toEqual(['ERROR daemon needs pidfile configured'])
+
+  // A file of root's would be in the way of the user who should have started it.
+  expect(await run(options, await world.loadStart(), fakeWorld({ uid: 0 }).world)).toBe(1)
+  expect(logged()).toEqual([])
 })
 
 test('a mistake of our own is not dressed up as trouble from outside', async () => {

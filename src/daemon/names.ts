@@ -65,9 +65,13 @@ function serviceOf(resolvConf: string): NameService {
 }
 
 function nameServersIn(resolvConf: string): NameServers {
-  const found = parseResolvConf(readFileSync(resolvConf, 'utf8'))
-  if (found.servers.length === 0) throw new Error(`${resolvConf} names no nameserver`)
-  return found
+  try {
+    const found = parseResolvConf(readFileSync(resolvConf, 'utf8'))
+    if (found.servers.length > 0) return found
+  } catch (cause) {
+    throw new Error(`resolv_conf cannot be used: ${(cause as Error).message}`, { cause })
+  }
+  throw new Error(`resolv_conf cannot be used: ${resolvConf} names no nameserver`)
 }
 
 /** For whoever only checks the settings. */
@@ -76,7 +80,7 @@ export function resolvConfProblems({ general, origins }: Pick<Settings, 'general
     if (general.resolv_conf !== '') nameServersIn(general.resolv_conf)
     return []
   } catch (cause) {
-    return [error(origins.resolv_conf, `resolv_conf cannot be used: ${(cause as Error).message}`)]
+    return [error(origins.resolv_conf, (cause as Error).message)]
   }
 }
 

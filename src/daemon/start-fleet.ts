@@ -13,7 +13,7 @@ import { describeListening } from '../net/unix-sockets.ts'
 import { startJanitor } from '../pool/janitor.ts'
 import { TallyNames } from '../pool/tallies.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
-import { formatProblem, SettingsError } from '../settings/problem.ts'
+import { formatProblem, hasErrors, SettingsError } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
 import type { Control } from '../workers/control.ts'
 import { Leftovers } from '../workers/leftovers.ts'
@@ -103,8 +103,11 @@ export async function startFleet(
   const serviceManager = options.findServiceManager?.(log) ?? NO_SERVICE_MANAGER
   const { transport, because } = chooseTransport(first.general.transport, () => {})
 
-  if (first.general.user !== '') readForWorkers(first)
+  // As whoever has started us: workers may be another user from the start.
+  if (first.general.user !== '') keepFiles()
   const firstTls = loadTls(first)
+  const found = [...firstTls.problems, ...loadHba(first).problems]
+  if (hasErrors(found)) throw new SettingsError(found.filter(({ severity }) => severity === 'error'))
   const tls = new Live(firstTls.setup ?? NO_TLS)
   const users = openUsers(first, log)
   const saltKey = createSaltKey().toString('base64')
@@ -214,7 +217,7 @@ export async function startFleet(
     await ending.stop()
     throw problem
   }
-  for (const problem of [...firstTls.problems, ...loadHba(first).problems]) log.warning(formatProblem(problem))
+  for (const problem of found) log.warning(formatProblem(problem))
   for (const address of addresses) log.info(`listening on ${describeListening(address)}`)
   log.info(`process up: pgweir ${VERSION}, ${workers} workers, transport ${transport.name} (${because})`)
   const tooFew = tooFewOpenFiles(first.general)
@@ -228,14 +231,6 @@ export async function startFleet(
     stop: () => ending.stop(),
     stopped: ending.stopped,
   }
-}
-
-/** As whoever has started us: workers are another user from the start. Throws if a file is broken. */
-function readForWorkers(settings: Settings): void {
-  keepFiles()
-  const problems = [...loadTls(settings).problems, ...loadHba(settings).problems]
-  const errors = problems.filter(({ severity }) => severity === 'error')
-  if (errors.length > 0) throw new SettingsError(errors)
 }
 
 const WORKER_PROGRAM = fileURLToPath(new URL('../cli/worker.js', import.meta.url))

@@ -250,6 +250,20 @@ test('a file that is not there, a flag that is not, a port that is taken', async
   expect(second.stderr).not.toContain('    at ')
 })
 
+test.each([1, 2])('what is not there is told with its setting, workers = %d', async (workers) => {
+  const missing = { client_tls_key_file: '/nowhere/key', client_tls_cert_file: '/nowhere/certificate' }
+  const settings = { workers, client_tls_sslmode: 'require', ...missing }
+  const { iniFile } = await writeFiles({ database, settings })
+  const lacking = new Program([iniFile])
+  expect(await lacking.ended()).toBe(1)
+  expect(lacking.stderr).toMatch(new RegExp(`^${iniFile}:\\d+: error: client_tls_key_file .*ENOENT`))
+
+  const { iniFile: other } = await writeFiles({ database, settings: { workers, resolv_conf: '/nowhere/resolv.conf' } })
+  const nameless = new Program([other])
+  expect(await nameless.ended()).toBe(1)
+  expect(nameless.stderr).toContain('pgweir: error: resolv_conf cannot be used: ENOENT')
+})
+
 test('--version and --help', async () => {
   const version = new Program(['--version'])
   expect(await version.ended()).toBe(0)

@@ -1,6 +1,17 @@
 /** The file that names the running process, for scripts and service managers: there is one while the pooler runs, and it is its own. */
 
-import { closeSync, fchownSync, fstatSync, openSync, readSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  fchownSync,
+  fstatSync,
+  openSync,
+  readlinkSync,
+  readSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 
 export interface PidFile {
   /** Takes it away, unless it is somebody else's by now. */
@@ -14,19 +25,60 @@ export function claimPidFile(
 ): PidFile {
   if (path === '') return { remove: () => {} }
   refuseIfTaken(path)
-  rmSync(path, { force: true })
-  let file: number
-  try {
-    // Somebody may be as quick as we are.
-    file = openSync(path, 'wx', 0o644)
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw new Error(takenSentence(path), { cause })
-    throw new Error(`pidfile cannot be written: ${(cause as Error).message}`, { cause })
-  }
-  writeFileSync(file, `${process.pid}\n`)
-  if (owner !== null) fchownSync(file, owner.uid, owner.gid)
-  closeSync(file)
+  oneAtATime(path, () => {
+    // Somebody may have been quicker.
+    refuseIfTaken(path)
+    let file: number
+    try {
+      rmSync(path, { force: true })
+      file = openSync(path, 'wx', 0o644)
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw new Error(takenSentence(path), { cause })
+      throw new Error(`pidfile cannot be written: ${(cause as Error).message}`, { cause })
+    }
+    writeFileSync(file, `${process.pid}\n`)
+    if (owner !== null) fchownSync(file, owner.uid, owner.gid)
+    closeSync(file)
+  })
   return { remove: () => removeOwn(path) }
+}
+
+/**
+ * Of two that find the same leftover, the slower one would take away the file of the other, which it has looked at too early. What keeps it from
+ * that is a link that names a process: unlike a file, it is never there without what it says.
+ */
+function oneAtATime(path: string, work: () => void): void {
+  const lock = `${path}.lock`
+  if (!link(lock)) {
+    const holder = holderOf(lock)
+    if (holder !== null && holder !== process.pid && isRunning(holder)) throw new Error(takenSentence(path))
+    rmSync(lock, { force: true })
+    if (!link(lock)) throw new Error(takenSentence(path))
+  }
+  try {
+    work()
+  } finally {
+    rmSync(lock, { force: true })
+  }
+}
+
+/** False if there is one. Where there can be none, all goes on without. */
+function link(lock: string): boolean {
+  try {
+    symlinkSync(String(process.pid), lock)
+    return true
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).code !== 'EEXIST'
+  }
+}
+
+/** Null if it is gone. */
+function holderOf(lock: string): number | null {
+  try {
+    return Number(readlinkSync(lock))
+  } catch {
+    return null
+  }
 }
 
 /** Throws if another process that runs has written it, in the words of PgBouncer; and if it is something else, which we would destroy. */

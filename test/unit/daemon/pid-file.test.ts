@@ -1,6 +1,6 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { claimPidFile, refuseIfTaken } from '../../../src/daemon/pid-file.ts'
 
@@ -41,6 +41,21 @@ test.each([
   const path = place(text)
   claimPidFile(path)
   expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`)
+})
+
+test('one that another process is taking over already is left to that', () => {
+  const path = place('999999999\n')
+  symlinkSync(String(OTHER), `${path}.lock`)
+  expect(() => claimPidFile(path)).toThrow(`pidfile '${path}' exists, another instance running?`)
+  expect(readFileSync(path, 'utf8')).toBe('999999999\n')
+})
+
+test.each([999_999_999, process.pid])("whoever began to take one over and has ended is in nobody's way: %d", (pid) => {
+  const path = place('999999999\n')
+  symlinkSync(String(pid), `${path}.lock`)
+  claimPidFile(path)
+  expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`)
+  expect(readdirSync(dirname(path))).toEqual(['pgweir.pid'])
 })
 
 test('a file that is something else is left as it is', () => {

@@ -49,6 +49,8 @@ class Name {
   /** Why there are none, as far as is known. */
   problem: Error | null = null
   isAsked = false
+  /** The answer that is under way may be one of before. */
+  isDoubted = false
   expiresAtMs = 0
   askedMs = 0
   /** Which address is the first for the next who asks. */
@@ -87,7 +89,9 @@ export class Names {
   doubt(hosts: Iterable<string> = this.#names.keys()): void {
     for (const host of hosts) {
       const name = this.#names.get(host)
-      if (name) name.expiresAtMs = 0
+      if (!name) continue
+      name.expiresAtMs = 0
+      name.isDoubted = name.isAsked
     }
   }
 
@@ -149,7 +153,8 @@ export class Names {
 
   #answered(name: Name, expiresAtMs: number): void {
     name.isAsked = false
-    name.expiresAtMs = expiresAtMs
+    name.expiresAtMs = name.isDoubted ? 0 : expiresAtMs
+    name.isDoubted = false
     const waiting = [...name.waiting]
     name.waiting.clear()
     for (const done of waiting) done(answerOf(name))

@@ -144,6 +144,19 @@ test('what is in doubt is asked for again', async () => {
   expect(questions).toHaveLength(1)
 })
 
+test('an answer that was under way when doubt arose is not believed: it may be one of before', async () => {
+  const { names, find, answer, questions, took } = start()
+  find()
+  names.doubt()
+  await answer(['10.0.0.1'])
+  find()
+  expect(questions).toHaveLength(1)
+  await answer(['10.0.0.2'])
+  find()
+  expect(questions).toHaveLength(0)
+  expect(took()).toEqual(['10.0.0.1', '10.0.0.2', '10.0.0.2'])
+})
+
 test('a host that has servers is asked for again when its time is over, and where it is then is told', async () => {
   const { clock, names, find, answer, moved, questions } = start()
   find()

@@ -2,6 +2,7 @@
 
 import dns from 'node:dns'
 import { Resolver } from 'node:dns/promises'
+import { statSync } from 'node:fs'
 import type { Answer, LookUp } from './names.ts'
 
 /** Whom names are asked of. */
@@ -22,18 +23,39 @@ const LIFETIME_TIMEOUT_MS = 2_000
  * The system does not say how long its answer holds. Where a name server gives the same one, that one's lifetime counts; a name in
  * /etc/hosts has none.
  */
-export function systemNameService(): NameService {
-  const resolver = new Resolver({ timeout: LIFETIME_TIMEOUT_MS, tries: 1 })
+export function systemNameService(resolvConf = RESOLV_CONF): NameService {
+  const create = () => new Resolver({ timeout: LIFETIME_TIMEOUT_MS, tries: 1 })
+  let resolver = create()
+  let changedMs = changeOf(resolvConf)
+  /** It reads the file only once, and the system does so again when it has changed. */
+  function current(): Resolver {
+    const nowChangedMs = changeOf(resolvConf)
+    if (nowChangedMs === changedMs) return resolver
+    changedMs = nowChangedMs
+    resolver = create()
+    return resolver
+  }
   return {
-    serialOf: (zone) => serialOf(resolver, zone),
+    serialOf: async (zone) => serialOf(current(), zone),
     stop: () => resolver.cancel(),
-    namesOf: (address) => namesOf(resolver, address),
+    namesOf: async (address) => namesOf(current(), address),
     async lookUp(host) {
       const addresses = await systemAddresses(host)
       // Name servers of the world are not to be asked for names without a dot.
       const isPublic = host.includes('.')
-      return { addresses, lifetimeMs: isPublic ? lifetimeOf(resolver, host, addresses) : null }
+      return { addresses, lifetimeMs: isPublic ? lifetimeOf(current(), host, addresses) : null }
     },
+  }
+}
+
+const RESOLV_CONF = '/etc/resolv.conf'
+
+/** When it has changed; 0 where there is none, or none that may be looked at. */
+function changeOf(file: string): number {
+  try {
+    return statSync(file).mtimeMs
+  } catch {
+    return 0
   }
 }
 

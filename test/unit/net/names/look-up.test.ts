@@ -1,4 +1,8 @@
-import { expect, test } from 'vitest'
+import { Resolver } from 'node:dns/promises'
+import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { ManualClock } from '../../../../src/base/clock.ts'
 import { ownNameService, systemNameService } from '../../../../src/net/names/look-up.ts'
 import { Names } from '../../../../src/net/names/names.ts'
@@ -53,6 +57,30 @@ test('the system knows localhost', async () => {
   const { addresses, lifetimeMs } = await systemNameService().lookUp('localhost')
   expect(['127.0.0.1', '::1']).toContain(addresses[0])
   expect(lifetimeMs).toBeNull()
+})
+
+test('when resolv.conf has changed, other name servers are asked', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'pgweir-names-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  const file = join(directory, 'resolv.conf')
+  const asked: Resolver[] = []
+  const reverse = vi.spyOn(Resolver.prototype, 'reverse').mockImplementation(async function (this: Resolver) {
+    asked.push(this)
+    return []
+  })
+  onTestFinished(() => reverse.mockRestore())
+  const service = systemNameService(file)
+  const ask = () => service.namesOf('10.0.0.1')
+  await ask()
+  await ask()
+  writeFileSync(file, '')
+  await ask()
+  utimesSync(file, 1, 1)
+  await ask()
+  await ask()
+  const [first, same, ...others] = asked
+  expect(same).toBe(first)
+  expect(others.map((each) => asked.indexOf(each))).toEqual([2, 3, 3])
 })
 
 test('when the serial number of a zone is another one, its hosts are asked for again', async () => {

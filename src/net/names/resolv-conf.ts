@@ -1,6 +1,6 @@
 /** Files of the system's resolver, for where pgweir asks name servers by itself: resolv.conf(5) and hosts(5). Pure. */
 
-import { isIP } from 'node:net'
+import { isIP, SocketAddress } from 'node:net'
 import type { NameServers } from './look-up.ts'
 
 /** What is not understood is passed over, as the system does. A server may have a port of its own here: `127.0.0.1:5353`, `[::1]:5353`. */
@@ -31,8 +31,9 @@ export function parseResolvConf(text: string): NameServers {
 /** Name in small letters → addresses. */
 export function parseHosts(text: string): ReadonlyMap<string, readonly string[]> {
   const hosts = new Map<string, string[]>()
-  for (const [address = '', ...names] of linesOf(text)) {
-    if (isIP(address) === 0) continue
+  for (const [written = '', ...names] of linesOf(text)) {
+    if (isIP(written) === 0) continue
+    const address = asSystemWritesIt(written)
     for (const name of names) {
       const known = hosts.get(name.toLowerCase())
       if (known === undefined) hosts.set(name.toLowerCase(), [address])
@@ -40,6 +41,13 @@ export function parseHosts(text: string): ReadonlyMap<string, readonly string[]>
     }
   }
   return hosts
+}
+
+/** Whoever is connected there is told so: `FD00::0:1` would be another place than `fd00::1`. */
+function asSystemWritesIt(address: string): string {
+  // A zone (%eth0) is to be kept.
+  const [, ip = '', zone = ''] = /^([^%]*)(.*)$/.exec(address) ?? []
+  return isIP(ip) === 6 ? new SocketAddress({ address: ip, family: 'ipv6' }).address + zone : address
 }
 
 function linesOf(text: string): string[][] {

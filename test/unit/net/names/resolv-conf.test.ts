@@ -35,6 +35,17 @@ test('/etc/hosts has names for addresses, in either case', () => {
   )
 })
 
+test('an address of /etc/hosts is as the system tells it of a connection', () => {
+  const text = 'FD00:0:0::1 db\nfe80:0::1%eth0 link\n::FFFF:10.0.0.1 mapped\n'
+  expect(parseHosts(text)).toEqual(
+    new Map([
+      ['db', ['fd00::1']],
+      ['link', ['fe80::1%eth0']],
+      ['mapped', ['::ffff:10.0.0.1']],
+    ]),
+  )
+})
+
 for (const [host, ndots, expected] of [
   ['db', 1, ['db.one', 'db.two', 'db']],
   ['db.example', 1, ['db.example', 'db.example.one', 'db.example.two']],

@@ -39,6 +39,8 @@ export interface DatabasesOptions {
   readonly tracked: Tracked
   readonly welcomes: Welcomes
   readonly serverIds: Ids
+  /** Which of several hosts is the first: processes that serve the same databases begin with different ones. */
+  readonly firstTurn: number
   readonly transport: Transport
   readonly clock: Clock
   readonly log: Log
@@ -80,6 +82,8 @@ export interface Database {
   hasWorked: boolean
   /** Since when it has had no pool. */
   unusedSinceMs: number
+  /** With which of its hosts the next pool begins: many pools have but a server or two, which would all be on the first. */
+  turn: number
 }
 
 export class Databases {
@@ -113,6 +117,7 @@ export class Databases {
       ...{ name, forcedUser: settings.user, settings, isDisabled: false, isPaused: false },
       ...{ isEstablished, hasWorked: false },
       unusedSinceMs: this.#options.clock.nowMs,
+      turn: this.#options.firstTurn,
       fingerprint: this.#fingerprintOf(settings),
     }
     this.#databases.set(name, database)
@@ -418,11 +423,13 @@ export class Databases {
     const parameters = serverParameters(database.settings)
     const addresses = this.#addressesOf(database.settings)
     const hosts = addresses.map(({ host }) => host).join()
+    // What is followed, as a slot, is at one of them.
+    const turn = replication === 'none' ? database.turn++ : 0
     // Clients that were there before their database got a forced user have servers of their own still.
     const forcedPassword = () => (database.forcedUser === user ? database.settings.password : null)
     const how = [database.name, hosts, port, dbname, user, password, connect_query, [...parameters], [...birth]]
     return {
-      hosts: new Hosts(addresses, database.settings.load_balance_hosts),
+      hosts: new Hosts(addresses, database.settings.load_balance_hosts, turn),
       identity: {
         user,
         database: dbname,

@@ -193,6 +193,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     ...{ settings, pools, users, tracked, transport, clock, log, keepAlive, welcomes },
     encryption: (mode, isDirect) => tls.setup.servers(mode ?? settings().general.server_tls_sslmode, isDirect),
     serverIds: new Ids(membership.number),
+    firstTurn: membership.number,
     onSchemaChanged: membership.onSchemaChanged,
     onServerConnected: (server, permits, begin) => membership.onServerConnected(server, permits, begin),
     onServerOpened: (server) => membership.onServerOpened(server),

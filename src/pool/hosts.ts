@@ -16,10 +16,14 @@ export class Hosts {
   /** Until when one that has failed is not taken in turn. */
   readonly #restsUntilMs = new Map<Address, number>()
 
-  /** @param addresses at least one */
-  constructor(addresses: readonly Address[], balance: Balance) {
+  /**
+   * @param addresses at least one
+   * @param turn where `round-robin` begins; `disable` begins with the first
+   */
+  constructor(addresses: readonly Address[], balance: Balance, turn = 0) {
     this.#addresses = addresses
     this.#balance = balance
+    if (balance === 'round-robin') this.#at = turn % addresses.length
   }
 
   /** null where there is nothing to balance. */

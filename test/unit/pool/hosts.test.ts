@@ -14,6 +14,13 @@ test('round-robin takes them in turn', () => {
   expect([next(), next(), next(), next()]).toEqual(['a', 'b', 'c', 'a'])
 })
 
+test('round-robin may begin with another one, disable begins with the first', () => {
+  const addresses = ['a', 'b', 'c'].map((host) => ({ host, port: 5432 }))
+  const taken = (hosts: Hosts) => [hosts.next(0).host, hosts.next(0).host]
+  expect(taken(new Hosts(addresses, 'round-robin', 5))).toEqual(['c', 'a'])
+  expect(taken(new Hosts(addresses, 'disable', 5))).toEqual(['a', 'a'])
+})
+
 test('one that has failed has no turn for a while, unless it works nonetheless, or all are to be tried', () => {
   const { hosts, next } = hostsOf('round-robin', 'a', 'b', 'c')
   const a = hosts.next(0)

@@ -14,7 +14,14 @@ import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX, type Statement } from '../server/statement-registry.ts'
 import { CLOSE_COMPLETE, PARSE_COMPLETE, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { HEADER_BYTES } from '../wire/frames.ts'
-import { bindStatementStart, encodeDescribeStatement, FLUSH, STATEMENT, textEnd } from '../wire/frontend.ts'
+import {
+  bindStatementStart,
+  countResultFormats,
+  encodeDescribeStatement,
+  FLUSH,
+  STATEMENT,
+  textEnd,
+} from '../wire/frontend.ts'
 import { MAX_CLIENT_STATEMENTS_BYTES, MAX_NAMED_STATEMENT_BYTES, MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
 import { encodeError } from '../wire/notices.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
@@ -64,6 +71,10 @@ export class Statements {
   /** Null until it is on. */
   #auto: AutoPrepare | null = null
 
+  /** What was bound last, and to which portal, if nobody has been told of its rows yet. */
+  #undescribed: Statement | null = null
+  #undescribedPortal = ''
+
   readonly #namesAre: 'shared' | 'passed on'
   readonly #watch = new ChangeWatch()
 
@@ -82,6 +93,7 @@ export class Statements {
     if (settings.autoPrepare) this.#auto ??= new AutoPrepare()
     this.#auto?.leaseBegins(settings)
     this.#unnamed?.leaseBegins()
+    this.#undescribed = null
     this.#watch.leaseBegins()
     this.#context.leased.inFlight.leaseBegins()
     this.#context.leased.unseen.leaseBegins()
@@ -195,6 +207,8 @@ export class Statements {
     if (statement === 'in doubt') return this.#waitForReady(buffer[start])
     if (statement === 'asked') return false
     const isUnnamed = nameStart === nameEnd
+    this.#undescribed = statement?.shape === undefined ? statement : null
+    if (this.#undescribed) this.#undescribedPortal = buffer.toString('latin1', start + HEADER_BYTES, nameStart - 1)
     let first: Effect | null = null
     if (statement) {
       const { statements } = leased
@@ -242,9 +256,10 @@ export class Statements {
     const statement = this.#resolve(buffer, nameStart, nameEnd)
     if (statement === null || typeof statement === 'string') return statement
     if (!context.leased.statements.isOutdated(statement)) return statement
-    // A client that will read the rows' description anew may just as well get a new one.
+    // A client that will read the rows' description anew may just as well get a new one, unless it says how many columns there are.
     const isUndescribed = nameStart === nameEnd && !this.#unnamed?.isUsed
-    if (isUndescribed || context.isPortalDescribedNext(buffer, frameEnd))
+    const isDescribedNext = context.isPortalDescribedNext(buffer, frameEnd)
+    if (isUndescribed || (isDescribedNext && countResultFormats(buffer, nameEnd + 1, frameEnd) <= 1))
       return this.#renew(buffer, nameStart, nameEnd, statement)
     const shape = compareShape(context, statement, this.#capacityBytes())
     if (shape === 'asked') return 'asked'
@@ -300,9 +315,17 @@ export class Statements {
         return true
       }
     }
-    leased.ledger.owe(DEBT.describe)
+    leased.ledger.owe(DEBT.describe, this.#learnsFromPortal(buffer, start + HEADER_BYTES, end))
     toServer.add(buffer, start, end)
     return true
+  }
+
+  /** Some drivers (JDBC) never have a statement described, only the first portal that they bind to it. */
+  #learnsFromPortal(buffer: Buffer, start: number, end: number): Effect | null {
+    const statement = this.#undescribed
+    if (statement === null || buffer[start] === STATEMENT) return null
+    this.#undescribed = null
+    return buffer.toString('latin1', start + 1, end - 1) === this.#undescribedPortal ? learnsShape(statement) : null
   }
 
   close(buffer: Buffer, start: number, end: number, length: number): boolean {

@@ -69,3 +69,17 @@ export function bindStatementStart(buffer: Buffer, start: number, end: number): 
   const portalEnd = textEnd(buffer, start + HEADER_BYTES, end)
   return portalEnd === -1 ? -1 : portalEnd + 1
 }
+
+/** In a whole Bind that ends at `end`: how many result columns it names a format for; `start` is where its list of parameter formats begins. 0 if it is broken. */
+export function countResultFormats(buffer: Buffer, start: number, end: number): number {
+  if (start + 2 > end) return 0
+  let at = start + 2 + 2 * buffer.readUInt16BE(start)
+  if (at + 2 > end) return 0
+  const parameters = buffer.readUInt16BE(at)
+  at += 2
+  for (let left = parameters; left > 0; left--) {
+    if (at + 4 > end) return 0
+    at += 4 + Math.max(buffer.readInt32BE(at), 0)
+  }
+  return at + 2 > end ? 0 : buffer.readUInt16BE(at)
+}

@@ -13,7 +13,16 @@ import {
   ready,
   rowDescription,
 } from '../support/flow/replies.ts'
-import { bind, describePortal, describeStatement, execute, parse, query, sync } from '../support/flow/requests.ts'
+import {
+  bind,
+  bindFor,
+  describePortal,
+  describeStatement,
+  execute,
+  parse,
+  query,
+  sync,
+} from '../support/flow/requests.ts'
 import { startPair } from '../support/flow/start.ts'
 
 describe('after DDL', () => {
@@ -258,6 +267,19 @@ describe('after DDL', () => {
       return pair
     }
 
+    /** As JDBC is told: when it runs the statement first. */
+    async function startToldByPortal(portal: string) {
+      const pair = await startPair()
+      const { client, postgres } = pair
+      client.send(parse('s1', 'select * from t'), bind(portal, 's1'), describePortal(portal), execute(portal), sync)
+      await postgres.expect('Parse', 'Bind', 'Describe', 'Execute', 'Sync')
+      postgres.send(parseComplete, bindComplete, rowDescription('a', 'b'), dataRow('1', '2'), complete('SELECT 1'))
+      postgres.send(ready())
+      await client.answer()
+      await ask(pair, 'alter table', 'ALTER TABLE')
+      return pair
+    }
+
     async function forget({ flow, postgres }: Awaited<ReturnType<typeof startOutdated>>) {
       const other = await flow.connect()
       await ask({ client: other, postgres }, 'discard all', 'DISCARD ALL')
@@ -288,6 +310,49 @@ describe('after DDL', () => {
       expect(answer[0]).toContain('0A000')
       expect(answer[0]).toContain('cached plan must not change result type')
       expect(answer[1]).toBe('ReadyForQuery(I)')
+    })
+
+    test.each(['', 'C_1'])('gets that error also if it was told of the rows of a portal, "%s"', async (portal) => {
+      const pair = await startToldByPortal(portal)
+      const { client, postgres } = pair
+      await forget(pair)
+      client.send(bindFor(2, '', 's1'), execute(), sync)
+      await postgres.expect('Parse(#1, select * from t)', 'Describe(statement, #1)', 'Flush')
+      postgres.send(parseComplete, parameterDescription(), rowDescription('a', 'c'))
+      await postgres.expect('Describe', 'Execute', 'Sync')
+      postgres.send(error('26000', 'no such statement'), ready())
+      expect((await client.answer())[0]).toContain('cached plan must not change result type')
+    })
+
+    test('is not taken to have been told of the rows of another statement’s portal', async () => {
+      const pair = await startPair()
+      const { client, postgres } = pair
+      client.send(parse('s1', 'select 1'), parse('s2', 'select 2'), sync)
+      await postgres.expect('Parse', 'Parse', 'Sync')
+      postgres.send(parseComplete, parseComplete, ready())
+      await client.answer()
+      client.send(bind('C_1', 's1'), bind('', 's2'), describePortal('C_1'), sync)
+      await postgres.expect('Bind', 'Bind', 'Describe', 'Sync')
+      postgres.send(bindComplete, bindComplete, rowDescription('a'), ready())
+      await client.answer()
+      await ask(pair, 'alter table', 'ALTER TABLE')
+      await forget(pair)
+      client.send(bind('', 's2'), execute(), sync)
+      await postgres.expect('Parse(#2, select 2)', 'Bind(, #2)', 'Execute', 'Sync')
+      postgres.send(parseComplete, RESULT)
+      expect((await client.answer())[0]).toBe('BindComplete')
+    })
+
+    test('gets that error also if it reads their description anew, but says how many columns there are', async () => {
+      const pair = await startToldByPortal('')
+      const { client, postgres } = pair
+      await forget(pair)
+      client.send(bindFor(2, '', 's1'), describePortal(), execute(), sync)
+      await postgres.expect('Parse(#1, select * from t)', 'Describe(statement, #1)', 'Flush')
+      postgres.send(parseComplete, parameterDescription(), rowDescription('a', 'b', 'c'))
+      await postgres.expect('Describe', 'Describe', 'Execute', 'Sync')
+      postgres.send(error('26000', 'no such statement'), ready())
+      expect((await client.answer())[0]).toContain('cached plan must not change result type')
     })
 
     test('gets that error also where the statement is prepared under settings that are not known, for itself alone', async () => {

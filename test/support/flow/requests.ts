@@ -14,6 +14,13 @@ export function bind(portal: string, statement: string, ...values: (string | Buf
   return serialize.bind({ portal, statement, values })
 }
 
+/** With text as the format of each of so many columns. */
+export function bindFor(columns: number, portal: string, statement: string): Buffer {
+  const counts = Buffer.alloc(2 + 2 + 2 + 2 * columns)
+  counts.writeInt16BE(columns, 4)
+  return message('B', Buffer.concat([Buffer.from(`${portal}\0${statement}\0`), counts]))
+}
+
 export function describeStatement(name: string): Buffer {
   return serialize.describe({ type: 'S', name })
 }

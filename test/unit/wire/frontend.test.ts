@@ -1,8 +1,9 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { HEADER_BYTES } from '../../../src/wire/frames.ts'
 import {
   bindStatementStart,
+  countResultFormats,
   encodeCloseStatement,
   encodeDescribeStatement,
   encodeParse,
@@ -66,4 +67,30 @@ test('in a Bind that has come in part, the statement is not looked for before th
       expect(bind.toString('utf8', expected, textEnd(bind, expected, bind.length))).toBe(statement)
     }),
   )
+})
+
+describe('the result columns that a Bind names formats for', () => {
+  const start = HEADER_BYTES + 2
+  const bindOf = (body: string) => Buffer.from(`B\0\0\0\0\0\0${body}`, 'latin1')
+
+  test.each([
+    ['none', '\0\0\0\0\0\0', 0],
+    ['one for all', '\0\0\0\0\0\x01\0\x01', 1],
+    ['three', '\0\0\0\0\0\x03\0\0\0\x01\0\0', 3],
+    ['behind formats of parameters', '\0\x02\0\x01\0\x01\0\0\0\x02\0\0\0\0', 2],
+    ['behind values, and null', '\0\0\0\x02\0\0\0\x03abc\xff\xff\xff\xff\0\x02\0\0\0\0', 2],
+  ])('%s', (_, body, expected) => {
+    const frame = bindOf(body)
+    expect(countResultFormats(frame, start, frame.length)).toBe(expected)
+  })
+
+  test('are none that are told of where it is cut off, or lies', () => {
+    const whole = '\0\x01\0\x01\0\x01\0\0\0\x03abc\0\x02'
+    for (let length = 0; length < whole.length; length++) {
+      const frame = bindOf(whole.slice(0, length))
+      expect(countResultFormats(frame, start, frame.length)).toBe(0)
+    }
+    const lying = bindOf('\0\0\0\x01\x7f\xff\xff\xff\0\x02')
+    expect(countResultFormats(lying, start, lying.length)).toBe(0)
+  })
 })

@@ -128,7 +128,7 @@ export class LocalControl implements Control {
     const database = this.#findOrAll(name, 'reconnect')
     this.#log('RECONNECT', database)
     this.#parts.names.doubt()
-    for (const pool of this.#parts.databases.pools(database)) pool.renew('RECONNECT')
+    for (const pool of this.#parts.databases.pools(database)) pool.reconnect()
   }
 
   async waitClose(name: string | null): Promise<void> {

@@ -416,6 +416,12 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     this.#closing.condemnAll(reason)
   }
 
+  /** The same, said by somebody who may have changed tables elsewhere: what was prepared so far is looked at anew. */
+  reconnect(): void {
+    this.#opening.schema.changedElsewhere()
+    this.renew('RECONNECT')
+  }
+
   /** Servers that were opened where their host is not any more are closed as they come free. */
   hostMoved(host: string, addresses: ReadonlySet<string>): void {
     this.#closing.condemnMoved(host, addresses)

@@ -1,6 +1,7 @@
 /** A shared statement never answers with what was true before a DDL. */
 
 import { describe, expect, test } from 'vitest'
+import { command } from '../support/flow/commands.ts'
 import { ask, occupy, prepare, RESULT, run, startPrepared } from '../support/flow/prepared.ts'
 import {
   bindComplete,
@@ -269,6 +270,12 @@ describe('after DDL', () => {
 
     /** As JDBC is told: when it runs the statement first. */
     async function startToldByPortal(portal: string) {
+      const pair = await startTold(portal)
+      await ask(pair, 'alter table', 'ALTER TABLE')
+      return pair
+    }
+
+    async function startTold(portal: string) {
       const pair = await startPair()
       const { client, postgres } = pair
       client.send(parse('s1', 'select * from t'), bind(portal, 's1'), describePortal(portal), execute(portal), sync)
@@ -276,7 +283,6 @@ describe('after DDL', () => {
       postgres.send(parseComplete, bindComplete, rowDescription('a', 'b'), dataRow('1', '2'), complete('SELECT 1'))
       postgres.send(ready())
       await client.answer()
-      await ask(pair, 'alter table', 'ALTER TABLE')
       return pair
     }
 
@@ -351,6 +357,18 @@ describe('after DDL', () => {
       await postgres.expect('Parse(#1, select * from t)', 'Describe(statement, #1)', 'Flush')
       postgres.send(parseComplete, parameterDescription(), rowDescription('a', 'b', 'c'))
       await postgres.expect('Describe', 'Describe', 'Execute', 'Sync')
+      postgres.send(error('26000', 'no such statement'), ready())
+      expect((await client.answer())[0]).toContain('cached plan must not change result type')
+    })
+
+    test('gets that error also behind a RECONNECT, since who says so may have changed tables elsewhere', async () => {
+      const { flow, client } = await startTold('')
+      await command(flow, 'reconnect')
+      client.send(bindFor(2, '', 's1'), execute(), sync)
+      const postgres = await flow.postgres.next()
+      await postgres.expect('Parse(#1, select * from t)', 'Describe(statement, #1)', 'Flush')
+      postgres.send(parseComplete, parameterDescription(), rowDescription('a', 'c'))
+      await postgres.expect('Describe', 'Execute', 'Sync')
       postgres.send(error('26000', 'no such statement'), ready())
       expect((await client.answer())[0]).toContain('cached plan must not change result type')
     })

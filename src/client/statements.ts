@@ -208,7 +208,11 @@ export class Statements {
     if (statement === 'asked') return false
     const isUnnamed = nameStart === nameEnd
     this.#undescribed = statement?.shape === undefined ? statement : null
-    if (this.#undescribed) this.#undescribedPortal = buffer.toString('latin1', start + HEADER_BYTES, nameStart - 1)
+    // Most have no name, and nothing is allocated for them.
+    const portalStart = start + HEADER_BYTES
+    const isPortalNamed = nameStart - 1 > portalStart
+    if (this.#undescribed)
+      this.#undescribedPortal = isPortalNamed ? buffer.toString('latin1', portalStart, nameStart - 1) : ''
     let first: Effect | null = null
     if (statement) {
       const { statements } = leased
@@ -226,7 +230,7 @@ export class Statements {
       (isUnnamed
         ? this.#watch.kindOfUnnamed(unnamed, leased, this.#preparesMore)
         : this.#watch.kindOfName(buffer, nameStart, nameEnd))
-    this.#watch.bound(kind, statement ?? unnamed, buffer[start + HEADER_BYTES] !== 0, leased)
+    this.#watch.bound(kind, statement ?? unnamed, isPortalNamed, leased)
     leased.ledger.owe(DEBT.bind, first ?? statement?.bound ?? null)
     if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll)
       this.#ownNames().doubtful.dropBound(leased.ledger)

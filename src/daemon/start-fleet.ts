@@ -21,6 +21,7 @@ import { Primary } from '../workers/primary.ts'
 import { SpawnedWorker } from '../workers/spawn.ts'
 import { Applier, type ReadFiles } from './apply.ts'
 import { maxClients } from './client-limits.ts'
+import { EarlyConnections } from './early-connections.ts'
 import { openEntrance } from './entrance.ts'
 import { failedLoginsOf } from './failed-logins.ts'
 import { fleetControl } from './fleet-control.ts'
@@ -111,6 +112,7 @@ export async function startFleet(
   const tls = new Live(firstTls.setup ?? NO_TLS)
   const users = openUsers(first, log)
   const saltKey = createSaltKey().toString('base64')
+  const early = new EarlyConnections()
   const entrance = await openEntrance({
     settings: first,
     keepAlive: live.keepAlive,
@@ -118,9 +120,12 @@ export async function startFleet(
     inherited: options.inherited ?? [],
     isShared: transport.name === 'epoll',
     give(message, socket) {
-      const worker = primary.nextInTurn()
-      if (worker === null) socket.destroy()
-      else (worker.process as SpawnedWorker).handOver(message, socket)
+      early.give(socket, () => {
+        const worker = primary.nextInTurn()
+        if (worker === null) return false
+        ;(worker.process as SpawnedWorker).handOver(message, socket)
+        return true
+      })
     },
   })
   const { addresses, descriptors } = entrance
@@ -131,7 +136,10 @@ export async function startFleet(
       // Whoever takes our port over has the same settings.
       if (first.general.so_reuseport) http?.close()
     },
-    stopListening: () => entrance.close(),
+    stopListening() {
+      entrance.close()
+      early.close()
+    },
     primary: () => primary,
     close() {
       http?.close()
@@ -169,6 +177,7 @@ export async function startFleet(
   })
   const primary: Primary = new Primary({
     ...{ clock, log, workers, control, standing },
+    onServing: () => early.goOn(),
     onWorkerGone: workerGone,
     tallyNames: new TallyNames(first.general.metrics_max_pools),
     work: (): Work => ({

@@ -37,6 +37,8 @@ export interface PrimaryOptions {
   readonly control: Control
   /** What a new worker has to be told before it serves clients. */
   readonly standing: Iterable<ControlCall>
+  /** A worker takes clients from now on. */
+  onServing(): void
   onWorkerGone(number: number): void
   readonly maxClients: MaxOf
   /** How many permits there are. */
@@ -166,7 +168,7 @@ export class Primary extends GatheredFleet {
   }
 
   async #launch(worker: Worker): Promise<readonly Address[]> {
-    const { work, standing, log } = this.#options
+    const { work, standing, log, onServing } = this.#options
     try {
       const { number } = worker
       const addresses = await worker.line.ask('start', {
@@ -177,6 +179,7 @@ export class Primary extends GatheredFleet {
       if (worker.state === 'starting') worker.enter('serving')
       log.info(`${worker.subject} serves`)
       this.#spreading.settle()
+      onServing()
       return addresses
     } catch (problem) {
       if (worker.state === 'starting') {

@@ -38,3 +38,13 @@ test('while a worker hangs, the others take new clients', { timeout: 90_000 }, a
     await Promise.allSettled(coming)
   }
 })
+
+test('who comes while no worker serves waits for the next one', { timeout: 90_000 }, async () => {
+  const roster = new Roster()
+  const pgweir = await startPgweir({ workers: 2, database })
+  const all = await roster.of(pgweir).all()
+  for (const { pid } of all) process.kill(pid, 'SIGKILL')
+  await until('none serves', async () => (await roster.all()).every(({ state }) => state !== 'serving'))
+  const clients = await Promise.all(Array.from({ length: 5 }, () => pgweir.client()))
+  for (const client of clients) expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+})

@@ -127,6 +127,7 @@ function fleet({
     maxClients: () => maxClients,
     control: {} as Control,
     standing,
+    onServing: () => {},
     onWorkerGone: () => {},
     sizesOf: () => ({ max: 1 }),
     later: () => {},

@@ -86,6 +86,11 @@ export class Authentication implements FrameSink {
   /** The client has asked to leave. */
   leaves = false
 
+  /** It is the client's turn to say something. */
+  get isAwaited(): boolean {
+    return this.#step !== 'checking' && this.#step !== 'over'
+  }
+
   /** Asks the client for its proof, or lets it in. */
   start(): void {
     const { type } = this.#options

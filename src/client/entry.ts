@@ -79,9 +79,10 @@ export class Entry implements Stage, AuthenticationListener {
     return this.#fitting
   }
 
-  /** It is the client's turn to say something. */
+  /** It is the client's turn to say something, or nothing is to come for it but a refusal. */
   get isAwaited(): boolean {
-    return this.#step === 'greeting' || this.#step === 'agreed' || this.#step === 'authenticating'
+    if (this.#step === 'authenticating') return this.#authentication?.isAwaited ?? false
+    return this.#step === 'greeting' || this.#step === 'agreed' || this.#refusal !== null
   }
 
   read(buffer: Buffer, start: number, end: number): number {

@@ -77,7 +77,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     return this.#ending === null && this.#state !== SESSION.closing && this.#state !== SESSION.closed
   }
 
-  /** Its client is not in, and it is for the client to say something, or to take our last word. */
+  /** Its client is not in, and waits for nothing: it is its turn to say something, or to take our last word. */
   get isAwaited(): boolean {
     return !this.isOpen || (this.#entry?.isAwaited ?? false)
   }

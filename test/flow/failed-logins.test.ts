@@ -80,6 +80,16 @@ test('nor does one that says who it is and proves nothing, and what there is goe
   await next.expect(FULL)
 })
 
+test('a client whose answer is held back may be closed, should others need its place', async () => {
+  const flow = await start()
+  await fail(flow, 3)
+  const held = await guess(flow)
+  const [session] = flow.pooler.parts.sessions
+  expect(session?.isAwaited).toBe(true)
+  session?.giveUp('too many are logging in')
+  await held.expectClosed()
+})
+
 test('what it sends meanwhile is not read, and it may go', async () => {
   const flow = await start()
   await fail(flow, 3)

@@ -61,6 +61,18 @@ test('a client is in when the directory says so, and its password logs in to ser
   expect(flow.log.join()).not.toContain('secret')
 })
 
+test('while the directory is asked it is not the client that keeps anybody waiting', async () => {
+  const { flow, answers } = await start()
+  const client = await askedFor(flow)
+  const [session] = flow.pooler.parts.sessions
+  expect(session?.isAwaited).toBe(true)
+  client.send(password('wrong'))
+  await quiet()
+  expect(session?.isAwaited).toBe(false)
+  answers[0]?.(false)
+  await client.expect(REFUSED)
+})
+
 test.each([
   ['a password of auth_file is what servers get, if the client is in there', 'of the server', 'of the server'],
   ['a client that is in auth_file without one has servers get that of the directory', '', 'of the directory'],

@@ -27,6 +27,8 @@ export interface Leaving {
   readonly owedToClient: number
   /** Others will see another schema if what runs is its COMMIT. */
   readonly hasChangedSchema: boolean
+  /** Not the client has left: it was sent away by a timeout, which is why the server ends, too; null for all others. */
+  readonly overdue: string | null
 }
 
 /** Nothing of what this server still sends may reach anybody: what it runs is cancelled, and it is closed. */
@@ -45,20 +47,20 @@ function endStream(server: Server, { isMidRequest }: Leaving): void {
   server.close('replication client has left')
 }
 
-function closeUnclean(server: Server, { owedToClient }: Leaving): void {
+function closeUnclean(server: Server, { owedToClient, overdue }: Leaving): void {
   // The session is over, and must not hear of the server's end as if it were the reason.
   server.tenant = null
-  server.close(
-    owedToClient > 0 && server.isClean
-      ? 'client disconnect before everything was sent to the server'
-      : 'client disconnect while server was not ready',
-  )
+  if (overdue !== null) server.close(overdue)
+  else if (owedToClient > 0 && server.isClean)
+    server.close('client disconnect before everything was sent to the server')
+  else server.close('client disconnect while server was not ready')
 }
 
-function cancelAndClose(server: Server, { cancels, isMidRequest, hasChangedSchema }: Leaving): void {
-  const abandoned = new Abandoned(server, cancels, isMidRequest ? 1 : 0, hasChangedSchema)
+function cancelAndClose(server: Server, leaving: Leaving): void {
+  const { isMidRequest } = leaving
+  const abandoned = new Abandoned(server, leaving)
   server.tenant = abandoned
-  server.condemned = REASON
+  server.condemned = abandoned.reason
   // It may have been paused for a client that did not read, and a server that cannot write does not read either.
   server.stopReading('client-full', false)
   // What it has answered may wait in its own buffer for a Sync; and a Sync might commit what the client has left half done.
@@ -71,6 +73,7 @@ function cancelAndClose(server: Server, { cancels, isMidRequest, hasChangedSchem
  * nothing, and Postgres does not tell; so it is sent again as long as anything is owed.
  */
 class Abandoned implements Tenant, FrameSink {
+  readonly reason: string
   readonly #server: Server
   readonly #cancels: CancelSender
   /** How many of the replies that are owed will never come. */
@@ -83,10 +86,11 @@ class Abandoned implements Tenant, FrameSink {
   /** Tables have changed, if it was not cancelled in time. */
   #hasChangedSchema: boolean
 
-  constructor(server: Server, cancels: CancelSender, owedInVain: number, hasChangedSchema: boolean) {
+  constructor(server: Server, { cancels, isMidRequest, hasChangedSchema, overdue }: Leaving) {
+    this.reason = overdue ?? REASON
     this.#server = server
     this.#cancels = cancels
-    this.#owedInVain = owedInVain
+    this.#owedInVain = isMidRequest ? 1 : 0
     this.#hasChangedSchema = hasChangedSchema
     this.#sinceMs = server.context.clock.nowMs
   }
@@ -130,7 +134,7 @@ class Abandoned implements Tenant, FrameSink {
     const isDone = ledger.length <= this.#owedInVain
     // A COPY that waits for data is not interrupted before it gets some; the end of the connection ends it.
     const waitsForData = ledger.copy === 'open' && this.#hasArrived
-    if (isDone || waitsForData) this.#server.close(REASON)
+    if (isDone || waitsForData) this.#server.close(this.reason)
   }
 
   // Replies

@@ -72,6 +72,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   #rerun: Rerun | null = null
   /** Counts the stretches of time in which the server owes something: a cancel is meant for the one in which it came. */
   #stretch = 0
+  /** Which timeout ends it. */
+  #overdue: string | null = null
   /** What the client's next message waited for has come. */
   #goesOn = false
   #goesOnWhenReady = false
@@ -540,7 +542,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       this.pool.release(server, this.#mode)
     } else {
       const hasChangedSchema = this.#schemaWatch?.hasChangedForAll ?? false
-      abandon(server, { cancels, isMidRequest, owedToClient: channel.owedBytes, hasChangedSchema })
+      const owed = channel.owedBytes
+      abandon(server, { cancels, isMidRequest, owedToClient: owed, hasChangedSchema, overdue: this.#overdue })
     }
   }
 
@@ -581,8 +584,13 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     const { server } = this
     if (server === null) return
     const problem = this.#times.problem(nowMs, server)
-    if (problem) this.session.end(new PoolerError(problem))
+    if (problem) this.#endOverdue(new PoolerError(problem))
     else if (server.condemned !== null) this.#closeIfFast(server, server.condemned)
+  }
+
+  #endOverdue(problem: PoolerError): void {
+    this.#overdue = problem.message
+    this.session.end(problem)
   }
 }
 

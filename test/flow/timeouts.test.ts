@@ -23,13 +23,18 @@ async function ask({ client, postgres }: Pick<Pair, 'client' | 'postgres'>, text
   await client.answer()
 }
 
-/** The client has been told so and is gone, its server too; whatever ran is cancelled. */
+/** The client has been told so and is gone, its server too, for the same reason in the log; whatever ran is cancelled. */
 async function expectEnded({ flow, client, postgres }: Pair, shown: string) {
   const said = await client.inbox.through('ErrorResponse')
   expect(said.at(-1)).toBe(`ErrorResponse(FATAL ${shown})`)
   await client.expectClosed()
   await postgres.expectClosed()
   await flow.expectCounts({})
+  const ends = flow
+    .logged('closing because: ')
+    .map((line) => line.replace(/^.* ([CS])-0x.* because: (.*) \(age.*$/, '$1 $2'))
+  const reason = shown.replace(/^\w+ /, '')
+  expect(ends).toEqual([`C ${reason}`, `S ${reason}`])
 }
 
 describe('query_timeout', () => {

@@ -69,7 +69,8 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
     if (command !== null) program.error(`error: there is no command "${iniFile}"; did you mean "${command}"?`)
     const { daemon = false, inBackground = false } = program.opts<{ daemon?: boolean; inBackground?: boolean }>()
     const given = { ...readCommandLine(program), iniFile: iniFile ?? null, env: world.env }
-    const options = { ...given, isQuiet: given.isQuiet || inBackground, isDaemon: daemon && !inBackground }
+    const isQuiet = given.isQuiet || inBackground
+    const options = { ...given, isQuiet, isDaemon: daemon && !inBackground, isInBackground: inBackground }
     // Loaded only once the settings are known to be good.
     const start: Start = async (settings, startOptions) => (await world.loadStart())(settings, startOptions)
     finish(await run(options, start, inBackground ? { ...world, ...world.starter } : world))

@@ -97,17 +97,20 @@ export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean
   }
 }
 
-/** What has kept the pooler from starting is to stand in the log, too: nobody may ever see our standard error, where it has been told already. */
-export function logFailure(general: GeneralSettings, sentences: readonly string[]): void {
-  if (general.logfile === '' && !general.syslog) return
+/**
+ * What is found wrong before the pooler has opened its log is to stand there, too: nobody may ever see our standard error, where it has been
+ * told already.
+ */
+export function logAtStart(general: GeneralSettings, level: 'warning' | 'error', sentences: readonly string[]): void {
+  if (sentences.length === 0 || (general.logfile === '' && !general.syslog)) return
   let opened: OpenLog
   try {
     opened = openLog(general, new SystemClock(), true)
   } catch {
-    // It may be the log that cannot be opened; that was told.
+    // It may be the log that cannot be opened; that is told.
     return
   }
-  for (const sentence of sentences) opened.log.error(sentence)
+  for (const sentence of sentences) opened.log[level](sentence)
   opened.close()
 }
 

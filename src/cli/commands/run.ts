@@ -1,7 +1,7 @@
 /** `pgweir [flags] [config.ini]`: runs the pooler until a signal ends it, in the foreground or, with `-d`, in the background. */
 
 import { InvariantError } from '../../base/invariant.ts'
-import { logFailure } from '../../daemon/open-log.ts'
+import { logAtStart } from '../../daemon/open-log.ts'
 import { claimPidFile, type PidFile } from '../../daemon/pid-file.ts'
 import { futureOwner, whyNotAsRoot } from '../../daemon/privileges.ts'
 import { PoolerError } from '../../problems.ts'
@@ -49,6 +49,8 @@ export interface RunOptions extends LoadOptions {
   readonly isQuiet: boolean
   /** `-d`: it is another process that is to serve clients. */
   readonly isDaemon?: boolean
+  /** It is that process: whoever has started it has told the warnings. */
+  readonly isInBackground?: boolean
 }
 
 /** What each signal means, as in PgBouncer. Those that end the pooler become more urgent: see `EndSignals`. */
@@ -69,22 +71,24 @@ type Meaning = Work | { readonly ends: Work | null }
 
 /** Resolves with the exit code. */
 export async function run(options: RunOptions, start: Start, surroundings: Surroundings): Promise<number> {
+  const { isInBackground = false } = options
   const keptSecrets = new Map<string, string>()
   const load = (iniFile: string) => loadSettings({ ...options, keptSecrets, iniFile: iniFile || null })
   const { settings, problems } = loadSettings({ ...options, keptSecrets })
-  for (const problem of problems) surroundings.complain(`${formatProblem(problem)}\n`)
+  const told = isInBackground ? problems.filter(({ severity }) => severity === 'error') : problems
+  for (const problem of told) surroundings.complain(`${formatProblem(problem)}\n`)
   const { general } = settings
   const forbidden = whyNotAsRoot(general, surroundings.uid)
   const refuseFor = (sentences: readonly string[]) => {
     // A file that root makes here could not be written by the user who is to run it.
-    if (forbidden === null) logFailure(general, sentences)
+    if (forbidden === null) logAtStart(general, 'error', sentences)
     return 1
   }
   const refuse = (sentence: string) => {
     surroundings.complain(`pgweir: error: ${sentence}\n`)
     return refuseFor([sentence])
   }
-  if (hasErrors(problems)) return refuseFor(errorsOf(problems))
+  if (hasErrors(problems)) return refuseFor(formatted(problems, 'error'))
   if (forbidden !== null) return refuse(forbidden)
   if (options.isDaemon) {
     const obstacle = whyNotInBackground(general)
@@ -98,6 +102,7 @@ export async function run(options: RunOptions, start: Start, surroundings: Surro
   })
   try {
     pidFile = claimPidFile(general.pidfile, futureOwner(general))
+    logAtStart(general, 'warning', formatted(problems, 'warning'))
     const pooler = await start(settings, { isQuiet: options.isQuiet, load })
     surroundings.reportReady()
     await Promise.race([pooler.stopped, signals.obey(pooler)])
@@ -106,7 +111,7 @@ export async function run(options: RunOptions, start: Start, surroundings: Surro
     if (cause instanceof InvariantError) throw cause
     if (cause instanceof SettingsError) {
       surroundings.complain(`${cause.message}\n`)
-      return refuseFor(errorsOf(cause.problems))
+      return refuseFor(formatted(cause.problems, 'error'))
     }
     return refuse(cause instanceof Error ? cause.message : String(cause))
   } finally {
@@ -115,8 +120,8 @@ export async function run(options: RunOptions, start: Start, surroundings: Surro
   }
 }
 
-function errorsOf(problems: readonly Problem[]): string[] {
-  return problems.filter(({ severity }) => severity === 'error').map(formatProblem)
+function formatted(problems: readonly Problem[], wanted: Problem['severity']): string[] {
+  return problems.filter(({ severity }) => severity === wanted).map(formatProblem)
 }
 
 /** Listens from the beginning; what comes before the pooler runs is done as soon as it does. */

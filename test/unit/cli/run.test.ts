@@ -178,7 +178,7 @@ test('what keeps the pooler from starting or stopping is told in one line', asyn
   expect(told.err).toContain('stuck')
 })
 
-test('what keeps the pooler from starting stands in the log, too', async () => {
+test('what is wrong at the start stands in the log, too', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pgweir-run-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const logfile = join(folder, 'a.log')
@@ -203,6 +203,14 @@ test('what keeps the pooler from starting stands in the log, too', async () => {
 
   expect(await run({ ...options, isDaemon: true }, await world.loadStart(), world)).toBe(1)
   expect(logged()).toEqual(['ERROR daemon needs pidfile configured'])
+
+  const { world: warned, written, pooler } = fakeWorld()
+  pooler.end()
+  const background = { ...options, isInBackground: true, flags: { auth_type: 'md5', logfile } }
+  expect(await run(background, await warned.loadStart(), warned)).toBe(0)
+  expect(logged()).toEqual(['WARNING pgweir: warning: no auth_file is set, so nobody can log in with auth_type = md5'])
+  // Whoever has started it has told them.
+  expect(written.err).toBe('')
 
   // A file of root's would be in the way of the user who should have started it.
   expect(await run(options, await world.loadStart(), fakeWorld({ uid: 0 }).world)).toBe(1)

@@ -211,6 +211,11 @@ export const DIFFERENCES = {
       pgweir: 'is not told at login, so that they ask by a query, which a server answers as it is now',
     },
     {
+      what: '`max_client_conn`',
+      pgbouncer: 'counts whoever has said a name',
+      pgweir: 'counts who has proved it; strangers have a limit of their own: see [security](security.md)',
+    },
+    {
       what: 'limits on servers',
       pgbouncer: 'count connections',
       pgweir: 'count as PostgreSQL does, until the backend has left',

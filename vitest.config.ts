@@ -7,18 +7,21 @@ const WITH_OWN_MODULES = [
   'test/unit/net/choose-transport.test.ts',
 ]
 
-/** They say how many workers they want, whatever the others have. */
-const SAME_WITH_WORKERS = ['test/e2e/fleet-*.test.ts', 'test/e2e/library.test.ts']
-
 /**
- * What they are about is what is said, not how it is carried: with several workers they run on `auto`, and on the transport node with one.
- * PGWEIR_TEST_ALL=1 has them run with both.
+ * With several workers, those are left out that say themselves how many they want, and those that are about what PostgreSQL and one client say
+ * to each other, which is the affair of one process. PGWEIR_TEST_ALL=1 has all of them run.
  */
+const SAME_WITH_WORKERS = [
+  ...['fleet-*', 'library'],
+  ...['big-values', 'copy', 'cursors', 'errors', 'pipelining', 'prepared-statements-protocol', 'startup-parameters'],
+  ...['transactions', 'types'],
+]
+
+/** With several workers on the transport node, also those that are not about how things are carried. */
 const SAME_ON_EITHER_TRANSPORT = [
-  ...['auth-query', 'auto-prepare', 'bad-input', 'command-line', 'demo', 'docs', 'errors', 'hba', 'log'],
-  ...['login-of-clients', 'login-to-servers', 'metrics', 'modes', 'prepared-statements-protocol', 'service-manager'],
-  ...['startup-parameters', 'top', 'types'],
-].map((name) => `test/e2e/${name}.test.ts`)
+  ...['auth-query', 'auto-prepare', 'bad-input', 'command-line', 'demo', 'docs', 'hba', 'log', 'login-of-clients'],
+  ...['login-to-servers', 'metrics', 'modes', 'service-manager', 'top'],
+]
 
 const isWithWorkers = process.env['PGWEIR_TEST_WORKERS'] !== undefined
 const isForAll = process.env['PGWEIR_TEST_ALL'] === '1'
@@ -26,7 +29,8 @@ const isOnNode = process.env['PGWEIR_TEST_TRANSPORT'] === 'node'
 
 function leftOut(): string[] {
   if (!isWithWorkers || isForAll) return []
-  return isOnNode ? [...SAME_WITH_WORKERS, ...SAME_ON_EITHER_TRANSPORT] : SAME_WITH_WORKERS
+  const names = isOnNode ? [...SAME_WITH_WORKERS, ...SAME_ON_EITHER_TRANSPORT] : SAME_WITH_WORKERS
+  return names.map((name) => `test/e2e/${name}.test.ts`)
 }
 
 export default defineConfig({

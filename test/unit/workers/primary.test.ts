@@ -117,6 +117,7 @@ function fleet({
     write: (_line, _level, bare) => lines.push(bare),
   })
   const played: Played[] = []
+  const told: string[] = []
   const primary = new Primary({
     failedLogins: { failed: () => 0 },
     clock,
@@ -127,7 +128,7 @@ function fleet({
     maxClients: () => maxClients,
     control: {} as Control,
     standing,
-    onServing: () => {},
+    onServing: () => void told.push('one serves'),
     onWorkerGone: () => {},
     sizesOf: () => ({ max: 1 }),
     later: () => {},
@@ -141,7 +142,7 @@ function fleet({
       return worker
     },
   })
-  return { primary, played, clock, lines, worker: (index: number) => played[index] as Played }
+  return { primary, played, told, clock, lines, worker: (index: number) => played[index] as Played }
 }
 
 /** Until all that was sent has been delivered and answered. */
@@ -157,6 +158,18 @@ describe('starting', () => {
       [1, 'serving'],
       [2, 'serving'],
     ])
+  })
+
+  test('it is told that a worker serves, also of one in the place of another', async () => {
+    const { primary, told, clock, worker } = fleet()
+    await primary.start()
+    expect(told).toEqual(['one serves', 'one serves'])
+    worker(0).die('SIGKILL')
+    await settled()
+    clock.advance(100)
+    primary.sweep()
+    await settled()
+    expect(told).toEqual(['one serves', 'one serves', 'one serves'])
   })
 
   test('fails with the reason of the first worker that cannot', async () => {

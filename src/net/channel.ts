@@ -1,34 +1,35 @@
-/** The contract between whoever speaks Postgres' protocol and the transport that carries it; the relay knows only this. */
+/** The interface between the code that speaks PostgreSQL's protocol and the transports that carry its bytes. The relay knows nothing else of them. */
 
 import type { Socket } from 'node:net'
 
 export interface Address {
-  /** A host name, an IPv4 or IPv6 address, or the path of a unix socket; `@` begins an abstract one. */
+  /** A host name, an IPv4 or IPv6 address, or the path of a unix socket. A path that begins with `@` is an abstract socket. */
   readonly host: string
   readonly port: number
-  /** Who is at the other end of a unix socket that was accepted; not given where the system cannot be asked. */
+  /** The process at the other end of an accepted unix socket. Absent where the system cannot report it. */
   readonly process?: PeerProcess
 }
 
-/** As the kernel knows it from when it connected: https://man7.org/linux/man-pages/man7/unix.7.html (SO_PEERCRED) */
+/** The peer's credentials, as the kernel recorded them when the peer connected: https://man7.org/linux/man-pages/man7/unix.7.html (SO_PEERCRED) */
 export interface PeerProcess {
   readonly pid: number
   readonly uid: number
   readonly gid: number
 }
 
-/** What happens on a channel is told to its listener, synchronously, one call at a time. */
+/** Receives the events of a channel, synchronously and one call at a time. */
 export interface ChannelListener {
   /**
-   * Bytes `start` to `end` of `buffer` have arrived. They are valid only until this returns: the buffer is shared by all channels, so
-   * forward them at once or copy what must wait.
+   * Bytes `start` to `end` of `buffer` have arrived. They are valid only until this method returns, because all channels share the buffer:
+   * forward them at once, or copy what has to wait.
    */
   onRead(buffer: Buffer, start: number, end: number): void
-  /** All that was owed to the peer has been taken by the kernel. */
+  /** The kernel has taken all owed bytes: `owedBytes` is 0 again. */
   onDrained(): void
   /**
-   * The channel is gone: told once, and never from within `write`, `close` or `destroy`. After `close` and `destroy`, and when the peer
-   * said goodbye, `problem` is null; otherwise it says what broke. A reset may look like a goodbye where the system tells no difference.
+   * The channel is closed. Called once, and never from within `write`, `close` or `destroy`. `problem` is null after `close` or `destroy`,
+   * and when the peer closed the connection in good order; otherwise it says what broke. Where the system does not tell a reset from an
+   * orderly close, `problem` may be null after a reset too.
    */
   onClosed(problem: Error | null): void
 }
@@ -36,47 +37,51 @@ export interface ChannelListener {
 export interface Channel {
   readonly peer: Address
   readonly local: Address
-  /** `TLSv1.3/TLS_AES_256_GCM_SHA384`; empty where nothing is encrypted. */
+  /** Protocol version and cipher, such as `TLSv1.3/TLS_AES_256_GCM_SHA384`; empty without TLS. */
   readonly tls: string
-  /** The name (CN) in the certificate that the peer has shown, and that was found to be good; null without one. */
+  /** The name (CN) in the peer's certificate, once that certificate was verified; null if the peer has shown none. */
   readonly certificateName: string | null
-  /** In DER, what the server's side has shown, be that ours or the peer's; null where nothing is encrypted. */
+  /** The certificate of the connection's server side, ours or the peer's, in DER; null without TLS. */
   readonly serverCertificate: Buffer | null
-  /** Bytes that were written and that the kernel has not taken yet. While it is not 0, whoever feeds this channel should stop. */
+  /** Bytes that were written but that the kernel has not taken yet. While this is not 0, the code that feeds this channel should stop. */
   readonly owedBytes: number
-  /** False from the first sign of the end, which may be before `onClosed`. */
+  /** False from the first sign of the end, which may come before `onClosed`. */
   readonly isOpen: boolean
-  /** Who is told; changed when a connection passes from one stage to the next. Until it is set, bytes that arrive are a failed invariant. */
+  /**
+   * Receives the channel's events. It is replaced when the connection passes from one stage to the next. Until it is first set, arriving
+   * bytes fail an invariant.
+   */
   listener: ChannelListener
   /**
-   * Writes bytes `start` to `end` and returns how many the kernel is known to have taken; `owedBytes` grows by the others, of which the
-   * channel keeps its own copy. A closed channel takes all and forgets.
+   * Writes bytes `start` to `end` and returns how many of them the kernel is known to have taken. The channel copies the rest and adds its
+   * length to `owedBytes`. A closed channel discards all bytes and returns their number.
    */
   write(buffer: Buffer, start: number, end: number): number
   /**
-   * Stops reading, so that the peer is slowed down once the kernel's buffers are full. That the peer has left is then noticed on
-   * `resume`, by a write that fails, or by a reset while something is owed.
+   * Stops reading, so that the peer is slowed down once the kernel's buffers are full. While paused, the channel notices that the peer has
+   * left only on `resume`, when a write fails, or by a reset while bytes are owed.
    */
   pause(): void
   resume(): void
   /**
-   * Delivers what is owed and then closes. What the peer still sends is read and dropped, at most for `LINGER_MS`, because closing
-   * with unread bytes would make the kernel take back our last message. The listener hears nothing but `onClosed`, once all that is over.
+   * Delivers the owed bytes and then closes. Until the peer has closed too, but for at most `LINGER_MS`, it reads and drops what the peer
+   * still sends: if the socket were closed with unread bytes, the kernel would take back our last message. The listener is called only once
+   * more, with `onClosed`, when all that is over.
    */
   close(): void
-  /** Closes at once; what is owed is lost. */
+  /** Closes at once. Owed bytes are lost. */
   destroy(): void
   /**
-   * Gives its socket away, as node has it, to whoever carries on by other means. The channel is over then, and tells nothing more. Null
-   * where there is no socket to give, or bytes are owed; the channel goes on then.
+   * Hands over the connection as a socket of node:net, for code that continues without this channel. The channel is finished then and never
+   * calls its listener again. Returns null if there is no socket to hand over or bytes are owed; the channel then continues as before.
    */
   takeSocket(): Socket | null
 }
 
-/** How long a closing channel waits for its peer to take the last bytes and to close its side. */
+/** How long a closing channel waits for its peer to take the last bytes and to close its own side. */
 export const LINGER_MS = 2_000
 
-/** How much one read may bring; the size of the buffer that all channels share. */
+/** The most bytes that one read can bring: the size of the buffer that all channels share. */
 export const READ_BUFFER_BYTES = 64 * 1024
 
 export interface ListenOptions {
@@ -85,53 +90,54 @@ export interface ListenOptions {
   readonly backlog: number
   readonly keepAlive: KeepAlive
   /**
-   * Inherited from another process, and listening already, at that address or, if there is no host, wherever it says itself: it is taken as
-   * it is, and belongs to the listener from now on. All processes that have it accept from one queue.
+   * A socket inherited from another process, which listens already: at `host` and `port` or, if `host` is empty, wherever the socket itself
+   * says. The listener leaves its address as it is, and owns it from now on. All processes that hold the socket accept from one queue.
    */
   readonly descriptor?: number
-  /** SO_REUSEPORT: other processes of the same user may listen at this address too, and the kernel shares out the connections. */
+  /** SO_REUSEPORT: other processes of the same user may listen at this address too, and the kernel distributes the connections among them. */
   readonly sharesPort?: boolean
 }
 
 /**
- * How TCP connections are watched over and buffered: read for each connection anew, since it may change, by whoever dials and by whoever
- * listens. What is not given, or 0, is left to the system; the portable transport can set only the first two.
+ * How TCP connections are kept alive and buffered. Dials and listeners read the object again for each connection, since its values may
+ * change. A value that is absent or 0 is left to the system. The portable transport (`node`) can set only the first two.
  */
 export interface KeepAlive {
   readonly isOn: boolean
-  /** Silence before the first probe. */
+  /** How long a connection is silent before the first probe. */
   readonly idleMs: number
-  /** Between two probes. */
+  /** Time between two probes. */
   readonly intervalMs?: number
-  /** Unanswered probes after which the peer is given up. */
+  /** The number of unanswered probes after which the connection is given up. */
   readonly probes?: number
-  /** How long what was sent may stay unacknowledged before the peer is given up. */
+  /** How long sent bytes may stay unacknowledged before the connection is given up. */
   readonly userTimeoutMs?: number
-  /** The kernel's buffers for each direction. */
+  /** Size of the kernel's buffer for each direction. */
   readonly bufferBytes?: number
-  /** By whoever listens: a connection is accepted only once its first bytes have come, or after this time. */
+  /** For listeners: a connection is accepted only once its first bytes have arrived, or after this time. */
   readonly deferMs?: number
 }
 
 export interface Listener {
-  /** Where it listens: the port is the real one where 0 was asked for. */
+  /** Where it listens, with the real port if port 0 was asked for. */
   readonly address: Address
-  /** Stops accepting for good; channels that were accepted live on. */
+  /** Stops accepting for good. Channels that were accepted stay open. */
   close(): void
   /**
-   * The same, but nobody is lost, as far as the transport can do that: whoever has connected already comes in, and where the port is shared,
-   * who is about to goes to another. `finished` is called when it accepts no more, which may be at once.
+   * Like `close`, but as far as the transport can, without losing a connection: connections that are already established are still
+   * accepted, and where the port is shared, clients that are about to connect reach another listener. Calls `finished` when it accepts no
+   * more, which may be at once.
    */
   finish(finished: () => void): void
   /**
-   * Stops accepting for now: who connects waits in the kernel, or is taken by another process that shares the descriptor. Returns false
-   * where the transport cannot do that, and goes on.
+   * Stops accepting for now. New connections wait in the kernel, or another process that shares the descriptor accepts them. Returns false,
+   * and continues to accept, where the transport cannot pause.
    */
   pause(): boolean
   resume(): void
 }
 
-/** For a transport that can do no better than to close. */
+/** Returns a `finish` for transports that can only close. */
 export function finishAtOnce(close: () => void): Listener['finish'] {
   return (finished) => {
     close()
@@ -141,23 +147,23 @@ export function finishAtOnce(close: () => void): Listener['finish'] {
 
 export interface DialOptions {
   readonly address: Address
-  /** The addresses of a host that is a name, in the order in which they are to be tried; without them the system is asked. */
+  /** The addresses to try, in this order, if the host is a name. Without them, the system resolves the name. */
   readonly hosts?: readonly string[]
   readonly keepAlive: KeepAlive
 }
 
-/** What a dial ends with: exactly one of the two is called, once, and never before `dial` has returned. */
+/** Receives the result of a dial: exactly one of the two methods is called, once, and never before `dial` has returned. */
 export interface DialListener {
   onConnected(channel: Channel): void
   onFailed(problem: Error): void
 }
 
 export interface Dial {
-  /** Gives up; neither method of the listener is called any more. */
+  /** Gives up: neither method of the listener is called any more. */
   abandon(): void
 }
 
-/** One way of carrying bytes: `node` on node:net, `epoll` on Linux, `memory` in tests. */
+/** One way of carrying bytes: `node` uses node:net, `epoll` uses Linux system calls, and `memory` serves tests. */
 export interface Transport {
   readonly name: string
   /** Resolves once connections are accepted; rejects with the system's error (EADDRINUSE, EACCES, …). */

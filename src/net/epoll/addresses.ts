@@ -1,11 +1,11 @@
-/** Addresses as the kernel writes them: `struct sockaddr` of IPv4, IPv6 and sockets in the file system. */
+/** Addresses as the kernel writes them: `struct sockaddr` of IPv4, IPv6 and unix sockets. */
 
 import { isIPv4, isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { Address } from '../channel.ts'
 import { isAbstract, isPath, portInPath, refuseIfTooLong } from '../unix-sockets.ts'
 
-/** `struct sockaddr_storage` is the longest that there is. */
+/** The size of `struct sockaddr_storage`, the longest address that there is. */
 export const MAX_ADDRESS_BYTES = 128
 
 export type EncodedAddress = Buffer
@@ -22,7 +22,7 @@ export function familyOf(address: EncodedAddress): number {
   return address.readUInt16LE(0)
 }
 
-/** The host is an address or a path, no name. */
+/** Throws if the host is a name, and neither an address nor a path. */
 export function encodeAddress({ host, port }: Address): EncodedAddress {
   if (isPath(host)) return encodePath(host)
   if (isIPv4(host)) {
@@ -38,7 +38,7 @@ export function encodeAddress({ host, port }: Address): EncodedAddress {
   throw new Error(`"${host}" is neither an address nor a path`)
 }
 
-/** Null where there is none, as for the client's end of a socket in the file system. */
+/** Returns null if there is no address, such as for the client's end of a unix socket. */
 export function decodeAddress(encoded: EncodedAddress): Address | null {
   if (encoded.length < PATH_AT) return null
   switch (familyOf(encoded)) {
@@ -66,7 +66,7 @@ function encodePath(path: string): EncodedAddress {
   refuseIfTooLong(path)
   const bytes = Buffer.from(path)
   if (isAbstract(path)) {
-    // It is as long as it is: no zero byte ends it.
+    // An abstract name has its exact length: no zero byte ends it.
     bytes[0] = 0
     return Buffer.concat([FAMILY_UNIX, bytes])
   }
@@ -91,7 +91,7 @@ function encodeIpv6(host: string, port: number): EncodedAddress {
   return encoded
 }
 
-/** One group, or the two that IPv4's notation at the end stands for. */
+/** Returns one group, or the two groups that an IPv4 address at the end stands for. */
 function groupsOf(text: string): number[] {
   if (!text.includes('.')) return [Number.parseInt(text, 16)]
   const [a = 0, b = 0, c = 0, d = 0] = text.split('.').map(Number)
@@ -106,7 +106,7 @@ function indexOfZone(zone: string): number {
   return found.scopeid
 }
 
-/** As RFC 5952 wants it, which is how node writes it too: the longest run of zeros is left out. */
+/** Writes the address as RFC 5952 and Node do: the longest run of zeros is left out. */
 function decodeIpv6(encoded: EncodedAddress): string {
   const groups = Array.from({ length: 8 }, (_, index) => encoded.readUInt16BE(8 + 2 * index))
   const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff

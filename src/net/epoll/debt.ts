@@ -1,23 +1,23 @@
-/** What a channel owes its peer: copies of what the kernel did not take. */
+/** What a channel owes its peer: copies of the bytes that the kernel did not take. */
 
 import { EAGAIN, isForNow, type SystemCalls } from './syscalls.ts'
 
-/** Small debts are put together in pieces of at least this size. */
+/** Small debts are collected in pieces of at least this size. */
 const PIECE_BYTES = 4 * 1024
 
-/** How much one payment brings at most, so that one fast peer does not keep the others waiting. */
+/** The most bytes that one payment sends, so that one fast peer does not keep the others waiting. */
 const PAYMENT_BYTES = 1024 * 1024
 
 interface Piece {
   readonly memory: Buffer
-  /** What is still owed of it. */
+  /** Offsets of the bytes that are still owed. */
   start: number
   end: number
 }
 
 export class Debt {
   bytes = 0
-  /** After a payment: the kernel had no room for more, and will tell when it has. */
+  /** After a payment: the kernel had no room for more, and epoll will report when it has. */
   isBlocked = false
   readonly #pieces: Piece[] = []
   #first = 0
@@ -39,7 +39,7 @@ export class Debt {
     this.bytes += end - start
   }
 
-  /** Sends what the kernel takes. Returns 0, or the errno of what is broken. */
+  /** Sends as much as the kernel takes. Returns 0, or the (negative) errno if the connection is broken. */
   pay(calls: SystemCalls, descriptor: number): number {
     this.isBlocked = false
     for (let budget = PAYMENT_BYTES; budget > 0; ) {
@@ -63,7 +63,7 @@ export class Debt {
     return 0
   }
 
-  /** The first piece is paid. */
+  /** Drops the first piece, which has been paid. */
   #forget(): void {
     this.#first++
     if (this.#first < 32 && this.#first < this.#pieces.length) return

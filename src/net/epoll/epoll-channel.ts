@@ -1,8 +1,9 @@
 /**
- * Hot path: a channel on a descriptor of its own. Per chunk one `recv` or one `send`, and nothing is allocated.
+ * Hot path: a channel on a socket descriptor of its own. Each chunk costs one `recv` or one `send`, and nothing is allocated.
  *
- * It is told of changes, not of states (EPOLLET): that saves the kernel from looking at each socket twice, and the process from telling the
- * kernel of each pause. What follows is that whoever does not take all that there is must ask to be told again: see `#again`.
+ * The socket is watched edge-triggered (EPOLLET): epoll reports changes, not states. That saves the kernel from looking at each socket
+ * twice, and it saves us from telling the kernel about each pause. In return, code that leaves bytes unread must ask for another event: see
+ * `#again`.
  */
 
 import { Socket } from 'node:net'
@@ -25,16 +26,16 @@ import {
 } from './syscalls.ts'
 
 /**
- * `closing`: we are leaving, and the listener is told when that is over. `delivering`: the peer has said goodbye, which the listener was
- * told, and gets what we still owe it. `closed`: the descriptor is gone.
+ * `closing`: we have closed the channel, and `onClosed` follows when that is over. `delivering`: the peer has closed, the listener was
+ * told, and the peer still gets the bytes that we owe it. `closed`: the descriptor is closed.
  */
 type State = 'open' | 'closing' | 'delivering' | 'closed'
 
-/** What a new channel is watched for. That it may write is of interest only once it owes something. */
+/** The epoll events that a new channel is watched for. EPOLLOUT is added only once bytes are owed. */
 export const WATCHED_FOR = EPOLLIN | EPOLLRDHUP | EPOLLET
 const READABLE = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR
 const WRITABLE = EPOLLOUT | EPOLLHUP | EPOLLERR
-/** Behind the bytes comes an end, of which nothing more is told. */
+/** Events that announce an end behind the unread bytes. No further event reports that end. */
 const ENDS = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 
 export class EpollChannel implements Channel, Pollable {
@@ -45,16 +46,16 @@ export class EpollChannel implements Channel, Pollable {
   readonly #poller: Poller
   #state: State = 'open'
   #isPaused = false
-  /** There may be something to read of which nothing more is told. */
+  /** There may be something to read for which no further event comes. */
   #isUnread = false
   #watchedFor = WATCHED_FOR
   #debt: Debt | null = null
-  /** A write has failed: what is written is forgotten, and what the peer sent before is still read. */
+  /** The errno of a failed write, or 0. After a failed write, further writes are discarded, but what the peer sent before is still read. */
   #writeErrno = 0
   #lingering: NodeJS.Timeout | null = null
   #isShared = false
 
-  /** The socket is connected, and whoever makes the channel has it watched for `WATCHED_FOR`. */
+  /** The socket must be connected. The caller has the poller watch it for `WATCHED_FOR`. */
   constructor(poller: Poller, descriptor: number, peer: Address, local: Address) {
     this.#poller = poller
     this.descriptor = descriptor
@@ -70,7 +71,10 @@ export class EpollChannel implements Channel, Pollable {
     return this.#debt === null ? 0 : this.#debt.bytes
   }
 
-  /** A second descriptor of the same connection, which goes on until both are closed. It belongs to whoever asks. */
+  /**
+   * Returns a second descriptor of the same connection, which stays open until both descriptors are closed. The caller owns it. Throws if
+   * the system has no descriptor left.
+   */
   share(): number {
     this.#isShared = true
     return this.#poller.calls.duplicate(this.descriptor)
@@ -94,7 +98,7 @@ export class EpollChannel implements Channel, Pollable {
     try {
       descriptor = this.share()
     } catch {
-      // The system has none left.
+      // The system has no descriptor left.
       return null
     }
     this.#release()
@@ -121,7 +125,8 @@ export class EpollChannel implements Channel, Pollable {
     }
     this.#debt = new Debt()
     this.#debt.add(buffer, start + taken, end)
-    // A kernel that had no room tells when it has, if it was asked to once.
+    // If the kernel had no room and EPOLLOUT is watched already, epoll reports by itself when there is room. If EPOLLOUT is not watched
+    // yet, or the call failed for another reason (EINTR, ENOBUFS, ENOMEM), no event would come.
     if ((this.#watchedFor & EPOLLOUT) === 0 || !hadNoRoom) {
       this.#watchedFor = WATCHED_FOR | EPOLLOUT
       this.#again()
@@ -143,7 +148,7 @@ export class EpollChannel implements Channel, Pollable {
     if (this.#state !== 'open') return
     this.#state = 'closing'
     const { calls } = this.#poller
-    // Most clients leave right behind their last message: then there is nobody to wait for.
+    // Most clients close the connection right after their last message. Then there is nothing to wait for.
     const isOver = this.#debt === null && this.#isUnread && calls.isAtEnd(this.descriptor)
     if (isOver || this.#writeErrno !== 0) {
       this.#endSoon(null)
@@ -164,7 +169,7 @@ export class EpollChannel implements Channel, Pollable {
     if (this.#debt !== null && (events & WRITABLE) !== 0) this.#payDebt(this.#debt)
     if ((events & READABLE) === 0) return
     if (this.#state === 'open') this.#read(events)
-    // Also if it is leaving since it read: the peer's goodbye may have come with its last words.
+    // Also if the listener closed the channel during that read: the peer's FIN may have come with its last bytes, and no further event reports it.
     if (this.#state === 'closing') this.#drop(events)
   }
 
@@ -185,7 +190,7 @@ export class EpollChannel implements Channel, Pollable {
     if (this.#isUnread && this.#state === 'open' && !this.#isPaused) this.#again()
   }
 
-  /** What comes while we are leaving. */
+  /** Reads and drops what arrives while the channel is closing. */
   #drop(events: number): void {
     const bytes = this.#poller.calls.recv(this.descriptor)
     if (bytes === READ_BUFFER_BYTES || (bytes > 0 && (events & ENDS) !== 0)) this.#again()
@@ -210,14 +215,14 @@ export class EpollChannel implements Channel, Pollable {
     else if (this.#state === 'delivering') this.#delivered()
     else {
       this.#poller.calls.shutdown(this.descriptor)
-      // Its goodbye may have been read already, while we owed.
+      // The peer's FIN may have been read already, while bytes were owed: look for it again.
       this.#again()
     }
   }
 
   /**
-   * The connection is broken, and yet the peer's last words may wait to be read: a server that shuts down says why. Who does not read
-   * would never know.
+   * The connection is broken, but the peer's last messages may still wait to be read: a server that shuts down says why. If the channel is
+   * not reading, it would never learn of the end, and so it ends right away.
    */
   #writeFailed(errno: number): void {
     this.#writeErrno = errno
@@ -231,7 +236,10 @@ export class EpollChannel implements Channel, Pollable {
     else this.#end(systemError('read', errno))
   }
 
-  /** All that the peer sent was handed over, and its FIN was read. Who hears of it should not wait until the peer has read our last bytes. */
+  /**
+   * All bytes that the peer sent were handed over, and its FIN was read. The listener is told right away, and does not have to wait until
+   * the peer has read our last bytes.
+   */
   #peerLeft(): void {
     if (this.#debt === null) {
       this.#end(this.#writeErrno === ECONNRESET ? systemError('write', ECONNRESET) : null)
@@ -242,7 +250,7 @@ export class EpollChannel implements Channel, Pollable {
     this.listener.onClosed(null)
   }
 
-  /** A peer that neither takes our last bytes nor says goodbye is left behind. */
+  /** Limits the wait for a peer that neither takes our last bytes nor closes its side. */
   #linger(): void {
     this.#lingering = setTimeout(() => this.#delivered(), LINGER_MS)
     this.#lingering.unref()
@@ -271,7 +279,7 @@ export class EpollChannel implements Channel, Pollable {
     this.#poller.close(this.descriptor)
   }
 
-  /** Has the poller look at the socket anew, behind all others that wait: what it can do now is told then. */
+  /** Has epoll report the socket's present state again, after the other sockets that have events waiting. */
   #again(): void {
     this.#isUnread = false
     this.#poller.change(this.descriptor, this.#watchedFor)

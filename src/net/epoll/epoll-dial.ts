@@ -1,4 +1,4 @@
-/** A dial of the epoll transport: finds a name's addresses and tries them in turn, until one answers. */
+/** A dial of the epoll transport: resolves a name and tries its addresses in turn, until one answers. */
 
 import dns from 'node:dns'
 import { isIP } from 'node:net'
@@ -11,10 +11,10 @@ import type { Pollable, Poller } from './poller.ts'
 import { setTcpOptions } from './socket-options.ts'
 import { EAGAIN, EINPROGRESS, EPOLLOUT, systemError } from './syscalls.ts'
 
-/** An address that has not answered by then gets company: the next one is tried beside it (RFC 8305). */
+/** If an address has not answered after this time, the next one is tried beside it (RFC 8305). */
 const NEXT_ATTEMPT_MS = 250
 
-/** A socket in the file system whose backlog is full refuses to wait, so it is asked again after this. */
+/** Connecting to a unix socket whose backlog is full fails instead of waiting, so the dial tries again after this time. */
 const BUSY_RETRY_MS = 10
 
 type State = 'resolving' | 'trying' | 'over'
@@ -26,7 +26,7 @@ export class EpollDial implements Dial {
   readonly #attempts = new Set<Attempt>()
   readonly #problems: Error[] = []
   #state: State = 'resolving'
-  /** Still to be tried. */
+  /** Addresses still to be tried. */
   #addresses: Address[] = []
   #timer: NodeJS.Timeout | null = null
 
@@ -36,7 +36,7 @@ export class EpollDial implements Dial {
     this.#listener = listener
     const { host, port } = options.address
     const known = options.hosts ?? (isPath(host) || isIP(host) !== 0 ? [host] : null)
-    // Nobody is told anything before `dial` has returned.
+    // The listener must not be called before `dial` has returned.
     if (known !== null) queueMicrotask(() => this.#found(known.map((each) => ({ host: each, port }))))
     else
       dns.lookup(host, { all: true }, (problem, found) => {

@@ -18,27 +18,36 @@ import {
 import { EAGAIN, ECONNABORTED, EINTR, EPERM, EPOLLIN, EPROTO, type SystemCalls, systemError } from './syscalls.ts'
 
 /**
- * How many connections are accepted at a time, before other sockets have their turn. Where they come one by one it is one: asking in
- * vain whether there is another costs a system call each time.
+ * The most connections that are accepted at a time before other sockets have their turn. While connections come one by one, only one is
+ * accepted: each attempt to find another one would cost a system call.
  */
 const MAX_ACCEPTS = 64
 
-/** The same where other processes accept from the same queue and should have their part. */
+/** The same, where other processes accept from the same queue and should get their share. */
 const MAX_SHARED_ACCEPTS = 1
 
-/** How long a handshake may be under way that began with us: whoever is answered in the end would be reset if we had gone. */
+/**
+ * How long a finishing listener waits for TCP handshakes that began with it. If it closed earlier, a client whose handshake completes
+ * afterwards would be reset.
+ */
 const HANDSHAKE_MS = 1_000
 
-/** Who listens for the longest comes first, which is us if there was nobody else until lately; then whoever is to follow us. */
+/**
+ * An index among the sockets that share the port, in the order in which they began to listen. If nobody else listened until recently, ours
+ * has index 0 and our successor's has index 1.
+ */
 const SUCCESSOR = 1
 
-/** How many may wait when it ends: more than any system lets wait. */
+/** How many waiting connections are accepted at the end: more than any system lets wait. */
 const MAX_WAITING = 65_536
 
-/** While the system has no descriptor or memory left, or watches no more sockets, connections wait in the kernel, and it is tried again after this. */
+/**
+ * While the system has no descriptor or memory left, or cannot watch any more sockets, connections wait in the kernel, and accepting is
+ * tried again after this time.
+ */
 const RETRY_MS = 100
 
-/** Most connections come from few hosts. */
+/** Shares equal texts, since most connections come from few hosts. */
 const hosts = new SharedTexts()
 
 export class EpollListener implements Listener, Pollable {
@@ -47,11 +56,11 @@ export class EpollListener implements Listener, Pollable {
   readonly #poller: Poller
   readonly #onAccepted: (channel: Channel) => void
   readonly #onAcceptFailed: (problem: Error) => void
-  /** Where it listens to one address, its channels' own address is known. */
+  /** The local address of all accepted channels, if this listens on one address; null if on any. */
   readonly #local: Address | null
   readonly #isShared: boolean
   readonly #keepAlive: KeepAlive
-  /** What its socket has, and accepted ones inherit. */
+  /** The options that the listening socket has, and that accepted sockets inherit. */
   #inherited: KeepAlive
   readonly #usual: UsualOptions
   readonly #sharesPort: boolean
@@ -105,7 +114,7 @@ export class EpollListener implements Listener, Pollable {
     else this.#finishNow(finished)
   }
 
-  /** Whoever follows us gets what comes from now on, where the system can do that for a while. */
+  /** Sends new connections to our successor, if the system can do that and take it back. Returns whether it does. */
   #leavePort(): boolean {
     const { calls } = this.#poller
     if (!this.#sharesPort || !calls.sharePortAgain(this.descriptor)) return false
@@ -121,7 +130,7 @@ export class EpollListener implements Listener, Pollable {
     if (this.#isOpen) {
       this.#watch(false)
       this.#acceptUpTo(MAX_WAITING)
-      // Else those who share it for good would all leave it to one of them.
+      // Otherwise the processes that continue to share the port would leave all connections to one of them.
       if (this.#sharesPort) this.#poller.calls.sharePortAgain(this.descriptor)
       this.close()
     }
@@ -149,7 +158,7 @@ export class EpollListener implements Listener, Pollable {
       const descriptor = this.#poller.calls.accept(this.descriptor)
       if (descriptor === EAGAIN) return
       if (descriptor >= 0) {
-        // It has inherited what held when the kernel took it.
+        // The socket has inherited the options that held when the kernel accepted it.
         if (inheritance !== 'right')
           setTcpOptions(this.#poller.calls, descriptor, this.#inherited, inheritance === 'changed' ? this.#usual : null)
         if (!this.#accepted(descriptor)) return
@@ -160,7 +169,7 @@ export class EpollListener implements Listener, Pollable {
     }
   }
 
-  /** More while there were some left each time. */
+  /** Returns how many connections to accept now: twice as many as the last time while consecutive looks find some, otherwise one. */
   #nextLimit(): number {
     const { looks } = this.#poller
     const wereSomeLeft = looks === this.#lastLook + 1
@@ -170,8 +179,9 @@ export class EpollListener implements Listener, Pollable {
   }
 
   /**
-   * Has sockets that the kernel accepts from now on inherit what holds. Those that it has accepted may have inherited what held before; and
-   * where others share the socket, what these have set there.
+   * Sets the current options on the listening socket, so that sockets which the kernel accepts from now on inherit them. Sockets that it
+   * has accepted already may have inherited earlier options (`changed`) or, if other processes share the listening socket, options that
+   * those have set there (`shared`).
    */
   #keepUp(): 'right' | 'shared' | 'changed' {
     if (isPath(this.address.host)) return 'right'
@@ -182,7 +192,7 @@ export class EpollListener implements Listener, Pollable {
     return 'changed'
   }
 
-  /** Returns whether another one may follow at once. */
+  /** Returns whether another connection may be accepted at once. */
   #accepted(descriptor: number): boolean {
     const { calls } = this.#poller
     const peer = isPath(this.address.host) ? processAt(calls, descriptor, this.address) : decodePeer(calls)
@@ -208,7 +218,7 @@ export class EpollListener implements Listener, Pollable {
     this.#watch(false)
     if (!this.#isShort) this.#onAcceptFailed(problem)
     this.#isShort = true
-    // One that finishes has not waited for the last try.
+    // `#finishNow` accepts without waiting for a retry that is scheduled.
     if (this.#retry) clearTimeout(this.#retry)
     this.#retry = setTimeout(() => {
       this.#retry = null
@@ -232,7 +242,7 @@ export class EpollListener implements Listener, Pollable {
   }
 }
 
-/** Bound and listening, on the address or path of the options. */
+/** Returns a socket that is bound to the address or path of the options and listens. Throws the system's error. */
 export function openListeningSocket(calls: SystemCalls, options: ListenOptions): number {
   const { host, port, backlog, keepAlive, sharesPort = false } = options
   const address = encodeAddress({ host, port })
@@ -255,7 +265,7 @@ export function openListeningSocket(calls: SystemCalls, options: ListenOptions):
   return descriptor
 }
 
-/** Where it listens. */
+/** Returns where a socket listens. */
 export function addressOf(calls: SystemCalls, descriptor: number, { host, port }: Address): Address {
   return isPath(host) ? { host, port } : (ownAddress(calls, descriptor) ?? { host, port })
 }
@@ -265,7 +275,10 @@ export function ownAddress(calls: SystemCalls, descriptor: number): Address | nu
   return decodeAddress(calls.takeAddress())
 }
 
-/** The other end of a unix socket has no address of its own; who has opened it is of more interest. */
+/**
+ * Returns the address of a unix socket's peer: that of the listening socket, since the other end has none of its own, with the process that
+ * opened it.
+ */
 export function processAt(calls: SystemCalls, descriptor: number, listening: Address): Address {
   return { ...listening, process: calls.peerProcess(descriptor) }
 }
@@ -275,7 +288,10 @@ function decodePeer(calls: SystemCalls): Address | null {
   return peer && { host: hosts.share(peer.host), port: peer.port }
 }
 
-/** What was to be accepted was gone before we looked, or a firewall forbids it. All else would come again and again: no descriptor, no memory. */
+/**
+ * Whether the error concerns one connection only: it was gone before we looked, or a firewall forbids it. Any other error, such as a lack
+ * of descriptors or memory, would come again and again.
+ */
 function isOfConnection(errno: number): boolean {
   return errno === ECONNABORTED || errno === EPROTO || errno === EPERM || errno === EINTR
 }

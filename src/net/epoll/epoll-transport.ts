@@ -1,4 +1,4 @@
-/** The transport of Linux: sockets of our own on a poller of our own, without streams. */
+/** The transport for Linux: sockets of our own on a poller of our own, without Node's streams. */
 
 import { lookup } from 'node:dns/promises'
 import { isIP, type Socket } from 'node:net'
@@ -13,7 +13,7 @@ import { isSame, setListenerOptions, snapshotOf, usualOptions } from './socket-o
 import { EPOLLIN, EPOLLOUT, loadSystemCalls, type SystemCalls } from './syscalls.ts'
 
 export interface EpollTransportOptions {
-  /** Told when the system could not hand over a connection, once until it can again; the listener goes on. */
+  /** Called when the system could not hand over a connection: once, and again only if accepting has worked in between. The listener continues. */
   readonly onAcceptFailed?: (problem: Error) => void
 }
 
@@ -24,7 +24,7 @@ export interface EpollTransport extends Transport {
 
 let poller: Poller | null = null
 
-/** Throws where it cannot run; the message tells why. All transports of a thread share one poller. */
+/** Throws if epoll cannot be used here; the message says why. All transports of a thread share one poller. */
 export function createEpollTransport({ onAcceptFailed = () => {} }: EpollTransportOptions = {}): EpollTransport {
   const shared = sharedPoller()
   return {
@@ -35,7 +35,7 @@ export function createEpollTransport({ onAcceptFailed = () => {} }: EpollTranspo
   }
 }
 
-/** The one of this thread. Throws where there can be none. */
+/** Returns the poller of this thread. Throws if it cannot be created. */
 export function sharedPoller(): Poller {
   poller ??= createPoller()
   return poller
@@ -53,7 +53,7 @@ async function listen(
   return new EpollListener(poller, where, onAccepted, onAcceptFailed)
 }
 
-/** Opens a listening socket without accepting from it, or takes one that is open. */
+/** Opens a listening socket without accepting from it, or takes the one in `options.descriptor`, which listens already. */
 export function openListeningDescriptor(options: ListenOptions) {
   const { calls } = sharedPoller()
   const descriptor = options.descriptor ?? openListeningSocket(calls, options)
@@ -80,8 +80,8 @@ export function openListeningDescriptor(options: ListenOptions) {
 }
 
 /**
- * Makes a channel of a connection that node has a socket for and has not read from yet. Returns false, and leaves the socket as it
- * was, where node does not say which descriptor it is.
+ * Makes a channel of a connection that Node holds as a socket and has not read from yet. Returns false, and leaves the socket as it was, if
+ * Node does not reveal its descriptor.
  */
 export function takeOver(accepted: Socket, listening: Address, onAccepted: (channel: Channel) => void): boolean {
   const { fd } = (accepted as unknown as { _handle?: { fd?: number } | null })._handle ?? {}
@@ -89,7 +89,7 @@ export function takeOver(accepted: Socket, listening: Address, onAccepted: (chan
   const poller = sharedPoller()
   const { calls } = poller
   const descriptor = calls.duplicate(fd)
-  // Closes its own descriptor and says nothing to the peer.
+  // This closes only Node's descriptor, and sends nothing to the peer.
   accepted.destroy()
   const channel = channelOf(poller, descriptor, listening)
   if (channel === null) calls.close(descriptor)
@@ -97,7 +97,7 @@ export function takeOver(accepted: Socket, listening: Address, onAccepted: (chan
   return true
 }
 
-/** Null if it was reset before we looked, or the system watches no more. */
+/** Returns null if the connection was reset before we looked at it, or if the system cannot watch any more sockets. */
 function channelOf(poller: Poller, descriptor: number, listening: Address): Channel | null {
   const { calls } = poller
   let peer = listening
@@ -123,7 +123,10 @@ function createPoller(): Poller {
   return new Poller(calls)
 }
 
-/** That memory looks as we think, and that descriptors may be nested: on a system that is different nothing must be believed. */
+/**
+ * Checks that structures have the memory layout that is assumed here, and that one epoll descriptor can watch another. Throws otherwise: on
+ * a system that differs in this, no result of these calls can be trusted.
+ */
 function tryOut(calls: SystemCalls): void {
   const [one, other] = calls.socketPair()
   const epoll = calls.createEpoll()

@@ -1,10 +1,10 @@
 /**
- * Hot path: waits for sockets and for libuv in one place, and tells each socket what has come. One for each thread.
+ * Hot path: waits for sockets and for libuv in one place, and calls each socket with its events. There is one poller for each thread.
  *
- * libuv's own epoll descriptor is watched by ours like a socket. While there are sockets, `turn` is always the next thing that the
- * event loop does when it has done all else; it blocks until one of the sockets or libuv has something. Timers are honoured because it blocks
- * no longer than libuv would. It goes back to libuv when that has something to do, or a timer is due, and else looks at the sockets
- * again and again: a way through libuv costs more than a look.
+ * The poller's epoll watches libuv's own epoll descriptor like a socket. As long as there are sockets, `#turn` always runs next after the
+ * event loop has done all its other work, and blocks until a socket or libuv has something to do. Timers are on time because `#turn` blocks
+ * no longer than libuv would. It returns to libuv when libuv has something to do or a timer is due. Otherwise it looks at the sockets again
+ * and again, because a way through libuv costs more than a look.
  */
 
 import { eventBegins, eventEnds } from '../../base/after-event.ts'
@@ -15,43 +15,52 @@ import { EINTR, EPOLLIN, MAX_EVENTS, type SystemCalls, systemError } from './sys
 
 export interface Pollable {
   readonly descriptor: number
-  /** Called with what has come. Unless it is watched for changes only, what is not taken now is told again. */
+  /** Called with the epoll events that have occurred. Unless the socket is watched edge-triggered, what is not handled now is reported again. */
   onEvents(events: number): void
 }
 
-/** What libuv does not report as ready, as work that does not keep the process alive, is seen to at least after so many looks. */
+/**
+ * After this many looks, libuv gets its turn in any case: there is work that it does not report as ready, such as work that does not keep
+ * the process alive.
+ */
 const MAX_LOOKS_PER_TURN = 64
 
-/** After so many looks in vain at which libuv would not wait, we wait a little: whatever the reason, an idle process must not spin. */
+/**
+ * After this many consecutive looks that found nothing although libuv would not wait, each look waits 1 ms. Whatever the reason is, an idle
+ * process must not spin.
+ */
 const MAX_VAIN_LOOKS = 100
 
-// Taken now, because tests put others in their place.
+// Captured here, because tests replace the globals.
 const { setImmediate, clearImmediate, setInterval, clearInterval } = globalThis
 
 type Drain = () => void
 
 /**
- * What node does after each callback of its own: runs what `process.nextTick` and promises have in store. It is there "to emulate a
- * tick manually" (node's source). Here it is done behind all sockets of one look: a way into V8's queue, mostly for nothing, costs
- * more than many an event. What must come before the next event is told by `afterEvent`. Where it should be missing, node has its
- * turn after each look, which does the same.
+ * What Node does after each callback of its own: runs the work that `process.nextTick` and promises have queued. Node keeps the function
+ * "to emulate a tick manually" (Node's source). The poller calls it once after all sockets of a look, because entering V8's queue finds
+ * nothing most of the time and costs more than handling many an event does. Work that must be done before the next event uses `afterEvent`.
+ * If the function is missing, the poller returns to Node after each look, which has the same effect.
  */
 const drain = (process as unknown as { _tickCallback?: Drain })._tickCallback ?? null
 
 export class Poller {
   readonly calls: SystemCalls
-  /** How often it has blocked; for tests, which see from it that nothing spins. */
+  /** The number of waits so far. Listeners use it to recognize consecutive looks, and tests to see that nothing spins. */
   looks = 0
   readonly #epoll: number
   readonly #loopDescriptor: number
-  /** By descriptor. */
+  /** Indexed by descriptor. */
   readonly #pollables: (Pollable | null)[] = []
-  /** By descriptor: what events must say to be meant for the socket that has the number now, not for one that had it before. */
+  /**
+   * Indexed by descriptor. Only an event with this number is for the socket that has the descriptor now; others are for a socket that had
+   * it before.
+   */
   readonly #generations: number[] = []
   #lastGeneration = 0
   #count = 0
   #vainLooks = 0
-  /** The events that the last look brought: how many, and which is to be told next. */
+  /** The number of events that the last look brought, and the index of the next one to report. */
   #arrived = 0
   #next = 0
   #isAwake = false
@@ -64,14 +73,14 @@ export class Poller {
     calls.watch(this.#epoll, this.#loopDescriptor, EPOLLIN, 0)
   }
 
-  /** How many sockets there are. */
+  /** The number of sockets, watched or not. */
   get count(): number {
     return this.#count
   }
 
   /**
-   * From now on the process stays alive for it. `interest` is what it is watched for, in epoll's terms; with 0 it is not watched. Throws
-   * where the system watches no more: then it was not added.
+   * Adds a socket, which keeps the process alive. `interest` is a set of epoll events; with 0 the socket is not watched yet. Throws,
+   * without having added the socket, if the system cannot watch any more.
    */
   add(pollable: Pollable, interest: number): void {
     const { descriptor } = pollable
@@ -87,22 +96,22 @@ export class Poller {
     this.#wake()
   }
 
-  /** Watches for something else, or for the same: either way what holds now is told again. */
+  /** Watches for `interest` from now on, which may be the same as before. Either way epoll reports the socket's present state again. */
   change(descriptor: number, interest: number): void {
     this.calls.rewatch(this.#epoll, descriptor, interest, this.#generations[descriptor] as number)
   }
 
-  /** For what was added with 0, or is not watched any more. Throws where the system watches no more. */
+  /** Begins to watch a socket that was added with interest 0, or that is not watched any more. Throws if the system cannot watch any more sockets. */
   watch(descriptor: number, interest: number): void {
     this.calls.watch(this.#epoll, descriptor, interest, this.#generations[descriptor] as number)
   }
 
-  /** More than no interest: errors and hang-ups would be told all the same. */
+  /** Stops watching. An interest of 0 would not do: epoll reports errors and hang-ups nevertheless. */
   unwatch(descriptor: number): void {
     this.calls.unwatch(this.#epoll, descriptor)
   }
 
-  /** The same socket under another owner: a dial that has become a channel. */
+  /** Gives a socket to another owner, such as when a dial becomes a channel. */
   replace(pollable: Pollable, interest: number): void {
     const { descriptor } = pollable
     this.#pollables[descriptor] = pollable
@@ -110,7 +119,7 @@ export class Poller {
     this.calls.rewatch(this.#epoll, descriptor, interest, this.#lastGeneration)
   }
 
-  /** Closes the socket. The kernel forgets with it that it was watched, unless others have the same socket: then it must be unwatched first. */
+  /** Closes the socket. With it, the kernel stops watching, unless another descriptor refers to the same socket: then it must be unwatched first. */
   close(descriptor: number): void {
     invariant(this.#pollables[descriptor] !== null, `descriptor ${descriptor} is closed twice`)
     this.#pollables[descriptor] = null
@@ -127,7 +136,7 @@ export class Poller {
   #wake(): void {
     if (this.#isAwake) return
     this.#isAwake = true
-    // libuv says how long it would wait only while something keeps it alive.
+    // libuv says how long it would wait only while something keeps the loop alive.
     this.#alive = setInterval(nothing, MAX_TIMER_MS)
     setImmediate(this.#turn)
   }
@@ -138,13 +147,13 @@ export class Poller {
   }
 
   readonly #turn = (): void => {
-    // While immediates run, node keeps libuv from waiting, so that it would say 0. Clearing the last one that is to come ends that; if there
-    // are others it does not, and 0 is right.
+    // While immediates run, Node keeps libuv from waiting, so that `loopTimeoutMs` would be 0. Clearing the last pending immediate ends
+    // that. If others are pending it does not, and 0 is right.
     clearImmediate(setImmediate(nothing))
     try {
       for (let looks = 0; looks < MAX_LOOKS_PER_TURN && this.#count > 0; looks++) if (!this.#look()) break
     } finally {
-      // Behind the looks: what is to run at once keeps libuv from waiting.
+      // Scheduled only after the looks: a pending immediate keeps libuv from waiting.
       if (this.#count > 0) {
         this.#alive ??= setInterval(nothing, MAX_TIMER_MS)
         setImmediate(this.#turn)
@@ -158,7 +167,7 @@ export class Poller {
     let hasTold = false
     stopTime()
     try {
-      // What is told of changes only would not be told again: if a listener throws, the rest of the events waits for the next look.
+      // Edge-triggered events are not reported again. So if a listener throws, the remaining events stay for the next look.
       while (this.#next < this.#arrived) {
         const index = this.#next++
         if (this.calls.eventDescriptorAt(index) === this.#loopDescriptor) isLoopReady = true
@@ -171,7 +180,7 @@ export class Poller {
     return !isLoopReady && drain !== null
   }
 
-  /** Returns whether there was anybody to tell. */
+  /** Returns whether the event's socket still exists. */
   #tell(index: number): boolean {
     const { calls } = this
     const descriptor = calls.eventDescriptorAt(index)
@@ -186,7 +195,7 @@ export class Poller {
     return true
   }
 
-  /** Returns whether libuv has something to do whatever has arrived. */
+  /** Returns whether libuv has something to do, whatever else has arrived. */
   #wait(): boolean {
     const { calls } = this
     const loopTimeoutMs = calls.loopTimeoutMs()
@@ -194,7 +203,7 @@ export class Poller {
     this.looks++
     const events = calls.wait(this.#epoll, timeoutMs, MAX_EVENTS)
     this.#vainLooks = events === 0 && loopTimeoutMs === 0 ? this.#vainLooks + 1 : 0
-    // A signal: its handler has told libuv, which is seen to at once.
+    // EINTR: a signal arrived. Its handler has notified libuv, which runs right away.
     if (events < 0 && events !== EINTR) throw systemError('epoll_wait', events)
     this.#next = 0
     this.#arrived = Math.max(0, events)

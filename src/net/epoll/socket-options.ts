@@ -1,16 +1,18 @@
-/** What is set on TCP sockets of the epoll transport. */
+/** The options that the epoll transport sets on TCP sockets. */
 
 import type { KeepAlive } from '../channel.ts'
 import { AF_INET, type Option, type SystemCalls } from './syscalls.ts'
 
-/** What Linux takes at most, of seconds and of probes. Whoever says more means "as good as never". */
+/** The most seconds and probes that Linux accepts. A larger setting means "as good as never". */
 const MAX_KEEPALIVE_S = 32_767
 const MAX_PROBES = 127
 
 /**
- * A listening socket hands them down to those that it accepts. Must come before `listen` and `connect`: buffers set the window that is offered.
+ * Sets the options of a TCP socket; sockets accepted from a listening socket inherit them. Call it before `listen` and `connect`, because
+ * the buffer sizes set the window that is offered.
  *
- * @param usual what it is to have where that is left to the system; null for a new socket, which has it. Buffers cannot be given back to the system.
+ * @param usual the values for options that are left to the system; null for a new socket, which has them. Buffer sizes cannot be given back
+ * to the system.
  */
 export function setTcpOptions(
   calls: SystemCalls,
@@ -36,7 +38,7 @@ export function setTcpOptions(
   }
 }
 
-/** What the system gives to a socket of which nobody says anything. */
+/** The system's defaults for a new socket. */
 export type UsualOptions = { readonly [Name in Option]?: number }
 
 const LEFT_TO_THE_SYSTEM = ['TCP_KEEPIDLE', 'TCP_KEEPINTVL', 'TCP_KEEPCNT', 'TCP_USER_TIMEOUT'] as const
@@ -51,8 +53,8 @@ export function usualOptions(calls: SystemCalls): UsualOptions {
 }
 
 /**
- * What those that it accepts are to have, and when it accepts them. `before` is what has been set there so far, null at first: the kernel
- * takes another time to defer from then on, and 0 for none.
+ * Sets the options that accepted sockets inherit, and when connections are accepted. `before` is what has been set so far, null at first.
+ * The kernel takes a changed `deferMs` for connections from then on; 0 turns it off.
  */
 export function setListenerOptions(
   calls: SystemCalls,
@@ -66,7 +68,7 @@ export function setListenerOptions(
   if (deferMs !== (before?.deferMs ?? 0)) calls.setOption(descriptor, 'TCP_DEFER_ACCEPT', Math.ceil(deferMs / 1_000))
 }
 
-/** As they are now: the options may be read from settings that change. */
+/** Copies the options as they are now: they may be read from settings that change. */
 export function snapshotOf(keepAlive: KeepAlive): KeepAlive {
   return { ...keepAlive }
 }

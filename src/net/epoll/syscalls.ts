@@ -1,4 +1,4 @@
-/** The system calls of the epoll transport, through FFI: the only file that hands memory to the kernel. Lengths are checked here. */
+/** The system calls of the epoll transport, through FFI. Only this file hands memory to the kernel, and it checks the lengths. */
 
 import { createRequire } from 'node:module'
 import { endianness } from 'node:os'
@@ -9,10 +9,10 @@ import { type PeerProcess, READ_BUFFER_BYTES } from '../channel.ts'
 import { type EncodedAddress, MAX_ADDRESS_BYTES } from './addresses.ts'
 
 type Koffi = typeof import('koffi')
-/** Numbers go in and a number comes out; addresses are numbers too, since those of user space are below 2 ** 47. */
+/** Parameters and result are numbers. Addresses are numbers too, since those of user space are below 2 ** 47. */
 type Call = (...numbers: number[]) => number
 
-// Linux on x64 and arm64, which agree on all of these.
+// Values for Linux; x64 and arm64 agree on all of them.
 export const AF_UNIX = 1
 export const AF_INET = 2
 export const AF_INET6 = 10
@@ -67,7 +67,7 @@ const SOCK_FPROG_BYTES = 16
 const BPF_RETURN = 0x06
 const ENOPROTOOPT = 92
 
-// As the hot calls return them: negative.
+// Negative, as the hot calls return them.
 export const EPERM = -1
 export const EINTR = -4
 export const EAGAIN = -11
@@ -81,35 +81,35 @@ export const ECONNRESET = -104
 export const ENOBUFS = -105
 export const EINPROGRESS = -115
 
-/** Nothing is wrong: there is nothing to read, no room to write, or no memory at the moment. */
+/** Whether the connection is fine and the call failed only for now: nothing to read, no room to write, no memory at the moment, or a signal. */
 export function isForNow(errno: number): boolean {
   return errno === EAGAIN || errno === EINTR || errno === ENOBUFS || errno === ENOMEM
 }
 
-/** How many events one look brings at most; the others come with the next. */
+/** The most events that one look brings. The others come with the next look. */
 export const MAX_EVENTS = 256
 
-/** What is written from the buffer of somebody else is copied up to this length: that costs less than finding out where the buffer lies. */
+/** Up to this length, bytes to send from other buffers are copied: that costs less than finding out the buffer's address. */
 const COPIED_BYTES = 8 * 1024
 
 // x64 packs `struct epoll_event`, arm64 aligns it. In words of 4 bytes.
 const EVENT_WORDS = process.arch === 'x64' ? 3 : 4
 const EVENT_DATA_WORD = EVENT_WORDS - 2
 
-// One piece of memory for all small structures that calls take or fill. In bytes.
+// Byte offsets in `#page`, the one piece of memory for all small structures that calls take or fill.
 const EVENT_AT = 0
 const LENGTH_AT = 16
 const VALUE_AT = 20
 const ADDRESS_AT = 32
 const PAGE_BYTES = 4_096
 
-/** The system's error under its name, with the call that failed, as node's own are. */
+/** Returns an error with the system's name for it and the call that failed, like Node's own errors. */
 export function systemError(syscall: string, errno: number, about = ''): NodeJS.ErrnoException {
   const code = getSystemErrorName(errno)
   return Object.assign(new Error(`${syscall} ${code}${about && ` ${about}`}`), { code, errno, syscall })
 }
 
-/** Throws if this machine cannot do it; the message tells why. */
+/** Throws if these calls cannot be made on this machine; the message says why. */
 export function loadSystemCalls(): SystemCalls {
   const { platform, arch } = process
   if (platform !== 'linux') throw new Error(`epoll is a part of Linux, and this is ${platform}`)
@@ -126,11 +126,11 @@ export function loadSystemCalls(): SystemCalls {
 }
 
 /**
- * Those that run for each chunk or event return the negative errno where they fail; the others throw. Nothing in here blocks but
- * `wait`, for all sockets are made non-blocking.
+ * Calls that run for each chunk or event, and others that say so, return a negative errno on failure; the rest throw. Nothing here blocks
+ * except `wait`, because all sockets are made non-blocking.
  */
 export class SystemCalls {
-  /** Where all sockets read to: one reads and hands over before the next one does. */
+  /** All sockets read into this buffer: each hands over its bytes before the next one reads. */
   readonly readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
   readonly #koffi: Koffi
   readonly #errno: () => number
@@ -144,7 +144,7 @@ export class SystemCalls {
   readonly #pageAddress: number
   readonly #eventsAddress: number
   readonly #loop: number
-  /** Of `lastingBuffers`, as far as they were asked for. */
+  /** The addresses of `lastingBuffers`, by index, as far as they have been looked up. */
   readonly #lastingAddresses: number[] = []
 
   readonly #recv: Call
@@ -171,7 +171,7 @@ export class SystemCalls {
 
   constructor(koffi: Koffi) {
     const library = koffi.load(null)
-    // Plain numbers are what koffi takes fastest, for addresses too.
+    // koffi takes plain numbers fastest, so addresses are numbers too.
     const call = (name: string, parameters: string[], result = 'int') => library.func(name, result, parameters) as Call
     this.#koffi = koffi
     this.#errno = koffi.errno as () => number
@@ -213,13 +213,13 @@ export class SystemCalls {
 
   // For each chunk or event
 
-  /** Reads into `readBuffer`. 0 is the end. */
+  /** Reads into `readBuffer`. Returns the number of bytes, 0 at the end, or a negative errno. */
   recv(descriptor: number): number {
     const bytes = this.#recv(descriptor, this.#readAddress, READ_BUFFER_BYTES, 0)
     return bytes >= 0 ? bytes : -this.#errno()
   }
 
-  /** Whether the peer has said goodbye and all that it sent was read. */
+  /** Whether the peer has closed its side and all that it sent was read. */
   isAtEnd(descriptor: number): boolean {
     return this.#recv(descriptor, this.#pageAddress + VALUE_AT, 1, MSG_PEEK) === 0
   }
@@ -237,7 +237,10 @@ export class SystemCalls {
     return bytes >= 0 ? bytes : -this.#errno()
   }
 
-  /** Waits for events, at most so many milliseconds; -1 is for ever. They are then found at 0 up to what is returned. */
+  /**
+   * Waits for events, for at most `timeoutMs` milliseconds; -1 means without limit. Returns how many there are, to be read by index from 0,
+   * or a negative errno.
+   */
   wait(epoll: number, timeoutMs: number, limit: number): number {
     invariant(limit > 0 && limit <= MAX_EVENTS, 'more events are asked for than there is room for')
     const events = this.#epollWait(epoll, this.#eventsAddress, limit, timeoutMs)
@@ -275,7 +278,7 @@ export class SystemCalls {
     return descriptor
   }
 
-  /** Events come with the descriptor and the generation, a number of 32 bits. */
+  /** Watches a descriptor. Its events carry the descriptor and the generation, a 32-bit number. */
   watch(epoll: number, descriptor: number, events: number, generation: number): void {
     this.#control(epoll, EPOLL_CTL_ADD, descriptor, events, generation)
   }
@@ -302,31 +305,31 @@ export class SystemCalls {
     return this.#checked('socket', this.#socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))
   }
 
-  /** For whole messages to or from programs of this machine. */
+  /** Opens a socket for whole messages to or from programs on this machine. */
   datagramSocket(): number {
     return this.#checked('socket', this.#socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))
   }
 
-  /** Two connected ends. */
+  /** Returns two sockets that are connected to each other. */
   socketPair(): [number, number] {
     const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC
     this.#checked('socketpair', this.#socketpair(AF_UNIX, type, 0, this.#pageAddress + VALUE_AT))
     return [this.#page.readInt32LE(VALUE_AT), this.#page.readInt32LE(VALUE_AT + 4)]
   }
 
-  /** For a descriptor that somebody else has opened. */
+  /** Makes a descriptor non-blocking that another program has opened. */
   neverBlock(descriptor: number): void {
     const flags = this.#checked('fcntl', this.#fcntl(descriptor, F_GETFL, 0))
     this.#checked('fcntl', this.#fcntl(descriptor, F_SETFL, flags | O_NONBLOCK))
   }
 
-  /** Another descriptor for the same socket. */
+  /** Returns another descriptor for the same socket. */
   duplicate(descriptor: number): number {
     return this.#checked('fcntl', this.#fcntl(descriptor, F_DUPFD_CLOEXEC, 0))
   }
 
   close(descriptor: number): void {
-    // Whatever it returns, Linux has closed it.
+    // Linux has closed the descriptor, whatever the call returns.
     this.#close(descriptor)
   }
 
@@ -339,13 +342,13 @@ export class SystemCalls {
     this.#checked('listen', this.#listen(descriptor, backlog), about)
   }
 
-  /** Returns 0, or why not, which may be EINPROGRESS. */
+  /** Returns 0, or a negative errno, which may be EINPROGRESS. */
   connect(descriptor: number, address: EncodedAddress): number {
     const length = this.#putAddress(address)
     return this.#connect(descriptor, this.#pageAddress + ADDRESS_AT, length) === 0 ? 0 : -this.#errno()
   }
 
-  /** The new descriptor, or why not. Its address is then found by `takeAddress`. */
+  /** Returns the new descriptor, or a negative errno. `takeAddress` then returns the peer's address. */
   accept(descriptor: number): number {
     this.#page.writeUInt32LE(MAX_ADDRESS_BYTES, LENGTH_AT)
     const flags = SOCK_NONBLOCK | SOCK_CLOEXEC
@@ -353,12 +356,12 @@ export class SystemCalls {
     return accepted >= 0 ? accepted : -this.#errno()
   }
 
-  /** Says that nothing more will be written. It fails where the peer has gone, which is found out in other ways. */
+  /** Tells the peer that nothing more will be written. This fails if the peer has gone, which is noticed in other ways. */
   shutdown(descriptor: number): void {
     this.#shutdown(descriptor, SHUT_WR)
   }
 
-  /** The error that waits on the socket, negative, and takes it off; 0 if there is none. */
+  /** Takes the pending error off the socket and returns it as a negative errno; 0 if there is none. */
   takeError(descriptor: number): number {
     return -this.getOption(descriptor, 'SO_ERROR')
   }
@@ -378,13 +381,13 @@ export class SystemCalls {
   }
 
   /**
-   * Of the sockets that share a port with this one, by SO_REUSEPORT, the one with this number gets all new connections; they are counted from
-   * the one that has listened for longest. Where there is no such socket, the kernel shares them out as before.
+   * Gives all new connections to one of the sockets that share this socket's port by SO_REUSEPORT. `place` is its index, counted from the
+   * socket that has listened longest. If there is no such socket, the kernel distributes the connections as before.
    */
   leavePortTo(descriptor: number, place: number): void {
     const [level, name] = OPTIONS.SO_ATTACH_REUSEPORT_CBPF
     const programAt = ADDRESS_AT + SOCK_FPROG_BYTES
-    // `struct sock_fprog`, and a program of one instruction: return that number.
+    // `struct sock_fprog`, and a BPF program of one instruction: return `place`.
     this.#page.fill(0, ADDRESS_AT, programAt + 8)
     this.#page.writeUInt16LE(1, ADDRESS_AT)
     this.#page.writeBigUInt64LE(BigInt(this.#pageAddress + programAt), ADDRESS_AT + 8)
@@ -394,14 +397,14 @@ export class SystemCalls {
     this.#checked('setsockopt', result, 'SO_ATTACH_REUSEPORT_CBPF')
   }
 
-  /** The kernel shares them out again. False where it does not know how to take that back: Linux before 5.3. */
+  /** Has the kernel distribute new connections again. Returns false if it cannot take back `leavePortTo`: Linux before 5.3. */
   sharePortAgain(descriptor: number): boolean {
     const [level, name] = OPTIONS.SO_DETACH_REUSEPORT_BPF
     if (this.#setsockopt(descriptor, level, name, this.#pageAddress + VALUE_AT, 4) === 0) return true
     return this.#errno() !== ENOPROTOOPT
   }
 
-  /** Who is at the other end of a unix socket: `struct ucred`. */
+  /** Returns the process at the other end of a unix socket, from `struct ucred`. */
   peerProcess(descriptor: number): PeerProcess {
     this.#page.writeUInt32LE(12, LENGTH_AT)
     const [level, name] = OPTIONS.SO_PEERCRED
@@ -412,21 +415,21 @@ export class SystemCalls {
     return { pid, uid, gid }
   }
 
-  /** The socket's own address is then found by `takeAddress`. */
+  /** `takeAddress` then returns the socket's own address. */
   getOwnName(descriptor: number): void {
     this.#page.writeUInt32LE(MAX_ADDRESS_BYTES, LENGTH_AT)
     const length = this.#pageAddress + LENGTH_AT
     this.#checked('getsockname', this.#getsockname(descriptor, this.#pageAddress + ADDRESS_AT, length))
   }
 
-  /** Returns 0, and the peer's address is then found by `takeAddress`, or why there is none. */
+  /** Returns 0 or a negative errno. After 0, `takeAddress` returns the peer's address. */
   getPeerName(descriptor: number): number {
     this.#page.writeUInt32LE(MAX_ADDRESS_BYTES, LENGTH_AT)
     const length = this.#pageAddress + LENGTH_AT
     return this.#getpeername(descriptor, this.#pageAddress + ADDRESS_AT, length) === 0 ? 0 : -this.#errno()
   }
 
-  /** What the last call that filled in an address wrote; valid until the next call. */
+  /** Returns the address that the last call wrote. It is valid until the next call. */
   takeAddress(): EncodedAddress {
     const length = Math.min(this.#page.readUInt32LE(LENGTH_AT), MAX_ADDRESS_BYTES)
     return this.#page.subarray(ADDRESS_AT, ADDRESS_AT + length)
@@ -438,7 +441,7 @@ export class SystemCalls {
     return address.length
   }
 
-  /** 0 if it is none of those that last. */
+  /** Returns 0 if `buffer` is not one of `lastingBuffers`. */
   #lastingAddressOf(buffer: Buffer): number {
     for (let place = 0; place < lastingBuffers.length; place++) {
       if (lastingBuffers[place] !== buffer) continue

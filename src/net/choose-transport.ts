@@ -1,4 +1,4 @@
-/** Which transport carries the connections: the fastest that this machine can run, or the one that was asked for. */
+/** Chooses the transport that carries the connections: the fastest that this machine can run, or the one that was asked for. */
 
 import type { Transport } from './channel.ts'
 import { createEpollTransport } from './epoll/epoll-transport.ts'
@@ -11,11 +11,11 @@ export type TransportName = (typeof TRANSPORTS)[number]
 
 export interface Choice {
   readonly transport: Transport
-  /** For the log. */
+  /** The reason, for the log. */
   readonly because: string
 }
 
-/** Whether this system lets us make its calls, which also tell who is at the other end of a unix socket. */
+/** Whether the system calls can be made here. They also tell which process is at the other end of a unix socket. */
 export function canRunEpoll(): boolean {
   try {
     loadSystemCalls()
@@ -25,7 +25,7 @@ export function canRunEpoll(): boolean {
   }
 }
 
-/** Throws if the one that was asked for cannot run here. */
+/** Throws if the transport that was asked for cannot run here. */
 export function chooseTransport(wanted: TransportName, onAcceptFailed: (problem: Error) => void): Choice {
   if (wanted === 'node') return { transport: createNodeTransport({ onAcceptFailed }), because: 'it was asked for' }
   try {

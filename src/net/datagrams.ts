@@ -1,29 +1,30 @@
 /**
- * Messages to other programs of this machine, each of them whole: the system's log and the service manager take such. Node has no sockets of
- * this kind, so they are made with the system calls of the epoll transport.
+ * Sends whole messages to other programs on this machine, such as the system's log and the service manager. Node has no sockets of this
+ * kind, so they are made with the system calls of the epoll transport.
  */
 
 import { encodeAddress } from './epoll/addresses.ts'
 import { EAGAIN, isForNow, loadSystemCalls, type SystemCalls, systemError } from './epoll/syscalls.ts'
 
 export interface Datagrams {
-  /** Never blocks. The receiver is looked for anew where it is another process by now; while it is busy, messages wait. */
+  /** Never blocks. While the receiver is busy, messages wait. If the receiver has been replaced by another process, that one is found again. */
   send(message: Buffer): void
   close(): void
 }
 
-/** Messages that wait while the receiver is busy. */
+/** The most messages that wait while the receiver is busy. Further ones are lost. */
 const MAX_WAITING = 1_000
 
-/** How often it is tried again. */
+/** Time between attempts while the receiver is busy. */
 const RETRY_MS = 20
 
-/** Of this thread, once they were asked for. */
+/** The system calls of this thread, once they were asked for. */
 let calls: SystemCalls | null = null
 
 /**
- * Throws where the system calls cannot be made; the message tells why. Whether there is a receiver is found out by sending.
- * @param onSent told of each message: null if it was taken, or why it is lost
+ * Throws if the system calls cannot be made; the message says why. Whether there is a receiver is found out by sending.
+ *
+ * @param onSent called for each message: with null if it was taken, or with the reason why it is lost
  */
 export function openDatagrams(path: string, onSent: (problem: Error | null) => void): Datagrams {
   calls ??= loadSystemCalls()
@@ -61,7 +62,7 @@ class DatagramSocket implements Datagrams {
     if (!this.#isOpen) return
     this.#isOpen = false
     if (this.#retry !== null) clearTimeout(this.#retry)
-    // The last chance of those that wait.
+    // The last chance for messages that wait.
     for (const message of this.#waiting) this.#sendNow(message)
     this.#calls.close(this.#descriptor)
   }
@@ -85,7 +86,7 @@ class DatagramSocket implements Datagrams {
   #sendNow(message: Buffer): number {
     const wasConnected = this.#isConnected
     const errno = this.#sendOnce(message)
-    // A receiver that was started anew is at the same path, and not at the other end of this socket.
+    // A receiver that was restarted listens at the same path, while this socket is still connected to the old one.
     const isOld = errno < 0 && wasConnected && !isForNow(errno)
     return isOld ? this.#sendOnce(message) : errno
   }

@@ -1,16 +1,16 @@
-/** Asks a directory whether passwords are right: one server of it after the other, and not too many questions at once. */
+/** Asks an LDAP directory whether passwords are right: one of its servers after the other, with a limit on simultaneous questions. */
 
 import { filterFor, type LdapOptions, nameFor } from '../auth/ldap.ts'
 import { FewAtOnce } from '../base/few-at-once.ts'
 import { invariant } from '../base/invariant.ts'
 import { type DialLdap, dialLdap, type LdapConnection, LdapRefusal } from './ldap-connection.ts'
 
-/** As many as PgBouncer takes in; there, one after the other. */
+/** As many as PgBouncer takes in, which asks them one after the other. */
 const MAX_AT_ONCE = 20
 
 export interface DirectoryOptions {
   readonly dial?: DialLdap
-  /** The directory cannot be asked, or cannot tell. */
+  /** Called if the directory cannot be asked, or cannot tell. */
   onTrouble(sentence: string): void
 }
 
@@ -18,7 +18,7 @@ export class Directory {
   readonly #dial: DialLdap
   readonly #onTrouble: DirectoryOptions['onTrouble']
   readonly #few = new FewAtOnce(MAX_AT_ONCE)
-  /** Which server of a list has answered last: one that is down is not waited for each time. */
+  /** Which server of a list has answered last, so that one that is down is not waited for each time. */
   readonly #lasts = new WeakMap<LdapOptions, number>()
 
   constructor({ dial = dialLdap, onTrouble }: DirectoryOptions) {
@@ -26,9 +26,12 @@ export class Directory {
     this.#onTrouble = onTrouble
   }
 
-  /** Never rejects: whoever cannot be asked about is not let in. `isWanted` is asked when its turn has come. */
+  /**
+   * Resolves to whether the password is right. Never rejects: if the directory cannot tell, the user is not let in. `isWanted` is called
+   * when the turn of this question has come; if it returns false, the directory is not asked.
+   */
   isRight(options: LdapOptions, user: string, password: string, isWanted: () => boolean): Promise<boolean> {
-    // A server takes a name without a password for nobody in particular, and lets that in.
+    // An LDAP server takes a name without a password for an anonymous login, and accepts it.
     invariant(password !== '', 'an empty password came as far as the directory')
     return this.#few.do(async () => isWanted() && (await this.#askServers(options, user, password)))
   }
@@ -61,7 +64,7 @@ export class Directory {
     }
   }
 
-  /** null: there is no such entry, or more than one. */
+  /** Resolves to the name of the user's entry; null if there is none. Rejects if there is more than one. */
   async #nameOf(connection: LdapConnection, { how }: LdapOptions, user: string): Promise<string | null> {
     if (how.kind === 'name') return nameFor(how, user)
     if (how.asWhom !== '' && !(await connection.bind(how.asWhom, how.password)))
@@ -72,7 +75,7 @@ export class Directory {
   }
 }
 
-/** In one line: libraries add what it was about. */
+/** Returns the reason in one line: libraries add details on further lines. */
 function reasonOf(problem: unknown): string {
   return (problem instanceof Error ? problem.message || String((problem as { code?: unknown }).code) : String(problem))
     .replace(/\s+/g, ' ')

@@ -1,13 +1,13 @@
-/** Handshakes of TLS: what has broken one, and how many have come to which end in this process: number fields, read when somebody asks. */
+/** TLS handshakes: the error of a failed one, and how many have succeeded and failed in this process. The counts are fields, read on demand. */
 
 import type { TLSSocket } from 'node:tls'
 
-/** Why hands were not shaken, where that was not for the network. */
+/** Why a handshake failed, unless the network was the cause. */
 export class HandshakeError extends Error {
   override readonly name = 'HandshakeError'
 }
 
-/** For a peer that has left in the midst of it. */
+/** For a peer that has left during the handshake. */
 export const ENDED_EARLY = 'the connection ended during the TLS handshake'
 
 export const handshakes = {
@@ -18,9 +18,9 @@ export const handshakes = {
 }
 
 /**
- * Counts the one that begins on this socket. Called when all has been said about who the peer must be.
+ * Counts the handshake that begins on this socket. Call it when the listeners that verify the peer have been added.
  *
- * @param event by which the socket tells that it is over
+ * @param event the event by which the socket reports that the handshake is over
  */
 export function countHandshake(socket: TLSSocket, side: 'client' | 'server', event: 'secure' | 'secureConnect'): void {
   const failed = () => {
@@ -28,7 +28,7 @@ export function countHandshake(socket: TLSSocket, side: 'client' | 'server', eve
   }
   socket.once('close', failed)
   socket.once(event, () => {
-    // Somebody else was told first, and did not like it.
+    // A listener that was called earlier has refused the peer.
     if (socket.destroyed) return
     socket.off('close', failed)
     handshakes[`${side}Handshakes`]++

@@ -1,4 +1,4 @@
-/** Whether somebody listens already, for who wants to know it without listening. */
+/** Tells whether a process listens at an address already, for code that does not want to listen there itself. */
 
 import { createServer, isIPv6 } from 'node:net'
 import type { Address } from './channel.ts'
@@ -16,12 +16,12 @@ function isAnswered(path: string): Promise<boolean> {
       socket.destroy()
       resolve(true)
     })
-    // A queue that is full is somebody's, too.
+    // A full queue belongs to a process that listens, too.
     socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'EAGAIN'))
   })
 }
 
-/** What else may be wrong with an address is told when it is listened on. */
+/** Other problems with an address are reported when it is listened on. */
 function canBind(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer()

@@ -1,6 +1,6 @@
 /**
- * A connection that two processes have, so that it outlives the one which uses it: the other neither reads nor writes as long as that one
- * lives, and sees it to its end if it dies.
+ * A connection that two processes hold, so that it outlives the process that uses it. As long as that process lives, the other one neither
+ * reads nor writes; if it dies, the other one ends the connection in good order.
  */
 
 import { Socket } from 'node:net'
@@ -8,17 +8,17 @@ import type { Channel } from './channel.ts'
 import { EpollChannel } from './epoll/epoll-channel.ts'
 import { NodeChannel } from './node-channel.ts'
 
-/** To be sent to the other process as a handle, and closed then. */
+/** To be sent to the other process as a handle, and closed afterwards. */
 export interface SecondHandle {
   readonly handle: unknown
   close(): void
 }
 
-/** Null where the transport has nothing that could be sent, or the system no descriptor left. */
+/** Returns null if the transport has nothing that could be sent, or the system has no descriptor left. */
 export function secondHandle(channel: Channel): SecondHandle | null {
   if (channel instanceof NodeChannel) {
     const { handle } = channel
-    // What is sent is a copy.
+    // The handle is copied when it is sent.
     return handle === null ? null : { handle, close: () => {} }
   }
   if (!(channel instanceof EpollChannel)) return null
@@ -33,7 +33,7 @@ export function secondHandle(channel: Channel): SecondHandle | null {
   return { handle, close: () => socket.destroy() }
 }
 
-/** In the other process. */
+/** The connection in the other process. */
 export class KeptConnection {
   readonly #handle: { close(): void }
   #socket: Socket | null = null
@@ -43,13 +43,13 @@ export class KeptConnection {
     this.#handle = handle as { close(): void }
   }
 
-  /** Whoever uses it has closed it, or it is given up. */
+  /** The process that uses the connection has closed it, or the connection is given up. */
   letGo(): void {
     if (this.#socket === null) this.#handle.close()
     else this.#socket.destroy()
   }
 
-  /** Nobody uses it any more: says goodbye, and reads what still comes, until the peer has left, too. `left` is called then. */
+  /** Nobody uses the connection any more: closes our side, and reads what still comes until the peer has closed, too. Then calls `left`. */
   finish(left: () => void): void {
     const options = { handle: this.#handle, allowHalfOpen: true, readable: true, writable: true }
     const socket = new Socket(options as object)

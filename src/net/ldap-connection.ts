@@ -1,4 +1,4 @@
-/** One conversation with a server of a directory, by the library ldapts: whoever asks may be somebody, or not. */
+/** One conversation with an LDAP server by the library ldapts, anonymously or as an entry of the directory. */
 
 import { connect, isIP, type Socket } from 'node:net'
 import tls from 'node:tls'
@@ -6,27 +6,27 @@ import type { DN } from 'ldapts'
 import type { LdapOptions } from '../auth/ldap.ts'
 
 export interface LdapConnection {
-  /** Whether the password is that of the entry. Rejects if the server cannot tell. */
+  /** Resolves to whether the password is that of the entry. Rejects if the server cannot tell. */
   bind(name: string, password: string): Promise<boolean>
-  /** Names of entries, two at the most. */
+  /** Resolves to the names of the entries that are found, two at most. */
   search(base: string, scope: 'base' | 'one' | 'sub', filter: string): Promise<string[]>
   close(): void
 }
 
 export type DialLdap = (url: string, options: Pick<LdapOptions, 'startsTls' | 'authorities'>) => Promise<LdapConnection>
 
-/** The server has answered, and does not do what it was asked for: another one of the same directory would say the same. */
+/** The server has answered, but does not do what it was asked for. Another server of the same directory would say the same. */
 export class LdapRefusal extends Error {}
 
 const CONNECT_MS = 5_000
 const ANSWER_MS = 10_000
 
 const INVALID_CREDENTIALS = 49
-/** The server is busy, or not available: another one may be. */
+/** The server is busy or not available. Another one may be. */
 const ELSEWHERE = [51, 52]
 
 export const dialLdap: DialLdap = async (url, { startsTls, authorities }) => {
-  // Most poolers never need it.
+  // Loaded only here: most poolers never need it.
   const { Client, ResultCodeError } = await import('ldapts')
   const host = new URL(url).hostname.replace(/^\[(.*)\]$/, '$1')
   const secure: tls.ConnectionOptions = {
@@ -63,7 +63,7 @@ export const dialLdap: DialLdap = async (url, { startsTls, authorities }) => {
   return {
     async bind(name, password) {
       try {
-        // As an object: the name of a SASL mechanism would be taken for one.
+        // As an object: the library takes a string that is the name of a SASL mechanism for that mechanism.
         await client.bind({ toString: () => name } as DN, password)
         return true
       } catch (problem) {
@@ -81,8 +81,9 @@ export const dialLdap: DialLdap = async (url, { startsTls, authorities }) => {
 }
 
 /**
- * The library connects again by itself when a connection is lost, and would then say in the clear what was meant for TLS. And what comes
- * in the clear behind the answer to StartTLS is not from whom the certificate tells of (as in CVE-2021-23222 of PostgreSQL).
+ * Allows one connection, and refuses data that it must not trust. When a connection is lost, the library connects again by itself, and
+ * would then send messages in the clear that were meant for TLS. And data that comes in the clear behind the answer to StartTLS is not from
+ * the server that the certificate names (as in CVE-2021-23222 of PostgreSQL).
  */
 class OneConnection {
   readonly #options: tls.ConnectionOptions
@@ -100,7 +101,7 @@ class OneConnection {
     return this.#socket
   }
 
-  /** From the first byte on, or over the connection that there is. */
+  /** Begins TLS with the first byte of a new connection (given a port), or over the existing connection. */
   readonly secure = (...[port]: [number] | [tls.ConnectionOptions]): tls.TLSSocket => {
     if (typeof port === 'number') {
       this.#refuseSecond()
@@ -113,7 +114,7 @@ class OneConnection {
     socket.off('data', this.#onData)
     if (!isOneMessage(this.#received)) throw new Error('the server sent unencrypted data after StartTLS')
     const secured = tls.connect({ ...this.#options, socket })
-    // The library forgets all listeners with the first error, and a second one would have nobody to tell.
+    // The library removes all listeners with the first error, and a second error would find none.
     secured.once('error', () => process.nextTick(() => secured.on('error', () => {})))
     return secured
   }
@@ -126,7 +127,7 @@ class OneConnection {
     if (this.#socket !== null) throw new Error('the connection was lost')
   }
 
-  /** Answers before TLS are short: all that matters is where the first one ends. */
+  /** Answers before TLS are short, and all that matters is where the first one ends. */
   readonly #onData = (data: Buffer): void => {
     if (this.#received.length < MAX_ANSWER_BYTES) this.#received = Buffer.concat([this.#received, data])
   }
@@ -134,7 +135,7 @@ class OneConnection {
 
 const MAX_ANSWER_BYTES = 65_536
 
-/** A sequence in BER, and nothing behind it. */
+/** Whether the bytes are one BER sequence, with nothing behind it. */
 export function isOneMessage(bytes: Buffer): boolean {
   const first = bytes[1]
   if (bytes[0] !== 0x30 || first === undefined) return false
@@ -144,7 +145,7 @@ export function isOneMessage(bytes: Buffer): boolean {
   return bytes.length === 2 + count + bytes.readUIntBE(2, count)
 }
 
-/** Rejects in any case once the time is up. */
+/** Settles as `work` does, and rejects once the time is up. */
 export function within<Result>(ms: number, work: Promise<Result>): Promise<Result> {
   let timer: NodeJS.Timeout
   const late = new Promise<never>((_, reject) => {

@@ -1,4 +1,4 @@
-/** PgBouncer's `listen_addr`: from the setting's text to listeners that are all open, or none. */
+/** PgBouncer's `listen_addr`: turns the setting's text into listeners, of which all are open or none. */
 
 import { lookup } from 'node:dns/promises'
 import { existsSync } from 'node:fs'
@@ -20,7 +20,7 @@ import {
 const ANY_IPV4 = '0.0.0.0'
 const ANY_IPV6 = '::'
 
-/** `*` stands for every address of both families; nothing at all means no TCP. */
+/** `*` stands for all addresses of both families; an empty text means no TCP. */
 export function parseListenAddresses(listenAddr: string): string[] {
   const names = listenAddr
     .split(',')
@@ -31,27 +31,27 @@ export function parseListenAddresses(listenAddr: string): string[] {
 
 export interface ListenAllOptions {
   readonly addresses: readonly string[]
-  /** With 0 the system chooses a port for the first address, and the others share it. */
+  /** With 0, the system chooses a port for the first address, and the others use the same port. */
   readonly port: number
   readonly backlog: number
   readonly keepAlive: KeepAlive
   readonly sharesPort?: boolean
-  /** Descriptors of sockets that listen already, wherever that is: they take the place of all others. */
+  /** Descriptors of sockets that listen already, wherever that is. They replace all other addresses. */
   readonly inherited?: readonly number[]
-  /** A unix socket besides. */
+  /** A unix socket in addition to the addresses. */
   readonly unixSocket?: UnixSocketOptions | null
 }
 
 export interface UnixSocketOptions extends SocketAccess {
   /** A folder, or the beginning of an abstract name. */
   readonly directory: string
-  /** What is done where it cannot be had; an error otherwise. */
+  /** Called if the socket cannot be opened. Without it, that is an error. */
   onFailed?(problem: Error): void
 }
 
 /**
- * Listens on all the addresses; a name stands for all that it resolves to. When one of them fails, those already open are closed
- * and its error is thrown.
+ * Listens on all addresses; a name stands for all addresses that it resolves to. If one of them fails, those already open are closed and
+ * its error is thrown.
  */
 export function listenAll(
   transport: Pick<Transport, 'listen'>,
@@ -61,17 +61,20 @@ export function listenAll(
   return openAll(options, (where) => transport.listen(where, onAccepted))
 }
 
-/** A socket that listens and accepts nothing, for other processes to accept from. */
+/** A socket that listens but accepts nothing, for other processes to accept from. */
 export interface ListeningDescriptor {
   readonly address: Address
-  /** To be handed to child processes, as one of their `stdio`; there it is the `descriptor` of `ListenOptions`. */
+  /** To be passed to child processes as one of their `stdio`; there it is the `descriptor` of `ListenOptions`. */
   readonly descriptor: number
-  /** Has sockets that are accepted from now on inherit what holds: whoever begins to accept later does not know what held before. */
+  /**
+   * Sets the current options on the socket, so that sockets accepted from now on inherit them: a process that begins to accept later does
+   * not know what was set before.
+   */
   keepUp(): void
   close(): void
 }
 
-/** As `listenAll`, but only opens. Throws where the epoll transport cannot run, for node:net gives no descriptors away. */
+/** Like `listenAll`, but only opens the sockets. Throws where the epoll transport cannot run, because node:net does not give descriptors away. */
 export function openListeningDescriptors(options: ListenAllOptions): Promise<ListeningDescriptor[]> {
   return openAll(options, async (where) => openListeningDescriptor(where))
 }
@@ -126,8 +129,9 @@ async function openUnixSocket<Opened extends { close(): void }>(
 }
 
 /**
- * What `open` makes before it returns its promise, as all transports make the file of a socket, is for its owner alone: others may connect
- * once access was set. In a thread that is not the main one there is no way to say so.
+ * Runs `open` with a umask under which a new socket file is for its owner alone: others may connect only once `setAccess` has run. The
+ * umask covers what `open` does before it returns its promise, and all transports create the file by then. Threads other than the main one
+ * cannot set it.
  */
 function forNobodyElse<T>(open: () => Promise<T>): Promise<T> {
   if (!isMainThread) return open()
@@ -141,7 +145,7 @@ function forNobodyElse<T>(open: () => Promise<T>): Promise<T> {
 
 const OWNER_ONLY = 0o177
 
-/** A listener for `localhost` that had only one of its addresses would be deaf to half of the clients. */
+/** Resolves names to all of their addresses: with a listener on only one address of `localhost`, half of the clients would find nobody. */
 async function resolveAll(names: readonly string[]): Promise<Set<string>> {
   const addresses = new Set<string>()
   for (const name of names) {
@@ -160,23 +164,23 @@ async function addressesOf(name: string): Promise<readonly { readonly address: s
   }
 }
 
-/** Names the setting, since the system's own words do not. The code stays, by which callers tell what it is. */
+/** Names the setting, which the system's own words do not. The code stays, because callers recognize the error by it. */
 function aboutListenAddr(what: string, problem: unknown): Error {
   const { message, code } = problem as NodeJS.ErrnoException
   return Object.assign(new Error(`listen_addr: ${what}: ${message}`, { cause: problem }), { code })
 }
 
-/** That somebody else listens there is said in words of PgBouncer's already. */
+/** Names the setting, except where another process listens at the path: that error is already worded as PgBouncer words it. */
 function aboutUnixSocket(path: string, problem: unknown): Error {
   const { message, code } = problem as NodeJS.ErrnoException
   if (code === 'EADDRINUSE') return problem as Error
-  // libuv speaks of rights where a folder is missing.
+  // libuv complains of missing permission where a folder does not exist.
   const isMissing = !isAbstract(path) && !existsSync(dirname(path))
   const what = isMissing ? `there is no folder ${dirname(path)}` : `${path} cannot be listened on: ${message}`
   return Object.assign(new Error(`unix_socket_dir: ${what}`, { cause: problem }), { code })
 }
 
-/** What a host without IPv6 answers: the kernel has none, or no interface has an address. */
+/** Whether the problem is that this host has no IPv6: the kernel does not support it, or no interface has an address. */
 function saysNoIpv6(problem: unknown): boolean {
   const { code } = problem as NodeJS.ErrnoException
   return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL'

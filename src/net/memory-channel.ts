@@ -1,33 +1,33 @@
-/** A channel in memory, for tests: behaves as one over TCP does, without time and without chance. */
+/** A channel in memory, for tests: behaves like one over TCP, without time and without chance. */
 
 import { eventBegins, eventEnds } from '../base/after-event.ts'
 import { type Address, type Channel, type ChannelListener, LINGER_MS, READ_BUFFER_BYTES } from './channel.ts'
 import { type Cut, MemoryPipe } from './memory-pipe.ts'
 import { NOBODY } from './nobody.ts'
 
-/** `closing`: lingers until both sides have said goodbye. `gone`: the listener is about to be told. */
+/** `closing`: lingers until both sides have closed. `gone`: the listener is about to be told. */
 type State = 'open' | 'closing' | 'gone' | 'closed'
 
-/** Spans lie at ever other places, so that nobody gets away with taking the buffer for the span. */
+/** Each span lies at another place, so that code which mistakes the buffer for the span fails. */
 const SPAN_STEP = 37
 const SPAN_PLACES = 1_024
 
-/** What a span reads once its callback has returned. */
+/** The value of a span's bytes once its callback has returned. */
 const STALE_BYTE = 0xee
 
 const readBuffer = Buffer.alloc(READ_BUFFER_BYTES, STALE_BYTE)
 let readCount = 0
 
 export interface PairOptions {
-  /** Both directions, unless the second says otherwise. */
+  /** For both directions. A seed is changed for the second one. */
   readonly cut?: Cut
-  /** Bytes under way in one direction before its writer owes: what the kernels would hold. */
+  /** How many bytes may be under way in one direction before the writer owes: what the kernels would hold. */
   readonly windowBytes?: number
   readonly first?: Address
   readonly second?: Address
 }
 
-/** The two ends of a new connection. Everything is delivered from microtasks: after one macrotask, all is quiet. */
+/** Returns the two ends of a new connection. Everything is delivered from microtasks: after one macrotask, all is quiet. */
 export function createPair(options: PairOptions = {}): [MemoryChannel, MemoryChannel] {
   const { cut = 'glued', windowBytes = READ_BUFFER_BYTES } = options
   const { first = { host: '127.0.0.1', port: 1 }, second = { host: '127.0.0.1', port: 2 } } = options
@@ -79,7 +79,7 @@ export class MemoryChannel implements Channel {
   write(buffer: Buffer, start: number, end: number): number {
     if (!this.isOpen || this.#outgoing.end !== 'none' || start === end) return end - start
     if (this.#other.#isDead) {
-      // Who reads will find the end behind the bytes that are still to come; who does not is told by the failing write.
+      // A channel that reads will find the end behind the bytes that are still to come. A paused one is told by the failing write.
       if (this.#isPaused) this.#breakDown()
       return end - start
     }
@@ -133,7 +133,7 @@ export class MemoryChannel implements Channel {
     this.#die(null)
   }
 
-  /** Says that nothing more will be written, and goes on reading: what a client does that pipes a script into us. */
+  /** Closes the writing side and continues to read, as a client does that pipes a script into us. */
   hangUp(): void {
     if (this.isOpen) this.#endOutgoing()
   }
@@ -185,7 +185,7 @@ export class MemoryChannel implements Channel {
     this.#wake()
   }
 
-  /** The other side has read some of what we wrote. */
+  /** Called when the other side has read some of what we wrote. */
   #noticeRead(): void {
     if (!this.#owes || this.owedBytes > 0) return
     this.#owes = false
@@ -218,7 +218,7 @@ export class MemoryChannel implements Channel {
     this.#other.#wake()
   }
 
-  /** From here on nobody reads what the other side writes. A paused other side notices if it has something to deliver. */
+  /** From here on nobody reads what the other side writes. If the other side is paused, it notices that only if it has bytes to deliver. */
   #die(problem: Error | null): void {
     const told = this.isOpen ? problem : null
     this.#state = 'gone'

@@ -1,24 +1,24 @@
-/** One direction of a connection in memory, for the memory transport: a queue of bytes, cut into reads by a policy. */
+/** One direction of an in-memory connection, for the memory transport: a queue of bytes, cut into reads by a policy. */
 
 /**
- * How long one read is: all that has arrived ('glued'), at most so many bytes, or lengths at random from 1 to `most` that a seed
+ * How long one read is: all that has arrived (`glued`), at most so many bytes, or random lengths from 1 to `most`, which the same seed
  * repeats exactly.
  */
 export type Cut = 'glued' | number | { readonly seed: number; readonly most?: number }
 
-/** How many bytes of `available` the next read brings. */
+/** How many bytes of `available` the next read returns. */
 type NextLength = (available: number) => number
 
 export class MemoryPipe {
   /** Bytes that were written and not read yet. */
   length = 0
-  /** What comes behind the bytes. */
+  /** What follows the bytes. */
   end: 'none' | 'fin' | 'reset' = 'none'
   readonly #windowBytes: number
   readonly #nextLength: NextLength
   readonly #chunks: Buffer[] = []
 
-  /** The window is what the kernels between the two sides would hold; what does not fit is owed by the writer. */
+  /** The window stands for what the kernels between the two sides would hold. The writer owes what does not fit into it. */
   constructor(windowBytes: number, cut: Cut) {
     this.#windowBytes = windowBytes
     this.#nextLength = nextLengthOf(cut)
@@ -36,7 +36,7 @@ export class MemoryPipe {
     return end - start - (this.owedBytes - owedBefore)
   }
 
-  /** Moves the next read's bytes into `target` and returns how many they are. */
+  /** Moves the bytes of the next read into `target` and returns their number. */
   read(target: Buffer, at: number): number {
     const arrived = Math.min(this.length - this.owedBytes, target.length - at)
     const length = arrived && this.#nextLength(arrived)
@@ -51,7 +51,7 @@ export class MemoryPipe {
     return length
   }
 
-  /** The writer is gone before the kernel had these. */
+  /** Drops the owed bytes: the writer is gone before the kernel had them. */
   dropOwed(): void {
     let owed = this.owedBytes
     this.length -= owed

@@ -1,4 +1,4 @@
-/** The transport of the flow tests: addresses are names in a table, connections are pairs of channels in memory. */
+/** The transport of the flow tests: addresses are names in a table, and connections are pairs of channels in memory. */
 
 import {
   type Address,
@@ -25,7 +25,7 @@ export interface MemoryTransport extends Transport {
 const FIRST_LISTENER_PORT = 20_001
 const FIRST_DIALER_PORT = 50_001
 
-/** The options are those of every connection; a seed is another one for each, so that they are not all cut alike. */
+/** The options apply to every connection. A seed is changed for each connection, so that not all are cut alike. */
 export function createMemoryTransport(options: Pick<PairOptions, 'cut' | 'windowBytes'> = {}): MemoryTransport {
   const accepting = new Map<string, (channel: MemoryChannel) => void>()
   const silent = new Set<string>()

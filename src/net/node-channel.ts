@@ -1,4 +1,4 @@
-/** Hot path: a channel on a socket of node:net. Nothing is allocated per chunk, neither read nor, as long as the kernel takes it whole, written. */
+/** Hot path: a channel on a socket of node:net. Reading allocates nothing per chunk, nor does writing if the kernel takes the chunk whole. */
 
 import { writeSync } from 'node:fs'
 import type { Socket } from 'node:net'
@@ -11,12 +11,12 @@ import { NOBODY } from './nobody.ts'
 import { certificateNameOf, isShakingHands, problemOf, serverCertificateOf, tlsOf } from './tls.ts'
 import { copyForWrite, keepLastCopy } from './write-scratch.ts'
 
-/** `closing`: we are leaving and wait for the socket to be gone. `closed`: the listener was told. */
+/** `closing`: we have closed the channel and wait for the socket to close. `closed`: the listener was told. */
 type State = 'open' | 'closing' | 'closed'
 
 const NOTHING = Buffer.alloc(0)
 
-/** Node's own object for the connection. It is no public interface. */
+/** Node's own object for the connection. It is not a public interface. */
 interface Handle {
   readonly fd?: number
 }
@@ -26,14 +26,14 @@ export class NodeChannel implements Channel {
   readonly local: Address
   listener: ChannelListener = NOBODY
   readonly #socket: Socket
-  /** -1 where only the stream may write: what it encrypts, and where node does not tell. */
+  /** -1 where only the stream may write: because it encrypts, or because Node does not reveal the descriptor. */
   readonly #descriptor: number
   #state: State = 'open'
   #problem: Error | null = null
   #isWaitingForDrain = false
   #lingering: NodeJS.Timeout | null = null
 
-  /** The socket is connected, was opened with `allowHalfOpen`, and what it reads is handed to `receive`. */
+  /** The socket must be connected and opened with `allowHalfOpen`. The caller hands what it reads to `receive`. */
   constructor(socket: Socket, peer: Address, local: Address) {
     this.#socket = socket
     this.#descriptor = this.handle?.fd ?? -1
@@ -79,13 +79,16 @@ export class NodeChannel implements Channel {
     return this.#socket.destroyed ? 0 : this.#socket.writableLength
   }
 
-  /** Node's own object for the connection, which `process.send` takes; null where there is none any more, or it is not the connection itself. */
+  /**
+   * Node's own object for the connection, which `process.send` accepts. Null if it no longer exists, or if the socket is not the connection
+   * itself.
+   */
   get handle(): Handle | null {
     if (this.#socket instanceof TLSSocket) return null
     return (this.#socket as unknown as { readonly _handle?: Handle | null })._handle ?? null
   }
 
-  /** What is read while we are leaving is dropped here. */
+  /** Hands bytes to the listener. While the channel is closing, they are dropped. */
   receive(buffer: Buffer, bytes: number): void {
     if (this.#state !== 'open') return
     eventBegins()
@@ -101,11 +104,11 @@ export class NodeChannel implements Channel {
     const socket = this.#socket
     let taken = this.#descriptor < 0 || socket.writableLength > 0 ? 0 : this.#writeAtOnce(buffer, start, end)
     for (let at = start + taken; at < end; ) {
-      // The span may lie in the buffer that the next read overwrites, and node does not copy what it writes.
+      // The span may lie in the buffer that the next read overwrites, and Node does not copy what it writes.
       const copy = copyForWrite(buffer, at, end)
       socket.write(copy)
       at += copy.length
-      // A write that fails destroys the socket before it returns; 'close' tells the listener.
+      // A write that fails destroys the socket before it returns; the listener is told on 'close'.
       if (socket.destroyed) return end - start
       if (socket.writableLength === 0) taken += copy.length
       else keepLastCopy(copy)
@@ -115,8 +118,8 @@ export class NodeChannel implements Channel {
   }
 
   /**
-   * Straight to the kernel: the way through the stream costs more than the write itself does. Nothing may wait in the stream, and what the
-   * kernel does not take is left to that. Returns how many bytes are done with: those taken, or all if the write has failed.
+   * Writes directly to the kernel: the way through the stream costs more than the write itself. Nothing may wait in the stream, which gets
+   * what the kernel does not take. Returns how many bytes are done with: those taken, or all if the write has failed.
    */
   #writeAtOnce(buffer: Buffer, start: number, end: number): number {
     try {
@@ -124,7 +127,7 @@ export class NodeChannel implements Channel {
     } catch (problem) {
       const { errno = 0 } = problem as NodeJS.ErrnoException
       if (errno === EAGAIN) return 0
-      // As the stream does, which would not find the reason any more.
+      // The stream would destroy the socket too, but would no longer find the reason.
       this.#socket.destroy(systemError('write', errno))
       return end - start
     }
@@ -151,8 +154,8 @@ export class NodeChannel implements Channel {
   }
 
   /**
-   * The stream's own 'drain' will not do: it comes only after a write beyond the high-water mark, and we owe from the first byte.
-   * An empty write queues behind what is owed, and its callback is called once that is gone.
+   * The stream's own 'drain' does not do: it comes only after a write beyond the high-water mark, and we owe from the first byte. An empty
+   * write queues behind the owed bytes, and its callback is called once those are gone.
    */
   #waitForDrain(): void {
     if (this.#isWaitingForDrain) return
@@ -166,7 +169,10 @@ export class NodeChannel implements Channel {
     })
   }
 
-  /** All that the peer sent was handed over, and its FIN was read. Who hears of it should not wait until the peer has read our last bytes. */
+  /**
+   * All bytes that the peer sent were handed over, and its FIN was read. The listener is told right away, and does not have to wait until
+   * the peer has read our last bytes.
+   */
   #peerLeft(): void {
     if (this.#state !== 'open') return
     this.#state = 'closed'
@@ -175,7 +181,10 @@ export class NodeChannel implements Channel {
     this.listener.onClosed(isShakingHands(this.#socket) ? new HandshakeError(ENDED_EARLY) : null)
   }
 
-  /** Delivers what is owed and says goodbye. The socket destroys itself when both sides have; a peer that does neither is left behind. */
+  /**
+   * Delivers the owed bytes and sends a FIN. The socket destroys itself when both sides have done so. The timer ends the wait for a peer
+   * that neither reads nor closes.
+   */
   #finish(): void {
     this.#socket.end()
     this.#lingering = setTimeout(() => this.#socket.destroy(), LINGER_MS)
@@ -186,7 +195,7 @@ export class NodeChannel implements Channel {
     if (this.#lingering) clearTimeout(this.#lingering)
     const before = this.#state
     this.#state = 'closed'
-    // Nobody asks any more how a channel fares that was closed from our side.
+    // For a channel that we have closed, the problem does not matter any more.
     if (before !== 'closed') this.listener.onClosed(before === 'open' ? this.#problem : null)
   }
 }

@@ -28,9 +28,9 @@ import { connectPath, listeningPath, systemCalls } from './path-sockets.ts'
 import { isPath, pathOfDescriptor, portInPath } from './unix-sockets.ts'
 
 export interface NodeTransportOptions {
-  /** False reads by 'data' events, for a runtime without `onread`: slower, and each chunk allocates its own memory. */
+  /** If false, reads by 'data' events, for a runtime without `onread`: slower, and each chunk allocates its own memory. */
   readonly sharesReadBuffer?: boolean
-  /** Told when the system could not hand over a connection; the listener goes on. */
+  /** Called when the system could not hand over a connection. The listener continues. */
   readonly onAcceptFailed?: (problem: Error) => void
 }
 
@@ -44,8 +44,8 @@ export function createNodeTransport(options: NodeTransportOptions = {}): Transpo
 }
 
 /**
- * All sockets of the process read into this: one reads and hands over before the next one does, so nobody overwrites what
- * somebody looks at. It is never freed, because the sockets hold its bare address.
+ * All sockets of the process read into this buffer: each hands over its bytes before the next one reads, so that none overwrites bytes that
+ * are in use. It is never freed, because the sockets hold its bare address.
  */
 const readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
 
@@ -62,20 +62,20 @@ function listen(
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 const KNOWS_REUSE_PORT = major > 23 || (major === 23 && minor >= 1)
 
-/** A connection as the system has handed it over, for the few who pass it on. */
+/** A connection as the system has handed it over, for code that passes it on. */
 export type AcceptedSocket = Socket
 
-/** Node's own object for it, which another process can be sent; null where there is none any more. */
+/** Returns Node's own object for the connection, which can be sent to another process; null if it no longer exists. */
 export function handleOf(accepted: AcceptedSocket): unknown {
   return (accepted as unknown as { readonly _handle?: unknown })._handle ?? null
 }
 
-/** In that process. Nothing is read from it yet. */
+/** Makes a socket of such an object, in the process that received it. Nothing is read from it yet. */
 export function socketOf(handle: unknown): AcceptedSocket {
   return new Socket({ handle, allowHalfOpen: true, readable: true, writable: true, pauseOnCreate: true } as object)
 }
 
-/** Listens, and hands on what is accepted as it is: to be served here, or by another process. Nothing is read from it if `isPaused`. */
+/** Listens, and hands on accepted connections as they are: to be served here, or by another process. If `isPaused`, nothing is read from them. */
 export async function listenForSockets(
   options: ListenOptions,
   onSocket: (accepted: Socket, listening: Address) => void,
@@ -97,8 +97,8 @@ export async function listenForSockets(
     server.once('error', reject)
     server.listen(where, () => {
       server.off('error', reject)
-      // Unheard, this event would end the process. It does not come when the process runs out of descriptors: libuv keeps one
-      // back, with which it accepts such connections and closes them at once.
+      // Without a listener, this event would end the process. It does not occur when the process runs out of descriptors: libuv keeps one
+      // in reserve, with which it accepts such connections and closes them at once.
       server.on('error', onAcceptFailed)
       const bound = server.address()
       const address =
@@ -109,14 +109,14 @@ export async function listenForSockets(
         if (keepAlive.isOn) accepted.setKeepAlive(true, optionsOf(keepAlive).keepAliveInitialDelay)
         onSocket(accepted, address)
       })
-      // node:net has no way to stop accepting but to close.
+      // node:net can stop accepting only by closing.
       const close = () => server.close()
       resolve({ address, close, finish: finishAtOnce(close), pause: () => false, resume() {} })
     })
   })
 }
 
-/** Node does not say where a unix socket listens that it was handed. */
+/** Node does not say where an inherited unix socket listens. */
 function inheritedPath(descriptor = -1): Address | null {
   const path = pathOfDescriptor(descriptor)
   return path === null ? null : { host: path, port: portInPath(path) }
@@ -139,7 +139,7 @@ function accept(
   const socket = adopted ?? accepted
   const peer = isPath(listening.host) ? processAtOther(handle, listening) : remoteOf(socket)
   if (!peer) {
-    // It came and was reset before we looked: there is nobody to talk to.
+    // The connection was reset before we looked at it: there is no peer to talk to.
     socket.destroy()
     return
   }
@@ -149,10 +149,10 @@ function accept(
 }
 
 /**
- * Reading into a buffer of ours must be asked for when a socket is made, and net.Server does not pass the option on. So we take the
- * handle out of the socket that it made, before that socket has read anything, and make another one around it. The handle is
- * no public interface of node, and where it is missing the answer is null and the socket is as good as before.
- * The empty socket is destroyed so that its server does not count it as a connection for ever.
+ * Reading into our own buffer must be requested when a socket is created, and net.Server does not pass the option on. So this takes the
+ * handle out of the socket that the server has created, before that socket has read anything, and creates another socket around the handle.
+ * The handle is not a public interface of Node; if it is missing, this returns null and leaves the socket as it was. The emptied socket is
+ * destroyed, so that its server does not count it as a connection forever.
  */
 function adopt(accepted: Socket, receive: (bytes: number) => void): Socket | null {
   const holder = accepted as unknown as { _handle?: { useUserBuffer?: unknown } | null }
@@ -199,7 +199,7 @@ function dial(options: DialOptions, listener: DialListener, sharesReadBuffer: bo
   }
 }
 
-/** What node would ask the system for is known already. */
+/** Answers with the known addresses, for which Node would otherwise ask the system. */
 function lookupIn(hosts: readonly string[]): LookupFunction {
   const all = hosts.map((address) => ({ address, family: isIP(address) }))
   return (_name, options, done) => {
@@ -227,12 +227,12 @@ function readByEvents(socket: Socket, channel: NodeChannel): void {
 }
 
 function optionsOf(keepAlive: KeepAlive) {
-  // Node cuts the delay down to seconds, and 0 leaves the system's own.
+  // Node rounds the delay down to seconds, and 0 leaves the system's own.
   const keepAliveInitialDelay = Math.ceil(keepAlive.idleMs / 1_000) * 1_000
   return { noDelay: true, keepAlive: keepAlive.isOn, keepAliveInitialDelay }
 }
 
-/** node does not tell who has opened the other end of a unix socket, so the system is asked where it can be. */
+/** Node does not report which process is at the other end of a unix socket, so the system is asked, where it can be. */
 function processAtOther(handle: { readonly fd?: number } | null, listening: Address): Address {
   const calls = systemCalls()
   if (calls === null || handle?.fd === undefined || handle.fd < 0) return listening
@@ -249,7 +249,7 @@ function localOf(socket: Socket): Address | null {
   return address === undefined || port === undefined ? null : { host: address, port }
 }
 
-/** When none of a name's addresses answers, node reports an AggregateError whose own message is empty. */
+/** When none of a name's addresses answers, Node reports an AggregateError whose own message is empty. */
 function withMessage(problem: NodeJS.ErrnoException): Error {
   const { code } = problem
   if (!(problem instanceof AggregateError)) return problem

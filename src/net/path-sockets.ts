@@ -1,6 +1,6 @@
 /**
- * Sockets of node:net that have a path. Older versions of libuv fill an abstract name up with zeros, which are a part of it then, so that nobody
- * else finds it; and they cut a path that is too long. Where the system's own calls can be made, abstract names are as they should be.
+ * Unix sockets of node:net. Older versions of libuv pad an abstract name with zeros, which then belong to the name, so that no other
+ * program finds it; and they truncate a path that is too long. Where the system calls can be made, abstract names are as they should be.
  */
 
 import { connect, type OnReadOpts, Socket } from 'node:net'
@@ -10,10 +10,10 @@ import { openListeningSocket } from './epoll/epoll-listener.ts'
 import { loadSystemCalls, type SystemCalls, systemError } from './epoll/syscalls.ts'
 import { isAbstract, nodePath, refuseIfTooLong } from './unix-sockets.ts'
 
-/** undefined: not asked for yet. */
+/** undefined until they are first asked for. */
 let calls: SystemCalls | null | undefined
 
-/** null where they cannot be made. */
+/** Returns the system calls, or null if they cannot be made. */
 export function systemCalls(): SystemCalls | null {
   if (calls === undefined) {
     try {
@@ -30,7 +30,7 @@ export interface PathSocketOptions {
   readonly onread?: OnReadOpts
 }
 
-/** As `connect` of node:net: the socket tells later how it went. */
+/** Like `connect` of node:net: the socket reports later how it went. */
 export function connectPath(path: string, options: PathSocketOptions = {}): Socket {
   try {
     refuseIfTooLong(path)
@@ -41,7 +41,10 @@ export function connectPath(path: string, options: PathSocketOptions = {}): Sock
   }
 }
 
-/** For clients of PostgreSQL that have a stream connected, and could not say where: to them an abstract name would be that of a host. */
+/**
+ * For client libraries of PostgreSQL that call `connect` on a stream that they are given, and would take an abstract name for a host name.
+ * Returns a stream that is connecting already and ignores that call.
+ */
 export function connectingStream(path: string): Socket {
   const socket = connectPath(path)
   socket.connect = () => socket
@@ -51,7 +54,7 @@ export function connectingStream(path: string): Socket {
 function connectBy(calls: SystemCalls, path: string, options: PathSocketOptions): Socket {
   const address = encodeAddress({ host: path, port: 0 })
   const descriptor = calls.socket(familyOf(address))
-  // Sockets of one machine are connected at once, or not.
+  // On one machine, a socket is connected at once or not at all.
   const result = calls.connect(descriptor, address)
   if (result !== 0) {
     calls.close(descriptor)
@@ -64,7 +67,7 @@ function connectBy(calls: SystemCalls, path: string, options: PathSocketOptions)
   return socket
 }
 
-/** What a server of node:net is to listen to. Throws the system's error where that cannot be. */
+/** Returns what a server of node:net should listen on. Throws the system's error if that is not possible. */
 export function listeningPath(options: ListenOptions): { readonly path: string } | { readonly fd: number } {
   const { host } = options
   refuseIfTooLong(host)

@@ -1,4 +1,4 @@
-/** Channels whose connection goes on with TLS. */
+/** Makes channels that continue a connection with TLS. */
 
 import type { TLSSocket } from 'node:tls'
 import type { Channel } from './channel.ts'
@@ -17,7 +17,7 @@ import {
   type TlsContext,
 } from './tls.ts'
 
-/** Our peer has begun, or is about to. Null if the channel cannot go on so. */
+/** The peer has begun with TLS, or is about to. Returns null if the channel cannot continue with TLS. */
 export function offeredTls(channel: Channel, side: ServerSide, opening: Opening): Channel | null {
   const direct = directly(channel, side.context, {
     side: { isServer: true, verifiesPeer: side.verifiesPeer },
@@ -30,7 +30,7 @@ export function offeredTls(channel: Channel, side: ServerSide, opening: Opening)
   return socket && carriedBy(secureAsServer(socket, side, opening), channel)
 }
 
-/** The peer waits for us to begin. Null if the channel cannot go on so. */
+/** The peer waits for us to begin with TLS. Returns null if the channel cannot continue with TLS. */
 export function askedForTls(channel: Channel, side: ClientSide, host: string, opening: Opening): Channel | null {
   const direct = directly(channel, side.context, {
     side: { isServer: false, host, isName: isName(host), verifies: side.verifies },
@@ -42,7 +42,7 @@ export function askedForTls(channel: Channel, side: ClientSide, host: string, op
   return socket && carriedBy(secureAsClient(socket, side, host, opening), channel)
 }
 
-/** Through OpenSSL itself, which spares Node's streams. On the portable transport all is Node's. */
+/** Calls OpenSSL directly, which avoids Node's streams. Returns null if that is not possible. On the portable transport, Node does everything. */
 function directly(
   channel: Channel,
   context: TlsContext,
@@ -56,7 +56,7 @@ function directly(
   try {
     connection = library.connect(native.address, options.side)
   } catch {
-    // Node tells what is wrong when it is asked for the same.
+    // Node reports what is wrong when it is asked for the same.
     return null
   }
   return new TlsChannel(channel, { ...options, library, connection })

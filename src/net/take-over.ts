@@ -1,10 +1,10 @@
-/** Makes a channel of a connection that another process has accepted, on whichever transport this process has. */
+/** Makes a channel of a connection that another process has accepted, on whichever transport this process uses. */
 
 import type { Address, Channel, Transport } from './channel.ts'
 import { takeOver as takeOverByEpoll } from './epoll/epoll-transport.ts'
 import { type AcceptedSocket, takeOver as takeOverByNode } from './node-transport.ts'
 
-/** Nothing was read from the socket yet. It is not called if the connection is gone already. */
+/** Nothing may have been read from the socket yet. `onAccepted` is not called if the connection is gone already. */
 export function takeOver(
   transport: Transport,
   accepted: AcceptedSocket,

@@ -1,6 +1,6 @@
 /**
- * TLS on a connection that is there already, on either side, by node's own sockets: whatever carried the connection before, they carry it
- * from here. Where OpenSSL can be called directly, it is: see `openssl/`.
+ * TLS on an existing connection, on either side, by Node's own sockets: they carry the connection from here on, whatever carried it before.
+ * Where OpenSSL can be called directly, it is: see `openssl/`.
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL
  */
 
@@ -13,24 +13,24 @@ import { openSsl } from './openssl/library.ts'
 
 export { TICKET_KEYS_BYTES } from './openssl/library.ts'
 
-/** What each socket has shown itself, where it is the server's side. */
+/** The certificate that each socket on the server's side has shown. */
 const shown = new WeakMap<Socket, Buffer>()
 
-/** Those that have not shaken hands yet. */
+/** Sockets whose handshake is not complete. */
 const shaking = new WeakSet<Socket>()
 
 /** Keys, certificates and rules. */
 export interface TlsContext {
   readonly node: SecureContext
-  /** For the OpenSSL that is called directly; made when it is first asked for, and null where that cannot be. */
+  /** For the OpenSSL that is called directly. Created when it is first asked for; null if it cannot be created. */
   readonly native: NativeContext | null
-  /** Of the keys that `giveTickets` was told last; null if peers are given no tickets. */
+  /** The period of the keys that `giveTickets` received last; null if peers get no tickets. */
   readonly ticketPeriod: number | null
-  /** Peers from now on get tickets by which they may resume what they had, with TICKET_KEYS_BYTES of keys. */
+  /** From now on, peers get tickets with which they may resume their TLS session. `keys` has TICKET_KEYS_BYTES bytes. */
   giveTickets(period: number, keys: Buffer): void
 }
 
-/** Throws with OpenSSL's words where they cannot be used. */
+/** Throws an error in OpenSSL's words if the options cannot be used. */
 export function createTlsContext(options: SecureContextOptions, isServer: boolean): TlsContext {
   return new Context(options, isServer)
 }
@@ -62,7 +62,7 @@ class Context implements TlsContext {
   giveTickets(period: number, keys: Buffer): void {
     this.ticketPeriod = period
     this.#ticketKeys = keys
-    // Node takes keys only when it makes a context.
+    // Node takes ticket keys only when it creates a context.
     this.#node = null
     if (this.#native) openSsl()?.giveTickets(this.#native.address, keys)
   }
@@ -81,19 +81,19 @@ class Context implements TlsContext {
       if (this.#ticketKeys !== null) library.giveTickets(native.address, this.#ticketKeys)
       return native
     } catch {
-      // Node could make one of the same, and is there for it.
+      // Node could create a context from the same options, and so carries these connections.
       return null
     }
   }
 }
 
-/** Node uses shorter ones than OpenSSL would. */
+/** Node uses shorter ticket keys than OpenSSL does. */
 const NODE_TICKET_KEYS_BYTES = 48
 
-/** What clients are offered. */
+/** How we offer TLS to clients. */
 export interface ServerSide {
   readonly context: TlsContext
-  /** What they are shown, in DER. */
+  /** The certificate that clients are shown, in DER. */
   readonly certificate: Buffer
   /** A client must show a certificate that the context's authorities have signed. */
   readonly verifiesPeer: boolean
@@ -101,65 +101,72 @@ export interface ServerSide {
 
 /** How TLS begins. */
 export interface Opening {
-  /** With the very first byte of the connection, without an SSLRequest: then both must have agreed on Postgres' protocol (ALPN). */
+  /** TLS begins with the first byte of the connection, without an SSLRequest. Then both sides must agree on PostgreSQL's protocol (ALPN). */
   readonly isDirect: boolean
-  /** What the peer has sent of its first message and was read already. */
+  /** Bytes of the peer's first message that have been read already. */
   readonly first?: Buffer
 }
 
-/** What servers are asked for. */
+/** How we ask servers for TLS. */
 export interface ClientSide {
   readonly context: TlsContext
-  /** `nothing`, that its certificate was signed by the context's authorities, or besides that it is `host`'s. */
+  /**
+   * `nothing`; `certificate`: the context's authorities must have signed the server's certificate; `host`: the certificate must also be the
+   * host's.
+   */
   readonly verifies: 'nothing' | 'certificate' | 'host'
 }
 
-/** The name that PostgreSQL has for its protocol: https://www.iana.org/assignments/tls-extensiontype-values */
+/** The name of PostgreSQL's protocol in ALPN: https://www.iana.org/assignments/tls-extensiontype-values */
 const PROTOCOL = 'postgresql'
 
-/** `TLSv1.3/TLS_AES_256_GCM_SHA384` once that is settled; empty before, and on a socket without TLS. */
+/**
+ * Returns protocol version and cipher, such as `TLSv1.3/TLS_AES_256_GCM_SHA384`, once they are settled; empty before, and on a socket
+ * without TLS.
+ */
 export function tlsOf(socket: Socket): string {
   if (!(socket instanceof TLSSocket)) return ''
-  // Node names a protocol from the beginning, and has no cipher then.
+  // Node names a protocol from the beginning, when there is no cipher yet.
   if (socket.getPeerFinished() === undefined) return ''
   return `${socket.getProtocol()}/${socket.getCipher().standardName}`
 }
 
-/** Of what OpenSSL answers by itself, how much is owed at the most: such an answer has some twenty bytes. */
+/** The most bytes that may be owed of answers that OpenSSL makes by itself. Such an answer has some twenty bytes. */
 export const MAX_ANSWERS_BYTES = 64 * 1024
 
 export const DEAF = 'the peer has TLS answer it and does not read the answers'
 
 /**
- * Whether OpenSSL has answered far too much by itself, as to changes of keys, that the peer has not read. Nobody above knows of these answers, and so nobody
- * stops reading for them. It is enough to ask when something has come: OpenSSL bears no more than 32 changes without.
+ * Whether the peer has left far too many answers unread that OpenSSL makes by itself, such as to changes of keys. The listener does not
+ * know of these answers, and so nobody stops reading because of them. It is enough to check when data has arrived: OpenSSL tolerates no
+ * more than 32 changes without any.
  */
 export function isDeaf(socket: TLSSocket): boolean {
   const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly writeQueueSize?: number } | null }
-  // What is owed besides is sealed, and grows by that, though never so much.
+  // The queue also holds the other owed bytes, sealed. Sealing makes them longer, but never twice as long.
   return (handle?.writeQueueSize ?? 0) > 2 * socket.writableLength + MAX_ANSWERS_BYTES
 }
 
-/** In DER. */
+/** Returns the certificate of the connection's server side in DER; null if there is none. */
 export function serverCertificateOf(socket: Socket): Buffer | null {
   if (!(socket instanceof TLSSocket)) return null
   return shown.get(socket) ?? socket.getPeerCertificate()?.raw ?? null
 }
 
-/** Whoever shows one that is not good does not come so far: see `secureAsServer`. */
+/** Returns the name in the peer's certificate. A peer whose certificate is not good does not get this far: see `secureAsServer`. */
 export function certificateNameOf(socket: Socket): string | null {
   if (!(socket instanceof TLSSocket)) return null
   const name: unknown = socket.getPeerCertificate()?.subject?.CN
   return typeof name === 'string' ? name : null
 }
 
-/** The peer begins. What it sends is read once it is known to be who it must be; otherwise the socket ends with the reason. */
+/** The peer begins with TLS. Its bytes are read once it is known to be who it must be; otherwise the socket is destroyed with the reason. */
 export function secureAsServer(
   socket: Socket,
   { context, certificate, verifiesPeer }: ServerSide,
   { isDirect, first }: Opening,
 ): TLSSocket {
-  // node reads what lies there before it reads from the connection.
+  // Node reads these bytes before it reads from the connection.
   socket.pause()
   if (first !== undefined && first.length > 0) socket.unshift(first)
   const secured = new TLSSocket(socket, {
@@ -180,7 +187,7 @@ export function secureAsServer(
   return secured
 }
 
-/** We begin. What is written meanwhile goes out once the peer is known to be who it must be. `host` is an address or a name. */
+/** We begin with TLS. Bytes written meanwhile are sent once the peer is known to be who it must be. `host` is an address or a name. */
 export function secureAsClient(
   socket: Socket,
   { context, verifies }: ClientSide,
@@ -206,7 +213,7 @@ export function secureAsClient(
   return secured
 }
 
-/** When all has been said about who the peer must be. */
+/** Called when the listeners that verify the peer have been added. */
 function begin(
   socket: TLSSocket,
   ...[side, event]: [side: 'client' | 'server', event: 'secure' | 'secureConnect']
@@ -222,7 +229,7 @@ export function isShakingHands(socket: Socket): boolean {
   return shaking.has(socket)
 }
 
-/** In OpenSSL's own words: node's have numbers, and places in its source, around them. */
+/** Returns the problem in OpenSSL's own words: Node puts numbers, and places in its source, around them. */
 export function problemOf(socket: Socket, problem: Error): Error {
   if ((problem as NodeJS.ErrnoException).errno !== undefined) return problem
   const { library, reason } = problem as { readonly library?: string; readonly reason?: string }
@@ -231,22 +238,25 @@ export function problemOf(socket: Socket, problem: Error): Error {
   return words === problem.message ? problem : new Error(words, { cause: problem })
 }
 
-/** Who speaks TLS at once may speak it to somebody else: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL */
+/** A peer that begins with TLS may mean to speak another protocol: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL */
 function protocolProblem(socket: TLSSocket, peer: 'client' | 'server'): Error | null {
   if (socket.alpnProtocol === PROTOCOL) return null
   return new Error(`the ${peer} began with TLS and did not agree on the protocol ${PROTOCOL} (ALPN)`)
 }
 
-/** An address is none. */
+/** Whether `host` is a name, and not an address. */
 export function isName(host: string): boolean {
   return /[a-z]/i.test(host) && !host.includes(':')
 }
 
-/** node tells it to servers of its own only. Where it cannot be had, nobody is trusted. */
+/**
+ * Returns what is wrong with the client's certificate. Node reports that only to its own servers, so it is read from the socket's handle.
+ * Where it cannot be read, no client is trusted.
+ */
 function peerProblem(socket: TLSSocket): Error | null {
   const { _handle: handle } = socket as unknown as { _handle?: { verifyError?(): Error | null } | null }
   if (handle?.verifyError === undefined) return new Error('the certificate of the client cannot be verified')
-  // Without one there is nothing that could be wrong with it.
+  // Without a certificate, there is nothing that could be wrong with it.
   const hasShown = socket.getPeerCertificate()?.raw !== undefined
   return hasShown ? (handle.verifyError() ?? null) : new Error('the client has shown no certificate')
 }

@@ -1,5 +1,5 @@
 /**
- * Sockets in the file system, and Linux' abstract ones (`@name`, which are no files), as PostgreSQL names them.
+ * Unix sockets as PostgreSQL names them: in the file system, and Linux's abstract ones (`@name`), which are not files.
  * https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-UNIX-SOCKET-DIRECTORIES
  */
 
@@ -11,17 +11,17 @@ export function isPath(host: string): boolean {
   return host.startsWith('/') || isAbstract(host)
 }
 
-/** Of the folder, or the beginning of an abstract name, that a setting names. */
+/** Returns the socket's path, from the folder or the beginning of an abstract name that a setting contains. */
 export function socketPath(directory: string, port: number): string {
   return `${directory}/.s.PGSQL.${port}`
 }
 
-/** The other way round; 0 where the path is of another kind. */
+/** The reverse of `socketPath`: returns the port, or 0 if the path is of another kind. */
 export function portInPath(path: string): number {
   return Number(/\.s\.PGSQL\.(\d{1,5})$/.exec(path)?.[1] ?? 0)
 }
 
-/** Whether there is such a socket, as far as that is to be seen: Linux lists the abstract ones. */
+/** Whether such a socket exists, as far as that can be seen: Linux lists the abstract ones. */
 export function isThere(path: string): boolean {
   if (!isAbstract(path)) return existsSync(path)
   try {
@@ -33,7 +33,7 @@ export function isThere(path: string): boolean {
   }
 }
 
-/** Where an open unix socket listens, as Linux lists it; null if that is not found out. */
+/** Returns where an open unix socket listens, as Linux lists it; null if that cannot be found out. */
 export function pathOfDescriptor(descriptor: number): string | null {
   try {
     const [, inode] = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${descriptor}`)) ?? []
@@ -42,22 +42,22 @@ export function pathOfDescriptor(descriptor: number): string | null {
       if (inode !== undefined && itsInode === inode && path !== undefined) return path
     }
   } catch {
-    // Another system, or no rights to look.
+    // Another system, or no permission to look.
   }
   return null
 }
 
-/** Where a database's server is dialled: the folder of its socket stands for the socket. */
+/** Returns where a database's server is dialed: a folder stands for the socket in it. */
 export function dialledAddress({ host, port }: Address): Address {
   return isPath(host) ? { host: socketPath(host, port), port } : { host, port }
 }
 
-/** As node wants it. */
+/** Returns the path as Node expects it. */
 export function nodePath(path: string): string {
   return isAbstract(path) ? `\0${path.slice(1)}` : path
 }
 
-/** For people: `10.0.0.1:5432`, `[::1]:5432`, `unix(4711):6432` with the process at the other end where that is known. */
+/** For people: `10.0.0.1:5432`, `[::1]:5432`, `unix(4711):6432` with the pid of the process at the other end where that is known. */
 export function describeAddress({ host, port, process }: Address): string {
   if (!isPath(host)) return withPort(host, port)
   return process === undefined ? `unix:${port}` : `unix(${process.pid}):${port}`
@@ -68,26 +68,26 @@ export function describeListening({ host, port }: Address): string {
   return isPath(host) ? `unix:${host}` : withPort(host, port)
 }
 
-/** An IPv6 address in brackets, or nobody could tell where its port begins: whoever reads PgBouncer's log looks for them. */
+/** Puts an IPv6 address in brackets: otherwise it would be unclear where its port begins, and programs that read PgBouncer's log look for them. */
 export function withPort(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
-/** For the console's columns of addresses. */
+/** For the console's address columns. */
 export function describeHost({ host }: Address): string {
   return isPath(host) ? 'unix' : host
 }
 
-/** Linux' own, with the zero byte that ends a path, which an abstract name has none of. */
+/** Linux's limit, which includes the zero byte that ends a path. An abstract name has no such byte. */
 const MAX_PATH_BYTES = 108
 
-/** Throws the system's error. */
+/** Throws the system's error if the path is too long. */
 export function refuseIfTooLong(path: string): void {
   if (Buffer.byteLength(path) < MAX_PATH_BYTES + (isAbstract(path) ? 1 : 0)) return
   throw Object.assign(new Error(`the path ${path} is longer than a socket's may be`), { code: 'ENAMETOOLONG' })
 }
 
-/** Removes the file that somebody left behind who did not end well. Throws if somebody listens. */
+/** Removes a socket file that was left behind by a process which did not end well. Throws if a process listens there. */
 export async function makeWay(path: string): Promise<void> {
   refuseIfTooLong(path)
   if (isAbstract(path)) return
@@ -100,17 +100,17 @@ export async function makeWay(path: string): Promise<void> {
     socket.once('error', (problem: NodeJS.ErrnoException) => resolve(problem.code ?? ''))
   })
   if (answer === 'ECONNREFUSED') rmSync(path, { force: true })
-  // A queue that is full is somebody's, too.
+  // A full queue belongs to a process that listens, too.
   else if (answer === 'connected' || answer === 'EAGAIN')
     throw Object.assign(new Error(`unix socket is in use, cannot continue: ${path}`), { code: 'EADDRINUSE' })
 }
 
-/** Of a socket that is not listened to any more. */
+/** Removes the file of a socket on which nobody listens any more. */
 export function removeSocketFile(host: string): void {
   if (host.startsWith('/')) rmSync(host, { force: true })
 }
 
-/** Who may connect. An empty group leaves the process's own. */
+/** Sets who may connect. An empty group leaves the process's own. */
 export function setAccess(path: string, { mode, group, owner = null }: SocketAccess): void {
   if (isAbstract(path)) return
   const { uid = process.getuid?.() ?? -1, gid = process.getgid?.() ?? -1 } = owner ?? {}
@@ -122,11 +122,11 @@ export interface SocketAccess {
   readonly mode: number
   /** A name or a number. */
   readonly group: string
-  /** Whose it is to be; our own if not given. */
+  /** The owner to be set; our own user if not given. */
   readonly owner?: { readonly uid: number; readonly gid: number } | null
 }
 
-/** The system's file of groups is all that is looked at: nobody else is asked. */
+/** Returns the id of a group, by name or number. Only the system's file of groups is read: no directory service is asked. */
 export function groupId(group: string, file = '/etc/group'): number {
   if (/^\d{1,9}$/.test(group)) return Number(group)
   for (const line of readFileSync(file, 'utf8').split('\n')) {

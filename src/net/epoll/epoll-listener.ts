@@ -114,7 +114,7 @@ export class EpollListener implements Listener, Pollable {
     else this.#finishNow(finished)
   }
 
-  /** Sends new connections to our successor, if the system can do that and take it back. Returns whether it does. */
+  /** Directs new connections to our successor, if the system can do that and undo it. Returns whether it can. */
   #leavePort(): boolean {
     const { calls } = this.#poller
     if (!this.#sharesPort || !calls.sharePortAgain(this.descriptor)) return false

@@ -15,7 +15,10 @@ import { EINTR, EPOLLIN, MAX_EVENTS, type SystemCalls, systemError } from './sys
 
 export interface Pollable {
   readonly descriptor: number
-  /** Called with the epoll events that have occurred. Unless the socket is watched edge-triggered, what is not handled now is reported again. */
+  /**
+   * Called with the epoll events that have occurred. Unless the socket is watched edge-triggered, an event that is not handled now is
+   * reported again.
+   */
   onEvents(events: number): void
 }
 

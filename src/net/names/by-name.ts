@@ -1,4 +1,4 @@
-/** A transport that dials hosts by name as `Names` knows them. */
+/** A transport that resolves the names of hosts by `Names` before it dials. */
 
 import { isIP } from 'node:net'
 import type { Dial, DialListener, DialOptions, Transport } from '../channel.ts'
@@ -17,7 +17,7 @@ function dial(transport: Transport, names: Names, options: DialOptions, listener
   const takeBack = names.find(host, (found) => {
     if (isAbandoned) return
     if (!(found instanceof Error)) within = transport.dial({ ...options, hosts: found }, listener)
-    // Nobody is told anything before `dial` has returned.
+    // The listener must not be called before `dial` has returned.
     else queueMicrotask(() => isAbandoned || listener.onFailed(found))
   })
   return {

@@ -1,4 +1,4 @@
-/** Which host an address belongs to, for rules that name hosts. What was found out is good for a while. */
+/** Tells which host an address belongs to, for rules that name hosts. Answers are remembered for a while. */
 
 import type { Clock } from '../../base/clock.ts'
 import { FewAtOnce } from '../../base/few-at-once.ts'
@@ -11,31 +11,31 @@ export interface HostNamesOptions {
   readonly service: Pick<NameService, 'lookUp' | 'namesOf'>
   /** `dns_max_ttl`: how long an answer is believed. */
   maxAgeMs(): number
-  /** `dns_nxdomain_ttl`: the same for a name that there is not. */
+  /** `dns_nxdomain_ttl`: the same for a name that does not exist. */
   maxFailureAgeMs(): number
-  /** A name could not be asked about. What does not exist is no failure. */
+  /** Called if a name could not be looked up. That a name does not exist is not a failure. */
   onFailed(question: string, reason: string): void
 }
 
-/** Whoever has asked must be able to hear the answer. */
+/** The caller of `ask` must be able to read the answer by `isAt`. */
 const LEAST_AGE_MS = 1_000
 
-/** Whoever was not answered will ask again soon. */
+/** How long it is remembered that nobody answered. Then the question may be asked again. */
 const UNANSWERED_AGE_MS = 2_000
 
 const MAX_NAMES = 1_000
 const MAX_ADDRESSES = 10_000
-/** Of one address: each of them is asked about, and strangers choose how many there are. */
+/** For one address. Each of its names is looked up, and strangers choose how many there are. */
 const MAX_NAMES_OF_ADDRESS = 4
 
-/** Each takes one of Node's few threads, which servers' names and keys need, too. */
+/** Each takes one of Node's few threads, which the look-up of servers' names and the derivation of keys need, too. */
 const MAX_FORWARD = 2
 const MAX_REVERSE = 50
 
 interface Known {
   readonly found: ReadonlySet<string>
   readonly untilMs: number
-  /** Nobody has ever answered: there may be more. */
+  /** Nobody has ever answered, so that there may be more. */
   readonly isUnanswered: boolean
 }
 
@@ -43,7 +43,7 @@ export class HostNames {
   readonly #options: HostNamesOptions
   readonly #addresses = new Lru<string, Known>(MAX_NAMES)
   readonly #names = new Lru<string, Known>(MAX_ADDRESSES)
-  /** Nobody asks a second time meanwhile. */
+  /** Questions under way, so that none is asked twice at the same time. */
   readonly #asked = new Map<string, Promise<void>>()
   readonly #forward = new FewAtOnce(MAX_FORWARD)
   readonly #reverse = new FewAtOnce(MAX_REVERSE)
@@ -53,9 +53,9 @@ export class HostNames {
   }
 
   /**
-   * Whether the address is one of the host's, or of some host in a domain (`.example.com`); null if that has to be asked first, and `unanswered`
-   * if nobody has an answer. The owner of a network can
-   * give its addresses any names: only a name that has the address, too, counts.
+   * Whether the address belongs to the host, or to some host in a domain (`.example.com`). Returns null if that has to be asked first by
+   * `ask`, and `unanswered` if nobody has an answer. The owner of a network can give its addresses any names: a name counts only if it has
+   * the address, too.
    */
   isAt(name: string, address: string): boolean | null | 'unanswered' {
     const ip = canonical(address)
@@ -78,7 +78,7 @@ export class HostNames {
     return addresses.found.has(ip) || (addresses.isUnanswered && 'unanswered')
   }
 
-  /** Resolves once `isAt` has an answer, which may be that nobody could tell. */
+  /** Resolves once `isAt` has an answer, which may be `unanswered`. */
   async ask(name: string, address: string): Promise<void> {
     if (!name.startsWith('.')) return this.#askAddresses(name)
     const ip = canonical(address)
@@ -117,7 +117,7 @@ export class HostNames {
             return
           }
           onFailed(key, problem.code ?? problem.message)
-          // As long as nobody answers, the last answer goes on.
+          // As long as nobody answers, the last answer remains in use.
           this.#learn(cache, key, cache.get(key) ?? { found: new Set(), isUnanswered: true }, UNANSWERED_AGE_MS)
         },
       )
@@ -142,10 +142,10 @@ export class HostNames {
   }
 }
 
-/** There is no such name, or it has no address. */
+/** The name does not exist, or has no address. */
 const MISSING = ['ENOTFOUND', 'ENODATA']
 
-/** One spelling for each address. */
+/** Returns the same spelling for all spellings of an address; null if the text is no address. */
 function canonical(address: string): string | null {
   return parseIp(address)?.join('.') ?? null
 }

@@ -1,33 +1,36 @@
-/** Asks the system for the addresses of a host; it reads /etc/hosts, and whatever else nsswitch.conf says, as every other program does. */
+/**
+ * Looks up the addresses of hosts: asks the system, which reads /etc/hosts and whatever else nsswitch.conf says, as for every other
+ * program, or asks name servers directly.
+ */
 
 import dns from 'node:dns'
 import { Resolver } from 'node:dns/promises'
 import { statSync } from 'node:fs'
 import type { Answer, LookUp } from './names.ts'
 
-/** Whom names are asked of. */
+/** Answers questions about names. */
 export interface NameService {
   readonly lookUp: LookUp
-  /** Of the zone's SOA record: another one when anything in the zone has changed. Rejects where there is none. */
+  /** Resolves to the number in the zone's SOA record, which is another one when anything in the zone has changed. Rejects if there is none. */
   serialOf(zone: string): Promise<number>
-  /** Nobody waits for name servers any more: they must not hold up the end of the process. */
+  /** Drops the questions under way, which must not hold up the end of the process. */
   stop?(): void
-  /** Of the host that has an address. Whoever owns the address says so. */
+  /** Resolves to the names of the host that has an address. The owner of the address chooses them. */
   namesOf(address: string): Promise<readonly string[]>
 }
 
-/** How long a name server may take to say how long its answer holds; nobody waits for that. */
+/** How long a name server may take to say how long its answer holds. Nobody waits for that. */
 const LIFETIME_TIMEOUT_MS = 2_000
 
 /**
- * The system does not say how long its answer holds. Where a name server gives the same one, that one's lifetime counts; a name in
- * /etc/hosts has none.
+ * Asks the system, which does not say how long its answer holds. If a name server gives the same answer, the lifetime of that one counts; a
+ * name in /etc/hosts has no lifetime.
  */
 export function systemNameService(resolvConf = RESOLV_CONF): NameService {
   const create = () => new Resolver({ timeout: LIFETIME_TIMEOUT_MS, tries: 1 })
   let resolver = create()
   let changedMs = changeOf(resolvConf)
-  /** It reads the file only once, and the system does so again when it has changed. */
+  /** A resolver reads the file only once, while the system reads it again when it has changed. */
   function current(): Resolver {
     const nowChangedMs = changeOf(resolvConf)
     if (nowChangedMs === changedMs) return resolver
@@ -41,7 +44,7 @@ export function systemNameService(resolvConf = RESOLV_CONF): NameService {
     namesOf: async (address) => namesOf(current(), address),
     async lookUp(host) {
       const addresses = await systemAddresses(host)
-      // Name servers of the world are not to be asked for names without a dot.
+      // Public name servers must not be asked for names without a dot.
       const isPublic = host.includes('.')
       return { addresses, lifetimeMs: isPublic ? lifetimeOf(current(), host, addresses) : null }
     },
@@ -50,7 +53,7 @@ export function systemNameService(resolvConf = RESOLV_CONF): NameService {
 
 const RESOLV_CONF = '/etc/resolv.conf'
 
-/** When it has changed; 0 where there is none, or none that may be looked at. */
+/** Returns when the file has changed last; 0 if there is none, or it may not be looked at. */
 function changeOf(file: string): number {
   try {
     return statSync(file).mtimeMs
@@ -64,7 +67,7 @@ async function serialOf(resolver: Resolver, zone: string): Promise<number> {
   return serial
 }
 
-/** Takes no thread, and knows of /etc/hosts as well. A zone (%eth0) is no part of an address there. */
+/** Takes no thread, and includes /etc/hosts. A zone (%eth0) is not part of an address there. */
 function namesOf(resolver: Resolver, address: string): Promise<string[]> {
   return resolver.reverse(address.replace(/%.*$/, ''))
 }
@@ -91,7 +94,7 @@ interface Record {
   readonly ttl: number
 }
 
-/** Of either kind; rejects only where there is neither. */
+/** Resolves to records of both kinds, A and AAAA. Rejects only if there are none of either kind. */
 async function recordsOf(resolver: Resolver, host: string): Promise<Record[]> {
   const answers = await Promise.allSettled([
     resolver.resolve4(host, { ttl: true }),
@@ -103,7 +106,7 @@ async function recordsOf(resolver: Resolver, host: string): Promise<Record[]> {
   throw problems.reduce<NodeJS.ErrnoException | null>(graver, null) as Error
 }
 
-/** What says that there is no such name counts less than what cannot tell. */
+/** Prefers a failure to answer over the answer that there is no such name. */
 function graver(known: NodeJS.ErrnoException | null, next: NodeJS.ErrnoException): NodeJS.ErrnoException {
   return known === null || known.code === 'ENODATA' || known.code === 'ENOTFOUND' ? next : known
 }
@@ -112,12 +115,12 @@ function leastMs(records: readonly Record[]): number {
   return Math.min(...records.map(({ ttl }) => ttl)) * 1_000
 }
 
-/** Name servers of its own, instead of the system's. */
+/** Name servers to ask instead of the system's. */
 export interface NameServers {
   readonly servers: readonly string[]
-  /** What is put behind a name, in turn, until there is one. */
+  /** Domains that are appended to a name, in turn, until the name exists. */
   readonly search: readonly string[]
-  /** With so many dots a name is asked for as it is first. */
+  /** A name with at least this many dots is first asked for as it is. */
   readonly ndots: number
   readonly timeoutMs: number
   readonly attempts: number
@@ -155,7 +158,7 @@ export function ownNameService(
   }
 }
 
-/** In the order of resolv.conf(5). */
+/** Returns the names to ask for, in the order of resolv.conf(5). */
 export function candidates(host: string, search: readonly string[], ndots: number): string[] {
   if (host.endsWith('.')) return [host]
   const longer = search.map((domain) => `${host}.${domain}`)

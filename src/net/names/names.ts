@@ -1,17 +1,20 @@
-/** Where hosts are that are known by name: asks once for all who want to know, believes the answer for a while, and tells what has moved. */
+/**
+ * Where the hosts are that are known by name: looks a name up once for all who want to know, believes the answer for a while, and reports
+ * where hosts are now.
+ */
 
 import type { Clock } from '../../base/clock.ts'
 import { Sightings } from './sightings.ts'
 
-/** What somebody who was asked for a name has found. */
+/** The answer to a look-up. */
 export interface Answer {
-  /** At least one; in the order in which they should be tried. */
+  /** At least one, in the order in which they should be tried. */
   readonly addresses: readonly string[]
-  /** How long it holds: it may be known only later, or not at all (null). */
+  /** How long the answer holds. That may become known only later, or never (null). */
   readonly lifetimeMs: Promise<number | null> | null
 }
 
-/** Rejects if the name has no address, with a code as of `dns.lookup`, or if it cannot be found out. */
+/** Rejects if the name has no address, with a code as of `dns.lookup`, or if that cannot be found out. */
 export type LookUp = (host: string) => Promise<Answer>
 
 export interface NamesOptions {
@@ -21,16 +24,16 @@ export interface NamesOptions {
   maxAgeMs(): number
   /** `dns_nxdomain_ttl`: the same for a failure. */
   maxFailureAgeMs(): number
-  /** A host is at these addresses, and not at all that it was at before. Servers elsewhere are to go. */
+  /** Called with each answer but the first: the host is at these addresses now. Servers at other addresses should be closed. */
   onMoved(host: string, addresses: ReadonlySet<string>): void
 }
 
 export interface NameSnapshot {
   readonly host: string
-  /** How long it is believed still; 0 where the next who asks has it asked anew. */
+  /** How long the answer is still believed; 0 if the next call of `find` looks the name up again. */
   readonly ttlMs: number
   readonly addresses: readonly string[]
-  /** It is being asked for. */
+  /** Whether a look-up is under way. */
   readonly isAsked: boolean
 }
 
@@ -38,7 +41,7 @@ export type Found = readonly string[] | Error
 
 type Done = (found: Found) => void
 
-/** Answers of less than this are asked for no more often than this without anybody who dials. */
+/** `sweep` looks up a name no more often than this, however short its answers hold. */
 const LEAST_REFRESH_MS = 1_000
 
 class Name {
@@ -46,14 +49,14 @@ class Name {
   readonly waiting = new Set<Done>()
   readonly sightings = new Sightings()
   addresses: readonly string[] = []
-  /** Why there are none, as far as is known. */
+  /** Why there are no addresses, as far as that is known. */
   problem: Error | null = null
   isAsked = false
-  /** The answer that is under way may be one of before. */
+  /** The look-up under way may bring an answer from before the doubt. */
   isDoubted = false
   expiresAtMs = 0
   askedMs = 0
-  /** Which address is the first for the next who asks. */
+  /** Which address comes first in the next answer. */
   turn = 0
 
   constructor(host: string) {
@@ -70,7 +73,8 @@ export class Names {
   }
 
   /**
-   * The addresses of a host, another one first each time. Told at once where they are known. Returns what takes the question back.
+   * Calls `done` with the addresses of a host, another one first each time: at once if they are known, otherwise after a look-up. Returns a
+   * function that takes the question back.
    */
   find(host: string, done: Done): () => void {
     const { clock } = this.#options
@@ -85,7 +89,7 @@ export class Names {
     return () => name.waiting.delete(done)
   }
 
-  /** What is known may not hold any more: whoever asks next has it asked anew. */
+  /** The known addresses may not hold any more: the next call of `find` looks them up again. */
   doubt(hosts: Iterable<string> = this.#names.keys()): void {
     for (const host of hosts) {
       const name = this.#names.get(host)
@@ -96,8 +100,8 @@ export class Names {
   }
 
   /**
-   * Called by the janitor: names of hosts that have servers are asked for again once they are not believed any more, even if nobody dials,
-   * since how else should it be noticed that one has moved? Others are forgotten.
+   * Called by the janitor. Names of hosts that have servers are looked up again once their answers are not believed any more, even if
+   * nobody dials: otherwise nobody would notice that a host has moved. Other names are forgotten.
    */
   sweep(inUse: () => ReadonlySet<string>): void {
     const { nowMs } = this.#options.clock
@@ -143,7 +147,7 @@ export class Names {
 
   #failed(name: Name, problem: Error): void {
     const { clock, maxFailureAgeMs } = this.#options
-    // Whoever cannot answer does not say that the host is gone: those who know better go on.
+    // A failure to answer does not mean that the host is gone: addresses that are known remain in use.
     if (saysThereIsNone(problem) || name.addresses.length === 0) {
       name.addresses = []
       name.problem = problem
@@ -168,7 +172,7 @@ function answerOf(name: Name): Found {
   return [...addresses.slice(first), ...addresses.slice(0, first)]
 }
 
-/** That is an answer, too, unlike SERVFAIL or silence. */
+/** Whether there is no such name or address. That is an answer, unlike SERVFAIL or silence. */
 function saysThereIsNone(problem: NodeJS.ErrnoException): boolean {
   return problem.code === 'ENOTFOUND' || problem.code === 'ENODATA'
 }

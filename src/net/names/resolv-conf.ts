@@ -1,9 +1,9 @@
-/** Files of the system's resolver, for where pgweir asks name servers by itself: resolv.conf(5) and hosts(5). Pure. */
+/** Parses the files of the system's resolver, for when pgweir asks name servers by itself: resolv.conf(5) and hosts(5). Pure. */
 
 import { isIP, SocketAddress } from 'node:net'
 import type { NameServers } from './look-up.ts'
 
-/** What is not understood is passed over, as the system does. A server may have a port of its own here: `127.0.0.1:5353`, `[::1]:5353`. */
+/** Skips what it does not understand, as the system does. Here a server may also have a port: `127.0.0.1:5353`, `[::1]:5353`. */
 export function parseResolvConf(text: string): NameServers {
   const servers: string[] = []
   let search: string[] = []
@@ -28,7 +28,7 @@ export function parseResolvConf(text: string): NameServers {
   }
 }
 
-/** Name in small letters → addresses. */
+/** Returns the addresses of each name. Names are in lower case. */
 export function parseHosts(text: string): ReadonlyMap<string, readonly string[]> {
   const hosts = new Map<string, string[]>()
   for (const [written = '', ...names] of linesOf(text)) {
@@ -43,9 +43,9 @@ export function parseHosts(text: string): ReadonlyMap<string, readonly string[]>
   return hosts
 }
 
-/** Whoever is connected there is told so: `FD00::0:1` would be another place than `fd00::1`. */
+/** A connected server's address has the system's spelling: `FD00::0:1` would look like another place than `fd00::1`. */
 function asSystemWritesIt(address: string): string {
-  // A zone (%eth0) is to be kept.
+  // A zone (%eth0) is kept.
   const [, ip = '', zone = ''] = /^([^%]*)(.*)$/.exec(address) ?? []
   return isIP(ip) === 6 ? new SocketAddress({ address: ip, family: 'ipv6' }).address + zone : address
 }

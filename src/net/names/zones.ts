@@ -1,4 +1,4 @@
-/** Looks at the serial numbers of DNS zones, which are other ones when anything in them has changed: names are then asked for again at once. */
+/** Watches the serial numbers of DNS zones, which change when anything in the zone does: names in it are then looked up again at once. */
 
 import type { Clock } from '../../base/clock.ts'
 import type { NameService } from './look-up.ts'
@@ -8,15 +8,15 @@ export interface ZonesOptions {
   readonly clock: Clock
   readonly names: Names
   serialOf: NameService['serialOf']
-  /** `dns_zone_check_period`; 0 is never. */
+  /** `dns_zone_check_period`; 0 means never. */
   periodMs(): number
 }
 
 export interface ZoneSnapshot {
   readonly zone: string
-  /** 0 where it is not known. */
+  /** 0 if it is not known. */
   readonly serial: number
-  /** How many hosts of it are known. */
+  /** How many known hosts are in the zone. */
   readonly hosts: number
 }
 
@@ -41,7 +41,7 @@ export class Zones {
     for (const zone of hosts.keys()) this.#check(zone)
   }
 
-  /** None where they are not looked at. */
+  /** Empty if zones are not watched. */
   snapshot(): ZoneSnapshot[] {
     if (this.#options.periodMs() === 0) return []
     return [...this.#hosts()].map(([zone, hosts]) => ({
@@ -58,12 +58,12 @@ export class Zones {
         this.#serials.set(zone, serial)
         if (before !== undefined && before !== serial) names.doubt(this.#hosts().get(zone))
       },
-      // No zone begins at this name: its hosts are asked for when their time is over.
+      // No zone begins at this name: its hosts are looked up again when their answers expire.
       () => {},
     )
   }
 
-  /** By zone: what follows the first dot. */
+  /** Hosts by zone. The zone of a host is what follows the first dot of its name. */
   #hosts(): Map<string, string[]> {
     const hosts = new Map<string, string[]>()
     for (const { host } of this.#options.names.snapshot()) {

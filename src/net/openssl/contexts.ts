@@ -1,9 +1,9 @@
-/** Contexts of the OpenSSL that is called directly, from what Node's own are made of. */
+/** Creates contexts for the OpenSSL that is called directly, from the options that Node's own contexts are made of. */
 
 import { DEFAULT_CIPHERS, type SecureContextOptions, type SecureVersion } from 'node:tls'
 import type { OpenSsl } from './library.ts'
 
-/** Freed with this: connections that go on keep what they need. */
+/** A context of OpenSSL, freed when this object is garbage-collected. Connections that still use it keep what they need. */
 export interface NativeContext {
   readonly address: number
 }
@@ -17,7 +17,7 @@ const VERSIONS: Readonly<Record<SecureVersion, number>> = {
 
 let contexts: FinalizationRegistry<number> | null = null
 
-/** Throws with OpenSSL's words where it cannot be made. */
+/** Throws an error in OpenSSL's words if the context cannot be created. */
 export function createNativeContext(library: OpenSsl, options: SecureContextOptions, isServer: boolean): NativeContext {
   const { ciphers, ciphers13 } = cipherLists(options.ciphers ?? DEFAULT_CIPHERS)
   const address = library.createContext({
@@ -34,7 +34,7 @@ export function createNativeContext(library: OpenSsl, options: SecureContextOpti
   return context
 }
 
-/** Node takes those of TLS 1.3 in the same list, and OpenSSL does not. */
+/** Splits a list of ciphers: Node takes those of TLS 1.3 in the same list, OpenSSL does not. */
 export function cipherLists(list: string): { readonly ciphers: string; readonly ciphers13: string } {
   const names = list.split(':')
   const isOf13 = (name: string) => name.startsWith('TLS_')

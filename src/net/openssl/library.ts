@@ -1,5 +1,5 @@
 /**
- * The OpenSSL that Node itself contains, through FFI: the only file that hands memory to it. Lengths are checked here.
+ * The OpenSSL that Node itself contains, through FFI. Only this file hands memory to it, and it checks the lengths.
  * https://docs.openssl.org/3.0/man7/ssl/
  */
 
@@ -9,15 +9,15 @@ import { allocateLasting } from '../../base/lasting.ts'
 import { READ_BUFFER_BYTES } from '../channel.ts'
 
 type Koffi = typeof import('koffi')
-/** Numbers go in and a number comes out; addresses are numbers too, since those of user space are below 2 ** 47. */
+/** Parameters are numbers or texts, and the result is a number. Addresses are numbers too, since those of user space are below 2 ** 47. */
 type Call = (...values: (number | string)[]) => number
 type CallForText = (...numbers: number[]) => string | null
 
-/** What `SSL_get_error` says. */
+/** Results of `SSL_get_error`. */
 export const SSL_ERROR_WANT_READ = 2
 export const SSL_ERROR_ZERO_RETURN = 6
 
-// Commands of SSL_CTX_ctrl and SSL_ctrl, which are macros in C.
+// Commands of SSL_CTX_ctrl and SSL_ctrl. In C, macros make these calls.
 const EXTRA_CHAIN_CERT = 14
 const SET_MODE = 33
 const SET_SESSION_CACHE_MODE = 44
@@ -38,28 +38,31 @@ const VERIFY_FAIL_IF_NO_CERTIFICATE = 2
 const NO_PARTIAL_WILDCARDS = 4
 const ALERT_FATAL = 2
 
-/** A record adds some bytes to what it carries, at most 16 KiB. */
+/** A record carries at most 16 KiB, and adds some bytes to them. */
 const RECORD_BYTES = 16 * 1024
 const RECORD_OVERHEAD_BYTES = 512
 
-/** What is taken at a time of what comes, so that together with the beginning of a record it gives no more than a read may bring. */
+/**
+ * The most bytes that are fed at a time. Together with the beginning of a record that is held already, they open to no more than a read may
+ * bring.
+ */
 export const MAX_FED_BYTES = READ_BUFFER_BYTES - RECORD_BYTES - RECORD_OVERHEAD_BYTES
 
-/** What is encrypted at a time. */
+/** The most bytes that are encrypted at a time. */
 export const MAX_SEALED_BYTES = 64 * 1024
 
-/** The name of the protocol, as ALPN has it: with its length before it. */
+/** The name of the protocol in ALPN's format, with its length before it. */
 const PROTOCOL_LIST = Buffer.from('\x0apostgresql', 'latin1')
 
 const PAGE_BYTES = 4_096
 
-/** Keys and rules: see `contexts.ts`. */
+/** Keys and rules of a context: see `contexts.ts`. */
 export interface ContextSource {
   readonly key?: Buffer | undefined
   readonly cert?: Buffer | undefined
   readonly ca?: Buffer | undefined
   readonly isServer: boolean
-  /** As TLS writes them: 0x0303 is 1.2. */
+  /** As TLS encodes versions: 0x0303 is 1.2. */
   readonly minVersion: number
   readonly maxVersion: number
   readonly ciphers: string
@@ -70,7 +73,7 @@ export interface ContextSource {
 
 let known: OpenSsl | null | undefined
 
-/** Null where it cannot be had. */
+/** Returns the library, or null if it cannot be called here. */
 export function openSsl(): OpenSsl | null {
   if (known === undefined) {
     try {
@@ -83,14 +86,14 @@ export function openSsl(): OpenSsl | null {
 }
 
 /**
- * A context and a connection are addresses, and belong to whoever made them, until they are freed. All connections read from one piece
- * of memory and write to another one: what is fed is taken, and what is sealed is taken out, within one call, so that an idle connection has
+ * Contexts and connections are addresses. They belong to the code that created them, which must free them. All connections read from one
+ * memory BIO and write to another: within one call, fed bytes are consumed and sealed bytes are taken out, so that an idle connection has
  * no buffers.
  */
 export class OpenSsl {
-  /** What was sealed, to be written. */
+  /** Sealed bytes, to be written. */
   readonly sealed = allocateLasting(MAX_SEALED_BYTES + (MAX_SEALED_BYTES / RECORD_BYTES + 4) * RECORD_OVERHEAD_BYTES)
-  /** What was opened, to be read. */
+  /** Opened bytes, to be read. */
   readonly opened = allocateLasting(READ_BUFFER_BYTES)
   readonly #koffi: Koffi
   readonly #copied = Buffer.allocUnsafeSlow(MAX_SEALED_BYTES)
@@ -101,7 +104,7 @@ export class OpenSsl {
   readonly #copiedAddress: number
   readonly #pageAddress: number
   readonly #protocolsAddress: number
-  /** The memory that connections read from, and write to. */
+  /** The memory BIOs that connections read from, and write to. */
   readonly #incoming: number
   readonly #outgoing: number
   #fedBuffer: Buffer | null = null
@@ -116,7 +119,7 @@ export class OpenSsl {
   readonly #error: Call
   readonly #clearErrors: Call
   readonly #memcpy: Call
-  /** Those that run a few times for each connection at most. */
+  /** Calls that run at most a few times for each connection. */
   readonly #calls: ReturnType<typeof declareCalls>
 
   constructor(koffi: Koffi) {
@@ -148,7 +151,10 @@ export class OpenSsl {
 
   // For each chunk
 
-  /** Makes bytes `start` to `end`, at most MAX_FED_BYTES, what `open` reads from. All of it must be taken before anybody else is fed. */
+  /**
+   * Makes bytes `start` to `end`, at most MAX_FED_BYTES, the input of `shakeHands` and `open`. All of it must be consumed before another
+   * connection is fed.
+   */
   feed(buffer: Buffer, start: number, end: number): void {
     const length = end - start
     invariant(start >= 0 && length >= 0 && end <= buffer.length, 'a span outside of its buffer is fed')
@@ -160,23 +166,23 @@ export class OpenSsl {
     invariant(taken === length, 'OpenSSL has no memory left')
   }
 
-  /** Whether something that was fed was not taken. */
+  /** Whether some of the fed bytes were not consumed. */
   get hasFed(): boolean {
     return this.#bioPending(this.#incoming) > 0
   }
 
-  /** Nothing of what was fed is to be seen by whoever comes next. */
+  /** Drops fed bytes that were not consumed, so that the next connection does not read them. */
   dropFed(): void {
     while (this.#bioRead(this.#incoming, this.#copiedAddress, this.#copied.length) > 0);
   }
 
-  /** Opens what was fed into `opened` from `at` on. Returns how many bytes, or none and less: then `errorOf` tells why. */
+  /** Opens (decrypts) what was fed into `opened`, from offset `at`. Returns the number of bytes. If it is 0 or less, `errorOf` tells why. */
   open(connection: number, at: number): number {
     invariant(at >= 0 && at <= this.opened.length, 'there is no such place')
     return this.#read(connection, this.#openedAddress + at, this.opened.length - at)
   }
 
-  /** Seals a span of at most MAX_SEALED_BYTES. Returns whether that went well; `takeSealed` gives what came of it. */
+  /** Seals (encrypts) a span of at most MAX_SEALED_BYTES. Returns whether that worked; `takeSealed` then gives the result. */
   seal(connection: number, buffer: Buffer, start: number, end: number): boolean {
     const length = end - start
     invariant(start >= 0 && length > 0 && length <= MAX_SEALED_BYTES && end <= buffer.length, 'no span to be sealed')
@@ -184,29 +190,32 @@ export class OpenSsl {
     return this.#write(connection, this.#copiedAddress, length) === length
   }
 
-  /** Puts what is to be written into `sealed`, and returns how much that is. If it is all that has room, there is more. */
+  /** Moves bytes that are to be written into `sealed`, and returns their number. If they fill `sealed`, there are more. */
   takeSealed(): number {
     return Math.max(0, this.#bioRead(this.#outgoing, this.#sealedAddress, this.sealed.length))
   }
 
-  /** Why a call has returned none or less. */
+  /** Returns why a call has returned 0 or less. */
   errorOf(connection: number, result: number): number {
     return this.#error(connection, result)
   }
 
-  /** Before a call whose error will be asked for: whatever others have left behind. */
+  /** Drops errors that earlier calls have left behind. Must precede any call whose error is asked for. */
   clearErrors(): void {
     this.#clearErrors()
   }
 
   // For each connection
 
-  /** Which is the server's side if `isServer`. Its peer is verified as said; `host` is asked for by name, and verified if wanted. */
+  /**
+   * Creates a connection: the server's side if `side.isServer`. A client announces `host` if it is a name, and verifies it if
+   * `side.verifies` is `host`.
+   */
   connect(context: number, side: Side): number {
     const calls = this.#calls
     const connection = calls.SSL_new(context)
     if (connection === 0) throw this.#failure('SSL_new')
-    // It frees what it holds.
+    // The connection frees the BIOs that it holds, so that each needs another reference.
     calls.BIO_up_ref(this.#incoming)
     calls.BIO_up_ref(this.#outgoing)
     calls.SSL_set_bio(connection, this.#incoming, this.#outgoing)
@@ -230,12 +239,12 @@ export class OpenSsl {
     return connection
   }
 
-  /** 1 once it is done; else `errorOf` tells why. */
+  /** Returns 1 once the handshake is complete; otherwise `errorOf` tells why. */
   shakeHands(connection: number): number {
     return this.#handshake(connection)
   }
 
-  /** What went wrong, in OpenSSL's words. */
+  /** Returns what went wrong, in OpenSSL's words. */
   reasonOf(connection: number): string {
     const calls = this.#calls
     const reasons: string[] = []
@@ -244,18 +253,18 @@ export class OpenSsl {
       if (reason !== null && reason !== '') reasons.push(reason)
     }
     const [reason = 'the TLS connection is broken'] = reasons
-    // It is looked at also where nobody minds.
+    // Certificates are examined even if nobody asked to verify them, so the verify result explains only this error.
     if (reason !== 'certificate verify failed') return reason
     return calls.X509_verify_cert_error_string(calls.SSL_get_verify_result(connection)) ?? reason
   }
 
-  /** `TLSv1.3/TLS_AES_256_GCM_SHA384` */
+  /** Returns protocol version and cipher, such as `TLSv1.3/TLS_AES_256_GCM_SHA384`. */
   describe(connection: number): string {
     const { SSL_get_version, SSL_get_current_cipher, SSL_CIPHER_standard_name } = this.#calls
     return `${SSL_get_version(connection)}/${SSL_CIPHER_standard_name(SSL_get_current_cipher(connection))}`
   }
 
-  /** Whether both have agreed on Postgres' protocol. */
+  /** Whether both sides have agreed on PostgreSQL's protocol (ALPN). */
   hasProtocol(connection: number): boolean {
     this.#page.fill(0, 0, 16)
     this.#calls.SSL_get0_alpn_selected(connection, this.#pageAddress, this.#pageAddress + 8)
@@ -265,7 +274,7 @@ export class OpenSsl {
     return PROTOCOL_LIST.compare(this.#page, 16, 16 + length, 1) === 0
   }
 
-  /** In DER; null where it has shown none. */
+  /** Returns the peer's certificate in DER; null if it has shown none. */
   peerCertificate(connection: number): Buffer | null {
     const { SSL_get1_peer_certificate, i2d_X509, X509_free } = this.#calls
     const certificate = SSL_get1_peer_certificate(connection)
@@ -274,7 +283,7 @@ export class OpenSsl {
       const length = i2d_X509(certificate, 0)
       if (length <= 0) return null
       const bytes = Buffer.allocUnsafeSlow(length)
-      // It moves on the address that it is given.
+      // i2d_X509 advances the pointer that it is given.
       this.#page.writeBigUInt64LE(BigInt(this.#addressOf(bytes)), 0)
       return i2d_X509(certificate, this.#pageAddress) === length ? bytes : null
     } finally {
@@ -282,7 +291,7 @@ export class OpenSsl {
     }
   }
 
-  /** Says goodbye: to be written as all else. */
+  /** Seals the alert that ends the connection, to be written like all other output. */
   sayGoodbye(connection: number): void {
     this.#calls.SSL_shutdown(connection)
   }
@@ -293,7 +302,7 @@ export class OpenSsl {
 
   // For each context
 
-  /** Throws with OpenSSL's words where it cannot be made. */
+  /** Throws an error in OpenSSL's words if the context cannot be created. */
   createContext(source: ContextSource): number {
     const calls = this.#calls
     this.#clearErrors()
@@ -314,14 +323,14 @@ export class OpenSsl {
     this.#calls.SSL_CTX_free(context)
   }
 
-  /** Whoever connects from now on gets a ticket, sealed with these keys, and may come with one. */
+  /** From now on, clients that connect get a ticket that is sealed with these keys, and may come with one. */
   giveTickets(context: number, keys: Buffer): void {
     invariant(keys.length === TICKET_KEYS_BYTES, 'these are no keys for tickets')
     const { SSL_CTX_ctrl, SSL_CTX_clear_options, SSL_CTX_set_num_tickets } = this.#calls
     keys.copy(this.#page)
     const isTaken = SSL_CTX_ctrl(context, SET_TICKET_KEYS, TICKET_KEYS_BYTES, this.#pageAddress) === 1
     this.#page.fill(0, 0, TICKET_KEYS_BYTES)
-    // Without keys of ours there would be OpenSSL's own, which no other process has.
+    // Otherwise OpenSSL would use keys of its own, which no other process has. There are no tickets then.
     if (!isTaken) return
     SSL_CTX_clear_options(context, OP_NO_TICKET)
     SSL_CTX_set_num_tickets(context, 1)
@@ -358,14 +367,14 @@ export class OpenSsl {
     if (source.ca) this.#trust(context, source.ca, source.isServer)
   }
 
-  /** The first one is ours, and the others lie between it and its authority. */
+  /** The first certificate is ours; the others lie between it and its authority. */
   #useCertificates(context: number, pem: Buffer): void {
     const { PEM_read_bio_X509_AUX, PEM_read_bio_X509, SSL_CTX_use_certificate, SSL_CTX_ctrl, X509_free } = this.#calls
     this.#reading(pem, (bio) => {
       const own = PEM_read_bio_X509_AUX(bio, 0, 0, 0)
       if (own === 0 || SSL_CTX_use_certificate(context, own) !== 1) throw this.#failure('the certificate')
       X509_free(own)
-      // The context keeps each of them.
+      // The context takes ownership of each of these.
       for (let next = PEM_read_bio_X509(bio, 0, 0, 0); next !== 0; next = PEM_read_bio_X509(bio, 0, 0, 0))
         if (SSL_CTX_ctrl(context, EXTRA_CHAIN_CERT, 0, next) !== 1) throw this.#failure('the certificate')
     })
@@ -398,7 +407,7 @@ export class OpenSsl {
 
   readonly #chooseProtocol: number
 
-  /** `SSL_CTX_alpn_select_cb_func`: whoever offers protocols, and not ours, is refused. */
+  /** `SSL_CTX_alpn_select_cb_func`: a client that offers protocols, but not ours, is refused. */
   #registerCallback(): number {
     const { proto, register, pointer } = this.#koffi
     const type = proto('int', ['uint64', 'uint64', 'uint64', 'uint64', 'uint32', 'uint64'])
@@ -439,18 +448,18 @@ export class OpenSsl {
 
 export const TICKET_KEYS_BYTES = 80
 
-/** How a connection begins. */
+/** How a connection begins: on which side, and how the peer is verified. */
 export type Side =
   | { readonly isServer: true; readonly verifiesPeer: boolean }
   | {
       readonly isServer: false
       readonly host: string
-      /** Names are told to the server, and addresses are not (RFC 6066). */
+      /** Names are sent to the server, addresses are not (RFC 6066). */
       readonly isName: boolean
       readonly verifies: 'nothing' | 'certificate' | 'host'
     }
 
-/** Whether Postgres' protocol is in a list of ALPN: names, each with its length before it. */
+/** Whether PostgreSQL's protocol is in an ALPN list: names, each with its length before it. */
 function offers(list: Buffer): boolean {
   for (let at = 0; at < list.length; at += 1 + (list[at] as number)) {
     const end = at + 1 + (list[at] as number)

@@ -1,6 +1,7 @@
 /**
- * Hot path: a channel whose bytes another channel carries, sealed by OpenSSL. Per chunk one call to feed and one to open, or one to seal and
- * one to take what came of it; nothing is allocated. What the transport promises it promises here as well, since it does the work.
+ * Hot path: a channel whose bytes another channel (the carrier) carries, sealed by OpenSSL. Each chunk costs one call to feed and one to
+ * open it, or one to seal it and one to take the result; nothing is allocated. The promises of `Channel` hold here because they hold for
+ * the carrier, which does the work.
  */
 
 import { X509Certificate } from 'node:crypto'
@@ -20,7 +21,7 @@ import {
   SSL_ERROR_ZERO_RETURN,
 } from './library.ts'
 
-/** `closing`: we are leaving, and the carrier tells when that is over. `closed`: the listener was told, or is about to be. */
+/** `closing`: we have closed the channel, and the carrier reports when that is over. `closed`: the listener was told, or is about to be. */
 type State = 'shaking hands' | 'open' | 'closing' | 'closed'
 
 const TLS_MOVES: Readonly<Record<State, readonly State[]>> = {
@@ -30,24 +31,24 @@ const TLS_MOVES: Readonly<Record<State, readonly State[]>> = {
   closed: [],
 }
 
-/** Whoever leaves the carrier to itself. */
+/** The carrier's listener once this channel has left the carrier to itself. */
 const GONE: ChannelListener = { onRead() {}, onDrained() {}, onClosed() {} }
 
 const LEFT = 'OpenSSL has not taken all that has come'
 
-/** Most connections have one of few ciphers. */
+/** Shares equal texts: most connections have one of few ciphers. */
 const texts = new SharedTexts()
 
 export interface TlsChannelOptions {
   readonly library: OpenSsl
-  /** Of `OpenSsl.connect`; it is freed here. */
+  /** From `OpenSsl.connect`. The channel frees it. */
   readonly connection: number
   readonly side: Side
-  /** Both must have agreed on Postgres' protocol. */
+  /** Both sides must agree on PostgreSQL's protocol (ALPN). */
   readonly needsProtocol: boolean
-  /** What we show, in DER; null on the client's side. */
+  /** The certificate that we show, in DER; null on the client's side. */
   readonly ownCertificate: Buffer | null
-  /** What the peer has sent already. */
+  /** Bytes that the peer has sent already. */
   readonly first?: Buffer | undefined
 }
 
@@ -55,7 +56,7 @@ export class TlsChannel implements Channel, ChannelListener {
   readonly peer: Address
   readonly local: Address
   listener: ChannelListener = NOBODY
-  /** In DER; of the client's side once it has shown one. */
+  /** In DER. On the client's side, null until the server has shown one. */
   serverCertificate: Buffer | null
   certificateName: string | null = null
   tls = ''
@@ -65,12 +66,12 @@ export class TlsChannel implements Channel, ChannelListener {
   #connection: number
   #state: State = 'shaking hands'
   #isPaused = false
-  /** What came while it was paused, sealed as it was. */
+  /** Bytes that came while the channel was paused, still sealed. */
   #held: Buffer | null = null
   #isGoingOn = false
-  /** What was written before hands were shaken. */
+  /** Bytes that were written before the handshake was complete. */
   #early: Buffer | null = null
-  /** What OpenSSL has answered by itself, as to a change of keys, since the peer has last taken all that it was owed. */
+  /** How many bytes OpenSSL has answered by itself, such as to a change of keys, since the peer last took all that it was owed. */
   #answersBytes = 0
 
   constructor(carrier: Channel, options: TlsChannelOptions) {
@@ -115,7 +116,7 @@ export class TlsChannel implements Channel, ChannelListener {
     } catch (problem) {
       this.#giveUp(problem)
     }
-    // What is owed is counted as it is sent.
+    // Owed bytes are counted sealed, as they are sent.
     return Math.max(0, length - (this.#carrier.owedBytes - owedBefore))
   }
 
@@ -129,7 +130,7 @@ export class TlsChannel implements Channel, ChannelListener {
     this.#isPaused = false
     if (this.#held === null) this.#carrier.resume()
     else if (!this.#isGoingOn) {
-      // Not within the call that resumes.
+      // Not within the call of `resume`.
       this.#isGoingOn = true
       setImmediate(this.#goOn)
     }
@@ -154,7 +155,7 @@ export class TlsChannel implements Channel, ChannelListener {
   // The carrier
 
   onRead(buffer: Buffer, start: number, end: number): void {
-    // The carrier was paused in the midst of what it had.
+    // The carrier was paused while it still had bytes to deliver.
     if (this.#held !== null) this.#held = Buffer.concat([this.#held, buffer.subarray(start, end)])
     else this.#take(buffer, start, end)
   }
@@ -215,8 +216,8 @@ export class TlsChannel implements Channel, ChannelListener {
   }
 
   /**
-   * All that was fed is taken here before anybody is told, and all that OpenSSL has to say of it is sent: the memory is everybody's. What is
-   * left of a record OpenSSL keeps for the connection.
+   * Consumes all fed bytes, and sends all of OpenSSL's answers to them, before the listener is called: all connections share the memory
+   * BIOs. The beginning of an incomplete record is kept by OpenSSL, for the connection.
    */
   #open(): void {
     const library = this.#library
@@ -227,7 +228,7 @@ export class TlsChannel implements Channel, ChannelListener {
       if (result <= 0) break
       opened += result
     } while (library.hasFed)
-    // It is asked before anybody else has OpenSSL do something.
+    // Ask for the error before anything else calls OpenSSL.
     const error = result > 0 ? SSL_ERROR_WANT_READ : library.errorOf(this.#connection, result)
     const isLeft = result <= 0 && error === SSL_ERROR_WANT_READ && library.hasFed
     const isDeaf = this.#flushAnswers()
@@ -259,7 +260,7 @@ export class TlsChannel implements Channel, ChannelListener {
       }
       problem = new Error(LEFT)
     } else if (error !== 0) problem = this.#reasonNot()
-    // Before anything that may throw.
+    // Flush before anything that may throw.
     this.#flush()
     problem ??= this.#learn()
     if (problem !== null) {
@@ -267,7 +268,7 @@ export class TlsChannel implements Channel, ChannelListener {
       this.#end(problem)
       return
     }
-    // What was looked up may have left some behind.
+    // The look-ups of `#learn` may have left errors behind.
     library.clearErrors()
     this.#enter('open')
   }
@@ -278,7 +279,7 @@ export class TlsChannel implements Channel, ChannelListener {
     if (this.isOpen && this.#carrier.owedBytes === 0) this.listener.onDrained()
   }
 
-  /** What is known once hands were shaken; or what is wrong with it. Throws where a certificate cannot be understood. */
+  /** Notes what is known after the handshake, or returns what is wrong with it. Throws if a certificate cannot be parsed. */
   #learn(): Error | null {
     const { side, needsProtocol } = this.#options
     const library = this.#library
@@ -314,7 +315,7 @@ export class TlsChannel implements Channel, ChannelListener {
     this.#flush()
   }
 
-  /** Returns how many bytes. */
+  /** Writes all sealed bytes to the carrier. Returns their number. */
   #flush(): number {
     const { sealed } = this.#library
     let all = 0
@@ -327,7 +328,10 @@ export class TlsChannel implements Channel, ChannelListener {
     return all
   }
 
-  /** Nobody above knows of these answers, and so nobody stops reading for them. Returns whether they are too many. */
+  /**
+   * Sends the answers that OpenSSL has made by itself. The listener does not know of them, and so nobody stops reading because of them.
+   * Returns whether the peer has left too many unread.
+   */
   #flushAnswers(): boolean {
     const bytes = this.#flush()
     if (bytes === 0) return false
@@ -337,7 +341,7 @@ export class TlsChannel implements Channel, ChannelListener {
 
   // The end
 
-  /** The memory is everybody's: what has come up here must not reach the next one. */
+  /** Ends the channel after an exception. All connections share the memory BIOs: bytes that this one has left there must not reach the next one. */
   #giveUp(problem: unknown): void {
     const library = this.#library
     library.dropFed()
@@ -347,7 +351,7 @@ export class TlsChannel implements Channel, ChannelListener {
       this.#end(problem instanceof Error ? problem : new Error(String(problem)))
   }
 
-  /** The peer has left, or cannot be talked to: it gets what we owe it, and the listener is told soon. */
+  /** The peer has left, or cannot be talked to. It still gets what we owe it, and the listener is told soon. */
   #end(problem: Error | null): void {
     this.#enter('closed')
     this.#carrier.listener = GONE

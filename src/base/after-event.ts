@@ -1,21 +1,22 @@
 /**
- * Hot path: what follows from an event, and must not mix with the work on it: it is done when that is over, and before the next event.
- * A microtask would do as well, but costs as much as all the rest of a small transaction in the pool, and is drained for each event.
+ * Hot path: runs work that follows from an event, but must not mix with the handling of the event: when that is over, and before the next
+ * event. A microtask would do as well, but costs as much as all the rest of a small transaction in the pool, and the queue would be drained
+ * for each event.
  */
 
 export interface Follower<T> {
-  /** The work on the event is over. If it throws, whoever comes behind is told after the next event. */
+  /** Called when the handling of the event is over. If it throws, the followers behind it are called after the next event. */
   onEventOver(item: T): void
 }
 
 let depth = 0
-/** Who is to be told, and of what, in turn: those from `next` up to `count`. */
+/** The followers to be called and the items to call them with, in this order: those from `next` up to `count`. */
 const followers: (Follower<unknown> | null)[] = []
 const items: unknown[] = []
 let next = 0
 let count = 0
 
-/** Called by whoever tells of events, with `eventEnds` behind each. */
+/** Called by code that reports events, before each event. `eventEnds` must follow behind it. */
 export function eventBegins(): void {
   depth++
 }
@@ -28,12 +29,12 @@ export function eventEnds(): void {
   }
 }
 
-/** One event is to be told as several: what has followed so far comes before the next of them. */
+/** Called where one event is reported as several: runs the followers so far before the next part of the event. */
 export function eventGoesOn(): void {
   if (depth === 1 && count > 0) tellAll()
 }
 
-/** Outside of any event it is told in a microtask. */
+/** Has `follower.onEventOver(item)` called after the current event. Outside of any event, it is called in a microtask. */
 export function afterEvent<T>(follower: Follower<T>, item: T): void {
   if (depth > 0) {
     followers[count] = follower as Follower<unknown>
@@ -42,7 +43,7 @@ export function afterEvent<T>(follower: Follower<T>, item: T): void {
   } else queueMicrotask(() => follower.onEventOver(item))
 }
 
-/** What is told may bring about more of its kind: that comes behind the rest, not one within the other. */
+/** A follower may add further followers. They are called behind the rest, not one within the other. */
 function tellAll(): void {
   while (next < count) {
     const follower = followers[next] as Follower<unknown>

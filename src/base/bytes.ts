@@ -1,12 +1,12 @@
-/** Hot path: copies stretches of bytes, and tells them apart without making strings of them. Figures are in docs/performance.md. */
+/** Hot path: copies, hashes and compares spans of bytes without making strings of them. Figures are in docs/performance.md. */
 
-/** Other numbers in each process, so that nobody can choose texts whose hashes are the same. */
+/** A different number in each process, so that nobody can choose texts whose hashes are equal. */
 const SEED = (Math.random() * 0x1_0000_0000) | 0
 
-/** Up to so many bytes a loop is faster than the call of `Buffer.compare`. */
+/** Up to this many bytes, a loop is faster than a call of `Buffer.compare`. */
 const SHORT_BYTES = 64
 
-/** Of all bytes from `start` to `end`. Between 0 and 2 ** 29, which fits into the smallest kind of number that V8 has. */
+/** Returns a hash of all bytes from `start` to `end`. It is less than 2 ** 29 and not negative, which fits into V8's smallest kind of number. */
 export function hashBytes(buffer: Buffer, start: number, end: number): number {
   let even = SEED ^ (end - start)
   let odd = ~SEED
@@ -21,10 +21,10 @@ export function hashBytes(buffer: Buffer, start: number, end: number): number {
   return finish(Math.imul(even ^ odd, 0x85ebca6b))
 }
 
-/** How many words of a longer stretch are looked at. */
+/** How many words of a longer span are looked at. */
 const SAMPLES = 16
 
-/** Of some bytes only, in constant time: good enough to find what is compared then. */
+/** Returns a hash of some of the bytes only, in constant time: good enough to find candidates, which are then compared. */
 export function sampleBytes(buffer: Buffer, start: number, end: number): number {
   const length = end - start
   if (length <= 4 * SAMPLES) return hashBytes(buffer, start, end)
@@ -47,10 +47,10 @@ export function equalsBytes(buffer: Buffer, start: number, end: number, other: B
   return true
 }
 
-/** Up to so many bytes a loop is faster than the call of `Buffer.copy`. */
+/** Up to this many bytes, a loop is faster than a call of `Buffer.copy`. */
 const SHORT_COPY_BYTES = 64
 
-/** Copies the bytes from `start` to `end` to `target` at `at`, where there must be room, and returns where they end there. */
+/** Copies the bytes from `start` to `end` to offset `at` of `target`, where there must be room. Returns the offset at which they end there. */
 export function copyBytes(buffer: Buffer, start: number, end: number, target: Buffer, at: number): number {
   const length = end - start
   if (length > SHORT_COPY_BYTES) buffer.copy(target, at, start, end)

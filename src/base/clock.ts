@@ -1,25 +1,25 @@
-/** The time as the whole process sees it: cached, so that asking costs a field read, and moved by hand in tests. */
+/** The time as the whole process sees it: cached, so that reading it costs a field access, and moved by hand in tests. */
 
 export interface Clock {
-  /** Milliseconds since some fixed point, with fractions; never goes back. As fresh as the last `refresh`. */
+  /** Milliseconds since some fixed point, with fractions. Never goes back. As fresh as the last `refresh`. */
   readonly nowMs: number
-  /** Reads the real time again. Called where work enters the process: a chunk read, a timer. */
+  /** Reads the real time again. Called where work enters the process: by a chunk that was read, or a timer. */
   refresh(): void
-  /** How much later than `nowMs` it really is. */
+  /** How far `nowMs` is behind the real time. */
   behindMs(): number
   /** The wall clock in milliseconds since 1970, for people to read. */
   wallMs(): number
 }
 
-// Node's global is looked up anew each time that it is named, which costs as much as the call.
+// A local variable, because Node looks up its global anew for each use, which costs as much as the call.
 const timer = performance
 
-/** The moment at which time stands still; -1 while it does not. */
+/** The moment at which time stands still; -1 while it runs. */
 let stoppedMs = -1
 
 /**
- * Until `startTime`, system clocks refresh to this moment: what was waiting together has come at one time, whenever its turn is, and
- * the time need not be read for each.
+ * Until `startTime`, system clocks refresh to this moment: events that were waiting together have arrived at one time, whenever their turn
+ * comes, and the time need not be read for each of them.
  */
 export function stopTime(): void {
   stoppedMs = timer.now()

@@ -1,4 +1,4 @@
-/** Lets so much work go on at the same time; the rest waits in line. */
+/** Limits how many pieces of work run at the same time. The others wait in line. */
 
 export class FewAtOnce {
   readonly #max: number

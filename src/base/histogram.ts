@@ -1,6 +1,6 @@
-/** Hot path: counts lengths of time in buckets, so that percentiles can be told later. Nothing is allocated per length. */
+/** Hot path: counts lengths of time in buckets, from which percentiles can be computed later. Nothing is allocated per length. */
 
-/** Upper bounds in milliseconds, from 100 µs to a minute; what is longer counts in one more bucket. */
+/** Upper bounds in milliseconds, from 100 µs to a minute. Longer times count in one more bucket. */
 export const BUCKETS_MS: readonly number[] = [
   0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 60_000,
 ]
@@ -12,21 +12,21 @@ export class Histogram {
 
   note(ms: number): void {
     this.sumMs += ms
-    // Most are short, and so is the way to their bucket.
+    // Most times are short, so that this loop soon finds their bucket.
     let bucket = 0
     while (bucket < BUCKETS_MS.length && ms > (BUCKETS_MS[bucket] as number)) bucket++
     ;(this.counts[bucket] as number)++
   }
 }
 
-/** What is known of many lengths of time: plain data, which can be added up. */
+/** What is known about many lengths of time: plain data, which can be added up. */
 export interface Lengths {
   readonly counts: readonly number[]
   readonly sumMs: number
 }
 
 export function lengthsOf({ counts, sumMs }: Histogram): Lengths {
-  // By its iterator a typed array takes five times as long, and there may be thousands.
+  // Copying a typed array by its iterator takes five times as long, and there may be thousands of them.
   const copy = new Array<number>(counts.length)
   for (let bucket = 0; bucket < counts.length; bucket++) copy[bucket] = counts[bucket] as number
   return { counts: copy, sumMs }
@@ -39,7 +39,7 @@ export function addLengths(one: Lengths, other: Lengths): Lengths {
   }
 }
 
-/** Lengths that others are added to, where there are too many to make new ones for each. */
+/** A sum to which lengths are added in place, where there are too many to create a new object for each. */
 export class SumOfLengths implements Lengths {
   readonly counts: number[]
   sumMs: number
@@ -57,8 +57,8 @@ export class SumOfLengths implements Lengths {
 }
 
 /**
- * A length that the given part of all does not exceed: exact to a bucket, and within it as if all were spread evenly. null if there were none;
- * Infinity if it is longer than the longest bucket.
+ * Returns the length of time that the given part of all does not exceed: exact to a bucket, and interpolated within it as if all were
+ * spread evenly. Returns null if there are none, and Infinity if it is longer than the longest bucket.
  *
  * @param part from 0 to 1
  */

@@ -1,11 +1,11 @@
-/** Numbers for clients and servers: those of all processes of a fleet differ, and each fits into the int4 in which the console shows it. */
+/** Ids of clients and servers. The ids of all processes of a fleet differ, and each fits into the int4 in which the console shows it. */
 
 const MAX_ID = 0x7fffffff
 
-/** With several processes, the lowest byte names the process. */
+/** With several processes, the lowest byte of an id is the number of the process. */
 const STEP = 256
 
-/** In a fleet: the process whose client or server has this id. */
+/** In a fleet: returns the number of the process whose client or server has this id. */
 export function processOf(id: number): number {
   return id % STEP
 }
@@ -20,7 +20,7 @@ export class Ids {
     this.#process = process
   }
 
-  /** The next one that nobody has. After some two thousand millions (or, in a fleet, eight millions) they begin anew. */
+  /** Returns the next id that is not taken. After some two billion ids (in a fleet, eight million) they begin again. */
   take(): number {
     const step = this.#process === 0 ? 1 : STEP
     do {

@@ -1,4 +1,4 @@
-/** Checks for our own mistakes: a failed invariant ends what it concerns and fails the test run. */
+/** Checks for our own mistakes: a failed invariant ends the work that it concerns, and fails the test run. */
 
 export class InvariantError extends Error {
   override readonly name = 'InvariantError'
@@ -8,7 +8,7 @@ type Witness = (error: InvariantError) => void
 
 let witness: Witness | null = null
 
-/** Throws an `InvariantError` unless `holds`. The message is only for developers: it names what was believed. */
+/** Throws an `InvariantError` unless `holds`. The message is for developers only. */
 export function invariant(holds: boolean, message: string): asserts holds {
   if (holds) return
   const error = new InvariantError(message)
@@ -16,7 +16,7 @@ export function invariant(holds: boolean, message: string): asserts holds {
   throw error
 }
 
-/** Tells `next` of each failure before it is thrown, so that a failure which somebody catches is still seen. Returns the one before. */
+/** Calls `next` with each failure before it is thrown, so that a failure that is caught somewhere is still seen. Returns the previous witness. */
 export function onInvariantFailure(next: Witness | null): Witness | null {
   const before = witness
   witness = next

@@ -1,14 +1,14 @@
-/** Addresses of IPv4 and IPv6 as bytes. An address of IPv4 that is written as one of IPv6 (::ffff:10.0.0.1) is one of IPv4. */
+/** IPv4 and IPv6 addresses as bytes. An IPv4 address that is written as an IPv6 address (::ffff:10.0.0.1) counts as an IPv4 address. */
 
 export type IpBytes = readonly number[]
 
-/** 4 or 16 bytes; null if the text is no address. A zone (%eth0) is left out. */
+/** Returns 4 or 16 bytes; null if the text is not an address. A zone (%eth0) is left out. */
 export function parseIp(text: string): IpBytes | null {
   const plain = text.replace(/%.*$/, '')
   return plain.includes(':') ? parseIpv6(plain) : parseIpv4(plain)
 }
 
-/** Whether the first `bits` of both are the same. Addresses of two families never are. */
+/** Whether the first `bits` bits of both are equal. Addresses of different families never are. */
 export function isWithin(address: IpBytes, network: IpBytes, bits: number): boolean {
   if (address.length !== network.length) return false
   for (let at = 0; at * 8 < bits; at++) {
@@ -19,7 +19,7 @@ export function isWithin(address: IpBytes, network: IpBytes, bits: number): bool
   return true
 }
 
-/** How many bits of a mask (255.255.0.0) are set; null where they are not in one piece at the beginning. */
+/** Returns how many bits of a mask (255.255.0.0) are set; null if they are not all together at its beginning. */
 export function maskBits(mask: IpBytes): number | null {
   const bits = mask.map((byte) => byte.toString(2).padStart(8, '0')).join('')
   const match = /^(1*)0*$/.exec(bits)

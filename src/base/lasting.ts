@@ -1,9 +1,9 @@
 /**
- * Memory that lives as long as the process and out of which much is written: who writes by address may remember where it lies, in place
- * of copying from it.
+ * Memory that lives as long as the process, and from which much is written. Code that writes by address may remember the address of such
+ * memory, instead of copying from it.
  */
 
-/** All of it: a few, so that one may look through them. */
+/** All such buffers: few enough to look through them. */
 export const lastingBuffers: Buffer[] = []
 
 export function allocateLasting(bytes: number): Buffer {

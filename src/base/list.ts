@@ -56,7 +56,7 @@ export class List<T extends Linked<T>> {
     return item.link.list === this
   }
 
-  /** Walks from first to last. The item at hand may be removed meanwhile; others must not. */
+  /** Iterates from first to last. The current item may be removed meanwhile; others must not. */
   *[Symbol.iterator](): Generator<T> {
     let item = this.first
     while (item) {

@@ -1,14 +1,14 @@
-/** Keeps a flood of like lines from hiding the others in the log, and from filling the disk. */
+/** Keeps a flood of similar lines from hiding the others in the log, and from filling the disk. */
 
-/** How many kinds of lines are counted at the same time; beyond that all pass. */
+/** The most kinds of lines that are counted at the same time. Beyond that, all lines pass. */
 const MAX_KINDS = 1_000
 
 interface Kind {
-  /** The second that is counted. */
+  /** The second for which lines are counted. */
   second: number
   written: number
   leftOut: number
-  /** The last one that was left out. */
+  /** The last line that was left out. */
   sentence: string
 }
 
@@ -18,7 +18,7 @@ export interface LeftOut {
 }
 
 export class LogLimit {
-  /** How many lines of a kind are written in a second; 0 is no limit. */
+  /** How many lines of one kind are written per second; 0 means no limit. */
   perSecond: number
   readonly #kinds = new Map<string, Kind>()
   #second = 0
@@ -27,7 +27,7 @@ export class LogLimit {
     this.perSecond = perSecond
   }
 
-  /** Whether a line may be written; it is counted. */
+  /** Counts the line, and returns whether it may be written. */
   passes(sentence: string, wallMs: number): boolean {
     if (this.perSecond === 0) return true
     const second = Math.floor(wallMs / 1000)
@@ -38,7 +38,7 @@ export class LogLimit {
       kind = { second, written: 0, leftOut: 0, sentence }
       this.#kinds.set(name, kind)
     }
-    // What was left out in the last second is still to be told: see `takeLeftOut`.
+    // `leftOut` stays as it is: `takeLeftOut` still has to report it.
     if (kind.second !== second) {
       kind.second = second
       kind.written = 0
@@ -52,7 +52,7 @@ export class LogLimit {
     return false
   }
 
-  /** What has been left out in seconds that are over, and was not told yet. */
+  /** Returns the lines that were left out in seconds that are over and have not been reported yet. */
   takeLeftOut(wallMs: number): readonly LeftOut[] {
     const second = Math.floor(wallMs / 1000)
     if (second === this.#second || this.#kinds.size === 0) return NOTHING
@@ -69,7 +69,7 @@ export class LogLimit {
 
 const NOTHING: readonly LeftOut[] = []
 
-/** Lines that differ in numbers and in what stands in quotes are of one kind. */
+/** Lines that differ only in numbers and in quoted text are of one kind. */
 function kindOf(sentence: string): string {
   return sentence.replaceAll(/"[^"]*"|'[^']*'|\d+/g, '#')
 }

@@ -1,11 +1,11 @@
-/** One line per event, as text or as JSON, for whoever runs the pooler. */
+/** Writes one line per event, as text or as JSON, for the operator. */
 
 import { CONTROLS } from './control-characters.ts'
 import type { LogLimit } from './log-limit.ts'
 
 export type Level = 'debug' | 'info' | 'warning' | 'error'
 
-/** What a line is about: kept apart from the sentence, so that JSON lines can be searched by field. */
+/** The details of a line: kept apart from its sentence, so that JSON lines can be searched by field. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>
 
 export interface Log {
@@ -14,7 +14,7 @@ export interface Log {
   info(sentence: string, fields?: LogFields): void
   warning(sentence: string, fields?: LogFields): void
   error(sentence: string, fields?: LogFields): void
-  /** Of lines that there were too many of, how many were not written; once the second is over. */
+  /** Reports how many lines were left out because there were too many of their kind, once the second is over. */
   tellLeftOut(): void
 }
 
@@ -23,22 +23,22 @@ export type LogFormat = 'text' | 'json'
 const LABELS: Record<Level, string> = { debug: 'DEBUG', info: 'LOG', warning: 'WARNING', error: 'ERROR' }
 const RANKS: Record<Level, number> = { debug: 0, info: 1, warning: 2, error: 3 }
 
-/** Read for each line anew: format and level may change. */
+/** Read again for each line, since format and level may change. */
 export interface LogOptions {
   format: LogFormat
-  /** The least level that is written. */
+  /** The lowest level that is written. */
   level: Level
-  /** For warnings and errors. */
+  /** Applies to warnings and errors. */
   readonly limit?: LogLimit
   wallMs(): number
-  /** @param bare without time, process and level, for those that add these themselves; as JSON it is the whole line */
+  /** @param bare the line without time, process and level, for destinations that add these themselves; with JSON, the whole line */
   write(line: string, level: Level, bare: string): void
 }
 
 /**
- * A line as text is `2024-05-01 12:00:00.000 UTC [pid] LOG C-0x1: app/ada@10.0.0.7:50112 login attempt: …`: the field `subject`
- * stands before the sentence; behind it `client` (the id of the one that a line about something else has to do with), `traceparent`, and
- * `hint` (what to do now), in Postgres' way. The other fields are for JSON only.
+ * A line of text is `2024-05-01 12:00:00.000 UTC [pid] LOG C-0x1: app/ada@10.0.0.7:50112 login attempt: …`. The field `subject` precedes
+ * the sentence. Behind it, in PostgreSQL's manner, come `client` (the id of the client concerned, in a line that is about something else),
+ * `traceparent`, and `hint` (what to do now). The other fields appear only in JSON.
  */
 export function createLog(options: LogOptions): Log {
   function log(level: Level, sentence: string, fields: LogFields = {}): void {
@@ -87,7 +87,7 @@ function textHead(wallMs: number, level: Level): string {
 function bareText(sentence: string, { subject, client, traceparent, hint }: LogFields): string {
   const parts = [sentence]
   if (subject !== undefined) parts.unshift(String(subject))
-  // Its own lines begin with it.
+  // A client's own lines begin with its id.
   if (typeof client === 'number' && !String(subject).startsWith('C-')) parts.push(`client=C-0x${client.toString(16)}`)
   if (traceparent !== undefined) parts.push(`traceparent=${traceparent}`)
   if (hint !== undefined) parts.push(`HINT: ${hint}`)
@@ -111,8 +111,8 @@ function jsonEscape(code: number): string {
 }
 
 /**
- * All control characters, what else log readers take for the end of a line, Unicode's NEL (which is one), LS and PS, and those of
- * bidirectional text, by which a name would turn round what is told of it.
+ * Escapes all control characters, Unicode's NEL among them; LS and PS, which log readers also take for the end of a line; and the controls
+ * of bidirectional text, with which a name would reverse the text behind it.
  */
 function escapeControls(text: string, show: (code: number) => string): string {
   return text.replace(CONTROLS, (character) => show(character.charCodeAt(0)))

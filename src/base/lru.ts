@@ -1,4 +1,4 @@
-/** A map that forgets what was used least recently once it is full. */
+/** A map that, once it is full, drops the entry that was used least recently. */
 
 export class Lru<Key, Value> {
   readonly #capacity: number

@@ -1,4 +1,4 @@
-/** Random bytes in small pieces, of which each client that comes needs some: to ask for many at once costs hardly more than for a few. */
+/** Random bytes in small pieces. Each new client needs some, and asking the system for many at once costs hardly more than asking for a few. */
 
 import { randomFillSync } from 'node:crypto'
 
@@ -8,7 +8,7 @@ export class RandomStock {
   #stock: Buffer = Buffer.alloc(0)
   #given = 0
 
-  /** So many bytes that nobody else gets; a part of a larger buffer. */
+  /** Returns this many bytes, which nobody else gets. They are a part of a larger buffer. */
   take(bytes: number): Buffer {
     if (this.#given + bytes > this.#stock.length) {
       this.#stock = randomFillSync(Buffer.allocUnsafeSlow(Math.max(STOCK_BYTES, bytes)))

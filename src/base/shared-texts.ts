@@ -1,14 +1,14 @@
-/** Texts that come from many peers and are mostly the same: names of users and databases, addresses. Equal ones become one. */
+/** Keeps one copy of equal texts that come from many peers, such as the names of users and databases, and addresses. */
 
 import { Lru } from './lru.ts'
 
-/** Strangers choose some of them. */
+/** A limit, because strangers choose some of the texts. */
 const MAX_TEXTS = 1_000
 
 export class SharedTexts {
   readonly #known = new Lru<string, string>(MAX_TEXTS)
 
-  /** The text itself, or an equal one that others hold already. */
+  /** Returns the text itself, or an equal one that others hold already. */
   share(text: string): string {
     const known = this.#known.get(text)
     if (known !== undefined) return known

@@ -1,11 +1,14 @@
-/** States with a table of moves for what changes its state several times per transaction: there, to look each up by its name would take as long as the change. */
+/**
+ * States with a table of moves, for objects that change their state several times per transaction: looking up each state by its name would
+ * take as long as the change itself.
+ */
 
 /** One of at most 31 states. */
 export interface StateRow<Name extends string> {
   readonly name: Name
-  /** One bit, of its own. */
+  /** One bit, which no other state has. */
   readonly bit: number
-  /** The bits of those that may follow it. */
+  /** The bits of the states that may follow this one. */
   readonly next: number
 }
 
@@ -22,7 +25,7 @@ export function stateRows<Name extends string>(moves: Readonly<Record<Name, read
   return Object.fromEntries(names.map((name) => [name, row(name)])) as Record<Name, StateRow<Name>>
 }
 
-/** Whether the table has this move. */
+/** Whether the table contains this move. */
 export function mayFollow<Name extends string>(from: StateRow<Name>, next: StateRow<Name>): boolean {
   return (from.next & next.bit) !== 0
 }

@@ -1,7 +1,7 @@
-/** What Node's timers take: one that is to last longer is over at once. */
+/** The longest time that Node's timers accept: a timer with a longer one fires at once. */
 export const MAX_TIMER_MS = 2_147_483_647
 
-/** Calls back once. That does not keep a process from ending that has nothing else to do any more. */
+/** Calls `work` once. The timer does not keep the process alive if it has nothing else to do. */
 export function later(ms: number, work: () => void): void {
   setTimeout(work, ms).unref()
 }

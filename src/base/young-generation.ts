@@ -1,11 +1,12 @@
-/** How much memory this process gives to new objects; for the programs that serve clients. */
+/** Limits the memory that this process gives to new objects, for the programs that serve clients. */
 
 import { setFlagsFromString } from 'node:v8'
 
 /**
- * From now on the space for new objects grows no more. While a program is loaded it comes to some 4 MiB for each of its two halves. V8
- * would make them four times as large when thousands of clients come, since sessions survive, and would not give that back; what
- * transactions leave is little, and soon cleared. V8 still reads at this moment how fast they grow; not how large they may become.
+ * From now on, the space for new objects does not grow any more. While a program is loaded, it grows to some 4 MiB for each of its two
+ * halves. When thousands of clients come, V8 would make it four times as large, since sessions survive, and would not give that back. But
+ * transactions leave little behind, which is soon cleared. At this point V8 still reads the flag that says how fast the halves grow, but
+ * not the one that says how large they may become.
  */
 export function keepYoungGenerationAsItIs(): void {
   setFlagsFromString('--semi-space-growth-factor=1')

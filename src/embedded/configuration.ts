@@ -1,10 +1,10 @@
-/** The text of the files and arguments that a throw-away PostgreSQL is set up with. Pure. */
+/** The text of the files and arguments with which a throw-away PostgreSQL is set up. Pure. */
 
 export type AuthMethod = 'scram-sha-256' | 'md5' | 'password' | 'trust'
 
 export const HOST = '127.0.0.1'
 
-/** What suits data that is thrown away: quick, silent, reachable over TCP on this machine only. */
+/** Settings for throw-away data: fast, silent, and reachable over TCP on this machine only. */
 const DEFAULTS: Readonly<Record<string, string>> = {
   listen_addresses: HOST,
   unix_socket_directories: '',
@@ -14,18 +14,18 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   full_page_writes: 'off',
   logging_collector: 'off',
   log_destination: 'stderr',
-  // Our reading of the log knows PostgreSQL's own words only.
+  // We recognize log lines by PostgreSQL's own, untranslated words.
   lc_messages: 'C',
 }
 
-/** Lines for postgresql.conf; the last of several lines for one setting is the one that counts. */
+/** Returns lines for postgresql.conf. Of several lines for one setting, the last one counts. */
 export function configurationFile(settings: Readonly<Record<string, string>>): string {
   return Object.entries({ ...DEFAULTS, ...settings })
     .map(([name, value]) => `${name} = '${value.replaceAll('\\', '\\\\').replaceAll("'", "''")}'\n`)
     .join('')
 }
 
-/** The whole pg_hba.conf. The first line that fits decides, so the caller's `lines` come first. */
+/** Returns the whole pg_hba.conf. The first line that matches decides, so the caller's `lines` come first. */
 export function hbaFile(method: AuthMethod, lines: readonly string[]): string {
   return [...lines, `host all all ${HOST}/32 ${method}`, ''].join('\n')
 }
@@ -46,7 +46,7 @@ export function initdbArguments(options: ClusterOptions): string[] {
     `--auth=${options.authMethod}`,
     '--encoding=UTF8',
     '--no-locale',
-    // From 17 on PostgreSQL brings a locale that knows all of Unicode, wherever it runs.
+    // From version 17 on, PostgreSQL has a locale of its own that knows all of Unicode, wherever it runs.
     ...(options.major >= 17 ? ['--locale-provider=builtin', '--builtin-locale=C.UTF-8'] : []),
     '--no-sync',
     '--no-instructions',

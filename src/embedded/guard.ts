@@ -1,16 +1,16 @@
-/** Runs a program that must not outlive us: a small shell stands between, ends it when we are gone, and removes its directory. */
+/** Runs a program that must not outlive us: a small shell between us and the program ends it when we are gone, and removes its directory. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Owner } from './owner.ts'
 
 /**
- * The shell reads signal names from us, one a line, and passes them on. At the end of its input, which also comes when we are killed by
- * anything at all, it ends the program and removes the directory, unless it was told to keep it. It is the parent of the program and
- * waits for it only after the last signal, so that no signal ever goes to a process which was given the same number later.
+ * The shell reads signal names from us, one per line, and passes them on. At the end of its input, which also comes when we are killed in
+ * any way, it ends the program and removes the directory, unless it was told to keep it. It is the parent of the program and waits for it
+ * only after the last signal, so that no signal ever reaches a process that was given the same number later.
  *
- * QUIT is PostgreSQL's immediate shutdown. A shell starts what runs beside it with QUIT ignored, so TERM goes first for a program that
- * has not come to setting up its signals yet.
+ * QUIT is PostgreSQL's immediate shutdown. A shell starts background programs with QUIT ignored, so TERM goes first, for a program that has
+ * not set up its signal handlers yet.
  */
 const GUARD = `
 directory=$1
@@ -30,21 +30,21 @@ if [ -n "$directory" ]; then rm -rf "$directory" || { sleep 1; rm -rf "$director
 exit "$status"
 `
 
-/** Lines of output that are kept, to be shown when something fails. */
+/** How many lines of output are kept, to be shown when something fails. */
 const MAX_LOG_LINES = 200
 
 export interface GuardOptions {
-  /** Where the program runs. */
+  /** The directory in which the program runs, and which is removed afterwards. */
   readonly directory: string
   readonly owner: Owner | null
   readonly environment: NodeJS.ProcessEnv
   onLine?(line: string): void
-  /** Asked when the program has ended: is the directory still needed? Nobody is asked when it was let go of. */
+  /** Called when the program has ended: whether the directory is still needed. After `release`, the answer has no effect. */
   isDirectoryNeeded(): boolean
 }
 
 export class Guarded {
-  /** Fulfilled with the program's exit status when it is gone, and its directory too unless that is still needed. */
+  /** Resolves with the program's exit status when the program is gone, and also its directory unless that is still needed. */
   readonly ended: Promise<number>
   /** The last lines that the program wrote. */
   readonly log: string[] = []
@@ -55,12 +55,12 @@ export class Guarded {
       cwd: options.directory,
       env: options.environment,
       stdio: ['pipe', 'pipe', 'ignore'],
-      // A session of its own, so that Ctrl-C in a terminal reaches only us, and we choose the order in which things stop.
+      // A process session of its own, so that Ctrl-C in a terminal reaches only us, and we choose the order in which things stop.
       detached: true,
       ...options.owner?.ids,
     })
     const { stdin, stdout } = this.#guard
-    // A word to a guard that is gone already says nothing new.
+    // A write fails only if the guard is gone already, which `ended` reports.
     stdin?.on('error', () => {})
     if (stdout) {
       const lines = createInterface({ input: stdout })
@@ -68,7 +68,7 @@ export class Guarded {
         if (this.log.push(line) > MAX_LOG_LINES) this.log.shift()
         options.onLine?.(line)
       })
-      // The guard holds no copy of the output: its end is the end of the program and of all its children.
+      // The guard holds no copy of the output, so the output ends when the program and all its children have ended.
       lines.on('close', () => {
         if (options.isDirectoryNeeded()) this.#say('keep')
         this.release()
@@ -78,7 +78,7 @@ export class Guarded {
       this.#guard.once('error', (cause) => reject(new Error(`cannot run ${command[0]}: ${cause.message}`, { cause })))
       this.#guard.once('exit', (status) => resolve(status ?? -1))
     })
-    // Whoever waits for the end learns of the failure; nobody has to.
+    // Callers that wait for `ended` learn of the failure. Without a caller, it must not end the process.
     this.ended.catch(() => {})
   }
 
@@ -86,7 +86,7 @@ export class Guarded {
     this.#say(name)
   }
 
-  /** Lets go, as our death would: the program is ended at once, and the directory removed. */
+  /** Ends the program at once and has its directory removed, as our death would. */
   release(): void {
     this.#guard.stdin?.end()
   }

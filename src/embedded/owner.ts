@@ -8,12 +8,12 @@ export interface Owner {
 }
 
 /**
- * `nobody` comes first: it is there on nearly every machine, so that none has to be created and left behind. `postgres` comes last, because
- * a superuser of the throw-away server could read the files of a real one that runs as the same system user.
+ * `nobody` comes first: it exists on nearly every machine, so that no user has to be created and left behind. `postgres` comes last,
+ * because a superuser of the throw-away server could read the files of a real server that runs as the same system user.
  */
 const CANDIDATES = ['nobody', 'daemon', 'postgres']
 
-/** The user to run PostgreSQL as, or null when it can simply run as ourselves. */
+/** Returns the user to run PostgreSQL as, or null if it can run as our own user. */
 export function chooseOwner(): Owner | null {
   if (process.getuid?.() !== 0) return null
   const owner = findOwner(readFileSync('/etc/passwd', 'utf8'))
@@ -23,12 +23,12 @@ export function chooseOwner(): Owner | null {
   )
 }
 
-/** Reads the lines of /etc/passwd: `name:password:uid:gid:…` */
+/** Finds the user in the text of /etc/passwd, with its lines `name:password:uid:gid:…`. Returns null if there is none. */
 export function findOwner(passwd: string): Owner | null {
   const users = new Map(passwd.split('\n').map((line) => [line.split(':')[0], line.split(':')]))
   for (const name of CANDIDATES) {
     const [, , uid, gid] = users.get(name) ?? []
-    // Some systems give nobody the number -2, which not every call takes.
+    // Some systems give `nobody` the id -2, which not every call accepts.
     if (Number(uid) > 0 && Number(gid) > 0) return { name, ids: { uid: Number(uid), gid: Number(gid) } }
   }
   return null

@@ -1,4 +1,4 @@
-/** Starts a throw-away PostgreSQL for the demo and the tests: on a free port of this machine, gone without a trace when we are. */
+/** Starts a throw-away PostgreSQL for the demo and the tests: on a free port of this machine, and gone without a trace when we are gone. */
 
 import { once } from 'node:events'
 import { appendFile, chown, mkdir, rm, stat, writeFile } from 'node:fs/promises'
@@ -12,21 +12,21 @@ import { makeSite, type Site } from './site.ts'
 export interface EmbeddedPostgresOptions {
   readonly superuser: string
   readonly password: string
-  /** 0, the default, takes a free one. */
+  /** 0, the default, takes a free port. */
   readonly port?: number
-  /** Lines of postgresql.conf by name, over settings that are fit for throw-away data. */
+  /** Settings of postgresql.conf by name. They override our own, which suit throw-away data. */
   readonly settings?: Readonly<Record<string, string>>
-  /** How everybody logs in whom no line of `hba` names. */
+  /** How users log in that no line of `hba` matches. */
   readonly authMethod?: AuthMethod
-  /** Lines of pg_hba.conf that come before ours, in the syntax of this major version. */
+  /** Lines of pg_hba.conf that precede ours, in the syntax of this major version. */
   hba?(major: number): readonly string[]
-  /** A directory for data that stays when the server stops. If a start finds data in it, their settings hold as they are. */
+  /** A directory for data that stays when the server stops. If a start finds data in it, the settings stored there apply unchanged. */
   readonly dataDirectory?: string
-  /** An installed PostgreSQL instead of the npm package's: see `findSystemPostgres`. */
+  /** The programs of an installed PostgreSQL, instead of the npm package's: see `findSystemPostgres`. */
   readonly binDirectory?: string
-  /** Ends a start that is under way; has no effect afterwards. */
+  /** Ends a start that is under way. Has no effect afterwards. */
   readonly abort?: AbortSignal
-  /** Told in sentences what is going on. */
+  /** Called with sentences that say what is going on. */
   onProgress?(sentence: string): void
 }
 
@@ -36,20 +36,20 @@ export interface EmbeddedPostgres {
   readonly user: string
   readonly password: string
   readonly version: string
-  /** A private directory that goes away together with the server, however that happens. */
+  /** A private directory that is removed together with the server, however the server ends. */
   readonly directory: string
-  /** Fulfilled when the server is gone, also if nobody stopped it. */
+  /** Resolves when the server is gone, even if nobody has stopped it. */
   readonly ended: Promise<void>
   /** The last lines of the server's log. */
   readonly log: readonly string[]
-  /** Ends all its connections as an administrator's shutdown does, and removes everything. */
+  /** Ends all connections as an administrator's shutdown does, and removes everything. */
   stop(): Promise<void>
 }
 
 const STEP_TIMEOUT_MS = 60_000
-/** How long a server may take to stop before it is made to. */
+/** How long a server may take to stop before it is forced to. */
 const STOP_TIMEOUT_MS = 5_000
-/** Tries to find a port that nobody takes between our looking and PostgreSQL's binding. */
+/** How many ports are tried: another program may take a port between our check and PostgreSQL's binding. */
 const MAX_PORT_TRIES = 10
 const SHOWN_LOG_LINES = 20
 
@@ -155,7 +155,7 @@ async function launch(site: Site, command: string[]): Promise<Guarded | 'port-ta
     isDirectoryNeeded: () => isPortTaken,
     onLine: (line) => {
       if (/could not bind .* in use/.test(line)) isPortTaken = true
-      // A standby takes connections that only read.
+      // A standby accepts read-only connections.
       if (/database system is ready to accept (read[- ]only )?connections/.test(line)) onReady('ready')
     },
   })
@@ -165,12 +165,12 @@ async function launch(site: Site, command: string[]): Promise<Guarded | 'port-ta
 }
 
 async function stop(server: Guarded, site: Site): Promise<void> {
-  // Whoever is connected learns of an administrator's shutdown (57P01) before the sockets close.
+  // Connected clients learn of an administrator's shutdown (57P01) before the sockets close.
   server.signal('INT')
   const impatience = setTimeout(() => server.release(), STOP_TIMEOUT_MS)
   await server.ended
   clearTimeout(impatience)
-  // The guard may lack the right to remove our directory itself from the one above, and leaves it empty then.
+  // The guard may not be permitted to remove our directory from the one above, and then leaves it empty.
   await rm(site.directory, { recursive: true, force: true })
 }
 
@@ -179,7 +179,7 @@ function guard(site: Site, command: string[], handlers: Pick<GuardOptions, 'isDi
   return new Guarded(command, { directory, owner, environment, ...handlers })
 }
 
-/** Waits for what a program shall come to. Ends it first when somebody aborts the start, or when it takes too long. */
+/** Waits for the outcome of a program. Ends the program first if the start is aborted, or if it takes too long. */
 async function step<T>(program: Guarded, { abort }: Site, outcome: Promise<T>): Promise<T> {
   const late = AbortSignal.timeout(STEP_TIMEOUT_MS)
   const release = () => program.release()

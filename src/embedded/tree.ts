@@ -1,4 +1,4 @@
-/** Mends the files of an npm package with PostgreSQL in it, where npm ran no install scripts or lost the modes. */
+/** Repairs the files of an npm package that contains PostgreSQL, where npm ran no install scripts or lost the file modes. */
 
 import { constants } from 'node:fs'
 import { chmod, cp, lchown, lstat, readdir, readFile, stat, symlink } from 'node:fs/promises'
@@ -8,16 +8,16 @@ import type { Owner } from './owner.ts'
 const EXECUTABLE = 0o555
 
 /**
- * npm packages carry no symbolic links, so the package lists those of its shared libraries in `native/pg-symlinks.json`, and its
- * install script makes them. npm 11 runs no install scripts, so we make them. Safe to repeat, and for several processes at once.
- * Throws what the file system says when `native` cannot be written.
+ * npm packages contain no symbolic links, so the package lists those of its shared libraries in `native/pg-symlinks.json`, and its install
+ * script creates them. npm 11 runs no install scripts, so we create them. Can be repeated, and run by several processes at once. Throws the
+ * file system's error if `native` cannot be written.
  */
 export async function mendTree(native: string): Promise<void> {
   for (const { source, target } of await listedLinks(native)) {
     const link = join(native, relative('native', target))
     if (await isThere(link)) continue
     try {
-      // A relative link stays right when the tree moves.
+      // A relative link stays valid when the tree moves.
       await symlink(relative(dirname(target), source), link)
     } catch (error) {
       if (!isCode(error, 'EEXIST')) throw error
@@ -30,7 +30,7 @@ export async function mendTree(native: string): Promise<void> {
   }
 }
 
-/** Copies the tree to where we may mend it and `owner` can reach it. */
+/** Copies the tree to a place where we may repair it and `owner` can reach it. */
 export async function copyTree(native: string, to: string, owner: Owner | null): Promise<void> {
   await cp(native, to, {
     recursive: true,

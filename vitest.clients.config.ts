@@ -8,7 +8,7 @@ export default defineConfig({
     testTimeout: 90_000,
     hookTimeout: 60_000,
     pool: 'threads',
-    // By itself vitest leaves a core to others, which of two is half.
+    // By default, vitest leaves one core free, which is half of two cores.
     maxWorkers: '100%',
   },
 })

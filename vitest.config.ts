@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-/** They put modules of their own in place of others, or begin with what a process begins with: neither may reach another file. */
+/** Tests that replace modules by their own, or that need a process in its first state. Neither may affect another file. */
 const WITH_OWN_MODULES = [
   'test/unit/auth/key-derivation.test.ts',
   'test/unit/daemon/kept-files.test.ts',
@@ -8,8 +8,8 @@ const WITH_OWN_MODULES = [
 ]
 
 /**
- * With several workers, those are left out that say themselves how many they want, and those that are about what PostgreSQL and one client say
- * to each other, which is the affair of one process. PGWEIR_TEST_ALL=1 has all of them run.
+ * Tests that are left out with several workers: those that set the number of workers themselves, and those about the conversation between
+ * PostgreSQL and one client, which involves one process only. PGWEIR_TEST_ALL=1 runs all of them.
  */
 const SAME_WITH_WORKERS = [
   ...['fleet-*', 'library'],
@@ -17,7 +17,7 @@ const SAME_WITH_WORKERS = [
   ...['transactions', 'types'],
 ]
 
-/** With several workers on the transport node, also those that are not about how things are carried. */
+/** Tests that are also left out with several workers on the transport `node`: those that do not depend on the transport. */
 const SAME_ON_EITHER_TRANSPORT = [
   ...['auth-query', 'auto-prepare', 'bad-input', 'command-line', 'demo', 'docs', 'hba', 'log', 'login-of-clients'],
   ...['login-to-servers', 'metrics', 'modes', 'service-manager', 'top'],
@@ -37,13 +37,13 @@ export default defineConfig({
   test: {
     globalSetup: ['test/support/global-setup.ts'],
     setupFiles: ['test/support/every-file.ts'],
-    // Several processes on few cores take their time.
+    // Several processes on few cores take longer.
     testTimeout: isWithWorkers ? 60_000 : 20_000,
     hookTimeout: 60_000,
-    // Each process would read all of them when it starts; the tests bring their own.
+    // Each process would read all of these certificates when it starts. The tests bring their own.
     env: { NODE_EXTRA_CA_CERTS: '' },
     pool: 'threads',
-    // By itself vitest leaves a core to others, which of two is half.
+    // By default, vitest leaves one core free, which is half of two cores.
     maxWorkers: '100%',
     projects: [
       {
@@ -52,7 +52,7 @@ export default defineConfig({
           name: 'shared modules',
           include: ['test/unit/**/*.test.ts', 'test/flow/**/*.test.ts', 'test/e2e/**/*.test.ts', 'test/*.test.ts'],
           exclude: [...WITH_OWN_MODULES, ...leftOut()],
-          // To load all modules anew for each file takes longer than the tests of most.
+          // Loading all modules again for each file takes longer than the tests of most files.
           isolate: false,
         },
       },

@@ -1,24 +1,24 @@
-// Prints how many tests of a vitest report passed, failed and were skipped, and the files that may be run again; on standard error,
-// each that failed and why. A file that could not be run counts as one failure.
+// Prints how many tests of a vitest report passed, failed and were skipped, and the files that may be run again. Prints on standard error
+// each test that failed, and why. A file that could not be run counts as one failure.
 
 import { readFileSync } from 'node:fs'
 import { relative } from 'node:path'
 
 const report = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8'))
 let [passed, failed, skipped] = [0, 0, 0]
-/** Null once a failure has shown that another run would prove nothing. */
+/** The files that may be run again. Null once a failure has shown that another run would prove nothing. */
 let unsteady = []
 
-/** Of so many tests that fail, in processes that share few cores, another run may show that the change is not to blame. */
+/** If at most this many tests fail, in processes that share few cores, another run may show that the change is not to blame. */
 const MOST_UNSTEADY = 3
 
-/** Nothing in unit and flow tests depends on anything but the code. */
+/** Unit and flow tests depend on nothing but the code. */
 const STEADY = /^test\/(?:unit|flow)\//
 
-/** It has happened, whatever happens another time. */
+/** Messages that prove a mistake, whatever another run may show. */
 const PROOF = /an invariant failed|internal error/
 
-/** The reason without colours, and of its lines those that say most. */
+/** Prints the reason without colors, and only its most telling lines. */
 function tell(where, reason) {
   const lines = reason
     .replaceAll(/\u001b\[[0-9;]*m/g, '')

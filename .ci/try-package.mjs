@@ -1,4 +1,4 @@
-// Packs what would be published, installs it in an empty folder, and uses it as a newcomer does: by npx, and from TypeScript.
+// Packs what would be published, installs it in an empty folder, and uses it as a newcomer does: with npx, and from TypeScript.
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -29,7 +29,7 @@ if ((await pooler.snapshot()).length > 1) throw new Error('there are pools that 
 await pooler.stop()
 `
 
-/** All files that `exports` names, under whatever condition. */
+/** Returns all files that `exports` names, under any condition. */
 function targetsOf(exports) {
   return typeof exports === 'string' ? [exports] : Object.values(exports).flatMap(targetsOf)
 }
@@ -48,12 +48,12 @@ try {
   const { exports, publishConfig } = JSON.parse(readFileSync('package.json', 'utf8'))
   const missing = targetsOf(exports).filter((target) => !files.some(({ path }) => `./${path}` === target))
   if (missing.length > 0) throw new Error(`exports names ${missing}, which the package does not hold`)
-  // Where it was built is then signed with it, which only a CI that can prove who it is can do.
+  // With provenance, npm signs where the package was built. Only a CI that can prove its identity can do that.
   if (publishConfig?.provenance !== true) throw new Error('it would be published without provenance')
   run('npm', ['publish', '--dry-run', '--ignore-scripts', '--loglevel=error', `./${filename}`])
 
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n')
-  // The optional ones are large, and it has to work without them.
+  // Optional dependencies are large, and the package has to work without them.
   run('npm', ['install', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund', `./${filename}`])
   const version = run('npx', ['--no-install', 'pgweir', '--version'])
   if (!version.startsWith('pgweir ')) throw new Error(`--version said ${version}`)

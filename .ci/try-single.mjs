@@ -1,4 +1,4 @@
-// Builds the single file, puts it where nothing else of pgweir is, and runs it there: in the background, with workers.
+// Builds the single file, copies it to a folder without any other file of pgweir, and runs it there: in the background, with workers.
 
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -19,7 +19,7 @@ const run = (...args) =>
     env: { PATH: process.env.PATH, PGWEIR_ALLOW_ROOT: '1' },
   })
 try {
-  // What is said of the sections of an executable is of no interest, unless it fails.
+  // Messages about the sections of the executable are of no interest, unless the build fails.
   execFileSync(process.execPath, ['build-single.mjs'], { stdio: ['ignore', 'ignore', 'pipe'] })
   copyFileSync('dist-single/pgweir', program)
   const { version } = JSON.parse(readFileSync('package.json', 'utf8'))

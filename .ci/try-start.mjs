@@ -1,4 +1,4 @@
-// Starts the demo as a newcomer does, runs a query through it, presses Ctrl-C, and looks whether anything is left.
+// Starts the demo as a newcomer does, runs a query through it, presses Ctrl-C, and checks that nothing is left behind.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -32,7 +32,7 @@ function printed(demo, pattern) {
 
 const port = await freePort()
 const args = ['start', '--', 'demo', '--listen-port', String(port)]
-// In a group of its own, since Ctrl-C in a terminal is for the whole group.
+// In a process group of its own, since Ctrl-C in a terminal is for the whole group.
 const demo = spawn('npm', args, { detached: true, stdio: ['ignore', 'pipe', 'inherit'] })
 const ended = once(demo, 'exit')
 try {

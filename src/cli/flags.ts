@@ -1,11 +1,11 @@
-/** The flags of the command line: one per setting, from the settings table, and PgBouncer's own. */
+/** The flags of the command line: one for each setting, from the table of settings, and PgBouncer's own. */
 
 import { type Command, Option } from 'commander'
 import { flagName, isSettingKey, TOPICS } from '../settings/schema.ts'
 import type { ValueType } from '../settings/values.ts'
 import { IN_BACKGROUND_FLAG } from './commands/background.ts'
 
-/** What was given on the command line, for `loadSettings`. */
+/** The contents of the command line, for `loadSettings`. */
 export interface CommandLine {
   /** Settings by key, as text. */
   readonly flags: Readonly<Record<string, string>>
@@ -14,7 +14,10 @@ export interface CommandLine {
   readonly isQuiet: boolean
 }
 
-/** Adds a flag for each setting. Those without effect are hidden, and for commands that are about something else all of them. */
+/**
+ * Adds a flag for each setting. Flags of settings without effect are hidden; without `areListed`, for commands that are about something
+ * else, all are.
+ */
 export function addSettingFlags(command: Command, areListed = true): Command {
   for (const [topic, rows] of Object.entries(TOPICS))
     for (const [key, row] of Object.entries(rows))
@@ -43,19 +46,19 @@ export function addOutputFlags(command: Command): Command {
     .option('-v, --verbose', 'more detail in the log; may be repeated', (_, earlier: number = 0) => earlier + 1)
 }
 
-/** For the pooler alone. */
+/** Adds the flags that only the pooler itself has. */
 export function addRunFlags(command: Command): Command {
   return command
     .option('-d, --daemon', 'run in the background; needs pidfile, and logfile or syslog')
     .addOption(new Option(IN_BACKGROUND_FLAG).hideHelp())
 }
 
-/** PgBouncer's flags that are answered with an error, so that no script believes they worked. */
+/** Adds PgBouncer's flags that are answered with an error, so that no script believes that they have worked. */
 export function addRefusedFlags(command: Command): Command {
   return command.addOption(new Option('-R, --reboot').hideHelp())
 }
 
-/** Ends with an error if one of the refused flags was given, or one that is not for this command. */
+/** Ends with an error if a refused flag was given, or one that does not apply to this command. */
 export function refuseFlags(program: Command, command: Command): void {
   const given = program.opts()
   for (const [flag, answer] of Object.entries(REFUSED)) if (given[flag] !== undefined) program.error(`error: ${answer}`)
@@ -66,7 +69,7 @@ export function refuseFlags(program: Command, command: Command): void {
       program.error(`error: --${flag} is not for demo, which starts a PostgreSQL of its own: leave out the word demo`)
 }
 
-/** Flags may stand before and after the name of a subcommand; the later ones win. */
+/** Reads the flags. They may come before and after the name of a subcommand; the later ones win. */
 export function readCommandLine(command: Command): CommandLine {
   const before = command.parent === null ? NOTHING_GIVEN : readCommandLine(command.parent)
   const given = command.opts<{ upstream?: string; database?: string[]; quiet?: boolean }>()
@@ -83,13 +86,13 @@ function usually<T>({ type, default: value }: { readonly type: ValueType<T>; rea
   return printed === '' || printed.length > MAX_DEFAULT ? '' : ` (default: ${printed})`
 }
 
-/** The query of auth_query is longer. */
+/** Longer defaults are not printed, such as the query of auth_query. */
 const MAX_DEFAULT = 40
 
 /** `verbose` is a number in a file, and on the command line the number of its flags. */
 const COUNTED = 'verbose'
 
-/** Of PgBouncer's flags that say the same as a setting. */
+/** The short flags of PgBouncer that mean the same as a setting. */
 const SHORT: Readonly<Record<string, string>> = { user: '-u, ' }
 
 const REFUSED = {
@@ -99,7 +102,7 @@ const REFUSED = {
 
 const NOTHING_GIVEN: CommandLine = { flags: {}, databases: [], upstream: null, isQuiet: false }
 
-/** commander keeps `--default-pool-size` as `defaultPoolSize`. */
+/** commander stores `--default-pool-size` as `defaultPoolSize`. */
 function settingsAmong(given: object): Record<string, string> {
   const settings: Record<string, string> = {}
   for (const [attribute, value] of Object.entries(given)) {

@@ -1,8 +1,8 @@
-/** How `--help` looks: what can be run comes first, and all of it fits a terminal of the usual width. */
+/** How `--help` looks: the commands come first, and everything fits a terminal of the usual width. */
 
 import { type Command, Help } from 'commander'
 
-/** A setting with a longer name has its meaning on the lines below it. */
+/** The width of the first column. A setting with a longer name has its meaning on the lines below it. */
 const TERM_WIDTH = 30
 const LEAST_WIDTH = 20
 
@@ -25,7 +25,7 @@ export function arrangeHelp(program: Command): Command {
   })
 }
 
-/** The end, which is what a terminal shows. */
+/** The end of the help text, which is the part that stays visible on a terminal. */
 export const EXAMPLES = `Each setting is a flag, a key of the file, and a variable: --pool-mode,
 pool_mode, PGWEIR_POOL_MODE. Times and sizes may have a unit: 300ms, 5min, 4MB.
 

@@ -1,4 +1,4 @@
-/** The command line: which command, with which flags. */
+/** The command line: runs the right command with the right flags. */
 
 import { existsSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
@@ -21,14 +21,14 @@ import {
 } from './flags.ts'
 import { arrangeHelp, EXAMPLES, SETTINGS_ARE_FLAGS } from './help.ts'
 
-/** Everything outside the process that commands touch, so that tests can stand in for it. */
+/** Everything outside the process that commands use, so that tests can replace it. */
 export interface World extends Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Writes to standard output. */
   print(text: string): void
-  /** Whoever has started us in the background, and what we say to it. */
+  /** Used instead by a pooler that was started in the background: reports to the process that has started it. */
   readonly starter: Pick<Surroundings, 'complain' | 'reportReady'>
-  /** These are loaded when their command runs, so that `--version` and `check` start fast. */
+  /** Loaded only when their command runs, so that `--version` and `check` start fast. */
   loadStart(): Promise<Start>
   loadConsole(): Promise<(texts: readonly string[], flags: ConsoleFlags) => Promise<number>>
   loadTop(): Promise<(flags: TopFlags) => Promise<number>>
@@ -58,7 +58,7 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
     .helpOption('-h, --help', 'print this')
     .helpCommand('help [command]', 'print what a command takes')
     .addHelpText('after', EXAMPLES)
-    // Flags after a subcommand are its own.
+    // Flags after a subcommand belong to it.
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ writeOut: world.print, writeErr: world.complain })
@@ -112,7 +112,10 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
   return program
 }
 
-/** What stands in the place of a file, is none, and is nearly a command; null otherwise. */
+/**
+ * Returns the command that was probably meant by an argument in the place of the file; null if such a file exists or no command has a
+ * similar name.
+ */
 function meantCommand(program: Command, word: string | undefined): string | null {
   if (word === undefined || !/^\w+$/.test(word) || existsSync(word)) return null
   return nearest(
@@ -135,13 +138,16 @@ function addConsole(program: Command): Command {
   return addPlaceFlags(command)
 }
 
-/** Also of those that talk to a pooler and have no settings themselves: they say where it is. */
+/**
+ * Returns the settings given before a subcommand. Subcommands that talk to a running pooler have no settings of their own, but these say
+ * where it is.
+ */
 function settingsBefore(program: Command): Pick<ConsoleFlags, 'settings'> {
   const { flags } = readCommandLine(program)
   return Object.keys(flags).length > 0 ? { settings: flags } : {}
 }
 
-/** Where the console of a running pooler is. */
+/** Adds the flags that say where the console of a running pooler is. */
 function addPlaceFlags(command: Command): Command {
   return command
     .option('--config <config.ini>', 'file of the pooler, for where it listens')
@@ -153,7 +159,10 @@ function addPlaceFlags(command: Command): Command {
     )
 }
 
-/** Whoever reads may have seen enough, as `head` has, and what we have to tell is told by the exit code, too. What cannot be written is another matter. */
+/**
+ * Writes to standard output. It is not an error if the reader has seen enough and closed the pipe, as `head` does: the exit code tells the
+ * result, too. Any other failure to write ends the process with exit code 1.
+ */
 function print(text: string): void {
   if (process.stdout.listenerCount('error') === 0)
     process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => code === 'EPIPE' || process.exit(1))
@@ -178,7 +187,7 @@ function realWorld(args: readonly string[]): World {
     reportReady: () => {},
     starter: {
       complain(complaint) {
-        // From then on standard error is the log's file.
+        // The process that started us is gone, and standard error is the log's file.
         if (!reportToStarter({ complaint })) complain(complaint)
       },
       reportReady: () => void reportToStarter({ ready: true }),

@@ -1,9 +1,12 @@
-/** What signals mean that end a command, for those that run until one comes. */
+/** Interprets the signals that end a command, for commands that run until one comes. */
 
-/** npm passes on the Ctrl-C that the terminal has sent to its script already: so soon after the first, the same signal is but its echo. */
+/** npm passes on a Ctrl-C that the terminal has already sent to npm's script. The same signal within this time after the first is only its echo. */
 export const ECHO_MS = 500
 
-/** The first signal for the end ends in its own way, and so does another one; the same one again ends at once, and whatever comes after that by force. */
+/**
+ * The first signal that ends the command does so in its own way, and so does a different signal. The same signal again ends the command at
+ * once, and any signal after that ends it by force.
+ */
 export class EndSignals {
   readonly #atOnce: () => void
   readonly #byForce: () => void
@@ -16,7 +19,7 @@ export class EndSignals {
     this.#byForce = byForce
   }
 
-  /** @param gently what it means as the first one; null if even that is at once */
+  /** @param gently what the signal does as the first of its kind; null if it ends the command at once */
   received(signal: string, gently: (() => void) | null): void {
     const { signal: last, atMs } = this.#last
     const nowMs = performance.now()
@@ -30,7 +33,7 @@ export class EndSignals {
     }
   }
 
-  /** There was nothing left that the signal could have begun or hastened in its own way. */
+  /** Ends the command at once. Also called when there was nothing left that a signal could have begun or hastened in its own way. */
   endAtOnce(): void {
     if (this.#isAtOnce) return
     this.#isAtOnce = true

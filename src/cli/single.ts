@@ -1,9 +1,9 @@
-/** The program of the single file (build-single.mjs), in which there is no other to be started: it is pgweir, and each worker of it. */
+/** The program of the single file (build-single.mjs), which contains no other program to start: it is pgweir itself and each of its workers. */
 
 import { main } from './main.ts'
 
 const given = process.argv.slice(2)
-// Whoever starts a program of ours by its path has started this one, and the path is left over.
+// Code that starts one of our programs by its path starts this one instead, with the path left over among the arguments.
 const isWorker = process.send !== undefined && /[\\/]cli[\\/]worker\.js$/.test(given[0] ?? '')
 if (given[0] === process.execPath) given.shift()
 

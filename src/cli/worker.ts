@@ -1,8 +1,8 @@
-/** The program of a worker process; started by its primary, never by hand. */
+/** The program of a worker process. The primary starts it; nobody starts it by hand. */
 
 import { work } from '../daemon/work.ts'
 
-// The terminal sends these to all processes of its group; what they mean is for the primary to decide.
+// The terminal sends these signals to all processes of its group. The primary decides what they mean.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const)
   process.on(signal, () => {})
 
@@ -11,7 +11,7 @@ if (process.send === undefined) {
   process.exit(1)
 }
 work(process as Parameters<typeof work>[0]).then(() => {
-  // Its last words are to arrive.
+  // Lets the last messages arrive before the process exits.
   if (process.connected) process.send?.(null, () => process.exit(0))
   else process.exit(0)
 })

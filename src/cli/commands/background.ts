@@ -1,4 +1,4 @@
-/** `pgweir -d`: runs the pooler as a process of its own, and waits until that serves clients, or tells why it cannot. */
+/** `pgweir -d`: runs the pooler as a process of its own, and waits until that process serves clients or says why it cannot. */
 
 import { spawn } from 'node:child_process'
 import { closeSync } from 'node:fs'
@@ -6,13 +6,13 @@ import { openLogFile } from '../../daemon/open-log.ts'
 import { refuseIfTaken } from '../../daemon/pid-file.ts'
 import type { GeneralSettings } from '../../settings/schema.ts'
 
-/** Tells a process that it was started by this, in front of all other arguments. */
+/** Tells a process that `startInBackground` has started it. Precedes all other arguments. */
 export const IN_BACKGROUND_FLAG = '--in-background'
 
-/** What a process in the background says to the one that has started it. */
+/** What a process in the background reports to the process that has started it. */
 export type Report = { readonly complaint: string } | { readonly ready: true }
 
-/** What is in the way of running in the background, as a sentence of PgBouncer; null if nothing is. */
+/** Returns what prevents running in the background, in PgBouncer's words; null if nothing does. */
 export function whyNotInBackground({ pidfile, logfile, syslog }: GeneralSettings): string | null {
   if (pidfile === '') return 'daemon needs pidfile configured'
   if (logfile === '' && !syslog) return 'daemon needs logfile or syslog configured'
@@ -24,13 +24,13 @@ export function whyNotInBackground({ pidfile, logfile, syslog }: GeneralSettings
   }
 }
 
-/** Resolves with the exit code, once the other process serves clients or has ended. What that complains of is passed on. */
+/** Starts the process in the background, and passes on its complaints. Resolves with the exit code, once that process serves clients or has ended. */
 export async function startInBackground(
   args: readonly string[],
   general: GeneralSettings,
   complain: (text: string) => void,
 ): Promise<number> {
-  // What Node itself has to say when it breaks shall not be lost.
+  // Messages that Node itself prints when it crashes must not be lost.
   let errors: number | 'ignore'
   try {
     errors = openLogFile(general) ?? 'ignore'
@@ -70,7 +70,10 @@ export async function startInBackground(
   })
 }
 
-/** The side of the process in the background. False if whoever has started us is gone; we are not. */
+/**
+ * Called by the process in the background. Returns false if the process that has started it is gone; the process in the background then
+ * continues.
+ */
 export function reportToStarter(report: Report): boolean {
   if (!process.connected) return false
   process.send?.(report, undefined, undefined, () => {})

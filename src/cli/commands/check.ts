@@ -1,4 +1,4 @@
-/** `pgweir check config.ini`: tells every problem at once, for editors and CI. */
+/** `pgweir check config.ini`: reports every problem at once, for editors and CI. */
 
 import type { HbaRule } from '../../auth/hba.ts'
 import { loadHba } from '../../daemon/hba.ts'
@@ -16,20 +16,20 @@ export interface CheckOptions extends LoadOptions {
   readonly iniFile: string
 }
 
-/** Where what is different from PgBouncer is told. */
+/** The guide that describes the differences from PgBouncer. */
 const GUIDE = 'docs/migrating-from-pgbouncer.md'
 
-/** Returns the exit code: 1 if there is an error; warnings alone are no failure. */
+/** Returns the exit code: 1 if there is an error. Warnings alone are no failure. */
 export function check(options: CheckOptions, write: (text: string) => void): number {
   const found = examine(options)
   return conclude(found, options, write, [])
 }
 
-/** Also tells what is not wrong, and yet not as it is in PgBouncer, if the file is one of PgBouncer's. */
+/** Like `check`. If the file is one of PgBouncer's, also reports differences from PgBouncer that are not errors. */
 export async function checkForMove(options: CheckOptions, write: (text: string) => void): Promise<number> {
   const found = examine(options)
   const { settings, written, rules, problems } = found
-  // What is wrong may be the reason why something is different.
+  // An error may be the reason why something is different.
   if (!written.isPgbouncers || hasErrors(problems)) return conclude(found, options, write, [])
   const knowsOwners = canRunEpoll()
   const hasEpoll = knowsOwners && settings.general.transport !== 'node'
@@ -50,7 +50,7 @@ interface Found {
   readonly settings: Settings
   readonly written: Written
   readonly rules: readonly HbaRule[]
-  /** Of auth_file and of [users]. */
+  /** How many users auth_file and [users] contain. */
   readonly userCount: number
   readonly problems: readonly Problem[]
 }

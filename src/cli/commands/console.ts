@@ -1,4 +1,4 @@
-/** `pgweir console ['SHOW POOLS'…]`: talks to the console of a pooler that runs, for people and for scripts. */
+/** `pgweir console ['SHOW POOLS'…]`: talks to the console of a running pooler, for people and for scripts. */
 
 import { text as readAll } from 'node:stream/consumers'
 import pg from 'pg'
@@ -17,11 +17,11 @@ import { prompt } from '../console/prompt.ts'
 export interface ConsoleFlags extends PlaceFlags {
   readonly json?: boolean
   readonly expanded?: boolean
-  /** As psql's; may be repeated. */
+  /** As in psql; may be repeated. */
   readonly command?: readonly string[]
 }
 
-/** An ERROR, as psql says it. */
+/** The exit code after an ERROR, as psql has it. */
 const FAILED = 1
 
 /** Resolves with the exit code. */
@@ -32,7 +32,7 @@ export async function talk(texts: readonly string[], flags: ConsoleFlags, stream
   if (connection === null) return NO_CONNECTION
   const { client, lost, complain } = connection
   const layout: Layout = flags.json ? 'json' : flags.expanded ? 'expanded' : 'table'
-  /** Whether whoever sits here has had the pooler end. */
+  /** Whether the user has told the pooler to end. */
   let isEndWished = false
   const run = (text: string, as: Layout) =>
     runScript(client, text, as, streams, (isWished) => {
@@ -55,7 +55,7 @@ export async function talk(texts: readonly string[], flags: ConsoleFlags, stream
   }
 }
 
-/** One statement after the other, up to the first that fails. Returns whether none has. */
+/** Runs one statement after the other, up to the first that fails. Returns whether none has failed. */
 async function runScript(
   client: pg.Client,
   text: string,
@@ -64,15 +64,15 @@ async function runScript(
   onShutdown: (isWished: boolean) => void,
 ) {
   for (const statement of splitStatements(text)) {
-    // Also one that waits for clients, whose end comes later.
+    // This includes a shutdown that waits for clients, after which the end comes later.
     const isShutdown = /^\s*shutdown\b/i.test(statement.text)
-    // The connection may end before its answer comes.
+    // Set before the query, because the connection may end before the answer comes.
     if (isShutdown) onShutdown(true)
     try {
       const answer = await client.query({ text: statement.text, rowMode: 'array', types: RAW_TEXTS })
       output.write(formatResult(resultOf(answer), layout))
     } catch (problem) {
-      // It ends at once, and says nothing any more: that is what was wished.
+      // The pooler has ended at once and without an answer, as the user wished.
       if (isShutdown && hasEnded(problem)) return true
       if (isShutdown) onShutdown(false)
       errors.write(problem instanceof pg.DatabaseError ? formatNotice(problem) : `pgweir: ${messageOf(problem)}\n`)
@@ -82,10 +82,10 @@ async function runScript(
   return true
 }
 
-/** Values as they come: a driver would make texts of big numbers, and of what is none. */
+/** Leaves all values as the text that arrives. Otherwise the driver would convert some of the numbers, and leave big ones as text. */
 const RAW_TEXTS = { getTypeParser: () => (text: string) => text } as unknown as pg.CustomTypesConfig
 
-/** int8, int2, int4, oid, float4, float8, numeric */
+/** The type oids of int8, int2, int4, oid, float4, float8 and numeric. */
 const NUMBERS = new Set([20, 21, 23, 26, 700, 701, 1700])
 
 function resultOf({ fields, rows, command }: pg.QueryArrayResult): Result {
@@ -93,7 +93,7 @@ function resultOf({ fields, rows, command }: pg.QueryArrayResult): Result {
   return { columns, rows: rows as Result['rows'], tag: command }
 }
 
-/** Its last word may have come, or not. */
+/** Whether the connection has ended, with or without a last message. */
 function hasEnded(problem: unknown): boolean {
   return !(problem instanceof pg.DatabaseError) || problem.code === '57P01'
 }

@@ -19,16 +19,16 @@ import { EndSignals } from '../signals.ts'
 export interface DemoOptions {
   /** Settings from the command line, by key. */
   readonly flags: Readonly<Record<string, string>>
-  /** Of the role `demo`; a random one if it is not given. */
+  /** The password of the role `demo`; a random one if it is not given. */
   readonly password?: string | undefined
-  /** Nothing of the pooler's log is shown. */
+  /** Whether to show nothing of the pooler's log. */
   readonly isQuiet?: boolean
 }
 
-/** Runs until Ctrl-C. Returns the exit code. */
+/** Runs until Ctrl-C. Resolves with the exit code. */
 export async function demo(options: DemoOptions): Promise<number> {
   const interrupt = new AbortController()
-  // Where a second Ctrl-C ends us at once, PostgreSQL's guard still takes away what is left.
+  // If a second Ctrl-C ends us at once, PostgreSQL's guard still removes what is left.
   const exit = () => process.exit(1)
   const ends = new EndSignals(exit, exit)
   const onSignal = (signal: string) =>
@@ -52,13 +52,13 @@ export async function demo(options: DemoOptions): Promise<number> {
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
-/** Of the role, of its database, and of whoever administers the console. */
+/** The name of the role, of its database, and of the console's administrator. */
 const NAME = 'demo'
 
-/** What the demo needs of a running pooler. */
+/** The part of a running pooler that the demo needs. */
 export type DemoPooler = Pick<Pooler, 'addresses' | 'httpAddresses' | 'stop' | 'stopped'>
 
-/** What the demo is made of, so that tests can bring their own. */
+/** The parts of the demo, so that tests can bring their own. */
 export interface DemoParts {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly interrupted: AbortSignal
@@ -73,10 +73,10 @@ export interface DemoParts {
 export async function runDemo(options: DemoOptions, parts: DemoParts): Promise<number> {
   const { interrupted, write } = parts
   const { password } = options
-  // PostgreSQL would take the first for none, and a user list has a line for each user.
+  // PostgreSQL would take an empty password for none, and a user list has one line for each user.
   if (password !== undefined && !/^[^\r\n]+$/.test(password))
     return fail('--password cannot be empty, or have several lines', write)
-  // Whatever is wrong with the settings shall be known before anything is started.
+  // Problems with the settings must be known before anything is started.
   const early = loadDemoSettings(options, parts.env, { host: '127.0.0.1', port: 5432 }, '/')
   if (hasErrors(early.problems)) return refuse(early, write)
   tell(early, write)
@@ -122,7 +122,7 @@ async function pool(
   try {
     pooler = await startPooler(settings)
   } catch (error) {
-    // Somebody may have been quicker than us since we looked.
+    // Another program may have taken the port since we looked.
     return isAddressInUse(error) && !isAboutHttp(error)
       ? explainTakenPort(settings.general.listen_addr, settings, write)
       : fail(error, write)
@@ -145,7 +145,7 @@ const SHOWN_LOG_LINES = 10
 
 const HTTP = { host: '127.0.0.1', port: 9127 }
 
-/** Another demo may run already: nobody has asked for metrics, so that this one goes without. */
+/** Another demo may be running already. Nobody has asked for metrics, so this one does without them. */
 async function demoHttp({ isFree }: DemoParts): Promise<string> {
   return (await isFree(HTTP)) ? `${HTTP.host}:${HTTP.port}` : ''
 }
@@ -154,7 +154,7 @@ function isAboutHttp(error: unknown): boolean {
   return error instanceof Error && /^(http|health)_listen/.test(error.message)
 }
 
-/** The demo's own choices stand in for defaults: the environment and the command line go before them. */
+/** The demo's own choices replace the defaults: the environment and the command line take precedence. */
 function loadDemoSettings(
   { flags }: DemoOptions,
   env: DemoParts['env'],
@@ -175,7 +175,7 @@ function loadDemoSettings(
   const server = `host=${postgres.host} port=${postgres.port}`
   return loadSettings({
     flags: { ...choices, ...flags },
-    // There is one server here, whatever this variable is set to for other times.
+    // The demo has one server of its own, whatever this variable is set to for other purposes.
     env: { ...env, PGWEIR_UPSTREAM: undefined },
     databases: [`${NAME} = ${server} dbname=${NAME}`, `* = ${server}`],
   })
@@ -210,7 +210,7 @@ Press Ctrl-C to stop. All data is thrown away then.
 `
 }
 
-/** An address that a client on this machine can use in a URL. */
+/** Returns an address that a client on this machine can use in a URL. */
 function reachable(host: string): string {
   if (host === '0.0.0.0' || host === '*') return '127.0.0.1'
   if (host === '::') return '[::1]'
@@ -232,14 +232,14 @@ function tell({ problems }: Loaded, write: DemoParts['write']): void {
   for (const problem of problems) write(formatProblem(problem))
 }
 
-/** Looks before PostgreSQL is started, so that the answer comes at once. Null if all addresses are free. */
+/** Returns an address that is taken; null if all are free. Called before PostgreSQL is started, so that the answer comes at once. */
 export async function findTakenAddress({ general }: Settings): Promise<string | null> {
   for (const address of general.listen_addr.split(',').map((text) => text.trim()))
     if (!(await isFree({ host: address, port: general.listen_port }))) return address
   return null
 }
 
-/** Whether nobody listens there. Any other trouble with the address is for the pooler to tell. */
+/** Whether nobody listens there. Any other problem with the address is left for the pooler to report. */
 export async function isFree({ host, port }: HttpAddress): Promise<boolean> {
   const probe = createServer()
   try {

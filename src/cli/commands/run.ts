@@ -12,19 +12,19 @@ import type { Control } from '../../workers/control.ts'
 import { EndSignals } from '../signals.ts'
 import { whyNotInBackground } from './background.ts'
 
-/** What this command needs of a running pooler. */
+/** The part of a running pooler that this command needs. */
 export interface Pooler {
   readonly control: Control
-  /** Ends it at once, but in good order; resolves when it is over. */
+  /** Ends the pooler at once, but in good order. Resolves when that is over. */
   stop(): Promise<void>
-  /** Resolves when it is over, whoever ended it. */
+  /** Resolves when the pooler has ended, no matter who ended it. */
   readonly stopped: Promise<void>
 }
 
 export interface StartOptions {
-  /** Nothing is to be logged to standard error. */
+  /** Whether to log nothing to standard error. */
   readonly isQuiet: boolean
-  /** Reads the settings again, from that file; '' is none. */
+  /** Reads the settings again, from the given file; '' means no file. */
   load?(iniFile: string): Loaded
 }
 
@@ -32,28 +32,28 @@ export type Start = (settings: Settings, options: StartOptions) => Promise<Poole
 
 /** The part of `process` that is used here. */
 export interface Surroundings {
-  /** Who has started us; undefined where there are no such numbers. */
+  /** The id of the user who has started us; undefined where the system has no such ids. */
   readonly uid: number | undefined
   on(signal: Signal, listener: () => void): unknown
   off(signal: Signal, listener: () => void): unknown
   exit(code: number): void
-  /** Writes to standard error, or to that of whoever has started us in the background. */
+  /** Writes to standard error, or to that of the process that has started us in the background. */
   complain(text: string): void
-  /** Does the same in a process of its own; resolves with the exit code once that serves clients, or cannot. */
+  /** Runs the pooler in a process of its own. Resolves with the exit code, once that process serves clients or cannot. */
   startInBackground(general: GeneralSettings): Promise<number>
-  /** Tells whoever has started us in the background that clients are served. */
+  /** Tells the process that has started us in the background that clients are served. */
   reportReady(): void
 }
 
 export interface RunOptions extends LoadOptions {
   readonly isQuiet: boolean
-  /** `-d`: it is another process that is to serve clients. */
+  /** `-d`: another process is to serve clients. */
   readonly isDaemon?: boolean
-  /** It is that process: whoever has started it has told the warnings. */
+  /** This is that other process. The process that has started it has reported the warnings already. */
   readonly isInBackground?: boolean
 }
 
-/** What each signal means, as in PgBouncer. Those that end the pooler become more urgent: see `EndSignals`. */
+/** What each signal means, as in PgBouncer. The signals that end the pooler become more urgent: see `EndSignals`. */
 const SIGNALS = {
   SIGHUP: (control) => control.reload(),
   SIGUSR1: (control) => control.pause(null),
@@ -80,7 +80,7 @@ export async function run(options: RunOptions, start: Start, surroundings: Surro
   const { general } = settings
   const forbidden = whyNotAsRoot(general, surroundings.uid)
   const refuseFor = (sentences: readonly string[]) => {
-    // A file that root makes here could not be written by the user who is to run it.
+    // The user who is to run the pooler could not write a log file that root creates here.
     if (forbidden === null) logAtStart(general, 'error', sentences)
     return 1
   }
@@ -124,7 +124,7 @@ function formatted(problems: readonly Problem[], wanted: Problem['severity']): s
   return problems.filter(({ severity }) => severity === wanted).map(formatProblem)
 }
 
-/** Listens from the beginning; what comes before the pooler runs is done as soon as it does. */
+/** Listens for signals from the beginning. A signal that comes before the pooler runs takes effect as soon as it does. */
 class Signals {
   readonly #surroundings: Surroundings
   readonly #ends: EndSignals
@@ -143,7 +143,7 @@ class Signals {
     for (const { signal, listener } of this.#listeners) surroundings.on(signal, listener)
   }
 
-  /** Never resolves; rejects if something goes wrong that nobody has foreseen. */
+  /** Never resolves. Rejects if something goes wrong that nobody has foreseen. */
   obey(pooler: Pooler): Promise<never> {
     const failure = new Promise<never>((_resolve, reject) => {
       this.#fail = reject
@@ -169,7 +169,7 @@ class Signals {
     this.#when(({ control }) => this.#watch(signal, work(control)))
   }
 
-  /** Whether it has begun already, and how, is known to the pooler alone: somebody on the console may have been first. */
+  /** Only the pooler knows whether its end has begun already, and how: an administrator may have been first, on the console. */
   async #end(begun: Promise<void>): Promise<void> {
     try {
       await begun
@@ -186,7 +186,7 @@ class Signals {
 
   #watch(what: string, work: Promise<void>): void {
     work.catch((cause: unknown) => {
-      // What is no news for whoever reads the log is one for whoever has sent the signal.
+      // This is no news for readers of the log, but it is for the user who has sent the signal.
       if (cause instanceof PoolerError) this.#surroundings.complain(`pgweir: ${what}: ${cause.message}\n`)
       else this.#fail(cause)
     })

@@ -1,4 +1,4 @@
-/** `pgweir top`: the pools of a pooler that runs, looked at again and again, in a terminal. */
+/** `pgweir top`: shows the pools of a running pooler in a terminal, again and again. */
 
 import { StringDecoder } from 'node:string_decoder'
 import type pg from 'pg'
@@ -19,15 +19,15 @@ import { FIRST_STATE, keysIn, press, screen, sizeOf, type TopState, type TopView
 export interface TopFlags extends PlaceFlags {
   /** Seconds between two looks. */
   readonly delay?: string
-  /** One look, and what it shows on standard output: for scripts. */
+  /** Looks once, and writes the result to standard output: for scripts. */
   readonly once?: boolean
 }
 
-/** Where there is no terminal that tells. */
+/** The size where no terminal reports one. */
 const SIZE = { columns: 140, rows: 1_000 }
 const DELAY = time({ min: 100, max: MAX_TIMER_MS })
 
-/** Goes to a screen of its own without a cursor, and back. */
+/** Switches the terminal to a separate screen without a cursor, and back. */
 const ENTER = '\u001b[?1049h\u001b[?25l'
 const LEAVE = '\u001b[?25h\u001b[?1049l'
 const SIGNALS = ['SIGTERM', 'SIGHUP', 'SIGINT'] as const
@@ -72,7 +72,7 @@ function asker(client: pg.Client): Ask {
   return async (text) => (await client.query({ text, types })).rows
 }
 
-/** Resolves with what has ended it; null for the user. */
+/** Resolves with the reason why it has ended; null if the user has ended it. */
 async function watch(
   ask: Ask,
   delayMs: number,
@@ -112,7 +112,7 @@ async function watch(
     }
     draw()
   }
-  // The screen is given back, whoever ends it.
+  // The screen is restored if a signal ends the program, too.
   const onSignal = () => end(null)
   for (const signal of SIGNALS) process.on(signal, onSignal)
   output.write(ENTER)

@@ -1,4 +1,4 @@
-/** Finds the console of a pooler that runs, and who to be there. */
+/** Finds the console of a running pooler and the user to log in as, and connects to it. */
 
 import { userInfo } from 'node:os'
 import { createInterface } from 'node:readline/promises'
@@ -14,9 +14,9 @@ export interface PlaceFlags {
   readonly host?: string
   readonly port?: string
   readonly username?: string
-  /** The file of the pooler, for where it listens. */
+  /** The pooler's file, which says where it listens. */
   readonly config?: string
-  /** Settings that stood before the command: `pgweir --listen-port 7000 console`. */
+  /** Settings given before the command: `pgweir --listen-port 7000 console`. */
   readonly settings?: Readonly<Record<string, string>>
 }
 
@@ -27,23 +27,23 @@ export interface ConsoleStreams {
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
-/** The exit code where there is nobody to talk to, as psql's. */
+/** The exit code if there is no connection, as psql has it. */
 export const NO_CONNECTION = 2
 
 export interface ConsoleConnection {
   readonly client: pg.Client
-  /** Resolves with the reason once it has ended. */
+  /** Resolves with the reason once the connection has ended. */
   readonly lost: Promise<string>
-  /** Says what is wrong with this console. */
+  /** Reports what is wrong with this console. */
   complain(sentence: string): void
 }
 
-/** Whoever reads us may have seen enough: `pgweir console 'show clients' | head -3`. */
+/** Ends the process when the reader of our output has seen enough: `pgweir console 'show clients' | head -3`. */
 export function endWithReader(output: NodeJS.WriteStream): void {
   output.on('error', (problem: NodeJS.ErrnoException) => process.exit(problem.code === 'EPIPE' ? 0 : 1))
 }
 
-/** null where there is nobody to talk to, which is told then. */
+/** Resolves to null, after reporting the reason, if there is no connection. */
 export async function connectToConsole(
   flags: PlaceFlags,
   streams: ConsoleStreams,
@@ -62,14 +62,14 @@ export async function connectToConsole(
     await client.connect()
   } catch (problem) {
     complain(isPasswordMissing(client, problem) ? PASSWORD_IS_NEEDED : messageOf(problem))
-    // Where it gave up by itself the connection is there, and would keep the process alive.
+    // If the client gave up by itself, the connection is still open, and would keep the process alive.
     client.end().catch(() => {})
     return null
   }
   return { client, lost, complain }
 }
 
-/** Told if there is none. */
+/** Returns null, after reporting the reason, if there is no target. */
 function findTarget({ config, settings: flags = {}, ...given }: PlaceFlags, streams: ConsoleStreams): Target | null {
   const { env, errors } = streams
   const loaded = loadSettings({ iniFile: config ?? null, env, flags })
@@ -84,12 +84,12 @@ function findTarget({ config, settings: flags = {}, ...given }: PlaceFlags, stre
   return null
 }
 
-/** They say where the console is. */
+/** The settings that say where the console is. */
 const PLACES: readonly string[] = ['listen_addr', 'listen_port', 'unix_socket_dir']
 
 /**
- * Whether it could lead to another console than the one that is meant: also what is not understood, which may have been to say where that is.
- * Other slips are for the pooler to tell.
+ * Whether the problem could lead to another console than the one that is meant. A line that is not understood counts too, since it may have
+ * been meant to say where the console is. Other mistakes are left for the pooler to report.
  */
 function misleads({ severity, setting, file, line }: Problem, { written }: LoadedText): boolean {
   if (severity !== 'error') return false
@@ -97,7 +97,7 @@ function misleads({ severity, setting, file, line }: Problem, { written }: Loade
   return file !== null && ![...written.places.values()].some((place) => place.file === file && place.line === line)
 }
 
-/** In a container there may be nobody of that number. */
+/** In a container, our user id may have no name. */
 function systemUser(): string | null {
   try {
     return userInfo().username
@@ -106,7 +106,7 @@ function systemUser(): string | null {
   }
 }
 
-/** Not connected yet. Asks for the password where there is a terminal, and one is needed. */
+/** Returns a client that is not connected yet. It asks for the password if there is a terminal and a password is needed. */
 function clientFor({ host, port, user }: Target, { input, errors, env }: ConsoleStreams): pg.Client {
   const password =
     env['PGPASSWORD'] ?? (input.isTTY ? () => ask(`Password for user ${user}: `, input, errors) : undefined)
@@ -119,13 +119,13 @@ function clientFor({ host, port, user }: Target, { input, errors, env }: Console
 
 const PASSWORD_IS_NEEDED = 'a password is needed: set PGPASSWORD, write it to ~/.pgpass, or call this from a terminal'
 
-/** `pg` says it in the words of SCRAM; with other methods it sends something all the same, and is refused. */
+/** Whether a password is missing. With SCRAM, `pg` reports that itself; with other methods it sends something anyway, and is refused. */
 function isPasswordMissing({ password }: pg.Client, problem: unknown): boolean {
   const isAskedFor = problem instanceof pg.DatabaseError ? problem.code === '28P01' : /^SASL:/.test(messageOf(problem))
   return isAskedFor && (typeof password !== 'string' || password === '')
 }
 
-/** Nothing of the answer is shown. */
+/** Asks the user a question, and shows nothing of the answer. */
 async function ask(question: string, input: NodeJS.ReadStream, output: NodeJS.WriteStream): Promise<string> {
   output.write(question)
   const lines = createInterface({ input, terminal: true })

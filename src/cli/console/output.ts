@@ -1,13 +1,13 @@
-/** The answers of the console as text: a table as psql draws it, one column a line, or JSON. Pure. */
+/** Formats the console's answers as text: a table as psql draws it, one column per line, or JSON. Pure. */
 
 import { escapedControls, linesWithoutControls, withoutControls } from '../../base/control-characters.ts'
 import { padEndToWidth, padStartToWidth, textWidth } from '../../base/text-width.ts'
 
-/** What a statement came to. */
+/** The result of a statement. */
 export interface Result {
   readonly columns: readonly Column[]
   readonly rows: readonly (readonly (string | null)[])[]
-  /** `SHOW`, `RELOAD`. */
+  /** Such as `SHOW` or `RELOAD`. */
   readonly tag: string
 }
 
@@ -18,11 +18,11 @@ export interface Column {
 
 export type Layout = 'table' | 'expanded' | 'json'
 
-/** With a newline at its end; nothing where there is nothing to say. */
+/** Returns text with a newline at its end. */
 export function formatResult(result: Result, layout: Layout): string {
   if (layout === 'json') return `${escapedControls(JSON.stringify(objectsOf(result)))}\n`
   if (result.columns.length === 0) return `${result.tag}\n`
-  // Names are chosen by clients, some of which have not logged in.
+  // Clients choose the names, and some of them have not logged in.
   const rows = result.rows.map((row) => row.map((text) => text && withoutControls(text)))
   return layout === 'expanded' ? expanded({ ...result, rows }) : table({ ...result, rows })
 }
@@ -33,7 +33,7 @@ function objectsOf({ columns, rows }: Result): Record<string, string | number | 
   )
 }
 
-/** A number that JavaScript, and so many a reader of JSON, would change stays as it is: a text. */
+/** Leaves a number as text if JavaScript, and with it many a reader of JSON, would change it. */
 function jsonOf(text: string | null, { isNumber }: Column): string | number | null {
   if (text === null || !isNumber) return text
   const value = Number(text)
@@ -70,7 +70,7 @@ function expanded({ columns, rows }: Result): string {
   return records.length === 0 ? '(0 rows)\n' : `${records.join('\n')}\n`
 }
 
-/** As psql writes it. */
+/** Formats a notice or an error as psql does. */
 export function formatNotice({ severity = 'NOTICE', message = '', detail, hint }: Told): string {
   const more = [detail && `DETAIL:  ${detail}`, hint && `HINT:  ${hint}`].filter((line) => line)
   return `${linesWithoutControls([`${severity}:  ${message}`, ...more].join('\n'))}\n`

@@ -1,4 +1,4 @@
-/** The console for people: a line is a command, with completion, and the few words that hands know from psql. */
+/** The console for people: each line is a command, with completion and the few commands that users know from psql. */
 
 import { createInterface, type Interface } from 'node:readline/promises'
 import { COMMANDS } from '../../admin/commands.ts'
@@ -10,9 +10,9 @@ export interface PromptOptions {
   readonly input: NodeJS.ReadStream
   readonly output: NodeJS.WriteStream
   layout: Layout
-  /** Runs what was typed, and shows what comes of it. */
+  /** Runs what was typed and shows the result. */
   run(text: string, layout: Layout): Promise<void>
-  /** The connection is gone, and why. */
+  /** Resolves with the reason once the connection is gone. */
   readonly lost: Promise<string>
 }
 
@@ -20,7 +20,7 @@ const GREETING =
   'SHOW HELP (or \\?) lists the commands; \\x turns long rows on their side, \\watch 2 behind a command repeats it, \\q ends.\n'
 const PROMPT = 'pgweir=# '
 
-/** Resolves with null when the user has had enough, or with the reason why the connection is gone. */
+/** Resolves with null when the user leaves, or with the reason why the connection is gone. */
 export async function prompt({ input, output, run, lost, ...options }: PromptOptions): Promise<string | null> {
   let { layout } = options
   output.write(GREETING)
@@ -53,7 +53,7 @@ export async function prompt({ input, output, run, lost, ...options }: PromptOpt
         period === null
           ? run(text === '\\?' ? 'show help' : text, layout)
           : watch(lines, period, () => run(text, layout))
-      // A PAUSE may wait for long.
+      // A PAUSE may take long.
       await Promise.race([work, left])
     }
     if (isOver) break
@@ -65,13 +65,13 @@ export async function prompt({ input, output, run, lost, ...options }: PromptOpt
 
 const WATCH = /^(.*?)\s*;?\s*\\watch(?:\s+(\d+(?:\.\d+)?))?\s*$/
 
-/** `show pools \watch 2` → the command, and the time between two of its runs in milliseconds. */
+/** Splits `show pools \watch 2` into the command and the time between two of its runs in milliseconds, which is null without `\watch`. */
 export function splitWatch(line: string): [text: string, periodMs: number | null] {
   const [, text = '', seconds = '2'] = WATCH.exec(line.trim()) ?? []
   return text === '' ? [line.trim(), null] : [text, Math.min(Number(seconds) * 1_000, MAX_TIMER_MS)]
 }
 
-/** Until the user types anything. */
+/** Repeats `work` until the user enters a line. */
 async function watch(lines: Interface, periodMs: number, work: () => Promise<void>): Promise<void> {
   let isOver = false
   let wake = () => {}
@@ -99,7 +99,7 @@ async function watch(lines: Interface, periodMs: number, work: () => Promise<voi
 const WORDS = [...COMMANDS.keys()].map((name) => name.toUpperCase())
 const TOPIC_WORDS = ['HELP', ...TOPICS.keys()].map((name) => name.toUpperCase())
 
-/** For readline: what the beginning of a line may become. */
+/** For readline: returns how the beginning of a line may be completed. */
 export function complete(line: string): [candidates: string[], part: string] {
   const [, verb = '', part = line] = /^\s*(show|select)\s+(\S*)$/i.exec(line) ?? []
   const all = verb === '' ? WORDS : TOPIC_WORDS

@@ -1,4 +1,7 @@
-/** Which console is meant: from flags, the environment as of any client of PostgreSQL, and the pooler's own file. Pure but for what it asks. */
+/**
+ * Finds out which console is meant: from flags, from the environment variables of every PostgreSQL client, and from the pooler's own file.
+ * Pure, except for the callbacks that it is given.
+ */
 
 import { isPath, socketPath } from '../../net/unix-sockets.ts'
 import { quote } from '../../settings/problem.ts'
@@ -10,9 +13,9 @@ export interface TargetOptions {
   readonly port?: string | undefined
   readonly username?: string | undefined
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Of the pooler. */
+  /** The pooler's settings. */
   readonly general: Pick<GeneralSettings, 'listen_addr' | 'listen_port' | 'unix_socket_dir'>
-  /** Who asks, on this system; null for whom it has no name. */
+  /** Returns the name of the system user who runs this command; null if the user has no name. */
   systemUser(): string | null
   isThere(path: string): boolean
 }
@@ -23,15 +26,15 @@ export interface Target {
   readonly user: string
 }
 
-/** Whoever runs the pooler comes by its unix socket, without a password, as this user. */
+/** The system user who runs the pooler may connect by its unix socket without a password, as this user. */
 const OWNER = 'pgbouncer'
 
-/** Whether nothing but flags and the environment decides about the place. */
+/** Whether flags and the environment alone decide where the console is. */
 export function isPlaceGiven({ host, port, env }: Pick<TargetOptions, 'host' | 'port' | 'env'>): boolean {
   return Boolean((host || env['PGHOST']) && (port || env['PGPORT']))
 }
 
-/** What is empty is not given, as with any client of PostgreSQL. */
+/** An empty value counts as not given, as with any client of PostgreSQL. */
 export function targetOf(options: TargetOptions): Target | { readonly problem: string } {
   const { env, general, isThere } = options
   const found = portOf(options)

@@ -1,11 +1,11 @@
-/** Asks the console for what `pgweir top` shows. */
+/** Asks the console for the data that `pgweir top` shows. */
 
 import type { TopRow, TopView } from './screen.ts'
 
-/** A row of a SHOW, as texts. */
+/** Runs a SHOW and resolves to its rows, with all values as text. */
 export type Ask = (show: string) => Promise<readonly Readonly<Record<string, string>>[]>
 
-/** What has been counted up to a moment. */
+/** The counters at one moment. */
 export interface Counted {
   readonly atMs: number
   readonly transactions: number
@@ -55,7 +55,7 @@ export async function look(
   return { view, counted }
 }
 
-/** The console counts as a database, and we are its client: what is asked here is no work of the pooler's. */
+/** Leaves out the console, which counts as a database with us as its client: our own questions are not the pooler's work. */
 function isOfClients({ database }: Readonly<Record<string, string>>): boolean {
   return database !== 'pgbouncer'
 }

@@ -1,4 +1,4 @@
-/** What `pgweir top` shows, as lines of text. Pure. */
+/** Draws what `pgweir top` shows, as lines of text. Pure. */
 
 import { withoutControls } from '../../base/control-characters.ts'
 import { cutToWidth, padEndToWidth, padStartToWidth, textWidth } from '../../base/text-width.ts'
@@ -12,9 +12,9 @@ export interface TopRow {
   readonly maxWaitMs: number
   readonly serversActive: number
   readonly serversIdle: number
-  /** Opening, being checked or reset, used a while ago. */
+  /** Being opened, checked or reset, or part of a cancel request. */
   readonly serversOther: number
-  /** Milliseconds, since the start; null if nothing was asked yet. */
+  /** In milliseconds, since the pooler's start; null if nothing has been asked yet. */
   readonly queryP50Ms: number | null
   readonly queryP99Ms: number | null
   readonly waitP99Ms: number | null
@@ -24,7 +24,7 @@ export interface TopView {
   readonly version: string
   readonly state: string
   readonly rows: readonly TopRow[]
-  /** A second, since the look before; null at the first. */
+  /** Per second, since the previous look; null at the first look. */
   readonly rates: {
     readonly transactions: number
     readonly queries: number
@@ -40,13 +40,13 @@ export interface TopView {
 }
 
 export interface TopState {
-  /** Which of COLUMNS. */
+  /** An index of COLUMNS. */
   readonly sort: number
   readonly isReversed: boolean
   readonly filter: string
   readonly isTyping: boolean
   readonly isHeld: boolean
-  /** How many rows have been scrolled away. */
+  /** How many rows are scrolled away. */
   readonly skipped: number
 }
 
@@ -60,7 +60,7 @@ interface Column {
   readonly width: number
   readonly isLeft?: boolean
   of(row: TopRow): string
-  /** The largest first; texts in their order. */
+  /** The value to sort by: numbers with the largest first, texts in their order. */
   by(row: TopRow): number | string
 }
 
@@ -84,7 +84,7 @@ export const COLUMNS: readonly Column[] = [
   { name: 'WAIT99', width: 8, of: (row) => showMs(row.waitP99Ms), by: (row) => row.waitP99Ms ?? -1 },
 ]
 
-/** What needs a look comes first. */
+/** Rows that need attention come first. */
 export const FIRST_STATE: TopState = {
   ...{ sort: COLUMNS.findIndex(({ name }) => name === 'WAITING'), isReversed: false },
   ...{ filter: '', isTyping: false, isHeld: false, skipped: 0 },
@@ -92,12 +92,12 @@ export const FIRST_STATE: TopState = {
 
 export const HELP = 'q quit  ←→ sort by  r reverse  / filter  ↑↓ scroll  space hold'
 
-/** A terminal on a serial line, or in a container, may say that it has no places at all. */
+/** A terminal on a serial line, or in a container, may report that it has no columns or rows. */
 export function sizeOf({ columns, rows }: Partial<Size>): Size {
   return { columns: columns || 80, rows: rows || 24 }
 }
 
-/** As many lines as fit, none of them too wide. */
+/** Returns as many lines as fit, none of them too wide. */
 export function screen(view: TopView, state: TopState, { columns, rows }: Size): string[] {
   const { version, rates, workers } = view
   const found = sortedRows(view, state)
@@ -120,7 +120,7 @@ export function screen(view: TopView, state: TopState, { columns, rows }: Size):
   while (body.length < room) body.push('')
   const left = found.length - skipped - room
   const foot = left > 0 || skipped > 0 ? `${HELP}   ${found.length} pools` : HELP
-  // What is too much for a small terminal would push the rest out of it.
+  // On a small terminal, excess lines would push the others off the screen.
   return [...head, ...body, foot].slice(0, rows).map((line) => cutToWidth(line, columns).trimEnd())
 }
 
@@ -144,7 +144,7 @@ function oddWorkers({ workers }: TopView): string {
 }
 
 function cell(text: string, { width, isLeft }: Column): string {
-  // Names are chosen by clients.
+  // Clients choose the names.
   const shown = withoutControls(text)
   const cut = textWidth(shown) > width ? `${cutToWidth(shown, width - 1)}…` : shown
   return isLeft ? padEndToWidth(cut, width) : padStartToWidth(cut, width)
@@ -172,12 +172,12 @@ function bytes(value: number): string {
 // https://www.xfree86.org/current/ctlseqs.html
 const KEYS = /\u001b\[[0-9;?]*[@-~]|\u001bO[A-Z]|[\s\S]/gu
 
-/** A slow line brings several at once, and some terminals have other words for the arrows. */
+/** Splits input into keys: a slow line brings several at once, and some terminals have other codes for the arrows. */
 export function keysIn(text: string): string[] {
   return (text.match(KEYS) ?? []).map((key) => key.replace('\u001bO', '\u001b['))
 }
 
-/** What a key does; null where it ends the program. */
+/** Returns the state after a key was pressed; null if the key ends the program. */
 export function press(state: TopState, key: string): TopState | null {
   if (key === '\u0003') return null
   if (state.isTyping) return type(state, key)

@@ -18,7 +18,7 @@ export interface SecondHandle {
 export function secondHandle(channel: Channel): SecondHandle | null {
   if (channel instanceof NodeChannel) {
     const { handle } = channel
-    // The handle is copied when it is sent.
+    // Sending copies the handle, so there is nothing to close.
     return handle === null ? null : { handle, close: () => {} }
   }
   if (!(channel instanceof EpollChannel)) return null
@@ -43,7 +43,7 @@ export class KeptConnection {
     this.#handle = handle as { close(): void }
   }
 
-  /** The process that uses the connection has closed it, or the connection is given up. */
+  /** Closes our side of it: the process that uses the connection has closed it, or the connection is given up. */
   letGo(): void {
     if (this.#socket === null) this.#handle.close()
     else this.#socket.destroy()

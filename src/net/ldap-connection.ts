@@ -22,7 +22,7 @@ const CONNECT_MS = 5_000
 const ANSWER_MS = 10_000
 
 const INVALID_CREDENTIALS = 49
-/** The server is busy or not available. Another one may be. */
+/** Result codes of a server that is busy or not available. Another server may answer. */
 const ELSEWHERE = [51, 52]
 
 export const dialLdap: DialLdap = async (url, { startsTls, authorities }) => {
@@ -145,7 +145,7 @@ export function isOneMessage(bytes: Buffer): boolean {
   return bytes.length === 2 + count + bytes.readUIntBE(2, count)
 }
 
-/** Settles as `work` does, and rejects once the time is up. */
+/** Settles as `work` does, but rejects once the time is up. */
 export function within<Result>(ms: number, work: Promise<Result>): Promise<Result> {
   let timer: NodeJS.Timeout
   const late = new Promise<never>((_, reject) => {

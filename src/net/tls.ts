@@ -229,7 +229,7 @@ export function isShakingHands(socket: Socket): boolean {
   return shaking.has(socket)
 }
 
-/** Returns the problem in OpenSSL's own words: Node puts numbers, and places in its source, around them. */
+/** Returns the problem in OpenSSL's own words: Node puts numbers and places in the source code around them. */
 export function problemOf(socket: Socket, problem: Error): Error {
   if ((problem as NodeJS.ErrnoException).errno !== undefined) return problem
   const { library, reason } = problem as { readonly library?: string; readonly reason?: string }

@@ -53,7 +53,7 @@ export interface RunOptions extends LoadOptions {
   readonly isInBackground?: boolean
 }
 
-/** What each signal means, as in PgBouncer. The signals that end the pooler become more urgent: see `EndSignals`. */
+/** What each signal means, as in PgBouncer. The signals that end the pooler become more urgent when they are repeated: see `EndSignals`. */
 const SIGNALS = {
   SIGHUP: (control) => control.reload(),
   SIGUSR1: (control) => control.pause(null),
@@ -169,7 +169,7 @@ class Signals {
     this.#when(({ control }) => this.#watch(signal, work(control)))
   }
 
-  /** Only the pooler knows whether its end has begun already, and how: an administrator may have been first, on the console. */
+  /** The pooler alone knows whether it is ending already, and how: an administrator may have been first, on the console. */
   async #end(begun: Promise<void>): Promise<void> {
     try {
       await begun

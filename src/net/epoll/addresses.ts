@@ -22,7 +22,7 @@ export function familyOf(address: EncodedAddress): number {
   return address.readUInt16LE(0)
 }
 
-/** Throws if the host is a name, and neither an address nor a path. */
+/** Encodes an address or a path. Throws if the host is a name. */
 export function encodeAddress({ host, port }: Address): EncodedAddress {
   if (isPath(host)) return encodePath(host)
   if (isIPv4(host)) {

@@ -126,7 +126,7 @@ export class EpollChannel implements Channel, Pollable {
     this.#debt = new Debt()
     this.#debt.add(buffer, start + taken, end)
     // If the kernel had no room and EPOLLOUT is watched already, epoll reports by itself when there is room. If EPOLLOUT is not watched
-    // yet, or the call failed for another reason (EINTR, ENOBUFS, ENOMEM), no event would come.
+    // yet, or the call failed for another reason (EINTR, ENOBUFS, ENOMEM), no event would come, so ask for one.
     if ((this.#watchedFor & EPOLLOUT) === 0 || !hadNoRoom) {
       this.#watchedFor = WATCHED_FOR | EPOLLOUT
       this.#again()

@@ -317,7 +317,7 @@ export class SystemCalls {
     return [this.#page.readInt32LE(VALUE_AT), this.#page.readInt32LE(VALUE_AT + 4)]
   }
 
-  /** Makes a descriptor non-blocking that another program has opened. */
+  /** Makes a descriptor that another program has opened non-blocking. */
   neverBlock(descriptor: number): void {
     const flags = this.#checked('fcntl', this.#fcntl(descriptor, F_GETFL, 0))
     this.#checked('fcntl', this.#fcntl(descriptor, F_SETFL, flags | O_NONBLOCK))

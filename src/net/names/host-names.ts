@@ -17,7 +17,7 @@ export interface HostNamesOptions {
   onFailed(question: string, reason: string): void
 }
 
-/** The caller of `ask` must be able to read the answer by `isAt`. */
+/** How long an answer is kept at least: the caller of `ask` must be able to read it by `isAt`. */
 const LEAST_AGE_MS = 1_000
 
 /** How long it is remembered that nobody answered. Then the question may be asked again. */
@@ -25,7 +25,7 @@ const UNANSWERED_AGE_MS = 2_000
 
 const MAX_NAMES = 1_000
 const MAX_ADDRESSES = 10_000
-/** For one address. Each of its names is looked up, and strangers choose how many there are. */
+/** The most names of one address. Each of them is looked up, and strangers choose how many there are. */
 const MAX_NAMES_OF_ADDRESS = 4
 
 /** Each takes one of Node's few threads, which the look-up of servers' names and the derivation of keys need, too. */
@@ -142,7 +142,7 @@ export class HostNames {
   }
 }
 
-/** The name does not exist, or has no address. */
+/** Error codes that mean that the name does not exist, or has no address. */
 const MISSING = ['ENOTFOUND', 'ENODATA']
 
 /** Returns the same spelling for all spellings of an address; null if the text is no address. */

@@ -11,7 +11,7 @@ import type { Answer, LookUp } from './names.ts'
 /** Answers questions about names. */
 export interface NameService {
   readonly lookUp: LookUp
-  /** Resolves to the number in the zone's SOA record, which is another one when anything in the zone has changed. Rejects if there is none. */
+  /** Resolves to the serial number of the zone's SOA record, which changes with anything in the zone. Rejects if there is no such record. */
   serialOf(zone: string): Promise<number>
   /** Drops the questions under way, which must not hold up the end of the process. */
   stop?(): void

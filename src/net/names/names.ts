@@ -1,5 +1,5 @@
 /**
- * Where the hosts are that are known by name: looks a name up once for all who want to know, believes the answer for a while, and reports
+ * Knows the addresses of hosts that are given by name: looks a name up once for all who ask, believes the answer for a while, and reports
  * where hosts are now.
  */
 

@@ -43,7 +43,7 @@ export function parseHosts(text: string): ReadonlyMap<string, readonly string[]>
   return hosts
 }
 
-/** A connected server's address has the system's spelling: `FD00::0:1` would look like another place than `fd00::1`. */
+/** Returns an address in the system's spelling, which a connected server's address has: `FD00::0:1` would look like another place than `fd00::1`. */
 function asSystemWritesIt(address: string): string {
   // A zone (%eth0) is kept.
   const [, ip = '', zone = ''] = /^([^%]*)(.*)$/.exec(address) ?? []

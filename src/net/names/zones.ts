@@ -1,4 +1,7 @@
-/** Watches the serial numbers of DNS zones, which change when anything in the zone does: names in it are then looked up again at once. */
+/**
+ * Watches the serial numbers of DNS zones. A serial number changes with anything in its zone: the names in the zone are then looked up
+ * again at once.
+ */
 
 import type { Clock } from '../../base/clock.ts'
 import type { NameService } from './look-up.ts'

@@ -253,7 +253,7 @@ export class OpenSsl {
       if (reason !== null && reason !== '') reasons.push(reason)
     }
     const [reason = 'the TLS connection is broken'] = reasons
-    // Certificates are examined even if nobody asked to verify them, so the verify result explains only this error.
+    // OpenSSL examines certificates even if nobody asked for that, so a bad verify result explains only this error.
     if (reason !== 'certificate verify failed') return reason
     return calls.X509_verify_cert_error_string(calls.SSL_get_verify_result(connection)) ?? reason
   }
@@ -330,7 +330,7 @@ export class OpenSsl {
     keys.copy(this.#page)
     const isTaken = SSL_CTX_ctrl(context, SET_TICKET_KEYS, TICKET_KEYS_BYTES, this.#pageAddress) === 1
     this.#page.fill(0, 0, TICKET_KEYS_BYTES)
-    // Otherwise OpenSSL would use keys of its own, which no other process has. There are no tickets then.
+    // If OpenSSL did not take our keys, it would use its own, which no other process has. Then there are no tickets.
     if (!isTaken) return
     SSL_CTX_clear_options(context, OP_NO_TICKET)
     SSL_CTX_set_num_tickets(context, 1)

@@ -130,7 +130,7 @@ export class TlsChannel implements Channel, ChannelListener {
     this.#isPaused = false
     if (this.#held === null) this.#carrier.resume()
     else if (!this.#isGoingOn) {
-      // Not within the call of `resume`.
+      // The held bytes are delivered after `resume` has returned, not within it.
       this.#isGoingOn = true
       setImmediate(this.#goOn)
     }

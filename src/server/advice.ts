@@ -1,4 +1,4 @@
-/** What somebody should look at because of the end of a server: by the reason that stands in the log, where it is not everyday. */
+/** Hints for operators on why a server ended, by the reason in the log. Everyday reasons have none. */
 
 const ADVICE: Readonly<Record<string, string>> = {
   'server conn crashed?':
@@ -28,10 +28,13 @@ const ADVICE: Readonly<Record<string, string>> = {
   'internal error': 'This is a bug in pgweir: please report it with its log.',
 }
 
-/** The reasons, for a test that holds them to where they are given. */
+/** The reasons with a hint, for a test that checks that the code still gives each of them. */
 export const ADVISED: readonly string[] = Object.keys(ADVICE)
 
-/** Undefined where there is nothing to be done. What stands in parentheses at the end of the reason, or behind a colon, is somebody else's. */
+/**
+ * Returns the hint, or undefined if there is nothing to do. Text in parentheses at the end of the reason, or after a colon, comes from
+ * elsewhere (Postgres, the system) and is ignored.
+ */
 export function adviceOn(reason: string): string | undefined {
   return ADVICE[reason] ?? ADVICE[reason.replace(/ \([^()]*\)$/, '')] ?? ADVICE[reason.replace(/:.*$/s, '')]
 }

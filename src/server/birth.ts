@@ -1,4 +1,4 @@
-/** Settings that Postgres takes only while a connection begins: a client that asks for one needs servers that were opened with it. */
+/** Settings that Postgres accepts only when a connection begins: a client that asks for one needs servers that were opened with it. */
 
 import type { Notice } from '../wire/notices.ts'
 
@@ -7,7 +7,7 @@ export type Birth = ReadonlyMap<string, string>
 
 export const NO_BIRTH: Birth = new Map()
 
-/** Those of Postgres itself: https://www.postgresql.org/docs/current/view-pg-settings.html, contexts `backend` and `superuser-backend`. */
+/** PostgreSQL's own: contexts `backend` and `superuser-backend` in https://www.postgresql.org/docs/current/view-pg-settings.html */
 const KNOWN = [
   'ignore_system_indexes',
   'jit_debugging_support',
@@ -17,25 +17,25 @@ const KNOWN = [
   'post_auth_delay',
 ]
 
-/** Extensions have some of their own, but not as many as this. */
+/** Extensions have such settings too, but fewer than this. */
 const MAX_LEARNT = 100
 
 export class BirthSettings {
   readonly #names = new Set(KNOWN)
 
-  /** Which of a client's settings are such. */
+  /** Returns those of a client's settings that Postgres accepts only when a connection begins. */
   of(settings: ReadonlyMap<string, string>): Birth {
     const birth = [...settings].filter(([name]) => this.#names.has(name))
     return birth.length === 0 ? NO_BIRTH : new Map(birth.sort(([one], [other]) => (one < other ? -1 : 1)))
   }
 
   /**
-   * Postgres has refused to change one of these settings on an open server. Returns its name if it may be taken when one begins; null if
-   * that was not the reason.
+   * Postgres has refused to change one of these settings on an open server. Returns its name if Postgres may accept it when a connection
+   * begins, and remembers that; null if the refusal had another reason.
    */
   learn({ sqlstate, message }: Notice, settings: ReadonlyMap<string, string>): string | null {
     if (sqlstate !== CANNOT_BE_CHANGED_NOW || FOR_OTHER_REASONS.test(message)) return null
-    // Whatever the language, the name stands in quotes.
+    // The name is quoted in every language of the messages.
     const name = QUOTED_NAME.exec(message)?.[1]?.toLowerCase()
     if (name === undefined || !settings.has(name)) return null
     if (!this.#names.has(name) && this.#names.size < KNOWN.length + MAX_LEARNT) this.#names.add(name)

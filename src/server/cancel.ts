@@ -1,4 +1,4 @@
-/** Cancel requests on their way to servers: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS */
+/** Sends cancel requests to servers: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS */
 
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
@@ -7,7 +7,7 @@ import { encodeCancelRequest } from '../wire/startup.ts'
 import { atLeast, encrypt } from './encryption.ts'
 import type { Server } from './server.ts'
 
-/** Cancel requests that are on their way at once; a storm of them must not become a storm of connections. */
+/** The maximum of cancel requests in flight, so that a storm of requests does not become a storm of connections. */
 const MAX_IN_FLIGHT = 32
 
 const NOT_CANCELLED =
@@ -18,17 +18,17 @@ export interface CancelOptions {
   readonly clock: Clock
   readonly log: Log
   readonly keepAlive: KeepAlive
-  /** `cancel_wait_timeout`: how long a request may wait for its turn, and then for the server. 0 is forever. */
+  /** `cancel_wait_timeout`: how long a request may wait for its turn, and then again for the server. 0: no limit. */
   timeoutMs(): number
 }
 
-/** What the one who wants a server cancelled is asked and told. */
+/** What the requester of a cancel is asked and notified of. */
 export interface CancelWish {
-  /** Asked again right before it is sent: the client may have got its answer, and the server another client. */
+  /** Asked again right before the request is sent: meanwhile the client may have its answer, and the server another client. */
   isStillWanted(): boolean
-  /** It is on its way, and may hit whatever the server does from now on. */
+  /** The request is on its way: from now on it may hit whatever the server does. */
   sent?(): void
-  /** It is over, however it went: nothing can be hit any more. */
+  /** The request has succeeded, failed or been dropped: it can no longer hit anything. */
   over(): void
 }
 
@@ -48,7 +48,7 @@ export class CancelSender {
   readonly #options: CancelOptions
   readonly #waiting: Request[] = []
   readonly #inFlight = new Set<InFlight>()
-  /** Requests that have gone out. */
+  /** The number of requests that were sent. */
   sent = 0
 
   constructor(options: CancelOptions) {
@@ -63,22 +63,22 @@ export class CancelSender {
     return this.#waiting.length
   }
 
-  /** Each request that is not over yet. */
+  /** The requests that are not over yet. */
   *[Symbol.iterator](): Generator<{ readonly server: Server; readonly isSent: boolean }> {
     for (const { server } of this.#waiting) yield { server, isSent: false }
     yield* this.#inFlight
   }
 
   /**
-   * Sends a cancel request to where this very server was dialled, by a connection of its own. From then until that connection is
-   * closed by the server, the server is not used again.
+   * Sends a cancel request to the address that this server was dialed at, on a separate connection. From the moment that it is sent until
+   * Postgres closes that connection, the server is not reused.
    */
   send(server: Server, wish: CancelWish): void {
     this.#waiting.push({ server, wish, sinceMs: this.#options.clock.nowMs })
     this.#next()
   }
 
-  /** Gives up what has taken too long. */
+  /** Gives up requests that have taken too long. */
   sweep(): void {
     const timeoutMs = this.#options.timeoutMs()
     if (timeoutMs === 0) return
@@ -86,13 +86,13 @@ export class CancelSender {
     while (this.#waiting.length > 0 && (this.#waiting[0] as Request).sinceMs < since) this.#waiting.shift()?.wish.over()
     for (const cancel of this.#inFlight) {
       if (cancel.sinceMs >= since) continue
-      // It may still arrive, at whatever the server then does: so the server must not be used again.
+      // The request may still arrive and hit whatever the server does by then, so the server must not be reused.
       if (cancel.isSent) cancel.server.condemn('cancel_wait_timeout')
       this.#end(cancel)
     }
   }
 
-  /** Gives up everything. */
+  /** Drops the requests that wait and gives up those in flight. */
   stop(): void {
     this.#waiting.length = 0
     for (const cancel of this.#inFlight) this.#end(cancel)
@@ -131,7 +131,7 @@ export class CancelSender {
     )
   }
 
-  /** What is asked for in the clear is seen by others, with the key that it takes. */
+  /** Encrypts the connection if the server's own is encrypted: in clear text, others could read the cancel key. */
   #connected(cancel: InFlight, channel: Channel): void {
     const { address, context, tls, encryption } = cancel.server
     const wanted = tls === '' || encryption === null ? null : atLeast(encryption, context.encryption(address))

@@ -1,4 +1,4 @@
-/** A simple query that we run on a server for ourselves, outside any lease: a check, a reset, a change of settings. */
+/** A simple query that we run on a server for ourselves, outside a lease: a check, a reset, a change of settings. */
 
 import { decodeCommandTag, STATUS_IDLE } from '../wire/backend.ts'
 import type { FrameSink, Refusal } from '../wire/frames.ts'
@@ -8,16 +8,16 @@ import { decodeDataRow } from '../wire/rows.ts'
 import { BACKEND, typeName } from '../wire/types.ts'
 
 export interface ChoreResult {
-  /** The server's error, if it had one. */
+  /** The server's error, if there was one. */
   readonly error: Notice | null
-  /** The cells of the last row, or none. */
+  /** The cells of the last row; empty if there was none. */
   readonly row: readonly (string | null)[]
   readonly tags: readonly string[]
-  /** It ended outside a transaction block. */
+  /** Whether the query ended outside a transaction block. */
   readonly isIdle: boolean
 }
 
-/** Every reply, whole: outside a lease none of them is large. */
+/** Needs every reply whole: outside a lease none is large. */
 export const CHORE_NEEDS = needsTable(
   Object.fromEntries(Object.values(BACKEND).map((type) => [String.fromCharCode(type), WHOLE])),
 )
@@ -29,12 +29,12 @@ export interface ChoreListener {
   onNonsense(reason: string): void
 }
 
-/** What the one who wants it run is told. */
+/** What the requester of a chore is notified of. */
 export interface ChoreWish {
-  /** A message that has nothing to do with it: a setting that is reported, a notice, a notification. Valid until this returns. */
+  /** A message that does not belong to the query: a reported setting, a notice, a notification. Valid until this returns. */
   heard?(buffer: Buffer, start: number, end: number): void
   done(result: ChoreResult): void
-  /** The server is gone instead. */
+  /** The server is gone, so `done` will not be called. */
   gone?(notice: Notice): void
 }
 
@@ -50,12 +50,12 @@ export class Chore implements FrameSink {
     this.#wish = wish
   }
 
-  /** The server has ended the connection, and has said why. */
+  /** The error with which the server has ended the connection; null if it has sent none. */
   get lastWords(): Notice | null {
     return this.#error !== null && isFatal(this.#error.severity) ? this.#error : null
   }
 
-  /** The server is gone, and no answer comes any more. */
+  /** The server is gone, and no answer will come. */
   gone(notice: Notice): void {
     this.#wish.gone?.(notice)
   }

@@ -1,4 +1,4 @@
-/** Asks a server for TLS before anything else is said: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL */
+/** Encrypts a connection to a server before anything else is sent: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL */
 
 import type { Channel } from '../net/channel.ts'
 import { askedForTls } from '../net/secured.ts'
@@ -7,11 +7,11 @@ import { SSL_REQUEST_PACKET } from '../wire/startup.ts'
 import { CANNOT_START } from './login.ts'
 
 export interface ServerEncryption extends ClientSide {
-  /** A server without TLS is not talked to. */
+  /** Whether to refuse a server without TLS. */
   readonly isRequired: boolean
-  /** TLS begins with the first byte, without being asked for: `sslnegotiation = direct`. PostgreSQL can do that since 17. */
+  /** Whether TLS begins with the first byte, without an SSLRequest: `sslnegotiation = direct`. Servers support that from PostgreSQL 17 on. */
   readonly isDirect: boolean
-  /** Another one where any of it is different, with what is in the files. */
+  /** Differs if any of the settings, or the content of their files, differs. */
   readonly fingerprint: string
 }
 
@@ -23,17 +23,17 @@ const ERROR = 0x45
 
 const STRICTNESS = ['nothing', 'certificate', 'host'] as const satisfies readonly ServerEncryption['verifies'][]
 
-/** What holds now, with the keys and authorities of now, unless less is asked for than when it was opened. */
+/** Returns the current encryption, with its current keys and authorities, unless it is less strict than the one that the server was opened with. */
 export function atLeast(opened: ServerEncryption, now: ServerEncryption | null): ServerEncryption {
   const isLess = now === null || STRICTNESS.indexOf(now.verifies) < STRICTNESS.indexOf(opened.verifies)
   return isLess ? opened : now
 }
 
 /**
- * `done` is told the channel to go on with, which may be the same, or what is wrong. Nobody listens to the channel then; where something
- * is wrong it is closed.
+ * Encrypts the channel and calls `done` with the channel to go on with, which may be the same one, or with an error. That channel has no
+ * listener of its owner's yet; after an error, the caller closes the channel that it passed in.
  *
- * @param host what the server's certificate must be for
+ * @param host the name that the server's certificate must be valid for
  */
 export function encrypt(
   channel: Channel,
@@ -54,9 +54,9 @@ export function encrypt(
   channel.listener = {
     onRead(buffer, start, bufferEnd) {
       const answer = buffer[start]
-      // What it says is not repeated, as libpq has it too: anybody in between could have said it.
+      // Do not repeat the text of the error (libpq does not either): it is not authenticated, so a man in the middle could have sent it.
       if (answer === ERROR) end(new Error(`the server has answered SSLRequest with an error, ${CANNOT_START}`))
-      // What came behind it was sent in the clear, perhaps by somebody in between.
+      // Bytes behind the answer were sent in clear text, perhaps by a man in the middle.
       else if (bufferEnd - start > 1) end(new Error('the server has sent more than one byte in answer to SSLRequest'))
       else if (answer === YES)
         end(askedForTls(channel, encryption, host, AGREED) ?? new Error('the connection cannot be encrypted'))

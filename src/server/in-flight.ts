@@ -1,6 +1,6 @@
 /**
- * Hot path: what is on its way to a server and may change what a text means there, or whether it may be parsed at all. As long as
- * there is such a thing, only the server can say what becomes of a Parse.
+ * Hot path: requests that a server has not answered yet and that may change what a text means there, or whether it may be parsed at all. As
+ * long as there is one, only the server can tell the outcome of a Parse.
  */
 
 import type { TextKind } from '../sql/text-kind.ts'
@@ -8,19 +8,20 @@ import { STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import type { Ledger } from './ledger.ts'
 
 export class InFlight {
-  // Each is how many ReadyForQuery will have come when it has been answered (see `Ledger.readies`); -1 for nothing.
-  /** Whatever it is: it may change settings or tables. */
+  // For the last request of each kind: how many ReadyForQuery messages will have come when it has been answered (see `Ledger.readies`); -1 if
+  // there was none.
+  /** A request that may change settings or tables. */
   #changesUntil = -1
-  /** It begins a transaction, which what follows may fail. */
+  /** A request that may begin a transaction, which a later request may make fail. */
   #beginsUntil = -1
-  /** It makes a table. */
+  /** A request that creates a table. */
   #createsUntil = -1
-  /** It makes a temporary one. */
+  /** A request that creates a temporary table. */
   #createsTemporaryUntil = -1
   /** The last batch of this lease in which a portal was bound (see `Ledger.batch`); -1 for none. */
   #boundBatch = -1
 
-  /** A lease begins, and nothing is unanswered. */
+  /** A lease begins: no request is unanswered. */
   leaseBegins(): void {
     this.#changesUntil = -1
     this.#beginsUntil = -1
@@ -29,7 +30,7 @@ export class InFlight {
     this.#boundBatch = -1
   }
 
-  /** A statement of this kind will have been run by the next ReadyForQuery that is not owed yet. */
+  /** Notes a statement that runs before the next ReadyForQuery that is not owed yet. */
   add(kind: TextKind, ledger: Ledger): void {
     if (kind === 'planned' || kind === 'fleeting') return
     const until = ledger.readies + 1
@@ -40,38 +41,38 @@ export class InFlight {
     else if (kind === 'creates-temporary') this.#createsTemporaryUntil = until
   }
 
-  /** A statement of this kind is bound, to be run in the same batch. */
+  /** Notes a statement that is bound, presumably to be executed in the same batch. */
   bound(kind: TextKind, ledger: Ledger): void {
     this.#boundBatch = ledger.batch
     this.add(kind, ledger)
   }
 
-  /** What is run may have been bound in an earlier batch, and may be anything. */
+  /** Notes an Execute. A portal that is named, or that was bound in an earlier batch, may run anything. */
   executed(isNamed: boolean, ledger: Ledger): void {
     if (isNamed || this.#boundBatch !== ledger.batch) this.add('other', ledger)
   }
 
-  /** Whether the settings are known that what is sent now will meet. They are reported with the ReadyForQuery. */
+  /** Whether the settings that will apply to a message sent now are known. The server reports changes before ReadyForQuery. */
   areSettingsKnown(ledger: Ledger): boolean {
     return ledger.haveCome(this.#changesUntil)
   }
 
-  /** They will be when what was sent before has been answered; not so if they may be changed by the batch that is being sent. */
+  /** Whether the settings will be known once the earlier batches have been answered; false if the current batch may change them. */
   areSettingsComing(ledger: Ledger): boolean {
     return this.#changesUntil <= ledger.readies && ledger.copy === 'none'
   }
 
-  /** Whether a Parse that is sent now would find the server as it is known to be, and in a transaction that has not failed. */
+  /** Whether a Parse that is sent now will find the settings and tables that we know of, and no failed transaction. */
   isNothingOn({ status, ledger }: { readonly status: number; readonly ledger: Ledger }): boolean {
     if (status === STATUS_FAILED) return false
-    // Even if all else has been answered because of a Flush.
+    // After a Flush everything may have been answered, and still changed settings are reported only before the ReadyForQuery.
     if (!this.areSettingsKnown(ledger)) return false
     if (ledger.isEmpty) return true
-    // What is sent in the batch of a BEGIN shares its fate. In a later one the transaction may have failed.
+    // In the same batch as a BEGIN, a Parse is skipped if the BEGIN fails. In a later batch, the transaction may have failed by then.
     return !ledger.awaitsReady || (status === STATUS_IDLE && ledger.haveCome(this.#beginsUntil))
   }
 
-  /** What is made, once, by what the ReadyForQuery is the answer to that comes now. */
+  /** Returns, once, what was created by the requests that are answered by the ReadyForQuery being handled; call it before that is settled. */
   takeCreated(ledger: Ledger): 'table' | 'temporary table' | null {
     if (this.#createsUntil === -1 && this.#createsTemporaryUntil === -1) return null
     const isTable = isDue(this.#createsUntil, ledger)
@@ -82,7 +83,7 @@ export class InFlight {
   }
 }
 
-/** The ReadyForQuery that it is waiting for is the one that comes now, or an earlier one. */
+/** Whether the awaited ReadyForQuery is the one being handled, or an earlier one. */
 function isDue(until: number, ledger: Ledger): boolean {
   return until !== -1 && ledger.haveCome(until - 1)
 }

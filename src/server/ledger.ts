@@ -1,14 +1,17 @@
 /**
  * Hot path: the replies that a server still owes, in the order in which it will send them. No allocation per debt.
  *
- * Postgres answers strictly in order, so the first debt names what the next reply must be. What follows from each message is told in
+ * Postgres answers strictly in order, so the first debt says what the next reply must be. The replies to each message are described in
  * https://www.postgresql.org/docs/current/protocol-flow.html
  */
 
 import { invariant } from '../base/invariant.ts'
 import { BACKEND } from '../wire/types.ts'
 
-/** What was sent; it tells which reply pays the debt. First what belongs to a batch, then what ends one, then what is no request. */
+/**
+ * The message that was sent, which determines the reply that pays the debt. The order matters to comparisons: first the requests within a
+ * batch, then the requests that end one, then what is not a request.
+ */
 export const DEBT = {
   parse: 1,
   bind: 2,
@@ -18,40 +21,41 @@ export const DEBT = {
   sync: 6,
   query: 7,
   functionCall: 8,
-  /** CopyDone or CopyFail: owes nothing, but ends the stretch in which a COPY IN swallows Syncs. */
+  /** CopyDone or CopyFail: owes no reply, but marks the point from which COPY IN no longer ignores Syncs. */
   copyEnd: 9,
-  /** No debt of the server: an answer of our own that waits for its turn. */
+  /** Not owed by the server: an answer of our own that waits for its turn. */
   ours: 10,
-  /** A Close of our own, of what there is not: with its answer, all doubtful Syncs that are answered at all have been. */
+  /** A Close of ours for a statement that does not exist: once it is answered, no more answers to doubtful Syncs can come. */
   fence: 11,
 } as const
 
 const KIND = 0x0f
-/** The reply is for us: the client did not ask for it. */
+/** We sent the request, not the client: do not forward the reply. */
 export const SWALLOW = 0x10
-/** The request was made to fail: the error goes to the client in our words (`Effect.reply`). */
+/** We made the request fail on purpose: the client gets `Effect.reply` in place of the server's error. */
 export const REPLACE = 0x20
-/** A simple query or a function call behind extended requests that no Sync has ended. */
+/** A simple query or a function call that was sent after extended requests, without a Sync in between. */
 const WITHIN_BATCH = 0x40
 
-/** What hangs on a debt beyond the reply itself. */
+/** What to do about a debt besides handling the reply itself. */
 export interface Effect {
-  /** With DEBT.ours: the answer. With REPLACE: the error. */
+  /** With DEBT.ours: the answer. With REPLACE: the error. Otherwise null. */
   readonly reply: Buffer | null
-  /** With DEBT.describe: told what the rows will look like, as `rowShape` writes it; null for none, undefined if it cannot be told. */
+  /** With DEBT.describe: called with the result of `rowShape`, with null if there are no rows, or with undefined if the shape is unknown. */
   described?(shape: string | null | undefined): void
-  /** With DEBT.bind: the version of the schema that the statement was prepared for; unknown if it is left out. */
+  /** With DEBT.bind: the schema version that the statement was prepared for; undefined if it is unknown. */
   readonly version?: number
   /**
-   * Take back what was noted when the request was sent, in the batch of that number (see `Ledger.batch`): it failed itself, or
-   * `wasSkipped` after a failure before it.
+   * Takes back what was noted when the request was sent, because the request has failed or, if `wasSkipped`, because the server skipped it
+   * after an earlier failure. `batch` is the number of the batch that it was sent in (see `Ledger.batch`).
    */
   undo(wasSkipped: boolean, batch: number): void
 }
 
-/** What becomes of a reply. */
+/** What to do with a reply. `nonsense`: it violates the protocol, or cannot be attributed to one request. */
 export type Verdict = 'forward' | 'swallow' | 'replace' | 'nonsense'
 
+/** The COPY on the server. `open`, `ended`: a COPY FROM STDIN before and after the client has ended it; `both`: a replication stream. */
 export type Copy = 'none' | 'open' | 'ended' | 'both'
 
 const FIRST_CAPACITY = 8
@@ -61,25 +65,24 @@ export class Ledger {
   #effects: (Effect | null)[] = new Array(FIRST_CAPACITY).fill(null)
   #head = 0
   #count = 0
-  /** Postgres skips all that comes until the next Sync, which has not been sent yet. */
+  /** A request has failed: Postgres skips everything until the next Sync, which has not been sent yet. */
   #skipsToSync = false
-  /** Extended requests were sent that no Sync has ended yet: whatever they began is still open on the server, answered or not. */
+  /** Extended requests were sent, and nothing has ended their batch: whatever they began is still open on the server, answered or not. */
   #isBatchOpen = false
-  /** Extended requests were sent behind the last Sync: if one of them fails, Postgres skips what comes behind it, simple queries too. */
+  /** Extended requests were sent after the last Sync: if one of them fails, Postgres skips everything after it, simple queries too. */
   #hasUnsynced = false
-  /** Syncs that were sent, and those of them that were answered: what was sent behind an unanswered one may have been skipped. */
+  /** How many Syncs were sent, and how many of them have been answered. */
   #syncsSent = 0
   #syncsAnswered = 0
-  /** The same for all that is answered by a ReadyForQuery: Sync, Query, FunctionCall. */
+  /** The same for all requests that are answered by a ReadyForQuery: Sync, Query, FunctionCall. */
   #readiesSent = 0
   #readiesAnswered = 0
-  /** A COPY FROM STDIN: `open` until the client ended it, then `ended` until the server has answered; `both`: replication streams. */
   #copy: Copy = 'none'
-  /** Syncs that were sent before its end: ignored, if the server reads them as part of the COPY. */
+  /** Syncs that were sent before the end of the COPY: the server ignores those that it reads as part of the COPY. */
   #copySyncs = 0
-  /** Such Syncs of a COPY that failed: the server answers those of them that it had not read by then, and nobody knows which. */
+  /** Syncs that were sent within a COPY that then failed: the server answers those that it read after the failure; we cannot tell which. */
   #doubtfulSyncs = 0
-  /** While there are such: the query that is answered next has failed, so that its ReadyForQuery comes now. */
+  /** While Syncs are in doubt: the query or function call at the head has failed, so the next ReadyForQuery is its own. */
   #hasHeadFailed = false
 
   get isEmpty(): boolean {
@@ -102,20 +105,21 @@ export class Ledger {
     return this.#copy
   }
 
-  /** The batch that is being sent: how many Syncs went before it. */
+  /** The number of the batch that is being sent: how many Syncs were sent before it. */
   get batch(): number {
     return this.#syncsSent
   }
 
   /**
-   * Whether what was sent in a batch can be relied on: it has been answered and not undone, or whatever is sent now shares its fate.
-   * An earlier batch that is not answered yet may have failed, so that its end was skipped.
+   * Whether a note about a request of that batch can be relied on (unless it was undone). That is so if the batch has been answered, and
+   * also if it is the current batch, since a request that is sent now is skipped if an earlier one of the same batch fails. A batch in
+   * between may have failed without our knowing it yet.
    */
   isSettled(batch: number): boolean {
     return batch === this.#syncsSent || batch < this.#syncsAnswered
   }
 
-  /** How many ReadyForQuery were ever owed. */
+  /** How many ReadyForQuery messages were ever owed. */
   get readies(): number {
     return this.#readiesSent
   }
@@ -125,39 +129,39 @@ export class Ledger {
     return this.#readiesAnswered
   }
 
-  /** So many of them have come, or were skipped. */
+  /** Whether the first `readies` of them have come, or were skipped. */
   haveCome(readies: number): boolean {
     return readies <= this.#readiesAnswered
   }
 
-  /** All that was sent up to the end of a batch has been answered. */
+  /** Whether everything that was sent up to the end of that batch has been answered. */
   isAnswered(batch: number): boolean {
     return batch < this.#syncsAnswered
   }
 
-  /** What is sent now is skipped if something fails that was sent before it and is not answered yet. */
+  /** Whether Postgres skips a message that is sent now if an earlier one, still unanswered, fails. */
   get mayBeSkipped(): boolean {
     return this.#hasUnsynced && this.#count > 0
   }
 
-  /** There is no earlier batch that may have failed without our knowing it. */
+  /** Whether every Sync has been answered, so that no earlier batch can have failed without our knowing it. */
   get isAllSettled(): boolean {
     return this.#syncsSent === this.#syncsAnswered
   }
 
-  /** More may come than is owed. */
+  /** Whether more ReadyForQuery messages may come than are owed: the answers to doubtful Syncs. */
   get isInDoubt(): boolean {
     return this.#doubtfulSyncs > 0
   }
 
-  /** The server owes nothing for certain, and yet more may come. */
+  /** Whether more may come than is owed, while no reply is owed that would end the doubt. */
   get needsFence(): boolean {
     if (this.#doubtfulSyncs === 0 || this.#skipsToSync || this.#copy !== 'none') return false
     for (let index = 0; index < this.#count; index++) if (this.#kindAt(index) !== DEBT.ours) return false
     return true
   }
 
-  /** A fence is being sent: it is answered before all answers of our own that wait, since they wait for that. */
+  /** Records that a fence is being sent. It becomes the first debt, since the answers of our own that are queued wait for its answer. */
   oweFence(): void {
     if (this.#count === this.#kinds.length) this.#grow()
     this.#head = (this.#head - 1) & (this.#kinds.length - 1)
@@ -166,12 +170,12 @@ export class Ledger {
     this.#count++
   }
 
-  /** A ReadyForQuery is owed, so that the transaction may by now be in another state than the last one said. */
+  /** Whether a ReadyForQuery is owed, so that the transaction status may have changed since the last one. */
   get awaitsReady(): boolean {
     return this.#readiesAnswered < this.#readiesSent
   }
 
-  /** Nothing is owed, nothing is begun, nothing is in doubt: the next request meets a fresh server. */
+  /** Whether nothing is owed, no batch or COPY is open and nothing is in doubt, so that nothing sent before affects the next request. */
   get isClear(): boolean {
     return (
       this.#count === 0 &&
@@ -182,9 +186,7 @@ export class Ledger {
     )
   }
 
-  /**
-   * Notes what a message that is being sent will be answered with. Returns false if it owes nothing: Postgres ignores it.
-   */
+  /** Records the debt of a message that is being sent. Returns false if there will be no reply. */
   owe(debt: number, effect: Effect | null = null): boolean {
     if (this.#skipsToSync) {
       if ((debt & KIND) !== DEBT.sync) return false
@@ -194,12 +196,13 @@ export class Ledger {
         this.#copy = 'ended'
         return false
       }
-      // "Ignore Sync in COPY IN mode": what libpq sends behind Execute reaches the server before the data.
+      // Postgres ignores a Sync in COPY IN mode, because libpq sends one right after Execute, and it arrives before the data.
       if (debt === DEBT.sync) {
         this.#copySyncs++
         return false
       }
-      // A server that still reads the COPY ends the connection because of a request; one that does not answers the Syncs behind that.
+      // A request within a COPY: if the server still reads COPY data, it ends the connection; if the COPY has failed there by now, it answers
+      // the Syncs that follow the request. In neither case does it ignore them.
       if ((debt & KIND) <= DEBT.functionCall) this.#copy = 'ended'
     } else if (debt === DEBT.copyEnd && (this.#count === 0 || this.#copy === 'both')) return false
     const kind = debt & KIND
@@ -221,7 +224,7 @@ export class Ledger {
   }
 
   /**
-   * The next reply has come, or its last byte has: pays the first debt with it where it is the answer to that.
+   * Handles the next reply (for a reply that is passed on in pieces, its last byte): pays the first debt if this reply completes its answer.
    */
   settle(reply: number): Verdict {
     if (this.#doubtfulSyncs > 0) return this.#settleInDoubt(reply)
@@ -276,13 +279,13 @@ export class Ledger {
   }
 
   /**
-   * An error has come. In an extended batch Postgres skips everything up to the next Sync, so whatever was expected from there will
-   * never come: those debts are dropped and what hung on them is undone, the latest first.
+   * Handles an ErrorResponse. In an extended batch Postgres skips everything up to the next Sync, so the replies expected before it will
+   * never come: drops those debts and undoes their effects, the latest first.
    */
   fail(): Verdict {
     if (this.#count === 0) return 'nonsense'
     this.#copy = 'none'
-    // Syncs of an earlier COPY have been answered by now, or never will be.
+    // If Syncs of an earlier COPY are still in doubt, they have been answered by now, or never will be.
     this.#doubtfulSyncs = this.#copySyncs
     this.#copySyncs = 0
     const head = this.#kinds[this.#head] as number
@@ -290,37 +293,38 @@ export class Ledger {
     this.#hasHeadFailed = kind === DEBT.query || kind === DEBT.functionCall
     if (this.#hasHeadFailed || kind === DEBT.sync) return 'forward'
     if (kind === DEBT.fence) return 'nonsense'
-    // A Sync that the server had not read has ended the skipping, and they are answered; or it had, and they are skipped: nobody knows.
+    // If the server had not read all those Syncs when the COPY failed, the first unread one has ended the skipping, and the requests behind
+    // the COPY are answered. If it had, those requests are skipped. We cannot tell which.
     if (this.#doubtfulSyncs > 0 && this.#hasRequestsBehind()) return 'nonsense'
     this.#dropToSync()
     return head & REPLACE ? 'replace' : 'forward'
   }
 
-  /** The next reply is that to a simple query, or a part of it. */
+  /** Whether the next reply answers a simple query, or is a part of the answer. */
   get isQueryNext(): boolean {
     return this.#count > 0 && ((this.#kinds[this.#head] as number) & KIND) === DEBT.query
   }
 
-  /** The next ReadyForQuery is that of a simple query or a function call in the midst of a batch. */
+  /** Whether the next ReadyForQuery answers a simple query or a function call that was sent within a batch. */
   get isReadyWithinBatch(): boolean {
     return this.#count > 0 && ((this.#kinds[this.#head] as number) & WITHIN_BATCH) !== 0
   }
 
-  /** The next reply is that to something that a statement was named in. */
+  /** Whether the next reply answers a Bind or a Describe, which may name a statement. */
   get isStatementNext(): boolean {
     const kind = this.#count === 0 ? 0 : (this.#kinds[this.#head] as number) & KIND
     return kind === DEBT.bind || kind === DEBT.describe
   }
 
-  /** What hangs on the first debt. */
+  /** The effect of the first debt. */
   get headEffect(): Effect | null {
     return this.#count === 0 ? null : (this.#effects[this.#head] ?? null)
   }
 
   /**
-   * The next answer of our own, if it is its turn; else null.
+   * Removes and returns the next answer of our own if it is its turn; otherwise returns null.
    *
-   * @param isNextHere what the server owes next has come, and waits for us
+   * @param isNextHere the next reply that the server owes has arrived and is about to be settled
    */
   takeOurs(isNextHere = false): Buffer | null {
     if (this.#count === 0 || (this.#kinds[this.#head] as number) !== DEBT.ours) return null
@@ -331,8 +335,9 @@ export class Ledger {
   }
 
   /**
-   * While Syncs are in doubt: the server's next answer tells whether it stands in front of our own or behind; if only that of a Sync is
-   * due, it does not. Where none is due, a fence is on its way.
+   * While Syncs are in doubt: whether the server's next reply will show if a doubtful Sync is answered before our own answer, so that ours
+   * has to wait for it. Only the answer to a Sync shows nothing, because one ReadyForQuery looks like the other. If the server owes nothing,
+   * a fence will be sent.
    */
   #nextTells(): boolean {
     for (let index = 0; index < this.#count; index++) {
@@ -342,13 +347,13 @@ export class Ledger {
     return true
   }
 
-  /** What has failed is sent again: the answer to the Sync that ends it, which is the first debt now, is not the client's. */
+  /** The batch that has failed will be sent again: do not forward the answer to the Sync that ended it, which is the first debt now. */
   swallowSync(): void {
     invariant(this.#count > 0 && this.#kinds[this.#head] === DEBT.sync, 'no Sync is behind what has failed')
     this.#kinds[this.#head] = DEBT.sync | SWALLOW
   }
 
-  /** The connection is gone: nothing will come any more. */
+  /** The connection is gone, and no more replies will come: drops all debts and undoes their effects. */
   abandon(): void {
     this.#undoBack(this.#count)
     this.#count = 0
@@ -359,8 +364,9 @@ export class Ledger {
   }
 
   /**
-   * A ReadyForQuery where another reply is due, or none, answers a Sync that was taken for ignored and was not. (Where that of a Sync
-   * is due, one is as good as the other.) Any other reply answers what was sent behind all those Syncs.
+   * A ReadyForQuery that arrives when another reply is due, or none, answers a doubtful Sync. (If the answer to a Sync is due, it does not
+   * matter which of the two Syncs this one answers.) Any other reply answers a request that was sent after all doubtful Syncs, which ends
+   * the doubt.
    */
   #settleInDoubt(reply: number): Verdict {
     if (reply !== BACKEND.readyForQuery) {
@@ -422,7 +428,7 @@ export class Ledger {
     return this.#effects[(this.#head + index) & (this.#kinds.length - 1)] ?? null
   }
 
-  /** Behind the first debt, and before the next Sync. */
+  /** Whether there are requests behind the first debt and before the next Sync. */
   #hasRequestsBehind(): boolean {
     for (let index = 1; index < this.#count; index++) {
       const kind = this.#kindAt(index) & KIND
@@ -448,21 +454,22 @@ export class Ledger {
     }
   }
 
-  /** Undoes the first `count` debts, of which the first has failed, the latest first, so that what was noted twice ends as it began. */
+  /** Undoes the first `count` debts, of which the first has failed. The latest comes first, so that what was noted twice ends as it began. */
   #undoBack(count: number): void {
     for (let index = count - 1; index >= 0; index--) this.#effectAt(index)?.undo(index > 0, this.#syncsAnswered)
   }
 
   /**
-   * The server reads COPY data now. Syncs that were sent behind the command and in front of the data are read as part of it and
-   * ignored. If the client has already sent all its data, the mark of its end is used up. Behind that, or a request, all is as ever.
+   * The server reads COPY data from now on. It reads Syncs that were sent after the command as part of the COPY and ignores them, so their
+   * debts are dropped. That ends with the client's CopyDone or CopyFail, if it was sent already (its mark is dropped, too), or with the next
+   * request; the debts behind those stay as they are.
    */
   #beginCopyIn(): void {
     this.#copy = 'open'
     this.#copySyncs = 0
     let kept = 1
     const mask = this.#kinds.length - 1
-    // Its own Sync is gone, so the batch is open again unless something else ends it.
+    // The Sync behind an Execute is ignored, so the batch is open again unless something later ends it.
     let isBatchOpen = (this.#kindAt(0) & KIND) === DEBT.execute
     for (let at = 1; at < this.#count; at++) {
       const kind = this.#kindAt(at) & KIND

@@ -15,15 +15,15 @@ import { decodeNotice, type Notice } from '../wire/notices.ts'
 import { understand } from '../wire/reported-text.ts'
 import { BACKEND, typeName } from '../wire/types.ts'
 
-/** Who logs in, where to, and with what. */
+/** Who logs in to which database, and with what. */
 export interface ServerIdentity {
   readonly user: string
   readonly database: string
-  /** Sent in the startup packet, so that they are this server's defaults. */
+  /** Sent in the startup packet, so that they are the defaults on this server. */
   readonly parameters: ReadonlyMap<string, string>
-  /** What is known of the password; asked for at each login, since it may have been learnt from a client meanwhile. */
+  /** What is known of the password. Called for each login, since it may have been learned from a client meanwhile. */
   secret(): Secret | null
-  /** Keys that a client has proved to know, if one has. */
+  /** The SCRAM keys obtained from a client's login, if there was one. */
   scramKeys(): ScramKeys | null
 }
 
@@ -36,20 +36,20 @@ export interface LoginResult {
 export interface LoginListener {
   send(message: Buffer): void
   onLoggedIn(result: LoginResult): void
-  /** The server's own error, or ours. */
+  /** `problem` is the server's own error or ours. */
   onLoginFailed(problem: Notice): void
 }
 
 const NO_KEY = Buffer.alloc(0)
 
-/** It cannot know yet who asks, and says it in the way of protocol 2: the text follows the type, without a length. */
+/** PostgreSQL does not know the client's protocol version at that point, so it uses the format of protocol 2: type and text, without a length. */
 export const CANNOT_START = 'as PostgreSQL does when it cannot start a process for a connection: look at its log'
 
-/** One login; its frames come whole. Deriving keys takes a while and happens elsewhere, so an answer may be sent later. */
+/** One login. Its frames arrive whole. Deriving SCRAM keys takes long and runs elsewhere, so an answer may be sent after `frame` has returned. */
 export class Login implements FrameSink {
   readonly #identity: ServerIdentity
   readonly #listener: LoginListener
-  /** What the server has shown; asked for once it speaks. */
+  /** Returns the server's certificate; called once the server has begun to answer. */
   readonly #certificate: () => Buffer | null
   readonly #parameters = new Map<string, string>()
   #scram: ScramClient | null = null
@@ -175,7 +175,7 @@ export class Login implements FrameSink {
     this.#listener.send(encodeSaslInitial(this.#scram.mechanism, this.#scram.first()))
   }
 
-  /** With the reason why what is known does not do. */
+  /** The error says what is known of the password and why that is not enough. */
   #wrongType(method: string): PoolerError {
     const known = knownOf(this.#identity, method)
     return new PoolerError('server-wrong-password-type', { method, known })
@@ -198,7 +198,7 @@ export class Login implements FrameSink {
     )
   }
 
-  /** The connection is gone, or its time is up: no answer is sent any more. */
+  /** The connection is gone, or the login has taken too long: sends no more answers. */
   abandon(): void {
     this.#isOver = true
   }

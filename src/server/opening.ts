@@ -1,4 +1,4 @@
-/** Opens a server: dials, has the connection encrypted, logs in and runs `connect_query`. The server lets go of it then. */
+/** Opens a server: dials, encrypts the connection, logs in and runs `connect_query`. The server drops it afterwards. */
 
 import type { Address, Channel, ChannelListener, Dial, KeepAlive, Transport } from '../net/channel.ts'
 import { describeListening } from '../net/unix-sockets.ts'
@@ -13,7 +13,7 @@ import { encrypt, type ServerEncryption } from './encryption.ts'
 import { Login, type LoginListener, type LoginResult, type ServerIdentity } from './login.ts'
 import type { OutsideLease } from './outside-lease.ts'
 
-/** What the opening of a server needs of what all servers of one pool share. */
+/** The part of `ServerContext` that opening a server needs. */
 export interface OpeningContext {
   readonly transport: Transport
   readonly keepAlive: KeepAlive
@@ -22,35 +22,35 @@ export interface OpeningContext {
   readonly connectQuery: string
 }
 
-/** The server. It is told each step, and the end: `onOpened` or `onOpeningFailed`, or what its channel tells it. */
+/** The server. It is notified of each step and of the end: by `onOpened`, by `onOpeningFailed` or by its channel. */
 export interface OpeningOwner extends ChannelListener {
   readonly context: OpeningContext
-  /** Where it is to be connected. */
+  /** The address to connect to. */
   readonly address: Address
-  /** Runs what may break; the server ends with what is thrown. */
+  /** Runs `work`, and ends the server if it throws. */
   guard(work: () => void): void
   send(message: Buffer): void
-  /** Postgres knows nothing of it yet, and nobody listens. `begin` follows. */
+  /** The channel is open and has no listener yet; nothing has been sent to Postgres. Call `begin` to continue. */
   onConnected(channel: Channel): void
-  /** All goes on over this channel, to which nobody listens yet. */
+  /** Everything else goes over this channel, which has no listener yet. */
   onEncrypted(channel: Channel): void
   /** `connect_query` is still to come. */
   onLoggedIn(result: LoginResult): void
   onOpened(result: LoginResult): void
   /**
-   * @param problem the server's own error, or ours
-   * @param reason for the log, where it did not come to a login
+   * @param problem the server's own error or ours
+   * @param reason for the log, if there was no login
    */
   onOpeningFailed(problem: Notice, reason?: string): void
 }
 
-/** Its frames come whole. */
+/** One attempt to open a server. Its frames arrive whole. */
 export class ServerOpening implements FrameSink, LoginListener {
   readonly #owner: OpeningOwner
   readonly #outsideLease: OutsideLease
   #dial: Dial | null = null
   #login: Login | null = null
-  /** What the server reports, once it has let us in. */
+  /** The settings that the server has reported, from the login on. */
   #parameters = new Map<string, string>()
 
   constructor(owner: OpeningOwner, outsideLease: OutsideLease) {
@@ -77,7 +77,7 @@ export class ServerOpening implements FrameSink, LoginListener {
     )
   }
 
-  /** Postgres is spoken to from here. @param encryption null: the connection is not encrypted */
+  /** Begins to talk to Postgres over the channel. @param encryption null if the connection is not to be encrypted */
   begin(channel: Channel, encryption: ServerEncryption | null): void {
     const owner = this.#owner
     if (encryption === null) this.#logIn(channel)
@@ -85,7 +85,7 @@ export class ServerOpening implements FrameSink, LoginListener {
       encrypt(channel, encryption, owner.address.host, (result) => owner.guard(() => this.#encrypted(channel, result)))
   }
 
-  /** The server is closed: it is neither connected nor logged in any more. */
+  /** The server is closed: stops dialing and logging in. */
   abandon(): void {
     this.#dial?.abandon()
     this.#login?.abandon()
@@ -141,11 +141,11 @@ export class ServerOpening implements FrameSink, LoginListener {
 
   frame(type: number, buffer: Buffer, start: number, end: number): boolean {
     if (this.#login === null && type === BACKEND.parameterStatus) this.#noteParameter(buffer, start, end)
-    // What comes before the login, or behind its end, is not the login's.
+    // Messages that arrive before the login begins or after its end do not belong to it.
     return (this.#login ?? this.#outsideLease).frame(type, buffer, start, end)
   }
 
-  /** What `connect_query` sets is what clients are welcomed with. */
+  /** Clients are welcomed with the settings as `connect_query` leaves them. */
   #noteParameter(buffer: Buffer, start: number, end: number): void {
     const parameter = decodeParameterStatus(buffer, start, end)
     const encoding = this.#parameters.get('client_encoding') ?? 'UTF8'

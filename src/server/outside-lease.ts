@@ -1,4 +1,4 @@
-/** What is said on a server while nobody holds it: queries of ours with what their answers mean, and what an idle server says by itself. */
+/** The conversation with a server outside a lease: our own queries and the meaning of their answers, and messages from an idle server. */
 
 import { invariant } from '../base/invariant.ts'
 import type { FrameSink, Refusal } from '../wire/frames.ts'
@@ -13,28 +13,28 @@ import type { ServerStatements } from './statements.ts'
 /** The server. */
 export interface OutsideLeaseOwner extends ChoreListener {
   readonly id: number
-  /** It is not used any more, whatever still comes. */
+  /** The server has been closed: ignore whatever still arrives. */
   readonly isOver: boolean
   readonly settings: ServerSettings
   readonly statements: ServerStatements
   send(message: Buffer): void
-  /** What a command tag says about the state of the session on the server. */
+  /** Updates what is known of prepared statements and settings after a command with this tag has run. */
   noteTag(tag: string): void
   close(reason: string, notice?: Notice): void
-  /** The same; while it is opened, that has failed. */
+  /** Closes the server; if it is still being opened, the opening has failed. */
   giveUp(reason: string): void
 }
 
-/** Whoever waits for settings to be restored. */
+/** Waits for settings to be restored. */
 export interface RestoreListener {
-  /** A message that has nothing to do with it: a setting that is reported, a notice, a notification. Valid until this returns. */
+  /** A message that does not belong to the query: a reported setting, a notice, a notification. Valid until this returns. */
   heard(buffer: Buffer, start: number, end: number): void
   done(error: Notice | null): void
   /** The server is gone. */
   gone(notice: Notice): void
 }
 
-/** Its frames come whole. One query of ours runs at a time; where its failure says that the server is of no use, the server is closed. */
+/** Runs one query of ours at a time, and closes the server if the outcome shows that it is unusable. Frames arrive whole. */
 export class OutsideLease implements FrameSink {
   readonly #owner: OutsideLeaseOwner
   #chore: Chore | null = null
@@ -43,7 +43,7 @@ export class OutsideLease implements FrameSink {
     this.#owner = owner
   }
 
-  /** What the server has said at its end, to a query of ours. */
+  /** The error with which the server has ended the connection during a query of ours; null if it has sent none. */
   get lastWords(): Notice | null {
     return this.#chore?.lastWords ?? null
   }
@@ -79,7 +79,7 @@ export class OutsideLease implements FrameSink {
     })
   }
 
-  /** Makes the changes in one round trip; `values` are as Postgres writes them. `gone` is called instead if the server dies meanwhile. */
+  /** Makes the changes in one round trip; `values` are as Postgres writes them. If the server dies meanwhile, `gone` is called instead of `done`. */
   align(
     changes: readonly Change[],
     done: (error: Notice | null, values: ReadonlyMap<string, string>) => void,
@@ -91,7 +91,7 @@ export class OutsideLease implements FrameSink {
     })
   }
 
-  /** Runs what puts settings back for a session that keeps the server. */
+  /** Runs a query that restores settings for a session that keeps the server. */
   restore(sql: string, listener: RestoreListener): void {
     this.#run(sql, {
       heard: (buffer, start, end) => listener.heard(buffer, start, end),
@@ -100,14 +100,14 @@ export class OutsideLease implements FrameSink {
     })
   }
 
-  /** The server is gone: whoever waits for a query of ours is told. */
+  /** The server is gone: notifies the requester of the current query, if there is one. */
   abandon(notice: Notice): void {
     const chore = this.#chore
     this.#chore = null
     chore?.gone(notice)
   }
 
-  /** @param whenOpen why the server is of no use, if it begins a transaction and does not end it */
+  /** @param whenOpen the reason to close the server if the query leaves a transaction open */
   #run(sql: string, wish: ChoreWish, whenOpen = 'a query of the pooler ended within a transaction'): void {
     const owner = this.#owner
     invariant(this.#chore === null, `server ${owner.id} has two chores`)
@@ -119,7 +119,7 @@ export class OutsideLease implements FrameSink {
         else wish.done(result)
       },
     })
-    // As any simple query, it drops the unnamed statement of whoever was here last.
+    // Like any simple query, it drops the unnamed statement of the last client.
     owner.statements.doubtUnnamed()
     owner.send(encodeQuery(sql))
   }
@@ -128,7 +128,7 @@ export class OutsideLease implements FrameSink {
 
   frame(type: number, buffer: Buffer, start: number, end: number): boolean {
     if (this.#owner.isOver) return true
-    // It may change between two frames: a query of ours is done, and what comes behind its end is not its own.
+    // A query of ours may end between two frames; the frames after its end do not belong to it.
     if (this.#chore !== null) return this.#chore.frame(type, buffer, start, end)
     this.#readIdle(type, buffer, start, end)
     return true

@@ -3,7 +3,7 @@
 import { Lru } from '../base/lru.ts'
 import { foreignBytes, isForeign } from '../wire/reported-text.ts'
 
-/** Reported by every server and followed always; others by `track_extra_parameters`, and search_path where the server reports it. */
+/** Always tracked. All but search_path are reported by every server; search_path from PostgreSQL 18 on. `track_extra_parameters` adds others. */
 const ALWAYS_TRACKED = [
   'client_encoding',
   'DateStyle',
@@ -14,7 +14,7 @@ const ALWAYS_TRACKED = [
   'search_path',
 ]
 
-/** The settings that Postgres reports by itself (ParameterStatus) and that follow a client, each with its place in a profile. */
+/** The settings that Postgres reports by itself (ParameterStatus) and that follow a client, and the place of each in a profile. */
 export class Tracked {
   readonly names: readonly string[]
   readonly #places = new Map<string, number>()
@@ -28,7 +28,7 @@ export class Tracked {
     })
   }
 
-  /** Where the setting stands in a profile, or -1 if it is not tracked. */
+  /** Returns the setting's place in a profile, or -1 if it is not tracked. */
   place(name: string): number {
     return this.#places.get(name) ?? this.#places.get(name.toLowerCase()) ?? -1
   }
@@ -36,15 +36,15 @@ export class Tracked {
 
 const NO_EXTRAS: ReadonlyMap<string, string> = new Map()
 
-/** How many different profiles are remembered, so that equal ones are the same object and compare at no cost. */
+/** How many different profiles are remembered. Equal profiles that are remembered are the same object, so that comparing them is cheap. */
 const KNOWN_PROFILES = 1_000
 
-/** Immutable. `values` in the order of `Tracked.names`, null where the server does not report the setting. */
+/** The settings of a client or server. Immutable. `values` is in the order of `Tracked.names`; null means that the setting is not reported. */
 export class Profile {
   static readonly #known = new Lru<string, Profile>(KNOWN_PROFILES)
 
   readonly values: readonly (string | null)[]
-  /** What differs from the server's own defaults besides: name in lower case → value. */
+  /** Settings that are not reported and differ from the server's own defaults: name in lower case → value. */
   readonly extras: ReadonlyMap<string, string>
 
   #meaning: string | null = null
@@ -75,7 +75,7 @@ export class Profile {
     return Profile.of(this.values, extras)
   }
 
-  /** These settings, and those of `other` where nothing is asked for. */
+  /** Returns this profile with each null value replaced by that of `other`. The extras stay. */
   orElse(other: Profile): Profile {
     if (this.values.length === other.values.length && !this.values.includes(null)) return this
     return Profile.of(
@@ -84,14 +84,14 @@ export class Profile {
     )
   }
 
-  /** In a string without a prefix a backslash is a letter like any other; unknown where that is not reported. */
+  /** Whether backslashes in strings without a prefix are known to be ordinary characters; false if the server does not report the setting. */
   hasStandardStrings(tracked: Tracked): boolean {
     return this.values[tracked.place('standard_conforming_strings')] === 'on'
   }
 
   /**
-   * What decides, besides its text, what a statement means: nearly every setting may, since Postgres reads literals when it prepares.
-   * Only those are left out that are known to change nothing, so that clients that differ in them share their statements.
+   * The settings that decide, besides its text, what a statement means. Nearly every setting may, since Postgres reads literals when it
+   * prepares a statement. Only settings that are known to be harmless are left out, so that clients that differ in them share statements.
    */
   meaning(tracked: Tracked): string {
     if (this.#meaning === null) {
@@ -104,25 +104,25 @@ export class Profile {
   }
 }
 
-/** Settings that take effect when a statement runs, not when it is prepared. */
+/** Settings that take effect when a statement is run, not when it is prepared. */
 const HARMLESS =
   /_timeout$|^(extra_float_digits|work_mem|bytea_output|client_min_messages|synchronous_commit|log_|geqo|jit|enable_)/
 
-/** One setting to change: null means back to the server's own default. */
+/** One setting to change; null resets it to the server's own default. */
 export interface Change {
   readonly name: string
   readonly value: string | null
 }
 
 /**
- * What has to be set so that a server goes from one profile to the other. Empty for most leases.
+ * Returns the changes that take a server from one profile to another, in the order in which to make them. Most leases need none.
  *
- * @param isDoubtful the server's extras may have been changed behind our back, so that all of them are set again
+ * @param isDoubtful the server's extras may have been changed without our knowing, so all of them are set again
  */
 export function changesBetween(tracked: Tracked, from: Profile, to: Profile, isDoubtful: boolean): Change[] {
   if (from === to && !isDoubtful) return []
   const changes: Change[] = []
-  // Back to the defaults first: a role or a timeout of the last client must not stand in the way of the rest.
+  // Resets come first, since a role or a timeout of the last client could prevent the other changes.
   for (const name of from.extras.keys()) if (!to.extras.has(name)) changes.push({ name, value: null })
   for (let place = 0; place < tracked.names.length; place++) {
     const value = to.values[place] ?? null
@@ -131,7 +131,7 @@ export function changesBetween(tracked: Tracked, from: Profile, to: Profile, isD
   for (const [name, value] of to.extras) {
     if (isDoubtful || from.extras.get(name) !== value) changes.push({ name, value })
   }
-  // Rights come last, since they may not reach for what comes before.
+  // The role comes last, since it may lack the rights to make the other changes.
   return changes.sort((left, right) => rank(left) - rank(right))
 }
 
@@ -141,27 +141,27 @@ function rank(change: Change): number {
 }
 
 /**
- * One statement that makes all changes, and whose row tells each new value as Postgres writes it. `set_config` takes a value as the
- * startup packet does, lists and units included, and null for the default.
+ * Returns SQL that makes all the changes and whose row holds each new value as Postgres writes it. `set_config` takes values as the startup
+ * packet does, including lists and units, and null for the default.
  * https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SET
  */
 export function changesToSql(changes: readonly Change[]): string {
   const calls = changes.map(
     ({ name, value }) => `pg_catalog.set_config(${literal(name)}, ${value === null ? 'null' : literal(value)}, false)`,
   )
-  // A DateStyle that names only one of its two parts leaves the other as it is: as the last client left it.
+  // A DateStyle value with only one of its two parts would keep the other part of the last client's value.
   const fresh = changes.some(({ name, value }) => name === 'DateStyle' && value !== null && !value.includes(','))
     ? "select pg_catalog.set_config('DateStyle', null, false); "
     : ''
   return `${fresh}select ${calls.join(', ')}`
 }
 
-/** Settings that `pg_settings` does not show: they are at their defaults when they are nothing. */
+/** Settings that `pg_settings` does not show: they are at their defaults when they are empty or `none`. */
 const HIDDEN = /^role$|\./
 
 /**
- * One statement that makes those of the changes that undo a reset: what the session itself has set since is left as it is. After
- * `RESET x` only x is reset, and there is no other way to tell.
+ * Returns one statement that makes only the changes that undo a reset; it leaves settings that the session has set itself. `RESET x` resets
+ * only x, and asking the server is the only way to find out which settings were reset.
  * https://www.postgresql.org/docs/current/view-pg-settings.html
  */
 export function restoringSql(changes: readonly Change[]): string {
@@ -175,7 +175,7 @@ export function restoringSql(changes: readonly Change[]): string {
   return `select ${calls.join(', ')} from (select pg_catalog.array_agg(pg_catalog.lower(name)) as reset from pg_catalog.pg_settings where source operator(pg_catalog.<>) 'session') shown`
 }
 
-/** Quoted so that it means the same with standard_conforming_strings on and off, and in every client_encoding. */
+/** Quotes a text so that it means the same with standard_conforming_strings on or off, and in every client_encoding. */
 function literal(text: string): string {
   if (isForeign(text)) {
     const { encoding, bytes } = foreignBytes(text)

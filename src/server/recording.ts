@@ -1,27 +1,27 @@
 /**
- * Hot path: the requests of a batch, kept until the server has given its first answer: if that is that the plan it was asked to run is
- * out of date, nothing has happened yet, and the batch can be sent again.
+ * Hot path: records the requests of a batch until the server's first answer. If that answer says that the plan is out of date or the
+ * statement unknown, nothing of the batch has happened yet, and it can be sent again.
  */
 
 import { MAX_RECORDING_BYTES } from '../wire/limits.ts'
 import type { Effect } from './ledger.ts'
 
-/** `open` while the batch may go on, `complete` with its Sync. */
+/** `open` while the batch may go on; `complete` once its Sync was added. */
 type RecordingState = 'off' | 'open' | 'complete'
 
-/** What is larger is given back. */
+/** A larger buffer is freed when the recording ends. */
 const MAX_IDLE_BYTES = 8 * 1024
 
 const NOTHING = Buffer.alloc(0)
 
-/** Hangs on a debt for which there is nothing else to do. */
+/** Marks the first debt if it has no other effect. */
 const MARK: Effect = { reply: null, undo: () => {} }
 
 export class Recording {
   #state: RecordingState = 'off'
-  /** Hangs on the debt for the first request: as long as that is the first debt, nothing has been answered. */
+  /** The effect of the first request's debt: while that is the ledger's first debt, nothing has been answered. */
   #first: Effect | null = null
-  /** A span that was added last and is not copied yet, since what comes next may follow it. */
+  /** The span that was added last. It is not copied yet, since the next one may be adjacent and extend it. */
   #span: Buffer = NOTHING
   #spanStart = 0
   #spanEnd = 0
@@ -36,7 +36,7 @@ export class Recording {
     return this.#state !== 'off'
   }
 
-  /** A batch begins. Returns what must hang on the debt for its first request. */
+  /** Begins to record a batch. Returns the effect that the debt of its first request must have. */
   begin(first: Effect = MARK): Effect {
     this.stop()
     this.#state = 'open'
@@ -44,12 +44,16 @@ export class Recording {
     return first
   }
 
-  /** The answer to the first request is what comes next: the effect is that of the first debt. */
+  /**
+   * Whether the next reply answers the first request of the batch.
+   *
+   * @param effect that of the ledger's first debt
+   */
   isAtFirst(effect: Effect | null): boolean {
     return this.#state !== 'off' && effect !== null && effect === this.#first
   }
 
-  /** More of the batch, valid until `settle`. */
+  /** Adds a part of the batch. The buffer must stay valid until `settle`. */
   add(buffer: Buffer, start: number, end: number): void {
     if (this.#span === buffer && this.#spanEnd === start) this.#spanEnd = end
     else {
@@ -62,12 +66,12 @@ export class Recording {
     if (this.#copied + this.#spanEnd - this.#spanStart > MAX_RECORDING_BYTES) this.stop()
   }
 
-  /** Its Sync was the last that was added. */
+  /** The Sync of the batch was added last. */
   complete(): void {
     if (this.#state === 'open') this.#state = 'complete'
   }
 
-  /** What was added is about to become invalid. */
+  /** Copies what was added, because its buffer is about to become invalid. */
   settle(): void {
     if (this.#span === NOTHING) return
     const length = this.#spanEnd - this.#spanStart
@@ -82,7 +86,7 @@ export class Recording {
     this.#span = NOTHING
   }
 
-  /** The batch as it was sent, and the end of the recording. Valid until another one begins. */
+  /** Ends the recording and returns the batch as it was sent. The result is valid until the next `begin`. */
   take(): Buffer {
     this.settle()
     const requests = this.#copy.subarray(0, this.#copied)

@@ -1,25 +1,25 @@
-/** How often the tables of a database have changed, as far as it was seen from here. */
+/** The version of a database's schema: changes whenever tables are seen to change. */
 
 let lastValue = 0
 
-/** Whoever has to know when all know. */
+/** Waits until all processes know of a change. */
 export interface Announcer {
-  /** Others are being told. What it returns is called when all of them know. */
+  /** The other processes are being notified. Returns a function to call when all of them know. */
   announce(): () => void
 }
 
-/** Calls back when all know. */
+/** Notifies the other processes of a change; `known` is called when all of them know. */
 export type TellOthers = (known: () => void) => void
 
 /**
- * Another number whenever the tables of one database have changed. Shared by all pools of that database; no two databases have the
- * same one, since a pool may go from one to the other.
+ * A number that changes whenever the tables of one database have changed. All pools of that database share it. No two databases ever have
+ * the same number, since a pool may move from one to the other.
  */
 export class SchemaVersion {
   #value = ++lastValue
   readonly #tellOthers: TellOthers | null
 
-  /** @param tellOthers other processes serve the same database */
+  /** @param tellOthers null if no other process serves the same database */
   constructor(tellOthers: TellOthers | null = null) {
     this.#tellOthers = tellOthers
   }
@@ -28,13 +28,13 @@ export class SchemaVersion {
     return this.#value
   }
 
-  /** What was prepared before may be described wrongly by what is known of it: prepare it anew. */
+  /** Tables have changed: what clients were told of statements that were prepared before may be wrong, so these must be prepared again. */
   changed(announcer: Announcer | null = null): void {
     this.#value = ++lastValue
     this.#tellOthers?.(announcer === null ? () => {} : announcer.announce())
   }
 
-  /** A version of its own, for a server on which tables have changed that nobody else can see. */
+  /** Returns a new version for one server, on which tables have changed that no other server can see. */
   fresh(): number {
     return ++lastValue
   }

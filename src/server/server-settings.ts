@@ -1,11 +1,11 @@
-/** What the settings of one connection to Postgres are, as far as they are known, and what has to change for the next client. */
+/** The settings of one connection to Postgres, as far as they are known, and the changes that the next client needs. */
 
 import { understand } from '../wire/reported-text.ts'
 import { type Change, changesBetween, Profile, type Tracked } from './profile.ts'
 
 export class ServerSettings {
   #profile: Profile = Profile.of([])
-  /** Someone may have changed settings that are not reported. */
+  /** A command may have changed settings that are not reported. */
   #hasDoubtfulExtras = false
   readonly #tracked: Tracked
 
@@ -17,12 +17,12 @@ export class ServerSettings {
     return this.#profile
   }
 
-  /** It has logged in, and this is what it reports. */
+  /** The server has logged in and has reported these settings. */
   begin(reported: ReadonlyMap<string, string>): void {
     this.#profile = Profile.of(this.#tracked.names.map((name) => reported.get(name) ?? null))
   }
 
-  /** What has to change so that they are what is wanted; null if nothing has to. */
+  /** Returns the changes that lead to the wanted settings; null if there are none to make. */
   changesTo(wanted: Profile): Change[] | null {
     if (this.#profile === wanted && !this.#hasDoubtfulExtras) return null
     const changes = changesBetween(this.#tracked, this.#profile, wanted, this.#hasDoubtfulExtras)
@@ -32,12 +32,12 @@ export class ServerSettings {
     return null
   }
 
-  /** The changes have been made, and `row` tells each new value. Returns the values as Postgres writes them, by name. */
+  /** The changes have been made, and `row` holds the new values. Returns the values as Postgres writes them, by name. */
   changed(changes: readonly Change[], row: readonly (string | null)[]): ReadonlyMap<string, string> {
     const values = new Map<string, string>()
     const extras = new Map(this.#profile.extras)
     changes.forEach((change, index) => {
-      // What is not ASCII comes back in the client's encoding, whatever that is; it was taken as it is.
+      // A value that is not ASCII comes back in client_encoding, which may be any. Such values are stored unchanged, so use the one we sent.
       const shown = row[index] ?? ''
       const value = isAscii(shown) ? shown : (change.value ?? '')
       values.set(change.name, value)
@@ -52,12 +52,12 @@ export class ServerSettings {
     return values
   }
 
-  /** These are what they were before a reset. What else has been set since is as doubtful as before. */
+  /** The extras are again what they were before a reset. Whether other unreported settings have changed is as doubtful as before. */
   restored(extras: ReadonlyMap<string, string>): void {
     this.#profile = this.#profile.withExtras(extras)
   }
 
-  /** A command has run that may have changed settings. */
+  /** A command with this tag has run, which may have changed settings. */
   noteTag(tag: string): void {
     if (tag === 'DISCARD ALL') {
       this.#profile = this.#profile.withExtras(new Map())
@@ -65,7 +65,7 @@ export class ServerSettings {
     } else if (this.#profile.extras.size > 0) this.#hasDoubtfulExtras = true
   }
 
-  /** A tracked setting has changed. Returns the value as it is to be understood. */
+  /** The server has reported a new value of a tracked setting. Returns the value as decoded (see `understand`). */
   noteParameter(place: number, value: string): string {
     const encoding = this.#profile.values[this.#tracked.place('client_encoding')] ?? 'UTF8'
     const understood = understand(value, encoding)

@@ -1,4 +1,4 @@
-/** One connection to Postgres: dialled, logged in, leased in turn, closed. It tells its pool of every move. */
+/** One connection to Postgres: dialed, logged in, leased to one session after another, closed. It reports every change of state to its pool. */
 
 import type { Clock } from '../base/clock.ts'
 import type { Ids } from '../base/ids.ts'
@@ -36,11 +36,11 @@ import { UnseenSettings } from './unseen-settings.ts'
 /** The pool. */
 export interface ServerOwner {
   onServerMoved(server: Server, from: ServerState, to: ServerState): void
-  /** It is connected, and Postgres knows nothing of it yet. The login follows with `begin`. */
+  /** The connection is open, but nothing has been sent to Postgres yet. `begin` starts the login. */
   onServerConnected(server: Server, begin: () => void): void
   onServerReady(server: Server, login: LoginResult): void
   onServerFailed(server: Server, problem: Notice): void
-  /** Its connection is gone, and nothing was said of it: what has ended it may have ended others, which do not show it yet. */
+  /** The connection was lost unexpectedly. The cause may have broken other connections too, without their showing it yet. */
   onServerLost(server: Server): void
 }
 
@@ -49,22 +49,22 @@ export interface ServerContext extends OpeningContext {
   readonly ids: Ids
   readonly clock: Clock
   readonly log: Log
-  /** As clients name it. */
+  /** The database's name as clients write it. */
   readonly database: string
-  /** Where the next server is opened. */
+  /** The address to open the next server at. */
   nextAddress(): Address
   readonly tracked: Tracked
   readonly registry: StatementRegistry
   readonly schema: SchemaVersion
   maxPacketBytes(): number
   logsConnections(): boolean
-  /** One that could not be opened is told of in any case. */
+  /** The end of a server that could not be opened is logged in any case. */
   logsDisconnections(): boolean
-  /** Nobody is read for now. */
+  /** SUSPEND is in effect: neither clients nor servers are read. */
   isSuspended(): boolean
-  /** One of them has taken all that was written to it, while nobody is read. */
+  /** Called during SUSPEND when a server has taken everything that was written to it. */
   onTaken(): void
-  /** Asked for each new connection; null: it is not encrypted. */
+  /** Called for each new connection. Returns null if it is not to be encrypted. */
   encryption(address: Address): ServerEncryption | null
   readonly owner: ServerOwner
 }
@@ -73,7 +73,7 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
   readonly id: number
   readonly link = new Link<Server>()
   readonly context: ServerContext
-  /** Where it is, as the settings say. */
+  /** Its address as configured. */
   readonly address: Address
   readonly frames: Frames
   readonly ledger = new Ledger()
@@ -83,12 +83,12 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
   readonly recording = new Recording()
   readonly startedMs: number
   readonly startedWallMs: number
-  /** What it was asked for when it was opened: settings may say something else since. */
+  /** The encryption that it was opened with; the settings may have changed since. */
   encryption: ServerEncryption | null = null
-  // They begin as numbers: V8 would make an object of every time that is put where `undefined` was.
-  /** When it entered its state. */
+  // These fields begin as numbers: in a field that began as `undefined`, V8 would allocate an object for each number that is stored.
+  /** When it entered its current state. */
   sinceMs = 0
-  /** When it was last given back. */
+  /** When it was last given back by a session. */
   usedMs = 0
   /** When it was last known to answer. */
   checkedMs = 0
@@ -96,20 +96,20 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
   status = STATUS_IDLE
   readonly settings: ServerSettings
   tenant: Tenant | null = null
-  /** The id of the client that holds it, or has held it while it is not idle again; 0 for none. For the log. */
+  /** For the log: the id of the client that holds it, or that held it last, until it is idle again; 0 for none. */
   clientId = 0
-  /** Why it must not be used again once it is free; null while it may. */
+  /** Why it must be closed instead of reused once it is free; null if it may be reused. */
   condemned: string | null = null
-  /** Cancel requests on their way to it. While there are any it is not used again. */
+  /** The number of cancel requests on their way to it. It is not lent again until there are none. */
   cancels = 0
   pid = 0
   cancelKey: Buffer = Buffer.alloc(0)
   #state: StateRow<ServerState> = SERVER.dialing
   #stops = 0
-  /** The channel has told its end. */
+  /** The channel has reported its end. */
   #isDisconnected = false
   #channel: Channel | null = null
-  /** While it is dialing and logging in. */
+  /** Null once the server is open. */
   #opening: ServerOpening | null = null
   #resetAfterCancels = ''
   readonly #outsideLease = new OutsideLease(this)
@@ -132,28 +132,28 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     return this.#state.name
   }
 
-  /** It is not used any more, and whoever held it has been told. */
+  /** Whether it has been closed, so that its session, if it had one, has been notified. */
   get isOver(): boolean {
     return this.#state === SERVER.closing || this.#state === SERVER.closed
   }
 
-  /** What its settings are, as far as they are known. */
+  /** Its settings, as far as they are known. */
   get profile(): Profile {
     return this.settings.profile
   }
 
-  /** Only once connected. */
+  /** Available only once the server is connected. */
   get channel(): Channel {
     if (this.#channel === null) invariant(false, `server ${this.id} has no connection yet`)
     return this.#channel
   }
 
-  /** Where it is connected, or will be. */
+  /** The address that it is connected to, or will be. */
   get peer(): Address {
     return this.#channel?.peer ?? this.address
   }
 
-  /** Of what was written to it, and the kernel has not taken yet. */
+  /** The number of bytes that were written to it and that the kernel has not taken yet. */
   get owedBytes(): number {
     return this.#channel?.owedBytes ?? 0
   }
@@ -166,7 +166,7 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     return this.#channel?.local ?? { host: '', port: 0 }
   }
 
-  /** Free to go back: outside a transaction, nothing owed. */
+  /** Whether it can be given back: it is outside a transaction, owes nothing, and no message has arrived only in part. */
   get isClean(): boolean {
     return this.status === STATUS_IDLE && this.ledger.isClear && this.frames.isAtBoundary
   }
@@ -176,7 +176,7 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     return `S-0x${this.id.toString(16)}: ${database}/${identity.user}@${describeAddress(this.peer)}`
   }
 
-  /** What the log says about it, and about whose it is. */
+  /** Identifies the server, and the client that holds it, in the log. */
   get logFields(): LogFields {
     return { subject: this.subject, client: this.clientId || undefined }
   }
@@ -194,8 +194,8 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
   }
 
   /**
-   * idle → aligning: makes the changes in one round trip. On success the server's profile holds them as Postgres writes them, in
-   * `values` too, and the caller lends the server or `finishAligning`s. `gone` is called instead if the server dies meanwhile.
+   * idle → aligning: changes the settings in one round trip. On success the server's profile and `values` hold the new values as Postgres
+   * writes them, and the caller goes on with `lend` or `finishAligning`. If the server dies meanwhile, `gone` is called instead of `done`.
    */
   align(
     changes: readonly Change[],
@@ -206,7 +206,7 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     this.#outsideLease.align(changes, done, gone)
   }
 
-  /** leased → restoring: runs a statement of ours for a session that keeps the server, and lends it to itself again. */
+  /** leased → restoring: runs a statement of ours while the session keeps the server. The session then calls `lend` to continue its lease. */
   restore(sql: string, listener: RestoreListener): void {
     this.tenant = null
     this.frames.limit = MAX_CHORE_REPLY_BYTES
@@ -214,7 +214,7 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     this.#outsideLease.restore(sql, listener)
   }
 
-  /** aligning → idle: nobody wants it after all. */
+  /** aligning → idle: no session needs the server after all. */
   finishAligning(): void {
     this.#enter(SERVER.idle)
   }
@@ -228,11 +228,11 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     })
   }
 
-  /** leased → (canceling) → (cleaning) → idle. The pool has seen to it that the server is clean. */
+  /** leased → (canceling) → (cleaning) → idle. The server must be clean. */
   giveBack(resetSql: string): void {
     if (!this.isClean) invariant(false, `server ${this.id} was returned with debts`)
     this.tenant = null
-    // Outside a lease messages are held whole.
+    // Outside a lease each message is buffered whole.
     this.frames.limit = MAX_CHORE_REPLY_BYTES
     this.usedMs = this.context.clock.nowMs
     this.checkedMs = this.usedMs
@@ -249,7 +249,7 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     this.cancels++
   }
 
-  /** A cancel request has arrived or failed: from now on nothing of it can hit the next tenant. */
+  /** A cancel request has arrived or failed: it can no longer hit the next tenant. */
   cancelEnds(): void {
     this.cancels--
     if (this.cancels === 0 && this.#state === SERVER.canceling) this.#cleanOrIdle(this.#resetAfterCancels)
@@ -269,32 +269,41 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     this.#enter(SERVER.idle)
   }
 
-  /** What a command tag says about the state of the session on the server. */
+  /** Updates what is known of prepared statements and settings after a command with this tag has run. */
   noteTag(tag: string): void {
     if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.statements.clear()
     this.settings.noteTag(tag)
   }
 
-  /** Must not be used again: closed as soon as it is free. Only a lease keeps it for now; whoever it is promised to gets another one. */
+  /**
+   * Closes the server as soon as it is free: at once, unless it is leased or restoring. A session that it was promised to (aligning) gets
+   * another server.
+   */
   condemn(reason: string): void {
     if (this.isOver) return
     this.condemned ??= reason
     if (this.#state !== SERVER.leased && this.#state !== SERVER.restoring) this.close(reason)
   }
 
-  /** It is of no use: it does not answer, or not as it should. While it is opened that is a failure to open it, after which there is a pause. */
+  /**
+   * Closes a server that does not answer, or not as it should. If it is still being opened, that counts as a failure to open it, after which
+   * the pool pauses before it opens another.
+   */
   giveUp(reason: string, notice?: Notice): void {
     if (this.#opening !== null)
       this.onOpeningFailed(notice ?? new PoolerError('server-login-failing', { error: reason }))
     else this.close(reason, notice)
   }
 
-  /** Ends the connection. Whoever holds it is told `notice`. */
+  /** Ends the connection. The tenant, if any, receives `notice`. */
   close(reason: string, notice: Notice = new PoolerError('server-crashed')): void {
     this.#end(reason, notice, 'sound')
   }
 
-  /** @param condition a doubtful connection is cut off; otherwise we wait until the backend has left too, since it counts until then */
+  /**
+   * @param condition `sound`: waits in `closing` until the backend has left too, because Postgres counts it until then; `doubtful`: cuts the
+   * connection off
+   */
   #end(reason: string, notice: Notice, condition: 'sound' | 'doubtful'): void {
     if (this.isOver) return
     const opening = this.#opening
@@ -348,7 +357,7 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     this.guard(() => this.#gone(problem))
   }
 
-  /** Runs what may break, outside `onRead`. */
+  /** Runs `work` outside `onRead`, and ends the server if it throws. */
   guard(work: () => void): void {
     try {
       work()
@@ -357,10 +366,10 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     }
   }
 
-  /** A mistake of ours, or a server that cannot be understood: nothing of it is used again. */
+  /** Handles a mistake of ours, or a server that does not keep to the protocol: ends the server, so that nothing of it is reused. */
   #break(error: unknown): void {
     const notice = error instanceof PoolerError ? error : new PoolerError('internal-error')
-    // Another one would not be opened either.
+    // While the server is being opened, this counts as a failure to open it: another attempt would probably end in the same way.
     if (this.#opening !== null) this.context.owner.onServerFailed(this, notice)
     if (notice === error) {
       this.#end(`the server sent nonsense: ${notice.message}`, notice, 'doubtful')
@@ -389,9 +398,10 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
   }
 
   #readOutsideLease(buffer: Buffer, start: number, end: number): void {
-    // The work at hand may change between two frames: a login ends, a chore is done, a lease begins.
+    // The server's work may change between two frames of a chunk (a login ends, a chore is done, a lease begins), so the sink decides anew
+    // for each frame who reads it.
     this.frames.read(buffer, start, end, CHORE_NEEDS, this.#opening ?? this.#outsideLease)
-    // The rest of a message must not reach whoever is lent the server next.
+    // The rest of a message must not reach the next tenant.
     if (this.#state === SERVER.idle && !this.frames.isAtBoundary) this.close('idle server got dirty')
   }
 
@@ -410,7 +420,7 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     this.giveUp(`the server sent nonsense: ${reason}`, new PoolerError('server-nonsense', { reason }))
   }
 
-  /** Stops reading for a reason, or takes the reason back; reads while there is none. */
+  /** Adds (`isOn`) or removes a reason not to read. The server is read while there is no reason left. */
   stopReading(why: keyof typeof STOPS, isOn: boolean): void {
     const before = this.#stops
     this.#stops = isOn ? before | STOPS[why] : before & ~STOPS[why]
@@ -430,7 +440,7 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     if (this.context.isSuspended()) this.stopReading('suspended', true)
     this.#channel = channel
     channel.listener = this
-    // It may have been told so while there was nothing to read from.
+    // `stopReading` may have been called while there was no channel to pause.
     if (this.#stops !== 0) channel.pause()
     this.#enter(SERVER.login)
     if (this.context.logsConnections())
@@ -478,7 +488,7 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
 
   #enter(next: StateRow<ServerState>): void {
     const from = this.#state
-    // The text is only made where it is needed: this runs several times for each transaction.
+    // Build the text only on failure: this runs several times for each transaction.
     if (!mayFollow(from, next)) invariant(false, `server ${this.id} cannot go from ${from.name} to ${next.name}`)
     this.#state = next
     this.sinceMs = this.context.clock.nowMs
@@ -486,12 +496,12 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
   }
 }
 
-/** For the log. Clients, who may come later, are told that it has been failing. */
+/** The cause for the log. Clients, which may arrive later, only learn that logins have been failing. */
 function causeOf(problem: Notice): string {
   if (!(problem instanceof PoolerError)) return problem.message
   const cause = problem.kind === 'server-login-failing' ? problem.details['error'] : problem.message
   return problem.hint === undefined ? `${cause}` : `${cause} (${problem.hint})`
 }
 
-/** Why a server is not read. */
+/** The reasons not to read a server, as bits. */
 const STOPS = { 'client-full': 1, suspended: 2 } as const

@@ -1,37 +1,37 @@
-/** Hot path: the prepared statements that the clients of one pool share, each once, found by their bytes. */
+/** Hot path: the prepared statements that the clients of one pool share. Each is kept once and found by its bytes. */
 
 import { equalsBytes, hashBytes, sampleBytes } from '../base/bytes.ts'
 import { deallocatesAll } from '../sql/deallocate.ts'
 import { type TextKind, textKind } from '../sql/text-kind.ts'
 import type { Effect } from './ledger.ts'
 
-/** Names of shared statements on servers begin like this. A client's own unknown name that does so is never sent on. */
+/** The prefix of shared statements' names on servers. A client's own name with this prefix, if unknown here, is never sent to a server. */
 export const SHARED_PREFIX = 'pgweir_'
 
-/** One text with its parameter types, wherever it came from. */
+/** One text with its parameter types. */
 export class Statement {
   /** Its name on servers. */
   readonly name: Buffer
-  /** The body of its Parse behind the name: text, zero, parameter types. */
+  /** The part of its Parse after the name: text, zero, parameter types. */
   readonly body: Buffer
-  /** What else decides what the text means: the search path, the role. Null if nobody else is to be given it. */
+  /** What decides, besides the text, what it means, such as the search path and the role. Null if the statement must not be shared. */
   readonly meaning: string | null
-  /** The schema's version when a client asked for it; later askers get a statement of their own. */
+  /** The schema version that it was made for; after a change of tables, clients that ask for the same text get another statement. */
   readonly version: number
-  /** Hangs on a Bind of it, so that whoever reads the answer knows the version. */
+  /** The effect of its Binds, from which the reader of the answer learns the version. */
   readonly bound: Effect
-  /** To run it drops all that the session has prepared. */
+  /** Running it drops all statements that the session has prepared. */
   readonly deallocatesAll: boolean
-  /** What clients were told of its rows; undefined until one has asked. */
+  /** What clients were told of its rows (see `rowShape`; null: no rows); undefined until one has asked. */
   shape: string | null | undefined
-  /** Sessions and servers that know it; it is forgotten with the last one. */
+  /** How many sessions and servers hold it; it is forgotten with the last one. */
   holders = 0
-  /** Null until somebody asks. */
+  /** Null until needed. */
   #kind: TextKind | null
-  /** For the registry: where it stands, and the next one there. */
+  /** For the registry: its key in the table by hash, and the next statement with the same key. */
   readonly place: number
   next: Statement | null = null
-  /** For the registry: where it was put to be found again soon; -1 for nowhere. */
+  /** For the registry: its slot among the recent statements; -1 if it has none. */
   slot = -1
 
   constructor(id: number, body: Buffer, meaning: string | null, version: number, place: number, kind: TextKind | null) {
@@ -49,7 +49,7 @@ export class Statement {
     return this.meaning !== null
   }
 
-  /** Nobody else is given it, whatever is known of settings. */
+  /** Whether it must not be shared, whatever the settings are. */
   get isNeverShared(): boolean {
     return !this.isShared && isNeverShared(this.kind)
   }
@@ -68,7 +68,7 @@ export class Statement {
   }
 }
 
-/** The text may mean something else each time that it is prepared. */
+/** Whether a text of this kind may mean something else each time that it is prepared. */
 function isNeverShared(kind: TextKind): boolean {
   return kind === 'fleeting' || kind === 'doubtful'
 }
@@ -78,20 +78,20 @@ function undo(): void {}
 
 let lastId = 0
 
-/** How many of the statements that were asked for last are found by a look at some of their bytes. A power of two. */
+/** The number of slots for recently requested statements, which are found by a sample of their bytes. A power of two. */
 const RECENT = 1024
 
-/** How many texts are remembered of those that were asked for once: groups of a few each. The number of groups is a power of two. */
+/** How many texts are remembered to tell which ones are asked for again: groups of a few each. The number of groups is a power of two. */
 const ASKED_GROUPS = 1024
 const ASKED_PER_GROUP = 4
 
 /** The statements of one pool, each once. */
 export class StatementRegistry {
-  /** By hash, each the first of those with the same. */
+  /** By `place`: the first statement of each chain. */
   readonly #firsts = new Map<number, Statement>()
   #size = 0
   #recent: (Statement | null)[] = []
-  /** Hashes of texts, each in the group that it says itself, the latest first; the last one makes way for another. */
+  /** Hashes of texts. The hash selects the group; within a group the latest comes first, and a new one pushes the last one out. */
   #asked: Int32Array | null = null
 
   get size(): number {
@@ -99,13 +99,13 @@ export class StatementRegistry {
   }
 
   /**
-   * The statement with the bytes `start` to `end` (text, zero, parameter types), if it is known.
+   * Returns the statement with the bytes `start` to `end` (text, zero, parameter types), or null if it is not known.
    *
-   * @param meaning what else decides what the text means: the search path, the role
-   * @param version how often tables have changed: who prepares it after a change must not be told what was true before
+   * @param meaning what decides, besides the text, what it means: see `Statement.meaning`
+   * @param version the schema version: a client that prepares the text after a change of tables must not be told what was true before
    */
   find(buffer: Buffer, start: number, end: number, meaning: string, version: number): Statement | null {
-    // Nearly always the text was asked for a moment ago, and texts are long: to see all of a text costs more than to compare two.
+    // Nearly always the text was requested a moment ago. Texts are long, and hashing all of one costs more than comparing two.
     const slot = sampleBytes(buffer, start, end) & (RECENT - 1)
     const recent = this.#recent[slot]
     if (recent?.is(buffer, start, end, meaning, version)) return recent
@@ -117,7 +117,8 @@ export class StatementRegistry {
   }
 
   /**
-   * The same, made if it is not known. A text that means something else each time that it is prepared is never known.
+   * Returns the statement as `find` does, or makes it if it is not known. A text that may mean something else each time that it is prepared
+   * always gets a new, unshared statement.
    *
    * @param hasStandardStrings a part of the meaning: see `textKind`
    */
@@ -139,12 +140,12 @@ export class StatementRegistry {
     return this.#add(new Statement(++lastId, body, meaning, version, place, kind))
   }
 
-  /** One that nobody else is given: what it means is decided by the time, or by settings that are not known yet. */
+  /** Makes a statement that is not shared, because its meaning depends on the time, or on settings that are not known. */
   unshared(buffer: Buffer, start: number, end: number, version: number, kind: TextKind | null = null): Statement {
     return new Statement(++lastId, Buffer.from(buffer.subarray(start, end)), null, version, 0, kind)
   }
 
-  /** Whether somebody has asked about these bytes before, as far as it is remembered. */
+  /** Whether this was called with the same bytes before, as far as that is remembered. */
   isAskedAgain(buffer: Buffer, start: number, end: number): boolean {
     this.#asked ??= new Int32Array(ASKED_GROUPS * ASKED_PER_GROUP).fill(-1)
     const hash = hashBytes(buffer, start, end)
@@ -160,7 +161,7 @@ export class StatementRegistry {
   }
 
   hold(statement: Statement): void {
-    // It may have been forgotten meanwhile, when a failure brings it back; unless a twin has taken its place.
+    // A failure may bring back a statement that was forgotten meanwhile: register it again, unless a twin has taken its place.
     if (statement.holders++ === 0 && statement.isShared && !this.#knows(statement)) this.#add(statement)
   }
 
@@ -168,7 +169,7 @@ export class StatementRegistry {
     if (--statement.holders === 0 && statement.isShared) this.#remove(statement)
   }
 
-  /** It, or a twin. */
+  /** Whether the statement, or one with the same content (a twin), is registered. */
   #knows({ place, body, meaning, version }: Statement): boolean {
     for (let other = this.#firsts.get(place) ?? null; other !== null; other = other.next)
       if (other.is(body, 0, body.length, meaning, version)) return true
@@ -207,7 +208,7 @@ export class StatementRegistry {
   }
 }
 
-/** Versions of one text stand apart, since there may be many of them. */
+/** Spreads the versions of one text over different places, since there may be many of them. */
 function placeOf(hash: number, version: number): number {
   return (hash ^ Math.imul(version, 0x9e3779b1)) & 0x1fff_ffff
 }

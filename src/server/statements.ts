@@ -1,19 +1,19 @@
-/** What one server has prepared of the statements that clients share, and whose unnamed statement it has. */
+/** The shared statements that one server has prepared, and the client whose unnamed statement it has. */
 
 import { Link, type Linked, List } from '../base/list.ts'
 import { DEBT, type Effect, type Ledger, SWALLOW } from './ledger.ts'
 import type { SchemaVersion } from './schema-version.ts'
 import type { Statement, StatementRegistry } from './statement-registry.ts'
 
-/** A statement as one server has it. */
+/** A statement that one server has prepared. */
 class Copy implements Linked<Copy> {
   readonly link = new Link<Copy>()
   readonly statement: Statement
-  /** The batch with its Parse: see `Ledger.batch`. */
+  /** The batch that its Parse was sent in: see `Ledger.batch`. */
   readonly batch: number
   /** Its Parse has failed or was skipped. */
   isVoid = false
-  /** Its rows are not what clients were told: tables have changed before it was prepared here. */
+  /** Its rows differ from what clients were told, since tables had changed before it was prepared here. */
   isChanged = false
 
   constructor(statement: Statement, batch: number) {
@@ -22,28 +22,31 @@ class Copy implements Linked<Copy> {
   }
 }
 
-/** Stands for whoever it was: nobody may rely on the unnamed statement, and nobody's may be run by another. */
+/** An unknown owner of the unnamed statement. No client may rely on it, and it must be closed before a client that has none names it. */
 const SOMEBODY = {}
 
-/** What one server has prepared. Notes are made when the message is sent and taken back if it fails (`Effect`). */
+/** What one server has prepared. Changes are noted when a message is sent and taken back if it fails (see `Effect`). */
 export class ServerStatements {
   readonly #registry: StatementRegistry
   readonly #schema: SchemaVersion
-  /** Its own version, as long as the shared one is what it was then. */
+  /** The server's own schema version; valid while the shared one is still `#sharedVersion`. */
   #ownVersion = 0
   #sharedVersion = 0
   readonly #copies = new Map<Statement, Copy>()
-  /** The same, the one that was used last at the end. */
+  /** The same copies, the most recently used last. */
   readonly #byUse = new List<Copy>('prepared statements')
-  /** What they take. */
+  /** The total size of their bodies. */
   #bytes = 0
-  /** A Close of what is not noted here has not happened, so that the server may have more than is noted. */
+  /** The server may have statements that are not noted here. */
   #hasDoubts = false
-  /** Whose unnamed statement the server has, and which of them (a session counts its own), since which batch; null if it has none. */
+  /**
+   * Whose unnamed statement the server has (null if it has none), the owner's serial number for it, and the batch that last gave it or took
+   * it away.
+   */
   #unnamedOwner: object | null = null
   #unnamedSerial = 0
   #unnamedBatch = 0
-  /** Hangs on what we send about the unnamed statement on our own account. */
+  /** The effect of messages about the unnamed statement that we send without the client's having asked for them. */
   readonly unnamedDoubt: Effect = { reply: null, undo: () => this.doubtUnnamed() }
 
   constructor(registry: StatementRegistry, schema: SchemaVersion) {
@@ -55,34 +58,34 @@ export class ServerStatements {
     return this.#copies.size
   }
 
-  /** Whether a message sent now will find it there. */
+  /** Whether the server will have the statement when it reads a message that is sent now. */
   has(statement: Statement, ledger: Ledger): boolean {
     const copy = this.#copies.get(statement)
     return copy !== undefined && ledger.isSettled(copy.batch)
   }
 
-  /** Whether a Parse sent now may find it there, and so must be preceded by a Close; that of what is not there is no error. */
+  /** Whether the server may have the statement by then, so that a Parse needs a Close before it. To close a missing statement is no error. */
   mayHave(statement: Statement, ledger: Ledger): boolean {
     return this.#hasDoubts || !ledger.isAllSettled || this.#copies.has(statement)
   }
 
-  /** The schema's version, as it is seen by this server. */
+  /** The version of the schema as this server sees it. */
   get version(): number {
     return this.#schema.value === this.#sharedVersion ? this.#ownVersion : this.#schema.value
   }
 
-  /** Tables have changed that only this server can see: its transaction's, until that is committed, or temporary ones. */
+  /** Tables have changed in a way that only this server sees: in its open transaction, or temporary tables. */
   changedHere(): void {
     this.#sharedVersion = this.#schema.value
     this.#ownVersion = this.#schema.fresh()
   }
 
-  /** Tables have changed since clients asked for it, so that what they were told may not be true any more. */
+  /** Whether tables have changed since clients asked for the statement, so that what they were told of its rows may be wrong by now. */
   isOutdated(statement: Statement): boolean {
     return statement.version !== this.version
   }
 
-  /** Its rows here are not what clients were told. */
+  /** Whether its rows on this server differ from what clients were told. */
   isChanged(statement: Statement): boolean {
     return this.#copies.get(statement)?.isChanged ?? false
   }
@@ -99,19 +102,19 @@ export class ServerStatements {
     this.#byUse.pushLast(copy)
   }
 
-  /** The least recently used one, if another does not fit into `capacity`. */
+  /** Returns the least recently used statement if there is no room for another within `capacity` statements; otherwise null. */
   surplus(capacity: number): Statement | null {
     return this.#copies.size < capacity ? null : (this.#byUse.first?.statement ?? null)
   }
 
-  /** The same, if so many bytes more would be over `capacityBytes`; 0 is no limit. */
+  /** Returns the least recently used statement if `moreBytes` would exceed `capacityBytes` (0: no limit); otherwise null. */
   surplusBytes(capacityBytes: number, moreBytes: number): Statement | null {
     return capacityBytes === 0 || this.#bytes + moreBytes <= capacityBytes
       ? null
       : (this.#byUse.first?.statement ?? null)
   }
 
-  /** A Parse of it is being sent: owes a ParseComplete. */
+  /** Records that a Parse of the statement is being sent, which owes a ParseComplete. */
   parseSent(statement: Statement, ledger: Ledger, isSwallowed: boolean, alsoUndo: Effect | null): void {
     const copy = new Copy(statement, ledger.batch)
     this.#add(copy)
@@ -119,14 +122,14 @@ export class ServerStatements {
       reply: null,
       undo: (wasSkipped, batch) => {
         copy.isVoid = true
-        // A later batch may have prepared it anew.
+        // A later batch may have prepared it again.
         if (this.#copies.get(statement) === copy) this.#remove(copy)
         alsoUndo?.undo(wasSkipped, batch)
       },
     })
   }
 
-  /** A Close of it is being sent, on our own account. */
+  /** Records that we are sending a Close of the statement that no client has asked for. */
   closeSent(statement: Statement, ledger: Ledger): void {
     const copy = this.#copies.get(statement)
     if (copy) this.#remove(copy)
@@ -149,35 +152,35 @@ export class ServerStatements {
     return this.#unnamedOwner === null && ledger.isSettled(this.#unnamedBatch)
   }
 
-  /** A Parse of an unnamed statement is being sent. */
+  /** Records that a Parse of the owner's unnamed statement is being sent. */
   unnamedSent(owner: object, serial: number, ledger: Ledger): void {
     this.#unnamedOwner = owner
     this.#unnamedSerial = serial
     this.#unnamedBatch = ledger.batch
   }
 
-  /** A Close of it is being sent, on our own account. */
+  /** Records that we are sending a Close of the unnamed statement that no client has asked for. */
   closeUnnamedSent(ledger: Ledger): void {
     this.#unnamedOwner = null
     this.#unnamedBatch = ledger.batch
     ledger.owe(DEBT.close | SWALLOW, this.unnamedDoubt)
   }
 
-  /** It may be gone: a simple query drops it, unless that is skipped. */
+  /** The unnamed statement may be gone: for example, a simple query drops it, unless the query is skipped. */
   doubtUnnamed(): void {
     this.#unnamedOwner = SOMEBODY
   }
 
-  /** Somebody has dropped or made some of them, nobody knows which. */
+  /** Statements were dropped or made by SQL; it is not known which. */
   doubtAll(): void {
     this.clear()
     this.#hasDoubts = true
   }
 
-  /** DEALLOCATE ALL, or the end. */
+  /** All statements are gone: by DEALLOCATE ALL, or because the server has ended. */
   clear(): void {
     for (const copy of this.#copies.values()) this.#remove(copy)
-    // DEALLOCATE ALL spares the unnamed statement, and so it is here.
+    // DEALLOCATE ALL does not drop the unnamed statement, so the server may still have one.
     if (this.#unnamedOwner !== null) this.doubtUnnamed()
   }
 

@@ -1,4 +1,4 @@
-/** The states of a server and its moves; the pool keeps one list for each, so that counts are the lists. */
+/** The states of a server and the moves between them. The pool keeps one list of servers for each state and takes its counts from the lists. */
 
 import { stateRows } from '../base/state-rows.ts'
 
@@ -25,19 +25,19 @@ export const SERVER = stateRows<ServerState>({
   login: ['idle', 'closing'],
   /** Free for the next lease. */
   idle: ['checking', 'aligning', 'leased', 'closing'],
-  /** Idle for long: `server_check_query` runs before it is used. */
+  /** Not known to have answered within `server_check_delay`: `server_check_query` runs before it is used. */
   checking: ['idle', 'closing'],
-  /** Promised to a session; takes over its settings. */
+  /** Promised to a session, whose settings are being set. */
   aligning: ['leased', 'idle', 'closing'],
-  /** A session uses it. */
+  /** Used by a session. */
   leased: ['idle', 'restoring', 'canceling', 'cleaning', 'closing'],
-  /** Its session waits until it has the settings again that it began with. */
+  /** Its session waits until the settings that it asked for at login are set again. */
   restoring: ['leased', 'closing'],
-  /** Free but for a cancel request that may still reach it. */
+  /** Given back, but a cancel request may still reach it. */
   canceling: ['idle', 'cleaning', 'closing'],
-  /** Free but for `server_reset_query`, which runs. */
+  /** Given back, and `server_reset_query` is running. */
   cleaning: ['idle', 'closing'],
-  /** Not used any more; its connection is not gone yet, and so Postgres may still count it. */
+  /** No longer used, but its connection still exists, so Postgres may still count it. */
   closing: ['closed'],
   closed: [],
 })

@@ -1,15 +1,15 @@
-/** What whoever holds a server is told; implemented by sessions, and by queries of ours that take a lease. */
+/** The notifications that the holder of a server receives; implemented by sessions, and by our own queries that take a lease. */
 
 import type { Notice } from '../wire/notices.ts'
 
-/** The session that holds the lease. */
+/** The holder of a lease. */
 export interface Tenant {
   /** Bytes from the server; valid until this returns. */
   onReplies(buffer: Buffer, start: number, end: number): void
-  /** The server has taken all that was written to it. */
+  /** The server has taken everything that was written to it. */
   onServerDrained(): void
-  /** The server is gone, and the lease with it. `notice` is what the client should be told. */
+  /** The server is gone, and the lease with it. `notice` is meant for the client. */
   onServerGone(notice: Notice): void
-  /** Called by the janitor: look at the deadlines of what runs. */
+  /** Called by the janitor to check the deadlines of what is running. */
   onSweep(nowMs: number): void
 }

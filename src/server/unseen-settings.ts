@@ -1,7 +1,8 @@
 /**
- * Hot path: whether a client may have set something that decides what texts mean, and that servers do not report. From then on only the
- * server knows what a text means there. What it prepares is nobody else's; but that of a search path is shared by those who have set it in
- * the same words, as tenants of one application do: Postgres sees itself whether a plan is for another path.
+ * Hot path: notes whether a client may have changed settings that decide what texts mean but that servers do not report. From then on only
+ * the server knows what a text means there, and statements that it prepares are not shared with other clients. The search path is an
+ * exception: clients that have set it in the same words share statements, as the tenants of one application do, since Postgres itself
+ * notices when a plan was made for another path.
  */
 
 import { STATUS_IDLE } from '../wire/backend.ts'
@@ -18,18 +19,18 @@ interface UnseenContext {
   readonly statements: ServerStatements
 }
 
-/** Longer texts are not told apart. */
+/** Longer texts all become `UNTOLD`. */
 const MAX_WORDS = 256
 
-/** In place of words that do not tell what is set: values come from elsewhere, or are the outcome of something. */
+/** Stands for a text that does not show the value that is set, because that is a parameter or the result of an expression. */
 const UNTOLD = '?'
 
 export class UnseenSettings {
-  /** How many ReadyForQuery will have come when it has been set (see `Ledger.readies`); -1 for nothing. */
+  /** How many ReadyForQuery messages will have come when the settings have been set (see `Ledger.readies`); -1 if none were. */
   #setUntil = -1
   #words: string | null = ''
 
-  /** The words by which search paths were set; null if nobody else is to be given what is prepared. */
+  /** The texts that have set the search path; empty if none has. Null if statements prepared now must not be shared. */
   get words(): string | null {
     return this.#words
   }
@@ -38,17 +39,17 @@ export class UnseenSettings {
     return this.#setUntil !== -1
   }
 
-  /** A lease begins, and nothing is unanswered. */
+  /** A lease begins: nothing is set, and no request is unanswered. */
   leaseBegins(): void {
     this.#setUntil = -1
     this.#words = ''
   }
 
-  /** A statement of this kind is being sent; `text` is null if it is not there as a whole. */
+  /** Notes that a statement of this kind is being sent. `text` is null if it is not available as a whole. */
   add(kind: 'sets' | 'sets-path', text: string | null, { ledger, profile, context }: UnseenContext): void {
     if (kind === 'sets') this.#words = null
     else {
-      // Null where the server does not report it.
+      // A server that reports the search path (PostgreSQL 18 and later) needs no guessing.
       const searchPath = profile.values[context.tracked.place('search_path')] ?? null
       if (searchPath !== null) return
       if (this.#words !== null)
@@ -57,7 +58,10 @@ export class UnseenSettings {
     this.#setUntil = ledger.readies + 1
   }
 
-  /** What was set for a transaction ends with that. What was set for longer stays: what the server has was prepared before. */
+  /**
+   * After the transaction: settings that were made for it alone have ended, others remain. Either way, what the server has prepared may mean
+   * something else by now, so it gets a schema version of its own.
+   */
   settle({ ledger, status, statements }: UnseenContext): void {
     if (!this.areSet || status !== STATUS_IDLE || !ledger.haveCome(this.#setUntil)) return
     this.leaseBegins()

@@ -1,4 +1,4 @@
-/** Messages that servers send: read where we must understand them, built where we answer a client ourselves. */
+/** Messages that servers send: decodes those that we must understand, and builds those with which we answer clients ourselves. */
 
 import { HEADER_BYTES } from './frames.ts'
 import { bytesFor, readReported } from './reported-text.ts'
@@ -20,7 +20,7 @@ export const READY_IDLE = new Writer().begin('Z').byte(STATUS_IDLE).end().finish
 export const READY_FAILED = new Writer().begin('Z').byte(STATUS_FAILED).end().finish()
 export const READY_IN_TRANSACTION = new Writer().begin('Z').byte(STATUS_IN_TRANSACTION).end().finish()
 
-/** By the status that it tells. */
+/** ReadyForQuery by the transaction status that it reports. */
 export const READY_WITH: Readonly<Record<number, Buffer>> = {
   [STATUS_IDLE]: READY_IDLE,
   [STATUS_FAILED]: READY_FAILED,
@@ -48,7 +48,7 @@ export function encodeAuthenticationSaslFinal(data: Uint8Array): Buffer {
   return new Writer().begin('R').int32(12).bytes(data).end().finish()
 }
 
-/** For a client whose `client_encoding` is `encoding`; null if it cannot be told in that. */
+/** A ParameterStatus for a client whose `client_encoding` is `encoding`; null if we cannot write the value in that encoding. */
 export function encodeParameterStatus(name: string, value: string, encoding: string): Buffer | null {
   const bytes = bytesFor(value, encoding)
   return bytes && new Writer().begin('S').text(name).bytes(bytes).byte(0).end().finish()
@@ -58,7 +58,7 @@ export function encodeBackendKeyData(pid: number, secret: Uint8Array): Buffer {
   return new Writer().begin('K').int32(pid).bytes(secret).end().finish()
 }
 
-/** Tells a client that we speak 3.0 only, and which of its protocol parameters (`_pq_.…`) we do not know. */
+/** Says that we support protocol 3.0 only, and which of the client's protocol parameters (`_pq_.…`) are unknown to us. */
 export function encodeNegotiateProtocolVersion(unknown: readonly string[]): Buffer {
   const writer = new Writer().begin('v').int32(0x0003_0000).int32(unknown.length)
   for (const name of unknown) writer.text(name)
@@ -75,7 +75,7 @@ export function encodeParameterDescription(oids: readonly number[]): Buffer {
   return writer.end().finish()
 }
 
-/** A ParameterStatus, or null if it is broken. What the value means depends on the encoding: see `understand`. */
+/** Decodes a ParameterStatus; null if it is broken. The meaning of the value depends on the encoding: see `understand`. */
 export function decodeParameterStatus(
   buffer: Buffer,
   start: number,
@@ -91,7 +91,7 @@ export function decodeParameterStatus(
   }
 }
 
-/** The tag of a whole CommandComplete. */
+/** Returns the tag of a whole CommandComplete. */
 export function decodeCommandTag(buffer: Buffer, start: number, end: number): string {
   return buffer.toString('latin1', start + HEADER_BYTES, end - 1)
 }

@@ -1,4 +1,4 @@
-/** Values in binary format: what a client may ask for instead of text, as some drivers always do. */
+/** Values in binary format, which clients may request instead of text; some drivers always do. */
 
 export type ValueType = 'bytea' | 'int4' | 'int8' | 'numeric' | 'text'
 
@@ -25,7 +25,7 @@ export function encodeBinary(type: ValueType, value: string | number | bigint): 
 const NUMERIC_BASE = 10_000n
 const NUMERIC_NEGATIVE = 0x4000
 
-/** A whole number as `numeric_send` writes it: how many digits to the base 10,000, the weight of the first, sign, scale, digits. */
+/** An integer as `numeric_send` writes it: the number of base-10,000 digits, the weight of the first, the sign, the scale, the digits. */
 function encodeNumeric(value: bigint): Buffer {
   const digits: number[] = []
   for (let rest = value < 0n ? -value : value; rest > 0n; rest /= NUMERIC_BASE)

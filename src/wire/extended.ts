@@ -1,4 +1,4 @@
-/** Messages of the query protocols, read whole: for whoever answers them itself. */
+/** Decodes whole messages of the simple and extended query protocols, for code that answers them itself. */
 
 import { PoolerError } from '../problems.ts'
 import { HEADER_BYTES } from './frames.ts'
@@ -8,7 +8,7 @@ import type { Format } from './rows.ts'
 export interface ParseMessage {
   readonly name: string
   readonly text: string
-  /** How many parameters the client has named a type for. */
+  /** The number of parameters for which the client gives a type. */
   readonly parameterTypes: number
 }
 
@@ -16,17 +16,17 @@ export interface BindMessage {
   readonly portal: string
   readonly statement: string
   readonly parameters: number
-  /** None: all text. One: for all columns. Else column by column. */
+  /** Result formats. Empty: text for all columns; one entry: for all columns; otherwise one for each column. */
   readonly formats: readonly Format[]
 }
 
 export interface ExecuteMessage {
   readonly portal: string
-  /** 0 is no limit. */
+  /** 0: no limit. */
   readonly maxRows: number
 }
 
-/** What a Describe or Close is about. */
+/** The target of a Describe or Close. */
 export interface Target {
   readonly kind: 'statement' | 'portal'
   readonly name: string
@@ -65,7 +65,7 @@ export function decodeBind(frame: Buffer): BindMessage {
 export function decodeExecute(frame: Buffer): ExecuteMessage {
   const reader = new Reader(frame, 'Execute')
   const portal = reader.text()
-  // As in Postgres, a negative number is no limit either.
+  // As in Postgres, a negative number means no limit, too.
   const maxRows = Math.max(reader.int32(), 0)
   reader.finish()
   return { portal, maxRows }
@@ -80,7 +80,7 @@ export function decodeTarget(frame: Buffer, what: 'Describe' | 'Close'): Target 
   return { kind: kind === STATEMENT ? 'statement' : 'portal', name }
 }
 
-/** Reads the body of one whole frame; what does not fit is a broken packet. */
+/** Reads the body of one whole frame. Throws `bad-message` if the body is shorter or longer than its fields. */
 class Reader {
   readonly #frame: Buffer
   readonly #what: string

@@ -1,6 +1,6 @@
 /**
- * Hot path: cuts a stream of bytes into the frames of the protocol, for both directions. No allocation per frame, no copy unless a
- * frame that must be seen whole is split over chunks.
+ * Hot path: splits a stream of bytes into protocol frames, in both directions. No allocation per frame; no copy, unless the part of a frame
+ * that must be seen at once is split over chunks.
  *
  * A frame is one type byte, a length of four bytes that counts itself, and the body:
  * https://www.postgresql.org/docs/current/protocol-message-formats.html
@@ -11,24 +11,24 @@ import { invariant } from '../base/invariant.ts'
 /** Type byte and length. */
 export const HEADER_BYTES = 5
 
-/** In a table of needs: frames of this type pass without being looked at. */
+/** In a table of needs: frames of this type go to `pass` unseen. */
 export const PASSES = 0
-/** In a table of needs: frames of this type must not come. */
+/** In a table of needs: frames of this type are refused. */
 export const UNKNOWN = -1
 
-/** Who understands the frames. Spans are valid only until the method returns. */
+/** Receives the frames. Spans are valid only until the method returns. */
 export interface FrameSink {
-  /** Bytes of frames that pass: parts of one, or several at once. */
+  /** Bytes of frames that pass: part of a frame, or several frames at once. */
   pass(buffer: Buffer, start: number, end: number): void
   /**
-   * A frame of `length` bytes (with its header) begins at `start`; as much of it as was needed, or more, is there up to `end`.
-   * Returns false to be asked again: later (then `read` stops, and nothing of the frame counts as read), or, after a call of
-   * `demand`, as soon as that many of its bytes are there.
+   * A frame of `length` bytes (including its header) begins at `start`. At least as many of its bytes as needed are available, up to `end`.
+   * Returns true if the frame is accepted; its other bytes then follow in `rest`. Returns false to be shown the frame again: after a call of
+   * `demand`, as soon as that many of its bytes are available; otherwise later (`read` stops, and nothing of the frame counts as read).
    */
   frame(type: number, buffer: Buffer, start: number, end: number, length: number): boolean
-  /** More of the frame that `frame` has begun, in order; `isLast` with its last byte. */
+  /** More of the frame that `frame` has accepted, in order. `isLast` if this includes its last byte. */
   rest(type: number, buffer: Buffer, start: number, end: number, isLast: boolean): void
-  /** A frame of an unknown type, or with an impossible or forbidden length. Nothing more can be read. */
+  /** A frame has an unknown type, or an impossible or forbidden length. Nothing more can be read. */
   refuse(type: number, length: number, why: Refusal): void
 }
 
@@ -36,45 +36,45 @@ export type Refusal = 'unknown' | 'length' | 'too-large'
 
 const NOTHING = Buffer.alloc(0)
 
-/** The state of one direction of one connection: where in a frame it stands. */
+/** The state of one direction of one connection: its position within a frame. */
 export class Frames {
   /** Frames with more bytes than this are refused. */
   limit: number
-  /** The start of a frame of which too little has come to look at it. */
+  /** The start of a frame of which not enough has arrived to show it. */
   #stash: Buffer = NOTHING
   #stashed = 0
-  /** How many bytes of the stashed frame the sink has demanded to see at once; 0 where the table of needs says it. */
+  /** How many bytes of the stashed frame the sink has demanded to see at once; 0 if the table of needs decides. */
   #demanded = 0
-  /** Bytes still to come of the frame at hand. */
+  /** The number of bytes still to come of the current frame. */
   #left = 0
   #leftType = 0
-  /** The frame at hand passes, so its bytes go to `pass` and not to `rest`. */
+  /** Whether the current frame passes, so that its bytes go to `pass` and not to `rest`. */
   #leftPasses = false
 
   constructor(limit: number) {
     this.limit = limit
   }
 
-  /** Between two frames, with nothing of the next one read. */
+  /** Whether the last frame is complete, and nothing of the next one has been read. */
   get isAtBoundary(): boolean {
     return this.#left === 0 && this.#stashed === 0
   }
 
-  /** Some of the frame at hand has been handed on, and more of it is to come: nothing else can be said in between. */
+  /** Whether a part of the current frame has been handed to the sink and more is to come, so that no other message may be sent in between. */
   get isMidFrame(): boolean {
     return this.#left > 0
   }
 
-  /** Called by a sink within `frame`, which then returns false: show the frame again once `bytes` of it (or all) are there. */
+  /** Called by a sink within `frame`, which then returns false, to be shown the frame again once `bytes` of it (or all) are available. */
   demand(bytes: number): void {
     this.#demanded = bytes
   }
 
   /**
-   * Hands bytes `start` to `end` to the sink, frame by frame, and returns where it stopped: `end`, or a position before it if the sink
-   * refused a frame for now; the caller then feeds the same bytes again from there.
+   * Hands bytes `start` to `end` to the sink, frame by frame, and returns the position where it stopped. That is `end`, or an earlier one if
+   * the sink did not accept a frame for now; the caller then feeds the bytes from there again later.
    *
-   * @param needs for each type how many bytes of a frame `frame` wants to see at once (all, if the frame is shorter), or PASSES, or UNKNOWN
+   * @param needs for each type, how many bytes of a frame to show to `frame` at once (all, if the frame is shorter), or PASSES, or UNKNOWN
    */
   read(buffer: Buffer, start: number, end: number, needs: Int32Array, sink: FrameSink): number {
     let at = start
@@ -95,7 +95,7 @@ export class Frames {
         continue
       }
 
-      // The common case: frames that lie in this chunk. A run of passing ones is handed over at once.
+      // The common case: frames within this chunk. A run of passing ones is handed over at once.
       const runStart = at
       let type = 0
       let length = 0
@@ -148,7 +148,7 @@ export class Frames {
     }
   }
 
-  /** Goes on with a frame whose start was stashed. Returns where to go on, or -(position) - 1 to stop. */
+  /** Continues a frame whose start was stashed. Returns the position to continue at, or -(position) - 1 to stop there. */
   #readStashed(buffer: Buffer, start: number, end: number, needs: Int32Array, sink: FrameSink): number {
     let at = start
     if (this.#stashed < HEADER_BYTES) {
@@ -160,7 +160,7 @@ export class Frames {
     const need = needs[type] as number
     if (this.#isRefused(type, length, need, sink)) return -end - 1
     if (need === PASSES) {
-      // More than the header, if the table of needs has changed since the frame was stashed.
+      // The stash holds more than the header if the table of needs has changed since the frame was stashed.
       const have = this.#stashed
       const begun = this.#takeStash()
       this.#begun(type, length, have)
@@ -177,7 +177,7 @@ export class Frames {
       this.#demanded = 0
       if (this.#showStash(type, length, sink)) break
       if (Math.min(this.#demanded, length) <= this.#stashed) {
-        // Given back, so that the caller has bytes in hand to feed again, even where the frame ends with the chunk.
+        // Give the bytes of this chunk back, so that the caller has bytes to feed again even if the frame ends with the chunk.
         this.#stashed -= at - start
         return -start - 1
       }
@@ -188,7 +188,7 @@ export class Frames {
     return at
   }
 
-  /** While a sink is shown the whole of a frame, nothing of it is left to read: what follows from it may happen at once. */
+  /** While the sink is shown a whole frame, `isAtBoundary` is already true, so that the sink can act on the frame at once. */
   #showStash(type: number, length: number, sink: FrameSink): boolean {
     const have = this.#stashed
     if (have === length) this.#stashed = 0
@@ -214,7 +214,7 @@ export class Frames {
     return true
   }
 
-  /** Copies what has come of a frame. The stash grows with what really comes, not with what a length promises. */
+  /** Stashes the part of a frame that has arrived. The stash grows with the bytes that arrive, not with the length that the frame claims. */
   #keep(buffer: Buffer, start: number, end: number, wanted: number): void {
     invariant(this.#stashed === 0, 'a frame was begun while another one was stashed')
     this.#fill(buffer, start, end, wanted)
@@ -242,7 +242,7 @@ export class Frames {
   }
 }
 
-/** A table of needs: every type in `types` with the number of bytes that it needs, all others UNKNOWN. */
+/** Makes a table of needs: each type in `types` with the number of bytes that it needs, all others UNKNOWN. */
 export function needsTable(types: Readonly<Record<string, number>>): Int32Array {
   const table = new Int32Array(256).fill(UNKNOWN)
   for (const [type, need] of Object.entries(types)) table[type.charCodeAt(0)] = need

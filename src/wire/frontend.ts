@@ -1,4 +1,4 @@
-/** Messages that clients send: read where we must understand them, built where we send them to a server ourselves. */
+/** Messages that clients send: decodes what we must understand, and builds those that we send to servers ourselves. */
 
 import { HEADER_BYTES } from './frames.ts'
 import { Writer } from './writer.ts'
@@ -25,12 +25,12 @@ export function encodeSaslResponse(response: Uint8Array): Buffer {
   return new Writer().begin('p').bytes(response).end().finish()
 }
 
-/** A Parse whose text and parameter types stand in `body`, as a client once sent them, under the name `name`. */
+/** A Parse with the name `name`; `body` holds the text and the parameter types as a client sent them. */
 export function encodeParse(name: string, body: Uint8Array): Buffer {
   return new Writer().begin('P').text(name).bytes(body).end().finish()
 }
 
-/** A Bind of the unnamed statement to the unnamed portal, with texts as parameters. */
+/** A Bind of the unnamed statement to the unnamed portal, with parameters in text format. */
 export function encodeBind(parameters: readonly string[]): Buffer {
   const writer = new Writer().begin('B').text('').text('').int16(0).int16(parameters.length)
   for (const parameter of parameters) {
@@ -40,7 +40,7 @@ export function encodeBind(parameters: readonly string[]): Buffer {
   return writer.int16(0).end().finish()
 }
 
-/** Runs the unnamed portal to its end. */
+/** An Execute of the unnamed portal without a limit of rows. */
 export function encodeUnnamedExecute(): Buffer {
   return new Writer().begin('E').text('').int32(0).end().finish()
 }
@@ -58,19 +58,22 @@ export const STATEMENT = 0x53
 /** In Describe and Close: the target is a portal. */
 export const PORTAL = 0x50
 
-/** Where the zero byte of the string at `start` is, or -1 if it does not end before `end`. */
+/** Returns the position of the zero byte that ends the string at `start`, or -1 if there is none before `end`. */
 export function textEnd(buffer: Buffer, start: number, end: number): number {
   for (let at = start; at < end; at++) if (buffer[at] === 0) return at
   return -1
 }
 
-/** In a Bind that begins at `start`: where the name of the statement begins, behind the portal's; -1 if that is not there yet. */
+/** Returns the position of the statement's name in the Bind at `start`, or -1 if the portal's name before it does not end before `end`. */
 export function bindStatementStart(buffer: Buffer, start: number, end: number): number {
   const portalEnd = textEnd(buffer, start + HEADER_BYTES, end)
   return portalEnd === -1 ? -1 : portalEnd + 1
 }
 
-/** In a whole Bind that ends at `end`: how many result columns it names a format for; `start` is where its list of parameter formats begins. 0 if it is broken. */
+/**
+ * Returns the number of result columns for which a whole Bind gives a format; 0 if it is broken. `start` is where its list of parameter
+ * formats begins, `end` where the Bind ends.
+ */
 export function countResultFormats(buffer: Buffer, start: number, end: number): number {
   if (start + 2 > end) return 0
   let at = start + 2 + 2 * buffer.readUInt16BE(start)

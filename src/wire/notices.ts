@@ -9,9 +9,9 @@ export interface Notice {
   readonly message: string
   readonly detail?: string | undefined
   readonly hint?: string | undefined
-  /** The letter of the query that it is about. */
+  /** The position in the query, in characters. */
   readonly position?: string | undefined
-  /** The place in the server's code where it comes from, which is the same in all languages. */
+  /** The function in the server's code that reported it; it does not depend on the language of the messages. */
   readonly routine?: string | undefined
 }
 
@@ -39,7 +39,7 @@ function field(writer: Writer, type: string, value: string | undefined): void {
   if (value !== undefined) writer.byte(type.charCodeAt(0)).text(value)
 }
 
-/** Reads a whole ErrorResponse or NoticeResponse; what a server leaves out gets a neutral value. */
+/** Decodes a whole ErrorResponse or NoticeResponse. Severity, SQLSTATE and message get a neutral value if the server omits them. */
 export function decodeNotice(buffer: Buffer, start: number, end: number): Notice {
   const fields = new Map<string, string>()
   let at = start + HEADER_BYTES
@@ -60,10 +60,10 @@ export function decodeNotice(buffer: Buffer, start: number, end: number): Notice
   }
 }
 
-/** The same as the last word on a connection. Field by field, since a spread leaves out an Error's message. */
+/** Returns the notice with the severity FATAL. Copies field by field, since a spread would omit an Error's message. */
 export function asFatal(notice: Notice): Notice {
   const { severity, sqlstate, message, detail, hint, routine } = notice
-  // One of ours goes on as it is, with what only the log is told of it.
+  // A PoolerError stays as it is, with the details that only the log shows.
   if (severity === 'FATAL' && routine === undefined) return notice
   return { severity: 'FATAL', sqlstate, message, detail, hint }
 }

@@ -1,4 +1,4 @@
-/** The startup parameter `options`: command-line arguments of the server, of which those that set a parameter are understood. */
+/** Parses the startup parameter `options`: command-line arguments of the server, of which only those that set a parameter are supported. */
 
 import { PoolerError } from '../problems.ts'
 
@@ -6,8 +6,8 @@ import { PoolerError } from '../problems.ts'
 const SPACE = /[ \t\n\v\f\r]/
 
 /**
- * Reads `-c name=value`, `-cname=value` and `--name=value`, with a backslash in front of a space or a backslash that is meant.
- * In `--name`, dashes stand for underscores, as in PostgreSQL.
+ * Accepts `-c name=value`, `-cname=value` and `--name=value`; a backslash escapes a space or a backslash. Dashes in a name stand for
+ * underscores, as in PostgreSQL. Throws `unsupported-options` for anything else.
  * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-OPTIONS
  */
 export function parseOptions(options: string): Map<string, string> {

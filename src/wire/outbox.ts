@@ -1,4 +1,4 @@
-/** Hot path: gathers what one chunk gives rise to for one peer, so that it is written at once; copies only if there is more than one span. */
+/** Hot path: gathers the output for one peer while one chunk is handled, to write it at once. Copies only if there is more than one span. */
 
 import { copyBytes } from '../base/bytes.ts'
 import { invariant } from '../base/invariant.ts'
@@ -11,12 +11,12 @@ export interface Writable {
 }
 
 /**
- * Bound to a peer for the time of one callback: `open`, then any of the adding methods, then `close`. One outbox serves all
+ * Bound to one peer for the duration of one callback: `open`, then any of the adding methods, then `close`. One outbox serves all
  * connections in turn, because nothing else runs between `open` and `close`.
  */
 export class Outbox {
   #target: Writable | null = null
-  /** The one span that was added so far, where nothing had to be copied yet. */
+  /** The only span added so far; null if there is none, or if everything was copied. */
   #span: Buffer | null = null
   #spanStart = 0
   #spanEnd = 0
@@ -72,7 +72,7 @@ export class Outbox {
     this.#copied = at + 4
   }
 
-  /** Writes what was gathered so far; the outbox stays open. */
+  /** Writes what was gathered so far. The outbox stays open. */
   flush(): void {
     if (this.#span !== null) this.#write(this.#span, this.#spanStart, this.#spanEnd)
     else if (this.#copied > 0) this.#write(this.#copy, 0, this.#copied)
@@ -80,13 +80,13 @@ export class Outbox {
     this.#copied = 0
   }
 
-  /** Writes what is left, and lets go of the peer. */
+  /** Writes what is left and releases the peer. */
   close(): void {
     this.flush()
     this.#target = null
   }
 
-  /** Lets go of the peer without writing: what was gathered may be wrong. */
+  /** Releases the peer without writing: after an exception, what was gathered may be wrong. Does nothing after `close`. */
   discard(): void {
     this.#span = null
     this.#copied = 0

@@ -1,9 +1,9 @@
 /** The startup parameter `replication`: https://www.postgresql.org/docs/current/protocol-replication.html */
 
-/** `logical` replication is that of one database, `physical` that of the whole server. */
+/** `logical`: replication of one database; `physical`: of the whole server. */
 export type Replication = 'none' | 'logical' | 'physical'
 
-/** As Postgres reads it: `database` or a boolean. null if it is neither. */
+/** Reads the value as Postgres does: `database` or a boolean. Returns null if it is neither. */
 export function readReplication(text: string): Replication | null {
   if (text === 'database') return 'logical'
   const word = text.toLowerCase()
@@ -14,7 +14,7 @@ export function readReplication(text: string): Replication | null {
 const TRUE = { words: ['true', 'yes'], exact: ['on', '1'] }
 const FALSE = { words: ['false', 'no'], exact: ['off', 'of', '0'] }
 
-/** The beginning of a word will do where it cannot be mistaken. */
+/** As in Postgres, an unambiguous beginning of a word is enough. */
 function isOneOf({ words, exact }: typeof TRUE, text: string): boolean {
   return exact.includes(text) || (text !== '' && words.some((word) => word.startsWith(text)))
 }

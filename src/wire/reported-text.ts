@@ -1,24 +1,24 @@
 /**
- * The values of settings as a server reports them: in the encoding that its client has asked for, which need not be UTF-8. A value
- * whose letters cannot be told is kept as its bytes, within a string, so that it can be compared, told again and set again.
+ * The values of settings as a server reports them: in client_encoding, which need not be UTF-8. A value that we cannot decode is kept as its
+ * bytes, inside a string, so that it can be compared, reported to clients and set again.
  */
 
 import { isUtf8 } from 'node:buffer'
 
-/** No real value has a zero byte, so that this marks a string of bytes: encoding, zero, a letter for each byte. */
+/** Marks a string of bytes: mark, encoding, mark, then one character for each byte. No real value contains a zero byte. */
 const MARK = '\0'
 
-/** Bytes whose encoding is not known yet. */
+/** The beginning of a string of bytes whose encoding is not known yet. */
 const RAW = `${MARK}${MARK}`
 
-/** What stands in bytes `start` to `end`, whatever the encoding: see `understand`. */
+/** Reads bytes `start` to `end` without decoding them yet: see `understand`. */
 export function readReported(buffer: Buffer, start: number, end: number): string {
   for (let at = start; at < end; at++)
     if ((buffer[at] as number) >= 0x80) return RAW + buffer.toString('latin1', start, end)
   return buffer.toString('latin1', start, end)
 }
 
-/** The value of which the bytes came while `encoding` (Postgres' name for it) was the client's. */
+/** Decodes a value from `readReported` that arrived while client_encoding was `encoding` (Postgres' name for it). */
 export function understand(value: string, encoding: string): string {
   if (!value.startsWith(RAW)) return value
   const letters = value.slice(RAW.length)
@@ -27,18 +27,18 @@ export function understand(value: string, encoding: string): string {
   return encoding === 'UTF8' && isUtf8(bytes) ? bytes.toString() : `${MARK}${encoding}${MARK}${letters}`
 }
 
-/** It came in bytes whose letters cannot be told. */
+/** Whether the value is kept as bytes, because we could not decode it. */
 export function isForeign(value: string): boolean {
   return value.startsWith(MARK)
 }
 
-/** The encoding that the bytes are in, and the bytes. */
+/** Returns the bytes of such a value, and their encoding. */
 export function foreignBytes(value: string): { encoding: string; bytes: Buffer } {
   const end = value.indexOf(MARK, MARK.length)
   return { encoding: value.slice(MARK.length, end), bytes: Buffer.from(value.slice(end + MARK.length), 'latin1') }
 }
 
-/** The value in bytes for a client whose encoding that is; null if we cannot write it so. */
+/** Encodes the value for a client with that client_encoding; null if we cannot. */
 export function bytesFor(value: string, encoding: string): Buffer | null {
   if (isForeign(value)) {
     const foreign = foreignBytes(value)

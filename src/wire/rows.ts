@@ -1,4 +1,4 @@
-/** Result sets that we answer ourselves. */
+/** Builds the result sets of our own answers, and decodes rows for our own queries. */
 
 import { PoolerError } from '../problems.ts'
 import { encodeBinary, type ValueType } from './binary.ts'
@@ -20,12 +20,12 @@ export interface Column {
 
 export type Cell = string | number | bigint | null
 
-/** How a value is written: https://www.postgresql.org/docs/current/protocol-overview.html#PROTOCOL-FORMAT-CODES */
+/** Format codes: https://www.postgresql.org/docs/current/protocol-overview.html#PROTOCOL-FORMAT-CODES */
 export const FORMAT = { text: 0, binary: 1 } as const
 
 export type Format = keyof typeof FORMAT
 
-/** @param formats column by column; what is not said is text */
+/** @param formats one for each column; text where there is none */
 export function encodeRowDescription(columns: readonly Column[], formats: readonly Format[] = []): Buffer {
   const writer = new Writer().begin('T').int16(columns.length)
   for (const [index, column] of columns.entries()) {
@@ -42,7 +42,7 @@ export function encodeRowDescription(columns: readonly Column[], formats: readon
   return writer.end().finish()
 }
 
-/** @param columns and `formats` are needed only where a value is to be binary */
+/** @param columns needed, like `formats`, only for values in binary format */
 export function encodeDataRow(
   cells: readonly Cell[],
   columns: readonly Column[] = [],
@@ -61,7 +61,7 @@ export function encodeDataRow(
   return writer.end().finish()
 }
 
-/** The cells of a DataRow in text format; throws if they do not fill it exactly. */
+/** Returns the cells of a DataRow in text format. Throws `server-nonsense` if they do not fill it exactly. */
 export function decodeDataRow(frame: Buffer): (string | null)[] {
   const cells: (string | null)[] = []
   let at = FIRST_CELL
@@ -78,7 +78,7 @@ export function decodeDataRow(frame: Buffer): (string | null)[] {
   return cells
 }
 
-/** Behind the header and the number of cells. */
+/** The offset of the first cell, after the header and the number of cells. */
 const FIRST_CELL = HEADER_BYTES + 2
 
 function brokenRow(): PoolerError {
@@ -86,8 +86,9 @@ function brokenRow(): PoolerError {
 }
 
 /**
- * What a RowDescription says of names and types, for comparison: what Postgres compares when it says that a plan must not change its
- * result type. Tables that were made anew have other ids, but that is no difference. undefined if the message is broken.
+ * Returns the names, types and type modifiers in a RowDescription as a string for comparison, or undefined if the message is broken. Postgres
+ * compares the same to decide that a cached plan must not change its result type. Table OIDs are left out, so that a table that was dropped
+ * and created again makes no difference.
  */
 export function rowShape(buffer: Buffer, start: number, end: number): string | undefined {
   const columns = buffer.readInt16BE(start + HEADER_BYTES)
@@ -103,5 +104,5 @@ export function rowShape(buffer: Buffer, start: number, end: number): string | u
   return shape
 }
 
-/** Table (4), column (2), type (4), its size (2) and modifier (4), format (2). */
+/** After the name: table (4), column (2), type (4), type size (2), type modifier (4), format (2). */
 const COLUMN_BYTES = 18

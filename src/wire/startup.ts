@@ -21,11 +21,11 @@ export type FirstPacket =
 export interface StartupPacket {
   readonly kind: 'startup'
   readonly minorVersion: number
-  /** In the order sent; a name that comes twice counts with its last value, as in PostgreSQL. */
+  /** In the order in which they were sent. For a repeated name the last value counts, as in PostgreSQL. */
   readonly parameters: ReadonlyMap<string, string>
 }
 
-/** How long the first packet is, once its four bytes of length are there; throws if no client of PostgreSQL would say so. */
+/** Returns the length of the first packet from its first four bytes. Throws if no PostgreSQL client would send such a length. */
 export function startupPacketLength(buffer: Buffer, start: number): number {
   const length = buffer.readInt32BE(start)
   if (length >= 8 && length <= MAX_STARTUP_PACKET_BYTES) return length
@@ -34,7 +34,7 @@ export function startupPacketLength(buffer: Buffer, start: number): number {
   throw new PoolerError('bad-startup-packet', { reason: `the startup packet cannot have the length ${length}` })
 }
 
-/** Understands a whole first packet. */
+/** Parses a whole first packet. */
 export function parseFirstPacket(packet: Buffer): FirstPacket {
   const code = packet.readInt32BE(4)
   if (code === SSL_REQUEST || code === GSSENC_REQUEST) {
@@ -62,7 +62,7 @@ function parseParameters(packet: Buffer): ReadonlyMap<string, string> {
   while (at < packet.length - 1) {
     const nameEnd = packet.indexOf(0, at)
     const valueEnd = packet.indexOf(0, nameEnd + 1)
-    // A value ends before the terminator; an empty name would be the terminator, and nothing may stand behind that.
+    // Each value ends before the terminator. An empty name would be the terminator, and nothing may follow it.
     if (nameEnd === at || valueEnd === -1 || valueEnd >= packet.length - 1)
       throw new PoolerError('startup-without-terminator')
     const name = packet.toString('utf8', at, nameEnd)
@@ -78,7 +78,7 @@ function parseParameters(packet: Buffer): ReadonlyMap<string, string> {
   return parameters
 }
 
-/** Names the protocol that a stranger speaks, if it can be told from the first four bytes. */
+/** Names another protocol that the peer speaks, if its first four bytes show which. */
 function foreignProtocol(buffer: Buffer, start: number): string | null {
   const opening = buffer.toString('latin1', start, start + 4)
   if (/^(GET |POST|PUT |HEAD|DELE|OPTI|PATC|CONN|PRI )/.test(opening)) return 'an HTTP request'
@@ -93,7 +93,7 @@ function int32(value: number): number[] {
   return [value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff]
 }
 
-/** The startup packet that we send to a server: always protocol 3.0. */
+/** Builds the startup packet that we send to a server, always with protocol 3.0. */
 export function encodeStartup(parameters: ReadonlyMap<string, string>): Buffer {
   const writer = new Writer().begin().int32(PROTOCOL_3_0)
   for (const [name, value] of parameters) writer.text(name).text(value)

@@ -8,7 +8,7 @@ function code<const Letters extends Record<string, string>>(
   }
 }
 
-/** What a client sends. */
+/** Messages from clients. */
 export const FRONTEND = code({
   bind: 'B',
   close: 'C',
@@ -26,7 +26,7 @@ export const FRONTEND = code({
   terminate: 'X',
 })
 
-/** What a server sends. */
+/** Messages from servers. */
 export const BACKEND = code({
   authentication: 'R',
   backendKeyData: 'K',
@@ -54,7 +54,7 @@ export const BACKEND = code({
   rowDescription: 'T',
 })
 
-/** How a message type is shown to people. */
+/** Formats a message type for errors and logs. */
 export function typeName(type: number): string {
   return type > 0x20 && type < 0x7f ? `'${String.fromCharCode(type)}'` : `0x${type.toString(16).padStart(2, '0')}`
 }

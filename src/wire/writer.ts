@@ -2,20 +2,20 @@
 
 const FIRST_BYTES = 256
 
-/** Frames one behind the other in one buffer that grows. */
+/** Writes frames one after another into one buffer that grows. */
 export class Writer {
   #buffer = Buffer.allocUnsafe(FIRST_BYTES)
   #length = 0
   #frameStart = -1
 
-  /** Begins a frame; without a type, as a startup packet has none. */
+  /** Begins a frame. A startup packet has no type. */
   begin(type?: string): this {
     if (type !== undefined) this.byte(type.charCodeAt(0))
     this.#frameStart = this.#length
     return this.int32(0)
   }
 
-  /** Ends the frame: its length is known now. */
+  /** Ends the frame and fills in its length. */
   end(): this {
     this.#buffer.writeInt32BE(this.#length - this.#frameStart, this.#frameStart)
     this.#frameStart = -1
@@ -40,7 +40,7 @@ export class Writer {
     return this
   }
 
-  /** A string and its zero byte. Zero bytes within are dropped, since they would end it early. */
+  /** Writes a string and its zero byte. Zero bytes within the string are dropped, since they would end it early. */
   text(value: string): this {
     const clean = value.includes('\0') ? value.replaceAll('\0', '') : value
     const bytes = Buffer.byteLength(clean)

@@ -4,10 +4,10 @@ import type { Pool } from '../pool/pool.ts'
 import type { Pools } from '../pool/pools.ts'
 import type { Birth } from '../server/birth.ts'
 
-/** A database as clients name it. */
+/** A database under the name that clients use. */
 export interface RoutedDatabase {
   readonly name: string
-  /** All its clients share one pool, as this user; null if each logs in as itself. */
+  /** The user that all clients of the database use on servers, so that they share one pool; null if each client uses its own user. */
   readonly forcedUser: string | null
 }
 
@@ -22,12 +22,15 @@ export class Router {
     this.#createPool = createPool
   }
 
-  /** The pool for a database, the user that logs in, and what its servers must be opened with; made for its first client. */
+  /**
+   * Returns the pool for a database, the user that a client logs in as, and the settings that its servers must be opened with. Creates the
+   * pool for its first client.
+   */
   poolFor(database: RoutedDatabase, loginUser: string, birth: Birth): Pool {
     return this.poolAs(database, database.forcedUser ?? loginUser, birth)
   }
 
-  /** The pool as exactly that user. */
+  /** Returns the pool of exactly this user, whatever `forcedUser` is. */
   poolAs(database: RoutedDatabase, user: string, birth: Birth): Pool {
     const known = this.#pools.find(database.name, user, birth)
     if (known) return known

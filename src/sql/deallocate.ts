@@ -1,11 +1,11 @@
-/** SQL that drops a client's prepared statements, which were prepared by the protocol and have other names on servers. */
+/** Recognizes SQL that drops prepared statements. Those that a client has prepared by the protocol have other names on servers. */
 
 import { firstWord } from './scanning.ts'
 
-/** Longer messages are not looked at. */
+/** Longer messages are not examined. */
 const MAX_DEALLOCATE_BYTES = 256
 
-/** Comments between slashes and stars may be nested; such are left to Postgres. */
+/** White space and comments. Nested comments do not match; they are left to Postgres. */
 const SPACE = String.raw`(?:\s|--[^\r\n]*(?:[\r\n]|$)|/\*(?:(?!/\*|\*/)[^])*\*/)`
 
 const DEALLOCATE = new RegExp(
@@ -14,7 +14,8 @@ const DEALLOCATE = new RegExp(
 )
 
 /**
- * The name in a text that is `DEALLOCATE name` and nothing else, as Postgres would fold it; null for any other, `ALL` included.
+ * Returns the name in a text that is `DEALLOCATE name` and nothing else, folded as Postgres does; null for any other text, including
+ * `DEALLOCATE ALL`.
  * https://www.postgresql.org/docs/current/sql-deallocate.html
  */
 export function deallocatedName(text: string): string | null {
@@ -26,15 +27,15 @@ export function deallocatedName(text: string): string | null {
   return name === 'all' ? null : name
 }
 
-/** A text that begins with it drops all statements of a session, if it does not fail. */
+/** A text that begins with this drops all statements of a session, unless it fails. */
 const DEALLOCATE_ALL = /^\s*(?:deallocate\s+(?:prepare\s+)?all|discard\s+all)\b/i
 
-/** Longer beginnings are not looked at. */
+/** How much of the beginning of a text is examined. */
 const MAX_DEALLOCATE_ALL_BYTES = 64
 
 /**
- * Whether the text from `start` on, of which bytes up to `end` are there, begins with DEALLOCATE ALL or DISCARD ALL. In the usual case
- * a look at two letters.
+ * Whether the text that begins at `start`, of which the bytes up to `end` are available, begins with DEALLOCATE ALL or DISCARD ALL. Usually
+ * two letters are enough to tell.
  * https://www.postgresql.org/docs/current/sql-discard.html
  */
 export function deallocatesAll(buffer: Buffer, start: number, end: number): boolean {
@@ -46,8 +47,8 @@ export function deallocatesAll(buffer: Buffer, start: number, end: number): bool
 }
 
 /**
- * A look at the first letters, since nearly every query is something else. `start` is where the text begins in a message of `length`
- * bytes, of which those up to `end` are there.
+ * Whether a text may be a DEALLOCATE, by its first letters, since nearly every query is something else. The text begins at `start` in a
+ * message of `length` bytes, of which those up to `end` are available.
  */
 export function mayDeallocate(buffer: Buffer, start: number, end: number, length: number): boolean {
   if (length > MAX_DEALLOCATE_BYTES) return false

@@ -1,31 +1,31 @@
 /**
- * A query as it may stand in a log: without values and comments, so that nothing confidential is in it and equal queries look equal.
+ * Prepares a query for the log: removes values and comments, so that it holds nothing confidential and equal queries look equal.
  * https://www.postgresql.org/docs/current/sql-syntax-lexical.html
  */
 
-/** What stands where a value was. */
+/** Replaces a value. */
 const VALUE = '?'
 
-/** What stands in place of the rest where it is not known what of that is a value. */
+/** Replaces the rest of a query if it is not known which parts of it are values. */
 const REST = '…'
 
 /**
- * Where a string ends whose quote is behind a backslash is a matter of standard_conforming_strings; and the backslash may be half of a
- * letter, of which only the other half was none in UTF-8 (SJIS, BIG5, GBK …).
+ * Strings whose end is uncertain. If a quote follows a backslash, the end depends on standard_conforming_strings. If a backslash follows a
+ * character that is not UTF-8 (U+FFFD by now), it may be the second byte of that character, in an encoding such as SJIS, BIG5 or GBK.
  */
 const DOUBTFUL = /(?:^|[^\\])(?:\\\\)*\\'|\ufffd\\/
 const ESCAPED_DOUBTFUL = /\ufffd\\/
 
-/** Each begins where the scanner stands; the first that matches counts. What was cut off counts as ended. */
+/** Matched at the scanner's position; the first pattern that matches counts. A token that was cut off at the end of the text counts as ended. */
 const TOKENS: readonly (readonly [RegExp, 'space' | 'value' | 'text'])[] = [
   [/\s+/y, 'space'],
   [/--[^\r\n]*/y, 'space'],
-  // E'…' knows backslashes.
+  // In E'…' a backslash escapes the next character.
   [/[eE]'(?:[^'\\]|''|\\[\s\S])*(?:'|\\?$)/y, 'value'],
   [/(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*(?:'|$)/y, 'value'],
   [/\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y, 'value'],
   [/(?:[uU]&)?"(?:[^"]|"")*(?:"|$)/y, 'text'],
-  // A parameter is none of the values.
+  // A parameter is not a value.
   [/\$\d+/y, 'text'],
   [/[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y, 'text'],
   [/(?:0[xX][\da-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?)/y, 'value'],
@@ -51,7 +51,7 @@ export function normalizedQuery(query: string): string {
     if (kind === 'space') isSpaceDue = true
     else if (kind === 'text') add(token)
     else {
-      // A text between dollar signs ends with the same mark.
+      // A dollar-quoted string ends with the tag that it began with.
       if (token.startsWith('$')) {
         const end = query.indexOf(token, at)
         at = end === -1 ? query.length : end + token.length
@@ -64,7 +64,7 @@ export function normalizedQuery(query: string): string {
       }
     }
   }
-  // IN lists and VALUES of whatever length.
+  // IN lists and VALUES look the same whatever their length.
   return text
     .replaceAll(/\(\s*\?(?:\s*,\s*\?)+\s*\)/g, '(?, …)')
     .replaceAll(/\(\?, …\)(?:\s*,\s*\(\?, …\))+/g, '(?, …), …')
@@ -98,7 +98,7 @@ function endOfComment(query: string, start: number): number {
 }
 
 /**
- * The trace that a query belongs to, if the application names it in a comment as SQLCommenter does: `/*traceparent='00-…-01'…`.
+ * Returns the traceparent of a query if the application gives it in a comment, as SQLCommenter does: `/*traceparent='00-…-01'…`.
  * https://www.w3.org/TR/trace-context/#traceparent-header
  */
 export function traceparentOf(query: string): string | null {

@@ -1,19 +1,19 @@
-/** SQL that gives a session back what it began with: https://www.postgresql.org/docs/current/sql-reset.html */
+/** Recognizes SQL that resets settings: https://www.postgresql.org/docs/current/sql-reset.html */
 
 import { firstWord } from './scanning.ts'
 
-/** A text that begins with it may do so. That more is found than there is does no harm, as long as it is rare. */
+/** A text that begins with this may reset settings. False positives do no harm as long as they are rare. */
 const RESETS = /^\s*(?:reset|discard\s+all|set\s+(?!local\s)(?:[^;]*[\s=])?(?:default|local|none))\b/i
 
-/** Behind comments, longer beginnings are not looked at. */
+/** How much of a text is examined after leading comments. */
 const MAX_BYTES = 256
 
-/** Longer comments are not waited for. */
+/** The end of a longer leading comment is not waited for. */
 const MAX_COMMENT_BYTES = 8 * 1024
 
 /**
- * How many bytes of the text from `start` on have to be there to tell that, as far as the bytes up to `end` say: nearly always no more
- * than these, since all but a comment and SET is told by its first words.
+ * Returns how many bytes of the text that begins at `start` `resetsSettings` needs, judging by the bytes up to `end`. Nearly always these are
+ * enough, since the first words decide, except after a long comment or SET.
  */
 export function resetsToldBy(buffer: Buffer, start: number, end: number): number {
   const at = firstWord(buffer, start, end)
@@ -23,8 +23,8 @@ export function resetsToldBy(buffer: Buffer, start: number, end: number): number
 }
 
 /**
- * Whether the text from `start` on, of which bytes up to `end` are there, begins with RESET, DISCARD ALL or SET … TO DEFAULT. In the
- * usual case a look at two letters.
+ * Whether the text that begins at `start`, of which the bytes up to `end` are available, begins with RESET, DISCARD ALL or SET … TO DEFAULT.
+ * Usually two letters are enough to tell.
  */
 export function resetsSettings(buffer: Buffer, start: number, end: number): boolean {
   const at = firstWord(buffer, start, end)
@@ -40,7 +40,7 @@ export function resetsSettings(buffer: Buffer, start: number, end: number): bool
     default:
       return false
   }
-  // SELECT, RELEASE and the like
+  // The third letter rules out SELECT, RELEASE and others.
   const third = (buffer[at + 2] as number) | 0x20
   return (third === 0x73 || third === 0x74) && RESETS.test(buffer.toString('latin1', at, Math.min(end, at + MAX_BYTES)))
 }

@@ -1,6 +1,6 @@
-/** Where things are in a text of SQL: https://www.postgresql.org/docs/current/sql-syntax-lexical.html */
+/** Finds positions in SQL text: https://www.postgresql.org/docs/current/sql-syntax-lexical.html */
 
-/** Where the first word begins: behind spaces, comments and opening parentheses. */
+/** Returns where the first word begins, after spaces, comments and opening parentheses. */
 export function firstWord(buffer: Buffer, start: number, end: number): number {
   let at = start
   while (at < end) {
@@ -15,7 +15,7 @@ export function firstWord(buffer: Buffer, start: number, end: number): number {
   return at
 }
 
-/** Where the comment ends that begins at `start`; `start` if none does. Those between slashes and stars may be nested. */
+/** Returns the end of the comment that begins at `start`; `start` if there is none. Comments between slashes and stars may be nested. */
 export function endOfComment(buffer: Buffer, start: number, end: number): number {
   const first = buffer[start]
   const second = buffer[start + 1]

@@ -1,14 +1,19 @@
-/** What kind of statement a text is, as far as it matters to whoever wants to prepare it once and run it again later. */
+/** Classifies SQL texts, for code that prepares a statement once and runs it again later. */
 
 import { DASH, endOfComment, firstWord, isSpace, SLASH } from './scanning.ts'
 import { createsTemporary } from './temporary.ts'
 
 /**
- * `planned`: reads and changes rows, and means the same whenever it is run. `fleeting`: the same, but with a constant such as 'today',
- * which Postgres reads when it prepares the statement. `doubtful`: may be anything, since it is not known where its strings end. `begin`:
- * begins a transaction, or a part of one. `creates`: makes a table, perhaps one that hides another one. `creates-temporary`: the same,
- * which nobody else sees. `sets`: may change what texts mean without anybody's being told. `sets-path`: the same by the search path,
- * which is reported from PostgreSQL 18 on. `other`: another utility command, or something that may change settings, or nothing.
+ * The kinds of texts:
+ * - `planned`: reads or changes rows, and means the same whenever it is run.
+ * - `fleeting`: the same, but with a constant such as 'today', whose value is fixed when Postgres prepares the statement.
+ * - `doubtful`: may be anything, since it is not known where its strings end.
+ * - `begin`: begins a transaction or a savepoint, or releases one.
+ * - `creates`: may create a table, which may hide another one.
+ * - `creates-temporary`: creates a temporary table, which no other session sees.
+ * - `sets`: may change settings that decide what texts mean and that servers do not report.
+ * - `sets-path`: may change the search path, which servers report only from PostgreSQL 18 on.
+ * - `other`: another utility command, or something that may change settings, or nothing.
  */
 export type TextKind =
   | 'planned'
@@ -22,7 +27,7 @@ export type TextKind =
   | 'other'
 
 /**
- * The kind of the text from `start` to `end`.
+ * Returns the kind of the text from `start` to `end`.
  *
  * @param hasStandardStrings standard_conforming_strings is known to be on
  */
@@ -50,21 +55,21 @@ export function textKind(buffer: Buffer, start: number, end: number, hasStandard
   }
 }
 
-/** No comments, and nothing behind it. */
+/** Does not match texts with comments or further commands. */
 const ONLY_BEGINS = /^\s*(?:begin|start\s+transaction|savepoint|release)\b[\w\s",]*;?\s*\0?$/i
 
-/** Longer ones are not looked at. */
+/** Longer texts are not examined. */
 const MAX_BEGIN_BYTES = 120
 
-/** Whether a simple query does nothing but begin a transaction, or a part of one. It may hold several statements. */
+/** Whether a simple query, which may hold several statements, does nothing but begin a transaction, or make or release a savepoint. */
 export function onlyBegins(buffer: Buffer, start: number, end: number): boolean {
-  // Most queries begin with another letter than these two, and all with another one than `se` of select and set.
+  // Most queries do not begin with b or r. An s must not be followed by e, which rules out SELECT and SET.
   const first = (buffer[start] as number) | 0x20
   if (first !== B && first !== R && (first !== S || ((buffer[start + 1] as number) | 0x20) === E)) return false
   return end - start <= MAX_BEGIN_BYTES && ONLY_BEGINS.test(buffer.toString('latin1', start, end))
 }
 
-/** Read when a statement is prepared. Which ones RESET ALL resets is not known. */
+/** Settings that Postgres applies when it prepares a statement. RESET ALL may reset any of them. */
 const SETTINGS_OF_MEANING =
   /array_nulls|transform_null_equals|lc_monetary|xmloption|\bxml\s+option\b|timezone_abbreviations|\breset\s+all\b/i
 
@@ -72,12 +77,12 @@ const SEARCH_PATH = /search_path|\bset\s+(?:(?:local|session)\s+)?schema\b/i
 
 const CALLS_SET_CONFIG = /^select\s+(?:pg_catalog\s*\.\s*)?set_config\b/i
 
-/** Longer beginnings are not looked at. */
+/** How much of the beginning of a text is examined. */
 const MAX_CALL_BYTES = 64
 
 /**
- * Whether a text begins like one that sets something or makes a table, or like several of which one does. In the usual case a look at
- * a few letters.
+ * Whether a text begins like one that sets something or creates a table, or like several commands of which one does. Usually a few letters
+ * are enough to tell.
  */
 export function beginsLikeChange(buffer: Buffer, start: number, end: number): boolean {
   const at = firstWord(buffer, start, end)
@@ -104,31 +109,31 @@ function callsSetConfig(buffer: Buffer, start: number, end: number): boolean {
 
 const INTO = /\binto\b/i
 
-/** Whether a text may be a SELECT … INTO: a look that takes a tenth of what it takes to tell. */
+/** Whether a text may be a SELECT … INTO. Takes a tenth of the time that it takes to be sure. */
 export function mayMakeTable(buffer: Buffer, start: number, end: number): boolean {
   const at = firstWord(buffer, start, end)
   const first = (buffer[at] as number) | 0x20
   return (first === S || first === W) && INTO.test(buffer.toString('latin1', at, end))
 }
 
-/** It may change what texts mean, and servers may not say so. */
+/** Whether a text of this kind may change settings that decide what texts mean and that servers may not report. */
 export function setsUnseen(kind: TextKind): kind is 'sets' | 'sets-path' {
   return kind === 'sets' || kind === 'sets-path'
 }
 
-/** Longer texts are not looked at any further. */
+/** Text beyond this length is not examined. */
 export const MAX_SETTING_BYTES = 16 * 1024
 
-/** Whether a text, in which there may be several commands, sets something that decides what others mean. */
+/** Classifies a text that may hold several commands by whether it sets something that decides what texts mean. */
 export function settingKind(buffer: Buffer, start: number, end: number): 'sets' | 'sets-path' | 'other' {
   const text = buffer.toString('latin1', start, Math.min(end, start + MAX_SETTING_BYTES))
   return SETTINGS_OF_MEANING.test(text) ? 'sets' : SEARCH_PATH.test(text) ? 'sets-path' : 'other'
 }
 
-/** Postgres reads them when it prepares a statement. https://www.postgresql.org/docs/current/datatype-datetime.html */
+/** Constants that Postgres evaluates when it prepares a statement: https://www.postgresql.org/docs/current/datatype-datetime.html */
 const FLEETING = /(?:^|[^a-z])(?:now|today|tomorrow|yesterday)(?:[^a-z]|$)/i
 
-/** Looks at all words and constants behind the first. */
+/** Examines all words and constants of a text. */
 function plannedKind(buffer: Buffer, start: number, end: number, hasStandardStrings: boolean): TextKind {
   let kind: TextKind = 'planned'
   let before = ''
@@ -150,7 +155,7 @@ function plannedKind(buffer: Buffer, start: number, end: number, hasStandardStri
         const hasBackslashes = quote === wordEnd
         at = endOfQuoted(buffer, quote, end, hasBackslashes)
         if (hasBackslashes && isHalfLetterBeforeQuote(buffer, quote, at)) return 'doubtful'
-        // What the escapes stand for is not looked up; behind U& they may begin with any letter.
+        // Escapes are not decoded, so such a string may hold any constant. After U& any character may be the escape character.
         const hasEscapes = !hasBackslashes || buffer.subarray(quote, at).includes(BACKSLASH)
         if (hasEscapes || isFleeting(buffer, quote, at) || isContinued(buffer, at, end)) kind = 'fleeting'
       }
@@ -159,7 +164,7 @@ function plannedKind(buffer: Buffer, start: number, end: number, hasStandardStri
     switch (letter) {
       case QUOTE: {
         const close = endOfQuoted(buffer, at, end, false)
-        // With standard_conforming_strings off it goes on here, and all that follows is another text.
+        // With standard_conforming_strings off the string does not end here, and everything after it reads differently.
         if (!hasStandardStrings && isBackslashBeforeQuote(buffer, at, close)) return 'doubtful'
         if (isFleeting(buffer, at, close) || isContinued(buffer, close, end)) kind = 'fleeting'
         at = close
@@ -193,7 +198,7 @@ function plannedKind(buffer: Buffer, start: number, end: number, hasStandardStri
   return kind
 }
 
-/** Of words only these: into, merge and insert, set_config; by their first letter. A look is cheaper than to read them. */
+/** Whether a word may be into, insert, merge or set_config, by its length and first letter, which is cheaper than reading it. */
 function isOfInterest(first: number, length: number): boolean {
   switch (length) {
     case 4:
@@ -208,28 +213,31 @@ function isOfInterest(first: number, length: number): boolean {
   }
 }
 
-/** Where the quote of a string with escapes is whose prefix stands at `at`: E'…' and U&'…'. -1 if this is none. */
+/** Returns where the quote is if `at` is the prefix of a string with escapes (E'…' or U&'…'); otherwise -1. */
 function escapedQuote(buffer: Buffer, at: number): number {
   const prefix = (buffer[at] as number) | 0x20
   const quote = prefix === E ? at + 1 : prefix === U && buffer[at + 1] === AMPERSAND ? at + 2 : -1
   return quote !== -1 && buffer[quote] === QUOTE ? quote : -1
 }
 
-/** A string from `start` to `end` ends with a quote that a backslash would take for a letter, if it took any. */
+/** Whether the closing quote of the string from `start` to `end` would be escaped by a backslash if backslashes did escape. */
 function isBackslashBeforeQuote(buffer: Buffer, start: number, end: number): boolean {
   let backslashes = 0
   for (let at = end - 2; at > start && buffer[at] === BACKSLASH; at--) backslashes++
   return backslashes % 2 === 1
 }
 
-/** In SJIS, BIG5, GBK and the like a backslash may be the second half of a letter, and what follows is not escaped then. */
+/**
+ * Whether a string has a backslash before a quote that may be the second byte of a character, as in SJIS, BIG5 or GBK. It then does not
+ * escape the quote.
+ */
 function isHalfLetterBeforeQuote(buffer: Buffer, start: number, end: number): boolean {
   for (let at = start + 1; at < end - 2; at++)
     if ((buffer[at] as number) >= 0x80 && buffer[at + 1] === BACKSLASH && buffer[at + 2] === QUOTE) return true
   return false
 }
 
-/** Whether a string that ends at `start` goes on in the next one: with a new line between them they are one. */
+/** Whether the string that ends at `start` may continue in a next one: Postgres joins strings that only white space with a newline separates. */
 function isContinued(buffer: Buffer, start: number, end: number): boolean {
   const next = firstWord(buffer, start, end)
   return next > start && next < end && buffer[next] === QUOTE
@@ -239,7 +247,7 @@ function isFleeting(buffer: Buffer, start: number, end: number): boolean {
   return FLEETING.test(buffer.toString('latin1', start, end))
 }
 
-/** The word at `at`, in lower case; empty if there is none. */
+/** Returns the word at `at` in lower case; empty if there is none. */
 function wordAt(buffer: Buffer, at: number, end: number): string {
   if (at >= end || !isWordStart(buffer[at] as number)) return ''
   return buffer.toString('latin1', at, endOfWord(buffer, at, end)).toLowerCase()
@@ -251,7 +259,7 @@ function endOfWord(buffer: Buffer, start: number, end: number): number {
   return at
 }
 
-/** Where a string or a quoted name ends that begins with its quote at `start`. Doubled quotes are two that follow each other. */
+/** Returns the end of the string or quoted name that begins with its quote at `start`. A doubled quote ends it; the caller sees a second one. */
 function endOfQuoted(buffer: Buffer, start: number, end: number, hasEscapes: boolean): number {
   const quote = buffer[start]
   let at = start + 1
@@ -259,7 +267,7 @@ function endOfQuoted(buffer: Buffer, start: number, end: number, hasEscapes: boo
   return Math.min(at + 1, end)
 }
 
-/** Where the string ends that begins with $tag$ at `start`; one further if none does: $1 is a parameter. */
+/** Returns the end of the string that begins with $tag$ at `start`; `start + 1` if there is none, as with the parameter $1. */
 function endOfDollarQuoted(buffer: Buffer, start: number, end: number): number {
   let at = start + 1
   while (at < end && isWordPart(buffer[at] as number) && buffer[at] !== DOLLAR) at++
@@ -286,7 +294,7 @@ const T = 0x74
 const U = 0x75
 const W = 0x77
 
-/** By letter: 1 where a word may begin with it, 2 where it may only go on with it. */
+/** For each byte: 1 if a word may begin with it, 2 if it may only occur later in a word. */
 const WORD_LETTERS = new Uint8Array(256)
 WORD_LETTERS.fill(1, 0x80)
 for (const letter of Buffer.from('_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ')) WORD_LETTERS[letter] = 1

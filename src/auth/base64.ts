@@ -1,12 +1,12 @@
-/** Base64 as SCRAM has it: the one canonical spelling of some bytes, or nothing. */
+/** Base64 for SCRAM, which accepts only the canonical encoding of some bytes. */
 
 export function encodeBase64(bytes: Buffer): string {
   return bytes.toString('base64')
 }
 
 /**
- * Node skips what it does not know and takes two alphabets. A proof or a salt with a second spelling is refused instead:
- * whatever signs a message must mean exactly what the other side meant.
+ * Returns null unless the text is the canonical encoding. Node's decoder ignores unknown characters and accepts two alphabets, so a proof or
+ * salt could be written in several ways; but both sides must sign exactly the same message.
  */
 export function decodeBase64(text: string): Buffer | null {
   const bytes = Buffer.from(text, 'base64')

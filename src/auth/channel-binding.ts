@@ -1,13 +1,13 @@
 /**
- * What ties a login to the very TLS connection that it is made on: a hash of the certificate that the server has shown (tls-server-end-point).
- * Whoever sits in between shows another one. https://www.rfc-editor.org/rfc/rfc5929#section-4
+ * Channel binding ties a login to the TLS connection that it is made on, by a hash of the server's certificate (tls-server-end-point). A man in
+ * the middle has another certificate. https://www.rfc-editor.org/rfc/rfc5929#section-4
  */
 
 import { createHash } from 'node:crypto'
 
 export const CHANNEL_BINDING_TYPE = 'tls-server-end-point'
 
-/** Object identifiers of algorithms, in hexadecimal, as far as their signatures are over one hash. */
+/** Object identifiers, in hexadecimal, of the algorithms that use a single hash function, and that function. */
 const HASHES: Readonly<Record<string, string>> = {
   // RSA: https://www.rfc-editor.org/rfc/rfc8017#appendix-A.2.4
   '2a864886f70d010104': 'md5',
@@ -26,7 +26,7 @@ const HASHES: Readonly<Record<string, string>> = {
   '2a8648ce380403': 'sha1',
   '608648016503040301': 'sha224',
   '608648016503040302': 'sha256',
-  // The hashes themselves, which RSASSA-PSS names.
+  // The hash functions themselves, to which RSASSA-PSS refers.
   '2b0e03021a': 'sha1',
   '608648016503040201': 'sha256',
   '608648016503040202': 'sha384',
@@ -37,8 +37,8 @@ const HASHES: Readonly<Record<string, string>> = {
 const RSASSA_PSS = '2a864886f70d01010a'
 
 /**
- * The hash that the certificate is signed with, but SHA-256 in place of those that are weak. Null where there is none, as with Ed25519: then
- * channels cannot be bound, which PostgreSQL does not do either.
+ * Hashes the certificate with the function that it was signed with, or with SHA-256 if that is MD5 or SHA-1. Returns null if there is no such
+ * function, as with Ed25519: channel binding is not possible then, in PostgreSQL either.
  *
  * @param certificate in DER
  */
@@ -73,7 +73,7 @@ interface Element {
   readonly end: number
 }
 
-/** Throws where there is none. */
+/** Throws if there is no whole element. */
 function elementAt(bytes: Buffer, at: number): Element {
   const tag = bytes.readUInt8(at)
   const first = bytes.readUInt8(at + 1)

@@ -1,4 +1,4 @@
-/** For objects that hold what must not be seen: wherever they stray, into a log, an inspection or JSON, only their name shows. */
+/** A base class for objects that hold secrets: in a log, an inspection or JSON, only the name of their class shows. */
 
 export abstract class Concealed {
   toString(): string {

@@ -1,11 +1,11 @@
-/** Comparing what a peer sent with what is secret, in a time that tells nothing of where they differ. */
+/** Compares what a peer has sent with a secret, in a time that does not depend on where they differ. */
 
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 
 const key = randomBytes(32)
 
 export function equalInConstantTime(one: Buffer | string, other: Buffer | string): boolean {
-  // Hashing first makes the lengths equal, so that not even a wrong length shows.
+  // Hashing makes the lengths equal, so that the time does not reveal the length either.
   return timingSafeEqual(hash(one), hash(other))
 }
 

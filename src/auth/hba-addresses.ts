@@ -1,18 +1,21 @@
-/** The field of an HBA rule that says where a client must come from: addresses, networks, this machine, or a host by its name. */
+/** The address field of an HBA rule, which says where clients must connect from: addresses, networks, this machine, or hosts by name. */
 
 import { type IpBytes, isWithin, maskBits, parseIp } from '../base/ip.ts'
 import { HbaError, type Word } from './hba-words.ts'
 
-/** Of this machine, with the length of their masks. */
+/** Returns the addresses of this machine, with the length of their masks. */
 export type OwnNetworks = () => readonly { readonly address: string; readonly bits: number }[]
 
-/** What is known of hosts by now. */
+/** What is known of hosts so far. */
 export interface KnownHosts {
-  /** Whether that address is one of the host's, or of a host in that domain where the name begins with a dot; null if that has to be asked first. */
+  /**
+   * Whether the address belongs to the host or, if the name begins with a dot, to a host in that domain. null: the name must be looked up
+   * first; `unanswered`: it was looked up, without an answer.
+   */
   isAt(name: string, address: string): boolean | null | 'unanswered'
 }
 
-/** null: `hostName` has to be asked about first. `unanswered`: that was done, and nobody knows. */
+/** Whether an address matches. null: `hostName` must be looked up first; `unanswered`: it was looked up, without an answer. */
 export interface FromTest {
   (address: string, hosts: KnownHosts): boolean | null | 'unanswered'
   readonly hostName?: string
@@ -20,7 +23,7 @@ export interface FromTest {
 
 export const ANYWHERE: FromTest = () => true
 
-/** Takes the address, and its mask where that is a field of its own, off the fields. */
+/** Removes the address from the fields, and its mask if that is a field of its own. Throws an `HbaError` if there is no valid address. */
 export function readAddress(fields: Word[][], ownNetworks: OwnNetworks): FromTest {
   const word = onlyWord(fields.shift(), 'address')
   if (word === undefined) throw new HbaError('a rule for hosts names an address')
@@ -39,13 +42,13 @@ export function readAddress(fields: Word[][], ownNetworks: OwnNetworks): FromTes
   }
 }
 
-/** A second one that nobody looked at might be of somebody who is to be kept out. */
+/** Returns the word of a field that must have only one. Ignoring a second word could let in somebody whom the rule is to keep out. */
 export function onlyWord(field: readonly Word[] | undefined, what: string): Word | undefined {
   if (field !== undefined && field.length > 1) throw new HbaError(`a rule has one ${what}: write a rule for each`)
   return field?.[0]
 }
 
-/** Neither an address nor `all`: a name, or our own networks. */
+/** Whether the word is neither an address nor `all`: a host name, `samehost` or `samenet`. */
 export function isNoAddress({ text, isQuoted }: Word): boolean {
   return parseIp(text.split('/')[0] ?? '') === null && (isQuoted || text !== 'all')
 }
@@ -63,7 +66,7 @@ function isOwn(text: 'samehost' | 'samenet', ownNetworks: OwnNetworks): FromTest
   }
 }
 
-/** A label of digits only at the end would make a name of an address with a slip in it. */
+/** The last label must not consist of digits only, because otherwise a mistyped address would pass for a name. */
 const HOST_NAME = /^\.?([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*(?!\d+\.?$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.?$/i
 
 const MAX_NAME_LENGTH = 253

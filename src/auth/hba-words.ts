@@ -1,9 +1,9 @@
-/** What a line of an HBA or ident file is made of. */
+/** Splits HBA and ident files into lines, fields and words. */
 
-/** A line that cannot be understood, in a sentence for the operator. */
+/** A line that is invalid. The message is a sentence for the operator. */
 export class HbaError extends Error {}
 
-/** In quotes it stands for itself, whatever it would mean without. */
+/** A quoted word has no special meaning. */
 export interface Word {
   readonly text: string
   readonly isQuoted: boolean
@@ -11,11 +11,11 @@ export interface Word {
 
 export interface Line {
   readonly text: string
-  /** Where it begins in the file, from 1. */
+  /** The number of its first line in the file, from 1. */
   readonly number: number
 }
 
-/** A backslash at the end of a line has the next one go on with it, without anything in between. */
+/** A backslash at the end of a line joins the next line to it, without anything in between. */
 export function linesOf(text: string): Line[] {
   const lines: Line[] = []
   let begun: Line | null = null
@@ -28,7 +28,7 @@ export function linesOf(text: string): Line[] {
   return begun === null ? lines : [...lines, begun]
 }
 
-/** Of one line: fields with spaces between, each of words with commas between. A `#` begins a comment. */
+/** Splits a line into fields, which are separated by spaces, and each field into words, which are separated by commas. `#` begins a comment. */
 export function fieldsOf(line: string): Word[][] {
   const fields: Word[][] = []
   const pattern = /\s*(?:#.*$|"((?:[^"]|"")*)"?|([^\s,"#]+)|(,))/gy
@@ -54,7 +54,7 @@ export function fieldsOf(line: string): Word[][] {
   return fields
 }
 
-/** `map="a b"`: one word in which only a part is quoted. */
+/** Joins the parts of a word that is quoted only in part, such as `map="a b"`. */
 function joined(one: Word, other: Word): Word {
   return { text: one.text + other.text, isQuoted: one.isQuoted && other.isQuoted }
 }

@@ -1,5 +1,5 @@
 /**
- * Rules about who may log in from where, and how: a file like PostgreSQL's pg_hba.conf.
+ * Parses and applies rules about who may log in from where, and how: a file like PostgreSQL's pg_hba.conf.
  * https://www.postgresql.org/docs/current/auth-pg-hba-conf.html
  */
 
@@ -12,14 +12,14 @@ export const HBA_METHODS = ['trust', 'reject', 'password', 'md5', 'scram-sha-256
 
 export type HbaMethod = (typeof HBA_METHODS)[number]
 
-/** How a client has come, and what it asks for. */
+/** How a client has connected, and what it asks for. */
 export interface Arrival {
   readonly isLocal: boolean
   readonly isEncrypted: boolean
-  /** Where it is; of no matter where it is local. */
+  /** The client's address; ignored if it is local. */
   readonly host: string
   readonly database: string
-  /** Another name of the same database: the console has two. */
+  /** Another name of the same database; only the console has one. */
   readonly alias?: string | undefined
   readonly user: string
   readonly replication: Replication
@@ -28,13 +28,13 @@ export interface Arrival {
 export interface HbaRule {
   readonly line: number
   readonly method: HbaMethod
-  /** Of `auth_ident_file`; null: the names must be the same. */
+  /** The map in `auth_ident_file`; null if the names must be the same. */
   readonly map: string | null
-  /** With the method ldap. */
+  /** Only with the method ldap. */
   readonly ldap: LdapOptions | null
-  /** It names roles, whose members are known to PostgreSQL only. */
+  /** Whether the rule names roles, whose members only PostgreSQL knows. */
   readonly namesRoles: boolean
-  /** What PgBouncer makes of it, which knows neither names of hosts and own networks, nor roles, nor regular expressions. */
+  /** How PgBouncer reads the rule. It supports neither host names, samehost and samenet, nor roles, nor regular expressions. */
   readonly inPgbouncer: 'a rule' | 'left out' | 'a plain name'
   matches(arrival: Arrival, known: Known): boolean | Unknown
 }
@@ -45,21 +45,21 @@ export interface FileProblem {
   readonly line: number
 }
 
-/** Besides files that options name it reads what `@name` stands for. */
+/** `readFile` reads the files that options name, and those that `@name` includes. */
 export interface HbaSources extends LdapSources {
   readonly ownNetworks: OwnNetworks
 }
 
-/** What is known by now of hosts and roles. */
+/** What is known of hosts and roles so far. */
 export interface Known extends KnownHosts {
-  /** Whether the user is that role, or a member of it; null if that has to be asked first. */
+  /** Whether the user is that role or a member of it; null if PostgreSQL must be asked first. */
   isMember(arrival: Pick<Arrival, 'database' | 'user'>, role: string): boolean | null
 }
 
-/** What has to be asked before there is a verdict: whether the client is that host, or which roles its user has. */
+/** What must be found out before a rule can be judged: whether the client is that host, or which roles its user has. */
 export type Unknown = { readonly asksFor: 'host'; readonly host: string } | { readonly asksFor: 'roles' }
 
-/** The first rule that fits decides; null if none does. */
+/** Returns the first rule that matches, or null if none does; or what must be found out first. */
 export function ruleFor(rules: readonly HbaRule[], arrival: Arrival, known: Known): HbaRule | Unknown | null {
   for (const rule of rules) {
     const fits = rule.matches(arrival, known)
@@ -69,7 +69,7 @@ export function ruleFor(rules: readonly HbaRule[], arrival: Arrival, known: Know
   return null
 }
 
-/** What cannot be understood is an error: a rule that is left out might have been the one that keeps somebody out. */
+/** Reports each line that it cannot parse as an error: to skip it could drop the very rule that keeps somebody out. */
 export function parseHba(
   text: string,
   file: string,
@@ -101,7 +101,7 @@ function readRule(fields: Word[][], line: number, file: string, sources: HbaSour
   if (!isMethod(method))
     throw new HbaError(`the method "${method}" is not supported; there are ${HBA_METHODS.join(', ')}`)
   if (method === 'peer' && !isLocal) throw new HbaError('the method peer is for local connections')
-  // PostgreSQL wants hostssl here. PgBouncer takes `host`, too, and refuses those who come without TLS, and so have no certificate.
+  // PostgreSQL requires hostssl here. PgBouncer accepts `host`, too, and refuses clients without TLS, since they have no certificate.
   if (method === 'cert' && kind !== 'hostssl' && kind !== 'host')
     throw new HbaError('the method cert is for hostssl connections')
   const isDatabase = namesOf(databases, file, sources, databaseTest)
@@ -119,9 +119,9 @@ function readRule(fields: Word[][], line: number, file: string, sources: HbaSour
       if (kind === 'hostnossl' && arrival.isEncrypted) return false
       const fits = [isDatabase.test(arrival, known), isUser.test(arrival, known)]
       if (fits.includes(false)) return false
-      // Last, because it may have to be asked; roles come after it, since there is more to do for them.
+      // Check the address last, since a host name may need a lookup. A lookup of roles comes after that, since it takes more work.
       const found = isLocal || from(arrival.host, known)
-      // Who might be the one to be kept out is.
+      // Without an answer the client may be the very host that a `reject` rule is to keep out, so such a rule applies, and no other does.
       const isThere = found === 'unanswered' ? method === 'reject' : found
       if (isThere === null) return { asksFor: 'host', host: from.hostName as string }
       return isThere && fits.includes(null) ? { asksFor: 'roles' } : isThere
@@ -140,7 +140,7 @@ function mapOf(method: HbaMethod, options: readonly string[]): string | null {
   for (const option of options) {
     const [name, value = ''] = option.split(/=(.*)/s)
     if (name === 'map' && (method === 'peer' || method === 'cert')) map = value
-    // For a certificate both of PostgreSQL's words mean what is done anyway.
+    // With cert, both of PostgreSQL's values of clientcert ask for what is done anyway.
     else if (!(name === 'clientcert' && method === 'cert'))
       throw new HbaError(`the option "${option}" is not supported with ${method}`)
   }
@@ -155,7 +155,7 @@ function pgbouncersView(databases: readonly Word[], users: readonly Word[], addr
 
 // Names
 
-/** null: which roles the user has has to be asked first. */
+/** Returns null if the user's roles must be asked for first. */
 type NameTest = (arrival: Arrival, known: Known) => boolean | null
 
 interface Names {
@@ -186,7 +186,7 @@ function isRole({ text, isQuoted }: Word): boolean {
   return !isQuoted && (text.startsWith('+') || SAME_ROLE.includes(text))
 }
 
-/** `@file` stands for the words in that file, which is beside the one that names it. */
+/** Replaces `@file` by the words in that file. A relative path is relative to the file that includes it. */
 function withIncluded(words: readonly Word[], file: string, sources: HbaSources, depth = 0): Word[] {
   return words.flatMap((word) => {
     if (word.isQuoted || !word.text.startsWith('@') || word.text.length === 1) return [word]
@@ -203,7 +203,10 @@ function withIncluded(words: readonly Word[], file: string, sources: HbaSources,
   })
 }
 
-/** Physical replication is that of no database: only its own word means it, not even `all`. Logical replication is that of its database. */
+/**
+ * Physical replication belongs to no database: only the word `replication` matches it, not even `all`. Logical replication matches like any
+ * connection to its database.
+ */
 function databaseTest(word: Word): NameTest {
   if (!word.isQuoted && word.text === 'replication') return ({ replication }) => replication === 'physical'
   const test = namedDatabaseTest(word)
@@ -211,7 +214,7 @@ function databaseTest(word: Word): NameTest {
     if (arrival.replication === 'physical') return false
     const fits = test(arrival, known)
     if (fits || arrival.alias === undefined) return fits
-    // Whom a rule keeps out must not come in by the other name.
+    // A client that a rule keeps out must not get in by the other name.
     const fitsAlias = test({ ...arrival, database: arrival.alias }, known)
     return fitsAlias === false ? fits : fitsAlias
   }
@@ -238,7 +241,7 @@ function userTest(word: Word): NameTest {
   return ({ user }) => test(user)
 }
 
-/** As in PostgreSQL 16: a slash begins a regular expression. */
+/** As in PostgreSQL 16, a leading slash marks a regular expression. */
 export function nameTest({ text, isQuoted }: Word): (name: string) => boolean {
   if (isQuoted || !text.startsWith('/')) return (name) => name === text
   const pattern = expressionOf(text)

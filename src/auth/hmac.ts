@@ -1,6 +1,6 @@
 /**
- * SHA-256 and HMAC-SHA-256 of short messages. `createHash` and `createHmac` make an object with a handle each time, which takes longer than
- * the work itself, and keeps the collector busy; a login needs several.
+ * SHA-256 and HMAC-SHA-256 of short messages. `createHash` and `createHmac` create an object with a native handle for each call, which takes
+ * longer than the hashing and burdens the garbage collector; a login needs several calls.
  * https://www.rfc-editor.org/rfc/rfc2104
  */
 
@@ -15,7 +15,7 @@ export function sha256(bytes: Buffer): Buffer {
   return hash('sha256', bytes, 'buffer')
 }
 
-/** The key is no longer than a block, as all keys of SCRAM are. The message is taken as Latin-1, one byte for each character. */
+/** The key must not be longer than a block; SCRAM's keys never are. The message is Latin-1, one byte for each character. */
 export function hmacSha256(key: Buffer, message: string): Buffer {
   invariant(key.length <= BLOCK_BYTES, 'a key for HMAC is longer than a block')
   const inner = Buffer.alloc(BLOCK_BYTES + message.length, INNER_PAD)

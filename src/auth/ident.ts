@@ -1,5 +1,5 @@
 /**
- * Which users somebody may log in as whom the system, or a certificate, has another name for: a file like PostgreSQL's pg_ident.conf.
+ * Maps names given by the system or by certificates to the users that they may log in as: a file like PostgreSQL's pg_ident.conf.
  * https://www.postgresql.org/docs/current/auth-username-maps.html
  */
 
@@ -18,7 +18,7 @@ export class IdentMaps {
     this.#entries = entries
   }
 
-  /** Whether somebody of that name outside may be this user. Without a map the names must be the same. */
+  /** Whether a client with that outside name may log in as this user. Without a map, the names must be the same. */
   allows(map: string | null, outside: string, user: string): boolean {
     if (map === null) return outside === user
     return this.#entries.some((entry) => entry.map === map && entry.allows(outside, user))
@@ -59,7 +59,7 @@ function entryOf(map: Word, outside: Word, user: Word): Entry | string {
       const match = pattern.exec(name)
       if (match === null) return false
       if (!user.text.includes('\\1')) return isUser(wanted)
-      // \1 is what was found in the first parentheses, as it is; without any it is nobody.
+      // \1 stands for what the first group has matched, literally. Without a group, no user matches.
       const [, found] = match
       return found !== undefined && user.text.replaceAll('\\1', () => found) === wanted
     },
@@ -70,7 +70,7 @@ function isExpression({ text, isQuoted }: Word): boolean {
   return !isQuoted && text.startsWith('/')
 }
 
-/** A sentence where it is none. */
+/** Returns the regular expression, or a sentence if it is invalid. */
 function expressionIn({ text }: Word): RegExp | string {
   try {
     return new RegExp(text.slice(1), 'u')

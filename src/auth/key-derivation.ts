@@ -1,6 +1,6 @@
 /**
- * PBKDF2, the costly step of SCRAM, for whoever holds a password: off the main thread, a few at a time, each only once.
- * Without the cache a pool of a hundred servers would pay for the same password a hundred times.
+ * PBKDF2, the expensive step of SCRAM for code that holds a password. Derivations run off the main thread, a few at a time, and are cached:
+ * otherwise a pool of a hundred servers would derive the keys of the same password a hundred times.
  */
 
 import { createHmac, pbkdf2, randomBytes } from 'node:crypto'
@@ -9,19 +9,19 @@ import { PoolerError } from '../problems.ts'
 import { saslprep } from './saslprep.ts'
 import { SCRAM_KEY_BYTES, SCRAM_SALT_BYTES } from './secrets.ts'
 
-/** About three megabytes. */
+/** About three megabytes of keys. */
 export const MAX_CACHED_DERIVATIONS = 10_000
 
-/** Half of libuv's four threads: the others stay free for DNS and files, whatever clients send. */
+/** Half of libuv's four threads. The others stay free for DNS and files, whatever clients send. */
 export const MAX_RUNNING_DERIVATIONS = 2
 
-/** Some ten seconds of work at 4096 iterations. A longer queue would serve only whoever floods us with logins. */
+/** Some ten seconds of work at 4096 iterations. A longer queue would only serve a client that floods us with logins. */
 export const MAX_QUEUED_DERIVATIONS = 10_000
 
 export class KeyDerivation {
   readonly #cached: Lru<string, Buffer>
   readonly #underWay = new Map<string, Promise<Buffer>>()
-  /** Cache keys are made with it, so that they say nothing about passwords, not even by being equal in two dumps. */
+  /** Keys the HMAC that makes the cache's keys, so that those reveal nothing about passwords, not even by being equal in two memory dumps. */
   readonly #cacheKey = randomBytes(32)
 
   constructor(limit = MAX_CACHED_DERIVATIONS) {
@@ -32,7 +32,7 @@ export class KeyDerivation {
     return this.#cached.size
   }
 
-  /** SCRAM's SaltedPassword, for logging in to a server. */
+  /** Returns SCRAM's SaltedPassword for a login to a server, from the cache if possible. */
   async saltedPassword(password: string | Buffer, salt: Buffer, iterations: number): Promise<Buffer> {
     const prepared = saslprep(password)
     const name = this.#nameOf(prepared, salt, iterations)
@@ -43,14 +43,14 @@ export class KeyDerivation {
     return result
   }
 
-  /** The same if it is in the cache, else null. */
+  /** Returns the SaltedPassword if it is in the cache, otherwise null. */
   cachedSaltedPassword(password: string | Buffer, salt: Buffer, iterations: number): Buffer | null {
     return this.#cached.get(this.#nameOf(saslprep(password), salt, iterations)) ?? null
   }
 
   /**
-   * The same for a client that is to be verified, always by work of its own: how long that takes says nothing of what others have asked for.
-   * `isWorthKeeping` is asked before the result goes into the cache: passwords tried by a stranger must not drive out those in use.
+   * Derives the SaltedPassword to verify a client, always anew, so that the duration reveals nothing about other logins. `isWorthKeeping`
+   * decides whether the result goes into the cache: passwords that a stranger tries must not push out those in use.
    */
   async ownSaltedPassword(
     password: string | Buffer,
@@ -64,7 +64,7 @@ export class KeyDerivation {
     return result
   }
 
-  /** The same work for nothing. */
+  /** Does the same work without a result. */
   async idleWork(iterations: number): Promise<void> {
     await derive(randomBytes(SCRAM_KEY_BYTES), randomBytes(SCRAM_SALT_BYTES), iterations, 'to verify')
   }
@@ -81,12 +81,12 @@ export class KeyDerivation {
   }
 }
 
-/** The one of this process. */
+/** The instance of this process. */
 export const keyDerivation = new KeyDerivation()
 
-// The thread pool belongs to the process, so its turnstile does too.
+// The thread pool belongs to the process, so the count and the queues do too.
 let running = 0
-/** Our own logins to servers go first: there are few of them, and whoever floods us with bad passwords must not keep them waiting. */
+/** Our own logins to servers go first: they are few, and a client that floods us with bad passwords must not delay them. */
 const queued: Readonly<Record<Purpose, (() => void)[]>> = { 'to log in': [], 'to verify': [] }
 
 type Purpose = 'to log in' | 'to verify'
@@ -97,7 +97,7 @@ async function derive(password: Buffer, salt: Buffer, iterations: number, purpos
   try {
     return await pbkdf2Sha256(password, salt, iterations)
   } finally {
-    // Handing the turn over, rather than giving it back, keeps newcomers from slipping in between.
+    // The turn is handed over rather than given back, so that no newcomer can overtake the queue.
     const next = queued['to log in'].shift() ?? queued['to verify'].shift()
     if (next === undefined) running--
     else next()

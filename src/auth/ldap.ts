@@ -1,43 +1,43 @@
 /**
- * How a directory is asked whether a password is right: the options of PostgreSQL and PgBouncer, and what is made of a user's name.
+ * Parses the options that say how to check a password with a directory, as in PostgreSQL and PgBouncer, and builds the names and filters.
  * https://www.postgresql.org/docs/current/auth-ldap.html
  */
 
 import { fieldsOf, HbaError } from './hba-words.ts'
 
 export interface LdapOptions {
-  /** `ldap://host:389`; they are tried in this order. */
+  /** Such as `ldap://host:389`; tried in this order. */
   readonly urls: readonly string[]
   readonly startsTls: boolean
-  /** Of their certificates, in PEM; '' for those that Node knows. */
+  /** The certificate authorities, in PEM; '' for those that Node trusts. */
   readonly authorities: string
   readonly how: LdapName | LdapSearch
 }
 
-/** The entry's name is made of the user's. */
+/** The entry's name is the user's with a prefix and a suffix. */
 export interface LdapName {
   readonly kind: 'name'
   readonly prefix: string
   readonly suffix: string
 }
 
-/** The entry is looked for. */
+/** The entry is searched for. */
 export interface LdapSearch {
   readonly kind: 'search'
   readonly base: string
   readonly scope: 'base' | 'one' | 'sub'
   readonly filter: string
-  /** Who searches; '' for anybody. */
+  /** The name to bind with for the search; '' for an anonymous search. */
   readonly asWhom: string
   readonly password: string
 }
 
-/** What an option's value stands for; see `References`. */
+/** Resolves the value of an option as written in the file: see `References`. */
 export type Resolve = (written: string, isSecret: boolean) => { readonly value: string } | { readonly problem: string }
 
 export interface LdapSources {
   readonly resolve: Resolve
-  /** Throws if it cannot be read. */
+  /** Throws if the file cannot be read. */
   readFile(path: string): string
 }
 
@@ -48,13 +48,13 @@ const OPTIONS = [
 
 const SECRET = 'ldapbindpasswd'
 
-/** Throws an `HbaError`, which holds no secret. */
+/** Throws an `HbaError` for invalid options; its message contains no secret. */
 export function readLdapOptions(options: readonly string[], { resolve, readFile }: LdapSources): LdapOptions {
   const given = new Map<string, string>()
   for (const option of options) {
     const [name = '', written] = option.split(/=(.*)/s)
     if (!OPTIONS.includes(name)) {
-      // What follows the password may be a piece of it.
+      // An unknown word after the password may be a part of it.
       const what = given.has(SECRET) ? `that follows ${SECRET}` : `"${name}"`
       throw new HbaError(`there is no option ${what} for ldap; a value with spaces needs double quotes`)
     }
@@ -77,12 +77,12 @@ export function readLdapOptions(options: readonly string[], { resolve, readFile 
   }
 }
 
-/** The options in one line, as `auth_ldap_options` has them. */
+/** Splits options in one line, as in `auth_ldap_options`. */
 export function splitLdapOptions(text: string): string[] {
   return fieldsOf(text).map((words) => words.map(({ text: word }) => word).join(','))
 }
 
-/** That line as it may be shown: what follows the password, and is no option, may be a piece of it. */
+/** Returns that line without the password. A word after the password that is not an option is left out too, since it may be a part of it. */
 export function withoutSecret(text: string): string {
   let isSecret = false
   const shown: string[] = []
@@ -145,7 +145,7 @@ function howOf(all: ReadonlyMap<string, string>): LdapName | LdapSearch {
   return { kind: 'search', base, scope, filter: filter.startsWith('(') ? filter : `(${filter})`, asWhom, password }
 }
 
-/** `ldap://host:port/base?attribute?scope?filter` as options. https://www.rfc-editor.org/rfc/rfc4516 */
+/** Reads `ldap://host:port/base?attribute?scope?filter` as options. https://www.rfc-editor.org/rfc/rfc4516 */
 function readUrl(url: string): [string, string][] {
   const match =
     /^(ldaps?):\/\/(\[[^\]]*\]|[^/?:]*)(?::(\d+))?(?:\/([^?]*))?(?:\?([^?]*))?(?:\?([^?]*))?(?:\?([^?]*))?$/.exec(url)
@@ -157,7 +157,7 @@ function readUrl(url: string): [string, string][] {
     ['ldapport', port],
     ['ldapbasedn', base],
     ['ldapsearchattribute', attribute],
-    // As in PostgreSQL, which takes it from the standard.
+    // The default in URLs, as in the RFC and in PostgreSQL.
     ['ldapscope', scope || 'base'],
     ['ldapsearchfilter', filter],
   ]
@@ -176,13 +176,16 @@ function decode(part: string): string {
 
 const PLACEHOLDER = '$username'
 
-/** No user may choose what else is looked for. https://www.rfc-editor.org/rfc/rfc4515#section-3 */
+/** Returns the filter for a user. The name is escaped so that it cannot change the filter. https://www.rfc-editor.org/rfc/rfc4515#section-3 */
 export function filterFor({ filter }: LdapSearch, user: string): string {
   const escaped = user.replace(/[*()\\\0]/g, escapeAscii)
   return filter.replaceAll(PLACEHOLDER, () => escaped)
 }
 
-/** The name that the user's entry has; `user@domain` and `DOMAIN\user`, as Active Directory takes them, are no names of entries. */
+/**
+ * Returns the name to bind with. The user's name is escaped only if the result is the name of an entry; `user@domain` and `DOMAIN\user`, which
+ * Active Directory accepts, are not.
+ */
 export function nameFor({ prefix, suffix }: LdapName, user: string): string {
   return `${prefix}${prefix.includes('=') ? escapeName(user) : user}${suffix}`
 }

@@ -1,4 +1,4 @@
-/** Postgres' md5 exchange, from both ends. https://www.postgresql.org/docs/current/protocol-flow.html */
+/** Both sides of Postgres' md5 authentication. https://www.postgresql.org/docs/current/protocol-flow.html */
 
 import { createHash, randomBytes } from 'node:crypto'
 import { invariant } from '../base/invariant.ts'
@@ -11,17 +11,17 @@ export function createMd5Salt(): Buffer {
   return randomBytes(MD5_SALT_BYTES)
 }
 
-/** What an md5 secret holds: 32 hex digits of the password and the user name. The password is taken as it is, without SASLprep. */
+/** Returns the hash in an md5 secret: 32 hex digits, made from the password (as it is, without SASLprep) and the user name. */
 export function md5Hash(password: string | Buffer, userName: string): string {
   return md5(password, userName)
 }
 
-/** Our answer to a server that asks for md5. The hash is all it takes, so an md5 secret logs in as well as a password. */
+/** Returns our answer to a server that asks for md5. The hash is enough, so an md5 secret can log in, not only a password. */
 export function md5Answer(secret: PlainSecret | Md5Secret, userName: string, salt: Buffer): string {
   return answer(secret.kind === 'md5' ? secret.hash : md5Hash(secret.password, userName), salt)
 }
 
-/** Whether a client answered our salt rightly. A SCRAM secret cannot tell and always says no, after the same work. */
+/** Whether a client's answer to our salt is right. A SCRAM secret cannot verify it, so the result is false then, after the same work. */
 export function verifyMd5(secret: Secret, userName: string, salt: Buffer, given: string): boolean {
   const isUsable = secret.kind === 'md5' || (secret.kind === 'plain' && !secret.isEmpty)
   const hash = secret.kind === 'md5' ? secret.hash : md5Hash(secret.kind === 'plain' ? secret.password : '', userName)

@@ -1,4 +1,4 @@
-/** Checks a password that a client sent in the clear, against whatever kind of secret is known of it. */
+/** Checks a password that a client has sent in clear text, with any kind of secret. */
 
 import { equalInConstantTime } from './constant-time.ts'
 import { type KeyDerivation, keyDerivation } from './key-derivation.ts'
@@ -7,9 +7,10 @@ import { storedKeyFrom } from './scram-keys.ts'
 import type { ScramSecret, Secret } from './secrets.ts'
 
 /**
- * For a user that does not exist, give `mockSecret`. `password` may be the bytes that came, which need not be UTF-8.
+ * Whether the password is right. For a user that does not exist, pass `mockSecret`. `password` may be the bytes as received, which need not be
+ * UTF-8.
  *
- * @param idleIterations where some users have SCRAM secrets: a refusal then takes as much work for the others; null where none have
+ * @param idleIterations if some users have SCRAM secrets, so that a refusal of the other users takes as much work; null if none have
  */
 export async function verifyPlain(
   secret: Secret,
@@ -27,7 +28,7 @@ export async function verifyPlain(
   return isRight
 }
 
-/** A right password is known again; a wrong one costs a derivation of its own each time. */
+/** A right password is found in the cache the next time; a wrong one costs a derivation each time. */
 async function verifyByScram(
   { salt, iterations, storedKey }: ScramSecret,
   password: string | Buffer,

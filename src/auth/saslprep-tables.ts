@@ -1,18 +1,18 @@
 /**
- * The tables of RFC 3454 (Unicode 3.2) that SASLprep names, as patterns. They cannot be had from today's Unicode properties, since
- * characters are assigned every year; they were written out by Python's `stringprep`, which follows the RFC.
+ * The tables of RFC 3454 (Unicode 3.2) that SASLprep uses, as patterns. Today's Unicode properties cannot replace them, since characters are
+ * assigned every year. The tables were generated with Python's `stringprep`, which follows the RFC.
  */
 
-/** C.1.2: each becomes a space. */
+/** Table C.1.2: mapped to a space. */
 export const NON_ASCII_SPACES = anyOf('\\u00a0\\u1680\\u2000-\\u200b\\u202f\\u205f\\u3000', 'g')
 
-/** B.1: each becomes nothing. */
+/** Table B.1: removed. */
 export const MAPPED_TO_NOTHING = anyOf(
   '\\u00ad\\u034f\\u1806\\u180b-\\u180d\\u200b-\\u200d\\u2060\\ufe00-\\ufe0f\\ufeff',
   'g',
 )
 
-/** C.1.2 to C.9: spaces and controls, what is private, no character, half a character, or not fit for plain text. */
+/** Tables C.1.2 to C.9: spaces, controls, private use, non-characters, surrogates, and characters that are not fit for plain text. */
 export const PROHIBITED = anyOf(
   '\\u0000-\\u001f\\u007f-\\u00a0\\u0340-\\u0341\\u06dd\\u070f\\u1680\\u180e\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u2063' +
     '\\u206a-\\u206f\\u2ff0-\\u2ffb\\u3000\\ud800-\\uf8ff\\ufeff\\ufff9-\\uffff\\u{1d173}-\\u{1d17a}\\u{e0001}' +
@@ -25,12 +25,12 @@ const RIGHT_TO_LEFT =
   '\\ufb2a-\\ufb36\\ufb38-\\ufb3c\\ufb3e\\ufb40-\\ufb41\\ufb43-\\ufb44\\ufb46-\\ufbb1\\ufbd3-\\ufd3d\\ufd50-\\ufd8f\\ufd92-\\ufdc7' +
   '\\ufdf0-\\ufdfc\\ufe70-\\ufe74\\ufe76-\\ufefc'
 
-/** D.1: characters that are written from right to left. */
+/** Table D.1: characters that are written from right to left. */
 export const HAS_RIGHT_TO_LEFT = anyOf(RIGHT_TO_LEFT)
 
 export const STARTS_AND_ENDS_RIGHT_TO_LEFT = new RegExp(`^(?=[${RIGHT_TO_LEFT}]).*[${RIGHT_TO_LEFT}]$`, 'su')
 
-/** D.2: characters that are written from left to right. */
+/** Table D.2: characters that are written from left to right. */
 export const HAS_LEFT_TO_RIGHT = anyOf(
   unpack(`
   1t.p 7.p 1c b 5 6.m 2.u 2.88 2.h t.2l 3.8 3.6 f.1 f.4 a 3w c 2.2 2 2.j 2.17 2.11 b.3m 8.1w 2.11 3.1 7.f y.11 3.6
@@ -49,7 +49,7 @@ export const HAS_LEFT_TO_RIGHT = anyOf(
   `),
 )
 
-/** A.1: what Unicode 3.2 had not assigned, and so most emoji. */
+/** Table A.1: code points that were unassigned in Unicode 3.2, including most emoji. */
 export const UNASSIGNED = anyOf(
   unpack(`
   f5 j.r 2n.1 1s.g 29.f h.3 3.3 2.2 2.4 8 2 l 19 14.8 3s 20 13.1 3.5 h.w 13.1 8 14 3.5 i o b.a s.4 6.m 2.d 2.2 2
@@ -72,7 +72,7 @@ function anyOf(characters: string, flags = ''): RegExp {
   return new RegExp(`[${characters}]`, `u${flags}`)
 }
 
-/** A range is "gap.length" in base 36: the gap from the end of the range before, and how many more characters follow the first. */
+/** Each range is "gap.length" in base 36: the distance from the end of the previous range, and how many characters follow the first. */
 function unpack(packed: string): string {
   let last = 0
   let ranges = ''

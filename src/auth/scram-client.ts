@@ -1,4 +1,4 @@
-/** The client's side of SCRAM-SHA-256: we log in to a server. One object for one login. */
+/** The client's side of SCRAM-SHA-256, with which we log in to a server. One object for each login. */
 
 import { invariant } from '../base/invariant.ts'
 import { PoolerError } from '../problems.ts'
@@ -20,9 +20,9 @@ import {
 import type { PlainSecret } from './secrets.ts'
 
 export interface ScramClientOptions {
-  /** The hash that this connection can be bound to; null where there is none. */
+  /** The hash to bind to this connection; null if channel binding is not possible. */
   readonly binding?: Buffer | null
-  /** The mechanisms that the server offers; one without channel binding if not given. */
+  /** The mechanisms that the server offers; by default, only the one without channel binding. */
   readonly offered?: readonly string[]
   readonly derivation?: KeyDerivation
   /** Only for tests. */
@@ -45,8 +45,8 @@ export class ScramClient {
   #state: State = { name: 'new' }
 
   /**
-   * `credential` is a password, or the keys of a client that has proved its password to us by the very secret that the server keeps.
-   * A `ScramSecret` is not enough: it can verify a proof, not make one.
+   * `credential` is a password, or the keys from the login of a client that has proved its password against the same secret that the server
+   * keeps. A `ScramSecret` is not enough: it can verify a proof, not make one.
    */
   constructor(credential: PlainSecret | ScramKeys, options: ScramClientOptions = {}) {
     this.#credential = credential
@@ -54,7 +54,7 @@ export class ScramClient {
     this.#nonce = options.nonce ?? createNonce()
     this.#binding = options.binding ?? null
     const isOffered = options.offered?.includes(SCRAM_PLUS_MECHANISM) ?? false
-    // `y` says to a server whose offer somebody has shortened that we would have taken it.
+    // `y` says that we support channel binding but were not offered it, so a server that did offer it learns that its offer was tampered with.
     this.#flag = this.#binding === null ? 'n' : isOffered ? 'p' : 'y'
   }
 
@@ -62,20 +62,20 @@ export class ScramClient {
     return this.#flag === 'p' ? SCRAM_PLUS_MECHANISM : SCRAM_MECHANISM
   }
 
-  /** Whether the server has proved that it knows the secret too. An AuthenticationOk before that must not be believed. */
+  /** Whether the server has proved that it knows the secret, too. An AuthenticationOk before that must not be trusted. */
   get isVerified(): boolean {
     return this.#state.name === 'verified'
   }
 
   first(): Buffer {
     invariant(this.#state.name === 'new', 'a SCRAM login is begun twice')
-    // The name stays empty, as libpq leaves it: Postgres takes the one from the startup packet.
+    // Postgres uses the user name in the startup packet, so leave this one empty, as libpq does.
     const bare = `n=,r=${this.#nonce}`
     this.#state = { name: 'first sent', bare }
     return Buffer.from(headerFor(this.#flag) + bare, 'latin1')
   }
 
-  /** Rejects with `server-login-failed`, or with `server-wrong-password-type` if our keys were made for another secret. */
+  /** Returns our final message. Rejects with `server-login-failed`, or `server-wrong-password-type` if our keys belong to another secret. */
   async final(serverFirst: Buffer): Promise<Buffer> {
     const state = this.#state
     if (state.name !== 'first sent') throw failed('the server continued the SASL exchange out of turn')
@@ -90,7 +90,7 @@ export class ScramClient {
     return Buffer.from(`${withoutProof},p=${encodeBase64(clientProof(keys.clientKey, signed))}`, 'latin1')
   }
 
-  /** Throws `server-login-failed` unless the server has proved that it is the one we know. */
+  /** Throws `server-login-failed` unless the server has proved that it knows the secret. */
   verify(serverFinal: Buffer): void {
     const state = this.#state
     if (state.name !== 'final sent') throw failed('the server ended the SASL exchange out of turn')
@@ -115,7 +115,7 @@ export class ScramClient {
   }
 }
 
-/** What a server sends wrongly is told as a failed login: "malformed message" alone reads as if a client had sent it. */
+/** Reports a server's malformed message as a failed login: "malformed message" alone would read as if a client had sent it. */
 function fromServer<T>(parse: () => T): T {
   try {
     return parse()

@@ -1,4 +1,4 @@
-/** The keys of SCRAM and what is computed from them, for both ends of an exchange. https://www.rfc-editor.org/rfc/rfc5802#section-3 */
+/** The keys of SCRAM and what is computed from them, for both sides of an exchange. https://www.rfc-editor.org/rfc/rfc5802#section-3 */
 
 import { randomBytes } from 'node:crypto'
 import { Concealed } from './concealed.ts'
@@ -7,8 +7,8 @@ import { type KeyDerivation, keyDerivation } from './key-derivation.ts'
 import { SCRAM_SALT_BYTES, ScramSecret, secretText } from './secrets.ts'
 
 /**
- * What proves a password without being one: made from a password, or recovered from a client that has just proved it.
- * It logs in to every server that keeps the very same salt and iterations, and to no other.
+ * The keys that prove a password without containing it: derived from a password, or recovered from the proof of a client. They work only with
+ * servers that keep the same salt and iteration count.
  */
 export class ScramKeys extends Concealed {
   readonly iterations: number
@@ -56,12 +56,12 @@ export async function deriveScramKeys(
   return new ScramKeys({ iterations, salt, clientKey, serverKey: serverKeyFrom(saltedPassword) })
 }
 
-/** What a proof of the password is checked against. */
+/** Returns the keys to check a proof of the password with. */
 export function verifierFrom(saltedPassword: Buffer): { storedKey: Buffer; serverKey: Buffer } {
   return { storedKey: storedKeyFrom(saltedPassword), serverKey: serverKeyFrom(saltedPassword) }
 }
 
-/** The text of a secret, as Postgres would store it for `password`. */
+/** Returns the text of the secret that Postgres would store for `password`. */
 export async function generateScramSecret(
   password: string,
   iterations: number,
@@ -79,7 +79,7 @@ export function clientProof(clientKey: Buffer, authMessage: string): Buffer {
   return xor(clientKey, clientSignature(sha256(clientKey), authMessage))
 }
 
-/** The key behind a proof, if the proof is good: compare its hash with the stored key. */
+/** Recovers the client key from a proof. The proof is valid if the hash of this key equals the stored key. */
 export function clientKeyBehind(proof: Buffer, storedKey: Buffer, authMessage: string): Buffer {
   return xor(proof, clientSignature(storedKey, authMessage))
 }
@@ -96,7 +96,7 @@ function serverKeyFrom(saltedPassword: Buffer): Buffer {
   return sign(saltedPassword, 'Server Key')
 }
 
-/** Messages are handled as Latin-1, one character a byte, so that what is signed is what was sent, whatever its encoding. */
+/** Messages are Latin-1 strings, one character for each byte, so that exactly what was sent is signed, whatever its encoding. */
 function sign(key: Buffer, message: string): Buffer {
   return hmacSha256(key, message)
 }

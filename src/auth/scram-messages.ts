@@ -1,6 +1,6 @@
 /**
- * The four messages of SCRAM as text and as parts. As strict as Postgres, and never laxer: what is refused here is refused before
- * anything is computed. https://www.rfc-editor.org/rfc/rfc5802#section-7
+ * Parses and builds the four messages of SCRAM, at least as strictly as Postgres. Malformed messages are refused before anything is computed.
+ * https://www.rfc-editor.org/rfc/rfc5802#section-7
  */
 
 import { randomBytes } from 'node:crypto'
@@ -14,19 +14,19 @@ export const SCRAM_MECHANISM = 'SCRAM-SHA-256'
 /** The same with channel binding: see `channel-binding.ts`. */
 export const SCRAM_PLUS_MECHANISM = 'SCRAM-SHA-256-PLUS'
 
-/** Postgres' own limit. A message of ours has about a hundred bytes. */
+/** Postgres' own limit. Our messages have about a hundred bytes. */
 export const MAX_SCRAM_MESSAGE_BYTES = 1024
 
-/** As long as Postgres': 24 characters of base64. */
+/** The same length as in Postgres: 24 characters of base64. */
 const NONCE_BYTES = 18
 
-/** `n`: the client knows no channel binding. `y`: it does, and believes that we do not. `p`: it uses it. */
+/** `n`: the client does not support channel binding. `y`: it does, but believes that the server does not. `p`: it uses channel binding. */
 export type BindingFlag = 'n' | 'y' | 'p'
 
 export interface ClientFirst {
   readonly flag: BindingFlag
   readonly nonce: string
-  /** What of the message is signed. */
+  /** The part of the message that is signed. */
   readonly bare: string
 }
 
@@ -50,7 +50,7 @@ export function parseClientFirst(message: Buffer): ClientFirst {
   if (identity?.startsWith('a')) refuse('the client uses an authorization identity, which is not supported')
   if (identity !== '') refuse('comma expected after the channel binding flag')
   const attributes = parseAttributes(rest)
-  // The name in the startup packet counts; this one is there for other protocols. libpq leaves it empty.
+  // The user name in the startup packet counts, so ignore this one; libpq leaves it empty.
   attributes.take('n')
   const nonce = parseNonce(attributes.take('r'))
   return { flag, nonce, bare: rest.join(',') }
@@ -80,7 +80,7 @@ export function parseServerFirst(message: Buffer): ServerFirst {
   return { nonce, salt, iterations, text: fields.join(',') }
 }
 
-/** The signature, or the error that the server gives instead of one. */
+/** Returns the server's signature, or the error that it has sent instead. */
 export function parseServerFinal(message: Buffer): { signature: Buffer } | { error: string } {
   const attributes = parseAttributes(split(message))
   const error = attributes.takeIf('e')
@@ -107,12 +107,12 @@ function flagOf(wish = ''): BindingFlag {
 
 const BINDING_WISH = `p=${CHANNEL_BINDING_TYPE}`
 
-/** What the first message begins with. */
+/** The beginning of the client's first message. */
 export function headerFor(flag: BindingFlag): string {
   return `${flag === 'p' ? BINDING_WISH : flag},,`
 }
 
-/** `c=` repeats the header of the first message, so that nobody on the way can have changed it, and what the channel is bound to. */
+/** The value of `c=`: the header of the first message again, so that nobody can have changed it on the way, and the channel binding data. */
 export function channelBindingFor(flag: BindingFlag, binding: Buffer | null): string {
   const header = Buffer.from(headerFor(flag), 'latin1')
   return encodeBase64(flag === 'p' && binding !== null ? Buffer.concat([header, binding]) : header)
@@ -137,14 +137,14 @@ function parseAttributes(fields: readonly string[]): Attributes {
   return new Attributes(
     fields.map((field) => {
       if (!/^[A-Za-z]=/.test(field)) refuse('attribute expected')
-      // RFC 5802: whatever it says, its presence must make the login fail.
+      // RFC 5802: an `m` attribute must make the login fail, whatever its value.
       if (field.startsWith('m')) refuse('an unsupported extension is required')
       return { name: field.charAt(0), value: field.slice(2) }
     }),
   )
 }
 
-/** Reads attributes in the order that the RFC prescribes. */
+/** Reads attributes in the order that the RFC requires. */
 class Attributes {
   readonly #attributes: readonly Attribute[]
   #at = 0
@@ -166,7 +166,7 @@ class Attributes {
     return next.value
   }
 
-  /** Skips optional extensions, which are ours to ignore. */
+  /** Takes the last attribute; skips optional extensions before it, which may be ignored. */
   takeLast(name: string): string {
     while (this.#at < this.#attributes.length - 1 && this.#attributes[this.#at]?.name !== name) this.#at++
     const value = this.take(name)
@@ -184,7 +184,7 @@ function parseNonce(nonce: string): string {
   return nonce
 }
 
-/** Reasons never quote the message: what a stranger sends has no place in a log. */
+/** Reasons never quote the message, since what an unknown peer sends does not belong in a log. */
 function refuse(reason: string): never {
   throw new PoolerError('bad-sasl-message', { reason })
 }

@@ -1,4 +1,4 @@
-/** The server's side of SCRAM-SHA-256: we verify a client. One object for one login. */
+/** The server's side of SCRAM-SHA-256, with which we verify a client. One object for each login. */
 
 import { timingSafeEqual } from 'node:crypto'
 import { invariant } from '../base/invariant.ts'
@@ -20,12 +20,12 @@ import {
 import { adHocSalt, mockSecret, type PlainSecret, type ScramSecret, type Secret } from './secrets.ts'
 
 export interface ScramServerOptions {
-  /** The setting `scram_iterations`, for users whose password we hold and for users that do not exist. */
+  /** The setting `scram_iterations`, for users whose plain password we hold and for users that do not exist. */
   readonly iterations: number
   readonly saltKey: Buffer
-  /** The hash that this connection can be bound to, which is offered then; null, or not given, where there is none. */
+  /** The hash to bind to this connection; channel binding is offered only if there is one. */
   readonly binding?: Buffer | null
-  /** Users whose password we hold log in in this way too: a refusal takes as much work whoever it is about. */
+  /** Set if users whose plain password we hold log in by SCRAM, too. Each refusal then takes the work that theirs take, whoever the user is. */
   readonly hidesWork?: boolean
   readonly derivation?: KeyDerivation
   /** Only for tests: our half of the nonce. */
@@ -34,7 +34,7 @@ export interface ScramServerOptions {
 
 export type ScramOutcome = { ok: true; serverFinal: Buffer; keys: ScramKeys } | { ok: false }
 
-/** What a proof is checked against. */
+/** The keys to check a proof with. */
 type Verifier = Pick<ScramSecret, 'storedKey' | 'serverKey'>
 
 interface Exchange {
@@ -45,10 +45,10 @@ interface Exchange {
   readonly serverFirst: string
 }
 
-/** What the client says last. */
+/** The contents of the client's final message. */
 interface Claim {
   readonly proof: Buffer
-  /** Both sides' messages. */
+  /** The messages of both sides, which the proof signs. */
   readonly signed: string
 }
 
@@ -58,14 +58,14 @@ export class ScramServer {
   readonly #secret: PlainSecret | ScramSecret
   readonly #salt: Buffer
   readonly #iterations: number
-  /** `scram_iterations` where refusals take work that is not needed; null where none do. */
+  /** `scram_iterations` if refusals have to do work only to take the same time; otherwise null. */
   readonly #idleIterations: number | null
   readonly #derivation: KeyDerivation
   readonly #nonce: string
   readonly #binding: Buffer | null
   #state: State = { name: 'new' }
 
-  /** For a user that does not exist, give `mockSecret`: from here on nothing differs but that no proof fits. */
+  /** For a user that does not exist, pass `mockSecret`: nothing differs from then on, except that no proof is valid. */
   constructor(userName: string, secret: Secret, options: ScramServerOptions) {
     const { iterations, saltKey, hidesWork = false } = options
     this.#idleIterations = hidesWork ? iterations : null
@@ -77,15 +77,15 @@ export class ScramServer {
     this.#binding = options.binding ?? null
   }
 
-  /** What the client is offered. */
+  /** The mechanisms to offer to the client. */
   get mechanisms(): readonly string[] {
     return this.#binding === null ? [SCRAM_MECHANISM] : [SCRAM_PLUS_MECHANISM, SCRAM_MECHANISM]
   }
 
   /**
-   * Takes the first message, returns ours. Throws `bad-sasl-message`, or `channel-binding-shortened`.
+   * Takes the client's first message and returns ours. Throws `bad-sasl-message` or `channel-binding-shortened`.
    *
-   * @param mechanism the one of `mechanisms` that the client has chosen
+   * @param mechanism the one of `mechanisms` that the client has selected
    */
   start(clientFirst: Buffer, mechanism: string = SCRAM_MECHANISM): Buffer {
     invariant(this.#state.name === 'new', 'a SCRAM exchange is started twice')
@@ -99,7 +99,8 @@ export class ScramServer {
 
   #checkFlag(flag: BindingFlag, mechanism: string): void {
     const refuse = (reason: string) => new PoolerError('bad-sasl-message', { reason })
-    // https://www.rfc-editor.org/rfc/rfc5802#section-6: who says so did not see our offer, since somebody has taken it away.
+    // `y` means that the client was not offered channel binding. We did offer it, so somebody has removed it from our offer.
+    // https://www.rfc-editor.org/rfc/rfc5802#section-6
     if (flag === 'y' && this.#binding !== null) throw new PoolerError('channel-binding-shortened')
     if (mechanism === SCRAM_PLUS_MECHANISM && flag !== 'p')
       throw refuse(`the client has selected ${mechanism} and does not bind the channel`)
@@ -111,14 +112,17 @@ export class ScramServer {
       )
   }
 
-  /** Takes the final message. Rejects with `bad-sasl-message` if it is malformed; a wrong password is an answer, not an error. */
+  /**
+   * Takes the client's final message. Rejects with `bad-sasl-message` if it is malformed and `channel-binding-failed` if the client sees another
+   * certificate; a wrong password is a result, not an error.
+   */
   async finish(clientFinal: Buffer): Promise<ScramOutcome> {
     const exchange = this.#state
     invariant(exchange.name === 'started', 'a SCRAM exchange is finished before its start, or twice')
     this.#state = { name: 'finished' }
     const { channelBinding, nonce, proof, withoutProof } = parseClientFinal(clientFinal)
     if (channelBinding !== channelBindingFor(exchange.flag, this.#binding)) {
-      // It sees another certificate than ours: somebody is in between.
+      // The client sees another certificate than ours, so there is somebody in between.
       if (exchange.flag === 'p') throw new PoolerError('channel-binding-failed')
       throw new PoolerError('bad-sasl-message', { reason: 'unexpected channel binding' })
     }
@@ -128,8 +132,8 @@ export class ScramServer {
   }
 
   /**
-   * How long a refusal takes must not tell whether there is such a user, nor whether it has logged in before. Where any user's login
-   * may need keys to be derived, each refusal thus costs just that, begun at the same moment; only the right password is let in at once.
+   * The duration of a refusal must not reveal whether the user exists or has logged in before. So if the login of any user may need a key
+   * derivation, each refusal takes one, begun at the same point. Only a right password whose keys are known is accepted without one.
    */
   async #judge(claim: Claim): Promise<ScramOutcome> {
     const known = this.#knownVerifier()
@@ -158,7 +162,7 @@ export class ScramServer {
   }
 }
 
-/** An md5 secret cannot verify a proof, and an empty password lets nobody in. */
+/** Whether the secret can verify a proof: an md5 secret cannot, and an empty password lets nobody in. */
 function isUsable(secret: Secret): secret is PlainSecret | ScramSecret {
   return secret.kind === 'scram' || (secret.kind === 'plain' && !secret.isEmpty)
 }

@@ -1,17 +1,17 @@
-/** What is known of a user's password: the password itself, or something made from it. */
+/** What is known of a user's password: the password itself, or a hash or keys made from it. */
 
 import { createHmac, randomBytes } from 'node:crypto'
 import { PoolerError } from '../problems.ts'
 import { decodeBase64, encodeBase64 } from './base64.ts'
 import { Concealed } from './concealed.ts'
 
-/** As in PgBouncer: Postgres itself would take more, but nobody means it. */
+/** The same limit as in PgBouncer. Postgres would accept more, but no real password is that long. */
 export const MAX_PASSWORD_BYTES = 65_530
 
-/** Some seconds of work. Beyond it a peer or a file is taken to be mistaken, or hostile. */
+/** Some seconds of work. A peer or file that asks for more is considered broken or hostile. */
 export const MAX_SCRAM_ITERATIONS = 10_000_000
 
-/** Postgres makes salts of 16 bytes. */
+/** Postgres itself makes salts of 16 bytes. */
 export const MAX_SCRAM_SALT_BYTES = 256
 
 export const SCRAM_SALT_BYTES = 16
@@ -32,7 +32,7 @@ export class PlainSecret extends Concealed {
     return this.#password
   }
 
-  /** PgBouncer's rule: an empty password lets nobody in, whatever they answer. */
+  /** As in PgBouncer, an empty password lets nobody in, whatever a client answers. */
   get isEmpty(): boolean {
     return this.#password === ''
   }
@@ -82,8 +82,8 @@ export class ScramSecret extends Concealed {
 }
 
 /**
- * Reads a secret as it stands in a user file or in `pg_authid.rolpassword`. Like Postgres and PgBouncer it takes whatever is neither
- * exactly an md5 hash nor exactly a SCRAM secret for a password; `looksLikeBrokenSecret` tells when that was hardly meant.
+ * Parses a secret from a user file or `pg_authid.rolpassword`. Like Postgres and PgBouncer, it takes any text that is not exactly an md5 hash or
+ * a SCRAM secret for a password; `looksLikeBrokenSecret` recognizes texts that were probably meant as one of those. Throws `password-too-long`.
  */
 export function parseSecret(text: string): Secret {
   const length = Buffer.byteLength(text)
@@ -92,7 +92,7 @@ export function parseSecret(text: string): Secret {
   return parseScramSecret(text) ?? new PlainSecret(text)
 }
 
-/** The text that `parseSecret` reads. For files and for other processes of ours: never for people. */
+/** Returns the text that `parseSecret` reads, for files and our other processes. Never show it to people. */
 export function secretText(secret: Secret): string {
   switch (secret.kind) {
     case 'plain':
@@ -106,24 +106,24 @@ export function secretText(secret: Secret): string {
   }
 }
 
-/** Whether a reload brought nothing new for a user. */
+/** Whether a user's secret is unchanged after a reload. */
 export function isSameSecret(one: Secret, other: Secret): boolean {
   return one.kind === other.kind && secretText(one) === secretText(other)
 }
 
-/** A password that somebody meant to be a hash: with a digit too few, in capitals, or cut by a terminal. */
+/** Whether a password was probably meant to be a hash: with too few digits, in capitals, or truncated by a terminal. */
 export function looksLikeBrokenSecret(secret: Secret): boolean {
   return secret.kind === 'plain' && /^(SCRAM-SHA-256\$|md5[0-9a-f]{28,36}$)/i.test(secret.password)
 }
 
-/** The key below: one for all processes behind a port, since a salt that changes from one to the next tells who is unknown. */
+/** Makes the `saltKey` below. All processes behind a port need the same one: a salt that differs between them would reveal unknown users. */
 export function createSaltKey(): Buffer {
   return randomBytes(32)
 }
 
 /**
- * The secret of a user that does not exist: no password fits it, and the salt stays the same when the same name is tried again.
- * It goes the way of a true SCRAM secret through all checks, so that the work and the messages are the same.
+ * Makes a secret for a user that does not exist: no password matches it, and the same name always gets the same salt. It goes through all checks
+ * like a real SCRAM secret, so that the work and the messages are the same.
  */
 export function mockSecret(userName: string, saltKey: Buffer, iterations: number): ScramSecret {
   return new ScramSecret({
@@ -134,10 +134,10 @@ export function mockSecret(userName: string, saltKey: Buffer, iterations: number
   })
 }
 
-/** What a client sees of a secret by how it is asked. */
+/** What the authentication request reveals about a secret to a client. */
 export interface SecretShape {
   readonly kind: Secret['kind']
-  /** Of a SCRAM secret; null for others, which have the setting `scram_iterations`. */
+  /** The iteration count of a SCRAM secret; null for others, for which the setting `scram_iterations` applies. */
   readonly iterations: number | null
 }
 
@@ -146,8 +146,8 @@ export function shapeOf(secret: Secret): SecretShape {
 }
 
 /**
- * What a client is shown of a user who does not exist. Each shape is as frequent among such users as in `shapes`, where there is one for each
- * user who does, so that to have a rare one tells nothing; and the same name always has the same.
+ * Returns the shape that a client sees for a user that does not exist. `shapes` has one entry for each existing user. Each shape is as frequent
+ * among non-existent users as in `shapes`, so that a rare one reveals nothing, and the same name always gets the same shape.
  */
 export function mockShape(userName: string, saltKey: Buffer, shapes: readonly SecretShape[]): SecretShape {
   const place = keyed(saltKey, 'mock shape', userName).readUInt32BE(0) / 2 ** 32
@@ -156,7 +156,7 @@ export function mockShape(userName: string, saltKey: Buffer, shapes: readonly Se
 
 const NO_SHAPE: SecretShape = { kind: 'plain', iterations: null }
 
-/** The salt for a user whose password we hold. Drawn from the key rather than at random, it is the same in all processes and needs no memory. */
+/** Returns the salt for a user whose password we hold. It is derived from the key, not random, so it is the same in all processes without storage. */
 export function adHocSalt(userName: string, password: string, saltKey: Buffer): Buffer {
   return keyed(saltKey, 'ad hoc salt', userName, password).subarray(0, SCRAM_SALT_BYTES)
 }

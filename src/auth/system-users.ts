@@ -1,8 +1,8 @@
-/** The users of this machine, by the system's own file: nobody else is asked. */
+/** The users of this machine, as `/etc/passwd` lists them; no other source is asked. */
 
 import { readFileSync } from 'node:fs'
 
-/** Null if there is no such user. */
+/** Returns null if there is no such user. */
 export function systemUserName(uid: number, file = '/etc/passwd'): string | null {
   for (const line of readFileSync(file, 'utf8').split('\n')) {
     const [name, , id] = line.split(':')
@@ -17,7 +17,7 @@ export interface SystemUser {
   readonly gid: number
 }
 
-/** Null if there is no user of this name. */
+/** Returns null if there is no user of this name. */
 export function systemUser(wanted: string, file = '/etc/passwd'): SystemUser | null {
   for (const line of readFileSync(file, 'utf8').split('\n')) {
     const [name, , uid, gid] = line.split(':')

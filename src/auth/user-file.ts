@@ -3,13 +3,13 @@
 import { PoolerError } from '../problems.ts'
 import { looksLikeBrokenSecret, parseSecret, type Secret } from './secrets.ts'
 
-/** As in PgBouncer; Postgres itself cuts names at 63. */
+/** The same limit as in PgBouncer; Postgres truncates names to 63 bytes. */
 export const MAX_USER_NAME_BYTES = 127
 
 export interface UserFileProblem {
-  /** An error loses the line, a warning does not. */
+  /** After an error the line is ignored; after a warning it is not. */
   readonly severity: 'error' | 'warning'
-  /** For people and logs: never holds a secret. */
+  /** For people and logs; never contains a secret. */
   readonly sentence: string
   readonly file: string
   readonly line: number
@@ -20,7 +20,7 @@ export interface UserFile {
   readonly problems: UserFileProblem[]
 }
 
-/** PgBouncer stops at the first broken line and silently loses all users after it; here a broken line loses only itself. */
+/** PgBouncer stops at the first broken line and silently ignores all users after it. Here, only the broken line itself is ignored. */
 export function parseUserFile(text: string, fileName: string): UserFile {
   const users = new Map<string, Secret>()
   const lineOf = new Map<string, number>()
@@ -59,7 +59,7 @@ export function parseUserFile(text: string, fileName: string): UserFile {
   return { users, problems }
 }
 
-/** The sentences do not even hold the name: where a quote is missing, what looks like the name may hold the secret. */
+/** The sentences do not even contain the name: if a quote is missing, what looks like the name may contain the secret. */
 function parseLine(content: string): { name: string; secret: Secret } | { problem: string } {
   const opening = content.indexOf('"')
   if (opening === -1 || content.slice(0, opening).trim() !== '') {
@@ -72,7 +72,7 @@ function parseLine(content: string): { name: string; secret: Secret } | { proble
   if (length > MAX_USER_NAME_BYTES) {
     return { problem: `a user name of ${length} bytes is over the limit of ${MAX_USER_NAME_BYTES} bytes` }
   }
-  // Like PgBouncer this takes any text between the two, and after them.
+  // Like PgBouncer, accept any text between the two and after them.
   const second = content.indexOf('"', name.end)
   if (second === -1) return { problem: 'a secret in double quotes must follow the user name' }
   const secret = readQuoted(content, second)
@@ -85,7 +85,7 @@ function parseLine(content: string): { name: string; secret: Secret } | { proble
   }
 }
 
-/** Reads from the opening quote at `from`. Two quotes in a row stand for one. */
+/** Reads a quoted text; `from` is its opening quote. Two quotes in a row stand for one. Returns null if there is no closing quote. */
 function readQuoted(text: string, from: number): { value: string; end: number } | null {
   let at = from + 1
   for (;;) {

@@ -30,8 +30,8 @@ export function atLeast(opened: ServerEncryption, now: ServerEncryption | null):
 }
 
 /**
- * Encrypts the channel and calls `done` with the channel to go on with, which may be the same one, or with an error. That channel has no
- * listener of its owner's yet; after an error, the caller closes the channel that it passed in.
+ * Encrypts the channel and calls `done` with the channel to continue with, which may be the same one, or with an error. The caller then sets
+ * that channel's listener or, after an error, closes the channel that it has passed.
  *
  * @param host the name that the server's certificate must be valid for
  */

@@ -52,7 +52,7 @@ export class InFlight {
     if (isNamed || this.#boundBatch !== ledger.batch) this.add('other', ledger)
   }
 
-  /** Whether the settings that will apply to a message sent now are known. The server reports changes before ReadyForQuery. */
+  /** Whether the settings that will apply to a message sent now are known. The server reports changes with the ReadyForQuery. */
   areSettingsKnown(ledger: Ledger): boolean {
     return ledger.haveCome(this.#changesUntil)
   }
@@ -65,7 +65,7 @@ export class InFlight {
   /** Whether a Parse that is sent now will find the settings and tables that we know of, and no failed transaction. */
   isNothingOn({ status, ledger }: { readonly status: number; readonly ledger: Ledger }): boolean {
     if (status === STATUS_FAILED) return false
-    // After a Flush everything may have been answered, and still changed settings are reported only before the ReadyForQuery.
+    // This counts even if a Flush has brought all other answers: changed settings are reported only with the ReadyForQuery.
     if (!this.areSettingsKnown(ledger)) return false
     if (ledger.isEmpty) return true
     // In the same batch as a BEGIN, a Parse is skipped if the BEGIN fails. In a later batch, the transaction may have failed by then.

@@ -1,4 +1,4 @@
-/** Opens a server: dials, encrypts the connection, logs in and runs `connect_query`. The server drops it afterwards. */
+/** Opens a server: dials, encrypts the connection, logs in and runs `connect_query`. */
 
 import type { Address, Channel, ChannelListener, Dial, KeepAlive, Transport } from '../net/channel.ts'
 import { describeListening } from '../net/unix-sockets.ts'

@@ -186,7 +186,7 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     this.#opening.dial()
   }
 
-  /** idle or aligning → leased. */
+  /** idle, aligning or restoring → leased. */
   lend(tenant: Tenant): void {
     this.tenant = tenant
     this.frames.limit = this.context.maxPacketBytes()

@@ -46,7 +46,7 @@ export class ServerStatements {
   #unnamedOwner: object | null = null
   #unnamedSerial = 0
   #unnamedBatch = 0
-  /** The effect of messages about the unnamed statement that we send without the client's having asked for them. */
+  /** The effect of messages about the unnamed statement that no client has asked for. */
   readonly unnamedDoubt: Effect = { reply: null, undo: () => this.doubtUnnamed() }
 
   constructor(registry: StatementRegistry, schema: SchemaVersion) {
@@ -129,7 +129,7 @@ export class ServerStatements {
     })
   }
 
-  /** Records that we are sending a Close of the statement that no client has asked for. */
+  /** Records that we are sending a Close of the statement, for which no client has asked. */
   closeSent(statement: Statement, ledger: Ledger): void {
     const copy = this.#copies.get(statement)
     if (copy) this.#remove(copy)
@@ -159,7 +159,7 @@ export class ServerStatements {
     this.#unnamedBatch = ledger.batch
   }
 
-  /** Records that we are sending a Close of the unnamed statement that no client has asked for. */
+  /** Records that we are sending a Close of the unnamed statement, for which no client has asked. */
   closeUnnamedSent(ledger: Ledger): void {
     this.#unnamedOwner = null
     this.#unnamedBatch = ledger.batch

@@ -22,7 +22,7 @@ interface UnseenContext {
 /** Longer texts all become `UNTOLD`. */
 const MAX_WORDS = 256
 
-/** Stands for a text that does not show the value that is set, because that is a parameter or the result of an expression. */
+/** Stands for a text that is too long or not available, or whose value is a parameter or the result of an expression. */
 const UNTOLD = '?'
 
 export class UnseenSettings {

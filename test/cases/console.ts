@@ -7,7 +7,7 @@ const SOCKET_COLUMNS = `type t, user t, database t, replication t, state t, addr
 const ALL_SOCKETS_COLUMNS = `${SOCKET_COLUMNS}, recv_pos i, pkt_pos i, pkt_remain i, send_pos i, send_remain i, pkt_avail i,
   send_avail i`
 
-/** Of each SHOW, in order: t is text, i int4, q int8, n numeric. */
+/** The columns of each SHOW, in order, with their types: t is text, i int4, q int8, n numeric. */
 export const COLUMNS: Readonly<Record<string, string>> = {
   clients: SOCKET_COLUMNS,
   servers: SOCKET_COLUMNS,
@@ -51,7 +51,7 @@ export const TYPES: Readonly<Record<string, { readonly name: string; readonly oi
   n: { name: 'numeric', oid: 1700 },
 }
 
-/** What a command is answered with that is done; `first` is what has to be done before, on a console of its own. */
+/** The tag that answers a command that succeeds. `first` is a command to run before it, on another console. */
 export interface Done {
   readonly command: string
   readonly tag: string
@@ -79,7 +79,7 @@ export const DONE: readonly Done[] = [
   { command: 'shutdown wait_for_servers', tag: 'SHUTDOWN' },
 ]
 
-/** What a command is refused with; `first` as above. PgBouncer's SQLSTATE is 08P01 for nearly all. */
+/** The error that refuses a command; `first` as above. PgBouncer's SQLSTATE is 08P01 for nearly all of them. */
 export interface Refused {
   readonly command: string
   readonly sqlstate: string
@@ -132,7 +132,7 @@ export const REFUSED: readonly Refused[] = [
   { command: 'nothing', sqlstate: '42601', message: "invalid command 'nothing', use SHOW HELP;" },
 ]
 
-/** What pgbouncer_exporter asks, by lib/pq: it pings with a query of nothing, and reads these columns. */
+/** The queries of pgbouncer_exporter and the columns that it reads. It uses lib/pq, which pings with an empty query. */
 export const EXPORTER: Readonly<Record<string, readonly string[]>> = {
   'SHOW VERSION;': ['version'],
   'SHOW LISTS;': ['list', 'items'],

@@ -1,6 +1,6 @@
-/** Facts: the settings of PgBouncer 1.25.2 and its successor, with their defaults as SHOW CONFIG writes them, and when they can change. */
+/** Facts: the settings of PgBouncer 1.25.2 and its successor, their defaults as SHOW CONFIG writes them, and when they can change. */
 
-/** `R` takes effect at a reload and by SET, `X` at a restart only. A default of null is a setting that is not set. */
+/** `R` takes effect at a reload and by SET, `X` only at a restart. A default of null means that the setting is not set. */
 type Fact = readonly [standard: string | null, access: 'R' | 'X']
 
 export const PGBOUNCER_SETTINGS: Readonly<Record<string, Fact>> = {
@@ -110,7 +110,7 @@ export const PGBOUNCER_SETTINGS: Readonly<Record<string, Fact>> = {
   verbose: ['0', 'R'],
 }
 
-/** Facts: what may stand in the lines of the other sections. */
+/** Facts: the keys that lines of the other sections may have. */
 export const PGBOUNCER_KEYS = {
   databases: [
     ...['dbname', 'host', 'port', 'user', 'password', 'auth_user', 'auth_query', 'auth_dbname', 'pool_size'],

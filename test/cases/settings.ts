@@ -1,4 +1,4 @@
-/** For each setting a test that shows its effect: its file, and its title as it stands there. test/settings.test.ts holds it to that. */
+/** For each setting, a test that shows its effect: its file and its title as written there. test/settings.test.ts checks that it does. */
 
 type Shown = readonly [file: string, title: string]
 

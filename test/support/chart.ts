@@ -1,4 +1,4 @@
-/** What is generated for the Helm chart: the page that tells its values, and their schema. */
+/** Generates the page about the Helm chart's values, and their schema. */
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ export function readChart(file: string): string {
   return readFileSync(join(CHART, file), 'utf8')
 }
 
-/** One value that somebody may give: `image.tag`, with its comment. */
+/** One value of the chart, such as `image.tag`, with its comment. */
 interface Value {
   readonly path: string
   readonly default: unknown
@@ -31,7 +31,7 @@ function valuesIn(map: YAMLMap, prefix: string): Value[] {
   return map.items.flatMap(({ key, value }, index) => {
     if (!isScalar(key)) throw new Error(`a key below ${prefix} is no text`)
     const path = `${prefix}${String(key.value)}`
-    // The comment of a map's first key is given to the map.
+    // The parser attaches the comment of a map's first key to the map.
     const comment = key.commentBefore ?? (index === 0 && prefix !== '' ? map.commentBefore : null)
     if (comment) return [{ path, default: isNode(value) ? value.toJSON() : value, meaning: sentence(comment) }]
     if (!isMap(value)) throw new Error(`${path} has no comment`)
@@ -39,7 +39,7 @@ function valuesIn(map: YAMLMap, prefix: string): Value[] {
   })
 }
 
-/** Above the last empty line is what belongs to the value before: examples. */
+/** Text above the last empty line belongs to the previous value: its examples. */
 function sentence(comment: string): string {
   const paragraph = comment.split(/\n\s*\n/).at(-1) ?? ''
   return paragraph
@@ -89,19 +89,19 @@ Another configuration replaces the pods, one after the other. A new user list is
 
 type Schema = Readonly<Record<string, unknown>>
 
-/** What follows a line break would be a line of its own in a file of the pods. */
+/** Text after a line break would become a separate line in the pods' files. */
 const ONE_LINE = { pattern: '^[^\\r\\n]*$' }
 
-/** Whatever ini can hold: a text, a number, yes or no, or several with commas between. */
+/** A value in ini: a text, a number, yes or no, or several separated by commas. */
 const INI_VALUE = {
   ...{ type: ['string', 'number', 'boolean', 'array', 'null'], ...ONE_LINE },
   items: { type: ['string', 'number'], ...ONE_LINE },
 }
 
-/** Under which a Secret has something. */
+/** A key of a Secret. */
 const SECRET_KEY = { pattern: '^[-._a-zA-Z0-9]+$' }
 
-/** Of what the defaults do not tell. */
+/** Schemas that do not follow from the default values. */
 const KNOWN: Readonly<Record<string, Schema>> = {
   'image.pullPolicy': { enum: ['Always', 'IfNotPresent', 'Never'] },
   'service.type': { enum: ['ClusterIP', 'NodePort', 'LoadBalancer'] },
@@ -119,7 +119,7 @@ const KNOWN: Readonly<Record<string, Schema>> = {
   settings: rows(SETTINGS),
 }
 
-/** A line of [databases] or [users]: its keys, or its text. */
+/** The lines of [databases] or [users]: each is either an object of keys or a text. */
 function lines(table: Rows): Schema {
   return { anyOf: [{ type: 'string', ...ONE_LINE }, rows(table)] }
 }
@@ -133,7 +133,7 @@ function rows(table: Rows): Schema {
 
 /** The whole of values.schema.json. */
 export function chartSchema(): string {
-  // Helm hands `global` to each chart.
+  // Helm passes `global` to every chart.
   const root = { global: { type: 'object' } }
   for (const value of chartValues()) put(root, value.path.split('.'), value)
   const schema = { $schema: 'http://json-schema.org/draft-07/schema#', ...closed(root) }

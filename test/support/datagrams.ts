@@ -1,4 +1,4 @@
-/** A program of this machine that takes datagrams, as the system's log and service manager do; until the end of the test. */
+/** Receives datagrams on a socket, like the system's log and service manager, until the end of the test. */
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,12 +9,12 @@ import { loadSystemCalls } from '../../src/net/epoll/syscalls.ts'
 
 export interface Receiver {
   readonly path: string
-  /** What has come since it was asked last. */
+  /** Returns the messages that have arrived since the last call. */
   messages(): string[]
   close(): void
 }
 
-/** @param path a folder of its own if not given; `@` begins an abstract name */
+/** @param path by default, in a temporary folder; an abstract name begins with `@` */
 export function receiveDatagrams(path = join(temporaryFolder(), 'socket')): Receiver {
   const calls = loadSystemCalls()
   const descriptor = calls.datagramSocket()

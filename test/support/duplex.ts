@@ -1,4 +1,4 @@
-/** A channel in memory as a stream of node, for node's own TLS. */
+/** Wraps a memory channel in a Node stream, for Node's own TLS. */
 
 import { Duplex } from 'node:stream'
 import type { MemoryChannel } from '../../src/net/memory-transport.ts'

@@ -1,4 +1,4 @@
-/** Runs before each test file: a failed invariant fails the test during which it failed, even if somebody caught it. */
+/** Runs before each test file: a failed invariant fails the test in which it happened, even if the error was caught. */
 
 import { afterAll, afterEach } from 'vitest'
 import { type InvariantError, onInvariantFailure } from '../../src/base/invariant.ts'
@@ -8,7 +8,7 @@ let failures: InvariantError[] = []
 
 onInvariantFailure((error) => failures.push(error))
 
-/** For tests of invariants themselves: the failures since the test began, which then no longer fail it. */
+/** For tests of invariants: returns the failures since the test began, which then no longer fail it. */
 export function takeInvariantFailures(): InvariantError[] {
   const taken = failures
   failures = []
@@ -25,7 +25,7 @@ function failOnFailures(): void {
 }
 
 afterEach(failOnFailures)
-// Runs after all that the file itself puts into afterAll. The rest is for what failed between the last test and the end of the file.
+// Runs after the file's own afterAll hooks. The second check is for failures between the last test and the end of the file.
 afterAll(async () => {
   await endFile()
   failOnFailures()

@@ -1,13 +1,13 @@
-/** What support for tests has to tidy up when a test file is done. Modules stay loaded for the next file, so that each says it once. */
+/** Cleanup of the test support at the end of each test file. Modules stay loaded for the next file, so that each registers its work once. */
 
 const works: (() => Promise<void>)[] = []
 
-/** Each time that a file is done, the last one that was said first. */
+/** Registers work for the end of each file. Work that was registered last runs first. */
 export function onFileEnd(work: () => Promise<void>): void {
   works.unshift(work)
 }
 
-/** Called when a file is done. */
+/** Called at the end of each file. */
 export async function endFile(): Promise<void> {
   for (const work of works) await work()
 }

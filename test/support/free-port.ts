@@ -1,19 +1,19 @@
-/** A port for a program that has to be told one before it starts, or that leaves it and takes it again. */
+/** Finds a free port, for programs that must know their port before they start, or that release it and bind it again. */
 
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 
-/** Ports below are for services. */
+/** Lower ports are left to services. */
 const FIRST = 10_000
-/** Where the system does not tell which ports it gives away itself: the first of those. */
+/** The first ephemeral port, if the system does not say which one that is. */
 const USUAL_FIRST_GIVEN = 32_768
 const MAX_TRIES = 20
 
 /**
- * Nobody listens there, on whichever address. It is none of those that the system gives to whoever asks for any, or connects: one of
- * these may be somebody else's by the time that the program binds it.
+ * Returns a port on which nobody listens, on any address. It is not an ephemeral port: the system could give such a port to another program
+ * before this one binds it.
  */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < MAX_TRIES; tries++) {

@@ -1,4 +1,4 @@
-/** Starts one throw-away PostgreSQL for a test run, if the run has files that need it, and tells them where it is. */
+/** Starts one temporary PostgreSQL for a test run, if the run has files that need it, and provides its address to them. */
 
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
@@ -6,7 +6,7 @@ import type { TestProject } from 'vitest/node'
 import { findSystemPostgres } from '../../src/embedded/binaries.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded/postgres.ts'
 
-/** Where the server is, and its superuser. */
+/** The server's address, and its superuser. */
 export type ServerAddress = Pick<EmbeddedPostgres, 'host' | 'port' | 'user' | 'password' | 'version'>
 
 declare module 'vitest' {
@@ -15,7 +15,7 @@ declare module 'vitest' {
   }
 }
 
-/** Roles that log in by another method than SCRAM have a name with this prefix, and are members of the group `<prefix>roles`. */
+/** Roles that log in with another method than SCRAM have a name with this prefix and are members of the group `<prefix>roles`. */
 export const METHOD_PREFIXES = { md5: 'md5_', password: 'plain_', trust: 'trust_' } as const
 
 const NEEDS_POSTGRES = /\/test\/(e2e|clients)\//
@@ -49,7 +49,7 @@ async function startForTests(): Promise<EmbeddedPostgres> {
         wal_level: 'logical',
         max_wal_senders: '50',
         max_replication_slots: '50',
-        // A subscription whose connection was lost comes back without a long wait.
+        // Lets a subscription that has lost its connection reconnect soon.
         wal_retrieve_retry_interval: '100ms',
       },
       hba: methodLines,
@@ -74,10 +74,10 @@ function chosenBinaries(wanted: string | undefined): { binDirectory?: string } {
 function methodLines(major: number): string[] {
   const methods = Object.entries(METHOD_PREFIXES).flatMap(([method, prefix]) => [
     `host all +${prefix}roles 127.0.0.1/32 ${method}`,
-    // Patterns came with PostgreSQL 16; before that only the group counts.
+    // PostgreSQL supports patterns from version 16 on; before that, only the group matches.
     ...(major >= 16 ? [`host all "/^${prefix}" 127.0.0.1/32 ${method}`] : []),
   ])
-  // Physical replication is no database, so that lines for all of them do not mean it.
+  // Physical replication belongs to no database, so lines for all databases do not match it.
   const physical = `host replication all 127.0.0.1/32 scram-sha-256`
   return [...methods, ...methods.map((line) => line.replace('host all', 'host replication')), physical]
 }

@@ -1,4 +1,4 @@
-/** Programs that nearly every Linux has, and other systems may not. */
+/** Finds out which programs are installed: nearly every Linux has them, other systems may not. */
 
 import { spawnSync } from 'node:child_process'
 

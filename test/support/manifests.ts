@@ -1,4 +1,4 @@
-/** Holds manifests of Kubernetes to the schemas of its API, and those of others to what test/support/operator-schemas.ts knows of them. */
+/** Validates manifests: those of Kubernetes by the schemas of its API, the others by those in test/support/operator-schemas.ts. */
 
 import { Ajv } from 'ajv'
 import * as apps from 'kubernetes-models/apps/v1'
@@ -8,7 +8,7 @@ import * as policy from 'kubernetes-models/policy/v1'
 import * as core from 'kubernetes-models/v1'
 import { SCHEMAS } from './operator-schemas.ts'
 
-// biome-ignore lint/suspicious/noExplicitAny: a manifest is whatever the file says until its schema has been looked at.
+// biome-ignore lint/suspicious/noExplicitAny: a manifest can be anything until it has been validated.
 export type Manifest = any
 
 const MODELS: Record<string, Record<string, unknown>> = {
@@ -20,7 +20,7 @@ const MODELS: Record<string, Record<string, unknown>> = {
 }
 const ajv = new Ajv()
 
-/** Throws what the schema has against it, also keys that it does not know: a validator reads those that it knows. */
+/** Throws the schema's objections, including unknown keys, which a validator would otherwise ignore. */
 export function validate(manifest: Manifest): void {
   const { apiVersion, kind } = manifest
   const schema = SCHEMAS[apiVersion]?.[kind]

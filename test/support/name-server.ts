@@ -1,4 +1,4 @@
-/** A DNS server of a test's own: https://www.rfc-editor.org/rfc/rfc1035#section-4 */
+/** A DNS server for tests: https://www.rfc-editor.org/rfc/rfc1035#section-4 */
 
 import { createSocket } from 'node:dgram'
 import { onTestFinished } from 'vitest'
@@ -10,16 +10,16 @@ const NO_SUCH_NAME = 3
 const HEADER_BYTES = 12
 
 export class NameServer {
-  /** `127.0.0.1:5353` */
+  /** Such as `127.0.0.1:5353`. */
   readonly address: string
   /** IPv4 addresses by name. */
   readonly hosts = new Map<string, readonly string[]>()
   /** Serial numbers by zone. */
   readonly zones = new Map<string, number>()
-  /** Names that it cannot tell of. */
+  /** Names for which it answers with a failure. */
   readonly broken = new Set<string>()
   lifetimeSeconds = 3600
-  /** `A db.test` */
+  /** The questions so far, such as `A db.test`. */
   readonly questions: string[] = []
 
   constructor(port: number) {
@@ -47,13 +47,13 @@ export class NameServer {
     if (type !== 'SOA' || serial === undefined) return []
     const numbers = Buffer.alloc(20)
     numbers.writeUInt32BE(serial, 0)
-    // Two names that are the root's.
+    // The two names in the record are the root.
     return [this.#record(6, Buffer.concat([Buffer.from([0, 0]), numbers]))]
   }
 
   #record(type: number, data: Buffer): Buffer {
     const head = Buffer.alloc(12)
-    // The name is that of the question.
+    // A pointer to the name in the question.
     head.writeUInt16BE(0xc000 + HEADER_BYTES, 0)
     head.writeUInt16BE(type, 2)
     head.writeUInt16BE(1, 4)
@@ -74,7 +74,7 @@ function readQuestion(query: Buffer): { name: string; type: string; end: number 
   return { name: labels.join('.').toLowerCase(), type: TYPES[type] ?? String(type), end: at + 5 }
 }
 
-/** Closed when the test is over. */
+/** Starts a server that is closed at the end of the test. */
 export async function startNameServer(): Promise<NameServer> {
   const socket = createSocket('udp4')
   await new Promise<void>((resolve) => {

@@ -1,10 +1,13 @@
-/** Of manifests that others than Kubernetes read, as much as those in deploy/ say: a key that is not here is a slip, or has to be added. For test/support/manifests.ts. */
+/**
+ * Schemas for manifests that Kubernetes itself does not read, for test/support/manifests.ts. They cover only the keys that the manifests in deploy/
+ * use: another key is a mistake there, or has to be added here.
+ */
 
 type Schema = Readonly<Record<string, unknown>>
 
 const TEXT = { type: 'string', minLength: 1 }
 const TEXTS = { type: 'object', additionalProperties: { type: 'string' } }
-/** As Prometheus has it. */
+/** A duration as Prometheus writes it. */
 const DURATION = { type: 'string', pattern: '^(\\d+d)?(\\d+h)?(\\d+m)?(\\d+s)?(\\d+ms)?$', minLength: 2 }
 
 function object(properties: Readonly<Record<string, Schema>>, required: readonly string[]): Schema {

@@ -1,9 +1,9 @@
-/** What must hold of the books of permits in every pooler that grants its own. */
+/** Checks the books of permits in a pooler that grants its own. */
 
 import type { PoolerParts } from '../../src/daemon/start.ts'
 import type { Share } from '../../src/pool/share.ts'
 
-/** Each permit that is held has its server, no limit is exceeded, and nothing is recalled for nobody. */
+/** Expects each permit that is held to have its server, and no limit to be exceeded. */
 export function expectBooksRight({ permits, pools }: Pick<PoolerParts, 'permits' | 'pools'>): void {
   let held = 0
   for (const limit of permits.limits) {

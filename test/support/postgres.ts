@@ -1,4 +1,4 @@
-/** Databases and roles of their own for e2e files, on the PostgreSQL of the run; gone when the file is done. */
+/** Creates databases and roles for e2e files on the PostgreSQL of the run, and drops them at the end of each file. */
 
 import { createHash, randomBytes } from 'node:crypto'
 import pg from 'pg'
@@ -15,15 +15,15 @@ export interface TestDatabase extends TestRole {
   readonly host: string
   readonly port: number
   readonly database: string
-  /** Straight to the server, as the database's owner. */
+  /** Connects directly to the server, as the database's owner. */
   readonly url: string
 }
 
 export interface RoleOptions {
-  /** How the role proves who it is when it logs in to the server. */
+  /** The method with which the role logs in to the server. */
   readonly method?: 'scram-sha-256' | keyof typeof METHOD_PREFIXES
   readonly password?: string
-  /** More of CREATE ROLE's options: `connection limit 1 in role app`. */
+  /** More options for CREATE ROLE, such as `connection limit 1 in role app`. */
   readonly attributes?: string
 }
 
@@ -38,25 +38,25 @@ onFileEnd(async () => {
   if (databases.length + roles.length === 0) return
   const admin = await connectAsAdmin('postgres')
   for (const database of databases.splice(0)) await admin.query(`drop database ${database} with (force)`)
-  // Last, since roles own databases and have rights in them.
+  // Roles are dropped last, since they own databases and have privileges in them.
   for (const role of roles.splice(0)) await admin.query(`drop role ${role}`)
   await admin.end()
 })
 
-/** A connected client of the server itself, as its superuser. Closed by itself. */
+/** Connects a client to the server itself, as its superuser. It is closed at the end of the file. */
 export async function adminClient(database = 'postgres'): Promise<pg.Client> {
   const client = await connectAsAdmin(database)
   clients.push(client)
   return client
 }
 
-/** A role with a random name, which tells its method: `md5_…`, `plain_…`, `trust_…`. */
+/** Creates a role with a random name whose prefix shows its method: `md5_…`, `plain_…`, `trust_…`. */
 export async function createRole(options: RoleOptions = {}): Promise<TestRole> {
   const { method = 'scram-sha-256', password = randomName('secret'), attributes = '' } = options
   const admin = await sharedAdmin()
   const prefix = method === 'scram-sha-256' ? null : METHOD_PREFIXES[method]
   const user = randomName(prefix ?? 'role_')
-  // The server would store a plain text as a SCRAM secret, and then ask for SCRAM where the method is md5.
+  // The server would store a plain password as a SCRAM secret, and then ask for SCRAM even with the method md5.
   const secret = method === 'md5' ? `md5${createHash('md5').update(`${password}${user}`).digest('hex')}` : password
   await admin.query(`create role ${user} login password ${admin.escapeLiteral(secret)} ${attributes}`)
   roles.push(user)
@@ -64,7 +64,7 @@ export async function createRole(options: RoleOptions = {}): Promise<TestRole> {
   return { user, password }
 }
 
-/** A fresh database with an owner of its own. */
+/** Creates a new database with its own owner. */
 export async function createDatabase(options: RoleOptions = {}): Promise<TestDatabase> {
   const { host, port } = inject('postgres')
   const { user, password } = await createRole(options)

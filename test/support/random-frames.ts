@@ -1,6 +1,6 @@
 /**
- * Random messages of both directions for property tests, well formed and built by hand, so that they prove something about
- * `src/wire`. Short and with few different names, so that the interesting collisions happen.
+ * Random messages of both directions for property tests: well formed, and built by hand so that they test `src/wire` independently. They are
+ * short and use few different names, so that the interesting collisions happen.
  */
 
 import fc from 'fast-check'
@@ -9,7 +9,7 @@ import { BACKEND, FRONTEND } from '../../src/wire/types.ts'
 export type FrontendName = keyof typeof FRONTEND
 export type BackendName = keyof typeof BACKEND
 
-/** One whole message: its name in `wire/types.ts` and all of its bytes. */
+/** One whole message: its name in `wire/types.ts`, and all of its bytes. */
 export interface RandomFrame<Name extends string> {
   readonly name: Name
   readonly bytes: Buffer
@@ -18,17 +18,17 @@ export interface RandomFrame<Name extends string> {
 export type FrontendFrame = RandomFrame<FrontendName>
 export type BackendFrame = RandomFrame<BackendName>
 
-/** A header of five bytes before a body; `claimed` lies about the length (which counts itself, but not the type). */
+/** A header of five bytes and a body. `claimed` sets another length than the real one; it counts itself, but not the type. */
 export function rawFrame(type: number, body: Buffer, claimed = body.length + 4): Buffer {
   return Buffer.concat([Buffer.of(type), int32(claimed), body])
 }
 
-/** Text without zero bytes, beyond ASCII too. */
+/** Text without zero bytes; not only ASCII. */
 export const someText: fc.Arbitrary<string> = fc
   .string({ unit: 'grapheme', maxLength: 12 })
   .map((text) => text.replaceAll('\0', ''))
 
-/** Text of any code units: controls, zero bytes and halves of surrogate pairs too. */
+/** Text of any code units, including controls, zero bytes and halves of surrogate pairs. */
 export const anyText: fc.Arbitrary<string> = fc.string({
   unit: fc
     .oneof(fc.integer({ max: 0xff, min: 0 }), fc.integer({ max: 0xffff, min: 0 }))
@@ -38,13 +38,13 @@ export const anyText: fc.Arbitrary<string> = fc.string({
 
 export const someBytes: fc.Arbitrary<Buffer> = fc.uint8Array({ maxLength: 24 }).map((bytes) => Buffer.from(bytes))
 
-/** How a stream is cut: for `cutInSizes`. */
+/** The sizes of the pieces of a stream, for `cutInSizes`. */
 export const someSizes: fc.Arbitrary<number[]> = fc.array(fc.integer({ min: 1, max: 40 }), {
   minLength: 1,
   maxLength: 8,
 })
 
-/** Statement and portal names: unnamed often, and few enough to meet again. */
+/** Statement and portal names: often empty, and few enough to repeat. */
 export const someName: fc.Arbitrary<string> = fc.constantFrom('', 's1', 's2', 'größer')
 
 export const someOid: fc.Arbitrary<number> = fc.constantFrom(20, 23, 25, 1700, 0xffff_fffe)
@@ -152,12 +152,12 @@ const BACKEND_BODIES: Readonly<Record<BackendName, fc.Arbitrary<Buffer>>> = {
 export const FRONTEND_NAMES = Object.keys(FRONTEND_BODIES) as FrontendName[]
 export const BACKEND_NAMES = Object.keys(BACKEND_BODIES) as BackendName[]
 
-/** A message of one of the given kinds, or of any. */
+/** A message of one of the given kinds, or of any kind if none is given. */
 export function frontendFrame(...names: readonly FrontendName[]): fc.Arbitrary<FrontendFrame> {
   return frameOf(FRONTEND, FRONTEND_BODIES, names.length > 0 ? names : FRONTEND_NAMES)
 }
 
-/** A message of one of the given kinds, or of any. */
+/** A message of one of the given kinds, or of any kind if none is given. */
 export function backendFrame(...names: readonly BackendName[]): fc.Arbitrary<BackendFrame> {
   return frameOf(BACKEND, BACKEND_BODIES, names.length > 0 ? names : BACKEND_NAMES)
 }
@@ -228,7 +228,7 @@ function text(value: string): Buffer {
   return Buffer.from(`${value}\0`)
 }
 
-/** How many, and then each of them. */
+/** The number of parts, and then each of them. */
 function counted(parts: readonly Buffer[]): Buffer {
   return join(int16(parts.length), ...parts)
 }

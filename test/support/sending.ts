@@ -1,4 +1,4 @@
-/** What is sent to a server that is not there: its books, an outbox, and the statements that clients share. */
+/** What it takes to send to a server that does not exist: its books, an outbox, and the statements that clients share. */
 
 import type { Sending } from '../../src/client/preparing.ts'
 import { Counters } from '../../src/pool/counters.ts'
@@ -16,7 +16,7 @@ const NAMES = new Map([
   [FRONTEND.describe, 'Describe'],
 ])
 
-/** A server that may have so many statements. */
+/** A server with these limits of statements. */
 export function startSending({ maxPreparedStatements = 100, autoPrepareMaxBytes = 0 } = {}) {
   const registry = new StatementRegistry()
   const ledger = new Ledger()
@@ -28,7 +28,7 @@ export function startSending({ maxPreparedStatements = 100, autoPrepareMaxBytes 
 
   const texts = new Map<string, string>()
 
-  /** The one that clients share who ask for this text. */
+  /** Returns the statement that clients share for this text. */
   function statement(text: string): Statement {
     const body = Buffer.from(`${text}\0\0\0`)
     const made = registry.intern(body, 0, body.length, '', statements.version)
@@ -36,7 +36,7 @@ export function startSending({ maxPreparedStatements = 100, autoPrepareMaxBytes 
     return made
   }
 
-  /** What is sent, shared statements called by their texts: `Parse select 1`, `Close select 1`, `Parse unnamed select 1`, `Flush`. */
+  /** Returns what is sent, with texts for shared statements: `Parse select 1`, `Close select 1`, `Parse unnamed select 1`, `Flush`. */
   function sentBy(send: () => void): string[] {
     const chunks: Buffer[] = []
     toServer.open({
@@ -50,7 +50,7 @@ export function startSending({ maxPreparedStatements = 100, autoPrepareMaxBytes 
     return messagesIn(Buffer.concat(chunks), texts)
   }
 
-  /** What was sent is ended by a Sync, and all of it is answered as it should be. */
+  /** Ends what was sent with a Sync, and settles all replies that are owed. */
   function answer(): void {
     ledger.owe(DEBT.sync)
     const replies = [BACKEND.parseComplete, BACKEND.closeComplete, BACKEND.noData, BACKEND.readyForQuery]

@@ -1,6 +1,6 @@
 /** Cuts bytes into the pieces in which a network may deliver them, for tests of everything that reads a stream. */
 
-/** All ways to cut in two, uncut, all in pieces of one byte, and a few ways to cut in three. */
+/** All ways to cut in two, no cut, pieces of one byte each, and a few ways to cut in three. */
 export function everySplit(bytes: Buffer): Buffer[][] {
   const { length } = bytes
   const cuts: number[][] = [[]]
@@ -20,7 +20,7 @@ export function everySplit(bytes: Buffer): Buffer[][] {
   return [...different.values()].map((positions) => cutAt(bytes, positions))
 }
 
-/** Cuts at the given positions, which rise. */
+/** Cuts at the given positions, which must ascend. */
 export function cutAt(bytes: Buffer, positions: readonly number[]): Buffer[] {
   return [0, ...positions].map((start, index) => bytes.subarray(start, positions[index] ?? bytes.length))
 }
@@ -44,8 +44,8 @@ export function showSplit(pieces: readonly Buffer[]): string {
 const MARGIN_BYTES = 8
 
 /**
- * Hands bytes over as a channel does: in the middle of a buffer that all reads share, so that whoever keeps a span without
- * copying it, or looks beyond its end, finds something else there.
+ * Hands bytes over as a channel does: in the middle of a buffer that all reads share. Code that keeps a span without copying it, or reads
+ * beyond its end, then finds something else there.
  */
 export function readShared<T>(bytes: Buffer, onRead: (buffer: Buffer, start: number, end: number) => T): T {
   const shared = Buffer.alloc(bytes.length + 2 * MARGIN_BYTES)

@@ -1,11 +1,11 @@
-/** The tests in a file, by what is written there: for tests that hold others to a promise. */
+/** Parses the tests in a file, for tests that check that others keep a promise. */
 
 import { parseAst } from 'rolldown/parseAst'
 
 export interface WrittenTest {
-  /** As it stands there; `%s` in a table's. */
+  /** The title as written, with `%s` for the values of a table. */
   readonly title: string
-  /** All of the call, with its table. */
+  /** The whole call, including its table. */
   readonly text: string
 }
 
@@ -18,7 +18,7 @@ interface Node {
 
 export class TestFile {
   readonly tests: WrittenTest[] = []
-  /** What stands beside them, by name. */
+  /** Declarations outside the tests, by name. */
   readonly #declarations = new Map<string, string>()
   readonly #text: string
 
@@ -27,7 +27,7 @@ export class TestFile {
     this.#walk(parseAst(text, { lang: 'ts' }) as unknown as Node, false)
   }
 
-  /** Whether a test says a word itself, or uses something of its file that does, directly or not. */
+  /** Whether a test contains a word itself, or uses a declaration of its file that does, directly or indirectly. */
   isAbout(word: string, { text }: WrittenTest): boolean {
     const seen = new Set<string>()
     const says = (part: string): boolean => {
@@ -45,7 +45,7 @@ export class TestFile {
   #walk(node: Node, isInTest: boolean): void {
     const title = isInTest ? null : titleOf(node, this.#text)
     if (title !== null) this.tests.push({ title, text: this.#text.slice(node.start, node.end) })
-    // What a test declares is in its own text.
+    // Declarations within a test are part of its text.
     else if (!isInTest) this.#noteDeclaration(node)
     for (const child of childrenOf(node)) this.#walk(child, isInTest || title !== null)
   }
@@ -57,7 +57,7 @@ export class TestFile {
   }
 }
 
-/** Of `test('…', …)` or `test.each(…)('…', …)`. */
+/** Returns the title of `test('…', …)` or `test.each(…)('…', …)`; null for other nodes. */
 function titleOf(node: Node, text: string): string | null {
   if (node.type !== 'CallExpression') return null
   const callee = text.slice((node['callee'] as Node).start, (node['callee'] as Node).end)

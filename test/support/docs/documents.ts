@@ -1,4 +1,4 @@
-/** The documents for people, as tests read them: their blocks of code, the commands in these, their links and headings. */
+/** Reads the documents for people: their code blocks, the commands in these, their links and headings. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 
-/** By their paths from the root. */
+/** Their paths, relative to the root. */
 export const DOCUMENTS: readonly string[] = [
   ...['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'deploy/helm/pgweir/README.md'],
   ...readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`),
@@ -14,21 +14,21 @@ export const DOCUMENTS: readonly string[] = [
 ].filter((path) => path.endsWith('.md') && !path.includes('node_modules'))
 
 export interface Block {
-  /** `docs/running.md:12`. */
+  /** Such as `docs/running.md:12`. */
   readonly place: string
-  /** What stands behind the fence; nothing if there is nothing. */
+  /** The language after the opening fence; may be empty. */
   readonly kind: string
   readonly text: string
 }
 
 export interface Command {
   readonly place: string
-  /** As it stands there, on one line. */
+  /** The command as written, joined into one line. */
   readonly line: string
-  /** `NAME=value` before it. */
+  /** Assignments before the command: `NAME=value`. */
   readonly variables: Readonly<Record<string, string>>
   readonly words: readonly string[]
-  /** The lines that are shown below it. */
+  /** The output that is shown below the command. */
   readonly output: string
 }
 
@@ -54,7 +54,7 @@ export function blocksOf(document: string, text = readDocument(document)): Block
   return blocks
 }
 
-/** What is to be typed: each line of `sh`, and those of `console` that begin with its prompt. */
+/** Returns the commands to type: each line of an `sh` block, and the lines of a `console` block that begin with its prompt. */
 export function commandsOf({ kind, place, text }: Block): Command[] {
   if (kind !== 'sh' && kind !== 'console') return []
   const commands: Command[] = []
@@ -84,7 +84,7 @@ const PROMPT = /^\$ (.*)$/
 const STATEMENT = /^(\w+)=[#>] (.*)$/
 const ASSIGNMENT = /^([A-Z_]+)=(.*)$/
 
-/** As a shell does, as far as our documents need it: quotes, comments, and `&&` between commands. A pipe is a word. */
+/** Splits a line like a shell, as far as our documents need it: quotes, comments, and `&&` between commands. A pipe is a word. */
 export function splitCommands(line: string): string[][] {
   const commands: string[][] = [[]]
   for (const [token] of line.matchAll(/(?:"(?:\$\([^)]*\)|[^"])*"|'[^']*'|[^\s"'])+/g)) {
@@ -95,7 +95,7 @@ export function splitCommands(line: string): string[][] {
   return commands.filter((words) => words.length > 0)
 }
 
-/** Statements after the prompt of psql, `pgweir=#` or `app=>`, with the database that they are for. */
+/** Returns the statements after a prompt of psql (`pgweir=#` or `app=>`), and the database in the prompt. */
 export function statementsOf({ kind, text }: Block): { readonly database: string; readonly statement: string }[] {
   if (kind !== 'console') return []
   return text.split('\n').flatMap((line) => {
@@ -109,14 +109,14 @@ export interface Link {
   readonly anchor: string
 }
 
-/** Links within the project. */
+/** Returns the links within the project. */
 export function linksOf(text: string): Link[] {
   return [...withoutBlocks(text).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?[^)]*\)/g)].map(
     ([, file = '', anchor = '']) => ({ file, anchor }),
   )
 }
 
-/** The anchors that GitHub gives to headings. */
+/** Returns the anchors that GitHub makes for the headings. */
 export function anchorsOf(text: string): string[] {
   const seen = new Map<string, number>()
   return [...withoutBlocks(text).matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) => {

@@ -1,8 +1,8 @@
-/** Whether documents show what programs print, but for numbers and names that differ from run to run. */
+/** Checks that documents show what programs print, except for numbers and names that differ from run to run. */
 
 import { expect } from 'vitest'
 
-/** Each line that is shown is among those that were printed. */
+/** Expects each line that is shown to be among the printed ones. */
 export function expectShown(shown: string, printed: string): void {
   const lines = shapeOf(printed).split('\n')
   for (const line of shapeOf(shown).split('\n')) if (line !== '') expect(lines).toContain(line)

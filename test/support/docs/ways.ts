@@ -1,28 +1,28 @@
-/** THE table of commands that documents show: how each is tried, or why it is not. A command without a row fails the build. */
+/** THE table of commands that documents show: how each is tested, or why it is not. A command without a row fails the build. */
 
 import type { Command } from './documents.ts'
 import { isOwnCommand } from './own-command.ts'
 
 export type Way =
-  /** Asks a pgweir that runs: is run against one. */
+  /** Needs a running pgweir, and is run against one. */
   | 'console'
-  /** Any other command of pgweir: is run up to the point where something would be started. */
+  /** Any other command of pgweir: run up to the point where it would start something. */
   | 'pgweir'
-  /** Gets a page of a pgweir that runs. */
+  /** Fetches a page of a running pgweir. */
   | 'curl'
-  /** Is run by test/clients/docs.test.ts, which has a psql. */
+  /** Run by test/clients/docs.test.ts, which has a psql. */
   | 'psql'
-  /** Flags of the benchmarks: are read as these read them. */
+  /** Runs a benchmark: its flags are parsed as the benchmark parses them. */
   | 'bench'
-  /** A script of package.json, or a file of tests: is there. */
+  /** A script of package.json or a test file, which must exist. */
   | 'npm'
   | 'vitest'
-  /** Is run by somebody else, or cannot be run here: what it names among our files has to be there. */
+  /** Run elsewhere, or cannot be run here. The files of ours that it names must exist. */
   | { readonly because: string }
 
 const EXAMPLE: Way = { because: 'test/clients/examples.test.ts runs what the READMEs of the examples say' }
 
-/** By how the command begins. The first that fits counts. */
+/** The first row whose beginning matches a command counts. */
 const WAYS: readonly (readonly [beginning: string, way: Way])[] = [
   ['pgweir console', 'console'],
   ['node bin/pgweir.js console', 'console'],

@@ -1,4 +1,4 @@
-/** A TCP connection that can be cut: it stands between the pooler and PostgreSQL. */
+/** A TCP relay between the pooler and PostgreSQL whose connections can be cut. */
 
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
@@ -6,9 +6,9 @@ import { onTestFinished } from 'vitest'
 import type { RawAddress } from './raw-client.ts'
 
 export interface Cable extends RawAddress {
-  /** Lets so many more bytes from PostgreSQL pass on each connection, and then cuts it. */
+  /** Lets this many more bytes from PostgreSQL pass on each connection, then cuts it. */
   cutAfter(bytes: number): void
-  /** From now on nothing passes in either direction, though all connections stay open. */
+  /** Lets nothing pass in either direction from now on, but keeps all connections open. */
   freeze(): void
   thaw(): void
 }

@@ -1,4 +1,7 @@
-/** Keys and certificates that last for a hundred years: of a server on this machine, of a client called ada, and of others; `rsa` is one of RSA that signs itself. */
+/**
+ * Keys and certificates that are valid for a hundred years: for a server on this machine, for a client named ada, and others; `rsa` is a
+ * self-signed RSA certificate.
+ */
 
 import { fileURLToPath } from 'node:url'
 
@@ -7,7 +10,7 @@ export function certificate(name: string): string {
   return fileURLToPath(new URL(`../../cases/tls/${name}`, import.meta.url))
 }
 
-/** For a pooler whose clients are offered TLS. */
+/** The settings of a pooler that offers TLS to its clients. */
 export const OFFERS_TLS = {
   client_tls_sslmode: 'allow',
   client_tls_key_file: certificate('server.key'),

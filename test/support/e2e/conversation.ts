@@ -1,4 +1,4 @@
-/** Holds one conversation twice, with PostgreSQL itself and with the pooler: whoever speaks must not be able to tell the difference. */
+/** Holds one conversation twice, with PostgreSQL itself and with the pooler: the client must not be able to tell the difference. */
 
 import { serialize } from 'pg-protocol'
 import { expect } from 'vitest'
@@ -7,15 +7,15 @@ import { message, RawClient } from './raw-client.ts'
 
 export interface Step {
   readonly send: readonly Uint8Array[]
-  /** How many ReadyForQuery end the step; counted from what is sent if not given. */
+  /** The step ends with this many ReadyForQuery messages; by default, as many as the sent messages ask for. */
   readonly ready?: number
-  /** The type of the reply that ends the step, where ReadyForQuery does not come. */
+  /** The type of the reply that ends the step, if that is not ReadyForQuery. */
   readonly upTo?: string
 }
 
 /**
- * The database's owner must be able to log in to PostgreSQL without a password. Between the steps, whenever no transaction is open,
- * another client of the pooler does its own things on the same server.
+ * The database's owner must be able to log in to PostgreSQL without a password. Between the steps, whenever no transaction is open, another
+ * client of the pooler uses the same server.
  *
  * @returns the lines of each step
  */
@@ -48,7 +48,7 @@ async function take(client: RawClient, { send, ready, upTo }: Step): Promise<str
   return client.lines(ready)
 }
 
-/** Leaves an unnamed statement and portal of its own, and a named one under a popular name. */
+/** Leaves an unnamed statement and portal of the other client's, and a statement of its own named `s1`. */
 async function disturb(other: RawClient): Promise<void> {
   const text = `select 'of another client'`
   const lines = await other.ask(

@@ -1,4 +1,4 @@
-/** Clients that ask without a pause. Each question has a number that only its answer can carry. */
+/** Clients that ask questions without a pause. Each question has a number that only its answer contains. */
 
 import type { Client, ClientConfig } from 'pg'
 import { expect } from 'vitest'
@@ -6,7 +6,7 @@ import type { Pgweir } from './pgweir.ts'
 import { workerOf } from './places.ts'
 import { LONG_PATIENCE_MS, until } from './until.ts'
 
-/** How a client asks one of its questions. Returns what came back, which must be the question. Most of the time is spent asleep in Postgres. */
+/** One way to ask a question. Returns the answer, which must be the question itself. Most of the time is spent sleeping in Postgres. */
 type Way = (client: Client, question: string) => Promise<string>
 
 const WAYS: readonly Way[] = [
@@ -32,16 +32,16 @@ function isLoss(problem: Error): boolean {
   return [SENT_AWAY, 'ECONNRESET', 'EPIPE'].includes(codeOf(problem)) || /^Connection terminated/.test(problem.message)
 }
 
-/** One of a crowd: connects again when it has lost its connection, and asks the same question again. */
+/** One client of a crowd. When it loses its connection, it reconnects and asks the same question again. */
 export class Asker {
   answers = 0
-  /** Each connection that was lost; the worker is 0 if there was none yet. */
+  /** The lost connections; the worker is 0 if the client was not connected to one yet. */
   readonly losses: { readonly worker: number; readonly why: 'sent away' | 'gone' }[] = []
   readonly #pgweir: Pgweir
   readonly #name: string
   readonly #config: ClientConfig
   #client: Client | null = null
-  /** What it was told between two questions. */
+  /** The error that has arrived between two questions. */
   #lastWord: Error | null = null
 
   constructor(pgweir: Pgweir, name: string, config: ClientConfig) {
@@ -50,12 +50,12 @@ export class Asker {
     this.#config = config
   }
 
-  /** Where it is connected; 0 while it is not. */
+  /** The worker that it is connected to; 0 if it is not connected. */
   get worker(): number {
     return this.#client === null ? 0 : workerOf(this.#client)
   }
 
-  /** Asks until it has been answered so often. */
+  /** Asks until it has `times` more answers. */
   async ask(times: number): Promise<void> {
     for (const enough = this.answers + times; this.answers < enough; ) await this.#try()
   }
@@ -123,28 +123,28 @@ export class Crowd {
     return this.askers.flatMap(({ losses }) => losses)
   }
 
-  /** Each asks so often. */
+  /** Lets each client ask until it has `times` more answers. */
   async ask(times: number): Promise<void> {
     await Promise.all(this.askers.map((asker) => asker.ask(times)))
   }
 
-  /** Each holds a server for as long as the lock is somebody else's; those who get none wait. */
+  /** Lets each client that gets a server hold it while another session has the lock; the others wait for a server. */
   async queueBehind(lock: number): Promise<void> {
     await Promise.all(this.askers.map((asker) => asker.queueBehind(lock)))
   }
 
-  /** All ask, until they are told to stop. */
+  /** Lets all clients ask until `stop`. */
   begin(): void {
     this.#asking = Promise.all(
       this.askers.map(async (asker) => {
         while (!this.#isOver) await asker.ask(1)
       }),
     )
-    // A wrong answer is told by whoever waits for the end, which may be later.
+    // A wrong answer is reported to the caller that waits for the end, which may be later.
     this.#asking.catch(() => {})
   }
 
-  /** Until each has been answered so often from now on. */
+  /** Waits until each client has `times` more answers. */
   async untilAnswered(times: number): Promise<void> {
     const enough = this.askers.map(({ answers }) => answers + times)
     await Promise.race([
@@ -157,7 +157,7 @@ export class Crowd {
     ])
   }
 
-  /** Lets each have the answer that it waits for. */
+  /** Stops after each client has received the answer that it waits for. */
   async stop(): Promise<void> {
     this.#isOver = true
     await this.#asking

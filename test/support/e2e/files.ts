@@ -1,4 +1,4 @@
-/** The files of a pooler under test, as an operator writes them. */
+/** Writes the configuration files of a pooler under test, as an operator would. */
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -8,17 +8,17 @@ import type { SettingKey } from '../../../src/settings/schema.ts'
 import type { TestDatabase } from '../postgres.ts'
 
 export interface FileOptions {
-  /** Where it leads: the entry of [databases], and the one user in auth_file. */
+  /** The database that it pools: the entry of [databases], and the one user in auth_file. */
   readonly database: TestDatabase
-  /** Over those of the tests: transaction mode, one server, no password asked. */
+  /** Override the tests' defaults: transaction mode, one server, no password required. */
   readonly settings?: Partial<Record<SettingKey, string | number>>
-  /** More connection settings for the entry: `pool_size=2`. */
+  /** More connection settings for the entry, such as `pool_size=2`. */
   readonly entry?: string
-  /** More lines of [databases] and [users], and those of [peers]. */
+  /** More lines of [databases] and [users], and the lines of [peers]. */
   readonly databases?: readonly string[]
   readonly users?: readonly string[]
   readonly peers?: readonly string[]
-  /** Instead of the owner's plain password: what auth_file holds. */
+  /** The secrets in auth_file, instead of the owner's plain password. */
   readonly secrets?: Readonly<Record<string, string>>
 }
 
@@ -27,7 +27,7 @@ export interface Files {
   readonly iniFile: string
 }
 
-/** Writes an ini file and an auth_file into a directory that goes away with the test. */
+/** Writes an ini file and an auth_file into a directory that is removed after the test. */
 export async function writeFiles(options: FileOptions): Promise<Files> {
   const directory = await mkdtemp(join(tmpdir(), 'pgweir-e2e-'))
   onTestFinished(() => rm(directory, { recursive: true, force: true }))
@@ -42,7 +42,7 @@ export async function writeFilesInto(directory: string, options: FileOptions): P
     listen_port: 0,
     unix_socket_dir: '',
     auth_type: 'trust',
-    // Tests fail often, and all from the same address.
+    // Tests cause many failed logins, all from the same address.
     auth_failure_delay: 0,
     auth_file: authFile,
     pool_mode: 'transaction',

@@ -1,4 +1,4 @@
-/** A pooler in this process: the test may move its clock, and looks at everything that must be empty in the end. */
+/** A pooler in this process, so that a test can move its clock and check everything that must be empty in the end. */
 
 import { expect } from 'vitest'
 import { type Clock, SystemClock } from '../../../src/base/clock.ts'

@@ -1,4 +1,4 @@
-/** A pooler between real clients and the tests' PostgreSQL; when the test ends, nothing that it did may be left. */
+/** A pooler between real clients and the tests' PostgreSQL. When a test ends, it checks that nothing is left of it. */
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import type { Socket } from 'node:net'
@@ -13,7 +13,7 @@ import type { PoolMode } from '../../../src/pool/settings.ts'
 import { loadSettings } from '../../../src/settings/load.ts'
 import { formatProblem } from '../../../src/settings/problem.ts'
 import { CONSOLE_NAME, type DatabaseStats, type Fleet, type PoolSnapshot } from '../../../src/workers/fleet.ts'
-// Not for its types alone: what it clears away at the end of a file goes after the pooler.
+// Imported not only for its types: registered first, its cleanup at the end of a file runs after the pooler's.
 import '../postgres.ts'
 import { onFileEnd } from '../file-end.ts'
 import type { TestDatabase, TestRole } from '../postgres.ts'
@@ -24,19 +24,19 @@ import type { Running } from './running.ts'
 import { until } from './until.ts'
 import { startWorkers } from './worker-processes.ts'
 
-/** How many processes serve the clients of each test that does not say otherwise; with 1 it is that of the test. */
+/** How many processes serve the clients by default. With 1, the pooler runs in the test's own process. */
 export const WORKERS = Number(process.env['PGWEIR_TEST_WORKERS'] ?? 1)
 
 export interface PgweirOptions extends FileOptions {
-  /** Time stands still, and deadlines are looked at by `sweep()`. Always in the test's own process. */
+  /** A clock that only the test moves; `sweep()` checks the deadlines. The pooler then runs in the test's own process. */
   readonly clock?: Clock
-  /** For tests of what several processes do together, whatever the others run with. */
+  /** The number of processes, instead of `WORKERS`, for tests of how several processes work together. */
   readonly workers?: number
-  /** Why the test makes no sense with several processes: it looks at what is a matter of each one, and no promise of all. */
+  /** Why the test makes no sense with several processes: it tests what each process does by itself, not a promise of all together. */
   readonly oneProcess?: string
 }
 
-/** A pooler for this test alone. */
+/** Starts a pooler for this test alone. */
 export async function startPgweir(options: PgweirOptions): Promise<Pgweir> {
   const pgweir = await start(options)
   onTestFinished(() => pgweir.finish())
@@ -44,8 +44,9 @@ export async function startPgweir(options: PgweirOptions): Promise<Pgweir> {
 }
 
 /**
- * A pooler that has served other tests of the file, where these asked for the same: starting several processes takes longer than most
- * tests. Its servers may be open already, and have been used; of clients nothing is left. Not for tests that change it, or count what it has done.
+ * Returns a pooler that other tests of the file with the same options have used, since starting several processes takes longer than most
+ * tests. It may have open servers that were used before, but nothing is left of earlier clients. Not for tests that change the pooler, or that
+ * depend on what it has done before.
  */
 export async function sharedPgweir(options: Omit<PgweirOptions, 'clock'>): Promise<Pgweir> {
   const key = JSON.stringify(options)
@@ -59,7 +60,7 @@ export async function sharedPgweir(options: Omit<PgweirOptions, 'clock'>): Promi
     try {
       await pgweir.settle()
     } catch (problem) {
-      // The next test is not to suffer from it.
+      // The next test gets a new pooler.
       await endShared()
       throw problem
     }
@@ -83,7 +84,7 @@ async function start(options: PgweirOptions): Promise<Pgweir> {
   const directory = await mkdtemp(join(tmpdir(), 'pgweir-e2e-'))
   try {
     const files = await writeFilesInto(directory, options)
-    // Worker processes have no other way to tell.
+    // The test has no other access to the log of worker processes.
     const flags = workers > 1 ? { logfile: join(directory, 'pgweir.log') } : {}
     const load = () => loadSettings({ iniFile: files.iniFile, flags })
     expect(load().problems.map(formatProblem)).toEqual([])
@@ -95,23 +96,23 @@ async function start(options: PgweirOptions): Promise<Pgweir> {
   }
 }
 
-/** How many clients are connected at most until enough of them are in one process. */
+/** The maximum of clients to connect until enough of them are in one process. */
 const MAX_TRIES = 60
 
-/** Of one pool, in all processes together. */
+/** The counts of one pool, over all processes. */
 export interface Counts {
-  /** Clients that have logged in, or wait for a server to be logged in with. */
+  /** Clients that have logged in, or that wait for a server in order to log in. */
   readonly clients: number
   readonly waiting: number
-  /** Servers, in whatever state. */
+  /** Servers in any state. */
   readonly servers: number
   readonly opening: number
   readonly idle: number
-  /** Those that a client has. */
+  /** Servers that a client holds. */
   readonly leased: number
-  /** Cancel requests for them that are under way. */
+  /** Cancel requests that are under way. */
   readonly cancels: number
-  /** null while there is no such pool. */
+  /** null if there is no such pool. */
   readonly mode: PoolMode | null
 }
 
@@ -137,7 +138,7 @@ export class Pgweir {
     this.#files = files
   }
 
-  /** Its files say something else from now on, which it does not know before it is told to reload. */
+  /** Changes its files. The pooler notices only at a RELOAD. */
   async rewrite(changes: Partial<PgweirOptions>): Promise<void> {
     this.#options = { ...this.#options, ...changes }
     await writeFilesInto(this.#files.directory, this.#options)
@@ -147,7 +148,7 @@ export class Pgweir {
     return this.#running.addresses
   }
 
-  /** Where it answers HTTP, if the settings say so. */
+  /** The addresses that it serves HTTP on, if the settings give any. */
   get httpAddresses() {
     return this.#running.httpAddresses
   }
@@ -158,7 +159,7 @@ export class Pgweir {
     return address
   }
 
-  /** What it answers to a GET of one of its pages; the settings must name where it listens. */
+  /** GETs one of its pages. The settings must give an address to listen on. */
   async page(path: string, headers: Readonly<Record<string, string>> = {}, place = 0): Promise<HttpAnswer> {
     const response = await fetch(this.pageUrl(path, place), { headers })
     const text = await response.text()
@@ -170,25 +171,25 @@ export class Pgweir {
     return `http://${address?.host}:${address?.port}${path}`
   }
 
-  /** For a driver. */
+  /** A connection URL for drivers. */
   url(role: TestRole = this.database): string {
     const { host, port } = this.address
     return `postgres://${role.user}:${encodeURIComponent(role.password)}@${host}:${port}/${this.database.database}`
   }
 
-  /** A connected `pg` client, closed by itself. */
+  /** Connects a `pg` client, which is closed at the end of the test. */
   async client(config: pg.ClientConfig = {}): Promise<pg.Client> {
     const client = this.unconnected(config)
     await client.connect()
     return client
   }
 
-  /** A `pg` client whose `connect` is the test's affair. */
+  /** Returns a `pg` client for the test to connect. */
   unconnected(config: pg.ClientConfig = {}): pg.Client {
     const { host, port } = this.address
     const { user, password, database } = this.database
     const client = new pg.Client({ host, port, user, password, database, ...config })
-    // A lost connection is told to whoever awaits a query; an idle client would end the process.
+    // A lost connection rejects the awaited query. Without this listener, the error of an idle client would end the process.
     client.on('error', () => {})
     let isIn = false
     client.on('connect', () => {
@@ -198,13 +199,13 @@ export class Pgweir {
       isIn = false
     })
     this.onFinish(async () => {
-      // One that never got in has nothing to end, and would wait for it.
+      // A client that has never logged in has nothing to end, and `end` would not return.
       if (isIn) await Promise.race([client.end(), this.#running.stopped])
     })
     return client
   }
 
-  /** A postgres.js client with up to `max` connections, closed by itself. */
+  /** Returns a postgres.js client with up to `max` connections, closed at the end of the test. */
   sql(options: postgres.Options<Record<string, postgres.PostgresType>> = {}): postgres.Sql {
     const { host, port } = this.address
     const { user, password, database } = this.database
@@ -213,7 +214,7 @@ export class Pgweir {
     return sql
   }
 
-  /** A client of bare messages that has logged in. */
+  /** Connects and logs in a client that sends raw messages. */
   async raw(parameters: Readonly<Record<string, string>> = {}): Promise<RawClient> {
     const client = await this.stranger()
     const { user, database } = this.database
@@ -221,7 +222,7 @@ export class Pgweir {
     return client
   }
 
-  /** A connection on which nothing was said yet. */
+  /** Opens a connection on which nothing has been sent yet. */
   async stranger(): Promise<RawClient> {
     const client = await RawClient.connect(this.address)
     this.onFinish(() => client.end())
@@ -229,8 +230,8 @@ export class Pgweir {
   }
 
   /**
-   * Connects clients until those are in one process, in which a server goes from one to the other as it is; between processes only the
-   * right to have one goes. What it needed besides is gone when this returns.
+   * Connects clients until `count` of them are in one process, and returns these; the others have left when this returns. Clients in one process
+   * can use the same server one after another, whereas between processes only the permit for a server moves.
    */
   async together<Each extends pg.Client | RawClient>(count: number, connect: () => Promise<Each>): Promise<Each[]> {
     const byProcess = new Map<number, Each[]>()
@@ -251,7 +252,7 @@ export class Pgweir {
     throw new Error(`of ${MAX_TRIES} clients no ${count} are in one process`)
   }
 
-  /** Which of several processes serves a client. */
+  /** Returns which of several processes serves a client. */
   async #processOf(client: pg.Client | RawClient): Promise<number> {
     const localPort = portOf(client)
     const [clients, { length: processes }] = await Promise.all([this.fleet.clients(), this.fleet.workers()])
@@ -261,8 +262,8 @@ export class Pgweir {
   }
 
   /**
-   * Why servers were closed in this test. One that goes because its permit was needed in another process is not counted: it is as if the
-   * server had gone there.
+   * The reasons why servers were closed in this test. A server that was closed because another process needed its permit is left out: it is as
+   * if the server had moved there.
    */
   get closings(): string[] {
     return this.log.flatMap((line) => {
@@ -271,7 +272,7 @@ export class Pgweir {
     })
   }
 
-  /** Asks the pooler to cancel what a client runs, as psql's Ctrl-C does. Resolves when the request was taken. */
+  /** Asks the pooler to cancel a client's query, as Ctrl-C does in psql. Resolves when the request was accepted. */
   async cancel(key: { readonly pid: number; readonly secret: number }): Promise<void> {
     const client = await this.stranger()
     const request = Buffer.alloc(16)
@@ -283,12 +284,12 @@ export class Pgweir {
     await until('the cancel request was taken', () => client.hasEnded)
   }
 
-  /** Run at the end of the test, before it is checked that nothing is left. */
+  /** Registers work for the end of the test, before the check that nothing is left. */
   onFinish(close: () => unknown): void {
     this.#closers.push(close)
   }
 
-  /** Seconds of a clock that is moved by hand are over. */
+  /** Checks all deadlines, after the test has moved the clock. */
   sweep(): void {
     this.#running.sweep()
   }
@@ -299,7 +300,7 @@ export class Pgweir {
 
   // What is known of it
 
-  /** What it has logged, in this test. */
+  /** What it has logged in this test. */
   get log(): readonly string[] {
     return this.#running.log.slice(this.#loggedBefore)
   }
@@ -308,25 +309,25 @@ export class Pgweir {
     return this.#running.fleet
   }
 
-  /** Connections of clients, also those that are logging in and those on the console. */
+  /** The number of client connections, including those that are logging in and those on the console. */
   async connections(): Promise<number> {
     return (await this.fleet.lists()).clients
   }
 
-  /** Those that there are, as `database/user`. */
+  /** The existing pools, as `database/user`. */
   async pools(): Promise<string[]> {
     const pools = await this.fleet.pools()
     return pools.filter(({ database }) => database !== CONSOLE_NAME).map(({ database, user }) => `${database}/${user}`)
   }
 
-  /** Of the pool of the one database, or of another and another user. */
+  /** The counts of a pool; by default, that of the test's database and its owner. */
   async counts(database = this.database.database, user = this.database.user): Promise<Counts> {
     const pools = await this.fleet.pools()
     const found = pools.find((pool) => pool.database === database && pool.user === user)
     return found ? countsOf(found) : NO_POOL
   }
 
-  /** Process numbers of the servers in the pool. */
+  /** The process IDs of the servers in a pool. */
   async serverPids(database = this.database.database, user = this.database.user): Promise<number[]> {
     const servers = await this.fleet.servers()
     return servers
@@ -335,7 +336,7 @@ export class Pgweir {
       .sort((one, other) => one - other)
   }
 
-  /** What the database has done in this test. */
+  /** The totals of the database for this test. */
   async totals(): Promise<DatabaseStats['totals']> {
     const totals = await this.#countAll()
     if (totals === null) throw new Error(`there are no figures of ${this.database.database}`)
@@ -345,19 +346,19 @@ export class Pgweir {
     ) as DatabaseStats['totals']
   }
 
-  /** Since the start; null if nobody has used it yet. */
+  /** The totals since the start; null if the database has not been used yet. */
   async #countAll(): Promise<DatabaseStats['totals'] | null> {
     const stats = await this.fleet.stats()
     return stats.find(({ database }) => database === this.database.database)?.totals ?? null
   }
 
-  /** What was logged and counted for tests before does not matter. */
+  /** Excludes what was logged and counted in earlier tests. */
   async beginTest(): Promise<void> {
     this.#loggedBefore = this.#running.log.length
     this.#before = await this.#countAll()
   }
 
-  /** Sends its clients away, and fails if anything of them is left. */
+  /** Closes its clients, and fails if anything of them is left. */
   async settle(): Promise<void> {
     await Promise.all(this.#closers.splice(0).map((close) => close()))
     await until('all clients are gone', async () => (await this.connections()) === 0)
@@ -388,7 +389,7 @@ export class Pgweir {
     expect(this.log.filter((line) => line.includes('internal error'))).toEqual([])
   }
 
-  /** Those of clients here, and those for peers. */
+  /** The cancel requests of our own clients, and those for peers. */
   async #cancels(): Promise<number> {
     const [pools, peers] = await Promise.all([this.fleet.pools(), this.fleet.peers()])
     const all = [...pools, ...peers].flatMap(({ cancels }) => Object.values(cancels))
@@ -396,7 +397,7 @@ export class Pgweir {
   }
 }
 
-/** Where it comes from. */
+/** The client's own port. */
 function portOf(client: pg.Client | RawClient): number {
   const { localPort = 0 } =
     client instanceof RawClient

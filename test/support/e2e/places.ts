@@ -10,7 +10,7 @@ export function workerOf(client: Client): number {
   return workerIn(keyOf(client).pid)
 }
 
-/** As many clients of each of these workers. */
+/** Connects clients until each of these workers serves `count` of them, and returns these by worker. */
 export async function clientsOf(
   pgweir: Pgweir,
   workers: readonly number[],
@@ -18,7 +18,7 @@ export async function clientsOf(
   config: ClientConfig = {},
 ): Promise<Map<number, Client[]>> {
   const found = new Map<number, Client[]>(workers.map((worker) => [worker, []]))
-  // Those too many stay until the end, since the next one goes where the fewest are.
+  // Surplus clients stay connected until the end, because the next client goes to the worker with the fewest.
   const others: Client[] = []
   while ([...found.values()].some(({ length }) => length < count)) {
     const client = await pgweir.client(config)

@@ -1,4 +1,4 @@
-/** pgweir as operators run it: a process of its own. `npm test` has built it before the tests run. */
+/** Runs pgweir as operators do, in a separate process. `npm test` builds it before the tests run. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -14,13 +14,13 @@ export const PROGRAM_FILE = fileURLToPath(new URL('../../../bin/pgweir.js', impo
 
 export class Program {
   readonly #child: ChildProcess
-  /** All that it has written. */
+  /** Everything that it has written. */
   stdout = ''
   stderr = ''
   #exitCode: number | null = null
   #signal: NodeJS.Signals | null = null
 
-  /** @param descriptors of sockets that listen, handed over as a service manager does */
+  /** @param descriptors listening sockets to pass, as a service manager does */
   constructor(
     args: readonly string[],
     env: Readonly<Record<string, string>> = {},
@@ -31,7 +31,7 @@ export class Program {
     const command = [process.execPath, PROGRAM_FILE, ...args]
     const [program = '', ...rest] = activation === null ? command : ['sh', ...activation, ...command]
     this.#child = spawn(program, rest, {
-      // The tests may be run by root.
+      // The tests may run as root.
       env: { PATH: process.env['PATH'], PGWEIR_ALLOW_ROOT: '1', ...env },
       stdio: ['pipe', 'pipe', 'pipe', ...descriptors],
     })
@@ -60,18 +60,18 @@ export class Program {
     return this.#exitCode !== null || this.#signal !== null
   }
 
-  /** Its exit code, or the signal that ended it. */
+  /** Resolves with its exit code, or with the signal that ended it. */
   async ended(): Promise<number | string> {
     if (!this.hasEnded) await once(this.#child, 'close')
     return this.#exitCode ?? this.#signal ?? ''
   }
 
-  /** To its standard input, which ends then. */
+  /** Writes the text to its standard input and closes that. */
   type(text: string): void {
     this.#child.stdin?.end(text)
   }
 
-  /** Nobody reads its standard output any more. */
+  /** Stops reading its standard output. */
   stopReading(): void {
     this.#child.stdout?.destroy()
   }
@@ -80,7 +80,7 @@ export class Program {
     this.#child.kill(signal)
   }
 
-  /** Until it has written something like that; returns what the expression's group caught. */
+  /** Waits until its output matches; returns what the expression's group has matched. */
   async says(expression: RegExp): Promise<string> {
     let found: RegExpExecArray | null = null
     await until(`it says ${expression}`, () => {
@@ -94,7 +94,7 @@ export class Program {
     return found?.[1] ?? ''
   }
 
-  /** The most memory that it and its workers have had, each of them, in MiB. Only on Linux. */
+  /** The sum of the peak memory of it and of each of its workers, in MiB. Only on Linux. */
   peakMemoryMiB(): number {
     const workers = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8').split(' ').filter(Boolean)
     const peaks = [this.pid, ...workers].map((pid) => {
@@ -109,11 +109,11 @@ export interface RunningProgram {
   readonly program: Program
   readonly port: number
   readonly iniFile: string
-  /** A client that has logged in. */
+  /** Connects and logs in a client. */
   raw(): Promise<RawClient>
 }
 
-/** Runs the pooler with an ini file, until the end of the test. In as many processes as the other tests, unless the settings say otherwise. */
+/** Runs the pooler with an ini file until the end of the test, in as many processes as the other tests unless the settings say otherwise. */
 export async function runProgram(
   options: FileOptions,
   env: Readonly<Record<string, string>> = {},

@@ -1,6 +1,6 @@
 /**
- * A client that sends exactly the bytes it is told to, and reports each reply as one line: for conversations that no driver holds.
- * It knows nothing of `src/wire`, so that both cannot be wrong in the same way.
+ * A client that sends exactly the bytes it is given and shows each reply as one line, for conversations that no driver holds. It does not use
+ * `src/wire`, so that both cannot be wrong in the same way.
  */
 
 import { once } from 'node:events'
@@ -11,7 +11,7 @@ import { until } from './until.ts'
 export interface Reply {
   readonly type: string
   readonly body: Buffer
-  /** `DataRow 1|null`, `ErrorResponse 26000 prepared statement "x" does not exist`, `ReadyForQuery I`. */
+  /** Such as `DataRow 1|null`, `ErrorResponse 26000 prepared statement "x" does not exist` or `ReadyForQuery I`. */
   readonly line: string
 }
 
@@ -22,13 +22,13 @@ export interface RawAddress {
 
 export class RawClient {
   readonly socket: Socket
-  /** All that has come and was not asked for yet. */
+  /** Replies that have arrived and were not read yet. */
   readonly #replies: Reply[] = []
   #pending: Buffer = Buffer.alloc(0)
   #skipping: { readonly line: string; readonly type: string; left: number } | null = null
   #wake = () => {}
   hasEnded = false
-  /** From the welcome. */
+  /** The settings that were reported at login. */
   readonly parameters = new Map<string, string>()
   cancelKey = { pid: 0, secret: 0 }
 
@@ -42,19 +42,19 @@ export class RawClient {
     })
   }
 
-  /** A connection on which nothing was said yet. */
+  /** Opens a connection on which nothing has been sent yet. */
   static async connect({ host, port }: RawAddress): Promise<RawClient> {
     const socket = connect({ host, port, noDelay: true })
     await once(socket, 'connect')
     return new RawClient(socket)
   }
 
-  /** On a connection that is there. */
+  /** Uses an existing connection. */
   static over(socket: Socket): RawClient {
     return new RawClient(socket)
   }
 
-  /** Logs in without a password; throws the server's error, or returns when it is ready. */
+  /** Logs in without a password and returns when the server is ready, or throws the server's error. */
   async logIn(parameters: Readonly<Record<string, string>>): Promise<void> {
     this.send(startup(parameters))
     for (const { type, body, line } of await this.repliesUntil('Z')) {
@@ -71,20 +71,20 @@ export class RawClient {
     this.socket.write(Buffer.concat(messages))
   }
 
-  /** Sends it all and returns the lines up to the last ReadyForQuery that the messages ask for. */
+  /** Sends the messages and returns the lines up to the last ReadyForQuery that they ask for. */
   async ask(...messages: readonly Uint8Array[]): Promise<string[]> {
     this.send(...messages)
     return this.lines(countReady(Buffer.concat(messages)))
   }
 
-  /** The lines up to the `count`th ReadyForQuery, or up to the end of the connection. */
+  /** Returns the lines up to the `count`th ReadyForQuery, or up to the end of the connection. */
   async lines(count = 1): Promise<string[]> {
     const lines: string[] = []
     for (let left = count; left > 0; left--) lines.push(...(await this.repliesUntil('Z')).map(({ line }) => line))
     return lines
   }
 
-  /** What comes up to the next message of that type, or up to the end of the connection. */
+  /** Returns the replies up to the next message of that type, or up to the end of the connection. */
   async repliesUntil(type: string): Promise<Reply[]> {
     const replies: Reply[] = []
     for (let reply = await this.next(); reply !== null; reply = await this.next()) {
@@ -94,7 +94,7 @@ export class RawClient {
     return replies
   }
 
-  /** The next message; null at the end of the connection. */
+  /** Returns the next reply; null at the end of the connection. */
   async next(): Promise<Reply | null> {
     while (this.#replies.length === 0 && !this.hasEnded)
       await new Promise<void>((resolve) => {
@@ -103,14 +103,14 @@ export class RawClient {
     return this.#replies.shift() ?? null
   }
 
-  /** What comes until the connection ends. */
+  /** Returns the lines up to the end of the connection. */
   async rest(): Promise<string[]> {
     const lines: string[] = []
     for (let reply = await this.next(); reply !== null; reply = await this.next()) lines.push(reply.line)
     return lines
   }
 
-  /** Says goodbye. */
+  /** Sends Terminate and closes the connection. */
   async end(): Promise<void> {
     if (this.hasEnded) return
     this.socket.end(serialize.end())
@@ -118,12 +118,12 @@ export class RawClient {
     await until('the connection is closed', () => this.hasEnded)
   }
 
-  /** Vanishes, with a reset instead of a goodbye. */
+  /** Resets the connection without a Terminate. */
   vanish(): void {
     this.socket.resetAndDestroy()
   }
 
-  /** The answer to an encryption request: one byte without a header. */
+  /** Returns the answer to an encryption request: one byte without a header. */
   async byte(): Promise<string> {
     await until('a byte has come', () => this.#pending.length > 0 || this.hasEnded)
     const [byte = 0] = this.#pending
@@ -151,7 +151,7 @@ export class RawClient {
     this.#wake()
   }
 
-  /** Drops what belongs to a message that is too large to be kept, and returns the rest. */
+  /** Drops the bytes of a message that is too large to be kept, and returns the rest. */
   #skip(bytes: Buffer): Buffer {
     const skipping = this.#skipping
     if (skipping === null) return bytes
@@ -166,7 +166,7 @@ export class RawClient {
   }
 }
 
-/** Larger messages are counted, not kept. */
+/** Of larger messages, only the length is kept. */
 const KEPT_BYTES = 2_000_000
 
 /** Messages that a client sends; all others are in pg-protocol's `serialize`. */
@@ -179,7 +179,7 @@ export function startup(parameters: Readonly<Record<string, string>>, version = 
   return Buffer.concat([header, body])
 }
 
-/** Parse, Bind, Execute, Sync of one statement with text values. */
+/** Parse, Bind, Execute and Sync of one statement with values in text format. */
 export function extended(text: string, values: readonly (string | null)[] = []): Buffer {
   return Buffer.concat([
     serialize.parse({ text }),
@@ -189,7 +189,7 @@ export function extended(text: string, values: readonly (string | null)[] = []):
   ])
 }
 
-/** Any message: its type, the length that is due, its body. */
+/** Any message: its type, its length, its body. */
 export function message(type: string, body: Uint8Array = Buffer.alloc(0)): Buffer {
   const header = Buffer.alloc(5)
   header.write(type, 'latin1')
@@ -197,7 +197,7 @@ export function message(type: string, body: Uint8Array = Buffer.alloc(0)): Buffe
   return Buffer.concat([header, body])
 }
 
-/** How many of the messages are answered with ReadyForQuery: Query, Sync, FunctionCall. */
+/** Counts the messages that are answered with ReadyForQuery: Query, Sync, FunctionCall. */
 function countReady(messages: Buffer): number {
   let count = 0
   for (let at = 0; at < messages.length; at += 1 + messages.readInt32BE(at + 1))
@@ -269,7 +269,7 @@ function say(type: string, body: Buffer): string {
   }
 }
 
-/** By the letters of https://www.postgresql.org/docs/current/protocol-error-fields.html */
+/** The fields of an error, by the letters in https://www.postgresql.org/docs/current/protocol-error-fields.html */
 export function errorFields(body: Buffer): Record<string, string> {
   return Object.fromEntries(texts(body).map((field) => [field.slice(0, 1), field.slice(1)]))
 }
@@ -292,7 +292,7 @@ function cells(body: Buffer): string[] {
   return values
 }
 
-/** `name:oid` */
+/** The columns, each as `name:oid`. */
 function columns(body: Buffer): string[] {
   const found: string[] = []
   let at = 2

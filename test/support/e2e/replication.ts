@@ -1,8 +1,8 @@
-/** What a follower of changes says and hears: https://www.postgresql.org/docs/current/protocol-replication.html */
+/** The messages of streaming replication: https://www.postgresql.org/docs/current/protocol-replication.html */
 
 import { message, type RawClient, type Reply } from './raw-client.ts'
 
-/** How far it has come: what the server may forget. `flushed` is what it was told last. */
+/** Builds a standby status update. The server may discard the log up to `flushed`, the last position received. */
 export function standbyStatus(flushed: bigint, wantsAnswer = false): Buffer {
   const body = Buffer.alloc(34)
   body.write('r')
@@ -11,13 +11,13 @@ export function standbyStatus(flushed: bigint, wantsAnswer = false): Buffer {
   return message('d', body)
 }
 
-/** A position in the log, as the server writes it in messages and in text. */
+/** Converts a log position from the server's text to the number in its messages. */
 export function positionOf(text: string): bigint {
   const [high = '0', low = '0'] = text.split('/')
   return (BigInt(`0x${high}`) << 32n) | BigInt(`0x${low}`)
 }
 
-/** XLogData, or a keepalive: the kind, what it holds, and up to where it goes. */
+/** XLogData (`w`) or a keepalive (`k`): its kind, its data, and the end position that it reports. */
 export interface Streamed {
   readonly kind: 'w' | 'k'
   readonly data: Buffer
@@ -32,7 +32,7 @@ export function readStreamed({ type, body }: Reply): Streamed | null {
   throw new Error(`a streamed message of the kind ${kind}`)
 }
 
-/** Of XLogData only, up to one that `isWanted`. */
+/** Reads the stream up to an XLogData that `isWanted`, and returns the XLogData messages. */
 export async function streamedUntil(
   client: RawClient,
   isWanted: (data: Buffer) => boolean,

@@ -1,4 +1,4 @@
-/** The worker processes of a pooler under test, by name: those that there are, and all that there ever were. */
+/** The worker processes of a pooler under test: those that exist now, and all that were ever seen. */
 
 import { expect, onTestFinished } from 'vitest'
 import type { WorkerSnapshot } from '../../../src/workers/fleet.ts'
@@ -10,7 +10,7 @@ export class Roster {
   readonly #seen = new Set<number>()
   #pgweir: Pgweir | null = null
 
-  /** Made before the pooler, so that the end of the test finds that none of its workers is left. */
+  /** Create it before the pooler: at the end of the test, it then checks that none of the workers is left. */
   constructor() {
     onTestFinished(() => {
       for (const pid of this.#seen) expect(isRunning(pid), `worker ${pid} after the end`).toBe(false)
@@ -32,12 +32,12 @@ export class Roster {
     return (await this.all()).filter(({ state }) => state === 'serving')
   }
 
-  /** How many of those that serve now are in the place of one that had crashed or hung, each time counted. */
+  /** The number of restarts after a crash or hang, over all current workers. */
   async restarts(): Promise<number> {
     return (await this.all()).reduce((sum, { restarts }) => sum + restarts, 0)
   }
 
-  /** These have gone, and as many workers serve as before. */
+  /** Waits until these workers are gone and `workers` of them serve. */
   async untilReplaced(gone: readonly Pick<WorkerSnapshot, 'pid'>[], workers: number): Promise<void> {
     const pids = new Set(gone.map(({ pid }) => pid))
     const areReplaced = async () => {

@@ -1,4 +1,4 @@
-/** A pooler under test, whether it is this process or several of their own. */
+/** A pooler under test, in this process or in several separate ones. */
 
 import type { HttpAddress } from '../../../src/metrics/http-server.ts'
 import type { Address } from '../../../src/net/channel.ts'
@@ -6,17 +6,17 @@ import type { Fleet } from '../../../src/workers/fleet.ts'
 
 export interface Running {
   readonly addresses: readonly Address[]
-  /** Where it answers HTTP. */
+  /** The addresses that it serves HTTP on. */
   readonly httpAddresses: readonly HttpAddress[]
-  /** All that is known of it. */
+  /** Reports everything that is known of it. */
   readonly fleet: Fleet
-  /** What it has logged. */
+  /** The lines that it has logged. */
   readonly log: readonly string[]
   stop(): Promise<void>
   readonly stopped: Promise<void>
-  /** Looks at all deadlines, where the clock is moved by hand. */
+  /** Checks all deadlines, if the test moves the clock. */
   sweep(): void
-  /** Fails if anything but idle servers is held when there are no clients. */
+  /** Fails if, without clients, anything but idle servers is held. */
   expectIdle(): Promise<void>
   /** Fails if anything is held after the end. */
   expectGone(): void

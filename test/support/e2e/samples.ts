@@ -1,4 +1,4 @@
-/** The samples of a page of metrics, as a test asks for them. */
+/** The samples on a page of metrics, for tests to query. */
 
 import { expect } from 'vitest'
 import type { Pgweir } from './pgweir.ts'
@@ -13,18 +13,18 @@ export class Samples {
     }
   }
 
-  /** Of the sample with just these labels; undefined if there is none. */
+  /** Returns the value of the sample with exactly these labels; undefined if there is none. */
   of(name: string, labels: Readonly<Record<string, string>> = {}): number | undefined {
     const written = Object.entries(labels).map(([label, value]) => `${label}="${value}"`)
     return this.#values.get(keyOf(name, written))
   }
 
-  /** As iterated over. */
+  /** Returns the value of a key that the iterator has returned. */
   at(key: string): number | undefined {
     return this.#values.get(key)
   }
 
-  /** How much it was over `before`; what was not there was 0. */
+  /** Returns how much a sample has grown since `before`. A missing sample counts as 0. */
   growth(before: Samples, name: string, labels: Readonly<Record<string, string>> = {}): number {
     return (this.of(name, labels) ?? 0) - (before.of(name, labels) ?? 0)
   }
@@ -47,7 +47,7 @@ export async function scrape(pgweir: Pgweir): Promise<Samples> {
   return new Samples(text)
 }
 
-/** Fails if a counter has gone down, but for those of one process. */
+/** Fails if a counter has decreased, except for the counters of a single worker. */
 export function expectNoneLess(after: Samples, before: Samples): void {
   for (const [key, value] of before)
     if (/_(total|count|sum|bucket)\{/.test(key) && !key.startsWith('pgweir_worker_'))

@@ -1,4 +1,4 @@
-/** What PostgreSQL itself sees of the servers that the pooler opened. */
+/** Asks PostgreSQL itself about the servers that the pooler has opened. */
 
 import { onFileEnd } from '../file-end.ts'
 import { adminClient, type TestDatabase } from '../postgres.ts'
@@ -13,8 +13,8 @@ export interface Activity {
 }
 
 /**
- * Everything connected to the database, whoever it is, that was there when the question came. A list that is still being read as
- * servers come and go may show one that has just left and one that has come for it.
+ * Returns every connection to the database, whoever has opened it, that existed when the query began. The query reads the list while servers
+ * come and go, so without that condition it could show both a server that has just left and the one that has replaced it.
  */
 export async function activity({ database }: Pick<TestDatabase, 'database'>): Promise<Activity[]> {
   const rows = await ask(
@@ -25,7 +25,7 @@ export async function activity({ database }: Pick<TestDatabase, 'database'>): Pr
   return rows as Activity[]
 }
 
-/** Servers of a test before may take a moment to notice that they are no longer wanted. */
+/** Waits until there are no connections: servers of an earlier test may take a moment to notice that they have been closed. */
 export async function untilNobodyIsConnected(database: Pick<TestDatabase, 'database'>): Promise<void> {
   let left: readonly Activity[] = []
   const look = async () => {
@@ -37,7 +37,7 @@ export async function untilNobodyIsConnected(database: Pick<TestDatabase, 'datab
   })
 }
 
-/** Until a query with that text runs on the server; returns the process that runs it. */
+/** Waits until a query that contains that text runs on the server; returns the ID of its process. */
 export async function untilRunning(database: Pick<TestDatabase, 'database'>, text: string): Promise<number> {
   let found: Activity | undefined
   await until(`"${text}" runs`, async () => {
@@ -53,14 +53,14 @@ export async function untilNotRunning(database: Pick<TestDatabase, 'database'>, 
   )
 }
 
-/** Ends a server process as an administrator does. */
+/** Ends a server process as an administrator would. */
 export async function terminate(pid: number): Promise<void> {
   await ask('select pg_terminate_backend($1)', [pid])
 }
 
 let lastAnswer: Promise<unknown> = Promise.resolve()
 
-/** One question after the other, since one connection serves all that goes on in a test. */
+/** Runs one query after another, since everything in a test shares one connection. */
 function ask(sql: string, values: unknown[]): Promise<unknown[]> {
   const answer = lastAnswer.then(async () => (await (await sharedAdmin()).query(sql, values)).rows)
   lastAnswer = answer.catch(() => {})

@@ -1,4 +1,4 @@
-/** pgweir in a terminal, which `script` plays. */
+/** Runs pgweir in a terminal, which `script` emulates. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -30,7 +30,7 @@ export class Terminal {
     await until(JSON.stringify(text), () => this.shown.includes(text))
   }
 
-  /** Of the program. */
+  /** Resolves with the program's process ID. */
   async pid(): Promise<number> {
     await this.shows('pid ')
     return Number(/pid (\d+)/.exec(this.shown)?.[1])
@@ -40,7 +40,7 @@ export class Terminal {
     this.#child.stdin?.write(keys)
   }
 
-  /** Its exit code. */
+  /** Resolves with its exit code. */
   async ended(): Promise<number | null> {
     await this.#closed
     return this.#child.exitCode

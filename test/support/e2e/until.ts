@@ -1,12 +1,12 @@
-/** Waits for what must become true, so that no test sleeps. */
+/** Waits for conditions, so that no test sleeps. */
 
 const POLL_MS = 3
 const PATIENCE_MS = 15_000
 
-/** For what takes the work of several processes, on a machine that has other things to do as well. */
+/** The patience for work of several processes on a busy machine. */
 export const LONG_PATIENCE_MS = 60_000
 
-/** Asks again and again until the answer is yes; fails with the sentence of what never came. */
+/** Polls until the condition holds; fails with a sentence that says what was awaited. */
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
@@ -19,7 +19,7 @@ export async function until(
   }
 }
 
-/** What a promise was rejected with; fails if it was not. */
+/** Returns what the promise was rejected with; fails if it was not rejected. */
 export async function failureOf<Failure = Error>(promise: PromiseLike<unknown>): Promise<Failure> {
   try {
     await promise

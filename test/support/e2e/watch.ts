@@ -1,4 +1,4 @@
-/** Counts servers as PostgreSQL sees them, without a pause, so that no limit is exceeded unseen for long. */
+/** Counts servers as PostgreSQL sees them, without a pause, so that an exceeded limit does not go unnoticed for long. */
 
 import type { Client } from 'pg'
 import { onTestFinished } from 'vitest'
@@ -13,9 +13,9 @@ interface Counted {
 }
 
 /**
- * Who was there when the question came. A list that is still being read as servers come and go may show one that has just left and
- * one that has come for it; of those that had come before the question, each that is listed was there at its moment. Administrators
- * do not count.
+ * Counts the servers that had connected before the query began. The query reads the list while servers come and go, so without that condition
+ * it could count both a server that has just left and the one that has replaced it. Of the servers that were there before, each that is listed
+ * existed at the moment of the query. Administrators do not count.
  */
 const COUNT = `
   select datname as database, usename as user, count(*)::int as servers from pg_stat_activity
@@ -28,7 +28,7 @@ export interface Of {
 }
 
 export class Watch {
-  /** How often it has looked. */
+  /** How often it has counted. */
   looks = 0
   readonly #client: Client
   readonly #limits: { readonly name: string; readonly of: Of; readonly max: () => number }[] = []
@@ -43,7 +43,7 @@ export class Watch {
     this.#watching = this.#look()
   }
 
-  /** Ends with the test, if not before. */
+  /** Starts to watch, until `stop` or the end of the test. */
   static async start(): Promise<Watch> {
     const watch = new Watch(await adminClient())
     onTestFinished(async () => {
@@ -52,12 +52,12 @@ export class Watch {
     return watch
   }
 
-  /** From now on there must not be more servers of this database, of this user, or of both. */
+  /** From now on, there must not be more than `max` servers of this database, of this user, or of both. */
   limit(name: string, of: Of, max: number | (() => number)): void {
     this.#limits.push({ name, of, max: typeof max === 'number' ? () => max : max })
   }
 
-  /** Servers of a test before may take a moment to notice that they are no longer wanted. */
+  /** Waits until no servers are left: those of an earlier test may take a moment to notice that they have been closed. Then starts afresh. */
   async untilNoServers(): Promise<void> {
     for (const { name } of this.#limits)
       await until(`there are no servers under ${name}`, () => this.#last.get(name) === 0)
@@ -69,13 +69,13 @@ export class Watch {
     await until(`there are at most ${servers} servers under ${name}`, () => (this.#last.get(name) ?? 0) <= servers)
   }
 
-  /** Until each limit was reached. */
+  /** Waits until each limit has been reached. */
   async untilReached(): Promise<void> {
     for (const { name, max } of this.#limits)
       await until(`there are ${max()} servers under ${name}`, () => (this.#most.get(name) ?? 0) >= max())
   }
 
-  /** Returns what was seen to exceed a limit: nothing, one hopes. */
+  /** Stops and returns the exceeded limits; the list should be empty. */
   async stop(): Promise<readonly string[]> {
     this.#isOver = true
     await this.#watching

@@ -1,4 +1,4 @@
-/** A pooler of several worker processes, with the primary in this one. `npm test` has built what they run. */
+/** Runs a pooler of several worker processes, with the primary in this process. `npm test` builds their program before the tests run. */
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,7 +17,7 @@ export interface RunningWorkers extends Running {
   readonly primary: Primary
 }
 
-/** The settings must name a `logfile`, since each process writes by itself. */
+/** The settings must name a `logfile`, since each process writes to the log itself. */
 export async function startWorkers(load: () => Loaded, workers: number): Promise<RunningWorkers> {
   refuseOldBuild()
   const { settings } = load()
@@ -25,7 +25,7 @@ export async function startWorkers(load: () => Loaded, workers: number): Promise
   if (logfile === '') throw new Error('worker processes are tested with a logfile')
   const running = await startFleet(settings, workers, { isQuiet: true, workerProgram: WORKER_PROGRAM, load })
   const { primary } = running
-  /** Of all workers that there ever were. */
+  /** The processes of all workers that were ever seen. */
   const pids = new Set<number>()
   const countPids = async () => {
     for (const { pid } of await primary.workers()) pids.add(pid)
@@ -50,7 +50,7 @@ export async function startWorkers(load: () => Loaded, workers: number): Promise
     },
     async expectIdle() {
       let servers = 0
-      // A permit that has just come back is noted a moment after its server has gone.
+      // The return of a permit is noted a moment after its server has gone.
       await until('each permit has its server', async () => {
         ;({ servers } = await primary.lists())
         return primary.permits.held === servers
@@ -75,7 +75,7 @@ export function isRunning(pid: number): boolean {
 
 let isBuildNew = false
 
-/** What would run otherwise is not what stands in `src`. */
+/** Throws if the build is older than `src`: the tests would run other code than the one under test. */
 function refuseOldBuild(): void {
   if (isBuildNew) return
   const built = statSync(WORKER_PROGRAM, { throwIfNoEntry: false })

@@ -12,7 +12,7 @@ export interface LoginOptions {
   readonly user?: string
   readonly database?: string
   readonly password?: string
-  /** More of the startup packet: settings, `options`. */
+  /** More parameters of the startup packet: settings, `options`. */
   readonly parameters?: Readonly<Record<string, string>>
 }
 
@@ -22,14 +22,14 @@ export class FlowClient {
   readonly name = `client ${++lastId}`
   readonly inbox = new Inbox<Reply>(this.name)
   readonly channel: MemoryChannel
-  /** What it was told at login. */
+  /** The settings that were reported at login. */
   readonly parameters = new Map<string, string>()
-  /** By which its queries can be cancelled. */
+  /** The key with which its queries can be canceled. */
   key: CancelKey = { pid: 0, secret: Buffer.alloc(0) }
   /** The answers to encryption requests. */
   letters = ''
   receivedBytes = 0
-  /** What comes is counted, and not understood. */
+  /** Whether to count received bytes without decoding them. */
   isDeaf = false
   #awaitsLetters = 0
   readonly #cutter = new Cutter((frame) => this.inbox.add(readReply(frame)))
@@ -53,13 +53,13 @@ export class FlowClient {
     if (!this.isDeaf) this.#cutter.add(bytes.subarray(letters))
   }
 
-  /** All in one write. */
+  /** Sends all messages in one write. */
   send(...messages: readonly Buffer[]): void {
     const bytes = Buffer.concat(messages)
     this.channel.write(bytes, 0, bytes.length)
   }
 
-  /** An encryption request. Resolves with its answer, which is one letter. */
+  /** Sends an encryption request. Resolves with the answer, which is one letter. */
   async ask(request: Buffer): Promise<string> {
     const { length } = this.letters
     this.#awaitsLetters++
@@ -71,7 +71,7 @@ export class FlowClient {
     return this.letters.slice(length)
   }
 
-  /** Each piece in a write of its own, with everything quiet in between. */
+  /** Sends each piece in a separate write, and waits in between until everything is quiet. */
   async sendPieces(pieces: readonly Buffer[]): Promise<void> {
     for (const piece of pieces) {
       this.send(piece)
@@ -87,17 +87,17 @@ export class FlowClient {
     return this.inbox.expectNothing()
   }
 
-  /** The pooler has closed the connection, and nothing came before that which was not expected. */
+  /** Expects the pooler to close the connection, and nothing unexpected to come before that. */
   expectClosed(): Promise<void> {
     return this.inbox.expectEnd()
   }
 
-  /** All that comes up to the next ReadyForQuery. */
+  /** Returns the replies up to the next ReadyForQuery. */
   answer(): Promise<string[]> {
     return this.inbox.through('ReadyForQuery')
   }
 
-  /** Says startup and whatever it is asked for. Resolves with the first ReadyForQuery. */
+  /** Sends the startup packet and answers authentication requests. Resolves with the first ReadyForQuery. */
   async login(options: LoginOptions = {}): Promise<this> {
     const { user = 'ada', database = 'app', parameters = {} } = options
     this.send(startup({ user, database, ...parameters }))
@@ -113,7 +113,7 @@ export class FlowClient {
     }
   }
 
-  /** Answers what it is asked for, until AuthenticationOk. */
+  /** Answers authentication requests until AuthenticationOk. */
   async authenticate(user: string, secret: string): Promise<void> {
     const scram = new ScramClient(new PlainSecret(secret))
     while (true) {
@@ -142,23 +142,23 @@ export class FlowClient {
     }
   }
 
-  /** Terminate, and closes. */
+  /** Sends Terminate and closes. */
   leave(): void {
     this.send(terminate)
     this.channel.close()
   }
 
-  /** Says that it will send no more, without Terminate. */
+  /** Closes its sending side without a Terminate. */
   hangUp(): void {
     this.channel.hangUp()
   }
 
-  /** Breaks the connection. */
+  /** Resets the connection. */
   reset(): void {
     this.channel.reset()
   }
 
-  /** Is gone at once, whatever was on its way. */
+  /** Disappears at once, whatever is on its way. */
   vanish(): void {
     this.channel.destroy()
   }
@@ -175,7 +175,7 @@ export class FlowClient {
     return this.inbox.ending !== 'none'
   }
 
-  /** Waits until so many bytes have come. */
+  /** Waits until `bytes` bytes have arrived. */
   async receive(bytes: number): Promise<void> {
     await until(
       () => this.receivedBytes >= bytes,

@@ -1,4 +1,4 @@
-/** Files that change under a running pooler, and commands on its console. */
+/** Changes a running pooler's files, and runs commands on its console and queries through it. */
 
 import { expect } from 'vitest'
 import type { FlowClient } from './client.ts'
@@ -10,7 +10,7 @@ import type { Flow } from './start.ts'
 
 export const ROOT = { database: 'pgweir', user: 'root' }
 
-/** What the console says to a command. */
+/** Returns the console's answer to a command. */
 export async function command(flow: Flow, text: string): Promise<string[]> {
   const console = await flow.connect(ROOT)
   console.send(query(text))
@@ -19,13 +19,13 @@ export async function command(flow: Flow, text: string): Promise<string[]> {
   return answer
 }
 
-/** RELOAD, once the files have changed. */
+/** Changes the files and runs RELOAD. */
 export async function reload(flow: Flow, changes: Parameters<Flow['change']>[0] = {}): Promise<void> {
   flow.change(changes)
   expect(await command(flow, 'reload')).toEqual(['CommandComplete(RELOAD)', 'ReadyForQuery(I)'])
 }
 
-/** A query that runs, and is answered by `finish`. */
+/** Starts a query, which the returned `finish` answers. */
 export async function run(client: FlowClient, flow: Flow) {
   client.send(query('select 1'))
   await quiet()
@@ -41,14 +41,14 @@ export async function run(client: FlowClient, flow: Flow) {
   }
 }
 
-/** A query, and its answer. Returns the server that gave it. */
+/** Runs a query and answers it. Returns the server that it ran on. */
 export async function ask(client: FlowClient, flow: Flow) {
   const { server, finish } = await run(client, flow)
   await finish()
   return server
 }
 
-/** The server with that request. */
+/** Returns the server that has received that request. */
 export async function busy({ postgres }: Pick<Flow, 'postgres'>, request: string) {
   await quiet()
   const server = postgres.open.find((each) => each.inbox.unread.some(({ shown }) => shown === request))
@@ -57,7 +57,7 @@ export async function busy({ postgres }: Pick<Flow, 'postgres'>, request: string
   return server
 }
 
-/** A query, and its answer by a server that the client holds. */
+/** Runs a query on the server that the client holds, and answers it. */
 export async function askOn(client: FlowClient, server: FlowServer, text: string): Promise<void> {
   client.send(query(text))
   await server.expect(`Query(${text})`)
@@ -65,7 +65,7 @@ export async function askOn(client: FlowClient, server: FlowServer, text: string
   expect(await client.answer()).toContain(`DataRow(${text})`)
 }
 
-/** One that has asked to be let in, and is not yet. */
+/** Connects a client that has sent its startup packet and is not logged in yet. */
 export async function arrive(flow: Flow, parameters: Readonly<Record<string, string>>): Promise<FlowClient> {
   const client = await flow.dial()
   client.send(startup({ user: 'ada', database: 'app', ...parameters }))
@@ -73,7 +73,7 @@ export async function arrive(flow: Flow, parameters: Readonly<Record<string, str
   return client
 }
 
-/** What a server was opened with, besides who and where. */
+/** The startup parameters that a server was opened with, except user and database. */
 export function openedWith({ parameters }: FlowServer): Record<string, string> {
   return Object.fromEntries([...parameters].filter(([name]) => name !== 'user' && name !== 'database'))
 }

@@ -1,4 +1,4 @@
-/** Conversations between clients and servers, each complete in itself, for tests that deliver them in other pieces. */
+/** Complete conversations between clients and servers, for tests that deliver them cut into different pieces. */
 
 import { FlowClient } from './client.ts'
 import type { FlowServer } from './postgres.ts'
@@ -256,7 +256,7 @@ function aligned(...values: readonly string[]): Buffer {
   return join(rowDescription(...values), dataRow(...values), complete('SELECT 1'), ready())
 }
 
-/** A query and its answer, after the settings were set, if they have to be. */
+/** Runs a query and answers it; before that, if `settings` is given, answers the query that changes the settings. */
 async function run(
   client: FlowClient,
   server: FlowServer,
@@ -273,7 +273,7 @@ async function run(
   await client.answer()
 }
 
-/** Holds a conversation and returns all that was heard at each end of it. */
+/** Holds a conversation and returns everything that each end has received. */
 export async function transcript(conversation: Conversation, options: FlowOptions = {}): Promise<string[]> {
   const flow = await new Flow({ ...conversation.options, ...options }).start()
   try {
@@ -281,7 +281,7 @@ export async function transcript(conversation: Conversation, options: FlowOption
     const ends = [...flow.clients, ...flow.postgres.servers]
     return ends.map((end) => {
       const who = end instanceof FlowClient ? 'client' : `server ${end.id}`
-      // What the pooler makes up at random is not the same twice; a goodbye is said only where there is somebody to hear it.
+      // SASL messages contain random data, and a Terminate arrives only if the connection is still open.
       const heard = end.inbox.all
         .map(({ shown }) => shown)
         .filter((shown) => !/^(AuthenticationSASL|Terminate)/.test(shown))

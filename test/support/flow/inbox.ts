@@ -1,6 +1,6 @@
-/** What one end of a conversation has received, message by message, and how tests wait for it. */
+/** The messages that one end of a conversation has received, and ways to wait for them. */
 
-/** A message as a test sees it: `shown` is one line, such as `DataRow(1)`. */
+/** A message as tests see it: `shown` is one line, such as `DataRow(1)`. */
 export interface Message {
   readonly name: string
   readonly shown: string
@@ -10,7 +10,7 @@ export interface Message {
 /** Long enough for a key derivation on a busy machine; a test that waits for it has failed. */
 const GIVES_UP_MS = 4_000
 
-/** Everything in memory happens within microtasks: after a turn of the event loop all is quiet. A few more for promises of promises. */
+/** Everything in memory happens within microtasks, so after one turn of the event loop all is quiet. A few more are for nested promises. */
 const QUIET_TURNS = 3
 
 export async function quiet(turns = QUIET_TURNS): Promise<void> {
@@ -33,9 +33,9 @@ function nextTurn(): Promise<void> {
 
 export class Inbox<M extends Message> {
   readonly owner: string
-  /** The end of the connection, as the channel told it. */
+  /** The end of the connection, as the channel has reported it. */
   ending: 'none' | 'fin' | 'reset' = 'none'
-  /** All that ever came. */
+  /** All messages that have ever arrived. */
   readonly all: M[] = []
   #seen = 0
 
@@ -47,25 +47,25 @@ export class Inbox<M extends Message> {
     this.all.push(message)
   }
 
-  /** What came and was not asked for yet. */
+  /** Messages that have arrived and were not read yet. */
   get unread(): readonly M[] {
     return this.all.slice(this.#seen)
   }
 
-  /** Takes what is there without waiting. */
+  /** Takes the unread messages without waiting. */
   take(): M[] {
     const taken = this.all.slice(this.#seen)
     this.#seen = this.all.length
     return taken
   }
 
-  /** Forgets all that came so far. */
+  /** Forgets all messages so far. */
   clear(): void {
     this.all.length = 0
     this.#seen = 0
   }
 
-  /** The next message, whatever it is. */
+  /** Returns the next message, whatever it is. */
   async next(): Promise<M> {
     await until(
       () => this.all.length > this.#seen || this.ending !== 'none',
@@ -77,7 +77,7 @@ export class Inbox<M extends Message> {
     return message
   }
 
-  /** These come next, in this order. Each is a message's name, or all that is shown of it. Returns the last. */
+  /** Expects these messages next, in this order. Each is given by its name or by all of `shown`. Returns the last one. */
   async expect(...expected: readonly string[]): Promise<M> {
     const got: string[] = []
     let last: M | null = null
@@ -99,13 +99,13 @@ export class Inbox<M extends Message> {
     }
   }
 
-  /** Everything is quiet, and nothing more has come. */
+  /** Waits until everything is quiet, and expects that nothing has arrived. */
   async expectNothing(): Promise<void> {
     await quiet()
     if (this.unread.length > 0) throw new Error(`${this.owner} expected nothing, but got ${this.#rest()}`)
   }
 
-  /** All messages up to and including the next one with this name, as shown. */
+  /** Returns `shown` of the messages up to and including the next one with this name. */
   async through(name: string): Promise<string[]> {
     const shown: string[] = []
     while (true) {
@@ -129,7 +129,7 @@ export class Inbox<M extends Message> {
   }
 }
 
-/** Cuts a stream into frames and hands each on, whole. Written for tests only: slow, and nothing to do with `wire/frames.ts`. */
+/** Splits a stream into frames and passes on each one whole. For tests only: slow, and independent of `wire/frames.ts`. */
 export class Cutter {
   #rest: Buffer = Buffer.alloc(0)
   readonly #onFrame: (frame: Buffer) => void

@@ -1,11 +1,11 @@
-/** What must hold in every pooler, at every quiet moment, and when all clients have gone. */
+/** Checks what must hold in every pooler: whenever it is quiet, and after all clients have gone. */
 
 import { SERVER_STATES } from '../../../src/server/states.ts'
 import { STATUS_IDLE } from '../../../src/wire/backend.ts'
 import { expectBooksRight } from '../permits.ts'
 import type { Flow } from './start.ts'
 
-/** Lists, states and counts agree, and nothing has broken within. */
+/** Expects lists, states and counts to agree, and no internal error. */
 export function expectSound(flow: Flow): void {
   const broken = flow.log.filter((line) => line.includes('internal error'))
   if (broken.length > 0) throw new Error(`the pooler broke: ${broken[0]}`)
@@ -32,7 +32,7 @@ export function expectSound(flow: Flow): void {
   expectBooksRight(flow.pooler.parts)
 }
 
-/** All clients have gone: no session, no lease, nobody waiting, nothing owed, no cancel on its way. */
+/** After all clients have gone: expects no session, no lease, no waiting client, nothing owed, and no cancel request under way. */
 export function expectNothingLeft(flow: Flow): void {
   const { sessions, pools, cancels, peerCancels } = flow.pooler.parts
   same(sessions.count, 0, 'sessions whose client has gone')

@@ -1,4 +1,4 @@
-/** A pooler that is one of several, whose others the test plays. */
+/** The other processes of a pooler that is one of several, as played by the test. */
 
 import type { Clock } from '../../../src/base/clock.ts'
 import type { Membership } from '../../../src/daemon/one-of-several.ts'
@@ -7,11 +7,11 @@ import { LocalPermits } from '../../../src/pool/permits/local-permits.ts'
 import { type Admissions, ClientCounts } from '../../../src/workers/admissions.ts'
 import type { Fleet } from '../../../src/workers/fleet.ts'
 
-/** What it tells the others, each with what is to be called when they know. */
+/** What the pooler announces to the others, and its claims for room among clients. */
 export class Others {
-  /** Who asks for room is told once it is called, in the order of asking. */
+  /** With `holdsClaims`: the claims so far, in order. Call one to answer it. */
   readonly claims: (() => void)[] = []
-  /** Claims wait. */
+  /** Whether claims wait in `claims` instead of being answered at once. */
   holdsClaims = false
   readonly counts = new ClientCounts(() => Infinity)
   readonly #told: (() => void)[] = []
@@ -20,14 +20,14 @@ export class Others {
     return this.#told.length
   }
 
-  /** All others know of the first thing that they were told. */
+  /** Confirms the oldest announcement: all the others know of it now. */
   answer(): void {
     const known = this.#told.shift()
     if (!known) throw new Error('the others were told nothing')
     known()
   }
 
-  /** @param permits of the pooler, once it has started */
+  /** @param permits returns the pooler's permits, once it has started */
   membership(clock: Clock, permits: () => PermitBook): Membership {
     return {
       number: 1,

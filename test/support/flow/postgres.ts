@@ -1,4 +1,4 @@
-/** The scripted Postgres of flow tests: accepts connections, logs them in, and then says what the test has it say. */
+/** The scripted Postgres of flow tests: accepts connections, logs them in, and then sends what the test tells it to. */
 
 import type { Address, Listener } from '../../../src/net/channel.ts'
 import type { MemoryChannel, MemoryTransport } from '../../../src/net/memory-transport.ts'
@@ -8,7 +8,7 @@ import { authenticationOk, backendKeyData, error, join, parameterStatus, ready }
 
 export const POSTGRES: Address = { host: 'db', port: 5432 }
 
-/** What this Postgres reports of itself where nothing was set. */
+/** The settings that this Postgres reports by default. */
 export const DEFAULTS: Readonly<Record<string, string>> = {
   server_version: '17.5',
   server_encoding: 'UTF8',
@@ -21,7 +21,7 @@ export const DEFAULTS: Readonly<Record<string, string>> = {
   in_hot_standby: 'off',
 }
 
-/** What a connection does once its startup packet is there. */
+/** What a connection does once its startup packet has arrived. */
 export type LoginScript = (server: FlowServer) => void
 
 /** Lets everybody in, as `trust` does. */
@@ -30,19 +30,19 @@ export const letIn: LoginScript = (server) => server.welcome()
 export interface CancelSeen {
   readonly pid: number
   readonly secret: Buffer
-  /** The server that it meant, if there is one with this key. */
+  /** The server that has this key; null if there is none. */
   readonly target: FlowServer | null
   readonly channel: MemoryChannel
 }
 
 export class FlowPostgres {
-  /** All server connections, in the order of their coming. */
+  /** All server connections, in the order in which they were opened. */
   readonly servers: FlowServer[] = []
   readonly cancels: CancelSeen[] = []
-  /** Cancel requests are answered (by closing their connection) only when the test says so. */
+  /** Whether cancel requests are answered (by closing their connection) only by `finishCancels`. */
   holdsCancels = false
   login: LoginScript = letIn
-  /** What to do with each request of a server, where a test does not want to script them. */
+  /** Handles each request to a server, for tests that do not script them one by one. */
   onRequest: ((server: FlowServer, request: Request) => void) | null = null
   readonly address: Address
   readonly #transport: MemoryTransport
@@ -62,13 +62,13 @@ export class FlowPostgres {
     )
   }
 
-  /** From now on dials are refused. */
+  /** Refuses connections from now on. */
   refuse(): void {
     this.#listener?.close()
     this.#listener = null
   }
 
-  /** The next server connection that no one has asked for yet. */
+  /** Returns the next server connection that the test has not taken yet. */
   async next(): Promise<FlowServer> {
     await until(
       () => this.servers.length > this.#taken,
@@ -77,7 +77,7 @@ export class FlowPostgres {
     return this.servers[this.#taken++] as FlowServer
   }
 
-  /** Everything is quiet, and no server was opened that nobody has asked for. */
+  /** Waits until everything is quiet, and expects no server connection that the test has not taken. */
   async expectNoMore(): Promise<void> {
     await quiet()
     const more = this.servers.length - this.#taken
@@ -153,7 +153,7 @@ export class FlowServer {
   readonly parameters: ReadonlyMap<string, string>
   readonly pid: number
   readonly secret: Buffer
-  /** What comes is not understood. */
+  /** Whether to ignore what arrives. */
   isDeaf = false
   readonly #cutter: Cutter
 
@@ -186,18 +186,18 @@ export class FlowServer {
     }
   }
 
-  /** Of a message that has come in part. */
+  /** The number of bytes of a message that has arrived only in part. */
   get pendingBytes(): number {
     return this.#cutter.pendingBytes
   }
 
-  /** All in one write. */
+  /** Sends all messages in one write. */
   send(...messages: readonly Buffer[]): void {
     const bytes = Buffer.concat(messages)
     this.channel.write(bytes, 0, bytes.length)
   }
 
-  /** Says that what it ran was cancelled. */
+  /** Reports that its query was canceled. */
   endCancelled(): void {
     this.send(error('57014', 'canceling statement due to user request'), ready())
   }
@@ -209,7 +209,7 @@ export class FlowServer {
     }
   }
 
-  /** What ends a login: it is let in, told the settings, given its key, and ready. */
+  /** Ends a login: sends AuthenticationOk, the settings, the cancel key and ReadyForQuery. */
   welcome(parameters: Readonly<Record<string, string>> = DEFAULTS): void {
     const reported = Object.entries(parameters).map(([name, value]) => parameterStatus(name, value))
     this.send(authenticationOk, join(...reported), backendKeyData(this.pid, this.secret), ready())
@@ -223,7 +223,7 @@ export class FlowServer {
     return this.inbox.expectNothing()
   }
 
-  /** The pooler has closed this connection; a Terminate before that is taken for granted. */
+  /** Expects the pooler to close this connection, with or without a Terminate. */
   async expectClosed(): Promise<void> {
     await until(
       () => this.inbox.ending !== 'none',
@@ -240,7 +240,7 @@ export class FlowServer {
     return this.inbox.ending !== 'none'
   }
 
-  /** Ends the connection, as a backend that exits. */
+  /** Ends the connection, like a backend that exits. */
   close(): void {
     this.channel.close()
   }

@@ -1,20 +1,20 @@
-/** Clients with prepared statements, for the tests of those. */
+/** Sets up clients with prepared statements. */
 
 import { bindComplete, complete, dataRow, join, parseComplete, ready } from './replies.ts'
 import { batch, parse, query, sync } from './requests.ts'
 import { type FlowOptions, type Pair, startPair } from './start.ts'
 
-/** What a Bind, an Execute and a Sync are answered with. */
+/** The replies to Bind, Execute and Sync. */
 export const RESULT = join(bindComplete, dataRow('1'), complete('SELECT 1'), ready())
 
-/** The statement `s1` is prepared for the client on its server, under a name of ours. */
+/** Starts a pair in which the client's statement `s1` is prepared on its server, under a name of ours. */
 export async function startPrepared(options: FlowOptions = {}): Promise<Pair> {
   const pair = await startPair(options)
   await prepare(pair, 's1', 'select 1')
   return pair
 }
 
-/** Prepares a statement that the server does not have; returns the Parse that the server was sent. */
+/** Prepares a statement that the server does not have. Returns the Parse that the server has received. */
 export async function prepare({ client, postgres }: Pick<Pair, 'client' | 'postgres'>, name: string, text: string) {
   client.send(parse(name, text), sync)
   const sent = await postgres.expect('Parse')
@@ -24,7 +24,7 @@ export async function prepare({ client, postgres }: Pick<Pair, 'client' | 'postg
   return sent
 }
 
-/** A client holds the first server, so that the next one that asks gets another. */
+/** Lets another client hold the first server, so that the next query needs a second one. The returned function gives the server back. */
 export async function occupy({ flow, postgres }: Pick<Pair, 'flow' | 'postgres'>): Promise<() => Promise<void>> {
   const holder = await flow.connect()
   holder.send(query('begin'))
@@ -39,7 +39,7 @@ export async function occupy({ flow, postgres }: Pick<Pair, 'flow' | 'postgres'>
   }
 }
 
-/** A simple query of one client, so that its server has seen one. */
+/** Runs a simple query that is answered with this tag. */
 export async function ask({ client, postgres }: Pick<Pair, 'client' | 'postgres'>, text: string, tag: string) {
   client.send(query(text))
   await postgres.expect('Query')
@@ -47,7 +47,7 @@ export async function ask({ client, postgres }: Pick<Pair, 'client' | 'postgres'
   await client.expect(`CommandComplete(${tag})`, 'ReadyForQuery(I)')
 }
 
-/** The same by the extended protocol. */
+/** Runs a query by the extended protocol that is answered with this tag. */
 export async function run({ client, postgres }: Pick<Pair, 'client' | 'postgres'>, text: string, tag: string) {
   client.send(batch(text))
   await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')

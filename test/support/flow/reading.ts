@@ -1,18 +1,18 @@
-/** Understands messages for tests: replies by pg-protocol, an independent oracle; requests by hand, since it cannot read those. */
+/** Decodes messages for tests: replies with pg-protocol, as an independent oracle; requests by hand, since it cannot read those. */
 
 import type { BackendMessage } from 'pg-protocol/dist/messages.js'
 import { Parser } from 'pg-protocol/dist/parser.js'
 import type { Message } from './inbox.ts'
 
-/** A message of a server, as a client sees it. */
+/** A message from a server, as a client sees it. */
 export interface Reply extends Message {
-  /** As pg-protocol reads it; null for the few that it does not know. */
+  /** The message as pg-protocol reads it; null for the few types that it does not know. */
   readonly read: Record<string, unknown> | null
 }
 
-/** A message of a client, as a server sees it. */
+/** A message from a client, as a server sees it. */
 export interface Request extends Message {
-  /** The strings in it: names, texts. */
+  /** The strings in it, such as names and texts. */
   readonly texts: readonly string[]
 }
 
@@ -92,7 +92,7 @@ const REQUEST_NAMES: Readonly<Record<string, string>> = {
   X: 'Terminate',
 }
 
-/** Reads what clients send. The names that the pooler gives to shared statements are shown as `#1`, `#2`… in the order of their coming. */
+/** Decodes what clients send. The pooler's names for shared statements are shown as `#1`, `#2`… in the order in which they first occur. */
 export class RequestReader {
   readonly #shared = new Map<string, string>()
 
@@ -107,7 +107,7 @@ export class RequestReader {
     return { name, shown, bytes, texts }
   }
 
-  /** null for a message that does not hold what it should: the pooler passes on what it need not understand. */
+  /** Returns null for a malformed message: the pooler passes on messages that it need not decode. */
   #textsIn(type: string, bytes: Buffer): string[] | null {
     try {
       return this.#textsOf(type, bytes)
@@ -188,7 +188,7 @@ class BodyReader {
     return this.#bytes.toString('utf8', this.#at)
   }
 
-  /** The parameter values of a Bind. */
+  /** Reads the parameter values of a Bind. */
   values(): string[] {
     for (let formats = this.int16(); formats > 0; formats--) this.int16()
     return Array.from({ length: this.int16() }, () => {

@@ -1,4 +1,4 @@
-/** What the scripted Postgres sends in flow tests: built by hand, byte by byte. */
+/** Builds what the scripted Postgres of flow tests sends, by hand, byte by byte. */
 
 import { message } from './requests.ts'
 
@@ -36,12 +36,12 @@ export function complete(tag: string): Buffer {
   return message('C', text(tag))
 }
 
-/** One column, a row for each cell, and the tag of a SELECT. */
+/** A result with one column, a row for each cell, and the tag of a SELECT. */
 export function rows(...cells: readonly string[]): Buffer {
   return join(rowDescription('value'), ...cells.map((cell) => dataRow(cell)), complete(`SELECT ${cells.length}`))
 }
 
-/** What `batch` of requests.ts is answered with, up to ReadyForQuery. */
+/** The replies to `batch` of requests.ts, up to ReadyForQuery. */
 export function batchRows(...cells: readonly string[]): Buffer {
   return join(
     parseComplete,

@@ -1,4 +1,4 @@
-/** What clients send in flow tests, encoded by pg-protocol where it can, so that our own codec is not its own judge. */
+/** Builds what clients send in flow tests, with pg-protocol where possible, so that our own codec is not tested against itself. */
 
 import { serialize } from 'pg-protocol'
 
@@ -14,7 +14,7 @@ export function bind(portal: string, statement: string, ...values: (string | Buf
   return serialize.bind({ portal, statement, values })
 }
 
-/** With text as the format of each of so many columns. */
+/** A Bind that gives the text format for each of `columns` result columns. */
 export function bindFor(columns: number, portal: string, statement: string): Buffer {
   const counts = Buffer.alloc(2 + 2 + 2 + 2 * columns)
   counts.writeInt16BE(columns, 4)
@@ -29,7 +29,7 @@ export function describePortal(name = ''): Buffer {
   return serialize.describe({ type: 'P', name })
 }
 
-/** `rows` is the limit; 0 is none. */
+/** `rows` limits the number of rows; 0: no limit. */
 export function execute(portal = '', rows = 0): Buffer {
   return serialize.execute({ portal, rows })
 }
@@ -61,7 +61,7 @@ export function password(text: string): Buffer {
   return serialize.password(text)
 }
 
-/** A message of any type; `claimed` lies about its length. */
+/** A message of any type. `claimed` sets another length than the real one. */
 export function message(type: string, body: Buffer = Buffer.alloc(0), claimed = body.length + 4): Buffer {
   const header = Buffer.alloc(5)
   header.write(type, 'latin1')
@@ -69,7 +69,7 @@ export function message(type: string, body: Buffer = Buffer.alloc(0), claimed = 
   return Buffer.concat([header, body])
 }
 
-/** A whole batch: the text is parsed, bound and executed without a name, and synced. */
+/** A whole batch: Parse, Bind and Execute of the text without names, and Sync. */
 export function batch(text: string): Buffer {
   return Buffer.concat([parse('', text), bind('', ''), execute(), sync])
 }
@@ -81,7 +81,7 @@ export function startup(parameters: Readonly<Record<string, string>>, version = 
   return packet(version, Buffer.from(`${texts.map((text) => `${text}\0`).join('')}\0`))
 }
 
-/** A first packet, which has no type. */
+/** A first packet of a connection, which has no type. */
 export function packet(code: number, body: Buffer = Buffer.alloc(0), claimed = body.length + 8): Buffer {
   const header = Buffer.alloc(8)
   header.writeInt32BE(claimed, 0)

@@ -1,4 +1,4 @@
-/** Random scripts for clients of property tests: what they send, turn by turn. */
+/** Random scripts for the clients of property tests: what they send, turn by turn. */
 
 import fc from 'fast-check'
 import { Cutter } from './inbox.ts'
@@ -9,18 +9,18 @@ import * as requests from './requests.ts'
 const { bind, closePortal, closeStatement, copyDone, copyFail, describePortal, describeStatement } = requests
 const { execute, flush, functionCall, parse, query, sync } = requests
 
-/** Messages that are written in one go; `tag` names the client and the turn, so that each reply tells whose it is. */
+/** Messages that are sent in one write. `tag` names the client and the turn, so that each reply shows whose it is. */
 export type Messages = (tag: string) => Buffer[]
 
 export interface Turn {
   readonly messages: Messages
-  /** It means the same whatever became of the turns before it. */
+  /** Whether it means the same whatever the outcome of the turns before it. */
   readonly standsAlone: boolean
-  /** What comes behind it may mean something else before it has been answered. */
+  /** Whether the meaning of later turns may depend on its answer. */
   readonly hasConsequences: boolean
 }
 
-/** Texts that clients share, so that the pooler shares the statements. */
+/** Texts that several clients use, so that the pooler shares the statements. */
 const sharedText = fc.constantFrom(
   ...[
     'select rows shared-1 1',
@@ -93,7 +93,7 @@ const extended: fc.Arbitrary<Messages> = fc.oneof(
   { weight: 1, arbitrary: fc.constant(() => [flush]) },
 )
 
-/** Whole uses of a statement, as drivers send them; rarer orders come from `extended`. */
+/** Whole uses of a statement, as drivers send them. Unusual orders come from `extended`. */
 const usual: fc.Arbitrary<Messages> = fc.tuple(anyName, sharedText, fc.boolean()).map(([name, text, describes]) => {
   return (tag: string) => [
     ...(name === '' ? [] : [closeStatement(name)]),
@@ -105,7 +105,7 @@ const usual: fc.Arbitrary<Messages> = fc.tuple(anyName, sharedText, fc.boolean()
   ]
 })
 
-/** The same without a name, and in more ways to end it. */
+/** The same without names, with more ways to describe and execute. */
 const parsed: fc.Arbitrary<Messages> = fc
   .tuple(fc.constantFrom('select rows shared-1 1', 'select rows shared-2 3', 'select fail shared-3'), fc.nat(3))
   .map(([text, way]) => {
@@ -131,7 +131,7 @@ const batch: fc.Arbitrary<Turn> = fc
       return end === 'nothing' ? messages : [...messages, end === 'sync' ? sync : flush]
     },
     standsAlone: false,
-    // A batch that is left open may have failed, so that all is skipped.
+    // A batch that is left open may have failed, and then everything after it is skipped.
     hasConsequences: end !== 'sync',
   }))
 
@@ -152,7 +152,7 @@ function alone(messages: Messages): Turn {
 }
 
 export interface Script {
-  /** The setting in its startup packet. */
+  /** The time zone in its startup packet; null for none. */
   readonly zone: string | null
   readonly turns: readonly Turn[]
 }
@@ -161,7 +161,7 @@ export const script: fc.Arbitrary<Script> = fc
   .tuple(fc.option(zone), fc.array(turn, { minLength: 1, maxLength: 8 }))
   .map(([startZone, turns]) => ({ zone: startZone, turns, [fc.toStringMethod]: () => show(startZone, turns) }))
 
-/** A script of somebody who has no names for statements, and parses each anew before it is used. */
+/** A script without statement names: each statement is parsed again before each use. */
 export const parsingScript: fc.Arbitrary<Script> = fc
   .array(fc.oneof({ weight: 1, arbitrary: onlyRows }, { weight: 4, arbitrary: parsed }), {
     minLength: 1,
@@ -172,7 +172,7 @@ export const parsingScript: fc.Arbitrary<Script> = fc
     return { zone: null, turns, [fc.toStringMethod]: () => show(null, turns) }
   })
 
-/** A script as a counterexample shows it: with the names of its requests. */
+/** Shows a script in a counterexample, with the names of its requests. */
 function show(startZone: string | null, turns: readonly Turn[]): string {
   const shown = turns.map(({ messages }) => {
     const names: string[] = []
@@ -183,5 +183,5 @@ function show(startZone: string | null, turns: readonly Turn[]): string {
   return [`zone ${startZone}`, ...shown].join('\n  ')
 }
 
-/** Ends whatever a script has left open. */
+/** Ends what a script has left open. */
 export const LAST_TURN: Turn = alone((tag) => [sync, query('rollback'), query(`rows ${tag} 1`)])

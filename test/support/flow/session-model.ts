@@ -1,11 +1,10 @@
 /**
- * A model of one Postgres session: what it answers to each message, in which state. Property tests use it twice: behind the pooler,
- * as its servers, and beside it, as what a client would have heard without a pooler.
+ * A model of one Postgres session: what it answers to each message, depending on its state. Property tests use it twice: behind the pooler, as
+ * its servers, and beside it, for what a client would have received without a pooler.
  *
- * Its SQL is made for this: `rows TAG N`, `fail TAG`, `bad TAG` (cannot be parsed), `begin`, `commit`, `rollback`, `ddl TAG`,
- * `set ZONE`, `copyin TAG`, `copyin-bad TAG`, `copyin-early TAG` (fails before it reads), `copyout TAG N`, `discard all`,
- * `reset zone`, `set default`, `deallocate all`, and nothing at all. `rows`, `fail` and `bad` may stand behind `select`, as what a
- * pooler may keep prepared.
+ * Its SQL is invented for this: `rows TAG N`, `fail TAG`, `bad TAG` (cannot be parsed), `begin`, `commit`, `rollback`, `ddl TAG`, `set ZONE`,
+ * `copyin TAG`, `copyin-bad TAG`, `copyin-early TAG` (fails before it reads), `copyout TAG N`, `discard all`, `reset zone`, `set default`,
+ * `deallocate all`, and the empty text. With `select` before them, `rows`, `fail` and `bad` are texts that a pooler may keep prepared.
  */
 
 import type { Request } from './reading.ts'
@@ -20,7 +19,7 @@ interface Portal {
   isDone: boolean
 }
 
-/** A COPY FROM STDIN that has been begun. */
+/** A COPY FROM STDIN that is open. */
 interface Copy {
   readonly isSimple: boolean
   readonly isBad: boolean
@@ -38,17 +37,17 @@ class SqlError extends Error {
   }
 }
 
-/** A statement, and when it was parsed. */
+/** A statement, with the version of the tables and the batch that it was parsed in. */
 interface Parsed {
   readonly text: string
   readonly version: number
   readonly batch: number
 }
 
-/** The tables that several sessions share. What was parsed before they were changed by somebody else is not run any more. */
+/** The tables that several sessions share. A statement that was parsed before they have changed is refused. */
 export class Tables {
   version = 0
-  /** How often that was said. */
+  /** How often a statement was refused for that reason. */
   refusals = 0
 }
 
@@ -56,13 +55,13 @@ export class SessionModel {
   #status: 'I' | 'T' | 'E' = 'I'
   readonly #tables: Tables
   readonly #statements = new Map<string, Parsed>()
-  /** What is parsed keeps its tables as they are until the batch ends. */
+  /** A statement that was parsed in the current batch is not refused: it locks its tables until the batch ends. */
   #batch = 0
   readonly #portals = new Map<string, Portal>()
   #skipsToSync = false
   #copy: Copy | null = null
   #zone: string
-  /** It was set in this session, and not reset since. */
+  /** Whether the zone was set in this session and not reset since. */
   #isZoneSet = false
   #zoneBefore: string
   #wasZoneSet = false
@@ -77,7 +76,7 @@ export class SessionModel {
     this.#firstZone = zone
   }
 
-  /** All that a message is answered with. */
+  /** Returns all replies to a message. */
   answer(request: Request): Buffer[] {
     const out: Buffer[] = []
     try {
@@ -127,10 +126,11 @@ export class SessionModel {
       }
       case 'Describe':
         if (first === 'statement') {
-          // Postgres has said so much before it looks at the tables.
+          // Postgres sends this before it checks the tables.
           if (this.#statements.has(second) && this.#status !== 'E') out.push(replies.parameterDescription())
           const text = this.#statement(second)
-          // Postgres would describe what has no rows; but what was evicted cannot be prepared anew in a failed transaction.
+          // In a failed transaction Postgres would still describe a statement without rows. The pooler cannot always do so, since a statement
+          // that was evicted cannot be prepared again there.
           this.#refuseFailed(text)
           out.push(describe(text))
         } else out.push(describe(this.#portal(second).text))
@@ -149,7 +149,7 @@ export class SessionModel {
         this.#ready(out)
         return
       default:
-        // Flush, and COPY messages without COPY.
+        // Flush, and COPY messages outside a COPY.
         return
     }
   }
@@ -240,7 +240,7 @@ export class SessionModel {
     portal.isDone = true
   }
 
-  /** Within a transaction Postgres has nothing against it; a pooler puts settings back when that is over. */
+  /** Postgres allows a reset within a transaction. The model does not, since a pooler restores settings only after the transaction. */
   #resetZone(): void {
     if (this.#status !== 'I') throw new SqlError('25001', 'the model resets nothing inside a transaction block')
     this.#zone = this.#firstZone
@@ -268,7 +268,7 @@ export class SessionModel {
     }
   }
 
-  /** The statement by which the pooler sets settings, or puts back those that were reset. */
+  /** Runs the statement with which the pooler changes settings, or restores those that were reset. */
   #setConfig(text: string, out: Buffer[]): void {
     const values: string[] = []
     const isLeft = text.startsWith('select case when') && this.#isZoneSet
@@ -333,7 +333,7 @@ function hasRows(text: string): boolean {
   return /^(rows|fail)/.test(commandOf(text))
 }
 
-/** The column is called after the text, so that one statement's description is not taken for another's. */
+/** The column is named after the text, so that descriptions of different statements differ. */
 function describe(text: string): Buffer {
   return hasRows(text) ? replies.rowDescription(commandOf(text).split(' ')[1] ?? '') : replies.noData
 }

@@ -1,4 +1,4 @@
-/** Starts a whole pooler in memory, with a clock moved by hand, and checks when the test is over what must always hold. */
+/** Starts a whole pooler in memory, with a clock that the test moves, and checks the invariants when the test is over. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -26,7 +26,7 @@ import { expectNothingLeft, expectSound } from './invariants.ts'
 import type { Others } from './member.ts'
 import { FlowPostgres, type FlowServer } from './postgres.ts'
 
-/** Settings as in the ini file; what is left out is transaction mode, and nobody is asked for a password. */
+/** Settings as in the ini file. By default, transaction mode without passwords. */
 export interface FlowOptions {
   readonly settings?: Readonly<Record<string, string | number>>
   /** Lines of [databases]. */
@@ -35,21 +35,21 @@ export interface FlowOptions {
   readonly users?: readonly string[]
   /** Lines of [peers]. */
   readonly peers?: readonly string[]
-  /** Where other poolers are; its own if it is not given. */
+  /** A transport shared with other poolers; by default a separate one. */
   readonly transport?: MemoryTransport
-  /** Where its Postgres listens, if there are several on the transport. */
+  /** The address of its Postgres, if there are several on the transport. */
   readonly postgres?: Address
   /** Other processes that serve the same databases. */
   readonly others?: Others
-  /** Who answers for the directory. */
+  /** Connects to the LDAP directory that the test plays. */
   readonly dialLdap?: DialLdap
   /** Lines of auth_file: `"ada" "secret"`. */
   readonly authFile?: readonly string[]
-  /** Who knows where the hosts of [databases] are; else the transport knows them by their names. */
+  /** Resolves the hosts of [databases]; by default, the transport knows them by name. */
   readonly names?: NameService
-  /** How every connection is cut into reads. */
+  /** How the bytes of each connection are cut into reads. */
   readonly cut?: Cut
-  /** What each connection takes before its writer owes. */
+  /** How many bytes each connection takes before its writer owes some. */
   readonly windowBytes?: number
 }
 
@@ -65,7 +65,7 @@ export class Flow {
   readonly postgres: FlowPostgres
   readonly log: string[] = []
   readonly clients: FlowClient[] = []
-  /** Which files it was to read again. */
+  /** The files that it was told to reload. */
   readonly reloadedFrom: string[] = []
   #pooler: Pooler | null = null
   #isOver = false
@@ -118,17 +118,17 @@ export class Flow {
     return this
   }
 
-  /** The files say something else from now on, which the pooler does not know before it is told to reload. */
+  /** Changes the files. The pooler notices only at a RELOAD. */
   change(options: Pick<FlowOptions, 'settings' | 'databases' | 'users' | 'peers' | 'authFile'>): void {
     this.#options = { ...this.#options, ...options }
   }
 
-  /** auth_file is written anew, and nobody is told. */
+  /** Rewrites auth_file without a RELOAD. */
   rewriteAuthFile(lines: readonly string[]): void {
     this.#write('userlist.txt', lines)
   }
 
-  /** auth_file is gone. */
+  /** Removes auth_file. */
   removeAuthFile(): void {
     rmSync(join(this.#directory ?? '', 'userlist.txt'))
   }
@@ -151,7 +151,7 @@ export class Flow {
     return path
   }
 
-  /** A connection to the pooler that has said nothing yet. */
+  /** Opens a connection to the pooler on which nothing has been sent yet. */
   async dial(): Promise<FlowClient> {
     const address = this.pooler.addresses[0]
     if (!address) throw new Error('the pooler does not listen')
@@ -167,7 +167,7 @@ export class Flow {
     return client
   }
 
-  /** A client that has logged in. */
+  /** Connects and logs in a client. */
   async connect(options: LoginOptions = {}): Promise<FlowClient> {
     const client = await this.dial()
     return client.login(options)
@@ -179,7 +179,7 @@ export class Flow {
     return pool
   }
 
-  /** How many servers are in which state, and how many clients wait; states without servers are left out. */
+  /** The number of servers in each state that has any, and of waiting clients if there are any. */
   counts(pool: Pool = this.pool()): Record<string, number> {
     const counts: Record<string, number> = {}
     for (const state of SERVER_STATES) if (pool.count(state) > 0) counts[state] = pool.count(state)
@@ -187,7 +187,7 @@ export class Flow {
     return counts
   }
 
-  /** Waits until the pool looks like this. */
+  /** Waits until the pool has these counts. */
   async expectCounts(expected: Readonly<Record<string, number>>, pool?: Pool): Promise<void> {
     const wanted = JSON.stringify(expected)
     await until(
@@ -196,7 +196,7 @@ export class Flow {
     )
   }
 
-  /** Moves the clock and does what the janitor does then. */
+  /** Moves the clock and lets the janitor sweep. */
   async advance(ms: number): Promise<void> {
     await quiet()
     this.clock.advance(ms)
@@ -204,12 +204,12 @@ export class Flow {
     await quiet()
   }
 
-  /** Lines of the log that contain a text. */
+  /** The lines of the log that contain a text. */
   logged(text: string): string[] {
     return this.log.filter((line) => line.includes(text))
   }
 
-  /** Ends it, and checks what must hold however the test went. */
+  /** Stops the pooler and checks what must hold whatever the test has done. */
   async finish(): Promise<void> {
     if (this.#isOver) return
     this.#isOver = true
@@ -220,7 +220,7 @@ export class Flow {
     }
   }
 
-  /** Servers that do not end what their clients have left running are closed in the end. */
+  /** Moves the clock until the pooler has closed servers that still run what their clients have left behind. */
   async #giveUp(pooler: Pooler): Promise<void> {
     const isLeft = () => [...pooler.parts.pools].some((pool) => pool.count('leased') > 0)
     for (let passedMs = 0; isLeft() && passedMs <= GIVE_UP_MS; passedMs += CANCEL_AGAIN_MS)
@@ -235,7 +235,7 @@ export class Flow {
     for (const client of this.clients) client.vanish()
     this.postgres.finishCancels()
     await quiet(5)
-    // A cancel may have been waiting for its turn.
+    // More cancel requests may have been waiting for their turn.
     this.postgres.finishCancels()
     await quiet(5)
     await this.#giveUp(pooler)
@@ -252,7 +252,7 @@ export class Flow {
   }
 }
 
-/** A pooler without clients. It is taken down and checked when the test is over. */
+/** Starts a pooler without clients. It is stopped and checked when the test is over. */
 export async function startFlow(options: FlowOptions = {}): Promise<Flow> {
   const flow = new Flow(options)
   onTestFinished(() => flow.finish())
@@ -261,14 +261,14 @@ export async function startFlow(options: FlowOptions = {}): Promise<Flow> {
 
 export interface Pair {
   readonly flow: Flow
-  /** Logged in. */
+  /** Has logged in. */
   readonly client: FlowClient
-  /** The one server that was opened for its login; idle now. */
+  /** The only server, opened for the client's login and idle now. */
   readonly postgres: FlowServer
   readonly pool: Pool
 }
 
-/** One client and one server connection. */
+/** Starts a pooler with one client and one server connection. */
 export async function startPair(options: FlowOptions & { readonly login?: LoginOptions } = {}): Promise<Pair> {
   const flow = await startFlow(options)
   const client = await flow.connect(options.login)

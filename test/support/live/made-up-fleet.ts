@@ -1,4 +1,4 @@
-/** A fleet with as many pools as a test wants, whose numbers it moves by hand. */
+/** A fake fleet with any number of pools, whose numbers the test sets. */
 
 import type { LiveFleet } from '../../../src/metrics/live-feed.ts'
 import { Counters, Durations } from '../../../src/pool/counters.ts'
@@ -17,7 +17,7 @@ export class MadeUpPool {
   readonly database: string
   readonly user: string
   waiting = 0
-  /** For how long those have run that run, in milliseconds. */
+  /** The ages of the running transactions, in milliseconds. */
   running: readonly number[] = []
 
   constructor(database: string, user = 'ada') {
@@ -25,7 +25,7 @@ export class MadeUpPool {
     this.user = user
   }
 
-  /** Queries that took that long. */
+  /** Counts `count` queries that have each taken `ms`. */
   run(count: number, ms: number): void {
     this.counters.queries += count
     this.counters.transactions += count

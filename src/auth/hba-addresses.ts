@@ -42,7 +42,7 @@ export function readAddress(fields: Word[][], ownNetworks: OwnNetworks): FromTes
   }
 }
 
-/** Returns the word of a field that must have only one. Ignoring a second word could let in somebody whom the rule is to keep out. */
+/** Returns the word of a field that must have only one. Ignoring a second word could let in a client that the rule is to keep out. */
 export function onlyWord(field: readonly Word[] | undefined, what: string): Word | undefined {
   if (field !== undefined && field.length > 1) throw new HbaError(`a rule has one ${what}: write a rule for each`)
   return field?.[0]

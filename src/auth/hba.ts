@@ -69,7 +69,7 @@ export function ruleFor(rules: readonly HbaRule[], arrival: Arrival, known: Know
   return null
 }
 
-/** Reports each line that it cannot parse as an error: to skip it could drop the very rule that keeps somebody out. */
+/** Reports each line that it cannot parse as an error: skipping it could drop the very rule that keeps a client out. */
 export function parseHba(
   text: string,
   file: string,

@@ -49,7 +49,7 @@ export class KeyDerivation {
   }
 
   /**
-   * Derives the SaltedPassword to verify a client, always anew, so that the duration reveals nothing about other logins. `isWorthKeeping`
+   * Derives the SaltedPassword to verify a client, never from the cache, so that the duration reveals nothing about other logins. `isWorthKeeping`
    * decides whether the result goes into the cache: passwords that a stranger tries must not push out those in use.
    */
   async ownSaltedPassword(

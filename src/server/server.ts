@@ -398,8 +398,8 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
   }
 
   #readOutsideLease(buffer: Buffer, start: number, end: number): void {
-    // The server's work may change between two frames of a chunk (a login ends, a chore is done, a lease begins), so the sink decides anew
-    // for each frame who reads it.
+    // The server's work may change between two frames of a chunk (a login ends, a chore is done, a lease begins), so the sink decides for each
+    // frame who reads it.
     this.frames.read(buffer, start, end, CHORE_NEEDS, this.#opening ?? this.#outsideLease)
     // The rest of a message must not reach the next tenant.
     if (this.#state === SERVER.idle && !this.frames.isAtBoundary) this.close('idle server got dirty')

@@ -22,7 +22,7 @@ class Copy implements Linked<Copy> {
   }
 }
 
-/** An unknown owner of the unnamed statement. No client may rely on it, and it must be closed before a client that has none names it. */
+/** An unknown owner of the unnamed statement: no client may rely on it, and before a client that has none uses that name, it must be closed. */
 const SOMEBODY = {}
 
 /** What one server has prepared. Changes are noted when a message is sent and taken back if it fails (see `Effect`). */

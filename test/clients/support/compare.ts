@@ -1,4 +1,4 @@
-/** The oracle of this suite: what a program prints when it talks to PostgreSQL itself, it prints through pgweir too. */
+/** The oracle of this suite: through pgweir, a program must print the same as when it talks to PostgreSQL itself. */
 
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
@@ -9,15 +9,15 @@ import { type Outcome, type ProgramName, type RunOptions, run, type Target } fro
 
 export interface Scenario extends RunOptions, Pick<PoolOptions, 'size' | 'settings'> {
   readonly program: ProgramName
-  /** The script and its arguments, below `test/clients`. */
+  /** The script, relative to `test/clients`, and its arguments. */
   readonly args: readonly string[]
-  /** It has to be the same in each of these modes. */
+  /** The pool modes to compare; session and transaction mode by default. */
   readonly modes?: readonly PoolOptions['mode'][]
-  /** Scripts end with 0 when all went well. */
+  /** The expected exit code; 0 by default. */
   readonly exitCode?: number
 }
 
-/** Declares one test per promise. */
+/** Declares one test for each promise and mode. */
 export function promise(promises: Readonly<Record<string, Scenario>>): void {
   for (const [sentence, scenario] of Object.entries(promises))
     test.for([...(scenario.modes ?? USUAL_MODES)])(`${sentence} (%s mode)`, async (mode) => {
@@ -27,7 +27,7 @@ export function promise(promises: Readonly<Record<string, Scenario>>): void {
 
 const USUAL_MODES = ['session', 'transaction'] as const
 
-/** Runs a scenario straight at PostgreSQL and through pgweir. Returns the pooler, which has served it and is empty now. */
+/** Runs a scenario directly on PostgreSQL and through pgweir. Returns the pooler, which has no clients by then. */
 export async function compare(scenario: Scenario, mode: PoolOptions['mode']): Promise<Pgweir> {
   const wanted = await direct(scenario)
   const pooled = await createDatabase()
@@ -40,7 +40,7 @@ export async function compare(scenario: Scenario, mode: PoolOptions['mode']): Pr
 
 const directOutcomes = new Map<string, Promise<Outcome>>()
 
-/** What PostgreSQL itself makes of a scenario, in a fresh database. It is asked once, whatever the modes are. */
+/** Returns the outcome of a scenario on PostgreSQL itself, in a new database. It runs only once, however many modes there are. */
 function direct(scenario: Scenario): Promise<Outcome> {
   const { program, args, stdin, env } = scenario
   const key = JSON.stringify([program, args, stdin, env])
@@ -57,12 +57,12 @@ async function runDirect(scenario: Scenario): Promise<Outcome> {
   const { code, stdout, stderr } = outcome
   if (code !== (scenario.exitCode ?? 0))
     throw new Error(`straight at PostgreSQL it ends with ${code}:\n${stdout}${stderr}`)
-  // A script that says nothing proves nothing.
+  // A script that prints nothing proves nothing.
   expect(stdout).not.toBe('')
   return outcome
 }
 
-/** Names that differ from run to run are made equal, since they appear in messages. */
+/** Runs a scenario and replaces names that differ from run to run, since they appear in messages. */
 async function runIn(
   { program, args, ...options }: Scenario,
   target: Target,
@@ -76,7 +76,7 @@ async function runIn(
   return { code, stdout: neutral(stdout), stderr: neutral(stderr) }
 }
 
-/** The difference of two long texts would fill the screen and tell no more than this. */
+/** Replaces a long text by its length and digest: the difference of two long texts would fill the screen and say no more. */
 function shown(text: string): string {
   if (text.length <= MAX_SHOWN_LENGTH) return text
   const digest = createHash('sha256').update(text).digest('hex')

@@ -1,4 +1,4 @@
-/** Runs the applications of `examples/` as their READMEs say: each does far more at once than its pool has servers. */
+/** Runs the applications in `examples/` as their READMEs say. Each does far more work at once than its pool has servers. */
 
 import pg from 'pg'
 import { expect, onTestFailed, test } from 'vitest'
@@ -8,9 +8,9 @@ import { createDatabase, type TestDatabase } from '../../support/postgres.ts'
 import { type ProgramName, run } from './program.ts'
 
 export interface Example {
-  /** Where it keeps events and bookings, if those are not the names of its tables. */
+  /** The names of its tables, if they are not `events` and `bookings`. */
   readonly tables?: readonly [events: string, bookings: string]
-  /** A copy of the project's folder, for one that writes into its own. */
+  /** A copy of the project's folder, for an example that writes into its own. */
   readonly root?: string
   /** How long each of its commands may take. */
   readonly timeoutMs?: number
@@ -19,7 +19,7 @@ export interface Example {
 
 const SERVERS = 3
 
-/** Declares a test for each of them. They share a pgweir, in which each has a database of its own. */
+/** Declares a test for each example. They share a pgweir, in which each has its own database. */
 export async function promiseExamples(examples: Readonly<Record<string, Example>>): Promise<void> {
   const names = Object.keys(examples)
   const databases = await Promise.all(names.map(() => createDatabase()))
@@ -56,7 +56,7 @@ function start(databases: readonly TestDatabase[]): Promise<Pgweir> {
       pool_mode: 'transaction',
       default_pool_size: SERVERS,
       max_client_conn: 200,
-      // The notice comes only where the machine is slow.
+      // The notice appears only on a slow machine.
       query_wait_notify: 0,
     },
   })
@@ -69,7 +69,7 @@ async function runExample(name: string, { root = ROOT, ...example }: Example, ta
   const { commands, exported } = scriptOf(name)
   const options = {
     cwd: root,
-    // Programs load what is beside them, as anywhere else.
+    // Unlike in other tests, programs may load modules beside them, as on a user's machine.
     env: { ...exported, DATABASE_URL, PYTHONSAFEPATH: '', ...example.env },
     timeoutMs: example.timeoutMs ?? MAX_MS,
   }
@@ -78,7 +78,7 @@ async function runExample(name: string, { root = ROOT, ...example }: Example, ta
     const [word = '', ...args] = words.map((each) => (each === '$DATABASE_URL' ? DATABASE_URL : each))
     const { code, stdout, stderr } = await run(programOf(word), args, target, options)
     expect(code, `${line}\n${stdout}${stderr}`).toBe(0)
-    // npm tells there what it is doing.
+    // npm reports its progress on standard error.
     if (word !== 'npm') expect(stderr, line).toBe('')
     lines.push(...stdout.trimEnd().split('\n'))
   }
@@ -90,7 +90,7 @@ interface Script {
   readonly exported: Readonly<Record<string, string>>
 }
 
-/** What the README of an example has people type when a pgweir runs, which is when they export where it is. */
+/** Returns the commands in an example's README that need a running pgweir: those from the first `export` on, which sets its address. */
 function scriptOf(name: string): Script {
   const all = blocksOf(`examples/${name}/README.md`).flatMap(commandsOf)
   const isExport = ({ words: [word] }: Command) => word === 'export'
@@ -111,13 +111,13 @@ function programOf(word: string): ProgramName {
   return name
 }
 
-/** What its README says that it prints. */
+/** Returns the lines that the README says the example prints. */
 function promisedBy(name: string): string[] {
   const [shown] = blocksOf(`examples/${name}/README.md`).filter(({ kind }) => kind === 'text')
   return (shown?.text ?? '').trimEnd().split('\n')
 }
 
-/** What is in the tables of an example when it is done. */
+/** Summarizes the tables of an example after it has run. */
 async function sold(database: TestDatabase, { tables = ['events', 'bookings'] }: Example): Promise<unknown> {
   const [events, bookings] = tables
   const client = new pg.Client(database.url)

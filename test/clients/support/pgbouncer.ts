@@ -1,4 +1,4 @@
-/** The same files, first under Debian's PgBouncer and then under pgweir: each is asked the same, and what they say is compared. */
+/** Runs the same files under Debian's PgBouncer and then under pgweir, and asks both the same, so that tests can compare their answers. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,13 +12,13 @@ import { freePort } from '../../support/free-port.ts'
 
 const PGBOUNCER = '/usr/sbin/pgbouncer'
 
-/** PgBouncer does not run as root: as whom it does then. Every Debian has nobody. */
+/** The user `nobody` of every Debian, under which PgBouncer runs if the tests run as root, because it refuses to run as root. */
 const NOBODY = 65_534
 
-/** By name; in the text, `{directory}` and `{port}` are where they are and what is to be listened on. One of them is pgbouncer.ini. */
+/** Texts by file name; one file must be pgbouncer.ini. `{directory}` stands for the files' directory and `{port}` for the port to listen on. */
 export type Files = Readonly<Record<string, string>>
 
-/** Each of the two in turn, on the same port. */
+/** Runs `talk` with PgBouncer and then with pgweir, on the same port, and returns both results. */
 export async function underBoth<Said>(files: Files, talk: (pooler: Pooler) => Promise<Said>): Promise<[Said, Said]> {
   try {
     accessSync(PGBOUNCER, constants.X_OK)
@@ -56,7 +56,7 @@ function startPgbouncer(directory: string, iniFile: string): ChildProcess {
 
 function startPgweir(iniFile: string): ChildProcess {
   return spawn(process.execPath, [PROGRAM_FILE, iniFile], {
-    // The tests may be run by root, and fail to log in again and again.
+    // The tests may run as root, and cause many failed logins.
     env: { PATH: process.env['PATH'], TZ: 'UTC', PGWEIR_ALLOW_ROOT: '1', PGWEIR_AUTH_FAILURE_DELAY: '0' },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
@@ -71,7 +71,7 @@ async function under<Said>(start: () => ChildProcess, port: number, talk: (poole
   const ended = once(child, 'close')
   const pooler = new Pooler(port)
   let timer: NodeJS.Timeout | undefined
-  // Before its tests begin, a file has no other limit.
+  // Outside tests, where a file may call this, vitest has no time limit.
   const tooLong = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error('it has not said all in time')), LONG_PATIENCE_MS)
   })
@@ -94,7 +94,7 @@ async function under<Said>(start: () => ChildProcess, port: number, talk: (poole
   }
 }
 
-/** One of the two, to those who ask it. */
+/** One of the two poolers. */
 export class Pooler {
   readonly #port: number
   readonly #clients: RawClient[] = []
@@ -103,21 +103,21 @@ export class Pooler {
     this.#port = port
   }
 
-  /** A connection on which nothing was said yet. */
+  /** Opens a connection on which nothing has been sent yet. */
   async stranger(): Promise<RawClient> {
     const client = await RawClient.connect({ host: '127.0.0.1', port: this.#port })
     this.#clients.push(client)
     return client
   }
 
-  /** A client that was asked for no password. */
+  /** Connects a client that logs in without a password. */
   async client(user: string, database: string): Promise<RawClient> {
     const client = await this.stranger()
     await client.logIn({ user, database })
     return client
   }
 
-  /** What a client is told that says hello so, up to the question for a password, the welcome or the end. */
+  /** Sends a startup packet and returns the replies up to an authentication request, ReadyForQuery or the end of the connection. */
   async login(parameters: Readonly<Record<string, string>>): Promise<string[]> {
     return this.hello(startup(parameters))
   }
@@ -133,31 +133,31 @@ export class Pooler {
   }
 }
 
-/** Up to a question, ReadyForQuery or the end. */
+/** Returns the replies up to an authentication request, ReadyForQuery or the end of the connection. */
 export async function firstWords(client: RawClient): Promise<string[]> {
   const said: string[] = []
   for (let reply = await client.next(); reply !== null; reply = await client.next()) {
-    // The key is another one each time.
+    // The key differs each time.
     said.push(reply.type === 'K' ? 'BackendKeyData' : toldAlike(reply))
     if (reply.type === 'Z' || (reply.type === 'R' && reply.body.readInt32BE(0) !== 0)) break
   }
   return said
 }
 
-/** All that a query is answered with. */
+/** Returns all replies to a query. */
 export async function ask(client: RawClient, ...messages: readonly Uint8Array[]): Promise<Reply[]> {
   client.send(...messages)
   return client.repliesUntil('Z')
 }
 
-/** A reply without what PgBouncer does not have: hints, and SQLSTATEs that tell troubles apart. */
+/** Shows a reply without what PgBouncer does not have: hints, and different SQLSTATEs for different problems. */
 export function toldAlike({ type, body, line }: Reply): string {
   if (type !== 'E' && type !== 'N') return type === 'T' ? `columns ${columnsIn(body).join(', ')}` : line
   const { S, M } = errorFields(body)
   return `${S}: ${M}`
 }
 
-/** Those that it has, with all that a driver goes by: the type, its size, its modifier and the format. */
+/** Returns the columns of a result with everything that drivers look at: the type, its size, its modifier and the format. */
 export function columns(replies: readonly Reply[]): string[] {
   const description = replies.find(({ type }) => type === 'T')
   if (!description) throw new Error(`there are no columns in ${replies.map(({ line }) => line)}`)
@@ -179,7 +179,7 @@ function columnsIn(body: Buffer): string[] {
   return found
 }
 
-/** The rows of a SHOW, by column; null is null. */
+/** Returns the rows of a SHOW, each by column name; NULL becomes null. */
 export function table(replies: readonly Reply[]): Record<string, string | null>[] {
   const names = columns(replies).map((column) => column.split(' ')[0] as string)
   return replies

@@ -1,4 +1,4 @@
-/** A pgweir in this process for one test with a real client; at its end it is checked that nobody was forgotten. */
+/** A pgweir for one test with a real client. At the end of the test, it checks that nothing is left. */
 
 import { onTestFailed } from 'vitest'
 import type { PoolMode, SettingKey } from '../../../src/settings/schema.ts'
@@ -8,18 +8,18 @@ import type { Target } from './program.ts'
 
 export interface PoolOptions {
   readonly mode: PoolMode
-  /** How many servers there may be. */
+  /** The maximum of servers; 5 by default. */
   readonly size?: number
   readonly settings?: Partial<Record<SettingKey, string | number>>
   /** More lines of [databases]. */
   readonly databases?: readonly string[]
-  /** What auth_file knows of the user; the plain password if it is not given. */
+  /** The user's secret in auth_file; the plain password by default. */
   readonly secret?: string
 }
 
 export interface Pooled {
   readonly pgweir: Pgweir
-  /** Where clients connect. */
+  /** What clients connect to. */
   readonly target: Target
 }
 
@@ -31,7 +31,7 @@ export async function poolOf(database: TestDatabase, options: PoolOptions): Prom
       pool_mode: options.mode,
       default_pool_size: options.size ?? 5,
       max_client_conn: 500,
-      // The notice comes only where the machine is slow.
+      // The notice appears only on a slow machine.
       query_wait_notify: 0,
       ...options.settings,
     },

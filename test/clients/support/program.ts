@@ -1,4 +1,4 @@
-/** Runs the client programs of Debian's packages: with the surroundings of a test, and never longer than they may take. */
+/** Runs client programs from Debian's packages, with an environment for tests and a time limit. */
 
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { accessSync, constants, existsSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import type { TestDatabase } from '../../support/postgres.ts'
 
-/** By absolute path, since a Python or Ruby of the user's own lacks Debian's packages. */
+/** Absolute paths, since a Python or Ruby that the user has installed lacks Debian's packages. */
 const PROGRAMS = {
   psql: { path: '/usr/bin/psql', from: 'postgresql-client' },
   pgbench: { path: '/usr/bin/pgbench', from: 'postgresql-contrib' },
@@ -26,7 +26,7 @@ const PROGRAMS = {
   npm: { path: whereIs('npm'), from: 'npm' },
 } as const
 
-/** What is no package of Debian's may be anywhere. */
+/** Finds a program in PATH, for those that may not come from Debian's packages. */
 function whereIs(program: string): string {
   const places = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, program))
   return places.find((place) => existsSync(place)) ?? program
@@ -34,14 +34,14 @@ function whereIs(program: string): string {
 
 export type ProgramName = keyof typeof PROGRAMS
 
-/** Where a program finds its server: PostgreSQL itself, or pgweir in front of it. */
+/** The server that a program connects to: PostgreSQL itself, or pgweir in front of it. */
 export type Target = Pick<TestDatabase, 'host' | 'port' | 'database' | 'user' | 'password'>
 
 export interface RunOptions {
-  /** null: it stays open, for the test to write to. */
+  /** The program's input. null: its standard input stays open, for the test to write to. */
   readonly stdin?: string | null
   readonly env?: Readonly<Record<string, string>>
-  /** `test/clients`, if it is not given. */
+  /** The working directory; `test/clients` by default. */
   readonly cwd?: string
   readonly timeoutMs?: number
 }
@@ -56,7 +56,7 @@ const TIMEOUT_MS = 60_000
 
 const HERE = fileURLToPath(new URL('..', import.meta.url))
 
-/** Runs a program, with the server in libpq's environment variables. */
+/** Runs a program to its end, with the server in libpq's environment variables. */
 export async function run(
   name: ProgramName,
   args: readonly string[],
@@ -69,11 +69,11 @@ export async function run(
 export interface Running {
   readonly process: ChildProcessWithoutNullStreams
   readonly outcome: Promise<Outcome>
-  /** To its standard output, as far as it has come. */
+  /** Returns its standard output so far. */
   said(): string
 }
 
-/** As `run`, for tests that send signals meanwhile. */
+/** Starts a program like `run`, for tests that do something while it runs. */
 export async function start(
   name: ProgramName,
   args: readonly string[],
@@ -87,7 +87,7 @@ export async function start(
     throw new Error(`there is no ${path} here; .ci/run installs it with Debian's package ${from}`, { cause })
   }
   const child = spawn(path, args, { cwd, env: { ...surroundings(target), ...env }, stdio: 'pipe' })
-  // A program that ends without reading all of its input is judged by what it says, not by our broken pipe.
+  // A program that ends without reading all of its input is judged by its output, not by our broken pipe.
   child.stdin.on('error', () => {})
   if (stdin !== null) child.stdin.end(stdin)
   const impatience = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
@@ -105,7 +105,7 @@ export async function start(
   return { process: child, outcome, said: () => stdout }
 }
 
-/** Nothing of the user's own: no psqlrc, no passwords, no locale. */
+/** The environment, without anything of the user's: no psqlrc, no passwords, no locale. */
 function surroundings({ host, port, database, user, password }: Target): Record<string, string> {
   return {
     PATH: '/usr/bin:/bin',
@@ -113,7 +113,7 @@ function surroundings({ host, port, database, user, password }: Target): Record<
     LANG: 'C.UTF-8',
     TZ: 'UTC',
     PYTHONDONTWRITEBYTECODE: '1',
-    // Scripts may have the names of Python's own modules.
+    // Otherwise a script with the name of a Python module would hide that module.
     PYTHONSAFEPATH: '1',
     PGHOST: host,
     PGPORT: String(port),

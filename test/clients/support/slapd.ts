@@ -1,4 +1,4 @@
-/** Debian's OpenLDAP server as an ordinary process, with a folder that is thrown away; no service of the system. */
+/** Runs Debian's OpenLDAP server as an ordinary process in a temporary folder, not as a service of the system. */
 
 import { execFile, spawn } from 'node:child_process'
 import { accessSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -13,13 +13,13 @@ import { freePort } from '../../support/free-port.ts'
 export interface Person {
   readonly name: string
   readonly password: string
-  /** Where its entry is: people or robots. */
+  /** The unit that holds the entry; people by default. */
   readonly unit?: 'people' | 'robots'
 }
 
 export interface Slapd {
   readonly port: number
-  /** With TLS from the first byte on. */
+  /** The port that expects TLS from the first byte. */
   readonly tlsPort: number
   stop(): Promise<void>
 }
@@ -29,7 +29,7 @@ export const SEARCHER = { name: `cn=searcher,${BASE}`, password: 'only "looks"' 
 
 const SLAPD = '/usr/sbin/slapd'
 
-/** @param key whose certificate of test/cases/tls it shows */
+/** @param key the name of its key and certificate in test/cases/tls */
 export async function startSlapd(people: readonly Person[], key = 'server'): Promise<Slapd> {
   try {
     accessSync(SLAPD, constants.X_OK)
@@ -44,7 +44,7 @@ export async function startSlapd(people: readonly Person[], key = 'server'): Pro
   await promisify(execFile)('/usr/sbin/slapadd', ['-f', config, '-l', data])
   const [port, tlsPort] = [await freePort(), await freePort()]
   const urls = `ldap://127.0.0.1:${port}/ ldaps://127.0.0.1:${tlsPort}/`
-  // With -d it stays in the foreground.
+  // -d keeps it in the foreground.
   const child = spawn(SLAPD, ['-f', config, '-h', urls, '-d', '0'], { stdio: 'ignore' })
   const ended = new Promise<void>((resolve) => child.on('close', () => resolve()))
   const slapd = {

@@ -1,4 +1,4 @@
-/** Helpers for the promises about logging in. */
+/** Helpers for tests of logging in. */
 
 import { expect } from 'vitest'
 import type { ScramClient } from '../../../src/auth/scram-client.ts'
@@ -7,7 +7,7 @@ import { type PlainSecret, parseSecret, type ScramSecret } from '../../../src/au
 import { PoolerError } from '../../../src/problems.ts'
 import recorded from './postgres-secrets.json' with { type: 'json' }
 
-/** Enough to be right, few enough to be fast. */
+/** A valid iteration count that is low enough to be fast. */
 export const FEW_ITERATIONS = 8
 
 export const SALT_KEY = Buffer.alloc(32, 7)
@@ -33,7 +33,7 @@ export function plain(text: string): PlainSecret {
   return secret
 }
 
-/** A message with one part exchanged. Fails if there was nothing to exchange. */
+/** Returns a message with one part replaced. Fails if there is nothing to replace. */
 export function altered(message: Buffer, from: string | RegExp, to: string): Buffer {
   const text = message.toString('latin1')
   const changed = text.replace(from, to)

@@ -1,4 +1,4 @@
-/** A stand-in for everything outside the process, for tests of the command line. */
+/** Fakes everything outside the process, for tests of the command line. */
 
 import type { ConsoleFlags } from '../../../src/cli/commands/console.ts'
 import type { Pooler, Signal, StartOptions } from '../../../src/cli/commands/run.ts'
@@ -56,11 +56,11 @@ export function fakeWorld(overrides: Partial<World> = {}) {
 
 export interface FakePooler extends Pooler {
   stops: number
-  /** What was asked of its control: `shutdown wait_for_clients`. */
+  /** The commands that its control has received, such as `shutdown wait_for_clients`. */
   readonly asked: string[]
-  /** How the next thing is answered that is asked of it. */
+  /** Answers the commands. */
   answer: () => Promise<unknown>
-  /** What happens when a pooler ends. */
+  /** Ends the pooler. */
   end(): void
 }
 

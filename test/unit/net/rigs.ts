@@ -1,4 +1,4 @@
-/** The channels that the contract's tests run on: each rig opens one, with a peer at its other end that is no channel of the same kind. */
+/** Opens the channels for the tests of the channel contract. Each rig opens one, with a peer at its other end. */
 
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -19,13 +19,13 @@ export const LOOPBACK = { host: '127.0.0.1', port: 0, backlog: 128, keepAlive: N
 /** The program at the other end. */
 export interface Peer {
   readonly received: Received
-  /** Bytes that it sent and could not get rid of. */
+  /** The number of bytes that it could not write to the connection yet. */
   readonly unsentBytes: number
   readonly ending: 'none' | 'fin' | 'reset'
   send(bytes: Buffer): void
   stopReading(): void
   startReading(): void
-  /** Says that it will send no more, and goes on reading. */
+  /** Closes its sending side and continues to read. */
   hangUp(): void
   leave(): void
   reset(): void
@@ -33,9 +33,9 @@ export interface Peer {
 
 export interface Rig {
   readonly name: string
-  /** More than what two kernels hold between a writer and a reader that does not read. */
+  /** More bytes than the kernels hold between a writer and a reader that does not read. */
   readonly floodBytes: number
-  /** More bytes are sent than are written. */
+  /** Whether the connection is encrypted, so that more bytes are sent than are written. */
   readonly isSealed?: boolean
   open(): Promise<{ channel: Channel; peer: Peer }>
 }
@@ -77,7 +77,7 @@ export const OFFER: ServerSide = {
 
 export const WISH: ClientSide = { context: createTlsContext({}, false), verifies: 'nothing' }
 
-/** Bytes in the order they came. */
+/** The received bytes, in order. */
 export class Received {
   readonly #chunks: Buffer[] = []
   length = 0
@@ -92,12 +92,12 @@ export class Received {
   }
 }
 
-/** Listens to a channel, keeps what it hears, and makes sure that nothing is said out of turn. */
+/** Listens to a channel, records its calls, and throws if one comes when it must not. */
 export class Recorder implements ChannelListener {
   readonly received = new Received()
   drains = 0
   readonly closings: (Error | null)[] = []
-  /** Done with each span while it is valid. */
+  /** Called with each span while it is valid. */
   onSpan: (buffer: Buffer, start: number, end: number) => void = () => {}
   readonly #channel: Channel
   #isBusy = false
@@ -128,7 +128,7 @@ export class Recorder implements ChannelListener {
     this.#hear('closed', () => this.closings.push(problem))
   }
 
-  /** Does something to the channel after which it may say nothing but `onClosed`, and that not at once. */
+  /** Does something to the channel after which the only call that may come is `onClosed`, and that only after `act` has returned. */
   silenced(act: () => void): void {
     const closings = this.closings.length
     act()
@@ -145,7 +145,7 @@ export class Recorder implements ChannelListener {
   }
 }
 
-/** Waits for a condition, not for time to pass; gives up with the test. */
+/** Waits until a condition holds; gives up after ten seconds. */
 export async function until(what: string, holds: () => boolean): Promise<void> {
   const givesUpAtMs = performance.now() + 10_000
   while (!holds()) {
@@ -154,7 +154,7 @@ export async function until(what: string, holds: () => boolean): Promise<void> {
   }
 }
 
-/** Lets the event loop look at all sockets a few times: what can happen now has happened then. */
+/** Lets the event loop poll all sockets a few times, so that everything that can happen has happened. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await nextTurn()
 }
@@ -163,7 +163,7 @@ function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 
-/** Bytes of which each 4 tell their own place, so that a lost, doubled or moved one shows. */
+/** Bytes in which each group of 4 holds its own position, so that lost, repeated or moved bytes are noticed. */
 export function pattern(length: number, salt = 0): Buffer {
   const words = new Uint32Array(Math.ceil(length / 4))
   for (let at = 0; at < words.length; at++) words[at] = at + salt * 0x9e3779b1
@@ -204,7 +204,7 @@ async function openDialed(transport: Transport): Promise<{ channel: Channel; pee
   return { channel, peer: await accepting.promise }
 }
 
-/** Both ends are ours. */
+/** Opens TLS over a pair of memory channels, with both ends in our own implementation. */
 async function openSealedMemory(cut: Cut): Promise<{ channel: Channel; peer: Peer }> {
   const [near, far] = createPair({ cut })
   onTestFinished(() => {
@@ -263,7 +263,7 @@ export function dialed(transport: Transport, address: { host: string; port: numb
   })
 }
 
-/** A plain socket of node:net. */
+/** A peer on a socket of node:net, or on TLS over one. */
 export class SocketPeer implements Peer {
   readonly received = new Received()
   ending: 'none' | 'fin' | 'reset' = 'none'

@@ -1,4 +1,4 @@
-/** Servers without connections, in the lists of a pool: what is done to them is told. */
+/** Servers without connections, in the lists of a pool, that record what is done to them. */
 
 import { Link } from '../../../src/base/list.ts'
 import { ServerLists } from '../../../src/pool/server-lists.ts'
@@ -7,17 +7,17 @@ import type { ServerState } from '../../../src/server/states.ts'
 
 export interface ToyServer {
   readonly state: ServerState
-  /** Where it was to be opened. */
+  /** The host in its configured address. */
   readonly host?: string
-  /** Where it is. */
+  /** The host that it is connected to. */
   readonly at?: string
-  /** It streams, for replication. */
+  /** Whether it streams replication. */
   readonly streams?: boolean
   readonly startedMs?: number
   readonly usedMs?: number
 }
 
-/** @param heard what each was told, by its place */
+/** @param heard receives a line for each call, which begins with the server's place in `toys` */
 export function toyServers(toys: readonly ToyServer[], heard: string[]): { lists: ServerLists; servers: Server[] } {
   const lists = new ServerLists()
   const servers = toys.map((toy, place) => toyServer(toy, place, lists, heard))

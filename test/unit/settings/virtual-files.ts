@@ -1,11 +1,11 @@
-/** A file system made of an object, for tests of whatever reads settings. */
+/** A file system made of an object, for tests of code that reads settings. */
 
 import { posix } from 'node:path'
 import type { Files } from '../../../src/settings/ini.ts'
 import { type Loaded, type LoadOptions, loadSettings } from '../../../src/settings/load.ts'
 import { formatProblem } from '../../../src/settings/problem.ts'
 
-/** Text by path; folders are whatever the paths pass through. */
+/** Texts by path. Folders exist if a path leads through them. */
 export function virtualFiles(texts: Readonly<Record<string, string>>): Files {
   const byPath = new Map(Object.entries(texts).map(([path, text]) => [posix.normalize(path), text]))
   const list = (path: string) => {
@@ -32,7 +32,7 @@ export function loadText(text: string, options: LoadOptions = {}): Loaded & { re
   return { ...loaded, told: loaded.problems.map(formatProblem) }
 }
 
-/** A file without problems, to add lines to: one database, and nobody asks who may log in. */
+/** A valid file to add lines to: one database, and no check of who may log in. */
 export const GOOD_INI = `[databases]
 app = host=10.0.0.5
 [pgbouncer]

@@ -1,4 +1,4 @@
-/** A fleet without processes and servers: real permits, a clock of events, and messages that take their time. */
+/** A fleet without processes and servers, with real permits, a clock driven by events, and messages that take time. */
 
 import type { Clock } from '../../../src/base/clock.ts'
 import type { SizesOf } from '../../../src/pool/permits/book.ts'
@@ -8,12 +8,12 @@ import type { PoolFigures } from '../../../src/workers/messages.ts'
 import { PermitDesk } from '../../../src/workers/permit-desk.ts'
 import type { Counter } from '../../../src/workers/remote-pool.ts'
 
-/** How long a message takes from one process to the other, unless a fleet says otherwise of its workers. */
+/** How long a message takes between processes, unless a fleet gives other times for its workers. */
 const MESSAGE_MS = 0.2
-/** How long it takes until a server is ready, and until one that is closed is gone. */
+/** How long it takes until a new server is ready, and until a closed one is gone. */
 const OPEN_MS = 5
 const CLOSE_MS = 1
-/** How long it takes until the next server of a dead worker is gone. */
+/** The interval at which the servers of a dead worker disappear. */
 const LEFTOVER_MS = 3
 
 export class Events {
@@ -28,7 +28,7 @@ export class Events {
     this.#queue.splice(at, 0, event)
   }
 
-  /** Runs what is due within the next `ms`, calling `check` after each. */
+  /** Runs the events that are due within the next `ms`, and calls `check` after each. */
   run(ms: number, check: () => void = () => {}): void {
     const endMs = this.nowMs + ms
     for (let next = this.#queue[0]; next !== undefined && next.atMs <= endMs; next = this.#queue[0]) {
@@ -41,7 +41,7 @@ export class Events {
   }
 }
 
-/** The clock of one process: its zero is its own. */
+/** The clock of one process, each with a different zero. */
 class ProcessClock implements Clock {
   readonly #events: Events
   readonly #shiftMs: number
@@ -66,7 +66,7 @@ class ProcessClock implements Clock {
   }
 }
 
-/** What a worker's pool does with its permits, and how its clients fare. */
+/** A worker's pool: how it treats its permits and its clients. */
 export class ToyPool implements ShareHolder {
   readonly worker: ToyWorker
   readonly database: string
@@ -74,17 +74,17 @@ export class ToyPool implements ShareHolder {
   readonly permits: AskedPermits
   readonly keepsServers = false
   readonly waiting: { readonly sinceMs: number; served(): void }[] = []
-  /** When each was last used, the latest last. */
+  /** When each idle server was last used, the latest last. */
   readonly idle: number[] = []
   opening = 0
-  /** How many of those are as good as open. */
+  /** How many of the opening servers Postgres has accepted already. */
   letIn = 0
   busy = 0
   leaving = 0
-  /** Permits that the primary has granted, and of which it has not heard yet. */
+  /** Permits that the primary has granted to this pool and that have not arrived here yet. */
   promised = 0
   hasClients = false
-  /** Clients that were told that there is no room. */
+  /** The number of clients that were refused because Postgres has no room. */
   refused = 0
 
   constructor(worker: ToyWorker, database: string, user: string, permits: (pool: ToyPool) => AskedPermits) {
@@ -124,7 +124,7 @@ export class ToyPool implements ShareHolder {
       return
     }
     this.opening++
-    // Postgres knows whether it lets one in before the pool hears of it.
+    // Postgres decides whether to accept the server before the pool learns of it.
     this.#later(OPEN_MS / 2, () => {
       if (!this.worker.hasRoom) {
         this.opening--
@@ -157,7 +157,7 @@ export class ToyPool implements ShareHolder {
     if (this.idle.shift() !== undefined) this.#leave()
   }
 
-  /** A client wants a server; `served` is called when it has one, which it then holds until `release`. */
+  /** A client wants a server. `served` is called when it gets one, which it then holds until `release`. */
   lease(served: () => void): void {
     this.hasClients = true
     if (this.idle.pop() !== undefined) {
@@ -174,14 +174,14 @@ export class ToyPool implements ShareHolder {
     this.#free()
   }
 
-  /** A client has left in the midst of its transaction: its server is of no more use. */
+  /** A client has left within its transaction, so its server cannot be reused. */
   lose(): void {
     this.busy--
     this.#leave()
     this.permits.ask()
   }
 
-  /** Its worker has died: its servers will leave by themselves. */
+  /** Its worker has died. Its servers will disappear by themselves. */
   orphan(): void {
     this.leaving = this.total
     this.promised = 0
@@ -191,7 +191,7 @@ export class ToyPool implements ShareHolder {
     this.waiting.length = 0
   }
 
-  /** The janitor comes by. */
+  /** Does what the janitor does. */
   sweep(idleTimeoutMs: number): void {
     const { nowMs } = this.worker.clock
     while (this.idle.length > 0 && nowMs - this.idleSinceMs > idleTimeoutMs && this.total > this.permits.floor)
@@ -230,7 +230,7 @@ export class ToyWorker implements Counter {
   readonly clock: Clock
   readonly pools: ToyPool[] = []
   readonly #fleet: ToyFleet
-  /** How long its messages take, either way. */
+  /** How long its messages take, in both directions. */
   readonly #messageMs: number
   #isAlive = true
 
@@ -258,10 +258,10 @@ export class ToyWorker implements Counter {
     const minimum = () => this.#fleet.sizesOf('pool', database, user).min ?? 0
     this.#send(() => desk.opened(this, number, database, user))
     const line = {
-      // No promise: its answer would come when all events are over.
+      // Not a real promise, since that would be resolved only after all events have run.
       ask: () =>
         ({
-          // biome-ignore lint/suspicious/noThenProperty: it stands for a promise
+          // biome-ignore lint/suspicious/noThenProperty: it replaces a promise
           then: (answered: (isSharedOut: boolean) => void) =>
             this.#send(() => {
               const isSharedOut = desk.refused(this, number)
@@ -294,12 +294,12 @@ export class ToyWorker implements Counter {
     return busy + idle.length
   }
 
-  /** Postgres lets one more in. */
+  /** Whether Postgres accepts one more server. */
   get hasRoom(): boolean {
     return this.#fleet.letIn < this.#fleet.room
   }
 
-  /** Killed: it does nothing any more, and the primary hears of it. Its servers leave one by one, later than that. */
+  /** The worker is killed: it does nothing more, and the primary learns of it. Its servers disappear later, one by one. */
   die(): void {
     this.#isAlive = false
     const { events, desk } = this.#fleet
@@ -319,7 +319,7 @@ export class ToyWorker implements Counter {
   }
 
   #send(arrived: () => void): void {
-    // What a worker has said before it died still arrives, and before its death.
+    // Messages that a worker has sent before it died still arrive, before the news of its death.
     this.#fleet.events.after(this.#messageMs, arrived)
   }
 
@@ -361,12 +361,12 @@ export class ToyFleet {
   readonly desk: PermitDesk
   readonly workers: ToyWorker[] = []
   readonly sizesOf: SizesOf
-  /** How many servers Postgres lets log in. */
+  /** How many servers Postgres accepts. */
   room = Infinity
   readonly #messagesMs: readonly number[]
   #started = 0
 
-  /** @param messagesMs how long messages take from and to the first worker, the second, and so on; then from the beginning */
+  /** @param messagesMs how long messages take from and to the first worker, the second, and so on; repeated if there are more workers */
   constructor(sizesOf: SizesOf, workers: number, messagesMs: readonly number[] = [MESSAGE_MS]) {
     this.sizesOf = sizesOf
     this.#messagesMs = messagesMs
@@ -386,7 +386,7 @@ export class ToyFleet {
     return this.workers.filter(({ isAlive }) => isAlive)
   }
 
-  /** How many servers Postgres has let in, and that have not gone again. */
+  /** The number of servers that Postgres has accepted and that are not gone yet. */
   get letIn(): number {
     let count = 0
     for (const { pools } of this.alive)
@@ -394,7 +394,7 @@ export class ToyFleet {
     return count
   }
 
-  /** The servers that Postgres would see. */
+  /** The number of servers that Postgres would see. */
   servers(is: (pool: ToyPool) => boolean = () => true): number {
     let total = 0
     for (const { pools } of this.workers) for (const pool of pools) if (is(pool)) total += pool.total

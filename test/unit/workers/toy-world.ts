@@ -1,4 +1,4 @@
-/** A toy fleet with clients that hold servers until they are told to let go, and what has to hold for them: for property tests. */
+/** A toy fleet with clients that hold servers until told to release them, and checks of what must hold, for property tests. */
 
 import { ToyFleet, type ToyPool } from './toy-fleet.ts'
 
@@ -16,7 +16,7 @@ export interface Limits {
 /** One limit on servers, as Postgres would count them. */
 interface Bound {
   readonly name: string
-  /** 0 is unlimited. */
+  /** 0: no limit. */
   max(limits: Limits): number
   counts(pool: ToyPool): boolean
 }
@@ -42,10 +42,10 @@ const BOUNDS: readonly Bound[] = [
 export class World {
   readonly fleet: ToyFleet
   readonly limits: Limits
-  /** What is held, and by which pool. */
+  /** For each server that a client holds, its pool. */
   readonly leases: ToyPool[] = []
   waiting = 0
-  /** Of limits that were lowered: how many servers there still are, or may be without anybody being asked. */
+  /** For limits that were lowered: how many servers still exist under them, or may be opened with permits that were granted before. */
   readonly #surplus = new Map<string, number>()
 
   /** @param messagesMs see `ToyFleet` */
@@ -65,7 +65,7 @@ export class World {
     return worker?.pool(DATABASES[(who >> 4) % 2] as string, USERS[(who >> 5) % 2] as string) ?? null
   }
 
-  // Deeds
+  // Actions
 
   come(who: number): void {
     const pool = this.pool(who)
@@ -92,7 +92,7 @@ export class World {
     if (this.pool(who)?.waiting.shift() !== undefined) this.waiting--
   }
 
-  /** Of one pool. */
+  /** All waiting clients of one database and user give up. */
   withdrawAll(who: number): void {
     const asked = this.pool(who)
     for (const { pools } of this.fleet.alive)
@@ -120,7 +120,7 @@ export class World {
     if (this.limits[name] > 0) this.reload({ [name]: this.limits[name] + 1 })
   }
 
-  /** Limits are raised at once. Where they are lowered, whoever holds too many gives them up in time. */
+  /** Raised limits apply at once. Under lowered limits, pools with too many servers give them up over time. */
   reload(limits: Partial<Limits>): void {
     Object.assign(this.limits, limits)
     const counts = this.#counts()
@@ -135,7 +135,7 @@ export class World {
 
   // What must hold
 
-  /** Postgres counts. What a lowered limit has found above it only becomes less. */
+  /** Checks the limits by what Postgres would count. Under a lowered limit, a surplus must only shrink. */
   check = (): void => {
     const counts = this.#counts()
     for (const [at, { name, max: maxOf }] of BOUNDS.entries()) {
@@ -150,7 +150,7 @@ export class World {
     }
   }
 
-  /** Nobody comes, and nobody lets go: in the end no client waits for what lies idle, or for what nobody has. */
+  /** No client arrives, and none releases its server: in the end, no client must wait while there is room or while servers are idle. */
   rest(): void {
     for (let round = 0; round < 20; round++) {
       this.fleet.events.run(150, this.check)
@@ -172,7 +172,7 @@ export class World {
       }
   }
 
-  /** Everybody gets what they wait for, if whoever has a server lets go of it, all but one of them. */
+  /** Every waiting client must get a server if all clients that hold one release it (with `isOneKept`, all but one). */
   serveAll(isOneKept: boolean, idleTimeoutMs = 100): void {
     const kept = isOneKept ? 1 : 0
     for (let round = 0; round < 400; round++) {
@@ -186,12 +186,12 @@ export class World {
 
   drain(idleTimeoutMs?: number): void {
     this.serveAll(false, idleTimeoutMs)
-    // What is on its way arrives.
+    // Let messages that are under way arrive.
     this.fleet.events.run(300, this.check)
     this.balance()
   }
 
-  /** All leave, those first who wait. */
+  /** All clients leave, the waiting ones first. */
   leave(): void {
     for (const { pools } of this.fleet.alive) for (const pool of pools) this.waiting -= pool.waiting.splice(0).length
     for (let round = 0; round < 20; round++) {
@@ -203,7 +203,7 @@ export class World {
     this.balance()
   }
 
-  /** Nobody waits, nobody has a server, and nothing is on its way: the books say so, too. */
+  /** No client waits or holds a server, and nothing is under way: the books must agree. */
   balance(): void {
     const { desk } = this.fleet
     if (desk.held !== this.fleet.servers())
@@ -215,7 +215,7 @@ export class World {
         )
   }
 
-  /** For each bound the servers that Postgres sees under it, or may see without anybody being asked. */
+  /** For each bound, the servers that Postgres sees under it, or may see because of permits that were already granted. */
   #counts(): number[] {
     const counts = BOUNDS.map(() => 0)
     for (const { pools } of this.fleet.workers)

@@ -1,10 +1,10 @@
-/** Pools that hold no real servers: they do with their permits what `Pool` does, and check at each grant that it was right. */
+/** Pools without real servers: they treat their permits as `Pool` does, and check that each grant is right. */
 
 import type { Accounts } from '../../../../src/pool/permits/accounts.ts'
 import type { Holder } from '../../../../src/pool/permits/holder.ts'
 import type { Account, Limit } from '../../../../src/pool/permits/limit.ts'
 
-/** One moment for all pools. */
+/** The current time of all pools. */
 export class Time {
   nowMs = 10_000
 }
@@ -14,18 +14,18 @@ export class ToyPool implements Holder {
   readonly account: Account
   readonly #accounts: Accounts
   readonly #time: Time
-  /** Since when each of its clients waits. */
+  /** The times since when its clients wait. */
   readonly waiting: number[] = []
-  /** When each of its idle servers was used last. */
+  /** The times when its idle servers were last used. */
   readonly idle: number[] = []
   opening = 0
   busy = 0
-  /** Closed, and not gone yet. */
+  /** The number of servers that are closed but not gone yet. */
   leaving = 0
   hasClients = false
-  /** Its servers were closed for others. */
+  /** The number of servers that were closed in favor of other pools. */
   evicted = 0
-  /** How long its clients have waited that were served. */
+  /** How long each client that was served had waited. */
   readonly waits: number[] = []
 
   constructor(name: string, accounts: Accounts, time: Time, pool: Limit, shared: readonly Limit[]) {
@@ -73,7 +73,7 @@ export class ToyPool implements Holder {
     this.evicted++
   }
 
-  /** A client comes. */
+  /** A client arrives. */
   come(): void {
     const idle = this.idle.pop()
     if (idle === undefined) {
@@ -89,14 +89,14 @@ export class ToyPool implements Holder {
     this.#accounts.ask(this.account, this.#time.nowMs)
   }
 
-  /** One of its busy servers is free. */
+  /** One of its busy servers becomes free. */
   finish(): void {
     if (this.busy === 0) return
     this.busy--
     this.#serve()
   }
 
-  /** One that was being opened is ready. */
+  /** A server that was being opened is ready. */
   open(): void {
     if (this.opening === 0) return
     this.opening--
@@ -104,7 +104,7 @@ export class ToyPool implements Holder {
     this.ask()
   }
 
-  /** One that was closed is really gone. */
+  /** A server that was closed is gone. */
   go(): void {
     if (this.leaving === 0) return
     this.leaving--
@@ -120,12 +120,12 @@ export class ToyPool implements Holder {
     this.ask()
   }
 
-  /** Its first client does not want to wait any longer. */
+  /** Its first waiting client gives up. */
   withdraw(): void {
     this.waiting.shift()
   }
 
-  /** All of it is gone at once. */
+  /** The pool and its servers are gone at once. */
   die(): void {
     this.waiting.length = 0
     this.idle.length = 0
@@ -152,7 +152,7 @@ export class ToyPool implements Holder {
   }
 }
 
-/** Throws unless the books say of every pool what is true, and nobody waits who need not. */
+/** Throws unless the books are right for every pool, and no client waits that need not. */
 export function expectRight(pools: readonly ToyPool[], limits: readonly Limit[], time: Time): void {
   for (const { account, total, name } of pools)
     if (account.held !== total) throw new Error(`${name} holds ${total} permits, and not ${account.held}`)

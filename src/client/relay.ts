@@ -1,6 +1,6 @@
 /**
- * Hot path: one client and the server that it holds at the moment. Asks for a server when a request needs one, lets requests and
- * replies pass (each way has a file of its own), and gives the server back. Figures are in docs/performance.md.
+ * Hot path: connects one client to the server that it holds at the moment. Asks the pool for a server when a request needs one, passes
+ * requests and replies on (see `Requests` and `Replies`), and gives the server back. Figures are in docs/performance.md.
  */
 
 import { Link } from '../base/list.ts'
@@ -33,51 +33,55 @@ import { SESSION } from './states.ts'
 import { dropsStatements } from './tags.ts'
 import { Timekeeping } from './timekeeping.ts'
 
-/** What one chunk gives rise to for the client. Shared by all sessions: see `Outbox`. */
+/** Collects what the client is sent because of one chunk. One outbox serves all sessions: see `Outbox`. */
 const toClient = new Outbox()
 
-/** Chunks that were passed on, of all sessions. */
+/** Number of chunks passed on, over all sessions. */
 let passes = 0
 
-/** One of 64 is measured. */
+/** Only one chunk in 64 is measured. */
 const MEASURED_MASK = 63
 
-/** How much a server may owe a client before no more is read from that; some pipelines send thousands of requests at once. */
+/** How many replies a server may owe before its client is no longer read. Some pipelines send thousands of requests at once. */
 const MAX_DEBTS = 4_096
 
 export class Relay implements Handler, Waiter, RequestsListener, RepliesListener, RestoringListener, Announcer {
   readonly link = new Link<Waiter>()
   readonly session: Host
   readonly pool: Pool
-  /** The server that is held. */
+  /** The leased server; null while the session holds none. */
   server: Server | null = null
   waitingSinceMs = 0
   wasNotified = false
   promised: Server | null = null
   readonly settings: FollowedSettings
-  /** Null until the client resets settings. */
+  /** Null until the client first sends something that may reset settings. */
   #restoring: Restoring | null = null
   readonly #times: Timekeeping
   readonly #requests: Requests
   readonly #replies = new Replies(this)
-  /** That of the pool when the client logged in: what it has left on servers since is right for this one only. */
+  /** The pool's mode when the client logged in. A reload may change the pool's mode, but what this client leaves on servers fits this one. */
   readonly #mode: PoolMode
-  /** The server has announced its end itself; the client needs no second word. */
+  /** The server's own FATAL error has been passed on, so the client needs no other notice when the connection ends. */
   #fatalForwarded = false
-  /** Null until the client changes tables. */
+  /** Null until the client runs a command that may change more than rows (see `isRareTag`). */
   #schemaWatch: SchemaWatch | null = null
-  /** Null until the client changes tables that other processes serve, too. */
+  /** Null until the client changes tables of a database that other processes serve too. */
   #announcing: Announcing | null = null
-  /** Null until a batch has to be sent again. */
+  /** Null until the first request of a recorded batch fails. */
   #rerun: Rerun | null = null
-  /** Counts the stretches of time in which the server owes something: a cancel is meant for the one in which it came. */
+  /** Counts the periods in which the server owes something. A cancel request applies only to the period in which it arrived. */
   #stretch = 0
-  /** Which timeout ends it. */
+  /** The message of the timeout that ends the session; null if none does. */
   #overdue: string | null = null
-  /** What the client's next message waited for has come. */
+  /** What the client's next message waited for has come: read on after this chunk of replies. */
   #goesOn = false
+  /** The client's next message waits for a ReadyForQuery. */
   #goesOnWhenReady = false
-  /** An answer of our own within a batch: it can go with the next bytes of the server, which would have sent it no earlier either. */
+  /**
+   * An answer of our own within a batch. It is held until the next bytes from the server, so that both are written at once; Postgres
+   * would not have sent it any earlier either.
+   */
   #heldAnswer: Buffer | null = null
 
   constructor(session: Host, pool: Pool, profile: Profile) {
@@ -119,14 +123,14 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     return toClient
   }
 
-  /** When the transaction began that runs; null if none does. */
+  /** When the current transaction began; null if none is open. */
   get transactionMs(): number | null {
     const { server } = this
     if (server === null || (server.status === STATUS_IDLE && server.ledger.isEmpty)) return null
     return this.#times.transactionMs
   }
 
-  /** What a chunk gave rise to has been passed on. To look at the time costs a part of what is measured, so that some must do. */
+  /** Called when a chunk has been passed on. Reading the clock takes a part of the time that is measured, so only some chunks are measured. */
   #passed(): void {
     if ((++passes & MEASURED_MASK) === 0) this.pool.durations.passing.note(this.session.clock.behindMs())
   }
@@ -144,7 +148,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       toClient.discard()
       this.session.workEnds()
     }
-    // The rest is held back, and comes again.
+    // The bytes from `stoppedAt` on are held back and will be read again.
     this.pool.counters.received += stoppedAt - start
     this.#passed()
     this.#balance()
@@ -152,7 +156,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   get holdsClient(): boolean {
-    // What is sent again is not held up by what its first sending may have done.
+    // A batch that is being sent again must not wait for what its own first attempt may have done.
     if (this.#rerun?.isRunning) return false
     if (this.#rerun?.isAwaited || this.#announcing?.isAwaited) return true
     const { server } = this
@@ -181,7 +185,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   answerOurselves(server: Server): void {
-    // A notification may come in pieces at any time: its end is followed by what is owed then.
+    // The client may have received only a part of a message, since a notification may arrive in pieces at any time. Our answers follow
+    // when that message has ended.
     if (this.#replies.isMidReply(server)) return
     const { ledger } = server
     for (let reply = ledger.takeOurs(); reply !== null; reply = ledger.takeOurs()) {
@@ -228,7 +233,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.session.enter(SESSION.active)
   }
 
-  /** The client holds a server of its own, from before its first request to its end. */
+  /** Takes over a server that is this client's alone, from before its first request until its end. */
   own(server: Server): void {
     this.server = server
     server.tenant = this
@@ -270,17 +275,17 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       this.session.workEnds()
     }
     this.#passed()
-    // In a batch that is not synced, that nothing is owed any more is all that tells of answers.
+    // No ReadyForQuery comes before the batch's Sync, so the only sign of an answered client is that nothing is owed any more.
     if (server.ledger.isBatchOpen && server.ledger.isEmpty) this.#times.answeredOtherwise()
     if (wasHeld && !this.holdsClient) this.#goesOn = true
-    // Where the server waits for data, nothing will be ready before the client goes on.
+    // While the server waits for COPY data, no ReadyForQuery comes until the client continues.
     const isDue = server.ledger.isEmpty || server.ledger.copy === 'open'
     if (this.#goesOn || (this.#goesOnWhenReady && isDue)) {
       this.#goesOn = false
       this.#goesOnWhenReady = false
       this.session.goOn()
     }
-    // The server may have been closed by what it sent.
+    // What the server sent may have made us close it.
     if (this.server !== server) return
     if (this.#fatalForwarded) {
       server.close('the server has ended the connection')
@@ -296,12 +301,13 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     if (this.#rerun?.isAwaited) return false
     const created = server.inFlight.takeCreated(server.ledger)
     if (created !== null) this.#watch().onCreated(server, created)
-    // The transaction may be that of the batch. If nothing but its Sync follows, PostgreSQL 18 says that it is over, and then refuses
-    // what comes next: "StartTransactionCommand: unexpected state STARTED". That is not to be another client's.
+    // The open transaction may be the implicit one of the batch. If only the batch's Sync follows, PostgreSQL 18 reports that the
+    // transaction is over, and then refuses the next command: "StartTransactionCommand: unexpected state STARTED". No other client must
+    // get this server.
     if (status !== STATUS_IDLE && server.status === STATUS_IDLE && server.ledger.isReadyWithinBatch)
       server.condemn('a query within a batch has left a transaction open')
     if (status === STATUS_IDLE) this.#schemaWatch?.onIdle(server, this)
-    // The command that began it is to fail, and not what comes after it.
+    // In statement mode the command that began a transaction must fail itself, not the command after it.
     else if (this.#mode === 'statement') return true
     return (this.#restoring?.withholdsReady ?? false) || (this.#announcing?.isUnderWay ?? false)
   }
@@ -346,7 +352,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     if (this.#watch().onTag(server, tag, effect)) return
     if (dropsStatements(tag)) {
       this.#requests.statements.clear()
-      // What was sent behind a command that we did not see coming is prepared after it, and we would not know of it any more.
+      // We did not recognize this command when it was sent. Statements whose Parse was sent after it are on the server, but the record of
+      // them has just been cleared.
       if (server.ledger.length > 1 && !this.#requests.statements.areAllInDoubt)
         server.condemn('statements were dropped within a pipeline')
     }
@@ -372,7 +379,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   onOutdated(server: Server, version: number | undefined): void {
-    // A statement of an earlier version says nothing new: its client may go on to bind it.
+    // The failure of a statement of an earlier version proves no new change, and its client may go on binding it.
     if (version === undefined || version === server.statements.version) server.context.schema.changed()
   }
 
@@ -388,7 +395,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   onFatal(server: Server): boolean {
     server.condemn('the server has ended the connection')
-    // Right behind its last answer, it is no news for a client that is done with this server.
+    // If the server has answered everything, its client may be done with it: the server is released, and the client is not told.
     if (server.ledger.isEmpty) this.#considerRelease(server)
     this.#fatalForwarded = this.server !== null
     return this.#fatalForwarded
@@ -406,7 +413,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     const server = this.server
     const canSpeak = server === null || !this.#replies.isMidReply(server)
     this.server = null
-    // It may have been committed.
+    // The transaction that changed tables may have been committed.
     if (this.#schemaWatch?.hasChangedForAll) server?.context.schema.changed()
     if (this.#fatalForwarded) this.session.leave('server conn crashed?')
     else if (canSpeak) this.session.end(notice)
@@ -415,23 +422,24 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   // Flow
 
-  /** After input: whoever cannot take more stops whoever feeds it. */
+  /** Called after input from the client: a peer that cannot take more stops the reading of the peer that feeds it. */
   #balance(): void {
     const { server, session } = this
     if (!session.isOpen) return
     session.stopReading('server-full', server !== null && this.#isServerFull(server))
-    // Postgres goes on to read while a stream is not taken: what a client says meanwhile tells it that there is somebody.
+    // During replication (`both`) Postgres goes on reading while its stream is not taken, and the client's messages tell it that the client
+    // is alive. So read them even then.
     session.stopReading('client-full', session.channel.owedBytes > 0 && server?.ledger.copy !== 'both')
     if (server === null) return
     if (server.ledger.isInDoubt) this.#fence(server)
     if (server.ledger.isEmpty) this.#considerRelease(server)
   }
 
-  /** It does not take more bytes; or it owes so much that what we remember of it must not grow. */
+  /** Whether the server takes no more bytes, or owes so many replies that its ledger must not grow further. */
   #isServerFull(server: Server): boolean {
     if (server.channel.owedBytes > 0) return true
     if (server.ledger.length <= MAX_DEBTS || this.#requests.isMidRequest) return false
-    // What it has answered may wait in its own buffer for a Sync that we have not read yet.
+    // Its answers may be waiting in its own buffer for a Sync that we have not read yet.
     server.send(FLUSH)
     return true
   }
@@ -449,7 +457,10 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.session.stopReading('server-full', server !== null && this.#isServerFull(server))
   }
 
-  /** A COPY has failed with Syncs in it: nobody else may get a ReadyForQuery too many, and the client none too late. */
+  /**
+   * After a COPY that failed with Syncs in it, nobody knows how many of those Syncs the server still answers. Once the fence has been
+   * answered, none is left. Without it, a surplus ReadyForQuery could reach the next client, or this client's own could come too late.
+   */
   #fence(server: Server): void {
     if (!server.ledger.needsFence || this.#requests.isMidRequest) return
     server.ledger.oweFence()
@@ -475,7 +486,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.pool.release(server, this.#mode)
   }
 
-  /** In session mode one that is not to be used again may cost its client the connection, rather than wait for it to leave. */
+  /** In session mode with `server_fast_close`, closes a condemned server, which ends its client's session, instead of waiting for the client. */
   #closeIfFast(server: Server, reason: string): void {
     if (this.#mode !== 'session' || !this.pool.settings.closesFast || !this.#isFree(server)) return
     server.close(reason, new PoolerError('server-given-up', { reason }))
@@ -537,7 +548,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     const isQuiet = isFree({ isServerClean: server.isClean, owedToClient, isMidRequest })
     if (state === 'doubtful') server.close('internal error')
     else if (isQuiet) {
-      // It was not read while the client that is gone did not take what it had.
+      // Its reading may have been stopped because the client, now gone, did not take its replies.
       server.stopReading('client-full', false)
       this.pool.release(server, this.#mode)
     } else {
@@ -594,8 +605,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 }
 
-/** Changes nothing, whatever the state of the transaction, and is answered at once. */
+/** A Close of a statement that does not exist, and a Flush: changes nothing in any transaction state, and is answered at once. */
 const FENCE = Buffer.concat([encodeCloseStatement(`${SHARED_PREFIX}fence`), FLUSH])
 
-/** An answer of our own that has to wait for the end of a message. */
+/** A ReadyForQuery of our own that has to wait for the end of a message. */
 const READY: Effect = { reply: READY_IDLE, undo: () => {} }

@@ -1,6 +1,6 @@
 /**
- * Hot path: reads what a server sends while it is leased. Each reply pays its debt and goes to the client, unless it was for us; our
- * own answers are put in where it is their turn.
+ * Hot path: reads what a server sends while it is leased. Each reply pays its debt and goes to the client, unless the request was ours;
+ * answers of our own are inserted when it is their turn.
  */
 
 import type { Effect } from '../server/ledger.ts'
@@ -16,34 +16,35 @@ import { BACKEND, typeName } from '../wire/types.ts'
 import { Writer } from '../wire/writer.ts'
 import { isRareTag, SELECT_INTO } from './tags.ts'
 
-/** What the replies mean to whoever holds the server. */
+/** What `Replies` needs from the relay, and tells it. */
 export interface RepliesListener {
-  /** The server that is held; null once it is closed. */
+  /** The leased server; null once it is closed. */
   readonly server: Server | null
-  /** Opens the outbox if need be. */
+  /** Returns the outbox to the client, and opens it if it is not open. */
   toClient(): Outbox
-  /** A request has been answered; `status` is that of the transaction. Returns whether the client learns it by `onReady`, or later. */
+  /** A ReadyForQuery has come, with this transaction status. Returns whether it is withheld: the client then gets it by `onReady`, or later. */
   withholdsReady(server: Server, status: number): boolean
+  /** The ReadyForQuery has paid its debt, and has been passed on unless it is withheld. */
   onReady(server: Server, status: number, isWithheld: boolean): void
-  /** A setting has changed, of which the client is told. */
+  /** The server has reported a setting. The report goes to the client. */
   onParameter(server: Server, name: string, value: string): void
-  /** A command has run that changed more than rows; `effect` is what hung on its debt. */
+  /** A command has run that may have changed more than rows; `effect` was attached to its debt. */
   onRareTag(server: Server, tag: string, effect: Effect | null): void
-  /** The server ends the connection, and has said why. Returns whether the client is to be told. */
+  /** The server ends the connection, and has said why. Returns whether the client gets that error. */
   onFatal(server: Server): boolean
-  /** A name of ours was unknown, or taken: somebody has dropped or made it by SQL. */
+  /** A shared name was unknown or already taken on the server: somebody has dropped or made such a statement by SQL. */
   onSharedNameFailed(server: Server): void
-  /** So many queries are skipped with the batch that has failed. */
+  /** That many simple queries and function calls are skipped together with the batch that has failed. */
   onSkipped(queries: number): void
-  /** The client is told of an error of the server's. */
+  /** The client gets an error of the server's. */
   onErrorPassed(notice: Notice): void
-  /** A statement was refused because its tables have changed since it was prepared; the version is that of `Effect`. */
+  /** A statement was refused because its tables have changed since it was prepared; `version` is that of its `Effect`. */
   onOutdated(server: Server, version: number | undefined): void
-  /** The first request of a recorded batch has failed. Returns whether the batch is sent again, so that nobody has to know. */
+  /** The first request of a recorded batch has failed. Returns whether the batch is sent again; the client then does not get the error. */
   onFirstFailed(server: Server, notice: Notice): boolean
-  /** What the client calls the statement with this name of ours; null if it has no such statement. */
+  /** Returns the client's own name for the statement with this shared name; null if the client has no such statement. */
   clientNameOf(sharedName: string): string | null
-  /** The server does not keep to the protocol. */
+  /** The server violates the protocol. */
   onNonsense(reason: string): void
 }
 
@@ -52,7 +53,7 @@ const SHARED_NAME = new RegExp(`${SHARED_PREFIX}\\d+`, 'g')
 const HEAD = HEADER_BYTES
 const HELD = MAX_HELD_REPLY_BYTES
 
-/** What is looked at of each reply; rows, COPY data, notices and notifications pass. */
+/** How much of each reply is looked at, by type. Rows, COPY data, notices and notifications pass. */
 export const REPLY_NEEDS = needsTable({
   ...{ D: 0, d: 0, c: 0, N: 0, A: 0 },
   ...{
@@ -74,18 +75,18 @@ export const REPLY_NEEDS = needsTable({
 
 export class Replies implements FrameSink {
   readonly #listener: RepliesListener
-  /** What is left of the message at hand goes to the client. */
+  /** The rest of the current message goes to the client. */
   #forwardsRest = true
-  /** The rows of the query at hand have been described. */
+  /** The rows of the current simple query have been described. */
   #hasRows = false
-  /** The first half of the answer to a Describe, as long as the second may be that it has to be asked anew. */
+  /** A ParameterDescription, kept back as long as what follows may be an error after which the whole batch is sent again. */
   #heldBack: Buffer | null = null
 
   constructor(listener: RepliesListener) {
     this.#listener = listener
   }
 
-  /** The client has got a part of a message, so nothing of ours may follow now. */
+  /** The client has received only a part of a message, so nothing of ours may be inserted now. */
   isMidReply(server: Server): boolean {
     return server.frames.isMidFrame && this.#forwardsRest
   }
@@ -99,7 +100,7 @@ export class Replies implements FrameSink {
     if (server === null) return
     this.#forwardsRest = true
     this.#listener.toClient().add(buffer, start, end)
-    // They have waited for the end of a message that nothing asked for.
+    // Answers of our own may have waited for the end of this message.
     if (!server.frames.isMidFrame) this.answerOurselves(server)
   }
 
@@ -124,7 +125,7 @@ export class Replies implements FrameSink {
         else this.#listener.onNonsense('a broken ReadyForQuery')
         break
       case BACKEND.commandComplete: {
-        // That of a query is still owed afterwards, and that of an Execute is not.
+        // Read it first: CommandComplete pays the debt of an Execute, but not that of a query.
         const effect = server.ledger.headEffect
         if (!isWhole) this.#listener.onNonsense('a CommandComplete that is too long')
         else if (this.#settle(server, type, buffer, start, end)) {
@@ -142,7 +143,7 @@ export class Replies implements FrameSink {
             server.frames.demand(length)
             return false
           }
-          // Who has got a part of the answer must get the rest of it.
+          // It is too long to be kept back. A client that has received a part of the answer must get the rest, so the batch is not sent again.
           if (isWhole) {
             if (server.ledger.settle(type) === 'nonsense') this.#listener.onNonsense('a ParameterDescription')
             this.#heldBack = Buffer.from(buffer.subarray(start, end))
@@ -165,7 +166,7 @@ export class Replies implements FrameSink {
           else if (this.#settle(server, type, buffer, start, end))
             effect.described(type === BACKEND.noData ? null : rowShape(buffer, start, end))
         } else if (isWhole) this.#settle(server, type, buffer, start, end)
-        // Pays its debt with its last byte, so that nothing of ours gets in between.
+        // It pays its debt with its last byte (see `rest`), so that nothing of ours gets in between.
         else this.#listener.toClient().add(buffer, start, end)
         break
       }
@@ -190,7 +191,7 @@ export class Replies implements FrameSink {
     this.#listener.onNonsense(`a message of type ${typeName(type)} and length ${length} (${why})`)
   }
 
-  /** Gives the client the answers of our own that are next. */
+  /** Gives the client the answers of our own that are next. For `isNextHere` see `Ledger.takeOurs`. */
   answerOurselves(server: Server, isNextHere = false): void {
     const { ledger } = server
     for (let reply = ledger.takeOurs(isNextHere); reply !== null; reply = ledger.takeOurs(isNextHere))
@@ -205,7 +206,7 @@ export class Replies implements FrameSink {
       this.#listener.onReady(server, status, isWithheld)
   }
 
-  /** Pays a debt with the reply, and passes it on if it is the client's. False if nothing was owed. */
+  /** Pays a debt with the reply, and passes the reply on if it is the client's. Returns false if it answers nothing that is owed. */
   #settle(server: Server, type: number, buffer: Buffer, start: number, end: number): boolean {
     const verdict = server.ledger.settle(type)
     if (verdict === 'nonsense') {
@@ -217,7 +218,7 @@ export class Replies implements FrameSink {
     return true
   }
 
-  /** Pays a debt with a reply that is not passed on. False if nothing was owed. */
+  /** Pays a debt with a reply that is not passed on. Returns false if it answers nothing that is owed. */
   #pay(server: Server, type: number): boolean {
     this.#forwardsRest = false
     if (server.ledger.settle(type) !== 'nonsense') return true
@@ -261,7 +262,7 @@ export class Replies implements FrameSink {
     else this.#listener.toClient().add(buffer, start, end)
   }
 
-  /** An error, with the client's name for a statement in place of ours. */
+  /** Returns the error with the client's own statement names in place of shared names. */
   #inClientsWords(buffer: Buffer, start: number, end: number): Buffer {
     const told = buffer
       .toString('latin1', start + HEADER_BYTES, end)
@@ -285,25 +286,25 @@ export class Replies implements FrameSink {
   }
 }
 
-/** "cached plan must not change result type", in whatever language. */
+/** "cached plan must not change result type", in any language. */
 export function isStalePlan({ sqlstate, routine, message }: Notice): boolean {
   return sqlstate === '0A000' && (routine === 'RevalidateCachedQuery' || message.startsWith('cached plan must not'))
 }
 
 /**
- * The text of a statement cannot be read any more as it was when it was prepared: with other tables, and still the same types of its
- * parameters. An error about a value has no position in the text.
+ * Postgres cannot parse the text of a prepared statement any more: its tables have changed, while the parameter types are those that it
+ * was prepared with. The position in the text distinguishes this from an error about a value, which has none.
  */
 export function isMisread({ sqlstate, position }: Notice): boolean {
   return sqlstate.startsWith('42') && position !== undefined
 }
 
-/** A name of ours: somebody has dropped it by SQL. */
+/** A shared name is unknown to the server: somebody has dropped the statement by SQL. */
 export function isUnknownName({ sqlstate, message }: Notice): boolean {
   return sqlstate === '26000' && message.includes(SHARED_PREFIX)
 }
 
-/** The same, made by SQL. */
+/** A shared name is already taken on the server: somebody has made such a statement by SQL. */
 function isTakenName({ sqlstate, message }: Notice): boolean {
   return sqlstate === '42P05' && message.includes(SHARED_PREFIX)
 }

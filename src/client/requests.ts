@@ -1,6 +1,6 @@
 /**
- * Hot path: reads what a client sends, and passes it to the server that it holds; with THE table of what clients may send, and what
- * each message means to a lease. Nothing is allocated per message that passes.
+ * Hot path: reads what a client sends and passes it to the leased server. Holds THE table of the messages that clients may send, and of
+ * what each one means for a lease. Allocates nothing per message that passes.
  * https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 
@@ -25,18 +25,18 @@ import { schemaEffect } from './schema-watch.ts'
 import { Statements, type StatementsContext } from './statements.ts'
 
 interface RequestRow {
-  /** How much of the message is looked at. */
+  /** How many bytes of the message must be there before it is looked at. */
   readonly needs: number
-  /** What the server owes for it; null for nothing. */
+  /** What the server owes for it (`DEBT`); null for nothing. */
   readonly debt: number | null
   /**
-   * What it means to a session that holds no server: `begins` a request and so needs one; is a `leftover` of a COPY that the server
-   * has already ended, and is dropped; or is handled by the session itself.
+   * What it means to a session that holds no server. `begins`: it begins a request, and so needs a server. `leftover`: it is a Flush, or
+   * belongs to a COPY that the server has already ended, and is dropped. `own`: the session handles it itself.
    */
   readonly withoutLease: 'begins' | 'leftover' | 'own'
 }
 
-/** Enough of a query to tell whether it is a DEALLOCATE or DISCARD. */
+/** How many bytes of a Query tell whether it is a DEALLOCATE or DISCARD. */
 const QUERY_PREFIX_BYTES = 40
 
 const REQUESTS: Readonly<Record<string, RequestRow>> = {
@@ -59,7 +59,7 @@ const REQUESTS: Readonly<Record<string, RequestRow>> = {
 /** For `Frames.read`. */
 const REQUEST_NEEDS = needsTable(Object.fromEntries(Object.entries(REQUESTS).map(([type, row]) => [type, row.needs])))
 
-/** The same where simple queries are refused: they count as unknown, and nobody has to look at each message for that. */
+/** The same for pools that refuse simple queries: Query counts as an unknown type, so that no message needs an extra check. */
 const NEEDS_WITHOUT_QUERIES = needsTable(
   Object.fromEntries(
     Object.entries(REQUESTS)
@@ -68,10 +68,10 @@ const NEEDS_WITHOUT_QUERIES = needsTable(
   ),
 )
 
-/** By type byte; 0 where nothing is owed. */
+/** `DEBT` by type byte; 0 for nothing. */
 const REQUEST_DEBTS = new Uint8Array(256)
 
-/** By type byte. */
+/** By type byte: 1 if the message begins a request. */
 const BEGINS_REQUEST = new Uint8Array(256)
 
 for (const [type, row] of Object.entries(REQUESTS)) {
@@ -79,38 +79,38 @@ for (const [type, row] of Object.entries(REQUESTS)) {
   BEGINS_REQUEST[type.charCodeAt(0)] = row.withoutLease === 'begins' ? 1 : 0
 }
 
-/** What the requests mean to whoever holds the server. */
+/** What `Requests` needs from the relay, and tells it. */
 export interface RequestsListener {
   readonly session: Host
   readonly pool: Pool
-  /** The server that is held. */
+  /** The leased server; null if there is none. */
   readonly server: Server | null
-  /** What the client sends has to wait, even if there is a server. */
+  /** The client's messages have to wait, even if a server is leased. */
   readonly holdsClient: boolean
-  /** Opens the outbox if need be. */
+  /** Returns the outbox to the client, and opens it if it is not open. */
   toClient(): Outbox
-  /** A request needs a server. Returns whether there is one at once; if not, the frame is shown again. */
+  /** Requests a server. Returns whether there is one at once; if not, the frame is shown again when there is. */
   lease(): boolean
-  /** A request is about to be sent, and nothing is owed for one before it. */
+  /** A request is about to be sent to a server that owes nothing. */
   onRequest(server: Server): void
-  /** What has just been sent may reset settings. */
+  /** The message that is being sent may reset settings. */
   onMayReset(): void
   /** The client has been answered by us. */
   onAnswered(): void
-  /** Answers of our own are owed, and may be next. The last of them may wait for the server's answer to what follows it. */
+  /** Answers of our own are owed: gives the client those that are next. The last one may be held until the server's next reply. */
   answerOurselves(server: Server): void
-  /** The client waits for what it has not been told yet. */
+  /** The client waits for the answer that is held, if one is: gives it to the client. */
   sayHeld(): void
   /** The frame that was held back can be shown again. */
   goOnSoon(): void
-  /** The same, when the next batch has been answered, or all that is owed. */
+  /** Shows the frame that was held back again at the next ReadyForQuery, or when nothing is owed any more. */
   goOnWhenReady(): void
 }
 
-/** What one chunk gives rise to. Shared by all sessions: see `Outbox`. */
+/** Collects what the server is sent because of one chunk. One outbox serves all sessions: see `Outbox`. */
 const toServer = new Outbox()
 
-/** While a wait was cancelled in the midst of an extended batch, what is left of the batch is skipped, as Postgres would. */
+/** What is skipped after a wait for a server was cancelled: `one` request, or the rest of an extended batch up to its Sync, as in Postgres. */
 type Skipping = 'nothing' | 'one' | 'to-sync'
 
 export class Requests implements FrameSink, StatementsContext {
@@ -122,15 +122,15 @@ export class Requests implements FrameSink, StatementsContext {
   readonly #tracksStatements: boolean
   readonly #needs: ReturnType<typeof needsTable>
   #skipping: Skipping = 'nothing'
-  /** It has parsed a text that looks as if it resets settings. */
+  /** The client has parsed a statement whose text looks as if it resets settings. */
   #mayReset = false
-  /** The type of the frame that asked for a server. */
+  /** The type of the frame for which a server was last requested. */
   #askedWith = 0
-  /** What is left of the client's message at hand is dropped. */
+  /** The rest of the client's current message is dropped. */
   #dropsRest = false
   #chunk: Buffer | null = null
   #chunkEnd = 0
-  /** Only while slow queries are logged. */
+  /** Null unless slow queries are logged. */
   texts: QueryTexts | null = null
 
   constructor(listener: RequestsListener) {
@@ -148,7 +148,7 @@ export class Requests implements FrameSink, StatementsContext {
     return this.#listener.server as Server
   }
 
-  /** A message has been sent on in part. */
+  /** A message has been passed on only in part. */
   get isMidRequest(): boolean {
     return this.#frames.isMidFrame && !this.#dropsRest
   }
@@ -201,7 +201,7 @@ export class Requests implements FrameSink, StatementsContext {
           listener.answerOurselves(server)
           return isDone
         }
-        // Clients that came after a reload may be tracked.
+        // Statements of clients that log in after a reload may be tracked, and must not rely on this server's unnamed statement.
         server.statements.doubtUnnamed()
         break
       case FRONTEND.bind:
@@ -235,7 +235,7 @@ export class Requests implements FrameSink, StatementsContext {
     }
     const debt = REQUEST_DEBTS[type] as number
     if (debt !== 0) ledger.owe(debt, effect)
-    // With a Flush the answer may come before the Sync is sent.
+    // Not only at the Sync: after a Flush the answer to the Execute may come before the Sync is sent.
     if (this.#mayReset && (type === FRONTEND.execute || type === FRONTEND.sync)) listener.onMayReset()
     toServer.add(buffer, start, end)
     return true
@@ -251,7 +251,7 @@ export class Requests implements FrameSink, StatementsContext {
 
   pass(): void {}
 
-  /** What was recorded is sent once more, as it is to be understood now. */
+  /** Sends a recorded batch again, with its unnamed statement prepared for the present settings and tables. */
   sendAgain(requests: Buffer): void {
     this.statements.renewUnnamed()
     try {
@@ -279,7 +279,7 @@ export class Requests implements FrameSink, StatementsContext {
     this.fail(problem)
   }
 
-  // For the statements
+  // For `Statements`
 
   fail(problem: PoolerError): void {
     this.#drop()
@@ -326,15 +326,15 @@ export class Requests implements FrameSink, StatementsContext {
         return false
       }
       const name = deallocatedName(buffer.toString('utf8', start + HEADER_BYTES, end - 1))
-      // Within a COPY the server has nothing more to say before it.
+      // While a COPY is open, do not wait: the server sends nothing more until it has received this query.
       if (name !== null && ledger.copy !== 'open' && this.statements.knows(name)) {
         if (ledger.isBatchOpen ? ledger.awaitsReady : !ledger.isClear || server.frames.isMidFrame) {
           this.goOnWhenReady()
           return false
         }
-        // In a failed transaction Postgres has the word.
+        // In a failed transaction Postgres itself must refuse the command.
         if (server.status !== STATUS_FAILED) {
-          // The server answers in its place.
+          // The server is sent a query of ours instead, and its ReadyForQuery answers this text.
           if (ledger.isBatchOpen) this.texts?.note(FRONTEND.query, buffer, start, end)
           return this.#deallocate(server, name)
         }
@@ -348,13 +348,16 @@ export class Requests implements FrameSink, StatementsContext {
     return true
   }
 
-  /** The client may reset settings with any batch from now on, since it keeps what it has parsed. */
+  /** Notes a Parse that may reset settings. The statement stays prepared, so from now on any batch may run it. */
   #noteResets(buffer: Buffer, nameStart: number, end: number): void {
     const nameEnd = textEnd(buffer, nameStart, end)
     if (nameEnd !== -1 && resetsSettings(buffer, nameEnd + 1, end)) this.#mayReset = true
   }
 
-  /** DEALLOCATE of a statement that was prepared by the protocol, and so has another name on the server: answered by us if it can be. */
+  /**
+   * Handles DEALLOCATE of a statement that was prepared by the protocol, and so has another name on the server: answers it here, unless it
+   * stands in a batch.
+   */
   #deallocate(server: Server, name: string): true {
     if (server.ledger.isBatchOpen) {
       this.statements.deallocateInBatch(name)
@@ -374,13 +377,13 @@ export class Requests implements FrameSink, StatementsContext {
   // Without a server
 
   #lease(type: number): boolean {
-    // It has been asked for already: what stood before this frame was dropped, and the frame is shown again.
+    // A server has been requested already: the frames before this one were dropped, and this one is shown again.
     if (this.#listener.session.state === 'waiting') return false
     this.#askedWith = type
     return this.#listener.lease()
   }
 
-  /** A message that needs no server: the end, what is left of a COPY, or what must not come now. */
+  /** Handles a message that needs no server: Terminate, a leftover, or a password message, which must not come now. */
   #withoutLease(type: number): boolean {
     this.#dropsRest = true
     if (type === FRONTEND.terminate) this.#listener.session.leave(CLOSE_REQUEST)
@@ -390,8 +393,8 @@ export class Requests implements FrameSink, StatementsContext {
   }
 
   /**
-   * The request that waits for a server is answered with an error: a batch is skipped up to its Sync, anything else is complete in
-   * itself. Returns which it is.
+   * Skips the request that waits for a server, because it is answered with an error. Returns whether that is a `batch`, which is skipped
+   * up to its Sync, or a request that is `whole` in itself.
    */
   skipAsked(): 'batch' | 'whole' {
     const isBatch =
@@ -402,7 +405,7 @@ export class Requests implements FrameSink, StatementsContext {
     return isBatch ? 'batch' : 'whole'
   }
 
-  /** What is left of a request that was answered with an error: itself, or a batch up to its Sync, which is answered by us. */
+  /** Drops what is left of a request that was answered with an error: one message, or a batch up to its Sync, which we answer. */
   #skip(type: number): true {
     if (this.#skipping === 'one') this.#skipping = 'nothing'
     else if (type === FRONTEND.sync) {
@@ -422,7 +425,7 @@ export class Requests implements FrameSink, StatementsContext {
   }
 }
 
-/** What is recorded of a batch with one statement: nothing that brings another one, and nothing behind its end. */
+/** Records a message of a batch. Stops recording at a message that brings in another statement, or that follows the batch's Sync. */
 function record(recording: Recording, type: number, buffer: Buffer, start: number, end: number): void {
   if (recording.state === 'complete' || IS_RECORDED[type] === 0) {
     recording.stop()
@@ -432,7 +435,7 @@ function record(recording: Recording, type: number, buffer: Buffer, start: numbe
   if (type === FRONTEND.sync) recording.complete()
 }
 
-/** By type byte. */
+/** By type byte: 1 if the message can be recorded. */
 const IS_RECORDED = new Uint8Array(256)
 
 for (const type of [FRONTEND.bind, FRONTEND.describe, FRONTEND.execute, FRONTEND.close, FRONTEND.sync, FRONTEND.flush])

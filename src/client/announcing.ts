@@ -1,15 +1,15 @@
 /**
- * Keeps a client that has changed tables from going on until all processes that serve its database know of it. So nobody who hears
- * of the change from that client can be told by another process what was true before.
+ * Makes a client that has changed tables wait until all processes that serve its database know of the change. Otherwise somebody who
+ * hears of the change from that client could still get from another process what was true before.
  */
 
 export class Announcing {
   #underWay = 0
-  /** The client has got its answer but for the end. */
+  /** The client waits: it has received its answer except for the ReadyForQuery. */
   #isAwaited = false
   readonly #onKnown: () => void
 
-  /** @param onKnown the client that waits can be told that its request is done */
+  /** @param onKnown called when the waiting client can be told that its request is done */
   constructor(onKnown: () => void) {
     this.#onKnown = onKnown
   }
@@ -18,12 +18,12 @@ export class Announcing {
     return this.#underWay > 0
   }
 
-  /** What the client sends has to wait. */
+  /** The client's messages have to wait. */
   get isAwaited(): boolean {
     return this.#isAwaited
   }
 
-  /** Others are being told. What it returns is to be called when all of them know. */
+  /** The other processes are being notified. Returns a function to call when all of them know. */
   begin(): () => void {
     this.#underWay++
     return () => {
@@ -34,7 +34,7 @@ export class Announcing {
     }
   }
 
-  /** The client waits, if it has to. Returns whether it does. */
+  /** Makes the client wait if a process does not know yet. Returns whether the client waits. */
   await(): boolean {
     if (this.isUnderWay) this.#isAwaited = true
     return this.#isAwaited

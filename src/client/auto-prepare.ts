@@ -1,6 +1,6 @@
 /**
- * Hot path: decides which unnamed statements servers keep, under names of ours, so that their next Parse costs nothing. The setting
- * is auto_prepare; what it is good for, and what not, stands in docs/auto-prepare.md.
+ * Hot path: decides which unnamed statements servers keep, under shared names, so that their next Parse costs nothing. The setting is
+ * auto_prepare; docs/auto-prepare.md describes what it is good for, and what not.
  */
 
 import type { Pool } from '../pool/pool.ts'
@@ -19,23 +19,23 @@ interface AutoPrepareSending extends Sending {
 }
 
 export class AutoPrepare {
-  /** As the setting was when the lease began. */
+  /** The setting when the lease began. */
   isOn = false
-  /** Of the text that was looked at last. */
+  /** The kind of the text that was looked at last. */
   kind: TextKind = 'other'
 
   leaseBegins({ autoPrepare, maxPreparedStatements }: Pool['settings']): void {
     this.isOn = autoPrepare && maxPreparedStatements > 0
   }
 
-  /** What all statements of a server may take; 0 is no limit. */
+  /** How many bytes all statements of one server may take; 0 is no limit. */
   capacityBytes({ autoPrepareMaxBytes }: Pool['settings']): number {
     return this.isOn ? autoPrepareMaxBytes : 0
   }
 
   /**
-   * A Parse of the unnamed statement with the bytes `start` to `end` (text, zero, parameter types): the server keeps it, or has it
-   * already, so that we answer. False if it has to go as it is.
+   * Handles a Parse of the unnamed statement with the bytes `start` to `end` (text, zero, parameter types): has the server keep it or, if
+   * the server has it already, answers the Parse. Returns false if the Parse has to be sent as it is.
    */
   parse(sending: AutoPrepareSending, unnamed: UnnamedStatement, buffer: Buffer, start: number, end: number): boolean {
     const { leased, pool } = sending
@@ -59,7 +59,7 @@ export class AutoPrepare {
     return true
   }
 
-  /** The shared statement for it, or null: then it has to go to the server as it is. */
+  /** Returns the shared statement for these bytes; null if the Parse has to be sent as it is. */
   #find({ pool, leased }: AutoPrepareSending, buffer: Buffer, start: number, end: number): Statement | null {
     if (end - start > MAX_AUTO_PREPARED_BYTES) {
       this.kind = textKind(buffer, start, start + MAX_AUTO_PREPARED_BYTES)
@@ -76,7 +76,7 @@ export class AutoPrepare {
     this.kind = known?.kind ?? textKind(buffer, start, textStop(buffer, start, end), hasStandardStrings)
     if (this.kind !== 'planned' || leased.unseen.areSet || !inFlight.isNothingOn(leased)) return null
     if (known !== null) return known
-    // What is asked for but once, as texts with their values in them are, would only push out what is asked for again.
+    // A text that is asked for only once, such as one with its values in it, would only push out texts that are asked for again.
     if (!statements.isAskedAgain(buffer, start, end)) return null
     return statements.intern(buffer, start, end, meaning, version, hasStandardStrings)
   }
@@ -84,7 +84,7 @@ export class AutoPrepare {
 
 const PARSED: Effect = { reply: PARSE_COMPLETE, undo: () => {} }
 
-/** The answer to a Parse that may be skipped. */
+/** Our answer to a Parse that Postgres may have skipped: if so, `dropped` is undone. */
 function parseComplete(dropped: Effect): Effect {
   return { reply: PARSE_COMPLETE, undo: (wasSkipped, batch) => dropped.undo(wasSkipped, batch) }
 }

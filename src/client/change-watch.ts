@@ -1,6 +1,6 @@
 /**
- * Hot path: tells by the texts of one client's requests what they may change on its server that decides what later texts mean. The
- * server's books of that are `InFlight`, for what it reports in the end, and `UnseenSettings`, for what it does not.
+ * Hot path: tells from the texts of one client's requests whether they may change what later texts mean on its server. The server's
+ * records of such changes are `InFlight`, for those that it reports in the end, and `UnseenSettings`, for those that it does not.
  */
 
 import type { Effect } from '../server/ledger.ts'
@@ -17,12 +17,12 @@ import { TEMPORARY } from './schema-watch.ts'
 import type { UnnamedStatement } from './unnamed-statement.ts'
 
 export class ChangeWatch {
-  /** Names of statements of the server's own that set something unseen; null until there is one. */
+  /** Statements that servers know by the client's own names and that set something unreported, with their kinds; null until there is one. */
   #setters: Map<string, TextKind> | null = null
-  /** The batch (see `Ledger.batch`) in which what makes a temporary table was bound to the unnamed portal; -1 for none. */
+  /** The batch (see `Ledger.batch`) in which a statement that makes a temporary table was bound to the unnamed portal; -1 for none. */
   #temporaryBatch = -1
 
-  /** A statement with this text is being parsed under a name that the server is given as it is. */
+  /** A statement with this text is being parsed under the client's own name, which the server is given as it is. */
   named(name: string, buffer: Buffer, start: number, end: number): void {
     if (!beginsLikeChange(buffer, start, end)) return
     const kind = settingKind(buffer, start, end)
@@ -44,9 +44,9 @@ export class ChangeWatch {
   }
 
   /**
-   * What is run with an unnamed statement that is the client's alone. To read all of it is worth it only where much depends on it.
+   * Returns the kind of an unnamed statement that is not shared. Reads all of its text only where much depends on the answer; else `other`.
    *
-   * @param isLikely what texts mean is likely to be asked for
+   * @param isLikely it is likely to matter what later texts mean
    */
   kindOfUnnamed(unnamed: UnnamedStatement | null, { ledger }: Server, isLikely: boolean): TextKind {
     if (unnamed === null) return 'other'
@@ -54,12 +54,12 @@ export class ChangeWatch {
     return isTold ? unnamed.kind : 'other'
   }
 
-  /** A lease begins, and nothing is unanswered. */
+  /** A lease begins, and the server owes nothing. */
   leaseBegins(): void {
     this.#temporaryBatch = -1
   }
 
-  /** A statement is being bound to a portal; it is null if it is not kept. */
+  /** A statement is being bound to a portal. It is null if its text is not kept. */
   bound(
     kind: TextKind,
     statement: { readonly text: string | null } | null,
@@ -71,13 +71,13 @@ export class ChangeWatch {
     if (setsUnseen(kind)) server.unseen.add(kind, statement?.text ?? null, server)
   }
 
-  /** A portal is being executed. Returns what hangs on that. */
+  /** A portal is being executed. Returns the effect to attach to the debt. */
   executed(isPortalNamed: boolean, { inFlight, ledger }: Server): Effect | null {
     inFlight.executed(isPortalNamed, ledger)
     return !isPortalNamed && this.#temporaryBatch === ledger.batch ? TEMPORARY : null
   }
 
-  /** A simple query is being sent, as much of it as there is from `start` to `end`. */
+  /** A simple query is being sent, of which the bytes from `start` to `end` are there. */
   queried(buffer: Buffer, start: number, end: number, isWhole: boolean, isLikely: boolean, server: Server): void {
     const { inFlight, unseen, ledger } = server
     if (isWhole && onlyBegins(buffer, start, end)) {
@@ -89,12 +89,12 @@ export class ChangeWatch {
     if (setsUnseen(kind)) unseen.add(kind, isWhole ? buffer.toString('latin1', start, end) : null, server)
   }
 
-  /** How much of a simple query has to be there to tell what it sets, as far as what there is from `start` to `end` says. */
+  /** Returns how many bytes of a simple query must be there to tell what it sets, judged by the bytes from `start` to `end`. */
   queryToldBy(buffer: Buffer, start: number, end: number, isLikely: boolean): number {
     return isLikely || beginsLikeChange(buffer, start, end) ? MAX_SETTING_BYTES : 0
   }
 
-  /** A function is being called, which may be set_config. */
+  /** A function is being called. It may be set_config. */
   called({ inFlight, ledger }: Server): void {
     inFlight.add('other', ledger)
   }

@@ -1,4 +1,4 @@
-/** Hot path: a DEALLOCATE that a client sends by the extended protocol, of a statement that has another name on servers. */
+/** Hot path: a DEALLOCATE that a client sends by the extended protocol, for a statement that has another name on servers. */
 
 import { DEBT, type Effect } from '../server/ledger.ts'
 import { deallocatedName, mayDeallocate } from '../sql/deallocate.ts'
@@ -9,12 +9,12 @@ import { keyOf, type StatementNames } from './statement-names.ts'
 const PARSE_DEALLOCATE = encodeParse('', DEALLOCATE_DOOMED)
 
 /**
- * An unnamed statement is being parsed, with the text from `start` on. If that drops a statement of the client's, which others may use
- * too, the server gets one to drop in its place, so that each reply is the one that is due; psycopg 3 drops its statements like that.
- * Returns false if the Parse has to go as it is.
+ * Handles the Parse of an unnamed statement if its text, from `start` on, drops a statement of the client's. Other clients may use that
+ * one too, so the server is given a statement to drop in its place, and each reply is the one that is due. psycopg 3 drops its statements
+ * like that. Returns false if the Parse has to be sent as it is.
  *
- * @param length of all of the message
- * @param dropped hangs on the Parse
+ * @param length of the whole message
+ * @param dropped the effect of the Parse, which is undone with it
  */
 export function parseDeallocate(
   sending: Sending,

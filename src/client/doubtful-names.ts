@@ -1,21 +1,21 @@
-/** Hot path: which statement names of one client mean something that is not known before the server has answered. */
+/** Hot path: tells for which statement names of one client it is not known, until the server has answered, what they stand for. */
 
 import type { Ledger } from '../server/ledger.ts'
 
-/** How many names that were given or taken away during a lease are noted one by one. */
+/** How many names that are given or taken away during a lease are noted one by one. */
 const MAX_CHANGES = 1_000
 
 export class DoubtfulNames {
-  /** Names that were given or taken away during this lease, each with the last batch in which that was: see `Ledger.batch`. */
+  /** Names that were given or taken away during this lease, each with the last batch in which that happened: see `Ledger.batch`. */
   #changes: Map<string, number> | null = null
-  /** The last batch of those whose names were too many to be noted one by one; -1 for none. */
+  /** The last batch whose names are not in `#changes` any more, because there were too many; -1 for none. */
   #manyChangesBatch = -1
-  /** How many ReadyForQuery will have come when a query that drops all statements has been answered (see `Ledger.readies`); else -1. */
+  /** How many ReadyForQuery will have come when a query that drops all statements has been answered (see `Ledger.readies`); -1 for none. */
   #dropQuery = -1
-  /** The last batch in which a statement was bound that does so; else -1. */
+  /** The last batch in which a statement was bound that drops all statements; -1 for none. */
   #dropBatch = -1
 
-  /** A lease begins, and nothing is unanswered. */
+  /** A lease begins, and the server owes nothing. */
   leaseBegins(): void {
     this.#dropQuery = -1
     this.#dropBatch = -1
@@ -23,7 +23,7 @@ export class DoubtfulNames {
     this.#changes = null
   }
 
-  /** The name is given or taken away by what is being sent. */
+  /** The message that is being sent gives this name to a statement, or takes it away. */
   note(name: string, { batch }: Ledger): void {
     this.#changes ??= new Map()
     if (this.#changes.size >= MAX_CHANGES) {
@@ -35,8 +35,8 @@ export class DoubtfulNames {
   }
 
   /**
-   * Whether the name stands for something, and for what, is known only when an earlier batch has been answered, since it may have
-   * failed, and what it did to the name was skipped.
+   * Returns true if it is not known yet whether the name stands for a statement, and for which one: an earlier batch that changed it is not
+   * answered yet, and may have failed, so that the change was skipped.
    */
   has(name: string, ledger: Ledger): boolean {
     if (this.hasAll(ledger)) return true
@@ -56,7 +56,7 @@ export class DoubtfulNames {
     this.#dropBatch = ledger.batch
   }
 
-  /** A command that drops them has not been answered yet, and nothing that names one is sent until then. */
+  /** A command that drops all statements has not been answered yet. Until then no message that names a statement is sent. */
   hasAll(ledger: Ledger): boolean {
     if (this.#dropQuery < 0 && this.#dropBatch < 0) return false
     if (ledger.isEmpty || ledger.haveCome(this.#dropQuery)) this.#dropQuery = -1
@@ -64,7 +64,7 @@ export class DoubtfulNames {
     return this.#dropQuery >= 0 || this.#dropBatch >= 0
   }
 
-  /** Such a command stands in the batch that is being sent. */
+  /** A statement that drops all statements has been bound in the batch that is being sent. */
   isDropInBatch(ledger: Ledger): boolean {
     return this.#dropBatch === ledger.batch
   }

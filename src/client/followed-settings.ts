@@ -5,14 +5,14 @@ import { type Change, changesBetween, Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 
 export class FollowedSettings {
-  /** What the client means its settings to be. */
+  /** The settings that the client expects to have. */
   profile: Profile
   readonly #pool: Pool
   /** What it asked for at login. */
   readonly #first: Profile
   /**
-   * What was reported since the last request was answered in letters that are not ASCII. Whether a change of encoding was reported
-   * before or behind that, what comes in front of one ReadyForQuery is all in the new one.
+   * Values that are not ASCII, as they were reported since the last request was answered. They may have to be decoded again: if
+   * client_encoding is changed, all that is reported in front of one ReadyForQuery is in the new encoding, even in front of that change.
    */
   #reportedRaw: Map<number, string> | null = null
 
@@ -26,7 +26,7 @@ export class FollowedSettings {
     return this.wishes.length > 0
   }
 
-  /** What the client asked for at login where that is not the server's default anyway; in the order in which it is to be set. */
+  /** The settings that the client asked for at login and that are not the server's defaults anyway, in the order in which to set them. */
   get wishes(): readonly Change[] {
     const { welcome, options } = this.#pool
     const defaults = Profile.of(options.tracked.names.map((name) => welcome?.get(name) ?? null))
@@ -58,7 +58,7 @@ export class FollowedSettings {
     this.#reportedRaw = null
   }
 
-  /** What the client asked for at login is what the server has again, unless it has set something else itself. */
+  /** The server has the settings again that the client asked for at login, except for those that the client has set itself since. */
   onRestored(server: Server): void {
     server.settings.restored(this.#first.extras)
     this.profile = server.profile

@@ -1,4 +1,4 @@
-/** Hot path: sees to it that a server has the statement that is named by what is sent to it next. */
+/** Hot path: makes sure that a server has the statement that the next message names. */
 
 import type { Pool } from '../pool/pool.ts'
 import { DEBT, type Effect, SWALLOW } from '../server/ledger.ts'
@@ -14,17 +14,17 @@ const VAIN = `${SHARED_PREFIX}vain`
 const CLOSE_VAIN = encodeCloseStatement(VAIN)
 
 const DOOMED = `${SHARED_PREFIX}doomed`
-/** Makes a statement, after what may be left of the last one. */
+/** Makes a statement of this name, after closing the last one, which may still be there. */
 const MAKE_DOOMED = Buffer.concat([encodeCloseStatement(DOOMED), encodeParse(DOOMED, Buffer.from('\0\0\0'))])
-/** What the client's unnamed statement is then: it drops that one. */
+/** Parse body of the client's unnamed statement in this case: it drops that statement. */
 export const DEALLOCATE_DOOMED = Buffer.from(`deallocate ${DOOMED}\0\0\0`)
 /** The same as a simple query. */
 export const QUERY_DEALLOCATE_DOOMED = encodeQuery(`deallocate ${DOOMED}`)
 
-/** How many small statements make way at once for a large one. */
+/** How many small statements are closed at once to make room for a large one. */
 const MAX_CLOSED = 32
 
-/** Where something is sent. */
+/** The leased server, and the outbox to it. */
 export interface Sending {
   readonly pool: Pick<Pool, 'settings' | 'counters'>
   /** Only while a lease is held. */
@@ -33,16 +33,16 @@ export interface Sending {
 }
 
 /**
- * Sends a Parse in place of the client's own, after a Close of what must make way for it.
+ * Sends a Parse of the shared statement in place of the client's own, after a Close of what must make room for it.
  *
- * @param capacityBytes what all statements of the server may take; 0 is no limit
- * @param effect hangs on the client's Parse
+ * @param capacityBytes how many bytes all statements of the server may take; 0 is no limit
+ * @param effect the effect of the client's Parse
  */
 export function prepare(sending: Sending, statement: Statement, capacityBytes: number, effect: Effect): void {
   sendParse(sending, statement, capacityBytes, false, effect)
 }
 
-/** The same, without the client's having asked for it just now: it does not see the answer. */
+/** The same if the client has not sent a Parse now: it does not see the answer. */
 export function prepareUnasked(sending: Sending, statement: Statement, capacityBytes: number): void {
   sendParse(sending, statement, capacityBytes, true, null)
 }
@@ -64,7 +64,7 @@ function sendParse(
   toServer.addAll(encodeParse(statement.name.toString('latin1'), statement.body))
 }
 
-/** Closes one if another does not fit in; and a second one where a reload has made them too many, so that they become fewer. */
+/** Closes a statement if another one does not fit; and a second one if a reload has lowered the limit, so that there are fewer each time. */
 function makeRoom(sending: Sending, capacityBytes: number, bytes: number): void {
   const { leased, pool } = sending
   const { maxPreparedStatements } = pool.settings
@@ -87,7 +87,7 @@ function close({ leased, toServer }: Sending, statement: Statement): void {
   toServer.addAll(encodeCloseStatement(statement.name.toString('latin1')))
 }
 
-/** The server must have this client's unnamed statement, or none: another client's must not be run for it. */
+/** Makes sure that the server has this client's unnamed statement, or none: another client's must not be run for this one. */
 export function ensureUnnamed(sending: Sending, unnamed: UnnamedStatement | null): void {
   const { leased, toServer, pool } = sending
   const { statements, ledger } = leased
@@ -96,7 +96,7 @@ export function ensureUnnamed(sending: Sending, unnamed: UnnamedStatement | null
   if (unnamed !== null && body !== null) {
     pool.counters.serverParses++
     if (body.equals(DEALLOCATE_DOOMED)) makeDoomed(sending)
-    // Unlike a Parse of the client's own, it takes nothing away from the client if it fails.
+    // Unlike a Parse of the client's own, this one takes nothing away from the client if it fails.
     ledger.owe(DEBT.parse | SWALLOW, statements.unnamedDoubt)
     toServer.addAll(encodeParse('', body))
     statements.unnamedSent(unnamed.token, unnamed.serial, ledger)
@@ -106,14 +106,14 @@ export function ensureUnnamed(sending: Sending, unnamed: UnnamedStatement | null
   }
 }
 
-/** The server gets a statement for the client's DEALLOCATE to drop. */
+/** Gives the server a statement for the client's DEALLOCATE to drop. */
 export function makeDoomed({ leased: { ledger }, toServer }: Sending): void {
   ledger.owe(DEBT.close | SWALLOW)
   ledger.owe(DEBT.parse | SWALLOW)
   toServer.addAll(MAKE_DOOMED)
 }
 
-/** The server has a look at a text that it is not to keep: what it says against it is told to the client. */
+/** Has the server parse a text that it is not to keep. If it refuses the text, the client gets that error. */
 export function parseInVain({ leased: { ledger }, toServer }: Sending, body: Buffer): void {
   ledger.owe(DEBT.close | SWALLOW)
   ledger.owe(DEBT.parse | SWALLOW)

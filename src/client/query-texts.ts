@@ -1,24 +1,24 @@
-/** What a client's unanswered requests ask for, in order; kept only while slow queries are logged. */
+/** The texts of a client's unanswered requests, in order. Kept only while slow queries are logged. */
 
 import { HEADER_BYTES } from '../wire/frames.ts'
 import { textEnd } from '../wire/frontend.ts'
 import { FRONTEND } from '../wire/types.ts'
 
-/** What is kept of a text. */
+/** How much of a text is kept. */
 const MAX_TEXT_BYTES = 4 * 1024
 
 export class QueryTexts {
   /** One for each ReadyForQuery that is owed, and one for the batch that is not synced yet. */
   readonly #texts: string[] = []
   #isBatchNamed = false
-  /** The text of a statement of the client's; null if it is not known here. */
+  /** Returns the text of one of the client's statements; null if it is not known here. */
   readonly #textOf: (name: string) => string | null
 
   constructor(textOf: (name: string) => string | null) {
     this.#textOf = textOf
   }
 
-  /** A message was sent; of a large one as much as had come. */
+  /** A message was sent. Of a large one, the part that has come lies between `start` and `end`. */
   note(type: number, buffer: Buffer, start: number, end: number): void {
     const from = start + HEADER_BYTES
     switch (type) {
@@ -29,7 +29,7 @@ export class QueryTexts {
         this.#texts.push('(function call)')
         break
       case FRONTEND.parse:
-        // Behind the name.
+        // The text follows the name.
         this.#nameBatch(() => readText(buffer, textEnd(buffer, from, end) + 1, end))
         break
       case FRONTEND.bind:
@@ -41,15 +41,15 @@ export class QueryTexts {
     }
   }
 
-  /** What was answered. The first statement of a batch stands for all of it. */
+  /** Returns the text of what was answered: for a batch, that of its first statement. */
   answered(isLast: boolean): string {
     const text = this.#texts.shift() ?? ''
-    // A Sync during COPY is not answered: whatever is left then belongs to nothing that will be.
+    // A Sync during COPY gets no answer. Texts that are left when nothing is owed any more belong to requests like that.
     if (isLast) this.drop()
     return text
   }
 
-  /** So many queries are skipped behind a failure in the batch that is answered next, and will not be answered. */
+  /** That many queries are skipped after a failure in the batch that is answered next, and will not be answered. */
   skipped(queries: number): void {
     this.#texts.splice(1, queries)
   }

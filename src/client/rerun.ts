@@ -1,6 +1,6 @@
 /**
- * Sends a batch again whose first request was refused for a reason that is none of the client's: its plan is out of date, or somebody
- * has dropped a statement of ours. Nothing of the batch has happened then, and nothing was told of it.
+ * Sends a batch again whose first request was refused for a reason that is not the client's fault: the plan is out of date, or somebody
+ * has dropped a shared statement. Nothing of the batch has been executed then, and the client has received no answer to it.
  */
 
 import { DEBT, SWALLOW } from '../server/ledger.ts'
@@ -14,17 +14,17 @@ type RerunState = 'none' | 'awaited' | 'running'
 export class Rerun {
   #state: RerunState = 'none'
 
-  /** The server skips what is left of the batch; until it is ready nothing else is sent. */
+  /** The server skips the rest of the batch; nothing else is sent until it is ready. */
   get isAwaited(): boolean {
     return this.#state === 'awaited'
   }
 
-  /** What is sent is no request of the client's just now. */
+  /** The requests that are being sent are the recorded batch, not new ones of the client's. */
   get isRunning(): boolean {
     return this.#state === 'running'
   }
 
-  /** The first request of what was recorded has failed. Returns whether it will be sent again. */
+  /** The first request of the recorded batch has failed. Returns whether the batch will be sent again. */
   begin(server: Server, notice: Notice): boolean {
     const { recording, ledger, statements } = server
     if (isUnknownName(notice)) {
@@ -41,7 +41,7 @@ export class Rerun {
     return true
   }
 
-  /** The server is ready. */
+  /** The server is ready: sends the batch again. */
   run(server: Server, send: (requests: Buffer) => void): void {
     this.#state = 'running'
     try {

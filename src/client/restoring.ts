@@ -1,6 +1,6 @@
 /**
- * Puts back what a client asked for at login after it has reset settings. A direct connection goes back to that by itself; a server
- * goes back to its own defaults, since what a client asks for is set on it later.
+ * Puts back the settings that a client asked for at login after it has reset settings. On a direct connection a reset goes back to those
+ * by itself; on a server it goes back to the server's own defaults, since the client's settings are set on it only after its login.
  */
 
 import { invariant } from '../base/invariant.ts'
@@ -12,35 +12,35 @@ import { STATUS_IDLE } from '../wire/backend.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { FollowedSettings } from './followed-settings.ts'
 
-/** How often it is tried, where what was meant for the client's own requests (a cancel, a timeout) may have hit it. */
+/** How often restoring is tried if a cancel or a timeout that was meant for the client's own requests may have hit it. */
 const MAX_TRIES = 3
 
 type RestoringState = 'none' | 'expected' | 'seen' | 'noticed' | 'due' | 'running' | 'abandoned'
 
 const MOVES: Record<RestoringState, readonly RestoringState[]> = {
   none: ['expected', 'noticed'],
-  /** A request has been sent whose text looks as if it resets settings. What comes behind it is held back until it is answered. */
+  /** A request has been sent whose text looks as if it resets settings. The client's next messages are held back until it is answered. */
   expected: ['none', 'seen'],
-  /** It has reset or set some. */
+  /** That request has reset or set some. */
   seen: ['noticed', 'due'],
   /** Settings have been reset; the server is still busy, or within a transaction. */
   noticed: ['due'],
-  /** Nothing of the client's is under way. What it sends is held back from here. */
+  /** Nothing of the client's is under way. From here on its messages are held back. */
   due: ['running'],
   running: ['none', 'due', 'abandoned'],
-  /** The client has gone meanwhile. */
+  /** The client has left while it was running. */
   abandoned: ['none'],
 }
 
-/** Whoever holds the server. */
+/** The relay that holds the server. */
 export interface RestoringListener extends Tenant {
-  /** What the client is to be told; nothing else is being said to it. */
+  /** Passes a message of the server's on to the client, which is being sent nothing else at that time. */
   tell(buffer: Buffer, start: number, end: number): void
-  /** The client has its settings, and is to be told that its request is done. */
+  /** The client has its settings back: it can be told that its request is done. */
   onRestored(server: Server): void
-  /** The client has gone meanwhile. */
+  /** Restoring is over, and the client has left meanwhile. */
   onAbandoned(server: Server): void
-  /** Postgres does not take them any more. */
+  /** Postgres does not accept the settings any more. */
   onNotRestored(notice: Notice): void
 }
 
@@ -55,7 +55,7 @@ export class Restoring {
     this.#listener = listener
   }
 
-  /** The client is told that a request is done when it has its settings back, so that it sees nothing of all this. */
+  /** The ReadyForQuery is withheld until the client has its settings back, so that it notices nothing of all this. */
   get withholdsReady(): boolean {
     return this.#state === 'seen' || this.#state === 'noticed'
   }
@@ -64,28 +64,28 @@ export class Restoring {
     return this.#state === 'due'
   }
 
-  /** The server is not to be given back. */
+  /** The server must not be given back now. */
   get keepsServer(): boolean {
     return this.#awaitsAnswer || this.isDue || this.#state === 'running'
   }
 
-  /** What the client sends has to wait; unless the server waits for it: for the data of a COPY, or the Sync behind a failure. */
+  /** The client's messages have to wait; unless the server waits for them: for COPY data, or for the Sync after a failure. */
   holdsClient({ awaitsReady, copy }: Pick<Ledger, 'awaitsReady' | 'copy'>): boolean {
     if (this.#awaitsAnswer) return awaitsReady && (copy === 'none' || copy === 'ended')
     return this.isDue || this.#state === 'running'
   }
 
-  /** To what may reset settings. */
+  /** The request that may reset settings is not answered yet. */
   get #awaitsAnswer(): boolean {
     return this.#state === 'expected' || this.#state === 'seen'
   }
 
-  /** The last request that was sent may reset settings. */
+  /** The request that was sent last may reset settings. */
   expect(): void {
     if (this.#state === 'none') this.#enter('expected')
   }
 
-  /** SET has run. SET x TO DEFAULT is a reset, but only its text tells. */
+  /** SET has run. SET x TO DEFAULT is a reset, but its tag does not say so. */
   onSet(): void {
     if (this.#state === 'expected') this.#enter('seen')
   }
@@ -96,7 +96,7 @@ export class Restoring {
     else this.onSet()
   }
 
-  /** A request has been answered. Returns whether the client may be told so, and not only when its settings are back. */
+  /** A request has been answered. Returns whether the client may be told so now; if not, it is told when its settings are back. */
   onReady(server: Server, status: number): boolean {
     if (this.#state === 'expected') {
       if (server.ledger.isEmpty) this.#enter('none')
@@ -107,12 +107,12 @@ export class Restoring {
     return !this.isDue
   }
 
-  /** The server is clean. */
+  /** Restores the settings on the server, which is clean. */
   start(server: Server): void {
     this.#enter('running')
     this.#tries++
     server.restore(restoringSql(this.#settings.wishes), {
-      // Settings that are reported, notices and notifications: all that is said now is the client's.
+      // Reported settings, notices and notifications: all of them are for the client.
       heard: (buffer, start, end) => {
         if (this.#state === 'running') this.#listener.tell(buffer, start, end)
       },
@@ -123,7 +123,7 @@ export class Restoring {
     })
   }
 
-  /** The client is gone. Returns whether its server is busy here, and given back afterwards. */
+  /** The client has left. Returns whether restoring still runs on its server, which is then given back afterwards. */
   abandon(): boolean {
     if (this.#state !== 'running') return false
     this.#enter('abandoned')
@@ -132,7 +132,7 @@ export class Restoring {
 
   #done(server: Server, error: Notice | null): void {
     server.lend(this.#listener)
-    // Whether or not the client is still there, the server has them.
+    // The server has the settings, whether or not the client is still there.
     if (error === null) this.#settings.onRestored(server)
     if (this.#state === 'abandoned') {
       this.#enter('none')

@@ -1,4 +1,4 @@
-/** Hot path: what clients were told of the rows of a statement that they share, and whether a server still has such rows for it. */
+/** Hot path: what clients were told about the rows of a statement that they share, and whether a server still has such rows for it. */
 
 import { DEBT, type Effect, SWALLOW } from '../server/ledger.ts'
 import type { Statement } from '../server/statement-registry.ts'
@@ -6,11 +6,11 @@ import { encodeDescribeStatement, FLUSH } from '../wire/frontend.ts'
 import { prepareUnasked, type Sending } from './preparing.ts'
 
 interface ShapeSending extends Sending {
-  /** What was held back can be shown again. */
+  /** The frame that was held back can be shown again. */
   goOnSoon(): void
 }
 
-/** Hangs on a Describe of the statement that a client is told the answer to. */
+/** The effect of a Describe whose answer goes to a client: notes what the client is told about the rows. */
 export function learnsShape(statement: Statement): Effect {
   return {
     reply: null,
@@ -22,9 +22,9 @@ export function learnsShape(statement: Statement): Effect {
 }
 
 /**
- * Tables have changed since clients were told of the statement's rows, and one that will read rows by that must not get others. Postgres
- * refuses to run a plan whose rows have changed, but a server that prepares the statement only now has nothing to compare with. So it is
- * `asked` what the rows are first; ask again when that has been answered.
+ * Tells whether the server's rows for a statement are still those that clients were told, after tables have changed: a client that reads
+ * rows by the old description must not get others. Postgres refuses to run a plan whose rows have changed, but a server that prepares the
+ * statement only now has nothing to compare with. Such a server is `asked` first what the rows are; call again when it has answered.
  */
 export function compareShape(
   sending: ShapeSending,

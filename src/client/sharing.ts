@@ -1,6 +1,6 @@
 /**
- * Hot path: which of the statements that servers keep stands for a client's text. Clients share one if they have the same settings; where
- * those are not known, what is prepared is nobody else's.
+ * Hot path: finds the shared statement for a client's text. Clients share one if they have the same settings; where the settings are not
+ * known, the client gets a statement that nobody else is given.
  */
 
 import type { Pool } from '../pool/pool.ts'
@@ -12,15 +12,16 @@ interface SharingContext {
   readonly leased: Pick<Server, 'context' | 'inFlight' | 'ledger' | 'profile' | 'statements' | 'unseen'>
 }
 
-/** That for a text (with a zero, and parameter types) in bytes `start` to `end`, as it is understood now. */
+/** Returns the statement for bytes `start` to `end` (text, zero, parameter types), for the present settings and tables. */
 export function sharedFor(context: SharingContext, buffer: Buffer, start: number, end: number): Statement {
   return made(context, buffer, start, end, meaningNow(context), context.leased.statements.version)
 }
 
 /**
- * That for a text that is about to be run: another one if it would be prepared under other settings than those that it is shared for.
- * They may be changed by what is on its way, or have been by what is not reported: nobody else must then be given it, until it is
- * prepared elsewhere; or else it is better to wait.
+ * Returns the statement to use for one that is about to be run: the same, or another one if it would be prepared now under other settings
+ * than those that it is shared for. The settings may be about to change because of requests on their way, or may have changed without being
+ * reported. Where they are unknown, the result is a statement that nobody else is given, until it is prepared on another server; or
+ * `in doubt` if they will be known when what was sent has been answered, which is worth waiting for.
  */
 export function asPrepared(context: SharingContext, statement: Statement): Statement | 'in doubt' {
   const { leased } = context
@@ -28,19 +29,19 @@ export function asPrepared(context: SharingContext, statement: Statement): State
   if (awaitsSettings(context)) return 'in doubt'
   const meaning = meaningNow(context)
   if (statement.meaning === meaning) return statement
-  // As old as it was, and with what the client was told of its rows.
+  // It keeps the version, and what the client was told about its rows.
   const { body, version, shape } = statement
   const other = made(context, body, 0, body.length, meaning, version)
   other.shape ??= shape
   return other
 }
 
-/** The settings are not known, and will be when what was sent has been answered. */
+/** The settings are not known now, but will be when what was sent has been answered. */
 export function awaitsSettings({ leased: { inFlight, ledger } }: SharingContext): boolean {
   return !inFlight.areSettingsKnown(ledger) && inFlight.areSettingsComing(ledger)
 }
 
-/** What decides, besides its text, what a statement means that is prepared now; null if that is not known. */
+/** Returns what decides, besides its text, what a statement that is prepared now means; null if that is not known. */
 function meaningNow({ leased: { inFlight, unseen, ledger, profile, context } }: SharingContext): string | null {
   if (!inFlight.areSettingsKnown(ledger) || unseen.words === null) return null
   return profile.meaning(context.tracked) + unseen.words

@@ -1,4 +1,4 @@
-/** Hot path: what the names stand for that one client has given to prepared statements; they mean nothing to servers. */
+/** Hot path: the names that one client has given to prepared statements, and what they stand for. Servers do not know these names. */
 
 import type { Effect, Ledger } from '../server/ledger.ts'
 import type { Statement, StatementRegistry } from '../server/statement-registry.ts'
@@ -12,11 +12,11 @@ interface Named {
   isVoid: boolean
 }
 
-/** Notes are made when the message is sent and taken back if it fails (`Effect`). Names are as `keyOf` writes them. */
+/** Changes are noted when the message is sent, and undone if it fails or is skipped (`Effect`). Names are as `keyOf` writes them. */
 export class StatementNames {
   readonly #registry: StatementRegistry
   #names: Map<string, Named> | null = null
-  /** What they take, as MAX_CLIENT_STATEMENTS_BYTES counts. */
+  /** The size of all of them, counted as for MAX_CLIENT_STATEMENTS_BYTES. */
   #bytes = 0
   readonly doubtful = new DoubtfulNames()
 
@@ -36,12 +36,12 @@ export class StatementNames {
     return this.#names?.get(name)?.statement ?? null
   }
 
-  /** Whether a statement of so many bytes may be given this name too. */
+  /** Whether there is room for one more statement, with this name and that many bytes. */
   hasRoomFor(name: string, bytes: number): boolean {
     return this.#bytes + name.length + bytes + STATEMENT_BYTES <= MAX_CLIENT_STATEMENTS_BYTES
   }
 
-  /** A free name is given by a Parse. What is returned hangs on that. */
+  /** A Parse gives this free name to a statement. Returns the effect of that Parse. */
   give(name: string, statement: Statement, ledger: Ledger, reply: Buffer | null): Effect {
     const named = { statement, isVoid: false }
     this.#add(name, named)
@@ -50,13 +50,13 @@ export class StatementNames {
       reply,
       undo: () => {
         named.isVoid = true
-        // A later batch may have given the name to another one.
+        // A later batch may have given the name to another statement.
         if (this.#names?.get(name) === named) this.drop(name)
       },
     }
   }
 
-  /** It is taken away by a message. What is returned hangs on that; null if it stands for nothing. */
+  /** A message takes the name away. Returns the effect of that message; null if the name stands for nothing. */
   take(name: string, ledger: Ledger, reply: Buffer | null, alsoUndo: Effect | null): Effect | null {
     const named = this.#names?.get(name)
     if (!named) return null
@@ -71,7 +71,7 @@ export class StatementNames {
     }
   }
 
-  /** It stands for nothing any more, whatever becomes of what is being sent. */
+  /** The name stands for nothing any more, whatever becomes of the message that is being sent. */
   drop(name: string): void {
     const named = this.#names?.get(name)
     if (!named) return
@@ -80,7 +80,7 @@ export class StatementNames {
     this.#registry.letGo(named.statement)
   }
 
-  /** It stands for the same text as it is understood now; and for nothing as before if its Parse fails. */
+  /** Replaces the statement by one with the same text. If the Parse that gave the name fails, the name stands for nothing, as before. */
   renew(name: string, statement: Statement): void {
     const named = this.#names?.get(name)
     if (!named) return
@@ -90,7 +90,7 @@ export class StatementNames {
     named.statement = statement
   }
 
-  /** The name of the statement that servers know by this one of ours; null if it has none. */
+  /** Returns the client's name of the statement with this shared name; null if it has none. */
   nameOf(sharedName: string): string | null {
     for (const [name, { statement }] of this.#names ?? []) if (statement.name.toString() === sharedName) return name
     return null
@@ -110,13 +110,13 @@ export class StatementNames {
     this.#registry.hold(named.statement)
   }
 
-  /** It was not dropped after all; unless it is void, or all are forgotten, or the name has been given to another one. */
+  /** The name was not taken away after all: restores it, unless its statement is void, all names are forgotten, or the name is used again. */
   #bringBack(name: string, named: Named): void {
     if (!named.isVoid && this.#names && !this.#names.has(name)) this.#add(name, named)
   }
 }
 
-/** A name in SQL as it stands here: a letter for each byte of its UTF-8. */
+/** Returns the key of a name that stands in SQL: one letter for each byte of its UTF-8. */
 export function keyOf(name: string): string {
   return Buffer.from(name).toString('latin1')
 }

@@ -1,8 +1,10 @@
 /**
- * The prepared statements of one client in transaction and statement mode. Its names are its own; on servers the statements are
- * shared, under names of ours, and prepared where they are missing. Unknown and duplicate names become Postgres' own errors.
- * With auto_prepare the same is done for unnamed statements, in session mode too, where names are passed on as they are unless they
- * look like ours.
+ * The prepared statements of one client. In transaction and statement mode the client's names are known only here: on servers
+ * clients share the statements, under names of ours (shared names, `pgweir_…`), and a server that lacks one is sent its Parse first.
+ * Unknown and duplicate names result in Postgres' own errors.
+ *
+ * With auto_prepare unnamed statements are shared in the same way, in session mode too. In session mode names are passed on as they are,
+ * unless they look like shared names.
  *
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
  */
@@ -43,35 +45,35 @@ import { asPrepared, awaitsSettings, sharedFor } from './sharing.ts'
 import { keyOf, StatementNames } from './statement-names.ts'
 import { UnnamedStatement } from './unnamed-statement.ts'
 
-/** No statement has this name, on any server: to ask for it fails. */
+/** Always fails, since no server has a statement of this name. */
 const NEVER = encodeDescribeStatement(`${SHARED_PREFIX}never`)
 
-/** What the statements need of the relay at the moment. */
+/** What `Statements` needs from the relay. */
 export interface StatementsContext extends Sending {
   readonly pool: Pool
   readonly leased: Server
-  /** Shows the frame at hand again once so many of its bytes are there. */
+  /** Shows the current frame again once that many of its bytes are there. */
   demand(bytes: number): void
   /** The next message in the same chunk is a Describe of a portal. */
   isPortalDescribedNext(buffer: Buffer, frameEnd: number): boolean
-  /** What was held back (a frame that returned false without a demand) can be shown again. */
+  /** The frame that was held back (it returned false without a demand) can be shown again. */
   goOnSoon(): void
-  /** The same, when the next batch has been answered, or all that is owed. */
+  /** Shows the frame that was held back again at the next ReadyForQuery, or when nothing is owed any more. */
   goOnWhenReady(): void
-  /** The conversation cannot go on. */
+  /** Ends the session. */
   fail(problem: PoolerError): void
 }
 
 export class Statements {
   readonly #context: StatementsContext
-  /** Null until the client gives a name, or drops them all. */
+  /** Null until the client names a statement, or drops all statements. */
   #names: StatementNames | null = null
-  /** Null until the client has made one: many never do. */
+  /** Null until the client has prepared one; many never do. */
   #unnamed: UnnamedStatement | null = null
-  /** Null until it is on. */
+  /** Null until auto_prepare is on. */
   #auto: AutoPrepare | null = null
 
-  /** What was bound last, and to which portal, if nobody has been told of its rows yet. */
+  /** The statement that was bound last, and its portal, if it is not known yet what its rows look like. */
   #undescribed: Statement | null = null
   #undescribedPortal = ''
 
@@ -87,7 +89,7 @@ export class Statements {
     return this.#names?.size ?? 0
   }
 
-  /** A lease begins, and nothing is unanswered. */
+  /** A lease begins, and the server owes nothing. */
   leaseBegins(): void {
     const { settings } = this.#context.pool
     if (settings.autoPrepare) this.#auto ??= new AutoPrepare()
@@ -100,7 +102,7 @@ export class Statements {
     this.#names?.doubtful.leaseBegins()
   }
 
-  /** The server knows the statement by the client's own name. Not if that might be one of ours: another pgweir's names are just like them. */
+  /** Whether servers know the statement by the client's own name. Not if that looks like a shared name: another pgweir's look the same. */
   #passesOn(name: string): boolean {
     return this.#namesAre === 'passed on' && !name.startsWith(SHARED_PREFIX)
   }
@@ -110,12 +112,12 @@ export class Statements {
     return this.#names
   }
 
-  /** What all statements of a server may take; 0 is no limit. */
+  /** How many bytes all statements of one server may take; 0 is no limit. */
   #capacityBytes(): number {
     return this.#auto?.capacityBytes(this.#context.pool.settings) ?? 0
   }
 
-  /** Handles a Parse, or returns false to see more of it, or to see it again. */
+  /** Handles a Parse. Returns false if it has to be shown again: later, or once more of it is there. */
   parse(buffer: Buffer, start: number, end: number, length: number): boolean {
     const { leased, toServer, pool } = this.#context
     const nameEnd = textEnd(buffer, start + HEADER_BYTES, end)
@@ -148,7 +150,7 @@ export class Statements {
     return true
   }
 
-  /** Handles the Parse of an unnamed statement, which is all there unless it is too large to be kept. */
+  /** Handles the Parse of an unnamed statement. It is there as a whole unless it is too large to be kept. */
   #parseUnnamed(buffer: Buffer, start: number, end: number, length: number): void {
     const context = this.#context
     const { leased, toServer, pool } = context
@@ -174,7 +176,7 @@ export class Statements {
   #parseNamed(name: string, buffer: Buffer, start: number, end: number): void {
     const { leased, pool } = this.#context
     const names = this.#ownNames()
-    // In a transaction that has failed, or may have failed by then, only Postgres knows what it refuses, so it must see the Parse.
+    // In a transaction that has failed, or may have failed when the Parse arrives, only Postgres knows what it refuses: it must see the Parse.
     const isRefusable = leased.status === STATUS_FAILED || leased.ledger.awaitsReady
     if (names.has(name)) {
       if (isRefusable) parseInVain(this.#context, buffer.subarray(start, end))
@@ -196,7 +198,7 @@ export class Statements {
     }
   }
 
-  /** Handles a Bind, whose values may still be on their way; or returns false to be shown it again when more is known. */
+  /** Handles a Bind, whose values may still be on their way. Returns false if it has to be shown again when more is known. */
   bind(buffer: Buffer, start: number, end: number, length: number): boolean {
     const { leased, pool, toServer } = this.#context
     const nameStart = bindStatementStart(buffer, start, end)
@@ -208,7 +210,7 @@ export class Statements {
     if (statement === 'asked') return false
     const isUnnamed = nameStart === nameEnd
     this.#undescribed = statement?.shape === undefined ? statement : null
-    // Most have no name, and nothing is allocated for them.
+    // Most portals have no name, and nothing is allocated for those.
     const portalStart = start + HEADER_BYTES
     const isPortalNamed = nameStart - 1 > portalStart
     if (this.#undescribed)
@@ -247,8 +249,8 @@ export class Statements {
   }
 
   /**
-   * The statement to bind; null where the Bind can be sent as it is. If tables have changed since it was described, the server may be
-   * `asked` first what its rows are now.
+   * Returns the statement to bind; null if the Bind can be sent as it is. If tables have changed since the statement was described, the
+   * server may have to be `asked` first what the rows look like now.
    */
   #bindable(
     buffer: Buffer,
@@ -260,7 +262,8 @@ export class Statements {
     const statement = this.#resolve(buffer, nameStart, nameEnd)
     if (statement === null || typeof statement === 'string') return statement
     if (!context.leased.statements.isOutdated(statement)) return statement
-    // A client that will read the rows' description anew may just as well get a new one, unless it says how many columns there are.
+    // A client that has no description of the rows, or asks for a new one right after this Bind, can be given a renewed statement; unless
+    // the Bind has a format for each result column, and so depends on how many there are.
     const isUndescribed = nameStart === nameEnd && !this.#unnamed?.isUsed
     const isDescribedNext = context.isPortalDescribedNext(buffer, frameEnd)
     if (isUndescribed || (isDescribedNext && countResultFormats(buffer, nameEnd + 1, frameEnd) <= 1))
@@ -272,19 +275,19 @@ export class Statements {
     return 'failed'
   }
 
-  /** The same text as it is understood now, under the client's old name for it. */
+  /** Replaces an outdated statement: returns one with the same text, prepared for the present settings and tables, under the client's name. */
   #renew(buffer: Buffer, nameStart: number, nameEnd: number, outdated: Statement): Statement {
     return this.#take(buffer, nameStart, nameEnd, sharedFor(this.#context, outdated.body, 0, outdated.body.length))
   }
 
-  /** The client's name stands for this one from now on. */
+  /** Makes the client's name stand for this statement from now on. */
   #take(buffer: Buffer, nameStart: number, nameEnd: number, statement: Statement): Statement {
     if (nameStart === nameEnd) this.#unnamed?.renew(statement)
     else this.#names?.renew(buffer.toString('latin1', nameStart, nameEnd), statement)
     return statement
   }
 
-  /** What texts mean is likely to be asked for, so that it is worth a look. */
+  /** It is likely to matter what later texts mean, so it is worth looking for what changes that. */
   get #preparesMore(): boolean {
     return this.#auto?.isOn === true || this.#names !== null
   }
@@ -324,7 +327,7 @@ export class Statements {
     return true
   }
 
-  /** Some drivers (JDBC) never have a statement described, only the first portal that they bind to it. */
+  /** Some drivers (JDBC) never describe a statement, only the first portal that they bind to it: learns the rows from that. */
   #learnsFromPortal(buffer: Buffer, start: number, end: number): Effect | null {
     const statement = this.#undescribed
     if (statement === null || buffer[start] === STATEMENT) return null
@@ -344,12 +347,12 @@ export class Statements {
       this.#watch.closed(name)
       const taken = this.#names?.take(name, leased.ledger, CLOSE_COMPLETE, null) ?? null
       if (taken !== null || name.startsWith(SHARED_PREFIX)) {
-        // Other clients may use it, so it stays on the server; to close what is not there is no error.
+        // Other clients may use the statement, so it stays on the server. To close a statement that does not exist is no error.
         leased.ledger.owe(DEBT.ours, taken ?? CLOSED)
         return true
       }
       if (name === '') {
-        // Whosever it was.
+        // Whichever client's unnamed statement the server has, this Close drops it.
         leased.statements.doubtUnnamed()
         leased.ledger.owe(DEBT.close, this.#unnamed?.drop(leased.ledger) ?? null)
         toServer.add(buffer, start, end)
@@ -362,8 +365,8 @@ export class Statements {
   }
 
   /**
-   * A simple query is being sent, as much of it as there is from `start` to `end`: Postgres drops the unnamed statement, unless it skips
-   * the query. Returns what hangs on that.
+   * A simple query is being sent, of which the bytes from `start` to `end` are there. Postgres drops the unnamed statement, unless it skips
+   * the query. Returns the effect to attach to the query's debt.
    */
   querySent(buffer: Buffer, start: number, end: number, isWhole: boolean): Effect | null {
     const { leased } = this.#context
@@ -376,12 +379,12 @@ export class Statements {
     return null
   }
 
-  /** How much of a simple query has to be there to tell what it sets, as far as what there is from `start` to `end` says. */
+  /** Returns how many bytes of a simple query must be there to tell what it sets, judged by the bytes from `start` to `end`. */
   queryToldBy(buffer: Buffer, start: number, end: number): number {
     return this.#watch.queryToldBy(buffer, start, end, this.#preparesMore)
   }
 
-  /** Returns what hangs on that. */
+  /** An Execute is being sent. Returns the effect to attach to its debt. */
   executeSent(isPortalNamed: boolean): Effect | null {
     return this.#watch.executed(isPortalNamed, this.#context.leased)
   }
@@ -395,20 +398,20 @@ export class Statements {
     this.#ownNames().doubtful.dropSent(this.#context.leased.ledger)
   }
 
-  /** A command that drops them has not been answered yet, and nothing that names one is sent until then. */
+  /** A command that drops all statements has not been answered yet. Until then no message that names a statement is sent. */
   get areAllInDoubt(): boolean {
     return this.#names?.doubtful.hasAll(this.#context.leased.ledger) ?? false
   }
 
   /**
-   * SQL's way to drop a statement: some clients use it for statements that they have prepared by the protocol, whose names Postgres
-   * does not know here.
+   * Drops a statement because of an SQL DEALLOCATE. Some clients use it for statements that they have prepared by the protocol, and whose
+   * names Postgres does not know here.
    */
   deallocate(name: string): void {
     this.#names?.drop(keyOf(name))
   }
 
-  /** The same by a query within a batch, with which it may be skipped: the server gets a statement to drop in its place. */
+  /** The same for a query within a batch, which Postgres may skip with that batch: the server drops a statement that is made for this. */
   deallocateInBatch(name: string): void {
     const { leased, toServer } = this.#context
     const dropped = this.querySent(QUERY_DEALLOCATE_DOOMED, HEADER_BYTES, QUERY_DEALLOCATE_DOOMED.length, true)
@@ -417,7 +420,7 @@ export class Statements {
     toServer.addAll(QUERY_DEALLOCATE_DOOMED)
   }
 
-  /** The query that a name stands for; null if that is not known here. */
+  /** Returns the text of the query that a name stands for; null if that is not known here. */
   textOf(name: string): string | null {
     if (name === '') return this.#unnamed?.text ?? null
     return this.#names?.find(keyOf(name))?.text ?? null
@@ -434,8 +437,8 @@ export class Statements {
   }
 
   /**
-   * The statement that a client's name stands for, as it would be prepared now: null where the message can be sent as it is, because the
-   * name means the same on the server or is unknown there too.
+   * Returns the statement that a client's name stands for, as it would be prepared now; null if the message can be sent as it is, because
+   * the name means the same on the server or is unknown there too.
    */
   #resolve(buffer: Buffer, nameStart: number, nameEnd: number): Statement | null | 'failed' | 'in doubt' {
     const statement = this.#find(buffer, nameStart, nameEnd)
@@ -445,7 +448,7 @@ export class Statements {
     return this.#take(buffer, nameStart, nameEnd, prepared)
   }
 
-  /** The one that the name was given to, after making sure of the unnamed one. */
+  /** Returns the statement that has this name. If it is the unnamed one and not shared, makes sure that the server has it. */
   #find(buffer: Buffer, nameStart: number, nameEnd: number): Statement | null | 'failed' | 'in doubt' {
     if (nameStart === nameEnd) {
       const { ledger } = this.#context.leased
@@ -456,7 +459,7 @@ export class Statements {
       return null
     }
     const { recording } = this.#context.leased
-    // A batch with another statement is not sent again: what is known of that one may be out of date by then, too.
+    // A batch that also uses a named statement is not sent again: what is known of that one may be out of date by then, too.
     if (recording.isOn) recording.stop()
     const name = buffer.toString('latin1', nameStart, nameEnd)
     if (this.#passesOn(name)) return null
@@ -469,33 +472,33 @@ export class Statements {
   }
 
   /**
-   * What is sent now of the unnamed statement begins a batch that may be sent again if its plan is out of date: outside a transaction,
-   * with nothing before it, by a client that does not know yet what the rows look like.
+   * Whether the message that is being sent about the unnamed statement begins a batch that may be sent again if the plan is out of date:
+   * outside a transaction, with nothing before it, and by a client that does not know yet what the rows look like.
    */
   #isRepeatable(): boolean {
     const { status, ledger } = this.#context.leased
     return status === STATUS_IDLE && ledger.isClear && !this.#unnamed?.isUsed
   }
 
-  /** The batch is about to be sent again: the unnamed statement is prepared anew, as it is understood now. */
+  /** The batch is about to be sent again: renews the unnamed statement for the present settings and tables. */
   renewUnnamed(): void {
     const unnamed = this.#unnamed
     const shared = unnamed?.shared
     if (shared) unnamed?.renew(sharedFor(this.#context, shared.body, 0, shared.body.length))
   }
 
-  /** What the client calls the statement with this name of ours: a letter for each byte; null if it has no such statement. */
+  /** Returns the client's own name, one letter for each byte, of the statement with this shared name; null if it has no such statement. */
   clientNameOf(sharedName: string): string | null {
     const name = this.#names?.nameOf(sharedName) ?? null
     if (name !== null) return name
     if (this.#unnamed?.shared?.name.toString() === sharedName) return ''
-    // A later Parse may have taken its place by now; unless the client itself has chosen this name.
+    // It may have been the unnamed statement, which a later Parse has replaced by now. In session mode it may be a name of the client's own.
     return this.#auto?.isOn && this.#namesAre === 'shared' ? '' : null
   }
 
   /**
-   * Makes the server fail here, with our words for it: so the rest of the batch is skipped, its transaction is rolled back, and all
-   * replies keep their order, as if Postgres had found the error itself.
+   * Makes the server fail here, and gives the client our error in place of the server's. So the rest of the batch is skipped, its
+   * transaction is rolled back, and all replies keep their order, as if Postgres had found the error itself.
    */
   #failInServer(problem: PoolerError): void {
     const { leased, toServer, pool } = this.#context
@@ -504,15 +507,15 @@ export class Statements {
     toServer.addAll(NEVER)
   }
 
-  /** Returns whether the message, of that type, is done with. */
+  /** Holds back a message of that type until the next ReadyForQuery. Returns true if it ends the session instead. */
   #waitForReady(type = 0): boolean {
     const { ledger } = this.#context.leased
     if (ledger.copy === 'open') {
-      // The server has nothing more to say before it, and would end the connection as well.
+      // While a COPY is open the server sends nothing more until it has this message, and it too would end the connection because of it.
       this.#context.fail(new PoolerError('message-out-of-turn', { type: typeName(type), when: 'within a COPY' }))
       return true
     }
-    // Postgres may keep its answers until the batch ends, and we keep back what would end it.
+    // Postgres may keep its answers until the batch ends, and what ends it comes behind the message that we hold back.
     if (this.#names?.doubtful.isDropInBatch(ledger)) this.#context.toServer.addAll(FLUSH)
     this.#context.goOnWhenReady()
     return false

@@ -1,4 +1,4 @@
-/** Hot path: the unnamed statement of one client, kept so that it can be bound in a later transaction, on whatever server. */
+/** Hot path: the unnamed statement of one client, kept so that it can be bound in a later transaction, on any server. */
 
 import type { Effect, Ledger } from '../server/ledger.ts'
 import type { Statement } from '../server/statement-registry.ts'
@@ -6,15 +6,15 @@ import { deallocatesAll } from '../sql/deallocate.ts'
 import { beginsLikeChange, mayMakeTable, type TextKind, textKind } from '../sql/text-kind.ts'
 import { MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
 
-/** A larger buffer is given back when its statement is gone. */
+/** A larger buffer is freed when its statement is gone. */
 const MAX_IDLE_BYTES = 4 * 1024
 
-/** To tell the kind of a text takes some milliseconds for each million of letters, each time that it is parsed. */
+/** Longer texts are not looked at: to tell the kind takes some milliseconds for each million letters, each time that the text is parsed. */
 const MAX_TOLD_BYTES = 64 * 1024
 
 const NONE: Former[] = []
 
-/** What the client had before a change that may have been skipped. */
+/** The statement that the client had before a change that may have been skipped. */
 interface Former {
   readonly body: Buffer | null
   readonly length: number
@@ -23,31 +23,34 @@ interface Former {
   readonly isUsed: boolean
   readonly serial: number
   readonly batch: number
-  /** Its own Parse was skipped, so that it never was; or failed, so that there was none. */
+  /** `was`: it existed. `skipped`: its own Parse was skipped, so it never existed. `failed`: its own Parse failed, and left no statement. */
   fate: 'was' | 'skipped' | 'failed'
 }
 
 export class UnnamedStatement {
-  /** Stands for this client on servers, and keeps nothing of it alive when it has gone. */
+  /** Identifies this client on servers, and keeps nothing of it alive when it has left. */
   readonly token = {}
-  /** Text and types, in the first `#length` bytes; -1 if there is no statement, or it was too large to be kept. */
+  /** Text and parameter types, in the first `#length` bytes. `#length` is -1 if there is no statement, or it was too large to be kept. */
   #body: Buffer | null = null
   #length = -1
   #deallocatesAll = false
   #shared: Statement | null = null
-  /** Null until somebody asks. */
+  /** Null until it is asked for. */
   #kind: TextKind | null = 'other'
   #isUsed = false
-  /** Tells this statement from all that the client had before. */
+  /** Distinguishes this statement from all that the client had before. */
   #serial = 0
   #lastSerial = 0
-  /** The last batch of this lease in which it was given or taken away (see `Ledger.batch`); -1 for none. */
+  /** The last batch of this lease in which the statement was replaced or dropped (see `Ledger.batch`); -1 for none. */
   #batch = -1
-  /** What may still come back, the latest last. */
+  /** Statements that may still come back, the latest last. */
   #former: Former[] = NONE
-  /** Their bytes; what would go beyond MAX_UNNAMED_STATEMENT_BYTES is given up. */
+  /** Size of their bodies. A body that would exceed MAX_UNNAMED_STATEMENT_BYTES in total is given up. */
   #formerBytes = 0
-  /** For a message that cannot have been skipped, the first in its batch: it failed itself, and had dropped the statement by then. */
+  /**
+   * The effect of a message that cannot be skipped, because it is the first in its batch. If it is undone, the message itself has failed,
+   * and had already dropped the statement.
+   */
   readonly #failed: Effect = {
     reply: null,
     undo: (_, batch) => {
@@ -64,23 +67,23 @@ export class UnnamedStatement {
     return this.#serial
   }
 
-  /** The query as a text, if it is kept. */
+  /** The text of the query, if it is kept. */
   get text(): string | null {
     const body = this.#shared?.body ?? this.body
     return body === null ? null : body.toString('utf8', 0, Math.max(body.indexOf(0), 0))
   }
 
-  /** What stands in a Parse behind the name; null if there is none. Valid until it changes. */
+  /** What follows the name in a Parse; null if there is nothing. Valid until the statement changes. */
   get body(): Buffer | null {
     return this.#body === null || this.#length < 0 ? null : this.#body.subarray(0, this.#length)
   }
 
-  /** In place of a body: the statement that servers keep for this and other clients. */
+  /** In place of a body: the shared statement that servers keep for this and other clients. */
   get shared(): Statement | null {
     return this.#shared
   }
 
-  /** That of a long text is not looked for: it may be anything. */
+  /** `other` if the text is too long to be looked at: it may be anything. */
   get kind(): TextKind {
     if (this.#kind === null) {
       const isTold = this.#body !== null && this.#length <= MAX_TOLD_BYTES
@@ -89,39 +92,39 @@ export class UnnamedStatement {
     return this.#kind
   }
 
-  /** A look at its first letters, which costs next to nothing. */
+  /** Looks at the first letters of the text only, which costs next to nothing. */
   get beginsLikeChange(): boolean {
     return this.#body !== null && this.#length >= 0 && beginsLikeChange(this.#body, 0, this.#length)
   }
 
-  /** A look that is cheaper than to tell its kind. */
+  /** Cheaper than `kind`. */
   get mayMakeTable(): boolean {
     const isTold = this.#body !== null && this.#length >= 0 && this.#length <= MAX_TOLD_BYTES
     return isTold && mayMakeTable(this.#body as Buffer, 0, this.#length)
   }
 
-  /** It was described or bound since it was parsed, so that the client may know what its rows look like. */
+  /** It has been described or bound since it was parsed, so the client may know what its rows look like. */
   get isUsed(): boolean {
     return this.#isUsed
   }
 
-  /** To run it drops all that the session has prepared. */
+  /** Running it drops all statements that the session has prepared. */
   get deallocatesAll(): boolean {
     return this.#deallocatesAll && this.#length >= 0
   }
 
-  /** A lease begins, and nothing is unanswered. */
+  /** A lease begins, and the server owes nothing. */
   leaseBegins(): void {
     this.#batch = -1
     this.#forgetFormer()
   }
 
-  /** An earlier batch that is not answered yet may have changed it, or may not. */
+  /** An earlier batch, which is not answered yet, may or may not have changed it. */
   isInDoubt(ledger: Ledger): boolean {
     return this.#batch >= 0 && !ledger.isSettled(this.#batch)
   }
 
-  /** A simple query is being sent: Postgres drops it. */
+  /** A simple query is being sent: Postgres drops the statement. */
   forget(): void {
     this.#length = -1
     this.#shared = null
@@ -130,8 +133,8 @@ export class UnnamedStatement {
   }
 
   /**
-   * A message that drops it is being sent, or will be when the statement that replaces it has been kept. What is returned hangs on
-   * that message: Postgres keeps the statement if it skips the message after a failure before it.
+   * A message that drops the statement is being sent, or will be when the statement that replaces it has been kept. Returns the effect of
+   * that message: if Postgres skips the message because of an earlier failure, it keeps the statement.
    */
   drop(ledger: Ledger): Effect {
     if (ledger.isEmpty && this.#former.length > 0) this.#forgetFormer()
@@ -145,7 +148,7 @@ export class UnnamedStatement {
     return effect
   }
 
-  /** Puts the statement aside, for the case that the change that comes now is skipped. */
+  /** Puts the statement aside in case the change that is being made is skipped. Returns the effect that brings it back. */
   #bringBack(): Effect {
     const isKept = this.#length >= 0 && this.#formerBytes + this.#length <= MAX_UNNAMED_STATEMENT_BYTES
     const length = isKept ? this.#length : -1
@@ -171,7 +174,7 @@ export class UnnamedStatement {
     }
   }
 
-  /** A later change has been made since: what becomes of that decides whether this matters. */
+  /** Notes what became of a former statement. It matters only if the later changes are undone too. */
   #settle(former: Former | undefined, fate: Former['fate']): void {
     if (former) former.fate = fate
   }
@@ -196,7 +199,7 @@ export class UnnamedStatement {
     this.#formerBytes = 0
   }
 
-  /** The statement in bytes `start` to `end` takes the place of what was dropped. Its kind is null if nobody knows it yet. */
+  /** The statement in bytes `start` to `end` takes the place of the one that was dropped. Its kind is null if it is not known yet. */
   keep(buffer: Buffer, start: number, end: number, kind: TextKind | null): void {
     const length = end - start
     if (this.#body === null || this.#body.length < length) this.#body = Buffer.allocUnsafeSlow(Math.max(length, 256))
@@ -206,14 +209,14 @@ export class UnnamedStatement {
     this.#kind = kind
   }
 
-  /** So does this one. */
+  /** A shared statement takes the place of the one that was dropped. */
   share(statement: Statement): void {
     if (this.#body !== null && this.#body.length > MAX_IDLE_BYTES) this.#body = null
     this.#shared = statement
     this.#kind = statement.kind
   }
 
-  /** It is the same statement, as it is understood now. */
+  /** Replaces the shared statement by one with the same text, for the present settings and tables. */
   renew(statement: Statement): void {
     this.#shared = statement
   }

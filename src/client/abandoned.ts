@@ -1,4 +1,4 @@
-/** What becomes of a server that cannot go back when its client has gone: what it runs is cancelled for certain, and it is closed. */
+/** Deals with a server that cannot go back to its pool when its client has left: cancels what it runs, for certain, and closes it. */
 
 import type { CancelSender } from '../server/cancel.ts'
 import type { Server } from '../server/server.ts'
@@ -10,45 +10,45 @@ import { BACKEND } from '../wire/types.ts'
 import { REPLY_NEEDS } from './replies.ts'
 import { changesSchema, isRareTag } from './tags.ts'
 
-/** How long after a cancel request whatever it was meant for may still run, before another one is sent. */
+/** If the query still runs this long after a cancel request, another request is sent. */
 export const CANCEL_AGAIN_MS = 1_000
 
-/** What runs on for so long after its client has gone, whatever is sent, cannot be cancelled. */
+/** A query that still runs this long after its client has left cannot be cancelled: the server is closed. */
 export const GIVE_UP_MS = 10_000
 
 const REASON = 'client disconnected with query in progress'
 
-/** How the client has left it. */
+/** The state in which the client has left the server. */
 export interface Leaving {
   readonly cancels: CancelSender
-  /** The last message is not complete, and never will be. */
+  /** The client's last message is not complete, and never will be. */
   readonly isMidRequest: boolean
   /** Bytes of replies that the client has not taken. */
   readonly owedToClient: number
-  /** Others will see another schema if what runs is its COMMIT. */
+  /** The open transaction has changed tables, which others will see if what runs is its COMMIT. */
   readonly hasChangedSchema: boolean
-  /** Not the client has left: it was sent away by a timeout, which is why the server ends, too; null for all others. */
+  /** The message of the timeout that ended the session, and so the server, too; null if no timeout did. */
   readonly overdue: string | null
 }
 
-/** Nothing of what this server still sends may reach anybody: what it runs is cancelled, and it is closed. */
+/** Cancels what the server runs, and closes it. Nothing that it still sends may reach anybody. */
 export function abandon(server: Server, leaving: Leaving): void {
   if (server.ledger.copy === 'both') endStream(server, leaving)
   else if (server.ledger.isEmpty) closeUnclean(server, leaving)
   else cancelAndClose(server, leaving)
 }
 
-/** It ends by itself when its client has gone. A cancel might overtake what the client has said last: how far it has come. */
+/** A replication stream ends by itself when its client has left. A cancel might overtake the client's last message: how far it has come. */
 function endStream(server: Server, { isMidRequest }: Leaving): void {
   server.tenant = null
   server.stopReading('client-full', false)
-  // Within a message it would be taken for a part of that.
+  // Within a message, Postgres would take it for a part of that message.
   if (!isMidRequest) server.send(TERMINATE)
   server.close('replication client has left')
 }
 
 function closeUnclean(server: Server, { owedToClient, overdue }: Leaving): void {
-  // The session is over, and must not hear of the server's end as if it were the reason.
+  // The session is over, and must not be told of the server's end as if that were the reason.
   server.tenant = null
   if (overdue !== null) server.close(overdue)
   else if (owedToClient > 0 && server.isClean)
@@ -61,29 +61,29 @@ function cancelAndClose(server: Server, leaving: Leaving): void {
   const abandoned = new Abandoned(server, leaving)
   server.tenant = abandoned
   server.condemned = abandoned.reason
-  // It may have been paused for a client that did not read, and a server that cannot write does not read either.
+  // We may have stopped reading from it because the client did not read; and a server that cannot write does not read either.
   server.stopReading('client-full', false)
-  // What it has answered may wait in its own buffer for a Sync; and a Sync might commit what the client has left half done.
+  // Its answers may be waiting in its own buffer for a Sync. A Flush gets them out, while a Sync might commit what the client left half done.
   if (server.ledger.isBatchOpen && !isMidRequest) server.send(FLUSH)
   abandoned.cancel()
 }
 
 /**
- * Stands in for the client, and counts the replies that come. A request to cancel that reaches Postgres before the query does hits
- * nothing, and Postgres does not tell; so it is sent again as long as anything is owed.
+ * Takes the place of the client, and counts the replies that come. A cancel request that reaches Postgres before the query does hits
+ * nothing, and Postgres does not say so; so it is sent again as long as anything is owed.
  */
 class Abandoned implements Tenant, FrameSink {
   readonly reason: string
   readonly #server: Server
   readonly #cancels: CancelSender
-  /** How many of the replies that are owed will never come. */
+  /** How many of the owed replies will never come. */
   readonly #owedInVain: number
   readonly #sinceMs: number
-  /** When the last request was sent, or given up; null while it is to be sent. */
+  /** When the last cancel request was sent, or given up; null while it is waiting to be sent. */
   #sentMs: number | null = null
-  /** Postgres has closed the connection of a request: the server has been told. */
+  /** Postgres has closed the connection of a cancel request: the server's process has been told. */
   #hasArrived = false
-  /** Tables have changed, if it was not cancelled in time. */
+  /** Others see changed tables, unless the query was cancelled in time. */
   #hasChangedSchema: boolean
 
   constructor(server: Server, { cancels, isMidRequest, hasChangedSchema, overdue }: Leaving) {
@@ -132,7 +132,7 @@ class Abandoned implements Tenant, FrameSink {
   #closeIfDone(): void {
     const { ledger } = this.#server
     const isDone = ledger.length <= this.#owedInVain
-    // A COPY that waits for data is not interrupted before it gets some; the end of the connection ends it.
+    // A COPY that waits for data is not interrupted until some data comes, but the end of the connection ends it.
     const waitsForData = ledger.copy === 'open' && this.#hasArrived
     if (isDone || waitsForData) this.#server.close(this.reason)
   }
@@ -143,7 +143,7 @@ class Abandoned implements Tenant, FrameSink {
     if (type === BACKEND.parameterStatus) return true
     if (type === BACKEND.commandComplete && isRareTag(buffer, start + HEADER_BYTES))
       this.#hasChangedSchema ||= changesSchema(decodeCommandTag(buffer, start, end))
-    // The client may have got the first part of a RowDescription: it counts with its last byte, as in `Replies`.
+    // The client may have received the first part of a RowDescription: it pays its debt with its last byte, as in `Replies`.
     if (type !== BACKEND.rowDescription || end - start === length) this.#settle(type)
     return true
   }

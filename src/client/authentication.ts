@@ -1,5 +1,5 @@
 /**
- * Has a client prove who it is. A user that does not exist goes through the same steps with a secret that nothing fits.
+ * Authenticates a client. A user that does not exist goes through the same steps, with a secret that no password matches.
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP
  */
 
@@ -22,28 +22,28 @@ import { textEnd } from '../wire/frontend.ts'
 import { MAX_PASSWORD_BYTES } from '../wire/limits.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
 
-/** With `cert` and `peer` the connection has proved it already; what is left is that there is such a user. */
+/** With `cert` and `peer` the connection has already proved who the user is; it remains to check that such a user exists. */
 export type AuthenticationType = 'any' | 'trust' | 'plain' | 'md5' | 'scram-sha-256' | 'ldap' | 'cert' | 'peer'
 
 export interface AuthenticationOptions {
   readonly type: AuthenticationType
   readonly userName: string
-  /** null: no such user, or, with the type ldap, that others know. */
+  /** null: there is no such user or, with the type ldap, only the directory knows the secret. */
   readonly secret: Secret | null
-  /** With the type ldap: asks somebody else whether a password is right, which takes a while. */
+  /** With the type ldap: asks the directory whether a password is right, which takes a while. */
   readonly directory: ((password: string) => Promise<boolean>) | null
-  /** What a user who does not exist is taken to have, so that nothing can be told from how the login goes. */
+  /** The secret that a user who does not exist is taken to have, so that the course of the login reveals nothing. */
   readonly mock: SecretShape
-  /** Kinds that any user has. */
+  /** The kinds of secret that occur among the users. */
   readonly kinds: ReadonlySet<Secret['kind']>
   readonly scramIterations: number
   /** Random, one for the process: mock salts are derived from it. */
   readonly saltKey: Buffer
-  /** What the login can be bound to: see `auth/channel-binding.ts`; null for nothing. */
+  /** The data for channel binding: see `auth/channel-binding.ts`; null if it is not offered. */
   readonly binding: Buffer | null
 }
 
-/** What a login has taught us that a server will ask for too. */
+/** What we have learned in a login that a server will ask for too. */
 export interface Proof {
   readonly keys: ScramKeys | null
   readonly password: PlainSecret | null
@@ -53,16 +53,16 @@ export interface AuthenticationListener {
   send(message: Buffer): void
   onProved(proof: Proof): void
   onRejected(problem: PoolerError): void
-  /** A mistake of ours came up while an answer was worked on. */
+  /** A mistake of ours has come up while an answer was being checked. */
   onBroken(error: unknown): void
 }
 
-/** What a user that does not exist is told by whoever asks for no password. */
+/** The error for a user that does not exist, by type, where no password is asked for. */
 const UNKNOWN = { trust: 'trust-failed', cert: 'certificate-failed', peer: 'peer-failed' } as const
 
 const NOTHING_LEARNT: Proof = { keys: null, password: null }
 
-/** Anything but a password is out of turn; `p` is held whole, within its limit. */
+/** Only a password message (`p`) may come. It is held whole, up to its limit. */
 const NEEDS = needsTable({
   p: WHOLE,
   ...Object.fromEntries([...'QPBDECSFHdcfX'].map((type) => [type, HEADER_BYTES])),
@@ -86,12 +86,12 @@ export class Authentication implements FrameSink {
   /** The client has asked to leave. */
   leaves = false
 
-  /** It is the client's turn to say something. */
+  /** It is the client's turn to send something. */
   get isAwaited(): boolean {
     return this.#step !== 'checking' && this.#step !== 'over'
   }
 
-  /** Asks the client for its proof, or lets it in. */
+  /** Asks the client to authenticate, or lets it in at once. */
   start(): void {
     const { type } = this.#options
     switch (type) {
@@ -123,7 +123,7 @@ export class Authentication implements FrameSink {
     }
   }
 
-  /** Understands what the client sends; while an answer is being checked it takes nothing. */
+  /** Handles what the client sends. Takes nothing while an answer is being checked. */
   read(buffer: Buffer, start: number, end: number): number {
     return this.#frames.read(buffer, start, end, NEEDS, this)
   }
@@ -155,7 +155,7 @@ export class Authentication implements FrameSink {
     else this.#reject(new PoolerError('bad-length', { type: typeName(type), length: length - 1 }))
   }
 
-  /** The session is gone: no answer is given any more. */
+  /** The session is over: no answer is given any more. */
   abandon(): void {
     this.#step = 'over'
   }
@@ -202,7 +202,7 @@ export class Authentication implements FrameSink {
   #askDirectory(bytes: Buffer): void {
     const { directory } = this.#options
     const password = bytes.toString()
-    // What is no UTF-8, or ends early, is nobody's password there.
+    // A password that is not UTF-8, or contains a zero byte, is nobody's in a directory.
     const isText = Buffer.from(password).equals(bytes) && !password.includes('\0')
     this.#await(isText && directory !== null ? directory(password) : Promise.resolve(false), (isRight) => {
       if (!isRight) throw new PoolerError('ldap-failed')
@@ -212,9 +212,9 @@ export class Authentication implements FrameSink {
 
   #startScram(): void {
     const { type, userName, kinds, scramIterations, saltKey, binding } = this.#options
-    // Asked for md5, nobody whose password we hold comes this way.
+    // With the type md5, a user whose plain password we have does not get here.
     const hidesWork = type === 'scram-sha-256' && kinds.has('plain')
-    // An md5 secret can check no proof, and must look as what nobody has.
+    // An md5 secret cannot check a SCRAM proof, and must look like the secret of a user that does not exist.
     const secret = this.#secret.kind === 'md5' ? mockOf(this.#options) : this.#secret
     this.#scram = new ScramServer(userName, secret, { iterations: scramIterations, saltKey, hidesWork, binding })
     this.#step = 'sasl-initial'
@@ -246,7 +246,7 @@ export class Authentication implements FrameSink {
     })
   }
 
-  /** Deriving keys takes a while and happens elsewhere. */
+  /** Continues with the result of work that takes a while and happens elsewhere, such as deriving keys. */
   #await<Result>(work: Promise<Result>, next: (result: Result) => void): void {
     work
       .then((result) => this.#attempt(() => next(result)))
@@ -284,7 +284,7 @@ function passwordOf(body: Buffer): Buffer {
   return body.subarray(0, body.length - 1)
 }
 
-/** What nobody knows, and takes as long to check as what users have. */
+/** Returns a secret that nobody knows, and that takes as long to check as those of real users. */
 function mockOf({ type, kinds, userName, saltKey, scramIterations, mock }: AuthenticationOptions): Secret {
   if (type === 'plain' && !kinds.has('scram')) return new PlainSecret(randomBytes(MOCK_PASSWORD_BYTES).toString('hex'))
   return mockSecret(userName, saltKey, mock.iterations ?? scramIterations)

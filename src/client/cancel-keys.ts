@@ -1,4 +1,4 @@
-/** The keys by which clients may cancel their queries: random, one for each session, told to its client alone. */
+/** The keys by which clients may cancel their queries: random, one for each session, known to its client alone. */
 
 import { invariant } from '../base/invariant.ts'
 import { RandomStock } from '../base/random-stock.ts'
@@ -11,17 +11,17 @@ import {
   WITHOUT_TIME_TO_LIVE,
 } from '../wire/cancel-key.ts'
 
-/** Random bytes that gave a key which is taken, or none, are drawn again: so often that only a broken source of them fails. */
+/** How often random bytes are drawn until they make a key that is valid and free. Only a broken source of random bytes needs more. */
 const MAX_DRAWS = 100
 
 /** Few and small fields, since there is one for each client. */
 interface Entry<Holder> {
-  /** Its four bytes as a number. */
+  /** The four bytes of the key's secret, as a number. */
   readonly secret: number
-  /** The bits of it that identify it: not the time to live that a peer has left it. Without peers that is a part of the secret. */
+  /** The bits of the secret that identify the key. With peers, the bits of the time to live do not; without peers, all bits do. */
   readonly mask: number
   readonly holder: Holder
-  /** Another one with the same pid. With peers only 7 bits of that are random. */
+  /** Another key with the same pid. With peers only 7 bits of a pid are random. */
   next: Entry<Holder> | null
 }
 
@@ -37,7 +37,7 @@ export class CancelKeys<Holder> {
   /** By pid. */
   readonly #entries = new Map<number, Entry<Holder>>()
 
-  /** `owner` is asked for each key: `peer_id` may change at a reload, and keys that were told already stay good. */
+  /** `owner` is called for each new key, since `peer_id` may change at a reload. Keys that clients already have stay valid. */
   constructor(owner: () => KeyOwner = () => ALONE, random: (bytes: number) => Buffer = (bytes) => stock.take(bytes)) {
     this.#owner = owner
     this.#random = random
@@ -48,7 +48,7 @@ export class CancelKeys<Holder> {
     for (let draw = 0; draw < MAX_DRAWS; draw++) {
       const key = stampCancelKey(this.#random(CANCEL_KEY_BYTES), owner)
       const secret = key.secret.readInt32BE(0)
-      // Two keys that differ in their time to live only are one.
+      // Two keys that differ only in their time to live count as the same key.
       if (key.pid === 0 || this.#holderOf(key.pid, secret, WITHOUT_TIME_TO_LIVE) !== null) continue
       const mask = owner.peerId > 0 ? WITHOUT_TIME_TO_LIVE : EVERY_BIT
       this.#entries.set(key.pid, { secret, mask, holder, next: this.#entries.get(key.pid) ?? null })
@@ -61,7 +61,7 @@ export class CancelKeys<Holder> {
     return isSecret(secret) ? this.#holderOf(pid, secret.readInt32BE(0), EVERY_BIT) : null
   }
 
-  /** `pid` is that of the holder's key. */
+  /** Removes the holder's key, which has this pid. */
   remove(pid: number, holder: Holder): void {
     let before: Entry<Holder> | null = null
     let entry = this.#entries.get(pid) ?? null
@@ -75,10 +75,10 @@ export class CancelKeys<Holder> {
     else this.#entries.delete(pid)
   }
 
-  /** Who has the key, as far as both `mask` and its own say that bits count. */
+  /** Returns who has the key. Compares the bits that are in both `mask` and the entry's own mask. */
   #holderOf(pid: number, secret: number, mask: number): Holder | null {
     let found: Holder | null = null
-    // All bits at once, and to the end in any case: how long it takes must not tell how far a guess has come.
+    // Compares all bits at once, and all entries in any case: the time that it takes must not tell how close a guess is.
     for (let entry = this.#entries.get(pid) ?? null; entry !== null; entry = entry.next)
       if (((secret ^ entry.secret) & entry.mask & mask) === 0) found = entry.holder
     return found

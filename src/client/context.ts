@@ -1,4 +1,4 @@
-/** What all sessions share: handed to them at construction by whoever builds the pooler. */
+/** What all sessions share. They receive it at construction from the code that builds the pooler. */
 
 import type { Clock } from '../base/clock.ts'
 import type { Ids } from '../base/ids.ts'
@@ -17,12 +17,12 @@ import type { ClientSettings, Host } from './host.ts'
 import type { Wishes } from './startup-parameters.ts'
 import type { Turns } from './turns.ts'
 
-/** Where a client that has proved who it is goes. */
+/** Where an authenticated client goes. */
 export type Destination =
   | { readonly kind: 'pool'; readonly pool: Pool }
   | { readonly kind: 'console'; readonly parameters: ReadonlyMap<string, string>; open(session: Host): Handler }
 
-/** The list of all sessions, as they see it. */
+/** The list of all sessions, as a session sees it. */
 export interface Register {
   add(session: Host): void
   loggedIn(session: Host): void
@@ -31,7 +31,7 @@ export interface Register {
 
 /** What a client is offered in answer to SSLRequest. */
 export interface ClientEncryption extends ServerSide {
-  /** Whoever does not take it is refused. */
+  /** Clients without TLS are refused. */
   readonly isRequired: boolean
 }
 
@@ -40,30 +40,36 @@ export interface ClientContext {
   readonly clock: Clock
   readonly log: Log
   readonly sessions: Register
-  /** Told to clients that have come to no pool. */
+  /** Counts the errors sent to clients that have no pool. */
   readonly errors: ErrorCounts
   readonly cancelKeys: Pick<CancelKeys<Host>, 'create' | 'remove'>
   readonly cancels: CancelSender
   readonly tracked: Tracked
   settings(): ClientSettings
-  /** Nobody is read for now who is in. */
+  /** SUSPEND is in effect: logged-in clients are not read. */
   isSuspended(): boolean
-  /** Meanwhile a client or a server has taken all that was said to it. */
+  /** During SUSPEND: a client or a server has taken all that was written to it. */
   onTaken(): void
-  /** null: clients are offered no TLS. */
+  /** null: clients are not offered TLS. */
   encryption(): ClientEncryption | null
   readonly handshakes: Turns
-  /** `done` is told, at once or later, whether there is room for one more client. It is not called any more once the session is gone. */
+  /**
+   * Asks whether there is room for one more client. Calls `done`, at once or later, with null or the reason why not; not any more once the
+   * session is gone.
+   */
   admit(session: Host, wishes: Wishes, done: (problem: PoolerError | null) => void): void
-  /** `done` is told how the client has to prove who it is, or why it cannot; when, is as with `admit`. */
+  /** Calls `done`, at once or later as `admit` does, with how the client has to authenticate, or with the reason why it cannot. */
   authentication(session: Host, wishes: Wishes, done: (how: AuthenticationOptions | PoolerError) => void): void
-  /** Throws if the database does not exist. `done` is told where the client goes, or why it is not taken; when, is as with `admit`. */
+  /** Calls `done` as `admit` does, with where the client goes, or with the reason why it is refused. Throws if the database does not exist. */
   destination(session: Host, wishes: Wishes, proof: Proof, done: (destination: Destination | PoolerError) => void): void
-  /** Another pool, if the first one cannot do what its servers refuse; null if they are right. */
+  /**
+   * Returns the pool to try after this refusal: its servers are opened with the setting that the first pool's servers refuse to change.
+   * Null if the refusal stands.
+   */
   otherDestination(session: Host, wishes: Wishes, refusal: Notice): Pool | null
-  /** Cancels what the client with this key runs, wherever that client is. `over` is called once that can hit nothing any more. */
+  /** Cancels what the client with this key runs, in whichever process it is. Calls `over` once that can hit nothing any more. */
   cancel(pid: number, key: Buffer, over: () => void): void
-  /** The client has not proved that it is who it says: `done` is told, at once or later, for how long the answer is to be held back. */
+  /** The client has failed to authenticate. Calls `done`, at once or later, with how long to hold back the answer. */
   onUnproved(session: Host, done: (delayMs: number) => void): void
   /** The session has been closed. */
   onGone(session: Host): void

@@ -12,7 +12,7 @@ export interface Activity {
   readonly answeredMs: number
 }
 
-/** 0 is never. */
+/** 0 means never. */
 export interface Deadlines {
   readonly queryTimeoutMs: number
   readonly idleTransactionTimeoutMs: number

@@ -1,4 +1,4 @@
-/** A client's way in: greeting, proof, settings that fit. Ends with a session that knows what its client's bytes are for. */
+/** A client's login: greeting, authentication, and settings that fit. Ends with the handler for the client's bytes from then on. */
 
 import { offeredTls } from '../net/secured.ts'
 import type { Opening } from '../net/tls.ts'
@@ -31,7 +31,7 @@ const DIRECT: Opening = { isDirect: true }
 const ANSWER_NO = Buffer.from('N')
 const ANSWER_YES = Buffer.from('S')
 
-/** What may be said to somebody who guesses. */
+/** Failures to authenticate. The client may be guessing, so the answer may be held back. */
 const UNPROVED: readonly ProblemKind[] = [
   'password-failed',
   'sasl-failed',
@@ -41,9 +41,9 @@ const UNPROVED: readonly ProblemKind[] = [
 ]
 
 export interface EntryListener {
-  /** Who the client says that it is, and what it asks for. */
+  /** The client has said who it is and what it asks for. */
   onIntroduced(wishes: Wishes): void
-  /** The client is in: it is welcomed with `reception` (see `encodeWelcome`), and `handler` has the word from here. */
+  /** The client has logged in: it is to be welcomed with `reception` (see `encodeWelcome`), and `handler` handles its bytes from here. */
   onEntered(reception: Buffer, handler: Handler): void
   onRefused(notice: Notice): void
   /** The client has asked to leave, or only came to cancel. */
@@ -52,7 +52,7 @@ export interface EntryListener {
   onBroken(error: unknown): void
 }
 
-/** Understands bytes up to the end of the login; while an answer is being worked on it takes none. */
+/** Handles bytes up to the end of the login. Takes none while an answer is being worked on. */
 export class Entry implements Stage, AuthenticationListener {
   readonly #session: Host
   readonly #context: ClientContext
@@ -60,10 +60,10 @@ export class Entry implements Stage, AuthenticationListener {
   readonly #greeting = new Greeting()
   #authentication: Authentication | null = null
   #fitting: Fitting | OwnServer | null = null
-  /** `agreed`: TLS was, and its first bytes are awaited. `securing`: they are there, and it is their turn. */
+  /** `agreed`: TLS has been agreed on, and the client's first bytes of it are awaited. `securing`: they are there, and it is the client's turn. */
   #step: 'greeting' | 'agreed' | 'securing' | 'authenticating' | 'working' = 'greeting'
   #opening: Opening | null = null
-  /** What is said when it is due. */
+  /** A refusal that is held back until it is due. */
   #refusal: { readonly problem: PoolerError; readonly dueMs: number } | null = null
   /** What the client asked for in its startup packet. */
   #wishes: Wishes | null = null
@@ -74,12 +74,12 @@ export class Entry implements Stage, AuthenticationListener {
     this.#listener = listener
   }
 
-  /** Who asks for a server to welcome the client. */
+  /** What requests a server in order to welcome the client. */
   get fitting(): Fitting | OwnServer | null {
     return this.#fitting
   }
 
-  /** It is the client's turn to say something, or nothing is to come for it but a refusal. */
+  /** It is the client's turn to send something, or it is to get a refusal and nothing else. */
   get isAwaited(): boolean {
     if (this.#step === 'authenticating') return this.#authentication?.isAwaited ?? false
     return this.#step === 'greeting' || this.#step === 'agreed' || this.#refusal !== null
@@ -103,7 +103,7 @@ export class Entry implements Stage, AuthenticationListener {
     }
   }
 
-  /** The session is over: nothing that was begun goes on. */
+  /** The session is over: gives up what was begun. */
   abandon(): void {
     this.#authentication?.abandon()
     this.#fitting?.abandon()
@@ -123,7 +123,7 @@ export class Entry implements Stage, AuthenticationListener {
     return stoppedAt
   }
 
-  /** What this client may have. */
+  /** The encryption that this client is offered; null for none. */
   get #offer(): ClientEncryption | null {
     const { channel } = this.#session
     return isPath(channel.peer.host) || channel.tls !== '' ? null : this.#context.encryption()
@@ -138,8 +138,8 @@ export class Entry implements Stage, AuthenticationListener {
   }
 
   /**
-   * The client has begun with TLS, and its bytes wait until it has its turn. Until they had come it was not in turn: who is slow, or never
-   * begins, keeps nobody waiting.
+   * The client has begun with TLS, and its bytes wait until it is its turn. A client takes its place in the queue only when its first bytes
+   * have come, so that one that is slow, or never begins, keeps nobody waiting.
    */
   #awaitTurn(opening: Opening): void {
     this.#step = 'working'
@@ -160,7 +160,7 @@ export class Entry implements Stage, AuthenticationListener {
     else this.#session.goOnBy(secured)
   }
 
-  /** A client that has not taken the TLS that it must take. */
+  /** The client must use TLS, and does not. */
   get #isInTheClear(): boolean {
     const { channel } = this.#session
     return (this.#context.encryption()?.isRequired ?? false) && channel.tls === '' && !isPath(channel.peer.host)
@@ -168,7 +168,7 @@ export class Entry implements Stage, AuthenticationListener {
 
   #cancelAnother(pid: number, key: Buffer): void {
     this.#step = 'working'
-    // Clients take the end of this connection as the sign that it cannot hit what they ask next (see PQcancel).
+    // Clients take the end of this connection as the sign that the cancel cannot hit their next query (see PQcancel).
     this.#context.cancel(pid, key, () => this.#listener.onLeft('cancel request'))
   }
 
@@ -187,7 +187,7 @@ export class Entry implements Stage, AuthenticationListener {
     })
   }
 
-  /** Others may have been asked meanwhile, so that nobody else is there to see what goes wrong. */
+  /** Runs what may go wrong. It may run after others have been asked, when `read`, which would catch the error, is no longer on the stack. */
   #try(work: () => void): void {
     try {
       work()
@@ -212,7 +212,7 @@ export class Entry implements Stage, AuthenticationListener {
     if (log.isDebug) log.debug(`is to prove itself: ${describeProof(how)}`, { subject: this.#session.subject })
     this.#authentication = new Authentication(how, this)
     this.#authentication.start()
-    // What came while others were asked.
+    // Read what came while others were asked.
     this.#session.goOn()
   }
 
@@ -307,7 +307,7 @@ export class Entry implements Stage, AuthenticationListener {
   }
 
   #fit(pool: Pool, wishes: Wishes): void {
-    // What its servers are opened with need not be set on them.
+    // Settings that the pool's servers are opened with need not be set on them.
     const settings = new Map([...wishes.settings].filter(([name]) => !pool.birth.has(name)))
     this.#fitting = new Fitting(pool, settings, {
       onFitted: (profile) => {
@@ -326,7 +326,7 @@ export class Entry implements Stage, AuthenticationListener {
   }
 }
 
-/** With `ldap` others know the secret, and with `any` nobody has one. */
+/** For the log. With `ldap` only the directory knows the secret, and with `any` nobody has one. */
 function describeProof({ type, secret }: AuthenticationOptions): string {
   if (secret !== null) return `${type}, of a user whose secret is of the kind ${secret.kind}`
   return type === 'ldap' || type === 'any' ? type : `${type}, of a user who is not known`

@@ -5,7 +5,7 @@ import { type FirstPacket, parseFirstPacket, startupPacketLength } from '../wire
 
 const NOTHING = Buffer.alloc(0)
 
-/** The type of the first record of TLS. No packet of Postgres begins so: it would be far too long. */
+/** The type byte of the first record of TLS. No packet of Postgres begins with it: the packet would be far too long. */
 const TLS_HANDSHAKE = 0x16
 
 export class Greeting {
@@ -14,19 +14,19 @@ export class Greeting {
   #need = 4
   #answered = new Set<FirstPacket['kind']>()
 
-  /** Nothing was said yet, and the byte at `start` is how TLS begins: a client with `sslnegotiation=direct`. */
+  /** Whether the client has sent nothing yet, and the byte at `start` begins TLS: a client with `sslnegotiation=direct`. */
   beginsWithTls(buffer: Buffer, start: number): boolean {
     return this.#have === 0 && this.#answered.size === 0 && buffer[start] === TLS_HANDSHAKE
   }
 
-  /** The client needed not ask for TLS. */
+  /** The client has begun TLS without asking for it. */
   tlsBegan(): void {
     this.#answered.add('ssl-request')
   }
 
   /**
-   * Takes bytes up to the end of one packet, which it returns when it is complete.
-   * Throws a PoolerError if no client of Postgres would have sent this.
+   * Takes bytes up to the end of one packet, and returns the packet when it is complete.
+   * Throws a PoolerError if the bytes are not what a Postgres client sends.
    */
   read(buffer: Buffer, start: number, end: number): { packet: FirstPacket | null; stoppedAt: number } {
     const inOne = this.#readInOne(buffer, start, end)
@@ -63,7 +63,7 @@ export class Greeting {
 
   #check(packet: FirstPacket, isFollowed: boolean): void {
     if (packet.kind !== 'ssl-request' && packet.kind !== 'gss-request') return
-    // What is glued behind was sent in the clear by somebody who could not know our answer.
+    // Bytes that are glued to the request were sent in the clear, by somebody who could not know our answer yet.
     if (isFollowed)
       throw new PoolerError(packet.kind === 'ssl-request' ? 'bytes-after-ssl-request' : 'bytes-after-gss-request')
     if (this.#answered.has(packet.kind)) throw new PoolerError('repeated-encryption-request')

@@ -2,17 +2,17 @@
 
 export interface Handler {
   /**
-   * Understands bytes from the client and returns where it stopped. If that is before `end`, it cannot go on for now: the session
-   * keeps the rest, and `Session.goOn` brings it back.
+   * Handles bytes from the client and returns where it stopped. If that is before `end`, it cannot continue for now: the session keeps
+   * the rest, and `Session.goOn` has it read again.
    */
   read(buffer: Buffer, start: number, end: number): number
   /** The client has taken all that was written to it. */
   onDrained(): void
-  /** The session ends: let go of whatever is held for it. If something went wrong within, that is `doubtful` and not used again. */
+  /** The session ends: releases whatever is held for it. After a mistake of ours the state is `doubtful`, and nothing of it is used again. */
   end(state: 'sound' | 'doubtful'): void
-  /** Whether a message of ours may be put in now: not in the midst of another one. */
+  /** Whether a message of ours may be inserted now. It must not be in the middle of another message. */
   readonly canSpeak: boolean
-  /** The client asked, by a connection of its own, to cancel what runs. `over` is called once that can hit nothing any more. */
+  /** The client has asked, on a separate connection, to cancel what runs. Calls `over` once the cancel can hit nothing any more. */
   cancel(over: () => void): void
   /** When its last request began; 0 before the first. */
   readonly requestMs: number

@@ -1,4 +1,4 @@
-/** What a session offers to whatever serves its client: the way in, the relay, the console. */
+/** What a session offers to the code that serves its client: login, relay, console. */
 
 import type { Clock } from '../base/clock.ts'
 import type { StateRow } from '../base/state-rows.ts'
@@ -7,24 +7,24 @@ import type { CancelSender } from '../server/cancel.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { SessionState } from './states.ts'
 
-/** Times in milliseconds, 0 for never. */
+/** Times are in milliseconds; 0 means never. */
 export interface ClientSettings {
   readonly loginTimeoutMs: number
   idleTimeoutMs(user: string): number
-  /** Of all users'; Infinity if nobody can be idle for too long. */
+  /** The shortest of all users' idle timeouts; Infinity if none has one. */
   readonly shortestIdleTimeoutMs: number
   readonly ignoredStartupParameters: ReadonlySet<string>
   readonly addsHostToApplicationName: boolean
-  /** What each client is told when it has logged in; empty for nothing. */
+  /** The text of the notice that each client gets after login; empty for none. */
   readonly loginNotice: string
   readonly logsConnections: boolean
   readonly logsDisconnections: boolean
   readonly logsErrors: boolean
-  /** From when on a query is logged that has been answered; Infinity for never. */
+  /** Queries that took at least this long are logged when they have been answered; Infinity for never. */
   readonly slowQueryMs: number
-  /** Of those, how many are logged: 1 is all. */
+  /** The share of slow queries that is logged: 1 is all. */
   readonly slowQueryRate: number
-  /** They are logged as they are, not without their values. */
+  /** Slow queries are logged as they are, instead of without their values. */
   readonly showsQueryValues: boolean
 }
 
@@ -34,33 +34,33 @@ export interface Host {
   readonly clock: Clock
   readonly connectedMs: number
   readonly state: SessionState
-  /** It has not ended, nor been told to. */
+  /** It has not ended, nor been told to end. */
   readonly isOpen: boolean
-  /** How it is named in the log. */
+  /** How the session is named in the log. */
   readonly subject: string
   readonly settings: ClientSettings
   readonly cancels: CancelSender
   enter(next: StateRow<SessionState>): void
-  /** The connection goes on by another channel. */
+  /** The connection continues on another channel. */
   goOnBy(channel: Channel): void
   send(message: Buffer): void
-  /** What was held back can be read now. */
+  /** Reads what was held back. */
   goOn(): void
-  /** Stops reading for a reason, or takes the reason back; reads while there is none. */
+  /** Adds or removes a reason not to read from the client; it is read while there is no reason. */
   stopReading(why: 'server-full' | 'client-full', isOn: boolean): void
-  /** While the outboxes are being filled, an end is put off. */
+  /** While the outboxes are being filled, the end of the session is put off. */
   workBegins(): void
   workEnds(): void
   /** Tells the client why, and closes. */
   end(notice: Notice): void
-  /** Closes without a word, because the client is in the midst of another message. */
+  /** Closes without telling the client why, because it has received only a part of another message. */
   endMute(notice: Notice): void
-  /** Closes: the client wants it so, or knows why. */
+  /** Closes without telling the client why: it wants to leave, or knows the reason. */
   leave(reason: string): void
-  /** A query has been answered that took long. */
+  /** A query has been answered that took `slowQueryMs` or longer. */
   onSlowQuery(tookMs: number, text: string): void
-  /** A mistake of ours: the session ends, and nothing that it held is used again. */
+  /** Ends the session because of a mistake of ours. Nothing that it held is used again. */
   onBroken(error: unknown): void
-  /** A cancel request with its key has come: see `Handler.cancel`. */
+  /** A cancel request with this session's key has come: see `Handler.cancel`. */
   cancel(done: () => void): void
 }

@@ -1,33 +1,33 @@
-/** Hot path: gives a client's bytes to whoever can take them, keeps what must wait, and stops reading when that is enough. */
+/** Hot path: gives a client's bytes to the stage that can take them, keeps those that must wait, and stops reading when it keeps enough. */
 
 import { copyBytes } from '../base/bytes.ts'
 import { allocateLasting } from '../base/lasting.ts'
 import type { Channel } from '../net/channel.ts'
 
-/** Whoever understands a client's bytes at the moment. */
+/** Handles a client's bytes at the moment: the login, and later the handler. */
 export interface Stage {
-  /** Understands all that it can, and returns where it stopped: before `end` only if it has to wait for something. */
+  /** Handles all that it can, and returns where it stopped: before `end` only if it has to wait for something. */
   read(buffer: Buffer, start: number, end: number): number
 }
 
 /** Takes nothing: an answer is being worked on. */
 export const BUSY: Stage = { read: (_buffer, start) => start }
 
-/** How much of what a client sends is kept while it waits, before it is no longer read. Reading on shows whether it is still there. */
+/** How many bytes a waiting client may send before it is no longer read. Reading on until then shows whether it is still there. */
 const MAX_HELD_BYTES = 64 * 1024
 
-/** What is held is mostly one small query: it lies in one of these pieces, as long as there are any. */
+/** What is held is mostly one small query. It is stored in one of these pieces, while any is free. */
 const PIECE_BYTES = 512
 const PIECES = 1_024
 const pieces = allocateLasting(PIECES * PIECE_BYTES)
-/** Where those begin that nobody uses, in the first `freePieces`. */
+/** The first `freePieces` elements say where the free pieces begin. */
 const freeAt = Int32Array.from({ length: PIECES }, (_, index) => (PIECES - 1 - index) * PIECE_BYTES)
 let freePieces = PIECES
 
 /** Why a client is not read. */
 const STOPS = { 'holds-enough': 1, 'server-full': 2, 'client-full': 4, suspended: 8 } as const
 
-/** Whose client it is. */
+/** The session. */
 export interface IntakeHost {
   readonly channel: Channel
   /** Bytes given while this is false are dropped. */
@@ -38,12 +38,12 @@ export class Intake {
   stage: Stage
   readonly #host: IntakeHost
   #held: Buffer | null = null
-  /** Where in `#held` they are. */
+  /** Where in `#held` the held bytes begin. */
   #heldAt = 0
   #heldBytes = 0
   #stops = 0
   #isFeeding = false
-  /** `goOn` was called while bytes were being given: what comes to be held then can be read at once. */
+  /** `goOn` was called while bytes were being fed: those that are held afterwards can be read at once. */
   #goesOn = false
 
   constructor(host: IntakeHost, stage: Stage) {
@@ -61,7 +61,7 @@ export class Intake {
     if (this.#goesOn) this.goOn()
   }
 
-  /** What was held back can be read now. */
+  /** Reads what is held, which may now be possible. */
   goOn(): void {
     this.#goesOn = this.#isFeeding
     if (this.#isFeeding || this.#held === null) return
@@ -84,7 +84,7 @@ export class Intake {
     this.stop('holds-enough', end - at > MAX_HELD_BYTES)
   }
 
-  /** Stops reading for a reason, or takes the reason back; reads while there is none. */
+  /** Adds or removes a reason not to read from the client; it is read while there is no reason. */
   stop(why: keyof typeof STOPS, isOn: boolean): void {
     const before = this.#stops
     if (!isOn && before === 0) return
@@ -101,7 +101,7 @@ export class Intake {
     this.#held = null
   }
 
-  /** Gives bytes to the stage at hand, and to those that follow from it. */
+  /** Feeds bytes to the current stage, and to the stages that replace it. */
   #feed(buffer: Buffer, start: number, end: number): number {
     let at = start
     this.#isFeeding = true

@@ -1,14 +1,14 @@
-/** Decides whether a session keeps its server after what has just been read or written. */
+/** Decides whether a session keeps its server after something has been read or written. */
 
 import type { PoolMode } from '../pool/settings.ts'
 
 export interface Holding {
   readonly mode: PoolMode
-  /** Outside a transaction, nothing owed, no COPY open, no reply half read. */
+  /** Outside a transaction, nothing owed, no COPY open, no reply read only in part. */
   readonly isServerClean: boolean
   /** Bytes of replies that the client's socket has not taken. */
   readonly owedToClient: number
-  /** A message of the client has been sent on in part. */
+  /** A message of the client's has been passed on only in part. */
   readonly isMidRequest: boolean
 }
 

@@ -1,21 +1,21 @@
-/** What somebody should look at because of a client that is gone: for the log. */
+/** Hints for the log about a client that has left: what to look at. */
 
 import type { SessionState } from './states.ts'
 
-/** Why a session ends whose client has said so. */
+/** Why a session ends whose client has asked for it. */
 export const CLOSE_REQUEST = 'client close request'
 
-/** What it left behind on the server that it held. */
+/** What the client has left behind on the server that it held. */
 export type LeftOnServer = 'nothing' | 'query' | 'transaction'
 
 export interface Predicament {
   readonly state: SessionState
   readonly left: LeftOnServer
-  /** It is gone because TLS did not come about. */
+  /** The connection has ended because the TLS handshake failed. */
   readonly isWithoutTls?: boolean
 }
 
-/** Undefined where nothing was under way: many programs close their connections so. */
+/** Returns the hint; undefined if nothing was under way: many programs close their connections like that. */
 export function adviceOnLeaving({ state, left, isWithoutTls = false }: Predicament): string | undefined {
   switch (state) {
     case 'greeting':

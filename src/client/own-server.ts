@@ -1,4 +1,4 @@
-/** Gets a client the server that is its own from its login to its end: what it asks for was said when that server was opened. */
+/** Gets a client the server that is its own from login to end. What the client asks for was set when that server was opened. */
 
 import { Link } from '../base/list.ts'
 import type { Waiter } from '../pool/lease.ts'
@@ -8,7 +8,7 @@ import type { Server } from '../server/server.ts'
 import type { Notice } from '../wire/notices.ts'
 
 export interface OwnServerListener {
-  /** It is lent; whoever holds it from here becomes its tenant at once. */
+  /** The server has been lent. Whoever takes it over must become its tenant at once. */
   onOwned(server: Server): void
   onUnfit(notice: Notice): void
 }
@@ -18,7 +18,7 @@ export class OwnServer implements Waiter {
   waitingSinceMs = 0
   wasNotified = false
   promised: Server | null = null
-  /** Nothing is to be changed about it. */
+  /** No setting of the server is to be changed. */
   readonly wantedProfile = Profile.of([])
   readonly pool: Pool
   readonly #listener: OwnServerListener
@@ -41,7 +41,7 @@ export class OwnServer implements Waiter {
     this.#listener.onUnfit(notice)
   }
 
-  /** The client is gone. */
+  /** The client has left. */
   abandon(): void {
     this.pool.withdraw(this)
   }

@@ -31,7 +31,7 @@ interface Ending {
   readonly isMute: boolean
 }
 
-/** What clients say of themselves; many say the same. */
+/** The users, databases and application names that clients give. Many give the same, and each text is kept once. */
 const texts = new SharedTexts()
 
 export class Session implements Host, ChannelListener, EntryListener {
@@ -43,16 +43,16 @@ export class Session implements Host, ChannelListener, EntryListener {
   readonly #context: ClientContext
   #state: StateRow<SessionState> = SESSION.greeting
   readonly #intake: Intake
-  /** Null once the client is in, and what its login took is let go: most sessions do nothing most of the time. */
+  /** Null once the client has logged in, so that what the login took is freed: most sessions do nothing most of the time. */
   #entry: Entry | null
   #user: string | null = null
   #database: string | null = null
   #statedName = ''
   #replication: Replication = 'none'
   #handler: Handler | null = null
-  /** The part by which its cancel key is found; 0 for none. */
+  /** The pid of its cancel key; 0 for none. */
   #cancelPid = 0
-  /** The outboxes are in use: the end has to wait until what was said is written. */
+  /** The outboxes are in use: the end has to wait until their contents are written. */
   #isWorking = false
   #ending: Ending | null = null
 
@@ -77,7 +77,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     return this.#ending === null && this.#state !== SESSION.closing && this.#state !== SESSION.closed
   }
 
-  /** Its client is not in, and waits for nothing: it is its turn to say something, or to take our last word. */
+  /** Its client has not logged in and keeps us waiting: it is its turn to send something, or to take our last message. */
   get isAwaited(): boolean {
     return !this.isOpen || (this.#entry?.isAwaited ?? false)
   }
@@ -102,7 +102,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     return this.#handler instanceof Relay ? this.#handler : null
   }
 
-  /** Who asks for servers in its name: to welcome it, and from then on. */
+  /** What requests servers for this session: one object to welcome the client, and the relay from then on. */
   get waiter(): Relay | Fitting | OwnServer | null {
     return this.relay ?? this.#entry?.fitting ?? null
   }
@@ -120,14 +120,14 @@ export class Session implements Host, ChannelListener, EntryListener {
     return this.#context.settings()
   }
 
-  /** How it is named in the log. */
+  /** How the session is named in the log. */
   get subject(): string {
     const peer = describeAddress(this.channel.peer)
     return `C-0x${this.id.toString(16)}: ${this.database ?? '(nodb)'}/${this.user ?? '(nouser)'}@${peer}`
   }
 
   enter(next: StateRow<SessionState>): void {
-    // The text is only made where it is needed: this runs several times for each transaction.
+    // The message is made only if it is needed: this runs several times for each transaction.
     if (!mayFollow(this.#state, next))
       invariant(false, `session ${this.id} cannot go from ${this.#state.name} to ${next.name}`)
     this.#state = next
@@ -149,18 +149,18 @@ export class Session implements Host, ChannelListener, EntryListener {
     }
   }
 
-  /** What was held back can be read now. */
+  /** Reads what was held back. */
   goOn(): void {
     this.#guard(() => this.#intake.goOn())
   }
 
-  /** Stops reading for a reason, or takes the reason back; reads while there is none. */
+  /** Adds or removes a reason not to read from the client; it is read while there is no reason. */
   stopReading(why: 'server-full' | 'client-full', isOn: boolean): void {
     this.#intake.stop(why, isOn)
     if (!isOn && this.#context.isSuspended()) this.#context.onTaken()
   }
 
-  /** One that is in is not read while this is on; the console is no concern of it. */
+  /** While this is on, a logged-in client is not read. A console is read all the time. */
   suspend(isOn: boolean): void {
     if (this.relay !== null) this.#intake.stop('suspended', isOn)
   }
@@ -169,7 +169,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     this.#guard(() => this.#handler?.onDrained())
   }
 
-  /** Whatever goes wrong within ends this session, and nothing else. */
+  /** Runs `work`. Whatever goes wrong in it ends this session, and nothing else. */
   #guard(work: () => void): void {
     try {
       work()
@@ -182,7 +182,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     this.channel.write(message, 0, message.length)
   }
 
-  // The way in
+  // Login
 
   onIntroduced({ user, database, settings, replication }: Wishes): void {
     this.#user = texts.share(user)
@@ -212,7 +212,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     this.leave(reason)
   }
 
-  /** A cancel request with its key has come: see `Handler.cancel`. */
+  /** A cancel request with this session's key has come: see `Handler.cancel`. */
   cancel(done: () => void): void {
     this.#guard(() => {
       if (this.isOpen && this.#handler !== null) this.#handler.cancel(done)
@@ -241,7 +241,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     }
   }
 
-  /** How long it may be idle, if it is; else Infinity. */
+  /** Until when it may stay idle; Infinity if it is not idle, or may be so for any time. */
   get idleUntilMs(): number {
     const { relay } = this
     if (this.#state !== SESSION.idle || relay === null) return Infinity
@@ -251,7 +251,7 @@ export class Session implements Host, ChannelListener, EntryListener {
 
   // The end
 
-  /** While a handler fills the outboxes, an end is put off. */
+  /** While a handler fills the outboxes, the end of the session is put off. */
   workBegins(): void {
     this.#isWorking = true
   }
@@ -266,17 +266,17 @@ export class Session implements Host, ChannelListener, EntryListener {
     this.#end({ notice, reason: notice.message, isMute: false })
   }
 
-  /** Closes without a word, because the client is in the midst of another message. */
+  /** Closes without telling the client why, because it has received only a part of another message. */
   endMute(notice: Notice): void {
     this.#end({ notice, reason: notice.message, isMute: true })
   }
 
-  /** Closes: the client wants it so, or knows why. */
+  /** Closes without telling the client why: it wants to leave, or knows the reason. */
   leave(reason: string): void {
     this.#end({ notice: null, reason, isMute: true })
   }
 
-  /** Closes at once, so that there is room for others. */
+  /** Closes and destroys the connection at once, to make room for others. */
   giveUp(reason: string): void {
     this.leave(reason)
     this.channel.destroy()
@@ -312,7 +312,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     this.#context.ids.giveBack(this.id)
   }
 
-  /** A mistake of ours: the session ends, and nothing that it held is used again. */
+  /** Ends the session because of a mistake of ours. Nothing that it held is used again. */
   onBroken(error: unknown): void {
     this.#context.log.error(`internal error: ${error instanceof Error ? error.stack : String(error)}`, {
       subject: this.subject,
@@ -346,7 +346,7 @@ export class Session implements Host, ChannelListener, EntryListener {
     })
   }
 
-  /** What the log says besides where the client has ended it. */
+  /** The hint for the log if the client has ended the session. */
   #adviceOn(isWithoutTls = false): string | undefined {
     const server = this.relay?.server
     const left = !server ? 'nothing' : !server.ledger.isEmpty ? 'query' : server.isClean ? 'nothing' : 'transaction'
@@ -364,7 +364,7 @@ export class Session implements Host, ChannelListener, EntryListener {
   }
 }
 
-/** Postgres' own errors have a hint where Postgres gives one. */
+/** A PoolerError has a hint of its own. An error of Postgres' has the hint that Postgres gave, or else points to Postgres' log. */
 function hintForLog(notice: Notice): string | undefined {
   return notice instanceof PoolerError ? notice.logHint : (notice.hint ?? 'PostgreSQL has said so: see its log.')
 }
@@ -374,6 +374,6 @@ function reportUnexpected(error: unknown): void {
   try {
     invariant(false, `unexpected: ${error instanceof Error ? error.message : String(error)}`)
   } catch {
-    // Only the witness was to be told.
+    // The invariant was only to be reported.
   }
 }

@@ -3,21 +3,21 @@
 import type { ClientSettings } from './host.ts'
 import type { Session } from './session.ts'
 
-/** Idle clients are looked at no more often, and where they may be idle for a short time only, at a hundredth of that. */
+/** How often idle clients are looked at, at most; or at a hundredth of the shortest idle timeout, if that is less. */
 const LOOK_MS = 1_000
 
-/** A login takes less, over any network: whoever has kept us waiting for longer may be given up for others. */
+/** A login takes less than this over any network. A client that has kept us waiting for longer may be given up to make room for others. */
 const LOGIN_PATIENCE_MS = 3_000
 
-/** How many are looked at for one that keeps us waiting, and not the other way round. */
+/** How many sessions are looked at to find one whose client keeps us waiting, rather than waits for us. */
 const MAX_LOOKS = 100
 
 export class Sessions {
   readonly #all = new Set<Session>()
   readonly #loggingIn = new Set<Session>()
-  /** No client is idle for too long before. */
+  /** Before this time no client has been idle for too long. */
   #nextLookMs = 0
-  /** What held when that was found out. */
+  /** The settings that `#nextLookMs` was computed from. */
   #settings: ClientSettings | null = null
 
   get count(): number {
@@ -43,7 +43,7 @@ export class Sessions {
     this.#loggingIn.delete(session)
   }
 
-  /** Of those that log in, and whose client it is that is waited for, the one that came first; null if none of them came long ago. */
+  /** Returns the first session that is logging in and whose client keeps us waiting; null if none of these came long ago. */
   slowest(nowMs: number): Session | null {
     let looks = MAX_LOOKS
     // They are in the order in which they came.
@@ -59,9 +59,9 @@ export class Sessions {
   }
 
   /**
-   * Called by the janitor. There may be thousands that are idle: they are looked at only once one of them may be so for too long.
+   * Called by the janitor. Thousands of sessions may be idle: they are looked at only when one of them may have been idle for too long.
    *
-   * @param isUnread nobody is read who is in, or was until now, and so nobody can be idle
+   * @param isUnread logged-in clients are not read, or were not until now, so that nobody counts as idle
    */
   sweep(nowMs: number, settings: ClientSettings, isUnread = false): void {
     for (const session of this.#loggingIn) session.onSweep(nowMs)
@@ -70,7 +70,7 @@ export class Sessions {
     this.#settings = settings
     const { shortestIdleTimeoutMs } = settings
     if (shortestIdleTimeoutMs === Infinity || nowMs < this.#nextLookMs) return
-    // Whoever is active now, or comes later, will not have been idle for too long any sooner.
+    // A client that is active now, or comes later, cannot have been idle for too long any sooner than this.
     let earliestMs = nowMs + shortestIdleTimeoutMs
     for (const session of this.#all) {
       session.onSweep(nowMs)

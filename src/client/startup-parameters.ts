@@ -12,17 +12,17 @@ export interface Wishes {
   /** Settings as the client spells them: name in lower case → value. */
   readonly settings: ReadonlyMap<string, string>
   readonly replication: Replication
-  /** What a server of its own is to be opened with: startup parameters as they came. Empty unless it asks for replication. */
+  /** The startup parameters, as they came, that the client's own server is opened with. Empty unless the client asks for replication. */
   readonly forwarded: ReadonlyMap<string, string>
-  /** Parameters of the protocol itself that we do not know. */
+  /** Names of parameters of the protocol itself (`_pq_.…`), none of which we know. */
   readonly unknownProtocolParameters: readonly string[]
 }
 
-/** Not settings: they say who and how. */
+/** Parameters that are not settings: they say who connects, and how. */
 const NOT_SETTINGS = new Set(['user', 'database', 'replication', 'options'])
 
 /**
- * @param ignored the setting `ignore_startup_parameters`: names to drop; `options` drops what is not tracked within `options`
+ * @param ignored the setting `ignore_startup_parameters`: names to drop; if `options` is one, untracked settings within `options` are dropped
  */
 export function readWishes(packet: StartupPacket, ignored: ReadonlySet<string>, tracked: Tracked): Wishes {
   const { parameters } = packet
@@ -56,7 +56,7 @@ function replicationIn(parameters: ReadonlyMap<string, string>, ignored: Readonl
   return replication
 }
 
-/** `options` go as they are, even if they are named in `ignored`: whoever follows changes needs them to be read alike on both sides. */
+/** `options` is forwarded as it is, even if `ignored` names it: with it, replication clients make both sides read values alike. */
 function forwardedOf(
   parameters: ReadonlyMap<string, string>,
   ignored: ReadonlySet<string>,

@@ -16,10 +16,10 @@ export const SESSION_STATES = [
 export type SessionState = (typeof SESSION_STATES)[number]
 
 export const SESSION = stateRows<SessionState>({
-  /** Its first packets are awaited. */
+  /** The client's first packets are awaited. */
   greeting: ['authenticating', 'closing', 'closed'],
   authenticating: ['welcoming', 'closing', 'closed'],
-  /** Logged in; what it must be told of the server is not known yet. */
+  /** Authenticated; what the client has to be told about the server is not known yet. */
   welcoming: ['idle', 'active', 'closing', 'closed'],
   /** Logged in, holds no server. */
   idle: ['waiting', 'active', 'closing', 'closed'],
@@ -27,7 +27,7 @@ export const SESSION = stateRows<SessionState>({
   waiting: ['idle', 'active', 'closing', 'closed'],
   /** Holds a server. */
   active: ['idle', 'closing', 'closed'],
-  /** Has been told the last word; what it still sends is dropped. */
+  /** The client has been sent our last message; what it still sends is dropped. */
   closing: ['closed'],
   closed: [],
 })

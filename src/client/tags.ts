@@ -1,6 +1,9 @@
-/** Hot path: tells from a command tag whether the command changed more than rows. https://www.postgresql.org/docs/current/protocol-message-formats.html */
+/**
+ * Hot path: tells from a command tag whether the command changed more than rows.
+ * https://www.postgresql.org/docs/current/protocol-message-formats.html
+ */
 
-/** Nearly every tag is of no concern: INSERT, UPDATE, SELECT, FETCH, BEGIN, COMMIT, COPY, MOVE. Others are worth reading. */
+/** Whether a tag is worth reading. Nearly all are of no concern: INSERT, UPDATE, SELECT, FETCH, BEGIN, COMMIT, COPY, MOVE. */
 export function isRareTag(buffer: Buffer, start: number): boolean {
   switch (buffer[start]) {
     case 0x41: // ALTER
@@ -19,18 +22,18 @@ export function isRareTag(buffer: Buffer, start: number): boolean {
   }
 }
 
-/** The tag of SELECT INTO and CREATE TABLE AS tells only how many rows there are; this one stands in for it. */
+/** Used in place of the tag of SELECT INTO and CREATE TABLE AS, which says only how many rows there are. */
 export const SELECT_INTO = 'SELECT INTO'
 
-/** After this command a statement that was prepared before may mean something else: what a DO block has done is not told. */
+/** Whether a statement that was prepared before this command may mean something else after it. What a DO block has done is not known. */
 export function changesSchema(tag: string): boolean {
   return tag === DO || /^(CREATE|ALTER|DROP|IMPORT|SELECT) /.test(tag)
 }
 
-/** May have done anything. */
+/** The tag of a DO block, which may have done anything. */
 export const DO = 'DO'
 
-/** After this command the session has no prepared statements. */
+/** Whether the session has no prepared statements after this command. */
 export function dropsStatements(tag: string): boolean {
   return tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL'
 }

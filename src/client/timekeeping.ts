@@ -1,4 +1,4 @@
-/** Hot path: when a client's requests and transactions began and were answered; for what is counted, and for deadlines. */
+/** Hot path: when a client's requests and transactions began and were answered; for statistics and deadlines. */
 
 import type { Clock } from '../base/clock.ts'
 import type { Pool } from '../pool/pool.ts'
@@ -8,16 +8,16 @@ import { STATUS_IDLE } from '../wire/backend.ts'
 import { overdue } from './deadlines.ts'
 
 export class Timekeeping {
-  /** When the request that runs began; 0 before the first. */
+  /** When the current request began; 0 before the first. */
   requestMs = 0
-  /** When the client was last answered. Each of these begins as a number: V8 would make an object of every time that is put where `undefined` was. */
+  /** When the client was last answered. These fields begin as numbers: V8 would make an object of each time that is put where `undefined` was. */
   answeredMs = 0
   #transactionMs = 0
-  /** How long the request that runs has waited for the server. */
+  /** How long the current request has waited for the server. */
   #waitedMs = 0
   readonly #clock: Clock
   readonly #pool: Pool
-  /** What a follower of changes asks for takes days, and tells nothing about how others fare. */
+  /** False for replication: its requests take days, and say nothing about how long others take. */
   readonly #isTimed: boolean
 
   constructor(clock: Clock, pool: Pool) {
@@ -27,7 +27,7 @@ export class Timekeeping {
     this.answeredMs = clock.nowMs
   }
 
-  /** The client has asked for something, and may have to wait for a server. */
+  /** The client has sent a request, and may have to wait for a server. */
   requestCame(): void {
     this.requestMs = this.#clock.nowMs
   }
@@ -38,18 +38,18 @@ export class Timekeeping {
     this.#transactionMs = this.requestMs
   }
 
-  /** A request is being sent, and nothing is owed for one before it. */
+  /** A request is being sent to a server that owes nothing. */
   requestBegins(server: Server): void {
     this.requestMs = this.#clock.nowMs
     if (server.status === STATUS_IDLE && !server.ledger.isBatchOpen) this.#transactionMs = this.requestMs
   }
 
-  /** The client has got an answer that is no ReadyForQuery of a server's. */
+  /** The client has received an answer that is not a server's ReadyForQuery. */
   answeredOtherwise(): void {
     this.answeredMs = this.#clock.nowMs
   }
 
-  /** The server has answered a request, and returns how many milliseconds that took; `status` is that of the transaction. */
+  /** The server has answered a request; `status` is that of the transaction. Returns how many milliseconds the answer took. */
   answered(status: number): number {
     const { nowMs } = this.#clock
     const { counters, durations } = this.#pool
@@ -74,19 +74,19 @@ export class Timekeeping {
     return tookMs
   }
 
-  /** When the transaction began that runs, if one does. */
+  /** When the current transaction began, if one is open. */
   get transactionMs(): number {
     return this.#transactionMs
   }
 
-  /** What has taken too long, if anything has. */
+  /** Returns what has taken too long; null if nothing has. */
   problem(nowMs: number, server: Server): ProblemKind | null {
     const activity = {
       isRunning: !server.ledger.isEmpty,
       isInTransaction: server.status !== STATUS_IDLE || server.ledger.isBatchOpen,
       requestMs: this.requestMs,
       transactionMs: this.#transactionMs,
-      // What was sent since may be nothing that is answered.
+      // What was sent since may be a request that gets no answer.
       answeredMs: Math.max(this.answeredMs, this.requestMs),
     }
     return overdue(nowMs, activity, this.#pool.settings)

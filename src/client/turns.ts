@@ -1,16 +1,16 @@
 /**
- * Lets work that takes long for an event be done by and by: so much of it, and then everybody else has their turn. What is more waits in
- * the order that it came in. For handshakes of TLS, each of which takes a thousand times as long as passing on a query.
+ * Limits how much long-running work is done in a row, so that all other connections get their turn in between. Work above the limit waits
+ * in the order in which it came. Used for TLS handshakes, each of which takes a thousand times as long as passing on a query.
  */
 
 export class Turns {
   readonly #limit: () => number
   readonly #waiting: (() => void)[] = []
-  /** How much was begun since everybody else had their turn. */
+  /** How many pieces of work have begun since everybody else had their turn. */
   #begun = 0
   #isPlanned = false
 
-  /** @param limit how much is done at a time; 0 is all of it */
+  /** @param limit how many pieces of work are done in a row; 0 is no limit */
   constructor(limit: () => number) {
     this.#limit = limit
   }
@@ -19,7 +19,7 @@ export class Turns {
     return this.#waiting.length
   }
 
-  /** Does it at once, if it may. */
+  /** Does the work at once, or when its turn comes. */
   take(work: () => void): void {
     const limit = this.#limit()
     if (limit > 0 && (this.#waiting.length > 0 || this.#begun >= limit)) {

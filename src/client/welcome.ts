@@ -1,4 +1,4 @@
-/** What a client is told once it is logged in; for that, its settings are tried on a server where their outcome is not known yet. */
+/** What a client is sent once it has logged in. For that, its settings are tried on a server if it is not known what becomes of them. */
 
 import { Link } from '../base/list.ts'
 import { Lru } from '../base/lru.ts'
@@ -10,14 +10,14 @@ import { AUTHENTICATION_OK, encodeBackendKeyData, encodeParameterStatus, READY_I
 import type { CancelKey } from '../wire/cancel-key.ts'
 import { encodeNotice, type Notice } from '../wire/notices.ts'
 
-/** What a client is told at the end of its login: `reception`, the cancel key, a word of the operator's if there is one, ReadyForQuery. */
+/** Returns what a client is sent at the end of its login: `reception`, the cancel key, `loginNotice` unless it is empty, ReadyForQuery. */
 export function encodeWelcome(reception: Buffer, key: CancelKey, loginNotice = ''): Buffer {
   const notice =
     loginNotice === '' ? [] : [encodeNotice({ severity: 'NOTICE', sqlstate: '00000', message: loginNotice })]
   return Buffer.concat([reception, encodeBackendKeyData(key.pid, key.secret), ...notice, READY_IDLE])
 }
 
-/** AuthenticationOk, and what a server would report. */
+/** Returns AuthenticationOk, and a ParameterStatus for each reported parameter. */
 export function encodeReception(reported: ReadonlyMap<string, string>): Buffer {
   const messages = [AUTHENTICATION_OK]
   const encoding = reported.get('client_encoding') ?? 'UTF8'
@@ -33,10 +33,10 @@ interface Reception {
   readonly bytes: Buffer
 }
 
-/** The latest, since most clients are told the same. */
+/** The latest ones, since most clients are sent the same. */
 const receptions = new Lru<Profile, Reception>(100)
 
-/** For a client with this profile. */
+/** Returns the reception of a client with this profile. */
 export function receptionOf(pool: Pool, profile: Profile): Buffer {
   const { welcome } = pool
   const known = receptions.get(profile)
@@ -47,16 +47,17 @@ export function receptionOf(pool: Pool, profile: Profile): Buffer {
 }
 
 /**
- * Whether the server is a standby was so when one was last opened; PostgreSQL can be promoted since, which closes no connection. With
- * target_session_attrs libpq believes what it is told, so that nobody would get in who could find out better. Where it is not told, it asks:
+ * Not reported to clients: the known value is that of the last server that was opened, and PostgreSQL may have been promoted since, which
+ * closes no connection. With target_session_attrs libpq believes what is reported, and would leave before it could find out better. If
+ * nothing is reported, it asks:
  * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-TARGET-SESSION-ATTRS
  */
 const MAY_HAVE_CHANGED = 'in_hot_standby'
 
-/** What a server with this profile reports. */
+/** Returns what a server with this profile reports. */
 function reportedParameters(pool: Pool, profile: Profile): ReadonlyMap<string, string> {
   const reported = new Map(pool.welcome)
-  // That of a single client has been opened for it right now.
+  // The server of a single client has only just been opened for it.
   if (!pool.isOfOneClient) reported.delete(MAY_HAVE_CHANGED)
   pool.options.tracked.names.forEach((name, place) => {
     const value = profile.values[place]
@@ -65,18 +66,18 @@ function reportedParameters(pool: Pool, profile: Profile): ReadonlyMap<string, s
   return reported
 }
 
-/** Postgres takes such an application_name as it is; many clients have one of their own, and none should need a server to log in. */
+/** Postgres takes an application_name like this as it is. Many clients have one of their own, and none should need a server to log in. */
 const PLAIN_NAME = /^[\x20-\x7e]{0,63}$/
 
 export interface FittingListener {
   onFitted(profile: Profile): void
-  /** Postgres rejects a setting, or there is no server. */
+  /** Postgres has rejected a setting, or there is no server. */
   onUnfit(notice: Notice): void
 }
 
 /**
- * Finds out what a client's settings become in Postgres. Usually that is known from clients before it; else one lease is taken to
- * try them, so that the client learns of a bad value at login, and of a good one in Postgres' own spelling.
+ * Finds out what Postgres makes of a client's settings. Usually that is known from earlier clients. If not, one lease is taken to try the
+ * settings, so that the client learns at login of a bad value, and gets a good one in Postgres' own spelling.
  */
 export class Fitting implements Waiter {
   readonly link = new Link<Waiter>()
@@ -104,7 +105,7 @@ export class Fitting implements Waiter {
     if (server !== null) this.onGranted(server)
   }
 
-  /** null where a server has to say what becomes of the settings. */
+  /** Returns the client's profile; null if a server has to be asked what becomes of the settings. */
   #knownProfile(): Profile | null {
     const { defaultProfile } = this.pool
     if (defaultProfile === null) return null
@@ -126,7 +127,7 @@ export class Fitting implements Waiter {
     this.#listener.onUnfit(notice)
   }
 
-  /** The client is gone. */
+  /** The client has left. */
   abandon(): void {
     this.pool.withdraw(this)
   }

@@ -1,4 +1,4 @@
-/** Notices, notifications and changed settings come at any time, and reach the right client. */
+/** Notices, notifications and changed settings may come at any time, and reach the right client. */
 
 import { describe, expect, test } from 'vitest'
 import { ANSWER, startKept } from '../support/flow/auto-prepared.ts'
@@ -109,7 +109,7 @@ test.each(WORDS.filter(([what]) => what !== 'a notification'))(
     other.send(query('select 1'))
     const second = await flow.postgres.next()
     await quiet()
-    // What a server was told at its login may have to be set back before it is used.
+    // Settings that the server reported at its login may have to be set back before it is used.
     if (second.inbox.unread[0]?.shown.includes('set_config')) {
       await second.expect('Query')
       second.send(parameterStatus('DateStyle', 'ISO, MDY'), rows('ISO, MDY'), ready())

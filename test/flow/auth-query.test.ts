@@ -1,4 +1,4 @@
-/** A user that is not in auth_file is looked up on a server, whatever becomes of that server or of the client. */
+/** A user that is not in auth_file is looked up on a server, whatever happens to that server or to the client. */
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
@@ -22,7 +22,7 @@ function start(settings: Record<string, string | number> = {}): Promise<Flow> {
   return startFlow({ settings: { ...SETTINGS, ...settings }, authFile: ['"asker" "secret"'] })
 }
 
-/** A client called eve has come, and the server of `asker` is asked about it. */
+/** Connects a client as the user eve. The server of `asker` is asked about that user. */
 async function ask(flow: Flow) {
   const client = await flow.dial()
   client.send(startup({ user: 'eve', database: 'app' }))
@@ -54,7 +54,7 @@ describe('with auth_type = md5 a client that Postgres does not know is asked', (
   const SCRAM =
     'SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$q4uXFPoUzFxmpsqPRtFrEpFmvBFjcpEPpd2ZVxLYQ3g=:q4uXFPoUzFxmpsqPRtFrEpFmvBFjcpEPpd2ZVxLYQ3g='
 
-  /** By what clients are asked whom Postgres knows by these secrets; undefined: not at all. */
+  /** Returns how clients are asked to authenticate if Postgres has these secrets for them; undefined is a user that Postgres does not have. */
   async function askedFor(...secrets: readonly (string | null | undefined)[]): Promise<string[]> {
     const flow = await start({ auth_type: 'md5' })
     const shown: string[] = []

@@ -1,4 +1,4 @@
-/** With auto_prepare: whatever fails, is skipped or is still unanswered, a client's unnamed statement is what it would be without. */
+/** With auto_prepare, a client's unnamed statement is what it would be without, whatever fails, is skipped or is still unanswered. */
 
 import { describe, expect, test } from 'vitest'
 import { ANSWER, keep, PARSED_RESULT, startKept } from '../support/flow/auto-prepared.ts'
@@ -29,7 +29,7 @@ import type { Pair } from '../support/flow/start.ts'
 
 const SYNTAX_ERROR = error('42601', 'syntax error')
 
-/** `select 2` is kept as #2, and is the client's statement `two`. */
+/** Has the server keep `select 2` as #2, and the client prepare it as its statement `two`. */
 async function keepTwo(pair: Pair) {
   const { client, postgres } = pair
   await keep(pair, 'select 2', 2)
@@ -75,7 +75,7 @@ describe('in one batch', () => {
     ])
   })
 
-  /** An error, and then these; all that is skipped. The client's unnamed statement is what it was before: `select 1`. */
+  /** Sends requests that are skipped behind an error. Afterwards the client's unnamed statement must be what it was before: `select 1`. */
   async function expectUntouched({ client, postgres }: Pair, ...skipped: readonly Buffer[]) {
     client.send(parse('', 'select 1'), sync)
     await postgres.expect('Sync')

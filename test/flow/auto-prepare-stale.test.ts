@@ -1,4 +1,4 @@
-/** With auto_prepare: tables that change behind the pooler's back are no trouble to a client that parses anew each time. */
+/** With auto_prepare, tables that change behind the pooler's back do not affect a client that parses its statements anew each time. */
 
 import { describe, expect, test } from 'vitest'
 import { ANSWER, PARSED_RESULT, startKept } from '../support/flow/auto-prepared.ts'
@@ -149,7 +149,7 @@ describe('a plan that is out of date', () => {
     await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
     postgres.send(STALE, ready())
     await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync')
-    // What was parsed in the same batch cannot be out of date; if the server says so, it is the server's word.
+    // A statement that was parsed in the same batch cannot be out of date. If the server says that it is, the client gets that error.
     postgres.send(parseComplete, STALE, ready())
     expect(await client.answer()).toEqual(['ParseComplete', SHOWN, 'ReadyForQuery(I)'])
   })
@@ -246,7 +246,7 @@ describe('the error is the client’s, as it would be with a statement of its ow
     await postgres.expect('Query')
     postgres.send(complete('ROLLBACK'), ready())
     await client.answer()
-    // It is told once.
+    // The client gets this error only once.
     client.send(batch('select 1'))
     await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync')
     postgres.send(PARSED_RESULT)
@@ -269,7 +269,7 @@ describe('the error is the client’s, as it would be with a statement of its ow
     await postgres.expect('Parse(#2, select * from t)', 'Describe', 'Sync')
     postgres.send(parseComplete, parameterDescription(), rowDescription('a'), ready())
     await client.answer()
-    // Somewhere else, where that one would have to be prepared first.
+    // On another server, where the named statement would have to be prepared first.
     const goOn = await occupy(pair)
     const other = await flow.connect()
     other.send(batch('select 1'))
@@ -342,7 +342,7 @@ test('an error of the same kind about a value is the client’s, and makes nobod
   const { client, postgres } = await startKept()
   client.send(batch('select 1'))
   await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
-  // A name of a table in a parameter of the type regclass.
+  // The error may be about a table name in a parameter of the type regclass.
   postgres.send(error('42P01', 'relation "nothing" does not exist'), ready())
   expect((await client.answer())[1]).toBe('ErrorResponse(ERROR 42P01 relation "nothing" does not exist)')
   client.send(batch('select 1'))

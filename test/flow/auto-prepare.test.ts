@@ -1,4 +1,4 @@
-/** With auto_prepare a server parses an unnamed statement once, and clients cannot tell. */
+/** With auto_prepare a server parses an unnamed statement once, and clients do not notice. */
 
 import { describe, expect, test } from 'vitest'
 import { ANSWER, keep, PARSED_RESULT, startAuto, startKept } from '../support/flow/auto-prepared.ts'
@@ -314,7 +314,7 @@ describe('texts are told apart', () => {
     postgres.send(parameterStatus('TimeZone', 'Asia/Tokyo'), rowDescription('set_config'), dataRow('Asia/Tokyo'))
     postgres.send(complete('SELECT 1'), ready())
     const client = await login
-    // The text is known, and so it is kept at its first use.
+    // The text is known from other settings, so the server keeps it at the first use.
     client.send(batch('select 1'))
     await postgres.expect('Parse(#2, select 1)', 'Bind(, #2)', 'Execute', 'Sync')
     postgres.send(PARSED_RESULT)
@@ -537,7 +537,7 @@ describe('tables that change', () => {
     ['alter table a add b int', 'ALTER TABLE'],
     ['drop table a', 'DROP TABLE'],
     ['do $$ begin alter table a add b int; end $$', 'DO'],
-    // Without a description of its rows: CREATE TABLE AS, or SELECT INTO.
+    // A SELECT tag without a description of rows: CREATE TABLE AS, or SELECT INTO.
     ['create table a as select 1', 'SELECT 1'],
   ])('through the pool (%s) make it a new statement', async (text, tag) => {
     const pair = await startKept()
@@ -650,7 +650,7 @@ describe('within one transaction', () => {
 })
 
 describe('behind something set that decides what texts mean and is not reported,', () => {
-  /** Begins a transaction in which that is done. */
+  /** Begins a transaction and sends the request that sets something in it. */
   async function set({ client, postgres }: Pick<Pair, 'client' | 'postgres'>, request: Buffer) {
     client.send(query('begin'))
     await postgres.expect('Query')
@@ -683,7 +683,7 @@ describe('behind something set that decides what texts mean and is not reported,
     const pair = await startKept()
     await set(pair, request)
     await expectAsItIs(pair)
-    // Nothing is left of it.
+    // After the transaction nothing is left of the setting.
     pair.client.send(batch('select 1'))
     await pair.postgres.expect('Bind(, #1)', 'Execute', 'Sync')
     pair.postgres.send(RESULT)

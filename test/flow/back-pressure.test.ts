@@ -1,4 +1,4 @@
-/** Rule 8: who cannot take more stops the other side, and memory per connection is bounded whatever the peer does. */
+/** Rule 8: a peer that cannot take more stops the reading of the other, and memory per connection is bounded whatever the peer does. */
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
@@ -30,7 +30,7 @@ import { startFlow, startPair } from '../support/flow/start.ts'
 const WINDOW = { windowBytes: 16 * 1024 }
 const MEBIBYTE = 1024 * 1024
 
-/** What the pooler may hold of a conversation: a chunk that it has read, and what is held for later. */
+/** How many bytes of a conversation the pooler may hold: a chunk that it has read, and bytes that are held for later. */
 const HELD_BYTES = 256 * 1024
 
 test('a client that does not read a long result stops the server, and gets all of it when it reads', async () => {
@@ -45,7 +45,7 @@ test('a client that does not read a long result stops the server, and gets all o
   postgres.send(rowDescription('value'))
   for (; sent < 4 * MEBIBYTE; sent += row.length) postgres.send(row)
   await quiet()
-  // Nearly all of it is still with Postgres.
+  // Postgres has still to send nearly all of the rows.
   expect(postgres.channel.owedBytes).toBeGreaterThan(sent - HELD_BYTES)
   expect(flow.counts()).toEqual({ leased: 1 })
   postgres.send(complete('SELECT'), ready())
@@ -155,7 +155,7 @@ test('answers of our own do not pile up either', async () => {
   for (let number = 0; number < 60_000; number++)
     client.send(parse(name, 'select 1'), message('C', Buffer.from(`S${name}\0`)))
   await quiet()
-  // Each costs five bytes to the client; the client does not read, and so is not read.
+  // Each answer owes the client five bytes. The client does not read, so it is not read from either.
   expect(client.channel.owedBytes).toBeGreaterThan(0)
   const [session] = [...flow.pooler.parts.sessions]
   expect(session?.channel.owedBytes).toBeLessThan(HELD_BYTES)
@@ -172,7 +172,7 @@ test('a server that was full is asked for what it has answered, where answers of
   postgres.stopReading()
   client.send(bind('', 's1', 'x'.repeat(117_000)))
   await quiet()
-  // All in one chunk: what the server has no room for, and more debts than are remembered.
+  // One chunk with more bytes than the server takes, and more requests than the ledger may hold debts for.
   const count = 4_100
   const closes = Array.from({ length: count }, () => closeStatement('pgweir_'))
   client.send(bind('', 's1', 'x'.repeat(5_000)), execute(), ...closes)

@@ -1,4 +1,4 @@
-/** Whatever a client sends that it should not: a clear FATAL where the protocol has a place for one, and no effect on anyone else. */
+/** Whatever a client sends that it must not: it gets a clear FATAL where the protocol has a place for one, and nobody else is affected. */
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
@@ -18,7 +18,7 @@ import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
 
 const USER = { user: 'ada', database: 'app' }
 
-/** Somebody who was there all the time, and is not disturbed. */
+/** Connects another client and expects that it is served. */
 async function expectUndisturbed(flow: Flow) {
   const client = await flow.connect()
   client.send(query('undisturbed'))

@@ -1,4 +1,4 @@
-/** Rule 3: what is sent is owed, and an error in a batch takes back what will never be answered. */
+/** Rule 3: each request that is sent owes a reply, and an error in a batch drops the replies that will never come. */
 
 import { expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
@@ -199,7 +199,7 @@ for (const [what, name, request, reply] of [
     const { flow, client, postgres } = await startPair()
     client.send(parse('', 'select 1'), bind('', ''), execute(), request, sync)
     await postgres.expect('Parse', 'Bind', 'Execute', name, 'Sync')
-    // With PostgreSQL 18 the Sync is no end of it, although it says so.
+    // In PostgreSQL 18 the Sync does not end the transaction, although the ReadyForQuery says so.
     postgres.send(parseComplete, bindComplete, dataRow('1'), complete('SELECT 1'), reply, ready('T'), ready())
     expect((await client.answer()).at(-1)).toBe('ReadyForQuery(T)')
     expect(await client.answer()).toEqual(['ReadyForQuery(I)'])

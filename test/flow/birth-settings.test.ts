@@ -1,4 +1,4 @@
-/** Settings that Postgres takes only while a connection begins: a client that asks for one gets servers that were opened with it. */
+/** Settings that Postgres accepts only when a connection begins: a client that asks for one gets servers that were opened with it. */
 
 import { describe, expect, test } from 'vitest'
 import { arrive, askOn, openedWith } from '../support/flow/commands.ts'

@@ -17,7 +17,7 @@ import {
 } from '../support/flow/requests.ts'
 import { type Flow, startPair } from '../support/flow/start.ts'
 
-/** As libpq does: a connection of its own, whose end is the sign that the cancel can hit nothing any more. */
+/** Cancels as libpq does: on a separate connection, whose end is the sign that the cancel can hit nothing any more. */
 async function cancel(flow: Flow, client: FlowClient): Promise<void> {
   const canceller = await beginCancel(flow, client)
   await canceller.expectClosed()
@@ -116,7 +116,7 @@ describe('a cancel that comes too early or too late is not sent', () => {
     client.send(query('one'))
     await postgres.expect('Query(one)')
     const canceller = await flow.dial()
-    // The answer and the request to cancel come within the same turn, the answer first.
+    // The answer and the cancel request arrive in the same turn of the event loop, the answer first.
     postgres.send(rows('1'), ready())
     canceller.send(cancelRequest(client.key))
     await client.answer()
@@ -188,7 +188,7 @@ describe('while a cancel is in flight', () => {
     await postgres.expect('Query(one)')
     await beginCancel(flow, client)
     await flow.postgres.nextCancel()
-    // The answer comes before the cancel has done its work.
+    // The answer comes before the cancel has taken effect.
     postgres.send(rows('1'), ready())
     await client.answer()
     expect(flow.counts()).toEqual({ canceling: 1 })

@@ -1,4 +1,4 @@
-/** Each command and SHOW of the console, by both protocols: columns, answers, who may, and what is refused. The facts are in test/cases. */
+/** Each command and SHOW of the console, in both protocols: columns, answers, who may use it, and refusals. The data is in test/cases. */
 
 import { describe, expect, test } from 'vitest'
 import { COMMANDS } from '../../src/admin/commands.ts'
@@ -16,7 +16,7 @@ const OPTIONS = {
   authFile: ['"ada" "a"', '"bob" "b"', '"eve" "e"'],
 }
 
-/** How a client sends a text. */
+/** The messages by which a client sends a text, in each protocol. */
 const PROTOCOLS = {
   simple: (text: string) => [query(text)],
   extended: (text: string) => [parse('', text), bind('', ''), execute(), sync],
@@ -24,7 +24,7 @@ const PROTOCOLS = {
 
 const BOTH = Object.entries(PROTOCOLS)
 
-/** All that it is told, but for what only the extended protocol says. */
+/** Sends the messages and returns the answer, without the replies that come in the extended protocol only, and without ReadyForQuery. */
 async function answerTo(client: FlowClient, messages: readonly Buffer[]): Promise<string[]> {
   client.send(...messages)
   const answer = await client.answer()
@@ -68,7 +68,7 @@ describe.each(Object.entries(COLUMNS))('SHOW %s', (topic, facts) => {
   })
 })
 
-/** A pooler with one client, and a console; what is to be done before is done on another one, which stays. */
+/** Starts a pooler with one client and a console. The command `first` is run on another console, which stays connected. */
 async function start(first: string | undefined): Promise<{ flow: Flow; console: FlowClient }> {
   const { flow, client } = await startPair({ ...OPTIONS, login: { user: 'eve', password: 'e' } })
   const console = await flow.connect(ADMIN)
@@ -156,7 +156,7 @@ test('nobody else is let in', async () => {
 })
 
 test('no command and no SHOW is left out here', () => {
-  /** Not in PgBouncer, or with tests of their own above. */
+  /** Commands that PgBouncer does not have, or that have tests of their own above. */
   const elsewhere = new Set(['show', 'select', 'kill_client', 'restart'])
   const done = new Set(DONE.map(({ command }) => command.split(' ')[0]))
   expect([...COMMANDS.keys()].filter((name) => !done.has(name) && !elsewhere.has(name))).toEqual([])

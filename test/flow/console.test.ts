@@ -36,7 +36,7 @@ function connect(flow: Flow): Promise<FlowClient> {
   return flow.connect({ database: 'pgweir', user: 'root' })
 }
 
-/** The rows of a SHOW, by the names of their columns. */
+/** Returns the rows of a SHOW, each value by the name of its column. */
 async function show(console: FlowClient, topic: string): Promise<Record<string, string>[]> {
   console.send(query(`show ${topic}`))
   const found: Record<string, string>[] = []
@@ -51,7 +51,7 @@ async function show(console: FlowClient, topic: string): Promise<Record<string, 
   return found
 }
 
-/** The row of the pool `app`, without what is 0. */
+/** Returns the row of the pool `app` in SHOW POOLS, without the values that are 0. */
 async function pool(console: FlowClient): Promise<Record<string, string>> {
   const row = (await show(console, 'pools')).find(({ database }) => database === 'app') ?? {}
   return Object.fromEntries(Object.entries(row).filter(([name, value]) => value !== '0' && /^(cl|sv|maxw)/.test(name)))
@@ -409,7 +409,7 @@ describe('SHOW POOLS and its kin tell what is there:', () => {
     const { flow, client, postgres } = await startPair({ settings: { server_reset_query_always: 1 } })
     const console = await connect(flow)
     client.send(query('one'))
-    // The server was reset after the login of the client, too.
+    // The server was also reset after the login of the client.
     while ((await postgres.inbox.next()).shown !== 'Query(one)') postgres.send(complete('DISCARD ALL'), ready())
     postgres.send(rows('1'), ready())
     await client.answer()

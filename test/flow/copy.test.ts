@@ -33,7 +33,7 @@ import { type FlowOptions, type Pair, startPair } from '../support/flow/start.ts
 
 const BAD_ROW = error('22P04', 'extra data after last expected column')
 
-/** The client and its server are where they were before: the next query is answered. */
+/** Expects that the server is idle and that the client's next query is answered. */
 async function expectUsable({ flow, client, postgres }: Pick<Pair, 'flow' | 'client' | 'postgres'>) {
   expect(flow.counts()).toEqual({ idle: 1 })
   client.send(query('afterwards'))
@@ -48,7 +48,7 @@ async function expectUsable({ flow, client, postgres }: Pick<Pair, 'flow' | 'cli
   expect(flow.counts()).toEqual({ idle: 1 })
 }
 
-/** The server may still answer a Sync that it had not read when it failed: it is free only when it must have. */
+/** The server may still answer a Sync that it had not read when the COPY failed: it becomes idle only once the fence has been answered. */
 async function expectUsableAfterFence(pair: Pick<Pair, 'flow' | 'client' | 'postgres'>, late = 0) {
   const { flow, client, postgres } = pair
   await expectFence(pair)
@@ -259,7 +259,7 @@ describe('COPY from the client by a simple query', () => {
 })
 
 describe('COPY from the client by a batch', () => {
-  /** As libpq does: the Sync goes out behind Execute, and another one behind the data. */
+  /** Begins a COPY as libpq does: a Sync follows the Execute, and another one follows the data. */
   async function startCopy(options: FlowOptions = {}): Promise<Pair> {
     const pair = await startPair(options)
     if (options.settings?.['pool_mode'] === 'session') {
@@ -388,8 +388,8 @@ describe('COPY from the client by a batch', () => {
   })
 
   test('in which the server fails before it has read the Sync behind Execute: no one gets a ReadyForQuery too many', async () => {
-    // A trigger BEFORE STATEMENT fails after CopyInResponse and before the first read; so that Sync ends the skipping, and the one
-    // behind the data is answered on its own.
+    // A trigger BEFORE STATEMENT fails after CopyInResponse and before the first read. So the Sync behind Execute ends the skipping, and the
+    // one behind the data gets an answer of its own.
     const pair = await startCopy({ settings: { default_pool_size: 1 } })
     const { flow, client, postgres } = pair
     client.send(copyData('1\n'), copyDone, sync)
@@ -428,7 +428,7 @@ describe('COPY from the client by a batch', () => {
       expect(await client.answer()).toHaveLength(2)
       postgres.send(parseComplete, error('26000', 'no such statement'), ready())
       expect(await client.answer()).toHaveLength(3)
-      // Nobody else may have the server before that of the second Sync has come.
+      // Nobody else may have the server before the ReadyForQuery of the second Sync has come.
       expect(flow.counts()).toEqual({ leased: 1 })
       postgres.send(ready())
       await client.expect('ReadyForQuery(I)')
@@ -444,7 +444,7 @@ describe('COPY from the client by a batch', () => {
     await postgres.expect('Parse', 'Bind', 'Execute', 'Sync', 'Parse', 'Bind', 'Execute')
     other.send(query('select 2'))
     await flow.expectCounts({ leased: 1, waiting: 1 })
-    // A trigger BEFORE STATEMENT: the Sync has not been read by then.
+    // A trigger BEFORE STATEMENT fails before the server has read the Sync.
     postgres.send(parseComplete, bindComplete, copyIn(), error('P0001', 'raised'), ready())
     postgres.send(parseComplete, bindComplete, rows('1'))
     await client.expect('ParseComplete', 'BindComplete', 'CopyInResponse')

@@ -1,12 +1,12 @@
-/** Rule 1: a chunk is not a message. However a conversation is cut, everybody hears the same. */
+/** Rule 1: a chunk is not a message. However a conversation is cut into chunks, both sides receive the same. */
 
 import { describe, expect, test } from 'vitest'
 import { CONVERSATIONS, transcript } from '../support/flow/conversations.ts'
 
-/** Longer than what is sent in one go in most of these conversations, so that each byte is once the last of a chunk. */
+/** Longer than most of the writes in these conversations, so that each byte is the last one of a chunk once. */
 const LONGEST_CUT = 100
 
-/** Far behind, there are only rows and settings, so that a part of the cuts is enough. */
+/** Longer writes have only rows and settings towards their end, so a few greater lengths are enough. */
 const CUTS = [...Array(LONGEST_CUT).keys()].map((index) => index + 1).concat([127, 171, 230, 311])
 
 describe.each(CONVERSATIONS.map((conversation) => [conversation.name, conversation] as const))(

@@ -1,4 +1,4 @@
-/** What `verbose` has the log tell besides, for whoever looks for a mistake: without it nobody reads that, and no secret is in it. */
+/** What `verbose` adds to the log for debugging: without it none of that is logged, and it never contains a secret. */
 
 import { describe, expect, test } from 'vitest'
 import type { NameService } from '../../src/net/names/look-up.ts'

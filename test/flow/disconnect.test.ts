@@ -1,4 +1,4 @@
-/** Rule 5, and PgBouncer's table "Client disconnects": what becomes of the server when its client goes. */
+/** Rule 5, and PgBouncer's table "Client disconnects": what becomes of the server when its client leaves. */
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -103,7 +103,7 @@ describe.each(WAYS)('a client that %s', (_, goes) => {
     second.send(query('select 2'))
     third.send(query('select 3'))
     await flow.expectCounts({ leased: 1, waiting: 2 })
-    // Terminate behind a request is read when the request has been answered; the end of the connection is seen at once.
+    // A Terminate behind a request is read only when the request has been answered; the end of the connection is noticed at once.
     goes(second)
     await quiet()
     if (second.inbox.all.length > 0) second.vanish()

@@ -1,4 +1,4 @@
-/** Repeated failures from one address are answered ever later, and nobody else notices. */
+/** Repeated failures from one address are answered with growing delays, and nobody else notices. */
 
 import { expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
@@ -13,7 +13,7 @@ function start(options: FlowOptions = {}): Promise<Flow> {
   return startFlow({ authFile: ['"ada" "secret"'], ...options, settings })
 }
 
-/** A client that has given a wrong password. */
+/** Connects a client that gives a wrong password. */
 async function guess(flow: Flow, user = 'ada') {
   const client = await flow.dial()
   client.send(startup({ user, database: 'app' }))

@@ -1,4 +1,4 @@
-/** Strangers choose the names of users and databases, so that what they leave behind must not fill the memory. */
+/** Strangers choose the names of users and databases, so what is remembered by name must not fill the memory. */
 
 import { describe, expect, test } from 'vitest'
 import { ask, reload } from '../support/flow/commands.ts'
@@ -14,7 +14,7 @@ function letNobodyIn(server: FlowServer): void {
   server.close()
 }
 
-/** A client that is refused. */
+/** Connects a client that is refused. */
 async function tryToEnter(flow: Flow, user: string, database: string): Promise<void> {
   const client = await flow.dial()
   client.send(startup({ user, database }))
@@ -22,7 +22,7 @@ async function tryToEnter(flow: Flow, user: string, database: string): Promise<v
   await client.expectClosed()
 }
 
-/** All that is remembered by name. */
+/** Returns everything that is remembered by name. */
 async function remembered(flow: Flow) {
   const { pools, permits, databases, fleet } = flow.pooler.parts
   return {
@@ -76,7 +76,7 @@ describe('a pool', () => {
     expect(more?.totals).toMatchObject({ queries: 1, clientLogins: 2 })
   })
 
-  /** A client has come and gone, and so has its server. */
+  /** Starts a pooler in which a client has come and left, and its server has been closed. */
   async function used(pool_idle_timeout: number): Promise<Flow> {
     const flow = await startFlow({ settings: { server_idle_timeout: 60, pool_idle_timeout } })
     const client = await flow.connect()

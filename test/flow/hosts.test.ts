@@ -1,4 +1,4 @@
-/** A database that several hosts have: not everybody begins with the first. */
+/** A database with several hosts: not every pool begins with the first one. */
 
 import { expect, test } from 'vitest'
 import { createMemoryTransport } from '../../src/net/memory-transport.ts'
@@ -8,7 +8,7 @@ import { type FlowOptions, startFlow } from '../support/flow/start.ts'
 
 const HOSTS = ['10.0.0.1', '10.0.0.2'].map((host) => ({ host, port: 5432 }))
 
-/** A pooler whose database is on both hosts. */
+/** Starts a pooler whose database is on both hosts. */
 async function start(line = '', options: FlowOptions = {}) {
   const transport = createMemoryTransport()
   const all = HOSTS.map((address) => new FlowPostgres(transport, address))

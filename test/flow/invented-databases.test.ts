@@ -1,4 +1,4 @@
-/** Where databases need no line of their own, strangers may name any number of them: PostgreSQL keeps its connections for others. */
+/** With `*`, strangers may name any number of databases: enough of PostgreSQL's connections must be left for others. */
 
 import { expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -42,7 +42,7 @@ test('few are asked in at a time, others wait in turn, and whoever has left is n
   const strangers: FlowClient[] = []
   for (let n = 0; n < AT_ONCE + 3; n++) strangers.push(await ask(flow, 'eve', `invented${n}`))
   expect(flow.postgres.servers).toHaveLength(AT_ONCE)
-  // A database that is in the settings waits for none of them.
+  // A database that is named in the settings does not wait for these.
   const known = await ask(flow, 'eve', 'app')
   expect(flow.postgres.servers).toHaveLength(AT_ONCE + 1)
   strangers[AT_ONCE]?.vanish()

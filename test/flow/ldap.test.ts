@@ -1,4 +1,4 @@
-/** Clients whose passwords a directory has: what they are told, and what servers are logged in to with. */
+/** Clients whose passwords are in an LDAP directory: how they are answered, and what pgweir logs in to servers with. */
 
 import { expect, test } from 'vitest'
 import type { DialLdap } from '../../src/net/ldap-connection.ts'
@@ -11,7 +11,7 @@ import { type FlowOptions, startFlow } from '../support/flow/start.ts'
 const OPTIONS = 'ldapserver=h ldapprefix=uid= ldapsuffix=,dc=x'
 const REFUSED = 'ErrorResponse(FATAL 28000 LDAP authentication failed)'
 
-/** A directory that holds its answers back until the test gives them. */
+/** Starts a pooler with a directory whose answers are given by the test. */
 async function start(options: FlowOptions = {}) {
   const binds: string[] = []
   const answers: ((isRight: boolean | Error) => void)[] = []
@@ -30,7 +30,7 @@ async function start(options: FlowOptions = {}) {
   return { flow, binds, answers }
 }
 
-/** Postgres asks for a password, and lets in whoever gives that one. */
+/** A Postgres that asks for a password and accepts this one. */
 function asksFor(secret: string): LoginScript {
   return async (server) => {
     server.send(message('R', int32(3)))

@@ -1,4 +1,4 @@
-/** How many servers and clients there may be, for pools, databases and users, and who gets the room that there is. */
+/** How many servers and clients there may be per pool, database and user, and who gets the room that is left. */
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -9,7 +9,7 @@ import { complete, ready, rows } from '../support/flow/replies.ts'
 import { query, startup } from '../support/flow/requests.ts'
 import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
 
-/** The client holds a server from now on. */
+/** Begins a transaction, so that the client holds the server from then on. */
 async function begin(client: FlowClient, server: FlowServer, name = 'begin'): Promise<void> {
   client.send(query(name))
   await server.expect(`Query(${name})`)
@@ -24,7 +24,7 @@ async function commit(client: FlowClient, server: FlowServer): Promise<void> {
   await client.answer()
 }
 
-/** A client, and the server that was opened for its request. */
+/** Connects a client that begins a transaction. Returns it with the server that was opened for it. */
 async function occupy(flow: Flow, options: { user?: string; database?: string } = {}) {
   const client = await flow.connect(options)
   client.send(query('begin'))
@@ -188,7 +188,7 @@ describe('max_db_connections', () => {
     await flow.advance(1_000)
     ada.server.send(rows('x'), ready())
     await bob.answer()
-    // Nobody of ada's waits any more, so the room goes to the other pool.
+    // No client of ada's pool waits any more, so the room goes to the other pool.
     await max.inbox.through('ReadyForQuery')
     await ada.server.expectClosed()
     expect(flow.logged('evicted')).toHaveLength(1)

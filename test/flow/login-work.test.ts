@@ -1,4 +1,4 @@
-/** What a refusal costs us says nothing of whether there is such a user (rule 10). Work is counted, in derivations of keys. */
+/** What a refusal costs us does not reveal whether the user exists (rule 10). Cost is measured in key derivations. */
 
 import { createHash } from 'node:crypto'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -9,7 +9,7 @@ import { type Flow, startFlow } from '../support/flow/start.ts'
 
 const ITERATIONS = 8
 
-/** By the kind of their secrets; all have the same password. */
+/** One user for each kind of secret; all have the same password. */
 const USERS = {
   plain: '"ada" "secret"',
   md5: `"mia" "md5${createHash('md5').update('secretmia').digest('hex')}"`,
@@ -17,7 +17,7 @@ const USERS = {
 }
 const NO_PASSWORD = '"max" ""'
 
-/** What the pooler derives for the sake of clients. The clients of these tests derive keys too, by another way in. */
+/** Counts the keys that the pooler derives because of clients. The clients of these tests derive keys too, but by another function. */
 function countWork(): { derivations: number } {
   const work = { derivations: 0 }
   for (const method of ['ownSaltedPassword', 'idleWork'] as const) {
@@ -35,7 +35,7 @@ function start(auth_type: string, authFile: readonly string[]): Promise<Flow> {
   return startFlow({ settings: { auth_type, scram_iterations: ITERATIONS }, authFile })
 }
 
-/** What a stranger can see of a login, and what it costs. */
+/** Tries to log in, and returns what a stranger can see of that, and what it costs. */
 async function attempt(flow: Flow, work: { derivations: number }, user: string, password = 'wrong', database = 'app') {
   const before = work.derivations
   const client = await flow.dial()
@@ -68,11 +68,11 @@ for (const auth_type of ['scram-sha-256', 'plain'])
         const stranger = await attempt(flow, work, 'nobody')
         expect(stranger.isIn).toBe(false)
         const known = authFile.map((line) => line.split('"')[1] as string)
-        // The second time nothing is as it was, and all the same.
+        // The second attempt of each user must look and cost the same, although the state has changed.
         for (const user of ['nobody', ...known, ...known, 'nobody', 'another'])
           expect(await attempt(flow, work, user)).toEqual(stranger)
         expect(await attempt(flow, work, 'nobody', 'wrong', 'nowhere')).toEqual(stranger)
-        // Nor does it matter that a user has logged in before.
+        // A login that has succeeded before must not matter either.
         for (const user of known) await attempt(flow, work, user, 'secret')
         for (const user of known) expect(await attempt(flow, work, user)).toEqual(stranger)
         for (const user of known) expect(await attempt(flow, work, user, 'wrong', 'nowhere')).toEqual(stranger)
@@ -92,7 +92,7 @@ for (const auth_type of ['scram-sha-256', 'plain'])
 test('the right password costs a derivation once', async () => {
   const work = countWork()
   const flow = await start('scram-sha-256', [USERS.plain])
-  // The client has derived the same keys in this process: they are forgotten.
+  // The client has derived the same keys in this process, and they are cached: pretend that they are not.
   const cached = vi.spyOn(keyDerivation, 'cachedSaltedPassword').mockReturnValueOnce(null)
   onTestFinished(() => cached.mockRestore())
   for (const derivations of [1, 0, 0])

@@ -1,4 +1,4 @@
-/** How clients prove who they are, and that nothing about who exists leaks before they have (rule 10). */
+/** How clients authenticate, and that nothing about which users exist leaks before they have (rule 10). */
 
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
@@ -12,7 +12,6 @@ import { message, password, query, startup, terminate } from '../support/flow/re
 import { type Flow, startFlow } from '../support/flow/start.ts'
 
 const MD5 = `md5${createHash('md5').update('secretada').digest('hex')}`
-// Made by PostgreSQL for the password "secret", with few iterations.
 const AUTH_FILE = ['"ada" "secret"', '"max" ""']
 
 async function refusal(flow: Flow, options: { user?: string; database?: string; password?: string }) {
@@ -24,7 +23,7 @@ async function refusal(flow: Flow, options: { user?: string; database?: string; 
   return { client, words }
 }
 
-/** What a stranger sees of the exchange, apart from what is random. */
+/** What a stranger sees of the exchange, without the random parts. */
 function shape(names: readonly string[]): string[] {
   return names.map((name) => name.replace(/\(.*/s, ''))
 }

@@ -1,4 +1,4 @@
-/** Servers of hosts that are known by name: they are opened where the name says, and closed where it does not say so any more. */
+/** Hosts that are given by name: servers are opened at the addresses of the name, and closed when it no longer has their address. */
 
 import { expect, test } from 'vitest'
 import { createMemoryTransport } from '../../src/net/memory-transport.ts'
@@ -13,7 +13,7 @@ import { startFlow } from '../support/flow/start.ts'
 const ONE = { host: '10.0.0.1', port: 5432 }
 const OTHER = { host: '10.0.0.2', port: 5432 }
 
-/** A pooler whose database is on `db.test`, and two servers that this may mean. */
+/** Starts a pooler whose database is on `db.test`, and two servers that this name may stand for. */
 async function start(settings: Readonly<Record<string, string | number>> = {}) {
   const transport = createMemoryTransport()
   const where = { addresses: [ONE.host] as readonly string[], serial: 1 }
@@ -31,7 +31,7 @@ async function start(settings: Readonly<Record<string, string | number>> = {}) {
   return { flow, where, other }
 }
 
-/** A query of the client is answered by a server there. */
+/** Expects that a query of the client's is answered by a new server there. */
 async function answerAt(postgres: FlowPostgres, client: FlowClient): Promise<void> {
   client.send(query('select 2'))
   const server = await postgres.next()

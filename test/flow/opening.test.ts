@@ -1,4 +1,4 @@
-/** How servers are opened: in parallel, with a pause after failures, and with the server's own errors for those who wait. */
+/** How servers are opened: in parallel, with a pause after failures, and with the server's own errors for the clients that wait. */
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -31,7 +31,7 @@ function refuseWith(words: Buffer): LoginScript {
 
 const silent: LoginScript = () => {}
 
-/** A client that has said who it is, and waits to be welcomed. */
+/** Connects a client that has sent its startup packet, and waits for the end of its login. */
 async function arrive(flow: Flow): Promise<FlowClient> {
   const client = await flow.dial()
   client.send(startup({ user: 'ada', database: 'app' }))
@@ -155,7 +155,7 @@ describe('a login that fails', () => {
     })
     flow.postgres.login = refuseWith(STARTING)
     const client = await arrive(flow)
-    // Each next try comes after twice as long.
+    // The pause before each next try is twice as long.
     for (let pauseMs = 100; pauseMs < 600_000; pauseMs *= 2) await flow.advance(pauseMs)
     const tries = flow.postgres.servers.length
     flow.postgres.login = (server) => server.welcome()

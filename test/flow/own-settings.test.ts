@@ -1,4 +1,4 @@
-/** Settings that a user has of its own count before those of the database and the general ones. */
+/** Settings of a user take precedence over those of the database and over the general ones. */
 
 import { expect, test } from 'vitest'
 import { ask } from '../support/flow/commands.ts'
@@ -36,7 +36,7 @@ test('transaction_timeout of a user', async () => {
   await pair.postgres.expectClosed()
 })
 
-/** How many servers there are while three clients are within a transaction, or want to be, and one has waited for long. */
+/** Returns how many servers there are while three clients are in a transaction, or want to be, and one of them has waited for long. */
 async function serversInNeed(options: { users?: string[]; databases?: string[] }): Promise<number> {
   const flow = await startFlow({
     ...options,

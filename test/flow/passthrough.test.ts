@@ -1,4 +1,4 @@
-/** What servers are logged in to with, for each that they may ask for and all that may be known; and why it cannot be, where it cannot. */
+/** What we log in to servers with, for each method that they may ask for and all that may be known; and the reason if we cannot. */
 
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
@@ -9,7 +9,7 @@ import { int32 } from '../support/flow/replies.ts'
 import { message } from '../support/flow/requests.ts'
 import { startFlow } from '../support/flow/start.ts'
 
-/** What may be known of ada, whose password is "secret". The SCRAM secrets have few rounds. */
+/** What may be known of ada, whose password is "secret". The SCRAM secrets have few iterations. */
 const KNOWN: Readonly<Record<string, string>> = {
   password: 'secret',
   md5: `md5${createHash('md5').update('secretada').digest('hex')}`,
@@ -19,7 +19,7 @@ const KNOWN: Readonly<Record<string, string>> = {
     'SCRAM-SHA-256$8:b3RoZXJvdGhlcm90aGVyMQ==$3OAYCc0f8eqwdmmTAS+5AP+lRU6HsRa2hw4nQckEfCo=:KbBHCUbazhHtJO1YhIxc6v0jG4KB922HGEPwtrZd4M4=',
 }
 
-/** Postgres, as it asks for a password and checks it. */
+/** The ways in which Postgres asks for a password and checks it. */
 const ASKS: Readonly<Record<string, (server: FlowServer) => Promise<void>>> = {
   'password in clear': async (server) => {
     server.send(message('R', int32(3)))
@@ -46,7 +46,7 @@ const ASKS: Readonly<Record<string, (server: FlowServer) => Promise<void>>> = {
   },
 }
 
-/** Whoever cannot answer leaves. */
+/** A Postgres that asks by this method. If the pooler cannot answer, it closes the connection. */
 function asksFor(method: string): LoginScript {
   return (server) => void ASKS[method]?.(server).catch(() => {})
 }
@@ -61,7 +61,7 @@ const ONLY_SCRAM = 'of user "ada" only a SCRAM secret is known'
 const NOT_YET = `${ONLY_SCRAM}, which is of use once a client has logged in by it`
 const ANOTHER = 'the SCRAM secret that is known is thus not the one that it has'
 
-/** What is known, how clients log in, and what comes of it with each of what servers may ask for. */
+/** What is known, how clients log in, and the result for each method that servers may ask for. */
 const MATRIX: readonly [
   known: string,
   authType: string,

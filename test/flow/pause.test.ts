@@ -1,4 +1,4 @@
-/** PAUSE takes the servers away from under the clients, which wait; KILL drops them; RESUME gives servers again. */
+/** PAUSE takes the servers away, and clients wait; KILL drops the clients; RESUME gives clients servers again. */
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -11,7 +11,7 @@ import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
 
 const PAUSED = ['CommandComplete(PAUSE)', 'ReadyForQuery(I)']
 
-/** A console that has asked for it, and is not answered yet. */
+/** Returns a console that has sent this command and has no answer yet. */
 async function pausing(flow: Flow, text = 'pause'): Promise<FlowClient> {
   const console = await flow.connect(ROOT)
   console.send(query(text))
@@ -20,7 +20,7 @@ async function pausing(flow: Flow, text = 'pause'): Promise<FlowClient> {
   return console
 }
 
-/** Answers the query that a client has had to wait with. */
+/** Answers the query of a client that has had to wait. */
 async function served(client: FlowClient, flow: Flow, text: string): Promise<void> {
   const server = await flow.postgres.next()
   await server.expect(`Query(${text})`)

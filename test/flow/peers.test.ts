@@ -1,4 +1,4 @@
-/** A cancel request that arrives at the wrong pooler finds its way to the server of its client, and no further. */
+/** A cancel request that arrives at the wrong pooler is passed on to the server of its client, and no further. */
 
 import { describe, expect, test } from 'vitest'
 import { createMemoryTransport } from '../../src/net/memory-transport.ts'
@@ -34,7 +34,7 @@ function createNetwork(): Network {
   }
 }
 
-/** Two poolers that know of each other, and a client of the first whose query runs. */
+/** Starts two poolers that know of each other, and a client of the first whose query runs. */
 async function startPeers(options: FlowOptions = {}) {
   const network = createNetwork()
   const lines = [lineOf(1), lineOf(2)]
@@ -47,7 +47,7 @@ async function startPeers(options: FlowOptions = {}) {
   return { network, home, other, client, postgres }
 }
 
-/** A connection that asks `flow` to cancel, and waits for its end. */
+/** Opens a connection that asks `flow` to cancel. Its end is the sign that this is over. */
 async function askToCancel(flow: Flow, key: CancelKey): Promise<FlowClient> {
   const canceller = await flow.dial()
   canceller.send(cancelRequest(key))

@@ -1,4 +1,4 @@
-/** Whoever has proved by a certificate or to the kernel who it is must still be a user that there is. */
+/** A client that has authenticated by certificate or through the kernel must still name a user that exists. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
@@ -19,7 +19,7 @@ function hbaFile(rules = 'local all all peer'): string {
   return join(directory, 'hba.conf')
 }
 
-/** It has come by a unix socket, as us. */
+/** Connects a client that seems to come through a unix socket, as our own system user. */
 async function come(flow: Flow): Promise<FlowClient> {
   const client = await flow.dial()
   const session = [...flow.pooler.parts.sessions].find(({ channel }) => channel.peer.port === client.channel.local.port)
@@ -32,7 +32,7 @@ async function come(flow: Flow): Promise<FlowClient> {
 const start = (authFile: readonly string[], settings: Record<string, string> = {}) =>
   startFlow({ settings: { auth_type: 'hba', auth_hba_file: hbaFile(), ...settings }, authFile })
 
-/** A server that asks for a password in clear, and is to get this one. */
+/** A server that asks for a password in clear, and expects this one. */
 const asksFor = (expected: string) => async (server: FlowServer) => {
   server.send(message('R', int32(3)))
   await server.expect('Password')

@@ -1,4 +1,4 @@
-/** Rule 7: one request, one lease; whoever waits is served in the order of asking; spare servers age out. */
+/** Rule 7: one request, one lease; clients that wait are served in the order of their requests; spare servers age out. */
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -14,7 +14,7 @@ async function connectAll(flow: Flow, count: number): Promise<FlowClient[]> {
   return clients
 }
 
-/** As many idle servers, in the order in which they were given back: the last one is the last used. */
+/** Returns that many idle servers, in the order in which they were given back: the last one was used last. */
 async function openServers(flow: Flow, count: number): Promise<FlowServer[]> {
   const clients = await connectAll(flow, count)
   const servers: FlowServer[] = []
@@ -267,7 +267,7 @@ describe('server_check_query', () => {
     await servers[1].expect('Query(are you there)')
     servers[1].send(rows('yes'), ready())
     await servers[1].expect('Query(one)')
-    // The first client does not give its server back, and yet the second one is served.
+    // The second client is served although the first one does not give its server back.
     await servers[0].expect('Query(are you there)')
     servers[0].send(rows('yes'), ready())
     await servers[0].expect('Query(two)')

@@ -48,7 +48,7 @@ describe('a database', () => {
     const newcomer = await flow.connect()
     expect(newcomer.parameters.get('server_version')).toBe('18.1')
     expect(newcomer.parameters.get('TimeZone')).toBe('Asia/Tokyo')
-    // Who was there before has been told otherwise, and goes on to have what it was told.
+    // The client that was there before has been told another value, and keeps that one.
     client.send(query('select 1'))
     const moved = await other.next()
     await moved.expect('Query')
@@ -179,7 +179,7 @@ describe('a forced user', () => {
     const second = await run(bob, flow)
     expect(second.server.parameters.get('user')).toBe('two')
     eve.send(query('three'))
-    // The size is that of each pair of database and user: the old user's server is counted under the old one.
+    // default_pool_size is the limit of each pair of database and user: the old user's server still counts for the old pair.
     const pool = flow.pool('app', 'two')
     await flow.expectCounts({ leased: 2, waiting: 1 }, pool)
     expect([pool.subject, pool.clients, [...flow.pooler.parts.pools].length]).toEqual(['app/two', 3, 1])
@@ -204,7 +204,7 @@ describe('a forced user', () => {
     bob.send(query('waits'))
     await flow.expectCounts({ waiting: 1 }, flow.pool('other', 'one'))
     await reload(flow, { databases: [...as('two'), 'other=host=db user=one'] })
-    // Its server is still one of the old user's.
+    // The server that ada holds still counts for the old user, so bob has to wait.
     await flow.expectCounts({ waiting: 1 }, flow.pool('other', 'one'))
     const newcomer = await flow.connect()
     const second = await run(newcomer, flow)

@@ -1,4 +1,4 @@
-/** Settings change while clients work: what is new holds at once, and nobody notices but by what was changed. */
+/** Settings change while clients work: the new ones apply at once, and clients notice nothing except what was changed. */
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -249,7 +249,7 @@ describe('users', () => {
     })
     flow.change({ authFile: ['"bob" "other"', '"eve" "e"', '"root" "r"'] })
     flow.change({ settings: { ...settings, admin_users: 'root' } })
-    // Nobody is an admin before the file is read, but by a signal.
+    // Before the file is read nobody is an admin, so the reload has to come by signal.
     await flow.pooler.parts.fleet.control.reload()
     expect(flow.logged('auth_file: 2 users added, 1 changed, 1 removed')).toHaveLength(1)
     await ask(client, flow)

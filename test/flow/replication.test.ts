@@ -1,4 +1,4 @@
-/** Replication: a client that follows changes has a server of its own, from its login to its end, and nobody else notices. */
+/** Replication: such a client has a server of its own, from its login to its end, and nobody else notices. */
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -33,7 +33,7 @@ async function stream(flow: Flow, text = START): Promise<Follower> {
   return { client, server }
 }
 
-/** A base backup that has begun. */
+/** Begins a base backup. */
 async function backUp(flow: Flow): Promise<Follower> {
   const { client, server } = await follow(flow, PHYSICAL)
   client.send(query('BASE_BACKUP'))
@@ -71,7 +71,7 @@ describe('a follower', () => {
     flow.postgres.login = (server) => server.welcome({ server_version: '18.1', TimeZone: 'Asia/Tokyo' })
     const { client } = await follow(flow)
     expect(Object.fromEntries(client.parameters)).toEqual({ server_version: '18.1', TimeZone: 'Asia/Tokyo' })
-    // Others are welcomed with what theirs reported.
+    // Other clients are told what the servers of their pool have reported.
     expect((await flow.connect()).parameters.get('server_version')).toBe('17.5')
   })
 

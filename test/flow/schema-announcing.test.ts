@@ -1,4 +1,4 @@
-/** A client that has changed tables is told so when all processes know of it that serve the database. */
+/** A client that has changed tables gets its ReadyForQuery when all processes that serve the database know of the change. */
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'

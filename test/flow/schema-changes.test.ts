@@ -1,4 +1,4 @@
-/** A shared statement never answers with what was true before a DDL. */
+/** A shared statement never returns what was true before DDL. */
 
 import { describe, expect, test } from 'vitest'
 import { command } from '../support/flow/commands.ts'
@@ -43,7 +43,7 @@ describe('after DDL', () => {
         'ReadyForQuery(I)',
       ])
       client.send(describeStatement('s1'), sync)
-      // The other name stands for the same text, so it is what has been prepared anew.
+      // The other name stands for the same text, and so for the statement that has been prepared anew.
       await postgres.expect('Describe(statement, #2)', 'Sync')
       postgres.send(parameterDescription(25), rowDescription('other'), ready())
       expect(await client.answer()).toEqual(['ParameterDescription(25)', 'RowDescription(other)', 'ReadyForQuery(I)'])
@@ -248,7 +248,7 @@ describe('after DDL', () => {
     }
     await refuse()
     await prepare({ client: other, postgres }, 's2', 'select 1')
-    // The old one goes on to be refused: that is no news.
+    // The server refuses the old statement again: that proves no new change.
     await refuse()
     other.send(parse('s3', 'select 1'), bind('', 's3'), sync)
     await postgres.expect('Bind(, #2)', 'Sync')
@@ -268,7 +268,7 @@ describe('after DDL', () => {
       return pair
     }
 
-    /** As JDBC is told: when it runs the statement first. */
+    /** The client learns what the rows look like as JDBC does: from the portal, when it first runs the statement. */
     async function startToldByPortal(portal: string) {
       const pair = await startTold(portal)
       await ask(pair, 'alter table', 'ALTER TABLE')

@@ -1,4 +1,4 @@
-/** Rule 9, and what a client hears when its server ends, breaks, or talks nonsense; nobody else notices. */
+/** Rule 9, and what a client is told when its server ends, breaks, or sends nonsense; nobody else notices. */
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
@@ -22,7 +22,7 @@ const SHUTDOWN = error('57P01', 'terminating connection due to administrator com
 const SHUTDOWN_SHOWN = 'ErrorResponse(FATAL 57P01 terminating connection due to administrator command)'
 const CRASHED = 'ErrorResponse(FATAL 08006 server conn crashed?)'
 
-/** A new client is served by a new server. */
+/** Expects that a new client is served by a new server. */
 async function expectRecovered({ flow }: Pick<Pair, 'flow'>) {
   const client = await flow.connect()
   client.send(query('afterwards'))
@@ -238,7 +238,7 @@ describe('an idle server', () => {
     await next.expect('Query(two)')
     next.send(rows('2'), ready())
     expect(await other.answer()).toContain('DataRow(2)')
-    // The first one has been told, and so has ended; or it has not, and lives on.
+    // Either the first client has received the FATAL error and its connection has ended, or it has not, and is still connected.
     const told = client.inbox.take().map((reply) => reply.shown)
     if (told.length === 0) {
       expect(client.isClosed).toBe(false)

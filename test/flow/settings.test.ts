@@ -1,4 +1,4 @@
-/** What a client asked for at login, and what it has set since, follows it from server to server. */
+/** The settings that a client asked for at login, and those that it has set since, follow it from server to server. */
 
 import { describe, expect, test } from 'vitest'
 import { ANSWER, keep, PARSED_RESULT } from '../support/flow/auto-prepared.ts'
@@ -38,7 +38,7 @@ import {
 } from '../support/flow/requests.ts'
 import { type Flow, type FlowOptions, startFlow, startPair } from '../support/flow/start.ts'
 
-/** Answers the statement that sets settings, as Postgres does: one row, in its own spelling, and a word for each that it reports. */
+/** The answer of Postgres to the statement that changes settings: one row, with the values in its own spelling. */
 function aligned(...values: readonly string[]): Buffer {
   return join(rowDescription(...values), dataRow(...values), complete('SELECT 1'), ready())
 }
@@ -80,7 +80,7 @@ describe('a client that asks for nothing', () => {
     const client = await flow.connect()
     const { in_hot_standby: _, ...others } = DEFAULTS
     expect(Object.fromEntries(client.parameters)).toEqual(others)
-    // A client of replication is told what its own server says at that moment.
+    // A replication client is told what its own server has just reported.
     const follower = await flow.connect({ parameters: { replication: 'database' } })
     expect(follower.parameters.get('in_hot_standby')).toBe('on')
   })
@@ -335,7 +335,7 @@ describe('a client that resets its settings has those that it asked for at login
     return { flow, roman: await connecting, postgres }
   }
 
-  /** After a session. */
+  /** Answers the reset that follows a session. */
   async function reset(postgres: FlowServer) {
     await postgres.expect('Query(DISCARD ALL)')
     postgres.send(complete('DISCARD ALL'), parameterStatus('TimeZone', 'Etc/UTC'), ready())
@@ -654,7 +654,7 @@ describe('a client that resets its settings has those that it asked for at login
       "set_config('app.tenant', 'ada', false)",
     ])
       expect(sent).toContain(call)
-    // Rights come last, since they may not reach for the rest.
+    // Rights come last, since the new role may not be allowed to set the rest.
     expect(sent.lastIndexOf('set_config(')).toBe(sent.indexOf("set_config('role', 'eve', false)"))
     postgres.send(aligned('', '5s', ''))
     await client.answer()

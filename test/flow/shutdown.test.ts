@@ -1,4 +1,4 @@
-/** SHUTDOWN ends the pooler: at once, or when clients or servers have come to an end. */
+/** SHUTDOWN ends the pooler: at once, or when all clients have left, or all servers are free. */
 
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ask, command, ROOT, run } from '../support/flow/commands.ts'
@@ -32,7 +32,7 @@ describe('SHUTDOWN', () => {
 })
 
 describe('who does not read its last word', () => {
-  /** Begins the end, and lets time go by until it is over. Resolves with how long that took. */
+  /** Begins to stop the pooler, and moves the clock until it has stopped. Resolves with how many milliseconds that took. */
   async function timeToStop(flow: Flow): Promise<number> {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
     onTestFinished(() => void vi.useRealTimers())
@@ -267,7 +267,7 @@ test('a worker that is being replaced ends with all others, and no later than th
   postgres.send(complete('BEGIN'), ready('T'))
   await client.answer()
   flow.pooler.parts.drain(1_000)
-  // Whoever reads the log would look for who has given that command.
+  // No such line: readers of the log would look for somebody who gave that command.
   expect(flow.logged('command issued')).toEqual([])
   expect(flow.logged('another worker takes the place of this one')).toHaveLength(1)
   await flow.pooler.control.shutdown('wait_for_clients')

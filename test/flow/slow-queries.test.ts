@@ -1,4 +1,4 @@
-/** log_min_duration: queries that took long are in the log, with what they asked for, and without the values in them. */
+/** log_min_duration: queries that took long are logged, with their text, and without the values in it. */
 
 import { describe, expect, test } from 'vitest'
 import { reload } from '../support/flow/commands.ts'
@@ -19,7 +19,7 @@ import { type Pair, startPair } from '../support/flow/start.ts'
 
 const ON = { settings: { log_min_duration: '0.5' } }
 
-/** What stands behind the name of the client. */
+/** Returns the slow queries in the log, without what precedes them on their lines. */
 function slow({ flow }: Pair): string[] {
   return flow.logged('slow query').map((line) => line.slice(line.indexOf('slow query')))
 }

@@ -1,4 +1,4 @@
-/** Settings that each decide one thing of what clients may do and are told. */
+/** Settings that each decide one thing that clients may do, or are told. */
 
 import { describe, expect, test } from 'vitest'
 import { ask, command, ROOT, run } from '../support/flow/commands.ts'
@@ -147,7 +147,7 @@ test('track_extra_parameters: what Postgres reports of them follows the client f
     await postgres.expect('Query(changes it)')
     postgres.send(parameterStatus('in_hot_standby', 'on'), complete('SET'), ready())
     await client.answer()
-    // The other one has it as it was.
+    // The other client still has the old value.
     other.send(query('select 1'))
     await quiet()
     const asked = postgres.inbox.take().map(({ shown }) => shown)

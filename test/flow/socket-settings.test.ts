@@ -1,4 +1,4 @@
-/** What the settings say of sockets is what the transport is told; what it does with that, test/unit/net shows on real ones. */
+/** The settings about sockets are passed to the transport. What it does with them is tested on real sockets, in test/unit/net. */
 
 import { expect, test } from 'vitest'
 import type { KeepAlive, ListenOptions } from '../../src/net/channel.ts'
@@ -6,7 +6,7 @@ import { createMemoryTransport, type MemoryTransport } from '../../src/net/memor
 import { command } from '../support/flow/commands.ts'
 import { startFlow } from '../support/flow/start.ts'
 
-/** A transport that remembers what it was asked for. */
+/** Returns a transport that remembers what it was asked for. */
 function watched() {
   const memory = createMemoryTransport()
   const listens: ListenOptions[] = []

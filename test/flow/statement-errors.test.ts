@@ -1,4 +1,4 @@
-/** Whatever goes wrong with a prepared statement is an ordinary error in its place, and undoes what was noted when it was sent. */
+/** Whatever goes wrong with a prepared statement is an ordinary error at its place, and undoes what was noted when it was sent. */
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
@@ -139,7 +139,7 @@ describe('errors', () => {
       'ErrorResponse(ERROR 25P02 current transaction is aborted)',
       'ReadyForQuery(E)',
     ])
-    // Nothing is wrong with this text.
+    // Postgres accepts this text even in a failed transaction.
     client.send(parse('s1', 'rollback'), sync)
     await postgres.expect(tried[0] as string, 'Parse(pgweir_vain, rollback)', tried[2] as string, 'Sync')
     postgres.send(closeComplete, parseComplete, error('26000', 'never'), ready('E'))

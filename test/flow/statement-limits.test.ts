@@ -1,4 +1,4 @@
-/** What a client may have of prepared statements is bounded, and it is told so by an ordinary error. */
+/** The prepared statements of a client are limited, and it is told so by an ordinary error. */
 
 import { expect, test } from 'vitest'
 import { MAX_CLIENT_STATEMENTS_BYTES } from '../../src/wire/limits.ts'
@@ -9,7 +9,7 @@ import { bind, closeStatement, execute, parse, query, sync } from '../support/fl
 import { type Pair, startPair } from '../support/flow/start.ts'
 
 const MIB = 1024 * 1024
-/** So many of a MiB fit, each with its name. */
+/** How many statements of one MiB each fit, with their names. */
 const FIT = MAX_CLIENT_STATEMENTS_BYTES / MIB - 1
 /** One text for all, so that the server is sent it once. */
 const TEXT = 'x'.repeat(MIB)
@@ -17,7 +17,7 @@ const TEXT = 'x'.repeat(MIB)
 const REFUSED =
   'ErrorResponse(ERROR 54000 the prepared statements of this connection are over the limit of 33554432 bytes)'
 
-/** A client that has as many statements as it may have: `n0`, `n1`, … */
+/** Starts a client that has as many statements as it may have: `n0`, `n1`, … */
 async function startFull() {
   const pair = await startPair()
   await prepare(pair, 'n0', TEXT)
@@ -25,7 +25,7 @@ async function startFull() {
   return pair
 }
 
-/** It is answered by us, since the server has the text. */
+/** Parses a known text under this name. We answer, since the server has the text. */
 async function parseKnown({ client, postgres }: Pair, name: string) {
   client.send(parse(name, TEXT), sync)
   await postgres.expect('Sync')

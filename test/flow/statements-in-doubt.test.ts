@@ -1,4 +1,4 @@
-/** Rule 3, for statements in pipelines: what was sent behind a batch that may have failed means what Postgres takes it to mean. */
+/** Rule 3, for statements in pipelines: what is sent behind a batch that may have failed means what it would mean to Postgres. */
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
@@ -344,7 +344,7 @@ describe('behind what may change settings, and is not answered yet', () => {
   const ROME = "set timezone = 'Europe/Rome'"
   const IN_ROME = parameterStatus('TimeZone', 'Europe/Rome')
 
-  /** Another client, in UTC, asks for the same text and is not given what was prepared in Rome. */
+  /** Expects that another client, in UTC, that asks for the same text does not get what was prepared in Rome. */
   async function expectUnshared({ flow, postgres }: Pick<Pair, 'flow' | 'postgres'>) {
     const other = await flow.connect()
     other.send(parse('s1', TEXT), sync)
@@ -390,7 +390,7 @@ describe('behind what may change settings, and is not answered yet', () => {
     expect(await client.answer()).toContain('DataRow(1)')
   })
 
-  /** The client has `s1`, and is given a server that has not. */
+  /** Starts a client that has prepared `s1` and next gets a server without it. */
   async function startElsewhere() {
     const pair = await startPair()
     const { flow, client, postgres } = pair
@@ -520,7 +520,7 @@ describe('behind what may change settings, and is not answered yet', () => {
 })
 
 describe('in a transaction that has set something that is not reported', () => {
-  /** What the client prepares before it commits is not given to another one. */
+  /** Expects that what the client prepares before it commits is not given to another client. */
   async function expectOwn(pair: Pair): Promise<void> {
     const { flow, client, postgres } = pair
     client.send(parse('s1', 'select 1'), sync)
@@ -545,7 +545,7 @@ describe('in a transaction that has set something that is not reported', () => {
       postgres.send(complete('BEGIN'), complete('SET'), ready('T'))
       await client.answer()
       await expectOwn(pair)
-      // Its own is the same as before, and what it prepares from now on is shared again.
+      // The client's own statement is the same as before, and what it prepares from now on is shared again.
       client.send(bind('', 's1'), parse('s2', 'select 1'), bind('', 's2'), sync)
       await postgres.expect('Bind(, #1)', 'Bind(, #2)', 'Sync')
       postgres.send(bindComplete, bindComplete, ready())

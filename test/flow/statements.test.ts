@@ -1,4 +1,4 @@
-/** Prepared statements follow a client from server to server, under names of ours. */
+/** Prepared statements follow a client from server to server, under shared names. */
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'

@@ -1,4 +1,4 @@
-/** What is counted and timed for SHOW STATS and the metrics: each thing once, whatever its way through. */
+/** What is counted and timed for SHOW STATS and the metrics: everything once, whichever way it takes through the pooler. */
 
 import { expect, test } from 'vitest'
 import { run } from '../support/flow/commands.ts'

@@ -1,4 +1,4 @@
-/** SUSPEND: all that was said is delivered, then nobody is read, and nothing is lost by it. */
+/** SUSPEND: what was sent is delivered, then nobody is read, and nothing is lost. */
 
 import { expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -11,7 +11,7 @@ import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
 
 const SUSPENDED = ['CommandComplete(SUSPEND)', 'ReadyForQuery(I)']
 
-/** The console that has said SUSPEND, which ends with it. */
+/** Returns the console that has sent SUSPEND. When that console leaves, SUSPEND ends. */
 async function suspend(flow: Flow): Promise<FlowClient> {
   const root = await flow.connect(ROOT)
   root.send(query('suspend'))
@@ -23,7 +23,7 @@ async function state(flow: Flow): Promise<string[]> {
   return (await command(flow, 'show state')).filter((reply) => reply.startsWith('DataRow'))
 }
 
-/** More than the client takes, which does not read; the pooler has it all. */
+/** Sends more than the client takes, which does not read. All of it is in the pooler then. */
 async function sayTooMuch(client: FlowClient, server: FlowServer): Promise<void> {
   client.stopReading()
   for (const message of [notice('x'.repeat(50)), join(rows('1'), ready())]) {
@@ -172,7 +172,7 @@ test('nor is anybody ended for it when it is over, before what was said meanwhil
   idle.send(query('three'))
   await flow.advance(60_000)
   const resumed = flow.pooler.parts.control.resume(null)
-  // The janitor comes by before anything is read.
+  // The janitor runs before anything is read.
   flow.pooler.parts.sweep()
   await resumed
   expect(await client.answer()).toContain('DataRow(1)')
@@ -204,7 +204,7 @@ test('servers that were on their way go on with their login afterwards', async (
   const { server, finish } = await run(client, flow)
   expect(server).toBe(postgres)
   const other = await flow.connect()
-  // The login of its server is answered only after SUSPEND.
+  // The login at the other client's server is answered only after SUSPEND.
   flow.postgres.login = () => {}
   other.send(query('select 2'))
   const late = await flow.postgres.next()

@@ -1,4 +1,4 @@
-/** Everything that may take only so long, with the clock moved by hand. */
+/** Everything that has a timeout, with the clock moved by hand. */
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
@@ -6,7 +6,7 @@ import { bindComplete, complete, dataRow, parseComplete, ready, rows } from '../
 import { bind, cancelRequest, execute, flush, parse, query, startup, sync } from '../support/flow/requests.ts'
 import { type FlowOptions, type Pair, startFlow, startPair } from '../support/flow/start.ts'
 
-/** The client is in a transaction, and idle. */
+/** Starts a client that is idle in a transaction. */
 async function startTransaction(options: FlowOptions): Promise<Pair> {
   const pair = await startPair(options)
   pair.client.send(query('begin'))
@@ -23,7 +23,7 @@ async function ask({ client, postgres }: Pick<Pair, 'client' | 'postgres'>, text
   await client.answer()
 }
 
-/** The client has been told so and is gone, its server too, for the same reason in the log; whatever ran is cancelled. */
+/** Expects that the client got this error and was closed, its server too, with the same reason in the log; and that what ran is cancelled. */
 async function expectEnded({ flow, client, postgres }: Pair, shown: string) {
   const said = await client.inbox.through('ErrorResponse')
   expect(said.at(-1)).toBe(`ErrorResponse(FATAL ${shown})`)

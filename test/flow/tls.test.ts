@@ -1,4 +1,4 @@
-/** How TLS begins, from its first byte on: by itself, or after SSLRequest; however its bytes come. */
+/** How TLS begins, from its first byte on: directly, or after SSLRequest; and however its bytes are cut into chunks. */
 
 import { once } from 'node:events'
 import tls from 'node:tls'
@@ -17,7 +17,7 @@ import { type Flow, startFlow } from '../support/flow/start.ts'
 
 const WISH = { context: createTlsContext({}, false), verifies: 'nothing' } as const
 
-/** One that goes on with TLS on the connection of another, which may have asked for it. */
+/** Returns a client that goes on with TLS on the connection of another one, which may have asked for it. */
 async function secured(flow: Flow, before: FlowClient, isDirect: boolean): Promise<FlowClient> {
   const channel = askedForTls(before.channel, WISH, 'localhost', { isDirect })
   const client = new FlowClient(channel as Channel as MemoryChannel)
@@ -50,7 +50,7 @@ describe.each(CUTS)('with reads of %j', (cut) => {
   })
 })
 
-/** The first message of a client, as it is sent. */
+/** Returns the first TLS message of a client, as it is sent. */
 async function clientHello(flow: Flow): Promise<Buffer> {
   const client = await flow.dial()
   const sent: Buffer[] = []

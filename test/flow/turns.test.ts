@@ -1,4 +1,4 @@
-/** A lease begins in a turn of its own: never within the work that has freed the server. */
+/** A lease begins in a turn of its own, never within the work that has freed the server. */
 
 import { expect, test } from 'vitest'
 import { Link } from '../../src/base/list.ts'

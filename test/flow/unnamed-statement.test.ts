@@ -87,7 +87,7 @@ describe('the unnamed statement', () => {
     expect(await client.answer()).toEqual(['BindComplete', 'ReadyForQuery(I)'])
   })
 
-  /** Whatever is sent before it: the other client's text must be gone when the Bind arrives. */
+  /** Sends these requests. Whatever comes before the Bind, the other client's text must be gone when the Bind arrives. */
   async function expectNotRun(postgres: FlowServer, requests: readonly Buffer[], client: Pair['client']) {
     client.send(...requests)
     await quiet()
@@ -269,7 +269,7 @@ describe('the unnamed statement', () => {
       await client.answer()
     }
 
-    /** After an error in a batch in which all else was skipped, the client's statement is what it was before. */
+    /** Expects the client's statement to be what it was before, after an error in a batch in which all else was skipped. */
     async function expectMine({ client, postgres }: Pair, ...skipped: readonly Buffer[]) {
       client.send(parse('bad', 'selct'), ...skipped, sync)
       await quiet()

@@ -1,4 +1,4 @@
-/** Whatever clients send, however it is cut and whoever comes first: each hears what it would have heard from Postgres itself. */
+/** Whatever clients send, however it is cut, and in whatever order: each client receives what Postgres itself would have sent. */
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -11,7 +11,7 @@ import { LAST_TURN, parsingScript, type Script, script, type Turn } from '../../
 import { DEFAULT_ZONE, SessionModel, Tables } from '../../support/flow/session-model.ts'
 import { Flow } from '../../support/flow/start.ts'
 
-/** Who does something next, and how much of it. */
+/** What happens next, by whom, and how much of it. */
 type Step =
   | { readonly does: 'send'; readonly client: number }
   | { readonly does: 'work'; readonly server: number; readonly requests: number }
@@ -21,10 +21,10 @@ type Step =
   | { readonly does: 'order'; readonly order: Order }
   | { readonly does: 'migrate' }
 
-/** What an operator does. */
+/** What an operator may do. */
 type Order = 'pause' | 'resume' | 'reconnect' | Reload
 
-/** The settings that a reload brings. */
+/** The settings after a reload. */
 interface Reload {
   readonly dbname: string
   readonly mode: string
@@ -42,7 +42,7 @@ interface World {
   readonly mode: string
   readonly cut: Cut
   readonly windowBytes: number
-  /** Whether clients wait for the answer to one batch before they send another that may depend on it. */
+  /** Whether clients wait for the answer to a batch before they send another one, which may depend on it. */
   readonly manners: 'polite' | 'patient' | 'hasty' | 'reckless'
 }
 
@@ -82,7 +82,7 @@ const orderedStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: order.map((each): Step => ({ does: 'order', order: each })) },
 )
 
-/** Somebody changes tables, by a connection of their own. */
+/** Steps in which somebody may also change tables, on a separate connection. */
 const migratingStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: smoothStep },
   { weight: 1, arbitrary: fc.constant<Step>({ does: 'migrate' }) },
@@ -108,12 +108,12 @@ function world(step: fc.Arbitrary<Step>, ...manners: World['manners'][]): fc.Arb
 
 const ENDS_BATCH = ['Sync', 'Query', 'Terminate']
 
-/** A server whose answers come when the world says so. */
+/** A server that answers when the steps of the world say so. */
 class Backend {
   readonly #server: FlowServer
   readonly #model: SessionModel
   readonly waiting: Request[] = []
-  /** It is in the midst of a batch, and keeps the tables of that as they are: whoever wants to change them waits for it. */
+  /** It is in the middle of a batch and locks the tables of that batch: somebody who wants to change them has to wait. */
   locksTables = false
 
   constructor(server: FlowServer, tables: Tables) {
@@ -137,7 +137,7 @@ class Backend {
   }
 }
 
-/** One client, and what it would hear without a pooler. */
+/** One client, and what it would receive without a pooler. */
 class Player {
   readonly client: FlowClient
   readonly zone: string
@@ -167,7 +167,7 @@ class Player {
     return hasHeard >= withoutRepetitions(this.expected, this.zone).length
   }
 
-  /** Says the next turn, unless its manners forbid it before all that was said is answered. */
+  /** Sends the next turn, unless its manners forbid that before everything it has sent is answered. */
   send(manners: World['manners']): void {
     const [turn] = this.#turns
     if (!turn) return
@@ -188,8 +188,8 @@ class Player {
 }
 
 /**
- * What a client heard, without settings that are reported although they have not changed, or that change again right behind: nobody
- * minds.
+ * What a client has received, without reports of settings that have not changed, or that change again right afterwards: these do no
+ * harm.
  */
 function withoutRepetitions(replies: readonly Reply[], zone: string): string[] {
   let known = `ParameterStatus(TimeZone=${zone})`
@@ -206,7 +206,7 @@ function withoutRepetitions(replies: readonly Reply[], zone: string): string[] {
     })
 }
 
-/** Of several things that are wrong with a statement, we may find another one first: its text, its name, the transaction. */
+/** If several things are wrong with a statement (its text, its name, the transaction), we may report another one than Postgres does. */
 const ABOUT_A_STATEMENT = /^ErrorResponse\(ERROR (42P05|42601|26000|25P02)/
 
 function expectSame(heard: readonly string[], expected: readonly string[]): void {
@@ -248,12 +248,12 @@ async function play(
 
   const obey = (given: Order) => {
     const { control } = flow.pooler
-    // A pause is waited for by nobody, and there may be nothing to resume.
+    // Nobody waits for the pause to be complete, and there may be nothing to resume.
     if (given === 'pause') control.pause(null).catch(() => {})
     else if (given === 'resume') control.resume(null).catch(() => {})
     else if (given === 'reconnect') control.reconnect(null)
     else {
-      // In session mode nobody leaves for who waits.
+      // In session mode clients do not leave to make room for those that wait.
       const poolSize = options.mode === 'session' ? MAX_CLIENTS : given.poolSize
       flow.change({
         databases: [`app=host=${POSTGRES.host} dbname=${given.dbname}`],
@@ -285,7 +285,7 @@ async function play(
   try {
     const players: Player[] = []
     for (const [number, each] of scripts.entries()) {
-      // In session mode DISCARD ALL brings back the server's settings, not those that the client began with.
+      // In session mode DISCARD ALL goes back to the server's settings, not to those that the client began with.
       const zone = options.mode === 'session' ? null : each.zone
       const login = flow.connect(zone === null ? {} : { parameters: { TimeZone: zone } })
       await everybodyWorks()
@@ -304,7 +304,7 @@ async function play(
       await quiet(step.does === 'rest' ? 3 : 1)
     }
     obey('resume')
-    // Each round brings every patient client one turn further, unless it waits in vain.
+    // In each round every patient client gets one turn further, unless it waits in vain.
     for (let rounds = MAX_ROUNDS; rounds > 0 && players.some((player) => player.hasMore); rounds--) {
       if (options.manners === 'polite') migrate()
       for (const player of players) if (player.hasMore) player.send(options.manners)
@@ -314,17 +314,17 @@ async function play(
     check({ players, flow })
     for (const player of players) player.client.inbox.take()
   } catch (problem) {
-    // What was found first is what matters, not what it leaves behind.
+    // Report the first problem, not those that follow from it.
     await flow.finish().catch(() => {})
     throw problem
   }
   await flow.finish()
 }
 
-/** Whose a row is, or a description: see the tags in `Turn`. */
+/** Says which client and turn a row or a description belongs to: see the tags in `Turn`. */
 const TAG = /c(\d+)t\d+/
 
-/** More, to search for longer: `FLOW_RUNS=5000 npx vitest run test/flow/properties`. */
+/** Number of runs. For a longer search: `FLOW_RUNS=5000 npx vitest run test/flow/properties`. */
 const RUNS = Number(process.env['FLOW_RUNS'] ?? 150)
 
 const TIMEOUT_MS = 120_000 * Math.max(1, RUNS / 150)
@@ -385,7 +385,7 @@ test(
       }),
       { numRuns: RUNS, verbose: 0 },
     )
-    // It was put to the test.
+    // The test is worth something only if servers have refused statements.
     expect(tables.refusals).toBeGreaterThan(0)
   },
   TIMEOUT_MS,
@@ -399,9 +399,9 @@ test(
         await play(given, ({ players }) => {
           for (const { client, expected, zone } of players) {
             const heard = withoutRepetitions(client.inbox.unread, zone)
-            // The last word may be ours: that its server is gone.
+            // The last message may be an error of ours: that the server is gone.
             if (heard.at(-1)?.startsWith('ErrorResponse(FATAL')) heard.pop()
-            // What was reported may have been about to change again.
+            // A setting that was reported last may have been about to change again.
             if (heard.at(-1)?.startsWith('ParameterStatus')) heard.pop()
             expectSame(heard, withoutRepetitions(expected, zone).slice(0, heard.length))
           }

@@ -1,4 +1,4 @@
-/** Whatever bytes a client or a server sends, at whatever moment: it ends them at the worst, and nobody else notices. */
+/** Whatever bytes a client or a server sends, at any moment: at worst its own connection ends, and nobody else notices. */
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -11,7 +11,7 @@ import { backendFrame, frontendFrame, rawFrame } from '../../support/random-fram
 
 const someByte = fc.integer({ min: 0, max: 255 })
 
-/** Bytes without sense, well formed messages out of turn, and messages with a wrong length or type. */
+/** Random bytes, well-formed messages out of turn, and messages with a wrong length or type. */
 function anything(frames: fc.Arbitrary<{ readonly bytes: Buffer }>): fc.Arbitrary<Buffer> {
   const part = fc.oneof(
     { weight: 1, arbitrary: fc.uint8Array({ minLength: 1, maxLength: 40 }).map((bytes) => Buffer.from(bytes)) },
@@ -31,14 +31,14 @@ const fromClient = anything(frontendFrame())
 const fromServer = anything(backendFrame())
 const someCut: fc.Arbitrary<Cut> = fc.oneof(fc.constant<Cut>('glued'), fc.integer({ min: 1, max: 20 }))
 
-/** More, to search for longer: `FLOW_RUNS=5000 npx vitest run test/flow/properties`. */
+/** Number of runs. For a longer search: `FLOW_RUNS=5000 npx vitest run test/flow/properties`. */
 const RUNS = Number(process.env['FLOW_RUNS'] ?? 150)
 
 const TIMEOUT_MS = 120_000 * Math.max(1, RUNS / 150)
 
-/** Somebody else logs in and asks, and is answered by whichever server is asked. */
+/** Expects that another client can log in and gets an answer, from any server. */
 async function expectUndisturbed(flow: Flow): Promise<void> {
-  // Whoever misbehaves may well hold a server, or have one that is not ready.
+  // A client that misbehaves may hold a server, even one that is not ready yet.
   for (const client of flow.clients) client.vanish()
   flow.postgres.onRequest = (server, request) => {
     if (request.shown === 'Query(undisturbed)') server.send(rows('yes'), ready())

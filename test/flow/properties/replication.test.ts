@@ -1,4 +1,4 @@
-/** Whatever a follower and its walsender say to each other, however it is cut and whoever is full: each hears the other's very bytes. */
+/** Whatever a replication client and its walsender send, however it is cut and whoever is full: each receives the other's exact bytes. */
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -12,11 +12,11 @@ import { Flow } from '../../support/flow/start.ts'
 
 const { complete, copyBoth, copyData, copyIn, copyOut, error, notice, parameterStatus, ready, rows } = replies
 
-/** What one side says next. It may wait for what the other has said before. */
+/** What one side sends next. It may first wait for what the other side has sent. */
 interface Line {
   readonly by: 'client' | 'server'
   readonly bytes: Buffer
-  /** What stands before it has arrived. Where it has not, both speak at once. */
+  /** It is sent only when everything before it has arrived. If false, both sides send at the same time. */
   readonly waits: boolean
 }
 
@@ -26,7 +26,7 @@ function client(bytes: Buffer, waits = false): Line {
   return { by: 'client', bytes, waits }
 }
 
-/** Nothing is answered before it was asked. */
+/** By default the server waits: it does not answer before it was asked. */
 function server(bytes: Buffer, waits = true): Line {
   return { by: 'server', bytes, waits }
 }
@@ -84,7 +84,7 @@ const stream: fc.Arbitrary<Scene> = fc
   .map(([lines, ends, last]) => {
     const begin = [client(query('START_REPLICATION')), server(copyBoth())]
     const middle = lines.map(([isClient, waits, bytes]) => (isClient ? client(bytes, waits) : server(bytes, waits)))
-    // Once it has been heard that the stream is open, anybody may speak.
+    // Once the client knows that the stream is open, either side may send.
     const [first, ...others] = middle
     const spoken = first ? [{ ...first, waits: true }, ...others] : []
     const end = Buffer.concat([complete('COPY 0'), complete('START_REPLICATION'), ready()])
@@ -108,7 +108,7 @@ const stream: fc.Arbitrary<Scene> = fc
       case 'at once':
         return [...begin, ...spoken, client(copyDone, true), server(replies.copyDone, false), server(end)]
       default:
-        // What the client still sends is dropped by Postgres, which has answered already.
+        // Postgres has answered already, and drops what the client still sends.
         return [
           ...begin,
           ...spoken,
@@ -134,7 +134,7 @@ const world = fc.record({
   ending: fc.constantFrom('client', 'server' as const),
 })
 
-/** More, to search for longer: `FLOW_RUNS=5000 npx vitest run test/flow/properties`. */
+/** Number of runs. For a longer search: `FLOW_RUNS=5000 npx vitest run test/flow/properties`. */
 const RUNS = Number(process.env['FLOW_RUNS'] ?? 150)
 
 test(

@@ -13,7 +13,7 @@ import { changesSchema, isRareTag } from './tags.ts'
 /** If the query still runs this long after a cancel request, another request is sent. */
 export const CANCEL_AGAIN_MS = 1_000
 
-/** A query that still runs this long after its client has left cannot be cancelled: the server is closed. */
+/** A query that still runs this long after its client has left, whatever was sent, cannot be cancelled: the server is closed. */
 export const GIVE_UP_MS = 10_000
 
 const REASON = 'client disconnected with query in progress'
@@ -38,7 +38,7 @@ export function abandon(server: Server, leaving: Leaving): void {
   else cancelAndClose(server, leaving)
 }
 
-/** A replication stream ends by itself when its client has left. A cancel might overtake the client's last message: how far it has come. */
+/** A replication stream ends by itself when its client has left. A cancel might overtake the client's last message, which says how far it is. */
 function endStream(server: Server, { isMidRequest }: Leaving): void {
   server.tenant = null
   server.stopReading('client-full', false)

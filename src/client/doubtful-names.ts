@@ -1,4 +1,4 @@
-/** Hot path: tells for which statement names of one client it is not known, until the server has answered, what they stand for. */
+/** Hot path: tells which statement names of one client are in doubt: it is not known what they stand for until the server has answered. */
 
 import type { Ledger } from '../server/ledger.ts'
 

@@ -187,7 +187,7 @@ export class Entry implements Stage, AuthenticationListener {
     })
   }
 
-  /** Runs what may go wrong. It may run after others have been asked, when `read`, which would catch the error, is no longer on the stack. */
+  /** Runs a step that may throw. It may run outside of `read`, after others have been asked, so that nobody else catches what it throws. */
   #try(work: () => void): void {
     try {
       work()

@@ -14,9 +14,9 @@ const VAIN = `${SHARED_PREFIX}vain`
 const CLOSE_VAIN = encodeCloseStatement(VAIN)
 
 const DOOMED = `${SHARED_PREFIX}doomed`
-/** Makes a statement of this name, after closing the last one, which may still be there. */
+/** Makes the statement `DOOMED`, after closing the last one, which may still be there. */
 const MAKE_DOOMED = Buffer.concat([encodeCloseStatement(DOOMED), encodeParse(DOOMED, Buffer.from('\0\0\0'))])
-/** Parse body of the client's unnamed statement in this case: it drops that statement. */
+/** The body of the Parse that is sent in place of the client's own DEALLOCATE: it drops `DOOMED`. */
 export const DEALLOCATE_DOOMED = Buffer.from(`deallocate ${DOOMED}\0\0\0`)
 /** The same as a simple query. */
 export const QUERY_DEALLOCATE_DOOMED = encodeQuery(`deallocate ${DOOMED}`)

@@ -60,7 +60,10 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   readonly #times: Timekeeping
   readonly #requests: Requests
   readonly #replies = new Replies(this)
-  /** The pool's mode when the client logged in. A reload may change the pool's mode, but what this client leaves on servers fits this one. */
+  /**
+   * The pool's mode when the client logged in. It applies until the client leaves, even if a reload changes the pool's mode: what the client
+   * has left on servers since its login is right for this mode only.
+   */
   readonly #mode: PoolMode
   /** The server's own FATAL error has been passed on, so the client needs no other notice when the connection ends. */
   #fatalForwarded = false
@@ -275,7 +278,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       this.session.workEnds()
     }
     this.#passed()
-    // No ReadyForQuery comes before the batch's Sync, so the only sign of an answered client is that nothing is owed any more.
+    // No ReadyForQuery comes before the batch's Sync. The only sign that the client has been answered is that nothing is owed any more.
     if (server.ledger.isBatchOpen && server.ledger.isEmpty) this.#times.answeredOtherwise()
     if (wasHeld && !this.holdsClient) this.#goesOn = true
     // While the server waits for COPY data, no ReadyForQuery comes until the client continues.
@@ -379,7 +382,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   onOutdated(server: Server, version: number | undefined): void {
-    // The failure of a statement of an earlier version proves no new change, and its client may go on binding it.
+    // That a statement of an earlier version fails proves no new change, and its client may go on binding it.
     if (version === undefined || version === server.statements.version) server.context.schema.changed()
   }
 
@@ -395,7 +398,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   onFatal(server: Server): boolean {
     server.condemn('the server has ended the connection')
-    // If the server has answered everything, its client may be done with it: the server is released, and the client is not told.
+    // If the server owes nothing, the client may be done with it: then the server is released first, and the client does not get the error.
     if (server.ledger.isEmpty) this.#considerRelease(server)
     this.#fatalForwarded = this.server !== null
     return this.#fatalForwarded
@@ -422,7 +425,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   // Flow
 
-  /** Called after input from the client: a peer that cannot take more stops the reading of the peer that feeds it. */
+  /** Called after input from the client: stops reading from a peer while the other one cannot take more. */
   #balance(): void {
     const { server, session } = this
     if (!session.isOpen) return
@@ -458,8 +461,9 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   /**
-   * After a COPY that failed with Syncs in it, nobody knows how many of those Syncs the server still answers. Once the fence has been
-   * answered, none is left. Without it, a surplus ReadyForQuery could reach the next client, or this client's own could come too late.
+   * A COPY has failed after Syncs were sent in it. The server answers those Syncs that it had not read by then, and nobody knows which. The
+   * answer to the fence comes after all of them. Without the fence, a surplus ReadyForQuery could reach the next client, or this client
+   * could get its own too late.
    */
   #fence(server: Server): void {
     if (!server.ledger.needsFence || this.#requests.isMidRequest) return

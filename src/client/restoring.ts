@@ -1,6 +1,6 @@
 /**
  * Puts back the settings that a client asked for at login after it has reset settings. On a direct connection a reset goes back to those
- * by itself; on a server it goes back to the server's own defaults, since the client's settings are set on it only after its login.
+ * by itself; on a server it goes back to the server's own defaults, since the client's settings were set on it only later.
  */
 
 import { invariant } from '../base/invariant.ts'

@@ -16,7 +16,7 @@ interface Named {
 export class StatementNames {
   readonly #registry: StatementRegistry
   #names: Map<string, Named> | null = null
-  /** The size of all of them, counted as for MAX_CLIENT_STATEMENTS_BYTES. */
+  /** The size of all named statements, counted as for MAX_CLIENT_STATEMENTS_BYTES. */
   #bytes = 0
   readonly doubtful = new DoubtfulNames()
 

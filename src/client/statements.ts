@@ -45,7 +45,7 @@ import { asPrepared, awaitsSettings, sharedFor } from './sharing.ts'
 import { keyOf, StatementNames } from './statement-names.ts'
 import { UnnamedStatement } from './unnamed-statement.ts'
 
-/** Always fails, since no server has a statement of this name. */
+/** A Describe that always fails, since no server has a statement of this name. */
 const NEVER = encodeDescribeStatement(`${SHARED_PREFIX}never`)
 
 /** What `Statements` needs from the relay. */
@@ -411,7 +411,7 @@ export class Statements {
     this.#names?.drop(keyOf(name))
   }
 
-  /** The same for a query within a batch, which Postgres may skip with that batch: the server drops a statement that is made for this. */
+  /** The same for a query in a batch, with which Postgres may skip it: the server is sent a DEALLOCATE of a statement that is made for this. */
   deallocateInBatch(name: string): void {
     const { leased, toServer } = this.#context
     const dropped = this.querySent(QUERY_DEALLOCATE_DOOMED, HEADER_BYTES, QUERY_DEALLOCATE_DOOMED.length, true)
@@ -448,7 +448,7 @@ export class Statements {
     return this.#take(buffer, nameStart, nameEnd, prepared)
   }
 
-  /** Returns the statement that has this name. If it is the unnamed one and not shared, makes sure that the server has it. */
+  /** Returns the statement that has this name. For an unnamed one that is not shared, returns null after making sure that the server has it. */
   #find(buffer: Buffer, nameStart: number, nameEnd: number): Statement | null | 'failed' | 'in doubt' {
     if (nameStart === nameEnd) {
       const { ledger } = this.#context.leased

@@ -9,7 +9,7 @@ import { MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
 /** A larger buffer is freed when its statement is gone. */
 const MAX_IDLE_BYTES = 4 * 1024
 
-/** Longer texts are not looked at: to tell the kind takes some milliseconds for each million letters, each time that the text is parsed. */
+/** Longer texts are not looked at: telling the kind takes some milliseconds for each million letters, each time that the text is parsed. */
 const MAX_TOLD_BYTES = 64 * 1024
 
 const NONE: Former[] = []
@@ -73,7 +73,7 @@ export class UnnamedStatement {
     return body === null ? null : body.toString('utf8', 0, Math.max(body.indexOf(0), 0))
   }
 
-  /** What follows the name in a Parse; null if there is nothing. Valid until the statement changes. */
+  /** What follows the name in a Parse; null if none is kept. Valid until the statement changes. */
   get body(): Buffer | null {
     return this.#body === null || this.#length < 0 ? null : this.#body.subarray(0, this.#length)
   }
@@ -97,7 +97,7 @@ export class UnnamedStatement {
     return this.#body !== null && this.#length >= 0 && beginsLikeChange(this.#body, 0, this.#length)
   }
 
-  /** Cheaper than `kind`. */
+  /** Whether the text may be one that makes a table. Cheaper than `kind`. */
   get mayMakeTable(): boolean {
     const isTold = this.#body !== null && this.#length >= 0 && this.#length <= MAX_TOLD_BYTES
     return isTold && mayMakeTable(this.#body as Buffer, 0, this.#length)

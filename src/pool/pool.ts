@@ -39,7 +39,7 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
   readonly waiting = new Waiting()
   readonly #servers = new ServerLists()
   #settings: PoolSettings
-  /** Of servers that are opened from now on. */
+  /** How servers are opened from now on. Each open server keeps the `Opening` that it was opened with. */
   #opening: Opening
   readonly #handover: Handover
   readonly #failures: Failures
@@ -48,7 +48,7 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
   readonly #closing: Closing
   readonly #disuse = new Disuse()
   #standing = OPEN
-  /** Sessions that have logged in to this pool. */
+  /** How many sessions are logged in to this pool. */
   clients = 0
   #isSuspended = false
 
@@ -65,12 +65,12 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     this.#opening = new Opening(this, options.target)
   }
 
-  /** Whom its servers log in as. */
+  /** The PostgreSQL user that its servers log in as. */
   get user(): string {
     return this.#opening.identity.user
   }
 
-  /** What the log calls it. */
+  /** Names the pool in log lines. */
   get subject(): string {
     return `${this.database}/${this.user}`
   }
@@ -83,12 +83,12 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     return this.#durations
   }
 
-  /** Told to its clients. */
+  /** Errors that the pool's clients have received. */
   get errors(): ErrorCounts {
     return this.#errors
   }
 
-  /** What was counted belongs to another user than what comes. */
+  /** Starts new counters. Called when the pool's servers begin to log in as another user: what was counted so far belongs to the former user. */
   countAnew(): void {
     this.#counters = new Counters()
     this.#durations = new Durations()
@@ -99,12 +99,12 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     return this.#settings
   }
 
-  /** It is there for one client, which keeps its server from its login to its end. Nobody else could use that. */
+  /** A replication client has a pool of its own and keeps its server from login to disconnect. No other client could use that server. */
   get isOfOneClient(): boolean {
     return this.options.replication !== 'none'
   }
 
-  /** What its clients' sessions keep to. */
+  /** The pool mode that its sessions follow; always `session` for a replication client. */
   get mode(): PoolMode {
     return this.isOfOneClient ? 'session' : this.#settings.mode
   }
@@ -117,7 +117,7 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     return this.#standing.state
   }
 
-  /** How many servers are in a state. */
+  /** Returns the number of servers in `state`. */
   count(state: ServerState): number {
     return this.#servers.of[state].length
   }
@@ -126,51 +126,52 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     return this.#servers.of[state]
   }
 
-  /** All servers but those that are being opened. */
+  /** Servers that are logged in and not closing. */
   get live(): number {
     return this.total - this.#servers.opening
   }
 
+  /** All servers except closing ones. */
   get total(): number {
     return this.#servers.total
   }
 
-  /** All that Postgres may see: also those that are not used any more, and whose connection is not gone yet. */
+  /** All servers that Postgres may still count, including closing ones whose connection has not ended yet. */
   get connected(): number {
     return this.#servers.connected
   }
 
-  /** It has no server, since nobody answers where they are. */
+  /** True if the pool has no live server, and the last attempt to open one failed because the host did not answer or Postgres was starting up. */
   get isCutOff(): boolean {
     return this.live === 0 && this.#failures.areOfReaching
   }
 
-  // What its clients are welcomed with
+  // Parameter values that clients receive after login
 
-  /** What a server of this pool reports when nothing was set; null before the first login. */
+  /** The values that a new server of this pool reports before a client changes any; null before the first login to a server. */
   get welcome(): ReadonlyMap<string, string> | null {
     return this.#opening.welcome.values
   }
 
   /**
-   * The settings of a client that asked for nothing; null before the first login. After a change of servers it is what the old ones
-   * said only as long as no new one can be asked.
+   * The settings of a client that asked for none itself; null before the first login to a server. After `retarget`, values reported by former
+   * servers count only while the pool opens no new ones.
    */
   get defaultProfile(): Profile | null {
     return this.#opening.welcome.profile(this.#standing.state === 'open')
   }
 
-  /** What Postgres makes of a setting's value, if that is known already. */
+  /** Returns `value` as Postgres writes it when it reports the setting; undefined if that is not known yet. */
   canonical(name: string, value: string): string | undefined {
     return this.#handover.canonical(name, value)
   }
 
-  /** Another process has learned what its servers report: whoever waits for one only to be welcomed need not any more. */
+  /** Called when another process has learned what servers of this pool report. Waiters that need a server only to learn that stop waiting. */
   welcomeKnown(): void {
     for (const waiter of [...this.waiting]) if (this.waiting.has(waiter)) waiter.onWelcomeKnown()
   }
 
-  // What its permits depend on
+  // What decides how many permits the pool gets: see `SharingPool`
 
   get missing(): number {
     if (this.#standing.state !== 'open' || this.#failures.isCoolingDown(this.options.clock.nowMs)) return 0
@@ -185,7 +186,7 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
   }
 
   get fillsMinimum(): boolean {
-    // Servers that few can use are nothing to keep for all.
+    // Servers opened with birth settings suit only the clients that asked for those settings, so min_pool_size does not apply to them.
     const hasClients = this.birth.size === 0 && (this.clients > 0 || this.#opening.target.fillsAlone())
     if (this.#standing.state !== 'open' || !hasClients || this.#servers.opening > 0) return false
     return !this.#failures.isCoolingDown(this.options.clock.nowMs)
@@ -200,14 +201,14 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     return (this.settings.roundRobin ? first : last)?.usedMs ?? Infinity
   }
 
-  /** Whoever comes finds as much in a new one. */
+  /** True if the pool can be removed: the next client would be served equally well by a new one. */
   get isForgettable(): boolean {
     const { nowMs } = this.options.clock
     if (this.#standing.state !== 'open' || this.#isInUse() || this.#failures.areRecent(nowMs)) return false
     return this.#disuse.isLongEnough(this.welcome !== null, this.settings.unusedTimeoutMs, nowMs)
   }
 
-  /** Since when it has had neither clients nor servers; null while it has. */
+  /** Since when the pool has had no clients, servers or waiters; null while it has some. */
   get unusedSinceMs(): number | null {
     return this.#disuse.sinceMs
   }
@@ -216,7 +217,10 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     return this.#opening.target.hosts.balance
   }
 
-  /** Somebody may also wait who is no client: who has to be looked up in Postgres to be let in. Between processes a permit takes its time. */
+  /**
+   * A pool without clients and servers may still have a waiter: an `auth_query` that looks up a user who is logging in. With several workers, it
+   * may have to wait for a permit from the primary before a server is dialed.
+   */
   #isInUse(): boolean {
     return this.clients > 0 || this.connected > 0 || this.waiting.length > 0
   }
@@ -224,8 +228,8 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
   // Leases
 
   /**
-   * A server for one request. Returns it if one can be used at once; otherwise the waiter queues up and `onGranted` or `onRefused`
-   * follows, never before this has returned.
+   * Leases a server for one request. Returns the server if one can be used at once. Otherwise returns null, and `onGranted` or `onRefused` of
+   * the waiter follows later, never before this method has returned.
    */
   lease(waiter: Waiter): Server | null {
     waiter.waitingSinceMs = this.options.clock.nowMs
@@ -247,20 +251,20 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     return null
   }
 
-  /** The waiter has gone away, or does not want a server any more. */
+  /** The waiter has gone away, or no longer wants a server. */
   withdraw(waiter: Waiter): void {
     if (this.waiting.has(waiter)) this.waiting.remove(waiter)
     waiter.promised = null
   }
 
   /**
-   * The lease is over and the server is clean: it goes to the next waiter, or idle.
+   * Ends a lease. The server must be clean. It goes to the next waiter or becomes idle, unless there is a reason to close it.
    *
-   * @param mode of the session that held it, if the pool has another one by now
+   * @param mode of the session that held the server, if the pool's mode has changed since
    */
   release(server: Server, mode: PoolMode = this.#settings.mode): void {
     const { settings } = this
-    // Whatever becomes of it now is no news for the session that held it.
+    // Closing a server notifies its tenant, but this lease is already over.
     server.tenant = null
     if (this.isOfOneClient) server.close('replication client has left')
     else if (server.condemned !== null) server.close(server.condemned)
@@ -279,13 +283,18 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     return null
   }
 
-  /** It has been idle for so long that it must answer before it is used again. */
+  /** Returns whether the server has been idle for longer than `server_check_delay`, so that it must pass `server_check_query` before it is leased. */
   needsCheck(server: Server): boolean {
     const { checkQuery, checkDelayMs } = this.settings
     return checkQuery !== null && this.options.clock.nowMs - server.checkedMs > checkDelayMs
   }
 
-  /** Somebody waits: nobody shall while servers are idle. Those that must be checked first are checked, one for each who waits. */
+  /**
+   * Gives idle servers to waiters, and asks for permits to open more. An idle server that needs a check is checked first; no more servers are
+   * checked than clients wait.
+   *
+   * @param asking the waiter whose call of `lease` has not returned yet
+   */
   help(asking: Waiter | null = null): void {
     if (this.#standing.state !== 'open') return
     const { checkQuery } = this.settings
@@ -293,7 +302,7 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     for (let looks = idle.length; looks > 0 && this.waiting.length > checking.length; looks--) {
       const waiter = this.waiting.first as Waiter
       const server = this.#servers.bestIdle(waiter.wantedProfile)
-      // Whoever asks right now is granted nothing before it has been told that it waits.
+      // `lease` has promised this waiter that it returns before `onGranted` is called.
       if (server === null || waiter === asking) break
       if (checkQuery !== null && this.needsCheck(server)) server.check(checkQuery)
       else {
@@ -327,7 +336,7 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
       if (from !== 'dialing' && from !== 'login') this.#counters.serversClosed++
       this.#refusals.serverLost(this.#opening.share.permits)
     }
-    // Not all who wait may have had a server opened for them, if too many were being opened at a time.
+    // At most MAX_OPENING servers are opened at a time, which may have left some waiters without one. Now one more may be opened.
     if (from === 'login' && this.waiting.length > 0 && this.#standing.state === 'open')
       this.#opening.share.permits.ask()
   }
@@ -388,7 +397,7 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
 
   // New settings
 
-  /** They hold at once, for who waits and for what is idle too; servers that are too many now are closed as they come free. */
+  /** Applies new settings at once, also to waiters and to idle servers. Servers above the new limits are closed as they come free. */
   reconfigure(settings: PoolSettings): void {
     const { nowMs } = this.options.clock
     this.#settings = settings
@@ -398,38 +407,47 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     this.help()
   }
 
-  /** New servers are opened elsewhere, or otherwise; those that are open are closed as they come free. */
+  /**
+   * Opens new servers at another place, or in another way, from now on. Open servers are closed, at once if they are idle, otherwise as they
+   * come free.
+   */
   retarget(target: PoolTarget, reason: string): void {
     this.#opening = this.#opening.changedTo(target)
     this.renew(reason)
   }
 
-  /** That logins to servers have failed is not held against the next: what they need, or who answers, is another thing now. */
+  /**
+   * Forgets failed logins, so that the next server is opened without delay. Called when a setting or PostgreSQL itself may have changed since
+   * the last failure.
+   */
   tryAgain(): void {
     this.#failures.forget()
     this.#opening.target.hosts.forget()
   }
 
-  /** Each server that is open is closed, at once or as it comes free. Others may be opened at once. */
+  /** Closes all open servers, at once if they are idle, otherwise as they come free. Replacements may be opened immediately. */
   renew(reason: string): void {
     this.tryAgain()
     this.#closing.condemnAll(reason)
   }
 
-  /** The same, said by somebody who may have changed tables elsewhere: what was prepared so far is looked at anew. */
+  /**
+   * Does the same for the console's RECONNECT. The operator may have changed tables where pgweir did not see it, so clients' statements are
+   * prepared anew.
+   */
   reconnect(): void {
     this.#opening.schema.changedElsewhere()
     this.renew('RECONNECT')
   }
 
-  /** Servers that were opened where their host is not any more are closed as they come free. */
+  /** Closes servers that are connected to an address `host` no longer has, at once if they are idle, otherwise as they come free. */
   hostMoved(host: string, addresses: ReadonlySet<string>): void {
     this.#closing.condemnMoved(host, addresses)
   }
 
   // Time
 
-  /** Called by the janitor: whatever has taken too long ends, whatever is due is done. */
+  /** Called by the janitor: ends what has taken too long, and does what is due. */
   sweep(): void {
     try {
       this.#sweep()
@@ -455,7 +473,7 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     this.#lifetimes.sweepIdle(floor, nowMs, this.settings)
   }
 
-  /** While this is on, its servers are not read, and neither are those that are opened. */
+  /** While suspended, none of the pool's servers is read, including servers that are opened meanwhile. */
   suspend(isOn: boolean): void {
     this.#isSuspended = isOn
     for (const server of this.#servers.all) server.stopReading('suspended', isOn)
@@ -463,12 +481,15 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
 
   // Pauses
 
-  /** open → pausing → paused: idle servers are closed, busy ones as they come free; whoever waits goes on waiting, newcomers too. */
+  /**
+   * open → pausing → paused: idle servers are closed at once, busy ones as they come free. Waiters keep waiting, and so do clients that come
+   * later.
+   */
   pause(): void {
     if (this.#enter(whenPaused(this.#standing))) this.#closeFree()
   }
 
-  /** pausing, paused → open: whoever waits is served. What PostgreSQL has failed at before says nothing of how it is now. */
+  /** pausing, paused → open: waiters are served. Earlier login failures are forgotten, because PostgreSQL may be reachable again. */
   resume(): void {
     if (!this.#enter(whenResumed(this.#standing))) return
     this.tryAgain()
@@ -477,32 +498,32 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
 
   // The end
 
-  /** open, pausing, paused → retiring → gone: waiting clients are refused, idle servers closed, busy ones as they come free. */
+  /** open, pausing, paused → retiring → gone: waiting clients are refused, idle servers are closed at once, busy ones as they come free. */
   retire(notice: Notice): void {
     if (!this.#enter(whenRetired(this.#standing, notice))) return
     this.waiting.refuseAll(notice)
     this.#closeFree()
   }
 
-  /** Closes what is left, whoever uses it. */
+  /** Closes all servers that are left, including those in use. Their clients receive `notice`. */
   closeAll(notice: Notice): void {
     for (const server of this.#servers.all) server.close(notice.message, notice)
   }
 
-  /** Servers that are in use are closed as they come free. */
+  /** Closes servers that nobody uses. Servers in use are closed as they come free. */
   #closeFree(): void {
     this.#closing.closeFree(this.#standing)
     this.#closing.endStreams(this.#standing)
     this.#checkEmpty()
   }
 
-  /** Where there are no leases, the last server has gone. */
+  /** Once the last connection has ended, enters `paused` from `pausing`, or `gone` from `retiring`. */
   #checkEmpty(): void {
     if (this.connected > 0 || !this.#enter(whenEmptied(this.#standing))) return
     if (this.state === 'gone') this.#opening.share.retire()
   }
 
-  /** Returns whether this changes anything. */
+  /** Returns false if the pool is in this standing already. */
   #enter(next: Standing): boolean {
     if (next === this.#standing) return false
     this.#standing = next

@@ -1,4 +1,4 @@
-/** The servers of one pool, each in the list of its state: counts are the lists, and cannot drift. */
+/** The servers of one pool, each in the list of its state. Counts are the lengths of these lists, so they cannot drift. */
 
 import { List } from '../base/list.ts'
 import type { Address } from '../net/channel.ts'
@@ -6,12 +6,12 @@ import type { Profile } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import { SERVER_STATES, type ServerState } from '../server/states.ts'
 
-/** How many idle servers are looked at for one whose settings need no change. */
+/** How many idle servers are examined to find one whose settings need no change. */
 const MAX_IDLE_LOOKS = 16
 
 export class ServerLists {
   readonly of: Readonly<Record<ServerState, List<Server>>>
-  /** All that Postgres may see: also those that are not used any more, and whose connection is not gone yet. */
+  /** All servers that Postgres may still count, including closing ones whose connection has not ended yet. */
   connected = 0
 
   constructor() {
@@ -26,16 +26,16 @@ export class ServerLists {
     this.connected++
   }
 
-  /** @param isFirst in front of the others of its new state */
+  /** @param isFirst puts it in front of the others in its new state */
   move(server: Server, from: ServerState, to: ServerState, isFirst: boolean): void {
     this.#list(from).remove(server)
-    // Nothing is to be known of one that is closed.
+    // Closed servers are kept in no list.
     if (to === 'closed') this.connected--
     else if (isFirst) this.#list(to).pushFirst(server)
     else this.#list(to).pushLast(server)
   }
 
-  /** Two of them are asked for in each transaction: by their names they are found faster than by a name in a variable. */
+  /** Each transaction looks up `idle` and `leased`. V8 finds a property by a literal name faster than by a name in a variable. */
   #list(state: ServerState): List<Server> {
     if (state === 'idle') return this.of.idle
     if (state === 'leased') return this.of.leased
@@ -51,12 +51,12 @@ export class ServerLists {
     return this.of.dialing.length + this.of.login.length
   }
 
-  /** They may be closed while one walks. */
+  /** A copy, so that servers may be closed during the iteration. */
   get all(): Server[] {
     return SERVER_STATES.flatMap((state) => [...this.of[state]])
   }
 
-  /** The next idle server, or one close behind it that has the wanted settings already. */
+  /** Returns an idle server that has the wanted settings already, if one is among the first MAX_IDLE_LOOKS; otherwise the first idle one, or null. */
   bestIdle(wanted: Profile): Server | null {
     const { first } = this.of.idle
     let server = first
@@ -74,7 +74,7 @@ export class ServerLists {
     return longest
   }
 
-  /** Whoever takes too long to connect, or to answer what we ask for ourselves, is given up. 0 is for ever. */
+  /** Gives up servers that take too long to connect, to log in, or to answer a query of the pooler itself. A timeout of 0 disables this. */
   timeOut(nowMs: number, timeoutMs: number): void {
     if (timeoutMs === 0) return
     for (const [state, reason] of TIMED)
@@ -86,8 +86,9 @@ export class ServerLists {
   }
 
   /**
-   * One that is checked does not answer: what has cut it off without a word has likely done so to those beside it that have not answered
-   * since. Were each asked in its turn, whoever waits would wait for all of their times.
+   * A server did not answer its check. Whatever cut it off silently has probably also cut off the idle servers of the same address that have not
+   * answered since the check began, so those are condemned too. If each were checked in turn, a waiting client would have to sit through all the
+   * timeouts.
    */
   #condemnAsSilent({ peer, sinceMs }: Server): void {
     for (const server of this.#idleAt(peer))
@@ -95,20 +96,20 @@ export class ServerLists {
   }
 
   /**
-   * A connection has broken without a word, as all do of an address that another machine has taken over, but only once something is said
-   * on them. Idle ones beside it are to be checked before anybody uses them.
+   * A connection has broken without an error message. When another machine takes over an address, all connections to it break, but each breaks
+   * only once something is sent on it. So the idle servers of the same address must be checked before they are used.
    */
   doubtBeside({ peer }: Server): void {
     for (const server of this.#idleAt(peer)) server.checkedMs = -Infinity
   }
 
-  /** They may leave the list meanwhile. */
+  /** A copy: servers may leave the list during the iteration. */
   #idleAt({ host, port }: Address): Server[] {
     return [...this.of.idle].filter(({ peer }) => peer.host === host && peer.port === port)
   }
 }
 
-/** States that must not last, and what the log says if they do. */
+/** States with a time limit, and the reason that is logged when it is exceeded. */
 const TIMED: readonly (readonly [ServerState, string])[] = [
   ['dialing', 'connect timeout'],
   ['login', 'connect timeout'],

@@ -1,4 +1,4 @@
-/** Averages as PgBouncer reckons them: times per event, everything else per second. */
+/** Averages as PgBouncer computes them: times per event, everything else per second. */
 
 import { COUNTER_NAMES } from './counters.ts'
 
@@ -6,23 +6,23 @@ export type CounterName = (typeof COUNTER_NAMES)[number]
 
 export type Totals = Readonly<Record<CounterName, number>>
 
-/** What has happened in some length of time. */
+/** What was counted in a length of time. */
 export interface Span {
   readonly ms: number
   readonly totals: Totals
 }
 
-/** Times, and what there is one of for each of them. */
+/** Counters of times, each with the counter of events that it is divided by. */
 const EVENTS: { readonly [Name in CounterName]?: CounterName } = {
   transactionUs: 'transactions',
   queryUs: 'queries',
   waitUs: 'serverAssignments',
 }
 
-/** Shortly after the start a handful of queries would look like thousands a second. */
+/** Averages are taken over at least this time. Shortly after the start, a handful of queries would otherwise look like thousands per second. */
 const LEAST_MS = 1000
 
-/** Whole numbers, cut off as in PgBouncer. */
+/** Returns whole numbers, rounded down as in PgBouncer. */
 export function averagesOf({ ms, totals }: Span): Totals {
   const seconds = Math.max(ms, LEAST_MS) / 1000
   return everyCounter((name) => {
@@ -53,18 +53,18 @@ export class Periods {
     this.#newer = this.#older
   }
 
-  /** A period ends, and the next one begins. From now on `span` tells about the one that has ended, and on. */
+  /** Ends a period and begins the next one. From now on `span` covers the period that has ended and the one that has begun. */
   end(nowMs: number, totals: ReadonlyMap<string, Totals>): void {
     this.#older = this.#newer
     this.#newer = { atMs: nowMs, totals }
   }
 
-  /** What a database has done since the last whole period began: between one and two periods, less after the start. */
+  /** Returns what a database has counted since the last complete period began: over one to two periods, less shortly after the start. */
   span(database: string, nowMs: number, totals: Totals): Span {
     const before = this.#older.totals.get(database) ?? NOTHING
     return {
       ms: nowMs - this.#older.atMs,
-      // A pool that is gone takes its totals with it.
+      // The totals of a database that was removed and added again start from 0.
       totals: everyCounter((name) => Math.max(totals[name] - before[name], 0)),
     }
   }

@@ -1,29 +1,29 @@
-/** Closes servers of one pool that are not to be used any more: at once those that nobody uses, and others as they come free. */
+/** Closes servers of one pool that must not be used any more: at once if nobody uses them, otherwise as they come free. */
 
 import { PoolerError } from '../problems.ts'
 import type { Server } from '../server/server.ts'
 import type { ServerLists } from './server-lists.ts'
 import type { Standing } from './states.ts'
 
-/** Nobody uses them, though some of them are about to be used. */
+/** States in which no client uses the server, though one may be waiting for it. */
 const FREE = ['dialing', 'login', 'idle', 'checking', 'cleaning', 'canceling'] as const
 
 export class Closing {
   readonly #servers: ServerLists
   readonly #isOfOneClient: boolean
 
-  /** @param isOfOneClient a server that its client keeps would never come free: it is closed at once */
+  /** @param isOfOneClient servers are closed at once, because a server that its client keeps would never come free */
   constructor(servers: ServerLists, isOfOneClient: boolean) {
     this.#servers = servers
     this.#isOfOneClient = isOfOneClient
   }
 
-  /** Where one is closed, another may be opened for who waits: that one is new, and stays. */
+  /** Condemns all servers. A server that is opened for a waiter meanwhile is new and stays: it is not in the list `all` returned. */
   condemnAll(reason: string): void {
     for (const server of this.#servers.all) this.#condemn(server, reason)
   }
 
-  /** Those that were opened where their host is not any more. */
+  /** Condemns servers that are connected to an address `host` no longer has. */
   condemnMoved(host: string, addresses: ReadonlySet<string>): void {
     for (const server of this.#servers.all)
       if (isElsewhere(server, host, addresses)) this.#condemn(server, 'the host has another address now')
@@ -34,13 +34,16 @@ export class Closing {
     else server.condemn(reason)
   }
 
-  /** There are no leases any more. */
+  /** Closes all servers that nobody uses, unless the standing allows leases. */
   closeFree({ closesBecause }: Standing): void {
     if (closesBecause === null) return
     for (const state of FREE) for (const server of this.#servers.of[state]) server.close(closesBecause)
   }
 
-  /** Where there are no leases, nothing that goes on is cut off; but a stream has no end to wait for, and can be taken up again. */
+  /**
+   * A pool without leases lets running transactions finish. Replication streams are the exception: they never finish, but their clients can
+   * resume them elsewhere, so they are ended.
+   */
   endStreams({ closesBecause, lastWord }: Standing): void {
     if (!this.#isOfOneClient || closesBecause === null) return
     const notice = lastWord ?? new PoolerError('replication-renewed', { reason: closesBecause })
@@ -49,7 +52,7 @@ export class Closing {
   }
 }
 
-/** Where it is not an address yet, it is still being dialled. */
+/** While the server is being dialed, `peer.host` is still the host's name: nothing is known yet. */
 function isElsewhere({ address, peer }: Server, host: string, addresses: ReadonlySet<string>): boolean {
   const at = peer.host.replace(/%.*/, '')
   return address.host === host && at !== host && !addresses.has(at)

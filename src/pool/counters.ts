@@ -1,9 +1,9 @@
-/** What a pool has done since it began: plain number fields, read when somebody asks. */
+/** What a pool has counted since it began: plain number fields, read on demand. */
 
 import { Histogram } from '../base/histogram.ts'
 
 export class Counters {
-  /** Leases. */
+  /** Leases that have begun. */
   serverAssignments = 0
   /** Transactions that have ended. */
   transactions = 0
@@ -21,18 +21,18 @@ export class Counters {
   waitUs = 0
   /** Prepared statements that clients asked for. */
   clientParses = 0
-  /** Those that were really prepared on a server. */
+  /** Prepared statements that servers have actually prepared. */
   serverParses = 0
   binds = 0
-  /** With auto_prepare: unnamed statements that were parsed without a server, and those that a server had to parse. */
+  /** With auto_prepare: unnamed statements whose Parse did not need a server, and those that a server had to parse. */
   autoPrepareHits = 0
   autoPrepareMisses = 0
   clientLogins = 0
-  /** Statements that were there when a client wanted them of a server, those that were not, and those that had to make way for others. */
+  /** Prepared statements that a server had already when a client needed them, those that it did not have, and those that were evicted. */
   statementHits = 0
   statementMisses = 0
   statementEvictions = 0
-  /** Servers that were opened, those that could not be, and those that were closed after they had been open. */
+  /** Servers that were opened, those that could not be opened, and those that were closed after having been open. */
   serversOpened = 0
   serverFailures = 0
   serversClosed = 0
@@ -48,20 +48,23 @@ export class Counters {
   }
 }
 
-/** How long everything took. */
+/** Histograms of how long things took. */
 export class Durations {
-  /** From a request to its ReadyForQuery, the wait for a server not counted. */
+  /** From a request to its ReadyForQuery, without the wait for a server. */
   readonly query = new Histogram()
   readonly transaction = new Histogram()
-  /** From a request to the server that serves it; those that got one at once are counted too. */
+  /** From a request until it has a server. Requests that got one at once count too. */
   readonly wait = new Histogram()
-  /** From a request to its ReadyForQuery, with the wait: as the client sees it. */
+  /** From a request to its ReadyForQuery, including the wait for a server: the time that the client sees. */
   readonly response = new Histogram()
-  /** From when bytes had come to when they were passed on, either way, or to when nothing more could be done for them; of some only. */
+  /**
+   * From the arrival of bytes, in either direction, until they were passed on or nothing more could be done for them. A sample, since reading
+   * the time adds to what is measured.
+   */
   readonly passing = new Histogram()
-  /** From the dial to a server that can be used. */
+  /** From dialing a server until it can be used. */
   readonly opening = new Histogram()
-  /** From a client's connection to when it could send its first query. */
+  /** From a client's connection until it could send its first query. */
   readonly login = new Histogram()
 }
 

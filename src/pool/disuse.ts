@@ -1,19 +1,19 @@
-/** Decides when a pool is forgotten that nobody uses: strangers choose the names of users and databases. */
+/** Decides when an unused pool is removed. Strangers choose the names of users and databases, so unused pools must not pile up. */
 
 export class Disuse {
-  /** Since when it has had neither clients nor servers; null while it has. */
+  /** Since when the pool has been unused; null while it is in use. */
   sinceMs: number | null = null
 
-  /** Told by each sweep: a use that none of them has seen does not count. */
+  /** Called by each sweep. A use between two sweeps does not count. */
   note(isInUse: boolean, nowMs: number): void {
     if (isInUse) this.sinceMs = null
     else this.sinceMs ??= nowMs
   }
 
   /**
-   * It is of no more use than a new one would be.
+   * Whether the pool can be removed, because a new one would serve as well.
    *
-   * @param hasWorked where no login ever has, there is nothing to remember
+   * @param hasWorked whether a login to a server has ever worked; if not, the pool has nothing worth remembering
    * @param timeoutMs the setting `pool_idle_timeout`; 0 is never
    */
   isLongEnough(hasWorked: boolean, timeoutMs: number, nowMs: number): boolean {

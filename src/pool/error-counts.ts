@@ -1,9 +1,9 @@
-/** Errors that clients were told, by whose they are and by SQLSTATE. Queries can raise any code: only so many are told apart. */
+/** Errors that clients have received, by source and SQLSTATE. Queries can raise any code, so only the first MAX_TOLD_APART are counted separately. */
 
-/** Whose error it is: of PostgreSQL, passed on, or of the pooler itself. */
+/** Whose error it is: PostgreSQL's own, passed on, or the pooler's. */
 export type ErrorSource = 'postgresql' | 'pgweir'
 
-/** By `keyOf`. */
+/** Counts by `keyOf` of source and SQLSTATE. */
 export type ErrorTotals = Readonly<Record<string, number>>
 
 const MAX_TOLD_APART = 64

@@ -1,9 +1,9 @@
-/** What a pool knows of logins to its servers that have failed: how long to leave them alone, and what to tell those who wait. */
+/** What a pool knows about failed logins to its servers: how long to wait before the next attempt, and what to tell waiting clients. */
 
 import { PoolerError } from '../problems.ts'
 import { asFatal, type Notice } from '../wire/notices.ts'
 
-/** One login: when it was begun, and when it has failed. */
+/** One login: when it began and when it failed. */
 export interface Attempt {
   readonly startedMs: number
   readonly nowMs: number
@@ -11,26 +11,29 @@ export interface Attempt {
 
 export class Failures {
   readonly #concernsFew: boolean
-  /** Tries in a row. */
+  /** How many attempts in a row have failed. */
   #count = 0
-  /** When the last one has failed that counts. */
+  /** When the last counted attempt failed. */
   #failedMs = -Infinity
   #last: Notice | null = null
   #retryAtMs = 0
   #recentUntilMs = 0
-  /** Somebody is asked whether there is hope nonetheless. */
+  /** The question whether clients have something to wait for nonetheless is open: see `question`. */
   #isInQuestion = false
-  /** A host is tried again of which the last failure says nothing. */
+  /** Another host is tried next, about which the last failure says nothing. */
   #isOld = false
 
-  /** @param concernsFew it may be one client's own wish that fails: whoever has the same one is told in the server's words */
+  /**
+   * @param concernsFew servers are opened with settings that some clients have asked for, which may be why they fail. Those clients receive the
+   * server's own error
+   */
   constructor(concernsFew = false) {
     this.#concernsFew = concernsFew
   }
 
   /**
-   * Several servers may be opened at a time. What fails that was begun before another one had failed is the same try: else a moment's
-   * outage would count ten times, and be followed by the pause for a long one.
+   * Notes a failed login. Several servers may be opened at a time, so attempts that began before the last counted failure belong to the same
+   * try. Otherwise a moment's outage would count ten times and be followed by the pause for a long one.
    *
    * @param maxDelayMs the setting `server_login_retry`
    * @param chance from 0 to 1
@@ -46,22 +49,25 @@ export class Failures {
     this.#recentUntilMs = nowMs + delayMs * RECENT
   }
 
-  /** One host has failed, and another is tried at once: what is known from earlier tries does not count, unless all have only just failed. */
+  /**
+   * One host has failed, and another is tried at once. The errors of earlier attempts do not count meanwhile, unless the pool is cooling down
+   * because all hosts have just failed.
+   */
   triesAnother(nowMs: number): void {
     if (!this.isCoolingDown(nowMs)) this.#isOld = true
   }
 
-  /** `server_login_retry` is another one: whoever waits for the next try waits no longer than that from now on. */
+  /** `server_login_retry` has changed: the next attempt is no further away than the new value. */
   shorten(nowMs: number, maxDelayMs: number): void {
     this.#retryAtMs = Math.min(this.#retryAtMs, nowMs + Math.max(maxDelayMs, FIRST_RETRY_MS))
   }
 
-  /** Until it is known what there is to hope for, nobody is told anything. */
+  /** While it is open whether clients have something to wait for nonetheless (servers in other processes), newcomers are not refused. */
   question(isInQuestion: boolean): void {
     this.#isInQuestion = isInQuestion
   }
 
-  /** A login has worked. */
+  /** Forgets all failures: a login has worked, or the next one may. */
   forget(): void {
     this.#count = 0
     this.#failedMs = -Infinity
@@ -71,29 +77,32 @@ export class Failures {
     this.#recentUntilMs = 0
   }
 
-  /** Nothing is tried for now. */
+  /** Whether it is too early for the next attempt. */
   isCoolingDown(nowMs: number): boolean {
     return nowMs < this.#retryAtMs
   }
 
-  /** The next one will be counted as one more of the same, if it comes this soon. */
+  /** Whether the failures still have to be remembered: if the next attempt fails too, it counts as one more in a row. */
   areRecent(nowMs: number): boolean {
     return nowMs < this.#recentUntilMs
   }
 
-  /** Nobody has answered, or only to say that it does not yet; a login that was refused is another matter. */
+  /**
+   * Whether the last failure was one of reaching the server: it did not answer, or answered only that it is starting up or shutting down. A
+   * refused login does not count.
+   */
   get areOfReaching(): boolean {
     const last = this.#last
     if (last === null) return false
     return last instanceof PoolerError ? last.kind === 'server-login-failing' : last.sqlstate === STARTING_UP
   }
 
-  /** The server's own error, for those who waited for the login that has just failed; null if they had better wait on. */
+  /** The server's own error, for clients that waited for the login that has just failed; null if they should keep waiting. */
   get forWaiting(): Notice | null {
     return this.#isHopeless() ? asFatal(this.#last as Notice) : null
   }
 
-  /** The same error for whoever comes until the next try, with the setting that decides about the delay; null if it may wait. */
+  /** The same error for clients that come before the next attempt, with the setting that decides about the delay; null if they may wait. */
   forNewcomers(nowMs: number): Notice | null {
     if (!this.#isHopeless() || !this.isCoolingDown(nowMs) || this.#isInQuestion) return null
     const last = this.#last as Notice
@@ -106,17 +115,17 @@ export class Failures {
   }
 }
 
-/** cannot_connect_now: the server is starting up, or shutting down. It will be back, so clients wait. */
+/** cannot_connect_now: the server is starting up or shutting down. It will be back, so clients wait. */
 const STARTING_UP = '57P03'
 
-/** For how many times the delay a failure is remembered where nothing else is worth remembering. */
+/** For how many times the retry delay a failure is remembered, in a pool that nothing else keeps from being removed. */
 const RECENT = 10
 
-/** The first delay after a failed login; it doubles up to `server_login_retry`, which cannot make it shorter. */
+/** The first delay after a failed login. It doubles up to `server_login_retry`, which cannot make it shorter. */
 const FIRST_RETRY_MS = 100
 
 /**
- * How long to leave a server alone that could not be logged in to for the `failures`th time in a row.
+ * Returns how long to wait before the next attempt, after `failures` failed logins in a row.
  *
  * @param chance from 0 to 1: spreads the retries of many pools
  */

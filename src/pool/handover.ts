@@ -1,4 +1,4 @@
-/** Hands idle servers of one pool to waiters that have left its queue: sets their settings, and begins the lease. */
+/** Hands idle servers of one pool to waiters that have left its queue: gives the server the waiter's settings, then begins the lease. */
 
 import { afterEvent, type Follower } from '../base/after-event.ts'
 import type { Clock } from '../base/clock.ts'
@@ -14,16 +14,16 @@ import type { Waiter } from './lease.ts'
 export interface HandoverOwner {
   readonly counters: Counters
   readonly durations: Durations
-  /** The lease is over before it was told. */
+  /** Ends a lease that the waiter gave up before it was notified of it. */
   release(server: Server): void
-  /** The server was lost; the waiter wants another one, and has not lost its place. */
+  /** The server was lost before the lease began. The waiter wants another one and keeps its place. */
   queueAgain(waiter: Waiter): void
 }
 
-/** How many spellings of settings are remembered with what Postgres makes of them. */
+/** How many values of settings are remembered as clients write them, together with the way Postgres writes them. */
 const KNOWN_SPELLINGS = 1_000
 
-/** How often a lease is tried on another server when setting it up was cut short. */
+/** How many times in a row a waiter is queued again after setting its settings was interrupted. */
 const MAX_ALIGN_FAILURES = 3
 
 export class Handover implements Follower<Server> {
@@ -39,19 +39,22 @@ export class Handover implements Follower<Server> {
     this.#log = log
   }
 
-  /** What Postgres makes of a setting's value, if that is known already. */
+  /** Returns `value` as Postgres writes it when it reports the setting; undefined if that is not known yet. */
   canonical(name: string, value: string): string | undefined {
     return this.#canonical.get(`${name}=${value}`)
   }
 
-  /** Begins the lease for a waiter that asks right now, if the server fits as it is. */
+  /**
+   * Lends the server to a waiter whose call of `Pool.lease` is still running, if the server has the wanted settings already. Returns whether it
+   * did.
+   */
   lendIfFits(server: Server, waiter: Waiter): boolean {
     if (server.settings.changesTo(waiter.wantedProfile) !== null) return false
     this.#lend(server, waiter)
     return true
   }
 
-  /** Gives an idle server to a waiter that has left the queue: at once, or after its settings have been set. */
+  /** Gives an idle server to a waiter that has left the queue: at once, or after setting the waiter's settings. */
   give(server: Server, waiter: Waiter): void {
     const changes = server.settings.changesTo(waiter.wantedProfile)
     if (changes === null) {
@@ -89,8 +92,8 @@ export class Handover implements Follower<Server> {
   }
 
   /**
-   * Begins a lease for a waiter that did not ask right now. It is told in a turn of its own: what it then sends must not mix with the
-   * work that has freed the server, nor must a thousand waiters be served one within the other.
+   * Begins a lease for a waiter that has been waiting. The waiter is notified after the current event: what it then sends must not mix with the
+   * work that freed the server, and serving a thousand waiters must not nest a thousand calls.
    */
   #grant(server: Server, waiter: Waiter): void {
     this.#lend(server, waiter)
@@ -99,7 +102,7 @@ export class Handover implements Follower<Server> {
   }
 
   onEventOver(server: Server): void {
-    // Still whom it was lent to, if anybody: a server that is closed is lent to nobody any more.
+    // Null if the server has been closed since: closing it clears its tenant.
     const waiter = server.tenant as Waiter | null
     if (waiter === null) return
     try {
@@ -114,7 +117,7 @@ export class Handover implements Follower<Server> {
   }
 
   #alignFailed(server: Server, waiter: Waiter, error: Notice): void {
-    // A timeout or a cancel that was meant for the last client: nothing is wrong with the settings themselves.
+    // SQLSTATE class 57: a timeout, or a cancel request that was meant for the last client. The settings themselves are not at fault.
     if (error.sqlstate.startsWith('57') && ++this.#alignFailures <= MAX_ALIGN_FAILURES) {
       this.#giveBack(waiter)
       server.close('settings could not be changed')

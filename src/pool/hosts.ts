@@ -1,24 +1,24 @@
-/** Where the next server of a pool is opened: one of several addresses that have the same database. */
+/** Chooses where the next server of a pool is opened, among several addresses of the same database. */
 
 import type { Address } from '../net/channel.ts'
 
 export const BALANCES = ['round-robin', 'disable'] as const
 
-/** `round-robin` takes them in turn; `disable` stays with one for as long as it works. */
+/** `round-robin` takes the addresses in turn; `disable` stays with one for as long as it works. */
 export type Balance = (typeof BALANCES)[number]
 
 export class Hosts {
   readonly #addresses: readonly Address[]
   readonly #balance: Balance
   #at = 0
-  /** Those that have failed since one has worked, or since all had. */
+  /** Addresses that have failed since one worked, or since all had failed. */
   readonly #failed = new Set<Address>()
-  /** Until when one that has failed is not taken in turn. */
+  /** Until when `round-robin` skips an address that has failed. */
   readonly #restsUntilMs = new Map<Address, number>()
 
   /**
    * @param addresses at least one
-   * @param turn where `round-robin` begins; `disable` begins with the first
+   * @param turn the address that `round-robin` begins with; `disable` begins with the first
    */
   constructor(addresses: readonly Address[], balance: Balance, turn = 0) {
     this.#addresses = addresses
@@ -26,7 +26,7 @@ export class Hosts {
     if (balance === 'round-robin') this.#at = turn % addresses.length
   }
 
-  /** null where there is nothing to balance. */
+  /** null if there is only one address. */
   get balance(): Balance | null {
     return this.#addresses.length > 1 ? this.#balance : null
   }
@@ -39,13 +39,14 @@ export class Hosts {
   }
 
   /**
-   * One has not worked. Returns whether there is another that has not been tried since.
+   * Notes a failure. Returns whether there is another address that has not failed since one last worked.
    *
-   * @param restUntilMs it has no turn before, unless all rest: one that does not even refuse costs whoever waits for it a whole timeout
+   * @param restUntilMs until when the address is skipped, unless all are: a host that does not even refuse costs each waiting client a whole
+   * timeout
    */
   failed(address: Address, restUntilMs: number): boolean {
     this.#restsUntilMs.set(address, restUntilMs)
-    // Several may be opened at a time: only the first that fails moves on.
+    // Several servers may be opened at a time: only the first failure moves on to the next address.
     if (this.#balance === 'disable' && address === this.#addresses[this.#at]) this.#goOn()
     this.#failed.add(address)
     if (this.#addresses.some((each) => !this.#failed.has(each))) return true
@@ -58,7 +59,7 @@ export class Hosts {
     this.#restsUntilMs.delete(address)
   }
 
-  /** Each has its turn again. */
+  /** Stops skipping addresses that have failed. */
   forget(): void {
     this.#restsUntilMs.clear()
   }

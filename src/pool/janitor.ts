@@ -6,14 +6,15 @@ export interface Janitor {
   stop(): void
 }
 
-/** Later than this, the process itself has been kept from running. */
+/** If a sweep is later than this, the process itself was kept from running. */
 const LATE_MS = 2 * SWEEP_MS
 
 /**
  * Calls `sweep` every SWEEP_MS. Does not keep the process alive.
  *
- * @param sweep told whether it comes late: what others have said meanwhile is read only after it. That is said once at a time, since whoever
- * is always late must look nonetheless
+ * @param sweep receives whether it is late. Messages that arrived while the process was kept from running are read only after a late sweep, so
+ * that it must not blame anybody for being silent. No two sweeps in a row are called late: a process that is always late must still enforce its
+ * deadlines
  */
 export function startJanitor(sweep: (isLate: boolean) => void, nowMs = () => performance.now()): Janitor {
   let lastMs = nowMs()

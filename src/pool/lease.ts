@@ -1,4 +1,4 @@
-/** What a session and its pool agree on: how a server is asked for, granted and refused. */
+/** The interface between a session and its pool: how a server is requested, granted and refused. */
 
 import type { Linked } from '../base/list.ts'
 import type { Profile } from '../server/profile.ts'
@@ -12,16 +12,16 @@ export interface Waiter extends Tenant, Linked<Waiter> {
   readonly wantedProfile: Profile
   /** When it began to wait. */
   waitingSinceMs: number
-  /** It has been told that it waits (`query_wait_notify`). */
+  /** Whether it has been notified that it waits (`query_wait_notify`). */
   wasNotified: boolean
-  /** The server being prepared for it, once there is one. */
+  /** The server that is being prepared for it, or that it holds but has not been notified of yet; null if there is none. */
   promised: Server | null
   /** The lease begins now. */
   onGranted(server: Server): void
   /** There will be no lease. */
   onRefused(notice: Notice): void
-  /** It has waited for `query_wait_notify`. */
+  /** Called when it has waited for `query_wait_notify`. */
   onStillWaiting(): void
-  /** While it waits, another process has learned what servers of the pool report. */
+  /** Called while it waits, when another process has learned what servers of the pool report. */
   onWelcomeKnown(): void
 }

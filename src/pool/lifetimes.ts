@@ -1,4 +1,4 @@
-/** Closes servers of one pool that have lived (`server_lifetime`) or been idle (`server_idle_timeout`) for long enough, but not all at once. */
+/** Closes servers of one pool that exceed `server_lifetime` or `server_idle_timeout`, but not all at once. */
 
 import type { Server } from '../server/server.ts'
 import type { ServerLists } from './server-lists.ts'
@@ -12,26 +12,27 @@ export class Lifetimes {
     this.#servers = servers
   }
 
-  /** Asked when a server comes free. A lifetime of 0 means: used once. */
+  /** Returns whether a free server must be closed for its age. With a lifetime of 0, each server is used once. */
   isOver(server: Server, nowMs: number, { lifetimeMs, size }: PoolSettings): boolean {
     if (lifetimeMs === 0) return true
     if (nowMs - server.startedMs < lifetimeMs) return false
-    // Servers that were opened together must not all be closed together. Where there may be any number, how many there are counts.
+    // Servers that were opened together must not all be closed together, so the closings are spread over the lifetime: `size` servers, or the present
+    // number if that is unlimited.
     return nowMs - this.#lastEndMs >= lifetimeMs / (size || Math.max(this.#servers.total, 1))
   }
 
-  /** Of one that is closed for its age. */
+  /** Closes a server for its age. */
   end(server: Server, nowMs: number): void {
     this.#lastEndMs = nowMs
     server.close('server lifetime over')
   }
 
-  /** @param floor how many the pool keeps though nobody uses them; their age counts nonetheless */
+  /** @param floor how many servers the pool keeps although they are idle; their age counts nonetheless */
   sweepIdle(floor: number, nowMs: number, settings: PoolSettings): void {
     const { lifetimeMs, idleTimeoutMs } = settings
     const servers = this.#servers
     for (const server of servers.of.idle) {
-      // One that is to be used once may not have been used yet.
+      // With a lifetime of 0, an idle server may not have had its one use yet.
       if (lifetimeMs > 0 && this.isOver(server, nowMs, settings)) this.end(server, nowMs)
       else if (idleTimeoutMs > 0 && nowMs - server.usedMs > idleTimeoutMs && servers.total > floor)
         server.close('server idle timeout')

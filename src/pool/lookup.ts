@@ -1,5 +1,5 @@
 /**
- * A query of our own with one parameter, on a lease of its own; for questions about clients that are not in yet.
+ * A query of the pooler itself, with one parameter, on a lease of its own. Answers questions about clients that have not logged in yet.
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
  */
 
@@ -18,23 +18,23 @@ import { BACKEND, typeName } from '../wire/types.ts'
 import type { Waiter } from './lease.ts'
 import type { Pool } from './pool.ts'
 
-/** A null is SQL's. */
+/** The columns of a row; null is SQL's null. */
 export type Row = readonly (string | null)[]
 
 export interface LookupListener {
-  /** More than a few rows are not kept. */
+  /** Receives at most MAX_ROWS rows. */
   onFound(rows: readonly Row[]): void
   onFailed(problem: Notice): void
-  /** Whether its server is to be there for other questions. */
+  /** Whether the server stays open for later use if nobody waits for it. */
   keepsServer(): boolean
 }
 
-/** What the last client may have left in the session (a search_path, say) must not decide what the query means. */
+/** Sent first: nothing that the last client left in the session, such as a search_path, must change what the query means. */
 const CLEAN = 'DISCARD ALL'
 
 const MAX_ROWS = 2
 
-/** Every reply, whole. */
+/** Every reply is needed, and read whole. */
 const NEEDS = needsTable(Object.fromEntries(Object.values(BACKEND).map((type) => [String.fromCharCode(type), WHOLE])))
 
 export class Lookup implements Waiter, FrameSink {
@@ -52,7 +52,7 @@ export class Lookup implements Waiter, FrameSink {
   #rows: Row[] = []
   #error: Notice | null = null
 
-  /** @param timeoutMs 0 is never */
+  /** @param timeoutMs how long the query may run; 0 is no limit */
   constructor(pool: Pool, text: string, parameter: string, timeoutMs: number, listener: LookupListener) {
     this.#pool = pool
     this.wantedProfile = pool.defaultProfile ?? Profile.of([])
@@ -75,7 +75,7 @@ export class Lookup implements Waiter, FrameSink {
   onGranted(server: Server): void {
     this.#server = server
     this.#begunMs = this.#pool.options.clock.nowMs
-    // No row of ours is large.
+    // No such query has large rows.
     server.frames.limit = MAX_CHORE_REPLY_BYTES
     const { ledger } = server
     ledger.owe(DEBT.query)

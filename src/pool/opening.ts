@@ -1,4 +1,4 @@
-/** How the servers of one pool are opened: where, as whom, and under whose permits. A pool whose database changes gets another opening. */
+/** How the servers of one pool are opened: where, as which user, and under which permits. When the pool's target changes, it gets a new `Opening`. */
 
 import type { Clock } from '../base/clock.ts'
 import type { Ids } from '../base/ids.ts'
@@ -20,11 +20,11 @@ export interface OpeningPool extends ServerOwner, SharingPool {
   readonly options: PoolOptions
   readonly settings: PoolSettings
   readonly statements: StatementRegistry
-  /** Its servers are not read for now. */
+  /** Whether its servers are not read for now. */
   readonly isSuspended: boolean
 }
 
-/** Each server keeps the one that it was opened with. */
+/** The context of a pool's servers. Each server keeps the one that it was opened with. */
 export class Opening implements ServerContext {
   readonly owner: OpeningPool
   readonly target: PoolTarget
@@ -42,7 +42,7 @@ export class Opening implements ServerContext {
   readonly connectQuery: string
   readonly registry: StatementRegistry
 
-  /** @param formerWelcome what clients were welcomed with before, if servers were opened otherwise */
+  /** @param formerWelcome the values that clients received after login before the target changed */
   constructor(
     pool: OpeningPool,
     target: PoolTarget,
@@ -68,12 +68,15 @@ export class Opening implements ServerContext {
     this.registry = pool.statements
   }
 
-  /** What a server of a pool was opened with. */
+  /** Returns what a server was opened with. */
   static of(server: Server): Opening {
     return server.context as Opening
   }
 
-  /** Servers are opened there from now on. If that is as another user, the permits are others, and those of this one go with its servers. */
+  /**
+   * Returns the opening for another target. If that has another user, the new opening gets permits of its own, and the share of this one ends
+   * with its last server.
+   */
   changedTo(target: PoolTarget): Opening {
     const { owner, share, welcome } = this
     if (target.identity.user === this.identity.user) return new Opening(owner, target, share, welcome.values)

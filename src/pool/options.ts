@@ -1,4 +1,4 @@
-/** What a pool is made with: where its servers are, what it runs on, and whom it tells of them. */
+/** What a pool is constructed with: where its servers are, what it runs on, and the callbacks that it calls. */
 
 import type { Clock } from '../base/clock.ts'
 import type { Ids } from '../base/ids.ts'
@@ -23,38 +23,38 @@ export interface PoolTarget {
   readonly identity: ServerIdentity
   readonly schema: SchemaVersion
   readonly welcome: Welcome
-  /** Run by each new server before it is used; empty for none. */
+  /** Runs on each new server before it is used; empty for none. */
   readonly connectQuery: string
-  /** Asked for each new connection; null: it is not encrypted. */
+  /** Called for each new connection. Null if that is not to be encrypted. */
   encryption(address: Address): ServerEncryption | null
-  /** The pool is kept filled even without clients. */
+  /** Whether `min_pool_size` applies even while the pool has no clients. */
   fillsAlone(): boolean
 }
 
 export interface PoolOptions {
   readonly database: string
-  /** What its servers are opened with besides: its clients have asked for it. */
+  /** Settings that Postgres takes only when a connection begins, as the pool's clients have asked for them. */
   readonly birth: Birth
-  /** Not `none`: it is the pool of one client. */
+  /** Unless it is `none`, the pool belongs to one replication client. */
   readonly replication: Replication
-  /** Those to begin with. */
+  /** The initial settings; `Pool.reconfigure` changes them. */
   readonly settings: PoolSettings
   readonly target: PoolTarget
   readonly keepAlive: KeepAlive
   readonly tracked: Tracked
-  /** Whoever grants this pool the right to open servers. */
+  /** Opens an account for the permits, under which the pool opens servers. */
   openPermits(user: string, holder: ShareHolder): Permits
   readonly ids: Ids
   readonly transport: Transport
   readonly clock: Clock
   readonly log: Log
-  /** From 0 to 1. */
+  /** A random number from 0 to 1. */
   chance(): number
-  /** A server is connected under one of these permits; it logs in with `begin`. */
+  /** A server is connected, under one of `permits`. It logs in when `begin` is called. */
   onServerConnected(server: Server, permits: Permits, begin: () => void): void
-  /** A server is gone, and its permit goes back after this. */
+  /** A server is gone. Its permit goes back after this call. */
   onServerClosed(server: Server): void
   onServerOpened(server: Server): void
-  /** A server has taken all that was written to it, while nobody is read. */
+  /** All that was written to a server has been taken, while the pooler is suspended. */
   onTaken(): void
 }

@@ -1,19 +1,22 @@
-/** What the clients of one pool are welcomed with: what its servers report when nothing was set, and the settings that this makes. */
+/**
+ * The parameter values that the clients of one pool receive after login: what its servers report before a client changes anything, and the
+ * profile that this makes.
+ */
 
 import { Profile } from '../server/profile.ts'
 import type { Welcome } from './welcome.ts'
 
 export class PoolWelcome {
   readonly #welcome: Welcome
-  /** What servers reported that were opened otherwise. */
+  /** What servers reported that were opened for the former target. */
   readonly #former: ReadonlyMap<string, string> | null
   readonly #trackedNames: readonly string[]
-  /** The last profile, and what it was made of. */
+  /** The last profile, and the values it was made of. */
   #made: { readonly values: ReadonlyMap<string, string>; readonly profile: Profile } | null = null
 
   /**
-   * @param welcome of servers that are opened as those of the pool are now
-   * @param former what it was before they were opened like this
+   * @param welcome of servers that are opened as the pool opens them now
+   * @param former the values before the pool's target changed
    */
   constructor(welcome: Welcome, former: ReadonlyMap<string, string> | null, trackedNames: readonly string[]) {
     this.#welcome = welcome
@@ -27,9 +30,9 @@ export class PoolWelcome {
   }
 
   /**
-   * The settings of a client that asked for nothing; null before the first login.
+   * The settings of a client that asked for none itself; null before the first login.
    *
-   * @param canAsk a server can be asked: what others said that were opened otherwise is not good enough then
+   * @param canAsk a server can be opened to ask, so that the values of former servers are not good enough
    */
   profile(canAsk: boolean): Profile | null {
     const { values } = this

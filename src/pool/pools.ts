@@ -1,4 +1,4 @@
-/** All pools of the process, by database, user, and the settings that their servers are opened with. */
+/** All pools of the process, by database, user, and birth settings (settings that Postgres takes only when a connection begins). */
 
 import { PoolerError } from '../problems.ts'
 import { type Birth, NO_BIRTH } from '../server/birth.ts'
@@ -7,19 +7,20 @@ import type { Pool } from './pool.ts'
 import { Tallies, type Tally, TallyNames, tallyOf } from './tallies.ts'
 
 export class Pools {
-  /** Those that clients may come to. */
+  /** Pools that new clients may come to. */
   readonly #pools = new Map<string, Pool>()
-  /** With those that are being given up, and still have servers. */
+  /** These, and pools that no client comes to any more but that still have servers. */
   readonly #all = new Set<Pool>()
-  /** How many of all there are of each database. */
+  /** How many pools in `#all` each database has. */
   readonly #counts = new Map<string, number>()
+  /** What forgotten pools have counted, by database. */
   readonly #past = new Map<string, Counters>()
-  /** Those of one client each, for as long as what they count matters. */
+  /** Pools of one replication client each, as long as their counters are still to be kept. */
   readonly #own = new Set<Pool>()
-  /** What pools have counted that are gone; it outlives their databases. */
+  /** What pools that are gone have counted. Outlives their databases. */
   readonly #tallies: Tallies
 
-  /** @param names whose tallies are told apart */
+  /** @param names decides which names are counted separately */
   constructor(names = new TallyNames(Infinity)) {
     this.#tallies = new Tallies(names)
   }
@@ -36,7 +37,7 @@ export class Pools {
     this.#counts.set(pool.database, (this.#counts.get(pool.database) ?? 0) + 1)
   }
 
-  /** Its last client and server have gone long ago. What it has counted is kept in the totals of its database. */
+  /** Removes a pool whose last client and server have long been gone. Its counters are kept in the totals of its database. */
   forget(pool: Pool): void {
     this.remove(pool)
     this.#drop(pool)
@@ -50,17 +51,17 @@ export class Pools {
     this.#past.set(database, past)
   }
 
-  /** All that was ever counted, by database and user. */
+  /** Everything that was ever counted, by database and user. */
   tallies(): readonly Tally[] {
     return this.#tallies.with([...this.#all].map(tallyOf))
   }
 
-  /** What pools have counted that are forgotten, by database. */
+  /** What forgotten pools have counted, by database. */
   get past(): ReadonlyMap<string, Counters> {
     return this.#past
   }
 
-  /** A database is gone, and its statistics with it. */
+  /** Drops the statistics of a database that is gone. */
   forgetPast(database: string): void {
     this.#past.delete(database)
   }
@@ -69,7 +70,7 @@ export class Pools {
     return this.#counts.has(database)
   }
 
-  /** Its servers log in as another user from now on. Where there is a pool of that user already, newcomers go to that one. */
+  /** Files a pool under its new user. If that user has a pool already, new clients go to that one. */
   rename(pool: Pool, formerUser: string): void {
     const { database, counters, durations, errors } = pool
     this.#tallies.ended({ database, user: formerUser, counters, durations, errors })
@@ -79,7 +80,7 @@ export class Pools {
     if (this.find(pool.database, pool.user, pool.birth) === null) this.add(pool)
   }
 
-  /** No client comes to it any more. It goes on to be counted until it is gone. */
+  /** Keeps new clients away from a pool. It still counts until it is gone. */
   remove(pool: Pool): void {
     this.#own.delete(pool)
     this.#remove(pool, pool.user)

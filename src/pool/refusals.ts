@@ -1,4 +1,4 @@
-/** Refuses those who wait for a server of one pool when there is nothing to wait for: no server is left, and logins to others fail. */
+/** Refuses clients that would wait in vain for a server of one pool: it has no server left, and logins to new ones fail. */
 
 import type { Clock } from '../base/clock.ts'
 import type { Notice } from '../wire/notices.ts'
@@ -10,11 +10,11 @@ import type { Waiting } from './waiting.ts'
 /** The pool. */
 export interface RefusingPool {
   readonly state: PoolState
-  /** How many servers it has, those that are being opened included. */
+  /** How many servers it has, including those that are being opened. */
   readonly total: number
   readonly isOfOneClient: boolean
   readonly waiting: Waiting
-  /** Whoever waits may get a server yet. */
+  /** Serves waiters as far as possible. */
   help(): void
 }
 
@@ -29,13 +29,13 @@ export class Refusals {
     this.#clock = clock
   }
 
-  /** One server less; whether it was logged in or not, somebody may have counted on it. */
+  /** The pool has one server less. Whether that was logged in or not, a waiter may have counted on it. */
   serverLost(permits: Permits): void {
     const { state, isOfOneClient, waiting } = this.#pool
     if (state !== 'open') return
     const words = this.#wordsForWaiting
     if (words === null) this.#pool.help()
-    // What others have is of no use to it, and whatever Postgres says of replication does not concern them.
+    // A replication client cannot use servers of other processes, and what Postgres says about replication does not concern other clients.
     else if (isOfOneClient) waiting.refuseAll(words)
     else {
       this.#failures.question(true)
@@ -43,7 +43,7 @@ export class Refusals {
     }
   }
 
-  /** @param isSharedOut other processes have servers of the pool, and its clients have their turn on those */
+  /** @param isSharedOut other processes have servers of the pool, and this pool's clients will get their turn */
   #onAnswer(isSharedOut: boolean): void {
     this.#failures.question(false)
     if (this.#pool.state !== 'open') return
@@ -53,17 +53,20 @@ export class Refusals {
     else this.#pool.help()
   }
 
-  /** Also where the next try comes at once: whoever waits shall hear why, rather than wait for the end of all tries. */
+  /**
+   * The error for clients that wait. It applies even if the next attempt follows at once: they should learn the reason, rather than wait for the
+   * end of all attempts.
+   */
   get #wordsForWaiting(): Notice | null {
     return this.#pool.total === 0 ? this.#failures.forWaiting : null
   }
 
-  /** Whoever comes now would wait for nothing, and is told this; null if it may wait. */
+  /** The error for clients that come now and would wait in vain; null if they may wait. */
   get wordsForNewcomers(): Notice | null {
     return this.#pool.total === 0 ? this.#failures.forNewcomers(this.#clock.nowMs) : null
   }
 
-  /** Unless that has changed since they came. */
+  /** Refuses all waiters, unless they may wait by now. */
   refuseNewcomers(): void {
     const words = this.wordsForNewcomers
     if (words !== null) this.#pool.waiting.refuseAll(words)

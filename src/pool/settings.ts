@@ -1,24 +1,24 @@
-/** What one pool is told of the settings: plain values, already chosen from user, database and general ones. */
+/** The settings of one pool: plain values, already chosen among those of the user, the database and the general section. */
 
 export type PoolMode = 'session' | 'transaction' | 'statement'
 
-/** All times in milliseconds, 0 meaning "never" unless said otherwise. */
+/** All times are in milliseconds; 0 means "never" unless stated otherwise. */
 export interface PoolSettings {
   readonly mode: PoolMode
-  /** How many servers it may have, all workers together; 0 is unlimited. Its permits see to that. */
+  /** The maximum number of servers, over all workers; 0 is unlimited. Permits enforce it. */
   readonly size: number
   readonly roundRobin: boolean
-  /** Run when a server is given back that a session has held; empty for none. */
+  /** Runs on a server when a client in session mode gives it back; empty for none. */
   readonly resetQuery: string
-  /** It is also run after a transaction, or a statement. */
+  /** `resetQuery` also runs in the other modes, after each transaction or statement. */
   readonly alwaysResets: boolean
-  /** null for no checks. */
+  /** null if servers are not checked. */
   readonly checkQuery: string | null
   readonly checkDelayMs: number
   readonly idleTimeoutMs: number
   /** How long the pool is remembered after its last client and its last server have gone. */
   readonly unusedTimeoutMs: number
-  /** 0: a server is used once. */
+  /** With 0, a server is used once. */
   readonly lifetimeMs: number
   readonly connectTimeoutMs: number
   readonly loginRetryMs: number
@@ -27,18 +27,21 @@ export interface PoolSettings {
   readonly queryTimeoutMs: number
   readonly idleTransactionTimeoutMs: number
   readonly transactionTimeoutMs: number
-  /** Per server; 0: prepared statements pass through as they are. */
+  /** The maximum per server; 0 passes prepared statements through unchanged. */
   readonly maxPreparedStatements: number
-  /** Unnamed statements are kept on servers as shared ones. */
+  /** Unnamed statements are kept prepared on servers and shared. */
   readonly autoPrepare: boolean
-  /** Text that is kept prepared per server then; 0 is no limit. */
+  /** How many bytes of statement text `autoPrepare` keeps prepared per server; 0 is no limit. */
   readonly autoPrepareMaxBytes: number
   readonly maxPacketBytes: number
-  /** Those that are not to be used again do not wait for their session to end. */
+  /**
+   * In session mode, a server that must not be used again is closed once it is idle, which ends its client's connection, rather than when the
+   * client leaves.
+   */
   readonly closesFast: boolean
   readonly takesSimpleQueries: boolean
-  /** Of servers. */
+  /** Log each connection to a server. */
   readonly logsConnections: boolean
-  /** Of servers that could be opened. */
+  /** Log the end of servers that had been opened. Failures to open one are always logged. */
   readonly logsDisconnections: boolean
 }

@@ -1,29 +1,32 @@
-/** The permits of a pool under the name of one user. A pool that gets another user gets another share; the old one goes with its servers. */
+/**
+ * The permits of a pool for servers that log in as one user. A pool whose user changes gets a new share; the former one ends with its last
+ * server.
+ */
 
 import type { Holder, Permits } from './permits/holder.ts'
 
-/** The pool, with what its permits depend on. */
+/** The pool, with the figures that its permits depend on. */
 export interface SharingPool extends Pick<Holder, 'fillsMinimum' | 'waitingSinceMs' | 'idleSinceMs'> {
-  /** How many servers it could do with beyond those that it has. */
+  /** How many servers it wants in addition to those that it has. */
   readonly missing: number
   readonly waitingClients: number
-  /** It is there for one client, which keeps its server. */
+  /** It belongs to one replication client, which keeps its server. */
   readonly isOfOneClient: boolean
   /** Opens one more server, under this share. */
   onGranted(usesReserve: boolean): void
   onRecalled(because: string): void
 }
 
-/** A share as whoever grants permits sees it; a worker of several also tells how many clients wait. */
+/** A share as seen by whatever grants permits. With several workers, that also needs to know how many clients wait. */
 export interface ShareHolder extends Holder {
   readonly waitingClients: number
-  /** What it has been granted comes back when its client leaves, and not before. */
+  /** Its permits come back when its client leaves, and not before. */
   readonly keepsServers: boolean
 }
 
 export class Share implements ShareHolder {
   readonly permits: Permits
-  /** All that Postgres may see under it, up to the end of their connections. */
+  /** Servers opened under this share whose connections have not ended yet. */
   servers = 0
   readonly #pool: SharingPool
   #isFormer = false
@@ -70,18 +73,18 @@ export class Share implements ShareHolder {
     if (!this.#isFormer) this.#pool.onRecalled(because)
   }
 
-  /** The connection of a server is gone. */
+  /** The connection of a server has ended. */
   serverGone(): void {
     this.servers--
     this.permits.giveBack()
     this.#closeIfOver()
   }
 
-  /** No server is opened under it any more. */
+  /** Opens no more servers under this share. It closes when its last server is gone. */
   retire(): void {
     if (this.#isFormer) return
     this.#isFormer = true
-    // What it has waited for, it does not want any more.
+    // `wanted` is now no more than `servers`, so this withdraws the request for permits that it may have waited for.
     this.permits.ask()
     this.#closeIfOver()
   }

@@ -7,11 +7,11 @@ export interface Counts {
   readonly waiting: number
   /** Dialling or logging in. */
   readonly opening: number
-  /** Will be free in a moment without anyone's doing: being checked or reset. */
+  /** Being checked or reset, and free in a moment. */
   readonly soonFree: number
 }
 
-/** How many more servers would be opened, if there were no limits. */
+/** Returns how many more servers the pool would open if there were no limits. */
 export function serversMissing({ waiting, opening, soonFree }: Counts): number {
   return Math.max(0, Math.min(waiting - opening - soonFree, MAX_OPENING - opening))
 }

@@ -1,22 +1,22 @@
-/** The states of a pool, what leads from one to the next, and what is said meanwhile. Pure. */
+/** The states of a pool, the events that lead from one to the next, and what is logged and answered meanwhile. Pure. */
 
 import type { Notice } from '../wire/notices.ts'
 
 export type PoolState = 'open' | 'pausing' | 'paused' | 'retiring' | 'gone'
 
-/** Where there are no leases, servers are closed as they come free, and none are opened. */
+/** A state and what follows from it. While a pool grants no leases, servers are closed as they come free, and none are opened. */
 export interface Standing {
   readonly state: PoolState
-  /** What the log says of servers that come free while there are no leases; null while there are. */
+  /** The logged reason for closing servers that come free while the pool grants no leases; null while it does. */
   readonly closesBecause: string | null
-  /** For whoever asks for a server when there will be no more; null if it may wait for one. */
+  /** The error for clients that ask for a server when there will be none any more; null if they may wait for one. */
   readonly lastWord: Notice | null
 }
 
 /** `emptied`: the last server has gone. */
 type PoolEvent = 'paused' | 'resumed' | 'retired' | 'emptied'
 
-/** What is not here changes nothing. */
+/** A combination that is not listed changes nothing. */
 const MOVES: Readonly<Record<PoolEvent, Partial<Record<PoolState, PoolState>>>> = {
   paused: { open: 'pausing' },
   resumed: { pausing: 'open', paused: 'open' },
@@ -26,7 +26,7 @@ const MOVES: Readonly<Record<PoolEvent, Partial<Record<PoolState, PoolState>>>> 
 
 export const OPEN: Standing = { state: 'open', closesBecause: null, lastWord: null }
 
-/** Whoever waits goes on waiting, newcomers too. */
+/** Waiters keep waiting, and clients that come later wait too. */
 export function whenPaused(now: Standing): Standing {
   return after('paused', now, { closesBecause: 'pause mode', lastWord: null })
 }
@@ -35,7 +35,7 @@ export function whenResumed(now: Standing): Standing {
   return after('resumed', now, OPEN)
 }
 
-/** Nobody waits for anything any more. */
+/** Waiters, and clients that come later, are refused with `notice`. */
 export function whenRetired(now: Standing, notice: Notice): Standing {
   return after('retired', now, { closesBecause: notice.message, lastWord: notice })
 }
@@ -44,7 +44,7 @@ export function whenEmptied(now: Standing): Standing {
   return after('emptied', now, now)
 }
 
-/** The same object where nothing changes. */
+/** Returns `now` itself if nothing changes. */
 function after(event: PoolEvent, now: Standing, { closesBecause, lastWord }: Omit<Standing, 'state'>): Standing {
   const state = MOVES[event][now.state]
   return state === undefined ? now : { state, closesBecause, lastWord }

@@ -1,4 +1,4 @@
-/** What pools have counted and timed, by database and user, as plain data; also those that are gone. No number in it ever goes down. */
+/** What pools have counted and timed, by database and user, as plain data. Pools that are gone are included, so that no number ever goes down. */
 
 import { type Lengths, lengthsOf, SumOfLengths } from '../base/histogram.ts'
 import { type CounterName, sumOf, type Totals } from './averages.ts'
@@ -13,7 +13,7 @@ export interface Tally {
   readonly errors: ErrorTotals
 }
 
-/** Whoever counts. */
+/** What a tally is taken from: a pool under the name of one user. */
 export interface Counting {
   readonly database: string
   readonly user: string
@@ -22,10 +22,10 @@ export interface Counting {
   readonly errors: ErrorCounts
 }
 
-/** Under which all are counted together that have come too late for a name of their own. */
+/** The name of database and user under which all pairs are counted that exceed the limit of `TallyNames`. */
 export const OTHER = 'other'
 
-/** Names of databases and users are chosen by strangers: only the first so many are told apart, for as long as the process lives. */
+/** Strangers choose the names of databases and users, so only the first `max` pairs are counted separately, as long as the process lives. */
 export class TallyNames {
   readonly #max: number
   readonly #named = new Set<string>()
@@ -34,7 +34,7 @@ export class TallyNames {
     this.#max = max
   }
 
-  /** Whether this pair has a name of its own; once it has, or has not, that stays so. */
+  /** Whether this pair is counted under its own name. The answer for a pair never changes. */
   has(database: string, user: string): boolean {
     const key = keyOf(database, user)
     if (this.#named.has(key)) return true
@@ -48,7 +48,7 @@ export class TallyNames {
   }
 }
 
-/** Those of one process. */
+/** Sums up the tallies of pools that exist and of pools that are gone. */
 export class Tallies {
   readonly names: TallyNames
   #past: readonly Tally[] = []
@@ -57,17 +57,17 @@ export class Tallies {
     this.names = names
   }
 
-  /** It counts no more, or not for this user. */
+  /** Keeps what was counted by a pool that is gone, or that now counts under another user. */
   ended(counting: Counting): void {
     this.add([tallyOf(counting)])
   }
 
-  /** Whoever has counted these is gone. */
+  /** Keeps tallies of pools, or of a whole process, that are gone. */
   add(tallies: readonly Tally[]): void {
     this.#past = this.with(tallies)
   }
 
-  /** What is gone, and what is there. */
+  /** Returns the kept tallies together with `now`, one for each name. */
   with(now: readonly Tally[]): readonly Tally[] {
     return sumTallies([...this.#past, ...now.map((tally) => this.names.of(tally))])
   }
@@ -82,7 +82,7 @@ export function tallyOf({ database, user, counters, durations, errors }: Countin
   }
 }
 
-/** One for each database and user. */
+/** Returns one tally for each database and user. */
 export function sumTallies(tallies: readonly Tally[]): Tally[] {
   const sums = new Map<string, Tally | SumOfTallies>()
   for (const tally of tallies) {
@@ -90,13 +90,13 @@ export function sumTallies(tallies: readonly Tally[]): Tally[] {
     const before = sums.get(key)
     if (before === undefined) sums.set(key, tally)
     else if (before instanceof SumOfTallies) before.add(tally)
-    // Most are alone under their name, and many are `other`.
+    // Most names have a single tally, but `other` may have very many.
     else sums.set(key, new SumOfTallies(before, tally))
   }
   return Array.from(sums.values(), (sum) => (sum instanceof SumOfTallies ? sum.total : sum))
 }
 
-/** Of many that others are added to, none is made anew. */
+/** Adds up in place: a sum of many tallies does not create a new object for each. */
 class SumOfTallies {
   readonly #first: Tally
   readonly #totals: Record<CounterName, number>
@@ -134,7 +134,7 @@ function byDuration<T>(partOf: (name: DurationName) => T): Record<DurationName, 
   return values as Record<DurationName, T>
 }
 
-/** Of a pair, for maps. */
+/** The key of a pair, for maps. */
 export function keyOf(database: string, user: string): string {
   return `${database}\0${user}`
 }

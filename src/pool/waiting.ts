@@ -11,12 +11,12 @@ export class Waiting extends List<Waiter> {
     super('waiting')
   }
 
-  /** Since when the first one waits; Infinity if nobody does. */
+  /** Since when the first session in the queue waits; Infinity if there is none. */
   get sinceMs(): number {
     return this.first?.waitingSinceMs ?? Infinity
   }
 
-  /** Back where it was, after it was about to get a server: in front of all who came later, behind those who came before it. */
+  /** Returns a waiter that was about to get a server to its former place: in front of all that came later, behind those that came before it. */
   putBack(waiter: Waiter): void {
     const earlier: Waiter[] = []
     for (const other of this) {
@@ -35,7 +35,7 @@ export class Waiting extends List<Waiter> {
     }
   }
 
-  /** Who has waited for too long is refused, who has waited for long is told so. */
+  /** Refuses waiters that have waited for more than `waitTimeoutMs`, and notifies those that have waited for more than `waitNotifyMs`. */
   sweep(nowMs: number, { waitTimeoutMs, waitNotifyMs }: PoolSettings): void {
     for (const waiter of this) {
       const waitedMs = nowMs - waiter.waitingSinceMs

@@ -1,11 +1,11 @@
-/** What servers report of themselves, so that clients can be welcomed without one. */
+/** The parameter values that servers report after login. Once they are known, clients can log in without a server. */
 
-/** Of all servers that are opened in one and the same way, in whatever pool or process. */
+/** The values of all servers that are opened in one and the same way, in any pool and any process. */
 export class Welcome {
   #values: ReadonlyMap<string, string> | null = null
   readonly #tellOthers: (values: ReadonlyMap<string, string>) => void
 
-  /** @param tellOthers other processes open servers in the same way */
+  /** @param tellOthers notifies other processes, which open servers in the same way */
   constructor(tellOthers: (values: ReadonlyMap<string, string>) => void = () => {}) {
     this.#tellOthers = tellOthers
   }
@@ -15,7 +15,7 @@ export class Welcome {
     return this.#values
   }
 
-  /** A server has logged in here. */
+  /** A server of this process has logged in. */
   learned(values: ReadonlyMap<string, string>): void {
     if (this.#values !== null && areEqual(this.#values, values)) return
     this.#values = values

@@ -1,6 +1,6 @@
 /**
- * The books of all permits: who holds how many, who waits for one, and who has to give one up. Pure: knows no timer, no process and no
- * socket, so that one process and the primary of many keep the same books.
+ * Accounts for all permits: who holds how many, who waits for one, and who has to give one up. Pure: it uses no timer, process or socket, so
+ * that a single process and the primary of several keep the same books.
  */
 
 import { invariant } from '../../base/invariant.ts'
@@ -8,16 +8,16 @@ import type { Holder } from './holder.ts'
 import { Account, type Limit } from './limit.ts'
 import { idleVictims, longestIdle } from './victims.ts'
 
-/** How much longer a client of another pool must have waited than ours before it gets the room of our server. */
+/** How much longer a client of another pool must have waited than a pool's own clients before that pool gives up a server for it. */
 export const UNFAIRNESS_MS = 500
 
-/** How long room under one limit is kept for somebody who waits for room under another as well. */
+/** How long room under one limit is kept for an account that needs room under another limit as well. */
 export const CLAIM_MS = 2_000
 
-/** How long nothing is kept, where nothing is idle, for somebody for whom it was once kept in vain. */
+/** After a claim has expired in vain, how long the account may not claim room again, unless idle servers are closed for it. */
 const REST_MS = 20_000
 
-/** What the log says of a server that is closed for the sake of a client of another pool. */
+/** The logged reason for closing a server so that a client of another pool, or of another worker, can have one. */
 export const EVICTED = 'evicted'
 
 export class Accounts {
@@ -25,31 +25,31 @@ export class Accounts {
     return new Account(holder, pool, shared)
   }
 
-  /** What the holder wants may have changed: it is granted what it may have, or queued up behind a limit. */
+  /** What the holder wants may have changed. Grants it what it may have, and queues it at a limit that is full if it wants more. */
   ask(account: Account, nowMs: number): void {
     if (account.holder.idleSinceMs !== Infinity) noteIdle(account)
     if (account.claims.length > 0 && nowMs >= account.claimedUntilMs) {
       account.mayClaimAgainMs = nowMs + REST_MS
       this.#unclaim(account, nowMs)
     }
-    // Time alone may have opened the reserve, for it and for others who have waited longer.
+    // The passing of time may have opened the reserve, for this account and for others that have waited longer.
     if (account.blockedBy !== null) this.#serve(account.limits, nowMs)
     this.#settle(account, nowMs)
     const { holder, pool } = account
     if (holder.fillsMinimum && pool.isBelowMinimum && firstFull(account, nowMs) === null) this.#grant(account)
   }
 
-  /** A permit is back: it goes to whoever has waited for longest among those who may have it. */
+  /** Takes back a permit. It goes to the account that has waited longest among those that may have it. */
   giveBack(account: Account, nowMs: number): void {
     this.#takeBack(account)
     const { holder, held, pool } = account
-    // Its own clients have their turn among the others.
+    // The holder's own clients wait in line with those of other holders.
     if (account.blockedBy !== null) account.blockedBy.block(account, account.missing)
     else if (holder.wanted > held && holder.waitingSinceMs !== Infinity) pool.block(account, holder.wanted - held)
     this.#cameBack(account.limits, nowMs)
   }
 
-  /** The holder is gone, and whatever it held is free. */
+  /** The holder is gone: everything that it held is free. */
   close(account: Account, nowMs: number): void {
     account.blockedBy?.unblock(account)
     account.unclaim()
@@ -57,7 +57,7 @@ export class Accounts {
     this.#cameBack(account.limits, nowMs)
   }
 
-  /** A limit has other numbers now: whoever waits for it may have more, or holders have to give up what is too much. */
+  /** A limit has new numbers. Accounts that wait for it may get more; if it was lowered, holders with idle servers give up the surplus. */
   resized(limit: Limit, nowMs: number): void {
     this.#serve([limit], nowMs)
     limit.mayHaveIdle = true
@@ -69,8 +69,9 @@ export class Accounts {
   }
 
   /**
-   * A server of this holder has come free. Says why if its permit has to go elsewhere: because there are too many, or because a client of
-   * another holder has waited for clearly longer than its own. From then on it counts as recalled.
+   * A server of this holder has come free. Returns the reason why its permit has to go elsewhere, or null. The reason is that too many permits
+   * are held, or that a client of another holder has waited for clearly longer than the holder's own clients. If there is a reason, the permit
+   * counts as recalled from now on.
    */
   mustYield(account: Account, nowMs: number): string | null {
     const isIdle = account.waitingSinceMs === Infinity
@@ -87,19 +88,20 @@ export class Accounts {
     return null
   }
 
-  /** It shall give one up, though none of its servers need be idle: see `Holder.onRecalled`. */
+  /** Tells the holder to give up a permit, even if none of its servers is idle: see `Holder.onRecalled`. */
   recall(account: Account, because: string, waitingSinceMs: number): void {
     recall(account, because, waitingSinceMs)
   }
 
-  /** It will not give up what it was told to. */
+  /** The holder will not give up a permit that was recalled. */
   unrecall(account: Account): void {
     if (account.recalled > 0) forgetRecall(account)
   }
 
   #mustYieldUnder(limit: Limit, account: Account, isIdle: boolean, nowMs: number): boolean {
     for (;;) {
-      // What is on its way already is for whoever waits for longest. While it is, our own clients need not stand back as well.
+      // Permits that are on their way back go to whoever has waited longest. An idle server yields only if they are fewer than what is missing. If
+      // the holder's own clients wait, its server yields only if none is on its way.
       if (isIdle ? limit.coming >= limit.missing : limit.coming > 0) return false
       const oldest = limit.oldestBlocked
       if (oldest === null || oldest === account) return false
@@ -111,7 +113,8 @@ export class Accounts {
         this.#recallAll(victims, full, oldest, nowMs)
         return true
       }
-      // This server alone does not help it: it waits for what is hardest to come by, and what is easier may be kept for it meanwhile.
+      // This server's permit alone does not help `oldest`, and no idle server makes room under the other limits. `oldest` queues at the limit that is
+      // hardest to get room under, and room under the easier ones may be kept for it meanwhile.
       waitForBusiest(oldest, others)
       const waitedMs = nowMs - oldest.waitingSinceMs
       if (oldest.claims.length === 0 && waitedMs >= UNFAIRNESS_MS && nowMs >= oldest.mayClaimAgainMs) {
@@ -122,7 +125,7 @@ export class Accounts {
     }
   }
 
-  /** Grants what the holder wants and may have. If a limit is in the way, it waits for that, and idle servers make room. */
+  /** Grants what the holder wants and may have. If a limit is full, the account queues there, and idle servers are recalled to make room. */
   #settle(account: Account, nowMs: number): void {
     const { holder } = account
     for (;;) {
@@ -145,9 +148,9 @@ export class Accounts {
     first.block(account, missing)
     for (let left = missing; left > 0 && account.blockedBy !== null && first.mayHaveIdle; left--) {
       const full = allFull(account, nowMs)
-      // What came back may have been too little: then nothing is on its way to where a permit is kept for it.
+      // No room has to be made where it is kept for this account already and permits are coming. If none are coming, what came back was too little.
       const needed = full.filter((limit) => !account.claims.includes(limit) || limit.coming <= 0)
-      // Enough may be on its way for all who wait. Where it has to come under several limits, each looks after itself.
+      // If only one limit is in the way, enough may be on its way for everyone who waits there. With several, each account recalls for itself.
       const [only, ...others] = needed
       if (only !== undefined && others.length === 0 && only.coming >= Math.max(only.missing, 1)) return
       const victims = idleVictims(needed, account)
@@ -157,7 +160,10 @@ export class Accounts {
     }
   }
 
-  /** @param full what stands in the way of the one that asks: the permits may come back one after the other, so each is kept for it */
+  /**
+   * @param full the limits in the way of `asking`. If there are several, the permits may come back one after the other, so room under each is
+   * kept for it
+   */
   #recallAll(victims: readonly Account[], full: readonly Limit[], asking: Account, nowMs: number): void {
     if (full.length > 1) asking.claim(full, nowMs + CLAIM_MS)
     for (const victim of victims) recall(victim, EVICTED, asking.waitingSinceMs)
@@ -165,17 +171,21 @@ export class Accounts {
 
   #cameBack(limits: readonly Limit[], nowMs: number): void {
     this.#serve(limits, nowMs)
-    // It may have been too little, of the reserve for one: whoever is next looks again whether anything is idle.
+    // What came back may not have been enough for the next account: if it was a permit of the reserve, the limit is still full. The account looks for
+    // idle servers again.
     for (const limit of limits) {
       const oldest = limit.oldestBlocked
       if (oldest !== null) this.#settle(oldest, nowMs)
     }
   }
 
-  /** There is room: it goes to whoever has waited for longest. Whoever still lacks another limit waits for that from now on. */
+  /**
+   * There is room under these limits. Gives it to the account that has waited longest, and then to the next. An account that still lacks room
+   * under another limit queues there from now on.
+   */
   #serve(limits: readonly Limit[], nowMs: number): void {
     for (const limit of limits) {
-      // Asked first, because to walk through a set makes an object.
+      // Checked first, because iterating over a set allocates an object.
       if (limit.claimants.size === 0) continue
       for (const claimant of limit.claimants) this.#settle(claimant, nowMs)
     }
@@ -191,7 +201,7 @@ export class Accounts {
     }
   }
 
-  /** What was kept for it is there for others. */
+  /** Gives the room that was kept for the account to others. */
   #unclaim(account: Account, nowMs: number): void {
     if (account.claims.length > 0) this.#serve(account.unclaim(), nowMs)
   }
@@ -209,9 +219,9 @@ export class Accounts {
     invariant(account.held > 0, 'a permit is given back that nobody holds')
     account.held--
     for (const limit of account.limits) limit.giveBack(account)
-    // Any permit that comes back will do for one that was recalled.
+    // Any permit that comes back counts as one that was recalled.
     if (account.recalled > 0) forgetRecall(account)
-    // One may have been recalled twice, by figures from before the first time: nobody shall wait for what will not come.
+    // A permit may have been recalled twice, the second time because of outdated figures. Nobody must wait for one that will not come.
     while (account.recalled > account.held) forgetRecall(account)
   }
 }
@@ -231,7 +241,10 @@ function noteRecalled(account: Account): void {
   for (const limit of account.limits) limit.recalled++
 }
 
-/** Whether a server of `account` is better used for the first client of `other`: within one pool the first to come is the first served. */
+/**
+ * Whether a server of `account` is better used for the first client of `other`. Within one pool, clients are served in the order in which they
+ * came.
+ */
 function hasToYield(account: Account, other: Account): boolean {
   if (account.pool === other.pool) return other.waitingSinceMs < account.waitingSinceMs
   return other.waitingSinceMs <= account.waitingSinceMs - UNFAIRNESS_MS
@@ -241,7 +254,7 @@ function noteIdle(account: Account): void {
   for (const limit of account.limits) limit.mayHaveIdle = true
 }
 
-/** A limit that is in the way; the one that it waits for already, if that still is. */
+/** Returns a limit that is full for the account, first of all the one that it is queued at already; null if there is none. */
 function firstFull(account: Account, nowMs: number): Limit | null {
   const { limits, blockedBy } = account
   if (blockedBy?.isFullFor(account, nowMs)) return blockedBy
@@ -253,7 +266,7 @@ function allFull(account: Account, nowMs: number): Limit[] {
   return account.limits.filter((limit) => limit.isFullFor(account, nowMs))
 }
 
-/** It waits for that limit under which no idle server can make room: the others do not help it before. */
+/** Queues the account at the limit under which no idle server can make room: before there is room there, room under the others does not help. */
 function waitForBusiest(account: Account, needed: readonly Limit[]): void {
   const busiest = needed.find((limit) => longestIdle([limit], account) === null)
   invariant(busiest !== undefined, 'room can be made under each limit, but not under all')

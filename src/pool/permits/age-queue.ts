@@ -1,12 +1,15 @@
-/** Who has waited for longest. Items may grow younger while they are queued, which is noticed only when they come first. */
+/**
+ * A queue in which the item that has waited longest comes first. The wait of a queued item may become shorter; that is noticed only when the
+ * item comes first.
+ */
 
-/** An item is in one queue at a time. */
+/** What an item needs to be queued. It is in one queue at a time. */
 export interface Aged {
-  /** Since when it waits, as far as its place in the queue goes, now; Infinity if it does not wait any more. */
+  /** Since when it waits, as far as its place in the queue is concerned; Infinity if it no longer waits. May change at any time. */
   readonly queuesSinceMs: number
-  /** The same when it was last looked at. */
+  /** `queuesSinceMs` when the queue last read it. The heap is ordered by this. */
   queuedSinceMs: number
-  /** Its place in the heap; -1 while it is in none. */
+  /** Its index in the heap; -1 while it is in none. */
   place: number
 }
 
@@ -18,7 +21,7 @@ export class AgeQueue<T extends Aged> {
     return this.#heap.length
   }
 
-  /** The one that has waited for longest, even if it has ceased to wait; null if the queue is empty. */
+  /** The item that has waited longest; null if the queue is empty. If no item waits any more, it is one of those that no longer wait. */
   get first(): T | null {
     for (;;) {
       const top = this.#heap[0]
@@ -44,7 +47,7 @@ export class AgeQueue<T extends Aged> {
     this.#sink(last, last.place)
   }
 
-  /** It waits for longer than it did when it was last looked at: a waiter has come back. */
+  /** Moves an item forward whose wait is longer than when the queue last read it, because a waiter has been put back. */
   noteOlder(item: T): void {
     if (item.queuesSinceMs >= item.queuedSinceMs) return
     item.queuedSinceMs = item.queuesSinceMs

@@ -1,4 +1,4 @@
-/** All limits on permits by name, and the accounts under them: what one process, or the primary of many, keeps. Pure. */
+/** All limits on permits by name, and the accounts under them. A single process keeps one book, or the primary of several. Pure. */
 
 import { Accounts } from './accounts.ts'
 import type { Holder } from './holder.ts'
@@ -7,17 +7,17 @@ import { Limit, type Sizes } from './limit.ts'
 
 export type LimitKind = 'pool' | 'database' | 'user'
 
-/** How many permits there may be, as the settings are now. `database` and `user` are empty where they do not matter. */
+/** Returns the numbers of permits in the present settings. `database` or `user` is empty if it does not matter. */
 export type SizesOf = (kind: LimitKind, database: string, user: string) => Sizes
 
-/** What a limit is called in the settings. */
+/** The setting that each kind of limit is named after. */
 const SETTINGS: Readonly<Record<LimitKind, string>> = {
   pool: 'pool_size',
   database: 'max_db_connections',
   user: 'max_user_connections',
 }
 
-/** A limit and how many accounts it has. */
+/** A limit and the number of accounts under it. */
 interface Entry {
   readonly limit: Limit
   readonly kind: LimitKind
@@ -36,7 +36,7 @@ export class PermitBook {
     this.#sizesOf = sizesOf
   }
 
-  /** An account for a pool of one process. Those of other processes for the same database and user share its limit. */
+  /** Opens an account for a pool of one process. Accounts of other processes for the same database and user share its limits. */
   open(database: string, user: string, holder: Holder): Account {
     const pool = this.#join('pool', database, user)
     const shared = [this.#join('database', database, ''), this.#join('user', '', user)]
@@ -49,7 +49,7 @@ export class PermitBook {
     return account
   }
 
-  /** The holder is gone. Limits that nobody is under are forgotten, since strangers choose the names. */
+  /** Closes the account of a holder that is gone. Limits without accounts are removed, since strangers choose the names. */
   close(account: Account, nowMs: number): void {
     this.accounts.close(account, nowMs)
     for (const entry of this.#entriesOf.get(account) ?? []) {
@@ -60,15 +60,15 @@ export class PermitBook {
   }
 
   /**
-   * The settings have changed. What follows is up to `resized`: were one limit raised while another has its former numbers, more would be
-   * granted than that one has room for from now on.
+   * The settings have changed: gives all limits their new numbers. Permits are granted and recalled only by `resized`, after all numbers are
+   * known: if one limit were raised while another still had its former numbers, more might be granted than the other now allows.
    */
   renumber(): void {
     for (const { limit, kind, database, user } of this.#entries.values())
       limit.resize(this.#sizesOf(kind, database, user))
   }
 
-  /** The limits that an account is under may have other numbers now. */
+  /** Grants and recalls permits after the limits of an account may have changed. */
   resized(account: Account, nowMs: number): void {
     for (const { limit } of this.#entriesOf.get(account) ?? []) this.accounts.resized(limit, nowMs)
   }

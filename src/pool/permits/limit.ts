@@ -1,17 +1,17 @@
-/** One limit on permits: of a pool, of a database, or of a user; and who is held up by it. */
+/** One limit on permits, of a pool, a database or a user, and the accounts that it holds up. */
 
 import { invariant } from '../../base/invariant.ts'
 import { type Aged, AgeQueue } from './age-queue.ts'
 import type { Holder } from './holder.ts'
 
-/** Numbers of permits; only pools have the last three. */
+/** Numbers of permits. Only the limits of pools have the last three. */
 export interface Sizes {
   /** 0 is unlimited. */
   readonly max: number
   /** How many more there may be for clients that have waited for `reserveTimeoutMs`. */
   readonly reserve?: number
   readonly reserveTimeoutMs?: number
-  /** How many there should be while the pool has clients. */
+  /** How many servers there should be while the pool has clients. */
   readonly min?: number
 }
 
@@ -24,16 +24,16 @@ export class Limit {
   #cap = Infinity
   #cappedUntilMs = -Infinity
   held = 0
-  /** How many of those are on their way back, because they were recalled. */
+  /** How many of those are on their way back because they were recalled. */
   recalled = 0
-  /** Whoever holds one. */
+  /** Accounts that hold at least one. */
   readonly holders = new Set<Account>()
-  /** One is kept for each of these, who need room under another limit as well. */
+  /** Accounts for each of which one permit is kept while they wait for room under another limit as well. */
   readonly claimants = new Set<Account>()
-  /** At least one of them may have an idle server; kept so that a busy limit is not searched again and again. */
+  /** At least one of the holders may have an idle server. Kept so that the holders of a busy limit are not searched again and again. */
   mayHaveIdle = false
   readonly #blocked = new AgeQueue<Account>()
-  /** How many permits those want that it holds up. */
+  /** How many permits the accounts want that it holds up. */
   #missing = 0
 
   constructor(name: string, sizes: Sizes) {
@@ -41,7 +41,7 @@ export class Limit {
     this.resize(sizes)
   }
 
-  /** What follows from it is up to `Accounts.resized`. */
+  /** Sets new numbers. Granting and recalling permits accordingly is up to `Accounts.resized`. */
   resize({ max, reserve = 0, reserveTimeoutMs = 0, min = 0 }: Sizes): void {
     this.#max = max
     this.#reserve = reserve
@@ -61,7 +61,7 @@ export class Limit {
     return this.#min > 0
   }
 
-  /** Somebody waits for a permit, or there are too many. */
+  /** An account waits for a permit, or too many are held. */
   get isContested(): boolean {
     return this.#missing > 0 || this.surplus > 0
   }
@@ -70,33 +70,33 @@ export class Limit {
     return this.#missing
   }
 
-  /** More are held than there may be, and not recalled yet: the limit has been lowered. */
+  /** How many permits too many are held and not recalled yet. Above 0 after the limit was lowered. */
   get surplus(): number {
     return Math.max(0, -this.coming)
   }
 
-  /** Why a server is closed whose permit is one too many. */
+  /** The logged reason for closing a server whose permit is one too many. */
   get tooMany(): string {
     return this.name === 'pool_size' ? 'too many servers in the pool' : `too many servers (${this.name})`
   }
 
-  /** How many of the permits that were recalled will be there for those who wait; below 0, not enough have been. */
+  /** How many of the recalled permits will be available to accounts that wait. Below 0, more have to be recalled to get below the maximum. */
   get coming(): number {
     return this.#max === 0 ? this.recalled : this.recalled - Math.max(0, this.held - this.#max - this.#reserve)
   }
 
-  /** How many of its permits an account must keep for the sake of the minimum. */
+  /** How many of its permits an account must keep for `min_pool_size`. */
   floorOf(account: Account): number {
     return this.#min - (this.held - account.held)
   }
 
-  /** No more can be had for now, whatever the settings say. What is held stays. */
+  /** Allows no more than `most` permits until `untilMs`, whatever the settings say. Permits that are held already stay. */
   cap(most: number, untilMs: number): void {
     this.#cap = most
     this.#cappedUntilMs = untilMs
   }
 
-  /** Whether an account gets no further permit, after the time that its first client has waited. */
+  /** Whether an account can get no further permit at present. Whether the reserve is open to it depends on how long its first client has waited. */
   isFullFor(account: Account, nowMs: number): boolean {
     const taken = this.held + this.claimants.size - (this.claimants.has(account) ? 1 : 0)
     if (taken >= this.#cap && nowMs < this.#cappedUntilMs) return true
@@ -105,7 +105,7 @@ export class Limit {
     return nowMs - account.waitingSinceMs < this.#reserveTimeoutMs || taken >= this.#max + this.#reserve
   }
 
-  /** The next permit is one of the reserve. */
+  /** Whether the next permit is one of the reserve. */
   get isAtReserve(): boolean {
     return this.#max > 0 && this.held >= this.#max
   }
@@ -121,7 +121,7 @@ export class Limit {
     if (account.held === 0) this.holders.delete(account)
   }
 
-  // Who is held up
+  // Accounts that are held up
 
   block(account: Account, missing: number): void {
     if (account.blockedBy === this) this.#blocked.noteOlder(account)
@@ -141,7 +141,7 @@ export class Limit {
     account.blockedBy = null
   }
 
-  /** The one held up whose client has waited for longest. */
+  /** The account held up here that has waited longest; null if there is none. Drops accounts that no longer wait. */
   get oldestBlocked(): Account | null {
     for (;;) {
       const { first } = this.#blocked
@@ -157,21 +157,21 @@ export class Limit {
 
 const NO_LIMITS: readonly Limit[] = []
 
-/** One holder in the books. */
+/** The account of one holder. */
 export class Account implements Aged {
   readonly holder: Holder
-  /** The pool's own, and those that it shares with others. */
+  /** The limit of its own pool. `limits` also has those that it shares with other pools. */
   readonly pool: Limit
   readonly limits: readonly Limit[]
   held = 0
-  /** How many of those it was told to give up, and has not given back yet. */
+  /** How many of those it was told to give up and has not given back yet. */
   recalled = 0
-  /** What it has to wait for: one of the limits that are full for it. */
+  /** The limit that it is queued at: one of those that are full for it. */
   blockedBy: Limit | null = null
   missing = 0
   queuedSinceMs = Infinity
   place = -1
-  /** Under which limits a permit is kept for it. */
+  /** The limits under which a permit is kept for it. */
   claims = NO_LIMITS
   claimedUntilMs = 0
   mayClaimAgainMs = 0
@@ -196,7 +196,7 @@ export class Account implements Aged {
     this.claimedUntilMs = untilMs
   }
 
-  /** Returns what was claimed. */
+  /** Drops its claims. Returns the limits that they were on. */
   unclaim(): readonly Limit[] {
     const { claims } = this
     for (const limit of claims) limit.claimants.delete(this)

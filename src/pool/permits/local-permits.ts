@@ -1,4 +1,4 @@
-/** The permits of one pool where this process alone grants them: exact, at once, and without any message. */
+/** The permits of one pool when this process alone grants them: exact, at once, and without messages. */
 
 import type { Clock } from '../../base/clock.ts'
 import type { PermitBook } from './book.ts'
@@ -32,7 +32,7 @@ export class LocalPermits implements Permits {
     this.#book.accounts.giveBack(this.#account, this.#clock.nowMs)
   }
 
-  /** Nobody else has servers of the pool. */
+  /** No other process has servers of the pool. */
   refused(_sqlstate: string, decided: (isSharedOut: boolean) => void): void {
     decided(false)
   }

@@ -1,8 +1,8 @@
-/** Whose idle servers are closed to make room for somebody who waits. Pure. */
+/** Chooses whose idle servers are closed to make room for an account that waits. Pure. */
 
 import type { Account, Limit } from './limit.ts'
 
-/** Whose idle servers together make room under all of these limits; null if there is no room to be made under one of them. */
+/** Returns the accounts whose idle servers together make room under all of these limits; null if there is a limit under which no room can be made. */
 export function idleVictims(limits: readonly Limit[], asking: Account): Account[] | null {
   if (limits.length === 0) return []
   const one = longestIdle(limits, asking)
@@ -18,7 +18,7 @@ export function idleVictims(limits: readonly Limit[], asking: Account): Account[
   return victims
 }
 
-/** The holder under all of these limits whose idle server was used longest ago, other than the one that asks. */
+/** Returns the holder under all of these limits, other than `asking`, whose idle server was used longest ago; null if there is none. */
 export function longestIdle(limits: readonly Limit[], asking: Account | null): Account | null {
   const [first, ...others] = limits
   if (first === undefined || limits.some((limit) => !limit.mayHaveIdle)) return null
@@ -26,7 +26,7 @@ export function longestIdle(limits: readonly Limit[], asking: Account | null): A
   let hasIdle = false
   for (const account of first.holders) {
     const { idleSinceMs } = account.holder
-    // Of one whose every server is on its way back, what it has told of idle ones is old.
+    // If all its permits are on their way back, what the holder reported about idle servers is outdated.
     if (idleSinceMs === Infinity || account.recalled >= account.held) continue
     hasIdle = true
     if (account === asking || others.some((limit) => !account.limits.includes(limit))) continue

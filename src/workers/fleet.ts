@@ -1,4 +1,4 @@
-/** What the console and the metrics may ask, whether one process answers or many: plain data, taken at one moment. */
+/** What the console and the metrics can ask for, whether one process answers or several: plain data, taken at one moment. */
 
 import type { Lengths } from '../base/histogram.ts'
 import type { Address } from '../net/channel.ts'
@@ -16,10 +16,10 @@ import type { Vitals } from './vitals.ts'
 
 export interface Fleet {
   clients(): Promise<readonly ClientSnapshot[]>
-  /** Those that are logging in. */
+  /** Clients that are logging in. */
   newcomers(): Promise<readonly NewcomerSnapshot[]>
   servers(): Promise<readonly ServerSnapshot[]>
-  /** Those that have run for longest, the longest first: LONGEST_TRANSACTIONS at most. */
+  /** The transactions that have run longest, the longest first; at most LONGEST_TRANSACTIONS. */
   transactions(): Promise<readonly TransactionSnapshot[]>
   pools(): Promise<readonly PoolSnapshot[]>
   databases(): Promise<readonly DatabaseSnapshot[]>
@@ -34,18 +34,18 @@ export interface Fleet {
   accounts(): Promise<Accounts>
   vitals(): Promise<Vitals>
   state(): Promise<FleetState>
-  /** What decides about `healthOf`. */
+  /** The input of `healthOf`. */
   circumstances(): Promise<Circumstances>
   workers(): Promise<readonly WorkerSnapshot[]>
   readonly control: Control
 }
 
-/** The console is a database, a pool and a user too: under the name by which PgBouncer's tools know it. */
+/** The console also appears as a database, a pool and a user, under the name that tools for PgBouncer know. */
 export const CONSOLE_NAME = 'pgbouncer'
 
 export type ClientState = 'active' | 'idle' | 'waiting'
 
-/** Logged in, or waiting for a server to be logged in with. Moments are milliseconds since 1970. */
+/** A client that is logged in, or that waits for a server to complete its login. Moments are milliseconds since 1970. */
 export interface ClientSnapshot {
   readonly id: number
   readonly user: string
@@ -60,18 +60,21 @@ export interface ClientSnapshot {
   readonly requestedAt: number
   /** How long it has been queued. */
   readonly waitUs: number
-  /** The server that it holds. */
+  /** The server that it holds, or that is being prepared for it; null if there is none. */
   readonly serverId: number | null
   readonly applicationName: string
   readonly preparedStatements: number
-  /** Of what was written to it, and the kernel has not taken yet. */
+  /** Bytes written to it that the kernel has not taken yet. */
   readonly owedBytes: number
 }
 
-/** The user is the one that it says to be, or empty. */
+/** A client that is logging in. `user` is the one that it claims to be, or empty. */
 export type NewcomerSnapshot = Omit<ClientSnapshot, 'state'> & { readonly state: 'login' }
 
-/** As PgBouncer calls them: `used` has been idle for so long that it is checked before it is used, `tested` is being checked or reset. */
+/**
+ * Groups of servers as PgBouncer names them: `used` has been idle for so long that it is checked before its next use, `tested` is being checked
+ * or reset.
+ */
 export const SERVER_GROUPS = ['active', 'idle', 'used', 'tested', 'new', 'being_canceled'] as const
 
 export type ServerGroup = (typeof SERVER_GROUPS)[number]
@@ -91,27 +94,27 @@ export interface ServerSnapshot {
   /** It will not be used again. */
   readonly isCondemned: boolean
   readonly clientId: number | null
-  /** Of the process that serves it. */
+  /** The process id of its backend. */
   readonly pid: number
   readonly applicationName: string
   readonly preparedStatements: number
-  /** Of what was written to it, and the kernel has not taken yet. */
+  /** Bytes written to it that the kernel has not taken yet. */
   readonly owedBytes: number
 }
 
-/** How many of those that run are told. */
+/** How many running transactions are reported. */
 export const LONGEST_TRANSACTIONS = 10
 
-/** One that runs. */
+/** A transaction that is running. */
 export interface TransactionSnapshot {
   readonly clientId: number
   readonly user: string
   readonly database: string
   readonly peer: Address
   readonly applicationName: string
-  /** For how long. */
+  /** How long it has been running. */
   readonly ageUs: number
-  /** Whether its client waits for an answer; otherwise the server waits for the client. */
+  /** True if the client waits for an answer of the server; otherwise the server waits for the client. */
   readonly isRunning: boolean
 }
 
@@ -119,25 +122,25 @@ export interface PoolSnapshot {
   readonly database: string
   readonly user: string
   readonly mode: PoolMode
-  /** null where there is one host. */
+  /** null if there is only one host. */
   readonly balance: Balance | null
   readonly clients: Readonly<Record<ClientState, number>>
   readonly servers: Readonly<Record<ServerGroup, number>>
-  /** Cancel requests: on their way to a server, and not yet sent. */
+  /** Cancel requests that are on their way to a server, and those that have not been sent yet. */
   readonly cancels: { readonly sent: number; readonly waiting: number }
   readonly longestWaitUs: number
-  /** 0 where none runs. */
+  /** 0 if no transaction is running. */
   readonly oldestTransactionUs: number
-  /** How many servers it may have, all processes together; 0 is no limit. */
+  /** The maximum number of servers over all processes; 0 is no limit. */
   readonly maxServers: number
-  /** Permits that are out: those of servers that are being closed are not back yet. */
+  /** How many permits are in use, including those of servers that are being closed. */
   readonly permits: number
 }
 
-/** Limits of 0 are none. */
+/** A limit of 0 is no limit. */
 export interface DatabaseSnapshot {
   readonly name: string
-  /** null where it is our own unix socket, and for the console. */
+  /** null if the entry names no host, so that `unix_socket_dir` applies; also null for the console. */
   readonly host: string | null
   readonly port: number
   /** Its name on the server. */
@@ -147,19 +150,19 @@ export interface DatabaseSnapshot {
   readonly minPoolSize: number
   readonly reservePoolSize: number
   readonly serverLifetimeMs: number
-  /** null where the general one applies. */
+  /** null if the general setting applies. */
   readonly poolMode: PoolMode | null
   readonly balance: Balance | null
   readonly maxServers: number
   readonly servers: number
   readonly maxClients: number
   readonly clients: number
-  /** By PAUSE or KILL of this database. */
+  /** Whether a PAUSE or KILL of this database is in effect. */
   readonly isPaused: boolean
   readonly isDisabled: boolean
 }
 
-/** null where the general value, or that of the database, applies. */
+/** A setting is null if the general one, or that of the database, applies. */
 export interface UserSnapshot {
   readonly name: string
   readonly poolSize: number | null
@@ -177,15 +180,15 @@ export interface PeerSnapshot {
   readonly host: string
   readonly port: number
   readonly poolSize: number
-  /** By how far they have come. */
+  /** How many there are, by how far they have come. */
   readonly cancels: { readonly waiting: number; readonly dialing: number; readonly sent: number }
 }
 
-/** Of one kind of memory. */
+/** How much there is of one kind of memory. */
 export interface MemorySnapshot {
   readonly name: string
   readonly usedBytes: number
-  /** It has been got from the system, and is not in use. */
+  /** Obtained from the system, but not in use. */
   readonly freeBytes: number
 }
 
@@ -193,11 +196,11 @@ export interface DatabaseStats {
   readonly database: string
   /** Since the start. */
   readonly totals: Totals
-  /** What averages are taken over. */
+  /** The span that averages are computed from. */
   readonly recent: Span
 }
 
-/** How long everything took in one pool, since it began. */
+/** Durations in one pool since it began. */
 export interface LatencySnapshot {
   readonly database: string
   readonly user: string
@@ -216,24 +219,24 @@ export interface Lists {
   readonly servers: number
   readonly names: number
   readonly zones: number
-  /** Names that are being asked for. */
+  /** Host names that are being looked up. */
   readonly asked: number
 }
 
 export interface WorkerSnapshot {
   readonly number: number
   readonly pid: number
-  /** `silent`: it serves, but seems to hang. What it knows is missing wherever all are asked. */
+  /** `silent`: it serves, but seems to hang. Reports of the whole fleet do not include it. */
   readonly state: Exclude<WorkerState, 'gone'> | 'silent'
   readonly startedAt: number
   readonly clients: number
   readonly servers: number
-  /** Since its start, user and system. */
+  /** CPU time since its start, user and system. */
   readonly cpuUs: number
   readonly residentBytes: number
-  /** The longest that its event loop was late of late. */
+  /** The longest delay of its event loop in the last second. */
   readonly delayUs: number
-  /** How often workers in its place have been replaced because they had crashed or hung. */
+  /** How often a worker in its place was replaced because it had crashed or hung. */
   readonly restarts: number
 }
 

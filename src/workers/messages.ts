@@ -1,4 +1,4 @@
-/** THE table of what the primary and its workers say to each other, by either side's `Line`. All of it is plain data. */
+/** THE table of messages between the primary and its workers, which travel over each side's `Line`. All of them are plain data. */
 
 import type { Address } from '../net/channel.ts'
 import type { NameSnapshot } from '../net/names/names.ts'
@@ -28,15 +28,15 @@ import type { Circumstances } from './health.ts'
 import type { Packed } from './packing.ts'
 import type { Vitals } from './vitals.ts'
 
-/** Something that one side tells or asks; null where there is no answer but that it was done. */
+/** What one side sends, and what the other answers if it is asked. An answer of null says only that it was done. */
 interface Message<Sent, Answer = null> {
   readonly sent: Sent
   readonly answer: Answer
 }
 
-/** What a worker knows of itself, or the primary of all. */
+/** What a worker reports about itself, or the primary about the whole fleet. */
 export interface Gatherable {
-  /** There may be many thousands, and of pools and databases many hundreds, which are asked for every few seconds. */
+  /** Packed, as are pools and databases: there may be many thousands of clients and many hundreds of those, requested every few seconds. */
   readonly clients: Packed<ClientSnapshot>
   readonly newcomers: readonly NewcomerSnapshot[]
   readonly servers: readonly ServerSnapshot[]
@@ -59,14 +59,14 @@ export interface Gatherable {
 
 export type Topic = keyof Gatherable
 
-/** How a worker fares. */
+/** What a worker reports about itself every second. */
 export interface Beat {
   readonly clients: number
   readonly servers: number
-  /** Since its start, user and system. */
+  /** CPU time since its start, user and system. */
   readonly cpuUs: number
   readonly residentBytes: number
-  /** The longest that its event loop was late in the last second. */
+  /** The longest delay of its event loop in the last second. */
   readonly delayUs: number
 }
 
@@ -78,123 +78,141 @@ export interface PoolOpened {
   readonly keepsServers: boolean
 }
 
-/** What a pool of a worker wants and has, for whoever grants permits. Times are ages: the clocks of two processes begin differently. */
+/**
+ * What a pool of a worker wants and has, for the primary, which grants permits. Times are ages, because the clocks of two processes begin at
+ * different moments.
+ */
 export interface PoolFigures {
-  /** Permits, in all. */
+  /** How many permits it wants in total, including those that it holds. */
   readonly wanted: number
   /** Clients that wait for a server. */
   readonly waiting: number
   readonly fillsMinimum: boolean
-  /** How long the first of them has waited; null if none does. */
+  /** How long the first of them has waited; null if none waits. */
   readonly waitedMs: number | null
   /** How long its least recently used idle server has been idle; null if none is. */
   readonly idleMs: number | null
 }
 
-/** What a server has reported that was opened in some way. */
+/** The parameter values that a server has reported. */
 export interface Welcomed {
-  /** A word for all that decides it. */
+  /** Identifies the way in which the server was opened: a digest of everything that decides what it reports. */
   readonly how: string
   readonly values: ReadonlyMap<string, string>
 }
 
 export type ToPrimary = {
   readonly beat: Message<Beat>
-  /** What it has done since its start, by database: told with each beat, and as its last word. */
+  /** What it has counted since its start, by database: sent with each beat, and once more before it ends. */
   readonly totals: Message<ReadonlyMap<string, Totals>>
-  /** Its last word on all that it has ever counted. */
+  /** Everything that it has ever counted, sent as its last message. */
   readonly accounts: Message<PackedAccounts>
-  /** A client wants in: null if there is room under all of the limits, otherwise the first that is full. */
+  /** Counts a client that wants to log in. The answer is null if there is room under all of the limits, otherwise the first limit that is full. */
   readonly claim: Message<readonly ClientClaim[], ClientClaim | null>
-  /** The same of a client that has not proved yet who it is, and is not counted. */
+  /** The same for a client that has not been authenticated yet, and is not counted. */
   readonly look: Message<readonly ClientClaim[], ClientClaim | null>
-  /** A client is in that no limit could have kept out; counted in case that there will be one. */
+  /** A client has been let in without asking, since no limit applies to it. It is counted in case a limit is set later. */
   readonly count: Message<readonly ClientClaim[]>
   readonly release: Message<readonly ClientClaim[]>
-  /** A login from there has failed: for how many milliseconds is the answer held back? */
+  /** A login from this place has failed. The answer is for how many milliseconds the error is held back from the client. */
   readonly loginFailed: Message<string, number>
-  /** Connections that it has accepted and that are still open. */
+  /** The number of open connections that it has accepted. */
   readonly load: Message<number>
-  /** The same, after one more: the primary says `accept` to it. */
+  /** The same, after it has accepted one more. The primary replies with `accept`. */
   readonly accepted: Message<number>
-  /** A pool has been made; from now on it has this number. */
+  /** A pool has been created. From now on this number identifies it. */
   readonly permitsOpen: Message<PoolOpened>
-  /** What a pool wants has changed, or its figures were asked for. */
+  /** What a pool wants has changed, or the primary asked for its figures. */
   readonly permitsAsk: Message<{ readonly pool: number; readonly figures: PoolFigures }>
   readonly permitBack: Message<{ readonly pool: number; readonly figures: PoolFigures }>
-  /** The pool was told to give up an idle server, and has none any more. */
+  /** The pool was told to give up an idle server, and no longer has one. */
   readonly permitMissed: Message<number>
   readonly permitsClose: Message<number>
-  /** Postgres has no room for a server of the pool, and the worker has no other: whether other workers have some that are to be shared. */
+  /**
+   * Postgres has no room for another server of the pool, and the worker has none. The answer is whether other workers have servers that will be
+   * shared.
+   */
   readonly permitsRefused: Message<number, boolean>
-  /** A server is ready, and can be told to cancel what it does, should the worker die. */
+  /** A server is ready. With its key, the primary can cancel its query if the worker dies. */
   readonly serverOpened: Message<BackendKey>
-  /** It is closed. */
+  /** The server with this id is closed. */
   readonly serverClosed: Message<number>
-  /** What the whole fleet has to say. */
+  /** The answer is the report of the whole fleet. */
   readonly gather: Message<Topic, Gatherable[Topic]>
   readonly workers: Message<null, readonly WorkerSnapshot[]>
-  /** To be done by all workers. */
+  /** A console command, to be carried out by all workers. */
   readonly control: Message<ControlCall, unknown>
-  /** Answered when the request can hit nothing any more. */
+  /** A cancel request for a client of another worker. Answered once it can no longer hit any query. */
   readonly cancel: Message<CancelKeyBytes>
-  /** A server was opened: with what it has reported, clients can be welcomed everywhere. */
+  /** A server was opened. With the values that it has reported, clients can log in to any worker before that has a server. */
   readonly welcomed: Message<Welcomed>
-  /** Tables of this database have changed: statements are to be prepared anew. Answered when all other workers know. */
+  /** Tables of this database have changed, so statements have to be prepared anew. Answered when all other workers know. */
   readonly schema: Message<string>
 }
 
 export type ToWorker = {
   readonly permitGranted: Message<{ readonly pool: number; readonly usesReserve: boolean }>
-  /** It is to give one up; clients of its own that have waited for longer than `sparedMs` are served first, null spares none. */
+  /** The pool must give up a permit. Its own clients that have waited for longer than `sparedMs` are served first; null spares none. */
   readonly permitRecalled: Message<{
     readonly pool: number
     readonly because: string
     readonly sparedMs: number | null
-    /** The next server that comes free, rather than one that is idle. It is off once nobody waits any more: see `permitsKept`. */
+    /**
+     * If no server is idle, the next one that comes free goes; `permitsKept` revokes that. Otherwise only an idle server is meant, and without
+     * one the worker replies with `permitMissed`.
+     */
     readonly isTurn: boolean
   }>
-  /** Nobody waits any more for what this pool was to give up as its turn ended, and there are not too many. */
+  /** No client waits any more for what this pool was to give up at the end of its turn, and not too many permits are held. */
   readonly permitsKept: Message<number>
-  /** How many servers the pool must keep for the sake of `min_pool_size`. */
+  /** How many servers the pool must keep for `min_pool_size`. */
   readonly permitFloor: Message<{ readonly pool: number; readonly floor: number }>
-  /** The figures of these pools are asked for. */
+  /** Asks for the figures of these pools. */
   readonly permitsPoll: Message<readonly number[]>
-  /** The first word. Answered once it serves clients, with where they are accepted. */
+  /** The first message. Answered once the worker serves clients, with the addresses on which it accepts them. */
   readonly start: Message<StartOrder, readonly Address[]>
   readonly gather: Message<Topic, Gatherable[Topic]>
   readonly control: Message<ControlCall, unknown>
-  /** Other settings, which the primary has found to be good. */
+  /** New settings, which the primary has found to be valid. */
   readonly settings: Message<unknown>
-  /** A period of averages ends: what has happened in it? */
+  /** A period of averages ends. The answer is what was counted in it. */
   readonly endPeriod: Message<null, Span>
   readonly cancel: Message<CancelKeyBytes>
   readonly schema: Message<string>
   readonly welcomed: Message<Welcomed>
-  /** Whether it should accept connections: not while it has more than its share. `heard` is how many more it has told of that the primary knows of now. */
+  /**
+   * Whether the worker may accept connections: not while it has more than its share. `heard` is how many more of its `accepted` messages the
+   * primary has received.
+   */
   readonly accept: Message<{ readonly accepts: boolean; readonly heard: number }>
-  /** Takes no new clients; ends when the last one has gone, whom it sends away politely after so long. */
+  /**
+   * The worker takes no new clients and ends when the last one has left. After `graceMs` it sends away those that are left, each after its
+   * transaction.
+   */
   readonly drain: Message<{ readonly graceMs: number }>
-  /** Ends at once: clients are told so. */
+  /** The worker ends at once, and tells its clients. */
   readonly stop: Message<null>
 }
 
 export interface StartOrder {
-  /** What operators have said so far that goes for this worker, too. */
+  /** Console commands given so far that apply to this worker too. */
   readonly standing: readonly ControlCall[]
-  /** What other workers know of servers. */
+  /** What other workers have learned about servers. */
   readonly welcomed: readonly Welcomed[]
-  /** Names the worker in cancel keys and in the ids of its clients and servers. */
+  /** Identifies the worker in cancel keys and in the ids of its clients and servers. */
   readonly number: number
-  /** What whoever builds the pooler makes of it: the settings. */
+  /** Data for the code that builds the pooler: the settings. */
   readonly work: unknown
 }
 
-/** Goes to the primary by itself, and with a second handle of the server's connection: the primary sees to its end if the worker dies. Not by a `Line`, which carries plain data. */
+/**
+ * Sent to the primary together with a second handle of the server's connection, so that the primary can end the server properly if the worker
+ * dies. Not sent over a `Line`, which carries only plain data.
+ */
 export interface ServerConnected {
   readonly connected: {
     readonly id: number
-    /** The number of the permits that it was opened under. */
+    /** The number of the pool whose permit it was opened under. */
     readonly pool: number
   }
 }
@@ -203,9 +221,9 @@ export function isServerConnected(message: unknown): message is ServerConnected 
   return typeof message === 'object' && message !== null && 'connected' in message
 }
 
-/** What it takes to cancel the query of a backend. */
+/** What is needed to cancel the query of a backend. */
 export interface BackendKey {
-  /** Of the server in its worker. */
+  /** The id of the server in its worker. */
   readonly id: number
   readonly address: Address
   readonly pid: number
@@ -215,9 +233,9 @@ export interface BackendKey {
   readonly tls: BackendTls | null
 }
 
-/** How the connection of a backend is encrypted: a cancel request shall be no less. */
+/** How the connection of a backend is encrypted. A cancel request must be encrypted no less. */
 export interface BackendTls extends Pick<ServerEncryption, 'verifies' | 'isDirect'> {
-  /** What its certificate must be for. */
+  /** The host name that its certificate must be for. */
   readonly host: string
 }
 

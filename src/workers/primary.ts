@@ -1,4 +1,4 @@
-/** The primary of a fleet: starts workers, replaces those that crash or hang, and speaks for all of them. It serves no clients. */
+/** The primary of a fleet: starts workers, replaces those that crash or hang, and answers for all of them. It serves no clients. */
 
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
@@ -29,41 +29,41 @@ export interface PrimaryOptions {
   readonly clock: Clock
   readonly log: Log
   readonly workers: number
-  /** What is counted for them is told apart over all workers. */
+  /** Decides which names are counted separately over all workers. */
   readonly tallyNames: TallyNames
-  /** What workers are told to do: see `StartOrder`. */
+  /** Returns what a worker needs to build its pooler: see `StartOrder`. */
   work(): unknown
-  /** What is asked for on the console of any worker. */
+  /** Carries out commands from the console of any worker. */
   readonly control: Control
-  /** What a new worker has to be told before it serves clients. */
+  /** Commands that a new worker has to carry out before it serves clients. */
   readonly standing: Iterable<ControlCall>
-  /** A worker takes clients from now on. */
+  /** A worker accepts clients from now on. */
   onServing(): void
   onWorkerGone(number: number): void
   readonly maxClients: MaxOf
-  /** How many permits there are. */
+  /** Returns the numbers of permits in the present settings. */
   readonly sizesOf: SizesOf
   readonly failedLogins: Pick<FailedLogins, 'failed'>
-  /** Calls back once. */
+  /** Calls `work` once, after `ms`. */
   later(ms: number, work: () => void): void
-  /** A worker of which nothing has been heard for so long is taken for hung. */
+  /** How long a worker may be silent before it is considered hung. */
   silenceMs(): number
-  /** For how long statistics of a database stay that no worker knows any more. */
+  /** How long statistics are kept of a database that no worker knows any more. */
   databaseIdleMs(database: string): number
   readonly leftovers: Pick<Leftovers, 'clear'>
   spawn(listener: WorkerProcessListener): WorkerProcess
 }
 
-/** How a process ends that has done so by itself. */
+/** What `onExit` says about a process that has ended by itself. */
 const CLEANLY = 'exit code 0'
 
-/** How long workers may take to say goodbye to their clients. */
+/** How long workers may take to say goodbye to their clients before they are killed. */
 const STOP_MS = 5_000
 
-/** How often it is looked which databases nobody uses any more. */
+/** How often statistics of unused databases are looked for. */
 const FORGET_MS = 10_000
 
-/** Of how many kinds of servers new workers are told what they report. */
+/** For how many ways to open servers a new worker is told what they report. */
 const KNOWN_WELCOMES = 1_000
 
 export class Primary extends GatheredFleet {
@@ -80,7 +80,7 @@ export class Primary extends GatheredFleet {
   #addresses: readonly Address[] = []
   #state: 'starting' | 'serving' | 'ending' = 'starting'
   #restarting: Promise<void> | null = null
-  /** When it was last looked which databases nobody uses any more. */
+  /** When statistics of unused databases were last looked for. */
   #forgottenMs = -Infinity
 
   constructor(options: PrimaryOptions) {
@@ -104,7 +104,7 @@ export class Primary extends GatheredFleet {
     }
   }
 
-  /** Resolves once all workers serve; rejects with the first one's reason not to. */
+  /** Starts the workers. Resolves once all of them serve; rejects with the first one's reason not to. */
   async start(): Promise<readonly Address[]> {
     const [first = []] = await Promise.all(this.#seats.map((seat) => this.#fill(seat)))
     this.#addresses = first
@@ -121,7 +121,7 @@ export class Primary extends GatheredFleet {
     return this.#addresses
   }
 
-  /** The worker for a new connection; null if none serves. */
+  /** Returns the worker for a new connection; null if none serves. */
   nextInTurn(): Worker | null {
     return this.isEnding ? this.#spreading.busiest() : this.#spreading.nextInTurn()
   }
@@ -129,9 +129,9 @@ export class Primary extends GatheredFleet {
   // Workers
 
   /**
-   * Starts a worker in a seat. Resolves when it serves.
+   * Starts a worker in a seat. Resolves once it serves.
    *
-   * @param former goes on to serve until then
+   * @param former the worker that it replaces, which serves until then
    */
   async #fill(seat: Seat, former: Worker | null = null): Promise<readonly Address[]> {
     const worker = this.#spawn((last, how) => this.#ended(worker, seat, former, last, how))
@@ -190,7 +190,7 @@ export class Primary extends GatheredFleet {
     }
   }
 
-  /** The process is gone: what it had goes back. */
+  /** The process is gone: releases everything that it had. */
   #forget(worker: Worker): void {
     worker.enter('gone')
     worker.line.hangUp()
@@ -198,7 +198,7 @@ export class Primary extends GatheredFleet {
     this.#options.onWorkerGone(worker.number)
     this.#clients.release([...worker.claims.claims()])
     this.noteDeparted(worker, this.#options.clock.nowMs)
-    // One that has ended by itself has closed its servers.
+    // Empty if the worker ended by itself, since it has closed its servers then.
     const leftovers = [...worker.servers.values()]
     const stillHeld = this.#permits.left(
       worker,
@@ -208,7 +208,7 @@ export class Primary extends GatheredFleet {
     this.#spreading.settle()
   }
 
-  /** @param last the state that it was in */
+  /** @param last the state of the worker before it ended */
   #ended(worker: Worker, seat: Seat, former: Worker | null, last: WorkerState, how: string): void {
     const { clock, log } = this.#options
     const hasServed = last === 'serving' || last === 'draining'
@@ -246,31 +246,31 @@ export class Primary extends GatheredFleet {
 
   #refill(seat: Seat): void {
     seat.dueMs = Infinity
-    // Its end is noticed, and leads to another try.
+    // If the worker ends early, `#ended` schedules another attempt.
     this.#fill(seat).catch((problem: Error) => {
       const { clock, log } = this.#options
       log.error(`a worker could not be started: ${problem.message}`)
-      // Where there was not even a process, there is no end either.
+      // If not even a process could be started, there was no end for `#ended` to handle.
       if (seat.worker === null && seat.dueMs === Infinity && !this.isEnding) seat.lost(clock.nowMs, 0)
     })
   }
 
-  /** Has every worker do something, also one that starts. One that goes away meanwhile has nothing left to do. */
+  /** Has every worker carry out a command, including workers that are starting. One that goes away meanwhile has nothing left to do. */
   everywhere(call: ControlCall): Promise<readonly unknown[]> {
     return this.#workers.ask(FROM_THE_START, (worker) => worker.line.ask('control', call))
   }
 
-  /** Other numbers of permits hold from now on. */
+  /** The settings have changed: limits have new numbers of permits from now on. */
   resize(): void {
     this.#permits.resize()
   }
 
-  /** Hands other settings to every worker. */
+  /** Passes new settings to every worker. */
   async apply(settings: unknown): Promise<void> {
     await this.#workers.ask(FROM_THE_START, (worker) => worker.line.ask('settings', settings))
   }
 
-  /** Takes no new clients. Those who are there stay until they leave, or until all workers may stop. */
+  /** Takes no new clients. Those that are connected stay until they leave, or until `stop` is called. */
   beginEnd(): void {
     this.#state = 'ending'
     for (const seat of this.#seats) seat.dueMs = Infinity
@@ -281,7 +281,10 @@ export class Primary extends GatheredFleet {
     await this.#workers.ended()
   }
 
-  /** Replaces the workers one by one; each has its successor before it takes no more clients. */
+  /**
+   * Replaces the workers one by one. Each accepts clients until its successor serves. Throws a `PoolerError` if the fleet is ending, or if a
+   * replacement is running already.
+   */
   restart(graceMs: number): void {
     if (this.isEnding) throw new PoolerError('shutting-down')
     if (this.#restarting !== null) throw new PoolerError('restart-runs')
@@ -298,26 +301,26 @@ export class Primary extends GatheredFleet {
       })
   }
 
-  /** Resolves when the replacement that runs is over. */
+  /** Resolves when the replacement that is running has ended; at once if there is none. */
   get restarting(): Promise<void> {
     return this.#restarting ?? Promise.resolve()
   }
 
-  /** Resolves with whether all have been: at the end of all nobody is any more. */
+  /** Resolves with true if all workers were replaced, with false if the fleet is ending. */
   async #restart(graceMs: number): Promise<boolean> {
     for (const seat of this.#seats) {
-      // There would be two of them: whoever starts has nothing to drain, and would go on to serve.
+      // A worker that is starting cannot be told to drain, and would go on to serve beside its successor.
       while (seat.worker?.state === 'starting') await seat.filled
       const before = seat.worker
       if (this.isEnding) return false
       try {
         await this.#fill(seat, before)
       } catch (problem) {
-        // Whoever was to be replaced stays.
+        // The worker that was to be replaced keeps its seat.
         if (before?.state === 'serving') seat.take(before)
         throw problem
       }
-      // At the end of all, each ends by itself.
+      // When the fleet is ending, each worker ends by itself.
       if (before?.state !== 'serving' || this.isEnding) continue
       before.enter('draining')
       this.#spreading.settle()
@@ -345,17 +348,17 @@ export class Primary extends GatheredFleet {
     const { nowMs } = this.#options.clock
     const restarts = new Map(this.#seats.map((seat) => [seat.worker, seat.restarts]))
     const workers = [...this.#workers].flatMap((worker) => worker.snapshot(restarts.get(worker) ?? 0, nowMs) ?? [])
-    // None of them takes new clients, though each is told by itself.
+    // Once the fleet is ending, no worker takes new clients, although no worker was told to drain.
     return workers.map((worker) =>
       this.isEnding && worker.state === 'serving' ? { ...worker, state: 'draining' } : worker,
     )
   }
 
-  /** A period of averages ends in all workers. Resolves with what has happened in it, all databases together. */
+  /** Ends a period of averages in all workers. Resolves with what was counted in it, over all databases. */
   async endPeriod(): Promise<Span> {
-    // Also in one that drains, which may go on for long: averages are taken over the same time everywhere.
+    // Includes workers that drain, which may take long: averages cover the same time everywhere.
     const spans = await this.#workers.ask(ONCE_IT_SERVES, (worker) =>
-      // Nor does one that hangs keep it from ending elsewhere; its own ends as soon as it goes on.
+      // A worker that hangs does not hold up the others. Its own period ends as soon as it continues.
       worker.unlessSilent(worker.line.ask('endPeriod', null)),
     )
     return { ms: Math.max(0, ...spans.map(({ ms }) => ms)), totals: sumOf(spans.map(({ totals }) => totals)) }
@@ -363,7 +366,7 @@ export class Primary extends GatheredFleet {
 
   // The end
 
-  /** Tells all workers to end, and resolves when they have. */
+  /** Tells all workers to end, and resolves when they have. Those that are left after STOP_MS are killed. */
   async stop(): Promise<void> {
     this.#state = 'ending'
     for (const seat of this.#seats) seat.dueMs = Infinity

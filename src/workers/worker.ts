@@ -1,4 +1,4 @@
-/** A worker as its primary sees it: a process, the line to it, and what is noted in its name. */
+/** A worker as seen by its primary: the process, the line to it, and what is recorded about it. */
 
 import type { Clock } from '../base/clock.ts'
 import { invariant } from '../base/invariant.ts'
@@ -15,25 +15,25 @@ import { ONCE_IT_SERVES, WORKER_MOVES, type WorkerState } from './states.ts'
 /** A process that runs a worker. */
 export interface WorkerProcess {
   readonly pid: number
-  /** False if it is gone. */
+  /** Returns false if the process is gone. */
   send(message: unknown): boolean
   kill(signal: 'SIGTERM' | 'SIGKILL'): void
 }
 
 export interface WorkerProcessListener {
   onMessage(message: unknown): void
-  /** A server is connected. There is no connection where the system could not pass it on. */
+  /** A server is connected. `connection` is null if the system could not pass on the handle. */
   onConnected(server: ServerConnected['connected'], connection: Kept | null): void
-  /** It is gone. `how` is for people: `exit code 1`, `SIGKILL`. */
+  /** The process is gone. `how` is text for people: `exit code 1`, `SIGKILL`. */
   onExit(how: string): void
 }
 
-/** A server of a worker, and what it takes to end it should the worker die. */
+/** A server of a worker, and what is needed to end it if the worker dies. */
 interface KnownServer extends Leftover {
   key: BackendKey | null
 }
 
-/** Who is well says so once a second, or a little later where the machine is busy. Nobody waits for longer for what it has to tell. */
+/** A healthy worker sends a beat once a second, or a little later if the machine is busy. Nobody waits longer than this for reports of a worker. */
 export const SILENT_MS = 3_000
 
 const NO_BEAT: Beat = { clients: 0, servers: 0, cpuUs: 0, residentBytes: 0, delayUs: 0 }
@@ -42,33 +42,33 @@ export class Worker implements Counter {
   readonly number: number
   readonly process: WorkerProcess
   readonly line: Line<ToWorker, ToPrimary>
-  /** The clients that were let in. */
+  /** What its clients are counted under. */
   readonly claims = new ClientCounts(() => Infinity)
   readonly startedMs: number
   readonly startedWallMs: number
   readonly servers = new Map<number, KnownServer>()
-  /** When it was last heard of. */
+  /** When its last message arrived. */
   heardMs: number
-  /** Open connections to clients, as far as it has told. */
+  /** How many connections of clients are open, as last reported. */
   load = 0
-  /** Connections that were handed over to it, and that it has not told of yet. */
+  /** How many connections were handed over to it that it has not reported yet. */
   underWay = 0
   /** How many were handed over to it since its last beat. */
   handedOver = 0
-  /** When it was last its turn to be handed one, among all of them. */
+  /** The number of its last turn to be handed a connection; turns are counted over all workers. */
   turn = 0
-  /** It has been told to accept connections. */
+  /** Whether it was last told to accept connections. */
   accepts = true
   beat: Beat = NO_BEAT
-  /** What it has done, by database, as far as it has told. */
+  /** What it has counted, by database, as last reported. */
   totals: ReadonlyMap<string, Totals> = new Map()
-  /** The same by database and user, and more, as it was shown last. */
+  /** The same by database and user, with more details, as last reported. */
   accounts: Accounts = NO_ACCOUNTS
   /** Resolves when the process is gone. */
   readonly ended: Promise<void>
   #state: WorkerState = 'starting'
   #end = () => {}
-  /** Each gives up waiting for an answer. */
+  /** Each of these gives up waiting for an answer. */
   readonly #impatient = new Set<() => void>()
 
   constructor(number: number, process: WorkerProcess, answers: Answers<ToPrimary>, clock: Clock) {
@@ -87,7 +87,7 @@ export class Worker implements Counter {
     return this.#state
   }
 
-  /** How it is named in the log. */
+  /** Names the worker in the log. */
   get subject(): string {
     return `worker ${this.number} (pid ${this.process.pid})`
   }
@@ -102,7 +102,7 @@ export class Worker implements Counter {
     return nowMs - this.heardMs > SILENT_MS
   }
 
-  /** What comes of a question that all can do without; as `Line.ask`, but that it rejects, too, when the worker falls silent. */
+  /** Wraps the answer to a question that the fleet can do without. Rejects like `Line.ask`, and also with `LineDown` when the worker falls silent. */
   unlessSilent<Answer>(answer: Promise<Answer>): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const giveUp = () => reject(new LineDown())
@@ -111,14 +111,14 @@ export class Worker implements Counter {
     })
   }
 
-  /** Called by the janitor. */
+  /** Called by the janitor. If the worker is silent, gives up waiting for its answers. */
   sweep(nowMs: number): void {
     if (this.#impatient.size === 0 || !this.isSilent(nowMs)) return
     for (const giveUp of this.#impatient) giveUp()
     this.#impatient.clear()
   }
 
-  // What it hears of its permits
+  // Messages about its permits
 
   granted(pool: number, usesReserve: boolean): void {
     this.line.tell('permitGranted', { pool, usesReserve })

@@ -1,4 +1,7 @@
-/** All that was ever counted, by database and user and of the processes themselves: plain data that is added up, and never goes down. */
+/**
+ * Everything that was ever counted, by database and user and for the processes themselves. It is plain data that is added up, and no number ever
+ * goes down.
+ */
 
 import { addLengths, Histogram, type Lengths, lengthsOf } from '../base/histogram.ts'
 import { addErrors, type ErrorTotals } from '../pool/error-counts.ts'
@@ -19,12 +22,12 @@ export const PROCESS_COUNTS = [
 
 export type ProcessCount = (typeof PROCESS_COUNTS)[number]
 
-/** What is counted of no pool. */
+/** Counts that belong to no pool. */
 export interface ProcessTally {
   readonly counts: Readonly<Record<ProcessCount, number>>
-  /** How late the event loop was, looked at a few times a second. */
+  /** How late the event loop was, sampled by each sweep of the janitor. */
   readonly loopDelay: Lengths
-  /** Told to clients that had come to no pool. */
+  /** Errors sent to clients that had not reached a pool. */
   readonly errors: ErrorTotals
 }
 
@@ -34,7 +37,7 @@ export interface Accounts {
   readonly process: ProcessTally
 }
 
-/** On their way to another process. */
+/** Accounts on their way to another process. */
 export interface PackedAccounts {
   readonly pools: Packed<Tally>
   readonly process: ProcessTally
@@ -57,29 +60,29 @@ export function unpackAccounts({ pools, process }: PackedAccounts): Accounts {
   return { pools: unpackNow(pools), process }
 }
 
-/** Those of several processes, also of such as are gone. */
+/** Sums up the accounts of several processes, including those that are gone. */
 export class AllAccounts {
   readonly #tallies: Tallies
   #past: ProcessTally = NO_ACCOUNTS.process
 
-  /** @param names whose tallies are told apart */
+  /** @param names decides which names are counted separately */
   constructor(names: TallyNames) {
     this.#tallies = new Tallies(names)
   }
 
-  /** Whoever has counted these is gone. */
+  /** Keeps the accounts of a process that is gone. */
   add({ pools, process }: Accounts): void {
     this.#tallies.add(pools)
     this.#past = addProcess(this.#past, process)
   }
 
-  /** Something of which there is only one count for all. */
+  /** Counts an event of the fleet, which no worker counts. */
   note(name: ProcessCount): void {
     const { counts } = this.#past
     this.#past = { ...this.#past, counts: { ...counts, [name]: counts[name] + 1 } }
   }
 
-  /** What is gone, and what is there. */
+  /** Returns the kept accounts together with `now`. */
   with(now: readonly Accounts[]): Accounts {
     return {
       pools: this.#tallies.with(now.flatMap(({ pools }) => pools)),

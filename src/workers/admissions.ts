@@ -1,33 +1,34 @@
-/** Counts clients under the limits on them: `max_client_conn`, and those of each database and each user. */
+/** Counts clients against their limits: `max_client_conn`, and the limits of each database and each user. */
 
 import { invariant } from '../base/invariant.ts'
 
-/** One limit that a client is to be counted under. */
+/** One limit that a client is counted under. */
 export interface ClientClaim {
   readonly limit: ClientLimit
-  /** Of the database, or of the user; empty where all clients count. */
+  /** The name of the database or of the user; empty for `max_client_conn`, which counts all clients. */
   readonly name: string
 }
 
 export type ClientLimit = 'max_client_conn' | 'max_db_client_connections' | 'max_user_client_connections'
 
-/** Who lets clients in: this process alone, or the primary for all workers. */
+/** Admits clients, for this process alone or, in the primary, for all workers. */
 export interface Admissions {
   /**
-   * Counts a client under all of the limits, or under none if one is full. `done` is told which, or null; at once, or later.
+   * Counts a client under all of the limits, or under none if one is full. `done` receives the first limit that is full, or null. It is called
+   * at once or later.
    */
   claim(claims: readonly ClientClaim[], done: (full: ClientClaim | null) => void): void
-  /** `done` is told the same, and nobody is counted: who has not proved yet who it is takes nobody's place. */
+  /** `done` receives the same, but the client is not counted: clients that have not been authenticated yet do not take up places. */
   look(claims: readonly ClientClaim[], done: (full: ClientClaim | null) => void): void
   /** The client has gone. */
   release(claims: readonly ClientClaim[]): void
   /** How many clients this process has under a limit. */
   used(limit: ClientLimit, name: string): number
-  /** The names under which clients were counted. */
+  /** The names under which clients are counted. */
   names(limit: ClientLimit): Iterable<string>
 }
 
-/** How many clients there may be; Infinity for no limit. */
+/** Returns how many clients there may be; Infinity for no limit. */
 export type MaxOf = (claim: ClientClaim) => number
 
 export class ClientCounts implements Admissions {
@@ -50,7 +51,7 @@ export class ClientCounts implements Admissions {
     done(this.firstFull(claims))
   }
 
-  /** The first limit that is full; null if there was room and the client is counted. */
+  /** Counts a client if there is room. Returns the first limit that is full, or null if the client is counted. */
   tryClaim(claims: readonly ClientClaim[]): ClientClaim | null {
     const full = this.firstFull(claims)
     if (full === null) this.count(claims)
@@ -61,7 +62,7 @@ export class ClientCounts implements Admissions {
     return claims.find((claim) => this.used(claim.limit, claim.name) >= this.#maxOf(claim)) ?? null
   }
 
-  /** Counts a client that is in already. */
+  /** Counts a client that has been let in already. */
   count(claims: readonly ClientClaim[]): void {
     for (const { limit, name } of claims) this.#counts[limit].set(name, this.used(limit, name) + 1)
   }
@@ -70,7 +71,7 @@ export class ClientCounts implements Admissions {
     for (const { limit, name } of claims) {
       const used = this.used(limit, name)
       invariant(used > 0, `${limit} is released more often than claimed`)
-      // A count of nobody is forgotten, since strangers choose the names.
+      // Counts of 0 are removed, since strangers choose the names.
       if (used === 1) this.#counts[limit].delete(name)
       else this.#counts[limit].set(name, used - 1)
     }
@@ -84,7 +85,7 @@ export class ClientCounts implements Admissions {
     return this.#counts[limit].keys()
   }
 
-  /** All that is counted, to be released when whoever has claimed it is gone. */
+  /** All claims that are counted, to be released when the process that made them is gone. */
   *claims(): Generator<ClientClaim> {
     for (const limit of Object.keys(this.#counts) as ClientLimit[])
       for (const [name, used] of this.#counts[limit]) for (let left = used; left > 0; left--) yield { limit, name }

@@ -1,4 +1,4 @@
-/** What the primary does about each thing that a worker says. */
+/** What the primary does about each message from a worker. */
 
 import type { Lru } from '../base/lru.ts'
 import type { PackedAccounts } from './accounts.ts'
@@ -16,19 +16,19 @@ import type { Workers } from './workers.ts'
 
 export interface AnswersParts {
   readonly workers: Workers
-  /** Of all workers together. */
+  /** The clients of all workers together. */
   readonly clients: ClientCounts
   readonly permits: PermitDesk
   readonly spreading: Spreading
   readonly failedLogins: Pick<FailedLogins, 'failed'>
-  /** What servers have reported, by their kind: new workers are told. */
+  /** What servers have reported, by the way in which they were opened. New workers receive it. */
   readonly welcomed: Lru<string, Welcomed>
   /** All workers as one, for the console of each. */
   readonly fleet: Pick<GatheredFleet, 'gather' | 'workers' | 'control'>
   noteAccounts(worker: Worker, accounts: PackedAccounts): void
 }
 
-/** @param worker the one that speaks, which is made with its answers */
+/** @param worker returns the worker that the messages come from; a function, because a worker is constructed with its answers */
 export function answersTo(worker: () => Worker, parts: AnswersParts): Answers<ToPrimary> {
   const { workers, clients, permits, spreading, failedLogins, welcomed, fleet, noteAccounts } = parts
   return {
@@ -126,14 +126,14 @@ export function answersTo(worker: () => Worker, parts: AnswersParts): Answers<To
   }
 }
 
-/** What was let in is noted in the worker's name, so that it is let go should the worker die. */
+/** Clients that were let in are also counted for the worker, so that they can be released if it dies. */
 function claim(clients: ClientCounts, worker: Worker, claims: readonly ClientClaim[]): ClientClaim | null {
   const full = clients.tryClaim(claims)
   if (full === null) worker.claims.count(claims)
   return full
 }
 
-/** Its key may be a made-up one: nobody is told whether the worker is there. */
+/** The key may be made up: the answer does not reveal whether there is such a worker. */
 async function cancel(workers: Workers, key: CancelKeyBytes): Promise<null> {
   return workers.numbered(key.worker)?.line.ask('cancel', key) ?? null
 }

@@ -1,4 +1,4 @@
-/** The permits of one pool in a worker: asked for from the primary, who grants and recalls them. */
+/** The permits of one pool in a worker: requested from the primary, which grants and recalls them. */
 
 import type { Clock } from '../base/clock.ts'
 import type { Permits } from '../pool/permits/holder.ts'
@@ -7,7 +7,7 @@ import type { Line } from './line.ts'
 import type { PoolFigures, ToPrimary, ToWorker } from './messages.ts'
 
 export interface AskedPermitsOptions {
-  /** Its number, for the primary. */
+  /** Its number on the line to the primary. */
   readonly pool: number
   readonly line: Pick<Line<ToPrimary, ToWorker>, 'tell' | 'ask'>
   readonly clock: Clock
@@ -17,23 +17,23 @@ export interface AskedPermitsOptions {
   onClosed(): void
 }
 
-/** How often a pool asks again for servers that nobody waits for. */
+/** How often a pool repeats its request for servers that no client waits for. */
 const MINIMUM_RETRY_MS = 1_000
 
 const TOO_MANY_CONNECTIONS = '53300'
 
 export class AskedPermits implements Permits {
   floor = 0
-  /** Its number, for the primary. */
+  /** Its number on the line to the primary. */
   readonly pool: number
   readonly #options: AskedPermitsOptions
   readonly #holder: ShareHolder
   readonly #clock: Clock
   #held = 0
-  /** How many more the primary knows to be wanted. */
+  /** How many more permits the primary knows to be wanted. */
   #asked = 0
   #askedForMinimumMs = -Infinity
-  /** Turns that are to end, as servers come free. */
+  /** Turns that have to end: each takes the next server that comes free. */
   #recalls: { readonly because: string; readonly sparedSinceMs: number }[] = []
   /** Servers that are being closed because of a recall. */
   #yielding = 0
@@ -67,16 +67,16 @@ export class AskedPermits implements Permits {
 
   giveBack(): void {
     this.#held--
-    // Whatever comes back will do for one that was recalled.
+    // Any permit that goes back counts as one that was recalled.
     if (this.#yielding > 0) this.#yielding--
     else this.#recalls.shift()
-    // What it does not hold it cannot give up.
+    // It cannot give up more than it holds.
     while (this.#recalls.length > Math.max(0, this.#held - this.#yielding)) this.#recalls.pop()
     const { line, pool } = this.#options
     line.tell('permitBack', { pool, figures: this.#figures() })
   }
 
-  /** Where Postgres has no room for one more, those that others have are to be shared. Whatever else is wrong is so for them, too. */
+  /** If Postgres has no room for another server, the servers of other workers are shared. Any other error concerns the other workers as well. */
   refused(sqlstate: string, decided: (isSharedOut: boolean) => void): void {
     if (sqlstate !== TOO_MANY_CONNECTIONS) {
       decided(false)
@@ -86,7 +86,7 @@ export class AskedPermits implements Permits {
     line.ask('permitsRefused', pool).then(decided, () => decided(false))
   }
 
-  /** The primary knows the settings too. */
+  /** The primary has the new settings too, and acts on them. */
   resized(): void {}
 
   close(): void {
@@ -95,7 +95,7 @@ export class AskedPermits implements Permits {
     onClosed()
   }
 
-  // What the primary says
+  // Messages from the primary
 
   onGranted(usesReserve: boolean): void {
     this.#held++
@@ -106,12 +106,12 @@ export class AskedPermits implements Permits {
   onRecalled(because: string, sparedMs: number | null, isTurn: boolean): void {
     const hasIdle = this.#holder.idleSinceMs !== Infinity
     if (!isTurn && !hasIdle) {
-      // The idle server was taken meanwhile, who knows for how long. Others may have one.
+      // The idle server has been leased meanwhile, for an unknown time. Another worker may have one.
       const { line, pool } = this.#options
       line.tell('permitMissed', pool)
       return
     }
-    // All that it has is on its way back: they have crossed.
+    // Everything that it holds is on its way back already: the messages have crossed.
     if (this.#recalls.length + this.#yielding >= this.#held) return
     const sparedSinceMs = sparedMs === null ? -Infinity : this.#clock.nowMs - sparedMs
     if (!hasIdle) this.#recalls.push({ because, sparedSinceMs })
@@ -121,7 +121,7 @@ export class AskedPermits implements Permits {
     }
   }
 
-  /** Its turn goes on: nobody waits elsewhere any more. */
+  /** Its turn goes on: no client waits elsewhere any more. */
   onKept(): void {
     this.#recalls = []
   }

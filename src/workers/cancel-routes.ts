@@ -1,4 +1,4 @@
-/** Where a cancel request goes that has come here: to a client of this process, to another worker, to a peer, or nowhere. */
+/** Decides where a cancel request goes: to a client of this process, to another worker, to a peer, or nowhere. */
 
 import type { CancelKeys } from '../client/cancel-keys.ts'
 import { isSecret, type KeyOwner, peerIn, timeToLiveIn, withTimeToLive, workerIn } from '../wire/cancel-key.ts'
@@ -6,20 +6,20 @@ import { isSecret, type KeyOwner, peerIn, timeToLiveIn, withTimeToLive, workerIn
 export type CancelRoute =
   | { readonly to: 'nobody' }
   | { readonly to: 'worker'; readonly worker: number }
-  /** With the secret as the peer is to get it. */
+  /** `secret` is the one that the peer receives, with one less hop to live. */
   | { readonly to: 'peer'; readonly peerId: number; readonly secret: Buffer }
 
 /**
- * Decides by what the key says of its owner.
+ * Decides by the owner that the key names.
  *
- * @param isPeer whether there is another pooler of this number
+ * @param isPeer whether there is another pooler with this id
  */
 export function routeOf(pid: number, secret: Buffer, own: KeyOwner, isPeer: (peerId: number) => boolean): CancelRoute {
   if (!isSecret(secret)) return NOBODY
   const peerId = peerIn(pid)
   const worker = workerIn(pid)
   const isElsewhere = own.worker > 0 && worker > 0 && worker !== own.worker
-  // With another peer_id since the last reload, older keys of other workers still name the old one.
+  // If a reload has changed our peer_id, older keys of other workers still name the former one. They go to the worker, unless a peer has that id now.
   const isOfOthers = own.peerId > 0 && peerId !== own.peerId && (isPeer(peerId) || !isElsewhere)
   if (isOfOthers) {
     const timeToLive = timeToLiveIn(secret)
@@ -30,14 +30,14 @@ export function routeOf(pid: number, secret: Buffer, own: KeyOwner, isPeer: (pee
 
 const NOBODY: CancelRoute = { to: 'nobody' }
 
-/** Takes a cancel request to a worker, or to a peer. `over` is called once it can hit nothing any more, however it went. */
+/** Passes a cancel request on to a worker or a peer. Calls `over` once it can no longer hit any query, whatever became of it. */
 export type ForwardCancel = (to: number, pid: number, secret: Buffer, over: () => void) => void
 
 export interface CancelRoutesOptions {
   readonly keys: Pick<CancelKeys<Cancelable>, 'find'>
   readonly forwardToWorker: ForwardCancel
   readonly forwardToPeer: ForwardCancel
-  /** Whom keys of this process name. */
+  /** The owner that keys of this process name. */
   owner(): KeyOwner
   isPeer(peerId: number): boolean
 }
@@ -53,10 +53,10 @@ export class CancelRoutes {
     this.#options = options
   }
 
-  /** A client has sent it, or a peer. */
+  /** Handles a cancel request from a client or a peer. */
   cancel(pid: number, secret: Buffer, over: () => void): void {
     const { keys, owner, isPeer, forwardToWorker, forwardToPeer } = this.#options
-    // Before anything is forwarded: what a key here says of its owner may be out of date.
+    // Looked up before anything is forwarded, since the owner that a key of this process names may be outdated.
     const holder = keys.find(pid, secret)
     if (holder !== null) {
       holder.cancel(over)
@@ -68,7 +68,7 @@ export class CancelRoutes {
     else over()
   }
 
-  /** Another worker has passed it on: it is for a client of this process, or for nobody. */
+  /** Handles a cancel request that another worker has passed on: it is for a client of this process, or for nobody. */
   cancelHere(pid: number, secret: Buffer, over: () => void): void {
     const holder = this.#options.keys.find(pid, secret)
     if (holder === null) over()
@@ -76,5 +76,5 @@ export class CancelRoutes {
   }
 }
 
-/** Where there is nobody to take it to. */
+/** For a process that has nobody to forward to. */
 export const forwardToNobody: ForwardCancel = (_to, _pid, _secret, over) => over()

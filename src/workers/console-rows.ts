@@ -1,4 +1,4 @@
-/** The console as a database, a user and a pool among the others, as PgBouncer shows its own. */
+/** Shows the console as a database, a user and a pool among the others, as PgBouncer does. */
 
 import { noServers } from './described-servers.ts'
 import { CONSOLE_NAME, type DatabaseSnapshot, type PoolSnapshot, type UserSnapshot } from './fleet.ts'

@@ -1,50 +1,54 @@
-/** What the console and signals may have done, whether one process does it or many: by plain data, so that it can be passed on to each. */
+/**
+ * What the console and signals can have done, by one process or by several. A call can be written as plain data, so that it can be passed on to
+ * each process.
+ */
 
 /** `wait_for_clients` ends when the last client has left, `wait_for_servers` when the last lease is over. */
 export type ShutdownMode = 'wait_for_clients' | 'wait_for_servers' | 'at_once'
 
 /**
- * Each is done when its promise resolves, which for some is only once others have come to an end. Who asked is told by a `PoolerError`
- * why it cannot be done. Where no database is named, all are meant.
+ * A call is done when its promise resolves. Some calls wait for clients or servers to finish first. If a call cannot be carried out, it rejects
+ * with a `PoolerError` that says why. If no database is named, all are meant.
  */
 export interface Control {
-  /** Reads the settings and the users again. If anything is wrong with them, the log tells what, and nothing changes. */
+  /** Reads the settings and the users again. If there is any error in them, it is logged and nothing changes. */
   reload(): Promise<void>
-  /** One setting has another value until the next reload. */
+  /** Gives one setting another value until the next reload. */
   set(key: string, value: string): Promise<void>
   /**
-   * No server is given to a client any more. Done once those are closed that clients had: in session mode when they leave, else after
-   * their transaction. They and new ones wait.
+   * Gives clients no more servers. Done once the servers that clients held are closed: in session mode when the clients leave, otherwise after
+   * their transactions. They and new clients wait.
    */
   pause(database: string | null): Promise<void>
   /**
-   * Nobody is read any more. Done once all that was said before is delivered, or those who do not take it are dropped.
+   * Stops reading from clients and servers. Done once everything received before has been delivered, and those that do not take it have been
+   * dropped.
    *
-   * @param owner the id of the console that wants it
+   * @param owner the id of the console session that asks for it
    */
   suspend(owner: number): Promise<void>
-  /** That console has gone away: what it has suspended goes on. */
+  /** The console session `owner` has ended: ends the suspension that it began. */
   endSuspension(owner: number): Promise<void>
-  /** Ends a pause, or a suspension. A pause of a single database is another one than that of all. */
+  /** Ends a pause or a suspension. A pause of a single database and a pause of all are independent. */
   resume(database: string | null): Promise<void>
   /** Pauses, and drops all clients. Done once all servers are closed. */
   kill(database: string | null): Promise<void>
-  /** Takes no new clients. */
+  /** Lets no new clients in to the database. */
   disable(database: string): Promise<void>
   enable(database: string): Promise<void>
-  /** Each server is closed as it comes free. */
+  /** Closes each server as it comes free. */
   reconnect(database: string | null): Promise<void>
-  /** Done once those servers are closed that were to be, when it began. */
+  /** Done once all servers are closed that had to be closed when it began. */
   waitClose(database: string | null): Promise<void>
-  /** Drops a client. False if there is none with this id. */
+  /** Drops a client. Resolves with false if there is none with this id. */
   killClient(id: number): Promise<boolean>
-  /** Each worker is replaced; done when the last has gone. */
+  /** Replaces each worker. Done once the replacement has begun. */
   restartWorkers(): Promise<void>
   /** Done once it has begun. */
   shutdown(mode: ShutdownMode): Promise<void>
 }
 
-/** One of them on its way to another process. */
+/** A call on its way to another process. */
 export type ControlCall = {
   readonly [Name in keyof Control]: { readonly name: Name; readonly args: Parameters<Control[Name]> }
 }[keyof Control]
@@ -66,7 +70,7 @@ const NAMES = [
   'shutdown',
 ] as const satisfies readonly (keyof Control)[]
 
-/** A control that has everything done by somebody else, who answers with what the call resolves with. */
+/** Returns a control that passes each call on, and resolves with the answer. */
 export function passedOn(pass: (call: ControlCall) => Promise<unknown>): Control {
   const calls = NAMES.map((name) => [name, (...args: unknown[]) => pass({ name, args } as unknown as ControlCall)])
   return Object.fromEntries(calls) as unknown as Control

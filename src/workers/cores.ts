@@ -5,14 +5,14 @@ import { availableParallelism } from 'node:os'
 
 type ReadText = (path: string) => string | null
 
-/** At least 1. */
+/** Returns at least 1. */
 export function usableCores(parallelism = availableParallelism(), read: ReadText = readText): number {
   const quota = Math.min(quotaOfVersion2(read), quotaOfVersion1(read))
   // A container with one and a half cores can make use of two processes, though not fully.
   return Math.max(1, Math.min(parallelism, Math.ceil(quota)))
 }
 
-/** `cpu.max` of our group and of all above it; in a container ours is at the root. https://docs.kernel.org/admin-guide/cgroup-v2.html */
+/** `cpu.max` of our group and of all groups above it. In a container, ours is at the root. https://docs.kernel.org/admin-guide/cgroup-v2.html */
 function quotaOfVersion2(read: ReadText): number {
   const group = /^0::(\/.*)$/m.exec(read('/proc/self/cgroup') ?? '')?.[1] ?? '/'
   let least = Infinity
@@ -29,7 +29,7 @@ function quotaOfVersion1(read: ReadText): number {
   return coresOf(Number(read(`${folder}/cpu.cfs_quota_us`) ?? ''), Number(read(`${folder}/cpu.cfs_period_us`) ?? ''))
 }
 
-/** Infinity where nothing is limited, or nothing is known. */
+/** Infinity if there is no limit, or if it is not known. */
 function coresOf(quotaUs: number, periodUs: number): number {
   return quotaUs > 0 && periodUs > 0 ? quotaUs / periodUs : Infinity
 }
@@ -38,7 +38,7 @@ function readText(path: string): string | null {
   try {
     return readFileSync(path, 'utf8')
   } catch {
-    // It is not there: nothing is limited by it.
+    // There is no such file, so it limits nothing.
     return null
   }
 }

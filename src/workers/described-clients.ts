@@ -1,4 +1,4 @@
-/** What is told of a session: as a client, as one that is logging in, and of the transaction that it runs. Pure. */
+/** Describes a session: as a client, as one that is logging in, and the transaction that it runs. Pure. */
 
 import type { Session } from '../client/session.ts'
 import type { Server } from '../server/server.ts'
@@ -10,13 +10,13 @@ import {
   type TransactionSnapshot,
 } from './fleet.ts'
 
-/** null for one that logs in or is told its last word: PgBouncer does not show these either. */
+/** Returns null for a session that is logging in or ending: PgBouncer does not show these either. */
 export function clientState({ state, relay }: Session): ClientState | null {
   switch (state) {
     case 'welcoming':
       return 'waiting'
     case 'waiting':
-      // Its server takes over its settings: it has left the queue.
+      // A server is taking over its settings, so it has left the queue.
       return relay?.promised ? 'active' : 'waiting'
     case 'active':
     case 'idle':
@@ -30,7 +30,7 @@ export function isOnConsole(session: Session): boolean {
   return session.handler !== null && session.relay === null
 }
 
-/** The one that it holds, or that is made ready for it. */
+/** The server that it holds, or that is being prepared for it. */
 export function serverOf({ relay }: Session): Server | null {
   return relay === null ? null : (relay.server ?? relay.promised)
 }
@@ -40,25 +40,25 @@ export function waitUs({ waiter }: Session, state: ClientState, nowMs: number): 
   return waiter === null || state !== 'waiting' ? 0 : Math.round((nowMs - waiter.waitingSinceMs) * 1000)
 }
 
-/** For how long its transaction has run; null where none does. */
+/** How long its transaction has run; null if none is running. */
 export function transactionUs({ relay }: Session, nowMs: number): number | null {
   const beganMs = relay?.transactionMs ?? null
   return beganMs === null ? null : Math.round((nowMs - beganMs) * 1000)
 }
 
-/** null where PgBouncer does not show it among its clients. */
+/** Returns null if PgBouncer does not show it among its clients. */
 export function describeClient(session: Session, nowMs: number): ClientSnapshot | null {
   const state = clientState(session)
   return state === null ? null : describe(session, state, nowMs)
 }
 
-/** null if it is not logging in. */
+/** Returns null if it is not logging in. */
 export function describeNewcomer(session: Session, nowMs: number): NewcomerSnapshot | null {
   if (session.state !== 'greeting' && session.state !== 'authenticating') return null
   return { ...describe(session, 'idle', nowMs), database: '', state: 'login' }
 }
 
-/** null where none runs, or its client is not shown. */
+/** Returns null if no transaction is running, or if its client is not shown. */
 export function describeTransaction(session: Session, nowMs: number): TransactionSnapshot | null {
   const ageUs = transactionUs(session, nowMs)
   if (ageUs === null || clientState(session) === null) return null

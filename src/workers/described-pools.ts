@@ -1,4 +1,4 @@
-/** What is told of each pool: its clients, its servers and the cancel requests on their way to them. Pure. */
+/** Describes each pool: its clients, its servers, and the cancel requests on their way to them. Pure. */
 
 import type { Session } from '../client/session.ts'
 import type { Pool } from '../pool/pool.ts'
@@ -9,7 +9,7 @@ import { countServers } from './described-servers.ts'
 import type { ClientState, PoolSnapshot } from './fleet.ts'
 import { mergePools } from './gather.ts'
 
-/** @param cancels those that are not over yet */
+/** @param cancels requests that are not over yet */
 export function describePools(
   pools: Iterable<Pool>,
   sessions: Iterable<Session>,
@@ -18,7 +18,7 @@ export function describePools(
 ): PoolSnapshot[] {
   const counts = new Map<Pool | null, Count>([[null, new Count()]])
   for (const pool of pools) counts.set(pool, new Count())
-  // Whoever has to do with no pool is on the console, which is one too.
+  // Sessions without a pool are on the console, which is shown as a pool too.
   for (const session of sessions) counts.get(session.waiter?.pool ?? null)?.add(session, nowMs)
   for (const { server, isSent } of cancels) {
     const count = counts.get(server.context.owner as Pool)
@@ -27,11 +27,11 @@ export function describePools(
   const rows = [...counts].map(([pool, count]) =>
     pool === null ? { ...CONSOLE_POOL, ...count } : describe(pool, count),
   )
-  // There may be more than one for a database and user: servers that were opened with other settings are kept apart.
+  // A database and user have a pool for each set of birth settings. These are shown as one.
   return mergePools([rows])
 }
 
-/** What is counted of a pool by looking at everybody. */
+/** What is counted for a pool by looking at all sessions and cancel requests. */
 class Count {
   readonly clients: Record<ClientState, number> = { active: 0, idle: 0, waiting: 0 }
   readonly cancels = { sent: 0, waiting: 0 }

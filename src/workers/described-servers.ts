@@ -1,4 +1,4 @@
-/** What is told of the servers of a pool: each by itself, and how many there are of each group of PgBouncer's. Pure. */
+/** Describes the servers of a pool: each one, and how many are in each of PgBouncer's groups. Pure. */
 
 import type { Session } from '../client/session.ts'
 import type { Pool } from '../pool/pool.ts'
@@ -8,7 +8,7 @@ import { SERVER_GROUPS, type ServerGroup, type ServerSnapshot } from './fleet.ts
 
 type OpenState = Exclude<ServerState, 'closing' | 'closed'>
 
-/** A server that is not used any more is not shown, though Postgres may still count it. */
+/** A server that is closing is not shown, though Postgres may still count it. */
 const OPEN_STATES = SERVER_STATES.filter((state): state is OpenState => state !== 'closing' && state !== 'closed')
 
 const GROUPS: Readonly<Record<Exclude<OpenState, 'idle'>, ServerGroup>> = {

@@ -1,6 +1,6 @@
 /**
- * How long the answers to failed logins are held back: the longer, the more of them came from the same place. Whoever guesses passwords
- * gets few tries; whoever has the right one waits for nobody.
+ * Decides how long the answers to failed logins are held back: the more logins from one place have failed, the longer. Clients that guess
+ * passwords get few tries; clients with the right password never wait.
  */
 
 import type { Clock } from '../base/clock.ts'
@@ -11,26 +11,26 @@ import { isPath } from '../net/unix-sockets.ts'
 
 export interface FailedLoginsOptions {
   readonly clock: Clock
-  /** `auth_failure_delay`: of the first answer that is held back; 0 is never. */
+  /** `auth_failure_delay`: the delay of the first answer that is held back; 0 holds back none. */
   delayMs(): number
-  /** From now on answers to that place are held back. */
+  /** Answers to this place are held back from now on. */
   onSlowed(place: string): void
 }
 
-/** People mistype, and drivers try a second time without TLS. */
+/** So many failures are not delayed: people mistype, and drivers try a second time without TLS. */
 const FREE = 3
 
-/** Each failure doubles the delay, so often. */
+/** How many times the delay doubles, once with each further failure. */
 const MAX_DOUBLINGS = 6
 
-/** After so long one failure is forgotten. */
+/** After this time, one failure is forgotten. */
 const FORGET_MS = 10_000
 
-/** Places that are remembered; those that failed longest ago are forgotten first. */
+/** How many places are remembered. Those whose last failure is oldest are forgotten first. */
 const MAX_PLACES = 10_000
 
 interface Mark {
-  /** Failures that are not forgotten. */
+  /** How many failures are not forgotten yet. */
   readonly level: number
   readonly atMs: number
 }
@@ -43,7 +43,7 @@ export class FailedLogins {
     this.#options = options
   }
 
-  /** One more; returns how long its answer is to be held back. */
+  /** Counts a failed login. Returns for how many milliseconds its answer is held back. */
   failed(place: string): number {
     const { clock, delayMs, onSlowed } = this.#options
     const first = delayMs()
@@ -63,7 +63,7 @@ export class FailedLogins {
   }
 }
 
-/** Whom failures are counted for: an address, a network of IPv6 as a household has it, or a user of this machine. */
+/** Returns what failures are counted for: an IPv4 address, a /64 network of IPv6 (which is what a household has), or a user of this machine. */
 export function placeOf({ host, process }: Address): string {
   if (isPath(host)) return process === undefined ? 'unix sockets' : `user ${process.uid} of this machine`
   const ip = parseIp(host)

@@ -1,4 +1,4 @@
-/** Puts together what the workers of a fleet say of themselves, as if one process had said it. Pure. */
+/** Puts together what the workers of a fleet report about themselves, as if one process had reported it. Pure. */
 
 import { addLengths } from '../base/histogram.ts'
 import type { NameSnapshot } from '../net/names/names.ts'
@@ -56,7 +56,7 @@ export function mergeLatencies(parts: readonly (readonly LatencySnapshot[])[]): 
   )
 }
 
-/** Settings are the same everywhere; what is counted under them is added up. */
+/** Settings are the same in all workers; counts are added up. */
 export function mergeDatabases(parts: readonly (readonly DatabaseSnapshot[])[]): DatabaseSnapshot[] {
   return merge(parts, ({ name }) => name, addConnections)
 }
@@ -65,7 +65,7 @@ export function mergeUsers(parts: readonly (readonly UserSnapshot[])[]): UserSna
   return merge(parts, ({ name }) => name, addConnections)
 }
 
-/** Each worker asks the peers by itself. */
+/** Each worker passes requests on to the peers by itself. */
 export function mergePeers(parts: readonly (readonly PeerSnapshot[])[]): PeerSnapshot[] {
   return merge(
     parts,
@@ -74,7 +74,7 @@ export function mergePeers(parts: readonly (readonly PeerSnapshot[])[]): PeerSna
   )
 }
 
-/** Each worker asks for them by itself, at other times. */
+/** Each worker looks up names by itself, at its own times. */
 export function mergeNames(parts: readonly (readonly NameSnapshot[])[]): NameSnapshot[] {
   return merge(
     parts,
@@ -120,7 +120,7 @@ export function mergeStats(parts: readonly (readonly DatabaseStats[])[]): Databa
       database: one.database,
       totals: sumOf([one.totals, other.totals]),
       recent: {
-        // Periods end everywhere at the same time, but for a worker that has begun since.
+        // Periods end in all workers at the same time. Only a worker that has started since has a shorter one.
         ms: Math.max(one.recent.ms, other.recent.ms),
         totals: sumOf([one.recent.totals, other.recent.totals]),
       },
@@ -128,7 +128,7 @@ export function mergeStats(parts: readonly (readonly DatabaseStats[])[]): Databa
   )
 }
 
-/** What every worker knows by name counts once; what each has of its own is added up. */
+/** What all workers know by name counts once (`known`). What each worker has of its own is added up. */
 export function mergeLists(
   parts: readonly Lists[],
   known: Pick<Lists, 'databases' | 'users' | 'peers' | 'pools' | 'names' | 'zones'>,
@@ -156,13 +156,13 @@ function addAll<Key extends string>(
   one: Readonly<Record<Key, number>>,
   other: Readonly<Record<Key, number>>,
 ): Record<Key, number> {
-  // For hundreds of pools of several processes, every few seconds.
+  // Cheap, since it runs for hundreds of pools of several processes every few seconds.
   const sum = { ...one } as Record<Key, number>
   for (const key of keys) sum[key] += other[key]
   return sum
 }
 
-/** One row for each key, in the order in which they come up. */
+/** Returns one row for each key, in the order in which the keys first appear. */
 function merge<Row>(
   parts: readonly (readonly Row[])[],
   keyOf: (row: Row) => string,

@@ -1,4 +1,4 @@
-/** All workers as one: asks each what it knows of itself, and puts the answers together. */
+/** All workers as one: asks each what it knows about itself, and puts the answers together. */
 
 import { sumOf, type Totals } from '../pool/averages.ts'
 import type { TallyNames } from '../pool/tallies.ts'
@@ -33,29 +33,29 @@ import type { Worker } from './worker.ts'
 
 export abstract class GatheredFleet implements Fleet {
   abstract readonly control: Control
-  /** What workers have done that are gone: so no counter ever goes backwards. */
+  /** What workers that are gone have counted, so that no counter ever goes backwards. */
   readonly #departed = new Map<string, Departed>()
-  /** Statistics of other databases are forgotten. */
+  /** Whether a database still exists. Statistics of others are forgotten. */
   #isThere = (_database: string) => true
   readonly #accounts: AllAccounts
 
-  /** @param names whose tallies are told apart */
+  /** @param names decides which names are counted separately */
   constructor(names: TallyNames) {
     this.#accounts = new AllAccounts(names)
   }
 
-  /** Those that are not gone. */
+  /** All workers that are not gone. */
   protected abstract everyone(): Iterable<Worker>
 
-  /** It takes no new clients any more. */
+  /** Whether the fleet takes no new clients any more. */
   protected abstract get isEnding(): boolean
 
   abstract workers(): Promise<readonly WorkerSnapshot[]>
 
-  /** Asks every worker that has clients. One that goes away meanwhile has nothing to say any more, and one that seems to hang is left out. */
+  /** Asks every worker that serves clients. There is no answer from a worker that goes away meanwhile, and one that seems to hang is left out. */
   protected abstract askAll<Answer>(ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]>
 
-  /** What it has told last of its counters stays in those of the fleet. */
+  /** The worker is gone: its counters, as last reported, stay part of the fleet's. */
   protected noteDeparted(worker: Worker, nowMs: number): void {
     for (const [database, totals] of worker.totals) {
       if (!this.#keepsStats(database)) continue
@@ -67,13 +67,13 @@ export abstract class GatheredFleet implements Fleet {
     worker.accounts = NO_ACCOUNTS
   }
 
-  /** Databases that are not there any more are forgotten with their statistics, as by each worker. */
+  /** Forgets the statistics of databases that no longer exist, as each worker does. */
   keepStats(isThere: (database: string) => boolean): void {
     this.#isThere = isThere
     for (const database of this.#departed.keys()) if (!this.#keepsStats(database)) this.#departed.delete(database)
   }
 
-  /** Databases that no worker knows any more are forgotten as by each worker: strangers choose their names. */
+  /** Forgets databases that no worker knows any more, as each worker does: strangers choose their names. */
   protected forgetUnused(nowMs: number, idleMs: (database: string) => number): void {
     for (const [database, departed] of this.#departed) {
       const isKnown = [...this.everyone()].some(({ totals }) => totals.has(database))
@@ -144,11 +144,12 @@ export abstract class GatheredFleet implements Fleet {
   async stats() {
     const parts = await this.askAll(async (worker) => {
       const stats = (await worker.line.ask('gather', 'stats')) as readonly DatabaseStats[]
-      // What was shown once must not be less the next time, even if the worker is gone by then.
+      // Recorded, so that the next totals are not lower than these even if the worker is gone by then.
       if (worker.state !== 'gone') worker.totals = new Map(stats.map(({ database, totals }) => [database, totals]))
       return stats.map((each) => ({ ...each, totals: NOTHING }))
     })
-    // From what is noted, and not from the answers, as in `accounts`; also of whoever ends, and is not asked any more.
+    // The totals come from what is recorded, not from the answers, for the reason given in `accounts`. That includes workers that are ending and no
+    // longer asked.
     const departed = new Map([...this.#departed].map(([database, { totals }]) => [database, totals]))
     const noted = [departed, ...[...this.everyone()].map(({ totals }) => totals)].map((counted) =>
       [...counted].map(([database, totals]) => ({ database, totals, recent: NOTHING_RECENT })),
@@ -164,17 +165,18 @@ export abstract class GatheredFleet implements Fleet {
     await this.askAll(async (worker) => {
       this.noteAccounts(worker, (await worker.line.ask('gather', 'accounts')) as PackedAccounts)
     })
-    // From what is noted, and not from the answers: one that has gone since is in what is past, and must not count twice.
+    // Taken from what is recorded, not from the answers: a worker that has gone since it answered is among the departed by now, and must not count
+    // twice.
     return this.#accounts.with([...this.everyone()].map(({ accounts }) => accounts))
   }
 
-  /** A worker has crashed, or hung. */
+  /** A worker has crashed or hung. */
   protected noteLost(): void {
     this.#accounts.note('workersLost')
   }
 
   protected noteAccounts(worker: Worker, packed: PackedAccounts): void {
-    // When it is gone, what it had told before is in what is past.
+    // Once a worker is gone, what it reported before has been added to the departed.
     if (worker.state !== 'gone') worker.accounts = unpackAccounts(packed)
   }
 
@@ -204,7 +206,7 @@ export abstract class GatheredFleet implements Fleet {
 
   async state(): Promise<FleetState> {
     const states = new Set(await this.#ask('state'))
-    // One that was started a moment ago may not have heard of a PAUSE yet.
+    // Active if any worker is: one that has just started may not have carried out a PAUSE yet.
     if (states.size === 0 || states.has('active')) return 'active'
     return states.has('paused') ? 'paused' : 'suspended'
   }
@@ -215,8 +217,9 @@ export abstract class GatheredFleet implements Fleet {
   }
 
   /**
-   * Whoever asks has little patience: one that hangs is not waited for where the others take clients, and not for long where they do not,
-   * since it may be only late, and be the one that does.
+   * Probes ask for this with short timeouts, so a worker that hangs must not hold up the answer. When the others are `late`, the answer is given
+   * as soon as those that have answered make it `ready`. If they do not, a worker that is only late may be the one that does, so it is waited
+   * for until it is `overdue`.
    */
   async #circumstancesInTime(): Promise<readonly Circumstances[]> {
     const known: Circumstances[] = []
@@ -248,14 +251,14 @@ export abstract class GatheredFleet implements Fleet {
   }
 }
 
-/** Of a database, by workers that are gone. */
+/** What workers that are gone have counted for one database. */
 interface Departed {
   readonly totals: Totals
-  /** When any worker knew it last. */
+  /** When a worker last knew the database. */
   knownMs: number
 }
 
-/** Probes wait for a second, if nobody says otherwise. */
+/** Probes wait for one second unless configured otherwise. */
 const WAITS_MS = { late: 300, overdue: 800 } as const
 
 const NOTHING = sumOf([])

@@ -1,22 +1,22 @@
-/** Whether there is a point in sending clients here: what a load balancer asks. Pure. */
+/** Decides whether clients should be sent here, which is what a load balancer asks. Pure. */
 
-/** `ready`, or the first thing that is in the way. */
+/** `ready`, or the first reason why not. */
 export type Health = 'ready' | 'starting' | 'draining' | 'paused' | 'unreachable'
 
-/** What decides about it in one process. */
+/** What decides about the health of one process. */
 export interface Circumstances {
   readonly isStarting: boolean
-  /** It takes no new clients any more. */
+  /** Whether it takes no new clients any more. */
   readonly isEnding: boolean
-  /** All databases are. */
+  /** Whether all databases are paused. */
   readonly isPaused: boolean
-  /** Pools that have a server. */
+  /** How many pools have a server. */
   readonly supplied: number
-  /** Pools that have none, because where their servers are nobody answered when it was last tried. */
+  /** How many pools have no server because nobody answered there when it was last tried. */
   readonly cutOff: number
 }
 
-/** As long as nothing has been tried, nothing is known to be wrong. */
+/** As long as no server has been tried, nothing is known to be wrong. */
 export function healthOf({ isStarting, isEnding, isPaused, supplied, cutOff }: Circumstances): Health {
   if (isEnding) return 'draining'
   if (isStarting) return 'starting'
@@ -24,7 +24,7 @@ export function healthOf({ isStarting, isEnding, isPaused, supplied, cutOff }: C
   return supplied === 0 && cutOff > 0 ? 'unreachable' : 'ready'
 }
 
-/** Of all that serve clients together; of those that start or end only where there is no other. */
+/** Sums up the processes that serve clients. Those that are starting or ending count only if there are no others. */
 export function mergeCircumstances(parts: readonly Circumstances[]): Circumstances {
   const serving = parts.filter(({ isStarting, isEnding }) => !isStarting && !isEnding)
   const counted = serving.length > 0 ? serving : parts
@@ -32,7 +32,7 @@ export function mergeCircumstances(parts: readonly Circumstances[]): Circumstanc
   return {
     isStarting: serving.length === 0 && !parts.some(({ isEnding }) => isEnding),
     isEnding: serving.length === 0 && parts.some(({ isEnding }) => isEnding),
-    // One that was started a moment ago may not have heard of it yet.
+    // A worker that has just started may not have carried out the PAUSE yet.
     isPaused: counted.length > 0 && counted.every(({ isPaused }) => isPaused),
     supplied: sum(({ supplied }) => supplied),
     cutOff: sum(({ cutOff }) => cutOff),

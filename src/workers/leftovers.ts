@@ -1,7 +1,7 @@
 /**
- * What a worker that has died leaves behind: backends of Postgres that do not know yet that nobody listens any more. Each is told goodbye
- * on its connection, of which this process has a second handle, and counts until it has closed that. One that runs a query reads no
- * goodbye before the end of it, so it is cancelled.
+ * Ends the Postgres backends that a dead worker leaves behind. They do not know yet that nobody listens any more. The primary has a second
+ * handle of each connection: it says goodbye there and waits until the backend has closed the connection too. Until then the server counts. A
+ * backend that runs a query does not read the goodbye before the end of the query, so the query is canceled.
  */
 
 import type { Channel, KeepAlive, Transport } from '../net/channel.ts'
@@ -15,48 +15,48 @@ export type Kept = Pick<KeptConnection, 'letGo' | 'finish'>
 
 /** A server whose worker has died. */
 export interface Leftover {
-  /** The number of the permits that it was opened under. */
+  /** The number of the pool whose permit it was opened under. */
   readonly pool: number
   readonly connection: Kept | null
-  /** Before it is logged in there is none, and nothing to cancel. */
+  /** Null before the server is logged in: then there is nothing to cancel. */
   readonly key: BackendKey | null
 }
 
 export interface LeftoversOptions {
   readonly transport: Transport
   readonly keepAlive: KeepAlive
-  /** Null where nothing can be encrypted. */
+  /** Returns null if nothing can be encrypted. */
   encryption(how: BackendTls): ServerEncryption | null
-  /** Calls back once. */
+  /** Calls `work` once, after `ms`. */
   later(ms: number, work: () => void): void
 }
 
 /**
- * A request is sent again and again: the first may come before the backend has read the query that the worker sent last, and behind that
- * may be others. Twice as much time goes by before the next each time, up to the second of these.
+ * A cancel request is sent again and again: the first may arrive before the backend has read the query that the worker sent last, and more
+ * queries may follow that one. The pause before the next request doubles each time, up to MAX_PAUSE_MS.
  */
 const FIRST_PAUSE_MS = 50
 const MAX_PAUSE_MS = 1_000
 
-/** A backend that has not gone by then cannot be reached, or cannot be stopped. */
+/** A backend that has not ended by then cannot be reached, or cannot be stopped. */
 const PATIENCE_MS = 30_000
 
-/** Where there is no connection to tell, it should have gone by then. */
+/** The same without a handle of the connection, which would show the end: by then the backend should have ended. */
 const BLIND_PATIENCE_MS = 750
 
-/** How long a cancel request may take. */
+/** How long one cancel request may take. */
 const CANCEL_MS = 5_000
 
 export class Leftovers {
   readonly #options: LeftoversOptions
-  /** Gives one up, each. */
+  /** Each of these gives up one backend. */
   readonly #running = new Set<() => void>()
 
   constructor(options: LeftoversOptions) {
     this.#options = options
   }
 
-  /** Sees to it that a backend ends. `over` is called once it has. */
+  /** Makes a backend end. Calls `over` once it has, or once it is given up. */
   clear({ connection, key }: Leftover, over: () => void): void {
     const end = () => {
       if (this.#running.delete(giveUp)) over()
@@ -80,7 +80,7 @@ export class Leftovers {
     look(0, FIRST_PAUSE_MS)
   }
 
-  /** Nothing is waited for any more. */
+  /** Gives up all backends. */
   stop(): void {
     for (const giveUp of this.#running) giveUp()
   }
@@ -108,7 +108,7 @@ export class Leftovers {
             })
           }
         },
-        // Where nobody answers, there is nothing to end either.
+        // If nobody answers there, there is nothing to end either.
         onFailed: () => {},
       },
     )
@@ -119,7 +119,7 @@ export class Leftovers {
     })
   }
 
-  /** What is asked for in the clear is seen by others, with the key that it takes. `done` is told null where it cannot be encrypted. */
+  /** A cancel request in the clear would reveal the cancel key. `done` receives null if the connection cannot be encrypted. */
   #encrypt(channel: Channel, tls: BackendTls, done: (encrypted: Channel | null) => void): void {
     const encryption = this.#options.encryption(tls)
     if (encryption === null) {

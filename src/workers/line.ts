@@ -1,25 +1,25 @@
-/** A line between two processes: each side tells the other, or asks it and gets an answer, by names that a contract lists. */
+/** A line between two processes. Each side sends the other messages, or asks questions and gets answers, under names that a contract lists. */
 
 import { PoolerError, type ProblemDetails, type ProblemKind } from '../problems.ts'
 
-/** What one side may say: name → what is sent, and what comes back where it is asked. Both must survive structured cloning. */
+/** What one side may send: for each name the body, and the answer if it is a question. Both must survive structured cloning. */
 export type Contract = { readonly [Name in string]: { readonly sent: unknown; readonly answer: unknown } }
 
-/** What one side does about each thing that the other says. An error is told to whoever asked. */
+/** What one side does about each message from the other. An error goes back to the side that asked. */
 export type Answers<In extends Contract> = {
   readonly [Name in keyof In]: (sent: In[Name]['sent']) => In[Name]['answer'] | Promise<In[Name]['answer']>
 }
 
 /** What carries the messages: process.send, or a pair in memory. */
 export interface Carrier {
-  /** False if the other side is gone. */
+  /** Returns false if the other side is gone. */
   send(message: unknown): boolean
 }
 
 interface Message {
-  /** Of what is said; an answer has none. */
+  /** The name in the contract; an answer has none. */
   readonly name?: string
-  /** The number of a question, here or in an answer to it. */
+  /** The number of this question, or of the question that this answers. */
   readonly question?: number
   readonly body: unknown
   readonly problem?: TransferredProblem
@@ -58,7 +58,7 @@ export class Line<Out extends Contract, In extends Contract> {
     this.#send({ name, body })
   }
 
-  /** Rejects with a `LineDown` if the other side goes away first, and with its error if it has one. */
+  /** Asks the other side. Rejects with `LineDown` if it goes away before it answers, and with its error if it answers with one. */
   ask<Name extends keyof Out & string>(name: Name, body: Out[Name]['sent']): Promise<Out[Name]['answer']> {
     if (!this.#isUp) return Promise.reject(new LineDown())
     const question = ++this.#lastQuestion
@@ -68,14 +68,14 @@ export class Line<Out extends Contract, In extends Contract> {
     })
   }
 
-  /** A message of the other side has come. What is no message of a line's is not for us. */
+  /** Takes a message from the other side. Anything that is not a line's message is ignored. */
   receive(message: unknown): void {
     if (!isMessage(message)) return
     if (message.name === undefined) this.#answered(message)
     else this.#answer(message.name, message)
   }
 
-  /** The other side is gone: nothing is sent any more, and whoever waits is told. */
+  /** The other side is gone: sends nothing more, and rejects all open questions. */
   hangUp(): void {
     if (!this.#isUp) return
     this.#isUp = false

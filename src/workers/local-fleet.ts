@@ -1,4 +1,4 @@
-/** A fleet of one process: answers from its own sessions, pools and databases, and costs nothing while nobody asks. */
+/** A fleet of one process: answers from its own sessions, pools and databases, and costs nothing until it is asked. */
 
 import type { Clock } from '../base/clock.ts'
 import { lengthsOf } from '../base/histogram.ts'
@@ -55,14 +55,14 @@ export interface LocalFleetParts {
   readonly sessions: Sessions
   readonly pools: Pools
   readonly cancels: CancelSender
-  /** Where clients are accepted. */
+  /** The port on which clients are accepted. */
   readonly port: number
   readonly pulse: Pulse
-  /** What is counted of no pool. */
+  /** Figures that belong to no pool. */
   readonly figures: { tally(): ProcessTally; vitals(): Vitals }
   readonly control: Control
   state(): FleetState
-  /** One by one. */
+  /** Whether every database is paused, each by a PAUSE of its own. */
   areAllPaused(): boolean
   /** Why clients are not accepted; null while they are. */
   closedBecause(): 'starting' | 'ending' | null
@@ -77,7 +77,7 @@ export class LocalFleet implements Fleet {
   readonly #parts: LocalFleetParts
   readonly #periods: Periods
   readonly #startedWallMs: number
-  /** What the console has done. */
+  /** What the console has counted. */
   readonly console = new Counters()
 
   constructor(parts: LocalFleetParts) {
@@ -220,7 +220,7 @@ export class LocalFleet implements Fleet {
     return [{ number: 0, pid, state, startedAt: this.#startedWallMs, ...this.beat(), restarts: 0 }]
   }
 
-  /** How this process fares. */
+  /** What this process reports about itself every second. */
   beat(): Beat {
     const { sessions, pools, pulse } = this.#parts
     let servers = 0
@@ -228,7 +228,7 @@ export class LocalFleet implements Fleet {
     return pulse.take({ clients: sessions.count, servers })
   }
 
-  /** For the primary, by name. */
+  /** Answers a question of the primary. */
   async gather(topic: Topic): Promise<Gatherable[Topic]> {
     if (topic === 'clients') return pack(await this.clients())
     if (topic === 'pools') return pack(await this.pools())
@@ -238,12 +238,12 @@ export class LocalFleet implements Fleet {
     return { pools: await packLong(pools), process }
   }
 
-  /** The last word on them. */
+  /** The accounts for the last message to the primary, packed at once. */
   packedAccounts(): PackedAccounts {
     return packAccounts(this.#accounts())
   }
 
-  /** Called when a stats_period is over. Returns what happened in it, all databases together. */
+  /** Called at the end of a stats_period. Returns what was counted in it, over all databases. */
   endPeriod(): Span {
     const { nowMs } = this.#parts.clock
     const totals = this.totals()
@@ -252,7 +252,7 @@ export class LocalFleet implements Fleet {
     return { ms: spans[0]?.ms ?? 0, totals: sumOf(spans.map((span) => span.totals)) }
   }
 
-  /** Since the start, by database. */
+  /** What was counted since the start, by database. */
   totals(): Map<string, Totals> {
     const totals = new Map<string, Totals>([[CONSOLE_NAME, sumOf([this.console])]])
     const { pools } = this.#parts
@@ -264,7 +264,7 @@ export class LocalFleet implements Fleet {
     return totals
   }
 
-  /** @param describe null for one that is left out */
+  /** @param describe returns null for a session that is left out */
   #ofSessions<Row>(describe: (session: Session, nowMs: number) => Row | null): Row[] {
     const { sessions, clock } = this.#parts
     clock.refresh()
@@ -283,5 +283,5 @@ export class LocalFleet implements Fleet {
   }
 }
 
-/** By why clients are not accepted. */
+/** The state that is shown, by the reason why clients are not accepted. */
 const WORKER_STATES = { starting: 'starting', ending: 'draining', nothing: 'serving' } as const

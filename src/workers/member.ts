@@ -1,4 +1,4 @@
-/** A worker's own end of the line to its primary: what one process of several leaves to all of them together. */
+/** A worker's end of the line to its primary, through which all workers share their limits, permits and console. */
 
 import type { Clock } from '../base/clock.ts'
 import type { Address } from '../net/channel.ts'
@@ -26,7 +26,7 @@ import type {
 } from './messages.ts'
 import { unpack } from './packing.ts'
 
-/** What the process does when its primary says so. */
+/** What the process does when its primary tells it to. */
 export interface MemberListener {
   /** Builds the pooler. Resolves once clients are accepted. */
   onStart(order: StartOrder): Promise<readonly Address[]>
@@ -55,7 +55,7 @@ export class Member {
     this.fleet = new WholeFleet(this.line)
   }
 
-  /** The permits of a pool that is being made. */
+  /** Opens the permits of a pool that is being created. */
   openPermits(database: string, user: string, holder: ShareHolder, minimum: () => number): Permits {
     const pool = ++this.#lastPool
     const permits = new AskedPermits({
@@ -71,18 +71,18 @@ export class Member {
     return new AskedAdmissions(this.line, maxOf)
   }
 
-  /** A cancel request has come whose key is another worker's. */
+  /** Passes on a cancel request whose key belongs to another worker. */
   forwardCancel(worker: number, pid: number, secret: Buffer, over: () => void): void {
     this.line.ask('cancel', { worker, pid, secret: secret.toString('hex') }).then(over, over)
   }
 
-  /** Calls back with the delay of the answer. */
+  /** Reports a failed login. `done` receives for how many milliseconds the error is held back. */
   loginFailed(place: string, done: (delayMs: number) => void): void {
-    // Without a primary this process ends, and its clients with it.
+    // If the primary is gone, this process ends, and its clients with it.
     this.line.ask('loginFailed', place).then(done, () => {})
   }
 
-  /** Calls back when all workers know. */
+  /** Reports that tables have changed. Calls `known` when all workers know. */
   schemaChanged(database: string, known: () => void): void {
     this.line.ask('schema', database).then(known, known)
   }
@@ -91,7 +91,10 @@ export class Member {
     this.line.tell('welcomed', welcomed)
   }
 
-  /** What the primary is told of a server, with a handle of its connection. Null if it needs no permit of the primary. */
+  /**
+   * Returns the message about a connected server that is sent to the primary with a handle of its connection; null if the server has no permit
+   * of the primary.
+   */
   serverConnected({ id }: Server, permits: Permits): ServerConnected | null {
     return permits instanceof AskedPermits ? { connected: { id, pool: permits.pool } } : null
   }
@@ -119,7 +122,7 @@ export class Member {
     this.line.tell('totals', totals)
   }
 
-  /** Before the end. */
+  /** Sent before the process ends. */
   lastWord(accounts: PackedAccounts): void {
     this.line.tell('accounts', accounts)
   }
@@ -186,7 +189,7 @@ function answersOf(listener: MemberListener, permits: ReadonlyMap<number, AskedP
   }
 }
 
-/** Clients are let in by the primary, and counted here too for SHOW. */
+/** Has the primary admit clients, and counts them here too, for SHOW. */
 class AskedAdmissions implements Admissions {
   readonly #line: Line<ToPrimary, ToWorker>
   readonly #maxOf: MaxOf
@@ -209,7 +212,7 @@ class AskedAdmissions implements Admissions {
         if (full === null) this.#own.count(claims)
         done(full)
       },
-      // Without a primary this process ends, and its clients with it.
+      // If the primary is gone, this process ends, and its clients with it.
       () => {},
     )
   }
@@ -237,7 +240,7 @@ class AskedAdmissions implements Admissions {
   }
 }
 
-/** What the console of any worker shows: all of them. */
+/** What the console of any worker shows: all workers. */
 class WholeFleet implements Fleet {
   readonly #line: Line<ToPrimary, ToWorker>
   readonly control = passedOn((call) => this.#line.ask('control', call))

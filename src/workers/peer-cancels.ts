@@ -1,4 +1,7 @@
-/** Cancel requests for clients of other poolers, on their way to these: each by a connection of its own, so many at a time per peer. */
+/**
+ * Passes on cancel requests for clients of other poolers (peers). Each request has a connection of its own, and only so many per peer are open
+ * at a time.
+ */
 
 import type { Clock } from '../base/clock.ts'
 import { invariant } from '../base/invariant.ts'
@@ -12,14 +15,14 @@ import type { PeerSnapshot } from './fleet.ts'
 /** A line of [peers]. */
 export interface Peer {
   readonly id: number
-  /** A path is the folder of a unix socket. */
+  /** A path is the directory of a unix socket. */
   readonly host: string
   readonly port: number
   /** How many requests may be on their way at once; 0 is no limit. */
   readonly poolSize: number
 }
 
-/** How many may wait for a peer, so that strangers who name one that hangs do not fill the memory. */
+/** How many requests may wait for one peer, so that strangers who name a peer that hangs cannot fill the memory. */
 const MAX_WAITING = 1_000
 
 export interface PeerCancelsOptions {
@@ -27,16 +30,16 @@ export interface PeerCancelsOptions {
   readonly clock: Clock
   readonly log: Log
   readonly keepAlive: KeepAlive
-  /** By id, without the own one. Asked each time: a reload may change it. */
+  /** The peers by id, without this pooler itself. Called each time, since a reload may change them. */
   peers(): ReadonlyMap<number, Peer>
-  /** `cancel_wait_timeout`: how long a request may wait for its turn, and then for the peer. 0 is forever. */
+  /** `cancel_wait_timeout`: how long a request may wait for its turn, and then for the peer. 0 is no limit. */
   timeoutMs(): number
 }
 
-/** The furthest first. */
+/** The steps of a request, the furthest first. */
 const STEPS = ['sent', 'dialing', 'waiting'] as const
 
-/** `over`: it can hit nothing any more, or nobody waits for what it hits. */
+/** `over`: the request can no longer hit any query, or has been given up. */
 type Step = (typeof STEPS)[number] | 'over'
 
 const MOVES: Readonly<Record<Step, readonly Step[]>> = {
@@ -46,7 +49,7 @@ const MOVES: Readonly<Record<Step, readonly Step[]>> = {
   over: [],
 }
 
-/** Each list is the requests to one peer that are at this step. */
+/** The requests to one peer, by their step. */
 type Lists = Readonly<Record<(typeof STEPS)[number], List<Request>>>
 
 class Request implements Linked<Request> {
@@ -81,7 +84,7 @@ class Request implements Linked<Request> {
   }
 }
 
-/** All that goes to one peer. It is there only while something does. */
+/** All requests to one peer. A lane exists only while there are any. */
 class Lane {
   readonly peerId: number
   readonly lists: Lists = {
@@ -115,14 +118,14 @@ export class PeerCancels {
     this.#options = options
   }
 
-  /** Requests that are not over yet. */
+  /** How many requests are not over yet. */
   get count(): number {
     let count = 0
     for (const lane of this.#lanes.values()) count += lane.lists.waiting.length + lane.onTheirWay
     return count
   }
 
-  /** What SHOW PEERS and SHOW PEER_POOLS tell of this process. */
+  /** What SHOW PEERS and SHOW PEER_POOLS show about this process. */
   snapshot(): PeerSnapshot[] {
     return [...this.#options.peers().values()].map((peer) => {
       const lists = this.#lanes.get(peer.id)?.lists
@@ -131,7 +134,7 @@ export class PeerCancels {
     })
   }
 
-  /** `over` is called once the peer has closed the connection, or cannot be asked. */
+  /** Passes on a request. Calls `over` once the peer has closed the connection, or the request is given up. */
   send(peerId: number, pid: number, secret: Buffer, over: () => void): void {
     const { peers, clock, log } = this.#options
     if (!peers().has(peerId)) {
@@ -150,7 +153,7 @@ export class PeerCancels {
     this.#goOn(lane)
   }
 
-  /** Gives up what has taken too long. */
+  /** Gives up requests that have taken too long. */
   sweep(): void {
     const { timeoutMs, clock } = this.#options
     if (timeoutMs() === 0) return
@@ -164,7 +167,7 @@ export class PeerCancels {
     }
   }
 
-  /** Gives up everything. */
+  /** Gives up all requests. */
   stop(): void {
     for (const lane of this.#lanes.values()) for (const request of lane.all()) this.#end(request)
     this.#lanes.clear()

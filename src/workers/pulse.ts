@@ -1,4 +1,4 @@
-/** How this process fares: its CPU time, its memory, and how late its event loop was. */
+/** Measures this process: its CPU time, its memory, and how late its event loop is. */
 
 import { Histogram } from '../base/histogram.ts'
 import type { Beat } from './messages.ts'
@@ -7,11 +7,11 @@ const SECOND_MS = 1_000
 
 export class Pulse {
   #sweptMs: number | null = null
-  /** The longest that it was late in this second, and in the one before. */
+  /** The longest delay of the event loop in this second, and in the one before. */
   #delayMs = 0
   #delayBeforeMs = 0
   #secondMs = 0
-  /** How late the event loop was each time that it was looked at. */
+  /** How late the event loop was, each time that it was measured. */
   readonly delays = new Histogram()
   readonly #everyMs: number
   #residentBytes = 0
@@ -21,7 +21,7 @@ export class Pulse {
     this.#everyMs = everyMs
   }
 
-  /** A timer has fired: whatever it is late, everything else in the process was late too. */
+  /** Called when the janitor's timer fires. If the timer is late, everything else in the process was late too. */
   swept(nowMs: number): void {
     if (nowMs - this.#secondMs >= SECOND_MS) {
       this.#delayBeforeMs = this.#delayMs
@@ -36,7 +36,7 @@ export class Pulse {
     this.#sweptMs = nowMs
   }
 
-  /** Several may look, and none takes the delay away from the others. */
+  /** Does not reset the delay, so that it can be read by several callers. */
   take(counts: Pick<Beat, 'clients' | 'servers'>): Beat {
     const { user, system } = process.cpuUsage()
     const delayUs = Math.round(Math.max(this.#delayMs, this.#delayBeforeMs) * 1000)
@@ -45,7 +45,7 @@ export class Pulse {
   }
 }
 
-/** Null while the system does not tell: node reads it from a file, for which no descriptor may be left. */
+/** Returns null if the system does not tell: node reads it from a file, and there may be no descriptor left to open it. */
 function residentBytes(): number | null {
   try {
     return process.memoryUsage.rss()

@@ -1,9 +1,10 @@
 /**
- * When a worker accepts connections from the socket that all workers share. Whoever is awake would take a whole crowd, before the primary
- * has heard of the first: it may be two ahead of what the primary knows, who then says whether it may go on.
+ * Decides when a worker accepts connections from the socket that all workers share. A worker that happens to be awake would take a whole burst
+ * of them before the primary hears of the first. So it may be at most MAX_AHEAD connections ahead of the primary, which then says whether it may
+ * go on.
  */
 
-/** How many connections a worker may have accepted that the primary has not said anything about. */
+/** How many connections a worker may have accepted that the primary has not replied to yet. */
 const MAX_AHEAD = 2
 
 export class Restraint {
@@ -17,13 +18,13 @@ export class Restraint {
     this.#set = set
   }
 
-  /** One more; the primary is told. */
+  /** One more connection was accepted. The caller tells the primary. */
   accepted(): void {
     this.#ahead++
     this.#settle()
   }
 
-  /** By the primary, who has heard of so many more. */
+  /** The primary has replied to `heard` more connections, and says whether to accept others. */
   told(mayAccept: boolean, heard: number): void {
     this.#mayAccept = mayAccept
     this.#ahead -= heard

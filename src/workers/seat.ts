@@ -1,26 +1,26 @@
-/** One of the places for workers in a fleet: whoever sits there, and when the next one comes after a crash. */
+/** One of the places for workers in a fleet: which worker has it, and when the next one starts after a crash. */
 
 import type { Worker } from './worker.ts'
 
-/** The first delay after a crash; it doubles with each that follows soon. */
+/** The first delay after a crash. It doubles with each crash that follows soon, up to MAX_DELAY_MS. */
 const FIRST_DELAY_MS = 100
 const MAX_DELAY_MS = 10_000
 
-/** A worker that has served for so long has not crashed because of how it was started. */
+/** A worker that has run for this long did not crash because of how it was started. */
 const PROVED_MS = 30_000
 
 export class Seat {
-  /** Who sits there now; null while nobody does. */
+  /** The worker in this seat; null while there is none. */
   worker: Worker | null = null
-  /** How often its workers had to be replaced because they had crashed or hung. */
+  /** How often a worker in this seat had to be replaced because it had crashed or hung. */
   restarts = 0
-  /** When the next one is to be started. */
+  /** When the next worker has to be started. */
   dueMs = Infinity
-  /** Resolves once whoever was put here last serves, or has failed to. */
+  /** Resolves once the worker that took the seat last serves, or has failed to start. */
   filled: Promise<unknown> = Promise.resolve()
   #failures = 0
 
-  /** The worker is gone, and was not meant to be. Returns how long to wait before the next one is started. */
+  /** The worker has ended unexpectedly. Returns how many milliseconds later the next one is started. */
   lost(nowMs: number, servedMs: number): number {
     this.worker = null
     this.restarts++

@@ -1,11 +1,11 @@
-/** Notices workers that hang: of which nothing has been heard for too long. */
+/** Detects workers that hang, by how long they have been silent. */
 
 import { SILENT_MS, type Worker } from './worker.ts'
 
-/** A look that is later than this was kept from running itself: nobody can be blamed for not having been heard. */
+/** If a look is later than this, the primary itself was kept from running, so no worker can be blamed for its silence. */
 const LATE_LOOK_MS = 1_000
 
-/** How long a worker may take to start: a busy machine is no reason to begin anew. */
+/** How long a worker may take to start: a busy machine is no reason to start another one. */
 const START_MS = 30_000
 
 export class Silence {
@@ -16,9 +16,9 @@ export class Silence {
   }
 
   /**
-   * Those that are taken for hung, and for how long they have been silent. From then on each has as long again.
+   * Returns the workers that are considered hung, and how long each has been silent. From then on each has the same time again.
    *
-   * @param silenceMs for how long a worker may be silent; 0 is for ever, and anything below SILENT_MS is as much as that
+   * @param silenceMs how long a worker may be silent; 0 is no limit, and a value below SILENT_MS counts as SILENT_MS
    */
   look<Heard extends Pick<Worker, 'state' | 'heardMs'>>(
     workers: Iterable<Heard>,

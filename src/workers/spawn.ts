@@ -7,36 +7,39 @@ import { type AcceptedSocket, handleOf } from '../net/node-transport.ts'
 import { isServerConnected } from './messages.ts'
 import type { WorkerProcess, WorkerProcessListener } from './worker.ts'
 
-/** The first descriptor in a worker that is one of its primary's: behind standard input, output, error and the messages. */
+/** The first descriptor that a worker inherits from its primary, after standard input, output, error, and the messages. */
 export const FIRST_INHERITED = 4
 
 export interface SpawnOptions {
   /** The program that a worker runs. */
   readonly program: string
-  /** Open descriptors that the worker gets, from FIRST_INHERITED on. */
+  /** Open descriptors that the worker inherits, from FIRST_INHERITED on. */
   readonly descriptors: readonly number[]
 }
 
-/** What was said of the heap and the like goes for workers too; what is to be loaded first, or run, is for the program that was started. */
+/**
+ * Whether an option of node applies to workers too. Options about the heap, the stack, profiles and so on do; those that load or run a program
+ * concern only the one that was started.
+ */
 function isForEveryProcess(argument: string): boolean {
   return /^--(max-|stack-|v8-|cpu-prof|heap-prof|perf-|use-|no-)/.test(argument)
 }
 
-/** A worker process that can be given a connection which was accepted here. */
+/** A worker process that can be handed connections which the primary has accepted. */
 export class SpawnedWorker implements WorkerProcess {
   readonly pid: number
   readonly #child: ChildProcess
-  /** In their order: each waits until the process has got the one before, or has had no descriptor for it. */
+  /** In the order in which they were sent. Each waits until the process has received the one before, or had no descriptor for it. */
   readonly #handingOver = new Set<AcceptedSocket>()
 
   constructor({ program, descriptors }: SpawnOptions, listener: WorkerProcessListener) {
     this.#child = fork(program, [], {
       execArgv: process.execArgv.filter(isForEveryProcess),
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...descriptors],
-      // Snapshots hold maps and buffers.
+      // Messages contain maps and buffers.
       serialization: 'advanced',
     })
-    // Where the system has no room for one more process.
+    // There is no pid if the system has no room for another process.
     this.pid = this.#child.pid ?? 0
     let hasEnded = false
     const end = (how: string) => {
@@ -50,12 +53,13 @@ export class SpawnedWorker implements WorkerProcess {
         listener.onConnected(message.connected, handle ? new KeptConnection(handle) : null)
       else listener.onMessage(message)
     })
-    // What node says to itself of a handle that was sent. Where it cannot be had, it is lost, and its client learns of that by the end.
+    // Node's internal acknowledgment of a handle. With a NACK the process could not receive it: the connection is lost, and its client notices when
+    // it is closed.
     const child: EventEmitter = this.#child
     child.on('internalMessage', ({ cmd }: { readonly cmd?: string }) => {
       if (cmd === 'NODE_HANDLE_ACK' || cmd === 'NODE_HANDLE_NACK') this.#handedOver()
     })
-    // Not 'exit', which may come before the last messages.
+    // Not 'exit', which may be emitted before the last messages.
     this.#child.on('close', (code, signal) => end(signal ?? `exit code ${code}`))
     this.#child.on('error', (problem) => {
       if (this.#child.pid === undefined) end(problem.message)
@@ -64,14 +68,15 @@ export class SpawnedWorker implements WorkerProcess {
 
   send(message: unknown): boolean {
     if (!this.#child.connected) return false
-    // Its answer only says whether more should be sent for now. A process that is gone is noticed by its exit.
+    // The return value only says whether to send more for now. A process that is gone is noticed by its exit.
     this.#child.send(message as object, () => {})
     return true
   }
 
-  /** Hands over a connection that nothing was read from yet. */
+  /** Hands over a connection from which nothing has been read yet. */
   handOver(message: unknown, socket: AcceptedSocket): void {
-    // By its handle: a socket that could not be had is sent again by node, which breaks with its own assertions if it then can be.
+    // The handle is sent, not the socket: node sends a socket again if the process could not receive it, and fails an assertion of its own if that
+    // succeeds.
     const handle = handleOf(socket)
     if (!this.#child.connected || handle === null) {
       socket.destroy()
@@ -83,7 +88,10 @@ export class SpawnedWorker implements WorkerProcess {
     })
   }
 
-  /** The process has it, or never will. Only now, since not every system goes on with a connection that is closed on its way. */
+  /**
+   * The process has the connection, or will never have it, so ours is closed. Not earlier, because some systems drop a connection that is closed
+   * here while it is on its way.
+   */
   #handedOver(): void {
     const [first] = this.#handingOver
     if (first === undefined) return
@@ -91,13 +99,13 @@ export class SpawnedWorker implements WorkerProcess {
     first.destroy()
   }
 
-  /** The clients of these would wait for ever. */
+  /** Closes connections that never arrived. Their clients would wait forever. */
   #closeNotTaken(): void {
     for (const socket of this.#handingOver) socket.destroy()
     this.#handingOver.clear()
   }
 
-  /** Where there is no process, node would have the system kill number 0: that is all of our group, and us. */
+  /** Without a process, node would send the signal to pid 0: our whole process group, including this process. */
   kill(signal: 'SIGTERM' | 'SIGKILL'): void {
     if (this.#child.pid !== undefined) this.#child.kill(signal)
   }

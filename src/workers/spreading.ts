@@ -1,12 +1,12 @@
-/** Which worker the next client goes to: on a shared socket by who may accept, else by handing connections over in turn. */
+/** Decides which worker the next client goes to: on a shared socket by which workers may accept, otherwise by handing each connection to a worker. */
 
 import type { Clock } from '../base/clock.ts'
 import type { Worker } from './worker.ts'
 
-/** How many connections a worker may have more than the one with the fewest: a sixteenth, and one. */
+/** How many connections a worker may have more than the one with the fewest: a sixteenth of those, and one. */
 const SLACK = 16
 
-/** Two beats: connections are not left to a worker that has missed both. */
+/** Two beats: a worker that has missed both gets no connections. */
 const AWAKE_MS = 2_000
 
 export class Spreading {
@@ -14,13 +14,16 @@ export class Spreading {
   readonly #workers: () => Iterable<Worker>
   #turns = 0
 
-  /** @param workers all that there are */
+  /** @param workers returns all workers */
   constructor(clock: Clock, workers: () => Iterable<Worker>) {
     this.#clock = clock
     this.#workers = workers
   }
 
-  /** The worker for a new connection: the one with the fewest, and of equals each in turn. Null if none serves. */
+  /**
+   * Returns the worker for a new connection: the one with the fewest connections, and among equals the one whose last turn was longest ago. Null
+   * if none serves.
+   */
   nextInTurn(): Worker | null {
     let next: Worker | null = null
     for (const worker of this.#awake()) if (next === null || goesBefore(worker, next)) next = worker
@@ -31,14 +34,17 @@ export class Spreading {
     return next
   }
 
-  /** The worker that has the longest to go, while each ends with its last client. Null if none is left. */
+  /**
+   * Returns the worker with the most connections: while the fleet is ending, each worker ends with its last client, so this one probably stays
+   * longest. Null if none is left.
+   */
   busiest(): Worker | null {
     let busiest: Worker | null = null
     for (const worker of this.#serving()) if (busiest === null || worker.load > busiest.load) busiest = worker
     return busiest
   }
 
-  /** Workers that have more than their share leave new connections to the others. */
+  /** Tells workers with more than their share to leave new connections to the others. */
   settle(): void {
     const least = Math.min(...this.#awake().map(({ load }) => load))
     for (const worker of this.#serving()) {
@@ -49,7 +55,7 @@ export class Spreading {
     }
   }
 
-  /** The worker has one connection more, and is told whether it may go on. */
+  /** The worker has accepted one more connection, and is told whether it may accept another. */
   accepted(worker: Worker, load: number): void {
     worker.load = load
     worker.underWay = Math.max(0, worker.underWay - 1)
@@ -58,8 +64,8 @@ export class Spreading {
   }
 
   /**
-   * A worker has sent its beat. What was handed over since the last one may have come to it behind this one. All that was handed over
-   * before, it has told of by now, unless that broke on its way.
+   * A worker has sent its beat. Connections that were handed over since its last beat may reach it after this one. All that were handed over
+   * before, it has reported by now, unless they broke on their way.
    */
   beaten(worker: Worker): void {
     worker.underWay = Math.min(worker.underWay, worker.handedOver)
@@ -70,7 +76,7 @@ export class Spreading {
     return [...this.#workers()].filter(({ state }) => state === 'serving')
   }
 
-  /** Those that do not seem to hang, if there are any. */
+  /** Workers that serve and do not seem to hang; all that serve if there is no such worker. */
   #awake(): Worker[] {
     const { nowMs } = this.#clock
     const serving = this.#serving()

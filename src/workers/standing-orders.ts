@@ -1,10 +1,10 @@
-/** What operators have said that goes for workers too which are started later: databases that are disabled or paused, and that all are suspended. */
+/** Console commands that also apply to workers which are started later: databases are disabled or paused, or everything is suspended. */
 
 import type { ControlCall } from './control.ts'
 
 const ORDERS: ReadonlySet<string> = new Set(['disable', 'pause', 'kill', 'suspend'])
 
-/** What takes an order back, where it has the same argument. */
+/** The orders that each command revokes if it has the same argument. */
 const ENDS: Readonly<Record<string, readonly string[]>> = {
   enable: ['disable'],
   resume: ['pause', 'kill'],
@@ -14,12 +14,18 @@ const ENDS: Readonly<Record<string, readonly string[]>> = {
 export class StandingOrders {
   #orders: ControlCall[] = []
 
-  /** It is being done. An end stands, too, until it is known whether it could be: whoever comes meanwhile finds out by itself. */
+  /**
+   * A command is being carried out. One that revokes orders is listed too until its outcome is known: a worker that starts meanwhile tries it
+   * for itself.
+   */
   note(call: ControlCall): void {
     if (ORDERS.has(call.name) || call.name in ENDS) this.#orders.push(call)
   }
 
-  /** It was done: an end is forgotten, with the orders before it that it ends, and of the same order given again the last counts. */
+  /**
+   * A command was carried out. One that revokes orders is removed, together with the orders before it that it revokes. If the same order was
+   * given several times, only the last is kept.
+   */
   done(call: ControlCall): void {
     const at = this.#orders.indexOf(call)
     if (at < 0) return
@@ -30,12 +36,12 @@ export class StandingOrders {
     )
   }
 
-  /** It could not be done. */
+  /** A command could not be carried out. */
   forget(call: ControlCall): void {
     this.#orders = this.#orders.filter((order) => order !== call)
   }
 
-  /** Databases that are not there any more were forgotten with all that was said of them: should one come again, it is a new one. */
+  /** Removes orders about databases that no longer exist. If one is added again later, it is a new one. */
   keep(isThere: (database: string) => boolean): void {
     this.#orders = this.#orders.filter(({ args: [name] }) => typeof name !== 'string' || isThere(name))
   }
@@ -50,11 +56,11 @@ function isSame(one: ControlCall, other: ControlCall): boolean {
   return one.name === other.name && (one.args[0] ?? null) === (other.args[0] ?? null)
 }
 
-/** An order for all and one for a single database are two, each with its own end. */
+/** An order for all databases and one for a single database are independent: each has its own end. */
 function ends(end: ControlCall, order: ControlCall): boolean {
   const [database = null] = end.args
   const [ordered = null] = order.args
-  // Whose console it was does not matter.
+  // RESUME ends a suspension, whichever console began it.
   if (end.name === 'resume' && order.name === 'suspend') return database === null
   return (ENDS[end.name]?.includes(order.name) ?? false) && ordered === database
 }

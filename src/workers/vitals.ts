@@ -1,10 +1,10 @@
-/** What a process is like at the moment, beyond its pools. Pure. */
+/** The present state of a process, apart from its pools. Pure. */
 
 export interface Vitals {
-  /** Connections of clients, also those that log in and those on the console. */
+  /** Connections of clients, including those that are logging in and those on the console. */
   readonly connections: number
   readonly loggingIn: number
-  /** By the setting that names the file: when the first of the certificates in it expires, in milliseconds since 1970. */
+  /** When the first of the certificates in a file expires, in milliseconds since 1970, by the setting that names the file. */
   readonly certificates: Readonly<Record<string, number>>
 }
 

@@ -1,11 +1,11 @@
-/** All worker processes that there are, by number: also those that start, or drain and have no seat any more. */
+/** All worker processes by number, including those that are starting, and those that drain and have no seat any more. */
 
 import { MAX_WORKER } from '../wire/cancel-key.ts'
 import { LineDown } from './line.ts'
 import { ONCE_IT_SERVES, type WorkerState } from './states.ts'
 import type { Worker } from './worker.ts'
 
-/** Instead of an answer. */
+/** Takes the place of the answer of a worker that is gone. */
 const GONE = Symbol('gone')
 
 export class Workers {
@@ -23,13 +23,13 @@ export class Workers {
     return this.#all.get(number) ?? null
   }
 
-  /** For the next one: cancel keys have room for few, so that numbers are used again. */
+  /** Returns a number for the next worker. Numbers are used again, since cancel keys have room for few. */
   freeNumber(): number {
     for (let number = 1; number <= MAX_WORKER; number++) if (!this.#all.has(number)) return number
     throw new Error(`there cannot be more than ${MAX_WORKER} workers`)
   }
 
-  /** Asks all that are in one of these states. One that goes away meanwhile has nothing to say any more. */
+  /** Asks all workers in one of these states. There is no answer from one that goes away meanwhile. */
   ask<Answer>(states: readonly WorkerState[], ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]> {
     return this.#ask(
       [...this].filter(({ state }) => states.includes(state)),
@@ -37,9 +37,9 @@ export class Workers {
     )
   }
 
-  /** Asks all that have clients for what can be done without: who seems to hang is left out. */
+  /** Asks all workers that serve clients for something that can be done without: workers that seem to hang are left out. */
   askAwake<Answer>(nowMs: number, ask: (worker: Worker) => Promise<Answer>): Promise<Answer[]> {
-    // What it is asked would be kept for it, and more with each time.
+    // Questions to a worker that hangs would pile up.
     const awake = [...this].filter((worker) => ONCE_IT_SERVES.includes(worker.state) && !worker.isSilent(nowMs))
     return this.#ask(awake, (worker) => worker.unlessSilent(ask(worker)))
   }
@@ -56,7 +56,7 @@ export class Workers {
     return answers.filter((answer) => answer !== GONE) as Answer[]
   }
 
-  /** Resolves when those that are there now are gone. */
+  /** Resolves when the workers that exist now are gone. */
   async ended(): Promise<void> {
     await Promise.all([...this].map((worker) => worker.ended))
   }

@@ -166,7 +166,7 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     return this.#handover.canonical(name, value)
   }
 
-  /** Called when another process has learned what servers of this pool report. Waiters that need a server only to learn that stop waiting. */
+  /** Called when another process has learned what servers of this pool report. Waiters that need a server for nothing else stop waiting. */
   welcomeKnown(): void {
     for (const waiter of [...this.waiting]) if (this.waiting.has(waiter)) waiter.onWelcomeKnown()
   }

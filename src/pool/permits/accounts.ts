@@ -148,7 +148,8 @@ export class Accounts {
     first.block(account, missing)
     for (let left = missing; left > 0 && account.blockedBy !== null && first.mayHaveIdle; left--) {
       const full = allFull(account, nowMs)
-      // No room has to be made where it is kept for this account already and permits are coming. If none are coming, what came back was too little.
+      // Under a limit where room is kept for this account already, no more has to be made while permits are coming. If none are coming, what came
+      // back was too little.
       const needed = full.filter((limit) => !account.claims.includes(limit) || limit.coming <= 0)
       // If only one limit is in the way, enough may be on its way for everyone who waits there. With several, each account recalls for itself.
       const [only, ...others] = needed

@@ -1,4 +1,4 @@
-/** What a build of pgweir can be told: of this checkout, or of another one to compare with. */
+/** Finds out which settings a build of pgweir knows: this checkout's, or another build's to compare with. */
 
 import { execFile } from 'node:child_process'
 import { join, resolve } from 'node:path'
@@ -10,7 +10,7 @@ import { WishError } from './wish-error.ts'
 const run = promisify(execFile)
 
 export interface Build {
-  /** Where `bin/` and `dist/` lie. */
+  /** The directory that contains `bin/` and `dist/`. */
   readonly root: string
   /** The keys of its settings table. */
   readonly settings: ReadonlySet<string>
@@ -22,12 +22,12 @@ export interface Manner {
   readonly workers: number
 }
 
-/** `dist-bench/bench/build.js` lies two below the top. */
+/** `dist-bench/bench/build.js` is two levels below the top. */
 export const OWN_ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 export async function loadBuild(root: string): Promise<Build> {
   try {
-    // Each setting has its flag, so this works with whatever an older build is made of.
+    // Every setting has a flag of its own, so this works with an older build, however it is organized.
     const { stdout } = await run(process.execPath, [join(resolve(root), 'bin', 'pgweir.js'), '--help'])
     const flags = [...stdout.matchAll(/^ {2}--([a-z0-9-]+) /gm)]
     return { root: resolve(root), settings: new Set(flags.map(([, flag]) => (flag as string).replaceAll('-', '_'))) }
@@ -36,7 +36,7 @@ export async function loadBuild(root: string): Promise<Build> {
   }
 }
 
-/** Null leaves a choice to us; throws a sentence where the build cannot do what is wished. */
+/** Returns how pgweir runs; null leaves the choice to this function. Throws a `WishError` if the build cannot do what is asked for. */
 export function chooseManner(
   wishes: { readonly transport: TransportName | null; readonly workers: number | null },
   known: ReadonlySet<string>,
@@ -52,7 +52,7 @@ export function chooseManner(
   return { transport, workers }
 }
 
-/** Lines for the ini file of a build: those that it knows. */
+/** Returns lines for the ini file of a build: only settings that it knows. */
 export function mannerSettings({ transport, workers }: Manner, known: ReadonlySet<string>): Record<string, string> {
   const wanted = { transport, workers: String(workers) }
   return Object.fromEntries(Object.entries(wanted).filter(([key]) => known.has(key)))

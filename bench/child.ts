@@ -1,4 +1,4 @@
-/** Starts the programs that are measured, and sees to it that none of them outlives us. */
+/** Starts the programs that are measured, and makes sure that none of them outlives the benchmark. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -21,7 +21,7 @@ const POLL_MS = 20
 const STOP_TIMEOUT_MS = 10_000
 const SHOWN_CHARACTERS = 2_000
 
-/** "May we speak TLS?", which is answered without a login. */
+/** An SSLRequest, which is answered without a login. */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 
 const running = new Set<ChildProcess>()
@@ -37,7 +37,7 @@ export async function startOnPort(
   port: number,
   options: ChildOptions = {},
 ): Promise<Child> {
-  // The measuring machine may have no other user than root.
+  // The machine may have no user other than root.
   const env = { ...process.env, PGWEIR_ALLOW_ROOT: '1' }
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], env, ...options.ids })
   running.add(child)
@@ -74,7 +74,10 @@ async function stop(child: ChildProcess): Promise<void> {
   clearTimeout(impatience)
 }
 
-/** Whether a client would be heard. That a connection is taken says too little: the kernel does that for whoever is about to listen. */
+/**
+ * Returns whether a client would get an answer. An accepted connection does not prove that: the kernel accepts for a program that does not read
+ * yet.
+ */
 async function answers(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   try {
@@ -83,7 +86,7 @@ async function answers(port: number): Promise<boolean> {
     await Promise.race([once(socket, 'data'), once(socket, 'end').then(() => Promise.reject(new Error('closed')))])
     return true
   } catch {
-    // Not yet: whoever asks tries again.
+    // Not yet: the caller tries again.
     return false
   } finally {
     socket.destroy()
@@ -99,7 +102,7 @@ export async function findFreePort(): Promise<number> {
   return typeof address === 'object' && address ? address.port : 0
 }
 
-/** Where PATH, or one of some other directories, has a program; or null. */
+/** Returns the path of a program on PATH, or in one of the other directories; null if it is in none. */
 export function findProgram(name: string, elsewhere: readonly string[] = []): string | null {
   for (const directory of [...(process.env['PATH'] ?? '').split(delimiter), ...elsewhere]) {
     const path = join(directory, name)

@@ -1,4 +1,4 @@
-/** A program: clients come, ask once and go, many times over. Its order is its argument; it tells its parent how far it is. */
+/** A program: clients connect, ask once and leave, many times over. Its order is its argument, and it reports its progress to its parent. */
 
 import type { Place } from './pgbench.ts'
 import { inParallel, WireClient } from './wire-client.ts'
@@ -13,7 +13,7 @@ export interface ChurnProgress {
   readonly done: number
 }
 
-/** How often it tells how far it is. */
+/** How many times it reports its progress. */
 const STEPS = 100
 
 async function run({ place, total, atATime }: ChurnOrder): Promise<void> {

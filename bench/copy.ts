@@ -1,4 +1,4 @@
-/** Scenarios in which a gigabyte goes through, as fast as it can. */
+/** Scenarios that transfer a gigabyte as fast as possible. */
 
 import { TO_BASELINE, TO_DIRECT, TO_PGBOUNCER } from './load.ts'
 import { growthDuring } from './memory.ts'
@@ -8,7 +8,7 @@ import type { Effort, Figures, Scenario } from './scenario.ts'
 import { WireClient } from './wire-client.ts'
 
 const ROW_BYTES = 1_000
-/** What a row takes on the wire, with its line feed and the five bytes in front. */
+/** The size of a row on the wire, with its line feed and the five bytes of the message header. */
 const MESSAGE_BYTES = ROW_BYTES + 6
 const ROWS_PER_WRITE = 64
 
@@ -90,13 +90,13 @@ export const COPY_OUT = copyScenario('copy-out', 'COPY … TO STDOUT', async (cl
   if (received < rows * MESSAGE_BYTES) throw new Error(`only ${received} bytes came of ${rows} rows`)
 })
 
-/** PostgreSQL reads every row and then keeps none, so that no disk has a say. */
+/** PostgreSQL reads every row and stores none, so that the disk plays no part. */
 export const COPY_IN = copyScenario('copy-in', 'COPY … FROM STDIN', async (client, rows) => {
   const writes = Math.ceil(rows / ROWS_PER_WRITE)
   await client.copyIn(`copy ${SINK} from stdin where false`, copyMessages(ROWS_PER_WRITE), writes)
 })
 
-/** So many rows, each in a message of its own, as most clients send them. */
+/** Returns `rows` rows, each in a message of its own, as most clients send them. */
 function copyMessages(rows: number): Buffer {
   const message = Buffer.concat([Buffer.from('d\0\0\0\0'), ROW, Buffer.from('\n')])
   message.writeInt32BE(message.length - 1, 1)

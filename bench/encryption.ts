@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { chooseOwner } from '../src/embedded/owner.ts'
 import { OWN_ROOT } from './build.ts'
 
-/** Who speaks TLS: clients with the pooler, or besides the pooler with PostgreSQL. */
+/** Which connections are encrypted: those of clients to the pooler, or also those of the pooler to PostgreSQL. */
 export type Encryption = 'none' | 'clients' | 'all'
 
 export interface KeyPair {
@@ -13,7 +13,7 @@ export interface KeyPair {
   readonly certificate: string
 }
 
-/** In a directory that everybody may look into. */
+/** Writes the keys to a directory that everybody may read. */
 export async function placeKeys(directory: string): Promise<KeyPair> {
   const pair = { key: join(directory, 'server.key'), certificate: join(directory, 'server.crt') }
   const ids = chooseOwner()?.ids
@@ -23,7 +23,7 @@ export async function placeKeys(directory: string): Promise<KeyPair> {
   ] as const) {
     await copyFile(join(OWN_ROOT, 'test', 'cases', 'tls', name), path)
     if (ids) await chown(path, ids.uid, ids.gid)
-    // PostgreSQL wants a key that nobody else can read.
+    // PostgreSQL insists on a key that nobody else can read.
     await chmod(path, 0o600)
   }
   return pair

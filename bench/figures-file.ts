@@ -1,4 +1,4 @@
-/** bench/figures.json: what transactions cost when somebody last saw fit to commit it. */
+/** bench/figures.json: what transactions cost when the file was last committed. */
 
 import { execFileSync } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -21,12 +21,12 @@ export async function writeFigures(figures: SavedFigures): Promise<void> {
   await writeFile(FIGURES_FILE, `${JSON.stringify(figures, null, 2)}\n`)
 }
 
-/** The commit that is checked out, as far as git knows. */
+/** Returns the commit that is checked out; null if git does not know. */
 export function currentCommit(): string | null {
   try {
     return execFileSync('git', ['-C', OWN_ROOT, 'rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()
   } catch {
-    // No git, or no repository: a figure without its commit is worth something too.
+    // No git, or no repository: figures without a commit are still useful.
     return null
   }
 }

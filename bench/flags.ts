@@ -10,15 +10,15 @@ export interface Flags {
   readonly asksForHelp: boolean
   readonly scenarios: readonly Scenario[]
   readonly effort: Effort
-  /** What pgweir runs under. */
+  /** The node program that runs pgweir. */
   readonly node: string
-  /** Null leaves it to us. */
+  /** Null leaves the choice to the benchmark. */
   readonly transport: TransportName | null
   readonly workers: number | null
-  /** Where another build of pgweir lies, to compare with. */
+  /** The directory of another build of pgweir, to compare with. */
   readonly baseline: string | null
   readonly isProfiling: boolean
-  /** Whether the figures are compared with the committed ones, or take their place. */
+  /** Whether the figures are compared with the committed ones, or replace them. */
   readonly figures: 'guard' | 'save' | null
   /** By how much the CPU time of a transaction may have grown: 0.1 is a tenth. */
   readonly tolerance: number
@@ -56,7 +56,7 @@ const OPTIONS = {
   help: { type: 'boolean', default: false },
 } as const
 
-/** Throws a `WishError` if something is wrong with them. */
+/** Throws a `WishError` if a flag is wrong. */
 export function readFlags(args: readonly string[]): Flags {
   const values = parsed(args)
   const { quick: isQuick } = values
@@ -91,7 +91,7 @@ function parsed(args: readonly string[]) {
   }
 }
 
-/** Those that were named; else all that are meant. */
+/** Returns the scenarios that were named; if none were, all that are intended for the run. */
 function chosen(names: readonly string[], isForFigures: boolean, isQuick: boolean): readonly Scenario[] {
   if (names.length > 0) return chooseScenarios(names)
   return SCENARIOS.filter((scenario) => (isForFigures ? scenario.isGuarded : !(isQuick && scenario.isExtra)))
@@ -102,7 +102,7 @@ function transportNamed(name: string | undefined): TransportName | null {
   throw new WishError(`--transport takes epoll or node, not ${name}`)
 }
 
-/** pgbench takes whole seconds only. */
+/** pgbench accepts whole seconds only. */
 function count(flag: string, text: string | undefined): number | null {
   if (text === undefined) return null
   if (!/^[1-9]\d*$/.test(text)) throw new WishError(`--${flag} takes a whole number above 0, not ${text}`)

@@ -1,18 +1,18 @@
-/** Compares what a transaction costs with what it cost when the figures were last committed. Pure. */
+/** Compares the cost of a transaction with its cost when the figures were last committed. Pure. */
 
 import type { Manner } from './build.ts'
 import { type Measure, medianOf, type Runs } from './scenario.ts'
 
 /**
- * In the order in which they are trusted. PgBouncer is no measure here: it runs at another moment, and beside it the same build came to
- * between 1.10 and 1.42 on a busy machine where beside PostgreSQL, in the very same run, it came to between 0.34 and 0.37.
+ * In order of preference. PgBouncer is not used as a measure here, because it runs at another moment. On a busy machine, the CPU time of the
+ * same build was between 1.10 and 1.42 times PgBouncer's, but between 0.34 and 0.37 times PostgreSQL's, which was measured in the very same run.
  */
 const MEASURES = {
   instructions: { figure: 'instructions' },
   cpuToPostgres: { figure: 'cpuToPostgres' },
 } as const satisfies Record<string, Measure>
 
-/** Another build in the same run is better than any figure of another day. */
+/** A comparison with another build in the same run is better than any figure of another day. */
 const BESIDE_BASELINE: Measure = { figure: 'cpuToPostgres', against: { target: 'baseline', by: 'ratio' } }
 
 export type GuardMeasure = keyof typeof MEASURES
@@ -24,7 +24,7 @@ export const MEASURE_TITLES: Readonly<Record<GuardMeasure, string>> = {
   cpuToPostgres: "CPU in times of PostgreSQL's",
 }
 
-/** What a scenario gave; null where it was not measured. */
+/** The figures of a scenario; null if one was not measured. */
 export type Guarded = Readonly<Record<GuardMeasure, number | null>>
 
 /** The figures of one way to run pgweir. */
@@ -41,10 +41,10 @@ export interface Versions {
   readonly pgbouncer: string | null
 }
 
-/** What is in bench/figures.json. */
+/** The content of bench/figures.json. */
 export type SavedFigures = Readonly<Record<string, SavedRun>>
 
-/** Figures are compared with those of the same way to run. */
+/** Figures are compared only with those of the same way to run pgweir, which this key identifies. */
 export function mannerKey(nodeMajor: number, { transport, workers }: Manner): string {
   return `Node ${nodeMajor}, ${transport} transport, ${workers === 1 ? 'one worker' : `${workers} workers`}`
 }
@@ -59,12 +59,12 @@ export interface Change {
   readonly measure: GuardMeasure
   readonly before: number
   readonly now: number
-  /** 0.1: a tenth more. */
+  /** 0.1 means a tenth more. */
   readonly growth: number
   readonly verdict: 'slower' | 'as before' | 'faster'
 }
 
-/** One for each scenario that both know, by the best measure that both have. */
+/** Returns a change for each scenario that both know, by the best measure that both have. */
 export function changesSince(saved: SavedRun, now: Readonly<Record<string, Guarded>>, tolerance: number): Change[] {
   return Object.entries(now).flatMap(([scenario, guarded]) => {
     const before = saved.scenarios[scenario]
@@ -76,11 +76,11 @@ export function changesSince(saved: SavedRun, now: Readonly<Record<string, Guard
   })
 }
 
-/** What a scenario says of two builds that took turns in it; null if there was one only. */
+/** Returns how two builds compare that took turns in a scenario; null if there was only one. */
 export function changeToBaseline(scenario: string, runs: Runs, tolerance: number): Change | null {
   const [before, now] = [medianOf(MEASURES.cpuToPostgres, 'baseline', runs), medianOf(BESIDE_BASELINE, 'pgweir', runs)]
   if (before === null || now === null) return null
-  // Compared round by round, so that the quotient of the two medians may be another one.
+  // The builds are compared round by round, so `before * now` may differ from pgweir's own median.
   return changeOf(scenario, 'cpuToPostgres', before, before * now, tolerance)
 }
 
@@ -90,7 +90,7 @@ function changeOf(scenario: string, measure: GuardMeasure, before: number, now: 
   return { scenario, measure, before, now, growth, verdict }
 }
 
-/** A run of some scenarios keeps what is known of the others. */
+/** Adds a run. Scenarios that are not part of it keep their saved figures. */
 export function withRun(figures: SavedFigures, key: string, run: SavedRun): SavedFigures {
   return { ...figures, [key]: { ...run, scenarios: { ...figures[key]?.scenarios, ...run.scenarios } } }
 }

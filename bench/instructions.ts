@@ -1,4 +1,4 @@
-/** Counts the instructions of a process by `perf stat`, which many virtual machines do not offer. */
+/** Counts the instructions of a process with `perf stat`. Many virtual machines do not support this. */
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -6,13 +6,13 @@ import { familyOf } from './process-figures.ts'
 
 const EVENT = 'instructions'
 
-/** Whether there is a perf, it is permitted, and the machine counts. */
+/** Returns whether perf is installed and permitted, and the machine can count. */
 export function canCountInstructions(): boolean {
   const { stderr, status } = spawnSync('perf', ['stat', '-x,', '-e', EVENT, 'true'], { encoding: 'utf8' })
   return status === 0 && parseInstructions(stderr) !== null
 }
 
-/** Of a process and all that it has started, while `work` goes on. */
+/** Counts the instructions of a process and all its descendants while `work` runs. */
 export async function countInstructionsDuring(pid: number, work: Promise<unknown>): Promise<number> {
   const args = ['stat', '-x,', '-e', EVENT, '-p', familyOf(pid).join(',')]
   const perf = spawn('perf', args, { stdio: ['ignore', 'ignore', 'pipe'] })

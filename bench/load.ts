@@ -19,7 +19,7 @@ export interface LoadOptions {
   readonly encryption?: Encryption
   readonly targets?: readonly TargetName[]
   readonly settings?: Readonly<Record<string, string>>
-  /** What `settings` make of it. */
+  /** The pool size, if `settings` change it. */
   readonly poolSize?: number
   readonly warmUpSeconds?: number
   readonly isExtra?: boolean
@@ -31,7 +31,7 @@ export const TO_PGBOUNCER: Comparison = { target: 'pgbouncer', by: 'ratio' }
 export const TO_DIRECT: Comparison = { target: 'direct', by: 'ratio' }
 export const TO_BASELINE: Comparison = { target: 'baseline', by: 'ratio' }
 
-/** A runtime that compiles what it runs often is warm after so many, however slow the machine is; on a busy one that takes a few runs. */
+/** A runtime with a JIT compiler is warm after this many transactions, however slow the machine is. On a busy machine that takes a few runs. */
 const WARM_TRANSACTIONS = 20_000
 const MAX_WARM_UPS = 4
 
@@ -74,7 +74,7 @@ export function loadScenario(options: LoadOptions): Scenario {
   } = options
   const load: Load = { mode, clients, threads, reconnects, script: script?.text ?? null }
 
-  /** An older PgBouncer cannot do what is asked of the others. */
+  /** An older PgBouncer cannot run the load of the other targets. */
   function loadFor({ name }: Pick<Target, 'name'>, pgbouncerVersion: string | null): Load {
     const isTooOld = name === 'pgbouncer' && pgbouncerVersion !== null && !hasPreparedStatements(pgbouncerVersion)
     return mode === 'prepared' && isTooOld ? { ...load, mode: 'extended' } : load
@@ -95,7 +95,7 @@ export function loadScenario(options: LoadOptions): Scenario {
     startsFresh: false,
     isExtra: options.isExtra ?? false,
     isGuarded: options.isGuarded ?? false,
-    // pgbench's latency leaves the connecting out.
+    // The latency that pgbench reports excludes connecting.
     columns: reconnects ? [...SPEED, ...COST] : [...SPEED, ...LATENCY, ...COST],
     goals: options.goals ?? [],
     repeats: ({ repeats }) => repeats,
@@ -110,7 +110,7 @@ export function loadScenario(options: LoadOptions): Scenario {
       let transactions = 0
       for (let runs = 0; runs < MAX_WARM_UPS && transactions < WARM_TRANSACTIONS; runs++) {
         transactions += (await run(target, seconds, surroundings)).summary.transactions
-        // A time is all that can be given where each transaction takes so long.
+        // With a new connection each, transactions take so long that the warm-up is limited by time only.
         if (reconnects) return
       }
     },

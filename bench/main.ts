@@ -4,13 +4,13 @@ import { readFlags, USAGE } from './flags.ts'
 import { lineUp, runBench } from './run.ts'
 import { WishError } from './wish-error.ts'
 
-// An end by Ctrl-C is an end like any other: what was started goes with us.
+// Ctrl-C ends the benchmark in an orderly way: the programs that it has started end with it.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 
 try {
   await main(process.argv.slice(2))
 } catch (problem) {
-  // What is wrong with the wishes is told in a sentence; what goes wrong later is for whoever mends the benchmark.
+  // Wrong flags are reported in a sentence. Later errors are for developers of the benchmark.
   console.error(problem instanceof WishError ? `${problem.message}\n\n${USAGE}` : problem)
   process.exitCode = 1
 }

@@ -1,16 +1,19 @@
-/** `npm run bench:measuring`: what counting and timing cost for each transaction, alone and as a part of what a transaction costs in all. */
+/**
+ * `npm run bench:measuring`: what counting and timing cost for each transaction, in absolute terms and as a share of the whole cost of a
+ * transaction.
+ */
 
 import { Counters, Durations } from '../src/pool/counters.ts'
 
 const ROUNDS = 15
 const TRANSACTIONS = 2_000_000
 
-/** Less than any run of pgweir has needed for a transaction so far: the smaller, the larger the part that measuring is. */
+/** Less than any run of pgweir has needed for a transaction so far. The smaller this is, the larger the share of measuring. */
 const CPU_US_PER_TRANSACTION = 20
 
 const counters = new Counters()
 const durations = new Durations()
-/** Lengths as they come: most short, some long. */
+/** Realistic durations: most of them short, some long. */
 const LENGTHS_MS = Float64Array.from({ length: 1024 }, (_, index) => (index % 50 === 0 ? 12.5 : (index % 17) / 10))
 
 function measure(index: number): void {
@@ -28,7 +31,7 @@ function measure(index: number): void {
   durations.transaction.note(ms)
 }
 
-/** So that the loop itself is not what is measured. */
+/** The cost of `nothing` is subtracted, so that the loop itself is not measured. */
 let sum = 0
 function nothing(index: number): void {
   sum += LENGTHS_MS[index & 1023] as number

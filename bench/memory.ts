@@ -1,4 +1,4 @@
-/** Scenarios that ask what becomes of a pooler's memory. */
+/** Scenarios that measure a pooler's memory. */
 
 import { fork } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -29,7 +29,7 @@ export function pidOf(target: Target): number {
   return target.pid
 }
 
-/** What a process is like before: it has served a few clients, and rested. */
+/** Resident memory at the start: after the process has served a few clients and rested. */
 async function residentAtStart(target: Target, effort: Effort): Promise<number> {
   await inParallel(100, AT_A_TIME, async () => {
     const client = await WireClient.login(target.place)
@@ -39,7 +39,7 @@ async function residentAtStart(target: Target, effort: Effort): Promise<number> 
   return residentAtRest(target, effort)
 }
 
-/** Garbage is collected some time after work has ended. */
+/** Measured after a rest, because garbage is collected some time after work has ended. */
 async function residentAtRest(target: Target, effort: Effort): Promise<number> {
   await delay(restMs(effort))
   return residentKibOf(pidOf(target))
@@ -49,10 +49,10 @@ function restMs({ isQuick }: Effort): number {
   return isQuick ? 1_000 : 10_000
 }
 
-/** Descriptors for all else that a process has open. */
+/** Descriptors for everything else that a process has open. */
 const OTHER_FILES = 100
 
-/** Connects so many clients; nobody asks for anything yet. */
+/** Connects `count` clients, which ask for nothing yet. */
 export async function connectMany(target: Target, count: number): Promise<WireClient[]> {
   for (const pid of [process.pid, pidOf(target)]) requireFiles(pid, count)
   const clients: WireClient[] = []
@@ -124,7 +124,7 @@ export const IDLE: Scenario = {
 
 const SAMPLE_MS = 20
 
-/** The most that a process has resident while something goes on, in KiB. */
+/** Returns the peak of a process's resident memory while `work` runs, in KiB. */
 async function peakDuring(pid: number, work: Promise<unknown>): Promise<number> {
   let peak = residentKibOf(pid)
   const timer = setInterval(() => {
@@ -138,7 +138,7 @@ async function peakDuring(pid: number, work: Promise<unknown>): Promise<number> 
   return peak
 }
 
-/** How many MiB a process grows at most while something goes on. */
+/** Returns by how many MiB a process grows at most while `work` runs. */
 export async function growthDuring(pid: number, work: Promise<unknown>): Promise<number> {
   const before = residentKibOf(pid)
   return ((await peakDuring(pid, work)) - before) / 1024
@@ -146,10 +146,10 @@ export async function growthDuring(pid: number, work: Promise<unknown>): Promise
 
 const ROW_MIB = 1
 
-/** The slow client rests for a moment after each chunk, for so much of the result. */
+/** The share of the result during which the slow client rests for a moment after each chunk. */
 const SLOW_SHARE = 1 / 4
 
-/** A client that asks for a gigabyte, does not read it, reads it slowly, and then reads on. */
+/** A client asks for a gigabyte, does not read it, then reads it slowly, and then at full speed. */
 export const SLOW_READER: Scenario = {
   ...SHARED,
   name: 'slow-reader',
@@ -182,7 +182,7 @@ export const SLOW_READER: Scenario = {
     const client = await WireClient.login(target.place)
     const cpuBefore = cpuTimeOf(pid)
     const answered = client.query(`select repeat('x', ${ROW_MIB * 1024 * 1024}) from generate_series(1, ${mib})`)
-    // A failure is told below, where the answer is waited for.
+    // A failure is reported below, where `answered` is awaited.
     answered.catch(() => {})
     await client.nextChunk()
     client.pause()
@@ -220,7 +220,7 @@ async function readSlowly(client: WireClient, untilBytes: number): Promise<void>
   }
 }
 
-/** Clients that come, ask once, and go; from a process of their own, so that there is no memory of theirs in ours. */
+/** Clients connect, ask once, and leave. They run in a process of their own, so that their memory does not add to ours. */
 export const CHURN: Scenario = {
   ...SHARED,
   name: 'churn',

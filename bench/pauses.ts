@@ -1,4 +1,4 @@
-/** A scenario that asks how long everybody has to wait while an operator looks at thousands of clients. */
+/** A scenario that measures how long clients have to wait while an operator lists thousands of clients. */
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,7 +11,7 @@ import type { Effort, Figures, Scenario } from './scenario.ts'
 import { median } from './statistics.ts'
 import { WireClient } from './wire-client.ts'
 
-/** How long the slowest answers are looked for after a command has begun; a command that takes longer has the time that it needs. */
+/** For how long after a command has begun the slowest answer is looked for; longer if the command takes longer. */
 const WINDOW_MS = 50
 
 const LANES_PER_WORKER = 4
@@ -62,7 +62,7 @@ export const CONSOLE: Scenario = {
           longest.push(await longestDuring(prober, async () => (sql === null ? undefined : operator.query(sql))))
         return { typical: median(longest), longest: Math.max(...longest) }
       }
-      // The first looks meet cold code.
+      // A warm-up: the first commands run cold code.
       await worst('show pools')
       const [rest, pools, all] = [await worst(null), await worst('show pools'), await worst('show clients')]
       return {
@@ -113,7 +113,7 @@ async function answerOf(prober: ChildProcess): Promise<ProberAnswer> {
     const [answer] = (await Promise.race([answered, ended])) as [ProberAnswer]
     return answer
   } finally {
-    // The other one ends now, and that is no news.
+    // The promise that has lost the race now rejects, which is expected.
     for (const waited of [ended, answered]) waited.catch(() => {})
     enough.abort()
   }

@@ -40,11 +40,11 @@ export interface Latencies {
   readonly p50Ms: number
   readonly p95Ms: number
   readonly p99Ms: number
-  /** How much longer the unlucky wait than others. */
+  /** How much longer the slowest transactions take than typical ones. */
   readonly p99ToP50: number
 }
 
-/** What `--log` tells of each transaction, in no particular order. */
+/** What `--log` reports about each transaction, in no particular order. */
 export interface TransactionLog {
   /** When it ended, in milliseconds since 1970. */
   readonly endMs: Float64Array
@@ -56,7 +56,7 @@ export interface PgbenchRun {
   readonly log: TransactionLog
 }
 
-/** The one on PATH, or where Debian puts those that it does not link from there; null if there is none. */
+/** Returns the pgbench on PATH, or in a directory that Debian does not link from there; null if there is none. */
 export function findPgbench(): string | null {
   return findProgram(
     'pgbench',
@@ -64,7 +64,7 @@ export function findPgbench(): string | null {
   )
 }
 
-/** The arguments that say what is done, without where and for how long. */
+/** Returns the arguments that say what to do, without where and for how long. */
 export function loadArguments({ mode, clients, threads, reconnects }: Load): string[] {
   return ['-n', '-M', mode, '-c', String(clients), '-j', String(threads), ...(reconnects ? ['-C'] : [])]
 }
@@ -105,7 +105,7 @@ async function pgbench(
   return stdout
 }
 
-/** What pgbench prints at the end. */
+/** Parses the summary that pgbench prints at the end. */
 export function parseSummary(output: string): Summary {
   const transactions = numberAfter(output, /^number of transactions actually processed: (\d+)/m)
   const perSecond = numberAfter(output, /^tps = ([\d.]+)/m)
@@ -119,8 +119,8 @@ function numberAfter(text: string, pattern: RegExp): number | null {
 }
 
 /**
- * The third field of each line of a log is what a transaction took, in microseconds, or a word if it failed; the fifth and the sixth are
- * when it ended, in seconds and the microseconds beyond.
+ * Parses a log. The third field of each line is the duration of the transaction in microseconds, or a word if it failed. The fifth and sixth are
+ * the time when it ended, in seconds and microseconds.
  */
 export function parseLog(text: string): TransactionLog {
   const ends: number[] = []

@@ -1,4 +1,4 @@
-/** The PostgreSQL that everything is measured on: embedded, thrown away afterwards, and set up so that it gets in the way as little as it can. */
+/** The PostgreSQL that everything is measured with: embedded, temporary, and configured to influence the figures as little as possible. */
 
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -8,18 +8,18 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/embedded/po
 import type { KeyPair } from './encryption.ts'
 import { createTables, type Place } from './pgbench.ts'
 
-/** How clients log in, at the poolers and directly. */
+/** How clients log in to the poolers and to PostgreSQL directly. */
 export type Login = 'trust' | 'scram'
 
 export interface BenchPostgres {
   readonly version: string
-  /** Of the server's first process. */
+  /** The pid of the server's first process. */
   readonly pid: number
   readonly host: string
   readonly port: number
   readonly database: string
   readonly accounts: Readonly<Record<Login, Account>>
-  /** What it shows to whoever wants TLS. */
+  /** Its certificate and key for TLS. */
   readonly keys: KeyPair
   stop(): Promise<void>
 }
@@ -27,7 +27,7 @@ export interface BenchPostgres {
 export interface Account {
   readonly user: string
   readonly password: string
-  /** As the server keeps the password, for the poolers' auth_file; empty if there is none. */
+  /** The password as the server stores it, for the poolers' auth_file; empty if there is none. */
   readonly secret: string
 }
 
@@ -76,7 +76,7 @@ export async function startPostgres(
   }
 }
 
-/** PostgreSQL keeps its number in the first line of a file beside its data. */
+/** PostgreSQL writes its pid to the first line of a file in its data directory. */
 async function pidOf({ directory }: EmbeddedPostgres): Promise<number> {
   return Number.parseInt(await readFile(join(directory, 'data', 'postmaster.pid'), 'latin1'), 10)
 }

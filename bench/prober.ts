@@ -1,4 +1,4 @@
-/** A program: asks `select 1` over and over, and tells its parent how long the slowest answer took. Its order is its argument. */
+/** A program: asks `select 1` over and over, and reports to its parent how long the slowest answer took. Its order is its argument. */
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Place } from './pgbench.ts'
@@ -6,11 +6,11 @@ import { WireClient } from './wire-client.ts'
 
 export interface ProberOrder {
   readonly place: Place
-  /** Connections that ask; with several workers they come to lie on all of them. */
+  /** The number of connections that ask. With several workers they are spread over all of them. */
   readonly lanes: number
 }
 
-/** What the parent says: the time to be told of begins, or ends. */
+/** Messages from the parent: the period to report about begins, or ends. */
 export type ProberWord = 'begin' | 'end'
 
 export type ProberAnswer = 'ready' | { readonly longestMs: number }
@@ -37,7 +37,7 @@ async function run({ place, lanes: count }: ProberOrder): Promise<void> {
       longestMs = 0
       return
     }
-    // Who still waits has waited too.
+    // Requests that are still waiting count as well.
     lanes.forEach(note)
     process.send?.({ longestMs } satisfies ProberAnswer)
   })

@@ -1,4 +1,4 @@
-/** What Linux tells in /proc about a process and all that it has started: their CPU time, and their resident memory. */
+/** Reads from /proc on Linux the CPU time and the resident memory of a process and its descendants. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 
@@ -7,12 +7,12 @@ export interface CpuTime {
   readonly systemMs: number
 }
 
-/** The kernel shows times to programs in hundredths of a second, whatever it counts in itself (USER_HZ). */
+/** The kernel reports times in hundredths of a second, whatever its internal resolution (USER_HZ). */
 const TICK_MS = 10
 
 /**
- * Fields 14 and 15 of /proc/PID/stat, and 16 and 17 for the children that have ended. The second field is the program's name, which may
- * hold spaces and brackets.
+ * Parses fields 14 and 15 of /proc/PID/stat, and 16 and 17 for children that have ended. The second field is the program's name, which may
+ * contain spaces and parentheses.
  */
 export function parseCpuTime(stat: string): CpuTime {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
@@ -31,20 +31,20 @@ export function parseResidentKib(status: string): number {
   return Number(match[1])
 }
 
-/** `Max open files            20000                20000                files` of /proc/PID/limits: the first number is the one that holds. */
+/** `Max open files            20000                20000                files` in /proc/PID/limits: the first number is the one in effect. */
 export function parseFileLimit(limits: string): number {
   const match = /^Max open files\s+(\d+|unlimited)/m.exec(limits)
   if (!match) throw new Error('/proc/PID/limits tells nothing of open files')
   return match[1] === 'unlimited' ? Infinity : Number(match[1])
 }
 
-/** Of a process and all that it has started, with those that have ended. */
+/** Returns the CPU time of a process and its descendants, including those that have ended. */
 export function cpuTimeOf(pid: number): CpuTime {
   const times = ofFamily(pid, (member) => parseCpuTime(readFileSync(`/proc/${member}/stat`, 'latin1')))
   return { userMs: sum(times.map(({ userMs }) => userMs)), systemMs: sum(times.map(({ systemMs }) => systemMs)) }
 }
 
-/** Of a process and all that it has started. Pages that several of them share count for each. */
+/** Returns the resident memory of a process and its descendants. Pages that several of them share count for each. */
 export function residentKibOf(pid: number): number {
   return sum(ofFamily(pid, (member) => parseResidentKib(readFileSync(`/proc/${member}/status`, 'latin1'))))
 }
@@ -53,7 +53,7 @@ export function fileLimitOf(pid: number): number {
   return parseFileLimit(readFileSync(`/proc/${pid}/limits`, 'latin1'))
 }
 
-/** The process itself, and all that descend from it. */
+/** Returns the process itself and its descendants. */
 export function familyOf(pid: number): number[] {
   return [pid, ...childrenOf(pid).flatMap(familyOf)]
 }
@@ -63,21 +63,21 @@ function ofFamily<T>(pid: number, figureOf: (member: number) => T): T[] {
     try {
       return [figureOf(member)]
     } catch (problem) {
-      // A child may end at any moment; what it used is its parent's from then on.
+      // A child may end at any moment. The CPU time that it used counts for its parent from then on.
       if (member === pid) throw problem
       return []
     }
   })
 }
 
-/** Each thread of a process has children of its own. */
+/** The children of a process are listed per thread. */
 function childrenOf(pid: number): number[] {
   try {
     return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
       numbersIn(readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1')),
     )
   } catch {
-    // It has ended.
+    // The process has ended.
     return []
   }
 }

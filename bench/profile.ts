@@ -1,4 +1,4 @@
-/** Reads what `node --cpu-prof` writes: which functions had the processor themselves, and for how long. Pure. */
+/** Reads profiles of `node --cpu-prof`: which functions used the processor themselves, and for how long. Pure. */
 
 export interface CpuProfile {
   readonly nodes: readonly ProfileNode[]
@@ -17,11 +17,11 @@ export interface SelfTime {
   /** File and line; empty for what is not JavaScript. */
   readonly place: string
   readonly ms: number
-  /** Of all that was not idle. */
+  /** The share of all time that was not idle. */
   readonly share: number
 }
 
-/** The lines of a file that is named by its URL; null if it cannot be read. */
+/** Returns the lines of the file at a URL; null if it cannot be read. */
 export type ReadLines = (url: string) => readonly string[] | null
 
 /** The longest first. */
@@ -51,7 +51,7 @@ function describe(
   return { name: functionName || '(anonymous)', place: url === '' ? '' : placeOf(url, lineNumber, readLines) }
 }
 
-/** In a build many modules share a file, each below a comment that names it; the line is counted from there. */
+/** In a build, many modules share a file, each below a comment that names it. The line number is counted from that comment. */
 function placeOf(url: string, lineNumber: number, readLines: ReadLines): string {
   const lines = url.includes('/dist/') ? readLines(url) : null
   if (lines !== null)

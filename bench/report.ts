@@ -4,7 +4,7 @@ import { type Change, MEASURE_TITLES } from './guard.ts'
 import { type Column, medianOf, type Outcome, type Runs, type Scenario } from './scenario.ts'
 import type { TargetName } from './targets.ts'
 
-/** One line per target. Columns that nobody has a figure for are left out. */
+/** One line per target. Columns for which no target has a figure are left out. */
 export function scenarioTable({ columns }: Pick<Scenario, 'columns'>, runs: Runs): string {
   const names = [...runs.keys()]
   const shown = columns.filter((column) => names.some((name) => medianOf(column, name, runs) !== null))
@@ -18,7 +18,7 @@ function cell(column: Column, target: TargetName, runs: Runs): string {
   return value.toLocaleString('en', { minimumFractionDigits: column.digits, maximumFractionDigits: column.digits })
 }
 
-/** The first column is flush left, the others flush right. */
+/** The first column is aligned left, the others right. */
 export function formatTable(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
   const line = (row: readonly string[]) =>
@@ -60,7 +60,7 @@ function shout(verdict: Outcome['verdict']): string {
   return verdict === 'missed' ? 'MISSED' : verdict
 }
 
-/** What became slower, by how much, and all else. */
+/** What became slower and by how much, and everything else. */
 export function changeTable(changes: readonly Change[]): string {
   const rows = changes.map(({ scenario, measure, before, now, growth, verdict }) => [
     `${scenario}: ${MEASURE_TITLES[measure]}`,

@@ -1,4 +1,4 @@
-/** One run of the benchmark: starts what is needed, goes through the scenarios, prints tables and writes the figures down. */
+/** One run of the benchmark: starts the programs, runs the scenarios, prints tables, and writes the figures to a file. */
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
@@ -51,12 +51,12 @@ interface Result {
   readonly name: string
   readonly about: string
   readonly notes: readonly string[]
-  /** Why there is nothing more. */
+  /** Why there are no figures; null if there are. */
   readonly skipped: string | null
   readonly runs: Readonly<Record<string, unknown>>
   readonly outcomes: readonly Outcome[]
   readonly guarded: Guarded | null
-  /** Beside the other build, if there is one. */
+  /** The comparison with the other build, if there is one. */
   readonly change: Change | null
 }
 
@@ -66,13 +66,13 @@ const MISSING_PGBOUNCER = 'there is no pgbouncer to compare with (Debian has it 
 
 const MISSING_PGBENCH = 'there is no pgbench (Debian has it in the package postgresql-contrib)'
 
-/** What takes part, and how. */
+/** The programs that take part, and how pgweir runs. */
 export interface Lineup {
   readonly programs: Programs
   readonly manner: Manner
 }
 
-/** Throws a sentence if something that was asked for is not there. */
+/** Throws a `WishError` if something that was asked for is missing. */
 export async function lineUp(flags: Flags): Promise<Lineup> {
   const pgweir = await loadBuild(OWN_ROOT)
   const manner = chooseManner(flags, pgweir.settings, platform())
@@ -119,7 +119,7 @@ export async function runBench(flags: Flags, { programs, manner }: Lineup): Prom
   }
 }
 
-/** Whoever reads absolute figures should know what else went on. */
+/** Prints how busy the machine is, for readers of absolute figures. */
 function sayHowBusy(): void {
   const [load = 0] = loadavg()
   console.log(`${cpus().length} processors, busy with ${load.toFixed(1)} programs over the last minute`)
@@ -172,7 +172,7 @@ async function measure(scenario: Scenario, bench: Bench): Promise<Result> {
   return { ...nothing, runs: Object.fromEntries(runs), outcomes: reached, guarded, change }
 }
 
-/** Why a scenario cannot run here, or null. */
+/** Returns why a scenario cannot run here, or null. */
 function obstacleTo({ needsPgbench, settings }: Scenario, { hasPgbench, programs }: Bench): string | null {
   if (needsPgbench && !hasPgbench) return MISSING_PGBENCH
   const unknown = unknownSettings(settings, programs.pgweir.settings)
@@ -197,7 +197,7 @@ function wantedOf(scenario: Scenario, { effort, figures }: Flags): readonly Targ
   return effort.isQuick ? targetsOfGoals(scenario) : scenario.targets
 }
 
-/** On a terminal, one line that is written over. */
+/** On a terminal, shows progress in a line that is overwritten. */
 function showProgress(name?: TargetName, round?: number): void {
   if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${name ? `  round ${round}: ${name}` : ''}`)
 }

@@ -1,4 +1,4 @@
-/** CPU time per transaction over the stretch in which all clients were at work: connecting and leaving do not count. */
+/** CPU time per transaction, measured while all clients are at work: connecting and leaving do not count. */
 
 import type { TransactionLog } from './pgbench.ts'
 import { type CpuTime, cpuTimeOf, residentKibOf } from './process-figures.ts'
@@ -15,16 +15,16 @@ export interface Cost {
   readonly userUs: number
   readonly systemUs: number
   readonly cpuUs: number
-  /** What PostgreSQL itself needed for a transaction. */
+  /** The CPU time of PostgreSQL itself per transaction. */
   readonly postgresUs: number
-  /** The pooler's share in times of PostgreSQL's: the same machine and the same weather, to the moment. */
+  /** The pooler's CPU time divided by PostgreSQL's: both are measured on the same machine, under the same conditions, at the same moment. */
   readonly cpuToPostgres: number
   readonly residentMib: number
 }
 
 const SAMPLE_MS = 200
 
-/** Looks at the processes now and then while `work` goes on. */
+/** Samples the processes at intervals while `work` runs. */
 export async function sampleDuring(
   { pooler, postgres }: { readonly pooler: number; readonly postgres: number },
   work: Promise<unknown>,
@@ -46,7 +46,10 @@ export async function sampleDuring(
   return samples
 }
 
-/** Takes the first and the last sample that lie between the ends of transactions, and the transactions between those. */
+/**
+ * Computes the cost from the first and the last sample between the first and the last end of a transaction, and from the transactions between
+ * those samples.
+ */
 export function costOf(samples: readonly Sample[], { endMs }: Pick<TransactionLog, 'endMs'>): Cost {
   const begin = endMs.reduce((least, ms) => Math.min(least, ms), Infinity)
   const end = endMs.reduce((most, ms) => Math.max(most, ms), -Infinity)

@@ -1,16 +1,16 @@
-/** What a scenario is, how its runs are interleaved, and what is made of the figures. */
+/** Defines scenarios: how their runs are interleaved, and how their figures are evaluated. */
 
 import type { Encryption } from './encryption.ts'
 import type { Login } from './postgres.ts'
 import { median } from './statistics.ts'
 import type { Target, TargetName, TransportName } from './targets.ts'
 
-/** What one run gave, by name: each scenario has its own. */
+/** The figures of one run, by name. Each scenario has its own. */
 export type Figures = Readonly<Record<string, number>>
 
 export type Runs = ReadonlyMap<TargetName, readonly Figures[]>
 
-/** A figure as it is, or next to another target's of the same round. */
+/** A figure by itself, or compared with the same figure of another target in the same round. */
 export interface Measure {
   readonly figure: string
   readonly against?: Comparison
@@ -19,7 +19,7 @@ export interface Measure {
 export interface Comparison {
   readonly target: TargetName
   readonly by: 'ratio' | 'difference'
-  /** Both count only by what they have over a third one. */
+  /** Both figures count only by what they exceed this third target's by. */
   readonly over?: TargetName
 }
 
@@ -33,13 +33,13 @@ export interface Goal extends Measure {
   readonly sentence: string
   readonly bound: Bound
   readonly limits: Readonly<Record<TransportName, number>>
-  /** Better than what was asked for. */
+  /** A stricter limit that is not required. */
   readonly stretch?: Readonly<Partial<Record<TransportName, number>>>
 }
 
 export type Bound = 'at most' | 'at least'
 
-/** How long and how often. */
+/** How long and how often scenarios run. */
 export interface Effort {
   readonly isQuick: boolean
   readonly repeats: number
@@ -48,15 +48,15 @@ export interface Effort {
 
 export interface Surroundings {
   readonly effort: Effort
-  /** Of this scenario alone, for files that come and go. */
+  /** A directory of this scenario alone, for temporary files. */
   readonly directory: string
   /** Null if there is no PgBouncer. */
   readonly pgbouncerVersion: string | null
   /** The server's first process. */
   readonly postgresPid: number
-  /** Of pgweir. */
+  /** The number of pgweir's workers. */
   readonly workers: number
-  /** Whether the machine counts instructions, and lets us see them. */
+  /** Whether the machine can count instructions, and permits it. */
   readonly countsInstructions: boolean
 }
 
@@ -67,27 +67,27 @@ export interface Scenario {
   readonly login: Login
   readonly encryption: Encryption
   readonly targets: readonly TargetName[]
-  /** What pgweir is told beyond what both poolers are. A build that does not know them all cannot take part. */
+  /** Settings of pgweir in addition to those of both poolers. A build that does not know them all cannot take part. */
   readonly settings: Readonly<Record<string, string>>
-  /** What is told of memory needs a process without a past. */
+  /** Each run needs a new process, because it measures memory. */
   readonly startsFresh: boolean
-  /** A quick run leaves it out. */
+  /** It is left out of a quick run. */
   readonly isExtra: boolean
-  /** Its CPU time is compared with earlier runs': see `guard.ts`. */
+  /** Its CPU time is compared with that of earlier runs: see `guard.ts`. */
   readonly isGuarded: boolean
   readonly columns: readonly Column[]
   readonly goals: readonly Goal[]
-  /** What must be known to read the figures. */
+  /** What readers of the figures must know. */
   notes(surroundings: Surroundings): readonly string[]
   repeats(effort: Effort): number
-  /** Before the first run of a process. */
+  /** Called before the first run of a process. */
   warmUp(target: Target, surroundings: Surroundings): Promise<void>
   measure(target: Target, surroundings: Surroundings): Promise<Figures>
 }
 
 export type StartTarget = (name: TargetName) => Promise<Target>
 
-/** One round after the other, in each of them one run of each target: A B C A B C, so that all see the same weather. */
+/** Runs rounds one after the other, each with one run per target (A B C A B C), so that all targets meet the same conditions. */
 export async function runScenario(
   scenario: Scenario,
   names: readonly TargetName[],
@@ -118,19 +118,19 @@ export async function runScenario(
   return runs
 }
 
-/** Those that the goals speak of: what a quick run makes do with. */
+/** Returns the targets that the goals mention. A quick run measures only these. */
 export function targetsOfGoals({ targets, goals }: Pick<Scenario, 'targets' | 'goals'>): TargetName[] {
   const named = goals.flatMap(({ against }) => (against ? [against.target, against.over] : []))
   return targets.filter((name) => name === 'pgweir' || name === 'baseline' || named.includes(name))
 }
 
-/** The median over the rounds; where targets are compared, they are compared round by round first. Null if there is nothing to tell. */
+/** Returns the median over the rounds. If targets are compared, they are compared round by round first. Null if there are no figures. */
 export function medianOf(measure: Measure, target: TargetName, runs: Runs): number | null {
   const values = valuesOf(measure, target, runs)
   return values.length === 0 ? null : median(values)
 }
 
-/** One for each round. */
+/** Returns one value for each round. */
 export function valuesOf({ figure, against }: Measure, target: TargetName, runs: Runs): number[] {
   const rounds = runs.get(target) ?? []
   return rounds.flatMap((figures, round) => {
@@ -149,14 +149,14 @@ export interface Outcome {
   readonly bound: Bound
   readonly limit: number
   readonly stretch: number | null
-  /** Null where there was nobody to compare with. */
+  /** Null if there was no target to compare with. */
   readonly reached: number | null
   readonly verdict: Verdict
 }
 
 export type Verdict = 'reached' | 'stretch reached' | 'missed' | 'not judged'
 
-/** How pgweir stands by its goals. */
+/** Returns how far pgweir reaches its goals. */
 export function outcomes({ goals }: Pick<Scenario, 'goals'>, runs: Runs, transport: TransportName): Outcome[] {
   return goals.map((goal) => {
     const reached = medianOf(goal, 'pgweir', runs)

@@ -49,7 +49,7 @@ const CROWDED = { limits: { epoll: 1.3, node: 2.2 }, stretch: { epoll: 1 } }
 const SPEED = speed({ limits: { epoll: 0.92, node: 0.8 } })
 const CONNECTS = speed({ limits: { epoll: 0.9, node: 0.6 } })
 
-/** An unnamed Parse that is kept on the server: what pgweir makes of `-M extended` then, beside PostgreSQL without a pooler. */
+/** Unnamed statements that are kept prepared on the server: how fast `-M extended` becomes with pgweir, compared with PostgreSQL without a pooler. */
 const KEPT: Omit<LoadOptions, 'name'> = {
   mode: 'extended',
   clients: 16,
@@ -73,7 +73,7 @@ where a.aid = :aid and t.tid = b.bid * 10;
 `,
 }
 
-/** Servers that are busy without keeping the processors busy, so that latency is what clients wait for each other. */
+/** Servers are busy without using the processors, so that latency shows how long clients wait for each other. */
 function waitsInFleet(name: string, poolSize: number): Scenario {
   return loadScenario({
     ...{ name, clients: 100, targets: ['baseline', 'pgweir'] },
@@ -85,10 +85,10 @@ function waitsInFleet(name: string, poolSize: number): Scenario {
   })
 }
 
-/** A thousand connections of its own are more than PostgreSQL is set up for here. */
+/** The targets for a thousand clients: too many connections for this PostgreSQL to serve directly. */
 const POOLED = ['baseline', 'pgweir', 'pgbouncer'] as const
 
-// What measuring costs comes here once there is a build without it: until then, --baseline compares with one made by hand.
+// The cost of measuring will be added once there is a build without it. Until then, --baseline compares with one made by hand.
 export const SCENARIOS: readonly Scenario[] = [
   loadScenario({ name: 'simple', clients: 16, isGuarded: true, goals: [cpu(ALONE), SPEED] }),
   loadScenario({ name: 'extended', mode: 'extended', clients: 16, isGuarded: true, goals: [cpu(PARSED)] }),
@@ -106,11 +106,12 @@ export const SCENARIOS: readonly Scenario[] = [
   waitsInFleet('fleet-1', 1),
   loadScenario({ name: 'single', clients: 1, goals: [LATENCY] }),
   loadScenario({ name: 'auto-prepare', ...KEPT, goals: [keptSpeed(1.3)] }),
-  // So many do not fit into the pool, as is usual where there is one; without it each has a server of its own.
+  // More clients than the pool has servers, as is usual with a pooler. Without one, each has a server of its own.
   loadScenario({ name: 'auto-prepare-128', ...KEPT, clients: 128, goals: [keptSpeed(1.3)] }),
   loadScenario({ name: 'auto-prepare-join', ...KEPT, script: JOIN, goals: [keptSpeed(2)] }),
   loadScenario({ name: 'connect', clients: 16, reconnects: true, isExtra: true }),
-  // The client's own part of SCRAM makes this slow: at a hundred logins a second V8 compiles for half a minute, which halves what one costs.
+  // The client's own share of SCRAM makes this slow: at a hundred logins per second, V8 needs half a minute to compile, which halves the cost of a
+  // login.
   loadScenario({
     ...{ name: 'connect-scram', clients: 16, reconnects: true, login: 'scram', warmUpSeconds: 30 },
     goals: [CONNECTS],
@@ -123,7 +124,7 @@ export const SCENARIOS: readonly Scenario[] = [
   CHURN,
 ]
 
-/** All of them, or those that were named. */
+/** Returns the scenarios that were named, or all if none were. */
 export function chooseScenarios(names: readonly string[]): readonly Scenario[] {
   const unknown = names.filter((name) => !SCENARIOS.some((scenario) => scenario.name === name))
   if (unknown.length > 0) {

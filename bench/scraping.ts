@@ -1,6 +1,6 @@
 /**
- * `npm run bench:scraping`: what a scrape of /metrics costs pgweir with 10,000 clients and 500 pools, in CPU time. `-- 3 200` is three workers
- * and `metrics_max_pools = 200`, and nothing else.
+ * `npm run bench:scraping`: what a scrape of /metrics costs pgweir with 10,000 clients and 500 pools, in CPU time. `-- 3 200` measures only
+ * three workers and `metrics_max_pools = 200`.
  */
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -16,9 +16,9 @@ import { inParallel, WireClient } from './wire-client.ts'
 const CLIENTS = 10_000
 const POOLS = 500
 const AT_A_TIME = 32
-/** The kernel counts CPU time in hundredths of a second: together they take long enough for that. */
+/** The kernel counts CPU time in hundredths of a second. This many scrapes together take long enough for that. */
 const SCRAPES = 40
-/** V8 compiles what it has seen often. */
+/** By then, V8 has compiled what runs often. */
 const WARM_UP_SCRAPES = 20
 const REST_MS = 3_000
 const GOAL_MS = 50
@@ -45,7 +45,7 @@ function message(type: string, body: Buffer): Buffer {
   return Buffer.concat([head, body])
 }
 
-/** Says what PostgreSQL says to whoever logs in and asks for nothing: 500 backends would only take memory. */
+/** Plays a PostgreSQL server for clients that log in and send trivial queries. 500 real backends would only use memory. */
 async function startServer(): Promise<{ readonly port: number; readonly server: Server }> {
   const server = createServer((socket) => {
     let isIn = false
@@ -66,7 +66,7 @@ async function startServer(): Promise<{ readonly port: number; readonly server: 
   return { port: address.port, server }
 }
 
-/** Of a pooler's processes, the first one first. */
+/** Returns the CPU time of each of a pooler's processes, the first process first. */
 function cpuMsOfEach(pid: number): number[] {
   const [all = Number.NaN, ...others] = familyOf(pid).map((member) => {
     const { userMs, systemMs } = cpuTimeOf(member)
@@ -117,7 +117,7 @@ log_disconnections = 0
 log_stats = 0
 `,
   )
-  // `auth_type = any` wants a forced user where a password is asked for; nobody asks here.
+  // `auth_type = any` requires a forced user if the server asks for a password, but this server does not.
   const pgweir = await startOnPort(process.execPath, [join(process.cwd(), 'bin', 'pgweir.js'), iniFile], port)
   try {
     const place = { host: '127.0.0.1', port, user: 'ada', encryption: 'none' as const }

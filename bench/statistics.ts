@@ -1,6 +1,6 @@
-/** Sums over what was measured. Pure. */
+/** Statistics of measured values. Pure. */
 
-/** The middle one, or the mean of the middle two. */
+/** The middle value, or the mean of the middle two. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((one, other) => one - other)
   const middle = sorted.length >> 1
@@ -8,7 +8,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
 }
 
-/** The smallest value that `share` of all values do not exceed. The values rise. */
+/** The smallest value that `share` of all values do not exceed. The values must be in ascending order. */
 export function percentile(sorted: ArrayLike<number>, share: number): number {
   const rank = Math.max(1, Math.ceil(share * sorted.length))
   return sorted[rank - 1] ?? Number.NaN
@@ -19,7 +19,7 @@ export interface Point {
   readonly y: number
 }
 
-/** How much y grows per x: the line with the least squares. */
+/** How much y grows per x, by linear least squares. */
 export function slope(points: readonly Point[]): number {
   const meanX = points.reduce((sum, { x }) => sum + x, 0) / points.length
   const meanY = points.reduce((sum, { y }) => sum + y, 0) / points.length

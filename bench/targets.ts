@@ -14,24 +14,24 @@ import type { Account, BenchPostgres, Login } from './postgres.ts'
 /** `baseline` is another build of pgweir. */
 export type TargetName = 'direct' | 'baseline' | 'pgweir' | 'pgbouncer'
 
-/** What pgweir carries its bytes with. */
+/** The transports of pgweir. */
 export type TransportName = 'epoll' | 'node'
 
-/** Servers that each pooler may have; as many for all of them. */
+/** How many servers each pooler may have; the same for all. */
 export const POOL_SIZE = 20
 
 export interface Target {
   readonly name: TargetName
   readonly place: Place
-  /** Of the pooler's first process; null where there is no pooler. */
+  /** The pid of the pooler's first process; null without a pooler. */
   readonly pid: number | null
   stop(): Promise<void>
 }
 
 export interface Programs {
-  /** What pgweir runs under. */
+  /** The node program that runs pgweir. */
   readonly node: string
-  /** More arguments of node. */
+  /** Additional arguments for node. */
   readonly nodeArguments: readonly string[]
   readonly pgweir: Build
   readonly baseline: Build | null
@@ -49,15 +49,15 @@ export interface TargetOptions {
   readonly postgres: BenchPostgres
   readonly programs: Programs
   readonly manner: Manner
-  /** Of pgweir alone, beyond its manner. */
+  /** Settings of pgweir alone, in addition to its manner. */
   readonly settings: Readonly<Record<string, string>>
-  /** Everybody may look into it. */
+  /** A directory that everybody may read. */
   readonly directory: string
 }
 
 const MAX_CLIENTS = 12_000
 
-/** A thousand clients that come at once find room. */
+/** Room for a thousand clients that connect at the same time. */
 const BACKLOG = 1_024
 
 export async function startTarget(name: TargetName, options: TargetOptions): Promise<Target> {
@@ -88,9 +88,9 @@ export async function startTarget(name: TargetName, options: TargetOptions): Pro
 
   async function startPgbouncer(): Promise<Child> {
     const { path, version } = programs.pgbouncer as Pgbouncer
-    // An older one does not start if it meets a setting that it does not know.
+    // An older build does not start with a setting that it does not know.
     const iniFile = await writeConfiguration(options, port, hasPreparedStatements(version) ? STATEMENTS : {})
-    // It refuses to run as root.
+    // PgBouncer refuses to run as root.
     return startOnPort(path, [iniFile], port, { ids: chooseOwner()?.ids })
   }
 }
@@ -130,12 +130,12 @@ export interface IniOptions {
   readonly login: Login
   readonly port: number
   readonly authFile: string
-  /** What one pooler is told, and the other is not. */
+  /** Settings of one pooler that the other does not have. */
   readonly settings: Readonly<Record<string, string>>
   readonly server: Pick<BenchPostgres, 'host' | 'port' | 'database' | 'accounts'>
 }
 
-/** The same file for both poolers. */
+/** Returns an ini file that serves both poolers. */
 export function iniText({ login, port, authFile, settings, server }: IniOptions): string {
   return `[databases]
 ${server.database} = host=${server.host} port=${server.port} dbname=${server.database}
@@ -159,7 +159,7 @@ ${Object.entries(settings)
   .join('')}`
 }
 
-/** The one on PATH or where Debian puts it, or null. */
+/** Returns the pgbouncer on PATH, or where Debian installs it; null if there is none. */
 export async function findPgbouncer(): Promise<Pgbouncer | null> {
   const path = findProgram('pgbouncer', ['/usr/sbin'])
   if (path === null) return null
@@ -167,7 +167,7 @@ export async function findPgbouncer(): Promise<Pgbouncer | null> {
   return { path, version: /^PgBouncer (\S+)/i.exec(stdout)?.[1] ?? 'of an unknown version' }
 }
 
-/** It follows named statements in transaction mode since 1.21. */
+/** PgBouncer has supported named statements in transaction mode since 1.21. */
 export function hasPreparedStatements(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   return major > 1 || (major === 1 && minor >= 21)

@@ -1,4 +1,4 @@
-/** A client that costs next to nothing: it logs in without a password and reads replies without looking into them. */
+/** A client that uses almost no CPU time: it logs in without a password, and reads replies without examining them. */
 
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
@@ -49,16 +49,16 @@ export class WireClient {
     socket.on('close', () => this.#fail(new Error('the connection was closed')))
   }
 
-  /** Resolves with the last byte of the reply, or with a request for data. */
+  /** Sends a query. Resolves with the last byte of the reply, or when the server asks for COPY data. */
   query(sql: string): Promise<void> {
     return this.#ask(encodeQuery(sql))
   }
 
-  /** Sends a COPY, and then `messages`, one after the other, `count` times in all. Resolves with the last byte of the reply. */
+  /** Sends a COPY and then `messages`, one after the other, `count` times in all. Resolves with the last byte of the reply. */
   async copyIn(sql: string, messages: Buffer, count: number): Promise<void> {
     await this.#ask(encodeQuery(sql))
     const answered = this.#ask(NOTHING)
-    // If it fails meanwhile, that is told where the answer is waited for.
+    // A failure in the meantime is reported where `answered` is awaited.
     answered.catch(() => {})
     for (let sent = 0; sent < count && !this.#socket.destroyed; sent++)
       if (!this.#socket.write(messages)) await Promise.race([once(this.#socket, 'drain'), answered])
@@ -86,7 +86,7 @@ export class WireClient {
     await closed
   }
 
-  /** Goes without a word. */
+  /** Closes the connection without a goodbye. */
   hangUp(): void {
     this.#socket.destroy()
   }

@@ -1,2 +1,2 @@
-/** Something was asked for that cannot be had: told in a sentence. */
+/** Something was asked for that is not available. The message is a sentence for the user. */
 export class WishError extends Error {}

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Disuse } from '../../../src/pool/disuse.ts'
 
-/** A pool that nobody has used since then. */
+/** The state of a pool that nobody has used since `nowMs`. */
 function disusedSince(nowMs: number): Disuse {
   const disuse = new Disuse()
   disuse.note(true, 0)

@@ -46,7 +46,7 @@ test('disable stays with one until it fails', () => {
   const a = hosts.next(0)
   expect([next(), next()]).toEqual(['a', 'a'])
   hosts.failed(a, 0)
-  // Another one that was being opened at that time: b has not been tried yet.
+  // A second server that was being opened at the same time. b has not been tried yet.
   expect(hosts.failed(a, 0)).toBe(true)
   expect([next(), next()]).toEqual(['b', 'b'])
 })

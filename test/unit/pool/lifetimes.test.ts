@@ -7,7 +7,7 @@ const SETTINGS = { lifetimeMs: 1_000, idleTimeoutMs: 100, size: 4 } as PoolSetti
 const OLD: ToyServer = { state: 'idle', startedMs: 0, usedMs: 990 }
 const UNUSED: ToyServer = { state: 'idle', startedMs: 500, usedMs: 500 }
 
-/** What the sweep at a second does, with so many to be kept. */
+/** Returns what a sweep at 1,000 ms does, with `floor` servers to keep. */
 function swept(toys: readonly ToyServer[], floor: number, settings: Partial<PoolSettings> = {}): string[] {
   const heard: string[] = []
   new Lifetimes(toyServers(toys, heard).lists).sweepIdle(floor, 1_000, { ...SETTINGS, ...settings })

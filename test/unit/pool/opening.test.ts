@@ -6,7 +6,7 @@ import type { Permits } from '../../../src/pool/permits/holder.ts'
 import { Welcome } from '../../../src/pool/welcome.ts'
 import { Tracked } from '../../../src/server/profile.ts'
 
-/** A pool that holds no servers, and what became of its permits. */
+/** A pool without servers, and what happens to its permits. */
 function toyPool(birth: readonly (readonly [string, string])[] = []): { pool: OpeningPool; heard: string[] } {
   const heard: string[] = []
   const openPermits = (user: string): Permits => {

@@ -10,7 +10,7 @@ import type { Notice } from '../../../src/wire/notices.ts'
 
 const NO_DATABASE: Notice = { severity: 'FATAL', sqlstate: '3D000', message: 'no such database' }
 
-/** A pool that has lost its last server to a failed login, and has a client that waits. */
+/** A pool that has lost its last server to a failed login, and whose client is waiting. */
 class Toy implements RefusingPool {
   state: RefusingPool['state'] = 'open'
   total = 0

@@ -14,10 +14,10 @@ const NOTICE = new PoolerError('database-removed')
 const PAUSING = whenPaused(OPEN)
 const RETIRING = whenRetired(OPEN, NOTICE)
 
-/** One of each state. */
+/** A standing of each state. */
 const STANDINGS: readonly Standing[] = [OPEN, PAUSING, whenEmptied(PAUSING), RETIRING, whenEmptied(RETIRING)]
 
-/** The next state of each; null where nothing changes. */
+/** Returns the next state of each standing; null if the event changes nothing. */
 function statesAfter(event: (now: Standing) => Standing): (PoolState | null)[] {
   return STANDINGS.map((now) => {
     const next = event(now)

@@ -1,4 +1,4 @@
-/** What the primary does about what a worker says, where that is more than to hand it on. */
+/** What the primary does about messages of a worker, if it does more than pass them on. */
 
 import { expect, test } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
@@ -14,7 +14,7 @@ import { Workers } from '../../../src/workers/workers.ts'
 const ALL: ClientClaim = { limit: 'max_client_conn', name: '' }
 const APP: ClientClaim = { limit: 'max_db_client_connections', name: 'app' }
 
-/** Two workers that serve, and no processes. */
+/** A primary with two workers that serve, without processes. */
 function primary(maxOf: (claim: ClientClaim) => number = () => Infinity) {
   const clock = new ManualClock()
   const workers = new Workers()

@@ -4,7 +4,7 @@ import { EVICTED } from '../../../src/pool/permits/accounts.ts'
 import type { ShareHolder } from '../../../src/pool/share.ts'
 import { AskedPermits } from '../../../src/workers/asked-permits.ts'
 
-/** A pool of one worker with one server, which is at work, and clients that wait for it. */
+/** A pool of one worker with one server, which is leased, and clients that wait for it. */
 function busy() {
   const told: string[] = []
   const holder = {

@@ -12,7 +12,7 @@ function keyOf(owner: KeyOwner) {
 /** 2 is another pooler. */
 const isPeer = (id: number) => id === 2
 
-/** Short, as `peer 2`. */
+/** Returns the route in short form: `worker 2`. */
 function shownRoute(key: { readonly pid: number; readonly secret: Buffer }, own: KeyOwner): string {
   const route = routeOf(key.pid, key.secret, own, isPeer)
   if (route.to === 'peer') return `peer ${route.peerId}, ${timeToLiveIn(route.secret)} left`

@@ -12,7 +12,7 @@ import {
 const CHANNEL = { peer: { host: 'client', port: 1 }, local: { host: 'here', port: 2 }, tls: '', owedBytes: 3 }
 const RELAY = { pool: {}, waitingSinceMs: 0, promised: null, server: null, transactionMs: null }
 
-/** A session of which only that is there what is looked at. */
+/** A session with only the properties that are read. */
 function session(state: SessionState, more: object = {}): Session {
   return {
     ...{ id: 7, state, user: 'ada', database: 'app', replication: 'none', applicationName: 'shop' },

@@ -5,7 +5,7 @@ import type { Pool } from '../../../src/pool/pool.ts'
 import type { Server } from '../../../src/server/server.ts'
 import { describePools } from '../../../src/workers/described-pools.ts'
 
-/** A pool with one idle server, and of the rest only what is looked at. */
+/** A pool with one idle server, and otherwise only the properties that are read. */
 function pool(database: string, user: string, connected = 1): Pool {
   return {
     ...{ database, user, balance: null, connected, settings: { mode: 'transaction', size: 20 } },

@@ -6,7 +6,7 @@ import { SERVER_STATES, type ServerState } from '../../../src/server/states.ts'
 import { countServers, describeServers, noServers } from '../../../src/workers/described-servers.ts'
 import type { ServerGroup } from '../../../src/workers/fleet.ts'
 
-/** A server of which only that is there what is looked at. */
+/** A server with only the properties that are read. */
 function server(more: object = {}): Server {
   return {
     ...{ id: 3, pid: 99, peer: null, local: null, tls: '', condemned: null, owedBytes: 0 },

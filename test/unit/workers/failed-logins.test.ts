@@ -30,7 +30,7 @@ test('failures are forgotten one by one', () => {
   clock.advance(10_000)
   expect(fail(1)).toEqual([400])
   clock.advance(25_000)
-  // 6 - 2.5 + 1
+  // 6 failures, less 2.5 that are forgotten, and 1 more
   expect(fail(1)).toEqual([200])
   clock.advance(100_000)
   expect(fail(4)).toEqual([0, 0, 0, 100])

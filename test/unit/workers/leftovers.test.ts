@@ -7,7 +7,7 @@ import type { BackendKey } from '../../../src/workers/messages.ts'
 const DATABASE = { host: 'db', port: 5432 }
 const KEEP_ALIVE = { isOn: false, idleMs: 0 }
 
-/** A connection whose backend leaves when the test says so. */
+/** A connection whose backend closes it when the test says so. */
 class PlayedConnection implements Kept {
   isFinishing = false
   hasLetGo = false
@@ -31,7 +31,7 @@ async function start() {
     channel.listener = {
       onRead(buffer, from, to) {
         requests.push(buffer.toString('hex', from, to))
-        // Whoever asks for TLS is told that there is none.
+        // Refuses TLS.
         if (requests.at(-1) === SSL_REQUEST) channel.write(Buffer.from('N'), 0, 1)
       },
       onDrained: () => {},
@@ -44,7 +44,7 @@ async function start() {
     encryption: (how) => ({ ...how, isRequired: false, fingerprint: '', context: {} as TlsContext }),
     later: (ms, work) => due.push({ ms, work }),
   })
-  /** Lets so much time go by. */
+  /** Lets `ms` pass. */
   const pass = async (ms: number) => {
     for (const each of due.splice(0)) {
       if (each.ms <= ms) each.work()

@@ -7,7 +7,7 @@ import { quiet } from '../../support/flow/inbox.ts'
 
 const SECRET = Buffer.from('a1a2a3a4', 'hex')
 
-/** What a peer was sent, and its end of the connection. */
+/** What a peer has received, and its end of the connection. */
 interface Seen {
   readonly channel: MemoryChannel
   bytes: string

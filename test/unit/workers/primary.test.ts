@@ -1,4 +1,4 @@
-/** The primary with workers that are only played: what they are told, and what becomes of what they say. */
+/** The primary with workers that the test plays: what it sends them, and what it does about their messages. */
 
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
@@ -71,7 +71,7 @@ class Played implements WorkerProcess {
     return this.#isAlive && this.#later(() => this.line.receive(message))
   }
 
-  /** It opens a server. */
+  /** The worker opens a server. */
   connects(id: number, pool: number, connection: Kept): void {
     this.#later(() => this.#listener.onConnected({ id, pool }, connection))
   }
@@ -96,7 +96,7 @@ interface Options {
   readonly maxClients?: number
   readonly answers?: Partial<Answers<ToWorker>>
   readonly standing?: readonly ControlCall[]
-  /** Where the system makes a process; may throw. */
+  /** Called when a process is created; may throw. */
   readonly onSpawn?: () => void
 }
 
@@ -145,7 +145,7 @@ function fleet({
   return { primary, played, told, clock, lines, worker: (index: number) => played[index] as Played }
 }
 
-/** Until all that was sent has been delivered and answered. */
+/** Waits until everything that was sent has been delivered and answered. */
 async function settled(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await Promise.resolve()
 }
@@ -195,7 +195,7 @@ describe('starting', () => {
     await settled()
     clock.advance(100)
     primary.sweep()
-    // It is there, and has answered nothing yet.
+    // The worker exists, but has not answered its start order yet.
     await Promise.all([primary.everywhere({ name: 'resume', args: [null] }), primary.apply('others')])
     expect(orders).toEqual([pause, pause, pause])
     for (const each of played.slice(1))
@@ -366,7 +366,7 @@ describe('clients', () => {
     await primary.start()
     const takers = Array.from({ length: 6 }, () => primary.nextInTurn()?.number)
     expect(takers).toEqual([1, 2, 3, 1, 2, 3])
-    // It is the first to tell of what is under way to all.
+    // Worker 2 is the first to report one of the connections under way.
     worker(1).line.tell('accepted', 1)
     await settled()
     expect(primary.nextInTurn()?.number).toBe(1)
@@ -386,7 +386,7 @@ describe('clients', () => {
     expect(take(4)).toEqual([1, 2, 1, 2])
     await beat()
     expect(take(4)).toEqual([1, 2, 1, 2])
-    // It has not told of the first two.
+    // Worker 1 has not reported its first two connections: they broke on their way.
     await beat()
     expect(take(4)).toEqual([1, 1, 2, 1])
   })
@@ -512,7 +512,7 @@ test('what a worker has counted counts once if it goes while others are still as
         if (++asked === 2) await isAnswered
         return stats
       },
-      // It takes its time.
+      // The worker does not end at once.
       stop: () => null,
     },
   })
@@ -569,7 +569,7 @@ test('what workers that have gone have done in a database of the entry * is forg
   expect(await shown()).toEqual(new Set(names))
   clock.advance(10_000)
   primary.sweep()
-  // What the others know is theirs to forget.
+  // A database that other workers know is kept until they forget it.
   worker(1).line.tell('totals', new Map())
   await settled()
   expect(await shown()).toEqual(new Set(['app', 'used', 'pgbouncer']))
@@ -657,7 +657,7 @@ describe('a worker that hangs', () => {
   const client = { id: 7 } as ClientSnapshot
   const BEAT: Beat = { clients: 1, servers: 0, cpuUs: 0, residentBytes: 0, delayUs: 0 }
 
-  /** The first of two workers answers nothing, and after `seconds` nothing was heard of it for so long. */
+  /** The first of two workers does not answer, and has been silent for `seconds`. */
   async function hanging() {
     const asked: number[] = []
     const made = fleet({
@@ -856,7 +856,7 @@ test('a worker whose successor cannot start stays', async () => {
 describe('of a worker that ends is told', () => {
   const NEVER = () => new Promise<typeof ADDRESSES>(() => {})
 
-  /** One worker, whose successor never comes to serve. */
+  /** One worker whose successor never begins to serve. */
   async function replacing() {
     let starts = 0
     const made = fleet({

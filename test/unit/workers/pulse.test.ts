@@ -6,7 +6,7 @@ const NOBODY = { clients: 0, servers: 0 }
 function pulse() {
   const pulse = new Pulse(100)
   let nowMs = 0
-  /** The janitor comes that much too late, and then as it should. */
+  /** The janitor is late by `lateMs` once, and then on time. */
   const passes = (lateMs: number, times = 1) => {
     for (let time = 0; time < times; time++) {
       nowMs += 100 + (time === 0 ? lateMs : 0)
@@ -42,7 +42,7 @@ test('while the system does not tell how much memory there is, it is as much as 
   const pulse = new Pulse(100)
   const { residentBytes } = pulse.take({ clients: 1, servers: 1 })
   expect(residentBytes).toBeGreaterThan(0)
-  // As where no descriptor is left.
+  // As if no descriptor were left.
   const rss = vi.spyOn(process.memoryUsage, 'rss').mockImplementation(() => {
     throw Object.assign(new Error('EMFILE: too many open files, uv_resident_set_memory'), { code: 'EMFILE' })
   })

@@ -4,7 +4,7 @@ import type { WorkerState } from '../../../src/workers/states.ts'
 
 const LIMIT_MS = 5_000
 
-/** Looks every second, until somebody is found to hang or the time is over. Returns when that was. */
+/** Looks every second until the worker is considered hung or the time is over. Returns when that was; null if it never was. */
 function firstFound(worker: { state: WorkerState; heardMs: number }, limitMs = LIMIT_MS, untilMs = 60_000) {
   const silence = new Silence(0)
   for (let nowMs = 1_000; nowMs <= untilMs; nowMs += 1_000)

@@ -1,4 +1,4 @@
-/** A worker's process, and connections that are handed over to it. */
+/** The process of a worker, and connections that are handed over to it. */
 
 import { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,7 +12,7 @@ import { SpawnedWorker } from '../../../src/workers/spawn.ts'
 import { isInstalled } from '../../support/installed.ts'
 import { LOOPBACK, until } from '../net/rigs.ts'
 
-/** Has no descriptor left until the first connection has not reached it. */
+/** A program without a free descriptor until it has failed to receive the first connection. */
 const SHORT_OF_DESCRIPTORS = `
   import { execFileSync } from 'node:child_process'
   import { closeSync, openSync, readdirSync } from 'node:fs'

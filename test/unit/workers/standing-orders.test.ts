@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { ControlCall } from '../../../src/workers/control.ts'
 import { StandingOrders } from '../../../src/workers/standing-orders.ts'
 
-/** What stands once all of that was done, but for what could not be: `! resume`. And what is under way still: `… resume`. */
+/** Returns what stands after these commands. `! resume` could not be carried out, and `… resume` is still being carried out. */
 function after(...words: string[]): string[] {
   const orders = new StandingOrders()
   for (const word of words) {

@@ -1,4 +1,4 @@
-/** Whatever happens in whatever order: no limit is exceeded, no permit is lost, nobody waits who need not, nobody starves. */
+/** Whatever happens, in whatever order: no limit is exceeded, no permit is lost, no client waits unnecessarily, and none waits forever. */
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -38,7 +38,7 @@ class World {
     return limit
   }
 
-  /** Time goes by, and every pool looks whether it has brought anything. */
+  /** Lets time pass, after which every pool asks again. */
   pass(ms: number): void {
     this.time.nowMs += ms
     for (const pool of this.pools) pool.ask()
@@ -49,7 +49,7 @@ class World {
     expectRight(this.pools, this.limits, this.time)
   }
 
-  /** All that has begun is brought to its end, and the time goes on, as often as it may take until nobody waits. */
+  /** Completes everything that has begun and lets time pass, until no client waits. */
   drain(): void {
     for (let round = 0; round < 200; round++) {
       this.pass(100)
@@ -91,9 +91,9 @@ const change = fc.record({
   max: fc.integer({ min: 0, max: 5 }),
 })
 
-/** Such as were wrong once, each for a moment: until somebody asked again. */
+/** Cases that once failed. In each, a client waited unnecessarily for a moment, until some pool asked again. */
 const KNOWN: [Given, (Deed | Change)[]][] = [
-  // What came back was of the reserve, and opened no room.
+  // The permit that came back was one of the reserve, so the limit was still full.
   [
     { pool: 1, reserve: 1, min: 0, database: 0, user: 0 },
     [
@@ -104,7 +104,7 @@ const KNOWN: [Given, (Deed | Change)[]][] = [
       { what: 'come', who: 6, passesMs: 500 },
     ],
   ],
-  // Room is kept for one that now waits for another limit, under which a server is idle.
+  // Room is kept for an account that now waits for another limit, under which a server is idle.
   [
     { pool: 0, reserve: 0, min: 1, database: 0, user: 2 },
     [
@@ -117,7 +117,7 @@ const KNOWN: [Given, (Deed | Change)[]][] = [
       { what: 'open', who: 4, passesMs: 0 },
     ],
   ],
-  // A process dies that held what was recalled.
+  // A process dies that held recalled permits.
   [
     { pool: 0, reserve: 0, min: 0, database: 1, user: 2 },
     [
@@ -198,11 +198,11 @@ test('pools that are never idle share a limit: nobody waits for much longer than
             while (other.leaving > 0) other.go()
             while (other.opening > 0) other.open()
           }
-          // One that is busy: nobody is kept waiting by a transaction that is never over.
+          // A pool that is busy: this test has no transaction that never ends.
           const busy = pools.filter((pool) => pool.busy > 0)
           const pool = busy[each % busy.length]
           if (pool !== undefined) {
-            // Whoever is served comes back at once.
+            // A client that has been served comes back at once.
             pool.come()
             pool.finish()
           }

@@ -20,7 +20,7 @@ function toyPool(name: string, own: Limit, ...shared: readonly Limit[]): ToyPool
   return new ToyPool(name, accounts, time, own, shared)
 }
 
-/** Its clients come, and all its servers are opened and busy. */
+/** Clients come, and all servers of the pool are opened and leased. */
 function occupy(pool: ToyPool, clients: number): void {
   for (let left = clients; left > 0; left--) pool.come()
   while (pool.opening > 0) pool.open()
@@ -145,7 +145,7 @@ describe('a shared limit', () => {
     occupy(holder, 1)
     second.come()
     first.come()
-    // A client of its came back, which had been promised a server.
+    // A client of `first` is put back in the queue, because it lost the server that it was promised.
     first.waiting.unshift(time.nowMs - 100)
     first.ask()
     holder.finish()

@@ -18,7 +18,10 @@ export class Closing {
     this.#isOfOneClient = isOfOneClient
   }
 
-  /** Condemns all servers. A server that is opened for a waiter meanwhile is new and stays: it is not in the list `all` returned. */
+  /**
+   * Condemns all servers that the pool has now. A server that is opened for a waiter meanwhile is new and stays: the list in `all` was made
+   * before.
+   */
   condemnAll(reason: string): void {
     for (const server of this.#servers.all) this.#condemn(server, reason)
   }

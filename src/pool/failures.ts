@@ -18,7 +18,7 @@ export class Failures {
   #last: Notice | null = null
   #retryAtMs = 0
   #recentUntilMs = 0
-  /** The question whether clients have something to wait for nonetheless is open: see `question`. */
+  /** True while other processes are being asked whether they have servers for the pool's clients: see `question`. */
   #isInQuestion = false
   /** Another host is tried next, about which the last failure says nothing. */
   #isOld = false
@@ -62,7 +62,7 @@ export class Failures {
     this.#retryAtMs = Math.min(this.#retryAtMs, nowMs + Math.max(maxDelayMs, FIRST_RETRY_MS))
   }
 
-  /** While it is open whether clients have something to wait for nonetheless (servers in other processes), newcomers are not refused. */
+  /** While other processes are being asked whether they have servers for the pool's clients, new clients are not refused. */
   question(isInQuestion: boolean): void {
     this.#isInQuestion = isInQuestion
   }
@@ -82,7 +82,7 @@ export class Failures {
     return nowMs < this.#retryAtMs
   }
 
-  /** Whether the failures still have to be remembered: if the next attempt fails too, it counts as one more in a row. */
+  /** Whether the failures must still be remembered: if the next attempt fails too, it counts as one more in a row. */
   areRecent(nowMs: number): boolean {
     return nowMs < this.#recentUntilMs
   }
@@ -118,7 +118,7 @@ export class Failures {
 /** cannot_connect_now: the server is starting up or shutting down. It will be back, so clients wait. */
 const STARTING_UP = '57P03'
 
-/** For how many times the retry delay a failure is remembered, in a pool that nothing else keeps from being removed. */
+/** A pool that is otherwise unused is kept for this many retry delays after a failure, so that the failure is remembered. */
 const RECENT = 10
 
 /** The first delay after a failed login. It doubles up to `server_login_retry`, which cannot make it shorter. */

@@ -41,7 +41,7 @@ export class Hosts {
   /**
    * Notes a failure. Returns whether there is another address that has not failed since one last worked.
    *
-   * @param restUntilMs until when the address is skipped, unless all are: a host that does not even refuse costs each waiting client a whole
+   * @param restUntilMs until when the address is skipped, unless all are: a host that does not answer at all costs each waiting client a whole
    * timeout
    */
   failed(address: Address, restUntilMs: number): boolean {

@@ -16,8 +16,8 @@ export class Lifetimes {
   isOver(server: Server, nowMs: number, { lifetimeMs, size }: PoolSettings): boolean {
     if (lifetimeMs === 0) return true
     if (nowMs - server.startedMs < lifetimeMs) return false
-    // Servers that were opened together must not all be closed together, so the closings are spread over the lifetime: `size` servers, or the present
-    // number if that is unlimited.
+    // Servers that were opened together must not all be closed together, so two closings are at least a `size`th of the lifetime apart. If `size` is
+    // unlimited, the present number of servers counts.
     return nowMs - this.#lastEndMs >= lifetimeMs / (size || Math.max(this.#servers.total, 1))
   }
 

@@ -20,7 +20,7 @@ export interface OpeningPool extends ServerOwner, SharingPool {
   readonly options: PoolOptions
   readonly settings: PoolSettings
   readonly statements: StatementRegistry
-  /** Whether its servers are not read for now. */
+  /** True while its servers are not read. */
   readonly isSuspended: boolean
 }
 

@@ -141,7 +141,10 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     return this.#servers.connected
   }
 
-  /** True if the pool has no live server, and the last attempt to open one failed because the host did not answer or Postgres was starting up. */
+  /**
+   * True if the pool has no live server, and the last attempt to open one failed because the host did not answer, or Postgres was starting up or
+   * shutting down.
+   */
   get isCutOff(): boolean {
     return this.live === 0 && this.#failures.areOfReaching
   }

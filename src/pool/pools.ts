@@ -9,7 +9,7 @@ import { Tallies, type Tally, TallyNames, tallyOf } from './tallies.ts'
 export class Pools {
   /** Pools that new clients may come to. */
   readonly #pools = new Map<string, Pool>()
-  /** These, and pools that no client comes to any more but that still have servers. */
+  /** All pools: these, those in `#own`, and those that no client comes to any more but that still have servers. */
   readonly #all = new Set<Pool>()
   /** How many pools in `#all` each database has. */
   readonly #counts = new Map<string, number>()

@@ -46,7 +46,7 @@ export class ServerLists {
     return this.connected - this.of.closing.length
   }
 
-  /** Dialling or logging in. */
+  /** Dialing or logging in. */
   get opening(): number {
     return this.of.dialing.length + this.of.login.length
   }

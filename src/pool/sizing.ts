@@ -5,7 +5,7 @@ export const MAX_OPENING = 10
 
 export interface Counts {
   readonly waiting: number
-  /** Dialling or logging in. */
+  /** Dialing or logging in. */
   readonly opening: number
   /** Being checked or reset, and free in a moment. */
   readonly soonFree: number

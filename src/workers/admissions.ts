@@ -18,7 +18,7 @@ export interface Admissions {
    * at once or later.
    */
   claim(claims: readonly ClientClaim[], done: (full: ClientClaim | null) => void): void
-  /** `done` receives the same, but the client is not counted: clients that have not been authenticated yet do not take up places. */
+  /** Checks the limits in the same way, without counting the client: clients that have not been authenticated yet do not take up places. */
   look(claims: readonly ClientClaim[], done: (full: ClientClaim | null) => void): void
   /** The client has gone. */
   release(claims: readonly ClientClaim[]): void

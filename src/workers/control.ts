@@ -1,6 +1,6 @@
 /**
- * What the console and signals can have done, by one process or by several. A call can be written as plain data, so that it can be passed on to
- * each process.
+ * What the console and signals can request, from one process or from several. A call can be written as plain data, so that it can be passed on
+ * to each process.
  */
 
 /** `wait_for_clients` ends when the last client has left, `wait_for_servers` when the last lease is over. */

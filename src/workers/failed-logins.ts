@@ -17,7 +17,7 @@ export interface FailedLoginsOptions {
   onSlowed(place: string): void
 }
 
-/** So many failures are not delayed: people mistype, and drivers try a second time without TLS. */
+/** How many failures are not delayed: people mistype, and drivers try a second time without TLS. */
 const FREE = 3
 
 /** How many times the delay doubles, once with each further failure. */

@@ -220,7 +220,7 @@ export class LocalFleet implements Fleet {
     return [{ number: 0, pid, state, startedAt: this.#startedWallMs, ...this.beat(), restarts: 0 }]
   }
 
-  /** What this process reports about itself every second. */
+  /** What this process reports about itself: see `Beat`. */
   beat(): Beat {
     const { sessions, pools, pulse } = this.#parts
     let servers = 0

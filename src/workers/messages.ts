@@ -158,8 +158,8 @@ export type ToWorker = {
     readonly because: string
     readonly sparedMs: number | null
     /**
-     * If no server is idle, the next one that comes free goes; `permitsKept` revokes that. Otherwise only an idle server is meant, and without
-     * one the worker replies with `permitMissed`.
+     * True: if no server is idle, the next one that comes free goes; `permitsKept` revokes that. False: only an idle server is meant, and
+     * without one the worker replies with `permitMissed`.
      */
     readonly isTurn: boolean
   }>

@@ -42,7 +42,7 @@ export class Worker implements Counter {
   readonly number: number
   readonly process: WorkerProcess
   readonly line: Line<ToWorker, ToPrimary>
-  /** What its clients are counted under. */
+  /** The limits that its clients are counted under, to be released when it is gone. */
   readonly claims = new ClientCounts(() => Infinity)
   readonly startedMs: number
   readonly startedWallMs: number

@@ -22,14 +22,14 @@ export interface Holder {
    * server is idle, it closes the next one that comes free while none of its own clients has waited for nearly as long.
    *
    * @param because the logged reason for closing the server
-   * @param waitingSinceMs since when the client has waited that the permit is recalled for
+   * @param waitingSinceMs since when the client has waited for which the permit is recalled
    */
   onRecalled(because: string, waitingSinceMs: number): void
 }
 
 /** The permits of one pool, granted by this process alone or by the primary for all workers. The pool sees no difference. */
 export interface Permits {
-  /** How many of the pool's servers are needed for `min_pool_size`. So many are not closed for being idle. */
+  /** How many of the pool's servers are needed for `min_pool_size`. These are not closed for being idle. */
   readonly floor: number
   /** What the pool wants may have changed. If it may have more, `Holder.onGranted` follows, at once or later. */
   ask(): void

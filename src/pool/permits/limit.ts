@@ -1,4 +1,4 @@
-/** One limit on permits, of a pool, a database or a user, and the accounts that it holds up. */
+/** One limit on permits (for a pool, a database or a user), and the accounts that it holds up. */
 
 import { invariant } from '../../base/invariant.ts'
 import { type Aged, AgeQueue } from './age-queue.ts'
@@ -33,7 +33,7 @@ export class Limit {
   /** At least one of the holders may have an idle server. Kept so that the holders of a busy limit are not searched again and again. */
   mayHaveIdle = false
   readonly #blocked = new AgeQueue<Account>()
-  /** How many permits the accounts want that it holds up. */
+  /** How many permits are wanted by the accounts that it holds up. */
   #missing = 0
 
   constructor(name: string, sizes: Sizes) {
@@ -70,7 +70,7 @@ export class Limit {
     return this.#missing
   }
 
-  /** How many permits too many are held and not recalled yet. Above 0 after the limit was lowered. */
+  /** How many of the permits held exceed the limit and are not recalled yet. Above 0 after the limit was lowered. */
   get surplus(): number {
     return Math.max(0, -this.coming)
   }
@@ -80,7 +80,7 @@ export class Limit {
     return this.name === 'pool_size' ? 'too many servers in the pool' : `too many servers (${this.name})`
   }
 
-  /** How many of the recalled permits will be available to accounts that wait. Below 0, more have to be recalled to get below the maximum. */
+  /** How many of the recalled permits will be available to accounts that wait. Below 0, more have to be recalled to get down to the limit. */
   get coming(): number {
     return this.#max === 0 ? this.recalled : this.recalled - Math.max(0, this.held - this.#max - this.#reserve)
   }

@@ -1,12 +1,12 @@
-/** Decides which worker gives up a permit for a client that waits in another one. Pure. */
+/** Decides which worker gives up a permit for a client that waits in another worker. Pure. */
 
-/** What one pool of one worker has, of what all workers may have together. */
+/** One pool of one worker, and what it has of the permits under a limit that all workers share. */
 export interface Share {
   /** Permits that it holds and was not told to give up. */
   readonly held: number
-  /** How many it could use: those that it holds and its clients that wait, on average of late. */
+  /** How many it could use: those that it holds, plus its clients that wait; a recent average. */
   readonly demand: number
-  /** Since when the first of them waits; Infinity if none does. */
+  /** Since when the first of its clients waits; Infinity if none does. */
   readonly waitingSinceMs: number
   /** When it last got a permit. */
   readonly turnSinceMs: number
@@ -14,22 +14,22 @@ export interface Share {
 
 export interface Decision<S extends Share> {
   readonly victim: S
-  /** It is the victim's turn that ends; otherwise a permit moves for good, which has time. */
+  /** True if the victim's turn ends. Otherwise a permit moves permanently, which is not urgent. */
   readonly isTurn: boolean
-  /** Its clients that have waited since before this are served first. */
+  /** Clients of the victim that have waited since before this are served first. */
   readonly sparedSinceMs: number
 }
 
-/** As `sparedSinceMs`: the next server that comes free goes, whoever waits there. */
+/** As `sparedSinceMs`: the next server that comes free goes, even if clients wait there. */
 export const NOBODY_SPARED = -Infinity
 
-/** How unequal two workers must be before a permit moves: each move costs a new connection to the server. */
+/** How unequal two workers must be before a permit moves: each move costs a new connection to PostgreSQL. */
 const LEAST_GAIN = 1.5
 
 /**
- * Between workers that share one pool: permits go where clients are, in proportion. Where there are too few for a whole one each, they
- * take turns: whoever has none gets that of the worker whose turn has lasted longest, once all have been served there who waited
- * when it began.
+ * Chooses between workers that share one pool. Permits go where clients are, in proportion to demand. If there are too few for every worker to
+ * have one, the workers take turns: a worker that has none gets one from the worker whose turn has lasted longest, once that has served all
+ * clients that were waiting when its turn began.
  */
 export function chooseWithinPool<S extends Share>(asking: S, holders: readonly S[]): Decision<S> | null {
   const others = holders.filter((other) => other !== asking && other.held > 0)
@@ -48,7 +48,10 @@ export function chooseWithinPool<S extends Share>(asking: S, holders: readonly S
   return longest && { victim: longest, isTurn: true, sparedSinceMs: longest.turnSinceMs }
 }
 
-/** Between pools that share a limit: the one whose clients have waited least, if that is clearly less. */
+/**
+ * Chooses between pools that share a limit: the pool whose clients have waited least gives one up. Clients there that have not waited for
+ * clearly less than those of `asking` (by `unfairnessMs`) are served first.
+ */
 export function chooseBetweenPools<S extends Share>(
   asking: S,
   holders: readonly S[],

@@ -1,4 +1,7 @@
-/** The permits of a fleet, kept by its primary: one book for all workers, and who has to give up one for a client elsewhere. */
+/**
+ * The permits of a fleet, kept by its primary: one book for all workers, and the decisions about which worker gives up a permit for a client of
+ * another.
+ */
 
 import type { Clock } from '../base/clock.ts'
 import { EVICTED, UNFAIRNESS_MS } from '../pool/permits/accounts.ts'
@@ -11,26 +14,26 @@ import { type Counter, RemotePool } from './remote-pool.ts'
 export interface PermitDeskOptions {
   readonly clock: Clock
   readonly sizesOf: SizesOf
-  /** Calls back once. */
+  /** Calls `work` once, after `ms`. */
   later(ms: number, work: () => void): void
 }
 
-/** After a permit has moved from one worker to another, the next one of the pool stays for so long. */
+/** After a permit has moved from one worker to another, no other permit of the same limit moves for this long, unless a turn ends. */
 const REST_MS = 50
 
 /**
- * A worker whose turn is to end has so long to serve those whom it may serve first. Then another one is asked as well: who knows when a
- * transaction there comes to its end.
+ * How long a worker whose turn is to end may take to serve the clients that it may serve first. After that, another worker is asked as well,
+ * since a transaction there may take any time.
  */
 const PATIENCE_MS = 200
 
-/** How long Postgres is not asked for more servers than it had room for. */
+/** For how long no more servers are opened than Postgres had room for. */
 const CAP_MS = 2_000
 
-/** How often a worker that was refused waits for what others may get, while none of them has anything yet. */
+/** How often, at most, a worker that was refused waits for servers that other workers are opening, while none of them has any yet. */
 const HOPE_MS = 10_000
 
-/** For how long: about what it takes to log in where the machine is busy. */
+/** For how long it waits then: about the time that a login takes on a busy machine. */
 const HOPING_MS = 1_000
 
 /** How often workers are asked for their figures while a client waits for a permit that another worker may have to spare. */
@@ -39,14 +42,14 @@ const POLL_MS = 10
 export class PermitDesk {
   readonly #options: PermitDeskOptions
   readonly #book: PermitBook
-  /** By worker and pool. */
+  /** By worker and number of the pool. */
   readonly #accounts = new Map<Counter, Map<number, RemotePool>>()
   readonly #byAccount = new Map<Account, RemotePool>()
-  /** When a permit was last taken for another worker. */
+  /** When a permit under a limit was last taken from one worker for another. */
   readonly #movedMs = new WeakMap<Limit, number>()
-  /** Those that were told that their turn is over. */
+  /** Pools that were told that their turn is over. */
   readonly #ending = new Set<RemotePool>()
-  /** When workers that were not refused had servers of a pool, the last time that another one was. */
+  /** For a pool's limit, the last time that a worker was refused while other workers had servers of the pool. */
   readonly #readyMs = new WeakMap<Limit, number>()
   #isPolling = false
 
@@ -55,7 +58,7 @@ export class PermitDesk {
     this.#book = new PermitBook(options.sizesOf)
   }
 
-  /** How many permits are out; for tests and the console. */
+  /** How many permits are held; for tests and the console. */
   get held(): number {
     let held = 0
     for (const account of this.#byAccount.keys()) held += account.held
@@ -66,7 +69,7 @@ export class PermitDesk {
     return this.#book.limits
   }
 
-  // What workers say
+  // Messages from workers
 
   /** @param keepsServers see `ShareHolder` */
   opened(counter: Counter, pool: number, database: string, user: string, keepsServers = false): void {
@@ -81,7 +84,7 @@ export class PermitDesk {
     this.#byAccount.set(remote.account, remote)
   }
 
-  /** A pool wants more, or tells its figures because it was asked to. */
+  /** A pool wants more, or reports its figures because it was asked for them. */
   asked(counter: Counter, pool: number, figures: PoolFigures): void {
     const remote = this.#find(counter, pool)
     if (remote === null) return
@@ -94,19 +97,19 @@ export class PermitDesk {
   gaveBack(counter: Counter, pool: number, figures: PoolFigures): void {
     const remote = this.#find(counter, pool)
     if (remote === null) return
-    // What it has told before may be too old to be held against the others.
+    // Its earlier figures may be too old to be compared with those of other pools.
     remote.note(figures, this.#options.clock.nowMs)
     remote.noteReturn()
     this.#book.accounts.giveBack(remote.account, this.#options.clock.nowMs)
     this.#settled(remote)
   }
 
-  /** It was recalled from where nothing is idle any more: it may take for ever to come back, and is not counted on. */
+  /** A permit was recalled from a pool that has no idle server any more. It may take any time to come back, so it is not counted on. */
   missed(counter: Counter, pool: number): void {
     const remote = this.#find(counter, pool)
     if (remote === null) return
     if (remote.account.recalled > 0) this.#book.accounts.unrecall(remote.account)
-    // What has come back meanwhile was that of its turn.
+    // A permit that came back meanwhile was counted as the recalled one, but was that of a turn.
     else remote.noteReturn()
     this.#poll()
   }
@@ -118,7 +121,10 @@ export class PermitDesk {
     this.#forget(remote)
   }
 
-  /** The worker is gone, and so are its servers but for one in each of these pools, whose permit is given back once it has gone, too. */
+  /**
+   * The worker is gone, and so are its servers, except for those that Postgres has not ended yet: `stillThere` has the number of the pool of
+   * each. The caller gives the permit of each back once it has ended.
+   */
   left(counter: Counter, stillThere: readonly number[] = []): { giveBack(pool: number): void } {
     const pools = this.#accounts.get(counter) ?? new Map<number, RemotePool>()
     this.#accounts.delete(counter)
@@ -140,7 +146,10 @@ export class PermitDesk {
     return { giveBack: (pool) => count(pool, Math.max(0, (pools.get(pool)?.account.held ?? 0) - 1)) }
   }
 
-  /** Postgres has no room for a server of the pool: for a while those that are there are all that there may be, and whoever waits takes turns. */
+  /**
+   * Postgres has no room for another server of the pool. For CAP_MS the pool is limited to the servers that it has, and workers whose clients
+   * wait take turns with them. Returns whether clients of this worker have something to wait for.
+   */
   refused(counter: Counter, pool: number): boolean {
     const remote = this.#find(counter, pool)
     if (remote === null) return false
@@ -159,10 +168,11 @@ export class PermitDesk {
       ready += other.counter.ready(other.pool)
       held += holder.held
     }
-    // What was there a moment ago has gone, and Postgres may not have noticed, or has counted others that it refused as well.
+    // No other worker has anything. If some had servers a moment ago, Postgres may not have noticed yet that these are gone, or it has counted other
+    // logins that it refused as well. Then it is worth waiting.
     if (ready === 0 && held === 0) return nowMs - (this.#readyMs.get(limit) ?? -Infinity) < HOPING_MS
     if (ready > 0) this.#readyMs.set(limit, nowMs)
-    // Those that others are just opening may be what there was no room for. If these come to nothing either, that is the last word.
+    // Servers that other workers are opening may have taken the room. If these come to nothing either, the refusal is final.
     else if (nowMs >= remote.hopesAgainMs) {
       remote.hopesUntilMs = nowMs + HOPING_MS
       remote.hopesAgainMs = nowMs + HOPE_MS
@@ -171,11 +181,11 @@ export class PermitDesk {
     return true
   }
 
-  /** The settings have changed. */
+  /** The settings have changed: gives all limits their new numbers. */
   resize(): void {
     this.#book.renumber()
     for (const account of this.#byAccount.keys()) this.#book.resized(account, this.#options.clock.nowMs)
-    // Also where there is no minimum any more: nobody says so later.
+    // Also for pools that have no minimum any more, since `#settled` sends floors only for those that have one.
     for (const [account, remote] of this.#byAccount) remote.tellFloor(account.pool.floorOf(account))
     this.#poll()
   }
@@ -193,12 +203,12 @@ export class PermitDesk {
 
   #settled({ account }: RemotePool): void {
     if (account.pool.hasMinimum) this.#tellFloors(account.pool)
-    // Whose turn comes next is settled at once, so that a turn ends as soon as it may.
+    // Decided at once, rather than at the next poll, so that a turn ends as soon as it may.
     if (account.pool.isContested) this.#makeRoom(account.pool, this.#options.clock.nowMs)
     if (account.limits.some((limit) => limit.isContested)) this.#poll()
   }
 
-  /** How many idle servers each worker must keep for the sake of the minimum depends on the others. */
+  /** Tells each worker how many servers it must keep for `min_pool_size`, which depends on the others. */
   #tellFloors(limit: Limit): void {
     for (const account of limit.holders) this.#byAccount.get(account)?.tellFloor(limit.floorOf(account))
   }
@@ -214,7 +224,7 @@ export class PermitDesk {
     })
   }
 
-  /** While somebody waits: whose permit should go there? And are the figures still right? */
+  /** While a client waits: decides whose permit goes to it, and asks for new figures. */
   #look(): void {
     const contested = [...this.#book.limits].filter((limit) => limit.isContested)
     for (const remote of this.#ending)
@@ -237,7 +247,8 @@ export class PermitDesk {
   }
 
   #makeRoom(limit: Limit, nowMs: number): void {
-    // Not recalled by the books: they would count on what is in use, and look for nothing idle, long after others have given up enough.
+    // Turns are ended rather than permits recalled in the books: the books would count on permits that are in use, and look for no idle servers, long
+    // after other workers have given up enough.
     for (let surplus = limit.surplus - this.#turnsEnding(limit, nowMs); surplus > 0; surplus--) {
       const shares = [...limit.holders].map((holder) => this.#shareOf(holder))
       const [victim] = shares.filter(({ held }) => held > 0).sort((one, other) => other.held - one.held)
@@ -264,7 +275,7 @@ export class PermitDesk {
     this.#ending.add(victim)
   }
 
-  /** How many permits of its holders can be expected soon, because turns are to end. */
+  /** Returns how many permits can be expected soon because turns are to end. */
   #turnsEnding(limit: Limit, nowMs: number): number {
     let ending = 0
     for (const holder of limit.holders) {
@@ -277,7 +288,7 @@ export class PermitDesk {
   #shareOf(account: Account): Share & { readonly account: Account } {
     const remote = this.#byAccount.get(account)
     const { kept = 0, demand = 0, turnSinceMs = 0 } = remote ?? {}
-    // Those that stay with a client are nothing to be shared.
+    // Servers that stay with a client cannot be shared.
     const held = remote?.keepsServers ? 0 : kept
     return { account, held, demand, waitingSinceMs: account.waitingSinceMs, turnSinceMs }
   }

@@ -1,4 +1,4 @@
-/** A pool in a worker as the primary's desk of permits sees it: what its figures say, as far as they have come through. */
+/** A pool of a worker as seen by the primary's permit desk, according to the figures that have arrived so far. */
 
 import type { Clock } from '../base/clock.ts'
 import type { Holder } from '../pool/permits/holder.ts'
@@ -6,10 +6,10 @@ import type { Account } from '../pool/permits/limit.ts'
 import { NOBODY_SPARED } from './fair-shares.ts'
 import type { PoolFigures } from './messages.ts'
 
-/** The desk's way to a worker. */
+/** How the desk reaches a worker. */
 export interface Counter {
   granted(pool: number, usesReserve: boolean): void
-  /** Clients of its own that have waited for longer than `sparedMs` are served first; null spares none. */
+  /** The pool must give up a permit. Its own clients that have waited for longer than `sparedMs` are served first; null spares none. */
   recalled(pool: number, because: string, sparedMs: number | null, isTurn: boolean): void
   /** Its turn goes on after all. */
   kept(pool: number): void
@@ -20,13 +20,13 @@ export interface Counter {
   polled(pools: readonly number[]): void
 }
 
-/** An idle server is one too many only when it was not needed for so long; in a busy pool each is idle for a moment now and then. */
+/** How long a server must have been idle to count as spare. In a busy pool each server is idle for a moment now and then. */
 const SPARE_AFTER_MS = 20
 
-/** Demand is an average over about so long, so that permits follow the clients and not each burst of theirs. */
+/** Demand is averaged over about this time, so that permits follow the number of clients and not each burst. */
 const SMOOTHING_MS = 500
 
-/** How much longer those must have waited who have all that they can use, to go before those who have nothing. */
+/** How much longer a pool that has all the permits it can use must have waited to come before a pool that has none. */
 const WEIGHT_MS = 10_000
 
 export class RemotePool implements Holder {
@@ -37,26 +37,26 @@ export class RemotePool implements Holder {
   readonly #clock: Clock
   account!: Account
   wanted = 0
-  /** Permits that it could use, on average. */
+  /** How many permits it could use, on average. */
   demand = 0
   fillsMinimum = false
   idleSinceMs = Infinity
-  /** When it last got a permit: whoever waited then is served before it is taken away again. */
+  /** When it last got a permit. Clients that were waiting then are served before one is taken away again. */
   turnSinceMs = -Infinity
-  /** When it was last told to give up what it uses; -Infinity once all of that has come back. */
+  /** When it was last told to give up a permit that is in use; -Infinity once all of those have come back. */
   turnEndedMs = -Infinity
   /**
-   * How many permits it will give up as its servers come free, whenever that is. The books do not know of it: they look for idle
-   * servers elsewhere meanwhile, and take what comes as given up of its own accord.
+   * How many permits it will give up as its servers come free, whenever that is. The books do not know about these. They look for idle servers
+   * elsewhere meanwhile, and treat such a permit as given back voluntarily.
    */
   #endingTurns = 0
-  /** Until when it waits for what others are opening, although it was refused. */
+  /** Until when it waits for servers that other workers are opening, although it was refused. */
   hopesUntilMs = -Infinity
-  /** From then until this a refusal is the last word, unless others have a server. */
+  /** From then until this time, a refusal is final unless other workers have a server. */
   hopesAgainMs = -Infinity
   #floor = 0
   #notedMs = -Infinity
-  /** How long its first client had waited then. */
+  /** How long its first client had waited at `#notedMs`; null if none was waiting. */
   #waitedMs: number | null = null
 
   constructor(counter: Counter, pool: number, clock: Clock, keepsServers: boolean) {
@@ -66,7 +66,7 @@ export class RemotePool implements Holder {
     this.#clock = clock
   }
 
-  /** Ages travel, not moments: the clocks of two processes begin at different times. */
+  /** Takes over figures. They contain ages, not moments, because the clocks of two processes begin at different times. */
   note(figures: PoolFigures, nowMs: number): void {
     this.wanted = figures.wanted
     const inUse = this.account.held + figures.waiting
@@ -79,13 +79,13 @@ export class RemotePool implements Holder {
     this.idleSinceMs = idleMs === null || idleMs < SPARE_AFTER_MS ? Infinity : nowMs - idleMs
   }
 
-  /** While servers work on a queue it stays about as old as it was; without any it grows old. */
+  /** While servers work on its queue, the first client in it has always waited for about as long as reported. Without servers, its wait grows. */
   get waitingSinceMs(): number {
     if (this.#waitedMs === null) return Infinity
     return (this.kept > 0 ? this.#clock.nowMs : this.#notedMs) - this.#waitedMs
   }
 
-  /** The less of its demand a pool is granted, the sooner it gets more: all of its clients wait for longer then. */
+  /** The less of its demand a pool has been granted, the sooner it gets more, because all of its clients wait for longer then. */
   get queuesSinceMs(): number {
     return this.waitingSinceMs + (WEIGHT_MS * this.kept) / Math.max(this.demand, 1)
   }
@@ -94,19 +94,25 @@ export class RemotePool implements Holder {
     return this.#endingTurns
   }
 
-  /** The permits that it holds and was not told to give up. */
+  /** How many permits it holds and was not told to give up. */
   get kept(): number {
     return this.account.held - this.account.recalled - this.#endingTurns
   }
 
-  /** One of its servers is to go, though all are in use: the next that comes free once those are served whom it may serve first. */
+  /**
+   * Tells it to give up a permit although all of its servers may be in use: that of the next server that comes free, once the clients that it
+   * may serve first have been served.
+   */
   endTurn(because: string, sparedSinceMs: number, nowMs: number): void {
     this.#endingTurns++
     this.turnEndedMs = nowMs
     this.#recall(because, sparedSinceMs, true)
   }
 
-  /** Nobody waits any more, and there are not too many. It may have given up what it was told to already: that does no harm. */
+  /**
+   * Revokes the end of its turns: no client waits any more, and not too many permits are held. If it has given up permits already, this does no
+   * harm.
+   */
   keepTurn(): void {
     if (this.#endingTurns === 0) return
     this.#endingTurns = 0
@@ -114,7 +120,7 @@ export class RemotePool implements Holder {
     this.counter.kept(this.pool)
   }
 
-  /** A permit comes back. The books know of those that were recalled for certain. */
+  /** A permit comes back. If the books have recalled one, it counts as that; otherwise as one of its ending turns. */
   noteReturn(): void {
     if (this.#endingTurns === 0 || this.account.recalled > 0) return
     this.#endingTurns--
@@ -131,7 +137,7 @@ export class RemotePool implements Holder {
   }
 
   #recall(because: string, sparedSinceMs: number, isTurn: boolean): void {
-    // It has one idle server fewer now; whether there is another, the next figures tell.
+    // It has one idle server fewer now. Its next figures show whether it has another.
     this.idleSinceMs = Infinity
     this.counter.recalled(
       this.pool,
@@ -141,7 +147,7 @@ export class RemotePool implements Holder {
     )
   }
 
-  /** Below 0 is as much as 0. */
+  /** Sends the floor if it has changed. A number below 0 counts as 0. */
   tellFloor(needed: number): void {
     const floor = Math.max(0, needed)
     if (floor === this.#floor) return

@@ -63,7 +63,7 @@ describe('workers that share a pool', () => {
     }
     const held = shares.map((each) => each.held)
     expect(Math.max(...held) - Math.min(...held)).toBeLessThanOrEqual(1)
-    // Where there is not one for each, they go round for ever.
+    // If there is not one for each worker, the permits go around forever.
     if (permits >= workers) expect(moves).toBeLessThan(permits)
     else expect(moves).toBe(50)
   })

@@ -1,4 +1,4 @@
-/** Whatever the number of workers, clients of a saturated pool wait for about as long as each other. Times are those of a simulation. */
+/** Whatever the number of workers, clients of a saturated pool all wait for about the same time. The times are simulated. */
 
 import { expect, test } from 'vitest'
 import { ToyFleet, type ToyPool } from './toy-fleet.ts'
@@ -7,11 +7,11 @@ const QUERY_MS = 0.3
 
 interface Load {
   readonly poolSize: number
-  /** Of each worker. */
+  /** The number of clients of each worker. */
   readonly clients: readonly number[]
 }
 
-/** Clients that ask again as soon as they are answered. Returns how long each wait was, once the first second is over. */
+/** Simulates clients that ask again as soon as they are answered. Returns how long each wait was, leaving out the first second. */
 function waitsUnder({ poolSize, clients }: Load): number[] {
   const fleet = new ToyFleet((kind) => ({ max: kind === 'pool' ? poolSize : 0 }), clients.length)
   const waits: number[] = []
@@ -27,7 +27,7 @@ function waitsUnder({ poolSize, clients }: Load): number[] {
       if (sinceMs > 2_000) waits.push(fleet.events.nowMs - sinceMs)
       pool.worker.later(QUERY_MS * (0.5 + chance()), () => {
         pool.release()
-        // A client has a way to go, too.
+        // The way to the client takes time too.
         pool.worker.later(0.1 * chance(), () => run(pool))
       })
     })

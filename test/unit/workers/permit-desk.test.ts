@@ -15,7 +15,7 @@ const waiting = (clients: number, held = 0): PoolFigures => ({
 
 const POOL = 1
 
-/** A desk with one permit, or more, and workers with a pool each. */
+/** A desk with `permits` permits, and workers with one pool each. */
 function open(workers: number, permits = 1) {
   const desk = new PermitDesk({
     clock: new ManualClock(),
@@ -26,7 +26,7 @@ function open(workers: number, permits = 1) {
   return all as [(typeof all)[0], (typeof all)[0], (typeof all)[0]]
 }
 
-/** One more pool. */
+/** Opens one more pool. */
 function join(desk: PermitDesk, { keepsServers = false, ready = 0 } = {}) {
   const told: string[] = []
   const floors: number[] = []
@@ -77,7 +77,7 @@ describe('a server that stays with its client', () => {
     expect(alone.isRefused()).toBe(true)
     join(desk, { ready: 1 }).asks(waiting(1))
     expect(alone.isRefused()).toBe(false)
-    // What there is is what all have, those included that stay.
+    // The limit is now what all pools have together, including the servers that stay with their clients.
     const late = join(desk)
     late.asks(waiting(1))
     alone.givesBack(NOTHING)
@@ -91,7 +91,7 @@ test('a server that is recalled twice, by figures from before the first time, co
   one.asks(IDLE)
   other.asks(waiting(2))
   expect(one.told).toEqual(['granted', 'recalled'])
-  // Sent before it had heard of that.
+  // Sent before it had received the recall.
   one.asks(IDLE)
   other.asks(waiting(2))
   one.givesBack(NOTHING)

@@ -1,4 +1,7 @@
-/** Whatever workers do, in whatever order their messages meet: no limit is exceeded at any moment, no permit is lost, nobody starves. */
+/**
+ * Whatever workers do, in whatever order their messages arrive: no limit is exceeded at any moment, no permit is lost, and no client waits
+ * forever.
+ */
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -94,7 +97,7 @@ test.each([0, 1])(
 )
 
 describe('where a client keeps one of two servers', () => {
-  /** One of another worker has just done with the other one. */
+  /** A client of another worker holds the other server. */
   function startWithHostage(): World {
     const world = new World({ pool: 2, reserve: 0, min: 0, database: 0, user: 0 }, 3)
     world.come(0)
@@ -117,7 +120,7 @@ describe('where a client keeps one of two servers', () => {
     world.come(2)
     let served = 0
     for (let round = 0; round < 100; round++) {
-      // Somebody always waits at the worker that has the second one.
+      // A client is always waiting at the worker that has the second server.
       world.come(1)
       world.come(1)
       world.fleet.events.run(5, world.check)
@@ -136,7 +139,7 @@ test('a turn that was to end goes on when nobody waits any more: nothing is clos
   }
   const [one, other] = world.leases
   world.come(2)
-  // Long enough that both are asked to give way.
+  // Long enough for both to be asked to give way.
   world.fleet.events.run(500, world.check)
   world.finish(0)
   world.fleet.events.run(100, world.check)
@@ -147,7 +150,7 @@ test('a turn that was to end goes on when nobody waits any more: nothing is clos
 })
 
 describe('where Postgres has room for fewer servers than the pool may have', () => {
-  /** Each worker has clients that come again and again. */
+  /** Plays workers whose clients come again and again. */
   function serve(room: number, firstAloneMs: number) {
     const fleet = new ToyFleet((kind) => ({ max: kind === 'pool' ? 6 : 0 }), 3)
     fleet.room = room

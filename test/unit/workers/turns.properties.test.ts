@@ -1,10 +1,10 @@
-/** Turns that are to end, and end or go on after all, while limits are lowered and raised: nobody waits for what will not come. */
+/** Turns are told to end, and end or go on after all, while limits are lowered and raised: no client waits for something that will not come. */
 
 import fc from 'fast-check'
 import { test } from 'vitest'
 import { type Limits, World } from './toy-world.ts'
 
-/** Always the same worlds: what is new to be found is for whoever changes this. */
+/** A fixed seed makes all runs equal. To search for new failures after a change, try other seeds. */
 const SEED = 3
 
 interface Step {
@@ -15,7 +15,7 @@ interface Step {
 type Deed = 'come' | 'finish' | 'breakOff' | 'withdraw' | 'withdrawAll' | 'die' | 'start' | 'reload' | 'rest'
 
 interface Steps {
-  /** How often each is done, compared with the others. */
+  /** The weight of each deed. */
   readonly deeds: Partial<Record<Deed, number>>
   readonly who: fc.Arbitrary<number>
   readonly limits: fc.Arbitrary<Partial<Limits>>
@@ -23,7 +23,7 @@ interface Steps {
   readonly most: number
 }
 
-// Of a size that is not told, arrays have ten elements at most.
+// Without an explicit size, arrays have at most ten elements.
 function stepsOf({ deeds, who, limits, passesMs, most }: Steps): fc.Arbitrary<Step[]> {
   const weighted = (Object.entries(deeds) as [Deed, number][]).map(([what, weight]) => ({
     weight,
@@ -42,11 +42,11 @@ function play(world: World, steps: readonly Step[]): void {
   }
 }
 
-/** How long messages take is for each worker another matter: some are busy. */
+/** Each worker has its own message delay, as if some were busy. */
 const messagesMs = (least: number, most: number, ...each: readonly number[]) =>
   fc.array(fc.constantFrom(...each), { minLength: least, maxLength: most })
 
-/** The clients of one pool most of the time, which is where workers take turns. */
+/** Mostly clients of one pool, which is where workers take turns. */
 const mostlyOfOnePool = fc.oneof(
   { weight: 8, arbitrary: fc.nat({ max: 15 }) },
   { weight: 1, arbitrary: fc.nat({ max: 63 }) },
@@ -79,7 +79,7 @@ test('whatever is reloaded meanwhile: no limit is exceeded, whoever waits is ser
   )
 })
 
-/** One worker has all that there is, and others wait for it to have its turns ended, until the pool becomes smaller. */
+/** One worker holds all permits, and others wait for its turns to end, until the pool is made smaller. */
 test('a permit that is recalled while turns are to end comes back, though the turns go on', () => {
   const who = fc.nat({ max: 15 })
   const deeds = { come: 6, breakOff: 3, withdraw: 1, reload: 1 }

@@ -39,29 +39,30 @@ export interface DatabasesOptions {
   readonly tracked: Tracked
   readonly welcomes: Welcomes
   readonly serverIds: Ids
-  /** Which of several hosts is the first: processes that serve the same databases begin with different ones. */
+  /** Where round robin over several hosts begins. Each process of a fleet has its own number, so that they begin with different hosts. */
   readonly firstTurn: number
   readonly transport: Transport
   readonly clock: Clock
   readonly log: Log
   readonly keepAlive: KeepAlive
-  /** Tables have changed at a place: host, port and name, as one word. */
-  /** What servers are asked for, where the database says nothing by the general setting; null for nothing. */
+  /** How to encrypt a server connection; null for no TLS. `mode` is the database's own sslmode, or null to use `server_tls_sslmode`. */
   encryption(mode: SslMode | null, isDirect: boolean): ServerEncryption | null
-  /** Null if no other process serves the databases. */
+  /**
+   * Tells the other processes that tables have changed at a place (hosts, port and database name in one string). Null if no other process
+   * serves the databases.
+   */
   readonly onSchemaChanged: TellOthersOf | null
-  /** A server is connected; it logs in with `begin`. */
+  /** A server connection is open but has not logged in yet; `begin` starts the login. */
   onServerConnected(server: Server, permits: Permits, begin: () => void): void
-  /** A server has been closed. */
   onServerClosed(server: Server): void
   onServerOpened(server: Server): void
-  /** The sessions of these pools are to end. */
+  /** Ends all sessions of these pools with `notice`. */
   endClients(pools: ReadonlySet<Pool>, notice: Notice): void
-  /** Nobody is read for now. */
+  /** Whether SUSPEND is in effect: nothing is read from clients or servers. */
   isSuspended(): boolean
-  /** A server has taken all that was written to it, while nobody is read. */
+  /** Called during SUSPEND when a server has taken all bytes that were written to it. */
   onTaken(): void
-  /** Whoever grants the right to open servers. */
+  /** Returns the permits under which the pool of `database` and `user` may open servers. */
   openPermits(database: string, user: string, holder: ShareHolder): Permits
 }
 
@@ -70,19 +71,19 @@ export interface Database {
   readonly name: string
   forcedUser: string | null
   settings: DatabaseSettings
-  /** See `ServerEncryption`; empty where servers have none. */
+  /** See `ServerEncryption`; empty if the servers use no TLS. */
   fingerprint: string
-  /** Takes no new clients. */
+  /** Accepts no new clients (DISABLE). */
   isDisabled: boolean
-  /** Paused by its name; all may be paused besides. */
+  /** PAUSE named this database. Independent of a PAUSE of all databases. */
   isPaused: boolean
-  /** It is in the settings, or somebody has come in: no stranger has invented it. */
+  /** The database is in the settings, or a client has logged in to it. False if an unauthenticated client may have made up the name. */
   isEstablished: boolean
-  /** It has had a server. */
+  /** At least one server has logged in. */
   hasWorked: boolean
-  /** Since when it has had no pool. */
+  /** When its last pool went away, or when it was created. */
   unusedSinceMs: number
-  /** With which of its hosts the next pool begins: many pools have but a server or two, which would all be on the first. */
+  /** The host that the next pool begins with. Many pools have only one or two servers; without this, all of them would be on the first host. */
   turn: number
 }
 
@@ -104,7 +105,7 @@ export class Databases {
     for (const name of options.settings().databases.keys()) this.find(name)
   }
 
-  /** null if there is no such database. */
+  /** Returns null if there is no such database. Creates the entry of a database that matches `*`. */
   find(name: string): Database | null {
     const known = this.#databases.get(name)
     if (known) return known
@@ -124,7 +125,7 @@ export class Databases {
     return database
   }
 
-  /** Those of one database, or all. */
+  /** The pools of one database; with null, all pools. */
   pools(database: Database | null): Pool[] {
     return [...this.#options.pools].filter((pool) => database === null || pool.database === database.name)
   }
@@ -133,23 +134,23 @@ export class Databases {
     return this.#databases.values()
   }
 
-  /** One or more are paused by their names. */
+  /** At least one database was paused by name. */
   get areSomePaused(): boolean {
     return [...this.#databases.values()].some(({ isPaused }) => isPaused)
   }
 
-  /** All were paused by one command. */
+  /** A PAUSE without a name is in effect. */
   get isPaused(): boolean {
     return this.#isPaused
   }
 
-  /** Each was paused by its name. */
+  /** Every database was paused by name. */
   get areAllPaused(): boolean {
     for (const { isPaused } of this.#databases.values()) if (!isPaused) return false
     return this.#databases.size > 0
   }
 
-  /** Of one database, or of all: their pools are paused as long as either says so. */
+  /** With null, sets the pause of all databases. A pool is paused as long as its database or all databases are paused. */
   setPaused(database: Database | null, isPaused: boolean): void {
     if (database === null) this.#isPaused = isPaused
     else database.isPaused = isPaused
@@ -160,7 +161,7 @@ export class Databases {
   kill(database: Database | null): void {
     const { endClients } = this.#options
     const notice = new PoolerError('database-removed')
-    // Their streams would be told of a pause.
+    // First, because pausing closes replication streams, and their clients would receive the notice about the pause instead of this one.
     endClients(new Set(this.pools(database).filter(({ isOfOneClient }) => isOfOneClient)), notice)
     this.setPaused(database, true)
     endClients(new Set(this.pools(database)), notice)
@@ -176,32 +177,32 @@ export class Databases {
     return this.#router.poolFor(database, loginUser, birth)
   }
 
-  /** The pool of one client that asks for replication: it goes with its client. */
+  /** Opens the pool of one replication client. `closeOwnPool` closes it when that client has gone. */
   openOwnPool(database: Database, loginUser: string, replication: Replication, birth: Birth): Pool {
     const pool = this.#createPool(database, database.forcedUser ?? loginUser, birth, replication)
     this.#options.pools.add(pool)
     return pool
   }
 
-  /** Its client has gone. */
+  /** Called when the client of a pool of `openOwnPool` has gone. */
   closeOwnPool(pool: Pool): void {
     this.#noteUse(pool)
     this.#schemas.left(pool)
     pool.retire(new PoolerError('replication-over'))
   }
 
-  /** False for what only a stranger may have named. */
+  /** See `Database.isEstablished`. */
   isEstablished(name: string): boolean {
     return this.#options.settings().databases.has(name) || (this.#databases.get(name)?.isEstablished ?? false)
   }
 
-  /** For questions of our own, as that user whatever the database forces clients to be. Null if there is no such database. */
+  /** The pool for the pooler's own queries. It logs in as `user` even if the database has a forced user. Null if there is no such database. */
   poolForLookups(name: string, user: string): Pool | null {
     const database = this.find(name)
     return database && this.#router.poolAs(database, user, NO_BIRTH)
   }
 
-  /** The settings are other ones: each database and pool gets its own anew. Whoever uses a database that is gone is told so. */
+  /** Applies changed settings to every database and pool. Clients of a database that no longer exists are disconnected with a notice. */
   refresh(): void {
     const all = this.#options.settings()
     const before = this.#authType
@@ -233,7 +234,7 @@ export class Databases {
     database.settings = settings
     database.forcedUser = settings.user
     for (const pool of pools) {
-      // What its client has left behind is being ended, and nothing is opened there any more.
+      // The pool of a replication client that has left: its server is being closed and no other is opened.
       if (pool.state === 'retiring' || pool.state === 'gone') continue
       if (change?.renewsServers) this.#retarget(database, pool, before)
       else if (isOtherTls) pool.renew('TLS configuration changed')
@@ -241,12 +242,15 @@ export class Databases {
     }
   }
 
-  /** With auth_type = any whoever comes is served as the user that it names: no secret of that user logs in to servers for it. */
+  /**
+   * With auth_type = any, clients name a user without proving anything. A pool of such a user must not log in to servers with a secret that
+   * we hold for that user.
+   */
   #isAnybodys({ forcedUser }: Database, user: string): boolean {
     return this.#options.settings().general.auth_type === 'any' && forcedUser !== user
   }
 
-  /** Clients of a forced user share the servers of the new one. A pool of a user that the client has named keeps its own. */
+  /** A pool of the former forced user becomes a pool of the new one. A pool of a user that clients named themselves keeps that user. */
   #retarget(database: Database, pool: Pool, forcedBefore: string | null): void {
     const { user } = pool
     const next = user === forcedBefore ? (database.forcedUser ?? user) : user
@@ -258,7 +262,10 @@ export class Databases {
     if (next !== user) this.#options.pools.rename(pool, user)
   }
 
-  /** auth_type is `any` from now on, and their servers may have been logged in to with a secret; or it is no more, and those that failed may be. */
+  /**
+   * Called when auth_type has become `any` or is no longer `any`. In the first case open servers may have logged in with a secret, so they are
+   * replaced; in the second, logins that failed because no secret could be used may succeed now.
+   */
   #renewAnybodys(): void {
     for (const pool of this.#options.pools) {
       const database = this.#databases.get(pool.database)
@@ -267,14 +274,14 @@ export class Databases {
     }
   }
 
-  /** PgBouncer's rule, for what it says in the log: clients that share servers cannot get servers of their own again. */
+  /** As in PgBouncer, with its log message: a database cannot lose its forced user, because its clients share servers already. */
   #keepingForcedUser({ settings: before }: Database, settings: DatabaseSettings): DatabaseSettings {
     if (before.user === null || settings.user !== null) return settings
     this.#options.log.warning(`database "${settings.name}": losing forced user not supported, keeping old setting`)
     return { ...settings, user: before.user, password: before.password }
   }
 
-  /** Their databases are gone. */
+  /** Removes the pools of databases that no longer exist and ends their clients. */
   #giveUp(pools: ReadonlySet<Pool>): void {
     const notice = new PoolerError('database-removed')
     for (const pool of pools) this.#options.pools.remove(pool)
@@ -291,7 +298,7 @@ export class Databases {
     return pools
   }
 
-  /** Pools with a forced user are kept filled from the start. */
+  /** Creates the pools of forced users, so that they are filled to their minimum before a client arrives. */
   openForced(): void {
     for (const database of this.#databases.values())
       if (database.forcedUser !== null) this.poolFor(database, database.forcedUser)
@@ -302,7 +309,7 @@ export class Databases {
     for (const pool of this.#options.pools) pool.hostMoved(host, addresses)
   }
 
-  /** Those that have servers. */
+  /** The hosts that currently have servers. */
   hostsInUse(): ReadonlySet<string> {
     const hosts = new Set<string>()
     for (const pool of this.#options.pools)
@@ -310,12 +317,12 @@ export class Databases {
     return hosts
   }
 
-  /** Another process has seen that tables have changed. */
+  /** Called when another process has seen tables change at this place. */
   schemaChangedElsewhere(place: string): void {
     this.#schemas.changedElsewhere(place)
   }
 
-  /** Strangers choose the names of users and databases: what nobody uses any more is forgotten. */
+  /** Forgets unused pools and databases. Unauthenticated clients choose the names, so the maps would otherwise grow without limit. */
   sweep(): void {
     const { pools, settings } = this.#options
     for (const pool of pools) if (pool.isForgettable && !this.#isKept(pool)) this.#forget(pool)
@@ -327,7 +334,7 @@ export class Databases {
       }
   }
 
-  /** Filled even without clients. */
+  /** The pool of a forced user stays, because it is kept filled even without clients. */
   #isKept(pool: Pool): boolean {
     const { settings, pools } = this.#options
     const forcedUser = this.#databases.get(pool.database)?.forcedUser ?? null
@@ -342,7 +349,7 @@ export class Databases {
     this.#schemas.left(pool)
   }
 
-  /** The pool goes, and its database may have no other. */
+  /** Records what the database needs to know about a pool that is going away, in case it is its last. */
   #noteUse(pool: Pool): void {
     const database = this.#databases.get(pool.database)
     if (database === undefined) return
@@ -350,7 +357,7 @@ export class Databases {
     database.unusedSinceMs = Math.max(database.unusedSinceMs, pool.unusedSinceMs ?? this.#options.clock.nowMs)
   }
 
-  /** A database of the entry `*` that nobody has used for autodb_idle_timeout, or that never was one. */
+  /** Whether a database of the entry `*` can be forgotten: unused for autodb_idle_timeout, or no server has ever logged in to it. */
   #isUnused(database: Database): boolean {
     const { settings, clock, pools } = this.#options
     if (database.isPaused || database.isDisabled || pools.hasAny(database.name)) return false
@@ -359,7 +366,7 @@ export class Databases {
     return timeoutMs > 0 && clock.nowMs - database.unusedSinceMs >= timeoutMs
   }
 
-  /** A server has logged in to another process. */
+  /** Called when a server has logged in to another process and has reported its parameters. */
   welcomedElsewhere(welcomed: Welcomed): void {
     this.#options.welcomes.learnedElsewhere(welcomed)
     for (const pool of this.#options.pools) pool.welcomeKnown()
@@ -397,7 +404,7 @@ export class Databases {
     return pool
   }
 
-  /** As PgBouncer does it, servers without a host are where our own unix socket is. */
+  /** As in PgBouncer, a database without a host is reached through a unix socket in unix_socket_dir. */
   #addressesOf({ host, port }: DatabaseSettings): Address[] {
     const hosts = (host || this.#options.settings().general.unix_socket_dir).split(',')
     return hosts.map((each) => dialledAddress({ host: each.trim(), port }))
@@ -423,9 +430,9 @@ export class Databases {
     const parameters = serverParameters(database.settings)
     const addresses = this.#addressesOf(database.settings)
     const hosts = addresses.map(({ host }) => host).join()
-    // What is followed, as a slot, is at one of them.
+    // Replication always begins with the first host: what it follows, such as a replication slot, exists on one host only.
     const turn = replication === 'none' ? database.turn++ : 0
-    // Clients that were there before their database got a forced user have servers of their own still.
+    // Clients that logged in before their database got a forced user still have servers of their own user.
     const forcedPassword = () => (database.forcedUser === user ? database.settings.password : null)
     const how = [database.name, hosts, port, dbname, user, password, connect_query, [...parameters], [...birth]]
     return {
@@ -442,10 +449,10 @@ export class Databases {
       },
       schema: this.#schemas.at(this.#placeOf(database.settings)),
       welcome: replication === 'none' ? this.#options.welcomes.of(how) : new Welcome(),
-      // For physical replication Postgres takes no SQL.
+      // A physical replication connection accepts no SQL.
       connectQuery: replication === 'physical' ? '' : (connect_query ?? ''),
       encryption: ({ host }) => (isPath(host) ? null : this.#encryption(database.settings)),
-      // Whoever is forced to be this user finds servers. In databases of the entry `*`, whose names strangers choose, only while there is anybody.
+      // Fill pools of a forced user before clients arrive, but not in databases of the entry `*`: unauthenticated clients choose their names.
       fillsAlone: () => database.forcedUser === user && settings().databases.has(database.name),
     }
   }

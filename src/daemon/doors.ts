@@ -1,4 +1,4 @@
-/** Who comes in: limits on clients, how each has to log in, and where it goes then. */
+/** Lets clients in: checks the limits on clients, decides how each client has to log in, and gives it a pool or the console. */
 
 import { endPointHash } from '../auth/channel-binding.ts'
 import { mockShape, type Secret } from '../auth/secrets.ts'
@@ -31,11 +31,11 @@ export interface DoorsOptions {
   readonly databases: Databases
   readonly admissions: Admissions
   readonly saltKey: Buffer
-  /** Why no client is given a server any more; null while they are. */
+  /** The error for clients that can get no server because the pooler is ending; null while servers are given out. */
   lastWord(): PoolerError | null
-  /** Why nobody but the console is let in from there any more. */
+  /** The error for clients from `peer` because the pooler is ending; null while they are let in. It does not apply to console clients. */
   refusalOf(peer: Address): PoolerError | null
-  /** What opens a session on the console, for a user who may; throws for others. The owner may do anything. */
+  /** Opens the console for `user`; throws if the user may not use it. The owner may run every command. */
   openConsole(user: string, isOwner: boolean): Destination
 }
 
@@ -45,21 +45,21 @@ interface LookedUp {
   readonly secret: Secret
 }
 
-/** What a session is counted under. */
+/** What a session has taken and gives back when it ends: its places under the limits on clients, and its pool. */
 interface Entry {
   readonly claims: readonly ClientClaim[]
   pool: Pool | null
 }
 
-/** How many lists of claims are remembered, so that sessions of one database and user have the same one. */
+/** How many lists of claims to remember, so that all sessions of one database and user share one list. */
 const KNOWN_CLAIMS = 1_000
 
 export class Doors {
   readonly #options: DoorsOptions
-  /** Sessions that were let in, and those that wait for it: null. */
+  /** The entries of sessions that were let in; null for a session whose claim has not been answered yet. */
   readonly #entries = new Map<Host, Entry | null>()
   readonly #consoles = new Set<Host>()
-  /** What was found in Postgres about users who have not proved yet that they are who they say. */
+  /** What auth_query has returned for sessions that are still logging in. */
   readonly #lookedUp = new Map<Host, LookedUp>()
   readonly #birthSettings = new BirthSettings()
   readonly #claims = new Lru<string, readonly ClientClaim[]>(KNOWN_CLAIMS)
@@ -68,7 +68,10 @@ export class Doors {
     this.#options = options
   }
 
-  /** The console is open even when nobody else fits in. Strangers take nobody's place: a client is counted once it has proved who it is. */
+  /**
+   * Refuses a client when max_client_conn is reached; the console stays open. The client is not counted here but in `destination`, once it
+   * has logged in, so that unauthenticated clients take up no places.
+   */
   admit(session: Host, { database }: Wishes, done: (problem: PoolerError | null) => void): void {
     const { admissions, refusalOf } = this.#options
     const refusal = CONSOLE_NAMES.includes(database) ? null : refusalOf(session.channel.peer)
@@ -116,7 +119,7 @@ export class Doors {
       })
   }
 
-  /** What is asked in Postgres about a user that is not in auth_file; null if nothing. */
+  /** The auth_query for a user that is not in auth_file; null if there is none, or if this user is the one that runs it. */
   #questionOf({ user, database: name }: Wishes): Question | null {
     const settings = this.#options.settings()
     const found = askerFor(settings, name)
@@ -125,7 +128,10 @@ export class Doors {
     return { database, asker, query: own?.auth_query ?? settings.general.auth_query }
   }
 
-  /** Nobody is asked: a stranger must not see by this that there is no such database, or that this is the user who would ask. */
+  /**
+   * Whether a login for which no auth_query runs must look as if one did. Otherwise a client could tell from its login that the database
+   * does not exist, or that this is the user who runs auth_query.
+   */
   #seemsAsked({ database }: Wishes): boolean {
     const settings = this.#options.settings()
     if (askerFor(settings, database) !== null) return true
@@ -142,7 +148,7 @@ export class Doors {
     const { settings, users, authQueries, saltKey, directory } = this.#options
     const { general } = settings()
     const { channel } = session
-    // Who has no password is asked for one as somebody who does not exist.
+    // Ask a user without a password in Postgres as if the user did not exist, so that a client cannot tell the two apart.
     const isLikeNone = isAsked && !WITHOUT_PASSWORD.includes(type) && known !== null && isNobodys(known)
     return {
       type,
@@ -167,7 +173,7 @@ export class Doors {
     let hasLearned = users.learn(wishes.user, proof)
     const found = this.#lookedUp.get(session)
     this.#lookedUp.delete(session)
-    // A directory knows of users that auth_file does not.
+    // With LDAP, users log in that are in neither auth_file nor auth_query; servers get the password that the client gave.
     const secret = found?.secret ?? (users.secret(wishes.user) === null ? proof.password : null)
     if (secret) hasLearned = users.learnOther(wishes.database, wishes.user, secret, proof)
     if (CONSOLE_NAMES.includes(wishes.database)) {
@@ -184,7 +190,7 @@ export class Doors {
     if (databases.find(name) === null) throw noSuchDatabase()
     this.#claim(session, this.#claimsOf(name, user), (problem) => {
       const entry = this.#entries.get(session)
-      // It may have been removed while others were asked.
+      // A reload may have removed the database while the primary was answering the claim.
       const database = databases.find(name)
       const refusal = problem ?? this.#options.lastWord() ?? (database && refusalOf(database))
       if (refusal !== null) done(refusal)
@@ -205,7 +211,10 @@ export class Doors {
     })
   }
 
-  /** If Postgres has refused a setting only because the server was open: the pool whose servers are opened with it. */
+  /**
+   * If Postgres has refused a client's setting because it can only be given when a connection begins, moves the session to the pool whose
+   * servers are opened with that setting, and returns that pool. Returns null if the refusal had another reason.
+   */
   otherDestination(session: Host, wishes: Wishes, refusal: Notice): Pool | null {
     const { databases } = this.#options
     const entry = this.#entries.get(session)
@@ -219,12 +228,12 @@ export class Doors {
     return entry.pool
   }
 
-  /** Sessions on the console. */
+  /** How many sessions are on the console. */
   get consoles(): number {
     return this.#consoles.size
   }
 
-  /** The secret may be another one by now. */
+  /** Called when a login has failed. The user's secret may have changed, so the next login asks auth_query again. */
   onUnproved(session: Host): void {
     const found = this.#lookedUp.get(session)
     if (found) this.#options.authQueries.forget(found.question, found.user)
@@ -259,7 +268,7 @@ export class Doors {
     this.#entries.set(session, null)
     admissions.claim(claims, (full) => {
       if (!session.isOpen || !this.#entries.has(session)) {
-        // It has ended while others were asked.
+        // The session has ended while the primary was answering.
         if (full === null) admissions.release(claims)
         return
       }
@@ -273,19 +282,22 @@ function problemOf(full: ClientClaim | null): PoolerError | null {
   return full && new PoolerError(FULL[full.limit])
 }
 
-/** Most users who come by a certificate, or are known to the kernel, have no password in Postgres, and need none. */
+/** Types of login that need no password in Postgres; most users that log in by certificate or by peer have none there. */
 const WITHOUT_PASSWORD: readonly AuthenticationOptions['type'][] = ['trust', 'cert', 'peer']
 
-/** Whoever runs the pooler comes to the console as this user, over the unix socket, and needs no password: the kernel says who it is. */
+/**
+ * A client on the unix socket that runs under the same system user as the pooler may open the console as this user without a password: the
+ * kernel reports the client's uid.
+ */
 const OWNER_NAME = 'pgbouncer'
 
 function isOwner({ channel }: Host, wishes: Wishes): boolean {
-  // Where there are no such ids nobody has the same.
+  // On systems without uids nobody is the owner.
   const uid = process.getuid?.()
   return uid !== undefined && isOwnersName(wishes) && channel.peer.process?.uid === uid
 }
 
-/** The system cannot be asked. */
+/** The client may be the owner, but the system cannot report its uid. */
 function mayBeOwner({ channel }: Host, wishes: Wishes): boolean {
   return isOwnersName(wishes) && isPath(channel.peer.host) && channel.peer.process === undefined
 }

@@ -1,4 +1,4 @@
-/** Builds a fleet: a primary here that serves no clients, and workers as processes of their own. */
+/** Builds a fleet: this process becomes the primary, which serves no clients, and starts the workers as separate processes. */
 
 import { fileURLToPath } from 'node:url'
 import { createSaltKey } from '../auth/secrets.ts'
@@ -45,7 +45,7 @@ export interface StartFleetOptions {
   readonly isQuiet?: boolean
   readonly log?: Log
   readonly clock?: Clock
-  /** The program of a worker, where it is not the compiled one beside this file. */
+  /** The program that a worker runs. Default: the compiled one next to this file. */
   readonly workerProgram?: string
   readonly inherited?: readonly number[]
   findServiceManager?(log: Log): ServiceManager
@@ -53,29 +53,29 @@ export interface StartFleetOptions {
   load?(iniFile: string): Loaded
 }
 
-/** What a worker is told to do; see `daemon/work.ts`. */
+/** The order that a worker receives when it starts; see `daemon/work.ts`. */
 export interface Work {
-  /** In the words of `Users.texts`. */
+  /** As returned by `Users.texts`. */
   readonly users: ReadonlyMap<string, string>
   readonly settings: Settings
   readonly isQuiet: boolean
-  /** Where clients are accepted. */
+  /** The addresses at which clients are accepted. */
   readonly addresses: readonly Address[]
-  /** The worker accepts from a socket for each of them that it has inherited; else it is given connections. */
+  /** True: the worker inherits one listening socket per address and accepts from it. False: the primary accepts and hands over connections. */
   readonly sharesSockets: boolean
-  /** What this process may be able to read no more. */
+  /** The content of files that the worker may have no right to read. */
   readonly keptFiles: ReadonlyMap<string, Uint8Array>
-  /** In base64: see `createSaltKey`. */
+  /** The salt key in base64: see `createSaltKey`. */
   readonly saltKey: string
 }
 
-/** What a worker at work is told of. */
+/** A change of settings or users, as sent to running workers. */
 export interface Told {
-  /** Null if they are what they were. */
+  /** Null if the settings are unchanged. */
   readonly settings: Settings | null
-  /** What is to be read again with them. */
+  /** Which files the worker has to read again. */
   readonly files: ReadFiles
-  /** Of auth_file; null if it was not read. */
+  /** The users of auth_file; null if it was not read. */
   readonly users: ReadonlyMap<string, string> | null
 }
 
@@ -88,7 +88,7 @@ export interface RunningFleet {
   readonly stopped: Promise<void>
 }
 
-/** Rejects if an address cannot be listened on, or no worker starts; then nothing is left running. */
+/** Rejects if an address cannot be listened on, or no worker starts; nothing keeps running in that case. */
 export async function startFleet(
   first: Settings,
   workers: number,
@@ -104,7 +104,7 @@ export async function startFleet(
   const serviceManager = options.findServiceManager?.(log) ?? NO_SERVICE_MANAGER
   const { transport, because } = chooseTransport(first.general.transport, () => {})
 
-  // As whoever has started us: workers may be another user from the start.
+  // Read files with the rights that we were started with, and keep their content: with the setting `user`, workers may lack these rights.
   if (first.general.user !== '') keepFiles()
   const firstTls = loadTls(first)
   const found = [...firstTls.problems, ...loadHba(first).problems]
@@ -133,7 +133,7 @@ export async function startFleet(
     ...{ log, serviceManager },
     stopListeningByTcp() {
       entrance.closeTcp()
-      // Whoever takes our port over has the same settings.
+      // The fleet that takes over our port has the same settings, and needs the address of the HTTP server.
       if (first.general.so_reuseport) http?.close()
     },
     stopListening() {
@@ -150,11 +150,11 @@ export async function startFleet(
   })
   const applier = new Applier({
     ...{ live, log, reopenLog: openedLog.reopen },
-    // What clients have to do with is only read, to be found good: workers use it.
+    // The primary reads the TLS and HBA files only to check them; workers use them.
     ...{ tls, hba: new Live(NO_RULES) },
     users,
     databases: {
-      // Pools are the workers' own affair.
+      // The primary has no databases or pools; it only adjusts the number of permits and the listening sockets.
       refresh() {
         primary.resize()
         entrance.keepUp()

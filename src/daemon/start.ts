@@ -1,4 +1,4 @@
-/** Builds a pooler from its settings, in order, and takes it down again. */
+/** Builds the pooler of one process from its settings: creates all parts in order, and removes them if a later step fails. */
 
 import { openConsole } from '../admin/door.ts'
 import { type Clock, SystemClock } from '../base/clock.ts'
@@ -69,43 +69,43 @@ import { openUsers, type UserFileContent, Users } from './users.ts'
 import { Welcomes } from './welcomes.ts'
 
 export interface StartOptions {
-  /** Nothing is logged to standard error. */
+  /** Logs nothing to standard error. */
   readonly isQuiet?: boolean
   readonly log?: Log
   readonly transport?: Transport
-  /** Who is asked where hosts are. Without it, a transport that is handed over knows them by their names. */
+  /** Resolves host names, in place of the service that the settings name. Without it, a given `transport` is dialed by name, unresolved. */
   readonly names?: NameService
-  /** Reaches a server of a directory. */
+  /** Dials an LDAP server. */
   readonly dialLdap?: DialLdap
   readonly clock?: Clock
-  /** Tests move the clock and sweep by hand. */
+  /** False in tests, which move the clock and call `sweep` themselves. */
   readonly sweepsByItself?: boolean
-  /** Sockets that listen, and that somebody else has opened for us, in the place of those that the settings name. */
+  /** Descriptors of listening sockets that another program opened for us. They replace the addresses in the settings. */
   readonly inherited?: readonly number[]
   findServiceManager?(log: Log): ServiceManager
-  /** Reads the settings again, for RELOAD. Without it a reload only takes back what was SET, and reads the users again. */
+  /** Reads the settings again, for RELOAD. Without it, RELOAD only undoes earlier SET commands and reads the users again. */
   load?(iniFile: string): Loaded
-  /** Of auth_file, where another process sees to that. */
+  /** The content of auth_file, if another process reads that file. */
   readonly users?: UserFileContent
-  /** This process is one of several. */
+  /** Given if this process is one of several. */
   readonly membership?: Membership
 }
 
 export interface Pooler {
   readonly addresses: readonly Address[]
   readonly httpAddresses: readonly HttpAddress[]
-  /** What an operator may have done, here or in the fleet that this is a part of. */
+  /** The console commands. They apply to this process, or to the whole fleet if `launch` has started one. */
   readonly control: Control
-  /** Ends it: clients are told so, servers are closed. */
+  /** Stops the pooler: clients receive an error, servers are closed. */
   stop(): Promise<void>
-  /** Resolves when it is over, whoever ended it. */
+  /** Resolves when the pooler has stopped, whatever stopped it. */
   readonly stopped: Promise<void>
   readonly parts: PoolerParts
 }
 
-/** What it is made of, for the console, metrics and tests. */
+/** The parts of a pooler, for the console, metrics and tests. */
 export interface PoolerParts {
-  /** Those that hold now. */
+  /** The current settings. */
   readonly settings: Settings
   readonly log: Log
   readonly clock: Clock
@@ -120,13 +120,13 @@ export interface PoolerParts {
   readonly databases: Databases
   readonly applier: Applier
   readonly control: Control
-  /** Takes no new clients, and ends with the last one; from `graceMs` on nobody is kept who is between two transactions. */
+  /** Accepts no new clients and stops when the last one has left. After `graceMs`, clients that are between two transactions are disconnected. */
   drain(graceMs: number): void
-  /** @param isLate what others have said is yet to be read, so that nobody is to blame for anything */
+  /** @param isLate the process was held up, and bytes that have arrived may be unread: enforce no timeouts on clients and servers this time */
   sweep(isLate?: boolean): void
 }
 
-/** Rejects if an address cannot be listened on, or a file cannot be read; then nothing is left running. */
+/** Rejects if an address cannot be listened on, or a file cannot be read; nothing keeps running in that case. */
 export async function startPooler(first: Settings, options: StartOptions = {}): Promise<Pooler> {
   const { general } = first
   const live = new LiveSettings(first)
@@ -161,7 +161,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const permits = new PermitBook(sizesOf)
   const membership = options.membership ?? alone({ live, clock, log, permits, inherited: options.inherited })
   const { admissions, saltKey } = membership
-  // In a fleet the primary says it.
+  // In a fleet, the primary logs these warnings.
   const warn = (problem: Problem) => {
     if (isAlone) log.warning(formatProblem(problem))
   }
@@ -185,7 +185,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     () => conditions.check(),
     () => lifecycle.stop(),
   )
-  /** By another process that serves the same clients. */
+  /** Another worker takes the place of this one. */
   let isReplaced = false
   const welcomes = new Welcomes((welcomed) => membership.onWelcomed(welcomed))
   for (const welcomed of membership.welcomed) welcomes.learnedElsewhere(welcomed)
@@ -229,7 +229,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     : new UserFileWatch({ settings, log, users, take: (loaded) => applier.takeUsers(loaded) })
   const lifecycle: Lifecycle = new Lifecycle({
     ...{ log, sessions, pools, cancels, peerCancels, conditions, serviceManager },
-    // Whoever has had this process replaced may see how that goes on, for as long as others may stay.
+    // A console session that asked for the replacement may watch its progress until clients begin to be disconnected.
     consoles: () => (isReplaced && farewell.isWaiting(clock.nowMs) ? 0 : doors.consoles),
     close() {
       stopNames()
@@ -241,11 +241,11 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     ...{ log, applier, databases, sessions, conditions, lifecycle, names, suspension, serviceManager },
     onShutdown(mode) {
       farewell.shutdown(mode, clock.nowMs, settings().general)
-      // Whoever takes our port over has the same settings.
+      // The process that takes over our port has the same settings, and needs the address of the HTTP server.
       if (general.so_reuseport) http?.close()
     },
   })
-  // A PAUSE is over only when nobody has a server any more, which here is so from the start.
+  // PAUSE resolves once no server is connected. That already holds here, so there is nothing to wait for.
   for (const call of membership.standing) callOn(control, call).catch(() => {})
   let isStarting = true
   const pulse = new Pulse(SWEEP_MS)
@@ -342,7 +342,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   function sweep(isLate = false): void {
     clock.refresh()
     pulse.swept(clock.nowMs)
-    // Nobody can be blamed for what nobody reads.
+    // Enforce no timeout on peers whose bytes we do not read.
     const isUnread = suspension.leavesUnread
     if (!isLate) sessions.sweep(clock.nowMs, live.client, isUnread)
     suspension.sweep()
@@ -420,7 +420,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   }
 }
 
-/** What the files are good for; throws if that is nothing. */
+/** Returns what was made from the files and logs their warnings; throws `SettingsError` if they cannot be used. */
 function soundOf<Setup>({ setup, problems }: LoadedFiles<Setup>, warn: (problem: Problem) => void): Setup {
   if (setup === null) throw new SettingsError(problems)
   for (const problem of problems) warn(problem)

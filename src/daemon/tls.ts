@@ -1,4 +1,4 @@
-/** The keys, certificates and rules of TLS that hold now, from the files that the settings name. */
+/** Loads the TLS keys, certificates and rules from the files named in the settings, for connections to clients and to servers. */
 
 import { createHash, X509Certificate } from 'node:crypto'
 import type { ClientEncryption } from '../client/context.ts'
@@ -13,15 +13,15 @@ import { readSettingsFile } from './kept-files.ts'
 import type { LoadedFiles } from './live.ts'
 
 export interface TlsSetup {
-  /** What clients are offered; null for nothing. */
+  /** The TLS offered to clients; null for none. */
   readonly clients: ClientEncryption | null
-  /** What servers are asked for; null for nothing. */
+  /** The TLS to ask servers for, by sslmode; null for none. */
   servers(mode: SslMode, isDirect: boolean): ServerEncryption | null
-  /** By setting: when the first certificate in its file expires, in milliseconds since 1970. */
+  /** By setting name: when the certificates in its file expire, in milliseconds since 1970; see `expiriesIn`. */
   readonly expiries: Readonly<Record<string, number>>
 }
 
-/** Reads the files anew each time: a certificate is renewed by another one under the same name. */
+/** Reads the files again on every call, because certificates are renewed by replacing a file under the same name. */
 export function loadTls(settings: Settings): LoadedFiles<TlsSetup> {
   const problems: Problem[] = []
   const expiries: Record<string, number> = {}
@@ -46,7 +46,7 @@ function clientsOf(settings: Settings, problems: Problem[], expiries: Record<str
   const files = filesOf('client', settings, problems, expiries)
   const context = contextOf('client', settings, files, problems)
   if (context === null) return null
-  // The first one in the file is what OpenSSL shows.
+  // OpenSSL presents the first certificate of the file.
   const certificate = new X509Certificate(files.cert as Buffer).raw
   return { context, certificate, verifiesPeer, isRequired: isStrong(mode) }
 }
@@ -69,13 +69,13 @@ function serversOf(settings: Settings, problems: Problem[], expiries: Record<str
   return (mode, isDirect) => {
     if (context === null || mode === 'disable') return null
     const how = { verifies: VERIFIED[mode], isRequired: isStrong(mode), isDirect }
-    // Authorities do not matter to who trusts anybody.
+    // A mode that verifies nothing does not depend on the certificate authorities, so a change of them must not renew servers.
     const fingerprint = [...Object.values(how), shown, how.verifies === 'nothing' ? '' : trusted].join()
     return { ...how, context, fingerprint }
   }
 }
 
-/** Whoever begins with TLS cannot find out whether it is wanted, as libpq has it too. */
+/** With sslnegotiation = direct, TLS starts without being negotiated, so it cannot be optional. libpq has the same rule. */
 function negotiationProblems({ general, databases, fallback }: Settings): Problem[] {
   return [...databases.values(), ...(fallback ? [fallback] : [])].flatMap(({ name, sslmode, sslnegotiation }) => {
     const mode = sslmode ?? general.server_tls_sslmode
@@ -97,7 +97,7 @@ const VERIFIED: Readonly<Record<SslMode, ServerEncryption['verifies']>> = {
   'verify-full': 'host',
 }
 
-/** With the keys and authorities of now, for a connection that is to be encrypted like another one. */
+/** Returns the TLS for a new connection with the same verification as an existing one, using the current keys and authorities. */
 export function encryptionLike(
   setup: TlsSetup,
   { verifies, isDirect }: Pick<ServerEncryption, 'verifies' | 'isDirect'>,
@@ -119,7 +119,7 @@ function digestOf(...parts: readonly (Buffer | string | undefined)[]): string {
   return hash.digest('base64')
 }
 
-/** What is in the files of one side, as far as that can be used. */
+/** Reads the files of one side. Adds what is wrong with them to `problems`, and their expiry times to `expiries`. */
 function filesOf(
   side: 'client' | 'server',
   { general, origins }: Settings,
@@ -160,7 +160,7 @@ function contextOf(
     return createTlsContext({ ...definedOf(files), ...rulesOf(side, general) }, side === 'client')
   } catch (cause) {
     const named = Object.entries(files).flatMap(([name, bytes]) => (bytes ? [`${side}_tls_${name}_file`] : []))
-    // OpenSSL tells what is wrong, and not with which file.
+    // OpenSSL reports what is wrong but not in which file, so name all of them.
     problems.push(
       error(
         origins[`${side}_tls_sslmode`],

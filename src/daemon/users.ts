@@ -1,4 +1,4 @@
-/** Who may log in, and with what: the users of auth_file, and what their logins have taught us for logging in to servers. */
+/** Who may log in, and with which secret: the users of auth_file, and the keys and passwords learned from their logins for use with servers. */
 
 import { type Stats, statSync } from 'node:fs'
 import type { ScramKeys } from '../auth/scram-keys.ts'
@@ -26,7 +26,7 @@ export class Users {
   #kinds: ReadonlySet<Secret['kind']>
   readonly #keys = new Map<string, ScramKeys>()
   readonly #passwords = new Map<string, PlainSecret>()
-  /** Who has logged in without being in auth_file, by database and name. */
+  /** Users who have logged in without being in auth_file, by database and user name. */
   readonly #others = new Lru<string, Other>(MAX_OTHERS)
 
   constructor({ secrets, stamp }: UserFileContent) {
@@ -36,27 +36,27 @@ export class Users {
     this.#kinds = kindsOf(secrets)
   }
 
-  /** One for each user, in an order that a reload changes little. */
+  /** The shape of each user's secret, in an order that changes little on a reload. */
   get shapes(): readonly SecretShape[] {
     return this.#shapes
   }
 
-  /** Which kinds there are. */
+  /** The kinds of secret that occur in auth_file. */
   get kinds(): ReadonlySet<Secret['kind']> {
     return this.#kinds
   }
 
-  /** Of the file that they were read from. */
+  /** The stamp of the file that the users were read from. */
   get stamp(): string {
     return this.#stamp
   }
 
-  /** All secrets as other processes of ours are told them. */
+  /** All secrets as text, to be sent to our other processes. */
   texts(): ReadonlyMap<string, string> {
     return new Map([...this.#secrets].map(([user, secret]) => [user, secretText(secret)]))
   }
 
-  /** The file was read again. What was learnt and worked out stays for those whose secret is the same. */
+  /** Takes the content of the file after it was read again. Users whose secret is unchanged keep what was learned and derived for them. */
   replace({ secrets, stamp }: UserFileContent): UserChanges {
     this.#stamp = stamp
     const before = this.#secrets
@@ -65,7 +65,7 @@ export class Users {
     for (const [user, secret] of secrets) {
       const known = before.get(user)
       const isSame = known !== undefined && isSameSecret(known, secret)
-      // Keys that were derived from a secret hang on the object.
+      // Keep the old object: derived keys are stored on it.
       after.set(user, isSame ? known : secret)
       if (known === undefined) changes.added++
       else if (!isSame) {
@@ -93,14 +93,14 @@ export class Users {
     return this.#secrets.keys()
   }
 
-  /** What a client must prove to know; null if there is no such user. */
+  /** The secret that a client has to prove it knows; null if there is no such user. */
   secret(user: string): Secret | null {
     return this.#secrets.get(user) ?? null
   }
 
   /**
-   * A client has logged in: servers may ask for the same. Only users of auth_file are remembered, so this cannot grow. Returns whether
-   * anything is known by it that was not before.
+   * Remembers what a successful login has revealed, since servers may ask for the same. Only users of auth_file are remembered, so the maps
+   * cannot grow without limit. Returns whether anything new was learned.
    */
   learn(user: string, { keys, password }: Proof): boolean {
     if (!this.#secrets.has(user)) return false
@@ -110,7 +110,7 @@ export class Users {
     return isNew
   }
 
-  /** The same for a user who is not in auth_file, and was looked up in Postgres for this database. */
+  /** The same for a user who is not in auth_file: auth_query or an LDAP server knows the user. */
   learnOther(database: string, user: string, secret: Secret, { keys, password }: Proof): boolean {
     const key = keyOf(database, user)
     const known = this.#others.get(key)
@@ -123,12 +123,12 @@ export class Users {
     return !isSame || bringsNew({ keys, password }, known.keys, known.password)
   }
 
-  /** What logs in to a server as this user. */
+  /** The secret for logging in to a server as this user; null if there is none. `password` comes from the database's settings. */
   serverSecret(database: string, user: string, password: string | null): Secret | null {
     if (password !== null) return parseSecret(password)
     const other = this.#otherOf(database, user)
     const secret = other?.secret ?? this.secret(user)
-    // Whoever stands in auth_file with "", or has no password in Postgres, has none that a server could want.
+    // An empty secret ("" in auth_file, or no password in Postgres) is nothing that a server could ask for.
     const given = secret?.kind === 'plain' && secret.isEmpty ? null : secret
     return given?.kind === 'plain' ? given : (other?.password ?? this.#passwords.get(user) ?? given)
   }
@@ -153,14 +153,14 @@ interface Other {
   readonly password: PlainSecret | null
 }
 
-/** Each of them has given the right password. */
+/** Limit on `#others`. An entry exists only for users who have logged in successfully. */
 const MAX_OTHERS = 10_000
 
 function keyOf(database: string, user: string): string {
   return JSON.stringify([database, user])
 }
 
-/** How many users of auth_file are other ones than before. */
+/** How many users a reload of auth_file has added, removed or changed. */
 export interface UserChanges {
   readonly added: number
   readonly removed: number
@@ -183,21 +183,21 @@ function kindsOf(secrets: ReadonlyMap<string, Secret>): ReadonlySet<Secret['kind
   return new Set([...secrets.values()].map(({ kind }) => kind))
 }
 
-/** What is in auth_file. */
+/** The content of auth_file. */
 export interface UserFileContent {
   readonly secrets: ReadonlyMap<string, Secret>
-  /** Tells that version of the file from others: see `stampOf`. */
+  /** Identifies this version of the file: see `stampOf`. */
   readonly stamp: string
 }
 
 export interface LoadedUsers extends UserFileContent {
-  /** Nothing is in the file that cannot be understood. */
+  /** Every line of the file was understood. */
   readonly isWhole: boolean
-  /** A line that cannot be understood lets nobody in, and is no reason not to start; a file that cannot be read is. */
+  /** A line that cannot be understood is a warning: it lets nobody in, but the pooler starts. A file that cannot be read is an error. */
   readonly problems: readonly Problem[]
 }
 
-/** Reads auth_file, if there is one; else whoever `--upstream` names may log in as that. */
+/** Reads auth_file. Without auth_file, the only user is the one in `--upstream`, with the password given there. */
 export function loadUsers(settings: Settings): LoadedUsers {
   const { general, origins, upstreamLogin } = settings
   const path = general.auth_file
@@ -208,7 +208,7 @@ export function loadUsers(settings: Settings): LoadedUsers {
   }
   let stamp = ''
   try {
-    // Before it is read: what comes meanwhile has another stamp.
+    // Taken before reading: if the file changes during the read, its next stamp differs and it is read again.
     stamp = stampNow(path)
     const { users, problems } = parseUserFile(readSettingsFile(path).toString('utf8'), path)
     return {
@@ -225,7 +225,10 @@ export function loadUsers(settings: Settings): LoadedUsers {
   }
 }
 
-/** By SCRAM nothing can be proved with an md5 secret, and a client is told no more than that it failed. Who only looks up others need not log in here. */
+/**
+ * Warns about users that can never log in: SCRAM cannot verify an md5 secret, and the client sees only that the login failed. Users that
+ * serve as auth_user are left out, since they need not log in to the pooler.
+ */
 function keptOut({ general, origins, databases, fallback }: Settings, users: ReadonlyMap<string, Secret>): Problem[] {
   if (general.auth_type !== 'scram-sha-256') return []
   const askers = new Set([
@@ -254,12 +257,12 @@ function stampNow(path: string): string {
   }
 }
 
-/** Another one for a file that was written or replaced meanwhile. */
+/** Returns a text that changes whenever the file is written or replaced. */
 export function stampOf(path: string, { ino, size, mtimeMs, ctimeMs }: Stats): string {
   return [path, ino, size, mtimeMs, ctimeMs].join(':')
 }
 
-/** Of the process that reads auth_file; throws if it cannot. */
+/** Opens the users in the process that reads auth_file. Throws `SettingsError` if the file cannot be read. */
 export function openUsers(settings: Settings, log: Log): Users {
   const loaded = loadUsers(settings)
   for (const problem of loaded.problems) {
@@ -269,7 +272,7 @@ export function openUsers(settings: Settings, log: Log): Users {
   return new Users(loaded)
 }
 
-/** Of a process that is told of them: see `Users.texts`. */
+/** Rebuilds the users in a worker from the texts that the primary has sent: see `Users.texts`. */
 export function usersFromTexts(texts: ReadonlyMap<string, string>): UserFileContent {
   return { secrets: new Map([...texts].map(([user, text]) => [user, parseSecret(text)])), stamp: '' }
 }

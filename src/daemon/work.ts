@@ -1,4 +1,4 @@
-/** A worker's process: does what its primary says, until that says stop or goes away itself. */
+/** The main function of a worker process: follows the messages of its primary until the primary says stop or is gone. */
 
 import { SystemClock } from '../base/clock.ts'
 import { keepYoungGenerationAsItIs } from '../base/young-generation.ts'
@@ -18,7 +18,7 @@ import { type Pooler, startPooler } from './start.ts'
 import type { Told, Work } from './start-fleet.ts'
 import { usersFromTexts } from './users.ts'
 
-/** How often the primary hears how this process fares. */
+/** How often the worker reports its load and totals to the primary. */
 const BEAT_MS = 1_000
 
 /** The part of `process` that is used here. */
@@ -30,7 +30,7 @@ export interface WorkerSide {
   readonly connected: boolean
 }
 
-/** Resolves when the process should end. */
+/** Runs the worker. Resolves when the process should exit. */
 export async function work(side: WorkerSide): Promise<void> {
   const clock = new SystemClock()
   let pooler: Pooler | null = null
@@ -39,14 +39,14 @@ export async function work(side: WorkerSide): Promise<void> {
   const ended = new Promise<void>((resolve) => {
     end = resolve
   })
-  /** Takes connections that the primary has accepted. */
+  /** Takes a connection that the primary has accepted. */
   let accept: (channel: Channel) => void = (channel) => channel.destroy()
   let transport: Transport | null = null
   let listeners: readonly Listener[] = []
 
   const carrier = {
     send(message: unknown) {
-      // Without a callback an error ends the process. The primary has just gone then, and `disconnect` comes next.
+      // Without a callback, a failed send would end the process. It fails when the primary has just gone; `disconnect` follows.
       if (side.connected) side.send(message, () => {})
       return side.connected
     },
@@ -62,7 +62,7 @@ export async function work(side: WorkerSide): Promise<void> {
     gather: (topic) => parts().fleet.gather(topic),
     endPeriod: () => parts().fleet.endPeriod(),
     onCancel: (key, over) => parts().cancelRoutes.cancelHere(key.pid, Buffer.from(key.secret, 'hex'), over),
-    // These may come while it starts, and are not said again.
+    // These messages may arrive while the pooler is still starting, and are not repeated, so they wait for `started`.
     control: async (call) => callOn((await started()).control, call),
     onSettings: async (told) => {
       const { settings, users, files } = told as Told
@@ -78,7 +78,7 @@ export async function work(side: WorkerSide): Promise<void> {
     onStop: stop,
   })
 
-  /** Connections of clients, as the primary was told last. */
+  /** The number of client connections that was last reported to the primary. */
   let load = 0
   const restraint = new Restraint((accepts) => {
     for (const listener of listeners) {
@@ -88,7 +88,7 @@ export async function work(side: WorkerSide): Promise<void> {
   })
 
   async function started() {
-    // Where it fails, this process ends: whoever has asked is told so by that.
+    // If the start fails, never resolve: the process ends, and the primary learns of it that way.
     if (starting !== null) await starting.catch(() => new Promise(() => {}))
     return parts()
   }
@@ -147,7 +147,7 @@ export async function work(side: WorkerSide): Promise<void> {
     else pooler.stop().then(end)
   }
 
-  /** There is no handle where the connection broke on its way here. */
+  /** `handle` is missing if the connection broke on its way here. */
   function take(handle: unknown, listening: Address): void {
     if (!handle) return
     const accepted = socketOf(handle)
@@ -164,12 +164,13 @@ export async function work(side: WorkerSide): Promise<void> {
   })
   const primaryGone = () => {
     member.line.hangUp()
-    // It can tell nobody any more.
+    // This process has to log it, because the primary cannot.
     pooler?.parts.log.error('the primary process has gone: this one ends, and its clients are told so')
     stop()
   }
   side.on('disconnect', primaryGone)
-  // While this program was being loaded nobody could hear of it: it would stay for ever, with sockets on which it listens to nobody.
+  // The primary may have gone while this program was loading, before anything listened for `disconnect`. Without this check the process
+  // would run forever, holding listening sockets from which it accepts nothing.
   if (!side.connected) primaryGone()
   const beat = () => {
     const fleet = pooler?.parts.fleet
@@ -182,14 +183,17 @@ export async function work(side: WorkerSide): Promise<void> {
   if (pooler !== null) member.lastWord((pooler as Pooler).parts.fleet.packedAccounts())
 }
 
-/** Tells the primary of a server. `begin` follows when that is on its way: from then on it arrives, even if this process dies. */
+/**
+ * Tells the primary about a server connection and sends it a second handle of that connection. Calls `begin` once the message is on its way:
+ * from then on it arrives even if this process dies.
+ */
 export function tellConnected(
   side: WorkerSide,
   message: ServerConnected,
   second: SecondHandle | null,
   begin: () => void,
 ): void {
-  // By itself first: where the primary has no descriptor left, a message with a handle does not arrive at all.
+  // Send the message without the handle first: if the primary has no free descriptor, a message with a handle does not arrive at all.
   side.send(message, () => {})
   if (second === null) begin()
   else
@@ -199,7 +203,7 @@ export function tellConnected(
     })
 }
 
-/** Where the primary accepts, there is nothing to close here, and what it gives is to be taken. */
+/** A listener for an address at which the primary accepts: there is nothing to close or pause in this process. */
 function givenConnections(address: Address): Listener {
   return { address, close: () => {}, finish: finishAtOnce(() => {}), pause: () => false, resume: () => {} }
 }

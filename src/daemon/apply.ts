@@ -1,4 +1,4 @@
-/** Other settings for what runs: reads and checks them as a whole, tells what is different, and hands it to each part. Nobody is dropped. */
+/** Applies changed settings while the pooler runs (RELOAD, SET): reads and checks them as a whole, logs what changes, and updates each part. */
 
 import type { Log } from '../base/log.ts'
 import { PoolerError } from '../problems.ts'
@@ -25,25 +25,25 @@ export interface ApplierParts {
   readonly tls: Live<TlsSetup>
   readonly hba: Live<HbaSetup>
   readonly reopenLog: OpenLog['reopen']
-  /** Reads the settings from where they were read at the start. */
+  /** Reads the settings from the same sources as at the start. */
   load(iniFile: string): Loaded
 }
 
-/** Which files besides auth_file have been read again, and hold from now on as they are. */
+/** Which files, other than auth_file, the primary has read again and found good. */
 export interface ReadFiles {
   readonly tls: boolean
   readonly hba: boolean
 }
 
-/** Settings that were found to be good. Where there are several processes, one reads them for all. */
+/** Settings that were read and found good, ready to be applied. In a fleet, the primary prepares them for all workers. */
 export interface Prepared {
-  /** With what holds only after a restart. */
+  /** Includes changes that take effect only after a restart. */
   readonly settings: Settings
-  /** Of auth_file; null if it was not read. */
+  /** The users of auth_file; null if the file was not read. */
   readonly users: UserFileContent | null
-  /** With keys and certificates; null if they were not read. */
+  /** Null if keys and certificates were not read. */
   readonly tls: TlsSetup | null
-  /** Of auth_hba_file; null if it was not read. */
+  /** Null if auth_hba_file was not read. */
   readonly hba: HbaSetup | null
 }
 
@@ -55,12 +55,12 @@ export class Applier {
   }
 
   /**
-   * RELOAD, first half: reads everything, and changes nothing but that the log's file is opened anew. Throws if anything is wrong, once the
-   * log has been told what.
+   * First half of RELOAD: reads and checks everything. Changes nothing yet, except that it reopens the log file. If anything is wrong, logs
+   * all problems and throws 'reload-failed'.
    */
   readAgain(): Prepared {
     const { log, load, live } = this.#parts
-    // Whoever has moved it away has not asked whether the settings are good.
+    // First, because a log rotation that has moved the file away depends on it even if the settings turn out to be bad.
     this.#reopenLog()
     const { settings, problems } = load(live.now.general.conffile)
     const users = loadUsers(settings)
@@ -74,12 +74,12 @@ export class Applier {
     return { settings, users, tls: setup, hba }
   }
 
-  /** What holds now, for processes that are to do no more than open the log's file anew. */
+  /** The current settings, for workers that should only reopen the log file. */
   get unchanged(): Prepared {
     return { settings: this.#parts.live.now, users: null, tls: null, hba: null }
   }
 
-  /** SET, first half. Throws if the value is not one for this setting. */
+  /** First half of SET. Throws if the setting can only be changed by a restart or the value is not valid. */
   readSet(key: string, value: string): Prepared {
     const { live, log } = this.#parts
     const outcome = withSetting(live.now, key, value, new References(process.env, diskFiles))
@@ -92,7 +92,7 @@ export class Applier {
     const users = isOtherFile ? loadUsers(settings) : null
     const isTls = /^(client|server)_tls/.test(key)
     const { setup, problems: inTls } = isTls ? loadTls(settings) : NOT_READ
-    // Logins by certificate need clients that show one.
+    // loadHba checks that login by certificate goes with a client_tls_sslmode that asks clients for certificates.
     const isHba = key.startsWith('auth_') || key === 'client_tls_sslmode'
     const { setup: hba, problems: inHba } = isHba ? loadHba(settings) : NOT_READ
     for (const { severity, sentence } of [...(users?.problems ?? []), ...inTls, ...inHba, ...logProblems(settings)])
@@ -101,7 +101,7 @@ export class Applier {
     return { settings, users, tls: setup, hba }
   }
 
-  /** Settings that the primary has found to be good, and has told of. What cannot be read any more stays as it was. */
+  /** In a worker: applies settings that the primary has checked and sent. If a file cannot be read here, logs that and keeps the old content. */
   takeOver(settings: Settings, users: UserFileContent | null, files: ReadFiles): void {
     const { setup, problems: inTls } = files.tls ? loadTls(settings) : NOT_READ
     const { setup: hba, problems: inHba } = files.hba ? loadHba(settings) : NOT_READ
@@ -109,18 +109,18 @@ export class Applier {
     this.#take({ settings, users, tls: setup, hba })
   }
 
-  /** The same, if nothing but auth_file is another one. */
+  /** The same if only auth_file has changed. */
   takeOverUsers(users: UserFileContent): void {
     this.#parts.users.replace(users)
   }
 
-  /** auth_file has been written anew, and nothing else. */
+  /** In the process that reads auth_file: applies a change of that file alone. */
   takeUsers(users: LoadedUsers): void {
     for (const problem of users.problems) tell(this.#parts.log, problem)
     this.#tellOf(this.#parts.users.replace(users))
   }
 
-  /** The second half of either: never fails. */
+  /** Second half of RELOAD and SET: logs the changes and applies them. Never fails. */
   apply(prepared: Prepared): void {
     const { settings } = prepared
     const { live, log } = this.#parts

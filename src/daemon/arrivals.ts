@@ -1,4 +1,4 @@
-/** What becomes of a connection that has been accepted: a session, unless too many others have not said yet who they are. */
+/** Decides what to do with an accepted connection: begins a session, and first gives up another one if too many have not logged in yet. */
 
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
@@ -17,10 +17,10 @@ export interface ArrivalsParts {
   onLoad(connections: number): void
 }
 
-/** How many clients may be logging in at the same time, at least. */
+/** How many clients may be logging in at a time, even if `max_client_conn` is small. */
 const MIN_LOGGING_IN = 2_000
 
-/** After this it is told again that there are too many. */
+/** How long to wait before the warning is logged again. */
 const TELL_MS = 60_000
 
 export function arrivals(parts: ArrivalsParts): (channel: Channel) => void {
@@ -28,7 +28,8 @@ export function arrivals(parts: ArrivalsParts): (channel: Channel) => void {
   let toldMs = -Infinity
   return (channel) => {
     figures.connections++
-    // Strangers must not be able to fill the memory with connections that never say who they are, nor to keep others out by them.
+    // Connections that never log in must not fill the memory, nor keep other clients out. So beyond the limit, each new connection replaces
+    // the one that has kept us waiting longest; if none has been waiting for long, the new one is closed.
     if (sessions.loggingIn < Math.max(MIN_LOGGING_IN, 2 * maxClients())) begin(channel)
     else {
       if (clock.nowMs - toldMs >= TELL_MS) tell()

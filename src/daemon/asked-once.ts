@@ -1,15 +1,15 @@
-/** What several clients wait for at a time, and is asked for but once. */
+/** Asks a question only once when several clients wait for the same answer. */
 
 import type { Host } from '../client/host.ts'
 import type { InquiryListener } from './inquiries.ts'
 
-/** Who waits for an answer. */
+/** A client that waits for an answer. */
 interface Asking<Answer> {
   readonly session: Pick<Host, 'isOpen'>
   done(answer: Answer): void
 }
 
-/** What the question that was asked for all of them is told. */
+/** Connects the question, which is asked once, with all clients that wait for it. */
 interface Question<Answer> extends Pick<InquiryListener, 'isWanted' | 'onUnwanted'> {
   tell(answer: Answer): void
 }
@@ -17,7 +17,7 @@ interface Question<Answer> extends Pick<InquiryListener, 'isWanted' | 'onUnwante
 export class AskedOnce<Answer> {
   readonly #asked = new Map<string, Asking<Answer>[]>()
 
-  /** @param begin asks; called for the first alone of those who want to know the same */
+  /** @param begin asks the question; called only if no other client waits for the answer to `key` */
   ask(key: string, asking: Asking<Answer>, begin: (question: Question<Answer>) => void): void {
     const asked = this.#asked.get(key)
     if (asked) {

@@ -1,4 +1,4 @@
-/** Looks up users that are not in auth_file, in Postgres itself; and remembers for a while what it was told. */
+/** Looks up users that are not in auth_file in Postgres (auth_query), and caches the answers for auth_query_lifetime. */
 
 import { isSameSecret, PlainSecret, parseSecret, type Secret, type SecretShape } from '../auth/secrets.ts'
 import type { Clock } from '../base/clock.ts'
@@ -14,18 +14,18 @@ import type { Notice } from '../wire/notices.ts'
 import { AskedOnce } from './asked-once.ts'
 import type { Inquiries } from './inquiries.ts'
 
-/** What is asked, and where. */
+/** An auth_query, and where and as whom it runs. */
 export interface Question {
   readonly database: string
-  /** Who asks. */
+  /** The user that runs the query: auth_user. */
   readonly asker: string
   readonly query: string
 }
 
-/** null: there is no such user. */
+/** null if there is no such user. */
 export type Answer = Secret | null | PoolerError
 
-/** As whom something is asked for a client, and in which database; null if nobody is to ask. */
+/** The user and the database with which queries about a client of database `name` run; null if the settings name no auth_user for it. */
 export function askerFor(
   settings: Settings,
   name: string,
@@ -39,7 +39,7 @@ export function askerFor(
   return asker === '' || database === '' ? null : { asker, database, own }
 }
 
-/** Whether anybody is asked about users of one database or another. */
+/** Whether any database has an auth_user. */
 export function hasAsker({ general, databases, fallback }: Settings): boolean {
   return general.auth_user !== '' || [...databases.values(), fallback].some((each) => each?.auth_user)
 }
@@ -56,7 +56,7 @@ interface Known {
   readonly foundMs: number
 }
 
-/** Strangers may ask for any number of names. */
+/** Limit on the cache, since unauthenticated clients may ask for any number of names. */
 const MAX_KNOWN = 10_000
 
 export class AuthQueries {
@@ -64,29 +64,29 @@ export class AuthQueries {
   readonly #known = new Lru<string, Known>(MAX_KNOWN)
   readonly #asked = new AskedOnce<Answer>()
 
-  /** How often which kind was found. */
+  /** How often each kind of secret was found. */
   readonly #found: Record<Secret['kind'], number> = { plain: 0, md5: 0, scram: 0 }
 
-  /** Of the SCRAM secret that was found last. */
+  /** The iterations of the SCRAM secret that was found last. */
   #iterations: number | null = null
 
   constructor(options: AuthQueriesOptions) {
     this.#options = options
   }
 
-  /** What most users have who are looked up. It is SCRAM in PostgreSQL, unless somebody has wanted it otherwise. */
+  /** The shape that most looked-up secrets have. SCRAM if in doubt, since it is PostgreSQL's default. */
   get usualShape(): SecretShape {
     const { plain, md5, scram } = this.#found
     if (scram >= plain + md5) return { kind: 'scram', iterations: this.#iterations }
     return { kind: md5 > plain ? 'md5' : 'plain', iterations: null }
   }
 
-  /** Which kinds they are known or likely to have. */
+  /** The kinds of secret that were found so far, and SCRAM, which is likely. */
   get kinds(): ReadonlySet<Secret['kind']> {
     return new Set(['scram', ...KINDS.filter((kind) => this.#found[kind] > 0)])
   }
 
-  /** Calls back at once where the answer is known. */
+  /** Looks up the secret of `user`. Calls `done` at once if the answer is cached. */
   find(question: Question, user: string, session: Pick<Host, 'isOpen'>, done: (answer: Answer) => void): void {
     const { clock, settings, inquiries } = this.#options
     const { auth_query_lifetime: lifetimeMs, client_login_timeout: timeoutMs } = settings().general
@@ -113,7 +113,7 @@ export class AuthQueries {
     )
   }
 
-  /** Somebody has not logged in with it: it may be another one by now. */
+  /** Called after a failed login: the user's secret may have changed, so the cached answer is dropped. */
   forget(question: Question, user: string): void {
     this.#known.delete(keyOf(question, user))
   }
@@ -124,13 +124,13 @@ export class AuthQueries {
       return this.#failed(question, `it has ${row.length} columns, and must have two: name and secret`)
     let secret: Secret | null = null
     try {
-      // As in PgBouncer no password is one that nobody can give.
+      // As in PgBouncer, a user without a password gets an empty secret, with which no login succeeds.
       if (row !== undefined) secret = row[1] == null ? new PlainSecret('') : parseSecret(row[1])
     } catch (problem) {
       return this.#failed(question, (problem as Error).message)
     }
     const known = this.#known.get(key)?.secret
-    // Keys that were derived from a secret hang on the object.
+    // Keep the old object: derived keys are stored on it.
     if (known && secret && isSameSecret(known, secret)) secret = known
     if (secret !== null && !isNobodys(secret)) this.#found[secret.kind]++
     if (secret?.kind === 'scram') this.#iterations = secret.iterations
@@ -144,7 +144,7 @@ export class AuthQueries {
     this.#options.log.debug(`auth_query of ${asker} in database ${database} about ${user}: ${found}`)
   }
 
-  /** What went wrong is no affair of a client that is not in yet. */
+  /** Logs the reason. The error for the client does not contain it, since the client has not logged in. */
   #failed({ database, asker }: Question, reason: string): PoolerError {
     this.#options.log.error(`auth_query of ${asker} in database ${database} failed: ${reason}`, {
       hint: 'Whoever is not in auth_file cannot log in meanwhile. The settings are auth_query, auth_user and auth_dbname.',
@@ -155,12 +155,12 @@ export class AuthQueries {
 
 const KINDS = ['plain', 'md5', 'scram'] as const satisfies readonly Secret['kind'][]
 
-/** Nobody logs in with it. */
+/** Whether no login can succeed with this secret. */
 export function isNobodys(secret: Secret): boolean {
   return secret.kind === 'plain' && secret.isEmpty
 }
 
-/** With what there is to do about it. */
+/** The message of a notice, with its hint. */
 export function reasonOf({ message, hint }: Notice): string {
   return hint ? `${message} (${hint})` : message
 }

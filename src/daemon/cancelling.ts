@@ -1,4 +1,4 @@
-/** How requests to cancel find their way: those of clients to whoever holds the key, and those of this process to its servers. */
+/** Builds the parts that handle cancel requests: routing requests from clients to the session that owns the key, and sending them to servers. */
 
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
@@ -16,7 +16,7 @@ export interface CancellingParts {
   readonly clock: Clock
   readonly log: Log
   readonly live: LiveSettings
-  /** Of this process among several. */
+  /** The number of this process: see `Membership.number`. */
   readonly number: number
   readonly forwardToWorker: ForwardCancel
 }

@@ -1,8 +1,8 @@
-/** What an operator should know of keys and certificates before anybody is refused because of them. Pure, but for OpenSSL's reading of them. */
+/** Finds problems with keys and certificates that an operator should know of before a connection fails. Pure, except that OpenSSL parses them. */
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 
-/** What is in the files; undefined where none is given. */
+/** The content of the files; undefined if the setting is empty. */
 export interface KeyFiles {
   readonly key?: Buffer | undefined
   readonly cert?: Buffer | undefined
@@ -10,14 +10,14 @@ export interface KeyFiles {
 }
 
 export interface Finding {
-  /** An error: it cannot be used. */
+  /** With an error, the file cannot be used. */
   readonly severity: 'error' | 'warning'
   readonly about: keyof KeyFiles
-  /** Follows the name of the setting. */
+  /** Continues a sentence that begins with the name of the setting. */
   readonly sentence: string
 }
 
-/** A certificate that will expire before is told of. */
+/** A certificate that expires within this time is reported. */
 export const SOON_MS = 30 * 24 * 60 * 60 * 1_000
 
 export function findingsIn({ key, cert, ca }: KeyFiles, nowMs: number): Finding[] {
@@ -32,8 +32,8 @@ export function findingsIn({ key, cert, ca }: KeyFiles, nowMs: number): Finding[
 }
 
 /**
- * When each file is of no use any more, in milliseconds since 1970; what cannot be read is left out. A chain ends with the first of its
- * certificates. Of authorities others may be trusted when one has expired, as in the bundle of a system there always are.
+ * When each file expires, in milliseconds since 1970; unreadable files are left out. A certificate chain expires with the first of its
+ * certificates. A file of authorities expires with its last one: in a system's bundle some are always expired, and the others still work.
  */
 export function expiriesIn({ cert, ca }: KeyFiles): { readonly cert?: number; readonly ca?: number } {
   const expiries: { cert?: number; ca?: number } = {}
@@ -45,7 +45,7 @@ export function expiriesIn({ cert, ca }: KeyFiles): { readonly cert?: number; re
   return expiries
 }
 
-/** At most one: the bundle of a system has more than a hundred certificates, and one or the other has expired. */
+/** Returns at most one finding per file: a system's bundle has more than a hundred certificates, several of which may have expired. */
 function findingsOfTime(about: keyof KeyFiles, certificates: readonly X509Certificate[], nowMs: number): Finding[] {
   const odd = certificates.flatMap((certificate) => {
     const time = timeOf(certificate, nowMs)
@@ -62,7 +62,7 @@ function findingsOfTime(about: keyof KeyFiles, certificates: readonly X509Certif
 
 type OddTime = 'expired' | 'early' | 'expiring'
 
-/** It is used all the same, as with PgBouncer: who does not verify it does not mind. */
+/** Expired certificates are only a warning; as in PgBouncer they are used, because peers that do not verify them still connect. */
 function timeOf({ validFrom, validTo }: X509Certificate, nowMs: number): OddTime | 'good' {
   const toMs = Date.parse(validTo)
   if (nowMs > toMs) return 'expired'
@@ -83,7 +83,7 @@ function countedTimes(odd: readonly { readonly time: OddTime }[]): string {
     .join(', ')
 }
 
-/** More would be a long line. */
+/** How many certificates a finding names, to keep the log line short. */
 const MAX_NAMED = 3
 
 function namesOf(certificates: readonly X509Certificate[]): string {
@@ -98,10 +98,10 @@ function dayOf(text: string): string {
 
 function certificateOf(about: keyof KeyFiles, bytes: Buffer, findings: Finding[]): X509Certificate | null {
   try {
-    // It would take DER, too, which TLS does not.
+    // X509Certificate also accepts DER, but createSecureContext does not.
     if (bytes.includes('-----BEGIN')) return new X509Certificate(bytes)
   } catch {
-    // As below.
+    // Reported below.
   }
   findings.push({ severity: 'error', about, sentence: 'holds no certificate in PEM' })
   return null

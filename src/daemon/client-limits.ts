@@ -1,9 +1,9 @@
-/** From the settings of a file to the limits on clients. */
+/** Reads the limits on clients from the settings. */
 
 import { databaseFor, type Settings } from '../settings/load.ts'
 import type { ClientClaim } from '../workers/admissions.ts'
 
-/** How many clients there may be; Infinity for no limit. */
+/** How many clients are allowed under a limit; Infinity for no limit. */
 export function maxClients(settings: Settings, { limit, name }: ClientClaim): number {
   const { general, users } = settings
   switch (limit) {
@@ -16,7 +16,7 @@ export function maxClients(settings: Settings, { limit, name }: ClientClaim): nu
   }
 }
 
-/** For those that show no limit as 0, as settings do. */
+/** Converts a limit for display: 0 for no limit, as in the settings. */
 export function zeroForNone(max: number): number {
   return max === Infinity ? 0 : max
 }

@@ -1,4 +1,4 @@
-/** Promises that are kept once something holds. They are looked at when something has happened, not by the clock. */
+/** Promises that resolve once a condition holds. Conditions are evaluated when something has happened (`check`), not periodically. */
 
 interface Waiting {
   isMet(): boolean
@@ -10,7 +10,7 @@ export class Conditions {
   readonly #waiting = new Set<Waiting>()
   #isDue = false
 
-  /** Resolves once `isMet` is true, at once if it is; rejects with what it throws. */
+  /** Resolves once `isMet` returns true, at once if it already does. Rejects if `isMet` throws. */
   until(isMet: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const waiting: Waiting = { isMet, resolve, reject }
@@ -18,7 +18,7 @@ export class Conditions {
     })
   }
 
-  /** Something has happened. Much may happen in one turn, and is looked at once, when it is over. */
+  /** Call when something has happened that may matter. Many calls in one turn cause a single evaluation, in a microtask. */
   check(): void {
     if (this.#waiting.size === 0 || this.#isDue) return
     this.#isDue = true

@@ -1,4 +1,4 @@
-/** What the console and signals may have done in this process. */
+/** Carries out the commands of the console and of signals in this process. */
 
 import type { Log } from '../base/log.ts'
 import type { Sessions } from '../client/sessions.ts'
@@ -22,12 +22,12 @@ export interface LocalControlParts {
   readonly applier: Applier
   readonly databases: Databases
   readonly sessions: Sessions
-  /** Looked at whenever a server is closed. */
+  /** Checked whenever a server is closed. */
   readonly conditions: Conditions
   readonly lifecycle: Lifecycle
   readonly suspension: Suspension
   readonly names: Names
-  /** An end has begun that waits for something. */
+  /** Called when a shutdown has begun, with the mode. */
   onShutdown(mode: ShutdownMode): void
   readonly serviceManager: ServiceManager
 }
@@ -84,7 +84,7 @@ export class LocalControl implements Control {
 
   async resume(name: string | null): Promise<void> {
     const { databases, conditions, suspension } = this.#parts
-    // Nobody can pause the console.
+    // The console is never paused.
     if (name !== null && CONSOLE_NAMES.includes(name)) throw new PoolerError('database-not-paused', { database: name })
     const database = this.#findOrAll(name, 'resume')
     this.#refuseWhileEnding()
@@ -148,7 +148,7 @@ export class LocalControl implements Control {
 
   async killClient(id: number): Promise<boolean> {
     for (const session of this.#parts.sessions) {
-      // One that has been told its end may still wait for its client to close, too.
+      // Skip sessions that are already ending and only wait for their client to close.
       if (session.id !== id || !session.isOpen) continue
       session.end(new PoolerError('client-killed'))
       return true
@@ -161,13 +161,13 @@ export class LocalControl implements Control {
   }
 
   async shutdown(mode: ShutdownMode): Promise<void> {
-    // Whoever is waited for has to go on.
+    // The shutdown waits for clients or servers, which cannot make progress while suspended.
     if (this.#parts.suspension.isOn) this.#parts.suspension.end()
     this.#parts.lifecycle.shutdown(mode)
     this.#parts.onShutdown(mode)
   }
 
-  /** @param verb for whoever means the console by it */
+  /** @param verb names the command in the error for the console's own database */
   #find(name: string, verb: string): Database {
     if (CONSOLE_NAMES.includes(name)) throw new PoolerError('console-own-database', { verb, database: name })
     const database = this.#parts.databases.find(name)

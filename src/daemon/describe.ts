@@ -1,4 +1,4 @@
-/** The databases and users of this process, as the console shows them: settings and what is counted under them. */
+/** Describes the databases and users of this process for the console: their settings, and how many clients and servers they have. */
 
 import type { Pools } from '../pool/pools.ts'
 import type { Settings } from '../settings/load.ts'
@@ -38,7 +38,7 @@ export function describeDatabases(
   }))
 }
 
-/** Those of auth_file, those of [users], and whoever else is or was there. */
+/** The users of auth_file and of [users], and all others that have or had servers or clients. */
 export function describeUsers(settings: Settings, users: Users, pools: Pools, admissions: Admissions): UserSnapshot[] {
   const servers = countServers(pools, 'user')
   const counted = [...servers.keys(), ...admissions.names('max_user_client_connections')]

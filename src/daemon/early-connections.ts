@@ -1,14 +1,14 @@
 /**
- * Connections that the primary has accepted while no worker serves: at the start, and where all have died. They wait, as they would in the
- * system's backlog if it was not us who had to accept them.
+ * Holds connections that the primary has accepted while no worker serves: at the start, and when all workers have died. They wait here as they
+ * would wait in a listening socket's backlog.
  */
 
 import type { AcceptedSocket } from '../net/node-transport.ts'
 
-/** Hands it to a worker; false if none serves. */
+/** Hands the connection to a worker; returns false if no worker serves. */
 type Give = () => boolean
 
-/** As many as the backlog of a listening socket has. */
+/** The usual length of a listening socket's backlog. More connections are closed. */
 const MAX_EARLY = 128
 
 export class EarlyConnections {
@@ -20,7 +20,7 @@ export class EarlyConnections {
     else socket.destroy()
   }
 
-  /** A worker serves. */
+  /** Called when a worker begins to serve. */
   goOn(): void {
     for (const [socket, give] of this.#waiting) {
       if (!give()) return
@@ -28,7 +28,7 @@ export class EarlyConnections {
     }
   }
 
-  /** None will serve any more. */
+  /** Closes the waiting connections, since no worker will serve them. */
   close(): void {
     for (const socket of this.#waiting.keys()) socket.destroy()
     this.#waiting.clear()

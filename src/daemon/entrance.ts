@@ -1,6 +1,6 @@
 /**
- * Where the clients of a fleet come in. On epoll all workers accept from one socket, and whoever has more than its share leaves that to the
- * others; else the primary accepts, and hands each connection to the worker that has the fewest.
+ * The listening sockets of a fleet. On the epoll transport all workers accept from one shared socket per address, and a worker with more than
+ * its share of clients pauses accepting. Otherwise the primary accepts and hands each connection to the worker with the fewest.
  */
 
 import type { Address, Channel, KeepAlive, Listener, Transport } from '../net/channel.ts'
@@ -11,7 +11,7 @@ import type { Settings } from '../settings/load.ts'
 import type { GeneralSettings } from '../settings/schema.ts'
 import { whereToListen } from './listening.ts'
 
-/** What goes with a connection to a worker: where it was accepted. */
+/** The message that accompanies a connection handed to a worker: the address at which it was accepted. */
 export interface HandedOver {
   readonly handedOver: Address
 }
@@ -20,14 +20,14 @@ export function isHandedOver(message: unknown): message is HandedOver {
   return typeof message === 'object' && message !== null && 'handedOver' in message
 }
 
-/** Open for as long as the fleet takes clients. */
+/** Open as long as the fleet accepts clients. */
 export interface Entrance {
   readonly addresses: readonly Address[]
-  /** Sockets that every worker accepts from by itself, one for each address; none where the primary accepts for them. */
+  /** The sockets that all workers accept from, one per address; empty if the primary accepts. */
   readonly descriptors: readonly number[]
-  /** Settings have changed: workers that begin later find on shared sockets what holds now. */
+  /** Applies changed settings to the shared sockets, for workers that start later. */
   keepUp(): void
-  /** Nobody comes in by TCP any more. */
+  /** Stops accepting TCP connections; unix sockets stay open. */
   closeTcp(): void
   close(): void
 }
@@ -35,17 +35,17 @@ export interface Entrance {
 export interface EntranceOptions {
   readonly settings: Settings
   readonly keepAlive: KeepAlive
-  /** Sockets that listen already, in the place of those that the settings name. */
+  /** Descriptors of listening sockets that another program opened for us. They replace the addresses in the settings. */
   readonly inherited: readonly number[]
-  /** What the operator should know and is no error. */
+  /** Reports something that the operator should know but that is no error. */
   tell(sentence: string): void
-  /** Whether workers can accept from a socket that is not theirs alone, and leave that to others for a while: epoll can. */
+  /** Whether workers can share a listening socket and pause accepting from it: true for the epoll transport. */
   readonly isShared: boolean
-  /** Gives an accepted connection to some worker. */
+  /** Hands an accepted connection to a worker. */
   give(message: HandedOver, socket: AcceptedSocket): void
 }
 
-/** Rejects with the system's error where an address cannot be listened on. */
+/** Rejects with the system's error if an address cannot be listened on. */
 export async function openEntrance(from: EntranceOptions): Promise<Entrance> {
   const { settings, keepAlive, inherited, tell, isShared, give } = from
   const options = whereToListen(settings, keepAlive, tell, inherited)
@@ -71,7 +71,7 @@ export async function openEntrance(from: EntranceOptions): Promise<Entrance> {
   }
 }
 
-/** In a worker: accepts from sockets that it has inherited, from `firstDescriptor` on. */
+/** In a worker: accepts from the inherited sockets, one per address, whose descriptors start at `firstDescriptor`. */
 export async function listenShared(
   transport: Transport,
   { general, keepAlive, addresses, firstDescriptor }: SharedOptions,

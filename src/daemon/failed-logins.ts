@@ -1,4 +1,4 @@
-/** Logins that fail, counted where they are counted for all: in the one process, or in the primary of a fleet. */
+/** Builds the counter of failed logins, which slows down repeated failures. It lives in the single process, or in the primary of a fleet. */
 
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'

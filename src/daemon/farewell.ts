@@ -1,4 +1,4 @@
-/** Sends the clients of a process away that is to end, each as soon as nothing of its is lost by that. */
+/** Disconnects the clients of a process that is ending, each at a moment when it loses nothing: between two transactions. */
 
 import type { Session } from '../client/session.ts'
 import type { Sessions } from '../client/sessions.ts'
@@ -16,8 +16,8 @@ export class Farewell {
   #endMs = Infinity
 
   /**
-   * @param onSweep once nobody is kept any more
-   * @param onOverdue when whoever is still there has had the time that there is
+   * @param onSweep called at every sweep during which clients are being disconnected
+   * @param onOverdue called when the time limit for all clients is over
    */
   constructor(sessions: Sessions, pools: Pools, onSweep: () => void, onOverdue: () => void) {
     this.#sessions = sessions
@@ -26,26 +26,26 @@ export class Farewell {
     this.#onOverdue = onOverdue
   }
 
-  /** From that moment on nobody is kept who is between two transactions. What was said first holds, unless this is earlier. */
+  /** Disconnects clients that are between two transactions, from `atMs` on. If called again, the earlier time counts. */
   begin(atMs: number, notice: PoolerError): void {
     if (atMs >= this.#atMs) return
     this.#atMs = atMs
     this.#notice = notice
   }
 
-  /** From that moment on nobody is kept at all. */
+  /** Calls `onOverdue` from `atMs` on. If called again, the earlier time counts. */
   endAt(atMs: number): void {
     this.#endMs = Math.min(this.#endMs, atMs)
   }
 
-  /** Begins what the settings say of an end that waits for clients or servers. */
+  /** Begins the farewell of a SHUTDOWN that waits for clients or servers, with the limits in the settings (in milliseconds). */
   shutdown(mode: ShutdownMode, nowMs: number, limits: { shutdown_grace: number; shutdown_timeout: number }): void {
     const { shutdown_grace: graceMs, shutdown_timeout: timeoutMs } = limits
     if (mode === 'wait_for_clients' && graceMs > 0) this.begin(nowMs + graceMs, new PoolerError('pooler-shutting-down'))
     if (timeoutMs > 0) this.endAt(nowMs + timeoutMs)
   }
 
-  /** Has begun, and nobody is sent away yet. */
+  /** `begin` was called, but clients are not being disconnected yet. */
   isWaiting(nowMs: number): boolean {
     return nowMs < this.#atMs && this.#atMs !== Infinity
   }
@@ -56,7 +56,7 @@ export class Farewell {
     const notice = this.#notice
     if (nowMs < this.#atMs || notice === null) return
     this.#onSweep()
-    // Whoever asks without a pause is never met idle: it gets no server for its next transaction.
+    // A client that sends queries without a pause is never idle at a sweep. The retired pool gives it no server for its next transaction.
     for (const pool of this.#pools) pool.retire(notice)
     for (const session of this.#sessions) if (isBetweenTransactions(session)) session.end(notice)
   }

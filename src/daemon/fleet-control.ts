@@ -1,4 +1,4 @@
-/** What the console and signals may have done by all workers of a fleet. */
+/** Carries out the commands of the console and of signals in all workers of a fleet. */
 
 import { processOf } from '../base/ids.ts'
 import type { Log } from '../base/log.ts'
@@ -11,25 +11,25 @@ import type { ServiceManager } from './service-manager.ts'
 
 export interface FleetControlParts {
   readonly log: Log
-  /** Of the primary's own settings. */
+  /** Applies the primary's own settings. */
   readonly applier: Applier
-  /** Has every worker do it; resolves when all have, rejects with the first error. */
+  /** Makes every worker carry out `call`. Resolves when all have done so; rejects with the first error. */
   everywhere(call: ControlCall): Promise<readonly unknown[]>
-  /** Statistics of other databases are forgotten with them. */
+  /** Drops the statistics of databases that no longer exist. */
   keepStats(isThere: (database: string) => boolean): void
-  /** Has every worker take over settings that were found to be good. */
+  /** Makes every worker apply settings that were found good. */
   apply(prepared: Prepared): Promise<void>
-  /** Begins it; whoever asks may be one of those who have to leave. */
+  /** Begins to replace the workers. Does not wait, because the console that asks may be on a worker that has to end. */
   restart(): void
   shutdown(mode: ShutdownMode): Promise<void>
   readonly serviceManager: ServiceManager
 }
 
-/** What is done by one call for all databases, and by the workers that are yet to come. */
+/** The fleet's control, and the commands that workers started later have to carry out first. */
 export interface FleetControl {
   readonly control: Control
   readonly standing: StandingOrders
-  /** The consoles of that worker are gone. */
+  /** Called when worker `number` has ended, and its console sessions with it: ends a suspension that one of them began. */
   workerGone(number: number): void
 }
 
@@ -38,7 +38,7 @@ export function fleetControl(parts: FleetControlParts): FleetControl {
   const standing = new StandingOrders()
   let changing = Promise.resolve()
 
-  /** One after the other: each begins with what the one before has left. */
+  /** Changes settings, one call after the other, so that each starts from the result of the one before. `onRefused` runs if `prepare` throws. */
   function change(prepare: () => Prepared, onRefused = async () => {}): Promise<void> {
     const done = changing.then(async () => {
       let prepared: Prepared
@@ -59,7 +59,7 @@ export function fleetControl(parts: FleetControlParts): FleetControl {
   }
 
   const byAll = passedOn(async (call) => {
-    // A worker that starts while the others are at it has to hear of it, too.
+    // Noted first, so that a worker that starts while the others are carrying out the call receives it, too.
     standing.note(call)
     try {
       const answers = await everywhere(call)
@@ -75,7 +75,7 @@ export function fleetControl(parts: FleetControlParts): FleetControl {
     reload() {
       log.info('RELOAD command issued')
       serviceManager.reloading()
-      // All processes write to the log's file, which may have been moved away.
+      // If the settings are bad, workers must still reopen the log file: all processes write to it, and it may have been rotated.
       const goOn = () => apply(applier.unchanged)
       return change(() => applier.readAgain(), goOn).finally(() => serviceManager.ready())
     },
@@ -94,7 +94,7 @@ export function fleetControl(parts: FleetControlParts): FleetControl {
   return { control, standing, workerGone }
 }
 
-/** Where there is one process, there is nobody to take its place. */
+/** RESTART WORKERS in a single process, which has no workers. */
 export async function restartNobody(): Promise<never> {
   throw new PoolerError('no-workers')
 }

@@ -1,4 +1,4 @@
-/** The end of a fleet: at once, or once the workers have come to their own. */
+/** Ends a fleet: at once, or once every worker has drained and ended by itself. */
 
 import type { Log } from '../base/log.ts'
 import { PoolerError } from '../problems.ts'
@@ -13,7 +13,7 @@ export interface FleetEndingParts {
   stopListeningByTcp(): void
   stopListening(): void
   readonly serviceManager: ServiceManager
-  /** Lets go of what is left when no worker is. */
+  /** Releases what remains when no worker is left. */
   close(): void
 }
 
@@ -24,7 +24,7 @@ export class FleetEnding {
   #state: State = 'serving'
   #mode: ShutdownMode | null = null
   #finish = () => {}
-  /** Resolves when it is over, whoever ended it. */
+  /** Resolves when the fleet has stopped, whatever stopped it. */
   readonly stopped: Promise<void>
 
   constructor(parts: FleetEndingParts) {
@@ -34,7 +34,7 @@ export class FleetEnding {
     })
   }
 
-  /** Begins the end. It cannot be taken back, only hastened. */
+  /** Begins to drain; `at_once` stops instead. A drain cannot be undone, only made more urgent; otherwise throws 'shutting-down'. */
   shutdown(mode: ShutdownMode): void {
     if (mode === 'at_once') {
       this.stop()
@@ -49,9 +49,9 @@ export class FleetEnding {
     log.info(`SHUTDOWN ${mode.toUpperCase()} command issued`)
     stopListeningByTcp()
     primary().beginEnd()
-    // Whoever has asked for it on a worker's console is answered first.
+    // setImmediate, so that the console session on a worker that sent SHUTDOWN gets its answer first.
     setImmediate(() => {
-      // Each worker ends by itself.
+      // Each worker drains and ends by itself.
       primary()
         .everywhere({ name: 'shutdown', args: [mode] })
         .catch(() => {})
@@ -61,7 +61,7 @@ export class FleetEnding {
     })
   }
 
-  /** Ends it now: clients are told so, and what runs is cancelled. */
+  /** Stops now: clients receive an error, and running queries are canceled. */
   async stop(): Promise<void> {
     if (this.#state === 'stopping' || this.#state === 'stopped') return this.stopped
     this.#state = 'stopping'
@@ -77,7 +77,7 @@ export class FleetEnding {
   #close(): void {
     if (this.#state === 'stopped') return
     const { serviceManager } = this.#parts
-    // Whoever waited for clients or servers has come to the end without another word.
+    // The drain has ended by itself, without a call of `stop`, so these steps are still to do.
     if (this.#state === 'draining') {
       serviceManager.stopping()
       this.#parts.stopListening()

@@ -1,4 +1,4 @@
-/** The rules of auth_hba_file, the maps of auth_ident_file and the options for ldap that hold now. */
+/** Loads the rules of auth_hba_file, the maps of auth_ident_file and the options for LDAP. */
 
 import { networkInterfaces } from 'node:os'
 import { type FileProblem, type HbaRule, parseHba } from '../auth/hba.ts'
@@ -16,7 +16,7 @@ import type { LoadedFiles } from './live.ts'
 export interface HbaSetup {
   readonly rules: readonly HbaRule[]
   readonly maps: IdentMaps
-  /** Of auth_ldap_options, with auth_type = ldap. */
+  /** From auth_ldap_options; null unless auth_type = ldap. */
   readonly ldap: LdapOptions | null
 }
 

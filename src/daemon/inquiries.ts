@@ -1,6 +1,7 @@
 /**
- * Questions to PostgreSQL about clients that are not in yet. Where databases need no line of their own, these may name any number of them,
- * and each is asked in over a connection of its own: few at a time, and only for the question, until somebody has come in.
+ * Queries to PostgreSQL about clients that have not logged in yet. With the entry `*`, such clients may name any number of databases, and each
+ * query needs a server connection in the named database. For a database that no client has logged in to yet, only a few queries run at a
+ * time, and the server is closed after the query.
  */
 
 import { Lookup, type LookupListener } from '../pool/lookup.ts'
@@ -9,35 +10,38 @@ import { PoolerError } from '../problems.ts'
 
 export interface Inquiry {
   readonly database: string
-  /** Who asks. */
+  /** The user that runs the query. */
   readonly asker: string
   readonly query: string
-  /** Whom it is about. */
+  /** The user that the query is about. */
   readonly user: string
-  /** 0 is never. */
+  /** 0 for no timeout. */
   readonly timeoutMs: number
 }
 
 export interface InquiryListener extends Pick<LookupListener, 'onFound' | 'onFailed'> {
-  /** Whether anybody still waits for the answer; asked when its turn has come. */
+  /** Whether anybody still waits for the answer; called before the query starts. */
   isWanted(): boolean
-  /** It will not be asked. */
+  /** Called instead of `onFound` or `onFailed` if `isWanted` returned false: the query will not run. */
   onUnwanted(): void
 }
 
 export interface InquiriesOptions {
-  /** The pool of a database as that user, which must not be anybody else's; null if there is no such database. */
+  /** The pool of a database whose servers log in as exactly `user`; null if there is no such database. */
   poolOf(database: string, user: string): Pool | null
-  /** It is in the settings, or somebody has come in: no stranger has invented it. */
+  /** See `Database.isEstablished`. */
   isEstablished(database: string): boolean
 }
 
-/** Databases that may not exist: a fleet of several processes must not take all connections that PostgreSQL has, either. */
+/**
+ * How many queries in databases that may not exist run at a time in this process. Small enough that even a fleet does not use up all
+ * connections of PostgreSQL.
+ */
 const MAX_DOUBTFUL_AT_ONCE = 10
 
 export class Inquiries {
   readonly #options: InquiriesOptions
-  /** In doubtful databases. */
+  /** Queries in databases that may not exist, waiting for their turn. */
   readonly #waiting: (() => void)[] = []
   #underWay = 0
   #isGoingOn = false

@@ -1,4 +1,4 @@
-/** Starts as many processes as the settings ask for. */
+/** Starts the pooler with as many processes as the settings ask for. */
 
 import { keepYoungGenerationAsItIs } from '../base/young-generation.ts'
 import type { Settings } from '../settings/load.ts'
@@ -8,11 +8,11 @@ import { type Pooler, type StartOptions, startPooler } from './start.ts'
 import { startFleet } from './start-fleet.ts'
 
 export interface LaunchOptions extends Pick<StartOptions, 'isQuiet' | 'load'> {
-  /** What the service manager has left there for us is taken out of it. */
+  /** Default: `process.env`. The service manager's variables are removed from it. */
   readonly env?: Environment
 }
 
-/** With one worker there is one process, this one. Rejects if it cannot be started; then nothing is left running. */
+/** With one worker, this process is the pooler. Rejects if it cannot be started; nothing keeps running in that case. */
 export async function launch(
   settings: Settings,
   { env = process.env, ...others }: LaunchOptions = {},

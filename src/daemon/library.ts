@@ -1,4 +1,4 @@
-/** pgweir inside another program, such as a test: `import { startPooler } from 'pgweir'`. */
+/** Runs pgweir inside another program, such as a test: `import { startPooler } from 'pgweir'`. */
 
 import { SystemClock } from '../base/clock.ts'
 import { createLog, silentLog } from '../base/log.ts'
@@ -7,24 +7,24 @@ import { loadSettings } from '../settings/load.ts'
 import { formatProblem, hasErrors } from '../settings/problem.ts'
 import { startPooler as start } from './start.ts'
 
-/** At least one of `upstream`, `databases` and `iniFile` says where the servers are. */
+/** At least one of `upstream`, `databases` and `iniFile` must say where the servers are. */
 export interface PoolerOptions {
   /**
-   * `postgres://user:password@host:5432/`: the server for every database that has no entry of its own. Without an `auth_file` clients log in with
-   * the same user and password.
+   * `postgres://user:password@host:5432/`: the server for every database that has no entry of its own. Without an `auth_file`, clients log in
+   * with the same user and password.
    */
   readonly upstream?: string
   /** Entries of [databases]: `{ app: 'host=10.0.0.5 port=5432 pool_size=5' }`. */
   readonly databases?: Readonly<Record<string, string>>
-  /** By their names in the ini file: `{ pool_mode: 'transaction', default_pool_size: 5 }`. Where it is not set, `listen_port` is one that is free. */
+  /** Settings by their names in the ini file: `{ pool_mode: 'transaction', default_pool_size: 5 }`. `listen_port` defaults to any free port. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>
-  /** Is read first, and again at a RELOAD. */
+  /** Read at the start, before the other options, and again on RELOAD. */
   readonly iniFile?: string
-  /** Gets each line of the log; without it there is none. */
+  /** Receives each log line. Without it, nothing is logged. */
   onLog?(line: string): void
 }
 
-/** A port on which clients are accepted; or the path of a unix socket, and the port in its name. */
+/** An address at which clients are accepted: host and port, or the path of a unix socket and the port in its name. */
 export interface PoolerAddress {
   readonly host: string
   readonly port: number
@@ -36,21 +36,21 @@ export interface PoolSnapshot {
   readonly mode: 'session' | 'transaction' | 'statement'
   readonly clients: { readonly active: number; readonly idle: number; readonly waiting: number }
   readonly servers: { readonly active: number; readonly idle: number; readonly opening: number; readonly all: number }
-  /** How long the client has waited that has waited for longest. */
+  /** How long the longest-waiting client has waited. */
   readonly longestWaitMs: number
 }
 
 export interface EmbeddedPooler {
   readonly addresses: readonly PoolerAddress[]
-  /** How the pools are at this moment. */
+  /** The current state of all pools. */
   snapshot(): Promise<readonly PoolSnapshot[]>
-  /** Ends it: clients are told so, servers are closed. */
+  /** Stops the pooler: clients receive an error, servers are closed. */
   stop(): Promise<void>
 }
 
 /**
- * Resolves once clients are accepted. Rejects with all problems of the settings in one error, or if an address is taken; then nothing is left
- * running. It serves from this process, reads no environment and takes no signals.
+ * Starts a pooler in this process. Resolves once clients are accepted. Rejects with one error that lists all problems in the settings, or if
+ * an address is in use; nothing keeps running in that case. Reads no environment variables and handles no signals.
  */
 export async function startPooler(options: PoolerOptions): Promise<EmbeddedPooler> {
   const { upstream = null, databases = {}, iniFile = null, onLog } = options
@@ -90,7 +90,10 @@ export async function startPooler(options: PoolerOptions): Promise<EmbeddedPoole
   }
 }
 
-/** Several may run beside each other, and beside a pgweir of its own. What the file says counts more. */
+/**
+ * Defaults with which several poolers can run side by side, and next to a separate pgweir: any free port, no unix socket. The ini file takes
+ * precedence over them.
+ */
 function ownDefaults(iniFile: string | null): Record<string, string> {
   const { origins } = loadSettings({ iniFile }).settings
   const defaults = { listen_port: '0', unix_socket_dir: '' } as const
@@ -99,7 +102,7 @@ function ownDefaults(iniFile: string | null): Record<string, string> {
   )
 }
 
-/** `*` is the fallback only without quotes. */
+/** Quotes a database name for [databases]. `*` stays unquoted, since only then it means the fallback entry. */
 function quoteName(name: string): string {
   return name === FALLBACK_NAME ? name : `"${name.replaceAll('"', '""')}"`
 }

@@ -1,4 +1,4 @@
-/** The life of one pooler from when it serves clients to its end: at once, or once those who are there have what they came for. */
+/** The states of one pooler from serving clients to stopped: how it drains, waiting for clients or servers, and how it stops at once. */
 
 import { invariant } from '../base/invariant.ts'
 import type { Log } from '../base/log.ts'
@@ -18,9 +18,9 @@ export type LifecycleState = 'serving' | 'draining' | 'stopping' | 'stopped'
 
 const MOVES: Record<LifecycleState, readonly LifecycleState[]> = {
   serving: ['draining', 'stopping'],
-  /** Accepts no connections any more. */
+  /** Accepts no more TCP connections and waits for clients or servers to leave. */
   draining: ['stopping'],
-  /** Everybody is told that it is over. */
+  /** Clients receive a final error, servers are closed. */
   stopping: ['stopped'],
   stopped: [],
 }
@@ -31,47 +31,49 @@ export interface LifecycleParts {
   readonly pools: Pools
   readonly cancels: CancelSender
   readonly peerCancels: PeerCancels
-  /** Told of whatever ends. */
+  /** Checked whenever something ends. */
   readonly conditions: Conditions
-  /** Sessions on the console: whoever waits for clients does not wait for these. */
+  /** How many sessions are on the console. `wait_for_clients` does not wait for them. */
   consoles(): number
   readonly serviceManager: ServiceManager
-  /** Lets go of what is left when nobody is. */
+  /** Releases what remains when all connections are closed. */
   close(): void
 }
 
-/** What there is only once clients are accepted. */
+/** The parts that exist only once clients are accepted. */
 interface Running {
   readonly listeners: readonly Listener[]
   readonly janitor: Janitor | null
 }
 
-/** How often it is looked whether all is over. */
+/** How often `stop` checks whether connections are closed. */
 const POLL_MS = 10
 
-/** Clients that do not take our last word are not waited for longer than a channel lingers. */
+/** How long `stop` waits at most for clients to take their final error and for servers to close. A channel lingers for less: `LINGER_MS`. */
 const STOP_MS = 3_000
 
 /**
- * The same for those to whom nothing is owed. Most are idle, and read only when they next have something to ask: who waited for them would be
- * away for longer. What they had sent before they could know has come by then, and unread it would make the kernel take our last word back.
+ * How long `stop` waits for clients whose final error the kernel has already taken. Most are idle and read only before their next query, so
+ * waiting until they close would make a restart take longer. Destroying the connection at once would be wrong, too: if a client has sent
+ * something before it could know of the end, closing a socket with unread bytes makes the kernel discard our final error. By this time such
+ * bytes have arrived and were read.
  */
 const LAST_WORD_MS = 500
 
-/** How long the cancel requests for what still runs may take. */
+/** How long `stop` waits for the cancel requests for queries that still run. */
 const STOP_CANCELS_MS = 1_000
 
 export class Lifecycle {
   readonly #parts: LifecycleParts
   #state: LifecycleState = 'serving'
   #running: Running = { listeners: [], janitor: null }
-  /** What is waited for; the more impatient one counts. */
+  /** What the drain waits for; null before it begins. A later, more urgent mode replaces it. */
   #mode: ShutdownMode | null = null
   #isReplaced = false
-  /** Listeners that still let in who is about to come. */
+  /** How many listeners are finishing: they still accept connections that are already in the kernel's queue. */
   #finishing = 0
   #finish = () => {}
-  /** Resolves when it is over, whoever ended it. */
+  /** Resolves when the pooler has stopped, whatever stopped it. */
   readonly stopped: Promise<void>
 
   constructor(parts: LifecycleParts) {
@@ -85,17 +87,20 @@ export class Lifecycle {
     return this.#state
   }
 
-  /** It ends, and nobody takes its place. Else what goes for all clients goes for those who are still here. */
+  /**
+   * The pooler is ending and no other worker takes its place. False for a worker that is being replaced: commands that concern all clients
+   * (PAUSE, KILL and others) still apply to the clients it has left.
+   */
   get isEnding(): boolean {
     return this.#state !== 'serving' && !this.#isReplaced
   }
 
-  /** Why no client is given a server any more; null while they are. */
+  /** The error for clients that can get no server because the pooler is ending; null while servers are given out. */
   get lastWord(): PoolerError | null {
     return this.#mode === 'wait_for_servers' ? new PoolerError('server-shutting-down') : null
   }
 
-  /** Why a client is not let in that comes by a socket which is still open for others. */
+  /** The error for a client that arrives on a unix socket during the drain; null if it is let in. For why these sockets stay open see `shutdown`. */
   refusalOf({ host }: Address): PoolerError | null {
     return this.#state !== 'serving' && isPath(host) ? new PoolerError('pooler-shutting-down') : null
   }
@@ -105,9 +110,11 @@ export class Lifecycle {
   }
 
   /**
-   * Begins the end. It cannot be taken back, only hastened. Unix sockets stay open until the end: for the console, and for requests to cancel
-   * what runs here, which come by way of whoever has taken the port over.
-   * @param isReplaced another process accepts from the same sockets
+   * Begins to drain; `at_once` stops instead. A drain cannot be undone, only made more urgent by a second call; otherwise throws
+   * 'shutting-down'. Unix sockets stay open until the end, for the console and for cancel requests for queries that still run here: the
+   * process that has taken over the port passes those requests on.
+   *
+   * @param isReplaced another worker accepts from the same sockets
    */
   shutdown(mode: ShutdownMode, isReplaced = false): void {
     if (mode === 'at_once') {
@@ -121,7 +128,7 @@ export class Lifecycle {
     if (this.#state !== 'serving' && !isHastened) throw new PoolerError('shutting-down')
     this.#mode = mode
     const { log, pools, sessions, conditions } = this.#parts
-    // Nobody has told all of them to end.
+    // A replacement is not a SHUTDOWN, so do not log it as one.
     log.info(
       isReplaced ? 'another worker takes the place of this one' : `SHUTDOWN ${mode.toUpperCase()} command issued`,
     )
@@ -131,9 +138,9 @@ export class Lifecycle {
       else if (!isPath(listener.address.host)) this.#finishListening(listener)
     const { lastWord } = this
     if (lastWord !== null) for (const pool of pools) pool.retire(lastWord)
-    // A pause that is waited for will not come to its end.
+    // Lets a PAUSE that is waiting for servers fail with 'shutting-down'.
     conditions.check()
-    // Whoever has asked for it is answered first.
+    // setImmediate, so that the console session that sent SHUTDOWN gets its answer before it is closed.
     conditions.until(() => this.#isDrained()).then(() => setImmediate(() => this.stop()))
     const left = mode === 'wait_for_clients' ? `${this.#clients} clients` : `${total(pools)} servers`
     const waiting = `${left} are waited for, of ${sessions.count} connections`
@@ -158,7 +165,7 @@ export class Lifecycle {
     return this.#parts.sessions.count - this.#parts.consoles()
   }
 
-  /** Ends it now: clients are told so, and what runs is cancelled. */
+  /** Stops now: clients receive an error, and running queries are canceled. */
   async stop(): Promise<void> {
     if (this.#state === 'stopping' || this.#state === 'stopped') return this.stopped
     this.#enter('stopping')
@@ -171,12 +178,12 @@ export class Lifecycle {
     for (const session of sessions) session.end(notice)
     for (const pool of pools) pool.retire(notice)
     this.#parts.conditions.check()
-    // Postgres would run the queries of those who were just sent away to their end.
+    // Wait for the cancel requests. Otherwise Postgres would run the queries of the disconnected clients to completion.
     await pollUntil(() => cancels.inFlight + cancels.waiting + peerCancels.count === 0, STOP_CANCELS_MS)
     cancels.stop()
     peerCancels.stop()
     for (const pool of pools) pool.closeAll(notice)
-    // Backends that are left behind would still count under the limits of whoever comes next.
+    // Wait for the servers to close. Backends left behind would still count toward the connection limits that the next pooler faces.
     await pollUntil((passedMs) => areToldAll(sessions, passedMs) && isEmpty(pools), STOP_MS)
     for (const session of sessions) session.channel.destroy()
     this.#enter('stopped')

@@ -1,4 +1,4 @@
-/** Where and how the settings say that clients are listened for. */
+/** Derives from the settings where and how to listen for clients. */
 
 import type { KeepAlive } from '../net/channel.ts'
 import { type ListenAllOptions, parseListenAddresses, type UnixSocketOptions } from '../net/listen-addresses.ts'
@@ -7,7 +7,10 @@ import type { Settings } from '../settings/load.ts'
 import type { GeneralSettings } from '../settings/schema.ts'
 import { futureOwner } from './privileges.ts'
 
-/** @param tell where the unix socket is only wanted by default, and cannot be had, a sentence about that */
+/**
+ * @param tell receives warnings. If the unix socket comes only from the default of unix_socket_dir and cannot be opened, that is a warning;
+ * otherwise it is an error
+ */
 export function whereToListen(
   { general, origins }: Pick<Settings, 'general' | 'origins'>,
   keepAlive: KeepAlive,
@@ -36,7 +39,7 @@ function unixSocketOf(general: GeneralSettings, tell: ((sentence: string) => voi
   return { directory, mode, group, owner, onFailed }
 }
 
-/** What the portable transport cannot do although it was asked to, as a sentence; null if there is nothing. */
+/** Returns a sentence about settings in use that the transport `node` cannot honor; null if there are none. */
 export function unmetWishes(general: GeneralSettings, transport: string): string | null {
   if (transport !== 'node') return null
   const wishes = EPOLL_SETTINGS.filter((key) => general[key] > 0)

@@ -1,4 +1,4 @@
-/** The settings that hold now, with what is worked out from them once rather than at each question. */
+/** The current settings, and values derived from them once per change instead of at every use. */
 
 import type { ClientSettings } from '../client/host.ts'
 import type { KeepAlive } from '../net/channel.ts'
@@ -26,7 +26,7 @@ export class LiveSettings {
     return this.#client
   }
 
-  /** Read for each connection anew. */
+  /** Its properties read the current settings, so that every new connection gets the current values. */
   readonly keepAlive: KeepAlive = keepAliveOf(this)
 }
 
@@ -75,7 +75,7 @@ function clientSettings({ general, users }: Settings): ClientSettings {
 
 function shortestIdleTimeoutMs({ general, users }: Pick<Settings, 'general' | 'users'>): number {
   let shortest = general.client_idle_timeout || Infinity
-  // There may be more users than a call takes arguments.
+  // Not Math.min(...values): there may be more users than a call can take arguments.
   for (const { client_idle_timeout: own } of users.values()) if (own) shortest = Math.min(shortest, own)
   return shortest
 }

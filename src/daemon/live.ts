@@ -1,4 +1,4 @@
-/** What holds now of something that is made from the settings' files: for connections from now on. */
+/** Holds the current version of something that is loaded from files, such as TLS keys. A reload replaces it for new connections. */
 
 import type { Problem } from '../settings/problem.ts'
 
@@ -10,9 +10,9 @@ export class Live<Setup> {
   }
 }
 
-/** What files were found to be good for. */
+/** The result of loading files. */
 export interface LoadedFiles<Setup> {
-  /** null if they cannot be used; why is among the problems. */
+  /** null if the files cannot be used; `problems` says why. */
   readonly setup: Setup | null
   readonly problems: readonly Problem[]
 }

@@ -1,4 +1,4 @@
-/** By what a client has to prove who it is, as auth_type and the rules of auth_hba_file say. */
+/** Decides how a client has to log in, from auth_type and the rules of auth_hba_file. */
 
 import { type Arrival, type HbaRule, ruleFor } from '../auth/hba.ts'
 import type { LdapOptions } from '../auth/ldap.ts'
@@ -23,13 +23,13 @@ export interface LoginRulesOptions {
   readonly hostNames: Pick<HostNames, 'isAt' | 'ask'>
   readonly memberships: Pick<Memberships, 'isMember' | 'ask'>
   readonly log: Log
-  /** Where the system's users stand. */
+  /** The file of system users, for tests. Default: /etc/passwd. */
   readonly systemUsersFile?: string
 }
 
 export interface LoginMethod {
   readonly type: AuthenticationType
-  /** With the type ldap. */
+  /** Null unless the type is ldap. */
   readonly ldap: LdapOptions | null
 }
 
@@ -42,7 +42,7 @@ export class LoginRules {
     this.#options = options
   }
 
-  /** The type `any` is for the owner, too. Calls back at once where nobody has to be asked. */
+  /** Calls `done` at once, unless a DNS server or PostgreSQL has to be asked first. The owner of the console gets the type `any`. */
   methodFor(session: Host, wishes: Wishes, isOwner: boolean, done: Done): void {
     const { auth_type: type } = this.#options.settings().general
     const { database, user, replication } = wishes
@@ -70,7 +70,7 @@ export class LoginRules {
       isAt: (name, address) => hostNames.isAt(name, address),
       isMember: (who, role) => memberships.isMember(who, role),
     })
-    // The rules may be other ones once an answer is there.
+    // Evaluates the rules again from the start, since a reload may have changed them while waiting for the answer.
     const goOn = () => session.isOpen && this.#decide(session, arrival, done)
     if (verdict === null) done(new PoolerError('hba-no-rule'))
     else if (!('asksFor' in verdict)) done(verdict)
@@ -82,7 +82,7 @@ export class LoginRules {
     else
       memberships.ask(arrival, session, (problem) => {
         if (problem === null) goOn()
-        // A rule that might have kept somebody out must not be passed over.
+        // Do not skip a rule that cannot be evaluated: it might have rejected this client.
         else if (session.isOpen) done(problem)
       })
   }
@@ -108,7 +108,7 @@ export class LoginRules {
     }
   }
 
-  /** Whoever cannot be told is not let in. */
+  /** The name of a system user. Returns null if it cannot be found out; the client is then not let in. */
   #systemUser(uid: number): string | null {
     const { systemUsersFile, log } = this.#options
     try {
@@ -130,7 +130,7 @@ function by(type: AuthenticationType): LoginMethod {
   return { type, ldap: null }
 }
 
-/** Nobody is let in where nobody can be asked. */
+/** Without LDAP options there is no server to ask, so nobody is let in. */
 function byLdap(ldap: LdapOptions | null): LoginMethod | PoolerError {
   return ldap === null ? new PoolerError('ldap-failed') : { type: 'ldap', ldap }
 }

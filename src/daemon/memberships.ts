@@ -1,4 +1,4 @@
-/** Which roles a user is a member of, for rules that name roles: PostgreSQL is asked by auth_user, and its answer is good for a while. */
+/** Which roles a user is a member of, for HBA rules that name roles. Asks PostgreSQL as auth_user and caches the answers. */
 
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
@@ -19,7 +19,7 @@ export interface MembershipsOptions {
   settings(): Settings
 }
 
-/** Whom a rule is about. */
+/** The user whose memberships are wanted, and the database that the client asks for. */
 export interface Member {
   readonly database: string
   readonly user: string
@@ -30,13 +30,13 @@ interface Known {
   readonly foundMs: number
 }
 
-/** Strangers may ask for any number of names. */
+/** Limit on the cache, since unauthenticated clients may ask for any number of names. */
 const MAX_KNOWN = 10_000
 
-/** Whoever has asked must be able to hear the answer, also with auth_query_lifetime = 0. */
+/** Even with auth_query_lifetime = 0, an answer must live until `isMember` has read it. */
 const LEAST_LIFETIME_MS = 1_000
 
-/** The user's own role and all that it is a member of, directly or not. That superusers may do everything does not make them members. */
+/** The user's own role and all roles that it is a member of, directly or indirectly. Being a superuser does not count as membership. */
 const QUERY = `WITH RECURSIVE mine(oid) AS (
   SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1
   UNION SELECT m.roleid FROM pg_catalog.pg_auth_members m JOIN mine ON m.member = mine.oid
@@ -52,8 +52,9 @@ export class Memberships {
   }
 
   /**
-   * null if that has to be asked first; where nobody can ask, to ask fails, since the rule might have kept somebody out. Whoever wants a
-   * database that there is not is refused in any case.
+   * Whether the user is a member of `role`. Returns null if `ask` has to be called first. Also returns null if there is no auth_user to ask
+   * with: `ask` then fails and the login is refused, because the rule might have rejected the client. Returns false for a database that does
+   * not exist, since the client is refused in any case.
    */
   isMember(member: Member, role: string): boolean | null {
     const place = this.#placeOf(member)
@@ -65,7 +66,7 @@ export class Memberships {
     return known.roles.has(role)
   }
 
-  /** Then `isMember` has an answer, unless there is a problem. */
+  /** Asks PostgreSQL. When `done` is called without a problem, `isMember` has an answer. */
   ask(member: Member, session: Pick<Host, 'isOpen'>, done: (problem: PoolerError | null) => void): void {
     const { inquiries, settings } = this.#options
     const place = this.#placeOf(member)
@@ -112,7 +113,7 @@ export class Memberships {
   }
 }
 
-/** There are none of a user that PostgreSQL does not know; null where it is not PostgreSQL that answers so. */
+/** The roles in the answer; none for a user that PostgreSQL does not know. Returns null if the answer is not what PostgreSQL would send. */
 function rolesIn([row]: readonly Row[]): readonly string[] | null {
   if (!row?.[0]) return []
   try {

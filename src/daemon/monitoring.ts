@@ -1,4 +1,4 @@
-/** What is told by HTTP, as far as the settings want it to be. */
+/** Opens the HTTP servers that the settings ask for: metrics, the live page and health (http_listen), and health alone (health_listen). */
 
 import type { Log } from '../base/log.ts'
 import { guarded } from '../metrics/access.ts'
@@ -17,12 +17,12 @@ export interface MonitoringParts {
   readonly fleet: LiveFleet
 }
 
-/** How often it is tried again to listen where somebody else still does. */
+/** How often to retry an address that another process still listens on. */
 const RETRY_MS = 250
 
 /**
- * Rejects if an address cannot be listened on; then none is. Where several share the port for clients, whoever comes waits for the one
- * before to leave these.
+ * Rejects if an address cannot be listened on; no server stays open in that case. With so_reuseport, an address in use is not an error: the
+ * new process shares the clients' port with the one it replaces, and retries these addresses until that process has left them.
  */
 export async function openMonitoring({ settings, log, fleet }: MonitoringParts): Promise<HttpServer> {
   const { general } = settings()
@@ -79,7 +79,7 @@ async function metricsPages(
   settings: () => Settings,
   onTrouble: (problem: unknown) => void,
 ): Promise<Pages> {
-  // Whoever goes without need not load it.
+  // Imported here, so that a pooler without http_listen does not load them.
   const { Exporter, formatFor } = await import('../metrics/exporter.ts')
   const { livePages } = await import('../metrics/live-pages.ts')
   const token = () => settings().general.http_token

@@ -1,4 +1,4 @@
-/** How this process finds hosts that are known by name: whom it asks, and for how long it believes the answers. */
+/** Sets up how this process resolves host names: which name servers it asks, and how long it caches the answers. */
 
 import { readFileSync } from 'node:fs'
 import type { Clock } from '../base/clock.ts'
@@ -15,13 +15,13 @@ export interface OpenNamesOptions {
   readonly settings: () => Settings
   readonly clock: Clock
   readonly log: Log
-  /** Instead of the one that the settings name. */
+  /** Replaces the name service that the settings choose. */
   readonly service: NameService | undefined
   /** See `Names`. */
   onMoved(host: string, addresses: ReadonlySet<string>): void
 }
 
-/** Throws where resolv_conf cannot be used. */
+/** Throws if resolv_conf cannot be used. */
 export function openNames({ settings, clock, log, service, onMoved }: OpenNamesOptions) {
   const asked = service ?? serviceOf(settings().general.resolv_conf)
   const { lookUp, serialOf } = asked
@@ -43,7 +43,7 @@ export function openNames({ settings, clock, log, service, onMoved }: OpenNamesO
   return { names, hostNames, zones: new Zones({ clock, names, serialOf, periodMs }), stop }
 }
 
-/** For whoever debugs. That a host cannot be found is told where a server is not reached because of it. */
+/** Adds debug lines to `lookUp`. A failed lookup needs no warning here; the failure to reach a server because of it is logged elsewhere. */
 function told(lookUp: NameService['lookUp'], log: Log): NameService['lookUp'] {
   return async (host) => {
     try {
@@ -74,7 +74,7 @@ function nameServersIn(resolvConf: string): NameServers {
   throw new Error(`resolv_conf cannot be used: ${resolvConf} names no nameserver`)
 }
 
-/** For whoever only checks the settings. */
+/** For programs that only check the settings. */
 export function resolvConfProblems({ general, origins }: Pick<Settings, 'general' | 'origins'>): Problem[] {
   try {
     if (general.resolv_conf !== '') nameServersIn(general.resolv_conf)

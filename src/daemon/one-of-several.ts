@@ -1,4 +1,4 @@
-/** What a process that is one of several leaves to all of them together, and how the only one does the same by itself. */
+/** What a process has to coordinate with the other processes of its fleet (`Membership`), and how a single process does it alone (`alone`). */
 
 import { createSaltKey } from '../auth/secrets.ts'
 import type { Clock } from '../base/clock.ts'
@@ -22,22 +22,22 @@ import type { LiveSettings } from './live-settings.ts'
 import type { TellOthersOf } from './schemas.ts'
 
 export interface Membership {
-  /** From 1 to 255: names it among the others, in cancel keys and ids. 0 if it is the only one. */
+  /** The number of this worker, 1 to 255, used in cancel keys and ids. 0 for a single process. */
   readonly number: number
-  /** To be done before any client is served. */
+  /** Commands that are in effect in the fleet, such as PAUSE; to be carried out before any client is served. */
   readonly standing: readonly ControlCall[]
-  /** The same for all of them: see `createSaltKey`. */
+  /** The same in all processes: see `createSaltKey`. */
   readonly saltKey: Buffer
-  /** Takes a cancel request to the worker that its key names, which hands it to `cancelRoutes.cancelHere`. */
+  /** Passes a cancel request on to the worker named in its key. That worker calls `cancelRoutes.cancelHere`. */
   readonly forwardCancel: ForwardCancel
   readonly admissions: Admissions
-  /** `done` is told for how long the answer is to be held back. */
+  /** Counts a failed login from `place`. Calls `done` with how long to delay the answer to the client. */
   onLoginFailed(place: string, done: (delayMs: number) => void): void
-  /** All processes as one, for the console; null if this one is all. */
+  /** The whole fleet, for the console; null for a single process. */
   readonly fleet: Fleet | null
-  /** @param minimum `min_pool_size` */
+  /** @param minimum returns `min_pool_size` */
   openPermits(database: string, user: string, holder: ShareHolder, minimum: () => number): Permits
-  /** @param keepAlive follows the settings */
+  /** @param keepAlive reads the current settings */
   listen(
     transport: Transport,
     keepAlive: KeepAlive,
@@ -45,14 +45,14 @@ export interface Membership {
   ): Promise<readonly Listener[]>
   /** Null if no other process serves the databases. */
   readonly onSchemaChanged: TellOthersOf | null
-  /** What other processes know of servers so far. */
+  /** What servers have reported to other processes so far. */
   readonly welcomed: readonly Welcomed[]
   onWelcomed(welcomed: Welcomed): void
-  /** Before Postgres knows of the server: the login follows with `begin`. */
+  /** Called when a server connection is open but nothing was sent on it; `begin` starts the login. */
   onServerConnected(server: Server, permits: Permits, begin: () => void): void
   onServerOpened(server: Server): void
   onServerClosed(server: Server): void
-  /** How many connections of clients there are. */
+  /** Called with the number of client connections whenever it changes. */
   onLoad(connections: number): void
 }
 
@@ -61,11 +61,11 @@ export interface AloneParts {
   readonly clock: Clock
   readonly log: Log
   readonly permits: PermitBook
-  /** Sockets that listen already. */
+  /** Descriptors of listening sockets that another program opened for us. */
   readonly inherited: readonly number[] | undefined
 }
 
-/** It counts and grants by itself, and has nobody to tell. */
+/** The membership of a single process: it counts clients and grants permits itself, and notifies nobody. */
 export function alone({ live, clock, log, permits, inherited }: AloneParts): Membership {
   const failedLogins = failedLoginsOf(live, clock, log)
   return {

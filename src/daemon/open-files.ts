@@ -1,13 +1,13 @@
-/** Whether the system lets a process open as many files as its settings may take, each client and each server being one. */
+/** Checks whether the system's limit on open files is high enough for the settings. Each client and each server is one open file. */
 
 import { readFileSync } from 'node:fs'
 import type { GeneralSettings } from '../settings/schema.ts'
 
-/** As docs/sizing.md has it: libraries, the log, the listening sockets; and what HTTP may take. */
+/** Files besides clients and servers (see docs/sizing.md): libraries, log and listening sockets, and the connections of one HTTP address. */
 const OWN_FILES = 30
 const HTTP_FILES = 100
 
-/** A sentence for the log if it does not; null if it does, or nobody knows. */
+/** Returns a sentence for the log if the limit is too low; null if it is high enough or unknown. */
 export function tooFewOpenFiles(
   {
     max_client_conn,
@@ -21,13 +21,13 @@ export function tooFewOpenFiles(
   return `max_client_conn = ${max_client_conn} may take ${needed} open files, and one more for each server, but the system allows ${allowed}: raise that (LimitNOFILE= of systemd, ulimit -n), or clients will wait or be refused`
 }
 
-/** Node has raised the soft limit to the hard one already. */
+/** The soft limit, which Node has already raised to the hard limit. */
 function allowedOpenFiles(): number {
   try {
     const [, soft] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []
     return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft)
   } catch {
-    // Another system than Linux.
+    // Not Linux.
     return Number.POSITIVE_INFINITY
   }
 }

@@ -1,4 +1,4 @@
-/** Opens the log that the settings ask for: standard error, a file, and the system's log; and opens it anew when they change. */
+/** Opens the log that the settings ask for (standard error, a file, the system's log) and reopens it when the settings change. */
 
 import { appendFileSync, closeSync, fchownSync, openSync } from 'node:fs'
 import { type Clock, SystemClock } from '../base/clock.ts'
@@ -13,18 +13,18 @@ import { openSystemLog, type SystemLog } from './system-log.ts'
 export interface OpenLog {
   readonly log: Log
   /**
-   * From now on the log is written as these settings say. Its file is opened anew, also if it has the same name, so that a program
-   * that rotates logs can have moved it away. Throws if that cannot be, and then all goes on as before.
+   * Applies new settings to the log. Reopens the file even if its name is unchanged, because log rotation may have moved it away. Throws if
+   * the file or the system's log cannot be opened; the log then continues as before.
    */
   reopen(general: GeneralSettings): void
   close(): void
 }
 
-/** Throws if the file cannot be written, or the system's log not be spoken to. */
+/** Throws if the file cannot be opened for writing or the system's log cannot be used. */
 export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean, systemLogPath?: string): OpenLog {
   let file = openLogFile(general)
   let systemLog = openOurSystemLog(general)
-  // Whoever read our standard error may go away; that is no reason to end.
+  // The program that reads our standard error may exit. An 'error' event without a listener would then end this process.
   if (!isQuiet && process.stderr.listenerCount('error') === 0) process.stderr.on('error', () => {})
   const limit = new LogLimit(general.log_rate_limit)
   const options: LogOptions = {
@@ -39,10 +39,10 @@ export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean
     },
   }
   const log = createLog(options)
-  /** Lines that the file has not taken since it took one. */
+  /** How many lines in a row could not be written to the file. */
   let lost = 0
 
-  /** A disk that is full is no reason to end. */
+  /** Does not throw: a full disk must not end the process. */
   function writeToFile(descriptor: number, line: string): void {
     const lostBefore = lost
     try {
@@ -50,7 +50,7 @@ export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean
       lost = 0
     } catch (problem) {
       lost++
-      // What is told comes here again, and must not be told of.
+      // This log line comes here again and may fail, too; only the first failure is logged.
       if (lost === 1) log.error(`logfile: lines are lost: ${(problem as Error).message}`)
       return
     }
@@ -79,7 +79,7 @@ export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean
       const opened = openLogFile(next)
       const formerSystemLog = systemLog
       try {
-        // Lines may wait for one that goes on.
+        // Keep an open system log and only change its settings: it may hold lines that are not sent yet.
         if (systemLog !== null && next.syslog) systemLog.settings = next
         else systemLog = openOurSystemLog(next)
       } catch (problem) {
@@ -98,8 +98,8 @@ export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean
 }
 
 /**
- * What is found wrong before the pooler has opened its log is to stand there, too: nobody may ever see our standard error, where it has been
- * told already.
+ * Writes problems that were found before the pooler has opened its log into that log. They were written to standard error already, but
+ * perhaps nobody reads it.
  */
 export function logAtStart(general: GeneralSettings, level: 'warning' | 'error', sentences: readonly string[]): void {
   if (sentences.length === 0 || (general.logfile === '' && !general.syslog)) return
@@ -107,14 +107,17 @@ export function logAtStart(general: GeneralSettings, level: 'warning' | 'error',
   try {
     opened = openLog(general, new SystemClock(), true)
   } catch {
-    // It may be the log that cannot be opened; that is told.
+    // The problem may be the log itself. It was reported on standard error.
     return
   }
   for (const sentence of sentences) opened.log[level](sentence)
   opened.close()
 }
 
-/** Throws if it cannot be. Lines must be on disk before the client is told of an error, so they are written at once. */
+/**
+ * Opens `logfile` and returns its descriptor; null if the setting is empty. Throws if it cannot be written. Not a stream: lines are written
+ * synchronously, because a line about an error must be on disk before the client receives that error.
+ */
 export function openLogFile(general: GeneralSettings): number | null {
   if (general.logfile === '') return null
   let file: number
@@ -128,7 +131,7 @@ export function openLogFile(general: GeneralSettings): number | null {
   return file
 }
 
-/** Whether the log can be written is known only by trying. */
+/** Checks whether the log can be written by opening it. */
 export function logProblems({ general, origins }: Pick<Settings, 'general' | 'origins'>): Problem[] {
   const problems: Problem[] = []
   try {

@@ -1,9 +1,9 @@
-/** From the settings of a file to the poolers that cancel requests may be passed on to. */
+/** Reads the peers from the settings: other poolers that cancel requests may be passed on to. */
 
 import type { Settings } from '../settings/load.ts'
 import type { Peer } from '../workers/peer-cancels.ts'
 
-/** None where peering is off; the own one is never among them. */
+/** The peers by id, without this pooler itself; empty if peering is off (`peer_id` = 0). */
 export function peersOf({ general, peers }: Settings): ReadonlyMap<number, Peer> {
   const others = [...peers.values()].filter(({ id }) => general.peer_id > 0 && id !== general.peer_id)
   return new Map(

@@ -1,4 +1,4 @@
-/** The file that names the running process, for scripts and service managers: there is one while the pooler runs, and it is its own. */
+/** The pid file, for scripts and service managers: it exists while the pooler runs, and a pooler removes only its own. */
 
 import {
   closeSync,
@@ -14,11 +14,14 @@ import {
 } from 'node:fs'
 
 export interface PidFile {
-  /** Takes it away, unless it is somebody else's by now. */
+  /** Removes the file, unless another process has taken it over. */
   remove(): void
 }
 
-/** Throws if it names another process that runs, is another kind of file, or cannot be written. One whose process is gone is taken over. */
+/**
+ * Creates the pid file. Throws if the file names another running process, does not look like a pid file, or cannot be written. Replaces a
+ * file whose process is gone.
+ */
 export function claimPidFile(
   path: string,
   owner: { readonly uid: number; readonly gid: number } | null = null,
@@ -26,7 +29,7 @@ export function claimPidFile(
   if (path === '') return { remove: () => {} }
   refuseIfTaken(path)
   oneAtATime(path, () => {
-    // Somebody may have been quicker.
+    // Another process may have claimed the file before we got the lock.
     refuseIfTaken(path)
     let file: number
     try {
@@ -44,8 +47,8 @@ export function claimPidFile(
 }
 
 /**
- * Of two that find the same leftover, the slower one would take away the file of the other, which it has looked at too early. What keeps it from
- * that is a link that names a process: unlike a file, it is never there without what it says.
+ * Runs `work` under a lock. Without it, two processes may both find the same stale file; the first replaces it with its own, and the second
+ * then removes that one. The lock is a symbolic link whose target is the process id: unlike a file, it never exists without its content.
  */
 function oneAtATime(path: string, work: () => void): void {
   const lock = `${path}.lock`
@@ -62,7 +65,7 @@ function oneAtATime(path: string, work: () => void): void {
   }
 }
 
-/** False if there is one. Where there can be none, all goes on without. */
+/** Creates the lock. Returns false if it exists. If links cannot be created here, returns true, so that all goes on without a lock. */
 function link(lock: string): boolean {
   try {
     symlinkSync(String(process.pid), lock)
@@ -72,7 +75,7 @@ function link(lock: string): boolean {
   }
 }
 
-/** Null if it is gone. */
+/** The process that holds the lock; null if the lock is gone. */
 function holderOf(lock: string): number | null {
   try {
     return Number(readlinkSync(lock))
@@ -81,10 +84,13 @@ function holderOf(lock: string): number | null {
   }
 }
 
-/** Throws if another process that runs has written it, in the words of PgBouncer; and if it is something else, which we would destroy. */
+/**
+ * Throws PgBouncer's message if the file names another running process. Also throws if the file is not a pid file, since claiming it would
+ * destroy it.
+ */
 export function refuseIfTaken(path: string): void {
   const pid = pidIn(path)
-  // In a container each start may have the same process id as the one before.
+  // In a container, every start may get the same process id, so our own id in a leftover file is no other instance.
   if (pid !== null && pid !== process.pid && isRunning(pid)) throw new Error(takenSentence(path))
 }
 
@@ -92,10 +98,10 @@ function takenSentence(path: string): string {
   return `pidfile '${path}' exists, another instance running?`
 }
 
-/** Null if there is no such file, or nothing in it. */
+/** The process id in the file; null if there is no such file or it is empty. Throws for any other content. */
 function pidIn(path: string): number | null {
   const text = beginningOf(path)
-  // After a crash of the machine there may be nothing but zeros where it was written.
+  // After a crash of the machine, a file system may return zero bytes for what was written last.
   if (text === null || /^\0{0,10}$/.test(text)) return null
   const [, digits] = /^(\d{1,9})\s*$/.exec(text) ?? []
   if (digits === undefined)
@@ -103,7 +109,7 @@ function pidIn(path: string): number | null {
   return Number(digits) === 0 ? null : Number(digits)
 }
 
-/** As much as tells it from others. Null if there is no such file; throws for what is none, as /dev/null. */
+/** The first MAX_READ_BYTES of the file; null if there is no such file. Throws if it is not a regular file, such as /dev/null. */
 function beginningOf(path: string): string | null {
   let file: number
   try {
@@ -128,7 +134,7 @@ function isRunning(pid: number): boolean {
     process.kill(pid, 0)
     return true
   } catch (cause) {
-    // It runs, and belongs to another user.
+    // EPERM: the process runs but belongs to another user.
     return (cause as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
@@ -146,11 +152,11 @@ function removeOwn(path: string): void {
   try {
     rmSync(path)
   } catch {
-    // Where `user` has no rights to the folder, an empty file is as good as none.
+    // `user` may have no rights to remove files from the directory. An empty pid file counts as none.
     try {
       truncateSync(path)
     } catch {
-      // The next one sees that we are gone.
+      // The next pooler sees that our process is gone.
     }
   }
 }

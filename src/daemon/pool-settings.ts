@@ -1,4 +1,4 @@
-/** From the settings of a file to the plain values of one pool. */
+/** Computes the plain settings and sizes of one pool from the settings of the daemon. */
 
 import type { LimitKind } from '../pool/permits/book.ts'
 import type { Sizes } from '../pool/permits/limit.ts'
@@ -6,10 +6,10 @@ import type { PoolSettings } from '../pool/settings.ts'
 import type { DatabaseSettings } from '../settings/databases.ts'
 import { databaseFor, type Settings } from '../settings/load.ts'
 
-/** What the ini writes for "an empty query", which cannot be told from "none" otherwise. */
+/** How the ini file writes an empty query. An empty value means "no query". */
 const EMPTY_QUERY = '<empty>'
 
-/** The user's own value counts before the database's, and that before the general one. */
+/** The user's own value takes precedence over the database's, and that over the general one. */
 export function poolSettings(all: Settings, database: DatabaseSettings, userName: string): PoolSettings {
   const { general, users } = all
   const user = users.get(userName)
@@ -42,19 +42,22 @@ export function poolSettings(all: Settings, database: DatabaseSettings, userName
   }
 }
 
-/** A database of the entry `*` is to go in time, whatever is said of pools, and cannot before they have. */
+/**
+ * A database of the entry `*` is forgotten after autodb_idle_timeout, but only once its pools are gone. So its pools must not live longer,
+ * whatever pool_idle_timeout says.
+ */
 function unusedTimeoutMs({ general, databases }: Settings, databaseName: string): number {
   const { pool_idle_timeout, autodb_idle_timeout } = general
   if (databases.has(databaseName) || autodb_idle_timeout === 0) return pool_idle_timeout
   return Math.min(pool_idle_timeout || Infinity, autodb_idle_timeout)
 }
 
-/** Replication: what runs there runs for days, and its statements are its own. */
+/** Settings for a replication connection: no timeouts, because a replication stream runs for days, and no automatic preparing. */
 export function replicationSettings(settings: PoolSettings): PoolSettings {
   return { ...settings, queryTimeoutMs: 0, idleTransactionTimeoutMs: 0, transactionTimeoutMs: 0, autoPrepare: false }
 }
 
-/** How many servers there may be: of a pool, a database, a user. What is not asked about is empty. */
+/** The limits on servers of a pool, a database or a user. A name that `kind` does not need is the empty string. */
 export function permitSizes(settings: Settings, kind: LimitKind, databaseName: string, userName: string): Sizes {
   const { general, users } = settings
   const database = databaseFor(settings, databaseName)
@@ -64,7 +67,7 @@ export function permitSizes(settings: Settings, kind: LimitKind, databaseName: s
       const reserve = user?.reserve_pool_size ?? database?.reserve_pool_size ?? general.reserve_pool_size
       return {
         max: user?.pool_size ?? database?.pool_size ?? general.default_pool_size,
-        // As in PgBouncer no time is not at once.
+        // As in PgBouncer, reserve_pool_timeout = 0 disables the reserve; it does not mean "use it at once".
         reserve: general.reserve_pool_timeout === 0 ? 0 : reserve,
         reserveTimeoutMs: general.reserve_pool_timeout,
         min: database?.min_pool_size ?? general.min_pool_size,

@@ -1,4 +1,4 @@
-/** Which user of this machine the pooler runs as: root has what takes its rights ready, and then becomes another one. */
+/** Which system user the pooler runs as. Started as root, it does what needs root's rights and then becomes the user in the setting `user`. */
 
 import { type SystemUser, systemUser } from '../auth/system-users.ts'
 import type { Settings } from '../settings/load.ts'
@@ -9,18 +9,21 @@ type Wish = Pick<GeneralSettings, 'user' | 'allow_root'>
 
 const ROOT = 0
 
-/** Why it must not start, as a sentence; null if it may. */
+/** Returns a sentence why the pooler must not start as root; null if it may start. */
 export function whyNotAsRoot({ user, allow_root }: Wish, uid: number | undefined): string | null {
   if (allow_root || uid !== ROOT || (user !== '' && systemUser(user)?.uid !== ROOT)) return null
   return 'pgweir should not run as root: name another user by the setting user (-u), or start it as one; where root is the only one, as in a container, allow_root = 1 (PGWEIR_ALLOW_ROOT=1) lets it'
 }
 
-/** Whose the files are to be that we make, while we are still root; null where they are ours anyway. Throws if there is no such user. */
+/**
+ * The user that should own files which we create while still root; null if they belong to the right user anyway. Throws if there is no such
+ * user.
+ */
 export function futureOwner({ user }: Pick<Wish, 'user'>): SystemUser | null {
   return user === '' || process.getuid?.() !== ROOT ? null : found(user)
 }
 
-/** For good. Throws if it cannot be. */
+/** Becomes the user in the setting `user`, irrevocably. Throws if that is not possible. */
 export function becomeUser({ user }: Pick<Wish, 'user'>, uid = process.getuid?.()): void {
   if (user === '' || uid === undefined) return
   const { name, uid: wanted, gid } = found(user)
@@ -33,7 +36,7 @@ export function becomeUser({ user }: Pick<Wish, 'user'>, uid = process.getuid?.(
   process.setuid?.(wanted)
 }
 
-/** For whoever reads the settings before they are used. */
+/** For programs that only check the settings. */
 export function userProblems({ general, origins }: Pick<Settings, 'general' | 'origins'>): Problem[] {
   const { user } = general
   return user === '' || systemUser(user) !== null ? [] : [error(origins.user, absent(user))]

@@ -1,4 +1,4 @@
-/** What is counted of a process and of no pool in it: plain number fields, put together when somebody asks. */
+/** Counters of the process that belong to no pool: plain number fields, collected when statistics are read. */
 
 import { lengthsOf } from '../base/histogram.ts'
 import type { Sessions } from '../client/sessions.ts'
@@ -21,7 +21,7 @@ export class ProcessFigures {
   connections = 0
   connectionsRefused = 0
   cancelRequests = 0
-  /** Told to clients that have come to no pool. */
+  /** Errors sent to clients that had no pool yet. */
   readonly errors = new ErrorCounts()
   readonly #parts: FigureParts
 

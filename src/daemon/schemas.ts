@@ -1,15 +1,18 @@
-/** The versions of schemas, by where they really are: databases with different names may lead to one place. */
+/**
+ * The schema versions, by place: hosts, port and database name on the server. Databases with different names in the settings may lead to the
+ * same place and share its version.
+ */
 
 import type { Pool } from '../pool/pool.ts'
 import { SchemaVersion } from '../server/schema-version.ts'
 
 interface Entry {
   readonly version: SchemaVersion
-  /** Whose servers are there; without any it is forgotten, since strangers may choose the names. */
+  /** The pools with servers at this place. The last one to leave removes the entry, since unauthenticated clients may choose the names. */
   readonly pools: Set<Pool>
 }
 
-/** Calls back when all know. */
+/** Tells other processes that tables have changed at `place`. Calls `known` when all of them know. */
 export type TellOthersOf = (place: string, known: () => void) => void
 
 export class Schemas {
@@ -17,7 +20,7 @@ export class Schemas {
   readonly #placeOf = new Map<Pool, string>()
   readonly #tellOthers: TellOthersOf | null
 
-  /** @param tellOthers of tables that this process has seen change at a place; null if it is the only one */
+  /** @param tellOthers called when this process has seen tables change; null for a single process */
   constructor(tellOthers: TellOthersOf | null) {
     this.#tellOthers = tellOthers
   }
@@ -30,7 +33,7 @@ export class Schemas {
     return this.#entry(place).version
   }
 
-  /** The servers of a pool are there from now on. */
+  /** Records that the servers of `pool` are at `place` from now on. */
   moved(pool: Pool, place: string): void {
     if (this.#placeOf.get(pool) === place) return
     this.left(pool)
@@ -47,7 +50,7 @@ export class Schemas {
     if (pools.size === 0) this.#entries.delete(place)
   }
 
-  /** Another process has seen it. */
+  /** Called when another process has seen tables change at `place`. */
   changedElsewhere(place: string): void {
     this.#entries.get(place)?.version.changedElsewhere()
   }

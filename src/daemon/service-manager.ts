@@ -1,5 +1,5 @@
 /**
- * The service manager that has started us, systemd or one that speaks the same: what it is told, and the sockets that it has opened for us.
+ * The service manager that has started us, systemd or a compatible one: the notifications it receives, and the sockets it has opened for us.
  * https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html, …/sd_listen_fds.html and …/sd_watchdog_enabled.html
  */
 
@@ -8,14 +8,14 @@ import { MAX_TIMER_MS } from '../base/timers.ts'
 import { openDatagrams } from '../net/datagrams.ts'
 
 export interface ServiceManager {
-  /** Clients are served, for the first time or after a reload. */
+  /** Reports that clients are served, at the start or after a reload. Starts the watchdog notifications. */
   ready(): void
   reloading(): void
-  /** All is about to end. */
+  /** Reports that the pooler is about to end. */
   stopping(): void
-  /** For people. */
+  /** Sets the status text that people see in `systemctl status`. */
   status(sentence: string): void
-  /** Says nothing any more. */
+  /** Sends no more notifications. */
   close(): void
 }
 
@@ -29,10 +29,10 @@ export const NO_SERVICE_MANAGER: ServiceManager = {
 
 export type Environment = Record<string, string | undefined>
 
-/** The first descriptor of those that it hands over. */
+/** The first of the descriptors that the service manager passes. */
 const FIRST_DESCRIPTOR = 3
 
-/** Takes what is said to this process alone out of the environment, so that its workers do not believe it. */
+/** Removes the variables from the environment, since they are meant for this process only and workers would inherit them. */
 export function findServiceManager(env: Environment, log: Log): ServiceManager {
   const { NOTIFY_SOCKET: path = '', WATCHDOG_USEC: watchdogUs, WATCHDOG_PID: watchedPid } = env
   for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete env[name]
@@ -63,10 +63,10 @@ class NotifiedManager implements ServiceManager {
   }
 
   ready(): void {
-    // Where we run in the background, it has started another process.
+    // MAINPID, because with --daemon the service manager has started another process than this one.
     this.#tell('READY=1', `MAINPID=${process.pid}`)
     if (this.#watchdog !== null || !(this.#watchdogMs > 0)) return
-    // Half of the time after which we would be taken for hung.
+    // Half of the time after which the service manager would consider us hung.
     this.#watchdog = setInterval(() => this.#tell('WATCHDOG=1'), Math.min(this.#watchdogMs / 2, MAX_TIMER_MS))
     this.#watchdog.unref()
   }
@@ -93,7 +93,10 @@ class NotifiedManager implements ServiceManager {
   }
 }
 
-/** Sockets that listen already, for us to accept from: they take the place of `listen_addr` and `unix_socket_dir`. */
+/**
+ * Returns the listening sockets that the service manager has opened for us; they replace `listen_addr` and `unix_socket_dir`. Removes the
+ * variables from the environment.
+ */
 export function inheritedDescriptors(env: Environment): readonly number[] {
   const { LISTEN_PID: pid, LISTEN_FDS: count } = env
   for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete env[name]

@@ -1,4 +1,4 @@
-/** Ends the periods over which averages are taken, and logs a line about each. */
+/** Ends each statistics period (`stats_period`) and logs a line with its averages. */
 
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
@@ -9,7 +9,7 @@ export interface StatsLogOptions {
   readonly log: Log
   readonly periodMs: () => number
   readonly isLogged: () => boolean
-  /** For those who see nothing but the last line. */
+  /** Receives the line, too, for a display that shows only the latest one (the service manager's status). */
   readonly status?: (line: string) => void
   /** Ends a period and returns what happened in it; a fleet has to ask its workers. */
   endPeriod(): Span | Promise<Span>
@@ -29,7 +29,8 @@ export class StatsLog {
     const { clock, log, periodMs, isLogged, status, endPeriod } = this.#options
     const lateMs = clock.nowMs - this.#sinceMs - periodMs()
     if (lateMs < 0) return
-    // The sweep is always a little late, and the periods must not drift; after a long sleep there is nothing to catch up with.
+    // A sweep is always a little late, so subtract the delay to keep periods from drifting. After a long standstill of the process, such as
+    // a suspended machine, start anew instead of catching up on missed periods.
     this.#sinceMs = lateMs < periodMs() ? clock.nowMs - lateMs : clock.nowMs
     const write = (span: Span) => {
       const line = statsLine(span)
@@ -37,13 +38,13 @@ export class StatsLog {
       status?.(line)
     }
     const span = endPeriod()
-    // A worker that cannot tell is no reason for all others to end.
+    // If a worker does not answer, log that. An unhandled rejection would end this process.
     if (span instanceof Promise) span.then(write, (problem: Error) => log.error(`no statistics: ${problem.message}`))
     else write(span)
   }
 }
 
-/** In the words of PgBouncer, which log scrapers match. */
+/** PgBouncer's log line, which log scrapers match. */
 export function statsLine(span: Span): string {
   const average = averagesOf(span)
   const parts = [

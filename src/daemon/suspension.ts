@@ -1,4 +1,4 @@
-/** SUSPEND: all that was said is delivered, and then nobody is read any more; connections stay, and go on when it is over. */
+/** SUSPEND: stops reading from clients and servers and delivers what was read before. Connections stay open and continue after RESUME. */
 
 import type { Clock } from '../base/clock.ts'
 import { invariant } from '../base/invariant.ts'
@@ -14,7 +14,7 @@ type State = 'none' | 'flushing' | 'suspended'
 
 const MOVES: Record<State, readonly State[]> = {
   none: ['flushing'],
-  /** Nobody is read; what was said is still being taken. */
+  /** Nothing is read; bytes that were read before are still being delivered. */
   flushing: ['suspended', 'none'],
   suspended: ['none'],
 }
@@ -23,9 +23,9 @@ export interface SuspensionParts {
   readonly clock: Clock
   readonly sessions: Sessions
   readonly pools: Pools
-  /** Told when it is over. */
+  /** Checked when the suspension ends. */
   readonly conditions: Conditions
-  /** `suspend_timeout`: whoever has not taken all by then is dropped. */
+  /** `suspend_timeout`: connections that have not taken everything by then are closed. */
   timeoutMs(): number
 }
 
@@ -44,18 +44,21 @@ export class Suspension {
     return this.#state !== 'none'
   }
 
-  /** What clients and servers have said may not have been read, up to the second time that the janitor comes by after the end. */
+  /**
+   * Whether bytes from clients and servers may have gone unread, so that timeouts must not count. True during the suspension and for the
+   * janitor's first sweep after it.
+   */
   get leavesUnread(): boolean {
     return this.isOn || this.#hasJustEnded
   }
 
-  /** @param owner the id of the console that wants it: it ends with that one */
+  /** @param owner the id of the console session; the suspension ends when that session ends */
   async begin(owner: number): Promise<void> {
     const { clock, sessions, pools, conditions } = this.#parts
     this.#enter('flushing')
     this.#owner = owner
     this.#sinceMs = clock.nowMs
-    // Those who are logging in go on until they are in: one of them may come to end this.
+    // Clients that are logging in are read until they have logged in: one of them may be a console that will send RESUME.
     for (const session of sessions) session.suspend(true)
     for (const pool of pools) pool.suspend(true)
     await conditions.until(() => {
@@ -74,7 +77,7 @@ export class Suspension {
     conditions.check()
   }
 
-  /** That console has gone away. */
+  /** Called when the console session `owner` has gone. */
   endOf(owner: number): void {
     if (this.isOn && this.#owner === owner) this.end()
   }
@@ -110,7 +113,7 @@ export class Suspension {
   }
 }
 
-/** It is in, and has not taken all that was said to it. */
+/** Whether the client has logged in and has not taken all bytes written to it. */
 function isHeldUp({ relay, isOpen, channel }: Session): boolean {
   return relay !== null && isOpen && channel.owedBytes > 0
 }

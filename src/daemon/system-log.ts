@@ -1,14 +1,14 @@
-/** The system's log: lines to `/dev/log` as the C library writes them there. https://datatracker.ietf.org/doc/html/rfc3164 */
+/** Writes lines to the system's log, `/dev/log`, in the format of the C library. https://datatracker.ietf.org/doc/html/rfc3164 */
 
 import type { Level } from '../base/log.ts'
 import { type Datagrams, openDatagrams } from '../net/datagrams.ts'
 import type { GeneralSettings, SYSLOG_FACILITIES } from '../settings/schema.ts'
 
-/** How lines are marked. */
+/** The settings that appear in every line. */
 type Marks = Pick<GeneralSettings, 'syslog_facility' | 'syslog_ident'>
 
 export interface SystemLog {
-  /** Of lines from now on. */
+  /** Used for the lines that follow. */
   settings: Marks
   write(level: Level, text: string): void
   close(): void
@@ -33,12 +33,12 @@ const FACILITIES: Record<(typeof SYSLOG_FACILITIES)[number], number> = {
 
 const SEVERITIES: Record<Level, number> = { error: 3, warning: 4, info: 6, debug: 7 }
 
-/** What all receivers take. */
+/** The length that all receivers accept. */
 const MAX_LINE_BYTES = 8 * 1024
 
 /**
- * Null if the settings ask for none. Throws where it cannot be spoken to at all. That nobody takes the lines for now is told once, until
- * somebody does.
+ * Returns null if the settings ask for no system log. Throws if datagram sockets cannot be used at all. If lines are lost, calls `tell` once,
+ * and again with their number when a line is taken.
  */
 export function openSystemLog(
   general: GeneralSettings,
@@ -47,12 +47,12 @@ export function openSystemLog(
   path = PATH,
 ): SystemLog | null {
   if (!general.syslog) return null
-  /** Lines that nobody has taken since somebody did. */
+  /** How many lines in a row were lost. */
   let lost = 0
   const onSent = (problem: Error | null) => {
     const lostBefore = lost
     lost = problem === null ? 0 : lost + 1
-    // What is told comes here again, and must not be told of.
+    // The line that `tell` logs comes here again and may be lost, too; only the first loss is reported.
     if (lost === 1) tell(`syslog: lines are lost: ${problem?.message}`)
     else if (problem === null && lostBefore > 0) tell(`syslog: ${lostBefore} lines were lost`)
   }
@@ -71,7 +71,7 @@ export function openSystemLog(
   }
 }
 
-/** `<30>May  1 12:00:00 pgbouncer[4711]: …`, by the clock on the wall; there is no host in a line that stays on its machine. */
+/** Formats `<30>May  1 12:00:00 pgbouncer[4711]: …` in local time. A line that stays on its machine contains no host name. */
 export function systemLogLine(
   { syslog_facility, syslog_ident }: Marks,
   wallMs: number,

@@ -1,4 +1,4 @@
-/** What only one process can have, and another has: as long as a PgBouncer runs with the same file. */
+/** Finds addresses and the pid file that another process already uses, for example a PgBouncer that runs with the same ini file. */
 
 import { isInUse } from '../net/in-use.ts'
 import { parseListenAddresses } from '../net/listen-addresses.ts'

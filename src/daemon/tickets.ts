@@ -1,13 +1,13 @@
 /**
- * Tickets with which clients resume a session of TLS, at whichever process of the fleet they come to: its server's part then takes no
- * signature. PostgreSQL gives none, so that only drivers whose TLS does so by itself ask for it.
+ * TLS session tickets. With a ticket, a client can resume its TLS session at any process of the fleet, and the handshake needs no signature
+ * on our side. PostgreSQL issues no tickets, so only drivers whose TLS library resumes sessions by itself make use of them.
  */
 
 import { createHash, hkdfSync } from 'node:crypto'
 import type { ClientEncryption } from '../client/context.ts'
 import { TICKET_KEYS_BYTES } from '../net/tls.ts'
 
-/** After this there are other keys, and all tickets are worth nothing. Who gets hold of them can read no more than that. */
+/** How long ticket keys are used. Afterwards all tickets are void; somebody who obtains the keys can read the sessions of this period only. */
 export const PERIOD_MS = 60 * 60 * 1_000
 
 export class Tickets {
@@ -21,8 +21,8 @@ export class Tickets {
   }
 
   /**
-   * Has tickets given, with the keys of the hour. Whoever must show a certificate gets none: it is to be looked at each time. A ticket
-   * that was given with another certificate is none of ours.
+   * Makes `encryption` issue tickets with the keys of the current period. If clients must present a certificate, issues none, because the
+   * certificate has to be verified on every connection. The keys depend on our certificate, so a change of it voids older tickets.
    */
   renew(encryption: ClientEncryption | null): ClientEncryption | null {
     if (encryption === null || encryption.verifiesPeer) return encryption

@@ -1,4 +1,4 @@
-/** Notices that auth_file has been written anew: what it says then holds without a RELOAD, unless it is broken. */
+/** Watches auth_file and applies a changed file without a RELOAD, unless the new file is broken. */
 
 import { stat } from 'node:fs/promises'
 import type { Log } from '../base/log.ts'
@@ -12,20 +12,20 @@ export interface UserFileWatchOptions {
   readonly log: Log
   readonly users: Pick<Users, 'stamp'>
   take(loaded: LoadedUsers): void
-  /** Tells one version of the file from another; tests say it themselves. */
+  /** Returns the stamp of the file's current version. Tests replace it. */
   readStamp?(path: string): Promise<string>
 }
 
-/** Asking the system is cheap, and works for every file system and for files that are replaced by others of the same name. */
+/** How often to look. Polling with stat is cheap, works on every file system, and also notices a file that was replaced under the same name. */
 const LOOK_MS = 1_000
 
 export class UserFileWatch {
   readonly #options: UserFileWatchOptions
   #nextLookMs = 0
   #isLooking = false
-  /** What was there at the last look: it is read once it has not changed for one more, since it may be written in pieces. */
+  /** The stamp at the last look. A changed file is read only when two looks in a row see the same stamp, since it may be written in pieces. */
   #seen = ''
-  /** What was found to be broken. */
+  /** The stamp of the version that was found broken, so that it is reported only once. */
   #refused = ''
 
   constructor(options: UserFileWatchOptions) {
@@ -43,7 +43,7 @@ export class UserFileWatch {
     const { stamp: before } = users
     readStamp(path)
       .then((stamp) => {
-        // A reload has read it meanwhile, and this may tell what was there before.
+        // Otherwise a reload has read the file meanwhile, and this stamp may be older than that.
         if (users.stamp === before) this.#look(path, stamp)
       })
       .finally(() => {
@@ -56,7 +56,7 @@ export class UserFileWatch {
     const isSettled = stamp === this.#seen
     this.#seen = stamp
     if (!isSettled || stamp === users.stamp || stamp === this.#refused) return
-    // A reload may have named another one.
+    // A reload may have changed auth_file.
     if (settings().general.auth_file !== path) return
     const loaded = loadUsers(settings())
     for (const unreadable of takeUnreadable())

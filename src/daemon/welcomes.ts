@@ -1,11 +1,11 @@
-/** What is known of servers before one is opened: for each way to open one, what it will report. */
+/** Remembers what servers report at login, by the way they are opened, so that clients can be welcomed before a server is open. */
 
 import { createHash } from 'node:crypto'
 import { Lru } from '../base/lru.ts'
 import { Welcome } from '../pool/welcome.ts'
 import type { Welcomed } from '../workers/messages.ts'
 
-/** Strangers may choose the names of databases. */
+/** Limit on the map, since unauthenticated clients may choose the names of databases. */
 const KNOWN_WAYS = 1_000
 
 export class Welcomes {
@@ -16,9 +16,9 @@ export class Welcomes {
     this.#tellOthers = tellOthers
   }
 
-  /** @param decisive all that decides what a server reports, and whether it can be opened */
+  /** @param decisive everything that determines what a server reports and whether it can be opened */
   of(decisive: readonly unknown[]): Welcome {
-    // There are secrets in it, and long texts.
+    // Hashed, because it contains secrets and long texts.
     return this.#at(createHash('sha256').update(JSON.stringify(decisive)).digest('base64'))
   }
 
@@ -30,7 +30,7 @@ export class Welcomes {
     return welcome
   }
 
-  /** A server has logged in to another process. */
+  /** Called when a server of another process has logged in. */
   learnedElsewhere({ how, values }: Welcomed): void {
     this.#at(how).learnedElsewhere(values)
   }

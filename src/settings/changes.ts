@@ -1,4 +1,4 @@
-/** What is different between two states of the settings, and what follows from it for what runs. Pure. */
+/** Compares two versions of the settings and says what follows for the running pooler. Pure. */
 
 import { DATABASE_ROWS, type DatabaseSettings, FALLBACK_NAME } from './databases.ts'
 import type { EntryRow } from './entry.ts'
@@ -8,42 +8,42 @@ import { quote } from './problem.ts'
 import { type GeneralSettings, SETTING_KEYS, SETTING_ROWS, type SettingKey, type SettingRow } from './schema.ts'
 import { USER_ROWS } from './users.ts'
 
-/** One key with another value than before. */
+/** A key whose value has changed. */
 export interface KeyChange {
   readonly key: string
-  /** For people: `20 → 10`. A secret is not shown. */
+  /** The change in readable form: `20 → 10`. Secrets are not shown. */
   readonly how: string
 }
 
 export interface SettingChange extends KeyChange {
   readonly key: SettingKey
-  /** The value before was given on the console, and is forgotten now. */
+  /** The old value was given by SET on the console and is now dropped. */
   readonly wasSet: boolean
 }
 
-/** A line of [databases], [users] or [peers]. */
+/** A change of a line in [databases], [users] or [peers]. */
 export interface EntryChange {
   readonly name: string
   readonly what: 'added' | 'removed' | 'changed'
-  /** Of a line that was there before, and is still. */
+  /** The changed keys, if the line existed before and still exists. */
   readonly keys: readonly KeyChange[]
-  /** Servers that are open must not be used much longer. */
+  /** Open servers have to be closed as they come free. */
   readonly renewsServers: boolean
 }
 
 export interface Changes {
-  /** General settings that hold from now on. */
+  /** General settings that take effect now. */
   readonly settings: readonly SettingChange[]
-  /** Those that must wait for a restart. */
+  /** General settings that take effect only after a restart. */
   readonly atRestart: readonly SettingChange[]
-  /** With the entry `*`. */
+  /** Includes the entry `*`. */
   readonly databases: readonly EntryChange[]
   readonly users: readonly EntryChange[]
   readonly peers: readonly EntryChange[]
 }
 
 export function changesBetween(before: Settings, after: Settings): Changes {
-  // That a setting has no effect is told where it is read.
+  // Settings without effect are left out; loading them has warned about that already.
   const all = SETTING_KEYS.filter((key) => SETTING_ROWS.get(key)?.noEffect === undefined)
     .filter((key) => differ(before.general[key], after.general[key]))
     .map((key) => settingChange(before, after, key))
@@ -56,12 +56,12 @@ export function changesBetween(before: Settings, after: Settings): Changes {
   }
 }
 
-/** What a change of its line means for one database. It may have been made from `*`, and have a line of its own now, or the reverse. */
+/** Compares the settings of one database. Either may come from its own line or from `*`. Returns null if nothing has changed. */
 export function databaseChange(before: DatabaseSettings, after: DatabaseSettings): EntryChange | null {
   return entryChange(DATABASES, after.name, before, after)
 }
 
-/** The new settings as far as they can hold without a restart. */
+/** Returns the new settings, with the old values of those that take effect only after a restart. */
 export function withoutRestart(before: Settings, after: Settings): Settings {
   const general: Record<SettingKey, unknown> = { ...after.general }
   const origins = { ...after.origins }
@@ -72,7 +72,7 @@ export function withoutRestart(before: Settings, after: Settings): Settings {
   return { ...after, general: general as unknown as GeneralSettings, origins }
 }
 
-/** What there is to say to the operator; `isWarning` where it does not do what was asked for. */
+/** A line for the operator. `isWarning` if the change does not take effect as asked. */
 export interface ChangeLine {
   readonly sentence: string
   readonly isWarning: boolean
@@ -162,7 +162,7 @@ function howEntry({ type }: EntryRow<unknown>, from: unknown, to: unknown): stri
   return arrow(show(from), show(to))
 }
 
-/** Values are texts, numbers, booleans and lists of texts. */
+/** Compares as JSON, since values are texts, numbers, booleans and lists of texts. */
 function differ(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) !== JSON.stringify(other)
 }

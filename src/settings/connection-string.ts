@@ -1,4 +1,4 @@
-/** Reads `key=value` pairs as they stand in [databases] and [users], and the URLs given to `--upstream`. */
+/** Parses the `key=value` pairs of [databases], [users] and [peers], and the URL given to `--upstream`. */
 
 export interface Pair {
   readonly key: string
@@ -6,15 +6,15 @@ export interface Pair {
 }
 
 export interface Pairs {
-  /** Those before the problem, if there is one. */
+  /** All pairs, or those before the problem. */
   readonly pairs: readonly Pair[]
-  /** What is wrong, told by position only: the text may be a piece of a password. */
+  /** What is wrong. Gives only a position, because the text there may be part of a password. */
   readonly problem: string | null
 }
 
 /**
- * PgBouncer's form: pairs with spaces between and around `=`, a value in single quotes if it has spaces, a quote doubled inside
- * quotes. A backslash is an ordinary character, unlike in libpq, so that passwords mean what they mean to PgBouncer.
+ * Parses PgBouncer's format: pairs separated by spaces, optional spaces around `=`, a value with spaces in single quotes, and a quote inside
+ * quotes doubled. Unlike in libpq, a backslash is an ordinary character, so that passwords mean the same as in PgBouncer.
  */
 export function parseConnectionString(text: string): Pairs {
   const pairs: Pair[] = []
@@ -55,7 +55,7 @@ export function parseConnectionString(text: string): Pairs {
   return { pairs, problem: null }
 }
 
-/** `postgres://user:password@host:5432/database?key=value` as pairs. */
+/** Parses `postgres://user:password@host:5432/database?key=value` into pairs. */
 export function parseUpstreamUrl(text: string): Pairs {
   let url: URL
   try {
@@ -63,7 +63,7 @@ export function parseUpstreamUrl(text: string): Pairs {
   } catch {
     return { pairs: [], problem: NOT_A_URL }
   }
-  // A # that is not encoded would cut the rest off, and it is common in passwords.
+  // Refuse a `#` that is not percent-encoded: it is common in passwords, and as the start of a fragment it would cut off the rest.
   if ((url.protocol !== 'postgres:' && url.protocol !== 'postgresql:') || url.hash !== '')
     return { pairs: [], problem: NOT_A_URL }
 
@@ -75,7 +75,7 @@ export function parseUpstreamUrl(text: string): Pairs {
     add('user', decodeURIComponent(url.username))
     add('password', decodeURIComponent(url.password))
     add('dbname', decodeURIComponent(url.pathname.replace(/^\//, '')))
-    // Unlike in a form on a page, a plus is no space: for libpq neither.
+    // Not URLSearchParams, which turns `+` into a space; libpq does not.
     for (const pair of url.search
       .replace(/^\?/, '')
       .split('&')
@@ -96,7 +96,7 @@ function skipBlanks(text: string, at: number): number {
   return at + matchAt(/\s*/y, text, at).length
 }
 
-/** What the sticky pattern matches at this place, or an empty text. */
+/** Returns what the sticky pattern matches at this position, or an empty text. */
 function matchAt(pattern: RegExp, text: string, at: number): string {
   pattern.lastIndex = at
   return pattern.exec(text)?.[0] ?? ''

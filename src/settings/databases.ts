@@ -1,4 +1,4 @@
-/** One line of [databases]: where a database's servers are, and what is different for it. */
+/** One line of [databases]: where the servers of a database are, and the settings that apply to it instead of the general ones. */
 
 import type { Pairs } from './connection-string.ts'
 import { type EntryTable, type Reading, readEntry } from './entry.ts'
@@ -10,7 +10,7 @@ import { boolean, host, integer, oneOf, orNull, override, text, time } from './v
 
 const optionalText = orNull(text)
 
-/** A default of null is the general setting, or nothing where there is none. */
+/** A default of null means the general setting, or "not set" if there is no general one. */
 export const DATABASE_ROWS = {
   host: {
     type: host,
@@ -117,7 +117,7 @@ export const DATABASE_ROWS = {
   application_name: startupParameter(),
 } as const
 
-/** Unlike in PgBouncer a new one renews the servers too: clients would else get the one or the other, as it happens. */
+/** Unlike in PgBouncer, a changed startup parameter renews the servers. Otherwise it would be chance whether a client gets the old or new value. */
 function startupParameter() {
   return { type: optionalText, default: null, renewsServers: true, meaning: 'Startup parameter for servers.' } as const
 }
@@ -128,7 +128,7 @@ export interface DatabaseSettings extends Omit<ValuesOf<typeof DATABASE_ROWS>, '
   readonly dbname: string
 }
 
-/** The entry that answers for every name without an entry of its own. */
+/** The name of the entry that is used for every database without an entry of its own. */
 export const FALLBACK_NAME = '*'
 
 const DATABASE_TABLE: EntryTable<typeof DATABASE_ROWS> = {

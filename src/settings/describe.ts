@@ -1,4 +1,4 @@
-/** The settings for people to read: the reference page docs/settings.md, and the rows of `SHOW CONFIG`. */
+/** Describes the settings for people: the reference page docs/settings.md, and the rows of `SHOW CONFIG`. */
 
 import { DATABASE_ROWS } from './databases.ts'
 import type { Settings } from './load.ts'
@@ -13,7 +13,7 @@ export interface ConfigRow {
   readonly changeable: 'yes' | 'no'
 }
 
-/** In the order and the writing of PgBouncer: by key but for one, times as seconds, 0 and 1 for no and yes. */
+/** Returns the rows in PgBouncer's order and format: sorted by key with one exception, times in seconds, 0 and 1 for no and yes. */
 export function describeConfig({ general }: Pick<Settings, 'general'>): ConfigRow[] {
   return SETTING_KEYS.toSorted(inOrderOfPgbouncer).map((key) => {
     const row: SettingRow<unknown> = SETTINGS[key] as SettingRow<unknown>
@@ -27,12 +27,12 @@ export function describeConfig({ general }: Pick<Settings, 'general'>): ConfigRo
 }
 
 function inOrderOfPgbouncer(one: string, other: string): number {
-  // So it stands in PgBouncer's own list.
+  // PgBouncer's own list has pool_mode at the place of "pool_idle".
   const place = (key: string) => (key === 'pool_mode' ? 'pool_idle' : key)
   return place(one) < place(other) ? -1 : 1
 }
 
-/** The whole of docs/settings.md. A test compares; `npx vitest run test/unit/settings/describe.test.ts -u` writes it anew. */
+/** Returns the whole of docs/settings.md. A test compares them; `npx vitest run test/unit/settings/describe.test.ts -u` rewrites the file. */
 export function settingsPage(): string {
   const topics = Object.entries(TOPICS).map(([topic, rows]) => `### ${topic}\n\n${settingTable(Object.keys(rows))}`)
   return `${[
@@ -99,7 +99,7 @@ function settingTable(keys: readonly string[]): string {
   return table(['setting', 'takes', 'default', '', 'meaning'], rows)
 }
 
-/** The keys that servers are opened by. */
+/** Lists the keys of a database whose change renews its servers. */
 function renewing(): string {
   const keys = Object.entries(DATABASE_ROWS).filter(([, row]) => 'renewsServers' in row)
   return keys

@@ -1,6 +1,6 @@
 /**
- * THE table of what is different from PgBouncer: the section of docs/migrating-from-pgbouncer.md, and what `pgweir check` tells of a file
- * before the move. To add a difference, add a row. Pure.
+ * THE table of differences from PgBouncer. docs/migrating-from-pgbouncer.md shows it, and `pgweir check` prints the rows that concern a given
+ * ini file before a migration. To add a difference, add a row. Pure.
  */
 
 import type { DatabaseSettings } from './databases.ts'
@@ -8,15 +8,15 @@ import type { Origin, Settings, Written } from './load.ts'
 import { NOWHERE, type Place, quote } from './problem.ts'
 import type { SettingKey } from './schema.ts'
 
-/** A file of PgBouncer's, and where it is to be used. */
+/** An ini file written for PgBouncer, and the system on which pgweir will use it. */
 export interface ComparedFile {
   readonly settings: Settings
   readonly written: Written
   /** The rules of auth_hba_file, with what PgBouncer makes of them. */
   readonly rules: readonly { readonly line: number; readonly inPgbouncer: 'a rule' | 'left out' | 'a plain name' }[]
-  /** Whether connections are carried by epoll: see `transport`. */
+  /** Whether the transport is epoll: see the setting `transport`. */
   readonly hasEpoll: boolean
-  /** Whether the system tells who is at the other end of a unix socket. */
+  /** Whether the system can report the process at the other end of a unix socket. */
   readonly knowsOwners: boolean
 }
 
@@ -24,11 +24,11 @@ export interface Difference {
   readonly what: string
   readonly pgbouncer: string
   readonly pgweir: string
-  /** The places in a file that it concerns. Not given where it hangs on no setting, so that there is nothing to tell of a file. */
+  /** The places in the file that the difference concerns. Not given for a difference that depends on no setting; it is never reported. */
   concerns?(file: ComparedFile): readonly Place[]
 }
 
-/** By the headings of the guide. */
+/** The rows by the headings of the migration guide. */
 export const DIFFERENCES = {
   Statements: [
     {
@@ -341,7 +341,7 @@ export const DIFFERENCES = {
   ],
 } as const satisfies Readonly<Record<string, readonly Difference[]>>
 
-/** What of the table concerns a file, in its order: a line each. */
+/** The rows that concern a file, one line per place, in the order of the table. */
 export function notesOf(file: ComparedFile): string[] {
   return Object.entries(DIFFERENCES).flatMap(([heading, rows]: [string, readonly Difference[]]) =>
     rows.flatMap((row) => {
@@ -358,7 +358,7 @@ export function notesOf(file: ComparedFile): string[] {
   }
 }
 
-/** Of the guide. */
+/** The section of the migration guide. */
 export function differencesSection(): string {
   const tables = Object.entries(DIFFERENCES).map(([heading, rows]: [string, readonly Difference[]]) => {
     const lines = rows.map(({ what, pgbouncer, pgweir }) => `| ${what} | ${pgbouncer} | ${pgweir} |`)
@@ -371,7 +371,7 @@ function anchorOf(heading: string): string {
   return heading.toLowerCase().replaceAll(' ', '-')
 }
 
-/** For a terminal. */
+/** Removes Markdown, for a terminal. */
 function plain(sentence: string): string {
   return sentence.replaceAll('`', '').replace(/\[([^\]]+)\]\(([^)]+)\)/g, '$2')
 }
@@ -394,7 +394,7 @@ export const EPOLL_SETTINGS = [
   'tcp_socket_buffer',
 ] as const satisfies readonly SettingKey[]
 
-/** Where a setting is given, if its value is such. */
+/** The place where a setting is given, if its value satisfies `isSuch`. */
 function where(
   { general, origins }: Settings,
   key: SettingKey,
@@ -403,7 +403,7 @@ function where(
   return origins[key].from !== 'default' && isSuch(general) ? [origins[key]] : []
 }
 
-/** A default that PgBouncer has not; given in the file, it is meant. */
+/** For a setting whose default differs from PgBouncer's: reported only if the file does not set it. */
 function whereUnset({ origins }: Settings, key: SettingKey): readonly Place[] {
   return origins[key].from === 'default' ? [NOWHERE] : []
 }
@@ -446,7 +446,7 @@ function whereHosts(
   })
 }
 
-/** Neither an address nor a path. */
+/** Whether a host is a name, not an address or a path. */
 function isName(host: string): boolean {
   return host !== '' && !/^[/@]|:|^[\d.]+$/.test(host)
 }

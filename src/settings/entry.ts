@@ -1,4 +1,4 @@
-/** Reads one line of [databases] or [users] by a table of rows. */
+/** Reads one line of [databases], [users] or [peers] according to a table of rows. */
 
 import type { Pairs } from './connection-string.ts'
 import { suggestion } from './nearest.ts'
@@ -11,20 +11,20 @@ export interface EntryRow<T> {
   readonly type: ValueType<T>
   readonly default: T
   readonly meaning: string
-  /** When a reload changes it, servers that are open are closed as they come free. Else they go on, and what is new holds at once. */
+  /** If a reload changes the value, open servers are closed as they come free. Otherwise they stay open, and the value applies at once. */
   readonly renewsServers?: boolean
-  /** Its value stands in no log. */
+  /** The value is never logged. */
   readonly isSecret?: boolean
 }
 
-/** What can be said in one section's lines. */
+/** The keys that may occur in a line of one section. */
 export interface EntryTable<Rows> {
   readonly rows: Rows
-  /** Other names of keys, as PgBouncer has them. */
+  /** Alternative names of keys that PgBouncer accepts. */
   readonly aliases: Readonly<Record<string, string>>
 }
 
-/** Where a line stands, and what it may refer to. */
+/** The place of a line, and what is needed to read it. */
 export interface Reading {
   readonly place: Place
   readonly references: References
@@ -32,7 +32,7 @@ export interface Reading {
   readonly problems: Problem[]
 }
 
-/** `subject` begins each sentence: `database "app"`. What is wrong keeps its default. */
+/** Returns the values of a line; a key with a wrong value keeps its default. `subject` begins each message: `database "app"`. */
 export function readEntry<Rows extends object>(
   table: EntryTable<Rows>,
   subject: string,
@@ -51,12 +51,12 @@ export function readEntry<Rows extends object>(
       const parsed = 'value' in resolved ? row.type.parse(resolved.value) : resolved
       if ('value' in parsed) values.set(key, parsed.value)
       else if (parsed === resolved) problems.push(error(place, `${subject}: ${key} ${parsed.problem}`))
-      // What is repeated is what stands there, not what it refers to.
+      // The message repeats the written text, not the value it refers to.
       else problems.push(error(place, `${subject}: ${key} cannot be ${shown(pair.value)}: ${parsed.problem}`))
       if (seen.has(key))
         problems.push(warning(place, `${subject}: ${key} is given more than once; the last one counts`))
     } else if (seen.has('password')) {
-      // A password with a space in it and no quotes would show up here as a "key".
+      // Do not name the key: after the password it may be the rest of a password that contains a space and has no quotes.
       problems.push(
         error(place, `${subject}: there is no such key as that of pair ${index + 1}, which follows the password`),
       )
@@ -69,7 +69,7 @@ export function readEntry<Rows extends object>(
   return Object.fromEntries(values) as ValuesOf<Rows>
 }
 
-/** Where the space between two pairs is missing, the second may be the password. */
+/** Hides a value that contains `=`: if the space between two pairs is missing, the second may be the password. */
 function shown(value: string): string {
   return value.includes('=') ? 'what stands there' : quote(value)
 }

@@ -1,4 +1,4 @@
-/** Reads ini text into entries that know their file and line, following `%include`. It does not know which keys exist. */
+/** Parses ini files into entries with their file and line, and follows `%include`. Does not know which keys exist. */
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join, normalize } from 'node:path'
@@ -8,11 +8,11 @@ export interface Entry extends Place {
   /** The name of the section, without brackets. */
   readonly section: string
   readonly key: string
-  /** The rest of the line: inside it, `;` and `#` are ordinary characters. */
+  /** The rest of the line. `;` and `#` are ordinary characters in it. */
   readonly value: string
 }
 
-/** Each `[name]` line, in order: an empty section is still a section that was written. */
+/** A `[name]` line. Recorded separately from entries, so that a section without entries is checked, too. */
 export interface Heading extends Place {
   readonly section: string
 }
@@ -22,13 +22,13 @@ export interface Ini {
   readonly entries: readonly Entry[]
 }
 
-/** What reading needs of a file system, so that tests need none. */
+/** The file system functions that the parser needs; tests replace them. */
 export interface Files {
-  /** Null also where the system does not say. */
+  /** Null if there is nothing at `path`, or if the system does not say what it is. */
   kind(path: string): 'file' | 'folder' | null
-  /** Throws the system's error where there is nothing to read. */
+  /** Throws the system's error if the file cannot be read. */
   read(path: string): string
-  /** The names inside a folder. Throws the system's error where they are not to be had. */
+  /** The names inside a folder. Throws the system's error if it cannot be read. */
   list(path: string): readonly string[]
 }
 
@@ -44,7 +44,7 @@ export const diskFiles: Files = {
   list: (path) => readdirSync(path),
 }
 
-/** Which files of a folder are included: what an editor has hidden there is not meant. */
+/** Which files of a folder are included. Hidden files, such as an editor's, are not. */
 const IS_PART = /^[^.].*\.(ini|conf)$/
 
 /** PgBouncer's limit. */
@@ -56,7 +56,7 @@ export function readIni(path: string, files: Files, problems: Problem[]): Ini {
   return reader
 }
 
-/** `name = value` or `"odd name" = value`; a quote inside quotes is written twice. Null if the text is neither. */
+/** Splits `name = value` or `"odd name" = value`, where a quote inside quotes is doubled. Returns null for any other text. */
 export function splitEntry(text: string): { readonly key: string; readonly value: string } | null {
   const [, plain, quoted, value] = /^(?:([\w.\-*]+)|"((?:[^"]|"")+)")[ \t]*=(.*)$/s.exec(text.trim()) ?? []
   const key = plain ?? quoted?.replaceAll('""', '"')
@@ -68,9 +68,9 @@ class IniReader implements Ini {
   readonly entries: Entry[] = []
   readonly #files: Files
   readonly #problems: Problem[]
-  /** The files being read: each was included by the one before. */
+  /** The files being read; each is included by the one before it. */
   readonly #open: string[] = []
-  /** As in PgBouncer an included file starts in the section of its `%include` line, and the section it ends in goes on. */
+  /** As in PgBouncer, an included file starts in the section of its `%include` line, and the section in which it ends continues after it. */
   #section: string | null = null
 
   constructor(files: Files, problems: Problem[]) {
@@ -116,7 +116,7 @@ class IniReader implements Ini {
 
   #readEntry(line: string, place: Place): void {
     const entry = splitEntry(line)
-    // The line is not repeated: it may hold a password.
+    // The message does not repeat the line, since it may contain a password.
     if (entry === null) {
       this.#problems.push(
         error(
@@ -166,7 +166,7 @@ class IniReader implements Ini {
     else this.readFile(path, place)
   }
 
-  /** Where PgBouncer looks, the current folder, and else beside the including file. */
+  /** Looks in the working directory first, as PgBouncer does, and then in the directory of the including file. */
   #locate(target: string): string {
     const parent = this.#open.at(-1)
     const beside = parent === undefined || isAbsolute(target) ? target : join(dirname(parent), target)

@@ -1,4 +1,4 @@
-/** Puts the settings together: defaults, then the ini file, then the environment, then flags. Finds every problem, throws none. */
+/** Builds the settings from defaults, ini file, environment and flags; later sources override earlier ones. Collects all problems, throws none. */
 
 import { type Pairs, parseConnectionString, parseUpstreamUrl } from './connection-string.ts'
 import { type DatabaseSettings, FALLBACK_NAME, readDatabase } from './databases.ts'
@@ -24,50 +24,50 @@ import { readUser, type UserSettings } from './users.ts'
 
 export interface LoadOptions {
   readonly iniFile?: string | null
-  /** By key, as text: `{ default_pool_size: '5' }`. */
+  /** The texts by key: `{ default_pool_size: '5' }`. */
   readonly flags?: Readonly<Record<string, string>>
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Lines for [databases], from `--database`. They replace entries of the same name. */
   readonly databases?: readonly string[]
-  /** A URL for the fallback entry, from `--upstream`, or else from PGWEIR_UPSTREAM, which keeps its password out of `ps`. */
+  /** A URL for the fallback entry, from `--upstream`. Default: PGWEIR_UPSTREAM, which keeps the password out of the output of `ps`. */
   readonly upstream?: string | null
   readonly files?: Files
-  /** Secrets that were read from files, by path, for as long as the process may load its settings again: see `References`. */
+  /** Secrets that were read from files, by path, kept for later loads by the same process: see `References`. */
   readonly keptSecrets?: Map<string, string>
 }
 
 export interface Origin extends Place {
-  /** `console` is a SET, which lasts until the next reload. */
+  /** `console` means SET; such a value lasts until the next reload. */
   readonly from: 'default' | 'ini' | 'environment' | 'flag' | 'console'
 }
 
 export interface Settings {
   readonly general: GeneralSettings
   readonly databases: ReadonlyMap<string, DatabaseSettings>
-  /** The entry `*`, for names without an entry of their own; see `databaseFor`. */
+  /** The entry `*`, used for names without an entry of their own; see `databaseFor`. */
   readonly fallback: DatabaseSettings | null
   readonly users: ReadonlyMap<string, UserSettings>
-  /** By the name of the line, which is a number. The own one may be among them. */
+  /** By the name of the line, which is a peer id. May contain this pooler itself. */
   readonly peers: ReadonlyMap<string, PeerSettings>
   /** Where each general setting's value comes from. */
   readonly origins: Readonly<Record<SettingKey, Origin>>
   readonly iniFile: string | null
-  /** Of `--upstream`, where it names both: without an auth_file, clients log in with the same. */
+  /** User and password of `--upstream`, if it contains both. Without an auth_file, clients log in with them. */
   readonly upstreamLogin: { readonly user: string; readonly password: string } | null
 }
 
-/** How the settings stand in the files. */
+/** Where and how the settings are written in the files. */
 export interface Written {
-  /** Of the lines of [databases], [users] and [peers]: `database "app"`. */
+  /** The lines of [databases], [users] and [peers], by subject: `database "app"`. */
   readonly places: ReadonlyMap<string, Place>
-  /** Where a value refers to something, and is not what is written. */
+  /** Values that refer to a variable or a file, so that the value differs from the text. */
   readonly references: readonly Place[]
-  /** It is a file of PgBouncer's, too: the section is [pgbouncer]. */
+  /** The file may also be used by PgBouncer: it has the section [pgbouncer]. */
   readonly isPgbouncers: boolean
 }
 
 export interface Loaded {
-  /** Complete even where there are errors: what was wrong keeps its default. */
+  /** Complete even if there are errors: a setting with a wrong value keeps its default. */
   readonly settings: Settings
   readonly problems: readonly Problem[]
 }
@@ -108,7 +108,7 @@ export function loadSettings(options: LoadOptions): LoadedText {
   return { settings, problems: inReadingOrder(draft.problems), written }
 }
 
-/** The entry for a database that a client asks for: its own, or else the fallback under that name. */
+/** The entry for the database that a client asks for: its own entry, or the fallback with that name; null if there is neither. */
 export function databaseFor(settings: Pick<Settings, 'databases' | 'fallback'>, name: string): DatabaseSettings | null {
   const own = settings.databases.get(name)
   if (own !== undefined) return own
@@ -118,9 +118,9 @@ export function databaseFor(settings: Pick<Settings, 'databases' | 'fallback'>, 
 
 const UPSTREAM_VARIABLE = `${ENVIRONMENT_PREFIX}UPSTREAM`
 
-/** [pgweir] is the same section under our own name. */
+/** [pgweir] is another name for the section [pgbouncer]. */
 const GENERAL_SECTIONS = ['pgbouncer', 'pgweir']
-/** What a line of each of these sections is called. */
+/** What messages call a line of each of these sections. */
 const NOUNS: ReadonlyMap<string, string> = new Map([
   ['databases', 'database'],
   ['users', 'user'],
@@ -140,7 +140,7 @@ class Draft {
   readonly problems: Problem[] = []
   fallback: DatabaseSettings | null = null
   upstreamLogin: { readonly user: string; readonly password: string } | null = null
-  /** Where each line of [databases], [users] and [peers] was, to notice a second one. */
+  /** The place of each line of [databases], [users] and [peers], also used to notice duplicates. */
   readonly places = new Map<string, Place>()
   isPgbouncers = false
   readonly #references: References
@@ -163,7 +163,7 @@ class Draft {
       if (isExact && isSettingKey(key)) {
         this.#set(key, text, name, { from: 'environment', ...NOWHERE })
       } else {
-        // Kubernetes and Docker set variables of their own after a service's name, such as PGWEIR_PORT: only a likely slip is told.
+        // For a service named pgweir, Kubernetes and Docker set variables such as PGWEIR_PORT. So only a likely misspelling is reported.
         const guess = nearest(
           key,
           SETTING_KEYS.filter((each) => SETTING_ROWS.get(each)?.noEffect === undefined),
@@ -180,7 +180,7 @@ class Draft {
     for (const [key, text] of Object.entries(flags)) this.#set(key, text, flagName(key), { from: 'flag', ...NOWHERE })
   }
 
-  /** The next reload reads the same, unless the file itself says otherwise. */
+  /** Sets `conffile` to the file that was read, so that the next reload reads it again, unless the file itself sets `conffile`. */
   noteFile(iniFile: string | null): void {
     if (this.origins.conffile.from !== 'ini' || this.general.conffile === '') this.general.conffile = iniFile ?? ''
   }
@@ -200,7 +200,7 @@ class Draft {
     } else this.problems.push(error(NOWHERE, `${label}: ${pairs.problem}`))
   }
 
-  /** Problems that no single line has. */
+  /** Finds problems that concern several settings together. */
   checkTogether(iniFile: string | null): void {
     const general = this.general as unknown as GeneralSettings
     if (/^[\s,]*$/.test(general.listen_addr) && general.unix_socket_dir === '')
@@ -216,7 +216,7 @@ class Draft {
             `database ${quote(name)} has no host, and unix_socket_dir is empty: where is its server?`,
           ),
         )
-    // The rest may only be a consequence of the errors so far.
+    // Further problems might only be consequences of the errors so far.
     if (hasErrors(this.problems)) return
     const isEmpty = this.databases.size === 0 && this.fallback === null
     if (isEmpty && iniFile === null) {
@@ -276,7 +276,7 @@ class Draft {
     }
   }
 
-  /** A second file may override the first, which is what %include is used for; twice in one file is a slip. */
+  /** Warns about a key given twice in one file. In different files it is no problem: an %include may override what was set before. */
   #noticeSecond(first: Place | undefined, second: Place, subject: string): void {
     if (first?.line != null && first.file === second.file)
       this.problems.push(warning(second, `${subject} was already given on line ${first.line}; this line counts`))
@@ -286,7 +286,7 @@ class Draft {
     const row = SETTING_ROWS.get(key)
     if (row !== undefined && isSettingKey(key)) {
       const isSecret = row.isSecret ?? false
-      // The shell has done that for a flag, but for files.
+      // For a flag, the shell has replaced variables already; only secrets may still refer to a file.
       const refers = !row.isResolvedInside && (origin.from === 'ini' || isSecret)
       const resolved = refers ? this.#references.resolve(text, isSecret, origin) : { value: text }
       const parsed = 'value' in resolved ? row.type.parse(resolved.value) : resolved
@@ -324,7 +324,10 @@ class Draft {
   }
 }
 
-/** A shell has taken the quotes and comments of a flag; files of variables, as Docker reads them, are read by none. */
+/**
+ * Whether quotes and comments in a value are likely mistakes. The shell removes them from a flag, but not from the ini file, nor from a file
+ * of environment variables that Docker reads.
+ */
 function hasSlips({ from }: Origin): boolean {
   return from === 'ini' || from === 'environment'
 }
@@ -335,7 +338,7 @@ const CONNECTION = /^(?:host|port|dbname|user|password|auth_user|pool_mode|pool_
 const NOTHING_TO_POOL =
   "there is nothing to pool; give a configuration file, --upstream postgres://user:password@host/ or --database 'name=host=…'; or have a look with pgweir demo"
 
-/** `trust`, too, knows only who is in the file. */
+/** The values of auth_type that need users in a file. `trust`, too, accepts only users in auth_file. */
 const NEEDS_USERS: readonly string[] = [
   'trust',
   'plain',
@@ -344,7 +347,7 @@ const NEEDS_USERS: readonly string[] = [
   'cert',
 ] satisfies GeneralSettings['auth_type'][]
 
-/** File by file and from top to bottom, then what was in no file. */
+/** Sorts problems by file and line; those that belong to no file come last. */
 function inReadingOrder(problems: readonly Problem[]): readonly Problem[] {
   const files = [...new Set(problems.map(({ file }) => file))].filter((file) => file !== null)
   const rank = ({ file }: Problem) => (file === null ? files.length : files.indexOf(file))

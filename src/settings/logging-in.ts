@@ -1,4 +1,4 @@
-/** Values of the settings that have to do with logging in. */
+/** Value types and names for the settings about logging in. */
 
 import { withoutSecret } from '../auth/ldap.ts'
 import type { ValueType } from './values.ts'
@@ -9,12 +9,12 @@ export const NO_PAM =
 /** The console's name, and PgBouncer's name for it. */
 export const CONSOLE_NAMES: readonly string[] = ['pgweir', 'pgbouncer']
 
-/** The console's other name; undefined for all else. */
+/** Given one of the console's names, returns the other; undefined for any other name. */
 export function consoleAlias(name: string): string | undefined {
   return CONSOLE_NAMES.includes(name) ? CONSOLE_NAMES.find((other) => other !== name) : undefined
 }
 
-/** Where auth_query is asked: never on the console, which knows nothing of users. */
+/** The database in which auth_query runs. It cannot be the console, which has no users to look up. */
 export const lookupDatabase: ValueType<string> = {
   name: 'text',
   accepts: 'the name of a database',
@@ -25,7 +25,7 @@ export const lookupDatabase: ValueType<string> = {
   print: (value) => value,
 }
 
-/** Taken apart where it is used; wherever it is shown, the password in it is not. */
+/** Parsed where it is used. When printed, the password in it is left out. */
 export const ldapOptions: ValueType<string> = {
   name: 'options',
   accepts: 'options of ldap',

@@ -1,6 +1,6 @@
-/** Finds what a mistyped name was meant to be. */
+/** Guesses which name was meant by a misspelled one. */
 
-/** The candidate that takes the fewest edits, or null when all are too far off to be worth a guess. */
+/** Returns the candidate with the fewest edits, or null if all are too different. */
 export function nearest(word: string, candidates: Iterable<string>): string | null {
   let best: string | null = null
   let fewest = Math.min(MAX_EDITS, Math.ceil(word.length / 3)) + 1
@@ -15,7 +15,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | nu
   return best
 }
 
-/** `; did you mean "x"?`, or nothing. */
+/** Returns `; did you mean "x"?`, or an empty text. */
 export function suggestion(word: string, candidates: Iterable<string>): string {
   const guess = nearest(word, candidates)
   return guess === null ? '' : `; did you mean "${guess}"?`
@@ -23,7 +23,7 @@ export function suggestion(word: string, candidates: Iterable<string>): string {
 
 const MAX_EDITS = 4
 
-/** How many characters must be added, dropped, replaced or swapped with their neighbour to turn one word into the other. */
+/** How many characters have to be added, dropped, replaced or swapped with their neighbor to turn one word into the other. */
 function editsBetween(from: string, to: string): number {
   let beforeLast: number[] = []
   let last = Array.from({ length: to.length + 1 }, (_, column) => column)

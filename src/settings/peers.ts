@@ -7,7 +7,10 @@ import { error, quote } from './problem.ts'
 import type { ValuesOf } from './schema.ts'
 import { host, integer, orNull, override, type ValueType } from './values.ts'
 
-/** As for a database. PgBouncer's peers on one machine have nothing but the folders of their unix sockets to be told apart by. */
+/**
+ * One host, as for a database, and it must be given: PgBouncer peers on the same machine are told apart only by the directories of their unix
+ * sockets.
+ */
 const peerHost: ValueType<string> = {
   ...host,
   parse: (value) => (value === '' || value.includes(',') ? { problem: 'it takes one host' } : host.parse(value)),
@@ -29,7 +32,7 @@ export const PEER_ROWS = {
 } as const
 
 export interface PeerSettings extends Omit<ValuesOf<typeof PEER_ROWS>, 'host'> {
-  /** Its own `peer_id`. */
+  /** The peer's `peer_id`. */
   readonly id: number
   readonly host: string
 }
@@ -38,7 +41,7 @@ const PEER_TABLE: EntryTable<typeof PEER_ROWS> = { rows: PEER_ROWS, aliases: {} 
 
 const peerId = integer({ min: 1, max: MAX_PEER_ID })
 
-/** null if it cannot be used; why is among the problems. */
+/** Returns null if the line cannot be used; the reason is added to `problems`. */
 export function readPeer(name: string, pairs: Pairs, reading: Reading): PeerSettings | null {
   const { place, problems } = reading
   const id = peerId.parse(name)

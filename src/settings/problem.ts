@@ -1,4 +1,4 @@
-/** What is wrong with the settings, for the operator: every finding is collected, none is thrown. */
+/** Problems in the settings, as reported to the operator. They are collected, not thrown one by one. */
 
 import type { SettingKey } from './schema.ts'
 
@@ -8,15 +8,15 @@ export interface Place {
 }
 
 export interface Problem extends Place {
-  /** An error stops the start (or the reload); a warning says what will not be as written. */
+  /** An error prevents the start or the reload. A warning says what will not work as written. */
   readonly severity: 'error' | 'warning'
-  /** Never holds a password, nor any text that could be a piece of one. */
+  /** Never contains a password or text that could be part of one. */
   readonly sentence: string
-  /** The general setting whose value it is about. */
+  /** The general setting whose value is wrong. */
   readonly setting?: SettingKey
 }
 
-/** For what was not written in a file: flags, the environment. */
+/** The place of values that are in no file: flags and environment variables. */
 export const NOWHERE: Place = { file: null, line: null }
 
 export function error(place: Place, sentence: string): Problem {
@@ -31,7 +31,7 @@ export function hasErrors(problems: readonly Problem[]): boolean {
   return problems.some((problem) => problem.severity === 'error')
 }
 
-/** Thrown where a start ends because of them: each has its place already, so that nothing is to be put in front. */
+/** Thrown when a start fails because of problems. Each line of the message already begins with its place, so print it without a prefix. */
 export class SettingsError extends Error {
   readonly problems: readonly Problem[]
 
@@ -41,13 +41,13 @@ export class SettingsError extends Error {
   }
 }
 
-/** `pgweir.ini:12: error: …`, which editors and CI can turn into a link. */
+/** Formats `pgweir.ini:12: error: …`, which editors and CI can turn into a link. */
 export function formatProblem({ severity, sentence, file, line }: Problem): string {
   const place = file === null ? 'pgweir' : line === null ? file : `${file}:${line}`
   return `${place}: ${severity}: ${sentence}`
 }
 
-/** A value that may be shown, quoted, and cut so that a line glued together by mistake does not fill the screen. */
+/** Quotes a value that may be shown, and truncates it, so that lines joined by mistake do not fill the screen. */
 export function quote(value: string): string {
   return JSON.stringify(value.length > MAX_SHOWN ? `${value.slice(0, MAX_SHOWN)}…` : value)
 }

@@ -1,10 +1,10 @@
-/** What a value may refer to instead of saying it: a variable of the environment by `${NAME}`, and, for secrets, a file by `file:PATH`. */
+/** Resolves references in values: `${NAME}` to an environment variable and, for secrets, `file:PATH` to the content of a file. */
 
 import { type Files, systemSentence } from './ini.ts'
 import { type Place, quote } from './problem.ts'
 import type { Parsed } from './values.ts'
 
-/** As long as a password may be. */
+/** The longest password allowed. */
 const MAX_SECRET_FILE_BYTES = 65_530
 
 const FILE = 'file:'
@@ -13,11 +13,11 @@ export class References {
   readonly #env: Readonly<Record<string, string | undefined>>
   readonly #files: Files
 
-  /** What was read before, by path: who has given up the right to read it goes on with that. */
+  /** The content of files read before, by path. Used if the process has since given up the right to read a file. */
   readonly #kept: Map<string, string>
-  /** What went on so. */
+  /** The files for which kept content was used, as written in the settings. */
   readonly unreadable = new Set<string>()
-  /** Of values that are not what is written. */
+  /** The places of values that differ from their text. */
   readonly places: Place[] = []
 
   constructor(env: Readonly<Record<string, string | undefined>>, files: Files, kept = new Map<string, string>()) {
@@ -26,7 +26,10 @@ export class References {
     this.#kept = kept
   }
 
-  /** What `written` stands for. A problem completes the sentence "x …"; it names the variable or the file, and nothing of what is in it. */
+  /**
+   * Returns the value that `written` stands for. A problem completes the sentence "x …"; it names the variable or the file, but never repeats
+   * its content.
+   */
   resolve(written: string, isSecret: boolean, place: Place | null = null): Parsed<string> {
     const resolved = this.#resolve(written, isSecret)
     if (place !== null && 'value' in resolved && resolved.value !== written) this.places.push(place)
@@ -35,7 +38,7 @@ export class References {
 
   #resolve(written: string, isSecret: boolean): Parsed<string> {
     let problem: string | null = null
-    // A second dollar takes the meaning away.
+    // `$${NAME}` stands for the text `${NAME}`.
     const value = written.replace(/\$(\$?)\{([A-Za-z_]\w*)\}/g, (_, second: string, name: string) => {
       if (second !== '') return `\${${name}}`
       const text = this.#env[name]
@@ -44,7 +47,7 @@ export class References {
       return text ?? ''
     })
     if (problem !== null) return { problem }
-    // Only what is written so: the value of a variable is never looked into.
+    // `file:` counts only in the written text, not in the value of a variable.
     if (!isSecret || !written.startsWith(FILE)) return { value }
     return this.#contentOf(value.slice(FILE.length), written.slice(FILE.length))
   }
@@ -57,12 +60,12 @@ export class References {
       this.#kept.set(path, content)
     } catch (cause) {
       const kept = (cause as NodeJS.ErrnoException).code === 'EACCES' ? this.#kept.get(path) : undefined
-      // The system repeats the path.
+      // The system's message contains the resolved path; show the path as written.
       if (kept === undefined) return failed(systemSentence(cause).replaceAll(`'${path}'`, () => `'${written}'`))
       this.unreadable.add(written)
       content = kept
     }
-    // Editors and `echo` end a file with a line's end, which nobody means to be part of a password.
+    // Editors and `echo` end a file with a newline, which is not part of the password.
     const value = content.replace(/\r?\n$/, '')
     if (value === '') return failed('the file is empty')
     if (value.includes('\0')) return failed('it is no text')

@@ -28,16 +28,16 @@ import {
 export interface SettingRow<T> {
   readonly type: ValueType<T>
   readonly default: T
-  /** Parts of it refer to variables and files, and not the whole: whoever takes it apart resolves them. */
+  /** Parts of the value, not the whole, may refer to variables and files. The code that parses the value resolves them. */
   readonly isResolvedInside?: boolean
   /** When a new value takes effect: at a reload (or `SET`), or only at a restart. */
   readonly access: 'reload' | 'restart'
   readonly meaning: string
-  /** Why it is known and nothing else. */
+  /** The setting is accepted but has no effect; this is the reason. */
   readonly noEffect?: string
-  /** It may be written as `file:PATH`, and is shown nowhere. */
+  /** The value may be written as `file:PATH` and is never shown. */
   readonly isSecret?: boolean
-  /** Nothing is not a value of it: PgBouncer shows it as null then. */
+  /** An empty value means "not set": it is shown as null, as in PgBouncer. */
   readonly isNullIfEmpty?: boolean
 }
 
@@ -517,7 +517,7 @@ const MONITORING = {
   ),
 }
 
-/** What PgBouncer has for its own inside, or for where pgweir does not run. As there, most cannot be SET. */
+/** Settings that concern PgBouncer's internals or systems on which pgweir does not run. As in PgBouncer, most of them cannot be SET. */
 const NO_EFFECT = {
   pkt_buf: withoutEffect(atRestart, bytes(), '4096', 'all connections are read into one buffer of 64 kB'),
   sbuf_loopcnt: withoutEffect(
@@ -567,7 +567,7 @@ export const SETTINGS = {
 
 export type SettingKey = keyof typeof SETTINGS
 
-/** What a table of rows gives when it is read. */
+/** The values that result from reading a table of rows. */
 export type ValuesOf<Rows> = {
   readonly [Key in keyof Rows]: Rows[Key] extends { readonly type: ValueType<infer T> } ? T : never
 }
@@ -579,7 +579,7 @@ export type PoolMode = GeneralSettings['pool_mode']
 
 export const SETTING_KEYS = Object.keys(SETTINGS) as readonly SettingKey[]
 
-/** The same table for whoever walks over it and does not care which type each row has. */
+/** The same table for code that iterates over all rows and does not need their value types. */
 export const SETTING_ROWS: ReadonlyMap<string, SettingRow<unknown>> = new Map<string, SettingRow<unknown>>(
   Object.entries(SETTINGS as unknown as Record<string, SettingRow<unknown>>),
 )

@@ -1,4 +1,4 @@
-/** `SET key = value`: one setting with another value, as if the file said so. */
+/** `SET key = value`: gives one setting another value, as if it were in the ini file. */
 
 import type { Settings } from './load.ts'
 import { suggestion } from './nearest.ts'
@@ -6,7 +6,7 @@ import { NOWHERE, quote } from './problem.ts'
 import type { References } from './references.ts'
 import { isSettingKey, SETTING_KEYS, SETTINGS, type SettingRow } from './schema.ts'
 
-/** `why` completes the sentence "it cannot be set: …"; null where nothing but a restart can change it. */
+/** `why` completes the sentence "it cannot be set: …"; null if the setting can only be changed by a restart. */
 export type SetOutcome =
   | { readonly settings: Settings; readonly warning: string | null }
   | { readonly why: string | null }
@@ -19,7 +19,7 @@ export function withSetting(
 ): SetOutcome {
   if (!isSettingKey(key)) return { why: `there is no setting ${quote(key)}${suggestion(key, SETTING_KEYS)}` }
   const { type, access, noEffect, isSecret = false } = SETTINGS[key] as SettingRow<unknown>
-  // As for a flag, a secret may be in a file.
+  // As with a flag, a secret may be given as `file:PATH`.
   const resolved = isSecret ? references.resolve(text, isSecret) : { value: text }
   if ('problem' in resolved) return { why: `${key} ${resolved.problem}` }
   const parsed = type.parse(resolved.value)

@@ -1,4 +1,4 @@
-/** What the settings say about TLS, as Node's own words. https://www.postgresql.org/docs/current/libpq-ssl.html */
+/** Translates the TLS settings into the terms that Node uses. https://www.postgresql.org/docs/current/libpq-ssl.html */
 
 import type { Parsed, ValueType } from './values.ts'
 
@@ -6,20 +6,20 @@ export const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 
 
 export type SslMode = (typeof SSL_MODES)[number]
 
-/** As Node calls them. */
+/** Node's names of the versions. */
 export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'
 
 export interface ProtocolRange {
   readonly min: TlsVersion
   readonly max: TlsVersion
-  /** As it stands in the file, and is shown again. */
+  /** The text in the file, for `SHOW CONFIG`. */
   readonly written: string
 }
 
 const VERSIONS: readonly TlsVersion[] = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']
 const NAMES = ['tlsv1.0', 'tlsv1.1', 'tlsv1.2', 'tlsv1.3']
 
-/** From the first to the last that is meant. `tlsv1` is all of 1.x, as for libtls, whose words PgBouncer has. */
+/** The first and the last version that each word means. `tlsv1` means all of 1.x, as in libtls, from which PgBouncer has the words. */
 const WORDS: Readonly<Record<string, readonly [first: number, last: number]>> = {
   secure: [2, 3],
   default: [2, 3],
@@ -29,7 +29,7 @@ const WORDS: Readonly<Record<string, readonly [first: number, last: number]>> = 
   ...Object.fromEntries(NAMES.map((name, place) => [name, [place, place] as const])),
 }
 
-/** PgBouncer's words: `secure` is 1.2 and 1.3, `all` and `legacy` begin with 1.0; or a list such as `tlsv1.2,tlsv1.3` or `all:!tlsv1.0`. */
+/** PgBouncer's format: `secure` means 1.2 and 1.3; `all` and `legacy` start at 1.0; or a list such as `tlsv1.2,tlsv1.3` or `all:!tlsv1.0`. */
 export const protocols: ValueType<ProtocolRange> = {
   name: 'secure, all, legacy, or a list',
   accepts: 'secure, all, legacy, or a list of tlsv1.0, tlsv1.1, tlsv1.2, tlsv1.3 without gaps',
@@ -39,7 +39,7 @@ export const protocols: ValueType<ProtocolRange> = {
       .split(/[\s,:]+/)
       .filter((word) => word !== '')
     const problem = `it takes ${protocols.accepts}`
-    // One that only takes away takes away from all.
+    // A list that begins with an exclusion starts from all versions.
     const places = new Set(words[0]?.startsWith('!') ? NAMES.keys() : [])
     for (const word of words) {
       const isWanted = !word.startsWith('!')
@@ -58,7 +58,7 @@ function range(first: number, last: number, written: string): ProtocolRange {
   return { min: VERSIONS[first] as TlsVersion, max: VERSIONS[last] as TlsVersion, written }
 }
 
-/** PgBouncer's words for lists of OpenSSL; undefined is Node's own default. */
+/** PgBouncer's words for cipher lists, and what OpenSSL understands; undefined means Node's default. */
 const CIPHER_WORDS: Readonly<Record<string, string | undefined>> = {
   default: undefined,
   secure: undefined,
@@ -70,9 +70,9 @@ const CIPHER_WORDS: Readonly<Record<string, string | undefined>> = {
   insecure: 'ALL:!aNULL:!eNULL',
 }
 
-/** Those of TLS 1.3 have names of their own, and stand in the same list for Node. */
+/** Joins both settings into the one list that Node takes; it tells TLS 1.3 ciphers from others by their names. */
 export function cipherList(ciphers: string, tls13: string): string | undefined {
-  // However they are written: OpenSSL's own ALL has ciphers that prove nothing.
+  // In any case, because OpenSSL's own keyword `ALL` includes ciphers without authentication.
   const word = ciphers.toLowerCase()
   const list = Object.hasOwn(CIPHER_WORDS, word) ? CIPHER_WORDS[word] : ciphers || undefined
   if (tls13 === '') return list

@@ -1,4 +1,4 @@
-/** One line of [users]: what is different for one user. */
+/** One line of [users]: the settings that apply to one user instead of the database's or the general ones. */
 
 import type { Pairs } from './connection-string.ts'
 import { type EntryTable, type Reading, readEntry } from './entry.ts'
@@ -10,7 +10,7 @@ const size = override(integer(), 'zero is a value')
 const limit = override(integer(), 'zero means general')
 const timeout = override(time(), 'zero means general')
 
-/** A default of null is the setting of the database, or else the general one. */
+/** A default of null means the setting of the database or, if that is not set, the general one. */
 export const USER_ROWS = {
   pool_mode: {
     type: orNull(oneOf(POOL_MODES)),

@@ -1,4 +1,4 @@
-/** The kinds of values that settings have: how each is read from text, and printed the way PgBouncer prints it. */
+/** The value types of settings: how each is parsed from text and printed as PgBouncer prints it. */
 
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -7,13 +7,13 @@ import { join, resolve } from 'node:path'
 export type Parsed<T> = { readonly value: T } | { readonly problem: string }
 
 export interface ValueType<T> {
-  /** Short, for tables: `time`. */
+  /** A short name for tables: `time`. */
   readonly name: string
-  /** What may be written, in words, for problems. */
+  /** What the type accepts, for error messages. */
   readonly accepts: string
   parse(text: string): Parsed<T>
   print(value: T): string
-  /** It takes nearly any text, in which a comment or quotes can yet not be meant. */
+  /** The type accepts nearly any text, but a trailing comment or surrounding quotes are surely a mistake and cause a warning. */
   readonly showsSlips?: boolean
 }
 
@@ -25,7 +25,7 @@ export interface Bounds {
 /** PgBouncer keeps its numbers in a C `int`. */
 export const MAX_INTEGER = 2_147_483_647
 
-/** As long as the largest whole number of seconds that PgBouncer takes: files say that to mean "never". */
+/** The largest whole number of seconds that PgBouncer accepts. Some files use it to mean "never". */
 const MAX_TIME_MS = MAX_INTEGER * 1000
 
 const TRUE = ['1', 'on', 'yes', 'true']
@@ -48,7 +48,7 @@ export function integer({ min = 0, max = MAX_INTEGER }: Bounds = {}): ValueType<
     name: `number${range(min, max, MAX_INTEGER)}`,
     accepts: `a whole number${range(min, max, MAX_INTEGER)}`,
     parse(text) {
-      // PgBouncer reads 010 as octal and 0x10 as hexadecimal; refusing both is better than reading them otherwise.
+      // PgBouncer reads 010 as octal and 0x10 as hexadecimal. Refusing both is safer than reading them differently.
       if (!/^-?(0|[1-9]\d*)$/.test(text)) return refuse(this)
       const value = Number(text)
       if (value > MAX_INTEGER && max === MAX_INTEGER) return atMost(`${MAX_INTEGER}`)
@@ -70,7 +70,7 @@ export const fraction: ValueType<number> = {
 
 const UNIT_MS: Record<string, number> = { us: 0.001, ms: 1, s: 1000, min: 60_000, h: 3_600_000, d: 86_400_000 }
 
-/** A length of time: milliseconds once parsed, seconds where no unit is written. */
+/** A duration. The value is in milliseconds; a text without a unit is in seconds. */
 export function time({ min = 0, max = MAX_TIME_MS }: Bounds = {}): ValueType<number> {
   const bounds = range(min / 1000, max / 1000, MAX_INTEGER, 's')
   return {
@@ -85,7 +85,7 @@ export function time({ min = 0, max = MAX_TIME_MS }: Bounds = {}): ValueType<num
   }
 }
 
-/** The same where PgBouncer counts milliseconds, and so does a number without a unit. */
+/** A duration for settings that PgBouncer counts in milliseconds: a text without a unit is in milliseconds. */
 export function milliseconds(): ValueType<number> {
   return {
     name: 'milliseconds',
@@ -102,7 +102,7 @@ export function milliseconds(): ValueType<number> {
 function readMs(text: string, standardUnit: 's' | 'ms'): number | null {
   const [, digits, unit] = /^(\d+(?:\.\d*)?|\.\d+) *([a-z]*)$/.exec(text) ?? []
   const unitMs = UNIT_MS[unit || standardUnit]
-  // Whole microseconds, so that 2.3 seconds are not 2299.9999999999995 ms.
+  // Round to whole microseconds, so that 2.3 seconds do not become 2299.9999999999995 ms.
   return digits === undefined || unitMs === undefined ? null : Math.round(Number(digits) * unitMs * 1000) / 1000
 }
 
@@ -131,7 +131,7 @@ export const text: ValueType<string> = {
   print: (value) => value,
 }
 
-/** Names and addresses, unlike SQL. */
+/** Text such as names and addresses, in which comments and quotes are mistakes, unlike in SQL. */
 export const plainText: ValueType<string> = { ...text, showsSlips: true }
 
 export const secret: ValueType<string> = {
@@ -141,7 +141,7 @@ export const secret: ValueType<string> = {
   print: (value) => (value === '' ? '' : '********'),
 }
 
-/** A relative path stays relative to the folder that pgweir was started in, whichever file names it, as in PgBouncer. */
+/** As in PgBouncer, a relative path is relative to the working directory of pgweir, not to the file that contains it. `~/` is expanded. */
 export const path: ValueType<string> = {
   name: 'path',
   accepts: 'a path',
@@ -158,13 +158,13 @@ export const list: ValueType<readonly string[]> = {
   showsSlips: true,
 }
 
-/** Where the HTTP server listens; an IPv6 address is in brackets where it is written. */
+/** An address on which HTTP is served. `host` has no brackets around an IPv6 address; the text has. */
 export interface HttpAddress {
   readonly host: string
   readonly port: number
 }
 
-/** `127.0.0.1:9127, [::1]:9127`; a port alone is on this machine, and `*` is every address. */
+/** `127.0.0.1:9127, [::1]:9127`. A port alone means 127.0.0.1; `*` means all addresses. */
 export const httpAddresses: ValueType<readonly HttpAddress[]> = {
   name: 'addresses',
   accepts: 'addresses with ports, such as 127.0.0.1:9127 or [::1]:9127, with commas between',
@@ -182,7 +182,7 @@ export const httpAddresses: ValueType<readonly HttpAddress[]> = {
   print: (value) => value.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(', '),
 }
 
-/** One of some words. `others` are words that PgBouncer or PostgreSQL know and we do not, with the reason. */
+/** One of `words`, in any case. `others` are words that PgBouncer or PostgreSQL accept and we do not, each with the reason. */
 export function oneOf<const Word extends string>(
   words: readonly Word[],
   others: Readonly<Record<string, string>> = {},
@@ -201,7 +201,7 @@ export function oneOf<const Word extends string>(
   }
 }
 
-/** How many worker processes there are: `auto` is one for each core. */
+/** The number of worker processes; `auto` means one per core. */
 export const workerCount: ValueType<number | 'auto'> = {
   name: 'auto, or a number from 1 to 64',
   accepts: 'auto, or a whole number from 1 to 64',
@@ -213,7 +213,7 @@ export const workerCount: ValueType<number | 'auto'> = {
   print: String,
 }
 
-/** A host to dial, or several. */
+/** One host to dial, or several separated by commas. */
 export const host: ValueType<string> = {
   name: 'host',
   accepts:
@@ -225,7 +225,7 @@ export const host: ValueType<string> = {
   print: (value) => value,
 }
 
-/** Where a unix socket is, or the beginning of its name behind an @; nothing is none. */
+/** The directory of a unix socket, or `@` and the beginning of the name of an abstract one; empty for none. */
 export const socketDirectory: ValueType<string> = {
   name: 'folder, or @name',
   accepts: 'the path of a folder, a name behind an @, or nothing',
@@ -237,7 +237,7 @@ export const socketDirectory: ValueType<string> = {
   showsSlips: true,
 }
 
-/** Rights of a file, as chmod takes them: octal digits once printed. */
+/** A file mode, in octal digits as chmod takes it. */
 export const fileMode: ValueType<number> = {
   name: 'octal digits',
   accepts: 'octal digits from 0000 to 0777',
@@ -250,8 +250,8 @@ export function orNull<T>(type: ValueType<T>): ValueType<T | null> {
 }
 
 /**
- * The value of one database or user, null where the general setting applies. As in PgBouncer a negative number means that,
- * and for some keys 0 does too, so that these cannot be set to "unlimited" for one database.
+ * A value for one database or user; null if the general setting applies. As in PgBouncer, a negative number means the general setting. For some
+ * keys 0 does, too, so that these cannot be set to "unlimited" for one database.
  */
 export function override(
   type: ValueType<number>,
@@ -273,7 +273,7 @@ function refuse({ accepts }: { readonly accepts: string }): { readonly problem: 
   return { problem: `it takes ${accepts}` }
 }
 
-/** What is more than a C `int` holds; said only to whoever has written more. */
+/** The message for a number that does not fit into a C `int`. Other messages do not mention that limit. */
 function atMost(most: string): { readonly problem: string } {
   return { problem: `it takes ${most} at most` }
 }

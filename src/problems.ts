@@ -1,19 +1,19 @@
-/** THE error table: every trouble from outside that a client, an operator or a log reader may be told of, with its SQLSTATE and sentence. */
+/** THE error table: every expected problem that clients or operators may see, with its SQLSTATE and message. To add a problem, add a row. */
 
 export type Severity = 'ERROR' | 'FATAL'
 
 export interface ProblemRow {
   /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
   readonly sqlstate: string
-  /** FATAL only where the connection ends. */
+  /** FATAL if and only if the connection ends. */
   readonly severity: Severity
-  /** PgBouncer's text where it has one, since scripts match it. `{name}` is replaced by the detail of that name. */
+  /** PgBouncer's text if it has one, since scripts match it. `{name}` is replaced by the detail of that name. */
   readonly message: string
-  /** What to do now; names the setting. */
+  /** What to do; names the setting. */
   readonly hint?: string
-  /** The same for the log alone: what a client must not learn before it has logged in, or can do nothing about. */
+  /** A hint for the log only: something that a client must not learn before it has logged in, or can do nothing about. */
   readonly logHint?: string
-  /** Of an error that stands for one of Postgres' own: the place there that it comes from, which drivers go by. */
+  /** For an error that imitates one of Postgres: the routine in Postgres that reports it. Some drivers look at it. */
   readonly routine?: string
 }
 
@@ -25,18 +25,18 @@ function error(sqlstate: string, message: string, hint?: string): ProblemRow {
   return { ...fatal(sqlstate, message, hint), severity: 'ERROR' }
 }
 
-/** With a hint that is for the log alone. */
+/** Adds a hint for the log only. */
 function logged<Row extends ProblemRow>(logHint: string, row: Row): Row & { readonly logHint: string } {
   return { ...row, logHint }
 }
 
-/** What clients and networks do wrong mostly has the same cure. */
+/** The hint for most violations of the protocol. */
 const NOT_THE_PROTOCOL =
   'Look at what is at this address: a scanner, a health check, a proxy, or a driver that should be updated.'
 
 const IN_BETWEEN = 'Look for what sits between the client and the pooler and changes what is sent.'
 
-/** Postgres' own error, where it is told by us in its place. */
+/** An error that imitates one of Postgres. */
 function postgresError(sqlstate: string, message: string, routine: string): ProblemRow {
   return { ...error(sqlstate, message), routine }
 }
@@ -334,16 +334,16 @@ export type ProblemKind = keyof typeof PROBLEMS
 
 export type ProblemDetails = Readonly<Record<string, string | number>>
 
-/** Trouble from outside: expected, ends one conversation (or one request), and never stops the process. */
+/** A problem caused from outside (client, server, network or operator). Expected: it ends one connection or one request, never the process. */
 export class PoolerError extends Error {
   override readonly name = 'PoolerError'
   readonly kind: ProblemKind
-  /** What fills the gaps of its sentence: with `kind` all that another process needs to build it again. */
+  /** The values for the placeholders of its texts. `kind` and `details` are all that another process needs to rebuild the error. */
   readonly details: ProblemDetails
   readonly severity: Severity
   readonly sqlstate: string
   readonly hint: string | undefined
-  /** For the log: what to do now, also where the client is not told. */
+  /** The hint for the log; may exist even if the client gets none. */
   readonly logHint: string | undefined
   readonly routine: string | undefined
 
@@ -364,7 +364,7 @@ function fill(sentence: string, details: ProblemDetails): string {
   return sentence.replace(/\{(\w+)\}/g, (_, name: string) => String(details[name] ?? `(${name})`))
 }
 
-/** The whole of docs/messages.md. A test compares; `npx vitest run test/unit/problems.test.ts -u` writes it anew. */
+/** Returns the whole of docs/messages.md. A test compares them; `npx vitest run test/unit/problems.test.ts -u` rewrites the file. */
 export function messagesPage(): string {
   const rows = Object.entries<ProblemRow>(PROBLEMS).map(
     ([kind, { severity, sqlstate, message, hint = '' }]) =>

@@ -1,10 +1,10 @@
-/** What each row of THE error table means, and what to do then: for docs/troubleshooting.md. Nothing at run time reads it. */
+/** What each row of THE error table means and what to do about it, for docs/troubleshooting.md. Not used at run time. */
 
 import { PROBLEMS, type ProblemKind, type ProblemRow } from './problems.ts'
 
 export interface Remedy {
   readonly means: string
-  /** Begins with a verb, or says that there is nothing to do. */
+  /** Begins with an imperative verb, or says that there is nothing to do. */
   readonly remedy: string
 }
 
@@ -12,7 +12,7 @@ function when(means: string, remedy: string): Remedy {
   return { means, remedy }
 }
 
-/** What clients and networks do wrong mostly has the same cure. */
+/** The remedy for most violations of the protocol. */
 const NOT_THE_PROTOCOL =
   'Look at what speaks to the port: a scanner, a health check, a proxy. The log has its address. With a real client, update its driver, or report it.'
 
@@ -336,7 +336,7 @@ export const REMEDIES: Readonly<Record<string, Readonly<Partial<Record<ProblemKi
   },
 }
 
-/** The second part of docs/troubleshooting.md, under its heading. */
+/** Returns the second part of docs/troubleshooting.md, without its heading. */
 export function remediesPage(): string {
   return Object.entries(REMEDIES)
     .map(

@@ -1,4 +1,4 @@
-/** Which pgweir this is: the one text that `--version` and `SHOW VERSION` both show. */
+/** The version of pgweir, and the line that both `--version` and `SHOW VERSION` print. */
 
 import manifest from '../package.json' with { type: 'json' }
 

@@ -1,11 +1,11 @@
-/** Who may come to the console, and what for. */
+/** Who may use the console, and with which rights. */
 
 import type { GeneralSettings } from '../settings/schema.ts'
 
-/** `stats` looks; `admin` also changes. */
+/** `stats` may only look; `admin` may also change things. */
 export type Access = 'admin' | 'stats'
 
-/** null for users who have no business there. */
+/** Returns null for users who may not use the console. */
 export function consoleAccess(
   general: Pick<GeneralSettings, 'auth_type' | 'admin_users' | 'stats_users'>,
   user: string,

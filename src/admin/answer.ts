@@ -1,4 +1,4 @@
-/** What a console command is before it runs, and what it comes to. */
+/** A console command before it runs (`Plan`), what it can use, and its result (`Answer`). */
 
 import type { Settings } from '../settings/load.ts'
 import type { Notice } from '../wire/notices.ts'
@@ -9,37 +9,37 @@ import type { Access } from './access.ts'
 /** What commands may use. */
 export interface ConsoleContext {
   readonly fleet: Fleet
-  /** Those that hold now. */
+  /** The current settings. */
   readonly settings: Settings
-  /** With the one client that asks. */
+  /** The protocol state of the client that runs the command. */
   readonly conversation: Talk
   readonly asker: Asker
 }
 
-/** The one client that asks. */
+/** The client that runs the command. */
 export interface Asker {
   readonly id: number
-  /** To be done when it has gone away. */
+  /** Registers work to be done when the client has gone. */
   atEnd(work: () => void): void
 }
 
-/** What a command may do to the conversation that it is a part of. */
+/** What a command may change in the client's protocol state. */
 export interface Talk {
   begin(): void
   end(): void
-  /** null is ALL. */
+  /** null means ALL. */
   deallocate(name: string | null): void
 }
 
 export interface Answer {
   readonly notices?: readonly Notice[]
-  /** Made one by one as they are sent. */
+  /** Iterated as they are sent, so that rows can be built one at a time. */
   readonly rows?: Iterable<readonly Cell[]>
   /** For CommandComplete; null for an empty query. */
   readonly tag: string | null
 }
 
-/** A statement that was understood: it can be described now, and run later. */
+/** A parsed statement, which can be described before it runs. */
 export interface Plan {
   readonly access: Access
   /** null if it returns no rows. */

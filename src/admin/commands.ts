@@ -1,4 +1,4 @@
-/** THE command table of the console. To add a command, add a row. Who may run what is checked once, where commands are run. */
+/** THE command table of the console. To add a command, add a row. The console checks access rights where it runs commands, not here. */
 
 import { PoolerError } from '../problems.ts'
 import type { Column } from '../wire/rows.ts'
@@ -11,14 +11,14 @@ import { HELP, TAKES, type Takes } from './takes.ts'
 export interface Command {
   readonly access: Access
   readonly takes: Takes
-  /** @param name of the command, as it is in this table */
+  /** @param name the name of the command in this table */
   run(args: readonly string[], context: ConsoleContext, name: string): Answer | Promise<Answer>
   readonly help: string
-  /** Known before it runs. Without it there are no rows. */
+  /** The columns of the result, needed before the command runs. Not given if the command returns no rows. */
   columns?(args: readonly string[]): readonly Column[] | null
 }
 
-/** What is refused tells only those why whom PgBouncer would have answered. */
+/** The access that a command needs. A topic that is refused needs `admin`, since PgBouncer answers it only to admins. */
 export function accessTo({ takes, access }: Command, [topic = '']: readonly string[]): Access {
   return takes === 'topic' && REFUSED_TOPICS.has(topic) ? 'admin' : access
 }
@@ -111,7 +111,7 @@ const ROWS = {
 
 export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>(Object.entries(ROWS))
 
-/** A command that is answered with its own name once it is done. */
+/** Makes the `run` of a command that is answered with its own name once it is done. */
 function does(work: (control: Control, args: readonly string[]) => Promise<void>): Command['run'] {
   return async (args, { fleet }, name) => {
     await work(fleet.control, args)
@@ -120,7 +120,7 @@ function does(work: (control: Control, args: readonly string[]) => Promise<void>
 }
 
 async function suspend(_args: readonly string[], { fleet, asker }: ConsoleContext, name: string): Promise<Answer> {
-  // Also if it leaves while it waits.
+  // Registered before the wait, so that it also runs if the client leaves while SUSPEND is still waiting.
   asker.atEnd(() => fleet.control.endSuspension(asker.id).catch(() => {}))
   await fleet.control.suspend(asker.id)
   return { tag: name.toUpperCase() }
@@ -157,7 +157,7 @@ function help(): Answer {
 
 const TOPICS_PER_LINE = 7
 
-/** All that works, as PgBouncer's help writes it. */
+/** The usage of all commands, formatted like PgBouncer's help. */
 function usageLines(): string[] {
   const topics = [HELP, ...TOPICS.keys()].map((name) => name.toUpperCase())
   const lines: string[] = []

@@ -1,4 +1,4 @@
-/** Answers console commands in both query protocols, one after the other and in the order in which they came. */
+/** The handler of a console client: answers commands in the simple and the extended query protocol, one at a time and in order. */
 
 import type { Log } from '../base/log.ts'
 import type { Handler } from '../client/handler.ts'
@@ -45,13 +45,16 @@ export interface ConsoleOptions {
   readonly counters: Counters
 }
 
-/** Every message is read whole. */
+/** Every message is collected whole before it is handled. */
 const NEEDS = needsTable(Object.fromEntries([...'QPBDECSFHdcfXp'].map((type) => [type, WHOLE])))
 
-/** How much is written at once: others get their turn between two pieces, and the client must have taken one before the next is made. */
+/**
+ * How much is written at a time. After each piece, other work of the process gets a turn, and the client must have taken the piece before the
+ * next one is built.
+ */
 const PIECE_BYTES = 32 * 1024
 
-/** `answering`: a command runs. `full`: the client takes nothing at the moment. While either, what it sends has to wait. */
+/** `answering`: a command is running. `full`: the client has not taken earlier answers. In both, further messages of the client have to wait. */
 type Phase = 'listening' | 'answering' | 'full' | 'over'
 
 export class Console implements Handler, FrameSink {
@@ -63,16 +66,16 @@ export class Console implements Handler, FrameSink {
   readonly #conversation = new Conversation()
   readonly #frames = new Frames(MAX_CONSOLE_MESSAGE_BYTES)
   #phase: Phase = 'listening'
-  /** After an error in an extended batch nothing counts up to its Sync. */
+  /** After an error in an extended batch, all messages up to Sync are ignored, as in Postgres. */
   #skipsToSync = false
-  /** It has sent what it must not, and is told so behind the answers that it waits for. */
+  /** The client has sent an invalid message. The error is sent, and the session ended, after the answers that the client still waits for. */
   #refusal: PoolerError | null = null
   #said: Buffer[] = []
   #saidBytes = 0
-  /** Ends the wait of the command that runs. */
+  /** Makes the running command stop waiting and fail with 'wait-cancelled'. */
   #interrupt = () => {}
   readonly #atEnd = new Set<() => void>()
-  /** The client has taken all that was written. */
+  /** Called when the client has taken everything that was written. */
   #roomCame = () => {}
 
   constructor(session: Host, access: Access, options: ConsoleOptions) {
@@ -179,14 +182,14 @@ export class Console implements Handler, FrameSink {
         return
       case FRONTEND.password:
         throw new PoolerError('message-out-of-turn', { type: typeName(type), when: 'after the login' })
-      // Flush needs nothing: all that was said is written as soon as there is nothing more to read. And the end of a COPY
-      // that never was is ignored by Postgres too.
+      // Flush needs no action: answers are written as soon as there is nothing more to read. CopyDone and CopyFail without a COPY are ignored,
+      // as in Postgres.
     }
   }
 
   // Commands
 
-  /** Takes no more messages until it is done. */
+  /** Runs `job`. Until it is done, no further messages are handled. */
   async #work(job: () => Promise<void>): Promise<void> {
     this.#phase = 'answering'
     this.requestMs = this.#session.clock.nowMs
@@ -244,7 +247,7 @@ export class Console implements Handler, FrameSink {
     }
   }
 
-  /** The one place where rights are checked. */
+  /** Runs a plan. The only place where access rights are checked. */
   async #run(plan: Plan): Promise<Answer> {
     if (!mayRun(this.#access, plan.access)) throw new PoolerError('console-access')
     const { fleet, settings, counters } = this.#options
@@ -258,7 +261,7 @@ export class Console implements Handler, FrameSink {
     return answer
   }
 
-  /** True once all rows are sent; false if there may be more than `maxRows`, of which 0 means no limit. */
+  /** Sends up to `maxRows` rows; 0 means no limit. Returns true if all rows are sent, false if the limit was reached and there may be more. */
   async #sendRows(
     { plan, formats, rows }: Pick<Portal, 'plan' | 'formats' | 'rows'>,
     maxRows: number,
@@ -284,7 +287,7 @@ export class Console implements Handler, FrameSink {
     )
   }
 
-  /** Waits for what others do. A cancel request, or the end of the session, ends the wait. */
+  /** Waits for `result`. A cancel request or the end of the session ends the wait with 'wait-cancelled'. */
   async #unlessInterrupted<T>(result: T | Promise<T>): Promise<T> {
     if (!(result instanceof Promise)) return result
     const interrupted = new Promise<never>((_resolve, reject) => {
@@ -342,7 +345,10 @@ export class Console implements Handler, FrameSink {
     this.#session.channel.write(message, 0, message.length)
   }
 
-  /** Short messages may ask for long answers, by the thousand. */
+  /**
+   * Whether another message may be handled. If the client has not taken earlier answers, enters `full`: otherwise a client could fill the
+   * memory by sending thousands of short messages with long answers.
+   */
   #hasRoom(): boolean {
     if (this.#saidBytes >= PIECE_BYTES) this.#flush()
     if (this.#session.channel.owedBytes === 0) return true

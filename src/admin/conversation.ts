@@ -1,4 +1,4 @@
-/** What one client of the console has prepared: its statements and portals, and whether it believes to be in a transaction. */
+/** The protocol state of one console client: its prepared statements, its portals, and whether it believes it is in a transaction. */
 
 import { PoolerError } from '../problems.ts'
 import type { Cell, Format } from '../wire/rows.ts'
@@ -6,16 +6,16 @@ import type { Answer, Plan, Talk } from './answer.ts'
 
 /** Far more than any driver keeps on a console. */
 export const MAX_STATEMENTS = 1_000
-/** Each may hold all rows of an answer. */
+/** Few, because each portal may hold all rows of an answer. */
 export const MAX_PORTALS = 16
 
 export interface Portal {
   readonly plan: Plan
-  /** One for each column. */
+  /** One format per column. */
   readonly formats: readonly Format[]
-  /** Once it has run. */
+  /** null until the plan has run. */
   answer: Answer | null
-  /** Those that were not sent yet. */
+  /** The rows that have not been sent yet. */
   rows: Iterator<readonly Cell[]>
 }
 
@@ -24,7 +24,10 @@ export class Conversation implements Talk {
   readonly #portals = new Map<string, Portal>()
   #isInTransaction = false
 
-  /** Since its BEGIN. There is nothing to commit or roll back, but portals live as long, and drivers look at the status. */
+  /**
+   * True from BEGIN to COMMIT or ROLLBACK. There is nothing to commit or roll back, but portals live until the end of the transaction, and
+   * drivers look at the transaction status.
+   */
   get isInTransaction(): boolean {
     return this.#isInTransaction
   }
@@ -46,7 +49,7 @@ export class Conversation implements Talk {
     return plan
   }
 
-  /** @param formats as in a Bind: none is text, one is for all columns */
+  /** @param formats as in Bind: none means text, one applies to all columns */
   bind(name: string, plan: Plan, formats: readonly Format[]): void {
     const columns = plan.columns?.length ?? 0
     if (formats.length > 1 && formats.length !== columns)
@@ -69,13 +72,13 @@ export class Conversation implements Talk {
     return portal
   }
 
-  /** To close what is not there is no error. */
+  /** Closing something that does not exist is no error. */
   close(kind: 'statement' | 'portal', name: string): void {
     if (kind === 'statement') this.#statements.delete(name)
     else this.#portals.delete(name)
   }
 
-  /** DEALLOCATE, which does complain; null is ALL. */
+  /** DEALLOCATE; null means ALL. Unlike `close`, throws if the statement does not exist. */
   deallocate(name: string | null): void {
     if (name === null) this.#statements.clear()
     else if (!this.#statements.delete(name)) throw new PoolerError('statement-unknown', { name })
@@ -90,13 +93,13 @@ export class Conversation implements Talk {
     this.#isInTransaction = false
   }
 
-  /** A simple query begins: it uses the place of what has no name. */
+  /** Called when a simple query begins, which destroys the unnamed statement and the unnamed portal. */
   forgetUnnamed(): void {
     this.#statements.delete('')
     this.#portals.delete('')
   }
 
-  /** Sync, or the end of a simple query: portals do not outlive their transaction. */
+  /** Called at Sync and at the end of a simple query: portals do not outlive their transaction. */
   endBatch(): void {
     if (!this.#isInTransaction) this.#portals.clear()
   }

@@ -1,4 +1,4 @@
-/** Lets users of the console in. */
+/** Lets users into the console. */
 
 import type { Destination } from '../client/context.ts'
 import { PoolerError } from '../problems.ts'
@@ -6,7 +6,7 @@ import { consoleAccess } from './access.ts'
 import { Console, type ConsoleOptions } from './console.ts'
 import { REPORTED } from './variables.ts'
 
-/** Throws if the user has no business there. Whoever runs the pooler may do anything. */
+/** Opens the console for a user. The owner, who runs the pooler, is always an admin. Throws if the user may not use the console. */
 export function openConsole(options: ConsoleOptions, user: string, isOwner: boolean): Destination {
   const access = isOwner ? 'admin' : consoleAccess(options.settings().general, user)
   if (access === null) throw new PoolerError('console-not-allowed')

@@ -1,14 +1,14 @@
-/** Cuts what a client sends to the console into statements, and statements into words. Pure. */
+/** Splits what a client sends to the console into statements, and statements into words. Pure. */
 
 export interface Word {
-  /** Without its quotes. */
+  /** The word without its quotes. */
   readonly text: string
-  /** `quoted` is a "name", `string` a 'value', `symbol` one of = , ( ) *, a quote that is never closed, or a comment that is not. */
+  /** `quoted` is a "name", `string` is a 'value', `symbol` is one of = , ( ) *, an unclosed quote or an unclosed comment. */
   readonly kind: 'plain' | 'quoted' | 'string' | 'symbol'
 }
 
 export interface Statement {
-  /** As it was typed, without what surrounds it. */
+  /** The text as typed, from its first to its last word. */
   readonly text: string
   readonly words: readonly Word[]
 }
@@ -19,15 +19,16 @@ const TOKEN = new RegExp(
     '(?<end>;)',
     `'(?<string>(?:[^']|'')*)'`,
     '"(?<quoted>(?:[^"]|"")*)"',
-    // The comment whole: if it were cut, each one inside would be looked for the end of, to the end of the text.
+    // An unclosed comment is one symbol up to the end of the text. If only its `/*` were one, the search for `*/` would run to the end of the
+    // text again for every further `/*`: quadratic time.
     String.raw`(?<symbol>[=,()*'"]|/\*[\s\S]*)`,
-    // All the rest, so that names such as my-app need no quotes; but -- and /* begin comments.
+    // Anything else, so that names such as my-app need no quotes. But -- and /* begin comments.
     String.raw`(?<plain>(?:(?!--|/\*)[^\s;'"=,()*])+|\S)`,
   ].join('|'),
   'y',
 )
 
-/** Statements without words are left out, so an empty query gives none. */
+/** Splits a script into statements. Statements without words are left out, so an empty query returns none. */
 export function splitStatements(script: string): Statement[] {
   const statements: Statement[] = []
   let words: Word[] = []
@@ -60,7 +61,7 @@ function wordOf(groups: Readonly<Record<string, string | undefined>>): Word | nu
   return plain === undefined ? null : { kind: 'plain', text: plain }
 }
 
-/** A statement with one space between words and no capitals, to be recognised by. Strings keep their quotes, and names those they need. */
+/** The words in lower case with one space between them, for recognizing statements. Strings keep their quotes; quoted names keep their case. */
 export function canonical(words: readonly Word[]): string {
   return words
     .map(({ kind, text }) => (kind === 'string' ? `'${text}'` : isKeyword(kind) ? text.toLowerCase() : text))
@@ -71,12 +72,12 @@ function isKeyword(kind: Word['kind']): boolean {
   return kind === 'plain' || kind === 'symbol'
 }
 
-/** The word as the name of a command, setting or topic: these know no capitals, with or without quotes. */
+/** The word as the name of a command, setting or topic, in lower case, since these are not case-sensitive even in quotes. null for other words. */
 export function nameIn(word: Word | undefined): string | null {
   return word === undefined || word.kind === 'string' || word.kind === 'symbol' ? null : word.text.toLowerCase()
 }
 
-/** `$1`: a place for a parameter. */
+/** Whether there is a parameter such as `$1`. */
 export function hasParameters(words: readonly Word[]): boolean {
   return words.some(({ kind, text }) => kind === 'plain' && /^\$\d+$/.test(text))
 }

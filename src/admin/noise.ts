@@ -1,6 +1,6 @@
 /**
- * What drivers and tools send of their own accord: when they connect, to see whether the connection lives, around what their user
- * asks for, and before they give it to another. The console has nothing to do for it, and answers so that they go on.
+ * Statements that drivers and tools send without being asked: when they connect, to check the connection, around the user's statements, and
+ * before a connection is reused. The console has nothing to do for them and answers in a way that lets the driver continue.
  */
 
 import { versionLine } from '../version.ts'
@@ -10,9 +10,9 @@ import { canonical, nameIn, type Statement, type Word } from './grammar.ts'
 import { VARIABLES, variableNamed } from './variables.ts'
 
 export interface NoiseRow {
-  /** How it is shown to people. */
+  /** The statement as the reference page shows it. */
   readonly like: string
-  /** Compared with the canonical text. */
+  /** Matched against the canonical text: see `canonical`. */
   readonly matches: RegExp
   readonly columns?: readonly Column[]
   run(context: ConsoleContext, words: readonly Word[]): Answer
@@ -89,7 +89,7 @@ export const NOISE: readonly NoiseRow[] = [
     ...oneRow('pg_advisory_unlock_all', 'text', ''),
   },
   {
-    // What postgres.js asks first, to learn of array types. None are needed here.
+    // The first query of postgres.js, which asks for array types. The console has none.
     like: 'SELECT b.oid, b.typarray FROM pg_catalog.pg_type …',
     matches: /^select b\.oid , b\.typarray from pg_catalog\.pg_type /,
     columns: [
@@ -100,7 +100,7 @@ export const NOISE: readonly NoiseRow[] = [
   },
 ]
 
-/** null if it is none of this. */
+/** Plans a statement of this table; returns null for any other statement. */
 export function planNoise({ words }: Statement): Plan | null {
   const text = canonical(words)
   const row = NOISE.find(({ matches }) => matches.test(text))
@@ -124,13 +124,13 @@ function planShow(words: readonly Word[]): Plan | null {
   if (variable === null || (words.length > 1 && name !== 'transaction_isolation')) return null
   return {
     access: 'stats',
-    // PgBouncer writes it so, where PostgreSQL has capitals in some.
+    // In lower case as in PgBouncer; PostgreSQL has capitals in some names.
     columns: [{ name: variable.toLowerCase(), type: 'text' }],
     run: () => ({ rows: [[VARIABLES.get(variable) ?? '']], tag: 'SHOW' }),
   }
 }
 
-/** `SET [SESSION | LOCAL] variable …`, and the forms that have words of their own. */
+/** Whether the words after SET are `[SESSION | LOCAL] variable …` or one of the forms with their own syntax, such as TIME ZONE. */
 function isVariableSet(words: readonly Word[]): boolean {
   const text = canonical(words)
   if (/^(session characteristics as transaction|transaction|time zone|names)\b/.test(text)) return true

@@ -1,4 +1,4 @@
-/** Understands statements: what a driver sends of its own accord, and else the commands of the table. */
+/** Turns statements into plans: first what drivers send on their own, then the commands of the table. */
 
 import { PoolerError } from '../problems.ts'
 import { nearest } from '../settings/nearest.ts'
@@ -8,12 +8,12 @@ import { hasParameters, nameIn, type Statement, splitStatements, type Word } fro
 import { planNoise } from './noise.ts'
 import { type Argument, TAKES } from './takes.ts'
 
-/** All statements of a simple query; throws if one of them is none, so that none is run then. */
+/** Plans all statements of a simple query. Throws if one of them is invalid, so that none of them runs. */
 export function planScript(script: string): Plan[] {
   return splitStatements(script).map(planOf)
 }
 
-/** The one statement of a Parse. */
+/** Plans the single statement of a Parse message; throws if there are several. */
 export function planStatement(text: string): Plan {
   const [first, second] = splitStatements(text)
   if (second) throw new PoolerError('console-several-commands')
@@ -52,7 +52,7 @@ function guessArgument(name: string, command: Command, argument: Argument, words
   return command.takes === 'topic' ? 'SHOW HELP lists the topics.' : `It is written ${usageOf(name, command)}.`
 }
 
-/** How much of a statement is repeated to who sent it, and in the log. */
+/** How many characters of an invalid statement the error message and the log repeat. */
 const MAX_SHOWN = 200
 
 function invalid({ text }: Statement, hint: string): PoolerError {

@@ -1,11 +1,11 @@
-/** The console for people to read: docs/console.md, made from the tables of commands, topics and noise. */
+/** Generates docs/console.md from the tables of commands, topics and noise. */
 
 import { COMMANDS, usageOf } from './commands.ts'
 import { NOISE } from './noise.ts'
 import { REFUSED_TOPICS, TOPICS } from './show/topics.ts'
 import { VARIABLES } from './variables.ts'
 
-/** The whole of docs/console.md. A test compares; `npx vitest run test/unit/admin/reference.test.ts -u` writes it anew. */
+/** Returns the whole of docs/console.md. A test compares them; `npx vitest run test/unit/admin/reference.test.ts -u` rewrites the file. */
 export function consolePage(): string {
   const topics = [...TOPICS].map(([name, { help, columns }]) => {
     const rows = (columns ?? []).map((column) => [code(column.name), column.type, column.meaning])

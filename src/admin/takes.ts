@@ -1,4 +1,4 @@
-/** What may follow the name of a command, and how it is read. */
+/** The kinds of arguments that commands take, and how they are parsed. */
 
 import { PoolerError } from '../problems.ts'
 import { nearest } from '../settings/nearest.ts'
@@ -6,15 +6,15 @@ import { nameIn, type Word } from './grammar.ts'
 import { REFUSED_TOPICS, TOPICS } from './show/topics.ts'
 
 export interface Argument {
-  /** As PgBouncer's help writes it. */
+  /** The notation in the help text, as in PgBouncer's. */
   readonly usage: string
-  /** The arguments; null if the words are not such. Throws where PgBouncer has words for what is wrong. */
+  /** Returns the arguments, or null if the words do not fit. Throws if PgBouncer has a specific message for the mistake. */
   read(words: readonly Word[]): readonly string[] | null
-  /** What was meant, perhaps. */
+  /** Guesses what was meant. */
   guess?(words: readonly Word[]): string | null
 }
 
-/** SHOW HELP is not in the table of topics, since it tells of it. */
+/** SHOW HELP is not in the table of topics, since it lists that table. */
 export const HELP = 'help'
 
 const KNOWN_TOPICS: readonly string[] = [HELP, ...TOPICS.keys(), ...REFUSED_TOPICS.keys()]
@@ -64,7 +64,7 @@ export const TAKES = {
 
 export type Takes = keyof typeof TAKES
 
-/** Names of databases have capitals that matter. */
+/** Words as names of databases, which are case-sensitive; null if a word cannot be a name. */
 function namesIn(words: readonly Word[]): readonly string[] | null {
   return words.every(({ kind }) => kind === 'plain' || kind === 'quoted') ? words.map(({ text }) => text) : null
 }

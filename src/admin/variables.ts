@@ -1,8 +1,8 @@
-/** Settings of Postgres that drivers ask for, and set, without a second thought: the console has an answer to each, and changes none. */
+/** Settings of Postgres that drivers routinely read and set. The console has a fixed value for each and changes none. */
 
 import { VERSION } from '../version.ts'
 
-/** Told to every client of the console when it has logged in. */
+/** The parameters reported to every console client at login. */
 export const REPORTED: ReadonlyMap<string, string> = new Map([
   ['server_version', `${VERSION}/pgweir`],
   ['client_encoding', 'UTF8'],
@@ -32,7 +32,7 @@ export const VARIABLES: ReadonlyMap<string, string> = new Map([
 
 const NAMES = new Map([...VARIABLES.keys()].map((name) => [name.toLowerCase(), name]))
 
-/** The variable under its own spelling, or null if it is none. */
+/** Returns the variable's proper spelling, or null if there is no such variable. */
 export function variableNamed(name: string): string | null {
   return NAMES.get(name.toLowerCase()) ?? null
 }

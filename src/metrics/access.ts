@@ -1,14 +1,17 @@
-/** Who may see more than whether pgweir is well: everybody, or whoever brings the token. */
+/** Guards all pages except the health pages: if `http_token` is set, a request must carry that token. */
 
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { type Answer, plain } from './http-server.ts'
 
-/** @param token asked for at each request; empty if none is needed */
+/** @param token called for each request; returns an empty text if no token is needed */
 export function guarded(token: () => string, answer: Answer): Answer {
   return (request) => (isAllowed(token(), request.headers.authorization ?? '') ? answer(request) : REFUSAL)
 }
 
-/** By its bytes, each of which is a character of the header. Takes the same time wherever what was brought is different. */
+/**
+ * Whether the Authorization header carries the token. Compares bytes (each character of the header is one byte), in a time that does not
+ * depend on where they differ.
+ */
 export function isAllowed(token: string, authorization: string): boolean {
   if (token === '') return true
   const [, brought] = /^bearer +(\S.*?) *$/i.exec(authorization) ?? []

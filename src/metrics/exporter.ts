@@ -1,4 +1,4 @@
-/** Answers scrapes: asks for all that there is to know, once for whoever asks at the same time. */
+/** Answers scrapes. Scrapes in the same format at the same time share one result. */
 
 import type { TallyNames } from '../pool/tallies.ts'
 import { CONTENT_TYPES, expose, type Format } from './exposition.ts'
@@ -13,7 +13,7 @@ export interface ExporterOptions {
   readonly fleet: MeasuredFleet
   readonly names: TallyNames
   limits(): Limits
-  /** Whether the names are told, too, that dashboards for PgBouncer know. */
+  /** Whether to add the metrics of PgBouncer's exporter: see `pgbouncer-families.ts`. */
   tellsPgbouncerNames(): boolean
 }
 

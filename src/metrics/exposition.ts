@@ -1,4 +1,4 @@
-/** Metrics as text, in the formats of Prometheus and OpenMetrics. */
+/** Writes metrics as text in the formats of Prometheus and OpenMetrics. */
 
 import { setImmediate } from 'node:timers/promises'
 import { Registry, type RegistryContentType } from 'prom-client'
@@ -14,8 +14,8 @@ export const CONTENT_TYPES: Readonly<Record<Format, RegistryContentType>> = {
 }
 
 /**
- * What prom-client's registry would write, which takes 3 µs for each line, a quarter of a second for 500 pools; a test compares the two.
- * Whoever serves clients in this process has its turn between two families.
+ * Writes the same text as prom-client's registry, which takes 3 µs per line: a quarter of a second for 500 pools. A test compares the two.
+ * Between two families, other work of this process, such as serving clients, gets a turn.
  */
 export async function expose(families: readonly Family[], now: Snapshot, format: Format): Promise<Buffer> {
   const isOpenMetrics = format === 'openmetrics'
@@ -32,7 +32,7 @@ export async function expose(families: readonly Family[], now: Snapshot, format:
 }
 
 function addFamily(text: LongText, { name, type, help }: Family, samples: readonly Sample[], isOpenMetrics: boolean) {
-  // OpenMetrics names a counter without what its samples end with.
+  // In OpenMetrics, a counter's family name lacks the suffix `_total` of its samples.
   const title = isOpenMetrics && type === 'counter' ? name.replace(/_total$/, '') : name
   text.add(`# HELP ${title} ${asBytes(escapeHelp(help))}\n# TYPE ${title} ${type}`)
   if (type === 'histogram') {
@@ -47,17 +47,17 @@ function addFamily(text: LongText, { name, type, help }: Family, samples: readon
   }
 }
 
-/** Short enough to be let go soon, long enough for the call. */
+/** Short enough for the string to be freed soon, long enough to make the call of `write` worthwhile. */
 const PIECE_CHARACTERS = 2_048
 
 /**
- * A text of megabytes, as bytes: as strings half of the time was the collection of garbage. Each character of what is added is one byte
- * already (`asBytes`), so that it only has to be copied.
+ * Builds a text of several megabytes as bytes. When it was built as strings, garbage collection took half of the time. Each character that is
+ * added stands for one byte (see `asBytes`), so writing it is a copy.
  */
 class LongText {
   #bytes = Buffer.allocUnsafe(usualBytes)
   #length = 0
-  /** What is not among the bytes yet. */
+  /** Text that has not been written to `#bytes` yet. */
   #piece = ''
 
   add(piece: string): void {
@@ -88,10 +88,10 @@ class LongText {
 
 const MIN_BYTES = 65_536
 
-/** One scrape is about as long as the one before. */
+/** The expected length, since a scrape is about as long as the one before it. */
 let usualBytes = MIN_BYTES
 
-/** As many characters as the text has bytes in UTF-8, each of which is one of them. */
+/** Returns a string in which each character stands for one byte of the text in UTF-8. */
 function asBytes(text: string): string {
   return Buffer.from(text).toString('latin1')
 }
@@ -113,7 +113,7 @@ function joined(one: string, other: string): string {
   return other === '' ? one : `${one},${other}`
 }
 
-/** Labels are mostly the same objects as at the last scrape. */
+/** The text of label objects. Most of them are the same objects as at the last scrape: see `families.ts`. */
 const labelTexts = new WeakMap<Labels, string>()
 
 function labelText(labels: Labels): string {
@@ -132,7 +132,7 @@ function escapeHelp(text: string): string {
   return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
 }
 
-/** What a client of HTTP would rather have, by its header Accept. */
+/** Chooses the format that an HTTP client prefers, by its Accept header. */
 export function formatFor(accept: string): Format {
   for (const each of preferences(accept)) {
     if (each === 'application/openmetrics-text') return 'openmetrics'

@@ -1,4 +1,4 @@
-/** THE table of metrics: each row is a family, what it means, and how it is read. To add a metric, add a row. */
+/** THE table of metrics: each row is a family with its meaning and the function that reads it. To add a metric, add a row. */
 
 import type { Lengths } from '../base/histogram.ts'
 import type { CounterName } from '../pool/averages.ts'
@@ -12,7 +12,7 @@ import type { Limits, Snapshot } from './snapshot.ts'
 
 export type Labels = Readonly<Record<string, string>>
 
-/** One of a family: whom it is about, what part of that, and how much. */
+/** One sample of a family: the labels of what it is about, optional labels for a part of that, and the value. */
 export interface Sample {
   readonly of: Labels
   readonly part?: Labels
@@ -21,7 +21,7 @@ export interface Sample {
 
 export interface Family {
   readonly name: string
-  /** Of a counter the name ends with `_total`. */
+  /** The name of a counter ends with `_total`. */
   readonly type: 'counter' | 'gauge' | 'histogram'
   readonly help: string
   readonly labels: readonly string[]
@@ -331,7 +331,7 @@ function processCounter(name: string, help: string, counted: ProcessCount): Fami
   }
 }
 
-/** With whom, and under which name it is counted. */
+/** @param sides the counter for handshakes with clients, and the one for handshakes with servers */
 function handshakes(name: string, help: string, sides: Readonly<Record<'client' | 'server', ProcessCount>>): Family {
   return {
     ...{ name, help, type: 'counter', labels: ['with'] },
@@ -357,7 +357,7 @@ function databaseGauge(name: string, help: string, measure: (database: DatabaseS
   }
 }
 
-/** Of users that have a pool. */
+/** A gauge for each user that has a pool and a limit. */
 function userGauge(name: string, help: string, limitOf: (limits: Limits, user: string) => number): Family {
   return {
     ...{ name, help, type: 'gauge', labels: ['user'] },
@@ -379,7 +379,7 @@ function workerCounter(name: string, help: string, measure: (worker: WorkerSnaps
   return { ...workerGauge(name, help, measure), type: 'counter' }
 }
 
-// Labels are the same objects at each scrape: their text is made once.
+// The same label objects are used at every scrape, so that `exposition.ts` builds their text only once.
 
 const MAX_KNOWN = 20_000
 const known = new Map<string, Labels>()

@@ -1,9 +1,9 @@
-/** The pages for whoever starts, restarts and balances: nothing in them is confidential, and asking costs little. */
+/** The health pages for supervisors and load balancers. They contain nothing confidential and cost little. */
 
 import { type Circumstances, healthOf } from '../workers/health.ts'
 import { type Answer, type Page, type Pages, plain } from './http-server.ts'
 
-/** @param ask is not called again while it is answering */
+/** @param ask not called again before its last call has resolved; requests meanwhile share the result */
 export function healthPages(ask: () => Promise<Circumstances>): Pages {
   let underWay: Promise<Circumstances> | null = null
   async function readyz(): Promise<Page> {

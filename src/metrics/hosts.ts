@@ -1,20 +1,21 @@
 /**
- * Whom a request says that it is for, where only this machine can ask: a page of elsewhere that a browser here has loaded could have its own
- * name lead to 127.0.0.1, and would read what it is not for. Pure.
+ * Protects HTTP servers that only this machine can reach from DNS rebinding: a foreign page in a local browser could make its own host name
+ * resolve to 127.0.0.1 and then read our answers. So the Host header must name this machine. Pure.
  */
 
-// What looks like an address is none that a browser asks a name server about.
+// A host in the form of an address is safe, since a browser does not look it up by DNS.
 const IPV4 = /^\d{1,3}(?:\.\d{1,3}){3}$/
 const IPV6 = /^[0-9a-f:.]*:[0-9a-f:.]*$/i
 
-/** Whether nobody but this machine can ask at this address. */
+/** Whether only this machine can reach a server that listens at this address. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (IPV4.test(host) && host.startsWith('127.'))
 }
 
 /**
- * Addresses and the names of this machine belong to nobody else.
- * @param host the header of the request; who sends none is no browser
+ * Whether a request's Host header is an address or a name of this machine, which no foreign site can have.
+ *
+ * @param host the header; a client that sends none is not a browser and is accepted
  */
 export function isOurs(host: string | undefined, machine: string): boolean {
   if (host === undefined || host === '') return true

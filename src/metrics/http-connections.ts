@@ -1,16 +1,17 @@
-/** The connections of an HTTP server: a newcomer always finds room, since whoever is missed least makes way. */
+/** Tracks the connections of an HTTP server. At the limit, a new connection replaces the least important one instead of being refused. */
 
 import type { Duplex } from 'node:stream'
 
-/** `asking`: its first request has not come whole. `idle`: between two requests. */
+/** `asking`: its first request has not arrived completely. `idle`: between two requests. */
 export type ConnectionState = 'asking' | 'answered' | 'streamed' | 'idle'
 
-/** Not whoever has a stream: those have a limit of their own, which leaves room for others. */
+/** The states in which a connection can be replaced, first choice first. Not streams: they have their own, lower limit. */
 const MAKES_WAY: readonly ConnectionState[] = ['idle', 'asking', 'answered']
 
 /**
- * Whose connection is closed for a newcomer. -1 if nobody's.
- * @param states those come first that have been as they are for longest
+ * Returns the index of the connection to close for a new one; -1 if there is none.
+ *
+ * @param states the states of all connections, the one that has been unchanged for longest first
  */
 export function whoMakesWay(states: readonly ConnectionState[]): number {
   for (const state of MAKES_WAY) {
@@ -22,19 +23,19 @@ export function whoMakesWay(states: readonly ConnectionState[]): number {
 
 export interface ConnectionLimits {
   readonly connections: number
-  /** Fewer than connections. */
+  /** Must be less than `connections`. */
   readonly streams: number
 }
 
 interface Connection {
   readonly state: ConnectionState
-  /** Several, if requests come without waiting for answers. */
+  /** May be more than 1, since a client can send requests without waiting for answers. */
   readonly unanswered: number
 }
 
 export class HttpConnections {
   readonly #limits: ConnectionLimits
-  /** In the order in which they have become what they are. */
+  /** In the order of their last change of state. */
   readonly #connections = new Map<Duplex, Connection>()
 
   constructor(limits: ConnectionLimits) {
@@ -61,7 +62,10 @@ export class HttpConnections {
     this.#set(socket, { state: unanswered > 0 ? 'answered' : 'idle', unanswered })
   }
 
-  /** False if there are as many streams as there may be. One behind another would be made for nobody: the first has no end. */
+  /**
+   * Marks a connection as streaming. Returns false if the limit on streams is reached, or if the connection already has a stream: since that
+   * stream does not end, the answer to a second request would never be sent.
+   */
   takeStream(socket: Duplex): boolean {
     let streams = 0
     for (const { state } of this.#connections.values()) if (state === 'streamed') streams++

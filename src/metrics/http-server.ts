@@ -1,4 +1,4 @@
-/** A small HTTP server for those who watch: answers GET, by a table of paths, and lets nobody take more of it than that. */
+/** A small HTTP server for monitoring. Answers GET and HEAD from a table of paths, and limits what any client can use up. */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { hostname } from 'node:os'
@@ -11,7 +11,7 @@ export interface HttpAddress {
   readonly port: number
 }
 
-/** What is sent under a path. */
+/** A complete answer. */
 export interface Page {
   /** 200 if not given. */
   readonly status?: number
@@ -20,16 +20,19 @@ export interface Page {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** What is sent for as long as somebody listens. */
+/** An answer that continues until the client disconnects or `end` is called. */
 export interface Stream {
   readonly contentType: string
-  /** Returns what is done when nobody listens any more, also after `end`. What `send` returns is whether the listener keeps up. */
+  /**
+   * Starts the stream. Returns a function that is called when the connection has closed, also after `end`. `send` returns whether the client
+   * keeps up; if not, the text may have been dropped.
+   */
   open(send: (text: string) => boolean, end: () => void): () => void
 }
 
 export type Answer = (request: IncomingMessage) => Page | Stream | Promise<Page | Stream>
 
-/** By path. */
+/** The answers by path. */
 export type Pages = ReadonlyMap<string, Answer>
 
 export interface HttpServer {
@@ -37,32 +40,35 @@ export interface HttpServer {
   close(): void
 }
 
-/** Whoever asks needs a few headers only. */
+/** Enough for the few headers that monitoring clients send. */
 const MAX_HEADER_BYTES = 8_192
 
-/** How long the head of a request may take. */
+/** How long a request may take to arrive. */
 const REQUEST_MS = 5_000
 
-/** How often it is looked for requests that take longer; node's own 30 s would let a few hold all connections for as long. */
+/** How often to look for requests that take longer. With Node's default of 30 s, a few clients could block all connections for that long. */
 const LOOK_MS = 1_000
 
-/** How long a connection may be idle between two requests. Enough for what a page asks for; who scrapes comes anew. */
+/** How long a connection may be idle between two requests. Enough for what the live page requests; scrapers connect again each time. */
 const KEEP_ALIVE_MS = 5_000
 
-/** Of one address. Watchers are few, and probes must be answered whatever else there is: one too many makes another one go. */
+/**
+ * Limits per address. There are few watchers, and health probes must always be answered: a connection beyond the limit replaces another one
+ * (see `http-connections.ts`).
+ */
 const LIMITS = { connections: 100, streams: 50 }
 
 const METHODS = ['GET', 'HEAD']
 
 export interface HttpServerOptions {
-  /** Which wants it to listen, for whoever reads that it cannot. */
+  /** The setting that asks for this server, for error messages. */
   readonly setting: string
   readonly listen: readonly HttpAddress[]
   readonly pages: Pages
   onTrouble(problem: unknown): void
 }
 
-/** Rejects if an address cannot be listened on; then none is. */
+/** Rejects if an address cannot be listened on; then none of them is. */
 export async function openHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const servers: Server[] = []
   const close = () => {
@@ -157,7 +163,7 @@ function stream(request: IncomingMessage, response: ServerResponse, { contentTyp
   response.flushHeaders()
   const close = open(
     (text) => {
-      // Whoever does not read gets the next one when there is room.
+      // Drop the text if the client does not keep up. It gets a later one when the buffer has drained.
       if (response.writableNeedDrain) return false
       return response.write(text)
     },
@@ -166,7 +172,7 @@ function stream(request: IncomingMessage, response: ServerResponse, { contentTyp
   response.once('close', close)
 }
 
-/** Of every answer. */
+/** The headers of every answer. */
 const ALWAYS = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' }
 
 function pathOf({ url = '' }: IncomingMessage): string {
@@ -185,7 +191,7 @@ function send(request: IncomingMessage, response: ServerResponse, page: Page): v
   for (const [name, value] of Object.entries(ALWAYS)) response.setHeader(name, value)
   response.setHeader('Content-Type', contentType)
   response.setHeader('Content-Length', Buffer.byteLength(body))
-  // What else it sends is not read.
+  // Close the connection instead of reading the request's body.
   if (status === 405 || request.headers['content-length'] !== undefined || request.headers['transfer-encoding'])
     response.setHeader('Connection', 'close')
   response.end(request.method === 'HEAD' ? undefined : body)

@@ -1,4 +1,4 @@
-/** What the live page shows, once a second, made once for all who look, and only while somebody does. */
+/** Produces the data of the live page once a second, once for all watchers, and only while there are watchers. */
 
 import { addLengths, Histogram, type Lengths, lengthsOf, quantileMs } from '../base/histogram.ts'
 import { describeAddress } from '../net/unix-sockets.ts'
@@ -10,17 +10,17 @@ import { type MeasuredFleet, namedPools } from './snapshot.ts'
 
 export type LiveFleet = MeasuredFleet & Pick<Fleet, 'clients' | 'servers' | 'transactions' | 'state'>
 
-/** Quantiles in milliseconds: half, nineteen of twenty, ninety-nine of a hundred. null if there was nothing. */
+/** The 50 %, 95 % and 99 % quantiles in milliseconds; null if there were no measurements. */
 export type Quantiles = readonly [number, number, number] | null
 
-/** What has happened since the look before, as rates a second; and how it is now. */
+/** One pool: its current state, and what has happened since the previous look, as rates per second. */
 export interface LivePool {
   readonly database: string
   readonly user: string
   readonly mode: string
   readonly clients: { readonly active: number; readonly idle: number; readonly waiting: number }
   readonly servers: { readonly active: number; readonly idle: number; readonly other: number }
-  /** 0 is no limit. */
+  /** 0 means no limit. */
   readonly maxServers: number
   readonly oldestWaitMs: number
   readonly oldestTransactionMs: number
@@ -31,7 +31,7 @@ export interface LivePool {
   readonly wait: Quantiles
 }
 
-/** One that runs. */
+/** A running transaction. */
 export interface LiveTransaction {
   readonly client: number
   readonly database: string
@@ -48,15 +48,15 @@ export interface LiveView {
   readonly health: Health
   readonly state: FleetState
   readonly pools: readonly LivePool[]
-  /** Those that have run for longest, of all pools and processes. */
+  /** The longest-running transactions of all pools and processes. */
   readonly transactions: readonly LiveTransaction[]
   readonly all: Pick<LivePool, 'transactions' | 'queries' | 'errors' | 'query' | 'wait'>
-  /** By whose they are and SQLSTATE, since the start. */
+  /** Errors since the start, by source and SQLSTATE. */
   readonly errors: ErrorTotals
   readonly workers: readonly WorkerSnapshot[]
 }
 
-/** What is compared with the look after. */
+/** The counters at one look, to be compared with those at the next. */
 interface Counted {
   readonly at: number
   readonly tallies: ReadonlyMap<string, Tally>
@@ -81,7 +81,7 @@ export class LiveFeed {
     this.#options = options
   }
 
-  /** Returns what ends it. */
+  /** Calls `watcher` with each new view. Returns a function that ends this. */
   watch(watcher: (view: LiveView) => void): () => void {
     this.#watchers.add(watcher)
     if (this.#timer === null) {
@@ -99,7 +99,7 @@ export class LiveFeed {
   }
 
   #look(): void {
-    // A fleet that answers slowly is not asked more and more.
+    // If the fleet answers slowly, do not ask again before it has answered.
     if (this.#isLooking) return
     this.#isLooking = true
     this.#take()
@@ -126,7 +126,7 @@ export class LiveFeed {
       ]),
     )
     const before = this.#before
-    // Whoever looks after a while has not seen what was before.
+    // If the last watcher has left meanwhile, keep nothing: the next watcher must not see rates over the time in between.
     if (this.#timer !== null) this.#before = { at, tallies }
     const seconds = before === null ? 1 : Math.max((at - before.at) / 1000, 0.001)
     const changes: Change[] = []
@@ -175,7 +175,12 @@ interface Change {
 const NO_LENGTHS = lengthsOf(new Histogram())
 const NO_CHANGE: Change = { transactions: 0, queries: 0, errors: 0, query: NO_LENGTHS, wait: NO_LENGTHS }
 
-/** @param hasLooked what was there at the first look did not happen just now; what has come since did */
+/**
+ * What has changed in a pool since the previous look.
+ *
+ * @param hasLooked whether there was a previous look. If so, a pool without a tally in it is new, and everything it has counted is recent. At
+ * the first look nothing is known to be recent.
+ */
 function changeOf(now: Tally | undefined, before: Tally | undefined, hasLooked: boolean): Change {
   if (now === undefined || (before === undefined && !hasLooked)) return NO_CHANGE
   return {
@@ -205,7 +210,7 @@ function ratesOf({ transactions, queries, errors, query, wait }: Change, seconds
   }
 }
 
-/** What is longer than the longest bucket is shown as that. */
+/** Shown for durations beyond the histogram's longest bucket. */
 const LONGEST_MS = 60_000
 
 function quantilesOf(lengths: Lengths): Quantiles {

@@ -1,4 +1,4 @@
-/** The live page, and what it asks for. */
+/** The live page, and the data that it requests. */
 
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -8,17 +8,17 @@ import { guarded } from './access.ts'
 import type { Answer, Page, Pages, Stream } from './http-server.ts'
 import { LiveFeed, type LiveFeedOptions } from './live-feed.ts'
 
-/** Beside this file, both in `src` and where it is built. */
+/** The page is next to this file, both in `src` and in the build output. */
 const PAGE_FILE = new URL('../metrics/live.html', import.meta.url)
 
-/** Nothing from elsewhere is loaded, shown or sent to, and nobody frames it. */
+/** The page loads nothing from other sites, sends nothing to them, and cannot be framed. */
 const POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-/** More of them are not shown of one pool. */
+/** How many clients, and how many servers, of one pool are shown. */
 const MAX_SHOWN = 200
 
-/** @param token what a request for anything but the empty page must bring */
+/** @param token returns the token that every request except the one for the empty page must carry */
 export function livePages(options: LiveFeedOptions, token: () => string): Pages {
   const feed = new LiveFeed(options)
   const page: Page = {
@@ -43,20 +43,20 @@ function liveStream(feed: LiveFeed, token: () => string): Stream {
     contentType: 'text/event-stream',
     open: (send, end) =>
       feed.watch((view) => {
-        // It may have been changed because it had got to somebody.
+        // End the stream if the token has changed, perhaps because it had leaked.
         if (token() === cameBy) send(`data: ${JSON.stringify(view)}\n\n`)
         else end()
       }),
   }
 }
 
-/** Who is in one pool at the moment. */
+/** The current clients and servers of one pool. */
 async function poolPage({ fleet }: LiveFeedOptions, wanted: URLSearchParams): Promise<Page> {
   const isWanted = (one: { readonly database: string; readonly user: string }) =>
     one.database === wanted.get('database') && one.user === wanted.get('user')
   const [clients, servers] = await Promise.all([fleet.clients(), fleet.servers()])
   const [itsClients, itsServers] = [clients.filter(isWanted), servers.filter(isWanted)]
-  // Who waits or works is of more interest than who is idle.
+  // Those that wait or work come first; idle ones are of less interest.
   const body = {
     clients: itsClients.toSorted(byInterest).slice(0, MAX_SHOWN).map(showClient),
     servers: itsServers.toSorted(byInterest).slice(0, MAX_SHOWN).map(showServer),

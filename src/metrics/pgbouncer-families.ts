@@ -1,6 +1,6 @@
 /**
- * What `metrics_compat = pgbouncer` tells besides: the names of the exporter that is usual for PgBouncer, for dashboards and alerts that know
- * these. https://github.com/prometheus-community/pgbouncer_exporter
+ * The additional metrics of `metrics_compat = pgbouncer`: the names of PgBouncer's usual exporter, for dashboards and alerts that use them.
+ * https://github.com/prometheus-community/pgbouncer_exporter
  */
 
 import { type CounterName, sumOf, type Totals } from '../pool/averages.ts'
@@ -47,7 +47,7 @@ export const PGBOUNCER_FAMILIES: readonly Family[] = [
   database('paused', '1 while it is paused.', ({ isPaused }) => Number(isPaused)),
   database('disabled', '1 while it takes no clients.', ({ isDisabled }) => Number(isDisabled)),
 
-  // The exporter has had both names, this one and then the other.
+  // The exporter first used the one prefix and later the other, so both are given.
   ...['pgbouncer_stats_', 'pgbouncer_stats_totals_'].flatMap((prefix) => [
     stat(`${prefix}queries_pooled_total`, 'total_query_count', 'queries'),
     stat(`${prefix}queries_duration_seconds_total`, 'total_query_time', 'queryUs', 1e-6),

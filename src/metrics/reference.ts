@@ -1,10 +1,10 @@
-/** The metrics for people to read: docs/metrics.md, made from the table of families. */
+/** Generates docs/metrics.md from the table of families. */
 
 import { BUCKETS_MS } from '../base/histogram.ts'
 import { FAMILIES, type Family } from './families.ts'
 import { PGBOUNCER_FAMILIES } from './pgbouncer-families.ts'
 
-/** The whole of docs/metrics.md. A test compares; `npx vitest run test/unit/metrics/reference.test.ts -u` writes it anew. */
+/** Returns the whole of docs/metrics.md. A test compares them; `npx vitest run test/unit/metrics/reference.test.ts -u` rewrites the file. */
 export function metricsPage(): string {
   return `${[INTRODUCTION, familyTable(FAMILIES), COMPATIBLE, familyTable(PGBOUNCER_FAMILIES)].join('\n\n')}\n`
 }

@@ -1,4 +1,4 @@
-/** What a scrape reads: all that the metrics are made of, taken at one moment, with no more names of databases and users than there may be. */
+/** Collects the data for a scrape at one moment. Pools beyond `metrics_max_pools` are combined, to limit the number of series. */
 
 import { OTHER, sumTallies, type TallyNames } from '../pool/tallies.ts'
 import { VERSION } from '../version.ts'
@@ -17,7 +17,7 @@ import type { Vitals } from '../workers/vitals.ts'
 export interface Snapshot {
   readonly accounts: Accounts
   readonly pools: readonly PoolSnapshot[]
-  /** Only those that have a name of their own: settings of others cannot be added up. */
+  /** Only databases with series of their own. Those counted as `other` are left out, because their settings cannot be added up. */
   readonly databases: readonly DatabaseSnapshot[]
   readonly workers: readonly WorkerSnapshot[]
   readonly vitals: Vitals
@@ -26,19 +26,18 @@ export interface Snapshot {
   readonly version: string
 }
 
-/** From the settings. */
+/** Limits from the settings; 0 means no limit. */
 export interface Limits {
   readonly maxClients: number
-  /** 0 is none. */
   readonly maxUserServers: number
-  /** Of one user, all databases together; 0 is none. */
+  /** The limit on servers of one user in all databases together. */
   serversOf(user: string): number
   clientsOf(user: string): number
 }
 
 export type MeasuredFleet = Pick<Fleet, 'accounts' | 'pools' | 'databases' | 'workers' | 'vitals' | 'circumstances'>
 
-/** @param names whose pools are told apart */
+/** @param names decides which pools have series of their own */
 export async function takeSnapshot(fleet: MeasuredFleet, names: TallyNames, limits: Limits): Promise<Snapshot> {
   const [accounts, pools, databases, workers, vitals, circumstances] = await Promise.all([
     fleet.accounts(),
@@ -48,7 +47,7 @@ export async function takeSnapshot(fleet: MeasuredFleet, names: TallyNames, limi
     fleet.vitals(),
     fleet.circumstances(),
   ])
-  // Whoever was counted first has a name; those of gauges follow.
+  // Counters first: pools that have counted something take the names before pools that only gauges know.
   const tallies = sumTallies(accounts.pools.map((tally) => names.of(tally)))
   const named = namedPools(pools, names)
   const known = new Set([...tallies, ...named].map(({ database }) => database))
@@ -60,7 +59,7 @@ export async function takeSnapshot(fleet: MeasuredFleet, names: TallyNames, limi
   }
 }
 
-/** Those of clients. Those without a name are one, which as such has no limit. */
+/** The pools of clients, without the console. Pools without a name of their own are merged into one, which has no limit to show. */
 export function namedPools(pools: readonly PoolSnapshot[], names: TallyNames): readonly PoolSnapshot[] {
   const ofClients = pools.filter(({ database }) => database !== CONSOLE_NAME).map((pool) => names.of(pool))
   return mergePools([ofClients]).map((pool) => (isOther(pool) ? { ...pool, maxServers: 0 } : pool))

@@ -1,4 +1,4 @@
-/** SHOW SOCKETS and SHOW ACTIVE_SOCKETS: clients and servers in one table, with what is left to be written to each. */
+/** SHOW SOCKETS and SHOW ACTIVE_SOCKETS: clients and servers in one table, with the number of bytes still to be written to each. */
 
 import { withoutControls } from '../../base/control-characters.ts'
 import type { ClientSnapshot, NewcomerSnapshot, ServerSnapshot } from '../../workers/fleet.ts'
@@ -9,7 +9,7 @@ import { type ShownColumn, topic } from './topic.ts'
 
 type Row = { readonly client: ClientSnapshot | NewcomerSnapshot } | { readonly server: ServerSnapshot }
 
-/** PgBouncer's names of its lists. One that is idle is on the list of the active ones, too. */
+/** PgBouncer's names of its lists. As there, an idle client is on the list of active clients. */
 const CLIENT_STATES = { active: 'cl_active', idle: 'cl_active', waiting: 'cl_waiting', login: 'cl_login' } as const
 const SERVER_STATES = {
   active: 'sv_active',
@@ -31,7 +31,7 @@ const COMMON: readonly ShownColumn<Row>[] = CLIENT_COLUMNS.map(([name, type, mea
   return [name, type, told, (row) => ('client' in row ? ofClient(row.client) : ofServer(row.server))]
 })
 
-/** PgBouncer has a buffer for each of its sockets. Here one is read into at once by all, and holds nothing from one moment to the next. */
+/** A column about PgBouncer's buffer of each socket. Here all sockets are read into one shared buffer, which keeps nothing between reads. */
 function nothing(name: string): ShownColumn<Row> {
   return [name, 'int4', 'always 0', () => 0]
 }
@@ -56,7 +56,10 @@ async function rowsOf({ fleet }: ConsoleContext): Promise<Row[]> {
   ]
 }
 
-/** Nobody knows yet who they are, and PgBouncer's tools know these words. What they say of themselves goes to a terminal: psql prints it as it is. */
+/**
+ * A client that is still logging in. `(nouser)` and `(nodb)` are PgBouncer's words, which tools know. Control characters are removed from what
+ * the client claims, because psql would print them to a terminal unchanged.
+ */
 function claimed(client: NewcomerSnapshot): NewcomerSnapshot {
   return {
     ...client,

@@ -23,7 +23,7 @@ function columnsOf(
   ])
 }
 
-/** null where there was nothing, or it took longer than can be told. */
+/** null if nothing was measured, or if the quantile is beyond the histogram's last bound. */
 function microseconds(ms: number | null): number | null {
   return ms === null || ms === Infinity ? null : Math.round(ms * 1000)
 }

@@ -3,10 +3,10 @@
 import type { MemorySnapshot } from '../../workers/fleet.ts'
 import { topic } from './topic.ts'
 
-/** What PgBouncer calls the size of an object: here memory is counted in pieces of this size. */
+/** PgBouncer shows the size of an object in a cache. We count memory in pieces of this size instead. */
 const PIECE_BYTES = 1024
 
-/** The columns are int4 in PgBouncer. */
+/** The upper limit of int4, the type of PgBouncer's columns. */
 const MAX_INT4 = 2 ** 31 - 1
 
 export const mem = topic<MemorySnapshot>({

@@ -1,4 +1,4 @@
-/** SHOW PEERS and SHOW PEER_POOLS: what other poolers there are, and the cancel requests on their way to them. */
+/** SHOW PEERS and SHOW PEER_POOLS: the other poolers, and the cancel requests on their way to them. */
 
 import type { PeerSnapshot } from '../../workers/fleet.ts'
 import { type ShownColumn, type TopicOptions, topic } from './topic.ts'

@@ -1,4 +1,4 @@
-/** The columns that SHOW CLIENTS and SHOW SERVERS have in common, in the order of PgBouncer. */
+/** The columns of SHOW CLIENTS and SHOW SERVERS, in PgBouncer's order. */
 
 import type { Address } from '../../net/channel.ts'
 import { describeHost } from '../../net/unix-sockets.ts'
@@ -20,7 +20,7 @@ export interface Socket {
   readonly preparedStatements: number
 }
 
-/** What clients and servers do not have in common. */
+/** What differs between clients and servers. */
 export interface Side<Row> {
   readonly type: 'C' | 'S'
   waitUs(row: Row): number
@@ -28,7 +28,7 @@ export interface Side<Row> {
   /** The id of the other side. */
   link(row: Row): number | null
   pid(row: Row): number
-  /** What `link` is. */
+  /** The description of the column `link`. */
   readonly linked: string
 }
 

@@ -1,4 +1,4 @@
-/** SHOW STATS and its kin: the same counters of each database, as totals, as averages, or both. */
+/** SHOW STATS, STATS_TOTALS, STATS_AVERAGES and TOTALS: the same counters as totals, as averages, or both. */
 
 import { averagesOf, type CounterName, sumOf, type Totals } from '../../pool/averages.ts'
 import type { DatabaseStats } from '../../workers/fleet.ts'
@@ -7,20 +7,20 @@ import { inOrder, type ShownColumn, topic } from './topic.ts'
 
 interface StatRow {
   readonly counter: CounterName
-  /** In SHOW STATS: behind `total_`, and behind `avg_`. */
+  /** The names in SHOW STATS, without the prefixes `total_` and `avg_`. */
   readonly total: string
   readonly average: string
-  /** In SHOW STATS_TOTALS, and in SHOW STATS_AVERAGES. */
+  /** The names in SHOW STATS_TOTALS and SHOW STATS_AVERAGES. */
   readonly inTotals: string
   readonly inAverages: string
-  /** In SHOW TOTALS. */
+  /** The name in SHOW TOTALS, without the prefix. */
   readonly inSum: string
   readonly meaning: string
-  /** What the average is taken over. */
+  /** The unit that the average is taken over. */
   readonly per: string
 }
 
-/** PgBouncer's names are not all of one pattern; tools know each of them. */
+/** PgBouncer's names do not all follow one pattern, but tools rely on each of them. */
 const STATS: readonly StatRow[] = [
   stat('serverAssignments', 'server_assignment_count', 'times that a server was given to a client'),
   stat('transactions', 'xact_count', 'transactions'),

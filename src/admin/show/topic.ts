@@ -1,20 +1,20 @@
-/** What a SHOW is made of: a table of columns, and where its rows come from. */
+/** The building blocks of a SHOW: a table of columns and the source of its rows. */
 
 import type { Notice } from '../../wire/notices.ts'
 import type { Cell, Column } from '../../wire/rows.ts'
 import type { Answer, ConsoleContext } from '../answer.ts'
 
-/** Name and type as in PgBouncer, what it means, and how it is got from a row. */
+/** Name and type as in PgBouncer, the meaning, and a function that returns the cell of a row. */
 export type ShownColumn<Row> = readonly [name: string, type: Column['type'], meaning: string, value: (row: Row) => Cell]
 
 export interface DescribedColumn extends Column {
   readonly meaning: string
 }
 
-/** What may follow SHOW. */
+/** A table that SHOW can display. */
 export interface Topic {
   readonly help: string
-  /** null if it has no rows. */
+  /** null if the topic returns no rows. */
   readonly columns: readonly DescribedColumn[] | null
   run(context: ConsoleContext): Answer | Promise<Answer>
 }
@@ -22,7 +22,7 @@ export interface Topic {
 export interface TopicOptions<Row> {
   readonly help: string
   readonly columns: readonly ShownColumn<Row>[]
-  /** No worker is asked for it. */
+  /** The rows need no answers from workers, so a silent worker causes no warning. */
   readonly asksNoWorker?: boolean
   rows(context: ConsoleContext): Iterable<Row> | Promise<Iterable<Row>>
 }
@@ -38,7 +38,7 @@ export function topic<Row>({ help, columns, asksNoWorker = false, rows }: TopicO
   }
 }
 
-/** Which workers seem to hang, so that a table is without what they know. */
+/** Warnings about workers that do not answer, because their rows are missing from the table. */
 async function missing({ fleet }: ConsoleContext): Promise<Notice[]> {
   const silent = (await fleet.workers()).filter(({ state }) => state === 'silent')
   return silent.map(({ number, pid }) => ({
@@ -52,12 +52,12 @@ function* cellsOf<Row>(rows: Iterable<Row>, columns: readonly ShownColumn<Row>[]
   for (const row of rows) yield columns.map(([, , , value]) => value(row))
 }
 
-/** Sorted by name, as PgBouncer keeps its lists. */
+/** Sorts rows by a key, as PgBouncer sorts its lists by name. */
 export function inOrder<Row>(rows: Iterable<Row>, key: (row: Row) => string): Row[] {
   return [...rows].sort((one, other) => (key(one) < key(other) ? -1 : key(one) > key(other) ? 1 : 0))
 }
 
-/** A moment, as `2024-05-01 12:00:00 UTC`: to the second, and in the time zone of the log. */
+/** Formats a time as `2024-05-01 12:00:00 UTC`, in the time zone of the log. */
 export function moment(wallMs: number): string {
   return `${new Date(wallMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 }
@@ -70,7 +70,7 @@ export function microsecondsBeyond(us: number): number {
   return Math.floor(us % 1_000_000)
 }
 
-/** What stands in `ptr` and `link`; the log names clients and servers by it. */
+/** The value of the columns `ptr` and `link`. The log names clients and servers in the same way. */
 export function pointer(id: number | null): string {
   return id === null ? '' : `0x${id.toString(16)}`
 }

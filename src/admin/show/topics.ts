@@ -1,4 +1,4 @@
-/** THE table of what may follow SHOW. To add a SHOW, add its file and a row here. */
+/** THE table of topics for SHOW. To add a topic, add its file and a row here. */
 
 import { activeSockets, sockets } from './all-sockets.ts'
 import { clients } from './clients.ts'
@@ -45,7 +45,7 @@ export const TOPICS: ReadonlyMap<string, Topic> = new Map(
   }),
 )
 
-/** PgBouncer has these, and pgweir will not; who asks is told why, and what there is instead. */
+/** Topics of PgBouncer that pgweir does not support on purpose. The error says why and names an alternative. */
 export const REFUSED_TOPICS: ReadonlyMap<string, string> = new Map([
   [
     'fds',

@@ -23,7 +23,7 @@ export const users = topic<UserSnapshot>({
   ],
 })
 
-/** PgBouncer prints these right-aligned, as text. */
+/** PgBouncer prints these numbers as right-aligned text. */
 function size(value: number | null): string {
   return value === null ? '' : String(value).padStart(9)
 }

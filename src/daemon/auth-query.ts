@@ -25,7 +25,10 @@ export interface Question {
 /** null if there is no such user. */
 export type Answer = Secret | null | PoolerError
 
-/** The user and the database with which queries about a client of database `name` run; null if the settings name no auth_user for it. */
+/**
+ * The user and the database with which queries about a client of database `name` run. Returns null if that database does not exist, or if
+ * there is no auth_user or no database to ask in.
+ */
 export function askerFor(
   settings: Settings,
   name: string,

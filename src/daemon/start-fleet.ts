@@ -49,7 +49,7 @@ export interface StartFleetOptions {
   readonly workerProgram?: string
   readonly inherited?: readonly number[]
   findServiceManager?(log: Log): ServiceManager
-  /** Reads the settings from where they were read at the start. */
+  /** Reads the settings from the same sources as at the start. */
   load?(iniFile: string): Loaded
 }
 

@@ -39,7 +39,7 @@ const WORKER_STATES = [
 const POOL_LABELS = ['database', 'user']
 
 export const FAMILIES: readonly Family[] = [
-  // What is there now
+  // The current state
   {
     name: 'pgweir_build_info',
     type: 'gauge',
@@ -140,7 +140,7 @@ export const FAMILIES: readonly Family[] = [
     Number(isDisabled),
   ),
 
-  // What was done
+  // Counters
   counter('pgweir_transactions_total', 'Transactions that have ended.', 'transactions'),
   counter('pgweir_queries_total', 'Requests that PostgreSQL has answered.', 'queries'),
   counter('pgweir_leases_total', 'How often a client was given a server.', 'serverAssignments'),
@@ -213,7 +213,7 @@ export const FAMILIES: readonly Family[] = [
     server: 'serverHandshakesFailed',
   }),
 
-  // How long it took
+  // Durations
   histogram(
     'pgweir_response_duration_seconds',
     'From a request to its answer, with the wait for a server: as the client sees it.',
@@ -290,7 +290,7 @@ export const FAMILIES: readonly Family[] = [
   },
 ]
 
-// Rows of a kind
+// Functions that build rows
 
 function gauge(name: string, help: string, measure: (now: Snapshot) => number): Family {
   return { ...{ name, help, type: 'gauge', labels: [] }, read: (now) => [{ of: NOBODY, value: measure(now) }] }

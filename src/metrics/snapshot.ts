@@ -26,11 +26,12 @@ export interface Snapshot {
   readonly version: string
 }
 
-/** Limits from the settings; 0 means no limit. */
+/** Limits from the settings. */
 export interface Limits {
   readonly maxClients: number
+  /** 0 means no limit. */
   readonly maxUserServers: number
-  /** The limit on servers of one user in all databases together. */
+  /** The limit on servers of one user in all databases together; 0 means no limit. */
   serversOf(user: string): number
   clientsOf(user: string): number
 }

@@ -61,7 +61,10 @@ function wordOf(groups: Readonly<Record<string, string | undefined>>): Word | nu
   return plain === undefined ? null : { kind: 'plain', text: plain }
 }
 
-/** The words in lower case with one space between them, for recognizing statements. Strings keep their quotes; quoted names keep their case. */
+/**
+ * The words in lower case with one space between them, for recognizing statements. Strings keep their quotes and case; quoted names keep only
+ * their case.
+ */
 export function canonical(words: readonly Word[]): string {
   return words
     .map(({ kind, text }) => (kind === 'string' ? `'${text}'` : isKeyword(kind) ? text.toLowerCase() : text))

@@ -9,7 +9,7 @@ const database = await createDatabase()
 const other = await createDatabase()
 const admin = await adminClient(database.database)
 const stranger = await createRole()
-/** The one whose secret is in auth_file, and who may ask for others'. */
+/** The auth_user: its secret is in auth_file, and it may look up those of others. */
 const asker = await createRole()
 
 await admin.query(`
@@ -77,7 +77,7 @@ describe('nobody is let in', () => {
 })
 
 describe('an answer', () => {
-  // Each process asks for itself.
+  // Each process has its own cache.
   const oneProcess = 'it is counted how often Postgres is asked'
 
   test('is good for a while, and for all who ask at the same time', async () => {

@@ -1,4 +1,4 @@
-/** With auto_prepare unnamed statements are parsed once for each server, and no client can tell, whatever happens to its tables. */
+/** With auto_prepare, unnamed statements are parsed once per server, and clients notice nothing of it, even when tables change. */
 
 import { serialize } from 'pg-protocol'
 import { beforeEach, describe, expect, test } from 'vitest'
@@ -39,7 +39,7 @@ describe('pg', () => {
       )
     const counters = await pgweir.totals()
     expect(counters.clientParses).toBe(2 * 10 * ROUNDS)
-    // Each text once as it is, and once for each server; the first ones may come at the same time, and to several processes.
+    // Each text is parsed once unprepared and then once per server. The first requests may arrive at the same time and at several processes.
     const servers = pgweir.log.filter((line) => line.includes('new connection to server')).length
     if (WORKERS === 1) expect(servers).toBe(3)
     expect(counters.serverParses).toBeLessThanOrEqual(4 * (10 + servers))
@@ -184,7 +184,7 @@ describe('tables that change', () => {
     await admin.query('alter table things alter name type int using length(name)')
     expect((await ask()).rows).toEqual([{ name: 3 }])
     expect((await ask()).rows).toEqual([{ name: 3 }])
-    // The parameter, too, is to be another one.
+    // Now the type of the parameter changes, too.
     await admin.query('alter table things alter id type text')
     expect((await ask()).rows).toEqual([{ name: 3 }])
     await admin.query('drop table things; create table things (id int, name bool); insert into things values (1, true)')
@@ -254,7 +254,7 @@ describe('what a text means', () => {
       return rows[0].at
     }
     const noon = { 'Europe/Rome': 1577833200, 'Asia/Tokyo': 1577804400, UTC: 1577836800 }
-    // On one server, which knows what each of them has asked.
+    // All on one server, which has seen the queries of each of them.
     const together = await pgweir.together(3, () => pgweir.client())
     const clients = await Promise.all(
       together.map(async (client, index) => {

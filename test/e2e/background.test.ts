@@ -1,4 +1,4 @@
-/** `pgweir -d`: a daemon, as PgBouncer's, whose start has failed if the command has. */
+/** `pgweir -d` starts a daemon as PgBouncer does, and the command fails if the start of the daemon fails. */
 
 import { existsSync, readFileSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'

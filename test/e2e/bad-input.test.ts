@@ -9,7 +9,7 @@ import { createDatabase } from '../support/postgres.ts'
 const database = await createDatabase()
 const HELLO = startup({ user: database.user, database: database.database })
 
-/** A client that must not notice anything. */
+/** Starts a pooler with two clients that must not be affected by what others send. */
 async function startWithBystander(): Promise<{ pgweir: Pgweir; check(): Promise<void> }> {
   const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2, max_client_conn: 1_000 } })
   const [bystander, inside] = [await pgweir.client(), await pgweir.client()]

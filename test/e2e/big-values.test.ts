@@ -12,18 +12,18 @@ const admin = await adminClient()
 
 const MIB = 1024 * 1024
 const BYTES = 256 * MIB
-/** Buffers of the kernel's size and some garbage that was not collected yet, but no 256 MiB. */
+/** Room for buffers as large as the kernel's and for garbage that is not collected yet, but much less than the value of 256 MiB. */
 const MOST_GROWTH_MIB = 64
 
 async function start(pool_mode: string) {
   const running = await runProgram({ database, settings: { pool_mode, default_pool_size: 2 } })
   const client = await running.raw()
-  // Whatever is loaded and compiled on first use does not count.
+  // Warm up: code that is loaded and compiled on first use must not count.
   for (let round = 0; round < 20; round++) await client.ask(serialize.query(`select repeat('x', 100000)`))
   return { ...running, client, before: running.program.peakMemoryMiB() }
 }
 
-/** As fast as the pooler takes it, and no faster. */
+/** Sends only as fast as the pooler takes it. */
 async function sendSlowly({ socket }: RawClient, bytes: number): Promise<void> {
   const chunk = Buffer.alloc(64 * 1024, 'x')
   for (let left = bytes; left > 0; left -= chunk.length)
@@ -48,7 +48,7 @@ test('a parameter of 256 MiB streams through in bounded memory', { timeout: 60_0
   await client.ask(serialize.parse({ name: 'big', text }), serialize.sync())
   const [bind, length] = [serialize.bind({ statement: 'big', values: [Buffer.alloc(4)] }), Buffer.alloc(4)]
   length.writeInt32BE(BYTES)
-  // The value of 4 bytes is swapped for a large one; its result format follows.
+  // Replace the value of 4 bytes by a large one. The result formats follow it.
   const at = bind.indexOf(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0]))
   const head = Buffer.concat([bind.subarray(0, at), length])
   const tail = bind.subarray(at + 8)
@@ -95,7 +95,7 @@ test('nor does one that never reads, and asks on and on', async () => {
   deaf.socket.pause()
   const question = serialize.query(`select repeat('asked on and on', 1000)`)
   const questions = Buffer.concat(Array.from({ length: 1_000 }, () => question))
-  // 60 MB of questions, and a gigabyte of answers.
+  // 60 MB of queries cause a gigabyte of answers.
   for (let round = 0; round < 1_000; round++) deaf.socket.write(questions)
   await until('the pooler takes no more, though there is more', async () => {
     const before = deaf.socket.writableLength
@@ -107,7 +107,7 @@ test('nor does one that never reads, and asks on and on', async () => {
   await untilNotRunning(database, 'asked on and on')
 })
 
-/** Until PostgreSQL itself waits for its client to take what it sends. */
+/** Waits until PostgreSQL is blocked because its output is not read. */
 async function untilStuck(text: string): Promise<void> {
   await until('PostgreSQL is stuck', async () => {
     const [stuck] = (await activity(database)).filter(({ state, query }) => state === 'active' && query.includes(text))

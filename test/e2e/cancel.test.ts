@@ -61,7 +61,7 @@ test('of many running queries the right one ends, wherever it runs', async () =>
     await pgweir.cancel(keyOf(clients[index] as Client))
     expect(await answers[index]).toMatchObject(CANCELLED)
     left.delete(index)
-    // PostgreSQL tells the client a moment before it tells its statistics.
+    // PostgreSQL answers the client a moment before pg_stat_activity shows that the query has ended.
     await untilNotRunning(database, `${index} as id`)
     const running = (await activity(database)).filter(({ state }) => state === 'active').map(({ query }) => query)
     expect(running.sort()).toEqual([...left].sort().map((id) => `select pg_sleep(60), ${id} as id`))

@@ -11,7 +11,7 @@ const database = await createDatabase()
 
 const { query } = serialize
 
-/** The ways in which a client can be gone. */
+/** The ways in which a client can disappear. */
 const ENDS: Readonly<Record<string, (client: RawClient) => void>> = {
   'is reset': (client) => client.vanish(),
   'closes its socket': (client) => {
@@ -22,7 +22,7 @@ const ENDS: Readonly<Record<string, (client: RawClient) => void>> = {
   },
 }
 
-/** What may run at that moment. */
+/** What may be running when it disappears. */
 const RUNNING: Readonly<Record<string, readonly Uint8Array[]>> = {
   'a simple query': [query('select pg_sleep(60)')],
   'an extended one': [extended('select pg_sleep(60)')],
@@ -110,7 +110,7 @@ test('one that says goodbye right behind its last request has that done', async 
   const pgweir = await sharedPgweir({ database })
   const [client, other] = [await pgweir.raw(), await pgweir.client()]
   await client.ask(query('create table notes (text text)'))
-  // The reply is read, and only then it leaves, all in the pooler's one turn or in two.
+  // The client leaves after it has read the reply. The pooler may see the request and the Terminate in one turn or in two.
   await client.ask(query(`insert into notes values ('last')`))
   client.socket.end(serialize.end())
   expect((await other.query('select text from notes')).rows).toEqual([{ text: 'last' }])
@@ -121,7 +121,7 @@ test('a query that reaches the server later than the request to cancel it is can
   const cable = await layCable(database)
   const pgweir = await startPgweir({ database: { ...database, host: cable.host, port: cable.port } })
   const client = await pgweir.raw()
-  // What is connected stands still; the request comes by a connection of its own.
+  // Freeze the existing connections. The cancel request uses a new one, so it overtakes the query.
   cable.freeze()
   client.send(query('select pg_sleep(60)'))
   await until('the query is on its way', async () => (await pgweir.counts()).leased === 1)
@@ -136,7 +136,7 @@ test('a query that reaches the server later than the request to cancel it is can
 })
 
 test('a storm of clients that come and go leaves neither queries nor servers behind', async () => {
-  // Servers of the pooler that the other tests share.
+  // The servers of the pooler that other tests share.
   const others = (await activity(database)).length
   const pgweir = await startPgweir({ database, settings: { default_pool_size: 4 } })
   const ends = Object.values(ENDS)

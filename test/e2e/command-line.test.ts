@@ -82,7 +82,7 @@ test('SIGTERM waits for the clients to leave, and takes no new ones', async () =
       ({ code }) => code === 'ECONNREFUSED',
     ),
   )
-  // What was said holds: it can neither be paused now nor go on.
+  // Once it is ending, PAUSE and RESUME are refused.
   for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) {
     program.kill(signal)
     await program.says(new RegExp(`pgweir: ${signal}: pooler is shutting down`))
@@ -162,7 +162,7 @@ test('without a file: flags and the environment', async () => {
 test('--upstream pools whatever database is asked for', async () => {
   const upstream = ['--upstream', `postgres://${user}@${host}:${port}/`]
   const program = new Program([...upstream, '--listen-port', '0', '--auth-type', 'any', '-q'])
-  // Quiet: only a connection shows where it listens, so it is asked for its problems instead.
+  // With -q it does not print its port, so check only that it ends without a problem. The next one prints its port.
   program.kill('SIGTERM')
   expect([0, 'SIGTERM']).toContain(await program.ended())
   const loud = new Program([...upstream, '--listen-port', '0', '--auth-type', 'any'])
@@ -274,7 +274,7 @@ test('--version and --help', async () => {
 })
 
 describe('console', () => {
-  /** `pgweir console` beside a pooler that runs, with what is typed. */
+  /** Starts a pooler and runs `pgweir console` with `typed` as its input. */
   async function talkTo(args: readonly string[], typed?: string) {
     const { iniFile, port } = await runProgram({
       database,

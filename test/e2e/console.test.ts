@@ -1,4 +1,4 @@
-/** The console, as an operator and his tools use it: with real drivers, beside real clients on a real PostgreSQL. */
+/** The console as operators and their tools use it: with real drivers, next to real clients and a real PostgreSQL. */
 
 import type pg from 'pg'
 import Cursor from 'pg-cursor'
@@ -30,7 +30,7 @@ async function show(client: pg.Client, topic: string): Promise<Row[]> {
   return (await client.query<Row>(`show ${topic}`)).rows
 }
 
-/** @types/pg does not know of these. */
+/** The cast is needed because @types/pg lacks these options. */
 function extended(text: string, options: { readonly binary?: boolean } = {}): pg.QueryConfig {
   return { text, queryMode: 'extended', ...options } as pg.QueryConfig
 }
@@ -60,9 +60,9 @@ describe('with node-postgres', () => {
     expect((await root.query(extended('show databases'))).rows).toEqual(simple)
     for (let times = 0; times < 2; times++)
       expect((await root.query({ name: 'databases', text: 'show databases' })).rows).toEqual(simple)
-    // This driver takes binary values for UTF-8, so only those below 128 come through: these do.
+    // In binary mode this driver reads values as UTF-8, so only bytes below 128 survive. The values here contain no others.
     expect((await root.query(extended('show lists', { binary: true }))).rows).toEqual(await show(root, 'lists'))
-    // And it makes numbers of binary numerics, but keeps the text of others.
+    // The driver returns binary numerics as numbers, but numerics in text format as strings.
     const logins = async (config: pg.QueryConfig) => (await root.query(config)).rows[0]['total_client_login_count']
     expect(await logins(extended('show stats'))).toBe('1')
     expect(await logins(extended('show stats', { binary: true }))).toBe(1)
@@ -206,7 +206,7 @@ describe('what is shown is what is there:', () => {
     await ada.query('commit')
     await bob.query('commit')
     await answer
-    // Between processes a server may go while Eve gets one of her own.
+    // With several processes, a server may be closed while Eve's process opens one.
     await until('no server is in use', async () => {
       const { sv_active, sv_login, sv_idle } = await poolRow(root)
       return sv_active === 0 && sv_login === 0 && sv_idle === (await pgweir.counts()).servers
@@ -332,7 +332,7 @@ describe('what is shown is what is there:', () => {
       total_bind_count: '1',
       total_client_login_count: '1',
     })
-    // Of each second, of which one at least has begun.
+    // The average is per second, over at least one second.
     expect(Number(stats?.['avg_query_count'])).toBeLessThanOrEqual(3)
     expect(Number(stats?.['total_xact_time'])).toBeGreaterThanOrEqual(Number(stats?.['total_query_time']))
     expect(Number(stats?.['total_sent'])).toBeGreaterThan(Number(stats?.['total_received']))

@@ -10,7 +10,7 @@ import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
 
-/** Each conversation asks what only it would ask, and knows the one right answer. */
+/** A conversation sends queries that no other one sends, and knows the only right answer. */
 type Conversation = (name: string) => Promise<void>
 
 const PG: Readonly<Record<string, (client: Client) => Conversation>> = {
@@ -81,7 +81,7 @@ function withPipelines(client: RawClient): Conversation {
   }
 }
 
-/** Comes, asks, and is gone before the answer, again and again. */
+/** Connects, sends a query, and disappears before the answer. */
 async function vanish(pgweir: Pgweir, name: string, round: number): Promise<void> {
   const { user, database: dbname } = pgweir.database
   const client = await RawClient.connect(pgweir.address)
@@ -131,6 +131,6 @@ test('200 clients on 5 servers: every reply belongs to its question', { timeout:
   for (const count of await Promise.all(vanishing)) expect(count).toBeGreaterThan(0)
   await watching
   expect((await pgweir.counts()).servers).toBeLessThanOrEqual(5)
-  // One that was closed may linger for a moment in PostgreSQL's eyes.
+  // PostgreSQL may still list a closed connection for a moment.
   expect(most).toBeLessThanOrEqual(5 + 5)
 })

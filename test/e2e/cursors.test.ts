@@ -101,7 +101,7 @@ test('portals in portions without a transaction block go as with PostgreSQL itse
     { send: [sync()] },
     { send: [execute({ rows: 2 }), sync()] },
     { send: [parse({ text: 'select n from generate_series(1, 5) n' }), bind(), execute({ rows: 2 }), sync()] },
-    // The portal is gone with the Sync.
+    // The Sync has closed the portal.
     { send: [execute({ rows: 2 }), sync()] },
     { send: [parse({ text: 'select 1 where false' }), bind(), execute({ rows: 1 }), execute({ rows: 1 }), sync()] },
     { send: [parse({ text: 'create temp table t (n int) on commit drop' }), bind(), execute({ rows: 1 }), sync()] },

@@ -10,7 +10,7 @@ import { until } from '../support/e2e/until.ts'
 interface Demo {
   readonly program: Program
   readonly url: string
-  /** Where its data is. */
+  /** The data directory of its PostgreSQL. */
   readonly directory: string
 }
 
@@ -62,7 +62,7 @@ function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0)
   } catch (problem) {
-    // It may be another user's.
+    // EPERM: the process runs, but belongs to another user.
     return (problem as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

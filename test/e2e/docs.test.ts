@@ -1,4 +1,4 @@
-/** What the documents let people ask of a pgweir that runs, it answers, and as they show it. */
+/** Runs the commands in the documents against a pooler and compares the answers with those that the documents show. */
 
 import { expect, test } from 'vitest'
 import { blocksOf, type Command, commandsOf, DOCUMENTS, statementsOf } from '../support/docs/documents.ts'
@@ -16,7 +16,7 @@ function tried(way: string): Command[] {
   return BLOCKS.flatMap(commandsOf).filter((command) => wayOf(command) === way)
 }
 
-/** As the documents have it: everybody is let in, `app` is a database, and it answers HTTP. */
+/** A pooler as the documents assume it: everybody may log in, there is a database `app`, and it answers HTTP. */
 function documented() {
   const { host, port, database: dbname, user, password } = database
   return sharedPgweir({

@@ -1,4 +1,4 @@
-/** Whichever worker process an operator or a cancel request comes to, it is done in all of them. */
+/** Console commands and cancel requests take effect in all worker processes, whichever worker receives them. */
 
 import type { Client } from 'pg'
 import { describe, expect, test } from 'vitest'
@@ -87,7 +87,7 @@ describe('of three workers, whichever console is told', () => {
       await (await pgweir.client()).end()
     }
 
-    // Whoever was refused, or has left, may still be on the way out.
+    // Clients that were refused or have left may not be gone yet.
     await until('nobody else is left', async () => (await pgweir.connections()) === consoles.length + clients.length)
     const [first, ...others] = await Promise.all(consoles.map(shownBy))
     for (const shown of others) expect(shown).toEqual(first)
@@ -123,7 +123,7 @@ describe('of three workers, whichever console is told', () => {
         await client.query('select 1')
         answered++
       })
-      // Each worker has looked at its sockets since, for it was asked what it has.
+      // SHOW CLIENTS asks all workers, so each of them has polled its sockets since the queries were sent.
       await two.query('show clients')
       expect(answered).toBe(0)
       await end()
@@ -158,12 +158,12 @@ describe('of three workers, whichever console is told', () => {
     })
     const [doomed] = (await roster.of(pgweir).all()) as [WorkerSnapshot]
     const survivor = doomed.number === 1 ? 2 : 1
-    // So that clients can be welcomed while there is no server.
+    // Opens a server once, so that later clients can be welcomed while there is none.
     await (await pgweir.client()).query('select 1')
     const [root] = (await onePerWorker(pgweir, [survivor], CONSOLE)) as [Client]
     await root.query(`pause ${database.database}`)
     await root.query(`disable ${other.database}`)
-    // Another pause than that of the database, and its end.
+    // A pause of all databases, and its end. The pause of the one database stays in effect.
     await root.query('pause; resume')
     expect((await failureOf(root.query('resume'))).message).toBe('pooler is not paused/suspended')
     process.kill(doomed.pid, 'SIGKILL')
@@ -188,7 +188,7 @@ describe('of three workers, whichever console is told', () => {
   })
 })
 
-/** What does not change from one moment to the next. */
+/** The parts of SHOW that do not change from one moment to the next. */
 async function shownBy(console: Client): Promise<unknown> {
   const rows = async (sql: string, columns: readonly string[]) =>
     (await console.query(sql)).rows.map((row) => columns.map((column) => row[column]).join('|')).sort()

@@ -1,4 +1,4 @@
-/** Limits are those of all worker processes together, as PostgreSQL counts servers and as clients count themselves. */
+/** Limits hold for all worker processes together: for servers as PostgreSQL counts them, and for clients as they count themselves. */
 
 import type { Client } from 'pg'
 import { describe, expect, test } from 'vitest'
@@ -24,7 +24,7 @@ const traveller = await createRole()
 const databases = [one, three, twenty, shared, reserve, left, right]
 const secrets = Object.fromEntries([...databases, second, traveller].map(({ user, password }) => [user, password]))
 
-/** One for each database: who has it keeps all servers of it busy. */
+/** An advisory lock in each database. While a gate holds it, all servers of that database are kept busy waiting for it. */
 const LOCK = 1
 const gates = await Promise.all(databases.map(({ database }) => adminClient(database)))
 
@@ -61,7 +61,7 @@ describe.each([2, 4])('%i workers', { timeout: 60_000 }, (workers) => {
 
     const crowd = (size: number, database: TestDatabase, { user, password }: TestRole = database) =>
       new Crowd(pgweir, size, { database: database.database, user, password })
-    // Where there are fewer servers than workers, most questions cost a connection.
+    // With fewer servers than workers, permits move between workers, so most queries need a new connection.
     const few = [crowd(2 * workers, one), crowd(2 * workers, reserve)]
     const many = [
       crowd(3 * workers, three),
@@ -107,7 +107,7 @@ test('no more clients are in than the limits allow, also when a worker has died 
   await Promise.all(visitors.map((visit) => visit(5)))
   for (const room of [everybody, inDatabase, ofUser]) expect(room.most).toBeLessThanOrEqual(room.size)
 
-  // Every place is free again, and there is not one more.
+  // All places are free again, and there are no more than before.
   for (const [room, config] of [
     [inDatabase, { database: three.database, user: three.user }],
     [ofUser, { database: left.database, user: traveller.user }],
@@ -120,7 +120,7 @@ test('no more clients are in than the limits allow, also when a worker has died 
   const gone = Promise.all(doomed.map((guest) => new Promise((resolve) => guest.once('end', resolve))))
   process.kill(pid, 'SIGKILL')
   await gone
-  // Until its death is known, a connection may still be handed over to it.
+  // Until the primary notices that it is dead, it may still hand connections to it.
   await until('another one takes its place', async () =>
     (await pgweir.fleet.workers()).every((each) => each.pid !== pid),
   )
@@ -131,7 +131,7 @@ test('no more clients are in than the limits allow, also when a worker has died 
     if (!doomed.includes(guest)) expect((await guest.query('select 1 as one')).rows).toEqual([{ one: 1 }])
 })
 
-/** So many clients may be in at a time, as they count themselves: from when they know that they are in until they want to leave. */
+/** Counts the clients under a limit, `size`, as they see it themselves: from the end of their login until they begin to leave. */
 class Room {
   readonly size: number
   inside = 0
@@ -154,7 +154,7 @@ class Room {
     return problem.message.includes(`(${this.#setting})`)
   }
 
-  /** Comes in and is gone again, or is told why not. */
+  /** Logs in and leaves again, or is refused because of one of the limits. */
   async visit(rooms: readonly Room[], config: object): Promise<void> {
     const client = this.#pgweir.unconnected(config)
     try {
@@ -172,7 +172,7 @@ class Room {
     await client.end()
   }
 
-  /** Clients come in until nobody else can. */
+  /** Connects clients until the limit is reached. */
   async fill(config: object): Promise<Client[]> {
     const guests: Client[] = []
     await until(`${this.size} clients are in`, async () => {
@@ -192,7 +192,7 @@ class Room {
   }
 }
 
-/** So many of them, each of whom comes so often. */
+/** Makes `count` visitors, each of which logs in and leaves a given number of times. */
 function visitorsOf(
   rooms: readonly [Room, ...Room[]],
   count: number,

@@ -1,4 +1,4 @@
-/** Worker processes that are killed, that hang, or that are replaced: whose clients notice, and that no limit and no permit suffers from it. */
+/** Worker processes that are killed, hang or are replaced: only their own clients notice, limits hold, and no permit is lost. */
 
 import type { Client } from 'pg'
 import { expect, test } from 'vitest'
@@ -30,7 +30,7 @@ test('whatever happens to workers under load, limits hold, no permit is lost and
     database: one,
     entry: 'pool_size=1',
     databases: [entry(three, threes), entry(twenty, twentys)],
-    // A machine may be so busy that a worker is not heard of for seconds, and is well.
+    // On a busy machine, a healthy worker may be silent for seconds.
     settings: { worker_timeout: 4, worker_restart_grace: 0.1 },
     secrets,
   })
@@ -85,7 +85,7 @@ test('whatever happens to workers under load, limits hold, no permit is lost and
   await roster.untilReplaced(old, 4)
   await everybody.untilAnswered(1)
   expect(everybody.losses().filter(({ why }) => why === 'gone')).toHaveLength(gone)
-  // Those who were replaced had not crashed.
+  // Workers that RESTART WORKERS has replaced do not count as restarts.
   expect(await roster.restarts()).toBe(2)
 
   for (const crowd of crowds) await crowd.stop()
@@ -122,7 +122,7 @@ test('the servers of a killed worker count until PostgreSQL has ended them, what
   const [stubborn, fetching, open] = trios.get(doomed.number) as unknown as Trio
   const lost = [
     stubborn.query('select ignore_cancels(5)'),
-    // Its answer fills all buffers, since nobody reads it any more.
+    // Its answer will fill all buffers, because nobody reads it after the worker's death.
     fetching.query(`select repeat('x', 1000000) from generate_series(1, 1000000)`),
     open.query('begin; select pg_sleep(600)'),
   ].map((answer) => failureOf(answer))
@@ -130,7 +130,7 @@ test('the servers of a killed worker count until PostgreSQL has ended them, what
   await untilRunning(one, 'ignore_cancels')
   await untilRunning(one, 'pg_sleep')
   const waiting = trios.get(other.number) as Client[]
-  // Each keeps its server, so that all three have to be free.
+  // Each opens a transaction and keeps its server, so these answers arrive only when all three servers are free.
   const answers = waiting.map((client) => client.query('begin'))
   await until('they wait', async () => (await pgweir.counts()).waiting === 3)
   process.kill(doomed.pid, 'SIGKILL')
@@ -170,7 +170,7 @@ test('RESTART WORKERS lets transactions finish, and sends everybody away between
     const group = groups[index] as Group
     const [busy, idle] = group.clients
     await until('the idle client is sent away', () => group.lastWords.get(idle) === '57P01')
-    // One that waits has not begun anything. On the other worker it may get a server when the first transaction is over.
+    // The waiting client has no transaction, so it is disconnected. In the second worker it may get a server once the first transaction is over.
     if (left === groups.length) expect(await questions[index]).toMatchObject({ code: '57P01', severity: 'FATAL' })
     expect((await busy.query('select 1 as one')).rows).toEqual([{ one: 1 }])
     expect((await busy.query('commit')).command).toBe('COMMIT')
@@ -185,11 +185,11 @@ test('RESTART WORKERS lets transactions finish, and sends everybody away between
 
 type Trio = readonly [Client, Client, Client]
 
-/** Of one worker. */
+/** Three clients of one worker. */
 class Group {
   readonly worker: number
   readonly clients: Trio
-  /** What each was told between two questions. */
+  /** The SQLSTATE of the error that each has received between two queries. */
   readonly lastWords = new Map<Client, string>()
   isOver = false
 
@@ -198,7 +198,7 @@ class Group {
     this.clients = clients
     for (const client of clients)
       client.on('error', (problem: Error & { code?: string }) => {
-        // The end of the connection follows.
+        // Keep the first error. The end of the connection causes another one.
         if (!this.lastWords.has(client)) this.lastWords.set(client, problem.code ?? '')
       })
   }

@@ -1,4 +1,4 @@
-/** What metrics tell of several processes, whatever becomes of these. */
+/** Metrics cover all processes, and stay right when workers crash or are replaced. */
 
 import { expect, test } from 'vitest'
 import { startPgweir } from '../support/e2e/pgweir.ts'
@@ -42,7 +42,7 @@ test('no counter goes down when a worker crashes, or all are replaced, and none 
     return workers.length === 3 && workers.every(({ pid, state }) => !pids.has(pid) && state === 'serving')
   }
   await until('all are others', areOthers, LONG_PATIENCE_MS)
-  // What a worker has counted that went in good order is not lost, although nobody has asked it since.
+  // The counts of a worker that has ended regularly are not lost, even if there was no scrape between its last count and its end.
   const after = await scrape(pgweir)
   expectNoneLess(after, before)
   expect(after.of('pgweir_queries_total', POOL)).toBe(6)

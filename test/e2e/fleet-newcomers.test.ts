@@ -1,4 +1,4 @@
-/** To which worker process new clients go. */
+/** How new clients are distributed over worker processes. */
 
 import { expect, test } from 'vitest'
 import type { WorkerSnapshot } from '../../src/workers/fleet.ts'
@@ -16,7 +16,7 @@ test('a crowd that comes at once is spread evenly over the workers', async () =>
   const counts = new Map<number, number>()
   for (const client of clients) counts.set(workerOf(client), (counts.get(workerOf(client)) ?? 0) + 1)
   expect([...counts.keys()].sort()).toEqual([1, 2, 3, 4])
-  // Two more than the one with the fewest, and two of which the primary had not heard yet.
+  // A worker may have two clients more than the one with the fewest, plus two that the primary had not heard of yet.
   expect(Math.max(...counts.values()) - Math.min(...counts.values())).toBeLessThanOrEqual(4)
 })
 
@@ -31,7 +31,7 @@ test('while a worker hangs, the others take new clients', { timeout: 90_000 }, a
     served++
   })
   try {
-    // The portable transport hands connections out in turn, and those that went to the hung one wait there.
+    // With the portable transport, the primary hands out connections in turn. Those that the hung worker got wait there.
     await until('new clients are served', () => served >= 10, LONG_PATIENCE_MS)
   } finally {
     process.kill(hung.pid, 'SIGKILL')

@@ -7,7 +7,7 @@ import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
 
-/** Known to the pooler, and not to Postgres. */
+/** Users and databases that the pooler accepts but Postgres does not know. */
 const STRANGERS = Array.from({ length: 20 }, (_, id) => ({ user: `user ${id}`, database: `database ${id}` }))
 
 test('workers forget pools and databases that nobody uses, each its own, and statistics stay', async () => {
@@ -34,7 +34,7 @@ test('workers forget pools and databases that nobody uses, each its own, and sta
     const lines = await admin.ask(query(`show ${what}`))
     return lines.filter((line) => line.startsWith('DataRow')).map((line) => line.slice('DataRow '.length).split('|'))
   }
-  // Postgres lets in none of the others.
+  // Only these clients get through to Postgres; it refuses all strangers.
   const clients = await Promise.all(Array.from({ length: 4 }, () => raw()))
   for (const client of clients) await client.ask(query('select 1'))
   for (const stranger of STRANGERS) {

@@ -1,4 +1,4 @@
-/** Rules about who may log in from where, and how. */
+/** HBA rules: who may log in from where, and how. */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
@@ -15,7 +15,7 @@ const secrets = { [database.user]: database.password, [trusted.user]: trusted.pa
 
 const VERIFIED = { ca: readFileSync(certificate('authority.crt'), 'utf8'), servername: 'localhost' }
 
-/** What goes into the files, and the settings that name them. */
+/** Writes the HBA and ident files, and returns the settings that name them. */
 function files(rules: string, maps = '') {
   const directory = mkdtempSync(join(tmpdir(), 'pgweir-hba-'))
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
@@ -51,7 +51,7 @@ test('a host is told by its name', async () => {
     host all all .invalid trust
   `)
   const pgweir = await startPgweir({ database, secrets, settings })
-  // Whoever comes meanwhile waits for the same answers.
+  // Clients that arrive during the lookup wait for the same answers.
   const clients = await Promise.all(Array.from({ length: 5 }, () => pgweir.client({ user: trusted.user })))
   expect((await clients[4]?.query('select current_user as me'))?.rows).toEqual([{ me: trusted.user }])
   expect(await failureOf(pgweir.client())).toMatchObject({ message: 'no authentication method is found' })
@@ -76,7 +76,7 @@ test('physical replication comes in by its own word only, logical replication by
     await client.end()
   }
   expect(await failureOf(as(trusted.user, 'true'))).toMatchObject({ message: 'no authentication method is found' })
-  // It is let in, and Postgres says what it thinks of that.
+  // The pooler lets it in, and Postgres refuses it.
   expect(await failureOf(as(trusted.user, 'database'))).toMatchObject({ code: '42501' })
 })
 

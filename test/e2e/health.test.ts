@@ -1,4 +1,4 @@
-/** What load balancers and supervisors ask: whether the process lives, and whether clients should be sent to it. */
+/** The pages for load balancers and supervisors: whether the process is alive, and whether clients should be sent to it. */
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -58,7 +58,7 @@ test('with a token metrics are for those who bring it, and health for everybody'
   expect(await pgweir.page('/metrics', { authorization: 'Bearer wrong' })).toMatchObject({ status: 401 })
   expect(await pgweir.page('/metrics', { authorization: 'Bearer s3cret' })).toMatchObject({ status: 200 })
   expect(await pgweir.page('/readyz')).toMatchObject(READY)
-  // What it is cannot be asked for, and another one takes effect with a reload.
+  // SHOW CONFIG does not reveal the token, and a changed token takes effect on a reload.
   const console = await pgweir.client(CONSOLE)
   const { rows } = await console.query('show config')
   expect(rows.find(({ key }) => key === 'http_token')).toMatchObject({ value: '********' })

@@ -1,4 +1,4 @@
-/** A database that several hosts have. */
+/** A database that is available on several hosts. */
 
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ const database = await createDatabase()
 
 const HOST = { oneProcess: 'it stands for a host of PostgreSQL' }
 
-/** Two poolers on addresses of their own with one port, as hosts of a third. */
+/** Starts two poolers with the same port on different addresses, and a third one that uses them as its hosts. */
 async function startHosts(balance: string, oneProcess?: string) {
   const one = await startPgweir({ ...HOST, database, settings: { listen_addr: '127.0.0.2', default_pool_size: 5 } })
   const { port } = one.address
@@ -29,7 +29,7 @@ async function startHosts(balance: string, oneProcess?: string) {
     settings: { default_pool_size: 4, admin_users: database.user },
     ...(oneProcess && { oneProcess }),
   })
-  /** How many servers it has on each, once so many clients are within a transaction. */
+  /** Opens a transaction in each of `clients` clients. Returns how many servers the third pooler has on each host. */
   const spread = async (clients: number) => {
     for (let count = 0; count < clients; count++)
       await (await pooler.client({ database: 'both' })).query('begin; select 1')

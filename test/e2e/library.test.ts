@@ -1,4 +1,4 @@
-/** Another program may run a pooler inside itself. */
+/** The library: a pooler inside another program. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-/** No limit is exceeded as PostgreSQL itself counts, not even for a moment: every new server counts all that are there when it begins. */
+/** No limit is exceeded even for a moment as PostgreSQL counts: each new server counts all servers that exist when it begins. */
 
 import { serialize } from 'pg-protocol'
 import { beforeEach, expect, test } from 'vitest'
@@ -49,7 +49,7 @@ async function seen(): Promise<{ servers: number; most: number }> {
   return rows[0]
 }
 
-/** Two clients of each user work without a pause. */
+/** Lets two clients of each user run queries without a pause. */
 async function work(
   pgweir: Pgweir,
   rounds: number,
@@ -94,7 +94,7 @@ test('servers whose clients disappear in the midst of a query, or of a transacti
   const { servers, most } = await seen()
   expect(most).toBe(1)
   expect(pgweir.closings).toHaveLength(texts.length)
-  // Between processes no server goes from one client to the next.
+  // With several processes, a server cannot pass from a client to one in another process.
   if (WORKERS === 1) expect(servers).toBe(texts.length + 1)
 })
 

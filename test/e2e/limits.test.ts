@@ -78,7 +78,7 @@ describe('servers', () => {
       await Promise.all(work)
       expect(most).toBe(3)
       const { servers } = await pgweir.counts()
-      // One that moves between workers is away for a moment.
+      // While a permit moves between workers, there is one server fewer for a moment.
       if (WORKERS === 1) expect(servers).toBe(3)
       else expect(servers).toBeLessThanOrEqual(3)
     })
@@ -96,7 +96,7 @@ describe('servers', () => {
     const pgweir = await startPgweir({ database, settings: { default_pool_size: 10 } })
     const clients = await connect(pgweir, 10)
     for (const client of clients) await client.query('select 1')
-    // The ten logged in at once, each of which may have asked for a server to be welcomed with.
+    // The ten clients logged in at the same time, and each may have asked for a server in order to complete its login.
     expect((await pgweir.counts()).servers).toBeLessThanOrEqual(10)
     const alone = await startPgweir({ database, settings: { default_pool_size: 10 } })
     const client = await alone.client()
@@ -144,7 +144,7 @@ describe('servers', () => {
       }
     })
     await Promise.all(work)
-    // Those that were evicted may take a moment to go.
+    // Evicted servers may take a moment to end.
     await until('PostgreSQL sees no more either', async () => (await activity(database)).length <= 2)
     expect(pgweir.log.some((line) => line.includes('closing because: evicted'))).toBe(true)
   })

@@ -41,7 +41,7 @@ test('those that come within a query, or a transaction, come at its end', async 
     'NotificationResponse news while you were busy',
     'ReadyForQuery I',
   ])
-  // Its own.
+  // Its own notification arrives, too.
   expect(await listener.ask(serialize.query(`notify news, 'to myself'`))).toEqual([
     'CommandComplete NOTIFY',
     'NotificationResponse news to myself',

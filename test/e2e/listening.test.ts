@@ -69,7 +69,7 @@ test('a port that is taken: it says so, and leaves nothing behind', async () => 
   })
   const { settings } = loadSettings({ iniFile })
   expect(await failureOf(startPooler(settings, { log: silentLog }))).toMatchObject({ code: 'EADDRINUSE' })
-  // The address that could be had was given back.
+  // The address that was free has been released again.
   const again = createServer().listen(port, '127.0.0.2')
   await once(again, 'listening')
   again.close()
@@ -86,7 +86,7 @@ test('a user that it cannot become: it says so, and leaves nothing behind', asyn
     opened.push(listener)
     return listener
   }
-  // Root cannot either, in the thread of a test.
+  // Even root fails: the user of a process cannot be changed from a worker thread, in which tests run.
   await failureOf(startPooler(settings, { log: silentLog, transport: { ...transport, listen } }))
   expect(opened).toHaveLength(1)
   for (const { address } of opened) {

@@ -12,7 +12,7 @@ import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
 
-/** The lines without time, process and what differs from run to run. */
+/** The log lines without time, process id and whatever else differs from run to run. */
 function story({ log }: Pgweir): string[] {
   const { user, database: dbname, port } = database
   return log.map((line) =>
@@ -37,7 +37,7 @@ test('the life of a client, line by line, as PgBouncer words it', async () => {
   await pgweir.stop()
   const lines = story(pgweir).filter((line) => !/^LOG worker \d+ .*serves$/.test(line))
   const login = lines.findIndex((line) => line.includes('login attempt'))
-  // Each process tells that it begins and that it ends.
+  // With several processes, each of them logs its start and its end.
   expect(new Set(lines.slice(0, login))).toEqual(new Set(['LOG listening on ADDRESS', 'LOG process up: …']))
   expect([...new Set(lines.slice(login))]).toEqual([
     'LOG C-ID: DB/USER@ADDRESS login attempt: db=DB user=USER tls=no replication=no',
@@ -53,7 +53,7 @@ test('whoever is refused is named, with the reason', async () => {
   await pgweir.client()
   await failureOf(pgweir.client())
   const isOfIt = (line: string) => line.includes('no more connections allowed')
-  // The client hears of it before it is closed.
+  // The client receives the error before the pooler logs the end of the connection.
   await until('both lines are there', () => story(pgweir).filter(isOfIt).length === 2)
   expect(story(pgweir).filter(isOfIt)).toEqual([
     'WARNING C-ID: DB/USER@ADDRESS pooler error: no more connections allowed (max_client_conn) HINT: The setting is max_client_conn.',
@@ -162,7 +162,7 @@ test('a slow query is a line of JSON that names the client, the time, the text a
     ...{ query: 'select pg_sleep($1), ?', traceparent: parent },
   })
   expect(entry.ms).toBeGreaterThanOrEqual(20)
-  // To the microsecond.
+  // Has the precision of a microsecond.
   expect(String(entry.ms)).toMatch(/^\d+(\.\d{1,3})?$/)
   expect(JSON.stringify(pgweir.log)).not.toContain('secret')
 })

@@ -7,7 +7,7 @@ import { RawClient, startup } from '../support/e2e/raw-client.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
 import { adminClient, createDatabase, createRole } from '../support/postgres.ts'
 
-// PostgreSQL lets this role in without asking, so that nothing here depends on how servers are logged in to.
+// PostgreSQL asks this role for no password, so that nothing here depends on logins to servers.
 const database = await createDatabase({ method: 'trust' })
 const { user } = database
 
@@ -20,7 +20,7 @@ const SECRETS: Readonly<Record<string, string>> = {
   SCRAM: await scramSecret(PASSWORD),
 }
 
-/** As PostgreSQL makes it. */
+/** A SCRAM secret as PostgreSQL itself makes it. */
 async function scramSecret(password: string): Promise<string> {
   const role = await createRole({ password })
   const { rows } = await admin.query<{ rolpassword: string }>('select rolpassword from pg_authid where rolname = $1', [
@@ -32,7 +32,7 @@ async function scramSecret(password: string): Promise<string> {
 const WRONG = { code: '28P01', message: 'password authentication failed', severity: 'FATAL' }
 const WRONG_SASL = { code: '28P01', message: 'SASL authentication failed', severity: 'FATAL' }
 
-/** Which error a wrong password brings, by auth_type and kind of secret. */
+/** The error for a wrong password, by auth_type and kind of secret. */
 const MATRIX = [
   { auth_type: 'plain', kind: 'plain', refusal: WRONG },
   { auth_type: 'plain', kind: 'md5', refusal: WRONG },
@@ -91,7 +91,7 @@ test('all workers offer the same salt, also for a user who does not exist', asyn
   const { port } = await runProgram({ database, settings })
   for (const name of [user, 'nobody']) {
     const salts = new Set<string>()
-    // Each connection goes to the worker that has the fewest.
+    // A new connection goes to the worker with the fewest, so these reach all workers.
     for (let id = 0; id < 4; id++) {
       const client = await RawClient.connect({ host: '127.0.0.1', port })
       onTestFinished(() => client.vanish())
@@ -132,7 +132,7 @@ test('auth_file that has changed holds without a reload, for all processes', asy
   const pgweir = await startPgweir({ database, settings: { auth_type: 'plain' }, secrets: { [user]: 'old' } })
   expect(await failureOf(pgweir.client({ password: 'new' }))).toMatchObject(WRONG)
   await pgweir.rewrite({ secrets: { [user]: 'new' } })
-  /** Of some that come at once, so that they are spread over all processes. */
+  /** Returns how many of six simultaneous logins succeed. Simultaneous, so that they are spread over all processes. */
   const whoGetsIn = async (password: string) => {
     const logins = await Promise.allSettled(Array.from({ length: 6 }, () => pgweir.client({ password })))
     const clients = logins.flatMap((login) => (login.status === 'fulfilled' ? [login.value] : []))
@@ -140,7 +140,7 @@ test('auth_file that has changed holds without a reload, for all processes', asy
     return clients.length
   }
   await until('everybody gets in by the new password', async () => (await whoGetsIn('new')) === 6)
-  // Each process looks for itself.
+  // Processes may take over the new file at slightly different times.
   await until('nobody gets in by the old one', async () => (await whoGetsIn('old')) === 0)
 })
 

@@ -29,7 +29,7 @@ function wrongPassword({ user }: TestRole) {
 
 type Outcome = 'in' | ((role: TestRole) => object)
 
-/** By what auth_file holds and how clients log in. */
+/** By the server's authentication method: the secret in auth_file, the clients' auth_type, and the outcome. */
 const MATRIX: Readonly<
   Record<'trust' | 'password' | 'md5' | 'scram-sha-256', readonly (readonly [string, string, Outcome])[]>
 > = {
@@ -42,7 +42,7 @@ const MATRIX: Readonly<
     ['the password', 'scram-sha-256', 'in'],
     ['its md5 hash', 'md5', () => WRONG_TYPE],
     ["the server's own SCRAM secret", 'scram-sha-256', () => WRONG_TYPE],
-    // The client has told its password, so it can be passed on.
+    // The client has sent its password, which can be used with the server.
     ['its md5 hash', 'plain', 'in'],
     ["the server's own SCRAM secret", 'plain', 'in'],
   ],
@@ -125,7 +125,7 @@ describe('SCRAM passthrough', () => {
     await admin.query('select pg_terminate_backend($1)', await pgweir.serverPids())
     await until('the server is gone', async () => (await pgweir.counts()).servers === 0)
     expect(await failureOf(client.query('select 1'))).toMatchObject(WRONG_TYPE)
-    // The login itself is right, and what to welcome a client with is known.
+    // The login to the pooler succeeds, since the welcome is known. Only the query fails.
     const another = await pgweir.client()
     expect(await failureOf(another.query('select 1'))).toMatchObject(WRONG_TYPE)
     expect(pgweir.log.some((line) => line.includes('undefined'))).toBe(false)

@@ -1,4 +1,4 @@
-/** What a scrape tells of all processes together. */
+/** Metrics, which cover all processes together. */
 
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -37,7 +37,7 @@ test('clients, servers and whoever waits are those of all processes', async () =
   expect(samples.of('pgweir_database_clients', { database: POOL.database })).toBe(5)
   expect(samples.of('pgweir_pool_permits', POOL)).toBe(3)
   expect(samples.of('pgweir_pool_max_servers', POOL)).toBe(3)
-  // Each that ends lets another one begin.
+  // Each transaction that ends lets a waiting one begin.
   await Promise.all(clients.map((client, index) => begun[index]?.then(() => client.query('commit'))))
 })
 
@@ -105,7 +105,7 @@ test('prepared statements that the server had, that it had not, and that had to 
   const after = await scrape(pgweir)
   const growth = (name: string) => after.growth(before, name, POOL)
   expect(growth('pgweir_statement_misses_total')).toBe(3)
-  // Each Parse is followed by a Bind that finds what it has left, and so do two Binds of `a`.
+  // Each of the three Parses is followed by a Bind that finds its statement on the server, and so do two more Binds of `a`.
   expect(growth('pgweir_statement_hits_total')).toBe(5)
   expect(growth('pgweir_statement_evictions_total')).toBe(1)
   expect(growth('pgweir_binds_total')).toBe(5)
@@ -156,7 +156,7 @@ test('the own part of a response time is measured now and then, and the delay of
   const pgweir = await sharedPgweir(options)
   const before = await scrape(pgweir)
   const client = await pgweir.client()
-  // A chunk either way for each, of which one in 64 is looked at.
+  // Each query is one chunk in either direction. One in 64 chunks is measured.
   for (let round = 0; round < 70; round++) await client.query('select 1')
   const after = await scrape(pgweir)
   expect(after.growth(before, 'pgweir_passing_duration_seconds_count', POOL)).toBeGreaterThanOrEqual(2)
@@ -240,7 +240,7 @@ test('the live page is fed with the pools and transactions of all processes, and
   const found = await pgweir.page(`/live/pool?${new URLSearchParams(POOL)}`)
   expect(JSON.parse(found.text)).toMatchObject({
     clients: [{ state: 'active' }],
-    // Tests before this one may have left others.
+    // Earlier tests may have left other servers.
     servers: expect.arrayContaining([expect.objectContaining({ state: 'active' })]),
     left: 0,
   })

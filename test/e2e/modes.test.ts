@@ -1,4 +1,4 @@
-/** The table of docs/modes.md: what works in which mode, whatever other clients do meanwhile. */
+/** Checks the table in docs/modes.md: what works in which mode while other clients are at work. */
 
 import { text } from 'node:stream/consumers'
 import type { Client } from 'pg'
@@ -16,7 +16,7 @@ const MODES = ['session', 'transaction', 'statement'] as const
 interface Scene {
   readonly pgweir: Pgweir
   readonly ada: Client
-  /** Others take the server that Ada has used last, if they can; she goes on with another one. */
+  /** Lets others take the server that Ada has used last, if they can, so that she continues on another one. */
   elsewhere(): Promise<void>
 }
 
@@ -25,7 +25,7 @@ const admin = await adminClient(database.database)
 await admin.query('create sequence numbers; grant all on sequence numbers to public; create role someone')
 await admin.query(`grant someone to ${database.user}`)
 
-/** Whether it is as with PostgreSQL itself; an error says no. */
+/** Each function returns whether the pooler behaves like PostgreSQL itself. Throwing an error means that it does not. */
 const ROWS: Readonly<Record<string, (scene: Scene) => Promise<boolean>>> = {
   'single statements, also several in one query': async ({ ada }) => {
     const results = (await ada.query('select 1 as n; select 2 as n')) as unknown as { rows: { n: number }[] }[]
@@ -149,7 +149,7 @@ const ROWS: Readonly<Record<string, (scene: Scene) => Promise<boolean>>> = {
     return isHit === true
   },
   'making and reading dumps: `pg_dump`, `pg_restore`, `psql -f`': async ({ ada, elsewhere }) => {
-    // One of those that each of them begins with, for all that follows.
+    // A setting that each of these programs makes at its start and relies on afterwards.
     await ada.query('set row_security = off')
     await elsewhere()
     return (await only(ada, 'show row_security')) === 'off'
@@ -191,7 +191,7 @@ describe.each(MODES)('in %s mode', (mode) => {
   })
 })
 
-/** Whoever takes servers away. Each waits for a lock that the test has. */
+/** Clients that occupy servers: each waits for an advisory lock that the test holds. */
 class Others {
   readonly #pgweir: Pgweir
   #waiting: { readonly key: number; readonly over: Promise<unknown> }[] = []
@@ -200,7 +200,7 @@ class Others {
     this.#pgweir = pgweir
   }
 
-  /** Both servers are taken, and the one that the client did not have comes free again. */
+  /** Occupies both servers and then frees the one that `client` has not used, so that it continues there. */
   async move(client: Client): Promise<void> {
     const before = await only(client, 'select pg_backend_pid()')
     await admin.query('select pg_advisory_lock(1), pg_advisory_lock(2)')

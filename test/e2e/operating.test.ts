@@ -1,4 +1,4 @@
-/** What operators do to a pooler at work: reload, pause, renew, drain. With real drivers, and clients who must not notice. */
+/** What operators do with a pooler at work: reload, pause, reconnect, drain. With real drivers, and with clients that must not notice. */
 
 import { readFile } from 'node:fs/promises'
 import type pg from 'pg'
@@ -21,14 +21,14 @@ function start(options: Partial<PgweirOptions> = {}): Promise<Pgweir> {
 
 const console = (pgweir: Pgweir) => pgweir.client({ database: 'pgweir', user: 'root', password: 'r' })
 
-/** By the extended protocol; @types/pg does not know of it. */
+/** Uses the extended protocol. The cast is needed because @types/pg lacks this option. */
 const extended = (text: string) => ({ text, queryMode: 'extended' }) as pg.QueryConfig
 
 async function pidOf(client: pg.Client): Promise<number> {
   return (await client.query('select pg_backend_pid() as pid')).rows[0].pid
 }
 
-/** Clients that ask and ask, each counting with a statement of its own, until they are told to stop. */
+/** Lets clients run queries until they are stopped. Each counts with a prepared statement of its own. */
 function crowd(clients: readonly pg.Client[]) {
   let isOver = false
   let answers = 0
@@ -47,7 +47,7 @@ function crowd(clients: readonly pg.Client[]) {
     }
   })
   return {
-    /** Each has been served some more times. */
+    /** Waits until the clients have received more answers, five each on average. */
     async goesOn(): Promise<void> {
       const wanted = answers + 5 * clients.length
       await until('all go on', () => answers >= wanted)
@@ -317,9 +317,9 @@ test('tcp_keepalive holds for connections from then on, of clients and to server
   await ada.query('commit')
 })
 
-/** The timers of these TCP sockets, once nothing is on its way. https://docs.kernel.org/networking/proc_net_tcp.html */
+/** The kernel's timers of these TCP sockets, once all data is acknowledged. https://docs.kernel.org/networking/proc_net_tcp.html */
 async function timersOf(wanted: readonly { readonly local: Address; readonly peer: Address }[]): Promise<string[]> {
-  // One port alone may be that of another connection, too.
+  // Compare both ports, since another connection may have one of them.
   const ends = new Set(wanted.map(({ local, peer }) => `${local.port} ${peer.port}`))
   let timers: string[] = []
   await until('all is acknowledged', async () => {

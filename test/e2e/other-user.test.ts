@@ -1,4 +1,4 @@
-/** What becomes of the rights of root: pgweir does not run with them, but for what it needs them for at its start. */
+/** Starting as root: pgweir uses root's rights only for what needs them at the start, and does not run with them. */
 
 import { spawnSync } from 'node:child_process'
 import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
@@ -16,7 +16,7 @@ import { createDatabase } from '../support/postgres.ts'
 const database = await createDatabase()
 const nobody = systemUser('nobody')
 
-/** Workers are another user's from the start, who has to be able to load the program. */
+/** Whether the user nobody can read the program. Workers run as that user from their start and have to load it. */
 const isReadable =
   process.getuid?.() === 0 &&
   nobody !== null &&
@@ -51,7 +51,7 @@ describe.runIf(isReadable)('started by root', () => {
       settings: { ...settings, unix_socket_dir: '/nowhere' },
     })
     const [key, users] = [join(directory, 'server.key'), join(directory, 'users.txt')]
-    // Its folder is open, as /etc is; secrets are not.
+    // The directory is open to all, like /etc; the secrets in it are not.
     chmodSync(directory, 0o755)
     copyFileSync(certificate('server.key'), key)
     for (const secret of [key, users]) chmodSync(secret, 0o600)
@@ -92,7 +92,7 @@ describe.runIf(isReadable)('started by root', () => {
     await program.says(/server\.key cannot be read by user nobody: what was read before goes on/)
     await program.says(/users\.txt cannot be read by user nobody/)
     await works()
-    // Another worker in the place of one that was lost reads them as little.
+    // A worker that replaces a lost one cannot read them either.
     const [lost] = childrenOf(program.pid)
     if (lost !== undefined) {
       process.kill(lost, 'SIGKILL')

@@ -18,7 +18,7 @@ const database = await createDatabase({ method: 'trust' })
 
 const CANCELLED = { code: '57014', message: 'canceling statement due to user request' }
 
-/** The pooler with this `peer_id`, which knows of others where they are. */
+/** Starts a pooler with this `peer_id` that has `others` as its peers. */
 function startPeer(peerId: number, others: Readonly<Record<number, Pgweir | string>> = {}): Promise<Pgweir> {
   const peers = Object.entries(others).map(([id, other]) => {
     return `${id} = ${typeof other === 'string' ? other : `host=${other.address.host} port=${other.address.port}`}`
@@ -26,7 +26,7 @@ function startPeer(peerId: number, others: Readonly<Record<number, Pgweir | stri
   return startPgweir({ database, peers, settings: { peer_id: peerId } })
 }
 
-/** A server that connects what comes to one of the ports after the other, as a load balancer does. */
+/** A TCP server that passes connections on to the ports in turn, as a load balancer does. */
 async function balance(ports: readonly number[], where: string | number = 0): Promise<Server> {
   let next = 0
   const server = createServer((near) => {

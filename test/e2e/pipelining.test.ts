@@ -16,7 +16,7 @@ function step(...send: Uint8Array[]): Step {
   return { send }
 }
 
-/** Many batches that use three names and no name, every fifth of them with a mistake. */
+/** Many batches with three named statements and the unnamed one. Every fifth batch contains an error. */
 const MIXED = Array.from({ length: 100 }, (_, index) => {
   const name = ['', 's1', 's2', 's3'][index % 4] ?? ''
   const text = index % 5 === 3 ? 'select 1/0' : `select $1::int + ${index % 4} as n`
@@ -127,7 +127,7 @@ test('postgres.js: a thousand queries at once over four connections and two serv
   await Promise.all(answers)
   const { servers } = await pgweir.counts()
   expect(servers).toBeLessThanOrEqual(2)
-  // Between processes one may be on its way.
+  // With several processes, a permit may be moving from one to another.
   if (WORKERS === 1) expect(servers).toBe(2)
 })
 

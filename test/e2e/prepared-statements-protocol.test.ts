@@ -135,13 +135,13 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     step(run(), sync()),
     step(describeStatement(), sync()),
     step(parse({ text: 'select 1' }), sync()),
-    // A simple query drops it.
+    // A simple query drops the unnamed statement.
     step(query('select 2')),
     step(run(), sync()),
     step(parse({ text: 'select 3' }), sync()),
     step(closeStatement(), sync()),
     step(run(), sync()),
-    // One that fails drops the one before it.
+    // A Parse that fails drops the earlier unnamed statement.
     step(parse({ text: 'select 4' }), sync()),
     step(parse({ text: 'select nothing from nowhere' }), sync()),
     step(run(), sync()),
@@ -224,7 +224,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     { send: [run('never'), flush()], upTo: 'E' },
     step(execute(), closeStatement('s1'), sync()),
     step(run('s1'), sync()),
-    // The same name in later batches needs replies of our own.
+    // Closing and preparing the same name again in later batches is answered by the pooler itself.
     { send: [closeStatement('s1'), flush()], upTo: '3' },
     { send: [parse({ name: 's1', text: 'select 1 as one' }), flush()], upTo: '1' },
     step(run('s1'), sync()),
@@ -291,12 +291,12 @@ describe('tables change', () => {
     expect(await ada.ask(select, describeStatement('s1'), sync())).toContain('RowDescription a:23|b:25')
     await bob.ask(query('drop table things; create table things (b text, a int)'))
     await bob.ask(query(`insert into things values ('b', 1)`))
-    // Bob asks what the rows are; Ada does not know what he was told.
+    // Bob describes the statement and learns the new columns. Ada still believes in the old ones.
     expect(await bob.ask(select, describeStatement('s1'), run('s1'), sync())).toContain('DataRow b|1')
     const error = 'ErrorResponse 0A000 cached plan must not change result type'
     expect(await ada.ask(run('s1'), sync())).toEqual([error, 'ReadyForQuery I'])
     expect(await bob.ask(run('s1'), sync())).toContain('DataRow b|1')
-    // What drivers do about it.
+    // What drivers do after this error.
     expect(await ada.ask(closeStatement('s1'), select, describeStatement('s1'), run('s1'), sync())).toContain(
       'DataRow b|1',
     )
@@ -322,7 +322,7 @@ describe('tables change', () => {
     const [ada, bob, blocker] = [await pgweir.raw(), await pgweir.raw(), await pgweir.raw()]
     const select = parse({ name: 's1', text: 'select * from things' })
     await ada.ask(select, describeStatement('s1'), run('s1'), sync())
-    // The blocker takes the server that Ada has used.
+    // The blocker occupies the server that Ada has used.
     await blocker.ask(query('begin'))
     await bob.ask(query('drop table things; create table things (b text, a int)'))
     await bob.ask(query(`insert into things values ('b', 1)`))
@@ -331,7 +331,7 @@ describe('tables change', () => {
     await blocker.ask(query('rollback'))
   })
 
-  /** Ada's statements are known to the server that she can no longer get, and tables change before she gets the other one. */
+  /** Ada's statements are prepared on a server that the blocker occupies. The tables change before she gets the other server. */
   async function startWithNewServer(change: string) {
     const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
     const [ada, bob, blocker] = [await pgweir.raw(), await pgweir.raw(), await pgweir.raw()]
@@ -378,7 +378,7 @@ describe('tables change', () => {
 
   test('a table, or a column, that is no longer there', async () => {
     const { ada, release } = await startWithNewServer('alter table things drop a; alter table things add a text')
-    // What PostgreSQL itself says when it plans such a statement again.
+    // As PostgreSQL does when it has to plan such a statement again.
     expect(await ada.ask(run('s2'), run('s3', ['1']), sync())).toEqual([STALE, 'ReadyForQuery I'])
     const { ada: eve, release: releaseAgain } = await startWithNewServer(
       'alter table things rename to goods; create table things (a int)',

@@ -11,7 +11,7 @@ beforeEach(async () => {
   await admin.query(`drop owned by ${database.user}; grant all on schema public to ${database.user}`)
 })
 
-/** How many servers have how many statements. */
+/** How many statements are prepared on the server that `client` gets. */
 async function preparedOnServer(client: Client): Promise<number> {
   const { rows } = await client.query<{ n: number }>('select count(*)::int as n from pg_prepared_statements')
   return rows[0]?.n ?? -1
@@ -29,7 +29,7 @@ describe('pg', () => {
       const { rows } = await client.query(named)
       expect(rows[0].n).toBe(2)
       pids.add(rows[0].pid)
-      // Takes the server away that has the statement.
+      // Occupies the server that has the statement.
       await blockers[round]?.query('begin')
     }
     expect(pids.size).toBe(3)
@@ -52,7 +52,7 @@ describe('pg', () => {
       })
       await Promise.all(answers)
     }
-    // Each text once for each server that it was used on, not once for each client. Between processes servers come and go.
+    // Each text is parsed once per server on which it is used, not once per client. With several processes, servers come and go.
     if (WORKERS > 1) return
     const { clientParses, serverParses, binds } = await pgweir.totals()
     expect(clientParses).toBe(15 * 2)
@@ -72,7 +72,7 @@ describe('pg', () => {
     expect(await preparedOnServer(client)).toBe(3)
     const serverParses = async () => (await pgweir.totals()).serverParses
     expect(await serverParses()).toBe(24)
-    // 5, 6 and 7 are there; 5 is used and so 6 is the oldest when 0 comes.
+    // 5, 6 and 7 are prepared. 5 is used again, so 6 is the least recently used when 0 comes.
     await ask(5)
     await ask(0)
     await ask(7)
@@ -111,7 +111,7 @@ describe('pg', () => {
     const named = { name: 'mine', text: 'select 1 as one' }
     await client.query(named)
     await client.query('deallocate all')
-    // pg thinks that it is still there.
+    // The driver does not notice DEALLOCATE ALL and does not prepare again.
     expect(await failureOf(client.query(named))).toMatchObject({
       code: '26000',
       message: 'prepared statement "mine" does not exist',
@@ -160,7 +160,7 @@ describe('postgres.js', () => {
     await Promise.all(questions)
     const { servers } = await pgweir.counts()
     expect(servers).toBeLessThanOrEqual(3)
-    // Between processes one may be on its way.
+    // With several processes, a permit may be moving from one to another.
     if (WORKERS === 1) expect(servers).toBe(3)
   })
 
@@ -175,7 +175,7 @@ describe('postgres.js', () => {
   })
 })
 
-/** Statement and table are the same; `change` is made by a client of the pooler. */
+/** Statements on a table that a client of the pooler changes. */
 const WRITES = { name: 'write', text: 'insert into things values ($1) returning *' }
 const READS = { name: 'read', text: 'select * from things' }
 
@@ -200,13 +200,13 @@ for (const [name, prepare] of Object.entries(AGENTS))
       expect(await sql`insert into things values (${8}) returning *`).toEqual([{ thing: 8 }])
       await change('drop table things')
       await change('create table things (thing text)')
-      // A new client, or the old one under a new name, must be told of the new type.
+      // A new client, and the old one with a new name, must see the new type.
       const late = await pgweir.client()
       expect((await late.query({ ...WRITES, values: ['seven'] })).rows).toEqual([{ thing: 'seven' }])
       expect((await client.query({ ...WRITES, name: 'again', values: ['eight'] })).rows).toEqual([{ thing: 'eight' }])
       const lateSql = pgweir.sql()
       expect(await lateSql`insert into things values (${'nine'}) returning *`).toEqual([{ thing: 'nine' }])
-      // And one that still holds the old name is served by it too.
+      // A client that uses the old name gets the new type, too.
       expect((await client.query({ ...WRITES, values: ['ten'] })).rows).toEqual([{ thing: 'ten' }])
     })
 
@@ -245,7 +245,7 @@ for (const [name, prepare] of Object.entries(AGENTS))
   })
 
 test('a change that the pooler cannot see fails once, as without it, and is known from then on', async () => {
-  // With one server only it would go from process to process, and each time be another one, which knows the change.
+  // With one server and several processes, its permit would move between processes, and each new server would know the change.
   const pgweir = await startPgweir({ database, settings: { default_pool_size: 3 } })
   const client = await pgweir.client()
   const sql = pgweir.sql()
@@ -258,6 +258,6 @@ test('a change that the pooler cannot see fails once, as without it, and is know
     message: 'cached plan must not change result type',
   })
   expect((await client.query(READS)).rows).toEqual([{ a: 1, b: null }])
-  // postgres.js tries again by itself.
+  // postgres.js retries by itself.
   expect(await sql`select * from things`).toEqual([{ a: 1, b: null }])
 })

@@ -1,4 +1,4 @@
-/** Replication through the pooler: a follower of changes has a walsender of its own. */
+/** Replication through the pooler: each replication client has a walsender of its own. */
 
 import { serialize } from 'pg-protocol'
 import { describe, expect, test } from 'vitest'
@@ -11,10 +11,10 @@ import { adminClient, createDatabase, createRole } from '../support/postgres.ts'
 
 const database = await createDatabase({ method: 'trust', attributes: 'replication' })
 
-/** One who may not. */
+/** A role without the attribute `replication`. */
 const other = await createRole({ method: 'trust' })
 
-/** Physical replication is of no database; tools call it so. */
+/** Physical replication concerns no database; tools use this name for it. */
 const PHYSICAL = [`replication = host=${database.host} port=${database.port}`]
 
 const OPTIONS = {
@@ -29,10 +29,10 @@ await admin.query('create table changes (id int primary key, text text)')
 await admin.query(`alter table changes owner to ${database.user}`)
 await admin.query('create publication all_changes for table changes')
 
-/** How many have followed: one that has left may still hold its slot for a moment. */
+/** Numbers the slots: a client that has left may hold its slot for a moment, so each slot needs a new name. */
 let followers = 0
 
-/** A client that follows the changes of the one table, from now on. */
+/** Connects a client that receives the changes of the table from now on. */
 async function follow(pgweir: Pgweir, parameters: Readonly<Record<string, string>> = {}): Promise<RawClient> {
   const client = await pgweir.raw({ replication: 'database', ...parameters })
   const slot = `follower_${++followers}`

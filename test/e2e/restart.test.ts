@@ -1,4 +1,4 @@
-/** deploy/restart.sh: a new pgweir takes the port over from the old one, under load, and no client sees an error. */
+/** deploy/restart.sh: under load, a new pgweir takes over the port of the old one, and no client sees an error. */
 
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -21,7 +21,7 @@ import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase({ method: 'trust' })
 const SCRIPT = fileURLToPath(new URL('../../deploy/restart.sh', import.meta.url))
-/** The portable transport knows SO_REUSEPORT only from Node 23.1 on. */
+/** With the portable transport, SO_REUSEPORT needs Node 23.1. */
 const canShare = process.env['PGWEIR_TEST_TRANSPORT'] !== 'node' || isNodeAtLeast(23, 1)
 
 function isNodeAtLeast(major: number, minor: number): boolean {
@@ -29,7 +29,7 @@ function isNodeAtLeast(major: number, minor: number): boolean {
   return ofMajor > major || (ofMajor === major && ofMinor >= minor)
 }
 
-/** What an operator has: one file for both, and the script. */
+/** The environment of an operator: one ini file for both poolers, and the script. */
 async function prepare() {
   const [port, httpPort] = [await freePort(), await freePort()]
   const directory = temporaryFolder()
@@ -58,13 +58,13 @@ async function prepare() {
   return {
     port,
     pidOf,
-    /** What is said by HTTP; one that waits for its clients is not ready. */
+    /** Whether /readyz reports ready. A pooler that waits for its clients to leave does not. */
     isReady: () =>
       fetch(`http://127.0.0.1:${httpPort}/readyz`).then(
         ({ status }) => status === 200,
         () => false,
       ),
-    /** Starts the first, or replaces the one that runs. */
+    /** Starts the first pooler, or replaces the running one. */
     restart: (more: Readonly<Record<string, string>> = {}) =>
       promisify(execFile)(SCRIPT, [iniFile, directory], { env: { ...env, ...more } }),
     connect: async () => {
@@ -95,7 +95,7 @@ async function replacesUnderLoad(): Promise<void> {
 
   let isOver = false
   let connects = 0
-  /** Each stays for some transactions, and comes again. */
+  /** Connects, runs some transactions, disconnects, and starts over. */
   const comesAndGoes = async () => {
     while (!isOver) {
       const client = await connect()
@@ -120,7 +120,7 @@ async function replacesUnderLoad(): Promise<void> {
   await until('the new one answers by HTTP, too', isReady)
   expect((await stays.query('select 1 as one')).rows, 'who is there stays').toEqual([{ one: 1 }])
 
-  // From now on it is the new one that gets these requests.
+  // Cancel requests now reach the new pooler.
   for (const client of [stays, await connect()]) {
     const query = failureOf(client.query(`select pg_sleep(60), ${client === stays ? 1 : 2} as id`))
     await untilRunning(database, 'as id')

@@ -89,7 +89,7 @@ describe('the connection to a server breaks', () => {
     await client.ask(query('select 1'))
     cable.cutAfter(50_000)
     client.send(query(`select repeat('x', 100000)`))
-    // Nothing may be said into the unfinished row.
+    // The pooler must not send an error into the middle of an incomplete row.
     expect(await client.rest()).toEqual(['RowDescription repeat:25'])
     cable.thaw()
     expect((await other.query('select 1 as one')).rows).toEqual([{ one: 1 }])
@@ -116,7 +116,7 @@ describe('the whole of PostgreSQL', () => {
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'pgweir-e2e-data-'))
-    // PostgreSQL may run as another user, and must be able to come here.
+    // PostgreSQL may run as another user, who needs access to this directory.
     await chmod(directory, 0o755)
   })
 
@@ -154,7 +154,7 @@ describe('the whole of PostgreSQL', () => {
       /^server login has been failing, cached error: connect to .* failed: .*ECONNREFUSED.* \(server_login_retry\)$/,
     )
     expect(performance.now() - startedMs).toBeLessThan(5_000)
-    // Who comes now can log in, since the welcome is known, and is told as early.
+    // A new client can log in, since the welcome is known, and its query fails as early.
     const late = await pgweir.client()
     expect(await failureOf(late.query('select 1'))).toMatchObject({ code: '08006' })
 

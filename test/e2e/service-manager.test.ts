@@ -1,4 +1,4 @@
-/** pgweir as a service of systemd: what that is told, and the sockets that it hands over. */
+/** pgweir as a systemd service: the notifications it sends, and the sockets it receives. */
 
 import { join } from 'node:path'
 import pg from 'pg'
@@ -58,7 +58,7 @@ test('clients come by the sockets that it hands over, instead of those of the se
   }
   program.kill('SIGQUIT')
   expect(await program.ended()).toBe(0)
-  // Whoever comes now is served by the next pgweir that gets this socket.
+  // The socket still listens. A client that connects now waits for the next pgweir that gets this socket.
   const early = await RawClient.connect(tcp.address)
   early.vanish()
 })

@@ -10,7 +10,7 @@ const database = await createDatabase({ method: 'trust' })
 
 const MODES = ['session', 'transaction', 'statement'] as const
 
-/** A letter for each byte, whatever the encoding. */
+/** A Query message in which each character of `sql` is one byte, whatever the client's encoding. */
 function query(sql: string): Buffer {
   return message('Q', Buffer.from(`${sql}\0`, 'latin1'))
 }
@@ -20,7 +20,7 @@ async function show(client: Client, name: string): Promise<string> {
   return rows[0]?.value ?? ''
 }
 
-/** Startup parameters, and what `show` then says. */
+/** Startup parameters, and the results of SHOW afterwards. */
 const ACCEPTED: Readonly<Record<string, readonly [Record<string, string>, Record<string, string>]>> = {
   'a timeout in options': [{ options: '-c statement_timeout=12s' }, { statement_timeout: '12s' }],
   'a timeout by itself': [{ lock_timeout: '7s' }, { lock_timeout: '7s' }],
@@ -59,7 +59,7 @@ for (const pool_mode of MODES)
         pgweir.onFinish(() => direct.end())
         await direct.logIn({ user, database: dbname, ...parameters })
         const client = await pgweir.raw(parameters)
-        // Whether that is a standby may have changed since a server was opened: whoever wants to know shall ask.
+        // The pooler does not report in_hot_standby, which may have changed since a server was opened; clients have to query it.
         direct.parameters.delete('in_hot_standby')
         expect(Object.fromEntries(client.parameters)).toEqual(Object.fromEntries(direct.parameters))
         for (let round = 0; round < 2; round++)
@@ -74,7 +74,7 @@ for (const pool_mode of MODES)
         const fresh = await pgweir.client({ port })
         for (const setting of Object.keys(shown).filter((setting) => !setting.includes('.')))
           expect([setting, await show(other, setting)]).toEqual([setting, await show(fresh, setting)])
-        // An unset setting of an application is empty where it was set before, and unknown elsewhere.
+        // A custom setting that was reset is empty on a server where it had been set, and unknown elsewhere.
         const tenant = await other.query(`select coalesce(current_setting('app.tenant', true), '') as tenant`)
         expect(tenant.rows).toEqual([{ tenant: '' }])
         expect((await pgweir.counts()).servers).toBe(1)
@@ -97,7 +97,7 @@ describe('settings that a client resets', () => {
     options: `-c statement_timeout=12s -c work_mem=3MB -c search_path=pg_catalog -c app.tenant=o'hara`,
   }
   const SETTINGS = [...['timezone', 'application_name', 'statement_timeout', 'work_mem', 'search_path'], 'app.tenant']
-  /** What each mode keeps of a client's own SET is another matter, so each begins anew. */
+  /** Each list runs on new connections, because what a mode keeps of a client's own SETs is not tested here. */
   const COMMANDS: readonly (readonly string[])[] = [
     ['reset all'],
     ['discard all'],
@@ -154,7 +154,7 @@ describe('settings that a client resets', () => {
   })
 })
 
-/** What PostgreSQL does not take. */
+/** Startup parameters that PostgreSQL rejects. */
 const REJECTED: Readonly<Record<string, Record<string, string>>> = {
   'a time zone that there is not': { TimeZone: 'Mars/Phobos' },
   'a setting that there is not': { options: '-c nonsense=1' },
@@ -226,7 +226,7 @@ describe('settings that a client changes while it runs', () => {
     for (const blocker of blockers) await blocker.query('begin')
     return {
       pgweir,
-      // Only the server of that blocker is free meanwhile.
+      // Meanwhile, only the server of this blocker is free.
       async onServer(index, use) {
         await blockers[index]?.query('rollback')
         await use()
@@ -261,7 +261,7 @@ describe('settings that a client changes while it runs', () => {
     })
   })
 
-  /** A name in an encoding of the client's own, byte by byte; and what it is. */
+  /** By client encoding: the bytes of a name, and the name itself. */
   const NAMES: Readonly<Record<string, readonly [string, string]>> = {
     LATIN1: ['gr\xf6\xdfe', 'größe'],
     LATIN9: ['\xa4\xf6', '€ö'],

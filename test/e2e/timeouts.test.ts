@@ -9,7 +9,7 @@ import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
 
-/** Time passes only where the test says so, and PostgreSQL is as fast as it likes. */
+/** Starts a pooler whose clock moves only when the test says so. PostgreSQL itself runs in real time. */
 async function startStill(settings: PgweirOptions['settings'], options: Partial<PgweirOptions> = {}) {
   const clock = new ManualClock()
   const pgweir = await startPgweir({ ...options, database, clock, ...(settings && { settings }) })

@@ -1,4 +1,4 @@
-/** Which TLS is spoken, as far as the settings have a say in it: with clients, and with servers, which here are another pooler. */
+/** How the settings determine the TLS used with clients and with servers. The servers are another pooler. */
 
 import { readFileSync } from 'node:fs'
 import tls from 'node:tls'
@@ -10,7 +10,7 @@ import { createDatabase } from '../support/postgres.ts'
 const database = await createDatabase()
 const AUTHORITY = readFileSync(certificate('authority.crt'), 'utf8')
 
-/** What a client agrees on with the pooler, or why it does not. */
+/** Returns what a client and the pooler have agreed on, or why they have not. */
 function agree({ address }: Pgweir, options: tls.ConnectionOptions = {}): Promise<string> {
   return new Promise((resolve) => {
     const socket = tls.connect({

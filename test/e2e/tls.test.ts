@@ -1,4 +1,4 @@
-/** Encrypted connections, of clients and to servers. A second pooler is the server that has TLS. */
+/** Encrypted connections from clients and to servers. A second pooler serves as the server with TLS. */
 
 import { once } from 'node:events'
 import { chmodSync, chownSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -22,11 +22,11 @@ import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
 const AUTHORITY = readFileSync(certificate('authority.crt'), 'utf8')
-/** As `pg` takes it: the server must be who it must be. */
+/** Options for `pg` that verify the server's certificate and name. */
 const VERIFIED = { ssl: { ca: AUTHORITY, servername: 'localhost' } }
 const TLS = /^TLSv1\.[23]\/TLS_/
 
-/** TLS without being asked; rejects where the server does not go along. */
+/** Starts TLS directly, without an SSLRequest. Rejects if the server does not accept that. */
 async function startDirectly({ address }: Pgweir, ALPNProtocols: string[]): Promise<tls.TLSSocket> {
   const socket = tls.connect({ ...address, ALPNProtocols, ca: AUTHORITY, servername: 'localhost' })
   await once(socket, 'secureConnect')
@@ -189,7 +189,7 @@ describe('clients', () => {
   })
 })
 
-/** Somebody who ends the TLS of those who come, and speaks TLS to the pooler in their place: all that is said passes it in the clear. */
+/** A man in the middle: terminates the clients' TLS and opens its own to the pooler, so that it sees all data in the clear. */
 async function startInBetween({ address }: Pgweir): Promise<{ host: string; port: number }> {
   const pair = { key: readFileSync(certificate('elsewhere.key')), cert: readFileSync(certificate('elsewhere.crt')) }
   const server = tls.createServer({ ...pair, ALPNProtocols: ['postgresql'] }, (near) => {
@@ -198,7 +198,7 @@ async function startInBetween({ address }: Pgweir): Promise<{ host: string; port
   return { host: '127.0.0.1', port: await portOf(server) }
 }
 
-/** Each gets what the other says, and ends with it. */
+/** Passes data in both directions. When one side ends, so does the other. */
 function carry(near: Duplex, far: Duplex): void {
   for (const [one, other] of [
     [near, far],
@@ -210,7 +210,7 @@ function carry(near: Duplex, far: Duplex): void {
       .pipe(other)
 }
 
-/** It listens from now on, until the test is over. */
+/** Makes the server listen until the end of the test. Returns its port. */
 async function portOf(server: Server): Promise<number> {
   await once(server.listen(0, '127.0.0.1'), 'listening')
   onTestFinished(() => void server.close())
@@ -251,7 +251,7 @@ describe('SCRAM is bound to the connection', () => {
 })
 
 describe('servers', () => {
-  /** A pooler whose server is another one, with TLS if `far` says so. */
+  /** Starts a pooler whose server is another pooler, which has TLS if `far` says so. */
   async function startPair(near: Record<string, string>, far: Record<string, string> = OFFERS_TLS, host = '127.0.0.1') {
     const server = await startPgweir({ workers: 1, database, settings: far })
     const line = `far = host=${host} port=${server.address.port} dbname=${database.database}`
@@ -507,7 +507,7 @@ describe('servers', () => {
 
 const SSL_REQUEST = '0000000804d2162f'
 
-/** Carries all to the pooler, and notes what each connection begins with. */
+/** Relays connections to the pooler, and records the first bytes of each. */
 async function startListeningIn({ address }: Pgweir, firstOnes: string[]): Promise<number> {
   const server = createServer((near) => {
     near.once('data', (chunk) => firstOnes.push(chunk.subarray(0, 8).toString('hex')))

@@ -35,7 +35,7 @@ function socketOf({ addresses }: Pgweir): string {
   return path
 }
 
-/** A client that comes by the socket. */
+/** A client that connects through the unix socket. */
 function local(pgweir: Pgweir, directory: string, config = {}) {
   return pgweir.client({ host: directory, port: pgweir.address.port, ...config })
 }
@@ -80,7 +80,7 @@ test('while it waits for its clients it is the way to the console, and nobody el
       (early) => early.end(),
       ({ code }: NodeJS.ErrnoException) => code,
     )
-  // Several processes hear of it one after the other, and those without clients end first.
+  // Several processes receive the command one after the other, and those without clients end first.
   await until('nobody is let in by TCP', async () => (await answerTo(pgweir.client())) === 'ECONNREFUSED')
   await until('nobody is let in by the socket', async () => (await answerTo(local(pgweir, directory))) === '57P01')
   let other = stays
@@ -102,7 +102,7 @@ test('while it waits for its clients it is the way to the console, and nobody el
 
 test('who may connect is a matter of its mode and group', async () => {
   const directory = folder()
-  // Root may give it to whomever; others only to a group of theirs, if they have another one.
+  // Root can give the socket to any group; other users only to one of their own groups, if they have a second one.
   const own = process.getgid?.() ?? 0
   const group = process.getuid?.() === 0 ? own + 1 : (process.getgroups?.().find((each) => each !== own) ?? own)
   const settings = { unix_socket_dir: directory, unix_socket_mode: '0620', unix_socket_group: group }
@@ -118,14 +118,14 @@ test('a file that somebody left behind makes way; a socket in use does not', asy
   const settings = { unix_socket_dir: directory, listen_addr: '', listen_port: 7002 }
   const holder = createServer()
   await new Promise<void>((resolve) => holder.listen(path, resolve))
-  // What libuv does not know of it does not remove.
+  // On close, libuv removes the path it has created. It does not know this second link, so that stays.
   const left = `${path}.left`
   linkSync(path, left)
   expect(await failureOf(startPgweir({ database, settings }))).toMatchObject({
     message: `unix socket is in use, cannot continue: ${path}`,
   })
   await new Promise((resolve) => holder.close(resolve))
-  // A process that another test starts just then has the socket until its program begins.
+  // If another test is just starting a process, that process holds a copy of the socket until its program begins.
   await until('nobody listens any more', () => isRefused(left))
   renameSync(left, path)
   const pgweir = await startPgweir({ database, settings })

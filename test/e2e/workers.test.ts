@@ -1,4 +1,4 @@
-/** Several worker processes, which clients take for one pooler. */
+/** Several worker processes, which look like one pooler to clients. */
 
 import { describe, expect, test } from 'vitest'
 import { startPgweir } from '../support/e2e/pgweir.ts'
@@ -32,7 +32,7 @@ describe('a login', () => {
       }),
     )
     expect(clients).toContain(served)
-    // The questions of others may still be on their way.
+    // The queries of the other clients may not have arrived yet.
     await until('all others wait', async () => (await pgweir.counts()).waiting === 8)
     expect(await pgweir.counts()).toMatchObject({ clients: 9, servers: 1 })
   })

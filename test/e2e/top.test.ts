@@ -39,7 +39,7 @@ test.runIf(isInstalled('script'))('a terminal is given back as it was, whoever e
     const terminal = new Terminal(['top', '--host', host, '--port', String(port), '-U', 'ada'])
     await terminal.shows('\u001b[?1049h')
     await terminal.shows('DATABASE')
-    // Types a filter, opens the selected pool, and quits, all in one write.
+    // Types a filter, holds the display, and quits, all in one write.
     if (end === 'q') terminal.type('/app\r q')
     else process.kill(await terminal.pid(), end)
     expect(await terminal.ended()).toBe(0)

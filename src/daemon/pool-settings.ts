@@ -52,7 +52,10 @@ function unusedTimeoutMs({ general, databases }: Settings, databaseName: string)
   return Math.min(pool_idle_timeout || Infinity, autodb_idle_timeout)
 }
 
-/** Settings for a replication connection: no timeouts, because a replication stream runs for days, and no automatic preparing. */
+/**
+ * Settings for a replication connection: no timeouts on queries and transactions, because a replication stream runs for days, and no
+ * auto_prepare, because its server is shared with nobody.
+ */
 export function replicationSettings(settings: PoolSettings): PoolSettings {
   return { ...settings, queryTimeoutMs: 0, idleTransactionTimeoutMs: 0, transactionTimeoutMs: 0, autoPrepare: false }
 }

@@ -1,4 +1,4 @@
-/** Guards all pages except the health pages: if `http_token` is set, a request must carry that token. */
+/** Guards the pages with data: if `http_token` is set, a request must carry that token. The health pages and the empty live page are open. */
 
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { type Answer, plain } from './http-server.ts'

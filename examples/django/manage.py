@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the commands of Django, and those of the application."""
+"""Runs Django's commands and the application's own."""
 import os
 import sys
 

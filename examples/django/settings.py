@@ -1,4 +1,4 @@
-"""The settings of the project, as far as they concern its database."""
+"""The project's settings, limited to those that concern its database."""
 import os
 from urllib.parse import unquote, urlsplit
 
@@ -12,13 +12,13 @@ DATABASES = {
         "NAME": url.path[1:],
         "USER": unquote(url.username),
         "PASSWORD": unquote(url.password),
-        # Connections stay open from request to request: they are clients of pgweir, and cost PostgreSQL nothing.
+        # Keep connections open between requests: they are clients of pgweir, and cost PostgreSQL nothing.
         "CONN_MAX_AGE": None,
-        # A cursor of QuerySet.iterator() outlives its transaction, and is left behind on a server of somebody else.
+        # The cursor of QuerySet.iterator() would outlive its transaction, and stay behind on a server that another client gets.
         "DISABLE_SERVER_SIDE_CURSORS": True,
         # Django SETs this itself, and it follows the client from server to server.
         "TIME_ZONE": "Europe/Berlin",
-        # Settings of the session belong here, not into a SET: pgweir gives them to whichever server does the work.
+        # Give session settings here, not with SET: pgweir applies them to each server that works for this client.
         "OPTIONS": {
             "application_name": "tickets",
             "options": "-c statement_timeout=30s -c lock_timeout=20s",

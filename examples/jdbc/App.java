@@ -26,15 +26,15 @@ public class App {
         config.setJdbcUrl("jdbc:postgresql://" + server.getHost() + ":" + server.getPort() + server.getPath());
         config.setUsername(login[0]);
         config.setPassword(login[1]);
-        // As many as there are threads: these are clients of pgweir, and cost PostgreSQL nothing.
+        // One connection per thread: they are clients of pgweir, and cost PostgreSQL nothing.
         config.setMaximumPoolSize(THREADS);
-        // A connection is tried before it is given to a thread, which may have to wait for a server.
+        // HikariCP tests a connection before it gives it to a thread, and the test may have to wait for a server.
         config.setConnectionTimeout(60_000);
         config.setValidationTimeout(30_000);
-        // Settings of the session belong here, not into connectionInitSql: pgweir gives them to whichever server does the work.
+        // Give session settings here, not in connectionInitSql: pgweir applies them to each server that works for this client.
         config.addDataSourceProperty("ApplicationName", "tickets");
         config.addDataSourceProperty("options", "-c statement_timeout=30s -c lock_timeout=20s");
-        // How often a statement is run before it is prepared on the server; 5 if it is not said. It need not be 0.
+        // How often the driver runs a statement before it prepares it on the server. The default is 5; it need not be 0.
         config.addDataSourceProperty("prepareThreshold", "3");
         return new HikariDataSource(config);
     }
@@ -78,7 +78,7 @@ public class App {
         }
     }
 
-    /** Rows come a few at a time, by a cursor that lives in the transaction. */
+    /** Reads a few rows at a time, with a cursor in the transaction. */
     static int readBookings(DataSource source, int event) throws SQLException {
         try (Connection connection = source.getConnection()) {
             connection.setAutoCommit(false);

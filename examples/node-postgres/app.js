@@ -6,7 +6,7 @@ const BUYERS = 60
 
 class SoldOut extends Error {}
 
-// Statements with a name are parsed once by each server, and used by all clients of pgweir.
+// Each server parses a named statement once, for all clients of pgweir.
 const take = (event, seats) => ({
   name: 'take seats',
   text: 'update events set seats_left = seats_left - $2 where id = $1 and seats_left >= $2',

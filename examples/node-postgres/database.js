@@ -1,17 +1,17 @@
-// The one pool of the application.
+// The application's only pool.
 import pg from 'pg'
 
 export const pool = new pg.Pool({
   connectionString: process.env.DATABASE_URL,
-  // As many as this process has work for at once: these are clients of pgweir, and cost PostgreSQL nothing.
+  // As many as this process can use at once: these connections are clients of pgweir, and cost PostgreSQL nothing.
   max: 60,
-  // Settings of the session belong here, not into a SET: pgweir gives them to whichever server does the work.
+  // Give session settings here, not with SET: pgweir applies them to each server that works for this client.
   application_name: 'tickets',
   statement_timeout: 30_000,
   options: '-c lock_timeout=20s',
 })
 
-// A connection that breaks while nobody uses it; the pool replaces it.
+// An idle connection has broken; the pool replaces it.
 pool.on('error', (error) => console.error(error.message))
 
 /** Runs work in a transaction, all of it on one server. */

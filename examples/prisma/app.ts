@@ -7,7 +7,7 @@ const BUYERS = 60
 const event = await prisma.event.create({ data: { name: 'Gala', seatsLeft: SEATS } })
 
 function buy(buyer: string): Promise<boolean> {
-  // All of it is one transaction, and so on one server.
+  // This is one transaction, so all of it runs on one server.
   return prisma.$transaction(async (transaction) => {
     const { count } = await transaction.event.updateMany({
       where: { id: event.id, seatsLeft: { gte: 2 } },

@@ -1,8 +1,8 @@
-// What the command `prisma` reads; the application does not.
+// Read by the `prisma` command, not by the application.
 import { defineConfig } from 'prisma/config'
 
 export default defineConfig({
   schema: 'prisma/schema.prisma',
-  // Migrations take a lock of the session: an entry of pgweir in session mode, or PostgreSQL itself.
+  // Migrations take a session advisory lock: use a pgweir entry in session mode, or PostgreSQL itself.
   datasource: { url: process.env['MIGRATION_URL'] ?? '' },
 })

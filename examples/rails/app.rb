@@ -4,9 +4,9 @@ require_relative 'config/environment'
 SEATS, BUYERS, THREADS = 100, 60, 40
 
 def buy(event_id, buyer)
-  # A statement that Active Record prepares, for each of its connections.
+  # Active Record prepares this statement on each of its connections.
   event = Event.find(event_id)
-  # This is one transaction, and so on one server.
+  # This is one transaction, so all of it runs on one server.
   event.with_lock do
     next false if event.seats_left < 2
 
@@ -28,7 +28,7 @@ def in_threads(count)
     Thread.new do
       results = []
       while (number = numbers.pop)
-        # Rails gives a thread its connection for the time of a request.
+        # As in Rails, a thread has a connection for the duration of a request.
         results << ActiveRecord::Base.connection_pool.with_connection { yield number }
       end
       results

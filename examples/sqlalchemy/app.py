@@ -9,7 +9,7 @@ SEATS, BUYERS, THREADS = 100, 60, 40
 
 
 def buy(event_id, buyer):
-    # All of it is one transaction, and so on one server.
+    # This is one transaction, so all of it runs on one server.
     with Session(engine) as session, session.begin():
         event = session.get(Event, event_id, with_for_update=True)
         if event.seats_left < 2:
@@ -37,7 +37,7 @@ with Session(engine) as session:
     left = session.get(Event, event_id).seats_left
 print(f"{bought} of {BUYERS} buyers have seats, {left} of {SEATS} seats are left")
 
-# A job reads the bookings a few at a time. Its cursor lives in a transaction, which keeps its server.
+# A job reads the bookings a few at a time. Its cursor needs a transaction, which keeps its server.
 with Session(job_engine) as session:
     bookings = session.scalars(select(Booking).where(Booking.event_id == event_id).execution_options(yield_per=10))
     print(f"a job reads {sum(booking.seats for booking in bookings)} seats")

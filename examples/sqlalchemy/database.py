@@ -1,4 +1,4 @@
-"""The engines of the application, and its tables."""
+"""The application's engines and tables."""
 import os
 
 from sqlalchemy import Column, ForeignKey, Integer, Text, create_engine
@@ -7,13 +7,13 @@ from sqlalchemy.pool import NullPool
 
 URL = os.environ["DATABASE_URL"].replace("postgres://", "postgresql+psycopg2://", 1)
 
-# Settings of the session belong here, not into a SET: pgweir gives them to whichever server does the work.
+# Give session settings here, not with SET: pgweir applies them to each server that works for this client.
 SETTINGS = {"application_name": "tickets", "options": "-c statement_timeout=30s -c lock_timeout=20s"}
 
-# For web processes: as many connections as there are threads. They are clients of pgweir, and cost PostgreSQL nothing.
+# For web processes: one connection per thread. They are clients of pgweir, and cost PostgreSQL nothing.
 engine = create_engine(URL, pool_size=40, max_overflow=0, connect_args=SETTINGS)
 
-# For jobs, and for many or short-lived processes: pgweir is the only pool, and no connection outlives its work.
+# For jobs, and for many or short-lived processes: pgweir is the only pool, and a connection is closed when its work is done.
 job_engine = create_engine(URL, poolclass=NullPool, connect_args=SETTINGS)
 
 Base = declarative_base()

@@ -1,4 +1,4 @@
-"""Events with seats, and who has booked them."""
+"""Events with seats, and their bookings."""
 from django.db import models
 
 

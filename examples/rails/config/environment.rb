@@ -1,4 +1,4 @@
-# What Rails does when it starts, as far as it concerns the database.
+# The part of a Rails start that concerns the database.
 require 'active_record'
 require 'erb'
 require 'yaml'

@@ -1,4 +1,4 @@
-"""What `manage.py makemigrations` makes of the models."""
+"""Generated from the models by `manage.py makemigrations`."""
 import django.db.models.deletion
 from django.db import migrations, models
 

@@ -1,5 +1,5 @@
 class CreateBookings < ActiveRecord::Migration[6.1]
-  # An index that is built concurrently cannot be built in a transaction; the lock around all migrations is another matter.
+  # An index cannot be built concurrently in a transaction. This does not disable the lock around all migrations.
   disable_ddl_transaction!
 
   def change

@@ -11,7 +11,7 @@ SEATS, BUYERS, THREADS = 100, 60, 40
 
 
 def as_in_a_request(work):
-    """Each thread has a connection of its own, about which Django decides before and after each request."""
+    """Each thread has a connection of its own. As around a request, Django decides before and after the work whether to close it."""
 
     def run(*arguments):
         close_old_connections()

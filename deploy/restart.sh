@@ -1,10 +1,10 @@
 #!/bin/sh
-# Starts a new pgweir on the port of the one that runs, and has that one end when its clients have left: nobody is refused, or dropped.
-# Also the way to start the first one. See "Without downtime" in docs/running.md for what the file has to say.
+# Starts a new pgweir on the port of the running one, which then ends when its clients have left. No client is refused or disconnected.
+# Use it to start the first pgweir, too. "Without downtime" in docs/running.md says which settings the file needs.
 #
 #   restart.sh pgweir.ini [/run/pgweir]
 #
-# Every pgweir has a number, its peer_id, and a folder of that name, with its pidfile and its unix socket. The two take turns.
+# The two alternate as numbers 1 and 2. Each has its number as its peer_id, and its pidfile and unix socket in a folder named after the number.
 set -eu
 
 config=${1:?usage: restart.sh pgweir.ini [/run/pgweir]}
@@ -16,13 +16,13 @@ runs() {
 }
 
 if runs 1 && runs 2; then
-  echo "restart.sh: 1 and 2 both run: the one before still waits for its clients. kill -INT the older one to hurry it" >&2
+  echo "restart.sh: 1 and 2 both run: the older one still waits for its clients. To hasten it, send it SIGINT (kill -INT)" >&2
   exit 1
 fi
 if runs 1; then old=1 new=2; else old=2 new=1; fi
 
 mkdir -p "$run/$new"
-# It ends well only when the new one listens; else nothing has changed.
+# Succeeds only if the new pgweir listens; otherwise the script ends here, and nothing has changed.
 $pgweir --daemon --so-reuseport 1 --peer-id "$new" --unix-socket-dir "$run/$new" --pidfile "$run/$new/pgweir.pid" "$config"
 echo "pgweir $new serves clients, process $(cat "$run/$new/pgweir.pid")"
 

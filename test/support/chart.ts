@@ -78,14 +78,14 @@ auth:
   existingSecret: pgweir-users
 \`\`\`
 
-It makes a Deployment (or a StatefulSet, with \`peers.enabled\`), a Service for clients and one for \`/metrics\` and the live page, a
-ConfigMap with \`pgweir.ini\`, a PodDisruptionBudget, and what is asked for besides: an autoscaler, a NetworkPolicy, a ServiceMonitor, alerts, a
-dashboard, a Secret with the user list. A pooler beside each instance of an application is no chart of its own: \`deploy/kubernetes/sidecar\` is a manifest
-for it. The schema of the values knows all settings, so that a slip in a name is told before anything is
-installed. What the settings mean: docs/settings.md. What happens when a pod ends: docs/deploying.md.
+The chart creates a Deployment (or a StatefulSet, with \`peers.enabled\`), a Service for clients and one for \`/metrics\` and the live page, a
+ConfigMap with \`pgweir.ini\`, and a PodDisruptionBudget. Optional are an autoscaler, a NetworkPolicy, a ServiceMonitor, alerts, a dashboard, and a
+Secret with the user list. For a pooler beside each instance of an application there is no chart, but a manifest: \`deploy/kubernetes/sidecar\`. The
+schema of the values knows all settings, so that a misspelled name is reported before anything is installed. docs/settings.md describes the settings,
+and docs/deploying.md describes what happens when a pod ends.
 
-Another configuration replaces the pods, one after the other. A new user list is noticed without that; new certificates are read at a
-\`RELOAD\` on the console, or by \`kubectl rollout restart\`.`
+A changed configuration replaces the pods, one after the other. pgweir notices a new user list by itself. It reads new certificates at a
+\`RELOAD\` on the console, or after \`kubectl rollout restart\`.`
 
 type Schema = Readonly<Record<string, unknown>>
 

@@ -1,4 +1,4 @@
-{{/* The name of whatever is made. With that of a StatefulSet and eleven characters more its pods are labelled, and a label has 63. */}}
+{{/* The name of each object. Pods of a StatefulSet get a label with its name and eleven more characters; a label may have 63. */}}
 {{- define "pgweir.fullname" -}}
 {{- $most := ternary 52 63 .Values.peers.enabled -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
@@ -11,12 +11,12 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The name of the Service by which each pod has a name of its own. */}}
+{{/* The name of the Service that gives each pod its own DNS name. */}}
 {{- define "pgweir.peersName" -}}
 {{- printf "%s-peers" (include "pgweir.fullname" . | trunc 57 | trimSuffix "-") -}}
 {{- end -}}
 
-{{/* The name of the Service for what is told by HTTP. */}}
+{{/* The name of the Service for metrics and the live page. */}}
 {{- define "pgweir.httpName" -}}
 {{- printf "%s-http" (include "pgweir.fullname" . | trunc 58 | trimSuffix "-") -}}
 {{- end -}}
@@ -41,12 +41,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* The kind of what runs the pods. */}}
+{{/* The kind of the workload. */}}
 {{- define "pgweir.workload" -}}
 {{- ternary "StatefulSet" "Deployment" .Values.peers.enabled -}}
 {{- end -}}
 
-{{/* The Secret with the user list; nothing if there is none. */}}
+{{/* The name of the Secret with the user list; empty if there is none. */}}
 {{- define "pgweir.userList" -}}
 {{- if .Values.auth.existingSecret -}}
 {{- .Values.auth.existingSecret -}}
@@ -55,15 +55,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* A text that has to stay on its line: what comes after it would be a setting, a user or a key of its own. */}}
+{{/* Fails unless the text is a single line: a second line would be another setting, user or key. */}}
 {{- define "pgweir.oneLine" -}}
 {{- if regexMatch "[\r\n\u0085\u2028\u2029]" . -}}
-{{- fail "a name or value of databases, users, settings or auth.users has more than one line, which a file of lines cannot have" -}}
+{{- fail "a name or value of databases, users, settings or auth.users has more than one line, which the files that the chart makes cannot hold" -}}
 {{- end -}}
 {{- . -}}
 {{- end -}}
 
-{{/* A value as ini has it. Numbers from a file of values are fractions to Helm, which writes the large ones as 1e+06. */}}
+{{/* A value in ini syntax. Helm reads numbers in values files as floats, and writes large ones as 1e+06. */}}
 {{- define "pgweir.text" -}}
 {{- if kindIs "bool" . -}}
 {{- ternary "1" "0" . -}}
@@ -76,15 +76,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* A secret is where the pods find it: whoever may read ConfigMaps reads what stands in the file. Takes the name of the value, and what is said. */}}
+{{/* Fails if a secret is in clear text, since anybody who may read ConfigMaps could read it: it has to be a reference. Takes the name of the value, and the value. */}}
 {{- define "pgweir.elsewhere" -}}
 {{- $said := toString .said | trim | trimAll "'\"" -}}
 {{- if not (or (eq $said "") (hasPrefix "file:" $said) (regexMatch "(^|[^$])[$][{]" $said)) -}}
-{{- fail (printf "%s would stand in a ConfigMap: let it be ${NAME}, a variable of extraEnv, or file:PATH, a file of extraVolumes" .name) -}}
+{{- fail (printf "%s would stand in a ConfigMap: use ${NAME}, a variable of extraEnv, or file:PATH, a file of extraVolumes" .name) -}}
 {{- end -}}
 {{- end -}}
 
-{{/* Lines of [databases] and [users]. */}}
+{{/* The lines of [databases] and [users]. */}}
 {{- define "pgweir.lines" -}}
 {{- range $name, $line := . }}
 {{- $key := ternary $name (printf "\"%s\"" ($name | replace "\"" "\"\"")) (regexMatch "^[a-zA-Z0-9_.*-]+$" $name) }}
@@ -104,12 +104,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
-{{/* Labels with those that somebody wants besides; the chart's own stay as they are. Takes both. */}}
+{{/* Merges the chart's own labels with additional ones; the chart's own win. Takes both. */}}
 {{- define "pgweir.with" -}}
 {{- toYaml (merge (dict) .own (default dict .more)) -}}
 {{- end -}}
 
-{{/* What the chart itself sets. */}}
+{{/* The settings that the chart itself makes. */}}
 {{- define "pgweir.ownSettings" -}}
 listen_addr: "*"
 listen_port: 6432
@@ -164,7 +164,7 @@ server_tls_key_file: /etc/pgweir/server-tls/tls.key
 {{- end }}
 {{- if .Values.peers.enabled }}
 
-; As many as there may ever be. Which one a pod is, its variable PGWEIR_PEER_ID tells.
+; As many as there may ever be pods. The variable PGWEIR_PEER_ID of a pod says which one it is.
 [peers]
 {{- $most := .Values.replicaCount }}
 {{- if .Values.autoscaling.enabled }}{{ $most = .Values.autoscaling.maxReplicas }}{{ end }}

@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest'
 import type { RawAddress } from './raw-client.ts'
 
 export interface Cable extends RawAddress {
-  /** Lets this many more bytes from PostgreSQL pass on each connection, then cuts it. */
+  /** Lets this many more bytes from PostgreSQL pass over all connections together, then cuts them. */
   cutAfter(bytes: number): void
   /** Lets nothing pass in either direction from now on, but keeps all connections open. */
   freeze(): void

@@ -17,99 +17,99 @@ export const DATABASE_ROWS = {
     default: '',
     renewsServers: true,
     meaning:
-      'Where PostgreSQL is: a host name, an IP address, the folder of its unix socket, or the beginning of an abstract one (`@name`); or several, with commas between, which all have the same database. If not set it is the unix socket in unix_socket_dir.',
+      'Where PostgreSQL is: a host name, an IP address, the folder of its unix socket, or the start of the name of an abstract socket (`@name`). Several hosts, separated by commas, must all have the same database. If not set, the unix socket in unix_socket_dir.',
   },
   load_balance_hosts: {
     type: oneOf(['round-robin', 'disable']),
     default: 'round-robin',
     renewsServers: true,
     meaning:
-      'Of several hosts: `round-robin` opens servers on each in turn, `disable` on one for as long as that works. One that fails is passed over at once, and has no turn for `server_login_retry`.',
+      'How to use several hosts: `round-robin` opens servers on each host in turn; `disable` stays with one host as long as it works. If a host fails, the next one is tried at once, and the failed one is skipped for `server_login_retry`.',
   },
-  port: { type: integer({ min: 1, max: 65_535 }), default: 5432, renewsServers: true, meaning: 'Its port.' },
+  port: { type: integer({ min: 1, max: 65_535 }), default: 5432, renewsServers: true, meaning: 'Port of PostgreSQL.' },
   dbname: {
     type: optionalText,
     default: null,
     renewsServers: true,
-    meaning: 'Name of the database on the server; the name of the entry if not set.',
+    meaning: 'Name of the database on the server. If not set, the name of the entry.',
   },
   user: {
     type: optionalText,
     default: null,
     renewsServers: true,
-    meaning: 'Forced user: all clients share one pool that logs in as this user.',
+    meaning: 'Forced user: all clients share one pool, whose servers log in as this user.',
   },
   password: {
     type: optionalText,
     default: null,
     isSecret: true,
-    meaning: 'Password of the forced user; looked up in auth_file if not set. `file:PATH` is what is in that file.',
+    meaning: 'Password of the forced user. `file:PATH` reads it from a file. If not set, it is looked up in auth_file.',
   },
-  pool_mode: { type: orNull(oneOf(POOL_MODES)), default: null, meaning: 'Instead of the general pool_mode.' },
-  pool_size: { type: override(integer(), 'zero is a value'), default: null, meaning: 'Instead of default_pool_size.' },
+  pool_mode: { type: orNull(oneOf(POOL_MODES)), default: null, meaning: 'Overrides the general pool_mode.' },
+  pool_size: { type: override(integer(), 'zero is a value'), default: null, meaning: 'Overrides default_pool_size.' },
   min_pool_size: {
     type: override(integer(), 'zero is a value'),
     default: null,
-    meaning: 'Instead of the general min_pool_size.',
+    meaning: 'Overrides the general min_pool_size.',
   },
   reserve_pool_size: {
     type: override(integer(), 'zero is a value'),
     default: null,
-    meaning: 'Instead of the general reserve_pool_size. `reserve_pool` is the same.',
+    meaning: 'Overrides the general reserve_pool_size. Can also be written as `reserve_pool`.',
   },
   max_db_connections: {
     type: override(integer(), 'zero means general'),
     default: null,
-    meaning: 'Instead of the general max_db_connections.',
+    meaning: 'Overrides the general max_db_connections.',
   },
   max_db_client_connections: {
     type: override(integer(), 'zero means general'),
     default: null,
-    meaning: 'Instead of the general max_db_client_connections.',
+    meaning: 'Overrides the general max_db_client_connections.',
   },
   server_lifetime: {
     type: override(time(), 'zero means general'),
     default: null,
-    meaning: 'Instead of the general server_lifetime.',
+    meaning: 'Overrides the general server_lifetime.',
   },
   query_wait_timeout: {
     type: override(time(), 'zero means general'),
     default: null,
-    meaning: 'Instead of the general query_wait_timeout.',
+    meaning: 'Overrides the general query_wait_timeout.',
   },
-  auto_prepare: { type: orNull(boolean), default: null, meaning: 'Instead of the general auto_prepare.' },
+  auto_prepare: { type: orNull(boolean), default: null, meaning: 'Overrides the general auto_prepare.' },
   sslmode: {
     type: orNull(oneOf(SSL_MODES)),
     default: null,
     renewsServers: true,
-    meaning: 'Instead of server_tls_sslmode; many URLs have it. Not in PgBouncer.',
+    meaning: 'Overrides server_tls_sslmode; connection URLs often contain it. Not in PgBouncer.',
   },
   sslnegotiation: {
     type: oneOf(['postgres', 'direct']),
     default: 'postgres',
     renewsServers: true,
     meaning:
-      'How TLS begins: once the server has agreed (`postgres`), or at once (`direct`), which saves a round trip, needs PostgreSQL 17 and at least `sslmode` require. Not in PgBouncer.',
+      'How TLS starts: `postgres` asks the server first; `direct` starts at once, which saves a round trip but needs PostgreSQL 17 and at least `sslmode` require. Not in PgBouncer.',
   },
-  auth_user: { type: optionalText, default: null, meaning: 'Instead of the general auth_user.' },
+  auth_user: { type: optionalText, default: null, meaning: 'Overrides the general auth_user.' },
   auth_query: {
     type: optionalText,
     default: null,
     renewsServers: true,
-    meaning: 'Instead of the general auth_query.',
+    meaning: 'Overrides the general auth_query.',
   },
   auth_dbname: {
     type: orNull(lookupDatabase),
     default: null,
     renewsServers: true,
-    meaning: 'Instead of the general auth_dbname.',
+    meaning: 'Overrides the general auth_dbname.',
   },
   connect_query: {
     type: optionalText,
     default: null,
     renewsServers: true,
     isSecret: true,
-    meaning: 'SQL that each new server runs before it is used.',
+    meaning: 'SQL that each new server runs before clients use it.',
   },
   client_encoding: startupParameter(),
   datestyle: startupParameter(),
@@ -119,7 +119,12 @@ export const DATABASE_ROWS = {
 
 /** Unlike in PgBouncer, a changed startup parameter renews the servers. Otherwise it would be chance whether a client gets the old or new value. */
 function startupParameter() {
-  return { type: optionalText, default: null, renewsServers: true, meaning: 'Startup parameter for servers.' } as const
+  return {
+    type: optionalText,
+    default: null,
+    renewsServers: true,
+    meaning: 'Startup parameter that servers are opened with.',
+  } as const
 }
 
 export interface DatabaseSettings extends Omit<ValuesOf<typeof DATABASE_ROWS>, 'dbname'> {

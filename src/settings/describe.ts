@@ -52,42 +52,42 @@ const INTRODUCTION = `# Settings
 
 <!-- Generated from src/settings: change the tables there, then run \`npx vitest run test/unit/settings/describe.test.ts -u\`. -->
 
-Each setting is a key of the section \`[pgbouncer]\` of the ini file (or \`[pgweir]\`, which is the same), a flag and an environment variable:
-\`default_pool_size = 5\`, \`--default-pool-size 5\` and \`PGWEIR_DEFAULT_POOL_SIZE=5\` say the same. Flags win over the environment, the
-environment over the file, the file over the defaults. \`pgweir check config.ini\` shows every problem of a file at once.
+Each setting is a key of the section \`[pgbouncer]\` of the ini file (the section may also be called \`[pgweir]\`), a flag and an environment variable:
+\`default_pool_size = 5\`, \`--default-pool-size 5\` and \`PGWEIR_DEFAULT_POOL_SIZE=5\` mean the same. Flags take precedence over the environment, the
+environment over the file, and the file over the defaults. \`pgweir check config.ini\` reports all problems of a file at once.
 
-In the file, \`;\` and \`#\` begin a comment only at the start of a line. \`%include FILE\` reads another file in its place, or each \`*.ini\` and
-\`*.conf\` of a folder in the order of their names, but for hidden ones; it is looked for from the folder that pgweir was
-started in, and else beside the including file. Other paths are taken from the folder that pgweir was started in.
+In the file, \`;\` and \`#\` begin a comment only at the start of a line. \`%include FILE\` inserts another file. \`%include FOLDER\` inserts every \`*.ini\` and
+\`*.conf\` file of the folder in the order of their names, except hidden ones. The path is looked up first in the folder that pgweir was started in, then in the
+folder of the including file. Other relative paths start at the folder that pgweir was started in.
 
-Times are seconds, with fractions, or have a unit: \`300ms\`, \`10s\`, \`5min\`, \`1h\`, \`2d\`; \`tcp_user_timeout\` is milliseconds without one. Numbers that\nare sizes in bytes may have kB, MB or GB. A setting marked *restart* takes effect when pgweir starts;
-all others also at a reload (\`RELOAD\`, \`SIGHUP\`) or through \`SET\` on the console.
+Times are in seconds, possibly with a fraction, or have a unit: \`300ms\`, \`10s\`, \`5min\`, \`1h\`, \`2d\`. Without a unit, \`tcp_user_timeout\` is in milliseconds.
+Sizes in bytes may have the units kB, MB and GB. A setting marked *restart* takes effect only when pgweir starts; all others also take effect at a reload
+(\`RELOAD\`, \`SIGHUP\`) or through \`SET\` on the console.
 
-A value in the file, in \`--database\` and in \`--upstream\` may refer to the environment: \`\${APP_PASSWORD}\` is what that variable holds, whatever
-characters these are. \`password=file:/run/secrets/app\` is the content of that file without the end of its last line, and so for each secret.
-A variable or a file that is missing or empty is an error with the line that names it; messages repeat what is written, not what it stands for. \`$\${NAME}\`
-with two dollars means just that text with one. A reload reads files again; the environment of a process stays as it was at its start.`
+Values in the file, in \`--database\` and in \`--upstream\` may refer to environment variables: \`\${APP_PASSWORD}\` is replaced by the value of the variable, which
+may contain any characters. Secrets may be read from a file: \`password=file:/run/secrets/app\` is the content of that file without its last line end. A missing
+or empty variable or file is an error, reported with the line that refers to it; messages show what is written in the line, not the value. For a literal
+\`\${NAME}\`, write \`$\${NAME}\`. A reload reads such files again, but still uses the environment that the process was started with.`
 
-const DATABASES_INTRODUCTION = `One line per database: \`name = host=… port=… dbname=…\`. The entry \`*\` answers for every name without an entry of its own. A value with spaces
-stands in single quotes, and a quote inside quotes is written twice; a backslash is an ordinary character. A name with characters other than letters,
-digits and \`_.-*\` stands in double quotes. \`pgweir\` and \`pgbouncer\` are the admin console.
+const DATABASES_INTRODUCTION = `One line per database: \`name = host=… port=… dbname=…\`. The entry \`*\` applies to every name without an entry of its own. Put a value with spaces
+in single quotes, and write a single quote inside quotes twice; a backslash is an ordinary character. Put a name with characters other than letters,
+digits and \`_.-*\` in double quotes. The names \`pgweir\` and \`pgbouncer\` are reserved for the console.
 
-What a line does not say is as in the section above. A negative number says the same, and so does 0 where the table says so.
+If a line does not have a key, the setting of \`[pgbouncer]\` applies. The same is true for a negative number, and for 0 where the table says so.
 
-A reload that changes ${renewing()} of a line has the servers of that database closed as they come free; what else it changes holds at once. The
-clients of a line that is gone are dropped (\`database removed\`).
+If a reload changes ${renewing()} of a line, the servers of that database are closed once they are free. Other changes take effect at once. If a reload
+removes a line, the clients of that database are disconnected (\`database removed\`).
 
-Without a file, \`--upstream postgres://user:password@host:5432/\` (or \`PGWEIR_UPSTREAM\`) is the entry \`*\` (where there is no auth_file, clients log in with the user and password of
-that URL), and \`--database 'name=host=…'\`, which may be repeated, is a
-line of this section.`
+Without a file, \`--upstream postgres://user:password@host:5432/\` (or \`PGWEIR_UPSTREAM\`) defines the entry \`*\`; if there is no auth_file, clients log in with the
+user and password of that URL. \`--database 'name=host=…'\` adds a line to this section, and may be repeated.`
 
 const USERS_INTRODUCTION = `One line per user: \`name = pool_mode=… pool_size=…\`.`
 
-const PEERS_INTRODUCTION = `One line per pooler behind the same address: \`peer_id = host=… port=… pool_size=…\`. A client's cancel request comes by a new connection,
-which may arrive at another pooler than the client's; the keys that clients get hold their pooler's \`peer_id\`, by which the request is passed on. The
-layout is PgBouncer's, so that either may be a peer of the other. The file may be the same everywhere: the line of the own \`peer_id\` is ignored. Clients
-see the end of their request's connection when the peer has dealt with it, at the latest after \`cancel_wait_timeout\`; a request that went
-from peer to peer three times is dropped. The workers of one pgweir are not peers: they pass requests on by themselves.`
+const PEERS_INTRODUCTION = `One line per pooler behind the same address: \`peer_id = host=… port=… pool_size=…\`. A client sends a cancel request on a new connection,
+which may arrive at another pooler than the client's own. The cancel key of each client contains the \`peer_id\` of its pooler, so the other pooler can pass the
+request on. The format of the key is PgBouncer's: a pgweir and a PgBouncer can be peers. All poolers may use the same file, because each ignores the line with its own
+\`peer_id\`. The connection with the request is closed when the peer has dealt with it, at the latest after \`cancel_wait_timeout\`. A request that was passed on
+three times is dropped. The workers of one pgweir are not peers: they pass requests on to each other without \`[peers]\`.`
 
 function settingTable(keys: readonly string[]): string {
   const rows = keys.map((key) => {

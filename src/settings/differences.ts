@@ -34,36 +34,37 @@ export const DIFFERENCES = {
     {
       what: 'an unknown or duplicate prepared statement',
       pgbouncer: 'ends the connection',
-      pgweir: 'an ordinary error (26000, 42P05), as from PostgreSQL; drivers that know these prepare again',
+      pgweir:
+        'causes an ordinary error (26000, 42P05), as in PostgreSQL; drivers that know these errors prepare the statement again',
       concerns: whereStatementsAreShared,
     },
     {
       what: "a prepared statement with a constant such as `'today'`",
-      pgbouncer: 'may be one that another client has prepared, days ago',
-      pgweir: "is the client's own",
+      pgbouncer: 'may be one that another client prepared days ago',
+      pgweir: 'is not shared with other clients',
       concerns: whereStatementsAreShared,
     },
     {
-      what: 'a prepared statement with a constant that a setting gives its meaning, a time without a zone for example',
-      pgbouncer: 'may be one that a client with another `TimeZone` has prepared',
-      pgweir: 'is shared by clients with the same settings',
+      what: 'a prepared statement with a constant whose meaning depends on a setting, such as a time without a zone',
+      pgbouncer: 'may be one that a client with another `TimeZone` prepared',
+      pgweir: 'is shared only by clients with the same settings',
       concerns: whereStatementsAreShared,
     },
     {
       what: 'a prepared statement after DDL',
-      pgbouncer: 'may be described as it was before',
-      pgweir: 'is described as it is',
+      pgbouncer: 'may be described as it was before the change',
+      pgweir: 'is described as it is now',
       concerns: whereStatementsAreShared,
     },
     {
-      what: 'a client that disappears in the midst of a query',
-      pgbouncer: 'the server is closed; the query may go on in PostgreSQL',
-      pgweir: 'the query is cancelled, too',
+      what: 'a client that disconnects during a query',
+      pgbouncer: 'the server is closed; the query may continue in PostgreSQL',
+      pgweir: 'the query is canceled, too',
     },
     {
       what: 'a query that takes longer than `query_timeout`',
-      pgbouncer: 'may go on in PostgreSQL',
-      pgweir: 'is cancelled',
+      pgbouncer: 'may continue in PostgreSQL',
+      pgweir: 'is canceled',
       concerns: ({ settings, written }) => [
         ...where(settings, 'query_timeout', ({ query_timeout }) => query_timeout > 0),
         ...[...settings.users]
@@ -72,56 +73,56 @@ export const DIFFERENCES = {
       ],
     },
     {
-      what: 'what PostgreSQL says when it ends a connection',
+      what: "PostgreSQL's error when it ends a connection",
       pgbouncer: 'is followed by `server conn crashed?`',
-      pgweir: 'is the last word, with its SQLSTATE',
+      pgweir: 'is the last message to the client, with its SQLSTATE',
     },
     {
       what: 'several queries that are sent at once',
       pgbouncer: 'count as one in `SHOW STATS`',
-      pgweir: 'are counted each',
+      pgweir: 'are counted separately',
     },
   ],
 
   'Logging in': [
     {
-      what: 'settings that a client gives at login',
-      pgbouncer: 'are refused where `ignore_startup_parameters` does not drop them, but for a few',
-      pgweir: 'take effect in PostgreSQL where `ignore_startup_parameters` does not drop them',
+      what: 'settings that a client sends at login',
+      pgbouncer: 'are refused, except for a few, unless `ignore_startup_parameters` drops them',
+      pgweir: 'take effect in PostgreSQL, unless `ignore_startup_parameters` drops them',
       concerns: ({ settings }) => where(settings, 'ignore_startup_parameters'),
     },
     {
       what: '`auth_type = any` and a database without `user`',
-      pgbouncer: 'refuses all clients',
-      pgweir: 'takes them where PostgreSQL asks for no password; no stored secret is given to it',
+      pgbouncer: 'all clients are refused',
+      pgweir: 'clients are accepted if PostgreSQL asks for no password; no stored secret is sent to it',
       concerns: ({ settings, written }) =>
         settings.general.auth_type !== 'any'
           ? []
           : databasesOf(settings, written).flatMap(({ database, place }) => (database.user === null ? [place] : [])),
     },
     {
-      what: 'repeated failures to log in from one address',
+      what: 'repeated failed logins from one address',
       pgbouncer: 'are answered at once',
-      pgweir: 'are answered ever later; `auth_failure_delay = 0` is as before',
+      pgweir: 'are answered after an increasing delay; `auth_failure_delay = 0` restores the old behavior',
       concerns: ({ settings }) =>
         ['any', 'trust'].includes(settings.general.auth_type) ? [] : whereUnset(settings, 'auth_failure_delay'),
     },
     {
       what: 'a changed `auth_file`',
       pgbouncer: 'is read at the next reload',
-      pgweir: 'is read at once; a broken one waits for the next reload, or to be mended',
+      pgweir: 'is read within seconds; a broken file is ignored until it is repaired, or until the next reload',
       concerns: ({ settings }) => where(settings, 'auth_file', ({ auth_file }) => auth_file !== ''),
     },
     {
       what: 'a broken line in `auth_file`',
-      pgbouncer: 'the lines behind it are lost',
-      pgweir: 'loses itself only',
+      pgbouncer: 'the lines after it are ignored',
+      pgweir: 'only that line is ignored',
     },
     {
       what: '`auth_query`',
-      pgbouncer: 'is asked at each login',
+      pgbouncer: 'runs at each login',
       pgweir:
-        'is good for `auth_query_lifetime`, 10 s, and so is that there is no such user; 0 is as before. A wrong password has the next login ask anew',
+        'is cached for `auth_query_lifetime`, 10 s, including the answer that a user does not exist; 0 restores the old behavior. A wrong password makes the next login run the query again',
       concerns: ({ settings, written }) =>
         settings.general.auth_user !== '' || databasesOf(settings, written).some(({ database }) => database.auth_user)
           ? whereUnset(settings, 'auth_query_lifetime')
@@ -129,30 +130,30 @@ export const DIFFERENCES = {
     },
     {
       what: 'an HBA line that cannot be understood',
-      pgbouncer: 'is left out, with a warning',
-      pgweir: 'is an error: it might be the line that keeps somebody out',
+      pgbouncer: 'is ignored, with a warning',
+      pgweir: 'is an error, since it may be the line that keeps somebody out',
     },
     {
-      what: "an HBA line with a host's name, `samehost`, `samenet` or a role (`+name`)",
-      pgbouncer: 'is left out, with a warning',
+      what: 'an HBA line with a host name, `samehost`, `samenet` or a role (`+name`)',
+      pgbouncer: 'is ignored, with a warning',
       pgweir: 'is a rule',
       concerns: (file) => whereRules(file, 'left out'),
     },
     {
       what: 'a name in an HBA line that begins with a slash, or is `samerole` or `samegroup`',
-      pgbouncer: 'is that name',
-      pgweir: 'is a regular expression, or a role',
+      pgbouncer: 'is that literal name',
+      pgweir: 'is a regular expression, or stands for a role',
       concerns: (file) => whereRules(file, 'a plain name'),
     },
     {
-      what: 'a user who may not come to the console',
-      pgbouncer: 'is told so before being asked for a password',
-      pgweir: 'is told so after logging in',
+      what: 'a user who may not use the console',
+      pgbouncer: 'is refused before being asked for a password',
+      pgweir: 'is refused after logging in',
     },
     {
-      what: 'the console without a password by the unix socket, and `peer`, where koffi cannot be loaded',
-      pgbouncer: 'works',
-      pgweir: 'is refused: nobody tells who is at the other end',
+      what: 'access to the console through the unix socket without a password, and the method `peer`, if koffi cannot be loaded',
+      pgbouncer: 'work',
+      pgweir: 'are refused, because pgweir cannot see which user is at the other end',
       concerns: ({ settings, knowsOwners }) =>
         knowsOwners ? [] : where(settings, 'unix_socket_dir', ({ unix_socket_dir }) => unix_socket_dir !== ''),
     },
@@ -161,64 +162,66 @@ export const DIFFERENCES = {
   TLS: [
     {
       what: 'cancel requests to servers with TLS',
-      pgbouncer: 'go in the clear',
+      pgbouncer: 'are not encrypted',
       pgweir: 'are encrypted',
       concerns: whereServersHaveTls,
     },
     {
-      what: 'the name of the host (SNI)',
+      what: "the server's host name (SNI)",
       pgbouncer: 'is sent to servers with `verify-full`',
-      pgweir: 'is sent in all sslmodes',
+      pgweir: 'is sent with every sslmode',
       concerns: whereServersHaveTls,
     },
     {
       what: 'TLS from the first byte (`sslnegotiation=direct`)',
-      pgbouncer: 'by clients, since 1.25',
-      pgweir: 'by clients, and to servers with `sslnegotiation=direct` in their line',
+      pgbouncer: 'works for clients, since 1.25',
+      pgweir: "works for clients, and for servers with `sslnegotiation=direct` in the database's line",
     },
     {
       what: 'SCRAM bound to the TLS connection (SCRAM-SHA-256-PLUS)',
-      pgbouncer: 'not offered, not used',
+      pgbouncer: 'is neither offered nor used',
       pgweir:
-        'is offered to clients with TLS, and used to servers that offer it: a proxy in between that ends TLS is found out',
+        'is offered to clients with TLS, and used with servers that offer it: this detects a proxy in between that terminates TLS',
       concerns: (file) => [...whereClientsHaveTls(file), ...whereServersHaveTls(file)],
     },
     {
-      what: 'many handshakes of TLS at a time',
-      pgbouncer: 'hold up queries',
-      pgweir: 'are worked on one by one between queries: `client_tls_handshakes_at_once`',
+      what: 'many TLS handshakes at the same time',
+      pgbouncer: 'delay queries',
+      pgweir: 'are handled one by one, with queries in between: `client_tls_handshakes_at_once`',
       concerns: whereClientsHaveTls,
     },
   ],
 
   Servers: [
     {
-      what: 'a host that is known by name',
-      pgbouncer: 'is asked for when a server is opened',
+      what: "a server's host name",
+      pgbouncer: 'is looked up when a server is opened',
       pgweir:
-        'is asked for again while it has servers, so that a move is noticed by itself; a name server that does not answer costs no servers, and a name whose addresses take turns is told from one that has moved',
+        'is looked up again as long as it has servers, so that pgweir notices when the host moves; servers stay open if a name server does not answer, and a name that alternates between addresses does not count as moved',
       concerns: ({ settings, written }) => whereHosts(settings, written, (hosts) => hosts.some(isName)),
     },
     {
       what: 'one of several hosts that does not answer',
-      pgbouncer: 'holds up all for `server_login_retry`',
-      pgweir: 'is passed over at once, and has no turn for `server_login_retry`',
+      pgbouncer: 'delays the pool for `server_login_retry`',
+      pgweir: 'the next host is tried at once; the one that failed is skipped for `server_login_retry`',
       concerns: ({ settings, written }) => whereHosts(settings, written, (hosts) => hosts.length > 1),
     },
     {
-      what: 'whether the server is a standby (`in_hot_standby`), as clients with `target_session_attrs` want to know',
-      pgbouncer: 'is told at login, as it was when the pool had its first server',
-      pgweir: 'is not told at login, so that they ask by a query, which a server answers as it is now',
+      what: 'whether the server is a standby (`in_hot_standby`), which clients with `target_session_attrs` need to know',
+      pgbouncer: 'is reported at login, as it was when the pool opened its first server',
+      pgweir:
+        'is not reported at login; clients ask with a query instead, which a server answers with its current state',
     },
     {
       what: '`max_client_conn`',
-      pgbouncer: 'counts whoever has said a name',
-      pgweir: 'counts who has proved it; strangers have a limit of their own: see [security](security.md)',
+      pgbouncer: 'counts clients as soon as they have sent a user name',
+      pgweir:
+        'counts clients once they have authenticated; others have a limit of their own: see [security](security.md)',
     },
     {
       what: 'limits on servers',
       pgbouncer: 'count connections',
-      pgweir: 'count as PostgreSQL does, until the backend has left',
+      pgweir: 'count each server until its PostgreSQL process has ended, as PostgreSQL itself does',
       concerns: ({ settings, written }) => [
         ...where(settings, 'max_db_connections', (general) => general.max_db_connections > 0),
         ...where(settings, 'max_user_connections', (general) => general.max_user_connections > 0),
@@ -232,83 +235,83 @@ export const DIFFERENCES = {
     },
     {
       what: 'pools that nobody uses',
-      pgbouncer: 'stay; later versions have `pool_idle_timeout`, which is 0',
-      pgweir: 'are forgotten after `pool_idle_timeout`, 60 s, and found again',
+      pgbouncer: 'stay; later versions have `pool_idle_timeout`, with default 0',
+      pgweir: 'are removed after `pool_idle_timeout`, 60 s, and created again when needed',
       concerns: ({ settings }) => whereUnset(settings, 'pool_idle_timeout'),
     },
     {
-      what: '`PAUSE` while somebody streams by replication',
+      what: '`PAUSE` during streaming replication',
       pgbouncer: 'waits for the end of the stream',
-      pgweir: 'ends the stream, which its client takes up again after `RESUME`: see [replication](replication.md)',
+      pgweir: 'ends the stream; its client resumes it after `RESUME`: see [replication](replication.md)',
     },
   ],
 
   'The console': [
     {
       what: 'errors of the pooler',
-      pgbouncer: 'nearly all 08P01',
-      pgweir: 'the same words with fitting SQLSTATEs: see [messages](messages.md)',
+      pgbouncer: 'nearly all have SQLSTATE 08P01',
+      pgweir: 'have the same texts, with specific SQLSTATEs: see [messages](messages.md)',
     },
     {
       what: 'a reload with an error in the file',
-      pgbouncer: 'is half done',
-      pgweir: 'changes nothing, and the log says why',
+      pgbouncer: 'is applied in part',
+      pgweir: 'changes nothing; the log has the error',
     },
     {
       what: '`SET` of a setting that needs a restart',
-      pgbouncer: 'is accepted and does nothing',
+      pgbouncer: 'is accepted and has no effect',
       pgweir: 'is refused',
     },
     {
-      what: '`PAUSE` of all while all is paused',
+      what: '`PAUSE` without a name while everything is paused',
       pgbouncer: 'is an error',
-      pgweir: 'is answered when all is paused: who has lost the first answer may ask again',
+      pgweir: 'is answered once everything is paused, so the command can be repeated if its first answer was lost',
     },
   ],
 
   'The file': [
     {
       what: `\`\${NAME}\` in a value, \`file:PATH\` as a password`,
-      pgbouncer: 'are that text',
-      pgweir: `are a variable of the environment, and what is in the file; \`$\${NAME}\` is that text`,
+      pgbouncer: 'are literal text',
+      pgweir: `refer to an environment variable, and to the content of a file; \`$\${NAME}\` is the literal text`,
       concerns: ({ written }) => written.references,
     },
     { what: 'numbers such as `010`', pgbouncer: 'are octal', pgweir: 'are refused' },
     {
-      what: 'values that mean nothing, such as `max_client_conn = -1`, `log_stats = 2` or `pool_size=abc`',
-      pgbouncer: 'are taken for some number',
+      what: 'meaningless values such as `max_client_conn = -1`, `log_stats = 2` or `pool_size=abc`',
+      pgbouncer: 'are taken as some number',
       pgweir: 'are refused',
     },
     {
-      what: 'a file that is named and cannot be read, such as `auth_file` or `auth_hba_file`',
-      pgbouncer: 'is told of in the log',
-      pgweir: 'is an error, with which it does not start',
+      what: 'a configured file that cannot be read, such as `auth_file` or `auth_hba_file`',
+      pgbouncer: 'is reported in the log',
+      pgweir: 'is an error, and pgweir does not start',
     },
     {
-      what: 'times of a user with a fraction, such as `query_timeout=1.5`',
+      what: 'times with a fraction in a line of `[users]`, such as `query_timeout=1.5`',
       pgbouncer: 'are whole seconds',
-      pgweir: 'are as written',
+      pgweir: 'keep their fraction',
       concerns: ({ settings, written }) =>
         [...settings.users]
           .filter(([, user]) => USER_TIMES.some((key) => (user[key] ?? 0) % 1000 !== 0))
           .map(([name]) => placeOf(written, 'user', name)),
     },
     {
-      what: '`listen_addr` that is not set',
-      pgbouncer: 'unix socket only',
-      pgweir: 'this machine (127.0.0.1), and the unix socket; with nothing behind the = it is as before',
+      what: '`listen_addr`, if not set',
+      pgbouncer: 'listens on the unix socket only',
+      pgweir: 'listens on 127.0.0.1 and the unix socket; an empty `listen_addr =` restores the old behavior',
       concerns: ({ settings }) => whereUnset(settings, 'listen_addr'),
     },
     {
-      what: '`tcp_defer_accept` that is not set',
-      pgbouncer: '1: the kernel keeps a client to itself that says nothing',
-      pgweir: '0: it is seen at once, and `client_login_timeout` counts',
+      what: '`tcp_defer_accept`, if not set',
+      pgbouncer: 'is 1: the kernel holds back a client that sends nothing',
+      pgweir: 'is 0: such a client is accepted at once, and `client_login_timeout` applies to it',
       concerns: ({ settings }) => whereUnset(settings, 'tcp_defer_accept'),
     },
     {
       what: '`tcp_defer_accept`, `tcp_keepcnt`, `tcp_keepintvl`, `tcp_user_timeout` and `tcp_socket_buffer` on the transport `node`',
-      pgbouncer: 'are there on every system',
-      pgweir: "have no effect, and the log says so: the system's defaults hold. See [transports](transports.md)",
+      pgbouncer: 'have no such restriction',
+      pgweir: "have no effect, and the log says so: the system's defaults apply. See [transports](transports.md)",
       concerns: ({ settings, hasEpoll }) =>
         hasEpoll ? [] : EPOLL_SETTINGS.flatMap((key) => where(settings, key, (general) => general[key] > 0)),
     },
@@ -317,26 +320,28 @@ export const DIFFERENCES = {
   'Running it': [
     {
       what: '`user`',
-      pgbouncer: 'is become before anything is opened',
-      pgweir: "is become when the sockets are open and the files read, which may be root's alone",
+      pgbouncer: 'takes effect before anything is opened',
+      pgweir:
+        'takes effect after pgweir has opened its sockets and read its files, so that these files may be readable for root only',
       concerns: ({ settings }) => where(settings, 'user', ({ user }) => user !== ''),
     },
     { what: 'root', pgbouncer: 'is refused', pgweir: 'is refused, unless `allow_root = 1`' },
     {
       what: '`-d`',
-      pgbouncer: 'ends at once, well or not',
-      pgweir: 'ends when clients are served, or with 1 and the reason: see [running](running.md)',
+      pgbouncer: 'the command ends at once, whether or not the start succeeds',
+      pgweir: 'the command ends with 0 once clients are served, or with 1 and the reason: see [running](running.md)',
     },
     {
-      what: 'a flood of like warnings or errors in the log',
-      pgbouncer: 'is written out',
-      pgweir: 'is 100 a second, and how many more there were; `log_rate_limit = 0` is as before',
+      what: 'many similar warnings or errors in the log',
+      pgbouncer: 'are all written',
+      pgweir:
+        'are limited to 100 per second; one line says how many were left out. `log_rate_limit = 0` restores the old behavior',
       concerns: ({ settings }) => whereUnset(settings, 'log_rate_limit'),
     },
     {
-      what: 'lines of the log about a client or server whose end is not everyday, and about an error that ends one',
-      pgbouncer: 'tell the reason',
-      pgweir: 'end with `HINT:` and what to look at, too',
+      what: 'log lines about an unusual end of a client or server, or an error that ends one',
+      pgbouncer: 'have the reason',
+      pgweir: 'also have a `HINT:` that says what to check',
     },
   ],
 } as const satisfies Readonly<Record<string, readonly Difference[]>>

@@ -20,14 +20,14 @@ export const PEER_ROWS = {
   host: {
     type: orNull(peerHost),
     default: null,
-    meaning: 'Where it is: as for a database. Must be given.',
+    meaning: 'Where the pooler is, in the format of the host of a database, but a single one. Required.',
   },
-  port: { type: integer({ min: 1, max: 65_535 }), default: 6432, meaning: 'Its port.' },
+  port: { type: integer({ min: 1, max: 65_535 }), default: 6432, meaning: 'Port of the pooler.' },
   pool_size: {
     type: override(integer(), 'zero is a value'),
     default: null,
     meaning:
-      'Cancel requests on their way to it at one time from each worker, instead of default_pool_size; 0 is no limit.',
+      'Maximum number of cancel requests that each worker sends to this pooler at the same time, instead of default_pool_size; 0 is no limit.',
   },
 } as const
 

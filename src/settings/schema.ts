@@ -68,59 +68,71 @@ const LISTENING = {
   listen_addr: atRestart(
     plainText,
     '127.0.0.1',
-    'Addresses to accept clients on, with commas between; `*` is all of them, nothing is none. Where it is not set PgBouncer listens on its unix socket only, and pgweir on this machine alone, too.',
+    'Addresses on which to accept clients, separated by commas. `*` is all addresses; an empty value is none. If not set, PgBouncer listens on its unix socket only; pgweir also listens on 127.0.0.1.',
   ),
-  listen_port: atRestart(integer({ max: 65_535 }), '6432', 'Port to accept clients on; 0 lets the system choose one.'),
+  listen_port: atRestart(
+    integer({ max: 65_535 }),
+    '6432',
+    'Port on which to accept clients; 0 lets the system choose one.',
+  ),
   unix_socket_dir: atRestart(
     socketDirectory,
     '/tmp',
-    'Folder of a unix socket (`.s.PGSQL.` and the port) on which clients are accepted, too. `@name` is an abstract one; nothing is none.',
+    'Folder of the unix socket on which to accept clients; the socket is named `.s.PGSQL.` and the port. `@name` creates an abstract socket; an empty value creates none.',
   ),
-  unix_socket_mode: atRestart(fileMode, '0777', 'Rights of the unix socket: who may write to it may connect.'),
+  unix_socket_mode: atRestart(fileMode, '0777', 'File mode of the unix socket. Users who may write to it may connect.'),
   unix_socket_group: atRestart(
     plainText,
     '',
-    "Group of the unix socket, by name or number; the process's own if not set.",
+    'Group of the unix socket, by name or number. If not set, the group of the process.',
   ),
   peer_id: row(
     integer({ max: MAX_PEER_ID }),
     '0',
-    'Which of several poolers behind one address this is: a cancel request that arrives at another one finds its way by `[peers]`. 0 is the only one.',
+    'Number of this pooler among several behind one address. A cancel request that arrives at another pooler is passed on by `[peers]`. 0 means that there is only one.',
   ),
-  listen_backlog: atRestart(integer({ min: 1 }), '128', 'How many connections may wait in the kernel to be accepted.'),
-  tcp_keepalive: row(boolean, '1', 'Whether the kernel probes silent TCP connections to clients and servers.'),
-  tcp_keepidle: seconds('0', 'Silence before the first keepalive probe; 0 leaves it to the system.'),
+  listen_backlog: atRestart(
+    integer({ min: 1 }),
+    '128',
+    'Number of connections that may wait in the kernel to be accepted.',
+  ),
+  tcp_keepalive: row(
+    boolean,
+    '1',
+    'Whether the kernel sends keepalive probes on idle TCP connections to clients and servers.',
+  ),
+  tcp_keepidle: seconds('0', "Idle time before the first keepalive probe; 0 uses the system's value."),
   tcp_keepintvl: seconds(
     '0',
-    'Time between two keepalive probes; 0 leaves it to the system. Not on the transport `node`.',
+    "Time between two keepalive probes; 0 uses the system's value. Not supported by the transport `node`.",
   ),
   tcp_keepcnt: count(
     '0',
-    'Unanswered keepalive probes after which a connection is given up; 0 leaves it to the system. Not on the transport `node`.',
+    "Number of unanswered keepalive probes after which a connection is closed; 0 uses the system's value. Not supported by the transport `node`.",
   ),
   tcp_user_timeout: row(
     milliseconds(),
     '0',
-    'How long what was sent may stay unacknowledged before the connection is given up: milliseconds where no unit is written; 0 leaves it to the system. Not on the transport `node`.',
+    "How long sent data may stay unacknowledged before the connection is closed, in milliseconds if no unit is given; 0 uses the system's value. Not supported by the transport `node`.",
   ),
   tcp_socket_buffer: row(
     bytes(),
     '0',
-    "Size of the kernel's buffers of each connection; 0 leaves it to the system, for clients from the next start on if it was something else. Not on the transport `node`.",
+    "Size of the kernel's buffers for each connection; 0 uses the system's value. A change back to 0 takes effect for clients at the next start. Not supported by the transport `node`.",
   ),
   tcp_defer_accept: seconds(
     '0',
-    'How long the kernel may keep a new connection to itself until its first bytes have come; 0 is not at all. A change holds once the next one has been accepted. Not on the transport `node`. PgBouncer has 1.',
+    'How long the kernel may hold a new connection back until its first bytes arrive; 0 does not hold any back. A change takes effect after the next accepted connection. Not supported by the transport `node`. The default in PgBouncer is 1.',
   ),
   so_reuseport: atRestart(
     boolean,
     '0',
-    'Whether other processes of the same user may listen on the same port; the kernel shares out the connections. For several processes of one pgweir see `workers`. On the transport `node` it needs Node 23.1.',
+    'Whether other processes of the same user may listen on the same port; the kernel distributes the connections. To run several processes in one pgweir, use `workers` instead. On the transport `node` it needs Node 23.1.',
   ),
   transport: atRestart(
     oneOf(['auto', 'epoll', 'node']),
     'auto',
-    'What carries connections: `epoll`, which is faster and needs Linux and the optional package koffi; `node`, which runs everywhere; `auto` is epoll where it can run. Not in PgBouncer; see transports.md.',
+    'How connections are handled: `epoll` is faster and needs Linux and the optional package koffi; `node` runs everywhere; `auto` uses epoll where it can run. Not in PgBouncer; see transports.md.',
   ),
 }
 
@@ -128,28 +140,28 @@ const PROCESSES = {
   conffile: orNone(
     path,
     '',
-    'The file that a reload reads: the one of the command line, until SET or the file itself names another. Without a file on the command line this one is read, too.',
+    'File that a reload reads: the file on the command line, until SET or the file itself names another. If there is no file on the command line, pgweir also starts with this one.',
   ),
   workers: atRestart(
     workerCount,
     '1',
-    'How many processes serve clients. They share one port, and all limits hold for them together. `auto` is one for each core that the process may use, also by the quota of a container.',
+    'Number of processes that serve clients. They share one port, and all limits apply to them together. `auto` starts one for each core that the process may use, within the CPU quota of a container.',
   ),
   worker_restart_grace: seconds(
     '10',
-    'How long the clients of a worker may stay that RESTART WORKERS replaces; after that, each is sent away between two transactions.',
+    'How long clients may stay on a worker that RESTART WORKERS replaces; after that, each client is disconnected between two transactions.',
   ),
   shutdown_grace: seconds(
     '0',
-    'How long clients may stay once SIGTERM or SHUTDOWN WAIT_FOR_CLIENTS has come; after that, each is sent away between two transactions. 0 is for as long as they like, as in PgBouncer.',
+    'How long clients may stay after SIGTERM or SHUTDOWN WAIT_FOR_CLIENTS; after that, each client is disconnected between two transactions. 0 means no limit, as in PgBouncer.',
   ),
   shutdown_timeout: seconds(
     '0',
-    'How long SIGTERM, SIGINT and SHUTDOWN WAIT_FOR_CLIENTS or WAIT_FOR_SERVERS may wait; whoever is left then is ended, and what runs is cancelled. 0 is for ever, as in PgBouncer.',
+    'How long SIGTERM, SIGINT, SHUTDOWN WAIT_FOR_CLIENTS and SHUTDOWN WAIT_FOR_SERVERS may wait; after that, the remaining connections are closed and running queries are canceled. 0 means no limit, as in PgBouncer.',
   ),
   worker_timeout: seconds(
     '10',
-    'Silence after which a worker is taken for hung, killed and replaced; its clients are lost. 0 is never, and less than 3 is as much as 3.',
+    'How long a worker may be silent before it is considered hung, killed and replaced; its clients lose their connections. 0 turns this off; values below 3 count as 3.',
   ),
 }
 
@@ -157,40 +169,44 @@ const CLIENT_TLS = {
   client_tls_sslmode: row(
     oneOf(SSL_MODES),
     'disable',
-    'Whether clients are offered TLS (`allow`, `prefer`), must use it (`require`), and must show a certificate besides (`verify-ca`, `verify-full`). Not on unix sockets.',
+    'Whether clients may use TLS (`allow`, `prefer`), must use TLS (`require`), or must also present a valid certificate (`verify-ca`, `verify-full`). Does not apply to unix sockets.',
   ),
-  client_tls_key_file: row(path, '', 'Private key for connections of clients, in PEM.'),
+  client_tls_key_file: row(path, '', 'Private key for TLS with clients, in PEM format.'),
   client_tls_cert_file: row(
     path,
     '',
-    'Certificate that clients are shown, in PEM, with those between it and its authority.',
+    'Certificate to present to clients, in PEM format, followed by its intermediate certificates.',
   ),
-  client_tls_ca_file: row(path, '', "Authorities of clients' certificates, in PEM."),
+  client_tls_ca_file: row(
+    path,
+    '',
+    "Certificates of the authorities that clients' certificates are checked against, in PEM format.",
+  ),
   client_tls_protocols: row(
     protocols,
     'secure',
-    'Versions of TLS for clients. `secure` is 1.2 and 1.3, `all` (or `legacy`) any that OpenSSL still has; a list is like `tlsv1.2:tlsv1.3` or `all:!tlsv1.0`.',
+    'TLS versions for clients. `secure` is 1.2 and 1.3; `all` (or `legacy`) is every version that OpenSSL supports. Lists look like `tlsv1.2:tlsv1.3` or `all:!tlsv1.0`.',
   ),
   client_tls_ciphers: row(
     text,
     'default',
-    "Ciphers for clients up to TLS 1.2: OpenSSL's list, or `default` (also `secure`, `normal`, `fast`), `compat`, `legacy`, `all` (also `insecure`), as in PgBouncer.",
+    "Ciphers for clients with TLS 1.2 or older: a list in OpenSSL's syntax, or as in PgBouncer `default` (also `secure`, `normal`, `fast`), `compat`, `legacy` or `all` (also `insecure`).",
   ),
-  client_tls13_ciphers: orNone(text, '', "Ciphers for clients with TLS 1.3; OpenSSL's own choice if not set."),
+  client_tls13_ciphers: orNone(text, '', "Ciphers for clients with TLS 1.3. If not set, OpenSSL's defaults."),
   client_tls_ecdhcurve: row(
     text,
     'auto',
-    'Curves for clients, with colons between; `auto` leaves the choice to OpenSSL.',
+    'Curves for clients, separated by colons; `auto` leaves the choice to OpenSSL.',
   ),
   client_tls_dheparams: row(
     oneOf(['auto', 'none', 'legacy']),
     'auto',
-    'Whether clients may use DHE; its parameters fit the key.',
+    'Whether clients may use DHE key exchange: `none` turns it off; `auto` and `legacy` allow it, with parameters that match the key.',
   ),
   client_tls_handshakes_at_once: row(
     integer(),
     '1',
-    'How many handshakes of clients a process works on before all others have their turn; more wait in the order they came, so that a storm of connects does not stop queries. 0 is no limit. Not in PgBouncer.',
+    'Number of TLS handshakes with clients that a process handles before it serves other work; further handshakes wait in order of arrival, so that many connects at once do not stop queries. 0 is no limit. Not in PgBouncer.',
   ),
 }
 
@@ -198,90 +214,101 @@ const SERVER_TLS = {
   server_tls_sslmode: row(
     oneOf(SSL_MODES),
     'prefer',
-    'Whether servers are asked for TLS (`allow`, `prefer`), must have it (`require`), must show a certificate of an authority in server_tls_ca_file (`verify-ca`), and for their host (`verify-full`). Not on unix sockets.',
+    'Whether servers are asked for TLS (`allow`, `prefer`), must use TLS (`require`), must also present a certificate signed by server_tls_ca_file (`verify-ca`), and one that matches their host name (`verify-full`). Does not apply to unix sockets.',
   ),
-  server_tls_key_file: row(path, '', 'Private key to log in to servers with, in PEM.'),
-  server_tls_cert_file: row(path, '', 'Certificate that servers are shown, in PEM.'),
-  server_tls_ca_file: row(path, '', "Authorities of servers' certificates, in PEM."),
-  server_tls_protocols: row(protocols, 'secure', 'Versions of TLS for servers, as client_tls_protocols.'),
-  server_tls_ciphers: row(text, 'default', 'Ciphers for servers up to TLS 1.2, as client_tls_ciphers.'),
-  server_tls13_ciphers: orNone(text, '', "Ciphers for servers with TLS 1.3; OpenSSL's own choice if not set."),
+  server_tls_key_file: row(path, '', 'Private key for the certificate in server_tls_cert_file, in PEM format.'),
+  server_tls_cert_file: row(path, '', 'Certificate to present to servers, in PEM format.'),
+  server_tls_ca_file: row(
+    path,
+    '',
+    "Certificates of the authorities that servers' certificates are checked against, in PEM format.",
+  ),
+  server_tls_protocols: row(protocols, 'secure', 'TLS versions for servers, in the format of client_tls_protocols.'),
+  server_tls_ciphers: row(
+    text,
+    'default',
+    'Ciphers for servers with TLS 1.2 or older, in the format of client_tls_ciphers.',
+  ),
+  server_tls13_ciphers: orNone(text, '', "Ciphers for servers with TLS 1.3. If not set, OpenSSL's defaults."),
 }
 
 const LOGGING_IN = {
   auth_type: row(
     authType,
     'md5',
-    "How clients prove who they are. `md5` uses SCRAM for users whose secret is a SCRAM one; `any` and `trust` ask for no password; `any` also ignores the user name, and no secret of that user logs in to servers for it: databases whose servers ask for a password need a `user`. `cert` is by the name in the client's certificate, `hba` as auth_hba_file says, `ldap` by the password that a directory has.",
+    "How clients authenticate. `md5` uses SCRAM for users with a SCRAM secret. `cert` compares the user with the name in the client's certificate, `hba` follows auth_hba_file, and `ldap` checks the password with a directory. `trust` and `any` ask for no password; `any` also ignores the user name, and no secret of that user is used to log in to servers: a database whose server asks for a password needs a `user`.",
   ),
   auth_file: orNone(
     path,
     '',
-    'File with the names and secrets of users, one `"user" "secret"` a line. It is read again within seconds when it has changed, without a reload; one that is broken is told of in the log, and users stay as they were.',
+    'File with the names and secrets of users, one `"user" "secret"` per line. pgweir reads it again within seconds of a change, without a reload. If it is broken then, pgweir logs that and keeps the users as they were.',
   ),
   auth_hba_file: row(
     path,
     '',
-    "Who may log in from where, and how, with auth_type = hba: a file like PostgreSQL's pg_hba.conf. The first rule that fits decides. Regular expressions, samehost and samenet are understood, and names of hosts: the client must have one of the addresses of `db1.example.com`, or for `.example.com` a name in that domain that leads back to it; answers are good for dns_max_ttl, and while nobody answers the last one goes on. For roles (`+name`, samerole) PostgreSQL is asked by auth_user; answers are good for auth_query_lifetime.",
+    "Rules for who may log in from where, and how, with auth_type = hba: a file like PostgreSQL's pg_hba.conf. The first rule that matches decides. Regular expressions, samehost and samenet are supported. A host name matches if it resolves to the client's address; `.example.com` matches if the client's address has a name in that domain that resolves back to it. Answers are cached for dns_max_ttl; while name servers do not answer, the last answer stays in use. For roles (`+name`, samerole) pgweir asks PostgreSQL as auth_user, and caches the answer for auth_query_lifetime.",
   ),
   auth_ident_file: orNone(
     path,
     '',
-    "Which users those may log in as who have another name on the system (peer) or in their certificate (cert): a file like PostgreSQL's pg_ident.conf.",
+    "Maps system user names (peer) and certificate names (cert) to the users that they may log in as: a file like PostgreSQL's pg_ident.conf.",
   ),
   auth_ldap_options: {
     ...orNone(
       ldapOptions,
       '',
-      'Which directory is asked, and for what, with auth_type = ldap: PostgreSQL\'s options, as `ldapserver=ldap.example.com ldapprefix="uid=" ldapsuffix=",ou=people,dc=example,dc=com"`. See logging-in.md.',
+      'Which directory to ask, and how, with auth_type = ldap. Takes PostgreSQL\'s options, such as `ldapserver=ldap.example.com ldapprefix="uid=" ldapsuffix=",ou=people,dc=example,dc=com"`. See logging-in.md.',
     ),
     isResolvedInside: true,
   },
   auth_user: orNone(
     plainText,
     '',
-    'Who looks up users that are not in auth_file, in the database that they ask for; nobody is looked up if not set. Its own secret stands in auth_file.',
+    'User that looks up users that are not in auth_file, in the database that the client asks for. If not set, nobody is looked up. The secret of auth_user itself must be in auth_file.',
   ),
   auth_query: row(
     text,
     'SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname=$1 AND rolcanlogin',
-    'The query by which auth_user does so. It has the name as its parameter `$1`, and two columns: name and secret.',
+    'Query that auth_user runs to look up a user. Its parameter `$1` is the name; it must return two columns, name and secret.',
   ),
   auth_dbname: orNone(
     lookupDatabase,
     '',
-    'Database in which users are looked up, instead of the one that they ask for; never the console.',
+    'Database in which auth_query runs, instead of the one that the client asks for. Cannot be the console.',
   ),
   auth_query_lifetime: seconds(
     '10',
-    'How long the answer of auth_query is taken for true; 0 asks anew for every login, as PgBouncer does. That there is no such user is remembered as well; a wrong password has the next login ask anew. Not in PgBouncer.',
+    'How long an answer of auth_query is cached, including that a user does not exist; 0 runs the query for every login, as PgBouncer does. A wrong password makes the next login run it again. Not in PgBouncer.',
   ),
-  admin_users: row(list, '', 'Users who may do everything on the console. With `auth_type = any` everyone may.'),
-  stats_users: row(list, '', 'Users who may run the `SHOW` commands on the console, and no other.'),
+  admin_users: row(list, '', 'Users who may run every command on the console. With `auth_type = any` every user may.'),
+  stats_users: row(list, '', 'Users who may run only the `SHOW` commands on the console.'),
   auth_failure_delay: seconds(
     '0.1',
-    'How long the answer to a failed login is held back when three others have failed from the same address just before; each further one doubles it, up to 64 times as long, and each 10 s one is forgotten. Other addresses, and logins that succeed, are not held up; users of a unix socket are told apart. 0 is never. Not in PgBouncer.',
+    'How long the answer to a failed login is delayed once three others from the same address (for IPv6, the same /64 network) have failed. Each further failure doubles the delay, up to 64 times; one failure is forgotten every 10 s. Other addresses and successful logins are not delayed; on unix sockets, failures count per system user. 0 turns this off. Not in PgBouncer.',
   ),
-  client_login_timeout: seconds('60', 'How long a client may take to log in; 0 is for ever.'),
+  client_login_timeout: seconds(
+    '60',
+    'How long a client may take to log in before it is disconnected; 0 means no limit.',
+  ),
   scram_iterations: row(
     integer({ min: 1, max: 1_000_000 }),
     '4096',
-    'Rounds of hashing when a SCRAM secret is made from a plain password of auth_file.',
+    'Number of hash iterations when pgweir makes a SCRAM secret from a plain password in auth_file.',
   ),
   login_notify_message: row(
     text,
     '',
-    'A notice that each client gets when it has logged in, such as of work to come; nothing is none.',
+    'Notice that each client receives after it logs in, for example to announce maintenance. An empty value sends none.',
   ),
   ignore_startup_parameters: row(
     list,
     '',
-    'Startup parameters to drop silently instead of refusing the client; `options` drops every unknown one inside `options`.',
+    'Startup parameters that pgweir drops instead of passing them to PostgreSQL. `options` drops all settings inside `options` that are not tracked (see track_extra_parameters).',
   ),
   application_name_add_host: row(
     boolean,
     '0',
-    "Whether the client's address is added to its application_name when it connects.",
+    "Whether to add the client's address to its application_name when it connects.",
   ),
 }
 
@@ -289,180 +316,206 @@ const POOLS = {
   pool_mode: row(
     poolMode,
     'session',
-    'When a server goes back to its pool: when the client leaves, after each transaction, or after each statement. After a reload a session keeps the mode that it logged in with.',
+    'When a server returns to its pool: `session` after the client disconnects, `transaction` after each transaction, `statement` after each statement. A reload does not change the mode of clients that are logged in.',
   ),
-  default_pool_size: count('20', 'Servers per pair of database and user; 0 is no limit.'),
-  min_pool_size: count('0', 'Servers to keep open per pool even when nobody uses them.'),
+  default_pool_size: count('20', 'Maximum number of servers for each pair of database and user; 0 is no limit.'),
+  min_pool_size: count('0', 'Number of servers that each pool keeps open even when nobody uses them.'),
   reserve_pool_size: count(
     '0',
-    'Extra servers that a pool may open when a client has waited for reserve_pool_timeout.',
+    'Number of additional servers that a pool may open when a client has waited for reserve_pool_timeout.',
   ),
   reserve_pool_timeout: seconds(
     '5',
-    'How long a client waits before the reserve is used; 0 is for ever: the reserve is not used.',
+    'How long a client waits before its pool uses reserve_pool_size; 0 means that the reserve is not used.',
   ),
   pool_idle_timeout: seconds(
     '60',
-    'How long a pool is remembered after its last client and server have gone; 0, which is the default in PgBouncer, is for ever. One in which no login has ever worked is forgotten in any case.',
+    'How long a pool is kept after its last client and server have gone; 0, the default in PgBouncer, keeps it forever. A pool in which no login has ever succeeded is removed in any case.',
   ),
-  server_round_robin: row(boolean, '0', 'Whether servers are reused in turn rather than the latest first.'),
+  server_round_robin: row(
+    boolean,
+    '0',
+    'Whether a pool uses its servers in turn, instead of the most recently used one first.',
+  ),
   max_prepared_statements: count(
     '200',
-    "Prepared statements kept per server so that clients' named statements work in transaction and statement mode; 0 turns that off. Whether it is on for a client is decided when that logs in.",
+    'Number of prepared statements kept on each server, so that named statements of clients work in transaction and statement mode; 0 turns this off. Turning it on or off affects only clients that log in afterwards.',
   ),
   auto_prepare: row(
     boolean,
     '0',
-    'Whether servers keep unnamed statements that are parsed again and again, so that a Parse of a known text costs them nothing. In session mode that is decided for a client when it logs in.',
+    'Whether servers keep unnamed statements that are parsed repeatedly, so that PostgreSQL does not have to parse them again. In session mode a change affects only clients that log in afterwards.',
   ),
   auto_prepare_max_bytes: row(
     bytes(),
     '4MB',
-    'With auto_prepare: how much text a server keeps prepared, named statements included, before those used least recently go; 0 is no limit.',
+    'Total size of the statements that a server keeps prepared with auto_prepare, including named ones; beyond it, the least recently used are removed. 0 is no limit.',
   ),
   track_extra_parameters: atRestart(
     list,
     'IntervalStyle',
-    'Server parameters that follow the client from server to server, beyond those always tracked.',
+    'Server parameters that follow a client from server to server, in addition to those that are always tracked.',
   ),
 }
 
 const LIMITS = {
-  max_client_conn: count('100', 'Clients at one time, all databases together.'),
-  max_db_connections: count('0', 'Servers per database, all users together; 0 is no limit.'),
-  max_user_connections: count('0', 'Servers per user, all databases together; 0 is no limit.'),
-  max_db_client_connections: count('0', 'Clients per database; 0 is no limit.'),
-  max_user_client_connections: count('0', 'Clients per user; 0 is no limit.'),
+  max_client_conn: count('100', 'Maximum number of clients for all databases together.'),
+  max_db_connections: count('0', 'Maximum number of servers for each database, all users together; 0 is no limit.'),
+  max_user_connections: count('0', 'Maximum number of servers for each user, all databases together; 0 is no limit.'),
+  max_db_client_connections: count('0', 'Maximum number of clients for each database; 0 is no limit.'),
+  max_user_client_connections: count('0', 'Maximum number of clients for each user; 0 is no limit.'),
   disable_pqexec: atRestart(
     boolean,
     '0',
-    'Whether the simple query protocol is refused, which takes several statements in one text and so helps whoever can smuggle SQL in. The console is not concerned.',
+    'Whether to refuse the simple query protocol. It allows several statements in one text, which makes SQL injection easier. The console is not affected.',
   ),
-  max_packet_size: row(bytes({ min: 1024 }), '2147483647', 'The longest message accepted from a client or a server.'),
+  max_packet_size: row(bytes({ min: 1024 }), '2147483647', 'Maximum size of a message from a client or a server.'),
 }
 
 const SERVERS = {
   server_reset_query: row(
     text,
     'DISCARD ALL',
-    'What a server runs before it goes to another client in session mode; empty is nothing.',
+    'Query that a server runs in session mode before another client gets it. An empty value runs none.',
   ),
   server_reset_query_always: row(
     boolean,
     '0',
-    'Whether server_reset_query also runs in transaction and statement mode.',
+    'Whether to run server_reset_query in transaction and statement mode, too.',
   ),
   server_check_query: row(
     text,
     '<empty>',
-    'Query that tests a server that has been idle; `<empty>` sends a query without text, and nothing at all turns the test off.',
+    'Query that tests a server that has been idle. `<empty>` sends a query without text; an empty value turns the test off.',
   ),
-  server_check_delay: seconds('30', 'How long a server may be idle before it is tested again.'),
+  server_check_delay: seconds('30', 'Idle time after which a server is tested before its next use.'),
   server_fast_close: row(
     boolean,
     '0',
-    'Whether in session mode a server that is not to be used any more (after RECONNECT, a reload or a move of its host) is closed at the end of its transaction, with its client. Else it is closed when the client leaves.',
+    'Whether in session mode a server that must not be used again (after RECONNECT, a reload or a change of its host) is closed at the end of its transaction, together with its client. Otherwise it is closed when the client disconnects.',
   ),
-  server_lifetime: seconds('3600', 'Age at which an idle server is closed; 0 uses each server once.'),
+  server_lifetime: seconds('3600', 'Age at which a server is closed once it is idle; 0 uses each server only once.'),
   autodb_idle_timeout: seconds(
     '3600',
-    'How long a database made from the entry `*` may be unused before it is forgotten, with its pools and its statistics; 0 is for ever.',
+    'How long a database created from the entry `*` may be unused before it is removed, with its pools and statistics; 0 means no limit.',
   ),
-  server_idle_timeout: seconds('600', 'How long a server may be idle before it is closed; 0 is for ever.'),
+  server_idle_timeout: seconds('600', 'How long a server may be idle before it is closed; 0 means no limit.'),
   server_connect_timeout: seconds(
     '15',
-    'How long connecting and logging in to a server may take, and what it is asked between two clients; 0 is for ever.',
+    'How long it may take to connect and log in to a server, and how long a server may take for each check, reset or change of settings between two clients; 0 means no limit.',
   ),
   server_login_retry: seconds(
     '15',
-    'How long to wait after a failed connection or login before trying that server again.',
+    'Longest wait after a failed connection or login before pgweir tries the server again.',
   ),
 }
 
 const NAMES = {
   dns_max_ttl: seconds(
     '15',
-    'How long the addresses of a host are believed at most; less if the name server says so. Servers at an address that the host has not any more are closed as they come free.',
+    'How long the addresses of a host are cached; less if the name server says so. Servers at an address that the host no longer has are closed when they are free.',
   ),
   dns_nxdomain_ttl: seconds(
     '15',
-    'How long it is believed that a host has no address. Where nobody can say, the addresses that were known go on being used.',
+    'How long pgweir remembers that a host has no address. If the name cannot be looked up at all, the known addresses stay in use.',
   ),
   dns_zone_check_period: seconds(
     '0',
-    'How often the serial numbers of the zones are looked at that hosts are in (a zone is what follows the first dot); if one has changed, its hosts are asked for anew. 0 is never.',
+    'How often to check the serial numbers of the DNS zones of all hosts (the zone is the part of the name after the first dot); if one has changed, its hosts are looked up again. 0 turns this off.',
   ),
   resolv_conf: atRestart(
     path,
     '',
-    'File like /etc/resolv.conf with name servers to ask instead of having the system do it; names in /etc/hosts are found there first. If not set the system is asked, which reads /etc/hosts and follows nsswitch.conf.',
+    'File like /etc/resolv.conf with the name servers to ask instead of the system; /etc/hosts comes first. If not set, pgweir asks the system, which reads /etc/hosts and follows nsswitch.conf.',
   ),
 }
 
 const TIMEOUTS = {
   query_timeout: seconds(
     '0',
-    'Longest time a query may run before its client and server are disconnected; 0 is for ever.',
+    'How long a query may run before it is canceled, and its client and server are disconnected; 0 means no limit.',
   ),
-  query_wait_timeout: seconds('120', 'Longest time a client may wait for a server; 0 is for ever.'),
-  query_wait_notify: seconds('5', 'Time after which a waiting client gets a notice that it is queued; 0 is never.'),
-  idle_transaction_timeout: seconds('0', 'Longest time a client may be idle inside a transaction; 0 is for ever.'),
-  transaction_timeout: seconds('0', 'Longest time a transaction may take; 0 is for ever.'),
-  client_idle_timeout: seconds('0', 'Longest time a client may do nothing while it holds no server; 0 is for ever.'),
+  query_wait_timeout: seconds(
+    '120',
+    'How long a client may wait for a server before it is disconnected; 0 means no limit.',
+  ),
+  query_wait_notify: seconds(
+    '5',
+    'How long a client waits for a server before it receives a notice that it is queued; 0 sends none.',
+  ),
+  idle_transaction_timeout: seconds(
+    '0',
+    'How long a client may be idle inside a transaction before it is disconnected; 0 means no limit.',
+  ),
+  transaction_timeout: seconds(
+    '0',
+    'How long a transaction may take before its client is disconnected; 0 means no limit.',
+  ),
+  client_idle_timeout: seconds(
+    '0',
+    'How long a client that holds no server may be idle before it is disconnected; 0 means no limit.',
+  ),
   suspend_timeout: seconds(
     '10',
-    'How long SUSPEND waits for whoever does not take what was said; then these are dropped.',
+    'How long SUSPEND waits for clients and servers to receive what was sent to them; connections that have not received it by then are closed.',
   ),
-  cancel_wait_timeout: seconds('10', 'Longest time a cancel request may wait for a connection; 0 is for ever.'),
+  cancel_wait_timeout: seconds(
+    '10',
+    'How long a cancel request may wait to be sent, and then for the server to deal with it; 0 means no limit.',
+  ),
 }
 
 const LOGS = {
   logfile: row(
     path,
     '',
-    'File that the log is also written to; a reload opens it anew, also one that fails, so that it can be moved away.',
+    'File that the log is also written to. A reload reopens it, even a reload that fails, so that the file can be rotated.',
   ),
   syslog: row(
     boolean,
     '0',
-    "Whether the log also goes to the system's log, by `/dev/log`. On Linux, and with the optional package koffi; elsewhere it is an error.",
+    'Whether to write the log to the system log, too, through `/dev/log`. Needs Linux and the optional package koffi; elsewhere it is an error.',
   ),
-  syslog_facility: row(oneOf(SYSLOG_FACILITIES), 'daemon', "Under which facility it stands in the system's log."),
-  syslog_ident: row(text, 'pgbouncer', "Under which name it stands in the system's log."),
+  syslog_facility: row(oneOf(SYSLOG_FACILITIES), 'daemon', 'Facility in the system log.'),
+  syslog_ident: row(text, 'pgbouncer', 'Program name in the system log.'),
   log_format: row(
     oneOf(['text', 'json']),
     'text',
-    'How log lines are written: for people, or one JSON object each. Not in PgBouncer.',
+    'Format of log lines: `text` for people, or `json` with one JSON object per line. Not in PgBouncer.',
   ),
   verbose: row(
     integer({ max: 9 }),
     '0',
-    'Whether the log also has what is of use for debugging alone, from 1 on: how clients are to prove who they are, which process of PostgreSQL each server is, cancel requests, and answers of auth_query and of name servers. The same as that many `-v`.',
+    'From 1 on, the log also has details for debugging: how clients have to authenticate, which PostgreSQL process each server is, cancel requests, and answers of auth_query and of name servers. The same as that many `-v` flags.',
   ),
-  log_connections: row(boolean, '1', 'Whether logins of clients are logged, and connections to servers.'),
+  log_connections: row(boolean, '1', 'Whether to log logins of clients and new connections to servers.'),
   log_disconnections: row(
     boolean,
     '1',
-    'Whether the ends of clients and of servers are logged, with the reason. That a server could not be opened is logged in any case.',
+    'Whether to log when clients and servers disconnect, and why. A server that could not be opened is always logged.',
   ),
-  log_pooler_errors: row(boolean, '1', 'Whether errors that pgweir sends to clients are logged.'),
+  log_pooler_errors: row(boolean, '1', 'Whether to log the errors that pgweir sends to clients.'),
   log_min_duration: seconds(
     '0',
-    'Queries that take that long from when the server gets them are logged, without the values in them; 0 is never. A batch of the extended protocol counts as one. Not in PgBouncer.',
+    'Log queries that take at least this long, counted from when the server receives them, without the values in their text; 0 logs none. A batch of the extended protocol counts as one query. Not in PgBouncer.',
   ),
-  log_sample_rate: row(fraction, '1', 'How many of those queries are logged: 0.1 is one in ten. Not in PgBouncer.'),
+  log_sample_rate: row(
+    fraction,
+    '1',
+    'Fraction of the queries selected by log_min_duration that is logged: 0.1 is one in ten. Not in PgBouncer.',
+  ),
   log_query_values: row(
     boolean,
     '0',
-    'Whether those queries are logged as they are, with the values in their texts, which may be confidential. Values that are sent as parameters are never logged. Not in PgBouncer.',
+    'Whether to log the queries selected by log_min_duration with the values in their text, which may be confidential. Values sent as parameters are never logged. Not in PgBouncer.',
   ),
   log_rate_limit: row(
     integer(),
     '100',
-    'How many warnings and errors of one kind each process logs in a second; how many more there were is told in one line. 0 is no limit. Not in PgBouncer.',
+    'Maximum number of warnings and errors of one kind that each process logs per second; one more line says how many were left out. 0 is no limit. Not in PgBouncer.',
   ),
-  log_stats: row(boolean, '1', 'Whether a line of statistics is logged each stats_period.'),
-  stats_period: seconds('60', 'The time over which averages are taken.', { min: 1000 }),
+  log_stats: row(boolean, '1', 'Whether to log a line of statistics every stats_period.'),
+  stats_period: seconds('60', 'Period over which averages are computed.', { min: 1000 }),
 }
 
 const RUNNING = {
@@ -470,19 +523,19 @@ const RUNNING = {
     ...atRestart(
       plainText,
       '',
-      'Who pgweir becomes when root has started it, once it has opened its sockets and read its files; named in `/etc/passwd`. The same as `-u`.',
+      'User that pgweir becomes if root starts it, after it has opened its sockets and read its files. The name must be in `/etc/passwd`. The same as `-u`.',
     ),
     isNullIfEmpty: true,
   },
   allow_root: atRestart(
     boolean,
     '0',
-    'Whether it may run as root without becoming another user: where root is the only one, as in containers. Not in PgBouncer.',
+    'Whether pgweir may run as root without becoming another user, for containers in which root is the only user. Not in PgBouncer.',
   ),
   pidfile: atRestart(
     path,
     '',
-    'File that the process id is written to for as long as pgweir runs. If it names another process that runs, pgweir does not start. Needed for `-d`.',
+    'File that holds the process ID while pgweir runs. If it names another running process, pgweir does not start. Required for `-d`.',
   ),
 }
 
@@ -490,30 +543,30 @@ const MONITORING = {
   http_listen: atRestart(
     httpAddresses,
     '',
-    'Addresses with ports to answer HTTP on: `/metrics`, `/healthz` and `/readyz`; see monitoring.md. Nothing is none. Not in PgBouncer.',
+    'Addresses with ports on which to serve `/metrics`, `/healthz`, `/readyz` and the live page over HTTP; see monitoring.md. An empty value is none. Not in PgBouncer.',
   ),
   health_listen: atRestart(
     httpAddresses,
     '',
-    'Addresses with ports to answer `/healthz` and `/readyz` on and nothing else, for whoever must not see the metrics. Not in PgBouncer.',
+    'Addresses with ports on which to serve only `/healthz` and `/readyz`, for load balancers that must not see the metrics. Not in PgBouncer.',
   ),
   http_token: {
     ...row(
       secret,
       '',
-      'What a request must bring for all but `/healthz` and `/readyz`: `Authorization: Bearer` and this. `file:PATH` is what is in that file. Nothing asks for none. Not in PgBouncer.',
+      'Token that HTTP requests must carry as `Authorization: Bearer TOKEN`; `/healthz`, `/readyz` and the empty live page need none. `file:PATH` reads it from a file. An empty value asks for no token. Not in PgBouncer.',
     ),
     isSecret: true,
   },
   metrics_compat: row(
     oneOf(['none', 'pgbouncer']),
     'none',
-    "Whether `/metrics` also has the names of PgBouncer's usual exporter, for dashboards and alerts made for these. Not in PgBouncer.",
+    'With `pgbouncer`, `/metrics` also has the names of the usual PgBouncer exporter, for existing dashboards and alerts. Not in PgBouncer.',
   ),
   metrics_max_pools: atRestart(
     integer({ min: 1, max: 10_000 }),
     '200',
-    'How many pairs of database and user have metrics of their own, those that come first; the rest is counted under `other`. Not in PgBouncer.',
+    'Number of pairs of database and user that have their own metrics, in order of first use; all others are counted together as `other`. Not in PgBouncer.',
   ),
 }
 
@@ -524,10 +577,10 @@ const NO_EFFECT = {
     row,
     integer(),
     '5',
-    'each connection that has something is read once before another gets its turn',
+    'each connection with pending data is read once before the next one',
   ),
-  job_name: withoutEffect(atRestart, text, 'pgbouncer', 'it names a service of Windows'),
-  service_name: withoutEffect(atRestart, text, 'pgbouncer', 'it names a service of Windows'),
+  job_name: withoutEffect(atRestart, text, 'pgbouncer', 'it names a Windows service'),
+  service_name: withoutEffect(atRestart, text, 'pgbouncer', 'it names a Windows service'),
 }
 
 /** The table by topic, for the reference page and `--help`. */

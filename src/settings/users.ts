@@ -15,38 +15,38 @@ export const USER_ROWS = {
   pool_mode: {
     type: orNull(oneOf(POOL_MODES)),
     default: null,
-    meaning: 'Instead of the pool_mode of the database or the general one.',
+    meaning: "Overrides the database's pool_mode and the general one.",
   },
-  pool_size: { type: size, default: null, meaning: 'Instead of the pool_size of the database or default_pool_size.' },
+  pool_size: { type: size, default: null, meaning: "Overrides the database's pool_size and default_pool_size." },
   reserve_pool_size: {
     type: size,
     default: null,
-    meaning: 'Instead of the reserve_pool_size of the database or the general one.',
+    meaning: "Overrides the database's reserve_pool_size and the general one.",
   },
-  max_user_connections: { type: limit, default: null, meaning: 'Instead of the general max_user_connections.' },
+  max_user_connections: { type: limit, default: null, meaning: 'Overrides the general max_user_connections.' },
   max_user_client_connections: {
     type: limit,
     default: null,
-    meaning: 'Instead of the general max_user_client_connections.',
+    meaning: 'Overrides the general max_user_client_connections.',
   },
-  query_timeout: { type: timeout, default: null, meaning: 'Instead of the general query_timeout.' },
+  query_timeout: { type: timeout, default: null, meaning: 'Overrides the general query_timeout.' },
   query_wait_timeout: {
     type: timeout,
     default: null,
-    meaning: 'Instead of the query_wait_timeout of the database or the general one.',
+    meaning: "Overrides the database's query_wait_timeout and the general one.",
   },
   idle_transaction_timeout: {
     type: timeout,
     default: null,
-    meaning: 'Instead of the general idle_transaction_timeout.',
+    meaning: 'Overrides the general idle_transaction_timeout.',
   },
-  transaction_timeout: { type: timeout, default: null, meaning: 'Instead of the general transaction_timeout.' },
+  transaction_timeout: { type: timeout, default: null, meaning: 'Overrides the general transaction_timeout.' },
   auto_prepare: {
     type: orNull(boolean),
     default: null,
-    meaning: 'Instead of the auto_prepare of the database or the general one.',
+    meaning: "Overrides the database's auto_prepare and the general one.",
   },
-  client_idle_timeout: { type: timeout, default: null, meaning: 'Instead of the general client_idle_timeout.' },
+  client_idle_timeout: { type: timeout, default: null, meaning: 'Overrides the general client_idle_timeout.' },
 } as const
 
 export interface UserSettings extends ValuesOf<typeof USER_ROWS> {

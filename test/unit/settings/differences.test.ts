@@ -55,7 +55,7 @@ const CASES: Readonly<Record<string, { readonly told: readonly Case[]; readonly 
     told: [{ general: 'pool_mode = transaction', line: 6 }],
     untold: [{}],
   },
-  'a prepared statement with a constant that a setting gives its meaning, a time without a zone for example': {
+  'a prepared statement with a constant whose meaning depends on a setting, such as a time without a zone': {
     told: [{ general: 'pool_mode = transaction', line: 6 }],
     untold: [{}],
   },
@@ -67,7 +67,7 @@ const CASES: Readonly<Record<string, { readonly told: readonly Case[]; readonly 
     ],
     untold: [{ general: 'query_timeout = 0' }],
   },
-  'settings that a client gives at login': {
+  'settings that a client sends at login': {
     told: [{ general: 'ignore_startup_parameters = geqo', line: 6 }],
     untold: [{}],
   },
@@ -75,7 +75,7 @@ const CASES: Readonly<Record<string, { readonly told: readonly Case[]; readonly 
     told: [{ general: 'auth_type = any', line: 2 }],
     untold: [{}, { general: 'auth_type = any', entry: 'user=app' }],
   },
-  'repeated failures to log in from one address': {
+  'repeated failed logins from one address': {
     told: [{ general: 'auth_type = md5', line: null }],
     untold: [{ general: 'auth_type = trust' }, { general: 'auth_type = md5\nauth_failure_delay = 0' }],
   },
@@ -91,7 +91,7 @@ const CASES: Readonly<Record<string, { readonly told: readonly Case[]; readonly 
     ],
     untold: [{}, { general: 'auth_user = asker\nauth_query_lifetime = 5' }],
   },
-  "an HBA line with a host's name, `samehost`, `samenet` or a role (`+name`)": {
+  'an HBA line with a host name, `samehost`, `samenet` or a role (`+name`)': {
     told: [
       { hba: 'host all all db.example.com trust', line: 'hba.conf:1' },
       { hba: '\nhost all all samehost trust', line: 'hba.conf:2' },
@@ -112,15 +112,16 @@ const CASES: Readonly<Record<string, { readonly told: readonly Case[]; readonly 
     ],
     untold: [{ hba: 'local "/app" all trust' }],
   },
-  'the console without a password by the unix socket, and `peer`, where koffi cannot be loaded': {
-    told: [{ general: 'unix_socket_dir = /run', knowsOwners: false, line: 6 }],
-    untold: [{ general: 'unix_socket_dir = /run' }, { general: 'unix_socket_dir =', knowsOwners: false }],
-  },
+  'access to the console through the unix socket without a password, and the method `peer`, if koffi cannot be loaded':
+    {
+      told: [{ general: 'unix_socket_dir = /run', knowsOwners: false, line: 6 }],
+      untold: [{ general: 'unix_socket_dir = /run' }, { general: 'unix_socket_dir =', knowsOwners: false }],
+    },
   'cancel requests to servers with TLS': {
     told: [{ general: 'server_tls_sslmode = require', line: 6 }],
     untold: [{ general: 'server_tls_sslmode = disable' }],
   },
-  'the name of the host (SNI)': { told: [{ general: 'server_tls_sslmode = require', line: 6 }], untold: [{}] },
+  "the server's host name (SNI)": { told: [{ general: 'server_tls_sslmode = require', line: 6 }], untold: [{}] },
   'SCRAM bound to the TLS connection (SCRAM-SHA-256-PLUS)': {
     told: [
       { general: 'server_tls_sslmode = require', line: 6 },
@@ -128,8 +129,8 @@ const CASES: Readonly<Record<string, { readonly told: readonly Case[]; readonly 
     ],
     untold: [{ general: 'client_tls_sslmode = disable' }],
   },
-  'many handshakes of TLS at a time': { told: [{ general: 'client_tls_sslmode = allow', line: 6 }], untold: [{}] },
-  'a host that is known by name': {
+  'many TLS handshakes at the same time': { told: [{ general: 'client_tls_sslmode = allow', line: 6 }], untold: [{}] },
+  "a server's host name": {
     told: [
       { databases: 'far = host=db.example.com', line: 3 },
       { databases: '* = host=10.0.0.5,db', line: 3 },
@@ -159,22 +160,22 @@ const CASES: Readonly<Record<string, { readonly told: readonly Case[]; readonly 
     ],
     untold: [{ entry: 'dbname=file:/run/secret' }],
   },
-  'times of a user with a fraction, such as `query_timeout=1.5`': {
+  'times with a fraction in a line of `[users]`, such as `query_timeout=1.5`': {
     told: [{ users: 'ada = query_timeout=1.5', line: 4 }],
     untold: [{ users: 'ada = query_timeout=2' }],
   },
-  '`listen_addr` that is not set': {
+  '`listen_addr`, if not set': {
     told: [{ line: null }],
     untold: [{ general: 'listen_addr =' }, { general: 'listen_addr = *' }],
   },
-  '`tcp_defer_accept` that is not set': { told: [{ line: null }], untold: [{ general: 'tcp_defer_accept = 1' }] },
+  '`tcp_defer_accept`, if not set': { told: [{ line: null }], untold: [{ general: 'tcp_defer_accept = 1' }] },
   '`tcp_defer_accept`, `tcp_keepcnt`, `tcp_keepintvl`, `tcp_user_timeout` and `tcp_socket_buffer` on the transport `node`':
     {
       told: [{ general: 'tcp_user_timeout = 5', hasEpoll: false, line: 6 }],
       untold: [{ general: 'tcp_user_timeout = 5' }, { general: 'tcp_user_timeout = 0', hasEpoll: false }],
     },
   '`user`': { told: [{ general: 'user = nobody', line: 6 }], untold: [{}] },
-  'a flood of like warnings or errors in the log': {
+  'many similar warnings or errors in the log': {
     told: [{ line: null }],
     untold: [{ general: 'log_rate_limit = 0' }],
   },

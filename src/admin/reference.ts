@@ -23,12 +23,12 @@ export function consolePage(): string {
     ),
     COMMANDS_EXPLAINED,
     '## SHOW',
-    'SHOW HELP sends a notice with the list of commands.',
+    '`SHOW HELP` returns the list of commands as a notice.',
     ...topics,
     '## Not supported',
-    'PgBouncer has this, and it is answered with an error (0A000):',
+    'These commands of PgBouncer return an error (0A000):',
     table(
-      ['command', 'why not, and what there is instead'],
+      ['command', 'why not, and what to use instead'],
       [...REFUSED_TOPICS].map(([name, why]) => [code(`SHOW ${name.toUpperCase()}`), `${why}.`]),
     ),
     '## What drivers send',
@@ -43,46 +43,46 @@ const INTRODUCTION = `# The console
 
 <!-- Generated from src/admin: change the tables there, then run \`npx vitest run test/unit/admin/reference.test.ts -u\`. -->
 
-The console is a database named \`pgweir\`; \`pgbouncer\` is the same, so that tools made for PgBouncer find it. \`psql -p 6432 pgweir -c 'show pools'\`
-shows the pools. Users named in \`admin_users\` may run everything, those in \`stats_users\` all that only looks (with \`auth_type = any\` everyone is an
-admin); others are not let in. The console does not count in \`max_client_conn\`.
+The console is a database named \`pgweir\`. It can also be reached as \`pgbouncer\`, so that tools made for PgBouncer find it. \`psql -p 6432 pgweir -c 'show pools'\`
+shows the pools. Users in \`admin_users\` may run every command, and users in \`stats_users\` may run the commands that only show something. With \`auth_type = any\` every user is an
+admin. Other users are not let in. Connections to the console do not count toward \`max_client_conn\`.
 
-A command is not case-sensitive, and \`SELECT x\` is the same as \`SHOW x\`. Several commands may be sent at once, with \`;\` between them: if one of them is
-none, none is run. Both query protocols are understood, with named statements, row limits and binary results, but no parameters: any driver will do.
-What goes wrong is an ERROR that the log repeats; the connection lives on.
+Commands are not case-sensitive, and \`SELECT x\` is the same as \`SHOW x\`. Several commands may be sent at once, separated by \`;\`: if one of them is invalid,
+none is run. The console supports both query protocols, with named statements, row limits and binary results, but no parameters, so any driver can use it.
+A command that fails returns an ERROR, which is also logged; the connection stays open.
 
-\`pgweir console\` needs no psql: \`pgweir console 'show pools'\` prints a table, \`-x\` each column on a line of its own, \`--json\` an array of objects on one line for each
-command, with numbers as numbers unless JavaScript would change them. Several commands stand in several arguments or have \`;\` between them, or come by a
-pipe. The first ERROR ends it: standard error has it, and the exit status is 1 (2 if there is no connection). Without a command it is a prompt with completion,
-history, \`\\x\` and \`\\watch\`. It finds the pooler by \`--host\` and \`--port\`, PGHOST and PGPORT, \`--config pgweir.ini\`, or else in \`/tmp\` and on 127.0.0.1; by the unix socket
-whoever runs the pooler needs no password, and else PGPASSWORD, ~/.pgpass or the terminal is asked.
+\`pgweir console\` works without psql. \`pgweir console 'show pools'\` prints a table. With \`-x\` it prints each column on a line of its own, and with \`--json\` an array of objects on one
+line for each command; numbers are JSON numbers unless JavaScript would change them. Several commands can be given as several arguments, separated by \`;\`, or through a
+pipe. It stops at the first ERROR, which it prints to standard error, and exits with status 1 (or 2 if there is no connection). Without a command it shows a prompt with completion,
+history, \`\\x\` and \`\\watch\`. It finds the pooler by \`--host\` and \`--port\`, by PGHOST and PGPORT, or by \`--config pgweir.ini\`; otherwise it tries \`/tmp\` and then 127.0.0.1. Through the unix
+socket, the system user who runs the pooler needs no password. Otherwise the password comes from PGPASSWORD, ~/.pgpass or the terminal.
 
-Columns have the names, the order and the types of PgBouncer's. What differs:
+Columns have the same names, order and types as in PgBouncer, with these differences:
 
-- Moments are UTC, as in the log.
+- Times are in UTC, as in the log.
 - \`wait\` of SHOW CLIENTS counts only while a client is queued, not while its query runs.
-- \`ptr\` is the name that the log gives to a client or server, not an address in memory.
-- A cancel request is counted in SHOW POOLS, and is no row of SHOW CLIENTS and SHOW SERVERS.
-- Wrong arguments of a command are an invalid command, where PgBouncer sometimes says \`bad arguments\`.`
+- \`ptr\` is the name that the log uses for a client or server, not a memory address.
+- A cancel request is counted in SHOW POOLS, but is not a row of SHOW CLIENTS or SHOW SERVERS.
+- A command with wrong arguments is reported as an invalid command, where PgBouncer sometimes says \`bad arguments\`.`
 
-const COMMANDS_EXPLAINED = `PAUSE, KILL, SUSPEND and WAIT_CLOSE are answered the moment what they wait for has happened. A cancel request (Ctrl-C in psql), or the end of the
-connection, ends the wait, and not what was begun; RESUME ends a PAUSE before it is complete, and who waits for it gets an error. While a
-database is paused its clients keep their sessions and wait, at most for \`query_wait_timeout\`; new ones are let in as long as it is known what
-a server would tell them.
+const COMMANDS_EXPLAINED = `PAUSE, KILL, SUSPEND and WAIT_CLOSE are answered as soon as what they wait for has happened. A cancel request (Ctrl-C in psql) or the end of the
+connection ends the wait, but does not undo the command. RESUME ends a PAUSE before it is complete; the connection that waits for the PAUSE then gets an error. While a
+database is paused, its clients keep their sessions and wait, for \`query_wait_timeout\` at most. New clients are let in as long as pgweir knows the parameters that
+a server would report to them.
 
-To move a database: \`PAUSE app\`, change its line in the file, \`RELOAD\`, \`RESUME app\`. Its clients notice a pause. Without one, each goes on at
-the new place with its next transaction.
+To move a database: \`PAUSE app\`, change its line in the file, \`RELOAD\`, \`RESUME app\`. To its clients this is only a pause. Without PAUSE and RESUME, each client continues on
+the new server with its next transaction.
 
-What differs from PgBouncer:
+Differences from PgBouncer:
 
-- RELOAD changes everything or, if anything is wrong in a file, nothing; the log tells what is different, and what must wait for a restart.
-- SET of what takes a restart is an error, and does not pretend.
+- RELOAD applies all changes or, if there is an error in any file, none. The log lists what has changed, and what needs a restart.
+- SET of a setting that needs a restart is an error.
 - A session keeps the \`pool_mode\` that it logged in with.
-- PAUSE of what is paused is no error, and waits too.
-- SUSPEND leaves the console alone, lets new clients log in (they wait with the others then), and drops nobody for a timeout while it lasts.
-- KILL is answered once the servers are closed, and cancels what they run.
-- WAIT_CLOSE waits for the servers that are given up when it is asked, and not for those that are given up later.
-- SHUTDOWN tells clients why they are dropped. WAIT_FOR_CLIENTS does not wait for those of the console.
+- PAUSE of something that is already paused is not an error, and waits, too.
+- SUSPEND does not affect the console. New clients can log in, and then wait like the others. No timeout except suspend_timeout disconnects a client while SUSPEND lasts.
+- KILL cancels the queries that run, and is answered once the servers are closed.
+- WAIT_CLOSE waits only for the servers that are already to be replaced when it is run.
+- SHUTDOWN tells clients why they are disconnected. WAIT_FOR_CLIENTS does not wait for clients of the console.
 
 Signals do the same as commands, as in PgBouncer:
 
@@ -95,12 +95,12 @@ Signals do the same as commands, as in PgBouncer:
 | SIGINT | SHUTDOWN WAIT_FOR_SERVERS |
 | SIGQUIT | SHUTDOWN |
 
-SIGINT hastens what SIGTERM or SHUTDOWN WAIT_FOR_CLIENTS has begun. SIGTERM or SIGINT that has nothing left to begin or to hasten, the same one again for instance, is
-SHUTDOWN, whoever began the end; any signal for the end after that ends the process by force. (\`pgweir demo\` stops at the first Ctrl-C.)`
+SIGINT after SIGTERM or SHUTDOWN WAIT_FOR_CLIENTS makes the shutdown wait for servers only. A SIGTERM or SIGINT that would change nothing, for example because it is sent
+a second time, acts as SHUTDOWN, no matter how the shutdown was started. After that, any of these signals ends the process by force. (\`pgweir demo\` stops at the first Ctrl-C.)`
 
-const NOISE_INTRODUCTION = `Drivers and tools send some SQL of their own accord, and the console answers so that they go on. A transaction has no effect, but its status is told.`
+const NOISE_INTRODUCTION = `Drivers and tools send some SQL automatically. The console answers it so that they work. Transactions have no effect, but the console reports their status.`
 
-const VARIABLES_INTRODUCTION = `\`SHOW\` of these answers what the console is like; \`SET\` of these changes nothing, and says so in a notice:`
+const VARIABLES_INTRODUCTION = `For these variables, \`SHOW\` returns the console's value. \`SET\` changes nothing, and says so in a notice:`
 
 function code(text: string): string {
   return `\`${text}\``

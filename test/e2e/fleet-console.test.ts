@@ -216,7 +216,7 @@ test('while a worker hangs, the console and the metrics answer without it, and s
   try {
     const { rows } = await console.query('show pools')
     expect(rows.find((row) => row.database === database.database)).toMatchObject({ cl_active: 1 })
-    expect(notices).toEqual([`worker ${hung.number} (pid ${hung.pid}) does not answer: what it knows is missing`])
+    expect(notices).toEqual([`worker ${hung.number} (pid ${hung.pid}) does not answer: its data is missing`])
     const samples = await scrape(pgweir)
     expect(samples.of('pgweir_workers', { state: 'silent' })).toBe(1)
     expectNoneLess(samples, before)

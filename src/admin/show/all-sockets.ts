@@ -26,8 +26,9 @@ function stateOf(row: Row): string {
 
 const COMMON: readonly ShownColumn<Row>[] = CLIENT_COLUMNS.map(([name, type, meaning, ofClient], index) => {
   const ofServer = (SERVER_COLUMNS[index] as (typeof SERVER_COLUMNS)[number])[3]
-  if (name === 'state') return [name, type, 'what it is doing: the name of its list in PgBouncer', stateOf]
-  const told = name === 'link' ? '`ptr` of the other side' : meaning
+  if (name === 'state') return [name, type, "its state, by the name of PgBouncer's list", stateOf]
+  const told =
+    name === 'link' ? '`ptr` of the server that a client holds, or of the client that a server serves' : meaning
   return [name, type, told, (row) => ('client' in row ? ofClient(row.client) : ofServer(row.server))]
 })
 
@@ -42,7 +43,7 @@ const COLUMNS: readonly ShownColumn<Row>[] = [
   [
     'send_avail',
     'int4',
-    'bytes that were written to it, and that the kernel has not taken yet',
+    'bytes that pgweir has written and that the kernel has not taken yet',
     (row) => ('client' in row ? row.client.owedBytes : row.server.owedBytes),
   ],
 ]
@@ -70,13 +71,13 @@ function claimed(client: NewcomerSnapshot): NewcomerSnapshot {
 }
 
 export const sockets = topic<Row>({
-  help: 'SHOW CLIENTS and SHOW SERVERS in one table, with what is left to be written, and with clients that are logging in.',
+  help: 'The rows of SHOW CLIENTS and SHOW SERVERS in one table, together with clients that are logging in and the number of bytes still to be written.',
   rows: rowsOf,
   columns: COLUMNS,
 })
 
 export const activeSockets = topic<Row>({
-  help: 'Those of SHOW SOCKETS that are at work: clients that hold a server, and their servers.',
+  help: 'The rows of SHOW SOCKETS for clients that hold a server, and for their servers.',
   rows: async (context) =>
     (await rowsOf(context)).filter((row) => ('client' in row ? row.client : row.server).state === 'active'),
   columns: COLUMNS,

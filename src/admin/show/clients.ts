@@ -9,12 +9,12 @@ export const CLIENT_COLUMNS = socketColumns<ClientSnapshot | NewcomerSnapshot>({
   waitUs: ({ waitUs }) => waitUs,
   isCondemned: () => false,
   link: ({ serverId }) => serverId,
-  linked: '`ptr` of the server that it holds',
+  linked: '`ptr` of the server that the client holds',
   pid: ({ peer }) => peer.process?.pid ?? 0,
 })
 
 export const clients = topic<ClientSnapshot>({
-  help: 'Clients that are logged in. `active` holds a server, `idle` does not, `waiting` is queued for one.',
+  help: 'Clients that have logged in. `active` clients hold a server, `waiting` clients are queued for one, and `idle` clients are neither.',
   rows: ({ fleet }) => fleet.clients(),
   columns: CLIENT_COLUMNS,
 })

@@ -5,26 +5,26 @@ import type { ZoneSnapshot } from '../../net/names/zones.ts'
 import { inOrder, topic } from './topic.ts'
 
 export const dnsHosts = topic<NameSnapshot>({
-  help: 'Hosts that are known by name, and where they are. One that has no server any more is forgotten when its time is over.',
+  help: 'Host names that have been looked up, with their addresses. A host without servers is removed once its addresses expire.',
   rows: async ({ fleet }) => inOrder(await fleet.names(), ({ host }) => host),
   columns: [
-    ['hostname', 'text', 'name, as the settings have it', ({ host }) => host],
+    ['hostname', 'text', 'name, as written in the settings', ({ host }) => host],
     [
       'ttl',
       'int8',
-      'seconds for which its addresses are believed; 0 where they are to be asked for anew',
+      'seconds for which the addresses remain valid; 0 if the next use looks them up again',
       ({ ttlMs }) => Math.ceil(ttlMs / 1000),
     ],
-    ['addrs', 'text', 'its addresses, with commas between', ({ addresses }) => addresses.join(',')],
+    ['addrs', 'text', 'addresses, separated by commas', ({ addresses }) => addresses.join(',')],
   ],
 })
 
 export const dnsZones = topic<ZoneSnapshot>({
-  help: 'Zones of these hosts, if dns_zone_check_period is set.',
+  help: 'DNS zones of the hosts in SHOW DNS_HOSTS, if dns_zone_check_period is set.',
   rows: async ({ fleet }) => inOrder(await fleet.zones(), ({ zone }) => zone),
   columns: [
-    ['zonename', 'text', 'what follows the first dot of a name', ({ zone }) => zone],
-    ['serial', 'int8', 'serial number when it was looked at last; 0 where there is none', ({ serial }) => serial],
-    ['count', 'int4', 'hosts of it that are known', ({ hosts }) => hosts],
+    ['zonename', 'text', 'part of the host name after the first dot', ({ zone }) => zone],
+    ['serial', 'int8', 'serial number at the last check; 0 if it is not known', ({ serial }) => serial],
+    ['count', 'int4', 'number of known hosts in the zone', ({ hosts }) => hosts],
   ],
 })

@@ -18,7 +18,7 @@ function columnsOf(
   return QUANTILES.map(([quantile, part]) => [
     `${name}_${quantile}_us`,
     'int8',
-    `${meaning}, that ${part * 100} % did not exceed`,
+    `${meaning}: ${part * 100}th percentile`,
     (row) => microseconds(quantileMs(lengths(row), part)),
   ])
 }
@@ -29,13 +29,13 @@ function microseconds(ms: number | null): number | null {
 }
 
 export const latencies = topic<LatencySnapshot>({
-  help: 'How long clients waited for a server, and queries and transactions took, since the pool began, in the processes that are there. PgBouncer has no such table.',
+  help: 'How long clients waited for a server, and how long queries and transactions took, since the pool was created, in the processes that run now. Not in PgBouncer.',
   rows: async ({ fleet }) => inOrder(await fleet.latencies(), ({ database, user }) => `${database}\0${user}`),
   columns: [
-    ['database', 'text', 'database, as clients name it', ({ database }) => database],
-    ['user', 'text', 'user that the servers are logged in as', ({ user }) => user],
-    ...columnsOf('wait', 'microseconds that a client waited for a server', ({ wait }) => wait),
-    ...columnsOf('query', 'microseconds that a query ran', ({ query }) => query),
-    ...columnsOf('xact', 'microseconds that a transaction took', ({ transaction }) => transaction),
+    ['database', 'text', 'database, by the name that clients use', ({ database }) => database],
+    ['user', 'text', 'user that the servers log in as', ({ user }) => user],
+    ...columnsOf('wait', 'microseconds that clients waited for a server', ({ wait }) => wait),
+    ...columnsOf('query', 'microseconds that queries ran', ({ query }) => query),
+    ...columnsOf('xact', 'microseconds that transactions took', ({ transaction }) => transaction),
   ],
 })

@@ -9,11 +9,11 @@ interface Item {
 }
 
 export const lists = topic<Item>({
-  help: 'How much there is of what. What pgweir has none of is 0: free objects, and DNS queries that are not under way yet.',
+  help: 'Numbers of objects of each kind. Free objects and pending DNS queries do not exist in pgweir and are always 0.',
   rows: async ({ fleet }) => itemsOf(await fleet.lists()),
   columns: [
     ['list', 'text', 'what is counted', ({ list }) => list],
-    ['items', 'int4', 'how many there are', ({ items }) => items],
+    ['items', 'int4', 'number', ({ items }) => items],
   ],
 })
 

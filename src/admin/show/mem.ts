@@ -10,17 +10,17 @@ const PIECE_BYTES = 1024
 const MAX_INT4 = 2 ** 31 - 1
 
 export const mem = topic<MemorySnapshot>({
-  help: 'Memory of the processes, all workers together: the parts of the heap of V8 by their names there, buffers, and the rest. PgBouncer tells of its own caches here, which pgweir has not.',
+  help: "Memory of all worker processes together: the spaces of V8's heap by V8's names, buffers, and the rest. PgBouncer shows its own caches here, which pgweir does not have.",
   rows: ({ fleet }) => fleet.memory(),
   columns: [
-    ['name', 'text', 'what it is used for', ({ name }) => name],
-    ['size', 'int4', 'bytes of a piece', () => PIECE_BYTES],
-    ['used', 'int4', 'pieces in use', ({ usedBytes }) => pieces(usedBytes)],
-    ['free', 'int4', 'pieces that were set aside and are free', ({ freeBytes }) => pieces(freeBytes)],
+    ['name', 'text', 'what the memory is used for', ({ name }) => name],
+    ['size', 'int4', 'size of a piece in bytes', () => PIECE_BYTES],
+    ['used', 'int4', 'number of pieces in use', ({ usedBytes }) => pieces(usedBytes)],
+    ['free', 'int4', 'number of pieces that are allocated but free', ({ freeBytes }) => pieces(freeBytes)],
     [
       'memtotal',
       'int4',
-      'bytes of all pieces; what is more than 2 GiB is told as that',
+      'size of all pieces in bytes; more than 2 GiB is shown as 2 GiB',
       ({ usedBytes, freeBytes }) => Math.min((pieces(usedBytes) + pieces(freeBytes)) * PIECE_BYTES, MAX_INT4),
     ],
   ],

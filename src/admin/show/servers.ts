@@ -9,12 +9,12 @@ export const SERVER_COLUMNS = socketColumns<ServerSnapshot>({
   waitUs: () => 0,
   isCondemned: ({ isCondemned }) => isCondemned,
   link: ({ clientId }) => clientId,
-  linked: '`ptr` of the client that it serves',
+  linked: '`ptr` of the client that the server serves',
   pid: ({ pid }) => pid,
 })
 
 export const servers = topic<ServerSnapshot>({
-  help: 'Connections to PostgreSQL. `active` serves a client, `idle` is free, `used` is free and must be checked first, `tested` is being checked or reset, `new` is being opened, `being_canceled` is free but for a cancel request that may still reach it.',
+  help: 'Connections to PostgreSQL. `active` servers serve a client. `idle` servers are free. `used` servers are free but must be checked before their next use. `tested` servers are being checked or reset. `new` servers are being opened. `being_canceled` servers wait for a cancel request that may still reach them, and are otherwise free.',
   rows: ({ fleet }) => fleet.servers(),
   columns: SERVER_COLUMNS,
 })

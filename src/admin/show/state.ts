@@ -8,7 +8,7 @@ interface Fact {
 }
 
 export const state = topic<Fact>({
-  help: 'Whether the pooler is at work, or was paused or suspended.',
+  help: 'Whether the pooler is active, paused or suspended.',
   rows: async ({ fleet }) => {
     const now = await fleet.state()
     return (['active', 'paused', 'suspended'] as const).map((key) => ({ key, holds: key === now }))

@@ -22,7 +22,7 @@ interface StatRow {
 
 /** PgBouncer's names do not all follow one pattern, but tools rely on each of them. */
 const STATS: readonly StatRow[] = [
-  stat('serverAssignments', 'server_assignment_count', 'times that a server was given to a client'),
+  stat('serverAssignments', 'server_assignment_count', 'times that a client got a server'),
   stat('transactions', 'xact_count', 'transactions'),
   stat('queries', 'query_count', 'queries'),
   {
@@ -38,10 +38,10 @@ const STATS: readonly StatRow[] = [
     inAverages: 'bytes_sent',
     inSum: 'server_bytes',
   },
-  { ...stat('transactionUs', 'xact_time', 'microseconds that clients were in a transaction'), per: 'transaction' },
+  { ...stat('transactionUs', 'xact_time', 'microseconds that clients spent in transactions'), per: 'transaction' },
   { ...stat('queryUs', 'query_time', 'microseconds that queries ran'), per: 'query' },
   { ...stat('waitUs', 'wait_time', 'microseconds that clients waited for a server'), per: 'server assignment' },
-  preparing('clientParses', 'client_parse_count', 'prepared statements that clients asked for'),
+  preparing('clientParses', 'client_parse_count', 'prepared statements that clients requested'),
   preparing('serverParses', 'server_parse_count', 'prepared statements that servers prepared'),
   preparing('binds', 'bind_count', 'uses of prepared statements'),
   { ...preparing('clientLogins', 'client_login_count', 'logins of clients'), inSum: 'client_login_count' },
@@ -77,10 +77,10 @@ function averageColumn(name: string, { counter, meaning, per }: StatRow): ShownC
 const byDatabase = async ({ fleet }: ConsoleContext) => inOrder(await fleet.stats(), ({ database }) => database)
 
 const AVERAGES =
-  'Averages are taken from the beginning of the last whole stats_period until now: per second, or per event for times.'
+  'Averages cover the time from the beginning of the last complete stats_period until now. They are per second; times are per event.'
 
 export const stats = topic<DatabaseStats>({
-  help: `What each database has done, all its pools together. ${AVERAGES}`,
+  help: `The work of each database, for all its pools together. ${AVERAGES}`,
   rows: byDatabase,
   columns: [
     databaseColumn,
@@ -107,15 +107,15 @@ interface Sum {
 }
 
 export const totals = topic<Sum>({
-  help: 'SHOW STATS of all databases together, one figure a row.',
+  help: 'The figures of SHOW STATS for all databases together, one per row.',
   rows: async ({ fleet }) => {
     const all = await fleet.stats()
     const recent = { ms: all[0]?.recent.ms ?? 0, totals: sumOf(all.map((one) => one.recent.totals)) }
     return [...sums('total_', sumOf(all.map((one) => one.totals))), ...sums('avg_', averagesOf(recent))]
   },
   columns: [
-    ['name', 'text', 'figure', ({ name }) => name],
-    ['value', 'numeric', 'its value', ({ value }) => Math.floor(value)],
+    ['name', 'text', 'name of the figure', ({ name }) => name],
+    ['value', 'numeric', 'value', ({ value }) => Math.floor(value)],
   ],
 })
 

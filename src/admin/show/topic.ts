@@ -44,7 +44,7 @@ async function missing({ fleet }: ConsoleContext): Promise<Notice[]> {
   return silent.map(({ number, pid }) => ({
     severity: 'WARNING',
     sqlstate: '01000',
-    message: `worker ${number} (pid ${pid}) does not answer: what it knows is missing`,
+    message: `worker ${number} (pid ${pid}) does not answer: its data is missing`,
   }))
 }
 

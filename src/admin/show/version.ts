@@ -4,7 +4,7 @@ import { versionLine } from '../../version.ts'
 import { topic } from './topic.ts'
 
 export const version = topic<string>({
-  help: 'What `pgweir --version` prints.',
+  help: 'The version, as printed by `pgweir --version`.',
   asksNoWorker: true,
   rows: () => [versionLine],
   columns: [['version', 'text', 'name and version', (line) => line]],

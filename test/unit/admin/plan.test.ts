@@ -158,7 +158,7 @@ test('a table without what a worker knows that hangs says so, and one for which 
     {
       severity: 'WARNING',
       sqlstate: '01000',
-      message: 'worker 2 (pid 4712) does not answer: what it knows is missing',
+      message: 'worker 2 (pid 4712) does not answer: its data is missing',
     },
   ])
   for (const text of ['show config', 'show version', 'show workers']) expect(await noticesOf(text), text).toEqual([])

@@ -11,15 +11,24 @@ import type { Snapshot } from './snapshot.ts'
 export const PGBOUNCER_FAMILIES: readonly Family[] = [
   gauge('pgbouncer_up', 'Always 1: pgweir answers.', () => 1),
   {
-    ...{ name: 'pgbouncer_version_info', type: 'gauge', help: 'Always 1; the version of pgweir.', labels: ['version'] },
+    ...{
+      name: 'pgbouncer_version_info',
+      type: 'gauge',
+      help: 'Always 1; the label is the version of pgweir.',
+      labels: ['version'],
+    },
     read: ({ version }) => [{ of: { version }, value: 1 }],
   },
-  gauge('pgbouncer_config_max_client_connections', 'max_client_conn', ({ limits }) => limits.maxClients),
-  gauge('pgbouncer_config_max_user_connections', 'max_user_connections', ({ limits }) => limits.maxUserServers),
+  gauge('pgbouncer_config_max_client_connections', 'The setting max_client_conn.', ({ limits }) => limits.maxClients),
+  gauge(
+    'pgbouncer_config_max_user_connections',
+    'The setting max_user_connections.',
+    ({ limits }) => limits.maxUserServers,
+  ),
 
   gauge('pgbouncer_databases', 'Databases.', ({ databases }) => databases.length),
   gauge('pgbouncer_pools', 'Pools.', ({ pools }) => pools.length),
-  gauge('pgbouncer_used_clients', 'Connections of clients.', ({ vitals }) => vitals.connections),
+  gauge('pgbouncer_used_clients', 'Connections from clients.', ({ vitals }) => vitals.connections),
   gauge('pgbouncer_login_clients', 'Clients that are logging in.', ({ vitals }) => vitals.loggingIn),
   gauge('pgbouncer_free_clients', 'Always 0, as in SHOW LISTS.', () => 0),
   gauge('pgbouncer_used_servers', 'Connections to PostgreSQL.', ({ pools }) =>
@@ -41,11 +50,11 @@ export const PGBOUNCER_FAMILIES: readonly Family[] = [
   pool('server_login_connections', 'sv_login', ({ servers }) => servers.new),
 
   database('current_connections', 'Connections to PostgreSQL.', ({ servers }) => servers),
-  database('max_connections', 'max_db_connections', ({ maxServers }) => maxServers),
+  database('max_connections', 'The setting max_db_connections.', ({ maxServers }) => maxServers),
   database('pool_size', 'pool_size', ({ poolSize }) => poolSize),
   database('reserve_pool', 'reserve_pool_size', ({ reservePoolSize }) => reservePoolSize),
   database('paused', '1 while it is paused.', ({ isPaused }) => Number(isPaused)),
-  database('disabled', '1 while it takes no clients.', ({ isDisabled }) => Number(isDisabled)),
+  database('disabled', '1 while it is disabled.', ({ isDisabled }) => Number(isDisabled)),
 
   // The exporter first used the one prefix and later the other, so both are given.
   ...['pgbouncer_stats_', 'pgbouncer_stats_totals_'].flatMap((prefix) => [

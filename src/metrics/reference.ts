@@ -18,20 +18,19 @@ const INTRODUCTION = `# Metrics
 
 <!-- Generated from src/metrics/families.ts: change the table there, then run \`npx vitest run test/unit/metrics/reference.test.ts -u\`. -->
 
-What \`/metrics\` tells, for all processes together; [monitoring](monitoring.md) tells how to turn it on and what to look at. Times are seconds, sizes are
-bytes. Counters and histograms begin with pgweir and never go down while it runs, whatever is reloaded, replaced or dropped meanwhile. The console is not
-counted.
+These are the metrics that \`/metrics\` serves, for all processes together. [Monitoring](monitoring.md) describes how to turn it on and what to look at. Times are in seconds
+and sizes in bytes. Counters and histograms start at 0 when pgweir starts and never decrease while it runs, even if settings are reloaded, workers replaced or pools removed. The
+console is not counted.
 
-The first \`metrics_max_pools\` pairs of database and user have series of their own; what comes after them is counted together as \`other\`.
+The first \`metrics_max_pools\` pairs of database and user have their own series; all later pairs are counted together as \`other\`.
 
-Histograms have the buckets ${BUCKETS_MS.map((ms) => ms / 1000).join(', ')} s. In OpenMetrics, which is what a client gets that asks for it, counters are the
-same with \`_total\` at the end of their samples.`
+Histograms have the buckets ${BUCKETS_MS.map((ms) => ms / 1000).join(', ')} s. Clients that ask for OpenMetrics get that format; there, the name of
+a counter has no \`_total\`, only its samples do.`
 
 const COMPATIBLE = `## With metrics_compat = pgbouncer
 
-These are told besides, under the names of [pgbouncer_exporter](https://github.com/prometheus-community/pgbouncer_exporter): dashboards and alerts that know them go
-on, and the exporter is not needed any more. Left out are its counts of users and of DNS; the console is not
-counted here either.`
+These metrics are served in addition, under the names of [pgbouncer_exporter](https://github.com/prometheus-community/pgbouncer_exporter). Existing dashboards and alerts
+keep working, and the exporter is no longer needed. Its counts of users and DNS are left out. The console is not counted here either.`
 
 function code(text: string): string {
   return `\`${text}\``

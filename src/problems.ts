@@ -32,9 +32,9 @@ function logged<Row extends ProblemRow>(logHint: string, row: Row): Row & { read
 
 /** The hint for most violations of the protocol. */
 const NOT_THE_PROTOCOL =
-  'Look at what is at this address: a scanner, a health check, a proxy, or a driver that should be updated.'
+  'Check what is at this address: a scanner, a health check, a proxy, or a driver that needs an update.'
 
-const IN_BETWEEN = 'Look for what sits between the client and the pooler and changes what is sent.'
+const IN_BETWEEN = 'Check for a proxy between the client and the pooler that changes the data.'
 
 /** An error that imitates one of Postgres. */
 function postgresError(sqlstate: string, message: string, routine: string): ProblemRow {
@@ -68,12 +68,15 @@ export const PROBLEMS = {
     NOT_THE_PROTOCOL,
     fatal('08P01', 'invalid startup packet layout: expected terminator as last byte'),
   ),
-  'startup-without-user': logged('Its connection string names no user.', fatal('28000', 'no username supplied')),
+  'startup-without-user': logged(
+    "The client's connection string names no user.",
+    fatal('28000', 'no username supplied'),
+  ),
   'name-too-long': fatal('08P01', '{what} too long', 'The limit is {limit} bytes.'),
   'unsupported-options': fatal(
     '08P01',
     "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed",
-    'Name "options" in ignore_startup_parameters to drop what is not understood.',
+    'Add "options" to ignore_startup_parameters to drop what is not understood.',
   ),
   'bad-replication': fatal(
     '22023',
@@ -94,31 +97,31 @@ export const PROBLEMS = {
   'simple-query': fatal(
     '0A000',
     'PQexec disallowed',
-    'The simple query protocol is off (disable_pqexec): use the extended one, as by statements with parameters.',
+    'The simple query protocol is off (disable_pqexec). Use the extended protocol, for example statements with parameters.',
   ),
   'message-out-of-turn': logged(NOT_THE_PROTOCOL, fatal('08P01', 'a message of type {type} is out of turn {when}')),
   'statement-too-large': fatal(
     '54000',
     'a named prepared statement of {length} bytes is over the limit of {limit} bytes',
-    'Send it unnamed, or set max_prepared_statements = 0.',
+    'Send it as an unnamed statement, or set max_prepared_statements = 0.',
   ),
 
   // Logging in
   'password-failed': logged(
-    'The password is wrong, or there is no such user: SHOW USERS lists those of auth_file, others are asked for by auth_query.',
+    'The password is wrong, or there is no such user. SHOW USERS lists the users of auth_file; others are looked up with auth_query.',
     fatal('28P01', 'password authentication failed'),
   ),
   'sasl-failed': logged(
-    'The password is wrong, or there is no such user: SHOW USERS lists those of auth_file, others are asked for by auth_query. A SCRAM secret has to be copied anew when the password is changed.',
+    'The password is wrong, or there is no such user. SHOW USERS lists the users of auth_file; others are looked up with auth_query. If the password was changed, a SCRAM secret in auth_file must be copied again.',
     fatal('28P01', 'SASL authentication failed'),
   ),
   'trust-failed': logged(
-    'There is no such user: SHOW USERS lists those of auth_file, others are asked for by auth_query.',
+    'There is no such user. SHOW USERS lists the users of auth_file; others are looked up with auth_query.',
     fatal('28000', '"trust" authentication failed'),
   ),
   'password-too-long': fatal('08P01', 'password too long', 'The limit is {limit} bytes.'),
   'empty-password': logged(
-    'The secret has not reached the application: an unset variable is the usual reason.',
+    'The application did not get its password; usually an environment variable is not set.',
     fatal('28P01', 'empty password returned by client'),
   ),
   'bad-sasl-mechanism': logged(
@@ -128,19 +131,19 @@ export const PROBLEMS = {
   'channel-binding-shortened': fatal(
     '28000',
     'SCRAM channel binding negotiation error',
-    'The client believes that channel binding is not offered, and it is: somebody may sit in between.',
+    'The client believes that channel binding is not offered, although it is. Somebody may be intercepting the connection.',
   ),
   'channel-binding-failed': fatal(
     '28000',
     'SCRAM channel binding check failed',
-    'The client has seen another certificate than the one of client_tls_cert_file: somebody sits in between.',
+    'The client saw another certificate than the one in client_tls_cert_file. Something intercepts the connection.',
   ),
   'bad-sasl-message': logged(NOT_THE_PROTOCOL, fatal('08P01', 'malformed SCRAM message: {reason}')),
   'login-timeout': fatal('08006', 'client_login_timeout', 'The setting is client_login_timeout.'),
   'login-timeout-server-down': fatal(
     '08006',
     'client_login_timeout (server down)',
-    'No server could be opened or came free in that time: the log of the pooler says more. The setting is client_login_timeout.',
+    'No server could be opened or became free in that time; the log of the pooler has details. The setting is client_login_timeout.',
   ),
   'no-such-database': fatal(
     '3D000',
@@ -150,57 +153,53 @@ export const PROBLEMS = {
   'database-disabled': fatal(
     '57P03',
     'database "{database}" is disabled',
-    'An administrator has run DISABLE, and will run ENABLE.',
+    'An administrator has run DISABLE. ENABLE ends it.',
   ),
   'replication-without-database': fatal(
     '3D000',
     'no such database: {database}',
-    'Physical replication is that of a whole server: an entry "{database} = host=…" in [databases] says of which.',
+    'Physical replication concerns a whole server. Add an entry "{database} = host=…" to [databases] that names the server.',
   ),
   'replication-renewed': fatal(
     '57P01',
     'terminating replication connection: {reason}',
-    'Connect again: the stream goes on where it was.',
+    'Connect again: replication continues where it stopped.',
   ),
   'replication-over': fatal('57P01', 'replication client has left'),
   'client-killed': fatal('57P01', 'admin forced disconnect', 'An administrator has run KILL_CLIENT.'),
   'suspend-timeout': fatal(
     '57P01',
     'suspend_timeout',
-    'An administrator has run SUSPEND, and the connection had not taken all that was said. The setting is suspend_timeout.',
+    'An administrator has run SUSPEND, and this connection did not receive all data in time. The setting is suspend_timeout.',
   ),
   'server-given-up': fatal(
     '57P01',
     'database configuration changed',
-    'The server was to be closed ({reason}), and server_fast_close does not let it wait. Connect again.',
+    'The server had to be closed ({reason}), and server_fast_close is on. Connect again.',
   ),
   'database-removed': fatal(
     '57P01',
     'database removed',
-    'It was taken out of the configuration, or an administrator has run KILL.',
+    'The database was removed from the configuration, or an administrator has run KILL.',
   ),
-  'hba-rejected': fatal('28000', 'login rejected', 'A rule of auth_hba_file says so.'),
-  'hba-no-rule': fatal('28000', 'no authentication method is found', 'No rule of auth_hba_file fits.'),
+  'hba-rejected': fatal('28000', 'login rejected', 'A rule of auth_hba_file rejects this client.'),
+  'hba-no-rule': fatal('28000', 'no authentication method is found', 'No rule of auth_hba_file matches this client.'),
   'certificate-failed': fatal(
     '28000',
     'certificate authentication failed',
-    'See client_tls_sslmode and auth_ident_file; auth_file or auth_query must have the user.',
+    'Check client_tls_sslmode and auth_ident_file. The user must be known to auth_file or auth_query.',
   ),
-  'ldap-failed': fatal(
-    '28000',
-    'LDAP authentication failed',
-    'If it is not the password, the log of the pooler says more.',
-  ),
+  'ldap-failed': fatal('28000', 'LDAP authentication failed', 'If the password is correct, see the log of the pooler.'),
   'peer-failed': fatal(
     '28000',
     'unix socket login rejected',
-    'See auth_ident_file; auth_file or auth_query must have the user.',
+    'Check auth_ident_file. The user must be known to auth_file or auth_query.',
   ),
-  'auth-query-failed': fatal('F0000', 'bouncer config error', 'The log of the pooler says more; see auth_query.'),
+  'auth-query-failed': fatal('F0000', 'bouncer config error', 'See the log of the pooler, and the setting auth_query.'),
   'owner-unknown': fatal(
     '28000',
     'unix socket login rejected',
-    'Who is at the other end of a unix socket can be told only where the optional package koffi can be loaded.',
+    'The pooler can see who is at the other end of a unix socket only if the optional package koffi can be loaded.',
   ),
   'console-not-allowed': fatal('42501', 'not allowed', 'The settings are admin_users and stats_users.'),
 
@@ -228,13 +227,13 @@ export const PROBLEMS = {
     'No server came free: SHOW POOLS on the console tells why. The settings are query_wait_timeout and default_pool_size.',
   ),
   'server-login-failing': logged(
-    'Look at the cause: host, port, firewall, pg_hba.conf and max_connections of PostgreSQL. It is tried again by itself.',
+    'Check the host, the port, the firewall, and pg_hba.conf and max_connections of PostgreSQL. The pooler retries automatically.',
     fatal('08006', 'server login has been failing, cached error: {error} (server_login_retry)'),
   ),
   'server-wrong-password-type': fatal(
     '28000',
     'server login failed: wrong password type',
-    'The server asks for {method}, and {known}. Give a plain password in [databases] or in auth_file, or the SCRAM secret that the server has.',
+    'The server asks for {method}, and {known}. Store a plain password in [databases] or in auth_file, or the SCRAM secret that the server has.',
   ),
   'any-without-forced-user': fatal(
     'F0000',
@@ -242,7 +241,7 @@ export const PROBLEMS = {
     'auth_type=any requires forced user: the server asks for a password, and the database in [databases] has no user.',
   ),
   'server-login-failed': logged(
-    'Look at the reason, and at the log of PostgreSQL.',
+    'See the reason, and the log of PostgreSQL.',
     fatal('08006', 'server login failed: {reason}'),
   ),
   'server-shutting-down': fatal(
@@ -254,7 +253,7 @@ export const PROBLEMS = {
   'worker-ends': fatal(
     '57P01',
     'terminating connection due to administrator command',
-    'This worker process is being replaced: connect again.',
+    'This worker process is being replaced. Connect again.',
   ),
   'wait-cancelled': error('57014', 'canceling statement due to user request'),
 
@@ -262,7 +261,7 @@ export const PROBLEMS = {
   'server-crashed': fatal(
     '08006',
     'server conn crashed?',
-    'The server closed the connection without saying why; see its log.',
+    'The server closed the connection without giving a reason; see its log.',
   ),
   'server-nonsense': fatal(
     '08P01',
@@ -282,14 +281,14 @@ export const PROBLEMS = {
   'too-many-statements': error(
     '54000',
     'the prepared statements of this connection are over the limit of {limit} bytes',
-    'Deallocate those that are no longer needed, or set max_prepared_statements = 0.',
+    'Deallocate statements that are no longer needed, or set max_prepared_statements = 0.',
   ),
   'stale-plan': postgresError('0A000', 'cached plan must not change result type', 'RevalidateCachedQuery'),
   'statement-exists': postgresError('42P05', 'prepared statement "{name}" already exists', 'StorePreparedStatement'),
   'internal-error': fatal(
     'XX000',
     'internal error of the pooler',
-    'This is a bug in pgweir: please report it with its log.',
+    'This is a bug in pgweir. Please report it with the log.',
   ),
 
   // The console
@@ -302,12 +301,16 @@ export const PROBLEMS = {
   'console-own-database': error('0A000', 'cannot {verb} admin db: {database}'),
   'not-paused': error('55000', 'pooler is not paused/suspended'),
   'already-suspended': error('55000', 'already suspended/paused', 'RESUME ends it.'),
-  'suspended-while-paused': error('55000', 'cannot suspend with paused databases', 'RESUME them first.'),
-  'suspension-ended': error('55000', 'the suspension was ended by RESUME before all had taken what was said'),
+  'suspended-while-paused': error(
+    '55000',
+    'cannot suspend with paused databases',
+    'Run RESUME for the paused databases first.',
+  ),
+  'suspension-ended': error('55000', 'the suspension was ended by RESUME before all data was delivered'),
   'database-not-paused': error('55000', 'database {database} is not paused'),
   'pause-ended': error('55000', 'the pause was ended by RESUME before all servers were free'),
-  'client-unknown': error('42704', 'client not found', 'SHOW CLIENTS tells the id of each.'),
-  'client-id-bad': error('22023', 'invalid client pointer supplied', 'It is an id or a ptr of SHOW CLIENTS.'),
+  'client-unknown': error('42704', 'client not found', 'SHOW CLIENTS lists the clients with their ids.'),
+  'client-id-bad': error('22023', 'invalid client pointer supplied', 'Use an id or a ptr from SHOW CLIENTS.'),
   'shutting-down': error('55000', 'pooler is shutting down'),
   'set-failed': error('22023', 'SET failed', '{why}.'),
   'set-needs-restart': error(
@@ -316,12 +319,16 @@ export const PROBLEMS = {
     'Change it in the configuration file.',
   ),
   'no-workers': error('55000', 'there is only one process, which cannot be replaced', 'The setting is workers.'),
-  'restart-runs': error('55000', 'workers are being replaced already', 'SHOW WORKERS tells how far that is.'),
+  'restart-runs': error('55000', 'workers are being replaced already', 'SHOW WORKERS shows the progress.'),
   'console-several-commands': error('42601', 'cannot insert multiple commands into a prepared statement'),
-  'console-parameters': error('0A000', 'console commands take no parameters', 'Write the values into the text.'),
+  'console-parameters': error(
+    '0A000',
+    'console commands take no parameters',
+    'Write the values into the text of the command.',
+  ),
   'console-formats': error('08P01', 'bind message has {formats} result formats but the command has {columns} columns'),
   'console-function-call': error('0A000', 'function calls are not supported on the console'),
-  'console-too-many': error('54000', 'too many {what} on the console', 'The limit is {limit}; close some of them.'),
+  'console-too-many': error('54000', 'too many {what} on the console', 'The limit is {limit}. Close some of them.'),
   'console-message-too-large': logged(
     'Split the command.',
     fatal('54000', 'a message of {length} bytes is over the limit of {limit} bytes of the console'),
@@ -377,11 +384,11 @@ const INTRODUCTION = `# Messages
 
 <!-- Generated from src/problems.ts: change the table there, then run \`npx vitest run test/unit/problems.test.ts -u\`. -->
 
-What pgweir itself tells clients. PostgreSQL's own errors pass through as they are. The texts are PgBouncer's where it has one, since scripts
-match them; the SQLSTATEs tell trouble apart that PgBouncer reports as 08P01 alike. \`FATAL\` ends the connection, \`ERROR\` does not. Words
-in braces are filled in. Every message also stands in the log, as \`pooler error: …\`, before the client hears of it;
-where a hint would tell strangers something, it is in the log alone. What each of them
-means, and what to do, stands in [troubleshooting](troubleshooting.md#by-message).`
+These are the errors that pgweir itself sends to clients. Errors of PostgreSQL are passed on unchanged. Where PgBouncer has a message for the same error, pgweir uses its text, because scripts
+match it. The SQLSTATEs are more specific: PgBouncer reports nearly all of these errors as 08P01. \`FATAL\` ends the connection, \`ERROR\` does not. Words
+in braces are replaced by details. Every message is also logged, as \`pooler error: …\`, before it is sent to the client.
+Hints that could help an attacker are only in the log. For what each message means and what to do, see
+[troubleshooting](troubleshooting.md#by-message).`
 
 function cell(text: string): string {
   return text.replaceAll('|', '\\|')

@@ -14,217 +14,223 @@ function when(means: string, remedy: string): Remedy {
 
 /** The remedy for most violations of the protocol. */
 const NOT_THE_PROTOCOL =
-  'Look at what speaks to the port: a scanner, a health check, a proxy. The log has its address. With a real client, update its driver, or report it.'
+  'Find out what connects to the port: a scanner, a health check, a proxy. The log has its address. If it is a real client, update its driver, or report the problem.'
 
 const STARTUP =
-  'Look at what builds the startup packet: a home-made client, or something in between that changes bytes. The log has its address.'
+  'Find out what builds the startup packet: a home-made client, or a proxy that changes bytes. The log has its address.'
 
 export const REMEDIES: Readonly<Record<string, Readonly<Partial<Record<ProblemKind, Remedy>>>>> = {
   Connecting: {
     'tls-required': when(
-      'The client came without TLS, and `client_tls_sslmode` is `require` or stricter.',
-      'Give the client `sslmode=require` (or stricter). Or set `client_tls_sslmode = prefer`, which takes both.',
+      'The client did not use TLS, and `client_tls_sslmode` is `require` or stricter.',
+      'Set `sslmode=require` (or stricter) in the client. Or set `client_tls_sslmode = prefer`, which allows both.',
     ),
-    'old-protocol': when('The client speaks the protocol of before PostgreSQL 7.4.', 'Update its driver.'),
-    'bad-startup-packet': when('The first bytes were no startup packet of PostgreSQL.', NOT_THE_PROTOCOL),
-    'not-postgres': when('The first bytes were those of another protocol, such as HTTP.', NOT_THE_PROTOCOL),
+    'old-protocol': when('The client uses the protocol from before PostgreSQL 7.4.', 'Update its driver.'),
+    'bad-startup-packet': when('The first bytes were not a startup packet of PostgreSQL.', NOT_THE_PROTOCOL),
+    'not-postgres': when('The first bytes belonged to another protocol, such as HTTP.', NOT_THE_PROTOCOL),
     'bytes-after-ssl-request': when(
-      'Bytes in the clear came behind the request for TLS. Somebody in between may try to slip something in.',
-      'Find out what sits between the client and pgweir. A driver that does it by itself is broken: update it.',
+      'Unencrypted data followed the request for TLS. Somebody may be trying to inject data.',
+      'Check for a proxy between the client and pgweir. If the driver itself sends the data, it is broken: update it.',
     ),
     'bytes-after-gss-request': when(
-      'The same, behind the request for encryption by GSSAPI.',
-      'See above. `gssencmode=disable` in the client leaves that request out.',
+      'Unencrypted data followed the request for GSSAPI encryption.',
+      'Do as for the message above. `gssencmode=disable` in the client avoids this request.',
     ),
-    'repeated-encryption-request': when('The client asked twice for the same encryption.', STARTUP),
-    'startup-without-terminator': when('The startup packet does not end as it has to.', STARTUP),
-    'startup-without-user': when('The startup packet names no user.', 'Give a user in the connection string.'),
+    'repeated-encryption-request': when('The client asked for the same encryption twice.', STARTUP),
+    'startup-without-terminator': when('The startup packet does not end with the required zero byte.', STARTUP),
+    'startup-without-user': when('The startup packet names no user.', 'Add a user to the connection string.'),
     'name-too-long': when(
-      'The name of a user or database, or another startup parameter, is over the limit.',
-      'Shorten it. PostgreSQL itself takes names of 63 bytes.',
+      'The name of a user or database, or another startup parameter, exceeds the limit.',
+      'Shorten it. PostgreSQL itself accepts names of up to 63 bytes.',
     ),
     'unsupported-options': when(
-      '`options` (or PGOPTIONS) has something else than settings in it.',
-      'Write `-c name=value`. If it does not matter, put `options` into `ignore_startup_parameters`.',
+      '`options` (or PGOPTIONS) contains something other than settings.',
+      'Write `-c name=value`. If the options do not matter, add `options` to `ignore_startup_parameters`.',
     ),
     'bad-replication': when(
-      'The startup parameter `replication` has a value that PostgreSQL does not know either.',
+      'The startup parameter `replication` has a value that PostgreSQL does not accept either.',
       'Correct the connection string.',
     ),
   },
 
   'Logging in': {
     'password-failed': when(
-      'The password is wrong, or there is no such user: the client is not told which.',
-      'Look whether the user is in `auth_file`, or found by `auth_query`, with the right secret. `SHOW USERS` lists those that are known.',
+      'The password is wrong, or there is no such user. The client is not told which.',
+      'Check that the user is in `auth_file`, or found by `auth_query`, with the right secret. `SHOW USERS` lists the known users.',
     ),
     'sasl-failed': when(
-      'The same, by SCRAM.',
-      'As above. A SCRAM secret in `auth_file` has to be copied as a whole from `pg_authid`, and again when the password is changed.',
+      'The password is wrong, or there is no such user; the login used SCRAM.',
+      'Do as for the message above. A SCRAM secret in `auth_file` must be copied completely from `pg_authid`, and again after a change of the password.',
     ),
     'trust-failed': when(
-      'With `auth_type = trust` there is no such user.',
-      'Put the user into `auth_file`, or use `auth_query`.',
+      '`auth_type` is `trust`, and there is no such user.',
+      'Add the user to `auth_file`, or use `auth_query`.',
     ),
     'password-too-long': when(
-      'The password, or the message that should be one, is over the limit.',
-      'Correct the client. A token that is longer than that cannot be a password.',
+      'The password, or the message that should contain it, exceeds the limit.',
+      'Correct the client. A token that exceeds the limit cannot be used as a password.',
     ),
     'empty-password': when(
       'The client sent an empty password.',
-      'Look whether the secret has reached the application: an unset variable is the usual reason.',
+      'Check that the application gets its password; usually an environment variable is not set.',
     ),
-    'bad-sasl-mechanism': when('The client chose a way to log in that it was not offered.', 'Update its driver.'),
+    'bad-sasl-mechanism': when(
+      'The client chose an authentication method that pgweir did not offer.',
+      'Update its driver.',
+    ),
     'channel-binding-shortened': when(
-      'The client has TLS, and believes that pgweir cannot bind the login to it. Somebody in between may have taken that out of the offer.',
-      'Look for a proxy between the two that ends TLS. If it is meant to be there, use `channel_binding=disable` in the client.',
+      'The client uses TLS, and believes that pgweir does not offer to bind the login to it. Somebody in between may have removed that from the offer.',
+      'Check for a proxy in between that terminates TLS. If it is intended, set `channel_binding=disable` in the client.',
     ),
     'channel-binding-failed': when(
-      'The client has seen another certificate than that of pgweir.',
-      'As above: something in between ends TLS with a certificate of its own.',
+      "The client saw another certificate than pgweir's.",
+      'Do as for the message above: something in between terminates TLS with its own certificate.',
     ),
-    'bad-sasl-message': when('A message of the login by SCRAM is not as it has to be.', 'Update the driver.'),
+    'bad-sasl-message': when('A SCRAM message of the login is malformed.', 'Update the driver.'),
     'login-timeout': when(
       'The client did not finish its login within `client_login_timeout`.',
-      'Look at the client or the network. A load balancer that connects and stays silent should ask `/readyz` instead.',
+      'Check the client and the network. A load balancer that connects without sending anything should use `/readyz` instead.',
     ),
     'login-timeout-server-down': when(
-      'The login was right, but pgweir could ask no server what to tell the client: none could be opened, or all were busy.',
-      'Look in the log why no server can be opened. Then see [clients wait](#clients-wait).',
+      'The client authenticated, but pgweir could not ask a server for the parameters to report to it: no server could be opened, or all were busy.',
+      'See the log for why no server can be opened. Then see [clients wait](#clients-wait).',
     ),
     'no-such-database': when(
-      'No entry of `[databases]` has that name, and there is no `*`.',
-      'Correct the name, or add an entry and `RELOAD`. `SHOW DATABASES` lists them.',
+      '`[databases]` has no entry with that name, and no entry `*`.',
+      'Correct the name, or add an entry and run `RELOAD`. `SHOW DATABASES` lists the databases.',
     ),
-    'database-disabled': when('`DISABLE` was run for the database.', 'Run `ENABLE` when it may be used again.'),
+    'database-disabled': when('`DISABLE` was run for the database.', 'Run `ENABLE` to allow clients again.'),
     'replication-without-database': when(
-      'A follower asks for physical replication, and no entry says of which server.',
+      'A client asks for physical replication, and no entry says from which server.',
       'Add the entry that the hint shows. See [replication](replication.md#which-database).',
     ),
     'hba-rejected': when(
-      'The first rule of `auth_hba_file` that fits says `reject`.',
-      'Look at the rules from the top. The log has the address, user and database of the client.',
+      'The first matching rule of `auth_hba_file` says `reject`.',
+      'Check the rules from the top. The log has the address, user and database of the client.',
     ),
     'hba-no-rule': when(
-      'No rule of `auth_hba_file` fits the client.',
-      'Add a rule, and `RELOAD`. For TLS there are `hostssl` lines, for unix sockets `local` ones.',
+      'No rule of `auth_hba_file` matches the client.',
+      'Add a rule and run `RELOAD`. Use `hostssl` lines for TLS, and `local` lines for unix sockets.',
     ),
     'certificate-failed': when(
-      'The client showed no certificate, or its name is not that of the user, or there is no such user.',
-      'Compare the name (CN) with the user and the map in `auth_ident_file`. `client_tls_sslmode` has to be `verify-ca` or `verify-full`.',
+      'The client presented no certificate, the name in it does not match the user, or there is no such user.',
+      'Compare the name (CN) with the user and the map in `auth_ident_file`. `client_tls_sslmode` must be `verify-ca` or `verify-full`.',
     ),
     'ldap-failed': when(
-      'The directory did not take the password, or could not be asked.',
-      'Look into the log: it says so if the directory could not be asked. See [directories](logging-in.md#directories).',
+      'The directory rejected the password, or could not be asked.',
+      'See the log, which says if the directory could not be asked. See [directories](logging-in.md#directories).',
     ),
     'peer-failed': when(
-      "The system's user at the other end of the unix socket may not be this user, or there is no such user.",
-      'Add a line to `auth_ident_file`, and the user to `auth_file`. pgweir has to be able to read `/etc/passwd`: the log says so where it is not.',
+      'The system user at the other end of the unix socket may not log in as this user, or there is no such user.',
+      'Add a line to `auth_ident_file`, and the user to `auth_file`. pgweir must be able to read `/etc/passwd`; the log says if it is not.',
     ),
     'owner-unknown': when(
-      'By the method `peer`, and pgweir cannot see who is at the other end.',
+      'The method is `peer`, and pgweir cannot see which user is at the other end.',
       'Install the package koffi (`npm install` without `--omit=optional`), or use another method.',
     ),
     'auth-query-failed': when(
-      '`auth_query`, or the question for roles of a rule, could not be asked or gave nonsense.',
-      'Look into the log: `auth_query of … failed` says why. The usual reasons: `auth_user` may not read `pg_authid`, or cannot log in.',
+      '`auth_query`, or the query for the roles in a rule, failed or returned an unusable answer.',
+      'See the log: `auth_query of … failed` has the reason. Usually `auth_user` may not read `pg_authid`, or cannot log in.',
     ),
     'console-not-allowed': when(
-      'The user is no one who may use the console.',
-      'Name it in `admin_users` or `stats_users`, and `RELOAD`.',
+      'The user may not use the console.',
+      'Add the user to `admin_users` or `stats_users`, and run `RELOAD`.',
     ),
   },
 
   Limits: {
     'too-many-clients': when(
-      'There are `max_client_conn` clients already, all databases together.',
-      'Raise it, and the limit of open files with it: see [sizing](sizing.md#clients). `SHOW CLIENTS` tells who does not close connections.',
+      'There are already `max_client_conn` clients, for all databases together.',
+      'Raise it, and the limit of open files, too: see [sizing](sizing.md#clients). `SHOW CLIENTS` shows who does not close connections.',
     ),
     'too-many-database-clients': when(
-      'The database has as many clients as it may have.',
+      'The database already has its maximum number of clients.',
       'Raise `max_db_client_connections`, in general or for the database; 0 is no limit.',
     ),
     'too-many-user-clients': when(
-      'The user has as many clients as it may have.',
+      'The user already has the maximum number of clients.',
       'Raise `max_user_client_connections`, in general or for the user; 0 is no limit.',
     ),
-    'message-too-large': when('A message is longer than `max_packet_size`.', 'Raise it, or send less at once.'),
+    'message-too-large': when(
+      'A message is longer than `max_packet_size`.',
+      'Raise the setting, or send less in one message.',
+    ),
     'statement-too-large': when(
-      'A statement with a name is too long to be kept for its client.',
-      'Have the driver send it without a name, or use COPY for so much data.',
+      'A named statement is too long to be kept for its client.',
+      'Send it as an unnamed statement, or use COPY for large amounts of data.',
     ),
     'too-many-statements': when(
-      'A client has more text in prepared statements than is kept for one.',
-      'Have it deallocate, or prepare fewer: the usual reason are values within the texts.',
+      'The prepared statements of a client have more text than is kept for one client.',
+      'Deallocate statements, or prepare fewer; usually the texts contain values.',
     ),
     'query-wait-timeout': when(
-      'The client has waited for a server for `query_wait_timeout`, and none came free.',
+      'The client waited for a server for `query_wait_timeout`, and none became free.',
       'See [clients wait](#clients-wait).',
     ),
   },
 
   Servers: {
     'server-login-failing': when(
-      'PostgreSQL could not be reached, or has refused the last attempt. Until the next one, clients that come get the same answer at once.',
-      'Look at the cause in the message: host, port, firewall, `pg_hba.conf`, `max_connections`. It is tried again by itself after at most `server_login_retry`.',
+      'PostgreSQL could not be reached, or refused the last attempt. Until the next attempt, new clients get the same answer at once.',
+      'Check the cause in the message: host, port, firewall, `pg_hba.conf`, `max_connections`. pgweir retries automatically after `server_login_retry` at most.',
     ),
     'server-wrong-password-type': when(
-      'PostgreSQL asks for a proof that cannot be made of what pgweir knows of the user.',
-      'See the table of [what servers are logged in to with](logging-in.md#what-servers-are-logged-in-to-with); the hint says what is asked for and what is known.',
+      'PostgreSQL asks for an authentication method for which pgweir lacks the right kind of secret.',
+      'See [what servers are logged in to with](logging-in.md#what-servers-are-logged-in-to-with). The hint says what PostgreSQL asks for and what pgweir knows.',
     ),
     'any-without-forced-user': when(
-      'With `auth_type = any` nobody has proved to be anybody, and PostgreSQL asks for a password.',
-      'Give the database a `user` and a `password` in `[databases]`, or choose another `auth_type`.',
+      'With `auth_type = any` clients do not authenticate, and PostgreSQL asks for a password.',
+      'Add a `user` and a `password` to the database in `[databases]`, or choose another `auth_type`.',
     ),
     'server-login-failed': when(
-      'The login to PostgreSQL has failed, and the message says by what.',
-      'Look at the reason, and in the log of PostgreSQL.',
+      'The login to PostgreSQL failed; the message has the reason.',
+      'Check the reason, and the log of PostgreSQL.',
     ),
     'server-crashed': when(
-      'The server closed the connection while it worked for the client: it crashed, was ended or restarted, or the network broke.',
-      'Look into the log of PostgreSQL. Clients connect again.',
+      'The server closed the connection while it worked for the client: it crashed, was terminated or restarted, or the network failed.',
+      'Check the log of PostgreSQL. Clients must connect again.',
     ),
     'server-nonsense': when(
-      'What the server sent is not the protocol. The connection was closed, so that nobody gets a wrong answer.',
-      'Look at what sits between pgweir and PostgreSQL. If it is PostgreSQL itself, report it with the log.',
+      'The server sent something that the protocol does not allow. pgweir closed the connection, so that no client gets a wrong answer.',
+      'Check what is between pgweir and PostgreSQL. If it is PostgreSQL itself, report the problem with the log.',
     ),
     'server-given-up': when(
-      'The server was to be closed (a reload, `RECONNECT`, a host that moved), and `server_fast_close` does not let it wait for its client.',
+      'The server had to be closed (a reload, `RECONNECT`, a host that moved), and because of `server_fast_close` its client, too.',
       'Connect again.',
     ),
     'replication-renewed': when(
-      'The connection of a follower was ended so that it is opened anew.',
-      'Nothing: followers connect again, and go on where they were.',
+      'The connection of a replication client was closed so that a new one is opened.',
+      'Nothing: replication clients connect again, and continue where they stopped.',
     ),
-    'replication-over': when('The follower has left, and its server with it.', 'Nothing.'),
+    'replication-over': when('The replication client has disconnected, and its server was closed.', 'Nothing.'),
   },
 
   'Timeouts and cancels': {
     'query-timeout': when(
-      'A query ran for longer than `query_timeout`. It was cancelled, and client and server were ended.',
-      'Make the query faster, or raise the setting, for a user if need be. `statement_timeout` of PostgreSQL leaves the connection alone.',
+      'A query ran for longer than `query_timeout`. It was canceled, and its client and server were disconnected.',
+      "Make the query faster, or raise the setting, possibly for one user only. PostgreSQL's `statement_timeout` does not close the connection.",
     ),
     'idle-transaction-timeout': when(
-      'A client was idle in a transaction for longer than `idle_transaction_timeout`, and kept a server from others.',
-      'Have the application end its transactions before it does something else. The log has its address.',
+      'A client was idle in a transaction for longer than `idle_transaction_timeout`, while it held a server.',
+      'Change the application to end its transactions before it does other work. The log has its address.',
     ),
     'transaction-timeout': when(
       'A transaction took longer than `transaction_timeout`.',
-      'As above; long jobs may have a user with a limit of its own.',
+      'Do as for the message above. Long jobs can use a user with a higher limit.',
     ),
     'client-idle-timeout': when(
-      'The client did nothing for `client_idle_timeout`.',
-      'Have it connect again, or raise the setting. A pool in the application should close idle connections before.',
+      'The client was idle for `client_idle_timeout`.',
+      'Let it connect again, or raise the setting. A pool in the application should close idle connections earlier.',
     ),
     'wait-cancelled': when(
-      'The client cancelled its query while it waited for a server (or a command of the console that waited).',
-      'Nothing, if somebody meant it. Otherwise see [clients wait](#clients-wait).',
+      'The client canceled a query that waited for a server, or a console command that waited.',
+      'Nothing, if this was intended. Otherwise see [clients wait](#clients-wait).',
     ),
   },
 
   Statements: {
     'statement-mode-transaction': when(
-      '`pool_mode = statement` allows no transactions of several statements.',
+      '`pool_mode = statement` does not allow transactions of several statements.',
       'Use transaction mode for this database or user: see [modes](modes.md).',
     ),
     'statement-unknown': when(
@@ -232,106 +238,121 @@ export const REMEDIES: Readonly<Record<string, Readonly<Partial<Record<ProblemKi
       'See [prepared statements](#prepared-statements-fail).',
     ),
     'statement-exists': when(
-      'The client prepared a second statement under a name of its own.',
+      'The client prepared a second statement with a name that it already uses.',
       'See [prepared statements](#prepared-statements-fail).',
     ),
     'stale-plan': when(
-      "A table was changed, and the client's statement would give other columns than it was told.",
-      'Have it prepare again; drivers that know the error do so. Run changes of tables through the pool: see [auto_prepare](auto-prepare.md#tables-that-change).',
+      "A table was changed, and the client's statement would now return other columns than before.",
+      'Prepare the statement again; drivers that know the error do so. Change tables through the pool: see [auto_prepare](auto-prepare.md#tables-that-change).',
     ),
     'simple-query': when(
       '`disable_pqexec` is on, and the client sent a simple query.',
-      'Have it use the extended protocol, or turn the setting off (it takes a restart).',
+      'Use the extended protocol in the client, or turn the setting off (needs a restart).',
     ),
-    'bad-message': when('A message of the client is not as the protocol has it.', NOT_THE_PROTOCOL),
+    'bad-message': when('A message of the client is malformed.', NOT_THE_PROTOCOL),
     'bad-length': when('A message of the client has an impossible length.', NOT_THE_PROTOCOL),
-    'unknown-message': when('The client sent a message of a type that there is not.', NOT_THE_PROTOCOL),
-    'message-out-of-turn': when('The client sent a message that does not belong there.', NOT_THE_PROTOCOL),
+    'unknown-message': when('The client sent a message of an unknown type.', NOT_THE_PROTOCOL),
+    'message-out-of-turn': when('The client sent a message that is not allowed at this point.', NOT_THE_PROTOCOL),
   },
 
   'What an administrator has done': {
-    'client-killed': when('`KILL_CLIENT` was run for this client.', 'Nothing, or ask who did.'),
+    'client-killed': when('`KILL_CLIENT` was run for this client.', 'Nothing, or ask the administrator.'),
     'suspend-timeout': when(
-      '`SUSPEND` waits until all that was said is delivered, and this connection did not take it within `suspend_timeout`.',
-      'Look whether the client still reads. It may connect again.',
+      '`SUSPEND` waits until all data is delivered, and this connection did not receive its data within `suspend_timeout`.',
+      'Check that the client still reads. It can connect again.',
     ),
     'database-removed': when(
-      'The entry was taken out of `[databases]`, or `KILL` was run.',
-      'After `KILL`, run `RESUME`. Otherwise correct the name that the client asks for.',
+      'The entry was removed from `[databases]`, or `KILL` was run.',
+      'After `KILL`, run `RESUME`. Otherwise correct the name of the database in the client.',
     ),
     'server-shutting-down': when(
-      'pgweir ends, as soon as transactions are over.',
-      'Connect again: another pgweir should be there.',
+      'pgweir shuts down as soon as the running transactions end.',
+      'Connect again: another pgweir should be running.',
     ),
     'pooler-shutting-down': when(
-      'pgweir ends, and has sent the client away.',
-      'Connect again. To have no client notice, see [without downtime](running.md#without-downtime).',
+      'pgweir shuts down, and has disconnected the client.',
+      'Connect again. To avoid disconnecting clients, see [without downtime](running.md#without-downtime).',
     ),
     'worker-ends': when('The process that served the client is being replaced (`RESTART WORKERS`).', 'Connect again.'),
     'internal-error': when(
-      'A mistake of pgweir. Only this client and its server were ended.',
-      'Report it, with the lines of the log around `internal error`.',
+      'A bug in pgweir. Only this client and its server were disconnected.',
+      'Report it, with the log lines around `internal error`.',
     ),
   },
 
   'On the console': {
     'console-command': when('There is no such command.', 'Run `SHOW HELP`, or see [the console](console.md).'),
-    'console-access': when('The user may only look.', 'Name it in `admin_users`.'),
+    'console-access': when('The user may only run `SHOW` commands.', 'Add the user to `admin_users`.'),
     'console-refused': when(
-      'PgBouncer has the command, and pgweir has not.',
+      'PgBouncer has the command, but pgweir does not.',
       'See [not supported](console.md#not-supported).',
     ),
     'reload-failed': when(
       'A file has an error. Nothing was changed.',
-      'Run `pgweir check` on the file: it tells all of them, with file and line. Then `RELOAD` again.',
+      'Run `pgweir check` on the file: it reports all errors, with file and line. Then run `RELOAD` again.',
     ),
-    'console-database-needed': when('The command is for one database.', 'Name it.'),
+    'console-database-needed': when('The command needs the name of a database.', 'Add it.'),
     'console-no-database': when('There is no such database.', 'See `SHOW DATABASES`.'),
-    'console-own-database': when('The console is no database that could be paused.', 'Name another.'),
+    'console-own-database': when('The command cannot be used for the console itself.', 'Name another database.'),
     'not-paused': when(
-      '`RESUME`, and nothing was paused.',
-      'Nothing. A database that was paused by its name is resumed by its name.',
+      '`RESUME` was run, but nothing was paused.',
+      'Nothing. If a database was paused by its name, run `RESUME` with its name.',
     ),
-    'already-suspended': when('All is paused or suspended already.', 'Run `RESUME` first, if you want the other.'),
-    'suspended-while-paused': when('`SUSPEND`, while a database is paused.', 'Run `RESUME` with its name first.'),
-    'suspension-ended': when('Somebody ran `RESUME` before `SUSPEND` was complete.', 'Ask who did, and run it again.'),
+    'already-suspended': when(
+      'Everything is paused or suspended already.',
+      'If you need the other state, run `RESUME` first.',
+    ),
+    'suspended-while-paused': when(
+      '`SUSPEND` was run while a database is paused.',
+      'Run `RESUME` with its name first.',
+    ),
+    'suspension-ended': when(
+      'Somebody ran `RESUME` before `SUSPEND` was complete.',
+      'Ask who did, and run `SUSPEND` again.',
+    ),
     'database-not-paused': when(
-      '`RESUME` of a database that is not paused by its name.',
-      'If all is paused, `RESUME` without a name.',
+      '`RESUME` was run for a database that is not paused by its name.',
+      'If everything is paused, run `RESUME` without a name.',
     ),
-    'pause-ended': when('Somebody ran `RESUME` before `PAUSE` was complete.', 'Ask who did, and run it again.'),
-    'client-unknown': when('There is no such client any more.', 'See `SHOW CLIENTS`.'),
-    'client-id-bad': when('That is no id of a client.', 'Take the column `id` or `ptr` of `SHOW CLIENTS`.'),
-    'shutting-down': when('pgweir ends already.', 'Wait, or hasten it with `SHUTDOWN`.'),
-    'set-failed': when('The value does not fit the setting; the hint says why.', 'See [settings](settings.md).'),
+    'pause-ended': when('Somebody ran `RESUME` before `PAUSE` was complete.', 'Ask who did, and run `PAUSE` again.'),
+    'client-unknown': when('There is no longer such a client.', 'See `SHOW CLIENTS`.'),
+    'client-id-bad': when('The argument is not the id of a client.', 'Use the column `id` or `ptr` of `SHOW CLIENTS`.'),
+    'shutting-down': when('pgweir is already shutting down.', 'Wait, or run `SHUTDOWN` to end it at once.'),
+    'set-failed': when(
+      'The setting does not accept the value; the hint has the reason.',
+      'See [settings](settings.md).',
+    ),
     'set-needs-restart': when(
-      'The setting takes a restart.',
+      'A change of the setting needs a restart.',
       'Change the file, and see [without downtime](running.md#without-downtime).',
     ),
     'no-workers': when(
-      '`RESTART WORKERS`, and there is only one process.',
+      '`RESTART WORKERS` was run, but there is only one process.',
       'Set `workers`, or restart: see [without downtime](running.md#without-downtime).',
     ),
-    'restart-runs': when('`RESTART WORKERS` is under way.', 'Wait: `SHOW WORKERS` tells how far it is.'),
+    'restart-runs': when('`RESTART WORKERS` is already running.', 'Wait: `SHOW WORKERS` shows the progress.'),
     'console-several-commands': when(
-      'One prepared statement has several commands.',
+      'One prepared statement contains several commands.',
       'Send them one by one, or as a simple query.',
     ),
-    'console-parameters': when('A command has `$1` in it.', 'Write the value into the text.'),
+    'console-parameters': when(
+      'A command contains a parameter such as `$1`.',
+      'Write the value into the text of the command.',
+    ),
     'console-formats': when(
-      'The driver asks for other columns than the command has.',
+      'The driver asks for another number of columns than the command has.',
       'Report it, with the name of the driver.',
     ),
     'console-function-call': when(
-      "A driver calls a function by the protocol's FunctionCall.",
-      'Use a database for that, not the console.',
+      'A driver calls a function with the message FunctionCall of the protocol.',
+      'Connect to a database for that, not to the console.',
     ),
     'console-too-many': when(
       'One connection has too many prepared statements or portals.',
       'Close some, or use a new connection.',
     ),
     'console-message-too-large': when('A command is too long.', 'Split it.'),
-    'portal-unknown': when('The driver names a portal that there is not.', 'Report it, with the name of the driver.'),
+    'portal-unknown': when('The driver uses a portal that does not exist.', 'Report it, with the name of the driver.'),
     'portal-exists': when('The driver opens a portal twice.', 'Report it, with the name of the driver.'),
   },
 }

@@ -32,7 +32,7 @@ export function addSettingFlags(command: Command, areListed = true): Command {
 
 export function addServerFlags(command: Command): Command {
   return command
-    .option('--upstream <url>', 'server for every database, without a file: postgres://user:password@host:5432/')
+    .option('--upstream <url>', 'server for all databases, without a file: postgres://user:password@host:5432/')
     .option(
       '--database <line>',
       "a line of [databases], such as 'app=host=10.0.0.5 port=5432'; may be repeated",
@@ -42,8 +42,8 @@ export function addServerFlags(command: Command): Command {
 
 export function addOutputFlags(command: Command): Command {
   return command
-    .option('-q, --quiet', 'no log on standard error')
-    .option('-v, --verbose', 'more detail in the log; may be repeated', (_, earlier: number = 0) => earlier + 1)
+    .option('-q, --quiet', 'do not log to standard error')
+    .option('-v, --verbose', 'log more details; may be repeated', (_, earlier: number = 0) => earlier + 1)
 }
 
 /** Adds the flags that only the pooler itself has. */
@@ -63,10 +63,12 @@ export function refuseFlags(program: Command, command: Command): void {
   const given = program.opts()
   for (const [flag, answer] of Object.entries(REFUSED)) if (given[flag] !== undefined) program.error(`error: ${answer}`)
   if (given['daemon'] !== undefined && command !== program)
-    program.error(`error: -d is for the pooler itself: ${command.name()} does not run in the background`)
+    program.error(`error: -d is for the pooler itself: ${command.name()} cannot run in the background`)
   for (const flag of ['upstream', 'database'])
     if (given[flag] !== undefined && command.name() === 'demo')
-      program.error(`error: --${flag} is not for demo, which starts a PostgreSQL of its own: leave out the word demo`)
+      program.error(
+        `error: --${flag} cannot be used with demo, which starts its own PostgreSQL: leave out the word demo`,
+      )
 }
 
 /** Reads the flags. They may come before and after the name of a subcommand; the later ones win. */
@@ -97,7 +99,7 @@ const SHORT: Readonly<Record<string, string>> = { user: '-u, ' }
 
 const REFUSED = {
   reboot:
-    'taking over the sockets of a running process (-R) is not supported, because sessions hold more than sockets, and PgBouncer has deprecated it, too. deploy/restart.sh starts the successor beside it with so_reuseport = 1, and the other ends with its last client; to replace the processes of one pgweir there is RESTART WORKERS',
+    'taking over the sockets of a running process (-R) is not supported, because sessions have more state than their sockets; PgBouncer has deprecated it, too. deploy/restart.sh starts a second process with so_reuseport = 1, and the first one ends with its last client. To replace the processes of one pgweir, use RESTART WORKERS',
 } as const
 
 const NOTHING_GIVEN: CommandLine = { flags: {}, databases: [], upstream: null, isQuiet: false }

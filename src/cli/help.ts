@@ -26,16 +26,17 @@ export function arrangeHelp(program: Command): Command {
 }
 
 /** The end of the help text, which is the part that stays visible on a terminal. */
-export const EXAMPLES = `Each setting is a flag, a key of the file, and a variable: --pool-mode,
-pool_mode, PGWEIR_POOL_MODE. Times and sizes may have a unit: 300ms, 5min, 4MB.
+export const EXAMPLES = `Each setting is a flag, a key of the file and an environment variable:
+--pool-mode, pool_mode, PGWEIR_POOL_MODE. Times and sizes may have a unit:
+300ms, 5min, 4MB.
 
 Examples:
-  pgweir demo                  a look at it, with a PostgreSQL of its own
-  pgweir check pgbouncer.ini   what is wrong with a file, or different here
-  pgweir pgbouncer.ini         run with it
-  pgweir --upstream postgres://app:secret@db.internal/    run without one
-  pgweir console 'show pools'  ask the one that runs
-  pgweir top                   watch it
+  pgweir demo                  try it out with a throw-away PostgreSQL
+  pgweir check pgbouncer.ini   report problems, and differences from PgBouncer
+  pgweir pgbouncer.ini         run with this file
+  pgweir --upstream postgres://app:secret@db.internal/    run without a file
+  pgweir console 'show pools'  run a command on the console
+  pgweir top                   watch the pools
 `
 
-export const SETTINGS_ARE_FLAGS = 'Each setting is a flag here, too: pgweir --help lists them.\n'
+export const SETTINGS_ARE_FLAGS = 'Every setting is also a flag: pgweir --help lists them.\n'

@@ -52,11 +52,11 @@ export async function main(args: string[], world: World = realWorld(args)): Prom
 
 function createProgram(world: World, finish: (exitCode: number) => void): Command {
   const program = arrangeHelp(new Command('pgweir'))
-    .description('A connection pooler for PostgreSQL. Without a subcommand it runs in the foreground.')
-    .argument('[config.ini]', 'configuration file, in the format of PgBouncer')
+    .description('A connection pooler for PostgreSQL. Without a command, it runs the pooler in the foreground.')
+    .argument('[config.ini]', "configuration file, in PgBouncer's format")
     .version(versionLine, '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'print this')
-    .helpCommand('help [command]', 'print what a command takes')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
     .addHelpText('after', EXAMPLES)
     // Flags after a subcommand belong to it.
     .enablePositionalOptions()
@@ -78,7 +78,7 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
 
   const checking = program
     .command('check')
-    .description('tell every problem of a configuration file, and what will be different from PgBouncer')
+    .description('report all problems of a configuration file, and differences from PgBouncer')
     .argument('<config.ini>')
   addSettingFlags(addServerFlags(checking), false)
     .addHelpText('after', SETTINGS_ARE_FLAGS)
@@ -94,8 +94,8 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
 
   const demo = program
     .command('demo')
-    .description('start an embedded PostgreSQL and pool it')
-    .option('--password <password>', 'password of the role demo; a random one if not given')
+    .description('start a throw-away PostgreSQL, with a pool in front of it')
+    .option('--password <password>', 'password of the role demo; random if not given')
   addSettingFlags(addOutputFlags(demo), false)
     .addHelpText('after', SETTINGS_ARE_FLAGS)
     .action(async () => {
@@ -103,9 +103,9 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
       const { password } = demo.opts<{ password?: string }>()
       finish(await startDemo({ ...readCommandLine(demo), password }))
     })
-  addPlaceFlags(program.command('top').description('watch the pools of a pgweir that runs'))
-    .option('--delay <seconds>', 'time between two looks', '1')
-    .option('--once', 'look once, and print that; also where there is no terminal')
+  addPlaceFlags(program.command('top').description('watch the pools of a running pgweir'))
+    .option('--delay <seconds>', 'time between two updates', '1')
+    .option('--once', 'print one view and exit; works without a terminal')
     .action(async (flags: TopFlags) => {
       finish(await (await world.loadTop())({ ...flags, ...settingsBefore(program) }))
     })
@@ -129,12 +129,12 @@ function addConsole(program: Command): Command {
   const command = program
     .command('console')
     .description(
-      'talk to the admin console of a pgweir that runs; interactive without commands, or reads them from a pipe',
+      'run commands on the console of a running pgweir; without commands, prompts for them, or reads them from a pipe',
     )
-    .argument('[commands...]', "what to run, such as 'show pools'; stops at the first ERROR")
-    .option('--json', 'print an array of objects for each command, a line each')
+    .argument('[commands...]', "commands to run, such as 'show pools'; stops at the first ERROR")
+    .option('--json', 'print an array of objects for each command, one line each')
     .option('-x, --expanded', 'print each column on a line of its own')
-    .option('-c, --command <text>', 'the same as an argument; may be repeated', collect)
+    .option('-c, --command <text>', 'command to run, like an argument; may be repeated', collect)
   return addPlaceFlags(command)
 }
 
@@ -150,12 +150,12 @@ function settingsBefore(program: Command): Pick<ConsoleFlags, 'settings'> {
 /** Adds the flags that say where the console of a running pooler is. */
 function addPlaceFlags(command: Command): Command {
   return command
-    .option('--config <config.ini>', 'file of the pooler, for where it listens')
-    .option('--host <host>', 'address, or the folder of its unix socket; else PGHOST, or where the file says')
-    .option('-p, --port <port>', 'its port; else PGPORT, or 6432')
+    .option('--config <config.ini>', 'file of the pooler, to find where it listens')
+    .option('--host <host>', 'address, or folder of the unix socket; if not given, PGHOST or the file')
+    .option('-p, --port <port>', 'port; if not given, PGPORT, or the file, or 6432')
     .option(
       '-U, --username <name>',
-      'user of the console; else PGUSER. By the unix socket whoever runs pgweir needs none',
+      'user; if not given, PGUSER. The system user who runs pgweir needs none on the unix socket',
     )
 }
 

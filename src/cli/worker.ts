@@ -7,7 +7,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGU
   process.on(signal, () => {})
 
 if (process.send === undefined) {
-  process.stderr.write('pgweir: this program is started by pgweir itself\n')
+  process.stderr.write('pgweir: only pgweir itself starts this program\n')
   process.exit(1)
 }
 work(process as Parameters<typeof work>[0]).then(() => {

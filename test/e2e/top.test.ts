@@ -70,7 +70,7 @@ test.each(['scram-sha-256', 'plain'])(
       const program = new Program(command)
       expect(await program.ended()).toBe(2)
       expect(program.stderr).toBe(
-        `pgweir: the console of ${host}:${port}, as ${database.user}: a password is needed: set PGPASSWORD, write it to ~/.pgpass, or call this from a terminal\n`,
+        `pgweir: the console of ${host}:${port}, as ${database.user}: a password is needed: set PGPASSWORD, write it to ~/.pgpass, or run this in a terminal\n`,
       )
     }
   },

@@ -63,7 +63,7 @@ export async function startInBackground(
     child.on('close', (code, signal) => {
       if (!hasComplained)
         complain(
-          `pgweir: error: the process in the background ended (${signal ?? `exit code ${code}`})${general.logfile && `, see ${general.logfile}`}\n`,
+          `pgweir: error: the background process ended (${signal ?? `exit code ${code}`})${general.logfile && `, see ${general.logfile}`}\n`,
         )
       resolve(code || 1)
     })

@@ -75,7 +75,7 @@ export async function runDemo(options: DemoOptions, parts: DemoParts): Promise<n
   const { password } = options
   // PostgreSQL would take an empty password for none, and a user list has one line for each user.
   if (password !== undefined && !/^[^\r\n]+$/.test(password))
-    return fail('--password cannot be empty, or have several lines', write)
+    return fail('--password cannot be empty or have several lines', write)
   // Problems with the settings must be known before anything is started.
   const early = loadDemoSettings(options, parts.env, { host: '127.0.0.1', port: 5432 }, '/')
   if (hasErrors(early.problems)) return refuse(early, write)
@@ -105,7 +105,7 @@ export async function runDemo(options: DemoOptions, parts: DemoParts): Promise<n
     await writeFile(authFile, `"${NAME}" "${password.replaceAll('"', '""')}"\n`, { mode: 0o600 })
     return await pool(loadDemoSettings(options, parts.env, postgres, authFile, http), postgres, password, parts)
   } finally {
-    write('  stopping PostgreSQL and removing its data')
+    write('  stopping PostgreSQL and deleting its data')
     await postgres.stop()
   }
 }
@@ -135,7 +135,9 @@ async function pool(
     pooler.stopped.then(() => 'shut-down' as const),
   ])
   if (end === 'postgres-ended')
-    write(['\nPostgreSQL ended by itself. Its last lines were:', ...postgres.log.slice(-SHOWN_LOG_LINES)].join('\n  '))
+    write(
+      ['\nPostgreSQL ended unexpectedly. Its last lines were:', ...postgres.log.slice(-SHOWN_LOG_LINES)].join('\n  '),
+    )
   write(end === 'shut-down' ? '\n  the pool was shut down from its console' : '\n  stopping the pool')
   await pooler.stop()
   return end === 'postgres-ended' ? 1 : 0
@@ -206,7 +208,7 @@ Ready. PostgreSQL ${postgres.version} is pooled in ${settings.general.pool_mode}
   the console      psql "${server}/pgweir" -c "show pools"
   an application   DATABASE_URL="${server}/${NAME}"${watching}
 
-Press Ctrl-C to stop. All data is thrown away then.
+Press Ctrl-C to stop. This deletes all data.
 `
 }
 
@@ -260,7 +262,7 @@ function isAddressInUse(error: unknown): boolean {
 
 function explainTakenPort(address: string, { general }: Settings, write: DemoParts['write']): number {
   const other = general.listen_port < 65_535 ? general.listen_port + 1 : 6432
-  write(`pgweir demo: the port ${general.listen_port} on ${address} is taken by another program. Choose another one:
+  write(`pgweir demo: the port ${general.listen_port} on ${address} is used by another program. Choose another one:
 
   npm start -- demo --listen-port ${other}
   pgweir demo --listen-port ${other}`)

@@ -56,7 +56,7 @@ export async function connectToConsole(
   client.on('notice', onNotice)
   const lost = new Promise<string>((resolve) => {
     client.on('error', (problem) => resolve(messageOf(problem)))
-    client.on('end', () => resolve('the console has gone'))
+    client.on('end', () => resolve('the connection to the console was closed'))
   })
   try {
     await client.connect()
@@ -117,7 +117,7 @@ function clientFor({ host, port, user }: Target, { input, errors, env }: Console
   })
 }
 
-const PASSWORD_IS_NEEDED = 'a password is needed: set PGPASSWORD, write it to ~/.pgpass, or call this from a terminal'
+const PASSWORD_IS_NEEDED = 'a password is needed: set PGPASSWORD, write it to ~/.pgpass, or run this in a terminal'
 
 /** Whether a password is missing. With SCRAM, `pg` reports that itself; with other methods it sends something anyway, and is refused. */
 function isPasswordMissing({ password }: pg.Client, problem: unknown): boolean {

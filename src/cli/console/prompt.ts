@@ -17,7 +17,7 @@ export interface PromptOptions {
 }
 
 const GREETING =
-  'SHOW HELP (or \\?) lists the commands; \\x turns long rows on their side, \\watch 2 behind a command repeats it, \\q ends.\n'
+  'SHOW HELP (or \\?) lists the commands; \\x shows each column on its own line, \\watch 2 after a command repeats it, \\q quits.\n'
 const PROMPT = 'pgweir=# '
 
 /** Resolves with null when the user leaves, or with the reason why the connection is gone. */

@@ -45,7 +45,7 @@ export function targetOf(options: TargetOptions): Target | { readonly problem: s
   return user === null ? { problem: NO_NAME } : { host, port, user }
 }
 
-const NO_NAME = 'this system has no name for whoever calls this: say who by --username, or PGUSER'
+const NO_NAME = 'the current system user has no name: set --username or PGUSER'
 
 const PORT = integer({ min: 1, max: 65_535 })
 
@@ -56,7 +56,7 @@ function portOf({ port, env, general }: TargetOptions): { readonly value: number
       ? (['PGPORT', env['PGPORT']] as const)
       : (['listen_port', String(general.listen_port)] as const)
   if (label === 'listen_port' && text === '0')
-    return { problem: 'the system chooses the port (listen_port = 0): say which it is by --port' }
+    return { problem: 'the system chooses the port (listen_port = 0): give it with --port' }
   const parsed = PORT.parse(text)
   return 'problem' in parsed ? { problem: `${label} cannot be ${quote(text)}: ${parsed.problem}` } : parsed
 }

@@ -108,7 +108,7 @@ export function screen(view: TopView, state: TopState, { columns, rows }: Size):
     `clients: ${total((row) => row.active)} active, ${total((row) => row.waiting)} waiting   servers: ${total((row) => row.serversActive)} in use of ${servers}`,
     rates === null
       ? ''
-      : `a second: ${count(rates.transactions)} transactions, ${count(rates.queries)} queries, ${bytes(rates.received)} in, ${bytes(rates.sent)} out`,
+      : `per second: ${count(rates.transactions)} transactions, ${count(rates.queries)} queries, ${bytes(rates.received)} in, ${bytes(rates.sent)} out`,
     state.isTyping || state.filter !== '' ? `filter: ${state.filter}${state.isTyping ? '_' : ''}` : '',
     COLUMNS.map((column, index) => cell(index === state.sort ? `${column.name}*` : column.name, column)).join(' '),
   ]

@@ -152,13 +152,15 @@ async function forMove(text: string) {
 const NOWHERE_IN_USE = 'listen_port = 0\nunix_socket_dir =\n'
 
 const GUIDE =
-  'pgweir.ini: note: what else is different from PgBouncer, and the way over: docs/migrating-from-pgbouncer.md#what-is-different'
+  'pgweir.ini: note: for other differences from PgBouncer, see docs/migrating-from-pgbouncer.md#what-is-different'
 
 test('a file of PgBouncer: what concerns it is told besides, and last where to read on', async () => {
   const { exitCode, lines } = await forMove(`${GOOD_INI}${NOWHERE_IN_USE}pool_mode = transaction\n`)
   expect(exitCode).toBe(0)
   const told = lines.join('\n')
-  expect(told).toContain('pgweir.ini: note: listen_addr that is not set | PgBouncer: unix socket only | pgweir: this ')
+  expect(told).toContain(
+    'pgweir.ini: note: listen_addr, if not set | PgBouncer: listens on the unix socket only | pgweir: ',
+  )
   expect(told).toContain('pgweir.ini:7: note: an unknown or duplicate prepared statement')
   expect(told).not.toContain('auth_failure_delay')
   expect(lines.slice(-2)).toEqual(['pgweir.ini: 4 settings, 1 database and 0 users are fine', GUIDE])
@@ -189,7 +191,7 @@ test('what a PgBouncer that runs has, and only one can have, is told without fai
     lines.filter((line) => line.includes('#in-five-steps'))
   const { exitCode, lines } = await forMove(`${GOOD_INI}${places}`)
   expect(exitCode).toBe(0)
-  const why = 'pgweir does not start as long as that is so, see docs/migrating-from-pgbouncer.md#in-five-steps'
+  const why = 'pgweir does not start while this is so, see docs/migrating-from-pgbouncer.md#in-five-steps'
   expect(sentences({ lines })).toEqual([
     `pgweir.ini:5: note: 127.0.0.1:${port} is in use: ${why}`,
     `pgweir.ini:6: note: unix:${folder}/.s.PGSQL.${port} is in use: ${why}`,

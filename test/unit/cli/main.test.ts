@@ -102,7 +102,7 @@ describe('pgweir', () => {
     for (const command of ['demo', 'check', 'console']) {
       const { run, written, demos } = fakeWorld()
       expect(await run('-d', command, ...(command === 'check' ? ['a.ini'] : []))).toBe(1)
-      expect(written.err).toContain(`-d is for the pooler itself: ${command} does not run in the background`)
+      expect(written.err).toContain(`-d is for the pooler itself: ${command} cannot run in the background`)
       expect(demos).toEqual([])
     }
   })
@@ -113,7 +113,7 @@ describe('pgweir', () => {
   ])('refuses %s before demo, which would not go there', async (flag, value) => {
     const { run, written, demos } = fakeWorld()
     expect(await run(flag, value, 'demo')).toBe(1)
-    expect(written.err).toContain(`${flag} is not for demo, which starts a PostgreSQL of its own`)
+    expect(written.err).toContain(`${flag} cannot be used with demo, which starts its own PostgreSQL`)
     expect(demos).toEqual([])
   })
 

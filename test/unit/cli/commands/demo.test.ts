@@ -97,7 +97,7 @@ test('a wrong setting is told before anything is started', async () => {
 test.each(['', 'two\nlines'])('the password %j is refused before anything is started', async (password) => {
   const { run, text, doings } = await prepareDemo({ flags: {}, password })
   expect(await run()).toBe(1)
-  expect(text.whole()).toContain('--password cannot be empty, or have several lines')
+  expect(text.whole()).toContain('--password cannot be empty or have several lines')
   expect(doings).toEqual([])
 })
 
@@ -114,7 +114,7 @@ test('a taken port is told before anything is started, with a way out', async ()
   const port = await takePort()
   const { run, text, doings } = await prepareDemo({ flags: { listen_port: String(port) } })
   expect(await run({ findTakenAddress })).toBe(1)
-  expect(text.whole()).toContain(`the port ${port} on 127.0.0.1 is taken`)
+  expect(text.whole()).toContain(`the port ${port} on 127.0.0.1 is used`)
   expect(text.whole()).toContain(`npm start -- demo --listen-port ${port + 1}`)
   expect(doings).toEqual([])
 })

@@ -53,7 +53,7 @@ test('a port that is none is told with whoever has named it', () => {
     problem: expect.stringMatching(/^PGPORT cannot be "0"/),
   })
   expect(targetOf({ ...OPTIONS, general: { ...GENERAL, listen_port: 0 } })).toEqual({
-    problem: 'the system chooses the port (listen_port = 0): say which it is by --port',
+    problem: 'the system chooses the port (listen_port = 0): give it with --port',
   })
 })
 

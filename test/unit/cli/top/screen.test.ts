@@ -53,7 +53,7 @@ test('shows all at a glance, and the pools in which clients wait first', () => {
   expect(lines.slice(0, 3)).toEqual([
     'pgweir 1.2.3   active   1 process',
     'clients: 4 active, 3 waiting   servers: 4 in use of 6',
-    'a second: 1235 transactions, 2.3 queries, 2 kB in, 2.9 MB out',
+    'per second: 1235 transactions, 2.3 queries, 2 kB in, 2.9 MB out',
   ])
   expect(lines[4]).toMatch(/^DATABASE +USER +MODE +ACTIVE WAITING\*? +MAXWAIT/)
   expect(lines[5]).toMatch(/^busy +ada +transaction +2 +3 +1\.5s +2 +1 +0 +400us +12ms +-$/)

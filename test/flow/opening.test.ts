@@ -124,7 +124,7 @@ describe('a login that fails', () => {
     await second.expectClosed()
     const told = flow.logged('pooler error: ')
     expect(told[0]).toMatch(/does not exist HINT: PostgreSQL has said so/)
-    expect(told.at(-1)).toMatch(/\(server_login_retry\) HINT: Look at the cause: host, port, /)
+    expect(told.at(-1)).toMatch(/\(server_login_retry\) HINT: Check the host, the port, the firewall, /)
     expect(flow.logged('closing because: login failed')[0]).toMatch(/ HINT: Look at the cause: /)
   })
 

@@ -158,7 +158,7 @@ export const PROBLEMS = {
   'replication-without-database': fatal(
     '3D000',
     'no such database: {database}',
-    'Physical replication concerns a whole server. Add an entry "{database} = host=…" to [databases] that names the server.',
+    'Physical replication copies a whole PostgreSQL. Add an entry "{database} = host=…" to [databases] that says where it is.',
   ),
   'replication-renewed': fatal(
     '57P01',

@@ -101,7 +101,7 @@ export const REMEDIES: Readonly<Record<string, Readonly<Partial<Record<ProblemKi
     ),
     'database-disabled': when('`DISABLE` was run for the database.', 'Run `ENABLE` to allow clients again.'),
     'replication-without-database': when(
-      'A client asks for physical replication, and no entry says from which server.',
+      'A client asks for physical replication, and no entry says from which PostgreSQL.',
       'Add the entry that the hint shows. See [replication](replication.md#which-database).',
     ),
     'hba-rejected': when(

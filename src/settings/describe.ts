@@ -73,7 +73,7 @@ const DATABASES_INTRODUCTION = `One line per database: \`name = host=â€¦ port=â€
 in single quotes, and write a single quote inside quotes twice; a backslash is an ordinary character. Put a name with characters other than letters,
 digits and \`_.-*\` in double quotes. The names \`pgweir\` and \`pgbouncer\` are reserved for the console.
 
-If a line does not have a key, the setting of \`[pgbouncer]\` applies. The same is true for a negative number, and for 0 where the table says so.
+If a key is missing from a line, the setting of \`[pgbouncer]\` applies. A negative number means the same, and so does 0 where the table says so.
 
 If a reload changes ${renewing()} of a line, the servers of that database are closed once they are free. Other changes take effect at once. If a reload
 removes a line, the clients of that database are disconnected (\`database removed\`).

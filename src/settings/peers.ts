@@ -20,7 +20,7 @@ export const PEER_ROWS = {
   host: {
     type: orNull(peerHost),
     default: null,
-    meaning: 'Where the pooler is, in the format of the host of a database, but a single one. Required.',
+    meaning: 'Host of the pooler, in the same format as for a database, but only one host. Required.',
   },
   port: { type: integer({ min: 1, max: 65_535 }), default: 6432, meaning: 'Port of the pooler.' },
   pool_size: {

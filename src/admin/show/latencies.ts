@@ -18,7 +18,7 @@ function columnsOf(
   return QUANTILES.map(([quantile, part]) => [
     `${name}_${quantile}_us`,
     'int8',
-    `${meaning}: ${part * 100}th percentile`,
+    `${part * 100}th percentile of the time that ${meaning}, in microseconds`,
     (row) => microseconds(quantileMs(lengths(row), part)),
   ])
 }
@@ -34,8 +34,8 @@ export const latencies = topic<LatencySnapshot>({
   columns: [
     ['database', 'text', 'database, by the name that clients use', ({ database }) => database],
     ['user', 'text', 'user that the servers log in as', ({ user }) => user],
-    ...columnsOf('wait', 'microseconds that clients waited for a server', ({ wait }) => wait),
-    ...columnsOf('query', 'microseconds that queries ran', ({ query }) => query),
-    ...columnsOf('xact', 'microseconds that transactions took', ({ transaction }) => transaction),
+    ...columnsOf('wait', 'clients waited for a server', ({ wait }) => wait),
+    ...columnsOf('query', 'queries ran', ({ query }) => query),
+    ...columnsOf('xact', 'transactions took', ({ transaction }) => transaction),
   ],
 })

@@ -38,7 +38,7 @@ export function socketColumns<Row extends Socket>(side: Side<Row>): ShownColumn<
     ['user', 'text', 'user of the login', ({ user }) => user],
     ['database', 'text', 'database, by the name that clients use', ({ database }) => database],
     ['replication', 'text', '`none`, `logical` or `physical`', ({ replication }) => replication],
-    ['state', 'text', 'state', ({ state }) => state],
+    ['state', 'text', 'state of the connection', ({ state }) => state],
     ['addr', 'text', 'address of the other end; `unix` for a unix socket', ({ peer }) => describeHost(peer)],
     ['port', 'int4', 'port of the other end', ({ peer }) => peer.port],
     ['local_addr', 'text', 'address of this end', ({ local }) => describeHost(local)],
@@ -48,7 +48,7 @@ export function socketColumns<Row extends Socket>(side: Side<Row>): ShownColumn<
     [
       'wait',
       'int4',
-      'how long the client has been queued for a server, in seconds',
+      'how long a client has been queued for a server, in seconds; 0 for servers',
       (row) => wholeSeconds(side.waitUs(row)),
     ],
     ['wait_us', 'int4', 'microseconds to add to wait', (row) => microsecondsBeyond(side.waitUs(row))],
@@ -57,7 +57,7 @@ export function socketColumns<Row extends Socket>(side: Side<Row>): ShownColumn<
     ['link', 'text', side.linked, (row) => pointer(side.link(row))],
     ['remote_pid', 'int4', 'process ID at the other end, if known', (row) => side.pid(row)],
     ['tls', 'text', 'TLS version and cipher; empty if the connection is not encrypted', ({ tls }) => tls],
-    ['application_name', 'text', 'application_name', ({ applicationName }) => applicationName],
+    ['application_name', 'text', 'application_name of the connection', ({ applicationName }) => applicationName],
     ['prepared_statements', 'int4', 'number of prepared statements', ({ preparedStatements }) => preparedStatements],
     ['id', 'int4', 'number of the connection, which does not change', ({ id }) => id],
   ]

@@ -49,6 +49,6 @@ export const TOPICS: ReadonlyMap<string, Topic> = new Map(
 export const REFUSED_TOPICS: ReadonlyMap<string, string> = new Map([
   [
     'fds',
-    'It passes the sockets of a process to its successor (-R), which PgBouncer has deprecated, too, and loses the rest of the state of each session. Start the successor with so_reuseport and stop the other process with SHUTDOWN WAIT_FOR_CLIENTS, or use RESTART WORKERS. SHOW SOCKETS lists connections',
+    'It passes the sockets of a process to its successor (-R). This loses the rest of the state of each session, and PgBouncer has deprecated it, too. Start the successor with so_reuseport and stop the other process with SHUTDOWN WAIT_FOR_CLIENTS, or use RESTART WORKERS. SHOW SOCKETS lists connections',
   ],
 ])

@@ -24,6 +24,9 @@ export interface PoolerOptions {
   onLog?(line: string): void
 }
 
+/** Settings that only a program of its own can have. They are ignored, with a warning, so that the program's file can be used here as well. */
+const WITHOUT_EFFECT = { user: '', logfile: '', syslog: '0', pidfile: '' } as const
+
 /** An address at which clients are accepted: host and port, or the path of a unix socket and the port in its name. */
 export interface PoolerAddress {
   readonly host: string
@@ -59,7 +62,7 @@ export async function startPooler(options: PoolerOptions): Promise<EmbeddedPoole
     given[key] = typeof value === 'boolean' ? String(Number(value)) : String(value)
   const lines = Object.entries(databases).map(([name, value]) => `${quoteName(name)} = ${value}`)
   const load = (file: string | null) =>
-    loadSettings({ upstream, iniFile: file, flags: { ...ownDefaults(file), ...given }, databases: lines })
+    loadSettings({ upstream, iniFile: file, flags: { ...ownDefaults(file), ...given, ...WITHOUT_EFFECT }, databases: lines })
   const { settings, problems } = load(iniFile)
   if (hasErrors(problems)) throw new Error(problems.map(formatProblem).join('\n'))
   const { workers } = settings.general
@@ -71,6 +74,7 @@ export async function startPooler(options: PoolerOptions): Promise<EmbeddedPoole
     ? createLog({ format, level: verbose > 0 ? 'debug' : 'info', wallMs: () => clock.wallMs(), write: onLog })
     : silentLog
   for (const problem of problems) log.warning(formatProblem(problem))
+  for (const key of withoutEffect(iniFile, given)) log.warning(`${key} has no effect inside another program`)
   const pooler = await start(settings, { log, clock, load: (file) => load(file || null) })
   return {
     addresses: pooler.addresses.map(({ host, port }) => ({ host, port })),
@@ -100,6 +104,12 @@ function ownDefaults(iniFile: string | null): Record<string, string> {
   return Object.fromEntries(
     Object.entries(defaults).filter(([key]) => origins[key as keyof typeof defaults].from === 'default'),
   )
+}
+
+function withoutEffect(iniFile: string | null, given: Readonly<Record<string, string>>): string[] {
+  const { origins } = loadSettings({ iniFile }).settings
+  const isSet = (key: keyof typeof WITHOUT_EFFECT) => key in given || origins[key].from !== 'default'
+  return Object.keys(WITHOUT_EFFECT).filter((key) => isSet(key as keyof typeof WITHOUT_EFFECT))
 }
 
 /** Quotes a database name for [databases]. `*` stays unquoted, since only then it means the fallback entry. */

@@ -219,6 +219,7 @@ export const host: ValueType<string> = {
   accepts:
     'a host name, an IP address, the folder of a unix socket, or the beginning of an abstract one (@name); or several, with commas between',
   parse(value) {
+    if (/[[\]]/.test(value)) return { problem: 'an IPv6 address has no brackets here' }
     const isList = value.includes(',')
     return isList && value.split(',').some((each) => each.trim() === '') ? refuse(this) : { value }
   },

@@ -1,6 +1,6 @@
 /** The library: a pooler inside another program. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Client } from 'pg'
@@ -57,6 +57,30 @@ test('by entries of databases', async () => {
     await client.end()
   }
   await pooler.stop()
+})
+
+test('neither gives rights up nor writes files of its own, and says which settings have no effect', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pgweir-library-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const file = join(folder, 'pgweir.ini')
+  writeFileSync(
+    file,
+    `[pgbouncer]
+auth_type = any
+user = nobody
+logfile = ${folder}/log
+pidfile = ${folder}/pid
+[databases]
+app = host=${host} port=${port} dbname=${database.database}
+`,
+  )
+  const lines: string[] = []
+  const uid = process.getuid?.()
+  const pooler = await startPooler({ iniFile: file, onLog: (line) => lines.push(line) })
+  onTestFinished(() => pooler.stop())
+  expect(process.getuid?.()).toBe(uid)
+  expect(readdirSync(folder)).toEqual(['pgweir.ini'])
+  expect(lines.flatMap((line) => /(\w+) has no effect/.exec(line)?.[1] ?? [])).toEqual(['user', 'logfile', 'pidfile'])
 })
 
 test('by a file, on a free port and without a unix socket unless it says so, and reads it again', async () => {

@@ -13,7 +13,12 @@ const { dependencies, optionalDependencies } = JSON.parse(
 const installed = Object.keys({ ...dependencies, ...optionalDependencies })
 
 await build({
-  input: { 'cli/main': 'src/cli/main.ts', 'cli/worker': 'src/cli/worker.ts', library: 'src/daemon/library.ts' },
+  input: {
+    'cli/main': 'src/cli/main.ts',
+    'cli/worker': 'src/cli/worker.ts',
+    'cli/pam-helper': 'src/cli/pam-helper.ts',
+    library: 'src/daemon/library.ts',
+  },
   platform: 'node',
   external: (id) => installed.some((name) => id === name || id.startsWith(`${name}/`)),
   tsconfig: 'tsconfig.json',

@@ -190,6 +190,7 @@ export const PROBLEMS = {
     'Check client_tls_sslmode and auth_ident_file. The user must be known to auth_file or auth_query.',
   ),
   'ldap-failed': fatal('28000', 'LDAP authentication failed', 'If the password is correct, see the log of the pooler.'),
+  'pam-failed': fatal('28000', 'PAM authentication failed', 'If the password is correct, see the log of the pooler.'),
   'peer-failed': fatal(
     '28000',
     'unix socket login rejected',

@@ -120,6 +120,10 @@ export const REMEDIES: Readonly<Record<string, Readonly<Partial<Record<ProblemKi
       'The directory rejected the password, or could not be asked.',
       'See the log, which says if the directory could not be asked. See [directories](logging-in.md#directories).',
     ),
+    'pam-failed': when(
+      'PAM rejected the password or the account, or could not be asked.',
+      'See the log, which gives the reason unless the user or the password is wrong. See [PAM](logging-in.md#pam).',
+    ),
     'peer-failed': when(
       'The system user at the other end of the unix socket may not log in as this user, or there is no such user.',
       'Add a line to `auth_ident_file`, and the user to `auth_file`. pgweir must be able to read `/etc/passwd`; the log says if it is not.',

@@ -8,7 +8,17 @@ import { ANYWHERE, isNoAddress, type KnownHosts, type OwnNetworks, onlyWord, rea
 import { fieldsOf, HbaError, linesOf, type Word } from './hba-words.ts'
 import { type LdapOptions, type LdapSources, readLdapOptions } from './ldap.ts'
 
-export const HBA_METHODS = ['trust', 'reject', 'password', 'md5', 'scram-sha-256', 'peer', 'cert', 'ldap'] as const
+export const HBA_METHODS = [
+  'trust',
+  'reject',
+  'password',
+  'md5',
+  'scram-sha-256',
+  'peer',
+  'cert',
+  'ldap',
+  'pam',
+] as const
 
 export type HbaMethod = (typeof HBA_METHODS)[number]
 
@@ -32,9 +42,11 @@ export interface HbaRule {
   readonly map: string | null
   /** Only with the method ldap. */
   readonly ldap: LdapOptions | null
+  /** The service that a rule with the method pam names; null if it names none. */
+  readonly pamService: string | null
   /** Whether the rule names roles, whose members only PostgreSQL knows. */
   readonly namesRoles: boolean
-  /** How PgBouncer reads the rule. It supports neither host names, samehost and samenet, nor roles, nor regular expressions. */
+  /** How PgBouncer reads the rule. It supports neither host names, samehost and samenet, nor roles, nor regular expressions, nor the method pam. */
   readonly inPgbouncer: 'a rule' | 'left out' | 'a plain name'
   matches(arrival: Arrival, known: Known): boolean | Unknown
 }
@@ -109,10 +121,11 @@ function readRule(fields: Word[][], line: number, file: string, sources: HbaSour
   return {
     line,
     method,
-    map: method === 'ldap' ? null : mapOf(method, options),
+    map: method === 'ldap' || method === 'pam' ? null : mapOf(method, options),
     ldap: method === 'ldap' ? readLdapOptions(options, sources) : null,
+    pamService: method === 'pam' ? pamServiceOf(options) : null,
     namesRoles: isDatabase.namesRoles || isUser.namesRoles,
-    inPgbouncer,
+    inPgbouncer: method === 'pam' ? 'left out' : inPgbouncer,
     matches(arrival, known) {
       if (arrival.isLocal !== isLocal) return false
       if (kind === 'hostssl' && !arrival.isEncrypted) return false
@@ -145,6 +158,20 @@ function mapOf(method: HbaMethod, options: readonly string[]): string | null {
       throw new HbaError(`the option "${option}" is not supported with ${method}`)
   }
   return map
+}
+
+/** The name of a file in /etc/pam.d. */
+export const PAM_SERVICE = /^[\w-][\w.-]*$/
+
+function pamServiceOf(options: readonly string[]): string | null {
+  let service: string | null = null
+  for (const option of options) {
+    const [name, value = ''] = option.split(/=(.*)/s)
+    if (name !== 'pamservice') throw new HbaError(`the option "${option}" is not supported with pam`)
+    if (!PAM_SERVICE.test(value)) throw new HbaError(`pamservice is the name of a file in /etc/pam.d, not "${value}"`)
+    service = value
+  }
+  return service
 }
 
 function pgbouncersView(databases: readonly Word[], users: readonly Word[], addresses: readonly Word[]) {

@@ -23,15 +23,15 @@ import { MAX_PASSWORD_BYTES } from '../wire/limits.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
 
 /** With `cert` and `peer` the connection has already proved who the user is; it remains to check that such a user exists. */
-export type AuthenticationType = 'any' | 'trust' | 'plain' | 'md5' | 'scram-sha-256' | 'ldap' | 'cert' | 'peer'
+export type AuthenticationType = 'any' | 'trust' | 'plain' | 'md5' | 'scram-sha-256' | 'ldap' | 'pam' | 'cert' | 'peer'
 
 export interface AuthenticationOptions {
   readonly type: AuthenticationType
   readonly userName: string
-  /** null: there is no such user or, with the type ldap, only the directory knows the secret. */
+  /** null: there is no such user or, with the types ldap and pam, only the directory or PAM knows the secret. */
   readonly secret: Secret | null
-  /** With the type ldap: asks the directory whether a password is right, which takes a while. */
-  readonly directory: ((password: string) => Promise<boolean>) | null
+  /** With the types ldap and pam: asks the directory or PAM whether a password is right, which takes a while. */
+  readonly elsewhere: ((password: string) => Promise<boolean>) | null
   /** The secret that a user who does not exist is taken to have, so that the course of the login reveals nothing. */
   readonly mock: SecretShape
   /** The kinds of secret that occur among the users. */
@@ -59,6 +59,8 @@ export interface AuthenticationListener {
 
 /** The error for a user that does not exist, by type, where no password is asked for. */
 const UNKNOWN = { trust: 'trust-failed', cert: 'certificate-failed', peer: 'peer-failed' } as const
+
+const REFUSED_ELSEWHERE = { ldap: 'ldap-failed', pam: 'pam-failed' } as const
 
 const NOTHING_LEARNT: Proof = { keys: null, password: null }
 
@@ -106,6 +108,7 @@ export class Authentication implements FrameSink {
         return
       case 'plain':
       case 'ldap':
+      case 'pam':
         this.#step = 'password'
         this.#listener.send(AUTHENTICATION_CLEARTEXT)
         return
@@ -188,8 +191,8 @@ export class Authentication implements FrameSink {
     if (password.length === 0) throw new PoolerError('empty-password')
     this.#step = 'checking'
     const { type, userName, kinds, scramIterations } = this.#options
-    if (type === 'ldap') {
-      this.#askDirectory(password)
+    if (type === 'ldap' || type === 'pam') {
+      this.#askElsewhere(password, REFUSED_ELSEWHERE[type])
       return
     }
     const idleIterations = kinds.has('scram') ? scramIterations : null
@@ -199,13 +202,13 @@ export class Authentication implements FrameSink {
     })
   }
 
-  #askDirectory(bytes: Buffer): void {
-    const { directory } = this.#options
+  #askElsewhere(bytes: Buffer, refusal: 'ldap-failed' | 'pam-failed'): void {
+    const { elsewhere } = this.#options
     const password = bytes.toString()
     // A password that is not UTF-8, or contains a zero byte, is nobody's in a directory.
     const isText = Buffer.from(password).equals(bytes) && !password.includes('\0')
-    this.#await(isText && directory !== null ? directory(password) : Promise.resolve(false), (isRight) => {
-      if (!isRight) throw new PoolerError('ldap-failed')
+    this.#await(isText && elsewhere !== null ? elsewhere(password) : Promise.resolve(false), (isRight) => {
+      if (!isRight) throw new PoolerError(refusal)
       this.#prove({ keys: null, password: new PlainSecret(password) })
     })
   }

@@ -36,6 +36,7 @@ const UNPROVED: readonly ProblemKind[] = [
   'password-failed',
   'sasl-failed',
   'ldap-failed',
+  'pam-failed',
   'trust-failed',
   'empty-password',
 ]
@@ -326,8 +327,8 @@ export class Entry implements Stage, AuthenticationListener {
   }
 }
 
-/** For the log. With `ldap` only the directory knows the secret, and with `any` nobody has one. */
+/** For the log. With `ldap` and `pam` only the directory or PAM knows the secret, and with `any` nobody has one. */
 function describeProof({ type, secret }: AuthenticationOptions): string {
   if (secret !== null) return `${type}, of a user whose secret is of the kind ${secret.kind}`
-  return type === 'ldap' || type === 'any' ? type : `${type}, of a user who is not known`
+  return ['ldap', 'pam', 'any'].includes(type) ? type : `${type}, of a user who is not known`
 }

@@ -9,6 +9,7 @@ import type { Host } from '../client/host.ts'
 import type { Wishes } from '../client/startup-parameters.ts'
 import type { Address } from '../net/channel.ts'
 import type { Directory } from '../net/directory.ts'
+import type { PamHelpers } from '../net/pam-helpers.ts'
 import { isPath } from '../net/unix-sockets.ts'
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError, type ProblemKind } from '../problems.ts'
@@ -27,6 +28,7 @@ export interface DoorsOptions {
   readonly users: Users
   readonly rules: LoginRules
   readonly directory: Pick<Directory, 'isRight'>
+  readonly pamHelpers: Pick<PamHelpers, 'isRight'>
   readonly authQueries: AuthQueries
   readonly databases: Databases
   readonly admissions: Admissions
@@ -104,7 +106,7 @@ export class Doors {
     const { authQueries, users } = this.#options
     const { user } = wishes
     const secret = users.secret(user)
-    const isAsked = secret === null && method.type !== 'any' && method.type !== 'ldap'
+    const isAsked = secret === null && !WITHOUT_LOOKUP.includes(method.type)
     const question = isAsked ? this.#questionOf(wishes) : null
     if (question === null) done(this.#howToProve(session, method, wishes, secret, isAsked && this.#seemsAsked(wishes)))
     else
@@ -140,12 +142,13 @@ export class Doors {
 
   #howToProve(
     session: Host,
-    { type, ldap }: LoginMethod,
+    method: LoginMethod,
     { user }: Wishes,
     known: Secret | null,
     isAsked: boolean,
   ): AuthenticationOptions {
-    const { settings, users, authQueries, saltKey, directory } = this.#options
+    const { type } = method
+    const { settings, users, authQueries, saltKey } = this.#options
     const { general } = settings()
     const { channel } = session
     // Ask a user without a password in Postgres as if the user did not exist, so that a client cannot tell the two apart.
@@ -154,13 +157,24 @@ export class Doors {
       type,
       userName: user,
       secret: isLikeNone ? null : known,
-      directory: ldap && ((password) => directory.isRight(ldap, user, password, () => session.isOpen)),
+      elsewhere: this.#elsewhere(session, method, user),
       mock: isAsked ? authQueries.usualShape : mockShape(user, saltKey, users.shapes),
       kinds: isAsked ? new Set([...users.kinds, ...authQueries.kinds]) : users.kinds,
       scramIterations: general.scram_iterations,
       saltKey,
       binding: channel.serverCertificate && endPointHash(channel.serverCertificate),
     }
+  }
+
+  /** Who is asked whether a password is right, with the types ldap and pam; null for the other types. */
+  #elsewhere(session: Host, { ldap, pam }: LoginMethod, user: string): AuthenticationOptions['elsewhere'] {
+    const { directory, pamHelpers } = this.#options
+    const isWanted = () => session.isOpen
+    if (ldap !== null) return (password) => directory.isRight(ldap, user, password, isWanted)
+    if (pam === null) return null
+    const { host } = session.channel.peer
+    const from = isPath(host) ? '' : host
+    return (password) => pamHelpers.isRight({ service: pam, user, password, host: from }, isWanted)
   }
 
   destination(
@@ -173,7 +187,7 @@ export class Doors {
     let hasLearned = users.learn(wishes.user, proof)
     const found = this.#lookedUp.get(session)
     this.#lookedUp.delete(session)
-    // With LDAP, users log in that are in neither auth_file nor auth_query; servers get the password that the client gave.
+    // With LDAP and PAM, users log in that are in neither auth_file nor auth_query; servers get the password that the client gave.
     const secret = found?.secret ?? (users.secret(wishes.user) === null ? proof.password : null)
     if (secret) hasLearned = users.learnOther(wishes.database, wishes.user, secret, proof)
     if (CONSOLE_NAMES.includes(wishes.database)) {
@@ -282,6 +296,8 @@ function problemOf(full: ClientClaim | null): PoolerError | null {
   return full && new PoolerError(FULL[full.limit])
 }
 
+/** Types of login for which Postgres is not asked by auth_query: no secret is needed, or only others know it. */
+const WITHOUT_LOOKUP: readonly AuthenticationOptions['type'][] = ['any', 'ldap', 'pam']
 /** Types of login that need no password in Postgres; most users that log in by certificate or by peer have none there. */
 const WITHOUT_PASSWORD: readonly AuthenticationOptions['type'][] = ['trust', 'cert', 'peer']
 

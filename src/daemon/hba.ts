@@ -5,6 +5,7 @@ import { type FileProblem, type HbaRule, parseHba } from '../auth/hba.ts'
 import { HbaError } from '../auth/hba-words.ts'
 import { IdentMaps, parseIdent } from '../auth/ident.ts'
 import { type LdapOptions, readLdapOptions, splitLdapOptions } from '../auth/ldap.ts'
+import { loadPam } from '../net/pam-library.ts'
 import { diskFiles } from '../settings/ini.ts'
 import type { Settings } from '../settings/load.ts'
 import { error, type Problem } from '../settings/problem.ts'
@@ -25,6 +26,7 @@ export const NO_RULES: HbaSetup = { rules: [], maps: new IdentMaps(), ldap: null
 export function loadHba(settings: Settings): LoadedFiles<HbaSetup> {
   const { general, origins } = settings
   if (general.auth_type === 'ldap') return loadLdap(settings)
+  if (general.auth_type === 'pam') return { setup: NO_RULES, problems: pamProblems(origins.auth_type) }
   if (general.auth_type !== 'hba' && general.auth_type !== 'cert') return { setup: NO_RULES, problems: [] }
   const problems: Problem[] = []
   const read = (key: 'auth_hba_file' | 'auth_ident_file'): string => {
@@ -50,10 +52,23 @@ export function loadHba(settings: Settings): LoadedFiles<HbaSetup> {
         'this rule names roles: PostgreSQL has to be asked who is a member, which takes auth_user',
       ),
     )
+  const byPam = hba.rules.find(({ method }) => method === 'pam')
+  if (byPam) problems.push(...pamProblems({ file: general.auth_hba_file, line: byPam.line }))
   const usesCertificates = !isHba || hba.rules.some(({ method }) => method === 'cert')
   if (usesCertificates && !general.client_tls_sslmode.startsWith('verify-'))
     problems.push(error(origins.auth_type, 'login by certificate needs client_tls_sslmode = verify-ca or verify-full'))
   return { setup: problems.length === 0 ? { ...NO_RULES, rules: hba.rules, maps: ident.maps } : null, problems }
+}
+
+/** An error if PAM cannot be called on this machine. */
+function pamProblems(where: Parameters<typeof error>[0]): Problem[] {
+  try {
+    loadPam()
+    return []
+  } catch (problem) {
+    const { message } = problem as Error
+    return [error(where, `PAM needs its library (libpam.so.0) and the optional package koffi: ${message}`)]
+  }
 }
 
 function loadLdap({ general, origins }: Settings): LoadedFiles<HbaSetup> {

@@ -62,7 +62,12 @@ export async function startPooler(options: PoolerOptions): Promise<EmbeddedPoole
     given[key] = typeof value === 'boolean' ? String(Number(value)) : String(value)
   const lines = Object.entries(databases).map(([name, value]) => `${quoteName(name)} = ${value}`)
   const load = (file: string | null) =>
-    loadSettings({ upstream, iniFile: file, flags: { ...ownDefaults(file), ...given, ...WITHOUT_EFFECT }, databases: lines })
+    loadSettings({
+      upstream,
+      iniFile: file,
+      flags: { ...ownDefaults(file), ...given, ...WITHOUT_EFFECT },
+      databases: lines,
+    })
   const { settings, problems } = load(iniFile)
   if (hasErrors(problems)) throw new Error(problems.map(formatProblem).join('\n'))
   const { workers } = settings.general

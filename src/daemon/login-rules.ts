@@ -31,6 +31,8 @@ export interface LoginMethod {
   readonly type: AuthenticationType
   /** Null unless the type is ldap. */
   readonly ldap: LdapOptions | null
+  /** The PAM service to ask; only with the type pam. */
+  readonly pam: string | null
 }
 
 type Done = (method: LoginMethod | PoolerError) => void
@@ -44,12 +46,13 @@ export class LoginRules {
 
   /** Calls `done` at once, unless a DNS server or PostgreSQL has to be asked first. The owner of the console gets the type `any`. */
   methodFor(session: Host, wishes: Wishes, isOwner: boolean, done: Done): void {
-    const { auth_type: type } = this.#options.settings().general
+    const { auth_type: type, auth_pam_service: service } = this.#options.settings().general
     const { database, user, replication } = wishes
     const { channel } = session
     if (isOwner) done(by('any'))
     else if (type === 'cert') done(this.#byCertificate(channel, null, user))
     else if (type === 'ldap') done(byLdap(this.#options.hba.setup.ldap))
+    else if (type === 'pam') done(byPam(service))
     else if (type !== 'hba') done(by(type))
     else {
       const { host } = channel.peer
@@ -95,6 +98,8 @@ export class LoginRules {
         return by('plain')
       case 'ldap':
         return byLdap(rule.ldap)
+      case 'pam':
+        return byPam(rule.pamService ?? this.#options.settings().general.auth_pam_service)
       case 'cert':
         return this.#byCertificate(channel, rule.map, user)
       case 'peer': {
@@ -127,10 +132,14 @@ export class LoginRules {
 }
 
 function by(type: AuthenticationType): LoginMethod {
-  return { type, ldap: null }
+  return { type, ldap: null, pam: null }
+}
+
+function byPam(service: string): LoginMethod {
+  return { type: 'pam', ldap: null, pam: service }
 }
 
 /** Without LDAP options there is no server to ask, so nobody is let in. */
 function byLdap(ldap: LdapOptions | null): LoginMethod | PoolerError {
-  return ldap === null ? new PoolerError('ldap-failed') : { type: 'ldap', ldap }
+  return ldap === null ? new PoolerError('ldap-failed') : { type: 'ldap', ldap, pam: null }
 }

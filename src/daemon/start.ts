@@ -15,6 +15,7 @@ import { Directory } from '../net/directory.ts'
 import type { DialLdap } from '../net/ldap-connection.ts'
 import { dialsByName } from '../net/names/by-name.ts'
 import type { NameService } from '../net/names/look-up.ts'
+import { PamHelpers } from '../net/pam-helpers.ts'
 import { describeListening } from '../net/unix-sockets.ts'
 import { SWEEP_MS, startJanitor } from '../pool/janitor.ts'
 import { PermitBook, type SizesOf } from '../pool/permits/book.ts'
@@ -77,6 +78,8 @@ export interface StartOptions {
   readonly names?: NameService
   /** Dials an LDAP server. */
   readonly dialLdap?: DialLdap
+  /** Asks PAM. */
+  readonly pamHelpers?: Pick<PamHelpers, 'isRight' | 'close'>
   readonly clock?: Clock
   /** False in tests, which move the clock and call `sweep` themselves. */
   readonly sweepsByItself?: boolean
@@ -233,6 +236,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     consoles: () => (isReplaced && farewell.isWaiting(clock.nowMs) ? 0 : doors.consoles),
     close() {
       stopNames()
+      pamHelpers.close()
       http?.close()
       openedLog.close()
     },
@@ -287,6 +291,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     }),
   }
   const memberships = new Memberships(asking)
+  const pamHelpers = options.pamHelpers ?? new PamHelpers({ onTrouble: (sentence) => log.warning(sentence) })
   const doors = new Doors({
     settings,
     users,
@@ -295,6 +300,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
       ...(options.dialLdap && { dial: options.dialLdap }),
       onTrouble: (sentence) => log.warning(sentence),
     }),
+    pamHelpers,
     authQueries: new AuthQueries(asking),
     databases,
     admissions,

@@ -134,7 +134,7 @@ export const DIFFERENCES = {
       pgweir: 'is an error, since it may be the line that keeps somebody out',
     },
     {
-      what: 'an HBA line with a host name, `samehost`, `samenet` or a role (`+name`)',
+      what: 'an HBA line with a host name, `samehost`, `samenet`, a role (`+name`) or the method `pam`',
       pgbouncer: 'is ignored, with a warning',
       pgweir: 'is a rule',
       concerns: (file) => whereRules(file, 'left out'),

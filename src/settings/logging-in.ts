@@ -1,10 +1,8 @@
 /** Value types and names for the settings about logging in. */
 
+import { PAM_SERVICE } from '../auth/hba.ts'
 import { withoutSecret } from '../auth/ldap.ts'
 import type { ValueType } from './values.ts'
-
-export const NO_PAM =
-  'there is no maintained library for PAM that works without a compiler; ask the directory behind it by ldap, or PostgreSQL by auth_query'
 
 /** The console's name, and PgBouncer's name for it. */
 export const CONSOLE_NAMES: readonly string[] = ['pgweir', 'pgbouncer']
@@ -22,6 +20,14 @@ export const lookupDatabase: ValueType<string> = {
     CONSOLE_NAMES.includes(value)
       ? { problem: 'it is the admin console, where no users can be looked up; name a database of PostgreSQL' }
       : { value },
+  print: (value) => value,
+}
+
+/** The name of a file in /etc/pam.d. */
+export const pamService: ValueType<string> = {
+  name: 'name',
+  accepts: 'the name of a file in /etc/pam.d',
+  parse: (value) => (PAM_SERVICE.test(value) ? { value } : { problem: 'it takes the name of a file in /etc/pam.d' }),
   print: (value) => value,
 }
 

@@ -2,7 +2,7 @@
 
 import { invariant } from '../base/invariant.ts'
 import { MAX_PEER_ID } from '../wire/cancel-key.ts'
-import { ldapOptions, lookupDatabase, NO_PAM } from './logging-in.ts'
+import { ldapOptions, lookupDatabase, pamService } from './logging-in.ts'
 import { protocols, SSL_MODES } from './tls.ts'
 import {
   type Bounds,
@@ -59,8 +59,7 @@ export const SYSLOG_FACILITIES = [
 ] as const
 
 const poolMode = oneOf(POOL_MODES)
-const authType = oneOf(['any', 'trust', 'plain', 'md5', 'scram-sha-256', 'cert', 'hba', 'ldap'], {
-  pam: `it is not supported, because ${NO_PAM}`,
+const authType = oneOf(['any', 'trust', 'plain', 'md5', 'scram-sha-256', 'cert', 'hba', 'ldap', 'pam'], {
   peer: 'it is a method of auth_hba_file, for auth_type = hba',
 })
 
@@ -236,7 +235,7 @@ const LOGGING_IN = {
   auth_type: row(
     authType,
     'md5',
-    "How clients authenticate. `md5` uses SCRAM for users with a SCRAM secret. `cert` compares the user with the name in the client's certificate, `hba` follows auth_hba_file, and `ldap` checks the password with a directory. `trust` and `any` ask for no password; `any` also ignores the user name, and no secret of that user is used to log in to servers: a database whose server asks for a password needs a `user`.",
+    "How clients authenticate. `md5` uses SCRAM for users with a SCRAM secret. `cert` compares the user with the name in the client's certificate, `hba` follows auth_hba_file, `ldap` checks the password with a directory, and `pam` with the operating system's PAM. `trust` and `any` ask for no password; `any` also ignores the user name, and no secret of that user is used to log in to servers: a database whose server asks for a password needs a `user`.",
   ),
   auth_file: orNone(
     path,
@@ -261,6 +260,11 @@ const LOGGING_IN = {
     ),
     isResolvedInside: true,
   },
+  auth_pam_service: row(
+    pamService,
+    'pgbouncer',
+    'Name of the file in /etc/pam.d that decides about logins, with auth_type = pam. Not in PgBouncer, which always takes `pgbouncer`. See logging-in.md.',
+  ),
   auth_user: orNone(
     plainText,
     '',

@@ -90,6 +90,7 @@ export const GENERAL: Readonly<Record<string, Shown>> = {
   auth_hba_file: ['e2e/hba.test.ts', 'each client logs in by the first rule that fits, or not at all'],
   auth_ident_file: ['e2e/hba.test.ts', 'peer is whom the system says, or whom the map allows'],
   auth_ldap_options: ['clients/ldap.test.ts', 'all in one URL'],
+  auth_pam_service: ['clients/pam.test.ts', 'psql logs in with the password that PAM accepts, and with no other'],
   auth_user: OTHER_DATABASE,
   auth_query: OTHER_DATABASE,
   auth_dbname: OTHER_DATABASE,

@@ -17,6 +17,7 @@ import {
   type MemoryTransport,
 } from '../../../src/net/memory-transport.ts'
 import type { NameService } from '../../../src/net/names/look-up.ts'
+import type { PamHelpers } from '../../../src/net/pam-helpers.ts'
 import type { Pool } from '../../../src/pool/pool.ts'
 import { SERVER_STATES } from '../../../src/server/states.ts'
 import { type Loaded, loadSettings } from '../../../src/settings/load.ts'
@@ -43,6 +44,7 @@ export interface FlowOptions {
   readonly others?: Others
   /** Connects to the LDAP directory that the test plays. */
   readonly dialLdap?: DialLdap
+  readonly pamHelpers?: Pick<PamHelpers, 'isRight' | 'close'>
   /** Lines of auth_file: `"ada" "secret"`. */
   readonly authFile?: readonly string[]
   /** Resolves the hosts of [databases]; by default, the transport knows them by name. */
@@ -101,9 +103,10 @@ export class Flow {
       write: (line) => this.log.push(line),
     })
     const { others, names } = this.#options
-    const { dialLdap } = this.#options
+    const { dialLdap, pamHelpers } = this.#options
     this.#pooler = await startPooler(settings, {
       ...(dialLdap && { dialLdap }),
+      ...(pamHelpers && { pamHelpers }),
       ...(others && { membership: others.membership(this.clock, () => this.pooler.parts.permits) }),
       transport: this.transport,
       ...(names && { names }),

@@ -214,13 +214,19 @@ test('ldap has its options in the rule', () => {
   })
 })
 
+test('pam may have a service of its own', () => {
+  expect(read('host all all all pam pamservice=sshd').rules[0]?.pamService).toBe('sshd')
+  expect(read('host all all all pam').rules[0]?.pamService).toBe(null)
+})
+
 test.each([
   ['hosts all all all md5', 'a rule begins with local, host, hostssl, hostnossl, not with "hosts"'],
   ['host all', 'a rule names databases and users'],
   ['host all all', 'a rule for hosts names an address'],
   ['host all all all', 'a rule ends with a method'],
   ['host all all all gss', 'the method "gss" is not supported'],
-  ['host all all all pam', 'the method "pam" is not supported'],
+  ['host all all all pam pamservice=../x', 'pamservice is the name of a file in /etc/pam.d, not "../x"'],
+  ['host all all all pam map=x', 'the option "map=x" is not supported with pam'],
   ['host all all all ldap ldapserver=x', 'ldap needs ldapprefix or ldapsuffix, or ldapbasedn'],
   ['host all all all ldap map=x', 'there is no option "map" for ldap'],
   ['host all all all md5 ldapserver=x', 'the option "ldapserver=x" is not supported with md5'],

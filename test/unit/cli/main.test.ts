@@ -125,8 +125,8 @@ describe('pgweir', () => {
 
   test('answers a flag for what is not supported, or has no effect, as a file would be answered', async () => {
     const { run, written } = fakeWorld()
-    expect(await run(...UPSTREAM, '--auth-type', 'pam')).toBe(1)
-    expect(written.err).toContain('it is not supported, because there is no maintained library for PAM')
+    expect(await run(...UPSTREAM, '--auth-type', 'peer')).toBe(1)
+    expect(written.err).toContain('it is a method of auth_hba_file, for auth_type = hba')
     const { written: warned } = await startWith('--pkt-buf', '1', ...UPSTREAM)
     expect(warned.err).toContain('warning: --pkt-buf has no effect')
   })

@@ -91,12 +91,13 @@ const CASES: Readonly<Record<string, { readonly told: readonly Case[]; readonly 
     ],
     untold: [{}, { general: 'auth_user = asker\nauth_query_lifetime = 5' }],
   },
-  'an HBA line with a host name, `samehost`, `samenet` or a role (`+name`)': {
+  'an HBA line with a host name, `samehost`, `samenet`, a role (`+name`) or the method `pam`': {
     told: [
       { hba: 'host all all db.example.com trust', line: 'hba.conf:1' },
       { hba: '\nhost all all samehost trust', line: 'hba.conf:2' },
       { hba: 'host all all samenet trust', line: 'hba.conf:1' },
       { hba: 'host all +staff all trust', line: 'hba.conf:1' },
+      { hba: 'host all all all pam', line: 'hba.conf:1' },
     ],
     untold: [
       { hba: 'host all all 10.0.0.0/8 trust\nhost all all 10.0.0.0 255.0.0.0 trust\nhost all all all trust' },

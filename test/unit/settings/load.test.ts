@@ -180,10 +180,10 @@ app = host=a
 
 describe('values of PgBouncer that there are not', () => {
   test('are errors where ignoring them would weaken security', () => {
-    const lines = ['auth_type = pam']
+    const lines = ['auth_type = peer']
     for (const line of lines)
       expect(loadText(`${GOOD_INI}${line}\n`).told, line).toContainEqual(
-        expect.stringMatching(/^pgweir\.ini:5: error: .*not supported/),
+        expect.stringMatching(/^pgweir\.ini:5: error: .*it is a method of auth_hba_file/),
       )
   })
 
@@ -192,11 +192,11 @@ describe('values of PgBouncer that there are not', () => {
   })
 
   test('get the same answer as flags and in the environment', () => {
-    expect(loadText(GOOD_INI, { env: { PGWEIR_AUTH_TYPE: 'pam' } }).told).toEqual([
-      expect.stringContaining('error: PGWEIR_AUTH_TYPE cannot be "pam"'),
+    expect(loadText(GOOD_INI, { env: { PGWEIR_AUTH_TYPE: 'peer' } }).told).toEqual([
+      expect.stringContaining('error: PGWEIR_AUTH_TYPE cannot be "peer"'),
     ])
-    expect(loadText(GOOD_INI, { flags: { auth_type: 'pam' } }).told).toEqual([
-      expect.stringContaining('error: --auth-type cannot be "pam"'),
+    expect(loadText(GOOD_INI, { flags: { auth_type: 'peer' } }).told).toEqual([
+      expect.stringContaining('error: --auth-type cannot be "peer"'),
     ])
   })
 

@@ -1,0 +1,120 @@
+/** Logins by PAM: psql logs in through pgweir with passwords that a PAM module accepts. Needs root, to write into /etc/pam.d. */
+
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { loadPam } from '../../src/net/pam-library.ts'
+import { type RunningProgram, runProgram } from '../support/e2e/program.ts'
+import { createDatabase, createRole } from '../support/postgres.ts'
+import { run } from './support/program.ts'
+
+const database = await createDatabase()
+/** Known to PostgreSQL and to PAM, with the same password, and not in auth_file. */
+const ada = await createRole()
+/** Known to PAM only. */
+const stranger = { user: 'jürgen', password: 'p)(*&\\ "ß' }
+
+const folder = mkdtempSync(join(tmpdir(), 'pgweir-pam-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+chmodSync(folder, 0o755)
+const asked = join(folder, 'asked')
+
+/** A script for `pam_exec`, which passes the password on standard input, with a zero byte behind it. */
+function script(name: string, lines: readonly string[]): string {
+  const path = join(folder, name)
+  writeFileSync(path, ['#!/bin/bash', "IFS= read -r -d '' password", ...lines, ''].join('\n'))
+  chmodSync(path, 0o755)
+  return path
+}
+
+const accepts = ({ user, password }: typeof stranger) =>
+  `[ "$PAM_USER" = '${user}' ] && [ "$password" = '${password}' ] && exit 0`
+
+const byScript = (path: string) => `auth required pam_exec.so expose_authtok quiet ${path}\n`
+const OPEN = 'account required pam_permit.so\n'
+const SERVICES = {
+  ours: `${byScript(script('checks', [`echo "$PAM_USER $PAM_RHOST" >> ${asked}`, accepts(ada), accepts(stranger), 'exit 1']))}${OPEN}`,
+  locked: 'auth required pam_permit.so\naccount required pam_deny.so\n',
+  killing: `${byScript(script('kills', ['kill -9 $PPID']))}${OPEN}`,
+}
+
+/** The file is in /etc/pam.d until the end of this test file. */
+function service(which: keyof typeof SERVICES): string {
+  const name = `pgweir-test-${process.pid}-${which}`
+  const path = `/etc/pam.d/${name}`
+  if (!existsSync(path)) {
+    writeFileSync(path, SERVICES[which])
+    afterAll(() => rmSync(path, { force: true }))
+  }
+  return name
+}
+
+function start(pamService: string, settings = {}): Promise<RunningProgram> {
+  const { host, port, database: name, user, password } = database
+  return runProgram({
+    database,
+    settings: { auth_type: 'pam', auth_pam_service: pamService, ...settings },
+    databases: [`shared = host=${host} port=${port} dbname=${name} user=${user} password=${password}`],
+  })
+}
+
+/** The user that psql has in PostgreSQL, or the error that it gets. */
+async function logIn({ port }: RunningProgram, user: string, password: string, name = 'shared'): Promise<string> {
+  const target = { ...database, database: name, port, user, password }
+  const { code, stdout, stderr } = await run('psql', ['-X', '-At', '-w', '-c', 'select current_user'], target)
+  return code === 0 ? stdout.trim() : (/FATAL: .*/.exec(stderr)?.[0] ?? stderr)
+}
+
+const REFUSED = 'FATAL:  PAM authentication failed'
+
+test('psql logs in with the password that PAM accepts, and with no other', async () => {
+  const pgweir = await start(service('ours'))
+  expect(await logIn(pgweir, ada.user, ada.password, database.database)).toBe(ada.user)
+  expect(await logIn(pgweir, stranger.user, stranger.password)).toBe(database.user)
+  for (const [user, password] of [
+    [ada.user, 'wrong'],
+    [stranger.user, ada.password],
+    ['nobody', ada.password],
+  ] as const)
+    expect(await logIn(pgweir, user, password), user).toBe(REFUSED)
+  expect(readFileSync(asked, 'utf8')).toContain(`${ada.user} 127.0.0.1\n`)
+  expect(pgweir.program.stderr).not.toContain(ada.password)
+})
+
+test('a service without a file lets nobody in', async () => {
+  const pgweir = await start('pgweir-test-none')
+  expect(await logIn(pgweir, ada.user, ada.password)).toBe(REFUSED)
+})
+
+test('a user whose account is refused is not let in, and the log gives the reason', async () => {
+  const pgweir = await start(service('locked'))
+  expect(await logIn(pgweir, ada.user, ada.password)).toBe(REFUSED)
+  expect(pgweir.program.stderr).toContain(`PAM does not let user "${ada.user}" in: `)
+})
+
+test('a module that kills its process costs one login, and pgweir goes on', async () => {
+  const pgweir = await start(service('killing'))
+  for (let times = 0; times < 2; times++) expect(await logIn(pgweir, ada.user, ada.password)).toBe(REFUSED)
+  expect(pgweir.program.stderr.match(/the helper process has ended with SIGKILL/g)).toHaveLength(2)
+})
+
+test('a rule of auth_hba_file can name its own service', async () => {
+  const hba = join(folder, 'hba.conf')
+  writeFileSync(hba, `host all ${ada.user} all pam pamservice=${service('ours')}\nhost all all all pam\n`)
+  const pgweir = await start(service('locked'), { auth_type: 'hba', auth_hba_file: hba })
+  expect(await logIn(pgweir, ada.user, ada.password)).toBe(database.user)
+  expect(await logIn(pgweir, stranger.user, stranger.password)).toBe(REFUSED)
+})
+
+test('what a module tells the user is in the reason', () => {
+  const services = join(folder, 'services')
+  mkdirSync(services)
+  const told = script('tells', ['echo "closed for today"', 'exit 1'])
+  writeFileSync(join(services, 'telling'), `auth required pam_exec.so expose_authtok ${told}\n${OPEN}`)
+  const question = { service: 'telling', user: ada.user, password: 'x', host: '' }
+  expect(loadPam().check(question, services)).toEqual({
+    isRight: false,
+    reason: expect.stringMatching(/System error; .*tells failed: exit code 1/),
+  })
+})

@@ -1,0 +1,94 @@
+/** Clients whose passwords PAM knows: what they are told, and what servers are logged in to with. */
+
+import { expect, test } from 'vitest'
+import type { PamQuestion } from '../../src/net/pam-library.ts'
+import { quiet } from '../support/flow/inbox.ts'
+import type { LoginScript } from '../support/flow/postgres.ts'
+import { int32 } from '../support/flow/replies.ts'
+import { message, password, startup } from '../support/flow/requests.ts'
+import { type FlowOptions, startFlow } from '../support/flow/start.ts'
+
+const REFUSED = 'ErrorResponse(FATAL 28000 PAM authentication failed)'
+
+/** PAM holds its answers back until the test gives them. */
+async function start(options: FlowOptions = {}) {
+  const asked: PamQuestion[] = []
+  const answers: ((isRight: boolean) => void)[] = []
+  const pamHelpers = {
+    isRight(question: PamQuestion) {
+      asked.push(question)
+      return new Promise<boolean>((resolve) => answers.push(resolve))
+    },
+    close: () => {},
+  }
+  const flow = await startFlow({ ...options, settings: { auth_type: 'pam', ...options.settings }, pamHelpers })
+  return { flow, asked, answers }
+}
+
+/** Postgres asks for a password, and lets in whoever gives that one. */
+function asksFor(secret: string): LoginScript {
+  return async (server) => {
+    server.send(message('R', int32(3)))
+    await server.expect('Password')
+    expect(server.inbox.all[0]?.texts[0]).toBe(`${secret}\0`)
+    server.welcome()
+  }
+}
+
+async function askedFor(flow: Awaited<ReturnType<typeof start>>['flow'], user = 'ada') {
+  const client = await flow.dial()
+  client.send(startup({ user, database: 'app' }))
+  await client.expect('AuthenticationCleartextPassword')
+  return client
+}
+
+test('a client is in when PAM says so, and its password logs in to servers that ask for one', async () => {
+  const { flow, asked, answers } = await start({ settings: { auth_pam_service: 'postgresql' } })
+  flow.postgres.login = asksFor('secret')
+  const client = await askedFor(flow)
+  client.send(password('secret'))
+  await quiet()
+  await client.expectNothing()
+  expect(asked).toEqual([{ service: 'postgresql', user: 'ada', password: 'secret', host: expect.any(String) }])
+  answers[0]?.(true)
+  await client.expect('AuthenticationOk')
+  expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
+  expect(flow.log.join()).not.toContain('secret')
+})
+
+test('whoever PAM refuses is not in, whether auth_file has the user or not', async () => {
+  const { flow, answers } = await start({ authFile: ['"ada" "secret"'] })
+  for (const user of ['ada', 'nobody']) {
+    const client = await askedFor(flow, user)
+    client.send(password('secret'))
+    await quiet()
+    answers.pop()?.(false)
+    await client.expect(REFUSED)
+    await client.expectClosed()
+  }
+  expect(flow.postgres.servers).toHaveLength(0)
+})
+
+test('PAM is not asked about an empty password, or about one that is no text', async () => {
+  const { flow, asked } = await start()
+  const empty = await askedFor(flow)
+  empty.send(password(''))
+  await empty.expect('ErrorResponse(FATAL 28P01 empty password returned by client)')
+  for (const body of [Buffer.from([0xff, 0xfe, 0]), Buffer.from('a\0b\0')]) {
+    const broken = await askedFor(flow)
+    broken.send(message('p', body))
+    await broken.expect(REFUSED)
+  }
+  expect(asked).toEqual([])
+})
+
+test('a client that takes too long while PAM is asked is told so, and costs no server', async () => {
+  const { flow, answers } = await start({ settings: { client_login_timeout: 5 } })
+  const client = await askedFor(flow)
+  client.send(password('secret'))
+  await flow.advance(6_000)
+  await client.expect('ErrorResponse(FATAL 08006 client_login_timeout)')
+  answers[0]?.(true)
+  await quiet()
+  expect(flow.postgres.servers).toHaveLength(0)
+})

@@ -1,0 +1,100 @@
+/** Real processes, which do what PAM might. */
+
+import { fork } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, onTestFinished, test } from 'vitest'
+import { PamHelpers, type PamHelpersOptions } from '../../../src/net/pam-helpers.ts'
+import { until } from '../../support/e2e/until.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'pgweir-pam-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+const program = join(folder, 'helper.mjs')
+writeFileSync(
+  program,
+  `process.on('message', ({ user, password }) => {
+    if (user === 'killer') process.kill(process.pid, 'SIGKILL')
+    else if (user === 'expired') process.send({ isRight: false, reason: 'User account has expired' })
+    else if (user !== 'slow') process.send({ isRight: password === 'right', reason: null })
+  })`,
+)
+
+function setUp(options: Partial<PamHelpersOptions> = {}) {
+  const troubles: string[] = []
+  const started: number[] = []
+  const helpers = new PamHelpers({
+    start: () => {
+      const helper = fork(program, { execArgv: [] })
+      started.push(helper.pid ?? 0)
+      return helper
+    },
+    onTrouble: (sentence) => troubles.push(sentence),
+    ...options,
+  })
+  onTestFinished(() => helpers.close())
+  const isRight = (user: string, password: string, isWanted = () => true) =>
+    helpers.isRight({ service: 'pgbouncer', user, password, host: '' }, isWanted)
+  return { helpers, troubles, started, isRight }
+}
+
+test('one process answers one question after the other', async () => {
+  const { isRight, started, troubles } = setUp()
+  expect(await isRight('ada', 'right')).toBe(true)
+  expect(await isRight('ada', 'wrong')).toBe(false)
+  expect(started).toHaveLength(1)
+  expect(troubles).toEqual([])
+})
+
+test('several are asked at once, and no more than eight', async () => {
+  const { isRight, started, helpers } = setUp()
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, (_, index) => isRight('ada', index % 2 ? 'right' : 'wrong')),
+  )
+  expect(answers).toEqual(Array.from({ length: 20 }, (_, index) => index % 2 === 1))
+  expect(started).toHaveLength(8)
+  expect(helpers.count).toBe(8)
+})
+
+test('what PAM has against a user whose password is right is told', async () => {
+  const { isRight, troubles } = setUp()
+  expect(await isRight('expired', 'right')).toBe(false)
+  expect(troubles).toEqual(['PAM does not let user "expired" in: User account has expired'])
+})
+
+test('a process that a module has killed costs its client the login, and nobody else', async () => {
+  const { isRight, troubles, helpers } = setUp()
+  expect(await isRight('killer', 'right')).toBe(false)
+  expect(troubles).toEqual(['PAM does not let user "killer" in: the helper process has ended with SIGKILL'])
+  expect(helpers.count).toBe(0)
+  expect(await isRight('ada', 'right')).toBe(true)
+})
+
+test('a module that hangs is given up', async () => {
+  const { isRight, troubles, helpers } = setUp({ patienceMs: 100 })
+  expect(await isRight('slow', 'right')).toBe(false)
+  expect(troubles).toEqual(['PAM does not let user "slow" in: there is no answer after 0.1 s'])
+  expect(helpers.count).toBe(0)
+})
+
+test('a program that cannot be started is told of', async () => {
+  const { isRight, troubles, helpers } = setUp({
+    start: () => fork(join(folder, 'none.mjs'), { execArgv: [], stdio: 'ignore' as never }),
+  })
+  expect(await isRight('ada', 'right')).toBe(false)
+  expect(troubles[0]).toContain('PAM does not let user "ada" in: ')
+  expect(helpers.count).toBe(0)
+})
+
+test('a client that has gone is not asked about', async () => {
+  const { isRight, started } = setUp()
+  expect(await isRight('ada', 'right', () => false)).toBe(false)
+  expect(started).toEqual([])
+})
+
+test('processes end when there is nothing to ask for a while', async () => {
+  const { isRight, helpers } = setUp({ idleMs: 1 })
+  await isRight('ada', 'right')
+  await until('none is left', () => helpers.count === 0)
+  expect(await isRight('ada', 'right')).toBe(true)
+})

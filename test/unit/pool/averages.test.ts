@@ -7,7 +7,7 @@ function totals(some: Partial<Totals>): Totals {
 }
 
 describe('averages', () => {
-  test('of counts and bytes are per second, cut off', () => {
+  test('averages of counts and bytes are per second, rounded down', () => {
     const { transactions, queries, received, sent, binds, clientLogins } = averagesOf({
       ms: 2_000,
       totals: totals({ transactions: 5, queries: 7, received: 4_001, sent: 1, binds: 2, clientLogins: 3 }),
@@ -22,7 +22,7 @@ describe('averages', () => {
     })
   })
 
-  test('of times are per event: a transaction, a query, a server that was given out', () => {
+  test('averages of times are per event: per transaction, per query, per server given to a client', () => {
     const { transactionUs, queryUs, waitUs } = averagesOf({
       ms: 60_000,
       totals: totals({
@@ -37,17 +37,17 @@ describe('averages', () => {
     expect({ transactionUs, queryUs, waitUs }).toEqual({ transactionUs: 1_500, queryUs: 1_000, waitUs: 33 })
   })
 
-  test('of nothing are 0, also of no time', () => {
+  test('averages are 0 if no time has passed or nothing was counted', () => {
     for (const ms of [0, 1, 60_000]) expect(averagesOf({ ms, totals: totals({ queryUs: 10 }) })).toEqual(totals({}))
   })
 
-  test('shortly after the start do not make thousands a second of a few', () => {
+  test('a few events in the first milliseconds do not become thousands per second', () => {
     expect(averagesOf({ ms: 1, totals: totals({ queries: 5 }) }).queries).toBe(5)
   })
 })
 
 describe('periods', () => {
-  test('until the first one ends, everything since the start counts', () => {
+  test('until the first period ends, everything since the start counts', () => {
     const periods = new Periods(1_000)
     expect(periods.span('app', 3_000, totals({ queries: 4 }))).toEqual({ ms: 2_000, totals: totals({ queries: 4 }) })
     periods.end(61_000, new Map([['app', totals({ queries: 10 })]]))
@@ -57,7 +57,7 @@ describe('periods', () => {
     })
   })
 
-  test('what happened before the last whole period no longer counts', () => {
+  test('only what happened since the start of the last complete period counts', () => {
     const periods = new Periods(0)
     periods.end(60_000, new Map([['app', totals({ queries: 10, waitUs: 1.5 })]]))
     periods.end(120_000, new Map([['app', totals({ queries: 30, waitUs: 2.5 })]]))
@@ -68,14 +68,14 @@ describe('periods', () => {
     expect(periods.span('new', 150_000, totals({ queries: 3 })).totals).toEqual(totals({ queries: 3 }))
   })
 
-  test('a pool that has gone does not make its database count backwards', () => {
+  test("a database's count does not go below 0 when one of its pools is removed", () => {
     const periods = new Periods(0)
     periods.end(1_000, new Map([['app', totals({ queries: 10 })]]))
     periods.end(2_000, new Map([['app', totals({ queries: 10 })]]))
     expect(periods.span('app', 3_000, totals({ queries: 4 })).totals.queries).toBe(0)
   })
 
-  test('keep what they were given, even if the counters go on', () => {
+  test('a period keeps the totals it was given, although the counters go on', () => {
     const periods = new Periods(0)
     const counters = new Counters()
     counters.queries = 5

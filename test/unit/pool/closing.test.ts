@@ -14,7 +14,7 @@ function closingOf(toys: readonly ToyServer[], isOfOneClient = false): { closing
   return { closing: new Closing(toyServers(toys, heard).lists, isOfOneClient), heard }
 }
 
-test('servers that are not to be used any more are closed as they come free; the one of a follower at once, and it is told why', () => {
+test("servers that must not be used again are closed once they are free; a replication client's server is closed at once, with a notice", () => {
   const many = closingOf([{ state: 'idle' }, { state: 'leased' }])
   many.closing.condemnAll('RECONNECT')
   expect(many.heard).toEqual(['0 condemned: RECONNECT', '1 condemned: RECONNECT'])
@@ -24,7 +24,7 @@ test('servers that are not to be used any more are closed as they come free; the
   expect(one.heard).toEqual([`0 closed: RECONNECT; ${message}`])
 })
 
-test('where a host has other addresses, only those servers go that are at one of the old ones', () => {
+test('when a host name resolves to new addresses, only servers at addresses it no longer has are closed', () => {
   const { closing, heard } = closingOf([
     { state: 'idle', at: '10.0.0.1' },
     { state: 'leased', at: '10.0.0.2' },
@@ -36,7 +36,7 @@ test('where a host has other addresses, only those servers go that are at one of
   expect(heard).toEqual(['0 condemned: the host has another address now'])
 })
 
-test('where there are no leases, all servers are closed but those that somebody uses', () => {
+test('a paused pool closes all its servers except those in use', () => {
   const { closing, heard } = closingOf(
     SERVER_STATES.slice(0, SERVER_STATES.indexOf('closing')).map((state) => ({ state })),
   )
@@ -49,14 +49,14 @@ test('where there are no leases, all servers are closed but those that somebody 
   ])
 })
 
-test('where there are leases, nothing is closed', () => {
+test('an open pool closes nothing', () => {
   const { closing, heard } = closingOf([{ state: 'idle' }, { state: 'leased', streams: true }], true)
   closing.closeFree(OPEN)
   closing.endStreams(OPEN)
   expect(heard).toEqual([])
 })
 
-test('a stream is ended where there are no leases, and told the last word of the pool if it has one; anything else goes on', () => {
+test('a paused or retired pool ends its replication stream with a notice and leaves other leased servers alone', () => {
   const toys: ToyServer[] = [{ state: 'leased', streams: true }, { state: 'leased' }]
   const paused = closingOf(toys, true)
   paused.closing.endStreams(PAUSED)

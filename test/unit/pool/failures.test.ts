@@ -15,12 +15,12 @@ function failed(problem: Notice): Failures {
   return failures
 }
 
-test('where nothing has failed, nobody is told anything and nothing cools down', () => {
+test('if no login has failed, no client is refused and there is no retry delay', () => {
   const failures = new Failures()
   expect([failures.forWaiting, failures.forNewcomers(0), failures.isCoolingDown(0)]).toEqual([null, null, false])
 })
 
-test('those who waited hear the server’s own error, and whoever comes until the next try hears which setting decides', () => {
+test('after a failed login waiting clients receive the server’s error, and new clients also learn that server_login_retry decides when the next attempt is', () => {
   const failures = failed(refusal('3D000', 'no such database'))
   expect(failures.forWaiting).toMatchObject({ severity: 'FATAL', sqlstate: '3D000', message: 'no such database' })
   expect(failures.forNewcomers(1_099)?.message).toContain('no such database')
@@ -28,30 +28,30 @@ test('those who waited hear the server’s own error, and whoever comes until th
   expect(failures.forNewcomers(1_100)).toBe(null)
 })
 
-test('an error of our own is told as it is', () => {
+test('an error of pgweir’s own is passed on unchanged', () => {
   const problem = new PoolerError('server-login-failing', { error: 'refused' })
   expect(failed(problem).forNewcomers(1_001)).toBe(problem)
 })
 
-test('while the server starts up or shuts down, clients wait, and are not told to leave', () => {
+test('while the server starts up or shuts down, clients wait and are not refused', () => {
   const failures = failed(refusal('57P03', 'the database system is starting up'))
   expect([failures.forWaiting, failures.forNewcomers(1_001)]).toEqual([null, null])
   expect(failures.isCoolingDown(1_001)).toBe(true)
 })
 
-test('a login that works ends all that', () => {
+test('a successful login clears the failure and the retry delay', () => {
   const failures = failed(refusal('3D000', 'no such database'))
   failures.forget()
   expect([failures.forWaiting, failures.isCoolingDown(1_001)]).toEqual([null, false])
 })
 
-test('the delay after failed logins doubles up to server_login_retry, and is spread', () => {
+test('the delay after failed logins doubles up to server_login_retry, with random jitter', () => {
   expect([1, 2, 3, 4].map((failures) => retryDelayMs(failures, 15_000, 1))).toEqual([100, 200, 400, 800])
   expect(retryDelayMs(40, 15_000, 1)).toBe(15_000)
   expect(retryDelayMs(1, 15_000, 0)).toBe(50)
 })
 
-test('logins that were begun together fail as one, and one that was begun later fails once more', () => {
+test('logins that were started together count as one failure; a login started later counts as another', () => {
   const failures = failed(refusal('57P03', 'the database system is starting up'))
   const fail = (startedMs: number, nowMs: number) =>
     failures.failed(refusal('3D000', 'no such database'), { startedMs, nowMs }, MAX_DELAY_MS, 1)

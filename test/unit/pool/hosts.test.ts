@@ -9,19 +9,19 @@ function hostsOf(balance: Balance, ...names: string[]) {
   return { hosts, next: (nowMs = 0) => hosts.next(nowMs).host }
 }
 
-test('round-robin takes them in turn', () => {
+test('round-robin uses the hosts in turn', () => {
   const { next } = hostsOf('round-robin', 'a', 'b', 'c')
   expect([next(), next(), next(), next()]).toEqual(['a', 'b', 'c', 'a'])
 })
 
-test('round-robin may begin with another one, disable begins with the first', () => {
+test('round-robin can start with any host, disable starts with the first', () => {
   const addresses = ['a', 'b', 'c'].map((host) => ({ host, port: 5432 }))
   const taken = (hosts: Hosts) => [hosts.next(0).host, hosts.next(0).host]
   expect(taken(new Hosts(addresses, 'round-robin', 5))).toEqual(['c', 'a'])
   expect(taken(new Hosts(addresses, 'disable', 5))).toEqual(['a', 'a'])
 })
 
-test('one that has failed has no turn for a while, unless it works nonetheless, or all are to be tried', () => {
+test('a host that has failed is skipped for a while, unless a login there succeeds or all failures are forgotten', () => {
   const { hosts, next } = hostsOf('round-robin', 'a', 'b', 'c')
   const a = hosts.next(0)
   hosts.failed(a, 100)
@@ -35,13 +35,13 @@ test('one that has failed has no turn for a while, unless it works nonetheless, 
   expect([next(100), next(100), next(100)]).toEqual(['b', 'c', 'a'])
 })
 
-test('where all rest, they are taken in turn', () => {
+test('if all hosts have failed recently, they are used in turn', () => {
   const { hosts, next } = hostsOf('round-robin', 'a', 'b')
   for (const address of [hosts.next(0), hosts.next(0)]) hosts.failed(address, 100)
   expect([next(), next(), next()]).toEqual(['a', 'b', 'a'])
 })
 
-test('disable stays with one until it fails', () => {
+test('disable stays with one host until it fails', () => {
   const { hosts, next } = hostsOf('disable', 'a', 'b')
   const a = hosts.next(0)
   expect([next(), next()]).toEqual(['a', 'a'])
@@ -51,7 +51,7 @@ test('disable stays with one until it fails', () => {
   expect([next(), next()]).toEqual(['b', 'b'])
 })
 
-test('there is hope until each has failed in a row', () => {
+test('failed() reports that another host may work until every host has failed in a row', () => {
   const { hosts } = hostsOf('round-robin', 'a', 'b', 'c')
   const fail = () => hosts.failed(hosts.next(0), 0)
   expect([fail(), fail(), fail(), fail()]).toEqual([true, true, false, true])
@@ -59,7 +59,7 @@ test('there is hope until each has failed in a row', () => {
   expect([fail(), fail(), fail()]).toEqual([true, true, false])
 })
 
-test('of one host the first failure is the last', () => {
+test('with a single host, its first failure is already the last', () => {
   const { hosts } = hostsOf('disable', 'a')
   expect(hosts.failed(hosts.next(0), 0)).toBe(false)
   expect(hosts.balance).toBe(null)

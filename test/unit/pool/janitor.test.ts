@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { startJanitor } from '../../../src/pool/janitor.ts'
 
-test('it knows when it comes late, but not twice in a row', () => {
+test('the janitor notices that it runs late, but never reports it twice in a row', () => {
   vi.useFakeTimers()
   onTestFinished(() => void vi.useRealTimers())
   let nowMs = 0

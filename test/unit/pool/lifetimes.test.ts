@@ -14,23 +14,23 @@ function swept(toys: readonly ToyServer[], floor: number, settings: Partial<Pool
   return heard
 }
 
-test('servers that have been idle for too long are closed down to those that are kept, busy ones included', () => {
+test('idle servers are closed after the idle timeout, until only the minimum is left, which includes busy servers', () => {
   expect(swept([UNUSED, { state: 'leased' }, UNUSED, UNUSED], 2)).toEqual([
     '0 closed: server idle timeout',
     '2 closed: server idle timeout',
   ])
 })
 
-test('one that was used a moment ago stays, and where there is no timeout all do', () => {
+test('a recently used server is not closed; with an idle timeout of 0 none is', () => {
   expect(swept([{ ...UNUSED, usedMs: 900 }], 0)).toEqual([])
   expect(swept([UNUSED], 0, { idleTimeoutMs: 0 })).toEqual([])
 })
 
-test('one that has lived for long enough is closed though it is among those that are kept', () => {
+test('a server older than its lifetime is closed even if the pool is at its minimum', () => {
   expect(swept([OLD], 1)).toEqual(['0 closed: server lifetime over'])
 })
 
-test('of servers that are equally old one is closed at a time, spread over the lifetime by how many there may be', () => {
+test('servers of the same age are closed one at a time, spread over the lifetime according to the pool size', () => {
   const heard: string[] = []
   const { lists } = toyServers([OLD, OLD, OLD], heard)
   const lifetimes = new Lifetimes(lists)
@@ -42,7 +42,7 @@ test('of servers that are equally old one is closed at a time, spread over the l
   expect(counts).toEqual([1, 1, 2, 2, 3])
 })
 
-test('where there is no limit to how many there may be, it is spread by how many there are', () => {
+test('without a limit on the pool size, closings are spread according to the current number of servers', () => {
   const heard: string[] = []
   const { lists } = toyServers([OLD, OLD, { state: 'leased' }, { state: 'leased' }], heard)
   const lifetimes = new Lifetimes(lists)
@@ -53,7 +53,7 @@ test('where there is no limit to how many there may be, it is spread by how many
   expect(counts).toEqual([1, 1, 2])
 })
 
-test('with a lifetime of 0 a server is over when it comes free, but not while it waits for its one use', () => {
+test('with a lifetime of 0 a server is closed after its first use, not while it waits for that use', () => {
   const heard: string[] = []
   const { lists, servers } = toyServers([OLD], heard)
   const lifetimes = new Lifetimes(lists)

@@ -6,7 +6,7 @@ import type { Permits } from '../../../src/pool/permits/holder.ts'
 import { Welcome } from '../../../src/pool/welcome.ts'
 import { Tracked } from '../../../src/server/profile.ts'
 
-/** A pool without servers, and what happens to its permits. */
+/** A pool without servers, and a log of what happens to its permits. */
 function toyPool(birth: readonly (readonly [string, string])[] = []): { pool: OpeningPool; heard: string[] } {
   const heard: string[] = []
   const openPermits = (user: string): Permits => {
@@ -26,7 +26,7 @@ function target(user: string, welcome = new Welcome()): PoolTarget {
   return { hosts, welcome, identity: { user, parameters } } as unknown as PoolTarget
 }
 
-test('servers are opened as the target says, and where clients have asked for something else, as they have', () => {
+test('servers are opened with the parameters of the database, except where the client asked for other values', () => {
   const { pool } = toyPool([['application_name', 'of the client']])
   const { identity } = new Opening(pool, target('ada'))
   expect([identity.user, Object.fromEntries(identity.parameters)]).toEqual([
@@ -35,14 +35,14 @@ test('servers are opened as the target says, and where clients have asked for so
   ])
 })
 
-test('where the user stays, so do the permits', () => {
+test('a changed target with the same user keeps its permits', () => {
   const { pool, heard } = toyPool()
   const before = new Opening(pool, target('ada'))
   const after = before.changedTo(target('ada'))
   expect([after.share === before.share, heard]).toEqual([true, ['ada opened']])
 })
 
-test('another user has permits of its own; those of the former one go with its last server, and not before', () => {
+test('a changed target with another user gets its own permits; the old permits are closed when the last server of the old user is gone', () => {
   const { pool, heard } = toyPool()
   const before = new Opening(pool, target('ada'))
   before.share.servers = 1
@@ -53,13 +53,13 @@ test('another user has permits of its own; those of the former one go with its l
   expect(heard).toEqual(['ada opened', 'bea opened', 'ada closed'])
 })
 
-test('a server that was asked for before a change is opened where it was to be, and others at the new place', () => {
+test('a server requested before a change is opened at the old address, later ones at the new address', () => {
   const before = new Opening(toyPool().pool, target('ada'))
   const after = before.changedTo(target('bea'))
   expect([before.nextAddress().host, after.nextAddress().host]).toEqual(['ada', 'bea'])
 })
 
-test('after changes clients are welcomed with what was last said, however long ago', () => {
+test('after several changes clients are still welcomed with the parameters that a server last reported', () => {
   const shared = new Welcome()
   const first = new Opening(toyPool().pool, target('ada', shared))
   const values = new Map([['server_version', '15.1']])

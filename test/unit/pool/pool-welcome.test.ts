@@ -10,25 +10,25 @@ const OLD = new Map([
 ])
 const NEW = new Map([...OLD, ['TimeZone', 'UTC'] as const])
 
-test('before the first login nothing is known', () => {
+test('before the first login no parameters are known', () => {
   const welcome = new PoolWelcome(new Welcome(), null, NAMES)
   expect([welcome.values, welcome.profile(true), welcome.profile(false)]).toEqual([null, null, null])
 })
 
-test('whoever asks for nothing has the settings that servers report, in the order of the tracked ones', () => {
+test('a client that asks for no settings gets those that servers report, in the order of the tracked names', () => {
   const shared = new Welcome()
   const welcome = new PoolWelcome(shared, null, NAMES)
   shared.learned(OLD)
   expect([welcome.values, welcome.profile(true)?.values]).toEqual([OLD, ['UTF8', 'Europe/Vienna', null]])
 })
 
-test('what servers said that were opened otherwise counts for clients only while no other one can be asked', () => {
+test('parameters reported by servers with other startup settings are used for clients only until a server with the current ones is available', () => {
   const welcome = new PoolWelcome(new Welcome(), OLD, NAMES)
   expect(welcome.values).toBe(OLD)
   expect([welcome.profile(true), welcome.profile(false)?.values[1]]).toEqual([null, 'Europe/Vienna'])
 })
 
-test('what a server says that is opened as they are now takes the place of what was said before, each time', () => {
+test('each report of a server with the current startup settings replaces the one before', () => {
   const shared = new Welcome()
   const welcome = new PoolWelcome(shared, OLD, NAMES)
   const before = welcome.profile(false)

@@ -20,7 +20,7 @@ class Toy implements RefusingPool {
   readonly clock = new ManualClock()
   readonly failures = new Failures()
   readonly refusals = new Refusals(this, this.failures, this.clock)
-  /** Tells the pool whether other processes have servers; null before it has asked. */
+  /** Tells the pool whether other processes have servers; null until the pool has asked. */
   answer: ((isSharedOut: boolean) => void) | null = null
   readonly permits = {
     refused: (sqlstate: string, decided: (isSharedOut: boolean) => void) => {
@@ -50,27 +50,27 @@ class Toy implements RefusingPool {
   }
 }
 
-test('whoever waits is told the server’s words once nobody has a server of the pool', () => {
+test('waiting clients receive the server’s error once no process has a server of the pool', () => {
   const toy = new Toy()
   expect(toy.serverLost()).toEqual(['asks about 3D000'])
   toy.answer?.(false)
   expect(toy.heard).toEqual(['asks about 3D000', 'refused: no such database'])
 })
 
-test('where other processes have servers, whoever waits has a turn on those, and the failure is forgotten', () => {
+test('if other processes have servers of the pool, waiting clients wait for those and the failure is forgotten', () => {
   const toy = new Toy()
   toy.serverLost()
   toy.answer?.(true)
   expect([toy.heard, toy.failures.forWaiting]).toEqual([['asks about 3D000', 'helps'], null])
 })
 
-test('as long as a server is left or being opened, nobody is refused', () => {
+test('no client is refused while the pool still has a server or is opening one', () => {
   const toy = new Toy()
   toy.total = 1
   expect([toy.serverLost(), toy.refusals.wordsForNewcomers]).toEqual([['helps'], null])
 })
 
-test('a server that has come while others were asked is enough to wait on', () => {
+test('a server that was opened while other processes were asked keeps waiting clients from being refused', () => {
   const toy = new Toy()
   toy.serverLost()
   toy.total = 1
@@ -78,19 +78,19 @@ test('a server that has come while others were asked is enough to wait on', () =
   expect(toy.heard).toEqual(['asks about 3D000', 'helps'])
 })
 
-test('where no login has failed, another server is opened', () => {
+test('if no login has failed, the pool opens another server', () => {
   const toy = new Toy()
   toy.failures.forget()
   expect(toy.serverLost()).toEqual(['helps'])
 })
 
-test('a follower is refused at once, whatever others have', () => {
+test('a replication client is refused at once, whatever servers other processes have', () => {
   const toy = new Toy()
   toy.isOfOneClient = true
   expect(toy.serverLost()).toEqual(['refused: no such database'])
 })
 
-test('a pool that is not open leaves those who wait alone, also if it has asked before', () => {
+test('a pool that is not open leaves its waiting clients alone, even if it asked other processes before', () => {
   const paused = new Toy()
   paused.state = 'pausing'
   expect(paused.serverLost()).toEqual([])
@@ -101,7 +101,7 @@ test('a pool that is not open leaves those who wait alone, also if it has asked 
   expect(asking.heard).toEqual(['asks about 3D000'])
 })
 
-test('newcomers are refused until the next try, but wait while it is asked whether there is hope', () => {
+test('new clients are refused until the next attempt, except while other processes are asked', () => {
   const toy = new Toy()
   const words = () => toy.refusals.wordsForNewcomers?.message ?? null
   expect(words()).toContain('no such database')
@@ -113,7 +113,7 @@ test('newcomers are refused until the next try, but wait while it is asked wheth
   expect(words()).toBe(null)
 })
 
-test('a newcomer is not refused for a failure that was over before it was told', () => {
+test('a new client is not refused for a failure that is already over', () => {
   const toy = new Toy()
   toy.failures.forget()
   toy.refusals.refuseNewcomers()

@@ -14,7 +14,7 @@ const NOTICE = new PoolerError('database-removed')
 const PAUSING = whenPaused(OPEN)
 const RETIRING = whenRetired(OPEN, NOTICE)
 
-/** A standing of each state. */
+/** One standing per state. */
 const STANDINGS: readonly Standing[] = [OPEN, PAUSING, whenEmptied(PAUSING), RETIRING, whenEmptied(RETIRING)]
 
 /** Returns the next state of each standing; null if the event changes nothing. */
@@ -25,7 +25,7 @@ function statesAfter(event: (now: Standing) => Standing): (PoolState | null)[] {
   })
 }
 
-test('PAUSE, RESUME, the end of a pool and of its last server each lead on from some states, and change nothing in the others', () => {
+test('PAUSE, RESUME, retiring and losing the last server move a pool only from the states where they apply', () => {
   expect(STANDINGS.map(({ state }) => state)).toEqual(['open', 'pausing', 'paused', 'retiring', 'gone'])
   expect(statesAfter(whenPaused)).toEqual(['pausing', null, null, null, null])
   expect(statesAfter(whenResumed)).toEqual([null, 'open', 'open', null, null])
@@ -33,16 +33,16 @@ test('PAUSE, RESUME, the end of a pool and of its last server each lead on from 
   expect(statesAfter(whenEmptied)).toEqual([null, 'paused', null, 'gone', null])
 })
 
-test('a pool that is paused says why servers are closed, and lets those wait who ask for one', () => {
+test('a paused pool gives pause mode as the reason for closing servers and lets new clients wait', () => {
   for (const paused of [PAUSING, whenEmptied(PAUSING)])
     expect(paused).toMatchObject({ closesBecause: 'pause mode', lastWord: null })
 })
 
-test('a pool that has been resumed is as it was', () => {
+test('a pool that has been resumed is in the same state as a new one', () => {
   expect(whenResumed(PAUSING)).toEqual(OPEN)
 })
 
-test('a pool that is retired, though it was paused, has the same last word for servers and for whoever asks, to its end', () => {
+test('a retired pool gives servers and clients the same notice until it is gone, even if it was paused', () => {
   for (const retired of [RETIRING, whenRetired(PAUSING, NOTICE), whenEmptied(RETIRING)])
     expect(retired).toMatchObject({ closesBecause: NOTICE.message, lastWord: NOTICE })
 })

@@ -20,7 +20,7 @@ function brief(tallies: ReturnType<Tallies['with']>): string[] {
   })
 }
 
-test('what somebody has counted who is gone stays, and what comes is added to it', () => {
+test('the counts of a removed pool stay, and later counts of the same database and user are added to them', () => {
   const tallies = new Tallies(new TallyNames(10))
   tallies.ended(counting('a', 'u', 3))
   expect(brief(tallies.with([tallyOf(counting('a', 'u', 2)), tallyOf(counting('b', 'u', 1))]))).toEqual([
@@ -30,7 +30,7 @@ test('what somebody has counted who is gone stays, and what comes is added to it
   expect(brief(tallies.with([]))).toEqual(['a/u 3 3'])
 })
 
-test('only the first have names of their own, and keep them; the others never get one', () => {
+test('only the first pairs of database and user are counted by name, for good; all others are counted as other/other', () => {
   const tallies = new Tallies(new TallyNames(2))
   const all = ['a', 'b', 'c', 'd'].map((database, index) => counting(database, 'u', index + 1))
   expect(brief(tallies.with(all.map(tallyOf)))).toEqual(['a/u 1 1', 'b/u 2 2', 'other/other 7 7'])
@@ -40,7 +40,7 @@ test('only the first have names of their own, and keep them; the others never ge
   expect(brief(tallies.with([tallyOf(counting('d', 'u', 4))]))).toEqual(['a/u 1 1', 'other/other 7 7'])
 })
 
-test('adding up changes nothing of what is added, and gives plain data', () => {
+test('summing does not change the parts and returns plain data', () => {
   const parts = [1, 2, 3].map((queries) => tallyOf(counting('a', 'u', queries)))
   const before = structuredClone(parts)
   const tallies = new Tallies(new TallyNames(10))

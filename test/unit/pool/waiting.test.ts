@@ -30,14 +30,14 @@ function queue(...sinceMs: readonly number[]): { waiting: Waiting; toys: Toy[] }
 
 const TIMES = { waitTimeoutMs: 100, waitNotifyMs: 10 } as PoolSettings
 
-test('whoever is put back is where it was: behind those who came before it, in front of those who came later', () => {
+test('a client that is put back regains its place: behind clients that came before it, ahead of those that came later', () => {
   const { waiting } = queue(10, 20, 40, 50)
   waiting.putBack(waiter(30))
   waiting.putBack(waiter(5))
   expect([...waiting].map(({ waitingSinceMs }) => waitingSinceMs)).toEqual([5, 10, 20, 30, 40, 50])
 })
 
-test('whoever has waited for long is told so once, and whoever has waited for too long leaves', () => {
+test('a waiting client is notified once after query_wait_notify and refused after query_wait_timeout', () => {
   const { waiting, toys } = queue(0, 95, 195)
   waiting.sweep(200, TIMES)
   waiting.sweep(200, TIMES)
@@ -47,13 +47,13 @@ test('whoever has waited for long is told so once, and whoever has waited for to
   expect([toys[2]?.heard, waiting.sinceMs]).toEqual([['still waiting'], 195])
 })
 
-test('where there are no times, everybody waits in silence for ever', () => {
+test('without timeouts a client waits forever and is not notified', () => {
   const { waiting, toys } = queue(0)
   waiting.sweep(1e9, { ...TIMES, waitTimeoutMs: 0, waitNotifyMs: 0 })
   expect(toys[0]?.heard).toEqual([])
 })
 
-test('all are refused, and nobody is left', () => {
+test('refuseAll refuses every client and leaves the queue empty', () => {
   const { waiting, toys } = queue(0, 1)
   waiting.refuseAll(new PoolerError('pooler-shutting-down'))
   expect(toys.map(({ heard }) => heard.length)).toEqual([1, 1])

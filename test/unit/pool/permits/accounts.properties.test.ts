@@ -62,7 +62,7 @@ class World {
       }
       if (this.pools.every(({ waiting }) => waiting.length === 0)) return
     }
-    throw new Error('somebody waits for ever')
+    throw new Error('a client waits forever')
   }
 }
 
@@ -104,7 +104,7 @@ const KNOWN: [Given, (Deed | Change)[]][] = [
       { what: 'come', who: 6, passesMs: 500 },
     ],
   ],
-  // Room is kept for an account that now waits for another limit, under which a server is idle.
+  // Room is kept for an account that now waits for another limit under which a server is idle.
   [
     { pool: 0, reserve: 0, min: 1, database: 0, user: 2 },
     [
@@ -117,7 +117,7 @@ const KNOWN: [Given, (Deed | Change)[]][] = [
       { what: 'open', who: 4, passesMs: 0 },
     ],
   ],
-  // A process dies that held recalled permits.
+  // A process that holds recalled permits dies.
   [
     { pool: 0, reserve: 0, min: 0, database: 1, user: 2 },
     [
@@ -133,7 +133,7 @@ const KNOWN: [Given, (Deed | Change)[]][] = [
       { what: 'die', who: 1, passesMs: 0 },
     ],
   ],
-  // The same under the limit of a user.
+  // The same under a user's limit.
   [
     { pool: 0, reserve: 0, min: 1, database: 2, user: 1 },
     [
@@ -149,7 +149,7 @@ const KNOWN: [Given, (Deed | Change)[]][] = [
   ],
 ]
 
-test('the books are right at every moment, and in the end everybody has been served', () => {
+test('limits and counts are right after every step, and in the end every client is served', () => {
   fc.assert(
     fc.property(
       sizes,
@@ -173,12 +173,12 @@ test('the books are right at every moment, and in the end everybody has been ser
         for (const limit of world.limits) if (limit.surplus > 0) throw new Error(`${limit.name} is exceeded in the end`)
       },
     ),
-    // Another seed, and more runs, to search for longer.
+    // Use another seed and more runs for a longer search.
     { seed: 1, numRuns: 500, examples: KNOWN },
   )
 })
 
-test('pools that are never idle share a limit: nobody waits for much longer than the others and the threshold', () => {
+test('when busy pools share a limit, no client waits much longer than the others plus the threshold', () => {
   fc.assert(
     fc.property(
       fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 2, maxLength: 6 }),
@@ -198,11 +198,11 @@ test('pools that are never idle share a limit: nobody waits for much longer than
             while (other.leaving > 0) other.go()
             while (other.opening > 0) other.open()
           }
-          // A pool that is busy: this test has no transaction that never ends.
+          // Only a busy pool can finish a transaction, so that no transaction in this test runs forever.
           const busy = pools.filter((pool) => pool.busy > 0)
           const pool = busy[each % busy.length]
           if (pool !== undefined) {
-            // A client that has been served comes back at once.
+            // A served client comes back at once.
             pool.come()
             pool.finish()
           }

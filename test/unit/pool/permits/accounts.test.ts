@@ -20,14 +20,14 @@ function toyPool(name: string, own: Limit, ...shared: readonly Limit[]): ToyPool
   return new ToyPool(name, accounts, time, own, shared)
 }
 
-/** Clients come, and all servers of the pool are opened and leased. */
+/** Lets clients come until all servers of the pool are open and leased. */
 function occupy(pool: ToyPool, clients: number): void {
   for (let left = clients; left > 0; left--) pool.come()
   while (pool.opening > 0) pool.open()
 }
 
 describe('the size of a pool', () => {
-  test('is how many permits it gets, and the next client waits for one that comes back', () => {
+  test('a pool gets as many permits as its size; the next client waits until one is given back', () => {
     const pool = toyPool('pool', limit('pool_size', 2))
     occupy(pool, 3)
     expect([pool.busy, pool.waiting.length, pool.account.held]).toEqual([2, 1, 2])
@@ -37,13 +37,13 @@ describe('the size of a pool', () => {
     expect([pool.opening, pool.account.held]).toEqual([1, 2])
   })
 
-  test('of 0 is no limit', () => {
+  test('a pool size of 0 is no limit', () => {
     const pool = toyPool('pool', limit('pool_size', 0))
     occupy(pool, 500)
     expect(pool.busy).toBe(500)
   })
 
-  test('is shared by all who hold servers of the pool, and the longest waiting client comes first', () => {
+  test('processes share the size of their pool, and the client that has waited longest comes first', () => {
     const size = limit('pool_size', 1)
     const [one, two, three] = [toyPool('one', size), toyPool('two', size), toyPool('three', size)]
     occupy(one, 1)
@@ -57,7 +57,7 @@ describe('the size of a pool', () => {
   })
 })
 
-test('among holders of one pool who comes first is served first, at whatever cost', () => {
+test('among processes of one pool the first client is served first, even if a server must be closed for it', () => {
   const size = limit('pool_size', 1)
   const [one, other] = [toyPool('one', size), toyPool('other', size)]
   occupy(one, 1)
@@ -74,7 +74,7 @@ test('among holders of one pool who comes first is served first, at whatever cos
 describe('the reserve', () => {
   const sizes = { reserve: 1, reserveTimeoutMs: 5_000 }
 
-  test('is for a client that has waited for reserve_pool_timeout', () => {
+  test('the reserve is for clients that have waited for reserve_pool_timeout', () => {
     const pool = toyPool('pool', limit('pool_size', 1, sizes))
     occupy(pool, 2)
     time.nowMs += 4_999
@@ -85,7 +85,7 @@ describe('the reserve', () => {
     expect(pool.opening).toBe(1)
   })
 
-  test('is no larger than it is', () => {
+  test('no more permits are granted than the reserve allows', () => {
     const pool = toyPool('pool', limit('pool_size', 1, sizes))
     occupy(pool, 4)
     time.nowMs += 60_000
@@ -95,7 +95,7 @@ describe('the reserve', () => {
 })
 
 describe('the minimum', () => {
-  test('is filled one by one while there are clients, and not beyond the size', () => {
+  test('the minimum is filled one server at a time while the pool has clients, up to the pool size', () => {
     const pool = toyPool('pool', limit('pool_size', 2, { min: 5 }))
     pool.ask()
     expect(pool.account.held).toBe(0)
@@ -107,7 +107,7 @@ describe('the minimum', () => {
     }
   })
 
-  test('counts all who hold servers of the pool, and tells each how many of its own must stay', () => {
+  test('servers in all processes count toward the minimum, and each process learns how many of its own to keep', () => {
     const size = limit('pool_size', 9, { min: 3 })
     const [one, two] = [toyPool('one', size), toyPool('two', size)]
     occupy(two, 2)
@@ -122,7 +122,7 @@ describe('the minimum', () => {
     expect([size.floorOf(one.account), size.floorOf(two.account)]).toEqual([0, 2])
   })
 
-  test('takes nobody’s idle server away', () => {
+  test('the minimum never closes another pool’s idle server', () => {
     const shared = limit('max_db_connections', 1)
     const idle = toyPool('idle', limit('pool_size', 5), shared)
     occupy(idle, 1)
@@ -135,7 +135,7 @@ describe('the minimum', () => {
 })
 
 describe('a shared limit', () => {
-  test('gives its room to the pool whose client has waited for longest, whoever has asked first', () => {
+  test('room under a shared limit goes to the pool whose client has waited longest, not to the pool that asked first', () => {
     const shared = limit('max_db_connections', 1)
     const [holder, second, first] = [
       toyPool('holder', limit('pool_size', 5), shared),
@@ -153,7 +153,7 @@ describe('a shared limit', () => {
     expect([first.opening, second.opening]).toEqual([1, 0])
   })
 
-  test('takes the server that was used longest ago for whoever waits', () => {
+  test('the server idle longest is closed to make room for a waiting client', () => {
     const shared = limit('max_db_connections', 2)
     const [old, young] = [
       toyPool('old', limit('pool_size', 5), shared),
@@ -171,7 +171,7 @@ describe('a shared limit', () => {
     expect(asking.opening).toBe(1)
   })
 
-  test('takes no more than is asked for, however often that is said', () => {
+  test('only as many servers are closed as are asked for, however often a pool asks', () => {
     const shared = limit('max_db_connections', 3)
     const holder = toyPool('holder', limit('pool_size', 5), shared)
     occupy(holder, 3)
@@ -184,7 +184,7 @@ describe('a shared limit', () => {
     expect([holder.leaving, holder.idle.length]).toEqual([2, 1])
   })
 
-  test('a server that comes free goes to a pool whose client has waited for clearly longer, and only then', () => {
+  test('a pool gives up a free server only to a pool whose client has waited longer by UNFAIRNESS_MS', () => {
     const shared = limit('max_db_connections', 1)
     const [busy, starving] = [
       toyPool('busy', limit('pool_size', 5), shared),
@@ -204,7 +204,7 @@ describe('a shared limit', () => {
     expect([starving.opening, busy.opening]).toEqual([1, 0])
   })
 
-  test('one server on its way is enough for one who waits', () => {
+  test('for one waiting client only one server is given up', () => {
     const shared = limit('max_db_connections', 2)
     const [busy, starving] = [
       toyPool('busy', limit('pool_size', 5), shared),
@@ -220,7 +220,7 @@ describe('a shared limit', () => {
 })
 
 describe('two limits in the way at the same time', () => {
-  test('nothing is evicted under one while there is no room to be made under the other', () => {
+  test('no idle server is closed under one limit while no room can be made under the other', () => {
     const [ofDatabase, ofUser] = [limit('max_db_connections', 1), limit('max_user_connections', 1)]
     const idle = toyPool('idle', limit('pool_size', 5), ofDatabase)
     const busy = toyPool('busy', limit('pool_size', 5), ofUser)
@@ -238,7 +238,7 @@ describe('two limits in the way at the same time', () => {
     expect(asking.opening).toBe(1)
   })
 
-  test('one idle server that makes room under both is taken rather than two', () => {
+  test('one idle server that makes room under both limits is closed rather than two', () => {
     const [ofDatabase, ofUser] = [limit('max_db_connections', 2), limit('max_user_connections', 2)]
     const pools = [
       toyPool('database only', limit('pool_size', 5), ofDatabase),
@@ -255,7 +255,7 @@ describe('two limits in the way at the same time', () => {
     expect(pools.map(({ leaving }) => leaving)).toEqual([0, 0, 1])
   })
 
-  describe('and nothing is idle:', () => {
+  describe('and no server is idle', () => {
     let ofOneDatabase: ToyPool
     let ofOneUser: ToyPool
     let asking: ToyPool
@@ -270,7 +270,7 @@ describe('two limits in the way at the same time', () => {
       asking.come()
     })
 
-    test('a server that comes free is kept, since it would help nobody', () => {
+    test('a free server is kept, because giving it up would help no client', () => {
       time.nowMs += UNFAIRNESS_MS - 1
       ofOneDatabase.finish()
       expect([ofOneDatabase.idle.length, ofOneDatabase.leaving]).toEqual([1, 0])
@@ -278,7 +278,7 @@ describe('two limits in the way at the same time', () => {
       expect([ofOneDatabase.leaving, ofOneUser.leaving]).toEqual([1, 1])
     })
 
-    test('for whoever has waited for long the room under one is kept until there is some under the other', () => {
+    test('for a client that has waited long, room under one limit is kept until there is room under the other', () => {
       time.nowMs += UNFAIRNESS_MS
       ofOneDatabase.finish()
       ofOneDatabase.go()
@@ -290,7 +290,7 @@ describe('two limits in the way at the same time', () => {
       expect([asking.opening, ofOneUser.opening]).toEqual([1, 0])
     })
 
-    test('room is not kept for ever, nor again and again', () => {
+    test('room is kept only for CLAIM_MS, and only once', () => {
       time.nowMs += UNFAIRNESS_MS
       ofOneDatabase.finish()
       ofOneDatabase.go()
@@ -303,7 +303,7 @@ describe('two limits in the way at the same time', () => {
       expect(ofOneDatabase.idle.length).toBe(1)
     })
 
-    test('room that is kept for somebody who has left is there for others', () => {
+    test('room kept for a client that has left goes to others', () => {
       time.nowMs += UNFAIRNESS_MS
       ofOneDatabase.finish()
       ofOneDatabase.go()
@@ -316,7 +316,7 @@ describe('two limits in the way at the same time', () => {
 })
 
 describe('a permit that comes back', () => {
-  test('goes to the longest waiting client of all limits under which there is room now', () => {
+  test('a permit goes to the client that has waited longest under any limit that now has room', () => {
     const [ofDatabase, ofUser] = [limit('max_db_connections', 1), limit('max_user_connections', 1)]
     const holder = toyPool('holder', limit('pool_size', 5), ofDatabase, ofUser)
     occupy(holder, 1)
@@ -334,7 +334,7 @@ describe('a permit that comes back', () => {
     expect(waiting.map(({ opening }) => opening)).toEqual([1, 0, 0])
   })
 
-  test('is kept for whom it was recalled, until another one is back that it needs as well', () => {
+  test('a permit is kept for the client it was recalled for until the second permit that the client needs is back', () => {
     const [ofDatabase, ofUser] = [limit('max_db_connections', 1), limit('max_user_connections', 1)]
     const [inDatabase, asUser] = [
       toyPool('database', limit('pool_size', 5), ofDatabase),
@@ -352,7 +352,7 @@ describe('a permit that comes back', () => {
     expect([inDatabase.opening, asking.opening]).toEqual([0, 1])
   })
 
-  test('of the reserve, which a new client may not have, lets the next idle server go instead', () => {
+  test('if the returned permit is one of the reserve and the waiting client may not have it, the next idle server is closed too', () => {
     const size = limit('pool_size', 1, { reserve: 1, reserveTimeoutMs: 5_000 })
     const [holder, asking] = [toyPool('one process', size), toyPool('another process', size)]
     occupy(holder, 2)
@@ -371,7 +371,7 @@ describe('a permit that comes back', () => {
 })
 
 describe('a limit that changes', () => {
-  test('to more serves those who wait for it', () => {
+  test('a higher limit serves waiting clients', () => {
     const shared = limit('max_db_connections', 1)
     const pool = toyPool('pool', limit('pool_size', 5), shared)
     occupy(pool, 3)
@@ -380,7 +380,7 @@ describe('a limit that changes', () => {
     expect(pool.opening).toBe(1)
   })
 
-  test('to less closes idle servers at once, and busy ones as they come free', () => {
+  test('a lower limit closes idle servers at once and busy servers once they are free', () => {
     const size = limit('pool_size', 4)
     const pool = toyPool('pool', size)
     occupy(pool, 4)
@@ -402,7 +402,7 @@ describe('a limit that changes', () => {
   })
 })
 
-test('what a holder held that is gone serves those who wait', () => {
+test('the permits of a process that has died go to waiting clients', () => {
   const shared = limit('max_db_connections', 2)
   const [dying, waiting] = [
     toyPool('dying', limit('pool_size', 5), shared),
@@ -415,7 +415,7 @@ test('what a holder held that is gone serves those who wait', () => {
   expect([waiting.opening, shared.held]).toEqual([2, 2])
 })
 
-test('a permit cannot be given back that was not granted', () => {
+test('a permit that was not granted cannot be given back', () => {
   const pool = toyPool('pool', limit('pool_size', 1))
   expect(() => accounts.giveBack(pool.account, time.nowMs)).toThrow('nobody holds')
   takeInvariantFailures()

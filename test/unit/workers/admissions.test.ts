@@ -10,7 +10,7 @@ const ADA: ClientClaim = { limit: 'max_user_client_connections', name: 'ada' }
 const counts = (max: Partial<Record<ClientClaim['limit'], number>>) =>
   new ClientCounts(({ limit }) => max[limit] ?? Infinity)
 
-test('as many clients come in as the limit says, and one more for each that leaves', () => {
+test('clients are admitted up to the limit, and one more for each client that leaves', () => {
   const admissions = counts({ max_client_conn: 2 })
   expect([1, 2, 3].map(() => admissions.tryClaim([EVERYBODY]))).toEqual([null, null, EVERYBODY])
   admissions.release([EVERYBODY])
@@ -23,7 +23,7 @@ test('a client that does not fit under one limit is counted under none', () => {
   expect(admissions.used('max_db_client_connections', 'app')).toBe(0)
 })
 
-test('whoever only looks is told the same, and takes nobody’s place', () => {
+test('looking reports the same full limit as claiming, but takes up no room', () => {
   const admissions = counts({ max_client_conn: 1 })
   const looked: unknown[] = []
   for (let times = 0; times < 2; times++) admissions.look([EVERYBODY, APP], (full) => looked.push(full))
@@ -32,19 +32,19 @@ test('whoever only looks is told the same, and takes nobody’s place', () => {
   expect(looked).toEqual([null, null, EVERYBODY])
 })
 
-test('the first full limit is the one that is told', () => {
+test('the first full limit is the one reported', () => {
   const admissions = counts({ max_db_client_connections: 0, max_user_client_connections: 0 })
   expect(admissions.tryClaim([APP, ADA])).toBe(APP)
 })
 
-test('names of users who have gone are forgotten', () => {
+test('a user name is forgotten when the user’s last client leaves', () => {
   const admissions = counts({})
   admissions.tryClaim([ADA])
   admissions.release([ADA])
   expect([...admissions.names('max_user_client_connections')]).toEqual([])
 })
 
-test('all that was claimed can be given back', () => {
+test('every claim is listed and can be released', () => {
   const admissions = counts({})
   admissions.tryClaim([EVERYBODY, APP])
   admissions.tryClaim([EVERYBODY, ADA])
@@ -54,7 +54,7 @@ test('all that was claimed can be given back', () => {
   expect([...admissions.claims()]).toEqual([])
 })
 
-test('nothing is given back that was not claimed', () => {
+test('releasing a claim that was not made is an invariant failure', () => {
   expect(() => counts({}).release([ADA])).toThrow('released more often')
   expect(takeInvariantFailures()).toHaveLength(1)
 })

@@ -1,4 +1,4 @@
-/** What the primary does about messages of a worker, if it does more than pass them on. */
+/** What the primary does with messages of a worker, where it does more than pass them on. */
 
 import { expect, test } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
@@ -14,7 +14,7 @@ import { Workers } from '../../../src/workers/workers.ts'
 const ALL: ClientClaim = { limit: 'max_client_conn', name: '' }
 const APP: ClientClaim = { limit: 'max_db_client_connections', name: 'app' }
 
-/** A primary with two workers that serve, without processes. */
+/** A primary with two serving workers, without processes. */
 function primary(maxOf: (claim: ClientClaim) => number = () => Infinity) {
   const clock = new ManualClock()
   const workers = new Workers()
@@ -45,7 +45,7 @@ function primary(maxOf: (claim: ClientClaim) => number = () => Infinity) {
   return { ...parts, one, other, sent }
 }
 
-test('a client that was let in is noted in the name of its worker; one that was not, is not', () => {
+test('an admitted client is noted under its worker; a refused client is not noted', () => {
   const { one, other, clients } = primary(({ limit }) => (limit === 'max_client_conn' ? 2 : 1))
   expect(one.answers.claim([ALL, APP])).toBe(null)
   expect(other.answers.claim([ALL, APP])).toEqual(APP)
@@ -54,7 +54,7 @@ test('a client that was let in is noted in the name of its worker; one that was 
   expect(clients.used('max_client_conn', '')).toBe(1)
 })
 
-test('a client that has not proved yet who it is is told whether there is room, and counted nowhere', () => {
+test('for a client that has not logged in yet a worker learns whether there is room, and the client is not counted', () => {
   const { one, clients } = primary(() => 1)
   expect(one.answers.look([ALL])).toBe(null)
   expect([...one.worker.claims.claims()]).toEqual([])
@@ -63,7 +63,7 @@ test('a client that has not proved yet who it is is told whether there is room, 
   expect(clients.used('max_client_conn', '')).toBe(1)
 })
 
-test('what a client was counted under is let go for its worker and for all', () => {
+test('releasing a client’s claims frees them for its worker and for the fleet', () => {
   const { one, clients } = primary(() => 1)
   one.answers.count([ALL])
   one.answers.claim([APP])
@@ -72,7 +72,7 @@ test('what a client was counted under is let go for its worker and for all', () 
   expect([...clients.claims()]).toEqual([])
 })
 
-test('the second handle of a connection is let go when its server is closed', () => {
+test('the primary’s handle of a server connection is closed when the server is closed', () => {
   const { one } = primary()
   let letGo = 0
   const connection = { letGo: () => letGo++, finish: () => {} }
@@ -84,7 +84,7 @@ test('the second handle of a connection is let go when its server is closed', ()
   expect(one.worker.servers.size).toBe(0)
 })
 
-test('the key of a server that is not known any more is of no use', () => {
+test('the cancel key of a server that is no longer known is ignored', () => {
   const { one } = primary()
   const key = { id: 7, address: { host: 'db', port: 5432 }, pid: 99, secret: 'abcdef01', tls: null }
   one.answers.serverOpened(key)
@@ -94,7 +94,7 @@ test('the key of a server that is not known any more is of no use', () => {
   expect(one.worker.servers.get(7)?.key).toEqual(key)
 })
 
-test('what a server reports is news for the others, and is known to those that come', () => {
+test('what a server reports is sent to the other workers and kept for later workers', () => {
   const { one, welcomed, sent } = primary()
   const news: Welcomed = { how: 'so', values: new Map([['TimeZone', 'Asia/Tokyo']]) }
   one.answers.welcomed(news)
@@ -102,7 +102,7 @@ test('what a server reports is news for the others, and is known to those that c
   expect([...welcomed.values()]).toEqual([news])
 })
 
-test('a cancel request whose key names no worker comes to nothing', async () => {
+test('a cancel request whose key names no existing worker is dropped', async () => {
   const { one, sent } = primary()
   expect(await one.answers.cancel({ worker: 9, pid: 5, secret: 'abcd' })).toBe(null)
   expect(sent).toEqual([])

@@ -4,7 +4,7 @@ import { EVICTED } from '../../../src/pool/permits/accounts.ts'
 import type { ShareHolder } from '../../../src/pool/share.ts'
 import { AskedPermits } from '../../../src/workers/asked-permits.ts'
 
-/** A pool of one worker with one server, which is leased, and clients that wait for it. */
+/** A pool of one worker: its only server is leased, and clients wait. */
 function busy() {
   const told: string[] = []
   const holder = {
@@ -21,14 +21,14 @@ function busy() {
   return { permits, told }
 }
 
-test('a turn that goes on after all ends nothing', () => {
+test('no server is closed for a turn that is allowed to go on', () => {
   const { permits } = busy()
   permits.onRecalled(EVICTED, null, true)
   permits.onKept()
   expect(permits.mustYield()).toBe(null)
 })
 
-test('a recall that finds nothing idle is told to be in vain, whatever it is for: the primary does not count on it', () => {
+test('a recall that finds no idle server is reported as missed, so that the primary does not count on it', () => {
   const { permits, told } = busy()
   permits.onRecalled(EVICTED, null, true)
   permits.onRecalled('too many servers in the pool', null, false)
@@ -37,7 +37,7 @@ test('a recall that finds nothing idle is told to be in vain, whatever it is for
   expect(permits.mustYield()).toBe(null)
 })
 
-test('a turn that ends since there are too many says so', () => {
+test('a turn that ends because there are too many servers gives that reason', () => {
   const { permits, told } = busy()
   permits.onRecalled('too many servers in the pool', null, true)
   expect(permits.mustYield()).toBe('too many servers in the pool')

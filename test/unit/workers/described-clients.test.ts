@@ -43,23 +43,23 @@ describe('a client', () => {
     expect(describeClient(session(state), 2_000)?.state ?? null).toBe(SHOWN[state])
   })
 
-  test('has left the queue once a server is made ready for it', () => {
+  test('is no longer queued once a server is being made ready for it', () => {
     const server = { id: 5 }
     const ready = relaying('waiting', { promised: server })
     expect(serverOf(ready)).toBe(server)
     expect(describeClient(ready, 2_000)).toMatchObject({ state: 'active', serverId: 5, waitUs: 0 })
   })
 
-  test('that is queued has waited since then', () => {
+  test('that is queued shows how long it has waited', () => {
     const row = describeClient(relaying('waiting', { waitingSinceMs: 1_500 }), 2_000.25)
     expect(row).toMatchObject({ state: 'waiting', waitUs: 500_250, serverId: null })
   })
 
-  test('that is not queued waits for nothing, though it did before', () => {
+  test('that is not queued shows no wait, even if it waited before', () => {
     expect(describeClient(relaying('active', { waitingSinceMs: 1_500 }), 2_000)).toMatchObject({ waitUs: 0 })
   })
 
-  test('is told when it asked last; before the first time, that is when it came', () => {
+  test('shows when its last request came; before its first request, when it connected', () => {
     expect(describeClient(relaying('idle', {}, 1_750), 2_000)).toMatchObject({
       connectedAt: 501_000,
       requestedAt: 501_750,
@@ -67,20 +67,20 @@ describe('a client', () => {
     expect(describeClient(relaying('idle'), 2_000)).toMatchObject({ requestedAt: 501_000 })
   })
 
-  test('on the console is in the database of that name, and replicates nothing', () => {
+  test('of the console is shown in the database pgbouncer, without replication', () => {
     const handler = { requestMs: 0, preparedStatements: 0 }
     const row = describeClient(session('idle', { handler, database: 'pgweir', replication: 'logical' }), 2_000)
     expect(row).toMatchObject({ database: 'pgbouncer', replication: 'none' })
   })
 })
 
-describe('a newcomer', () => {
-  test.each(SESSION_STATES)('is somebody who has not logged in yet: %s', (state) => {
+describe('a connecting client', () => {
+  test.each(SESSION_STATES)('is one that has not logged in yet: %s', (state) => {
     const isNew = state === 'greeting' || state === 'authenticating'
     expect(describeNewcomer(session(state), 2_000) !== null).toBe(isNew)
   })
 
-  test('has a name that it only claims, and no database yet', () => {
+  test('shows the user it claims to be, and no database yet', () => {
     expect(describeNewcomer(session('authenticating'), 2_000)).toMatchObject({
       ...{ id: 7, user: 'ada', database: '', state: 'login' },
     })
@@ -88,7 +88,7 @@ describe('a newcomer', () => {
 })
 
 describe('a transaction', () => {
-  test('that runs is told with its age, and whether the server owes an answer', () => {
+  test('that runs is listed with its age and whether the server owes an answer', () => {
     const of = (isEmpty: boolean) => relaying('active', { transactionMs: 1_250, server: { ledger: { isEmpty } } })
     expect(describeTransaction(of(false), 2_000)).toEqual({
       ...{ clientId: 7, user: 'ada', database: 'app', peer: CHANNEL.peer, applicationName: 'shop' },
@@ -97,7 +97,7 @@ describe('a transaction', () => {
     expect(describeTransaction(of(true), 2_000)).toMatchObject({ isRunning: false })
   })
 
-  test('is not told where there is none, or its client has been told the last word', () => {
+  test('is not listed if there is none or its client is closing', () => {
     expect(describeTransaction(relaying('active'), 2_000)).toBe(null)
     expect(describeTransaction(session('idle'), 2_000)).toBe(null)
     expect(describeTransaction(relaying('closing', { transactionMs: 1_250 }), 2_000)).toBe(null)

@@ -23,7 +23,7 @@ function cancel(of: Pool, isSent: boolean) {
   return { server: { context: { owner: of } } as unknown as Server, isSent }
 }
 
-test('each pool has its clients, by what they do, and whoever has waited or run for longest', () => {
+test('each pool shows its clients by state, its longest wait and its oldest transaction', () => {
   const app = pool('app', 'ada')
   const rest = pool('app', 'bob')
   const sessions = [
@@ -43,14 +43,14 @@ test('each pool has its clients, by what they do, and whoever has waited or run 
   ])
 })
 
-test('the console is a pool, and the first one: of those that have no other', () => {
+test('the console is listed first, as a pool for the clients that have no other', () => {
   expect(describePools([pool('app', 'ada')], [session('idle', null)], [], 2_000)).toMatchObject([
     { database: 'pgbouncer', user: 'pgbouncer', mode: 'statement', clients: { idle: 1 }, servers: { idle: 0 } },
     { database: 'app', clients: { idle: 0 } },
   ])
 })
 
-test('cancel requests count where the server is that they go to', () => {
+test('cancel requests count in the pool of the server that they go to', () => {
   const app = pool('app', 'ada')
   const gone = pool('app', 'gone')
   const cancels = [cancel(app, true), cancel(app, false), cancel(app, false), cancel(gone, true)]
@@ -60,12 +60,12 @@ test('cancel requests count where the server is that they go to', () => {
   ])
 })
 
-test('a client of a pool that is gone is counted nowhere', () => {
+test('a client of a removed pool is not counted', () => {
   const rows = describePools([], [session('active', pool('app', 'gone'))], [], 2_000)
   expect(rows).toMatchObject([{ database: 'pgbouncer', clients: { active: 0, idle: 0, waiting: 0 } }])
 })
 
-test('pools of one database and user whose servers were opened with other settings are one row', () => {
+test('pools that differ only in the startup settings of their servers are shown as one row', () => {
   const rows = describePools([pool('app', 'ada', 1), pool('app', 'ada', 2)], [], [], 2_000)
   expect(rows.slice(1)).toMatchObject([{ database: 'app', permits: 3, servers: { idle: 2 } }])
 })

@@ -41,19 +41,19 @@ const GROUPS: Record<ServerState, ServerGroup | null> = {
 }
 
 describe('a server', () => {
-  test.each(SERVER_STATES)('that is %s is in the group that PgBouncer would have it in', (state) => {
+  test.each(SERVER_STATES)('that is %s is in the same group as in PgBouncer', (state) => {
     const group = GROUPS[state]
     const of = pool({ [state]: [server()] })
     expect(describeServers(of, NOBODY).map((row) => row.state)).toEqual(group === null ? [] : [group])
     expect(countServers(of)).toEqual(group === null ? noServers() : { ...noServers(), [group]: 1 })
   })
 
-  test('that has been idle for so long that it must be checked counts as used', () => {
+  test('that has been idle long enough to need a check counts as used', () => {
     const of = pool({ idle: [server()] }, true)
     expect(countServers(of)).toEqual({ ...noServers(), used: 1 })
   })
 
-  test('was asked last when its holder asked; if nobody holds it, when it was used last', () => {
+  test('shows the time of its client’s last request; without a client, of its own last use', () => {
     const held = server()
     const holder = { id: 8, handler: { requestMs: 1_900 } } as unknown as Session
     const of = pool({ leased: [held], idle: [server()] })
@@ -63,13 +63,13 @@ describe('a server', () => {
     ])
   })
 
-  test('bears the name of the application that it was set to', () => {
+  test('shows the application_name that it was set to', () => {
     expect(describeServers(pool({ idle: [server()] }), NOBODY)).toMatchObject([{ applicationName: 'shop' }])
     const bare = server({ profile: { values: [] } })
     expect(describeServers(pool({ idle: [bare] }), NOBODY)).toMatchObject([{ applicationName: '' }])
   })
 
-  test('that will not be used again is told as such', () => {
+  test('that will not be used again is marked as such', () => {
     const of = pool({ leased: [server({ condemned: 'lifetime reached' })] })
     expect(describeServers(of, NOBODY)).toMatchObject([{ isCondemned: true }])
   })

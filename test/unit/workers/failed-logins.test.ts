@@ -10,7 +10,7 @@ function setUp(delayMs = 100) {
   return { clock, slowed, fail }
 }
 
-test('a few failures are nobody’s fault; then each doubles the delay, up to a limit', () => {
+test('the first three failures cause no delay; then each failure doubles the delay up to a limit', () => {
   const { fail, slowed } = setUp()
   expect(fail(3)).toEqual([0, 0, 0])
   expect(slowed).toEqual([])
@@ -18,33 +18,33 @@ test('a few failures are nobody’s fault; then each doubles the delay, up to a 
   expect(slowed).toEqual(['a'])
 })
 
-test('places know nothing of each other', () => {
+test('failures from one place do not delay logins from another', () => {
   const { fail } = setUp()
   fail(20, 'a')
   expect(fail(4, 'b')).toEqual([0, 0, 0, 100])
 })
 
-test('failures are forgotten one by one', () => {
+test('failures are forgotten one by one over time', () => {
   const { clock, fail, slowed } = setUp()
   fail(6)
   clock.advance(10_000)
   expect(fail(1)).toEqual([400])
   clock.advance(25_000)
-  // 6 failures, less 2.5 that are forgotten, and 1 more
+  // 6 failures, less 2.5 that are forgotten, plus 1 more
   expect(fail(1)).toEqual([200])
   clock.advance(100_000)
   expect(fail(4)).toEqual([0, 0, 0, 100])
   expect(slowed).toEqual(['a', 'a'])
 })
 
-test('however long somebody has failed, a minute or two forgets it', () => {
+test('even 10,000 failures are mostly forgotten after a minute', () => {
   const { clock, fail } = setUp()
   fail(10_000)
   clock.advance(70_000)
   expect(fail(1)).toEqual([100])
 })
 
-test('0 is never', () => {
+test('with a delay of 0 no login is delayed', () => {
   expect(
     setUp(0)
       .fail(100)
@@ -52,7 +52,7 @@ test('0 is never', () => {
   ).toBe(true)
 })
 
-test('what strangers can fill is bounded: whoever failed longest ago is forgotten', () => {
+test('the number of remembered places is bounded: the one with the oldest failure is forgotten first', () => {
   const { fail } = setUp()
   fail(5, 'first')
   for (let place = 0; place < 10_000; place++) fail(1, String(place))
@@ -66,6 +66,6 @@ test.each([
   [{ host: 'fe80::1%eth0', port: 5 }, 'fe80:0:0:0::/64'],
   [{ host: '/tmp/.s.PGSQL.6432', port: 6432, process: { pid: 1, uid: 1000, gid: 1 } }, 'user 1000 of this machine'],
   [{ host: '/tmp/.s.PGSQL.6432', port: 6432 }, 'unix sockets'],
-])('%j is %s', (address, place) => {
+])('the place of %j is %s', (address, place) => {
   expect(placeOf(address)).toBe(place)
 })

@@ -6,21 +6,21 @@ const share = (held: number, waiting: number, more: Partial<Share> = {}): Share 
   ...more,
 })
 
-describe('workers that share a pool', () => {
-  test('a permit moves to where more clients wait for each of them', () => {
+describe('workers that share a pool:', () => {
+  test('a permit moves to the worker with more waiting clients per permit', () => {
     const poor = share(2, 18)
     const rich = share(8, 2)
     expect(chooseWithinPool(poor, [poor, rich])).toEqual({ victim: rich, isTurn: false, sparedSinceMs: NOBODY_SPARED })
   })
 
-  test('nothing moves where each has its share, or nearly', () => {
+  test('no permit moves while every worker has about its share', () => {
     const one = share(5, 15)
     expect(chooseWithinPool(one, [one, share(5, 15), share(5, 14)])).toBe(null)
     const other = share(4, 16)
     expect(chooseWithinPool(other, [other, share(5, 14)])).toBe(null)
   })
 
-  test('one permit is served in turns: the longest turn ends, and whoever waited at its beginning is spared', () => {
+  test('workers take turns with a single permit: the longest turn ends, and clients that already waited when it began are spared', () => {
     const asking = share(0, 3)
     const idleLonger = share(1, 5, { turnSinceMs: 40 })
     const later = share(1, 5, { turnSinceMs: 60 })
@@ -31,12 +31,12 @@ describe('workers that share a pool', () => {
     })
   })
 
-  test('whoever has a permit does not take the only one of another', () => {
+  test('a worker that holds a permit does not take another worker’s only one', () => {
     const asking = share(1, 30)
     expect(chooseWithinPool(asking, [asking, share(1, 1)])).toBe(null)
   })
 
-  test('there is nothing to take from workers that hold none', () => {
+  test('nothing can be taken from workers without permits', () => {
     expect(chooseWithinPool(share(0, 3), [share(0, 9)])).toBe(null)
   })
 
@@ -45,7 +45,7 @@ describe('workers that share a pool', () => {
     [3, 4],
     [20, 4],
     [7, 3],
-  ])('%i permits end up spread over %i workers with equal demand, and stay so', (permits, workers) => {
+  ])('%i permits end up spread evenly over %i workers with equal demand and stay there', (permits, workers) => {
     const shares = Array.from({ length: workers }, (_, index) => ({
       ...share(index === 0 ? permits : 0, 50),
       demand: 55,
@@ -63,14 +63,14 @@ describe('workers that share a pool', () => {
     }
     const held = shares.map((each) => each.held)
     expect(Math.max(...held) - Math.min(...held)).toBeLessThanOrEqual(1)
-    // If there is not one for each worker, the permits go around forever.
+    // With fewer permits than workers, the permits go around forever.
     if (permits >= workers) expect(moves).toBeLessThan(permits)
     else expect(moves).toBe(50)
   })
 })
 
-describe('pools that share a limit', () => {
-  test('the one whose clients have waited least gives one up, if they have waited clearly less', () => {
+describe('pools that share a limit:', () => {
+  test('the pool whose clients have waited least gives up a server if they have waited clearly less', () => {
     const asking = share(0, 2, { waitingSinceMs: 1_000 })
     const young = share(2, 2, { waitingSinceMs: 4_000 })
     const old = share(2, 2, { waitingSinceMs: 2_000 })
@@ -81,13 +81,13 @@ describe('pools that share a limit', () => {
     })
   })
 
-  test('one where nobody waits comes first', () => {
+  test('a pool without waiting clients gives up a server first', () => {
     const asking = share(0, 2)
     const unused = share(1, 0)
     expect(chooseBetweenPools(asking, [share(3, 4), unused], 500)?.victim).toBe(unused)
   })
 
-  test('there is nobody to take from if nobody else holds any', () => {
+  test('nothing can be taken if no other pool holds a permit', () => {
     const asking = share(2, 2)
     expect(chooseBetweenPools(asking, [asking, share(0, 5)], 500)).toBe(null)
   })

@@ -1,4 +1,4 @@
-/** Whatever the number of workers, clients of a saturated pool all wait for about the same time. The times are simulated. */
+/** Whatever the number of workers, all clients of a saturated pool wait for about the same time. The times are simulated. */
 
 import { expect, test } from 'vitest'
 import { ToyFleet, type ToyPool } from './toy-fleet.ts'
@@ -11,7 +11,7 @@ interface Load {
   readonly clients: readonly number[]
 }
 
-/** Simulates clients that ask again as soon as they are answered. Returns how long each wait was, leaving out the first second. */
+/** Simulates clients that send their next request as soon as they are answered. Returns the length of each wait, except in the first two seconds. */
 function waitsUnder({ poolSize, clients }: Load): number[] {
   const fleet = new ToyFleet((kind) => ({ max: kind === 'pool' ? poolSize : 0 }), clients.length)
   const waits: number[] = []
@@ -27,7 +27,7 @@ function waitsUnder({ poolSize, clients }: Load): number[] {
       if (sinceMs > 2_000) waits.push(fleet.events.nowMs - sinceMs)
       pool.worker.later(QUERY_MS * (0.5 + chance()), () => {
         pool.release()
-        // The way to the client takes time too.
+        // The answer takes time to reach the client too.
         pool.worker.later(0.1 * chance(), () => run(pool))
       })
     })
@@ -38,7 +38,7 @@ function waitsUnder({ poolSize, clients }: Load): number[] {
     for (let left = count; left > 0; left--) run(pool)
   }
   const check = () => {
-    if (fleet.servers() > poolSize) throw new Error('there are more servers than the pool may have')
+    if (fleet.servers() > poolSize) throw new Error('there are more servers than pool_size allows')
   }
   for (let round = 0; round < 60; round++) {
     fleet.events.run(100, check)

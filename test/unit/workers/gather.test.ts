@@ -6,14 +6,14 @@ function peer(id: number, [waiting = 0, dialing = 0, sent = 0]: readonly number[
   return { id, host: `host${id}`, port: 6432, poolSize: 20, cancels: { waiting, dialing, sent } }
 }
 
-test('peers are one row each; what each worker passes on to them is added up', () => {
+test('each peer is one row, with the cancel requests of all workers added up', () => {
   expect(mergePeers([[peer(2, [1, 2, 3]), peer(3, [])], [peer(2, [10, 20, 30])], []])).toEqual([
     peer(2, [11, 22, 33]),
     peer(3, [0, 0, 0]),
   ])
 })
 
-test('in SHOW LISTS what all workers know counts once, and what each has of its own is added up', () => {
+test('SHOW LISTS counts what all workers know once and adds up what each has for itself', () => {
   const known = { databases: 1, users: 2, peers: 3, pools: 4, names: 5, zones: 6 }
   const part = { ...known, clients: 10, clientsLoggingIn: 1, servers: 5, asked: 2 }
   expect(mergeLists([part, { ...part, clients: 7 }], known)).toEqual({
@@ -25,7 +25,7 @@ test('in SHOW LISTS what all workers know counts once, and what each has of its 
   })
 })
 
-test('names are one row each, with all addresses that any worker knows, for as long as all believe theirs', () => {
+test('each name is one row, with all addresses that any worker knows and the shortest remaining validity', () => {
   const name = { host: 'db', ttlMs: 10, addresses: ['10.0.0.1'], isAsked: false }
   const other = { ...name, ttlMs: 5, addresses: ['10.0.0.2', '10.0.0.1'], isAsked: true }
   expect(mergeNames([[name], [other], []])).toEqual([
@@ -33,12 +33,12 @@ test('names are one row each, with all addresses that any worker knows, for as l
   ])
 })
 
-test('zones are one row each, as they were seen last', () => {
+test('each zone is one row, as it was last seen', () => {
   const zone = { zone: 'test', serial: 7, hosts: 1 }
   expect(mergeZones([[zone], [{ ...zone, serial: 8, hosts: 2 }]])).toEqual([{ zone: 'test', serial: 8, hosts: 2 }])
 })
 
-test('of the transactions of all workers those are told that have run for longest, the longest first', () => {
+test('the longest transactions of all workers are listed, longest first', () => {
   const transaction = (ageUs: number): TransactionSnapshot => ({
     ...{ clientId: ageUs, user: 'ada', database: 'app', peer: { host: '10.0.0.1', port: 5000 }, applicationName: '' },
     ...{ ageUs, isRunning: true },

@@ -13,7 +13,7 @@ const CASES: readonly (readonly [string, Partial<Circumstances>, Health])[] = [
   ['the end, whatever else', { isEnding: true, isStarting: true, isPaused: true }, 'draining'],
 ]
 
-test.each(CASES)('%s', (_, circumstances, health) => {
+test.each(CASES)('%s (%j) is %s', (_, circumstances, health) => {
   expect(healthOf({ ...FINE, ...circumstances })).toBe(health)
 })
 
@@ -28,6 +28,6 @@ const PARTS: readonly (readonly [string, readonly Partial<Circumstances>[], Heal
   ['none', [], 'starting'],
 ]
 
-test.each(PARTS)('of several processes: %s', (_, parts, health) => {
+test.each(PARTS)('several processes: %s (%j) are %s', (_, parts, health) => {
   expect(healthOf(mergeCircumstances(parts.map((part) => ({ ...FINE, ...part }))))).toBe(health)
 })

@@ -7,7 +7,7 @@ import type { BackendKey } from '../../../src/workers/messages.ts'
 const DATABASE = { host: 'db', port: 5432 }
 const KEEP_ALIVE = { isOn: false, idleMs: 0 }
 
-/** A connection whose backend closes it when the test says so. */
+/** A connection that its backend closes when the test says so. */
 class PlayedConnection implements Kept {
   isFinishing = false
   hasLetGo = false
@@ -64,7 +64,7 @@ async function start() {
 const REQUEST = '0000001004d2162e00000007abcdef01'
 const SSL_REQUEST = '0000000804d2162f'
 
-test('a backend is told goodbye, and to cancel what it does again and again until it has left', async () => {
+test('a dead worker’s backend gets a Terminate message, and cancel requests until it has ended', async () => {
   const { requests, pass, clear } = await start()
   const connection = new PlayedConnection()
   const state = clear(connection, 7)
@@ -83,7 +83,7 @@ test('a backend is told goodbye, and to cancel what it does again and again unti
   expect(connection.hasLetGo).toBe(false)
 })
 
-test('what was encrypted is not cancelled in the clear', async () => {
+test('no cancel request goes unencrypted to a backend whose connection was encrypted', async () => {
   const { requests, pass, clear, leftovers } = await start()
   clear(new PlayedConnection(), 7, { host: 'db', verifies: 'nothing', isDirect: false })
   await pass(0)
@@ -93,7 +93,7 @@ test('what was encrypted is not cancelled in the clear', async () => {
   leftovers.stop()
 })
 
-test('one that was still logging in has nothing to cancel', async () => {
+test('a backend that was still logging in gets no cancel request', async () => {
   const { requests, pass, clear } = await start()
   const connection = new PlayedConnection()
   const state = clear(connection, null)
@@ -104,7 +104,7 @@ test('one that was still logging in has nothing to cancel', async () => {
   expect(state.isOver).toBe(1)
 })
 
-test('one that neither hears nor leaves is given up in the end', async () => {
+test('a backend that neither reacts nor ends is given up after a while', async () => {
   const { pass, clear } = await start()
   const connection = new PlayedConnection()
   const state = clear(connection, 7)
@@ -115,7 +115,7 @@ test('one that neither hears nor leaves is given up in the end', async () => {
   expect(connection.hasLetGo).toBe(true)
 })
 
-test('where there is no connection to see it by, a backend has some time to end', async () => {
+test('without a connection to watch, a backend gets some time to end', async () => {
   const { requests, pass, clear } = await start()
   const state = clear(null, 7)
   await pass(0)
@@ -127,7 +127,7 @@ test('where there is no connection to see it by, a backend has some time to end'
   expect(requests).toHaveLength(4)
 })
 
-test('at the end of the primary nothing is waited for', async () => {
+test('when the primary stops, it does not wait for backends', async () => {
   const { leftovers, pass, clear } = await start()
   const connection = new PlayedConnection()
   const state = clear(connection, 7)

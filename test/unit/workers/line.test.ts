@@ -40,7 +40,7 @@ function pair(answers: Partial<Answers<Left>> = {}) {
   return { left, right, noted, deliver, cut: () => (isBroken = true) }
 }
 
-test('a question is answered, whichever side asks', async () => {
+test('questions are answered in both directions', async () => {
   const { left, right, deliver, noted } = pair()
   const sum = left.ask('add', [1, 2, 3])
   const done = right.ask('note', 'here')
@@ -50,7 +50,7 @@ test('a question is answered, whichever side asks', async () => {
   expect(noted).toEqual(['here'])
 })
 
-test('answers find their questions in whatever order they come', async () => {
+test('answers reach their questions in whatever order they come', async () => {
   const finish: ((sum: number) => void)[] = []
   const { left, deliver } = pair({ add: () => new Promise<number>((resolve) => finish.push(resolve)) })
   const first = left.ask('add', [1])
@@ -67,7 +67,7 @@ test('answers find their questions in whatever order they come', async () => {
   expect(await first).toBe(1)
 })
 
-test('what goes wrong there is told here, with its SQLSTATE where it has one', async () => {
+test('an error of the other process reaches the asker, with its SQLSTATE if it has one', async () => {
   const { left, deliver } = pair({
     add: async ([kind]) => {
       if (kind === 1) throw new PoolerError('no-such-database', { database: 'shop' })
@@ -84,7 +84,7 @@ test('what goes wrong there is told here, with its SQLSTATE where it has one', a
   await failed
 })
 
-test('an error thrown at once is told too', async () => {
+test('an error thrown synchronously reaches the asker too', async () => {
   const { left, deliver } = pair({
     add: () => {
       throw new PoolerError('too-many-clients')
@@ -95,7 +95,7 @@ test('an error thrown at once is told too', async () => {
   await refused
 })
 
-test('whoever waits for a process that has gone is told so', async () => {
+test('a question fails with LineDown if the other process is gone', async () => {
   const { left } = pair()
   const lost = expect(left.ask('add', [1])).rejects.toBeInstanceOf(LineDown)
   left.hangUp()
@@ -103,14 +103,14 @@ test('whoever waits for a process that has gone is told so', async () => {
   await expect(left.ask('add', [1])).rejects.toBeInstanceOf(LineDown)
 })
 
-test('a carrier that takes nothing any more is the end of the line', async () => {
+test('the line is down once its carrier accepts no more messages', async () => {
   const { left, cut } = pair()
   cut()
   await expect(left.ask('add', [1])).rejects.toBeInstanceOf(LineDown)
   expect(left.isUp).toBe(false)
 })
 
-test('messages of others are none of its business', () => {
+test('a line ignores messages that are not its own', () => {
   const { left } = pair()
   for (const message of [null, 'hello', 7, {}, { name: 'add' }, { question: 9, body: 1 }]) left.receive(message)
   expect(left.isUp).toBe(true)

@@ -57,7 +57,7 @@ async function start({ timeoutMs = 10_000, poolSize = 1, host = 'b' } = {}) {
   }
 }
 
-test('a request is sent as it is, and over when the peer closes', async () => {
+test('a cancel request is sent unchanged and is over when the peer closes the connection', async () => {
   const { listen, send, seen, over, counts } = await start()
   await listen('b')
   await send('one')
@@ -69,7 +69,7 @@ test('a request is sent as it is, and over when the peer closes', async () => {
   expect([over, counts()]).toEqual([['one'], [[0, 0, 0]]])
 })
 
-test('a peer that breaks the connection has dealt with it too', async () => {
+test('a cancel request is over when the peer resets the connection', async () => {
   const { listen, send, seen, over } = await start()
   await listen('b')
   await send('one')
@@ -78,7 +78,7 @@ test('a peer that breaks the connection has dealt with it too', async () => {
   expect(over).toEqual(['one'])
 })
 
-test('what the peer says is not listened to', async () => {
+test('anything that the peer sends is ignored', async () => {
   const { listen, send, seen, over } = await start()
   await listen('b')
   await send('one')
@@ -90,7 +90,7 @@ test('what the peer says is not listened to', async () => {
   expect(over).toEqual(['one'])
 })
 
-test('a path is the folder of a socket', async () => {
+test('a host that is a path is the directory of a Unix socket', async () => {
   const { listen, send, seen, cancels } = await start({ host: '/tmp/pooler2' })
   await listen('/tmp/pooler2/.s.PGSQL.6432')
   await send('one')
@@ -98,7 +98,7 @@ test('a path is the folder of a socket', async () => {
   expect(cancels.snapshot()).toMatchObject([{ host: '/tmp/pooler2', port: 6432 }])
 })
 
-test('in turn: as many at once as pool_size says', async () => {
+test('pool_size cancel requests are sent to a peer at once, and the others wait their turn', async () => {
   const { listen, send, seen, over, counts } = await start({ poolSize: 2 })
   await listen('b')
   for (const name of ['one', 'two', 'three', 'four']) await send(name)
@@ -111,14 +111,14 @@ test('in turn: as many at once as pool_size says', async () => {
   expect([over, counts(), seen.length]).toEqual([['two', 'one', 'three'], [[0, 0, 1]], 1])
 })
 
-test('without a limit, where pool_size is 0', async () => {
+test('with pool_size = 0 any number of cancel requests are sent at once', async () => {
   const { listen, send, counts } = await start({ poolSize: 0 })
   await listen('b')
   for (let number = 0; number < 50; number++) await send(String(number))
   expect(counts()).toEqual([[0, 0, 50]])
 })
 
-test('a larger pool_size holds for those that wait', async () => {
+test('a larger pool_size applies to cancel requests that are already waiting', async () => {
   const { listen, send, peers, counts } = await start()
   await listen('b')
   await send('one')
@@ -129,7 +129,7 @@ test('a larger pool_size holds for those that wait', async () => {
   expect(counts()).toEqual([[0, 0, 3]])
 })
 
-test('those that wait for a peer that is gone are over, and those on their way go on', async () => {
+test('when a peer is removed, waiting cancel requests end and those already sent are finished', async () => {
   const { listen, send, peers, seen, over, cancels } = await start()
   await listen('b')
   await send('one')
@@ -143,7 +143,7 @@ test('those that wait for a peer that is gone are over, and those on their way g
   expect([cancels.count, seen.length]).toEqual([0, 1])
 })
 
-test('each waits no longer than cancel_wait_timeout for its turn, and no longer for the peer', async () => {
+test('a cancel request waits at most cancel_wait_timeout for its turn, and as long for the peer', async () => {
   const { listen, send, advance, over, counts, seen, logged } = await start()
   await listen('b')
   await send('one')
@@ -164,7 +164,7 @@ test('each waits no longer than cancel_wait_timeout for its turn, and no longer 
   ])
 })
 
-test('for ever, where that is 0', async () => {
+test('with cancel_wait_timeout = 0 a cancel request waits forever', async () => {
   const { send, advance, transport, over, counts } = await start({ timeoutMs: 0 })
   transport.silence({ host: 'b', port: 6432 })
   await send('one')
@@ -172,14 +172,14 @@ test('for ever, where that is 0', async () => {
   expect([over, counts()]).toEqual([[], [[0, 1, 0]]])
 })
 
-test('one that cannot be sent makes room for the next', async () => {
+test('a cancel request that cannot be sent makes room for the next one', async () => {
   const { send, over, counts, logged } = await start()
   for (const name of ['one', 'two', 'three']) await send(name)
   expect([over, counts()]).toEqual([['one', 'two', 'three'], [[0, 0, 0]]])
   expect(logged).toHaveLength(3)
 })
 
-test('no more than a thousand wait for a peer', async () => {
+test('at most 1,000 cancel requests wait for one peer', async () => {
   const { send, transport, over, counts, logged } = await start()
   transport.silence({ host: 'b', port: 6432 })
   for (let number = 0; number < 1_001; number++) await send(String(number))
@@ -189,13 +189,13 @@ test('no more than a thousand wait for a peer', async () => {
   expect(logged.at(-1)).toContain('1000 others wait already')
 })
 
-test('a peer that is not known is told for debugging', async () => {
+test('a cancel request for an unknown peer is logged at debug level', async () => {
   const { send, over, logged } = await start()
   await send('one', 3)
   expect([over, logged]).toEqual([['one'], ['DEBUG a cancel request names the peer 3, which is not in [peers]']])
 })
 
-test('at the end all is given up', async () => {
+test('when the process stops, all cancel requests are given up', async () => {
   const { listen, send, cancels, over, seen } = await start()
   await listen('b')
   await send('one')

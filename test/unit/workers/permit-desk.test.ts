@@ -48,13 +48,13 @@ function join(desk: PermitDesk, { keepsServers = false, ready = 0 } = {}) {
   }
 }
 
-describe('a server that stays with its client', () => {
+describe('a server that stays with a replication client', () => {
   function deskOf(permits: number) {
     const sizesOf = (kind: string) => ({ max: kind === 'pool' ? permits : 0 })
     return new PermitDesk({ clock: new ManualClock(), sizesOf, later: () => {} })
   }
 
-  test('is nobody’s turn to have: whoever can give one up is asked for it', () => {
+  test('takes no part in turns: a worker that can give up a server is asked instead', () => {
     const desk = deskOf(2)
     const follower = join(desk, { keepsServers: true })
     follower.asks(waiting(1))
@@ -69,7 +69,7 @@ describe('a server that stays with its client', () => {
     expect(other.told[0]).toBe('granted')
   })
 
-  test('is none that others have to share where Postgres has no room for more', () => {
+  test('is not shared with others when Postgres has no room for more', () => {
     const desk = deskOf(5)
     join(desk, { keepsServers: true, ready: 1 }).asks(waiting(1))
     const alone = join(desk)
@@ -85,7 +85,7 @@ describe('a server that stays with its client', () => {
   })
 })
 
-test('a server that is recalled twice, by figures from before the first time, comes back once and is not waited for again', () => {
+test('a server recalled twice, because of figures from before the first recall, comes back once and is not waited for again', () => {
   const [one, other, third] = open(3)
   one.asks(waiting(1))
   one.asks(IDLE)
@@ -103,7 +103,7 @@ test('a server that is recalled twice, by figures from before the first time, co
   expect(third.told).toEqual(['granted'])
 })
 
-test('whoever is refused right after others had servers asks again, for a while; without others it is the last word', () => {
+test('a worker whose server is refused keeps trying while other workers have servers or recently had some; otherwise the refusal is final', () => {
   const clock = new ManualClock()
   const desk = new PermitDesk({ clock, sizesOf: (kind) => ({ max: kind === 'pool' ? 5 : 0 }), later: () => {} })
   let ready = 1
@@ -111,19 +111,19 @@ test('whoever is refused right after others had servers asks again, for a while;
   const one: Counter = { ...told, ready: () => 0 }
   const other: Counter = { ...told, ready: () => ready }
   desk.opened(one, POOL, 'app', 'ada')
-  expect(desk.refused(one, POOL), 'nobody else is there').toBe(false)
+  expect(desk.refused(one, POOL), 'no other worker has a server').toBe(false)
   desk.opened(other, POOL, 'app', 'ada')
   desk.asked(other, POOL, waiting(1))
   expect(desk.refused(one, POOL)).toBe(true)
   desk.gaveBack(other, POOL, NOTHING)
   ready = 0
   clock.advance(900)
-  expect(desk.refused(one, POOL), 'Postgres may not have noticed').toBe(true)
+  expect(desk.refused(one, POOL), 'Postgres may not have noticed yet').toBe(true)
   clock.advance(200)
-  expect(desk.refused(one, POOL), 'it should have by now').toBe(false)
+  expect(desk.refused(one, POOL), 'Postgres has had time to notice').toBe(false)
 })
 
-test('where one limit is raised and another lowered at once, nothing is granted that the lowered one has no room for', () => {
+test('when one limit is raised and another lowered at once, no permit is granted beyond the lowered limit', () => {
   const sizes = { pool: 1, database: 0, user: 0 }
   const desk = new PermitDesk({ clock: new ManualClock(), sizesOf: (kind) => ({ max: sizes[kind] }), later: () => {} })
   const one = join(desk)
@@ -136,7 +136,7 @@ test('where one limit is raised and another lowered at once, nothing is granted 
   expect(one.told).toEqual(['granted', 'granted'])
 })
 
-test('who keeps servers for a minimum is told when that is lowered, or no more', () => {
+test('a worker is told its new floor when min_pool_size is lowered or set to 0', () => {
   let min = 3
   const sizesOf = (kind: string) => (kind === 'pool' ? { max: 10, min } : { max: 0 })
   const desk = new PermitDesk({ clock: new ManualClock(), sizesOf, later: () => {} })
@@ -151,7 +151,7 @@ test('who keeps servers for a minimum is told when that is lowered, or no more',
   expect([one.floors.at(-1), other.floors.at(-1)]).toEqual([0, 0])
 })
 
-test('what is too many and in use is not counted on: whoever waits gets what is idle meanwhile', () => {
+test('busy surplus servers are not counted on: a waiting worker gets a server that is idle meanwhile', () => {
   let permits = 4
   const due: (() => void)[] = []
   const desk = new PermitDesk({

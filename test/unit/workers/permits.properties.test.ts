@@ -1,5 +1,5 @@
 /**
- * Whatever workers do, in whatever order their messages arrive: no limit is exceeded at any moment, no permit is lost, and no client waits
+ * Whatever workers do, and in whatever order their messages arrive: no limit is exceeded at any moment, no permit is lost, and no client waits
  * forever.
  */
 
@@ -38,7 +38,7 @@ const limits = fc.record({
   user: fc.integer({ min: 0, max: 5 }),
 })
 
-test('limits hold at every moment, and in the end everybody has been served and every permit accounted for', () => {
+test('limits hold at every moment; in the end every client has been served and every permit is accounted for', () => {
   fc.assert(
     fc.property(limits, fc.integer({ min: 1, max: 4 }), deeds, (given, workers, all) => {
       const world = new World(given, workers)
@@ -49,12 +49,12 @@ test('limits hold at every moment, and in the end everybody has been served and 
       }
       world.drain()
     }),
-    // Another seed, and more runs, to search for longer.
+    // Use another seed and more runs for a longer search.
     { seed: 1, numRuns: 100 },
   )
 })
 
-test('one client that keeps its server for ever keeps no other from being served, where there may be two', () => {
+test('a client that keeps its server forever does not keep others from being served if the limits allow two servers', () => {
   const two = (max: number) => fc.integer({ min: 1, max }).map((size) => (size === 1 ? 0 : size))
   const limits = fc.record({ pool: two(4), database: two(5), user: two(5), min: fc.nat({ max: 2 }) })
   const without = (what: string) =>
@@ -77,26 +77,23 @@ test('one client that keeps its server for ever keeps no other from being served
   )
 })
 
-test.each([0, 1])(
-  'an idle server that is taken just when it was to be closed is not waited for: worker %i',
-  (taker) => {
-    for (let ms = 0; ms < 40; ms += 0.1) {
-      const world = new World({ pool: 3, reserve: 0, min: 0, database: 0, user: 0 }, 3)
-      for (const who of [2, 0, 1]) world.come(who)
-      world.fleet.events.run(20)
-      world.finish(1)
-      world.finish(1)
-      world.fleet.events.run(30)
-      world.come(2)
-      world.fleet.events.run(ms)
-      world.come(taker)
-      world.fleet.events.run(150, world.check)
-      expect(world.waiting, `${ms} ms later`).toBe(0)
-    }
-  },
-)
+test.each([0, 1])('an idle server that is leased just as it was to be closed is not waited for: worker %i', (taker) => {
+  for (let ms = 0; ms < 40; ms += 0.1) {
+    const world = new World({ pool: 3, reserve: 0, min: 0, database: 0, user: 0 }, 3)
+    for (const who of [2, 0, 1]) world.come(who)
+    world.fleet.events.run(20)
+    world.finish(1)
+    world.finish(1)
+    world.fleet.events.run(30)
+    world.come(2)
+    world.fleet.events.run(ms)
+    world.come(taker)
+    world.fleet.events.run(150, world.check)
+    expect(world.waiting, `${ms} ms later`).toBe(0)
+  }
+})
 
-describe('where a client keeps one of two servers', () => {
+describe('when a client keeps one of two servers', () => {
   /** A client of another worker holds the other server. */
   function startWithHostage(): World {
     const world = new World({ pool: 2, reserve: 0, min: 0, database: 0, user: 0 }, 3)
@@ -107,7 +104,7 @@ describe('where a client keeps one of two servers', () => {
     return world
   }
 
-  test('a third worker gets the other one, though it was in use until now', () => {
+  test('a third worker gets the other server, even if it was in use until now', () => {
     const world = startWithHostage()
     world.finish(1)
     world.come(2)
@@ -115,7 +112,7 @@ describe('where a client keeps one of two servers', () => {
     expect(world.leases[1]?.worker).toBe(world.fleet.workers[2])
   })
 
-  test('and though it is in use again and again', () => {
+  test('a third worker gets the other server, even if it is in constant use', () => {
     const world = startWithHostage()
     world.come(2)
     let served = 0
@@ -131,7 +128,7 @@ describe('where a client keeps one of two servers', () => {
   })
 })
 
-test('a turn that was to end goes on when nobody waits any more: nothing is closed for nobody', () => {
+test('a turn that was to end goes on if no client waits any longer, so no server is closed for nobody', () => {
   const world = new World({ pool: 2, reserve: 0, min: 0, database: 0, user: 0 }, 3)
   for (const who of [0, 1]) {
     world.come(who)
@@ -149,7 +146,7 @@ test('a turn that was to end goes on when nobody waits any more: nothing is clos
   expect([one?.total, other?.total]).toEqual([0, 1])
 })
 
-describe('where Postgres has room for fewer servers than the pool may have', () => {
+describe('when Postgres has room for fewer servers than the pool may have', () => {
   /** Plays workers whose clients come again and again. */
   function serve(room: number, firstAloneMs: number) {
     const fleet = new ToyFleet((kind) => ({ max: kind === 'pool' ? 6 : 0 }), 3)
@@ -172,7 +169,7 @@ describe('where Postgres has room for fewer servers than the pool may have', () 
   }
 
   test.each([20, 0])(
-    'workers share what there is: nobody is refused when others have, or get, a server (%i ms later)',
+    'workers share the servers: no client is refused while another worker has a server or gets one (%i ms later)',
     (ms) => {
       const { served, refused } = serve(2, ms)
       expect(refused).toEqual([0, 0, 0])
@@ -180,12 +177,12 @@ describe('where Postgres has room for fewer servers than the pool may have', () 
     },
   )
 
-  test('everybody is told so if there is none at all', () => {
+  test('every worker’s waiting clients are refused if there is no server at all', () => {
     expect(serve(0, 0)).toEqual({ served: [0, 0, 0], refused: [2, 2, 2] })
   })
 })
 
-test('after limits were lowered the surplus goes, whoever has it', () => {
+test('after limits were lowered, surplus servers are closed in whichever worker holds them', () => {
   fc.assert(
     fc.property(fc.integer({ min: 2, max: 4 }), fc.integer({ min: 1, max: 3 }), (workers, max) => {
       const world = new World({ pool: 8, reserve: 0, min: 0, database: 0, user: 0 }, workers)
@@ -213,7 +210,7 @@ test('an idle server of one worker makes room for a client of another', () => {
   expect(world.leases[0]?.worker).toBe(world.fleet.workers[1])
 })
 
-test('min_pool_size is one for all workers: idle servers beyond it are closed in time', () => {
+test('min_pool_size applies to all workers together: idle servers beyond it are closed', () => {
   const world = new World({ pool: 10, reserve: 0, min: 2, database: 0, user: 0 }, 3)
   for (let who = 0; who < 9; who++) world.come(who)
   world.fleet.events.run(50)
@@ -226,7 +223,7 @@ test('min_pool_size is one for all workers: idle servers beyond it are closed in
   expect(world.fleet.servers()).toBe(2)
 })
 
-test('the reserve is used once a client has waited long enough, whichever worker it is at', () => {
+test('the reserve is used once a client of any worker has waited long enough', () => {
   const world = new World({ pool: 1, reserve: 1, min: 0, database: 0, user: 0 }, 2)
   world.come(0)
   world.fleet.events.run(20)

@@ -1,4 +1,4 @@
-/** The primary with workers that the test plays: what it sends them, and what it does about their messages. */
+/** The primary with workers that the test plays: what it sends to them, and what it does with their messages. */
 
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
@@ -151,7 +151,7 @@ async function settled(): Promise<void> {
 }
 
 describe('starting', () => {
-  test('ends when all workers serve, and tells where', async () => {
+  test('ends when all workers serve, and returns their addresses', async () => {
     const { primary } = fleet()
     expect(await primary.start()).toEqual(ADDRESSES)
     expect((await primary.workers()).map(({ number, state }) => [number, state])).toEqual([
@@ -160,7 +160,7 @@ describe('starting', () => {
     ])
   })
 
-  test('it is told that a worker serves, also of one in the place of another', async () => {
+  test('reports each worker that begins to serve, replacements included', async () => {
     const { primary, told, clock, worker } = fleet()
     await primary.start()
     expect(told).toEqual(['one serves', 'one serves'])
@@ -172,13 +172,13 @@ describe('starting', () => {
     expect(told).toEqual(['one serves', 'one serves', 'one serves'])
   })
 
-  test('fails with the reason of the first worker that cannot', async () => {
+  test('fails with the error of the first worker that cannot start', async () => {
     const { primary } = fleet({ answers: { start: () => Promise.reject(new Error('the port is taken')) } })
     await expect(primary.start()).rejects.toThrow('the port is taken')
     await primary.stop()
   })
 
-  test('a worker is told what operators have said before, and hears what they say meanwhile', async () => {
+  test('gives each worker the standing orders, and the commands and settings that come while it starts', async () => {
     const orders: unknown[] = []
     const pause: ControlCall = { name: 'pause', args: [null] }
     const { primary, played, clock, worker } = fleet({
@@ -215,7 +215,7 @@ describe('starting', () => {
 })
 
 describe('limits on clients', () => {
-  test('hold for all workers together', async () => {
+  test('apply to all workers together', async () => {
     const { primary, worker } = fleet({ maxClients: 2 })
     await primary.start()
     const claims = [worker(0), worker(1), worker(0)].map(({ line }) => line.ask('claim', [EVERYBODY]))
@@ -224,7 +224,7 @@ describe('limits on clients', () => {
     expect(await worker(0).line.ask('claim', [EVERYBODY])).toBe(null)
   })
 
-  test('what a worker had goes back when it dies', async () => {
+  test('no longer count the clients of a worker that has died', async () => {
     const { primary, worker } = fleet({ maxClients: 1 })
     await primary.start()
     expect(await worker(0).line.ask('claim', [EVERYBODY])).toBe(null)
@@ -233,7 +233,7 @@ describe('limits on clients', () => {
     expect(await worker(1).line.ask('claim', [EVERYBODY])).toBe(null)
   })
 
-  test('clients that no limit could keep out are counted all the same', async () => {
+  test('also count clients that no limit can refuse', async () => {
     const { primary, worker } = fleet({ maxClients: 1 })
     await primary.start()
     worker(0).line.tell('count', [EVERYBODY])
@@ -263,7 +263,7 @@ describe('permits', () => {
     expect(worker(1).told).toEqual(['permitGranted {"pool":1,"usesReserve":false}'])
   })
 
-  test('of a dead worker go on only when its backends have ended, whatever they still did', async () => {
+  test('of a dead worker are granted to others only once its backends have ended', async () => {
     const cleared: { readonly leftover: Leftover; over(): void }[] = []
     const { primary, worker } = fleet({
       leftovers: { clear: (leftover, over) => void cleared.push({ leftover, over }) },
@@ -322,7 +322,7 @@ describe('a worker that', () => {
     expect(played).toHaveLength(3)
   })
 
-  test('takes its time to start is not killed for that, unless it never comes', async () => {
+  test('is slow to start is killed only after half a minute', async () => {
     const { primary, clock, worker } = fleet({ workers: 1, answers: { start: () => new Promise(() => {}) } })
     const started = expect(primary.start()).rejects.toThrow('ended before it served')
     for (let second = 0; second < 30; second++) {
@@ -338,7 +338,7 @@ describe('a worker that', () => {
     await primary.stop()
   })
 
-  test('was not heard because the primary itself stood still is not killed', async () => {
+  test('was not heard only because the primary was stalled is not killed', async () => {
     const { primary, clock, worker } = fleet()
     await primary.start()
     clock.advance(60_000)
@@ -346,7 +346,7 @@ describe('a worker that', () => {
     expect(worker(0).told).not.toContain('SIGKILL')
   })
 
-  test('goes away while all are asked does not keep the others from being heard', async () => {
+  test('ends while all are asked does not keep the answers of the others from arriving', async () => {
     const client = { id: 7 } as ClientSnapshot
     let asked = 0
     const { primary, worker } = fleet({
@@ -360,13 +360,13 @@ describe('a worker that', () => {
   })
 })
 
-describe('clients', () => {
-  test('are spread: the next goes where there are the fewest, and to each in turn where they are equal', async () => {
+describe('new clients', () => {
+  test('go to the worker with the fewest clients, and in turn if all have equally many', async () => {
     const { primary, worker } = fleet({ workers: 3 })
     await primary.start()
     const takers = Array.from({ length: 6 }, () => primary.nextInTurn()?.number)
     expect(takers).toEqual([1, 2, 3, 1, 2, 3])
-    // Worker 2 is the first to report one of the connections under way.
+    // Worker 2 is the first to report one of the connections handed to it.
     worker(1).line.tell('accepted', 1)
     await settled()
     expect(primary.nextInTurn()?.number).toBe(1)
@@ -375,7 +375,7 @@ describe('clients', () => {
     expect(primary.nextInTurn()?.number).toBe(2)
   })
 
-  test('of what is under way to a worker its beat says nothing, and the next beat that it broke', async () => {
+  test('on their way to a worker count until its second beat without them, which means they were lost', async () => {
     const { primary, worker } = fleet()
     await primary.start()
     const take = (count: number) => Array.from({ length: count }, () => primary.nextInTurn()?.number)
@@ -386,7 +386,7 @@ describe('clients', () => {
     expect(take(4)).toEqual([1, 2, 1, 2])
     await beat()
     expect(take(4)).toEqual([1, 2, 1, 2])
-    // Worker 1 has not reported its first two connections: they broke on their way.
+    // Worker 1 has not reported its first two connections, so they were lost on their way.
     await beat()
     expect(take(4)).toEqual([1, 1, 2, 1])
   })
@@ -394,7 +394,7 @@ describe('clients', () => {
   const YES = 'accept {"accepts":true,"heard":0}'
   const NO = 'accept {"accepts":false,"heard":0}'
 
-  test('a worker with more than its share accepts no more until the others have caught up', async () => {
+  test('are refused by a worker with more than its share until the others have caught up', async () => {
     const { primary, worker } = fleet()
     await primary.start()
     for (const load of [1, 2]) worker(0).line.tell('load', load)
@@ -405,7 +405,7 @@ describe('clients', () => {
     expect(worker(0).told).toEqual([NO, YES])
   })
 
-  test('a worker that has accepted one more is told whether it may go on', async () => {
+  test('are reported by their worker, which learns whether it may accept more', async () => {
     const { primary, worker } = fleet()
     await primary.start()
     worker(0).line.tell('accepted', 1)
@@ -416,7 +416,7 @@ describe('clients', () => {
     expect(worker(0).told.slice(1)).toEqual([NO, 'accept {"accepts":false,"heard":1}'])
   })
 
-  test('are not left to a worker that seems to hang, until it is heard of again', async () => {
+  test('do not go to a worker that seems to hang until it is heard from again', async () => {
     const { primary, worker, clock } = fleet()
     await primary.start()
     worker(0).line.tell('load', 5)
@@ -445,7 +445,7 @@ test('a cancel request goes to the worker that its key names', async () => {
   expect(await worker(0).line.ask('cancel', { worker: 9, pid: 5, secret: 'abcd' })).toBe(null)
 })
 
-test('tables that have changed are news for all other workers', async () => {
+test('a change of tables is reported to all other workers', async () => {
   const { primary, worker } = fleet({ workers: 3 })
   await primary.start()
   worker(1).line.tell('schema', 'db:5432/app')
@@ -453,7 +453,7 @@ test('tables that have changed are news for all other workers', async () => {
   expect([0, 1, 2].map((index) => worker(index).told)).toEqual([['schema "db:5432/app"'], [], ['schema "db:5432/app"']])
 })
 
-test('what servers report is told to all other workers, and to new ones', async () => {
+test('what servers report is sent to all other workers and to those that start later', async () => {
   const known: unknown[] = []
   const { primary, clock, worker } = fleet({
     answers: {
@@ -477,7 +477,7 @@ test('what servers report is told to all other workers, and to new ones', async 
   expect(known).toEqual([welcomed])
 })
 
-test('counters go on where a worker that has gone had left them', async () => {
+test('counters continue where a worker that has ended left them', async () => {
   const totals = (queries: number) => ({ ...sumOf([]), queries })
   const { primary, worker } = fleet({
     answers: { gather: (topic) => (topic === 'stats' ? [stats(7)] : []) },
@@ -497,7 +497,7 @@ test('counters go on where a worker that has gone had left them', async () => {
   expect(await queries()).toEqual([16])
 })
 
-test('what a worker has counted counts once if it goes while others are still asked, and while it ends', async () => {
+test('a worker’s counts count exactly once while it dies during a query of all workers and while it stops', async () => {
   const one = { ...sumOf([]), queries: 7 }
   const stats = [{ database: 'app', totals: one, recent: { ms: 1_000, totals: one } }]
   let answer = () => {}
@@ -532,7 +532,7 @@ test('what a worker has counted counts once if it goes while others are still as
   expect(await queries()).toEqual([14])
 })
 
-test('nothing is suspended while no worker is there to be', async () => {
+test('the fleet is not suspended while it has no worker', async () => {
   const { primary, worker } = fleet({ workers: 1, answers: { gather: () => 'suspended' } })
   await primary.start()
   expect(await primary.state()).toBe('suspended')
@@ -541,7 +541,7 @@ test('nothing is suspended while no worker is there to be', async () => {
   expect(await primary.state()).toBe('active')
 })
 
-test('what a worker that has gone has done in a database is forgotten with the database', async () => {
+test('the counts of ended workers for a database are forgotten when the database is removed', async () => {
   const { primary, worker } = fleet()
   await primary.start()
   const totals = { ...sumOf([]), queries: 7 }
@@ -553,7 +553,7 @@ test('what a worker that has gone has done in a database is forgotten with the d
   expect((await primary.stats()).map(({ database }) => database)).toEqual(['shop', 'pgbouncer'])
 })
 
-test('what workers that have gone have done in a database of the entry * is forgotten once none has known it for long', async () => {
+test('the counts of ended workers for a database of the entry * are forgotten once no worker has known it for long', async () => {
   const { primary, clock, worker } = fleet()
   await primary.start()
   const totals = { ...sumOf([]), queries: 7 }
@@ -569,7 +569,7 @@ test('what workers that have gone have done in a database of the entry * is forg
   expect(await shown()).toEqual(new Set(names))
   clock.advance(10_000)
   primary.sweep()
-  // A database that other workers know is kept until they forget it.
+  // A database that another worker knows is kept until that worker forgets it.
   worker(1).line.tell('totals', new Map())
   await settled()
   expect(await shown()).toEqual(new Set(['app', 'used', 'pgbouncer']))
@@ -578,7 +578,7 @@ test('what workers that have gone have done in a database of the entry * is forg
   expect(await shown()).toEqual(new Set(['app', 'pgbouncer']))
 })
 
-test('nor does a worker bring it back that goes after the database', async () => {
+test('a worker that ends after a database was removed does not bring back its counts', async () => {
   const { primary, worker } = fleet()
   await primary.start()
   const totals = { ...sumOf([]), queries: 7 }
@@ -590,7 +590,7 @@ test('nor does a worker bring it back that goes after the database', async () =>
   expect((await primary.stats()).map(({ database }) => database)).toEqual(['shop', 'pgbouncer'])
 })
 
-test('a period of averages ends in workers that drain, too, and what they have done is told', async () => {
+test('a period of averages also ends in draining workers, and their counts are included', async () => {
   const span = { ms: 60_000, totals: { ...sumOf([]), queries: 5 } }
   const { primary } = fleet({ answers: { endPeriod: () => span } })
   await primary.start()
@@ -600,7 +600,7 @@ test('a period of averages ends in workers that drain, too, and what they have d
   expect(await primary.endPeriod()).toEqual({ ms: 60_000, totals: { ...sumOf([]), queries: 15 } })
 })
 
-test('a worker that hangs does not keep the others from saying that clients should come', async () => {
+test('a hanging worker does not keep the fleet from reporting that it is ready', async () => {
   vi.useFakeTimers()
   onTestFinished(() => {
     vi.useRealTimers()
@@ -618,7 +618,7 @@ test('a worker that hangs does not keep the others from saying that clients shou
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('nor does it keep them from saying that they should not', async () => {
+test('a hanging worker does not keep the fleet from reporting that it is not ready', async () => {
   vi.useFakeTimers()
   onTestFinished(() => {
     vi.useRealTimers()
@@ -632,7 +632,7 @@ test('nor does it keep them from saying that they should not', async () => {
   expect(await circumstances).toEqual(isPaused)
 })
 
-test('one that is only late is waited for, as it may be the one that clients can come to', async () => {
+test('a worker that answers late is waited for, because it may be the only one with servers', async () => {
   vi.useFakeTimers()
   onTestFinished(() => {
     vi.useRealTimers()
@@ -653,7 +653,7 @@ test('one that is only late is waited for, as it may be the one that clients can
   expect(vi.getTimerCount()).toBe(0)
 })
 
-describe('a worker that hangs', () => {
+describe('a hanging worker', () => {
   const client = { id: 7 } as ClientSnapshot
   const BEAT: Beat = { clients: 1, servers: 0, cpuUs: 0, residentBytes: 0, delayUs: 0 }
 
@@ -680,7 +680,7 @@ describe('a worker that hangs', () => {
     return { ...made, asked, pass }
   }
 
-  test('is waited for by whoever asks all of them until it is known to hang', async () => {
+  test('is waited for by questions to all workers until it is known to hang', async () => {
     const { primary, pass } = await hanging()
     let clients: readonly ClientSnapshot[] | null = null
     primary.clients().then((answer) => {
@@ -693,7 +693,7 @@ describe('a worker that hangs', () => {
     expect(clients).toEqual([client])
   })
 
-  test('is not asked from then on, as it would be more and more, and stands out', async () => {
+  test('gets no further questions, so that they do not pile up, and is shown as silent', async () => {
     const { primary, asked, pass, worker } = await hanging()
     await pass(4)
     primary.clients()
@@ -705,7 +705,7 @@ describe('a worker that hangs', () => {
     expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving', 'serving'])
   })
 
-  test('does not keep a period of averages from ending elsewhere, and ends its own when it goes on', async () => {
+  test('does not keep a period of averages from ending elsewhere, and ends its own period once it goes on', async () => {
     const span = { ms: 60_000, totals: { ...sumOf([]), queries: 5 } }
     let ended = 0
     const { primary, clock, worker } = fleet({
@@ -726,7 +726,7 @@ describe('a worker that hangs', () => {
   })
 })
 
-test('an error of a worker is told by its own name', async () => {
+test('an error of a worker keeps its SQLSTATE', async () => {
   const { primary } = fleet({
     answers: {
       gather: async () => {
@@ -761,7 +761,7 @@ test('workers are replaced one by one, each once its successor serves', async ()
   expect(lines.at(-1)).toBe('all workers have been replaced')
 })
 
-test('where the system has no memory for a process, it is tried again', async () => {
+test('a worker that cannot be started for lack of memory is started again later', async () => {
   let spawns = 0
   const { primary, played, clock, worker } = fleet({
     workers: 1,
@@ -781,7 +781,7 @@ test('where the system has no memory for a process, it is tried again', async ()
   expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving'])
 })
 
-test('one that only starts is waited for, and replaced like the others', async () => {
+test('a worker that is still starting is waited for during a replacement, and then replaced too', async () => {
   let served = () => {}
   const starting = new Promise<typeof ADDRESSES>((resolve) => {
     served = () => resolve(ADDRESSES)
@@ -807,7 +807,7 @@ test('one that only starts is waited for, and replaced like the others', async (
   expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving'])
 })
 
-test('once the end has begun nobody is replaced any more, not even whose successor is being started', async () => {
+test('once shutdown has begun no worker is replaced, not even one whose successor is starting', async () => {
   let served = () => {}
   const starting = new Promise<typeof ADDRESSES>((resolve) => {
     served = () => resolve(ADDRESSES)
@@ -829,14 +829,14 @@ test('once the end has begun nobody is replaced any more, not even whose success
   expect(lines).not.toContain('all workers have been replaced')
 })
 
-test('once the end has begun a replacement is refused', async () => {
+test('once shutdown has begun a replacement is refused', async () => {
   const { primary } = fleet()
   await primary.start()
   primary.beginEnd()
   expect(() => primary.restart(0)).toThrow('pooler is shutting down')
 })
 
-test('a worker whose successor cannot start stays', async () => {
+test('a worker stays if its successor cannot start', async () => {
   let starts = 0
   const { primary, played, clock } = fleet({
     workers: 1,
@@ -853,7 +853,7 @@ test('a worker whose successor cannot start stays', async () => {
   expect((await primary.workers()).map(({ number, state }) => [number, state])).toEqual([[1, 'serving']])
 })
 
-describe('of a worker that ends is told', () => {
+describe('the log says of a worker that ends', () => {
   const NEVER = () => new Promise<typeof ADDRESSES>(() => {})
 
   /** One worker whose successor never begins to serve. */
@@ -869,7 +869,7 @@ describe('of a worker that ends is told', () => {
     return made
   }
 
-  test('that nobody is lost, where it was a successor that had none', async () => {
+  test('that the old worker goes on, if it was a successor that had no clients yet', async () => {
     const { primary, worker, lines } = await replacing()
     worker(1).die('SIGKILL')
     await primary.restarting
@@ -881,7 +881,7 @@ describe('of a worker that ends is told', () => {
     expect((await primary.accounts()).process.counts.workersLost).toBe(0)
   })
 
-  test('that its clients are lost, where it crashes while its successor starts', async () => {
+  test('that its clients are lost, if it crashes while its successor starts', async () => {
     const { primary, worker, lines } = await replacing()
     worker(0).die('SIGSEGV')
     await settled()
@@ -896,7 +896,7 @@ describe('of a worker that ends is told', () => {
     ['while it drains', (primary: Primary) => primary.restart(2_000)],
     ['while all of them end', (primary: Primary) => primary.beginEnd()],
   ] as const)
-    test(`that its clients are lost, where it crashes ${when}, and nothing where it just ends`, async () => {
+    test(`that its clients are lost if it crashes ${when}, and nothing if it exits normally`, async () => {
       const { primary, worker, lines } = fleet()
       await primary.start()
       end(primary)
@@ -910,7 +910,7 @@ describe('of a worker that ends is told', () => {
       ])
     })
 
-  test('no more than that, where the fleet does not start for it', async () => {
+  test('nothing about a replacement, if the fleet fails to start because of it', async () => {
     const { primary, worker, lines } = fleet({ workers: 1, answers: { start: NEVER } })
     const started = expect(primary.start()).rejects.toThrow('ended before it served')
     worker(0).die('exit code 1')
@@ -919,14 +919,14 @@ describe('of a worker that ends is told', () => {
   })
 })
 
-test('once the end has begun those that served are draining', async () => {
+test('once shutdown has begun workers that served are draining', async () => {
   const { primary } = fleet()
   await primary.start()
   primary.beginEnd()
   expect((await primary.workers()).map(({ state }) => state)).toEqual(['draining', 'draining'])
 })
 
-test('at the end all workers are told so, and it is over when they have gone', async () => {
+test('stop() tells all workers to stop and waits until they have ended', async () => {
   const { primary } = fleet()
   await primary.start()
   await primary.stop()

@@ -17,20 +17,20 @@ function pulse() {
   return { passes, late: () => pulse.take(NOBODY).delayUs }
 }
 
-test('how late the event loop was is that of the last second, however seldom somebody looks', () => {
+test('the delay of the event loop is that of the last second, however rarely it is read', () => {
   const { passes, late } = pulse()
   passes(700)
   passes(0, 30)
   expect(late()).toBe(0)
 })
 
-test('whoever looks takes nothing away from others', () => {
+test('reading the delay does not reset it', () => {
   const { passes, late } = pulse()
   passes(50)
   expect([late(), late()]).toEqual([50_000, 50_000])
 })
 
-test('nor from the end of the second', () => {
+test('reading the delay near the end of a second does not lose what happened before', () => {
   const { passes, late } = pulse()
   passes(0, 8)
   passes(90)
@@ -38,11 +38,11 @@ test('nor from the end of the second', () => {
   expect(late()).toBe(90_000)
 })
 
-test('while the system does not tell how much memory there is, it is as much as before', () => {
+test('if the system cannot report the memory in use, the last known value is reported', () => {
   const pulse = new Pulse(100)
   const { residentBytes } = pulse.take({ clients: 1, servers: 1 })
   expect(residentBytes).toBeGreaterThan(0)
-  // As if no descriptor were left.
+  // As if the process had no free descriptor.
   const rss = vi.spyOn(process.memoryUsage, 'rss').mockImplementation(() => {
     throw Object.assign(new Error('EMFILE: too many open files, uv_resident_set_memory'), { code: 'EMFILE' })
   })

@@ -15,7 +15,7 @@ test('connections that come one by one are accepted without a pause', () => {
   expect(heard).toEqual([])
 })
 
-test('of a crowd two are accepted, and more once the primary knows of one of them', () => {
+test('of many connections at once two are accepted, and more once the primary has counted one of them', () => {
   const { restraint, heard } = start()
   restraint.accepted()
   restraint.accepted()
@@ -26,7 +26,7 @@ test('of a crowd two are accepted, and more once the primary knows of one of the
   expect(heard).toEqual([false, true])
 })
 
-test('what the primary says goes for as long as it says nothing else', () => {
+test('the primary’s last word applies until it sends another', () => {
   const { restraint, heard } = start()
   restraint.accepted()
   restraint.accepted()

@@ -12,18 +12,18 @@ function firstFound(worker: { state: WorkerState; heardMs: number }, limitMs = L
   return null
 }
 
-describe('a worker is taken for hung', () => {
-  test('when it has been silent for longer than it may', () => {
+describe('a worker is considered hung', () => {
+  test('when it has been silent for longer than the limit', () => {
     expect(firstFound({ state: 'serving', heardMs: 0 })).toEqual({ nowMs: 6_000, silentMs: 6_000 })
     expect(firstFound({ state: 'draining', heardMs: 2_500 })).toEqual({ nowMs: 8_000, silentMs: 5_500 })
   })
 
-  test('while it starts only after half a minute', () => {
+  test('while it starts, only after more than half a minute', () => {
     expect(firstFound({ state: 'starting', heardMs: 0 })).toEqual({ nowMs: 31_000, silentMs: 31_000 })
     expect(firstFound({ state: 'starting', heardMs: 0 }, 40_000)).toEqual({ nowMs: 41_000, silentMs: 41_000 })
   })
 
-  test('never while it is heard of once a second, however short the time is that it may be silent', () => {
+  test('not while it is heard from once a second, even if the limit is shorter', () => {
     const silence = new Silence(0)
     const worker = { state: 'serving' as const, heardMs: 0 }
     for (let nowMs = 100; nowMs <= 10_000; nowMs += 100) {
@@ -34,11 +34,11 @@ describe('a worker is taken for hung', () => {
     expect(silence.look([worker], 13_100, 100)).toEqual([{ worker, silentMs: 3_100 }])
   })
 
-  test('never where there is no limit', () => {
+  test('never if the limit is 0', () => {
     expect(firstFound({ state: 'serving', heardMs: 0 }, 0)).toBe(null)
   })
 
-  test('once, and again only after as long a silence', () => {
+  test('once, and again only after another silence of the same length', () => {
     const silence = new Silence(0)
     const worker = { state: 'stopping' as const, heardMs: 0 }
     const found: number[] = []
@@ -47,7 +47,7 @@ describe('a worker is taken for hung', () => {
     expect(found).toEqual([6_000, 12_000])
   })
 
-  test('alone, if the others are heard of', () => {
+  test('alone if the other workers are heard from', () => {
     const silence = new Silence(0)
     const hung = { state: 'serving' as const, heardMs: 0 }
     const well = { state: 'serving' as const, heardMs: 0 }
@@ -60,7 +60,7 @@ describe('a worker is taken for hung', () => {
   })
 })
 
-test('whoever did not look for long blames nobody, and all begin anew', () => {
+test('if the primary itself was stalled, no worker is considered hung and all silences start anew', () => {
   const silence = new Silence(0)
   const worker = { state: 'serving' as const, heardMs: 0 }
   expect(silence.look([worker], 60_000, LIMIT_MS)).toEqual([])

@@ -12,7 +12,7 @@ import { SpawnedWorker } from '../../../src/workers/spawn.ts'
 import { isInstalled } from '../../support/installed.ts'
 import { LOOPBACK, until } from '../net/rigs.ts'
 
-/** A program without a free descriptor until it has failed to receive the first connection. */
+/** A program that has no free descriptor until it has failed to receive the first connection. */
 const SHORT_OF_DESCRIPTORS = `
   import { execFileSync } from 'node:child_process'
   import { closeSync, openSync, readdirSync } from 'node:fs'
@@ -39,7 +39,7 @@ function program(text: string): string {
 }
 
 test.runIf(isInstalled('prlimit'))(
-  'of what is handed over to a process without a descriptor the first is left, and others come through',
+  'if a worker has no free descriptor, the connection handed over to it is closed and later ones arrive',
   async () => {
     const said: unknown[] = []
     const ends: string[] = []
@@ -66,7 +66,7 @@ test.runIf(isInstalled('prlimit'))(
   },
 )
 
-test('where there is no process, nothing is killed: without a number the system would take it for all of our group', async () => {
+test('kill does nothing if the process was never started, because without a pid the signal would reach the whole process group', async () => {
   const { execPath } = process
   process.execPath = join(tmpdir(), 'no such program')
   const kill = vi.spyOn(ChildProcess.prototype, 'kill').mockReturnValue(true)

@@ -15,17 +15,17 @@ function after(...words: string[]): string[] {
   return [...orders].map(({ name, args }) => [name, ...args].filter((part) => part !== null).join(' '))
 }
 
-test('what is disabled or paused stays so for workers that come later', () => {
+test('DISABLE, PAUSE and the like apply to workers that start later', () => {
   expect(after('disable app', 'pause shop')).toEqual(['disable app', 'pause shop'])
 })
 
-test('what was taken back is forgotten', () => {
+test('an order that was taken back no longer stands', () => {
   expect(after('disable app', 'pause shop', 'enable app', 'resume shop')).toEqual([])
   expect(after('disable app', 'disable shop', 'enable app')).toEqual(['disable shop'])
   expect(after('kill app', 'resume app')).toEqual([])
 })
 
-test('an order that is given again and again stands once', () => {
+test('an order that is repeated stands once', () => {
   expect(after('disable app', 'pause', 'disable app', 'disable shop', 'pause', 'disable app')).toEqual([
     'disable shop',
     'pause',
@@ -34,12 +34,12 @@ test('an order that is given again and again stands once', () => {
   expect(after('pause', '! pause', 'pause', 'resume')).toEqual([])
 })
 
-test('pauses of all and of one database are ended each by its own RESUME', () => {
+test('RESUME without a database does not end the pause of one database, and the other way round', () => {
   expect(after('pause app', 'kill shop', 'pause', 'kill', 'resume')).toEqual(['pause app', 'kill shop'])
   expect(after('pause', 'pause app', 'pause shop', 'resume app')).toEqual(['pause', 'pause shop'])
 })
 
-test('what could not be done is forgotten, and has ended nothing', () => {
+test('a command that failed neither stands nor ends another one', () => {
   expect(after('! pause nowhere')).toEqual([])
   expect(after('pause app', 'suspend 7', '! resume', '! resume app', '! enable app')).toEqual([
     'pause app',
@@ -47,7 +47,7 @@ test('what could not be done is forgotten, and has ended nothing', () => {
   ])
 })
 
-test('an end that is under way stands beside what it may end; what is said after it is not ended', () => {
+test('while RESUME is still running it stands next to the orders it may end; orders given after it are not ended by it', () => {
   expect(after('pause', '… resume')).toEqual(['pause', 'resume'])
   const orders = new StandingOrders()
   const [pause, resume, again] = ['pause', 'resume', 'pause'].map(
@@ -58,11 +58,11 @@ test('an end that is under way stands beside what it may end; what is said after
   expect([...orders]).toEqual([again])
 })
 
-test('whatever is done once is of no concern for those who come later', () => {
+test('commands that act once do not apply to workers that start later', () => {
   expect(after('reconnect app', 'killClient 7')).toEqual([])
 })
 
-test('SUSPEND ends with RESUME, or with the console that has said it', () => {
+test('SUSPEND ends with RESUME, or with the console that issued it', () => {
   expect(after('suspend 7', 'resume')).toEqual([])
   expect(after('suspend 7', 'endSuspension 7')).toEqual([])
   expect(after('suspend 7', 'endSuspension 8')).toEqual(['suspend 7'])

@@ -1,4 +1,4 @@
-/** Turns are told to end, and end or go on after all, while limits are lowered and raised: no client waits for something that will not come. */
+/** Turns are told to end, and then end or go on, while limits are lowered and raised: no client waits for a server that will not come. */
 
 import fc from 'fast-check'
 import { test } from 'vitest'
@@ -46,7 +46,7 @@ function play(world: World, steps: readonly Step[]): void {
 const messagesMs = (least: number, most: number, ...each: readonly number[]) =>
   fc.array(fc.constantFrom(...each), { minLength: least, maxLength: most })
 
-/** Mostly clients of one pool, which is where workers take turns. */
+/** Mostly clients of one pool, because workers take turns within a pool. */
 const mostlyOfOnePool = fc.oneof(
   { weight: 8, arbitrary: fc.nat({ max: 15 }) },
   { weight: 1, arbitrary: fc.nat({ max: 63 }) },
@@ -64,7 +64,7 @@ const anyLimits = fc.record({
   user: seldom(anyLimit),
 })
 
-test('whatever is reloaded meanwhile: no limit is exceeded, whoever waits is served, and all permits come back', () => {
+test('whatever limits are reloaded, no limit is exceeded, every waiting client is served, and all permits come back', () => {
   const deeds = { come: 10, finish: 5, breakOff: 3, withdraw: 1, withdrawAll: 1, die: 1, start: 1, reload: 4, rest: 1 }
   const passesMs = [0, 0.1, 0.3, 1, 7, 30, 60, 300]
   const steps = stepsOf({ deeds, who: mostlyOfOnePool, limits: anyLimits, passesMs, most: 80 })
@@ -80,7 +80,7 @@ test('whatever is reloaded meanwhile: no limit is exceeded, whoever waits is ser
 })
 
 /** One worker holds all permits, and others wait for its turns to end, until the pool is made smaller. */
-test('a permit that is recalled while turns are to end comes back, though the turns go on', () => {
+test('a permit that is recalled while turns are to end comes back, even if the turns go on', () => {
   const who = fc.nat({ max: 15 })
   const deeds = { come: 6, breakOff: 3, withdraw: 1, reload: 1 }
   const limits = fc.constant({ pool: 1 })

@@ -12,7 +12,7 @@ function workers(...states: WorkerState[]): Workers {
   return all
 }
 
-test('a number is free again once its worker is removed, and the lowest is taken', () => {
+test('a number is free again once its worker is removed, and the lowest free number is taken', () => {
   const all = workers('serving', 'serving', 'serving')
   expect(all.freeNumber()).toBe(4)
   all.remove(all.numbered(2) as Worker)
@@ -25,14 +25,14 @@ test('there are no more workers than a cancel key can name', () => {
   expect(() => all.freeNumber()).toThrow(`more than ${MAX_WORKER} workers`)
 })
 
-test('those are asked that are in the states that it is a matter for', async () => {
+test('only workers in the given states are asked', async () => {
   const all = workers('starting', 'serving', 'draining', 'stopping')
   const numbers = (states: readonly WorkerState[]) => all.ask(states, async ({ number }) => number)
   expect(await numbers(ONCE_IT_SERVES)).toEqual([2, 3])
   expect(await numbers(FROM_THE_START)).toEqual([1, 2, 3])
 })
 
-test('one that goes away while all are asked has nothing to say', async () => {
+test('a worker that ends while all are asked is left out of the answers', async () => {
   const all = workers('serving', 'serving', 'serving')
   const answers = all.ask(ONCE_IT_SERVES, async ({ number }) => {
     if (number === 2) throw new LineDown()
@@ -41,12 +41,12 @@ test('one that goes away while all are asked has nothing to say', async () => {
   expect(await answers).toEqual([null, 'something'])
 })
 
-test('what goes wrong in one that is there is told to whoever asks', async () => {
+test('an error of a worker that is still there reaches the asker', async () => {
   const asking = workers('serving').ask(ONCE_IT_SERVES, () => Promise.reject(new Error('no such database')))
   await expect(asking).rejects.toThrow('no such database')
 })
 
-test('the end of all is when the last one is gone', async () => {
+test('ended() resolves when the last worker is gone', async () => {
   const all = workers('serving', 'stopping')
   let end = () => {}
   const last = new Promise<void>((resolve) => {

@@ -34,7 +34,7 @@ function setUp({ autoPrepareMaxBytes = 0, status = STATUS_IDLE } = {}) {
     counters,
     settings,
     answer,
-    /** What is sent for a Parse of this text; null if it has to go as it is. */
+    /** Returns what is sent for a Parse of this text; null if the Parse is passed on unchanged. */
     parse: (text: string): string[] | null => {
       const body = Buffer.from(`${text}\0\0\0`)
       let isDone = false
@@ -46,7 +46,7 @@ function setUp({ autoPrepareMaxBytes = 0, status = STATUS_IDLE } = {}) {
   }
 }
 
-test('a text goes as it is when it is asked for first, is prepared the second time, and from then on we answer', () => {
+test('the first Parse of a text is passed on unchanged, the second prepares it, and later ones are answered by pgweir', () => {
   const { parse, ledger, counters, answer } = setUp()
   expect(parse('select 1')).toBe(null)
   expect(parse('select 1')).toHaveLength(1)
@@ -62,21 +62,21 @@ test.each([
   ['set work_mem = 1', 'other'],
   ["select 'today'::date", 'fleeting'],
   ['create table t ()', 'creates'],
-])('%j always goes as it is, and is no miss', (text, kind) => {
+])('%j is always passed on unchanged and does not count as a miss', (text, kind) => {
   const { auto, parse, counters } = setUp()
   for (let times = 0; times < 3; times++) expect(parse(text)).toBe(null)
   expect(auto.kind).toBe(kind)
   expect(counters.autoPrepareMisses).toBe(0)
 })
 
-test('so does a text that is too long, which is a miss', () => {
+test('a text that is too long is passed on unchanged and counts as a miss', () => {
   const { parse, counters } = setUp()
   const long = `select ${'1'.repeat(MAX_AUTO_PREPARED_BYTES)}`
   for (let times = 0; times < 3; times++) expect(parse(long)).toBe(null)
   expect(counters.autoPrepareMisses).toBe(3)
 })
 
-test('so does every text while something that may change settings is on its way', () => {
+test('every Parse is passed on unchanged while a statement that may change settings is unanswered', () => {
   const { inFlight, parse, ledger, answer } = setUp()
   parse('select 1')
   inFlight.add('other', ledger)
@@ -86,12 +86,12 @@ test('so does every text while something that may change settings is on its way'
   expect(parse('select 1')).toHaveLength(1)
 })
 
-test('so does every text in a transaction that has failed, where Postgres refuses it', () => {
+test('every Parse is passed on unchanged in a failed transaction, where Postgres refuses it', () => {
   const { parse } = setUp({ status: STATUS_FAILED })
   for (let times = 0; times < 3; times++) expect(parse('select 1')).toBe(null)
 })
 
-test('an answer of ours that Postgres would have skipped is no Parse: the client has the statement that it had before', () => {
+test('if Postgres would have skipped a Parse that pgweir answers, the client keeps its previous unnamed statement', () => {
   const { unnamed, parse, ledger, answer } = setUp()
   for (const text of ['select 1', 'select 1', 'select 2', 'select 2']) parse(text)
   answer()
@@ -104,7 +104,7 @@ test('an answer of ours that Postgres would have skipped is no Parse: the client
   expect(unnamed.shared).toBe(before)
 })
 
-test('what the server may have in bytes counts only where it is on (auto_prepare_max_bytes)', () => {
+test('auto_prepare_max_bytes limits what a server holds only while auto-prepare is on', () => {
   const { auto, settings, parse, counters, answer } = setUp({ autoPrepareMaxBytes: 'select 1\0\0\0'.length })
   expect(auto.capacityBytes(settings)).toBe('select 1\0\0\0'.length)
   for (const text of ['select 1', 'select 1', 'select 2', 'select 2']) {

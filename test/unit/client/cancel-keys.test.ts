@@ -8,10 +8,10 @@ const PEER = { peerId: 7, worker: 0 }
 describe.each([
   ['without peers', { peerId: 0, worker: 0 }],
   ['with peers', PEER],
-  ['of a worker', { peerId: 0, worker: 200 }],
-  ['of a worker with peers', { peerId: 16_383, worker: 255 }],
+  ['in a worker', { peerId: 0, worker: 200 }],
+  ['in a worker with peers', { peerId: 16_383, worker: 255 }],
 ])('%s', (_, owner) => {
-  test('a key finds its holder, until it is removed', () => {
+  test('a key finds its holder until it is removed', () => {
     const keys = new CancelKeys<string>(() => owner)
     const key = keys.create('ada')
     expect(keys.find(key.pid, key.secret)).toBe('ada')
@@ -19,7 +19,7 @@ describe.each([
     expect(keys.find(key.pid, key.secret)).toBeNull()
   })
 
-  test('a wrong secret finds nobody, whatever its length', () => {
+  test('a wrong secret of any length finds no holder', () => {
     const keys = new CancelKeys<string>(() => owner)
     const { pid, secret } = keys.create('ada')
     const wrong = Buffer.from(secret)
@@ -28,7 +28,7 @@ describe.each([
       expect(keys.find(pid, guess)).toBeNull()
   })
 
-  test('keys are positive, differ, and each finds its own holder', () => {
+  test('pids are positive and unique, and each key finds its own holder', () => {
     const keys = new CancelKeys<number>(() => owner)
     const made = Array.from({ length: 2_000 }, (_, holder) => keys.create(holder))
     for (const { pid } of made) {
@@ -45,7 +45,7 @@ describe.each([
   })
 })
 
-test('with peers the time to live is no part of the secret; without, each bit of it counts', () => {
+test('with peers the bits of the time to live are not compared; without peers every bit of the secret is', () => {
   for (const [owner, found] of [
     [PEER, 'ada'],
     [{ peerId: 0, worker: 0 }, null],
@@ -62,7 +62,7 @@ test('with peers the time to live is no part of the secret; without, each bit of
   }
 })
 
-test('keys stay good when peer_id changes', () => {
+test('keys stay valid when peer_id changes', () => {
   let owner = { peerId: 0, worker: 0 }
   const keys = new CancelKeys<string>(() => owner)
   const before = keys.create('before')
@@ -71,18 +71,18 @@ test('keys stay good when peer_id changes', () => {
   expect([before, after].map(({ pid, secret }) => keys.find(pid, secret))).toEqual(['before', 'after'])
 })
 
-test('a key that is taken, or has the pid 0, is drawn again', () => {
+test('a key that is taken or has the pid 0 is drawn again', () => {
   const draws = ['0000000000000000', '0100000000000001', '0100000000000002', '0100000000000004']
   const keys = new CancelKeys<string>(
     () => ({ peerId: 0, worker: 0 }),
     () => Buffer.from(draws.shift() as string, 'hex'),
   )
   expect(keys.create('ada').secret.toString('hex')).toBe('00000001')
-  // 2 differs from 1 in the bits of the time to live only: under peers these would be one key.
+  // 2 differs from 1 only in the bits of the time to live, so with peers these would be the same key.
   expect(keys.create('bob').secret.toString('hex')).toBe('00000004')
 })
 
-test('where no key is free the search ends, and those that are there stay', () => {
+test('if no key is free, the search ends with an error and existing keys stay valid', () => {
   const told = onInvariantFailure(null)
   try {
     const keys = new CancelKeys<string>(

@@ -11,10 +11,16 @@ const CASES: [
   limits: Partial<Deadlines>,
   kind: string | null,
 ][] = [
-  ['a query may take its time', 100, { isRunning: true }, {}, null],
+  ['a query within query_timeout goes on', 100, { isRunning: true }, {}, null],
   ['a query that takes longer is ended', 101, { isRunning: true }, {}, 'query-timeout'],
-  ['a client may think within a transaction', 200, { isInTransaction: true }, {}, null],
-  ['a client that thinks for too long is ended', 201, { isInTransaction: true }, {}, 'idle-transaction-timeout'],
+  ['a client may be idle in a transaction for idle_transaction_timeout', 200, { isInTransaction: true }, {}, null],
+  [
+    'a client that is idle in a transaction for longer is disconnected',
+    201,
+    { isInTransaction: true },
+    {},
+    'idle-transaction-timeout',
+  ],
   ['a running query is not idle', 90, { isInTransaction: true, isRunning: true, answeredMs: -500 }, {}, null],
   [
     'a transaction of many short queries is ended as a whole',
@@ -25,7 +31,7 @@ const CASES: [
   ],
   ['outside a transaction nothing is overdue', 9_999, {}, {}, null],
   [
-    '0 is never',
+    'a limit of 0 never applies',
     9_999,
     { isRunning: true, isInTransaction: true },
     { queryTimeoutMs: 0, transactionTimeoutMs: 0 },

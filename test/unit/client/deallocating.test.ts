@@ -12,7 +12,7 @@ function setUp(name: string) {
   names.give(keyOf(name), statement('select 1'), ledger, null)
   const undone: boolean[] = []
   const dropped: Effect = { reply: null, undo: (wasSkipped) => undone.push(wasSkipped) }
-  /** What is sent in place of a Parse with this text; null if it has to go as it is. */
+  /** Returns what is sent in place of a Parse with this text; null if the Parse is passed on unchanged. */
   const parse = (text: string, known: StatementNames | null = names): string[] | null => {
     const body = Buffer.from(`${text}\0\0\0`)
     let isDone = false
@@ -24,7 +24,7 @@ function setUp(name: string) {
   return { names, ledger, undone, parse }
 }
 
-test('the server gets a statement to drop in place of the one that others may use, and the client sees one answer', () => {
+test('the server deallocates a stand-in instead of the statement that other clients may use, and the client sees one answer', () => {
   const { names, ledger, parse } = setUp('s1')
   expect(parse('deallocate s1')).toEqual([
     'Close pgweir_doomed',
@@ -36,7 +36,7 @@ test('the server gets a statement to drop in place of the one that others may us
   expect(replies.map((reply) => ledger.settle(reply))).toEqual(['swallow', 'swallow', 'forward'])
 })
 
-test('the name stands for its statement again if the Parse was skipped, and what else hung on it is undone', () => {
+test('if Postgres skips the Parse, the name stands for its statement again and effects attached to the Parse are undone', () => {
   const { names, ledger, undone, parse } = setUp('s1')
   ledger.owe(DEBT.bind)
   parse('deallocate s1')
@@ -49,14 +49,14 @@ test.each([
   ['_pg3_0', 'DEALLOCATE "_pg3_0"'],
   ['s1', 'deallocate prepare S1 ;'],
   ['größe', 'deallocate "größe"'],
-])('%j is the name in %j', (name, text) => {
+])('%j is the statement that %j deallocates', (name, text) => {
   const { names, parse } = setUp(name)
   expect(parse(text)).toHaveLength(3)
   expect(names.size).toBe(0)
 })
 
 test.each(['deallocate s2', 'deallocate all', 'select 1', `deallocate "${'s'.repeat(300)}"`])(
-  '%j goes as it is, and takes nothing away',
+  '%j is passed on unchanged, and no name is removed',
   (text) => {
     const { names, undone, parse } = setUp('s1')
     expect(parse(text)).toBe(null)
@@ -65,6 +65,6 @@ test.each(['deallocate s2', 'deallocate all', 'select 1', `deallocate "${'s'.rep
   },
 )
 
-test('so does that of a client that has named nothing', () => {
+test('DEALLOCATE from a client that has named no statement is passed on unchanged', () => {
   expect(setUp('s1').parse('deallocate s1', null)).toBe(null)
 })

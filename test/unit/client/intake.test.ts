@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { BUSY, Intake, type Stage } from '../../../src/client/intake.ts'
 import type { Channel } from '../../../src/net/channel.ts'
 
-/** One client: what its stage has understood, once there is one. */
+/** One client, and what its stage has read so far. */
 class Client {
   readonly channel = { isOpen: true, pause: () => this.pauses++, resume: () => this.resumes++ } as unknown as Channel
   readonly intake = new Intake(this, BUSY)
@@ -14,11 +14,11 @@ class Client {
   say(text: string): void {
     const buffer = Buffer.from(`--${text}--`)
     this.intake.take(buffer, 2, buffer.length - 2)
-    // As with every read, the memory is another's from now on.
+    // As after every read, the buffer is reused.
     buffer.fill('?')
   }
 
-  /** @param most bytes that it understands before it has to wait again */
+  /** @param most number of bytes that the stage reads before the client has to wait again */
   understand(most = Infinity): void {
     this.intake.stage = this.#stage(most)
     this.intake.goOn()
@@ -39,7 +39,7 @@ function crowd(size: number): Client[] {
   return Array.from({ length: size }, () => new Client())
 }
 
-test('what thousands of clients have sent while they wait stays apart, time and again', () => {
+test('the bytes that thousands of waiting clients have sent are kept apart, round after round', () => {
   const clients = crowd(3_000)
   for (let round = 0; round < 3; round++) {
     for (const client of clients) client.intake.stage = BUSY
@@ -52,7 +52,7 @@ test('what thousands of clients have sent while they wait stays apart, time and 
   }
 })
 
-test('what comes in pieces, small and large, is one', () => {
+test('bytes that arrive in several pieces, small and large, are read as one', () => {
   const [client, other] = crowd(2) as [Client, Client]
   const parts = ['a', 'b'.repeat(500), 'c'.repeat(100), 'd'.repeat(5_000), 'e']
   for (const part of parts) {
@@ -65,7 +65,7 @@ test('what comes in pieces, small and large, is one', () => {
   expect(other.read).toBe('x'.repeat(1_000))
 })
 
-test('what is left over is held on, and what comes then stands behind it', () => {
+test('bytes that the stage does not read stay held, and later bytes follow them', () => {
   const [client, other] = crowd(2) as [Client, Client]
   client.say('one two ')
   client.understand(4)
@@ -78,7 +78,7 @@ test('what is left over is held on, and what comes then stands behind it', () =>
   expect(other.read).toBe('another')
 })
 
-test('whoever leaves, or fails, takes nothing of what others hold', () => {
+test('a client that leaves or fails takes no bytes from those held for others', () => {
   const clients = crowd(2_000)
   clients.forEach((client, index) => void client.say(`the query of ${index}`))
   for (const [index, client] of clients.entries()) {
@@ -107,7 +107,7 @@ test('whoever leaves, or fails, takes nothing of what others hold', () => {
   })
 })
 
-test('a client is not read while it holds much, and then again', () => {
+test('reading from a client pauses while many bytes are held for it, and resumes afterwards', () => {
   const client = new Client()
   client.say('x'.repeat(60_000))
   expect(client.pauses).toBe(0)

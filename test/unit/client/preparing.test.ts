@@ -9,7 +9,7 @@ const NO_LIMIT = 0
 const UNDONE: Effect = { reply: null, undo: () => {} }
 
 describe('a shared statement', () => {
-  test('is parsed where it is missing, and is there for whatever is sent next', () => {
+  test('a shared statement is parsed on a server that lacks it, and is known to be there for the next message', () => {
     const { sending, statements, ledger, counters, statement, sentBy } = startSending()
     const one = statement('select 1')
     expect(sentBy(() => prepare(sending, one, NO_LIMIT, UNDONE))).toEqual(['Parse select 1'])
@@ -17,7 +17,7 @@ describe('a shared statement', () => {
     expect(counters).toMatchObject({ serverParses: 1, statementMisses: 1, statementEvictions: 0 })
   })
 
-  test('is answered to the client that asked for it, and to nobody else', () => {
+  test('the answer to a shared statement’s Parse goes only to a client that sent that Parse', () => {
     const { sending, ledger, statement, sentBy } = startSending()
     sentBy(() => prepare(sending, statement('select 1'), NO_LIMIT, UNDONE))
     expect(ledger.settle(BACKEND.parseComplete)).toBe('forward')
@@ -25,7 +25,7 @@ describe('a shared statement', () => {
     expect(ledger.settle(BACKEND.parseComplete)).toBe('swallow')
   })
 
-  test('is not there if its Parse fails, and what hangs on that is undone', () => {
+  test('if its Parse fails, a shared statement does not count as prepared, and effects attached to the Parse are undone', () => {
     const { sending, statements, ledger, statement, sentBy } = startSending()
     const one = statement('select 1')
     const undone: boolean[] = []
@@ -35,7 +35,7 @@ describe('a shared statement', () => {
     expect(undone).toEqual([false])
   })
 
-  test('is closed first where an earlier batch that is not answered yet may have left it', () => {
+  test('a shared statement is closed first if an earlier, unanswered batch may have left it on the server', () => {
     const { sending, ledger, statement, sentBy } = startSending()
     const one = statement('select 1')
     sentBy(() => prepare(sending, one, NO_LIMIT, UNDONE))
@@ -44,8 +44,8 @@ describe('a shared statement', () => {
   })
 })
 
-describe('what makes way', () => {
-  test('is the one that was used longest ago, when there are as many as there may be', () => {
+describe('a statement that is evicted', () => {
+  test('is the least recently used one, once max_prepared_statements is reached', () => {
     const { sending, statements, counters, statement, sentBy, answer } = startSending({ maxPreparedStatements: 2 })
     const [one, two, three] = [statement('select 1'), statement('select 2'), statement('select 3')]
     sentBy(() => prepare(sending, one, NO_LIMIT, UNDONE))
@@ -57,7 +57,7 @@ describe('what makes way', () => {
     expect(counters.statementEvictions).toBe(1)
   })
 
-  test('are two at a time, when a reload has made them too many, so that they become fewer', () => {
+  test('is one of two per new statement after a reload lowers the limit, so that their number goes down', () => {
     const { sending, statements, settings, statement, sentBy, answer } = startSending({ maxPreparedStatements: 4 })
     for (const number of [1, 2, 3, 4]) sentBy(() => prepare(sending, statement(`select ${number}`), NO_LIMIT, UNDONE))
     answer()
@@ -70,7 +70,7 @@ describe('what makes way', () => {
     expect(statements.size).toBe(3)
   })
 
-  test('are as many as a large one needs, up to the bytes that all may take', () => {
+  test('is one of as many as a large statement needs within the limit in bytes', () => {
     const { sending, statement, sentBy, answer } = startSending()
     const small = ['select 1', 'select 2', 'select 3', 'select 4']
     const bytes = small.length * 'select 1\0\0\0'.length
@@ -84,7 +84,7 @@ describe('what makes way', () => {
     ])
   })
 
-  test('are no more than 32 of them at once, however large it is', () => {
+  test('is one of at most 32 at once, however large the new statement is', () => {
     const { sending, statements, counters, statement, sentBy, answer } = startSending()
     for (let number = 0; number < 40; number++)
       sentBy(() => prepare(sending, statement(`select ${number}`), NO_LIMIT, UNDONE))
@@ -104,7 +104,7 @@ describe('an unnamed statement', () => {
     return unnamed
   }
 
-  test('is parsed again on a server that does not have it, which the client does not see, and then no more', () => {
+  test('an unnamed statement is parsed again on a server that lacks it, once, and the client does not see the answer', () => {
     const { sending, ledger, counters, sentBy, answer } = startSending()
     const unnamed = withText('select 1', ledger)
     expect(sentBy(() => ensureUnnamed(sending, unnamed))).toEqual(['Parse unnamed select 1'])
@@ -115,7 +115,7 @@ describe('an unnamed statement', () => {
     expect(sentBy(() => ensureUnnamed(sending, unnamed))).toEqual([])
   })
 
-  test('of another client is never left to one that has none', () => {
+  test('another client’s unnamed statement is closed before a client that has none uses the server', () => {
     const { sending, ledger, sentBy, answer } = startSending()
     sentBy(() => ensureUnnamed(sending, withText('select secret', ledger)))
     answer()
@@ -124,21 +124,21 @@ describe('an unnamed statement', () => {
     expect(sentBy(() => ensureUnnamed(sending, null))).toEqual([])
   })
 
-  test('of another client is replaced', () => {
+  test('another client’s unnamed statement is replaced by the client’s own', () => {
     const { sending, ledger, sentBy, answer } = startSending()
     sentBy(() => ensureUnnamed(sending, withText('select secret', ledger)))
     answer()
     expect(sentBy(() => ensureUnnamed(sending, withText('select 2', ledger)))).toEqual(['Parse unnamed select 2'])
   })
 
-  test('of another client is not left either where its own was too large to be kept', () => {
+  test('another client’s unnamed statement is closed even if the client’s own was too large to keep', () => {
     const { sending, ledger, sentBy, answer } = startSending()
     sentBy(() => ensureUnnamed(sending, withText('select secret', ledger)))
     answer()
     expect(sentBy(() => ensureUnnamed(sending, new UnnamedStatement()))).toEqual(['Close unnamed'])
   })
 
-  test('whose Parse on our account fails is in doubt, and parsed again', () => {
+  test('an unnamed statement is parsed again if the Parse that pgweir added failed', () => {
     const { sending, ledger, sentBy } = startSending()
     const unnamed = withText('select 1', ledger)
     sentBy(() => ensureUnnamed(sending, unnamed))

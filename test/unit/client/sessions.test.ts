@@ -20,7 +20,7 @@ function startSessions() {
   return { add, looksAt }
 }
 
-test('the slowest to log in is the first of those that came long ago and are waited for', () => {
+test('slowest() is the first client that has kept its login waiting for too long', () => {
   const sessions = new Sessions()
   const add = (connectedMs: number, isAwaited: boolean) => {
     const session = { connectedMs, isAwaited } as unknown as Session
@@ -38,7 +38,7 @@ test('the slowest to log in is the first of those that came long ago and are wai
   expect(sessions.slowest(4_001)).toBe(second)
 })
 
-test('where it is us who keep them waiting, nobody is, and no more than a few are looked at', () => {
+test('slowest() finds no client if all wait for pgweir, and checks at most 100 sessions', () => {
   const sessions = new Sessions()
   let looks = 0
   for (let n = 0; n < 1_000; n++)
@@ -55,7 +55,7 @@ test('where it is us who keep them waiting, nobody is, and no more than a few ar
 
 const settings = (shortestIdleTimeoutMs: number) => ({ shortestIdleTimeoutMs }) as ClientSettings
 
-test('idle clients are looked at when the first of them may have been idle for too long, and not before', () => {
+test('idle clients are checked when the first of them may have exceeded the idle timeout, not earlier', () => {
   const { add, looksAt } = startSessions()
   const hour = settings(3_600_000)
   add(500_000)
@@ -66,7 +66,7 @@ test('idle clients are looked at when the first of them may have been idle for t
   expect(looksAt(500_000, hour)).toBe(3)
 })
 
-test('one that was active then is looked at once it may have been idle since', () => {
+test('a client that was active during a check is checked again once it may have been idle for the timeout', () => {
   const { add, looksAt } = startSessions()
   const minute = settings(60_000)
   const client = add(Infinity)
@@ -75,7 +75,7 @@ test('one that was active then is looked at once it may have been idle since', (
   expect([60_999, 61_000].map((nowMs) => looksAt(nowMs, minute))).toEqual([0, 1])
 })
 
-test('new settings count at once', () => {
+test('a new idle timeout applies at once', () => {
   const { add, looksAt } = startSessions()
   add(3_000_000)
   const hour = settings(3_600_000)
@@ -84,7 +84,7 @@ test('new settings count at once', () => {
   expect(looksAt(1_200, settings(Infinity))).toBe(0)
 })
 
-test('one that is due does not have all others looked at again and again', () => {
+test('a client that is due does not cause all others to be checked on every sweep', () => {
   const { add, looksAt } = startSessions()
   const hour = settings(3_600_000)
   add(1_000)

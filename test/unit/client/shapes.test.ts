@@ -4,7 +4,7 @@ import { compareShape, learnsShape } from '../../../src/client/shapes.ts'
 import { BACKEND } from '../../../src/wire/types.ts'
 import { startSending } from '../../support/sending.ts'
 
-/** A statement whose rows clients were told to be like that; undefined: nobody was told. */
+/** A statement whose rows were described to clients with this shape; undefined if no client was told a shape. */
 function setUp(told: string | null | undefined) {
   const { sending, statement: statementOf, ledger, sentBy } = startSending()
   const statement = statementOf('select * from t')
@@ -21,7 +21,7 @@ function setUp(told: string | null | undefined) {
       return shape
     },
     prepare: () => sentBy(() => prepare(sending, statement, 0, { reply: null, undo: () => {} })),
-    /** The server has parsed it, and says what its rows are. Returns what becomes of the answers. */
+    /** The server has parsed the statement and describes its rows. Returns what becomes of the two answers. */
     describe: (shape: string | null) => {
       const parsed = ledger.settle(BACKEND.parseComplete)
       ledger.headEffect?.described?.(shape)
@@ -31,7 +31,7 @@ function setUp(told: string | null | undefined) {
   }
 }
 
-test('a server that does not have the statement is asked at once, and the client does not see the answers', () => {
+test('a server that lacks the statement is asked to describe it at once, and the client does not see the answers', () => {
   const { compare, sent, describe } = setUp('id int4')
   expect(compare()).toBe('asked')
   expect(sent).toEqual(['Parse select * from t', 'Describe select * from t', 'Flush'])
@@ -44,31 +44,34 @@ test.each([
   ['id int4', null, 'changed'],
   [null, null, 'as told'],
   [null, 'id int4', 'changed'],
-])('rows that were %j and are %j are %s: the message is shown again, and nothing more is asked', (told, now, shape) => {
-  const { compare, sent, describe, timesShownAgain } = setUp(told)
-  compare()
-  expect(timesShownAgain()).toBe(0)
-  describe(now)
-  expect(timesShownAgain()).toBe(1)
-  sent.length = 0
-  expect(compare()).toBe(shape)
-  expect(sent).toEqual([])
-})
+])(
+  'a shape that was %j and is %j is %s: the message is handled again, and the server is not asked again',
+  (told, now, shape) => {
+    const { compare, sent, describe, timesShownAgain } = setUp(told)
+    compare()
+    expect(timesShownAgain()).toBe(0)
+    describe(now)
+    expect(timesShownAgain()).toBe(1)
+    sent.length = 0
+    expect(compare()).toBe(shape)
+    expect(sent).toEqual([])
+  },
+)
 
-test('the message is shown again if the statement cannot be parsed any more', () => {
+test('the message is handled again if the statement can no longer be parsed', () => {
   const { compare, ledger, timesShownAgain } = setUp('id int4')
   compare()
   ledger.fail()
   expect(timesShownAgain()).toBe(1)
 })
 
-test('nothing is asked where no client was told anything', () => {
+test('the server is not asked if no client was told a shape', () => {
   const { compare, sent } = setUp(undefined)
   expect(compare()).toBe('as told')
   expect(sent).toEqual([])
 })
 
-test('nothing is asked where the server has had the statement all along: Postgres compares', () => {
+test('the server is not asked if it has had the statement all along, because Postgres compares the shapes itself', () => {
   const { compare, sent, prepare } = setUp('id int4')
   prepare()
   expect(compare()).toBe('as told')

@@ -9,12 +9,12 @@ function wishes(parameters: Record<string, string>, ignored: string[] = [], mino
   return readWishes(packet, new Set(ignored), TRACKED)
 }
 
-test('the database is named like the user unless it is given', () => {
+test('the database defaults to the user’s name', () => {
   expect(wishes({ user: 'ada' })).toMatchObject({ user: 'ada', database: 'ada' })
   expect(wishes({ user: 'ada', database: 'app' })).toMatchObject({ database: 'app' })
 })
 
-test('whatever is neither who nor how is a setting', () => {
+test('parameters other than user, database and replication are settings', () => {
   const { settings } = wishes({ user: 'ada', TimeZone: 'UTC', statement_timeout: '5s', replication: 'false' })
   expect([...settings]).toEqual([
     ['timezone', 'UTC'],
@@ -22,30 +22,30 @@ test('whatever is neither who nor how is a setting', () => {
   ])
 })
 
-test('options are settings too, and a parameter of its own goes before them', () => {
+test('options are settings too, and a startup parameter overrides the same setting in options', () => {
   const { settings } = wishes({ user: 'ada', options: '-c work_mem=1MB --search-path=a,b', work_mem: '2MB' })
   expect(Object.fromEntries(settings)).toEqual({ work_mem: '2MB', search_path: 'a,b' })
 })
 
-test('what is named in ignore_startup_parameters is dropped, wherever it stands', () => {
+test('a setting named in ignore_startup_parameters is dropped, whether it is a parameter or part of options', () => {
   const given = { user: 'ada', extra_float_digits: '2', options: '-c extra_float_digits=3 -c work_mem=1MB' }
   expect([...wishes(given, ['extra_float_digits']).settings.keys()]).toEqual(['work_mem'])
 })
 
-test('ignoring options keeps what is tracked in them, and drops the rest, even nonsense', () => {
+test('with options ignored, tracked settings in them are kept and everything else is dropped, even what cannot be parsed', () => {
   expect([...wishes({ user: 'ada', options: '-c TimeZone=UTC -c work_mem=1MB' }, ['options']).settings.keys()]).toEqual(
     ['timezone'],
   )
   expect(wishes({ user: 'ada', options: '-B 5' }, ['options']).settings.size).toBe(0)
 })
 
-test('parameters of the protocol that are unknown are named', () => {
+test('unknown protocol parameters are reported by name', () => {
   expect(wishes({ user: 'ada', '_pq_.compression': 'on' }).unknownProtocolParameters).toEqual(['_pq_.compression'])
 })
 
 for (const [what, parameters, kind] of [
   ['no user', { database: 'app' }, 'startup-without-user'],
-  ['replication of a kind that there is not', { user: 'ada', replication: 'perhaps' }, 'bad-replication'],
+  ['an unknown replication value', { user: 'ada', replication: 'perhaps' }, 'bad-replication'],
   ['options that are not settings', { user: 'ada', options: '-B 5' }, 'unsupported-options'],
 ] as const)
   test(`${what} is refused`, () => {

@@ -26,14 +26,14 @@ function setUp() {
   return { registry, names, ledger, statement, give, take, textOf }
 }
 
-/** The batch is over, and all of it has succeeded. */
+/** Ends the batch and answers all of it with success. */
 function succeed(ledger: Ledger, ...replies: number[]): void {
   ledger.owe(DEBT.sync)
   for (const reply of [...replies, BACKEND.readyForQuery]) expect(ledger.settle(reply)).toBe('forward')
 }
 
-describe('a name that is given', () => {
-  test('stands for the statement at once, and for nothing when its Parse has failed', () => {
+describe('a name given to a statement', () => {
+  test('stands for the statement at once, and for nothing if its Parse fails', () => {
     const { names, ledger, give, textOf } = setUp()
     give('s1', 'select 1')
     expect(textOf('s1')).toBe('select 1')
@@ -42,7 +42,7 @@ describe('a name that is given', () => {
     expect(names.size).toBe(0)
   })
 
-  test('keeps its statement in the registry, and a Parse that fails gives it up', () => {
+  test('keeps its statement in the registry until its Parse fails', () => {
     const { registry, ledger, give } = setUp()
     give('s1', 'select 1')
     expect(registry.size).toBe(1)
@@ -50,7 +50,7 @@ describe('a name that is given', () => {
     expect(registry.size).toBe(0)
   })
 
-  test('and is taken and given anew before the first Parse fails belongs to nobody, since all was skipped', () => {
+  test('is not kept if it was closed and given again before its first Parse fails, because all of that was skipped', () => {
     const { names, ledger, give, take } = setUp()
     give('s1', 'select wrong')
     take('s1')
@@ -59,7 +59,7 @@ describe('a name that is given', () => {
     expect(names.size).toBe(0)
   })
 
-  test('stands for nothing when its Parse has failed, though it was renewed before', () => {
+  test('stands for nothing if its Parse fails, even if it was renewed before', () => {
     const { registry, names, statement } = setUp()
     const hung = names.give('s1', statement('select 1'), new Ledger(), null)
     names.renew('s1', statement('select 2'))
@@ -68,7 +68,7 @@ describe('a name that is given', () => {
     expect(registry.size).toBe(0)
   })
 
-  test('is in doubt for a later batch until its own has been answered', () => {
+  test('is doubtful for a later batch until its own batch has been answered', () => {
     const { names, ledger, give } = setUp()
     give('s1', 'select 1')
     expect(names.doubtful.has('s1', ledger)).toBe(false)
@@ -77,15 +77,15 @@ describe('a name that is given', () => {
     expect(names.doubtful.has('s2', ledger)).toBe(false)
   })
 
-  test('hangs on the answer that it was given with', () => {
+  test('carries the reply that it was given with', () => {
     const { names, ledger, statement } = setUp()
     const reply = Buffer.from('1')
     expect(names.give('s1', statement('select 1'), ledger, reply).reply).toBe(reply)
   })
 })
 
-describe('a name that is taken away', () => {
-  test('stands for nothing at once, and for the same again when the message was skipped', () => {
+describe('a name taken away from a statement', () => {
+  test('stands for nothing at once, and for the same statement again if the Close was skipped', () => {
     const { registry, names, ledger, give, take, textOf } = setUp()
     give('s1', 'select 1')
     succeed(ledger, BACKEND.parseComplete)
@@ -98,7 +98,7 @@ describe('a name that is taken away', () => {
     expect(registry.size).toBe(1)
   })
 
-  test('is in doubt for a later batch until its own has been answered', () => {
+  test('is doubtful for a later batch until its own batch has been answered', () => {
     const { names, ledger, give, take } = setUp()
     give('s1', 'select 1')
     succeed(ledger, BACKEND.parseComplete)
@@ -108,7 +108,7 @@ describe('a name that is taken away', () => {
   })
 
   test.each(['the latest', 'the first'])(
-    'does not come back with a statement whose Parse has failed: undone is %s first',
+    'is not restored to a statement whose Parse has failed, undoing %s first',
     (which) => {
       const { names, ledger, statement } = setUp()
       const given = names.give('s1', statement('select wrong'), ledger, null)
@@ -118,7 +118,7 @@ describe('a name that is taken away', () => {
     },
   )
 
-  test('does not come back where it has been given to another statement', () => {
+  test('is not restored if it has been given to another statement since', () => {
     const { names, ledger, give, textOf } = setUp()
     give('s1', 'select 1')
     const taken = names.take('s1', ledger, null, null)
@@ -127,7 +127,7 @@ describe('a name that is taken away', () => {
     expect(textOf('s1')).toBe('select 2')
   })
 
-  test('does not come back when the client is gone, so that nothing holds its statement', () => {
+  test('is not restored if the client is gone, so that nothing holds its statement', () => {
     const { registry, names, ledger, give, take } = setUp()
     give('s1', 'select 1')
     succeed(ledger, BACKEND.parseComplete)
@@ -138,7 +138,7 @@ describe('a name that is taken away', () => {
     expect(registry.size).toBe(0)
   })
 
-  test('undoes besides, and before it comes back, what else hung on the message', () => {
+  test('undoes other effects attached to the Close before it is restored', () => {
     const { names, ledger, give } = setUp()
     give('s1', 'select 1')
     const undone: unknown[] = []
@@ -151,7 +151,7 @@ describe('a name that is taken away', () => {
     expect(names.has('s1')).toBe(true)
   })
 
-  test('hangs on nothing if it stood for nothing, and nothing is in doubt', () => {
+  test('has nothing to undo and is not doubtful if it stood for nothing', () => {
     const { names, ledger } = setUp()
     expect(names.take('s1', ledger, null, null)).toBe(null)
     ledger.owe(DEBT.sync)
@@ -159,7 +159,7 @@ describe('a name that is taken away', () => {
   })
 })
 
-test('a name that we have dropped ourselves is not in doubt', () => {
+test('a name that pgweir has dropped itself is not doubtful', () => {
   const { registry, names, ledger, give } = setUp()
   give('s1', 'select 1')
   succeed(ledger, BACKEND.parseComplete)
@@ -170,7 +170,7 @@ test('a name that we have dropped ourselves is not in doubt', () => {
   expect(registry.size).toBe(0)
 })
 
-test('there is room for another name as long as all of them with their texts are within the limit', () => {
+test('a name fits as long as all names and statement texts of the client stay within the limit', () => {
   const { names, give, take } = setUp()
   give('s1', 'select 1')
   const taken = STATEMENT_BYTES + 's1'.length + 'select 1\0\0\0'.length
@@ -183,7 +183,7 @@ test('there is room for another name as long as all of them with their texts are
   expect(names.hasRoomFor('s2', left + taken + 1)).toBe(false)
 })
 
-test('a name renewed takes as much as it did, and lets go of what it stood for', () => {
+test('a renewed name takes up as much as before and releases its old statement', () => {
   const { registry, names, statement, give } = setUp()
   give('s1', 'select 1')
   const left = MAX_CLIENT_STATEMENTS_BYTES - 2 * STATEMENT_BYTES - 's1s2'.length - 'select 1\0\0\0'.length
@@ -193,7 +193,7 @@ test('a name renewed takes as much as it did, and lets go of what it stood for',
   expect(registry.size).toBe(1)
 })
 
-test('a statement is found by its name on servers, under whatever name the client has given it', () => {
+test('a statement is found by its name on servers, whatever name the client has given it', () => {
   const { names, statement, give } = setUp()
   give('s1', 'select 1')
   give('s2', 'select 2')
@@ -201,6 +201,6 @@ test('a statement is found by its name on servers, under whatever name the clien
   expect(names.nameOf(statement('select 3').name.toString())).toBe(null)
 })
 
-test('a name in SQL is looked up by the bytes that the protocol has for it', () => {
+test('a name in SQL is looked up by its bytes in the protocol', () => {
   expect(keyOf('größe')).toBe(Buffer.from('größe').toString('latin1'))
 })

@@ -26,16 +26,16 @@ const RARE = [
 ]
 
 for (const tag of COMMON)
-  test(`${tag} is not looked at`, () => {
+  test(`${tag} is a common tag`, () => {
     expect(isRareTag(Buffer.from(`${tag}\0`), 0)).toBe(false)
   })
 
 for (const tag of [...RARE, 'DEALLOCATE ALL', 'ROLLBACK'])
-  test(`${tag} is looked at`, () => {
+  test(`${tag} is a rare tag that is examined`, () => {
     expect(isRareTag(Buffer.from(`${tag}\0`), 0)).toBe(true)
   })
 
-test('what creates, alters or drops changes the schema, and perhaps what a block has done; settings do not', () => {
+test('tags of CREATE, ALTER, DROP and DO change the schema; those of settings do not', () => {
   expect(RARE.filter(changesSchema)).toEqual([
     'CREATE TABLE',
     'ALTER TABLE',

@@ -3,7 +3,7 @@ import { Turns } from '../../../src/client/turns.ts'
 
 const everybodyElse = () => new Promise((resolve) => setImmediate(resolve))
 
-/** How many of seven were begun at once, and each time that everybody else had their turn. */
+/** Returns how many of seven tasks have started: at once, and after each of three turns of the event loop. */
 async function begun(limit: number): Promise<number[]> {
   const turns = new Turns(() => limit)
   let count = 0
@@ -16,7 +16,7 @@ async function begun(limit: number): Promise<number[]> {
   return counts
 }
 
-test('so many are begun (client_tls_handshakes_at_once), and then everybody else has their turn', async () => {
+test('client_tls_handshakes_at_once tasks start at once, and the next ones after other work had its turn', async () => {
   expect(await begun(2)).toEqual([2, 4, 6, 7])
 })
 
@@ -24,7 +24,7 @@ test('0 is no limit', async () => {
   expect(await begun(0)).toEqual([7, 7, 7, 7])
 })
 
-test('they are begun in the order that they came', async () => {
+test('tasks start in the order they came', async () => {
   const turns = new Turns(() => 1)
   const order: number[] = []
   for (const number of [1, 2, 3]) turns.take(() => order.push(number))

@@ -6,19 +6,19 @@ import { ADVISED, adviceOn } from '../../../src/server/advice.ts'
 
 const SRC = fileURLToPath(new URL('../../../src', import.meta.url))
 
-test('the end of a server that is everyday is nothing to look at', () => {
+test('everyday reasons for closing a server come without advice', () => {
   for (const reason of ['server lifetime over', 'server idle timeout', 'pause mode', 'pooler is shutting down'])
     expect(adviceOn(reason)).toBeUndefined()
 })
 
-test('what the system says besides does not matter', () => {
+test('details added to a reason do not change its advice', () => {
   const advice = adviceOn('server conn crashed?')
   expect(advice).toContain('see the log of PostgreSQL')
   expect(adviceOn('server conn crashed? (read ECONNRESET)')).toBe(advice)
   expect(adviceOn('login failed: FATAL: no (x): y\nz')).toBe(adviceOn('login failed'))
 })
 
-test('each reason is one that is given somewhere', () => {
+test('every reason with advice is one that the code gives, and the advice is whole sentences', () => {
   const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter(
     (file) => file.endsWith('.ts') && !file.endsWith('advice.ts'),
   )

@@ -9,7 +9,7 @@ function refusal(message: string, sqlstate = '55P02'): Notice {
 const AFTER_START = 'parameter "plan.debug" cannot be set after connection start'
 const ASKED = new Map([['plan.debug', '1']])
 
-test('those of Postgres are known, in whatever order they were asked for', () => {
+test('Postgres’ own startup-only settings are recognized, in whatever order a client gives them', () => {
   const settings = new BirthSettings()
   const one = settings.of(new Map(Object.entries({ work_mem: '1MB', post_auth_delay: '1', log_connections: 'on' })))
   expect([...one]).toEqual([
@@ -19,7 +19,7 @@ test('those of Postgres are known, in whatever order they were asked for', () =>
   expect(settings.of(new Map([['work_mem', '1MB']]))).toBe(NO_BIRTH)
 })
 
-test('others are learnt from what Postgres says', () => {
+test('other startup-only settings are learned from Postgres’ errors', () => {
   const settings = new BirthSettings()
   expect(settings.of(ASKED)).toBe(NO_BIRTH)
   expect(settings.learn(refusal(AFTER_START), ASKED)).toBe('plan.debug')
@@ -33,13 +33,13 @@ for (const [what, words, sqlstate] of [
   ['a setting that is read from the file', 'parameter "plan.debug" cannot be changed now'],
   ['words without a name', 'cannot be set after connection start'],
 ] as const)
-  test(`${what} teaches nothing`, () => {
+  test(`nothing is learned from ${what}`, () => {
     const settings = new BirthSettings()
     expect(settings.learn(refusal(words, sqlstate), ASKED)).toBe(null)
     expect(settings.of(ASKED)).toBe(NO_BIRTH)
   })
 
-test('strangers cannot fill the memory with names', () => {
+test('at most 100 settings are learned, so that clients cannot fill the memory with names', () => {
   const settings = new BirthSettings()
   let learnt = 0
   for (let number = 0; number < 1_000; number++) {

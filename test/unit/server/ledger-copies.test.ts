@@ -1,4 +1,4 @@
-/** COPY from the client, with whatever else is sent before, within and behind it, whether a direct connection would take it or not. */
+/** COPY from the client, with any messages before, during and after it, even ones at which Postgres would end the connection. */
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -37,10 +37,10 @@ const OURS: Effect = { reply: Buffer.from('ours'), undo: () => {} }
 
 /** What Postgres does with each message. */
 class PostgresModel {
-  /** How many more follow in the same query; null: none is under way. */
+  /** How many more COPYs follow in the same query; null if none is under way. */
   #copy: { readonly isSimple: boolean; readonly more: number } | null = null
   #skips = false
-  /** It has ended the connection. */
+  /** Postgres has ended the connection. */
   isGone = false
 
   get isBusy(): boolean {
@@ -96,7 +96,7 @@ class PostgresModel {
     return isSimple ? [BACKEND.commandComplete, BACKEND.readyForQuery] : [BACKEND.commandComplete]
   }
 
-  /** For whatever reason, perhaps before it has read anything. */
+  /** The COPY fails for any reason, perhaps before Postgres has read a message. */
   fail(): Reply[] {
     if (this.#copy === null) return []
     this.#skips = !this.#copy.isSimple
@@ -107,7 +107,7 @@ class PostgresModel {
 
 const STEPS = ['send', 'send', 'work', 'work', 'fail', 'deliver', 'cancel'] as const
 
-test('a server that has nothing open says nothing more', () => {
+test('a server whose ledger is clear sends nothing more', () => {
   const conversation = fc.record({
     messages: fc.array(fc.constantFrom<Message>(...SENT, 'sync', 'data'), { maxLength: 9, size: 'max' }),
     steps: fc.array(fc.constantFrom(...STEPS), { maxLength: 50, size: 'max' }),
@@ -120,7 +120,7 @@ test('a server that has nothing open says nothing more', () => {
       const sent: Message[] = []
       const replies: Reply[] = []
 
-      /** Returns whether it is understood. */
+      /** Returns false if the ledger takes the reply for nonsense. */
       const deliver = (reply: Reply): boolean => {
         if (ledger.isInDoubt && reply !== BACKEND.readyForQuery) takeOurs(ledger, true)
         const verdict = reply === 'error' ? ledger.fail() : ledger.settle(reply)

@@ -19,7 +19,7 @@ function ledgerWith(...debts: number[]): Ledger {
   return ledger
 }
 
-test('replies pay in order, and a reply out of order is nonsense', () => {
+test('replies pay debts in order, and a reply out of order is nonsense', () => {
   const ledger = ledgerWith(DEBT.parse, DEBT.bind, DEBT.describe, DEBT.execute, DEBT.sync)
   expect(ledger.settle(BACKEND.bindComplete)).toBe('nonsense')
   for (const reply of ['parseComplete', 'bindComplete', 'noData', 'commandComplete', 'readyForQuery'] as const)
@@ -27,12 +27,12 @@ test('replies pay in order, and a reply out of order is nonsense', () => {
   expect(ledger.isClear).toBe(true)
 })
 
-test('a reply when nothing is owed is nonsense', () => {
+test('a reply is nonsense if nothing is owed', () => {
   expect(new Ledger().settle(BACKEND.readyForQuery)).toBe('nonsense')
   expect(new Ledger().fail()).toBe('nonsense')
 })
 
-test('a simple query is paid by ReadyForQuery only, however much comes before', () => {
+test('a simple query is paid only by ReadyForQuery, however many replies come before it', () => {
   const ledger = ledgerWith(DEBT.query)
   for (const reply of ['rowDescription', 'commandComplete', 'emptyQuery'] as const)
     expect(ledger.settle(BACKEND[reply])).toBe('forward')
@@ -41,13 +41,13 @@ test('a simple query is paid by ReadyForQuery only, however much comes before', 
   expect(ledger.isClear).toBe(true)
 })
 
-test('what we asked for ourselves is swallowed', () => {
+test('the reply to a request of pgweir’s own is swallowed', () => {
   const ledger = ledgerWith(DEBT.parse | SWALLOW, DEBT.bind, DEBT.sync)
   expect(ledger.settle(BACKEND.parseComplete)).toBe('swallow')
   expect(ledger.settle(BACKEND.bindComplete)).toBe('forward')
 })
 
-test('an answer of our own waits for its turn', () => {
+test('an answer of pgweir’s own waits for its turn', () => {
   const ledger = ledgerWith(DEBT.bind)
   ledger.owe(DEBT.ours, effect(Buffer.from('ours')))
   ledger.owe(DEBT.sync)
@@ -57,7 +57,7 @@ test('an answer of our own waits for its turn', () => {
   expect(ledger.settle(BACKEND.readyForQuery)).toBe('forward')
 })
 
-test('an error drops what is owed up to the next Sync, and undoes it, the latest first', () => {
+test('an error drops the debts up to the next Sync and undoes their effects, latest first', () => {
   const ledger = new Ledger()
   const undone: string[] = []
   const note = (name: string): Effect => ({ reply: null, undo: () => undone.push(name) })
@@ -72,7 +72,7 @@ test('an error drops what is owed up to the next Sync, and undoes it, the latest
   expect(ledger.settle(BACKEND.parseComplete)).toBe('forward')
 })
 
-test('after an error without a Sync behind it nothing is owed until the Sync', () => {
+test('after an error nothing is owed until a Sync is sent', () => {
   const ledger = ledgerWith(DEBT.bind)
   ledger.fail()
   expect(ledger.isClear).toBe(false)
@@ -82,7 +82,7 @@ test('after an error without a Sync behind it nothing is owed until the Sync', (
   expect(ledger.isClear).toBe(true)
 })
 
-test('an error that was provoked is told in our words', () => {
+test('an expected error is replaced by pgweir’s own', () => {
   const ledger = new Ledger()
   const ours = effect(Buffer.from('our error'))
   ledger.owe(DEBT.describe | REPLACE, ours)
@@ -90,7 +90,7 @@ test('an error that was provoked is told in our words', () => {
   expect(ledger.fail()).toBe('replace')
 })
 
-test('a batch that was answered but not ended is not clear: its transaction is open', () => {
+test('a batch that was answered but has had no Sync is not clear, because its transaction is open', () => {
   const ledger = ledgerWith(DEBT.parse, DEBT.bind)
   ledger.settle(BACKEND.parseComplete)
   ledger.settle(BACKEND.bindComplete)
@@ -98,7 +98,7 @@ test('a batch that was answered but not ended is not clear: its transaction is o
   expect(ledger.isClear).toBe(false)
 })
 
-describe('a stream of replication', () => {
+describe('a replication stream', () => {
   const { copyBoth, rowDescription, commandComplete, readyForQuery } = BACKEND
 
   function streaming(): Ledger {
@@ -108,7 +108,7 @@ describe('a stream of replication', () => {
     return ledger
   }
 
-  test('is open until its command is complete, whoever ends it first; its end owes nothing', () => {
+  test('is open until its command is complete, whichever side ends it first, and the client’s CopyDone is not a debt', () => {
     const ledger = streaming()
     expect(ledger.owe(DEBT.copyEnd)).toBe(false)
     expect([ledger.copy, ledger.length]).toEqual(['both', 1])
@@ -118,25 +118,25 @@ describe('a stream of replication', () => {
     expect(ledger.settle(commandComplete)).toBe('nonsense')
   })
 
-  test('that fails is over', () => {
+  test('is over when it fails', () => {
     const ledger = streaming()
     expect(ledger.fail()).toBe('forward')
     expect([ledger.copy, ledger.isClear]).toEqual(['none', false])
-    // What the client still says for it, Postgres ignores.
+    // Postgres ignores what the client still sends for the stream.
     expect(ledger.owe(DEBT.copyEnd)).toBe(true)
     expect(ledger.settle(readyForQuery)).toBe('forward')
     expect(ledger.isClear).toBe(true)
     expect(ledger.owe(DEBT.copyEnd)).toBe(false)
   })
 
-  test('does not begin where nothing was asked, nor in answer to anything but a query', () => {
+  test('begins only in answer to a query', () => {
     expect(new Ledger().settle(copyBoth)).toBe('nonsense')
     for (const debt of [DEBT.parse, DEBT.sync, DEBT.functionCall])
       expect(ledgerWith(debt).settle(copyBoth)).toBe('nonsense')
   })
 })
 
-test('a connection that is gone undoes all that was expected of it', () => {
+test('when the connection is gone, the effects of everything owed are undone', () => {
   const ledger = new Ledger()
   const noted = effect()
   ledger.owe(DEBT.parse, noted)
@@ -150,7 +150,7 @@ function fence(ledger: Ledger): void {
   expect(ledger.settle(BACKEND.closeComplete)).toBe('swallow')
 }
 
-/** A COPY that has failed; so many Syncs were sent within. */
+/** A COPY that has failed after this many Syncs were sent during it. */
 function failedCopy(syncs: number): Ledger {
   const ledger = new Ledger()
   ledger.owe(DEBT.query)
@@ -162,7 +162,7 @@ function failedCopy(syncs: number): Ledger {
   return ledger
 }
 
-test('after a failed COPY with Syncs in it nothing is owed, but more may come, until a fence has been answered', () => {
+test('after a failed COPY with Syncs in it nothing is owed, but ReadyForQuery may still come until a fence is answered', () => {
   for (const late of [0, 1, 2, 3]) {
     const ledger = failedCopy(3)
     expect([ledger.isEmpty, ledger.isClear, ledger.needsFence]).toEqual([true, false, true])
@@ -180,7 +180,7 @@ test('after a failed COPY with Syncs in it nothing is owed, but more may come, u
   }
 })
 
-test('what answers a Sync that was taken for ignored is told from the answers of what was sent behind', () => {
+test('a late answer to a Sync sent during a failed COPY is told apart from answers to later messages', () => {
   for (const [debt, ...replies] of [
     [DEBT.query, BACKEND.rowDescription, BACKEND.commandComplete, BACKEND.readyForQuery],
     [DEBT.query, BACKEND.emptyQuery, BACKEND.readyForQuery],
@@ -199,7 +199,7 @@ test('what answers a Sync that was taken for ignored is told from the answers of
   }
 })
 
-test('an answer of our own waits for what is in doubt before it, as far as the next answer tells', () => {
+test('while an earlier Sync may still be answered, pgweir’s own answer waits until the server’s next answer decides', () => {
   const ours: Effect = { reply: Buffer.from('ours'), undo: () => {} }
   const ledger = failedCopy(2)
   ledger.owe(DEBT.ours, ours)
@@ -212,7 +212,7 @@ test('an answer of our own waits for what is in doubt before it, as far as the n
   expect(ledger.isInDoubt).toBe(false)
 })
 
-test('where no answer is due that could tell, a fence goes in front', () => {
+test('if no later answer is due that could decide, a fence is sent', () => {
   const ours: Effect = { reply: Buffer.from('ours'), undo: () => {} }
   const ledger = failedCopy(1)
   ledger.owe(DEBT.ours, ours)
@@ -225,7 +225,7 @@ test('where no answer is due that could tell, a fence goes in front', () => {
   expect(ledger.takeOurs()).toBe(ours.reply)
 })
 
-test('in front of the answer of a Sync our own does not wait: one is as good as the other', () => {
+test('pgweir’s own answer does not wait if a Sync follows it, because either ReadyForQuery will do for that Sync', () => {
   const ours: Effect = { reply: Buffer.from('ours'), undo: () => {} }
   const ledger = failedCopy(1)
   ledger.owe(DEBT.ours, ours)
@@ -233,15 +233,15 @@ test('in front of the answer of a Sync our own does not wait: one is as good as 
   expect(ledger.takeOurs()).toBe(ours.reply)
 })
 
-test('more ReadyForQuery than there were Syncs in a failed COPY are nonsense', () => {
+test('more ReadyForQuery messages than Syncs in a failed COPY are nonsense', () => {
   const ledger = failedCopy(1)
   expect(ledger.settle(BACKEND.readyForQuery)).toBe('forward')
   expect(ledger.isClear).toBe(true)
   expect(ledger.settle(BACKEND.readyForQuery)).toBe('nonsense')
 })
 
-// A model of what Postgres does with each message. Requests are sent and worked on in any interleaving; each reply must pay the very
-// debt of the request that it belongs to, and exactly what failed or was skipped must be undone.
+// A model of what Postgres does with each message. Requests are sent and processed in any interleaving. Each reply must pay the debt of
+// exactly the request it belongs to, and exactly the effects of what failed or was skipped must be undone.
 
 type Token = 'P' | 'B' | 'D' | 'E' | 'C' | 'S' | 'Q' | 'F' | 'E-copy' | 'Q-copy' | 'd' | 'c' | 'f'
 
@@ -252,7 +252,7 @@ const PIECES: fc.Arbitrary<Token[]> = fc.oneof(
   },
   {
     weight: 3,
-    // As libpq sends it: perhaps a Sync behind the command, then data, then the end, then a Sync.
+    // As libpq sends it: perhaps a Sync after the command, then data, then the end, then a Sync.
     arbitrary: fc
       .record({ sync: fc.boolean(), rows: fc.nat(2), end: fc.constantFrom<Token>('c', 'f'), isSimple: fc.boolean() })
       .map(({ sync, rows, end, isSimple }): Token[] => [
@@ -290,7 +290,7 @@ const DEBT_OF: Partial<Record<Token, number>> = {
 
 interface Reply {
   readonly type: number | 'error'
-  /** Which message it answers. */
+  /** The message that it answers. */
   readonly of: number
 }
 
@@ -352,7 +352,7 @@ class PostgresModel {
   }
 }
 
-test('whatever is sent, fails and overtakes, each reply pays the debt of its own request, and only what failed is undone', () => {
+test('whatever the order of requests, failures and replies, each reply pays its own request’s debt, and only what failed is undone', () => {
   const conversation = fc.record({
     pieces: fc.array(PIECES, { maxLength: 12, size: 'max' }),
     failures: fc.infiniteStream(fc.nat(4).map((number) => number === 0)),
@@ -375,7 +375,7 @@ test('whatever is sent, fails and overtakes, each reply pays the debt of its own
         const debt = DEBT_OF[tokens[index] as Token]
         const mark: Effect = { reply: null, undo: () => undone.add(index) }
         indexOf.set(mark, index)
-        // What is not owed because Postgres skips it has nothing to undo either.
+        // A message that Postgres skips is not owed and has no effects to undo.
         if (debt !== undefined && !ledger.owe(debt, mark)) undone.add(index)
         sent.push(index)
       }
@@ -398,7 +398,7 @@ test('whatever is sent, fails and overtakes, each reply pays the debt of its own
       if (ledger.needsFence) fence(ledger)
       expect(ledger.isClear).toBe(postgres.copy === null)
       for (const index of postgres.undone) {
-        // CopyDone and CopyFail owe nothing, so nothing hangs on them.
+        // CopyDone and CopyFail are not debts, so no effects are attached to them.
         if (tokens[index] !== 'd' && tokens[index] !== 'c' && tokens[index] !== 'f') expect(undone).toContain(index)
       }
       return delivered >= 0

@@ -46,11 +46,11 @@ const ENCRYPTION: ServerEncryption = {
 interface Wishes {
   readonly connectQuery?: string
   readonly encryption?: ServerEncryption | null
-  /** Postgres is to be spoken to only when the test says so. */
+  /** The test itself says when the opening may begin to send to Postgres. */
   readonly waits?: boolean
 }
 
-/** A server that is being opened, as far as an opening sees one; `told` is all that it is told, in order. */
+/** A server that is being opened, as the opening sees it; `told` lists all calls that the opening makes, in order. */
 async function prepareOpening({ connectQuery = '', encryption = null, waits = false }: Wishes = {}) {
   const transport = createMemoryTransport()
   const peers: MemoryChannel[] = []
@@ -120,7 +120,7 @@ async function prepareOpening({ connectQuery = '', encryption = null, waits = fa
     opening,
     owner,
     told,
-    /** What Postgres has heard. */
+    /** What Postgres has received. */
     heard: () => Buffer.concat(heard),
     peer: () => peers[0] as MemoryChannel,
     channel: () => current as Channel,
@@ -133,7 +133,7 @@ async function prepareOpening({ connectQuery = '', encryption = null, waits = fa
   }
 }
 
-/** The same, connected already. */
+/** The same, already connected. */
 async function startOpening(wishes: Wishes = {}) {
   const parts = await prepareOpening(wishes)
   parts.opening.dial()
@@ -141,15 +141,15 @@ async function startOpening(wishes: Wishes = {}) {
   return parts
 }
 
-test('a server is open once it has let us in, if there is no connect query', async () => {
+test('without a connect query a server is open once the login has succeeded', async () => {
   const { say, told, heard } = await startOpening()
   await say(LET_IN)
-  // Nothing but the startup packet.
+  // Only the startup packet.
   expect(heard().toString('latin1', 8)).toBe('user\0ada\0database\0app\0search_path\0x\0\0')
   expect(told).toEqual(['connected', 'logged in: 42, UTC', 'opened: 42'])
 })
 
-test('a server with a connect query is open once that has run', async () => {
+test('with a connect query a server is open once that query has run', async () => {
   const { say, told, heard } = await startOpening({ connectQuery: 'set role x' })
   await say(LET_IN)
   expect(told).toEqual(['connected', 'logged in: 42, UTC'])
@@ -164,13 +164,13 @@ test('a server whose connect query fails is not opened', async () => {
   expect(told.slice(1)).toEqual(['logged in: 42, UTC', 'failed: role "x" does not exist'])
 })
 
-test('a server that refuses the login is not opened, with its own words', async () => {
+test('a server that refuses the login is not opened, and its error is passed on', async () => {
   const { say, told } = await startOpening()
   await say(error('28000', 'no entry in pg_hba.conf', 'FATAL'))
   expect(told).toEqual(['connected', 'failed: no entry in pg_hba.conf'])
 })
 
-test('what comes in one chunk with the end of the login is not the login’s', async () => {
+test('messages after the end of the login go to the server even if they come in the same chunk', async () => {
   const { say, told } = await startOpening()
   await say(LET_IN, notice('welcome'), message('!'))
   expect(told.slice(2)).toEqual([
@@ -180,13 +180,13 @@ test('what comes in one chunk with the end of the login is not the login’s', a
   ])
 })
 
-test('a message of no known type fails the login while that goes on', async () => {
+test('a message of unknown type fails a login in progress', async () => {
   const { say, told } = await startOpening()
   await say(message('!'))
   expect(told).toEqual(['connected', expect.stringMatching(/^failed: .*'!' and length 5 \(unknown\)/)])
 })
 
-test('Postgres is not spoken to before the opening may go on', async () => {
+test('nothing is sent to Postgres before the opening is begun', async () => {
   const { opening, channel, heard, told } = await startOpening({ waits: true })
   expect(told).toEqual(['connected'])
   expect(heard()).toHaveLength(0)
@@ -195,7 +195,7 @@ test('Postgres is not spoken to before the opening may go on', async () => {
   expect(heard()).not.toHaveLength(0)
 })
 
-test('where nobody listens the problem names the place', async () => {
+test('if nothing listens at the address, the error names the address', async () => {
   const { opening, owner, told } = await prepareOpening()
   Object.assign(owner, { address: { host: 'nowhere', port: 1 } })
   opening.dial()
@@ -203,7 +203,7 @@ test('where nobody listens the problem names the place', async () => {
   expect(told).toEqual([expect.stringContaining('connect to nowhere:1 failed: connect ECONNREFUSED nowhere:1')])
 })
 
-test('a dial that is abandoned tells nothing any more', async () => {
+test('a dial that was abandoned reports nothing', async () => {
   const { opening, told } = await prepareOpening()
   opening.dial()
   opening.abandon()
@@ -211,14 +211,14 @@ test('a dial that is abandoned tells nothing any more', async () => {
   expect(told).toEqual([])
 })
 
-test('a login that is abandoned tells nothing any more', async () => {
+test('a login that was abandoned reports nothing', async () => {
   const { opening, say, told } = await startOpening()
   opening.abandon()
   await say(LET_IN)
   expect(told).toEqual(['connected'])
 })
 
-test('a server that may stay without TLS is logged in to in the clear, after it was asked', async () => {
+test('if TLS is optional and the server refuses it, the login goes on unencrypted', async () => {
   const { say, told, heard } = await startOpening({ encryption: { ...ENCRYPTION, isRequired: false } })
   expect(heard()).toEqual(SSL_REQUEST_PACKET)
   await say(Buffer.from('N'))
@@ -227,7 +227,7 @@ test('a server that may stay without TLS is logged in to in the clear, after it 
   expect(told).toEqual(['connected', 'encrypted', 'logged in: 42, UTC', 'opened: 42'])
 })
 
-test('a server without the TLS that is required is not logged in to, and the server hears its channel again', async () => {
+test('if TLS is required and the server refuses it, there is no login, and the channel’s listener is the server again', async () => {
   const { owner, say, told, heard, listener } = await startOpening({ encryption: ENCRYPTION })
   await say(Buffer.from('N'))
   expect(told).toEqual(['connected', expect.stringMatching(/^failed: .*server_tls_sslmode requires it/)])
@@ -235,7 +235,7 @@ test('a server without the TLS that is required is not logged in to, and the ser
   expect(listener()).toBe(owner)
 })
 
-test('a server that cannot start a process says so in answer to SSLRequest, and who looks there is told where', async () => {
+test('if the server answers SSLRequest that it cannot start a process, the error says to look at the server’s log', async () => {
   const { say, told } = await startOpening({ encryption: { ...ENCRYPTION, isRequired: false } })
   await say(Buffer.from('Ecould not fork new process for connection: Cannot allocate memory\n\0'))
   expect(told).toEqual([
@@ -244,14 +244,14 @@ test('a server that cannot start a process says so in answer to SSLRequest, and 
   ])
 })
 
-test('a connection that ends while TLS is asked for ends the server’s channel', async () => {
+test('a connection that ends before the answer to SSLRequest closes the server’s channel', async () => {
   const { peer, told } = await startOpening({ encryption: ENCRYPTION })
   peer().close()
   await quiet()
   expect(told).toEqual(['connected', 'closed: the server closed the connection in answer to SSLRequest'])
 })
 
-test('what breaks once Postgres has answered is caught by the server', async () => {
+test('an exception after the answer to SSLRequest is caught by the server’s guard', async () => {
   const { owner, say, told } = await startOpening({ encryption: { ...ENCRYPTION, isRequired: false } })
   owner.onEncrypted = () => {
     throw new Error('a mistake')

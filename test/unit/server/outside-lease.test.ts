@@ -14,7 +14,7 @@ import { takeInvariantFailures } from '../../support/every-file.ts'
 import { complete, dataRow, error, join, notice, parameterStatus, ready, rows } from '../../support/flow/replies.ts'
 import { message } from '../../support/flow/requests.ts'
 
-/** What the server was asked to do, in order, as the test tells it. */
+/** `told` lists the calls that the server receives, in order. */
 function outsideLease() {
   const told: string[] = []
   const frames = new Frames(MAX_CHORE_REPLY_BYTES)
@@ -42,13 +42,13 @@ function outsideLease() {
   return { outside, owner, settings, told, say }
 }
 
-test('an idle server may report a setting, a notice and a notification', () => {
+test('an idle server may send parameter values, notices and notifications', () => {
   const { say, told } = outsideLease()
   say(parameterStatus('TimeZone', 'UTC'), notice('well'), message('A', Buffer.from('\0\0\0\0a\0b\0')))
   expect(told).toEqual(['asynchronous S', 'asynchronous N', 'asynchronous A'])
 })
 
-test('an idle server that is told to go is closed with what it was told', () => {
+test('an idle server that sends an error is closed with the error’s message', () => {
   const { say, told } = outsideLease()
   say(error('57P01', 'terminating connection', 'FATAL'))
   expect(told).toEqual(['close: idle server got an error: terminating connection, told: terminating connection'])
@@ -57,54 +57,54 @@ test('an idle server that is told to go is closed with what it was told', () => 
 test.each([
   ['rows', rows('1')],
   ['ReadyForQuery', ready()],
-])('an idle server that sends %s without being asked is closed, and not heard any more', (_, bytes) => {
+])('an idle server that sends %s unasked is closed, and further messages are ignored', (_, bytes) => {
   const { say, told } = outsideLease()
   say(bytes, notice('too late'), message('!'))
   expect(told).toEqual(['close: idle server got dirty'])
 })
 
-test('an idle server that sends what is no message at all talks nonsense', () => {
+test('an idle server that sends a message of unknown type is reported as nonsense', () => {
   const { say, told } = outsideLease()
   say(message('!'))
   expect(told).toEqual(["nonsense: a message of type '!' and length 5 (unknown)"])
 })
 
-test('a server that answers the check query is sound', () => {
+test('a server that answers the check query passes the check', () => {
   const { outside, say, told } = outsideLease()
   outside.check('select 1', () => told.push('sound'))
   say(rows('1'), ready())
   expect(told).toEqual(['send select 1', 'sound'])
 })
 
-test('a server on which the check query fails is closed', () => {
+test('a server is closed if its check query fails', () => {
   const { outside, say, told } = outsideLease()
   outside.check('select 1', () => told.push('sound'))
   say(error('53200', 'out of memory'), ready())
   expect(told).toEqual(['send select 1', 'close: test query failed'])
 })
 
-test('each command of the reset query is noted before the server counts as reset', () => {
+test('each command of the reset query is noted before the reset counts as done', () => {
   const { outside, say, told } = outsideLease()
   outside.reset('discard all; reset all', () => told.push('reset'))
   say(complete('DISCARD ALL'), complete('RESET'), ready())
   expect(told).toEqual(['send discard all; reset all', 'tag DISCARD ALL', 'tag RESET', 'reset'])
 })
 
-test('a server on which part of the reset query fails is closed, and nothing of it is noted', () => {
+test('a server is closed if part of its reset query fails, and no command of it is noted', () => {
   const { outside, say, told } = outsideLease()
   outside.reset('discard all; bad', () => told.push('reset'))
   say(complete('DISCARD ALL'), error('42601', 'syntax error'), ready())
   expect(told).toEqual(['send discard all; bad', 'close: reset query failed'])
 })
 
-test('an error of the connect query is told to whoever opens the server', () => {
+test('an error of the connect query is passed on to the opening', () => {
   const { outside, say, told } = outsideLease()
   outside.connect('set role x', (problem) => told.push(`done: ${problem?.message}`))
   say(error('22023', 'role "x" does not exist'), ready())
   expect(told).toEqual(['send set role x', 'done: role "x" does not exist'])
 })
 
-test('settings that were changed are known afterwards as Postgres writes them', () => {
+test('after settings were changed, the profile holds their values as Postgres writes them', () => {
   const { outside, settings, say } = outsideLease()
   const answers: (string | null | undefined)[] = []
   outside.align(
@@ -117,7 +117,7 @@ test('settings that were changed are known afterwards as Postgres writes them', 
   expect(settings.profile.extras.get('work_mem')).toBe('1MB')
 })
 
-test('settings that could not be changed are what they were', () => {
+test('if settings could not be changed, the profile stays as it was', () => {
   const { outside, settings, say } = outsideLease()
   const answers: unknown[] = []
   outside.align(
@@ -130,7 +130,7 @@ test('settings that could not be changed are what they were', () => {
   expect(settings.profile).toBe(Profile.of([]))
 })
 
-test('whoever has settings restored hears what comes meanwhile, and nothing of what comes behind', () => {
+test('a restore hears what the server reports until it is done, and nothing after it', () => {
   const { outside, say, told } = outsideLease()
   outside.restore('set a = b', {
     heard: (buffer, start) => void told.push(`heard ${String.fromCharCode(buffer[start] ?? 0)}`),
@@ -141,7 +141,7 @@ test('whoever has settings restored hears what comes meanwhile, and nothing of w
   expect(told).toEqual(['send set a = b', 'heard S', 'asynchronous S', 'done: null', 'asynchronous N'])
 })
 
-test('after a query of ours nobody relies on an unnamed statement of before', () => {
+test('after a query of pgweir’s own no earlier unnamed statement is relied on', () => {
   const { outside, owner } = outsideLease()
   const ledger = new Ledger()
   const client = {}
@@ -150,14 +150,14 @@ test('after a query of ours nobody relies on an unnamed statement of before', ()
   expect(owner.statements.hasUnnamed(client, 1, ledger)).toBe(false)
 })
 
-test('a query of ours that ends within a transaction costs the server, and counts as no answer', () => {
+test('a server is given up if a query of pgweir’s own ends inside a transaction, and the query does not count as answered', () => {
   const { outside, say, told } = outsideLease()
   outside.check('begin', () => told.push('sound'))
   say(complete('BEGIN'), ready('T'))
   expect(told).toEqual(['send begin', 'give up: a query of the pooler ended within a transaction'])
 })
 
-test('whoever waits for settings is told once that the server is gone, and those who only ask for a check are not', () => {
+test('when the server is lost, an alignment is told once, and a check not at all', () => {
   const { outside, told } = outsideLease()
   const words = { message: 'crashed' } as Notice
   outside.align(
@@ -174,7 +174,7 @@ test('whoever waits for settings is told once that the server is gone, and those
   expect(told).toEqual(['crashed', 'send select 1'])
 })
 
-test('the last words of a server are its fatal error, not one that only the query had', () => {
+test('the last words of a server are its FATAL error, not a query’s error', () => {
   const { outside, say } = outsideLease()
   expect(outside.lastWords).toBeNull()
   outside.check('select 1', () => {})
@@ -184,14 +184,14 @@ test('the last words of a server are its fatal error, not one that only the quer
   expect(outside.lastWords?.message).toBe('terminating connection')
 })
 
-test('an answer that no simple query has is nonsense', () => {
+test('a reply that no simple query has is nonsense', () => {
   const { outside, say, told } = outsideLease()
   outside.check('select 1', () => {})
   say(message('1'))
   expect(told.slice(1)).toEqual(["nonsense: a message of type '1' in answer to a query of the pooler"])
 })
 
-test('two queries of ours at once would be a mistake of ours', () => {
+test('starting a second chore while one is running is an invariant failure', () => {
   const { outside } = outsideLease()
   outside.check('select 1', () => {})
   expect(() => outside.check('select 2', () => {})).toThrow('server 7 has two chores')

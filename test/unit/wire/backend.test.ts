@@ -32,7 +32,7 @@ function inUtf8(name: string, value: string): Buffer {
   return encodeParameterStatus(name, value, 'UTF8') as Buffer
 }
 
-// Written down byte by byte from https://www.postgresql.org/docs/current/protocol-message-formats.html
+// Written byte by byte according to https://www.postgresql.org/docs/current/protocol-message-formats.html
 for (const [name, bytes, expected] of [
   ['ParseComplete', PARSE_COMPLETE, '1\0\0\0\x04'],
   ['BindComplete', BIND_COMPLETE, '2\0\0\0\x04'],
@@ -52,11 +52,11 @@ for (const [name, bytes, expected] of [
   ['CommandComplete', encodeCommandComplete('SET'), 'C\0\0\0\x08SET\0'],
   ['ParameterDescription', encodeParameterDescription([23]), 't\0\0\0\x0a\0\x01\0\0\0\x17'],
 ] as const)
-  test(`${name} is what the protocol says`, () => {
+  test(`${name} has the bytes that the protocol specifies`, () => {
     expect(bytes.toString('latin1')).toBe(expected)
   })
 
-test('a ParameterStatus is decoded at every cut', () => {
+test('a ParameterStatus is decoded wherever it is cut', () => {
   for (const pieces of everySplit(inUtf8('TimeZone', 'Europe/Zürich'))) {
     const seen: unknown[] = []
     const frames = new Frames(1000)
@@ -73,7 +73,7 @@ test('a ParameterStatus is decoded at every cut', () => {
   }
 })
 
-test('any ParameterStatus is decoded, wherever in a buffer it stands', () => {
+test('any ParameterStatus is decoded at any position in a buffer', () => {
   fc.assert(
     fc.property(someText, someText, (name, value) => {
       const decoded = readShared(inUtf8(name, value), decodeParameterStatus)
@@ -83,7 +83,7 @@ test('any ParameterStatus is decoded, wherever in a buffer it stands', () => {
   )
 })
 
-test('a ParameterStatus that is not exactly two texts is broken, whatever stands around it', () => {
+test('a ParameterStatus that is not exactly two strings is malformed, whatever bytes surround it', () => {
   fc.assert(
     fc.property(fc.array(fc.constantFrom(0, 0x61), { maxLength: 6 }), (body) => {
       const texts = Buffer.from(body).toString().split('\0')
@@ -97,13 +97,13 @@ test('a ParameterStatus that is not exactly two texts is broken, whatever stands
   )
 })
 
-test('a command tag is decoded, and one that is missing is empty', () => {
+test('a command tag is decoded, and a missing one is empty', () => {
   for (const tag of ['', 'BEGIN', 'INSERT 0 1'])
     expect(readShared(encodeCommandComplete(tag), decodeCommandTag)).toBe(tag)
   expect(readShared(rawFrame(BACKEND.commandComplete, Buffer.alloc(0)), decodeCommandTag)).toBe('')
 })
 
-test('the SASL mechanisms that a server offers are decoded, and a broken offer offers what it names', () => {
+test('the SASL mechanisms of a server are decoded, as far as they can be read if the message is malformed', () => {
   for (const mechanisms of [[], ['SCRAM-SHA-256'], ['SCRAM-SHA-256-PLUS', 'SCRAM-SHA-256']])
     expect(decodeSaslMechanisms(encodeAuthenticationSasl(mechanisms))).toEqual(mechanisms)
   expect(decodeSaslMechanisms(rawFrame(BACKEND.authentication, Buffer.from('\0\0\0\x0aA\0B')))).toEqual(['A', 'B'])

@@ -21,7 +21,7 @@ function bytesOf({ pid, secret }: CancelKey): string {
   return Buffer.concat([bytes, secret]).toString('hex')
 }
 
-/** As a number in 64 bits, what in the key does not depend on the random bytes that it is made of. */
+/** Returns, as a 64-bit number, the bits of the key that do not depend on the random bytes. */
 function fixedBits(owner: KeyOwner): bigint {
   const [high, low] = [ones(), zeros()].map((bytes) => BigInt(`0x${bytesOf(stampCancelKey(bytes, owner))}`))
   return (high as bigint) ^ (low as bigint) ^ 0xffff_ffff_ffff_ffffn
@@ -29,24 +29,24 @@ function fixedBits(owner: KeyOwner): bigint {
 
 const countBits = (bits: bigint) => bits.toString(2).replaceAll('0', '').length
 
-test('a peer stands in bytes 1 and 2, the low one first, and the time to live in the last two bits: as with PgBouncer', () => {
+test('as in PgBouncer, bytes 1 and 2 hold the peer, low byte first, and the last two bits the time to live', () => {
   expect(bytesOf(stampCancelKey(zeros(), { peerId: 0x0102, worker: 0 }))).toBe('0002010000000003')
   expect(bytesOf(stampCancelKey(ones(), { peerId: 0x0102, worker: 0 }))).toBe('7f020100ffffffff')
 })
 
-test('a worker stands in byte 3, with and without peers', () => {
+test('byte 3 holds the worker, with and without peers', () => {
   expect(bytesOf(stampCancelKey(zeros(), { peerId: 0, worker: 255 }))).toBe('000000ff00000000')
   expect(bytesOf(stampCancelKey(zeros(), { peerId: 1, worker: 7 }))).toBe('0001000700000003')
 })
 
-test('all the rest is random: 55 bits, and 37 where peers must find the way', () => {
+test('all other bits are random: 55, or 37 with peers', () => {
   expect(fixedBits({ peerId: 0, worker: 0 }).toString(16)).toBe('800000ff00000000')
   expect(fixedBits({ peerId: 5, worker: 9 }).toString(16)).toBe('80ffffff00000003')
   expect(64 - countBits(fixedBits({ peerId: 0, worker: 3 }))).toBe(55)
   expect(64 - countBits(fixedBits({ peerId: 16_383, worker: 255 }))).toBe(37)
 })
 
-test('what was written is read back, whatever the sign with which the pid came', () => {
+test('peer, worker and time to live are read back, whatever the sign of the pid', () => {
   for (const owner of [
     { peerId: 1, worker: 0 },
     { peerId: 255, worker: 1 },
@@ -59,7 +59,7 @@ test('what was written is read back, whatever the sign with which the pid came',
   }
 })
 
-test('the time to live goes down without a trace in the other bits, in a copy', () => {
+test('withTimeToLive returns a copy in which only the time to live differs', () => {
   const { secret } = stampCancelKey(Buffer.from('0011223344556677', 'hex'), { peerId: 1, worker: 0 })
   const left = withTimeToLive(secret, 1)
   expect([secret.toString('hex'), left.toString('hex')]).toEqual(['44556677', '44556675'])
@@ -68,6 +68,6 @@ test('the time to live goes down without a trace in the other bits, in a copy', 
   expect([difference !== 0, difference & WITHOUT_TIME_TO_LIVE]).toEqual([true, 0])
 })
 
-test('longer and shorter keys are none of ours', () => {
+test('only secrets of 4 bytes are pgweir’s', () => {
   expect([0, 3, 4, 5, 256].filter((length) => isSecret(Buffer.alloc(length)))).toEqual([4])
 })

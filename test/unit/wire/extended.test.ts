@@ -55,11 +55,11 @@ function problemOf(decode: (frame: Buffer) => unknown, body: Buffer): string {
 
 for (const [name, { frame, decode, expected }] of Object.entries(FRAMES))
   describe(name, () => {
-    test('is understood', () => {
+    test('is decoded', () => {
       expect(decode(frame)).toEqual(expected)
     })
 
-    test('that is cut short, or too long, is broken and nothing worse', () => {
+    test('is malformed if it is cut short or has a byte too many', () => {
       const body = frame.subarray(5)
       for (let length = 0; length < body.length; length++)
         expect(problemOf(decode, body.subarray(0, length)), `${length} bytes`).toBe('bad-message')
@@ -67,7 +67,7 @@ for (const [name, { frame, decode, expected }] of Object.entries(FRAMES))
     })
   })
 
-test('a Describe of neither a statement nor a portal, and a format that does not exist, are broken', () => {
+test('a Describe of an unknown kind, an unknown format and a negative count are malformed', () => {
   expect(problemOf((frame) => decodeTarget(frame, 'Describe'), Buffer.from('X\0'))).toBe('bad-message')
   expect(problemOf(decodeBind, Buffer.from([0, 0, 0, 0, 0, 0, 0, 1, 0, 2]))).toBe('bad-message')
   expect(problemOf(decodeBind, Buffer.from([0, 0, 0, 0, 0xff, 0xff, 0, 0]))).toBe('bad-message')

@@ -13,13 +13,13 @@ import {
 import { rawFrame, someSizes } from '../../support/random-frames.ts'
 import { cutInSizes, everySplit, readShared, showSplit } from '../../support/splits.ts'
 
-/** What came out: passed bytes that follow each other are one event, and so are the pieces of one frame. */
+/** What the sink received: consecutive passed bytes are one event, and so are the pieces of one frame. */
 type Event =
   | { readonly passed: string }
   | { readonly frame: number; readonly length: number; readonly bytes: string }
   | { readonly refused: number; readonly length: number; readonly why: Refusal }
 
-/** How the sink receives one frame: it demands more of it, in steps, and says no so many times before it takes it. */
+/** How the sink receives one frame: it demands more of it in steps, then declines it this many times before it takes it. */
 interface Mood {
   readonly demands: readonly number[]
   readonly refusals: number
@@ -27,7 +27,7 @@ interface Mood {
 
 const EAGER: Mood = { demands: [], refusals: 0 }
 
-/** Writes down what it is told, and checks that each call keeps the contract of `FrameSink`. */
+/** Records what it receives, and checks that each call keeps the contract of `FrameSink`. */
 class Recorder implements FrameSink {
   readonly events: Event[] = []
   hasRefused = false
@@ -46,7 +46,7 @@ class Recorder implements FrameSink {
   }
 
   pass(buffer: Buffer, start: number, end: number): void {
-    expect(this.#left, 'a frame is finished before others pass').toBe(0)
+    expect(this.#left, 'a frame must be complete before other frames pass').toBe(0)
     expect(end).toBeGreaterThan(start)
     const passed = buffer.toString('latin1', start, end)
     const last = this.events.at(-1)
@@ -56,7 +56,7 @@ class Recorder implements FrameSink {
 
   frame(type: number, buffer: Buffer, start: number, end: number, length: number): boolean {
     const have = end - start
-    expect(this.#left, 'a frame is finished before the next one begins').toBe(0)
+    expect(this.#left, 'a frame must be complete before the next one begins').toBe(0)
     expect(buffer[start]).toBe(type)
     expect(buffer.readInt32BE(start + 1) + 1).toBe(length)
     expect(have).toBeGreaterThanOrEqual(Math.min(Math.max(this.#needs[type] as number, this.#shown), length))
@@ -85,11 +85,11 @@ class Recorder implements FrameSink {
 
   rest(type: number, buffer: Buffer, start: number, end: number, isLast: boolean): void {
     const last = this.events.pop()
-    if (!last || !('frame' in last)) throw new Error('the rest of a frame that was not begun')
+    if (!last || !('frame' in last)) throw new Error('rest() was called without a frame')
     expect(type).toBe(last.frame)
     expect(end).toBeGreaterThan(start)
     this.#left -= end - start
-    expect(isLast, 'only the last piece says that it is the last').toBe(this.#left === 0)
+    expect(isLast, 'isLast must be true for the last piece only').toBe(this.#left === 0)
     this.events.push({ ...last, bytes: last.bytes + buffer.toString('latin1', start, end) })
   }
 
@@ -103,7 +103,7 @@ class Recorder implements FrameSink {
   }
 }
 
-/** The same by the simplest means: everything in one buffer, cut with a loop. */
+/** Computes the same events in the simplest way: all bytes in one buffer, cut in a loop. */
 function cutNaively(bytes: Buffer, needs: Int32Array, limit: number, moods: readonly Mood[] = []) {
   const events: Event[] = []
   let taken = 0
@@ -150,7 +150,7 @@ function cutNaively(bytes: Buffer, needs: Int32Array, limit: number, moods: read
   return { events, end }
 }
 
-/** Feeds pieces as a channel would. What the sink did not want yet is fed again, in the same pieces or in smaller ones. */
+/** Feeds the pieces as a channel would. What the sink declined is fed again, in the same pieces or in smaller ones. */
 function feed(frames: Frames, pieces: readonly Buffer[], needs: Int32Array, sink: Recorder): void {
   const waiting = [...pieces]
   for (let again = 0; waiting.length > 0; again++) {
@@ -158,14 +158,14 @@ function feed(frames: Frames, pieces: readonly Buffer[], needs: Int32Array, sink
     const piece = waiting.shift() as Buffer
     const read = readShared(piece, (buffer, start, end) => frames.read(buffer, start, end, needs, sink) - start)
     if (sink.isRefused) return
-    expect(read < piece.length, 'something is left exactly if the sink said no').toBe(sink.hasRefused)
+    expect(read < piece.length, 'bytes are left exactly if the sink declined a frame').toBe(sink.hasRefused)
     const rest = piece.subarray(read)
     if (rest.length > 0) waiting.unshift(...(again % 2 === 0 ? [rest] : cutInSizes(rest, [3, 5, 1])))
   }
 }
 
 const LIMIT = 90
-/** Few types, so that frames of the same kind follow each other. */
+/** Few types, so that frames of the same type follow each other. */
 const TYPES = [...Buffer.from('abcdef')]
 
 const someNeeds = fc
@@ -188,7 +188,7 @@ const someBody = fc.oneof(
 const goodFrame = fc
   .tuple(fc.constantFrom(...TYPES.slice(0, -1)), someBody)
   .map(([type, body]) => rawFrame(type, Buffer.from(body)))
-/** Unknown types (the last of TYPES is in no table), too short ones and too long ones. */
+/** Unknown types (the last of TYPES is in no table), lengths that are too small, and lengths that are too large. */
 const badFrame = fc.oneof(
   fc.constantFrom(TYPES.at(-1) as number, 0, 255).map((type) => rawFrame(type, Buffer.from('body'))),
   fc
@@ -196,7 +196,7 @@ const badFrame = fc.oneof(
     .map(([type, claimed]) => rawFrame(type, Buffer.alloc(20), claimed)),
 )
 
-/** Good frames, sometimes a bad one among them, and sometimes an end in the middle of one. */
+/** Good frames, sometimes with a bad one among them, and sometimes cut off in the middle of one. */
 const someStream = fc
   .tuple(
     fc.array(goodFrame, { maxLength: 12 }),
@@ -217,7 +217,7 @@ const someMoods = fc.array(
   { maxLength: 8 },
 )
 
-test('however the bytes are cut, the sink is told what a loop over all of them would tell', () => {
+test('however the bytes are cut, the sink receives the same events as from a loop over all of them', () => {
   fc.assert(
     fc.property(someStream, someNeeds, someSizes, (bytes, needs, sizes) => {
       const frames = new Frames(LIMIT)
@@ -233,7 +233,7 @@ test('however the bytes are cut, the sink is told what a loop over all of them w
   )
 })
 
-test('a sink that says no, or demands more first, misses nothing and is told nothing twice', () => {
+test('a sink that declines frames or demands more of them misses nothing and receives nothing twice', () => {
   fc.assert(
     fc.property(someStream, someNeeds, someSizes, someMoods, (bytes, needs, sizes, moods) => {
       const frames = new Frames(LIMIT)
@@ -247,7 +247,7 @@ test('a sink that says no, or demands more first, misses nothing and is told not
   )
 })
 
-test('when the table of needs changes between two reads, still every byte comes out once and in order', () => {
+test('every byte comes out once and in order even if the table of needs changes between reads', () => {
   const goodStream = fc.array(goodFrame, { maxLength: 12 }).map((frames) => Buffer.concat(frames))
   fc.assert(
     fc.property(goodStream, fc.array(someNeeds, { minLength: 2, maxLength: 3 }), someSizes, (bytes, tables, sizes) => {
@@ -282,7 +282,7 @@ test('when the table of needs changes between two reads, still every byte comes 
   )
 })
 
-/** One of each: empty, passing, seen in part, seen whole. */
+/** One frame of each kind: empty, passing, seen in part, seen whole. */
 const CONVERSATION = Buffer.concat([
   rawFrame(0x61, Buffer.alloc(0)),
   rawFrame(0x62, Buffer.from('a prefix and the rest')),
@@ -310,7 +310,7 @@ for (const pieces of everySplit(CONVERSATION))
   })
 
 for (const pieces of everySplit(CONVERSATION))
-  test(`a sink that says no twice to each frame survives the cut ${showSplit(pieces)}`, () => {
+  test(`a sink that declines each frame twice survives the cut ${showSplit(pieces)}`, () => {
     const moods = Array<Mood>(3).fill({ demands: [7, WHOLE], refusals: 2 })
     const frames = new Frames(LIMIT)
     const sink = new Recorder(frames, NEEDS, moods)
@@ -319,7 +319,7 @@ for (const pieces of everySplit(CONVERSATION))
     expect(frames.isAtBoundary).toBe(true)
   })
 
-test('a run of passing frames is handed over in one span, without a copy, with the begun frame at its end', () => {
+test('consecutive passing frames are passed on as one span without a copy, including an incomplete frame at the end', () => {
   const bytes = Buffer.concat([
     ...Array.from({ length: 5 }, () => rawFrame(0x61, Buffer.from('body'))),
     rawFrame(0x61, Buffer.alloc(50)),
@@ -336,14 +336,14 @@ test('a run of passing frames is handed over in one span, without a copy, with t
   expect(frames.isMidFrame).toBe(true)
 })
 
-test('a frame that lies in the chunk is shown there, without a copy, up to its end and not beyond', () => {
+test('a frame that is complete in the chunk is shown there without a copy, and no bytes after it', () => {
   const bytes = Buffer.concat([rawFrame(0x62, Buffer.alloc(30)), rawFrame(0x61, Buffer.alloc(0))])
   const frame = vi.fn(() => true)
   expect(new Frames(LIMIT).read(bytes, 0, bytes.length, NEEDS, { ...silent(), frame })).toBe(bytes.length)
   expect(frame.mock.calls).toEqual([[0x62, bytes, 0, 35, 35]])
 })
 
-test('a frame that is refused for now stops the reading before it, and is asked again from there', () => {
+test('reading stops before a frame that the sink declines, and the next read shows that frame again', () => {
   const bytes = Buffer.concat([rawFrame(0x61, Buffer.from('x')), rawFrame(0x63, Buffer.from('whole'))])
   const frame = vi.fn<FrameSink['frame']>(() => false)
   const frames = new Frames(LIMIT)
@@ -355,7 +355,7 @@ test('a frame that is refused for now stops the reading before it, and is asked 
   expect(frame).toHaveBeenCalledTimes(3)
 })
 
-test('a stashed frame that was refused leaves its last bytes with the caller, even if it ends with the chunk', () => {
+test('when the sink declines a stashed frame, the frame’s last bytes stay with the caller, even if it ends with the chunk', () => {
   const bytes = rawFrame(0x63, Buffer.from('whole'))
   for (let cut = 1; cut < bytes.length; cut++) {
     const frame = vi.fn<FrameSink['frame']>(() => false)
@@ -371,7 +371,7 @@ test('a stashed frame that was refused leaves its last bytes with the caller, ev
   }
 })
 
-test('whoever demands more than a whole frame is asked later, and what follows the frame is not lost', () => {
+test('a demand for more than the whole frame shows the frame again later, and what follows it is not lost', () => {
   const first = rawFrame(0x62, Buffer.from('all there'))
   const bytes = Buffer.concat([first, rawFrame(0x61, Buffer.from('follows'))])
   for (const pieces of everySplit(bytes)) {
@@ -404,7 +404,7 @@ test('whoever demands more than a whole frame is asked later, and what follows t
 })
 
 for (const stashed of [0, 3])
-  test(`a demand counts for one showing, with ${stashed} bytes stashed: whoever then only says no is asked again without it`, () => {
+  test(`a demand counts for one showing, with ${stashed} bytes stashed: a frame that is then declined is shown again without it`, () => {
     const bytes = rawFrame(0x62, Buffer.alloc(60))
     const frames = new Frames(LIMIT)
     const frame = vi.fn<FrameSink['frame']>(() => false)
@@ -420,7 +420,7 @@ for (const stashed of [0, 3])
     expect(frame).toHaveBeenCalledTimes(calls + 1)
   })
 
-test('what was stashed of a frame passes whole where a later table lets it pass', () => {
+test('the stashed start of a frame passes with the rest if a later table lets the frame pass', () => {
   const bytes = rawFrame(0x62, Buffer.from('0123456789'))
   const frames = new Frames(LIMIT)
   const sink = new Recorder(frames, NEEDS)
@@ -438,7 +438,7 @@ for (const [claimed, why] of [
   [LIMIT, 'too-large'],
   [0x7fff_ffff, 'too-large'],
 ] as const)
-  test(`the length ${claimed} is refused once, after what stood before it, at every cut`, () => {
+  test(`the length ${claimed} is refused once, after everything before it, wherever the bytes are cut`, () => {
     for (const type of 'abc') {
       const bad = rawFrame(type.charCodeAt(0), Buffer.from('body'), claimed)
       for (const pieces of everySplit(Buffer.concat([rawFrame(0x61, Buffer.from('fine')), bad]))) {
@@ -453,7 +453,7 @@ for (const [claimed, why] of [
     }
   })
 
-test('the least length and the length at the limit are taken', () => {
+test('the smallest length and the length limit are accepted', () => {
   for (const type of 'abc')
     for (const body of [0, LIMIT - HEADER_BYTES]) {
       const bytes = rawFrame(type.charCodeAt(0), Buffer.alloc(body))
@@ -467,7 +467,7 @@ test('the least length and the length at the limit are taken', () => {
     }
 })
 
-test('a type that no table knows is refused as unknown, whatever its length says', () => {
+test('a type that is in no table is refused as unknown, whatever its length', () => {
   for (const claimed of [-1, 4, 8, 0x7fff_ffff])
     for (const pieces of everySplit(rawFrame(0x7a, Buffer.alloc(4), claimed))) {
       const frames = new Frames(LIMIT)
@@ -477,7 +477,7 @@ test('a type that no table knows is refused as unknown, whatever its length says
     }
 })
 
-test('a table of needs knows the types that it names and no others', () => {
+test('a table of needs knows only the types that it names', () => {
   const table = needsTable({ Q: WHOLE, d: PASSES, '1': HEADER_BYTES })
   expect(table).toHaveLength(256)
   expect([...table.entries()].filter(([, need]) => need !== UNKNOWN)).toEqual([
@@ -487,7 +487,7 @@ test('a table of needs knows the types that it names and no others', () => {
   ])
 })
 
-test('a header that promises a gigabyte costs nothing until the bytes come', () => {
+test('a header that announces a gigabyte allocates nothing until the bytes arrive', () => {
   const frames = new Frames(0x7fff_ffff)
   const begun = rawFrame(0x63, Buffer.from('only this'), 1 << 30)
   const before = process.memoryUsage().arrayBuffers
@@ -496,7 +496,7 @@ test('a header that promises a gigabyte costs nothing until the bytes come', () 
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(64 * 1024 * 1024)
 })
 
-test('the stash is never much larger than what came, nor copied over and over', () => {
+test('the stash never grows much larger than the bytes received, and is not copied over and over', () => {
   const bytes = rawFrame(0x63, Buffer.alloc(100_000))
   const allocations: number[] = []
   const spy = vi.spyOn(Buffer, 'allocUnsafe').mockImplementation((size) => {
@@ -518,7 +518,7 @@ test('the stash is never much larger than what came, nor copied over and over', 
   }
 })
 
-test('a frame of which only the start is needed is not stashed beyond it', () => {
+test('a frame of which only the start is needed is not stashed beyond that', () => {
   const bytes = rawFrame(0x62, Buffer.alloc(80))
   for (let cut = 1; cut < bytes.length; cut++) {
     const rest = vi.fn()
@@ -532,7 +532,7 @@ test('a frame of which only the start is needed is not stashed beyond it', () =>
   }
 })
 
-/** Takes everything and says nothing. */
+/** Takes every frame and does nothing. */
 function silent(): FrameSink {
   return { pass: () => {}, frame: () => true, rest: () => {}, refuse: () => expect.unreachable() }
 }

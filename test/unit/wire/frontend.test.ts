@@ -21,7 +21,7 @@ import {
 import { FRONTEND } from '../../../src/wire/types.ts'
 import { rawFrame, someText } from '../../support/random-frames.ts'
 
-// Written down byte by byte from https://www.postgresql.org/docs/current/protocol-message-formats.html
+// Written byte by byte according to https://www.postgresql.org/docs/current/protocol-message-formats.html
 for (const [name, bytes, expected] of [
   ['Sync', SYNC, 'S\0\0\0\x04'],
   ['Flush', FLUSH, 'H\0\0\0\x04'],
@@ -34,15 +34,15 @@ for (const [name, bytes, expected] of [
   ['Close', encodeCloseStatement('s1'), 'C\0\0\0\x08Ss1\0'],
   ['Describe', encodeDescribeStatement('s1'), 'D\0\0\0\x08Ss1\0'],
 ] as const)
-  test(`${name} is what the protocol says`, () => {
+  test(`${name} has the bytes that the protocol specifies`, () => {
     expect(bytes.toString('latin1')).toBe(expected)
   })
 
-test('targets of Describe and Close are named by the letters of the protocol', () => {
+test('STATEMENT and PORTAL are the letters of the protocol', () => {
   expect(String.fromCharCode(STATEMENT, PORTAL)).toBe('SP')
 })
 
-test('the end of a text is found if it is there, and not looked for beyond', () => {
+test('textEnd finds the end of a string, and does not look beyond the given end', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 20 }), fc.nat(20), fc.nat(20), (bytes, from, to) => {
       const buffer = Buffer.from(bytes)
@@ -54,7 +54,7 @@ test('the end of a text is found if it is there, and not looked for beyond', () 
   )
 })
 
-test('in a Bind that has come in part, the statement is not looked for before the name of the portal has ended', () => {
+test('in a partial Bind, the statement’s start is unknown until the portal’s name is complete', () => {
   fc.assert(
     fc.property(someText, someText, (portal, statement) => {
       const bind = rawFrame(FRONTEND.bind, Buffer.from(`${portal}\0${statement}\0\0\0\0\0\0\0`))
@@ -69,7 +69,7 @@ test('in a Bind that has come in part, the statement is not looked for before th
   )
 })
 
-describe('the result columns that a Bind names formats for', () => {
+describe('the number of result formats in a Bind', () => {
   const start = HEADER_BYTES + 2
   const bindOf = (body: string) => Buffer.from(`B\0\0\0\0\0\0${body}`, 'latin1')
 
@@ -84,7 +84,7 @@ describe('the result columns that a Bind names formats for', () => {
     expect(countResultFormats(frame, start, frame.length)).toBe(expected)
   })
 
-  test('are none that are told of where it is cut off, or lies', () => {
+  test('is 0 if the Bind is cut off or a length in it is wrong', () => {
     const whole = '\0\x01\0\x01\0\x01\0\0\0\x03abc\0\x02'
     for (let length = 0; length < whole.length; length++) {
       const frame = bindOf(whole.slice(0, length))

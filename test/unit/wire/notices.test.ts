@@ -17,7 +17,7 @@ const someNotice: fc.Arbitrary<Notice> = fc.record({
   routine: fc.option(someText, { nil: undefined }),
 })
 
-test('what is encoded is decoded, wherever in a buffer it stands', () => {
+test('an encoded notice is decoded unchanged at any position in a buffer', () => {
   fc.assert(
     fc.property(someNotice, fc.boolean(), (notice, isError) => {
       const bytes = isError ? encodeError(notice) : encodeNotice(notice)
@@ -28,14 +28,14 @@ test('what is encoded is decoded, wherever in a buffer it stands', () => {
   )
 })
 
-test('an error in place of one of Postgres’ own names the routine that drivers go by', () => {
+test('an error in place of a Postgres error names the routine by which drivers recognize it', () => {
   expect(readShared(encodeError(new PoolerError('stale-plan')), decodeNotice)).toMatchObject({
     sqlstate: '0A000',
     routine: 'RevalidateCachedQuery',
   })
 })
 
-test('an error survives every cut', () => {
+test('an error is decoded wherever it is cut', () => {
   const error: Notice = { severity: 'FATAL', sqlstate: '57P01', message: 'größte Not', detail: 'd', hint: 'h' }
   for (const pieces of everySplit(encodeError(error))) {
     let seen: Notice | null = null
@@ -54,12 +54,12 @@ test('an error survives every cut', () => {
   }
 })
 
-test('the severity is the one that is never translated, where the server sends it', () => {
+test('the severity is taken from the field that is never translated, if the server sends it', () => {
   expect(decode('SFEHLER\0VERROR\0C42601\0Mwas?\0\0').severity).toBe('ERROR')
   expect(decode('SPANIC\0C42601\0Mwas?\0\0').severity).toBe('PANIC')
 })
 
-test('fields that we do not know are skipped', () => {
+test('unknown fields are skipped', () => {
   expect(decode('SERROR\0VERROR\0C42P01\0Mno table\0P15\0Fparse.c\0L12\0Rparse\0?new\0\0')).toEqual({
     severity: 'ERROR',
     sqlstate: '42P01',
@@ -71,18 +71,18 @@ test('fields that we do not know are skipped', () => {
   })
 })
 
-test('an error that says nothing is still an error', () => {
+test('an error without fields is still an error', () => {
   const neutral = { severity: 'ERROR', sqlstate: 'XX000', message: '(the server gave no message)' }
   for (const body of ['', '\0', 'M', 'Munfinished', '\0Mbehind the end\0\0'])
     expect(decode(body)).toMatchObject(neutral)
 })
 
-test('zero bytes in a sentence cannot end it early', () => {
+test('zero bytes in a message text are removed, so that they cannot end it early', () => {
   const bytes = encodeError({ severity: 'ERROR', sqlstate: '42601', message: 'a\0Cb\0', hint: '\0' })
   expect(decodeNotice(bytes, 0, bytes.length)).toMatchObject({ sqlstate: '42601', message: 'aCb', hint: '' })
 })
 
-test('no body makes the decoder fail or look beyond the frame', () => {
+test('no body makes the decoder fail or read beyond the frame', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 30 }), (body) => {
       const frame = rawFrame(0x45, Buffer.from(body))
@@ -94,7 +94,7 @@ test('no body makes the decoder fail or look beyond the frame', () => {
   )
 })
 
-test('every problem of the table reaches a client with its severity, code and sentence', () => {
+test('every problem of the table reaches a client with its severity, SQLSTATE and message', () => {
   for (const kind of Object.keys(PROBLEMS) as ProblemKind[]) {
     const problem = new PoolerError(kind)
     const bytes = encodeError(problem)
@@ -109,7 +109,7 @@ test('every problem of the table reaches a client with its severity, code and se
   }
 })
 
-test('FATAL and PANIC end the connection, and nothing else does', () => {
+test('only FATAL and PANIC end the connection', () => {
   expect(SEVERITIES.filter(isFatal)).toEqual(['FATAL', 'PANIC'])
 })
 

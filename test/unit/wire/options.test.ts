@@ -4,7 +4,7 @@ import { PoolerError } from '../../../src/problems.ts'
 import { parseOptions } from '../../../src/wire/options.ts'
 import { anyText, someText } from '../../support/random-frames.ts'
 
-// Each of these was compared with what PostgreSQL 18 makes of it.
+// Each of these was compared with PostgreSQL 18.
 for (const [options, expected] of [
   ['', {}],
   [' \t\n\v\f\r', {}],
@@ -60,7 +60,7 @@ for (const options of [
     expect(problemOf(options)).toBe('unsupported-options')
   })
 
-test('what is escaped as libpq wants it comes back as it was meant', () => {
+test('values escaped as libpq requires are read back unchanged', () => {
   const names = fc.stringMatching(/^[a-z_][a-z0-9_.]{0,8}$/)
   const values = fc.oneof(someText, fc.string({ unit: fc.constantFrom(' ', '\\', '\t', 'x', '=', '-', '"', '\n') }))
   const forms = fc.constantFrom('-c ', '-c', '--', '-c \t', ' --')
@@ -74,7 +74,7 @@ test('what is escaped as libpq wants it comes back as it was meant', () => {
   )
 })
 
-test('any text is options or a problem, never another error', () => {
+test('any text is either valid options or unsupported-options, never another error', () => {
   const texts = fc.oneof(fc.string({ unit: fc.constantFrom(' ', '\\', '-', 'c', '=', 'a', '\n') }), anyText)
   fc.assert(
     fc.property(texts, (options) => {

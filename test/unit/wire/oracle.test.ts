@@ -56,9 +56,9 @@ import {
   someText,
 } from '../../support/random-frames.ts'
 
-// The oracle is node-postgres' codec, which was written independently of ours.
+// The oracle is node-postgres’ codec, which was written independently of this one.
 
-// What we encode, it decodes.
+// The oracle decodes what pgweir encodes.
 
 for (const [bytes, expected] of [
   [AUTHENTICATION_OK, { name: 'authenticationOk' }],
@@ -77,11 +77,11 @@ for (const [bytes, expected] of [
   [EMPTY_QUERY, { name: 'emptyQuery' }],
   [READY_IDLE, { name: 'readyForQuery', status: 'I' }],
 ] as const)
-  test(`${expected.name} is understood by the oracle`, () => {
+  test(`the oracle decodes ${expected.name}`, () => {
     expect(understood(bytes)).toMatchObject([expected])
   })
 
-test('parameters, keys and tags are understood by the oracle', () => {
+test('the oracle decodes parameters, keys and tags', () => {
   const pids = fc.integer({ min: -0x8000_0000, max: 0x7fff_ffff })
   fc.assert(
     fc.property(someText, someText, pids, pids, fc.array(someOid), (name, value, pid, key, oids) => {
@@ -103,7 +103,7 @@ test('parameters, keys and tags are understood by the oracle', () => {
   )
 })
 
-test('errors and notices are understood by the oracle', () => {
+test('the oracle decodes errors and notices', () => {
   const notices = fc.record({
     severity: fc.constantFrom<Notice['severity']>('ERROR', 'FATAL', 'NOTICE'),
     sqlstate: fc.constantFrom('42601', '57P01'),
@@ -123,7 +123,7 @@ test('errors and notices are understood by the oracle', () => {
   )
 })
 
-test('result sets are understood by the oracle', () => {
+test('the oracle decodes result sets', () => {
   const cells = fc.array(fc.option(fc.oneof(someText, fc.integer())), { maxLength: 5 })
   fc.assert(
     fc.property(someText, cells, (name, row) => {
@@ -142,9 +142,9 @@ test('result sets are understood by the oracle', () => {
   )
 })
 
-// What it encodes, we decode, or encode in the same way.
+// What the oracle encodes, pgweir decodes, or encodes in the same way.
 
-test('a startup packet of the oracle is understood', () => {
+test('a startup packet of the oracle is decoded', () => {
   fc.assert(
     fc.property(someText, someText, (user, database) => {
       const bytes = serialize.startup({ user, database })
@@ -160,7 +160,7 @@ test('a startup packet of the oracle is understood', () => {
   )
 })
 
-test('a cancel request and an SSL request of the oracle are understood', () => {
+test('a cancel request and an SSLRequest of the oracle are decoded', () => {
   const key = Buffer.from([0xff, 1, 2, 3])
   const bytes = serialize.cancel(-5, key.readInt32BE())
   expect(startupPacketLength(bytes, 0)).toBe(16)
@@ -170,7 +170,7 @@ test('a cancel request and an SSL request of the oracle are understood', () => {
   expect(parseFirstPacket(serialize.requestSsl())).toEqual({ kind: 'ssl-request' })
 })
 
-test('queries and logins are encoded as the oracle does', () => {
+test('queries and login messages have the same bytes as the oracle’s', () => {
   fc.assert(
     fc.property(someText, someText, (text, mechanism) => {
       expect(encodeQuery(text)).toEqual(serialize.query(text))
@@ -184,7 +184,7 @@ test('queries and logins are encoded as the oracle does', () => {
   expect([SYNC, FLUSH, TERMINATE]).toEqual([serialize.sync(), serialize.flush(), serialize.end()])
 })
 
-test('a statement of the oracle can be given another name', () => {
+test('a Parse of the oracle can be given another statement name', () => {
   fc.assert(
     fc.property(someName, someName, someText, fc.array(someOid), (name, other, text, types) => {
       const bytes = serialize.parse({ name, text, types: types.map((oid) => oid | 0) })
@@ -197,7 +197,7 @@ test('a statement of the oracle can be given another name', () => {
   )
 })
 
-test('in a Bind of the oracle the statement is found, also if only its names have come', () => {
+test('the statement’s name is found in a Bind of the oracle, even if only the names have arrived', () => {
   fc.assert(
     fc.property(someText, someText, fc.array(fc.option(someText)), (portal, statement, values) => {
       const bytes = serialize.bind({ portal, statement, values })
@@ -209,7 +209,7 @@ test('in a Bind of the oracle the statement is found, also if only its names hav
   )
 })
 
-test('Describe and Close are encoded as the oracle does', () => {
+test('Describe and Close have the same bytes as the oracle’s', () => {
   for (const name of ['', 's1', 'größer']) {
     expect(encodeDescribeStatement(name)).toEqual(serialize.describe({ type: 'S', name }))
     expect(encodeCloseStatement(name)).toEqual(serialize.close({ type: 'S', name }))
@@ -218,7 +218,7 @@ test('Describe and Close are encoded as the oracle does', () => {
   }
 })
 
-test('each message of the oracle is one frame, of the type that our table names', () => {
+test('each message of the oracle is one frame of the right type', () => {
   const named: [keyof typeof FRONTEND, Buffer][] = [
     ['bind', serialize.bind({ values: ['1', null, Buffer.from('x')] })],
     ['close', serialize.close({ type: 'S', name: 'a' })],
@@ -239,13 +239,13 @@ test('each message of the oracle is one frame, of the type that our table names'
   )
 })
 
-// The random messages of the tests are what they say.
+// The random messages that other tests use are valid.
 
 /** Messages that node-postgres does not know, because no server sends them to it. */
 const UNHEARD_OF: readonly BackendName[] = ['functionCallResponse', 'negotiateProtocolVersion']
 const HEARD_OF = BACKEND_NAMES.filter((name) => !UNHEARD_OF.includes(name))
 
-/** Where its names are not ours. */
+/** Names that differ in the oracle. */
 const ITS_NAMES: Partial<Record<BackendName, RegExp>> = {
   authentication: /^authentication/,
   copyBoth: /^replicationStart$/,
@@ -253,7 +253,7 @@ const ITS_NAMES: Partial<Record<BackendName, RegExp>> = {
   copyOut: /^copyOutResponse$/,
 }
 
-test('random messages of a server are understood by the oracle, under the same names', () => {
+test('the oracle decodes random server messages under the same names', () => {
   fc.assert(
     fc.property(fc.array(backendFrame(...HEARD_OF), { maxLength: 20 }), (frames) => {
       const names = understood(allBytes(frames)).map((message) => message.name)
@@ -264,7 +264,7 @@ test('random messages of a server are understood by the oracle, under the same n
   )
 })
 
-test('random messages of both directions are frames of known types, and batches and replies end as they should', () => {
+test('random messages of both directions are frames of known types; batches end with Sync and replies with ReadyForQuery', () => {
   fc.assert(
     fc.property(
       fc.array(frontendFrame()),
@@ -286,7 +286,7 @@ test('random messages of both directions are frames of known types, and batches 
   )
 })
 
-test('copied bytes of the oracle are cut as they were sent', () => {
+test('CopyData messages of the oracle are separated as they were sent', () => {
   fc.assert(
     fc.property(fc.array(someBytes), (chunks) => {
       const bytes = Buffer.concat(chunks.map((chunk) => serialize.copyData(chunk)))
@@ -303,7 +303,7 @@ function understood(bytes: Buffer): BackendMessage[] {
   return messages
 }
 
-/** The type and bytes of each frame, as `Frames` cuts them where all types of the table are seen whole. */
+/** Returns the type and bytes of each frame, as `Frames` cuts them when every type of the table is seen whole. */
 function framesIn(bytes: Buffer, types: Readonly<Record<string, number>>): [number, string][] {
   const needs = needsTable(Object.fromEntries(Object.values(types).map((type) => [String.fromCharCode(type), WHOLE])))
   const frames = new Frames(bytes.length)

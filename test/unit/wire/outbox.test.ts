@@ -4,7 +4,7 @@ import { InvariantError } from '../../../src/base/invariant.ts'
 import { Outbox, type Writable } from '../../../src/wire/outbox.ts'
 import { takeInvariantFailures } from '../../support/every-file.ts'
 
-/** Keeps a copy of what it is given, one entry for each write. */
+/** Keeps a copy of each write. */
 class Peer implements Writable {
   readonly writes: string[] = []
 
@@ -34,7 +34,7 @@ const somePlan: fc.Arbitrary<Step[]> = fc.array(
   { maxLength: 12 },
 )
 
-test('everything that is added reaches the peer once and in order, whatever happens to the bytes that were to be copied', () => {
+test('everything added reaches the peer once and in order, even if copied bytes change after they were added', () => {
   const outbox = new Outbox()
   fc.assert(
     fc.property(somePlan, (plan) => {
@@ -70,13 +70,13 @@ test('everything that is added reaches the peer once and in order, whatever happ
       expect(outbox.isOpenFor(peer)).toBe(true)
       outbox.close()
       expect(outbox.isOpenFor(peer)).toBe(false)
-      // Compared by hand: a difference in so many bytes is not worth printing.
+      // Compared with ===, because a difference in so many bytes is not worth printing.
       expect(peer.writes.join('') === expected).toBe(true)
     }),
   )
 })
 
-test('spans that follow each other are written at once, where they are', () => {
+test('adjacent spans are written at once without a copy', () => {
   const written: unknown[] = []
   const outbox = new Outbox()
   outbox.open({ write: (...span) => written.push(span) })
@@ -87,7 +87,7 @@ test('spans that follow each other are written at once, where they are', () => {
   expect((written[0] as unknown[])[0]).toBe(CHUNK)
 })
 
-test('spans with a gap and our own bytes between them are still one write', () => {
+test('spans with a gap and pgweir’s own bytes between them are still one write', () => {
   const peer = new Peer()
   const outbox = new Outbox()
   outbox.open(peer)
@@ -98,7 +98,7 @@ test('spans with a gap and our own bytes between them are still one write', () =
   expect(peer.writes).toEqual(['01-45'])
 })
 
-test('nothing added is nothing written, and what was flushed is not written again', () => {
+test('an empty outbox writes nothing, and flushed bytes are not written again', () => {
   const peer = new Peer()
   const outbox = new Outbox()
   outbox.open(peer)
@@ -118,7 +118,7 @@ const ADDS: readonly ((outbox: Outbox) => void)[] = [
   (outbox) => outbox.int32(1),
 ]
 
-test('what was discarded reaches nobody, neither its peer nor the next one', () => {
+test('discarded bytes reach neither their peer nor the next one', () => {
   for (const add of ADDS) {
     const [first, second] = [new Peer(), new Peer()]
     const outbox = new Outbox()
@@ -134,14 +134,14 @@ test('what was discarded reaches nobody, neither its peer nor the next one', () 
   }
 })
 
-test('an outbox that is open is not opened for another peer', () => {
+test('opening an outbox that is already open is an invariant failure', () => {
   const outbox = new Outbox()
   outbox.open(new Peer())
   expect(() => outbox.open(new Peer())).toThrow(InvariantError)
   expect(takeInvariantFailures()).toHaveLength(1)
 })
 
-test('what was added while no peer was bound does not reach the next one', () => {
+test('bytes added while no peer is bound do not reach the next peer', () => {
   for (const add of ADDS) {
     const peer = new Peer()
     const outbox = new Outbox()

@@ -6,6 +6,6 @@ test.each([
   ...['true', 'on', 'yes', '1', 't', 'tr', 'y', 'ye', 'TRUE', 'On'].map((text) => [text, 'physical']),
   ...['false', 'off', 'no', '0', 'f', 'fal', 'n', 'of', 'FALSE', 'Off'].map((text) => [text, 'none']),
   ...['', 'o', 'Database', 'logical', 'physical', '2', 'truest', 'onn', '10'].map((text) => [text, null]),
-])('replication=%s is what Postgres takes it for: %s', (text, replication) => {
+])('replication=%s means %s, as in Postgres', (text, replication) => {
   expect(readReplication(text as string)).toBe(replication)
 })

@@ -11,7 +11,7 @@ const someCell: fc.Arbitrary<Cell> = fc.oneof(
   fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
 )
 
-test('a row is decoded to the text of its cells', () => {
+test('a row is decoded to the texts of its cells', () => {
   fc.assert(
     fc.property(fc.array(someCell, { maxLength: 6 }), (cells) => {
       const bytes = encodeDataRow(cells)
@@ -21,16 +21,16 @@ test('a row is decoded to the text of its cells', () => {
   )
 })
 
-test('NULL, an empty text and the text null are three things', () => {
+test('NULL, an empty text and the text null are different', () => {
   expect(decodeDataRow(encodeDataRow([null, '', 'null']))).toEqual([null, '', 'null'])
 })
 
-test('a row may be much larger than the buffer that it is built in at first', () => {
+test('a row may outgrow the buffer in which it is built', () => {
   const cells = Array.from({ length: 300 }, (_, index) => 'ä'.repeat(index))
   expect(decodeDataRow(encodeDataRow(cells))).toEqual(cells)
 })
 
-test('a row that its cells do not fill is nonsense of the server, and no other error', () => {
+test('a row whose length and cells disagree is server-nonsense, and no other error', () => {
   const good = encodeDataRow(['abc', null, ''])
   for (let length = 0; length < good.length; length++)
     expect(problemOf(good.subarray(0, length))).toBe('server-nonsense')
@@ -51,7 +51,7 @@ test('a row that its cells do not fill is nonsense of the server, and no other e
   )
 })
 
-test('a description says for each column its name, type and size, in text format', () => {
+test('a row description has the name, type and size of each column, in text format', () => {
   expect(encodeRowDescription([{ name: 'größe', type: 'int8' }])).toEqual(
     rawFrame(
       0x54,
@@ -75,7 +75,7 @@ function problemOf(frame: Buffer): string | null {
   }
 }
 
-test('values are binary where that is asked for, column by column, and the description says so', () => {
+test('values are binary in the columns for which that is requested, and the row description says so', () => {
   const columns = [
     { name: 'port', type: 'int4' },
     { name: 'host', type: 'text' },

@@ -17,7 +17,7 @@ const CANCEL = 80_877_102
 const SSL = 80_877_103
 const GSS = 80_877_104
 
-/** A first packet with the length that it has, or with another one. */
+/** A first packet, with its real length or another one. */
 function packet(code: number, body: Uint8Array | string = '', length = 8 + Buffer.from(body).length): Buffer {
   const header = Buffer.alloc(8)
   header.writeInt32BE(length | 0)
@@ -25,7 +25,7 @@ function packet(code: number, body: Uint8Array | string = '', length = 8 + Buffe
   return Buffer.concat([header, Buffer.from(body)])
 }
 
-/** The kind of the problem that is thrown, or what is returned; any other error is let through and fails the test. */
+/** Returns the result, or the kind of the problem that is thrown; any other error is passed on and fails the test. */
 function outcome<T>(run: () => T): T | ProblemKind {
   try {
     return run()
@@ -40,7 +40,7 @@ function parametersOf(first: FirstPacket): [string, string][] {
   return [...first.parameters]
 }
 
-/** Reads a first packet as whoever owns a connection does: the length from the first four bytes, then all of it. */
+/** Reads a first packet like the owner of a connection: first the length from the first four bytes, then the whole packet. */
 function receive(pieces: readonly Buffer[]): FirstPacket | null {
   let came = Buffer.alloc(0)
   for (const piece of pieces) {
@@ -57,17 +57,17 @@ const ADA = new Map([
 ])
 
 for (const pieces of everySplit(encodeStartup(ADA)))
-  test(`a startup packet that comes as ${pieces.map((piece) => piece.length)} is read once it is whole`, () => {
+  test(`a startup packet that arrives in pieces of ${pieces.map((piece) => piece.length)} bytes is read once it is complete`, () => {
     expect(receive(pieces.slice(0, -1))).toBeNull()
     expect(receive(pieces)).toEqual({ kind: 'startup', minorVersion: 0, parameters: ADA })
   })
 
-test('requests for encryption are told from each other', () => {
+test('SSLRequest and GSSENCRequest are told apart', () => {
   expect(parseFirstPacket(packet(SSL))).toEqual({ kind: 'ssl-request' })
   expect(parseFirstPacket(packet(GSS))).toEqual({ kind: 'gss-request' })
 })
 
-test('a cancel request gives back the process and the key of any length that protocol 3.2 allows', () => {
+test('a cancel request is decoded to its process and key, with any key length that protocol 3.2 allows', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: -0x8000_0000, max: 0x7fff_ffff }),
@@ -81,14 +81,14 @@ test('a cancel request gives back the process and the key of any length that pro
   )
 })
 
-test('the key of a cancel request outlives the buffer that it came in', () => {
+test('the key of a cancel request does not share memory with the buffer it was read from', () => {
   const bytes = encodeCancelRequest(7, Buffer.from('key!'))
   const first = parseFirstPacket(bytes)
   bytes.fill(0xff)
   expect(first).toMatchObject({ key: Buffer.from('key!') })
 })
 
-test('any parameters come back as they were sent, in their order', () => {
+test('any parameters are read back unchanged and in order', () => {
   const parameters = fc.array(fc.tuple(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 8 }), someText))
   fc.assert(
     fc.property(parameters, (pairs) => {
@@ -100,7 +100,7 @@ test('any parameters come back as they were sent, in their order', () => {
   )
 })
 
-test('a parameter that comes twice counts with its last value', () => {
+test('if a parameter comes twice, the last value counts', () => {
   const first = parseFirstPacket(packet(PROTOCOL_3_0, 'user\0ada\0database\0one\0user\0bob\0\0'))
   expect(parametersOf(first)).toEqual([
     ['user', 'bob'],
@@ -108,16 +108,16 @@ test('a parameter that comes twice counts with its last value', () => {
   ])
 })
 
-test('the minor version is told, so that a newer client can be answered', () => {
+test('the minor version is returned, so that a newer client can be answered', () => {
   for (const minorVersion of [0, 2, 9999, 0xffff])
     expect(parseFirstPacket(packet(PROTOCOL_3_0 + minorVersion, 'user\0ada\0\0'))).toMatchObject({ minorVersion })
 })
 
-test('a packet without parameters is well formed; that a user is missing is said elsewhere', () => {
+test('a packet without parameters is well formed; the missing user is reported elsewhere', () => {
   expect(parametersOf(parseFirstPacket(packet(PROTOCOL_3_0, '\0')))).toEqual([])
 })
 
-test('a parameter named like something of JavaScript is a parameter', () => {
+test('a parameter with a name that JavaScript uses is an ordinary parameter', () => {
   expect(parametersOf(parseFirstPacket(packet(PROTOCOL_3_0, '__proto__\0x\0constructor\0y\0\0')))).toEqual([
     ['__proto__', 'x'],
     ['constructor', 'y'],
@@ -135,11 +135,11 @@ for (const [length, kind] of [
   [MAX_STARTUP_PACKET_BYTES + 1, 'bad-startup-packet'],
   [0x7fff_ffff, 'bad-startup-packet'],
 ] as const)
-  test(`a first packet that claims the length ${length} gives ${kind}`, () => {
+  test(`a first packet with the length ${length} gives ${kind}`, () => {
     expect(outcome(() => startupPacketLength(packet(PROTOCOL_3_0, '', length), 0))).toBe(kind)
   })
 
-test('the length is read where the packet begins, not where the buffer does', () => {
+test('the length is read at the start of the packet, not of the buffer', () => {
   expect(startupPacketLength(Buffer.concat([Buffer.alloc(3), packet(SSL)]), 3)).toBe(8)
 })
 
@@ -153,7 +153,7 @@ for (const [opening, what] of [
   ['\x16\x03\x01\x02\x00', 'a TLS handshake'],
   ['SSH-2.0-OpenSSH', 'an SSH client'],
 ] as const)
-  test(`whoever opens with ${JSON.stringify(opening)} is told that this is not Postgres`, () => {
+  test(`a client that begins with ${JSON.stringify(opening)} learns that this is not Postgres`, () => {
     const opened = () => startupPacketLength(Buffer.from(opening, 'latin1'), 0)
     expect(outcome(opened)).toBe('not-postgres')
     expect(opened).toThrow(what)
@@ -188,7 +188,7 @@ for (const [name, bytes, expected] of [
     expect(outcome(() => parseFirstPacket(bytes))).toBe(expected)
   })
 
-test('names at the limit are taken, and other values may be longer', () => {
+test('user and database may have up to MAX_NAME_BYTES, and other values may be longer', () => {
   expect(Buffer.byteLength(LONGEST)).toBe(MAX_NAME_BYTES)
   const parameters = new Map([
     ['user', LONGEST],
@@ -198,14 +198,14 @@ test('names at the limit are taken, and other values may be longer', () => {
   expect(parseFirstPacket(encodeStartup(parameters))).toMatchObject({ parameters })
 })
 
-test('the sentence about a long name says which one and the limit, and not the name', () => {
+test('the error about a long name says which name and the limit, but does not repeat the name', () => {
   const long = () => parseFirstPacket(packet(PROTOCOL_3_0, `user\0${'x'.repeat(200)}\0\0`))
   expect(long).toThrow(
     expect.objectContaining({ message: 'username too long', hint: `The limit is ${MAX_NAME_BYTES} bytes.` }),
   )
 })
 
-/** The loop of Postgres' ProcessStartupPacket, which reads strings in place and then asks whether it stopped on the last byte. */
+/** The loop of Postgres’ ProcessStartupPacket, which reads strings in place and then checks that it stopped on the last byte. */
 function parametersAsPostgres(body: Buffer): [string, string][] | null {
   const textAt = (at: number) => body.toString('latin1', at).split('\0', 1)[0] as string
   const parameters = new Map<string, string>()
@@ -218,11 +218,11 @@ function parametersAsPostgres(body: Buffer): [string, string][] | null {
     parameters.set(name, value)
     at = valueAt + value.length + 1
   }
-  // Postgres overlooks any single byte in the terminator's place; here it must be zero.
+  // Postgres accepts any byte in the terminator’s place; here it must be zero.
   return at === body.length - 1 && body[at] === 0 ? [...parameters] : null
 }
 
-test('a layout is taken exactly when Postgres takes it', () => {
+test('a packet layout is accepted exactly when Postgres accepts it', () => {
   const bodies = fc.array(fc.constantFrom(0, 0, 0x61, 0x62), { maxLength: 14 }).map((bytes) => Buffer.from(bytes))
   fc.assert(
     fc.property(bodies, (body) => {

@@ -3,12 +3,12 @@ import { expect, test } from 'vitest'
 import { Writer } from '../../../src/wire/writer.ts'
 import { anyText } from '../../support/random-frames.ts'
 
-test('frames follow each other, each with its own length', () => {
+test('consecutive frames each have their own length', () => {
   const bytes = new Writer().begin('A').byte(1).end().begin().int16(-2).end().begin('B').end().finish()
   expect([...bytes]).toEqual([0x41, 0, 0, 0, 5, 1, 0, 0, 0, 6, 0xff, 0xfe, 0x42, 0, 0, 0, 4])
 })
 
-test('what is written comes out in order, however large it grows', () => {
+test('everything written comes out in order, however large the buffer grows', () => {
   const parts = fc.array(
     fc.oneof(
       fc.nat(255).map((value) => ({ add: (writer: Writer) => writer.byte(value), bytes: Buffer.of(value) })),
@@ -17,7 +17,7 @@ test('what is written comes out in order, however large it grows', () => {
         bytes.writeInt16BE(value)
         return { add: (writer: Writer) => writer.int16(value), bytes }
       }),
-      // Unsigned ones too, as OIDs are.
+      // Unsigned values too, as OIDs are.
       fc.integer({ min: -0x8000_0000, max: 0xffff_ffff }).map((value) => {
         const bytes = Buffer.alloc(4)
         bytes.writeInt32BE(value | 0)
@@ -45,7 +45,7 @@ test('what is written comes out in order, however large it grows', () => {
   )
 })
 
-test('half of a surrogate pair is written as long as it was counted', () => {
+test('an unpaired surrogate is written with the length that was counted for it', () => {
   const bytes = new Writer().begin('X').text('\ud800').text('end').end().finish()
   expect(bytes.toString('utf8', 5)).toBe('\ufffd\0end\0')
 })

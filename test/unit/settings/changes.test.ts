@@ -35,14 +35,14 @@ function told(before: Lines | Settings, after: Lines | Settings): string[] {
   )
 }
 
-describe('the difference', () => {
-  test('of equal settings is none, wherever they stand in the file', () => {
+describe('changes between settings', () => {
+  test('are none if the settings are equal, in whatever order or unit they are written', () => {
     const general = ['default_pool_size = 20', 'admin_users = ada, bob', 'query_timeout = 5min']
     expect(told({ general: general.slice(1) }, { general: [...general].reverse() })).toEqual([])
     expect(told({ general: ['query_timeout = 5min'] }, { general: ['query_timeout = 300'] })).toEqual([])
   })
 
-  test('tells each general setting, from what to what', () => {
+  test('name each general setting with its old and new value', () => {
     expect(
       told(
         { general: ['default_pool_size = 20', 'logfile = a.log', 'log_stats = 1'] },
@@ -57,7 +57,7 @@ describe('the difference', () => {
     ])
   })
 
-  test('warns of what must wait for a restart, and leaves it as it was', () => {
+  test('that need a restart are warned about, and the old value stays in force', () => {
     const before = settingsOf({ general: ['listen_port = 6432'] })
     const after = settingsOf({ general: ['listen_port = 7000', 'default_pool_size = 7'] })
     expect(told(before, after)).toEqual([
@@ -67,11 +67,11 @@ describe('the difference', () => {
     const next = withoutRestart(before, after)
     expect(next.general).toMatchObject({ listen_port: 6432, default_pool_size: 7 })
     expect(next.origins.listen_port).toEqual(before.origins.listen_port)
-    // It is said again at each reload, until the restart.
+    // The warning is repeated at each reload until the restart.
     expect(told(next, after)).toEqual(['warning: listen_port: 6432 → 7000 takes effect only at a restart'])
   })
 
-  test('of what has no effect, which is told where it is read, promises nothing for a restart', () => {
+  test('to settings without effect are not announced as needing a restart', () => {
     const after = loadText(`${GOOD_INI}pkt_buf = 8192\nsbuf_loopcnt = 1\n`)
     expect(after.told).toEqual([
       expect.stringContaining('pkt_buf has no effect'),
@@ -80,7 +80,7 @@ describe('the difference', () => {
     expect(told(loadText(GOOD_INI).settings, after.settings)).toEqual([])
   })
 
-  test('names what was SET on the console and goes back to what the file says', () => {
+  test('show that a value SET on the console returns to the value in the file', () => {
     const file = settingsOf({ general: ['default_pool_size = 20'] })
     const now = setting(setting(file, 'default_pool_size', '5'), 'query_timeout', '1min')
     expect(told(file, now)).toEqual(['default_pool_size: 20 → 5', 'query_timeout: 0 → 60'])
@@ -91,7 +91,7 @@ describe('the difference', () => {
     expect(told(now, setting(now, 'default_pool_size', '6'))).toEqual(['default_pool_size: 5 → 6'])
   })
 
-  test('tells databases and users that come, go and change', () => {
+  test('name databases and users that were added, removed or changed', () => {
     expect(
       told(
         { databases: ['app = host=a', 'old = host=a'], users: ['ada = pool_size=3', 'bob = pool_size=1'] },
@@ -108,7 +108,7 @@ describe('the difference', () => {
     ])
   })
 
-  test('never shows a secret', () => {
+  test('never show a secret', () => {
     const lines = told(
       { databases: ['app = host=a user=u password=hunter2'] },
       { databases: [`app = host=a user=u password=hunter3 connect_query='set x.key = 7'`] },
@@ -121,7 +121,7 @@ describe('the difference', () => {
   })
 })
 
-describe('a change of a database', () => {
+describe('a changed database', () => {
   const VALUES: Record<keyof typeof DATABASE_ROWS, string> = {
     host: 'b',
     port: '6000',
@@ -150,7 +150,7 @@ describe('a change of a database', () => {
     application_name: 'x',
   }
 
-  test('renews its servers where they would be connected or set up otherwise, and only there', () => {
+  test('gets new servers only if they would be connected or set up differently', () => {
     const [before] = [settingsOf({}).databases.get('app')]
     if (!before) throw new Error('no database')
     const renewing = Object.entries(VALUES).filter(([key, value]) => {
@@ -167,7 +167,7 @@ describe('a change of a database', () => {
     ])
   })
 
-  test('is none where it was made from *, and gets a line of its own that says the same', () => {
+  test('is not one whose entry * was replaced by an equal line of its own', () => {
     const before = databaseFor(settingsOf({ databases: ['* = host=a'] }), 'app')
     const after = databaseFor(settingsOf({ databases: ['app = host=a', '* = host=b'] }), 'app')
     expect(before && after && databaseChange(before, after)).toBe(null)
@@ -181,21 +181,21 @@ describe('SET', () => {
     return 'why' in outcome ? outcome.why : 'it is set'
   }
 
-  test('changes one value, and remembers that the console did', () => {
+  test('changes one value and records that the console did it', () => {
     const next = setting(settings, 'default_pool_size', '5')
     expect(next.general.default_pool_size).toBe(5)
     expect(next.origins.default_pool_size).toEqual({ from: 'console', file: null, line: null })
     expect(settings.general.default_pool_size).toBe(20)
   })
 
-  test('says what is wrong with a key or a value, in the words of the file', () => {
+  test('reports a wrong name or value with the same message as for the file', () => {
     expect(why('default_pool_size', 'many')).toBe('default_pool_size cannot be "many": it takes a whole number')
     expect(why('default_pol_size', '5')).toBe(
       'there is no setting "default_pol_size"; did you mean "default_pool_size"?',
     )
   })
 
-  test('of a secret takes the content of a file, as everywhere', () => {
+  test('reads a secret from a file, as in the configuration file', () => {
     expect(setting(settings, 'http_token', 'file:/run/token').general.http_token).toBe('open sesame')
     expect(why('http_token', 'file:/run/none')).toBe('http_token is to be read from "/run/none": there is no such file')
     expect(setting(settings, 'server_reset_query', 'file:/run/token').general.server_reset_query).toBe(
@@ -203,7 +203,7 @@ describe('SET', () => {
     )
   })
 
-  test('of what takes a restart is told apart from a bad value', () => {
+  test('distinguishes settings that need a restart from bad values', () => {
     expect(why('listen_port', '7000')).toBe(null)
     expect(why('listen_port', 'x')).toContain('listen_port cannot be "x"')
   })

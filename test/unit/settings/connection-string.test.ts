@@ -9,24 +9,24 @@ function read(text: string): Record<string, string> {
 }
 
 describe('a connection string', () => {
-  test('is pairs with spaces between, and maybe around the equals sign', () => {
+  test('is key=value pairs separated by spaces, with optional spaces around the equals sign', () => {
     expect(read('host=10.0.0.5 port=5432')).toEqual({ host: '10.0.0.5', port: '5432' })
     expect(read('  host = db\tport =  5432  ')).toEqual({ host: 'db', port: '5432' })
     expect(read('')).toEqual({})
   })
 
-  test('takes anything inside quotes, and a quote when it is doubled', () => {
+  test('may contain anything in single quotes, with a quote written twice', () => {
     expect(read("connect_query='set x = ''a b''' password=''")).toEqual({
       connect_query: "set x = 'a b'",
       password: '',
     })
   })
 
-  test('leaves a backslash alone, because PgBouncer does and passwords have them', () => {
+  test('keeps backslashes, as PgBouncer does, because passwords contain them', () => {
     expect(read(String.raw`password=a\b datestyle='c\'`)).toEqual({ password: String.raw`a\b`, datestyle: 'c\\' })
   })
 
-  test('keeps an equals sign and a quote inside a value without quotes', () => {
+  test('keeps an equals sign and a quote inside an unquoted value', () => {
     expect(read("password=a=b'c")).toEqual({ password: "a=b'c" })
   })
 
@@ -38,17 +38,17 @@ describe('a connection string', () => {
     ['host=', 'empty'],
     ["password='secret", 'never closed'],
     ["password='a'secret", 'expected a space'],
-  ])('with a mistake is told by position, not by text: %s', (text, told) => {
+  ])('with a mistake is reported by position, without its text: %s', (text, told) => {
     const { problem } = parseConnectionString(text)
     expect(problem).toContain(told)
     expect(problem).not.toContain('secret')
   })
 
-  test('gives the pairs that stand before a mistake', () => {
+  test('yields the pairs before a mistake', () => {
     expect(parseConnectionString('host=db oops').pairs).toEqual([{ key: 'host', value: 'db' }])
   })
 
-  test('survives being written and read again, whatever the values are', () => {
+  test('is read back unchanged after quoting, whatever the values', () => {
     const key = fc.stringMatching(/^[a-z_]{1,8}$/)
     const pair = fc.record({ key, value: fc.string() }, { noNullPrototype: true })
     const quoted = ({ key, value }: Pair) => `${key}='${value.replaceAll("'", "''")}'`
@@ -59,7 +59,7 @@ describe('a connection string', () => {
     )
   })
 
-  test('never makes the reader throw or hang, whatever the text is', () => {
+  test('never makes the parser throw or hang, whatever the text', () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom('a', '=', "'", ' ', '\\') }), (text) => {
         const { pairs, problem } = parseConnectionString(text)
@@ -76,7 +76,7 @@ describe('an upstream URL', () => {
     return Object.fromEntries(pairs.map(({ key, value }) => [key, value]))
   }
 
-  test('names host, port, user, password, database and further keys', () => {
+  test('gives host, port, user, password, database and further keys', () => {
     expect(read('postgres://ada:p%40ss%2Fword@db.example:5433/shop?pool_size=5&pool_mode=transaction')).toEqual({
       host: 'db.example',
       port: '5433',
@@ -88,7 +88,7 @@ describe('an upstream URL', () => {
     })
   })
 
-  test('takes a plus for itself, and what is percent-encoded for what it stands for', () => {
+  test('keeps a plus sign and decodes percent-encoded characters', () => {
     expect(read('postgres://db/?timezone=Etc/GMT%2B5&application_name=a+b%20c=d&password=&user=ad%C3%A9')).toEqual({
       host: 'db',
       timezone: 'Etc/GMT+5',
@@ -98,12 +98,12 @@ describe('an upstream URL', () => {
     })
   })
 
-  test('may leave out everything but the scheme', () => {
+  test('may omit everything after the scheme', () => {
     expect(read('postgresql://')).toEqual({})
     expect(read('postgres://db.example/')).toEqual({ host: 'db.example' })
   })
 
-  test('has an IPv6 address in brackets, which are not part of the host', () => {
+  test('may have an IPv6 address in brackets, which are not part of the host', () => {
     expect(read('postgres://[::1]:5432/')).toEqual({ host: '::1', port: '5432' })
   })
 
@@ -114,7 +114,7 @@ describe('an upstream URL', () => {
     'postgres://secret:123#4@db/',
     'postgres://ada:secret%zz@db/',
     'postgres://ada:secret@db:99999/',
-  ])('with a mistake is not repeated: %s', (url) => {
+  ])('with a mistake is not repeated in the error: %s', (url) => {
     const { pairs, problem } = parseUpstreamUrl(url)
     expect(pairs).toEqual([])
     expect(problem).toContain('postgres://user:password@host:5432/database')

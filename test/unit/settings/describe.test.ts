@@ -2,11 +2,11 @@ import { expect, test } from 'vitest'
 import { describeConfig, settingsPage } from '../../../src/settings/describe.ts'
 import { GOOD_INI, loadText } from './virtual-files.ts'
 
-test('docs/settings.md is what the tables say (npx vitest run test/unit/settings/describe.test.ts -u writes it)', async () => {
+test('docs/settings.md matches the settings tables (npx vitest run test/unit/settings/describe.test.ts -u writes it)', async () => {
   await expect(settingsPage()).toMatchFileSnapshot('../../../docs/settings.md')
 })
 
-test('SHOW CONFIG prints as PgBouncer does: seconds, 0 and 1, by key', () => {
+test('SHOW CONFIG prints values as PgBouncer does: times in seconds, and booleans as 0 and 1', () => {
   const { settings } = loadText(
     `${GOOD_INI}server_lifetime = 5min\nquery_timeout = 300ms\nlog_stats = off\nadmin_users = ada,bob`,
   )
@@ -24,7 +24,7 @@ test('SHOW CONFIG prints as PgBouncer does: seconds, 0 and 1, by key', () => {
   expect(byKey.get('listen_port')).toEqual({ key: 'listen_port', value: '6432', default: '6432', changeable: 'no' })
 })
 
-test('SHOW CONFIG is in the order of PgBouncer: by key, but for pool_mode before pool_idle_timeout', () => {
+test('SHOW CONFIG sorts by key as PgBouncer does, with pool_mode before pool_idle_timeout', () => {
   const keys = describeConfig(loadText(GOOD_INI).settings).map(({ key }) => key)
   expect(keys.slice(keys.indexOf('pool_mode'), keys.indexOf('pool_mode') + 2)).toEqual([
     'pool_mode',

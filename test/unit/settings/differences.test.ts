@@ -17,7 +17,7 @@ test.each([
   ['databases', 'app = host=10.0.0.5'],
   ['users', 'ada ='],
   ['peers', '1 = host=10.0.0.6'],
-] as const)('and knows every key of PgBouncer in [%s]', (section, line) => {
+] as const)('pgweir knows every key of PgBouncer in [%s]', (section, line) => {
   for (const key of PGBOUNCER_KEYS[section]) {
     const { told } = loadText(`[databases]\nother = host=10.0.0.5\n[${section}]\n${line} ${key}=\n`)
     expect(told.join('\n'), key).not.toContain('there is no key')
@@ -25,7 +25,7 @@ test.each([
   expect(loadText(`[${section}]\n${line} nonsense=1\n`).told.join('\n')).toContain('there is no key "nonsense"')
 })
 
-test('pgweir check tells of each default that PgBouncer has otherwise', () => {
+test('pgweir check mentions each default that differs from PgBouncer’s', () => {
   const shown = new Map(describeConfig(loadText('').settings).map((row) => [row.key, row.default]))
   const different = Object.entries(PGBOUNCER_SETTINGS).filter(([key, [value]]) => shown.get(key) !== value)
   expect(different.map(([key]) => key)).toEqual(['listen_addr', 'pool_idle_timeout', 'tcp_defer_accept'])
@@ -33,14 +33,14 @@ test('pgweir check tells of each default that PgBouncer has otherwise', () => {
   for (const [key] of different) expect(told).toContain(key)
 })
 
-test('what PgBouncer can change while it runs can be changed in pgweir, and nothing else of it', () => {
+test('exactly the PgBouncer settings that a reload changes in PgBouncer can be changed by a reload in pgweir', () => {
   const other = Object.entries(PGBOUNCER_SETTINGS).filter(([key, [, access]]) => {
     return SETTING_ROWS.get(key)?.access !== (access === 'R' ? 'reload' : 'restart')
   })
   expect(other.map(([key]) => key)).toEqual([])
 })
 
-/** Of each row that hangs on a file: what a file says that it concerns, with the line of it, and what it does not. */
+/** For each row that depends on the files: files that it concerns, with the line that the note names, and files that it does not concern. */
 const CASES: Readonly<Record<string, { readonly told: readonly Case[]; readonly untold: readonly Case[] }>> = {
   'an unknown or duplicate prepared statement': {
     told: [
@@ -184,14 +184,14 @@ const CASES: Readonly<Record<string, { readonly told: readonly Case[]; readonly 
 
 interface Case {
   readonly general?: string
-  /** More of the one line of [databases], and more lines. */
+  /** Added to the one line of [databases]. */
   readonly entry?: string
   readonly databases?: string
   readonly users?: string
   readonly hba?: string
   readonly hasEpoll?: boolean
   readonly knowsOwners?: boolean
-  /** Where it is told of; null is the file. */
+  /** The line that the note names; null for the file as a whole. */
   readonly line?: number | string | null
 }
 
@@ -214,7 +214,7 @@ function notesFor({ general = '', entry = '', databases = '', users = '', hba = 
 
 const ROWS: readonly Difference[] = Object.values(DIFFERENCES).flat()
 
-test('each difference that hangs on a file has its case here', () => {
+test('each difference that depends on the files has a case here', () => {
   const named = ROWS.filter(({ concerns }) => concerns !== undefined).map(({ what }) => what)
   expect(Object.keys(CASES)).toEqual(named)
   expect(new Set(ROWS.map(({ what }) => what)).size).toBe(ROWS.length)
@@ -223,19 +223,19 @@ test('each difference that hangs on a file has its case here', () => {
 describe.each(Object.entries(CASES))('%s', (what, { told, untold }) => {
   const isAbout = (note: string) => note.includes(`: note: ${what.replaceAll('`', '')} | PgBouncer: `)
 
-  test.each(told as readonly Case[])('is told of %j', ({ line, ...given }: Case) => {
+  test.each(told as readonly Case[])('is noted for %j', ({ line, ...given }: Case) => {
     const notes = notesFor(given).filter(isAbout)
     const place = line === null ? 'pgweir.ini' : typeof line === 'string' ? line : `pgweir.ini:${line}`
     expect(notes).toEqual([expect.stringMatching(`^${place}: note: .* \\(#[a-z-]+\\)$`)])
     expect(notes.join()).not.toContain('hunter2')
   })
 
-  test.each(untold as readonly Case[])('is not told of %j', (given: Case) => {
+  test.each(untold as readonly Case[])('is not noted for %j', (given: Case) => {
     expect(notesFor(given).filter(isAbout)).toEqual([])
   })
 })
 
-test('each place in the guide that is named is there', () => {
+test('each heading of the guide that the tables name exists', () => {
   const headings = differencesSection()
     .match(/^### .*$/gm)
     ?.map((line) => line.slice(4))

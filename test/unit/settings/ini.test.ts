@@ -19,24 +19,24 @@ function read(files: Files, path = 'main.ini') {
 const readText = (text: string) => read(virtualFiles({ 'main.ini': text }))
 
 describe('ini text', () => {
-  test('is sections and entries, which know their file and line', () => {
+  test('is sections and entries that know their file and line', () => {
     const { entries, headings, told } = readText('[pgbouncer]\n\nlisten_port = 6432\n  pool_mode=session  \n[users]\n')
     expect(entries).toEqual(['main.ini:3 [pgbouncer] listen_port = 6432', 'main.ini:4 [pgbouncer] pool_mode = session'])
     expect(headings).toEqual(['pgbouncer', 'users'])
     expect(told).toEqual([])
   })
 
-  test('has comments only at the start of a line, so that a value may hold ; and #', () => {
+  test('has comments only on lines of their own, so that values may contain ; and #', () => {
     const { entries, told } = readText('; one\n  # two\n[databases] ; three\napp = password=a;b#c\n')
     expect(entries).toEqual(['main.ini:4 [databases] app = password=a;b#c'])
     expect(told).toEqual([])
   })
 
-  test('may come from Windows, with a byte order mark', () => {
+  test('may come from Windows, with CRLF and a byte order mark', () => {
     expect(readText('\uFEFF[pgbouncer]\r\nverbose = 1\r\n').entries).toEqual(['main.ini:2 [pgbouncer] verbose = 1'])
   })
 
-  test('in another encoding is one problem; what is only partly so is told where it counts', () => {
+  test('in another encoding is reported once; single lines that are not UTF-8 are reported only where they count', () => {
     const ofWindows = Buffer.from('\ufeff[a]\nb = c\n', 'utf16le').toString('utf8')
     expect(readText(ofWindows).told).toEqual(['main.ini:1: error: the file is not UTF-8: save it as that'])
     const latin1 = Buffer.from('; caf\xe9\n[a]\nb = caf\xe9\n', 'latin1').toString('utf8')
@@ -49,7 +49,7 @@ describe('ini text', () => {
     expect(readText('[pgbouncer]\nlogfile =\n').entries).toEqual(['main.ini:2 [pgbouncer] logfile = '])
   })
 
-  test('has every mistake told at once, and no line repeated', () => {
+  test('has all its mistakes reported at once, without repeating a line', () => {
     const { told, entries } = readText(
       'secret = 1\n[pgbouncer\n[databases]\nsecret\nmy$db = secret\n%frobnicate secret\napp = x=1\n',
     )
@@ -64,7 +64,7 @@ describe('ini text', () => {
     expect(entries).toHaveLength(1)
   })
 
-  test('takes names with odd characters in double quotes', () => {
+  test('accepts names with unusual characters in double quotes', () => {
     expect(splitEntry('"my db" = host=a')).toEqual({ key: 'my db', value: 'host=a' })
     expect(splitEntry('"a""b"=x')).toEqual({ key: 'a"b', value: 'x' })
     expect(splitEntry('* = host=a')).toEqual({ key: '*', value: 'host=a' })
@@ -73,7 +73,7 @@ describe('ini text', () => {
 })
 
 describe('%include', () => {
-  test('reads another file in its place, and sections go in and out of it', () => {
+  test('reads another file in place, and sections continue into it and out of it', () => {
     const files = virtualFiles({
       'main.ini': '[pgbouncer]\n%include more.ini\napp = host=a',
       'more.ini': 'verbose = 1\n[databases]\n',
@@ -81,7 +81,7 @@ describe('%include', () => {
     expect(read(files).entries).toEqual(['more.ini:1 [pgbouncer] verbose = 1', 'main.ini:3 [databases] app = host=a'])
   })
 
-  test('looks in the current folder first, and else beside the including file', () => {
+  test('looks in the current directory first, then next to the including file', () => {
     const files = virtualFiles({
       'etc/main.ini': '[pgbouncer]\n%include one.ini\n%include two.ini',
       'one.ini': 'one = current',
@@ -94,7 +94,7 @@ describe('%include', () => {
     ])
   })
 
-  test('of a folder reads its *.ini and *.conf in the order of their names, and nothing hidden', () => {
+  test('of a directory reads its *.ini and *.conf files in order of name, except hidden ones', () => {
     const files = virtualFiles({
       'main.ini': '[pgbouncer]\n%include conf.d',
       'conf.d/30-c.ini': 'c = 3',
@@ -111,18 +111,18 @@ describe('%include', () => {
     ])
   })
 
-  test('of a missing file is told where it was asked for, and the rest is read', () => {
+  test('of a missing file is reported on its own line, and the rest is read', () => {
     const { told, entries } = readText('[pgbouncer]\n%include gone.ini\nverbose = 1')
     expect(told).toEqual(['main.ini:2: error: "gone.ini" cannot be read: there is no such file'])
     expect(entries).toHaveLength(1)
   })
 
-  test('in a circle is told and ends', () => {
+  test('that leads back to the same file is reported and goes no further', () => {
     const files = virtualFiles({ 'main.ini': '%include ./a.ini', 'a.ini': '%include main.ini' })
     expect(read(files).told).toEqual(['./a.ini:1: error: "main.ini" includes itself'])
   })
 
-  test('deeper than PgBouncer allows is told', () => {
+  test('nested more deeply than PgBouncer allows is reported', () => {
     const chain = Object.fromEntries(Array.from({ length: 12 }, (_, n) => [`${n}.ini`, `%include ${n + 1}.ini`]))
     expect(read(virtualFiles(chain), '0.ini').told).toEqual([
       '10.ini:1: error: %include is nested more than 10 files deep',
@@ -130,11 +130,11 @@ describe('%include', () => {
   })
 })
 
-test('a missing first file is a problem too', () => {
+test('a missing main file is an error too', () => {
   expect(read(virtualFiles({})).told).toEqual(['main.ini: error: "main.ini" cannot be read: there is no such file'])
 })
 
-test('what the system does not let us look at is a problem of its line, and ends nothing', () => {
+test('a file or directory that the system does not let pgweir read is an error on its line, and the rest is read', () => {
   const files = virtualFiles({ 'main.ini': '[pgbouncer]\n%include conf.d\nverbose = 1', 'conf.d/a.ini': '' })
   const list = () => {
     throw Object.assign(new Error('no'), { code: 'EACCES' })
@@ -150,7 +150,7 @@ test('what the system does not let us look at is a problem of its line, and ends
   expect(read(onDisk).told).toEqual([expect.stringContaining('cannot be read: ENAMETOOLONG')])
 })
 
-test('real files and folders are read as well', () => {
+test('real files and directories can be read too', () => {
   const folder = mkdtempSync(join(tmpdir(), 'pgweir-ini-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   mkdirSync(join(folder, 'conf.d'))

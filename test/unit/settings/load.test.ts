@@ -5,7 +5,7 @@ import { SETTING_KEYS, SETTINGS } from '../../../src/settings/schema.ts'
 import { GOOD_INI, loadText, virtualFiles } from './virtual-files.ts'
 
 describe('where a value comes from', () => {
-  test('a file with nothing in it gives the defaults of PgBouncer', () => {
+  test('an empty file gives PgBouncer’s defaults', () => {
     const { settings } = loadText('[pgbouncer]\n')
     expect(settings.general).toMatchObject({
       listen_addr: '127.0.0.1',
@@ -23,7 +23,7 @@ describe('where a value comes from', () => {
     expect(settings.origins.listen_port).toEqual({ from: 'default', file: null, line: null })
   })
 
-  test('flags win over the environment, the environment over the file, the file over defaults', () => {
+  test('flags override the environment, the environment overrides the file, and the file overrides defaults', () => {
     const { settings, told } = loadText(
       `${GOOD_INI}default_pool_size = 1\nmin_pool_size = 1\nreserve_pool_size = 1\n`,
       {
@@ -45,11 +45,11 @@ describe('where a value comes from', () => {
     })
   })
 
-  test('the section may have our name as well', () => {
+  test('the section may also be called [pgweir]', () => {
     expect(loadText('[pgweir]\nlisten_port = 1\n').settings.general.listen_port).toBe(1)
   })
 
-  test('every default can be written in a file and means itself', () => {
+  test('every default can be written in a file and is read back as itself', () => {
     const lines = SETTING_KEYS.map((key) => {
       const { type, default: standard } = SETTINGS[key]
       return `${key} = ${(type.print as (value: unknown) => string)(standard)}`
@@ -63,7 +63,7 @@ describe('where a value comes from', () => {
 })
 
 describe('problems', () => {
-  test('are told all at once, in the order of the lines, and each value keeps its default', () => {
+  test('are reported all at once, in order of lines, and each setting keeps its default', () => {
     const { told, settings } = loadText(
       `[pgbouncer]
 listen_port = 99999
@@ -88,7 +88,7 @@ app = host=a
     expect(settings.general.listen_port).toBe(6432)
   })
 
-  test('of flags and of the environment name the flag and the variable', () => {
+  test('with flags and environment variables name the flag or variable', () => {
     const { told } = loadText(GOOD_INI, {
       env: { PGWEIR_LISTEN_PORT: 'x', PGWEIR_POOLMODE: 'session' },
       flags: { max_client_conn: '-1', default_pol_size: '1' },
@@ -101,7 +101,7 @@ app = host=a
     ])
   })
 
-  test('are not made of the variables that Kubernetes sets for a service called pgweir', () => {
+  test('do not arise from the variables that Kubernetes sets for a service called pgweir', () => {
     const env = {
       PGWEIR_SERVICE_HOST: '10.0.0.1',
       PGWEIR_PORT: 'tcp://10.0.0.1:6432',
@@ -110,7 +110,7 @@ app = host=a
     expect(loadText(GOOD_INI, { env }).told).toEqual([])
   })
 
-  test('are made of a key that is given twice in one file, but not of one that a second file overrides', () => {
+  test('include a key given twice in one file, but not one that a second file overrides', () => {
     expect(loadText(`${GOOD_INI}verbose = 1\nverbose = 2\n[databases]\napp = host=b\n`).told).toEqual([
       'pgweir.ini:6: warning: verbose was already given on line 5; this line counts',
       'pgweir.ini:8: warning: database "app" was already given on line 2; this line counts',
@@ -121,7 +121,7 @@ app = host=a
     expect(settings.general.verbose).toBe(2)
   })
 
-  test('of what other files take tell what is different here', () => {
+  test('with syntax from other configuration files explain what differs here', () => {
     const text = [
       '[databases]',
       'app = host=db ; the first',
@@ -151,7 +151,7 @@ app = host=a
     ])
   })
 
-  test('are made of having nothing to listen on, nothing to pool and nobody who can log in', () => {
+  test('include having nothing to listen on, nothing to pool, and no way to log in', () => {
     expect(loadText(`${GOOD_INI}listen_addr =\n`).told).toEqual([])
     expect(loadText(`${GOOD_INI}listen_addr =\nunix_socket_dir =\n`).told).toEqual([
       'pgweir.ini:5: error: listen_addr and unix_socket_dir are empty: clients could connect nowhere',
@@ -172,14 +172,14 @@ app = host=a
     ])
   })
 
-  test('show only the beginning of a long value', () => {
+  test('show only the start of a long value', () => {
     const [told] = loadText(`${GOOD_INI}verbose = ${'9'.repeat(1000)}\n`).told
     expect(told?.length).toBeLessThan(200)
   })
 })
 
-describe('values of PgBouncer that there are not', () => {
-  test('are errors where ignoring them would weaken security', () => {
+describe('values that pgweir does not support', () => {
+  test('are errors if ignoring them would weaken security', () => {
     const lines = ['auth_type = peer']
     for (const line of lines)
       expect(loadText(`${GOOD_INI}${line}\n`).told, line).toContainEqual(
@@ -187,11 +187,11 @@ describe('values of PgBouncer that there are not', () => {
       )
   })
 
-  test('are not mentioned where they ask for what happens anyway', () => {
+  test('are accepted silently if they ask for what happens anyway', () => {
     expect(loadText(`${GOOD_INI}client_tls_sslmode = disable\nunix_socket_dir =\n`).told).toEqual([])
   })
 
-  test('get the same answer as flags and in the environment', () => {
+  test('give the same error in flags and in the environment', () => {
     expect(loadText(GOOD_INI, { env: { PGWEIR_AUTH_TYPE: 'peer' } }).told).toEqual([
       expect.stringContaining('error: PGWEIR_AUTH_TYPE cannot be "peer"'),
     ])
@@ -200,20 +200,20 @@ describe('values of PgBouncer that there are not', () => {
     ])
   })
 
-  test('never have their values shown', () => {
+  test('are never shown if they are secret', () => {
     expect(loadText(`${GOOD_INI}auth_ldap_options = ldapbindpasswd=secret\n`).told.join()).not.toContain('secret')
   })
 })
 
 describe('settings that have no effect', () => {
-  test('say so where they are set, and why', () => {
+  test('are warned about with the reason', () => {
     expect(loadText(`${GOOD_INI}pkt_buf = 8192\n`, { flags: { sbuf_loopcnt: '1' } }).told).toEqual([
       'pgweir.ini:5: warning: pkt_buf has no effect: all connections are read into one buffer of 64 kB',
       expect.stringContaining('warning: --sbuf-loopcnt has no effect: '),
     ])
   })
 
-  test('are passed over where they are as they are anyway', () => {
+  test('are accepted silently with their default values', () => {
     expect(loadText(`${GOOD_INI}pkt_buf = 4096\njob_name = pgbouncer\n`).told).toEqual([])
   })
 })
@@ -222,15 +222,15 @@ describe('conffile', () => {
   const read = (options: LoadOptions) => loadSettings({ ...options, files: virtualFiles(GOOD_FILES) }).settings
   const GOOD_FILES = { 'a.ini': GOOD_INI, 'b.ini': `${GOOD_INI}conffile = c.ini\n` }
 
-  test('is the file of the command line', () => {
+  test('is the file named on the command line', () => {
     expect(read({ iniFile: 'a.ini' }).general.conffile).toBe('a.ini')
   })
 
-  test('is another one if the file says so', () => {
+  test('is another file if the file says so', () => {
     expect(read({ iniFile: 'b.ini' }).general.conffile).toBe('c.ini')
   })
 
-  test('is what is read where the command line names none', () => {
+  test('is read if the command line names no file', () => {
     expect(read({ env: { PGWEIR_CONFFILE: 'a.ini' } })).toMatchObject({
       iniFile: 'a.ini',
       general: { conffile: 'a.ini' },
@@ -238,7 +238,7 @@ describe('conffile', () => {
     expect(read({ flags: { conffile: 'a.ini' } })).toMatchObject({ iniFile: 'a.ini' })
   })
 
-  test('counts less than the command line', () => {
+  test('is overridden by the command line', () => {
     const { general, iniFile } = read({ iniFile: 'a.ini', env: { PGWEIR_CONFFILE: 'b.ini' } })
     expect({ conffile: general.conffile, iniFile }).toEqual({ conffile: 'a.ini', iniFile: 'a.ini' })
   })
@@ -250,7 +250,7 @@ describe('a database', () => {
     return { settings, told, app: settings.databases.get('app') }
   }
 
-  test('is on this machine under its own name, and everything else is general, unless it says otherwise', () => {
+  test('defaults to a server on this machine with the same database name and the general settings', () => {
     const { app, told } = read('app = port=5433')
     expect(told).toEqual([])
     expect(app).toEqual({
@@ -283,7 +283,7 @@ describe('a database', () => {
     })
   })
 
-  test('may say all of it', () => {
+  test('may set everything in its line', () => {
     const { app, told } = read(
       "app = host=db dbname=shop user=ada password='p w' pool_mode=transaction pool_size=0 reserve_pool=3 server_lifetime=5min max_db_connections=0 connect_query='select 1'",
     )
@@ -311,14 +311,14 @@ describe('a database', () => {
     expect(databaseFor(read('app = host=a').settings, 'shop')).toBeNull()
   })
 
-  test('without a host needs the folder of a unix socket', () => {
+  test('without a host needs a directory of unix sockets', () => {
     const text = '[pgbouncer]\nauth_type = any\nunix_socket_dir =\n[databases]\napp = port=5433\n'
     expect(loadText(text).told).toEqual([
       'pgweir.ini:5: error: database "app" has no host, and unix_socket_dir is empty: where is its server?',
     ])
   })
 
-  test('cannot have users looked up on the console, and neither can all others', () => {
+  test('cannot have the console as its auth_dbname, nor can the general setting', () => {
     const why = 'it is the admin console, where no users can be looked up; name a database of PostgreSQL'
     expect(read('app = host=a auth_dbname=pgbouncer\nb = host=b auth_dbname=pgweir').told).toEqual([
       `pgweir.ini:4: error: database "app": auth_dbname cannot be "pgbouncer": ${why}`,
@@ -329,7 +329,7 @@ describe('a database', () => {
     ])
   })
 
-  test('has its problems told with its name', () => {
+  test('is named in the errors about it', () => {
     const { told } = read(
       'app = host=a,b port=0 prot=1 pool_mode=x port=1\npgbouncer = host=a\npgweir = host=a\nb = host=/tmp\nc = password=x',
     )
@@ -352,7 +352,7 @@ describe('a database', () => {
     'app = user=a password = first secret port=1',
     'app user=a password=secret',
     'app = user=a port=5432password=secret',
-  ])('never has a piece of its password shown: %s', (line) => {
+  ])('never has any part of its password shown: %s', (line) => {
     const { told } = read(line)
     expect(told).not.toEqual([])
     expect(told.join()).not.toMatch(/first|secret/)
@@ -375,7 +375,7 @@ describe('--upstream', () => {
     return { fallback: settings.fallback, told: problems.map(formatProblem) }
   }
 
-  test('is whom clients log in as, where no file names any', () => {
+  test('is the login of clients if no file names users', () => {
     const load = (env: Record<string, string>) => loadSettings({ env })
     const { settings, problems } = load({ PGWEIR_UPSTREAM: 'postgres://ada:p%23w@db.example/' })
     expect(problems).toEqual([])
@@ -398,7 +398,7 @@ describe('--upstream', () => {
     })
   })
 
-  test('may stand in the environment, where ps does not show its password, and the flag wins', () => {
+  test('may come from the environment, where ps does not show its password, and the flag overrides it', () => {
     const env = { PGWEIR_UPSTREAM: 'postgres://from-env/' }
     expect(read(null, env).fallback).toMatchObject({ host: 'from-env' })
     expect(read('postgres://from-flag/', env).fallback).toMatchObject({ host: 'from-flag' })
@@ -407,17 +407,17 @@ describe('--upstream', () => {
     ])
   })
 
-  test('may insist on TLS', () => {
+  test('may require TLS', () => {
     const { fallback } = read('postgres://db/?sslmode=require&sslnegotiation=direct')
     expect(fallback).toMatchObject({ host: 'db', sslmode: 'require', sslnegotiation: 'direct' })
   })
 
-  test('that is not understood is not repeated', () => {
+  test('is not repeated if it cannot be parsed', () => {
     expect(read('ada:secret@db').told.join()).not.toContain('secret')
   })
 })
 
-test('a user may differ from the general settings', () => {
+test('a user’s line may override general settings', () => {
   const { settings, told } = loadText(
     `${GOOD_INI}[users]\nada = pool_mode=session pool_size=0 query_timeout=2.5 max_user_connections=0\n"o'hara x" = pool_size=1\nbob = pool_sise=1`,
   )

@@ -10,11 +10,11 @@ test.each([
   ['lsiten_port', 'listen_port'],
   ['prot', 'port'],
   ['usr', 'user'],
-])('%s was meant to be %s', (slip, meant) => {
+])('for %s the suggestion is %s', (slip, meant) => {
   expect(nearest(slip, KEYS)).toBe(meant)
 })
 
-test('what resembles nothing gets no guess', () => {
+test('there is no suggestion for a name that resembles none', () => {
   expect(nearest('hunter2', KEYS)).toBeNull()
   expect(nearest('x', KEYS)).toBeNull()
 })

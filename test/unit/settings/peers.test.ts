@@ -22,11 +22,11 @@ test('a peer has a number, a host, a port and a pool_size', () => {
   ])
 })
 
-test('its host may be the folder of a unix socket', () => {
+test('a peer’s host may be a directory of unix sockets', () => {
   expect(read('2 = host=/tmp/pooler2').peers).toMatchObject([{ host: '/tmp/pooler2' }])
 })
 
-test('the own one may stand among them, so that one file serves all', () => {
+test('[peers] may also list the pgweir itself, so that one file serves all', () => {
   expect(read('1 = host=a', '2 = host=b').told).toEqual([])
 })
 
@@ -39,7 +39,7 @@ describe('peer_id', () => {
     ])
   })
 
-  test('is missed where there are peers', () => {
+  test('must be set if there are peers', () => {
     expect(loadText(`${GOOD_INI}[peers]\n2 = host=b\n3 = host=c\n`).told).toEqual([
       'pgweir.ini:6: warning: [peers] is not used, because peer_id is not set',
     ])
@@ -47,7 +47,7 @@ describe('peer_id', () => {
   })
 })
 
-describe('what cannot be used is an error on its line:', () => {
+describe('a peer line that cannot be used is an error:', () => {
   for (const [line, sentence] of [
     ['0 = host=a', 'a peer cannot be named "0": it takes a whole number from 1 to 16383'],
     ['16384 = host=a', 'a peer cannot be named "16384": it takes a whole number from 1 to 16383'],
@@ -63,13 +63,13 @@ describe('what cannot be used is an error on its line:', () => {
     test(line, () => expect(read(line).told).toEqual([`pgweir.ini:7: error: ${sentence}`]))
 })
 
-test('a peer that is given twice is told', () => {
+test('a peer that is given twice is reported', () => {
   const { peers, told } = read('2 = host=a', '2 = host=b')
   expect(told).toEqual(['pgweir.ini:8: warning: peer "2" was already given on line 7; this line counts'])
   expect(peers).toMatchObject([{ host: 'b' }])
 })
 
-test('pgweir check counts them', () => {
+test('pgweir check counts the peers', () => {
   const files = virtualFiles({ 'pgweir.ini': `${GOOD_INI}peer_id = 1\n[peers]\n2 = host=b\n` })
   let written = ''
   check({ iniFile: 'pgweir.ini', files }, (text) => {
@@ -78,7 +78,7 @@ test('pgweir check counts them', () => {
   expect(written).toBe('pgweir.ini: 2 settings, 1 database, 0 users and 1 peer are fine\n')
 })
 
-test('a reload tells what is different about them', () => {
+test('a reload reports what changed about peers', () => {
   const changes = changesBetween(
     read('2 = host=a', '3 = host=c').settings,
     read('2 = host=b pool_size=1', '4 = host=d').settings,

@@ -33,7 +33,7 @@ test.each([
   ['file:secrets/${HOST}', 'by host'],
   ['file:secrets/windows', 'from windows'],
   ['file:secrets/lines', 'two\nlines'],
-])('the password %s is %j', (written, password) => {
+])('the password %s is read as %j', (written, password) => {
   const files = {
     'secrets/app': 'from the file\n',
     'secrets/windows': 'from windows\r\n',
@@ -56,7 +56,7 @@ test.each([
   expect(passwordOf(written, files).told).toEqual([`main.ini:4: error: database "app": ${sentence}`])
 })
 
-test('what the system says of a file repeats the path as it is written, too', () => {
+test('a system error about a file names the path as it was written, with variables unresolved', () => {
   const files = {
     ...virtualFiles({}),
     read(path: string): string {
@@ -68,18 +68,18 @@ test('what the system says of a file repeats the path as it is written, too', ()
   })
 })
 
-test('only a secret is read from a file', () => {
+test('only secrets are read from files', () => {
   const { settings } = load('[databases]\napp = host=file:x dbname=file:y', { x: 'no', y: 'no' })
   expect(settings.databases.get('app')).toMatchObject({ host: 'file:x', dbname: 'file:y' })
 })
 
-test('settings, users and peers refer to variables as well', () => {
+test('settings, users and peers may refer to variables too', () => {
   const { settings, told } = load(
     'logfile = /var/log/${HOST}.log\npeer_id = 1\n[users]\nada = pool_size=${PORT}\n[peers]\n1 = host=${HOST}',
   )
   expect(settings.general.logfile).toBe('/var/log/db.internal.log')
   expect(settings.peers.get('1')?.host).toBe('db.internal')
-  // What is wrong is told as it stands there: nobody knows what a variable holds.
+  // An error shows the value as written, because a variable may hold a secret.
   expect(told).toEqual([
     expect.stringContaining('main.ini:6: error: user "ada": pool_size cannot be "${PORT}": it takes a whole number'),
   ])
@@ -91,7 +91,7 @@ test('settings, users and peers refer to variables as well', () => {
   ])
 })
 
-test('flags that hold connection strings refer to variables, too', () => {
+test('flags with connection strings may refer to variables', () => {
   const { settings } = loadSettings({
     env: ENV,
     files: virtualFiles({ secret: 'from the file' }),
@@ -102,12 +102,12 @@ test('flags that hold connection strings refer to variables, too', () => {
   expect(settings.fallback?.password).toBe(ENV.APP_PASSWORD)
 })
 
-test('a variable of the shell is not looked for in a flag', () => {
+test('a flag that is not a connection string keeps a reference to a variable as it is', () => {
   const { settings } = loadSettings({ env: ENV, flags: { logfile: '${HOST}' }, databases: ['app=host=a'] })
   expect(settings.general.logfile).toBe('${HOST}')
 })
 
-test('a secret stands in no problem, no line of a reload and no SHOW CONFIG', () => {
+test('a secret appears in no error, no reload line and not in SHOW CONFIG', () => {
   const before = load('[databases]\napp = host=h user=u password=file:s ${PORT}=1', { s: 'hunter2' })
   const after = load('[databases]\napp = host=h user=u password=file:s', { s: 'hunter2hunter2' })
   const { settings } = before
@@ -116,7 +116,7 @@ test('a secret stands in no problem, no line of a reload and no SHOW CONFIG', ()
   expect(JSON.stringify([before.told, after.told, describeConfig(settings)])).not.toContain('hunter2')
 })
 
-test('pgweir check tells what is missing', () => {
+test('pgweir check reports a missing variable', () => {
   let written = ''
   const files = virtualFiles({ 'main.ini': '[databases]\napp = host=h user=u password=${GONE}\n' })
   const exitCode = check({ iniFile: 'main.ini', files, env: {} }, (line) => {
@@ -126,7 +126,7 @@ test('pgweir check tells what is missing', () => {
   expect(written).toContain('main.ini:2: error: database "app": password refers to ${GONE}')
 })
 
-test('a secret that may not be read any more stays as it was read before, and that is told', () => {
+test('a secret that can no longer be read keeps its previous value, with a warning', () => {
   const keptSecrets = new Map<string, string>()
   let mayRead = true
   const files = {

@@ -14,10 +14,10 @@ test.each([
   ['all:!tlsv1.0', 'TLSv1.1', 'TLSv1.3'],
   ['tlsv1,!tlsv1.0,!tlsv1.1', 'TLSv1.2', 'TLSv1.3'],
   ['!tlsv1.0:!tlsv1.1', 'TLSv1.2', 'TLSv1.3'],
-])('the protocols %s are from %s to %s', (text, min, max) => {
+])('the protocols %s range from %s to %s', (text, min, max) => {
   const parsed = protocols.parse(text)
   expect(parsed).toEqual({ value: { min, max, written: text } })
-  if ('value' in parsed) expect(protocols.print(parsed.value), 'as it was written').toBe(text)
+  if ('value' in parsed) expect(protocols.print(parsed.value), 'print() must return the text as written').toBe(text)
 })
 
 test.each(['', 'sslv3', '!sslv3', 'tlsv1.1,tlsv1.3', 'all:!tlsv1.1', 'secure:!tlsv1', '!', 'tlsv1.4'])(
@@ -27,7 +27,7 @@ test.each(['', 'sslv3', '!sslv3', 'tlsv1.1,tlsv1.3', 'all:!tlsv1.1', 'secure:!tl
   },
 )
 
-test('a list of ciphers is one of PgBouncer’s words, or OpenSSL’s; those of TLS 1.3 come first', () => {
+test('a list of ciphers may be a word of PgBouncer’s or an OpenSSL list; TLS 1.3 ciphers come first', () => {
   expect(cipherList('default', '')).toBe(undefined)
   expect(cipherList('HIGH:!aNULL', '')).toBe('HIGH:!aNULL')
   expect(cipherList('compat', '')).toContain('3DES')

@@ -41,17 +41,17 @@ describe('times', () => {
   })
 
   test.each(['', '-1', '5m', '5 minutes', '1e3', 'infinity', '0x10', '1,5', 'ms', '2147483648', '99999999999999999'])(
-    '%j is refused rather than guessed at',
+    '%j is refused, not guessed',
     (written) => {
       expect(time().parse(written)).toEqual(refused)
     },
   )
 
-  test('are printed as seconds, the way PgBouncer prints them', () => {
+  test('are printed in seconds, as PgBouncer prints them', () => {
     expect([3_600_000, 500, 0, 1.5].map(time().print)).toEqual(['3600', '0.5', '0', '0.0015'])
   })
 
-  test('survive being printed and read again', () => {
+  test('are read back unchanged after printing', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 10_000_000_000 }), (us) => {
         expect(time().parse(time().print(us / 1000))).toEqual({ value: us / 1000 })
@@ -59,13 +59,13 @@ describe('times', () => {
     )
   })
 
-  test('have bounds, which are told', () => {
+  test('out of bounds are refused with the bound', () => {
     expect(time({ min: 1000 }).parse('500ms')).toEqual({ problem: expect.stringContaining('at least 1s') })
   })
 })
 
 describe('times in milliseconds', () => {
-  test('are milliseconds where no unit is written, and printed as such', () => {
+  test('are milliseconds without a unit, and printed as such', () => {
     for (const [written, ms] of [
       ['300', 300],
       ['300ms', 300],
@@ -79,20 +79,20 @@ describe('times in milliseconds', () => {
     expect(milliseconds().print(5_000)).toBe('5000')
   })
 
-  test('are whole, and no more than the kernel takes', () => {
+  test('are whole numbers up to the kernel’s limit', () => {
     for (const written of ['-1', '1.5', '300us', '2147483648', '30d', '5m', '', 'ms'])
       expect(milliseconds().parse(written), written).toEqual(refused)
   })
 })
 
 describe('whole numbers', () => {
-  test('are read as decimal, and what PgBouncer would read as octal or hexadecimal is refused', () => {
+  test('are decimal; octal and hexadecimal notation, which PgBouncer accepts, is refused', () => {
     expect(integer().parse('20')).toEqual({ value: 20 })
     for (const written of ['010', '0x10', '1.5', '', '20abc', '+1', '2147483648'])
       expect(integer().parse(written), written).toEqual(refused)
   })
 
-  test('have bounds, which are told', () => {
+  test('out of bounds are refused with the bounds', () => {
     const port = integer({ min: 1, max: 65_535 })
     expect(port.parse('65535')).toEqual({ value: 65_535 })
     expect(port.parse('65536')).toEqual({ problem: 'it takes a whole number from 1 to 65535' })
@@ -101,7 +101,7 @@ describe('whole numbers', () => {
   })
 })
 
-test('yes and no have four words each, in any case', () => {
+test('booleans have four words for yes and four for no, in any letter case', () => {
   for (const word of ['1', 'on', 'YES', 'True']) expect(boolean.parse(word), word).toEqual({ value: true })
   for (const word of ['0', 'off', 'No', 'false']) expect(boolean.parse(word), word).toEqual({ value: false })
   for (const word of ['2', '', 'y']) expect(boolean.parse(word), word).toEqual(refused)
@@ -122,40 +122,40 @@ test('lists are separated by commas, spaces or both', () => {
   expect(list.print(['ada', 'bob'])).toBe('ada, bob')
 })
 
-test('a path may begin at the home folder, and else stays as it is written', () => {
+test('a path may start with the home directory (~) and otherwise stays as written', () => {
   expect(path.parse('~/users.txt')).toEqual({ value: `${homedir()}/users.txt` })
   expect(path.parse('etc/users.txt')).toEqual({ value: 'etc/users.txt' })
 })
 
-test('a word is read in any case, and one that others know is refused with the reason', () => {
+test('a word is accepted in any letter case, and a word known elsewhere is refused with the reason', () => {
   const type = oneOf(['md5', 'trust'], { ldap: 'it is elsewhere' })
   expect(type.parse('MD5')).toEqual({ value: 'md5' })
   expect(type.parse('ldap')).toEqual({ problem: 'it is elsewhere; there are md5, trust' })
   expect(type.parse('foo')).toEqual({ problem: 'it takes one of md5, trust' })
 })
 
-test('a host is a name, an address or a unix socket, or several', () => {
+test('a host is a name, an address, a unix socket, or a list of names', () => {
   expect(host.parse('db.example')).toEqual({ value: 'db.example' })
   expect(host.parse('a,b')).toEqual({ value: 'a,b' })
   for (const broken of ['a,', ',a', 'a,,b']) expect(host.parse(broken)).toHaveProperty('problem')
   for (const socket of ['/run/postgresql', '@abstract', '']) expect(host.parse(socket)).toEqual({ value: socket })
 })
 
-test('rights of a file are octal digits', () => {
+test('file permissions are octal digits', () => {
   expect(fileMode.parse('0777')).toEqual({ value: 0o777 })
   expect(fileMode.parse('620')).toEqual({ value: 0o620 })
   for (const text of ['', '8', '1777', 'rw', '-1']) expect(fileMode.parse(text)).toHaveProperty('problem')
   expect(fileMode.print(0o20)).toBe('0020')
 })
 
-test('the folder of a unix socket is absolute, abstract, or none', () => {
+test('a socket directory is an absolute path, an abstract name, or empty', () => {
   expect(socketDirectory.parse('/tmp/')).toEqual({ value: '/tmp' })
   expect(socketDirectory.parse('sockets')).toEqual({ value: join(process.cwd(), 'sockets') })
   expect(socketDirectory.parse('@pgweir')).toEqual({ value: '@pgweir' })
   expect(socketDirectory.parse('')).toEqual({ value: '' })
 })
 
-test('a negative number means the general setting, and 0 does where PgBouncer takes it so', () => {
+test('a negative number means the general setting, and so does 0 for the settings where PgBouncer treats it that way', () => {
   expect(override(integer(), 'zero is a value').parse('-1')).toEqual({ value: null })
   expect(override(integer(), 'zero is a value').parse('0')).toEqual({ value: 0 })
   expect(override(time(), 'zero means general').parse('0')).toEqual({ value: null })
@@ -172,14 +172,20 @@ test.each([
   [integer(), '9'.repeat(400), '2147483647'],
   [time(), '9'.repeat(20), '2147483647 seconds'],
   [bytes(), '99999999999999999999', '2147483647 bytes'],
-])('what is more than any number may be is told that (case %#)', (type, written, most) => {
-  expect(type.parse(written)).toEqual({ problem: `it takes ${most} at most` })
-})
+])(
+  'a number that is too large for any setting is refused with the general maximum (case %#)',
+  (type, written, most) => {
+    expect(type.parse(written)).toEqual({ problem: `it takes ${most} at most` })
+  },
+)
 
 test.each([
   [time({ max: 60_000 }), '3000000000', '60s'],
   [bytes({ max: 1024 }), '2GB', '1024'],
   [integer({ max: 9 }), '9'.repeat(20), '9'],
-])('and of what may be less at most, how much that is (case %#)', (type, written, most) => {
-  expect(type.parse(written)).toEqual({ problem: expect.stringMatching(`from 0 to ${most}$`) })
-})
+])(
+  'a number that is too large for its setting is refused with the setting’s maximum (case %#)',
+  (type, written, most) => {
+    expect(type.parse(written)).toEqual({ problem: expect.stringMatching(`from 0 to ${most}$`) })
+  },
+)

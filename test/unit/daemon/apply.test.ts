@@ -10,7 +10,7 @@ import { LiveSettings } from '../../../src/daemon/live-settings.ts'
 import { openLog } from '../../../src/daemon/open-log.ts'
 import { loadText } from '../settings/virtual-files.ts'
 
-/** What applies settings, with a log in a file. */
+/** An applier of settings, with a log in a file. */
 function start(general = 'auth_type = any') {
   const directory = mkdtempSync(join(tmpdir(), 'pgweir-apply-'))
   onTestFinished(() => rmSync(directory, { recursive: true }))
@@ -30,7 +30,7 @@ function start(general = 'auth_type = any') {
   return { applier, log, files, logfile, logged: () => readFileSync(logfile, 'utf8') }
 }
 
-test('a reload opens a log anew that was moved away, though the settings are broken, and tells of that there', () => {
+test('a reload reopens a log file that was moved away even if the settings are bad, and reports the errors in the new file', () => {
   const { applier, log, files, logfile, logged } = start()
   log.info('one')
   renameSync(logfile, `${logfile}.1`)
@@ -40,7 +40,7 @@ test('a reload opens a log anew that was moved away, though the settings are bro
   expect(logged()).not.toContain('one')
 })
 
-test('a SET is refused that a file could not say either, with what stands there', () => {
+test('SET is refused for a combination that the file could not have either; otherwise the new settings are returned', () => {
   const { applier } = start('auth_type = cert\nclient_tls_sslmode = verify-full')
   expect(() => applier.readSet('client_tls_sslmode', 'disable')).toThrow('SET failed')
   expect(() => applier.readSet('auth_type', 'ldap')).toThrow('SET failed')

@@ -6,11 +6,11 @@ import type { Channel } from '../../../src/net/channel.ts'
 interface Scene {
   readonly loggingIn: number
   readonly maxClients: number
-  /** One of them has kept us waiting for long. */
+  /** One of them has kept its login waiting for long. */
   readonly hasSlow?: boolean
 }
 
-/** A process in which so many are logging in, and what comes of the next ones. */
+/** A process with this many clients logging in; `next` returns what happens to the next connection. */
 function start({ loggingIn, maxClients, hasSlow = false }: Scene) {
   const clock = { nowMs: 0 }
   const figures = { connections: 0, connectionsRefused: 0 }
@@ -43,25 +43,25 @@ function start({ loggingIn, maxClients, hasSlow = false }: Scene) {
 const TOLD = '2000 connections have not logged in: for each that comes another one is closed'
 
 describe('a connection', () => {
-  test('becomes a session, which counts in the load that is told', () => {
+  test('becomes a session and counts toward the reported load', () => {
     const { next, figures } = start({ loggingIn: 0, maxClients: 100 })
     expect(next()).toEqual(['begun', 'load 1'])
     expect(figures).toEqual({ connections: 1, connectionsRefused: 0 })
   })
 
-  test('is closed when too many others have not said who they are, and the load is told all the same', () => {
+  test('is closed if too many others have not logged in yet, and the load is reported anyway', () => {
     const { next, figures } = start({ loggingIn: 2_000, maxClients: 100 })
     expect(next()).toEqual([TOLD, 'destroyed', 'load 0'])
     expect(figures).toEqual({ connections: 1, connectionsRefused: 1 })
   })
 
-  test('takes the place of one that has kept us waiting for long', () => {
+  test('takes the place of one that has kept its login waiting for long', () => {
     const { next, figures } = start({ loggingIn: 2_000, maxClients: 100, hasSlow: true })
     expect(next()).toEqual([TOLD, 'one given up', 'begun', 'load 0'])
     expect(figures).toEqual({ connections: 1, connectionsRefused: 1 })
   })
 
-  test('is one of many: the log tells of them once a minute', () => {
+  test('that is refused is logged at most once a minute', () => {
     const { next, clock } = start({ loggingIn: 2_000, maxClients: 100 })
     expect(next()).toContain(TOLD)
     clock.nowMs += 59_999
@@ -74,7 +74,7 @@ describe('a connection', () => {
     { maxClients: 100, mayLogIn: 2_000 },
     { maxClients: 1_000, mayLogIn: 2_000 },
     { maxClients: 5_000, mayLogIn: 10_000 },
-  ])('of $mayLogIn that log in with max_client_conn = $maxClients is the last', ({ maxClients, mayLogIn }) => {
+  ])('is accepted while fewer than $mayLogIn log in with max_client_conn = $maxClients', ({ maxClients, mayLogIn }) => {
     expect(start({ loggingIn: mayLogIn - 1, maxClients }).next()).toContain('begun')
     expect(start({ loggingIn: mayLogIn, maxClients }).next()).toContain('destroyed')
   })

@@ -1,4 +1,7 @@
-/** What is told of keys and certificates before they are used. Those of test/cases/tls are good from November 2026 for a hundred years, old-authority.crt for ten. */
+/**
+ * Findings about keys and certificates before they are used. Those in test/cases/tls are valid for a hundred years from November 2026,
+ * old-authority.crt for ten.
+ */
 
 import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -17,7 +20,7 @@ const NOW = Date.UTC(2050, 0, 1)
 const [BEGIN, END] = [Date.UTC(2026, 10, 26), Date.UTC(2126, 10, 2)]
 const DAY_MS = SOON_MS / 30
 
-describe('of a certificate', () => {
+describe('a certificate', () => {
   test.each([
     ['that is good', NOW, []],
     ['that is not valid yet', BEGIN - DAY_MS, ['warning cert is not valid before 2026-11-26']],
@@ -28,7 +31,7 @@ describe('of a certificate', () => {
     expect(told({ key, cert }, nowMs)).toEqual(expected)
   })
 
-  test('of authorities, each is looked at, and a line tells of all', () => {
+  test('each certificate of several authorities is checked, and one line reports on all', () => {
     const both = Buffer.concat([ca, Buffer.from('# another one\n'), read('stranger.crt')])
     expect(told({ ca: both })).toEqual([])
     expect(told({ ca: Buffer.concat([both, read('old-authority.crt')]) })).toEqual([
@@ -42,7 +45,7 @@ describe('of a certificate', () => {
     ])
   })
 
-  test('of the authorities of a system, of which there are many, a few are named', () => {
+  test('of many authorities, such as the system’s, only a few are named', () => {
     const many = Buffer.concat(Array.from({ length: 140 }, () => ca))
     expect(told({ ca: many }, END - DAY_MS)).toEqual([
       expect.stringMatching(
@@ -52,7 +55,7 @@ describe('of a certificate', () => {
   })
 })
 
-test('of a chain it is known when it expires first, of authorities when the last does, and nothing of what cannot be read', () => {
+test('a chain expires with its first certificate, authorities with their last, and unreadable files have no expiry', () => {
   const [first, last] = [ca, read('old-authority.crt')].map((pem) => expiriesIn({ cert: pem }).cert ?? 0).sort()
   const both = Buffer.concat([ca, read('old-authority.crt')])
   expect(first).toBeLessThan(last ?? 0)
@@ -62,13 +65,17 @@ test('of a chain it is known when it expires first, of authorities when the last
   expect(expiriesIn({ cert: Buffer.from('nonsense'), ca: Buffer.alloc(0) })).toEqual({})
 })
 
-describe('what cannot be used', () => {
+describe('an unusable file is an error:', () => {
   const locked = generateKeyPairSync('ed25519').privateKey.export({
     ...{ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' },
   })
 
   test.each([
-    ['another key', { key: read('client.key'), cert }, ['error key is not the key of the certificate']],
+    [
+      'a key of another certificate',
+      { key: read('client.key'), cert },
+      ['error key is not the key of the certificate'],
+    ],
     ['a certificate as a key', { key: cert, cert }, ['error key holds no private key in PEM']],
     ['a certificate in DER', { key, cert: new X509Certificate(cert).raw }, ['error cert holds no certificate in PEM']],
     ['a key as a certificate', { key, cert: key }, ['error cert holds no certificate in PEM']],
@@ -79,11 +86,11 @@ describe('what cannot be used', () => {
     ],
     ['nonsense', { key, cert, ca: Buffer.from('nonsense') }, ['error ca holds no certificate in PEM']],
     [
-      'a broken one',
+      'a damaged certificate',
       { ca: Buffer.from(ca.toString().replace('MII', 'MMM')) },
       ['error ca holds no certificate in PEM'],
     ],
-    ['nothing', { ca: Buffer.alloc(0) }, ['error ca holds no certificate in PEM']],
+    ['an empty file', { ca: Buffer.alloc(0) }, ['error ca holds no certificate in PEM']],
   ])('%s', (_, files, expected) => {
     expect(told(files)).toEqual(expected)
   })
@@ -93,8 +100,8 @@ function told(files: Parameters<typeof findingsIn>[0], nowMs = NOW): string[] {
   return findingsIn(files, nowMs).map(({ severity, about, sentence }) => `${severity} ${about} ${sentence}`)
 }
 
-describe('of the settings', () => {
-  test('those that are wrong are named, with their lines', () => {
+describe('TLS settings', () => {
+  test('with bad files are reported with their lines', () => {
     const { file, problems } = load({
       ...{ client_tls_sslmode: 'require', client_tls_cert_file: certificate('server.crt') },
       client_tls_key_file: certificate('client.key'),
@@ -107,7 +114,7 @@ describe('of the settings', () => {
     ])
   })
 
-  test('what begins with TLS must not be able to do without', () => {
+  test('with sslnegotiation = direct need at least sslmode = require', () => {
     const { problems } = load(
       { server_tls_sslmode: 'prefer' },
       'app = host=a sslnegotiation=direct\nother = host=a sslnegotiation=direct sslmode=require',
@@ -118,14 +125,14 @@ describe('of the settings', () => {
   })
 })
 
-describe('the fingerprint of what servers are asked for', () => {
+describe('the fingerprint of the TLS settings for servers', () => {
   const of = (
     settings: Record<string, string>,
     mode: 'require' | 'verify-ca' | 'prefer' = 'require',
     isDirect = false,
   ) => load(settings).setup?.servers(mode, isDirect)?.fingerprint
 
-  test('is the same for the same, in whatever file', () => {
+  test('is the same for the same content in different files', () => {
     const directory = temporaryDirectory()
     writeFileSync(join(directory, 'ca'), ca)
     const one = of({ server_tls_ca_file: certificate('authority.crt') }, 'verify-ca')
@@ -133,7 +140,7 @@ describe('the fingerprint of what servers are asked for', () => {
     expect(of({ server_tls_ca_file: join(directory, 'ca') }, 'verify-ca')).toBe(one)
   })
 
-  test('is another one for whatever matters, and not for what does not', () => {
+  test('differs with everything that matters to a connection, and with nothing else', () => {
     const pair = { server_tls_key_file: certificate('client.key'), server_tls_cert_file: certificate('client.crt') }
     const others = [
       of({}),

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Conditions } from '../../../src/daemon/conditions.ts'
 
-test('a promise is kept at once if its condition holds, and else when something has happened', async () => {
+test('a promise resolves at once if its condition holds, otherwise at the next check at which it does', async () => {
   const conditions = new Conditions()
   await conditions.until(() => true)
   let count = 0
@@ -18,7 +18,7 @@ test('a promise is kept at once if its condition holds, and else when something 
   expect(kept).toEqual(['one', 'two'])
 })
 
-test('what happens in one turn is looked at once', async () => {
+test('several checks in one turn of the event loop test a condition once', async () => {
   const conditions = new Conditions()
   let looks = 0
   conditions.until(() => ++looks > 10)
@@ -27,7 +27,7 @@ test('what happens in one turn is looked at once', async () => {
   expect(looks).toBe(2)
 })
 
-test('a condition that cannot come true any more breaks its promise', async () => {
+test('a promise rejects if its condition can no longer come true', async () => {
   const conditions = new Conditions()
   let isOver = false
   const promise = conditions.until(() => {

@@ -21,7 +21,7 @@ function play() {
   }
 }
 
-test('whoever comes before a worker serves is given to one as soon as it does, and only once', () => {
+test('connections that come before a worker serves are each given to a worker once, as soon as one serves', () => {
   const { told, come, serve } = play()
   come('one')
   come('two')
@@ -32,7 +32,7 @@ test('whoever comes before a worker serves is given to one as soon as it does, a
   expect(told).toEqual(['one is given', 'two is given', 'three is given'])
 })
 
-test('where none will serve any more they are closed', () => {
+test('if no worker will serve any more, waiting connections are closed', () => {
   const { early, told, come, serve } = play()
   come('one')
   early.close()
@@ -40,7 +40,7 @@ test('where none will serve any more they are closed', () => {
   expect(told).toEqual(['one is closed'])
 })
 
-test('no more of them wait than the system itself would keep', () => {
+test('at most as many connections wait as the system’s backlog would hold', () => {
   const { told, come } = play()
   for (let n = 0; n < 130; n++) come(`${n}`)
   expect(told).toEqual(['128 is closed', '129 is closed'])

@@ -1,4 +1,4 @@
-/** What is said to a fleet holds for workers that start later, if those who were there could do it. */
+/** Commands given to a fleet also apply to workers that start later, if the present workers could carry them out. */
 
 import { expect, test } from 'vitest'
 import { silentLog } from '../../../src/base/log.ts'
@@ -23,7 +23,7 @@ function fleet(applier = {} as Applier, apply = async (_prepared: unknown) => {}
   return { control, workers, kept, orders: () => [...standing].map(({ name, args }) => [name, ...args]) }
 }
 
-test('a RESUME of all leaves the PAUSE of one database to workers that start later, done or not', async () => {
+test('RESUME without a database leaves the PAUSE of one database in force for workers that start later, even if it fails', async () => {
   const { control, workers, orders } = fleet()
   await control.pause('app')
   await control.pause(null)
@@ -37,7 +37,7 @@ test('a RESUME of all leaves the PAUSE of one database to workers that start lat
   expect(orders()).toEqual([])
 })
 
-test('a database that is gone after a RELOAD takes with it what was said of it', async () => {
+test('a RELOAD that removes a database forgets the commands and statistics of that database', async () => {
   let names = ['app', 'shop']
   const { control, orders, kept } = fleet({
     readAgain: () => ({ settings: { databases: new Map(names.map((name) => [name, {}])), fallback: null } }),
@@ -49,7 +49,7 @@ test('a database that is gone after a RELOAD takes with it what was said of it',
   await control.pause(null)
   names = ['shop']
   await control.reload()
-  expect(kept, 'of statistics').toEqual([['shop']])
+  expect(kept, 'databases whose statistics are kept').toEqual([['shop']])
   names = ['app', 'shop']
   await control.reload()
   expect(orders()).toEqual([
@@ -58,7 +58,7 @@ test('a database that is gone after a RELOAD takes with it what was said of it',
   ])
 })
 
-test('workers are told to open the log anew, too, by a RELOAD that fails, and of nothing new', async () => {
+test('a RELOAD that fails still makes workers reopen the log, with the settings unchanged', async () => {
   const told: unknown[] = []
   const { control } = fleet(
     {

@@ -4,10 +4,10 @@ import { expect, test } from 'vitest'
 import { keepFiles, keptFiles, keptInstead, readSettingsFile, takeUnreadable } from '../../../src/daemon/kept-files.ts'
 import { temporaryFolder } from '../../support/datagrams.ts'
 
-/** What the system says to those who have no rights; root, who may run the tests, always has them. */
+/** The error that the system gives without permission. Root, who may run the tests, never gets it. */
 const NO_RIGHTS = Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' })
 
-test('nothing is kept where nobody has asked for it', () => {
+test('without keepFiles() no file content is kept', () => {
   const path = join(temporaryFolder(), 'key')
   writeFileSync(path, 'one')
   expect(readSettingsFile(path).toString()).toBe('one')
@@ -15,19 +15,19 @@ test('nothing is kept where nobody has asked for it', () => {
   expect(() => keptInstead(path, NO_RIGHTS)).toThrow('EACCES')
 })
 
-test('a file that must not be read any more stays as it was, and is told of once', () => {
+test('a file that may no longer be read keeps its last content, and is reported once', () => {
   const path = join(temporaryFolder(), 'key')
   writeFileSync(path, 'one')
   keepFiles()
   readSettingsFile(path)
   writeFileSync(path, 'two')
-  expect(readSettingsFile(path).toString(), 'with rights it is read anew').toBe('two')
+  expect(readSettingsFile(path).toString(), 'a readable file is read again').toBe('two')
   expect(keptInstead(path, NO_RIGHTS).toString()).toBe('two')
   expect(takeUnreadable()).toEqual([path])
   expect(takeUnreadable()).toEqual([])
 })
 
-test('a file that is gone is an error all the same', () => {
+test('a file that no longer exists is an error even if its content was kept', () => {
   const path = join(temporaryFolder(), 'key')
   writeFileSync(path, 'one')
   keepFiles()
@@ -36,7 +36,7 @@ test('a file that is gone is an error all the same', () => {
   expect(() => readSettingsFile(path)).toThrow('ENOENT')
 })
 
-test('what another process has read is as good', () => {
+test('content that another process has read can be used too', () => {
   keepFiles(new Map([['/nowhere/key', Buffer.from('three')]]))
   expect(keptInstead('/nowhere/key', NO_RIGHTS).toString()).toBe('three')
   expect(() => keptInstead('/nowhere/other', NO_RIGHTS)).toThrow('EACCES')

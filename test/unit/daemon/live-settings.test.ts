@@ -8,13 +8,13 @@ function shortestIdleTimeoutMs(general: string, users: string): number {
   return new LiveSettings(settings).client.shortestIdleTimeoutMs
 }
 
-test('the shortest time that anybody may be idle is that of a user or the general one, and 0 is for ever', () => {
+test('the shortest idle timeout is the shortest of the general one and those of users; 0 means none', () => {
   expect(shortestIdleTimeoutMs('', '')).toBe(Infinity)
   expect(shortestIdleTimeoutMs('client_idle_timeout = 60', 'ada = client_idle_timeout=90')).toBe(60_000)
   expect(shortestIdleTimeoutMs('', 'ada = client_idle_timeout=90\nbob = pool_size=1')).toBe(90_000)
 })
 
-test('however many users there are', () => {
+test('the shortest idle timeout is computed even for a million users', () => {
   const { settings } = loadText(`${GOOD_INI}[users]\nada = client_idle_timeout=90\n`)
   const ada = settings.users.get('ada')
   if (ada === undefined) throw new Error('there is no line of ada')

@@ -8,7 +8,7 @@ import { Live } from '../../../src/daemon/live.ts'
 import { LoginRules } from '../../../src/daemon/login-rules.ts'
 import { GOOD_INI, loadText } from '../settings/virtual-files.ts'
 
-/** What is decided for a client of this process's own user, by the rule `local all all peer`. */
+/** Returns the decision for a client of this process’s own system user under the rule `local all all peer`, and what was logged. */
 function methodByPeer(systemUsersFile: string) {
   const lines: string[] = []
   const log = createLog({
@@ -38,7 +38,7 @@ function methodByPeer(systemUsersFile: string) {
   return { decided, lines }
 }
 
-test('where the users of the system cannot be read nobody is let in by peer, and the log says why', () => {
+test('if the system’s users cannot be read, peer refuses every client and the log says why', () => {
   const { decided, lines } = methodByPeer('/nowhere/passwd')
   expect(decided).toMatchObject({ kind: 'peer-failed' })
   expect(lines).toEqual([expect.stringContaining('/nowhere/passwd')])

@@ -6,7 +6,7 @@ import { Memberships } from '../../../src/daemon/memberships.ts'
 import { PoolerError } from '../../../src/problems.ts'
 import { loadText } from '../settings/virtual-files.ts'
 
-test('where nobody can ask about roles, nobody gets past a rule that names one', () => {
+test('if role memberships cannot be looked up, a client that meets a rule with a role is refused', () => {
   const { settings } = loadText(
     '[databases]\none = host=db auth_user=asker\ntwo = host=db\n[pgbouncer]\nauth_type = trust\n',
   )
@@ -23,6 +23,6 @@ test('where nobody can ask about roles, nobody gets past a rule that names one',
     })
     expect(problem).toBeInstanceOf(PoolerError)
   }
-  // Whoever wants what there is not is refused in any case, and is not to learn why.
+  // A client of an unknown database is refused anyway, and must not learn why.
   expect(memberships.isMember({ database: 'three', user: 'eve' }, 'suspended')).toBe(false)
 })

@@ -3,7 +3,7 @@ import { tooFewOpenFiles } from '../../../src/daemon/open-files.ts'
 
 const AT = { host: '127.0.0.1', port: 9127 }
 
-test('what the settings may take and the system does not allow is told with both numbers', () => {
+test('if the settings may need more open files than the system allows, both numbers are reported', () => {
   const clients = { max_client_conn: 5_000, http_listen: [], health_listen: [] }
   expect(tooFewOpenFiles(clients, 5_029)).toMatch(
     /^max_client_conn = 5000 may take 5030 open files, and one more for each server, but the system allows 5029: /,

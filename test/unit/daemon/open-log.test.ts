@@ -21,7 +21,7 @@ function start() {
   return { ...opened, settings, path, words }
 }
 
-test('a log that is reopened is written where, how and to what detail the new settings say', () => {
+test('reopening the log applies the new file, format and verbosity', () => {
   const { log, reopen, settings, path, words } = start()
   log.debug('too much')
   log.info('one')
@@ -34,7 +34,7 @@ test('a log that is reopened is written where, how and to what detail the new se
   expect(words('b.log')).toHaveLength(1)
 })
 
-test('a log that was moved away begins anew under its name', () => {
+test('reopening a log file that was moved away creates a new file under its name', () => {
   const { log, reopen, settings, path, words } = start()
   log.info('one')
   renameSync(path('a.log'), path('a.log.1'))
@@ -45,7 +45,7 @@ test('a log that was moved away begins anew under its name', () => {
   expect(words('a.log')).toEqual(['LOG three'])
 })
 
-test('where the new file cannot be written, the old one goes on', () => {
+test('if the new file cannot be written, the old one stays in use', () => {
   const { log, reopen, settings, path, words } = start()
   expect(() => reopen(settings(`logfile = ${path('nowhere/b.log')}\nverbose = 1`))).toThrow('ENOENT')
   log.debug('too much')
@@ -53,7 +53,7 @@ test('where the new file cannot be written, the old one goes on', () => {
   expect(words('a.log')).toEqual(['LOG one'])
 })
 
-test('a disk that is full costs lines and nothing else, and how many they were is told once there is room', () => {
+test('a full disk only loses lines, and their number is logged once there is room again', () => {
   const { log, reopen, settings, path, words } = start()
   reopen(settings('logfile = /dev/full'))
   log.info('one')
@@ -61,11 +61,11 @@ test('a disk that is full costs lines and nothing else, and how many they were i
   reopen(settings(`logfile = ${path('b.log')}`))
   log.info('three')
   log.info('four')
-  // With the one that told of it.
+  // The number includes the line that would have reported the loss.
   expect(words('b.log')).toEqual(['LOG three', 'WARNING logfile: 3 lines were lost', 'LOG four'])
 })
 
-test('no more lines of one kind are written in a second than log_rate_limit lets pass, from a reload on others', () => {
+test('at most log_rate_limit lines of one kind are written per second, and a reload changes the limit', () => {
   const { log, reopen, settings, path, words } = start()
   const warn = () => {
     for (let number = 0; number < 5; number++) log.warning(`too many: ${number}`)

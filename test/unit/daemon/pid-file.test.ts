@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { claimPidFile, refuseIfTaken } from '../../../src/daemon/pid-file.ts'
 
-/** The process of the tests' parent runs, and is not us. */
+/** The parent of the test process: it is running, and is another process. */
 const OTHER = process.ppid
 
 function place(text: string | null = null): string {
@@ -15,7 +15,7 @@ function place(text: string | null = null): string {
   return path
 }
 
-test('the file names our process while we run, and is gone then', () => {
+test('the pid file names this process while it runs, and is removed afterwards', () => {
   const path = place()
   const file = claimPidFile(path)
   expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`)
@@ -23,7 +23,7 @@ test('the file names our process while we run, and is gone then', () => {
   expect(existsSync(path)).toBe(false)
 })
 
-test('one that names another process that runs is left alone', () => {
+test('a pid file that names another running process is left alone', () => {
   const path = place(`${OTHER}\n`)
   const sentence = `pidfile '${path}' exists, another instance running?`
   expect(() => claimPidFile(path)).toThrow(sentence)
@@ -34,31 +34,34 @@ test('one that names another process that runs is left alone', () => {
 test.each([
   ['whose process is gone', '999999999\n'],
   ['of a process that had the same id in this container', `${process.pid}\n`],
-  ['with nothing in it', ''],
-  ['with nothing but zeros in it, as after a crash of the machine', '\0\0\0\0\0'],
-  ['of all processes', '0\n'],
-])('one %s is taken over', (_what, text) => {
+  ['that is empty', ''],
+  ['with zero bytes only, as after a crash of the machine', '\0\0\0\0\0'],
+  ['with the process id 0', '0\n'],
+])('a pid file %s is taken over', (_what, text) => {
   const path = place(text)
   claimPidFile(path)
   expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`)
 })
 
-test('one that another process is taking over already is left to that', () => {
+test('a pid file that another process is already taking over is left to that process', () => {
   const path = place('999999999\n')
   symlinkSync(String(OTHER), `${path}.lock`)
   expect(() => claimPidFile(path)).toThrow(`pidfile '${path}' exists, another instance running?`)
   expect(readFileSync(path, 'utf8')).toBe('999999999\n')
 })
 
-test.each([999_999_999, process.pid])("whoever began to take one over and has ended is in nobody's way: %d", (pid) => {
-  const path = place('999999999\n')
-  symlinkSync(String(pid), `${path}.lock`)
-  claimPidFile(path)
-  expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`)
-  expect(readdirSync(dirname(path))).toEqual(['pgweir.pid'])
-})
+test.each([999_999_999, process.pid])(
+  'a lock left behind while a pid file was taken over does not block the next process: %d',
+  (pid) => {
+    const path = place('999999999\n')
+    symlinkSync(String(pid), `${path}.lock`)
+    claimPidFile(path)
+    expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`)
+    expect(readdirSync(dirname(path))).toEqual(['pgweir.pid'])
+  },
+)
 
-test('a file that is something else is left as it is', () => {
+test('a file with other content than a process id is left unchanged', () => {
   for (const text of ['[databases]\n', '4711: process up\n', '1'.repeat(100)]) {
     const path = place(text)
     expect(() => claimPidFile(path)).toThrow(`pidfile '${path}' has something else than a process id in it`)
@@ -66,7 +69,7 @@ test('a file that is something else is left as it is', () => {
   }
 })
 
-test('one that somebody else has written since stays', () => {
+test('a pid file that another process has written since is not removed', () => {
   const path = place()
   for (const text of [`${OTHER}\n`, 'something else\n']) {
     rmSync(path, { force: true })
@@ -77,17 +80,17 @@ test('one that somebody else has written since stays', () => {
   }
 })
 
-test('what is no file is not taken over', () => {
+test('a path that is not a regular file is not taken over', () => {
   for (const path of ['/dev/null', tmpdir()])
     expect(() => refuseIfTaken(path)).toThrow(`pidfile '${path}' is not a file`)
 })
 
-test('a folder that is not there is told, with the setting that names it', () => {
+test('a missing directory is reported with the name of the setting', () => {
   expect(() => claimPidFile('/nowhere/pgweir.pid')).toThrow(
     /^pidfile cannot be written: ENOENT.*\/nowhere\/pgweir\.pid/,
   )
 })
 
-test('without a name there is none', () => {
+test('without a name no pid file is written', () => {
   claimPidFile('').remove()
 })

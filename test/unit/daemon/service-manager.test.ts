@@ -23,30 +23,33 @@ function start(env: Environment) {
 
 const nowUs = () => Number(process.hrtime.bigint() / 1_000n)
 
-test.each([undefined, `@pgweir-test-${process.pid}`])('at the path %s it is told all, in its words', (path) => {
-  const receiver = receiveDatagrams(path)
-  const env = { NOTIFY_SOCKET: receiver.path, HOME: '/' }
-  const { manager } = start(env)
-  expect(env, 'nobody else shall speak for us').toEqual({ HOME: '/' })
-  manager.ready()
-  manager.status('stats: 2 xacts/s')
-  const beforeUs = nowUs()
-  manager.reloading()
-  manager.stopping()
-  const [ready, status, reloading = '', stopping, ...more] = receiver.messages()
-  expect([ready, status, stopping, more]).toEqual([
-    `READY=1\nMAINPID=${process.pid}`,
-    'STATUS=stats: 2 xacts/s',
-    'STOPPING=1',
-    [],
-  ])
-  const [, us] = /^RELOADING=1\nMONOTONIC_USEC=(\d+)$/.exec(reloading) ?? []
-  expect(Number(us)).toBeGreaterThanOrEqual(beforeUs)
-  expect(Number(us)).toBeLessThanOrEqual(nowUs())
-  manager.close()
-  manager.ready()
-  expect(receiver.messages()).toEqual([])
-})
+test.each([undefined, `@pgweir-test-${process.pid}`])(
+  'at the path %s the service manager receives all notifications in systemd’s format',
+  (path) => {
+    const receiver = receiveDatagrams(path)
+    const env = { NOTIFY_SOCKET: receiver.path, HOME: '/' }
+    const { manager } = start(env)
+    expect(env, 'child processes must not notify the service manager themselves').toEqual({ HOME: '/' })
+    manager.ready()
+    manager.status('stats: 2 xacts/s')
+    const beforeUs = nowUs()
+    manager.reloading()
+    manager.stopping()
+    const [ready, status, reloading = '', stopping, ...more] = receiver.messages()
+    expect([ready, status, stopping, more]).toEqual([
+      `READY=1\nMAINPID=${process.pid}`,
+      'STATUS=stats: 2 xacts/s',
+      'STOPPING=1',
+      [],
+    ])
+    const [, us] = /^RELOADING=1\nMONOTONIC_USEC=(\d+)$/.exec(reloading) ?? []
+    expect(Number(us)).toBeGreaterThanOrEqual(beforeUs)
+    expect(Number(us)).toBeLessThanOrEqual(nowUs())
+    manager.close()
+    manager.ready()
+    expect(receiver.messages()).toEqual([])
+  },
+)
 
 function withoutTime(): void {
   vi.useFakeTimers()
@@ -56,7 +59,7 @@ function withoutTime(): void {
 }
 
 test.each([undefined, `${process.pid}`])(
-  'the watchdog is fed twice in its time if it watches over process %s',
+  'the watchdog is fed twice per interval if it watches over process %s',
   (pid) => {
     withoutTime()
     const receiver = receiveDatagrams()
@@ -66,7 +69,7 @@ test.each([undefined, `${process.pid}`])(
       ...(pid && { WATCHDOG_PID: pid }),
     })
     vi.advanceTimersByTime(10_000)
-    expect(receiver.messages(), 'it begins to watch when all is ready').toEqual([])
+    expect(receiver.messages(), 'the watchdog must not be fed before ready()').toEqual([])
     manager.ready()
     manager.ready()
     vi.advanceTimersByTime(2_000)
@@ -76,7 +79,7 @@ test.each([undefined, `${process.pid}`])(
   },
 )
 
-test('a watchdog that waits for longer than a timer can is fed no more often than it must', () => {
+test('a watchdog interval longer than a timer allows does not cause frequent feeding', () => {
   withoutTime()
   const receiver = receiveDatagrams()
   const { manager } = start({ NOTIFY_SOCKET: receiver.path, WATCHDOG_USEC: String(60 * 86_400 * 1e6) })
@@ -85,7 +88,7 @@ test('a watchdog that waits for longer than a timer can is fed no more often tha
   expect(receiver.messages().slice(1)).toEqual([])
 })
 
-test('the watchdog of another process is no matter of ours, and there need not be one', () => {
+test('a missing watchdog, or one for another process, is ignored', () => {
   withoutTime()
   const receiver = receiveDatagrams()
   start({ NOTIFY_SOCKET: receiver.path, WATCHDOG_USEC: '1', WATCHDOG_PID: '1' }).manager.ready()
@@ -94,14 +97,14 @@ test('the watchdog of another process is no matter of ours, and there need not b
   expect(receiver.messages().map((message) => message.split('\n')[0])).toEqual(['READY=1', 'READY=1'])
 })
 
-test('one that is gone is told of once', () => {
+test('a service manager that is gone is logged once', () => {
   const { manager, lines } = start({ NOTIFY_SOCKET: '/nowhere/socket' })
   manager.ready()
   manager.status('x')
   expect(lines).toEqual(['the service manager takes no messages: send ENOENT /nowhere/socket'])
 })
 
-test('without one nothing is said', () => {
+test('without a service manager nothing is sent', () => {
   expect(start({}).manager).toBe(NO_SERVICE_MANAGER)
   expect(start({ NOTIFY_SOCKET: '' }).manager).toBe(NO_SERVICE_MANAGER)
 })
@@ -114,7 +117,7 @@ test.each([
   [{ LISTEN_PID: '1', LISTEN_FDS: '2' }, []],
   [{ LISTEN_FDS: '2' }, []],
   [{}, []],
-])('of the sockets in %j ours are %j', (env: Environment, expected) => {
+])('with the environment %j the inherited sockets are %j', (env: Environment, expected) => {
   expect(inheritedDescriptors(env)).toEqual(expected)
   expect(env).toEqual({})
 })

@@ -23,7 +23,7 @@ const SPAN: Span = {
   }),
 }
 
-test('the line is in the words of PgBouncer', () => {
+test('the stats line has PgBouncer’s format', () => {
   expect(statsLine(SPAN)).toBe(
     'stats: 2 xacts/s, 5 queries/s, 1 client parses/s, 2 server parses/s, 3 binds/s, 4 client logins/s, ' +
       'in 1024 B/s, out 2048 B/s, xact 100 us, query 7 us, wait 9 us',
@@ -56,7 +56,7 @@ function start(options: { isLogged?: boolean; endPeriod?: () => Promise<Span> } 
   }
 }
 
-test('a line is logged once in each period, and late sweeps do not shift the periods', () => {
+test('one line is logged per period, and late sweeps do not shift the periods', () => {
   const { lines, sweepAfter, endedAfterMs } = start()
   sweepAfter(59_999)
   expect(lines).toEqual([])
@@ -67,7 +67,7 @@ test('a line is logged once in each period, and late sweeps do not shift the per
   expect(lines).toHaveLength(2)
 })
 
-test('after a long sleep there is one line, not one for each period that was missed', () => {
+test('after the process was stalled one line is logged, not one for each missed period', () => {
   const { sweepAfter, endedAfterMs } = start()
   sweepAfter(600_000)
   sweepAfter(100)
@@ -75,14 +75,14 @@ test('after a long sleep there is one line, not one for each period that was mis
   expect(endedAfterMs()).toEqual([600_000, 660_000])
 })
 
-test('averages go on when the line is turned off', () => {
+test('periods end even if the stats line is turned off', () => {
   const { lines, sweepAfter, endedAfterMs } = start({ isLogged: false })
   sweepAfter(60_000)
   expect(lines).toEqual([])
   expect(endedAfterMs()).toEqual([60_000])
 })
 
-test('whoever cannot tell what has happened is told of in its place', async () => {
+test('if the statistics cannot be obtained, the error is logged in place of the stats line', async () => {
   const { lines, sweepAfter } = start({ endPeriod: () => Promise.reject(new Error('out of memory')) })
   sweepAfter(60_000)
   await Promise.resolve()

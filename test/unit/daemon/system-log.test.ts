@@ -23,7 +23,7 @@ function start(path: string) {
   return { log, told }
 }
 
-test('a line has facility and severity, the time of the clock on the wall, a name, the process, and no host', () => {
+test('a line has facility, severity, wall-clock time, name and process, but no host', () => {
   const line = (text: string, level: Parameters<typeof systemLogLine>[2]) =>
     systemLogLine(settings(text), at, level, 'closing because: it is late').toString()
   const rest = `[${process.pid}]: closing because: it is late`
@@ -33,11 +33,11 @@ test('a line has facility and severity, the time of the clock on the wall, a nam
   expect(line('', 'warning')).toMatch(/^<28>/)
 })
 
-test('a line is not longer than receivers take', () => {
+test('a line is no longer than receivers accept', () => {
   expect(systemLogLine(settings(), at, 'info', 'x'.repeat(100_000)).length).toBe(8_192)
 })
 
-test('a receiver that was started anew goes on where the old one was', () => {
+test('a restarted receiver gets the following lines', () => {
   const first = receiveDatagrams()
   const { log, told } = start(first.path)
   log.write('info', 'one')
@@ -49,7 +49,7 @@ test('a receiver that was started anew goes on where the old one was', () => {
   expect(told).toEqual([])
 })
 
-test('while nobody takes lines this is told once, and later how many were lost', () => {
+test('lost lines are reported once while there is no receiver, and counted when there is one again', () => {
   const path = join(temporaryFolder(), 'socket')
   const { log, told } = start(path)
   log.write('info', 'one')
@@ -61,7 +61,7 @@ test('while nobody takes lines this is told once, and later how many were lost',
   expect(receiver.messages()).toEqual([expect.stringContaining('three')])
 })
 
-test('a receiver that is busy gets all lines, in order, once it is not', async () => {
+test('a busy receiver gets all lines in order once it has time', async () => {
   const receiver = receiveDatagrams()
   const { log, told } = start(receiver.path)
   const count = 900
@@ -75,7 +75,7 @@ test('a receiver that is busy gets all lines, in order, once it is not', async (
   expect(told).toEqual([])
 })
 
-test('a reload loses none of the lines that wait for a receiver that is busy', async () => {
+test('a reload loses no lines that wait for a busy receiver', async () => {
   const receiver = receiveDatagrams()
   const opened = openLog(settings('syslog_ident = one'), new ManualClock(), true, receiver.path)
   onTestFinished(() => opened.close())
@@ -93,7 +93,7 @@ test('a reload loses none of the lines that wait for a receiver that is busy', a
   expect(all.filter((line) => / one\[/.test(line))).toHaveLength(count / 2)
 })
 
-test('a reload turns it on and off, and gives it another name', () => {
+test('a reload turns syslog on and off and changes its name', () => {
   const receiver = receiveDatagrams()
   const opened = openLog(settings('syslog = 0'), new ManualClock(), true, receiver.path)
   onTestFinished(() => opened.close())

@@ -1,4 +1,4 @@
-/** Sessions of TLS that are resumed: node's own TLS is the client. */
+/** Resumption of TLS sessions; the client is Node’s own TLS. */
 
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
@@ -23,7 +23,7 @@ function offer(name = 'server', verifiesPeer = false): ClientEncryption {
   return { context, certificate: new X509Certificate(cert as Buffer).raw, verifiesPeer, isRequired: true }
 }
 
-/** As one process, with what it offers at that moment. */
+/** One process with what it currently offers to clients. */
 const processOf = (offered: ClientEncryption, secret = SECRET) => ({
   offered,
   tickets: new Tickets(secret, () => nowMs),
@@ -45,23 +45,24 @@ async function connect(
     given = each
   })
   await once(socket, 'secureConnect')
-  // A ticket comes before anything else that is said.
+  // The ticket comes before any data.
   channel.write(Buffer.from('x'), 0, 1)
   await once(socket, 'data')
   return { isResumed: socket.isSessionReused(), session: given as Buffer | null }
 }
 
 test.each(['TLSv1.2', 'TLSv1.3'] as const)(
-  'a session of %s is resumed by any process of the fleet, for some time',
+  'a %s session can be resumed in any process of the fleet, for a limited time',
   async (version) => {
     const [one, other] = [processOf(offer()), processOf(offer())]
     const { session, isResumed } = await connect(one, undefined, version)
     expect([isResumed, session]).toEqual([false, expect.any(Buffer)])
     if (session === null) return
     for (const each of [other, one]) expect((await connect(each, session, version)).isResumed).toBe(true)
-    expect((await connect(processOf(offer(), Buffer.alloc(32, 2)), session, version)).isResumed, 'another fleet').toBe(
-      false,
-    )
+    expect(
+      (await connect(processOf(offer(), Buffer.alloc(32, 2)), session, version)).isResumed,
+      'in another fleet',
+    ).toBe(false)
     nowMs += PERIOD_MS
     for (const each of [one, other]) expect((await connect(each, session, version)).isResumed).toBe(false)
     const { session: next } = await connect(one, undefined, version)
@@ -69,13 +70,13 @@ test.each(['TLSv1.2', 'TLSv1.3'] as const)(
   },
 )
 
-test('one that was begun with another certificate is not', async () => {
+test('a session that was begun with another certificate is not resumed', async () => {
   const { session } = await connect(processOf(offer('elsewhere')))
   expect((await connect(processOf(offer('elsewhere')), session ?? undefined)).isResumed).toBe(true)
   expect((await connect(processOf(offer()), session ?? undefined)).isResumed).toBe(false)
 })
 
-test('there are no tickets for whoever must show a certificate', async () => {
+test('a session whose client must present a certificate is not resumed', async () => {
   const one = processOf(offer('server', true))
   const { session } = await connect(one)
   if (session !== null) expect((await connect(one, session)).isResumed).toBe(false)

@@ -6,7 +6,7 @@ import { createLog, silentLog } from '../../../src/base/log.ts'
 import { UserFileWatch } from '../../../src/daemon/user-file-watch.ts'
 import { loadSettings } from '../../../src/settings/load.ts'
 
-test('a file is read once it has stayed the same for two looks: it may be written in pieces', async () => {
+test('a changed file is read once two consecutive checks find it unchanged, because it may be written in pieces', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'pgweir-users-'))
   onTestFinished(() => rmSync(directory, { recursive: true }))
   const path = join(directory, 'userlist.txt')
@@ -39,7 +39,7 @@ test('a file is read once it has stayed the same for two looks: it may be writte
   expect(taken).toEqual([['ada']])
 })
 
-test('what the system has said of the file before a reload has read it counts for nothing', async () => {
+test('a check of the file that began before a reload has read it is ignored', async () => {
   const { settings } = loadSettings({ flags: { auth_file: '/nowhere/userlist.txt' }, upstream: 'postgres://db/' })
   const users = { stamp: 'before' }
   const lines: string[] = []

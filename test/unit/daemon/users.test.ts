@@ -8,7 +8,7 @@ function secrets(texts: Readonly<Record<string, string>>): UserFileContent {
   return usersFromTexts(new Map(Object.entries(texts)))
 }
 
-test('a file that is read again tells who came, went, and has another secret', () => {
+test('replacing the users reports how many were added, removed and changed', () => {
   const users = new Users(secrets({ ada: 'a', bob: 'b', eve: 'e' }))
   expect(users.replace(secrets({ ada: 'a', bob: 'other', dan: 'd', joe: 'j' }))).toEqual({
     added: 2,
@@ -19,7 +19,7 @@ test('a file that is read again tells who came, went, and has another secret', (
   expect(users.secret('eve')).toBe(null)
 })
 
-test('what logins have taught us stays with those whose secret is the same, and with nobody else', () => {
+test('secrets learned from logins are kept for users whose secret is unchanged, and for no others', () => {
   const hashes = { ada: `md5${'a'.repeat(32)}`, bob: `md5${'b'.repeat(32)}`, eve: `md5${'c'.repeat(32)}` }
   const users = new Users(secrets(hashes))
   for (const user of ['ada', 'bob', 'eve'])
@@ -35,7 +35,7 @@ test('what logins have taught us stays with those whose secret is the same, and 
   }
 })
 
-test('the kinds of secrets that there are follow the file', () => {
+test('the kinds of secrets follow the current file', () => {
   const users = new Users(secrets({ ada: 'a', bob: `md5${'b'.repeat(32)}` }))
   expect([...users.kinds].sort()).toEqual(['md5', 'plain'])
   expect(users.shapes.map(({ kind }) => kind)).toEqual(['md5', 'plain'])

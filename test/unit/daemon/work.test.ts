@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { expect, test } from 'vitest'
 import { tellConnected, work } from '../../../src/daemon/work.ts'
 
-/** As `process` in a worker whose primary has just gone, though it was not told so yet. */
+/** Like `process` in a worker whose primary is gone, before the worker has been notified. */
 class BrokenSide extends EventEmitter {
   readonly connected: boolean = true
   sent = 0
@@ -15,7 +15,7 @@ class BrokenSide extends EventEmitter {
   }
 }
 
-test('a worker that can tell its primary nothing any more does not crash, but ends when it learns of it', async () => {
+test('a worker that can no longer reach its primary does not crash, and ends on disconnect', async () => {
   const side = new BrokenSide()
   const ended = work(side)
   side.emit('message', { name: 'gather', question: 1, body: 'lists' })
@@ -24,11 +24,11 @@ test('a worker that can tell its primary nothing any more does not crash, but en
   await ended
 })
 
-test('a worker whose primary went before it could hear of that ends at once', async () => {
+test('a worker whose primary was already gone ends at once', async () => {
   await work(Object.assign(new BrokenSide(), { connected: false }))
 })
 
-test('the primary hears of a server also where it has no descriptor for a second handle: such a message is lost', () => {
+test('the primary is told of a server both without and with a handle, because a message with a handle may be lost', () => {
   const told: string[] = []
   const side = {
     ...{ connected: true, on: () => {} },

@@ -49,7 +49,7 @@ export const GENERAL: Readonly<Record<string, Shown>> = {
   tcp_socket_buffer: WATCHING,
   tcp_defer_accept: WATCHING,
   so_reuseport: LISTENS_WITH,
-  transport: ['unit/net/choose-transport.test.ts', 'transport = epoll is an error that tells why'],
+  transport: ['unit/net/choose-transport.test.ts', 'transport = epoll is an error that gives the reason'],
   client_tls_sslmode: ['e2e/tls.test.ts', 'must come with TLS where it is required, unless by a unix socket'],
   client_tls_key_file: ['e2e/tls.test.ts', 'see a new certificate after RELOAD, and those who are in stay'],
   client_tls_cert_file: ['e2e/tls.test.ts', 'see a new certificate after RELOAD, and those who are in stay'],

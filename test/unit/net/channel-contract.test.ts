@@ -1,4 +1,4 @@
-/** What every transport promises to the relay, asked of each of them. */
+/** What the relay can rely on with every transport; each test runs on all transports. */
 
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Channel } from '../../../src/net/channel.ts'
@@ -6,7 +6,7 @@ import { LINGER_MS } from '../../../src/net/channel.ts'
 import { pattern, Recorder, RIGS, type Rig, settle, until } from './rigs.ts'
 
 describe.each(RIGS)('a channel ($name)', (rig) => {
-  test('hands over what its peer sends, in order', async () => {
+  test('hands over the bytes of its peer in order', async () => {
     const { heard, peer } = await open(rig)
     const sent = pattern(300_000)
     for (let at = 0; at < sent.length; at += 7_777) peer.send(sent.subarray(at, at + 7_777))
@@ -14,7 +14,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(heard.received.all().equals(sent)).toBe(true)
   })
 
-  test('delivers what is written, in order, whatever the lengths', async () => {
+  test('delivers everything written in order, whatever the lengths', async () => {
     const { channel, peer } = await open(rig)
     const sent = pattern(600_000)
     const lengths = [1, 100, 8_192, 65_536, 65_537, 3, 200_000, 0, 5]
@@ -27,7 +27,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(peer.received.all().equals(sent)).toBe(true)
   })
 
-  test('keeps a copy of what the kernel did not take, and says how much that is', async () => {
+  test('keeps a copy of what the kernel did not take and counts it in owedBytes', async () => {
     const { channel, peer } = await open(rig)
     peer.stopReading()
     const sent = pattern(rig.floodBytes)
@@ -42,7 +42,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(peer.received.all().equals(sent)).toBe(true)
   })
 
-  test('queues small writes behind what it owes', async () => {
+  test('queues small writes behind the bytes it owes', async () => {
     const { channel, peer } = await open(rig)
     peer.stopReading()
     const sent = pattern(rig.floodBytes)
@@ -58,7 +58,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(peer.received.all().equals(sent)).toBe(true)
   })
 
-  test('says once that it owes nothing any more, and not before', async () => {
+  test('reports once that it has drained, and not earlier', async () => {
     const { channel, heard, peer } = await open(rig)
     peer.stopReading()
     const flood = pattern(rig.floodBytes)
@@ -74,7 +74,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(heard.drains).toBe(1)
   })
 
-  test('says so each time when it owes again', async () => {
+  test('reports each time that it has drained', async () => {
     const { channel, heard, peer } = await open(rig)
     const flood = pattern(rig.floodBytes)
     for (let turn = 1; turn <= 2; turn++) {
@@ -86,7 +86,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     }
   })
 
-  test('reads nothing while it is paused, so that its peer is slowed down', async () => {
+  test('reads nothing while it is paused, which slows down its peer', async () => {
     const { channel, heard, peer } = await open(rig)
     channel.pause()
     const sent = pattern(rig.floodBytes)
@@ -99,7 +99,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(heard.received.all().equals(sent)).toBe(true)
   })
 
-  test('can be paused while it hands over', async () => {
+  test('can be paused while it hands over bytes', async () => {
     const { channel, heard, peer } = await open(rig)
     heard.onSpan = () => channel.pause()
     const sent = pattern(1024 * 1024)
@@ -114,7 +114,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(heard.received.all().equals(sent)).toBe(true)
   })
 
-  test('may be resumed by what another channel hears, without hearing of it at once', async () => {
+  test('hands over nothing synchronously when another channel’s callback resumes it', async () => {
     const { channel, heard, peer } = await open(rig)
     const other = await open(rig)
     channel.pause()
@@ -128,7 +128,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     await until('both have heard', () => heard.received.length === 64 && other.heard.received.length === 64)
   })
 
-  test('passes on what it reads while the span is valid', async () => {
+  test('can write the span it reads to another channel while the span is valid', async () => {
     const { heard, peer } = await open(rig)
     const other = await open(rig)
     heard.onSpan = (buffer, start, end) => other.channel.write(buffer, start, end)
@@ -138,7 +138,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(other.peer.received.all().equals(sent)).toBe(true)
   })
 
-  test('talks to its new listener from the next read on', async () => {
+  test('hands bytes to a new listener from the next read on', async () => {
     const { channel, heard, peer } = await open(rig)
     peer.send(Buffer.from('before'))
     await until('the first has come', () => heard.received.length === 6)
@@ -149,7 +149,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(successor.received.all().toString()).toBe('after')
   })
 
-  test('delivers all that it owes before it says goodbye', async () => {
+  test('delivers everything it owes before it closes', async () => {
     const { channel, heard, peer } = await open(rig)
     stopTimers()
     peer.stopReading()
@@ -165,7 +165,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(heard.closings).toEqual([null])
   })
 
-  test('drops what comes while it is closing, so that its last words are read', async () => {
+  test('drops what arrives while it closes, so that the peer can read its last bytes', async () => {
     const { channel, heard, peer } = await open(rig)
     stopTimers()
     peer.stopReading()
@@ -181,7 +181,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     await until('it is closed', () => heard.closings.length > 0)
   })
 
-  test('closes from a paused state too, without waiting for the time to linger', async () => {
+  test('closes without lingering if it is paused too', async () => {
     stopTimers()
     const { channel, heard, peer } = await open(rig)
     channel.pause()
@@ -192,7 +192,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(peer.ending).toBe('fin')
   })
 
-  test('leaves behind a peer that neither reads nor closes', async () => {
+  test('gives up a peer that neither reads nor closes after LINGER_MS', async () => {
     const { channel, heard, peer } = await open(rig)
     stopTimers()
     peer.stopReading()
@@ -208,7 +208,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('does not linger when its peer closes too', async () => {
+  test('does not linger if its peer closes too', async () => {
     stopTimers()
     const { channel, heard } = await open(rig)
     heard.silenced(() => channel.close())
@@ -216,7 +216,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('is destroyed at once, and tells so afterwards', async () => {
+  test('is destroyed at once, and reports it afterwards', async () => {
     const { channel, heard, peer } = await open(rig)
     heard.silenced(() => channel.destroy())
     expect(channel.isOpen).toBe(false)
@@ -225,7 +225,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     await until('its peer knows', () => peer.ending !== 'none')
   })
 
-  test('loses what it owes when it is destroyed', async () => {
+  test('discards what it owes when it is destroyed', async () => {
     const { channel, heard, peer } = await open(rig)
     peer.stopReading()
     const flood = pattern(rig.floodBytes)
@@ -241,7 +241,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
   test.each([
     ['closed', (channel: Channel) => channel.close()],
     ['destroyed', (channel: Channel) => channel.destroy()],
-  ])('hears nothing more when it is %s while it hands over', async (_how, end) => {
+  ])('calls no callback except onClosed after it is %s while it hands over bytes', async (_how, end) => {
     const { channel, heard, peer } = await open(rig)
     heard.onSpan = () => heard.silenced(() => end(channel))
     peer.send(pattern(1024 * 1024))
@@ -249,7 +249,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(heard.closings).toEqual([null])
   })
 
-  test('is closed when its peer leaves, after all that the peer sent', async () => {
+  test('closes when its peer closes, after all bytes of the peer', async () => {
     const { channel, heard, peer } = await open(rig)
     peer.send(pattern(200_000))
     peer.hangUp()
@@ -260,7 +260,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     await until('it has left too', () => peer.ending !== 'none')
   })
 
-  test('still delivers what it owed to a peer that only said goodbye', async () => {
+  test('still delivers what it owes to a peer that has only ended its own side', async () => {
     const { channel, heard, peer } = await open(rig)
     stopTimers()
     peer.stopReading()
@@ -274,7 +274,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(peer.received.all().equals(sent)).toBe(true)
   })
 
-  test('tells what broke when its peer resets the connection', async () => {
+  test('reports ECONNRESET when its peer resets the connection', async () => {
     const { channel, heard, peer } = await open(rig)
     await settle()
     peer.reset()
@@ -284,7 +284,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(channel.owedBytes).toBe(0)
   })
 
-  test('is closed by a reset while it owes, paused or not', async () => {
+  test('is closed by a reset while it owes bytes, even if it is paused', async () => {
     const { channel, heard, peer } = await open(rig)
     peer.stopReading()
     channel.pause()
@@ -296,7 +296,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(heard.drains).toBe(0)
   })
 
-  test('notices only on resume that its peer left while it was paused', async () => {
+  test('while it is paused, notices only on resume that its peer has closed', async () => {
     const { channel, heard, peer } = await open(rig)
     channel.pause()
     peer.send(pattern(1_000))
@@ -309,12 +309,12 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(heard.closings).toEqual([null])
   })
 
-  test('notices on a write that its peer was gone while it was paused', async () => {
+  test('while it is paused, notices on a write that its peer is gone', async () => {
     const { channel, heard, peer } = await open(rig)
     channel.pause()
     peer.leave()
     await settle()
-    // A socket that reads by events reads ahead, and so it may know already.
+    // A socket that reads by events reads ahead, so it may know already.
     const isAware = heard.closings.length > 0
     await until('it is closed', () => {
       channel.write(Buffer.from('anybody there?'), 0, 14)
@@ -324,7 +324,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(endings).toEqual([expect.stringMatching(isAware ? /^(goodbye|ECONNRESET)$/ : /^(EPIPE|ECONNRESET)$/)])
   })
 
-  test('ends once, however many ways it is ended', async () => {
+  test('closes only once, however often it is closed, destroyed or reset', async () => {
     const { channel, heard, peer } = await open(rig)
     const flood = pattern(rig.floodBytes)
     channel.write(flood, 0, flood.length)
@@ -344,7 +344,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(heard.closings).toHaveLength(1)
   })
 
-  test('takes all and forgets once it is closed', async () => {
+  test('accepts and discards writes once it is closed', async () => {
     const { channel, heard, peer } = await open(rig)
     heard.silenced(() => channel.close())
     expect(channel.write(pattern(1_000), 0, 1_000)).toBe(1_000)
@@ -359,7 +359,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(peer.received.length).toBe(0)
   })
 
-  test('knows both ends of the connection, also after its end', async () => {
+  test('knows both addresses of the connection, even after its end', async () => {
     const { channel, heard } = await open(rig)
     const before = { peer: channel.peer, local: channel.local }
     heard.silenced(() => channel.destroy())
@@ -371,7 +371,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
   })
 })
 
-/** Timers run when the test says so, and the system's sockets go on. */
+/** Timers run only when the test advances them; the system’s sockets are not affected. */
 function stopTimers(): void {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   onTestFinished(() => void vi.useRealTimers())

@@ -11,7 +11,7 @@ describe('where epoll can run', () => {
     ['auto', 'epoll', 'it is the fastest'],
     ['epoll', 'epoll', 'it was asked for'],
     ['node', 'node', 'it was asked for'],
-  ] as const)('transport = %s takes %s, because %s', (wanted, name, because) => {
+  ] as const)('transport = %s uses %s, because %s', (wanted, name, because) => {
     expect(choose(wanted)).toEqual([name, because])
   })
 })
@@ -20,24 +20,24 @@ describe('where epoll cannot run', () => {
   test.each([
     ['auto', 'node', 'epoll cannot be used: epoll is a part of Linux, and this is beos'],
     ['node', 'node', 'it was asked for'],
-  ] as const)('transport = %s takes %s, because %s', (wanted, name, because) => {
+  ] as const)('transport = %s uses %s, because %s', (wanted, name, because) => {
     pretend('platform', 'beos')
     expect(choose(wanted)).toEqual([name, because])
   })
 
-  test('transport = epoll is an error that tells why', () => {
+  test('transport = epoll is an error that gives the reason', () => {
     pretend('platform', 'beos')
     const sentence = 'transport = epoll cannot be used: epoll is a part of Linux, and this is beos'
     expect(() => choose('epoll')).toThrow(sentence)
   })
 
-  test('because the processor is another one, that is told', () => {
+  test('an unsupported processor is named in the error', () => {
     pretend('arch', 'riscv64')
     expect(loadSystemCalls).toThrow('it is made for x64 and arm64, and this is riscv64')
   })
 })
 
-test('the setting starts as auto', () => {
+test('the default transport is auto', () => {
   expect(SETTINGS.transport.default).toBe('auto')
 })
 
@@ -46,13 +46,13 @@ function choose(wanted: 'auto' | 'epoll' | 'node'): [string, string] {
   return [transport.name, because]
 }
 
-/** The poller that other tests of this thread have made does not count. */
+/** Also replaces the creation of the transport, which would otherwise return the poller that other tests of this thread have made. */
 function pretend(property: 'platform' | 'arch', value: string): void {
   const before = Object.getOwnPropertyDescriptor(process, property) as PropertyDescriptor
   Object.defineProperty(process, property, { ...before, value })
   const create = vi.spyOn(epoll, 'createEpollTransport').mockImplementation(() => {
     loadSystemCalls()
-    throw new Error('it should have been refused')
+    throw new Error('the platform should have been refused')
   })
   onTestFinished(() => {
     Object.defineProperty(process, property, before)

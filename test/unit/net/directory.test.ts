@@ -5,7 +5,7 @@ import { Directory } from '../../../src/net/directory.ts'
 import { type DialLdap, isOneMessage, LdapRefusal } from '../../../src/net/ldap-connection.ts'
 import { takeInvariantFailures } from '../../support/every-file.ts'
 
-/** What each server does, by its URL, and what it was asked. */
+/** `servers` says what each server does, by its URL; `asked` lists what the servers were asked. */
 function setUp(text: string, servers: Record<string, Partial<Awaited<ReturnType<DialLdap>>> | Error>) {
   const asked: string[] = []
   const troubles: string[] = []
@@ -38,7 +38,7 @@ function setUp(text: string, servers: Record<string, Partial<Awaited<ReturnType<
 
 const BY_NAME = 'ldapprefix="uid=" ldapsuffix=",dc=x"'
 
-test('a password is right if the server takes it for the name of the entry', async () => {
+test('a password is right if the server accepts it for the DN of the user’s entry', async () => {
   const rig = setUp(`ldapserver=a ${BY_NAME}`, { 'ldap://a:389': {} })
   expect(await rig.isRight('ada', 'right')).toBe(true)
   expect(await rig.isRight('ada', 'wrong')).toBe(false)
@@ -47,14 +47,14 @@ test('a password is right if the server takes it for the name of the entry', asy
   expect(rig.open()).toBe(0)
 })
 
-test('an empty password is never asked about: a server would let it in as nobody', () => {
+test('an empty password is never sent, because a server would accept it as an anonymous login', () => {
   const rig = setUp(`ldapserver=a ${BY_NAME}`, { 'ldap://a:389': { bind: async () => true } })
   expect(() => rig.isRight('ada', '')).toThrow(InvariantError)
   expect(rig.asked).toEqual([])
   expect(takeInvariantFailures()).toHaveLength(1)
 })
 
-test('a server that is down is told of, and the next one is asked, first from then on', async () => {
+test('a server that is down is logged, the next one is asked, and that one is asked first from then on', async () => {
   const rig = setUp(`ldapserver="a b c" ${BY_NAME}`, { 'ldap://b:389': {}, 'ldap://c:389': {} })
   expect(await rig.isRight('ada', 'right')).toBe(true)
   expect(rig.troubles).toEqual(['the LDAP server ldap://a:389 cannot tell: nobody is there'])
@@ -62,7 +62,7 @@ test('a server that is down is told of, and the next one is asked, first from th
   expect(rig.asked.filter((what) => what.startsWith('ldap'))).toEqual(['ldap://a:389', 'ldap://b:389', 'ldap://b:389'])
 })
 
-test('nobody is let in when none can tell, and a refusal is not asked for again elsewhere', async () => {
+test('no login succeeds if no server answers, and a refusal is not tried again on another server', async () => {
   const down = setUp(`ldapserver="a b" ${BY_NAME}`, {})
   expect(await down.isRight('ada', 'right')).toBe(false)
   expect(down.troubles).toHaveLength(2)
@@ -75,7 +75,7 @@ test('nobody is let in when none can tell, and a refusal is not asked for again 
 
 const BY_SEARCH = 'ldapserver=a ldapbasedn=dc=x ldapbinddn=cn=searcher ldapbindpasswd=right'
 
-test('an entry that is looked for must be there, and alone', async () => {
+test('a search must find exactly one entry', async () => {
   const found = (names: string[]) => ({ 'ldap://a:389': { search: async () => names } })
   const one = setUp(BY_SEARCH, found(['uid=ada,dc=x']))
   expect(await one.isRight('ada', 'right')).toBe(true)
@@ -90,7 +90,7 @@ test('an entry that is looked for must be there, and alone', async () => {
   expect(locked.troubles).toEqual([expect.stringContaining('cn=searcher cannot log in')])
 })
 
-test('only so many questions are asked at once, and none for whoever has gone meanwhile', async () => {
+test('at most 20 questions are asked at once, and none for clients that have left meanwhile', async () => {
   const answers: (() => void)[] = []
   const slow = { bind: () => new Promise<boolean>((resolve) => answers.push(() => resolve(true))) }
   const rig = setUp(`ldapserver=a ${BY_NAME}`, { 'ldap://a:389': slow })
@@ -107,7 +107,7 @@ test('only so many questions are asked at once, and none for whoever has gone me
   expect(rig.asked.filter((what) => what === 'ldap://a:389')).toHaveLength(21)
 })
 
-test('an answer before TLS must be one message, with nothing behind it', () => {
+test('an unencrypted answer before TLS must be exactly one message', () => {
   const answer = Buffer.from('300c02010178070a010004000400', 'hex')
   expect(isOneMessage(answer)).toBe(true)
   expect(isOneMessage(Buffer.concat([answer, Buffer.from([0x30])]))).toBe(false)

@@ -1,4 +1,4 @@
-/** How the poller goes around: in step with libuv, fair to all, and never for nothing. */
+/** The poller’s loop: in step with libuv, fair to all sockets, and idle when nothing happens. */
 
 import { fork } from 'node:child_process'
 import { pbkdf2 } from 'node:crypto'
@@ -20,16 +20,16 @@ const { poller } = transport
 const { calls } = poller
 const BYTE = Buffer.from('x')
 
-test('an open socket costs nothing while nothing happens', async () => {
+test('an idle open socket costs no polling', async () => {
   await openPair()
-  // V8 collects garbage in small tasks of libuv, each of which would be a look.
+  // V8 collects garbage in small libuv tasks, each of which would cause a poll.
   setFlagsFromString('--expose-gc')
   runInNewContext('gc')()
   await settle()
   const looks = poller.looks
   const timers = 30
   for (let count = 0; count < timers; count++) await new Promise((resolve) => setTimeout(resolve, 20))
-  // Two for each timer: one that it ends, and one that finds it due.
+  // Two polls per timer: one that the timer ends, and one that finds it due.
   expect(poller.looks - looks).toBeLessThan(timers * 4)
 })
 
@@ -37,7 +37,7 @@ describe.each([
   ['while sockets are silent', async () => {}],
   ['while sockets are busy', startPingPong],
 ])('%s', (_when, begin) => {
-  test('timers, immediates and promises go on', async () => {
+  test('timers, immediates and promises still run', async () => {
     await begin()
     for (let count = 0; count < 20; count++) {
       await new Promise((resolve) => setTimeout(resolve, 1))
@@ -46,13 +46,13 @@ describe.each([
     }
   })
 
-  test('the thread pool answers', async () => {
+  test('the thread pool still answers', async () => {
     await begin()
     const keys = await Promise.all([1, 2, 3].map((salt) => promisify(pbkdf2)('secret', `${salt}`, 4096, 32, 'sha256')))
     expect(keys.map((key) => key.length)).toEqual([32, 32, 32])
   })
 
-  test('HTTP is served', async () => {
+  test('HTTP requests are still served', async () => {
     await begin()
     const server = createServer((_request, response) => response.end('here'))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -66,7 +66,7 @@ describe.each([
     }
   })
 
-  test('child processes are heard', async () => {
+  test('messages from child processes still arrive', async () => {
     await begin()
     const code = "process.on('message', (n) => n < 20 ? process.send(n + 1) : process.disconnect())"
     const child = fork('-e', [code], { execArgv: [] })
@@ -81,7 +81,7 @@ describe.each([
   })
 })
 
-test('what follows from an event is done before the next socket is told, and what is left to promises behind them all', async () => {
+test('afterEvent followers of one socket’s event run before the next socket’s event, and promises and ticks after all events', async () => {
   const told: string[] = []
   const follower = { onEventOver: (name: string) => void told.push(`what follows from ${name}`) }
   const one = openOne(() => {
@@ -97,7 +97,7 @@ test('what follows from an event is done before the next socket is told, and wha
   expect(told).toEqual(['one', 'what follows from one', 'other', 'tick of one', 'microtask of one'])
 })
 
-test('an event for a descriptor that was closed is not told to the one that has its number now', async () => {
+test('an event for a closed descriptor does not reach a new socket with the same descriptor number', async () => {
   const told: string[] = []
   let successor = -1
   const first = openOne(() => {
@@ -122,10 +122,10 @@ test('an event for a descriptor that was closed is not told to the one that has 
   expect(told).toEqual(['first'])
 })
 
-test('a listener that throws is heard of, and the others go on', async () => {
+test('an exception in a listener is reported as uncaught, and other listeners still get their events', async () => {
   const problems = await uncaughtWhile(async () => {
     const heard: string[] = []
-    // Both are told of changes only: what is lost with the mistake is lost for good.
+    // Both are edge-triggered, so an event that is lost because of the exception never comes again.
     const bad = openOne(() => {
       bad.close()
       throw new Error('a mistake of a listener')
@@ -138,7 +138,7 @@ test('a listener that throws is heard of, and the others go on', async () => {
   expect(problems.map(({ message }) => message)).toEqual(['a mistake of a listener'])
 })
 
-test('thousands of sockets that are ready at once are all told, in the order in which they became so', async () => {
+test('thousands of sockets that become ready at once all get their events, in the order they became ready', async () => {
   const told: number[] = []
   const many = Array.from({ length: 3_000 }, (_, index) => openOne(() => told.push(index)))
   for (const { far } of many) calls.send(far, BYTE, 0, 1)
@@ -146,7 +146,7 @@ test('thousands of sockets that are ready at once are all told, in the order in 
   expect(told).toEqual(many.map((_, index) => index))
 })
 
-test('a flood on one socket keeps no other waiting for more than a few looks', async () => {
+test('a flood on one socket delays other sockets by a few polls at most', async () => {
   const flooded = await openPair()
   const flood = Buffer.alloc(1024 * 1024)
   flooded.far.listener = { onRead() {}, onDrained: () => pour(), onClosed() {} }
@@ -165,7 +165,7 @@ test('a flood on one socket keeps no other waiting for more than a few looks', a
   }
 })
 
-test('the poller sleeps when the last socket is gone, and wakes with the next', async () => {
+test('the poller sleeps when the last socket is gone and wakes with the next one', async () => {
   await settle()
   expect(poller.count).toBe(0)
   const looks = poller.looks
@@ -177,7 +177,7 @@ test('the poller sleeps when the last socket is gone, and wakes with the next', 
   await until('it has come', () => heard.received.length === 1)
 })
 
-/** A socket whose bytes are taken as they come; gone with the test. */
+/** A socket that reads its bytes as they come and is closed after the test. */
 function openOne(tell: () => void, interest = EPOLLIN): { near: number; far: number; close(): void } {
   const [near, far] = calls.socketPair()
   let isOpen = true
@@ -214,7 +214,7 @@ async function openPair(): Promise<{ near: Channel; far: Channel }> {
   return { near, far }
 }
 
-/** Two pairs whose ends answer each other without a pause. */
+/** Opens two pairs whose ends answer each other without a pause. */
 async function startPingPong(): Promise<void> {
   for (let pairs = 0; pairs < 2; pairs++) {
     const { near, far } = await openPair()

@@ -1,4 +1,4 @@
-/** What the epoll transport owes to the system beneath it: last words, lost edges, shortage, shared and inherited descriptors. */
+/** The epoll transport and the system beneath it: last bytes of a peer, lost edges, shortage of descriptors, shared and inherited descriptors. */
 
 import { spawn } from 'node:child_process'
 import net from 'node:net'
@@ -15,14 +15,14 @@ const problems: Error[] = []
 const transport = createEpollTransport({ onAcceptFailed: (problem) => problems.push(problem) })
 const { calls } = transport.poller
 
-test('the last words of a peer are read although a write has failed', async () => {
+test('a peer’s last bytes are read even if a write has already failed', async () => {
   const { listener, channels } = await listen()
   const far = await dialed(transport, listener.address)
   await until('it is accepted', () => channels.length === 1)
   const [channel] = channels as [Channel]
   const heard = new Recorder(channel)
   const lastWords = Buffer.from('FATAL: going down')
-  // All of this before anybody looks at a socket: the kernel answers our first write by a reset, and so refuses the second.
+  // All of this happens before any event is handled: the kernel answers our first write with a reset and so refuses the second.
   far.write(lastWords, 0, lastWords.length)
   far.destroy()
   channel.write(Buffer.from('anybody there?'), 0, 14)
@@ -80,7 +80,7 @@ test.each([1, 2, 3, 4])('no byte and no end is lost, however reading is paused a
   }
 })
 
-test.each([1, 2, 3])('whatever is written reaches readers that stop and go on (seed %i)', async (seed) => {
+test.each([1, 2, 3])('everything written reaches readers that pause and resume (seed %i)', async (seed) => {
   const random = randomFrom(seed)
   const length = 6_000_000
   const pairs = await Promise.all(
@@ -105,7 +105,7 @@ test.each([1, 2, 3])('whatever is written reaches readers that stop and go on (s
   await until('goodbye was said', () => pairs.every(({ peer }) => peer.ending === 'fin'))
 })
 
-test('while the system has no descriptor left, connections wait, which is told once', async () => {
+test('while the process has no free descriptor, connections wait, which is reported once', async () => {
   const { listener, channels } = await listen()
   problems.length = 0
   const accept = vi.spyOn(calls, 'accept').mockReturnValue(EMFILE)
@@ -117,8 +117,8 @@ test('while the system has no descriptor left, connections wait, which is told o
   expect(problems).toMatchObject([{ code: 'EMFILE', syscall: 'accept' }])
 })
 
-describe('while the system watches no more sockets', () => {
-  /** Until the returned function is called. */
+describe('while the system cannot watch more sockets', () => {
+  /** Makes epoll_ctl fail until the returned function is called. */
   function watchNoMore() {
     const watch = vi.spyOn(calls, 'watch').mockImplementation(() => {
       throw systemError('epoll_ctl', ENOSPC)
@@ -127,7 +127,7 @@ describe('while the system watches no more sockets', () => {
     return () => watch.mockRestore()
   }
 
-  test('who is accepted is left, which is told once, and the others wait', async () => {
+  test('an accepted connection is closed, which is reported once, and the others wait', async () => {
     const { listener, channels } = await listen()
     problems.length = 0
     const goOn = watchNoMore()
@@ -139,7 +139,7 @@ describe('while the system watches no more sockets', () => {
     expect(problems).toMatchObject([{ code: 'ENOSPC', syscall: 'epoll_ctl' }])
   })
 
-  test('a listener that is to go on does so as soon as it can', async () => {
+  test('a resumed listener accepts as soon as it can', async () => {
     const { listener, channels } = await listen()
     listener.pause()
     const goOn = watchNoMore()
@@ -150,7 +150,7 @@ describe('while the system watches no more sockets', () => {
     await until('it is accepted', () => channels.length === 1)
   })
 
-  test('a dial fails with the error of the system, and leaves nothing behind', async () => {
+  test('a dial fails with the system’s error and leaves nothing behind', async () => {
     const { listener } = await listen()
     const { count } = transport.poller
     const goOn = watchNoMore()
@@ -160,7 +160,7 @@ describe('while the system watches no more sockets', () => {
     ;(await dialed(transport, listener.address)).destroy()
   })
 
-  test('a connection that node has accepted is closed', async () => {
+  test('a connection that Node has accepted is closed', async () => {
     const taken: boolean[] = []
     const server = net.createServer({ pauseOnConnect: true }, (socket) => {
       const goOn = watchNoMore()
@@ -179,7 +179,7 @@ describe('while the system watches no more sockets', () => {
   }
 })
 
-test('one that finishes while the system has no descriptor left tries no more', async () => {
+test('a listener that finishes while the process has no free descriptor does not try again', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   onTestFinished(() => void vi.useRealTimers())
   const { listener } = await listen()
@@ -193,9 +193,9 @@ test('one that finishes while the system has no descriptor left tries no more', 
   expect([accept.mock.calls.length, vi.getTimerCount()]).toEqual([2, 0])
 })
 
-test('a listener that finishes lets in who has connected already, and nobody else', async () => {
+test('a listener that finishes accepts the connections already made, and no others', async () => {
   const { listener, channels } = await listen()
-  // For the kernel these are connected at once; we accept when events are looked for.
+  // The kernel has completed these connections; we accept them when we poll for events.
   const early = Array.from({ length: 10 }, () => net.connect(listener.address))
   onTestFinished(() => early.forEach((socket) => void socket.destroy()))
   await new Promise((resolve) => process.nextTick(resolve))
@@ -211,7 +211,7 @@ test('a listener that finishes lets in who has connected already, and nobody els
   await expect(dialed(transport, listener.address)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 })
 
-test('a listener that is paused lets connections wait in the kernel', async () => {
+test('connections to a paused listener wait in the kernel', async () => {
   const { listener, channels } = await listen()
   expect(listener.pause()).toBe(true)
   const client = new SocketPeer(net.connect(listener.address))
@@ -252,7 +252,7 @@ describe.each<Transport>([transport, createNodeTransport()])('$name', (transport
   })
 })
 
-test('a listener that is closed hears nothing of a socket that others still have', async () => {
+test('a closed listener gets no events of a socket that others still have open', async () => {
   const [opened] = await openListeningDescriptors({
     addresses: ['127.0.0.1'],
     port: 0,
@@ -273,7 +273,7 @@ test('a listener that is closed hears nothing of a socket that others still have
   expect(transport.poller.looks - looks).toBeLessThan(timers * 4)
 })
 
-test('a child process accepts from what its parent has opened', async () => {
+test('a child process accepts from a socket that its parent has opened', async () => {
   const [opened] = await openListeningDescriptors({
     addresses: ['127.0.0.1'],
     port: 0,
@@ -290,7 +290,7 @@ test('a child process accepts from what its parent has opened', async () => {
   opened.close()
 })
 
-test('a connection that node has accepted can be taken over', async () => {
+test('a connection that Node has accepted can be taken over', async () => {
   const channels: Channel[] = []
   let listening: Address = { host: '', port: 0 }
   const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
@@ -314,7 +314,7 @@ test('a connection that node has accepted can be taken over', async () => {
   expect(channel.local).toEqual(listening)
 })
 
-test('what connections are to have is set on both kinds of sockets, and follows the settings', async () => {
+test('socket options are set on accepted and dialed connections, and follow the settings', async () => {
   const keepAlive = {
     isOn: true,
     idleMs: 70_500,
@@ -350,7 +350,7 @@ test('what connections are to have is set on both kinds of sockets, and follows 
   }
 })
 
-test('a channel whose socket cannot be given away, since no descriptor is left, goes on', async () => {
+test('a channel goes on if its socket cannot be handed over for lack of a descriptor', async () => {
   const { channel, heard, far } = await accepted()
   const duplicate = vi.spyOn(calls, 'duplicate').mockImplementation(() => {
     throw systemError('fcntl', EMFILE)
@@ -363,7 +363,7 @@ test('a channel whose socket cannot be given away, since no descriptor is left, 
   await until('it is closed', () => heard.closings.length > 0)
 })
 
-test('connections have as much as the system takes where the settings say more', async () => {
+test('socket options beyond the system’s limits are set to those limits', async () => {
   const most = 2_147_483_647
   const keepAlive = {
     ...{ isOn: true, idleMs: most * 1_000, intervalMs: most * 1_000, probes: most },
@@ -378,7 +378,7 @@ test('connections have as much as the system takes where the settings say more',
   expect(names.map((name) => calls.getOption(descriptorOf(near), name))).toEqual([32_767, 32_767, 127])
 })
 
-test('what another process has set on a socket that all share is not taken over', async () => {
+test('options that another process has set on a shared listening socket are not inherited by connections', async () => {
   const [opened] = await openListeningDescriptors({
     addresses: ['127.0.0.1'],
     port: 0,
@@ -390,7 +390,7 @@ test('what another process has set on a socket that all share is not taken over'
   const keepAlive = { isOn: true, idleMs: 70_000 }
   const descriptor = calls.duplicate(opened.descriptor)
   const { listener, channels } = await listen({ descriptor, keepAlive })
-  // It accepts while other settings hold. Nobody else hears of that, nor that they do not hold any more.
+  // Another process accepts under other settings; we do not learn of that, nor when it ends.
   calls.setOption(opened.descriptor, 'SO_KEEPALIVE', 0)
   const client = net.connect(listener.address)
   onTestFinished(() => void client.destroy())
@@ -398,7 +398,7 @@ test('what another process has set on a socket that all share is not taken over'
   expect(calls.getOption(descriptorOf(channels[0] as Channel), 'SO_KEEPALIVE')).toBe(1)
 })
 
-test('whoever accepts from a socket that all share only after a change finds what holds then', async () => {
+test('a process that starts to accept from a shared socket after a change applies the current options', async () => {
   const keepAlive = { isOn: true, idleMs: 70_000, userTimeoutMs: 12_345 }
   const [opened] = await openListeningDescriptors({ addresses: ['127.0.0.1'], port: 0, backlog: 16, keepAlive })
   if (!opened) throw new Error('nothing was opened')
@@ -422,7 +422,7 @@ const OPTIONS = {
   TCP_KEEPINTVL: 11,
   TCP_KEEPCNT: 4,
   TCP_USER_TIMEOUT: 12_345,
-  // Linux doubles what it is told.
+  // Linux doubles the value that is set.
   SO_SNDBUF: 200_000,
   SO_RCVBUF: 200_000,
 }
@@ -434,7 +434,7 @@ test('two listeners can share a port if both say so', async () => {
   expect(second.listener.address).toEqual(listener.address)
 })
 
-test('one that finishes leaves a shared port to the one that follows, before it stops to accept', async () => {
+test('a listener that finishes leaves a shared port to its successor before it stops accepting', async () => {
   const first = await listen({ sharesPort: true })
   const { address } = first.listener
   const early = await dialed(transport, address)
@@ -443,15 +443,15 @@ test('one that finishes leaves a shared port to the one that follows, before it 
   first.listener.finish(() => {
     isFinished = true
   })
-  expect(isFinished, 'somebody may be about to come').toBe(false)
+  expect(isFinished, 'a connection may be on its way to it').toBe(false)
   const late = await Promise.all(Array.from({ length: 40 }, () => dialed(transport, address)))
-  /** Of these; a program that looks for its own server on a port that was just given away may come as well. */
+  /** Counts only connections of this test, because other programs may connect to a port that has been given away. */
   const accepted = ({ channels }: typeof first) =>
     channels.filter(({ peer }) => [early, ...late].some(({ local }) => local.port === peer.port)).length
   await until('they are accepted', () => accepted(second) === 40)
   await until('it has stopped', () => isFinished)
   expect(accepted(first)).toBe(1)
-  // Those who are left share it as before.
+  // The remaining listeners share the port as before.
   const third = await listen({ port: address.port, sharesPort: true })
   for (let count = 0; count < 40; count++) late.push(await dialed(transport, address))
   await until('they are accepted, too', () => accepted(second) + accepted(third) === 80)
@@ -460,7 +460,7 @@ test('one that finishes leaves a shared port to the one that follows, before it 
   for (const channel of [early, ...late]) channel.destroy()
 })
 
-test('a connection that is deferred is accepted with its first bytes', async () => {
+test('a deferred connection is accepted when its first bytes arrive', async () => {
   const { listener, channels } = await listen({ keepAlive: { ...NO_KEEP_ALIVE, deferMs: 60_000 } })
   const far = net.connect(listener.address)
   const peer = new SocketPeer(far)
@@ -471,7 +471,7 @@ test('a connection that is deferred is accepted with its first bytes', async () 
   await until('it is accepted', () => channels.length === 1)
 })
 
-test('whether connections are deferred follows the settings, once the next one is accepted', async () => {
+test('a change of tcp_defer_accept takes effect after the next accepted connection', async () => {
   const keepAlive = { ...NO_KEEP_ALIVE, deferMs: 0 }
   const { listener, channels } = await listen({ keepAlive })
   const come = async (bytes: string) => {
@@ -496,7 +496,7 @@ test('whether connections are deferred follows the settings, once the next one i
   await until('it is accepted although it is silent', () => channels.length === 4)
 })
 
-test('children do not inherit our sockets', async () => {
+test('child processes do not inherit the sockets', async () => {
   const { channel } = await accepted()
   const descriptor = descriptorOf(channel)
   const child = spawn('ls', ['/proc/self/fd'])
@@ -523,7 +523,7 @@ async function listen(options: Partial<ListenOptions> = {}) {
   return { listener, channels }
 }
 
-/** A channel that was accepted, and node's socket at its far end. */
+/** An accepted channel, and Node’s socket at the other end. */
 async function accepted() {
   const { listener, channels } = await listen()
   const far = net.connect({ ...listener.address, allowHalfOpen: true })

@@ -1,4 +1,4 @@
-/** A connection with a second handle. That it arrives in another process, and what for, is shown in test/e2e/fleet-losses. */
+/** A connection with a second handle. test/e2e/fleet-losses shows how the handle reaches another process and what for. */
 
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
@@ -11,7 +11,7 @@ import { dialed, Recorder, until } from './rigs.ts'
 
 const transport = createEpollTransport()
 
-/** A channel of ours, its second handle, and the peer's socket. */
+/** A channel, its second handle, and the peer’s socket. */
 async function open() {
   const server = createServer({ allowHalfOpen: true })
   server.listen(0, '127.0.0.1')
@@ -27,7 +27,7 @@ async function open() {
   return { channel, peer, kept }
 }
 
-test('it goes on when its first owner has closed it, until the other one has, too', async () => {
+test('the connection stays open after its first owner has closed it, until the second handle is let go too', async () => {
   const { channel, peer, kept } = await open()
   const ended = once(peer, 'end')
   peer.resume()
@@ -36,7 +36,7 @@ test('it goes on when its first owner has closed it, until the other one has, to
   void ended.then(() => {
     hasEnded = true
   })
-  // Whatever the first one has sent arrives before its end would.
+  // Anything the first owner has sent would arrive before the end.
   await new Promise((resolve) => setImmediate(resolve))
   expect(hasEnded).toBe(false)
   kept.letGo()
@@ -44,7 +44,7 @@ test('it goes on when its first owner has closed it, until the other one has, to
   peer.destroy()
 })
 
-test('whoever sees it to its end takes what still comes, and is told when the peer has left', async () => {
+test('finish() reads what still arrives and reports when the peer has closed', async () => {
   const { channel, peer, kept } = await open()
   const ended = once(peer, 'end')
   peer.resume()
@@ -54,7 +54,7 @@ test('whoever sees it to its end takes what still comes, and is told when the pe
     isOver = true
   })
   await ended
-  // More than the kernel takes where nobody reads.
+  // More than the kernel takes if nobody reads.
   peer.write(Buffer.alloc(20_000_000))
   await until('all of it is taken', () => peer.writableLength === 0)
   expect(isOver).toBe(false)
@@ -62,12 +62,12 @@ test('whoever sees it to its end takes what still comes, and is told when the pe
   await until('the peer has left', () => isOver)
 })
 
-test('there is none of a connection in memory', () => {
+test('a connection in memory has no second handle', () => {
   const [channel] = createPair()
   expect(secondHandle(channel)).toBe(null)
 })
 
-test('there is none while the system has no descriptor left', async () => {
+test('there is no second handle while the process has no free descriptor', async () => {
   const { channel } = await open()
   const duplicate = vi.spyOn(transport.poller.calls, 'duplicate').mockImplementation(() => {
     throw systemError('fcntl', EMFILE)

@@ -1,10 +1,10 @@
-/** What a directory's server may do to us: nothing ends the process, and nothing is said in the clear that was meant for TLS. */
+/** Hostile and broken LDAP servers: none ends the process, and nothing meant for TLS is sent unencrypted. */
 
 import { createServer, type Server, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { dialLdap } from '../../../src/net/ldap-connection.ts'
 
-/** A server that does the same with each request; the requests that came, and how many connections. */
+/** A server that does the same with each request. Returns the requests received and the number of connections. */
 async function startServer(onRequest: (socket: Socket, request: Buffer) => void) {
   const requests: Buffer[] = []
   let connections = 0
@@ -26,7 +26,7 @@ async function startServer(onRequest: (socket: Socket, request: Buffer) => void)
 const PLAIN = { startsTls: false, authorities: '' }
 const STARTS_TLS = { startsTls: true, authorities: '' }
 
-/** An answer to that request: what was asked for is done. */
+/** A successful answer to the request. */
 function success(request: Buffer, operation: number): Buffer {
   return Buffer.from([0x30, 0x0c, 0x02, 0x01, request[4] as number, operation, 0x07, 0x0a, 1, 0, 4, 0, 4, 0])
 }
@@ -34,7 +34,7 @@ function success(request: Buffer, operation: number): Buffer {
 const BIND_RESPONSE = 0x61
 const EXTENDED_RESPONSE = 0x78
 
-test('a name goes with its password as it is, whatever it looks like', async () => {
+test('a name is sent in a simple bind with its password, even if it is the name of a SASL mechanism', async () => {
   const server = await startServer((socket, request) => socket.write(success(request, BIND_RESPONSE)))
   const connection = await dialLdap(server.url, PLAIN)
   // The name of a SASL mechanism.
@@ -55,7 +55,7 @@ test.each<[string, (socket: Socket, request: Buffer) => void]>([
     'answers something else, and hangs up',
     (socket, request) => socket.end(success(request, EXTENDED_RESPONSE).fill(0xff, 6)),
   ],
-])('a server that %s cannot tell, and is not asked again in the dark', async (_, onRequest) => {
+])('a server that %s makes the bind fail, and the connection is not used again', async (_, onRequest) => {
   const server = await startServer(onRequest)
   const connection = await dialLdap(server.url, PLAIN)
   await expect(connection.bind('cn=a', 'secret')).rejects.toThrow()
@@ -65,7 +65,7 @@ test.each<[string, (socket: Socket, request: Buffer) => void]>([
   await expect(dialLdap(server.url, STARTS_TLS)).rejects.toThrow()
 })
 
-test('what comes in the clear behind the answer to StartTLS ends it', async () => {
+test('unencrypted data after the answer to StartTLS ends the connection', async () => {
   const injected = Buffer.from([0x30, 0x84])
   const server = await startServer((socket, request) =>
     socket.write(Buffer.concat([success(request, EXTENDED_RESPONSE), injected])),
@@ -74,7 +74,7 @@ test('what comes in the clear behind the answer to StartTLS ends it', async () =
   expect(Buffer.concat(server.requests).includes('secret')).toBe(false)
 })
 
-test('a handshake that fails ends it, and nothing more is said', async () => {
+test('a failed TLS handshake ends the connection, and nothing more is sent', async () => {
   let count = 0
   const server = await startServer((socket, request) => {
     if (count++ === 0) socket.write(success(request, EXTENDED_RESPONSE))
@@ -84,7 +84,7 @@ test('a handshake that fails ends it, and nothing more is said', async () => {
   expect(server.connections()).toBe(1)
 })
 
-test('nobody is there', async () => {
+test('a bind fails if no server listens', async () => {
   const server = await startServer(() => {})
   const connection = await dialLdap('ldap://127.0.0.1:1', PLAIN)
   await expect(connection.bind('cn=a', 'secret')).rejects.toThrow('ECONNREFUSED')

@@ -18,7 +18,7 @@ test.each([
   expect(parseListenAddresses(text)).toEqual(expected)
 })
 
-test('all addresses share the port that the system chose for the first', async () => {
+test('all addresses share the port that the system chose for the first one', async () => {
   const listeners = await listenAll(
     createMemoryTransport(),
     { addresses: ['127.0.0.1', '10.0.0.1', '::1'], port: 0, ...COMMON },
@@ -31,7 +31,7 @@ test('all addresses share the port that the system chose for the first', async (
   )
 })
 
-test('when one address cannot be had, none is kept', async () => {
+test('if one address cannot be listened on, none is', async () => {
   const transport = createMemoryTransport()
   await transport.listen({ host: '10.0.0.2', port: 6432, ...COMMON }, () => {})
   const addresses = ['10.0.0.1', '10.0.0.2', '10.0.0.3']
@@ -48,7 +48,7 @@ test('on a host without IPv6, * listens on IPv4', async () => {
   expect(listeners.map(({ address }) => address.host)).toEqual(['0.0.0.0'])
 })
 
-test('on a host without IPv6, an IPv6 address that was asked for by itself is an error', async () => {
+test('on a host without IPv6, an IPv6 address given explicitly is an error', async () => {
   const transport = withoutIpv6(createMemoryTransport())
   for (const addresses of [['::'], ['127.0.0.1', '::'], ['0.0.0.0', '::1']]) {
     await expect(listenAll(transport, { addresses, port: 0, ...COMMON }, () => {})).rejects.toMatchObject({
@@ -57,7 +57,7 @@ test('on a host without IPv6, an IPv6 address that was asked for by itself is an
   }
 })
 
-test('a name stands for the addresses that it resolves to', async () => {
+test('a name stands for the addresses it resolves to', async () => {
   const transport = createNodeTransport()
   const listeners = await listenAll(
     transport,
@@ -70,7 +70,7 @@ test('a name stands for the addresses that it resolves to', async () => {
   expect(listeners.filter(({ address }) => address.host === '127.0.0.1')).toHaveLength(1)
 })
 
-test('a name that does not exist is an error, and nothing stays open', async () => {
+test('an unknown name is an error, and no listener stays open', async () => {
   const transport = createMemoryTransport()
   const addresses = ['10.0.0.1', 'no such name']
   await expect(listenAll(transport, { addresses, port: 6432, ...COMMON }, () => {})).rejects.toThrow(

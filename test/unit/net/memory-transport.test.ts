@@ -1,4 +1,4 @@
-/** What only the memory transport promises to the tests that use it. */
+/** What only the memory transport guarantees, for the tests that use it. */
 
 import { expect, test } from 'vitest'
 import { InvariantError } from '../../../src/base/invariant.ts'
@@ -15,7 +15,7 @@ test.each<[string, Cut, number[]]>([
   expect(await readLengths(cut)).toEqual(expected)
 })
 
-test('a seed repeats its cuts, and another seed makes others', async () => {
+test('a seed always gives the same cuts, and another seed gives others', async () => {
   const cuts = await readLengths({ seed: 1, most: 5 })
   expect(cuts.length).toBeGreaterThan(4)
   expect(Math.max(...cuts)).toBeLessThanOrEqual(5)
@@ -23,7 +23,7 @@ test('a seed repeats its cuts, and another seed makes others', async () => {
   expect(await readLengths({ seed: 2, most: 5 })).not.toEqual(cuts)
 })
 
-test('a span that is kept turns into rubbish', async () => {
+test('a span that is kept after the read is overwritten', async () => {
   const [here, there] = createPair()
   let kept: Buffer = Buffer.alloc(0)
   new Recorder(there).onSpan = (buffer, start, end) => {
@@ -34,7 +34,7 @@ test('a span that is kept turns into rubbish', async () => {
   expect(kept).toEqual(Buffer.alloc(4, 0xee))
 })
 
-test('nothing is delivered before the writer has returned', async () => {
+test('nothing is delivered before write() has returned', async () => {
   const [here, there] = createPair()
   const heard = new Recorder(there)
   here.write(pattern(100), 0, 100)
@@ -43,14 +43,14 @@ test('nothing is delivered before the writer has returned', async () => {
   expect(heard.received.length).toBe(100)
 })
 
-test('bytes for a channel that nobody listens to are our own mistake', () => {
+test('bytes for a channel without a listener are an invariant failure', () => {
   const [here] = createPair()
   expect(() => here.listener.onRead(Buffer.alloc(1), 0, 1)).toThrow(InvariantError)
   expect(takeInvariantFailures()).toHaveLength(1)
   expect(() => here.listener.onClosed(null)).not.toThrow()
 })
 
-test('the writer owes what does not fit into the window', async () => {
+test('what does not fit into the window is owed by the writer', async () => {
   const [here, there] = createPair({ windowBytes: 10 })
   const heard = new Recorder(here)
   there.pause()
@@ -78,7 +78,7 @@ test('destroying a channel with unread bytes resets the connection, as the kerne
   expect(heard.closings).toMatchObject([{ code: 'ECONNRESET' }])
 })
 
-test('who hangs up can still read what is answered', async () => {
+test('a peer that has hung up still reads what is answered', async () => {
   const [here, there] = createPair()
   const heard = new Recorder(here)
   there.listener = { onRead() {}, onDrained() {}, onClosed() {} }
@@ -89,7 +89,7 @@ test('who hangs up can still read what is answered', async () => {
   expect(heard.closings).toEqual([null])
 })
 
-test('a dial reaches whoever listens at its address, and both know the other', async () => {
+test('a dial reaches the listener at its address, and both ends know each other’s address', async () => {
   const transport = createMemoryTransport()
   const accepted: MemoryChannel[] = []
   const { address } = await transport.listen({ ...LOOPBACK, host: 'postgres', port: 5432 }, (channel) => {
@@ -106,7 +106,7 @@ test('a dial reaches whoever listens at its address, and both know the other', a
   expect(heard.received.all().toString()).toBe('hello')
 })
 
-test('who listens to any address is reached at each', async () => {
+test('a listener on any address is reached at each address', async () => {
   const transport = createMemoryTransport()
   const { address } = await transport.listen({ ...LOOPBACK, host: '0.0.0.0' }, () => {})
   expect(address.port).toBeGreaterThan(0)
@@ -116,7 +116,7 @@ test('who listens to any address is reached at each', async () => {
   })
 })
 
-test('nobody is reached where nobody listens, or listens any more', async () => {
+test('a dial fails if nothing listens at its address', async () => {
   const transport = createMemoryTransport()
   const listener = await transport.listen(LOOPBACK, () => {})
   await expect(transport.listen({ ...LOOPBACK, port: listener.address.port }, () => {})).rejects.toMatchObject({
@@ -126,7 +126,7 @@ test('nobody is reached where nobody listens, or listens any more', async () => 
   await expect(dialed(transport, listener.address)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 })
 
-test('a dial that is abandoned, or meets silence, says nothing', async () => {
+test('a dial that is abandoned or silenced reports nothing', async () => {
   const transport = createMemoryTransport()
   const told: string[] = []
   const watcher = { onConnected: (_: Channel) => told.push('connected'), onFailed: () => told.push('failed') }
@@ -138,7 +138,7 @@ test('a dial that is abandoned, or meets silence, says nothing', async () => {
   expect(told).toEqual([])
 })
 
-/** How the 25 bytes of two writes come out at the other side. */
+/** Returns the lengths in which the 25 bytes of two writes are read at the other end. */
 async function readLengths(cut: Cut): Promise<number[]> {
   const [here, there] = createPair({ cut })
   const lengths: number[] = []

@@ -1,4 +1,4 @@
-/** A channel on node:net writes past its stream where that is free to: what must not be written so, or not yet. */
+/** A channel on node:net writes directly to its descriptor if nothing is queued in its stream. These tests cover what must not be written like that. */
 
 import { once } from 'node:events'
 import { readFileSync, readSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { dialed, pattern, Recorder, until } from './rigs.ts'
 
 const NOWHERE = { host: '127.0.0.1', port: 0 }
 
-test('what its socket encrypts goes through the socket', async () => {
+test('data of a TLS socket is written through that socket', async () => {
   const server = tls.createServer({
     key: readFileSync(certificate('server.key')),
     cert: readFileSync(certificate('server.crt')),
@@ -36,13 +36,13 @@ test('what its socket encrypts goes through the socket', async () => {
   expect(String(bytes)).toBe('for the peer alone')
 })
 
-test('nothing overtakes what it owes, though the kernel may have room again', async () => {
+test('nothing overtakes the bytes a channel owes, even if the kernel has room again', async () => {
   const { channel, descriptor } = await beside()
   const sent = pattern(8 * 1024 * 1024, 1)
   const taken = channel.write(sent, 0, sent.length - 1)
   expect(taken).toBeLessThan(sent.length - 1)
 
-  // Read behind the event loop's back: the channel does not know yet that there is room.
+  // Read without the event loop, so that the channel does not know yet that there is room.
   const received = Buffer.alloc(sent.length)
   let length = take(descriptor, received, 0)
   expect(length).toBeGreaterThan(0)
@@ -55,7 +55,7 @@ test('nothing overtakes what it owes, though the kernel may have room again', as
   expect(received.equals(sent)).toBe(true)
 })
 
-/** A channel, and the descriptor of its peer, which nobody else reads. */
+/** A channel, and the descriptor of its peer, which nothing else reads. */
 async function beside() {
   const server = net.createServer({ pauseOnConnect: true })
   onTestFinished(() => void server.close())
@@ -70,7 +70,7 @@ async function beside() {
   return { channel, descriptor: peer._handle.fd }
 }
 
-/** Reads all that there is. Returns up to where `into` is filled then. */
+/** Reads everything available into `into`, from position `from` on. Returns the position after the last byte. */
 function take(descriptor: number, into: Buffer, from: number): number {
   let at = from
   try {

@@ -1,4 +1,4 @@
-/** Real processes, which do what PAM might. */
+/** Real helper processes that behave as PAM might. */
 
 import { fork } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -38,7 +38,7 @@ function setUp(options: Partial<PamHelpersOptions> = {}) {
   return { helpers, troubles, started, isRight }
 }
 
-test('one process answers one question after the other', async () => {
+test('one process answers one question after another', async () => {
   const { isRight, started, troubles } = setUp()
   expect(await isRight('ada', 'right')).toBe(true)
   expect(await isRight('ada', 'wrong')).toBe(false)
@@ -46,7 +46,7 @@ test('one process answers one question after the other', async () => {
   expect(troubles).toEqual([])
 })
 
-test('several are asked at once, and no more than eight', async () => {
+test('up to eight processes answer at once, and further questions wait', async () => {
   const { isRight, started, helpers } = setUp()
   const answers = await Promise.all(
     Array.from({ length: 20 }, (_, index) => isRight('ada', index % 2 ? 'right' : 'wrong')),
@@ -56,13 +56,13 @@ test('several are asked at once, and no more than eight', async () => {
   expect(helpers.count).toBe(8)
 })
 
-test('what PAM has against a user whose password is right is told', async () => {
+test('PAM’s reason for refusing a user with the right password is logged', async () => {
   const { isRight, troubles } = setUp()
   expect(await isRight('expired', 'right')).toBe(false)
   expect(troubles).toEqual(['PAM does not let user "expired" in: User account has expired'])
 })
 
-test('a process that a module has killed costs its client the login, and nobody else', async () => {
+test('a helper killed by a PAM module fails only its own client’s login', async () => {
   const { isRight, troubles, helpers } = setUp()
   expect(await isRight('killer', 'right')).toBe(false)
   expect(troubles).toEqual(['PAM does not let user "killer" in: the helper process has ended with SIGKILL'])
@@ -70,14 +70,14 @@ test('a process that a module has killed costs its client the login, and nobody 
   expect(await isRight('ada', 'right')).toBe(true)
 })
 
-test('a module that hangs is given up', async () => {
+test('a helper that hangs is given up', async () => {
   const { isRight, troubles, helpers } = setUp({ patienceMs: 100 })
   expect(await isRight('slow', 'right')).toBe(false)
   expect(troubles).toEqual(['PAM does not let user "slow" in: there is no answer after 0.1 s'])
   expect(helpers.count).toBe(0)
 })
 
-test('a program that cannot be started is told of', async () => {
+test('a helper that cannot be started is logged, and the login fails', async () => {
   const { isRight, troubles, helpers } = setUp({
     start: () => fork(join(folder, 'none.mjs'), { execArgv: [], stdio: 'ignore' as never }),
   })
@@ -86,13 +86,13 @@ test('a program that cannot be started is told of', async () => {
   expect(helpers.count).toBe(0)
 })
 
-test('a client that has gone is not asked about', async () => {
+test('PAM is not asked about a client that has left', async () => {
   const { isRight, started } = setUp()
   expect(await isRight('ada', 'right', () => false)).toBe(false)
   expect(started).toEqual([])
 })
 
-test('processes end when there is nothing to ask for a while', async () => {
+test('helpers end when they have been idle for a while', async () => {
   const { isRight, helpers } = setUp({ idleMs: 1 })
   await isRight('ada', 'right')
   await until('none is left', () => helpers.count === 0)

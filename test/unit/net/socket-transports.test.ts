@@ -1,4 +1,4 @@
-/** What only the sockets of the system can show, asked of each transport that has them. */
+/** What only the system’s sockets can show; each test runs on every transport that uses them. */
 
 import dns from 'node:dns'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -35,7 +35,7 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     for (const { heard, sent } of clients) expect(heard.received.all().equals(sent)).toBe(true)
   })
 
-  test('spans relayed to readers of every speed arrive unharmed', async () => {
+  test('spans relayed to readers of every speed arrive intact', async () => {
     const address = await startEcho({ slowsDown: true })
     const length = 3 * 1024 * 1024
     const peers = Array.from({ length: 16 }, (_, index) => {
@@ -44,7 +44,7 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
       peer.send(pattern(length, index))
       return peer
     })
-    // Each reads a little in turn, so that the echo owes something to most of them most of the time.
+    // The readers take turns, so that the echo owes bytes to most of them most of the time.
     let turn = 0
     await until('all has come back', () => {
       for (const [index, peer] of peers.entries()) {
@@ -59,7 +59,7 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     }
   })
 
-  test('a listener that is closed leaves the channels alone that it accepted', async () => {
+  test('closing a listener leaves its accepted channels open', async () => {
     const accepted: Channel[] = []
     const listener = await transport.listen(LOOPBACK, (channel) => {
       channel.listener = new Recorder(channel)
@@ -75,14 +75,14 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     await expect(dial(listener.address)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 
-  test('a port that is taken rejects with the error of the system', async () => {
+  test('listening on a port in use fails with the system’s error', async () => {
     const listener = await listen()
     await expect(transport.listen({ ...LOOPBACK, port: listener.address.port }, () => {})).rejects.toMatchObject({
       code: 'EADDRINUSE',
     })
   })
 
-  test.runIf(hasIpv6)('both families can listen on one port', async () => {
+  test.runIf(hasIpv6)('IPv4 and IPv6 can listen on one port', async () => {
     const first = await listen({ ...LOOPBACK, host: '0.0.0.0' })
     const second = await listen({ ...LOOPBACK, host: '::', port: first.address.port })
     expect(second.address.port).toBe(first.address.port)
@@ -90,13 +90,13 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     expect(channel.peer).toEqual({ host: '::1', port: second.address.port })
   })
 
-  test('a dialed channel names the address that it reached, not the name it was given', async () => {
+  test('a dialed channel has the address it reached, not the name it was given', async () => {
     const listener = await listen()
     const channel = await dial({ host: 'localhost', port: listener.address.port })
     expect(channel.peer).toEqual({ host: '127.0.0.1', port: listener.address.port })
   })
 
-  test('a socket in the file system is listened to and dialed by its path', async () => {
+  test('a Unix socket is listened on and dialed by its path', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'pgweir-'))
     onTestFinished(() => rm(folder, { recursive: true }))
     const host = join(folder, '.s.PGSQL.5432')
@@ -111,12 +111,12 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     expect(channel.peer).toEqual({ host, port: 5432 })
     const { pid } = process
     const [uid, gid] = [process.getuid?.(), process.getgid?.()]
-    expect(accepted[0]?.peer, 'who has opened the other end').toEqual({ host, port: 5432, process: { pid, uid, gid } })
+    expect(accepted[0]?.peer, 'the peer must be this process').toEqual({ host, port: 5432, process: { pid, uid, gid } })
     accepted[0]?.destroy()
   })
 
   test.each([createNodeTransport(), createEpollTransport()])(
-    'an abstract name is as long as it is, so that $name finds it',
+    'an abstract socket name has its exact length, so that $name finds it',
     async (other) => {
       const host = `@pgweir-${process.pid}/.s.PGSQL.5432`
       const accepted: Channel[] = []
@@ -136,14 +136,14 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     },
   )
 
-  test('a path that is too long is refused, not cut', async () => {
+  test('a path that is too long is refused, not truncated', async () => {
     const host = join(tmpdir(), 'x'.repeat(100), '.s.PGSQL.5432')
     const reason = { code: 'ENAMETOOLONG', message: expect.stringContaining('longer than a socket') }
     await expect(transport.listen({ ...LOOPBACK, host, port: 5432 }, () => {})).rejects.toMatchObject(reason)
     await expect(dialed(transport, { host, port: 5432 })).rejects.toMatchObject(reason)
   })
 
-  test('a dial that is refused fails with a sentence, also when a name has several addresses', async () => {
+  test('a refused dial fails with the system’s error, one for each address of a name', async () => {
     const listener = await listen()
     listener.close()
     const { port } = listener.address
@@ -156,7 +156,7 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     })
   })
 
-  test('a dial tries the next address of a name when one does not answer', async () => {
+  test('a dial tries the next address of a name if one does not answer', async () => {
     const address = await startEcho()
     resolveNamesTo('::1', '127.0.0.1')
     const channel = await dial({ host: 'postgres', port: address.port })
@@ -166,7 +166,7 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     await until('it has come back', () => heard.received.length === 5)
   })
 
-  test('connections that are reset at once harm nobody', async () => {
+  test('connections that are reset at once do no harm', async () => {
     const heard: Recorder[] = []
     const listener = await transport.listen(LOOPBACK, (channel) => {
       onTestFinished(() => channel.destroy())
@@ -186,7 +186,7 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     await until('all are closed', () => heard.every(({ closings }) => closings.length === 1))
   })
 
-  test('an abandoned dial says nothing any more', async () => {
+  test('an abandoned dial reports nothing', async () => {
     const told: string[] = []
     let isAccepted = false
     const listener = await transport.listen(LOOPBACK, (channel) => {
@@ -201,7 +201,7 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     expect(told).toEqual([])
   })
 
-  test('a dial can be abandoned after the fact without harm', async () => {
+  test('abandoning a dial that has already connected does no harm', async () => {
     const listener = await listen()
     let channel: Channel | null = null
     const watcher = { onConnected: (connected: Channel) => (channel = connected), onFailed: () => {} }
@@ -228,7 +228,7 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     return listener.address
   }
 
-  /** A listener whose channels nobody wants. */
+  /** A listener whose channels are not used. */
   async function listen(options = LOOPBACK) {
     const listener = await transport.listen(options, (channel) => {
       onTestFinished(() => channel.destroy())

@@ -1,4 +1,4 @@
-/** TLS by the OpenSSL that is called directly, on channels in memory: who is believed, and what is known of whom. */
+/** TLS with OpenSSL called directly, on channels in memory: which peers are accepted, and what is known about them. */
 
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
@@ -44,7 +44,7 @@ interface Meeting {
   readonly farHeard: Recorder
 }
 
-/** Until both have shaken hands, or one has given up. */
+/** Resolves when both sides have completed the handshake or failed. */
 async function meet(
   server: ServerSide,
   client: ClientSide,
@@ -69,7 +69,7 @@ async function meet(
 
 const problemsOf = ({ closings }: Recorder) => closings.map((problem) => problem?.message ?? 'goodbye')
 
-describe('a server is believed', () => {
+describe('a server’s certificate is checked', () => {
   test.each<[verifies: ClientSide['verifies'], shown: string, host: string, ca: string | null, problem: string | null]>(
     [
       ['nothing', 'elsewhere', 'localhost', null, null],
@@ -82,7 +82,7 @@ describe('a server is believed', () => {
       ['host', 'server', '::1', 'authority.crt', 'does not match the host ::1'],
       ['host', 'server', 'localhost', 'stranger.crt', 'unable to get local issuer certificate'],
     ],
-  )('that is verified by %s, shows %s, as %s, with %s', async (verifies, shown, host, ca, problem) => {
+  )('by %s: certificate %s, host %s, authorities %s', async (verifies, shown, host, ca, problem) => {
     const client = wish(verifies, ca === null ? {} : { ca: read(ca) })
     const { far, farHeard } = await meet(offer(shown), client, host)
     if (problem === null) {
@@ -92,7 +92,7 @@ describe('a server is believed', () => {
   })
 })
 
-test('a host that can be no name of a certificate is refused by node', async () => {
+test('a host that cannot be in a certificate is left to Node', async () => {
   const [one, other] = createPair({})
   expect(askedForTls(other, wish('host', { ca: CA }), '12345', { isDirect: false })).toBe(null)
   expect(one.isOpen).toBe(true)
@@ -105,7 +105,7 @@ describe('a client', () => {
     ['client', 'ada', null],
     ['unknown', null, /unable to get|self.signed|unable to verify/],
     [null, null, /has shown no certificate/],
-  ])('with the certificate %s is %s', async (shown, name, problem) => {
+  ])('with the certificate %s gets the name %s', async (shown, name, problem) => {
     const client = wish('nothing', shown === null ? {} : pairOf(shown))
     const { near, far, nearHeard } = await meet(offer('server', {}, true), client)
     expect(near.certificateName).toBe(name)
@@ -119,12 +119,12 @@ test.each([
   [{ minVersion: 'TLSv1.3' }, /^TLSv1\.3\//],
   [{ ciphers: 'TLS_CHACHA20_POLY1305_SHA256:DEFAULT' }, /^TLSv1\.3\/TLS_CHACHA20_POLY1305_SHA256$/],
   [{ ecdhCurve: 'P-384' }, /^TLSv1\.3\//],
-])('what is offered by %j is %s', async (options, expected) => {
+])('a server with the options %j agrees on %s', async (options, expected) => {
   const { near, far } = await meet(offer('server', options), wish('nothing'))
   expect([near.tls, far.tls]).toEqual([expect.stringMatching(expected), near.tls])
 })
 
-test('without a version or cipher in common nobody is talked to', async () => {
+test('without a common version the handshake fails on both sides', async () => {
   const { nearHeard, farHeard } = await meet(
     offer('server', { minVersion: 'TLSv1.3' }),
     wish('nothing', { maxVersion: 'TLSv1.2' }),
@@ -133,7 +133,7 @@ test('without a version or cipher in common nobody is talked to', async () => {
   expect(problemsOf(farHeard)).toEqual([expect.stringContaining('alert protocol version')])
 })
 
-test('what is written before hands are shaken is sent then, and nothing is said of it before', async () => {
+test('bytes written before the handshake are sent after it, and onDrained is called only then', async () => {
   const [one, other] = createPair({ cut: { seed: 3, most: 40 } })
   const near = offeredTls(one, offer('server'), { isDirect: false }) as Channel
   const far = askedForTls(other, wish('nothing'), 'localhost', { isDirect: false }) as Channel
@@ -150,7 +150,7 @@ test('what is written before hands are shaken is sent then, and nothing is said 
 })
 
 test.each(['client', 'server'])(
-  'what was changed on its way to the %s ends the connection, and is not handed over',
+  'tampered bytes on the way to the %s end the connection and are not handed over',
   async (side) => {
     const [one, other] = createPair({})
     const near = offeredTls(one, offer('server'), { isDirect: false }) as Channel
@@ -170,7 +170,7 @@ test.each(['client', 'server'])(
   },
 )
 
-test('connections do not see what is left of each other', async () => {
+test('connections do not see each other’s leftover bytes', async () => {
   const server = offer('server')
   const meetings = await Promise.all(
     Array.from({ length: 8 }, () => meet(server, wish('nothing'), 'localhost', { seed: 9, most: 30 })),
@@ -190,7 +190,7 @@ test('connections do not see what is left of each other', async () => {
   }
 })
 
-test('what follows from a part of what has come is done before the next part is told', async () => {
+test('afterEvent followers of one part of a read run before the next part is handed over', async () => {
   const { near, far } = await meet(offer('server'), wish('nothing'))
   const told: string[] = []
   let bytes = 0
@@ -213,13 +213,13 @@ test('what follows from a part of what has come is done before the next part is 
   expect(told).toEqual(parts.flatMap((part) => [part, `followed ${part}`]))
 })
 
-test('who begins with TLS agrees on the protocol of Postgres', async () => {
+test('with direct TLS both sides agree on the ALPN protocol of PostgreSQL', async () => {
   const { near, far, nearHeard, farHeard } = await meet(offer('server'), wish('nothing'), 'localhost', 'glued', true)
   expect([near.tls, far.tls]).toEqual([expect.stringMatching(/^TLS/), near.tls])
   expect([nearHeard, farHeard].flatMap(problemsOf)).toEqual([])
 })
 
-describe('what goes wrong with one connection stays with it', () => {
+describe('a failure of one connection does not affect others:', () => {
   async function goesOn(): Promise<void> {
     const { near, far, nearHeard, farHeard } = await meet(offer('server'), wish('nothing'))
     far.write(Buffer.from('undisturbed'), 0, 11)
@@ -229,7 +229,7 @@ describe('what goes wrong with one connection stays with it', () => {
     far.destroy()
   }
 
-  test.each(['TLSv1.2', 'TLSv1.3'] as const)('a certificate that node cannot read, by %s', async (maxVersion) => {
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)('a certificate that Node cannot read, with %s', async (maxVersion) => {
     const failedBefore = handshakes.clientHandshakesFailed
     const spy = vi.spyOn(openSsl() as OpenSsl, 'peerCertificate').mockReturnValue(Buffer.from('strange'))
     onTestFinished(() => spy.mockRestore())
@@ -242,7 +242,7 @@ describe('what goes wrong with one connection stays with it', () => {
     await goesOn()
   })
 
-  test('bytes that OpenSSL has not taken', async () => {
+  test('bytes that OpenSSL does not take', async () => {
     const { near, far, nearHeard } = await meet(offer('server'), wish('nothing'))
     const library = openSsl() as OpenSsl
     const spies = [
@@ -259,7 +259,7 @@ describe('what goes wrong with one connection stays with it', () => {
     await goesOn()
   })
 
-  test('a mistake while bytes are taken', async () => {
+  test('an exception while bytes are taken', async () => {
     const { near, far, nearHeard } = await meet(offer('server'), wish('nothing'))
     const library = openSsl() as OpenSsl
     const spy = vi.spyOn(library, 'open').mockImplementationOnce(() => {
@@ -274,14 +274,14 @@ describe('what goes wrong with one connection stays with it', () => {
   })
 })
 
-test('what OpenSSL answers by itself goes to the one whom it concerns, and to nobody else', async () => {
+test('what OpenSSL answers by itself goes to the right connection only', async () => {
   const before = await meet(offer('server'), wish('nothing'))
   const [one, other] = createPair({})
   const near = offeredTls(one, offer('server'), { isDirect: false }) as Channel
   const nearHeard = new Recorder(near)
   const socket = tls.connect({ socket: duplexOf(other), rejectUnauthorized: false, maxVersion: 'TLSv1.2' })
   await once(socket, 'secureConnect')
-  // It is refused by an alert.
+  // The renegotiation is refused with an alert.
   const answered = once(socket, 'error')
   socket.renegotiate({}, () => {})
   await answered
@@ -296,8 +296,8 @@ test('what OpenSSL answers by itself goes to the one whom it concerns, and to no
   await until('it is over', () => nearHeard.closings.length > 0)
 })
 
-describe('who has keys changed again and again, and does not read the answers, is left', () => {
-  test('by the OpenSSL that is called directly', async () => {
+describe('a peer that keeps requesting key updates and does not read the answers is disconnected', () => {
+  test('by OpenSSL called directly', async () => {
     const connections = vi.spyOn(openSsl() as OpenSsl, 'connect')
     const { near, far, nearHeard } = await meet(offer('server'), wish('nothing'))
     const connection = connections.mock.results.at(-1)?.value
@@ -309,10 +309,10 @@ describe('who has keys changed again and again, and does not read the answers, i
     expect(problemsOf(nearHeard)).toEqual([IS_DEAF])
   })
 
-  test('by node', async () => {
+  test('by Node', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'pgweir-tls-'))
     onTestFinished(() => rmSync(folder, { recursive: true }))
-    // The kernel keeps less for a socket in the file system than for others.
+    // The kernel buffers less for a Unix socket than for others.
     const where = { ...LOOPBACK, host: join(folder, '.s.PGSQL.1'), port: 1 }
     const accepted: Channel[] = []
     const listener = await createNodeTransport().listen(where, (channel) =>
@@ -339,7 +339,7 @@ describe('who has keys changed again and again, and does not read the answers, i
     expect(problemsOf(nearHeard)).toEqual([IS_DEAF])
   })
 
-  /** By the far end, with a byte each time, without which OpenSSL would not bear it. */
+  /** Lets the far end request key updates, each with a byte of data, without which OpenSSL would refuse so many. */
   async function changeKeys(connection: number, far: Channel, near: Channel, times: number): Promise<void> {
     const update = createRequire(import.meta.url)('koffi')
       .load(null)
@@ -356,7 +356,7 @@ describe('who has keys changed again and again, and does not read the answers, i
 const IS_DEAF = 'the peer has TLS answer it and does not read the answers'
 const UPDATE_REQUESTED = 1
 
-test('ciphers of TLS 1.3 are told from others, and some are always there', () => {
+test('TLS 1.3 ciphers are separated from others, and some are always present', () => {
   expect(cipherLists('TLS_AES_128_GCM_SHA256:HIGH:!aNULL')).toEqual({
     ...{ ciphers: 'HIGH:!aNULL', ciphers13: 'TLS_AES_128_GCM_SHA256' },
   })

@@ -5,7 +5,7 @@ import type { Answer } from '../../../../src/net/names/names.ts'
 
 const AGES = { maxAgeMs: () => 15_000, maxFailureAgeMs: () => 15_000 }
 
-/** A service whose answers are tables, and who counts what it was asked. */
+/** A service that answers from tables; `asked` lists what it was asked. */
 function setUp(forward: Record<string, string[]>, reverse: Record<string, string[]> = {}) {
   const clock = new ManualClock()
   const asked: string[] = []
@@ -29,7 +29,7 @@ async function isAt({ hosts }: { hosts: HostNames }, name: string, address: stri
   return hosts.isAt(name, address)
 }
 
-test('a host is where its name leads to, by either family', async () => {
+test('a name matches the addresses it resolves to, IPv4 and IPv6', async () => {
   const rig = setUp({ 'db.example': ['10.0.0.1', 'fd00::1'] })
   expect(rig.hosts.isAt('db.example', '10.0.0.1')).toBe(null)
   expect(await isAt(rig, 'db.example', '10.0.0.1')).toBe(true)
@@ -40,7 +40,7 @@ test('a host is where its name leads to, by either family', async () => {
   expect(rig.asked).toEqual(['db.example', 'other.example'])
 })
 
-test('a name in a domain counts only if it leads back to the address', async () => {
+test('a name in a domain matches only if it resolves back to the address', async () => {
   const rig = setUp(
     { 'a.example': ['10.0.0.1'], 'liar.example': ['10.9.9.9'] },
     {
@@ -53,18 +53,18 @@ test('a name in a domain counts only if it leads back to the address', async () 
   expect(await isAt(rig, '.example', '10.0.0.1')).toBe(true)
   for (const address of ['10.0.0.2', '10.0.0.3', '10.0.0.4', '10.0.0.5'])
     expect(await isAt(rig, '.example', address), address).toBe(false)
-  // Names elsewhere are of no interest.
+  // Names in other domains are not looked up.
   expect(rig.asked.filter((key) => key.endsWith('test') || key === 'badexample')).toEqual([])
 })
 
-test('a stranger who has given an address a hundred names has only some of them asked about', async () => {
+test('of many names that an address claims, only four are looked up', async () => {
   const names = Array.from({ length: 100 }, (_, index) => `${index}.example`)
   const rig = setUp({ '99.example': ['10.0.0.1'] }, { '10.0.0.1': names })
   expect(await isAt(rig, '.example', '10.0.0.1')).toBe(false)
   expect(rig.asked).toHaveLength(1 + 4)
 })
 
-test('an answer is good for a while, and a failure, which is told of, for a shorter one', async () => {
+test('an answer is cached for dns_max_ttl, and a failure, which is reported, for less', async () => {
   const rig = setUp({ 'db.example': ['10.0.0.1'], 'slow.example': ['EAI_AGAIN'] })
   await isAt(rig, 'db.example', '10.0.0.1')
   expect(await isAt(rig, 'slow.example', '10.0.0.1')).toBe('unanswered')
@@ -79,7 +79,7 @@ test('an answer is good for a while, and a failure, which is told of, for a shor
   expect(await isAt(rig, 'db.example', '10.0.0.2')).toBe(true)
 })
 
-test('while nobody answers, the last answer goes on', async () => {
+test('while no name server answers, the last answer stays in use', async () => {
   const rig = setUp({ 'db.example': ['10.0.0.1'] }, { '10.0.0.1': ['db.example'] })
   expect(await isAt(rig, '.example', '10.0.0.1')).toBe(true)
   rig.forward['db.example'] = ['EAI_AGAIN']
@@ -88,7 +88,7 @@ test('while nobody answers, the last answer goes on', async () => {
     rig.clock.advance(60_000)
     expect(await isAt(rig, '.example', '10.0.0.1')).toBe(true)
     expect(await isAt(rig, 'db.example', '10.0.0.2')).toBe(false)
-    // Of whom nothing is known.
+    // An address without an earlier answer.
     rig.reverse['10.0.0.9'] = ['ETIMEOUT']
     expect(await isAt(rig, '.example', '10.0.0.9')).toBe('unanswered')
   }
@@ -97,7 +97,7 @@ test('while nobody answers, the last answer goes on', async () => {
   expect(await isAt(rig, 'db.example', '10.0.0.1')).toBe(false)
 })
 
-test('a question is asked once, and only a few at a time', async () => {
+test('the same question is asked once, and only two questions are asked at a time', async () => {
   const open = new Map<string, (found: string[]) => void>()
   const service = {
     lookUp: (name: string) =>
@@ -116,7 +116,7 @@ test('a question is asked once, and only a few at a time', async () => {
   await Promise.all(all)
 })
 
-test('whoever has asked can hear the answer, however short it is good for', async () => {
+test('the asker can use an answer even if it expires at once', async () => {
   const service = {
     lookUp: async () => ({ addresses: ['10.0.0.1'], lifetimeMs: null }),
     namesOf: async () => ['a.example'],

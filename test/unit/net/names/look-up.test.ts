@@ -17,7 +17,7 @@ function ask({ address }: NameServer, more = '') {
   return ownNameService(parseResolvConf(`nameserver ${address}\n${more}`), NO_HOSTS)
 }
 
-test('a name server is asked for the addresses of a host, and how long they hold', async () => {
+test('a name server is asked for a host’s addresses and their lifetime', async () => {
   const server = await startNameServer()
   server.hosts.set('db.test', ['10.0.0.1', '10.0.0.2'])
   server.lifetimeSeconds = 5
@@ -26,13 +26,13 @@ test('a name server is asked for the addresses of a host, and how long they hold
   expect(await lifetimeMs).toBe(5_000)
 })
 
-test('a short name is looked for in the domains of resolv.conf', async () => {
+test('a short name is looked up in the search domains of resolv.conf', async () => {
   const server = await startNameServer()
   server.hosts.set('db.two.test', ['10.0.0.1'])
   expect(await ask(server, 'search one.test two.test').lookUp('db')).toMatchObject({ addresses: ['10.0.0.1'] })
 })
 
-test('what is in /etc/hosts is not asked for', async () => {
+test('a name in /etc/hosts is not asked for', async () => {
   const server = await startNameServer()
   const hosts = new Map([['localhost', ['127.0.0.1']]])
   const service = ownNameService(parseResolvConf(`nameserver ${server.address}`), () => hosts)
@@ -40,12 +40,12 @@ test('what is in /etc/hosts is not asked for', async () => {
   expect(server.questions).toEqual([])
 })
 
-test('a name that nobody has is an error', async () => {
+test('a name that does not exist fails with ENOTFOUND', async () => {
   const server = await startNameServer()
   await expect(ask(server).lookUp('db.test')).rejects.toMatchObject({ code: 'ENOTFOUND' })
 })
 
-test('a name that cannot be told of is another matter, though longer ones are said not to be there', async () => {
+test('a server failure for a name is reported as such, even if the name with search domains does not exist', async () => {
   const server = await startNameServer()
   server.broken.add('db.test')
   const asked = ask(server, 'search one.test two.test').lookUp('db.test')
@@ -53,13 +53,13 @@ test('a name that cannot be told of is another matter, though longer ones are sa
   expect(server.questions).toContain('A db.test.two.test')
 })
 
-test('the system knows localhost', async () => {
+test('the system resolves localhost', async () => {
   const { addresses, lifetimeMs } = await systemNameService().lookUp('localhost')
   expect(['127.0.0.1', '::1']).toContain(addresses[0])
   expect(lifetimeMs).toBeNull()
 })
 
-test('when resolv.conf has changed, other name servers are asked', async () => {
+test('after a change of resolv.conf other name servers are asked', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'pgweir-names-'))
   onTestFinished(() => rmSync(directory, { recursive: true }))
   const file = join(directory, 'resolv.conf')
@@ -83,7 +83,7 @@ test('when resolv.conf has changed, other name servers are asked', async () => {
   expect(others.map((each) => asked.indexOf(each))).toEqual([2, 3, 3])
 })
 
-test('when the serial number of a zone is another one, its hosts are asked for again', async () => {
+test('when the serial number of a zone changes, its hosts are looked up again', async () => {
   const server = await startNameServer()
   server.hosts.set('db.zone.test', ['10.0.0.1'])
   server.zones.set('zone.test', 1)

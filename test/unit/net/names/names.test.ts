@@ -38,7 +38,7 @@ function start() {
 
 const settled = () => new Promise((resolve) => setImmediate(resolve))
 
-test('a host is asked for once, however many want to know', async () => {
+test('a host is looked up once, however many ask for it', async () => {
   const { find, answer, questions, took } = start()
   find()
   find()
@@ -47,7 +47,7 @@ test('a host is asked for once, however many want to know', async () => {
   expect(took()).toEqual(['10.0.0.1', '10.0.0.1'])
 })
 
-test('what is known is told at once', async () => {
+test('a known host is answered at once', async () => {
   const { find, answer, questions, took } = start()
   find()
   await answer(['10.0.0.1'])
@@ -57,7 +57,7 @@ test('what is known is told at once', async () => {
   expect(questions).toHaveLength(0)
 })
 
-test('each who asks begins with the next address', async () => {
+test('each answer begins with the next address', async () => {
   const { find, answer, took } = start()
   find()
   await answer(['10.0.0.1', '10.0.0.2', '10.0.0.3'])
@@ -67,14 +67,14 @@ test('each who asks begins with the next address', async () => {
   expect(took().map((found) => found.split(' ')[0])).toEqual(['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.1'])
 })
 
-test('who takes the question back is told nothing', async () => {
+test('an asker that cancels gets no answer', async () => {
   const { find, answer, took } = start()
   find()()
   await answer(['10.0.0.1'])
   expect(took()).toEqual([])
 })
 
-test('an answer is believed for dns_max_ttl', async () => {
+test('an answer is used for dns_max_ttl', async () => {
   const { clock, find, answer, questions } = start()
   find()
   await answer(['10.0.0.1'])
@@ -86,7 +86,7 @@ test('an answer is believed for dns_max_ttl', async () => {
   expect(questions).toHaveLength(1)
 })
 
-test('or for less, if the name server says so', async () => {
+test('an answer is used for a shorter time if the name server says so', async () => {
   const { clock, find, answer, questions } = start()
   find()
   await answer(['10.0.0.1'], 2_000)
@@ -95,7 +95,7 @@ test('or for less, if the name server says so', async () => {
   expect(questions).toHaveLength(1)
 })
 
-test('but for no longer', async () => {
+test('an answer is not used for longer than dns_max_ttl, whatever the name server says', async () => {
   const { clock, find, answer, questions } = start()
   find()
   await answer(['10.0.0.1'], 3_600_000)
@@ -104,7 +104,7 @@ test('but for no longer', async () => {
   expect(questions).toHaveLength(1)
 })
 
-test('that there is no such host is believed for dns_nxdomain_ttl', async () => {
+test('a host that does not exist is not looked up again for dns_nxdomain_ttl', async () => {
   const { clock, find, fail, questions, took } = start()
   find()
   await fail()
@@ -115,7 +115,7 @@ test('that there is no such host is believed for dns_nxdomain_ttl', async () => 
   expect(questions).toHaveLength(1)
 })
 
-test('where nobody can say where a host is, the addresses that were known go on being used', async () => {
+test('if a lookup fails, the known addresses stay in use', async () => {
   const { clock, find, answer, fail, took } = start()
   find()
   await answer(['10.0.0.1'])
@@ -125,7 +125,7 @@ test('where nobody can say where a host is, the addresses that were known go on 
   expect(took()).toEqual(['10.0.0.1', '10.0.0.1'])
 })
 
-test('but not where it is said that there is none any more', async () => {
+test('if a host no longer exists, its known addresses are not used', async () => {
   const { clock, find, answer, fail, took } = start()
   find()
   await answer(['10.0.0.1'])
@@ -135,7 +135,7 @@ test('but not where it is said that there is none any more', async () => {
   expect(took()).toEqual(['10.0.0.1', 'ENOTFOUND'])
 })
 
-test('what is in doubt is asked for again', async () => {
+test('after doubt() a host is looked up again', async () => {
   const { names, find, answer, questions } = start()
   find()
   await answer(['10.0.0.1'])
@@ -144,7 +144,7 @@ test('what is in doubt is asked for again', async () => {
   expect(questions).toHaveLength(1)
 })
 
-test('an answer that was under way when doubt arose is not believed: it may be one of before', async () => {
+test('an answer to a lookup from before doubt() is not kept, because it may be outdated', async () => {
   const { names, find, answer, questions, took } = start()
   find()
   names.doubt()
@@ -157,7 +157,7 @@ test('an answer that was under way when doubt arose is not believed: it may be o
   expect(took()).toEqual(['10.0.0.1', '10.0.0.2', '10.0.0.2'])
 })
 
-test('a host that has servers is asked for again when its time is over, and where it is then is told', async () => {
+test('a host with servers is looked up again when its answer has expired, and new addresses are reported', async () => {
   const { clock, names, find, answer, moved, questions } = start()
   find()
   await answer(['10.0.0.1'])
@@ -171,7 +171,7 @@ test('a host that has servers is asked for again when its time is over, and wher
   expect(moved).toEqual([['db', ['10.0.0.2']]])
 })
 
-test('one that has none is forgotten then', async () => {
+test('a host without servers is forgotten when its answer has expired', async () => {
   const { clock, names, find, answer } = start()
   find()
   await answer(['10.0.0.1'])

@@ -3,7 +3,7 @@ import { candidates } from '../../../../src/net/names/look-up.ts'
 import { parseHosts, parseResolvConf } from '../../../../src/net/names/resolv-conf.ts'
 
 describe('resolv.conf', () => {
-  test('names servers, what is put behind names, and how patient to be', () => {
+  test('gives name servers, search domains and options', () => {
     const text = `# comment
 nameserver 10.0.0.2
 nameserver fd00::2   ; the other
@@ -19,14 +19,14 @@ options ndots:5 timeout:2 attempts:3 rotate
     })
   })
 
-  test('says what the system does where it says nothing', () => {
+  test('has the system’s defaults for what it does not set', () => {
     expect(parseResolvConf('domain example.com')).toEqual({
       ...{ servers: [], search: ['example.com'], ndots: 1, timeoutMs: 5_000, attempts: 2 },
     })
   })
 })
 
-test('/etc/hosts has names for addresses, in either case', () => {
+test('/etc/hosts maps names in any letter case to addresses', () => {
   expect(parseHosts('127.0.0.1 localhost Local # me\n::1 localhost\nnonsense db\n')).toEqual(
     new Map([
       ['localhost', ['127.0.0.1', '::1']],
@@ -35,7 +35,7 @@ test('/etc/hosts has names for addresses, in either case', () => {
   )
 })
 
-test('an address of /etc/hosts is as the system tells it of a connection', () => {
+test('addresses in /etc/hosts are written as the system shows them for connections', () => {
   const text = 'FD00:0:0::1 db\nfe80:0::1%eth0 link\n::FFFF:10.0.0.1 mapped\n'
   expect(parseHosts(text)).toEqual(
     new Map([
@@ -52,6 +52,6 @@ for (const [host, ndots, expected] of [
   ['db.example', 5, ['db.example.one', 'db.example.two', 'db.example']],
   ['db.', 1, ['db.']],
 ] as const)
-  test(`${host} with ndots:${ndots} is looked for as ${expected.join(', ')}`, () => {
+  test(`${host} with ndots:${ndots} is looked up as ${expected.join(', ')}`, () => {
     expect(candidates(host, ['one', 'two'], ndots)).toEqual(expected)
   })

@@ -1,4 +1,4 @@
-/** Channel binding (SCRAM-SHA-256-PLUS): certificates of test/cases/channel-binding are signed by each algorithm; node-postgres is the oracle. */
+/** Channel binding (SCRAM-SHA-256-PLUS). The certificates in test/cases/channel-binding are signed with each algorithm; node-postgres is the oracle. */
 
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -24,7 +24,7 @@ const CASES = fileURLToPath(new URL('../../cases/channel-binding/', import.meta.
 const certificateOf = (name: string) => readFileSync(`${CASES}${name}.der`)
 const digest = (name: string, bytes: Buffer) => createHash(name).update(bytes).digest()
 
-describe('the hash of a certificate', () => {
+describe('the certificate hash for channel binding', () => {
   // https://www.rfc-editor.org/rfc/rfc5929#section-4.1
   test.each([
     ['rsa-md5', 'sha256'],
@@ -40,16 +40,16 @@ describe('the hash of a certificate', () => {
     ['ec-sha256', 'sha256'],
     ['ec-sha384', 'sha384'],
     ['ec-sha512', 'sha512'],
-  ])('signed with %s is made with %s', (name, hash) => {
+  ])('of a certificate signed with %s uses %s', (name, hash) => {
     const certificate = certificateOf(name)
     expect(endPointHash(certificate)).toEqual(digest(hash, certificate))
   })
 
-  test('is none where the signature is not over a hash', () => {
+  test('does not exist if the signature algorithm has no hash', () => {
     expect(endPointHash(certificateOf('ed25519'))).toBe(null)
   })
 
-  test('is none for what is no certificate', () => {
+  test('does not exist for bytes that are not a certificate', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 80 }), (bytes) => endPointHash(Buffer.from(bytes)) === null))
     for (const name of readdirSync(CASES)) {
       const whole = readFileSync(CASES + name)
@@ -77,7 +77,7 @@ async function exchange(client: ScramClient, server: ScramServer) {
 }
 
 describe('a login', () => {
-  test('is bound where both can, and its keys are good for another one that is not', async () => {
+  test('is bound if both sides support it, and its keys can be used for a login without channel binding', async () => {
     const text = await generateScramSecret('secret', FEW_ITERATIONS)
     const server = serverFor(BINDING, text)
     const client = new ScramClient(new PlainSecret('secret'), { binding: BINDING, offered: server.mechanisms })
@@ -90,7 +90,7 @@ describe('a login', () => {
     expect((await exchange(bound, serverFor(OTHER, text))).ok).toBe(true)
   })
 
-  test('is not where the one or the other cannot', async () => {
+  test('is not bound if one side does not support it', async () => {
     const notOffered = serverFor(null)
     expect(notOffered.mechanisms).toEqual(['SCRAM-SHA-256'])
     const able = new ScramClient(new PlainSecret('secret'), { binding: BINDING, offered: notOffered.mechanisms })
@@ -105,14 +105,14 @@ describe('a login', () => {
     expect((await exchange(again, serverFor(null))).ok).toBe(true)
   })
 
-  test('with another certificate in between is refused, though the password is right', async () => {
+  test('through another certificate is refused even if the password is right', async () => {
     const client = new ScramClient(new PlainSecret('secret'), { binding: OTHER, offered: BOTH })
     expect(await rejectionOf(exchange(client, serverFor(BINDING)))).toEqual(
       problem('channel-binding-failed', 'channel binding check failed'),
     )
   })
 
-  test('of a client that believes there was no offer is refused: somebody has taken it away', () => {
+  test('of a client that saw no offer of channel binding is refused, because somebody has removed the offer', () => {
     const client = new ScramClient(new PlainSecret('secret'), { binding: BINDING, offered: ['SCRAM-SHA-256'] })
     expect(thrownBy(() => serverFor(BINDING).start(client.first(), client.mechanism))).toEqual(
       problem('channel-binding-shortened', 'channel binding negotiation error'),
@@ -124,13 +124,13 @@ describe('a login', () => {
     ['SCRAM-SHA-256', 'p=tls-server-end-point,,n=,r=abc', 'binds the channel and has selected SCRAM-SHA-256'],
     ['SCRAM-SHA-256-PLUS', 'p=tls-unique,,n=,r=abc', 'of an unknown type'],
     ['SCRAM-SHA-256-PLUS', 'p,,n=,r=abc', 'unexpected channel binding flag'],
-  ])('by %s that begins with %s is refused', (mechanism, first, reason) => {
+  ])('with %s and the first message %s is refused', (mechanism, first, reason) => {
     expect(thrownBy(() => serverFor(BINDING).start(Buffer.from(first), mechanism))).toEqual(
       problem('bad-sasl-message', reason),
     )
   })
 
-  test('of which the bound hash is cut, longer or left out is refused', async () => {
+  test('is refused if the hash in it is cut off, too long or missing', async () => {
     const header = Buffer.from('p=tls-server-end-point,,')
     for (const bytes of [
       header,
@@ -145,16 +145,19 @@ describe('a login', () => {
     }
   })
 
-  test.each(['rsa-sha1', 'rsa-sha512', 'ec-sha384', 'pss-sha256'])('of node-postgres is bound to %s', async (name) => {
-    const certificate = certificateOf(name)
-    const server = serverFor(endPointHash(certificate))
-    const stream = { getPeerCertificate: () => ({ raw: certificate }) }
-    const session = oracle.startSession([...server.mechanisms], stream)
-    expect(session.mechanism).toBe('SCRAM-SHA-256-PLUS')
-    const serverFirst = server.start(Buffer.from(session.response), session.mechanism).toString()
-    await oracle.continueSession(session, 'secret', serverFirst, stream)
-    const outcome = await server.finish(Buffer.from(session.response))
-    expect(outcome.ok).toBe(true)
-    if (outcome.ok) oracle.finalizeSession(session, outcome.serverFinal.toString())
-  })
+  test.each(['rsa-sha1', 'rsa-sha512', 'ec-sha384', 'pss-sha256'])(
+    'of node-postgres is bound to the certificate %s',
+    async (name) => {
+      const certificate = certificateOf(name)
+      const server = serverFor(endPointHash(certificate))
+      const stream = { getPeerCertificate: () => ({ raw: certificate }) }
+      const session = oracle.startSession([...server.mechanisms], stream)
+      expect(session.mechanism).toBe('SCRAM-SHA-256-PLUS')
+      const serverFirst = server.start(Buffer.from(session.response), session.mechanism).toString()
+      await oracle.continueSession(session, 'secret', serverFirst, stream)
+      const outcome = await server.finish(Buffer.from(session.response))
+      expect(outcome.ok).toBe(true)
+      if (outcome.ok) oracle.finalizeSession(session, outcome.serverFinal.toString())
+    },
+  )
 })

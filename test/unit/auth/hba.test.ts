@@ -34,17 +34,17 @@ const ADA: Arrival = {
   replication: 'none',
 }
 
-/** Where hosts are; what is not in here has to be asked first. */
+/** Addresses of host names. A name that is not listed has to be looked up first. */
 const HOSTS: Readonly<Record<string, readonly string[]>> = {
   'db.example': ['10.1.2.3', '10.1.2.9'],
   'gone.example': [],
   '.example': ['10.1.2.3'],
 }
 
-/** Of users about whom PostgreSQL has been asked. */
+/** Roles of the users about whom PostgreSQL has been asked. */
 const ROLES: Readonly<Record<string, readonly string[]>> = { ada: ['ada', 'staff', 'app'], eve: ['eve'] }
 
-/** The method that a rule has for somebody who differs from ADA; null if it does not fit. */
+/** Returns the method that the rules give a client that differs from ADA like this; null if no rule fits. */
 function verdict(rule: string, differs: Partial<Arrival> = {}): string | null {
   const { rules, problems } = read(rule)
   expect(problems).toEqual([])
@@ -57,14 +57,14 @@ function verdict(rule: string, differs: Partial<Arrival> = {}): string | null {
   return found.asksFor === 'host' ? `asks for ${found.host}` : 'asks for roles'
 }
 
-test('who might be at a host that nobody can tell of is kept out by its name, and let in by none', () => {
+test('if a host name cannot be looked up, a client that may be at that host is refused by a reject rule and matches no other rule', () => {
   const behind = '\nhost all all all trust'
   expect(verdict(`host all all silent.example reject${behind}`)).toBe('reject')
   for (const method of ['md5', 'trust']) expect(verdict(`host all all silent.example ${method}`)).toBe(null)
   expect(verdict(`host all eve silent.example reject${behind}`)).toBe('trust')
 })
 
-describe('a rule fits', () => {
+describe('a rule matches', () => {
   test.each<[string, Partial<Arrival>, boolean]>([
     ['host all all all md5', {}, true],
     ['host all all all md5', { isEncrypted: true }, true],
@@ -153,18 +153,18 @@ describe('a rule fits', () => {
   })
 })
 
-test('the first rule that fits decides', () => {
+test('the first matching rule decides', () => {
   const rules = 'host all eve all reject\nhost all all 10.0.0.0/8 scram-sha-256\nhost all all all trust'
   expect(verdict(rules)).toBe('scram-sha-256')
   expect(verdict(rules, { user: 'eve' })).toBe('reject')
   expect(verdict(rules, { host: '127.0.0.1' })).toBe('trust')
 })
 
-test('a rule that names a host waits until it is known where that is, and the rules behind it wait, too', () => {
+test('a rule that names a host waits until the host has been looked up, and so do the rules after it', () => {
   const rules = 'host all all slow.example reject\nhost all all all md5'
   expect(verdict(rules)).toBe('asks for slow.example')
   expect(verdict('host all all .slow.example reject')).toBe('asks for .slow.example')
-  // Nobody is asked for the sake of a rule that does not fit in any case.
+  // A rule that does not match in any case causes no lookup.
   expect(verdict(`host other all slow.example reject\nhost all eve slow.example reject\nhost all all all md5`)).toBe(
     'md5',
   )
@@ -172,7 +172,7 @@ test('a rule that names a host waits until it is known where that is, and the ru
   expect(verdict(rules, { isLocal: true, host: '/tmp/socket' })).toBe(null)
 })
 
-test('roles are asked for last, and only where they decide', () => {
+test('roles are looked up last, and only if they decide', () => {
   const rules = 'host all +staff all reject\nhost all all all md5'
   expect(verdict(rules, { user: 'unknown' })).toBe('asks for roles')
   expect(verdict('host samerole all all reject', { user: 'unknown' })).toBe('asks for roles')
@@ -184,13 +184,13 @@ test('roles are asked for last, and only where they decide', () => {
   expect(read1.map(({ namesRoles }) => namesRoles)).toEqual([true, false, true])
 })
 
-test('comments, empty lines and lines that go on are no rules', () => {
+test('comments and empty lines are not rules, and a backslash continues a line', () => {
   const { rules, problems } = read('# all\n\n  \nhost all \\\n  all all md5 # everybody\n')
   expect(problems).toEqual([])
   expect(rules.map(({ method }) => method)).toEqual(['md5'])
 })
 
-test('what goes on is one line, which counts from where it begins', () => {
+test('a continued line counts from its first line number', () => {
   const { rules, problems } = read('host all a\\\r\nda all\\\n trust\nhost nothing\nlocal all all md5\\')
   expect(rules.map(({ line, method }) => [line, method])).toEqual([
     [1, 'trust'],
@@ -200,13 +200,13 @@ test('what goes on is one line, which counts from where it begins', () => {
   expect(verdict('host all a\\\nda all trust')).toBe('trust')
 })
 
-test('a map may be named where names come from outside', () => {
+test('peer and cert may name a user name map', () => {
   expect(read('local all all peer map=staff').rules[0]?.map).toBe('staff')
   expect(read('hostssl all all all cert map="a b" clientcert=verify-full').rules[0]?.map).toBe('a b')
   expect(read('local all all peer').rules[0]?.map).toBe(null)
 })
 
-test('ldap has its options in the rule', () => {
+test('an ldap rule contains its own options', () => {
   const line = 'host all all all ldap ldapserver="a b" ldapprefix="uid=" ldapsuffix=", dc=example, dc=com"'
   expect(read(line).rules[0]?.ldap).toEqual({
     ...{ urls: ['ldap://a:389', 'ldap://b:389'], startsTls: false, authorities: '' },
@@ -214,7 +214,7 @@ test('ldap has its options in the rule', () => {
   })
 })
 
-test('pam may have a service of its own', () => {
+test('a pam rule may name its own service', () => {
   expect(read('host all all all pam pamservice=sshd').rules[0]?.pamService).toBe('sshd')
   expect(read('host all all all pam').rules[0]?.pamService).toBe(null)
 })

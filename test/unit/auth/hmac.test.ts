@@ -6,7 +6,7 @@ import { onInvariantFailure } from '../../../src/base/invariant.ts'
 
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((array) => Buffer.from(array))
 
-test('a hash is what createHash makes', () => {
+test('sha256 gives the same as createHash', () => {
   fc.assert(
     fc.property(bytes(300), (message) => {
       expect(sha256(message)).toEqual(createHash('sha256').update(message).digest())
@@ -14,7 +14,7 @@ test('a hash is what createHash makes', () => {
   )
 })
 
-test('an HMAC is what createHmac makes, for keys up to a block and messages of any length', () => {
+test('hmacSha256 gives the same as createHmac for keys up to one block and messages of any length', () => {
   fc.assert(
     fc.property(bytes(64), bytes(300), (key, message) => {
       const text = message.toString('latin1')
@@ -23,7 +23,7 @@ test('an HMAC is what createHmac makes, for keys up to a block and messages of a
   )
 })
 
-test('a key that is longer than a block would be another key: a mistake of ours', () => {
+test('a key longer than a block is an invariant failure, because it would have to be hashed first', () => {
   const told = onInvariantFailure(null)
   try {
     expect(() => hmacSha256(Buffer.alloc(65), '')).toThrow('longer than a block')

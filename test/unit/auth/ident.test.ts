@@ -14,7 +14,7 @@ team    lead@     /^team_
   'ident.conf',
 )
 
-test('all lines are understood', () => expect(problems).toEqual([]))
+test('all lines can be parsed', () => expect(problems).toEqual([]))
 
 test.each([
   [null, 'ada', 'ada', true],
@@ -28,7 +28,7 @@ test.each([
   ['mail', 'ada@example.com', 'bob', false],
   ['mail', 'ada@example.org', 'ada', false],
   ['mail', 'admin@anywhere', 'postgres', true],
-  // What stands in a name outside is no pattern of a replacement.
+  // $$ in an outside name is not a replacement pattern.
   ['mail', 'al$$ice@example.com', 'al$ice', false],
   ['mail', 'al$$ice@example.com', 'al$$ice', true],
   ['team', 'a@', 'a', true],
@@ -36,11 +36,11 @@ test.each([
   ['team', 'lead@', 'team_one', true],
   ['team', 'lead@', '/^team_', false],
   ['unknown', 'ada', 'ada', false],
-])('by the map %s, %s may be %s: %s', (map, outside, user, isAllowed) => {
+])('with the map %s, %s may log in as %s: %s', (map, outside, user, isAllowed) => {
   expect(maps.allows(map, outside, user)).toBe(isAllowed)
 })
 
-test('a line may go on, and counts from where it begins', () => {
+test('a line may be continued, and later lines keep their numbers', () => {
   const read = parseIdent('staff alice\\\n ada\nstaff bob', 'ident.conf')
   expect(read.maps.allows('staff', 'alice', 'ada')).toBe(true)
   expect(read.problems).toMatchObject([{ line: 3 }])

@@ -22,12 +22,12 @@ vi.mock('node:crypto', async (importOriginal) => {
 
 work.reset = () => Object.assign(work, { started: 0, peak: 0 })
 
-test('the result is PBKDF2 over the prepared password', async () => {
+test('the result is PBKDF2 of the prepared password', async () => {
   const expected = pbkdf2Sync('IX', SALT, 10, 32, 'sha256')
   expect(await new KeyDerivation().saltedPassword('I\u00adX', SALT, 10)).toEqual(expected)
 })
 
-test('the same work is done once, whether it is asked for at the same time or later', async () => {
+test('the same derivation runs once, whether it is requested again at the same time or later', async () => {
   work.reset()
   const derivation = new KeyDerivation()
   const ask = () => derivation.saltedPassword('secret', SALT, 10)
@@ -37,7 +37,7 @@ test('the same work is done once, whether it is asked for at the same time or la
   expect(work.started).toBe(1)
 })
 
-test('another password, salt or iteration count is other work', async () => {
+test('another password, salt or iteration count is another derivation', async () => {
   work.reset()
   const derivation = new KeyDerivation()
   const results = await Promise.all([
@@ -51,7 +51,7 @@ test('another password, salt or iteration count is other work', async () => {
   expect(work.started).toBe(5)
 })
 
-test('the cache forgets what was used the longest ago', async () => {
+test('the cache evicts the least recently used result', async () => {
   const derivation = new KeyDerivation(2)
   const ask = (password: string) => derivation.saltedPassword(password, SALT, 1)
   await ask('a')
@@ -67,7 +67,7 @@ test('the cache forgets what was used the longest ago', async () => {
   expect(work.started).toBe(1)
 })
 
-test('what is not worth keeping drives out nothing', async () => {
+test('a result that is not worth keeping evicts nothing', async () => {
   const derivation = new KeyDerivation(1)
   await derivation.saltedPassword('in use', SALT, 1)
   for (const guess of ['a', 'b', 'c']) await derivation.ownSaltedPassword(guess, SALT, 1, () => false)
@@ -76,7 +76,7 @@ test('what is not worth keeping drives out nothing', async () => {
   expect(work.started).toBe(0)
 })
 
-test('work of its own is done again and again until the result is cached, also at the same time', async () => {
+test('ownSaltedPassword derives again for each request until the result is cached', async () => {
   work.reset()
   const derivation = new KeyDerivation()
   expect(derivation.cachedSaltedPassword('secret', SALT, 10)).toBe(null)
@@ -89,7 +89,7 @@ test('work of its own is done again and again until the result is cached, also a
   expect(work.started).toBe(2)
 })
 
-test('idle work is work, and leaves nothing in the cache', async () => {
+test('idleWork derives a key and caches nothing', async () => {
   work.reset()
   const derivation = new KeyDerivation()
   await Promise.all([derivation.idleWork(10), derivation.idleWork(10)])
@@ -97,7 +97,7 @@ test('idle work is work, and leaves nothing in the cache', async () => {
   expect(derivation.cachedCount).toBe(0)
 })
 
-test('logins to servers do not wait behind clients that are verified', async () => {
+test('logins to servers do not wait behind the verification of clients', async () => {
   const derivation = new KeyDerivation()
   const order: string[] = []
   const verified = Array.from({ length: 20 }, () => derivation.idleWork(100).then(() => order.push('client')))
@@ -106,7 +106,7 @@ test('logins to servers do not wait behind clients that are verified', async () 
   expect(order.indexOf('server')).toBeLessThanOrEqual(2 * MAX_RUNNING_DERIVATIONS)
 })
 
-test('threads stay free for DNS and files while many passwords are worked on', async () => {
+test('at most MAX_RUNNING_DERIVATIONS run at once, so that threads stay free for DNS and files', async () => {
   work.reset()
   const derivation = new KeyDerivation()
   await Promise.all(Array.from({ length: 50 }, (_, i) => derivation.saltedPassword(`p${i}`, SALT, 100)))
@@ -114,7 +114,7 @@ test('threads stay free for DNS and files while many passwords are worked on', a
   expect(work.peak).toBe(MAX_RUNNING_DERIVATIONS)
 })
 
-test('work that would wait too long is refused at once, and the queue drains all the same', async () => {
+test('a derivation beyond the queue limit is refused at once, and the queue still drains', async () => {
   const derivation = new KeyDerivation()
   const count = MAX_RUNNING_DERIVATIONS + MAX_QUEUED_DERIVATIONS + 1
   const asked = Array.from({ length: count }, (_, i) => derivation.saltedPassword(`q${i}`, SALT, 1))

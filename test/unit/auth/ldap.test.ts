@@ -15,18 +15,18 @@ function readFile(path: string): string {
 
 const read = (text: string) => readLdapOptions(splitLdapOptions(text), { resolve, readFile })
 
-/** In PostgreSQL's manual. */
+/** From PostgreSQL’s manual. */
 const BY_NAME = 'ldapserver=ldap.example.net ldapprefix="cn=" ldapsuffix=", dc=example, dc=net"'
 const BY_SEARCH = 'ldapserver=ldap.example.net ldapbasedn="dc=example, dc=net" ldapsearchattribute=uid'
 
-test('the entry is named', () => {
+test('ldapprefix and ldapsuffix make the DN of the entry', () => {
   expect(read(BY_NAME)).toEqual({
     ...{ urls: ['ldap://ldap.example.net:389'], startsTls: false, authorities: '' },
     how: { kind: 'name', prefix: 'cn=', suffix: ', dc=example, dc=net' },
   })
 })
 
-test('or the entry is looked for', () => {
+test('ldapbasedn makes a search for the entry', () => {
   const search = { kind: 'search', base: 'dc=example, dc=net', scope: 'sub', filter: '(uid=$username)' }
   expect(read(BY_SEARCH).how).toEqual({ ...search, asWhom: '', password: '' })
   const bound = read(`ldapserver=a ldapbasedn="dc=example, dc=net" ldapbinddn=cn=admin,dc=x ldapbindpasswd=file:x`)
@@ -37,7 +37,7 @@ test('or the entry is looked for', () => {
   expect(filter.how).toMatchObject({ filter: '(|(uid=$username)(mail=$username))' })
 })
 
-test('where servers are', () => {
+test('servers may be a list, with port, scheme, StartTLS and certificate authorities', () => {
   const urls = (text: string) => read(`${text} ldapprefix="" ldapsuffix=@example.net`).urls
   expect(urls('ldapserver="a, b c"')).toEqual(['ldap://a:389', 'ldap://b:389', 'ldap://c:389'])
   expect(urls('ldapserver=a ldapport=1389')).toEqual(['ldap://a:1389'])
@@ -49,7 +49,7 @@ test('where servers are', () => {
   })
 })
 
-test('all in one URL, which other options add to', () => {
+test('ldapurl sets everything in one URL, and other options add to it', () => {
   expect(read('ldapurl="ldaps://h:1636/dc=example,dc=net??one?(mail=$username)"')).toEqual({
     ...{ urls: ['ldaps://h:1636'], startsTls: false, authorities: '' },
     how: expect.objectContaining({ base: 'dc=example,dc=net', scope: 'one', filter: '(mail=$username)' }),
@@ -94,7 +94,7 @@ test.each([
   expect(() => read(text)).toThrow(sentence)
 })
 
-describe('what a user calls itself stays a name', () => {
+describe('a user name is escaped:', () => {
   const search = { kind: 'search', base: '', scope: 'sub', asWhom: '', password: '' } as const
 
   test.each([
@@ -116,7 +116,7 @@ describe('what a user calls itself stays a name', () => {
     expect(nameFor({ kind: 'name', prefix: 'uid=', suffix: ',dc=x' }, user)).toBe(name)
   })
 
-  test('but not where it is no entry that is named', () => {
+  test('in a name that is not a DN nothing is escaped', () => {
     expect(nameFor({ kind: 'name', prefix: '', suffix: '@example.net' }, 'ada+x')).toBe('ada+x@example.net')
     expect(nameFor({ kind: 'name', prefix: 'EXAMPLE\\', suffix: '' }, 'ada')).toBe('EXAMPLE\\ada')
   })

@@ -16,7 +16,7 @@ test('the hash is the one that Postgres stores', () => {
   for (const { password, md5 } of recordedSecrets) expect(`md5${md5Hash(password, recordedUser)}`).toBe(md5)
 })
 
-test('the answer is the one that node-postgres gives, from a password or from its hash', async () => {
+test('the answer is the same as node-postgres’, from a password and from its hash', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.string({ unit: 'grapheme', minLength: 1 }),
@@ -34,7 +34,7 @@ test('the answer is the one that node-postgres gives, from a password or from it
   )
 })
 
-test('an answer to another salt, for another user or with another password is wrong', () => {
+test('an answer for another salt, another user or another password is wrong', () => {
   const right = md5Answer(new PlainSecret('secret'), 'ada', SALT)
   for (const secret of [new PlainSecret('secret'), new Md5Secret(md5Hash('secret', 'ada'))]) {
     expect(verifyMd5(secret, 'ada', SALT, right)).toBe(true)
@@ -47,12 +47,12 @@ test('an answer to another salt, for another user or with another password is wr
   expect(verifyMd5(new PlainSecret('secret'), 'bob', SALT, right)).toBe(false)
 })
 
-test('the hash itself is no answer', () => {
+test('the stored hash is not a valid answer', () => {
   const hash = md5Hash('secret', 'ada')
   expect(verifyMd5(new Md5Secret(hash), 'ada', SALT, `md5${hash}`)).toBe(false)
 })
 
-test('an empty password, a SCRAM secret and an unknown user let nobody in', () => {
+test('an empty password, a SCRAM secret and an unknown user allow no login', () => {
   const empty = md5Answer(new PlainSecret(''), 'ada', SALT)
   const scram = recordedSecrets[0]?.scram ?? ''
   for (const secret of [new PlainSecret(''), parseSecret(scram), mockSecret('ada', SALT_KEY, 4096)]) {
@@ -60,7 +60,7 @@ test('an empty password, a SCRAM secret and an unknown user let nobody in', () =
   }
 })
 
-test('a salt has four bytes and is new each time', () => {
+test('a salt has four random bytes', () => {
   const salts = new Set(Array.from({ length: 20 }, () => createMd5Salt().toString('hex')))
   expect(salts.size).toBe(20)
   expect([...salts][0]).toHaveLength(8)

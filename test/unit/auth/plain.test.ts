@@ -6,7 +6,7 @@ import { generateScramSecret } from '../../../src/auth/scram-keys.ts'
 import { Md5Secret, mockSecret, PlainSecret, parseSecret } from '../../../src/auth/secrets.ts'
 import { FEW_ITERATIONS, recordedSecrets, recordedUser, SALT_KEY } from './support.ts'
 
-test('a password in the clear is checked against every kind of secret', async () => {
+test('a cleartext password is checked against every kind of secret', async () => {
   const secrets = [
     new PlainSecret('secret'),
     new Md5Secret(md5Hash('secret', 'ada')),
@@ -21,7 +21,7 @@ test('a password in the clear is checked against every kind of secret', async ()
   }
 })
 
-test('every password that Postgres took fits what it stored', async () => {
+test('every password that Postgres accepted matches what Postgres stored for it', async () => {
   for (const { password, scram, md5 } of recordedSecrets) {
     for (const text of [password, scram, md5]) {
       expect(await verifyPlain(parseSecret(text), recordedUser, password)).toBe(true)
@@ -30,11 +30,11 @@ test('every password that Postgres took fits what it stored', async () => {
   }
 })
 
-test('an md5 hash is good for its own user only', async () => {
+test('an md5 hash is valid only for its own user', async () => {
   expect(await verifyPlain(new Md5Secret(md5Hash('secret', 'ada')), 'bob', 'secret')).toBe(false)
 })
 
-test('an empty password lets nobody in, and no password fits a user that does not exist', async () => {
+test('an empty password allows no login, and no password is right for an unknown user', async () => {
   expect(await verifyPlain(new PlainSecret(''), 'ada', '')).toBe(false)
   for (const guess of ['', 'secret']) {
     expect(await verifyPlain(mockSecret('ghost', SALT_KEY, FEW_ITERATIONS), 'ghost', guess)).toBe(false)
@@ -48,7 +48,7 @@ test('bytes that are not UTF-8 are compared as bytes', async () => {
   expect(await verifyPlain(new PlainSecret('ä'), 'ada', Buffer.from('ä'))).toBe(true)
 })
 
-test('guesses do not fill the cache', async () => {
+test('wrong guesses are not cached', async () => {
   const derivation = new KeyDerivation()
   const secret = parseSecret(await generateScramSecret('secret', FEW_ITERATIONS))
   for (const guess of ['a', 'b', 'c']) await verifyPlain(secret, 'ada', guess, null, derivation)

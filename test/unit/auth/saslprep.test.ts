@@ -25,7 +25,7 @@ test.each([
   expect(saslprep(input).toString()).toBe(output)
 })
 
-test('every recorded password goes into SCRAM in the form in which Postgres put it', () => {
+test('every recorded password is prepared as in Postgres', () => {
   for (const { password, scram: text } of recordedSecrets) {
     const secret = scram(text)
     const salted = pbkdf2Sync(saslprep(password), secret.salt, secret.iterations, 32, 'sha256')
@@ -33,21 +33,21 @@ test('every recorded password goes into SCRAM in the form in which Postgres put 
   }
 })
 
-test('a password that is not UTF-8 is used as it is', () => {
+test('a password that is not UTF-8 is used unchanged', () => {
   for (const bytes of ['aa', 'c2', 'e4e4', 'c0af', 'eda080', 'f4908080', '2aff', 'efbbbfaa']) {
     expect(saslprep(Buffer.from(bytes, 'hex')).toString('hex')).toBe(bytes)
   }
   expect(saslprep(Buffer.from('c2aa', 'hex')).toString()).toBe('a')
 })
 
-test('the result does not share memory with what came in, which may be a chunk that is used again', () => {
+test('the result does not share memory with the input, which may be a reused buffer', () => {
   const chunk = Buffer.from('secret')
   const prepared = saslprep(chunk)
   chunk.fill(0)
   expect(prepared.toString()).toBe('secret')
 })
 
-test('bytes and text of the same password give the same, and preparing twice changes nothing more', () => {
+test('bytes and text of a password give the same result, and preparing it again changes nothing', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (password) => {
       const bytes = Buffer.from(password)
@@ -56,12 +56,12 @@ test('bytes and text of the same password give the same, and preparing twice cha
   )
   for (const { password } of recordedSecrets) {
     const once = saslprep(password)
-    // A password that was used as it is may be refused for another reason than its form, so only the others are stable.
+    // A password that was used unchanged may be refused for another reason than its form, so only the others must be stable.
     if (once.toString() !== password) expect(saslprep(once)).toEqual(once)
   }
 })
 
-// The sums were made by Python's stringprep module, over ranges written as "first-last" in hex.
+// The sums were computed with Python's stringprep module, over ranges written as "first-last" in hex.
 test.each([
   ['A.1', UNASSIGNED, 879_309, '2cbb80ef64438fff'],
   ['B.1', MAPPED_TO_NOTHING, 27, '90748dc53c8fd751'],

@@ -61,21 +61,21 @@ async function secretFor(password: string, iterations = FEW_ITERATIONS) {
 }
 
 describe('the example of RFC 7677', () => {
-  test('is what our server says', async () => {
+  test('is what ScramServer sends', async () => {
     const server = serverFor(rfcSecret, { nonce: RFC.serverNonce })
     expect(server.start(Buffer.from(RFC.clientFirst)).toString()).toBe(RFC.serverFirst)
     const outcome = await server.finish(Buffer.from(RFC.clientFinal))
     expect(outcome.ok && outcome.serverFinal.toString()).toBe(RFC.serverFinal)
   })
 
-  test('has the proof and the signature that our client computes', async () => {
+  test('has the proof and the signature that the client computes', async () => {
     const keys = await deriveScramKeys('pencil', RFC.salt, 4096)
     const signed = `${RFC.clientFirst.slice(3)},${RFC.serverFirst},${RFC.clientFinal.replace(/,p=.*/, '')}`
     expect(`p=${clientProof(keys.clientKey, signed).toString('base64')}`).toBe(RFC.clientFinal.replace(/.*,p/, 'p'))
     expect(`v=${serverSignature(keys.serverKey, signed).toString('base64')}`).toBe(RFC.serverFinal)
   })
 
-  test('differs from what our client says only by the name, which Postgres ignores', async () => {
+  test('differs from what ScramClient sends only in the user name, which Postgres ignores', async () => {
     const client = new ScramClient(new PlainSecret('pencil'), { nonce: RFC.clientNonce })
     expect(client.first().toString()).toBe(RFC.clientFirst.replace('user', ''))
     expect(altered(await client.final(Buffer.from(RFC.serverFirst)), /,p=.*/, '').toString()).toBe(
@@ -85,7 +85,7 @@ describe('the example of RFC 7677', () => {
 })
 
 describe('a login', () => {
-  test('succeeds with the right password, whether we hold it or its SCRAM secret', async () => {
+  test('succeeds with the right password, whether the server holds the password or its SCRAM secret', async () => {
     for (const secret of [new PlainSecret('secret'), await secretFor('secret')]) {
       const client = new ScramClient(new PlainSecret('secret'))
       expect(await logIn(client, serverFor(secret))).toMatchObject({ ok: true })
@@ -101,7 +101,7 @@ describe('a login', () => {
     }
   })
 
-  test('fails for a user with an md5 hash or an empty password, and for one that does not exist', async () => {
+  test('fails for a user with an md5 hash or an empty password, and for an unknown user', async () => {
     for (const secret of [
       new Md5Secret(md5Hash('secret', 'user')),
       new PlainSecret(''),
@@ -113,7 +113,7 @@ describe('a login', () => {
     }
   })
 
-  test('succeeds with every password that Postgres took', async () => {
+  test('succeeds with every password that Postgres accepted', async () => {
     for (const { password, scram: text } of recordedSecrets) {
       expect(await logIn(new ScramClient(new PlainSecret(password)), serverFor(parseSecret(text)))).toMatchObject({
         ok: true,
@@ -121,7 +121,7 @@ describe('a login', () => {
     }
   })
 
-  test('of node-postgres succeeds with the right password only, in all kinds of secret', async () => {
+  test('of node-postgres succeeds only with the right password, for both kinds of secret', async () => {
     for (const secret of [new PlainSecret('pässword Ⅸ'), await secretFor('pässword Ⅸ')]) {
       for (const [password, isRight] of [
         ['pässword Ⅸ', true],
@@ -138,7 +138,7 @@ describe('a login', () => {
     }
   })
 
-  test('succeeds exactly when the passwords are equal, whatever is in them', async () => {
+  test('succeeds exactly if the passwords are equal, whatever characters they contain', async () => {
     const password = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 })
     await fc.assert(
       fc.asyncProperty(password, password, async (one, other) => {
@@ -151,7 +151,7 @@ describe('a login', () => {
     )
   })
 
-  test('offers the same salt for the same user and password, in every process that has the salt key', () => {
+  test('is offered the same salt for the same user and password in every process that has the salt key', () => {
     const saltOf = (server: ScramServer) => /,s=([^,]+)/.exec(server.start(Buffer.from('n,,n=,r=abc')).toString())?.[1]
     const salt = saltOf(serverFor(new PlainSecret('secret')))
     expect(saltOf(serverFor(new PlainSecret('secret')))).toBe(salt)
@@ -161,15 +161,15 @@ describe('a login', () => {
     expect(saltOf(new ScramServer('user', new PlainSecret('secret'), other))).not.toBe(salt)
   })
 
-  test('never sees the same nonce twice', () => {
+  test('never gets the same nonce twice', () => {
     const nonces = Array.from({ length: 20 }, () => serverFor(rfcSecret).start(Buffer.from('n,,n=,r=abc')).toString())
     expect(new Set(nonces).size).toBe(20)
     expect(new Set(Array.from({ length: 20 }, () => new ScramClient(plain('x')).first().toString())).size).toBe(20)
   })
 })
 
-describe('the keys of a client that has proved its password', () => {
-  test('log in to a server that keeps the same secret, without the password', async () => {
+describe('the SCRAM keys of a client that has logged in', () => {
+  test('allow a login to a server with the same secret, without the password', async () => {
     const secret = await secretFor('secret')
     const outcome = await logIn(new ScramClient(new PlainSecret('secret')), serverFor(secret))
     expect(outcome.ok).toBe(true)
@@ -185,7 +185,7 @@ describe('the keys of a client that has proved its password', () => {
     expect(client.isVerified).toBe(true)
   })
 
-  test('are refused before anything is sent when the server has another salt or iteration count', async () => {
+  test('are refused before a proof is sent if the server has another salt or iteration count', async () => {
     const secret = await secretFor('secret')
     const outcome = await logIn(new ScramClient(new PlainSecret('secret')), serverFor(secret))
     if (!outcome.ok) throw new Error('the login failed')
@@ -200,8 +200,8 @@ describe('the keys of a client that has proved its password', () => {
   })
 })
 
-describe('a user that does not exist', () => {
-  test('is answered in the shape of one that does, always with the same salt', async () => {
+describe('an unknown user', () => {
+  test('gets answers like those for a known user, always with the same salt', async () => {
     const shapeOf = async (secret: Secret) => {
       const server = serverFor(secret, { nonce: 'N'.repeat(24), user: 'ghost' })
       const client = new ScramClient(new PlainSecret('guess'), { nonce: 'abc' })
@@ -219,7 +219,7 @@ describe('a user that does not exist', () => {
   })
 })
 
-describe('our server refuses', () => {
+describe('ScramServer refuses', () => {
   test.each([
     ['', 'unexpected channel binding flag'],
     ['x,,n=,r=abc', 'unexpected channel binding flag'],
@@ -288,7 +288,7 @@ describe('our server refuses', () => {
     expect(await rejectionOf(server.finish(final))).toEqual(problem('bad-sasl-message', reason))
   })
 
-  test('a proof of which any bit was changed', async () => {
+  test('a proof with any bit changed', async () => {
     const secret = await secretFor('secret')
     for (let bit = 0; bit < 256; bit++) {
       const server = serverFor(secret)
@@ -301,7 +301,7 @@ describe('our server refuses', () => {
     }
   })
 
-  test('an exchange of which somebody on the way removed the wish for channel binding', async () => {
+  test('an exchange from which somebody has removed the client’s request for channel binding', async () => {
     const server = serverFor(new PlainSecret('secret'))
     const client = new ScramClient(new PlainSecret('secret'))
     const serverFirst = server.start(altered(client.first(), /^n/, 'y'))
@@ -310,7 +310,7 @@ describe('our server refuses', () => {
     )
   })
 
-  test('whatever bytes come, with an error of ours and nothing else', async () => {
+  test('any malformed bytes with bad-sasl-message, and no other error', async () => {
     const message = fc.oneof(
       fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes)),
       fc.stringMatching(/^[ny],,([nrcpsmx]=[!-~]{0,5},?){0,4}$/).map((text) => Buffer.from(text)),
@@ -330,7 +330,7 @@ describe('our server refuses', () => {
   })
 })
 
-test('our server accepts a client that could bind channels but sees no offer', async () => {
+test('ScramServer accepts a client that supports channel binding but was offered none', async () => {
   const server = serverFor(rfcSecret, { nonce: 'xyz' })
   const first = server.start(Buffer.from('y,,n=,r=abc')).toString()
   const keys = await deriveScramKeys('pencil', RFC.salt, 4096)
@@ -339,7 +339,7 @@ test('our server accepts a client that could bind channels but sees no offer', a
   expect(await server.finish(Buffer.from(`${withoutProof},p=${proof}`))).toMatchObject({ ok: true })
 })
 
-test('our server ignores names and optional extensions, in whatever encoding they are, but has them signed', async () => {
+test('ScramServer ignores names and optional extensions in any encoding, but includes them in the signed message', async () => {
   const bare = 'n=M\xfcller=2C,r=abc,x=\xe4,y='
   const server = serverFor(rfcSecret, { nonce: 'xyz' })
   const first = server.start(Buffer.from(`n,,${bare}`, 'latin1')).toString()
@@ -352,7 +352,7 @@ test('our server ignores names and optional extensions, in whatever encoding the
   expect(await server.finish(Buffer.from(`${withoutProof},p=${proof}`, 'latin1'))).toMatchObject({ ok: true })
 })
 
-describe('our client refuses', () => {
+describe('ScramClient refuses', () => {
   const SALT = 'W22ZaJ0SNY7soEsUEjb6gQ=='
 
   test.each([
@@ -403,7 +403,7 @@ describe('our client refuses', () => {
     expect(client.isVerified).toBe(false)
   })
 
-  test('a server that took its proof but does not know the secret', async () => {
+  test('a server that received its proof but does not know the secret', async () => {
     const impostor = serverFor(mockSecret('user', SALT_KEY, FEW_ITERATIONS))
     const trueServer = serverFor(new PlainSecret('secret'), { nonce: 'xyz' })
     const client = new ScramClient(new PlainSecret('secret'), { nonce: 'abc' })
@@ -418,13 +418,13 @@ describe('our client refuses', () => {
   })
 })
 
-test('no sentence about a malformed message quotes it', async () => {
+test('an error about a malformed message does not quote it', async () => {
   const secretive = 'n,,n=,r=abc,hunter2'
   const error = thrownBy(() => serverFor(rfcSecret).start(Buffer.from(secretive)))
   expect(String(error)).not.toContain('hunter2')
 })
 
-test('using an exchange out of turn is our own mistake', async () => {
+test('using an exchange out of turn is an invariant failure', async () => {
   const server = serverFor(rfcSecret)
   expect(await rejectionOf(server.finish(Buffer.from('c=biws')))).toMatchObject({ name: 'InvariantError' })
   server.start(Buffer.from('n,,n=,r=abc'))
@@ -435,7 +435,7 @@ test('using an exchange out of turn is our own mistake', async () => {
   expect(takeInvariantFailures()).toHaveLength(3)
 })
 
-test('a server that goes on out of turn fails the login', async () => {
+test('a server message out of turn fails the login', async () => {
   const client = new ScramClient(new PlainSecret('secret'))
   expect(thrownBy(() => client.verify(Buffer.from('v=')))).toMatchObject({ kind: 'server-login-failed' })
   expect(await rejectionOf(client.final(Buffer.from('r=')))).toMatchObject({ kind: 'server-login-failed' })

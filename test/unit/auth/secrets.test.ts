@@ -24,11 +24,11 @@ const HASH = '0123456789abcdef0123456789abcdef'
 const SALT = Buffer.from('0123456789abcdef').toString('base64')
 const KEY = Buffer.alloc(32, 1).toString('base64')
 
-test('a text of md5 and 32 hex digits is an md5 secret', () => {
+test('the text md5 with 32 lower-case hex digits is an md5 secret', () => {
   expect(parseSecret(`md5${HASH}`)).toMatchObject({ kind: 'md5', hash: HASH })
 })
 
-test('what Postgres stores for SCRAM is a SCRAM secret, and is written the same again', () => {
+test('a SCRAM secret from Postgres is parsed, and written back unchanged', () => {
   for (const { scram: text } of recordedSecrets) {
     expect(scram(text).iterations).toBe(2)
     expect(scram(text).salt).toHaveLength(16)
@@ -36,7 +36,7 @@ test('what Postgres stores for SCRAM is a SCRAM secret, and is written the same 
   }
 })
 
-test('all else is a password, whatever it looks like', () => {
+test('every other text is a plain password, whatever it looks like', () => {
   const texts = [
     '',
     'secret',
@@ -60,7 +60,7 @@ test('all else is a password, whatever it looks like', () => {
   for (const text of texts) expect(parseSecret(text)).toMatchObject({ kind: 'plain', password: text })
 })
 
-test('a SCRAM secret that would cost minutes to check is not taken for one', () => {
+test('a SCRAM secret that would take minutes to check is treated as a plain password', () => {
   const text = (iterations: number, saltBytes: number) =>
     `SCRAM-SHA-256$${iterations}:${Buffer.alloc(saltBytes, 1).toString('base64')}$${KEY}:${KEY}`
   expect(parseSecret(text(MAX_SCRAM_ITERATIONS, MAX_SCRAM_SALT_BYTES)).kind).toBe('scram')
@@ -68,13 +68,13 @@ test('a SCRAM secret that would cost minutes to check is not taken for one', () 
   expect(parseSecret(text(4096, MAX_SCRAM_SALT_BYTES + 1)).kind).toBe('plain')
 })
 
-test('a secret longer than the limit is refused, counted in bytes', () => {
+test('a secret longer than the limit in bytes is refused', () => {
   expect(parseSecret('x'.repeat(MAX_PASSWORD_BYTES)).kind).toBe('plain')
   const error = thrownBy(() => parseSecret('ä'.repeat(MAX_PASSWORD_BYTES / 2 + 1)))
   expect(error).toEqual(problem('password-too-long', 'password too long'))
 })
 
-test('a hash that was cut or capitalised is noticed', () => {
+test('a hash that was cut off or changed in case is recognized as broken', () => {
   const broken = [
     `md5${HASH.slice(1)}`,
     `MD5${HASH}`,
@@ -87,7 +87,7 @@ test('a hash that was cut or capitalised is noticed', () => {
   }
 })
 
-test('every secret survives being written and read again', () => {
+test('every secret is read back unchanged after writing', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme' }), (password) => {
       expect(isSameSecret(parseSecret(secretText(new PlainSecret(password))), parseSecret(password))).toBe(true)
@@ -95,7 +95,7 @@ test('every secret survives being written and read again', () => {
   )
 })
 
-test('secrets are the same only if kind and content are', () => {
+test('secrets are equal only if kind and content are equal', () => {
   const secrets = [`md5${HASH}`, 'secret', 'other', ...recordedSecrets.map((recorded) => recorded.scram)]
   for (const one of secrets) {
     for (const other of secrets) {
@@ -105,7 +105,7 @@ test('secrets are the same only if kind and content are', () => {
   expect(isSameSecret(new PlainSecret(`md5${HASH}`), parseSecret(`md5${HASH}`))).toBe(false)
 })
 
-test('each shape is as frequent among users who do not exist as among those who do', () => {
+test('each kind of secret is as frequent among unknown users as among known ones', () => {
   const md5: SecretShape = { kind: 'md5', iterations: null }
   const short: SecretShape = { kind: 'scram', iterations: 4096 }
   const long: SecretShape = { kind: 'scram', iterations: 10_000 }
@@ -122,7 +122,7 @@ test('each shape is as frequent among users who do not exist as among those who 
   expect(mockShape('eve', SALT_KEY, [])).toEqual({ kind: 'plain', iterations: null })
 })
 
-test('the mock secret of a name stays the same, and differs from that of any other name or key', () => {
+test('the mock secret of a name is stable, and differs from that of any other name or key', () => {
   const ofAda = secretText(mockSecret('ada', SALT_KEY, 4096))
   expect(secretText(mockSecret('ada', SALT_KEY, 4096))).toBe(ofAda)
   expect(secretText(mockSecret('bob', SALT_KEY, 4096))).not.toBe(ofAda)
@@ -130,7 +130,7 @@ test('the mock secret of a name stays the same, and differs from that of any oth
   expect(parseSecret(ofAda).kind).toBe('scram')
 })
 
-test('nothing that holds a secret shows it when inspected or turned into JSON', async () => {
+test('no object that holds a secret reveals it to inspect() or JSON', async () => {
   const text = await generateScramSecret('open sesame', FEW_ITERATIONS)
   const derivation = new KeyDerivation()
   const keys = await deriveScramKeys('open sesame', scram(text).salt, FEW_ITERATIONS, derivation)

@@ -44,7 +44,7 @@ test.each([
   expect(read(text).users).toEqual(users)
 })
 
-test('a broken line is told with its number and loses only itself', () => {
+test('a malformed line is reported with its number, and the other lines count', () => {
   const result = read(
     '"ada" "x"\nbob "y"\n"eve\n"mallory" y\n"trent" "y\n"" "x"\nx\n"zoe" "ends with a quote""\n"last" "z"\n',
   )
@@ -60,13 +60,13 @@ test('a broken line is told with its number and loses only itself', () => {
   ])
 })
 
-test('of two lines for one user the last counts, with a warning', () => {
+test('if a user is given twice the last line counts, with a warning', () => {
   const result = read('"ada" "old"\n"bob" "x"\n"ada" "new"\n')
   expect(result.users).toEqual({ ada: 'new', bob: 'x' })
   expect(result.problems).toEqual(['userlist.txt:3 warning: user "ada" was given before, on line 1: this line counts'])
 })
 
-test('an empty secret, a broken hash and a file in another encoding are warned of', () => {
+test('an empty secret, a malformed hash and a line that is not UTF-8 cause warnings', () => {
   const result = read('"ada" ""\n"bob" "md5123456789012345678901234567890"\n"eve" "p\ufffdss"\n')
   expect(Object.keys(result.users)).toEqual(['ada', 'bob', 'eve'])
   expect(result.problems).toEqual([
@@ -76,7 +76,7 @@ test('an empty secret, a broken hash and a file in another encoding are warned o
   ])
 })
 
-test('names and secrets up to the limits are taken, longer ones are refused, counted in bytes', () => {
+test('names and secrets are accepted up to their limits in bytes, longer ones are refused', () => {
   const name = `${'ä'.repeat(63)}x`
   const secret = 'x'.repeat(MAX_PASSWORD_BYTES)
   expect(Buffer.byteLength(name)).toBe(MAX_USER_NAME_BYTES)
@@ -90,7 +90,7 @@ test('names and secrets up to the limits are taken, longer ones are refused, cou
   })
 })
 
-test('no problem ever quotes a secret, however the line is broken', () => {
+test('no error quotes a secret, however the line is malformed', () => {
   for (const { problems } of [
     '"ada" "hunter2',
     '"ada hunter2"',
@@ -111,7 +111,7 @@ test('no problem ever quotes a secret, however the line is broken', () => {
   }
 })
 
-test('whatever name and secret are written come back', () => {
+test('any quoted name and secret are read back unchanged', () => {
   const text = fc.string({ unit: 'grapheme', maxLength: 30 }).filter((word) => !/[\n\ufeff\ufffd]/.test(word))
   const name = text.filter((word) => word !== '')
   const quoted = (word: string) => `"${word.replaceAll('"', '""')}"`
@@ -123,7 +123,7 @@ test('whatever name and secret are written come back', () => {
   )
 })
 
-test('a line full of quotes is read in time that grows with its length only', () => {
+test('the time to read a line full of quotes grows only linearly', () => {
   const started = performance.now()
   read(`"ada" "${'""'.repeat(500_000)}\n${'"'.repeat(1_000_001)}`)
   expect(performance.now() - started).toBeLessThan(2_000)

@@ -39,12 +39,12 @@ const ALL: Readonly<Record<string, boolean>> = {
 }
 
 for (const [text, isAll] of Object.entries(ALL))
-  test(`${JSON.stringify(text)} drops ${isAll ? 'all statements' : 'one at most'}`, () => {
+  test(`${JSON.stringify(text)} drops ${isAll ? 'all statements' : 'one statement at most'}`, () => {
     const buffer = Buffer.from(`....${text}\0 all`)
     expect(deallocatesAll(buffer, 4, 4 + text.length)).toBe(isAll)
   })
 
 for (const [text, name] of CASES)
-  test(`${JSON.stringify(text)} deallocates ${name ?? 'nothing that can be told'}`, () => {
+  test(`${JSON.stringify(text)} deallocates ${name ?? 'no name that can be determined'}`, () => {
     expect(deallocatedName(text)).toBe(name)
   })

@@ -18,7 +18,7 @@ describe('a normalized query', () => {
     ['select f(1), a(b)', 'select f(?), a(b)'],
     ['select a-1, a - -1', 'select a-?, a - -?'],
     ["select größe from straße where name = 'Zoë'", 'select größe from straße where name = ?'],
-    // Cut off in the midst of it.
+    // Cut off within a value or comment.
     ["select 'secr", 'select ?'],
     ["select E'secr\\", 'select ?'],
     ['select $q$secr', 'select ?'],
@@ -35,17 +35,17 @@ describe('a normalized query', () => {
     ["select 'it\\''s', 'secret' from t", 'select ? …'],
     ["select '\\'secret'", 'select ? …'],
     ["select N'\\\\\\'secret'", 'select ? …'],
-    // The second byte of a letter in SJIS.
+    // The second byte of a character in SJIS.
     ["select E'\ufffd\\', 'secret' from t", 'select ? …'],
     ["select '\ufffd\\', 'secret' from t", 'select ? …'],
-    // No doubt.
+    // Here everything is certain.
     ["select 'a\\b\\\\', 'secret' from t", 'select ?, ? from t'],
     ["select E'it\\'s', 'secret' from t", 'select ?, ? from t'],
-  ])('of %s, where it is not known what is a value, says no more', (query, expected) => {
+  ])('of %s ends where values can no longer be told apart from other text', (query, expected) => {
     expect(normalizedQuery(query)).toBe(expected)
   })
 
-  test('holds nothing of a value, whatever that is', () => {
+  test('contains nothing of a value, whatever the value is', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' }), (one, other) => {
         const quoted = (value: string) => `'${value.replaceAll("'", "''")}'`
@@ -57,7 +57,7 @@ describe('a normalized query', () => {
     )
   })
 
-  test('is made in time that grows with the text alone', () => {
+  test('takes time that grows linearly with the text', () => {
     const long = `select ${'(1, '.repeat(20_000)}`
     expect(normalizedQuery(long).length).toBeGreaterThan(0)
     expect(normalizedQuery("'".repeat(50_001))).toBe('?')

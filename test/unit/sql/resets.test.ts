@@ -43,7 +43,7 @@ test.each([
   ['/* a comment that', 8192],
   ['/* a comment */ se', 8192],
   ['-- a comment\nbegin', 18],
-])('of %j, with more to come, %d bytes tell that', (text, bytes) => {
+])('for %j, the start of a longer text, %d bytes are enough to tell whether it resets settings', (text, bytes) => {
   const buffer = Buffer.from(`..${text}`)
   expect(resetsToldBy(buffer, 2, buffer.length)).toBe(bytes)
 })

@@ -19,7 +19,7 @@ const CASES: Readonly<Record<string, boolean>> = {
 }
 
 for (const [text, isTemporary] of Object.entries(CASES))
-  test(`${JSON.stringify(text)} ${isTemporary ? 'makes a temporary table' : 'may do something else'}`, () => {
+  test(`${JSON.stringify(text)} ${isTemporary ? 'creates only a temporary table' : 'may do something else'}`, () => {
     const buffer = Buffer.from(`..${text}\0temp table t`)
     expect(createsTemporary(buffer, 2, 2 + text.length)).toBe(isTemporary)
   })

@@ -9,12 +9,12 @@ import {
 } from '../../../src/sql/text-kind.ts'
 
 function kindOf(text: string, hasStandardStrings = false): TextKind {
-  // As it lies in a message: something before it, and a zero and more behind it.
+  // As in a message: with bytes before it, and a zero byte and more bytes after it.
   const buffer = Buffer.from(`into ${text}\0 into 'now'`)
   return textKind(buffer, 5, 5 + Buffer.byteLength(text), hasStandardStrings)
 }
 
-describe('planned is what reads and changes rows', () => {
+describe('a text is planned if it reads or changes rows:', () => {
   test.each([
     'select 1',
     'SELECT 1',
@@ -47,7 +47,7 @@ describe('planned is what reads and changes rows', () => {
   ])('%s', (text) => expect(kindOf(text)).toBe('planned'))
 })
 
-describe('fleeting is what has a constant that Postgres may read as a time of its own', () => {
+describe('a text is fleeting if it has a constant that Postgres may read as the current time:', () => {
   test.each([
     "select * from t where day = 'today'",
     "select date 'Yesterday'",
@@ -70,7 +70,7 @@ describe('fleeting is what has a constant that Postgres may read as a time of it
   ])('%s', (text) => expect(kindOf(text)).toBe('fleeting'))
 })
 
-describe('creates is what makes a table', () => {
+describe('a text is creates if it creates a table:', () => {
   test.each([
     'create table t (a int)',
     'create temp view v as select 1',
@@ -88,16 +88,16 @@ describe('creates is what makes a table', () => {
 })
 
 test.each(['create temp table t (a int)', ' CREATE TEMPORARY TABLE t AS SELECT 1;'])(
-  '%s makes what nobody else sees',
+  '%s creates something that only its own session sees',
   (text) => expect(kindOf(text)).toBe('creates-temporary'),
 )
 
 test.each(['begin', 'BEGIN ISOLATION LEVEL SERIALIZABLE', 'start transaction', ' begin;', 'savepoint a', 'release a'])(
-  '%s begins',
+  '%s is of the kind begin',
   (text) => expect(kindOf(text)).toBe('begin'),
 )
 
-describe('sets is what may change what texts mean without being reported', () => {
+describe('a text is sets if it may change unreported settings that affect the meaning of other texts:', () => {
   test.each([
     'set array_nulls = off',
     'SET LOCAL transform_null_equals TO on',
@@ -119,9 +119,9 @@ describe('sets is what may change what texts mean without being reported', () =>
     "set local schema 'a'",
     'reset search_path',
     "select set_config('search_path', $1, true), set_config('role', $2, true)",
-  ])('%s: by the search path', (text) => expect(kindOf(text)).toBe('sets-path'))
+  ])('%s is sets-path', (text) => expect(kindOf(text)).toBe('sets-path'))
 
-  test('if it stands behind other commands, in pieces too', () => {
+  test('a change of search_path is also found after other commands, and in parts of a text', () => {
     const text = Buffer.from("begin; set local search_path = a; set statement_timeout = '1s'")
     expect(settingKind(text, 0, text.length)).toBe('sets-path')
     expect(settingKind(text, 0, 20)).toBe('other')
@@ -145,7 +145,7 @@ test.each([
   ['savepoint a', false],
   ['update a set b = 1', false],
   ['', false],
-])('%j begins like what changes more than rows, or not: %s', (text, isSo) => {
+])('%j begins like a text that changes more than rows: %s', (text, isSo) => {
   expect(beginsLikeChange(Buffer.from(`${text}\0`), 0, text.length)).toBe(isSo)
 })
 
@@ -156,11 +156,11 @@ test.each([
   ['select intonation', false],
   ['insert into t values (1)', false],
   ['', false],
-])('%j may make a table, or not: %s', (text, isSo) => {
+])('%j may create a table: %s', (text, isSo) => {
   expect(mayMakeTable(Buffer.from(`${text}\0 into`), 0, text.length)).toBe(isSo)
 })
 
-describe('other is what is none of these', () => {
+describe('a text is other if it is none of these:', () => {
   test.each([
     '',
     ' ',
@@ -188,9 +188,9 @@ describe('other is what is none of these', () => {
   ])('%s', (text) => expect(kindOf(text)).toBe('other'))
 })
 
-describe('doubtful is what has a string that may end elsewhere', () => {
+describe('a text is doubtful if the end of a string is uncertain:', () => {
   test.each(["select 'a\\'', 'now'::timestamp", "select 'a\\'''", "select N'\\\\\\'', 'now'"])(
-    '%s: with standard_conforming_strings off',
+    '%s, because standard_conforming_strings may be off',
     (text) => expect(kindOf(text)).toBe('doubtful'),
   )
 
@@ -198,12 +198,12 @@ describe('doubtful is what has a string that may end elsewhere', () => {
     ["select a like $1 escape '\\'", 'planned'],
     ["select 'a\\', 'now'::timestamp", 'fleeting'],
     ["select 'a\\', set_config('array_nulls', $1, true)", 'sets'],
-  ])('but not where standard_conforming_strings is known to be on: %s', (text, kind) => {
+  ])('%s, but not if standard_conforming_strings is known to be on', (text, kind) => {
     expect(kindOf(text)).toBe('doubtful')
     expect(kindOf(text, true)).toBe(kind)
   })
 
-  test('behind a letter whose second half is a backslash', () => {
+  test('after a character whose second byte is a backslash', () => {
     const text = Buffer.from("select E'\x95\\' into t, 'b'", 'latin1')
     expect(textKind(text, 0, text.length)).toBe('doubtful')
   })
@@ -218,9 +218,11 @@ test.each([
   'select $',
   'select E',
   'select U&',
-])('what does not end, %s, ends with the text', (text) => expect(['planned', 'fleeting']).toContain(kindOf(text)))
+])('%s is read to its end although it is not terminated', (text) =>
+  expect(['planned', 'fleeting']).toContain(kindOf(text)),
+)
 
-describe('a simple query only begins a transaction, or a part of one', () => {
+describe('a simple query that only begins a transaction or manages a savepoint:', () => {
   test.each([
     ['begin', true],
     ['BEGIN;', true],

@@ -1,4 +1,4 @@
-/** What PgBouncer 1.25.2 and its successor show, as facts: names, order and types of columns. Tools are made for them. */
+/** The names, order and types of columns in PgBouncer 1.25.2 and its successor. Tools depend on them. */
 
 import { describe, expect, test } from 'vitest'
 import { microsecondsBeyond, moment, pointer, wholeSeconds } from '../../../src/admin/show/topic.ts'
@@ -16,22 +16,22 @@ describe('the columns are those of PgBouncer:', () => {
     })
 })
 
-/** What PgBouncer does not have. */
+/** Topics that PgBouncer does not have. */
 const OUR_OWN = new Set(['latencies', 'workers'])
 
-test('each topic of PgBouncer is there, or is refused with a reason', () => {
+test('each topic of PgBouncer exists or is refused with a reason', () => {
   const pgbouncer = `active_sockets clients config databases dns_hosts dns_zones fds lists mem peer_pools peers pools servers
     sockets state stats stats_averages stats_totals totals users version`
   const ours = [...TOPICS.keys(), ...REFUSED_TOPICS.keys()].filter((name) => !OUR_OWN.has(name))
   expect(ours.toSorted()).toEqual(pgbouncer.split(/\s+/))
 })
 
-test('each column tells what it means', () => {
+test('each column has a description', () => {
   for (const { columns } of TOPICS.values())
     for (const { name, meaning } of columns ?? []) expect(meaning, name).toMatch(/\w/)
 })
 
-test('values are written as PgBouncer writes them', () => {
+test('values are formatted as in PgBouncer', () => {
   expect(moment(Date.UTC(2024, 1, 29, 23, 59, 59, 999))).toBe('2024-02-29 23:59:59 UTC')
   expect([wholeSeconds(2_345_678.9), microsecondsBeyond(2_345_678.9)]).toEqual([2, 345_678])
   expect([pointer(255), pointer(null)]).toEqual(['0xff', ''])

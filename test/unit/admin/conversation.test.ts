@@ -12,7 +12,7 @@ beforeEach(() => {
 })
 
 describe('statements', () => {
-  test('with a name stay until they are closed; a second one of that name is refused', () => {
+  test('with a name stay until they are closed, and a second one of the same name is refused', () => {
     conversation.prepare('s', PLAN)
     expect(() => conversation.prepare('s', PLAN)).toThrow('prepared statement "s" already exists')
     expect(conversation.statement('s')).toBe(PLAN)
@@ -21,7 +21,7 @@ describe('statements', () => {
     conversation.close('statement', 's')
   })
 
-  test('without a name make way for the next one, and for a simple query', () => {
+  test('without a name are replaced by the next one and removed by a simple query', () => {
     conversation.prepare('', PLAN)
     conversation.prepare('', WIDE)
     expect(conversation.statement('')).toBe(WIDE)
@@ -30,14 +30,14 @@ describe('statements', () => {
     expect(() => conversation.statement('')).toThrow('does not exist')
   })
 
-  test('are bounded in number', () => {
+  test('are limited in number', () => {
     for (let index = 0; index < MAX_STATEMENTS; index++) conversation.prepare(`s${index}`, PLAN)
     expect(() => conversation.prepare('one more', PLAN)).toThrow('too many prepared statements')
   })
 })
 
 describe('portals', () => {
-  test('with a name are refused a second time, and without one replaced', () => {
+  test('with a name are refused a second time, and without a name replaced', () => {
     conversation.bind('p', PLAN, [])
     expect(() => conversation.bind('p', PLAN, [])).toThrow('portal "p" already exists')
     conversation.bind('', PLAN, [])
@@ -45,7 +45,7 @@ describe('portals', () => {
     expect(conversation.portal('').plan).toBe(WIDE)
   })
 
-  test('do not outlive their batch, or their transaction', () => {
+  test('end with their batch, or with their transaction', () => {
     conversation.bind('p', PLAN, [])
     conversation.endBatch()
     expect(() => conversation.portal('p')).toThrow('portal "p" does not exist')
@@ -58,7 +58,7 @@ describe('portals', () => {
     expect(() => conversation.portal('p')).toThrow('does not exist')
   })
 
-  test('have a format for each column, or one for all, or none', () => {
+  test('have one format for all columns, one for each column, or none', () => {
     conversation.bind('none', WIDE, [])
     conversation.bind('one', WIDE, ['binary'])
     conversation.bind('each', WIDE, ['text', 'binary'])
@@ -68,7 +68,7 @@ describe('portals', () => {
     expect(() => conversation.bind('x', WIDE, ['text', 'text', 'text'])).toThrow('has 3 result formats')
   })
 
-  test('are bounded in number, so that no one can have the pooler keep thousands of answers', () => {
+  test('are limited in number, so that a client cannot make pgweir hold thousands of answers', () => {
     for (let index = 0; index < MAX_PORTALS; index++) conversation.bind(`p${index}`, PLAN, [])
     expect(() => conversation.bind('one more', PLAN, [])).toThrow('too many portals')
   })

@@ -7,17 +7,17 @@ function wordsOf(text: string): string[] {
 }
 
 describe('statements', () => {
-  test('are cut at semicolons, and those without words are left out', () => {
+  test('are separated by semicolons, and empty ones are omitted', () => {
     expect(splitStatements('show pools; ;show lists;').map(({ text }) => text)).toEqual(['show pools', 'show lists'])
     for (const nothing of ['', '  \n\t', ';', ' ;; ', '-- only a comment', '/* and another */ ;'])
       expect(splitStatements(nothing)).toEqual([])
   })
 
-  test('keep their text as it was typed, without what surrounds it', () => {
+  test('keep their text as typed, without surrounding space and comments', () => {
     expect(splitStatements('\n  PAUSE\t"My DB" -- now\n;').map(({ text }) => text)).toEqual(['PAUSE\t"My DB"'])
   })
 
-  test('may have a semicolon within quotes', () => {
+  test('may contain a semicolon in quotes', () => {
     expect(splitStatements(`set a = 'x;y'; pause "d;b"`).map(({ text }) => text)).toEqual([
       `set a = 'x;y'`,
       `pause "d;b"`,
@@ -26,14 +26,14 @@ describe('statements', () => {
 })
 
 describe('words', () => {
-  test('are parted by space, comments and symbols', () => {
+  test('are separated by spaces, comments and symbols', () => {
     expect(wordsOf('set  a=b')).toEqual(['set', 'a', '=', 'b'])
     expect(wordsOf('show/* all */pools--end')).toEqual(['show', 'pools'])
     expect(wordsOf('select version()')).toEqual(['select', 'version', '(', ')'])
     expect(wordsOf('pause my-app.eu_1')).toEqual(['pause', 'my-app.eu_1'])
   })
 
-  test('lose their quotes, and two quotes within are one', () => {
+  test('lose their quotes, and a doubled quote becomes one', () => {
     expect(splitStatements(`set "a""b" = 'it''s'`)[0]?.words).toEqual([
       { kind: 'plain', text: 'set' },
       { kind: 'quoted', text: 'a"b' },
@@ -42,30 +42,30 @@ describe('words', () => {
     ])
   })
 
-  test('in quotes and comments that are never closed are cut all the same, so that the statement is refused as a whole', () => {
+  test('with unterminated quotes or comments are still split, so that the whole statement is refused', () => {
     expect(wordsOf(`show 'pools`)).toEqual(['show', "'", 'pools'])
     expect(wordsOf('show "pools')).toEqual(['show', '"', 'pools'])
     expect(wordsOf('show /* pools')).toEqual(['show', '/* pools'])
   })
 
-  test('are names whatever their capitals, but not if they are values or symbols', () => {
+  test('are names in any letter case, but string values and symbols are not', () => {
     const [statement] = splitStatements(`SHOW "Pools" 'x' =`)
     expect(statement?.words.map(nameIn)).toEqual(['show', 'pools', null, null])
     expect(nameIn(undefined)).toBe(null)
   })
 
-  test('are recognised without regard to capitals and space, but for what stands in quotes', () => {
+  test('are compared in any letter case and spacing, except in quotes', () => {
     const [statement] = splitStatements(`SELECT  Version( )  'It' "Is"`)
     expect(canonical(statement?.words ?? [])).toBe(`select version ( ) 'It' Is`)
   })
 
-  test('may ask for a parameter', () => {
+  test('may contain a parameter', () => {
     expect(hasParameters(splitStatements('pause $1')[0]?.words ?? [])).toBe(true)
     expect(hasParameters(splitStatements(`pause '$1'`)[0]?.words ?? [])).toBe(false)
   })
 })
 
-test('any text at all is cut without a failure, and in time that grows with its length', () => {
+test('any text can be split without an exception, in time that grows with its length', () => {
   fc.assert(
     fc.property(fc.string({ unit: fc.constantFrom(...`a; '"-/*=$1\n`), maxLength: 60 }), (text) => {
       for (const { words } of splitStatements(text)) expect(words.length).toBeGreaterThan(0)
@@ -74,6 +74,6 @@ test('any text at all is cut without a failure, and in time that grows with its 
   for (const piece of [`'`, '"', '/*', 'a/*', '--', '(', `''x`, ' ']) {
     const startedMs = performance.now()
     splitStatements(piece.repeat(1_000_000 / piece.length))
-    expect(performance.now() - startedMs, `${piece} over and over`).toBeLessThan(10_000)
+    expect(performance.now() - startedMs, `splitting many ${piece}`).toBeLessThan(10_000)
   }
 })

@@ -10,7 +10,7 @@ import { loadText } from '../settings/virtual-files.ts'
 
 const { settings } = loadText('[databases]\napp = host=db\n')
 
-/** Nobody is asked: these commands need nothing of the fleet. */
+/** A fleet that is never asked, because these commands do not need it. */
 const FLEET = {} as ConsoleContext['fleet']
 
 const NOBODY: ConsoleContext['asker'] = { id: 7, atEnd: () => {} }
@@ -30,7 +30,7 @@ function problemOf(text: string): PoolerError {
     if (problem instanceof PoolerError) return problem
     throw problem
   }
-  throw new Error(`${text} is understood`)
+  throw new Error(`${text} should have been refused`)
 }
 
 async function runProblemOf(text: string): Promise<PoolerError> {
@@ -40,16 +40,16 @@ async function runProblemOf(text: string): Promise<PoolerError> {
     if (problem instanceof PoolerError) return problem
     throw problem
   }
-  throw new Error(`${text} runs`)
+  throw new Error(`${text} should have failed`)
 }
 
 describe('a command', () => {
-  test('is understood whatever its capitals, quotes, and space around it', async () => {
+  test('is recognized in any letter case, quoting and spacing', async () => {
     for (const text of ['SHOW VERSION', 'show version;', '\tSelect\n"version" ; ', '/* app */ show version -- please'])
       expect(await rowsOf(text), text).toEqual([[expect.stringMatching(/^pgweir \d+\.\d+\.\d+/)]])
   })
 
-  test('that is none is refused in the words of PgBouncer, with the nearest one as a hint', () => {
+  test('that does not exist is refused with PgBouncer’s message and the most similar command as a hint', () => {
     expect(problemOf('foo bar')).toMatchObject({
       severity: 'ERROR',
       sqlstate: '42601',
@@ -67,11 +67,11 @@ describe('a command', () => {
     expect(problemOf('show').message).toBe(`invalid command 'show', use SHOW HELP;`)
   })
 
-  test('that is too long is not repeated as a whole', () => {
+  test('that is too long is not repeated in full', () => {
     expect(problemOf('x'.repeat(10_000)).message.length).toBeLessThan(300)
   })
 
-  test('with other arguments than it takes is refused, and told how it is written', () => {
+  test('with wrong arguments is refused with its syntax as a hint', () => {
     expect(problemOf('pause one two').hint).toBe('It is written PAUSE [<db>].')
     expect(problemOf('disable').message).toBe('a database is required')
     expect(problemOf('disable one two').hint).toBe('It is written DISABLE <db>.')
@@ -81,7 +81,7 @@ describe('a command', () => {
       expect(problemOf(text).message, text).toBe(`invalid command '${text}', use SHOW HELP;`)
   })
 
-  test('of PgBouncer that there will never be says so', async () => {
+  test('of PgBouncer that pgweir does not support says so', async () => {
     expect(await runProblemOf('show fds')).toMatchObject({
       severity: 'ERROR',
       sqlstate: '0A000',
@@ -93,27 +93,27 @@ describe('a command', () => {
     expect(problemOf('pause $1')).toMatchObject({ sqlstate: '0A000', message: 'console commands take no parameters' })
   })
 
-  test('that is wrong keeps the others in the same query from running', () => {
+  test('that is wrong keeps the other commands of the same query from running', () => {
     expect(problemOf('show version; shwo pools').message).toContain('shwo pools')
     expect(planScript('show version; show lists')).toHaveLength(2)
   })
 
-  test('cannot be prepared together with another one', () => {
+  test('cannot be prepared together with another command', () => {
     expect(() => planStatement('show version; show lists')).toThrow('cannot insert multiple commands')
   })
 
-  test('of none is an empty query', async () => {
+  test('that is empty is an empty query', async () => {
     expect(await answer(' ; ')).toEqual({ tag: null })
     expect(planScript('-- nothing')).toEqual([])
   })
 })
 
-test('only looking is open to stats_users', () => {
+test('stats_users may run only commands that look', () => {
   const forStats = [...COMMANDS].filter(([, { access }]) => access === 'stats').map(([name]) => name)
   expect(forStats).toEqual(['show', 'select'])
 })
 
-describe('a command that changes something', () => {
+describe('a command that changes something calls the fleet:', () => {
   const asked: unknown[] = []
   const fleet = {
     control: passedOn(async ({ name, args }) => {
@@ -148,7 +148,7 @@ describe('a command that changes something', () => {
   })
 })
 
-test('a table without what a worker knows that hangs says so, and one for which no worker is asked does not', async () => {
+test('a table that lacks the data of a hanging worker comes with a warning, unless no worker is asked for it', async () => {
   const worker = { number: 1, pid: 4711, state: 'serving' }
   const workers = async () => [worker, { ...worker, number: 2, pid: 4712, state: 'silent' }]
   const fleet = { workers, state: async () => 'active' } as unknown as ConsoleContext['fleet']
@@ -164,7 +164,7 @@ test('a table without what a worker knows that hangs says so, and one for which 
   for (const text of ['show config', 'show version', 'show workers']) expect(await noticesOf(text), text).toEqual([])
 })
 
-test('SHOW HELP is a notice that lists what works', async () => {
+test('SHOW HELP is a notice that lists the supported commands and topics', async () => {
   const { notices, rows, tag } = await answer('show help')
   expect({ rows, tag }).toEqual({ rows: undefined, tag: 'SHOW' })
   expect(planStatement('show help').columns).toBe(null)
@@ -180,7 +180,7 @@ test('SHOW CONFIG lists each setting', async () => {
   expect(await rowsOf('show config')).toContainEqual(['default_pool_size', '20', '20', 'yes'])
 })
 
-describe('what drivers send of their own accord', () => {
+describe('a statement that drivers send by themselves', () => {
   test('is answered', async () => {
     expect(await rowsOf('SELECT 1')).toEqual([[1]])
     expect(await rowsOf('select version()')).toEqual(await rowsOf('show version'))
@@ -193,7 +193,7 @@ describe('what drivers send of their own accord', () => {
       expect((await answer(text)).tag, text).toMatch(/^[A-Z ]+$/)
   })
 
-  test('and would change how Postgres writes is noticed and ignored', async () => {
+  test('is ignored with a notice if it would change how Postgres formats values', async () => {
     for (const text of [
       `SET client_encoding TO 'UTF8'`,
       `SET DateStyle = 'ISO, MDY'`,
@@ -214,7 +214,7 @@ describe('what drivers send of their own accord', () => {
     }
   })
 
-  test('is not mistaken for a setting of the pooler, nor the other way round', () => {
+  test('is not mistaken for a setting of pgweir, nor the other way round', () => {
     for (const text of ['set pool_mode = session', 'set session = 1', 'set local to 2'])
       expect(planStatement(text).access, text).toBe('admin')
     expect(problemOf('show pool_mode').message).toContain('invalid command')
@@ -222,7 +222,7 @@ describe('what drivers send of their own accord', () => {
     expect(problemOf('show client_encoding please').message).toContain('invalid command')
   })
 
-  test('as a transaction has a status, and nothing else', async () => {
+  test('begins and ends a transaction that is a status only', async () => {
     const conversation = new Conversation()
     const steps: [string, string, boolean][] = [
       ['begin', 'BEGIN', true],
@@ -239,7 +239,7 @@ describe('what drivers send of their own accord', () => {
     }
   })
 
-  test('about prepared statements is obeyed', async () => {
+  test('deallocates prepared statements', async () => {
     const conversation = new Conversation()
     for (const name of ['one', 'Two', 'three']) conversation.prepare(name, planStatement('show version'))
     await answer('deallocate ONE', conversation)

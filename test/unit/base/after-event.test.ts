@@ -11,7 +11,7 @@ function follower(told: string[], work: (item: string) => void = () => {}): Foll
   }
 }
 
-test('what follows from an event is told when the event is over, one after the other', () => {
+test('followers are called in order when the event is over', () => {
   const told: string[] = []
   const more = follower(told, (item) => {
     if (item === 'one') afterEvent(more, 'what follows from one')
@@ -45,7 +45,7 @@ test('an event within an event is a part of it', () => {
   expect(told).toEqual(['the outer event ends', 'one begins', 'one ends'])
 })
 
-test('what follows from a part of an event is told before it goes on, unless that is itself a part', () => {
+test('followers of a part of an event are called before the next part, except within a nested event', () => {
   const told: string[] = []
   eventBegins()
   afterEvent(follower(told), 'one')
@@ -59,7 +59,7 @@ test('what follows from a part of an event is told before it goes on, unless tha
   expect(told).toHaveLength(2)
 })
 
-test('outside of events it is told soon, and not at once', async () => {
+test('outside of events followers are called soon, but not synchronously', async () => {
   const told: string[] = []
   afterEvent(follower(told), 'one')
   expect(told).toEqual([])
@@ -67,7 +67,7 @@ test('outside of events it is told soon, and not at once', async () => {
   expect(told).toEqual(['one begins', 'one ends'])
 })
 
-test('a mistake in what follows costs nobody else anything', () => {
+test('an exception in a follower does not affect the others', () => {
   const told: string[] = []
   const bad = follower(told, () => {
     throw new Error('a mistake')

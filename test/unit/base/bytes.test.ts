@@ -7,13 +7,13 @@ describe.each([
   ['hashBytes', hashBytes],
   ['sampleBytes', sampleBytes],
 ])('%s', (_, hash) => {
-  test.each(LENGTHS)('is the same for the same %d bytes, wherever they lie', (length) => {
+  test.each(LENGTHS)('gives the same for the same %d bytes at any position', (length) => {
     const bytes = Buffer.alloc(length, 'select ')
     const elsewhere = Buffer.concat([Buffer.from('xyz'), bytes, Buffer.from('!')])
     expect(hash(elsewhere, 3, 3 + length)).toBe(hash(bytes, 0, length))
   })
 
-  test('is small enough to be a key of a map without an object for it', () => {
+  test('is small enough that a Map needs no object for it as a key', () => {
     for (let round = 0; round < 1_000; round++) {
       const value = hash(Buffer.from(`select ${round}`.repeat(10)), 0, 80)
       expect(value).toBeGreaterThanOrEqual(0)
@@ -21,18 +21,18 @@ describe.each([
     }
   })
 
-  test('spreads texts that differ in a number', () => {
+  test('spreads texts that differ only in a number', () => {
     const slots = new Set<number>()
     for (let id = 0; id < 1_000; id++) {
       const text = Buffer.from(`select ${id + 1_000}`)
       slots.add(hash(text, 0, text.length) & 1023)
     }
-    // What chance gives is about 640.
+    // Chance would give about 640.
     expect(slots.size).toBeGreaterThan(500)
   })
 })
 
-test('hashBytes sees every byte', () => {
+test('hashBytes depends on every byte', () => {
   const bytes = Buffer.alloc(301, 'a')
   const hashes = new Set([hashBytes(bytes, 0, 301)])
   for (let at = 0; at < 301; at++) {
@@ -40,11 +40,11 @@ test('hashBytes sees every byte', () => {
     hashes.add(hashBytes(bytes, 0, 301))
     bytes[at] = 0x61
   }
-  // Two of them may be the same by chance.
+  // Two hashes may collide by chance.
   expect(hashes.size).toBeGreaterThan(299)
 })
 
-test.each(LENGTHS)('equalsBytes compares all of %d bytes, and their number', (length) => {
+test.each(LENGTHS)('equalsBytes compares all of %d bytes and their number', (length) => {
   const bytes = Buffer.alloc(length, 'select ')
   const elsewhere = Buffer.concat([Buffer.from('xyz'), bytes, Buffer.from('!')])
   expect(equalsBytes(elsewhere, 3, 3 + length, bytes)).toBe(true)

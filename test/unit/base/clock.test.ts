@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest'
 import { ManualClock, SystemClock, startTime, stopTime } from '../../../src/base/clock.ts'
 
-test('the time stands still until it is refreshed, and then it is the real one', () => {
+test('nowMs changes only when it is refreshed', () => {
   const now = vi.spyOn(performance, 'now').mockReturnValue(10.5)
   try {
     const clock = new SystemClock()
@@ -14,7 +14,7 @@ test('the time stands still until it is refreshed, and then it is the real one',
   }
 })
 
-test('while time is stopped, all that is refreshed has the same', () => {
+test('while time is stopped, every refresh gives the same time', () => {
   const now = vi.spyOn(performance, 'now').mockReturnValue(10.5)
   try {
     const clock = new SystemClock()
@@ -32,7 +32,7 @@ test('while time is stopped, all that is refreshed has the same', () => {
   }
 })
 
-test('the wall clock is the one on the wall', () => {
+test('wallMs is the system’s time of day', () => {
   const clock = new SystemClock()
   const before = Date.now()
   const wallMs = clock.wallMs()
@@ -40,7 +40,7 @@ test('the wall clock is the one on the wall', () => {
   expect(wallMs).toBeLessThanOrEqual(Date.now())
 })
 
-test('a manual clock moves when it is moved, the wall clock with it, and refreshing changes nothing', () => {
+test('a manual clock and its wall clock move only by advance(), and refresh() changes nothing', () => {
   const clock = new ManualClock()
   const { nowMs } = clock
   const wallMs = clock.wallMs()

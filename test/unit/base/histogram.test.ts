@@ -23,19 +23,19 @@ test('the sum is that of all lengths', () => {
   expect(of(1, 2.5, 100_000).sumMs).toBe(100_003.5)
 })
 
-test('a quantile lies in the bucket of the length that it is', () => {
+test('a quantile lies in the bucket of the length at that rank', () => {
   const lengths = of(...Array(98).fill(0.15), 40, 40)
   expect(quantileMs(lengths, 0.5)).toBeCloseTo(0.151, 3)
   expect(quantileMs(lengths, 0.99)).toBe(35)
   expect(quantileMs(lengths, 1)).toBe(50)
 })
 
-test('of nothing there is no quantile, and beyond the last bucket there is no telling', () => {
+test('there is no quantile without lengths, and beyond the last bucket it is Infinity', () => {
   expect(quantileMs(of(), 0.5)).toBe(null)
   expect(quantileMs(of(90_000), 0.5)).toBe(Infinity)
 })
 
-test('what two processes have counted adds up', () => {
+test('the counts of several processes are added up', () => {
   const sum = new SumOfLengths(of(1, 3))
   for (const part of [of(3, 200), of(90_000)]) sum.add(part)
   expect(sum).toMatchObject(of(1, 3, 3, 200, 90_000))

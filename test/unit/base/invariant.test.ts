@@ -8,17 +8,17 @@ afterEach(() => {
   onInvariantFailure(witness)
 })
 
-test('what holds passes without a word', () => {
+test('an invariant that holds does nothing', () => {
   onInvariantFailure(() => expect.unreachable())
   invariant(true, 'one is one')
 })
 
-test('what does not hold is thrown with what was believed', () => {
+test('an invariant that does not hold throws an InvariantError with its message', () => {
   onInvariantFailure(null)
   expect(() => invariant(false, 'all is well')).toThrow(new InvariantError('all is well'))
 })
 
-test('a failure that somebody catches was still seen', () => {
+test('a failure is reported to the witness even if the error is caught', () => {
   const seen: InvariantError[] = []
   onInvariantFailure((error) => seen.push(error))
   let caught: unknown
@@ -31,7 +31,7 @@ test('a failure that somebody catches was still seen', () => {
   expect(seen).toEqual([caught])
 })
 
-test('whoever takes over as witness is given the one before, to put it back', () => {
+test('setting a witness returns the previous one, so that it can be restored', () => {
   const first = () => {}
   onInvariantFailure(first)
   expect(onInvariantFailure(null)).toBe(first)

@@ -13,7 +13,7 @@ class Item implements Linked<Item> {
   }
 }
 
-/** Both directions must tell the same, and the ends and the count must fit. */
+/** Checks that both directions give the same, and that the ends and the length are right. */
 function expectSame(list: List<Item>, model: readonly Item[]): void {
   const ids = model.map((item) => item.id)
   expect([...list].map((item) => item.id)).toEqual(ids)
@@ -33,7 +33,7 @@ const operations: fc.Arbitrary<Operation[]> = fc.array(
   { maxLength: 60, size: 'max' },
 )
 
-test('two lists that share items behave as two arrays would, and refuse what would break them', () => {
+test('two lists that share items behave like arrays, and refuse what would corrupt them', () => {
   fc.assert(
     fc.property(operations, (steps) => {
       const items = Array.from({ length: 5 }, (_, id) => new Item(id))
@@ -62,7 +62,7 @@ test('two lists that share items behave as two arrays would, and refuse what wou
   takeInvariantFailures()
 })
 
-test('while a list is walked, the item at hand may leave, or move to another list', () => {
+test('during iteration the current item may be removed or moved to another list', () => {
   fc.assert(
     fc.property(fc.array(fc.constantFrom('stay', 'leave', 'move'), { maxLength: 10 }), (plans) => {
       const list = new List<Item>('from')
@@ -82,7 +82,7 @@ test('while a list is walked, the item at hand may leave, or move to another lis
   )
 })
 
-test('a refusal names the list, for whoever reads the log', () => {
+test('the error names the list', () => {
   const item = new Item(1)
   const idle = new List<Item>('idle')
   expect(() => idle.remove(item)).toThrow('an item leaves the list idle without being in it')

@@ -13,7 +13,7 @@ function open(perSecond: number) {
   return { log: createLog(options), options, lines, at }
 }
 
-test('of like warnings only so many are written in a second, and how many more there were is told', () => {
+test('similar warnings are limited per second, and the number left out is logged', () => {
   const { log, lines, at } = open(2)
   for (let n = 1; n <= 5; n++) log.warning(`password of "user${n}" is wrong, attempt ${n}`, { subject: `C-0x${n}` })
   log.warning('something else')
@@ -32,7 +32,7 @@ test('of like warnings only so many are written in a second, and how many more t
   expect(lines.at(-1)).toBe('WARNING password of "eve" is wrong, attempt 6')
 })
 
-test('what was left out is told without another line, too', () => {
+test('what was left out is logged even if no other line follows', () => {
   const { log, lines, at } = open(1)
   log.error('no')
   log.error('no')
@@ -44,7 +44,7 @@ test('what was left out is told without another line, too', () => {
   expect(lines.slice(1)).toEqual(['WARNING 1 more line in a second like this one was left out: no'])
 })
 
-test('information is not limited, and 0 is no limit', () => {
+test('info lines are not limited, and a limit of 0 means none', () => {
   const { log, lines } = open(1)
   for (let n = 0; n < 5; n++) log.info('login attempt')
   expect(lines).toHaveLength(5)
@@ -53,9 +53,9 @@ test('information is not limited, and 0 is no limit', () => {
   expect(free.lines).toHaveLength(5)
 })
 
-test('no more kinds are kept than there is room for', () => {
+test('the number of remembered kinds of lines is bounded', () => {
   const { log, lines } = open(1)
   for (let n = 0; n < 5_000; n++) log.warning(`kind ${'x'.repeat(n % 2_500)}`)
-  // The first thousand once, the others as often as they came.
+  // The first thousand kinds are limited to one line each, the others are not limited.
   expect(lines).toHaveLength(1_000 + 3_000)
 })

@@ -16,21 +16,21 @@ function written(format: LogFormat, sentence: string, fields?: LogFields): strin
   return lines[0] as string
 }
 
-test('a line of text says when, who, how bad, about what, and what', () => {
+test('a text line has time, process, level, subject and message', () => {
   expect(written('text', 'login attempt', { subject: 'C-0x1: app/ada@10.0.0.7:50112', database: 'app' })).toBe(
     `2024-05-01 12:00:00.007 UTC [${process.pid}] LOG C-0x1: app/ada@10.0.0.7:50112 login attempt`,
   )
   expect(written('text', 'process up')).toBe(`2024-05-01 12:00:00.007 UTC [${process.pid}] LOG process up`)
 })
 
-test('what to do now stands behind the sentence, and in JSON apart from it', () => {
+test('a hint follows the message, and is a field of its own in JSON', () => {
   const fields = { subject: 'C-0x1', hint: 'Look at it.' }
   expect(written('text', 'it has ended', fields)).toMatch(/ LOG C-0x1 it has ended HINT: Look at it\.$/)
   expect(written('text', 'it has ended', { subject: 'C-0x1', hint: undefined })).toMatch(/ LOG C-0x1 it has ended$/)
   expect(JSON.parse(written('json', 'it has ended', fields))).toMatchObject({ message: 'it has ended', ...fields })
 })
 
-test('a line about a server names the client that held it as its own lines do, and one about a query its trace', () => {
+test('a line about a server names its client, and a line about a query its traceparent', () => {
   expect(written('text', 'it crashed', { subject: 'S-0x1: app/ada', client: 26, hint: 'Look.' })).toMatch(
     / LOG S-0x1: app\/ada it crashed client=C-0x1a HINT: Look\.$/,
   )
@@ -40,7 +40,7 @@ test('a line about a server names the client that held it as its own lines do, a
   )
 })
 
-test('a line of JSON keeps the sentence and the fields apart', () => {
+test('a JSON line has the message and the fields separately', () => {
   const fields = { subject: 'C-0x1', waitedMs: 1.5, isTls: true, user: null, nothing: undefined }
   expect(JSON.parse(written('json', 'login attempt', fields))).toEqual({
     time: '2024-05-01T12:00:00.007Z',
@@ -55,7 +55,7 @@ test('a line of JSON keeps the sentence and the fields apart', () => {
 })
 
 for (const [at, level] of LEVELS.entries())
-  test(`a log of level ${level} writes what is at least as bad`, () => {
+  test(`a log of level ${level} writes lines of that level and above`, () => {
     for (const [format, seen] of [
       ['text', (line: string) => line.split(' ')[4]],
       ['json', (line: string) => JSON.parse(line).level],
@@ -69,7 +69,7 @@ for (const [at, level] of LEVELS.entries())
     }
   })
 
-/** All that some reader of logs takes for the end of a line, and all that a terminal would obey; marks of direction are in words. */
+/** All characters that a log reader may take for the end of a line or that a terminal may obey. Direction marks that occur in words are allowed. */
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]|\p{Bidi_Control}(?<![\u061c\u200e\u200f])/u
 
 const nasty = fc.string({
@@ -97,7 +97,7 @@ const nasty = fc.string({
   ),
 })
 
-test('no control character of a client gets into the log, so that none can start a line or speak to a terminal', () => {
+test('no control character of a client gets into the log, so that none can forge a line or control a terminal', () => {
   fc.assert(
     fc.property(nasty, nasty, nasty, (sentence, subject, user) => {
       for (const format of ['text', 'json'] as const)
@@ -107,7 +107,7 @@ test('no control character of a client gets into the log, so that none can start
   )
 })
 
-test('JSON keeps what it escapes: a reader gets back exactly what was logged', () => {
+test('JSON escapes can be read back to exactly what was logged', () => {
   fc.assert(
     fc.property(nasty, nasty, (sentence, user) => {
       expect(JSON.parse(written('json', sentence, { user }))).toMatchObject({ message: sentence, user })
@@ -116,11 +116,11 @@ test('JSON keeps what it escapes: a reader gets back exactly what was logged', (
   )
 })
 
-test('text shows what it escapes', () => {
+test('text escapes are visible', () => {
   expect(written('text', 'a\nb\x1b[31m\x9b\u2028é')).toMatch(/LOG a\\x0ab\\x1b\[31m\\x9b\\u2028é$/)
 })
 
-test('the silent log is quiet, and says that nobody listens to debugging', () => {
+test('the silent log writes nothing and is not at debug level', () => {
   silentLog.error('unheard')
   expect(silentLog.isDebug).toBe(false)
 })

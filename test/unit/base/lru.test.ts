@@ -8,7 +8,7 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
   fc.tuple(fc.constantFrom('get', 'set', 'set', 'delete'), fc.nat(5), fc.nat(9)),
 )
 
-test('what was used least recently is forgotten first, and nothing else', () => {
+test('the least recently used entry is evicted first, and no other', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 4 }), steps, (capacity, plan) => {
       const lru = new Lru<number, number>(capacity)

@@ -5,7 +5,7 @@ describe('rows of states', () => {
   const MOVES = { new: ['open', 'over'], open: ['over'], over: [] } as const
   const rows = stateRows<keyof typeof MOVES>(MOVES)
 
-  test('allow the moves of their table, and no others', () => {
+  test('allow exactly the moves of their table', () => {
     const allowed = Object.values(rows).flatMap((from) =>
       Object.values(rows).flatMap((next) => (mayFollow(from, next) ? [`${from.name} → ${next.name}`] : [])),
     )

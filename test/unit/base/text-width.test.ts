@@ -4,7 +4,7 @@ import { cutToWidth, padEndToWidth, padStartToWidth, textWidth } from '../../../
 test.each([
   ['app', 3],
   ['größe', 5],
-  // With a mark of its own over the u.
+  // With a combining diaeresis after the u.
   ['u\u0308ber', 4],
   ['日本語', 6],
   ['한국어', 6],
@@ -12,11 +12,11 @@ test.each([
   ['🐘x', 3],
   ['a\u200bb', 2],
   ['', 0],
-])('%s takes %i places', (text, width) => {
+])('%s takes up %i columns', (text, width) => {
   expect(textWidth(text)).toBe(width)
 })
 
-test('a text is cut where there is no room for the next character, never within one', () => {
+test('a text is cut between characters, where the next one would no longer fit', () => {
   expect(cutToWidth('application', 3)).toBe('app')
   expect(cutToWidth('日本語', 5)).toBe('日本')
   expect(cutToWidth('a🐘b', 2)).toBe('a')
@@ -25,7 +25,7 @@ test('a text is cut where there is no room for the next character, never within 
   expect(cutToWidth('app', 0)).toBe('')
 })
 
-test('a text is filled up to the places that it shall take', () => {
+test('a text is padded to a width in columns', () => {
   expect(padEndToWidth('日本', 6)).toBe('日本  ')
   expect(padStartToWidth('日本', 6)).toBe('  日本')
   expect(padEndToWidth('日本語', 3)).toBe('日本語')

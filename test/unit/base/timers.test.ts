@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { later } from '../../../src/base/timers.ts'
 
-test('what is due later is done, and no process stays for it alone', async () => {
+test('later() runs its work, but does not keep the process running', async () => {
   const timersThatKeepUs = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
   const before = timersThatKeepUs()
   const done = new Promise<void>((resolve) => later(0, resolve))

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { transformWithOxc } from 'vite'
 import { expect, test } from 'vitest'
 
-/** A process of its own, since V8's flags are for all of a process: it tells how large the space for new objects is once many have survived. */
+/** Run in a separate process, because V8’s flags apply to a whole process. Prints the size of the space for new objects after many have survived. */
 const PROGRAM = `
   const { keepYoungGenerationAsItIs } = await import(process.argv[1])
   if (process.argv[2] === 'kept') keepYoungGenerationAsItIs()
@@ -13,7 +13,7 @@ const PROGRAM = `
   console.log(kept.length === 0 ? 0 : space_size)
 `
 
-/** As JavaScript, since plain Node is to run it. */
+/** As JavaScript, because plain Node runs it. */
 const FILE = new URL('../../../src/base/young-generation.ts', import.meta.url)
 const MODULE = `data:text/javascript,${encodeURIComponent((await transformWithOxc(readFileSync(FILE, 'utf8'), FILE.pathname)).code)}`
 
@@ -21,6 +21,6 @@ function bytesFor(how: 'kept' | 'growing'): number {
   return Number(execFileSync(process.execPath, ['--input-type=module', '--eval', PROGRAM, MODULE, how]))
 }
 
-test('the space for new objects does not grow with those that stay', () => {
+test('the space for new objects does not grow with the number of surviving objects', () => {
   expect(bytesFor('kept')).toBeLessThan(bytesFor('growing') / 4)
 })

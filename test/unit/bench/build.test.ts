@@ -5,14 +5,14 @@ const NONE = new Set<string>()
 const BOTH = new Set(['transport', 'workers'])
 const NO_WISH = { transport: null, workers: null }
 
-describe('how pgweir runs', () => {
-  test('is left to what the build can do', () => {
+describe('transport and number of workers', () => {
+  test('default to the best that the build supports', () => {
     expect(chooseManner(NO_WISH, BOTH, 'linux')).toEqual({ transport: 'epoll', workers: 1 })
     expect(chooseManner(NO_WISH, BOTH, 'darwin')).toEqual({ transport: 'node', workers: 1 })
     expect(chooseManner(NO_WISH, NONE, 'linux')).toEqual({ transport: 'node', workers: 1 })
   })
 
-  test('is what was wished for', () => {
+  test('are as requested', () => {
     expect(chooseManner({ transport: 'node', workers: 2 }, BOTH, 'linux')).toEqual({ transport: 'node', workers: 2 })
     expect(chooseManner({ transport: 'node', workers: 1 }, NONE, 'linux')).toEqual({ transport: 'node', workers: 1 })
   })
@@ -20,11 +20,11 @@ describe('how pgweir runs', () => {
   test.each([
     [{ transport: 'epoll', workers: null } as const, 'it has no setting named transport'],
     [{ transport: null, workers: 2 }, 'it has no setting named workers'],
-  ])('is refused with a sentence where the build cannot: %o', (wishes, sentence) => {
+  ])('are refused if the build does not support them: %o', (wishes, sentence) => {
     expect(() => chooseManner(wishes, NONE, 'linux')).toThrow(sentence)
   })
 
-  test('is told to a build in the settings that it knows', () => {
+  test('are passed to a build only in settings that it knows', () => {
     const manner = { transport: 'epoll', workers: 2 } as const
     expect(mannerSettings(manner, BOTH)).toEqual({ transport: 'epoll', workers: '2' })
     expect(mannerSettings(manner, new Set(['workers']))).toEqual({ workers: '2' })

@@ -6,7 +6,7 @@ function namesOf(args: readonly string[]): string[] {
   return readFlags(args).scenarios.map(({ name }) => name)
 }
 
-test('without flags everything is measured at length', () => {
+test('without flags all scenarios are measured for the full time', () => {
   const { effort, scenarios, node, transport, workers, baseline, figures } = readFlags([])
   expect(effort).toEqual({ isQuick: false, repeats: 5, seconds: 5 })
   expect(scenarios).toEqual(SCENARIOS)
@@ -19,12 +19,12 @@ test('without flags everything is measured at length', () => {
   })
 })
 
-test('a quick run is short, unless it is told how long', () => {
+test('a quick run is short unless other times are given', () => {
   expect(readFlags(['--quick']).effort).toEqual({ isQuick: true, repeats: 1, seconds: 2 })
   expect(readFlags(['--quick', '--repeats', '3']).effort).toEqual({ isQuick: true, repeats: 3, seconds: 2 })
 })
 
-test('a quick run leaves out what no goal rests on, unless it is named', () => {
+test('a quick run omits scenarios without a goal unless they are named', () => {
   expect(namesOf(['--quick'])).not.toContain('churn')
   expect(namesOf(['--quick'])).toEqual(expect.arrayContaining(['simple', 'idle', 'console']))
   expect(namesOf(['--quick', '--only', 'churn'])).toEqual(['churn'])
@@ -37,7 +37,7 @@ test.each([[['--only', 'idle', '--only', 'simple']], [['--only', 'idle,simple']]
   },
 )
 
-test('pgweir runs as it is told', () => {
+test('flags choose transport, workers and baseline of pgweir', () => {
   expect(readFlags(['--transport', 'epoll', '--workers', '2', '--baseline', '../before'])).toMatchObject({
     transport: 'epoll',
     workers: 2,
@@ -45,7 +45,7 @@ test('pgweir runs as it is told', () => {
   })
 })
 
-test('the guard looks at what a transaction costs', () => {
+test('--guard and --save run the scenarios that measure the cost of a transaction', () => {
   expect(namesOf(['--guard'])).toEqual(['simple', 'extended', 'prepared', 'simple-128', 'simple-1000'])
   expect(namesOf(['--save'])).toEqual(namesOf(['--guard']))
   expect(readFlags(['--guard', '--tolerance', '5'])).toMatchObject({ figures: 'guard', tolerance: 0.05 })
@@ -59,6 +59,6 @@ test.each([
   [['--only', 'simpel'], 'there is no scenario simpel; there are simple, extended'],
   [['--guard', '--save'], 'do not go together'],
   [['--save', '--quick'], 'too rough to --save'],
-])('%s is answered with a sentence', (args, sentence) => {
+])('%s is an error', (args, sentence) => {
   expect(() => readFlags(args)).toThrow(sentence)
 })

@@ -10,12 +10,12 @@ function savedRun(scenarios: SavedRun['scenarios']): SavedRun {
   return { savedAt: '2026-11-26T10:00:00.000Z', commit: 'abc1234', versions, scenarios }
 }
 
-test('what is guarded is the median over the rounds', () => {
+test('the guarded figure is the median of the rounds', () => {
   const rounds = [0.5, 0.512345, 0.7].map((cpuToPostgres) => ({ cpuToPostgres }))
   expect(guardedOf(new Map([['pgweir', rounds]]))).toEqual({ instructions: null, cpuToPostgres: 0.5123 })
 })
 
-describe('beside the committed figures', () => {
+describe('compared with the saved figures', () => {
   const saved = savedRun({ simple: { instructions: null, cpuToPostgres: 0.2 } })
   const now = (cpuToPostgres: number) => ({ simple: { ...NOTHING, cpuToPostgres } })
 
@@ -24,12 +24,12 @@ describe('beside the committed figures', () => {
     [0.21, 'as before'],
     [0.19, 'as before'],
     [0.17, 'faster'],
-  ])('a change from 0.2 to %d with a tolerance of a tenth is told as %s', (value, verdict) => {
+  ])('a change from 0.2 to %d with a tolerance of 10 % counts as %s', (value, verdict) => {
     const changes = changesSince(saved, now(value), 0.1)
     expect(changes).toMatchObject([{ scenario: 'simple', measure: 'cpuToPostgres', before: 0.2, now: value, verdict }])
   })
 
-  test('instructions count most, where both have them', () => {
+  test('instructions take precedence if both sides have them', () => {
     const before = savedRun({ simple: { instructions: 100, cpuToPostgres: 1 } })
     expect(changesSince(before, { simple: { instructions: 101, cpuToPostgres: 2 } }, 0.1)).toMatchObject([
       { measure: 'instructions', verdict: 'as before' },
@@ -39,17 +39,17 @@ describe('beside the committed figures', () => {
     ])
   })
 
-  test('nothing is said of a scenario that only one side knows', () => {
+  test('a scenario that only one side has is left out', () => {
     expect(changesSince(saved, { extended: { ...NOTHING, cpuToPostgres: 2 } }, 0.1)).toEqual([])
   })
 
-  test('what became slower stands out', () => {
+  test('a slower scenario stands out in the table', () => {
     const table = changeTable(changesSince(saved, now(0.25), 0.1))
     expect(table.split('\n')[1]).toBe("simple: CPU in times of PostgreSQL's     0.2  0.25  +25.0 %  SLOWER")
   })
 })
 
-describe('beside another build', () => {
+describe('compared with another build', () => {
   const runs: Runs = new Map([
     ['baseline', [{ cpuToPostgres: 0.2 }, { cpuToPostgres: 0.4 }, { cpuToPostgres: 0.2 }]],
     ['pgweir', [{ cpuToPostgres: 0.3 }, { cpuToPostgres: 0.48 }, { cpuToPostgres: 0.2 }]],
@@ -61,18 +61,18 @@ describe('beside another build', () => {
     expect(change?.growth).toBeCloseTo(0.2)
   })
 
-  test('there must be one', () => {
+  test('there is no result without the other build', () => {
     expect(changeToBaseline('simple', new Map([['pgweir', [{ cpuToPostgres: 0.3 }]]]), 0.1)).toBeNull()
   })
 })
 
-test('figures are kept for each way to run pgweir', () => {
+test('figures are saved per Node version, transport and number of workers', () => {
   const manner = { transport: 'node', workers: 1 } as const
   expect(mannerKey(20, manner)).toBe('Node 20, node transport, one worker')
   expect(mannerKey(24, { transport: 'epoll', workers: 2 })).toBe('Node 24, epoll transport, 2 workers')
 })
 
-test('a run of one scenario keeps the figures of the others', () => {
+test('a run of one scenario keeps the saved figures of the others', () => {
   const first = savedRun({ simple: NOTHING, extended: NOTHING })
   const second = savedRun({ simple: { ...NOTHING, cpuToPostgres: 1 } })
   const figures = withRun({ here: first, there: first }, 'here', second)

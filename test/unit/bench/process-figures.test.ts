@@ -11,26 +11,26 @@ describe('CPU time in /proc/PID/stat', () => {
     expect(parseCpuTime(`10731 (node) ${REST}`)).toEqual({ userMs: 12_340, systemMs: 5_670 })
   })
 
-  test.each(['(a b)', '(x) S 1 1)', '(:-) )'])('stands behind a name like %s', (name) => {
+  test.each(['(a b)', '(x) S 1 1)', '(:-) )'])('is found after a process name like %s', (name) => {
     expect(parseCpuTime(`10731 ${name} ${REST}`)).toEqual({ userMs: 12_340, systemMs: 5_670 })
   })
 
-  test('is that of the children too that have ended', () => {
+  test('includes that of children that have ended', () => {
     const withChildren = REST.replace('1234 567 0 0', '1234 567 100 10')
     expect(parseCpuTime(`10731 (node) ${withChildren}`)).toEqual({ userMs: 13_340, systemMs: 5_770 })
   })
 
-  test('must be there', () => {
+  test('is an error if it is missing', () => {
     expect(() => parseCpuTime('10731 (node) S 1')).toThrow('not as expected')
   })
 })
 
 describe('resident memory in /proc/PID/status', () => {
-  test('is told in KiB', () => {
+  test('is given in KiB', () => {
     expect(parseResidentKib('Name:\tnode\nVmHWM:\t   70000 kB\nVmRSS:\t   65328 kB\nThreads:\t11\n')).toBe(65_328)
   })
 
-  test('is missing where a process has ended', () => {
+  test('is missing if the process has ended', () => {
     expect(() => parseResidentKib('Name:\tnode\nState:\tZ (zombie)\n')).toThrow('gone')
   })
 })
@@ -44,12 +44,15 @@ test.each([
   ).toBe(expected)
 })
 
-test.runIf(process.platform === 'linux')('all that a process has started is of its family', async () => {
-  const shell = spawn('sh', ['-c', 'tail -f /dev/null & echo $!; wait'])
-  const pid = shell.pid ?? 0
-  const [said] = (await once(shell.stdout, 'data')) as [Buffer]
-  expect(familyOf(pid)).toEqual([pid, Number(said)])
-  process.kill(Number(said))
-  await once(shell, 'exit')
-  expect(familyOf(pid)).toEqual([pid])
-})
+test.runIf(process.platform === 'linux')(
+  'a process and all processes that it has started belong to its family',
+  async () => {
+    const shell = spawn('sh', ['-c', 'tail -f /dev/null & echo $!; wait'])
+    const pid = shell.pid ?? 0
+    const [said] = (await once(shell.stdout, 'data')) as [Buffer]
+    expect(familyOf(pid)).toEqual([pid, Number(said)])
+    process.kill(Number(said))
+    await once(shell, 'exit')
+    expect(familyOf(pid)).toEqual([pid])
+  },
+)

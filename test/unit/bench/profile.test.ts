@@ -5,7 +5,7 @@ function node(id: number, functionName: string, url: string, lineNumber: number)
   return { id, callFrame: { functionName, url, lineNumber } }
 }
 
-test('a profile tells which functions had the processor, the longest first, without the idle time', () => {
+test('a profile gives the time of each function itself, longest first, without idle time', () => {
   const profile = {
     nodes: [
       node(1, '(idle)', '', -1),

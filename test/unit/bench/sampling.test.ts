@@ -5,7 +5,7 @@ function sample(atMs: number, userMs: number, systemMs: number, postgresMs: numb
   return { atMs, pooler: { userMs, systemMs }, postgres: { userMs: postgresMs, systemMs: 0 }, residentKib: 2_048 }
 }
 
-test('what is spent while clients connect and leave is not counted', () => {
+test('CPU time while clients connect and disconnect is not counted', () => {
   const endMs = Float64Array.from([1_100, 1_250, 1_350, 1_450, 1_450, 1_650])
   const samples = [
     sample(1_000, 0, 0, 0),
@@ -25,7 +25,7 @@ test('what is spent while clients connect and leave is not counted', () => {
   })
 })
 
-test('a run without two samples among its transactions tells nothing', () => {
+test('a run without two samples during its transactions is an error', () => {
   const samples = [sample(1_000, 0, 0, 0), sample(1_200, 1, 1, 1), sample(1_400, 2, 2, 2)]
   expect(() => costOf(samples, { endMs: Float64Array.from([1_150, 1_300]) })).toThrow('too short')
 })

@@ -52,7 +52,7 @@ function runsOf(figures: Partial<Record<TargetName, Figures[]>>): Runs {
   return new Map(Object.entries(figures) as [TargetName, Figures[]][])
 }
 
-/** Writes down what is done with the targets, in order. */
+/** Returns what is done with the targets, in order. */
 async function diaryOf(parts: Partial<Scenario>): Promise<string[]> {
   const diary: string[] = []
   const scenario = scenarioOf({
@@ -75,7 +75,7 @@ async function diaryOf(parts: Partial<Scenario>): Promise<string[]> {
 }
 
 describe('the runs of a scenario', () => {
-  test('take turns, and each process is started once', async () => {
+  test('alternate between the targets, each of which is started once', async () => {
     expect(await diaryOf({})).toEqual([
       'start pgweir',
       'warm up pgweir',
@@ -90,7 +90,7 @@ describe('the runs of a scenario', () => {
     ])
   })
 
-  test('have a process each where memory is asked for', async () => {
+  test('have a fresh process each if memory is measured', async () => {
     expect(await diaryOf({ startsFresh: true, targets: ['pgweir'] })).toEqual([
       'start pgweir',
       'warm up pgweir',
@@ -103,7 +103,7 @@ describe('the runs of a scenario', () => {
     ])
   })
 
-  test('leave nothing running when one fails', async () => {
+  test('stop all targets if one run fails', async () => {
     const diary: string[] = []
     const scenario = scenarioOf({
       measure: async () => {
@@ -122,22 +122,22 @@ describe('the runs of a scenario', () => {
   })
 })
 
-describe('a measure', () => {
+describe('a figure', () => {
   const runs = runsOf({
     pgweir: [{ cpuUs: 30 }, { cpuUs: 80 }, { cpuUs: 36 }],
     pgbouncer: [{ cpuUs: 20 }, { cpuUs: 40 }, { cpuUs: 20 }],
   })
 
-  test('is the median over the rounds', () => {
+  test('is the median of the rounds', () => {
     expect(medianOf({ figure: 'cpuUs' }, 'pgweir', runs)).toBe(36)
   })
 
-  test('is compared round by round, so that a slow round slows both', () => {
+  test('is compared round by round, so that a slow round affects both sides', () => {
     expect(medianOf({ figure: 'cpuUs', against: TO_PGBOUNCER }, 'pgweir', runs)).toBe(1.8)
     expect(medianOf({ figure: 'cpuUs', against: { target: 'pgbouncer', by: 'difference' } }, 'pgweir', runs)).toBe(16)
   })
 
-  test('is nothing where a target does not have it, or nobody is there to compare with', () => {
+  test('is null if a target lacks it or there is no target to compare with', () => {
     expect(medianOf({ figure: 'p50Ms' }, 'pgweir', runs)).toBeNull()
     expect(medianOf({ figure: 'cpuUs' }, 'direct', runs)).toBeNull()
     expect(
@@ -145,7 +145,7 @@ describe('a measure', () => {
     ).toBeNull()
   })
 
-  test('may count only what is over a third target', () => {
+  test('may be compared after subtracting a third target’s figure', () => {
     const against = { target: 'pgbouncer', by: 'ratio', over: 'direct' } as const
     const others = { pgweir: [{ p50Ms: 9 }], pgbouncer: [{ p50Ms: 7 }] }
     expect(medianOf({ figure: 'p50Ms', against }, 'pgweir', runsOf({ ...others, direct: [{ p50Ms: 5 }] }))).toBe(2)
@@ -175,16 +175,16 @@ describe('a goal', () => {
     [CPU, { cpuUs: 12 }, 'epoll', 'stretch reached'],
     [SPEED, { perSecond: 8 }, 'node', 'reached'],
     [SPEED, { perSecond: 8 }, 'epoll', 'missed'],
-  ] as const)('is judged by the transport that runs: %o with %o on %s is %s', (goal, figures, transport, verdict) => {
+  ] as const)('depends on the transport in use: %o with %o on %s is %s', (goal, figures, transport, verdict) => {
     expect(verdictOf(goal, figures, transport)).toBe(verdict)
   })
 
-  test('is not judged where nobody is there to compare with', () => {
+  test('is not judged without a target to compare with', () => {
     const runs = runsOf({ pgweir: [{ cpuUs: 20 }] })
     expect(outcomes({ goals: [CPU] }, runs, 'node')).toMatchObject([{ reached: null, verdict: 'not judged' }])
   })
 
-  test('says which targets a quick run needs', () => {
+  test('determines which targets a quick run needs', () => {
     const targets = ['direct', 'baseline', 'pgweir', 'pgbouncer'] as const
     expect(targetsOfGoals({ targets, goals: [SPEED] })).toEqual(['baseline', 'pgweir'])
     expect(targetsOfGoals({ targets, goals: [CPU] })).toEqual(['baseline', 'pgweir', 'pgbouncer'])
@@ -194,7 +194,7 @@ describe('a goal', () => {
 })
 
 describe('the report', () => {
-  test('has a line for each target, and only columns with figures', () => {
+  test('has a line per target, and only columns with figures', () => {
     const scenario = {
       columns: [
         { title: 'tps', figure: 'perSecond', digits: 0 },
@@ -209,7 +209,7 @@ describe('the report', () => {
     expect(table.split('\n')).toEqual(['           tps  CPU', 'direct  20,000', 'pgweir   9,000  3.0'])
   })
 
-  test('keeps columns straight', () => {
+  test('aligns its columns', () => {
     expect(
       formatTable([
         ['', 'b'],
@@ -234,7 +234,7 @@ describe('the report', () => {
   })
 })
 
-test('a scenario that does not exist is answered with those that do', () => {
+test('an unknown scenario is an error that lists the known ones', () => {
   expect(() => chooseScenarios(['simple', 'simpel'])).toThrow(/simpel; there are simple, extended/)
   expect(chooseScenarios(['idle', 'simple']).map(({ name }) => name)).toEqual(['simple', 'idle'])
   expect(chooseScenarios([]).length).toBeGreaterThan(5)

@@ -2,19 +2,19 @@ import { describe, expect, test } from 'vitest'
 import { median, percentile, slope } from '../../../bench/statistics.ts'
 
 describe('the median', () => {
-  test('is the middle one of an odd number, whatever their order', () => {
+  test('is the middle value of an odd number of values, in any order', () => {
     expect(median([9, 1, 5])).toBe(5)
   })
 
-  test('is between the middle two of an even number', () => {
+  test('is halfway between the two middle values of an even number', () => {
     expect(median([4, 1, 3, 100])).toBe(3.5)
   })
 
-  test('of nothing is not a number', () => {
+  test('of no values is NaN', () => {
     expect(median([])).toBeNaN()
   })
 
-  test('leaves the values as they were', () => {
+  test('does not reorder its input', () => {
     const values = [3, 1, 2]
     median(values)
     expect(values).toEqual([3, 1, 2])
@@ -30,15 +30,15 @@ describe('a percentile', () => {
     [0.99, 99],
     [1, 100],
     [0, 1],
-  ])('of share %d is a value that was measured', (share, expected) => {
+  ])('of share %d is a measured value', (share, expected) => {
     expect(percentile(hundred, share)).toBe(expected)
   })
 
-  test('of few values is the largest where the share is high', () => {
+  test('of few values is the largest one if the share is high', () => {
     expect(percentile([1, 2, 3], 0.99)).toBe(3)
   })
 
-  test('of nothing is not a number', () => {
+  test('of no values is NaN', () => {
     expect(percentile([], 0.5)).toBeNaN()
   })
 })
@@ -48,7 +48,7 @@ describe('the slope', () => {
     expect(slope([0, 10, 20, 40].map((x) => ({ x, y: 7 - 0.5 * x })))).toBeCloseTo(-0.5)
   })
 
-  test('of a saw is nothing', () => {
+  test('of a zigzag is 0', () => {
     const points = [0, 1, 2, 3, 4, 5, 6].map((x) => ({ x, y: x % 2 }))
     expect(slope(points)).toBeCloseTo(0)
   })

@@ -19,7 +19,7 @@ const OPTIONS = {
   },
 } as const
 
-test('pgweir takes the file that PgBouncer gets, without a complaint', () => {
+test('pgweir accepts the configuration file for PgBouncer without a warning', () => {
   const { settings, told } = loadText(iniText(OPTIONS))
   expect(told).toEqual([])
   expect(settings.general).toMatchObject({
@@ -29,7 +29,7 @@ test('pgweir takes the file that PgBouncer gets, without a complaint', () => {
   })
 })
 
-test('what only one of them is told comes on top', () => {
+test('settings of one target are added', () => {
   const text = iniText({ ...OPTIONS, settings: { max_prepared_statements: '7' } })
   expect(loadText(text).settings.general.max_prepared_statements).toBe(7)
 })
@@ -39,6 +39,6 @@ test.each([
   ['1.21.0', true],
   ['1.25.2', true],
   ['2.0', true],
-])('PgBouncer %s follows named statements: %s', (version, expected) => {
+])('PgBouncer %s supports prepared statements: %s', (version, expected) => {
   expect(hasPreparedStatements(version)).toBe(expected)
 })

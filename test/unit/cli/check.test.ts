@@ -16,14 +16,14 @@ function checkText(text: string) {
   return { exitCode, lines: written.trimEnd().split('\n') }
 }
 
-test('a good file is counted and passes', () => {
+test('a good file passes, and its entries are counted', () => {
   expect(checkText(`${GOOD_INI}[users]\nada = pool_size=1\n`)).toEqual({
     exitCode: 0,
     lines: ['pgweir.ini: 1 setting, 1 database and 1 user are fine'],
   })
 })
 
-test('users are those of auth_file, and of the section besides', () => {
+test('users are counted from auth_file and from [users]', () => {
   const directory = mkdtempSync(join(tmpdir(), 'pgweir-check-'))
   onTestFinished(() => rmSync(directory, { recursive: true }))
   const path = join(directory, 'userlist.txt')
@@ -33,7 +33,7 @@ test('users are those of auth_file, and of the section besides', () => {
   ])
 })
 
-test('md5 secrets that SCRAM makes nothing of are told once, with the setting', () => {
+test('md5 secrets are warned about once, with the setting, if auth_type accepts only SCRAM', () => {
   const directory = mkdtempSync(join(tmpdir(), 'pgweir-check-'))
   onTestFinished(() => rmSync(directory, { recursive: true }))
   const path = join(directory, 'userlist.txt')
@@ -49,7 +49,7 @@ test('md5 secrets that SCRAM makes nothing of are told once, with the setting', 
   expect(told('md5')).toEqual(['pgweir.ini: 3 settings, 1 database and 4 users are fine'])
 })
 
-test('warnings alone pass', () => {
+test('a file with warnings only passes', () => {
   expect(checkText(`${GOOD_INI}pkt_buf = 8192\n`)).toEqual({
     exitCode: 0,
     lines: [
@@ -77,7 +77,7 @@ test('a resolv_conf that cannot be used is an error on its line', () => {
   }
 })
 
-test('a line of auth_file that cannot be understood is told with its place, and without what it says', () => {
+test('a malformed line of auth_file is reported with its place, but not its content', () => {
   const directory = mkdtempSync(join(tmpdir(), 'pgweir-check-'))
   onTestFinished(() => rmSync(directory, { recursive: true }))
   const path = join(directory, 'userlist.txt')
@@ -88,14 +88,14 @@ test('a line of auth_file that cannot be understood is told with its place, and 
   expect(lines.join()).not.toContain('hunter2')
 })
 
-test('a user to become that is not there is an error on its line', () => {
+test('a user setting that names an unknown user is an error on its line', () => {
   expect(checkText(`${GOOD_INI}user = nobody-of-this-name\n`)).toEqual({
     exitCode: 1,
     lines: ['pgweir.ini:5: error: there is no user nobody-of-this-name in /etc/passwd', 'pgweir.ini: 1 error'],
   })
 })
 
-test('what rules and directories need is told with its line, and no secret', () => {
+test('what HBA rules and LDAP options lack is reported with the line, without secrets', () => {
   const directory = mkdtempSync(join(tmpdir(), 'pgweir-check-'))
   onTestFinished(() => rmSync(directory, { recursive: true }))
   const path = join(directory, 'hba.conf')
@@ -115,7 +115,7 @@ test('what rules and directories need is told with its line, and no secret', () 
   expect(lines.join()).not.toContain('hunter2')
 })
 
-test('every problem is told with its line, and an error fails', () => {
+test('every problem is reported with its line, and an error makes the check fail', () => {
   expect(checkText(`${GOOD_INI}pkt_buf = 8192\nverbose = x\nnonsense\n`)).toEqual({
     exitCode: 1,
     lines: [
@@ -148,13 +148,13 @@ async function forMove(text: string) {
   return { exitCode, lines: written.trimEnd().split('\n') }
 }
 
-/** Nothing of it can be in use. */
+/** With these settings nothing is in use. */
 const NOWHERE_IN_USE = 'listen_port = 0\nunix_socket_dir =\n'
 
 const GUIDE =
   'pgweir.ini: note: for other differences from PgBouncer, see docs/migrating-from-pgbouncer.md#what-is-different'
 
-test('a file of PgBouncer: what concerns it is told besides, and last where to read on', async () => {
+test('for a PgBouncer file the differences that concern it are noted, with a link to all others at the end', async () => {
   const { exitCode, lines } = await forMove(`${GOOD_INI}${NOWHERE_IN_USE}pool_mode = transaction\n`)
   expect(exitCode).toBe(0)
   const told = lines.join('\n')
@@ -166,18 +166,18 @@ test('a file of PgBouncer: what concerns it is told besides, and last where to r
   expect(lines.slice(-2)).toEqual(['pgweir.ini: 4 settings, 1 database and 0 users are fine', GUIDE])
 })
 
-test('with errors only these are told', async () => {
+test('if there are errors, no differences are noted', async () => {
   const { exitCode, lines } = await forMove(`${GOOD_INI}${NOWHERE_IN_USE}verbose = x\n`)
   expect(exitCode).toBe(1)
   expect(lines).toEqual([expect.stringContaining('pgweir.ini:7: error: verbose'), 'pgweir.ini: 1 error'])
 })
 
-test('a file of pgweir is not compared', async () => {
+test('a file with a [pgweir] section is not compared with PgBouncer', async () => {
   const { lines } = await forMove(`${GOOD_INI.replace('[pgbouncer]', '[pgweir]')}pool_mode = transaction\n`)
   expect(lines).toEqual(['pgweir.ini: 2 settings, 1 database and 0 users are fine'])
 })
 
-test('what a PgBouncer that runs has, and only one can have, is told without failing', async () => {
+test('addresses and files in use by a running PgBouncer are noted, but do not make the check fail', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pgweir-check-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const server = createServer().listen(0, '127.0.0.1')
@@ -205,7 +205,7 @@ test('what a PgBouncer that runs has, and only one can have, is told without fai
   expect(sentences(await forMove(`${GOOD_INI}${places}`))).toEqual([])
 })
 
-test('pgweir check needs a file', async () => {
+test('pgweir check requires a file', async () => {
   const { run, written } = fakeWorld()
   expect(await run('check')).toBe(1)
   expect(written.err).toContain("missing required argument 'config.ini'")

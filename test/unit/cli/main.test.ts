@@ -5,7 +5,7 @@ import { fakeWorld } from './world.ts'
 
 const UPSTREAM = ['--upstream', 'postgres://db/', '--auth-type', 'any']
 
-/** Runs until the pooler has started, ends it, and gives what it was started with. */
+/** Runs until the pooler has started, ends it, and returns what it was started with. */
 async function startWith(...args: string[]) {
   const fake = fakeWorld()
   fake.pooler.end()
@@ -16,7 +16,7 @@ async function startWith(...args: string[]) {
 }
 
 describe('pgweir', () => {
-  test('--version says the name and the version of package.json, and ends well', async () => {
+  test('--version prints the name and the version of package.json, and exits with 0', async () => {
     const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
     for (const flag of ['-V', '--version']) {
       const { run, written } = fakeWorld()
@@ -25,7 +25,7 @@ describe('pgweir', () => {
     }
   })
 
-  test('--help names every setting by topic, and the subcommands', async () => {
+  test('--help lists every setting by topic, and the commands', async () => {
     const { run, written } = fakeWorld()
     expect(await run('--help')).toBe(0)
     for (const key of SETTING_KEYS)
@@ -36,7 +36,7 @@ describe('pgweir', () => {
     expect(written.out).not.toContain('--pkt-buf')
   })
 
-  test('--help has the commands first, and breaks no line of a terminal', async () => {
+  test('--help lists the commands first, and fits into 80 columns', async () => {
     for (const args of [
       ['--help'],
       ['help'],
@@ -53,21 +53,21 @@ describe('pgweir', () => {
     }
   })
 
-  test('a command that is mistyped is not taken for a file', async () => {
+  test('a mistyped command is not taken for a file', async () => {
     const { run, written, started } = fakeWorld()
     expect(await run('consol', ...UPSTREAM)).toBe(1)
     expect(written.err).toBe('error: there is no command "consol"; did you mean "console"?\n')
     expect(started).toEqual([])
   })
 
-  test('without anything to pool says what to give', async () => {
+  test('without anything to pool, the error says what to give', async () => {
     const { run, written, started } = fakeWorld()
     expect(await run()).toBe(1)
     expect(written.err).toContain('give a configuration file, --upstream')
     expect(started).toEqual([])
   })
 
-  test('takes every setting as a flag, and databases, without a file', async () => {
+  test('accepts every setting as a flag, and databases, without a file', async () => {
     const { settings, options } = await startWith(
       ...['--default-pool-size', '5', '--server-check-query', '', '--database', 'app=host=a', '--database', 'b=host=b'],
       ...UPSTREAM,
@@ -78,13 +78,13 @@ describe('pgweir', () => {
     expect(options).toMatchObject({ isQuiet: false })
   })
 
-  test('counts -v and --verbose, and hears -q', async () => {
+  test('counts -v and --verbose, and accepts -q', async () => {
     const { settings, options } = await startWith('-vv', '--verbose', '-q', ...UPSTREAM)
     expect(settings.general.verbose).toBe(3)
     expect(options).toMatchObject({ isQuiet: true })
   })
 
-  test('console is given what to run, and how to show it', async () => {
+  test('console receives its commands and layout', async () => {
     const { run, talks } = fakeWorld()
     expect(await run('console', '--json', '-p', '7000', 'show pools', '-c', 'show stats', '-c', 'show lists')).toBe(3)
     expect(talks).toEqual([
@@ -92,13 +92,13 @@ describe('pgweir', () => {
     ])
   })
 
-  test('console is told of the settings that stand before it', async () => {
+  test('console receives the settings given before it', async () => {
     const { run, talks } = fakeWorld()
     expect(await run('--listen-port', '7000', 'console', 'show pools')).toBe(3)
     expect(talks).toEqual([{ texts: ['show pools'], flags: { settings: { listen_port: '7000' } } }])
   })
 
-  test('refuses to run in the background what does not', async () => {
+  test('refuses -d for commands that cannot run in the background', async () => {
     for (const command of ['demo', 'check', 'console']) {
       const { run, written, demos } = fakeWorld()
       expect(await run('-d', command, ...(command === 'check' ? ['a.ini'] : []))).toBe(1)
@@ -110,20 +110,20 @@ describe('pgweir', () => {
   test.each([
     ['--upstream', 'postgres://ada@db/'],
     ['--database', 'app=host=db'],
-  ])('refuses %s before demo, which would not go there', async (flag, value) => {
+  ])('refuses %s before demo, which starts its own PostgreSQL', async (flag, value) => {
     const { run, written, demos } = fakeWorld()
     expect(await run(flag, value, 'demo')).toBe(1)
     expect(written.err).toContain(`${flag} cannot be used with demo, which starts its own PostgreSQL`)
     expect(demos).toEqual([])
   })
 
-  test('answers a mistyped flag with the nearest one', async () => {
+  test('suggests the nearest flag for a mistyped one', async () => {
     const { run, written } = fakeWorld()
     expect(await run('--default-pool-sise', '5')).toBe(1)
     expect(written.err).toContain('--default-pool-size')
   })
 
-  test('answers a flag for what is not supported, or has no effect, as a file would be answered', async () => {
+  test('treats unsupported values and settings without effect in flags as in a file', async () => {
     const { run, written } = fakeWorld()
     expect(await run(...UPSTREAM, '--auth-type', 'peer')).toBe(1)
     expect(written.err).toContain('it is a method of auth_hba_file, for auth_type = hba')
@@ -134,7 +134,7 @@ describe('pgweir', () => {
   test.each([
     [['-R'], 'taking over the sockets'],
     [['--reboot', 'demo'], 'taking over the sockets'],
-  ])('answers %j with an error rather than pretending', async (flags, told) => {
+  ])('refuses %j with an error instead of ignoring it', async (flags, told) => {
     const { run, written, started, demos } = fakeWorld()
     expect(await run(...flags)).toBe(1)
     expect(written.err).toContain(told)
@@ -144,19 +144,19 @@ describe('pgweir', () => {
   test.each([
     [['-u', 'nobody'], 'nobody'],
     [['--user=daemon'], 'daemon'],
-  ])('hears by %j who to become, as by the setting', async (flags, user) => {
+  ])('takes the user from %j as from the setting', async (flags, user) => {
     const { settings } = await startWith(...flags, ...UPSTREAM)
     expect(settings.general.user).toBe(user)
   })
 
-  test('takes one file only', async () => {
+  test('accepts only one file', async () => {
     const { run, written } = fakeWorld()
     expect(await run('a.ini', 'b.ini')).toBe(1)
     expect(written.err).toContain('too many arguments')
   })
 })
 
-test('pgweir demo gets all setting flags, from before and after its name, and gives its exit code', async () => {
+test('pgweir demo receives all setting flags, from before and after its name, and returns its exit code', async () => {
   const { run, demos } = fakeWorld()
   expect(await run('-v', '--pool-mode', 'session', 'demo', '--listen-port', '0', '--pool-mode', 'transaction')).toBe(7)
   expect(demos).toEqual([
@@ -169,7 +169,7 @@ test('pgweir demo gets all setting flags, from before and after its name, and gi
   ])
 })
 
-test('pgweir demo has its own server, so it takes none', async () => {
+test('pgweir demo has its own server, so it refuses --upstream', async () => {
   const { run, written, demos } = fakeWorld()
   expect(await run('demo', '--upstream', 'postgres://db/')).toBe(1)
   expect(written.err).toContain("unknown option '--upstream'")

@@ -1,4 +1,4 @@
-/** bin/pgweir.js in a clone in which nothing has been built. */
+/** bin/pgweir.js in a clone that has not been built. */
 
 import { execFile } from 'node:child_process'
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { temporaryFolder } from '../../support/datagrams.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../../bin/pgweir.js', import.meta.url))
 
-test('says what is to be done', async () => {
+test('a clone that has not been built says what to run', async () => {
   const clone = temporaryFolder()
   writeFileSync(join(clone, 'package.json'), '{ "type": "module" }')
   mkdirSync(join(clone, 'bin'))

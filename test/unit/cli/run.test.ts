@@ -13,7 +13,7 @@ import { fakeWorld } from './world.ts'
 
 const OPTIONS = { upstream: 'postgres://db/', flags: { auth_type: 'any' }, isQuiet: false }
 
-/** A pooler that has started and waits for signals. */
+/** Runs a pooler that has started and waits for signals. */
 async function startRun() {
   const fake = fakeWorld()
   const start = await fake.world.loadStart()
@@ -22,7 +22,7 @@ async function startRun() {
   return { ...fake, ended }
 }
 
-test('errors in the settings are all told and nothing is started', async () => {
+test('all errors in the settings are printed and nothing is started', async () => {
   const { world, started, written } = fakeWorld()
   const files = virtualFiles({ 'pgweir.ini': '[pgbouncer]\nverbose = x\nfoo = 1\n' })
   expect(await run({ iniFile: 'pgweir.ini', files, isQuiet: false }, await world.loadStart(), world)).toBe(1)
@@ -31,7 +31,7 @@ test('errors in the settings are all told and nothing is started', async () => {
   expect(started).toEqual([])
 })
 
-test('what is found wrong while it starts stands there as it does in pgweir check', async () => {
+test('an error found during the start is printed with its place, as in pgweir check', async () => {
   const { world, written } = fakeWorld()
   const place = { file: 'pgweir.ini', line: 9 }
   const start = async () => {
@@ -41,7 +41,7 @@ test('what is found wrong while it starts stands there as it does in pgweir chec
   expect(written.err).toBe('pgweir.ini:9: error: one thing is wrong\npgweir.ini:9: error: and another\n')
 })
 
-test('warnings are told and the pooler starts', async () => {
+test('warnings are printed and the pooler starts', async () => {
   const { world, started, written, pooler } = fakeWorld()
   pooler.end()
   expect(await run({ ...OPTIONS, flags: { auth_type: 'md5' } }, await world.loadStart(), world)).toBe(0)
@@ -55,10 +55,10 @@ test.each([
   ['SIGUSR2', 'resume'],
   ['SIGTERM', 'shutdown wait_for_clients'],
   ['SIGINT', 'shutdown wait_for_servers'],
-] as const)('%s is %s, as in PgBouncer', async (name, command) => {
+] as const)('%s means %s, as in PgBouncer', async (name, command) => {
   const { signal, pooler, ended, exits, listeners } = await startRun()
   signal(name)
-  await until('the pooler was asked', () => pooler.asked.length === 1)
+  await until('the command has been received', () => pooler.asked.length === 1)
   expect(pooler.asked).toEqual([command])
   pooler.end()
   expect(await ended).toBe(0)
@@ -66,7 +66,7 @@ test.each([
   expect(listeners.size).toBe(0)
 })
 
-test('SIGQUIT stops the pooler at once, in good order', async () => {
+test('SIGQUIT stops the pooler at once, in an orderly way', async () => {
   const { signal, pooler, ended } = await startRun()
   signal('SIGQUIT')
   await until('the pooler was stopped', () => pooler.stops === 1)
@@ -75,7 +75,7 @@ test('SIGQUIT stops the pooler at once, in good order', async () => {
   expect(pooler.asked).toEqual([])
 })
 
-test('a second signal for the end is at once, a third by force; but not the one that npm passes on', async () => {
+test('a second signal to end stops at once and a third exits immediately, but a repeated signal that npm passes on does not count', async () => {
   const { signal, pooler, ended, exits } = await startRun()
   vi.useFakeTimers({ toFake: ['performance'] })
   onTestFinished(() => {
@@ -94,7 +94,7 @@ test('a second signal for the end is at once, a third by force; but not the one 
   await ended
 })
 
-test('SIGINT hastens what SIGTERM has begun, at once, since another signal is never taken for an echo', async () => {
+test('SIGINT after SIGTERM hastens the shutdown without delay, because a different signal is never an echo from npm', async () => {
   const { signal, pooler, ended, exits } = await startRun()
   signal('SIGTERM')
   signal('SIGINT')
@@ -107,9 +107,9 @@ test('SIGINT hastens what SIGTERM has begun, at once, since another signal is ne
   await ended
 })
 
-test.each(['SIGTERM', 'SIGINT'] as const)('%s is at once where nothing is left to begin or to hasten', async (name) => {
+test.each(['SIGTERM', 'SIGINT'] as const)('%s stops at once if a shutdown is already under way', async (name) => {
   const { signal, pooler, ended, exits, written } = await startRun()
-  // Somebody on the console was first.
+  // A shutdown has been started on the console before.
   pooler.answer = async () => {
     throw new PoolerError('shutting-down')
   }
@@ -122,7 +122,7 @@ test.each(['SIGTERM', 'SIGINT'] as const)('%s is at once where nothing is left t
   expect(await ended).toBe(0)
 })
 
-test('signals that come while the pooler starts are obeyed as soon as it has', async () => {
+test('signals that arrive during the start are handled once it is complete', async () => {
   const { world, signal, pooler } = fakeWorld()
   const start: Start = async () => {
     signal('SIGHUP')
@@ -136,7 +136,7 @@ test('signals that come while the pooler starts are obeyed as soon as it has', a
   expect(await ended).toBe(0)
 })
 
-test('why a signal cannot be obeyed is told, and the pooler goes on', async () => {
+test('if a signal’s command fails the reason is printed and the pooler goes on', async () => {
   const { signal, pooler, ended, written } = await startRun()
   pooler.answer = async () => {
     throw new PoolerError('reload-failed')
@@ -148,7 +148,7 @@ test('why a signal cannot be obeyed is told, and the pooler goes on', async () =
   expect(await ended).toBe(0)
 })
 
-test('a mistake of our own that a signal brings up is not swallowed', async () => {
+test('an invariant failure caused by a signal is not swallowed', async () => {
   const { signal, pooler, ended } = await startRun()
   pooler.answer = async () => {
     throw new InvariantError('believed')
@@ -157,13 +157,13 @@ test('a mistake of our own that a signal brings up is not swallowed', async () =
   await expect(ended).rejects.toThrow(InvariantError)
 })
 
-test('run ends when the pooler ends by itself', async () => {
+test('run() ends when the pooler ends by itself', async () => {
   const { pooler, ended } = await startRun()
   pooler.end()
   expect(await ended).toBe(0)
 })
 
-test('what keeps the pooler from starting or stopping is told in one line', async () => {
+test('an error that prevents starting or stopping is printed in one line', async () => {
   const { world, written, pooler } = fakeWorld()
   const inUse: Start = () => Promise.reject(new Error('listen EADDRINUSE: address already in use 127.0.0.1:6432'))
   expect(await run(OPTIONS, inUse, world)).toBe(1)
@@ -178,12 +178,12 @@ test('what keeps the pooler from starting or stopping is told in one line', asyn
   expect(told.err).toContain('stuck')
 })
 
-test('what is wrong at the start stands in the log, too', async () => {
+test('errors at the start are also in the log', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pgweir-run-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const logfile = join(folder, 'a.log')
   const options = { ...OPTIONS, isQuiet: true, flags: { ...OPTIONS.flags, logfile } }
-  /** Of a line each: what stands behind time and process. */
+  /** Returns, for each line, what follows time and process. */
   const logged = () => {
     const lines = existsSync(logfile) ? readFileSync(logfile, 'utf8').trimEnd().split('\n') : []
     rmSync(logfile, { force: true })
@@ -209,21 +209,21 @@ test('what is wrong at the start stands in the log, too', async () => {
   const background = { ...options, isInBackground: true, flags: { auth_type: 'md5', logfile } }
   expect(await run(background, await warned.loadStart(), warned)).toBe(0)
   expect(logged()).toEqual(['WARNING pgweir: warning: no auth_file is set, so nobody can log in with auth_type = md5'])
-  // Whoever has started it has told them.
+  // The process that has started it prints warnings.
   expect(written.err).toBe('')
 
-  // A file of root's would be in the way of the user who should have started it.
+  // A log file owned by root would be in the way of the user who should have started pgweir.
   expect(await run(options, await world.loadStart(), fakeWorld({ uid: 0 }).world)).toBe(1)
   expect(logged()).toEqual([])
 })
 
-test('a mistake of our own is not dressed up as trouble from outside', async () => {
+test('an invariant failure at the start is not presented as an ordinary error', async () => {
   const { world } = fakeWorld()
   const broken: Start = () => Promise.reject(new InvariantError('believed'))
   await expect(run(OPTIONS, broken, world)).rejects.toThrow(InvariantError)
 })
 
-test('the settings that are started with are those of the file', async () => {
+test('the pooler starts with the settings of the file', async () => {
   const { world, started, pooler } = fakeWorld()
   pooler.end()
   const text = '[databases]\napp = host=a\n[pgbouncer]\nauth_type = any\nlisten_port = 7000\n'
@@ -235,7 +235,7 @@ test('the settings that are started with are those of the file', async () => {
 test.each([
   [{}, 'daemon needs pidfile configured'],
   [{ pidfile: '/nowhere/a.pid' }, 'daemon needs logfile or syslog configured'],
-])('with -d and %j it tells what is missing, as PgBouncer does', async (flags, told) => {
+])('with -d and %j the missing setting is reported, as in PgBouncer', async (flags, told) => {
   const { world, started, written } = fakeWorld()
   const options = { ...OPTIONS, isDaemon: true, flags: { ...OPTIONS.flags, ...flags } }
   expect(await run(options, await world.loadStart(), world)).toBe(1)
@@ -243,14 +243,14 @@ test.each([
   expect(started).toEqual([])
 })
 
-test('with -d it is another process that serves clients, and its answer is ours', async () => {
+test('with -d another process serves clients, and its exit code is returned', async () => {
   const { world, started } = fakeWorld()
   const flags = { ...OPTIONS.flags, pidfile: '/nowhere/a.pid', logfile: '/nowhere/a.log' }
   expect(await run({ ...OPTIONS, isDaemon: true, flags }, await world.loadStart(), world)).toBe(9)
   expect(started).toEqual([])
 })
 
-test('the pidfile of another one keeps it from starting, and is not touched', async () => {
+test('the pidfile of another running process prevents the start and is not touched', async () => {
   const { world, started, written } = fakeWorld()
   const pidfile = join(mkdtempSync(join(tmpdir(), 'pgweir-run-')), 'a.pid')
   onTestFinished(() => rmSync(dirname(pidfile), { recursive: true }))
@@ -261,7 +261,7 @@ test('the pidfile of another one keeps it from starting, and is not touched', as
   expect(readFileSync(pidfile, 'utf8')).toBe(`${process.ppid}\n`)
 })
 
-test('the pidfile is there while it runs, also if it cannot start', async () => {
+test('the pidfile exists while it runs, also if the start fails', async () => {
   const { world, pooler, reports, started } = fakeWorld()
   const pidfile = join(mkdtempSync(join(tmpdir(), 'pgweir-run-')), 'a.pid')
   onTestFinished(() => rmSync(dirname(pidfile), { recursive: true }))
@@ -269,7 +269,7 @@ test('the pidfile is there while it runs, also if it cannot start', async () => 
   const ended = run(options, await world.loadStart(), world)
   await until('it has started', () => started.length === 1)
   expect(readFileSync(pidfile, 'utf8')).toBe(`${process.pid}\n`)
-  await until('it is reported', () => reports.length === 1)
+  await until('the start is reported', () => reports.length === 1)
   pooler.end()
   expect(await ended).toBe(0)
   expect(existsSync(pidfile)).toBe(false)
@@ -281,7 +281,7 @@ test('the pidfile is there while it runs, also if it cannot start', async () => 
   expect(existsSync(pidfile)).toBe(false)
 })
 
-test('the pidfile goes, too, where the end is by force', async () => {
+test('the pidfile is removed even after a forced exit', async () => {
   const { world, signal, pooler, started, exits } = fakeWorld()
   const pidfile = join(mkdtempSync(join(tmpdir(), 'pgweir-run-')), 'a.pid')
   onTestFinished(() => rmSync(dirname(pidfile), { recursive: true }))

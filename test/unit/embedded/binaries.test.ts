@@ -4,12 +4,12 @@ import { delimiter, join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { findSystemPostgres, majorOf, parseVersion } from '../../../src/embedded/binaries.ts'
 
-test('the newest installed PostgreSQL is found, by number and not by spelling', async () => {
+test('the newest installed PostgreSQL is found, by version number and not by spelling', async () => {
   const root = await makeMachine({ '9/bin': '9.6.24', '15/bin': '15.18 (Debian 15.18-0+deb12u1)', '16/bin': '16.2' })
   expect(findSystemPostgres({ root, path: '' })).toEqual({ version: '16.2', binDirectory: join(root, '16/bin') })
 })
 
-test('a major version can be asked for', async () => {
+test('a major version can be requested', async () => {
   const root = await makeMachine({ '15/bin': '15.18 (Debian 15.18-0+deb12u1)', '16/bin': '16.2' })
   expect(findSystemPostgres({ root, path: '', major: 15 })).toMatchObject({ version: '15.18' })
   expect(findSystemPostgres({ root, path: '', major: 14 })).toBeNull()
@@ -22,13 +22,13 @@ test('PATH is searched after the usual directories', async () => {
   expect(findSystemPostgres({ root, path })).toMatchObject({ version: '15.18' })
 })
 
-test('a machine with client programs only has no PostgreSQL to start', async () => {
+test('on a machine with only client programs no PostgreSQL is found', async () => {
   const root = await makeMachine({ '15/bin': '15.18' })
   await rm(join(root, '15/bin/initdb'))
   expect(findSystemPostgres({ root, path: '' })).toBeNull()
 })
 
-test('a program that cannot be run is passed over', async () => {
+test('a program that cannot be run is skipped', async () => {
   const root = await makeMachine({ '15/bin': '15.18', '16/bin': '16.2' })
   await writeFile(join(root, '16/bin/postgres'), '#!/bin/sh\nexit 127\n')
   expect(findSystemPostgres({ root, path: '' })).toMatchObject({ version: '15.18' })
@@ -43,11 +43,11 @@ test.each([
   expect(majorOf(version)).toBe(major)
 })
 
-test('another program of that name has no version', () => {
+test('another program named postgres has no version', () => {
   expect(parseVersion('postgres, a postal service 1.0')).toBeNull()
 })
 
-/** Programs that only know their version, each in its directory. */
+/** Creates programs that only print their version, each in its directory. */
 async function makeMachine(versions: Record<string, string>): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), 'pgweir-machine-'))
   onTestFinished(() => rm(root, { recursive: true }))

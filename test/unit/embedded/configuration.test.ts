@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest'
 import { configurationFile, hbaFile, initdbArguments } from '../../../src/embedded/configuration.ts'
 
-test('a throw-away server listens on this machine only, over TCP only', () => {
+test('the embedded server listens on 127.0.0.1 only, and on no Unix socket', () => {
   const file = configurationFile({})
   expect(file).toContain("listen_addresses = '127.0.0.1'\n")
   expect(file).toContain("unix_socket_directories = ''\n")
 })
 
-test('the caller decides over our defaults', () => {
+test('the caller’s settings override the defaults', () => {
   const file = configurationFile({ max_connections: '500', fsync: 'on' })
   expect(file).toContain("max_connections = '500'\n")
   expect(file).toContain("fsync = 'on'\n")
@@ -15,17 +15,17 @@ test('the caller decides over our defaults', () => {
   expect(file).not.toContain("fsync = 'off'")
 })
 
-test('a quote or a backslash in a value stays in the value', () => {
+test('a quote or backslash in a value stays part of the value', () => {
   expect(configurationFile({ search_path: `a'b\\c` })).toContain(`search_path = 'a''b\\\\c'\n`)
 })
 
-test("the caller's lines of pg_hba.conf come before the one for everybody", () => {
+test('the caller’s lines of pg_hba.conf come before the line for everybody', () => {
   expect(hbaFile('scram-sha-256', ['host all +md5_roles 127.0.0.1/32 md5'])).toBe(
     'host all +md5_roles 127.0.0.1/32 md5\nhost all all 127.0.0.1/32 scram-sha-256\n',
   )
 })
 
-test('the locale that knows Unicode everywhere is asked for where PostgreSQL has it', () => {
+test('the builtin C.UTF-8 locale is used if PostgreSQL has it', () => {
   const options = { dataDirectory: '/d', passwordFile: '/p', superuser: 'ada', authMethod: 'md5' } as const
   expect(initdbArguments({ ...options, major: 18 })).toContain('--builtin-locale=C.UTF-8')
   expect(initdbArguments({ ...options, major: 15 }).join(' ')).toBe(

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { Guarded } from '../../../src/embedded/guard.ts'
 
-test('a program that nobody holds any more is ended, and its directory removed', async () => {
+test('when its owner releases a program, the program is ended and its directory removed', async () => {
   const { program, directory, isAlive } = await startProgram('echo $$; exec sleep 1000')
   program.release()
   await program.ended
@@ -13,20 +13,20 @@ test('a program that nobody holds any more is ended, and its directory removed',
   expect(existsSync(directory)).toBe(false)
 })
 
-test('a signal is passed on, and the exit status comes back', async () => {
+test('a signal is passed on and the exit status is returned', async () => {
   const { program, directory } = await startProgram('trap "exit 7" TERM; echo $$; while :; do sleep 0.01; done')
   program.signal('TERM')
   expect(await program.ended).toBe(7)
   expect(existsSync(directory)).toBe(false)
 })
 
-test('a program that ends by itself while its directory is still needed leaves it', async () => {
+test('a program that ends by itself while its directory is still needed leaves the directory', async () => {
   const { program, directory } = await startProgram('echo $$; exit 3', true)
   expect(await program.ended).toBe(3)
   expect(existsSync(directory)).toBe(true)
 })
 
-test('what a program says on either output is kept, the last lines of it', async () => {
+test('the last 200 lines of the program’s output are kept, from stdout and stderr', async () => {
   const { program } = await startProgram(
     'echo $$; i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo "line $i"; done; echo end >&2',
   )
@@ -35,7 +35,7 @@ test('what a program says on either output is kept, the last lines of it', async
   expect(program.log.slice(-2)).toEqual(['line 300', 'end'])
 })
 
-/** Runs a shell script that first prints its process number. */
+/** Runs a shell script that first prints its process id. */
 async function startProgram(script: string, isDirectoryNeeded = false) {
   const directory = await mkdtemp(join(tmpdir(), 'pgweir-guard-'))
   let onFirstLine = (_: string) => {}

@@ -4,41 +4,41 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { copyTree, mendTree } from '../../../src/embedded/tree.ts'
 
-test('the links of shared libraries that no install script made are made', async () => {
+test('missing links of shared libraries are created', async () => {
   const native = await makeTree()
   await mendTree(native)
   expect(await readlink(join(native, 'lib/libpq.so.5'))).toBe('libpq.so.5.18')
   expect(await readFile(join(native, 'lib/libpq.so'), 'utf8')).toBe('the library')
 })
 
-test('a program that lost its mode can be run again', async () => {
+test('a program that lost its mode is made executable again', async () => {
   const native = await makeTree()
   await mendTree(native)
   expect((await stat(join(native, 'bin/postgres'))).mode & 0o777).toBe(0o755)
 })
 
-test('mending twice, and by several processes at once, is the same as once', async () => {
+test('repairing twice or in several processes at once gives the same result', async () => {
   const native = await makeTree()
   await Promise.all([mendTree(native), mendTree(native), mendTree(native)])
   await mendTree(native)
   expect(await readlink(join(native, 'lib/libpq.so'))).toBe('libpq.so.5.18')
 })
 
-test('a link that is there already stays as it is', async () => {
+test('an existing link stays as it is', async () => {
   const native = await makeTree()
   await symlink('libpq.so.5', join(native, 'lib/libpq.so'))
   await mendTree(native)
   expect(await readlink(join(native, 'lib/libpq.so'))).toBe('libpq.so.5')
 })
 
-test('a package without a list of links needs none', async () => {
+test('a package without a list of links gets no links', async () => {
   const native = await makeTree()
   await rm(join(native, 'pg-symlinks.json'))
   await mendTree(native)
   await expect(stat(join(native, 'lib/libpq.so'))).rejects.toThrow('ENOENT')
 })
 
-test('a copy under another name is mended, and leaves out what only compilers read', async () => {
+test('a copy under another name is repaired, and omits what only compilers need', async () => {
   const native = await makeTree()
   const copy = join(native, '../../copy')
   await copyTree(native, copy, null)
@@ -48,7 +48,7 @@ test('a copy under another name is mended, and leaves out what only compilers re
   await expect(stat(join(native, 'lib/libpq.so'))).rejects.toThrow('ENOENT')
 })
 
-/** What npm unpacks: no links, and here no modes either. */
+/** What npm unpacks: no links, and in this case no file modes either. */
 async function makeTree(): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), 'pgweir-tree-'))
   onTestFinished(() => rm(root, { recursive: true }))

@@ -1,23 +1,23 @@
 import { expect, test } from 'vitest'
 import { isAllowed } from '../../../src/metrics/access.ts'
 
-test('without a token everybody may come', () => {
+test('without a token everybody has access', () => {
   expect(isAllowed('', '')).toBe(true)
   expect(isAllowed('', 'Bearer x')).toBe(true)
 })
 
-test.each(['Bearer s3cret', 'bearer s3cret', 'Bearer   s3cret '])('"%s" brings the token', (authorization) => {
+test.each(['Bearer s3cret', 'bearer s3cret', 'Bearer   s3cret '])('"%s" gives access', (authorization) => {
   expect(isAllowed('s3cret', authorization)).toBe(true)
 })
 
-test('a token may have any characters, which come as bytes of UTF-8', () => {
+test('a token may contain any characters, sent as UTF-8', () => {
   const header = (token: string) => `Bearer ${Buffer.from(token).toString('latin1')}`
   expect(isAllowed('tökén ☃', header('tökén ☃'))).toBe(true)
   expect(isAllowed('tökén ☃', header('tökén'))).toBe(false)
 })
 
 test.each(['', 'Bearer', 'Bearer ', 'Bearer s3cre', 'Bearer s3cret2', 'Bearer S3CRET', 'Basic s3cret', 's3cret'])(
-  '"%s" does not',
+  '"%s" gives no access',
   (authorization) => {
     expect(isAllowed('s3cret', authorization)).toBe(false)
   },

@@ -1,4 +1,4 @@
-/** What deploy/ asks Prometheus for is what /metrics tells. */
+/** The queries in deploy/ use only metrics and labels that /metrics has. */
 
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
@@ -31,7 +31,7 @@ const QUERIES: readonly Query[] = [
     definition === undefined ? [] : [{ where: `variable ${name}`, expr: definition }],
   ),
 ]
-/** Prometheus adds these to what it scrapes. */
+/** Labels that Prometheus adds. */
 const ADDED = ['instance', 'job']
 
 const SAMPLES = new Map<string, Family>(
@@ -42,12 +42,12 @@ const SAMPLES = new Map<string, Family>(
   ),
 )
 
-test('there is something to look at', () => {
+test('the alerts and dashboard queries were found', () => {
   expect(RULES.length).toBeGreaterThan(10)
   expect(QUERIES.length).toBeGreaterThan(60)
 })
 
-test.each(QUERIES)('$where: $expr', ({ expr }) => {
+test.each(QUERIES)('the metrics and labels of $where exist: $expr', ({ expr }) => {
   const names = [...expr.matchAll(/\bpgweir_[a-z0-9_]+/g)].map(([name]) => name)
   const families = names.map((name) => SAMPLES.get(name))
   expect(names.filter((name) => !SAMPLES.has(name))).toEqual([])
@@ -57,7 +57,7 @@ test.each(QUERIES)('$where: $expr', ({ expr }) => {
     ...[...expr.matchAll(/\b(?:by|on) \(([^)]*)\)/g)].flatMap(([, labels = '']) => labels.split(/,\s*/)),
   ]
   expect(asked.filter((label) => !known.has(label))).toEqual([])
-  // A counter says nothing but by how much it has grown.
+  // Only the growth of a counter is meaningful.
   for (const [index, name] of names.entries())
     if (families[index]?.type !== 'gauge') expect(expr).toMatch(new RegExp(`(rate|increase)\\(${name}\\b`))
 })
@@ -70,7 +70,7 @@ function labelsIn(matchers: string): string[] {
   return [...matchers.matchAll(/(\w+)(?:=~|!~|!=|=)/g)].map(([, label = '']) => label)
 }
 
-test('each alert says what it is about, how bad that is, and is in the docs', () => {
+test('each alert has a summary and a severity, and is in docs/monitoring.md', () => {
   const docs = read('docs/monitoring.md')
   for (const rule of parse(read('deploy/prometheus/alerts.yaml')).groups[0].rules) {
     expect(rule.annotations.summary, rule.alert).toBeTruthy()
@@ -79,7 +79,7 @@ test('each alert says what it is about, how bad that is, and is in the docs', ()
   }
 })
 
-test('each alert is fired by a test of promtool, and each is quiet in another', () => {
+test('promtool’s tests fire each alert once and keep each quiet once', () => {
   const { tests } = parse(read('test/clients/prometheus/alerts.test.yaml'))
   const tried = (isFired: boolean) =>
     tests.flatMap(({ alert_rule_test: tries }: { alert_rule_test: { alertname: string; exp_alerts: unknown[] }[] }) =>

@@ -11,7 +11,7 @@ async function told(families: readonly Family[], format: Format): Promise<string
   return (await expose(families, NOTHING, format)).toString()
 }
 
-test('a counter, a gauge and a histogram as Prometheus wants them', async () => {
+test('a counter, a gauge and a histogram have the format of Prometheus', async () => {
   expect(await told(FAMILIES, 'prometheus')).toBe(`# HELP x_things_total Things, "all" of them.
 # TYPE x_things_total counter
 x_things_total{database="a\\"b\\\\c\\nd"} 12
@@ -28,15 +28,15 @@ x_seconds_count{database="d"} 3
 `)
 })
 
-test('and as OpenMetrics does', async () => {
+test('a counter, a gauge and a histogram have the format of OpenMetrics', async () => {
   const text = await told(FAMILIES, 'openmetrics')
   expect(text).toContain('# TYPE x_things counter\nx_things_total{database="a\\"b\\\\c\\nd"} 12\n')
   expect(text.endsWith('# EOF\n')).toBe(true)
-  // What was asked for once changes nothing for who asks next.
+  // One request does not affect the next one.
   expect(await told(FAMILIES, 'prometheus')).toContain('# TYPE x_things_total counter')
 })
 
-test('the lines are those that prom-client writes itself', async () => {
+test('the output is the same as prom-client’s', async () => {
   const counted = new Histogram()
   for (const ms of [0.1, 3, 3, 700, 90_000]) counted.note(ms)
   for (const format of ['prometheus', 'openmetrics'] as const) {
@@ -72,7 +72,7 @@ test('the lines are those that prom-client writes itself', async () => {
   }
 })
 
-test('names of all alphabets arrive as they are, however long the page is', async () => {
+test('names in any alphabet arrive intact, however long the page is', async () => {
   const users = Array.from({ length: 5_000 }, (_, index) => `ø${'é漢🐘'[index % 3]}🐘${index}`)
   const family: Family = {
     ...{ name: 'x_level', type: 'gauge', help: 'Größe.', labels: ['user'] },
@@ -84,9 +84,9 @@ test('names of all alphabets arrive as they are, however long the page is', asyn
     ...users.map((user, index) => `x_level{user="${user}"} ${index}`),
   ]
   const text = (await expose([family], NOTHING, 'prometheus')).toString('latin1')
-  // A half of a pair is written as what stands for it.
+  // A lone surrogate is written as the replacement character.
   expect(text).toBe(Buffer.from(`${lines.join('\n')}\n`).toString('latin1'))
-  // What is kept from one page to the next does not get into it.
+  // The buffer that is kept between pages adds nothing to the next one.
   expect((await told(FAMILIES, 'prometheus')).endsWith('x_seconds_count{database="d"} 3\n')).toBe(true)
 })
 
@@ -100,7 +100,7 @@ const ACCEPTED: readonly (readonly [string, string])[] = [
   ['application/openmetrics-text;q=0, */*', 'prometheus'],
 ]
 
-test.each(ACCEPTED)('who accepts "%s" gets %s', (accept, format) => {
+test.each(ACCEPTED)('a client that accepts "%s" gets the format %s', (accept, format) => {
   expect(formatFor(accept)).toBe(format)
 })
 
@@ -110,7 +110,7 @@ function histogram(...lengths: number[]) {
   return lengthsOf(all)
 }
 
-/** Cumulated, from one that is named to the next. */
+/** Writes cumulative buckets; each bound that is not named repeats the count of the one before. */
 function buckets(name: string, labels: string, counts: Readonly<Record<string, number>>): string {
   let count = 0
   const bounds = '0.0001 0.0002 0.0005 0.001 0.002 0.005 0.01 0.02 0.05 0.1 0.2 0.5 1 2 5 10 20 60 +Inf'.split(' ')

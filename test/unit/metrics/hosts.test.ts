@@ -17,7 +17,7 @@ test.each([
   'pgweir.localhost:9127',
   'db1.example.com:9127',
   'db1',
-])('%j is a host of this machine', (host) => {
+])('%j is a host name of this machine', (host) => {
   expect(isOurs(host, MACHINE)).toBe(true)
 })
 
@@ -30,11 +30,11 @@ test.each([
   '[evil.example]',
   'localhost:80:80',
   ':9127',
-])('%j may be anybody', (host) => {
+])('%j may be the name of another machine', (host) => {
   expect(isOurs(host, MACHINE)).toBe(false)
 })
 
-test('loopback addresses are those that only this machine reaches', () => {
+test('loopback addresses are recognized', () => {
   expect(['127.0.0.1', '127.9.9.9', '::1', 'localhost'].every(isLoopback)).toBe(true)
   expect(['*', '0.0.0.0', '::', '10.0.0.1', '127.evil.example', ''].some(isLoopback)).toBe(false)
 })

@@ -8,11 +8,11 @@ test.each<[readonly ConnectionState[], number]>([
   [['streamed', 'answered', 'answered'], 1],
   [['streamed', 'streamed'], -1],
   [[], -1],
-])('of %j number %i makes way', (states, which) => {
+])('of connections in the states %j, number %i is closed for a new one', (states, which) => {
   expect(whoMakesWay(states)).toBe(which)
 })
 
-/** Room for three connections, two of them streams. */
+/** Room for three connections, two of which may be streams. */
 function crowd() {
   const connections = new HttpConnections({ connections: 3, streams: 2 })
   const add = () => {
@@ -28,7 +28,7 @@ function answer(connections: HttpConnections, socket: PassThrough): void {
   connections.onAnswered(socket)
 }
 
-test('for one too many the one that has been idle for longest is closed, there and then, and no other', () => {
+test('one connection too many closes the one that has been idle longest, at once, and no other', () => {
   const { connections, add } = crowd()
   const held = [add(), add(), add()]
   for (const socket of held) answer(connections, socket)
@@ -40,7 +40,7 @@ test('for one too many the one that has been idle for longest is closed, there a
   expect(held.map(({ destroyed }) => destroyed)).toEqual([false, true, true, false, false])
 })
 
-test('nobody makes way where a connection has closed', async () => {
+test('no connection is closed for a new one if another has closed by itself', async () => {
   const { add } = crowd()
   const held = [add(), add(), add()]
   await new Promise((resolve) => held[0]?.once('close', resolve).destroy())
@@ -48,7 +48,7 @@ test('nobody makes way where a connection has closed', async () => {
   expect(held.map(({ destroyed }) => destroyed)).toEqual([true, false, false, false])
 })
 
-test('streams are so many and no more, and stay whoever comes', () => {
+test('the number of streams is limited, and streams are not closed for new connections', () => {
   const { connections, add } = crowd()
   const streams = [add(), add()]
   for (const socket of streams) {
@@ -62,7 +62,7 @@ test('streams are so many and no more, and stay whoever comes', () => {
   expect([...streams, third].map(({ destroyed }) => destroyed)).toEqual([false, false, true])
 })
 
-test('one connection has one stream, however many it asks for without waiting', () => {
+test('a connection has at most one stream, even if it requests several without waiting', () => {
   const { connections, add } = crowd()
   const socket = add()
   for (const isTaken of [true, false, false]) {

@@ -47,7 +47,7 @@ async function open(listen = HERE) {
       asking.on('error', reject)
       asking.end(body)
     })
-  /** A connection that stays, and the first that is heard on it once it has asked; it is null if it is closed instead. */
+  /** Opens a connection that stays open. `heard` is the first answer to its request; null if the connection is closed instead. */
   const hold = async (text: string, waits = true) => {
     const socket = connect(address?.port ?? 0, '127.0.0.1')
     onTestFinished(() => void socket.destroy())
@@ -69,7 +69,7 @@ function firstHeard(socket: Socket): Promise<string | null> {
 
 const asks = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
 
-test('a page is sent as it is, whatever follows its path, and never kept', async () => {
+test('a page is sent unchanged, whatever query string follows its path, and is not cached', async () => {
   const { ask } = await open()
   expect(await ask('/page?now=1')).toMatchObject({
     status: 200,
@@ -78,7 +78,7 @@ test('a page is sent as it is, whatever follows its path, and never kept', async
   })
 })
 
-test('what only this machine can ask for is not told to a page of elsewhere whose name leads here', async () => {
+test('a server that only this machine can reach refuses requests for foreign host names, as a DNS rebinding page would send', async () => {
   const { hold } = await open()
   const asksFor = (host: string) => asks('/page').replace('localhost', host)
   expect((await hold(asksFor('rebound.example:9127'))).heard).toContain('HTTP/1.1 421 ')
@@ -92,7 +92,7 @@ test('HEAD is GET without the body', async () => {
   expect(await ask('/page', 'HEAD')).toMatchObject({ status: 200, body: '', headers: { 'content-length': '7' } })
 })
 
-test('what there is not is not found, and only GET and HEAD are methods', async () => {
+test('unknown paths are not found, and only GET and HEAD are allowed', async () => {
   const { ask } = await open()
   expect(await ask('/')).toMatchObject({ status: 404 })
   expect(await ask('/page/')).toMatchObject({ status: 404 })
@@ -102,18 +102,18 @@ test('what there is not is not found, and only GET and HEAD are methods', async 
   })
 })
 
-test('a head that is too long is refused', async () => {
+test('a request header that is too long is refused', async () => {
   const { ask } = await open()
   expect(await ask(`/page?${'x'.repeat(10_000)}`)).toMatchObject({ status: 431 })
 })
 
-test('a mistake of ours is told to the log, not to who asks', async () => {
+test('an exception in a page is logged, and not shown to the client', async () => {
   const { ask, troubles } = await open()
   expect(await ask('/broken')).toMatchObject({ status: 500, body: 'internal error\n' })
   expect(troubles).toMatchObject([{ message: 'a mistake' }])
 })
 
-test('an address that is taken is an error that names it, and nothing stays open', async () => {
+test('an address in use is an error that names it, and nothing stays open', async () => {
   const { server } = await open()
   const [address] = server.addresses
   const taken = openHttpServer({
@@ -123,29 +123,29 @@ test('an address that is taken is an error that names it, and nothing stays open
   await expect(taken).rejects.toThrow(`http_listen: 127.0.0.1:${address?.port} cannot be listened on`)
 })
 
-test('an address of IPv6 has brackets there, as where it is written', async () => {
-  // Nobody has it: it is for documents.
+test('an IPv6 address is in brackets in an error, as in the setting', async () => {
+  // This address exists on no machine, because it is reserved for documentation.
   const listen = [{ host: '2001:db8::1', port: 9127 }]
   const taken = openHttpServer({ setting: 'http_listen', listen, pages: PAGES, onTrouble() {} })
   await expect(taken).rejects.toThrow('http_listen: [2001:db8::1]:9127 cannot be listened on')
 })
 
-// Which connection makes way is tested in http-connections.test.ts: here time closes idle ones, too.
-test('whoever comes is answered, however many idle connections there are', async () => {
+// http-connections.test.ts tests which connection is closed; here idle ones also end by timeout.
+test('new connections are answered, however many idle connections there are', async () => {
   const { hold } = await open()
   const held: Awaited<ReturnType<typeof hold>>[] = []
   for (let each = 0; each < 130; each++) held.push(await hold(asks('/page')))
   expect(held.map(({ heard }) => heard?.slice(0, 15))).toEqual(held.map(() => 'HTTP/1.1 200 OK'))
-  await until('those that came first have made way', () => held.slice(0, 30).every(({ socket }) => socket.closed))
+  await until('the oldest connections are closed', () => held.slice(0, 30).every(({ socket }) => socket.closed))
 })
 
-test('whoever comes is answered, however many say nothing or not all of what they want', async () => {
+test('new connections are answered, however many others send nothing or only part of a request', async () => {
   const { ask, hold } = await open()
   for (let each = 0; each < 130; each++) await hold(each % 2 === 0 ? '' : 'GET /page HTTP/1.1\r\nHost:', false)
   expect(await ask('/page')).toMatchObject({ status: 200 })
 })
 
-test('streams do not take all connections: the fifty-first is told so, and those that there are stay', async () => {
+test('at most 50 streams are open, further ones get status 503, and the open ones stay', async () => {
   const { ask, hold } = await open()
   const streams = []
   for (let each = 0; each < 50; each++) streams.push(await hold(asks('/stream')))
@@ -157,14 +157,14 @@ test('streams do not take all connections: the fifty-first is told so, and those
   await until('there is room for another', async () => (await hold(asks('/stream'))).heard?.includes(' 200 ') === true)
 })
 
-test('requests that come without waiting for answers are all answered, also behind a stream that ends', async () => {
+test('pipelined requests are all answered, even after a stream that ends', async () => {
   const { hold } = await open()
   const { socket, heard } = await hold(asks('/page') + asks('/page') + asks('/broken') + asks('/page'))
   let all = heard ?? ''
   socket.on('data', (chunk) => {
     all += chunk
   })
-  await until('all are', () => all.match(/HTTP\/1.1 200 OK/g)?.length === 3)
+  await until('all requests are answered', () => all.match(/HTTP\/1.1 200 OK/g)?.length === 3)
   const streamed = await hold(`${asks('/stream').replace('GET', 'HEAD')}${asks('/stream')}${asks('/page')}`)
   expect(streamed.heard).toContain('200 OK')
 })

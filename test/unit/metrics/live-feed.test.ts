@@ -19,7 +19,7 @@ function open(pools: MadeUpPool[], maxNames = 100) {
   return { feed, views, problems, stop: feed.watch((view) => views.push(view)) }
 }
 
-test('rates and percentiles are those of the last second; what came before the first look is none of them', async () => {
+test('rates and percentiles cover the last second, and nothing before the first view counts', async () => {
   const pool = new MadeUpPool('app')
   pool.run(1_000, 40)
   const { views, stop } = open([pool])
@@ -49,7 +49,7 @@ test('rates and percentiles are those of the last second; what came before the f
   stop()
 })
 
-test('it is asked only while somebody looks, once for all of them', async () => {
+test('the fleet is asked only while somebody watches, once for all watchers', async () => {
   const pool = new MadeUpPool('app')
   const { feed, views, stop } = open([pool])
   const others: LiveView[] = []
@@ -67,7 +67,7 @@ test('it is asked only while somebody looks, once for all of them', async () => 
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('whoever leaves while the fleet answers leaves nothing that the next one would be compared with', async () => {
+test('if a watcher leaves while the fleet answers, its answer is not compared with a later watcher’s', async () => {
   const pool = new MadeUpPool('app')
   const fleet = madeUpFleet([pool])
   let answer = () => {}
@@ -90,7 +90,7 @@ test('whoever leaves while the fleet answers leaves nothing that the next one wo
   stop()
 })
 
-test('pools beyond those that have a name are shown as one', async () => {
+test('pools beyond the limit of names are shown as one', async () => {
   const pools = [new MadeUpPool('one'), new MadeUpPool('two'), new MadeUpPool('three')]
   const { views, stop } = open(pools, 1)
   await vi.advanceTimersByTimeAsync(0)
@@ -103,7 +103,7 @@ test('pools beyond those that have a name are shown as one', async () => {
   stop()
 })
 
-test('a fleet that cannot answer is asked again', async () => {
+test('after an error the fleet is asked again', async () => {
   const fleet = madeUpFleet([new MadeUpPool('app')])
   const views: LiveView[] = []
   const problems: unknown[] = []
@@ -122,7 +122,7 @@ test('a fleet that cannot answer is asked again', async () => {
   stop()
 })
 
-test('the ten transactions that have run for longest are told, of all pools, with whose they are and what they do', async () => {
+test('the ten longest transactions of all pools are listed, with their client and state', async () => {
   const [one, other] = [new MadeUpPool('one'), new MadeUpPool('other')]
   one.running = [500, 90_000]
   other.running = Array.from({ length: 12 }, (_, index) => 1_000 + index)

@@ -4,7 +4,7 @@ import { livePages } from '../../../src/metrics/live-pages.ts'
 import { TallyNames } from '../../../src/pool/tallies.ts'
 import { MadeUpPool, madeUpFleet } from '../../support/live/made-up-fleet.ts'
 
-test('whoever came by a token that is good no more is told nothing more', async () => {
+test('a live stream ends when the token with which it was opened is no longer valid', async () => {
   vi.useFakeTimers()
   onTestFinished(() => {
     vi.useRealTimers()
@@ -24,7 +24,7 @@ test('whoever came by a token that is good no more is told nothing more', async 
   close()
 })
 
-test('addresses stand as in the log: those of IPv6 in brackets, and of a unix socket the process at the other end', async () => {
+test('addresses are written as in the log: IPv6 in brackets, and a Unix socket with the process at the other end', async () => {
   const fleet = madeUpFleet([new MadeUpPool('app')])
   const peers = [
     { host: '::1', port: 50112 },

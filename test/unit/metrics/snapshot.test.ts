@@ -3,7 +3,7 @@ import { type Limits, takeSnapshot } from '../../../src/metrics/snapshot.ts'
 import { TallyNames } from '../../../src/pool/tallies.ts'
 import { MadeUpPool, madeUpFleet } from '../../support/live/made-up-fleet.ts'
 
-test('all that have no name of their own are counted under one, also if one had been seen before it was counted', async () => {
+test('all pools without a name of their own are counted as other, even if one of them was known before it had counts', async () => {
   const [early, ...late] = ['early', 'late', 'later'].map((database) => new MadeUpPool(database))
   if (early === undefined) throw new Error('there is one')
   const names = new TallyNames(1)
@@ -13,7 +13,7 @@ test('all that have no name of their own are counted under one, also if one had 
   expect(accounts.pools).toMatchObject([{ database: 'other', user: 'other', totals: { queries: 4 } }])
 })
 
-test('they have no limit together, which one of them alone would have', async () => {
+test('the pool other has no limit, even if each of its pools has one', async () => {
   const pools = ['one', 'two', 'three'].map((database) => new MadeUpPool(database))
   const { pools: told } = await takeSnapshot(madeUpFleet(pools), new TallyNames(1), {} as Limits)
   expect(told.map(({ database, permits, maxServers }) => [database, permits, maxServers])).toEqual([

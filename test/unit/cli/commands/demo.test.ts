@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { type DemoOptions, type DemoParts, findTakenAddress, runDemo } from '../../../../src/cli/commands/demo.ts'
 import type { Settings } from '../../../../src/settings/load.ts'
 
-test('the demo pools its database in transaction mode on 127.0.0.1:6432 with SCRAM, and prints lines that fit', async () => {
+test('the demo pools its database in transaction mode on 127.0.0.1:6432 with SCRAM, and prints matching commands', async () => {
   const { run, interrupt, text, settings } = await prepareDemo({ flags: {}, password: 'p"ss/wörd' })
   const code = run()
   await text.toContain('Ready.')
@@ -28,7 +28,7 @@ test('the demo pools its database in transaction mode on 127.0.0.1:6432 with SCR
   expect(await code).toBe(0)
 })
 
-test('the password is in a file that only we can read, in the directory that goes away', async () => {
+test('the password is in a file that only its owner can read, in the directory that is removed at the end', async () => {
   const { run, interrupt, text, settings, directory } = await prepareDemo({ flags: {}, password: 'p"ss' })
   const code = run()
   await text.toContain('Ready.')
@@ -40,7 +40,7 @@ test('the password is in a file that only we can read, in the directory that goe
   await code
 })
 
-test('each run has a password of its own', async () => {
+test('each run has its own password', async () => {
   const passwords: (string | undefined)[] = []
   for (let runs = 0; runs < 2; runs++) {
     const { run, interrupt, text } = await prepareDemo({ flags: {} })
@@ -54,7 +54,7 @@ test('each run has a password of its own', async () => {
   expect(passwords).not.toContain(undefined)
 })
 
-test('Ctrl-C stops the pool first, then PostgreSQL', async () => {
+test('Ctrl-C stops the pooler first, then PostgreSQL', async () => {
   const { run, interrupt, text, doings } = await prepareDemo({ flags: {} })
   const code = run()
   await text.toContain('Ready.')
@@ -63,7 +63,7 @@ test('Ctrl-C stops the pool first, then PostgreSQL', async () => {
   expect(doings).toEqual(['start postgres', 'create database', 'start pooler', 'stop pooler', 'stop postgres'])
 })
 
-test('Ctrl-C while PostgreSQL is starting is no failure', async () => {
+test('Ctrl-C while PostgreSQL starts is not a failure', async () => {
   const { run, interrupt, doings } = await prepareDemo({ flags: {} })
   const code = run({
     startPostgres: async ({ abort }) => {
@@ -76,7 +76,7 @@ test('Ctrl-C while PostgreSQL is starting is no failure', async () => {
   expect(doings).toEqual([])
 })
 
-test('flags go before the environment, and that before the choices of the demo', async () => {
+test('flags override the environment, and the environment overrides the demo’s defaults', async () => {
   const env = { PGWEIR_POOL_MODE: 'session', PGWEIR_LISTEN_PORT: '6440', PGWEIR_UPSTREAM: 'postgres://elsewhere/' }
   const { run, interrupt, text, settings } = await prepareDemo({ flags: { listen_port: '6441' } }, env)
   const code = run()
@@ -87,7 +87,7 @@ test('flags go before the environment, and that before the choices of the demo',
   await code
 })
 
-test('a wrong setting is told before anything is started', async () => {
+test('a wrong setting is reported before anything is started', async () => {
   const { run, text, doings } = await prepareDemo({ flags: { pool_mode: 'sometimes' } })
   expect(await run()).toBe(1)
   expect(text.whole()).toContain('--pool-mode cannot be')
@@ -101,7 +101,7 @@ test.each(['', 'two\nlines'])('the password %j is refused before anything is sta
   expect(doings).toEqual([])
 })
 
-test('what will not be as it is written is told, once', async () => {
+test('a warning about a setting is printed once', async () => {
   const { run, interrupt, text } = await prepareDemo({ flags: {} }, { PGWEIR_DEFALT_POOL_SIZE: '5' })
   const code = run()
   await text.toContain('Ready.')
@@ -110,7 +110,7 @@ test('what will not be as it is written is told, once', async () => {
   expect(text.whole().match(/warning: PGWEIR_DEFALT_POOL_SIZE in the environment is not a setting/g)).toHaveLength(1)
 })
 
-test('a taken port is told before anything is started, with a way out', async () => {
+test('a port in use is reported before anything is started, with a command that avoids it', async () => {
   const port = await takePort()
   const { run, text, doings } = await prepareDemo({ flags: { listen_port: String(port) } })
   expect(await run({ findTakenAddress })).toBe(1)
@@ -119,7 +119,7 @@ test('a taken port is told before anything is started, with a way out', async ()
   expect(doings).toEqual([])
 })
 
-test('where the port for metrics is taken, the demo goes without them', async () => {
+test('if the port for metrics is in use, the demo runs without metrics', async () => {
   const { run, interrupt, text, settings } = await prepareDemo({ flags: {} })
   const code = run({ isFree: async () => false })
   await text.toContain('Ready.')
@@ -129,7 +129,7 @@ test('where the port for metrics is taken, the demo goes without them', async ()
   expect(await code).toBe(0)
 })
 
-test('a port that is taken meanwhile leaves nothing running', async () => {
+test('if a port is taken while the demo starts, PostgreSQL is stopped', async () => {
   const { run, text, doings } = await prepareDemo({ flags: {} })
   const code = run({
     startPooler: async () => {
@@ -141,7 +141,7 @@ test('a port that is taken meanwhile leaves nothing running', async () => {
   expect(doings).toEqual(['start postgres', 'create database', 'stop postgres'])
 })
 
-test('a PostgreSQL that ends by itself ends the demo, and its last words are shown', async () => {
+test('if PostgreSQL ends by itself the demo ends, and PostgreSQL’s last log lines are shown', async () => {
   const { run, text, doings, endPostgres } = await prepareDemo({ flags: {} })
   const code = run()
   await text.toContain('Ready.')
@@ -151,7 +151,7 @@ test('a PostgreSQL that ends by itself ends the demo, and its last words are sho
   expect(doings.slice(-2)).toEqual(['stop pooler', 'stop postgres'])
 })
 
-test('a pool that is shut down from its console ends the demo', async () => {
+test('if the pooler is shut down from its console the demo ends', async () => {
   const { run, text, doings, endPooler } = await prepareDemo({ flags: {} })
   const code = run()
   await text.toContain('Ready.')
@@ -161,7 +161,7 @@ test('a pool that is shut down from its console ends the demo', async () => {
   expect(doings.at(-1)).toBe('stop postgres')
 })
 
-/** A demo whose PostgreSQL and pooler only note what is done to them. */
+/** A demo whose PostgreSQL and pooler only record what is done to them. */
 async function prepareDemo(options: DemoOptions, env: DemoParts['env'] = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'pgweir-demo-'))
   onTestFinished(() => rm(directory, { recursive: true }))
@@ -183,7 +183,7 @@ async function prepareDemo(options: DemoOptions, env: DemoParts['env'] = {}) {
     env,
     interrupted: interrupt.signal,
     write: (line) => text.add(line),
-    // The usual port may be in use where the tests run.
+    // The default port may be in use where the tests run.
     findTakenAddress: async () => null,
     isFree: async () => true,
     async startPostgres({ superuser: user, password }) {

@@ -1,4 +1,4 @@
-/** A console that cannot be found is told of, and no other one is asked in its place. */
+/** If the place of the console cannot be determined, that is an error, and no other console is tried instead. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,7 +9,7 @@ import { type ConsoleStreams, connectToConsole, type PlaceFlags } from '../../..
 
 const NOBODY_THERE = { host: '127.0.0.1', port: '1' }
 
-/** What is told where nobody could be connected to. */
+/** Returns the error if no connection can be made. */
 async function told(flags: PlaceFlags, env: ConsoleStreams['env'] = {}): Promise<string> {
   const errors = new PassThrough()
   const streams = { input: new PassThrough(), output: new PassThrough(), errors, env } as unknown as ConsoleStreams
@@ -24,7 +24,7 @@ function fileOf(text: string): string {
   return file
 }
 
-test('a file that cannot be read is named, and nothing is connected to', async () => {
+test('a file that cannot be read is named, and no connection is tried', async () => {
   expect(await told({ config: '/no/such/pgweir.ini', ...NOBODY_THERE })).toBe(
     '/no/such/pgweir.ini: error: "/no/such/pgweir.ini" cannot be read: there is no such file\n',
   )
@@ -34,34 +34,34 @@ test.each([
   ['[pgbouncer]\nlisten_port = abc\n', ':2: error: listen_port cannot be "abc"'],
   ['[pgbouncer]\nlisten_prt = 7000\n', ':2: error: there is no setting "listen_prt"'],
   ['[pgbuncer]\nlisten_port = 7000\n', ':1: error: there is no section "pgbuncer"'],
-])('a file with a slip that may be about where the console is (%j) leads nowhere', async (text, sentence) => {
+])('a mistake in a file that may concern the console’s place (%j) is an error', async (text, sentence) => {
   const file = fileOf(text)
   expect(await told({ config: file })).toContain(`${file}${sentence}`)
 })
 
-test('other slips are for the pooler to tell', async () => {
+test('other mistakes in a file are ignored', async () => {
   const text =
     '[databases]\napp = host=db pool_size=many\n[pgbouncer]\nlisten_port = 1\nunix_socket_dir =\npool_mode = none\n'
   expect(await told({ config: fileOf(text), username: 'ada' })).toMatch(/^pgweir: the console of 127.0.0.1:1, as ada: /)
 })
 
-test('a variable with a slip is told, unless the place is given', async () => {
+test('a mistake in an environment variable is an error unless the place is given explicitly', async () => {
   const env = { PGWEIR_LISTEN_PORT: 'abc' }
   expect(await told({}, env)).toContain('PGWEIR_LISTEN_PORT cannot be "abc"')
   expect(await told(NOBODY_THERE, env)).toMatch(/^pgweir: the console of 127.0.0.1:1, /)
 })
 
-test('an address of IPv6 has brackets before its port', async () => {
+test('an IPv6 address has brackets before its port', async () => {
   expect(await told({ host: '::1', port: '1', username: 'ada' })).toMatch(/^pgweir: the console of \[::1\]:1, as ada: /)
 })
 
-test('a port that is none is told', async () => {
+test('an invalid port is an error', async () => {
   expect(await told({ port: 'abc' })).toBe(
     'pgweir: error: --port cannot be "abc": it takes a whole number from 1 to 65535\n',
   )
 })
 
-test('settings that stand before the command say where it is', async () => {
+test('settings before the command determine the console’s place', async () => {
   const settings = { listen_port: '1', unix_socket_dir: '' }
   expect(await told({ settings, username: 'ada' })).toMatch(/^pgweir: the console of 127.0.0.1:1, as ada: /)
 })

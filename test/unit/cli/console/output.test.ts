@@ -15,7 +15,7 @@ const POOLS: Result = {
 
 const DONE: Result = { columns: [], rows: [], tag: 'RELOAD' }
 
-test('a table is as psql draws it, with numbers on the right', () => {
+test('a table looks like psql’s, with numbers aligned right', () => {
   expect(formatResult(POOLS, 'table')).toBe(
     [' database    | items', '-------------+-------', ' app         | 12345', ' a long name |', '(2 rows)', ''].join(
       '\n',
@@ -24,7 +24,7 @@ test('a table is as psql draws it, with numbers on the right', () => {
   expect(formatResult({ ...POOLS, rows: [['app', '1']] }, 'table')).toContain('(1 row)\n')
 })
 
-test('columns stand below each other whatever places their characters take', () => {
+test('columns are aligned even if characters are two columns wide', () => {
   const rows = [
     ['日本', '1'],
     ['app', '2'],
@@ -36,12 +36,12 @@ test('columns stand below each other whatever places their characters take', () 
   ).toEqual([' 日本     |     1', ' app      |     2'])
 })
 
-test('a table may have more rows than a call has arguments', () => {
+test('a table may have more rows than a function call may have arguments', () => {
   const rows = Array.from({ length: 500_000 }, () => ['app', '1'])
   expect(formatResult({ ...POOLS, rows }, 'table')).toContain('(500000 rows)\n')
 })
 
-test('expanded, each column has a line', () => {
+test('the expanded layout has one line per column', () => {
   expect(formatResult(POOLS, 'expanded')).toBe(
     [
       '-[ 1 ]-----',
@@ -56,7 +56,7 @@ test('expanded, each column has a line', () => {
   expect(formatResult({ ...POOLS, rows: [] }, 'expanded')).toBe('(0 rows)\n')
 })
 
-test('what has no rows is its tag, or an empty array', () => {
+test('a result without rows is its command tag, or an empty array in JSON', () => {
   expect(formatResult(DONE, 'table')).toBe('RELOAD\n')
   expect(formatResult(DONE, 'json')).toBe('[]\n')
 })
@@ -79,7 +79,7 @@ describe('in JSON', () => {
     ['NaN', 'NaN'],
     ['', ''],
   ] as const)
-    test(`the number ${text || 'that is missing'} is ${JSON.stringify(expected)}`, () => {
+    test(`the number ${text || '(missing)'} is ${JSON.stringify(expected)}`, () => {
       const result = { ...POOLS, rows: [['app', text]] }
       expect(JSON.parse(formatResult(result, 'json'))[0].items).toBe(expected)
     })
@@ -89,31 +89,31 @@ describe('in JSON', () => {
   })
 })
 
-describe('what a client has chosen cannot write on the terminal', () => {
+describe('control characters from clients do not reach the terminal', () => {
   const named = { ...POOLS, rows: [['e\x1b[31mvil\n\x9b2J', '1']] }
 
   test('in a table', () => {
     expect(formatResult(named, 'table').split('\n')[2]).toBe(' e?[31mvil??2J |     1')
   })
 
-  test('in lines of columns', () => {
+  test('in the expanded layout', () => {
     expect(formatResult(named, 'expanded')).toContain('database | e?[31mvil??2J\n')
   })
 
-  test('in what is said besides, which may have several lines', () => {
+  test('in notices, which may have several lines', () => {
     expect(formatNotice({ message: 'a\x1b[1m\n\tb', detail: '\x07', hint: '\x00' })).toBe(
       'NOTICE:  a?[1m\n\tb\nDETAIL:  ?\nHINT:  ?\n',
     )
   })
 
-  test('and JSON has it as it is, escaped', () => {
+  test('in JSON, where they are escaped', () => {
     const text = formatResult(named, 'json')
     expect(text.slice(0, -1)).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/)
     expect(JSON.parse(text)[0].database).toBe(named.rows[0]?.[0])
   })
 })
 
-test('notices and errors are as psql tells them', () => {
+test('notices and errors look like psql’s', () => {
   expect(formatNotice({ severity: 'ERROR', message: 'no', hint: 'try', detail: undefined })).toBe(
     'ERROR:  no\nHINT:  try\n',
   )

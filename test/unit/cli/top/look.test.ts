@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { look } from '../../../../src/cli/top/look.ts'
 
-/** A console whose database has been asked so many times, and that of clients so many times. */
+/** A console that has answered `asked` queries, in a pgweir that has handled `queries` of clients. */
 function consoleWith(asked: number, queries: number) {
   const figures = (count: number) => ({
     ...{ xact_count: String(count), query_count: String(count) },
@@ -20,7 +20,7 @@ function consoleWith(asked: number, queries: number) {
   return async (show: string) => answers[show] ?? []
 }
 
-test('what is asked of the console is neither a pool nor a query of anybody', async () => {
+test('queries on the console count neither as a pool nor as queries', async () => {
   const { counted } = await look(consoleWith(6, 100), null, 0)
   const { view } = await look(consoleWith(12, 110), counted, 2_000)
   expect(view.rows.map(({ database }) => database)).toEqual(['app'])

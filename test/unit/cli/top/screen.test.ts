@@ -35,7 +35,7 @@ function view(rows: readonly TopRow[], changes: Partial<TopView> = {}): TopView 
 
 const SIZE = { columns: 200, rows: 24 }
 
-/** The names of the rows that are shown. */
+/** Returns the database names of the rows shown. */
 function shown(of: TopView, state: TopState, size = SIZE): string[] {
   return screen(of, state, size)
     .slice(5, -1)
@@ -47,7 +47,7 @@ function pressed(...keys: readonly string[]): TopState {
   return keys.reduce((state, key) => press(state, key) as TopState, FIRST_STATE)
 }
 
-test('shows all at a glance, and the pools in which clients wait first', () => {
+test('the screen shows a summary, and the pools with waiting clients first', () => {
   const busy = row('busy', { waiting: 3, maxWaitMs: 1_500 })
   const lines = screen(view([row('app'), busy]), FIRST_STATE, SIZE)
   expect(lines.slice(0, 3)).toEqual([
@@ -61,7 +61,7 @@ test('shows all at a glance, and the pools in which clients wait first', () => {
   expect(lines.at(-1)).toContain('q quit')
 })
 
-test('fits any size, and scrolls no further than there are rows', () => {
+test('the screen fits any size, and scrolls no further than its rows', () => {
   const many = view(Array.from({ length: 50 }, (_, index) => row(`db${String(index).padStart(2, '0')}`)))
   for (const size of [SIZE, { columns: 10, rows: 3 }, { columns: 80, rows: 10 }]) {
     const lines = screen(many, FIRST_STATE, size)
@@ -74,17 +74,17 @@ test('fits any size, and scrolls no further than there are rows', () => {
   expect(shown(many, { ...FIRST_STATE, skipped: 1_000 }, size).at(-1)).toBe('db49')
 })
 
-test('a terminal that knows no size of its own is taken to have the usual one', () => {
+test('a terminal that reports no size is treated as 80 × 24', () => {
   expect(sizeOf({ columns: 0, rows: 0 })).toEqual({ columns: 80, rows: 24 })
   expect(sizeOf({})).toEqual({ columns: 80, rows: 24 })
   expect(sizeOf({ columns: 132, rows: 43 })).toEqual({ columns: 132, rows: 43 })
 })
 
-test('names of clients cannot speak to the terminal', () => {
+test('names of clients cannot control the terminal', () => {
   expect(screen(view([row('a\u001b[2Jb\n\u202e')]), FIRST_STATE, SIZE).join('')).not.toMatch(/[\u0000-\u001f\u202e]/)
 })
 
-test('says which processes do not serve', () => {
+test('the screen says which processes do not serve', () => {
   const workers = [1, 2].map((number) => ({
     number,
     state: number === 2 ? 'starting' : 'serving',
@@ -97,7 +97,7 @@ test('says which processes do not serve', () => {
 describe('a key', () => {
   const pools = view([row('b', { active: 1 }), row('a', { active: 3 }), row('c', { active: 2 })])
 
-  test('sorts by another column, and the other way round', () => {
+  test('sorts by another column, or reverses the order', () => {
     const byActive = pressed('\u001b[D')
     expect(COLUMNS[byActive.sort]?.name).toBe('ACTIVE')
     expect(shown(pools, byActive)).toEqual(['a', 'c', 'b'])
@@ -106,7 +106,7 @@ describe('a key', () => {
     expect(pressed(...turns).sort).toBe(FIRST_STATE.sort)
   })
 
-  test('filters by what is typed, until that is left', () => {
+  test('filters by what is typed, until the filter is cleared', () => {
     expect(shown(pools, pressed('/', 'C'))).toEqual(['c'])
     const left = pressed('/', 'q', '\u007f', 'a', 'd', '\r')
     expect(left).toMatchObject({ filter: 'ad', isTyping: false })
@@ -114,7 +114,7 @@ describe('a key', () => {
     expect(press(left, '\u001b')).toMatchObject({ filter: '' })
   })
 
-  test('ends it, holds it, or does nothing', () => {
+  test('quits, holds the display, or does nothing', () => {
     expect(press(FIRST_STATE, 'q')).toBeNull()
     expect(press(pressed('/'), '\u0003')).toBeNull()
     expect(pressed(' ').isHeld).toBe(true)
@@ -122,7 +122,7 @@ describe('a key', () => {
   })
 })
 
-test('a line is never wider than the terminal, whatever places its characters take, and no character is cut in two', () => {
+test('a line is never wider than the terminal, whatever the width of its characters, and no character is cut in two', () => {
   const names = ['日本語のデータベースです', '🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘', 'u\u0308ber']
   for (const columns of [19, 20, 21, 200])
     for (const line of screen(view(names.map((name) => row(name))), FIRST_STATE, { columns, rows: 24 })) {
@@ -135,11 +135,11 @@ test('a line is never wider than the terminal, whatever places its characters ta
   expect(others).toEqual([first, first])
 })
 
-test('a letter of two halves is taken away whole', () => {
+test('backspace deletes a surrogate pair as a whole', () => {
   expect(pressed('/', 'a', '🐘', '\u007f').filter).toBe('a')
 })
 
-test('keys that come at once are pressed one after the other', () => {
+test('keys that arrive together are handled one after the other', () => {
   expect(keysIn('/ap\r\u001b[Bq')).toEqual(['/', 'a', 'p', '\r', '\u001b[B', 'q'])
   expect(keysIn('\u001bOA\u001bOB')).toEqual(['\u001b[A', '\u001b[B'])
   expect(keysIn('\u001b[15~\u001b[1;5C')).toEqual(['\u001b[15~', '\u001b[1;5C'])

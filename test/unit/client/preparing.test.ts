@@ -44,8 +44,8 @@ describe('a shared statement', () => {
   })
 })
 
-describe('a statement that is evicted', () => {
-  test('is the least recently used one, once max_prepared_statements is reached', () => {
+describe('eviction', () => {
+  test('takes the least recently used statement once max_prepared_statements is reached', () => {
     const { sending, statements, counters, statement, sentBy, answer } = startSending({ maxPreparedStatements: 2 })
     const [one, two, three] = [statement('select 1'), statement('select 2'), statement('select 3')]
     sentBy(() => prepare(sending, one, NO_LIMIT, UNDONE))
@@ -57,7 +57,7 @@ describe('a statement that is evicted', () => {
     expect(counters.statementEvictions).toBe(1)
   })
 
-  test('is one of two per new statement after a reload lowers the limit, so that their number goes down', () => {
+  test('takes two statements per new one after a reload has lowered the limit, so that their number goes down', () => {
     const { sending, statements, settings, statement, sentBy, answer } = startSending({ maxPreparedStatements: 4 })
     for (const number of [1, 2, 3, 4]) sentBy(() => prepare(sending, statement(`select ${number}`), NO_LIMIT, UNDONE))
     answer()
@@ -70,7 +70,7 @@ describe('a statement that is evicted', () => {
     expect(statements.size).toBe(3)
   })
 
-  test('is one of as many as a large statement needs within the limit in bytes', () => {
+  test('takes as many statements as a large new one needs, within the limit in bytes', () => {
     const { sending, statement, sentBy, answer } = startSending()
     const small = ['select 1', 'select 2', 'select 3', 'select 4']
     const bytes = small.length * 'select 1\0\0\0'.length
@@ -84,7 +84,7 @@ describe('a statement that is evicted', () => {
     ])
   })
 
-  test('is one of at most 32 at once, however large the new statement is', () => {
+  test('takes at most 32 statements at once, however large the new one is', () => {
     const { sending, statements, counters, statement, sentBy, answer } = startSending()
     for (let number = 0; number < 40; number++)
       sentBy(() => prepare(sending, statement(`select ${number}`), NO_LIMIT, UNDONE))

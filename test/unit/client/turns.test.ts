@@ -16,7 +16,7 @@ async function begun(limit: number): Promise<number[]> {
   return counts
 }
 
-test('client_tls_handshakes_at_once tasks start at once, and the next ones after other work had its turn', async () => {
+test('client_tls_handshakes_at_once tasks start at once, and the next ones after other work has had its turn', async () => {
   expect(await begun(2)).toEqual([2, 4, 6, 7])
 })
 

@@ -67,7 +67,7 @@ test('a busy receiver gets all lines in order once it has time', async () => {
   const count = 900
   for (let number = 0; number < count; number++) log.write('info', `${number}`)
   const all: string[] = []
-  await until('all have come', () => {
+  await until('all lines have arrived', () => {
     all.push(...receiver.messages())
     return all.length === count
   })
@@ -85,7 +85,7 @@ test('a reload loses no lines that wait for a busy receiver', async () => {
     opened.log.info(`line ${number}`)
   }
   const all: string[] = []
-  await until('all have come', () => {
+  await until('all lines have arrived', () => {
     all.push(...receiver.messages())
     return all.at(-1)?.endsWith(`line ${count - 1}`) ?? false
   })

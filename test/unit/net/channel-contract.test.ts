@@ -10,7 +10,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     const { heard, peer } = await open(rig)
     const sent = pattern(300_000)
     for (let at = 0; at < sent.length; at += 7_777) peer.send(sent.subarray(at, at + 7_777))
-    await until('all has come', () => heard.received.length >= sent.length)
+    await until('all bytes have arrived', () => heard.received.length >= sent.length)
     expect(heard.received.all().equals(sent)).toBe(true)
   })
 
@@ -23,7 +23,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
       channel.write(sent, at, end)
       at = end
     }
-    await until('all has come', () => peer.received.length >= sent.length)
+    await until('all bytes have arrived', () => peer.received.length >= sent.length)
     expect(peer.received.all().equals(sent)).toBe(true)
   })
 
@@ -38,7 +38,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     else expect(taken + channel.owedBytes).toBeGreaterThanOrEqual(sent.length)
     written.fill(0)
     peer.startReading()
-    await until('all has come', () => peer.received.length >= sent.length)
+    await until('all bytes have arrived', () => peer.received.length >= sent.length)
     expect(peer.received.all().equals(sent)).toBe(true)
   })
 
@@ -54,7 +54,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
       expect(channel.write(small, 0, small.length)).toBe(0)
     }
     peer.startReading()
-    await until('all has come', () => peer.received.length >= sent.length)
+    await until('all bytes have arrived', () => peer.received.length >= sent.length)
     expect(peer.received.all().equals(sent)).toBe(true)
   })
 
@@ -69,7 +69,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     peer.startReading()
     await until('it has drained', () => heard.drains > 0)
     expect(channel.owedBytes).toBe(0)
-    await until('all has come', () => peer.received.length >= flood.length + 1)
+    await until('all bytes have arrived', () => peer.received.length >= flood.length + 1)
     await settle()
     expect(heard.drains).toBe(1)
   })
@@ -95,7 +95,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(heard.received.length).toBe(0)
     expect(peer.unsentBytes).toBeGreaterThan(0)
     channel.resume()
-    await until('all has come', () => heard.received.length >= sent.length)
+    await until('all bytes have arrived', () => heard.received.length >= sent.length)
     expect(heard.received.all().equals(sent)).toBe(true)
   })
 
@@ -105,7 +105,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     const sent = pattern(1024 * 1024)
     peer.send(sent)
     for (let at = 0; at < sent.length; ) {
-      await until('a span has come', () => heard.received.length > at)
+      await until('a span has arrived', () => heard.received.length > at)
       at = heard.received.length
       await settle()
       expect(heard.received.length).toBe(at)
@@ -125,7 +125,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
       expect(heard.received.length).toBe(0)
     }
     other.peer.send(pattern(64))
-    await until('both have heard', () => heard.received.length === 64 && other.heard.received.length === 64)
+    await until('both have received it', () => heard.received.length === 64 && other.heard.received.length === 64)
   })
 
   test('can write the span it reads to another channel while the span is valid', async () => {
@@ -134,17 +134,17 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     heard.onSpan = (buffer, start, end) => other.channel.write(buffer, start, end)
     const sent = pattern(1024 * 1024)
     peer.send(sent)
-    await until('all has come', () => other.peer.received.length >= sent.length)
+    await until('all bytes have arrived', () => other.peer.received.length >= sent.length)
     expect(other.peer.received.all().equals(sent)).toBe(true)
   })
 
   test('hands bytes to a new listener from the next read on', async () => {
     const { channel, heard, peer } = await open(rig)
     peer.send(Buffer.from('before'))
-    await until('the first has come', () => heard.received.length === 6)
+    await until('the first read has arrived', () => heard.received.length === 6)
     const successor = new Recorder(channel)
     peer.send(Buffer.from('after'))
-    await until('the second has come', () => successor.received.length === 5)
+    await until('the second read has arrived', () => successor.received.length === 5)
     expect(heard.received.all().toString()).toBe('before')
     expect(successor.received.all().toString()).toBe('after')
   })
@@ -158,7 +158,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     heard.silenced(() => channel.close())
     expect(channel.isOpen).toBe(false)
     peer.startReading()
-    await until('goodbye has come', () => peer.ending !== 'none')
+    await until('the peer has seen the end', () => peer.ending !== 'none')
     expect(peer.ending).toBe('fin')
     expect(peer.received.all().equals(sent)).toBe(true)
     await until('it is closed', () => heard.closings.length > 0)
@@ -175,7 +175,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     peer.send(pattern(100_000))
     await settle()
     peer.startReading()
-    await until('goodbye has come', () => peer.ending !== 'none')
+    await until('the peer has seen the end', () => peer.ending !== 'none')
     expect(peer.received.all().toString()).toBe('last words')
     expect(peer.ending).toBe('fin')
     await until('it is closed', () => heard.closings.length > 0)
@@ -222,7 +222,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(channel.isOpen).toBe(false)
     await until('it is closed', () => heard.closings.length > 0)
     expect(heard.closings).toEqual([null])
-    await until('its peer knows', () => peer.ending !== 'none')
+    await until('its peer has noticed', () => peer.ending !== 'none')
   })
 
   test('discards what it owes when it is destroyed', async () => {
@@ -233,7 +233,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     heard.silenced(() => channel.destroy())
     expect(channel.owedBytes).toBe(0)
     peer.startReading()
-    await until('its peer knows', () => peer.ending !== 'none')
+    await until('its peer has noticed', () => peer.ending !== 'none')
     expect(peer.received.length).toBeLessThan(flood.length)
     expect(heard.closings).toEqual([null])
   })
@@ -257,7 +257,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(heard.received.all().equals(pattern(200_000))).toBe(true)
     expect(heard.closings).toEqual([null])
     expect(channel.isOpen).toBe(false)
-    await until('it has left too', () => peer.ending !== 'none')
+    await until('it has closed too', () => peer.ending !== 'none')
   })
 
   test('still delivers what it owes to a peer that has only ended its own side', async () => {
@@ -270,7 +270,7 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     await until('it is closed', () => heard.closings.length > 0)
     expect(heard.closings).toEqual([null])
     peer.startReading()
-    await until('goodbye has come', () => peer.ending !== 'none')
+    await until('the peer has seen the end', () => peer.ending !== 'none')
     expect(peer.received.all().equals(sent)).toBe(true)
   })
 

@@ -6,7 +6,7 @@ import { SETTINGS } from '../../../src/settings/schema.ts'
 
 vi.mock(import('../../../src/net/epoll/epoll-transport.ts'), { spy: true })
 
-describe('where epoll can run', () => {
+describe('if epoll can be used', () => {
   test.each([
     ['auto', 'epoll', 'it is the fastest'],
     ['epoll', 'epoll', 'it was asked for'],
@@ -16,7 +16,7 @@ describe('where epoll can run', () => {
   })
 })
 
-describe('where epoll cannot run', () => {
+describe('if epoll cannot be used', () => {
   test.each([
     ['auto', 'node', 'epoll cannot be used: epoll is a part of Linux, and this is beos'],
     ['node', 'node', 'it was asked for'],

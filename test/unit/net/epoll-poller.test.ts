@@ -93,7 +93,7 @@ test('afterEvent followers of one socket’s event run before the next socket’
   const other = openOne(() => told.push('other'))
   calls.send(one.far, BYTE, 0, 1)
   calls.send(other.far, BYTE, 0, 1)
-  await until('all is told', () => told.length === 5)
+  await until('all calls are made', () => told.length === 5)
   expect(told).toEqual(['one', 'what follows from one', 'other', 'tick of one', 'microtask of one'])
 })
 
@@ -116,7 +116,7 @@ test('an event for a closed descriptor does not reach a new socket with the same
   const second = openOne(() => told.push('second'))
   calls.send(first.far, BYTE, 0, 1)
   calls.send(second.far, BYTE, 0, 1)
-  await until('the first was told', () => told.length > 0)
+  await until('the first listener got its event', () => told.length > 0)
   await settle()
   expect(successor).toBe(second.near)
   expect(told).toEqual(['first'])
@@ -133,7 +133,7 @@ test('an exception in a listener is reported as uncaught, and other listeners st
     const good = openOne(() => heard.push('good'), EPOLLIN | EPOLLET)
     calls.send(bad.far, BYTE, 0, 1)
     calls.send(good.far, BYTE, 0, 1)
-    await until('the other was told', () => heard.length > 0)
+    await until('the other listener got its event', () => heard.length > 0)
   })
   expect(problems.map(({ message }) => message)).toEqual(['a mistake of a listener'])
 })
@@ -142,7 +142,7 @@ test('thousands of sockets that become ready at once all get their events, in th
   const told: number[] = []
   const many = Array.from({ length: 3_000 }, (_, index) => openOne(() => told.push(index)))
   for (const { far } of many) calls.send(far, BYTE, 0, 1)
-  await until('all were told', () => told.length >= many.length)
+  await until('all listeners got their events', () => told.length >= many.length)
   expect(told).toEqual(many.map((_, index) => index))
 })
 
@@ -160,7 +160,7 @@ test('a flood on one socket delays other sockets by a few polls at most', async 
   for (let count = 1; count <= 50; count++) {
     const looks = poller.looks
     near.write(BYTE, 0, 1)
-    await until('it has come', () => heard.received.length === count)
+    await until('the bytes have arrived', () => heard.received.length === count)
     expect(poller.looks - looks).toBeLessThan(20)
   }
 })
@@ -174,7 +174,7 @@ test('the poller sleeps when the last socket is gone and wakes with the next one
   const { near, far } = await openPair()
   const heard = new Recorder(far)
   near.write(BYTE, 0, 1)
-  await until('it has come', () => heard.received.length === 1)
+  await until('the bytes have arrived', () => heard.received.length === 1)
 })
 
 /** A socket that reads its bytes as they come and is closed after the test. */

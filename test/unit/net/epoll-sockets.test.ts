@@ -46,7 +46,7 @@ test.each([1, 2, 3, 4])('no byte and no end is lost, however reading is paused a
       if (random() < 0.3) pauseFor(pair)
     }
   }
-  await until('all has come, and the end of each', () => {
+  await until('all bytes and the end of each have arrived', () => {
     for (const pair of pairs) {
       if (pair.at < length && random() < 0.7) {
         const end = Math.min(length, pair.at + 1 + Math.floor(random() * random() * 150_000))
@@ -89,7 +89,7 @@ test.each([1, 2, 3])('everything written reaches readers that pause and resume (
       return { channel, peer: new SocketPeer(far), sent: pattern(length, index), at: 0 }
     }),
   )
-  await until('all has come', () => {
+  await until('all bytes have arrived', () => {
     for (const pair of pairs) {
       if (random() < 0.5) pair.peer.stopReading()
       else pair.peer.startReading()
@@ -102,7 +102,7 @@ test.each([1, 2, 3])('everything written reaches readers that pause and resume (
     return pairs.every(({ peer }) => peer.received.length === length)
   })
   for (const { peer, sent } of pairs) expect(peer.received.all().equals(sent)).toBe(true)
-  await until('goodbye was said', () => pairs.every(({ peer }) => peer.ending === 'fin'))
+  await until('each peer has seen the end', () => pairs.every(({ peer }) => peer.ending === 'fin'))
 })
 
 test('while the process has no free descriptor, connections wait, which is reported once', async () => {
@@ -111,9 +111,9 @@ test('while the process has no free descriptor, connections wait, which is repor
   const accept = vi.spyOn(calls, 'accept').mockReturnValue(EMFILE)
   onTestFinished(() => accept.mockRestore())
   const peers = [1, 2, 3].map(() => new SocketPeer(net.connect(listener.address)))
-  await until('it was tried twice', () => accept.mock.calls.length >= 2)
+  await until('two accepts were tried', () => accept.mock.calls.length >= 2)
   accept.mockRestore()
-  await until('they are accepted', () => channels.length === peers.length)
+  await until('all are accepted', () => channels.length === peers.length)
   expect(problems).toMatchObject([{ code: 'EMFILE', syscall: 'accept' }])
 })
 
@@ -188,7 +188,7 @@ test('a listener that finishes while the process has no free descriptor does not
   const peer = net.connect(listener.address)
   onTestFinished(() => void peer.destroy())
   peer.on('error', () => {})
-  await until('it was tried', () => accept.mock.calls.length === 1)
+  await until('one accept was tried', () => accept.mock.calls.length === 1)
   listener.finish(() => {})
   expect([accept.mock.calls.length, vi.getTimerCount()]).toEqual([2, 0])
 })
@@ -207,7 +207,7 @@ test('a listener that finishes accepts the connections already made, and no othe
   expect([channels.length, isFinished]).toEqual([10, true])
   const heard = channels.map((channel) => new Recorder(channel))
   for (const socket of early) socket.end('hello')
-  await until('each is heard', () => heard.every(({ received }) => received.all().toString() === 'hello'))
+  await until('each has received its bytes', () => heard.every(({ received }) => received.all().toString() === 'hello'))
   await expect(dialed(transport, listener.address)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 })
 
@@ -248,7 +248,7 @@ describe.each<Transport>([transport, createNodeTransport()])('$name', (transport
     await until('all are accepted', () => channels.length === clients.length)
     listeners[0]?.close()
     clients.push(new SocketPeer(net.connect(opened.address)))
-    await until('the other one goes on', () => channels.length === clients.length)
+    await until('the other listener accepts it', () => channels.length === clients.length)
   })
 })
 
@@ -308,7 +308,7 @@ test('a connection that Node has accepted can be taken over', async () => {
   onTestFinished(() => channel.destroy())
   const heard = new Recorder(channel)
   heard.onSpan = (buffer, start, end) => void channel.write(buffer, start, end)
-  await until('all has come back', () => peer.received.length === 100_000)
+  await until('all bytes are back', () => peer.received.length === 100_000)
   expect(peer.received.all().equals(pattern(100_000))).toBe(true)
   expect(channel.peer).toEqual({ host: '127.0.0.1', port: socket.localPort })
   expect(channel.local).toEqual(listening)
@@ -358,7 +358,7 @@ test('a channel goes on if its socket cannot be handed over for lack of a descri
   onTestFinished(() => duplicate.mockRestore())
   expect(channel.takeSocket()).toBeNull()
   far.write('hello')
-  await until('it is read', () => heard.received.all().toString() === 'hello')
+  await until('the bytes are read', () => heard.received.all().toString() === 'hello')
   channel.destroy()
   await until('it is closed', () => heard.closings.length > 0)
 })
@@ -448,13 +448,13 @@ test('a listener that finishes leaves a shared port to its successor before it s
   /** Counts only connections of this test, because other programs may connect to a port that has been given away. */
   const accepted = ({ channels }: typeof first) =>
     channels.filter(({ peer }) => [early, ...late].some(({ local }) => local.port === peer.port)).length
-  await until('they are accepted', () => accepted(second) === 40)
+  await until('all are accepted', () => accepted(second) === 40)
   await until('it has stopped', () => isFinished)
   expect(accepted(first)).toBe(1)
   // The remaining listeners share the port as before.
   const third = await listen({ port: address.port, sharesPort: true })
   for (let count = 0; count < 40; count++) late.push(await dialed(transport, address))
-  await until('they are accepted, too', () => accepted(second) + accepted(third) === 80)
+  await until('the later ones are accepted', () => accepted(second) + accepted(third) === 80)
   expect(accepted(second)).toBeGreaterThan(40)
   expect(accepted(third)).toBeGreaterThan(0)
   for (const channel of [early, ...late]) channel.destroy()
@@ -491,7 +491,7 @@ test('a change of tcp_defer_accept takes effect after the next accepted connecti
   await until('it is accepted with its first bytes', () => channels.length === 2)
   keepAlive.deferMs = 0
   await come('hello')
-  await until('it is accepted, too', () => channels.length === 3)
+  await until('the third is accepted', () => channels.length === 3)
   await come('')
   await until('it is accepted although it is silent', () => channels.length === 4)
 })

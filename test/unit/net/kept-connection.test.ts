@@ -56,7 +56,7 @@ test('finish() reads what still arrives and reports when the peer has closed', a
   await ended
   // More than the kernel takes if nobody reads.
   peer.write(Buffer.alloc(20_000_000))
-  await until('all of it is taken', () => peer.writableLength === 0)
+  await until('everything is read', () => peer.writableLength === 0)
   expect(isOver).toBe(false)
   peer.end()
   await until('the peer has left', () => isOver)

@@ -48,11 +48,11 @@ test('a name is sent in a simple bind with its password, even if it is the name 
 
 test.each<[string, (socket: Socket, request: Buffer) => void]>([
   ['hangs up', (socket) => socket.end()],
-  ['breaks the connection', (socket) => socket.resetAndDestroy()],
-  ['talks HTTP, and hangs up', (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')],
-  ['sends nonsense, and hangs up', (socket) => socket.end(Buffer.alloc(1_000, 0x30))],
+  ['resets the connection', (socket) => socket.resetAndDestroy()],
+  ['answers in HTTP and hangs up', (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')],
+  ['sends nonsense and hangs up', (socket) => socket.end(Buffer.alloc(1_000, 0x30))],
   [
-    'answers something else, and hangs up',
+    'sends another kind of answer and hangs up',
     (socket, request) => socket.end(success(request, EXTENDED_RESPONSE).fill(0xff, 6)),
   ],
 ])('a server that %s makes the bind fail, and the connection is not used again', async (_, onRequest) => {

@@ -48,7 +48,7 @@ test('nothing overtakes the bytes a channel owes, even if the kernel has room ag
   expect(length).toBeGreaterThan(0)
   expect(channel.write(sent, sent.length - 1, sent.length)).toBe(0)
 
-  await until('all has come', () => {
+  await until('all bytes have arrived', () => {
     length = take(descriptor, received, length)
     return length === sent.length
   })

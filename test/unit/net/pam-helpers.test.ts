@@ -95,6 +95,6 @@ test('PAM is not asked about a client that has left', async () => {
 test('helpers end when they have been idle for a while', async () => {
   const { isRight, helpers } = setUp({ idleMs: 1 })
   await isRight('ada', 'right')
-  await until('none is left', () => helpers.count === 0)
+  await until('no helper is left', () => helpers.count === 0)
   expect(await isRight('ada', 'right')).toBe(true)
 })

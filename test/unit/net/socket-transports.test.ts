@@ -28,7 +28,7 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     )
     for (let round = 0; round < rounds; round++) {
       for (const { channel, sent } of clients) channel.write(sent, round * 1_000, (round + 1) * 1_000)
-      await until('all have come back', () =>
+      await until('all bytes are back', () =>
         clients.every(({ heard }) => heard.received.length === (round + 1) * 1_000),
       )
     }
@@ -46,7 +46,7 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     })
     // The readers take turns, so that the echo owes bytes to most of them most of the time.
     let turn = 0
-    await until('all has come back', () => {
+    await until('all bytes are back', () => {
       for (const [index, peer] of peers.entries()) {
         if ((turn + index) % 4 === 0) peer.startReading()
         else peer.stopReading()
@@ -71,7 +71,7 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     onTestFinished(() => channel.destroy())
     listener.close()
     channel.write(Buffer.from('still here'), 0, 10)
-    await until('it has come', () => peer.received.length === 10)
+    await until('the bytes have arrived', () => peer.received.length === 10)
     await expect(dial(listener.address)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 
@@ -107,7 +107,7 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     await until('it is accepted', () => accepted.length === 1)
     const heard = new Recorder(accepted[0] as Channel)
     channel.write(Buffer.from('hello'), 0, 5)
-    await until('it has come', () => heard.received.length === 5)
+    await until('the bytes have arrived', () => heard.received.length === 5)
     expect(channel.peer).toEqual({ host, port: 5432 })
     const { pid } = process
     const [uid, gid] = [process.getuid?.(), process.getgid?.()]
@@ -128,9 +128,9 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
       onTestFinished(() => accepted[0]?.destroy())
       const [near, far] = [new Recorder(channel), new Recorder(accepted[0] as Channel)]
       channel.write(Buffer.from('hello'), 0, 5)
-      await until('it has come', () => far.received.length === 5)
+      await until('the bytes have arrived', () => far.received.length === 5)
       accepted[0]?.write(Buffer.from('world'), 0, 5)
-      await until('it has come back', () => near.received.length === 5)
+      await until('the bytes are back', () => near.received.length === 5)
       expect(await isInUse({ host, port: 5432 })).toBe(true)
       expect(await isInUse({ host: `${host}0`, port: 5432 })).toBe(false)
     },
@@ -163,7 +163,7 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     expect(channel.peer).toEqual(address)
     const heard = new Recorder(channel)
     channel.write(Buffer.from('hello'), 0, 5)
-    await until('it has come back', () => heard.received.length === 5)
+    await until('the bytes are back', () => heard.received.length === 5)
   })
 
   test('connections that are reset at once do no harm', async () => {
@@ -197,7 +197,7 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     const watcher = { onConnected: () => told.push('connected'), onFailed: () => told.push('failed') }
     transport.dial({ address: listener.address, keepAlive: NO_KEEP_ALIVE }, watcher).abandon()
     await dial(listener.address)
-    await until('another one got through', () => isAccepted)
+    await until('another connection is accepted', () => isAccepted)
     expect(told).toEqual([])
   })
 

@@ -62,7 +62,10 @@ async function meet(
   expect([near, far].every((channel) => channel instanceof TlsChannel)).toBe(true)
   const [nearHeard, farHeard] = [new Recorder(near), new Recorder(far)]
   const isOver = ({ closings }: Recorder, { tls }: Channel) => closings.length > 0 || tls !== ''
-  await until('it is decided', () => isOver(nearHeard, near) && isOver(farHeard, far))
+  await until(
+    'both sides have completed the handshake or failed',
+    () => isOver(nearHeard, near) && isOver(farHeard, far),
+  )
   await settle()
   return { near, far, nearHeard, farHeard }
 }
@@ -141,12 +144,12 @@ test('bytes written before the handshake are sent after it, and onDrained is cal
   for (const text of ['one', ' and', ' more']) far.write(Buffer.from(text), 0, text.length)
   expect(far.owedBytes).toBeGreaterThan(0)
   expect(farHeard.drains).toBe(0)
-  await until('it has come', () => nearHeard.received.length === 12)
+  await until('the bytes have arrived', () => nearHeard.received.length === 12)
   expect(nearHeard.received.all().toString()).toBe('one and more')
   expect([farHeard.drains, far.owedBytes]).toEqual([1, 0])
   far.destroy()
   near.destroy()
-  await until('both have heard', () => nearHeard.closings.length + farHeard.closings.length === 2)
+  await until('both have received it', () => nearHeard.closings.length + farHeard.closings.length === 2)
 })
 
 test.each(['client', 'server'])(
@@ -156,13 +159,13 @@ test.each(['client', 'server'])(
     const near = offeredTls(one, offer('server'), { isDirect: false }) as Channel
     const far = askedForTls(other, wish('nothing'), 'localhost', { isDirect: false }) as Channel
     const [nearHeard, farHeard] = [new Recorder(near), new Recorder(far)]
-    await until('hands are shaken', () => near.tls !== '' && far.tls !== '')
+    await until('the handshake is complete', () => near.tls !== '' && far.tls !== '')
     const [from, carrier, heard] =
       side === 'server' ? ([far, other, nearHeard] as const) : ([near, one, farHeard] as const)
     from.write(Buffer.from('good'), 0, 4)
     const forged = Buffer.from('1703030020'.padEnd(74, '7'), 'hex')
     carrier.write(forged, 0, forged.length)
-    await until('it is over', () => nearHeard.closings.length > 0 && farHeard.closings.length > 0)
+    await until('the channel is closed', () => nearHeard.closings.length > 0 && farHeard.closings.length > 0)
     expect(heard.received.all().toString()).toBe('good')
     expect(problemsOf(heard)).toEqual([expect.stringMatching(/bad record mac|decryption failed/)])
     near.destroy()
@@ -180,7 +183,7 @@ test('connections do not see each other’s leftover bytes', async () => {
     far.write(Buffer.from(textOf(n)), 0, 500)
     if (n % 3 === 0) near.destroy()
   }
-  await until('all has come', () =>
+  await until('all bytes have arrived', () =>
     meetings.every(({ nearHeard }, n) => n % 3 === 0 || nearHeard.received.length === 500),
   )
   for (const [n, { near, far, nearHeard }] of meetings.entries()) {
@@ -206,7 +209,7 @@ test('afterEvent followers of one part of a read run before the next part is han
   }
   const message = Buffer.alloc(4 * READ_BUFFER_BYTES)
   far.write(message, 0, message.length)
-  await until('all has come', () => bytes === message.length)
+  await until('all bytes have arrived', () => bytes === message.length)
   await settle()
   const parts = told.filter((each) => !each.startsWith('followed'))
   expect(parts.length).toBeGreaterThan(1)
@@ -223,7 +226,7 @@ describe('a failure of one connection does not affect others:', () => {
   async function goesOn(): Promise<void> {
     const { near, far, nearHeard, farHeard } = await meet(offer('server'), wish('nothing'))
     far.write(Buffer.from('undisturbed'), 0, 11)
-    await until('it has come', () => nearHeard.received.length === 11)
+    await until('the bytes have arrived', () => nearHeard.received.length === 11)
     expect([nearHeard, farHeard].flatMap(problemsOf)).toEqual([])
     near.destroy()
     far.destroy()
@@ -253,7 +256,7 @@ describe('a failure of one connection does not affect others:', () => {
       for (const spy of spies) spy.mockRestore()
     })
     far.write(Buffer.from('unheard'), 0, 7)
-    await until('it is over', () => !near.isOpen && nearHeard.closings.length > 0)
+    await until('the channel is closed', () => !near.isOpen && nearHeard.closings.length > 0)
     expect(problemsOf(nearHeard)).toEqual(['OpenSSL has not taken all that has come'])
     expect(library.hasFed).toBe(false)
     await goesOn()
@@ -267,7 +270,7 @@ describe('a failure of one connection does not affect others:', () => {
     })
     onTestFinished(() => spy.mockRestore())
     far.write(Buffer.from('unheard'), 0, 7)
-    await until('it is over', () => !near.isOpen && nearHeard.closings.length > 0)
+    await until('the channel is closed', () => !near.isOpen && nearHeard.closings.length > 0)
     expect(problemsOf(nearHeard)).toEqual(['a mistake'])
     expect(library.hasFed).toBe(false)
     await goesOn()
@@ -287,13 +290,13 @@ test('what OpenSSL answers by itself goes to the right connection only', async (
   await answered
   for (const { near: to, far: from, nearHeard: heard } of [before, await meet(offer('server'), wish('nothing'))]) {
     for (const channel of [to, from]) channel.write(Buffer.from('undisturbed'), 0, 11)
-    await until('it has come', () => heard.received.length === 11)
+    await until('the bytes have arrived', () => heard.received.length === 11)
     expect(problemsOf(heard)).toEqual([])
     to.destroy()
     from.destroy()
   }
   near.destroy()
-  await until('it is over', () => nearHeard.closings.length > 0)
+  await until('the channel is closed', () => nearHeard.closings.length > 0)
 })
 
 describe('a peer that keeps requesting key updates and does not read the answers is disconnected', () => {
@@ -326,16 +329,16 @@ describe('a peer that keeps requesting key updates and does not read the answers
     connections.mockRestore()
     far.listener = new Recorder(far)
     onTestFinished(() => far.destroy())
-    await until('hands are shaken', () => far.tls !== '' && accepted[0]?.tls !== '')
+    await until('the handshake is complete', () => far.tls !== '' && accepted[0]?.tls !== '')
     const [near] = accepted as [Channel]
     const nearHeard = new Recorder(near)
     onTestFinished(() => near.destroy())
     await changeKeys(connection, far, near, 3_000)
-    await until('all has come', () => nearHeard.received.length === 3_000)
+    await until('all bytes have arrived', () => nearHeard.received.length === 3_000)
     expect(near.isOpen).toBe(true)
     far.pause()
     await changeKeys(connection, far, near, 40_000)
-    await until('it is over', () => nearHeard.closings.length > 0)
+    await until('the channel is closed', () => nearHeard.closings.length > 0)
     expect(problemsOf(nearHeard)).toEqual([IS_DEAF])
   })
 

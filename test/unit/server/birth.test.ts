@@ -28,10 +28,10 @@ test('other startup-only settings are learned from Postgres’ errors', () => {
 
 for (const [what, words, sqlstate] of [
   ['another error', AFTER_START, '42501'],
-  ['a setting that nobody asked for', 'parameter "other" cannot be set after connection start'],
-  ['a setting that takes a restart', 'parameter "plan.debug" cannot be changed without restarting the server'],
-  ['a setting that is read from the file', 'parameter "plan.debug" cannot be changed now'],
-  ['words without a name', 'cannot be set after connection start'],
+  ['a setting that the client did not send', 'parameter "other" cannot be set after connection start'],
+  ['a setting that needs a restart', 'parameter "plan.debug" cannot be changed without restarting the server'],
+  ['a setting that only the configuration file sets', 'parameter "plan.debug" cannot be changed now'],
+  ['an error without a name', 'cannot be set after connection start'],
 ] as const)
   test(`nothing is learned from ${what}`, () => {
     const settings = new BirthSettings()

@@ -167,7 +167,7 @@ describe('a changed database', () => {
     ])
   })
 
-  test('is not one whose entry * was replaced by an equal line of its own', () => {
+  test('counts as unchanged if its own line replaces the entry * with the same values', () => {
     const before = databaseFor(settingsOf({ databases: ['* = host=a'] }), 'app')
     const after = databaseFor(settingsOf({ databases: ['app = host=a', '* = host=b'] }), 'app')
     expect(before && after && databaseChange(before, after)).toBe(null)

@@ -26,7 +26,7 @@ test('a peer’s host may be a directory of unix sockets', () => {
   expect(read('2 = host=/tmp/pooler2').peers).toMatchObject([{ host: '/tmp/pooler2' }])
 })
 
-test('[peers] may also list the pgweir itself, so that one file serves all', () => {
+test('[peers] may also list the pgweir that reads it, so that one file serves all', () => {
   expect(read('1 = host=a', '2 = host=b').told).toEqual([])
 })
 

@@ -77,8 +77,8 @@ describe('the number of result formats in a Bind', () => {
     ['none', '\0\0\0\0\0\0', 0],
     ['one for all', '\0\0\0\0\0\x01\0\x01', 1],
     ['three', '\0\0\0\0\0\x03\0\0\0\x01\0\0', 3],
-    ['behind formats of parameters', '\0\x02\0\x01\0\x01\0\0\0\x02\0\0\0\0', 2],
-    ['behind values, and null', '\0\0\0\x02\0\0\0\x03abc\xff\xff\xff\xff\0\x02\0\0\0\0', 2],
+    ['after parameter formats', '\0\x02\0\x01\0\x01\0\0\0\x02\0\0\0\0', 2],
+    ['after values, one of them null', '\0\0\0\x02\0\0\0\x03abc\xff\xff\xff\xff\0\x02\0\0\0\0', 2],
   ])('%s', (_, body, expected) => {
     const frame = bindOf(body)
     expect(countResultFormats(frame, start, frame.length)).toBe(expected)

@@ -4,13 +4,13 @@ import { type Circumstances, type Health, healthOf, mergeCircumstances } from '.
 const FINE: Circumstances = { isStarting: false, isEnding: false, isPaused: false, supplied: 1, cutOff: 0 }
 
 const CASES: readonly (readonly [string, Partial<Circumstances>, Health])[] = [
-  ['servers, and nothing in the way', {}, 'ready'],
-  ['nothing tried yet', { supplied: 0 }, 'ready'],
-  ['one of two pools cut off', { cutOff: 1 }, 'ready'],
-  ['the only pool cut off', { supplied: 0, cutOff: 1 }, 'unreachable'],
-  ['a pause, whatever else', { isPaused: true, supplied: 0, cutOff: 1 }, 'paused'],
-  ['not listening yet', { isStarting: true }, 'starting'],
-  ['the end, whatever else', { isEnding: true, isStarting: true, isPaused: true }, 'draining'],
+  ['a fleet with servers', {}, 'ready'],
+  ['a fleet that has not opened a server yet', { supplied: 0 }, 'ready'],
+  ['a fleet with one of two pools cut off', { cutOff: 1 }, 'ready'],
+  ['a fleet with its only pool cut off', { supplied: 0, cutOff: 1 }, 'unreachable'],
+  ['a paused fleet, whatever else holds', { isPaused: true, supplied: 0, cutOff: 1 }, 'paused'],
+  ['a fleet that is not listening yet', { isStarting: true }, 'starting'],
+  ['a fleet that is ending, whatever else holds', { isEnding: true, isStarting: true, isPaused: true }, 'draining'],
 ]
 
 test.each(CASES)('%s (%j) is %s', (_, circumstances, health) => {
@@ -18,13 +18,13 @@ test.each(CASES)('%s (%j) is %s', (_, circumstances, health) => {
 })
 
 const PARTS: readonly (readonly [string, readonly Partial<Circumstances>[], Health])[] = [
-  ['one that starts, and one that serves', [{ isStarting: true, supplied: 0 }, {}], 'ready'],
-  ['one that is replaced, and its successor', [{ isEnding: true }, { supplied: 0 }], 'ready'],
-  ['one that has failed, and one that has not tried', [{ supplied: 0, cutOff: 1 }, { supplied: 0 }], 'unreachable'],
-  ['one that has failed, and one that has servers', [{ supplied: 0, cutOff: 1 }, {}], 'ready'],
-  ['one that has not heard of the pause', [{ isPaused: true }, {}], 'ready'],
-  ['a pause', [{ isPaused: true }, { isPaused: true }, { isEnding: true }], 'paused'],
-  ['all that end', [{ isEnding: true }, { isEnding: true, isPaused: true }], 'draining'],
+  ['one starting, one serving', [{ isStarting: true, supplied: 0 }, {}], 'ready'],
+  ['one being replaced, its successor serving', [{ isEnding: true }, { supplied: 0 }], 'ready'],
+  ['one cut off, one without attempts', [{ supplied: 0, cutOff: 1 }, { supplied: 0 }], 'unreachable'],
+  ['one cut off, one with servers', [{ supplied: 0, cutOff: 1 }, {}], 'ready'],
+  ['one paused, one not yet', [{ isPaused: true }, {}], 'ready'],
+  ['all paused or ending', [{ isPaused: true }, { isPaused: true }, { isEnding: true }], 'paused'],
+  ['all ending', [{ isEnding: true }, { isEnding: true, isPaused: true }], 'draining'],
   ['none', [], 'starting'],
 ]
 

@@ -680,7 +680,7 @@ describe('a hanging worker', () => {
     return { ...made, asked, pass }
   }
 
-  test('is waited for by questions to all workers until it is known to hang', async () => {
+  test('is waited for by a query of all workers until it is known to hang', async () => {
     const { primary, pass } = await hanging()
     let clients: readonly ClientSnapshot[] | null = null
     primary.clients().then((answer) => {
@@ -693,7 +693,7 @@ describe('a hanging worker', () => {
     expect(clients).toEqual([client])
   })
 
-  test('gets no further questions, so that they do not pile up, and is shown as silent', async () => {
+  test('gets no further queries, so that they do not pile up, and is shown as silent', async () => {
     const { primary, asked, pass, worker } = await hanging()
     await pass(4)
     primary.clients()

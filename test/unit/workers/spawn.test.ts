@@ -48,7 +48,7 @@ test.runIf(isInstalled('prlimit'))(
       { onMessage: (message) => said.push(message), onConnected: () => {}, onExit: (how) => ends.push(how) },
     )
     onTestFinished(() => worker.kill('SIGKILL'))
-    await until('it is full', () => said.length === 1)
+    await until('the process has no free descriptor', () => said.length === 1)
     let count = 0
     const listener = await listenForSockets(LOOPBACK, (socket) => worker.handOver({ count: ++count }, socket))
     onTestFinished(() => listener.close())
@@ -59,7 +59,7 @@ test.runIf(isInstalled('prlimit'))(
     }
     const [first, second] = [connect(), connect()]
     await once(first, 'close')
-    await until('the second one is there', () => said.length === 2)
+    await until('the second connection has arrived', () => said.length === 2)
     expect(said[1]).toEqual({ got: { count: 2 }, isConnection: true })
     expect(second.destroyed).toBe(false)
     expect(ends).toEqual([])
@@ -81,6 +81,6 @@ test('kill does nothing if the process was never started, because without a pid 
   )
   worker.kill('SIGKILL')
   expect(kill).not.toHaveBeenCalled()
-  await until('that is known', () => ends.length === 1)
+  await until('the exit is reported', () => ends.length === 1)
   expect(ends[0]).toContain('ENOENT')
 })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { configurationFile, hbaFile, initdbArguments } from '../../../src/embedded/configuration.ts'
 
-test('the embedded server listens on 127.0.0.1 only, and on no Unix socket', () => {
+test('the embedded server listens on 127.0.0.1 only, and on no unix socket', () => {
   const file = configurationFile({})
   expect(file).toContain("listen_addresses = '127.0.0.1'\n")
   expect(file).toContain("unix_socket_directories = ''\n")

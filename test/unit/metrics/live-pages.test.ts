@@ -24,7 +24,7 @@ test('a live stream ends when the token with which it was opened is no longer va
   close()
 })
 
-test('addresses are written as in the log: IPv6 in brackets, and a Unix socket with the process at the other end', async () => {
+test('addresses are written as in the log: IPv6 in brackets, and a unix socket with the process at the other end', async () => {
   const fleet = madeUpFleet([new MadeUpPool('app')])
   const peers = [
     { host: '::1', port: 50112 },

@@ -46,7 +46,7 @@ function choose(wanted: 'auto' | 'epoll' | 'node'): [string, string] {
   return [transport.name, because]
 }
 
-/** Also replaces the creation of the transport, which would otherwise return the poller that other tests of this thread have made. */
+/** Sets the property and checks it again for each transport, which a poller that other tests of this thread have made would prevent. */
 function pretend(property: 'platform' | 'arch', value: string): void {
   const before = Object.getOwnPropertyDescriptor(process, property) as PropertyDescriptor
   Object.defineProperty(process, property, { ...before, value })

@@ -47,7 +47,7 @@ describe('an address', () => {
     expect(() => encodeAddress({ host: `/${'x'.repeat(107)}`, port: 1 })).toThrow('longer than')
     expect(decodeAddress(encoded)).toEqual({ host: '/tmp/.s.PGSQL.5432', port: 5432 })
     expect(decodeAddress(encodeAddress({ host: '@pooler', port: 1 }))).toEqual({ host: '@pooler', port: 0 })
-    expect(decodeAddress(encoded.subarray(0, 2)), 'a client’s end of a Unix socket has no path').toBeNull()
+    expect(decodeAddress(encoded.subarray(0, 2)), 'a client’s end of a unix socket has no path').toBeNull()
   })
 
   test('cannot be a name', () => {

@@ -96,7 +96,7 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
     expect(channel.peer).toEqual({ host: '127.0.0.1', port: listener.address.port })
   })
 
-  test('a Unix socket is listened on and dialed by its path', async () => {
+  test('a unix socket is listened on and dialed by its path', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'pgweir-'))
     onTestFinished(() => rm(folder, { recursive: true }))
     const host = join(folder, '.s.PGSQL.5432')

@@ -315,7 +315,7 @@ describe('a peer that keeps requesting key updates and does not read the answers
   test('by Node', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'pgweir-tls-'))
     onTestFinished(() => rmSync(folder, { recursive: true }))
-    // The kernel buffers less for a Unix socket than for others.
+    // The kernel buffers less for a unix socket than for others.
     const where = { ...LOOPBACK, host: join(folder, '.s.PGSQL.1'), port: 1 }
     const accepted: Channel[] = []
     const listener = await createNodeTransport().listen(where, (channel) =>

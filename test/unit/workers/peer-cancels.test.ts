@@ -90,7 +90,7 @@ test('anything that the peer sends is ignored', async () => {
   expect(over).toEqual(['one'])
 })
 
-test('a host that is a path is the directory of a Unix socket', async () => {
+test('a host that is a path is the directory of a unix socket', async () => {
   const { listen, send, seen, cancels } = await start({ host: '/tmp/pooler2' })
   await listen('/tmp/pooler2/.s.PGSQL.6432')
   await send('one')

@@ -128,7 +128,7 @@ describe('when a client keeps one of two servers', () => {
   })
 })
 
-test('a turn that was to end goes on if no client waits any longer, so no server is closed for nobody', () => {
+test('a turn that was to end goes on if no client waits any longer, so that no server is closed needlessly', () => {
   const world = new World({ pool: 2, reserve: 0, min: 0, database: 0, user: 0 }, 3)
   for (const who of [0, 1]) {
     world.come(who)

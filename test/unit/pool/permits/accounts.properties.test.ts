@@ -198,7 +198,7 @@ test('when busy pools share a limit, no client waits much longer than the others
             while (other.leaving > 0) other.go()
             while (other.opening > 0) other.open()
           }
-          // Only a busy pool can finish a transaction, so that no transaction in this test runs forever.
+          // Each step ends a transaction of a busy pool, so that no transaction runs forever.
           const busy = pools.filter((pool) => pool.busy > 0)
           const pool = busy[each % busy.length]
           if (pool !== undefined) {

@@ -132,10 +132,10 @@ export const GENERAL: Readonly<Record<string, Shown>> = {
     'e2e/prepared-statements.test.ts',
     'a server keeps no more than max_prepared_statements, the least recently used one goes',
   ],
-  auto_prepare: ['flow/auto-prepare.test.ts', 'of a database counts before the general one'],
+  auto_prepare: ['flow/auto-prepare.test.ts', 'of a database takes precedence over the general one'],
   auto_prepare_max_bytes: [
     'flow/auto-prepare.test.ts',
-    'auto_prepare_max_bytes: as many as needed make way for one that is larger',
+    'auto_prepare_max_bytes: as many statements are closed as a larger one needs',
   ],
   track_extra_parameters: [
     'flow/small-settings.test.ts',
@@ -280,7 +280,7 @@ const DIRECT = [
 const OWN_TIMES = ['flow/timeouts.test.ts', 'of the database, and of the user, counts before it'] as const
 const OWN_CLIENTS = ['flow/limits.test.ts', 'the limits of a database and a user have their own numbers'] as const
 const RESERVE = ['flow/own-settings.test.ts', 'reserve_pool_size of a user or a database'] as const
-const AUTO_PREPARE = ['flow/auto-prepare.test.ts', 'of a user counts before that of the database'] as const
+const AUTO_PREPARE = ['flow/auto-prepare.test.ts', 'of a user takes precedence over that of the database'] as const
 const MODES = [
   'flow/modes.test.ts',
   'the mode of a user counts before that of the database, and that before the general one',

@@ -9,7 +9,7 @@ import { bind, execute, parse, startup, sync } from '../support/flow/requests.ts
 import { startFlow, startPair } from '../support/flow/start.ts'
 
 describe('DISABLE', () => {
-  test('refuses new clients, and lets those go on who are there, until ENABLE', async () => {
+  test('refuses new clients of the database until ENABLE; connected clients go on', async () => {
     const { flow, client } = await startPair({ databases: ['app=host=db', 'other=host=db'] })
     expect(await command(flow, 'disable app')).toEqual(['CommandComplete(DISABLE)', 'ReadyForQuery(I)'])
     await expect(flow.connect()).rejects.toThrow('FATAL 57P03 database "app" is disabled')
@@ -19,14 +19,14 @@ describe('DISABLE', () => {
     await flow.connect()
   })
 
-  test('tells nobody who has not logged in', async () => {
+  test('is not revealed to a client that has not logged in', async () => {
     const flow = await startFlow({ settings: { auth_type: 'plain' }, authFile: ['"ada" "a"'] })
     await flow.pooler.control.disable('app')
     await expect(flow.connect({ password: 'wrong' })).rejects.toThrow('28P01')
     await expect(flow.connect({ password: 'a' })).rejects.toThrow('57P03')
   })
 
-  test('outlives a reload', async () => {
+  test('stays in effect after a reload', async () => {
     const { flow } = await startPair()
     await command(flow, 'disable app')
     await command(flow, 'reload')
@@ -46,7 +46,7 @@ describe('DISABLE', () => {
 })
 
 describe('KILL_CLIENT', () => {
-  test('ends the client with that id, and cancels what it runs', async () => {
+  test('disconnects the client with the given id and cancels its query', async () => {
     const { flow, client, postgres } = await startPair()
     await run(client, flow)
     const [{ id = 0 } = {}] = await flow.pooler.parts.fleet.clients()
@@ -58,7 +58,7 @@ describe('KILL_CLIENT', () => {
     await flow.expectCounts({})
   })
 
-  test('takes the ptr of SHOW CLIENTS too, in both protocols', async () => {
+  test('also accepts the ptr shown by SHOW CLIENTS, in both protocols', async () => {
     const { flow, client } = await startPair()
     const [{ id = 0 } = {}] = await flow.pooler.parts.fleet.clients()
     const console = await flow.connect(ROOT)
@@ -68,7 +68,7 @@ describe('KILL_CLIENT', () => {
     await client.expectClosed()
   })
 
-  test('finds no client twice, even while it has not taken its last word', async () => {
+  test('does not find the same client again while its error message is still being sent', async () => {
     const { flow, client } = await startPair()
     const [{ id = 0 } = {}] = await flow.pooler.parts.fleet.clients()
     const { control } = flow.pooler
@@ -77,7 +77,7 @@ describe('KILL_CLIENT', () => {
     await client.expectClosed()
   })
 
-  test('says so where there is no such client, or no such id', async () => {
+  test('is an error for an unknown client and for an invalid id', async () => {
     const { flow } = await startPair()
     expect((await command(flow, 'kill_client 99999999'))[0]).toBe('ErrorResponse(ERROR 42704 client not found)')
     for (const text of ['kill_client ada', 'kill_client 0x', 'kill_client 1.5'])
@@ -86,27 +86,30 @@ describe('KILL_CLIENT', () => {
 })
 
 test.each([
-  ['how it logs in', 0],
-  ['where it goes', 1],
-])('a client that is killed while others are asked, before it is known %s, takes no place', async (_, answered) => {
-  const others = new Others()
-  const flow = await startFlow({ others })
-  others.holdsClaims = true
-  const client = await flow.dial()
-  client.send(startup({ user: 'ada', database: 'app' }))
-  await quiet()
-  for (let answer = 0; answer < answered; answer++) others.claims.shift()?.()
-  const [session] = flow.pooler.parts.sessions
-  expect(await flow.pooler.control.killClient(session?.id as number)).toBe(true)
-  others.claims.shift()?.()
-  expect(others.claims).toEqual([])
-  await client.expect('ErrorResponse(FATAL 57P01 admin forced disconnect)')
-  await client.expectClosed()
-  await quiet()
-  expect(others.counts.used('max_client_conn', '')).toBe(0)
-})
+  ['how it is to log in', 0],
+  ['which pool it uses', 1],
+])(
+  'a client that is killed while other workers decide on its place, before it is known %s, does not count',
+  async (_, answered) => {
+    const others = new Others()
+    const flow = await startFlow({ others })
+    others.holdsClaims = true
+    const client = await flow.dial()
+    client.send(startup({ user: 'ada', database: 'app' }))
+    await quiet()
+    for (let answer = 0; answer < answered; answer++) others.claims.shift()?.()
+    const [session] = flow.pooler.parts.sessions
+    expect(await flow.pooler.control.killClient(session?.id as number)).toBe(true)
+    others.claims.shift()?.()
+    expect(others.claims).toEqual([])
+    await client.expect('ErrorResponse(FATAL 57P01 admin forced disconnect)')
+    await client.expectClosed()
+    await quiet()
+    expect(others.counts.used('max_client_conn', '')).toBe(0)
+  },
+)
 
-test('commands about a database say what is wrong with it', async () => {
+test('commands that need a database say what is wrong with the one that is given', async () => {
   const { flow } = await startPair()
   for (const [text, words] of [
     ['disable', 'ERROR 42601 a database is required'],

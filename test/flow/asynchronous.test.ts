@@ -1,4 +1,4 @@
-/** Notices, notifications and changed settings may come at any time, and reach the right client. */
+/** Notices, notifications and changed settings may arrive at any time, and reach the right client. */
 
 import { describe, expect, test } from 'vitest'
 import { ANSWER, startKept } from '../support/flow/auto-prepared.ts'
@@ -29,7 +29,7 @@ const WORDS = [
 ] as const
 
 describe.each(WORDS)('%s', (_, message, shown) => {
-  test('in the midst of a reply is passed on in its place', async () => {
+  test('in the middle of a reply is passed on in its place', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('select 1'))
     await postgres.expect('Query')
@@ -49,7 +49,7 @@ describe.each(WORDS)('%s', (_, message, shown) => {
     expect(flow.counts()).toEqual({ idle: 1 })
   })
 
-  test('in a transaction that waits for its client is passed on at once', async () => {
+  test('during an idle transaction is passed on at once', async () => {
     const { client, postgres } = await startPair()
     client.send(query('begin'))
     await postgres.expect('Query')
@@ -75,7 +75,7 @@ describe.each(WORDS)('%s', (_, message, shown) => {
     await client.expect(shown, 'CommandComplete(COPY 0)', 'ReadyForQuery(I)')
   })
 
-  test('glued behind ReadyForQuery still goes to the client whose it is', async () => {
+  test('in the same chunk as ReadyForQuery still goes to the client that held the server', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('select 1'))
     await postgres.expect('Query')
@@ -85,7 +85,7 @@ describe.each(WORDS)('%s', (_, message, shown) => {
     expect(flow.counts()).toEqual({ idle: 1 })
   })
 
-  test('from a server that nobody holds reaches nobody, and costs nothing', async () => {
+  test('from an idle server reaches no client, and the server is kept', async () => {
     const { flow, client, postgres } = await startPair()
     postgres.send(message)
     await client.expectNothing()
@@ -95,7 +95,7 @@ describe.each(WORDS)('%s', (_, message, shown) => {
 })
 
 test.each(WORDS.filter(([what]) => what !== 'a notification'))(
-  '%s during the login of a server harms nothing',
+  '%s during the login of a server does no harm',
   async (_, message) => {
     const { flow, client, postgres } = await startPair()
     flow.postgres.login = (server) => {
@@ -122,7 +122,7 @@ test.each(WORDS.filter(([what]) => what !== 'a notification'))(
   },
 )
 
-test('a setting that an idle server reports is noticed: it is set back before the next client uses it', async () => {
+test('a setting that an idle server reports is set back before the next client uses the server', async () => {
   const { client, postgres } = await startPair()
   postgres.send(parameterStatus('TimeZone', 'Europe/Rome'))
   await quiet()
@@ -135,11 +135,11 @@ test('a setting that an idle server reports is noticed: it is set back before th
   expect(await client.answer()).toContain('DataRow(1)')
 })
 
-describe('a notification that comes in pieces is whole for the client, before what the pooler answers itself meanwhile:', () => {
+describe('a notification that arrives in pieces reaches the client whole, before an answer that the pooler gives itself:', () => {
   const news = notification('news', 'x'.repeat(100))
   const [first, second] = [news.subarray(0, 50), news.subarray(50)]
 
-  test('to a Parse whose statement the server keeps', async () => {
+  test('to a Parse of a statement that the server keeps', async () => {
     const { client, postgres } = await startKept({ settings: { pool_mode: 'session', server_reset_query: '' } })
     postgres.send(first)
     await quiet()
@@ -154,7 +154,7 @@ describe('a notification that comes in pieces is whole for the client, before wh
     ['a Close', closeStatement('s1'), 'CloseComplete'],
     ['a DEALLOCATE', query('deallocate s1'), 'CommandComplete(DEALLOCATE)', 'ReadyForQuery(T)'],
   ] as const)
-    test(`to ${how} of a statement that others use too`, async () => {
+    test(`to ${how} of a shared statement`, async () => {
       const { client, postgres } = await startPrepared()
       client.send(query('begin'))
       await postgres.expect('Query(begin)')
@@ -168,7 +168,7 @@ describe('a notification that comes in pieces is whole for the client, before wh
       await client.expect('NotificationResponse', ...answer)
     })
 
-  test('to a change of tables that others have to know of', async () => {
+  test('to a schema change that other workers have to confirm', async () => {
     const others = new Others()
     const { client, postgres } = await startPair({ others, settings: { pool_mode: 'session', server_reset_query: '' } })
     client.send(query('create table a ()'))

@@ -37,7 +37,7 @@ function answer(postgres: FlowServer, ...row: readonly (string | null)[]): void 
   postgres.send(CLEANED, parseComplete, bindComplete, dataRow(...row), complete('SELECT 1'), ready())
 }
 
-test('the client is asked for its password when Postgres has said what that is', async () => {
+test('the client is asked for its password once Postgres has answered auth_query', async () => {
   const flow = await start()
   const { client, postgres } = await ask(flow)
   await client.expectNothing()
@@ -49,7 +49,7 @@ test('the client is asked for its password when Postgres has said what that is',
   await own.expectNothing()
 })
 
-describe('with auth_type = md5 a client that Postgres does not know is asked', () => {
+describe('with auth_type = md5, a client whose user does not exist in Postgres is asked', () => {
   const MD5 = `md5${'a'.repeat(32)}`
   const SCRAM =
     'SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$q4uXFPoUzFxmpsqPRtFrEpFmvBFjcpEPpd2ZVxLYQ3g=:q4uXFPoUzFxmpsqPRtFrEpFmvBFjcpEPpd2ZVxLYQ3g='
@@ -73,19 +73,19 @@ describe('with auth_type = md5 a client that Postgres does not know is asked', (
     return shown
   }
 
-  test('for SCRAM, as those whom it knows by that', async () => {
+  test('for SCRAM if the last user that was found has a SCRAM secret', async () => {
     expect(await askedFor(undefined, SCRAM, undefined)).toEqual(['SASL', 'SASL', 'SASL'])
   })
 
-  test('for md5, once those whom it knows have that', async () => {
+  test('for md5 if the last user that was found has an MD5 secret', async () => {
     expect(await askedFor(MD5, undefined)).toEqual(['MD5Password', 'MD5Password'])
   })
 
   for (const [what, wishes] of [
-    ['who asks for a database that there is not', { user: 'eve', database: 'nowhere' }],
-    ['who names the one who would ask', { user: 'other', database: 'theirs' }],
+    ['if the database does not exist', { user: 'eve', database: 'nowhere' }],
+    ['if its user is the auth_user of the database', { user: 'other', database: 'theirs' }],
   ] as const)
-    test(`as others are, ${what}`, async () => {
+    test(`for SCRAM too ${what}`, async () => {
       const flow = await startFlow({
         settings: { ...SETTINGS, auth_type: 'md5' },
         databases: ['app=host=db', 'theirs=host=db auth_user=other'],
@@ -97,12 +97,12 @@ describe('with auth_type = md5 a client that Postgres does not know is asked', (
       client.vanish()
     })
 
-  test('as one who has no password', async () => {
+  test('for SCRAM if the last user that was found has no password', async () => {
     expect(await askedFor(null, undefined)).toEqual(['SASL', 'SASL'])
   })
 })
 
-test('the answer may come in pieces, with settings and notices in between', async () => {
+test('the answer to auth_query may come in pieces, with settings and notices in between', async () => {
   const flow = await start()
   const { client, postgres } = await ask(flow)
   await postgres.sendPieces([
@@ -118,14 +118,14 @@ test('the answer may come in pieces, with settings and notices in between', asyn
   expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
 })
 
-describe('the client is refused, and the reason is in the log alone, when the server', () => {
+describe('the client is refused, and only the log has the reason, when the server that is asked', () => {
   async function expectRefused(flow: Flow, client: Awaited<ReturnType<typeof ask>>['client'], reason: string) {
     await client.expect('ErrorResponse(FATAL F0000 bouncer config error)')
     await client.expectClosed()
     expect(flow.log.join('\n')).toContain(`auth_query of asker in database app failed: ${reason}`)
   }
 
-  test('has an error', async () => {
+  test('answers with an error', async () => {
     const flow = await start()
     const { client, postgres } = await ask(flow)
     postgres.send(CLEANED, error('42P01', 'relation does not exist'), ready())
@@ -133,7 +133,7 @@ describe('the client is refused, and the reason is in the log alone, when the se
     expect(flow.counts(flow.pool('app', 'asker'))).toEqual({ idle: 1 })
   })
 
-  test('ends', async () => {
+  test('closes the connection', async () => {
     const flow = await start()
     const { client, postgres } = await ask(flow)
     postgres.send(CLEANED, error('57P01', 'terminating connection', 'FATAL'))
@@ -142,7 +142,7 @@ describe('the client is refused, and the reason is in the log alone, when the se
     expect(flow.counts(flow.pool('app', 'asker'))).toEqual({})
   })
 
-  test('sends nonsense', async () => {
+  test('sends an invalid answer', async () => {
     const flow = await start()
     const { client, postgres } = await ask(flow)
     postgres.send(CLEANED, bindComplete)
@@ -150,7 +150,7 @@ describe('the client is refused, and the reason is in the log alone, when the se
     await postgres.expectClosed()
   })
 
-  test('does not answer for as long as a login may take', async () => {
+  test('does not answer within client_login_timeout', async () => {
     const flow = await start({ client_login_timeout: 20 })
     const { client, postgres } = await ask(flow)
     await flow.advance(15_000)
@@ -164,7 +164,7 @@ describe('the client is refused, and the reason is in the log alone, when the se
   })
 })
 
-test('a client that goes meanwhile costs nothing, and the next one need not ask', async () => {
+test('a client that disconnects during auth_query costs no server, and the next client gets the cached answer', async () => {
   const flow = await start()
   const { client, postgres } = await ask(flow)
   client.hangUp()

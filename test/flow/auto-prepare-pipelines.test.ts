@@ -1,4 +1,4 @@
-/** With auto_prepare, a client's unnamed statement is what it would be without, whatever fails, is skipped or is still unanswered. */
+/** auto_prepare never changes which text a client's unnamed statement has, whatever fails, is skipped or is still unanswered. */
 
 import { describe, expect, test } from 'vitest'
 import { ANSWER, keep, PARSED_RESULT, startKept } from '../support/flow/auto-prepared.ts'
@@ -39,7 +39,7 @@ async function keepTwo(pair: Pair) {
   await client.answer()
 }
 
-describe('in one batch', () => {
+describe('auto_prepare, in one batch:', () => {
   test('several statements are answered in their order', async () => {
     const pair = await startKept()
     const { client, postgres } = pair
@@ -53,7 +53,7 @@ describe('in one batch', () => {
     expect(await client.answer()).toEqual(ANSWER.slice(1))
   })
 
-  test('a statement that is kept with its first use is used with its second', async () => {
+  test('a text that is prepared on its second Parse is used for both', async () => {
     const { client, postgres } = await startKept()
     client.send(parse('', 'select 2'), parse('', 'select 2'), bind('', ''), execute(), batch('select 2'))
     await postgres.expect('Parse(, select 2)', 'Parse(#2, select 2)', 'Bind(, #2)', 'Execute', 'Bind(, #2)')
@@ -62,7 +62,7 @@ describe('in one batch', () => {
     expect(await client.answer()).toEqual(['ParseComplete', ...ANSWER.slice(0, 4), ...ANSWER])
   })
 
-  test('what stands behind an error is skipped, with its answers', async () => {
+  test('requests after an error are skipped, and so are the pooler’s own answers to them', async () => {
     const { client, postgres } = await startKept()
     client.send(parse('', 'select 1'), bind('', ''), execute(), batch('select 1'))
     await postgres.expect('Bind(, #1)', 'Execute', 'Bind(, #1)', 'Execute', 'Sync')
@@ -93,20 +93,20 @@ describe('in one batch', () => {
   }
 
   test.each([
-    ['a Parse of another one that is kept', [parse('', 'select 2')]],
-    ['a Parse of one that is not', [parse('', 'show all')]],
-    ['a Parse of the same', [parse('', 'select 1')]],
+    ['a Parse of another text that the server keeps', [parse('', 'select 2')]],
+    ['a Parse of a text that the server does not keep', [parse('', 'show all')]],
+    ['a Parse of the same text', [parse('', 'select 1')]],
     ['a Close', [closeStatement('')]],
     ['a simple query', [query('select 3')]],
     ['all of them', [parse('', 'select 2'), query('select 3'), closeStatement(''), parse('', 'show all')]],
-  ])('%s that was skipped has taken nothing away', async (_, skipped) => {
+  ])('after an error, %s is skipped and leaves the unnamed statement as it was', async (_, skipped) => {
     const pair = await startKept()
     await keepTwo(pair)
     await expectUntouched(pair, ...skipped)
     await expectUntouched(pair, ...skipped)
   })
 
-  test('one that was to be kept and was skipped is not there', async () => {
+  test('a statement whose preparation was skipped is prepared again at its next use', async () => {
     const pair = await startKept()
     const { client, postgres } = pair
     client.send(batch('select 2'))
@@ -124,8 +124,8 @@ describe('in one batch', () => {
   })
 })
 
-describe('behind batches that are not answered yet', () => {
-  test('statements are used, since they cannot have been lost', async () => {
+describe('auto_prepare, behind a batch that is not answered yet:', () => {
+  test('a kept statement is used, since it cannot have been lost', async () => {
     const { client, postgres } = await startKept()
     client.send(batch('select 1'), batch('select 1'), batch('select 1'))
     for (let times = 3; times > 0; times--) await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
@@ -139,7 +139,7 @@ describe('behind batches that are not answered yet', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
-  test('one that may have failed to be prepared goes as it is', async () => {
+  test('a statement whose preparation may have failed is sent unchanged', async () => {
     const { client, postgres } = await startKept()
     client.send(batch('select 2'))
     await postgres.expect('Parse(, select 2)', 'Bind', 'Execute', 'Sync')
@@ -158,11 +158,11 @@ describe('behind batches that are not answered yet', () => {
 
   test.each([
     ['a SET', 'set timezone = utc', 'SET'],
-    ['a COMMIT, which may bring back settings', 'commit', 'COMMIT'],
-    ['a command that makes a table', 'create table t as select 1', 'SELECT 1'],
-    ['a DDL', 'alter table t add a int', 'ALTER TABLE'],
-    ['a BEGIN, since the transaction may have failed by then', 'begin', 'BEGIN'],
-  ])('%s, they go as they are', async (_, text, tag) => {
+    ['a COMMIT, which may restore settings', 'commit', 'COMMIT'],
+    ['a SELECT INTO or CREATE TABLE AS', 'create table t as select 1', 'SELECT 1'],
+    ['a DDL command', 'alter table t add a int', 'ALTER TABLE'],
+    ['a BEGIN, since the transaction may have failed', 'begin', 'BEGIN'],
+  ])('after %s, texts are sent unchanged', async (_, text, tag) => {
     const { client, postgres } = await startKept()
     client.send(batch(text), batch('select 1'))
     await postgres.expect(`Parse(, ${text})`, 'Bind(, )', 'Execute', 'Sync')
@@ -172,7 +172,7 @@ describe('behind batches that are not answered yet', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
-  test('a simple query, they go as they are', async () => {
+  test('after a simple query, texts are sent unchanged', async () => {
     const { client, postgres } = await startKept()
     client.send(query('set timezone = utc'), batch('select 1'))
     await postgres.expect('Query', 'Parse(, select 1)', 'Bind(, )', 'Execute', 'Sync')
@@ -184,7 +184,7 @@ describe('behind batches that are not answered yet', () => {
   test.each([
     ['under a name', 'set'],
     ['without a name', ''],
-  ])('a command that was parsed earlier %s, they go as they are', async (_, name) => {
+  ])('after a SET that was parsed earlier %s, texts are sent unchanged', async (_, name) => {
     const { client, postgres } = await startKept()
     client.send(parse(name, 'set timezone = utc'), sync)
     await postgres.expect('Parse', 'Sync')
@@ -197,7 +197,7 @@ describe('behind batches that are not answered yet', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
-  test('within a transaction, which may have failed by then, they go as they are', async () => {
+  test('within a transaction, which may have failed, texts are sent unchanged', async () => {
     const { client, postgres } = await startKept()
     client.send(query('begin'))
     await postgres.expect('Query')
@@ -214,7 +214,7 @@ describe('behind batches that are not answered yet', () => {
     await client.answer()
   })
 
-  test('in the same batch as a SET, they go as they are', async () => {
+  test('in the same batch as a SET, texts are sent unchanged', async () => {
     const { client, postgres } = await startKept()
     client.send(parse('', 'set timezone = utc'), bind('', ''), execute(), batch('select 1'))
     await postgres.expect('Parse', 'Bind(, )', 'Execute', 'Parse(, select 1)', 'Bind(, )', 'Execute', 'Sync')
@@ -222,7 +222,7 @@ describe('behind batches that are not answered yet', () => {
     await client.answer()
   })
 
-  test('in the same batch as a SET that has been answered, they go as they are, since no setting has been reported yet', async () => {
+  test('in the same batch as an answered SET, texts are sent unchanged, since the setting is reported only at Sync', async () => {
     const { client, postgres } = await startKept()
     client.send(parse('', 'set timezone = utc'), bind('', ''), execute(), flush)
     await postgres.expect('Parse', 'Bind(, )', 'Execute', 'Flush')
@@ -242,9 +242,9 @@ describe('behind batches that are not answered yet', () => {
   })
 
   test.each([
-    ['a named one', 'later'],
-    ['the unnamed one', ''],
-  ])('a SET that was bound in an earlier batch, by %s of portals, they go as they are', async (_, portal) => {
+    ['a named portal', 'later'],
+    ['the unnamed portal', ''],
+  ])('after a SET that was bound to %s in an earlier batch, texts are sent unchanged', async (_, portal) => {
     const { client, postgres } = await startKept()
     client.send(query('begin'))
     await postgres.expect('Query')
@@ -264,7 +264,7 @@ describe('behind batches that are not answered yet', () => {
     await client.answer()
   })
 
-  test('a function call, they go as they are', async () => {
+  test('after a function call, texts are sent unchanged', async () => {
     const { client, postgres } = await startKept()
     client.send(functionCall(2078), batch('select 1'))
     await postgres.expect('FunctionCall', 'Parse(, select 1)', 'Bind(, )', 'Execute', 'Sync')
@@ -273,7 +273,7 @@ describe('behind batches that are not answered yet', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
-  test('one that an earlier batch may have taken away is not bound before it is known', async () => {
+  test('an unnamed statement that depends on an unanswered batch is bound only after its answer', async () => {
     const pair = await startKept()
     const { client, postgres } = pair
     await keepTwo(pair)
@@ -292,7 +292,7 @@ describe('behind batches that are not answered yet', () => {
   })
 })
 
-test('a client that leaves between a Parse of ours and its Bind costs nothing', async () => {
+test('a client that leaves between a Parse that the pooler answered and its Bind costs no server', async () => {
   const { flow, client } = await startKept()
   client.send(parse('', 'select 1'))
   await client.expect('ParseComplete')

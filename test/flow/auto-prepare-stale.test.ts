@@ -33,8 +33,8 @@ import type { Pair } from '../support/flow/start.ts'
 const STALE = error('0A000', 'cached plan must not change result type')
 const SHOWN = 'ErrorResponse(ERROR 0A000 cached plan must not change result type)'
 
-describe('a plan that is out of date', () => {
-  test('is prepared anew, and the batch is sent again; the client hears nothing of it', async () => {
+describe('auto_prepare: a statement whose plan is out of date', () => {
+  test('is prepared anew and the batch is sent again, without an error for the client', async () => {
     const { client, postgres } = await startKept()
     client.send(batch('select 1'))
     await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
@@ -51,7 +51,7 @@ describe('a plan that is out of date', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
-  test('is understood in whatever language it is told', async () => {
+  test('is recognized whatever the language of the error', async () => {
     const { client, postgres } = await startKept()
     client.send(batch('select 1'))
     await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
@@ -62,7 +62,7 @@ describe('a plan that is out of date', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
-  test('is refused, too, if a parameter has another type by now', async () => {
+  test('is also prepared anew if a parameter has another type now', async () => {
     const { client, postgres } = await startKept()
     client.send(batch('select 1'))
     await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
@@ -72,7 +72,7 @@ describe('a plan that is out of date', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
-  test('is told by Describe already: half of that answer is kept back', async () => {
+  test('may fail at Describe, half of whose answer the pooler holds back until it is complete', async () => {
     const { client, postgres } = await startKept()
     client.send(parse('', 'select 1'), describeStatement(''), bind('', '', 'value'), describePortal(), execute(), sync)
     await postgres.expect('Describe(statement, #1)', 'Bind(, #1, value)', 'Describe(portal, )', 'Execute', 'Sync')
@@ -93,7 +93,7 @@ describe('a plan that is out of date', () => {
     ])
   })
 
-  test('of a batch that is still open: its Sync is ours, and the client’s own comes behind', async () => {
+  test('in a batch that is still open is prepared anew after a Sync of the pooler; the client’s own Sync follows', async () => {
     const { client, postgres } = await startKept()
     client.send(parse('', 'select 1'), describeStatement(''), flush)
     await postgres.expect('Describe(statement, #1)', 'Flush')
@@ -110,7 +110,7 @@ describe('a plan that is out of date', () => {
     expect(await client.answer()).toEqual(ANSWER.slice(1))
   })
 
-  test('of a statement that was parsed in an earlier batch', async () => {
+  test('is prepared anew if it was parsed in an earlier batch', async () => {
     const { client, postgres } = await startKept()
     client.send(parse('', 'select 1'), sync)
     await postgres.expect('Sync')
@@ -124,7 +124,7 @@ describe('a plan that is out of date', () => {
     expect(await client.answer()).toEqual(ANSWER.slice(1))
   })
 
-  test('with values of many kilobytes, which came in pieces', async () => {
+  test('is prepared anew, with values of many kilobytes that came in pieces', async () => {
     const { client, postgres } = await startKept()
     const value = 'x'.repeat(40_000)
     const bytes = Buffer.concat([parse('', 'select 1'), bind('', '', value), execute(), sync])
@@ -143,7 +143,7 @@ describe('a plan that is out of date', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
-  test('twice in a row, because the tables go on changing', async () => {
+  test('that is out of date again after it was prepared anew is an error for the client', async () => {
     const { client, postgres } = await startKept()
     client.send(batch('select 1'))
     await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
@@ -154,7 +154,7 @@ describe('a plan that is out of date', () => {
     expect(await client.answer()).toEqual(['ParseComplete', SHOWN, 'ReadyForQuery(I)'])
   })
 
-  test('a table that is gone is the client’s error', async () => {
+  test('whose table no longer exists is an error for the client', async () => {
     const { client, postgres } = await startKept()
     client.send(batch('select 1'))
     await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
@@ -168,7 +168,7 @@ describe('a plan that is out of date', () => {
     ])
   })
 
-  test('what a client sends meanwhile waits its turn', async () => {
+  test('is sent again before the client’s next requests', async () => {
     const { client, postgres } = await startKept()
     client.send(batch('select 1'))
     await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
@@ -184,7 +184,7 @@ describe('a plan that is out of date', () => {
     expect(await client.answer()).toEqual(['CommandComplete(SELECT 1)', 'ReadyForQuery(I)'])
   })
 
-  test('a client that leaves meanwhile costs its server, as with any query', async () => {
+  test('costs the server if the client leaves before the batch is sent again, as with any query', async () => {
     const { flow, client, postgres } = await startKept()
     client.send(batch('select 1'))
     await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
@@ -197,7 +197,7 @@ describe('a plan that is out of date', () => {
     await postgres.expectClosed()
   })
 
-  test('a cancel that comes meanwhile is meant for what is sent again', async () => {
+  test('is cancelled by a cancel request that comes after the batch was sent again', async () => {
     const { flow, client, postgres } = await startKept()
     client.send(batch('select 1'))
     await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
@@ -211,7 +211,7 @@ describe('a plan that is out of date', () => {
     expect((await client.answer())[0]).toContain('57014')
   })
 
-  test('a server that dies meanwhile is told as always', async () => {
+  test('ends with the usual error if the server dies before the batch is sent again', async () => {
     const { client, postgres } = await startKept()
     client.send(batch('select 1'))
     await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
@@ -224,7 +224,7 @@ describe('a plan that is out of date', () => {
   })
 })
 
-describe('the error is the client’s, as it would be with a statement of its own,', () => {
+describe('auto_prepare: the client gets the error of an outdated plan, as with a statement of its own,', () => {
   async function expectTold({ client, postgres }: Pair, status: 'I' | 'E' = 'I') {
     await quiet()
     postgres.inbox.take()
@@ -253,7 +253,7 @@ describe('the error is the client’s, as it would be with a statement of its ow
     expect(await client.answer()).toEqual(ANSWER)
   })
 
-  test('if another statement stands in the same batch', async () => {
+  test('if there is another statement in the same batch', async () => {
     const pair = await startKept()
     pair.client.send(parse('', 'select 1'), bind('', ''), execute(), batch('select 1'))
     await expectTold(pair)
@@ -262,7 +262,7 @@ describe('the error is the client’s, as it would be with a statement of its ow
   test.each([
     ['bound', bind('', 's1')],
     ['described', describeStatement('s1')],
-  ])('if a statement with a name is %s in the same batch', async (_, request) => {
+  ])('if a named statement is %s in the same batch', async (_, request) => {
     const pair = await startKept()
     const { flow, client, postgres } = pair
     client.send(parse('s1', 'select * from t'), describeStatement('s1'), sync)
@@ -282,7 +282,7 @@ describe('the error is the client’s, as it would be with a statement of its ow
     await goOn()
   })
 
-  test('if another batch has been sent behind it', async () => {
+  test('if another batch has been sent after it', async () => {
     const pair = await startKept()
     pair.client.send(batch('select 1'), batch('select 1'))
     await expectTold(pair)
@@ -291,7 +291,7 @@ describe('the error is the client’s, as it would be with a statement of its ow
     expect(await pair.client.answer()).toEqual([SHOWN, 'ReadyForQuery(I)'])
   })
 
-  test('if it is larger than what is kept for that', async () => {
+  test('if the batch is larger than what the pooler keeps to send it again', async () => {
     const pair = await startKept()
     pair.client.send(parse('', 'select 1'), bind('', '', 'x'.repeat(70_000)), execute(), sync)
     await expectTold(pair)
@@ -309,7 +309,7 @@ describe('the error is the client’s, as it would be with a statement of its ow
     expect(await client.answer()).toEqual([SHOWN, 'ReadyForQuery(I)'])
   })
 
-  test('or from running it before', async () => {
+  test('if the client knows what the rows look like, from an earlier execution', async () => {
     const { client, postgres } = await startKept()
     client.send(bind('', ''), execute(), sync)
     await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
@@ -317,7 +317,7 @@ describe('the error is the client’s, as it would be with a statement of its ow
     expect(await client.answer()).toEqual([SHOWN, 'ReadyForQuery(I)'])
   })
 
-  test('and half an answer that was kept back goes before it', async () => {
+  test('and first the half of an answer that was held back', async () => {
     const { client, postgres } = await startKept()
     client.send(parse('', 'select 1'), describeStatement(''), flush)
     await postgres.expect('Describe(statement, #1)', 'Flush')
@@ -329,7 +329,7 @@ describe('the error is the client’s, as it would be with a statement of its ow
     expect(await client.answer()).toEqual(['ParseComplete', 'ParameterDescription(23)', SHOWN, 'ReadyForQuery(I)'])
   })
 
-  test('if it is about a statement under a name', async () => {
+  test('if the statement has a name', async () => {
     const { client, postgres } = await startKept()
     client.send(parse('mine', 'select 1'), bind('', 'mine'), execute(), sync)
     await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
@@ -338,7 +338,7 @@ describe('the error is the client’s, as it would be with a statement of its ow
   })
 })
 
-test('an error of the same kind about a value is the client’s, and makes nobody parse anew', async () => {
+test('auto_prepare: an error of the same kind about a value goes to the client, and nothing is parsed anew', async () => {
   const { client, postgres } = await startKept()
   client.send(batch('select 1'))
   await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
@@ -351,7 +351,7 @@ test('an error of the same kind about a value is the client’s, and makes nobod
   expect(await client.answer()).toEqual(ANSWER)
 })
 
-test('any other error of the first message is the client’s', async () => {
+test('auto_prepare: any other error of the first request goes to the client', async () => {
   const { client, postgres } = await startKept()
   client.send(parse('', 'select 1'), describeStatement(''), bind('', ''), execute(), sync)
   await postgres.expect('Describe', 'Bind', 'Execute', 'Sync')
@@ -364,7 +364,7 @@ test('any other error of the first message is the client’s', async () => {
   ])
 })
 
-test('an error that names a statement tells the client’s name for it', async () => {
+test('an error that names a statement contains the client’s name for it', async () => {
   const { client, postgres } = await startKept()
   const name = postgres.inbox.all.filter((request) => request.name === 'Parse').at(-1)?.texts[0]
   const words = (of: string) => `bind message supplies 0 parameters, but prepared statement "${of}" requires 1`
@@ -378,10 +378,10 @@ test('an error that names a statement tells the client’s name for it', async (
   expect((await client.answer())[1]).toBe(`ErrorResponse(ERROR 08P01 ${words('größe')})`)
 })
 
-describe('names of ours that somebody has dropped by a function', () => {
+describe('pooler-generated statements that a function has deallocated', () => {
   const UNKNOWN = /^Parse\((.*), select 1\)$/
 
-  test('are prepared anew, and the server is closed when it is free', async () => {
+  test('are prepared anew, and the server is closed once it is free', async () => {
     const { flow, client, postgres } = await startKept()
     const name = postgres.inbox.all.filter(({ name }) => name === 'Parse').at(-1)?.texts[0]
     client.send(batch('select 1'))
@@ -399,7 +399,7 @@ describe('names of ours that somebody has dropped by a function', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
-  test('within a transaction are an error, and the server is closed when it is free', async () => {
+  test('are an error within a transaction, and the server is closed once it is free', async () => {
     const { client, postgres } = await startKept()
     const name = postgres.inbox.all.filter(({ name }) => name === 'Parse').at(-1)?.texts[0]
     client.send(query('begin'))

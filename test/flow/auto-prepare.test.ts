@@ -1,4 +1,4 @@
-/** With auto_prepare a server parses an unnamed statement once, and clients do not notice. */
+/** With auto_prepare, a server parses an unnamed statement once, and clients do not notice. */
 
 import { describe, expect, test } from 'vitest'
 import { ANSWER, keep, PARSED_RESULT, startAuto, startKept } from '../support/flow/auto-prepared.ts'
@@ -34,8 +34,8 @@ import {
 } from '../support/flow/requests.ts'
 import { type FlowOptions, type Pair, startPair } from '../support/flow/start.ts'
 
-describe('an unnamed statement', () => {
-  test('goes as it is the first time, is kept the second time, and is not parsed from then on', async () => {
+describe('with auto_prepare, an unnamed statement', () => {
+  test('is sent unchanged the first time, is prepared under a name the second time, and is not parsed again', async () => {
     const { client, postgres, pool } = await startKept()
     for (let times = 3; times > 0; times--) {
       client.send(batch('select 1'))
@@ -52,7 +52,7 @@ describe('an unnamed statement', () => {
     })
   })
 
-  test('is shared with other clients, and with those who have it under a name', async () => {
+  test('is shared with other clients, including those that have the same text under a name', async () => {
     const { flow, client, postgres } = await startKept()
     const other = await flow.connect()
     other.send(batch('select 1'))
@@ -65,7 +65,7 @@ describe('an unnamed statement', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
-  test('is kept where a string ends with a backslash, with standard_conforming_strings on', async () => {
+  test('is kept even if a string ends with a backslash, with standard_conforming_strings on', async () => {
     const pair = await startAuto()
     const { client, postgres } = pair
     const text = "select a from t where a like 'b' escape '\\'"
@@ -76,7 +76,7 @@ describe('an unnamed statement', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
-  test('is parsed on each server once', async () => {
+  test('is parsed once on each server', async () => {
     const pair = await startKept()
     const { flow, client } = pair
     const goOn = await occupy(pair)
@@ -108,7 +108,7 @@ describe('an unnamed statement', () => {
     await goOn()
   })
 
-  test('is answered at once, before a Flush, and again', async () => {
+  test('is answered at once, without a Flush, also when it is parsed twice', async () => {
     const { client, postgres } = await startKept()
     client.send(parse('', 'select 1'), flush, parse('', 'select 1'))
     await client.expect('ParseComplete', 'ParseComplete')
@@ -140,7 +140,7 @@ describe('an unnamed statement', () => {
     }
   })
 
-  test('can be bound again and again, with large values too, which are passed on as they come', async () => {
+  test('can be bound repeatedly, with large values too', async () => {
     const { client, postgres } = await startKept()
     client.send(parse('', 'select 1'), sync)
     await postgres.expect('Sync')
@@ -160,7 +160,7 @@ describe('an unnamed statement', () => {
     }
   })
 
-  describe('is gone', () => {
+  describe('no longer exists', () => {
     async function expectGone({ client, postgres }: Pair) {
       client.send(bind('', ''), execute(), sync)
       await quiet()
@@ -195,7 +195,7 @@ describe('an unnamed statement', () => {
       await expectGone(pair)
     })
 
-    test('after a Parse of ours for it that failed', async () => {
+    test('after the pooler’s own Parse of it failed', async () => {
       const pair = await startAuto()
       for (let times = 2; times > 0; times--) {
         pair.client.send(parse('', 'select bad'), bind('', ''), execute(), sync)
@@ -207,7 +207,7 @@ describe('an unnamed statement', () => {
     })
   })
 
-  test('takes the place of one that was sent as it was, and the other way round', async () => {
+  test('replaces one that was sent unchanged, and the other way round', async () => {
     const { client, postgres } = await startKept()
     client.send(parse('', 'show all'), parse('', 'select 1'), bind('', ''), execute(), sync)
     await postgres.expect('Parse(, show all)', 'Bind(, #1)', 'Execute', 'Sync')
@@ -219,7 +219,7 @@ describe('an unnamed statement', () => {
     expect(await client.answer()).toEqual(['ParseComplete', ...ANSWER])
   })
 
-  test('of another client is never run in place of one that is not kept', async () => {
+  test('of another client never replaces one that was sent unchanged', async () => {
     const { flow, client, postgres } = await startKept()
     client.send(parse('', 'show all'), sync)
     await postgres.expect('Parse(, show all)', 'Sync')
@@ -237,7 +237,7 @@ describe('an unnamed statement', () => {
   })
 })
 
-describe('goes as it is, however often it is sent:', () => {
+describe('auto_prepare sends unchanged, however often it is sent:', () => {
   test.each([
     ['begin', 'BEGIN'],
     ['commit', 'COMMIT'],
@@ -259,7 +259,7 @@ describe('goes as it is, however often it is sent:', () => {
     }
   })
 
-  test('any text, if the server must not keep statements', async () => {
+  test('any text, with max_prepared_statements = 0', async () => {
     const { client, postgres } = await startAuto({ settings: { max_prepared_statements: 0 } })
     for (let times = 3; times > 0; times--) {
       client.send(batch('select 1'))
@@ -269,7 +269,7 @@ describe('goes as it is, however often it is sent:', () => {
     }
   })
 
-  test('a Parse that is no whole message for Postgres', async () => {
+  test('a Parse that is malformed', async () => {
     const { client, postgres } = await startAuto()
     const broken = Buffer.from('P\0\0\0\x0d\0select 1', 'latin1')
     for (let times = 3; times > 0; times--) {
@@ -281,7 +281,7 @@ describe('goes as it is, however often it is sent:', () => {
   })
 })
 
-describe('texts are told apart', () => {
+describe('auto_prepare tells texts apart', () => {
   async function expectParsed(pair: Pair, parsed: Buffer, name: string) {
     const { client, postgres } = pair
     for (const sent of ['Parse(, ', `Parse(${name}, `]) {
@@ -300,13 +300,13 @@ describe('texts are told apart', () => {
     await expectParsed(pair, parse('', 'select 1', [25]), '#3')
   })
 
-  test('by every letter', async () => {
+  test('by every character', async () => {
     const pair = await startKept()
     await expectParsed(pair, parse('', 'select 1 '), '#2')
     await expectParsed(pair, parse('', 'select 2'), '#3')
   })
 
-  test('by the settings that they are understood with', async () => {
+  test('by the settings that affect their meaning', async () => {
     const pair = await startKept()
     const { flow, postgres } = pair
     const login = (await flow.dial()).login({ parameters: { TimeZone: 'Asia/Tokyo' } })
@@ -342,8 +342,8 @@ describe('texts are told apart', () => {
   })
 })
 
-describe('limits', () => {
-  test('max_prepared_statements: the one used least recently makes way', async () => {
+describe('limits of auto_prepare', () => {
+  test('max_prepared_statements: the least recently used statement is closed', async () => {
     const pair = await startAuto({ settings: { max_prepared_statements: 2 } })
     const { client, postgres } = pair
     await keep(pair, 'select 1', 1)
@@ -366,7 +366,7 @@ describe('limits', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
-  test('auto_prepare_max_bytes: as many as needed make way for one that is larger', async () => {
+  test('auto_prepare_max_bytes: as many statements are closed as a larger one needs', async () => {
     const pair = await startAuto({ settings: { auto_prepare_max_bytes: 200 } })
     const { flow, client, postgres } = pair
     for (const number of [1, 2, 3]) await keep(pair, `select ${number}`.padEnd(50), number)
@@ -383,7 +383,7 @@ describe('limits', () => {
     expect(server?.statements.size).toBe(2)
   })
 
-  test('texts that come but once push nothing out', async () => {
+  test('texts that are sent only once displace no statement', async () => {
     const pair = await startAuto({ settings: { max_prepared_statements: 1 } })
     const { client, postgres } = pair
     await keep(pair, 'select 1', 1)
@@ -400,7 +400,7 @@ describe('limits', () => {
   })
 })
 
-describe('the setting', () => {
+describe('the setting auto_prepare', () => {
   async function expectKeeps(options: FlowOptions, keeps: boolean) {
     const { client, postgres } = await startPair(options)
     for (const name of ['', keeps ? '#1' : '']) {
@@ -412,16 +412,16 @@ describe('the setting', () => {
   }
 
   test('is off by default', () => expectKeeps({}, false))
-  test('can be that of a database', () => expectKeeps({ databases: ['app=host=db auto_prepare=1'] }, true))
-  test('of a database counts before the general one', () =>
+  test('can be set for a database', () => expectKeeps({ databases: ['app=host=db auto_prepare=1'] }, true))
+  test('of a database takes precedence over the general one', () =>
     expectKeeps({ settings: { auto_prepare: 1 }, databases: ['app=host=db auto_prepare=0'] }, false))
-  test('of a user counts before that of the database', () =>
+  test('of a user takes precedence over that of the database', () =>
     expectKeeps({ databases: ['app=host=db auto_prepare=0'], users: ['ada = auto_prepare=1'] }, true))
-  test('holds in statement mode', () => expectKeeps({ settings: { auto_prepare: 1, pool_mode: 'statement' } }, true))
-  test('holds in session mode', () =>
+  test('applies in statement mode', () => expectKeeps({ settings: { auto_prepare: 1, pool_mode: 'statement' } }, true))
+  test('applies in session mode', () =>
     expectKeeps({ settings: { auto_prepare: 1, pool_mode: 'session', server_reset_query: '' } }, true))
 
-  test('can be changed by a reload: what was kept can still be bound', async () => {
+  test('can be changed by a reload, after which a kept statement can still be bound', async () => {
     const pair = await startKept()
     const { flow, client, postgres } = pair
     await reload(flow, { settings: { auto_prepare: 0 } })
@@ -441,7 +441,7 @@ describe('the setting', () => {
   })
 })
 
-describe('in session mode', () => {
+describe('auto_prepare in session mode', () => {
   async function startSession() {
     const pair = await startAuto({ settings: { pool_mode: 'session', default_pool_size: 1 } })
     await pair.postgres.expect('Query(DISCARD ALL)')
@@ -450,7 +450,7 @@ describe('in session mode', () => {
     return pair
   }
 
-  test('names are the client’s own, on its own server', async () => {
+  test('passes the client’s own statement names through', async () => {
     const { client, postgres } = await startSession()
     client.send(parse('mine', 'select 1'), bind('', 'mine'), execute(), closeStatement('mine'), sync)
     await postgres.expect('Parse(mine, select 1)', 'Bind(, mine)', 'Execute', 'Close(statement, mine)', 'Sync')
@@ -466,7 +466,7 @@ describe('in session mode', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
-  test('a name like ours, as a pgweir in front of this one gives it, takes the place of none that is kept', async () => {
+  test('does not confuse a name that another pgweir in front generated with one of its own', async () => {
     const { client, postgres } = await startSession()
     const parsed = postgres.inbox.all.findLast(({ name }) => name === 'Parse')
     const ours = parsed?.texts[0] as string
@@ -488,7 +488,7 @@ describe('in session mode', () => {
     expect((await client.answer())[0]).toContain(`26000 prepared statement "${ours}" does not exist`)
   })
 
-  test('what is kept goes with the reset between two clients', async () => {
+  test('prepares statements anew after the reset between two clients', async () => {
     const { flow, client, postgres } = await startSession()
     client.leave()
     await postgres.expect('Query(DISCARD ALL)')
@@ -501,8 +501,8 @@ describe('in session mode', () => {
   })
 })
 
-describe('after DEALLOCATE ALL', () => {
-  test('it is prepared anew', async () => {
+describe('auto_prepare, after DEALLOCATE ALL:', () => {
+  test('a kept statement is prepared anew', async () => {
     const pair = await startKept()
     const { client, postgres } = pair
     await ask(pair, 'deallocate all', 'DEALLOCATE ALL')
@@ -514,7 +514,7 @@ describe('after DEALLOCATE ALL', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
-  test('in the same pipeline, it is not bound before that has been answered', async () => {
+  test('in the same pipeline, a kept statement is bound only once DEALLOCATE ALL has been answered', async () => {
     const { client, postgres } = await startKept()
     client.send(parse('all', 'deallocate all'), sync, parse('', 'select 1'), sync)
     await postgres.expect('Parse(#2, deallocate all)', 'Sync', 'Sync')
@@ -531,7 +531,7 @@ describe('after DEALLOCATE ALL', () => {
   })
 })
 
-describe('tables that change', () => {
+describe('auto_prepare, when tables change:', () => {
   test.each([
     ['create table a (b int)', 'CREATE TABLE'],
     ['alter table a add b int', 'ALTER TABLE'],
@@ -539,7 +539,7 @@ describe('tables that change', () => {
     ['do $$ begin alter table a add b int; end $$', 'DO'],
     // A SELECT tag without a description of rows: CREATE TABLE AS, or SELECT INTO.
     ['create table a as select 1', 'SELECT 1'],
-  ])('through the pool (%s) make it a new statement', async (text, tag) => {
+  ])('a kept statement is prepared anew after a simple query (%s)', async (text, tag) => {
     const pair = await startKept()
     const { client, postgres } = pair
     await ask(pair, text, tag)
@@ -550,7 +550,7 @@ describe('tables that change', () => {
   })
 
   test.each(['create table a as select 1', 'select 1 into a', 'create table a (b int)'])(
-    'by an extended query (%s), too',
+    'a kept statement is prepared anew after an extended query (%s)',
     async (text) => {
       const pair = await startKept()
       const { client, postgres } = pair
@@ -565,7 +565,7 @@ describe('tables that change', () => {
     },
   )
 
-  test('a query that selects makes it no new one', async () => {
+  test('a kept statement is not prepared anew after a plain SELECT', async () => {
     const { client, postgres } = await startKept()
     client.send(query('select 2; select 3'))
     await postgres.expect('Query')
@@ -577,7 +577,7 @@ describe('tables that change', () => {
     expect(await client.answer()).toEqual(ANSWER)
   })
 
-  test('between Parse and Bind of a client that knows nothing of the rows yet: they are parsed anew', async () => {
+  test('between a client’s Parse and Bind, without a Describe, its statement is prepared anew', async () => {
     const pair = await startKept()
     const { flow, client, postgres } = pair
     client.send(parse('', 'select 1'), sync)
@@ -593,8 +593,8 @@ describe('tables that change', () => {
   })
 })
 
-describe('within one transaction', () => {
-  test('it is kept and used', async () => {
+describe('auto_prepare, within a transaction:', () => {
+  test('a kept statement is used', async () => {
     const { client, postgres } = await startKept()
     client.send(query('begin'))
     await postgres.expect('Query')
@@ -610,7 +610,7 @@ describe('within one transaction', () => {
     await client.answer()
   })
 
-  test('behind the BEGIN of the same batch, as JDBC sends it', async () => {
+  test('a kept statement is used behind the BEGIN of the same batch, as JDBC sends it', async () => {
     const { client, postgres } = await startKept()
     client.send(parse('', 'BEGIN'), bind('', ''), execute(), batch('select 1'))
     await postgres.expect('Parse(, BEGIN)', 'Bind(, )', 'Execute', 'Bind(, #1)', 'Execute', 'Sync')
@@ -629,7 +629,7 @@ describe('within one transaction', () => {
     await client.answer()
   })
 
-  test('that has failed, Postgres refuses the Parse', async () => {
+  test('a Parse in a failed transaction is refused by Postgres', async () => {
     const { client, postgres } = await startKept()
     client.send(query('begin; selct'))
     await postgres.expect('Query')
@@ -649,7 +649,7 @@ describe('within one transaction', () => {
   })
 })
 
-describe('behind something set that decides what texts mean and is not reported,', () => {
+describe('auto_prepare, after a setting that affects the meaning of texts and is not reported:', () => {
   /** Begins a transaction and sends the request that sets something in it. */
   async function set({ client, postgres }: Pick<Pair, 'client' | 'postgres'>, request: Buffer) {
     client.send(query('begin'))
@@ -679,7 +679,7 @@ describe('behind something set that decides what texts mean and is not reported,
     ['SET LOCAL by the extended protocol', batch("set local schema 'tenant'")],
     ['set_config', batch("select set_config('search_path', $1, true)")],
     ['a query of several commands', query('savepoint a; set local array_nulls = off')],
-  ])('a text goes as it is until the transaction ends: %s', async (_, request) => {
+  ])('a text is sent unchanged until the transaction ends: %s', async (_, request) => {
     const pair = await startKept()
     await set(pair, request)
     await expectAsItIs(pair)
@@ -690,7 +690,7 @@ describe('behind something set that decides what texts mean and is not reported,
     expect(await pair.client.answer()).toEqual(ANSWER)
   })
 
-  test('but not the search path where the server reports it: texts are told apart by that', async () => {
+  test('texts are told apart by search_path where the server reports it', async () => {
     const pair = await startAuto()
     const { client, postgres } = pair
     client.send(query('select 1'))
@@ -712,7 +712,7 @@ describe('behind something set that decides what texts mean and is not reported,
     await client.answer()
   })
 
-  test('in session mode, it is kept anew, since that may be set for longer', async () => {
+  test('in session mode a text is prepared anew, since the setting may outlast the transaction', async () => {
     const pair = await startAuto({ settings: { pool_mode: 'session', server_reset_query: '' } })
     await keep(pair, 'select 1', 1)
     await ask(pair, 'set array_nulls = off', 'SET')
@@ -728,7 +728,7 @@ describe('behind something set that decides what texts mean and is not reported,
   })
 })
 
-test('in session mode, what a statement with a name of the client’s own sets changes what texts mean, too', async () => {
+test('auto_prepare in session mode: a SET under a statement name of the client also changes the meaning of texts', async () => {
   const pair = await startAuto({ settings: { pool_mode: 'session', server_reset_query: '' } })
   const { client, postgres } = pair
   await keep(pair, 'select 1', 1)
@@ -746,7 +746,7 @@ test('in session mode, what a statement with a name of the client’s own sets c
   expect(await client.answer()).toEqual(ANSWER)
 })
 
-test('a description that comes in pieces goes to the client as it was', async () => {
+test('auto_prepare: a statement description that comes in pieces reaches the client complete', async () => {
   const { client, postgres } = await startKept()
   client.send(parse('', 'select 1'), describeStatement(''), sync)
   await postgres.expect('Describe(statement, #1)', 'Sync')

@@ -33,7 +33,7 @@ const MEBIBYTE = 1024 * 1024
 /** How many bytes of a conversation the pooler may hold: a chunk that it has read, and bytes that are held for later. */
 const HELD_BYTES = 256 * 1024
 
-test('a client that does not read a long result stops the server, and gets all of it when it reads', async () => {
+test('a client that does not read a long result stops the reading from the server, and gets all of it when it reads', async () => {
   const { flow, client, postgres } = await startPair(WINDOW)
   client.isDeaf = true
   client.send(query('select everything'))
@@ -54,7 +54,7 @@ test('a client that does not read a long result stops the server, and gets all o
   await flow.expectCounts({ idle: 1 })
 })
 
-test('the same with one field of several mebibytes', async () => {
+test('a client that does not read a single field of several mebibytes stops the reading from the server', async () => {
   const { flow, client, postgres } = await startPair(WINDOW)
   client.isDeaf = true
   client.send(query('select a blob'))
@@ -70,7 +70,7 @@ test('the same with one field of several mebibytes', async () => {
   await flow.expectCounts({ idle: 1 })
 })
 
-test('a server that does not read stops its client, and gets everything when it reads', async () => {
+test('a server that does not read stops the reading from its client, and gets everything when it reads', async () => {
   const { client, postgres } = await startPair(WINDOW)
   client.send(query('copy t from stdin'))
   await postgres.expect('Query')
@@ -89,7 +89,7 @@ test('a server that does not read stops its client, and gets everything when it 
   await client.answer()
 })
 
-test('a parameter of several mebibytes streams through, prepared or not', async () => {
+test('a query of several mebibytes is streamed through to a slow server', async () => {
   const { client, postgres } = await startPair(WINDOW)
   postgres.stopReading()
   const text = 'x'.repeat(6 * MEBIBYTE)
@@ -102,7 +102,7 @@ test('a parameter of several mebibytes streams through, prepared or not', async 
   await client.answer()
 })
 
-test('a client that sends without end while it waits is not read for ever', async () => {
+test('a client that sends without end while it waits for a server is no longer read after a while', async () => {
   const { flow, client, postgres } = await startPair({ ...WINDOW, settings: { default_pool_size: 1 } })
   client.send(query('begin'))
   await postgres.expect('Query')
@@ -123,7 +123,7 @@ test('a client that sends without end while it waits is not read for ever', asyn
   }
 })
 
-test('a client that never reads what it asks for is neither answered nor read without end', async () => {
+test('a client that sends queries without reading the answers is no longer read after a while', async () => {
   const { flow, client, postgres } = await startPair(WINDOW)
   client.isDeaf = true
   client.stopReading()
@@ -144,7 +144,7 @@ test('a client that never reads what it asks for is neither answered nor read wi
   await quiet()
 })
 
-test('answers of our own do not pile up either', async () => {
+test('the pooler’s own answers do not pile up for a client that does not read', async () => {
   const { flow, client, postgres } = await startPair(WINDOW)
   client.send(parse('s1', 'select 1'), message('S'))
   await postgres.expect('Parse', 'Sync')
@@ -163,7 +163,7 @@ test('answers of our own do not pile up either', async () => {
   await quiet()
 })
 
-test('a server that was full is asked for what it has answered, where answers of our own wait behind that', async () => {
+test('once a congested server reads again, it gets the Flush that its client’s next answers depend on', async () => {
   const { client, postgres } = await startPair({ windowBytes: 120_000 })
   client.send(parse('s1', 'select 1'), sync)
   await postgres.expect('Parse', 'Sync')
@@ -187,7 +187,7 @@ test('a server that was full is asked for what it has answered, where answers of
   expect(shown.filter((message) => message === 'CloseComplete')).toHaveLength(count)
 })
 
-test('a cancel request is handled although its client does not read', async () => {
+test('the query of a client that does not read is cancelled when the client disconnects', async () => {
   const { flow, client, postgres } = await startPair(WINDOW)
   client.send(query('select everything'))
   await postgres.expect('Query')
@@ -202,7 +202,7 @@ test('a cancel request is handled although its client does not read', async () =
 })
 
 describe('max_packet_size', () => {
-  test('a longer message of a client is refused, by its length alone', async () => {
+  test('refuses a longer message of a client by its declared length', async () => {
     const { flow, client, postgres } = await startPair({ settings: { max_packet_size: 2_000 } })
     client.send(message('Q', Buffer.alloc(100), 3_000))
     await client.expect('ErrorResponse(FATAL 54000 a message of 3001 bytes is over the limit of 2000 bytes)')
@@ -211,7 +211,7 @@ describe('max_packet_size', () => {
     await postgres.expectNothing()
   })
 
-  test('a longer message of a server is refused, by its length alone', async () => {
+  test('refuses a longer message of a server by its declared length', async () => {
     const { client, postgres } = await startPair({ settings: { max_packet_size: 2_000 } })
     client.send(query('select 1'))
     await postgres.expect('Query')
@@ -222,14 +222,14 @@ describe('max_packet_size', () => {
   })
 })
 
-test('a server that promises a huge message outside a lease is not waited for', async () => {
+test('an idle server that announces a huge message is closed', async () => {
   const { flow, postgres } = await startPair()
   postgres.send(message('N', Buffer.alloc(100), 500 * MEBIBYTE))
   await postgres.expectClosed()
   await flow.expectCounts({})
 })
 
-test('an error message without end passes through', async () => {
+test('a very long error message passes through', async () => {
   const { client, postgres } = await startPair()
   client.send(query('select 1'))
   await postgres.expect('Query')
@@ -246,7 +246,7 @@ test('a named statement that is too long is refused', async () => {
   await client.expectClosed()
 })
 
-test('a client that says who it is very slowly holds next to nothing', async () => {
+test('a client that sends its startup packet byte by byte can log in and holds little memory', async () => {
   const flow = await startFlow()
   const client = await flow.dial()
   await client.sendPieces([...startup({ user: 'ada', database: 'app' })].map((byte) => Buffer.of(byte)))

@@ -1,4 +1,4 @@
-/** Whatever a client sends that it must not: it gets a clear FATAL where the protocol has a place for one, and nobody else is affected. */
+/** A client that sends invalid input gets a clear FATAL wherever the protocol allows one, and no other client is affected. */
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
@@ -79,7 +79,7 @@ describe('instead of a startup packet:', () => {
     ['a cancel request without a key', packet(80_877_102, Buffer.alloc(4)), '08P01 bad packet header'],
   ]
   for (const [what, bytes, shown] of CASES) {
-    test(what, async () => {
+    test(`${what} is refused`, async () => {
       const flow = await startFlow()
       const client = await flow.dial()
       client.send(bytes)
@@ -90,7 +90,7 @@ describe('instead of a startup packet:', () => {
       await expectUndisturbed(flow)
     })
 
-    test(`${what}, byte by byte`, async () => {
+    test(`${what} is refused, byte by byte`, async () => {
       const flow = await startFlow({ cut: 1 })
       const client = await flow.dial()
       client.send(bytes)
@@ -100,7 +100,7 @@ describe('instead of a startup packet:', () => {
     })
   }
 
-  test('a truncated one, and then the end', async () => {
+  test('a truncated startup packet and the end of the connection leave no session behind', async () => {
     const flow = await startFlow()
     const whole = startup(USER)
     for (const length of [1, 4, 7, 8, 9, whole.length - 1]) {
@@ -113,7 +113,7 @@ describe('instead of a startup packet:', () => {
     expect(flow.pooler.parts.sessions.count).toBe(0)
   })
 
-  test('nothing, and then the end', async () => {
+  test('the end of the connection leaves no session behind', async () => {
     const flow = await startFlow()
     const client = await flow.dial()
     client.hangUp()
@@ -139,7 +139,7 @@ describe('encryption requests', () => {
       ['a single byte', Buffer.of(0)],
       ['another encryption request', gssRequest],
     ] as const)
-      test(`${glued} glued behind ${what} is refused: it was sent before our answer could be known`, async () => {
+      test(`${glued} in the same chunk as ${what} is refused, because it was sent before our answer could be known`, async () => {
         const flow = await startFlow()
         const client = await flow.dial()
         client.send(Buffer.concat([request, bytes]))
@@ -157,7 +157,7 @@ describe('encryption requests', () => {
     })
   }
 
-  test('one after the other are both answered, as libpq asks them', async () => {
+  test('of both kinds are answered one after the other, as libpq sends them', async () => {
     const flow = await startFlow()
     const client = await flow.dial()
     expect(await client.ask(gssRequest)).toBe('N')
@@ -166,10 +166,10 @@ describe('encryption requests', () => {
   })
 })
 
-describe('a newer protocol', () => {
+describe('a client with a newer protocol', () => {
   const NEGOTIATE = 'NegotiateProtocolVersion'
 
-  test('with a higher minor version is told that we speak 3.0', async () => {
+  test('gets NegotiateProtocolVersion 3.0 if its minor version is higher', async () => {
     const flow = await startFlow()
     const client = await flow.dial()
     client.send(startup(USER, PROTOCOL_3_0 + 2))
@@ -178,7 +178,7 @@ describe('a newer protocol', () => {
     await client.inbox.through('ReadyForQuery')
   })
 
-  test('with parameters of the protocol that we do not know is told which', async () => {
+  test('gets the list of the protocol parameters that are unknown', async () => {
     const flow = await startFlow()
     const client = await flow.dial()
     client.send(startup({ ...USER, '_pq_.test_protocol_negotiation': '', '_pq_.other': 'x' }, PROTOCOL_3_0 + 9999))
@@ -206,7 +206,7 @@ describe('after the login:', () => {
   ]
   for (const [what, bytes, shown] of CASES)
     for (const cut of ['glued', 1] as const)
-      test(`${what}${cut === 1 ? ', byte by byte' : ''}`, async () => {
+      test(`${what}${cut === 1 ? ', byte by byte,' : ''} ends the connection`, async () => {
         const flow = await startFlow({ cut })
         const client = await flow.connect()
         client.send(bytes)
@@ -215,7 +215,7 @@ describe('after the login:', () => {
         await expectUndisturbed(flow)
       })
 
-  test('nonsense behind a query: the query may run, nobody gets its answer, and the server is not reused', async () => {
+  test('an invalid message after a query: the query may run, no client gets its answer, and the server is not reused', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('select 1'), message('z'))
     expect((await client.expect('ErrorResponse')).shown).toContain('08P01')
@@ -227,7 +227,7 @@ describe('after the login:', () => {
     await flow.expectCounts({})
   })
 
-  test('nonsense in a transaction costs the server', async () => {
+  test('an invalid message in a transaction costs the server', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('begin'))
     await postgres.expect('Query')
@@ -240,7 +240,7 @@ describe('after the login:', () => {
     await flow.expectCounts({})
   })
 
-  test('nothing of what comes behind nonsense is understood', async () => {
+  test('nothing after an invalid message is processed', async () => {
     const { client, postgres } = await startPair()
     client.send(message('z'), query('drop table t'))
     await client.expect('ErrorResponse')
@@ -248,7 +248,7 @@ describe('after the login:', () => {
     await postgres.expectNothing()
   })
 
-  test('a client that sends one byte after the other is answered', async () => {
+  test('a client that sends byte by byte is answered', async () => {
     const { client, postgres } = await startPair()
     await client.sendPieces([...query('select 1')].map((byte) => Buffer.of(byte)))
     await postgres.expect('Query(select 1)')
@@ -256,7 +256,7 @@ describe('after the login:', () => {
     expect(await client.answer()).toHaveLength(4)
   })
 
-  test('long names of portals and statements are found up to a limit', async () => {
+  test('portal and statement names of thousands of bytes are accepted', async () => {
     const { client, postgres } = await startPair()
     const portal = 'p'.repeat(3_000)
     const name = 's'.repeat(3_000)

@@ -55,7 +55,7 @@ test('each of several batches may fail on its own', async () => {
   expect(flow.counts()).toEqual({ idle: 1 })
 })
 
-test('what comes behind an error before Sync is not answered, whatever it is', async () => {
+test('requests that follow an error before the Sync are not answered, whatever they are', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(parse('', 'selct'), flush)
   await postgres.expect('Parse', 'Flush')
@@ -168,7 +168,7 @@ test('a lone Sync is a request of its own', async () => {
   expect(flow.counts()).toEqual({ idle: 1 })
 })
 
-test('a lone Flush is a request for nothing', async () => {
+test('a lone Flush takes no server and gets no answer', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(flush)
   await client.expectNothing()
@@ -176,7 +176,7 @@ test('a lone Flush is a request for nothing', async () => {
   expect(flow.counts()).toEqual({ idle: 1 })
 })
 
-test('Describe of a portal is answered by a description or by nothing', async () => {
+test('Describe of a portal may be answered with NoData', async () => {
   const { client, postgres } = await startPair()
   client.send(parse('', 'insert'), bind('', ''), describePortal(), execute(), sync)
   await quiet()
@@ -195,7 +195,7 @@ for (const [what, name, request, reply] of [
   ['a simple query', 'Query', query('select 2'), rows('2')],
   ['a function call', 'FunctionCall', functionCall(1250), functionResult('2')],
 ] as const)
-  test(`a transaction that ${what} within a batch has left open is nothing for the next client`, async () => {
+  test(`a server on which ${what} within a batch has left a transaction open does not go to the next client`, async () => {
     const { flow, client, postgres } = await startPair()
     client.send(parse('', 'select 1'), bind('', ''), execute(), request, sync)
     await postgres.expect('Parse', 'Bind', 'Execute', name, 'Sync')

@@ -1,4 +1,4 @@
-/** Settings that Postgres accepts only when a connection begins: a client that asks for one gets servers that were opened with it. */
+/** Startup-only settings, which Postgres accepts only when a connection begins: a client that asks for one gets servers that were opened with it. */
 
 import { describe, expect, test } from 'vitest'
 import { arrive, askOn, openedWith } from '../support/flow/commands.ts'
@@ -11,7 +11,7 @@ import { startFlow, startPair } from '../support/flow/start.ts'
 const WISH = { options: '-c ignore_system_indexes=on' }
 const BORN_SO = { ignore_system_indexes: 'on' }
 
-test('a server is opened with them for those who ask, and used by nobody else', async () => {
+test('a server opened with a startup-only setting is used only by clients that ask for the same value', async () => {
   const { flow, client, postgres } = await startPair()
   const first = await flow.connect({ parameters: WISH })
   const born = await flow.postgres.next()
@@ -26,7 +26,7 @@ test('a server is opened with them for those who ask, and used by nobody else', 
   await flow.postgres.expectNoMore()
 })
 
-test('what else the client asked for is set on its servers as ever', async () => {
+test('the other settings that the client asked for are set on its servers as usual', async () => {
   const flow = await startFlow()
   const client = await arrive(flow, { ...WISH, statement_timeout: '7s' })
   const born = await flow.postgres.next()
@@ -36,7 +36,7 @@ test('what else the client asked for is set on its servers as ever', async () =>
   await client.inbox.through('ReadyForQuery')
 })
 
-test('in a full pool an idle server of others is closed for them, and theirs for others', async () => {
+test('in a full pool, an idle server with other startup-only settings is closed to make room, and the other way round', async () => {
   const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
   const wishing = await flow.connect({ parameters: WISH })
   await postgres.expectClosed()
@@ -51,7 +51,7 @@ test('in a full pool an idle server of others is closed for them, and theirs for
   await client.answer()
 })
 
-test('who comes first is served first, whatever servers that takes', async () => {
+test('the client that waits longest is served first, even if a server has to be replaced for it', async () => {
   const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
   client.send(query('begin'))
   await postgres.expect('Query(begin)')
@@ -77,8 +77,8 @@ test('who comes first is served first, whatever servers that takes', async () =>
   await later.answer()
 })
 
-describe('a server that cannot be opened so', () => {
-  test('refuses whoever asked for it, in the server’s own words, and nobody else', async () => {
+describe('if a server cannot be opened with a startup-only setting, pgweir', () => {
+  test('refuses the clients that asked for it, with the server’s own message, and no others', async () => {
     const { flow, client, postgres } = await startPair()
     flow.postgres.login = (server) => {
       server.send(error('42501', 'permission denied to set parameter "log_connections"', 'FATAL'))
@@ -96,10 +96,10 @@ describe('a server that cannot be opened so', () => {
   })
 })
 
-describe('one that an extension has', () => {
+describe('a startup-only setting of an extension', () => {
   const REFUSAL = error('55P02', 'parameter "plan.debug" cannot be set after connection start')
 
-  test('is noticed by what Postgres says, and known from then on', async () => {
+  test('is recognized by Postgres’ error, and remembered', async () => {
     const { flow, postgres } = await startPair()
     const wishing = await arrive(flow, { 'plan.debug': '1' })
     await postgres.expect("Query(select pg_catalog.set_config('plan.debug', '1', false))")
@@ -111,7 +111,7 @@ describe('one that an extension has', () => {
     expect(flow.counts()).toEqual({ idle: 1 })
   })
 
-  test('is noticed in other languages', async () => {
+  test('is recognized if the error is in another language', async () => {
     const { flow, postgres } = await startPair()
     const wishing = await arrive(flow, { 'plan.debug': '1' })
     await postgres.expect("Query(select pg_catalog.set_config('plan.debug', '1', false))")
@@ -123,7 +123,7 @@ describe('one that an extension has', () => {
     expect(openedWith(flow.postgres.servers[1] as FlowServer)).toEqual({ 'plan.debug': '1' })
   })
 
-  test('that cannot be set by then either, ends the login', async () => {
+  test('ends the login if it cannot be set at startup either', async () => {
     const { flow, postgres } = await startPair()
     flow.postgres.login = (server) => {
       server.send(error('55P02', 'Parameter »plan.debug« kann jetzt nicht geändert werden', 'FATAL'))
@@ -137,7 +137,7 @@ describe('one that an extension has', () => {
   })
 })
 
-test('a setting that takes a restart of Postgres is refused, and no server is opened in vain', async () => {
+test('a setting that requires a restart of Postgres is refused, and no server is opened to try it', async () => {
   const { flow, postgres } = await startPair()
   const words = 'parameter "max_connections" cannot be changed without restarting the server'
   const wishing = await arrive(flow, { max_connections: '7' })
@@ -148,7 +148,7 @@ test('a setting that takes a restart of Postgres is refused, and no server is op
   await flow.postgres.expectNoMore()
 })
 
-test('the console shows one pool, and counts what belongs to it', async () => {
+test('the console shows one pool, which includes servers with startup-only settings', async () => {
   const { flow } = await startPair()
   await flow.connect({ parameters: WISH })
   const { fleet } = flow.pooler.parts
@@ -159,7 +159,7 @@ test('the console shows one pool, and counts what belongs to it', async () => {
   expect((await fleet.databases()).find(({ name }) => name === 'app')).toMatchObject({ servers: 2 })
 })
 
-test('servers that few can use are not kept for min_pool_size', async () => {
+test('servers with startup-only settings do not count towards min_pool_size', async () => {
   const { flow, client } = await startPair({ settings: { min_pool_size: 2, server_idle_timeout: 60 } })
   const wishing = await flow.connect({ parameters: WISH })
   await flow.advance(400)

@@ -1,4 +1,4 @@
-/** Rule 6: a cancel reaches the server that its client holds now, and nobody else. */
+/** Rule 6: a cancel reaches the server that its client holds now, and no other server. */
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -17,7 +17,7 @@ import {
 } from '../support/flow/requests.ts'
 import { type Flow, startPair } from '../support/flow/start.ts'
 
-/** Cancels as libpq does: on a separate connection, whose end is the sign that the cancel can hit nothing any more. */
+/** Cancels as libpq does: on a separate connection. Once that is closed, the cancel can no longer hit anything. */
 async function cancel(flow: Flow, client: FlowClient): Promise<void> {
   const canceller = await beginCancel(flow, client)
   await canceller.expectClosed()
@@ -66,7 +66,7 @@ test('each client’s cancel hits its own query', async () => {
   await other.answer()
 })
 
-test('a key that nobody has, or half of one, cancels nothing', async () => {
+test('an unknown cancel key, or half of a key, cancels nothing', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(query('select 1'))
   await postgres.expect('Query')
@@ -88,20 +88,20 @@ test('a key that nobody has, or half of one, cancels nothing', async () => {
   await client.answer()
 })
 
-test('keys are the pooler’s own: no client learns the key of a server', async () => {
+test('a client’s cancel key is the pooler’s own: no client learns the key of a server', async () => {
   const { client, postgres } = await startPair()
   expect(client.key.pid).toBeGreaterThan(0)
   expect(client.key.secret).not.toEqual(postgres.secret)
 })
 
 describe('a cancel that comes too early or too late is not sent', () => {
-  test('to a client that does nothing', async () => {
+  test('if the client is idle', async () => {
     const { flow, client } = await startPair()
     await cancel(flow, client)
     await flow.postgres.expectNoCancel()
   })
 
-  test('to a client that is idle in its transaction', async () => {
+  test('if the client is idle in a transaction', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('begin'))
     await postgres.expect('Query')
@@ -111,7 +111,7 @@ describe('a cancel that comes too early or too late is not sent', () => {
     await flow.postgres.expectNoCancel()
   })
 
-  test('when the client has got its answer while the connection was being made', async () => {
+  test('if the client’s answer arrives in the same turn', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('one'))
     await postgres.expect('Query(one)')
@@ -124,7 +124,7 @@ describe('a cancel that comes too early or too late is not sent', () => {
     await flow.postgres.expectNoCancel()
   })
 
-  test('and not to the next query of the same client either', async () => {
+  test('to the next query of the same client', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('one'))
     await postgres.expect('Query(one)')
@@ -142,7 +142,7 @@ describe('a cancel that comes too early or too late is not sent', () => {
   })
 })
 
-test('a storm of cancels is not a storm of connections: some wait, and are not sent if nobody wants them any more', async () => {
+test('only 32 cancels are sent at a time: the others wait, and are dropped if their query ends first', async () => {
   const { flow, client, postgres } = await startPair({ settings: { cancel_wait_timeout: 10 } })
   flow.postgres.holdsCancels = true
   client.send(query('one'))
@@ -167,7 +167,7 @@ test('a storm of cancels is not a storm of connections: some wait, and are not s
 })
 
 describe('while a cancel is in flight', () => {
-  test('its connection stays open, since the client may ask something new when it ends', async () => {
+  test('its connection stays open, since the client may send a new query once it is closed', async () => {
     const { flow, client, postgres } = await startPair()
     flow.postgres.holdsCancels = true
     client.send(query('one'))
@@ -181,7 +181,7 @@ describe('while a cancel is in flight', () => {
     await client.answer()
   })
 
-  test('its server is not reused, and another client waits or gets another one', async () => {
+  test('its server is not reused: another client waits', async () => {
     const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
     flow.postgres.holdsCancels = true
     client.send(query('one'))
@@ -203,7 +203,7 @@ describe('while a cancel is in flight', () => {
     expect(await other.answer()).toContain('DataRow(2)')
   })
 
-  test('of several, the last one counts', async () => {
+  test('if there are several, the server is reused only after the last one', async () => {
     const { flow, client, postgres } = await startPair()
     flow.postgres.holdsCancels = true
     client.send(query('one'))
@@ -220,7 +220,7 @@ describe('while a cancel is in flight', () => {
     await flow.expectCounts({ idle: 1 })
   })
 
-  test('in session mode the reset waits for it too', async () => {
+  test('in session mode, the reset waits for it too', async () => {
     const { flow, client, postgres } = await startPair({
       settings: { pool_mode: 'session', server_reset_query: 'reset' },
     })
@@ -242,7 +242,7 @@ describe('while a cancel is in flight', () => {
     await flow.expectCounts({ idle: 1 })
   })
 
-  test('the connection of the cancel may break, and the server is free again', async () => {
+  test('its connection may break, after which the server is free again', async () => {
     const { flow, client, postgres } = await startPair()
     flow.postgres.holdsCancels = true
     client.send(query('one'))
@@ -257,7 +257,7 @@ describe('while a cancel is in flight', () => {
 })
 
 describe('cancel_wait_timeout', () => {
-  test('gives up a cancel that was sent and not finished, and its server with it', async () => {
+  test('gives up a cancel that was sent and not finished, and closes its server', async () => {
     const { flow, client, postgres } = await startPair({ settings: { cancel_wait_timeout: 10 } })
     flow.postgres.holdsCancels = true
     client.send(query('one'))
@@ -273,7 +273,7 @@ describe('cancel_wait_timeout', () => {
     await postgres.expectClosed()
   })
 
-  test('while the query still runs, the server is closed only when it is done', async () => {
+  test('does not interrupt a query that still runs: the server is closed when it has finished', async () => {
     const { flow, client, postgres } = await startPair({ settings: { cancel_wait_timeout: 10 } })
     flow.postgres.holdsCancels = true
     client.send(query('one'))
@@ -292,7 +292,7 @@ describe('cancel_wait_timeout', () => {
     expect(await client.answer()).toContain('DataRow(2)')
   })
 
-  test('gives up one that finds nobody to talk to', async () => {
+  test('gives up a cancel that cannot connect', async () => {
     const { flow, client, postgres } = await startPair({ settings: { cancel_wait_timeout: 10 } })
     client.send(query('one'))
     await postgres.expect('Query(one)')
@@ -305,7 +305,7 @@ describe('cancel_wait_timeout', () => {
     expect(flow.counts()).toEqual({ idle: 1 })
   })
 
-  test('a client that has left costs its server even if nobody takes the cancel', async () => {
+  test('closes the server of a client that has left, even if the cancel gets no answer', async () => {
     const { flow, client, postgres } = await startPair({ settings: { cancel_wait_timeout: 10 } })
     flow.postgres.holdsCancels = true
     client.send(query('one'))
@@ -353,19 +353,19 @@ describe('a queued client’s cancel ends its wait', () => {
     ['a function call', functionCall(1)],
     ['a Sync', sync],
   ] as const)
-    test(`of ${what}`, async () => {
+    test(`for ${what}`, async () => {
       const { queued, goOn } = await startQueued([request])
       await queued.expect(SAID, 'ReadyForQuery(I)')
       await goOn()
     })
 
-  test('of a batch, which is skipped up to its Sync', async () => {
+  test('for a batch, which is skipped up to its Sync', async () => {
     const { queued, goOn } = await startQueued([batch('select 1')])
     await queued.expect(SAID, 'ReadyForQuery(I)')
     await goOn()
   })
 
-  test('of a batch whose Sync has not come yet', async () => {
+  test('for a batch whose Sync has not arrived yet', async () => {
     const { queued, goOn } = await startQueued([parse('', 'select 1'), bind('', '')])
     await queued.expect(SAID)
     queued.send(execute(), flush)
@@ -375,7 +375,7 @@ describe('a queued client’s cancel ends its wait', () => {
     await goOn()
   })
 
-  test('of the first of two batches only', async () => {
+  test('for the first of two batches only', async () => {
     const { queued, flow, postgres } = await startQueued([batch('one'), batch('two')])
     await queued.expect(SAID, 'ReadyForQuery(I)')
     await flow.expectCounts({ leased: 1, waiting: 1 })
@@ -389,7 +389,7 @@ describe('a queued client’s cancel ends its wait', () => {
     expect(await queued.answer()).toContain('DataRow(2)')
   })
 
-  test('of the first of two queries only', async () => {
+  test('for the first of two queries only', async () => {
     const { queued, flow, postgres } = await startQueued([query('one'), query('two')])
     await queued.expect(SAID, 'ReadyForQuery(I)')
     await flow.expectCounts({ leased: 1, waiting: 1 })
@@ -403,7 +403,7 @@ describe('a queued client’s cancel ends its wait', () => {
     expect(await queued.answer()).toContain('DataRow(2)')
   })
 
-  test('of a query that was cut in the midst', async () => {
+  test('for a query that has arrived in part', async () => {
     const whole = query(`select ${'x'.repeat(100)}`)
     const { queued, goOn } = await startQueued([whole.subarray(0, 50)])
     await queued.expect(SAID, 'ReadyForQuery(I)')
@@ -412,7 +412,7 @@ describe('a queued client’s cancel ends its wait', () => {
     await goOn()
   })
 
-  test('while its server is being made ready for it', async () => {
+  test('while its server is being prepared for it', async () => {
     const { flow, client, postgres } = await startPair()
     const queued = await flow.connect({ parameters: { application_name: 'other' } })
     queued.send(query('one'))

@@ -49,7 +49,7 @@ describe.each(Object.entries(COLUMNS))('SHOW %s', (topic, facts) => {
     return `${name} ${TYPES[type]?.oid}`
   })
 
-  test.each(BOTH)('has the columns of PgBouncer, for whoever may look (%s protocol)', async (protocol, send) => {
+  test.each(BOTH)('has the columns of PgBouncer, for admins and stats users (%s protocol)', async (protocol, send) => {
     const { flow } = await startPair({ ...OPTIONS, login: { user: 'eve', password: 'e' } })
     for (const who of [ADMIN, STATS]) {
       const console = await flow.connect(who)
@@ -79,12 +79,12 @@ async function start(first: string | undefined): Promise<{ flow: Flow; console: 
 }
 
 describe.each(DONE)('$command', ({ command, tag, first }) => {
-  test.each(BOTH)('is answered with its tag (%s protocol)', async (_protocol, send) => {
+  test.each(BOTH)('is answered with its command tag (%s protocol)', async (_protocol, send) => {
     const { console } = await start(first)
     expect(await answerTo(console, send(command))).toEqual([`CommandComplete(${tag})`])
   })
 
-  test('has no columns, and is for admins only', async () => {
+  test('returns no rows, and is for admins only', async () => {
     const { flow, console } = await start(first)
     console.send(parse('', command), describeStatement(''), sync)
     expect(await console.answer()).toContain('NoData')
@@ -98,11 +98,13 @@ describe.each(REFUSED)('$command', ({ command, sqlstate, message, first }) => {
   test.each(BOTH)(`is refused: ${message} (%s protocol)`, async (_protocol, send) => {
     const { console } = await start(first)
     expect(await answerTo(console, send(command))).toEqual([`ErrorResponse(ERROR ${sqlstate} ${message})`])
-    expect(await answerTo(console, [query('show version')]), 'the console lives on').toContain('CommandComplete(SHOW)')
+    expect(await answerTo(console, [query('show version')]), 'the console is still usable').toContain(
+      'CommandComplete(SHOW)',
+    )
   })
 })
 
-test('KILL_CLIENT, by the id or the ptr of SHOW CLIENTS', async () => {
+test('KILL_CLIENT accepts the id and the ptr of SHOW CLIENTS', async () => {
   for (const column of ['id', 'ptr']) {
     const { flow, client } = await startPair()
     const console = await flow.connect({ database: 'pgweir' })
@@ -128,7 +130,7 @@ test.each(['kill_client 1', 'restart workers', 'show fds'])('%s is for admins on
     expect(await answerTo(stats, send(command))).toEqual(['ErrorResponse(ERROR 42501 admin access needed)'])
 })
 
-test('RELOAD with anything wrong', async () => {
+test('RELOAD fails if anything in the files is invalid', async () => {
   const { flow } = await startPair()
   flow.change({ users: ['ada = nonsense'] })
   const console = await flow.connect({ database: 'pgweir' })
@@ -138,7 +140,7 @@ test('RELOAD with anything wrong', async () => {
     ])
 })
 
-test('SHOW HELP is a notice, for whoever may look', async () => {
+test('SHOW HELP sends a notice, for admins and stats users', async () => {
   const flow = await startFlow(OPTIONS)
   for (const who of [ADMIN, STATS])
     for (const [, send] of BOTH)
@@ -148,14 +150,14 @@ test('SHOW HELP is a notice, for whoever may look', async () => {
       ])
 })
 
-test('nobody else is let in', async () => {
+test('other users may not connect to the console', async () => {
   const flow = await startFlow(OPTIONS)
   await expect(flow.connect({ user: 'eve', password: 'e', database: 'pgbouncer' })).rejects.toThrow(
     'ErrorResponse(FATAL 42501 not allowed)',
   )
 })
 
-test('no command and no SHOW is left out here', () => {
+test('each command and each SHOW of the console is covered here', () => {
   /** Commands that PgBouncer does not have, or that have tests of their own above. */
   const elsewhere = new Set(['show', 'select', 'kill_client', 'restart'])
   const done = new Set(DONE.map(({ command }) => command.split(' ')[0]))
@@ -165,7 +167,7 @@ test('no command and no SHOW is left out here', () => {
   )
 })
 
-test('pgbouncer_exporter gets in as lib/pq does, pings, and finds all that it reads', async () => {
+test('pgbouncer_exporter can log in as lib/pq does, ping, and read every column that it needs', async () => {
   const { flow } = await startPair()
   const parameters = { extra_float_digits: '2', client_encoding: 'UTF8', datestyle: 'ISO, MDY' }
   const exporter = await flow.connect({ database: 'pgbouncer', parameters })

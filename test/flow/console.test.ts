@@ -1,4 +1,4 @@
-/** The console answers in order, in both protocols, and what it shows is what is there. */
+/** The console answers in order, in both protocols, and shows the present state of the pooler. */
 
 import { describe, expect, test } from 'vitest'
 import { stampCancelKey } from '../../src/wire/cancel-key.ts'
@@ -59,8 +59,8 @@ async function pool(console: FlowClient): Promise<Record<string, string>> {
 
 const VERSION = ['RowDescription(version)', expect.stringMatching(/^DataRow\(pgweir /), 'CommandComplete(SHOW)']
 
-describe('the extended protocol', () => {
-  test('prepares, describes, runs and closes, with and without names', async () => {
+describe('the extended protocol on the console', () => {
+  test('prepares, describes, executes and closes statements, with and without names', async () => {
     const { console } = await startConsole()
     console.send(parse('s', 'show version'), describeStatement('s'), sync)
     expect(await console.answer()).toEqual([
@@ -90,7 +90,7 @@ describe('the extended protocol', () => {
     expect(await console.answer()).toEqual(['ParseComplete', 'BindComplete', 'EmptyQueryResponse', 'ReadyForQuery(I)'])
   })
 
-  test('skips what follows an error up to the Sync, simple queries too, and lives on', async () => {
+  test('skips everything after an error up to the Sync, simple queries too, and goes on', async () => {
     const { flow, console } = await startConsole()
     console.send(
       ...[parse('', 'show poolz'), bind('', ''), execute(), query('show version'), functionCall(1), sync],
@@ -104,7 +104,7 @@ describe('the extended protocol', () => {
     expect(flow.logged("pooler error: invalid command 'show poolz', use SHOW HELP;")).toHaveLength(1)
   })
 
-  test('finds each error where Postgres would', async () => {
+  test('reports errors at the same messages as Postgres', async () => {
     const { console } = await startConsole()
     const failure = async (...messages: Buffer[]) => {
       console.send(...messages, sync)
@@ -125,7 +125,7 @@ describe('the extended protocol', () => {
     expect(await failure(closeStatement('nobody'), closePortal('nobody'))).toBe(undefined)
   })
 
-  test('gives as many rows as are asked for, and the rest later', async () => {
+  test('returns as many rows as Execute asks for, and the rest later', async () => {
     const { console } = await startConsole()
     console.send(parse('', 'show state'), bind('', ''), execute('', 2), flush)
     await console.expect('ParseComplete', 'BindComplete', 'DataRow(active, yes)', 'DataRow(paused, no)')
@@ -140,7 +140,7 @@ describe('the extended protocol', () => {
     ])
   })
 
-  test('keeps portals over a Sync only within a transaction', async () => {
+  test('keeps portals beyond a Sync only within a transaction', async () => {
     const { console } = await startConsole()
     const ask = async (...messages: Buffer[]) => {
       console.send(...messages)
@@ -160,8 +160,8 @@ describe('the extended protocol', () => {
   })
 })
 
-describe('simple queries', () => {
-  test('may hold several commands; their answers come in order, and one ReadyForQuery', async () => {
+describe('simple queries on the console', () => {
+  test('may contain several commands, which are answered in order with one ReadyForQuery', async () => {
     const { console } = await startConsole()
     console.send(query('show version; set client_encoding = utf8; select 1'))
     expect(await console.answer()).toEqual([
@@ -183,7 +183,7 @@ describe('simple queries', () => {
     expect(await console.answer()).toEqual(['EmptyQueryResponse', 'ReadyForQuery(I)'])
   })
 
-  test('take the place of the unnamed statement', async () => {
+  test('discard the unnamed statement', async () => {
     const { console } = await startConsole()
     console.send(parse('', 'show version'), sync, query('select 1'), bind('', ''), sync)
     await console.answer()
@@ -195,7 +195,7 @@ describe('simple queries', () => {
   })
 })
 
-test('a function call is refused, and the client may go on', async () => {
+test('the console refuses a function call, and the client may go on', async () => {
   const { console } = await startConsole()
   console.send(functionCall(1), message('f', Buffer.from('late\0')), copyDone, query('select 1'))
   expect(await console.answer()).toEqual([
@@ -205,12 +205,12 @@ test('a function call is refused, and the client may go on', async () => {
   expect(await console.answer()).toContain('DataRow(1)')
 })
 
-describe('a message that no client of Postgres would send ends the conversation:', () => {
+describe('the console disconnects a client that sends', () => {
   for (const [what, bytes, words] of [
-    ['an unknown type', message('y'), 'FATAL 08P01 unknown pkt'],
+    ['a message of an unknown type', message('y'), 'FATAL 08P01 unknown pkt'],
     ['a password', message('p', Buffer.from('x\0')), 'FATAL 08P01 a message of type'],
     ['a broken Parse', message('P', Buffer.from('x')), 'FATAL 08P01 broken Parse packet'],
-    ['a length of 3', message('Q', Buffer.alloc(0), 3), 'FATAL 08P01 bad packet header'],
+    ['a message with a length of 3', message('Q', Buffer.alloc(0), 3), 'FATAL 08P01 bad packet header'],
     ['a query of a gigabyte', message('Q', Buffer.alloc(0), 2 ** 30), 'FATAL 54000 a message of'],
   ] as const)
     test(what, async () => {
@@ -222,7 +222,7 @@ describe('a message that no client of Postgres would send ends the conversation:
     })
 })
 
-test('messages behind Terminate are not answered', async () => {
+test('the console does not answer messages after Terminate', async () => {
   const { console } = await startConsole()
   console.send(terminate, query('show version'))
   await console.expectClosed()
@@ -237,7 +237,7 @@ const CONVERSATION = Buffer.concat([
 ])
 
 for (const cut of ['glued', 1] as const)
-  test(`a whole conversation has the same answers however it is cut (${cut})`, async () => {
+  test(`a console conversation gets the same answers however it is cut into chunks (${cut})`, async () => {
     const { flow, console } = await startConsole({ cut })
     console.leave()
     for (const pieces of everySplit(CONVERSATION).filter((_, index) => index % 7 === 0)) {
@@ -252,8 +252,8 @@ for (const cut of ['glued', 1] as const)
     }
   })
 
-describe('flow:', () => {
-  test('an answer of any length is made piece by piece, as the client takes it, and others are served meanwhile', async () => {
+describe('back-pressure on the console:', () => {
+  test('a long answer is produced only as fast as the client reads it, and other clients are served meanwhile', async () => {
     const { flow, console } = await startConsole({ windowBytes: 4_096 })
     const crowd = 400
     for (let count = 0; count < crowd; count++) await connect(flow)
@@ -275,7 +275,7 @@ describe('flow:', () => {
     expect(await console.answer()).toContain('DataRow(1)')
   })
 
-  test('a client that asks and asks, and never reads, is not read any more', async () => {
+  test('a client that sends commands without reading the answers is no longer read', async () => {
     const { flow, console } = await startConsole({ windowBytes: 4_096 })
     const [session] = flow.pooler.parts.sessions
     console.stopReading()
@@ -284,12 +284,12 @@ describe('flow:', () => {
     for (let times = 0; times < 50; times++) console.send(batch)
     await quiet(20)
     expect(session?.channel.owedBytes).toBeLessThan(128 * 1024)
-    expect(console.channel.owedBytes, 'the client finds its own writes blocked').toBeGreaterThan(100_000)
+    expect(console.channel.owedBytes, 'the client’s own writes are blocked').toBeGreaterThan(100_000)
     console.isDeaf = true
     console.inbox.take()
   })
 
-  test('a cancel request ends an answer', async () => {
+  test('a cancel request ends a long answer', async () => {
     const { flow, console } = await startConsole({ windowBytes: 4_096 })
     for (let count = 0; count < 400; count++) await connect(flow)
     console.stopReading()
@@ -309,7 +309,7 @@ describe('flow:', () => {
     expect(await console.answer()).toContain('DataRow(1)')
   })
 
-  test('a client that vanishes in the midst of an answer leaves nothing behind', async () => {
+  test('a client that vanishes in the middle of an answer leaves no session behind', async () => {
     const { flow, console } = await startConsole({ windowBytes: 4_096 })
     for (let count = 0; count < 400; count++) await connect(flow)
     console.stopReading()
@@ -323,7 +323,7 @@ describe('flow:', () => {
   })
 })
 
-describe('SHOW POOLS and its kin tell what is there:', () => {
+describe('SHOW POOLS, SHOW CLIENTS and SHOW SERVERS show', () => {
   test('idle and active clients and servers', async () => {
     const { flow, client, postgres } = await startPair()
     const console = await connect(flow)
@@ -342,7 +342,7 @@ describe('SHOW POOLS and its kin tell what is there:', () => {
     expect((await show(console, 'clients'))[0]).toMatchObject({ state: 'idle', link: '' })
   })
 
-  test('clients that wait, and for how long', async () => {
+  test('waiting clients, and for how long they have waited', async () => {
     const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
     const console = await connect(flow)
     client.send(query('one'))
@@ -372,7 +372,7 @@ describe('SHOW POOLS and its kin tell what is there:', () => {
     await other.answer()
   })
 
-  test('servers that are being opened, and a client that waits to be welcomed', async () => {
+  test('servers that are being opened, and a client that waits for its login to finish', async () => {
     const { flow, console } = await startConsole()
     flow.postgres.login = () => {}
     const client = await flow.dial()
@@ -387,7 +387,7 @@ describe('SHOW POOLS and its kin tell what is there:', () => {
     expect(await pool(console)).toEqual({ cl_active: '1', sv_idle: '1' })
   })
 
-  test('servers that must be checked, and are', async () => {
+  test('servers that have to be checked, and servers that are being checked', async () => {
     const { flow, client, postgres } = await startPair({
       settings: { server_check_delay: 30, server_check_query: 'select 7' },
     })
@@ -405,7 +405,7 @@ describe('SHOW POOLS and its kin tell what is there:', () => {
     await client.answer()
   })
 
-  test('servers that are reset', async () => {
+  test('servers that are being reset', async () => {
     const { flow, client, postgres } = await startPair({ settings: { server_reset_query_always: 1 } })
     const console = await connect(flow)
     client.send(query('one'))
@@ -420,7 +420,7 @@ describe('SHOW POOLS and its kin tell what is there:', () => {
     expect(await pool(console)).toEqual({ cl_active: '1', sv_idle: '1' })
   })
 
-  test('cancel requests, and servers that they may still reach', async () => {
+  test('cancel requests in progress, and the servers that they may still reach', async () => {
     const { flow, client, postgres } = await startPair()
     const console = await connect(flow)
     flow.postgres.holdsCancels = true
@@ -444,7 +444,7 @@ describe('SHOW POOLS and its kin tell what is there:', () => {
     await canceller.expectClosed()
   })
 
-  test('each state of a server is shown by the same name in SHOW SERVERS as it is counted under in SHOW POOLS', async () => {
+  test('each server state under the same name in SHOW SERVERS as in SHOW POOLS', async () => {
     const { flow, console } = await startConsole({ settings: { default_pool_size: 3 } })
     for (const text of ['one', 'two', 'three']) {
       const client = await flow.connect()
@@ -458,7 +458,7 @@ describe('SHOW POOLS and its kin tell what is there:', () => {
     expect((await show(console, 'lists')).find(({ list }) => list === 'used_servers')?.['items']).toBe('3')
   })
 
-  test('peers, and the cancel requests on their way to them', async () => {
+  test('peers, and the cancel requests that are being sent to them', async () => {
     const { flow, console } = await startConsole({
       settings: { peer_id: 1, default_pool_size: 5, cancel_wait_timeout: 10 },
       peers: ['1 = host=a', '20 = host=b port=7000 pool_size=1', '3 = host=c'],
@@ -487,7 +487,7 @@ describe('SHOW POOLS and its kin tell what is there:', () => {
 })
 
 describe('sockets and memory', () => {
-  test('clients and servers are in one table, by the names that PgBouncer has for their states', async () => {
+  test('SHOW SOCKETS lists clients and servers in one table, with PgBouncer’s names for their states', async () => {
     const { flow, client } = await startPair({ settings: { default_pool_size: 2 } })
     const console = await connect(flow)
     const { finish } = await run(client, flow)
@@ -501,7 +501,7 @@ describe('sockets and memory', () => {
     waiting.leave()
   })
 
-  test('clients that are logging in are there, too, with as much as they have said', async () => {
+  test('SHOW SOCKETS lists clients that are logging in, with what is known about them', async () => {
     const flow = await startFlow({ settings: { auth_type: 'md5', admin_users: 'ada' }, authFile: ['"ada" "secret"'] })
     await flow.dial()
     const asked = await flow.dial()
@@ -519,7 +519,7 @@ describe('sockets and memory', () => {
     expect(await shown('clients')).toEqual(['ada pgbouncer idle'])
   })
 
-  test('a client that is logging in cannot write on the terminal of whoever asks: psql prints what it gets', async () => {
+  test('SHOW SOCKETS replaces control characters in the names of clients that are logging in, since psql prints them as they are', async () => {
     const flow = await startFlow({ settings: { auth_type: 'md5', admin_users: 'ada' }, authFile: ['"ada" "secret"'] })
     const stranger = await flow.dial()
     stranger.send(startup({ user: 'evil\x1b[31mRED', database: 'app', application_name: 'a\x9b2J' }))
@@ -530,7 +530,7 @@ describe('sockets and memory', () => {
     expect(JSON.stringify(told)).not.toMatch(/\\u00|[\u007f-\u009f]/)
   })
 
-  test('what a client has not taken is told', async () => {
+  test('SHOW SOCKETS shows how much a client has not yet read', async () => {
     const flow = await startFlow({ windowBytes: 100 })
     const client = await flow.connect()
     const { server } = await run(client, flow)
@@ -546,7 +546,7 @@ describe('sockets and memory', () => {
     await client.answer()
   })
 
-  test('SHOW MEM has the parts of the memory', async () => {
+  test('SHOW MEM lists the parts of the process’ memory', async () => {
     const { console } = await startConsole()
     const parts = await show(console, 'mem')
     expect(parts.map(({ name }) => name)).toEqual(expect.arrayContaining(['heap_old_space', 'buffers', 'rest']))
@@ -569,7 +569,7 @@ describe('statistics', () => {
     return pair
   }
 
-  test('are totals since the start, and averages over the last period', async () => {
+  test('are totals since the start and averages over the last stats_period', async () => {
     const { flow } = await threeQueries()
     const console = await connect(flow)
     await flow.advance(994)
@@ -591,7 +591,7 @@ describe('statistics', () => {
     expect((await show(console, 'totals')).find(({ name }) => name === 'total_query_time')?.['value']).toBe('6000')
   })
 
-  test('are logged at the end of each period', async () => {
+  test('are logged at the end of each stats_period', async () => {
     const { flow } = await threeQueries()
     await flow.advance(9_993)
     expect(flow.logged('stats:')).toEqual([])
@@ -601,18 +601,18 @@ describe('statistics', () => {
     expect(flow.logged('stats:').at(-1)).toContain('in 0 B/s, out 0 B/s, xact 0 us')
   })
 
-  test('count what was asked of the console, too', async () => {
+  test('include queries to the console', async () => {
     const { console } = await startConsole()
     await show(console, 'version')
     expect(await show(console, 'stats')).toMatchObject([{ database: 'pgbouncer', total_query_count: '1' }])
   })
 })
 
-describe('who may come in', () => {
+describe('access to the console:', () => {
   const authFile = ['"ada" "a"', '"bob" "b"', '"eve" "e"']
   const options = { settings: { auth_type: 'plain', admin_users: 'ada', stats_users: 'bob' }, authFile }
 
-  test('admins do everything, users for statistics look, others are refused', async () => {
+  test('admin_users may run everything, stats_users may only SHOW, other users are refused', async () => {
     const flow = await startFlow(options)
     const ada = await flow.connect({ user: 'ada', password: 'a', database: 'pgweir' })
     const bob = await flow.connect({ user: 'bob', password: 'b', database: 'pgbouncer' })
@@ -637,13 +637,13 @@ describe('who may come in', () => {
     expect(flow.logged('login attempt: db=pgbouncer user=bob')).toHaveLength(1)
   })
 
-  test('the console is open when no other client fits in', async () => {
+  test('an admin may connect even when max_client_conn is reached', async () => {
     const { flow } = await startPair({ settings: { max_client_conn: 1 } })
     const console = await connect(flow)
     expect(await show(console, 'version')).toHaveLength(1)
   })
 
-  test('what drivers look for is reported', async () => {
+  test('the console reports the parameters that drivers look for', async () => {
     const { console } = await startConsole()
     expect(Object.fromEntries(console.parameters)).toEqual({
       server_version: expect.stringMatching(/^\d+\.\d+\.\d+\/pgweir$/),

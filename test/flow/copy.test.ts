@@ -96,7 +96,7 @@ describe('COPY to the client', () => {
     await expectUsable(pair)
   })
 
-  test('that fails in the midst', async () => {
+  test('that fails halfway', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(query('copy t to stdout'))
@@ -108,7 +108,7 @@ describe('COPY to the client', () => {
 })
 
 describe('COPY from the client by a simple query', () => {
-  test('with data once it is asked for', async () => {
+  test('with data sent after CopyInResponse', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(query('copy t from stdin'))
@@ -124,7 +124,7 @@ describe('COPY from the client by a simple query', () => {
     await expectUsable(pair)
   })
 
-  test('with data sent blindly, before it is asked for', async () => {
+  test('with data sent early, before CopyInResponse', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(query('copy t from stdin'), copyData('1\n'), copyDone)
@@ -134,7 +134,7 @@ describe('COPY from the client by a simple query', () => {
     await expectUsable(pair)
   })
 
-  test('with data sent blindly, and the next query behind it', async () => {
+  test('with data and the next query sent early', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(query('copy t from stdin'), copyData('1\n'), copyDone, query('select 1'))
@@ -147,7 +147,7 @@ describe('COPY from the client by a simple query', () => {
     await expectUsable(pair)
   })
 
-  test('to a command that fails before it asks for data, which was sent blindly', async () => {
+  test('with data sent early to a command that fails before CopyInResponse', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(query('copy nowhere from stdin'), copyData('1\n'), copyDone, query('select 1'))
@@ -158,7 +158,7 @@ describe('COPY from the client by a simple query', () => {
     await expectUsable(pair)
   })
 
-  test('that the client gives up', async () => {
+  test('that the client aborts', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(query('copy t from stdin'))
@@ -172,7 +172,7 @@ describe('COPY from the client by a simple query', () => {
     await expectUsable(pair)
   })
 
-  test('that fails while data is coming: what is left of it goes nowhere and takes no server', async () => {
+  test('that fails while data arrives: the rest of the data is dropped and takes no server', async () => {
     const pair = await startPair()
     const { flow, client, postgres } = pair
     client.send(query('copy t from stdin'))
@@ -190,7 +190,7 @@ describe('COPY from the client by a simple query', () => {
     await expectUsable(pair)
   })
 
-  test('that fails while a row is half-way: the other half is not sent to anybody else', async () => {
+  test('that fails halfway through a row: the other half is sent to no other server', async () => {
     const pair = await startPair()
     const { flow, client, postgres } = pair
     client.send(query('copy t from stdin'))
@@ -210,7 +210,7 @@ describe('COPY from the client by a simple query', () => {
     await expectUsable(pair)
   })
 
-  test('that fails between CopyDone and its end', async () => {
+  test('that fails between CopyDone and its completion', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(query('copy t from stdin'))
@@ -225,7 +225,7 @@ describe('COPY from the client by a simple query', () => {
     await expectUsable(pair)
   })
 
-  test('with Syncs and Flushes among the data, which Postgres ignores', async () => {
+  test('with Syncs among the data, which Postgres ignores', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(query('copy t from stdin'))
@@ -273,7 +273,7 @@ describe('COPY from the client by a batch', () => {
     return pair
   }
 
-  test('as libpq does it', async () => {
+  test('as libpq sends it', async () => {
     const pair = await startCopy()
     const { client, postgres } = pair
     client.send(copyData('1\n'))
@@ -290,7 +290,7 @@ describe('COPY from the client by a batch', () => {
     await expectUsable(pair)
   })
 
-  test('whose Sync comes after the end: until then its transaction is open', async () => {
+  test('whose Sync comes after its completion: until then the transaction is open', async () => {
     const pair = await startCopy()
     const { flow, client, postgres } = pair
     client.send(copyData('1\n'), copyDone)
@@ -306,7 +306,7 @@ describe('COPY from the client by a batch', () => {
     await expectUsable(pair)
   })
 
-  test('with everything sent blindly', async () => {
+  test('with everything sent early', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(parse('', 'copy t from stdin'), bind('', ''), execute(), sync, copyData('1\n'), copyDone, sync)
@@ -322,7 +322,7 @@ describe('COPY from the client by a batch', () => {
     await expectUsable(pair)
   })
 
-  test('with everything and another batch sent blindly', async () => {
+  test('with everything and another batch sent early', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(parse('', 'copy t from stdin'), bind('', ''), execute(), copyData('1\n'), copyDone, sync, batch('two'))
@@ -336,7 +336,7 @@ describe('COPY from the client by a batch', () => {
     await expectUsable(pair)
   })
 
-  test('that fails while data is coming, before the client’s Sync', async () => {
+  test('that fails while data arrives, before the client’s Sync', async () => {
     const pair = await startCopy()
     const { flow, client, postgres } = pair
     client.send(copyData('bad\n'))
@@ -354,7 +354,7 @@ describe('COPY from the client by a batch', () => {
     await expectUsableAfterFence(pair)
   })
 
-  test('that fails when everything, its Sync too, was sent', async () => {
+  test('that fails after everything including the Sync was sent', async () => {
     const pair = await startCopy()
     const { client, postgres } = pair
     client.send(copyData('bad\n'), copyData('2\n'), copyDone, sync, query('select 1'))
@@ -365,7 +365,7 @@ describe('COPY from the client by a batch', () => {
     await expectUsable(pair)
   })
 
-  test('to a command that fails before it asks for data, with everything sent blindly', async () => {
+  test('with everything sent early to a command that fails before CopyInResponse', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(parse('', 'copy nowhere'), bind('', ''), execute(), sync, copyData('1\n'), copyDone, sync)
@@ -377,7 +377,7 @@ describe('COPY from the client by a batch', () => {
     await expectUsable(pair)
   })
 
-  test('that the client gives up', async () => {
+  test('that the client aborts', async () => {
     const pair = await startCopy()
     const { client, postgres } = pair
     client.send(copyFail('never mind'), sync)
@@ -387,7 +387,7 @@ describe('COPY from the client by a batch', () => {
     await expectUsableAfterFence(pair)
   })
 
-  test('in which the server fails before it has read the Sync behind Execute: no one gets a ReadyForQuery too many', async () => {
+  test('that fails before the server has read the Sync after Execute: no client gets an additional ReadyForQuery', async () => {
     // A trigger BEFORE STATEMENT fails after CopyInResponse and before the first read. So the Sync behind Execute ends the skipping, and the
     // one behind the data gets an answer of its own.
     const pair = await startCopy({ settings: { default_pool_size: 1 } })
@@ -410,7 +410,7 @@ describe('COPY from the client by a batch', () => {
     expect(await other.answer()).toContain('DataRow(2)')
   })
 
-  test('with a request among its data, which the server reads only after it has failed: the Sync behind that is answered', async () => {
+  test('with a request among the data, which the server reads only after the COPY has failed: the Sync of the request is answered', async () => {
     for (const isBlind of [false, true]) {
       const pair = await startPair()
       const { flow, client, postgres } = pair
@@ -436,7 +436,7 @@ describe('COPY from the client by a batch', () => {
     }
   })
 
-  test('that fails with requests behind its Sync, which may be answered or skipped: the server is not used again', async () => {
+  test('that fails with requests after its Sync, which may be answered or skipped: the server is not used again', async () => {
     const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
     const other = await flow.connect()
     client.send(parse('', 'copy t from stdin'), bind('', ''), execute(), sync)
@@ -457,8 +457,8 @@ describe('COPY from the client by a batch', () => {
     expect(other.inbox.all.map(({ shown }) => shown)).not.toContain('DataRow(1)')
   })
 
-  describe('a request in place of data is not kept back for what it has waited for, since the server says nothing more before it:', () => {
-    test('a Bind of what the batch has changed', async () => {
+  describe('once COPY has begun, a request that was held back is sent, since the server answers nothing until it receives it:', () => {
+    test('a Bind that waited for the statement’s Parse', async () => {
       const { client, postgres } = await startPair()
       client.send(parse('', 'copy t from stdin'), bind('', ''), execute(), sync, bind('', ''), sync)
       await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
@@ -469,7 +469,7 @@ describe('COPY from the client by a batch', () => {
       expect(await client.inbox.through('ErrorResponse')).toHaveLength(4)
     })
 
-    test('a DEALLOCATE', async () => {
+    test('a DEALLOCATE that waited for the COPY', async () => {
       const { client, postgres } = await startPrepared()
       client.send(query('copy t from stdin'), query('deallocate s1'))
       await postgres.expect('Query(copy t from stdin)')
@@ -480,7 +480,7 @@ describe('COPY from the client by a batch', () => {
       expect(await client.inbox.through('ErrorResponse')).toHaveLength(2)
     })
 
-    test('what is still not known ends the connection', async () => {
+    test('a Bind whose statement is still in doubt, which ends the connection', async () => {
       const { client, postgres } = await startPrepared()
       client.send(query('deallocate all; copy t from stdin'), bind('', 's1'), sync)
       await postgres.expect('Query')
@@ -492,7 +492,7 @@ describe('COPY from the client by a batch', () => {
     })
   })
 
-  test('whose end came behind an answer of ours has ended', async () => {
+  test('whose CopyDone follows a request that the pooler answers itself', async () => {
     const pair = await startPair()
     const { flow, client, postgres } = pair
     client.send(parse('s1', 'select 1'), sync)
@@ -514,7 +514,7 @@ describe('COPY from the client by a batch', () => {
     await expectUsable(pair)
   })
 
-  test('with Syncs among its data, some of which the server reads only after it has failed', async () => {
+  test('with Syncs among the data, some of which the server reads only after the COPY has failed', async () => {
     for (const late of [0, 1, 2]) {
       const pair = await startPair()
       const { client, postgres } = pair
@@ -530,7 +530,7 @@ describe('COPY from the client by a batch', () => {
     }
   })
 
-  test('with Syncs among its data that were all answered by the time that it ends', async () => {
+  test('with Syncs among the data that have all been answered when it ends', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(query('copy t from stdin'))
@@ -545,7 +545,7 @@ describe('COPY from the client by a batch', () => {
     await expectUsable(pair)
   })
 
-  test('what a client asks next, while the doubt lasts, is answered behind what is in doubt', async () => {
+  test('that leaves a Sync in doubt: the client’s next requests are answered after that', async () => {
     const pair = await startCopy({ settings: { pool_mode: 'session' } })
     const { client, postgres } = pair
     client.send(copyData('1\n'), copyDone, sync)
@@ -567,7 +567,7 @@ describe('COPY from the client by a batch', () => {
     expect(await client.answer()).toContain('DataRow(2)')
   })
 
-  test('a client that goes while the doubt lasts costs the server', async () => {
+  test('that leaves a Sync in doubt: a client that disconnects meanwhile costs the server', async () => {
     const pair = await startCopy()
     const { flow, client, postgres } = pair
     client.send(copyData('1\n'), copyDone, sync)
@@ -581,7 +581,7 @@ describe('COPY from the client by a batch', () => {
     await postgres.expectClosed()
   })
 
-  test('the rest of a row that was half-way is sent before anything of ours', async () => {
+  test('that fails halfway through a row: the rest of the row is sent before the pooler’s own requests', async () => {
     const pair = await startCopy()
     const { client, postgres } = pair
     const row = copyData('x'.repeat(1_000))
@@ -595,7 +595,7 @@ describe('COPY from the client by a batch', () => {
     await expectUsableAfterFence(pair, 1)
   })
 
-  test('that fails, with no Sync of the client’s on its way: the one behind Execute ends the skipping', async () => {
+  test('that fails before the client has sent its last Sync: the Sync after Execute ends the skipping', async () => {
     const pair = await startCopy()
     const { client, postgres } = pair
     postgres.send(error('P0001', 'raised'))
@@ -606,7 +606,7 @@ describe('COPY from the client by a batch', () => {
   })
 })
 
-test('COPY data that nobody asked for is dropped, at any time, and takes no server', async () => {
+test('unsolicited COPY data is dropped and takes no server', async () => {
   const pair = await startPair()
   const { flow, client, postgres } = pair
   client.send(copyData('1\n'), copyDone, copyFail('no'))
@@ -620,7 +620,7 @@ test('COPY data that nobody asked for is dropped, at any time, and takes no serv
   await expectUsable(pair)
 })
 
-test('COPY data that nobody asked for is dropped in front of a request that has to wait', async () => {
+test('unsolicited COPY data before a request that has to wait is dropped', async () => {
   const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
   client.send(query('one'))
   await postgres.expect('Query(one)')
@@ -634,7 +634,7 @@ test('COPY data that nobody asked for is dropped in front of a request that has 
   expect(await other.answer()).toContain('DataRow(2)')
 })
 
-test('a client that goes during COPY costs a server', async () => {
+test('a client that disconnects during COPY costs a server', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(query('copy t from stdin'))
   await postgres.expect('Query')

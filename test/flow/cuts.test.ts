@@ -12,7 +12,7 @@ const CUTS = [...Array(LONGEST_CUT).keys()].map((index) => index + 1).concat([12
 describe.each(CONVERSATIONS.map((conversation) => [conversation.name, conversation] as const))(
   '%s',
   (_, conversation) => {
-    test('is the same in chunks of 1 byte, of 2, of 3 …', async () => {
+    test('is the same in chunks of 1 byte, 2 bytes, 3 bytes …', async () => {
       const uncut = await transcript(conversation)
       expect(uncut.length).toBeGreaterThan(1)
       for (const cut of CUTS)

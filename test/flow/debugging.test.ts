@@ -1,4 +1,4 @@
-/** What `verbose` adds to the log for debugging: without it none of that is logged, and it never contains a secret. */
+/** What `verbose` adds to the log for debugging. Without `verbose` none of it is logged. It never contains a secret. */
 
 import { describe, expect, test } from 'vitest'
 import type { NameService } from '../../src/net/names/look-up.ts'
@@ -8,7 +8,7 @@ import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
 
 const told = (flow: Flow) => flow.logged(' DEBUG ').map((line) => line.replace(/^.* DEBUG /, ''))
 
-describe('how clients are to prove who they are:', () => {
+describe('verbose logs how a client has to authenticate:', () => {
   const OPTIONS = { settings: { auth_type: 'md5' }, authFile: ['"ada" "secret"'] }
 
   test.each([
@@ -23,7 +23,7 @@ describe('how clients are to prove who they are:', () => {
   })
 })
 
-test('which process of PostgreSQL a server is, and that a cancel request is sent to it', async () => {
+test('verbose logs which PostgreSQL process a server is, and that a cancel request is sent to it', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(query('select pg_sleep(60)'))
   await postgres.expect('Query')
@@ -39,7 +39,7 @@ test('which process of PostgreSQL a server is, and that a cancel request is sent
   ])
 })
 
-test('what auth_query has found, but for the secret', async () => {
+test('verbose logs what auth_query has found, except for the secret', async () => {
   const settings = { auth_type: 'plain', auth_user: 'asker', default_pool_size: 1, server_reset_query: '' }
   const flow = await startFlow({ settings, authFile: ['"asker" "secret"'] })
   const client = await flow.dial()
@@ -55,7 +55,7 @@ test('what auth_query has found, but for the secret', async () => {
   expect(flow.logged('hers')).toEqual([])
 })
 
-test('what name servers have answered', async () => {
+test('verbose logs the answers of name servers', async () => {
   let isKnown = true
   const names: NameService = {
     async lookUp() {

@@ -1,4 +1,4 @@
-/** Rule 5, and PgBouncer's table "Client disconnects": what becomes of the server when its client leaves. */
+/** Rule 5, and PgBouncer's table "Client disconnects": what happens to the server when its client disconnects. */
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -18,7 +18,7 @@ import { batch, bind, execute, flush, parse, query, sync } from '../support/flow
 import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
 
 const WAYS: readonly [how: string, goes: (client: FlowClient) => void][] = [
-  ['says Terminate', (client) => client.leave()],
+  ['sends Terminate', (client) => client.leave()],
   ['hangs up', (client) => client.hangUp()],
   ['breaks the connection', (client) => client.reset()],
   ['vanishes', (client) => client.vanish()],
@@ -51,7 +51,7 @@ describe.each(WAYS)('a client that %s', (_, goes) => {
     await flow.expectCounts({})
   })
 
-  test('in an open transaction costs a server, which is not cancelled since nothing runs', async () => {
+  test('in an open transaction costs a server, and no cancel is sent since nothing runs', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('begin'))
     await postgres.expect('Query')
@@ -86,7 +86,7 @@ describe.each(WAYS)('a client that %s', (_, goes) => {
     await flow.expectCounts({})
   })
 
-  test('in the midst of a request costs a server', async () => {
+  test('in the middle of a request costs a server', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query(`select ${'x'.repeat(200)}`).subarray(0, 100))
     await flow.expectCounts({ leased: 1 })
@@ -95,7 +95,7 @@ describe.each(WAYS)('a client that %s', (_, goes) => {
     await flow.expectCounts({})
   })
 
-  test('while it waits is forgotten, and the next in the queue is served', async () => {
+  test('while it waits leaves the queue, and the next client is served', async () => {
     const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
     client.send(query('select 1'))
     await postgres.expect('Query(select 1)')
@@ -116,7 +116,7 @@ describe.each(WAYS)('a client that %s', (_, goes) => {
     expect(await third.answer()).toContain('DataRow(3)')
   })
 
-  test('that holds nothing costs nothing', async () => {
+  test('while it is idle costs no server', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('select 1'))
     await postgres.expect('Query')
@@ -129,7 +129,7 @@ describe.each(WAYS)('a client that %s', (_, goes) => {
     expect(flow.pooler.parts.sessions.count).toBe(0)
   })
 
-  test('of session mode, clean, gives its server back after the reset', async () => {
+  test('while it is idle in session mode returns its server after the reset', async () => {
     const { flow, client, postgres } = await startPair({ settings: { pool_mode: 'session' } })
     await postgres.expect('Query(DISCARD ALL)')
     postgres.send(complete('DISCARD ALL'), ready())
@@ -145,7 +145,7 @@ describe.each(WAYS)('a client that %s', (_, goes) => {
     await flow.expectCounts({ idle: 1 })
   })
 
-  test('without having read its reply never leaves any of it to another client', async () => {
+  test('without having read its reply never leaves part of it to another client', async () => {
     const { flow, client, postgres } = await startPair({ windowBytes: 256, settings: { default_pool_size: 1 } })
     client.stopReading()
     client.send(query('select 1'))
@@ -173,7 +173,7 @@ describe.each(WAYS)('a client that %s', (_, goes) => {
 })
 
 test.each(WAYS)(
-  'a reply that was given in full to a client that does not read and %s costs nobody else',
+  'a complete reply to a client that does not read and %s does not affect other clients',
   async (_, goes) => {
     const { flow, client, postgres } = await startPair({ windowBytes: 256, settings: { default_pool_size: 1 } })
     client.stopReading()
@@ -198,7 +198,7 @@ test.each(WAYS)(
   },
 )
 
-test('a row that a client left behind half-way reaches nobody', async () => {
+test('the rest of a row whose client has vanished reaches no other client', async () => {
   const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
   client.send(query('select 1'))
   await postgres.expect('Query')
@@ -217,7 +217,7 @@ test('a row that a client left behind half-way reaches nobody', async () => {
   await flow.postgres.nextCancel()
 })
 
-test('a query whose client says Terminate behind it is not answered to anybody', async () => {
+test('the answer to a query that is followed by Terminate reaches no client', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(query('select 1'), sync, Buffer.from([0x58, 0, 0, 0, 4]))
   await postgres.expect('Query(select 1)', 'Sync')
@@ -228,7 +228,7 @@ test('a query whose client says Terminate behind it is not answered to anybody',
   await client.expectClosed()
 })
 
-describe('the query of a client that has gone is cancelled for certain', () => {
+describe('the query of a client that has disconnected is cancelled:', () => {
   async function startAbandoned(...requests: readonly Buffer[]) {
     const { flow, client, postgres } = await startPair()
     client.send(...requests)
@@ -239,7 +239,7 @@ describe('the query of a client that has gone is cancelled for certain', () => {
     return { flow, postgres }
   }
 
-  test('the server is closed when it has been, and not before', async () => {
+  test('its server is closed when the query has ended, and not before', async () => {
     const { flow, postgres } = await startAbandoned(query('select pg_sleep(60)'))
     await flow.advance(900)
     expect(flow.counts()).toEqual({ leased: 1 })
@@ -249,7 +249,7 @@ describe('the query of a client that has gone is cancelled for certain', () => {
     await flow.postgres.expectNoCancel()
   })
 
-  test('a request that came before the query and so hit nothing is repeated', async () => {
+  test('a cancel request that arrived before the query, and so had no effect, is repeated', async () => {
     const { flow, postgres } = await startAbandoned(query('select pg_sleep(60)'))
     await flow.postgres.expectNoCancel()
     for (let round = 0; round < 3; round++) {
@@ -262,7 +262,7 @@ describe('the query of a client that has gone is cancelled for certain', () => {
     await postgres.expectClosed()
   })
 
-  test('so is one that could not be sent', async () => {
+  test('a cancel request that could not be sent is repeated', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('select pg_sleep(60)'))
     await postgres.expect('Query')
@@ -277,7 +277,7 @@ describe('the query of a client that has gone is cancelled for certain', () => {
     await postgres.expectClosed()
   })
 
-  test('and so it is for each query of a pipeline', async () => {
+  test('the cancel request is repeated for each query of a pipeline', async () => {
     const { flow, postgres } = await startAbandoned(query('one'), batch('two'), query('three'))
     postgres.endCancelled()
     await flow.advance(1_000)
@@ -290,7 +290,7 @@ describe('the query of a client that has gone is cancelled for certain', () => {
     await postgres.expectClosed()
   })
 
-  test('one that is answered after all is not cancelled again', async () => {
+  test('a query that is answered after all is not cancelled again', async () => {
     const { flow, postgres } = await startAbandoned(query('select 1'))
     const row = dataRow('x'.repeat(1_000))
     postgres.send(rowDescription('value'), row.subarray(0, 700))
@@ -301,7 +301,7 @@ describe('the query of a client that has gone is cancelled for certain', () => {
     await flow.postgres.expectNoCancel()
   })
 
-  test('what a server holds back until the batch is synced is asked for, but the batch is not ended', async () => {
+  test('a batch without its Sync gets a Flush, so that the server answers without a commit', async () => {
     const { flow, postgres } = await startAbandoned(parse('', 'insert'), bind('', ''), execute())
     await postgres.expect('Flush')
     postgres.send(parseComplete, bindComplete, complete('INSERT 0 1'))
@@ -309,13 +309,13 @@ describe('the query of a client that has gone is cancelled for certain', () => {
     await flow.expectCounts({})
   })
 
-  test('a request that came in part is not waited for', async () => {
+  test('the rest of an incomplete request is not waited for', async () => {
     const { postgres } = await startAbandoned(query('one'), query(`two ${'x'.repeat(200)}`).subarray(0, 100))
     postgres.endCancelled()
     await postgres.expectClosed()
   })
 
-  test('a COPY that waits for data ends with the connection', async () => {
+  test('a COPY that waits for data is ended by closing the connection', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('copy t from stdin'))
     await postgres.expect('Query')
@@ -329,7 +329,7 @@ describe('the query of a client that has gone is cancelled for certain', () => {
     await postgres.expectClosed()
   })
 
-  test('a client that did not read what it asked for does not stand in the way', async () => {
+  test('a client that did not read its answer does not prevent that', async () => {
     const { flow, client, postgres } = await startPair({ windowBytes: 256 })
     client.stopReading()
     client.send(query('select 1'))
@@ -343,10 +343,10 @@ describe('the query of a client that has gone is cancelled for certain', () => {
   })
 
   test.each([
-    ['a server that does not care', (_: Flow) => {}],
-    ['a server that takes no cancel', (flow: Flow) => flow.postgres.refuse()],
-    ['a server that does not answer any more', (flow: Flow) => flow.transport.silence(flow.postgres.address)],
-  ])('%s is given up in the end', async (_, fails) => {
+    ['a server that ignores cancel requests', (_: Flow) => {}],
+    ['a server that refuses cancel requests', (flow: Flow) => flow.postgres.refuse()],
+    ['a server that no longer answers', (flow: Flow) => flow.transport.silence(flow.postgres.address)],
+  ])('%s is closed after a while', async (_, fails) => {
     const { flow, client, postgres } = await startPair()
     client.send(query('one'))
     await postgres.expect('Query(one)')
@@ -361,7 +361,7 @@ describe('the query of a client that has gone is cancelled for certain', () => {
   })
 })
 
-test('the log tells of each client and each server that it has gone once, and blames nobody', async () => {
+test('the end of a client and of its server are each logged once', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(query('begin'))
   await postgres.expect('Query')
@@ -379,11 +379,13 @@ test('the log tells of each client and each server that it has gone once, and bl
     ),
   ])
   const [ofClient, ofServer] = flow.logged('closing because:')
-  expect(/client=(\S+)/.exec(ofServer ?? '')?.[1], 'one finds the other').toBe(/C-0x\w+/.exec(ofClient ?? '')?.[0])
+  expect(/client=(\S+)/.exec(ofServer ?? '')?.[1], 'each line names the other connection').toBe(
+    /C-0x\w+/.exec(ofClient ?? '')?.[0],
+  )
   expect(flow.logged('pooler error')).toEqual([])
 })
 
-test('the end of a server names the client that holds it, and no client where nobody does', async () => {
+test('the log line about the end of a server names the client that held it, if any', async () => {
   const { flow, client, postgres } = await startPair({ settings: { server_idle_timeout: 60 } })
   client.send(query('select 1'))
   await postgres.expect('Query')
@@ -402,7 +404,7 @@ test('the end of a server names the client that holds it, and no client where no
   expect(crashed).toMatch(/server conn crashed\?.* \(age=0s\) client=C-0x\w+ HINT: /)
 })
 
-test('of a client that leaves in good order, and of its server, the log has nothing to advise', async () => {
+test('the log has no hint about a client that disconnects while it is idle', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(query('select 1'))
   await postgres.expect('Query')
@@ -414,7 +416,7 @@ test('of a client that leaves in good order, and of its server, the log has noth
   expect(flow.logged('HINT')).toEqual([])
 })
 
-test('of a client that is gone before its answer the log tells what becomes of its query', async () => {
+test('the log says what happens to the query of a client that disconnects before the answer', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(query('select 1'))
   await postgres.expect('Query')
@@ -426,7 +428,7 @@ test('of a client that is gone before its answer the log tells what becomes of i
   expect(flow.logged('HINT: Its client was gone before the answer')).toHaveLength(1)
 })
 
-test('when the pool is asked again, a server that was closed for its client is replaced', async () => {
+test('a server that was closed because of its client is replaced at the next request', async () => {
   const flow = await startFlow()
   for (const name of ['one', 'two', 'three']) {
     const client = await flow.connect()

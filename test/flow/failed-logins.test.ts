@@ -1,4 +1,4 @@
-/** Repeated failures from one address are answered with growing delays, and nobody else notices. */
+/** Repeated failed logins from one address are answered with growing delays; other clients are not affected. */
 
 import { expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
@@ -27,7 +27,7 @@ async function fail(flow: Flow, times: number): Promise<void> {
   for (let time = 0; time < times; time++) await (await guess(flow)).expect(WRONG)
 }
 
-test('the fourth failure is answered after a while, the fifth after twice that, whoever it is about', async () => {
+test('the fourth failure from an address is answered after auth_failure_delay, the fifth after twice that, whether or not the user exists', async () => {
   for (const user of ['ada', 'nobody']) {
     const flow = await start()
     await fail(flow, 3)
@@ -43,7 +43,7 @@ test('the fourth failure is answered after a while, the fifth after twice that, 
   }
 })
 
-test('meanwhile whoever has the password is in at once', async () => {
+test('while an answer is delayed, a client with the right password is let in at once', async () => {
   const flow = await start()
   await fail(flow, 3)
   const held = await guess(flow)
@@ -54,7 +54,7 @@ test('meanwhile whoever has the password is in at once', async () => {
   await held.expect(WRONG)
 })
 
-test('a client whose answer is held back takes no place of those that there are', async () => {
+test('a client whose answer is delayed does not count towards max_client_conn', async () => {
   const flow = await start({ settings: { max_client_conn: 1 } })
   await fail(flow, 3)
   const held = await guess(flow)
@@ -63,7 +63,7 @@ test('a client whose answer is held back takes no place of those that there are'
   await held.expect(WRONG)
 })
 
-test('nor does one that says who it is and proves nothing, and what there is goes to whoever has proved it first', async () => {
+test('a client that has not authenticated yet does not count towards max_client_conn: the first to authenticate gets the place', async () => {
   const flow = await start({ settings: { max_client_conn: 1 } })
   const stranger = await flow.dial()
   const late = await flow.dial()
@@ -80,7 +80,7 @@ test('nor does one that says who it is and proves nothing, and what there is goe
   await next.expect(FULL)
 })
 
-test('a client whose answer is held back may be closed, should others need its place', async () => {
+test('a client whose answer is delayed may be disconnected when too many clients are logging in', async () => {
   const flow = await start()
   await fail(flow, 3)
   const held = await guess(flow)
@@ -90,7 +90,7 @@ test('a client whose answer is held back may be closed, should others need its p
   await held.expectClosed()
 })
 
-test('what it sends meanwhile is not read, and it may go', async () => {
+test('a client whose answer is delayed is not read from, and may disconnect', async () => {
   const flow = await start()
   await fail(flow, 3)
   const [talking, gone] = [await guess(flow), await guess(flow)]
@@ -103,7 +103,7 @@ test('what it sends meanwhile is not read, and it may go', async () => {
   await talking.expectClosed()
 })
 
-test('nobody waits for longer than a login may take', async () => {
+test('the delay is cut short by client_login_timeout', async () => {
   const flow = await start({ settings: { auth_failure_delay: 100, client_login_timeout: 5 } })
   await fail(flow, 3)
   const client = await guess(flow)
@@ -111,7 +111,7 @@ test('nobody waits for longer than a login may take', async () => {
   await client.expect('ErrorResponse(FATAL 08006 client_login_timeout)')
 })
 
-test('trouble that is no guess is told at once', async () => {
+test('an error that is not a failed password is answered without delay', async () => {
   const flow = await start()
   await fail(flow, 3)
   const client = await flow.dial()

@@ -1,4 +1,4 @@
-/** Strangers choose the names of users and databases, so what is remembered by name must not fill the memory. */
+/** Unauthenticated clients choose the names of users and databases, so what is kept by name must not fill the memory. */
 
 import { describe, expect, test } from 'vitest'
 import { ask, reload } from '../support/flow/commands.ts'
@@ -33,7 +33,7 @@ async function remembered(flow: Flow) {
   }
 }
 
-test('users and databases that there are not are forgotten as soon as their failure is', async () => {
+test('users and databases that do not exist are forgotten together with their failed login', async () => {
   const flow = await startFlow({ databases: ['app=host=db', '*=host=db'] })
   flow.postgres.login = letNobodyIn
   const before = await remembered(flow)
@@ -44,7 +44,7 @@ test('users and databases that there are not are forgotten as soon as their fail
   expect(await remembered(flow)).toEqual(before)
 })
 
-test('a failure is remembered for long enough that the next one comes later', async () => {
+test('a failed login is remembered for long enough to delay the next attempt', async () => {
   const flow = await startFlow({ settings: { server_login_retry: 15 } })
   flow.postgres.login = letNobodyIn
   for (let waitedMs = 0; waitedMs < 60_000; waitedMs += 300) {
@@ -55,7 +55,7 @@ test('a failure is remembered for long enough that the next one comes later', as
 })
 
 describe('a pool', () => {
-  test('is forgotten a minute after its last client and server have gone, but not what it has counted', async () => {
+  test('is forgotten a minute after its last client and server have gone, but its counters are kept', async () => {
     const { flow, client, postgres } = await startPair({ settings: { server_idle_timeout: 60 } })
     client.send(query('counted'))
     await postgres.expect('Query(counted)')
@@ -86,7 +86,7 @@ describe('a pool', () => {
     return flow
   }
 
-  test('is forgotten after pool_idle_timeout, from a reload on with its new value', async () => {
+  test('is forgotten after pool_idle_timeout, whose new value applies from a reload on', async () => {
     const flow = await used(600)
     await flow.advance(590_000)
     expect(flow.pooler.parts.pools.count).toBe(1)
@@ -97,7 +97,7 @@ describe('a pool', () => {
     expect(flow.pooler.parts.pools.count).toBe(0)
   })
 
-  test('is kept for ever with a pool_idle_timeout of 0, but not if no login has ever worked', async () => {
+  test('is kept with pool_idle_timeout = 0, unless no login has ever succeeded', async () => {
     const flow = await used(0)
     flow.postgres.login = letNobodyIn
     await tryToEnter(flow, 'nobody', 'app')
@@ -105,7 +105,7 @@ describe('a pool', () => {
     expect([...flow.pooler.parts.pools].map(({ user }) => user)).toEqual(['ada'])
   })
 
-  test('that is used again in the moment when it would be forgotten stays with its client', async () => {
+  test('that is used again at the moment when it would be forgotten is kept', async () => {
     const flow = await used(60)
     const pool = flow.pool()
     flow.clock.advance(60_000)
@@ -117,7 +117,7 @@ describe('a pool', () => {
     await ask(client, flow)
   })
 
-  test('that was forgotten a moment before is made again', async () => {
+  test('that is forgotten while its client logs in is created again', async () => {
     const flow = await used(60)
     const pool = flow.pool()
     const client = await flow.dial()
@@ -136,7 +136,7 @@ describe('a pool', () => {
     expect(flow.counts()).toEqual({})
   })
 
-  test('with a forced user is kept, and filled when its server is there again', async () => {
+  test('with a forced user is kept, and opens its servers once Postgres accepts logins again', async () => {
     const flow = await startFlow({ databases: ['app=host=db user=forced min_pool_size=1'] })
     flow.postgres.login = letNobodyIn
     for (let minutes = 0; minutes < 5; minutes++) await flow.advance(60_000)
@@ -146,7 +146,7 @@ describe('a pool', () => {
     expect(flow.counts(flow.pool('app', 'forced'))).toEqual({ idle: 1 })
   })
 
-  test('whose servers were opened with settings of their clients is forgotten like others', async () => {
+  test('with startup-only settings is forgotten like any other', async () => {
     const { flow } = await startPair({ settings: { server_idle_timeout: 60 } })
     const wishing = await flow.connect({ parameters: { ignore_system_indexes: 'on' } })
     wishing.leave()
@@ -181,7 +181,7 @@ describe('a database of the entry *', () => {
     await flow.connect({ database: 'auto' })
   })
 
-  test('is forgotten as well where pools are remembered for ever, or for longer', async () => {
+  test('is forgotten after autodb_idle_timeout even if pool_idle_timeout is 0 or longer', async () => {
     for (const pool_idle_timeout of [0, 7_200]) {
       const flow = await startFlow({
         databases: ['app=host=db', '*=host=db'],
@@ -197,7 +197,7 @@ describe('a database of the entry *', () => {
     }
   })
 
-  test('with a forced user is not filled any more once its clients have gone', async () => {
+  test('with a forced user opens no servers once its clients have gone', async () => {
     const flow = await startFlow({ databases: ['*=host=db user=forced min_pool_size=1'] })
     flow.postgres.login = letNobodyIn
     for (let number = 0; number < 20; number++) await tryToEnter(flow, 'ada', `database ${number}`)
@@ -205,7 +205,7 @@ describe('a database of the entry *', () => {
     expect(await remembered(flow)).toMatchObject({ pools: 0, limits: 0, databases: [] })
   })
 
-  test('stays where autodb_idle_timeout is 0, and where an operator has disabled it', async () => {
+  test('is kept if autodb_idle_timeout is 0, or if it is disabled', async () => {
     const [flow, disabled] = [
       await leaveBehind({ autodb_idle_timeout: 0 }),
       await leaveBehind({ autodb_idle_timeout: 600 }),

@@ -1,4 +1,4 @@
-/** A database with several hosts: not every pool begins with the first one. */
+/** A database with several hosts: pools begin with different hosts. */
 
 import { expect, test } from 'vitest'
 import { createMemoryTransport } from '../../src/net/memory-transport.ts'
@@ -20,25 +20,25 @@ async function start(line = '', options: FlowOptions = {}) {
 
 const USERS = ['ada', 'bob', 'eve', 'joe']
 
-test('pools of different users begin with different ones, since many have but one server', async () => {
+test('pools of different users begin with different hosts', async () => {
   const { flow, opened } = await start()
   for (const user of USERS) await flow.connect({ user })
   expect(opened()).toEqual([2, 2])
 })
 
-test('the processes of a fleet do so, too', async () => {
+test('the workers of a fleet begin with different hosts', async () => {
   const { flow, opened } = await start('', { others: new Others() })
   await flow.connect()
   expect(opened()).toEqual([0, 1])
 })
 
-test('not with load_balance_hosts = disable', async () => {
+test('with load_balance_hosts = disable, all pools begin with the first host', async () => {
   const { flow, opened } = await start('load_balance_hosts=disable')
   for (const user of USERS) await flow.connect({ user })
   expect(opened()).toEqual([4, 0])
 })
 
-test('a client that follows changes is led to the first, where its slot is', async () => {
+test('a replication client is connected to the first host, where its slot is', async () => {
   const { flow, opened } = await start()
   for (const user of USERS) await flow.connect({ user, parameters: { replication: 'database' } })
   expect(opened()).toEqual([4, 0])

@@ -1,4 +1,4 @@
-/** With `*`, strangers may name any number of databases: enough of PostgreSQL's connections must be left for others. */
+/** With `*`, unauthenticated clients may name any number of databases: enough of PostgreSQL's connections must be left for others. */
 
 import { expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -36,7 +36,7 @@ function refuse(postgres: FlowServer): void {
   postgres.channel.hangUp()
 }
 
-test('few are asked in at a time, others wait in turn, and whoever has left is not asked about', async () => {
+test('auth_query runs in only a few unknown databases at a time; other clients wait in turn, and those that leave are skipped', async () => {
   const flow = await start()
   flow.postgres.login = () => {}
   const strangers: FlowClient[] = []
@@ -56,7 +56,7 @@ test('few are asked in at a time, others wait in turn, and whoever has left is n
   for (const client of [known, ...strangers.slice(AT_ONCE + 1)]) await client.expect('ErrorResponse')
 })
 
-test('no server stays for the next question until somebody has come in', async () => {
+test('an auth_query server of such a database is kept only once a client has logged in', async () => {
   const flow = await start({ auth_query_lifetime: 0 })
   const stranger = await ask(flow, 'eve', 'maybe')
   const first = await flow.postgres.next()

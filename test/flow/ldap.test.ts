@@ -47,7 +47,7 @@ async function askedFor(flow: Awaited<ReturnType<typeof start>>['flow'], user = 
   return client
 }
 
-test('a client is in when the directory says so, and its password logs in to servers that ask for one', async () => {
+test('a client is let in when the directory accepts its password, which is also used to log in to servers', async () => {
   const { flow, binds, answers } = await start()
   flow.postgres.login = asksFor('secret')
   const client = await askedFor(flow)
@@ -61,7 +61,7 @@ test('a client is in when the directory says so, and its password logs in to ser
   expect(flow.log.join()).not.toContain('secret')
 })
 
-test('while the directory is asked it is not the client that keeps anybody waiting', async () => {
+test('while the directory checks a password, the client does not count as one that keeps the pooler waiting', async () => {
   const { flow, answers } = await start()
   const client = await askedFor(flow)
   const [session] = flow.pooler.parts.sessions
@@ -74,8 +74,8 @@ test('while the directory is asked it is not the client that keeps anybody waiti
 })
 
 test.each([
-  ['a password of auth_file is what servers get, if the client is in there', 'of the server', 'of the server'],
-  ['a client that is in auth_file without one has servers get that of the directory', '', 'of the directory'],
+  ['servers get the password of auth_file if the user has one there', 'of the server', 'of the server'],
+  ['servers get the password of the directory if the user is in auth_file without a password', '', 'of the directory'],
 ])('%s', async (_, inFile, asked) => {
   const { flow, answers } = await start({ authFile: [`"ada" "${inFile}"`] })
   flow.postgres.login = asksFor(asked)
@@ -87,7 +87,7 @@ test.each([
   expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
 })
 
-test('whoever is refused, or cannot be asked about, is told the same', async () => {
+test('a client gets the same error whether the directory refuses its password or cannot be asked', async () => {
   const { flow, answers } = await start()
   for (const answer of [false, new Error('it is down')]) {
     const client = await askedFor(flow)
@@ -100,7 +100,7 @@ test('whoever is refused, or cannot be asked about, is told the same', async () 
   expect(flow.logged('the LDAP server ldap://h:389 cannot tell: it is down')).toHaveLength(1)
 })
 
-test('nobody is asked about an empty password, or about one that is no text', async () => {
+test('the directory is not asked about an empty password or one that is not valid text', async () => {
   const { flow, binds } = await start()
   const empty = await askedFor(flow)
   empty.send(password(''))
@@ -114,7 +114,7 @@ test('nobody is asked about an empty password, or about one that is no text', as
   expect(binds).toEqual([])
 })
 
-test('a client that goes, or takes too long, while the directory is asked costs nothing', async () => {
+test('a client that disconnects or times out while the directory is asked costs no server', async () => {
   const { flow, answers } = await start({ settings: { client_login_timeout: 5 } })
   const gone = await askedFor(flow)
   gone.send(password('secret'))
@@ -129,7 +129,7 @@ test('a client that goes, or takes too long, while the directory is asked costs 
   expect(flow.postgres.servers).toHaveLength(0)
 })
 
-test('the password of the directory is not shown, and a RELOAD without options changes nothing', async () => {
+test('the log does not show the password of the directory, and auth_type = ldap without auth_ldap_options is refused', async () => {
   const options = `${OPTIONS.replace('ldapprefix=uid= ldapsuffix=,dc=x', 'ldapbasedn=dc=x')} ldapbinddn=cn=a ldapbindpasswd=`
   const { flow } = await start({ settings: { auth_ldap_options: `${options}hunter2` } })
   await flow.pooler.control.set('auth_ldap_options', `${options}hunter3`)

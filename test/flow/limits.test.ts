@@ -1,4 +1,4 @@
-/** How many servers and clients there may be per pool, database and user, and who gets the room that is left. */
+/** How many servers and clients there may be per pool, database and user, and which client gets the next server. */
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -40,7 +40,7 @@ async function occupy(flow: Flow, options: { user?: string; database?: string } 
 }
 
 describe('default_pool_size', () => {
-  test('is how many servers a pool has, and the next client waits', async () => {
+  test('is how many servers a pool may have: the next client waits', async () => {
     const flow = await startFlow({ settings: { default_pool_size: 2 } })
     const [first] = [await occupy(flow), await occupy(flow)]
     const third = await flow.connect()
@@ -53,7 +53,7 @@ describe('default_pool_size', () => {
     expect(flow.postgres.servers).toHaveLength(2)
   })
 
-  test('pool_size of the database counts before it, and that of the user before both', async () => {
+  test('is overridden by pool_size of the database, and that by pool_size of the user', async () => {
     const flow = await startFlow({
       settings: { default_pool_size: 3 },
       databases: ['app=host=db pool_size=1', 'other=host=db'],
@@ -71,7 +71,7 @@ describe('default_pool_size', () => {
     expect(flow.counts(flow.pool('other', 'ada'))).toEqual({ leased: 3, waiting: 1 })
   })
 
-  test('0 is no limit', async () => {
+  test('means no limit if it is 0', async () => {
     const flow = await startFlow({ settings: { default_pool_size: 0 } })
     for (let number = 0; number < 12; number++) await occupy(flow)
     expect(flow.counts()).toEqual({ leased: 12 })
@@ -79,7 +79,7 @@ describe('default_pool_size', () => {
 })
 
 describe('a server that was closed', () => {
-  test('counts until its connection is gone, and is shown nowhere meanwhile', async () => {
+  test('counts towards the limit until its connection has ended, but is not shown any more', async () => {
     const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
     await begin(client, postgres)
     postgres.stopReading()
@@ -101,10 +101,10 @@ describe('a server that was closed', () => {
   })
 })
 
-describe('the reserve', () => {
+describe('the reserve pool', () => {
   const RESERVE = { settings: { default_pool_size: 1, reserve_pool_size: 1, reserve_pool_timeout: 5 } }
 
-  test('is opened when a client has waited for reserve_pool_timeout', async () => {
+  test('is used when a client has waited for reserve_pool_timeout', async () => {
     const flow = await startFlow(RESERVE)
     const first = await occupy(flow)
     const second = await flow.connect()
@@ -130,7 +130,7 @@ describe('the reserve', () => {
     await fourth.answer()
   })
 
-  test('is not used with a reserve_pool_timeout of 0, and given up when a SET says so', async () => {
+  test('is not used while reserve_pool_timeout is 0; a SET to 0 closes its servers', async () => {
     const flow = await startFlow({ settings: { ...RESERVE.settings, reserve_pool_timeout: 0, query_wait_notify: 0 } })
     const first = await occupy(flow)
     const second = await flow.connect()
@@ -151,7 +151,7 @@ describe('the reserve', () => {
 })
 
 describe('min_pool_size', () => {
-  test('is kept open while the pool has clients', async () => {
+  test('servers are kept open once the pool has had clients', async () => {
     const { flow, client } = await startPair({ settings: { min_pool_size: 3, server_idle_timeout: 60 } })
     for (let round = 0; round < 4; round++) await flow.advance(400)
     expect(flow.counts()).toEqual({ idle: 3 })
@@ -163,7 +163,7 @@ describe('min_pool_size', () => {
     expect(flow.counts()).toEqual({ idle: 3 })
   })
 
-  test('is opened at once where the user is forced, and never beyond the pool’s size', async () => {
+  test('servers are opened at once with a forced user, but not beyond pool_size', async () => {
     const flow = await startFlow({ databases: ['app=host=db user=forced min_pool_size=5 pool_size=2'] })
     for (let round = 0; round < 8; round++) await flow.advance(400)
     expect(flow.counts(flow.pool('app', 'forced'))).toEqual({ idle: 2 })
@@ -173,7 +173,7 @@ describe('min_pool_size', () => {
 })
 
 describe('max_db_connections', () => {
-  test('holds over all users of a database; the longest waiting client gets the room', async () => {
+  test('limits all users of a database together; the client that waits longest gets the next server', async () => {
     const flow = await startFlow({ settings: { max_db_connections: 2 } })
     const [ada, eve] = [await occupy(flow), await occupy(flow, { user: 'eve' })]
     const bob = await flow.connect({ user: 'ada' })
@@ -196,7 +196,7 @@ describe('max_db_connections', () => {
     expect(flow.postgres.open).toHaveLength(2)
   })
 
-  test('an idle server of another user makes room at once, the longest idle first', async () => {
+  test('closes an idle server of another user at once, the longest idle first', async () => {
     const flow = await startFlow({ settings: { max_db_connections: 2 } })
     await flow.connect({ user: 'ada' })
     await flow.advance(1_000)
@@ -207,7 +207,7 @@ describe('max_db_connections', () => {
     expect(flow.counts(flow.pool('app', 'max'))).toEqual({ idle: 1 })
   })
 
-  test('a pool that is never idle shares with one that waits', async () => {
+  test('makes a pool that is always busy give a server to another pool that waits', async () => {
     const flow = await startFlow({ settings: { max_db_connections: 1 } })
     const busy = [await flow.connect(), await flow.connect()] as const
     const server = await flow.postgres.next()
@@ -234,7 +234,7 @@ describe('max_db_connections', () => {
 })
 
 describe('max_user_connections', () => {
-  test('holds over all databases of a user', async () => {
+  test('limits all databases of a user together', async () => {
     const flow = await startFlow({
       settings: { max_user_connections: 2 },
       databases: ['app=host=db', 'other=host=db', 'third=host=db'],
@@ -250,7 +250,7 @@ describe('max_user_connections', () => {
     await first.server.expectClosed()
   })
 
-  test('both limits are kept at the same time', async () => {
+  test('applies together with max_db_connections', async () => {
     const flow = await startFlow({
       settings: { max_user_connections: 2, max_db_connections: 3 },
       databases: ['app=host=db', 'other=host=db'],
@@ -276,13 +276,13 @@ describe('max_user_connections', () => {
   })
 })
 
-describe('two limits in the way', () => {
+describe('a client that two limits keep waiting', () => {
   const BOTH = {
     settings: { max_user_connections: 1, max_db_connections: 1 },
     databases: ['app=host=db', 'other=host=db'],
   }
 
-  test('no server is closed under the one while the other is full', async () => {
+  test('causes no server to be closed for one limit while the other is still full', async () => {
     const flow = await startFlow(BOTH)
     const ada = await occupy(flow, { database: 'other' })
     await flow.connect({ user: 'eve' })
@@ -296,7 +296,7 @@ describe('two limits in the way', () => {
     expect(flow.logged('evicted')).toHaveLength(2)
   })
 
-  test('a client that has waited for long gets both, though neither is ever idle', async () => {
+  test('gets room under both after a while, although no server is ever idle', async () => {
     const flow = await startFlow(BOTH)
     const busy: [FlowClient, FlowServer, FlowClient][] = []
     for (const options of [{ user: 'eve' }, { database: 'other' }]) {
@@ -315,13 +315,13 @@ describe('two limits in the way', () => {
   })
 })
 
-describe('clients', () => {
+describe('limits on clients:', () => {
   for (const [setting, message] of [
     ['max_client_conn', 'no more connections allowed (max_client_conn)'],
     ['max_db_client_connections', 'client connections exceeded (max_db_client_connections)'],
     ['max_user_client_connections', 'client connections exceeded (max_user_client_connections)'],
   ] as const)
-    test(`${setting} refuses one too many, and lets the next in when one has gone`, async () => {
+    test(`${setting} refuses one client too many, and accepts the next one when a client has left`, async () => {
       const flow = await startFlow({ settings: { [setting]: 2 } })
       const [first] = [await flow.connect(), await flow.connect()]
       const third = await flow.dial()
@@ -334,7 +334,7 @@ describe('clients', () => {
       await flow.connect()
     })
 
-  test('those who do not log in keep nobody else out, however many they are', async () => {
+  test('clients that do not finish their login keep no other client out, however many they are', async () => {
     const flow = await startFlow({
       authFile: ['"ada" "secret"'],
       settings: { auth_type: 'plain', max_client_conn: 1 },
@@ -356,7 +356,7 @@ describe('clients', () => {
     expect(flow.logged('2000 connections have not logged in')).toHaveLength(1)
   })
 
-  test('the limits of a database and a user have their own numbers', async () => {
+  test('a database and a user may have limits of their own', async () => {
     const flow = await startFlow({
       databases: ['app=host=db max_db_client_connections=1', 'other=host=db'],
       users: ['eve = max_user_client_connections=1'],
@@ -373,7 +373,7 @@ describe('clients', () => {
     }
   })
 
-  test('a refused client counts for nothing', async () => {
+  test('a refused client does not count', async () => {
     const flow = await startFlow({ settings: { max_db_client_connections: 1 } })
     await flow.connect()
     for (let number = 0; number < 5; number++) {

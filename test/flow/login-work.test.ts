@@ -1,4 +1,4 @@
-/** What a refusal costs us does not reveal whether the user exists (rule 10). Cost is measured in key derivations. */
+/** The cost of a refusal does not reveal whether the user exists (rule 10). Cost is measured in key derivations. */
 
 import { createHash } from 'node:crypto'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -62,7 +62,7 @@ const FILES: Readonly<Record<string, readonly string[]>> = {
 for (const auth_type of ['scram-sha-256', 'plain'])
   describe(`auth_type = ${auth_type}`, () => {
     for (const [kinds, authFile] of Object.entries(FILES))
-      test(`every refusal costs the same where there are ${kinds} secrets`, async () => {
+      test(`every refusal costs the same if the users have ${kinds} secrets`, async () => {
         const work = countWork()
         const flow = await start(auth_type, authFile)
         const stranger = await attempt(flow, work, 'nobody')
@@ -78,7 +78,7 @@ for (const auth_type of ['scram-sha-256', 'plain'])
         for (const user of known) expect(await attempt(flow, work, user, 'wrong', 'nowhere')).toEqual(stranger)
       })
 
-    test('several at the same time cost as much as one after the other', async () => {
+    test('several refusals at the same time cost as much as one after the other', async () => {
       const work = countWork()
       const flow = await start(auth_type, FILES['plain and SCRAM'] as string[])
       for (const user of ['ada', 'sam', 'nobody']) {
@@ -89,7 +89,7 @@ for (const auth_type of ['scram-sha-256', 'plain'])
     })
   })
 
-test('the right password costs a derivation once', async () => {
+test('the right password costs one key derivation, the first time only', async () => {
   const work = countWork()
   const flow = await start('scram-sha-256', [USERS.plain])
   // The client has derived the same keys in this process, and they are cached: pretend that they are not.
@@ -99,7 +99,7 @@ test('the right password costs a derivation once', async () => {
     expect(await attempt(flow, work, 'ada', 'secret')).toMatchObject({ isIn: true, derivations })
 })
 
-test('where no keys have to be derived for anybody, none are', async () => {
+test('no keys are derived if no user’s secret requires it', async () => {
   const work = countWork()
   for (const [auth_type, kinds] of [
     ['scram-sha-256', 'scram'],

@@ -1,4 +1,4 @@
-/** How clients authenticate, and that nothing about which users exist leaks before they have (rule 10). */
+/** How clients authenticate, and that a client learns nothing about which users exist before it has authenticated (rule 10). */
 
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
@@ -35,7 +35,7 @@ describe.each([
 ])('auth_type = %s', (auth_type, asked, refused) => {
   const OPTIONS = { settings: { auth_type, scram_iterations: 8 }, authFile: AUTH_FILE }
 
-  test('lets in who knows the password', async () => {
+  test('lets in a client with the right password', async () => {
     const flow = await startFlow(OPTIONS)
     const client = await flow.connect({ password: 'secret' })
     expect(client.inbox.all[0]?.name).toBe(asked)
@@ -45,7 +45,7 @@ describe.each([
     await flow.postgres.nextCancel()
   })
 
-  test('refuses whoever does not', async () => {
+  test('refuses a client with a wrong password', async () => {
     const flow = await startFlow(OPTIONS)
     const { client, words } = await refusal(flow, { password: 'wrong' })
     expect(words).toBe(refused)
@@ -57,9 +57,9 @@ describe.each([
     ['a user that does not exist', { user: 'nobody' }],
     ['a user without a password', { user: 'max' }],
     ['a database that does not exist', { database: 'nowhere' }],
-    ['neither', { user: 'nobody', database: 'nowhere' }],
+    ['a user and a database that do not exist', { user: 'nobody', database: 'nowhere' }],
   ] as const)
-    test(`${what} is asked the same, and refused in the same words`, async () => {
+    test(`${what} cannot be told from a wrong password`, async () => {
       const flow = await startFlow(OPTIONS)
       const known = await refusal(flow, { password: 'wrong' })
       const unknown = await refusal(flow, { ...options, password: 'wrong' })
@@ -70,7 +70,7 @@ describe.each([
       await unknown.client.expectClosed()
     })
 
-  test('the log has a hint that strangers are not told', async () => {
+  test('a hint about a failed login is in the log only', async () => {
     const flow = await startFlow(OPTIONS)
     const { client } = await refusal(flow, { password: 'wrong' })
     await client.expectClosed()
@@ -80,7 +80,7 @@ describe.each([
     expect(client.inbox.all.map((reply) => reply.shown).join()).not.toContain('SHOW USERS')
   })
 
-  test('an empty password lets nobody in', async () => {
+  test('an empty password is refused', async () => {
     const flow = await startFlow(OPTIONS)
     for (const user of ['ada', 'max', 'nobody']) {
       const { client, words } = await refusal(flow, { user, password: '' })
@@ -89,19 +89,19 @@ describe.each([
     }
   })
 
-  test('that a database does not exist is told to those who have proved who they are', async () => {
+  test('a missing database is reported only after the client has authenticated', async () => {
     const flow = await startFlow(OPTIONS)
     const { client, words } = await refusal(flow, { database: 'nowhere', password: 'secret' })
     expect(words).toBe('ErrorResponse(FATAL 3D000 no such database: nowhere)')
     await client.expectClosed()
   })
 
-  test('byte by byte', async () => {
+  test('lets in a client whose messages arrive byte by byte', async () => {
     const flow = await startFlow({ ...OPTIONS, cut: 1 })
     await flow.connect({ password: 'secret' })
   })
 
-  test('a client may leave instead of answering', async () => {
+  test('a client may send Terminate instead of its answer', async () => {
     const flow = await startFlow(OPTIONS)
     const client = await flow.dial()
     client.send(startup({ user: 'ada', database: 'app' }))
@@ -111,7 +111,7 @@ describe.each([
     expect(flow.logged('client close request')).toHaveLength(1)
   })
 
-  test('a client that goes while it is being checked costs nothing', async () => {
+  test('a client that disconnects while its answer is being checked leaves no session behind', async () => {
     const flow = await startFlow(OPTIONS)
     const client = await flow.dial()
     client.send(startup({ user: 'ada', database: 'app' }))
@@ -131,7 +131,7 @@ describe.each([
     ['a password that breaks off', message('p')],
     ['a length that cannot be', message('p', Buffer.alloc(4), 2)],
   ] as const)
-    test(`${what} instead of the answer is refused`, async () => {
+    test(`${what} is refused instead of the answer`, async () => {
       const flow = await startFlow(OPTIONS)
       const client = await flow.dial()
       client.send(startup({ user: 'ada', database: 'app' }))
@@ -142,7 +142,7 @@ describe.each([
     })
 })
 
-test('an md5 secret lets in by md5', async () => {
+test('an md5 secret works with auth_type = md5', async () => {
   const flow = await startFlow({ settings: { auth_type: 'md5' }, authFile: [`"ada" "${MD5}"`] })
   await flow.connect({ password: 'secret' })
   const { client } = await refusal(flow, { password: 'wrong' })
@@ -154,7 +154,7 @@ test('an md5 secret lets in by md5', async () => {
   await empty.expect('ErrorResponse(FATAL 28P01 empty password returned by client)')
 })
 
-test('with auth_type = md5 nobody can tell a user with a secret of a rare kind from one that does not exist', async () => {
+test('with auth_type = md5, a user with a rare kind of secret cannot be told from one that does not exist', async () => {
   const scram = await generateScramSecret('secret', 8)
   const flow = await startFlow({ settings: { auth_type: 'md5' }, authFile: [`"ada" "${MD5}"`, `"bob" "${scram}"`] })
   const asked = new Set<string>()
@@ -167,7 +167,7 @@ test('with auth_type = md5 nobody can tell a user with a secret of a rare kind f
   expect([...asked].sort()).toEqual(['AuthenticationMD5Password', 'AuthenticationSASL'])
 })
 
-test('a user that does not exist has as many iterations as those who do, whatever scram_iterations says', async () => {
+test('a user that does not exist has the same SCRAM iterations as existing users, whatever scram_iterations is', async () => {
   const shown: string[] = []
   const authFile = [`"ada" "${await generateScramSecret('secret', 8)}"`]
   const flow = await startFlow({ settings: { auth_type: 'scram-sha-256', scram_iterations: 16 }, authFile })
@@ -184,7 +184,7 @@ test('a user that does not exist has as many iterations as those who do, whateve
   expect(shown).toEqual(['i=8', 'i=8'])
 })
 
-test('trust lets in everybody who exists', async () => {
+test('auth_type = trust lets in every user in auth_file, and no others', async () => {
   const flow = await startFlow({ settings: { auth_type: 'trust' }, authFile: AUTH_FILE })
   await flow.connect()
   const { client, words } = await refusal(flow, { user: 'nobody' })
@@ -192,12 +192,12 @@ test('trust lets in everybody who exists', async () => {
   await client.expectClosed()
 })
 
-test('any lets in everybody', async () => {
+test('auth_type = any lets in any user', async () => {
   const flow = await startFlow()
   await flow.connect({ user: 'whoever' })
 })
 
-test('what a client sends ahead of its answer is kept for later', async () => {
+test('a query that follows the startup packet at once is run after the login', async () => {
   const flow = await startFlow()
   const client = await flow.dial()
   client.send(startup({ user: 'ada', database: 'app' }), query('ahead'))
@@ -208,7 +208,7 @@ test('what a client sends ahead of its answer is kept for later', async () => {
   await flow.postgres.nextCancel()
 })
 
-describe('the server asks for a password', () => {
+describe('when a server asks for a password', () => {
   const asks = (words: Buffer, check: (server: FlowServer) => void): LoginScript => {
     return (server) => {
       server.send(words)
@@ -222,18 +222,18 @@ describe('the server asks for a password', () => {
   }
   const salted = (hash: string) => `md5${createHash('md5').update(hash).update(Buffer.from('salt')).digest('hex')}\0`
 
-  test('in clear, and a plain secret is given', async () => {
+  test('in cleartext, it gets the plain secret', async () => {
     const flow = await startFlow({ settings: { auth_type: 'trust' }, authFile: ['"ada" "secret"'] })
     flow.postgres.login = asks(message('R', int32(3)), expectAnswer('secret\0'))
     await flow.connect()
   })
 
   for (const [how, words] of [
-    ['in clear', int32(3)],
+    ['in cleartext', int32(3)],
     ['as md5', Buffer.concat([int32(5), Buffer.from('salt')])],
     ['by SCRAM', Buffer.concat([int32(10), Buffer.from('SCRAM-SHA-256\0\0')])],
   ] as const)
-    test(`${how}, and with auth_type = any nobody has proved to be that user: its secret is not given`, async () => {
+    test(`${how}, it does not get the user’s secret with auth_type = any, since the client has not proved to be that user`, async () => {
       const flow = await startFlow({ authFile: ['"ada" "secret"'] })
       flow.postgres.login = (server) => server.send(message('R', words))
       expect((await refusal(flow, {})).words).toBe('ErrorResponse(FATAL F0000 bouncer config error)')
@@ -241,13 +241,13 @@ describe('the server asks for a password', () => {
       expect(flow.postgres.servers[0]?.inbox.all).toEqual([])
     })
 
-  test('and auth_type = any has a forced user, whose secret is given', async () => {
+  test('it gets the secret of the forced user with auth_type = any', async () => {
     const flow = await startFlow({ databases: ['app=host=db user=eve'], authFile: ['"eve" "hers"'] })
     flow.postgres.login = asks(message('R', int32(3)), expectAnswer('hers\0'))
     await flow.connect()
   })
 
-  test('and servers that were opened with it are closed when auth_type becomes any', async () => {
+  test('and auth_type then becomes any, servers opened with a user’s secret are closed', async () => {
     const settings = { auth_type: 'trust', admin_users: 'root' }
     const flow = await startFlow({ settings, authFile: ['"ada" "secret"', '"root" "its"'] })
     flow.postgres.login = asks(message('R', int32(3)), expectAnswer('secret\0'))
@@ -261,7 +261,7 @@ describe('the server asks for a password', () => {
     ['a plain', 'secret'],
     ['an md5', MD5],
   ] as const)
-    test(`as md5, and ${what} secret is enough`, async () => {
+    test(`as md5, ${what} secret is enough`, async () => {
       const flow = await startFlow({ settings: { auth_type: 'trust' }, authFile: [`"ada" "${secret}"`] })
       flow.postgres.login = asks(
         message('R', Buffer.concat([int32(5), Buffer.from('salt')])),
@@ -270,13 +270,13 @@ describe('the server asks for a password', () => {
       await flow.connect()
     })
 
-  test('of the forced user, whose password stands in the entry', async () => {
+  test('it gets the password of the database entry for the forced user', async () => {
     const flow = await startFlow({ databases: ['app=host=db user=forced password=theirs'] })
     flow.postgres.login = asks(message('R', int32(3)), expectAnswer('theirs\0'))
     await flow.connect()
   })
 
-  test('that the client gave, where it was asked in clear', async () => {
+  test('and auth_file has the user’s SCRAM secret, a client with another password is refused', async () => {
     const scram =
       'SCRAM-SHA-256$8:c2FsdHNhbHRzYWx0c2FsdA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='
     const flow = await startFlow({ settings: { auth_type: 'plain' }, authFile: [`"ada" "${scram}"`] })

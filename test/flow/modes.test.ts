@@ -17,7 +17,7 @@ describe('session mode', () => {
     return pair
   }
 
-  test('a client keeps its server from its first request to its end', async () => {
+  test('a client keeps its server from its first request until it disconnects', async () => {
     const { flow, client, postgres } = await startSession()
     for (const text of ['one', 'two']) {
       client.send(query(text))
@@ -66,7 +66,7 @@ describe('session mode', () => {
     await flow.expectCounts({})
   })
 
-  test('names of statements are the client’s own, and go through as they are', async () => {
+  test('the client’s own statement names are passed through', async () => {
     const { client, postgres } = await startSession()
     client.send(parse('s1', 'select 1'), bind('', 's1'), sync)
     await postgres.expect('Parse(s1, select 1)', 'Bind(, s1)', 'Sync')
@@ -74,7 +74,7 @@ describe('session mode', () => {
     await client.answer()
   })
 
-  test('in a transaction, a client that leaves costs its server', async () => {
+  test('a client that leaves within a transaction costs its server', async () => {
     const { flow, client, postgres } = await startSession()
     client.send(query('begin'))
     await postgres.expect('Query')
@@ -89,7 +89,7 @@ describe('session mode', () => {
 describe('statement mode', () => {
   const STATEMENT = { settings: { pool_mode: 'statement' } }
 
-  test('a server goes back after each statement', async () => {
+  test('a server returns to its pool after each statement', async () => {
     const { flow, client, postgres } = await startPair(STATEMENT)
     client.send(query('one'))
     await postgres.expect('Query(one)')
@@ -104,7 +104,7 @@ describe('statement mode', () => {
   })
 
   for (const status of ['T', 'E'] as const)
-    test(`a transaction block (${status}) ends the client and the server`, async () => {
+    test(`a transaction block (${status}) disconnects the client and the server`, async () => {
       const { flow, client, postgres } = await startPair(STATEMENT)
       client.send(query('begin'))
       await postgres.expect('Query')
@@ -132,7 +132,7 @@ describe('statement mode', () => {
   })
 })
 
-test('server_reset_query_always runs the reset in transaction mode too', async () => {
+test('server_reset_query_always runs server_reset_query in transaction mode too', async () => {
   const { flow, client, postgres } = await startPair({
     settings: { server_reset_query: 'reset me', server_reset_query_always: 1 },
   })
@@ -147,7 +147,7 @@ test('server_reset_query_always runs the reset in transaction mode too', async (
   await flow.expectCounts({ idle: 1 })
 })
 
-test('in transaction mode nothing is reset', async () => {
+test('server_reset_query is not run in transaction mode', async () => {
   const { client, postgres } = await startPair({ settings: { server_reset_query: 'reset me' } })
   client.send(query('one'))
   await postgres.expect('Query(one)')
@@ -156,7 +156,7 @@ test('in transaction mode nothing is reset', async () => {
   await postgres.expectNothing()
 })
 
-test('the mode of a user counts before that of the database, and that before the general one', async () => {
+test('the pool_mode of a user takes precedence over that of the database, and that over the general one', async () => {
   const flow = await startFlow({
     settings: { pool_mode: 'session' },
     databases: ['app=host=db pool_mode=statement'],

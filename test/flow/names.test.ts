@@ -40,7 +40,7 @@ async function answerAt(postgres: FlowPostgres, client: FlowClient): Promise<voi
   await client.answer()
 }
 
-test('a server is opened where the name says', async () => {
+test('a server is opened at the address of the host name', async () => {
   const { flow } = await start()
   const client = await flow.connect()
   await ask(client, flow)
@@ -48,7 +48,7 @@ test('a server is opened where the name says', async () => {
   expect(shown).toEqual(['DataRow(db.test, 15, 10.0.0.1)'])
 })
 
-test('when the host has another address, a follower of changes is sent away, to follow them there', async () => {
+test('when the host has another address, a replication client is disconnected, so that it connects there', async () => {
   const { flow, where, other } = await start()
   const parameters = { replication: 'database' }
   const follower = await flow.connect({ parameters })
@@ -62,7 +62,7 @@ test('when the host has another address, a follower of changes is sent away, to 
   expect((await other.next()).parameters.get('replication')).toBe('database')
 })
 
-test('when the host has another address, idle servers are closed, and the next one is opened there', async () => {
+test('when the host has another address, idle servers are closed and the next server is opened there', async () => {
   const { flow, where, other } = await start()
   const client = await flow.connect()
   const before = await ask(client, flow)
@@ -73,7 +73,7 @@ test('when the host has another address, idle servers are closed, and the next o
   await answerAt(other, client)
 })
 
-test('a server that is in use then is closed once it is free', async () => {
+test('when the host has another address, a server in use is closed once it is free', async () => {
   const { flow, where } = await start()
   const client = await flow.connect()
   const { server, finish } = await run(client, flow)
@@ -84,7 +84,7 @@ test('a server that is in use then is closed once it is free', async () => {
   await server.expectClosed()
 })
 
-test('that a name cannot be found does not cost servers that work', async () => {
+test('servers stay open when the host name can no longer be resolved', async () => {
   const { flow, where } = await start()
   const client = await flow.connect()
   const server = await ask(client, flow)
@@ -94,7 +94,7 @@ test('that a name cannot be found does not cost servers that work', async () => 
   await ask(client, flow)
 })
 
-test('a client is told that there is no such host, and when it is there again it is found after dns_nxdomain_ttl', async () => {
+test('a host name that does not exist is an error, and is looked up again after dns_nxdomain_ttl', async () => {
   const { flow, where } = await start({ dns_nxdomain_ttl: 3, server_login_retry: 0 })
   where.addresses = []
   const client = await flow.dial()
@@ -108,7 +108,7 @@ test('a client is told that there is no such host, and when it is there again it
   await ask(await flow.connect(), flow)
 })
 
-test('RECONNECT asks for the name again', async () => {
+test('RECONNECT looks the host name up again', async () => {
   const { flow, where, other } = await start()
   const client = await flow.connect()
   const before = await ask(client, flow)
@@ -118,7 +118,7 @@ test('RECONNECT asks for the name again', async () => {
   await answerAt(other, client)
 })
 
-test('a zone that has changed (dns_zone_check_period) has its hosts asked for again', async () => {
+test('the hosts of a zone are looked up again when its serial changes (dns_zone_check_period)', async () => {
   const { flow, where } = await start({ dns_max_ttl: 3600, dns_zone_check_period: 10 })
   const client = await flow.connect()
   const server = await ask(client, flow)

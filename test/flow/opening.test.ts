@@ -39,7 +39,7 @@ async function arrive(flow: Flow): Promise<FlowClient> {
   return client
 }
 
-test('several waiting clients have their servers opened at the same time', async () => {
+test('servers for several waiting clients are opened at the same time', async () => {
   const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 5 } })
   flow.postgres.login = silent
   client.send(query('0'))
@@ -63,7 +63,7 @@ test('several waiting clients have their servers opened at the same time', async
   expect(flow.counts()).toEqual({ idle: 4 })
 })
 
-test('not more than ten are being opened at one time', async () => {
+test('at most ten servers of a pool are opened at a time', async () => {
   const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 30 } })
   client.send(query('0'))
   await postgres.expect('Query(0)')
@@ -78,7 +78,7 @@ test('not more than ten are being opened at one time', async () => {
   await flow.expectCounts({ leased: 15 })
 })
 
-test('no more servers are opened than clients wait, and a server that comes free is used first', async () => {
+test('no more servers are opened than clients wait, and a server that becomes free first is used', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(query('one'))
   await postgres.expect('Query(one)')
@@ -96,8 +96,8 @@ test('no more servers are opened than clients wait, and a server that comes free
   await flow.postgres.expectNoMore()
 })
 
-describe('a login that fails', () => {
-  test('is told to those who wait for it in the server’s own words, and only those', async () => {
+describe('a failed login to a server', () => {
+  test('is reported with the server’s own message to the clients that wait for it', async () => {
     const flow = await startFlow()
     flow.postgres.login = silent
     const [first, second] = [await arrive(flow), await arrive(flow)]
@@ -109,7 +109,7 @@ describe('a login that fails', () => {
     }
   })
 
-  test('is told to whoever comes before the next try, with the name of the setting', async () => {
+  test('is reported to clients that arrive before the next attempt, with the name of the setting', async () => {
     const flow = await startFlow({ settings: { server_login_retry: 15 } })
     flow.postgres.login = refuseWith(NO_DATABASE)
     const first = await arrive(flow)
@@ -128,7 +128,7 @@ describe('a login that fails', () => {
     expect(flow.logged('closing because: login failed')[0]).toMatch(/ HINT: Look at the cause: /)
   })
 
-  test('is tried again after a pause, which grows up to server_login_retry', async () => {
+  test('is retried after a pause, which grows up to server_login_retry', async () => {
     const flow = await startFlow({ settings: { server_login_retry: 2 } })
     flow.postgres.login = refuseWith(STARTING)
     const client = await arrive(flow)
@@ -149,7 +149,7 @@ describe('a login that fails', () => {
     await client.inbox.through('ReadyForQuery')
   })
 
-  test('is tried again after a shorter pause as soon as server_login_retry is a shorter one', async () => {
+  test('is retried sooner when server_login_retry is reduced', async () => {
     const flow = await startFlow({
       settings: { server_login_retry: 3_600, client_login_timeout: 0, query_wait_timeout: 0 },
     })
@@ -166,7 +166,7 @@ describe('a login that fails', () => {
     await client.inbox.through('ReadyForQuery')
   })
 
-  test('counts once however many were being opened: after a short outage it is soon tried again', async () => {
+  test('counts once however many servers were being opened, so that it is soon retried after a short outage', async () => {
     const flow = await startFlow({ settings: { default_pool_size: 10, query_wait_notify: 0 } })
     flow.postgres.login = silent
     const clients = await Promise.all(Array.from({ length: 10 }, () => arrive(flow)))
@@ -192,7 +192,7 @@ describe('a login that fails', () => {
     await again.inbox.through('ReadyForQuery')
   })
 
-  test('concerns nobody while another server of the pool lives', async () => {
+  test('is not reported to clients while the pool has another server', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('one'))
     await postgres.expect('Query(one)')
@@ -208,7 +208,7 @@ describe('a login that fails', () => {
     expect(await other.answer()).toContain('DataRow(2)')
   })
 
-  test('when the last server has gone, ends those who wait', async () => {
+  test('disconnects the waiting clients if the pool has no server left', async () => {
     const { flow, client, postgres } = await startPair()
     flow.postgres.login = refuseWith(NO_DATABASE)
     postgres.close()
@@ -218,7 +218,7 @@ describe('a login that fails', () => {
     await client.expectClosed()
   })
 
-  test('is over as soon as one works', async () => {
+  test('is no longer reported once a login succeeds', async () => {
     const flow = await startFlow()
     flow.postgres.login = refuseWith(NO_DATABASE)
     const first = await arrive(flow)
@@ -231,15 +231,15 @@ describe('a login that fails', () => {
   })
 })
 
-describe('a server that cannot be logged in to:', () => {
+describe('the client gets an error when the server does not complete a login because', () => {
   const WITHIN: readonly [what: string, script: LoginScript, code: string, words: string][] = [
     ['it hangs up', (server) => server.close(), '08006', 'the server closed the connection during the login'],
     ['it breaks the connection', (server) => server.reset(), '08006', 'read ECONNRESET'],
-    ['it talks nonsense', (server) => server.send(message('?')), '08006', 'does not speak the protocol'],
-    ['it is ready too soon', (server) => server.send(ready()), '08006', 'ready before the login was done'],
+    ['it sends invalid messages', (server) => server.send(message('?')), '08006', 'does not speak the protocol'],
+    ['it sends ReadyForQuery too early', (server) => server.send(ready()), '08006', 'ready before the login was done'],
     ['it speaks HTTP', (server) => server.send(Buffer.from('HTTP/1.1 400 Bad Request\r\n')), '08006', 'does not speak'],
     [
-      'it cannot start a process, which it says as protocol 2 would',
+      'it cannot start a process, which it reports as in protocol 2',
       (server) => server.send(Buffer.from('Ecould not fork new process for connection: Cannot allocate memory\n\0')),
       '08006',
       'cannot start a process for a connection: look at its log',
@@ -270,9 +270,13 @@ describe('a server that cannot be logged in to:', () => {
     })
 
   test.each<[what: string, codes: readonly number[], words: string]>([
-    ['ends SASL right after its offer', [10, 12], 'the server ended the SASL exchange out of turn'],
-    ['goes on with SASL twice', [10, 11, 11], 'the server continued the SASL exchange out of turn'],
-    ['ends SASL while keys are being derived', [10, 11, 12], 'the server ended the SASL exchange out of turn'],
+    ['ends the SASL exchange right after offering it', [10, 12], 'the server ended the SASL exchange out of turn'],
+    ['continues the SASL exchange twice', [10, 11, 11], 'the server continued the SASL exchange out of turn'],
+    [
+      'ends the SASL exchange while keys are being derived',
+      [10, 11, 12],
+      'the server ended the SASL exchange out of turn',
+    ],
   ])('it %s', async (_, codes, words) => {
     const flow = await startFlow({ settings: { auth_type: 'trust' }, authFile: ['"ada" "secret"'] })
     flow.postgres.login = async (server) => {
@@ -286,7 +290,7 @@ describe('a server that cannot be logged in to:', () => {
     await client.expectClosed()
   })
 
-  test('nobody listens', async () => {
+  test('it refuses the connection', async () => {
     const flow = await startFlow()
     flow.postgres.refuse()
     const client = await arrive(flow)
@@ -297,7 +301,7 @@ describe('a server that cannot be logged in to:', () => {
     await flow.expectCounts({})
   })
 
-  test('it accepts and never answers: server_connect_timeout', async () => {
+  test('it accepts the connection and never answers (server_connect_timeout)', async () => {
     const flow = await startFlow({ settings: { server_connect_timeout: 15 } })
     flow.postgres.login = silent
     const client = await arrive(flow)
@@ -310,7 +314,7 @@ describe('a server that cannot be logged in to:', () => {
     await flow.expectCounts({})
   })
 
-  test('nobody answers the dial: server_connect_timeout', async () => {
+  test('it never accepts the connection (server_connect_timeout)', async () => {
     const flow = await startFlow({ settings: { server_connect_timeout: 15 } })
     flow.transport.silence(flow.postgres.address)
     const client = await arrive(flow)
@@ -331,7 +335,7 @@ test('notices during the login of a server are not an error', async () => {
   await flow.connect()
 })
 
-test('connect_query runs before anybody uses the server', async () => {
+test('connect_query runs before any client uses the server', async () => {
   const flow = await startFlow({ databases: ["app=host=db connect_query='select prepare_me()'"] })
   const client = await arrive(flow)
   const server = await flow.postgres.next()
@@ -342,7 +346,7 @@ test('connect_query runs before anybody uses the server', async () => {
   await flow.expectCounts({ idle: 1 })
 })
 
-test('a connect_query that fails is a login that fails', async () => {
+test('a connect_query that fails counts as a failed login', async () => {
   const flow = await startFlow({ databases: ["app=host=db connect_query='selct'"] })
   const client = await arrive(flow)
   const server = await flow.postgres.next()
@@ -355,8 +359,8 @@ test('a connect_query that fails is a login that fails', async () => {
 
 test.each([
   ['begins a transaction', ready('T'), 'cached error: connect_query ended within a transaction (server_login_retry)'],
-  ['is answered with what nobody asked for', copyIn(), 'server conn crashed?'],
-])('a connect_query that %s is a login that fails, and is not tried again at once', async (_, answer, reason) => {
+  ['gets an unexpected answer', copyIn(), 'server conn crashed?'],
+])('a connect_query that %s counts as a failed login, and is not retried at once', async (_, answer, reason) => {
   const flow = await startFlow({ databases: ["app=host=db connect_query='begin'"] })
   const client = await arrive(flow)
   const server = await flow.postgres.next()
@@ -371,7 +375,7 @@ test.each([
   expect(flow.postgres.servers).toHaveLength(tries)
 })
 
-test('the server is told who logs in, to which database, and the settings of the entry', async () => {
+test('the startup packet for a server has the user, the database and the settings of the entry', async () => {
   const flow = await startFlow({
     databases: ['app=host=db dbname=real user=forced timezone=Asia/Tokyo application_name=pool'],
   })
@@ -385,7 +389,7 @@ test('the server is told who logs in, to which database, and the settings of the
   })
 })
 
-test('the log has a server under the database that clients ask for, as PgBouncer has it', async () => {
+test('the log names a server by the database that clients ask for, as PgBouncer does', async () => {
   const flow = await startFlow({ databases: ['app=host=db dbname=real'] })
   await flow.connect()
   expect(flow.logged('new connection to server')).toEqual([
@@ -393,7 +397,7 @@ test('the log has a server under the database that clients ask for, as PgBouncer
   ])
 })
 
-test('the log tells of a server that cannot be reached in the words of PgBouncer, with the cause', async () => {
+test('the log reports a server that cannot be reached in PgBouncer’s words, with the cause', async () => {
   const flow = await startFlow({ databases: ['app=host=nowhere'] })
   await expect(flow.connect()).rejects.toThrow('connect to nowhere:5432 failed')
   expect(flow.logged('closing because: connect failed')[0]).toMatch(
@@ -402,7 +406,7 @@ test('the log tells of a server that cannot be reached in the words of PgBouncer
   expect(flow.logged('S-0x').join()).not.toContain('has been failing')
 })
 
-test('servers come and go without a line where those of connections are turned off, but one that cannot be opened has one', async () => {
+test('with log_connections and log_disconnections off, only servers that cannot be opened are logged', async () => {
   const flow = await startFlow({ settings: { log_connections: 0, log_disconnections: 0 } })
   await flow.connect()
   await command(flow, 'reconnect')
@@ -413,7 +417,7 @@ test('servers come and go without a line where those of connections are turned o
   expect(flow.logged(' LOG S-0x')).toEqual([expect.stringContaining('closing because: connect failed')])
 })
 
-test('what connect_query sets is what clients begin with', async () => {
+test('a setting that connect_query changes is what clients start with', async () => {
   const flow = await startFlow({ databases: ["app=host=db connect_query='set timezone to japan'"] })
   const client = await arrive(flow)
   const server = await flow.postgres.next()
@@ -427,7 +431,7 @@ test('what connect_query sets is what clients begin with', async () => {
   await client.answer()
 })
 
-test('a host that refuses several logins at a time is no reason not to try the next one', async () => {
+test('when a host refuses several logins at the same time, the next host is tried', async () => {
   const flow = await startFlow({
     databases: ['app=host=db,standby load_balance_hosts=disable'],
     settings: { default_pool_size: 2 },
@@ -441,7 +445,7 @@ test('a host that refuses several logins at a time is no reason not to try the n
   for (const client of [first, second]) await client.inbox.through('ReadyForQuery')
 })
 
-test('a host that is back is tried before anybody is told that all had failed before', async () => {
+test('a host that is available again is tried before a client gets an earlier error', async () => {
   const { flow, postgres, client } = await startPair({ databases: ['app=host=db,standby load_balance_hosts=disable'] })
   flow.postgres.refuse()
   postgres.close()
@@ -460,7 +464,7 @@ test('a host that is back is tried before anybody is told that all had failed be
   await client.answer()
 })
 
-test('of several hosts one that does not answer is left alone for server_login_retry, or until RECONNECT', async () => {
+test('of several hosts, one that does not answer is not tried again for server_login_retry, or until RECONNECT', async () => {
   const flow = await startFlow({
     databases: ['app=host=db,standby'],
     settings: { server_connect_timeout: 5, server_login_retry: 15 },

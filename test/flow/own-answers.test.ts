@@ -14,7 +14,7 @@ import {
 } from '../support/flow/replies.ts'
 import { bind, closeStatement, describeStatement, execute, flush, parse, sync } from '../support/flow/requests.ts'
 
-describe('answers of our own', () => {
+describe('the pooler’s own answers', () => {
   test('come in their place among the server’s', async () => {
     const { client, postgres } = await startPrepared()
     client.send(bind('', 's1'), execute(), parse('s2', 'select 1'), bind('', 's2'), execute(), sync)
@@ -29,7 +29,7 @@ describe('answers of our own', () => {
     await client.expect('BindComplete', 'DataRow(1)', 'CommandComplete(SELECT 1)', 'ReadyForQuery(I)')
   })
 
-  test('several in a row, in front, between and behind', async () => {
+  test('may be several in a row, before, between and after those of the server', async () => {
     const { client, postgres } = await startPrepared()
     client.send(
       parse('a', 'select 1'),
@@ -53,7 +53,7 @@ describe('answers of our own', () => {
     )
   })
 
-  test('in front of a server’s go out with that, since it would have sent neither earlier', async () => {
+  test('before an answer of the server are sent together with it', async () => {
     const { client, postgres } = await startPrepared()
     client.send(parse('a', 'select 1'), bind('', 'a'))
     await postgres.expect('Bind(, #1)')
@@ -65,7 +65,7 @@ describe('answers of our own', () => {
     await client.expect('ParseComplete', 'BindComplete', 'DataRow(1)', 'CommandComplete', 'ReadyForQuery(I)')
   })
 
-  test('do not wait for a server that owes nothing', async () => {
+  test('are sent at once if the server owes nothing', async () => {
     const { client } = await startPrepared()
     client.send(parse('a', 'select 1'))
     await client.expect('ParseComplete')
@@ -73,7 +73,7 @@ describe('answers of our own', () => {
     await client.expect('CloseComplete', 'ParseComplete')
   })
 
-  test('do not wait for what the client has not asked for: a Flush wants all that stands before it', async () => {
+  test('before a Flush do not wait for requests after it', async () => {
     const { client, postgres } = await startPrepared()
     client.send(parse('a', 'select 1'), flush, bind('', 'a'))
     await postgres.expect('Flush', 'Bind(, #1)')
@@ -84,7 +84,7 @@ describe('answers of our own', () => {
     await client.expect('BindComplete', 'ReadyForQuery(I)')
   })
 
-  test('stand before the last word to a client', async () => {
+  test('come before the error that ends the connection', async () => {
     const { client, postgres } = await startPrepared()
     client.send(parse('a', 'select 1'), bind('', 'a'), execute(), sync)
     await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
@@ -93,7 +93,7 @@ describe('answers of our own', () => {
     await client.expectClosed()
   })
 
-  test('behind a Sync of an earlier batch wait for its ReadyForQuery', async () => {
+  test('after the Sync of an earlier batch wait for its ReadyForQuery', async () => {
     const { client, postgres } = await startPrepared()
     client.send(bind('', 's1'), execute(), sync, closeStatement('s1'), sync)
     await postgres.expect('Bind', 'Execute', 'Sync', 'Sync')
@@ -104,7 +104,7 @@ describe('answers of our own', () => {
     await client.expect('ReadyForQuery(I)')
   })
 
-  test('do not come in between the parts of a reply', async () => {
+  test('do not interrupt a reply that comes in several messages', async () => {
     const { client, postgres } = await startPrepared()
     const description = rowDescription('a', 'rather', 'long', 'row')
     client.send(describeStatement('s1'), parse('a', 'select 1'), sync)
@@ -119,7 +119,7 @@ describe('answers of our own', () => {
     await client.expect('ReadyForQuery(I)')
   })
 
-  test('behind an error in their batch are not given', async () => {
+  test('after an error in their batch are not sent', async () => {
     const { client, postgres } = await startPrepared()
     client.send(bind('', 's1'), parse('a', 'select 1'), closeStatement('a'), sync, bind('', 's1'), sync)
     await postgres.expect('Bind', 'Sync', 'Bind(, #1)', 'Sync')

@@ -13,7 +13,7 @@ async function begin({ client, postgres }: Pair): Promise<void> {
   await client.answer()
 }
 
-test('idle_transaction_timeout of a user', async () => {
+test('idle_transaction_timeout of a user takes precedence over the general one', async () => {
   const pair = await startPair({
     settings: { idle_transaction_timeout: 60 },
     users: ['ada = idle_transaction_timeout=5'],
@@ -27,7 +27,7 @@ test('idle_transaction_timeout of a user', async () => {
   await pair.postgres.expectClosed()
 })
 
-test('transaction_timeout of a user', async () => {
+test('transaction_timeout of a user takes precedence over the general one', async () => {
   const pair = await startPair({ settings: { transaction_timeout: 60 }, users: ['ada = transaction_timeout=5'] })
   await begin(pair)
   await pair.flow.advance(5_100)
@@ -58,13 +58,13 @@ async function serversInNeed(options: { users?: string[]; databases?: string[] }
   return live
 }
 
-test('reserve_pool_size of a user or a database', async () => {
+test('reserve_pool_size of a user or a database takes precedence over the general one', async () => {
   expect(await serversInNeed({})).toBe(1)
   expect(await serversInNeed({ users: ['ada = reserve_pool_size=1'] })).toBe(2)
   expect(await serversInNeed({ databases: ['app = host=db reserve_pool_size=2'] })).toBe(3)
 })
 
-test('server_lifetime of a database', async () => {
+test('server_lifetime of a database takes precedence over the general one', async () => {
   const flow = await startFlow({ settings: { server_lifetime: 3600 }, databases: ['app = host=db server_lifetime=60'] })
   const client = await flow.connect()
   const server = await ask(client, flow)
@@ -74,7 +74,7 @@ test('server_lifetime of a database', async () => {
   await server.expectClosed()
 })
 
-test('client_encoding, datestyle, timezone and application_name of a database are what its servers are opened with', async () => {
+test('servers are opened with client_encoding, datestyle, timezone and application_name of their database', async () => {
   const words = { client_encoding: 'LATIN1', datestyle: 'German', timezone: 'Asia/Tokyo', application_name: 'pooled' }
   const line = Object.entries(words).map(([key, value]) => `${key}=${value}`)
   const flow = await startFlow({ databases: [`app = host=db ${line.join(' ')}`] })

@@ -42,7 +42,7 @@ async function askedFor(flow: Awaited<ReturnType<typeof start>>['flow'], user = 
   return client
 }
 
-test('a client is in when PAM says so, and its password logs in to servers that ask for one', async () => {
+test('a client is let in when PAM accepts its password, which is also used to log in to servers', async () => {
   const { flow, asked, answers } = await start({ settings: { auth_pam_service: 'postgresql' } })
   flow.postgres.login = asksFor('secret')
   const client = await askedFor(flow)
@@ -56,7 +56,7 @@ test('a client is in when PAM says so, and its password logs in to servers that 
   expect(flow.log.join()).not.toContain('secret')
 })
 
-test('whoever PAM refuses is not in, whether auth_file has the user or not', async () => {
+test('a client that PAM refuses is not let in, whether or not its user is in auth_file', async () => {
   const { flow, answers } = await start({ authFile: ['"ada" "secret"'] })
   for (const user of ['ada', 'nobody']) {
     const client = await askedFor(flow, user)
@@ -69,7 +69,7 @@ test('whoever PAM refuses is not in, whether auth_file has the user or not', asy
   expect(flow.postgres.servers).toHaveLength(0)
 })
 
-test('PAM is not asked about an empty password, or about one that is no text', async () => {
+test('PAM is not asked about an empty password or one that is not valid text', async () => {
   const { flow, asked } = await start()
   const empty = await askedFor(flow)
   empty.send(password(''))
@@ -82,7 +82,7 @@ test('PAM is not asked about an empty password, or about one that is no text', a
   expect(asked).toEqual([])
 })
 
-test('a client that takes too long while PAM is asked is told so, and costs no server', async () => {
+test('a client that times out while PAM is asked gets an error and costs no server', async () => {
   const { flow, answers } = await start({ settings: { client_login_timeout: 5 } })
   const client = await askedFor(flow)
   client.send(password('secret'))

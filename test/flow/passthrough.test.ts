@@ -1,4 +1,4 @@
-/** What we log in to servers with, for each method that they may ask for and all that may be known; and the reason if we cannot. */
+/** How we log in to servers, for each method that they may ask for and each kind of secret that we may have; and the reason if we cannot. */
 
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
@@ -21,7 +21,7 @@ const KNOWN: Readonly<Record<string, string>> = {
 
 /** The ways in which Postgres asks for a password and checks it. */
 const ASKS: Readonly<Record<string, (server: FlowServer) => Promise<void>>> = {
-  'password in clear': async (server) => {
+  'cleartext password': async (server) => {
     server.send(message('R', int32(3)))
     if ((await answer(server)) === 'secret\0') server.welcome()
   },
@@ -85,10 +85,10 @@ const MATRIX: readonly [
 ]
 
 for (const [at, method] of Object.keys(ASKS).entries())
-  describe(`a server asks for ${method}:`, () => {
+  describe(`login to a server that asks for ${method}:`, () => {
     for (const [known, auth_type, ...outcomes] of MATRIX) {
       const reason = outcomes[at] as string | null
-      test(`${known} is known, clients log in by ${auth_type}: ${reason ?? 'in'}`, async () => {
+      test(`with ${known} known and auth_type = ${auth_type}: ${reason ?? 'succeeds'}`, async () => {
         const flow = await startFlow({
           settings: { auth_type, scram_iterations: 8 },
           authFile: [`"ada" "${KNOWN[known]}"`],
@@ -111,14 +111,14 @@ for (const [at, method] of Object.keys(ASKS).entries())
     }
   })
 
-test('nothing at all is known', async () => {
+test('login to a server fails if no password of the user is known', async () => {
   const flow = await startFlow({ databases: ['app=host=db user=forced'] })
   flow.postgres.login = asksFor('SCRAM-SHA-256')
   await expect(flow.connect()).rejects.toThrow('wrong password type')
   expect(flow.clients[0]?.inbox.all.at(-1)?.bytes.toString()).toContain('no password of user "forced" is known')
 })
 
-test('keys that a client brings are tried at once, however short ago it failed without them', async () => {
+test('SCRAM keys from a client’s login are tried at once, even right after a login without them failed', async () => {
   const flow = await startFlow({
     settings: { auth_type: 'scram-sha-256', server_login_retry: 60 },
     databases: ['app=host=db user=ada'],

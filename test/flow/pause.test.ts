@@ -1,4 +1,4 @@
-/** PAUSE takes the servers away, and clients wait; KILL drops the clients; RESUME gives clients servers again. */
+/** PAUSE closes the servers and makes clients wait; KILL disconnects the clients; RESUME lets clients use servers again. */
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -53,7 +53,7 @@ describe('PAUSE', () => {
     }
   })
 
-  test('in transaction mode waits for the end of each transaction, and answers right then', async () => {
+  test('in transaction mode waits for the end of each transaction, and is answered right then', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('begin'))
     await postgres.expect('Query(begin)')
@@ -78,7 +78,7 @@ describe('PAUSE', () => {
     await served(client, flow, 'again')
   })
 
-  test('in session mode waits for the client to leave', async () => {
+  test('in session mode waits for the client to disconnect', async () => {
     const { flow, client, postgres } = await startPair({ settings: { pool_mode: 'session' } })
     postgres.send(complete('DISCARD ALL'), ready())
     await postgres.expect('Query(DISCARD ALL)')
@@ -91,7 +91,7 @@ describe('PAUSE', () => {
     await postgres.expect('Terminate')
   })
 
-  test('lets new clients log in that can be welcomed without a server; others wait for one', async () => {
+  test('lets new clients log in if their login needs no server; other clients wait', async () => {
     const { flow } = await startPair({ databases: ['app=host=db', 'new=host=db'] })
     await command(flow, 'pause')
     const known = await flow.connect()
@@ -107,7 +107,7 @@ describe('PAUSE', () => {
     expect(flow.pool('new').state).toBe('open')
   })
 
-  test('of one database leaves the others alone', async () => {
+  test('of one database does not affect other databases', async () => {
     const flow = await startFlow({ databases: ['app=host=db', 'other=host=db'] })
     const [one, two] = [await flow.connect(), await flow.connect({ database: 'other' })]
     expect(await command(flow, 'pause app')).toEqual(PAUSED)
@@ -121,7 +121,7 @@ describe('PAUSE', () => {
     await ask(one, flow)
   })
 
-  test('of all and of one database are ended each by its own RESUME', async () => {
+  test('of all databases and of one database are each ended by their own RESUME', async () => {
     const { flow, client } = await startPair()
     await command(flow, 'pause')
     await command(flow, 'pause app')
@@ -133,7 +133,7 @@ describe('PAUSE', () => {
     await served(client, flow, 'one')
   })
 
-  test('is answered in the extended protocol too, to whoever asks, and asks again', async () => {
+  test('is answered in the extended protocol too, for several consoles, and when it is repeated', async () => {
     const { flow, client, postgres } = await startPair()
     const { finish } = await run(client, flow)
     const first = await pausing(flow)
@@ -148,7 +148,7 @@ describe('PAUSE', () => {
     await postgres.expect('Terminate')
   })
 
-  test('goes on when whoever waits for it is cancelled, or goes away', async () => {
+  test('continues when the console that waits for it is cancelled or disconnects', async () => {
     const { flow, client, postgres } = await startPair()
     const { finish } = await run(client, flow)
     const [one, two] = [await pausing(flow), await pausing(flow)]
@@ -162,7 +162,7 @@ describe('PAUSE', () => {
     expect(flow.pool().state).toBe('paused')
   })
 
-  test('that is ended before it was complete is answered with an error, and nobody has lost a server', async () => {
+  test('that RESUME ends before it is complete is answered with an error, and no server is closed', async () => {
     const { flow, client, postgres } = await startPair()
     const { finish } = await run(client, flow)
     const console = await pausing(flow)
@@ -175,7 +175,7 @@ describe('PAUSE', () => {
     expect(await ask(client, flow)).toBe(postgres)
   })
 
-  test('keeps query_wait_timeout and client_login_timeout going', async () => {
+  test('does not suspend query_wait_timeout and client_login_timeout', async () => {
     const { flow, client } = await startPair({ settings: { query_wait_timeout: 5, query_wait_notify: 1 } })
     await command(flow, 'pause')
     client.send(query('one'))
@@ -198,7 +198,7 @@ describe('PAUSE', () => {
     await flow.expectCounts({ idle: 2 })
   })
 
-  test('and what is promised already: a client whose server is being set up gets its turn first', async () => {
+  test('lets a client whose server is being prepared run its query first', async () => {
     const { flow, client, postgres } = await startPair()
     const other = await flow.connect({ parameters: { application_name: 'reports' } })
     other.send(query('one'))
@@ -215,7 +215,7 @@ describe('PAUSE', () => {
     await served(client, flow, 'two')
   })
 
-  test('together with a reload moves a database without anybody noticing', async () => {
+  test('together with a reload moves a database without clients noticing', async () => {
     const { flow, client, postgres } = await startPair()
     const other = new FlowPostgres(flow.transport, { host: 'other', port: 5432 })
     await other.listen()
@@ -235,7 +235,7 @@ describe('PAUSE', () => {
     await flow.postgres.expectNoMore()
   })
 
-  test('says what is wrong', async () => {
+  test('is refused with a reason', async () => {
     const { flow } = await startPair()
     for (const [text, words] of [
       ['resume', 'ERROR 55000 pooler is not paused/suspended'],
@@ -249,7 +249,7 @@ describe('PAUSE', () => {
 })
 
 describe('KILL', () => {
-  test('drops the clients of a database, and makes new ones wait for RESUME', async () => {
+  test('disconnects the clients of a database, and makes new ones wait for RESUME', async () => {
     const flow = await startFlow({ databases: ['app=host=db', 'other=host=db'], settings: { default_pool_size: 2 } })
     const [idle, busy, waits] = [await flow.connect(), await flow.connect(), await flow.connect()]
     const stays = await flow.connect({ database: 'other' })
@@ -281,7 +281,7 @@ describe('KILL', () => {
     await newcomer.answer()
   })
 
-  test('without a name is for all databases, and ended by RESUME without a name', async () => {
+  test('without a name affects all databases, and is ended by RESUME without a name', async () => {
     const flow = await startFlow({ databases: ['app=host=db', 'other=host=db'] })
     const clients = [await flow.connect(), await flow.connect({ database: 'other' })]
     expect(await command(flow, 'kill')).toEqual(['CommandComplete(KILL)', 'ReadyForQuery(I)'])
@@ -295,7 +295,7 @@ describe('KILL', () => {
 })
 
 describe('while the pooler is shutting down', () => {
-  test('nothing can be paused or resumed, and who waits for a pause is told', async () => {
+  test('PAUSE, RESUME and KILL are refused, and a PAUSE in progress ends with an error', async () => {
     const { flow, client } = await startPair()
     const { finish } = await run(client, flow)
     const console = await pausing(flow)
@@ -307,7 +307,7 @@ describe('while the pooler is shutting down', () => {
     await finish()
   })
 
-  test('servers are waited for though the pool was paused, and who waits for it is refused', async () => {
+  test('a paused pool shuts down with wait_for_servers, and its waiting clients get an error', async () => {
     const { flow, client } = await startPair()
     await command(flow, 'pause')
     client.send(query('one'))
@@ -319,8 +319,8 @@ describe('while the pooler is shutting down', () => {
   })
 })
 
-describe('a worker that is replaced', () => {
-  test('does what goes for the clients that it still has', async () => {
+describe('a worker that is being replaced', () => {
+  test('pauses the clients that it still has', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('begin'))
     await postgres.expect('Query(begin)')

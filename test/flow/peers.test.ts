@@ -1,4 +1,4 @@
-/** A cancel request that arrives at the wrong pooler is passed on to the server of its client, and no further. */
+/** A cancel request that arrives at another pooler is passed on to the one whose client it is for, and no further. */
 
 import { describe, expect, test } from 'vitest'
 import { createMemoryTransport } from '../../src/net/memory-transport.ts'
@@ -34,7 +34,7 @@ function createNetwork(): Network {
   }
 }
 
-/** Starts two poolers that know of each other, and a client of the first whose query runs. */
+/** Starts two poolers that are peers, and a client of the first whose query runs. */
 async function startPeers(options: FlowOptions = {}) {
   const network = createNetwork()
   const lines = [lineOf(1), lineOf(2)]
@@ -47,7 +47,7 @@ async function startPeers(options: FlowOptions = {}) {
   return { network, home, other, client, postgres }
 }
 
-/** Opens a connection that asks `flow` to cancel. Its end is the sign that this is over. */
+/** Opens a connection that asks `flow` to cancel. Once it is closed, the request has been dealt with. */
 async function askToCancel(flow: Flow, key: CancelKey): Promise<FlowClient> {
   const canceller = await flow.dial()
   canceller.send(cancelRequest(key))
@@ -63,7 +63,7 @@ async function answerAll(client: FlowClient, postgres: FlowServer): Promise<void
 const counted = (flow: Flow) => flow.pooler.parts.peerCancels.snapshot().map(({ id, cancels }) => ({ id, ...cancels }))
 const cancelsTaken = (flow: Flow) => flow.logged('closing because: cancel request').length
 
-test('a cancel that lands at another pooler reaches the server of its client', async () => {
+test('a cancel request that arrives at another pooler reaches the server of its client', async () => {
   const { home, other, client, postgres } = await startPeers()
   const canceller = await askToCancel(other, client.key)
   const seen = await home.postgres.nextCancel()
@@ -73,7 +73,7 @@ test('a cancel that lands at another pooler reaches the server of its client', a
   await answerAll(client, postgres)
 })
 
-test('the key names its pooler, as PgBouncer writes it', async () => {
+test('a cancel key contains the peer_id of its pooler, in PgBouncer’s format', async () => {
   const { home, other, client, postgres } = await startPeers()
   await answerAll(client, postgres)
   const stranger = await other.connect()
@@ -85,7 +85,7 @@ test('the key names its pooler, as PgBouncer writes it', async () => {
   expect(counted(home)).toEqual([{ id: 2, waiting: 0, dialing: 0, sent: 0 }])
 })
 
-test('its connection stays open until the peer has dealt with it', async () => {
+test('the connection of a cancel request stays open until the peer has handled the request', async () => {
   const { home, other, client, postgres } = await startPeers()
   home.postgres.holdsCancels = true
   const canceller = await askToCancel(other, client.key)
@@ -98,7 +98,7 @@ test('its connection stays open until the peer has dealt with it', async () => {
   await answerAll(client, postgres)
 })
 
-test('whoever asked may leave at once, and the request goes on', async () => {
+test('a cancel request is passed on even if the client that sent it disconnects at once', async () => {
   const { home, other, client, postgres } = await startPeers()
   const canceller = await other.dial()
   canceller.send(cancelRequest(client.key))
@@ -108,7 +108,7 @@ test('whoever asked may leave at once, and the request goes on', async () => {
   await answerAll(client, postgres)
 })
 
-test('a cancel that lands at the right pooler is not passed on, and neither is a wrong key of its own', async () => {
+test('a cancel request for the pooler itself is not passed on, even if its key is unknown', async () => {
   const { home, other, client, postgres } = await startPeers()
   const wrong = Buffer.from(client.key.secret)
   wrong.writeUInt8(wrong.readUInt8(0) ^ 1, 0)
@@ -121,8 +121,8 @@ test('a cancel that lands at the right pooler is not passed on, and neither is a
   await answerAll(client, postgres)
 })
 
-describe('a key that nobody has', () => {
-  test('is passed on no more than three times, however the peers name each other', async () => {
+describe('an unknown cancel key', () => {
+  test('is passed on at most three times, however the peers are configured', async () => {
     const network = createNetwork()
     const one = await network.start(1, [lineOf(9, 2)])
     const two = await network.start(2, [lineOf(9, 1)])
@@ -132,14 +132,14 @@ describe('a key that nobody has', () => {
     expect([cancelsTaken(one), cancelsTaken(two)]).toEqual([2, 2])
   })
 
-  test('and names no peer that is known is over at once', async () => {
+  test('of an unknown peer is dropped at once', async () => {
     const { other, client, postgres } = await startPeers()
     const canceller = await askToCancel(other, stampCancelKey(Buffer.alloc(8, 0x55), { peerId: 3, worker: 0 }))
     await canceller.expectClosed()
     await answerAll(client, postgres)
   })
 
-  test('goes nowhere where peering is off', async () => {
+  test('is not passed on if peer_id is 0', async () => {
     const network = createNetwork()
     const home = await network.start(1, [lineOf(1), lineOf(2)])
     const other = await network.start(2, [lineOf(1), lineOf(2)], { settings: { peer_id: 0 } })
@@ -152,7 +152,7 @@ describe('a key that nobody has', () => {
 })
 
 describe('a peer that cannot be reached', () => {
-  test('because it refuses ends the request, and the log says why', async () => {
+  test('because it refuses connections ends the cancel request, and the log says why', async () => {
     const network = createNetwork()
     const other = await network.start(2, [lineOf(1)])
     const canceller = await askToCancel(other, stampCancelKey(Buffer.alloc(8, 0x55), { peerId: 1, worker: 0 }))
@@ -162,7 +162,7 @@ describe('a peer that cannot be reached', () => {
     ])
   })
 
-  test('because it is silent ends the request after cancel_wait_timeout', async () => {
+  test('because it does not answer ends the cancel request after cancel_wait_timeout', async () => {
     const network = createNetwork()
     network.transport.silence({ host: '127.0.0.1', port: portOf(1) })
     const other = await network.start(2, [lineOf(1)], { settings: { cancel_wait_timeout: 10 } })
@@ -176,7 +176,7 @@ describe('a peer that cannot be reached', () => {
   })
 })
 
-test('a pooler that stops lets what it has passed on come to its end', async () => {
+test('a pooler that stops finishes the cancel requests that it has passed on', async () => {
   const { home, other, client, postgres } = await startPeers()
   home.postgres.holdsCancels = true
   const canceller = await askToCancel(other, client.key)
@@ -191,7 +191,7 @@ test('a pooler that stops lets what it has passed on come to its end', async () 
 })
 
 describe('pool_size of a peer', () => {
-  test('is how many requests are on their way to it at once; the others wait their turn', async () => {
+  test('limits how many cancel requests are passed on at a time; the others wait', async () => {
     const { home, other, client, postgres } = await startPeers({ settings: { default_pool_size: 2 } })
     home.postgres.holdsCancels = true
     const cancellers: FlowClient[] = []
@@ -204,7 +204,7 @@ describe('pool_size of a peer', () => {
     await answerAll(client, postgres)
   })
 
-  test('does not make a request wait for longer than cancel_wait_timeout', async () => {
+  test('does not make a cancel request wait for longer than cancel_wait_timeout', async () => {
     const network = createNetwork()
     const settings = { cancel_wait_timeout: 10, default_pool_size: 5 }
     network.transport.silence({ host: '127.0.0.1', port: portOf(1) })
@@ -221,8 +221,8 @@ describe('pool_size of a peer', () => {
   })
 })
 
-describe('after a reload', () => {
-  test('requests go where the new lines say', async () => {
+describe('after a reload of [peers]', () => {
+  test('cancel requests go to the new addresses', async () => {
     const { home, other, client, postgres } = await startPeers()
     await reload(other, { peers: [lineOf(2)] })
     const early = await askToCancel(other, client.key)
@@ -235,7 +235,7 @@ describe('after a reload', () => {
     await answerAll(client, postgres)
   })
 
-  test('keys that were told before stay good where they were told, and new ones have the new peer_id', async () => {
+  test('earlier cancel keys stay valid at their pooler, and new keys have the new peer_id', async () => {
     const { home, client, postgres } = await startPeers()
     await reload(home, { settings: { listen_port: portOf(1), peer_id: 7 } })
     const canceller = await askToCancel(home, client.key)

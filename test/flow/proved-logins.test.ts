@@ -40,15 +40,15 @@ const asksFor = (expected: string) => async (server: FlowServer) => {
   server.welcome()
 }
 
-describe('peer lets in', () => {
-  test('a user of auth_file, with whose secret servers are logged in to', async () => {
+describe('the auth method peer', () => {
+  test('lets in a user in auth_file, whose secret is used to log in to servers', async () => {
     const flow = await start([`"${username}" "its"`])
     flow.postgres.login = asksFor('its')
     const client = await come(flow)
     expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
   })
 
-  test('nobody that is not a user', async () => {
+  test('refuses a user that does not exist', async () => {
     const flow = await start(['"ada" "secret"'])
     const client = await come(flow)
     await client.expect('ErrorResponse(FATAL 28000 unix socket login rejected)')
@@ -56,7 +56,7 @@ describe('peer lets in', () => {
     expect(flow.postgres.servers).toHaveLength(0)
   })
 
-  test('a user whom auth_query finds, with whose secret servers are logged in to', async () => {
+  test('lets in a user that auth_query finds, whose secret is used to log in to servers', async () => {
     const flow = await start(['"asker" "secret"'], { auth_user: 'asker', server_reset_query: '' })
     const client = await come(flow)
     const asked = await flow.postgres.next()
@@ -67,7 +67,7 @@ describe('peer lets in', () => {
     expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
   })
 
-  test('a user whom auth_query finds without a password, as most have who need none', async () => {
+  test('lets in a user that auth_query finds without a password', async () => {
     const flow = await start(['"asker" "secret"'], { auth_user: 'asker', server_reset_query: '' })
     const client = await come(flow)
     const asked = await flow.postgres.next()
@@ -78,19 +78,22 @@ describe('peer lets in', () => {
   })
 })
 
-test.each(['pgweir', 'pgbouncer'])('a rule that keeps somebody out of %s does so by both names', async (named) => {
-  const auth_hba_file = hbaFile(`host ${named} root all reject\nhost all all all trust`)
-  const flow = await startFlow({
-    settings: { auth_type: 'hba', auth_hba_file, admin_users: 'root,ada' },
-    authFile: ['"root" "r"', '"ada" "a"'],
-  })
-  for (const database of ['pgweir', 'pgbouncer']) {
-    await expect(flow.connect({ database, user: 'root' })).rejects.toThrow('FATAL 28000')
-    await flow.connect({ database, user: 'ada' })
-  }
-})
+test.each(['pgweir', 'pgbouncer'])(
+  'an auth_hba_file rule that rejects a user for the console %s applies to both names of the console',
+  async (named) => {
+    const auth_hba_file = hbaFile(`host ${named} root all reject\nhost all all all trust`)
+    const flow = await startFlow({
+      settings: { auth_type: 'hba', auth_hba_file, admin_users: 'root,ada' },
+      authFile: ['"root" "r"', '"ada" "a"'],
+    })
+    for (const database of ['pgweir', 'pgbouncer']) {
+      await expect(flow.connect({ database, user: 'root' })).rejects.toThrow('FATAL 28000')
+      await flow.connect({ database, user: 'ada' })
+    }
+  },
+)
 
-test('an answer that names no roles refuses whom it is about, and is asked for again', async () => {
+test('an invalid answer to the query for role memberships refuses the client, and the query is repeated for the next one', async () => {
   const flow = await startFlow({
     settings: { auth_type: 'hba', auth_hba_file: hbaFile('host all +staff all trust'), auth_user: 'asker' },
     authFile: ['"asker" "secret"', '"ada" "a"'],

@@ -1,4 +1,4 @@
-/** Rule 7: one request, one lease; clients that wait are served in the order of their requests; spare servers age out. */
+/** Rule 7: one request, one lease; waiting clients are served in the order of their requests; spare servers age out. */
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -14,7 +14,7 @@ async function connectAll(flow: Flow, count: number): Promise<FlowClient[]> {
   return clients
 }
 
-/** Returns that many idle servers, in the order in which they were given back: the last one was used last. */
+/** Returns that many idle servers, in the order in which they were returned: the last one was used last. */
 async function openServers(flow: Flow, count: number): Promise<FlowServer[]> {
   const clients = await connectAll(flow, count)
   const servers: FlowServer[] = []
@@ -55,7 +55,7 @@ test('waiting clients are served in the order in which they asked', async () => 
   expect(flow.counts()).toEqual({ idle: 1 })
 })
 
-test('a client that comes back waits behind those who were there', async () => {
+test('a client that asks again waits behind the clients that already wait', async () => {
   const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
   const [other] = await connectAll(flow, 1)
   client.send(query('mine 1'))
@@ -73,7 +73,7 @@ test('a client that comes back waits behind those who were there', async () => {
   await client.answer()
 })
 
-test('several requests of one client that came while it waited take one lease, unless they are separate', async () => {
+test('several requests that a client sends while it waits take a single lease', async () => {
   const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
   const [other, third] = (await connectAll(flow, 2)) as [FlowClient, FlowClient]
   client.send(query('one'))
@@ -92,7 +92,7 @@ test('several requests of one client that came while it waited take one lease, u
   expect(await third.answer()).toContain('DataRow(4)')
 })
 
-test('the last used of the idle servers is taken first, so that the others age out', async () => {
+test('the most recently used idle server is taken first, so that the others age out', async () => {
   const flow = await startFlow()
   const servers = await openServers(flow, 3)
   const client = flow.clients[0] as FlowClient
@@ -104,7 +104,7 @@ test('the last used of the idle servers is taken first, so that the others age o
   }
 })
 
-test('with server_round_robin they take turns', async () => {
+test('with server_round_robin, idle servers take turns', async () => {
   const flow = await startFlow({ settings: { server_round_robin: 1 } })
   const servers = await openServers(flow, 3)
   const client = flow.clients[0] as FlowClient
@@ -119,7 +119,7 @@ test('with server_round_robin they take turns', async () => {
 describe('server_check_query', () => {
   const CHECKED = { settings: { server_check_query: 'are you there', server_check_delay: 30 } }
 
-  test('a server that was idle for server_check_delay is asked before it is used', async () => {
+  test('is run before a server is used that was idle for server_check_delay', async () => {
     const { flow, client, postgres } = await startPair(CHECKED)
     await flow.advance(29_000)
     client.send(query('one'))
@@ -136,7 +136,7 @@ describe('server_check_query', () => {
     await client.answer()
   })
 
-  test('<empty> is a query without text, and its answer is enough', async () => {
+  test('is an empty query if it is <empty>', async () => {
     const { flow, client, postgres } = await startPair()
     await flow.advance(30_100)
     client.send(query('two'))
@@ -147,7 +147,7 @@ describe('server_check_query', () => {
     await client.answer()
   })
 
-  test('nothing at all turns it off', async () => {
+  test('is not run if it is set to nothing', async () => {
     const { flow, client, postgres } = await startPair({ settings: { server_check_query: '' } })
     await flow.advance(100_000)
     client.send(query('two'))
@@ -156,7 +156,7 @@ describe('server_check_query', () => {
     await client.answer()
   })
 
-  test('a server that fails it is closed, and the client gets another one', async () => {
+  test('closes a server on which it fails, and the client gets another one', async () => {
     const { flow, client, postgres } = await startPair(CHECKED)
     await flow.advance(30_100)
     client.send(query('two'))
@@ -170,7 +170,7 @@ describe('server_check_query', () => {
     expect(flow.logged('test query failed')).toHaveLength(1)
   })
 
-  test('a server that does not answer it is closed after server_connect_timeout', async () => {
+  test('closes a server that does not answer it within server_connect_timeout', async () => {
     const { flow, client, postgres } = await startPair(CHECKED)
     await flow.advance(30_100)
     client.send(query('two'))
@@ -183,7 +183,7 @@ describe('server_check_query', () => {
     await client.answer()
   })
 
-  test('nobody waits for one after the other where they do not answer: those that have said nothing since are closed with the first', async () => {
+  test('when one server does not answer it, closes all servers of the host that have been silent since', async () => {
     const flow = await startFlow({ settings: { ...CHECKED.settings, default_pool_size: 4 } })
     const servers = await openServers(flow, 4)
     const [answering, silent] = servers.slice(2) as [FlowServer, FlowServer]
@@ -207,7 +207,7 @@ describe('server_check_query', () => {
     expect(flow.logged('another server there does not answer (server_connect_timeout)')).toHaveLength(2)
   })
 
-  test('and who waits meanwhile gets a new one', async () => {
+  test('when a server does not answer it, lets the waiting client use a new one', async () => {
     const flow = await startFlow({ settings: { ...CHECKED.settings, default_pool_size: 4 } })
     await openServers(flow, 4)
     const client = await flow.connect()
@@ -221,7 +221,7 @@ describe('server_check_query', () => {
     await flow.expectCounts({ idle: 1 })
   })
 
-  test('after one has broken without a word, the idle ones beside it are asked before they are used, and only once', async () => {
+  test('after a server connection has broken, is run once on each idle server before that is used', async () => {
     const flow = await startFlow({ settings: { ...CHECKED.settings, default_pool_size: 3 } })
     const servers = await openServers(flow, 3)
     const [beside, broken] = servers.slice(1) as [FlowServer, FlowServer]
@@ -244,7 +244,7 @@ describe('server_check_query', () => {
     }
   })
 
-  test('but not after PostgreSQL has said why', async () => {
+  test('is not run on other servers if PostgreSQL has said why it ended the connection', async () => {
     const flow = await startFlow({ settings: { ...CHECKED.settings, default_pool_size: 2 } })
     const [beside, ended] = (await openServers(flow, 2)) as [FlowServer, FlowServer]
     ended.send(error('57P01', 'terminating connection due to administrator command', 'FATAL'))
@@ -257,7 +257,7 @@ describe('server_check_query', () => {
     await client.answer()
   })
 
-  test('while one is asked, another client can use another one: nobody waits while servers are idle', async () => {
+  test('running on one server does not keep other clients from using other idle servers', async () => {
     const flow = await startFlow({ settings: { ...CHECKED.settings, default_pool_size: 2 } })
     const servers = (await openServers(flow, 2)) as [FlowServer, FlowServer]
     await flow.advance(30_100)
@@ -279,7 +279,7 @@ describe('server_check_query', () => {
 })
 
 describe('query_wait_notify', () => {
-  test('a client that waits is told so once', async () => {
+  test('sends a waiting client one notice', async () => {
     const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1, query_wait_notify: 5 } })
     client.send(query('one'))
     await postgres.expect('Query(one)')
@@ -299,7 +299,7 @@ describe('query_wait_notify', () => {
     await other.answer()
   })
 
-  test('0 is never', async () => {
+  test('sends no notice if it is 0', async () => {
     const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1, query_wait_notify: 0 } })
     client.send(query('one'))
     await postgres.expect('Query(one)')

@@ -1,4 +1,4 @@
-/** RECONNECT renews servers without anybody noticing; WAIT_CLOSE answers once that is done. */
+/** RECONNECT renews servers without clients noticing; WAIT_CLOSE answers once that is done. */
 
 import { expect, test } from 'vitest'
 import { ask, command, ROOT, run } from '../support/flow/commands.ts'
@@ -7,7 +7,7 @@ import { ready, rows } from '../support/flow/replies.ts'
 import { cancelRequest, query } from '../support/flow/requests.ts'
 import { startFlow, startPair } from '../support/flow/start.ts'
 
-test('RECONNECT closes idle servers at once, busy ones as they come free, and opens others meanwhile', async () => {
+test('RECONNECT closes idle servers at once and busy ones as they become free, and opens new ones meanwhile', async () => {
   const flow = await startFlow({ settings: { default_pool_size: 3 } })
   const [one, two] = [await flow.connect(), await flow.connect()]
   const [first, second] = [await run(one, flow), await run(two, flow)]
@@ -23,7 +23,7 @@ test('RECONNECT closes idle servers at once, busy ones as they come free, and op
   await flow.expectCounts({ idle: 1 })
 })
 
-test('WAIT_CLOSE answers when the last of them is closed, whatever was opened since', async () => {
+test('WAIT_CLOSE answers when the last server from before RECONNECT is closed', async () => {
   const { flow, client } = await startPair({ settings: { default_pool_size: 2 } })
   const { server, finish } = await run(client, flow)
   await command(flow, 'reconnect app')
@@ -40,14 +40,14 @@ test('WAIT_CLOSE answers when the last of them is closed, whatever was opened si
   expect(await console.answer()).toContain('DataRow(1)')
 })
 
-test('WAIT_CLOSE answers at once where nothing is to be closed', async () => {
+test('WAIT_CLOSE answers at once if no server is to be closed', async () => {
   const { flow, client } = await startPair()
   const { finish } = await run(client, flow)
   expect(await command(flow, 'wait_close')).toEqual(['CommandComplete(WAIT_CLOSE)', 'ReadyForQuery(I)'])
   await finish()
 })
 
-test('a cancel request ends the wait of WAIT_CLOSE, and so does the end of the console', async () => {
+test('a cancel request ends WAIT_CLOSE, and so does the end of the console connection', async () => {
   const { flow, client } = await startPair()
   const { server, finish } = await run(client, flow)
   await command(flow, 'reconnect')
@@ -79,7 +79,7 @@ test('a database that RECONNECT does not name keeps its servers', async () => {
 test.each([
   ['RECONNECT makes', ['reconnect']],
   ['PAUSE and RESUME make', ['pause', 'resume']],
-])('%s the pool try again at once after a login that failed', async (_, commands) => {
+])('%s the pool try again at once after a failed login', async (_, commands) => {
   const { flow, client, postgres } = await startPair({ settings: { server_login_retry: 60 } })
   flow.postgres.refuse()
   await flow.advance(0)

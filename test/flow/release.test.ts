@@ -1,4 +1,4 @@
-/** Rule 2: a server goes back only when nothing of its client's is left in it or on the way. */
+/** Rule 2: a server returns to its pool only when nothing of its client is left in it or in transit. */
 
 import { expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
@@ -20,7 +20,7 @@ import {
 import { batch, bind, copyDone, describePortal, execute, flush, parse, query, sync } from '../support/flow/requests.ts'
 import { startPair } from '../support/flow/start.ts'
 
-test('a server goes back once its client was told that it is ready', async () => {
+test('a server returns to its pool once its client has received ReadyForQuery', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(query('select 1'))
   await postgres.expect('Query(select 1)')
@@ -35,7 +35,7 @@ test('a server goes back once its client was told that it is ready', async () =>
   expect(flow.counts()).toEqual({ idle: 1 })
 })
 
-test('a server stays while its transaction is open, failed ones too', async () => {
+test('a server stays with its client while a transaction is open, even a failed one', async () => {
   const { flow, client, postgres } = await startPair()
   for (const [text, status] of [
     ['begin', 'T'],
@@ -54,7 +54,7 @@ test('a server stays while its transaction is open, failed ones too', async () =
   expect(flow.counts()).toEqual({ idle: 1 })
 })
 
-test('a server stays until the last of several batches was answered', async () => {
+test('a server stays with its client until the last of several batches has been answered', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(batch('select 1'), batch('select 2'), query('select 3'))
   await postgres.expect('Parse(, select 1)', 'Bind', 'Execute', 'Sync')
@@ -84,7 +84,7 @@ test('a second query that was sent before the first one was answered keeps the s
   expect(flow.counts()).toEqual({ idle: 1 })
 })
 
-test('a batch that was flushed and answered, but not synced, keeps the server: its transaction is still open', async () => {
+test('a batch that was flushed and answered but not synced keeps the server, since its transaction is still open', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(parse('', 'select 1'), bind('', ''), describePortal(), execute(), flush)
   await postgres.expect('Parse', 'Bind', 'Describe', 'Execute', 'Flush')
@@ -119,7 +119,7 @@ for (const [what, requests, replies] of [
     await flow.postgres.expectNoMore()
   })
 
-test('a named statement that the server has already, prepared and flushed, leaves nothing open', async () => {
+test('a Parse and Flush of a named statement that the server already has keeps no server', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(parse('s1', 'select 1'), sync)
   await postgres.expect('Parse', 'Sync')
@@ -136,7 +136,7 @@ test('a named statement that the server has already, prepared and flushed, leave
   expect(flow.counts()).toEqual({ idle: 1 })
 })
 
-test('a portal that is suspended keeps the server, and is gone with its batch', async () => {
+test('a suspended portal keeps the server until the end of its batch', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(parse('', 'select n'), bind('p', ''), execute('p', 2), flush)
   await postgres.expect('Parse', 'Bind', 'Execute(p, 2)', 'Flush')
@@ -151,7 +151,7 @@ test('a portal that is suspended keeps the server, and is gone with its batch', 
   expect(flow.counts()).toEqual({ idle: 1 })
 })
 
-test('an error in a batch that was not synced keeps the server until its Sync was answered', async () => {
+test('an error in a batch keeps the server until the Sync has been answered', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(parse('', 'selct'), flush)
   await postgres.expect('Parse', 'Flush')
@@ -181,7 +181,7 @@ test('an open COPY keeps the server', async () => {
   expect(flow.counts()).toEqual({ idle: 1 })
 })
 
-test('a reply that was read in part keeps the server', async () => {
+test('a message of the server that has arrived in part keeps the server', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(query('select 1'))
   await postgres.expect('Query')
@@ -196,7 +196,7 @@ test('a reply that was read in part keeps the server', async () => {
   expect(flow.counts()).toEqual({ idle: 1 })
 })
 
-test('a reply that was read in full, and that the client has not taken, keeps the server', async () => {
+test('a complete reply that the client has not yet read keeps the server', async () => {
   const { flow, client, postgres } = await startPair({ windowBytes: 256 })
   client.stopReading()
   for (const round of ['1', '2']) {
@@ -214,7 +214,7 @@ test('a reply that was read in full, and that the client has not taken, keeps th
   await flow.expectCounts({ idle: 1 })
 })
 
-test('a request that was sent in part keeps the server', async () => {
+test('a request that has been forwarded in part keeps the server', async () => {
   const { flow, client, postgres } = await startPair()
   const long = query(`select ${'x'.repeat(500)}`)
   client.send(query('select 1'), long.subarray(0, 100))
@@ -230,7 +230,7 @@ test('a request that was sent in part keeps the server', async () => {
   expect(flow.counts()).toEqual({ idle: 1 })
 })
 
-test('the start of a request that says nothing yet holds no server', async () => {
+test('the first bytes of a request take no server', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(query('select 1').subarray(0, 4))
   await quiet()
@@ -242,7 +242,7 @@ test('the start of a request that says nothing yet holds no server', async () =>
   expect(flow.counts()).toEqual({ idle: 1 })
 })
 
-test('a Parse of which the text is still coming holds no server', async () => {
+test('a Parse whose text is still arriving takes no server', async () => {
   const { flow, client, postgres } = await startPair()
   const long = parse('s1', `select ${'x'.repeat(500)}`)
   client.send(long.subarray(0, 100))

@@ -1,4 +1,4 @@
-/** Databases come, go and move while clients use them. */
+/** Databases are added, removed and moved while clients use them. */
 
 import { describe, expect, test } from 'vitest'
 import { ask, busy, reload, run } from '../support/flow/commands.ts'
@@ -16,7 +16,7 @@ describe('a database', () => {
     return other
   }
 
-  test('that is moved gets other servers, each client as it comes to the end of its transaction', async () => {
+  test('that is moved gets new servers, for each client at the end of its transaction', async () => {
     const { flow, client, postgres } = await startPair()
     const other = await startOther(flow)
     const idle = await flow.connect()
@@ -40,7 +40,7 @@ describe('a database', () => {
     await flow.expectCounts({ idle: 1 })
   })
 
-  test('that is moved tells newcomers what the new server reports', async () => {
+  test('that is moved sends new clients the parameters of its new server', async () => {
     const { flow, client } = await startPair()
     const other = await startOther(flow)
     other.login = (server) => server.welcome({ ...DEFAULTS, server_version: '18.1', TimeZone: 'Asia/Tokyo' })
@@ -59,7 +59,7 @@ describe('a database', () => {
     await client.answer()
   })
 
-  test('that is moved has statements prepared anew', async () => {
+  test('that is moved has its clients’ statements prepared anew', async () => {
     const { flow, client, postgres } = await startPair()
     const other = await startOther(flow)
     client.send(parse('s', 'select 1'), bind('', 's'), execute(), sync)
@@ -74,7 +74,7 @@ describe('a database', () => {
     expect(await client.answer()).toContain('CommandComplete(SELECT 1)')
   })
 
-  test('whose servers are being opened, checked or set up is moved at once, and who waits for them waits on', async () => {
+  test('whose servers are being opened, checked or prepared is moved at once, and waiting clients get new servers', async () => {
     const { flow } = await startPair({ settings: { server_check_delay: 0, server_check_query: 'select 7' } })
     const other = await startOther(flow)
     flow.postgres.login = () => {}
@@ -92,7 +92,7 @@ describe('a database', () => {
     }
   })
 
-  test('that is moved before its first server was opened is only dialled at its new place', async () => {
+  test('that is moved before its first server was opened is connected to at its new host only', async () => {
     const flow = await startFlow({ databases: ['app=host=nowhere'] })
     const other = await startOther(flow)
     await expect(flow.connect()).rejects.toThrow('connect to nowhere:5432 failed')
@@ -101,14 +101,14 @@ describe('a database', () => {
     await other.next()
   })
 
-  test('that only has other numbers keeps its servers', async () => {
+  test('whose limits and timeouts alone change keeps its servers', async () => {
     const { flow, client, postgres } = await startPair()
     await reload(flow, { databases: [`${APP} pool_size=7 query_wait_timeout=9`] })
     expect(flow.pool().settings).toMatchObject({ size: 7, waitTimeoutMs: 9_000 })
     expect(await ask(client, flow)).toBe(postgres)
   })
 
-  test('that comes can be used, and so can one that * answers for', async () => {
+  test('that is added can be used, and so can any after * is added', async () => {
     const { flow } = await startPair()
     await expect(flow.connect({ database: 'new' })).rejects.toThrow('3D000 no such database: new')
     await reload(flow, { databases: [APP, 'new=host=db'] })
@@ -118,7 +118,7 @@ describe('a database', () => {
     await flow.connect({ database: 'any' })
   })
 
-  test('that goes drops its clients, whatever they do, and refuses new ones', async () => {
+  test('that is removed disconnects its clients, whatever they do, and refuses new ones', async () => {
     const databases = [APP, 'old=host=db']
     const flow = await startFlow({ databases, settings: { default_pool_size: 2 } })
     const old = { database: 'old' }
@@ -154,7 +154,7 @@ describe('a database', () => {
     await ask(await flow.connect(old), flow)
   })
 
-  test('that goes while its clients log in lets none of them in', async () => {
+  test('that is removed while a client logs in refuses that client', async () => {
     const flow = await startFlow({ databases: [APP, 'old=host=db'] })
     flow.postgres.login = () => {}
     const client = await flow.dial()
@@ -169,7 +169,7 @@ describe('a database', () => {
 describe('a forced user', () => {
   const as = (user: string, more = '') => [`app=host=db user=${user} ${more}`]
 
-  test('that is another one serves all from one pool, those who are there after their transaction', async () => {
+  test('that changes serves all clients from one pool, present clients after their transaction', async () => {
     const flow = await startFlow({ databases: as('one', 'password=1'), settings: { default_pool_size: 1 } })
     const [ada, bob] = [await flow.connect(), await flow.connect({ user: 'bob' })]
     const { server, finish } = await run(ada, flow)
@@ -194,7 +194,7 @@ describe('a forced user', () => {
     await flow.expectCounts({ idle: 1 }, pool)
   })
 
-  test('that is another one counts under its own max_user_connections', async () => {
+  test('that changes counts towards its own max_user_connections', async () => {
     const flow = await startFlow({
       databases: [...as('one'), 'other=host=db user=one'],
       users: ['one = max_user_connections=1', 'two = max_user_connections=1'],
@@ -216,7 +216,7 @@ describe('a forced user', () => {
     await second.finish()
   })
 
-  test('that is another one than that of a pool which is there already leaves both to their clients', async () => {
+  test('may change to a user that has a pool already, whose clients keep theirs', async () => {
     const flow = await startFlow({ databases: ['app=host=db'] })
     const two = await flow.connect({ user: 'two' })
     await ask(two, flow)
@@ -230,14 +230,14 @@ describe('a forced user', () => {
     expect([...flow.pooler.parts.pools].map(({ subject }) => subject)).toEqual(['app/two', 'app/two'])
   })
 
-  test('where there was none is for newcomers; who is there keeps servers of his own', async () => {
+  test('that is added applies to new clients; present clients keep servers of their own user', async () => {
     const { flow, client } = await startPair({ databases: ['app=host=db'] })
     await reload(flow, { databases: as('one') })
     expect((await ask(client, flow)).parameters.get('user')).toBe('ada')
     expect((await ask(await flow.connect({ user: 'bob' }), flow)).parameters.get('user')).toBe('one')
   })
 
-  test('cannot be lost, as in PgBouncer, and the servers are not renewed for it at each reload', async () => {
+  test('cannot be removed, as in PgBouncer, and no reload renews the servers for it', async () => {
     const flow = await startFlow({ databases: as('one') })
     const ada = await flow.connect()
     const before = await ask(ada, flow)

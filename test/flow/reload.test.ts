@@ -1,4 +1,4 @@
-/** Settings change while clients work: the new ones apply at once, and clients notice nothing except what was changed. */
+/** Settings change while clients work: the new ones apply at once, and clients notice nothing else. */
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -9,7 +9,7 @@ import { bind, execute, parse, query, sync } from '../support/flow/requests.ts'
 import { type FlowOptions, startFlow, startPair } from '../support/flow/start.ts'
 
 describe('RELOAD', () => {
-  test('is answered in both protocols, and tells the log what is different', async () => {
+  test('is answered in both protocols, and logs what has changed', async () => {
     const { flow } = await startPair({ settings: { default_pool_size: 20 } })
     const console = await flow.connect(ROOT)
     flow.change({ settings: { default_pool_size: 10 }, users: ['ada = pool_size=3'] })
@@ -25,7 +25,7 @@ describe('RELOAD', () => {
     expect(flow.pool().settings.size).toBe(3)
   })
 
-  test('with anything wrong in the file changes nothing, and tells the log where', async () => {
+  test('changes nothing if the file has an error, and logs where', async () => {
     const { flow, client } = await startPair({ settings: { default_pool_size: 20 } })
     flow.change({ settings: { default_pool_size: 10, query_timeout: 'soon' }, databases: [] })
     expect(await command(flow, 'reload')).toEqual([
@@ -50,14 +50,14 @@ describe('RELOAD', () => {
     }
   })
 
-  test('says what must wait for a restart, and goes on with the rest', async () => {
+  test('logs which settings need a restart, and applies the others', async () => {
     const { flow } = await startPair()
     await reload(flow, { settings: { listen_port: 7000, max_client_conn: 7 } })
     expect(flow.logged('WARNING listen_port: 0 → 7000 takes effect only at a restart')).toHaveLength(1)
     expect(flow.pooler.parts.settings.general).toMatchObject({ listen_port: 0, max_client_conn: 7 })
   })
 
-  test('is for admins', async () => {
+  test('is for admins only', async () => {
     const authFile = ['"ada" "a"', '"bob" "b"']
     const flow = await startFlow({ settings: { auth_type: 'plain', stats_users: 'bob' }, authFile })
     const bob = await flow.connect({ user: 'bob', password: 'b', database: 'pgweir' })
@@ -69,7 +69,7 @@ describe('RELOAD', () => {
 })
 
 describe('SET', () => {
-  test('holds until the next reload, which tells that it is over', async () => {
+  test('applies until the next reload, which logs that', async () => {
     const { flow } = await startPair({ settings: { default_pool_size: 20 } })
     expect(await command(flow, 'set default_pool_size = 5')).toEqual([
       'CommandComplete(SET default_pool_size=5)',
@@ -83,7 +83,7 @@ describe('SET', () => {
     expect(flow.pool().settings).toMatchObject({ size: 20, queryTimeoutMs: 0 })
   })
 
-  test('of what it cannot set says why', async () => {
+  test('is refused with a reason if it cannot be applied', async () => {
     const { flow } = await startPair({ settings: { default_pool_size: 20 } })
     const console = await flow.connect(ROOT)
     for (const [text, words] of [
@@ -100,8 +100,8 @@ describe('SET', () => {
   })
 })
 
-describe('what holds at once:', () => {
-  test('a larger pool serves those who wait', async () => {
+describe('a reload applies at once:', () => {
+  test('a larger default_pool_size, to waiting clients', async () => {
     const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
     client.send(query('one'))
     await postgres.expect('Query')
@@ -117,7 +117,7 @@ describe('what holds at once:', () => {
     await client.answer()
   })
 
-  test('a smaller pool closes what is idle now, and what is busy when it comes free, though clients wait', async () => {
+  test('a smaller default_pool_size, to idle servers; busy ones are closed as they become free, although clients wait', async () => {
     const flow = await startFlow({ settings: { default_pool_size: 3 } })
     const clients = [await flow.connect(), await flow.connect(), await flow.connect(), await flow.connect()]
     const running = []
@@ -144,7 +144,7 @@ describe('what holds at once:', () => {
     await flow.expectCounts({ idle: 1 })
   })
 
-  test('timeouts of what runs and waits already', async () => {
+  test('query_timeout and query_wait_timeout, to running and waiting queries', async () => {
     const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
     client.send(query('one'))
     await postgres.expect('Query')
@@ -162,7 +162,7 @@ describe('what holds at once:', () => {
     await client.expectClosed()
   })
 
-  test('client_idle_timeout, where there was none', async () => {
+  test('client_idle_timeout, to clients that had none', async () => {
     const { flow, client } = await startPair()
     await flow.advance(5_000)
     await reload(flow, { users: ['ada = client_idle_timeout=4'] })
@@ -171,7 +171,7 @@ describe('what holds at once:', () => {
     await client.expectClosed()
   })
 
-  test('limits on clients, which drop nobody who is there', async () => {
+  test('limits on clients, which disconnect no present client', async () => {
     const { flow, client } = await startPair()
     await flow.connect()
     await reload(flow, { settings: { max_client_conn: 1 } })
@@ -181,7 +181,7 @@ describe('what holds at once:', () => {
     await flow.connect()
   })
 
-  test('limits on servers, for those who wait', async () => {
+  test('limits on servers, to waiting clients', async () => {
     const { flow, client, postgres } = await startPair({ settings: { max_db_connections: 1 } })
     client.send(query('one'))
     await postgres.expect('Query')
@@ -197,7 +197,7 @@ describe('what holds at once:', () => {
     await client.answer()
   })
 
-  test('the longest message that a client may send', async () => {
+  test('max_packet_size', async () => {
     const { flow, client } = await startPair({ settings: { max_packet_size: 2048 } })
     await reload(flow, { settings: { max_packet_size: 4096 } })
     client.send(query('x'.repeat(3000)))
@@ -209,11 +209,11 @@ describe('what holds at once:', () => {
   })
 })
 
-describe('the mode of a pool', () => {
+describe('a reload of pool_mode', () => {
   const session: FlowOptions = { settings: { pool_mode: 'session', default_pool_size: 2 } }
   const transaction: FlowOptions = { settings: { pool_mode: 'transaction', default_pool_size: 2 } }
 
-  test('is the new one for who logs in from now on; who is there keeps the old one, and leaves a clean server', async () => {
+  test('applies to clients that log in afterwards; present clients keep the old mode, and their servers are reset', async () => {
     const { flow, client, postgres } = await startPair(session)
     postgres.send(complete('DISCARD ALL'), ready())
     await postgres.expect('Query(DISCARD ALL)')
@@ -231,7 +231,7 @@ describe('the mode of a pool', () => {
     await flow.expectCounts({ idle: 2 })
   })
 
-  test('may become session mode: who is there goes on to share', async () => {
+  test('to session mode lets present clients go on sharing servers', async () => {
     const { flow, client } = await startPair(transaction)
     await reload(flow, session)
     await ask(client, flow)
@@ -239,8 +239,8 @@ describe('the mode of a pool', () => {
   })
 })
 
-describe('users', () => {
-  test('of auth_file come, go and change; who is logged in stays', async () => {
+describe('a reload of users', () => {
+  test('adds, removes and changes users of auth_file; connected clients stay', async () => {
     const settings = { auth_type: 'plain' }
     const { flow, client } = await startPair({
       settings,
@@ -263,7 +263,7 @@ describe('users', () => {
   })
 })
 
-test('fewer prepared statements per server: those that are too many are closed as others come', async () => {
+test('when max_prepared_statements is reduced, a server’s surplus statements are closed as new ones are prepared', async () => {
   const { flow, client, postgres } = await startPair({ settings: { max_prepared_statements: 4 } })
   flow.postgres.onRequest = (server, { name }) => {
     if (name === 'Parse') server.send(parseComplete)

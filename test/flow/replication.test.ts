@@ -1,4 +1,4 @@
-/** Replication: such a client has a server of its own, from its login to its end, and nobody else notices. */
+/** Replication: a replication client has a server of its own from its login until it disconnects, and other clients are not affected. */
 
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -48,9 +48,9 @@ async function finishBackup({ client, server }: Follower): Promise<void> {
   await client.answer()
 }
 
-describe('a follower', () => {
+describe('a replication client', () => {
   test.each([LOGICAL, PHYSICAL, { replication: 'on' }, { replication: 'yes' }])(
-    'has a new server, opened with its own words, though others are idle: %o',
+    'gets a new server that is opened with its own parameters, even if other servers are idle: %o',
     async (kind) => {
       const { flow, client, postgres } = await startPair()
       const options = '-c datestyle=ISO -c intervalstyle=postgres -B 5'
@@ -66,7 +66,7 @@ describe('a follower', () => {
     },
   )
 
-  test('is told what its own server reports', async () => {
+  test('gets the parameters of its own server', async () => {
     const { flow } = await startPair()
     flow.postgres.login = (server) => server.welcome({ server_version: '18.1', TimeZone: 'Asia/Tokyo' })
     const { client } = await follow(flow)
@@ -75,7 +75,7 @@ describe('a follower', () => {
     expect((await flow.connect()).parameters.get('server_version')).toBe('17.5')
   })
 
-  test('keeps its server between requests, whatever the mode is', async () => {
+  test('keeps its server between requests in any pool_mode', async () => {
     const flow = await startFlow({ settings: { pool_mode: 'statement' } })
     const { client, server } = await follow(flow)
     await askOn(client, server, 'one')
@@ -88,7 +88,7 @@ describe('a follower', () => {
     await askOn(client, server, 'three')
   })
 
-  test('is told by Postgres what it may not do', async () => {
+  test('gets Postgres’ own errors', async () => {
     const flow = await startFlow()
     const { client, server } = await follow(flow)
     client.send(parse('s', 'select 1'), sync)
@@ -97,19 +97,19 @@ describe('a follower', () => {
     await client.expect('ErrorResponse', 'ReadyForQuery(I)')
   })
 
-  test('forwards its options even if they are ignored elsewhere, and nothing else that is', async () => {
+  test('has its options forwarded even if ignore_startup_parameters names them, but no other such parameter', async () => {
     const flow = await startFlow({ settings: { ignore_startup_parameters: 'options,extra_float_digits' } })
     const { server } = await follow(flow, { ...LOGICAL, options: '-c datestyle=ISO', extra_float_digits: '3' })
     expect(openedWith(server)).toEqual({ ...LOGICAL, options: '-c datestyle=ISO' })
   })
 
-  test('is none where the parameter is ignored', async () => {
+  test('is treated as an ordinary client if ignore_startup_parameters names replication', async () => {
     const flow = await startFlow({ settings: { ignore_startup_parameters: 'replication' } })
     await flow.connect({ parameters: LOGICAL })
     expect(openedWith(await flow.postgres.next())).toEqual({})
   })
 
-  test('its own words go before those of the database, and the database says as whom', async () => {
+  test('has its own parameters take precedence over those of the database, but not its user over the forced user', async () => {
     const flow = await startFlow({ databases: ['app=host=db user=eve application_name=ini timezone=UTC dbname=real'] })
     const { server } = await follow(flow, { ...LOGICAL, application_name: 'sub' })
     expect(Object.fromEntries(server.parameters)).toEqual({
@@ -118,13 +118,13 @@ describe('a follower', () => {
     })
   })
 
-  test('has its host in the name of the application, too, where that is asked for', async () => {
+  test('has its host added to application_name with application_name_add_host', async () => {
     const flow = await startFlow({ settings: { application_name_add_host: 1 } })
     const { server } = await follow(flow, { ...LOGICAL, application_name: 'sub' })
     expect(openedWith(server)['application_name']).toMatch(/^sub - /)
   })
 
-  test('runs connect_query if it can', async () => {
+  test('has connect_query run, unless it is a physical one', async () => {
     const flow = await startFlow({ databases: [`app=host=db connect_query='set work_mem = 1'`] })
     await follow(flow, PHYSICAL)
     const logical = await arrive(flow, LOGICAL)
@@ -134,7 +134,7 @@ describe('a follower', () => {
     await logical.inbox.through('ReadyForQuery')
   })
 
-  test('of a whole server names a database that says which one', async () => {
+  test('for physical replication names a database entry', async () => {
     const flow = await startFlow({ databases: ['app=host=db', 'replication=host=db'] })
     const client = await flow.dial()
     client.send(startup({ user: 'ada', database: 'nowhere', ...PHYSICAL }))
@@ -148,24 +148,24 @@ describe('a follower', () => {
   })
 })
 
-test('of several hosts it gets the first that works', async () => {
+test('a replication client is connected to the first of several hosts that works', async () => {
   const flow = await startFlow({ databases: ['app=host=nowhere,db,db'] })
   const { client, server } = await follow(flow)
   await askOn(client, server, 'IDENTIFY_SYSTEM')
   await flow.postgres.expectNoMore()
 })
 
-test('on the console there is nothing to follow', async () => {
+test('the console ignores the parameter replication', async () => {
   const flow = await startFlow()
   const console = await flow.connect({ ...ROOT, parameters: LOGICAL })
   console.send(query('show clients'))
   expect((await console.answer()).filter((line) => line.includes('logical'))).toEqual([])
 })
 
-describe('what Postgres says to its login', () => {
+describe('Postgres’ answer to the login of a replication client', () => {
   const REFUSAL = 'ErrorResponse(FATAL 42501 permission denied to start WAL sender)'
 
-  test('goes to it alone: nobody waits, and nothing is remembered', async () => {
+  test('affects that client alone: no other client waits, and the failure is not remembered', async () => {
     const { flow, client, postgres } = await startPair({ settings: { server_login_retry: 15 } })
     flow.postgres.login = (server) => {
       if (!server.parameters.has('replication')) server.welcome()
@@ -195,7 +195,7 @@ describe('what Postgres says to its login', () => {
     }
   })
 
-  test('is not taken for the state of others if it has no room for one more follower', async () => {
+  test('does not count against other clients if it is that there are too many WAL senders', async () => {
     const others = new Others()
     const asked: string[] = []
     const membership: Others['membership'] = (clock, permits) => {
@@ -221,7 +221,7 @@ describe('what Postgres says to its login', () => {
     expect(asked).toEqual([])
   })
 
-  test('where it is starting up, the follower waits as others do', async () => {
+  test('makes it wait like other clients if Postgres is starting up', async () => {
     const flow = await startFlow()
     flow.postgres.login = (server) => {
       server.send(error('57P03', 'the database system is starting up', 'FATAL'))
@@ -235,7 +235,7 @@ describe('what Postgres says to its login', () => {
     await client.inbox.through('ReadyForQuery')
   })
 
-  test('a follower that leaves while its server is being opened takes that with it', async () => {
+  test('is not waited for if the client disconnects meanwhile: its server is closed', async () => {
     const flow = await startFlow()
     flow.postgres.login = () => {}
     const client = await arrive(flow, LOGICAL)
@@ -248,8 +248,8 @@ describe('what Postgres says to its login', () => {
   })
 })
 
-describe('limits', () => {
-  test('a follower counts: an idle server makes room for it, and then others wait for it', async () => {
+describe('limits and replication clients:', () => {
+  test('a replication client counts towards default_pool_size: an idle server is closed for it, and other clients wait', async () => {
     const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
     const follower = await follow(flow)
     await postgres.expectClosed()
@@ -264,7 +264,7 @@ describe('limits', () => {
     await client.answer()
   })
 
-  test('where all servers are busy it waits its turn, but not for ever', async () => {
+  test('a replication client waits if all servers are busy, but not beyond query_wait_timeout', async () => {
     const { flow, client, postgres } = await startPair({
       settings: { default_pool_size: 1, query_wait_timeout: 5, client_login_timeout: 60 },
     })
@@ -282,7 +282,7 @@ describe('limits', () => {
     await late.expectClosed()
   })
 
-  test('of a user hold for it as well', async () => {
+  test('a replication client counts towards max_user_connections', async () => {
     const { flow, client, postgres } = await startPair({ settings: { max_user_connections: 1 } })
     const follower = await follow(flow)
     await postgres.expectClosed()
@@ -291,7 +291,7 @@ describe('limits', () => {
     await ask(client, flow)
   })
 
-  test('a minimum is not filled with servers that nobody else could use', async () => {
+  test('a replication client does not make its pool open servers for min_pool_size', async () => {
     const flow = await startFlow({ settings: { min_pool_size: 2 } })
     await follow(flow)
     await flow.advance(1_000)
@@ -299,8 +299,8 @@ describe('limits', () => {
   })
 })
 
-describe('a stream', () => {
-  test('goes both ways, until both sides have ended it', async () => {
+describe('a replication stream', () => {
+  test('goes both ways until both sides have ended it', async () => {
     const flow = await startFlow()
     const { client, server } = await stream(flow)
     server.send(copyData('w1'), copyData('w2'))
@@ -315,7 +315,7 @@ describe('a stream', () => {
     await askOn(client, server, 'next')
   })
 
-  test('that the server ends first, as at the end of a timeline, tells where to go on', async () => {
+  test('may be ended by the server first, as at the end of a timeline', async () => {
     const flow = await startFlow()
     const { client, server } = await stream(flow, 'START_REPLICATION 0/0 TIMELINE 1')
     server.send(copyDone)
@@ -327,7 +327,7 @@ describe('a stream', () => {
     await askOn(client, server, 'TIMELINE_HISTORY 2')
   })
 
-  test('that fails leaves a server that goes on, and what still comes for the stream is dropped by that', async () => {
+  test('that fails leaves the server usable; Postgres itself drops what the client still sends for the stream', async () => {
     const flow = await startFlow()
     const { client, server } = await stream(flow)
     server.send(error('XX000', 'could not read the log'), ready())
@@ -356,7 +356,7 @@ describe('a stream', () => {
     await askOn(client, server, 'next')
   })
 
-  test('counts as a query, but how long it took says nothing of others, and is no slow query', async () => {
+  test('counts as a query, but not in query times, and is not logged as a slow query', async () => {
     const flow = await startFlow({ settings: { log_min_duration: 1 } })
     await flow.advance(86_400_000)
     const { client, server } = await stream(flow)
@@ -373,7 +373,7 @@ describe('a stream', () => {
     expect(flow.logged('slow query')).toEqual([])
   })
 
-  test('whose client does not read is held in bounded memory, and what the client says still gets through', async () => {
+  test('whose client does not read takes bounded memory, and the client’s messages still get through', async () => {
     const windowBytes = 16 * 1024
     const flow = await startFlow({ windowBytes })
     const { client, server } = await stream(flow)
@@ -393,7 +393,7 @@ describe('a stream', () => {
     await client.receive(before + sent)
   })
 
-  test('whose server does not read stops the client, and not the other way', async () => {
+  test('whose server does not read stops the reading from the client, but not the other direction', async () => {
     const flow = await startFlow({ windowBytes: 16 * 1024 })
     const { client, server } = await stream(flow)
     server.stopReading()
@@ -406,7 +406,7 @@ describe('a stream', () => {
     await server.expect(...Array.from({ length: 400 }, () => 'CopyData'))
   })
 
-  test('that is cancelled is cancelled in Postgres', async () => {
+  test('can be cancelled', async () => {
     const flow = await startFlow()
     const { client, server } = await stream(flow)
     const canceller = await flow.dial()
@@ -417,16 +417,16 @@ describe('a stream', () => {
   })
 })
 
-describe('a follower that leaves', () => {
-  test.each(['with a goodbye', 'without a word'])(
-    'in the midst of a stream %s is not cancelled: what it has said last counts',
+describe('a replication client that disconnects', () => {
+  test.each(['with Terminate', 'without Terminate'])(
+    'during a stream %s is not cancelled: its last message still reaches Postgres',
     async (how) => {
       const flow = await startFlow()
       const { client, server } = await stream(flow)
       server.send(copyData('w1'))
       await client.expect('CopyData(w1)')
       client.send(copyData('flushed up to w1'), copyDone)
-      if (how === 'with a goodbye') client.leave()
+      if (how === 'with Terminate') client.leave()
       else client.hangUp()
       await server.expect('CopyData(flushed up to w1)', 'CopyDone', 'Terminate')
       await server.expectClosed()
@@ -434,7 +434,7 @@ describe('a follower that leaves', () => {
     },
   )
 
-  test('within a message does not have it completed by ours', async () => {
+  test('in the middle of a message does not have the message completed by one of ours', async () => {
     const flow = await startFlow()
     const { client, server } = await stream(flow)
     client.send(message('d', Buffer.from('half'), 100))
@@ -444,7 +444,7 @@ describe('a follower that leaves', () => {
     expect(server.pendingBytes).toBe(9)
   })
 
-  test('while something else runs has it cancelled, and its server is closed then', async () => {
+  test('while another command runs has that cancelled, and its server closed', async () => {
     const flow = await startFlow()
     const { client, server } = await backUp(flow)
     client.vanish()
@@ -454,7 +454,7 @@ describe('a follower that leaves', () => {
     await server.expectClosed()
   })
 
-  test('between two requests takes its server with it, within a transaction, too', async () => {
+  test('between two requests has its server closed, within a transaction too', async () => {
     const flow = await startFlow()
     const { client, server } = await follow(flow)
     client.send(query('begin'))
@@ -466,7 +466,7 @@ describe('a follower that leaves', () => {
     await client.expectClosed()
   })
 
-  test('leaves nothing behind but what it has counted', async () => {
+  test('leaves nothing behind except its counters', async () => {
     const flow = await startFlow()
     for (let round = 0; round < 3; round++) {
       const { client, server } = await follow(flow)
@@ -481,8 +481,8 @@ describe('a follower that leaves', () => {
   })
 })
 
-describe('a server that goes', () => {
-  test('takes its follower with it, in its own words', async () => {
+describe('a server of a replication client that closes its connection', () => {
+  test('disconnects the client with the server’s own message', async () => {
     const flow = await startFlow()
     const { client, server } = await stream(flow)
     server.send(error('57P01', 'terminating connection due to administrator command', 'FATAL'))
@@ -491,7 +491,7 @@ describe('a server that goes', () => {
     await client.expectClosed()
   })
 
-  test('without a word while nothing runs, too', async () => {
+  test('without a message disconnects the client, even if nothing runs', async () => {
     const flow = await startFlow()
     const { client, server } = await follow(flow)
     server.reset()
@@ -499,7 +499,7 @@ describe('a server that goes', () => {
     await client.expectClosed()
   })
 
-  test('within a message ends the follower without another one', async () => {
+  test('in the middle of a message disconnects the client without another message', async () => {
     const flow = await startFlow()
     const { client, server } = await stream(flow)
     server.send(message('d', Buffer.from('half'), 100))
@@ -509,10 +509,10 @@ describe('a server that goes', () => {
   })
 })
 
-describe('the console', () => {
+describe('the console and replication clients:', () => {
   const ended = (reason: string) => `ErrorResponse(FATAL 57P01 terminating replication connection: ${reason})`
 
-  test('shows what it is', async () => {
+  test('SHOW CLIENTS and SHOW SERVERS show the kind of replication', async () => {
     const flow = await startFlow({ databases: ['app=host=db', 'replication=host=db'] })
     await stream(flow)
     await flow.connect({ database: 'replication', parameters: PHYSICAL })
@@ -530,7 +530,7 @@ describe('the console', () => {
     expect(flow.logged('login attempt: db=app user=ada tls=no replication=logical')).toHaveLength(1)
   })
 
-  test('RECONNECT ends it at once, since its server would never come free', async () => {
+  test('RECONNECT disconnects them at once, since their servers would never become free', async () => {
     const flow = await startFlow()
     const [streaming, backup] = [await stream(flow), await backUp(flow)]
     await command(flow, 'reconnect')
@@ -543,7 +543,7 @@ describe('the console', () => {
     await flow.postgres.expectNoMore()
   })
 
-  test('a reload that moves the database ends it at once; one that changes numbers does not', async () => {
+  test('a reload disconnects them at once if it moves their database, but not if it changes limits only', async () => {
     const flow = await startFlow()
     const { client, server } = await stream(flow)
     await reload(flow, { databases: ['app=host=db pool_size=3'] })
@@ -557,7 +557,7 @@ describe('the console', () => {
     expect(next.server.parameters.get('database')).toBe('other')
   })
 
-  test('a reload that takes the database away, and one that gives it another user, end it', async () => {
+  test('a reload disconnects them if it removes their database or forces another user', async () => {
     const flow = await startFlow({ databases: ['app=host=db', 'other=host=db'] })
     const gone = await stream(flow)
     await reload(flow, { databases: ['other=host=db'] })
@@ -572,7 +572,7 @@ describe('the console', () => {
     expect([...flow.pooler.parts.pools].map(({ subject }) => subject)).toEqual(['other/eve'])
   })
 
-  test('a reload right after a follower has left changes nothing about what it had', async () => {
+  test('a reload right after one has disconnected leaves no trace of it', async () => {
     const flow = await startFlow({ databases: ['app=host=db user=eve', 'other=host=db'] })
     const { client, server } = await follow(flow)
     client.leave()
@@ -584,7 +584,7 @@ describe('the console', () => {
     expect(flow.pooler.parts.pools.count).toBe(0)
   })
 
-  test('PAUSE ends streams, waits for anything else, and keeps newcomers waiting until RESUME', async () => {
+  test('PAUSE ends streams, waits for other commands, and keeps new ones waiting until RESUME', async () => {
     const flow = await startFlow()
     const [streaming, backup] = [await stream(flow), await backUp(flow)]
     const console = await flow.connect(ROOT)
@@ -620,7 +620,7 @@ describe('the console', () => {
     await console.expect('CommandComplete(PAUSE)', 'ReadyForQuery(I)')
   })
 
-  test('SUSPEND holds a stream where it is, in both directions, and RESUME lets it go on', async () => {
+  test('SUSPEND stops a stream in both directions, and RESUME lets it go on', async () => {
     const flow = await startFlow()
     const { client, server } = await stream(flow)
     const console = await flow.connect(ROOT)
@@ -636,7 +636,7 @@ describe('the console', () => {
     await server.expect('CopyData(r)')
   })
 
-  test('KILL and KILL_CLIENT end it', async () => {
+  test('KILL and KILL_CLIENT disconnect them', async () => {
     const flow = await startFlow()
     const [first, second] = [await stream(flow), await stream(flow)]
     const [session] = [...flow.pooler.parts.sessions]
@@ -648,7 +648,7 @@ describe('the console', () => {
     await second.server.expectClosed()
   })
 
-  test('SHUTDOWN WAIT_FOR_SERVERS ends streams and waits for anything else', async () => {
+  test('SHUTDOWN WAIT_FOR_SERVERS ends streams and waits for other commands', async () => {
     const flow = await startFlow()
     const [streaming, backup] = [await stream(flow), await backUp(flow)]
     await command(flow, 'shutdown wait_for_servers')
@@ -659,7 +659,7 @@ describe('the console', () => {
     await flow.pooler.stopped
   })
 
-  test('SHUTDOWN WAIT_FOR_CLIENTS waits for it, and the next one does not', async () => {
+  test('SHUTDOWN WAIT_FOR_CLIENTS waits for them, and a second SHUTDOWN does not', async () => {
     const flow = await startFlow()
     const { client, server } = await stream(flow)
     await command(flow, 'shutdown wait_for_clients')
@@ -671,7 +671,7 @@ describe('the console', () => {
     await flow.pooler.stopped
   })
 
-  test('a worker that is replaced ends streams once its time of grace is over', async () => {
+  test('a worker that is being replaced ends streams after its grace period', async () => {
     const flow = await startFlow()
     const [streaming, backup] = [await stream(flow), await backUp(flow)]
     flow.pooler.parts.drain(10_000)

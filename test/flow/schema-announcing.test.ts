@@ -1,4 +1,4 @@
-/** A client that has changed tables gets its ReadyForQuery when all processes that serve the database know of the change. */
+/** A client that has changed tables gets its ReadyForQuery once all processes that serve the database know of the change. */
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
@@ -17,7 +17,7 @@ describe('a client that changes tables', () => {
     ['a query', query('create table a ()')],
     ['a batch', batch('create table a ()')],
   ] as const)
-    test(`by ${how} is told that this is done when all others know`, async () => {
+    test(`by ${how} gets ReadyForQuery once all other workers know`, async () => {
       const { client, postgres, others, flow } = await start()
       client.send(sent)
       if (how === 'a query') await postgres.expect('Query')
@@ -30,7 +30,7 @@ describe('a client that changes tables', () => {
       expect(others.unanswered).toBe(1)
       client.send(query('two'))
       await postgres.expectNothing()
-      expect(flow.counts(), 'others may use the server meanwhile').toEqual({ idle: 1 })
+      expect(flow.counts(), 'other clients may use the server meanwhile').toEqual({ idle: 1 })
       others.answer()
       const shown = await client.answer()
       expect(shown.slice(-2)).toEqual(['CommandComplete(CREATE TABLE)', 'ReadyForQuery(I)'])
@@ -39,7 +39,7 @@ describe('a client that changes tables', () => {
       expect(await client.answer()).toContain('DataRow(2)')
     })
 
-  test('in a transaction waits for others when that is committed, and not before', async () => {
+  test('in a transaction waits for the other workers at COMMIT, and not before', async () => {
     const { client, postgres, others } = await start()
     for (const [text, tag] of [
       ['begin', 'BEGIN'],
@@ -60,7 +60,7 @@ describe('a client that changes tables', () => {
     await client.expect('ReadyForQuery(I)')
   })
 
-  test.each(['a query', 'a batch'])('that only it can see waits for nobody (%s)', async (how) => {
+  test.each(['a query', 'a batch'])('that only it can see does not wait (%s)', async (how) => {
     const { client, postgres, others } = await start()
     const text = 'create temp table a ()'
     client.send(how === 'a query' ? query(text) : batch(text))
@@ -77,19 +77,22 @@ describe('a client that changes tables', () => {
   test.each([
     ['an unnamed', '', 'p'],
     ['a named', 'p', ''],
-  ])('by %s portal beside one that makes a temporary table waits for others', async (_, changing, other) => {
-    const { client, postgres, others } = await start()
-    client.send(parse('', 'alter table a add b int'), bind(changing, ''))
-    client.send(parse('', 'create temp table b ()'), bind(other, ''), execute(changing), sync)
-    await postgres.expect('Parse', 'Bind', 'Parse', 'Bind', 'Execute', 'Sync')
-    postgres.send(parseComplete, bindComplete, parseComplete, bindComplete, complete('ALTER TABLE'), ready())
-    await quiet()
-    expect(others.unanswered).toBe(1)
-    others.answer()
-    expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
-  })
+  ])(
+    'by %s portal, next to one that creates a temporary table, waits for the other workers',
+    async (_, changing, other) => {
+      const { client, postgres, others } = await start()
+      client.send(parse('', 'alter table a add b int'), bind(changing, ''))
+      client.send(parse('', 'create temp table b ()'), bind(other, ''), execute(changing), sync)
+      await postgres.expect('Parse', 'Bind', 'Parse', 'Bind', 'Execute', 'Sync')
+      postgres.send(parseComplete, bindComplete, parseComplete, bindComplete, complete('ALTER TABLE'), ready())
+      await quiet()
+      expect(others.unanswered).toBe(1)
+      others.answer()
+      expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
+    },
+  )
 
-  test('is told of the last of its pipelined requests only when all others know', async () => {
+  test('gets the last ReadyForQuery of its pipeline only once all other workers know', async () => {
     const { client, postgres, others } = await start()
     client.send(query('drop table a'), query('two'))
     await postgres.expect('Query(drop table a)', 'Query(two)')
@@ -102,7 +105,7 @@ describe('a client that changes tables', () => {
     await client.expect('ReadyForQuery(I)')
   })
 
-  test('twice in one pipeline waits for both', async () => {
+  test('twice in one pipeline waits for both changes to be known', async () => {
     const { client, postgres, others } = await start()
     client.send(query('drop table a'), query('drop table b'))
     await postgres.expect('Query(drop table a)', 'Query(drop table b)')
@@ -115,7 +118,7 @@ describe('a client that changes tables', () => {
     await client.expect('ReadyForQuery(I)')
   })
 
-  test('and resets settings has these back, too', async () => {
+  test('and resets its settings gets them back as well', async () => {
     const others = new Others()
     const { client, postgres } = await startPair({ others })
     client.send(query("set timezone to 'Europe/Rome'"))
@@ -131,7 +134,7 @@ describe('a client that changes tables', () => {
     await client.expect('ReadyForQuery(I)')
   })
 
-  test('and goes meanwhile does no harm', async () => {
+  test('and disconnects while it waits leaves the server usable', async () => {
     const { client, postgres, others, flow } = await start()
     client.send(query('create table a ()'))
     await postgres.expect('Query')
@@ -147,7 +150,7 @@ describe('a client that changes tables', () => {
     expect(await next.answer()).toContain('DataRow(2)')
   })
 
-  test('in vain waits for nobody', async () => {
+  test('without success does not wait', async () => {
     const { client, postgres, others } = await start()
     client.send(query('drop table a'))
     await postgres.expect('Query')

@@ -1,4 +1,4 @@
-/** A shared statement never returns what was true before DDL. */
+/** Parse and Describe of a shared statement never return what was true before a schema change. */
 
 import { describe, expect, test } from 'vitest'
 import { command } from '../support/flow/commands.ts'
@@ -28,7 +28,7 @@ import { startPair } from '../support/flow/start.ts'
 
 describe('after DDL', () => {
   for (const tag of ['CREATE TABLE', 'ALTER TABLE', 'DROP TABLE'])
-    test(`(${tag}) Parse and Describe of a known text are real again`, async () => {
+    test(`(${tag}), Parse and Describe of a known text go to the server again`, async () => {
       const pair = await startPrepared()
       const { flow, client, postgres } = pair
       const other = await flow.connect()
@@ -50,7 +50,7 @@ describe('after DDL', () => {
     })
 
   test.each(['create temp table t as select 1', 'select 1 into t'])(
-    '(%s) by the extended protocol, whose tag tells nothing, a Parse is real again',
+    '(%s) by the extended protocol, whose command tag does not show it, a Parse goes to the server again',
     async (text) => {
       const pair = await startPrepared()
       const { client, postgres } = pair
@@ -69,7 +69,7 @@ describe('after DDL', () => {
     'create temp table t as select 1',
     'select 1 into temp t',
     'WITH a AS (SELECT 1) SELECT * INTO TEMP t FROM a',
-  ])('(%s) the same for a client that has prepared nothing yet', async (text) => {
+  ])('(%s) by a client without prepared statements, a Parse goes to the server again', async (text) => {
     const { flow, client: other, postgres } = await startPrepared()
     const client = await flow.connect()
     client.send(parse('', text), bind('', ''), execute(), sync)
@@ -83,7 +83,7 @@ describe('after DDL', () => {
     other.leave()
   })
 
-  test('a Bind whose portal is described next is prepared anew; one that is not keeps its plan', async () => {
+  test('a Bind that is followed by a Describe of its portal is prepared anew; another Bind keeps its plan', async () => {
     const pair = await startPrepared()
     const { client, postgres } = pair
     await ask(pair, 'alter table', 'ALTER TABLE')
@@ -98,7 +98,7 @@ describe('after DDL', () => {
     expect((await client.answer())[0]).toBe('BindComplete')
   })
 
-  test('of another database’s pool, too, if it leads to the same database', async () => {
+  test('in the pool of another database entry for the same database, a Describe goes to the server again', async () => {
     const pair = await startPair({ databases: ['app=host=db', 'alias=host=db dbname=app'] })
     await prepare(pair, 's1', 'select 1')
     const { flow, client, postgres } = pair
@@ -111,7 +111,7 @@ describe('after DDL', () => {
     await client.answer()
   })
 
-  test('of its transaction only the same server knows, until that is committed', async () => {
+  test('in a transaction, only a Parse on the same server goes to the server again, until the COMMIT', async () => {
     const pair = await startPrepared()
     const { flow, client, postgres } = pair
     const other = await flow.connect()
@@ -145,38 +145,41 @@ describe('after DDL', () => {
 
   test.each([
     ['the change itself', null, 'alter table', 'ALTER TABLE'],
-    ['its COMMIT', 'begin; alter table', 'commit', 'COMMIT'],
-  ])('of a client that has left before it was told of %s', async (_, begin, last, tag) => {
-    const pair = await startPrepared()
-    const { flow, client, postgres } = pair
-    const goOn = await occupy(pair)
-    const other = await flow.connect()
-    if (begin !== null) {
-      other.send(query(begin))
-      const held = await flow.postgres.next()
-      await held.expect('Query')
-      held.send(complete('BEGIN'), complete('ALTER TABLE'), ready('T'))
-      await other.answer()
-    }
-    other.send(query(last))
-    const second = flow.postgres.open.find((each) => each !== postgres) ?? (await flow.postgres.next())
-    await second.expect('Query')
-    other.leave()
-    await flow.postgres.nextCancel()
-    second.send(complete(tag), ready())
-    await second.expectClosed()
-    await goOn()
-    client.send(parse('s2', 'select 1'), sync)
-    await postgres.expect('Parse(#2, select 1)', 'Sync')
-    postgres.send(parseComplete, ready())
-    await client.answer()
-  })
+    ['the COMMIT', 'begin; alter table', 'commit', 'COMMIT'],
+  ])(
+    'by a client that disconnected before the answer to %s, a Parse goes to the server again',
+    async (_, begin, last, tag) => {
+      const pair = await startPrepared()
+      const { flow, client, postgres } = pair
+      const goOn = await occupy(pair)
+      const other = await flow.connect()
+      if (begin !== null) {
+        other.send(query(begin))
+        const held = await flow.postgres.next()
+        await held.expect('Query')
+        held.send(complete('BEGIN'), complete('ALTER TABLE'), ready('T'))
+        await other.answer()
+      }
+      other.send(query(last))
+      const second = flow.postgres.open.find((each) => each !== postgres) ?? (await flow.postgres.next())
+      await second.expect('Query')
+      other.leave()
+      await flow.postgres.nextCancel()
+      second.send(complete(tag), ready())
+      await second.expectClosed()
+      await goOn()
+      client.send(parse('s2', 'select 1'), sync)
+      await postgres.expect('Parse(#2, select 1)', 'Sync')
+      postgres.send(parseComplete, ready())
+      await client.answer()
+    },
+  )
 
   test.each([
     ['a query', ask, 'create temp table t (id int)', 'CREATE TABLE'],
     ['a batch', run, 'create temp table t (id int)', 'CREATE TABLE'],
-    ['a batch whose tag tells nothing', run, 'create temp table t as select 1', 'SELECT 1'],
-  ])('(CREATE TEMP TABLE, by %s) only on its own server a Parse is real again', async (_, make, text, tag) => {
+    ['a batch whose command tag does not show it', run, 'create temp table t as select 1', 'SELECT 1'],
+  ])('(CREATE TEMP TABLE, by %s), a Parse goes to the server again on that server only', async (_, make, text, tag) => {
     const pair = await startPrepared()
     const { flow, client, postgres } = pair
     const goOn = await occupy(pair)
@@ -200,7 +203,7 @@ describe('after DDL', () => {
     await hold()
   })
 
-  test('(CREATE TEMP TABLE) and another change in front of it in one pipeline are told apart', async () => {
+  test('(CREATE TEMP TABLE), an ALTER TABLE before it in the same pipeline affects all servers', async () => {
     const pair = await startPrepared()
     const { flow, client, postgres } = pair
     const goOn = await occupy(pair)
@@ -220,7 +223,7 @@ describe('after DDL', () => {
     await hold()
   })
 
-  test('"cached plan must not change result type" is told, and the next Describe is real again', async () => {
+  test('"cached plan must not change result type" reaches the client, and its next Describe goes to the server again', async () => {
     const { client, postgres } = await startPrepared()
     client.send(bind('', 's1'), execute(), sync)
     await postgres.expect('Bind', 'Execute', 'Sync')
@@ -234,9 +237,12 @@ describe('after DDL', () => {
   })
 
   test.each([
-    ['have other rows', error('0A000', 'cached plan must not change result type')],
-    ['cannot be read as before', error('42883', 'operator does not exist: text = integer', 'ERROR', { P: '30' })],
-  ])('a text that turns out to %s is real again for whoever parses it next, once', async (_, refusal) => {
+    ['have other result columns', error('0A000', 'cached plan must not change result type')],
+    [
+      'no longer match its parameter types',
+      error('42883', 'operator does not exist: text = integer', 'ERROR', { P: '30' }),
+    ],
+  ])('a text that turns out to %s is sent to the server at the next Parse, once', async (_, refusal) => {
     const pair = await startPrepared()
     const { flow, client, postgres } = pair
     const other = await flow.connect()
@@ -256,7 +262,7 @@ describe('after DDL', () => {
     expect(await other.answer()).toEqual(['ParseComplete', 'BindComplete', 'ReadyForQuery(I)'])
   })
 
-  describe('a client that reads rows as it was told long ago, on a server without its statement,', () => {
+  describe('a client that relies on an earlier description of rows, on a server without its statement,', () => {
     async function startOutdated() {
       const pair = await startPair()
       const { client, postgres } = pair
@@ -291,7 +297,7 @@ describe('after DDL', () => {
       await ask({ client: other, postgres }, 'discard all', 'DISCARD ALL')
     }
 
-    test('is served if the rows are still the same', async () => {
+    test('gets its rows if they still match the description', async () => {
       const pair = await startOutdated()
       const { client, postgres } = pair
       await forget(pair)
@@ -303,7 +309,7 @@ describe('after DDL', () => {
       expect((await client.answer())[0]).toBe('BindComplete')
     })
 
-    test('gets the error that Postgres has for it if the rows have changed, and lives on', async () => {
+    test('gets Postgres’ error if the rows have changed, and may go on', async () => {
       const pair = await startOutdated()
       const { client, postgres } = pair
       await forget(pair)
@@ -318,19 +324,22 @@ describe('after DDL', () => {
       expect(answer[1]).toBe('ReadyForQuery(I)')
     })
 
-    test.each(['', 'C_1'])('gets that error also if it was told of the rows of a portal, "%s"', async (portal) => {
-      const pair = await startToldByPortal(portal)
-      const { client, postgres } = pair
-      await forget(pair)
-      client.send(bindFor(2, '', 's1'), execute(), sync)
-      await postgres.expect('Parse(#1, select * from t)', 'Describe(statement, #1)', 'Flush')
-      postgres.send(parseComplete, parameterDescription(), rowDescription('a', 'c'))
-      await postgres.expect('Describe', 'Execute', 'Sync')
-      postgres.send(error('26000', 'no such statement'), ready())
-      expect((await client.answer())[0]).toContain('cached plan must not change result type')
-    })
+    test.each(['', 'C_1'])(
+      'gets that error also if it knows the rows from the description of a portal, "%s"',
+      async (portal) => {
+        const pair = await startToldByPortal(portal)
+        const { client, postgres } = pair
+        await forget(pair)
+        client.send(bindFor(2, '', 's1'), execute(), sync)
+        await postgres.expect('Parse(#1, select * from t)', 'Describe(statement, #1)', 'Flush')
+        postgres.send(parseComplete, parameterDescription(), rowDescription('a', 'c'))
+        await postgres.expect('Describe', 'Execute', 'Sync')
+        postgres.send(error('26000', 'no such statement'), ready())
+        expect((await client.answer())[0]).toContain('cached plan must not change result type')
+      },
+    )
 
-    test('is not taken to have been told of the rows of another statement’s portal', async () => {
+    test('does not get that error because of the description of another statement’s portal', async () => {
       const pair = await startPair()
       const { client, postgres } = pair
       client.send(parse('s1', 'select 1'), parse('s2', 'select 2'), sync)
@@ -349,7 +358,7 @@ describe('after DDL', () => {
       expect((await client.answer())[0]).toBe('BindComplete')
     })
 
-    test('gets that error also if it reads their description anew, but says how many columns there are', async () => {
+    test('gets that error also if it asks for the description again, but binds with a number of result columns', async () => {
       const pair = await startToldByPortal('')
       const { client, postgres } = pair
       await forget(pair)
@@ -361,7 +370,7 @@ describe('after DDL', () => {
       expect((await client.answer())[0]).toContain('cached plan must not change result type')
     })
 
-    test('gets that error also behind a RECONNECT, since who says so may have changed tables elsewhere', async () => {
+    test('gets that error also after a RECONNECT, since tables may have been changed elsewhere', async () => {
       const { flow, client } = await startTold('')
       await command(flow, 'reconnect')
       client.send(bindFor(2, '', 's1'), execute(), sync)
@@ -373,7 +382,7 @@ describe('after DDL', () => {
       expect((await client.answer())[0]).toContain('cached plan must not change result type')
     })
 
-    test('gets that error also where the statement is prepared under settings that are not known, for itself alone', async () => {
+    test('gets that error also if the statement is prepared for it alone, since its settings are not known yet', async () => {
       const pair = await startOutdated()
       const { client, postgres } = pair
       await forget(pair)
@@ -389,7 +398,7 @@ describe('after DDL', () => {
       expect(answer[3]).toContain('cached plan must not change result type')
     })
 
-    test('gets Postgres’ own error if it cannot be prepared any more', async () => {
+    test('gets Postgres’ own error if the statement can no longer be prepared', async () => {
       const pair = await startOutdated()
       const { client, postgres } = pair
       await forget(pair)

@@ -1,4 +1,4 @@
-/** Rule 9, and what a client is told when its server ends, breaks, or sends nonsense; nobody else notices. */
+/** Rule 9, and what a client receives when its server ends, breaks, or sends invalid messages; other clients are not affected. */
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
@@ -32,7 +32,7 @@ async function expectRecovered({ flow }: Pick<Pair, 'flow'>) {
   expect(await client.answer()).toContain('DataRow(yes)')
 }
 
-describe('a FATAL of the server is the one error that the client gets', () => {
+describe('a FATAL error of the server is the only error that the client gets', () => {
   test('while its query runs', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
@@ -46,7 +46,7 @@ describe('a FATAL of the server is the one error that the client gets', () => {
     await expectRecovered(pair)
   })
 
-  test('while it is idle in its transaction', async () => {
+  test('while it is idle in a transaction', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(query('begin'))
@@ -60,7 +60,7 @@ describe('a FATAL of the server is the one error that the client gets', () => {
     await expectRecovered(pair)
   })
 
-  test('in the midst of a batch with answers of ours in it', async () => {
+  test('in the middle of a batch that includes the pooler’s own answers', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(parse('s1', 'select 1'), bind('', 's1'), execute(), parse('s2', 'select 1'), flush)
@@ -72,7 +72,7 @@ describe('a FATAL of the server is the one error that the client gets', () => {
     await expectRecovered(pair)
   })
 
-  test('and its words are passed on before the connection is known to be closed', async () => {
+  test('and it is passed on before the server closes the connection', async () => {
     const { client, postgres } = await startPair()
     client.send(query('select 1'))
     await postgres.expect('Query')
@@ -95,8 +95,8 @@ describe('a FATAL of the server is the one error that the client gets', () => {
   })
 })
 
-describe('a server that is gone without a word', () => {
-  test('ends its client with an error that says so', async () => {
+describe('a server that closes its connection without a message', () => {
+  test('disconnects its client with an error that says so', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(query('select 1'))
@@ -108,7 +108,7 @@ describe('a server that is gone without a word', () => {
     await expectRecovered(pair)
   })
 
-  test('with a reset, too', async () => {
+  test('disconnects its client also if the connection was reset', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(query('select 1'))
@@ -119,7 +119,7 @@ describe('a server that is gone without a word', () => {
     await expectRecovered(pair)
   })
 
-  test('in the midst of a row ends its client without a word: there is no place for one', async () => {
+  test('in the middle of a row disconnects its client without an error, since none can be sent there', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(query('select 1'))
@@ -134,7 +134,7 @@ describe('a server that is gone without a word', () => {
     await expectRecovered(pair)
   })
 
-  test('in the midst of a reply that was not for the client, with an error', async () => {
+  test('in the middle of a message that the client has not received disconnects it with an error', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(batch('select 1'))
@@ -146,7 +146,7 @@ describe('a server that is gone without a word', () => {
     await expectRecovered(pair)
   })
 
-  test('while it was idle concerns nobody', async () => {
+  test('while idle affects no client', async () => {
     const { flow, client, postgres } = await startPair()
     postgres.close()
     await flow.expectCounts({})
@@ -157,7 +157,7 @@ describe('a server that is gone without a word', () => {
     expect(await client.answer()).toContain('DataRow(1)')
   })
 
-  test('while it was being reset concerns nobody', async () => {
+  test('while being reset affects no client', async () => {
     const { flow, client, postgres } = await startPair({ settings: { pool_mode: 'session' } })
     await postgres.expect('Query(DISCARD ALL)')
     client.send(query('select 1'))
@@ -169,7 +169,7 @@ describe('a server that is gone without a word', () => {
     expect(await client.answer()).toContain('DataRow(1)')
   })
 
-  test('while it was being made ready for a client: the client gets another one', async () => {
+  test('while being prepared for a client is replaced by another server', async () => {
     const { flow, postgres } = await startPair()
     const other = await flow.connect({ parameters: { application_name: 'other' } })
     other.send(query('select 1'))
@@ -184,7 +184,7 @@ describe('a server that is gone without a word', () => {
     expect(await other.answer()).toContain('DataRow(1)')
   })
 
-  test('takes down its own client only', async () => {
+  test('disconnects only its own client', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('one'))
     await postgres.expect('Query(one)')
@@ -211,7 +211,7 @@ describe('an idle server', () => {
     ['an unknown message', message('?', Buffer.from('what'))],
     ['a wrong length', message('Z', Buffer.from('I'), 3)],
   ] as const)
-    test(`that says ${what} is dropped, and its client does not notice`, async () => {
+    test(`that sends ${what} is closed, and clients do not notice`, async () => {
       const { flow, client, postgres } = await startPair()
       postgres.send(word)
       await postgres.expectClosed()
@@ -223,7 +223,7 @@ describe('an idle server', () => {
       expect(await client.answer()).toContain('DataRow(1)')
     })
 
-  test('that said FATAL right behind ReadyForQuery is not given to the next client', async () => {
+  test('that sent a FATAL right after ReadyForQuery is not given to the next client', async () => {
     const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
     client.send(query('one'))
     await postgres.expect('Query(one)')
@@ -249,17 +249,17 @@ describe('an idle server', () => {
   })
 })
 
-describe('a server that talks nonsense ends its client with an error, and nobody else notices:', () => {
+describe('a server that sends an invalid message disconnects its client with an error, and no other client:', () => {
   for (const [what, ...words] of [
     ['an unknown message', message('?', Buffer.from('what'))],
-    ['a length that cannot be', message('D', Buffer.alloc(4), 2)],
+    ['an impossible length', message('D', Buffer.alloc(4), 2)],
     ['a negative length', message('D', Buffer.alloc(4), -5)],
     ['a reply to another request', parseComplete],
-    ['two ends of one command', complete('SELECT 1'), bindComplete],
+    ['two completions of one command', complete('SELECT 1'), bindComplete],
     ['an authentication request', authenticationOk],
-    ['COPY data is asked for where nothing was copied', ready('T'), copyIn()],
+    ['a CopyInResponse that no query asked for', ready('T'), copyIn()],
     ['a ReadyForQuery without a status', message('Z')],
-    ['a ReadyForQuery too many', ready('T'), ready('T')],
+    ['a superfluous ReadyForQuery', ready('T'), ready('T')],
     ['a broken setting', message('S', Buffer.from('TimeZone'))],
     ['a tag without an end', message('C', Buffer.alloc(100_000, 'x'))],
   ] as const)
@@ -282,7 +282,7 @@ describe('a server that talks nonsense ends its client with an error, and nobody
       expect(await other.answer()).toContain('DataRow(2)')
     })
 
-  test('an error that nothing asked for, in a transaction', async () => {
+  test('an unsolicited error in a transaction', async () => {
     const { client, postgres } = await startPair()
     client.send(query('begin'))
     await postgres.expect('Query')

@@ -1,4 +1,4 @@
-/** The settings that a client asked for at login, and those that it has set since, follow it from server to server. */
+/** The settings that a client asked for at login, and those that it has changed since, follow it from server to server. */
 
 import { describe, expect, test } from 'vitest'
 import { ANSWER, keep, PARSED_RESULT } from '../support/flow/auto-prepared.ts'
@@ -63,8 +63,8 @@ async function run(
   await client.answer()
 }
 
-describe('a client that asks for nothing', () => {
-  test('is told what a server reports', async () => {
+describe('a client that asks for no settings', () => {
+  test('gets the parameters that a server reports', async () => {
     const { client } = await startPair()
     expect(Object.fromEntries(client.parameters)).toMatchObject({
       server_version: '17.5',
@@ -74,7 +74,7 @@ describe('a client that asks for nothing', () => {
     })
   })
 
-  test('is not told what may have changed since: whether that is a standby', async () => {
+  test('does not get in_hot_standby, which may have changed since', async () => {
     const flow = await startFlow()
     flow.postgres.login = (server) => server.welcome({ ...DEFAULTS, in_hot_standby: 'on' })
     const client = await flow.connect()
@@ -85,7 +85,7 @@ describe('a client that asks for nothing', () => {
     expect(follower.parameters.get('in_hot_standby')).toBe('on')
   })
 
-  test('costs nothing', async () => {
+  test('causes no additional queries', async () => {
     const { flow, client, postgres } = await startPair()
     await run(client, postgres, 'one')
     await run(await flow.connect(), postgres, 'two')
@@ -94,7 +94,7 @@ describe('a client that asks for nothing', () => {
 })
 
 describe('a setting in the startup packet', () => {
-  test('is set in one statement before the client is let in, and reported as Postgres spells it', async () => {
+  test('is set in one statement before the login ends, and is reported in Postgres’ spelling', async () => {
     const { flow, postgres } = await startPair()
     const client = await logIn(flow, { TimeZone: 'europe/rome', client_encoding: 'utf-8', DateStyle: 'German' })
     const sent = await postgres.expect('Query')
@@ -111,7 +111,7 @@ describe('a setting in the startup packet', () => {
     await run(client, postgres, 'one')
   })
 
-  test('costs equal clients nothing: its spelling is known, and the server has it already', async () => {
+  test('causes no query for a second client with the same setting', async () => {
     const { flow, postgres } = await startPair()
     const first = await logIn(flow, { TimeZone: 'europe/rome' })
     await postgres.expect('Query')
@@ -124,7 +124,7 @@ describe('a setting in the startup packet', () => {
     await postgres.expectNothing()
   })
 
-  test('that is what the server has anyway costs nothing', async () => {
+  test('that equals the server’s own causes no query', async () => {
     const { flow, client, postgres } = await startPair()
     const other = await logIn(flow, { TimeZone: 'Etc/UTC', client_encoding: 'UTF8' })
     await other.answer()
@@ -133,7 +133,7 @@ describe('a setting in the startup packet', () => {
     await postgres.expectNothing()
   })
 
-  test('is set back before another client uses the server, only the difference', async () => {
+  test('is set back before another client uses the server, if it differs', async () => {
     const { flow, client, postgres } = await startPair()
     const other = await logIn(flow, { ...ROME, DateStyle: 'ISO, MDY' })
     await postgres.expect('Query')
@@ -153,7 +153,7 @@ describe('a setting in the startup packet', () => {
     ])
   })
 
-  test('that Postgres rejects is told in Postgres’ own words', async () => {
+  test('that Postgres rejects is reported with Postgres’ own message', async () => {
     const { flow, postgres } = await startPair()
     const client = await logIn(flow, { TimeZone: 'Nowhere' })
     await postgres.expect('Query')
@@ -163,7 +163,7 @@ describe('a setting in the startup packet', () => {
     expect(flow.counts()).toEqual({ idle: 1 })
   })
 
-  test('that was rejected leaves nothing behind', async () => {
+  test('that was rejected leaves the server unchanged', async () => {
     const { flow, client, postgres } = await startPair()
     const other = await logIn(flow, { TimeZone: 'Nowhere', DateStyle: 'German' })
     await postgres.expect('Query')
@@ -173,7 +173,7 @@ describe('a setting in the startup packet', () => {
     await run(client, postgres, 'one')
   })
 
-  test('cannot break out of its quotes', async () => {
+  test('cannot inject SQL', async () => {
     const { flow, postgres } = await startPair()
     const client = await logIn(flow, { TimeZone: "x', false); drop table t; --\\" })
     const sent = await postgres.expect('Query')
@@ -184,12 +184,12 @@ describe('a setting in the startup packet', () => {
   })
 })
 
-describe('any other setting that Postgres takes', () => {
+describe('any other setting that Postgres accepts in the startup packet', () => {
   const TIMEOUT = { options: '-c statement_timeout=5s' }
   const SET = "select pg_catalog.set_config('statement_timeout', '5s', false)"
   const BACK = "select pg_catalog.set_config('statement_timeout', null, false)"
 
-  test('takes effect, and is back at its default for the next client', async () => {
+  test('takes effect, and is reset to its default for the next client', async () => {
     const { flow, client, postgres } = await startPair()
     const other = await logIn(flow, TIMEOUT)
     expect((await postgres.expect('Query')).texts[0]).toBe(SET)
@@ -210,7 +210,7 @@ describe('any other setting that Postgres takes', () => {
     await other.answer()
   })
 
-  test('is set again where somebody may have changed it with SET', async () => {
+  test('is set again if a SET may have changed it', async () => {
     const { flow, postgres } = await startPair()
     const client = await logIn(flow, TIMEOUT)
     await postgres.expect('Query')
@@ -228,7 +228,7 @@ describe('any other setting that Postgres takes', () => {
     await client.answer()
   })
 
-  test('may be written in all the ways that Postgres knows', async () => {
+  test('may be written in every way that Postgres accepts', async () => {
     const { flow, postgres } = await startPair()
     const client = await logIn(flow, {
       options: '-c search_path=a\\ b,c --statement-timeout=5s -cwork_mem=4MB',
@@ -246,7 +246,7 @@ describe('any other setting that Postgres takes', () => {
     await client.answer()
   })
 
-  test('in options that are not settings is refused', async () => {
+  test('may not be a command-line option that is no setting', async () => {
     const { flow } = await startPair()
     const client = await logIn(flow, { options: '-d 5' })
     expect((await client.expect('ErrorResponse')).shown).toContain('08P01 unsupported options startup parameter')
@@ -255,7 +255,7 @@ describe('any other setting that Postgres takes', () => {
 })
 
 describe('ignore_startup_parameters', () => {
-  test('drops what it names', async () => {
+  test('drops the parameters that it names', async () => {
     const flow = await startFlow({ settings: { ignore_startup_parameters: 'extra_float_digits, work_mem' } })
     const client = await logIn(flow, { extra_float_digits: '3', options: '-c work_mem=1GB' })
     const server = await flow.postgres.next()
@@ -264,7 +264,7 @@ describe('ignore_startup_parameters', () => {
     await server.expectNothing()
   })
 
-  test('with options drops what is not followed, and what cannot be read', async () => {
+  test('with options drops settings that are not tracked and options that cannot be parsed', async () => {
     const flow = await startFlow({ settings: { ignore_startup_parameters: 'options' } })
     const first = await logIn(flow, { options: '-c work_mem=1GB -c TimeZone=Europe/Rome' })
     const server = await flow.postgres.next()
@@ -278,8 +278,8 @@ describe('ignore_startup_parameters', () => {
   })
 })
 
-describe('what a client sets itself', () => {
-  test('follows it to another server, if Postgres reports it', async () => {
+describe('a setting that a client changes itself', () => {
+  test('follows the client to another server, if Postgres reports it', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query("set timezone = 'Europe/Rome'"))
     await postgres.expect('Query')
@@ -307,7 +307,7 @@ describe('what a client sets itself', () => {
     holder.inbox.take()
   })
 
-  test('within a transaction that is rolled back does not follow it', async () => {
+  test('in a transaction that is rolled back does not follow the client', async () => {
     const { client, postgres } = await startPair()
     client.send(query("begin; set timezone = 'Europe/Rome'"))
     await postgres.expect('Query')
@@ -322,7 +322,7 @@ describe('what a client sets itself', () => {
   })
 })
 
-describe('a client that resets its settings has those that it asked for at login again', () => {
+describe('a client that resets its settings gets the ones of its login again', () => {
   async function startRoman(options: FlowOptions = {}, parameters: Record<string, string> = ROME) {
     const flow = await startFlow(options)
     const connecting = flow.connect({ parameters })
@@ -358,7 +358,7 @@ describe('a client that resets its settings has those that it asked for at login
     ['reset timezone', 'RESET'],
     ['select 1; reset all; select 2', 'RESET'],
   ] as const)
-    test(`(${text}) before it is told that this is done`, async () => {
+    test(`(${text}) before its ReadyForQuery`, async () => {
       const { flow, roman, postgres } = await startRoman()
       roman.send(query(text))
       await postgres.expect(`Query(${text})`)
@@ -374,7 +374,7 @@ describe('a client that resets its settings has those that it asked for at login
       await postgres.expectNothing()
     })
 
-  test('by a batch, too', async () => {
+  test('after a reset by a batch', async () => {
     const { roman, postgres } = await startRoman()
     roman.send(batch('reset all'))
     await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
@@ -386,7 +386,7 @@ describe('a client that resets its settings has those that it asked for at login
     await roman.expect('ParameterStatus(TimeZone=Europe/Rome)', 'ReadyForQuery(I)')
   })
 
-  test('by a batch whose Sync comes later', async () => {
+  test('after a reset by a batch whose Sync comes later', async () => {
     const { roman, postgres } = await startRoman()
     roman.send(parse('', 'reset all'), bind('', ''), execute(), flush)
     await postgres.expect('Parse', 'Bind', 'Execute', 'Flush')
@@ -404,7 +404,7 @@ describe('a client that resets its settings has those that it asked for at login
     expect(await roman.answer()).toContain('DataRow(2)')
   })
 
-  test('by SET x TO DEFAULT in a batch whose Sync comes later', async () => {
+  test('after SET x TO DEFAULT in a batch whose Sync comes later', async () => {
     const { roman, postgres } = await startRoman()
     roman.send(parse('', 'set timezone to default'), bind('', ''), execute(), flush)
     await postgres.expect('Parse', 'Bind', 'Execute', 'Flush')
@@ -422,7 +422,7 @@ describe('a client that resets its settings has those that it asked for at login
     `/* ${'where it comes from '.repeat(5)}*/ set timezone to default`,
     'set session idle_in_transaction_session_timeout to default',
   ])
-    test(`by ${text.slice(0, 20)}… that comes in pieces`, async () => {
+    test(`after ${text.slice(0, 20)}… that arrives in pieces`, async () => {
       const { roman, postgres } = await startRoman()
       const sent = query(text)
       let start = 0
@@ -438,7 +438,7 @@ describe('a client that resets its settings has those that it asked for at login
       await roman.answer()
     })
 
-  test('when what it sent behind that has been answered, and holds back what comes then', async () => {
+  test('once the requests of its pipeline have been answered, and later requests wait for that', async () => {
     const { roman, postgres } = await startRoman()
     const text = 'select 1; reset all'
     roman.send(query(text), query('two'))
@@ -461,7 +461,7 @@ describe('a client that resets its settings has those that it asked for at login
     ['set timezone to default', query('set timezone to default')],
     ['a batch with reset all', batch('reset all')],
   ] as const)
-    test(`before what it sent behind that is run (${how})`, async () => {
+    test(`before the next request of its pipeline is run (${how})`, async () => {
       const { roman, postgres } = await startRoman()
       const isBatch = how.startsWith('a batch')
       roman.send(sent, query('two'))
@@ -489,7 +489,7 @@ describe('a client that resets its settings has those that it asked for at login
       ])
     })
 
-  test('unless the command failed, and what it sent behind that goes on', async () => {
+  test('unless the reset fails; then the next requests go on', async () => {
     const { roman, postgres } = await startRoman()
     roman.send(query('reset nonsense'), query('two'), query('three'))
     await postgres.expect('Query(reset nonsense)')
@@ -500,7 +500,7 @@ describe('a client that resets its settings has those that it asked for at login
     for (const last of ['42704', 'DataRow(2)', 'DataRow(3)']) expect((await roman.answer()).join()).toContain(last)
   })
 
-  test('also if that is sent again because its plan was out of date', async () => {
+  test('also if auto_prepare sends a batch again first', async () => {
     const { roman, postgres } = await startRoman({ settings: { auto_prepare: 1 } })
     roman.send(parse('later', 'reset all'), sync)
     await postgres.expect('Parse', 'Sync')
@@ -516,7 +516,7 @@ describe('a client that resets its settings has those that it asked for at login
     await run(roman, postgres, 'two')
   })
 
-  test('and a COPY behind that in the same query gets its data', async () => {
+  test('and a COPY after the reset in the same query gets its data', async () => {
     const { roman, postgres } = await startRoman()
     const text = 'reset all; copy t from stdin'
     roman.send(query(text), copyData('one'))
@@ -538,7 +538,7 @@ describe('a client that resets its settings has those that it asked for at login
   })
 
   for (const ending of ['well', 'with an error'])
-    test(`and a COPY by a batch gets its data, once a reset has been parsed, and ends ${ending}`, async () => {
+    test(`and a COPY by a batch gets its data after a RESET has been parsed, and ends ${ending}`, async () => {
       const { flow, roman, postgres } = await startRoman()
       roman.send(parse('later', 'reset all'), sync)
       await postgres.expect('Parse', 'Sync')
@@ -561,7 +561,7 @@ describe('a client that resets its settings has those that it asked for at login
       await run(roman, postgres, 'two')
     })
 
-  test('unless Postgres has skipped the command behind a failure: the Sync that ends that is sent on', async () => {
+  test('unless Postgres has skipped the reset because of an error, and the Sync is passed on', async () => {
     const { roman, postgres } = await startRoman()
     roman.send(parse('', 'selct'), query('reset all'), sync)
     await postgres.expect('Parse', 'Query(reset all)')
@@ -574,7 +574,7 @@ describe('a client that resets its settings has those that it asked for at login
     await run(roman, postgres, 'two')
   })
 
-  test('within a transaction what is sent behind that waits for its answer only', async () => {
+  test('at the end of its transaction; until then the next request waits only for the answer to the reset', async () => {
     const { roman, postgres } = await startRoman()
     roman.send(query('begin'))
     await postgres.expect('Query(begin)')
@@ -596,7 +596,7 @@ describe('a client that resets its settings has those that it asked for at login
     await roman.expect('CommandComplete(COMMIT)', 'ParameterStatus(TimeZone=Europe/Rome)', 'ReadyForQuery(I)')
   })
 
-  test('when its transaction is over', async () => {
+  test('when its transaction ends', async () => {
     const { roman, postgres } = await startRoman()
     for (const [text, tag, status] of [
       ['begin', 'BEGIN', 'T'],
@@ -623,7 +623,7 @@ describe('a client that resets its settings has those that it asked for at login
     await run(roman, postgres, 'two')
   })
 
-  test('when it fails, or begins a transaction, behind that in the same query', async () => {
+  test('when the transaction ends that the same query has begun after the reset', async () => {
     const { roman, postgres } = await startRoman()
     roman.send(query('reset all; begin; selct'))
     await postgres.expect('Query')
@@ -637,7 +637,7 @@ describe('a client that resets its settings has those that it asked for at login
     await roman.expect('CommandComplete(ROLLBACK)', 'ParameterStatus(TimeZone=Europe/Rome)', 'ReadyForQuery(I)')
   })
 
-  test('of settings that are not reported, too', async () => {
+  test('including settings that Postgres does not report', async () => {
     const flow = await startFlow()
     const client = await logIn(flow, { options: '-c statement_timeout=5s -c app.tenant=ada -c role=eve' })
     const postgres = await flow.postgres.next()
@@ -660,7 +660,7 @@ describe('a client that resets its settings has those that it asked for at login
     await client.answer()
   })
 
-  test('which costs nothing where it asked for nothing', async () => {
+  test('without an additional query if it asked for no settings at login', async () => {
     const { client, postgres } = await startPair()
     client.send(query('discard all'))
     await postgres.expect('Query(discard all)')
@@ -669,7 +669,7 @@ describe('a client that resets its settings has those that it asked for at login
     await postgres.expectNothing()
   })
 
-  test('in session mode, where it keeps its server, and all that is said to it meanwhile', async () => {
+  test('in session mode, where it keeps its server and gets the notices that arrive meanwhile', async () => {
     const { flow, roman, postgres } = await startRoman({ settings: { pool_mode: 'session' } })
     roman.send(query('two'))
     await postgres.expect('Query')
@@ -699,7 +699,7 @@ describe('a client that resets its settings has those that it asked for at login
     await flow.expectCounts({ idle: 1 })
   })
 
-  describe('and while that is being done', () => {
+  describe('and while they are being restored', () => {
     async function startRestoring() {
       const parts = await startRoman()
       const { roman, postgres } = parts
@@ -711,7 +711,7 @@ describe('a client that resets its settings has those that it asked for at login
       return parts
     }
 
-    test('an error ends the client, in Postgres’ own words', async () => {
+    test('an error disconnects the client with Postgres’ own message', async () => {
       const { flow, roman, postgres } = await startRestoring()
       postgres.send(error('22023', 'invalid value for parameter "TimeZone": "Europe/Rome"'), ready())
       await roman.expect('ErrorResponse(FATAL 22023 invalid value for parameter "TimeZone": "Europe/Rome")')
@@ -719,7 +719,7 @@ describe('a client that resets its settings has those that it asked for at login
       await flow.expectCounts({ idle: 1 })
     })
 
-    test('a cancel that was meant for the query before does no harm', async () => {
+    test('a cancel that was meant for the previous query does no harm', async () => {
       const { roman, postgres } = await startRestoring()
       postgres.endCancelled()
       await expectRestore(postgres)
@@ -729,7 +729,7 @@ describe('a client that resets its settings has those that it asked for at login
       await roman.expect('ParameterStatus(TimeZone=Europe/Rome)', 'ReadyForQuery(I)')
     })
 
-    test('a server that always cancels is not asked for ever', async () => {
+    test('they are not retried forever on a server that always cancels', async () => {
       const { roman, postgres } = await startRestoring()
       for (let round = 0; round < 2; round++) {
         postgres.endCancelled()
@@ -740,7 +740,7 @@ describe('a client that resets its settings has those that it asked for at login
       await roman.expectClosed()
     })
 
-    test('a client that goes leaves its server to others', async () => {
+    test('a client that disconnects leaves its server to other clients', async () => {
       const { flow, roman, postgres } = await startRestoring()
       roman.vanish()
       await quiet()
@@ -750,7 +750,7 @@ describe('a client that resets its settings has those that it asked for at login
       await run(await flow.connect({ parameters: ROME }), postgres, 'two')
     })
 
-    test('a client that goes leaves nothing of its settings to others', async () => {
+    test('a client that disconnects leaves none of its settings to other clients', async () => {
       const flow = await startFlow()
       const client = await logIn(flow, { options: '-c statement_timeout=5s' })
       const postgres = await flow.postgres.next()
@@ -775,7 +775,7 @@ describe('a client that resets its settings has those that it asked for at login
       await other.answer()
     })
 
-    test('a client that says goodbye does so when it is done', async () => {
+    test('a client that sends Terminate is disconnected after that', async () => {
       const { flow, roman, postgres } = await startRestoring()
       roman.leave()
       postgres.send(restored())
@@ -784,7 +784,7 @@ describe('a client that resets its settings has those that it asked for at login
       roman.inbox.take()
     })
 
-    test('a server that ends says why', async () => {
+    test('a FATAL error of the server reaches the client', async () => {
       const { flow, roman, postgres } = await startRestoring()
       postgres.send(error('57P01', 'terminating connection due to administrator command', 'FATAL'))
       postgres.close()
@@ -793,7 +793,7 @@ describe('a client that resets its settings has those that it asked for at login
       await flow.expectCounts({})
     })
 
-    test('a server that does not answer is given up', async () => {
+    test('a server that does not answer is closed', async () => {
       const { flow, roman, postgres } = await startRestoring()
       await flow.advance(16_000)
       await postgres.expectClosed()
@@ -801,7 +801,7 @@ describe('a client that resets its settings has those that it asked for at login
       await roman.expectClosed()
     })
 
-    test('a cancel of the client’s hits nothing', async () => {
+    test('a cancel request of the client is not sent', async () => {
       const { flow, roman, postgres } = await startRestoring()
       const canceller = await flow.dial()
       canceller.send(cancelRequest(roman.key))
@@ -811,7 +811,7 @@ describe('a client that resets its settings has those that it asked for at login
       await roman.answer()
     })
 
-    test('an order to renew connections waits until it has its settings', async () => {
+    test('RECONNECT closes the server only afterwards', async () => {
       const { flow, roman, postgres } = await startRestoring()
       flow.pooler.control.reconnect(null)
       await quiet()
@@ -823,7 +823,7 @@ describe('a client that resets its settings has those that it asked for at login
   })
 })
 
-describe('what a server reports in another encoding than its client’s', () => {
+describe('a parameter that a server reports in another encoding than the client’s', () => {
   async function startIn(encoding: string, ...reported: Buffer[]) {
     const flow = await startFlow()
     flow.postgres.login = (server) =>
@@ -841,19 +841,19 @@ describe('what a server reports in another encoding than its client’s', () => 
     return (await client.answer()).filter((shown) => shown.startsWith('ParameterStatus'))
   }
 
-  test('is told in the client’s, where that is known', async () => {
+  test('is converted to the client’s encoding', async () => {
     expect(await startIn('LATIN1', Buffer.from('größe', 'latin1'))).toEqual([
       'ParameterStatus(client_encoding=UTF8)',
       'ParameterStatus(search_path=größe)',
     ])
   })
 
-  test('and is not told otherwise', async () => {
+  test('is not sent if its encoding cannot be converted', async () => {
     expect(await startIn('LATIN9', Buffer.from('größe', 'latin1'))).toEqual(['ParameterStatus(client_encoding=UTF8)'])
   })
 })
 
-test('settings that fail because of a cancel or a timeout of the last client are tried on another server', async () => {
+test('settings whose query is cancelled on behalf of the last client are set on another server', async () => {
   const { flow, client, postgres } = await startPair()
   const other = await logIn(flow, ROME)
   await postgres.expect('Query')
@@ -866,7 +866,7 @@ test('settings that fail because of a cancel or a timeout of the last client are
   expect(client.isClosed).toBe(false)
 })
 
-test('settings that are not answered in server_connect_timeout cost the server, not the client', async () => {
+test('settings that are not answered within server_connect_timeout cost the server, not the client', async () => {
   const { flow, postgres } = await startPair({ settings: { server_connect_timeout: 15 } })
   const other = await logIn(flow, ROME)
   await postgres.expect('Query')
@@ -878,7 +878,7 @@ test('settings that are not answered in server_connect_timeout cost the server, 
   await other.answer()
 })
 
-test('a client that goes while its server is made ready costs nothing', async () => {
+test('a client that disconnects while its server is being prepared costs no server', async () => {
   const { flow, client, postgres } = await startPair()
   const other = await logIn(flow, ROME)
   await postgres.expect('Query')
@@ -894,7 +894,7 @@ test('a client that goes while its server is made ready costs nothing', async ()
   await client.answer()
 })
 
-test('of two idle servers the one that needs no change is taken', async () => {
+test('of two idle servers, the one that already has the client’s settings is used', async () => {
   const { flow, client, postgres } = await startPair()
   await run(client, postgres, 'one')
   client.send(query('begin'))
@@ -913,7 +913,7 @@ test('of two idle servers the one that needs no change is taken', async () => {
   await flow.expectCounts({ idle: 2 })
 })
 
-test('application_name follows without a word from a server', async () => {
+test('application_name is reported to the client at once, without a query to a server', async () => {
   const { flow, postgres } = await startPair()
   const client = await flow.connect({ parameters: { application_name: 'report' } })
   expect(client.parameters.get('application_name')).toBe('report')
@@ -927,7 +927,7 @@ test('application_name follows without a word from a server', async () => {
   await client.answer()
 })
 
-test('application_name_add_host adds where the client is', async () => {
+test('application_name_add_host adds the client’s address', async () => {
   const { flow } = await startPair({ settings: { application_name_add_host: 1 } })
   const client = await flow.connect({ parameters: { application_name: 'report' } })
   expect(client.parameters.get('application_name')).toMatch(/^report - 127\.0\.0\.1:\d+$/)

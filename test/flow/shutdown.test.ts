@@ -1,4 +1,4 @@
-/** SHUTDOWN ends the pooler: at once, or when all clients have left, or all servers are free. */
+/** SHUTDOWN ends the pooler: at once, or when all clients have disconnected, or when all servers are free. */
 
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ask, command, ROOT, run } from '../support/flow/commands.ts'
@@ -16,7 +16,7 @@ const IS_OVER = 'ErrorResponse(FATAL 57P01 pooler is shutting down)'
 const REFUSED = 'ErrorResponse(FATAL 57P01 server shutting down)'
 
 describe('SHUTDOWN', () => {
-  test('ends all at once: clients are told, what runs is cancelled', async () => {
+  test('stops at once: clients get an error, and running queries are cancelled', async () => {
     const { flow, client, postgres } = await startPair()
     await run(client, flow)
     const console = await flow.connect(ROOT)
@@ -31,7 +31,7 @@ describe('SHUTDOWN', () => {
   })
 })
 
-describe('who does not read its last word', () => {
+describe('on SHUTDOWN, a client that does not read its last message', () => {
   /** Begins to stop the pooler, and moves the clock until it has stopped. Resolves with how many milliseconds that took. */
   async function timeToStop(flow: Flow): Promise<number> {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
@@ -43,13 +43,13 @@ describe('who does not read its last word', () => {
     return ms
   }
 
-  test('is not waited for while it is idle, but for what it may have sent already', async () => {
+  test('is waited for only briefly if it is idle', async () => {
     const { flow, client } = await startPair()
     client.channel.pause()
     expect(await timeToStop(flow)).toBe(500)
   })
 
-  test('is waited for longer where it has not taken all that came before', async () => {
+  test('is waited for longer if it has not read earlier data', async () => {
     const { flow, client, postgres } = await startPair({ windowBytes: 1_000 })
     await run(client, flow)
     client.channel.pause()
@@ -60,7 +60,7 @@ describe('who does not read its last word', () => {
 })
 
 describe('SHUTDOWN WAIT_FOR_CLIENTS', () => {
-  test('takes no new ones, serves those who are there, and ends with the last', async () => {
+  test('accepts no new clients, serves the connected ones, and stops after the last', async () => {
     const flow = await startFlow()
     const [one, two, console] = [await flow.connect(), await flow.connect(), await flow.connect(ROOT)]
     console.send(query('shutdown wait_for_clients'))
@@ -77,7 +77,7 @@ describe('SHUTDOWN WAIT_FOR_CLIENTS', () => {
     await flow.pooler.stopped
   })
 
-  test('ends at once where nobody is there but the console, which is answered', async () => {
+  test('stops at once if only the console is connected, which gets its answer', async () => {
     const flow = await startFlow()
     const console = await flow.connect(ROOT)
     console.send(query('shutdown wait_for_clients'))
@@ -85,7 +85,7 @@ describe('SHUTDOWN WAIT_FOR_CLIENTS', () => {
     await flow.pooler.stopped
   })
 
-  test('waits for who is logging in', async () => {
+  test('waits for a client that is logging in', async () => {
     const flow = await startFlow({ settings: { client_login_timeout: 60 } })
     const client = await flow.dial()
     await quiet()
@@ -98,7 +98,7 @@ describe('SHUTDOWN WAIT_FOR_CLIENTS', () => {
     await flow.pooler.stopped
   })
 
-  test('lets nobody stay for longer than shutdown_grace who is between two transactions', async () => {
+  test('disconnects clients between two transactions after shutdown_grace', async () => {
     const { flow, client, postgres } = await startPair({ settings: { shutdown_grace: 20 } })
     const [idle, console] = [await flow.connect(), await flow.connect(ROOT)]
     client.send(query('begin'))
@@ -122,7 +122,7 @@ describe('SHUTDOWN WAIT_FOR_CLIENTS', () => {
     await flow.pooler.stopped
   })
 
-  test('nor one who loses, after that, the server that was being prepared for it', async () => {
+  test('disconnects, after shutdown_grace, a client that loses the server that was being prepared for it', async () => {
     const settings = { shutdown_grace: 20, server_connect_timeout: 60 }
     const { flow, client, postgres } = await startPair({ settings })
     const [other, console] = [await flow.connect(), await flow.connect(ROOT)]
@@ -144,7 +144,7 @@ describe('SHUTDOWN WAIT_FOR_CLIENTS', () => {
   })
 
   test.each(['wait_for_clients', 'wait_for_servers'] as const)(
-    '%s waits no longer than shutdown_timeout, whatever runs',
+    '%s waits no longer than shutdown_timeout, even if queries run',
     async (mode) => {
       const { flow, client, postgres } = await startPair({ settings: { shutdown_timeout: 30 } })
       await run(client, flow)
@@ -159,7 +159,7 @@ describe('SHUTDOWN WAIT_FOR_CLIENTS', () => {
     },
   )
 
-  test('can be hastened, and not be taken back', async () => {
+  test('can be changed to a faster SHUTDOWN, but not to a slower one', async () => {
     const { flow, client } = await startPair()
     const { finish } = await run(client, flow)
     const { control } = flow.pooler
@@ -173,7 +173,7 @@ describe('SHUTDOWN WAIT_FOR_CLIENTS', () => {
   })
 })
 
-test('what ends at once is hastened by nothing any more', async () => {
+test('an immediate SHUTDOWN cannot be changed any more', async () => {
   const { flow, client } = await startPair()
   const { control } = flow.pooler
   await control.shutdown('wait_for_clients')
@@ -184,7 +184,7 @@ test('what ends at once is hastened by nothing any more', async () => {
 })
 
 describe('SHUTDOWN WAIT_FOR_SERVERS', () => {
-  test('lets transactions come to their end, refuses new ones, and ends with the last', async () => {
+  test('lets transactions finish, refuses new ones, and stops after the last', async () => {
     const flow = await startFlow({ settings: { default_pool_size: 2 } })
     const [one, two, three, idle] = [
       await flow.connect(),
@@ -222,7 +222,7 @@ describe('SHUTDOWN WAIT_FOR_SERVERS', () => {
     await flow.pooler.stopped
   })
 
-  test('refuses who was logging in', async () => {
+  test('refuses a client that is logging in', async () => {
     const { flow, client } = await startPair()
     const { finish } = await run(client, flow)
     const late = await flow.dial()
@@ -251,7 +251,7 @@ describe('SHUTDOWN WAIT_FOR_SERVERS', () => {
     await flow.pooler.stopped
   })
 
-  test('is for admins', async () => {
+  test('is for admins only', async () => {
     const flow = await startFlow({ settings: { auth_type: 'plain', stats_users: 'bob' }, authFile: ['"bob" "b"'] })
     const bob = await flow.connect({ user: 'bob', password: 'b', database: 'pgweir' })
     bob.send(query('shutdown'))
@@ -260,7 +260,7 @@ describe('SHUTDOWN WAIT_FOR_SERVERS', () => {
   })
 })
 
-test('a worker that is being replaced ends with all others, and no later than they must', async () => {
+test('a worker that is being replaced stops with the others at a SHUTDOWN, within shutdown_timeout', async () => {
   const { flow, client, postgres } = await startPair({ settings: { shutdown_timeout: 5 } })
   client.send(query('begin'))
   await postgres.expect('Query(begin)')

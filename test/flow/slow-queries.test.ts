@@ -1,4 +1,4 @@
-/** log_min_duration: queries that took long are logged, with their text, and without the values in it. */
+/** log_min_duration: slow queries are logged with their text, but without the values in it. */
 
 import { describe, expect, test } from 'vitest'
 import { reload } from '../support/flow/commands.ts'
@@ -34,7 +34,7 @@ async function answer(pair: Pair, ms: number, ...replies: readonly Buffer[]): Pr
 }
 
 describe('a slow query', () => {
-  test('is logged with the client and how long it took; a fast one is not', async () => {
+  test('is logged with its client and its duration; a fast one is not', async () => {
     const pair = await startPair(ON)
     pair.client.send(query("select pg_sleep(1), 'secret' /* a comment */"))
     await answer(pair, 700, rows('1'), ready())
@@ -44,7 +44,7 @@ describe('a slow query', () => {
     expect(pair.flow.logged('slow query')[0]).toMatch(/ LOG C-0x[0-9a-f]+: app\/ada@\S+ slow query/)
   })
 
-  test('ends with the trace that it belongs to', async () => {
+  test('is logged with its traceparent', async () => {
     const pair = await startPair(ON)
     const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
     pair.client.send(query(`select 1 /*traceparent='${traceparent}'*/`))
@@ -52,7 +52,7 @@ describe('a slow query', () => {
     expect(slow(pair)).toEqual([`slow query: 700.0 ms: select ? traceparent=${traceparent}`])
   })
 
-  test('of the extended protocol by its statement, whenever that was prepared', async () => {
+  test('of the extended protocol is logged with the text of its statement, whenever that was prepared', async () => {
     const pair = await startPair(ON)
     pair.client.send(parse('s1', 'select * from t where id = $1 and x = 5'), sync)
     await answer(pair, 0, parseComplete, ready())
@@ -66,7 +66,7 @@ describe('a slow query', () => {
     ])
   })
 
-  test('in a pipeline is the right one', async () => {
+  test('in a pipeline is logged with its own text', async () => {
     const pair = await startPair(ON)
     pair.client.send(batch('select a'), query('select b'), sync, batch('select c'), batch('select d'))
     await answer(pair, 100, batchRows('1'))
@@ -77,7 +77,7 @@ describe('a slow query', () => {
     expect(slow(pair)).toEqual(['slow query: 600.0 ms: select b', 'slow query: 700.0 ms: select c'])
   })
 
-  test('that fails is one all the same, and COPY with its superfluous Sync confuses nothing', async () => {
+  test('is also logged if it fails, or if it is a COPY with a superfluous Sync', async () => {
     const pair = await startPair(ON)
     pair.client.send(query('selct now()'))
     await answer(pair, 501, error('42601', 'syntax error'), ready())
@@ -95,7 +95,7 @@ describe('a slow query', () => {
   })
 })
 
-test('a DEALLOCATE within a batch, which the server sees in other words, moves no other query to another place', async () => {
+test('after a DEALLOCATE within a batch, a slow query is still logged with its own text', async () => {
   const pair = await startPair(ON)
   pair.client.send(parse('s1', 'select 1'), sync)
   await answer(pair, 0, parseComplete, ready())
@@ -115,7 +115,7 @@ test('a DEALLOCATE within a batch, which the server sees in other words, moves n
   expect(slow(pair)).toEqual(['slow query: 700.0 ms: select last'])
 })
 
-test('what a server has never answered names nothing', async () => {
+test('requests that no server answers do not shift the texts of slow queries', async () => {
   const pair = await startPair(ON)
   pair.client.send(parse('s1', 'select 1'), sync)
   await answer(pair, 0, parseComplete, ready())
@@ -134,7 +134,7 @@ test('what a server has never answered names nothing', async () => {
   expect(slow(pair).map((line) => line.slice(-8))).toEqual(['select a', 'select b', 'select c'])
 })
 
-test('with log_query_values the text is as it was; with log_sample_rate = 0 there is none', async () => {
+test('with log_query_values the text is logged unchanged; with log_sample_rate = 0 no slow query is logged', async () => {
   const pair = await startPair({ settings: { ...ON.settings, log_query_values: 1 } })
   pair.client.send(query("select 'x'  /* y */"))
   await answer(pair, 600, rows('1'), ready())
@@ -145,7 +145,7 @@ test('with log_query_values the text is as it was; with log_sample_rate = 0 ther
   expect(slow(pair)).toHaveLength(1)
 })
 
-test('a reload turns it on and off for who is there', async () => {
+test('a reload turns log_min_duration on and off for connected clients', async () => {
   const pair = await startPair()
   const take = async (text: string) => {
     pair.client.send(query(text))

@@ -1,4 +1,4 @@
-/** Settings that each decide one thing that clients may do, or are told. */
+/** Settings that each decide one thing that clients may do, or one thing that they receive. */
 
 import { describe, expect, test } from 'vitest'
 import { ask, command, ROOT, run } from '../support/flow/commands.ts'
@@ -9,7 +9,7 @@ import { batch, query, startup } from '../support/flow/requests.ts'
 import { startFlow, startPair } from '../support/flow/start.ts'
 
 describe('disable_pqexec', () => {
-  test('refuses simple queries, which costs no server', async () => {
+  test('refuses simple queries, without costing a server', async () => {
     const { client, postgres, flow } = await startPair({ settings: { disable_pqexec: 1 } })
     client.send(query('select 1'))
     await client.expect('ErrorResponse(FATAL 0A000 PQexec disallowed)')
@@ -18,7 +18,7 @@ describe('disable_pqexec', () => {
     await flow.expectCounts({ idle: 1 })
   })
 
-  test('lets extended ones pass, and everything on the console', async () => {
+  test('allows extended queries, and simple ones on the console', async () => {
     const { client, postgres, flow } = await startPair({ settings: { disable_pqexec: 1 } })
     client.send(batch('select 1'))
     await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
@@ -27,7 +27,7 @@ describe('disable_pqexec', () => {
     expect(await command(flow, 'show version')).toContain('CommandComplete(SHOW)')
   })
 
-  test('needs a restart', async () => {
+  test('can only be changed by a restart', async () => {
     const { flow } = await startPair()
     expect(await command(flow, 'set disable_pqexec = 1')).toEqual([
       expect.stringContaining('ErrorResponse(ERROR 55P02'),
@@ -37,7 +37,7 @@ describe('disable_pqexec', () => {
 })
 
 describe('login_notify_message', () => {
-  test('is told to each client that logs in, right before it is ready', async () => {
+  test('is sent to each client that logs in, right before ReadyForQuery', async () => {
     const { flow } = await startPair()
     flow.change({ settings: { login_notify_message: 'down on Sunday' } })
     await command(flow, 'reload')
@@ -50,7 +50,7 @@ describe('login_notify_message', () => {
     ])
   })
 
-  test('can be changed for those who come later; the console has its own notices', async () => {
+  test('can be changed for later clients, and is not sent on the console', async () => {
     const { flow } = await startPair()
     await command(flow, "set login_notify_message = 'soon'")
     const client = await flow.dial()
@@ -70,7 +70,7 @@ describe('server_fast_close', () => {
   const SESSION = { pool_mode: 'session', server_reset_query: '', default_pool_size: 1 }
   const FATAL = 'ErrorResponse(FATAL 57P01 database configuration changed)'
 
-  test('ends a session whose server is given up, if it is between transactions', async () => {
+  test('disconnects a session between transactions when its server has to be closed', async () => {
     const { flow, client, postgres } = await startPair({ settings: { ...SESSION, server_fast_close: 1 } })
     await (await run(client, flow)).finish()
     await command(flow, 'reconnect')
@@ -80,7 +80,7 @@ describe('server_fast_close', () => {
     await postgres.expectClosed()
   })
 
-  test('or else at the end of its transaction', async () => {
+  test('disconnects a session in a transaction at the end of the transaction', async () => {
     const { flow, client, postgres } = await startPair({ settings: { ...SESSION, server_fast_close: 1 } })
     client.send(query('begin'))
     await postgres.expect('Query(begin)')
@@ -97,7 +97,7 @@ describe('server_fast_close', () => {
     await postgres.expectClosed()
   })
 
-  test('can be turned on when it is wanted', async () => {
+  test('can be turned on after RECONNECT', async () => {
     const { flow, client } = await startPair({ settings: SESSION })
     await (await run(client, flow)).finish()
     await command(flow, 'reconnect')
@@ -109,7 +109,7 @@ describe('server_fast_close', () => {
     await client.expectClosed()
   })
 
-  test('without it the session keeps its server', async () => {
+  test('lets the session keep its server if it is off', async () => {
     const { flow, client, postgres } = await startPair({ settings: SESSION })
     await (await run(client, flow)).finish()
     await command(flow, 'reconnect')
@@ -120,7 +120,7 @@ describe('server_fast_close', () => {
     await client.answer()
   })
 
-  test('has nothing to do in transaction mode, where nobody is dropped', async () => {
+  test('disconnects no client in transaction mode', async () => {
     const { flow, client } = await startPair({ settings: { server_fast_close: 1 } })
     const { server, finish } = await run(client, flow)
     await command(flow, 'reconnect')
@@ -132,14 +132,14 @@ describe('server_fast_close', () => {
   })
 })
 
-test('conffile: a RELOAD reads the file that was SET', async () => {
+test('RELOAD reads the file to which conffile was SET', async () => {
   const flow = await startFlow()
   await command(flow, 'set conffile = /etc/other.ini')
   await command(flow, 'reload')
   expect(flow.reloadedFrom).toEqual(['/etc/other.ini'])
 })
 
-test('track_extra_parameters: what Postgres reports of them follows the client from server to server', async () => {
+test('parameters named in track_extra_parameters follow the client from server to server', async () => {
   const followed = async (track_extra_parameters: string) => {
     const { flow, client, postgres } = await startPair({ settings: { track_extra_parameters } })
     const other = await flow.connect()
@@ -160,7 +160,7 @@ test('track_extra_parameters: what Postgres reports of them follows the client f
   expect((await followed('in_hot_standby')).join()).toContain('in_hot_standby')
 })
 
-test('scram_iterations: with so many rounds a plain password is asked for', async () => {
+test('scram_iterations is the number of iterations for a plain password', async () => {
   const flow = await startFlow({
     settings: { auth_type: 'scram-sha-256', scram_iterations: 7 },
     authFile: ['"ada" "secret"'],
@@ -170,7 +170,7 @@ test('scram_iterations: with so many rounds a plain password is asked for', asyn
   expect(String(first?.read?.['data'])).toMatch(/,i=7$/)
 })
 
-test('log_stats turns the line of each stats_period off', async () => {
+test('log_stats = 0 turns off the log line of each stats_period', async () => {
   const { flow } = await startPair({ settings: { log_stats: 0, stats_period: 10 } })
   await flow.advance(20_000)
   expect(flow.logged('stats:')).toEqual([])
@@ -179,7 +179,7 @@ test('log_stats turns the line of each stats_period off', async () => {
   expect(flow.logged('stats:')).not.toEqual([])
 })
 
-test('pkt_buf, job_name and service_name are shown, and cannot be SET, as what needs a restart', async () => {
+test('pkt_buf, job_name and service_name are shown and cannot be SET without a restart', async () => {
   const flow = await startFlow()
   for (const [key, value] of [
     ['pkt_buf', '4096'],
@@ -198,7 +198,7 @@ test('sbuf_loopcnt can be SET, and the log says that it has no effect', async ()
   expect(flow.logged('sbuf_loopcnt')).toEqual([expect.stringContaining('sbuf_loopcnt has no effect: each connection')])
 })
 
-test('metrics_max_pools: those that come first have names of their own, and the rest is one', async () => {
+test('metrics_max_pools: the first pools are shown by name, the rest together', async () => {
   const flow = await startFlow({ settings: { metrics_max_pools: 1 } })
   for (const user of ['ada', 'bob', 'eve']) await ask(await flow.connect({ user }), flow)
   const tallies = flow.pooler.parts.pools.tallies()

@@ -6,7 +6,7 @@ import { createMemoryTransport, type MemoryTransport } from '../../src/net/memor
 import { command } from '../support/flow/commands.ts'
 import { startFlow } from '../support/flow/start.ts'
 
-/** Returns a transport that remembers what it was asked for. */
+/** Returns a transport that records the options that it is given. */
 function watched() {
   const memory = createMemoryTransport()
   const listens: ListenOptions[] = []
@@ -34,7 +34,7 @@ const SILENT = {
   tcp_defer_accept: 3,
 }
 
-test('how connections are watched over and buffered, of clients and to servers, from a SET on otherwise', async () => {
+test('keepalive, timeout and buffer settings apply to connections of clients and to servers, with new values after a SET', async () => {
   const { transport, dials, ofClients } = watched()
   const flow = await startFlow({ transport, settings: SILENT })
   await flow.connect()
@@ -58,7 +58,7 @@ test('how connections are watched over and buffered, of clients and to servers, 
   expect(shown(ofClients().keepAlive)).toEqual({ ...wanted, isOn: false, probes: 5, deferMs: 1_000 })
 })
 
-test('listen_backlog and so_reuseport are what it listens with', async () => {
+test('listen_backlog and so_reuseport are passed to the listening socket', async () => {
   const { transport, ofClients } = watched()
   await startFlow({ transport, settings: { listen_backlog: 77, so_reuseport: 1 } })
   expect(ofClients()).toMatchObject({ backlog: 77, sharesPort: true })

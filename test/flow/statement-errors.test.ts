@@ -1,4 +1,4 @@
-/** Whatever goes wrong with a prepared statement is an ordinary error at its place, and undoes what was noted when it was sent. */
+/** Any failure of a prepared statement is an ordinary error in its place, and undoes what was recorded when the request was sent. */
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
@@ -7,8 +7,8 @@ import { bindComplete, closeComplete, complete, error, parseComplete, ready } fr
 import { bind, closeStatement, describeStatement, execute, parse, query, sync } from '../support/flow/requests.ts'
 import { startPair } from '../support/flow/start.ts'
 
-describe('errors', () => {
-  test('a Parse that fails has not happened: the name is free, and the server has nothing', async () => {
+describe('errors of prepared statements:', () => {
+  test('after a Parse that failed, the name is free and the statement is parsed again', async () => {
     const { client, postgres } = await startPair()
     client.send(parse('s1', 'selct'), sync)
     await postgres.expect('Parse(#1, selct)', 'Sync')
@@ -24,7 +24,7 @@ describe('errors', () => {
     await client.expect('ParseComplete', 'ReadyForQuery(I)')
   })
 
-  test('a Parse that fails has not happened, even if tables have changed before it was answered', async () => {
+  test('after a Parse that failed, the name is free even if tables have changed before the answer', async () => {
     const { flow, client, postgres } = await startPair()
     const other = await flow.connect()
     client.send(parse('s1', 'selct'))
@@ -45,7 +45,7 @@ describe('errors', () => {
     await client.expect('ParseComplete', 'ReadyForQuery(I)')
   })
 
-  test('a Parse that was skipped has not happened', async () => {
+  test('after a Parse that was skipped, the name is free and the statement is parsed again', async () => {
     const { client, postgres } = await startPair()
     client.send(parse('a', 'selct'), parse('b', 'select 2'), sync)
     await postgres.expect('Parse(#1, selct)', 'Parse(#2, select 2)', 'Sync')
@@ -57,7 +57,7 @@ describe('errors', () => {
     await client.expect('ParseComplete', 'BindComplete', 'ReadyForQuery(I)')
   })
 
-  test('a Parse of ours that fails is told as the error of the Bind, and the client’s statement lives on', async () => {
+  test('if the pooler’s own Parse fails, the Bind gets the error, and the client’s statement remains', async () => {
     const pair = await startPrepared()
     const { flow, client } = pair
     const goOn = await occupy(pair)
@@ -73,7 +73,7 @@ describe('errors', () => {
     await goOn()
   })
 
-  test('a duplicate name is 42P05, the rest of the batch is skipped, and the client lives on', async () => {
+  test('a duplicate name is error 42P05, the rest of the batch is skipped, and the client may go on', async () => {
     const { client, postgres } = await startPrepared()
     client.send(parse('s1', 'select 2'), bind('', 's1'), execute(), sync, bind('', 's1'), sync)
     const [made] = [await postgres.inbox.next()]
@@ -89,7 +89,7 @@ describe('errors', () => {
     await client.expect('BindComplete', 'ReadyForQuery(I)')
   })
 
-  test('a duplicate name within one batch, too, and behind what the server still owes', async () => {
+  test('a duplicate name within one batch is error 42P05, after the replies that the server still owes', async () => {
     const { client, postgres } = await startPair()
     client.send(parse('a', 'select 1'), parse('a', 'select 2'), bind('', 'a'), sync)
     await postgres.expect('Parse(#1, select 1)')
@@ -107,7 +107,7 @@ describe('errors', () => {
     await client.expect('BindComplete', 'ReadyForQuery(I)')
   })
 
-  test('a duplicate name in a transaction fails it', async () => {
+  test('a duplicate name makes the transaction fail', async () => {
     const { client, postgres } = await startPrepared()
     client.send(query('begin'))
     await postgres.expect('Query')
@@ -124,7 +124,7 @@ describe('errors', () => {
     await client.answer()
   })
 
-  test('in a transaction that has failed Postgres refuses a text before it looks at the name', async () => {
+  test('a duplicate name in a failed transaction is error 25P02, as in Postgres', async () => {
     const { client, postgres } = await startPrepared()
     client.send(query('begin'), query('selct'))
     await postgres.expect('Query', 'Query')
@@ -153,7 +153,7 @@ describe('errors', () => {
     await client.answer()
   })
 
-  test('an unknown name is the server’s 26000, in its place, and the client lives on', async () => {
+  test('an unknown name gets the server’s error 26000 in its place, and the client may go on', async () => {
     const { client, postgres } = await startPrepared()
     client.send(bind('', 's1'), bind('', 'nobody'), execute(), sync)
     await postgres.expect('Bind(, #1)', 'Bind(, nobody)', 'Execute', 'Sync')
@@ -169,7 +169,7 @@ describe('errors', () => {
     ['bind', [bind('', 'pgweir_1')]],
     ['describe', [describeStatement('pgweir_1')]],
   ] as const)
-    test(`nobody can ${what} a shared statement by its real name`, async () => {
+    test(`no client can ${what} a shared statement by its name on the server`, async () => {
       const { flow, postgres } = await startPrepared()
       const real = postgres.inbox.all.find((request) => request.name === 'Parse')?.texts[0] as string
       const other = await flow.connect()
@@ -180,7 +180,7 @@ describe('errors', () => {
       expect((await other.answer())[0]).toContain('26000 prepared statement "pgweir_1" does not exist')
     })
 
-  test('a client may call its statement what we call ours', async () => {
+  test('a client may use the same names as the pooler', async () => {
     const { client, postgres } = await startPair()
     client.send(parse('pgweir_1', 'select 7'), bind('', 'pgweir_1'), closeStatement('pgweir_1'), sync)
     const sent = await postgres.expect('Parse')
@@ -190,7 +190,7 @@ describe('errors', () => {
     expect(await client.answer()).toEqual(['ParseComplete', 'BindComplete', 'CloseComplete', 'ReadyForQuery(I)'])
   })
 
-  test('a Close of ours that was skipped by an error has not happened', async () => {
+  test('a Close of the pooler that was skipped because of an error leaves the statement in use', async () => {
     const pair = await startPrepared({ settings: { max_prepared_statements: 1 } })
     const { client, postgres } = pair
     client.send(bind('', 's1'), parse('s2', 'select 2'), sync)
@@ -203,7 +203,7 @@ describe('errors', () => {
     await client.expect('BindComplete', 'ReadyForQuery(I)')
   })
 
-  test('in a failed transaction Postgres has the word about every Parse', async () => {
+  test('in a failed transaction every Parse goes to Postgres', async () => {
     const { client, postgres } = await startPrepared()
     client.send(query('begin; selct'))
     await postgres.expect('Query')

@@ -1,4 +1,4 @@
-/** The prepared statements of a client are limited, and it is told so by an ordinary error. */
+/** The prepared statements of a client are limited; beyond the limit it gets an ordinary error. */
 
 import { expect, test } from 'vitest'
 import { MAX_CLIENT_STATEMENTS_BYTES } from '../../src/wire/limits.ts'
@@ -40,7 +40,7 @@ async function expectRefused({ client, postgres }: Pair, name: string) {
   expect(await client.answer()).toEqual([REFUSED, 'ReadyForQuery(I)'])
 }
 
-test('statements that are too much together are refused, and the connection lives on', async () => {
+test('a prepared statement beyond the size limit of a client is refused, and the client may go on', async () => {
   const pair = await startFull()
   const { client, postgres } = pair
   await expectRefused(pair, 'more')
@@ -50,7 +50,7 @@ test('statements that are too much together are refused, and the connection live
   expect(await client.answer()).toContain('DataRow(1)')
 })
 
-test('what is closed leaves room for another', async () => {
+test('closing a prepared statement leaves room for another', async () => {
   const pair = await startFull()
   const { client, postgres } = pair
   client.send(closeStatement('n0'), sync)
@@ -61,7 +61,7 @@ test('what is closed leaves room for another', async () => {
   await expectRefused(pair, 'too many')
 })
 
-test('so does DEALLOCATE ALL', async () => {
+test('DEALLOCATE ALL leaves room for other prepared statements', async () => {
   const pair = await startFull()
   await ask(pair, 'deallocate all', 'DEALLOCATE ALL')
   await prepare(pair, 'n0', TEXT)
@@ -69,7 +69,7 @@ test('so does DEALLOCATE ALL', async () => {
   await expectRefused(pair, 'more')
 })
 
-test('a Parse that was skipped takes no room', async () => {
+test('a Parse that was skipped does not count towards the limit on prepared statements', async () => {
   const pair = await startFull()
   const { client, postgres } = pair
   client.send(closeStatement('n0'), sync)
@@ -86,7 +86,7 @@ test('a Parse that was skipped takes no room', async () => {
   await parseKnown(pair, 'more')
 })
 
-test('small ones count too: their number is bounded', async () => {
+test('small prepared statements count too, so that their number is limited', async () => {
   const { client, postgres } = await startPair({ settings: { max_prepared_statements: 1 } })
   // All under one text, so that only the names are the client's own.
   client.send(parse('0', ''), sync)
@@ -113,7 +113,7 @@ test('small ones count too: their number is bounded', async () => {
   await client.answer()
 })
 
-test('names that change by the thousand in one batch are all in doubt until it is answered', async () => {
+test('thousands of statement names that change in one batch are all in doubt until it is answered', async () => {
   const { client, postgres } = await startPrepared()
   const names = Array.from({ length: 2_000 }, (_, number) => `n${number}`)
   client.send(parse('bad', 'selct'), ...names.map((name) => parse(name, 'select 1')), sync)

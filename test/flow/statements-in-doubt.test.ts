@@ -1,4 +1,4 @@
-/** Rule 3, for statements in pipelines: what is sent behind a batch that may have failed means what it would mean to Postgres. */
+/** Rule 3, for statements in pipelines: a request after a batch that may have failed means what it would mean to Postgres. */
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
@@ -19,12 +19,17 @@ import {
 import { bind, closeStatement, describeStatement, execute, parse, query, sync } from '../support/flow/requests.ts'
 import { type Pair, startPair } from '../support/flow/start.ts'
 
-describe('behind a command that drops all statements, and is not answered yet', () => {
+describe('after a command that drops statements and is not answered yet', () => {
   const GONE = error('26000', 'prepared statement "s1" does not exist')
   const COMMANDS: readonly [how: string, tag: string, send: readonly Buffer[], ...sent: string[]][] = [
     ['DEALLOCATE ALL', 'DEALLOCATE ALL', [query('deallocate all')], 'Query(deallocate all)'],
     ['DISCARD ALL', 'DISCARD ALL', [query(' discard all;')], 'Query( discard all;)'],
-    ['several in one query', 'DEALLOCATE ALL', [query('deallocate all; select 1')], 'Query(deallocate all; select 1)'],
+    [
+      'several commands in one query',
+      'DEALLOCATE ALL',
+      [query('deallocate all; select 1')],
+      'Query(deallocate all; select 1)',
+    ],
     [
       'a batch with DEALLOCATE ALL',
       'DEALLOCATE ALL',
@@ -38,7 +43,7 @@ describe('behind a command that drops all statements, and is not answered yet', 
   }
 
   for (const [how, tag, send, ...sent] of COMMANDS) {
-    test(`(${how}) no old name is used, and no new one is known`, async () => {
+    test(`(${how}), old names are unknown and new ones can be used`, async () => {
       const { client, postgres } = await startPrepared()
       client.send(...send, bind('', 's1'), execute(), sync, parse('s1', 'select 2'), bind('', 's1'), execute(), sync)
       await postgres.expect(...sent)
@@ -57,7 +62,7 @@ describe('behind a command that drops all statements, and is not answered yet', 
       expect(postgres.isClosed).toBe(false)
     })
 
-    test(`(${how}) the names are what they were, if it fails`, async () => {
+    test(`(${how}), the names are what they were if the command fails`, async () => {
       const { client, postgres } = await startPrepared()
       client.send(...send, bind('', 's1'), execute(), sync)
       await postgres.expect(...sent)
@@ -70,7 +75,7 @@ describe('behind a command that drops all statements, and is not answered yet', 
     })
   }
 
-  test('a statement of that kind that has a name does the same', async () => {
+  test('that was prepared under a name, old names are unknown', async () => {
     const { client, postgres } = await startPrepared()
     client.send(parse('s2', 'DISCARD ALL'), bind('', 's2'), execute(), sync, describeStatement('s1'), sync)
     await postgres.expect('Parse(#2, DISCARD ALL)', 'Bind(, #2)', 'Execute', 'Sync')
@@ -82,7 +87,7 @@ describe('behind a command that drops all statements, and is not answered yet', 
     expect((await client.answer())[0]).toContain('26000')
   })
 
-  test('in the same batch its answer is asked for', async () => {
+  test('in the same batch, the server is sent a Flush, to learn the answer', async () => {
     const { client, postgres } = await startPrepared()
     client.send(parse('', 'deallocate all'), bind('', ''), execute(), bind('', 's1'), execute(), sync, query('two'))
     await postgres.expect('Parse(, deallocate all)', 'Bind(, )', 'Execute', 'Flush')
@@ -94,7 +99,7 @@ describe('behind a command that drops all statements, and is not answered yet', 
     expect(await client.answer()).toContain('DataRow(2)')
   })
 
-  test('in the same batch the rest is skipped if it fails', async () => {
+  test('in the same batch, the rest is skipped if the command fails', async () => {
     const { client, postgres } = await startPrepared()
     client.send(parse('', 'deallocate all'), bind('', ''), execute(), bind('', 's1'), execute(), sync, query('two'))
     await postgres.expect('Parse(, deallocate all)', 'Bind(, )', 'Execute', 'Flush')
@@ -105,7 +110,7 @@ describe('behind a command that drops all statements, and is not answered yet', 
     expect(await client.answer()).toContain('DataRow(2)')
   })
 
-  test('what names no statement does not wait', async () => {
+  test('requests that name no statement do not wait', async () => {
     const { client, postgres } = await startPrepared()
     client.send(query('discard all'), query('two'), parse('', 'three'), bind('', ''), execute(), sync)
     await postgres.expect('Query(discard all)', 'Query(two)', 'Parse(, three)', 'Bind(, )', 'Execute', 'Sync')
@@ -114,7 +119,7 @@ describe('behind a command that drops all statements, and is not answered yet', 
     expect(postgres.isClosed).toBe(false)
   })
 
-  test('a command that was not seen coming costs the server what was sent behind it', async () => {
+  test('the server is closed if the command was not recognized in time', async () => {
     const { client, postgres } = await startPrepared()
     client.send(query('select 1; deallocate all'), bind('', 's1'), sync)
     await postgres.expect('Query(select 1; deallocate all)', 'Bind(, #1)', 'Sync')
@@ -126,7 +131,7 @@ describe('behind a command that drops all statements, and is not answered yet', 
   })
 
   test.each(['-- a comment\ndeallocate s1', ' /*app*/ DEALLOCATE /* the */ PREPARE s1; -- now'])(
-    'DEALLOCATE of one name is known whatever comments are in it: %j',
+    '(DEALLOCATE of one name) the name is unknown, whatever comments the command contains: %j',
     async (text) => {
       const { client, postgres } = await startPrepared()
       client.send(query(text))
@@ -139,7 +144,7 @@ describe('behind a command that drops all statements, and is not answered yet', 
     },
   )
 
-  test('DEALLOCATE of one name waits for what was sent before it', async () => {
+  test('(DEALLOCATE of one name) it waits for the requests before it', async () => {
     const { client, postgres } = await startPrepared()
     client.send(bind('', 's1'), execute(), sync, query('deallocate s1'), bind('', 's1'), execute(), sync)
     await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
@@ -154,7 +159,7 @@ describe('behind a command that drops all statements, and is not answered yet', 
 
   const DOOMED = ['Close(statement, pgweir_doomed)', 'Parse(pgweir_doomed, )', 'Query(deallocate pgweir_doomed)']
 
-  test('DEALLOCATE of one name in a batch has its turn there', async () => {
+  test('(DEALLOCATE of one name) it is answered in its place in a batch', async () => {
     const { client, postgres } = await startPrepared()
     client.send(bind('', 's1'), execute(), query('deallocate s1'))
     await postgres.expect('Bind(, #1)', 'Execute', ...DOOMED)
@@ -171,7 +176,7 @@ describe('behind a command that drops all statements, and is not answered yet', 
     expect((await client.answer())[0]).toContain('26000')
   })
 
-  test('DEALLOCATE of one name that is skipped with its batch has not happened', async () => {
+  test('(DEALLOCATE of one name) the name is kept if the command is skipped with its batch', async () => {
     const { client, postgres } = await startPrepared()
     client.send(bind('', 'unknown'), query('deallocate s1'), sync)
     await postgres.expect('Bind(, unknown)', ...DOOMED, 'Sync')
@@ -183,7 +188,7 @@ describe('behind a command that drops all statements, and is not answered yet', 
     await client.expect('BindComplete', 'ReadyForQuery(I)')
   })
 
-  test('DEALLOCATE of one name in a batch waits for queries that were sent before that', async () => {
+  test('(DEALLOCATE of one name) in a batch it waits for the queries before that batch', async () => {
     const { client, postgres } = await startPrepared()
     client.send(query('begin'), bind('', 's1'), query('deallocate s1'))
     await postgres.expect('Query(begin)', 'Bind(, #1)')
@@ -200,7 +205,7 @@ describe('behind a command that drops all statements, and is not answered yet', 
   })
 })
 
-describe('while an earlier batch may have failed without our knowing it yet', () => {
+describe('while an earlier batch is unanswered and may have failed', () => {
   test('a statement that was prepared in it is prepared again', async () => {
     const pair = await startPrepared()
     const { flow, client } = pair
@@ -226,7 +231,7 @@ describe('while an earlier batch may have failed without our knowing it yet', ()
     await goOn()
   })
 
-  test('a statement that was evicted in it may still be there', async () => {
+  test('a statement that was evicted in it is closed again before it is prepared again', async () => {
     const pair = await startPrepared({ settings: { max_prepared_statements: 1 } })
     const { client, postgres } = pair
     client.send(parse('', 'selct'), parse('s2', 'select 2'), sync, bind('', 's1'), sync)
@@ -242,7 +247,7 @@ describe('while an earlier batch may have failed without our knowing it yet', ()
     await client.answer()
   })
 
-  test('a name that was given in it is not used before it is known to have been given', async () => {
+  test('a name that was defined in it is used only once that is known to have succeeded', async () => {
     const { client, postgres } = await startPair()
     client.send(parse('', 'selct'), parse('s1', 'select 1'), sync, bind('', 's1'), execute(), sync, query('two'))
     await postgres.expect('Parse(, selct)', 'Parse(#1, select 1)', 'Sync')
@@ -258,7 +263,7 @@ describe('while an earlier batch may have failed without our knowing it yet', ()
     expect(await client.answer()).toContain('DataRow(2)')
   })
 
-  test('a name that was taken away in it stays if it has failed', async () => {
+  test('a name that was closed in it is kept if the batch fails', async () => {
     const { client, postgres } = await startPrepared()
     client.send(parse('', 'selct'), closeStatement('s1'), sync, describeStatement('s1'), sync)
     await postgres.expect('Parse(, selct)', 'Sync')
@@ -270,7 +275,7 @@ describe('while an earlier batch may have failed without our knowing it yet', ()
     expect(await client.answer()).toEqual(['ParameterDescription()', 'NoData', 'ReadyForQuery(I)'])
   })
 
-  test('a name that was given anew behind it is not taken away with what it had given', async () => {
+  test('a name that was defined in it, and again after it, keeps the later statement if the batch fails', async () => {
     const { client, postgres } = await startPair()
     client.send(parse('', 'selct'), parse('s1', 'select 1'), sync)
     await postgres.expect('Parse(, selct)', 'Parse(#1, select 1)', 'Sync')
@@ -289,7 +294,7 @@ describe('while an earlier batch may have failed without our knowing it yet', ()
     await client.expect('BindComplete', 'ReadyForQuery(I)')
   })
 
-  test('a Parse of what the server has is not answered by us: the transaction may have failed', async () => {
+  test('a Parse of a statement that the server has goes to the server, since the transaction may have failed', async () => {
     const pair = await startPrepared()
     const { client, postgres } = pair
     client.send(query('begin'), bind('', 's1'), execute(), sync, parse('s2', 'select 1'), sync)
@@ -306,7 +311,7 @@ describe('while an earlier batch may have failed without our knowing it yet', ()
     await ask(pair, 'rollback', 'ROLLBACK')
   })
 
-  test('an unnamed statement that was parsed in it is bound only when that is known, and never another one', async () => {
+  test('an unnamed statement that was parsed in it is bound only once that is known to have succeeded, and never another client’s', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(parse('', 'secret'), sync)
     await postgres.expect('Parse(, secret)', 'Sync')
@@ -322,7 +327,7 @@ describe('while an earlier batch may have failed without our knowing it yet', ()
     expect((await other.answer())[0]).toContain('26000')
   })
 
-  test('an unnamed statement that was to be closed in it is closed again', async () => {
+  test('another client’s unnamed statement that was closed in it is closed again', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(parse('', 'secret'), sync)
     await postgres.expect('Parse(, secret)', 'Sync')
@@ -339,7 +344,7 @@ describe('while an earlier batch may have failed without our knowing it yet', ()
   })
 })
 
-describe('behind what may change settings, and is not answered yet', () => {
+describe('after a command that may change settings and is not answered yet', () => {
   const TEXT = "select timestamptz '2020-01-01'"
   const ROME = "set timezone = 'Europe/Rome'"
   const IN_ROME = parameterStatus('TimeZone', 'Europe/Rome')
@@ -355,7 +360,7 @@ describe('behind what may change settings, and is not answered yet', () => {
     await other.expect('ParseComplete', 'ReadyForQuery(I)')
   }
 
-  test('a statement is prepared when that has been answered, and shared under the settings that it meets', async () => {
+  test('a statement is prepared once the command has been answered, and is shared under the new settings', async () => {
     const pair = await startPair()
     const { flow, client, postgres } = pair
     client.send(query(ROME), parse('s1', TEXT), sync)
@@ -374,7 +379,7 @@ describe('behind what may change settings, and is not answered yet', () => {
     await expectUnshared(pair)
   })
 
-  test('in the same batch, where that is never known, a statement is not shared', async () => {
+  test('in the same batch, a statement is not shared, since its settings are not known', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(parse('', ROME), bind('', ''), execute(), parse('s1', TEXT), sync)
@@ -399,7 +404,7 @@ describe('behind what may change settings, and is not answered yet', () => {
     return { flow, client, postgres, release }
   }
 
-  test('a statement that a server lacks is prepared there when that has been answered', async () => {
+  test('a statement that the server lacks is prepared once the command has been answered', async () => {
     const { flow, client, release } = await startElsewhere()
     client.send(query(ROME), bind('', 's1'), execute(), sync)
     const postgres = await flow.postgres.next()
@@ -413,7 +418,7 @@ describe('behind what may change settings, and is not answered yet', () => {
     await release()
   })
 
-  test('a statement that a server lacks is prepared there for those who have the same settings by now', async () => {
+  test('a statement that the server lacks is shared with clients that have the same settings now', async () => {
     const { flow, client, release } = await startElsewhere()
     client.send(query(ROME))
     const postgres = await flow.postgres.next()
@@ -434,19 +439,22 @@ describe('behind what may change settings, and is not answered yet', () => {
     await release()
   })
 
-  test.each(['Describe', 'Bind'])('in the same batch, what a %s prepares there is not shared', async (what) => {
-    const { flow, client, release } = await startElsewhere()
-    client.send(parse('', ROME), bind('', ''), execute())
-    client.send(what === 'Bind' ? bind('', 's1') : describeStatement('s1'), sync)
-    const postgres = await flow.postgres.next()
-    await postgres.expect(`Parse(, ${ROME})`, 'Bind(, )', 'Execute', `Parse(#2, ${TEXT})`, what, 'Sync')
-    postgres.send(parseComplete, bindComplete, complete('SET'), parseComplete)
-    postgres.send(...(what === 'Bind' ? [bindComplete] : [parameterDescription(), noData]), IN_ROME, ready())
-    await client.answer()
-    await release()
-  })
+  test.each(['Describe', 'Bind'])(
+    'in the same batch, a statement that a %s makes the pooler prepare is not shared',
+    async (what) => {
+      const { flow, client, release } = await startElsewhere()
+      client.send(parse('', ROME), bind('', ''), execute())
+      client.send(what === 'Bind' ? bind('', 's1') : describeStatement('s1'), sync)
+      const postgres = await flow.postgres.next()
+      await postgres.expect(`Parse(, ${ROME})`, 'Bind(, )', 'Execute', `Parse(#2, ${TEXT})`, what, 'Sync')
+      postgres.send(parseComplete, bindComplete, complete('SET'), parseComplete)
+      postgres.send(...(what === 'Bind' ? [bindComplete] : [parameterDescription(), noData]), IN_ROME, ready())
+      await client.answer()
+      await release()
+    },
+  )
 
-  test('a statement that was not shared there is shared from the next server on that lacks it', async () => {
+  test('a statement that was not shared on one server is shared on the next server that lacks it', async () => {
     const pair = await startPair()
     const { flow, client, postgres } = pair
     client.send(parse('', 'show a'), bind('', ''), execute(), parse('s1', 'select 1'), sync)
@@ -481,21 +489,24 @@ describe('behind what may change settings, and is not answered yet', () => {
     ['a SAVEPOINT', [query('savepoint "a b"')], ['Query(savepoint "a b")'], BEGUN],
     ['a BEGIN of its batch', [parse('', 'begin'), bind('', ''), execute()], ...IN_BATCH],
     ['a SELECT', [bind('', 's1'), execute(), sync], ...SELECTED],
-  ])('behind %s it is prepared at once, and shared', async (_, requests, sent, replies) => {
-    const { client, postgres } = await startPrepared()
-    client.send(...requests, parse('s2', TEXT), sync)
-    await postgres.expect(...sent, `Parse(#2, ${TEXT})`, 'Sync')
-    postgres.send(...replies)
-    if (replies !== IN_BATCH[1]) await client.answer()
-    postgres.send(parseComplete, ready('T'))
-    await client.answer()
-    client.send(parse('s3', TEXT), sync)
-    await postgres.expect('Sync')
-    postgres.send(ready())
-    await client.expect('ParseComplete', 'ReadyForQuery(I)')
-  })
+  ])(
+    'after %s, which changes no settings, a statement is prepared at once and shared',
+    async (_, requests, sent, replies) => {
+      const { client, postgres } = await startPrepared()
+      client.send(...requests, parse('s2', TEXT), sync)
+      await postgres.expect(...sent, `Parse(#2, ${TEXT})`, 'Sync')
+      postgres.send(...replies)
+      if (replies !== IN_BATCH[1]) await client.answer()
+      postgres.send(parseComplete, ready('T'))
+      await client.answer()
+      client.send(parse('s3', TEXT), sync)
+      await postgres.expect('Sync')
+      postgres.send(ready())
+      await client.expect('ParseComplete', 'ReadyForQuery(I)')
+    },
+  )
 
-  test('behind a text of more than 64 KB, which is not looked at, it waits', async () => {
+  test('after a text of more than 64 KB, which is not examined, a statement waits to be prepared', async () => {
     const { client, postgres } = await startPrepared()
     client.send(parse('', `select 1${' '.repeat(65_536)}`), bind('', ''), execute(), sync, parse('s2', TEXT), sync)
     await postgres.expect('Parse', 'Bind', 'Execute', 'Sync')
@@ -507,7 +518,7 @@ describe('behind what may change settings, and is not answered yet', () => {
     await client.expect('ParseComplete', 'ReadyForQuery(I)')
   })
 
-  test('a COPY that waits for data is told that there are none', async () => {
+  test('a COPY that waits for data ends the wait of the Parse after it', async () => {
     const { client, postgres } = await startPair()
     client.send(query('copy a from stdin'), parse('s1', TEXT), sync)
     await postgres.expect('Query')
@@ -519,7 +530,7 @@ describe('behind what may change settings, and is not answered yet', () => {
   })
 })
 
-describe('in a transaction that has set something that is not reported', () => {
+describe('in a transaction that has changed a setting that is not reported', () => {
   /** Expects that what the client prepares before it commits is not given to another client. */
   async function expectOwn(pair: Pair): Promise<void> {
     const { flow, client, postgres } = pair
@@ -536,7 +547,7 @@ describe('in a transaction that has set something that is not reported', () => {
   }
 
   test.each(['begin; set local search_path = tenant', "start transaction; set local array_nulls = 'off'"])(
-    '(%s) a statement is nobody else’s',
+    '(%s), a statement is not shared',
     async (text) => {
       const pair = await startPair()
       const { client, postgres } = pair
@@ -553,7 +564,7 @@ describe('in a transaction that has set something that is not reported', () => {
     },
   )
 
-  test('the same by set_config, in a query of its own, for a client that has prepared nothing yet', async () => {
+  test('(set_config, in a query of its own, by a client without prepared statements), a statement is not shared', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     client.send(query('begin'))
@@ -567,7 +578,7 @@ describe('in a transaction that has set something that is not reported', () => {
     await expectOwn(pair)
   })
 
-  test('the same by a query that comes in pieces', async () => {
+  test('(SET LOCAL in a query that arrives in pieces), a statement is not shared', async () => {
     const pair = await startPair()
     const { client, postgres } = pair
     const whole = query("begin; set local statement_timeout = '5s'; set local search_path = tenant")
@@ -580,7 +591,7 @@ describe('in a transaction that has set something that is not reported', () => {
     await expectOwn(pair)
   })
 
-  test('a search path is shared with those who set it in the same words', async () => {
+  test('(SET LOCAL search_path), a statement is shared with clients that set the same search_path with the same text', async () => {
     const pair = await startPair()
     const { flow, postgres } = pair
     const commit = async (text: string, ...sent: string[]) => {
@@ -602,7 +613,7 @@ describe('in a transaction that has set something that is not reported', () => {
     await commit("begin; select set_config('search_path', session_user, true)")
   })
 
-  test('so is one that a server lacks', async () => {
+  test('(SET LOCAL search_path), a statement that the server lacks is shared in the same way', async () => {
     const pair = await startPair()
     const { flow, client } = pair
     await prepare(pair, 's1', 'select 1')

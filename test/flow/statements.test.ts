@@ -31,7 +31,7 @@ import {
 import { startPair } from '../support/flow/start.ts'
 
 describe('a named statement', () => {
-  test('has a name of ours on the server, in every message that names it', async () => {
+  test('has a pooler-generated name on the server, in every message that names it', async () => {
     const { client, postgres } = await startPair()
     client.send(
       parse('s1', 'select $1', [23]),
@@ -56,7 +56,7 @@ describe('a named statement', () => {
     await client.expect('DataRow(5)', 'CommandComplete(SELECT 1)', 'ReadyForQuery(I)')
   })
 
-  test('that the server has is used without another Parse', async () => {
+  test('is used without another Parse if the server has it', async () => {
     const { client, postgres } = await startPrepared()
     for (let round = 0; round < 3; round++) {
       client.send(bind('', 's1'), execute(), sync)
@@ -66,7 +66,7 @@ describe('a named statement', () => {
     }
   })
 
-  test("is a client's own where it may have such a constant, with standard_conforming_strings off", async () => {
+  test('is not shared if it may have such a constant, with standard_conforming_strings off', async () => {
     const pair = await startPair()
     const text = "select 'it\\'s', 'today'::date"
     pair.client.send(query('set standard_conforming_strings = off'))
@@ -77,7 +77,7 @@ describe('a named statement', () => {
     expect((await prepare(pair, 's2', text)).shown).toBe(`Parse(#2, ${text})`)
   })
 
-  test('is shared where a string ends with a backslash, with standard_conforming_strings on', async () => {
+  test('is shared even if a string ends with a backslash, with standard_conforming_strings on', async () => {
     const pair = await startPair()
     const { flow, postgres } = pair
     const text = "select a from t where a like $1 escape '\\'"
@@ -89,7 +89,7 @@ describe('a named statement', () => {
     expect(await other.answer()).toContain('DataRow(1)')
   })
 
-  test("is a client's own where it has a constant that Postgres reads when it prepares, such as 'today'", async () => {
+  test("is not shared if it has a constant that Postgres evaluates at Parse, such as 'today'", async () => {
     const pair = await startPair()
     const text = "select 'today'::date"
     expect((await prepare(pair, 's1', text)).shown).toBe(`Parse(#1, ${text})`)
@@ -102,7 +102,7 @@ describe('a named statement', () => {
     expect(await other.answer()).toContain('DataRow(1)')
   })
 
-  test('is prepared on another server before its first Bind there, and nobody sees that', async () => {
+  test('is prepared on another server before its first Bind there, without the client noticing', async () => {
     const pair = await startPrepared()
     const { flow, client } = pair
     const goOn = await occupy(pair)
@@ -131,7 +131,7 @@ describe('a named statement', () => {
     await goOn()
   })
 
-  test('with the same text and types is shared with another client, and not with other types', async () => {
+  test('is shared with another client if text and parameter types are the same', async () => {
     const pair = await startPrepared()
     const { flow, postgres } = pair
     const other = await flow.connect()
@@ -145,7 +145,7 @@ describe('a named statement', () => {
     await other.answer()
   })
 
-  test('means to each client its own, whatever the name', async () => {
+  test('may have the same name as another client’s', async () => {
     const pair = await startPrepared()
     const { flow, client, postgres } = pair
     const other = await flow.connect()
@@ -160,7 +160,7 @@ describe('a named statement', () => {
     await other.answer()
   })
 
-  test('of another client is unknown', async () => {
+  test('of another client cannot be used', async () => {
     const { flow, postgres } = await startPrepared()
     const other = await flow.connect()
     other.send(bind('', 's1'), execute(), sync)
@@ -169,7 +169,7 @@ describe('a named statement', () => {
     await other.expect('ErrorResponse(ERROR 26000 prepared statement "s1" does not exist)', 'ReadyForQuery(I)')
   })
 
-  test('may have any bytes in its name', async () => {
+  test('may have any characters in its name', async () => {
     const { client, postgres } = await startPair()
     const name = 'größer'
     client.send(parse(name, 'select 1'), bind('', name), sync)
@@ -180,7 +180,7 @@ describe('a named statement', () => {
 })
 
 describe('a Close of a statement', () => {
-  test('is answered by us, and the statement stays on the server for others', async () => {
+  test('is answered by the pooler, and the statement stays on the server for other clients', async () => {
     const { client, postgres } = await startPrepared()
     client.send(closeStatement('s1'), sync)
     await postgres.expect('Sync')
@@ -196,7 +196,7 @@ describe('a Close of a statement', () => {
     expect(await client.answer()).toEqual(['ParseComplete', 'BindComplete', 'ReadyForQuery(I)'])
   })
 
-  test('that nobody knows, and of a portal, is the server’s to answer', async () => {
+  test('goes to the server if the statement is unknown, and so does a Close of a portal', async () => {
     const { client, postgres } = await startPrepared()
     client.send(closeStatement('nobody'), closePortal('s1'), sync)
     await postgres.expect('Close(statement, nobody)', 'Close(portal, s1)', 'Sync')
@@ -212,7 +212,7 @@ describe('a Close of a statement', () => {
     expect(await client.answer()).toEqual(['CloseComplete', 'ParseComplete', 'BindComplete', 'ReadyForQuery(I)'])
   })
 
-  test('behind an error has not happened', async () => {
+  test('has no effect if it is skipped because of an error', async () => {
     const { client, postgres } = await startPrepared()
     client.send(parse('bad', 'selct'), closeStatement('s1'), parse('s1', 'select 2'), sync)
     await postgres.expect('Parse(#2, selct)', 'Parse(#3, select 2)', 'Sync')
@@ -226,7 +226,7 @@ describe('a Close of a statement', () => {
 })
 
 describe('max_prepared_statements', () => {
-  test('the least recently used statement makes way, and comes back when it is used', async () => {
+  test('makes a server close its least recently used statement, which is prepared again when it is used', async () => {
     const pair = await startPair({ settings: { max_prepared_statements: 2 } })
     const { client, postgres } = pair
     await prepare(pair, 'a', 'select a')
@@ -245,7 +245,7 @@ describe('max_prepared_statements', () => {
     expect(await client.answer()).toEqual(['BindComplete', 'ReadyForQuery(I)'])
   })
 
-  test('of 1 lets one batch use several statements in turn', async () => {
+  test('= 1 lets one batch use several statements in turn', async () => {
     const pair = await startPair({ settings: { max_prepared_statements: 1 } })
     const { client, postgres } = pair
     client.send(parse('a', 'select a'), parse('b', 'select b'), bind('', 'a'), bind('', 'b'), sync)
@@ -259,7 +259,7 @@ describe('max_prepared_statements', () => {
     expect(await client.answer()).toEqual(['BindComplete', 'BindComplete', 'ReadyForQuery(I)'])
   })
 
-  test('of 0 lets names through as they are', async () => {
+  test('= 0 passes statement names through', async () => {
     const { client, postgres } = await startPair({ settings: { max_prepared_statements: 0 } })
     client.send(parse('s1', 'select 1'), bind('', 's1'), closeStatement('s1'), sync)
     await postgres.expect('Parse(s1, select 1)', 'Bind(, s1)', 'Close(statement, s1)', 'Sync')
@@ -270,7 +270,7 @@ describe('max_prepared_statements', () => {
 
 describe('DEALLOCATE ALL and DISCARD ALL', () => {
   for (const tag of ['DEALLOCATE ALL', 'DISCARD ALL'])
-    test(`after ${tag} the client has no statements, and the server neither`, async () => {
+    test(`after ${tag}, neither the client nor the server has statements`, async () => {
       const pair = await startPrepared()
       const { flow, client, postgres } = pair
       await ask(pair, tag.toLowerCase(), tag)
@@ -285,7 +285,7 @@ describe('DEALLOCATE ALL and DISCARD ALL', () => {
       expect(await other.answer()).toEqual(['ParseComplete', 'BindComplete', 'ReadyForQuery(I)'])
     })
 
-  test('of one client, another one’s statements live on', async () => {
+  test('of one client leave the statements of other clients usable', async () => {
     const pair = await startPrepared()
     const { flow, client, postgres } = pair
     const other = await flow.connect()
@@ -297,7 +297,7 @@ describe('DEALLOCATE ALL and DISCARD ALL', () => {
   })
 })
 
-test('statements of clients that have gone are forgotten', async () => {
+test('statements of disconnected clients are forgotten', async () => {
   const pair = await startPair({ settings: { max_prepared_statements: 1 } })
   const { flow, client, postgres, pool } = pair
   for (const text of ['a', 'b', 'c']) {
@@ -314,7 +314,7 @@ test('statements of clients that have gone are forgotten', async () => {
   expect(flow.pool().statements).toBe(pool.statements)
 })
 
-test('a client that goes with unanswered requests holds no statements', async () => {
+test('a client that disconnects with unanswered requests leaves no statements behind', async () => {
   const { flow, client, postgres } = await startPrepared()
   client.send(bind('', 's1'), closeStatement('s1'), parse('s2', 'select 2'), sync)
   await postgres.expect('Bind', 'Parse', 'Sync')
@@ -325,7 +325,7 @@ test('a client that goes with unanswered requests holds no statements', async ()
   expect(flow.pool().statements.size).toBe(0)
 })
 
-test('Flush brings the answers of the server and ours', async () => {
+test('after a Flush, a client gets the answers of the server and those of the pooler', async () => {
   const { client, postgres } = await startPrepared()
   client.send(parse('a', 'select 1'), describeStatement('a'), flush)
   await client.expect('ParseComplete')

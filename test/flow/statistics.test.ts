@@ -1,4 +1,4 @@
-/** What is counted and timed for SHOW STATS and the metrics: everything once, whichever way it takes through the pooler. */
+/** What is counted and timed for SHOW STATS and the metrics: everything once, whatever path it takes through the pooler. */
 
 import { expect, test } from 'vitest'
 import { run } from '../support/flow/commands.ts'
@@ -16,7 +16,7 @@ async function totals(flow: Flow) {
 
 const ASKED = query('select 1')
 
-test('the bytes of a request count once, though it waited for a server', async () => {
+test('the bytes of a request count once, even if it waited for a server', async () => {
   const { flow, client } = await startPair({ settings: { default_pool_size: 1 } })
   const other = await flow.connect()
   const { server, finish } = await run(client, flow)
@@ -29,7 +29,7 @@ test('the bytes of a request count once, though it waited for a server', async (
   expect(await totals(flow)).toMatchObject({ received: 2 * ASKED.length, waitUs: 1_000_000, queries: 2 })
 })
 
-test('of a pipeline each request is timed from the answer to the one before, and each transaction counts', async () => {
+test('each request of a pipeline is timed from the answer to the previous one, and each transaction counts', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(query('begin'), query('two'), query('commit'), query('four'))
   await postgres.expect('Query(begin)', 'Query(two)', 'Query(commit)', 'Query(four)')
@@ -41,7 +41,7 @@ test('of a pipeline each request is timed from the answer to the one before, and
   expect(await totals(flow)).toMatchObject({ queries: 4, queryUs: 4e6, transactions: 2, transactionUs: 4e6 })
 })
 
-test('a COPY is one query, for as long as the client sends', async () => {
+test('a COPY counts as one query that lasts until the client has sent its data', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(query('copy t from stdin'))
   await postgres.expect('Query')
@@ -57,7 +57,7 @@ test('a COPY is one query, for as long as the client sends', async () => {
   expect(await totals(flow)).toMatchObject({ queries: 1, queryUs: 2e6, transactions: 1, transactionUs: 2e6 })
 })
 
-test('a wait that was cancelled is no query', async () => {
+test('a request that was cancelled while it waited does not count as a query', async () => {
   const { flow, client } = await startPair({ settings: { default_pool_size: 1, query_wait_notify: 0 } })
   const other = await flow.connect()
   const { finish } = await run(client, flow)

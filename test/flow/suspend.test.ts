@@ -1,4 +1,4 @@
-/** SUSPEND: what was sent is delivered, then nobody is read, and nothing is lost. */
+/** SUSPEND: data that was received is delivered, then no connection is read, and nothing is lost. */
 
 import { expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
@@ -23,7 +23,7 @@ async function state(flow: Flow): Promise<string[]> {
   return (await command(flow, 'show state')).filter((reply) => reply.startsWith('DataRow'))
 }
 
-/** Sends more than the client takes, which does not read. All of it is in the pooler then. */
+/** Sends more than the client, which does not read, can take. All of it is in the pooler then. */
 async function sayTooMuch(client: FlowClient, server: FlowServer): Promise<void> {
   client.stopReading()
   for (const message of [notice('x'.repeat(50)), join(rows('1'), ready())]) {
@@ -34,7 +34,7 @@ async function sayTooMuch(client: FlowClient, server: FlowServer): Promise<void>
 
 const SAYS_SO = ['DataRow(active, no)', 'DataRow(paused, no)', 'DataRow(suspended, yes)']
 
-test('what clients ask stays where it is until RESUME', async () => {
+test('during SUSPEND, requests of clients are not forwarded until RESUME', async () => {
   const { flow, client, postgres } = await startPair()
   const root = await suspend(flow)
   expect(await state(flow)).toEqual(SAYS_SO)
@@ -47,7 +47,7 @@ test('what clients ask stays where it is until RESUME', async () => {
   expect(await client.answer()).toContain('DataRow(1)')
 })
 
-test('and so does what servers answer', async () => {
+test('during SUSPEND, answers of servers are not forwarded until RESUME', async () => {
   const { flow, client } = await startPair()
   const { server } = await run(client, flow)
   const root = await suspend(flow)
@@ -58,7 +58,7 @@ test('and so does what servers answer', async () => {
   expect(await client.answer()).toContain('DataRow(1)')
 })
 
-test('it ends with the console that has said it', async () => {
+test('SUSPEND ends when its console disconnects', async () => {
   const { flow, client, postgres } = await startPair()
   const root = await suspend(flow)
   client.send(query('select 1'))
@@ -69,7 +69,7 @@ test('it ends with the console that has said it', async () => {
   await client.answer()
 })
 
-test('but not with one that had said an earlier one', async () => {
+test('SUSPEND does not end when the console of an earlier SUSPEND disconnects', async () => {
   const { flow, client, postgres } = await startPair()
   const first = await suspend(flow)
   await command(flow, 'resume')
@@ -83,7 +83,7 @@ test('but not with one that had said an earlier one', async () => {
   await client.answer()
 })
 
-test('it is answered once clients have taken what was said to them', async () => {
+test('SUSPEND is answered once clients have read what was sent to them', async () => {
   const flow = await startFlow({ windowBytes: 100 })
   const client = await flow.connect()
   const { server } = await run(client, flow)
@@ -96,7 +96,7 @@ test('it is answered once clients have taken what was said to them', async () =>
   expect(await root.answer()).toEqual(SUSPENDED)
 })
 
-test('it is answered at once when a server that nobody holds has taken its last', async () => {
+test('SUSPEND is answered as soon as a server without a client has read its last data', async () => {
   const settings = { pool_mode: 'session', server_reset_query: `reset ${'x'.repeat(300)}` }
   const { flow, client, postgres } = await startPair({ windowBytes: 100, settings })
   await postgres.expect('Query')
@@ -118,7 +118,7 @@ test('it is answered at once when a server that nobody holds has taken its last'
   await flow.expectCounts({ idle: 1 })
 })
 
-test('whoever does not take it is dropped after suspend_timeout', async () => {
+test('a client that does not read is disconnected after suspend_timeout', async () => {
   const flow = await startFlow({ windowBytes: 100, settings: { suspend_timeout: 5, default_pool_size: 2 } })
   const client = await flow.connect()
   const other = await flow.connect()
@@ -139,7 +139,7 @@ test('whoever does not take it is dropped after suspend_timeout', async () => {
   await ask(other, flow)
 })
 
-test('nobody is dropped for what nobody could read', async () => {
+test('no client times out during SUSPEND', async () => {
   const { flow, client } = await startPair({
     settings: { query_timeout: 1, client_idle_timeout: 1, query_wait_timeout: 1 },
   })
@@ -153,7 +153,7 @@ test('nobody is dropped for what nobody could read', async () => {
   await finish()
 })
 
-test('nor is anybody ended for it when it is over, before what was said meanwhile is read', async () => {
+test('no client times out after SUSPEND before the data that has arrived meanwhile is read', async () => {
   const { flow, client } = await startPair({
     settings: {
       default_pool_size: 1,
@@ -187,7 +187,7 @@ test('nor is anybody ended for it when it is over, before what was said meanwhil
   root.leave()
 })
 
-test('clients that come meanwhile get in, and wait with the others', async () => {
+test('clients that connect during SUSPEND are let in, and wait like others', async () => {
   const { flow, postgres } = await startPair()
   await suspend(flow)
   const late = await flow.connect()
@@ -199,7 +199,7 @@ test('clients that come meanwhile get in, and wait with the others', async () =>
   await late.answer()
 })
 
-test('servers that were on their way go on with their login afterwards', async () => {
+test('servers that were logging in at SUSPEND continue afterwards', async () => {
   const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 2 } })
   const { server, finish } = await run(client, flow)
   expect(server).toBe(postgres)
@@ -218,7 +218,7 @@ test('servers that were on their way go on with their login afterwards', async (
   await finish()
 })
 
-test('it goes with no PAUSE, nor a PAUSE with it, nor another one', async () => {
+test('SUSPEND is refused during a PAUSE or another SUSPEND, and so is PAUSE during SUSPEND', async () => {
   const { flow } = await startPair()
   await command(flow, 'pause app')
   expect((await command(flow, 'suspend'))[0]).toContain('ERROR 55000 cannot suspend with paused databases')
@@ -234,7 +234,7 @@ test('it goes with no PAUSE, nor a PAUSE with it, nor another one', async () => 
   expect((await command(flow, 'resume'))[0]).toContain('pooler is not paused/suspended')
 })
 
-test('a RESUME while it is awaited ends it', async () => {
+test('RESUME ends a SUSPEND that has not been answered yet', async () => {
   const flow = await startFlow({ windowBytes: 100 })
   const client = await flow.connect()
   const { server } = await run(client, flow)
@@ -248,7 +248,7 @@ test('a RESUME while it is awaited ends it', async () => {
   await client.answer()
 })
 
-test('SHUTDOWN WAIT_FOR_CLIENTS lets those go on whom it waits for', async () => {
+test('SHUTDOWN WAIT_FOR_CLIENTS ends SUSPEND', async () => {
   const { flow, client, postgres } = await startPair()
   await suspend(flow)
   await command(flow, 'shutdown wait_for_clients')
@@ -258,7 +258,7 @@ test('SHUTDOWN WAIT_FOR_CLIENTS lets those go on whom it waits for', async () =>
   await client.answer()
 })
 
-test('a server that was being dialled is not read either', async () => {
+test('during SUSPEND, a server whose connection was being made is not read either', async () => {
   const { flow, client, postgres } = await startPair()
   client.send(query('one'))
   await postgres.expect('Query(one)')

@@ -40,7 +40,7 @@ async function expectEnded({ flow, client, postgres }: Pair, shown: string) {
 describe('query_timeout', () => {
   const LIMITED = { settings: { query_timeout: 10 } }
 
-  test('ends a client whose query runs longer, and cancels the query', async () => {
+  test('disconnects a client whose query runs longer, and cancels the query', async () => {
     const pair = await startPair(LIMITED)
     pair.client.send(query('select pg_sleep(60)'))
     await pair.postgres.expect('Query')
@@ -52,7 +52,7 @@ describe('query_timeout', () => {
     await expectEnded(pair, '57014 query timeout')
   })
 
-  test('counts for each query on its own, of a pipeline too', async () => {
+  test('applies to each query of a pipeline separately', async () => {
     const pair = await startPair(LIMITED)
     const { flow, client, postgres } = pair
     client.send(query('one'), query('two'), query('three'))
@@ -64,7 +64,7 @@ describe('query_timeout', () => {
     }
   })
 
-  test('does not count what the client takes between its queries', async () => {
+  test('does not include the time between queries', async () => {
     const pair = await startTransaction(LIMITED)
     await pair.flow.advance(60_000)
     await ask(pair, 'two', 'T')
@@ -82,7 +82,7 @@ describe('query_timeout', () => {
     ['an unnamed statement', [parse('', 'select 1'), bind('', '')], [parseComplete, bindComplete]],
     ['a Bind of what is there', [bind('', 's0')], [bindComplete]],
   ] as const)
-    test(`does not count what the client takes before ${what}`, async () => {
+    test(`does not include the time before ${what}`, async () => {
       const { flow, client, postgres } = await startPair(LIMITED)
       client.send(parse('s0', 'select 0'), sync)
       await postgres.expect('Parse', 'Sync')
@@ -99,7 +99,7 @@ describe('query_timeout', () => {
       expect((await client.answer()).at(-2)).toBe('CommandComplete(SELECT 0)')
     })
 
-  test('of the user counts before it', async () => {
+  test('of the user takes precedence', async () => {
     const pair = await startPair({ settings: { query_timeout: 10 }, users: ['ada = query_timeout=60'] })
     pair.client.send(query('slow'))
     await pair.postgres.expect('Query(slow)')
@@ -111,7 +111,7 @@ describe('query_timeout', () => {
     await expectEnded(pair, '57014 query timeout')
   })
 
-  test('in the midst of a row ends the client without a word', async () => {
+  test('in the middle of a row disconnects the client without an error message', async () => {
     const { flow, client, postgres } = await startPair(LIMITED)
     client.send(query('slow'))
     await postgres.expect('Query(slow)')
@@ -126,7 +126,7 @@ describe('query_timeout', () => {
 })
 
 describe('query_wait_timeout', () => {
-  test('ends a client that has waited too long, and nobody else', async () => {
+  test('disconnects a client that has waited too long, and no other', async () => {
     const { flow, client, postgres } = await startTransaction({
       settings: { query_wait_timeout: 120, query_wait_notify: 0, default_pool_size: 1 },
     })
@@ -145,7 +145,7 @@ describe('query_wait_timeout', () => {
     await third.answer()
   })
 
-  test('holds for the login too, while there is no server', async () => {
+  test('applies to logins that wait for a server too', async () => {
     const flow = await startFlow({ settings: { query_wait_timeout: 20, server_connect_timeout: 0 } })
     flow.postgres.login = () => {}
     const client = await flow.dial()
@@ -155,7 +155,7 @@ describe('query_wait_timeout', () => {
     await client.expectClosed()
   })
 
-  test('of the database, and of the user, counts before it', async () => {
+  test('of the database takes precedence', async () => {
     const { flow, client, postgres } = await startTransaction({
       settings: { query_wait_timeout: 5, query_wait_notify: 0, default_pool_size: 1 },
       databases: ['app=host=db query_wait_timeout=60'],
@@ -174,7 +174,7 @@ describe('query_wait_timeout', () => {
 describe('idle_transaction_timeout', () => {
   const LIMITED = { settings: { idle_transaction_timeout: 10 } }
 
-  test('ends a client that does nothing in its transaction', async () => {
+  test('disconnects a client that is idle in a transaction', async () => {
     const pair = await startTransaction(LIMITED)
     await pair.flow.advance(9_900)
     await pair.client.expectNothing()
@@ -202,7 +202,7 @@ describe('idle_transaction_timeout', () => {
     await pair.client.answer()
   })
 
-  test('holds for a batch that is left open, too', async () => {
+  test('applies to a batch that is left open, too', async () => {
     const pair = await startPair({ settings: { ...LIMITED.settings, server_check_query: '' } })
     const { flow, client, postgres } = pair
     await flow.advance(60_000)
@@ -216,7 +216,7 @@ describe('idle_transaction_timeout', () => {
     await expectEnded(pair, '25P03 idle transaction timeout')
   })
 
-  test('counts from the answers in such a batch, however long they took', async () => {
+  test('counts from the answers in such a batch, however late they are', async () => {
     const pair = await startPair(LIMITED)
     const { flow, client, postgres } = pair
     client.send(parse('', 'slow'), bind('', ''), execute(), flush)
@@ -231,7 +231,7 @@ describe('idle_transaction_timeout', () => {
   })
 })
 
-test('nobody is ended while the process has stood still, before what was said meanwhile is read', async () => {
+test('after the process was stopped for a while, no client times out before the data that has arrived meanwhile is read', async () => {
   const { flow, client, postgres } = await startPair({
     settings: {
       default_pool_size: 1,
@@ -266,7 +266,7 @@ test('nobody is ended while the process has stood still, before what was said me
 describe('transaction_timeout', () => {
   const LIMITED = { settings: { transaction_timeout: 30 } }
 
-  test('ends a client whose transaction takes longer, idle or not', async () => {
+  test('disconnects a client whose transaction takes longer, idle or not', async () => {
     const pair = await startTransaction(LIMITED)
     await pair.flow.advance(20_000)
     await ask(pair, 'again', 'T')
@@ -276,7 +276,7 @@ describe('transaction_timeout', () => {
     await expectEnded(pair, '25P04 transaction timeout')
   })
 
-  test('is begun anew by each transaction', async () => {
+  test('starts again with each transaction', async () => {
     const pair = await startPair(LIMITED)
     for (let round = 0; round < 3; round++) {
       await ask(pair, 'begin', 'T')
@@ -285,7 +285,7 @@ describe('transaction_timeout', () => {
     }
   })
 
-  test('in session mode does not count what lies between two transactions', async () => {
+  test('does not include the time between transactions in session mode', async () => {
     const pair = await startPair({
       settings: { ...LIMITED.settings, pool_mode: 'session', server_reset_query: '' },
     })
@@ -303,7 +303,7 @@ describe('transaction_timeout', () => {
     await expectEnded(pair, '25P04 transaction timeout')
   })
 
-  test('of a pipeline counts for each of its transactions', async () => {
+  test('applies to each transaction of a pipeline separately', async () => {
     const { flow, client, postgres } = await startPair(LIMITED)
     client.send(query('one'), query('two'), query('three'))
     await postgres.expect('Query(one)', 'Query(two)', 'Query(three)')
@@ -318,7 +318,7 @@ describe('transaction_timeout', () => {
 describe('client_idle_timeout', () => {
   const LIMITED = { settings: { client_idle_timeout: 10 } }
 
-  test('ends a client that does nothing', async () => {
+  test('disconnects an idle client', async () => {
     const pair = await startPair(LIMITED)
     await pair.flow.advance(9_000)
     await ask(pair, 'one')
@@ -330,7 +330,7 @@ describe('client_idle_timeout', () => {
     expect(pair.flow.counts()).toEqual({ idle: 1 })
   })
 
-  test('spares those who wait and those who hold a server', async () => {
+  test('does not apply to clients that wait for a server or hold one', async () => {
     const { flow, client, postgres } = await startTransaction({
       settings: { ...LIMITED.settings, default_pool_size: 1, query_wait_notify: 0 },
     })
@@ -363,7 +363,7 @@ describe('client_idle_timeout', () => {
     await ask({ client, postgres }, 'commit')
   })
 
-  test('of one user does not hold for the others', async () => {
+  test('of one user does not apply to other users', async () => {
     const flow = await startFlow({ users: ['eve = client_idle_timeout=10'] })
     const [ada, eve] = [await flow.connect(), await flow.connect({ user: 'eve' })]
     await flow.advance(60_000)
@@ -376,7 +376,7 @@ describe('client_idle_timeout', () => {
 describe('client_login_timeout', () => {
   const LIMITED = { settings: { client_login_timeout: 60, server_connect_timeout: 0 } }
 
-  test('ends a client that says nothing', async () => {
+  test('disconnects a client that sends nothing', async () => {
     const flow = await startFlow(LIMITED)
     const client = await flow.dial()
     await flow.advance(59_900)
@@ -386,7 +386,7 @@ describe('client_login_timeout', () => {
     await client.expectClosed()
   })
 
-  test('ends a client that does not give its password', async () => {
+  test('disconnects a client that does not send its password', async () => {
     const flow = await startFlow({
       settings: { ...LIMITED.settings, auth_type: 'plain' },
       authFile: ['"ada" "secret"'],
@@ -399,7 +399,7 @@ describe('client_login_timeout', () => {
     await client.expectClosed()
   })
 
-  test('ends a client for which there is no server, and says so', async () => {
+  test('disconnects a client for which there is no server, with an error that says so', async () => {
     const flow = await startFlow(LIMITED)
     flow.postgres.login = () => {}
     const client = await flow.dial()
@@ -411,7 +411,7 @@ describe('client_login_timeout', () => {
 })
 
 describe('server_idle_timeout', () => {
-  test('closes servers that nobody needs', async () => {
+  test('closes idle servers', async () => {
     const { flow, postgres } = await startPair({ settings: { server_idle_timeout: 600 } })
     await flow.advance(599_000)
     expect(flow.counts()).toEqual({ idle: 1 })
@@ -421,7 +421,7 @@ describe('server_idle_timeout', () => {
     expect(flow.logged('server idle timeout')).toHaveLength(1)
   })
 
-  test('0 is never', async () => {
+  test('closes no server if it is 0', async () => {
     const { flow } = await startPair({ settings: { server_idle_timeout: 0, server_lifetime: 1e9 } })
     await flow.advance(1e8)
     expect(flow.counts()).toEqual({ idle: 1 })
@@ -429,7 +429,7 @@ describe('server_idle_timeout', () => {
 })
 
 describe('server_lifetime', () => {
-  test('closes servers that are old, when they are idle', async () => {
+  test('closes old servers that are idle', async () => {
     const { flow, postgres } = await startPair({ settings: { server_lifetime: 100 } })
     await flow.advance(99_000)
     expect(flow.counts()).toEqual({ idle: 1 })
@@ -438,7 +438,7 @@ describe('server_lifetime', () => {
     expect(flow.logged('server lifetime over')).toHaveLength(1)
   })
 
-  test('closes servers that are old when they come free, and their clients live on', async () => {
+  test('closes old servers once they become free; their clients stay connected', async () => {
     const pair = await startTransaction({ settings: { server_lifetime: 100 } })
     const { flow, client, postgres } = pair
     await flow.advance(150_000)
@@ -469,7 +469,7 @@ describe('server_lifetime', () => {
     expect(first.filter((server) => server.isClosed)).toHaveLength(4)
   })
 
-  test('0 uses each server once', async () => {
+  test('closes each server after one use if it is 0', async () => {
     const flow = await startFlow({ settings: { server_lifetime: 0 } })
     const client = await flow.connect()
     await flow.expectCounts({})

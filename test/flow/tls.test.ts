@@ -36,8 +36,8 @@ async function expectServed(flow: Flow, client: FlowClient) {
 
 const CUTS: readonly Cut[] = ['glued', 1, 5, { seed: 11, most: 90 }]
 
-describe.each(CUTS)('with reads of %j', (cut) => {
-  test('a client that begins with TLS is served', async () => {
+describe.each(CUTS)('TLS, with reads of %j:', (cut) => {
+  test('a client that starts TLS directly is served', async () => {
     const flow = await startFlow({ settings: { ...OFFERS_TLS, client_tls_sslmode: 'require' }, cut })
     await expectServed(flow, await secured(flow, await flow.dial(), true))
   })
@@ -64,7 +64,7 @@ async function clientHello(flow: Flow): Promise<Buffer> {
   return Buffer.concat(sent)
 }
 
-test('the first message may be cut wherever it is: it is answered once it is there, and not before', async () => {
+test('the first TLS message may be cut anywhere, and is answered once it is complete', async () => {
   const flow = await startFlow({ settings: OFFERS_TLS })
   const hello = await clientHello(flow)
   expect(hello[0]).toBe(0x16)
@@ -84,7 +84,7 @@ test('the first message may be cut wherever it is: it is answered once it is the
 })
 
 describe('TLS is refused', () => {
-  test('for what is glued behind SSLRequest, even if TLS it were', async () => {
+  test('if anything, even TLS, follows SSLRequest in the same chunk', async () => {
     const flow = await startFlow({ settings: OFFERS_TLS })
     const hello = await clientHello(flow)
     const client = await flow.dial()
@@ -93,7 +93,7 @@ describe('TLS is refused', () => {
     await client.expectClosed()
   })
 
-  test('for what is glued behind the first message and is none of TLS', async () => {
+  test('if anything but TLS follows the first message in the same chunk', async () => {
     const flow = await startFlow({ settings: OFFERS_TLS })
     const client = await flow.dial()
     client.isDeaf = true
@@ -101,7 +101,7 @@ describe('TLS is refused', () => {
     await client.expectClosed()
   })
 
-  test('in place of a startup packet once another request was answered', async () => {
+  test('in place of a startup packet, once an SSLRequest has been answered with N', async () => {
     const flow = await startFlow({ settings: { ...OFFERS_TLS, client_tls_sslmode: 'disable' } })
     const client = await flow.dial()
     expect(await client.ask(sslRequest)).toBe('N')
@@ -110,7 +110,7 @@ describe('TLS is refused', () => {
     await client.expectClosed()
   })
 
-  test('a second time, by whoever began with it', async () => {
+  test('if a client that has started TLS directly asks for it again', async () => {
     const flow = await startFlow({ settings: OFFERS_TLS })
     const client = await secured(flow, await flow.dial(), true)
     client.send(sslRequest)
@@ -122,7 +122,7 @@ describe('TLS is refused', () => {
     [['http/1.1'], 'no application protocol'],
     [['postgres', 'postgresq', 'postgresqlx'], 'no application protocol'],
     [[], 'did not agree on the protocol postgresql'],
-  ])('to whoever begins with it and speaks %j', async (ALPNProtocols, told) => {
+  ])('if a client that starts TLS directly offers the application protocols %j', async (ALPNProtocols, told) => {
     const flow = await startFlow({ settings: OFFERS_TLS })
     const { channel } = await flow.dial()
     const socket = tls.connect({ socket: duplexOf(channel), rejectUnauthorized: false, ALPNProtocols })
@@ -138,7 +138,7 @@ describe('TLS is refused', () => {
   })
 
   test.each([[['postgresql']], [['h2', 'postgresql']], [[]]])(
-    'to nobody who asked for it and speaks %j',
+    'not if a client that has sent SSLRequest offers the application protocols %j',
     async (ALPNProtocols) => {
       const flow = await startFlow({ settings: OFFERS_TLS })
       const asking = await flow.dial()
@@ -156,7 +156,7 @@ test.each([
   [2, 2],
   [0, 6],
 ])(
-  'with client_tls_handshakes_at_once = %i, of six that come together %i are answered between two turns of all others',
+  'with client_tls_handshakes_at_once = %i, of six handshakes that arrive together at most %i are answered per turn of the event loop',
   async (limit, most) => {
     const flow = await startFlow({ settings: { ...OFFERS_TLS, client_tls_handshakes_at_once: limit } })
     const hello = await clientHello(flow)
@@ -177,7 +177,7 @@ test.each([
   },
 )
 
-test('whoever says that it will begin and does not is let go in time, and keeps nobody waiting', async () => {
+test('clients that ask for TLS and do not start it are disconnected after client_login_timeout, and keep no other client waiting', async () => {
   const flow = await startFlow({ settings: { ...OFFERS_TLS, client_login_timeout: 5 } })
   const idle = await Promise.all(Array.from({ length: 20 }, () => flow.dial()))
   for (const client of idle) expect(await client.ask(sslRequest)).toBe('S')

@@ -1,4 +1,4 @@
-/** A lease begins in a turn of its own, never within the work that has freed the server. */
+/** A lease begins in a separate turn, never within the work that has freed the server. */
 
 import { expect, test } from 'vitest'
 import { Link } from '../../src/base/list.ts'
@@ -40,7 +40,7 @@ async function leaseTheOnlyServer(): Promise<{ pool: Pool; server: Server }> {
   return { pool, server }
 }
 
-test('whoever waited is told after the work that has freed its server', async () => {
+test('a waiter gets its server after the work that has freed the server', async () => {
   const { pool, server } = await leaseTheOnlyServer()
   const waiter = new StubWaiter()
   expect(pool.lease(waiter)).toBeNull()
@@ -51,7 +51,7 @@ test('whoever waited is told after the work that has freed its server', async ()
   pool.release(server)
 })
 
-test('whoever goes away in between is not told, and the server goes to the next', async () => {
+test('a waiter that withdraws in between does not get the server, and the next one does', async () => {
   const { pool, server } = await leaseTheOnlyServer()
   const [leaving, next] = [new StubWaiter(), new StubWaiter()]
   pool.lease(leaving)
@@ -65,7 +65,7 @@ test('whoever goes away in between is not told, and the server goes to the next'
   pool.release(server)
 })
 
-test('thousands of waiters that need the server for a moment are served one after the other, not one within the other', async () => {
+test('thousands of waiters that need the server only briefly are served one after the other, without recursion', async () => {
   const { pool, server } = await leaseTheOnlyServer()
   let depth = 0
   let deepest = 0

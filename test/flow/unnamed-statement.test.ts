@@ -1,4 +1,4 @@
-/** The unnamed statement is the client's own, across transactions and servers, and never another client's. */
+/** A client's unnamed statement remains its own across transactions and servers, and is never another client's. */
 
 import { describe, expect, test } from 'vitest'
 import { reload } from '../support/flow/commands.ts'
@@ -20,7 +20,7 @@ import { bind, closeStatement, describeStatement, execute, parse, query, sync } 
 import { type Pair, startPair } from '../support/flow/start.ts'
 
 describe('the unnamed statement', () => {
-  test('goes through as it is', async () => {
+  test('is passed through', async () => {
     const { client, postgres } = await startPair()
     client.send(parse('', 'select 1'), describeStatement(''), bind('', ''), execute(), sync)
     await postgres.expect('Parse(, select 1)', 'Describe(statement, )', 'Bind(, )', 'Execute', 'Sync')
@@ -53,7 +53,7 @@ describe('the unnamed statement', () => {
     await goOn()
   })
 
-  test('that is DEALLOCATE of a statement of ours can be run in a later one, on another server too', async () => {
+  test('that is a DEALLOCATE of a shared statement can be run in a later transaction, on another server too', async () => {
     const pair = await startPrepared()
     const { flow, client, postgres } = pair
     client.send(parse('', 'deallocate s1'), sync)
@@ -69,7 +69,7 @@ describe('the unnamed statement', () => {
     await goOn()
   })
 
-  test('is parsed again where another client has put its own in between', async () => {
+  test('is parsed again if another client has parsed its own in between', async () => {
     const { flow, client, postgres } = await startPair()
     const other = await flow.connect()
     for (const [who, text] of [
@@ -166,8 +166,8 @@ describe('the unnamed statement', () => {
 
   test.each([
     ['is never run', 'Parse(, secret)', parse('', 'secret'), parseComplete],
-    ['takes none away with it', 'Close(statement, )', closeStatement(''), closeComplete],
-  ])('of a client that came before max_prepared_statements was set %s', async (_, shown, request, reply) => {
+    ['does not remove another client’s', 'Close(statement, )', closeStatement(''), closeComplete],
+  ])('of a client that connected before max_prepared_statements was set %s', async (_, shown, request, reply) => {
     const { flow, client: old, postgres } = await startPair({ settings: { max_prepared_statements: 0 } })
     await reload(flow, { settings: { max_prepared_statements: 200 } })
     const client = await flow.connect()
@@ -185,7 +185,7 @@ describe('the unnamed statement', () => {
     await client.expect('BindComplete', 'ReadyForQuery(I)')
   })
 
-  test('is gone after a simple query, as in Postgres', async () => {
+  test('no longer exists after a simple query, as in Postgres', async () => {
     const { client, postgres } = await startPair()
     client.send(parse('', 'select 1'), sync)
     await postgres.expect('Parse', 'Sync')
@@ -202,7 +202,7 @@ describe('the unnamed statement', () => {
     await client.inbox.through('ReadyForQuery').catch(() => {})
   })
 
-  test('is parsed again where another client has closed it in between', async () => {
+  test('is parsed again if another client has closed it in between', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(parse('', 'mine'), sync)
     await postgres.expect('Parse(, mine)', 'Sync')
@@ -219,7 +219,7 @@ describe('the unnamed statement', () => {
     expect(await client.answer()).toEqual(['BindComplete', 'ReadyForQuery(I)'])
   })
 
-  test('is parsed again where the pooler’s own query has dropped it in between', async () => {
+  test('is parsed again if the pooler’s own query has dropped it in between', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(parse('', 'mine'), sync)
     await postgres.expect('Parse(, mine)', 'Sync')
@@ -234,7 +234,7 @@ describe('the unnamed statement', () => {
     expect(await client.answer()).toEqual(['BindComplete', 'ReadyForQuery(I)'])
   })
 
-  test('of the client’s is not lost when a Parse of ours of it was skipped', async () => {
+  test('is not lost if the pooler’s own Parse of it was skipped', async () => {
     const { flow, client, postgres } = await startPair()
     for (const [who, text] of [
       [client, 'mine'],
@@ -255,7 +255,7 @@ describe('the unnamed statement', () => {
     expect(await client.answer()).toEqual(['BindComplete', 'ReadyForQuery(I)'])
   })
 
-  describe('stays where Postgres has skipped what would have taken it away', () => {
+  describe('is kept if Postgres has skipped', () => {
     async function startWithMine() {
       const pair = await startPair()
       await parsed(pair, 'mine')
@@ -284,7 +284,7 @@ describe('the unnamed statement', () => {
 
     test.each([
       ['another Parse', [parse('', 'other')]],
-      ['two of them', [parse('', 'other'), parse('', 'third')]],
+      ['two other Parses', [parse('', 'other'), parse('', 'third')]],
       ['a Parse of DEALLOCATE', [parse('', 'deallocate bad')]],
       ['a simple query', [query('select 1')]],
       ['a Close', [closeStatement('')]],
@@ -295,7 +295,7 @@ describe('the unnamed statement', () => {
       await expectMine(pair, ...skipped)
     })
 
-    test('but not where the Parse that would have replaced it failed itself', async () => {
+    test('other requests, but not if the Parse that would have replaced it has failed', async () => {
       const { client, postgres } = await startWithMine()
       client.send(parse('s1', 'select 1'), parse('', 'selct'), parse('', 'third'), sync)
       await quiet()
@@ -308,7 +308,7 @@ describe('the unnamed statement', () => {
       await client.answer()
     })
 
-    test('nor what was skipped itself, in an earlier batch of the same pipeline', async () => {
+    test('requests in two batches of a pipeline, and never one of those is used instead', async () => {
       const { client, postgres } = await startWithMine()
       client.send(execute(), parse('', 'other'), sync, execute(), closeStatement(''), sync)
       await quiet()
@@ -323,7 +323,7 @@ describe('the unnamed statement', () => {
       expect(await client.answer()).toContain('DataRow(1)')
     })
 
-    test('nor what failed itself, in an earlier batch of the same pipeline', async () => {
+    test('its Close, but not if a Parse has failed in an earlier batch of the same pipeline', async () => {
       const { client, postgres } = await startWithMine()
       client.send(parse('', 'selct'), sync, execute(), closeStatement(''), sync)
       await quiet()
@@ -337,7 +337,7 @@ describe('the unnamed statement', () => {
       await client.answer()
     })
 
-    test('nor where a later query has dropped it', async () => {
+    test('another Parse, but not if a later query has dropped it', async () => {
       const { client, postgres } = await startWithMine()
       client.send(parse('bad', 'selct'), parse('', 'other'), sync, query('select 2'))
       await quiet()
@@ -351,7 +351,7 @@ describe('the unnamed statement', () => {
       await client.answer()
     })
 
-    test('and a Parse that fails takes away none that a later batch has brought', async () => {
+    test('nothing: a Parse that fails does not remove the statement of a later batch', async () => {
       const { client, postgres } = await startWithMine()
       client.send(parse('', 'selct'), sync, parse('', 'later'), sync)
       await postgres.expect('Parse(, selct)', 'Sync', 'Parse(, later)', 'Sync')
@@ -364,7 +364,7 @@ describe('the unnamed statement', () => {
       expect(await client.answer()).toContain('DataRow(1)')
     })
 
-    test('it is not used in a later batch before it is known whether it was skipped', async () => {
+    test('a query, and a later batch waits until that is known', async () => {
       const { client, postgres } = await startWithMine()
       client.send(parse('bad', 'selct'), query('select 1'), sync, bind('', ''), execute(), sync)
       await postgres.expect('Parse(#1, selct)', 'Query(select 1)', 'Sync')
@@ -377,7 +377,7 @@ describe('the unnamed statement', () => {
     })
   })
 
-  test('that was too large to be kept lives as long as its transaction', async () => {
+  test('that is too large to be kept lasts as long as its transaction', async () => {
     const { client, postgres } = await startPair()
     client.send(parse('', `select ${'x'.repeat(1024 * 1024)}`), bind('', ''), execute(), sync)
     await postgres.expect('Parse', 'Bind(, )', 'Execute', 'Sync')

@@ -41,7 +41,7 @@ function logIn(flow: Flow, user: string, password: string): Promise<string> {
 
 const WRONG = 'ErrorResponse(FATAL 28P01 password authentication failed)'
 
-test('users come, go and have other passwords, and nobody is told so', async () => {
+test('when auth_file changes, users and passwords change without a RELOAD', async () => {
   const flow = await start()
   expect(await logIn(flow, 'ada', 'secret')).toBe('is in')
   expect(await logIn(flow, 'eve', 'hers')).toBe(WRONG)
@@ -52,7 +52,7 @@ test('users come, go and have other passwords, and nobody is told so', async () 
   expect(await logIn(flow, 'ada', 'other')).toBe('is in')
 })
 
-test('a file that is broken is told of once, and users stay as they were until it is mended', async () => {
+test('a broken auth_file is logged once, and users stay as they were until it is corrected', async () => {
   const flow = await start()
   flow.rewriteAuthFile(['"eve" "hers"', '"ada" "hunter2'])
   await untilLogged(flow, 'has changed and is broken: users stay as they were')
@@ -66,7 +66,7 @@ test('a file that is broken is told of once, and users stay as they were until i
   await untilLogged(flow, 'auth_file: 1 users added')
 })
 
-test('a file that is gone lets nobody out, and is read when it is back', async () => {
+test('a missing auth_file leaves users as they were, and is read when it exists again', async () => {
   const flow = await start()
   flow.removeAuthFile()
   await untilLogged(flow, 'auth_file cannot be read')
@@ -75,7 +75,7 @@ test('a file that is gone lets nobody out, and is read when it is back', async (
   await untilLogged(flow, 'auth_file: 1 users added')
 })
 
-test('what a reload has taken is not told of again', async () => {
+test('a change of auth_file that a reload has read is not logged again', async () => {
   const flow = await start()
   const lines = [ADA, '"broken', '"eve" "hers"']
   flow.change({ authFile: lines })
@@ -85,6 +85,6 @@ test('what a reload has taken is not told of again', async () => {
   expect(flow.logged('has changed and is broken')).toEqual([])
   await until(
     () => flow.logged('auth_file: 1 users added').length === 1,
-    () => 'the reload should be told of',
+    () => 'the reload should be logged',
   )
 })

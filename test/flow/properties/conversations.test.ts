@@ -1,4 +1,4 @@
-/** Whatever clients send, however it is cut, and in whatever order: each client receives what Postgres itself would have sent. */
+/** Whatever clients send, however it is cut into chunks, and in whatever order: each client receives what Postgres itself would have sent. */
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -330,7 +330,7 @@ const RUNS = Number(process.env['FLOW_RUNS'] ?? 150)
 const TIMEOUT_MS = 120_000 * Math.max(1, RUNS / 150)
 
 test(
-  'each client hears exactly what Postgres itself would have told it',
+  'each client receives exactly what Postgres itself would have sent',
   async () => {
     await fc.assert(
       fc.asyncProperty(world(smoothStep, 'patient', 'hasty'), async (given) => {
@@ -348,7 +348,7 @@ test(
 )
 
 test(
-  'operators who reload, renew, move and pause are noticed by no client',
+  'no client notices a reload, a RECONNECT, a moved database or a PAUSE',
   async () => {
     await fc.assert(
       fc.asyncProperty(world(orderedStep, 'patient', 'hasty'), async (given) => {
@@ -366,7 +366,7 @@ test(
 )
 
 test(
-  'tables that others change are noticed by no client that parses its statements anew each time',
+  'no client that parses its statements anew each time notices that tables are changed',
   async () => {
     const tables = new Tables()
     const given = world(migratingStep, 'polite').chain((each) =>
@@ -414,7 +414,7 @@ test(
 )
 
 test(
-  'clients that do not care whether a batch is still open never get a reply that is not their own',
+  'clients that send requests while a batch is still open never get a reply that is not their own',
   async () => {
     await fc.assert(
       fc.asyncProperty(world(roughStep, 'reckless'), async (given) => {

@@ -1,4 +1,4 @@
-/** Whatever bytes a client or a server sends, at any moment: at worst its own connection ends, and nobody else notices. */
+/** Whatever bytes a client or a server sends, at any moment: at worst its own connection ends, and no other client is affected. */
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -64,7 +64,7 @@ async function withFlow(cut: Cut, play: (flow: Flow) => Promise<void>): Promise<
 }
 
 test(
-  'a client that has not logged in may send anything',
+  'a client that has not logged in may send anything without affecting other clients',
   async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -90,7 +90,7 @@ test(
 )
 
 test(
-  'a client that has logged in may send anything, whatever the server says to that',
+  'a client that has logged in may send anything, whatever the server answers, without affecting other clients',
   async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fromClient, { maxLength: 3 }), fromServer, someCut, async (parts, answer, cut) => {
@@ -114,7 +114,7 @@ test(
 )
 
 test(
-  'a server may send anything: at its login, when nobody uses it, and when somebody does',
+  'a server may send anything, during its login, while idle or in use, without affecting other clients',
   async () => {
     const moments = fc.constantFrom('login', 'idle', 'query', 'transaction')
     await fc.assert(

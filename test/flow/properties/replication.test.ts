@@ -1,4 +1,4 @@
-/** Whatever a replication client and its walsender send, however it is cut and whoever is full: each receives the other's exact bytes. */
+/** Whatever a replication client and its walsender send, however it is cut into chunks and whichever side is slow: each receives the other's exact bytes. */
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -138,7 +138,7 @@ const world = fc.record({
 const RUNS = Number(process.env['FLOW_RUNS'] ?? 150)
 
 test(
-  'a follower and its walsender hear each other as if nobody were between them',
+  'a replication client and its walsender receive each other’s bytes unchanged',
   async () => {
     await fc.assert(
       fc.asyncProperty(world, async ({ scenes, cut, windowBytes, ending }) => {

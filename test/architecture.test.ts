@@ -1,4 +1,4 @@
-/** What src/ promises about itself: imports go one way, only few know the settings and sockets, hot files say so. */
+/** Rules for src/: imports go one way, only few modules know the settings and sockets, hot files are marked as such. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 
 const SRC = fileURLToPath(new URL('../src', import.meta.url))
 
-/** From the top down: a folder imports from the lines below its own, and from its neighbours where that makes no circle. */
+/** From the top down: a folder imports from the lines below its own, and from its own line if that makes no cycle. */
 const ORDER: readonly (readonly string[])[] = [
   ['cli', 'remedies.ts'],
   ['daemon', 'embedded'],
@@ -21,10 +21,10 @@ const ORDER: readonly (readonly string[])[] = [
   ['base'],
 ]
 
-/** Everybody may import these, and they import none of ours. */
+/** Every file may import these, and they import none of our files. */
 const LEAVES = ['problems.ts', 'version.ts']
 
-/** A folder or module that only some know. */
+/** A folder or module that only some folders may import. */
 const CONFINED: readonly { readonly name: string; readonly knownTo: readonly string[]; readonly because: string }[] = [
   { name: 'settings', knownTo: ['cli', 'daemon', 'admin'], because: 'everyone else is given plain values' },
   { name: 'node:net', knownTo: ['net'], because: 'only net/ touches a socket' },
@@ -32,7 +32,7 @@ const CONFINED: readonly { readonly name: string; readonly knownTo: readonly str
   { name: 'embedded', knownTo: ['cli'], because: 'only the demo starts a PostgreSQL' },
 ]
 
-/** Whether a file may break a rule, with the reason why it does not count. */
+/** Imports that may break a rule, with the reason. */
 const EXEMPT = new Map([
   [
     'cli/commands/demo.ts → node:net',
@@ -42,9 +42,9 @@ const EXEMPT = new Map([
 ])
 
 interface Import {
-  /** Below src/, as `client/relay.ts`. */
+  /** The path below src/, such as `client/relay.ts`. */
   readonly from: string
-  /** The same for our own files; else the module: `node:net`, `pg`. */
+  /** The path below src/ for our own files, otherwise the module: `node:net`, `pg`. */
   readonly to: string
 }
 
@@ -55,7 +55,7 @@ const TEXTS = new Map(FILES.map((file) => [file, readFileSync(join(SRC, file), '
 const IMPORTS = FILES.flatMap((file) => importsIn(file, TEXTS.get(file) ?? ''))
 
 describe('imports', () => {
-  test('are found in whatever way they are written', () => {
+  test('are found however they are written', () => {
     const text = `
       import { a } from '../base/log.ts'
       import type { B } from "./b.ts"
@@ -86,31 +86,31 @@ describe('imports', () => {
     ])
   })
 
-  test('lead to files that are there', () => {
+  test('name existing files', () => {
     const ours = IMPORTS.filter(({ to }) => to.endsWith('.ts'))
     expect(ours.length).toBeGreaterThan(100)
     expect(ours.filter(({ to }) => !TEXTS.has(to)).map(show)).toEqual([])
   })
 
-  test('begin in folders that have a place in the order', () => {
+  test('occur only in folders that have a place in the order', () => {
     const places = new Set([...ORDER.flat(), ...LEAVES])
     expect(FILES.filter((file) => !places.has(folderOf(file)))).toEqual([])
   })
 
-  test('go down', () => {
+  test('go from upper to lower layers', () => {
     expect(IMPORTS.filter(({ from, to }) => rank(to) < rank(from)).map(show)).toEqual([])
   })
 
-  test.each(LEAVES)('of our own are none in %s', (leaf) => {
+  test.each(LEAVES)('of our own files do not occur in %s', (leaf) => {
     expect(IMPORTS.filter(({ from, to }) => from === leaf && to.endsWith('.ts')).map(show)).toEqual([])
   })
 
-  test('of our own in base/ are its own files', () => {
+  test('in base/ name only files in base/', () => {
     const outward = ({ from, to }: Import) => folderOf(from) === 'base' && to.endsWith('.ts') && folderOf(to) !== 'base'
     expect(IMPORTS.filter(outward).map(show)).toEqual([])
   })
 
-  test.each(CONFINED)('of $name are for $knownTo alone: $because', ({ name, knownTo }) => {
+  test.each(CONFINED)('of $name occur only in $knownTo: $because', ({ name, knownTo }) => {
     const wrong = IMPORTS.filter(({ from, to }) => {
       const folder = folderOf(from)
       return folderOf(to) === name && folder !== name && !knownTo.includes(folder)
@@ -118,12 +118,12 @@ describe('imports', () => {
     expect(wrong.map(show).filter((line) => !EXEMPT.has(line))).toEqual([])
   })
 
-  test('that are exempt are still there', () => {
+  test('that are exempt still exist', () => {
     const lines = new Set(IMPORTS.map(show))
     expect([...EXEMPT.keys()].filter((line) => !lines.has(line))).toEqual([])
   })
 
-  test('make no circle, neither of files nor of folders', () => {
+  test('form no cycle of files or folders', () => {
     const ours = IMPORTS.filter(({ to }) => to.endsWith('.ts'))
     expect(findCircles(ours)).toEqual([])
     const folders = ours.map(({ from, to }) => ({ from: folderOf(from), to: folderOf(to) }))
@@ -138,14 +138,14 @@ describe('imports', () => {
       ['a → b', 'b → c', 'c → b', 'x → y', 'y → x'],
       ['b → c → b', 'x → y → x'],
     ],
-  ])('%j make the circles %j', (lines, circles) => {
+  ])('%j form the cycles %j', (lines, circles) => {
     expect(findCircles(lines.map((line) => line.split(' → ')).map(([from = '', to = '']) => ({ from, to })))).toEqual(
       circles,
     )
   })
 })
 
-/** Files that run for each message. */
+/** Files whose code runs for each message. */
 const HOT = [
   /^wire\/frames\.ts$/,
   /^client\/relay\.ts$/,
@@ -154,30 +154,33 @@ const HOT = [
   /^net\/.*channel\.ts$/,
 ]
 
-/** The contract between all channels, which has no code that could be hot. */
+/** The interface of all channels, which has no code that could be hot. */
 const CONTRACT = 'net/channel.ts'
 
 /** For tests only. */
 const COLD_CHANNEL = 'net/memory-channel.ts'
 
-test.each(HOT.map((pattern) => [pattern.source, pattern] as const))('hot files say so: %s', (_, pattern) => {
-  const hot = FILES.filter((file) => pattern.test(file))
-  expect(hot).not.toEqual([])
-  const silent = hot.filter((file) => !/^\/\*\*\s+(?:\* )?Hot path\b/.test(TEXTS.get(file) ?? ''))
-  expect(silent.filter((file) => file !== CONTRACT && file !== COLD_CHANNEL)).toEqual([])
-})
+test.each(HOT.map((pattern) => [pattern.source, pattern] as const))(
+  'hot files are marked as such: %s',
+  (_, pattern) => {
+    const hot = FILES.filter((file) => pattern.test(file))
+    expect(hot).not.toEqual([])
+    const silent = hot.filter((file) => !/^\/\*\*\s+(?:\* )?Hot path\b/.test(TEXTS.get(file) ?? ''))
+    expect(silent.filter((file) => file !== CONTRACT && file !== COLD_CHANNEL)).toEqual([])
+  },
+)
 
-test('hot files have no private getters, which V8 calls its runtime for', () => {
+test('hot files have no private getters, which need a call of V8’s runtime', () => {
   const hot = FILES.filter((file) => HOT.some((pattern) => pattern.test(file)))
   const slow = hot.filter((file) => /^ {2}get #/m.test(TEXTS.get(file) ?? ''))
   expect(slow.filter((file) => file !== COLD_CHANNEL)).toEqual([])
 })
 
-test('each file begins with a sentence about what lives in it', () => {
+test('each file begins with a comment about its contents', () => {
   expect(FILES.filter((file) => !TEXTS.get(file)?.startsWith('/**'))).toEqual([])
 })
 
-test('nothing is left to be done later', () => {
+test('no file contains TODO, FIXME, XXX or HACK', () => {
   const marks = /\b(?:TODO|FIXME|XXX|HACK)\b/
   const found = FILES.flatMap((file) =>
     (TEXTS.get(file) ?? '').split('\n').flatMap((line, index) => (marks.test(line) ? [`${file}:${index + 1}`] : [])),
@@ -189,7 +192,7 @@ function show({ from, to }: Import): string {
   return `${from} → ${to}`
 }
 
-/** Types count too: what is known only as a type is known all the same. */
+/** Imports of types count too. */
 function importsIn(file: string, text: string): Import[] {
   const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '')
   const specifiers = /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)(["'])([^"'\n]+)\1/g
@@ -199,18 +202,18 @@ function importsIn(file: string, text: string): Import[] {
   }))
 }
 
-/** `client` for `client/relay.ts`; `problems.ts` and `node:net` are as they are. */
+/** `client` for `client/relay.ts`; `problems.ts` and `node:net` are returned unchanged. */
 function folderOf(path: string): string {
   return path.split('/')[0] ?? path
 }
 
-/** 0 is the top; what has no place in the order, as `node:net`, is at the bottom. */
+/** 0 is the top; a module that has no place in the order, such as `node:net`, is at the bottom. */
 function rank(path: string): number {
   const index = ORDER.findIndex((folders) => folders.includes(folderOf(path)))
   return index === -1 ? ORDER.length : index
 }
 
-/** Each circle once, from its first member in the alphabet on. */
+/** Each cycle once, beginning with its alphabetically first member. */
 function findCircles(edges: readonly Import[]): string[] {
   const targets = new Map<string, string[]>()
   for (const { from, to } of edges) targets.set(from, [...(targets.get(from) ?? []), to])

@@ -1,4 +1,4 @@
-/** The Helm chart as far as it can be looked at without Helm; test/clients/helm.test.ts renders it. */
+/** The Helm chart as far as it can be tested without Helm; test/clients/helm.test.ts renders it. */
 
 import { readFileSync } from 'node:fs'
 import { Ajv } from 'ajv'
@@ -9,23 +9,26 @@ import { chartReadme, chartSchema, readChart } from './support/chart.ts'
 const values = parse(readChart('values.yaml'))
 const fits = new Ajv({ allErrors: true, allowUnionTypes: true }).compile(JSON.parse(chartSchema()))
 
-test('its README tells the values (npx vitest run test/chart.test.ts -u writes it)', async () => {
+test('the README of the chart lists the values (npx vitest run test/chart.test.ts -u writes it)', async () => {
   await expect(chartReadme()).toMatchFileSnapshot('../deploy/helm/pgweir/README.md')
 })
 
-test('its schema is what the values and the settings are (npx vitest run test/chart.test.ts -u writes it)', async () => {
+test('the schema of the chart matches the values and the settings (npx vitest run test/chart.test.ts -u writes it)', async () => {
   await expect(chartSchema()).toMatchFileSnapshot('../deploy/helm/pgweir/values.schema.json')
 })
 
 test.each([
   ['alerts.yaml', 'prometheus/alerts.yaml'],
   ['dashboard.json', 'grafana/dashboards/pgweir.json'],
-])('its %s is that of deploy/%s, since Helm reads nothing outside a chart (-u writes it)', async (copy, original) => {
-  const text = readFileSync(new URL(`../deploy/${original}`, import.meta.url), 'utf8')
-  await expect(text).toMatchFileSnapshot(`../deploy/helm/pgweir/files/${copy}`)
-})
+])(
+  '%s in the chart is a copy of deploy/%s, since Helm reads nothing outside a chart (-u writes it)',
+  async (copy, original) => {
+    const text = readFileSync(new URL(`../deploy/${original}`, import.meta.url), 'utf8')
+    await expect(text).toMatchFileSnapshot(`../deploy/helm/pgweir/files/${copy}`)
+  },
+)
 
-test('its version is that of pgweir', () => {
+test('the version of the chart is that of pgweir', () => {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
   expect(parse(readChart('Chart.yaml'))).toMatchObject({
     apiVersion: 'v2',
@@ -35,7 +38,7 @@ test('its version is that of pgweir', () => {
   })
 })
 
-test('its own values fit its schema', () => {
+test('the default values of the chart match its schema', () => {
   expect(fits(values), JSON.stringify(fits.errors)).toBe(true)
 })
 
@@ -56,6 +59,6 @@ test.each([
   { settings: { admin_users: ['ada', 'bob\nauth_type = trust'] } },
   { image: { repository: 'pgweir\nkind: Secret' } },
   { networkPolicy: { postgresPorts: ['postgres'] } },
-])('its schema refuses the slip in %j', (slip) => {
+])('the schema of the chart refuses the mistake in %j', (slip) => {
   expect(fits({ ...values, ...slip })).toBe(false)
 })

@@ -1,4 +1,4 @@
-/** What lies in deploy/ says what Kubernetes, Compose and pgweir understand, and its parts fit together. */
+/** Kubernetes, Compose and pgweir understand the files in deploy/, and the files are consistent. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -36,7 +36,7 @@ function loadIni(folder: string, env: Record<string, string> = {}): Loaded {
 }
 
 describe('Kubernetes', () => {
-  test('a slip in a manifest would be found', () => {
+  test('the validation finds mistakes in manifests', () => {
     const deployment = structuredClone(find('base', 'Deployment'))
     expect(() => validate(deployment)).not.toThrow()
     deployment.spec.template.spec.containers[0].imagee = 'x'
@@ -51,11 +51,11 @@ describe('Kubernetes', () => {
     expect(() => validate({ ...monitor, kind: 'Monitor' })).toThrow('there is no Monitor')
   })
 
-  test.each(MANIFESTS)('$file says what the API knows', ({ manifest }) => {
+  test.each(MANIFESTS)('$file is valid for the Kubernetes API', ({ manifest }) => {
     validate(manifest)
   })
 
-  test.each(['base', 'peers'])('%s names files of its own and other folders, as kustomize demands', (folder) => {
+  test.each(['base', 'peers'])('%s names files in its folder and other folders, as kustomize requires', (folder) => {
     const { resources, patches = [] } = parse(readFileSync(join(KUBERNETES, folder, 'kustomization.yaml'), 'utf8'))
     const named = [...resources, ...patches.flatMap(({ path }: Manifest) => path ?? [])]
     for (const name of named)
@@ -65,7 +65,7 @@ describe('Kubernetes', () => {
   test.each([
     ['base', 'Deployment'],
     ['peers', 'StatefulSet'],
-  ])('in %s the pooler is done before it is killed, and asked where it answers', (folder, kind) => {
+  ])('in %s the pooler stops before it is killed, and is probed on its own ports', (folder, kind) => {
     const { spec } = find(folder, kind).spec.template
     const [container] = spec.containers
     const { settings, problems } = loadIni(folder, envOf(container))
@@ -86,13 +86,13 @@ describe('Kubernetes', () => {
     expect(general.auth_file.startsWith(mountPath(container, 'secret'))).toBe(true)
   })
 
-  test('the pooler beside an application is asked where it answers', () => {
+  test('the sidecar pooler is probed on its own port', () => {
     const [pooler] = find('sidecar', 'Deployment').spec.template.spec.initContainers
     const { general } = loadImage(CONTAINER_INI, envOf(pooler))
     expect(general.health_listen).toEqual([{ host: '*', port: pooler.startupProbe.httpGet.port }])
   })
 
-  test('every pod of the set is a peer', () => {
+  test('every pod of the StatefulSet is a peer', () => {
     const { replicas, serviceName, ordinals } = find('peers', 'StatefulSet').spec
     const { settings } = loadIni('peers', { PGWEIR_PEER_ID: '1' })
     const hosts = [...settings.peers.values()].map(({ host }) => host)
@@ -102,19 +102,19 @@ describe('Kubernetes', () => {
     ).toBe(true)
   })
 
-  test('it grows by metrics that there are', () => {
+  test('the autoscaler uses existing metrics', () => {
     const text = readFileSync(join(KUBERNETES, 'base/horizontalpodautoscaler.yaml'), 'utf8')
     const manifest = parse(text.replaceAll(/^( *)# (?=[- ] )/gm, '$1'))
     validate(manifest)
     const names = manifest.spec.metrics.flatMap(({ pods }: Manifest) => (pods ? [pods.metric.name] : []))
     expect(names).toHaveLength(1)
     for (const name of names) expect(FAMILIES.map((family) => family.name)).toContain(name)
-    // What is missing where there is no Prometheus Adapter is not asked for.
+    // Metrics that need a Prometheus Adapter are commented out.
     expect(find('base', 'HorizontalPodAutoscaler').spec.metrics).toMatchObject([{ type: 'Resource' }])
   })
 })
 
-/** What comes from somewhere else is made up. */
+/** Values from other sources are made up. */
 function envOf({ env }: Manifest): Record<string, string> {
   const elsewhere: Record<string, string> = { PGWEIR_PEER_ID: '2', PGWEIR_UPSTREAM: 'postgres://ada:lovelace@db:5432/' }
   return Object.fromEntries(env.map(({ name, value }: Manifest) => [name, value ?? elsewhere[name]]))
@@ -123,7 +123,7 @@ function envOf({ env }: Manifest): Record<string, string> {
 const CONTAINER_INI = readFileSync(join(DEPLOY, 'container.ini'), 'utf8')
 const DOCKERFILE = readFileSync(join(DEPLOY, '../Dockerfile'), 'utf8')
 
-/** What the image does with a file, where it is given no variables but its own and these. */
+/** The settings of the image with a file, and with no variables except its own and these. */
 function loadImage(ini: string, given: Record<string, string> = {}): Settings {
   const [, line = ''] = /^ENV (.+)$/m.exec(DOCKERFILE) ?? []
   const own = Object.fromEntries(line.split(' ').map((pair) => pair.split('=')))
@@ -138,15 +138,15 @@ function mountPath(container: Manifest, name: string): string {
 describe('the image', () => {
   test.each([
     ['its own file', CONTAINER_INI],
-    ['a file that says nothing about HTTP', '[databases]\n* = host=db\n'],
-    ['a file with ports of its own', '[databases]\n* = host=db\n[pgweir]\nhttp_listen = *:80\nhealth_listen = *:81\n'],
-  ])('with %s its health check asks where it answers', (_, ini) => {
+    ['a file without HTTP settings', '[databases]\n* = host=db\n'],
+    ['a file with other HTTP ports', '[databases]\n* = host=db\n[pgweir]\nhttp_listen = *:80\nhealth_listen = *:81\n'],
+  ])('with %s, the health check uses the port of the pooler', (_, ini) => {
     const { general } = loadImage(ini)
     expect(general.health_listen).toEqual([{ host: '127.0.0.1', port: 9128 }])
     expect(DOCKERFILE).toMatch(/^HEALTHCHECK .*'http:\/\/127\.0\.0\.1:' \+ process\.env\.PGWEIR_HEALTH_LISTEN\./m)
   })
 
-  test('ends before Compose and Docker lose their patience', () => {
+  test('stops within the grace period of Compose and Docker', () => {
     const { services } = parse(readFileSync(join(DEPLOY, 'compose.yaml'), 'utf8'))
     const { settings } = loadSettings({ iniFile: join(DEPLOY, 'container.ini'), env: services.pgweir.environment })
     expect(settings.general.shutdown_timeout / 1000).toBeLessThan(
@@ -159,9 +159,9 @@ describe('the image', () => {
   })
 })
 
-test('the configuration to begin with is sound', () => {
+test('the sample configuration has no problems', () => {
   const { settings, problems } = loadSettings({ iniFile: join(DEPLOY, 'pgweir.ini') })
   expect(problems).toEqual([])
-  // Also whoever looks up others is found there.
+  // The auth_user has to be found there, too.
   expect(settings.general.auth_file).not.toBe('')
 })

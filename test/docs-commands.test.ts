@@ -1,4 +1,4 @@
-/** Every command in the documents can be given so, and programs in them run: test/support/docs/ways.ts tells what else is tried, and where. */
+/** Every command in the documents is accepted, and programs in them run. test/support/docs/ways.ts says which other tests run commands. */
 
 import { execFile } from 'node:child_process'
 import {
@@ -30,7 +30,7 @@ function tried(way: string): Command[] {
   return COMMANDS.filter((command) => wayOf(command) === way)
 }
 
-test.each(COMMANDS)('$place: somebody tries $line, or it is said why nobody does', (command) => {
+test.each(COMMANDS)('$place: a test runs $line, or there is a reason why none does', (command) => {
   const way = wayOf(command)
   if (typeof way === 'string') return
   const files = [way.because, ...command.words].flatMap(
@@ -47,10 +47,10 @@ test.each(COMMANDS)('$place: somebody tries $line, or it is said why nobody does
 
 test.each(tried('pgweir'))('$place: $line', async ({ words, variables }) => {
   const { args, world, written } = ownCommand(words)
-  // Those that -d asks for are in nobody's file.
+  // -d needs these settings, which are in no file of the documents.
   const env = words.includes('-d') ? { PGWEIR_PIDFILE: 'pgweir.pid', PGWEIR_LOGFILE: 'pgweir.log' } : variables
   const code = await main(args, { ...world, env })
-  // What stands in for a demo ends with 7, and what stands in for the background with 9.
+  // The stub of the demo exits with 7, and the stub of the background process with 9.
   expect([0, 7, 9], written.err).toContain(code)
 })
 
@@ -69,7 +69,7 @@ describe('the README', () => {
     ({ text }) => text,
   )
 
-  test('shows what `pgweir check` says of a slip in its file', async () => {
+  test('shows the output of `pgweir check` for a mistake in its file', async () => {
     const [check] = tried('pgweir').filter(
       ({ place, words }) => place.startsWith('README.md') && words.includes('check'),
     )
@@ -86,7 +86,7 @@ describe('the README', () => {
 })
 
 test.each(BLOCKS.filter(({ kind, text }) => kind === 'ts' && text.includes("from 'pgweir'")))(
-  '$place is sound, and runs in an empty folder',
+  '$place passes the type check and runs in an empty folder',
   { timeout: 60_000 },
   async ({ text }) => {
     const folder = mkdtempSync(join(tmpdir(), 'pgweir-docs-'))

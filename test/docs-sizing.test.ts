@@ -1,4 +1,4 @@
-/** The example of docs/sizing.md: its arithmetic is right, and its file has the results. */
+/** The example in docs/sizing.md: its arithmetic is right, and its file has the results. */
 
 import { expect, test } from 'vitest'
 import { SETTINGS } from '../src/settings/schema.ts'
@@ -23,20 +23,20 @@ test.each(ROWS.filter(({ what }) => /^`\w+`/.test(what)))('$what is in the file'
   expect(general).toHaveProperty(key, result)
 })
 
-test('it does not ask for more than PostgreSQL has', () => {
+test('the example does not use more connections than PostgreSQL has', () => {
   const of = (beginning: string) => ROWS.find(({ what }) => what.startsWith(beginning))?.result ?? Number.NaN
   expect(of('servers of both')).toBeLessThanOrEqual(of('what PostgreSQL can take'))
   expect(2 * of('`max_db_connections`')).toBeLessThanOrEqual(of('what PostgreSQL can take'))
   expect(of('connections in PostgreSQL')).toBeLessThan(100 - 3)
 })
 
-test('the defaults that it names are those', () => {
+test('the defaults in docs/sizing.md are right', () => {
   const text = readDocument(DOCUMENT)
   expect(text).toContain(`\`default_pool_size\` (${SETTINGS.default_pool_size.default} unless it is set)`)
   expect(text).toContain(`\`max_client_conn\` (${SETTINGS.max_client_conn.default} unless it is set)`)
 })
 
-test('the memory of a client is the most that docs/performance.md has', () => {
+test('the memory per client is the largest value in docs/performance.md', () => {
   const [row = ''] = /^\| `idle` .*$/m.exec(readDocument('docs/performance.md')) ?? []
   const [epoll20, epoll24, node20, node24] = row.split(' | ').slice(4).map(Number.parseFloat)
   const [epoll, node] = [Math.max(epoll20 ?? NaN, epoll24 ?? NaN), Math.max(node20 ?? NaN, node24 ?? NaN)]
@@ -46,7 +46,7 @@ test('the memory of a client is the most that docs/performance.md has', () => {
   expect(ROWS.find(({ what }) => what.startsWith('memory'))?.how).toContain(`× ${epoll}`)
 })
 
-/** Of numbers, + − × ÷, and ⌈⌉ ⌊⌋ for rounding. */
+/** Evaluates a sum of numbers with + − × ÷, and ⌈⌉ ⌊⌋ for rounding. */
 function valueOfSum(text: string): number {
   expect(text).toMatch(/^[\d.\s+−×÷()⌈⌉⌊⌋]+$/)
   const code = text

@@ -1,4 +1,4 @@
-/** What the documents for people say can be done: their commands, flags, settings, links and paths are real. */
+/** The documents are right: their commands, flags, settings, links and paths exist. */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
@@ -33,7 +33,7 @@ const fitsChart = new Ajv({ allowUnionTypes: true }).compile(JSON.parse(chartSch
 
 const { scripts, files } = JSON.parse(readDocument('package.json'))
 
-/** Flags of ours that are no settings. */
+/** Our own flags that are not settings. */
 const OTHER_FLAGS = [
   '--upstream',
   '--database',
@@ -48,7 +48,7 @@ const OTHER_FLAGS = [
   '--config',
 ]
 
-/** PostgreSQL's own, which look like slips of ours. */
+/** PostgreSQL's own names, which look like misspelled names of ours. */
 const OF_POSTGRES = ['lock_timeout', 'pg_prepared_statements']
 
 const KNOWN = new Set<string>([
@@ -61,7 +61,7 @@ const KNOWN = new Set<string>([
 describe.each(DOCUMENTS)('%s', (document) => {
   const text = readDocument(document)
 
-  test('links to what is there', () => {
+  test('links only to existing targets', () => {
     const missing = linksOf(text).filter(({ file, anchor }) => {
       const path = file === '' ? document : normalize(join(dirname(document), file))
       if (!existsSync(join(ROOT, path))) return true
@@ -70,7 +70,7 @@ describe.each(DOCUMENTS)('%s', (document) => {
     expect(missing).toEqual([])
   })
 
-  test('shows pictures that are also told in words', () => {
+  test('describes its pictures in words', () => {
     for (const [, words = '', picture = ''] of text.matchAll(/!\[([^\]]*)\]\(([^)]+)\)/g)) {
       expect(words, picture).not.toBe('')
       if (!picture.endsWith('.svg')) continue
@@ -81,30 +81,30 @@ describe.each(DOCUMENTS)('%s', (document) => {
     }
   })
 
-  test('names paths that are there', () => {
+  test('names only existing paths', () => {
     const paths = [...text.matchAll(/`((?:src|test|bench|bin|docs|deploy|examples|\.ci)\/[\w./-]*)`/g)].map(
       ([, path = '']) => path,
     )
     expect(paths.filter((path) => !existsSync(join(ROOT, path)))).toEqual([])
   })
 
-  test('names settings and metrics that are there', () => {
+  test('names only existing settings and metrics', () => {
     const named = [...withoutBlocks(text).matchAll(/`([a-z]+(?:_[a-z0-9]+)+)(?:[{ =][^`]*)?`/g)].map(
       ([, name = '']) => name,
     )
-    // What is none of ours is not looked at, but for slips of the pen.
+    // Names that are not ours are not checked, except for likely misspellings.
     const slips = named.filter(
       (name) => !KNOWN.has(name) && (name.startsWith('pgweir_') || nearest(name, SETTING_KEYS)),
     )
     expect(slips).toEqual([])
   })
 
-  test('runs npm scripts that are there', () => {
+  test('runs only existing npm scripts', () => {
     const names = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, name = '']) => name)
     expect(names.filter((name) => !(name in scripts))).toEqual([])
   })
 
-  test('gives flags that are there', () => {
+  test('uses only existing flags', () => {
     const known = new Set([...SETTING_KEYS.map(flagName), ...OTHER_FLAGS])
     const ours = text
       .split('\n')
@@ -117,13 +117,13 @@ describe.each(DOCUMENTS)('%s', (document) => {
 
   const blocks = blocksOf(document)
   if (blocks.length > 0)
-    test.each(blocks)('$place has a block of $kind that is right', async (block) => {
+    test.each(blocks)('$place has a valid $kind block', async (block) => {
       const check = KINDS[block.kind] ?? expectExcerpt
       await check(block)
     })
 })
 
-test('what the package holds links to what it holds', () => {
+test('documents in the package link only to files in the package', () => {
   const held = ['README.md', 'LICENSE', ...files]
   const holds = (path: string) => held.some((name) => path === name || path.startsWith(`${name}/`))
   const outside = DOCUMENTS.filter(holds).flatMap((document) =>
@@ -140,18 +140,18 @@ test.each([
   ['```ini\n[pgbouncer]\npool_mod = session\n```', 'pgweir.ini:2: error: there'],
   ['```systemd\nExecStart=/usr/bin/pgweir --pool-mod session\n```', 'pool-mod'],
   ['```promql\npgweir_nonsense_total\n```', 'pgweir_nonsense_total'],
-])('a block that is wrong is found: %s', async (text, complaint) => {
+])('an invalid block is found: %s', async (text, complaint) => {
   const [block] = blocksOf('some.md', text)
   if (block === undefined) throw new Error('there is no block')
   await expect(async () => (KINDS[block.kind] ?? expectExcerpt)(block)).rejects.toThrow(complaint)
 })
 
-test('values that the chart does not know are found', () => {
+test('unknown values of the chart are found', () => {
   const [block] = blocksOf('deploy/helm/pgweir/README.md', '```yaml\nimage: { tagg: 1 }\n```')
   expect(() => block && KINDS['yaml']?.(block)).toThrow('additionalProperties')
 })
 
-test('a command that nobody knows is found', () => {
+test('an unknown command is found', () => {
   const [block] = blocksOf('some.md', '```sh\nPGWEIR_X=1 npm start && "make it" so    # now\n```')
   const commands = block === undefined ? [] : commandsOf(block)
   expect(commands).toMatchObject([
@@ -166,7 +166,7 @@ test('headings have the anchors that GitHub gives them', () => {
   expect(anchorsOf(text)).toEqual(['what--d-does', 'section-users', 'a-b-c', 'a-b-c-1'])
 })
 
-test('the reasons that docs/troubleshooting.md explains are given', () => {
+test('the reasons that docs/troubleshooting.md explains exist in src', () => {
   const [, section = ''] = readDocument('docs/troubleshooting.md').split('### Connections are closed')
   const [table = ''] = section.split('###')
   const reasons = [...table.matchAll(/^\| (`.*?`) \|/gm)].flatMap(([, cell = '']) => cell.match(/[^`,]{3,}/g) ?? [])
@@ -178,12 +178,12 @@ test('the reasons that docs/troubleshooting.md explains are given', () => {
   for (const reason of reasons) expect(source, reason).toMatch(new RegExp(`['\`]${reason.trim()}`))
 })
 
-test('the README shows a file, a flag and npm scripts, so that the tests above have something to look at', () => {
+test('the README contains a file, a flag, npm scripts and links, so that the tests above check something', () => {
   const text = readDocument('README.md')
   for (const sample of ['```ini', '--upstream', 'npm start', 'npm test', '](docs/']) expect(text).toContain(sample)
 })
 
-test('CONTRIBUTING.md tells of each folder in src', () => {
+test('CONTRIBUTING.md describes each folder in src', () => {
   const told = [...readDocument('CONTRIBUTING.md').matchAll(/^\| (`[^|]*) \|/gm)].flatMap(([, cell = '']) =>
     [...cell.matchAll(/`(\w+)`/g)].map(([, folder = '']) => folder),
   )
@@ -193,30 +193,30 @@ test('CONTRIBUTING.md tells of each folder in src', () => {
   expect(told.sort()).toEqual(folders.sort())
 })
 
-/** What a block of each kind has to be. Those of all other kinds have to stand in a file that some test runs. */
+/** The check for each kind of block. Blocks of other kinds have to be an excerpt of a file that a test runs. */
 const KINDS: Readonly<Record<string, (block: Block) => unknown>> = {
-  /** A whole file, or what concerns the matter: what is missing is filled in. */
+  /** A whole file, or the relevant part of one: the rest is filled in. */
   ini({ text }) {
     const has = (expression: RegExp) => expression.test(text)
     const missing = [
       has(/^\[databases\]$/m) ? '' : '[databases]\napp = host=10.0.0.5\n',
       has(/^auth_(type|file) *=/m) ? '' : '[pgbouncer]\nauth_type = any\n',
     ]
-    // Each of several poolers has the same file, and is told its number on the command line.
+    // Several poolers share the same file, and each gets its number on the command line.
     const flags = has(/^\[peers\]$/m) && !has(/^peer_id *=/m) ? { peer_id: '1' } : {}
     expect(loadText(`${text}${missing.join('')}`, { flags }).told.join('\n')).toBe('')
   },
 
   json: ({ text }) => JSON.parse(text),
 
-  /** Values of the chart, or what a program has read that test/clients asks: see test/clients/docs.test.ts. All else is an excerpt of a file of ours. */
+  /** Values of the chart, or input of a program that test/clients/docs.test.ts runs. Any other block is an excerpt of one of our files. */
   yaml(block) {
     const content = parse(block.text)
     if (block.place.startsWith('deploy/helm/')) expect(fitsChart(content), JSON.stringify(fitsChart.errors)).toBe(true)
     else if (!('scrape_configs' in content)) expectExcerpt(block)
   },
 
-  /** Lines of a unit; its programs are ours. */
+  /** Lines of a systemd unit, whose programs are ours. */
   async systemd({ text }) {
     for (const line of text.split('\n')) expect(line).toMatch(/^(\[[A-Z]\w+\]|#.*|[A-Z]\w+=.*|)$/)
     for (const [, line = ''] of text.matchAll(/^ExecStart=\/usr\/bin\/(pgweir .*)$/gm)) {
@@ -225,16 +225,16 @@ const KINDS: Readonly<Record<string, (block: Block) => unknown>> = {
     }
   },
 
-  /** Commands: test/docs-commands.test.ts and test/clients/docs.test.ts run them. */
+  /** Commands, which test/docs-commands.test.ts and test/clients/docs.test.ts run. */
   sh: () => {},
   console: () => {},
 
-  /** What uses pgweir as a library is run by test/docs-commands.test.ts. */
+  /** Programs that use pgweir as a library, which test/docs-commands.test.ts runs. */
   ts(block) {
     if (!block.text.includes("from 'pgweir'")) expectExcerpt(block)
   },
 
-  /** Of Prometheus, which test/clients/docs.test.ts has read them. */
+  /** Queries for Prometheus, which test/clients/docs.test.ts has Prometheus parse. */
   promql({ text }) {
     const known = FAMILIES.map(({ name }) => name)
     const names = text.match(/pgweir_\w+/g) ?? []
@@ -242,13 +242,13 @@ const KINDS: Readonly<Record<string, (block: Block) => unknown>> = {
     for (const name of names) expect(known).toContain(name.replace(/_(sum|count|bucket)$/, ''))
   },
 
-  /** What is shown, by a program or in a log. */
+  /** The output of a program, or log lines. */
   text: () => {},
 }
 
 const EXCERPTED = ['examples', 'deploy', 'test/clients']
 
-/** Each of its lines stands in one file, in this order, whatever stands between them. */
+/** All lines are in one file, in this order; other lines may be in between. */
 function expectExcerpt({ kind, text, place }: Block): void {
   const lines = linesOf(text)
   const holds = FILES.some((file) => {

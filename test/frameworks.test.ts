@@ -1,4 +1,4 @@
-/** What docs/frameworks.md shows is what the examples do, which test/clients/examples.test.ts runs. */
+/** docs/frameworks.md shows the code of the examples, which test/clients/examples.test.ts runs. */
 
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,19 +8,19 @@ import { anchorsOf, blocksOf, ROOT, readDocument } from './support/docs/document
 const PAGE = 'docs/frameworks.md'
 const LINES = readDocument(PAGE).split('\n')
 
-/** The example that is named on the line above the block's fence, and an empty one. */
+/** The example that is named two lines above the block's fence. */
 function fileOf(place: string): string | undefined {
   const fence = Number(place.split(':')[1])
   return /^\[`(examples\/[^`]+)`\]\(\.\.\/\1\)$/.exec(LINES[fence - 3] ?? '')?.[1]
 }
 
-test.each(blocksOf(PAGE))('$place stands so in the example that is named above it', ({ place, text }) => {
+test.each(blocksOf(PAGE))('$place is an excerpt of the example that is named above it', ({ place, text }) => {
   const file = fileOf(place)
-  expect(file, 'a line above the block has to be a link to the file that it is from').toBeDefined()
+  expect(file, 'above the block there has to be a link to the file that it is from').toBeDefined()
   expect(readDocument(file ?? '')).toContain(text)
 })
 
-test('each example has a section with a block of its own, and is in the list of examples', () => {
+test('each example has a section with its own block, and is in the list of examples', () => {
   const examples = readdirSync(join(ROOT, 'examples'), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name)

@@ -1,4 +1,4 @@
-/** No setting without a test that shows its effect: test/cases/settings.ts names it, and it must be there and be about the setting. */
+/** Each setting has a test that shows its effect: test/cases/settings.ts names the test, which must exist and be about the setting. */
 
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,18 +21,18 @@ const files = new Map<string, TestFile>()
 
 function read(file: string): TestFile {
   const path = join(import.meta.dirname, file)
-  expect(existsSync(path), `${file} is there`).toBe(true)
+  expect(existsSync(path), `${file} exists`).toBe(true)
   const known = files.get(file) ?? new TestFile(readFileSync(path, 'utf8'))
   files.set(file, known)
   return known
 }
 
 describe.each(Object.entries(SECTIONS))('section [%s]', (_section, { keys, shown }) => {
-  test('every setting has a test, and nothing has one that is no setting', () => {
+  test('exactly the settings of the section have tests', () => {
     expect(Object.keys(shown).toSorted(), 'test/cases/settings.ts').toEqual([...keys].toSorted())
   })
 
-  test.each(Object.entries(shown))('%s is shown by a test that is there and about it', (key, [file, title]) => {
+  test.each(Object.entries(shown))('the test for %s exists and is about it', (key, [file, title]) => {
     const testFile = read(file)
     const named = testFile.tests.find((each) => each.title === title)
     if (named === undefined) throw new Error(`${file} has no test '${title}'`)
@@ -40,7 +40,7 @@ describe.each(Object.entries(SECTIONS))('section [%s]', (_section, { keys, shown
   })
 })
 
-test('a test is about what it says, or what it uses says, and about nothing else', () => {
+test('a test is about the settings that it, or the code that it uses, mentions', () => {
   const file = new TestFile(`
     const LIMITED = { settings: { query_timeout: 5 } }
     const both = () => start(LIMITED)

@@ -1,4 +1,4 @@
-/** What tests promise about themselves: whoever waits does not give up because the machine is busy. */
+/** A rule for tests: waiting for a condition must not fail because the machine is busy. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +10,7 @@ const OTHERS = readdirSync(HERE, { recursive: true, encoding: 'utf8' }).filter(
   (path) => path.endsWith('.ts') && path !== 'waits.test.ts',
 )
 
-test('conditions are waited for by a helper of test/support: those of vitest give up after a second', () => {
+test('tests wait for conditions with a helper of test/support, since those of vitest give up after a second', () => {
   expect(OTHERS.filter((path) => /\bexpect\.poll\b|\bvi\.wait/.test(readFileSync(join(HERE, path), 'utf8')))).toEqual(
     [],
   )

@@ -1,4 +1,4 @@
-/** asyncpg: binary values, named statements for everything, and a protocol of its own making rather than libpq's. */
+/** asyncpg: binary values, named statements for everything, and its own implementation of the protocol instead of libpq's. */
 
 import { promise, type Scenario } from './support/compare.ts'
 
@@ -8,16 +8,16 @@ function script(name: string): Scenario {
 
 promise({
   'asyncpg prepares statements and gets values of all types': script('queries'),
-  'asyncpg prepares statements where a server keeps two of them': {
+  'asyncpg prepares statements with max_prepared_statements = 2': {
     ...script('queries'),
     modes: ['transaction'],
     settings: { max_prepared_statements: 2 },
   },
-  'asyncpg follows tables that change': script('changed_tables'),
-  'asyncpg copies in and out, and survives the errors of COPY': script('copy'),
-  'asyncpg pools connections, a server for each': { ...script('pool'), size: 31, modes: ['session'] },
+  'asyncpg works with tables that change': script('changed_tables'),
+  'asyncpg copies in and out, and recovers from errors of COPY': script('copy'),
+  'asyncpg pools connections, with a server for each': { ...script('pool'), size: 31, modes: ['session'] },
   'asyncpg pools more connections than there are servers': { ...script('pool'), size: 3, modes: ['transaction'] },
   'asyncpg resets a connection to the settings that it was opened with': script('reset'),
-  'asyncpg cancels what takes too long, and only that': script('cancel'),
-  'asyncpg keeps its session': { ...script('session'), modes: ['session'] },
+  'asyncpg cancels a query that takes too long, and no other': script('cancel'),
+  'asyncpg keeps its session state': { ...script('session'), modes: ['session'] },
 })

@@ -1,4 +1,4 @@
-/** What the documents have people type into psql, and give to Prometheus, these programs take. */
+/** psql accepts the commands in the documents, and Prometheus the configuration and the queries. */
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -20,14 +20,14 @@ const COMMANDS = BLOCKS.flatMap(commandsOf).filter((command) => wayOf(command) =
 const SCRAPED = BLOCKS.filter(({ kind, text }) => kind === 'yaml' && 'scrape_configs' in parse(text))
 const QUERIES = BLOCKS.filter(({ kind }) => kind === 'promql')
 
-test('there is something to try', () => {
+test('the documents contain psql commands, scrape configurations and PromQL queries', () => {
   expect(COMMANDS.length).toBeGreaterThan(0)
   expect(SCRAPED.length).toBeGreaterThan(0)
   expect(QUERIES.length).toBeGreaterThan(0)
 })
 
 test.each(COMMANDS)('$place: $line', async ({ words, variables }) => {
-  // Some of them read what is for superusers alone.
+  // Some of them read data that only superusers may read.
   const database = await createDatabase({ attributes: 'superuser' })
   const { host, port, database: dbname, user, password } = database
   const { target } = await poolOf(database, {
@@ -46,15 +46,15 @@ test.each(COMMANDS)('$place: $line', async ({ words, variables }) => {
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
 })
 
-test.each(SCRAPED)('$place is a configuration of Prometheus', ({ text }) => {
+test.each(SCRAPED)('$place is a valid configuration of Prometheus', ({ text }) => {
   promtool(['check', 'config', '--syntax-only'], text)
 })
 
-test.each(QUERIES)('$place is a query of Prometheus', ({ text }) => {
+test.each(QUERIES)('$place is a valid query of Prometheus', ({ text }) => {
   promtool(['check', 'rules'], stringify({ groups: [{ name: 'docs', rules: [{ record: 'asked', expr: text }] }] }))
 })
 
-test('lines of the log are shown as they are', async () => {
+test('log lines in the documents look like those that pgweir writes', async () => {
   const shown = BLOCKS.filter(({ kind }) => kind === 'text').flatMap(({ text }) => text.trim().split('\n'))
   const lines = shown.filter((line) => /process up: .* epoll \(|slow query: /.test(line))
   expect(lines.length).toBeGreaterThan(1)

@@ -1,4 +1,4 @@
-/** The Helm chart, rendered by what Helm itself renders with: for all that values may ask for, Kubernetes and pgweir understand what comes of it. */
+/** The Helm chart, rendered with Helm's own library: for every kind of values, Kubernetes and pgweir understand the result. */
 
 import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -20,7 +20,7 @@ const HERE = fileURLToPath(new URL('helm', import.meta.url))
 const GOOD = valueFiles('values')
 const REFUSED = valueFiles('refused')
 
-/** Takes seconds, where nothing else is to do. */
+/** Takes only seconds on an idle machine. */
 const BUILD_MS = 240_000
 
 interface Rendered {
@@ -40,7 +40,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'pgweir-helm-'))
   const program = join(folder, 'render')
   const run = promisify(execFile)
-  // Debian's packages lie where Go looked before there were modules. There need be no C compiler, and no git that trusts this folder.
+  // Debian's packages are where Go looked for them before modules existed. Neither a C compiler nor a git that trusts this folder is needed.
   const env = { PATH: '/usr/bin:/bin', HOME: folder, GO111MODULE: 'off', GOPATH: '/usr/share/gocode', CGO_ENABLED: '0' }
   await run('/usr/bin/go', ['build', '-buildvcs=false', '-o', program, join(HERE, 'render.go')], { env })
   const { stdout } = await run(program, [CHART, ...GOOD, ...REFUSED], { maxBuffer: 2 ** 24 })
@@ -79,7 +79,7 @@ function workload(name: string): Manifest {
   return found
 }
 
-/** What its pods find: the files are put where the test may write, and secrets that the chart does not make are made up. */
+/** The files of its pods, in a folder where the test may write. Secrets that the chart does not create are made up. */
 function pod(name: string): { readonly told: string; readonly settings: Settings } {
   const root = join(folder, basename(name, '.yaml'))
   const { containers, volumes } = workload(name).spec.template.spec
@@ -117,25 +117,25 @@ function filesOf(name: string, volumes: Manifest, volume: string): Record<string
 }
 
 describe.each(GOOD.map((file) => basename(file)))('with the values %s', (name) => {
-  test('what is rendered says what the API knows, each thing under a name of its own', () => {
+  test('the manifests are valid for the Kubernetes API, and each has a unique name', () => {
     const manifests = manifestsOf(name)
     for (const manifest of manifests) validate(manifest)
     const names = manifests.map(({ kind, metadata }) => `${kind} ${metadata.name}`)
     expect(new Set(names).size).toBe(names.length)
   })
 
-  test('the values fit the schema', () => {
+  test('the values match the schema', () => {
     const fits = new Ajv({ allowUnionTypes: true }).compile(JSON.parse(readChart('values.schema.json')))
     expect(fits(render(name).values), JSON.stringify(fits.errors)).toBe(true)
   })
 
-  test('pgweir check finds nothing wrong with what a pod is given, but that nobody may come where nobody was named', () => {
+  test('pgweir check accepts the files of a pod, and warns only if no users are given', () => {
     const [first, ...more] = pod(name).told.trim().split('\n')
     if (name === 'defaults.yaml') expect(first).toContain('no auth_file is set, so nobody can log in')
     else expect([first, ...more]).toEqual([expect.stringMatching(/ are fine$/)])
   })
 
-  test('the pooler is done before it is killed, writes nothing, and is asked where it answers', () => {
+  test('the pooler stops before it is killed, has a read-only file system, and is probed on its own ports', () => {
     const { spec } = workload(name).spec.template
     const [container] = spec.containers
     const { general } = pod(name).settings
@@ -152,7 +152,7 @@ describe.each(GOOD.map((file) => basename(file)))('with the values %s', (name) =
     expect(container.readinessProbe.httpGet).toEqual({ path: '/readyz', port: 'health' })
   })
 
-  test('whoever selects pods selects these', () => {
+  test('all selectors match the pods', () => {
     const { labels } = workload(name).spec.template.metadata
     for (const { kind, spec } of manifestsOf(name)) {
       if (kind === 'Service') expect(labels).toMatchObject(spec.selector)
@@ -172,10 +172,10 @@ function contains(labels: Record<string, string>, wanted: Record<string, string>
   return Object.entries(wanted).every(([key, value]) => labels[key] === value)
 }
 
-/** As much as leaves room for what Kubernetes adds to the name of a set in a label of its pods. */
+/** Leaves room for the suffix that Kubernetes adds to the name of a set in a label of its pods. */
 const SET = 'a-name-that-is-longer-than-a-set-of-pods-with-numbers'.slice(0, 52)
 
-test('every pod that there may ever be is a peer', () => {
+test('every pod up to maxReplicas is a peer', () => {
   const { spec } = workload('peers.yaml')
   const { maxReplicas, scaleTargetRef } = find('peers.yaml', 'HorizontalPodAutoscaler').spec
   expect(scaleTargetRef).toEqual({ apiVersion: 'apps/v1', kind: 'StatefulSet', name: SET })
@@ -187,7 +187,7 @@ test('every pod that there may ever be is a peer', () => {
   expect(service.spec).toMatchObject({ clusterIP: 'None', publishNotReadyAddresses: true })
 })
 
-test('databases, users and settings come out of the ini as they went into the values', () => {
+test('databases, users and settings of the values arrive unchanged in the ini file', () => {
   const { databases, fallback, users, general } = pod('peers.yaml').settings
   expect(fallback).toMatchObject({ host: 'postgres.database.svc', pool_size: 10 })
   expect(databases.get('reports')).toMatchObject({ pool_mode: 'session' })
@@ -197,12 +197,12 @@ test('databases, users and settings come out of the ini as they went into the va
   expect(general).toMatchObject({ max_client_conn: 1_000_000, log_sample_rate: 0.25, pool_mode: 'session', workers: 2 })
 })
 
-test('another configuration is other pods, and another user list is not', () => {
+test('a change of the configuration replaces the pods, and a change of the user list does not', () => {
   const sums = GOOD.map((file) => workload(basename(file)).spec.template.metadata.annotations['checksum/config'])
   expect(new Set(sums).size).toBe(GOOD.length)
 })
 
-test("what the chart itself writes on things is not taken away by somebody else's labels", () => {
+test('labels and annotations in the values do not replace those of the chart', () => {
   const { labels, annotations } = workload('beside.yaml').spec.template.metadata
   expect(labels).toMatchObject({ team: 'data', 'app.kubernetes.io/name': 'pgweir' })
   expect(annotations).toMatchObject({
@@ -213,19 +213,19 @@ test("what the chart itself writes on things is not taken away by somebody else'
   expect(alerts).toMatchObject({ release: 'prometheus', 'app.kubernetes.io/name': 'weir' })
 })
 
-test('it may go where PostgreSQL is, to all of its ports, and where else somebody says', () => {
+test('the network policy allows all ports of PostgreSQL, and the destinations in the values', () => {
   const { egress } = find('tls.yaml', 'NetworkPolicy').spec
   expect(egress[0].ports).toEqual([{ port: 5432 }, { port: 5433 }])
   expect(egress.at(-1)).toEqual({ ports: [{ port: 636 }], to: [{ ipBlock: { cidr: '10.1.0.0/16' } }] })
 })
 
-test('it grows by metrics that there are', () => {
+test('the autoscaler uses an existing metric', () => {
   const { metrics } = find('existing-secret.yaml', 'HorizontalPodAutoscaler').spec
   expect(metrics).toHaveLength(1)
   expect(FAMILIES.map(({ name }) => name)).toContain(metrics[0].pods.metric.name)
 })
 
-test('alerts and dashboard come with it as they are, and Prometheus calls the job as they do', () => {
+test('the chart contains the alerts and the dashboard unchanged, and names the Prometheus job as they do', () => {
   const file = (path: string) => readFileSync(fileURLToPath(new URL(`../../deploy/${path}`, import.meta.url)), 'utf8')
   const alerts = find('existing-secret.yaml', 'PrometheusRule').spec
   expect(alerts).toEqual(parse(file('prometheus/alerts.yaml')))
@@ -236,7 +236,7 @@ test('alerts and dashboard come with it as they are, and Prometheus calls the jo
   expect(JSON.parse(dashboard.data['pgweir.json'])).toEqual(JSON.parse(file('grafana/dashboards/pgweir.json')))
 })
 
-test('Prometheus shows the token that is asked for', () => {
+test('Prometheus sends the token that pgweir requires', () => {
   const credentials = { name: 'token', key: 'token' }
   const [endpoint] = find('existing-secret.yaml', 'ServiceMonitor').spec.endpoints
   expect(endpoint.authorization.credentials).toEqual(credentials)
@@ -245,7 +245,7 @@ test('Prometheus shows the token that is asked for', () => {
   expect(variable.valueFrom.secretKeyRef).toEqual(credentials)
 })
 
-test('who installs it is told where it is, and that nobody can log in where that is so', () => {
+test('the notes name the address of the pooler, and say so if nobody can log in', () => {
   const notes = (name: string) => render(name).texts?.['NOTES.txt']
   expect(notes('defaults.yaml')).toContain('Nobody can log in yet')
   for (const file of GOOD.map((path) => basename(path)).filter((name) => name !== 'defaults.yaml'))

@@ -1,4 +1,4 @@
-/** Passwords that a directory has: psql logs in through pgweir by those of a real slapd. */
+/** Passwords in a directory: psql logs in through pgweir with the passwords of a real slapd. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,7 +12,7 @@ import { run } from './support/program.ts'
 import { BASE, SEARCHER, startSlapd } from './support/slapd.ts'
 
 const database = await createDatabase()
-/** Known to PostgreSQL and to the directory, by the same password, and to nobody else. */
+/** Known to PostgreSQL and to the directory only, with the same password. */
 const ada = await createRole()
 /** In the directory only. */
 const STRANGERS = [
@@ -43,7 +43,7 @@ async function start(options: string, settings = {}): Promise<Pgweir> {
   return pgweir
 }
 
-/** What psql says of the user that it is in PostgreSQL. */
+/** The user that psql has in PostgreSQL, or the error that it gets. */
 async function logIn(pgweir: Pgweir, user: string, password: string, name = 'shared'): Promise<string> {
   const target = { ...database, database: name, port: pgweir.address.port, user, password }
   const { code, stdout, stderr } = await run('psql', ['-X', '-At', '-w', '-c', 'select current_user'], target)
@@ -53,13 +53,16 @@ async function logIn(pgweir: Pgweir, user: string, password: string, name = 'sha
 const REFUSED = 'FATAL:  LDAP authentication failed'
 
 describe.each([
-  ['by name', BY_NAME],
-  ['by name, and StartTLS', `${BY_NAME} ldaptls=1 ldapcafile=${certificate('authority.crt')}`],
-  ['by a search', BY_SEARCH],
-  ['by a search, and StartTLS', `${BY_SEARCH} ldaptls=1 ldapcafile=${certificate('authority.crt')}`],
-  ['by a filter', `${BY_SEARCH} ldapsearchfilter="(&(objectClass=inetOrgPerson)(|(uid=$username)(cn=$username)))"`],
+  ['LDAP with a name pattern', BY_NAME],
+  ['LDAP with a name pattern and StartTLS', `${BY_NAME} ldaptls=1 ldapcafile=${certificate('authority.crt')}`],
+  ['LDAP with a search', BY_SEARCH],
+  ['LDAP with a search and StartTLS', `${BY_SEARCH} ldaptls=1 ldapcafile=${certificate('authority.crt')}`],
+  [
+    'LDAP with a search filter',
+    `${BY_SEARCH} ldapsearchfilter="(&(objectClass=inetOrgPerson)(|(uid=$username)(cn=$username)))"`,
+  ],
 ])('%s', (_, options) => {
-  test('who has the password of the directory is in, and so on the server', async () => {
+  test('lets in users with the password of the directory, also to the server', async () => {
     const pgweir = await start(`ldapport=${slapd.port} ${options}`)
     expect(await logIn(pgweir, ada.user, ada.password, database.database)).toBe(ada.user)
     for (const { name, password } of STRANGERS.slice(0, 4))
@@ -67,7 +70,7 @@ describe.each([
     expect(await logIn(pgweir, 'robot', 'beep')).toBe(options.includes('ldapprefix') ? REFUSED : database.user)
   })
 
-  test('and nobody else', async () => {
+  test('refuses all others', async () => {
     const pgweir = await start(`ldapport=${slapd.port} ${options}`)
     for (const [name, password] of [
       [ada.user, 'wrong'],
@@ -84,14 +87,14 @@ describe.each([
   })
 })
 
-test('over TLS from the first byte on', async () => {
+test('LDAP works over TLS (ldaps)', async () => {
   const authority = `ldapcafile=${certificate('authority.crt')}`
   const pgweir = await start(`ldapscheme=ldaps ldapport=${slapd.tlsPort} ${BY_SEARCH} ${authority}`)
   expect(await logIn(pgweir, 'robot', 'beep')).toBe(database.user)
   expect(await logIn(pgweir, 'robot', 'wrong')).toBe(REFUSED)
 })
 
-test('all in one URL', async () => {
+test('LDAP works with ldapurl', async () => {
   const url = `ldapurl="ldap://localhost:${slapd.port}/ou=people,${BASE}?cn?one"`
   const { pgweir } = await poolOf(database, {
     mode: 'transaction',
@@ -101,9 +104,9 @@ test('all in one URL', async () => {
 })
 
 test.each([
-  ['from somebody unknown', () => slapd, '', /self.signed certificate|unable to (get|verify)/],
+  ['of an unknown authority', () => slapd, '', /self.signed certificate|unable to (get|verify)/],
   ['for another host', () => elsewhere, `ldapcafile=${certificate('authority.crt')}`, /does not match/],
-])('a certificate %s is not believed, and no password is given', async (_, server, option, reason) => {
+])('an LDAP server with a certificate %s is not trusted and gets no password', async (_, server, option, reason) => {
   for (const options of [`ldaptls=1 ldapport=${server().port}`, `ldapscheme=ldaps ldapport=${server().tlsPort}`]) {
     const pgweir = await start(`${options} ${BY_NAME} ${option}`)
     expect(await logIn(pgweir, 'jürgen', 'jürgens')).toBe(REFUSED)
@@ -111,7 +114,7 @@ test.each([
   }
 })
 
-test('a server that is down is passed over, and one that lacks the searcher is told of', async () => {
+test('an LDAP server that is down is skipped, and a searcher that cannot log in is logged', async () => {
   const down = await start(`ldapserver="127.0.0.2 127.0.0.1" ldapport=${slapd.port} ${BY_NAME}`)
   expect(await logIn(down, 'jürgen', 'jürgens')).toBe(database.user)
   expect(down.log.join()).toContain(`ldap://127.0.0.2:${slapd.port} cannot tell: connect ECONNREFUSED`)
@@ -121,7 +124,7 @@ test('a server that is down is passed over, and one that lacks the searcher is t
   expect(locked.log.join()).not.toContain('hunter2')
 })
 
-test('for some by a rule, and for others another', async () => {
+test('auth_hba_file rules may use different LDAP options for different users', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'pgweir-ldap-'))
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
   const hba = join(directory, 'hba.conf')

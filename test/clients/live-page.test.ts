@@ -10,7 +10,7 @@ import { until } from '../support/e2e/until.ts'
 import { freePort } from '../support/free-port.ts'
 import { MadeUpPool, madeUpFleet } from '../support/live/made-up-fleet.ts'
 
-/** Without these it asks hosts of its maker for this and that. */
+/** Without these flags the browser contacts hosts of its vendor. */
 const QUIET = [
   '--no-sandbox',
   '--disable-gpu',
@@ -63,8 +63,8 @@ async function untilShown(page: Page, selector: string, text: string | RegExp): 
   await page.locator(selector).filter({ hasText: text }).first().waitFor()
 }
 
-describe('the page', () => {
-  test('says so while there are no pools', async () => {
+describe('the live page', () => {
+  test('says that there are no pools', async () => {
     const server = await serve([])
     const page = await open(server.url)
     await untilShown(page, '#health', 'ready')
@@ -75,7 +75,7 @@ describe('the page', () => {
     server.close()
   })
 
-  test('shows three pools, those that wait first, and what goes on in one of them', async () => {
+  test('shows three pools, those with waiting clients first, and the details of one', async () => {
     const pools = ['one', 'two', 'three'].map((name) => new MadeUpPool(name))
     const [one, , three] = pools as [MadeUpPool, MadeUpPool, MadeUpPool]
     three.waiting = 4
@@ -88,7 +88,7 @@ describe('the page', () => {
       expect.stringMatching(/^two \/ ada/),
     ])
     const rate = page.locator('#pools tbody tr:nth-child(2) td:nth-child(6)')
-    // Of several seconds that come at once the page shows the last one only.
+    // If the data of several seconds arrives at once, the page shows the last one only.
     await until('its transactions are shown', async () => {
       one.run(1, 3)
       return /^[1-9]/.test((await rate.textContent()) ?? '')
@@ -96,7 +96,7 @@ describe('the page', () => {
 
     await page.getByRole('button', { name: 'one / ada' }).press('Enter')
     await untilShown(page, '#servers tbody', '4711')
-    // What clients choose is text and nothing else.
+    // Names that clients choose are shown as plain text.
     await untilShown(page, '#clients tbody', '<b>app</b>')
     await page.keyboard.press('Escape')
     await page.locator('#detail').waitFor({ state: 'hidden' })
@@ -110,7 +110,7 @@ describe('the page', () => {
     server.close()
   })
 
-  test('lists the transactions that run for longest, keeps the focus in it, and leads to their pools', async () => {
+  test('lists the longest transactions, keeps the focus in the list, and links to their pools', async () => {
     const pool = new MadeUpPool('app')
     const server = await serve([pool])
     const page = await open(server.url)
@@ -137,7 +137,7 @@ describe('the page', () => {
     server.close()
   })
 
-  test('of 500 pools shows a hundred first, and all if asked, and sorts them', async () => {
+  test('shows the first hundred of 500 pools, all of them on request, and sorts them', async () => {
     const pools = Array.from({ length: 500 }, (_, index) => new MadeUpPool(`db${String(index).padStart(3, '0')}`))
     const server = await serve(pools)
     const page = await open(server.url)
@@ -153,7 +153,7 @@ describe('the page', () => {
     server.close()
   })
 
-  test('tells that nobody answers, and goes on by itself when somebody does', async () => {
+  test('shows that the connection is lost, and reconnects by itself', async () => {
     const port = await freePort()
     const server = await serve([new MadeUpPool('app')], { port })
     const page = await open(server.url)
@@ -161,7 +161,7 @@ describe('the page', () => {
     server.close()
     await untilShown(page, '#health', 'connection lost')
     expect(await page.locator('body').getAttribute('class')).toContain('stale')
-    // What was known stays.
+    // The last data stays.
     expect(await rows(page).count()).toBe(1)
     const again = await serve([new MadeUpPool('app')], { port })
     await untilShown(page, '#health', 'ready')
@@ -170,7 +170,7 @@ describe('the page', () => {
     again.close()
   })
 
-  test('tells apart pools whose names look alike', async () => {
+  test('distinguishes pools whose names look alike', async () => {
     const server = await serve([new MadeUpPool('a / b', 'c'), new MadeUpPool('a', 'b / c')])
     const page = await open(server.url)
     await untilShown(page, '#shown', '2')
@@ -182,7 +182,7 @@ describe('the page', () => {
     server.close()
   })
 
-  test('tells that the connection is lost where nothing comes, though nobody has ended it', async () => {
+  test('shows that the connection is lost if no data arrives, even if it is still open', async () => {
     let isSilent = false
     const silence = new Promise<never>(() => {})
     const change = (fleet: LiveFleet) => ({ ...fleet, pools: () => (isSilent ? silence : fleet.pools()) })
@@ -192,7 +192,7 @@ describe('the page', () => {
     await page.goto(server.url)
     await untilShown(page, '#health', 'ready')
     isSilent = true
-    await until('it is told', async () => {
+    await until('the page shows it', async () => {
       await page.clock.fastForward(10_000)
       return (await page.locator('#health').textContent()) === 'connection lost'
     })
@@ -200,7 +200,7 @@ describe('the page', () => {
     server.close()
   })
 
-  test('asks for the token that is needed', async () => {
+  test('asks for the token if one is needed', async () => {
     const server = await serve([new MadeUpPool('app')], { token: 'öpen sesame ☃' })
     const page = await open(server.url)
     await untilShown(page, '#health', 'token needed')

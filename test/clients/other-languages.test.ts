@@ -1,4 +1,4 @@
-/** Drivers of PHP, Perl, Ruby and Java: each has its own idea of when to prepare a statement, and how to drop it. */
+/** Drivers of PHP, Perl, Ruby and Java, which prepare and drop statements in different ways. */
 
 import { promise } from './support/compare.ts'
 
@@ -7,11 +7,11 @@ const JDBC = [...JAVA, 'java/Jdbc.java', '30']
 
 promise({
   'PHP’s PDO prepares statements on the server': { program: 'php', args: ['-d', 'zend.assertions=1', 'php/pdo.php'] },
-  'PHP’s pg_ functions': { program: 'php', args: ['php/pgsql.php'] },
-  'Perl’s DBD::Pg': { program: 'perl', args: ['perl/dbi.pl'] },
-  'Ruby’s pg': { program: 'ruby', args: ['ruby/pg.rb'] },
-  'Java’s JDBC, and 30 threads of it on few servers': { program: 'java', args: JDBC },
-  'Java’s JDBC reads tables right that have changed since it was told of them': {
+  'PHP’s pg_ functions work': { program: 'php', args: ['php/pgsql.php'] },
+  'Perl’s DBD::Pg works': { program: 'perl', args: ['perl/dbi.pl'] },
+  'Ruby’s pg works': { program: 'ruby', args: ['ruby/pg.rb'] },
+  'Java’s JDBC works, with 30 threads on few servers': { program: 'java', args: JDBC },
+  'Java’s JDBC correctly reads tables that have changed since it described them': {
     program: 'java',
     args: [...JAVA, 'java/ChangedTables.java'],
     size: 1,

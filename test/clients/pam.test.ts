@@ -82,7 +82,7 @@ test('psql logs in with the password that PAM accepts, and with no other', async
   expect(pgweir.program.stderr).not.toContain(ada.password)
 })
 
-test('a service without a file lets nobody in', async () => {
+test('a PAM service without a file refuses every user', async () => {
   const pgweir = await start('pgweir-test-none')
   expect(await logIn(pgweir, ada.user, ada.password)).toBe(REFUSED)
 })
@@ -93,13 +93,13 @@ test('a user whose account is refused is not let in, and the log gives the reaso
   expect(pgweir.program.stderr).toContain(`PAM does not let user "${ada.user}" in: `)
 })
 
-test('a module that kills its process costs one login, and pgweir goes on', async () => {
+test('a PAM module that kills its process makes one login fail, and pgweir goes on', async () => {
   const pgweir = await start(service('killing'))
   for (let times = 0; times < 2; times++) expect(await logIn(pgweir, ada.user, ada.password)).toBe(REFUSED)
   expect(pgweir.program.stderr.match(/the helper process has ended with SIGKILL/g)).toHaveLength(2)
 })
 
-test('a rule of auth_hba_file can name its own service', async () => {
+test('a rule of auth_hba_file can name its own PAM service', async () => {
   const hba = join(folder, 'hba.conf')
   writeFileSync(hba, `host all ${ada.user} all pam pamservice=${service('ours')}\nhost all all all pam\n`)
   const pgweir = await start(service('locked'), { auth_type: 'hba', auth_hba_file: hba })
@@ -107,7 +107,7 @@ test('a rule of auth_hba_file can name its own service', async () => {
   expect(await logIn(pgweir, stranger.user, stranger.password)).toBe(REFUSED)
 })
 
-test('what a module tells the user is in the reason', () => {
+test('a message of a PAM module to the user is included in the reason', () => {
   const services = join(folder, 'services')
   mkdirSync(services)
   const told = script('tells', ['echo "closed for today"', 'exit 1'])

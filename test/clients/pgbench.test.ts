@@ -25,7 +25,7 @@ test('pgbench fills its tables through the pool', async () => {
 
 for (const mode of ['transaction', 'session'] as const)
   test.each(['simple', 'extended', 'prepared'])(
-    `${CLIENTS} clients on ${SERVERS} servers in ${mode} mode lose nothing with %s queries`,
+    `${CLIENTS} clients on ${SERVERS} servers in ${mode} mode lose no transaction with %s queries`,
     async (protocol) => {
       const { database, target } = await prepare({ mode })
       const { processed, failed } = await bench(target, ['-M', protocol, '-t', `${EACH}`])
@@ -35,18 +35,21 @@ for (const mode of ['transaction', 'session'] as const)
     },
   )
 
-test.each(['extended', 'prepared'])('pipelines of %s queries keep their servers and their order', async (protocol) => {
-  const { database, target } = await prepare({ mode: 'transaction' })
-  const { processed, failed } = await bench(target, ['-M', protocol, '-t', `${EACH}`, '-f', 'pgbench/pipeline.sql'])
-  expect({ processed, failed }).toEqual({ processed: CLIENTS * EACH, failed: 0 })
-  const admin = await adminClient(database.database)
-  const { rows } = await admin.query(
-    'select (select count(*) from pgbench_history)::int as entries, (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history) as fits',
-  )
-  expect(rows).toEqual([{ entries: CLIENTS * EACH, fits: true }])
-})
+test.each(['extended', 'prepared'])(
+  'pgbench pipelines of %s queries keep their servers and their order',
+  async (protocol) => {
+    const { database, target } = await prepare({ mode: 'transaction' })
+    const { processed, failed } = await bench(target, ['-M', protocol, '-t', `${EACH}`, '-f', 'pgbench/pipeline.sql'])
+    expect({ processed, failed }).toEqual({ processed: CLIENTS * EACH, failed: 0 })
+    const admin = await adminClient(database.database)
+    const { rows } = await admin.query(
+      'select (select count(*) from pgbench_history)::int as entries, (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history) as fits',
+    )
+    expect(rows).toEqual([{ entries: CLIENTS * EACH, fits: true }])
+  },
+)
 
-test('clients that connect anew for each transaction are served by the same few servers', async () => {
+test('pgbench clients that reconnect for each transaction are served by the same few servers', async () => {
   const { pgweir, target } = await prepare({ mode: 'transaction' })
   const { processed, failed } = await bench(target, ['-C', '-S', '-t', '5'])
   expect({ processed, failed }).toEqual({ processed: CLIENTS * 5, failed: 0 })
@@ -59,20 +62,20 @@ test('pgbench in statement mode reads with prepared statements', async () => {
   expect({ processed, failed }).toEqual({ processed: CLIENTS * 50, failed: 0 })
 })
 
-test('prepared statements survive a server that may keep only one of them', async () => {
+test('prepared statements of pgbench work with max_prepared_statements = 1', async () => {
   const { database, target } = await prepare({ mode: 'transaction', settings: { max_prepared_statements: 1 } })
   const { processed, failed } = await bench(target, ['-M', 'prepared', '-t', `${EACH}`])
   expect({ processed, failed }).toEqual({ processed: CLIENTS * EACH, failed: 0 })
   await expectBooks(database, CLIENTS * EACH)
 })
 
-test.each(['simple', 'extended', 'prepared'])('pgbench repeats what fails to be serialized (%s)', async (protocol) => {
+test.each(['simple', 'extended', 'prepared'])('pgbench retries serialization failures (%s)', async (protocol) => {
   const { database, target } = await prepare({ mode: 'transaction' })
   const admin = await adminClient(database.database)
   await admin.query(`create table purses as select id, 100 as amount from generate_series(1, ${CLIENTS}) id`)
   await admin.query(`alter table purses owner to ${database.user}`)
-  // As many as there are servers have read all purses and changed one each, before any of them may commit: the first that does so has
-  // the others fail. Who tries again waits for nobody, and fails only because another one has succeeded meanwhile.
+  // As many transactions as there are servers have read all purses and changed one each before any of them may commit: the first commit makes
+  // the others fail. A retry does not wait, and fails only if another transaction has succeeded meanwhile.
   await admin.query('select pg_advisory_lock(1)')
   const script = ['-f', 'pgbench/serializable.sql', '--max-tries=1000', '-t', '1']
   const [{ processed, failed, retried }] = await Promise.all([
@@ -109,8 +112,8 @@ interface Figures {
 }
 
 async function bench(target: Target, args: readonly string[]): Promise<Figures> {
-  // A thread for each client, since pgbench prepares statements while all else in the thread stands still: a client that waits
-  // for a server would wait for one that another client of its own thread holds.
+  // One thread per client, since pgbench blocks the whole thread while it prepares statements: a client that waits
+  // for a server could wait for one that another client of the same thread holds.
   const { code, stdout, stderr } = await run('pgbench', ['-n', '-c', `${CLIENTS}`, '-j', `${CLIENTS}`, ...args], target)
   expect(stderr.replace(/^pgbench \(.*\n/, '')).toBe('')
   expect(code).toBe(0)
@@ -122,7 +125,7 @@ async function bench(target: Target, args: readonly string[]): Promise<Figures> 
   }
 }
 
-/** What pgbench's own script moved is the same in all of its tables. */
+/** Expects the same sums in all tables of pgbench's own script. */
 async function expectBooks({ database }: TestDatabase, transactions: number): Promise<void> {
   const admin = await adminClient(database)
   const { rows } = await admin.query(`

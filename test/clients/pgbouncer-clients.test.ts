@@ -1,6 +1,6 @@
 /**
- * Clients of the same file under Debian's PgBouncer (1.18) and under pgweir: what they are asked for, what they are refused with, and how
- * they end. What came with later versions and what is better is named here, with its reason, and must be different indeed.
+ * Clients of Debian's PgBouncer (1.18) and of pgweir with the same file: what they are asked for, the errors that they get, and how
+ * their connections end. Differences that come from later versions, or that are improvements, are listed here with the reason, and must exist.
  */
 
 import { createHash } from 'node:crypto'
@@ -72,7 +72,7 @@ host      nowhere     all                127.0.0.1/32         md5
 `,
 }
 
-/** Who comes how, and how that is answered: up to the question for a password, or to the welcome. */
+/** The startup parameters of clients, and the answers: up to the request for a password, or to ReadyForQuery. */
 const ARRIVALS: readonly Readonly<Record<string, string>>[] = [
   ...['app', 'forced', 'statements', 'plain', 'limited', 'nowhere', 'absent', 'replication', 'pgbouncer'].flatMap(
     (name) =>
@@ -95,19 +95,19 @@ const ARRIVALS: readonly Readonly<Record<string, string>>[] = [
   { user, database: 'app', application_name: 'x', TimeZone: 'UTC', DateStyle: 'ISO', client_encoding: 'UTF8' },
 ]
 
-/** Who is answered otherwise, and why. */
+/** The clients that get a different answer, and why. */
 const OTHER_ARRIVALS: readonly { who: Readonly<Record<string, string>>; why: string }[] = [
-  { who: { user, database: 'app', nonsense: '1' }, why: 'PostgreSQL is asked whether there is such a setting' },
-  { who: { user, database: 'app', options: '-c nonsense=1' }, why: 'later versions understand options, too' },
-  { who: { user, database: 'app', replication: 'x' }, why: 'later versions know replication' },
+  { who: { user, database: 'app', nonsense: '1' }, why: 'PostgreSQL is asked whether the setting exists' },
+  { who: { user, database: 'app', options: '-c nonsense=1' }, why: 'later versions support options' },
+  { who: { user, database: 'app', replication: 'x' }, why: 'later versions support replication' },
   { who: { user, database: 'app', extra_float_digits: '1' }, why: 'settings take effect in PostgreSQL' },
-  { who: { user, database: 'app', client_encoding: 'nonsense' }, why: 'it fails at once, and not at the first query' },
+  { who: { user, database: 'app', client_encoding: 'nonsense' }, why: 'it fails at the login, not at the first query' },
 ]
 
-/** Of a client that fits no rule, and of the console. */
+/** The error of a client that no rule matches, and of the console. */
 const NEWER_WORDS = 'FATAL: no authentication method is found'
 
-/** What a client says next, once it was asked. */
+/** The answer of a client to a request for its password. */
 async function answering(
   pooler: Pooler,
   parameters: Readonly<Record<string, string>>,
@@ -147,14 +147,14 @@ function wordsOf(client: RawClient, ...messages: readonly Uint8Array[]): Promise
 
 const q = (text: string) => serialize.query(text)
 
-/** A client that has had a server, which is idle now. */
+/** A client that has used a server, which is idle now. */
 async function known(pooler: Pooler, name = 'app'): Promise<RawClient> {
   const client = await pooler.client(user, name)
   await client.ask(q('select 1'))
   return client
 }
 
-/** Here some strangers, of those who would be asked for md5, are asked for SCRAM, as the user with such a secret is; by chance, but always the same ones. */
+/** pgweir asks some unknown users for SCRAM instead of md5, like the user with a SCRAM secret; the choice is random, but fixed for each name. */
 async function strangerWithMd5(pooler: Pooler): Promise<Readonly<Record<string, string>>> {
   for (let n = 0; ; n++) {
     const who = { user: `stranger${n}`, database: 'nowhere' }
@@ -162,11 +162,11 @@ async function strangerWithMd5(pooler: Pooler): Promise<Readonly<Record<string, 
   }
 }
 
-/** A setting holds for what is said once everything else is there. */
+/** Applies a setting while the client sends its request. */
 async function within(admin: RawClient, setting: string, scene: () => Promise<string[]>): Promise<string[]> {
   await ask(admin, q(`set ${setting}`))
   const said = await scene()
-  // As it is in the file.
+  // The value in the file.
   await ask(admin, q('reload'))
   return said
 }
@@ -176,22 +176,24 @@ const SCENES: Readonly<Record<string, Scene>> = {
   'no password': (pooler) => answering(pooler, plain, password('')),
   'a password that is too long': (pooler) => answering(pooler, plain, password('x'.repeat(3000))),
   'the right password': (pooler) => answering(pooler, plain, password('secret')),
-  'the right password, and no such database': (pooler) =>
+  'the right password, for a database that does not exist': (pooler) =>
     answering(pooler, { user: 'plain', database: 'nowhere' }, (question) => md5('plain', 'secret', question)),
-  'the wrong password, and no such database': (pooler) =>
+  'a wrong password, for a database that does not exist': (pooler) =>
     answering(pooler, { user: 'plain', database: 'nowhere' }, (question) => md5('plain', 'wrong', question)),
   'a wrong md5': (pooler) => answering(pooler, { user: 'plain', database: 'forced' }, password('md5wrong')),
   'the right md5': async (pooler) =>
     (
       await answering(pooler, { user: 'plain', database: 'forced' }, (question) => md5('plain', 'secret', question))
     ).slice(-1),
-  'the md5 of a stranger': async (pooler) => answering(pooler, await strangerWithMd5(pooler), password('md5wrong')),
+  'an md5 answer of an unknown user': async (pooler) =>
+    answering(pooler, await strangerWithMd5(pooler), password('md5wrong')),
   'a user without a password': (pooler) => answering(pooler, { user: 'empty', database: 'app' }, password('')),
-  'a mechanism that nobody knows': (pooler) => answering(pooler, hashed, scram('NONSENSE')),
-  'a mechanism of channels': (pooler) => answering(pooler, hashed, scram('SCRAM-SHA-256-PLUS')),
+  'an unknown SASL mechanism': (pooler) => answering(pooler, hashed, scram('NONSENSE')),
+  'a SASL mechanism with channel binding': (pooler) => answering(pooler, hashed, scram('SCRAM-SHA-256-PLUS')),
   'a wrong proof': (pooler) =>
     answering(pooler, { user: 'scrammed', database: 'app' }, scram('SCRAM-SHA-256'), wrongProof),
-  'a proof where the secret is an md5': (pooler) => answering(pooler, hashed, scram('SCRAM-SHA-256'), wrongProof),
+  'a SCRAM proof although the secret is an md5 hash': (pooler) =>
+    answering(pooler, hashed, scram('SCRAM-SHA-256'), wrongProof),
   'nonsense instead of a proof': (pooler) => answering(pooler, hashed, password('nonsense')),
   'a query instead of a password': (pooler) => answering(pooler, plain, () => q('select 1')),
   'an old protocol': (pooler) => pooler.hello(startup({ user }, 0x0002_0000)),
@@ -211,7 +213,7 @@ const SCENES: Readonly<Record<string, Scene>> = {
     client.send(Buffer.from([0, 0, 0, 8, 4, 210, 22, 48]))
     return [await client.byte(), ...(await wordsOf(client, startup({ user: 'refused', database: 'app' })))]
   },
-  'a cancel request for nobody': (pooler) =>
+  'a cancel request with an unknown key': (pooler) =>
     pooler.hello(Buffer.from([0, 0, 0, 16, 4, 210, 22, 46, 1, 2, 3, 4, 5, 6, 7, 8])),
   'a disabled database': async (pooler, admin) => {
     await ask(admin, q('disable app'))
@@ -270,17 +272,18 @@ function md5(user: string, secret: string, question: Buffer): Uint8Array {
   return message('p', Buffer.from(`md5${hash(hash(secret, user), question.subarray(4))}\0`))
 }
 
-/** Which of them end otherwise, and why. */
+/** The scenes that end differently, and why. */
 const INTENDED: Readonly<Record<string, string>> = {
-  'a proof where the secret is an md5': 'PgBouncer says nothing, which tells such users from others',
-  'nonsense instead of a proof': 'it is said that it is nonsense',
-  'a query instead of a password': 'PgBouncer says nothing',
-  'a future protocol': 'it is said which',
+  'a SCRAM proof although the secret is an md5 hash':
+    'PgBouncer sends no error, which distinguishes such users from others',
+  'nonsense instead of a proof': 'the error says that the message is invalid',
+  'a query instead of a password': 'PgBouncer sends no error',
+  'a future protocol': 'the error names it',
   'no terminator': 'as in later versions',
-  'a transaction in statement mode': 'what was done is told before the end',
-  'a message that does not exist': 'it is said which',
-  'a password after the login': 'it is said which',
-  'a server that is terminated': 'what PostgreSQL says is the last word: drivers go by its SQLSTATE',
+  'a transaction in statement mode': 'the completion arrives before the error',
+  'a message that does not exist': 'the error names it',
+  'a password after the login': 'the error names it',
+  'a server that is terminated': 'the client gets PostgreSQL’s own error, whose SQLSTATE drivers rely on',
 }
 
 async function talk(pooler: Pooler) {
@@ -293,8 +296,8 @@ async function talk(pooler: Pooler) {
 }
 
 /**
- * The settings that a welcome tells have no order. What PgBouncer is told of a date style it repeats; here it is what PostgreSQL makes of it.
- * Whether the server is tried again for a client, or has just refused another one, is a matter of time.
+ * The parameters at login have no order. PgBouncer repeats a date style as the client sent it; pgweir reports it as PostgreSQL does.
+ * Whether the server is tried again for a client, or has just refused another client, depends on the timing.
  */
 function sorted(said: readonly string[]): string[] {
   const told = said.map((line) =>
@@ -310,28 +313,28 @@ function sorted(said: readonly string[]): string[] {
 
 const [theirs, ours] = await underBoth(FILES, talk)
 
-describe('by the rules of hba', () => {
+describe('a login by auth_hba_file rules gets the same answer as from PgBouncer:', () => {
   test.each(ARRIVALS.map((arrival, index) => [JSON.stringify(arrival), index] as const))('%s', (_, index) => {
     const [wanted, told] = [theirs.arrivals[index], ours.arrivals[index]]
     const who = ARRIVALS[index] as Readonly<Record<string, string>>
     if (OTHER_ARRIVALS.some((other) => JSON.stringify(other.who) === JSON.stringify(who)))
       expect(told).not.toEqual(wanted)
-    // 1.18 has the same words for whom no rule fits.
+    // 1.18 has the same error for a client that no rule matches.
     else if (told?.[0] === NEWER_WORDS && who['database'] !== 'pgbouncer')
       expect(wanted).toEqual(['FATAL: login rejected'])
-    // Here nobody learns who may come to the console before having logged in.
+    // pgweir does not reveal before the login which users may connect to the console.
     else if (who['database'] === 'pgbouncer' && who['user'] !== 'admin') expect(told?.[0]).toMatch(/^FATAL/)
     else if (who['user'] === 'admin' && who['database'] === 'pgbouncer') expect(told?.at(-1)).toBe('ReadyForQuery I')
     else if (who['user'] === 'stranger' && who['database'] === 'nowhere') {
       expect(wanted).toEqual(['Authentication 5'])
       expect(['Authentication 5', 'Authentication 10']).toContain(told?.join())
     }
-    // Whether that is a standby is not told from memory here.
+    // pgweir does not report in_hot_standby from its cache.
     else expect(told).toEqual(wanted?.filter((line) => !line.startsWith('ParameterStatus in_hot_standby')))
   })
 })
 
-describe('what a client is told:', () => {
+describe('a client gets the same messages as from PgBouncer:', () => {
   test.each(Object.keys(SCENES))('%s', (name) => {
     const told = expect(ours.scenes.get(name)?.filter(isNoWelcome))
     const wanted = theirs.scenes.get(name)?.filter(isNoWelcome)

@@ -1,6 +1,6 @@
 /**
- * The console of the same file under Debian's PgBouncer (1.18) and under pgweir. Whoever asks must not be able to tell which of them it is,
- * but for what came with later versions and what is better: all of that is named here, with its reason, and must be different indeed.
+ * The consoles of Debian's PgBouncer (1.18) and of pgweir with the same file. Users must not be able to tell which of them it is,
+ * except for differences that come from later versions, or that are improvements: all of them are listed here with the reason, and must exist.
  */
 
 import { serialize } from 'pg-protocol'
@@ -38,7 +38,7 @@ pool_mode = transaction
   'userlist.txt': `"${user}" ""\n"admin" "a"\n"looker" "l"\n"limited" ""\n`,
 }
 
-/** Said to the console one after the other. */
+/** Commands that are sent to the console one after the other. */
 const COMMANDS = [
   ...['show help', 'show', 'show nothing', 'show pools app', 'show stats_users', 'nothing', 'reload x', 'shutdown x'],
   ...['pause nowhere', 'resume nowhere', 'disable nowhere', 'enable nowhere', 'kill nowhere', 'reconnect nowhere'],
@@ -76,38 +76,38 @@ const COMMANDS = [
   ...['', 'select 1', 'discard all', 'show dns_zones; show dns_zones', '-- why\nshow dns_zones'],
 ] as const
 
-/** Said by one of stats_users. */
+/** Commands that are sent by one of stats_users. */
 const LOOKS = [
   ...['show dns_hosts', 'show fds', 'pause', 'reload', 'set a = b', 'set query_timeout = 1', 'kill app', 'shutdown'],
   ...['nothing', 'show nothing', 'set client_encoding to x'],
 ] as const
 
-/** Which of them is answered otherwise, and why. */
+/** The commands that get a different answer, and why. */
 const INTENDED: Readonly<Record<string, string>> = {
-  'enable pgbouncer': 'says what was asked, as later versions do',
-  'pause  ': 'is no error: who has lost the answer to a PAUSE may ask again when all is paused',
-  'set query_timeout=1.5': 'a fraction is understood without quotes, too',
-  'set listen_port = 1': 'says that it takes a restart, instead of doing nothing',
-  'set max_client_conn=0x10': 'is refused, where it was hexadecimal',
-  'set max_client_conn = 010': 'is refused, where it was octal',
-  'show client_encoding': 'is written as the welcome writes it',
+  'enable pgbouncer': 'the tag is that of the command, as in later versions',
+  'pause  ': 'is no error: a client that has lost the answer to a PAUSE may repeat it',
+  'set query_timeout=1.5': 'a fraction is accepted without quotes, too',
+  'set listen_port = 1': 'reports that a restart is needed, instead of doing nothing',
+  'set max_client_conn=0x10': 'is refused instead of being read as hexadecimal',
+  'set max_client_conn = 010': 'is refused instead of being read as octal',
+  'show client_encoding': 'is written as at login',
   'set extra_float_digits = 3': 'is ignored, as in later versions',
   'set application_name = x': 'is ignored like other settings that drivers send',
   'show fds': 'is not supported: see the migration guide',
   'kill_client x': 'came with later versions',
   kill: 'means all databases, as in later versions',
-  '': 'is an empty query, as in PostgreSQL: drivers send it to see whether a connection lives',
+  '': 'is an empty query, as in PostgreSQL: drivers send it to test a connection',
   'select 1': 'is answered, as drivers expect',
   'discard all': 'is answered, as drivers expect',
-  'show dns_zones; show dns_zones': 'there may be several at once',
-  '-- why\nshow dns_zones': 'comments are understood',
+  'show dns_zones; show dns_zones': 'several commands may be sent at once',
+  '-- why\nshow dns_zones': 'comments are allowed',
 }
 
 const SOCKETS = ['replication', 'prepared_statements', 'id']
 const PARSES = ['client_parse_count', 'server_parse_count', 'bind_count']
 const COUNTS = ['server_assignment_count', ...PARSES, 'client_login_count']
 
-/** Of each SHOW, the columns that came with later versions. */
+/** The columns of each SHOW that were added in later versions. */
 const NEWER_COLUMNS: Readonly<Record<string, readonly string[]>> = {
   clients: SOCKETS,
   servers: SOCKETS,
@@ -131,22 +131,22 @@ const NEWER_COLUMNS: Readonly<Record<string, readonly string[]>> = {
   version: [],
 }
 
-/** What was called otherwise in 1.18. */
+/** Columns that had another name in 1.18. */
 const NEWER_NAMES: Readonly<Record<string, string>> = { reserve_pool_size: 'reserve_pool' }
 
-/** Rows of SHOW CONFIG that are not the same, and why. */
+/** Rows of SHOW CONFIG that differ, and why. */
 const OTHER_SETTINGS: Readonly<Record<string, string>> = {
-  client_tls_ciphers: 'has another default since',
+  client_tls_ciphers: 'has another default in later versions',
   listen_addr: 'has another default',
-  server_check_query: 'has another default since',
-  server_tls_ciphers: 'has another default since',
-  server_tls_sslmode: 'has another default since',
+  server_check_query: 'has another default in later versions',
+  server_tls_ciphers: 'has another default in later versions',
+  server_tls_sslmode: 'has another default in later versions',
   tcp_defer_accept: 'has another default',
   unix_socket_mode: 'is written in octal, as in the file',
   verbose: 'has a default',
 }
 
-/** What is another one each time. */
+/** Columns whose values differ each time. */
 const PASSING = ['port', 'local_port', 'connect_time', 'request_time', 'ptr', 'link', 'remote_pid']
 
 type Shown = Readonly<Record<string, Reply[]>>
@@ -177,12 +177,12 @@ async function talkToConsole(pooler: Pooler) {
   return { welcome: await pooler.login({ user: 'admin', database: 'pgbouncer' }), fresh, answers, looked, idle, busy }
 }
 
-describe('the console', async () => {
+describe('the console, compared with PgBouncer’s:', async () => {
   const [theirs, ours] = await underBoth(FILES, talkToConsole)
 
-  test('welcomes alike', () => {
+  test('the login sends the same parameters', () => {
     const version = (line: string) => line.replace(/server_version=.*/, 'server_version')
-    // Some drivers want to know it.
+    // Some drivers need this parameter.
     const told = ours.welcome.filter((line) => line !== 'ParameterStatus integer_datetimes=on')
     expect(told.map(version)).toEqual(theirs.welcome.map(version))
   })
@@ -196,7 +196,7 @@ describe('the console', async () => {
     expect(ours.fresh[topic]?.slice(-2).map(({ line }) => line)).toEqual(['CommandComplete SHOW', 'ReadyForQuery I'])
   })
 
-  test('SHOW CONFIG has the settings in their order, with the same values and defaults', () => {
+  test('SHOW CONFIG has the settings in the same order, with the same values and defaults', () => {
     const wanted = table(theirs.fresh['config'] ?? [])
     const told = table(ours.fresh['config'] ?? []).filter(({ key }) => wanted.some((row) => row['key'] === key))
     expect(told.map(({ key }) => key)).toEqual(wanted.map(({ key }) => key))
@@ -214,11 +214,11 @@ describe('the console', async () => {
     ['users', []],
     ['dns_hosts', []],
     ['dns_zones', []],
-  ] as const)('SHOW %s says the same', (topic, passing) => expectSame(theirs.fresh, ours.fresh, topic, passing))
+  ] as const)('SHOW %s returns the same', (topic, passing) => expectSame(theirs.fresh, ours.fresh, topic, passing))
 
   test.each([...new Set(COMMANDS)])('%j', (command) => expectAnswer(command, theirs.answers, ours.answers))
 
-  describe('to stats_users:', () => {
+  describe('for stats_users:', () => {
     test.each(LOOKS)('%j', (command) => expectAnswer(command, theirs.looked, ours.looked, {}))
   })
 
@@ -226,26 +226,26 @@ describe('the console', async () => {
     ['pools', []],
     ['servers', PASSING],
     ['databases', []],
-  ] as const)('SHOW %s says the same between transactions', (topic, passing) =>
+  ] as const)('SHOW %s returns the same between transactions', (topic, passing) =>
     expectSame(theirs.idle, ours.idle, topic, passing),
   )
 
   test.each([
     ['pools', []],
     ['servers', [...PASSING, 'wait', 'wait_us']],
-  ] as const)('SHOW %s says the same within one', (topic, passing) =>
+  ] as const)('SHOW %s returns the same during a transaction', (topic, passing) =>
     expectSame(theirs.busy, ours.busy, topic, passing),
   )
 
-  test('what was received and sent is counted to the byte', () => {
+  test('SHOW STATS_TOTALS counts the same transactions and bytes', () => {
     const [wanted, told] = [theirs, ours].map(({ idle }) =>
       table(idle['stats_totals'] ?? []).find((row) => row['database'] === 'app'),
     )
     for (const name of ['xact_count', 'bytes_received', 'bytes_sent']) expect(told?.[name], name).toBe(wanted?.[name])
   })
 
-  test('SHOW LISTS counts the same', () => {
-    // Of places that are kept for clients and servers, of later versions, and of the pool that waits for its forced user.
+  test('SHOW LISTS returns the same counts', () => {
+    // Rows about preallocated clients and servers, rows of later versions, and the pool that exists for a forced user.
     const others = ['pools', 'peers', 'peer_pools', 'free_clients', 'free_servers']
     const [wanted, told] = [theirs, ours].map(({ idle }) =>
       table(idle['lists'] ?? []).filter(({ list }) => !others.includes(list ?? '')),
@@ -271,7 +271,7 @@ function sqlstates({ type, body }: Reply): string[] {
   return type === 'E' ? [errorFields(body)['C'] ?? ''] : []
 }
 
-/** Of the rows and columns that PgBouncer has. Pools with a forced user are there before anybody asks, in pgweir. */
+/** Compares the rows and columns that PgBouncer has. In pgweir, pools with a forced user exist before any client connects. */
 function expectSame(theirs: Shown, ours: Shown, topic: string, passing: readonly string[]): void {
   const [wanted, told] = [theirs, ours].map((shown) => table(shown[topic] ?? []))
   const names = Object.keys(wanted?.[0] ?? {}).filter((name) => !passing.includes(name))

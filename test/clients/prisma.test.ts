@@ -1,4 +1,4 @@
-/** The example for Prisma, which brings packages of its own along: they are installed in a copy of its folder. */
+/** The example for Prisma, which has its own packages: they are installed in a copy of its folder. */
 
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,7 +14,7 @@ cpSync(join(ROOT, 'examples/prisma'), join(root, 'examples/prisma'), {
   filter: (path) => !/\/(node_modules|generated)$/.test(path),
 })
 
-/** Where npm finds its registry and its cache, as whoever runs the tests has it. */
+/** The environment in which npm finds its registry and its cache. */
 const ofNpm = Object.fromEntries(
   Object.entries(process.env).filter(([name]) =>
     /^(HOME|PATH|npm_config_\w+|\w+_proxy|NODE_EXTRA_CA_CERTS)$/i.test(name),
@@ -27,9 +27,9 @@ await promiseExamples({
     env: {
       ...(ofNpm as Record<string, string>),
       npm_config_fetch_retries: '5',
-      // The command looks for an engine for migrations whatever it does, and would download it; to generate the client it does not use it.
+      // The command always looks for the migration engine and would download it, although it does not use it to generate the client.
       PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
-      // It asks nobody for newer versions.
+      // It does not check for newer versions.
       CHECKPOINT_DISABLE: '1',
     },
   },

@@ -1,4 +1,4 @@
-/** The real Prometheus: it scrapes a running pgweir, and understands our alerts and all that the dashboard asks. */
+/** The real Prometheus: it scrapes a running pgweir, and understands our alerts and all queries of the dashboard. */
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -20,20 +20,20 @@ interface Series {
   readonly value: readonly [number, string]
 }
 
-test('promtool finds nothing wrong with the alerts, and each fires when it should and not before', async () => {
+test('promtool accepts the alerts, and each fires when it should and not before', async () => {
   expect(await promtool(['check', 'rules', ALERTS])).toMatchObject({ code: 0 })
   const tests = join(ROOT, 'test/clients/prometheus/alerts.test.yaml')
   expect(await promtool(['test', 'rules', tests])).toMatchObject({ code: 0 })
 })
 
-test('promtool finds nothing wrong with the metrics', async () => {
+test('promtool accepts the metrics', async () => {
   const pgweir = await startTold()
   await work(pgweir)
   const { text } = await pgweir.page('/metrics')
   expect(await promtool(['check', 'metrics'], text)).toEqual({ code: 0, output: '' })
 })
 
-test('Prometheus scrapes three processes as one, and gets the answer to all that the dashboard asks', async () => {
+test('Prometheus scrapes three processes as one, and can answer every query of the dashboard', async () => {
   const pgweir = await startTold(3)
   const prometheus = await startPrometheus(pgweir)
   await until('it has scraped', async () => (await prometheus.ask('up{job="pgweir"}'))[0]?.value[1] === '1')
@@ -59,7 +59,7 @@ test('Prometheus scrapes three processes as one, and gets the answer to all that
     const asked = expr.replaceAll('$__rate_interval', '1m').replaceAll('$instance', '.*').replaceAll('$database', '.*')
     // There is no certificate.
     if (expr.includes('certificate')) expect(await prometheus.ask(asked)).toEqual([])
-    // To tell how much something grows takes two scrapes.
+    // A rate needs two scrapes.
     else await until(`there is an answer to ${asked}`, async () => (await prometheus.ask(asked)).length > 0)
   }
   const rules = await prometheus.get('/api/v1/rules')
@@ -81,7 +81,7 @@ async function startTold(workers = 1): Promise<Pgweir> {
   })
 }
 
-/** Ten queries, and an error of either side. */
+/** Runs ten queries, and causes an error of PostgreSQL and one of pgweir. */
 async function work(pgweir: Pgweir): Promise<void> {
   const client = await pgweir.client()
   for (let round = 0; round < 9; round++) await client.query('select 1')
@@ -123,7 +123,7 @@ scrape_configs: [{job_name: pgweir, static_configs: [{targets: ['${target?.host}
   const get = async (path: string) => {
     const response = await fetch(`http://127.0.0.1:${port}${path}`)
     const { status, data, error } = (await response.json()) as { status: string; data: never; error?: string }
-    // biome-ignore lint/suspicious/noExplicitAny: whatever Prometheus answers.
+    // biome-ignore lint/suspicious/noExplicitAny: any answer of Prometheus.
     if (status === 'success') return data as any
     throw new Error(`${path}: ${error}`)
   }

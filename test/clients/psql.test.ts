@@ -1,4 +1,4 @@
-/** psql, as people type into it and as scripts feed it. */
+/** psql, interactive and with scripts. */
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -20,8 +20,8 @@ function script(name: string): Scenario {
 promise({
   'psql runs a script of queries and meta-commands': script('queries'),
   'psql gets the errors of PostgreSQL, and goes on': script('errors'),
-  'psql copies in and out, and survives the errors of COPY': script('copy'),
-  'psql keeps the state of a session': { ...script('sessions'), modes: ['session'] },
+  'psql copies in and out, and recovers from errors of COPY': script('copy'),
+  'psql keeps its session state': { ...script('sessions'), modes: ['session'] },
   'psql changes settings, which follow it': script('settings'),
   'psql starts with settings from PGOPTIONS, which take effect': {
     program: 'psql',
@@ -97,7 +97,7 @@ test.each(['session', 'transaction'] as const)(
 )
 
 test.each(['session', 'transaction'] as const)(
-  'Ctrl-C in psql cancels the query, and only that (%s mode)',
+  'Ctrl-C in psql cancels the running query, and no other (%s mode)',
   async (mode) => {
     const database = await createDatabase()
     const { target } = await poolOf(database, { mode, size: 1 })
@@ -126,7 +126,7 @@ test('Ctrl-C in a psql that waits for a server ends its wait', async () => {
 
 const CANCELLED = 'Cancel request sent\nERROR:  canceling statement due to user request\n'
 
-test('a psql that is killed with a query running costs its server, and nobody else anything', async () => {
+test('a psql that is killed while a query runs costs its server, and does not affect other clients', async () => {
   const database = await createDatabase()
   const { target } = await poolOf(database, { mode: 'transaction', size: 1 })
   const { process, outcome } = await start('psql', [...PSQL, '-c', 'select pg_sleep(600)'], target)
@@ -137,7 +137,7 @@ test('a psql that is killed with a query running costs its server, and nobody el
   await untilNotRunning(database, 'pg_sleep')
 })
 
-test('a psql that is killed in a transaction is rolled back, and its end is logged once', async () => {
+test('the transaction of a psql that is killed is rolled back, and its end is logged once', async () => {
   const database = await createDatabase()
   const { pgweir, target } = await poolOf(database, { mode: 'transaction', size: 1 })
   const { process, outcome } = await start('psql', PSQL, target, { stdin: null })
@@ -160,7 +160,7 @@ test('a psql that is killed in a transaction is rolled back, and its end is logg
 test.each([
   ['a wrong password', { password: 'wrong' }, 'FATAL:  SASL authentication failed'],
   ['an unknown user', { user: 'nobody' }, 'FATAL:  SASL authentication failed'],
-] as const)('psql with %s is told so, and no more', async (_, given, sentence) => {
+] as const)('psql with %s gets the same error', async (_, given, sentence) => {
   const database = await createDatabase()
   const { target } = await poolOf(database, { mode: 'transaction' })
   const answer = await run('psql', [...PSQL, '-c', 'select 1'], { ...target, ...given })
@@ -169,7 +169,7 @@ test.each([
 })
 
 test.each(['scram-sha-256', 'md5', 'password', 'trust'] as const)(
-  'psql logs in by SCRAM to a server that asks for %s',
+  'psql logs in with SCRAM, and pgweir to a server that asks for %s',
   async (method) => {
     const database = await createDatabase({ method })
     const { target } = await poolOf(database, { mode: 'transaction' })
@@ -178,14 +178,14 @@ test.each(['scram-sha-256', 'md5', 'password', 'trust'] as const)(
   },
 )
 
-test.each(['md5', 'plain', 'trust'])('psql logs in to pgweir by %s', async (auth_type) => {
+test.each(['md5', 'plain', 'trust'])('psql logs in to pgweir with auth_type = %s', async (auth_type) => {
   const database = await createDatabase()
   const { target } = await poolOf(database, { mode: 'transaction', settings: { auth_type } })
   const answer = await run('psql', [...PSQL, '-At', '-c', 'select 1'], target)
   expect(answer).toEqual({ code: 0, stdout: '1\n', stderr: '' })
 })
 
-test('psql logs in where pgweir knows nothing but the SCRAM secret that PostgreSQL stores', async () => {
+test('psql logs in if pgweir knows only the SCRAM secret that PostgreSQL stores', async () => {
   const database = await createDatabase()
   const admin = await adminClient()
   const { rows } = await admin.query('select rolpassword from pg_authid where rolname = $1', [database.user])
@@ -194,19 +194,19 @@ test('psql logs in where pgweir knows nothing but the SCRAM secret that PostgreS
   expect(answer).toEqual({ code: 0, stdout: '1\n', stderr: '' })
 })
 
-test('pg_isready says yes', async () => {
+test('pg_isready reports that pgweir accepts connections', async () => {
   const database = await createDatabase()
   const { target } = await poolOf(database, { mode: 'transaction' })
   const answer = await run('pg_isready', [], target)
   expect(answer).toMatchObject({ code: 0, stdout: `127.0.0.1:${target.port} - accepting connections\n` })
 })
 
-test('psql shows the console on its side with \\x, and again and again with \\watch', async () => {
+test('psql shows the console in expanded form with \\x, and repeatedly with \\watch', async () => {
   const database = await createDatabase()
   const { target } = await poolOf(database, { mode: 'transaction', settings: { admin_users: database.user } })
   const stdin = '\\x\nshow version;\nshow state \\watch 1\n\\x\nshow lists;\n'
   const { process, outcome, said } = await start('psql', [...PSQL], { ...target, database: 'pgbouncer' }, { stdin })
-  // In the pause between two questions: while it asks, Ctrl-C would be a request to cancel that.
+  // In the pause between two commands: during a command, Ctrl-C would send a cancel request.
   await until('it has been answered again', () => said().split('suspended').length > 2)
   process.kill('SIGINT')
   const { code, stdout, stderr } = await outcome

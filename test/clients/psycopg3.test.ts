@@ -1,4 +1,4 @@
-/** psycopg 3: the extended protocol, statements prepared by itself, and pipelines. */
+/** psycopg 3: the extended protocol, automatically prepared statements, and pipelines. */
 
 import { promise, type Scenario } from './support/compare.ts'
 
@@ -9,16 +9,16 @@ function script(name: string): Scenario {
 promise({
   'psycopg nests transactions and gets values of all types': script('transactions'),
   'psycopg prepares statements, evicts and drops them': script('prepared'),
-  'psycopg prepares statements where a server keeps two of them': {
+  'psycopg prepares statements with max_prepared_statements = 2': {
     ...script('prepared'),
     modes: ['transaction'],
     settings: { max_prepared_statements: 2 },
   },
-  'psycopg follows tables that change': script('changed_tables'),
-  'psycopg sends pipelines, and survives the errors in them': script('pipeline'),
-  'psycopg copies in and out, and survives the errors of COPY': script('copy'),
-  'psycopg cancels the query that runs, and only that': script('cancel'),
-  'psycopg with 40 tasks and threads gets the replies to its own questions from 4 servers': {
+  'psycopg works with tables that change': script('changed_tables'),
+  'psycopg sends pipelines, and recovers from errors in them': script('pipeline'),
+  'psycopg copies in and out, and recovers from errors of COPY': script('copy'),
+  'psycopg cancels the running query, and no other': script('cancel'),
+  'psycopg with 40 tasks and threads gets the replies to its own queries from 4 servers': {
     ...script('many'),
     modes: ['transaction'],
     size: 4,

@@ -1,4 +1,4 @@
-/** PostgreSQL's own programs that follow changes, and a logical subscriber, through pgweir. They want a server of their own version. */
+/** PostgreSQL's own replication programs, and a logical subscriber, through pgweir. They need a server of their own version. */
 
 import { execFile } from 'node:child_process'
 import { appendFile, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
@@ -25,7 +25,7 @@ beforeAll(async () => {
   publisher = await startEmbeddedPostgres({
     superuser: 'postgres',
     password: PASSWORD,
-    // What is committed is in the log that followers get.
+    // Commits are in the WAL that replication clients receive.
     settings: { wal_level: 'logical', max_wal_senders: '20', synchronous_commit: 'on' },
     hba: () => ['host replication all 127.0.0.1/32 scram-sha-256'],
     binDirectory: publisherBinaries(),
@@ -76,7 +76,7 @@ async function directory(): Promise<string> {
   return path
 }
 
-/** Has a program stop behind all that is in the log by now. It stops once it is given more. */
+/** Makes a program stop after everything that is in the WAL now. It stops when it receives more. */
 async function endPosition(): Promise<string> {
   const emit = () => admin.query<{ end: string }>(`select pg_logical_emit_message(true, 'test', 'the end') as end`)
   const { rows } = await emit()
@@ -90,7 +90,7 @@ async function succeeds(name: ProgramName, args: readonly string[], target: Targ
   return outcome
 }
 
-/** Whoever has used the slot may still be leaving, and the programs do not wait for that. */
+/** The last user of the slot may still be disconnecting, and the programs do not wait for that. */
 async function untilFree(slot: string): Promise<void> {
   await until('the slot is free', async () => {
     const { rows } = await admin.query('select from pg_replication_slots where slot_name = $1 and not active', [slot])
@@ -98,7 +98,7 @@ async function untilFree(slot: string): Promise<void> {
   })
 }
 
-/** Followers leave nothing behind. */
+/** Replication clients leave nothing behind. */
 async function expectNoFollowers(pgweir: Pgweir): Promise<void> {
   await until('no walsender is left', async () => {
     const { rows } = await admin.query(`select from pg_stat_activity where backend_type = 'walsender'`)
@@ -109,7 +109,7 @@ async function expectNoFollowers(pgweir: Pgweir): Promise<void> {
 }
 
 describe('pg_basebackup', () => {
-  test.each(['stream', 'fetch'])('takes a backup that is whole (-X %s)', async (how) => {
+  test.each(['stream', 'fetch'])('takes a complete backup (-X %s)', async (how) => {
     const { pgweir, target } = await pooled()
     const path = await directory()
     await succeeds('pg_basebackup', ['-D', path, '-X', how, '-c', 'fast'], target)
@@ -120,11 +120,11 @@ describe('pg_basebackup', () => {
   })
 })
 
-test('a standby begins with a backup and follows the server, through RECONNECT too', async () => {
+test('a standby starts from a backup and follows the server, also after RECONNECT', async () => {
   const { pgweir, target } = await pooled()
   const path = await directory()
   await succeeds('pg_basebackup', ['-D', path, '-R', '-C', '-S', 'standby', '-c', 'fast'], target)
-  // PostgreSQL does not run as root, whoever has taken the backup.
+  // PostgreSQL does not run as root, even if root has taken the backup.
   const { uid, gid } = await stat(publisher.directory)
   await promisify(execFile)('chown', ['-R', `${uid}:${gid}`, path])
   await appendFile(join(path, 'postgresql.auto.conf'), `wal_retrieve_retry_interval = '100ms'\n`)
@@ -152,7 +152,7 @@ test('a standby begins with a backup and follows the server, through RECONNECT t
   await expectNoFollowers(pgweir)
 })
 
-test('pg_receivewal writes the same log as the server has', async () => {
+test('pg_receivewal writes the WAL of the server', async () => {
   const { pgweir, target } = await pooled()
   const path = await directory()
   await admin.query(`select pg_create_physical_replication_slot('received', true)`)
@@ -194,7 +194,7 @@ test('pg_recvlogical prints the changes of its database', async () => {
   await expectNoFollowers(pgweir)
 })
 
-test('a subscription copies its tables and follows them, through RECONNECT too', async () => {
+test('a subscription copies its tables and follows them, also after RECONNECT', async () => {
   const { pgweir, target } = await pooled()
   const { database: name } = await createDatabase()
   const subscriber = await adminClient(name)
@@ -208,7 +208,7 @@ test('a subscription copies its tables and follows them, through RECONNECT too',
   await until('the table is copied', async () => (await count()) === 1000)
   await admin.query(`insert into things values (3001, 'followed')`)
   await until('the change has come', async () => (await count()) === 1001)
-  // PostgreSQL does not recover from a connection that is lost while the worker of the first copy drops its slot.
+  // PostgreSQL does not recover if the connection is lost while the worker of the initial copy drops its slot.
   await until('the first copy is over', async () => {
     const { rows } = await subscriber.query(`select from pg_subscription_rel where srsubstate = 'r'`)
     return rows.length === 1
@@ -252,7 +252,7 @@ test('pgbench runs its transactions on replication connections', async () => {
   await expectNoFollowers(pgweir)
 })
 
-test('psycopg2 follows changes', async () => {
+test('psycopg2 can be a replication client', async () => {
   const { pgweir, target } = await pooled()
   const { stdout } = await succeeds('python', ['python/psycopg2/replication.py'], target)
   expect(stdout.trim().split('\n')).toEqual([

@@ -1,4 +1,4 @@
-/** SQLAlchemy, the way people scale it: with its own pool, and with none but pgweir. */
+/** SQLAlchemy with its own pool, and with pgweir as the only pool. */
 
 import { expect, test } from 'vitest'
 import { compare, promise, type Scenario } from './support/compare.ts'
@@ -8,24 +8,32 @@ function script(name: string, url = 'postgresql+psycopg2://'): Scenario {
 }
 
 promise({
-  'a unit of work is flushed, rolled back and committed': script('unit_of_work'),
-  'a unit of work on one server that all share': { ...script('unit_of_work'), modes: ['transaction'], size: 1 },
-  'QueuePool with pool_pre_ping, and a server for each of its connections': {
+  'SQLAlchemy flushes, rolls back and commits a unit of work': script('unit_of_work'),
+  'SQLAlchemy runs units of work on a single shared server': {
+    ...script('unit_of_work'),
+    modes: ['transaction'],
+    size: 1,
+  },
+  'SQLAlchemy’s QueuePool with pool_pre_ping works with a server for each of its connections': {
     ...script('queue_pool'),
     modes: ['session'],
     size: 22,
   },
-  'QueuePool with pool_pre_ping, and a fifth as many servers as connections': {
+  'SQLAlchemy’s QueuePool with pool_pre_ping works with a fifth as many servers as connections': {
     ...script('queue_pool'),
     modes: ['transaction'],
     size: 4,
   },
-  'an async engine with its own pool and with none': { ...script('async_engine'), size: 31, modes: ['session'] },
-  'an async engine on few servers': { ...script('async_engine'), size: 3, modes: ['transaction'] },
+  'an async engine of SQLAlchemy works with its own pool and with none': {
+    ...script('async_engine'),
+    size: 31,
+    modes: ['session'],
+  },
+  'an async engine of SQLAlchemy works on few servers': { ...script('async_engine'), size: 3, modes: ['transaction'] },
 })
 
 test.each(['session', 'transaction'] as const)(
-  'NullPool in 64 threads needs no more than the 4 servers of the pool (%s mode)',
+  'SQLAlchemy’s NullPool in 64 threads needs only the 4 servers of the pool (%s mode)',
   async (mode) => {
     const pgweir = await compare({ ...script('null_pool'), size: 4 }, mode)
     expect(pgweir.log.filter((line) => line.includes('new connection to server'))).toHaveLength(4)

@@ -1,4 +1,4 @@
-/** psql over TLS, in each of libpq's modes, and with a certificate of its own. */
+/** psql over TLS, in each of libpq's modes, and with a client certificate. */
 
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,7 +15,7 @@ async function offering(settings: Record<string, string> = {}): Promise<Target> 
   return (await poolOf(database, { mode: 'transaction', settings: { ...OFFERS_TLS, ...settings } })).target
 }
 
-/** libpq wants a key that nobody else can read. */
+/** libpq requires a key that other users cannot read. */
 function keyOf(name: string): string {
   const directory = mkdtempSync(join(tmpdir(), 'pgweir-psql-tls-'))
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
@@ -29,16 +29,19 @@ function ask(target: Target, env: Record<string, string>) {
   return run('psql', ['-X', '-At', '--no-password', '-c', '\\conninfo', '-c', 'select 1'], target, { env })
 }
 
-test.each(['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'])('PGSSLMODE=%s', async (mode) => {
-  const { code, stdout } = await ask(await offering(), {
-    PGSSLMODE: mode,
-    PGSSLROOTCERT: certificate('authority.crt'),
-  })
-  expect(code).toBe(0)
-  expect(stdout.includes('TLSv1.3')).toBe(mode !== 'disable' && mode !== 'allow')
-})
+test.each(['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'])(
+  'psql connects with PGSSLMODE=%s',
+  async (mode) => {
+    const { code, stdout } = await ask(await offering(), {
+      PGSSLMODE: mode,
+      PGSSLROOTCERT: certificate('authority.crt'),
+    })
+    expect(code).toBe(0)
+    expect(stdout.includes('TLSv1.3')).toBe(mode !== 'disable' && mode !== 'allow')
+  },
+)
 
-test('a certificate for another host is found out', async () => {
+test('psql with verify-full refuses a certificate for another host', async () => {
   const elsewhere = {
     client_tls_key_file: certificate('elsewhere.key'),
     client_tls_cert_file: certificate('elsewhere.crt'),
@@ -51,13 +54,13 @@ test('a certificate for another host is found out', async () => {
   expect(stderr).toContain('does not match host name')
 })
 
-test('allow turns to TLS where the pooler requires it', async () => {
+test('psql with PGSSLMODE=allow uses TLS if the pooler requires it', async () => {
   const { code, stdout } = await ask(await offering({ client_tls_sslmode: 'require' }), { PGSSLMODE: 'allow' })
   expect(code).toBe(0)
   expect(stdout).toContain('TLSv1.3')
 })
 
-test('a login is bound to the connection where psql insists on it', async () => {
+test('psql can require channel binding', async () => {
   const target = await offering({ client_tls_sslmode: 'require', auth_type: 'scram-sha-256' })
   const env = { PGSSLMODE: 'require', PGCHANNELBINDING: 'require', PGPASSWORD: database.password }
   expect(await ask(target, env)).toMatchObject({ code: 0 })
@@ -65,7 +68,7 @@ test('a login is bound to the connection where psql insists on it', async () => 
   expect(await ask(plain, { ...env, PGSSLMODE: 'disable' })).toMatchObject({ code: 2 })
 })
 
-test('a client is asked for its certificate', async () => {
+test('psql must present a certificate with client_tls_sslmode = verify-full', async () => {
   const target = await offering({ client_tls_sslmode: 'verify-full', client_tls_ca_file: certificate('authority.crt') })
   const shown = await ask(target, {
     PGSSLMODE: 'require',

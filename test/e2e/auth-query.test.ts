@@ -9,7 +9,7 @@ const database = await createDatabase()
 const other = await createDatabase()
 const admin = await adminClient(database.database)
 const stranger = await createRole()
-/** The auth_user: its secret is in auth_file, and it may look up those of others. */
+/** The auth_user: its secret is in auth_file, and it may look up the secrets of other users. */
 const asker = await createRole()
 
 await admin.query(`
@@ -36,15 +36,15 @@ async function timesAsked(): Promise<number> {
   return rows[0].times
 }
 
-test('a user who is not in auth_file logs in with its password in Postgres, to servers too', async () => {
+test('a user who is not in auth_file logs in with its password in Postgres, which is also used for servers', async () => {
   const pgweir = await startPgweir(options)
   const client = await pgweir.client(stranger)
   expect((await client.query('select current_user as me')).rows).toEqual([{ me: stranger.user }])
   expect(await pgweir.pools()).toContain(`${database.database}/${asker.user}`)
 })
 
-describe('nobody is let in', () => {
-  test('with another password, or another name, and cannot tell the two apart', async () => {
+describe('with auth_query, a client is refused', () => {
+  test('in the same way for a wrong password and for an unknown user', async () => {
     const pgweir = await startPgweir(options)
     const wrong = await failureOf<{ code: string; message: string }>(pgweir.client({ ...stranger, password: 'wrong' }))
     const unknown = await failureOf<{ code: string; message: string }>(pgweir.client({ user: 'nobody', password: 'x' }))
@@ -52,7 +52,7 @@ describe('nobody is let in', () => {
     expect(unknown.message).toBe(wrong.message)
   })
 
-  test('whose password is null', async () => {
+  test('if its password is null', async () => {
     const pgweir = await startPgweir({ ...options, settings: { ...settings, auth_query: 'select $1::text, null' } })
     expect(await failureOf(pgweir.client({ ...stranger, password: 'null' }))).toMatchObject({ code: '28P01' })
   })
@@ -62,7 +62,7 @@ describe('nobody is let in', () => {
     ['has one column', 'select $1::text', 'it has 1 columns, and must have two'],
     ['changes nothing but fails later', 'select $1::text, (1 / (length($1) - length($1)))::text', 'division by zero'],
   ] as const)
-    test(`by a query that ${what}, which the log explains and others do not notice`, async () => {
+    test(`if the query ${what}, which is logged and does not affect other users`, async () => {
       const pgweir = await startPgweir({ ...options, settings: { ...settings, auth_query: query } })
       expect(await failureOf(pgweir.client(stranger))).toMatchObject({ code: 'F0000', message: 'bouncer config error' })
       expect(pgweir.log.some((line) => line.includes('auth_query') && line.includes(reason))).toBe(true)
@@ -70,17 +70,17 @@ describe('nobody is let in', () => {
       expect((await known.query('select 1 as one')).rows).toEqual([{ one: 1 }])
     })
 
-  test('while the one who asks cannot log in', async () => {
+  test('if the auth_user cannot log in', async () => {
     const pgweir = await startPgweir({ ...options, secrets: { [asker.user]: 'wrong' } })
     expect(await failureOf(pgweir.client(stranger))).toMatchObject({ code: 'F0000' })
   })
 })
 
-describe('an answer', () => {
+describe('an answer to auth_query', () => {
   // Each process has its own cache.
-  const oneProcess = 'it is counted how often Postgres is asked'
+  const oneProcess = 'the number of lookups in Postgres is counted'
 
-  test('is good for a while, and for all who ask at the same time', async () => {
+  test('is cached for a while, and used for all clients that log in at the same time', async () => {
     const pgweir = await startPgweir({ ...options, oneProcess })
     const before = await timesAsked()
     const clients = await Promise.all(Array.from({ length: 5 }, () => pgweir.client(stranger)))
@@ -89,14 +89,14 @@ describe('an answer', () => {
     expect((await timesAsked()) - before).toBe(1)
   })
 
-  test('is asked for each time with auth_query_lifetime = 0', async () => {
+  test('is not cached with auth_query_lifetime = 0', async () => {
     const pgweir = await startPgweir({ ...options, settings: { ...settings, auth_query_lifetime: 0 }, oneProcess })
     const before = await timesAsked()
     for (let login = 0; login < 3; login++) await (await pgweir.client(stranger)).end()
     expect((await timesAsked()) - before).toBe(3)
   })
 
-  test('that is out of date fails once', async () => {
+  test('that is out of date makes one login fail', async () => {
     const pgweir = await startPgweir({ ...options, oneProcess })
     const changing = await createRole()
     await (await pgweir.client(changing)).end()
@@ -109,14 +109,14 @@ describe('an answer', () => {
 })
 
 for (const type of ['plain', 'md5', 'trust'] as const)
-  test(`with auth_type = ${type}`, async () => {
+  test(`auth_query works with auth_type = ${type}`, async () => {
     const role = await createRole(type === 'plain' ? {} : { method: type })
     const pgweir = await startPgweir({ ...options, settings: { ...settings, auth_type: type } })
     const client = await pgweir.client(role)
     expect((await client.query('select current_user as me')).rows).toEqual([{ me: role.user }])
   })
 
-test('in another database, and for one database otherwise than for others', async () => {
+test('auth_query may run in another database (auth_dbname), and may differ per database', async () => {
   const pgweir = await startPgweir({
     ...options,
     settings: { ...settings, auth_query: 'select nothing', auth_dbname: 'postgres', stats_users: stranger.user },
@@ -131,7 +131,7 @@ test('in another database, and for one database otherwise than for others', asyn
   expect(await failureOf(pgweir.client({ ...stranger, database: 'neither' }))).toMatchObject({ code: 'F0000' })
 })
 
-test('for the console, where auth_dbname says in which database', async () => {
+test('auth_query works for the console if auth_dbname names a database', async () => {
   const stats = { ...settings, stats_users: stranger.user }
   const without = await startPgweir({ ...options, settings: stats })
   const toConsole = { ...stranger, database: 'pgbouncer' }
@@ -141,7 +141,7 @@ test('for the console, where auth_dbname says in which database', async () => {
   expect((await root.query('show version')).rows).toHaveLength(1)
 })
 
-test('a client cannot decide what the query means, even if it shares its servers with the one who asks', async () => {
+test('a client cannot change the meaning of auth_query, even if it shares the servers of the auth_user', async () => {
   const shared = { ...settings, auth_query: 'select * from secret_of($1)', default_pool_size: 1 }
   const entry = `user=${asker.user} password=${asker.password}`
   await admin.query(`create schema trap; grant all on schema trap to ${asker.user}`)

@@ -1,4 +1,4 @@
-/** With auto_prepare, unnamed statements are parsed once per server, and clients notice nothing of it, even when tables change. */
+/** With auto_prepare, unnamed statements are parsed once per server, and clients notice no difference, even when tables change. */
 
 import { serialize } from 'pg-protocol'
 import { beforeEach, describe, expect, test } from 'vitest'
@@ -23,8 +23,8 @@ function start(settings: PgweirOptions['settings'] = {}) {
   return startPgweir({ database, settings: { auto_prepare: 1, ...settings } })
 }
 
-describe('pg', () => {
-  test('many clients with the same queries: each is parsed a few times, however often it is run', async () => {
+describe('auto_prepare with node-postgres', () => {
+  test('parses the same queries of many clients only a few times, however often they are run', async () => {
     const pgweir = await start({ default_pool_size: 3 })
     const clients = await Promise.all(Array.from({ length: 10 }, () => pgweir.client()))
     const ROUNDS = 20
@@ -46,7 +46,7 @@ describe('pg', () => {
     expect(counters.autoPrepareHits).toBe(counters.clientParses - counters.serverParses)
   })
 
-  test('values of all kinds', async () => {
+  test('passes values of all types', async () => {
     const pgweir = await start()
     const client = await pgweir.client()
     const values = [
@@ -69,7 +69,7 @@ describe('pg', () => {
     expect((await pgweir.totals()).autoPrepareHits).toBe(values.length + 1)
   })
 
-  test('parameters whose types the text leaves open are what they are used as', async () => {
+  test('lets Postgres infer the types of parameters', async () => {
     const pgweir = await start()
     const client = await pgweir.client()
     for (let round = 0; round < 3; round++) {
@@ -78,7 +78,7 @@ describe('pg', () => {
     }
   })
 
-  test('errors are the same as ever, in every round', async () => {
+  test('returns the same errors each time', async () => {
     const pgweir = await start()
     const client = await pgweir.client()
     for (let round = 0; round < 3; round++) {
@@ -92,7 +92,7 @@ describe('pg', () => {
     }
   })
 
-  test('transactions', async () => {
+  test('works in transactions', async () => {
     const pgweir = await start()
     const client = await pgweir.client()
     for (let round = 3; round < 6; round++) {
@@ -115,8 +115,8 @@ describe('pg', () => {
   })
 })
 
-describe('postgres.js', () => {
-  test('without names of its own, which describes each statement', async () => {
+describe('auto_prepare with postgres.js', () => {
+  test('works with prepare: false, which describes each statement', async () => {
     const pgweir = await start({ default_pool_size: 2 })
     const sql = pgweir.sql({ prepare: false, max: 5 })
     for (let round = 0; round < 10; round++) {
@@ -131,7 +131,7 @@ describe('postgres.js', () => {
     expect(counters.autoPrepareHits).toBeGreaterThan(50)
   })
 
-  test('is served through changes of its tables, whoever makes them', async () => {
+  test('works while its tables are changed, by the client or by others', async () => {
     const pgweir = await start({ default_pool_size: 2 })
     const sql = pgweir.sql({ prepare: false, max: 3 })
     for (let round = 0; round < 6; round++) {
@@ -144,8 +144,8 @@ describe('postgres.js', () => {
   })
 })
 
-describe('tables that change', () => {
-  test('by another connection, between any two queries: nobody hears of it', async () => {
+describe('auto_prepare, when tables change', () => {
+  test('on another connection between two queries: clients do not notice', async () => {
     const pgweir = await start({ default_pool_size: 2 })
     const clients = await Promise.all([pgweir.client(), pgweir.client(), pgweir.client()])
     const everybody = () =>
@@ -162,7 +162,7 @@ describe('tables that change', () => {
     expect((await pgweir.totals()).autoPrepareHits).toBeGreaterThan(5)
   })
 
-  test('by another connection within a transaction: that fails, once', async () => {
+  test('on another connection during a transaction: the transaction fails once', async () => {
     const pgweir = await start()
     const client = await pgweir.client()
     const ask = () => client.query('select * from things where id = $1', [1])
@@ -176,7 +176,7 @@ describe('tables that change', () => {
     await client.query('commit')
   })
 
-  test('to another type, or are made anew, or are gone', async () => {
+  test('their types, are recreated, or are dropped: clients get the present result or error', async () => {
     const pgweir = await start()
     const client = await pgweir.client()
     const ask = () => client.query('select name from things where id = $1', [1])
@@ -195,7 +195,7 @@ describe('tables that change', () => {
     expect(await failureOf(ask())).toMatchObject({ code: '42P01' })
   })
 
-  test('within the client’s own transaction, and not at all if that is rolled back', async () => {
+  test('in the client’s own transaction, also if that is rolled back: the client gets the right columns', async () => {
     const pgweir = await start()
     const client = await pgweir.client()
     const ask = async () => (await client.query('select * from things where id = $1', [1])).fields.length
@@ -213,7 +213,7 @@ describe('tables that change', () => {
     ['create temp table things as select 7 as id, $1::text as name', ['temporary']],
     ['select 7 as id, $1::text as name into temp things', ['temporary']],
     [`create temp table things as select 7 as id, 'temporary' as name`, []],
-  ])('a temporary table of the same name and shape hides them: %s', async (text, values) => {
+  ])('by a temporary table of the same name and columns, the temporary table is used: %s', async (text, values) => {
     const pgweir = await start()
     const client = await pgweir.client()
     const ask = async () => (await client.query('select id from things order by id', [])).rows.map(({ id }) => id)
@@ -242,8 +242,8 @@ describe('tables that change', () => {
   })
 })
 
-describe('what a text means', () => {
-  test('depends on each client’s time zone, and on one that is set for a transaction', async () => {
+describe('auto_prepare: the meaning of a text', () => {
+  test('depends on the time zone of the client or of its transaction', async () => {
     const pgweir = await start()
     const zones = { 'Europe/Rome': 0, 'Asia/Tokyo': 0, UTC: 0 }
     const ask = async (client: Awaited<ReturnType<typeof pgweir.client>>) => {
@@ -274,7 +274,7 @@ describe('what a text means', () => {
     expect((await pgweir.totals()).autoPrepareHits).toBeGreaterThan(3)
   })
 
-  test('depends on the time, where it says so', async () => {
+  test('depends on the current time if the text refers to it', async () => {
     const pgweir = await start()
     const client = await pgweir.client()
     for (let round = 0; round < 4; round++) {
@@ -284,7 +284,7 @@ describe('what a text means', () => {
     expect((await pgweir.totals()).autoPrepareHits).toBe(0)
   })
 
-  test('depends on the search path, which a transaction may set', async () => {
+  test('depends on the search path, which a transaction may change', async () => {
     await admin.query(`create schema other authorization ${database.user}`)
     await admin.query(`create table other.things (id int, name text); insert into other.things values (1, 'other')`)
     await admin.query(`alter table other.things owner to ${database.user}`)
@@ -305,7 +305,7 @@ describe('what a text means', () => {
   })
 })
 
-describe('names of ours that are dropped behind our back', () => {
+describe('auto_prepare: statements that a function or command deallocates', () => {
   test('are prepared anew', async () => {
     const pgweir = await start()
     const client = await pgweir.client()
@@ -320,7 +320,7 @@ describe('names of ours that are dropped behind our back', () => {
   })
 })
 
-describe('message by message it is the same as with PostgreSQL itself:', () => {
+describe('auto_prepare: the conversation is the same as with PostgreSQL itself:', () => {
   const { parse, bind, execute, sync, query, flush } = serialize
   const describeStatement = (name = '') => serialize.describe({ type: 'S', name })
   const describePortal = (name = '') => serialize.describe({ type: 'P', name })
@@ -338,7 +338,7 @@ describe('message by message it is the same as with PostgreSQL itself:', () => {
       step(THING, bind({ values: ['2'] }), describePortal(), execute(), closeStatement(), sync()),
       step(extended('select 1 as one')),
     ),
-    'what is left of them in later transactions': [
+    'unnamed statements that are used in later transactions': [
       ...times(3, step(THING, sync())),
       step(run(['1']), sync()),
       step(describeStatement(), sync()),
@@ -350,7 +350,7 @@ describe('message by message it is the same as with PostgreSQL itself:', () => {
       step(closeStatement(), sync()),
       step(run(['2']), sync()),
     ],
-    'mistakes of all kinds': times(
+    'errors of all kinds': times(
       3,
       step(THING, run(['x']), sync()),
       step(THING, bind({ values: [] }), sync()),
@@ -381,7 +381,7 @@ describe('message by message it is the same as with PostgreSQL itself:', () => {
         ...[parse({ text: 'rollback' }), run(), THING, run(['2']), sync()],
       ),
     ),
-    'a setting that is changed in front of a constant that depends on it': times(
+    'a setting that is changed before a constant that depends on it': times(
       3,
       step(parse({ text: `select '2020-01-01'::timestamptz::text as t` }), run(), sync()),
       step(
@@ -406,13 +406,13 @@ describe('message by message it is the same as with PostgreSQL itself:', () => {
       step(THING, run(['1']), execute({ portal: 'p', rows: 2 }), sync()),
       step(query('commit')),
     ),
-    'answers that are asked for in the midst of a batch': times(
+    'a Flush in the middle of a batch': times(
       3,
       { send: [THING, describeStatement(), flush()], upTo: 'T' },
       { send: [bind({ values: ['1'] }), flush()], upTo: '2' },
       step(execute(), sync()),
     ),
-    'a table that is made and dropped between': times(
+    'a table that is created and dropped between uses': times(
       3,
       step(parse({ text: 'create table other (a int)' }), run(), sync()),
       ...times(3, step(parse({ text: 'select * from other' }), describeStatement(), run(), sync())),

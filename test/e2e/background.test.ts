@@ -29,7 +29,7 @@ async function files(settings: Readonly<Record<string, string | number>> = {}) {
   return { iniFile, pidfile, logfile, log: () => readFile(logfile, 'utf8') }
 }
 
-test('clients are served when the command has ended, and until SIGTERM; the pidfile names who serves them', async () => {
+test('pgweir -d serves clients once the command has ended, until SIGTERM; the pidfile has the process id of the daemon', async () => {
   const { iniFile, pidfile, log } = await files()
   const starter = new Program(['-d', iniFile])
   expect(await starter.ended()).toBe(0)
@@ -53,24 +53,27 @@ test('clients are served when the command has ended, and until SIGTERM; the pidf
   expect(await log()).toContain('shutting down')
 })
 
-test('what it complains of once the command has ended is in the log', async () => {
+test('problems that occur after the command has ended are logged', async () => {
   const { iniFile, pidfile, log } = await files()
   expect(await new Program(['-d', iniFile]).ended()).toBe(0)
   process.kill(Number(await readFile(pidfile, 'utf8')), 'SIGUSR2')
-  await until('the log tells that it cannot be', async () =>
+  await until('the log has the error', async () =>
     (await log()).includes('pgweir: SIGUSR2: pooler is not paused/suspended\n'),
   )
 })
 
-test.each(['pidfile', 'logfile'])('a %s that cannot be written is told by its setting', async (key) => {
-  const { iniFile } = await files({ [key]: '/nowhere/at/all' })
-  const starter = new Program(['-d', iniFile])
-  expect(await starter.ended()).toBe(1)
-  const reason = "ENOENT: no such file or directory, open '/nowhere/at/all'"
-  expect(starter.stderr).toBe(`pgweir: error: ${key} cannot be written: ${reason}\n`)
-})
+test.each(['pidfile', 'logfile'])(
+  'pgweir -d reports a %s that cannot be written, with the name of the setting',
+  async (key) => {
+    const { iniFile } = await files({ [key]: '/nowhere/at/all' })
+    const starter = new Program(['-d', iniFile])
+    expect(await starter.ended()).toBe(1)
+    const reason = "ENOENT: no such file or directory, open '/nowhere/at/all'"
+    expect(starter.stderr).toBe(`pgweir: error: ${key} cannot be written: ${reason}\n`)
+  },
+)
 
-test('what keeps it from listening is told where the command was given, and nothing is left', async () => {
+test('pgweir -d reports that it cannot listen on standard error, and leaves no pidfile behind', async () => {
   const { iniFile, pidfile } = await files({ listen_addr: '203.0.113.1' })
   const starter = new Program(['-d', iniFile])
   expect(await starter.ended()).toBe(1)

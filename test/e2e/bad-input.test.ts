@@ -9,7 +9,7 @@ import { createDatabase } from '../support/postgres.ts'
 const database = await createDatabase()
 const HELLO = startup({ user: database.user, database: database.database })
 
-/** Starts a pooler with two clients that must not be affected by what others send. */
+/** Starts a pooler with two clients that must not be affected by what other clients send. */
 async function startWithBystander(): Promise<{ pgweir: Pgweir; check(): Promise<void> }> {
   const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2, max_client_conn: 1_000 } })
   const [bystander, inside] = [await pgweir.client(), await pgweir.client()]
@@ -65,22 +65,22 @@ const STRANGERS: Readonly<Record<string, readonly [Uint8Array, string]>> = {
     startup({ user: 'x'.repeat(1_000_000) }),
     '08P01 bad packet header: the startup packet cannot have the length 1000015',
   ],
-  'a name that is too long': [startup({ user: 'x'.repeat(200) }), '08P01 username too long'],
+  'a user name that is too long': [startup({ user: 'x'.repeat(200) }), '08P01 username too long'],
   'a startup packet without an end': [
     request(0x0003_0000),
     '08P01 invalid startup packet layout: expected terminator as last byte',
   ],
-  'no user': [startup({ database: 'x' }), '28000 no username supplied'],
-  'replication of a kind that there is not': [
+  'a startup packet without a user': [startup({ database: 'x' }), '28000 no username supplied'],
+  'an unknown kind of replication': [
     startup({ user: database.user, replication: 'perhaps' }),
     '22023 invalid value for parameter "replication": "perhaps"',
   ],
-  'a password first of all': [serialize.password('secret'), '08P01'],
+  'a password before the startup packet': [serialize.password('secret'), '08P01'],
 }
 
-describe('before the login', () => {
+describe('before the login,', () => {
   for (const [name, [bytes, error]] of Object.entries(STRANGERS))
-    test(`${name} gets a clear answer and the end`, async () => {
+    test(`${name} gets a clear error, and the connection is closed`, async () => {
       const stranger = await pgweir.stranger()
       stranger.send(bytes)
       const lines = await stranger.rest()
@@ -89,7 +89,7 @@ describe('before the login', () => {
       await check()
     })
 
-  test('half a startup packet, and then nothing more', async () => {
+  test('half a startup packet may be followed by the rest or by the end of the connection', async () => {
     const [leaving, staying] = [await pgweir.stranger(), await pgweir.stranger()]
     leaving.send(HELLO.subarray(0, 20))
     staying.send(HELLO.subarray(0, 20))
@@ -100,7 +100,7 @@ describe('before the login', () => {
     expect((await staying.lines()).at(-1)).toBe('ReadyForQuery I')
   })
 
-  test('a whole login and a query, byte by byte', async () => {
+  test('a login and queries that arrive byte by byte are answered', async () => {
     const slow = await pgweir.stranger()
     for (const byte of Buffer.concat([HELLO, serialize.query('select 1'), extended('select $1', ['2'])])) {
       slow.send(Buffer.of(byte))
@@ -109,7 +109,7 @@ describe('before the login', () => {
     expect((await slow.lines(3)).filter((line) => line.startsWith('DataRow'))).toEqual(['DataRow 1', 'DataRow 2'])
   })
 
-  test('encryption is declined, and the login goes on without it', async () => {
+  test('encryption requests are declined, and the login continues without encryption', async () => {
     for (const requests of [[SSL], [GSS], [GSS, SSL], [SSL, GSS]]) {
       const client = await pgweir.stranger()
       for (const asked of requests) {
@@ -121,7 +121,7 @@ describe('before the login', () => {
     }
   })
 
-  test('what is glued behind an encryption request is refused', async () => {
+  test('data in the same packet as an encryption request is refused', async () => {
     for (const [asked, error] of [
       [SSL, 'received unencrypted data after SSL request'],
       [GSS, 'received unencrypted data after GSSAPI encryption request'],
@@ -142,7 +142,7 @@ describe('before the login', () => {
 })
 
 const MISTAKES: Readonly<Record<string, readonly [Uint8Array, string]>> = {
-  'an unknown type': [message('y'), "08P01 unknown pkt: invalid frontend message type 'y'"],
+  'a message of an unknown type': [message('y'), "08P01 unknown pkt: invalid frontend message type 'y'"],
   'a message of the server': [message('Z', Buffer.from('I')), "08P01 unknown pkt: invalid frontend message type 'Z'"],
   'a length that is too short': [
     Buffer.from('Q\0\0\0\x03'),
@@ -159,13 +159,13 @@ const MISTAKES: Readonly<Record<string, readonly [Uint8Array, string]>> = {
   'a Close without an end': [message('C', Buffer.from('Sx')), '08P01 broken Close packet'],
 }
 
-describe('after the login', () => {
+describe('after the login,', () => {
   async function loggedIn(): Promise<RawClient> {
     return pgweir.raw()
   }
 
   for (const [name, [bytes, error]] of Object.entries(MISTAKES))
-    test(`${name}: a clear answer, and the end`, async () => {
+    test(`${name} gets a clear error, and the connection is closed`, async () => {
       for (const before of [[], [serialize.query('select 1')], [serialize.query('begin')]]) {
         const client = await loggedIn()
         if (before.length > 0) await client.ask(...before)
@@ -175,7 +175,7 @@ describe('after the login', () => {
       await check()
     })
 
-  test('what only PostgreSQL can judge is judged by it, and the connection lives on', async () => {
+  test('malformed messages that pgweir passes on get PostgreSQL’s own errors, and the connection stays usable', async () => {
     const client = await loggedIn()
     for (const bytes of [
       message('Q', Buffer.from('select 1')),
@@ -193,7 +193,7 @@ describe('after the login', () => {
     await check()
   })
 
-  test('messages that are larger than max_packet_size', async () => {
+  test('messages larger than max_packet_size are refused, from clients and from servers', async () => {
     const small = await startPgweir({ database, settings: { max_packet_size: 10_000 } })
     const client = await small.raw()
     client.send(serialize.query(`select '${'x'.repeat(10_000)}'`))
@@ -206,7 +206,7 @@ describe('after the login', () => {
     expect(await (await small.raw()).ask(serialize.query('select 1'))).toContain('DataRow 1')
   })
 
-  test('what belongs to no COPY is dropped', async () => {
+  test('COPY messages outside a COPY are dropped', async () => {
     const client = await loggedIn()
     const rest = [
       serialize.copyData(Buffer.from('x')),
@@ -218,7 +218,7 @@ describe('after the login', () => {
     expect(await client.ask(...rest, extended('select 2'), ...rest)).toContain('DataRow 2')
   })
 
-  test('the same in front of a request that has to wait', async () => {
+  test('COPY messages outside a COPY are dropped before a request that has to wait', async () => {
     const busy = await startPgweir({ database })
     const [blocker, client] = [await busy.client(), await busy.raw()]
     await blocker.query('begin')
@@ -229,7 +229,7 @@ describe('after the login', () => {
   })
 })
 
-describe('nonsense', () => {
+describe('connections that send random input are closed, and other clients are not affected:', () => {
   test('random bytes, before and after the login', async () => {
     const nonsense = fc.sample(fc.uint8Array({ minLength: 1, maxLength: 300 }), { numRuns: 80, seed: 42 })
     const clients = nonsense.map(async (bytes, index) => {

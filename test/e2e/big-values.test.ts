@@ -65,7 +65,7 @@ test('a parameter of 256 MiB streams through in bounded memory', { timeout: 60_0
   expect(program.peakMemoryMiB() - before).toBeLessThan(MOST_GROWTH_MIB)
 })
 
-test('a query of 64 MiB, in session mode', { timeout: 60_000 }, async () => {
+test('a query of 64 MiB streams through in bounded memory, in session mode', { timeout: 60_000 }, async () => {
   const { program, client, before } = await start('session')
   const [head, tail] = [Buffer.from("select length('"), Buffer.from("') as length\0")]
   const query = message('Q', head)
@@ -77,7 +77,7 @@ test('a query of 64 MiB, in session mode', { timeout: 60_000 }, async () => {
   expect(program.peakMemoryMiB() - before).toBeLessThan(MOST_GROWTH_MIB)
 })
 
-test('clients that never read cost no memory, and nobody waits for them but their servers', async () => {
+test('a client that never reads costs little memory, and does not delay other clients', async () => {
   const { program, raw, client: other, before } = await start('transaction')
   const deaf = await raw()
   deaf.socket.pause()
@@ -89,7 +89,7 @@ test('clients that never read cost no memory, and nobody waits for them but thei
   await untilNotRunning(database, 'never read')
 })
 
-test('nor does one that never reads, and asks on and on', async () => {
+test('a client that sends queries and never reads costs little memory, and does not delay other clients', async () => {
   const { program, raw, client: other, before } = await start('transaction')
   const deaf = await raw()
   deaf.socket.pause()
@@ -97,7 +97,7 @@ test('nor does one that never reads, and asks on and on', async () => {
   const questions = Buffer.concat(Array.from({ length: 1_000 }, () => question))
   // 60 MB of queries cause a gigabyte of answers.
   for (let round = 0; round < 1_000; round++) deaf.socket.write(questions)
-  await until('the pooler takes no more, though there is more', async () => {
+  await until('the pooler reads no more from the client', async () => {
     const before = deaf.socket.writableLength
     for (let n = 0; n < 50; n++) expect(await other.ask(serialize.query(`select ${n} as n`))).toContain(`DataRow ${n}`)
     return before === deaf.socket.writableLength && before > 0

@@ -14,7 +14,7 @@ const { query } = serialize
 
 const CANCELLED = { code: '57014', message: 'canceling statement due to user request', severity: 'ERROR' }
 
-test('a running query ends, and the connection lives on', async () => {
+test('a cancelled query ends, and the connection stays usable', async () => {
   const pgweir = await startPgweir({ database })
   const client = await pgweir.client()
   for (const values of [undefined, []]) {
@@ -27,7 +27,7 @@ test('a running query ends, and the connection lives on', async () => {
   expect((await pgweir.counts()).servers).toBe(1)
 })
 
-test('postgres.js cancels in its own way', async () => {
+test('postgres.js can cancel a query', async () => {
   const pgweir = await startPgweir({ database })
   const sql = pgweir.sql()
   const query = sql`select pg_sleep(60)`
@@ -38,7 +38,7 @@ test('postgres.js cancels in its own way', async () => {
   expect(await sql`select 1 as one`).toEqual([{ one: 1 }])
 })
 
-test('within a transaction it fails the transaction, which keeps its server', async () => {
+test('a cancel within a transaction makes the transaction fail, which keeps its server', async () => {
   const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
   const client = await pgweir.client()
   await client.query('begin')
@@ -51,7 +51,7 @@ test('within a transaction it fails the transaction, which keeps its server', as
   expect((await client.query('select pg_backend_pid() as pid')).rows).toEqual([{ pid }])
 })
 
-test('of many running queries the right one ends, wherever it runs', async () => {
+test('of many running queries, a cancel ends the right one', async () => {
   const pgweir = await startPgweir({ database, settings: { default_pool_size: 5 } })
   const clients = await Promise.all(Array.from({ length: 5 }, () => pgweir.client()))
   const answers = clients.map((client, index) => failureOf(client.query(`select pg_sleep(60), ${index} as id`)))
@@ -68,7 +68,7 @@ test('of many running queries the right one ends, wherever it runs', async () =>
   }
 })
 
-test('a wrong key cancels nothing', async () => {
+test('a wrong cancel key cancels nothing', async () => {
   const pgweir = await startPgweir({ database })
   const client = await pgweir.client()
   const answer = failureOf(client.query('select pg_sleep(60)'))
@@ -87,7 +87,7 @@ test('a wrong key cancels nothing', async () => {
   expect(await answer).toMatchObject(CANCELLED)
 })
 
-test('the key of a client that is idle does not hit whoever uses its former server', async () => {
+test('a cancel for an idle client does not hit the client that uses its former server', async () => {
   const pgweir = await startPgweir({ database })
   const [ada, bob] = [await pgweir.client(), await pgweir.client()]
   await ada.query('select 1')
@@ -100,7 +100,7 @@ test('the key of a client that is idle does not hit whoever uses its former serv
   expect(await answer).toMatchObject(CANCELLED)
 })
 
-test('a client that waits for a server stops waiting, and lives on', async () => {
+test('a cancelled client that waits for a server stops waiting, and stays connected', async () => {
   const pgweir = await startPgweir({ database })
   const [blocker, client] = [await pgweir.client(), await pgweir.client()]
   await blocker.query('begin')
@@ -117,7 +117,7 @@ test('a client that waits for a server stops waiting, and lives on', async () =>
   expect((await answer).rows).toEqual([{ two: 2 }])
 })
 
-test('of a pipeline that waits, the first request is cancelled and the rest goes on', async () => {
+test('a cancel for a pipeline that waits for a server affects the first request only', async () => {
   const pgweir = await startPgweir({ database })
   const [blocker, client] = [await pgweir.client(), await pgweir.raw()]
   await blocker.query('begin')
@@ -136,7 +136,7 @@ test('of a pipeline that waits, the first request is cancelled and the rest goes
   ])
 })
 
-test('a storm of cancels hits nobody but its target', async () => {
+test('a storm of cancel requests hits only its target', async () => {
   const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
   const target = await pgweir.client()
   const others = [await pgweir.client(), await pgweir.client(), await pgweir.client()]
@@ -163,7 +163,7 @@ test('a storm of cancels hits nobody but its target', async () => {
   await untilNotRunning(database, 'pg_sleep')
 })
 
-test('a request without a body that fits is refused', async () => {
+test('a cancel request without a key is refused', async () => {
   const pgweir = await startPgweir({ database })
   const client = await pgweir.stranger()
   const request = Buffer.alloc(12)

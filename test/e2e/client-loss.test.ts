@@ -17,7 +17,7 @@ const ENDS: Readonly<Record<string, (client: RawClient) => void>> = {
   'closes its socket': (client) => {
     client.socket.end()
   },
-  'says goodbye': (client) => {
+  'sends Terminate': (client) => {
     client.socket.end(serialize.end())
   },
 }
@@ -25,22 +25,22 @@ const ENDS: Readonly<Record<string, (client: RawClient) => void>> = {
 /** What may be running when it disappears. */
 const RUNNING: Readonly<Record<string, readonly Uint8Array[]>> = {
   'a simple query': [query('select pg_sleep(60)')],
-  'an extended one': [extended('select pg_sleep(60)')],
-  'one without a Sync': [
+  'an extended query': [extended('select pg_sleep(60)')],
+  'an extended query without a Sync': [
     serialize.parse({ text: 'select pg_sleep(60)' }),
     serialize.bind(),
     serialize.execute(),
     serialize.flush(),
   ],
-  'one in a transaction': [query('begin'), query('select pg_sleep(60)')],
-  'the first of a pipeline': [query('select pg_sleep(60)'), query('select 1'), extended('select 2')],
+  'a query in a transaction': [query('begin'), query('select pg_sleep(60)')],
+  'the first query of a pipeline': [query('select pg_sleep(60)'), query('select 1'), extended('select 2')],
 }
 
 for (const pool_mode of ['transaction', 'session'])
   describe(`${pool_mode} mode`, () => {
     for (const [end, leave] of Object.entries(ENDS))
       for (const [what, messages] of Object.entries(RUNNING))
-        test(`a client ${end} while ${what} runs: it is cancelled on the server, which is not used again`, async () => {
+        test(`a client ${end} while ${what} runs: the query is cancelled, and the server is not used again`, async () => {
           const pgweir = await sharedPgweir({ database, settings: { pool_mode } })
           const [client, other] = [await pgweir.raw(), await pgweir.raw()]
           client.send(...messages)
@@ -56,7 +56,7 @@ for (const pool_mode of ['transaction', 'session'])
         })
   })
 
-test('a client that is gone from within a transaction leaves nothing of it', async () => {
+test('the transaction of a client that has disconnected is rolled back', async () => {
   const pgweir = await sharedPgweir({ database })
   const [client, other] = [await pgweir.raw(), await pgweir.client()]
   await client.ask(query('begin'))
@@ -67,7 +67,7 @@ test('a client that is gone from within a transaction leaves nothing of it', asy
   expect(await pgweir.serverPids()).not.toContain(before)
 })
 
-test('one that waits is just taken off the queue', async () => {
+test('a client that disconnects while it waits leaves the queue', async () => {
   const pgweir = await sharedPgweir({ database })
   const [blocker, gone, patient] = [await pgweir.client(), await pgweir.raw(), await pgweir.client()]
   await blocker.query('begin')
@@ -82,7 +82,7 @@ test('one that waits is just taken off the queue', async () => {
   expect(pgweir.closings).toEqual([])
 })
 
-test('one that is gone during its login, while that waits for a server', async () => {
+test('a client that disconnects during its login, while that waits for a server, leaves the queue', async () => {
   const pgweir = await sharedPgweir({ database })
   const { user, database: dbname } = database
   const blocker = await pgweir.client()
@@ -96,7 +96,7 @@ test('one that is gone during its login, while that waits for a server', async (
   expect((await pgweir.counts()).clients).toBe(1)
 })
 
-test('one that is idle costs nothing', async () => {
+test('an idle client that disconnects costs no server', async () => {
   const pgweir = await sharedPgweir({ database })
   const [client, other] = [await pgweir.raw(), await pgweir.client()]
   await client.ask(query('select 1'))
@@ -106,7 +106,7 @@ test('one that is idle costs nothing', async () => {
   expect(pgweir.closings).toEqual([])
 })
 
-test('one that says goodbye right behind its last request has that done', async () => {
+test('a request that is followed by Terminate is carried out', async () => {
   const pgweir = await sharedPgweir({ database })
   const [client, other] = [await pgweir.raw(), await pgweir.client()]
   await client.ask(query('create table notes (text text)'))
@@ -117,7 +117,7 @@ test('one that says goodbye right behind its last request has that done', async 
   expect((await pgweir.counts()).servers).toBe(1)
 })
 
-test('a query that reaches the server later than the request to cancel it is cancelled all the same', async () => {
+test('a query that reaches the server later than its cancel request is still cancelled', async () => {
   const cable = await layCable(database)
   const pgweir = await startPgweir({ database: { ...database, host: cable.host, port: cable.port } })
   const client = await pgweir.raw()
@@ -135,7 +135,7 @@ test('a query that reaches the server later than the request to cancel it is can
   expect(pgweir.log.at(-1)).toMatch(/closing because: client disconnected with query in progress \(/)
 })
 
-test('a storm of clients that come and go leaves neither queries nor servers behind', async () => {
+test('a storm of clients that connect and disconnect leaves neither queries nor servers behind', async () => {
   // The servers of the pooler that other tests share.
   const others = (await activity(database)).length
   const pgweir = await startPgweir({ database, settings: { default_pool_size: 4 } })

@@ -17,7 +17,7 @@ const { user, host, port } = database
 
 const IS_OVER = 'ErrorResponse FATAL 57P01 pooler is shutting down'
 
-test('pgweir file.ini runs; SIGQUIT ends it at once, in good order', async () => {
+test('pgweir file.ini serves clients; SIGQUIT stops it at once and in an orderly way', async () => {
   const { program, raw } = await runProgram({ database })
   const client = await raw()
   expect(await client.ask(serialize.query('select 1'))).toContain('DataRow 1')
@@ -28,7 +28,7 @@ test('pgweir file.ini runs; SIGQUIT ends it at once, in good order', async () =>
   await until('no server is left', async () => (await activity(database)).length === 0)
 })
 
-test('without its primary every worker ends, tells its clients and the log, and leaves the port to the next one', {
+test('when the primary process dies, each worker logs that, disconnects its clients with an error, ends, and releases the port', {
   timeout: 60_000,
 }, async () => {
   const { program, raw, port, iniFile } = await runProgram({ database, settings: { workers: 2 } })
@@ -41,7 +41,7 @@ test('without its primary every worker ends, tells its clients and the log, and 
   await new Program([iniFile, '--listen-port', String(port)]).says(/listening on 127\.0\.0\.1:(\d+)/)
 })
 
-test('SIGINT waits for what runs, and tells the idle then', async () => {
+test('SIGINT waits for transactions, and then disconnects idle clients', async () => {
   const { program, raw } = await runProgram({ database, settings: { default_pool_size: 2 } })
   const [idle, busy] = [await raw(), await raw()]
   expect(await busy.ask(serialize.query('begin'))).toContain('ReadyForQuery T')
@@ -55,7 +55,7 @@ test('SIGINT waits for what runs, and tells the idle then', async () => {
   await until('no server is left', async () => (await activity(database)).length === 0)
 })
 
-test('SIGTERM with limits sends clients away between two transactions, and ends what is left', async () => {
+test('SIGTERM with shutdown_grace and shutdown_timeout disconnects clients between transactions, and later the others', async () => {
   const { program, raw } = await runProgram({
     database,
     settings: { shutdown_grace: '100ms', shutdown_timeout: '1.5s', default_pool_size: 2 },
@@ -68,12 +68,12 @@ test('SIGTERM with limits sends clients away between two transactions, and ends 
   expect(await program.ended()).toBe(0)
 })
 
-test('SIGTERM waits for the clients to leave, and takes no new ones', async () => {
+test('SIGTERM waits for clients to disconnect, and accepts no new ones', async () => {
   const { program, raw, port } = await runProgram({ database })
   const client = await raw()
   program.kill('SIGTERM')
   await program.says(/SHUTDOWN WAIT_FOR_CLIENTS command issued/)
-  await until('nobody gets in any more', () =>
+  await until('new clients are refused', () =>
     RawClient.connect({ host: '127.0.0.1', port }).then(
       (early) => {
         early.vanish()
@@ -95,7 +95,7 @@ test('SIGTERM waits for the clients to leave, and takes no new ones', async () =
   await until('no server is left', async () => (await activity(database)).length === 0)
 })
 
-test('SIGINT hastens what SIGTERM has begun; a second signal while queries run ends those, too', async () => {
+test('SIGINT speeds up a shutdown by SIGTERM; a second SIGINT ends running queries', async () => {
   const { program, raw } = await runProgram({ database })
   const client = await raw()
   expect(await client.ask(serialize.query('begin'))).toContain('ReadyForQuery T')
@@ -112,7 +112,7 @@ test('SIGINT hastens what SIGTERM has begun; a second signal while queries run e
   await until('no server is left', async () => (await activity(database)).length === 0)
 })
 
-test('SIGHUP reads the file again; SIGUSR1 and SIGUSR2 pause and resume', async () => {
+test('SIGHUP reloads the file; SIGUSR1 and SIGUSR2 pause and resume', async () => {
   const { program, raw, iniFile } = await runProgram({ database })
   const client = await raw()
   await writeFile(iniFile, (await readFile(iniFile, 'utf8')).replace('default_pool_size = 1', 'default_pool_size = 3'))
@@ -138,7 +138,7 @@ test('SIGHUP reads the file again; SIGUSR1 and SIGUSR2 pause and resume', async 
   expect(await program.ended()).toBe(0)
 })
 
-test('killed without mercy it leaves no connection behind', async () => {
+test('after SIGKILL, pgweir leaves no connection to PostgreSQL behind', async () => {
   const { program, raw } = await runProgram({ database })
   const client = await raw()
   await client.ask(serialize.query('select 1'))
@@ -147,7 +147,7 @@ test('killed without mercy it leaves no connection behind', async () => {
   await until('no server is left', async () => (await activity(database)).length === 0)
 })
 
-test('without a file: flags and the environment', async () => {
+test('pgweir can be configured by flags and the environment alone', async () => {
   const flags = ['--database', `pooled=host=${host} port=${port} dbname=${database.database}`, '--listen-port', '0']
   const program = new Program([...flags, '--auth-type', 'any'], { PGWEIR_POOL_MODE: 'transaction' })
   const listening = Number(await program.says(/listening on 127\.0\.0\.1:(\d+)/))
@@ -159,7 +159,7 @@ test('without a file: flags and the environment', async () => {
   expect(await program.ended()).toBe(0)
 })
 
-test('--upstream pools whatever database is asked for', async () => {
+test('--upstream pools any database that clients ask for', async () => {
   const upstream = ['--upstream', `postgres://${user}@${host}:${port}/`]
   const program = new Program([...upstream, '--listen-port', '0', '--auth-type', 'any', '-q'])
   // With -q it does not print its port, so check only that it ends without a problem. The next one prints its port.
@@ -175,7 +175,7 @@ test('--upstream pools whatever database is asked for', async () => {
   expect(await loud.ended()).toBe(0)
 })
 
-test('in a container the environment is enough: clients log in as the upstream says', async () => {
+test('in a container, the environment is enough: clients log in with the user and password of the upstream', async () => {
   const program = new Program([], {
     PGWEIR_UPSTREAM: `postgres://${user}:s%23cret@${host}:${port}/`,
     PGWEIR_LISTEN_PORT: '0',
@@ -196,7 +196,7 @@ test('in a container the environment is enough: clients log in as the upstream s
   expect(await program.ended()).toBe(0)
 })
 
-test('check tells that a good file is good', async () => {
+test('pgweir check reports that a valid file is fine', async () => {
   const { iniFile } = await writeFiles({ database })
   const program = new Program(['check', iniFile])
   expect(await program.ended()).toBe(0)
@@ -207,7 +207,7 @@ test('check tells that a good file is good', async () => {
   expect(lines.every(isNote)).toBe(true)
 })
 
-test('check tells every problem at once, with file and line; and the pooler does not start with them', async () => {
+test('pgweir check reports all problems at once, with file and line, and the pooler does not start with them', async () => {
   const { directory, iniFile } = await writeFiles({ database })
   const bad = join(directory, 'bad.ini')
   await writeFile(
@@ -235,7 +235,7 @@ test('check tells every problem at once, with file and line; and the pooler does
   expect(started.stderr).toContain(`${bad}:4: `)
 })
 
-test('a file that is not there, a flag that is not, a port that is taken', async () => {
+test('a missing file, an unknown flag and a port in use are reported', async () => {
   const missing = new Program(['/nowhere/pgweir.ini'])
   expect(await missing.ended()).toBe(1)
   expect(missing.stderr).toContain('/nowhere/pgweir.ini')
@@ -250,7 +250,7 @@ test('a file that is not there, a flag that is not, a port that is taken', async
   expect(second.stderr).not.toContain('    at ')
 })
 
-test.each([1, 2])('what is not there is told with its setting, workers = %d', async (workers) => {
+test.each([1, 2])('a missing file is reported with the setting that names it, workers = %d', async (workers) => {
   const missing = { client_tls_key_file: '/nowhere/key', client_tls_cert_file: '/nowhere/certificate' }
   const settings = { workers, client_tls_sslmode: 'require', ...missing }
   const { iniFile } = await writeFiles({ database, settings })
@@ -264,7 +264,7 @@ test.each([1, 2])('what is not there is told with its setting, workers = %d', as
   expect(nameless.stderr).toContain('pgweir: error: resolv_conf cannot be used: ENOENT')
 })
 
-test('--version and --help', async () => {
+test('--version and --help print and exit', async () => {
   const version = new Program(['--version'])
   expect(await version.ended()).toBe(0)
   expect(version.stdout).toMatch(/^pgweir \d+\.\d+\.\d+\n/)
@@ -273,7 +273,7 @@ test('--version and --help', async () => {
   expect(help.stdout).toContain('--default-pool-size')
 })
 
-describe('console', () => {
+describe('pgweir console', () => {
   /** Starts a pooler and runs `pgweir console` with `typed` as its input. */
   async function talkTo(args: readonly string[], typed?: string) {
     const { iniFile, port } = await runProgram({
@@ -288,7 +288,7 @@ describe('console', () => {
     return { code, out: talk.stdout, err: talk.stderr }
   }
 
-  test('prints JSON for scripts: an array of objects for each command', async () => {
+  test('prints JSON for scripts, an array of objects for each command', async () => {
     const { code, out, err } = await talkTo(['-U', 'root', '--json', 'show state; reload', '-c', 'show lists'])
     const [lists, state, reload] = out
       .trimEnd()
@@ -303,12 +303,12 @@ describe('console', () => {
     expect({ reload, err, code }).toEqual({ reload: [], err: '', code: 0 })
   })
 
-  test('is content with a pooler that ends without a word when it was told to', async () => {
+  test('succeeds if the pooler stops because of its SHUTDOWN', async () => {
     const { code, err } = await talkTo(['-U', 'root', 'shutdown'])
     expect({ code, err }).toEqual({ code: 0, err: '' })
   })
 
-  test.runIf(isInstalled('script'))('nor is its prompt surprised by that', async () => {
+  test.runIf(isInstalled('script'))('ends its prompt without an error after SHUTDOWN', async () => {
     const { iniFile, port, program } = await runProgram({ database, settings: { auth_type: 'any' } })
     const terminal = new Terminal(['console', '--config', iniFile, '--port', String(port), '-U', 'ada'])
     await terminal.shows('pgweir=# ')
@@ -319,14 +319,14 @@ describe('console', () => {
     expect(await program.ended()).toBe(0)
   })
 
-  test('reads commands from a pipe, and ends with 1 at the first ERROR, which goes to standard error', async () => {
+  test('reads commands from a pipe, and exits with 1 at the first ERROR, which goes to standard error', async () => {
     const { code, out, err } = await talkTo(['-U', 'bob'], 'show version;\nreload;\nshow state\n')
     expect(out).toContain('(1 row)')
     expect(out).not.toContain('active')
     expect({ code, err }).toEqual({ code: 1, err: 'ERROR:  admin access needed\nHINT:  The setting is admin_users.\n' })
   })
 
-  test('comes by an abstract socket, too, where the file or a flag names one', async () => {
+  test('connects by an abstract socket that the file or a flag names', async () => {
     const unix_socket_dir = `@pgweir-console-${process.pid}`
     const { iniFile, port } = await runProgram({ database, settings: { unix_socket_dir } })
     for (const place of [
@@ -339,7 +339,7 @@ describe('console', () => {
     }
   })
 
-  test('ends with 2 where nobody lets it in', async () => {
+  test('exits with 2 if it cannot log in', async () => {
     const { code, err } = await talkTo(['-U', 'eve', 'show version'])
     expect(code).toBe(2)
     expect(err).toMatch(/the console of 127\.0\.0\.1:\d+, as eve: /)
@@ -349,7 +349,7 @@ describe('console', () => {
 test.each([
   ['--help', 0],
   ['check', 1],
-])('%s whose answer nobody reads ends as it would have', async (command, code) => {
+])('%s exits with its usual code if its output is not read', async (command, code) => {
   const program = new Program(command === 'check' ? [command, '/no/such/pgweir.ini'] : [command])
   program.stopReading()
   expect(await program.ended()).toBe(code)

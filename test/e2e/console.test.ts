@@ -40,7 +40,7 @@ async function poolRow(client: pg.Client): Promise<Row> {
   return rows.find((row) => row['database'] === database.database && row['user'] === database.user) ?? {}
 }
 
-describe('with node-postgres', () => {
+describe('the console with node-postgres:', () => {
   test('SHOW POOLS has the columns of PgBouncer, in order, and numbers are numbers', async () => {
     const pgweir = await start()
     const root = await console(pgweir)
@@ -53,7 +53,7 @@ describe('with node-postgres', () => {
     expect(rows).toEqual([expect.objectContaining({ database: 'pgbouncer', cl_active: 1, pool_mode: 'statement' })])
   })
 
-  test('the extended protocol answers the same: with values, with a name, in binary', async () => {
+  test('the extended protocol returns the same rows, unnamed, named, and in binary format', async () => {
     const pgweir = await start()
     const root = await console(pgweir)
     const simple = await show(root, 'databases')
@@ -78,7 +78,7 @@ describe('with node-postgres', () => {
     expect((await root.query('select 1')).rows).toEqual([{ '?column?': 1 }])
   })
 
-  test('queries that are sent at once are answered in their order', async () => {
+  test('pipelined queries are answered in order', async () => {
     const pgweir = await start()
     const root = await console(pgweir)
     const answers = await Promise.allSettled([
@@ -98,7 +98,7 @@ describe('with node-postgres', () => {
     expect(answers[2]).toMatchObject({ value: { rows: [{ key: 'active', value: 'yes' }, {}, {}] } })
   })
 
-  test('an unknown command is an error with a hint, and the connection lives on', async () => {
+  test('an unknown command is an error with a hint, and the connection stays usable', async () => {
     const pgweir = await start()
     const root = await console(pgweir)
     for (const config of [{ text: 'show cleints' }, extended('show cleints')]) {
@@ -114,7 +114,7 @@ describe('with node-postgres', () => {
     expect(await show(root, 'version')).toHaveLength(1)
   })
 
-  test('SHOW HELP is a notice', async () => {
+  test('SHOW HELP sends a notice', async () => {
     const pgweir = await start()
     const root = await console(pgweir)
     const notices: pg.DatabaseError[] = []
@@ -125,8 +125,8 @@ describe('with node-postgres', () => {
   })
 })
 
-describe('with postgres.js', () => {
-  test('SHOW works with its own first query, prepared and unprepared, and in a transaction', async () => {
+describe('the console with postgres.js:', () => {
+  test('SHOW works after the driver’s own first query, prepared, unprepared, and in a transaction', async () => {
     const pgweir = await start()
     for (const options of [{}, { prepare: false }, { fetch_types: false }]) {
       const sql = pgweir.sql({ database: 'pgbouncer', user: 'root', password: 'x', ...options })
@@ -141,8 +141,8 @@ describe('with postgres.js', () => {
   })
 })
 
-describe('who may come in', () => {
-  test('admins do everything, users for statistics look, others are refused', async () => {
+describe('access to the console:', () => {
+  test('admin_users may run everything, stats_users may only SHOW, other users are refused', async () => {
     const pgweir = await start()
     const root = await console(pgweir, 'root')
     const stats = await console(pgweir, 'stats', 'pgbouncer')
@@ -159,14 +159,14 @@ describe('who may come in', () => {
     })
   })
 
-  test('everyone is an admin where nobody proves who he is', async () => {
+  test('every user is an admin with auth_type = any', async () => {
     const pgweir = await start({ auth_type: 'any' })
     const anyone = await console(pgweir, 'whoever')
     expect((await anyone.query('pause')).command).toBe('PAUSE')
   })
 })
 
-describe('what is shown is what is there:', () => {
+describe('the console shows', () => {
   test('idle, active and waiting clients, and their servers', async () => {
     const pgweir = await start({ default_pool_size: 2 })
     const root = await console(pgweir)
@@ -215,7 +215,7 @@ describe('what is shown is what is there:', () => {
     expect(await poolRow(root)).toMatchObject({ cl_active: 3, cl_waiting: 0, maxwait: 0, maxwait_us: 0 })
   })
 
-  test('addresses, names and times', async () => {
+  test('addresses, names and times of clients and servers', async () => {
     const pgweir = await start()
     const root = await console(pgweir)
     const ada = await pgweir.client({ application_name: 'reports' })
@@ -242,7 +242,7 @@ describe('what is shown is what is there:', () => {
     expect((await show(root, 'clients')).map((row) => row['application_name'])).toContain('renamed')
   })
 
-  test('prepared statements of clients and servers', async () => {
+  test('the numbers of prepared statements of clients and servers', async () => {
     const pgweir = await start()
     const root = await console(pgweir)
     const [ada, bob] = [await pgweir.client(), await pgweir.client()]
@@ -255,7 +255,7 @@ describe('what is shown is what is there:', () => {
     expect((await counts('clients')).toSorted()).toEqual([1, 1, 2])
   })
 
-  test('a cancelled query, until its server is free again', async () => {
+  test('the server of a cancelled query as idle again', async () => {
     const pgweir = await start()
     const root = await console(pgweir)
     const ada = await pgweir.raw()
@@ -268,7 +268,7 @@ describe('what is shown is what is there:', () => {
     expect(await poolRow(root)).toMatchObject({ cl_active_cancel_req: 0, sv_active_cancel: 0, sv_being_canceled: 0 })
   })
 
-  test('databases and users, with their limits and what is counted under them', async () => {
+  test('databases and users, with their limits and what counts towards them', async () => {
     const pgweir = await startPgweir({
       database,
       secrets: SECRETS,
@@ -316,7 +316,7 @@ describe('what is shown is what is there:', () => {
     )
   })
 
-  test('what the database has done', async () => {
+  test('the statistics of a database', async () => {
     const pgweir = await start()
     const root = await console(pgweir)
     const ada = await pgweir.client()
@@ -338,7 +338,7 @@ describe('what is shown is what is there:', () => {
     expect(Number(stats?.['total_sent'])).toBeGreaterThan(Number(stats?.['total_received']))
   })
 
-  test('settings that hold, with their defaults', async () => {
+  test('the present settings and their defaults', async () => {
     const pgweir = await start({ server_lifetime: '5min' })
     const root = await console(pgweir)
     expect(await show(root, 'config')).toEqual(
@@ -365,7 +365,7 @@ test('the console answers when PostgreSQL has no room for a server', async () =>
   }
 })
 
-test('psql-like clients that log in with a password are asked for it on the console too', async () => {
+test('the console asks for a password like other databases', async () => {
   const pgweir = await start({ auth_type: 'scram-sha-256' })
   const wrong = pgweir.unconnected({ database: 'pgweir', user: 'root', password: 'wrong' })
   expect(await failureOf(wrong.connect())).toMatchObject({ code: '28P01' })

@@ -31,8 +31,8 @@ async function count(client: Client): Promise<number> {
   return (await client.query<{ n: number }>('select count(*)::int as n from rows')).rows[0]?.n ?? -1
 }
 
-describe('streams', () => {
-  test('rows go in and come out again, and the server is shared meanwhile by turns', async () => {
+describe('COPY', () => {
+  test('copies rows in and out, and other clients use the server in between', async () => {
     const pgweir = await sharedPgweir({ database })
     const [client, other] = [await pgweir.client(), await pgweir.client()]
     await copyIn(client, ['1\tgrüße 🐘\n', '2\t\\N\n', '3\t', 'in three', ' parts\n'])
@@ -47,7 +47,7 @@ describe('streams', () => {
     expect(await count(other)).toBe(3)
   })
 
-  test('while a COPY is open nobody else gets its server', async () => {
+  test('keeps its server until it is complete', async () => {
     const pgweir = await sharedPgweir({ database })
     const [client, other] = [await pgweir.client(), await pgweir.client()]
     const stream = client.query(copyFrom('copy rows from stdin'))
@@ -61,7 +61,7 @@ describe('streams', () => {
     expect(await answer).toBe(2)
   })
 
-  test('50 MB in, and 50 MB out', async () => {
+  test('copies 50 MB in and 50 MB out', async () => {
     const pgweir = await sharedPgweir({ database })
     const client = await pgweir.client()
     const bytes = 50_000_000
@@ -86,7 +86,7 @@ describe('streams', () => {
     expect(await count(client)).toBe(5_000)
   })
 
-  test('a bad row is told as PostgreSQL tells it, while the client still sends', async () => {
+  test('reports a bad row with PostgreSQL’s own error while the client is still sending', async () => {
     const pgweir = await sharedPgweir({ database })
     const [client, other] = [await pgweir.client(), await pgweir.client()]
     function* lines() {
@@ -102,14 +102,14 @@ describe('streams', () => {
     expect((await pgweir.counts()).servers).toBe(1)
   })
 
-  test('what goes wrong only at the end of all rows', async () => {
+  test('reports an error that occurs only after the last row', async () => {
     const pgweir = await sharedPgweir({ database })
     const client = await pgweir.client()
     expect(await failureOf(copyIn(client, ['1\tone\n', '1\tagain\n']))).toMatchObject({ code: '23505' })
     expect(await count(client)).toBe(0)
   })
 
-  test('a client that gives up in the midst of its rows leaves none behind', async () => {
+  test('leaves no rows behind if the client aborts it', async () => {
     const pgweir = await sharedPgweir({ database })
     const client = await pgweir.client()
     async function* lines() {
@@ -121,7 +121,7 @@ describe('streams', () => {
     expect((await pgweir.counts()).servers).toBe(1)
   })
 
-  test('a client that vanishes in the midst of its rows costs the server', async () => {
+  test('costs the server if the client vanishes while it sends rows', async () => {
     const pgweir = await sharedPgweir({ database })
     const [client, other] = [await pgweir.raw(), await pgweir.client()]
     client.send(query('copy rows from stdin'), copyData(Buffer.from('1\tone\n')))
@@ -132,7 +132,7 @@ describe('streams', () => {
     expect(await pgweir.serverPids()).not.toContain(before)
   })
 
-  test('a client that vanishes while rows come out costs the server', async () => {
+  test('costs the server if the client vanishes while it receives rows', async () => {
     const pgweir = await sharedPgweir({ database })
     const [client, other] = [await pgweir.raw(), await pgweir.client()]
     const sql = `copy (select repeat('x', 1000) from generate_series(1, 1000000)) to stdout`
@@ -144,7 +144,7 @@ describe('streams', () => {
     expect((await pgweir.counts()).servers).toBe(1)
   })
 
-  test('within a transaction', async () => {
+  test('works within a transaction', async () => {
     const pgweir = await sharedPgweir({ database })
     const client = await pgweir.client()
     await client.query('begin')
@@ -158,7 +158,7 @@ describe('streams', () => {
     expect(await count(client)).toBe(2)
   })
 
-  test('postgres.js, in both directions', async () => {
+  test('works with postgres.js, in both directions', async () => {
     const pgweir = await sharedPgweir({ database })
     const sql = pgweir.sql()
     await pipeline(Readable.from(['1\tone\n', '2\ttwo\n']), await sql`copy rows from stdin`.writable())
@@ -181,39 +181,39 @@ const COUNT = query('select count(*) from rows')
 const CLEAN = query('truncate rows')
 
 const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
-  'the data behind the command, without waiting': [
+  'the data right after the command, without waiting': [
     step(query(COPY), ROW, copyDone(), COUNT),
     step(CLEAN, query(COPY), ROW, copyDone(), query(COPY), copyData(Buffer.from('2\ttwo\n')), copyDone(), COUNT),
     step(CLEAN),
   ],
-  'the extended protocol, with Sync behind the data': [
+  'the extended protocol, with Sync after the data': [
     { send: [PREPARED, serialize.flush()], upTo: 'G' },
     step(ROW, copyDone(), sync()),
     step(COUNT, CLEAN),
   ],
-  'the extended protocol as libpq speaks it, with Sync in front of the data, too': [
+  'the extended protocol as libpq speaks it, with another Sync before the data': [
     { send: [PREPARED, sync()], upTo: 'G' },
     step(ROW, copyDone(), sync()),
     step(COUNT, CLEAN),
   ],
-  'all of that in one go': [
+  'all of that in one packet': [
     { send: [PREPARED, sync(), ROW, copyDone(), sync(), COUNT], ready: 2 },
     { send: [CLEAN, PREPARED, ROW, copyDone(), sync(), COUNT, CLEAN], ready: 4 },
   ],
-  'Syncs in the midst of the data': [
+  'Syncs among the data': [
     { send: [query(COPY)], upTo: 'G' },
     { send: [sync(), ROW, sync(), serialize.flush(), copyDone(), COUNT], ready: 2 },
     { send: [query(COPY)], upTo: 'G' },
     { send: [sync(), BROKEN, sync(), copyDone()], ready: 1 },
     step(COUNT, CLEAN),
   ],
-  'the client takes it back': [
+  'a COPY that the client aborts': [
     step(query(COPY), ROW, copyFail('changed my mind'), COUNT),
     { send: [PREPARED, sync()], upTo: 'G' },
     step(ROW, copyFail('changed my mind'), sync()),
     step(COUNT),
   ],
-  'a broken row, and more of the data behind the error': [
+  'a broken row, and more data after the error': [
     { send: [query(COPY), BROKEN, ROW], ready: 1 },
     { send: [ROW, ROW, copyDone(), COUNT], ready: 1 },
     { send: [query(COPY), BROKEN, ROW], ready: 1 },
@@ -225,25 +225,25 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     step(COUNT),
     { send: [PREPARED, sync(), BROKEN, ROW, copyDone(), sync(), COUNT], ready: 2 },
   ],
-  'an error that comes before the Sync behind the command is read': [
+  'an error before the server has read the Sync after the command': [
     step(query(`create function no() returns trigger language plpgsql as $$ begin raise 'no'; end $$`)),
     step(query('create trigger no before insert on rows execute function no()')),
     { send: [PREPARED, sync(), ROW, copyDone(), sync(), COUNT], ready: 3 },
     { send: [query(COPY), sync(), sync(), ROW, copyDone(), COUNT], ready: 4 },
     step(query('drop function no cascade')),
   ],
-  'an error that only the end brings': [
+  'an error at the end of the COPY': [
     step(query(COPY), ROW, ROW, copyDone(), COUNT),
     { send: [PREPARED, sync(), ROW, ROW, copyDone(), sync(), COUNT], ready: 2 },
   ],
-  'a command that does not even begin, and its data': [
+  'a command that fails at once, and its data': [
     { send: [query('copy nowhere from stdin'), ROW, copyDone(), COUNT], ready: 2 },
     {
       send: [parse({ text: 'copy nowhere from stdin' }), bind(), execute(), sync(), ROW, copyDone(), sync(), COUNT],
       ready: 3,
     },
   ],
-  'rows come out, in both protocols': [
+  'COPY TO STDOUT, in both protocols': [
     step(query(COPY), ROW, copyDone(), query('copy rows to stdout')),
     step(parse({ text: 'copy rows to stdout' }), bind(), execute(), sync(), COUNT),
     step(query('copy (select 1/(2-n) from generate_series(1, 3) n) to stdout'), COUNT),
@@ -256,7 +256,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     ),
     step(CLEAN),
   ],
-  'within other statements of one query': [
+  'COPY among other statements of one query': [
     { send: [query(`select 1; ${COPY}; select 2`), ROW, copyDone()], ready: 1 },
     {
       send: [
@@ -270,13 +270,13 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     },
     step(COUNT, CLEAN),
   ],
-  'what a COPY does not expect': [
+  'messages that are not allowed during COPY': [
     { send: [query(COPY), ROW, query('select 1')], ready: 1 },
     { send: [sync(), COUNT], ready: 2 },
   ],
 }
 
-test('a COPY that fails with Syncs in it does not cost its server', async () => {
+test('a COPY with Syncs among its data that fails does not cost its server', async () => {
   const pgweir = await sharedPgweir({ database })
   const [client, other] = [await pgweir.raw(), await pgweir.client()]
   for (let round = 0; round < 20; round++) {
@@ -287,7 +287,7 @@ test('a COPY that fails with Syncs in it does not cost its server', async () => 
   expect(pgweir.closings).toEqual([])
 })
 
-describe('a conversation goes as with PostgreSQL itself', () => {
+describe('a conversation is the same as with PostgreSQL itself:', () => {
   for (const pool_mode of ['transaction', 'session'])
     for (const [name, steps] of Object.entries(CONVERSATIONS))
       test(`${name}, in ${pool_mode} mode`, async () => {

@@ -20,11 +20,11 @@ const PG: Readonly<Record<string, (client: Client) => Conversation>> = {
   extended: (client) => async (name) => {
     expect((await client.query('select $1::text as name', [name])).rows).toEqual([{ name }])
   },
-  'prepared, one name for all': (client) => async (name) => {
+  'prepared under one name by all': (client) => async (name) => {
     const query = { name: 'shared name', text: `select $1::text || '' as name`, values: [name] }
     expect((await client.query(query)).rows).toEqual([{ name }])
   },
-  'prepared, a text of its own': (client) => async (name) => {
+  'prepared with a text of its own': (client) => async (name) => {
     const [own = ''] = name.split('/')
     const query = { name: 'own text', text: `select '${own}' as own, $1::text as name`, values: [name] }
     expect((await client.query(query)).rows).toEqual([{ own, name }])
@@ -99,7 +99,7 @@ async function vanish(pgweir: Pgweir, name: string, round: number): Promise<void
   await until('it is gone', () => client.hasEnded)
 }
 
-test('200 clients on 5 servers: every reply belongs to its question', { timeout: 60_000 }, async () => {
+test('200 clients on 5 servers each get the replies to their own requests', { timeout: 60_000 }, async () => {
   const pgweir = await startPgweir({ database, settings: { default_pool_size: 5, max_client_conn: 250 } })
   const kinds = Object.values(PG)
   const drivers = await Promise.all(

@@ -15,7 +15,7 @@ interface Row {
 const SERIES = 'select n from generate_series(1, $1::int) n'
 
 describe('pg-cursor', () => {
-  test('rows come in portions, and the server is held until the last one', async () => {
+  test('reads rows in portions, and keeps the server until the last one', async () => {
     const pgweir = await sharedPgweir({ database })
     const [client, other] = [await pgweir.client(), await pgweir.client()]
     const cursor = client.query(new Cursor<Row>(SERIES, [5]))
@@ -28,7 +28,7 @@ describe('pg-cursor', () => {
     expect(await cursor.read(2)).toEqual([])
   })
 
-  test('one that is closed before its end lets the server go', async () => {
+  test('releases the server if it is closed before its end', async () => {
     const pgweir = await sharedPgweir({ database })
     const client = await pgweir.client()
     const cursor = client.query(new Cursor<Row>(SERIES, [1_000_000]))
@@ -38,7 +38,7 @@ describe('pg-cursor', () => {
     expect((await pgweir.counts()).leased).toBe(0)
   })
 
-  test('a mistake that comes with a later portion', async () => {
+  test('reports an error in a later portion', async () => {
     const pgweir = await sharedPgweir({ database })
     const client = await pgweir.client()
     const cursor = client.query(new Cursor<Row>('select 1 / (3 - n) as n from generate_series(1, 9) n', []))
@@ -48,7 +48,7 @@ describe('pg-cursor', () => {
     expect((await pgweir.counts()).servers).toBe(1)
   })
 
-  test('two at a time on two servers, and both within transactions', async () => {
+  test('works on two servers at the same time, within transactions', async () => {
     const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
     const clients = [await pgweir.client(), await pgweir.client()]
     for (const client of clients) await client.query('begin')
@@ -63,7 +63,7 @@ describe('pg-cursor', () => {
   })
 })
 
-test('postgres.js: a cursor, to its end and not', async () => {
+test('a cursor of postgres.js can be read to its end or not', async () => {
   const pgweir = await sharedPgweir({ database })
   const sql = pgweir.sql()
   const read: number[] = []
@@ -76,7 +76,7 @@ test('postgres.js: a cursor, to its end and not', async () => {
   expect(await sql`select 1 as one`).toEqual([{ one: 1 }])
 })
 
-test('cursors of SQL live as long as their transaction', async () => {
+test('SQL cursors last as long as their transaction', async () => {
   const pgweir = await sharedPgweir({ database })
   const [client, other] = [await pgweir.client(), await pgweir.client()]
   await client.query('begin')
@@ -88,7 +88,7 @@ test('cursors of SQL live as long as their transaction', async () => {
   expect(await failureOf(other.query('fetch 1 numbers'))).toMatchObject({ code: '34000' })
 })
 
-test('portals in portions without a transaction block go as with PostgreSQL itself', async () => {
+test('portals that are read in portions outside a transaction block behave as with PostgreSQL itself', async () => {
   const { parse, bind, execute, sync, flush } = serialize
   const pgweir = await sharedPgweir({ database })
   await sameAsDirect(pgweir, [

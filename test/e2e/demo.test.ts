@@ -25,7 +25,7 @@ async function isLeft(directory: string): Promise<boolean> {
   return (await readdir(tmpdir())).some((name) => directory.endsWith(`/${name}`))
 }
 
-test('starts with progress, can be used, and stops without a trace', { timeout: 60_000 }, async () => {
+test('pgweir demo reports its progress, can be used, and leaves nothing behind', { timeout: 60_000 }, async () => {
   const { program, url, directory } = await startDemo()
   const [shown] = blocksOf('README.md').filter(({ text }) => text.startsWith('pgweir demo'))
   expect(shown?.text).toMatch(/a session +psql "postgres:/)
@@ -44,7 +44,9 @@ test('starts with progress, can be used, and stops without a trace', { timeout: 
   expect(await isLeft(directory)).toBe(false)
 })
 
-test('killed without mercy, its PostgreSQL goes too, and the data with it', { timeout: 60_000 }, async () => {
+test('after SIGKILL of pgweir demo, its PostgreSQL stops too, and its data is removed', {
+  timeout: 60_000,
+}, async () => {
   const { program, url, directory } = await startDemo()
   const client = new pg.Client(url)
   client.on('error', () => {})

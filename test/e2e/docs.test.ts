@@ -16,7 +16,7 @@ function tried(way: string): Command[] {
   return BLOCKS.flatMap(commandsOf).filter((command) => wayOf(command) === way)
 }
 
-/** A pooler as the documents assume it: everybody may log in, there is a database `app`, and it answers HTTP. */
+/** A pooler as the documents assume it: any user may log in, there is a database `app`, and it answers HTTP. */
 function documented() {
   const { host, port, database: dbname, user, password } = database
   return sharedPgweir({

@@ -22,14 +22,14 @@ const MISTAKES: Readonly<Record<string, string>> = {
   'a constraint with its names': `insert into parents values (1, 'bad')`,
   'a null with its row': 'insert into parents values (2, null)',
   'an error from within a function with its context': 'select outer_one()',
-  'an error with every field that one can raise': `do $$ begin raise exception using errcode = 'XY123', message = 'm',
+  'an error with every field that can be raised': `do $$ begin raise exception using errcode = 'XY123', message = 'm',
     detail = 'd', hint = 'h', column = 'c', constraint = 'k', datatype = 't', table = 'b', schema = 's'; end $$`,
   'a text that is not English': `do $$ begin raise exception 'schöner Fehler 🐘'; end $$`,
-  'a missing right': 'select * from pg_authid',
+  'a missing privilege': 'select * from pg_authid',
 }
 
 for (const [name, sql] of Object.entries(MISTAKES))
-  test(`${name} arrives as PostgreSQL sent it, and the connection lives on`, async () => {
+  test(`${name} arrives as PostgreSQL sent it, and the connection stays usable`, async () => {
     const pgweir = await sharedPgweir({ database })
     const pooled = await pgweir.client()
     const direct = await pgweir.client({ port: database.port })
@@ -43,7 +43,7 @@ for (const [name, sql] of Object.entries(MISTAKES))
     expect((await pgweir.counts()).servers).toBe(1)
   })
 
-test('an error after some rows comes after those rows', async () => {
+test('an error after some rows arrives after those rows', async () => {
   const pgweir = await sharedPgweir({ database })
   const client = await pgweir.raw()
   const sql = 'select 1/(3 - n) as q from generate_series(1, 5) n'
@@ -52,7 +52,7 @@ test('an error after some rows comes after those rows', async () => {
   expect(await client.ask(extended(sql))).toEqual(['ParseComplete', 'BindComplete', ...rows])
 })
 
-test('of several statements in one query, those behind the mistake do not run', async () => {
+test('of several statements in one query, those after an error do not run', async () => {
   const pgweir = await sharedPgweir({ database })
   const client = await pgweir.client()
   const failure = await failureOf<DatabaseError>(
@@ -62,7 +62,7 @@ test('of several statements in one query, those behind the mistake do not run', 
   expect((await client.query('select count(*)::int from parents where id in (10, 11)')).rows).toEqual([{ count: 0 }])
 })
 
-test('an error that comes only with the end of the implicit transaction is told in its place', async () => {
+test('an error at the end of the implicit transaction arrives in its place', async () => {
   const pgweir = await sharedPgweir({ database })
   const client = await pgweir.raw()
   const error =
@@ -79,7 +79,7 @@ test('an error that comes only with the end of the implicit transaction is told 
   expect(await client.ask(serialize.query('select 1 as one'))).toContain('DataRow 1')
 })
 
-test('an error text of a megabyte passes, and the connection lives on', async () => {
+test('an error message of a megabyte arrives, and the connection stays usable', async () => {
   const pgweir = await sharedPgweir({ database })
   const client = await pgweir.client()
   for (const values of [undefined, []]) {
@@ -90,7 +90,7 @@ test('an error text of a megabyte passes, and the connection lives on', async ()
   }
 })
 
-test("a timeout of PostgreSQL's own ends the statement, not the connection", async () => {
+test('PostgreSQL’s statement_timeout ends the statement, not the connection', async () => {
   const pgweir = await sharedPgweir({ database })
   const client = await pgweir.client()
   await client.query('begin')

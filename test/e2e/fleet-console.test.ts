@@ -19,10 +19,10 @@ const CONSOLE = { database: 'pgweir', user: 'root', password: 'r' }
 const CANCELLED = { code: '57014', severity: 'ERROR' }
 const WORKERS = [1, 2, 3, 4]
 
-describe('of four workers, whichever a cancel request comes to', () => {
+describe('a cancel request, whichever of four workers receives it,', () => {
   const options = { workers: 4, database, secrets, settings: { default_pool_size: 5 } }
 
-  test('the query that it means ends, and no other', async () => {
+  test('ends the right query, and no other', async () => {
     const pgweir = await sharedPgweir(options)
     const clients = await onePerWorker(pgweir, WORKERS)
     const bystander = await pgweir.client()
@@ -47,7 +47,7 @@ describe('of four workers, whichever a cancel request comes to', () => {
     for (const client of clients) expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('a client that waits for a server need not wait any more', async () => {
+  test('ends the wait of a client for a server', async () => {
     const pgweir = await sharedPgweir(options)
     const busy = await Promise.all(Array.from({ length: 5 }, () => pgweir.client()))
     for (const client of busy) await client.query('begin')
@@ -63,11 +63,11 @@ describe('of four workers, whichever a cancel request comes to', () => {
   })
 })
 
-describe('of three workers, whichever console is told', () => {
+describe('with three workers, whichever worker the console is connected to:', () => {
   const WORKERS = [1, 2, 3]
   const options = { workers: 3, database, secrets, settings: { default_pool_size: 4, admin_users: 'root' } }
 
-  test('PAUSE, RESUME, DISABLE, ENABLE and KILL hold for all, and SHOW tells the same', async () => {
+  test('PAUSE, RESUME, DISABLE, ENABLE and KILL affect all workers, and SHOW returns the same', async () => {
     const pgweir = await sharedPgweir(options)
     const consoles = await onePerWorker(pgweir, WORKERS, CONSOLE)
     const clients = await onePerWorker(pgweir, WORKERS)
@@ -102,7 +102,7 @@ describe('of three workers, whichever console is told', () => {
     expect((await (await pgweir.client()).query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('clients that are logging in are shown, whichever worker they are at', async () => {
+  test('SHOW SOCKETS lists clients that are logging in to any worker', async () => {
     const pgweir = await sharedPgweir(options)
     const [console] = (await onePerWorker(pgweir, [1], CONSOLE)) as [Client]
     for (let count = 0; count < 6; count++) await pgweir.stranger()
@@ -112,7 +112,7 @@ describe('of three workers, whichever console is told', () => {
     })
   })
 
-  test('SUSPEND holds for all, and ends with RESUME or with its console', async () => {
+  test('SUSPEND affects all workers, and ends with RESUME or when its console disconnects', async () => {
     const pgweir = await sharedPgweir(options)
     const [one, two] = (await onePerWorker(pgweir, WORKERS, CONSOLE)) as [Client, Client, Client]
     const clients = await onePerWorker(pgweir, WORKERS)
@@ -136,7 +136,7 @@ describe('of three workers, whichever console is told', () => {
     await held(() => one.end())
   })
 
-  test('SUSPEND ends with the worker whose console has said it', async () => {
+  test('SUSPEND ends when the worker of its console dies', async () => {
     const roster = new Roster()
     const pgweir = await startPgweir({ ...options, workers: 2 })
     const [doomed] = (await roster.of(pgweir).all()) as [WorkerSnapshot]
@@ -149,7 +149,7 @@ describe('of three workers, whichever console is told', () => {
     await roster.untilReplaced([doomed], 2)
   })
 
-  test('what was said holds for a worker that starts later, and it may take it back', async () => {
+  test('a worker that starts later observes PAUSE and DISABLE, and can end them', async () => {
     const roster = new Roster()
     const pgweir = await startPgweir({
       ...options,
@@ -200,7 +200,7 @@ async function shownBy(console: Client): Promise<unknown> {
   }
 }
 
-test('while a worker hangs, the console and the metrics answer without it, and say so', {
+test('while a worker hangs, the console and the metrics answer without it, and report that it is missing', {
   timeout: 90_000,
 }, async () => {
   const settings = { admin_users: 'root', worker_timeout: 600, http_listen: '127.0.0.1:0' }

@@ -1,4 +1,4 @@
-/** Limits hold for all worker processes together: for servers as PostgreSQL counts them, and for clients as they count themselves. */
+/** Limits apply to all worker processes together: for servers as PostgreSQL counts them, and for clients as they count themselves. */
 
 import type { Client } from 'pg'
 import { describe, expect, test } from 'vitest'
@@ -33,7 +33,7 @@ function entry({ host, port, database }: TestDatabase, settings: string): string
 }
 
 describe.each([2, 4])('%i workers', { timeout: 60_000 }, (workers) => {
-  test('PostgreSQL sees as many servers as each limit allows, never more, and each client gets its own answers', async () => {
+  test('open as many servers as each limit allows and never more, and each client gets its own answers', async () => {
     const watch = await Watch.start()
     watch.limit('pool_size 1', { database: one.database }, 1)
     watch.limit('pool_size 3', { database: three.database }, 3)
@@ -85,7 +85,7 @@ describe.each([2, 4])('%i workers', { timeout: 60_000 }, (workers) => {
   })
 })
 
-test('no more clients are in than the limits allow, also when a worker has died with its clients', {
+test('four workers accept no more clients than the limits allow, also after a worker has died with its clients', {
   timeout: 60_000,
 }, async () => {
   const pgweir = await startPgweir({

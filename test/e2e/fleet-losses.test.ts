@@ -1,4 +1,4 @@
-/** Worker processes that are killed, hang or are replaced: only their own clients notice, limits hold, and no permit is lost. */
+/** Worker processes that are killed, hang or are replaced: only their own clients notice, limits are kept, and no permit is lost. */
 
 import type { Client } from 'pg'
 import { expect, test } from 'vitest'
@@ -21,7 +21,7 @@ function entry({ host, port, database }: TestDatabase, settings: string): string
   return `${database} = host=${host} port=${port} ${settings}`
 }
 
-test('whatever happens to workers under load, limits hold, no permit is lost and everybody is served', {
+test('when workers are killed, hang or are replaced under load, limits are kept, no permit is lost and all clients are served', {
   timeout: 120_000,
 }, async () => {
   const sizes = { [one.database]: 1, [three.database]: 3, [twenty.database]: 20 }
@@ -100,7 +100,7 @@ test('whatever happens to workers under load, limits hold, no permit is lost and
   for (const crowd of crowds) await crowd.leave()
 })
 
-test('the servers of a killed worker count until PostgreSQL has ended them, whatever they do, and no longer', async () => {
+test('the servers of a killed worker count towards limits exactly until PostgreSQL has ended them', async () => {
   const admin = await adminClient(one.database)
   await admin.query(`
     create function ignore_cancels(times int) returns void language plpgsql as $$ begin
@@ -139,7 +139,7 @@ test('the servers of a killed worker count until PostgreSQL has ended them, what
   expect((await activity(one)).filter(({ query }) => query.includes('ignore_cancels'))).toEqual([])
 })
 
-test('RESTART WORKERS lets transactions finish, and sends everybody away between two of them', async () => {
+test('RESTART WORKERS lets transactions finish, and disconnects clients between two of them', async () => {
   const roster = new Roster()
   const pgweir = await startPgweir({
     workers: 2,

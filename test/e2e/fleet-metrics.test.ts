@@ -10,7 +10,7 @@ import { createDatabase } from '../support/postgres.ts'
 const database = await createDatabase()
 const POOL = { database: database.database, user: database.user }
 
-test('no counter goes down when a worker crashes, or all are replaced, and none of what was shown is counted twice', async () => {
+test('no counter decreases or counts twice when a worker crashes or all workers are replaced', async () => {
   const pgweir = await startPgweir({
     ...{ workers: 3, database, secrets: { [database.user]: database.password, root: 'r' } },
     settings: { http_listen: '127.0.0.1:0', admin_users: 'root', default_pool_size: 3, worker_restart_grace: 0 },

@@ -10,7 +10,7 @@ import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
 
-test('a crowd that comes at once is spread evenly over the workers', async () => {
+test('clients that connect at the same time are spread evenly over the workers', async () => {
   const pgweir = await startPgweir({ workers: 4, database, settings: { default_pool_size: 4 } })
   const clients = await Promise.all(Array.from({ length: 60 }, () => pgweir.client()))
   const counts = new Map<number, number>()
@@ -20,7 +20,7 @@ test('a crowd that comes at once is spread evenly over the workers', async () =>
   expect(Math.max(...counts.values()) - Math.min(...counts.values())).toBeLessThanOrEqual(4)
 })
 
-test('while a worker hangs, the others take new clients', { timeout: 90_000 }, async () => {
+test('while a worker hangs, the other workers accept new clients', { timeout: 90_000 }, async () => {
   const roster = new Roster()
   const pgweir = await startPgweir({ workers: 2, database, settings: { worker_timeout: 600 } })
   const [hung] = (await roster.of(pgweir).all()) as [WorkerSnapshot]
@@ -39,7 +39,7 @@ test('while a worker hangs, the others take new clients', { timeout: 90_000 }, a
   }
 })
 
-test('who comes while no worker serves waits for the next one', { timeout: 90_000 }, async () => {
+test('clients that connect while no worker serves wait for the next worker', { timeout: 90_000 }, async () => {
   const roster = new Roster()
   const pgweir = await startPgweir({ workers: 2, database })
   const all = await roster.of(pgweir).all()

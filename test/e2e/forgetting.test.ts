@@ -10,7 +10,7 @@ const database = await createDatabase()
 /** Users and databases that the pooler accepts but Postgres does not know. */
 const STRANGERS = Array.from({ length: 20 }, (_, id) => ({ user: `user ${id}`, database: `database ${id}` }))
 
-test('workers forget pools and databases that nobody uses, each its own, and statistics stay', async () => {
+test('each worker forgets unused pools and databases, and statistics are kept', async () => {
   const { port, raw } = await runProgram({
     database,
     databases: [`* = host=${database.host} port=${database.port}`],

@@ -26,7 +26,7 @@ function files(rules: string, maps = '') {
   return { directory, hba, settings }
 }
 
-test('each client logs in by the first rule that fits, or not at all', async () => {
+test('the first auth_hba_file rule that matches decides how a client logs in, if at all', async () => {
   const { settings } = files(`
     host all ${trusted.user} 127.0.0.2/32 trust
     host all ${trusted.user} all          reject
@@ -44,7 +44,7 @@ test('each client logs in by the first rule that fits, or not at all', async () 
   })
 })
 
-test('a host is told by its name', async () => {
+test('a rule may give a host name', async () => {
   const { settings } = files(`
     host all all nowhere.invalid reject
     host all ${trusted.user} localhost trust
@@ -57,7 +57,7 @@ test('a host is told by its name', async () => {
   expect(await failureOf(pgweir.client())).toMatchObject({ message: 'no authentication method is found' })
 })
 
-test('physical replication comes in by its own word only, logical replication by that of its database', async () => {
+test('physical replication matches only rules for replication, logical replication those for its database', async () => {
   const follower = await createRole({ method: 'trust', attributes: 'replication' })
   const { settings } = files(`
     host all ${trusted.user} all trust
@@ -80,7 +80,7 @@ test('physical replication comes in by its own word only, logical replication by
   expect(await failureOf(as(trusted.user, 'database'))).toMatchObject({ code: '42501' })
 })
 
-test('roles are those that PostgreSQL knows of, directly or not', async () => {
+test('a rule with +role matches direct and indirect members of the role in PostgreSQL', async () => {
   const admin = await adminClient()
   const [staff, boss, member, stranger, asker] = [
     await createRole(),
@@ -105,7 +105,7 @@ test('roles are those that PostgreSQL knows of, directly or not', async () => {
   expect(await failureOf(cut.client({ user: member.user }))).toMatchObject({ message: 'bouncer config error' })
 })
 
-test('peer is whom the system says, or whom the map allows', async () => {
+test('peer lets in the system user, or the users that the map allows for it', async () => {
   const { username } = userInfo()
   const { directory, settings } = files(
     `local all ${trusted.user} peer map=staff\nlocal all all peer`,
@@ -119,7 +119,7 @@ test('peer is whom the system says, or whom the map allows', async () => {
   expect(await failureOf(pgweir.client())).toMatchObject({ message: 'no authentication method is found' })
 })
 
-test('cert is whose name the certificate has, or whom the map allows', async () => {
+test('cert lets in the user named in the certificate, or the users that the map allows for it', async () => {
   const { settings } = files(`hostssl all all all cert map=people`, `people ada ${trusted.user}\npeople ada nobody`)
   const tls = { ...OFFERS_TLS, client_tls_sslmode: 'verify-full', client_tls_ca_file: certificate('authority.crt') }
   const pgweir = await startPgweir({ database, secrets, settings: { ...settings, ...tls } })
@@ -131,11 +131,13 @@ test('cert is whose name the certificate has, or whom the map allows', async () 
   const client = await pgweir.client({ user: trusted.user, ssl })
   expect((await client.query('select current_user as me')).rows).toEqual([{ me: trusted.user }])
   const unknown = await failureOf(pgweir.client({ user: 'nobody', ssl }))
-  expect(unknown, 'the map has it, auth_file has not').toMatchObject({ message: 'certificate authentication failed' })
+  expect(unknown, 'a user in the map but not in auth_file').toMatchObject({
+    message: 'certificate authentication failed',
+  })
   expect(await failureOf(pgweir.client({ ssl }))).toMatchObject({ message: 'certificate authentication failed' })
 })
 
-test('auth_type = cert needs no rules', async () => {
+test('auth_type = cert works without rules', async () => {
   const tls = { ...OFFERS_TLS, client_tls_sslmode: 'verify-full', client_tls_ca_file: certificate('authority.crt') }
   const settings = { ...tls, auth_type: 'cert', stats_users: 'ada' }
   const pgweir = await startPgweir({ database, settings, secrets: { ada: 'hers' } })
@@ -149,7 +151,7 @@ test('auth_type = cert needs no rules', async () => {
   expect(await failureOf(pgweir.client({ ssl }))).toMatchObject({ message: 'certificate authentication failed' })
 })
 
-test('RELOAD takes other rules, as no SET of something else does, and a file that cannot be understood changes nothing', async () => {
+test('RELOAD reads the rules again, a SET of another setting does not, and a file with an error changes nothing', async () => {
   const { hba, settings } = files('host all all all scram-sha-256')
   const pgweir = await startPgweir({ database, secrets, settings: { ...settings, admin_users: database.user } })
   const root = await pgweir.client({ database: 'pgbouncer' })
@@ -164,5 +166,5 @@ test('RELOAD takes other rules, as no SET of something else does, and a file tha
   await expectIn()
   await root.query('reload')
   expect(await failureOf(pgweir.client())).toMatchObject({ message: 'login rejected' })
-  expect((await root.query('show version')).rows, 'who is in stays').toHaveLength(1)
+  expect((await root.query('show version')).rows, 'connected clients stay').toHaveLength(1)
 })

@@ -22,7 +22,7 @@ async function untilReadiness(pgweir: Pgweir, answer: { readonly status: number;
   })
 }
 
-test('it lives, and is ready before anybody has come and after', async () => {
+test('/healthz and /readyz answer 200, with and without clients', async () => {
   const pgweir = await sharedPgweir({ database, secrets, settings })
   expect(await pgweir.page('/healthz')).toMatchObject({ status: 200, text: 'ok\n' })
   expect(await pgweir.page('/readyz')).toMatchObject(READY)
@@ -30,7 +30,7 @@ test('it lives, and is ready before anybody has come and after', async () => {
   expect(await pgweir.page('/readyz')).toMatchObject(READY)
 })
 
-test('while all is paused it lives and is not ready', async () => {
+test('during PAUSE, /healthz answers 200 and /readyz 503', async () => {
   const pgweir = await sharedPgweir({ database, secrets, settings })
   const console = await pgweir.client(CONSOLE)
   await console.query('pause')
@@ -40,7 +40,7 @@ test('while all is paused it lives and is not ready', async () => {
   expect(await pgweir.page('/readyz')).toMatchObject(READY)
 })
 
-test('where only health is told, nothing else is', async () => {
+test('health_listen serves the health pages only', async () => {
   const pgweir = await sharedPgweir({ database, secrets, settings })
   expect(await pgweir.page('/readyz', {}, 1)).toMatchObject(READY)
   expect(await pgweir.page('/healthz', {}, 1)).toMatchObject({ status: 200 })
@@ -48,7 +48,7 @@ test('where only health is told, nothing else is', async () => {
   expect(await pgweir.page('/metrics')).toMatchObject({ status: 200 })
 })
 
-test('with a token metrics are for those who bring it, and health for everybody', async () => {
+test('with http_token, the metrics require the token, and the health pages do not', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'pgweir-token-'))
   onTestFinished(() => rm(directory, { recursive: true, force: true }))
   const file = join(directory, 'token')
@@ -69,7 +69,7 @@ test('with a token metrics are for those who bring it, and health for everybody'
   expect(await pgweir.page('/metrics', { authorization: 'Bearer an0ther' })).toMatchObject({ status: 200 })
 })
 
-test('while it waits for its last clients it answers, and is not ready', async () => {
+test('during SHUTDOWN WAIT_FOR_CLIENTS, /healthz answers 200 and /readyz 503', async () => {
   const pgweir = await startPgweir({ database, secrets, settings })
   const client = await pgweir.client()
   const console = await pgweir.client(CONSOLE)
@@ -82,7 +82,7 @@ test('while it waits for its last clients it answers, and is not ready', async (
   expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
 })
 
-test('where PostgreSQL does not answer it lives, and is not ready', async () => {
+test('if PostgreSQL cannot be reached, /healthz answers 200 and /readyz 503', async () => {
   const nowhere = { ...database, port: 1 }
   const pgweir = await startPgweir({ database: nowhere, secrets, settings })
   expect(await pgweir.page('/readyz')).toMatchObject(READY)

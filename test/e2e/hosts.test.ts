@@ -40,7 +40,7 @@ async function startHosts(balance: string, oneProcess?: string) {
   return { one, other, pooler, spread }
 }
 
-test('servers are opened on each in turn', async () => {
+test('with several hosts, servers are opened on each host in turn', async () => {
   const { spread, pooler } = await startHosts('round-robin', 'each process has a turn of its own')
   expect(await spread(4)).toEqual([2, 2])
   const root = await pooler.client({ database: 'pgbouncer' })
@@ -48,26 +48,26 @@ test('servers are opened on each in turn', async () => {
   expect(rows.find(({ name }) => name === 'both')).toMatchObject({ load_balance_hosts: 'round-robin' })
 })
 
-test('or on the first, while that works', async () => {
+test('with load_balance_hosts=disable, servers are opened on the first host while it works', async () => {
   const { spread } = await startHosts('disable')
   expect(await spread(4)).toEqual([4, 0])
 })
 
 for (const balance of ['round-robin', 'disable'])
-  test(`one that is gone is passed over, and nobody notices (${balance})`, async () => {
+  test(`a host that is down is skipped, and clients do not notice (${balance})`, async () => {
     const { one, spread } = await startHosts(balance)
     await one.finish()
     expect(await spread(4)).toEqual([0, 4])
   })
 
-test('when all are gone, clients are told so', async () => {
+test('when all hosts are down, clients get an error', async () => {
   const { one, other, pooler } = await startHosts('round-robin')
   await one.finish()
   await other.finish()
   expect(await failureOf(pooler.client({ database: 'both' }))).toMatchObject({ code: expect.stringMatching(/^08|^57/) })
 })
 
-test('servers of a host that has moved are replaced, without anybody who asks for it', async () => {
+test('servers of a host whose address has changed are replaced automatically', async () => {
   const { one } = await startHosts('round-robin')
   const { port } = one.address
   const server = await startNameServer()

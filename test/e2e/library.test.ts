@@ -22,7 +22,7 @@ async function connect(
   return client
 }
 
-test('by a URL alone, and tells how its pools are', async () => {
+test('a pooler in a program can be started with a URL alone, and returns the state of its pools', async () => {
   const lines: string[] = []
   const pooler = await startPooler({
     upstream: `postgres://${user}:pw@${host}:${port}/`,
@@ -48,7 +48,7 @@ test('by a URL alone, and tells how its pools are', async () => {
   expect(lines.some((line) => line.includes('login attempt'))).toBe(true)
 })
 
-test('by entries of databases', async () => {
+test('a pooler in a program can be started with database entries', async () => {
   const entry = `host=${host} port=${port} dbname=${database.database}`
   const pooler = await startPooler({ databases: { 'a name': entry, '*': entry }, settings: { auth_type: 'any' } })
   for (const name of ['a name', 'whatever']) {
@@ -59,7 +59,7 @@ test('by entries of databases', async () => {
   await pooler.stop()
 })
 
-test('neither gives rights up nor writes files of its own, and says which settings have no effect', async () => {
+test('a pooler in a program neither changes its user nor writes files, and logs which settings have no effect', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pgweir-library-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const file = join(folder, 'pgweir.ini')
@@ -83,7 +83,7 @@ app = host=${host} port=${port} dbname=${database.database}
   expect(lines.flatMap((line) => /(\w+) has no effect/.exec(line)?.[1] ?? [])).toEqual(['user', 'logfile', 'pidfile'])
 })
 
-test('by a file, on a free port and without a unix socket unless it says so, and reads it again', async () => {
+test('a pooler in a program can be started with a file, by default on a free port without a unix socket, and can reload the file', async () => {
   const entry = `host=${host} port=${port} dbname=${database.database}`
   const file = join(mkdtempSync(join(tmpdir(), 'pgweir-library-')), 'pgweir.ini')
   onTestFinished(() => rmSync(dirname(file), { recursive: true }))
@@ -108,6 +108,6 @@ test.each([
   [{ upstream: 'postgres://db/', settings: { pool_mod: 'x' } }, 'pool_mod'],
   [{ upstream: 'postgres://ada:pw@db/', settings: { workers: 2 } }, 'workers = 2 needs processes of its own'],
   [{}, 'there is nothing to pool'],
-])('is refused with a sentence: %o', async (options, sentence) => {
+])('a pooler in a program refuses invalid options: %o', async (options, sentence) => {
   await expect(startPooler(options)).rejects.toThrow(sentence)
 })

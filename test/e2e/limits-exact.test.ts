@@ -65,7 +65,7 @@ async function work(
   await Promise.all(working)
 }
 
-test('servers that are used once: the next one begins when the last has gone', async () => {
+test('PostgreSQL never counts more servers than allowed when each server is used only once', async () => {
   const pgweir = await start({ default_pool_size: 1, server_lifetime: 0 })
   await work(pgweir, 20)
   const { servers, most } = await seen()
@@ -73,7 +73,7 @@ test('servers that are used once: the next one begins when the last has gone', a
   expect(most).toBe(1)
 })
 
-test('servers that are closed for another user', async () => {
+test('PostgreSQL never counts more servers than allowed when servers are closed for another user', async () => {
   const pgweir = await start({ default_pool_size: 5, max_db_connections: 1 })
   await work(pgweir, 10, { users: [database, second] })
   const { servers, most } = await seen()
@@ -81,7 +81,7 @@ test('servers that are closed for another user', async () => {
   expect(most).toBe(1)
 })
 
-test('servers whose clients disappear in the midst of a query, or of a transaction', async () => {
+test('PostgreSQL never counts more servers than allowed when clients disappear during a query or a transaction', async () => {
   const pgweir = await start({ default_pool_size: 1 })
   const texts = ['select pg_sleep(30)', 'begin', 'select generate_series(1, 10000000)', 'begin; select 1']
   for (const text of texts) {
@@ -98,7 +98,7 @@ test('servers whose clients disappear in the midst of a query, or of a transacti
   if (WORKERS === 1) expect(servers).toBe(texts.length + 1)
 })
 
-test('servers that the operator has closed again and again', async () => {
+test('PostgreSQL never counts more servers than allowed when the operator repeats RECONNECT', async () => {
   const pgweir = await start({ default_pool_size: 2 })
   await work(pgweir, 100, {
     between: (round) => {

@@ -15,8 +15,8 @@ async function connect(pgweir: Pgweir, count: number): Promise<Client[]> {
   return Promise.all(Array.from({ length: count }, () => pgweir.client()))
 }
 
-describe('clients', () => {
-  test('max_client_conn: one more is refused until one leaves', async () => {
+describe('limits on clients:', () => {
+  test('max_client_conn refuses one more client until another disconnects', async () => {
     const pgweir = await startPgweir({ database, settings: { max_client_conn: 3 } })
     const [first] = await connect(pgweir, 3)
     for (let round = 0; round < 2; round++)
@@ -30,7 +30,7 @@ describe('clients', () => {
     expect((await (await pgweir.client()).query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('max_db_client_connections, for each database and for one', async () => {
+  test('max_db_client_connections applies to each database, and may be set for one', async () => {
     const databases = [`other = host=${database.host} port=${database.port} max_db_client_connections=2`]
     const pgweir = await startPgweir({ database, databases, settings: { max_db_client_connections: 1 } })
     await pgweir.client()
@@ -39,7 +39,7 @@ describe('clients', () => {
     expect((await pgweir.counts()).clients).toBe(1)
   })
 
-  test('max_user_client_connections, for each user and for one', async () => {
+  test('max_user_client_connections applies to each user, and may be set for one', async () => {
     const pgweir = await startPgweir({
       database,
       secrets,
@@ -57,13 +57,13 @@ describe('clients', () => {
   })
 })
 
-describe('servers', () => {
+describe('limits on servers:', () => {
   for (const [name, options] of Object.entries({
     default_pool_size: { settings: { default_pool_size: 3 } },
     'pool_size of the database': { entry: 'pool_size=3' },
     'pool_size of the user': { entry: 'pool_size=7', users: [`${database.user} = pool_size=3`] },
   }))
-    test(`${name}: PostgreSQL never sees more of them`, async () => {
+    test(`${name}: PostgreSQL never has more servers`, async () => {
       await untilNobodyIsConnected(database)
       const pgweir = await startPgweir({ database, ...options })
       const clients = await connect(pgweir, 10)
@@ -83,7 +83,7 @@ describe('servers', () => {
       else expect(servers).toBeLessThanOrEqual(3)
     })
 
-  test('a pool without a limit opens one for each transaction', async () => {
+  test('a pool without a limit opens a server for each transaction', async () => {
     const pgweir = await startPgweir({ database, settings: { default_pool_size: 0 } })
     const clients = await connect(pgweir, 12)
     await Promise.all(clients.map((client) => client.query('begin')))
@@ -92,7 +92,7 @@ describe('servers', () => {
     await Promise.all(clients.map((client) => client.query('rollback')))
   })
 
-  test('one client that comes alone opens one server, and more only open while clients wait', async () => {
+  test('a single client opens one server; more are opened only while clients wait', async () => {
     const pgweir = await startPgweir({ database, settings: { default_pool_size: 10 } })
     const clients = await connect(pgweir, 10)
     for (const client of clients) await client.query('select 1')
@@ -104,7 +104,7 @@ describe('servers', () => {
     expect((await alone.counts()).servers).toBe(1)
   })
 
-  test('min_pool_size: they are opened as soon as there is a client', async () => {
+  test('min_pool_size: servers are opened as soon as there is a client', async () => {
     await untilNobodyIsConnected(database)
     const pgweir = await startPgweir({ database, settings: { default_pool_size: 5, min_pool_size: 3 } })
     await pgweir.client()
@@ -112,7 +112,7 @@ describe('servers', () => {
     expect(await activity(database)).toHaveLength(3)
   })
 
-  test('reserve_pool_size: more of them while a client waits for too long', async () => {
+  test('reserve_pool_size: more servers are opened while a client waits for too long', async () => {
     const settings = { default_pool_size: 1, reserve_pool_size: 2, reserve_pool_timeout: 0.01 }
     const pgweir = await startPgweir({ database, settings })
     const clients = await connect(pgweir, 4)
@@ -127,7 +127,7 @@ describe('servers', () => {
     await Promise.all([clients[0]?.query('commit'), clients[2]?.query('commit')])
   })
 
-  test('max_db_connections: shared by the users of a database; an idle one is given up for another user', async () => {
+  test('max_db_connections limits the users of a database together; an idle server is closed for another user', async () => {
     const settings = { default_pool_size: 5, max_db_connections: 2 }
     const pgweir = await startPgweir({ database, secrets, settings })
     const [ada, bob] = [await pgweir.client(), await pgweir.client(second)]
@@ -149,7 +149,7 @@ describe('servers', () => {
     expect(pgweir.log.some((line) => line.includes('closing because: evicted'))).toBe(true)
   })
 
-  test('max_user_connections: shared by the databases of a user', async () => {
+  test('max_user_connections limits the databases of a user together', async () => {
     const third = `${database.database}_also`
     const databases = [`${third} = host=${database.host} port=${database.port} dbname=${database.database}`]
     const settings = { default_pool_size: 5, max_user_connections: 1 }
@@ -166,7 +166,7 @@ describe('servers', () => {
     }
   })
 
-  test("the server's own limit: whoever has a server goes on, whoever waits is served by those", async () => {
+  test('when PostgreSQL refuses more connections, clients share the servers that there are', async () => {
     const limited = await createRole({ attributes: 'connection limit 2' })
     const pgweir = await startPgweir({
       database,

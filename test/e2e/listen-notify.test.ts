@@ -15,7 +15,7 @@ function notesOf(client: Client): string[] {
 
 const SESSION = { pool_mode: 'session', default_pool_size: 3 }
 
-test('in session mode notifications reach an idle client, in their order', async () => {
+test('in session mode, notifications reach an idle client in order', async () => {
   const pgweir = await startPgweir({ database, settings: SESSION })
   const [listener, sender] = [await pgweir.client(), await pgweir.client()]
   const notes = notesOf(listener)
@@ -29,7 +29,7 @@ test('in session mode notifications reach an idle client, in their order', async
   expect(notes).toHaveLength(20)
 })
 
-test('those that come within a query, or a transaction, come at its end', async () => {
+test('in session mode, notifications that are sent during a transaction arrive at its end', async () => {
   const pgweir = await startPgweir({ database, settings: SESSION })
   const [listener, sender] = [await pgweir.raw(), await pgweir.client()]
   await listener.ask(serialize.query('listen news'))
@@ -49,7 +49,7 @@ test('those that come within a query, or a transaction, come at its end', async 
   ])
 })
 
-test('postgres.js: listen and notify', async () => {
+test('in session mode, listen and notify of postgres.js work', async () => {
   const pgweir = await startPgweir({ database, settings: SESSION })
   const sql = pgweir.sql()
   const heard: string[] = []
@@ -59,7 +59,7 @@ test('postgres.js: listen and notify', async () => {
   expect(heard).toEqual(['extra, extra'])
 })
 
-test('in transaction mode NOTIFY works, for whoever listens elsewhere', async () => {
+test('in transaction mode, NOTIFY reaches listeners on other connections', async () => {
   const pgweir = await startPgweir({ database })
   const direct = await pgweir.client({ port: database.port })
   const notes = notesOf(direct)
@@ -72,7 +72,7 @@ test('in transaction mode NOTIFY works, for whoever listens elsewhere', async ()
   expect(notes).toEqual(['news: committed'])
 })
 
-test('a notification for a client that has left reaches nobody else', async () => {
+test('a notification for a client that has disconnected reaches no other client', async () => {
   const pgweir = await startPgweir({ database, settings: { pool_mode: 'session' } })
   const first = await pgweir.client()
   await first.query('listen news')

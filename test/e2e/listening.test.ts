@@ -25,12 +25,12 @@ async function answers(pgweir: Pgweir, host: string): Promise<unknown> {
   return (await client.query('select 1 as one')).rows
 }
 
-test('on 127.0.0.1 unless told otherwise', async () => {
+test('pgweir listens on 127.0.0.1 by default', async () => {
   const pgweir = await startPgweir({ database })
   expect(pgweir.addresses.map(({ host }) => host)).toEqual(['127.0.0.1'])
 })
 
-test('on several addresses, with one port', async () => {
+test('listen_addr may name several addresses, which share one port', async () => {
   const pgweir = await startPgweir({ database, settings: { listen_addr: '127.0.0.1, 127.0.0.2' } })
   const { addresses } = pgweir
   expect(addresses.map(({ host }) => host)).toEqual(['127.0.0.1', '127.0.0.2'])
@@ -38,7 +38,7 @@ test('on several addresses, with one port', async () => {
   for (const { host } of addresses) expect(await answers(pgweir, host)).toEqual([{ one: 1 }])
 })
 
-test.runIf(hasIpv6)('on IPv6 alone, and beside IPv4', async () => {
+test.runIf(hasIpv6)('pgweir listens on IPv6 alone or along with IPv4', async () => {
   const alone = await startPgweir({ database, settings: { listen_addr: '::1' } })
   expect(await answers(alone, '::1')).toEqual([{ one: 1 }])
   expect(alone.log.some((line) => /@\[::1\]:\d+ login attempt/.test(line))).toBe(true)
@@ -47,18 +47,18 @@ test.runIf(hasIpv6)('on IPv6 alone, and beside IPv4', async () => {
   for (const host of ['127.0.0.1', '::1']) expect(await answers(both, host)).toEqual([{ one: 1 }])
 })
 
-test('on all addresses', async () => {
+test('listen_addr = * listens on all addresses', async () => {
   const pgweir = await startPgweir({ database, settings: { listen_addr: '*' } })
   for (const host of ['127.0.0.1', '127.0.0.9', ...(hasIpv6 ? ['::1'] : [])])
     expect(await answers(pgweir, host)).toEqual([{ one: 1 }])
 })
 
-test('by name', async () => {
+test('listen_addr may be a host name', async () => {
   const pgweir = await startPgweir({ database, settings: { listen_addr: 'localhost' } })
   expect(await answers(pgweir, 'localhost')).toEqual([{ one: 1 }])
 })
 
-test('a port that is taken: it says so, and leaves nothing behind', async () => {
+test('if listen_port is in use, pgweir fails with an error and releases its other addresses', async () => {
   const holder = createServer().listen(0, '127.0.0.1')
   await once(holder, 'listening')
   const address = holder.address()
@@ -76,7 +76,7 @@ test('a port that is taken: it says so, and leaves nothing behind', async () => 
   holder.close()
 })
 
-test('a user that it cannot become: it says so, and leaves nothing behind', async () => {
+test('if pgweir cannot switch to its user, it fails with an error and closes its listeners', async () => {
   const { iniFile } = await writeFiles({ database, settings: { listen_port: 0, user: 'nobody' } })
   const { settings } = loadSettings({ iniFile })
   const opened: Listener[] = []
@@ -96,7 +96,7 @@ test('a user that it cannot become: it says so, and leaves nothing behind', asyn
   }
 })
 
-test('clients that are connected when it stops are told so, and new ones find nobody', async () => {
+test('when pgweir stops, connected clients get an error and new connections are refused', async () => {
   const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
   const [idle, busy] = [await pgweir.raw(), await pgweir.client()]
   const answer = failureOf(busy.query('select pg_sleep(60)'))

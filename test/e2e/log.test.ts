@@ -28,7 +28,7 @@ function story({ log }: Pgweir): string[] {
   )
 }
 
-test('the life of a client, line by line, as PgBouncer words it', async () => {
+test('a client and its server are logged from login to disconnect, in PgBouncer’s words', async () => {
   const pgweir = await startPgweir({ database })
   const client = await pgweir.raw()
   await client.ask(serialize.query('select 1'))
@@ -48,7 +48,7 @@ test('the life of a client, line by line, as PgBouncer words it', async () => {
   ])
 })
 
-test('whoever is refused is named, with the reason', async () => {
+test('a refused client is logged with the reason', async () => {
   const pgweir = await startPgweir({ database, settings: { max_client_conn: 1 } })
   await pgweir.client()
   await failureOf(pgweir.client())
@@ -61,7 +61,7 @@ test('whoever is refused is named, with the reason', async () => {
   ])
 })
 
-test('a client that is just gone, and what becomes of its server', async () => {
+test('a client that vanishes is logged, and what happens to its server', async () => {
   const pgweir = await startPgweir({ database })
   const client = await pgweir.raw()
   await client.ask(serialize.query('begin'))
@@ -76,7 +76,7 @@ test('a client that is just gone, and what becomes of its server', async () => {
   )
 })
 
-test('a line about an error is there before the client is told', async () => {
+test('an error is logged before the client receives it', async () => {
   const pgweir = await startPgweir({ database, settings: { auth_type: 'scram-sha-256' } })
   for (let round = 0; round < 10; round++) {
     const before = pgweir.log.length
@@ -87,7 +87,7 @@ test('a line about an error is there before the client is told', async () => {
   }
 })
 
-test('log_connections, log_disconnections and log_pooler_errors turn lines off', async () => {
+test('log_connections, log_disconnections and log_pooler_errors turn log lines off', async () => {
   const settings = { log_connections: 0, log_disconnections: 0, log_pooler_errors: 0, max_client_conn: 1 }
   const pgweir = await startPgweir({ database, settings })
   const client = await pgweir.client()
@@ -97,7 +97,7 @@ test('log_connections, log_disconnections and log_pooler_errors turn lines off',
   expect(story(pgweir).filter((line) => /[CS]-ID/.test(line))).toEqual([])
 })
 
-test('what clients call themselves cannot forge a line, and secrets are in none', async () => {
+test('names that clients choose cannot forge a log line, and the log contains no secrets', async () => {
   const pgweir = await startPgweir({ database, settings: { auth_type: 'plain' } })
   await failureOf(pgweir.client({ user: 'x\n2024-01-01 LOG forged', password: 'never shown' }))
   await failureOf(pgweir.client({ password: 'never shown' }))
@@ -111,7 +111,7 @@ test('what clients call themselves cannot forge a line, and secrets are in none'
   }
 })
 
-test('log_format = json: one object a line', async () => {
+test('log_format = json writes one object per line', async () => {
   const pgweir = await startPgweir({ database, settings: { log_format: 'json', max_client_conn: 1 } })
   await pgweir.client()
   await failureOf(pgweir.client())
@@ -125,7 +125,7 @@ test('log_format = json: one object a line', async () => {
   })
 })
 
-test('stats_period: a line with the averages of that time', async () => {
+test('each stats_period ends with a log line with its averages', async () => {
   const clock = new ManualClock()
   const pgweir = await startPgweir({ database, clock, settings: { stats_period: 10 } })
   const client = await pgweir.client()
@@ -137,7 +137,7 @@ test('stats_period: a line with the averages of that time', async () => {
   )
 })
 
-test('logfile: the same lines', async () => {
+test('logfile gets the same lines', async () => {
   const { directory, iniFile } = await writeFiles({ database })
   const logfile = join(directory, 'pgweir.log')
   const { settings } = loadSettings({ iniFile, flags: { logfile } })
@@ -148,7 +148,7 @@ test('logfile: the same lines', async () => {
   expect(lines.at(-1)).toMatch(/LOG shutting down$/)
 })
 
-test('a slow query is a line of JSON that names the client, the time, the text and the trace', async () => {
+test('a slow query is logged in JSON with the client, the duration, the text and the trace', async () => {
   const parent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
   const pgweir = await startPgweir({ database, settings: { log_format: 'json', log_min_duration: '5ms' } })
   const client = await pgweir.client({ application_name: 'reports' })

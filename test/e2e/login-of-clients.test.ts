@@ -48,7 +48,7 @@ for (const { auth_type, kind, refusal } of MATRIX)
   describe(`auth_type ${auth_type}, a ${kind} secret`, () => {
     const options = { database, settings: { auth_type }, secrets: { [user]: SECRETS[kind] ?? '' } }
 
-    test('lets in nobody without the password, whether there is such a user and such a database or not', async () => {
+    test('refuses a wrong password in the same way whether or not the user and the database exist', async () => {
       const pgweir = await sharedPgweir(options)
       for (const config of [
         {},
@@ -63,7 +63,7 @@ for (const { auth_type, kind, refusal } of MATRIX)
       expect(await pgweir.pools()).toEqual([])
     })
 
-    test('a database that does not exist is told of only after the login', async () => {
+    test('reports a missing database only after the login', async () => {
       const pgweir = await sharedPgweir(options)
       expect(await failureOf(pgweir.client({ password: PASSWORD, database: 'nowhere' }))).toMatchObject({
         code: '3D000',
@@ -71,7 +71,7 @@ for (const { auth_type, kind, refusal } of MATRIX)
       })
     })
 
-    test('lets in whoever has the password', async () => {
+    test('lets in a client with the right password', async () => {
       const pgweir = await sharedPgweir(options)
       const client = await pgweir.client({ password: PASSWORD })
       expect((await client.query('select current_user as name')).rows).toEqual([{ name: user }])
@@ -80,13 +80,13 @@ for (const { auth_type, kind, refusal } of MATRIX)
     })
   })
 
-test('an md5 secret cannot be checked by SCRAM', async () => {
+test('a client whose secret is an md5 hash cannot log in with auth_type = scram-sha-256', async () => {
   const settings = { auth_type: 'scram-sha-256' }
   const pgweir = await startPgweir({ database, settings, secrets: { [user]: SECRETS['md5'] ?? '' } })
   expect(await failureOf(pgweir.client({ password: PASSWORD }))).toMatchObject(WRONG_SASL)
 })
 
-test('all workers offer the same salt, also for a user who does not exist', async () => {
+test('all workers offer the same salt, also for a user that does not exist', async () => {
   const settings = { auth_type: 'scram-sha-256', workers: 2, transport: 'node' }
   const { port } = await runProgram({ database, settings })
   for (const name of [user, 'nobody']) {
@@ -104,7 +104,7 @@ test('all workers offer the same salt, also for a user who does not exist', asyn
   }
 })
 
-test('an empty password in auth_file lets nobody in', async () => {
+test('a user with an empty password in auth_file cannot log in', async () => {
   for (const auth_type of ['plain', 'md5', 'scram-sha-256']) {
     const pgweir = await startPgweir({ database, settings: { auth_type }, secrets: { [user]: '' } })
     const client = await pgweir.stranger()
@@ -119,7 +119,7 @@ test('an empty password in auth_file lets nobody in', async () => {
   }
 })
 
-test('answers to failed logins are held back, all processes counted together, and no others are', async () => {
+test('answers to failed logins, counted over all processes, are delayed, and other answers are not', async () => {
   const settings = { auth_type: 'plain', auth_failure_delay: 0.05 }
   const pgweir = await startPgweir({ database, settings, secrets: { [user]: PASSWORD } })
   for (let time = 0; time < 5; time++)
@@ -128,7 +128,7 @@ test('answers to failed logins are held back, all processes counted together, an
   expect((await (await pgweir.client({ password: PASSWORD })).query('select 1 as one')).rows).toEqual([{ one: 1 }])
 })
 
-test('auth_file that has changed holds without a reload, for all processes', async () => {
+test('a changed auth_file takes effect without a reload, in all processes', async () => {
   const pgweir = await startPgweir({ database, settings: { auth_type: 'plain' }, secrets: { [user]: 'old' } })
   expect(await failureOf(pgweir.client({ password: 'new' }))).toMatchObject(WRONG)
   await pgweir.rewrite({ secrets: { [user]: 'new' } })
@@ -139,13 +139,13 @@ test('auth_file that has changed holds without a reload, for all processes', asy
     await Promise.all(clients.map((client) => client.end()))
     return clients.length
   }
-  await until('everybody gets in by the new password', async () => (await whoGetsIn('new')) === 6)
+  await until('all clients can log in with the new password', async () => (await whoGetsIn('new')) === 6)
   // Processes may take over the new file at slightly different times.
   await until('nobody gets in by the old one', async () => (await whoGetsIn('old')) === 0)
 })
 
 describe('auth_type trust', () => {
-  test('lets in every user of auth_file, and nobody else', async () => {
+  test('lets in every user in auth_file, and no others', async () => {
     const pgweir = await startPgweir({ database })
     expect((await (await pgweir.client({ password: 'anything' })).query('select 1 as one')).rows).toEqual([{ one: 1 }])
     expect(await failureOf(pgweir.client({ user: 'nobody_here' }))).toMatchObject({
@@ -156,7 +156,7 @@ describe('auth_type trust', () => {
 })
 
 describe('auth_type any', () => {
-  test('lets in whoever comes; the forced user of the database is who they are there', async () => {
+  test('lets in any user, who is connected as the forced user of the database', async () => {
     const pgweir = await startPgweir({ database, settings: { auth_type: 'any' }, entry: `user=${user}` })
     const client = await pgweir.client({ user: 'whoever', password: 'anything' })
     expect((await client.query('select current_user as name')).rows).toEqual([{ name: user }])
@@ -164,7 +164,7 @@ describe('auth_type any', () => {
 })
 
 describe('a forced user', () => {
-  test('stands for all users of the database, who share one pool', async () => {
+  test('is used for all users of the database, who share one pool', async () => {
     const forced = await createRole()
     const secrets = { ada: 'a', bob: 'b' }
     const entry = `user=${forced.user} password=${forced.password}`
@@ -180,7 +180,7 @@ describe('a forced user', () => {
     expect(await failureOf(pgweir.client({ user: forced.user, password: forced.password }))).toMatchObject(WRONG_SASL)
   })
 
-  test('its password may stand in auth_file, too, and its pool is filled before anybody comes', async () => {
+  test('may have its password in auth_file, and its pool is filled before any client connects', async () => {
     const forced = await createRole()
     const secrets = { ada: 'a', [forced.user]: forced.password }
     const pgweir = await startPgweir({ database, entry: `user=${forced.user} min_pool_size=1`, secrets })
@@ -191,7 +191,7 @@ describe('a forced user', () => {
   })
 })
 
-test('a client that leaves, or says something else, instead of its password', async () => {
+test('a client may send Terminate instead of its password, and gets an error for any other message', async () => {
   const pgweir = await startPgweir({ database, settings: { auth_type: 'scram-sha-256' } })
   const hello = startup({ user, database: database.database })
   const leaving = await pgweir.stranger()

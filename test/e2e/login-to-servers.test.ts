@@ -72,7 +72,7 @@ for (const [method, cases] of Object.entries(MATRIX))
     const database: TestDatabase = await createDatabase({ method: method as keyof typeof MATRIX })
 
     for (const [known, auth_type, outcome] of cases)
-      test(`auth_file has ${known}, clients log in by ${auth_type}: ${outcome === 'in' ? 'in' : 'refused'}`, async () => {
+      test(`auth_file has ${known}, auth_type = ${auth_type}: ${outcome === 'in' ? 'succeeds' : 'is refused'}`, async () => {
         const secrets = { [database.user]: (await SECRETS[known]?.(database)) ?? '' }
         const pgweir = await startPgweir({ database, settings: { auth_type }, secrets })
         if (outcome !== 'in') {
@@ -85,7 +85,7 @@ for (const [method, cases] of Object.entries(MATRIX))
   })
 
 describe('SCRAM passthrough', () => {
-  test('serves a follower of changes by its own login, though nobody has come before it', async () => {
+  test('serves a replication client by its own login, even if it is the first client', async () => {
     const database = await createDatabase({ attributes: 'replication' })
     for (const replication of ['database', 'true']) {
       const pgweir = await startPgweir({
@@ -98,7 +98,7 @@ describe('SCRAM passthrough', () => {
     }
   })
 
-  test('serves all clients of the user, on servers that are opened later too', async () => {
+  test('serves all clients of the user, also on servers that are opened later', async () => {
     const database = await createDatabase()
     const pgweir = await startPgweir({
       database,
@@ -113,7 +113,7 @@ describe('SCRAM passthrough', () => {
     expect((await clients[0]?.query('select 1 as one'))?.rows).toEqual([{ one: 1 }])
   })
 
-  test('a password that was changed on the server: whoever is there is told so, at every new try', async () => {
+  test('reports to connected clients that the password was changed on the server, at each attempt', async () => {
     const database = await createDatabase()
     const pgweir = await startPgweir({
       database,
@@ -132,7 +132,7 @@ describe('SCRAM passthrough', () => {
   })
 })
 
-test("a server's refusal reaches the client in the server's own words", async () => {
+test('a server’s refusal reaches the client with the server’s own message', async () => {
   const database = await createDatabase()
   const limited = await createRole({ attributes: 'connection limit 0' })
   const pgweir = await startPgweir({
@@ -155,7 +155,7 @@ test("a server's refusal reaches the client in the server's own words", async ()
   expect((await (await known.client()).query('select 1 as one')).rows).toEqual([{ one: 1 }])
 })
 
-test('until the next try, those who come are told the same at once', async () => {
+test('until the next attempt, new clients get the same error at once', async () => {
   const database = await createDatabase()
   const settings = { server_login_retry: 60 }
   const pgweir = await startPgweir({ database, settings, secrets: { [database.user]: 'not the password' } })

@@ -19,7 +19,7 @@ const options = {
   settings: { http_listen: '127.0.0.1:0', default_pool_size: 3, pool_mode: 'transaction' },
 }
 
-test('clients, servers and whoever waits are those of all processes', async () => {
+test('metrics count the clients, servers and waiting clients of all processes', async () => {
   const pgweir = await sharedPgweir(options)
   const clients = await Promise.all(Array.from({ length: 5 }, () => pgweir.client()))
   const begun = clients.map((client) => client.query('begin'))
@@ -41,7 +41,7 @@ test('clients, servers and whoever waits are those of all processes', async () =
   await Promise.all(clients.map((client, index) => begun[index]?.then(() => client.query('commit'))))
 })
 
-test('what is counted and timed grows by what was done', async () => {
+test('counters and durations in the metrics grow with the work done', async () => {
   const pgweir = await sharedPgweir(options)
   const before = await scrape(pgweir)
   const clients = await Promise.all(Array.from({ length: 4 }, () => pgweir.client()))
@@ -61,7 +61,7 @@ test('what is counted and timed grows by what was done', async () => {
   expect(after.of('pgweir_server_opening_duration_seconds_count', POOL)).toBe(opened)
 })
 
-test('a response time has the wait in it, and a query time has not', async () => {
+test('response times include the wait for a server, and query times do not', async () => {
   const pgweir = await sharedPgweir({ ...options, settings: { ...options.settings, default_pool_size: 1 } })
   const [first, second] = [await pgweir.client(), await pgweir.client()]
   await first.query('begin')
@@ -81,7 +81,7 @@ test('a response time has the wait in it, and a query time has not', async () =>
   expect(response - query).toBeCloseTo(wait, 6)
 })
 
-test('errors are counted by SQLSTATE and by whose they are', async () => {
+test('errors are counted by SQLSTATE and source', async () => {
   const pgweir = await sharedPgweir(options)
   const before = await scrape(pgweir)
   const client = await pgweir.client()
@@ -93,7 +93,7 @@ test('errors are counted by SQLSTATE and by whose they are', async () => {
   expect(growth({ database: '', user: '', source: 'pgweir', sqlstate: '3D000' })).toBe(1)
 })
 
-test('prepared statements that the server had, that it had not, and that had to go', async () => {
+test('hits, misses and evictions of prepared statements are counted', async () => {
   const pgweir = await sharedPgweir({
     ...options,
     settings: { ...options.settings, default_pool_size: 1, max_prepared_statements: 2 },
@@ -111,7 +111,7 @@ test('prepared statements that the server had, that it had not, and that had to 
   expect(growth('pgweir_binds_total')).toBe(5)
 })
 
-test('a cancel request that comes, and the one that goes', async () => {
+test('cancel requests that are received and that are sent are counted', async () => {
   const pgweir = await sharedPgweir(options)
   const before = await scrape(pgweir)
   const client = await pgweir.client()
@@ -125,7 +125,7 @@ test('a cancel request that comes, and the one that goes', async () => {
   expect(after.growth(before, 'pgweir_errors_total', { ...POOL, source: 'postgresql', sqlstate: '57014' })).toBe(1)
 })
 
-test('handshakes of TLS that have worked and that have not, and when certificates expire, on either side', async () => {
+test('TLS handshakes are counted by outcome, and the expiry of certificates is shown, for clients and servers', async () => {
   const authority = certificate('authority.crt')
   const pgweir = await startPgweir({
     ...options,
@@ -152,7 +152,7 @@ test('handshakes of TLS that have worked and that have not, and when certificate
   expect((await scrape(pgweir)).growth(before, 'pgweir_tls_handshakes_total', done)).toBeGreaterThan(0)
 })
 
-test('the own part of a response time is measured now and then, and the delay of the event loop', async () => {
+test('the pooler’s own share of response times and the event loop delay are sampled', async () => {
   const pgweir = await sharedPgweir(options)
   const before = await scrape(pgweir)
   const client = await pgweir.client()
@@ -165,7 +165,7 @@ test('the own part of a response time is measured now and then, and the delay of
   })
 })
 
-test('who asks for OpenMetrics gets that, with the same numbers', async () => {
+test('metrics are available in the OpenMetrics format, with the same numbers', async () => {
   const pgweir = await sharedPgweir(options)
   const client = await pgweir.client()
   await client.query('select 1')
@@ -177,7 +177,7 @@ test('who asks for OpenMetrics gets that, with the same numbers', async () => {
   expect(one).toBe(other)
 })
 
-test("with metrics_compat the names that PgBouncer's exporter has are told, too, and say what the console says", async () => {
+test('with metrics_compat, the metrics of pgbouncer_exporter are included, and agree with the console', async () => {
   const pgweir = await startPgweir({ ...options, settings: { ...options.settings, metrics_compat: 'pgbouncer' } })
   const client = await pgweir.client()
   for (let round = 0; round < 3; round++) await client.query('select 1')
@@ -194,7 +194,7 @@ test("with metrics_compat the names that PgBouncer's exporter has are told, too,
     expect(samples.of(`${prefix}queries_pooled_total`, { database: name })).toBe(3)
 })
 
-test('no counter goes down when a user is given another name, a database is dropped, or all is reloaded', async () => {
+test('no counter decreases when a user is renamed, a database is removed, or the settings are reloaded', async () => {
   const pgweir = await startPgweir({
     ...options,
     settings: { ...options.settings, admin_users: 'root' },
@@ -214,7 +214,7 @@ test('no counter goes down when a user is given another name, a database is drop
   expectNoneLess(await scrape(pgweir), before)
 })
 
-test('the live page is fed with the pools and transactions of all processes, and shows who is in one', async () => {
+test('the live page gets the pools and transactions of all processes', async () => {
   const pgweir = await sharedPgweir(options)
   const client = await pgweir.client({ application_name: 'books' })
   await client.query('begin')

@@ -164,7 +164,7 @@ const TOLD = new Map(
     .map(([what = '', ...cells]) => [what, cells]),
 )
 
-test('each row of docs/modes.md is tried here', () => {
+test('each row of docs/modes.md is tested here', () => {
   expect(Object.keys(ROWS)).toEqual([...TOLD.keys()])
 })
 
@@ -173,7 +173,7 @@ describe.each(MODES)('in %s mode', (mode) => {
     const pgweir = await sharedPgweir({
       database,
       settings: { pool_mode: mode, default_pool_size: 2 },
-      oneProcess: 'servers go from client to client as they are',
+      oneProcess: 'servers pass from client to client',
     })
     const ada = await pgweir.client()
     const others = new Others(pgweir)

@@ -5,7 +5,7 @@ import { createDatabase } from '../support/postgres.ts'
 const database = await createDatabase()
 const ONE_SERVER = { default_pool_size: 1 }
 
-test('the same text is prepared for each TimeZone, since Postgres reads literals when it prepares', async () => {
+test('the same text is prepared for each TimeZone, since Postgres evaluates literals at Parse', async () => {
   const pgweir = await startPgweir({ database, settings: ONE_SERVER })
   const statement = { name: 'epoch', text: "select extract(epoch from timestamptz '2024-01-01 00:00')::int as epoch" }
   const epochs: number[] = []
@@ -17,7 +17,7 @@ test('the same text is prepared for each TimeZone, since Postgres reads literals
 })
 
 test('clients that differ only in name and timeouts share their statements', async () => {
-  const oneProcess = 'a statement is known to the server that has prepared it, and each process has servers of its own'
+  const oneProcess = 'statements are prepared on servers, and each process has servers of its own'
   const pgweir = await startPgweir({ database, settings: ONE_SERVER, oneProcess })
   for (const application_name of ['one', 'two', 'three']) {
     const client = await pgweir.client({
@@ -29,7 +29,7 @@ test('clients that differ only in name and timeouts share their statements', asy
   expect(await pgweir.totals()).toMatchObject({ clientParses: 3, serverParses: 1 })
 })
 
-test('half a DateStyle is completed by the default, not by what the last client left', async () => {
+test('a partial DateStyle is completed from the default, not from the last client’s setting', async () => {
   const pgweir = await startPgweir({ database, settings: ONE_SERVER })
   const german = await pgweir.client({ options: '-c DateStyle=German,DMY' })
   await german.query('select 1')
@@ -38,7 +38,7 @@ test('half a DateStyle is completed by the default, not by what the last client 
   expect((await iso.query("select '01/02/2024'::date::text as day")).rows).toEqual([{ day: '2024-01-02' }])
 })
 
-test('a search path beyond ASCII arrives as it was sent, whatever encoding the last client left', async () => {
+test('a non-ASCII search_path arrives unchanged, whatever client_encoding the last client used', async () => {
   const pgweir = await startPgweir({ database, settings: ONE_SERVER })
   const latin = await pgweir.client()
   await latin.query("set client_encoding to 'LATIN1'")
@@ -46,7 +46,7 @@ test('a search path beyond ASCII arrives as it was sent, whatever encoding the l
   expect((await client.query('select current_setting($1) as path', ['search_path'])).rows).toEqual([{ path: 'schéma' }])
 })
 
-test('DEALLOCATE ALL in the midst of a pipeline leaves nothing behind for others', async () => {
+test('DEALLOCATE ALL in the middle of a pipeline does not affect other clients', async () => {
   const pgweir = await startPgweir({ database, settings: ONE_SERVER })
   const sql = pgweir.sql({ max: 1 })
   await Promise.all([sql`select 1 as a`, sql.unsafe('deallocate all').simple(), sql`select 2 as b`])

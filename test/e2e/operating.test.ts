@@ -64,8 +64,8 @@ async function startCrowd(pgweir: Pgweir) {
   return crowd(clients)
 }
 
-describe('under load nobody is dropped, and every answer is right,', () => {
-  test('by reloads that change sizes, timeouts, the mode, and what servers are opened with', async () => {
+describe('under load, no client is disconnected and every answer is right', () => {
+  test('during reloads that change sizes, timeouts, pool_mode and the settings of servers', async () => {
     const settings = { admin_users: 'root', default_pool_size: 4 }
     const pgweir = await start({ settings })
     const root = await console(pgweir)
@@ -86,7 +86,7 @@ describe('under load nobody is dropped, and every answer is right,', () => {
     await work.stop()
   })
 
-  test('by RECONNECT, PAUSE and RESUME, again and again', async () => {
+  test('during repeated RECONNECT, PAUSE and RESUME', async () => {
     const pgweir = await start({ settings: { default_pool_size: 4 } })
     const root = await console(pgweir)
     const work = await startCrowd(pgweir)
@@ -106,7 +106,7 @@ describe('under load nobody is dropped, and every answer is right,', () => {
 })
 
 describe('PAUSE', () => {
-  test('answers when the transaction is over, and PostgreSQL has nobody connected then', async () => {
+  test('is answered when the transaction has ended and no connection to PostgreSQL is left', async () => {
     const pgweir = await start({ settings: { default_pool_size: 2 } })
     const [root, ada, bob] = [await console(pgweir), await pgweir.client(), await pgweir.client()]
     await ada.query('begin')
@@ -123,7 +123,7 @@ describe('PAUSE', () => {
     expect((await waiting).rows).toEqual([{ one: 1 }])
   })
 
-  test('of one database is shown, and ended by its name', async () => {
+  test('of one database is shown by SHOW DATABASES and ended by RESUME with its name', async () => {
     const pgweir = await start({
       databases: [`other = host=${other.host} port=${other.port} dbname=${other.database}`],
     })
@@ -140,7 +140,7 @@ describe('PAUSE', () => {
   })
 })
 
-test('a database that is moved while it is paused serves from its new place, with sessions and statements as before', async () => {
+test('a database that is moved while it is paused is served from its new location, with sessions and statements as before', async () => {
   const pgweir = await start()
   const [root, ada] = [await console(pgweir), await pgweir.client({ application_name: 'reports' })]
   const where = {
@@ -157,7 +157,7 @@ test('a database that is moved while it is paused serves from its new place, wit
   await untilNobodyIsConnected(database)
 })
 
-test('RECONNECT gives each client another server after its transaction', async () => {
+test('RECONNECT gives each client a new server after its transaction', async () => {
   const pgweir = await start()
   const [root, ada] = [await console(pgweir), await pgweir.client()]
   await ada.query('begin')
@@ -171,7 +171,7 @@ test('RECONNECT gives each client another server after its transaction', async (
 })
 
 describe('SET and RELOAD', () => {
-  test('are seen in SHOW CONFIG, and a reload takes SET back', async () => {
+  test('are reflected in SHOW CONFIG, and a RELOAD reverts a SET', async () => {
     const pgweir = await start()
     const root = await console(pgweir)
     const sizeOf = async () =>
@@ -185,7 +185,7 @@ describe('SET and RELOAD', () => {
     expect(pgweir.log.filter((line) => line.includes('it was SET on the console'))).toHaveLength(1)
   })
 
-  test('that fail change nothing, and tell what is wrong', async () => {
+  test('that fail change nothing, and report what is wrong', async () => {
     const pgweir = await start({ settings: { default_pool_size: 3 } })
     const [root, ada] = [await console(pgweir), await pgweir.client()]
     await pgweir.rewrite({ settings: { admin_users: '', default_pool_size: 'many' } })
@@ -210,7 +210,7 @@ describe('SET and RELOAD', () => {
     expect((await ada.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('let in who is new in auth_file, and nobody who is gone', async () => {
+  test('add and remove users of auth_file', async () => {
     const pgweir = await start({ settings: { auth_type: 'scram-sha-256' } })
     const root = await console(pgweir)
     const ada = await pgweir.client()
@@ -220,11 +220,11 @@ describe('SET and RELOAD', () => {
     })
     await root.query('reload')
     expect(await failureOf(pgweir.client())).toMatchObject({ code: '28P01' })
-    expect((await ada.query('select 1 as one')).rows, 'who is there stays').toEqual([{ one: 1 }])
+    expect((await ada.query('select 1 as one')).rows, 'connected clients stay').toEqual([{ one: 1 }])
   })
 })
 
-test('DISABLE keeps newcomers out, and ENABLE lets them in', async () => {
+test('DISABLE refuses new clients, and ENABLE accepts them again', async () => {
   const pgweir = await start()
   const [root, ada] = [await console(pgweir), await pgweir.client()]
   await root.query(`disable ${database.database}`)
@@ -240,7 +240,7 @@ test('DISABLE keeps newcomers out, and ENABLE lets them in', async () => {
   await pgweir.client()
 })
 
-test('KILL_CLIENT ends one client and its query', async () => {
+test('KILL_CLIENT disconnects one client and cancels its query', async () => {
   const pgweir = await start()
   const [root, ada] = [await console(pgweir), await pgweir.client()]
   const lost = failureOf(ada.query('select pg_sleep(60)'))
@@ -253,7 +253,7 @@ test('KILL_CLIENT ends one client and its query', async () => {
   expect(await failureOf(root.query(`kill_client ${client?.['id']}`))).toMatchObject({ message: 'client not found' })
 })
 
-test('KILL is done when PostgreSQL has nobody connected, so that the database can be dropped', async () => {
+test('KILL is answered when no connection to PostgreSQL is left, so that the database can be dropped', async () => {
   const pgweir = await start({ settings: { default_pool_size: 3 } })
   const [root, ada, bob] = [await console(pgweir), await pgweir.client(), await pgweir.client()]
   const lost = failureOf(ada.query('select pg_sleep(60)'))
@@ -269,7 +269,7 @@ test('KILL is done when PostgreSQL has nobody connected, so that the database ca
   expect((await waiting).rows).toEqual([{ one: 1 }])
 })
 
-test('a database that is taken out of the file loses its clients', async () => {
+test('removing a database from the file disconnects its clients', async () => {
   const entry = `other = host=${other.host} port=${other.port} dbname=${other.database}`
   const pgweir = await start({ databases: [entry] })
   const root = await console(pgweir)
@@ -285,7 +285,7 @@ test('a database that is taken out of the file loses its clients', async () => {
   await untilNobodyIsConnected(other)
 })
 
-test('a wait that is not worth it can be ended from the same terminal', async () => {
+test('a PAUSE that waits can be cancelled', async () => {
   const pgweir = await start()
   const [root, ada] = [await console(pgweir), await pgweir.client()]
   await ada.query('begin')
@@ -297,7 +297,7 @@ test('a wait that is not worth it can be ended from the same terminal', async ()
   await ada.query('commit')
 })
 
-test('tcp_keepalive holds for connections from then on, of clients and to servers', async () => {
+test('a change of tcp_keepalive applies to new connections of clients and to servers', async () => {
   const pgweir = await start({ settings: { default_pool_size: 2 } })
   const [root, ada] = [await console(pgweir), await pgweir.client()]
   const clients = async () => timersOf(await pgweir.fleet.clients())

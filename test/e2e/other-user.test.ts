@@ -36,14 +36,14 @@ function childrenOf(pid: number): number[] {
 }
 
 describe.runIf(isReadable)('started by root', () => {
-  test('it refuses to run, and says what to do', async () => {
+  test('pgweir refuses to run, and says what to do', async () => {
     const { iniFile } = await writeFiles({ database })
     const program = new Program([iniFile], { PGWEIR_ALLOW_ROOT: '0' })
     expect(await program.ended()).toBe(1)
     expect(program.stderr).toContain('pgweir should not run as root')
   })
 
-  test('with -u all of its processes are that user, who has its files and not the rights to read keys', async () => {
+  test('pgweir -u runs all its processes as that user, which owns its files but cannot read the keys', async () => {
     const { uid = 0, gid = 0 } = nobody ?? {}
     const settings = { workers: WORKERS, auth_type: 'scram-sha-256', client_tls_sslmode: 'require' }
     const { directory, iniFile } = await writeFiles({

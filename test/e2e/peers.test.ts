@@ -45,7 +45,7 @@ async function balance(ports: readonly number[], where: string | number = 0): Pr
   return server
 }
 
-test('a cancel that lands at a peer ends the query of its client, and no other', async () => {
+test('a cancel request that arrives at a peer ends the query of its client, and no other', async () => {
   const home = await startPeer(1)
   const other = await startPeer(2, { 1: home })
   const [client, bystander] = [await home.client(), await other.client()]
@@ -62,7 +62,7 @@ test('a cancel that lands at a peer ends the query of its client, and no other',
   expect(await unharmed).toMatchObject(CANCELLED)
 })
 
-test('when its connection ends, the cancel cannot hit what its client asks next', async () => {
+test('once the connection of a cancel request ends, it cannot hit the client’s next query', async () => {
   const home = await startPeer(1)
   const other = await startPeer(2, { 1: home })
   const client = await home.client()
@@ -75,7 +75,7 @@ test('when its connection ends, the cancel cannot hit what its client asks next'
   }
 })
 
-test('a driver behind a load balancer cancels, whichever pooler its request comes to', async () => {
+test('a driver behind a load balancer can cancel, whichever pooler receives its request', async () => {
   const home = await startPeer(1)
   const other = await startPeer(2, { 1: home })
   const server = await balance([home.address.port, other.address.port])
@@ -94,7 +94,7 @@ test('a driver behind a load balancer cancels, whichever pooler its request come
   await sql.end({ timeout: 5 })
 })
 
-test('it may be passed on from peer to peer', async () => {
+test('a cancel request may be passed on from peer to peer', async () => {
   const home = await startPeer(1)
   const second = await startPeer(2, { 1: home })
   const third = await startPeer(3, { 1: second })
@@ -105,7 +105,7 @@ test('it may be passed on from peer to peer', async () => {
   expect(await answer).toMatchObject(CANCELLED)
 })
 
-test('a peer may be reached through the unix socket in a folder', async () => {
+test('a peer may be reached through a unix socket', async () => {
   const home = await startPeer(1)
   const folder = await mkdtemp(join(tmpdir(), 'pgweir-peer-'))
   onTestFinished(() => rm(folder, { recursive: true }))
@@ -118,7 +118,7 @@ test('a peer may be reached through the unix socket in a folder', async () => {
   expect(await answer).toMatchObject(CANCELLED)
 })
 
-test('a peer that is down costs the cancel, and nobody waits', async () => {
+test('a cancel request for a peer that is down is dropped at once', async () => {
   const gone = await startPeer(1)
   await gone.stop()
   const other = await startPeer(2, { 1: gone })
@@ -126,7 +126,7 @@ test('a peer that is down costs the cancel, and nobody waits', async () => {
   expect(other.log).toContainEqual(expect.stringContaining('could not be passed on to peer 1: connect ECONNREFUSED'))
 })
 
-test('among poolers of several processes each the request reaches the process of its client', async () => {
+test('among poolers with several processes each, a cancel request reaches the process of its client', async () => {
   const home = await runProgram({ database, settings: { peer_id: 1, workers: 2 } })
   const other = await runProgram({
     database,
@@ -149,7 +149,7 @@ test('among poolers of several processes each the request reaches the process of
   await until('each request is logged where it was taken', () => taken() === 4)
 })
 
-test('two processes of their own, one of them told its peer_id by the environment', async () => {
+test('peer_id may be set by the environment', async () => {
   const { raw, port } = await runProgram({ database, settings: { peer_id: 258 } })
   const other = await runProgram({ database, peers: [`258 = host=127.0.0.1 port=${port}`] }, { PGWEIR_PEER_ID: '2' })
   const client = await raw()

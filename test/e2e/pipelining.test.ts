@@ -38,7 +38,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
   'simple and extended in turn': [
     step(...Array.from({ length: 50 }, (_, n) => (n % 2 ? query(`select ${n}`) : extended(`select ${n}`)))),
   ],
-  'mistakes in the midst skip to the next Sync and no further': [
+  'errors in the middle skip to the next Sync and no further': [
     step(extended('select 1'), extended('select 1/0'), extended('select 2'), query('select 1/0'), extended('select 3')),
     step(
       ...[parse({ text: 'select 1' }), bind(), execute(), parse({ text: 'select 1/0' }), bind(), execute()],
@@ -46,14 +46,14 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
       ...[parse({ text: 'select 3' }), bind(), execute(), sync()],
     ),
   ],
-  'a transaction in one go': [
+  'a transaction in one packet': [
     step(query('begin'), extended('select 1'), extended('select 2'), query('commit'), extended('select 3')),
     step(query('begin'), extended('select 1/0'), extended('select 2'), query('rollback'), extended('select 3')),
     step(query('begin'), extended('select 4')),
     step(extended('select 5'), query('commit'), query('begin'), query('commit')),
   ],
-  'hundreds of requests, with names given and taken again': [step(...MIXED)],
-  'names that are used in the batch behind the one that gives them': [
+  'hundreds of requests, with names that are defined and closed': [step(...MIXED)],
+  'names that are used in the batch after the one that defines them': [
     step(
       ...[parse({ name: 's1', text: 'select 1 as one' }), sync()],
       ...[bind({ statement: 's1' }), execute(), sync()],
@@ -73,7 +73,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
   ],
 }
 
-describe('a pipeline goes as with PostgreSQL itself', () => {
+describe('a pipeline behaves as with PostgreSQL itself:', () => {
   for (const pool_mode of ['transaction', 'session'])
     for (const [name, steps] of Object.entries(CONVERSATIONS))
       test(`${name}, in ${pool_mode} mode`, async () => {
@@ -83,7 +83,7 @@ describe('a pipeline goes as with PostgreSQL itself', () => {
       })
 })
 
-test('a simple query within a batch leaves nothing behind that another client is refused for', async () => {
+test('a simple query within a batch leaves nothing behind that makes another client’s query fail', async () => {
   const pgweir = await sharedPgweir({ database })
   const [ada, bob] = (await pgweir.together(2, () => pgweir.raw())) as [RawClient, RawClient]
   await ada.ask(parse({ text: 'select 1' }), bind(), execute(), query('select 2'), sync())
@@ -95,7 +95,7 @@ test('a simple query within a batch leaves nothing behind that another client is
   ])
 })
 
-test('the server is held until the last reply, and free then', async () => {
+test('the server of a pipeline is kept until the last reply', async () => {
   const pgweir = await sharedPgweir({ database })
   const [ada, bob] = (await pgweir.together(2, () => pgweir.raw())) as [RawClient, RawClient]
   ada.send(query('select 1'), query('select pg_sleep(60)'), query('select 2'))
@@ -116,7 +116,7 @@ test('the server is held until the last reply, and free then', async () => {
   expect(await pgweir.serverPids()).toEqual([pid])
 })
 
-test('postgres.js: a thousand queries at once over four connections and two servers', async () => {
+test('a thousand pipelined queries of postgres.js over four connections and two servers are answered', async () => {
   const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
   const sql = pgweir.sql({ max: 4 })
   const answers = Array.from({ length: 1000 }, async (_, n) => {
@@ -131,7 +131,7 @@ test('postgres.js: a thousand queries at once over four connections and two serv
   if (WORKERS === 1) expect(servers).toBe(2)
 })
 
-test('postgres.js: transactions that are sent as pipelines', async () => {
+test('transactions that postgres.js sends as pipelines work', async () => {
   const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
   const sql = pgweir.sql({ max: 4 })
   const answers = Array.from({ length: 40 }, async (_, n) => {
@@ -144,7 +144,7 @@ test('postgres.js: transactions that are sent as pipelines', async () => {
   await Promise.all(answers)
 })
 
-test('pg in its pipeline mode: prepared, simple and wrong ones before the first reply', async () => {
+test('node-postgres in pipeline mode may send prepared, simple and failing queries before the first reply', async () => {
   const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
   const client = await pgweir.client({ pipeline: true } as pg.ClientConfig)
   const answers = Array.from({ length: 200 }, async (_, n) => {

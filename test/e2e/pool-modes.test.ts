@@ -14,7 +14,7 @@ async function pid(client: Client): Promise<number> {
 describe('session mode', () => {
   const settings = { pool_mode: 'session' }
 
-  test('a client has its server until it leaves, with all that it leaves there', async () => {
+  test('a client keeps its server, with all session state, until it disconnects', async () => {
     const pgweir = await startPgweir({ database, settings: { ...settings, default_pool_size: 2 } })
     const [ada, bob] = [await pgweir.client(), await pgweir.client()]
     const adas = await pid(ada)
@@ -30,7 +30,7 @@ describe('session mode', () => {
     expect(await pid(ada)).toBe(adas)
   })
 
-  test('the next client gets the same server as if it were new', async () => {
+  test('the next client gets the same server in a clean state', async () => {
     const pgweir = await startPgweir({ database, settings })
     const [ada, bob] = (await pgweir.together(2, () => pgweir.client())) as [Client, Client]
     const adas = await pid(ada)
@@ -48,7 +48,7 @@ describe('session mode', () => {
     expect((await bob.query({ text: 'select 2 as two', name: 'named' })).rows).toEqual([{ two: 2 }])
   })
 
-  test('a client waits until another one leaves; then it is served', async () => {
+  test('a client waits until another client disconnects, and is then served', async () => {
     const pgweir = await startPgweir({ database, settings })
     const [ada, bob] = [await pgweir.client(), await pgweir.client()]
     await pid(ada)
@@ -59,7 +59,7 @@ describe('session mode', () => {
     expect((await answer).rows).toEqual([{ one: 1 }])
   })
 
-  test('one that leaves in the midst of a transaction costs its server', async () => {
+  test('a client that disconnects in the middle of a transaction costs its server', async () => {
     const pgweir = await startPgweir({ database, settings })
     const ada = await pgweir.client()
     await ada.query('begin; create table never (n int)')
@@ -71,7 +71,7 @@ describe('session mode', () => {
     expect(pgweir.log.some((line) => line.includes('client disconnect while server was not ready'))).toBe(true)
   })
 
-  test('server_reset_query decides what is cleaned up; nothing is if it is empty', async () => {
+  test('with an empty server_reset_query, nothing is reset', async () => {
     const pgweir = await startPgweir({ database, settings: { ...settings, server_reset_query: '' } })
     const [ada, bob] = (await pgweir.together(2, () => pgweir.client())) as [Client, Client]
     await ada.query(`set work_mem = '7MB'`)
@@ -79,7 +79,7 @@ describe('session mode', () => {
     expect((await bob.query('show work_mem')).rows).toEqual([{ work_mem: '7MB' }])
   })
 
-  test('a reset that fails costs the server', async () => {
+  test('a server whose reset fails is closed', async () => {
     const pgweir = await startPgweir({ database, settings: { ...settings, server_reset_query: 'select 1/0' } })
     const ada = await pgweir.client()
     const adas = await pid(ada)
@@ -90,7 +90,7 @@ describe('session mode', () => {
 })
 
 describe('transaction mode', () => {
-  test('clients that take turns share one server', async () => {
+  test('clients whose queries do not overlap share one server', async () => {
     const pgweir = await startPgweir({ database })
     const clients = await pgweir.together(10, () => pgweir.client())
     const pids = await Promise.all(clients.map(pid))
@@ -98,7 +98,7 @@ describe('transaction mode', () => {
     expect((await pgweir.counts()).servers).toBe(1)
   })
 
-  test('a client waits until another one ends its transaction, and those that wait are served in turn', async () => {
+  test('a client waits until another client ends its transaction, and waiting clients are served in order', async () => {
     const pgweir = await startPgweir({ database })
     const [ada, ...others] = (await pgweir.together(6, () => pgweir.client())) as [Client, ...Client[]]
     await ada.query('begin')
@@ -128,7 +128,7 @@ describe('transaction mode', () => {
 describe('statement mode', () => {
   const settings = { pool_mode: 'statement' }
 
-  test('statements run, prepared ones too, and several in one query', async () => {
+  test('single statements, prepared statements and several statements in one query work', async () => {
     const pgweir = await startPgweir({ database, settings })
     const client = await pgweir.client()
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
@@ -139,7 +139,7 @@ describe('statement mode', () => {
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('a transaction block is refused, and ends client and server', async () => {
+  test('a transaction block is refused, and the client and the server are disconnected', async () => {
     const pgweir = await startPgweir({ database, settings })
     const client = await pgweir.raw()
     expect(await client.ask(serialize.query('begin'))).toEqual([
@@ -151,7 +151,7 @@ describe('statement mode', () => {
   })
 })
 
-test('the mode of a user goes before that of the database, and that before the general one', async () => {
+test('the pool_mode of a user takes precedence over that of the database, and that over the general one', async () => {
   const pgweir = await startPgweir({
     database,
     entry: 'pool_mode=statement',

@@ -26,7 +26,7 @@ function step(...send: Uint8Array[]): Step {
 const BAD = parse({ name: 'bad', text: 'select nothing from nowhere' })
 
 const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
-  'a name that was never given': [
+  'a name that was never defined': [
     step(run('never'), sync()),
     step(describeStatement('never'), sync()),
     step(closeStatement('never'), sync()),
@@ -43,7 +43,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     step(run('s1'), sync()),
     step(parse({ name: 'pgweir_1', text: 'select 2 as two' }), run('pgweir_1'), sync()),
   ],
-  'a name that is given twice': [
+  'a name that is defined twice': [
     step(parse({ name: 's1', text: 'select 1 as one' }), sync()),
     step(parse({ name: 's1', text: 'select 2 as two' }), sync()),
     step(parse({ name: 's1', text: 'select 1 as one' }), sync()),
@@ -51,7 +51,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     step(parse({ name: 's2', text: 'select 3' }), parse({ name: 's2', text: 'select 4' }), run('s2'), sync()),
     step(run('s2'), sync()),
   ],
-  'a name that is closed and given again': [
+  'a name that is closed and defined again': [
     step(parse({ name: 's1', text: 'select 1 as one' }), run('s1'), sync()),
     step(closeStatement('s1'), sync()),
     step(run('s1'), sync()),
@@ -65,7 +65,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     ),
     step(describeStatement('s1'), sync()),
   ],
-  'what was skipped after a mistake was not done': [
+  'requests that were skipped after an error': [
     step(parse({ name: 's1', text: 'select 1 as one' }), sync()),
     step(BAD, closeStatement('s1'), parse({ name: 's2', text: 'select 2' }), sync()),
     step(run('s1'), sync()),
@@ -74,7 +74,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     step(run('never'), closeStatement('s1'), parse({ name: 's1', text: 'select 3' }), sync()),
     step(run('s1'), sync()),
   ],
-  'what was done before a mistake stays done': [
+  'requests that were carried out before an error': [
     step(
       parse({ name: 's1', text: 'select $1::int / $2::int as q' }),
       run('s1', ['1', '0']),
@@ -85,7 +85,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     step(closeStatement('s1'), BAD, sync()),
     step(run('s1', ['4', '2']), sync()),
   ],
-  'statements are no part of a transaction': [
+  'statements that are prepared in a transaction that is rolled back': [
     step(query('begin')),
     step(parse({ name: 's1', text: 'select 1 as one' }), sync()),
     step(query('rollback')),
@@ -95,7 +95,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     step(query('rollback')),
     step(run('s1'), sync()),
   ],
-  'in a failed transaction': [
+  'statements in a failed transaction': [
     step(parse({ name: 's1', text: 'select 1 as one' }), sync()),
     step(parse({ name: 'undo', text: 'rollback' }), sync()),
     step(query('begin')),
@@ -110,7 +110,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     step(run('s3'), sync()),
     step(run('s1'), sync()),
   ],
-  'parameter types that the client gives': [
+  'parameter types that the client specifies': [
     step(parse({ name: 's1', text: 'select $1 as v', types: [23] }), describeStatement('s1'), run('s1', ['7']), sync()),
     step(parse({ name: 's2', text: 'select $1 as v', types: [25] }), describeStatement('s2'), run('s2', ['7']), sync()),
     step(parse({ name: 's3', text: 'select $1 as v' }), describeStatement('s3'), run('s3', ['x']), sync()),
@@ -131,7 +131,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     step(parse({ text: `select 'second'` }), sync()),
     step(run(), sync()),
   ],
-  'an unnamed statement that is not there': [
+  'an unnamed statement that does not exist': [
     step(run(), sync()),
     step(describeStatement(), sync()),
     step(parse({ text: 'select 1' }), sync()),
@@ -148,7 +148,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     step(parse({ text: 'select 5' }), parse({ text: 'select nothing from nowhere' }), run(), sync()),
     step(run(), sync()),
   ],
-  'what was sent behind DEALLOCATE ALL and DISCARD ALL in one go': [
+  'requests after DEALLOCATE ALL and DISCARD ALL in the same pipeline': [
     step(parse({ name: 's1', text: 'select 1 as one' }), sync()),
     step(run('s1'), sync(), query('deallocate all'), run('s1'), sync(), query('select 2')),
     step(parse({ name: 's1', text: 'select 3 as three' }), run('s1'), sync(), query('discard all'), run('s1'), sync()),
@@ -199,7 +199,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     step(run('s1'), sync()),
     step(query('rollback')),
   ],
-  'portals with names, and rows in portions': [
+  'named portals, and rows in portions': [
     step(query('begin')),
     step(
       parse({ name: 's1', text: 'select n from generate_series(1, 5) n' }),
@@ -216,7 +216,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     step(query('rollback')),
     step(execute({ portal: 'p1' }), sync()),
   ],
-  'Flush brings the replies so far, without an end': [
+  'Flush, which returns the replies so far without ending the batch': [
     { send: [parse({ name: 's1', text: 'select 1 as one' }), describeStatement('s1'), flush()], upTo: 'T' },
     { send: [bind({ statement: 's1' }), flush()], upTo: '2' },
     { send: [execute(), flush()], upTo: 'C' },
@@ -229,7 +229,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     { send: [parse({ name: 's1', text: 'select 1 as one' }), flush()], upTo: '1' },
     step(run('s1'), sync()),
   ],
-  'names of any length and letters': [
+  'names of any length and with any characters': [
     step(parse({ name: 'größe 🐘', text: 'select 1 as one' }), run('größe 🐘'), sync()),
     step(parse({ name: 'x'.repeat(63), text: 'select 2 as two' }), sync()),
     step(run('x'.repeat(63)), sync()),
@@ -244,7 +244,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
   ],
 }
 
-describe('a conversation goes as with PostgreSQL itself', () => {
+describe('a conversation about prepared statements is the same as with PostgreSQL itself:', () => {
   for (const [name, steps] of Object.entries(CONVERSATIONS))
     test(name, async () => {
       const pgweir = await sharedPgweir({ database })
@@ -252,7 +252,7 @@ describe('a conversation goes as with PostgreSQL itself', () => {
     })
 })
 
-describe('the same with room for a single statement on each server', () => {
+describe('with max_prepared_statements = 1, a conversation about prepared statements is the same as with PostgreSQL itself:', () => {
   for (const [name, steps] of Object.entries(CONVERSATIONS))
     test(name, async () => {
       const pgweir = await sharedPgweir({ database, settings: { max_prepared_statements: 1 } })
@@ -260,7 +260,7 @@ describe('the same with room for a single statement on each server', () => {
     })
 })
 
-describe('the same in session mode', () => {
+describe('in session mode, a conversation about prepared statements is the same as with PostgreSQL itself:', () => {
   for (const [name, steps] of Object.entries(CONVERSATIONS))
     test(name, async () => {
       const pgweir = await sharedPgweir({ database, settings: { pool_mode: 'session', default_pool_size: 2 } })
@@ -268,13 +268,13 @@ describe('the same in session mode', () => {
     })
 })
 
-describe('tables change', () => {
+describe('when tables change', () => {
   beforeEach(async () => {
     await admin.query('drop table if exists things; create table things (a int, b text)')
     await admin.query(`alter table things owner to ${database.user}`)
   })
 
-  test('the types of parameters are told anew to whoever asks', async () => {
+  test('a Describe returns the new parameter types', async () => {
     const pgweir = await startPgweir({ database })
     const [ada, bob] = [await pgweir.raw(), await pgweir.raw()]
     const insert = parse({ name: 's1', text: 'insert into things values ($1)' })
@@ -284,7 +284,7 @@ describe('tables change', () => {
     expect(await bob.ask(insert, describeStatement('s1'), sync())).toContain('ParameterDescription 25')
   })
 
-  test('a client that does not ask again gets an error rather than rows that it misreads', async () => {
+  test('a client that does not describe its statement again gets an error, not rows that it would misread', async () => {
     const pgweir = await startPgweir({ database, settings: { default_pool_size: 1 } })
     const [ada, bob] = [await pgweir.raw(), await pgweir.raw()]
     const select = parse({ name: 's1', text: 'select * from things' })
@@ -302,7 +302,7 @@ describe('tables change', () => {
     )
   })
 
-  test('nor does it misread them when another one asks what the rows of the very same statement are', async () => {
+  test('a client gets that error even if another client has described the same statement', async () => {
     const pgweir = await startPgweir({ database })
     const [ada, bob, eve] = [await pgweir.raw(), await pgweir.raw(), await pgweir.raw()]
     const select = parse({ name: 's1', text: 'select * from things' })
@@ -317,7 +317,7 @@ describe('tables change', () => {
     expect(await ada.ask(run('s1'), sync())).toEqual([error, 'ReadyForQuery I'])
   })
 
-  test('the same on a server that has not seen the statement yet', async () => {
+  test('a client gets that error also on a server that does not have the statement yet', async () => {
     const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
     const [ada, bob, blocker] = [await pgweir.raw(), await pgweir.raw(), await pgweir.raw()]
     const select = parse({ name: 's1', text: 'select * from things' })
@@ -345,7 +345,7 @@ describe('tables change', () => {
 
   const STALE = 'ErrorResponse 0A000 cached plan must not change result type'
 
-  test('a pipeline whose first, last or middle statement has changed', async () => {
+  test('a pipeline gets errors only for its changed statements, whether first, middle or last', async () => {
     const { ada, release } = await startWithNewServer('alter table things add c int')
     const lines = await ada.ask(
       ...[run('s2'), sync()],
@@ -365,7 +365,7 @@ describe('tables change', () => {
     await release()
   })
 
-  test('the same within a transaction fails that', async () => {
+  test('a changed statement makes a transaction fail', async () => {
     const { ada, release } = await startWithNewServer('alter table things add c int')
     await ada.ask(query('begin'))
     expect((await ada.ask(run('s2'), sync())).at(-1)).toBe('ReadyForQuery T')
@@ -376,7 +376,7 @@ describe('tables change', () => {
     await release()
   })
 
-  test('a table, or a column, that is no longer there', async () => {
+  test('a dropped table or column is an error', async () => {
     const { ada, release } = await startWithNewServer('alter table things drop a; alter table things add a text')
     // As PostgreSQL does when it has to plan such a statement again.
     expect(await ada.ask(run('s2'), run('s3', ['1']), sync())).toEqual([STALE, 'ReadyForQuery I'])
@@ -394,7 +394,7 @@ describe('tables change', () => {
     await eve.ask(query('alter table objects rename to things'))
   })
 
-  test('rows of the same shape from another table', async () => {
+  test('a recreated table with the same columns causes no error', async () => {
     const { ada, release } = await startWithNewServer('drop table things; create table things (a int, b text)')
     expect(await ada.ask(run('s1'), run('s2'), sync())).toEqual([
       ...['BindComplete', 'DataRow 7|null', 'CommandComplete SELECT 1'],
@@ -404,7 +404,7 @@ describe('tables change', () => {
     await release()
   })
 
-  test('a change that another user makes, through a pool of its own', async () => {
+  test('a change by another user, in another pool, is noticed', async () => {
     const other = await createRole({ method: 'trust', attributes: `in role ${database.user}` })
     const secrets = { [database.user]: '', [other.user]: '' }
     const pgweir = await startPgweir({ database, secrets })
@@ -415,7 +415,7 @@ describe('tables change', () => {
     expect(await ada.ask(describeStatement('s1'), sync())).toContain('ParameterDescription 20')
   })
 
-  test('what did not change the rows costs nobody an error', async () => {
+  test('changes that do not affect the columns cause no error', async () => {
     const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
     const [ada, bob, blocker] = [await pgweir.raw(), await pgweir.raw(), await pgweir.raw()]
     await ada.ask(parse({ name: 's1', text: 'select * from things' }), describeStatement('s1'), run('s1'), sync())

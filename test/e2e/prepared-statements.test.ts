@@ -17,9 +17,9 @@ async function preparedOnServer(client: Client): Promise<number> {
   return rows[0]?.n ?? -1
 }
 
-describe('pg', () => {
-  test('a named statement follows its client to whichever server is free', async () => {
-    const oneProcess = 'clients of other processes do not take servers from this one while there are enough'
+describe('prepared statements of node-postgres', () => {
+  test('follow their client to any server', async () => {
+    const oneProcess = 'clients of other processes take no servers from this process while there are enough'
     const pgweir = await startPgweir({ database, settings: { default_pool_size: 3 }, oneProcess })
     const client = await pgweir.client()
     const blockers = [await pgweir.client(), await pgweir.client()]
@@ -36,7 +36,7 @@ describe('pg', () => {
     for (const blocker of blockers) await blocker.query('rollback')
   })
 
-  test('many clients with the same names for different texts, and different names for the same text', async () => {
+  test('may have the same names for different texts, and different names for the same text', async () => {
     const pgweir = await startPgweir({ database, settings: { default_pool_size: 3 } })
     const clients = await Promise.all(Array.from({ length: 15 }, () => pgweir.client()))
     for (let round = 0; round < 10; round++) {
@@ -61,7 +61,7 @@ describe('pg', () => {
     expect(binds).toBe(15 * 2 * 10)
   })
 
-  test('a server keeps no more than max_prepared_statements, the least recently used one goes', async () => {
+  test('are limited to max_prepared_statements on a server, which closes the least recently used one', async () => {
     const pgweir = await startPgweir({ database, settings: { max_prepared_statements: 3 } })
     const client = await pgweir.client()
     const ask = async (n: number) => {
@@ -82,7 +82,7 @@ describe('pg', () => {
     expect(await serverParses()).toBe(26)
   })
 
-  test('a mistake in a statement does not keep its name from being used', async () => {
+  test('can reuse a name after an error', async () => {
     const pgweir = await startPgweir({ database })
     const client = await pgweir.client()
     expect(await failureOf(client.query({ name: 'late', text: 'select n from later' }))).toMatchObject({
@@ -93,7 +93,7 @@ describe('pg', () => {
     expect((await client.query({ name: 'late', text: 'select n from later' })).rows).toEqual([{ n: 9 }])
   })
 
-  test('DEALLOCATE ALL and DISCARD ALL of one client take nothing from another', async () => {
+  test('are not affected by DEALLOCATE ALL and DISCARD ALL of another client', async () => {
     const pgweir = await startPgweir({ database })
     const [ada, bob] = [await pgweir.client(), await pgweir.client()]
     for (const command of ['deallocate all', 'discard all']) {
@@ -105,7 +105,7 @@ describe('pg', () => {
     }
   })
 
-  test('after its own DEALLOCATE ALL a client is told as PostgreSQL would', async () => {
+  test('no longer exist after the client’s own DEALLOCATE ALL, as in PostgreSQL', async () => {
     const pgweir = await startPgweir({ database })
     const client = await pgweir.client()
     const named = { name: 'mine', text: 'select 1 as one' }
@@ -119,7 +119,7 @@ describe('pg', () => {
     expect((await client.query('select 2 as two')).rows).toEqual([{ two: 2 }])
   })
 
-  test('one text means what the search_path of each client says', async () => {
+  test('with the same text refer to the tables in each client’s search_path', async () => {
     const pgweir = await startPgweir({ database })
     await admin.query(`
       set role ${database.user};
@@ -140,7 +140,7 @@ describe('pg', () => {
     }
   })
 
-  test('with max_prepared_statements = 0 names pass through as they are', async () => {
+  test('keep their names with max_prepared_statements = 0', async () => {
     const pgweir = await startPgweir({ database, settings: { max_prepared_statements: 0 } })
     const client = await pgweir.client()
     await client.query({ name: 'bare', text: 'select 1 as one' })
@@ -149,8 +149,8 @@ describe('pg', () => {
   })
 })
 
-describe('postgres.js', () => {
-  test('prepares by default: ten connections share three servers', async () => {
+describe('prepared statements of postgres.js', () => {
+  test('work for ten connections that share three servers', async () => {
     const pgweir = await startPgweir({ database, settings: { default_pool_size: 3 } })
     const sql = pgweir.sql({ max: 10 })
     const questions = Array.from({ length: 300 }, async (_, n) => {
@@ -164,7 +164,7 @@ describe('postgres.js', () => {
     if (WORKERS === 1) expect(servers).toBe(3)
   })
 
-  test('a failed statement in between leaves the others alone', async () => {
+  test('are not affected by another statement that fails', async () => {
     const pgweir = await startPgweir({ database })
     const sql = pgweir.sql()
     for (let round = 0; round < 5; round++) {
@@ -188,8 +188,8 @@ const AGENTS: Readonly<Record<string, (pgweir: Pgweir) => Promise<(change: strin
 }
 
 for (const [name, prepare] of Object.entries(AGENTS))
-  describe(`tables change under prepared statements, by ${name}`, () => {
-    test('a table is created anew with a column of another type', async () => {
+  describe(`prepared statements, when tables are changed by ${name}`, () => {
+    test('work with a table that is recreated with a column of another type', async () => {
       const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
       const client = await pgweir.client()
       const other = await prepare(pgweir)
@@ -210,7 +210,7 @@ for (const [name, prepare] of Object.entries(AGENTS))
       expect((await client.query({ ...WRITES, values: ['ten'] })).rows).toEqual([{ thing: 'ten' }])
     })
 
-    test('a column is added: "cached plan must not change result type" is met', async () => {
+    test('work again after a column is added, at most after "cached plan must not change result type"', async () => {
       const pgweir = await startPgweir({ database })
       const client = await pgweir.client()
       const other = await prepare(pgweir)
@@ -228,7 +228,7 @@ for (const [name, prepare] of Object.entries(AGENTS))
       }
     })
 
-    test('a change that is rolled back', async () => {
+    test('work after a change that is rolled back', async () => {
       const pgweir = await startPgweir({ database })
       const client = await pgweir.client()
       await client.query('create table things (a int); insert into things values (1)')
@@ -244,7 +244,7 @@ for (const [name, prepare] of Object.entries(AGENTS))
     })
   })
 
-test('a change that the pooler cannot see fails once, as without it, and is known from then on', async () => {
+test('a schema change that the pooler cannot see causes one error, as without pgweir, and is then known', async () => {
   // With one server and several processes, its permit would move between processes, and each new server would know the change.
   const pgweir = await startPgweir({ database, settings: { default_pool_size: 3 } })
   const client = await pgweir.client()

@@ -58,8 +58,8 @@ async function walsenders(): Promise<number> {
   return rows[0]?.count ?? 0
 }
 
-describe('a logical follower', () => {
-  test('asks as a driver does, and runs SQL on the same connection', async () => {
+describe('a logical replication client', () => {
+  test('can run replication commands and SQL on the same connection', async () => {
     const pgweir = await sharedPgweir(OPTIONS)
     const client = await pgweir.client({ replication: 'database' } as object)
     const { rows } = await client.query('IDENTIFY_SYSTEM')
@@ -68,7 +68,7 @@ describe('a logical follower', () => {
     expect(await failureOf(client.query('select $1::int', [1]))).toMatchObject({ code: '08P01' })
   })
 
-  test('streams changes and says how far it has come, until it ends the stream', async () => {
+  test('receives changes and reports its position until it ends the stream', async () => {
     const pgweir = await sharedPgweir(OPTIONS)
     const client = await follow(pgweir)
     const writer = await pgweir.client()
@@ -88,7 +88,7 @@ describe('a logical follower', () => {
     await writer.query('truncate changes')
   })
 
-  test('is shown as what it is, and its server goes with it', async () => {
+  test('is shown with its kind, and its server is closed when it disconnects', async () => {
     const pgweir = await sharedPgweir(OPTIONS)
     const client = await follow(pgweir)
     const [clients, servers] = await Promise.all([pgweir.fleet.clients(), pgweir.fleet.servers()])
@@ -103,7 +103,7 @@ describe('a logical follower', () => {
   })
 })
 
-test('a follower that does not read holds up its walsender, which still hears how far it has come', async () => {
+test('a replication client that does not read stops its walsender, which still receives its position', async () => {
   const pgweir = await sharedPgweir(OPTIONS)
   const client = await follow(pgweir, { application_name: 'slow' })
   const writer = await pgweir.client()
@@ -126,7 +126,7 @@ test('a follower that does not read holds up its walsender, which still hears ho
   await writer.query('truncate changes')
 })
 
-test('a follower counts: it takes the place of an idle server, and others wait for it to leave', async () => {
+test('a replication client counts towards default_pool_size: an idle server is closed for it, and other clients wait', async () => {
   const pgweir = await sharedPgweir({ ...OPTIONS, settings: { default_pool_size: 1 } })
   const client = await pgweir.client()
   await client.query('select 1')
@@ -138,7 +138,7 @@ test('a follower counts: it takes the place of an idle server, and others wait f
   expect((await waiting).rows).toEqual([{ two: 2 }])
 })
 
-test('what Postgres refuses it is told to it alone', async () => {
+test('an error of Postgres at the login of a replication client goes to that client alone', async () => {
   const pgweir = await sharedPgweir(OPTIONS)
   const [refused, again] = [await pgweir.stranger(), await pgweir.stranger()]
   for (const stranger of [refused, again]) {
@@ -150,7 +150,7 @@ test('what Postgres refuses it is told to it alone', async () => {
   expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
 })
 
-test('a worker that is replaced sends its followers away, who go on with the next one', async () => {
+test('a worker that is being replaced disconnects its replication clients, which can continue at the next worker', async () => {
   const roster = new Roster()
   const pgweir = await startPgweir({ ...OPTIONS, workers: 2, settings: { worker_restart_grace: 0.1 } })
   roster.of(pgweir)
@@ -163,8 +163,8 @@ test('a worker that is replaced sends its followers away, who go on with the nex
   await follow(pgweir)
 })
 
-describe('a physical follower', () => {
-  test('streams the log of the whole server', async () => {
+describe('a physical replication client', () => {
+  test('receives the WAL of the whole server', async () => {
     const pgweir = await sharedPgweir(OPTIONS)
     const client = await pgweir.raw({ replication: 'true', database: 'replication' })
     const [, row = ''] = await client.ask(serialize.query('IDENTIFY_SYSTEM'))

@@ -89,7 +89,7 @@ async function replacesUnderLoad(): Promise<void> {
     code: 1,
     stderr: expect.stringContaining('PGWEIR_POOL_MODE cannot be "nonsense"'),
   })
-  expect([pidOf(1), pidOf(2)], 'what cannot start changes nothing').toEqual([first, null])
+  expect([pidOf(1), pidOf(2)], 'a pooler that cannot start changes nothing').toEqual([first, null])
   const stays = await connect()
   await stays.query('begin')
 
@@ -118,7 +118,7 @@ async function replacesUnderLoad(): Promise<void> {
   )
   await goesOn()
   await until('the new one answers by HTTP, too', isReady)
-  expect((await stays.query('select 1 as one')).rows, 'who is there stays').toEqual([{ one: 1 }])
+  expect((await stays.query('select 1 as one')).rows, 'connected clients stay').toEqual([{ one: 1 }])
 
   // Cancel requests now reach the new pooler.
   for (const client of [stays, await connect()]) {
@@ -151,5 +151,9 @@ async function refusesToStart(): Promise<void> {
   expect([pidOf(1), pidOf(2)]).toEqual([null, null])
 }
 
-if (canShare) test('nobody notices; and cancels arrive while both run, whoever gets them', replacesUnderLoad)
-else test('is refused by a transport that cannot share a port, which says what it needs', refusesToStart)
+if (canShare)
+  test(
+    'deploy/restart.sh replaces pgweir without clients noticing, and cancel requests arrive while both poolers run',
+    replacesUnderLoad,
+  )
+else test('deploy/restart.sh fails with an explanation if the transport cannot share a port', refusesToStart)

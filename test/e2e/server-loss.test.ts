@@ -18,12 +18,12 @@ const { query } = serialize
 
 const TERMINATED = 'ErrorResponse FATAL 57P01 terminating connection due to administrator command'
 
-describe('one server is terminated', () => {
+describe('when one server is terminated', () => {
   for (const [name, message] of Object.entries({
     simple: query('select pg_sleep(60)'),
     extended: extended('select pg_sleep(60)'),
   }))
-    test(`under a ${name} query: its client gets exactly that error, others notice nothing`, async () => {
+    test(`during a ${name} query, its client gets exactly that error, and other clients notice nothing`, async () => {
       const pgweir = await startPgweir({ database, settings: { default_pool_size: 2 } })
       const [client, other] = [await pgweir.raw(), await pgweir.client()]
       client.send(message)
@@ -39,7 +39,7 @@ describe('one server is terminated', () => {
       expect((await (await pgweir.client()).query('select 1 as one')).rows).toEqual([{ one: 1 }])
     })
 
-  test('in a transaction that is idle: the client hears of it at once', async () => {
+  test('during an idle transaction, the client gets the error at once', async () => {
     const pgweir = await startPgweir({ database })
     const client = await pgweir.raw()
     await client.ask(query('begin'))
@@ -48,7 +48,7 @@ describe('one server is terminated', () => {
     expect((await pgweir.counts()).servers).toBe(0)
   })
 
-  test('in session mode, under a client that is idle', async () => {
+  test('in session mode, an idle client gets the error at once', async () => {
     const pgweir = await startPgweir({ database, settings: { pool_mode: 'session' } })
     const client = await pgweir.raw()
     await client.ask(query('select 1'))
@@ -56,7 +56,7 @@ describe('one server is terminated', () => {
     expect(await client.rest()).toEqual([TERMINATED])
   })
 
-  test('while nobody uses it: nobody notices', async () => {
+  test('while it is idle, no client notices', async () => {
     const pgweir = await startPgweir({ database })
     const client = await pgweir.client()
     const named = { name: 'named', text: 'select 1 as one' }
@@ -69,7 +69,7 @@ describe('one server is terminated', () => {
     expect(pgweir.log.filter((line) => line.includes('pooler error'))).toEqual([])
   })
 
-  test('with others waiting for it: they are served by the next one', async () => {
+  test('while other clients wait, they are served by the next server', async () => {
     const pgweir = await startPgweir({ database })
     const [client, other] = [await pgweir.raw(), await pgweir.client()]
     client.send(query('select pg_sleep(60)'))
@@ -81,8 +81,8 @@ describe('one server is terminated', () => {
   })
 })
 
-describe('the connection to a server breaks', () => {
-  test('in the midst of a row: the client gets what came, and then the end', async () => {
+describe('when the connection to a server breaks', () => {
+  test('in the middle of a row, the client gets the data so far and is disconnected', async () => {
     const cable = await layCable(database)
     const pgweir = await startPgweir({ database: { ...database, ...cable }, settings: { default_pool_size: 1 } })
     const [client, other] = [await pgweir.raw(), await pgweir.client()]
@@ -95,7 +95,7 @@ describe('the connection to a server breaks', () => {
     expect((await other.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('between two rows: the client is told', async () => {
+  test('between two rows, the client gets an error', async () => {
     const cable = await layCable(database)
     const pgweir = await startPgweir({ database: { ...database, ...cable } })
     const client = await pgweir.raw()
@@ -110,7 +110,7 @@ describe('the connection to a server breaks', () => {
   })
 })
 
-describe('the whole of PostgreSQL', () => {
+describe('when PostgreSQL', () => {
   let directory = ''
   let running: EmbeddedPostgres | null = null
 
@@ -136,7 +136,7 @@ describe('the whole of PostgreSQL', () => {
     running = null
   }
 
-  test('stops and comes back: clients are told early and in its own words, then all is well again by itself', async () => {
+  test('stops and starts again, clients get its own error at once, and later queries work again', async () => {
     const here = await start(await freePort())
     const pgweir = await startPgweir({ database: here, settings: { default_pool_size: 3, server_login_retry: 0.1 } })
     const [idle, busy, inside] = [await pgweir.client(), await pgweir.raw(), await pgweir.raw()]
@@ -169,7 +169,7 @@ describe('the whole of PostgreSQL', () => {
     expect((await pgweir.counts()).servers).toBeGreaterThan(0)
   })
 
-  test('is not there when the pooler starts: the first client is told why, and one later is served', async () => {
+  test('is down when the pooler starts, the first client gets the reason, and a later client is served', async () => {
     await stop()
     const here = await start(await freePort())
     await stop()

@@ -18,7 +18,7 @@ function listening(host: string) {
   return opened
 }
 
-test('it is told when clients are served, of reloads, of statistics and of the end', async () => {
+test('systemd is notified of the start, of reloads, of statistics and of the end', async () => {
   const manager = receiveDatagrams(`@pgweir-e2e-${process.pid}`)
   const env = { NOTIFY_SOCKET: manager.path, WATCHDOG_USEC: '200000' }
   const { program, raw } = await runProgram({ database, settings: { stats_period: 1 } }, env)
@@ -44,7 +44,7 @@ test('it is told when clients are served, of reloads, of statistics and of the e
   expect(await program.ended()).toBe(0)
 })
 
-test('clients come by the sockets that it hands over, instead of those of the settings', async () => {
+test('pgweir accepts clients on the sockets that systemd passes, instead of those in the settings', async () => {
   const folder = temporaryFolder()
   const [tcp, unix] = [listening('127.0.0.1'), listening(join(folder, '.s.PGSQL.7001'))]
   const settings = { listen_addr: '203.0.113.1', unix_socket_dir: '/nowhere', admin_users: database.user }

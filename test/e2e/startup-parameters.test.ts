@@ -23,13 +23,13 @@ async function show(client: Client, name: string): Promise<string> {
 /** Startup parameters, and the results of SHOW afterwards. */
 const ACCEPTED: Readonly<Record<string, readonly [Record<string, string>, Record<string, string>]>> = {
   'a timeout in options': [{ options: '-c statement_timeout=12s' }, { statement_timeout: '12s' }],
-  'a timeout by itself': [{ lock_timeout: '7s' }, { lock_timeout: '7s' }],
+  'a timeout outside options': [{ lock_timeout: '7s' }, { lock_timeout: '7s' }],
   'a list': [{ options: '-c search_path="$user",\\ pg_catalog' }, { search_path: '"$user", pg_catalog' }],
-  'what JDBC sends': [
+  'the parameters that JDBC sends': [
     { extra_float_digits: '2', TimeZone: 'Asia/Tokyo' },
     { extra_float_digits: '2', TimeZone: 'Asia/Tokyo' },
   ],
-  'what SQLAlchemy users send': [
+  'the parameters that SQLAlchemy users send': [
     { application_name: 'grüße', client_encoding: 'utf-8', options: '-csearch_path=pg_catalog -c jit=off' },
     { application_name: 'gr\\xc3\\xbc\\xc3\\x9fe', client_encoding: 'UTF8', search_path: 'pg_catalog', jit: 'off' },
   ],
@@ -41,18 +41,18 @@ const ACCEPTED: Readonly<Record<string, readonly [Record<string, string>, Record
     { DATESTYLE: 'sql, dmy', timezone: 'utc', INTERVALSTYLE: 'ISO_8601', Standard_Conforming_Strings: 'true' },
     { DateStyle: 'SQL, DMY', TimeZone: 'UTC', IntervalStyle: 'iso_8601', standard_conforming_strings: 'on' },
   ],
-  'a setting of an application': [{ options: "-c app.tenant=o'hara" }, { 'app.tenant': "o'hara" }],
-  'what only the beginning of a connection takes': [
+  'a custom setting': [{ options: "-c app.tenant=o'hara" }, { 'app.tenant': "o'hara" }],
+  'a startup-only setting': [
     { options: '-c ignore_system_indexes=on -c work_mem=3MB' },
     { ignore_system_indexes: 'on', work_mem: '3MB' },
   ],
-  'the later one of two': [{ options: '-c work_mem=3MB', work_mem: '5MB' }, { work_mem: '5MB' }],
+  'the later one of two values': [{ options: '-c work_mem=3MB', work_mem: '5MB' }, { work_mem: '5MB' }],
 }
 
 for (const pool_mode of MODES)
   describe(`${pool_mode} mode`, () => {
     for (const [name, [parameters, shown]] of Object.entries(ACCEPTED))
-      test(`${name}: as with PostgreSQL itself, for its client alone`, async () => {
+      test(`${name} takes effect as with PostgreSQL itself, for its client alone`, async () => {
         const pgweir = await sharedPgweir({ database, settings: { pool_mode } })
         const { user, database: dbname, host, port } = database
         const direct = await RawClient.connect({ host, port })
@@ -80,7 +80,7 @@ for (const pool_mode of MODES)
         expect((await pgweir.counts()).servers).toBe(1)
       })
 
-    test('a timeout given so ends the query', async () => {
+    test('a statement_timeout in options ends the query', async () => {
       const pgweir = await sharedPgweir({ database, settings: { pool_mode } })
       const client = await pgweir.client({ options: '-c statement_timeout=300' })
       expect(await failureOf(client.query('select pg_sleep(60)'))).toMatchObject({
@@ -90,7 +90,7 @@ for (const pool_mode of MODES)
     })
   })
 
-describe('settings that a client resets', () => {
+describe('settings of the login that a client resets', () => {
   const LOGIN = {
     TimeZone: 'Asia/Tokyo',
     application_name: 'worker',
@@ -116,7 +116,7 @@ describe('settings that a client resets', () => {
   for (const pool_mode of MODES)
     for (const commands of COMMANDS)
       if (pool_mode !== 'statement' || commands.every((command) => !command.startsWith('begin')))
-        test(`are what it began with, as with PostgreSQL itself: ${commands.join(', ')} (${pool_mode} mode)`, async () => {
+        test(`have their values of the login again, as with PostgreSQL itself: ${commands.join(', ')} (${pool_mode} mode)`, async () => {
           const pgweir = await sharedPgweir({ database, settings: { pool_mode } })
           const { user, database: dbname, host, port } = database
           const direct = await RawClient.connect({ host, port })
@@ -141,7 +141,7 @@ describe('settings that a client resets', () => {
           expect(await show(other, 'statement_timeout')).toBe('0')
         })
 
-  test('that are reported are reported as they are, before the client is told that it is done', async () => {
+  test('are reported with their values before ReadyForQuery', async () => {
     const pgweir = await sharedPgweir({ database, settings: { pool_mode: 'session' } })
     const client = await pgweir.raw(LOGIN)
     for (const command of [`set timezone = 'Etc/UTC'`, 'reset all', `set timezone = 'Etc/UTC'`, 'discard all']) {
@@ -156,21 +156,21 @@ describe('settings that a client resets', () => {
 
 /** Startup parameters that PostgreSQL rejects. */
 const REJECTED: Readonly<Record<string, Record<string, string>>> = {
-  'a time zone that there is not': { TimeZone: 'Mars/Phobos' },
-  'a setting that there is not': { options: '-c nonsense=1' },
-  'a setting that there is not, by itself': { nonsense: '1' },
-  'a text for a number': { options: '-c statement_timeout=soon' },
+  'an unknown time zone': { TimeZone: 'Mars/Phobos' },
+  'an unknown setting': { options: '-c nonsense=1' },
+  'an unknown setting outside options': { nonsense: '1' },
+  'text instead of a number': { options: '-c statement_timeout=soon' },
   'a number that is too large': { options: '-c extra_float_digits=99' },
-  'an encoding that there is not': { client_encoding: 'klingon' },
-  'a setting of the whole server': { options: '-c max_connections=5' },
-  'a setting that only a superuser may begin with': { options: '-c log_disconnections=on' },
-  'a text for what only the beginning of a connection takes': { ignore_system_indexes: 'perhaps' },
+  'an unknown encoding': { client_encoding: 'klingon' },
+  'a setting that requires a restart': { options: '-c max_connections=5' },
+  'a startup-only setting for superusers': { options: '-c log_disconnections=on' },
+  'text instead of a Boolean for a startup-only setting': { ignore_system_indexes: 'perhaps' },
   'a setting that only a superuser may change': { options: '-c log_statement=all' },
 }
 
-describe('rejected values', () => {
+describe('a rejected startup parameter', () => {
   for (const [name, parameters] of Object.entries(REJECTED))
-    test(`${name}: PostgreSQL's own error, and no harm to others`, async () => {
+    test(`(${name}) returns PostgreSQL's own error and does not affect other clients`, async () => {
       const pgweir = await sharedPgweir({ database })
       const { user, database: dbname, host, port } = database
       const other = await pgweir.client()
@@ -187,7 +187,7 @@ describe('rejected values', () => {
       expect((await pgweir.counts()).servers).toBe(1)
     })
 
-  test('options that set nothing are refused with the form that they should have', async () => {
+  test('(options that set nothing) returns an error that names the accepted forms', async () => {
     const pgweir = await sharedPgweir({ database })
     const { user, database: dbname } = database
     const client = await pgweir.stranger()
@@ -199,7 +199,7 @@ describe('rejected values', () => {
 })
 
 describe('ignore_startup_parameters', () => {
-  test('drops what it names, wherever that stands', async () => {
+  test('drops the parameters that it names, in options or not', async () => {
     const settings = { ignore_startup_parameters: 'nonsense, extra_float_digits, statement_timeout' }
     const pgweir = await sharedPgweir({ database, settings })
     const client = await pgweir.raw({ nonsense: '1', extra_float_digits: '3', options: '-c statement_timeout=5s' })
@@ -207,7 +207,7 @@ describe('ignore_startup_parameters', () => {
     expect(await client.ask(serialize.query('show extra_float_digits'))).toContain('DataRow 1')
   })
 
-  test('`options` drops from options what is not tracked', async () => {
+  test('with options drops untracked settings from options', async () => {
     const pgweir = await sharedPgweir({ database, settings: { ignore_startup_parameters: 'options' } })
     const client = await pgweir.raw({ options: '-c nonsense=1 -c TimeZone=Asia/Tokyo -c work_mem=3MB' })
     expect(client.parameters.get('TimeZone')).toBe('Asia/Tokyo')
@@ -216,7 +216,7 @@ describe('ignore_startup_parameters', () => {
   })
 })
 
-describe('settings that a client changes while it runs', () => {
+describe('a setting that a client changes', () => {
   async function startWithTwoServers(): Promise<{
     pgweir: Pgweir
     onServer(index: number, use: () => Promise<void>): Promise<void>
@@ -235,7 +235,7 @@ describe('settings that a client changes while it runs', () => {
     }
   }
 
-  test('what PostgreSQL reports follows its client from server to server', async () => {
+  test('follows the client from server to server if PostgreSQL reports it', async () => {
     const { pgweir, onServer } = await startWithTwoServers()
     const [ada, bob] = [await pgweir.client(), await pgweir.client()]
     await onServer(0, async () => {
@@ -282,7 +282,7 @@ describe('settings that a client changes while it runs', () => {
     const set = `set search_path = "${bytes}"`
     const utf8 = Buffer.from(`"${text}"`).toString('latin1')
 
-    test(`letters beyond ASCII are the same on another server, where their client speaks ${encoding}`, async () => {
+    test(`keeps its non-ASCII characters on another server if client_encoding is ${encoding}`, async () => {
       const { pgweir, onServer } = await startWithTwoServers()
       const client = await pgweir.raw()
       await onServer(0, async () => {
@@ -298,7 +298,7 @@ describe('settings that a client changes while it runs', () => {
         })
     })
 
-    test(`and where their client has left ${encoding} in the same query`, async () => {
+    test(`keeps its non-ASCII characters on another server if the same query has ended client_encoding = ${encoding}`, async () => {
       const { pgweir, onServer } = await startWithTwoServers()
       const client = await pgweir.raw()
       await onServer(0, async () => {
@@ -309,7 +309,7 @@ describe('settings that a client changes while it runs', () => {
     })
   }
 
-  test('what is rolled back, or LOCAL, does not', async () => {
+  test('does not follow the client if it is rolled back or LOCAL', async () => {
     const { pgweir, onServer } = await startWithTwoServers()
     const client = await pgweir.client()
     let before = ''
@@ -323,7 +323,7 @@ describe('settings that a client changes while it runs', () => {
     await onServer(1, async () => expect(await show(client, 'timezone')).toBe(before))
   })
 
-  test('what was given at the start comes back where a client has reset or discarded it', async () => {
+  test('has its value of the login again after RESET or DISCARD ALL', async () => {
     const { pgweir, onServer } = await startWithTwoServers()
     let client = await pgweir.client()
     await onServer(0, async () => {
@@ -339,7 +339,7 @@ describe('settings that a client changes while it runs', () => {
   })
 })
 
-test('a role given at the start is taken off before the next client', async () => {
+test('a role in the startup parameters is reset before the next client', async () => {
   const admin = await createRole()
   const pgweir = await sharedPgweir({ database })
   const member = await createRole({ attributes: `role ${database.user}` })
@@ -352,7 +352,7 @@ test('a role given at the start is taken off before the next client', async () =
   }
 })
 
-test('settings of the entry in [databases] are what a client finds', async () => {
+test('settings of the entry in [databases] apply to its clients', async () => {
   const entry = `timezone=Asia/Tokyo datestyle=German application_name=pooled connect_query='set lock_timeout = 3000'`
   const pgweir = await sharedPgweir({ database, entry })
   const client = await pgweir.raw()
@@ -365,7 +365,7 @@ test('settings of the entry in [databases] are what a client finds', async () =>
   }
 })
 
-test('application_name_add_host tells where a client comes from', async () => {
+test('application_name_add_host adds the client’s address', async () => {
   const pgweir = await sharedPgweir({ database, settings: { application_name_add_host: 1 } })
   const [named, unnamed] = [await pgweir.raw({ application_name: 'worker' }), await pgweir.raw()]
   const from = (client: RawClient) => `127.0.0.1:${client.socket.localPort}`

@@ -22,7 +22,7 @@ function pass(pgweir: Pgweir, clock: ManualClock, seconds: number): void {
 }
 
 describe('query_timeout', () => {
-  test('ends client and query, on the server too', async () => {
+  test('disconnects the client and cancels the query on the server', async () => {
     const { pgweir, pass } = await startStill({ query_timeout: 10 })
     const client = await pgweir.client()
     const answer = failureOf(client.query('select pg_sleep(60)'))
@@ -38,7 +38,7 @@ describe('query_timeout', () => {
     simple: serialize.query('select pg_sleep(60)'),
     extended: extended('select pg_sleep(60)'),
   }))
-    test(`counts from the ${name} query, not from the one before it in the transaction`, async () => {
+    test(`counts from the ${name} query, not from the previous one in the transaction`, async () => {
       const { pgweir, pass } = await startStill({ query_timeout: 10 })
       const client = await pgweir.raw()
       await client.ask(serialize.query('begin'))
@@ -52,7 +52,7 @@ describe('query_timeout', () => {
       await client.ask(serialize.query('rollback'))
     })
 
-  test('of one user', async () => {
+  test('may be set for one user', async () => {
     const { pgweir, pass } = await startStill({}, { users: [`${database.user} = query_timeout=10`] })
     const client = await pgweir.client()
     const answer = failureOf(client.query('select pg_sleep(60)'))
@@ -62,7 +62,7 @@ describe('query_timeout', () => {
   })
 })
 
-test('query_wait_timeout ends whoever has waited for too long, and query_wait_notify tells before', async () => {
+test('query_wait_timeout disconnects a client that has waited too long, and query_wait_notify sends it a notice before', async () => {
   const { pgweir, pass } = await startStill({ query_wait_timeout: 30, query_wait_notify: 5 })
   const [blocker, client] = [await pgweir.client(), await pgweir.raw()]
   await blocker.query('begin')
@@ -78,7 +78,7 @@ test('query_wait_timeout ends whoever has waited for too long, and query_wait_no
   await blocker.query('commit')
 })
 
-test('idle_transaction_timeout ends a client that forgot its transaction, and frees the server', async () => {
+test('idle_transaction_timeout disconnects a client that is idle in a transaction, and frees its server', async () => {
   const { pgweir, pass } = await startStill({ idle_transaction_timeout: 10 })
   const [forgetful, other] = [await pgweir.raw(), await pgweir.client()]
   await forgetful.ask(serialize.query('begin'))
@@ -93,7 +93,7 @@ test('idle_transaction_timeout ends a client that forgot its transaction, and fr
   expect((await answer).rows).toEqual([{ one: 1 }])
 })
 
-test('transaction_timeout ends one that takes too long, even if it is busy', async () => {
+test('transaction_timeout ends a transaction that takes too long, even if it is busy', async () => {
   const { pgweir, pass } = await startStill({ transaction_timeout: 10 })
   const client = await pgweir.raw()
   await client.ask(serialize.query('begin'))
@@ -105,7 +105,7 @@ test('transaction_timeout ends one that takes too long, even if it is busy', asy
   expect(await client.rest()).toEqual(['ErrorResponse FATAL 25P04 transaction timeout'])
 })
 
-test('client_idle_timeout ends a client that does nothing outside a transaction', async () => {
+test('client_idle_timeout disconnects a client that is idle outside a transaction', async () => {
   const { pgweir, pass } = await startStill({ client_idle_timeout: 10, default_pool_size: 2 })
   const [idle, busy, inside] = [await pgweir.raw(), await pgweir.raw(), await pgweir.raw()]
   await inside.ask(serialize.query('begin'))
@@ -117,7 +117,7 @@ test('client_idle_timeout ends a client that does nothing outside a transaction'
   expect((await inside.ask(serialize.query('commit'))).at(-1)).toBe('ReadyForQuery I')
 })
 
-test('client_login_timeout ends whoever does not come to the point', async () => {
+test('client_login_timeout disconnects a client that does not finish its login', async () => {
   const { pgweir, pass } = await startStill({ client_login_timeout: 10, auth_type: 'scram-sha-256' })
   const silent = await pgweir.stranger()
   const halfway = await pgweir.stranger()
@@ -129,8 +129,8 @@ test('client_login_timeout ends whoever does not come to the point', async () =>
   expect(await halfway.rest()).toEqual(['ErrorResponse FATAL 08006 client_login_timeout'])
 })
 
-describe('servers', () => {
-  test('server_idle_timeout closes those that nobody uses, down to min_pool_size', async () => {
+describe('timeouts of servers:', () => {
+  test('server_idle_timeout closes idle servers, down to min_pool_size', async () => {
     const { pgweir, pass } = await startStill({ server_idle_timeout: 10, default_pool_size: 3, min_pool_size: 1 })
     const clients = [await pgweir.client(), await pgweir.client(), await pgweir.client()]
     await Promise.all(clients.map((client) => client.query('begin')))
@@ -140,7 +140,7 @@ describe('servers', () => {
     expect((await pgweir.counts()).servers).toBe(1)
   })
 
-  test('server_lifetime closes old ones when they are free, one after the other', async () => {
+  test('server_lifetime closes old servers once they are free, one after the other', async () => {
     const { pgweir, pass } = await startStill({ server_lifetime: 30, default_pool_size: 2 })
     const [ada, bob] = [await pgweir.client(), await pgweir.client()]
     await Promise.all([ada.query('begin'), bob.query('begin')])
@@ -154,7 +154,7 @@ describe('servers', () => {
     expect((await ada.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('server_check_delay: one that was idle for long is asked first; if it is dead, another one is opened', async () => {
+  test('after server_check_delay an idle server is checked before use, and is replaced if the check fails', async () => {
     const { pgweir, pass } = await startStill({ server_check_delay: 10, server_check_query: 'select 1/0' })
     const client = await pgweir.client()
     await client.query('select 1')

@@ -29,7 +29,7 @@ function agree({ address }: Pgweir, options: tls.ConnectionOptions = {}): Promis
 
 const OLD = { maxVersion: 'TLSv1.2' } as const
 
-test('with clients: protocols, ciphers and curves', async () => {
+test('the client_tls_ settings determine protocols, ciphers and curves', async () => {
   const pgweir = await startPgweir({ database, settings: { ...OFFERS_TLS, admin_users: database.user } })
   const root = await pgweir.client({ database: 'pgbouncer' })
   const withSetting = async (key: string, value: string, options: tls.ConnectionOptions = {}) => {
@@ -50,7 +50,7 @@ test('with clients: protocols, ciphers and curves', async () => {
   expect(await withSetting('client_tls_ecdhcurve', 'secp384r1')).toMatch(/secp384r1$/)
 })
 
-test('with clients: DHE, which takes a certificate of RSA', async () => {
+test('client_tls_dheparams determines whether DHE is offered, with an RSA certificate', async () => {
   const settings = {
     ...{ ...OFFERS_TLS, client_tls_key_file: certificate('rsa.key'), client_tls_cert_file: certificate('rsa.crt') },
     admin_users: database.user,
@@ -63,7 +63,7 @@ test('with clients: DHE, which takes a certificate of RSA', async () => {
   expect(await agree(pgweir, dhe)).toBe('refused')
 })
 
-test('with servers: protocols and ciphers', async () => {
+test('the server_tls_ settings determine protocols and ciphers', async () => {
   const server = await startPgweir({
     database,
     settings: { ...OFFERS_TLS, default_pool_size: 5 },

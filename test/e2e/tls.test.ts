@@ -34,8 +34,8 @@ async function startDirectly({ address }: Pgweir, ALPNProtocols: string[]): Prom
   return socket
 }
 
-describe('clients', () => {
-  test('may come with TLS or without, and are shown as they are', async () => {
+describe('TLS with clients:', () => {
+  test('clients may connect with or without TLS, and are shown accordingly', async () => {
     const pgweir = await startPgweir({ database, settings: { ...OFFERS_TLS, admin_users: database.user } })
     const plain = await pgweir.client()
     const root = await pgweir.client({ ...VERIFIED, database: 'pgbouncer' })
@@ -45,7 +45,7 @@ describe('clients', () => {
     expect(pgweir.log.filter((line) => / tls=TLSv1\.\d\/\S+ /.test(line))).toHaveLength(1)
   })
 
-  test('get all that is large, and are slowed down, as without', async () => {
+  test('large results and parameters are passed, with back-pressure', async () => {
     const pgweir = await startPgweir({ database, settings: OFFERS_TLS })
     const client = await pgweir.client(VERIFIED)
     const { rows } = await client.query("select repeat('x', 1000) as text from generate_series(1, 20000)")
@@ -55,7 +55,7 @@ describe('clients', () => {
     for (let n = 0; n < 50; n++) expect((await client.query('select $1::int as n', [n])).rows).toEqual([{ n }])
   })
 
-  test('must come with TLS where it is required, unless by a unix socket', async () => {
+  test('clients must use TLS with client_tls_sslmode = require, except on a unix socket', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'pgweir-tls-'))
     onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
     const settings = { ...OFFERS_TLS, client_tls_sslmode: 'require', unix_socket_dir: directory }
@@ -67,7 +67,7 @@ describe('clients', () => {
     }
   })
 
-  test('must show a certificate where that is asked for', async () => {
+  test('clients must present a certificate with client_tls_sslmode = verify-full', async () => {
     const settings = {
       ...OFFERS_TLS,
       client_tls_sslmode: 'verify-full',
@@ -85,11 +85,11 @@ describe('clients', () => {
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
     for (const config of [VERIFIED, shown('unknown')])
       expect(await failureOf(pgweir.client(config))).toBeInstanceOf(Error)
-    expect((await client.query('select 1 as one')).rows, 'others do not notice').toEqual([{ one: 1 }])
+    expect((await client.query('select 1 as one')).rows, 'other clients do not notice').toEqual([{ one: 1 }])
     await until('it is told', () => pgweir.log.some((line) => line.includes('has shown no certificate')))
   })
 
-  test('that speak no TLS after all end alone', async () => {
+  test('a client that asks for TLS and does not speak it is disconnected, and other clients are not affected', async () => {
     const pgweir = await startPgweir({ database, settings: OFFERS_TLS })
     const client = await pgweir.client(VERIFIED)
     const stranger = await pgweir.stranger()
@@ -102,7 +102,7 @@ describe('clients', () => {
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('may begin with TLS at once, and agree on the protocol then', async () => {
+  test('clients may start TLS directly, and must then negotiate the protocol', async () => {
     const pgweir = await startPgweir({ database, settings: OFFERS_TLS })
     const client = await pgweir.client({ ...VERIFIED, sslnegotiation: 'direct' } as pg.ClientConfig)
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
@@ -125,7 +125,7 @@ describe('clients', () => {
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('may resume their session, in whichever process, unless they must show a certificate', async () => {
+  test('clients may resume their TLS session in any process, unless they must present a certificate', async () => {
     for (const client_tls_sslmode of ['require', 'verify-ca']) {
       const settings = { ...OFFERS_TLS, client_tls_sslmode, client_tls_ca_file: certificate('authority.crt') }
       const pgweir = await startPgweir({ database, settings })
@@ -149,13 +149,13 @@ describe('clients', () => {
     }
   })
 
-  test('who begin with TLS where there is none are told so', async () => {
+  test('a client that starts TLS directly is refused if TLS is off', async () => {
     const pgweir = await startPgweir({ database })
     expect(await failureOf(startDirectly(pgweir, ['postgresql']))).toBeInstanceOf(Error)
     await until('it is told', () => pgweir.log.some((line) => line.includes('this looks like a TLS handshake')))
   })
 
-  test('who can be told to cancel with TLS', async () => {
+  test('cancel requests may use TLS', async () => {
     const pgweir = await startPgweir({ database, settings: OFFERS_TLS })
     const client = await pgweir.client(VERIFIED)
     const sleeping = failureOf(client.query('select pg_sleep(600)'))
@@ -164,7 +164,7 @@ describe('clients', () => {
     expect(await sleeping).toMatchObject({ code: '57014' })
   })
 
-  test('see a new certificate after RELOAD, and those who are in stay', async () => {
+  test('clients get a new certificate after RELOAD, and connected clients stay', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'pgweir-tls-'))
     onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
     const [key, cert] = [join(directory, 'key'), join(directory, 'cert')]
@@ -217,10 +217,10 @@ async function portOf(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-describe('SCRAM is bound to the connection', () => {
+describe('SCRAM channel binding', () => {
   const settings = { ...OFFERS_TLS, client_tls_sslmode: 'require', auth_type: 'scram-sha-256' }
 
-  test('by clients that can: nobody sits in between, not even with the right password', async () => {
+  test('is used by clients that support it, and detects a man in the middle that knows the password', async () => {
     const pgweir = await startPgweir({ database, settings })
     const direct = { ssl: { rejectUnauthorized: false }, sslnegotiation: 'direct' } as pg.ClientConfig
     const bound = { ...direct, enableChannelBinding: true } as pg.ClientConfig
@@ -235,7 +235,7 @@ describe('SCRAM is bound to the connection', () => {
     })
   })
 
-  test('to servers that can, though their certificate is not verified', async () => {
+  test('is used with servers that support it, even if their certificate is not verified', async () => {
     const server = await startPgweir({ workers: 1, database, settings })
     const inBetween = await startInBetween(server)
     const line = (name: string, port: number) =>
@@ -250,7 +250,7 @@ describe('SCRAM is bound to the connection', () => {
   })
 })
 
-describe('servers', () => {
+describe('TLS with servers:', () => {
   /** Starts a pooler whose server is another pooler, which has TLS if `far` says so. */
   async function startPair(near: Record<string, string>, far: Record<string, string> = OFFERS_TLS, host = '127.0.0.1') {
     const server = await startPgweir({ workers: 1, database, settings: far })
@@ -270,30 +270,30 @@ describe('servers', () => {
 
   const VERIFIES = { server_tls_ca_file: certificate('authority.crt') }
 
-  test('have TLS where they offer it, unless told otherwise', async () => {
+  test('TLS is used by default if the server offers it', async () => {
     const { pooler } = await startPair({})
     expect(await tlsOf(pooler)).toMatch(TLS)
   })
 
-  test('that do not offer it are reached without', async () => {
+  test('TLS is not used by default if the server does not offer it', async () => {
     const { pooler } = await startPair({}, {})
     expect(await tlsOf(pooler)).toBe('')
   })
 
-  test('are not asked with server_tls_sslmode = disable', async () => {
+  test('TLS is not requested with server_tls_sslmode = disable', async () => {
     const { pooler } = await startPair({ server_tls_sslmode: 'disable' })
     expect(await tlsOf(pooler)).toBe('')
   })
 
   for (const mode of ['require', 'verify-ca', 'verify-full'])
-    test(`must have it with ${mode}`, async () => {
+    test(`a server without TLS is refused with server_tls_sslmode = ${mode}`, async () => {
       const { pooler } = await startPair({ server_tls_sslmode: mode, ...VERIFIES }, {})
       expect(await failureOf(pooler.client({ database: 'far' }))).toMatchObject({
         message: expect.stringContaining('the server does not support TLS'),
       })
     })
 
-  test('must have a certificate of a known authority with verify-ca, for whatever host', async () => {
+  test('verify-ca requires a certificate of a known authority, for any host', async () => {
     const elsewhere = {
       ...OFFERS_TLS,
       client_tls_key_file: certificate('elsewhere.key'),
@@ -308,7 +308,7 @@ describe('servers', () => {
     })
   })
 
-  test('must have one for their host with verify-full, by name or address', async () => {
+  test('verify-full requires a certificate for the host name or address', async () => {
     const near = { server_tls_sslmode: 'verify-full', ...VERIFIES }
     for (const host of ['127.0.0.1', 'localhost']) {
       const { pooler } = await startPair(near, OFFERS_TLS, host)
@@ -325,7 +325,7 @@ describe('servers', () => {
     })
   })
 
-  test('are shown our certificate', async () => {
+  test('pgweir presents its certificate to servers', async () => {
     const far = { ...OFFERS_TLS, client_tls_sslmode: 'verify-full', client_tls_ca_file: certificate('authority.crt') }
     const near = {
       server_tls_sslmode: 'require',
@@ -336,7 +336,7 @@ describe('servers', () => {
     expect(await tlsOf(pooler)).toMatch(TLS)
   })
 
-  test('are asked by the name of their host whatever is verified, and by no address', async () => {
+  test('pgweir sends a host name as SNI whatever it verifies, but no address', async () => {
     const names: unknown[] = []
     const server = tls.createServer({
       key: readFileSync(certificate('server.key')),
@@ -361,7 +361,7 @@ describe('servers', () => {
     expect(names.at(-1)).toBe(false)
   })
 
-  test('are reached with TLS at once with sslnegotiation = direct, and cancelled so', async () => {
+  test('with sslnegotiation = direct, TLS is started directly, for cancel requests too', async () => {
     const server = await startPgweir({
       workers: 1,
       database,
@@ -378,7 +378,7 @@ describe('servers', () => {
     expect(await sleeping).toMatchObject({ code: '57014' })
   })
 
-  test('are closed as they come free when what they are asked for is different, and only then', async () => {
+  test('servers are closed once they are free when the TLS settings change, and only then', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'pgweir-tls-'))
     onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
     const ca = join(directory, 'ca')
@@ -405,13 +405,13 @@ describe('servers', () => {
     await until('it is closed', () => isClosed() > 0)
     await client.query('begin')
     await root.query("set server_tls_sslmode = 'require'")
-    expect((await client.query('select 1 as one')).rows, 'a transaction goes on').toEqual([{ one: 1 }])
+    expect((await client.query('select 1 as one')).rows, 'a transaction continues').toEqual([{ one: 1 }])
     const before = isClosed()
     await client.query('commit')
     await until('it is closed, too', () => isClosed() > before)
   })
 
-  test('of PostgreSQL itself: encrypted at once, verified, bound, and cancelled so', async () => {
+  test('PostgreSQL itself can be reached with direct TLS, verification and channel binding, for cancel requests too', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'pgweir-tls-'))
     onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
     const [key, cert] = [join(directory, 'key'), join(directory, 'cert')]
@@ -447,7 +447,7 @@ describe('servers', () => {
     }
   })
 
-  test('are told to cancel with TLS, too', async () => {
+  test('cancel requests to servers use TLS', async () => {
     const { pooler } = await startPair(
       { server_tls_sslmode: 'require' },
       { ...OFFERS_TLS, client_tls_sslmode: 'require' },
@@ -459,7 +459,7 @@ describe('servers', () => {
     expect(await sleeping).toMatchObject({ code: '57014' })
   })
 
-  test('are told to cancel with TLS as long as they have it, whatever a RELOAD has changed', async () => {
+  test('cancel requests use TLS as long as their server does, even if a RELOAD has turned TLS off', async () => {
     const server = await startPgweir({ workers: 1, database, settings: OFFERS_TLS })
     const firstOnes: string[] = []
     const port = await startListeningIn(server, firstOnes)
@@ -484,7 +484,7 @@ describe('servers', () => {
     expect(new Set(firstOnes)).toEqual(new Set([SSL_REQUEST]))
   })
 
-  test('are told to cancel with TLS also what a worker was at that has been killed', async () => {
+  test('cancel requests for the servers of a killed worker use TLS', async () => {
     const server = await startPgweir({ workers: 1, database, settings: OFFERS_TLS })
     const firstOnes: string[] = []
     const port = await startListeningIn(server, firstOnes)

@@ -7,7 +7,7 @@ import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
 
-test('pgweir top --once prints the pools of a pooler that runs', async () => {
+test('pgweir top --once prints the pools of a running pooler', async () => {
   const pgweir = await startPgweir({
     database,
     secrets: { [database.user]: database.password },
@@ -32,7 +32,7 @@ test('pgweir top --once prints the pools of a pooler that runs', async () => {
   expect(unread.stderr).toBe('')
 })
 
-test.runIf(isInstalled('script'))('a terminal is given back as it was, whoever ends it', async () => {
+test.runIf(isInstalled('script'))('pgweir top restores the terminal, whether a key or a signal ends it', async () => {
   const pgweir = await startPgweir({ database, settings: { auth_type: 'any' } })
   const { host, port } = pgweir.address
   for (const end of ['q', 'SIGTERM', 'SIGHUP'] as const) {
@@ -47,14 +47,14 @@ test.runIf(isInstalled('script'))('a terminal is given back as it was, whoever e
   }
 })
 
-test('it tells that nobody is there', async () => {
+test('pgweir top fails with an error if it cannot connect', async () => {
   const program = new Program(['top', '--host', '127.0.0.1', '--port', '1', '-U', 'ada'])
   expect(await program.ended()).toBe(2)
   expect(program.stderr).toContain('the console of 127.0.0.1:1')
 })
 
 test.each(['scram-sha-256', 'plain'])(
-  'without a password where %s asks for one both tell how to give it',
+  'pgweir top and pgweir console explain how to give a missing password (%s)',
   async (method) => {
     const pgweir = await startPgweir({
       database,

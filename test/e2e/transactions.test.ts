@@ -22,7 +22,7 @@ async function pid(client: Client): Promise<number> {
   return (await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid ?? 0
 }
 
-test('what is committed stays, what is rolled back does not, and nobody sees it in between', async () => {
+test('committed changes stay, rolled back ones do not, and uncommitted ones are not visible to other clients', async () => {
   const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
   const [ada, bob] = [await pgweir.client(), await pgweir.client()]
   await ada.query('begin')
@@ -38,7 +38,7 @@ test('what is committed stays, what is rolled back does not, and nobody sees it 
   expect(await balances(bob)).toEqual({ ada: 70, bob: 50 })
 })
 
-test('a transaction has one server for itself, others use the rest', async () => {
+test('a transaction has a server to itself, and other clients use the remaining ones', async () => {
   const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
   const ada = await pgweir.client()
   const [bob, eve] = (await pgweir.together(2, () => pgweir.client())) as [Client, Client]
@@ -52,7 +52,7 @@ test('a transaction has one server for itself, others use the rest', async () =>
   expect((await pgweir.counts()).leased).toBe(0)
 })
 
-test('savepoints: a part can fail, or be taken back, without the whole', async () => {
+test('with savepoints, part of a transaction can fail or be rolled back', async () => {
   const pgweir = await sharedPgweir({ database })
   const client = await pgweir.client()
   await client.query('begin')
@@ -67,7 +67,7 @@ test('savepoints: a part can fail, or be taken back, without the whole', async (
   expect(await balances(client)).toEqual({ ada: 1, bob: 2 })
 })
 
-test('a failed transaction refuses all until it is rolled back, also when that is done by COMMIT', async () => {
+test('a failed transaction refuses queries until it is rolled back, which COMMIT does too', async () => {
   const pgweir = await sharedPgweir({ database })
   const client = await pgweir.client()
   for (const end of ['rollback', 'commit', 'abort', 'end']) {
@@ -93,7 +93,7 @@ test('COMMIT AND CHAIN begins the next transaction on the same server', async ()
   expect((await client.ask(serialize.query('rollback'))).at(-1)).toBe('ReadyForQuery I')
 })
 
-test('serializable transactions that contradict each other: one fails with 40001 and succeeds when tried again', async () => {
+test('of two conflicting serializable transactions, one fails with 40001 and succeeds when retried', async () => {
   const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
   const [ada, bob] = [await pgweir.client(), await pgweir.client()]
   for (const client of [ada, bob]) {
@@ -110,7 +110,7 @@ test('serializable transactions that contradict each other: one fails with 40001
   expect(await balances(ada)).toEqual({ ada: 0, bob: 0 })
 })
 
-test('repeatable read sees what it saw first; read only refuses to write; neither outlives its transaction', async () => {
+test('repeatable read and read only apply to their transaction only', async () => {
   const pgweir = await sharedPgweir({ database, settings: { default_pool_size: 2 } })
   const [ada, bob] = [await pgweir.client(), await pgweir.client()]
   await ada.query('begin isolation level repeatable read read only')
@@ -125,7 +125,7 @@ test('repeatable read sees what it saw first; read only refuses to write; neithe
   expect((await ada.query('delete from accounts')).rowCount).toBe(2)
 })
 
-test('what is LOCAL, ON COMMIT DROP or a lock of the transaction ends with it', async () => {
+test('SET LOCAL, ON COMMIT DROP and transaction locks end with their transaction', async () => {
   const pgweir = await sharedPgweir({ database })
   const [ada, bob] = [await pgweir.client(), await pgweir.client()]
   await ada.query('begin')
@@ -138,7 +138,7 @@ test('what is LOCAL, ON COMMIT DROP or a lock of the transaction ends with it', 
   expect((await bob.query('select pg_try_advisory_xact_lock(42) as free')).rows).toEqual([{ free: true }])
 })
 
-test('postgres.js: begin, nested savepoints, and a rollback by exception', async () => {
+test('postgres.js can begin transactions, nest savepoints, and roll back by an exception', async () => {
   const pgweir = await sharedPgweir({ database })
   const sql = pgweir.sql()
   await sql.begin(async (transaction) => {

@@ -22,7 +22,7 @@ const SAMPLES: Readonly<Record<string, string>> = {
 }
 
 for (const [name, sql] of Object.entries(SAMPLES))
-  test(`${name}: the same through the pooler as without it, in both protocols`, async () => {
+  test(`${name}: results are the same as without the pooler, in both protocols`, async () => {
     const pgweir = await sharedPgweir({ database })
     const pooled = await pgweir.client()
     const direct = await pgweir.client({ port: database.port })
@@ -34,7 +34,7 @@ for (const [name, sql] of Object.entries(SAMPLES))
     }
   })
 
-test('values go in as they come out, in text and in binary form', async () => {
+test('values are sent and received unchanged, in text and binary format', async () => {
   const pgweir = await sharedPgweir({ database })
   const values = [42, 'grüße 🐘', null, Buffer.from([0, 1, 255]), '{"a": 1}', ['x', null, 'y z'], true]
   const text =
@@ -56,7 +56,7 @@ test('values go in as they come out, in text and in binary form', async () => {
   expect(rows).toEqual([{ a: 7, b: 'seven', c: false }])
 })
 
-test('postgres.js: types that it describes before it binds', async () => {
+test('postgres.js can describe parameter types before it binds', async () => {
   const pgweir = await sharedPgweir({ database })
   const sql = pgweir.sql()
   const at = new Date('2024-05-06T07:08:09.123Z')

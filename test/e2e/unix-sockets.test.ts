@@ -40,7 +40,7 @@ function local(pgweir: Pgweir, directory: string, config = {}) {
   return pgweir.client({ host: directory, port: pgweir.address.port, ...config })
 }
 
-test('clients come by a unix socket as well, are shown as such, and the file goes with the pooler', async () => {
+test('clients may connect by a unix socket, are shown as such, and the socket file is removed with the pooler', async () => {
   const directory = folder()
   const pgweir = await startPgweir({ database, settings: { unix_socket_dir: directory, admin_users: database.user } })
   const { port } = pgweir.address
@@ -60,7 +60,7 @@ test('clients come by a unix socket as well, are shown as such, and the file goe
   expect(existsSync(path)).toBe(false)
 })
 
-test('by a unix socket alone', async () => {
+test('pgweir may listen on a unix socket alone', async () => {
   const directory = folder()
   const settings = { unix_socket_dir: directory, listen_addr: '', listen_port: 7001 }
   const pgweir = await startPgweir({ database, settings })
@@ -69,7 +69,7 @@ test('by a unix socket alone', async () => {
   expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
 })
 
-test('while it waits for its clients it is the way to the console, and nobody else is let in', async () => {
+test('during SHUTDOWN WAIT_FOR_CLIENTS, the unix socket accepts console clients only', async () => {
   const directory = folder()
   const pgweir = await startPgweir({ database, settings: { unix_socket_dir: directory, admin_users: database.user } })
   const stays = await local(pgweir, directory)
@@ -100,7 +100,7 @@ test('while it waits for its clients it is the way to the console, and nobody el
   expect(await ended).toMatchObject({ code: '57P01' })
 })
 
-test('who may connect is a matter of its mode and group', async () => {
+test('unix_socket_mode and unix_socket_group apply to the socket file', async () => {
   const directory = folder()
   // Root can give the socket to any group; other users only to one of their own groups, if they have a second one.
   const own = process.getgid?.() ?? 0
@@ -112,7 +112,7 @@ test('who may connect is a matter of its mode and group', async () => {
   expect(gid).toBe(group)
 })
 
-test('a file that somebody left behind makes way; a socket in use does not', async () => {
+test('a stale socket file is replaced, and a socket in use is an error', async () => {
   const directory = folder()
   const path = `${directory}/.s.PGSQL.7002`
   const settings = { unix_socket_dir: directory, listen_addr: '', listen_port: 7002 }
@@ -132,13 +132,13 @@ test('a file that somebody left behind makes way; a socket in use does not', asy
   expect(await (await local(pgweir, directory)).query('select 1')).toMatchObject({ rowCount: 1 })
 })
 
-test('a folder that does not exist is an error that names the setting, if it was asked for', async () => {
+test('a unix_socket_dir that does not exist is an error that names the setting', async () => {
   const settings = { unix_socket_dir: '/nowhere/at/all' }
   const { message } = await failureOf(startPgweir({ database, settings }))
   expect(message).toBe('unix_socket_dir: there is no folder /nowhere/at/all')
 })
 
-test('servers are reached by unix sockets, by folder or by default, and cancel requests too', async () => {
+test('servers are reached by unix sockets, in a given or the default folder, for cancel requests too', async () => {
   const directory = folder()
   const far = await startPgweir({ database, settings: { unix_socket_dir: directory, default_pool_size: 2 } })
   const { port } = far.address
@@ -166,7 +166,7 @@ test('servers are reached by unix sockets, by folder or by default, and cancel r
   for (const row of (await root.query('show servers')).rows) expect(row).toMatchObject({ addr: 'unix', port })
 })
 
-test('an abstract name is no file', async () => {
+test('an abstract unix socket works for clients and servers', async () => {
   const name = `@pgweir-test-${process.pid}`
   const far = await startPgweir({ database, settings: { unix_socket_dir: name } })
   const { port } = far.address
@@ -176,7 +176,7 @@ test('an abstract name is no file', async () => {
   expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
 })
 
-test('whoever runs the pooler comes to the console as pgbouncer, without a password, and by the socket only', async () => {
+test('the system user that runs the pooler may log in to the console as pgbouncer without a password, by the unix socket only', async () => {
   const directory = folder()
   const pgweir = await startPgweir({ database, settings: { unix_socket_dir: directory, auth_type: 'scram-sha-256' } })
   const owner = { user: 'pgbouncer', password: 'wrong', database: 'pgbouncer' }

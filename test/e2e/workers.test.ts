@@ -7,10 +7,10 @@ import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
 
-describe('a login', () => {
+describe('with several workers, a login', () => {
   const settings = { pool_mode: 'session' }
 
-  test('needs no server where another worker knows what it would say', async () => {
+  test('needs no server if another worker knows what a server reports', async () => {
     const pgweir = await startPgweir({ database, settings, workers: 3 })
     const first = await pgweir.client()
     await first.query('select 1')
@@ -22,7 +22,7 @@ describe('a login', () => {
     }
   })
 
-  test('that waits for a server to be welcomed with goes on as soon as one has said it, wherever that is', async () => {
+  test('that waits for what a server reports continues as soon as any worker knows it', async () => {
     const pgweir = await startPgweir({ database, settings, workers: 3 })
     const clients = await Promise.all(Array.from({ length: 9 }, () => pgweir.client()))
     const served = await Promise.race(

@@ -1,4 +1,4 @@
-/** The applications of `examples/` that need no more than Debian's packages and ours. */
+/** The applications in `examples/` that need only Debian's packages and our own. */
 
 import { promiseExamples } from './support/examples.ts'
 

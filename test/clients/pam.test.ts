@@ -20,7 +20,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 chmodSync(folder, 0o755)
 const asked = join(folder, 'asked')
 
-/** A script for `pam_exec`, which passes the password on standard input, with a zero byte behind it. */
+/** A script for `pam_exec`, which passes the password on standard input, followed by a zero byte. */
 function script(name: string, lines: readonly string[]): string {
   const path = join(folder, name)
   writeFileSync(path, ['#!/bin/bash', "IFS= read -r -d '' password", ...lines, ''].join('\n'))

@@ -1,4 +1,4 @@
-/** pgbench: many clients on few servers, in every way that it can send a query. */
+/** pgbench: many clients on few servers, with every protocol that it supports. */
 
 import type pg from 'pg'
 import { expect, test } from 'vitest'

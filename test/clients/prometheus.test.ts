@@ -40,11 +40,11 @@ test('Prometheus scrapes three processes as one, and can answer every query of t
   await work(pgweir)
   const { database, user } = pgweir.database
   const pool = `{database="${database}", user="${user}"}`
-  await until('it knows of ten queries', async () => {
+  await until('Prometheus has counted ten queries', async () => {
     const [found] = await prometheus.ask(`pgweir_queries_total${pool}`)
     return found?.value[1] === '10'
   })
-  await until('it knows of them in buckets', async () => {
+  await until('Prometheus has them in buckets', async () => {
     const [found] = await prometheus.ask(`pgweir_query_duration_seconds_bucket{database="${database}", le="+Inf"}`)
     return found?.value[1] === '10'
   })

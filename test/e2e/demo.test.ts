@@ -29,7 +29,7 @@ test('pgweir demo reports its progress, can be used, and leaves nothing behind',
   const { program, url, directory } = await startDemo()
   const [shown] = blocksOf('README.md').filter(({ text }) => text.startsWith('pgweir demo'))
   expect(shown?.text).toMatch(/a session +psql "postgres:/)
-  await until('it has said all that the README shows', () => program.stdout.includes('/metrics'))
+  await until('it has printed everything that the README shows', () => program.stdout.includes('/metrics'))
   expectShown(shown?.text ?? '', program.stdout)
   expect(await isLeft(directory)).toBe(true)
   const client = new pg.Client(url)

@@ -88,7 +88,10 @@ describe('with three workers, whichever worker the console is connected to:', ()
     }
 
     // Clients that were refused or have left may not be gone yet.
-    await until('nobody else is left', async () => (await pgweir.connections()) === consoles.length + clients.length)
+    await until(
+      'no other client is left',
+      async () => (await pgweir.connections()) === consoles.length + clients.length,
+    )
     const [first, ...others] = await Promise.all(consoles.map(shownBy))
     for (const shown of others) expect(shown).toEqual(first)
     const ids = (await pgweir.fleet.clients()).map(({ id }) => id)

@@ -145,7 +145,7 @@ describe('limits on servers:', () => {
     })
     await Promise.all(work)
     // Evicted servers may take a moment to end.
-    await until('PostgreSQL sees no more either', async () => (await activity(database)).length <= 2)
+    await until('PostgreSQL has no more servers either', async () => (await activity(database)).length <= 2)
     expect(pgweir.log.some((line) => line.includes('closing because: evicted'))).toBe(true)
   })
 

@@ -141,7 +141,7 @@ test('a changed auth_file takes effect without a reload, in all processes', asyn
   }
   await until('all clients can log in with the new password', async () => (await whoGetsIn('new')) === 6)
   // Processes may take over the new file at slightly different times.
-  await until('nobody gets in by the old one', async () => (await whoGetsIn('old')) === 0)
+  await until('no client can log in with the old password', async () => (await whoGetsIn('old')) === 0)
 })
 
 describe('auth_type trust', () => {

@@ -160,7 +160,7 @@ test('the pooler’s own share of response times and the event loop delay are sa
   for (let round = 0; round < 70; round++) await client.query('select 1')
   const after = await scrape(pgweir)
   expect(after.growth(before, 'pgweir_passing_duration_seconds_count', POOL)).toBeGreaterThanOrEqual(2)
-  await until('event loops were looked at', async () => {
+  await until('the event loop delay has been sampled', async () => {
     return ((await scrape(pgweir)).of('pgweir_event_loop_delay_seconds_count') ?? 0) > 0
   })
 })

@@ -28,7 +28,7 @@ async function pidOf(client: pg.Client): Promise<number> {
   return (await client.query('select pg_backend_pid() as pid')).rows[0].pid
 }
 
-/** Lets clients run queries until they are stopped. Each counts with a prepared statement of its own. */
+/** Lets clients run queries until they are stopped. Each counts with its own prepared statement. */
 function crowd(clients: readonly pg.Client[]) {
   let isOver = false
   let answers = 0

@@ -35,7 +35,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Step[]>> = {
     step(query('rollback')),
     step(extended('select 1')),
   ],
-  'a name that looks like one of ours': [
+  'a name that looks like a pooler-generated one': [
     step(parse({ name: 's1', text: 'select 1 as one' }), sync()),
     ...[1, 2, 3].map((id) => step(run(`pgweir_${id}`), sync())),
     step(describeStatement('pgweir_1'), sync()),
@@ -291,7 +291,7 @@ describe('when tables change', () => {
     expect(await ada.ask(select, describeStatement('s1'), sync())).toContain('RowDescription a:23|b:25')
     await bob.ask(query('drop table things; create table things (b text, a int)'))
     await bob.ask(query(`insert into things values ('b', 1)`))
-    // Bob describes the statement and learns the new columns. Ada still believes in the old ones.
+    // Bob describes the statement and learns the new columns. Ada still relies on the old ones.
     expect(await bob.ask(select, describeStatement('s1'), run('s1'), sync())).toContain('DataRow b|1')
     const error = 'ErrorResponse 0A000 cached plan must not change result type'
     expect(await ada.ask(run('s1'), sync())).toEqual([error, 'ReadyForQuery I'])

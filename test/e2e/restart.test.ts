@@ -108,7 +108,7 @@ async function replacesUnderLoad(): Promise<void> {
   const crowd = Promise.all(Array.from({ length: 6 }, comesAndGoes))
   const goesOn = async () => {
     const wanted = connects + 20
-    await until('all come again', () => connects >= wanted)
+    await until('clients connect again', () => connects >= wanted)
   }
   await goesOn()
   const { stdout } = await restart()

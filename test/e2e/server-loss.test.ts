@@ -176,7 +176,7 @@ describe('when PostgreSQL', () => {
     const pgweir = await startPgweir({ database: here, settings: { server_login_retry: 0.1 } })
     expect(await failureOf(pgweir.client())).toMatchObject({ code: '08006', severity: 'FATAL' })
     await start(here.port)
-    await until('clients get in', () =>
+    await until('clients can log in', () =>
       pgweir.client().then(
         () => true,
         () => false,

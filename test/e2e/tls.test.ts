@@ -86,7 +86,7 @@ describe('TLS with clients:', () => {
     for (const config of [VERIFIED, shown('unknown')])
       expect(await failureOf(pgweir.client(config))).toBeInstanceOf(Error)
     expect((await client.query('select 1 as one')).rows, 'other clients do not notice').toEqual([{ one: 1 }])
-    await until('it is told', () => pgweir.log.some((line) => line.includes('has shown no certificate')))
+    await until('it is logged', () => pgweir.log.some((line) => line.includes('has shown no certificate')))
   })
 
   test('a client that asks for TLS and does not speak it is disconnected, and other clients are not affected', async () => {
@@ -96,9 +96,9 @@ describe('TLS with clients:', () => {
     stranger.send(Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]))
     expect(await stranger.byte()).toBe('S')
     stranger.send(Buffer.from('this is not TLS, whatever it may be'))
-    await until('it was let go', () => stranger.hasEnded)
+    await until('the client is disconnected', () => stranger.hasEnded)
     const told = /client unexpected eof \([a-z ]+\) \(age=\d+s\) HINT: It could not agree with us on TLS/
-    await until('it is told in words, and what to look at', () => pgweir.log.some((line) => told.test(line)))
+    await until('the reason and a hint are logged', () => pgweir.log.some((line) => told.test(line)))
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
@@ -118,8 +118,8 @@ describe('TLS with clients:', () => {
     })
     const silent = await startDirectly(pgweir, [])
     silent.resume()
-    await until('whoever agrees on nothing is let go', () => silent.closed)
-    await until('it is told', () =>
+    await until('a client without a common protocol is disconnected', () => silent.closed)
+    await until('it is logged', () =>
       pgweir.log.some((line) => line.includes('did not agree on the protocol postgresql')),
     )
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
@@ -152,7 +152,7 @@ describe('TLS with clients:', () => {
   test('a client that starts TLS directly is refused if TLS is off', async () => {
     const pgweir = await startPgweir({ database })
     expect(await failureOf(startDirectly(pgweir, ['postgresql']))).toBeInstanceOf(Error)
-    await until('it is told', () => pgweir.log.some((line) => line.includes('this looks like a TLS handshake')))
+    await until('it is logged', () => pgweir.log.some((line) => line.includes('this looks like a TLS handshake')))
   })
 
   test('cancel requests may use TLS', async () => {
@@ -499,7 +499,10 @@ describe('TLS with servers:', () => {
     const workers = await pooler.fleet.workers()
     process.kill(workers.find(({ number }) => number === workerOf(client))?.pid as number, 'SIGKILL')
     await sleeping
-    await until('it was told', async () => (await server.fleet.accounts()).process.counts.cancelRequests > 0)
+    await until(
+      'the server has received the cancel request',
+      async () => (await server.fleet.accounts()).process.counts.cancelRequests > 0,
+    )
     expect(firstOnes.length).toBeGreaterThanOrEqual(2)
     expect(new Set(firstOnes)).toEqual(new Set([SSL_REQUEST]))
   })

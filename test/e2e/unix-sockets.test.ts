@@ -81,8 +81,11 @@ test('during SHUTDOWN WAIT_FOR_CLIENTS, the unix socket accepts console clients 
       ({ code }: NodeJS.ErrnoException) => code,
     )
   // Several processes receive the command one after the other, and those without clients end first.
-  await until('nobody is let in by TCP', async () => (await answerTo(pgweir.client())) === 'ECONNREFUSED')
-  await until('nobody is let in by the socket', async () => (await answerTo(local(pgweir, directory))) === '57P01')
+  await until('new clients are refused on TCP', async () => (await answerTo(pgweir.client())) === 'ECONNREFUSED')
+  await until(
+    'new clients are refused on the socket',
+    async () => (await answerTo(local(pgweir, directory))) === '57P01',
+  )
   let other = stays
   const lookFrom = async (client: ReturnType<Pgweir['client']>) => {
     other = await client
@@ -126,7 +129,7 @@ test('a stale socket file is replaced, and a socket in use is an error', async (
   })
   await new Promise((resolve) => holder.close(resolve))
   // If another test is just starting a process, that process holds a copy of the socket until its program begins.
-  await until('nobody listens any more', () => isRefused(left))
+  await until('the socket no longer listens', () => isRefused(left))
   renameSync(left, path)
   const pgweir = await startPgweir({ database, settings })
   expect(await (await local(pgweir, directory)).query('select 1')).toMatchObject({ rowCount: 1 })

@@ -24,7 +24,7 @@ import { startPair } from '../support/flow/start.ts'
 const WORDS = [
   ['a notice', notice('look'), 'NoticeResponse(look)'],
   ['a notification', notification('channel', 'payload'), 'NotificationResponse(channel, payload)'],
-  ['a setting that nobody follows', parameterStatus('in_hot_standby', 'on'), 'ParameterStatus(in_hot_standby=on)'],
+  ['a setting that is not tracked', parameterStatus('in_hot_standby', 'on'), 'ParameterStatus(in_hot_standby=on)'],
   ['a setting', parameterStatus('DateStyle', 'SQL, DMY'), 'ParameterStatus(DateStyle=SQL, DMY)'],
 ] as const
 

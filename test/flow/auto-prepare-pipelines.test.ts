@@ -75,7 +75,7 @@ describe('auto_prepare, in one batch:', () => {
     ])
   })
 
-  /** Sends requests that are skipped behind an error. Afterwards the client's unnamed statement must be what it was before: `select 1`. */
+  /** Sends requests that are skipped after an error. Afterwards the client's unnamed statement must be what it was before: `select 1`. */
   async function expectUntouched({ client, postgres }: Pair, ...skipped: readonly Buffer[]) {
     client.send(parse('', 'select 1'), sync)
     await postgres.expect('Sync')

@@ -47,8 +47,8 @@ describe('instead of a startup packet:', () => {
       '08P01 bad packet header: the startup packet cannot have the length',
     ],
     ['zeros', Buffer.alloc(64), '08P01 bad packet header: the startup packet cannot have the length 0'],
-    ['a packet that is too short to be one', packet(PROTOCOL_3_0, Buffer.alloc(0), 4), '08P01 bad packet header'],
-    ['a packet that is too long to be one', packet(PROTOCOL_3_0, Buffer.alloc(8), 10_001), '08P01 bad packet header'],
+    ['a startup packet that is too short', packet(PROTOCOL_3_0, Buffer.alloc(0), 4), '08P01 bad packet header'],
+    ['a startup packet that is too long', packet(PROTOCOL_3_0, Buffer.alloc(8), 10_001), '08P01 bad packet header'],
     ['a negative length', packet(PROTOCOL_3_0, Buffer.alloc(8), -1), '08P01 bad packet header'],
     ['protocol 2', startup(USER, 0x0002_0000), '08P01 old V2 protocol not supported'],
     ['protocol 4', startup(USER, 0x0004_0000), '08P01 bad packet header: unsupported protocol 4.0'],
@@ -60,7 +60,7 @@ describe('instead of a startup packet:', () => {
       '08P01 invalid startup packet layout',
     ],
     [
-      'bytes behind the terminator',
+      'bytes after the terminator',
       packet(PROTOCOL_3_0, Buffer.from('user\0ada\0\0x\0')),
       '08P01 invalid startup packet layout',
     ],
@@ -71,7 +71,7 @@ describe('instead of a startup packet:', () => {
       '08P01 database name too long',
     ],
     [
-      'replication of a kind that there is not',
+      'an unknown kind of replication',
       startup({ ...USER, replication: 'perhaps' }),
       '22023 invalid value for parameter "replication": "perhaps"',
     ],
@@ -193,7 +193,7 @@ describe('after the login:', () => {
   const CASES: readonly [what: string, bytes: Buffer, shown: string][] = [
     ['an unknown message', message('z', Buffer.from('what')), "08P01 unknown pkt: invalid frontend message type 'z'"],
     ['a zero byte', Buffer.alloc(8), '08P01 unknown pkt: invalid frontend message type 0x00'],
-    ['a length that cannot be', message('Q', Buffer.alloc(4), 3), "08P01 bad packet header: a message of type 'Q'"],
+    ['an impossible length', message('Q', Buffer.alloc(4), 3), "08P01 bad packet header: a message of type 'Q'"],
     ['a negative length', message('Q', Buffer.alloc(4), -3), "08P01 bad packet header: a message of type 'Q'"],
     ['a startup packet', startup(USER), '08P01 unknown pkt'],
     ['a password', password('secret'), "08P01 a message of type 'p' is out of turn after the login"],

@@ -158,7 +158,7 @@ test('other users may not connect to the console', async () => {
 })
 
 test('each command and each SHOW of the console is covered here', () => {
-  /** Commands that PgBouncer does not have, or that have tests of their own above. */
+  /** Commands that PgBouncer does not have, or that have their own tests above. */
   const elsewhere = new Set(['show', 'select', 'kill_client', 'restart'])
   const done = new Set(DONE.map(({ command }) => command.split(' ')[0]))
   expect([...COMMANDS.keys()].filter((name) => !done.has(name) && !elsewhere.has(name))).toEqual([])

@@ -388,8 +388,8 @@ describe('COPY from the client by a batch', () => {
   })
 
   test('that fails before the server has read the Sync after Execute: no client gets an additional ReadyForQuery', async () => {
-    // A trigger BEFORE STATEMENT fails after CopyInResponse and before the first read. So the Sync behind Execute ends the skipping, and the
-    // one behind the data gets an answer of its own.
+    // A trigger BEFORE STATEMENT fails after CopyInResponse and before the first read. So the Sync after Execute ends the skipping, and the
+    // one after the data gets its own answer.
     const pair = await startCopy({ settings: { default_pool_size: 1 } })
     const { flow, client, postgres } = pair
     client.send(copyData('1\n'), copyDone, sync)
@@ -428,7 +428,7 @@ describe('COPY from the client by a batch', () => {
       expect(await client.answer()).toHaveLength(2)
       postgres.send(parseComplete, error('26000', 'no such statement'), ready())
       expect(await client.answer()).toHaveLength(3)
-      // Nobody else may have the server before the ReadyForQuery of the second Sync has come.
+      // No other client may get the server before the ReadyForQuery of the second Sync has arrived.
       expect(flow.counts()).toEqual({ leased: 1 })
       postgres.send(ready())
       await client.expect('ReadyForQuery(I)')
@@ -507,7 +507,7 @@ describe('COPY from the client by a batch', () => {
     await postgres.expect('Sync')
     postgres.send(complete('COPY 0'), ready())
     await client.expect('CommandComplete(COPY 0)', 'ReadyForQuery(I)', 'CloseComplete')
-    // Nobody else may have the server before the Sync has been answered.
+    // No other client may get the server before the Sync has been answered.
     expect(flow.counts()).toEqual({ leased: 1 })
     postgres.send(ready())
     await client.expect('ReadyForQuery(I)')

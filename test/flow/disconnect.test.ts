@@ -103,7 +103,7 @@ describe.each(WAYS)('a client that %s', (_, goes) => {
     second.send(query('select 2'))
     third.send(query('select 3'))
     await flow.expectCounts({ leased: 1, waiting: 2 })
-    // A Terminate behind a request is read only when the request has been answered; the end of the connection is noticed at once.
+    // A Terminate after a request is read only once the request has been answered; the end of the connection is noticed at once.
     goes(second)
     await quiet()
     if (second.inbox.all.length > 0) second.vanish()

@@ -1,4 +1,4 @@
-/** Clients whose passwords are in an LDAP directory: how they are answered, and what pgweir logs in to servers with. */
+/** Clients whose passwords are in an LDAP directory: the answers that they get, and the passwords with which pgweir logs in to servers. */
 
 import { expect, test } from 'vitest'
 import type { DialLdap } from '../../src/net/ldap-connection.ts'

@@ -35,7 +35,7 @@ function start(auth_type: string, authFile: readonly string[]): Promise<Flow> {
   return startFlow({ settings: { auth_type, scram_iterations: ITERATIONS }, authFile })
 }
 
-/** Tries to log in, and returns what a stranger can see of that, and what it costs. */
+/** Tries to log in, and returns what an unauthenticated client can see of that, and its cost. */
 async function attempt(flow: Flow, work: { derivations: number }, user: string, password = 'wrong', database = 'app') {
   const before = work.derivations
   const client = await flow.dial()

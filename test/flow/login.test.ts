@@ -23,7 +23,7 @@ async function refusal(flow: Flow, options: { user?: string; database?: string; 
   return { client, words }
 }
 
-/** What a stranger sees of the exchange, without the random parts. */
+/** What an unauthenticated client sees of the exchange, without the random parts. */
 function shape(names: readonly string[]): string[] {
   return names.map((name) => name.replace(/\(.*/s, ''))
 }
@@ -59,7 +59,7 @@ describe.each([
     ['a database that does not exist', { database: 'nowhere' }],
     ['a user and a database that do not exist', { user: 'nobody', database: 'nowhere' }],
   ] as const)
-    test(`${what} cannot be told from a wrong password`, async () => {
+    test(`${what} cannot be distinguished from a wrong password`, async () => {
       const flow = await startFlow(OPTIONS)
       const known = await refusal(flow, { password: 'wrong' })
       const unknown = await refusal(flow, { ...options, password: 'wrong' })
@@ -128,8 +128,8 @@ describe.each([
     ['a query', query('select 1')],
     ['an unknown message', message('z')],
     ['a password that is too long', message('p', Buffer.alloc(100), 100_000)],
-    ['a password that breaks off', message('p')],
-    ['a length that cannot be', message('p', Buffer.alloc(4), 2)],
+    ['an empty password message', message('p')],
+    ['an impossible length', message('p', Buffer.alloc(4), 2)],
   ] as const)
     test(`${what} is refused instead of the answer`, async () => {
       const flow = await startFlow(OPTIONS)
@@ -154,7 +154,7 @@ test('an md5 secret works with auth_type = md5', async () => {
   await empty.expect('ErrorResponse(FATAL 28P01 empty password returned by client)')
 })
 
-test('with auth_type = md5, a user with a rare kind of secret cannot be told from one that does not exist', async () => {
+test('with auth_type = md5, a user with a rare kind of secret cannot be distinguished from one that does not exist', async () => {
   const scram = await generateScramSecret('secret', 8)
   const flow = await startFlow({ settings: { auth_type: 'md5' }, authFile: [`"ada" "${MD5}"`, `"bob" "${scram}"`] })
   const asked = new Set<string>()

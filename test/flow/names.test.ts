@@ -31,7 +31,7 @@ async function start(settings: Readonly<Record<string, string | number>> = {}) {
   return { flow, where, other }
 }
 
-/** Expects that a query of the client's is answered by a new server there. */
+/** Expects that a new server there answers a query of the client. */
 async function answerAt(postgres: FlowPostgres, client: FlowClient): Promise<void> {
   client.send(query('select 2'))
   const server = await postgres.next()

@@ -245,7 +245,7 @@ describe('the client gets an error when the server does not complete a login bec
       'cannot start a process for a connection: look at its log',
     ],
     [
-      'it asks for a password, which nobody has who may be anybody',
+      'it asks for a password although auth_type is any',
       (server) => server.send(message('R', int32(3))),
       'F0000',
       'auth_type=any requires forced user',

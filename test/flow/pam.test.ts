@@ -1,4 +1,4 @@
-/** Clients whose passwords PAM knows: what they are told, and what servers are logged in to with. */
+/** Clients whose passwords PAM checks: the answers that they get, and the passwords with which pgweir logs in to servers. */
 
 import { expect, test } from 'vitest'
 import type { PamQuestion } from '../../src/net/pam-library.ts'
@@ -25,7 +25,7 @@ async function start(options: FlowOptions = {}) {
   return { flow, asked, answers }
 }
 
-/** Postgres asks for a password, and lets in whoever gives that one. */
+/** A Postgres that asks for a password and accepts this one. */
 function asksFor(secret: string): LoginScript {
   return async (server) => {
     server.send(message('R', int32(3)))

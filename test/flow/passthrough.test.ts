@@ -9,7 +9,7 @@ import { int32 } from '../support/flow/replies.ts'
 import { message } from '../support/flow/requests.ts'
 import { startFlow } from '../support/flow/start.ts'
 
-/** What may be known of ada, whose password is "secret". The SCRAM secrets have few iterations. */
+/** The secrets that may be known of ada, whose password is "secret". The SCRAM secrets have few iterations. */
 const KNOWN: Readonly<Record<string, string>> = {
   password: 'secret',
   md5: `md5${createHash('md5').update('secretada').digest('hex')}`,
@@ -46,7 +46,7 @@ const ASKS: Readonly<Record<string, (server: FlowServer) => Promise<void>>> = {
   },
 }
 
-/** A Postgres that asks by this method. If the pooler cannot answer, it closes the connection. */
+/** A Postgres that uses this method. If the pooler cannot answer, it closes the connection. */
 function asksFor(method: string): LoginScript {
   return (server) => void ASKS[method]?.(server).catch(() => {})
 }
@@ -61,7 +61,7 @@ const ONLY_SCRAM = 'of user "ada" only a SCRAM secret is known'
 const NOT_YET = `${ONLY_SCRAM}, which is of use once a client has logged in by it`
 const ANOTHER = 'the SCRAM secret that is known is thus not the one that it has'
 
-/** What is known, how clients log in, and the result for each method that servers may ask for. */
+/** The known secret, the auth_type, and the result for each method that servers may ask for. */
 const MATRIX: readonly [
   known: string,
   authType: string,

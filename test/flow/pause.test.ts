@@ -235,7 +235,7 @@ describe('PAUSE', () => {
     await flow.postgres.expectNoMore()
   })
 
-  test('is refused with a reason', async () => {
+  test('is an error for an unknown or the admin database, and so are RESUME and KILL', async () => {
     const { flow } = await startPair()
     for (const [text, words] of [
       ['resume', 'ERROR 55000 pooler is not paused/suspended'],

@@ -32,7 +32,7 @@ async function come(flow: Flow): Promise<FlowClient> {
 const start = (authFile: readonly string[], settings: Record<string, string> = {}) =>
   startFlow({ settings: { auth_type: 'hba', auth_hba_file: hbaFile(), ...settings }, authFile })
 
-/** A server that asks for a password in clear, and expects this one. */
+/** A server that asks for a cleartext password, and expects this one. */
 const asksFor = (expected: string) => async (server: FlowServer) => {
   server.send(message('R', int32(3)))
   await server.expect('Password')

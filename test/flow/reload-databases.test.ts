@@ -48,7 +48,7 @@ describe('a database', () => {
     const newcomer = await flow.connect()
     expect(newcomer.parameters.get('server_version')).toBe('18.1')
     expect(newcomer.parameters.get('TimeZone')).toBe('Asia/Tokyo')
-    // The client that was there before has been told another value, and keeps that one.
+    // The earlier client has received another value, and keeps it.
     client.send(query('select 1'))
     const moved = await other.next()
     await moved.expect('Query')

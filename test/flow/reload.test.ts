@@ -249,7 +249,7 @@ describe('a reload of users', () => {
     })
     flow.change({ authFile: ['"bob" "other"', '"eve" "e"', '"root" "r"'] })
     flow.change({ settings: { ...settings, admin_users: 'root' } })
-    // Before the file is read nobody is an admin, so the reload has to come by signal.
+    // Before the file is read no user is an admin, so the reload has to come by signal.
     await flow.pooler.parts.fleet.control.reload()
     expect(flow.logged('auth_file: 2 users added, 1 changed, 1 removed')).toHaveLength(1)
     await ask(client, flow)

@@ -71,7 +71,7 @@ describe('a replication client', () => {
     flow.postgres.login = (server) => server.welcome({ server_version: '18.1', TimeZone: 'Asia/Tokyo' })
     const { client } = await follow(flow)
     expect(Object.fromEntries(client.parameters)).toEqual({ server_version: '18.1', TimeZone: 'Asia/Tokyo' })
-    // Other clients are told what the servers of their pool have reported.
+    // Other clients get the parameters that the servers of their pool have reported.
     expect((await flow.connect()).parameters.get('server_version')).toBe('17.5')
   })
 

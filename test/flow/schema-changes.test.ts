@@ -43,7 +43,7 @@ describe('after DDL', () => {
         'ReadyForQuery(I)',
       ])
       client.send(describeStatement('s1'), sync)
-      // The other name stands for the same text, and so for the statement that has been prepared anew.
+      // The other name refers to the same text, and so to the statement that has been prepared anew.
       await postgres.expect('Describe(statement, #2)', 'Sync')
       postgres.send(parameterDescription(25), rowDescription('other'), ready())
       expect(await client.answer()).toEqual(['ParameterDescription(25)', 'RowDescription(other)', 'ReadyForQuery(I)'])

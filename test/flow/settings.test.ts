@@ -80,7 +80,7 @@ describe('a client that asks for no settings', () => {
     const client = await flow.connect()
     const { in_hot_standby: _, ...others } = DEFAULTS
     expect(Object.fromEntries(client.parameters)).toEqual(others)
-    // A replication client is told what its own server has just reported.
+    // A replication client gets the parameters that its own server has just reported.
     const follower = await flow.connect({ parameters: { replication: 'database' } })
     expect(follower.parameters.get('in_hot_standby')).toBe('on')
   })
@@ -500,7 +500,7 @@ describe('a client that resets its settings gets the ones of its login again', (
     for (const last of ['42704', 'DataRow(2)', 'DataRow(3)']) expect((await roman.answer()).join()).toContain(last)
   })
 
-  test('also if auto_prepare sends a batch again first', async () => {
+  test('and a batch that auto_prepare sends again is not held back', async () => {
     const { roman, postgres } = await startRoman({ settings: { auto_prepare: 1 } })
     roman.send(parse('later', 'reset all'), sync)
     await postgres.expect('Parse', 'Sync')

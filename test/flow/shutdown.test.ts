@@ -267,7 +267,7 @@ test('a worker that is being replaced stops with the others at a SHUTDOWN, withi
   postgres.send(complete('BEGIN'), ready('T'))
   await client.answer()
   flow.pooler.parts.drain(1_000)
-  // No such line: readers of the log would look for somebody who gave that command.
+  // No such line: operators who read the log would look for the person who gave the command.
   expect(flow.logged('command issued')).toEqual([])
   expect(flow.logged('another worker takes the place of this one')).toHaveLength(1)
   await flow.pooler.control.shutdown('wait_for_clients')

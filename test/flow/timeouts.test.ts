@@ -23,7 +23,7 @@ async function ask({ client, postgres }: Pick<Pair, 'client' | 'postgres'>, text
   await client.answer()
 }
 
-/** Expects that the client got this error and was closed, its server too, with the same reason in the log; and that what ran is cancelled. */
+/** Expects that the client got this error and was disconnected, and its server closed with the same reason in the log. */
 async function expectEnded({ flow, client, postgres }: Pair, shown: string) {
   const said = await client.inbox.through('ErrorResponse')
   expect(said.at(-1)).toBe(`ErrorResponse(FATAL ${shown})`)
@@ -80,7 +80,7 @@ describe('query_timeout', () => {
   for (const [what, requests, replies] of [
     ['a named statement', [parse('s1', 'select 1'), bind('', 's1')], [parseComplete, bindComplete]],
     ['an unnamed statement', [parse('', 'select 1'), bind('', '')], [parseComplete, bindComplete]],
-    ['a Bind of what is there', [bind('', 's0')], [bindComplete]],
+    ['a Bind of an existing statement', [bind('', 's0')], [bindComplete]],
   ] as const)
     test(`does not include the time before ${what}`, async () => {
       const { flow, client, postgres } = await startPair(LIMITED)

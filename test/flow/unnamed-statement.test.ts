@@ -255,7 +255,7 @@ describe('the unnamed statement', () => {
     expect(await client.answer()).toEqual(['BindComplete', 'ReadyForQuery(I)'])
   })
 
-  describe('is kept if Postgres has skipped', () => {
+  describe('and skipped requests:', () => {
     async function startWithMine() {
       const pair = await startPair()
       await parsed(pair, 'mine')
@@ -289,13 +289,13 @@ describe('the unnamed statement', () => {
       ['a simple query', [query('select 1')]],
       ['a Close', [closeStatement('')]],
       ['all of them', [parse('', 'other'), query('select 1'), closeStatement(''), parse('', 'third')]],
-    ])('%s', async (_, skipped) => {
+    ])('it is kept if Postgres has skipped %s', async (_, skipped) => {
       const pair = await startWithMine()
       await expectMine(pair, ...skipped)
       await expectMine(pair, ...skipped)
     })
 
-    test('other requests, but not if the Parse that would have replaced it has failed', async () => {
+    test('it no longer exists if the Parse that would have replaced it has failed itself', async () => {
       const { client, postgres } = await startWithMine()
       client.send(parse('s1', 'select 1'), parse('', 'selct'), parse('', 'third'), sync)
       await quiet()
@@ -308,7 +308,7 @@ describe('the unnamed statement', () => {
       await client.answer()
     })
 
-    test('requests in two batches of a pipeline, and never one of those is used instead', async () => {
+    test('it is kept if Postgres has skipped requests in two batches of a pipeline', async () => {
       const { client, postgres } = await startWithMine()
       client.send(execute(), parse('', 'other'), sync, execute(), closeStatement(''), sync)
       await quiet()
@@ -323,7 +323,7 @@ describe('the unnamed statement', () => {
       expect(await client.answer()).toContain('DataRow(1)')
     })
 
-    test('its Close, but not if a Parse has failed in an earlier batch of the same pipeline', async () => {
+    test('it no longer exists if a Parse has failed in an earlier batch of the same pipeline', async () => {
       const { client, postgres } = await startWithMine()
       client.send(parse('', 'selct'), sync, execute(), closeStatement(''), sync)
       await quiet()
@@ -337,7 +337,7 @@ describe('the unnamed statement', () => {
       await client.answer()
     })
 
-    test('another Parse, but not if a later query has dropped it', async () => {
+    test('it no longer exists if a later query has dropped it', async () => {
       const { client, postgres } = await startWithMine()
       client.send(parse('bad', 'selct'), parse('', 'other'), sync, query('select 2'))
       await quiet()
@@ -351,7 +351,7 @@ describe('the unnamed statement', () => {
       await client.answer()
     })
 
-    test('nothing: a Parse that fails does not remove the statement of a later batch', async () => {
+    test('a Parse that fails does not remove the statement of a later batch', async () => {
       const { client, postgres } = await startWithMine()
       client.send(parse('', 'selct'), sync, parse('', 'later'), sync)
       await postgres.expect('Parse(, selct)', 'Sync', 'Parse(, later)', 'Sync')
@@ -364,7 +364,7 @@ describe('the unnamed statement', () => {
       expect(await client.answer()).toContain('DataRow(1)')
     })
 
-    test('a query, and a later batch waits until that is known', async () => {
+    test('it is bound in a later batch only once it is known whether requests were skipped', async () => {
       const { client, postgres } = await startWithMine()
       client.send(parse('bad', 'selct'), query('select 1'), sync, bind('', ''), execute(), sync)
       await postgres.expect('Parse(#1, selct)', 'Query(select 1)', 'Sync')

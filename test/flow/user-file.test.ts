@@ -14,7 +14,7 @@ async function start(): Promise<Flow> {
   return flow
 }
 
-/** The file is looked at each second, and the system answers a little later. */
+/** The file is checked each second, and the system answers a little later. */
 async function look(flow: Flow, times: number): Promise<void> {
   for (let time = 0; time < times; time++) {
     await flow.advance(1_000)
@@ -23,7 +23,7 @@ async function look(flow: Flow, times: number): Promise<void> {
 }
 
 async function untilLogged(flow: Flow, text: string): Promise<void> {
-  // Thousands of looks take no time, since the clock is moved by hand, but the system's answers take real time.
+  // Thousands of checks take no time, since the clock is moved by hand, but the system's answers take real time.
   const givesUpAtMs = performance.now() + GIVES_UP_MS
   while (flow.logged(text).length === 0) {
     if (performance.now() > givesUpAtMs)

@@ -11,7 +11,7 @@ import { LAST_TURN, parsingScript, type Script, script, type Turn } from '../../
 import { DEFAULT_ZONE, SessionModel, Tables } from '../../support/flow/session-model.ts'
 import { Flow } from '../../support/flow/start.ts'
 
-/** What happens next, by whom, and how much of it. */
+/** What happens next, who does it, and how much. */
 type Step =
   | { readonly does: 'send'; readonly client: number }
   | { readonly does: 'work'; readonly server: number; readonly requests: number }
@@ -82,7 +82,7 @@ const orderedStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: order.map((each): Step => ({ does: 'order', order: each })) },
 )
 
-/** Steps in which somebody may also change tables, on a separate connection. */
+/** Steps that may also include a change of tables, on a separate connection. */
 const migratingStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: smoothStep },
   { weight: 1, arbitrary: fc.constant<Step>({ does: 'migrate' }) },
@@ -113,7 +113,7 @@ class Backend {
   readonly #server: FlowServer
   readonly #model: SessionModel
   readonly waiting: Request[] = []
-  /** It is in the middle of a batch and locks the tables of that batch: somebody who wants to change them has to wait. */
+  /** It is in the middle of a batch and locks the tables of that batch: a change of these tables has to wait. */
   locksTables = false
 
   constructor(server: FlowServer, tables: Tables) {
@@ -167,7 +167,7 @@ class Player {
     return hasHeard >= withoutRepetitions(this.expected, this.zone).length
   }
 
-  /** Sends the next turn, unless its manners forbid that before everything it has sent is answered. */
+  /** Sends the next turn, unless its manners require that everything it has sent is answered first. */
   send(manners: World['manners']): void {
     const [turn] = this.#turns
     if (!turn) return
@@ -248,7 +248,7 @@ async function play(
 
   const obey = (given: Order) => {
     const { control } = flow.pooler
-    // Nobody waits for the pause to be complete, and there may be nothing to resume.
+    // The test does not wait until the pause is complete, and there may be nothing to resume.
     if (given === 'pause') control.pause(null).catch(() => {})
     else if (given === 'resume') control.resume(null).catch(() => {})
     else if (given === 'reconnect') control.reconnect(null)
@@ -285,7 +285,7 @@ async function play(
   try {
     const players: Player[] = []
     for (const [number, each] of scripts.entries()) {
-      // In session mode DISCARD ALL goes back to the server's settings, not to those that the client began with.
+      // In session mode, DISCARD ALL restores the server's settings, not those of the client's login.
       const zone = options.mode === 'session' ? null : each.zone
       const login = flow.connect(zone === null ? {} : { parameters: { TimeZone: zone } })
       await everybodyWorks()
@@ -385,7 +385,7 @@ test(
       }),
       { numRuns: RUNS, verbose: 0 },
     )
-    // The test is worth something only if servers have refused statements.
+    // The test is meaningful only if servers have refused statements.
     expect(tables.refusals).toBeGreaterThan(0)
   },
   TIMEOUT_MS,
@@ -399,7 +399,7 @@ test(
         await play(given, ({ players }) => {
           for (const { client, expected, zone } of players) {
             const heard = withoutRepetitions(client.inbox.unread, zone)
-            // The last message may be an error of ours: that the server is gone.
+            // The last message may be the pooler's own error that the server has gone.
             if (heard.at(-1)?.startsWith('ErrorResponse(FATAL')) heard.pop()
             // A setting that was reported last may have been about to change again.
             if (heard.at(-1)?.startsWith('ParameterStatus')) heard.pop()

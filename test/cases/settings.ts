@@ -94,7 +94,10 @@ export const GENERAL: Readonly<Record<string, Shown>> = {
     'e2e/hba.test.ts',
     'the first auth_hba_file rule that matches decides how a client logs in, if at all',
   ],
-  auth_ident_file: ['e2e/hba.test.ts', 'peer lets in the system user, or the users that the map allows for it'],
+  auth_ident_file: [
+    'e2e/hba.test.ts',
+    'the auth method peer lets in the system user, or the users that the map allows for it',
+  ],
   auth_ldap_options: ['clients/ldap.test.ts', 'LDAP works with ldapurl'],
   auth_pam_service: ['clients/pam.test.ts', 'psql logs in with the password that PAM accepts, and with no other'],
   auth_user: OTHER_DATABASE,
@@ -233,7 +236,7 @@ export const GENERAL: Readonly<Record<string, Shown>> = {
     'flow/cancel.test.ts',
     'gives up a cancel that was sent and not finished, and closes its server',
   ],
-  logfile: ['e2e/log.test.ts', 'logfile gets the same lines'],
+  logfile: ['e2e/log.test.ts', 'log lines are written to logfile'],
   syslog: ['unit/daemon/system-log.test.ts', 'a reload turns syslog on and off and changes its name'],
   syslog_facility: [
     'unit/daemon/system-log.test.ts',
@@ -241,10 +244,7 @@ export const GENERAL: Readonly<Record<string, Shown>> = {
   ],
   syslog_ident: ['unit/daemon/system-log.test.ts', 'a reload turns syslog on and off and changes its name'],
   log_format: ['e2e/log.test.ts', 'log_format = json writes one object per line'],
-  verbose: [
-    'unit/daemon/open-log.test.ts',
-    'reopening the log applies the new file, format and verbosity',
-  ],
+  verbose: ['unit/daemon/open-log.test.ts', 'reopening the log applies the new file, format and verbosity'],
   log_connections: LOG_LINES,
   log_disconnections: LOG_LINES,
   log_pooler_errors: LOG_LINES,

@@ -73,7 +73,7 @@ test.each(['pidfile', 'logfile'])(
   },
 )
 
-test('pgweir -d reports that it cannot listen on standard error, and leaves no pidfile behind', async () => {
+test('pgweir -d reports on standard error that it cannot listen, and leaves no pidfile behind', async () => {
   const { iniFile, pidfile } = await files({ listen_addr: '203.0.113.1' })
   const starter = new Program(['-d', iniFile])
   expect(await starter.ended()).toBe(1)

@@ -44,7 +44,7 @@ test('the first auth_hba_file rule that matches decides how a client logs in, if
   })
 })
 
-test('a rule may give a host name', async () => {
+test('an auth_hba_file rule may give a host name', async () => {
   const { settings } = files(`
     host all all nowhere.invalid reject
     host all ${trusted.user} localhost trust
@@ -57,7 +57,7 @@ test('a rule may give a host name', async () => {
   expect(await failureOf(pgweir.client())).toMatchObject({ message: 'no authentication method is found' })
 })
 
-test('physical replication matches only rules for replication, logical replication those for its database', async () => {
+test('physical replication matches only auth_hba_file rules for replication, logical replication those for its database', async () => {
   const follower = await createRole({ method: 'trust', attributes: 'replication' })
   const { settings } = files(`
     host all ${trusted.user} all trust
@@ -80,7 +80,7 @@ test('physical replication matches only rules for replication, logical replicati
   expect(await failureOf(as(trusted.user, 'database'))).toMatchObject({ code: '42501' })
 })
 
-test('a rule with +role matches direct and indirect members of the role in PostgreSQL', async () => {
+test('an auth_hba_file rule with +role matches direct and indirect members of the role in PostgreSQL', async () => {
   const admin = await adminClient()
   const [staff, boss, member, stranger, asker] = [
     await createRole(),
@@ -105,7 +105,7 @@ test('a rule with +role matches direct and indirect members of the role in Postg
   expect(await failureOf(cut.client({ user: member.user }))).toMatchObject({ message: 'bouncer config error' })
 })
 
-test('peer lets in the system user, or the users that the map allows for it', async () => {
+test('the auth method peer lets in the system user, or the users that the map allows for it', async () => {
   const { username } = userInfo()
   const { directory, settings } = files(
     `local all ${trusted.user} peer map=staff\nlocal all all peer`,
@@ -119,7 +119,7 @@ test('peer lets in the system user, or the users that the map allows for it', as
   expect(await failureOf(pgweir.client())).toMatchObject({ message: 'no authentication method is found' })
 })
 
-test('cert lets in the user named in the certificate, or the users that the map allows for it', async () => {
+test('the auth method cert lets in the user named in the certificate, or the users that the map allows for it', async () => {
   const { settings } = files(`hostssl all all all cert map=people`, `people ada ${trusted.user}\npeople ada nobody`)
   const tls = { ...OFFERS_TLS, client_tls_sslmode: 'verify-full', client_tls_ca_file: certificate('authority.crt') }
   const pgweir = await startPgweir({ database, secrets, settings: { ...settings, ...tls } })
@@ -151,7 +151,7 @@ test('auth_type = cert works without rules', async () => {
   expect(await failureOf(pgweir.client({ ssl }))).toMatchObject({ message: 'certificate authentication failed' })
 })
 
-test('RELOAD reads the rules again, a SET of another setting does not, and a file with an error changes nothing', async () => {
+test('RELOAD reads auth_hba_file again, a SET of another setting does not, and a file with an error changes nothing', async () => {
   const { hba, settings } = files('host all all all scram-sha-256')
   const pgweir = await startPgweir({ database, secrets, settings: { ...settings, admin_users: database.user } })
   const root = await pgweir.client({ database: 'pgbouncer' })

@@ -137,7 +137,7 @@ test('each stats_period ends with a log line with its averages', async () => {
   )
 })
 
-test('logfile gets the same lines', async () => {
+test('log lines are written to logfile', async () => {
   const { directory, iniFile } = await writeFiles({ database })
   const logfile = join(directory, 'pgweir.log')
   const { settings } = loadSettings({ iniFile, flags: { logfile } })

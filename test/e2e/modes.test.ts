@@ -133,13 +133,13 @@ const ROWS: Readonly<Record<string, (scene: Scene) => Promise<boolean>>> = {
   '`COPY` in and out': async ({ ada }) => {
     return (await text(ada.query(copyTo('copy (select 1 union select 2 order by 1) to stdout')))) === '1\n2\n'
   },
-  'cancelling a query': async ({ pgweir, ada }) => {
+  'canceling a query': async ({ pgweir, ada }) => {
     const query = failureOf<Error & { code: string }>(ada.query('select pg_sleep(60), 4712'))
     await untilRunning(database, '4712')
     await pgweir.cancel(keyOf(ada))
     return (await query).code === '57014'
   },
-  '`pg_cancel_backend` with the process ID that the driver was told': async ({ pgweir, ada }) => {
+  '`pg_cancel_backend` with the process ID that the driver received at login': async ({ pgweir, ada }) => {
     const bob = await pgweir.client()
     const query = failureOf(ada.query('select pg_sleep(60), 4713'))
     await untilRunning(database, '4713')

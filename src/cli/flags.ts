@@ -32,10 +32,10 @@ export function addSettingFlags(command: Command, areListed = true): Command {
 
 export function addServerFlags(command: Command): Command {
   return command
-    .option('--upstream <url>', 'server for all databases, without a file: postgres://user:password@host:5432/')
+    .option('--upstream <url>', 'PostgreSQL for databases without an entry: postgres://user:password@host:5432/')
     .option(
       '--database <line>',
-      "a line of [databases], such as 'app=host=10.0.0.5 port=5432'; may be repeated",
+      "line to add to [databases], such as 'app=host=10.0.0.5 port=5432'; may be repeated",
       collect,
     )
 }

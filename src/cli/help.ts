@@ -31,7 +31,7 @@ export const EXAMPLES = `Each setting is a flag, a key of the file and an enviro
 300ms, 5min, 4MB.
 
 Examples:
-  pgweir demo                  try it out with a throw-away PostgreSQL
+  pgweir demo                  try it out with a temporary PostgreSQL
   pgweir check pgbouncer.ini   report problems, and differences from PgBouncer
   pgweir pgbouncer.ini         run with this file
   pgweir --upstream postgres://app:secret@db.internal/    run without a file

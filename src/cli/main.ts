@@ -52,7 +52,7 @@ export async function main(args: string[], world: World = realWorld(args)): Prom
 
 function createProgram(world: World, finish: (exitCode: number) => void): Command {
   const program = arrangeHelp(new Command('pgweir'))
-    .description('A connection pooler for PostgreSQL. Without a command, it runs the pooler in the foreground.')
+    .description('A connection pooler for PostgreSQL. Without a command, it runs in the foreground.')
     .argument('[config.ini]', "configuration file, in PgBouncer's format")
     .version(versionLine, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
@@ -94,7 +94,7 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
 
   const demo = program
     .command('demo')
-    .description('start a throw-away PostgreSQL, with a pool in front of it')
+    .description('start a temporary PostgreSQL with pgweir in front of it')
     .option('--password <password>', 'password of the role demo; random if not given')
   addSettingFlags(addOutputFlags(demo), false)
     .addHelpText('after', SETTINGS_ARE_FLAGS)
@@ -105,7 +105,7 @@ function createProgram(world: World, finish: (exitCode: number) => void): Comman
     })
   addPlaceFlags(program.command('top').description('watch the pools of a running pgweir'))
     .option('--delay <seconds>', 'time between two updates', '1')
-    .option('--once', 'print one view and exit; works without a terminal')
+    .option('--once', 'print the table once and exit; works without a terminal')
     .action(async (flags: TopFlags) => {
       finish(await (await world.loadTop())({ ...flags, ...settingsBefore(program) }))
     })
@@ -150,12 +150,12 @@ function settingsBefore(program: Command): Pick<ConsoleFlags, 'settings'> {
 /** Adds the flags that say where the console of a running pooler is. */
 function addPlaceFlags(command: Command): Command {
   return command
-    .option('--config <config.ini>', 'file of the pooler, to find where it listens')
+    .option('--config <config.ini>', 'configuration file of the pooler, which says where it listens')
     .option('--host <host>', 'address, or folder of the unix socket; if not given, PGHOST or the file')
     .option('-p, --port <port>', 'port; if not given, PGPORT, or the file, or 6432')
     .option(
       '-U, --username <name>',
-      'user; if not given, PGUSER. The system user who runs pgweir needs none on the unix socket',
+      'user; if not given, PGUSER. Not needed on the unix socket for the operating-system user that runs pgweir',
     )
 }
 

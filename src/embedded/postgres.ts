@@ -82,7 +82,7 @@ async function createCluster(
   dataDirectory: string,
 ): Promise<void> {
   const { superuser, authMethod = 'scram-sha-256' } = options
-  site.say(`creating the data of PostgreSQL ${binaries.version} in ${dataDirectory}`)
+  site.say(`initializing PostgreSQL ${binaries.version} in ${dataDirectory}`)
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 })
   const passwordFile = join(site.directory, 'password')
   await writeFile(passwordFile, `${options.password}\n`, { mode: 0o600 })

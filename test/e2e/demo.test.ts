@@ -16,7 +16,7 @@ interface Demo {
 
 async function startDemo(): Promise<Demo> {
   const program = new Program(['demo', '--listen-port', '0', '--http-listen', '127.0.0.1:0'])
-  const directory = await program.says(/creating the data of PostgreSQL \S+ in (\S+)\/data/)
+  const directory = await program.says(/initializing PostgreSQL \S+ in (\S+)\/data/)
   const url = await program.says(/DATABASE_URL="(.*)"/)
   return { program, url, directory }
 }

@@ -1,4 +1,4 @@
-/** `pgweir demo`: a throw-away PostgreSQL with pgweir in front of it, for a first look. */
+/** `pgweir demo`: a temporary PostgreSQL with pgweir in front of it, for a first look. */
 
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -84,7 +84,7 @@ export async function runDemo(options: DemoOptions, parts: DemoParts): Promise<n
   if (taken !== null) return explainTakenPort(taken, early.settings, write)
 
   const http = await demoHttp(parts)
-  write('pgweir demo: a throw-away PostgreSQL with a connection pool in front of it\n')
+  write('pgweir demo: a temporary PostgreSQL with pgweir in front of it\n')
   let postgres: EmbeddedPostgres
   try {
     postgres = await parts.startPostgres({
@@ -138,7 +138,7 @@ async function pool(
     write(
       ['\nPostgreSQL ended unexpectedly. Its last lines were:', ...postgres.log.slice(-SHOWN_LOG_LINES)].join('\n  '),
     )
-  write(end === 'shut-down' ? '\n  the pool was shut down from its console' : '\n  stopping the pool')
+  write(end === 'shut-down' ? '\n  pgweir was shut down from its console' : '\n  stopping pgweir')
   await pooler.stop()
   return end === 'postgres-ended' ? 1 : 0
 }
@@ -202,13 +202,13 @@ function welcome(pooler: DemoPooler, postgres: EmbeddedPostgres, settings: Setti
   const watching = page ? `\n  a live page      ${page}\n  the metrics      curl ${page}metrics` : ''
   const server = `postgres://${NAME}:${encodeURIComponent(password)}@${reachable(host)}:${port}`
   return `
-Ready. PostgreSQL ${postgres.version} is pooled in ${settings.general.pool_mode} mode on port ${port}. To copy:
+Ready. PostgreSQL ${postgres.version} is pooled in ${settings.general.pool_mode} mode on port ${port}. Copy what you need:
 
   a session        psql "${server}/${NAME}"
   the console      psql "${server}/pgweir" -c "show pools"
   an application   DATABASE_URL="${server}/${NAME}"${watching}
 
-Press Ctrl-C to stop. This deletes all data.
+Press Ctrl-C to stop. This also deletes the data of this PostgreSQL.
 `
 }
 
@@ -262,7 +262,7 @@ function isAddressInUse(error: unknown): boolean {
 
 function explainTakenPort(address: string, { general }: Settings, write: DemoParts['write']): number {
   const other = general.listen_port < 65_535 ? general.listen_port + 1 : 6432
-  write(`pgweir demo: the port ${general.listen_port} on ${address} is used by another program. Choose another one:
+  write(`pgweir demo: port ${general.listen_port} on ${address} is in use by another program. Choose another port:
 
   npm start -- demo --listen-port ${other}
   pgweir demo --listen-port ${other}`)

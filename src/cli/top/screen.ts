@@ -90,7 +90,7 @@ export const FIRST_STATE: TopState = {
   ...{ filter: '', isTyping: false, isHeld: false, skipped: 0 },
 }
 
-export const HELP = 'q quit  ←→ sort by  r reverse  / filter  ↑↓ scroll  space hold'
+export const HELP = 'q quit  ←→ sort by  r reverse  / filter  ↑↓ scroll  space freeze'
 
 /** A terminal on a serial line, or in a container, may report that it has no columns or rows. */
 export function sizeOf({ columns, rows }: Partial<Size>): Size {
@@ -104,7 +104,7 @@ export function screen(view: TopView, state: TopState, { columns, rows }: Size):
   const total = (of: (row: TopRow) => number) => view.rows.reduce((sum, row) => sum + of(row), 0)
   const servers = total((row) => row.serversActive + row.serversIdle + row.serversOther)
   const head = [
-    `${version}   ${view.state}${state.isHeld ? ' (held)' : ''}   ${workers.length} ${workers.length === 1 ? 'process' : 'processes'}${oddWorkers(view)}`,
+    `${version}   ${view.state}${state.isHeld ? ' (frozen)' : ''}   ${workers.length} ${workers.length === 1 ? 'process' : 'processes'}${oddWorkers(view)}`,
     `clients: ${total((row) => row.active)} active, ${total((row) => row.waiting)} waiting   servers: ${total((row) => row.serversActive)} in use of ${servers}`,
     rates === null
       ? ''

@@ -114,7 +114,7 @@ test('a port in use is reported before anything is started, with a command that 
   const port = await takePort()
   const { run, text, doings } = await prepareDemo({ flags: { listen_port: String(port) } })
   expect(await run({ findTakenAddress })).toBe(1)
-  expect(text.whole()).toContain(`the port ${port} on 127.0.0.1 is used`)
+  expect(text.whole()).toContain(`port ${port} on 127.0.0.1 is in use`)
   expect(text.whole()).toContain(`npm start -- demo --listen-port ${port + 1}`)
   expect(doings).toEqual([])
 })

@@ -37,10 +37,12 @@ export async function checkForMove(options: CheckOptions, write: (text: string) 
   for (const { key, sentence } of await takenPlaces(settings)) {
     const { file, line } = settings.origins[key]
     const place = file === null || line === null ? options.iniFile : `${file}:${line}`
-    notes.push(`${place}: note: ${sentence}: pgweir does not start while this is so, see ${GUIDE}#in-five-steps`)
+    notes.push(`${place}: note: ${sentence}: pgweir cannot start until that changes, see ${GUIDE}#in-five-steps`)
   }
   const code = conclude(found, options, write, notes)
-  write(`${options.iniFile}: note: for other differences from PgBouncer, see ${GUIDE}#what-is-different\n`)
+  write(
+    `${options.iniFile}: note: for all differences from PgBouncer, and the sections (#…) that the notes refer to, see ${GUIDE}#what-is-different\n`,
+  )
   return code
 }
 

@@ -152,7 +152,7 @@ async function forMove(text: string) {
 const NOWHERE_IN_USE = 'listen_port = 0\nunix_socket_dir =\n'
 
 const GUIDE =
-  'pgweir.ini: note: for other differences from PgBouncer, see docs/migrating-from-pgbouncer.md#what-is-different'
+  'pgweir.ini: note: for all differences from PgBouncer, and the sections (#…) that the notes refer to, see docs/migrating-from-pgbouncer.md#what-is-different'
 
 test('for a PgBouncer file the differences that concern it are noted, with a link to all others at the end', async () => {
   const { exitCode, lines } = await forMove(`${GOOD_INI}${NOWHERE_IN_USE}pool_mode = transaction\n`)
@@ -191,7 +191,7 @@ test('addresses and files in use by a running PgBouncer are noted, but do not ma
     lines.filter((line) => line.includes('#in-five-steps'))
   const { exitCode, lines } = await forMove(`${GOOD_INI}${places}`)
   expect(exitCode).toBe(0)
-  const why = 'pgweir does not start while this is so, see docs/migrating-from-pgbouncer.md#in-five-steps'
+  const why = 'pgweir cannot start until that changes, see docs/migrating-from-pgbouncer.md#in-five-steps'
   expect(sentences({ lines })).toEqual([
     `pgweir.ini:5: note: 127.0.0.1:${port} is in use: ${why}`,
     `pgweir.ini:6: note: unix:${folder}/.s.PGSQL.${port} is in use: ${why}`,

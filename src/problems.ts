@@ -225,7 +225,7 @@ export const PROBLEMS = {
   'query-wait-timeout': fatal(
     '57014',
     'query_wait_timeout',
-    'No server came free: SHOW POOLS on the console tells why. The settings are query_wait_timeout and default_pool_size.',
+    'No server became free: SHOW POOLS on the console shows why. The settings are query_wait_timeout and default_pool_size.',
   ),
   'server-login-failing': logged(
     'Check the host, the port, the firewall, and pg_hba.conf and max_connections of PostgreSQL. The pooler retries automatically.',

@@ -43,9 +43,9 @@ const INTRODUCTION = `# The console
 
 <!-- Generated from src/admin: change the tables there, then run \`npx vitest run test/unit/admin/reference.test.ts -u\`. -->
 
-The console is a database named \`pgweir\`. It can also be reached as \`pgbouncer\`, so that tools made for PgBouncer find it. \`psql -p 6432 pgweir -c 'show pools'\`
-shows the pools. Users in \`admin_users\` may run every command, and users in \`stats_users\` may run the commands that only show something. With \`auth_type = any\` every user is an
-admin. Other users are not let in. Connections to the console do not count toward \`max_client_conn\`.
+The console is a database named \`pgweir\`. It can also be reached as \`pgbouncer\`, so that tools made for PgBouncer find it. \`psql -h 127.0.0.1 -p 6432 -U ada pgweir -c 'show pools'\`
+shows the pools. Users in \`admin_users\` may run every command, and users in \`stats_users\` may run only the SHOW commands. With \`auth_type = any\` every user may run every
+command. Other users are not let in. Connections to the console do not count toward \`max_client_conn\`.
 
 Commands are not case-sensitive, and \`SELECT x\` is the same as \`SHOW x\`. Several commands may be sent at once, separated by \`;\`: if one of them is invalid,
 none is run. The console supports both query protocols, with named statements, row limits and binary results, but no parameters, so any driver can use it.
@@ -55,7 +55,7 @@ A command that fails returns an ERROR, which is also logged; the connection stay
 line for each command; numbers are JSON numbers unless JavaScript would change them. Several commands can be given as several arguments, separated by \`;\`, or through a
 pipe. It stops at the first ERROR, which it prints to standard error, and exits with status 1 (or 2 if there is no connection). Without a command it shows a prompt with completion,
 history, \`\\x\` and \`\\watch\`. It finds the pooler by \`--host\` and \`--port\`, by PGHOST and PGPORT, or by \`--config pgweir.ini\`; otherwise it tries \`/tmp\` and then 127.0.0.1. Through the unix
-socket, the system user who runs the pooler needs no password. Otherwise the password comes from PGPASSWORD, ~/.pgpass or the terminal.
+socket, the operating-system user that runs pgweir needs no password. Otherwise the password comes from PGPASSWORD, ~/.pgpass or the terminal.
 
 Columns have the same names, order and types as in PgBouncer, with these differences:
 
@@ -70,8 +70,8 @@ connection ends the wait, but does not undo the command. RESUME ends a PAUSE bef
 database is paused, its clients keep their sessions and wait, for \`query_wait_timeout\` at most. New clients are let in as long as pgweir knows the parameters that
 a server would report to them.
 
-To move a database: \`PAUSE app\`, change its line in the file, \`RELOAD\`, \`RESUME app\`. To its clients this is only a pause. Without PAUSE and RESUME, each client continues on
-the new server with its next transaction.
+To move a database: \`PAUSE app\`, change its line in the file, \`RELOAD\`, \`RESUME app\`. Its clients notice nothing but a wait. Without PAUSE and RESUME, each client continues
+at the new place with its next transaction.
 
 Differences from PgBouncer:
 

@@ -31,7 +31,7 @@ export const DATABASE_ROWS = {
     type: optionalText,
     default: null,
     renewsServers: true,
-    meaning: 'Name of the database on the server. If not set, the name of the entry.',
+    meaning: 'Name of the database in PostgreSQL. If not set, the name of the entry.',
   },
   user: {
     type: optionalText,

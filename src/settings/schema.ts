@@ -88,7 +88,7 @@ const LISTENING = {
   peer_id: row(
     integer({ max: MAX_PEER_ID }),
     '0',
-    'Number of this pooler among several behind one address. A cancel request that arrives at another pooler is passed on by `[peers]`. 0 means that there is only one.',
+    'Number of this pooler among several behind one address. With `[peers]`, a cancel request that arrives at another pooler is passed on to this one. 0 means that there is only one.',
   ),
   listen_backlog: atRestart(
     integer({ min: 1 }),

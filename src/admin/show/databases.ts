@@ -10,7 +10,7 @@ export const databases = topic<DatabaseSnapshot>({
     ['name', 'text', 'name that clients connect to', ({ name }) => name],
     ['host', 'text', 'host of PostgreSQL; null for the unix socket in unix_socket_dir', ({ host }) => host],
     ['port', 'int4', 'port of PostgreSQL', ({ port }) => port],
-    ['database', 'text', 'name of the database on the server', ({ database }) => database],
+    ['database', 'text', 'name of the database in PostgreSQL', ({ database }) => database],
     [
       'force_user',
       'text',

@@ -180,7 +180,7 @@ export const REMEDIES: Readonly<Record<string, Readonly<Partial<Record<ProblemKi
     ),
     'server-wrong-password-type': when(
       'PostgreSQL asks for an authentication method for which pgweir lacks the right kind of secret.',
-      'See [what servers are logged in to with](logging-in.md#what-servers-are-logged-in-to-with). The hint says what PostgreSQL asks for and what pgweir knows.',
+      'See [how pgweir logs in to servers](logging-in.md#how-pgweir-logs-in-to-servers). The hint says what PostgreSQL asks for and what pgweir knows.',
     ),
     'any-without-forced-user': when(
       'With `auth_type = any` clients do not authenticate, and PostgreSQL asks for a password.',

@@ -597,7 +597,7 @@ export const TOPICS = {
   Pools: POOLS,
   Limits: LIMITS,
   Servers: SERVERS,
-  'Names of hosts': NAMES,
+  'Host names': NAMES,
   Timeouts: TIMEOUTS,
   'Logs and statistics': LOGS,
   'Without effect': NO_EFFECT,

@@ -15,7 +15,7 @@ test('the guide lists each difference (npx vitest run test/unit/settings/migrati
 })
 
 test('the way back lists every setting that only pgweir knows', () => {
-  const back = guide.slice(guide.indexOf('## Back again'))
+  const back = guide.slice(guide.indexOf('## Going back'))
   const ours = Object.keys(SETTINGS).filter((key) => !(key in PGBOUNCER_SETTINGS))
   expect(ours.length).toBeGreaterThan(10)
   for (const key of ours) expect(back, key).toContain(`\`${key}\``)

@@ -21,7 +21,7 @@ export function parseConnectionString(text: string): Pairs {
   const failed = (problem: string): Pairs => ({ pairs, problem })
   let at = skipBlanks(text, 0)
   if (/^postgres(ql)?:\/\//i.test(text))
-    return failed('a URL is for --upstream alone; here it is host=… port=… dbname=…')
+    return failed('only --upstream takes a URL; write host=… port=… dbname=… instead')
 
   while (at < text.length) {
     const start = at
@@ -29,7 +29,7 @@ export function parseConnectionString(text: string): Pairs {
     at = skipBlanks(text, at + key.length)
     if (key === '' || text[at] !== '=') {
       if (/[;#]/.test(text[start] ?? ''))
-        return failed(`expected key=value at character ${start + 1}; a comment needs a line of its own`)
+        return failed(`expected key=value at character ${start + 1}; a comment needs its own line`)
       return failed(`expected key=value at character ${start + 1}; a value with spaces needs single quotes`)
     }
     at = skipBlanks(text, at + 1)
@@ -37,7 +37,7 @@ export function parseConnectionString(text: string): Pairs {
     if (text[at] !== "'") {
       const value = matchAt(/\S*/y, text, at)
       if (value === '')
-        return failed(`the value of the pair at character ${start + 1} is empty; write '' if that is meant`)
+        return failed(`the value of the pair at character ${start + 1} is empty; write '' for an empty value`)
       pairs.push({ key, value })
       at = skipBlanks(text, at + value.length)
       continue
@@ -45,7 +45,7 @@ export function parseConnectionString(text: string): Pairs {
 
     const quoted = matchAt(/'(?:[^']|'')*'/y, text, at)
     if (quoted === '')
-      return failed(`the quote at character ${at + 1} is never closed; a quote inside quotes is written twice`)
+      return failed(`the quote at character ${at + 1} is never closed; write a quote inside quotes twice`)
     pairs.push({ key, value: quoted.slice(1, -1).replaceAll("''", "'") })
     const next = skipBlanks(text, at + quoted.length)
     if (next === at + quoted.length && next < text.length)
@@ -90,7 +90,7 @@ export function parseUpstreamUrl(text: string): Pairs {
 }
 
 const NOT_A_URL =
-  'expected a URL of the form postgres://user:password@host:5432/database, with special characters of the password percent-encoded'
+  'expected a URL of the form postgres://user:password@host:5432/database, with special characters in the password percent-encoded'
 
 function skipBlanks(text: string, at: number): number {
   return at + matchAt(/\s*/y, text, at).length

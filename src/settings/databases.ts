@@ -148,6 +148,6 @@ export function readDatabase(name: string, pairs: Pairs, reading: Reading): Data
     problems.push(error(place, `the name ${quote(name)} is reserved for the admin console`))
   const values = readEntry(DATABASE_TABLE, subject, pairs, reading)
   if (values.password !== null && values.user === null)
-    problems.push(warning(place, `${subject}: the password is not used, because there is no user to go with it`))
+    problems.push(warning(place, `${subject}: the password is not used, because no user is set`))
   return { ...values, name, dbname: values.dbname ?? name }
 }

@@ -54,11 +54,14 @@ export function readEntry<Rows extends object>(
       // The message repeats the written text, not the value it refers to.
       else problems.push(error(place, `${subject}: ${key} cannot be ${shown(pair.value)}: ${parsed.problem}`))
       if (seen.has(key))
-        problems.push(warning(place, `${subject}: ${key} is given more than once; the last one counts`))
+        problems.push(warning(place, `${subject}: ${key} appears more than once; the last value is used`))
     } else if (seen.has('password')) {
       // Do not name the key: after the password it may be the rest of a password that contains a space and has no quotes.
       problems.push(
-        error(place, `${subject}: there is no such key as that of pair ${index + 1}, which follows the password`),
+        error(
+          place,
+          `${subject}: pair ${index + 1}, after the password, has an unknown key; a password with spaces needs single quotes`,
+        ),
       )
     } else {
       problems.push(error(place, `${subject}: there is no key ${quote(key)}${suggestion(key, rows.keys())}`))
@@ -71,5 +74,5 @@ export function readEntry<Rows extends object>(
 
 /** Hides a value that contains `=`: if the space between two pairs is missing, the second may be the password. */
 function shown(value: string): string {
-  return value.includes('=') ? 'what stands there' : quote(value)
+  return value.includes('=') ? 'this value' : quote(value)
 }

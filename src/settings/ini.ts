@@ -87,7 +87,7 @@ class IniReader implements Ini {
       return
     }
     if (text.includes('\0')) {
-      this.#problems.push(error({ file: path, line: 1 }, 'the file is not UTF-8: save it as that'))
+      this.#problems.push(error({ file: path, line: 1 }, 'the file is not UTF-8; save it as UTF-8'))
       return
     }
     this.#open.push(normalize(path))
@@ -125,10 +125,10 @@ class IniReader implements Ini {
         ),
       )
     } else if (this.#section === null) {
-      this.#problems.push(error(place, 'this line stands before the first section; settings belong under [pgbouncer]'))
+      this.#problems.push(error(place, 'this line is before the first section; settings belong under [pgbouncer]'))
     } else {
       if (line.includes('\ufffd'))
-        this.#problems.push(warning(place, 'this line is not UTF-8, so it does not mean what it should'))
+        this.#problems.push(warning(place, 'this line is not valid UTF-8; its invalid bytes were replaced'))
       this.entries.push({ section: this.#section, ...entry, ...place })
     }
   }

@@ -91,7 +91,7 @@ export function loadSettings(options: LoadOptions): LoadedText {
   if (upstream !== null) draft.takeUpstream(upstream, options.upstream == null ? UPSTREAM_VARIABLE : '--upstream')
   draft.checkTogether(iniFile)
   for (const path of references.unreadable)
-    draft.problems.push(warning(NOWHERE, `${quote(path)} cannot be read any more: what was read before goes on`))
+    draft.problems.push(warning(NOWHERE, `${quote(path)} can no longer be read; its previous content stays in use`))
 
   const settings = {
     general: draft.general as unknown as GeneralSettings,
@@ -170,7 +170,10 @@ class Draft {
         )
         if (guess !== null)
           this.problems.push(
-            warning(NOWHERE, `${name} in the environment is not a setting; did you mean "${environmentName(guess)}"?`),
+            warning(
+              NOWHERE,
+              `the environment variable ${name} is not a setting; did you mean "${environmentName(guess)}"?`,
+            ),
           )
       }
     }
@@ -187,7 +190,7 @@ class Draft {
 
   takeDatabaseFlag(text: string): void {
     const entry = splitEntry(text)
-    if (entry === null) this.problems.push(error(NOWHERE, "--database is not of the form 'name=host=… port=…'"))
+    if (entry === null) this.problems.push(error(NOWHERE, "--database must have the form 'name=host=… port=…'"))
     else this.#addDatabase(entry.key, parseConnectionString(entry.value), NOWHERE)
   }
 
@@ -205,7 +208,10 @@ class Draft {
     const general = this.general as unknown as GeneralSettings
     if (/^[\s,]*$/.test(general.listen_addr) && general.unix_socket_dir === '')
       this.problems.push(
-        error(this.origins.listen_addr, 'listen_addr and unix_socket_dir are empty: clients could connect nowhere'),
+        error(
+          this.origins.listen_addr,
+          'listen_addr and unix_socket_dir are both empty, so clients cannot connect; set at least one of them',
+        ),
       )
     const all = [...this.databases.values(), ...(this.fallback === null ? [] : [this.fallback])]
     if (general.unix_socket_dir === '')
@@ -213,7 +219,7 @@ class Draft {
         this.problems.push(
           error(
             this.places.get(`database ${quote(name)}`) ?? NOWHERE,
-            `database ${quote(name)} has no host, and unix_socket_dir is empty: where is its server?`,
+            `database ${quote(name)} has no host, and unix_socket_dir is empty; set host to say where its server is`,
           ),
         )
     // Further problems might only be consequences of the errors so far.
@@ -225,7 +231,10 @@ class Draft {
     }
     if (isEmpty)
       this.problems.push(
-        warning({ file: iniFile, line: null }, 'there are no [databases], so clients can reach the admin console only'),
+        warning(
+          { file: iniFile, line: null },
+          'no databases are configured, so clients can only reach the admin console; add entries to [databases]',
+        ),
       )
     const [peer] = this.peers.keys()
     if (peer !== undefined && general.peer_id === 0)
@@ -242,7 +251,7 @@ class Draft {
       this.problems.push(
         warning(
           this.origins.auth_type,
-          `no auth_file is set, so nobody can log in with auth_type = ${general.auth_type}`,
+          `neither auth_file nor auth_user is set, so nobody can log in with auth_type = ${general.auth_type}`,
         ),
       )
   }
@@ -279,7 +288,7 @@ class Draft {
   /** Warns about a key given twice in one file. In different files it is no problem: an %include may override what was set before. */
   #noticeSecond(first: Place | undefined, second: Place, subject: string): void {
     if (first?.line != null && first.file === second.file)
-      this.problems.push(warning(second, `${subject} was already given on line ${first.line}; this line counts`))
+      this.problems.push(warning(second, `${subject} is already set on line ${first.line}; this line overrides it`))
   }
 
   #set(key: string, text: string, label: string, origin: Origin): void {
@@ -304,7 +313,7 @@ class Draft {
         this.problems.push(warning(origin, `${label} has no effect: ${row.noEffect}`))
       return
     }
-    const guess = CONNECTION.test(text) ? '; a database is a line under [databases]' : suggestion(key, SETTING_KEYS)
+    const guess = CONNECTION.test(text) ? '; databases are defined under [databases]' : suggestion(key, SETTING_KEYS)
     this.problems.push(error(origin, `there is no setting ${quote(label)}${guess}`))
   }
 
@@ -336,7 +345,7 @@ function hasSlips({ from }: Origin): boolean {
 const CONNECTION = /^(?:host|port|dbname|user|password|auth_user|pool_mode|pool_size)[ \t]*=|^postgres(?:ql)?:\/\//
 
 const NOTHING_TO_POOL =
-  "there is nothing to pool; give a configuration file, --upstream postgres://user:password@host/ or --database 'name=host=…'; or have a look with pgweir demo"
+  "no database is configured; pass a configuration file, --upstream postgres://user:password@host/ or --database 'name=host=…', or try pgweir demo"
 
 /** The values of auth_type that need users in a file. `trust`, too, accepts only users in auth_file. */
 const NEEDS_USERS: readonly string[] = [

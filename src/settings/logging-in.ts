@@ -18,7 +18,7 @@ export const lookupDatabase: ValueType<string> = {
   accepts: 'the name of a database',
   parse: (value) =>
     CONSOLE_NAMES.includes(value)
-      ? { problem: 'it is the admin console, where no users can be looked up; name a database of PostgreSQL' }
+      ? { problem: 'it is the admin console, which has no users to look up; name a PostgreSQL database' }
       : { value },
   print: (value) => value,
 }
@@ -27,14 +27,14 @@ export const lookupDatabase: ValueType<string> = {
 export const pamService: ValueType<string> = {
   name: 'name',
   accepts: 'the name of a file in /etc/pam.d',
-  parse: (value) => (PAM_SERVICE.test(value) ? { value } : { problem: 'it takes the name of a file in /etc/pam.d' }),
+  parse: (value) => (PAM_SERVICE.test(value) ? { value } : { problem: 'it must be the name of a file in /etc/pam.d' }),
   print: (value) => value,
 }
 
 /** Parsed where it is used. When printed, the password in it is left out. */
 export const ldapOptions: ValueType<string> = {
   name: 'options',
-  accepts: 'options of ldap',
+  accepts: 'LDAP options',
   parse: (value) => ({ value }),
   print: withoutSecret,
 }

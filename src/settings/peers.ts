@@ -13,7 +13,7 @@ import { host, integer, orNull, override, type ValueType } from './values.ts'
  */
 const peerHost: ValueType<string> = {
   ...host,
-  parse: (value) => (value === '' || value.includes(',') ? { problem: 'it takes one host' } : host.parse(value)),
+  parse: (value) => (value === '' || value.includes(',') ? { problem: 'it must be one host' } : host.parse(value)),
 }
 
 export const PEER_ROWS = {
@@ -45,10 +45,11 @@ const peerId = integer({ min: 1, max: MAX_PEER_ID })
 export function readPeer(name: string, pairs: Pairs, reading: Reading): PeerSettings | null {
   const { place, problems } = reading
   const id = peerId.parse(name)
-  if ('problem' in id) problems.push(error(place, `a peer cannot be named ${quote(name)}: it takes ${peerId.accepts}`))
+  if ('problem' in id)
+    problems.push(error(place, `a peer cannot be named ${quote(name)}: it must be ${peerId.accepts}`))
   const subject = `peer ${quote(name)}`
   const values = readEntry(PEER_TABLE, subject, pairs, reading)
   const wasGiven = pairs.problem !== null || pairs.pairs.some(({ key }) => key === 'host')
-  if (!wasGiven) problems.push(error(place, `${subject}: host must be given`))
+  if (!wasGiven) problems.push(error(place, `${subject}: host is required`))
   return 'value' in id && values.host !== null ? { ...values, id: id.value, host: values.host } : null
 }

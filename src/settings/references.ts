@@ -53,7 +53,7 @@ export class References {
   }
 
   #contentOf(path: string, written: string): Parsed<string> {
-    const failed = (why: string) => ({ problem: `is to be read from ${quote(written)}: ${why}` })
+    const failed = (why: string) => ({ problem: `cannot be read from ${quote(written)}: ${why}` })
     let content: string
     try {
       content = this.#files.read(path)
@@ -68,9 +68,9 @@ export class References {
     // Editors and `echo` end a file with a newline, which is not part of the password.
     const value = content.replace(/\r?\n$/, '')
     if (value === '') return failed('the file is empty')
-    if (value.includes('\0')) return failed('it is no text')
+    if (value.includes('\0')) return failed('the file is not text')
     if (Buffer.byteLength(value) > MAX_SECRET_FILE_BYTES)
-      return failed(`it is over ${MAX_SECRET_FILE_BYTES} bytes long`)
+      return failed(`the file is longer than ${MAX_SECRET_FILE_BYTES} bytes`)
     return { value }
   }
 }

@@ -323,7 +323,10 @@ const POOLS = {
     'When a server returns to its pool: `session` after the client disconnects, `transaction` after each transaction, `statement` after each statement. A reload does not change the mode of clients that are logged in.',
   ),
   default_pool_size: count('20', 'Maximum number of servers for each pair of database and user; 0 is no limit.'),
-  min_pool_size: count('0', 'Number of servers that a pool keeps open while it has clients, even if none of them uses a server. With a forced `user` it applies always.'),
+  min_pool_size: count(
+    '0',
+    'Number of servers that a pool keeps open while it has clients, even if none of them uses a server. With a forced `user` it applies always.',
+  ),
   reserve_pool_size: count(
     '0',
     'Number of additional servers that a pool may open when a client has waited for reserve_pool_timeout.',

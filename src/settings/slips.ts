@@ -2,8 +2,8 @@
 
 /** Returns a sentence about a likely mistake in a value; null if there is none. */
 export function slipIn(value: string): string | null {
-  if (/[ \t][;#]/.test(value)) return 'a comment needs a line of its own, behind a value it is a part of that'
-  if (/^(["']).*\1$/.test(value)) return 'the quotes are a part of the value, leave them out'
+  if (/[ \t][;#]/.test(value)) return 'a comment needs its own line; after a value, it is part of the value'
+  if (/^(["']).*\1$/.test(value)) return 'the quotes are part of the value; remove them'
   return null
 }
 

@@ -38,7 +38,7 @@ export const protocols: ValueType<ProtocolRange> = {
       .toLowerCase()
       .split(/[\s,:]+/)
       .filter((word) => word !== '')
-    const problem = `it takes ${protocols.accepts}`
+    const problem = `it must be ${protocols.accepts}`
     // A list that begins with an exclusion starts from all versions.
     const places = new Set(words[0]?.startsWith('!') ? NAMES.keys() : [])
     for (const word of words) {

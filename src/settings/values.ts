@@ -75,7 +75,7 @@ export function time({ min = 0, max = MAX_TIME_MS }: Bounds = {}): ValueType<num
   const bounds = range(min / 1000, max / 1000, MAX_INTEGER, 's')
   return {
     name: `time${bounds}`,
-    accepts: `seconds, or a number with a unit (us, ms, s, min, h, d)${bounds}`,
+    accepts: `a number of seconds, or a number with a unit (us, ms, s, min, h, d)${bounds}`,
     parse(text) {
       const value = readMs(text, 's')
       if (value !== null && value > MAX_TIME_MS && max === MAX_TIME_MS) return atMost(`${MAX_INTEGER} seconds`)
@@ -89,7 +89,7 @@ export function time({ min = 0, max = MAX_TIME_MS }: Bounds = {}): ValueType<num
 export function milliseconds(): ValueType<number> {
   return {
     name: 'milliseconds',
-    accepts: 'whole milliseconds, or a number with a unit (ms, s, min, h, d)',
+    accepts: 'a whole number of milliseconds, or a number with a unit (ms, s, min, h, d)',
     parse(text) {
       const value = readMs(text, 'ms')
       if (value !== null && value > MAX_INTEGER) return atMost(`${MAX_INTEGER} milliseconds`)
@@ -111,7 +111,7 @@ const UNIT_BYTES: Record<string, number> = { b: 1, kb: 1024, mb: 1024 ** 2, gb: 
 export function bytes({ min = 0, max = MAX_INTEGER }: Bounds = {}): ValueType<number> {
   return {
     name: `bytes${range(min, max, MAX_INTEGER)}`,
-    accepts: `bytes, or a number with a unit (kB, MB, GB)${range(min, max, MAX_INTEGER)}`,
+    accepts: `a number of bytes, or a number with a unit (kB, MB, GB)${range(min, max, MAX_INTEGER)}`,
     parse(text) {
       const [, digits, unit] = /^(0|[1-9]\d*) *([a-z]*)$/i.exec(text) ?? []
       const unitBytes = UNIT_BYTES[(unit || 'b').toLowerCase()]
@@ -152,7 +152,7 @@ export const path: ValueType<string> = {
 
 export const list: ValueType<readonly string[]> = {
   name: 'list',
-  accepts: 'a list, with commas or spaces between',
+  accepts: 'a list, separated by commas or spaces',
   parse: (value) => ({ value: value.split(/[\s,]+/).filter((item) => item !== '') }),
   print: (value) => value.join(', '),
   showsSlips: true,
@@ -167,7 +167,7 @@ export interface HttpAddress {
 /** `127.0.0.1:9127, [::1]:9127`. A port alone means 127.0.0.1; `*` means all addresses. */
 export const httpAddresses: ValueType<readonly HttpAddress[]> = {
   name: 'addresses',
-  accepts: 'addresses with ports, such as 127.0.0.1:9127 or [::1]:9127, with commas between',
+  accepts: 'addresses with ports, such as 127.0.0.1:9127 or [::1]:9127, separated by commas',
   parse(text) {
     const addresses: HttpAddress[] = []
     for (const each of text.split(',').map((part) => part.trim())) {
@@ -194,7 +194,7 @@ export function oneOf<const Word extends string>(
       const lower = value.toLowerCase()
       const word = words.find((candidate) => candidate === lower)
       if (word !== undefined) return { value: word }
-      if (Object.hasOwn(others, lower)) return { problem: `${others[lower]}; there are ${words.join(', ')}` }
+      if (Object.hasOwn(others, lower)) return { problem: `${others[lower]}; use one of ${words.join(', ')}` }
       return refuse(this)
     },
     print: (value) => value,
@@ -217,9 +217,9 @@ export const workerCount: ValueType<number | 'auto'> = {
 export const host: ValueType<string> = {
   name: 'host',
   accepts:
-    'a host name, an IP address, the folder of a unix socket, or the beginning of an abstract one (@name); or several, with commas between',
+    'a host name, an IP address, the folder of a unix socket, or the start of the name of an abstract socket (@name); separate several hosts with commas',
   parse(value) {
-    if (/[[\]]/.test(value)) return { problem: 'an IPv6 address has no brackets here' }
+    if (/[[\]]/.test(value)) return { problem: 'write an IPv6 address without brackets here' }
     const isList = value.includes(',')
     return isList && value.split(',').some((each) => each.trim() === '') ? refuse(this) : { value }
   },
@@ -229,7 +229,7 @@ export const host: ValueType<string> = {
 /** The directory of a unix socket, or `@` and the beginning of the name of an abstract one; empty for none. */
 export const socketDirectory: ValueType<string> = {
   name: 'folder, or @name',
-  accepts: 'the path of a folder, a name behind an @, or nothing',
+  accepts: 'the path of a folder, @ and a name, or empty',
   parse(value) {
     if (value === '' || value === '@') return { value: '' }
     return { value: value.startsWith('@') ? value : resolve(value) }
@@ -261,7 +261,7 @@ export function override(
   const isZeroGeneral = zero === 'zero means general'
   return {
     ...orNull(type),
-    name: `${type.name}; ${isZeroGeneral ? '0' : '-1'} for general`,
+    name: `${type.name}; ${isZeroGeneral ? '0' : '-1'} for the general value`,
     parse(value) {
       if (/^-\d+$/.test(value)) return { value: null }
       const parsed = type.parse(value)
@@ -271,12 +271,12 @@ export function override(
 }
 
 function refuse({ accepts }: { readonly accepts: string }): { readonly problem: string } {
-  return { problem: `it takes ${accepts}` }
+  return { problem: `it must be ${accepts}` }
 }
 
 /** The message for a number that does not fit into a C `int`. Other messages do not mention that limit. */
 function atMost(most: string): { readonly problem: string } {
-  return { problem: `it takes ${most} at most` }
+  return { problem: `it must be at most ${most}` }
 }
 
 function range(min: number, max: number, greatest: number, unit = ''): string {

@@ -131,7 +131,8 @@ describe.each(GOOD.map((file) => basename(file)))('with the values %s', (name) =
 
   test('pgweir check accepts the files of a pod, and warns only if no users are given', () => {
     const [first, ...more] = pod(name).told.trim().split('\n')
-    if (name === 'defaults.yaml') expect(first).toContain('no auth_file is set, so nobody can log in')
+    if (name === 'defaults.yaml')
+      expect(first).toContain('neither auth_file nor auth_user is set, so nobody can log in')
     else expect([first, ...more]).toEqual([expect.stringMatching(/ are fine$/)])
   })
 

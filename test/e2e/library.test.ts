@@ -107,7 +107,7 @@ test.each([
   [{ upstream: 'nonsense' }, '--upstream: expected a URL'],
   [{ upstream: 'postgres://db/', settings: { pool_mod: 'x' } }, 'pool_mod'],
   [{ upstream: 'postgres://ada:pw@db/', settings: { workers: 2 } }, 'workers = 2 needs processes of its own'],
-  [{}, 'there is nothing to pool'],
+  [{}, 'no database is configured'],
 ])('a pooler in a program refuses invalid options: %o', async (options, sentence) => {
   await expect(startPooler(options)).rejects.toThrow(sentence)
 })

@@ -63,7 +63,7 @@ describe('pgweir', () => {
   test('without anything to pool, the error says what to give', async () => {
     const { run, written, started } = fakeWorld()
     expect(await run()).toBe(1)
-    expect(written.err).toContain('give a configuration file, --upstream')
+    expect(written.err).toContain('pass a configuration file, --upstream')
     expect(started).toEqual([])
   })
 

@@ -45,7 +45,9 @@ test('warnings are printed and the pooler starts', async () => {
   const { world, started, written, pooler } = fakeWorld()
   pooler.end()
   expect(await run({ ...OPTIONS, flags: { auth_type: 'md5' } }, await world.loadStart(), world)).toBe(0)
-  expect(written.err).toBe('pgweir: warning: no auth_file is set, so nobody can log in with auth_type = md5\n')
+  expect(written.err).toBe(
+    'pgweir: warning: neither auth_file nor auth_user is set, so nobody can log in with auth_type = md5\n',
+  )
   expect(started).toHaveLength(1)
 })
 
@@ -199,7 +201,7 @@ test('errors at the start are also in the log', async () => {
   expect(logged()).toEqual(['ERROR pgweir.ini:9: error: one thing', 'ERROR pgweir.ini:9: error: and another'])
 
   expect(await run({ ...options, flags: { ...options.flags, verbose: 'x' } }, await world.loadStart(), world)).toBe(1)
-  expect(logged()).toEqual(['ERROR pgweir: error: --verbose cannot be "x": it takes a whole number from 0 to 9'])
+  expect(logged()).toEqual(['ERROR pgweir: error: --verbose cannot be "x": it must be a whole number from 0 to 9'])
 
   expect(await run({ ...options, isDaemon: true }, await world.loadStart(), world)).toBe(1)
   expect(logged()).toEqual(['ERROR daemon needs pidfile configured'])
@@ -208,7 +210,9 @@ test('errors at the start are also in the log', async () => {
   pooler.end()
   const background = { ...options, isInBackground: true, flags: { auth_type: 'md5', logfile } }
   expect(await run(background, await warned.loadStart(), warned)).toBe(0)
-  expect(logged()).toEqual(['WARNING pgweir: warning: no auth_file is set, so nobody can log in with auth_type = md5'])
+  expect(logged()).toEqual([
+    'WARNING pgweir: warning: neither auth_file nor auth_user is set, so nobody can log in with auth_type = md5',
+  ])
   // The process that has started it prints warnings.
   expect(written.err).toBe('')
 

@@ -189,7 +189,7 @@ describe('SET', () => {
   })
 
   test('reports a wrong name or value with the same message as for the file', () => {
-    expect(why('default_pool_size', 'many')).toBe('default_pool_size cannot be "many": it takes a whole number')
+    expect(why('default_pool_size', 'many')).toBe('default_pool_size cannot be "many": it must be a whole number')
     expect(why('default_pol_size', '5')).toBe(
       'there is no setting "default_pol_size"; did you mean "default_pool_size"?',
     )
@@ -197,7 +197,9 @@ describe('SET', () => {
 
   test('reads a secret from a file, as in the configuration file', () => {
     expect(setting(settings, 'http_token', 'file:/run/token').general.http_token).toBe('open sesame')
-    expect(why('http_token', 'file:/run/none')).toBe('http_token is to be read from "/run/none": there is no such file')
+    expect(why('http_token', 'file:/run/none')).toBe(
+      'http_token cannot be read from "/run/none": there is no such file',
+    )
     expect(setting(settings, 'server_reset_query', 'file:/run/token').general.server_reset_query).toBe(
       'file:/run/token',
     )

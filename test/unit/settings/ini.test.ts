@@ -38,10 +38,10 @@ describe('ini text', () => {
 
   test('in another encoding is reported once; single lines that are not UTF-8 are reported only where they count', () => {
     const ofWindows = Buffer.from('\ufeff[a]\nb = c\n', 'utf16le').toString('utf8')
-    expect(readText(ofWindows).told).toEqual(['main.ini:1: error: the file is not UTF-8: save it as that'])
+    expect(readText(ofWindows).told).toEqual(['main.ini:1: error: the file is not UTF-8; save it as UTF-8'])
     const latin1 = Buffer.from('; caf\xe9\n[a]\nb = caf\xe9\n', 'latin1').toString('utf8')
     expect(readText(latin1).told).toEqual([
-      'main.ini:3: warning: this line is not UTF-8, so it does not mean what it should',
+      'main.ini:3: warning: this line is not valid UTF-8; its invalid bytes were replaced',
     ])
   })
 
@@ -54,7 +54,7 @@ describe('ini text', () => {
       'secret = 1\n[pgbouncer\n[databases]\nsecret\nmy$db = secret\n%frobnicate secret\napp = x=1\n',
     )
     expect(told).toEqual([
-      expect.stringContaining('main.ini:1: error: this line stands before the first section'),
+      expect.stringContaining('main.ini:1: error: this line is before the first section'),
       expect.stringContaining('main.ini:2: error: this heading has no closing bracket'),
       expect.stringContaining('main.ini:4: error: this line is not "key = value"'),
       expect.stringContaining('main.ini:5: error: this line is not "key = value"'),

@@ -76,12 +76,12 @@ app = host=a
 `,
     )
     expect(told).toEqual([
-      'pgweir.ini:2: error: listen_port cannot be "99999": it takes a whole number from 0 to 65535',
+      'pgweir.ini:2: error: listen_port cannot be "99999": it must be a whole number from 0 to 65535',
       'pgweir.ini:3: error: there is no setting "default_pool_sise"; did you mean "default_pool_size"?',
       expect.stringContaining('pgweir.ini:4: error: this line is not "key = value"'),
-      'pgweir.ini:5: error: pool_mode cannot be "eager": it takes one of session, transaction, statement',
+      'pgweir.ini:5: error: pool_mode cannot be "eager": it must be one of session, transaction, statement',
       expect.stringContaining(
-        'pgweir.ini:6: error: server_lifetime cannot be "5m": it takes seconds, or a number with a unit',
+        'pgweir.ini:6: error: server_lifetime cannot be "5m": it must be a number of seconds, or a number with a unit',
       ),
       'pgweir.ini:7: error: there is no section "database"; did you mean "databases"?',
     ])
@@ -94,9 +94,9 @@ app = host=a
       flags: { max_client_conn: '-1', default_pol_size: '1' },
     })
     expect(told).toEqual([
-      'pgweir: error: PGWEIR_LISTEN_PORT cannot be "x": it takes a whole number from 0 to 65535',
-      'pgweir: warning: PGWEIR_POOLMODE in the environment is not a setting; did you mean "PGWEIR_POOL_MODE"?',
-      'pgweir: error: --max-client-conn cannot be "-1": it takes a whole number',
+      'pgweir: error: PGWEIR_LISTEN_PORT cannot be "x": it must be a whole number from 0 to 65535',
+      'pgweir: warning: the environment variable PGWEIR_POOLMODE is not a setting; did you mean "PGWEIR_POOL_MODE"?',
+      'pgweir: error: --max-client-conn cannot be "-1": it must be a whole number',
       'pgweir: error: there is no setting "--default-pol-size"; did you mean "default_pool_size"?',
     ])
   })
@@ -112,8 +112,8 @@ app = host=a
 
   test('include a key given twice in one file, but not one that a second file overrides', () => {
     expect(loadText(`${GOOD_INI}verbose = 1\nverbose = 2\n[databases]\napp = host=b\n`).told).toEqual([
-      'pgweir.ini:6: warning: verbose was already given on line 5; this line counts',
-      'pgweir.ini:8: warning: database "app" was already given on line 2; this line counts',
+      'pgweir.ini:6: warning: verbose is already set on line 5; this line overrides it',
+      'pgweir.ini:8: warning: database "app" is already set on line 2; this line overrides it',
     ])
     const files = virtualFiles({ 'a.ini': `${GOOD_INI}verbose = 1\n%include b.ini`, 'b.ini': 'verbose = 2' })
     const { settings, problems } = loadSettings({ iniFile: 'a.ini', files })
@@ -137,38 +137,38 @@ app = host=a
       'reports = host=db',
     ]
     const { problems } = loadText(text.join('\n'))
-    const comment = 'a comment needs a line of its own'
+    const comment = 'a comment needs its own line'
     expect(problems.map(formatProblem)).toEqual([
       `pgweir.ini:2: error: database "app": expected key=value at character 9; ${comment}`,
-      'pgweir.ini:3: error: database "shop": a URL is for --upstream alone; here it is host=… port=… dbname=…',
+      'pgweir.ini:3: error: database "shop": only --upstream takes a URL; write host=… port=… dbname=… instead',
       'pgweir.ini:4: error: "listen_port" is a setting, and belongs under [pgbouncer], not under [databases]',
-      `pgweir.ini:6: warning: listen_addr: ${comment}, behind a value it is a part of that`,
-      `pgweir.ini:7: error: pool_mode cannot be "transaction # always": it takes one of session, transaction, statement; ${comment}, behind a value it is a part of that`,
-      'pgweir.ini:8: error: max_client_conn cannot be "\\"100\\"": it takes a whole number; the quotes are a part of the value, leave them out',
-      'pgweir.ini:9: warning: auth_file: the quotes are a part of the value, leave them out',
-      `pgweir.ini:10: warning: admin_users: ${comment}, behind a value it is a part of that`,
-      'pgweir.ini:12: error: there is no setting "reports"; a database is a line under [databases]',
+      `pgweir.ini:6: warning: listen_addr: ${comment}; after a value, it is part of the value`,
+      `pgweir.ini:7: error: pool_mode cannot be "transaction # always": it must be one of session, transaction, statement; ${comment}; after a value, it is part of the value`,
+      'pgweir.ini:8: error: max_client_conn cannot be "\\"100\\"": it must be a whole number; the quotes are part of the value; remove them',
+      'pgweir.ini:9: warning: auth_file: the quotes are part of the value; remove them',
+      `pgweir.ini:10: warning: admin_users: ${comment}; after a value, it is part of the value`,
+      'pgweir.ini:12: error: there is no setting "reports"; databases are defined under [databases]',
     ])
   })
 
   test('include having nothing to listen on, nothing to pool, and no way to log in', () => {
     expect(loadText(`${GOOD_INI}listen_addr =\n`).told).toEqual([])
     expect(loadText(`${GOOD_INI}listen_addr =\nunix_socket_dir =\n`).told).toEqual([
-      'pgweir.ini:5: error: listen_addr and unix_socket_dir are empty: clients could connect nowhere',
+      'pgweir.ini:5: error: listen_addr and unix_socket_dir are both empty, so clients cannot connect; set at least one of them',
     ])
     expect(loadText('[pgbouncer]\nauth_type = any\n').told).toEqual([
-      'pgweir.ini: warning: there are no [databases], so clients can reach the admin console only',
+      'pgweir.ini: warning: no databases are configured, so clients can only reach the admin console; add entries to [databases]',
     ])
     expect(loadText(`${GOOD_INI}auth_type = plain\n`).told.at(-1)).toBe(
-      'pgweir.ini:5: warning: no auth_file is set, so nobody can log in with auth_type = plain',
+      'pgweir.ini:5: warning: neither auth_file nor auth_user is set, so nobody can log in with auth_type = plain',
     )
     expect(loadText('[databases]\napp = host=a\n[pgbouncer]\nauth_type = trust\n').told).toEqual([
-      'pgweir.ini:4: warning: no auth_file is set, so nobody can log in with auth_type = trust',
+      'pgweir.ini:4: warning: neither auth_file nor auth_user is set, so nobody can log in with auth_type = trust',
     ])
     const looksUp = '[databases]\napp = host=a auth_user=asker\n[pgbouncer]\nauth_type = plain\n'
     expect(loadText(looksUp).told).toEqual([])
     expect(loadSettings({}).problems.map(formatProblem)).toEqual([
-      expect.stringContaining('pgweir: error: there is nothing to pool; give a configuration file, --upstream'),
+      expect.stringContaining('pgweir: error: no database is configured; pass a configuration file, --upstream'),
     ])
   })
 
@@ -314,12 +314,12 @@ describe('a database', () => {
   test('without a host needs a directory of unix sockets', () => {
     const text = '[pgbouncer]\nauth_type = any\nunix_socket_dir =\n[databases]\napp = port=5433\n'
     expect(loadText(text).told).toEqual([
-      'pgweir.ini:5: error: database "app" has no host, and unix_socket_dir is empty: where is its server?',
+      'pgweir.ini:5: error: database "app" has no host, and unix_socket_dir is empty; set host to say where its server is',
     ])
   })
 
   test('cannot have the console as its auth_dbname, nor can the general setting', () => {
-    const why = 'it is the admin console, where no users can be looked up; name a database of PostgreSQL'
+    const why = 'it is the admin console, which has no users to look up; name a PostgreSQL database'
     expect(read('app = host=a auth_dbname=pgbouncer\nb = host=b auth_dbname=pgweir').told).toEqual([
       `pgweir.ini:4: error: database "app": auth_dbname cannot be "pgbouncer": ${why}`,
       `pgweir.ini:5: error: database "b": auth_dbname cannot be "pgweir": ${why}`,
@@ -334,13 +334,13 @@ describe('a database', () => {
       'app = host=a,b port=0 prot=1 pool_mode=x port=1\npgbouncer = host=a\npgweir = host=a\nb = host=/tmp\nc = password=x',
     )
     expect(told).toEqual([
-      'pgweir.ini:4: error: database "app": port cannot be "0": it takes a whole number from 1 to 65535',
+      'pgweir.ini:4: error: database "app": port cannot be "0": it must be a whole number from 1 to 65535',
       'pgweir.ini:4: error: database "app": there is no key "prot"; did you mean "port"?',
-      'pgweir.ini:4: error: database "app": pool_mode cannot be "x": it takes one of session, transaction, statement',
-      'pgweir.ini:4: warning: database "app": port is given more than once; the last one counts',
+      'pgweir.ini:4: error: database "app": pool_mode cannot be "x": it must be one of session, transaction, statement',
+      'pgweir.ini:4: warning: database "app": port appears more than once; the last value is used',
       'pgweir.ini:5: error: the name "pgbouncer" is reserved for the admin console',
       'pgweir.ini:6: error: the name "pgweir" is reserved for the admin console',
-      'pgweir.ini:8: warning: database "c": the password is not used, because there is no user to go with it',
+      'pgweir.ini:8: warning: database "c": the password is not used, because no user is set',
     ])
   })
 
@@ -364,7 +364,7 @@ describe('a database', () => {
     expect(app).toMatchObject({ host: 'b', pool_size: 2 })
     expect([...settings.databases.keys()]).toEqual(['app', 'shop'])
     expect(read('', { databases: ['secret'] }).told).toContainEqual(
-      expect.stringContaining('error: --database is not of the form'),
+      expect.stringContaining('error: --database must have the form'),
     )
   })
 })

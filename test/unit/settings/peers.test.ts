@@ -35,7 +35,7 @@ describe('peer_id', () => {
     expect(loadText(GOOD_INI).settings.general.peer_id).toBe(0)
     expect(loadText(GOOD_INI, { env: { PGWEIR_PEER_ID: '16383' } }).settings.general.peer_id).toBe(16_383)
     expect(loadText(`${GOOD_INI}peer_id = 16384\n`).told).toEqual([
-      'pgweir.ini:5: error: peer_id cannot be "16384": it takes a whole number from 0 to 16383',
+      'pgweir.ini:5: error: peer_id cannot be "16384": it must be a whole number from 0 to 16383',
     ])
   })
 
@@ -49,14 +49,14 @@ describe('peer_id', () => {
 
 describe('a peer line that cannot be used is an error:', () => {
   for (const [line, sentence] of [
-    ['0 = host=a', 'a peer cannot be named "0": it takes a whole number from 1 to 16383'],
-    ['16384 = host=a', 'a peer cannot be named "16384": it takes a whole number from 1 to 16383'],
-    ['02 = host=a', 'a peer cannot be named "02": it takes a whole number from 1 to 16383'],
-    ['two = host=a', 'a peer cannot be named "two": it takes a whole number from 1 to 16383'],
-    ['2 = port=6432', 'peer "2": host must be given'],
-    ["2 = host=''", 'peer "2": host cannot be "": it takes one host'],
-    ['2 = host=a,b', 'peer "2": host cannot be "a,b": it takes one host'],
-    ['2 = host=a port=0', 'peer "2": port cannot be "0": it takes a whole number from 1 to 65535'],
+    ['0 = host=a', 'a peer cannot be named "0": it must be a whole number from 1 to 16383'],
+    ['16384 = host=a', 'a peer cannot be named "16384": it must be a whole number from 1 to 16383'],
+    ['02 = host=a', 'a peer cannot be named "02": it must be a whole number from 1 to 16383'],
+    ['two = host=a', 'a peer cannot be named "two": it must be a whole number from 1 to 16383'],
+    ['2 = port=6432', 'peer "2": host is required'],
+    ["2 = host=''", 'peer "2": host cannot be "": it must be one host'],
+    ['2 = host=a,b', 'peer "2": host cannot be "a,b": it must be one host'],
+    ['2 = host=a port=0', 'peer "2": port cannot be "0": it must be a whole number from 1 to 65535'],
     ['2 = host=a dbname=b', 'peer "2": there is no key "dbname"'],
     ['2 = host', 'peer "2": expected key=value at character 1; a value with spaces needs single quotes'],
   ] as const)
@@ -65,7 +65,7 @@ describe('a peer line that cannot be used is an error:', () => {
 
 test('a peer that is given twice is reported', () => {
   const { peers, told } = read('2 = host=a', '2 = host=b')
-  expect(told).toEqual(['pgweir.ini:8: warning: peer "2" was already given on line 7; this line counts'])
+  expect(told).toEqual(['pgweir.ini:8: warning: peer "2" is already set on line 7; this line overrides it'])
   expect(peers).toMatchObject([{ host: 'b' }])
 })
 

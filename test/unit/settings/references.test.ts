@@ -46,11 +46,11 @@ test.each([
 test.each([
   ['${GONE}', 'password refers to ${GONE}, which is not set in the environment'],
   ['${NOTHING}', 'password refers to ${NOTHING}, which is empty in the environment'],
-  ['file:gone', 'password is to be read from "gone": there is no such file'],
-  ['file:${PORT}', 'password is to be read from "${PORT}": there is no such file'],
-  ['file:empty', 'password is to be read from "empty": the file is empty'],
-  ['file:binary', 'password is to be read from "binary": it is no text'],
-  ['file:huge', 'password is to be read from "huge": it is over 65530 bytes long'],
+  ['file:gone', 'password cannot be read from "gone": there is no such file'],
+  ['file:${PORT}', 'password cannot be read from "${PORT}": there is no such file'],
+  ['file:empty', 'password cannot be read from "empty": the file is empty'],
+  ['file:binary', 'password cannot be read from "binary": the file is not text'],
+  ['file:huge', 'password cannot be read from "huge": the file is longer than 65530 bytes'],
 ])('the password %s is an error with its file and line', (written, sentence) => {
   const files = { empty: '\n', binary: 'a\0b', huge: 'x'.repeat(65_531) }
   expect(passwordOf(written, files).told).toEqual([`main.ini:4: error: database "app": ${sentence}`])
@@ -64,7 +64,7 @@ test('a system error about a file names the path as it was written, with variabl
     },
   }
   expect(new References(ENV, files).resolve('file:d/${PORT}', true)).toEqual({
-    problem: `is to be read from "d/\${PORT}": EIO: i/o error, open 'd/\${PORT}'`,
+    problem: `cannot be read from "d/\${PORT}": EIO: i/o error, open 'd/\${PORT}'`,
   })
 })
 
@@ -81,13 +81,13 @@ test('settings, users and peers may refer to variables too', () => {
   expect(settings.peers.get('1')?.host).toBe('db.internal')
   // An error shows the value as written, because a variable may hold a secret.
   expect(told).toEqual([
-    expect.stringContaining('main.ini:6: error: user "ada": pool_size cannot be "${PORT}": it takes a whole number'),
+    expect.stringContaining('main.ini:6: error: user "ada": pool_size cannot be "${PORT}": it must be a whole number'),
   ])
   expect(load('listen_port = ${GONE}').told).toEqual([
     'main.ini:3: error: listen_port refers to ${GONE}, which is not set in the environment',
   ])
   expect(load('listen_port = ${PORT}').told).toEqual([
-    'main.ini:3: error: listen_port cannot be "${PORT}": it takes a whole number from 0 to 65535',
+    'main.ini:3: error: listen_port cannot be "${PORT}": it must be a whole number from 0 to 65535',
   ])
 })
 
@@ -144,10 +144,10 @@ test('a secret that can no longer be read keeps its previous value, with a warni
   const { settings, problems } = loadAgain()
   expect(settings.databases.get('app')?.password).toBe('hunter2')
   expect(problems.map(formatProblem)).toEqual([
-    'pgweir: warning: "s" cannot be read any more: what was read before goes on',
+    'pgweir: warning: "s" can no longer be read; its previous content stays in use',
   ])
   keptSecrets.clear()
   expect(loadAgain().problems.map(formatProblem)).toEqual([
-    'main.ini:2: error: database "app": password is to be read from "s": permission denied',
+    'main.ini:2: error: database "app": password cannot be read from "s": permission denied',
   ])
 })

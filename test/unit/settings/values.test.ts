@@ -95,7 +95,7 @@ describe('whole numbers', () => {
   test('out of bounds are refused with the bounds', () => {
     const port = integer({ min: 1, max: 65_535 })
     expect(port.parse('65535')).toEqual({ value: 65_535 })
-    expect(port.parse('65536')).toEqual({ problem: 'it takes a whole number from 1 to 65535' })
+    expect(port.parse('65536')).toEqual({ problem: 'it must be a whole number from 1 to 65535' })
     expect(port.parse('0')).toEqual(refused)
     expect(integer().parse('-1')).toEqual(refused)
   })
@@ -130,8 +130,8 @@ test('a path may start with the home directory (~) and otherwise stays as writte
 test('a word is accepted in any letter case, and a word known elsewhere is refused with the reason', () => {
   const type = oneOf(['md5', 'trust'], { ldap: 'it is elsewhere' })
   expect(type.parse('MD5')).toEqual({ value: 'md5' })
-  expect(type.parse('ldap')).toEqual({ problem: 'it is elsewhere; there are md5, trust' })
-  expect(type.parse('foo')).toEqual({ problem: 'it takes one of md5, trust' })
+  expect(type.parse('ldap')).toEqual({ problem: 'it is elsewhere; use one of md5, trust' })
+  expect(type.parse('foo')).toEqual({ problem: 'it must be one of md5, trust' })
 })
 
 test('a host is a name, an address, a unix socket, or a list of names', () => {
@@ -175,7 +175,7 @@ test.each([
 ])(
   'a number that is too large for any setting is refused with the general maximum (case %#)',
   (type, written, most) => {
-    expect(type.parse(written)).toEqual({ problem: `it takes ${most} at most` })
+    expect(type.parse(written)).toEqual({ problem: `it must be at most ${most}` })
   },
 )
 

@@ -107,7 +107,9 @@ test('a warning about a setting is printed once', async () => {
   await text.toContain('Ready.')
   interrupt()
   await code
-  expect(text.whole().match(/warning: PGWEIR_DEFALT_POOL_SIZE in the environment is not a setting/g)).toHaveLength(1)
+  expect(
+    text.whole().match(/warning: the environment variable PGWEIR_DEFALT_POOL_SIZE is not a setting/g),
+  ).toHaveLength(1)
 })
 
 test('a port in use is reported before anything is started, with a command that avoids it', async () => {

@@ -15,7 +15,7 @@ test.each(['abc', '0', '-1', '0.05', '', '1e9', '40d'])(
     } as unknown as ConsoleStreams
     expect(await top({ host: '127.0.0.1', port: '1', delay }, streams)).toBe(1)
     expect(String(errors.read())).toMatch(
-      /^pgweir: error: --delay cannot be ".*": it takes seconds, or a number with a unit/,
+      /^pgweir: error: --delay cannot be ".*": it must be a number of seconds, or a number with a unit/,
     )
   },
 )

@@ -57,7 +57,7 @@ test('an IPv6 address has brackets before its port', async () => {
 
 test('an invalid port is an error', async () => {
   expect(await told({ port: 'abc' })).toBe(
-    'pgweir: error: --port cannot be "abc": it takes a whole number from 1 to 65535\n',
+    'pgweir: error: --port cannot be "abc": it must be a whole number from 1 to 65535\n',
   )
 })
 

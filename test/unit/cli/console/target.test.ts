@@ -44,7 +44,7 @@ test('an empty value counts as not given', () => {
 test('an invalid port is reported with the flag or variable that gave it', () => {
   for (const port of ['abc', '70000', '-1', '0', '6432x'])
     expect(targetOf({ ...OPTIONS, port })).toEqual({
-      problem: `--port cannot be "${port}": it takes a whole number from 1 to 65535`,
+      problem: `--port cannot be "${port}": it must be a whole number from 1 to 65535`,
     })
   expect(targetOf({ ...OPTIONS, env: { PGPORT: 'abc' } })).toMatchObject({
     problem: expect.stringMatching(/^PGPORT cannot be /),

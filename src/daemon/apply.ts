@@ -69,7 +69,7 @@ export class Applier {
     const all = [...problems, ...users.problems, ...inTls, ...inHba, ...logProblems(settings)]
     for (const problem of all) tell(log, problem)
     for (const path of takeUnreadable())
-      log.warning(`${path} cannot be read by user ${settings.general.user}: what was read before goes on`)
+      log.warning(`${path} cannot be read by user ${settings.general.user}; its previous content stays in use`)
     if (hasErrors(all)) throw new PoolerError('reload-failed')
     return { settings, users, tls: setup, hba }
   }
@@ -151,7 +151,7 @@ export class Applier {
     try {
       reopenLog(live.now.general)
     } catch (cause) {
-      log.error(`the log file cannot be opened, the old one goes on: ${reasonOf(cause)}`)
+      log.error(`the log file cannot be reopened, so the old one stays in use: ${reasonOf(cause)}`)
     }
   }
 }

@@ -46,8 +46,11 @@ export function arrivals(parts: ArrivalsParts): (channel: Channel) => void {
 
   function tell(): void {
     toldMs = clock.nowMs
-    log.warning(`${sessions.loggingIn} connections have not logged in: for each that comes another one is closed`, {
-      hint: 'SHOW SOCKETS tells where they come from, and pgweir_connections_refused_total how many are closed. Many that say nothing are an attack, or a health check that does not close its connections; many that wait for PostgreSQL are told of in the lines about servers.',
-    })
+    log.warning(
+      `${sessions.loggingIn} connections have not logged in, so each new connection causes one to be closed`,
+      {
+        hint: 'SHOW SOCKETS shows where they come from, and pgweir_connections_refused_total counts those that are closed. If most of them send nothing, look for an attack, or for a health check that does not close its connections. If most of them wait for PostgreSQL, see the log lines about servers.',
+      },
+    )
   }
 }

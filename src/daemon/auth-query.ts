@@ -124,7 +124,7 @@ export class AuthQueries {
   #understand(question: Question, key: string, rows: readonly Row[]): Answer {
     const [row] = rows
     if (row !== undefined && row.length !== 2)
-      return this.#failed(question, `it has ${row.length} columns, and must have two: name and secret`)
+      return this.#failed(question, `the result has ${row.length} columns instead of two (name and secret)`)
     let secret: Secret | null = null
     try {
       // As in PgBouncer, a user without a password gets an empty secret, with which no login succeeds.
@@ -143,14 +143,14 @@ export class AuthQueries {
 
   #debug({ database, asker }: Question, user: string, answer: Answer): void {
     if (answer instanceof PoolerError) return
-    const found = answer === null ? 'no such user' : `a secret of the kind ${answer.kind}`
-    this.#options.log.debug(`auth_query of ${asker} in database ${database} about ${user}: ${found}`)
+    const found = answer === null ? 'no such user' : `${answer.kind} secret`
+    this.#options.log.debug(`auth_query of ${asker} in database ${database} for user ${user}: ${found}`)
   }
 
   /** Logs the reason. The error for the client does not contain it, since the client has not logged in. */
   #failed({ database, asker }: Question, reason: string): PoolerError {
     this.#options.log.error(`auth_query of ${asker} in database ${database} failed: ${reason}`, {
-      hint: 'Whoever is not in auth_file cannot log in meanwhile. The settings are auth_query, auth_user and auth_dbname.',
+      hint: 'Until this is fixed, users who are not in auth_file cannot log in. The settings are auth_query, auth_user and auth_dbname.',
     })
     return new PoolerError('auth-query-failed')
   }

@@ -25,7 +25,7 @@ export function findingsIn({ key, cert, ca }: KeyFiles, nowMs: number): Finding[
   const certificate = cert && certificateOf('cert', cert, findings)
   const privateKey = key && privateKeyOf(key, findings)
   if (certificate && privateKey && !certificate.checkPrivateKey(privateKey))
-    findings.push({ severity: 'error', about: 'key', sentence: 'is not the key of the certificate' })
+    findings.push({ severity: 'error', about: 'key', sentence: 'does not match the certificate' })
   if (certificate) findings.push(...findingsOfTime('cert', [certificate], nowMs))
   if (ca) findings.push(...findingsOfTime('ca', certificatesOf(ca, findings), nowMs))
   return findings
@@ -71,9 +71,9 @@ function timeOf({ validFrom, validTo }: X509Certificate, nowMs: number): OddTime
 }
 
 const TIMES: Readonly<Record<OddTime, { alone(certificate: X509Certificate): string; counted: string }>> = {
-  expired: { alone: ({ validTo }) => `has expired on ${dayOf(validTo)}`, counted: 'expired' },
+  expired: { alone: ({ validTo }) => `expired on ${dayOf(validTo)}`, counted: 'expired' },
   early: { alone: ({ validFrom }) => `is not valid before ${dayOf(validFrom)}`, counted: 'not valid yet' },
-  expiring: { alone: ({ validTo }) => `expires on ${dayOf(validTo)}`, counted: 'that expire within 30 days' },
+  expiring: { alone: ({ validTo }) => `expires on ${dayOf(validTo)}`, counted: 'expiring within 30 days' },
 }
 
 function countedTimes(odd: readonly { readonly time: OddTime }[]): string {
@@ -103,7 +103,7 @@ function certificateOf(about: keyof KeyFiles, bytes: Buffer, findings: Finding[]
   } catch {
     // Reported below.
   }
-  findings.push({ severity: 'error', about, sentence: 'holds no certificate in PEM' })
+  findings.push({ severity: 'error', about, sentence: 'contains no certificate in PEM format' })
   return null
 }
 
@@ -119,7 +119,9 @@ function privateKeyOf(bytes: Buffer, findings: Finding[]): KeyObject | null {
     return createPrivateKey(bytes)
   } catch {
     const isLocked = /\bENCRYPTED\b/.test(bytes.toString('latin1'))
-    const sentence = isLocked ? 'is protected by a passphrase, which nobody can give' : 'holds no private key in PEM'
+    const sentence = isLocked
+      ? 'is protected by a passphrase, which is not supported'
+      : 'contains no private key in PEM format'
     findings.push({ severity: 'error', about: 'key', sentence })
     return null
   }

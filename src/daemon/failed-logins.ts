@@ -9,6 +9,9 @@ export function failedLoginsOf(live: LiveSettings, clock: Clock, log: Log): Fail
   return new FailedLogins({
     clock,
     delayMs: () => live.now.general.auth_failure_delay,
-    onSlowed: (place) => log.warning(`several logins have failed from ${place}: answers to more of them are held back`),
+    onSlowed: (place) =>
+      log.warning(
+        `several logins have failed from ${place}; answers to further failures are delayed (auth_failure_delay)`,
+      ),
   })
 }

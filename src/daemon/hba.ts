@@ -49,14 +49,16 @@ export function loadHba(settings: Settings): LoadedFiles<HbaSetup> {
     problems.push(
       error(
         { file: general.auth_hba_file, line: byRole.line },
-        'this rule names roles: PostgreSQL has to be asked who is a member, which takes auth_user',
+        'this rule names a role; set auth_user, so that pgweir can ask PostgreSQL who is a member of it',
       ),
     )
   const byPam = hba.rules.find(({ method }) => method === 'pam')
   if (byPam) problems.push(...pamProblems({ file: general.auth_hba_file, line: byPam.line }))
   const usesCertificates = !isHba || hba.rules.some(({ method }) => method === 'cert')
   if (usesCertificates && !general.client_tls_sslmode.startsWith('verify-'))
-    problems.push(error(origins.auth_type, 'login by certificate needs client_tls_sslmode = verify-ca or verify-full'))
+    problems.push(
+      error(origins.auth_type, 'login with a certificate needs client_tls_sslmode = verify-ca or verify-full'),
+    )
   return { setup: problems.length === 0 ? { ...NO_RULES, rules: hba.rules, maps: ident.maps } : null, problems }
 }
 

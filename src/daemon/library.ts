@@ -71,7 +71,10 @@ export async function startPooler(options: PoolerOptions): Promise<EmbeddedPoole
   const { settings, problems } = load(iniFile)
   if (hasErrors(problems)) throw new Error(problems.map(formatProblem).join('\n'))
   const { workers } = settings.general
-  if (workers !== 1) throw new Error(`workers = ${workers} needs processes of its own: run the program pgweir instead`)
+  if (workers !== 1)
+    throw new Error(
+      `workers = ${workers} is not possible inside another program, because workers are separate processes; run the program pgweir instead`,
+    )
 
   const clock = new SystemClock()
   const { log_format: format, verbose } = settings.general

@@ -130,7 +130,7 @@ export class Lifecycle {
     const { log, pools, sessions, conditions } = this.#parts
     // A replacement is not a SHUTDOWN, so do not log it as one.
     log.info(
-      isReplaced ? 'another worker takes the place of this one' : `SHUTDOWN ${mode.toUpperCase()} command issued`,
+      isReplaced ? 'this worker is being replaced by another one' : `SHUTDOWN ${mode.toUpperCase()} command issued`,
     )
     if (this.#state === 'serving') this.#enter('draining')
     for (const listener of this.#running.listeners)
@@ -143,7 +143,7 @@ export class Lifecycle {
     // setImmediate, so that the console session that sent SHUTDOWN gets its answer before it is closed.
     conditions.until(() => this.#isDrained()).then(() => setImmediate(() => this.stop()))
     const left = mode === 'wait_for_clients' ? `${this.#clients} clients` : `${total(pools)} servers`
-    const waiting = `${left} are waited for, of ${sessions.count} connections`
+    const waiting = `waiting for ${left}; ${sessions.count} client connections are open`
     log.info(waiting)
     this.#parts.serviceManager.status(`ending: ${waiting}`)
   }

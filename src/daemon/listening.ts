@@ -18,7 +18,7 @@ export function whereToListen(
   inherited: readonly number[] = [],
 ): ListenAllOptions {
   if (inherited.length > 0)
-    tell('the service manager has opened our sockets: listen_addr and unix_socket_dir are ignored')
+    tell('listen_addr and unix_socket_dir are ignored, because the service manager has opened the sockets')
   return {
     inherited,
     unixSocket: unixSocketOf(general, origins.unix_socket_dir.from === 'default' ? tell : null),
@@ -35,7 +35,7 @@ function unixSocketOf(general: GeneralSettings, tell: ((sentence: string) => voi
   const { unix_socket_dir: directory, unix_socket_mode: mode, unix_socket_group: group } = general
   if (directory === '') return null
   if (tell === null) return { directory, mode, group, owner }
-  const onFailed = ({ message }: Error) => tell(`no unix socket in ${directory}, see unix_socket_dir: ${message}`)
+  const onFailed = ({ message }: Error) => tell(`there is no unix socket in ${directory} (unix_socket_dir): ${message}`)
   return { directory, mode, group, owner, onFailed }
 }
 
@@ -45,5 +45,5 @@ export function unmetWishes(general: GeneralSettings, transport: string): string
   const wishes = EPOLL_SETTINGS.filter((key) => general[key] > 0)
   return wishes.length === 0
     ? null
-    : `${wishes.join(', ')}: not possible on the transport node; the system's default is used`
+    : `${wishes.join(', ')}: no effect on the transport node; the system's defaults apply`
 }

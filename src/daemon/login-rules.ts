@@ -119,7 +119,7 @@ export class LoginRules {
     try {
       return systemUserName(uid, systemUsersFile)
     } catch (problem) {
-      log.error(`peer: the name of user ${uid} cannot be told: ${(problem as Error).message}`)
+      log.error(`peer: the name of the system user with ID ${uid} cannot be looked up: ${(problem as Error).message}`)
       return null
     }
   }

@@ -71,7 +71,7 @@ export class Memberships {
     const { inquiries, settings } = this.#options
     const place = this.#placeOf(member)
     if (!place) {
-      done(this.#failed(member, 'there is no database to ask in'))
+      done(this.#failed(member, 'there is no database in which to look them up'))
       return
     }
     const { key, asker, database } = place
@@ -91,7 +91,7 @@ export class Memberships {
 
   #understand(member: Member, key: string, rows: readonly Row[]): PoolerError | null {
     const roles = rolesIn(rows)
-    if (roles === null) return this.#failed(member, 'the answer is no list of names')
+    if (roles === null) return this.#failed(member, 'the answer is not a list of names')
     this.#known.set(key, { roles: new Set(roles), foundMs: this.#options.clock.nowMs })
     return null
   }
@@ -108,7 +108,7 @@ export class Memberships {
   }
 
   #failed({ database, user }: Member, reason: string): PoolerError {
-    this.#options.log.error(`the roles of ${user} could not be asked for in database ${database}: ${reason}`)
+    this.#options.log.error(`the roles of user ${user} could not be looked up in database ${database}: ${reason}`)
     return new PoolerError('auth-query-failed')
   }
 }

@@ -52,7 +52,7 @@ export async function openMonitoring({ settings, log, fleet }: MonitoringParts):
       if (!isOpen) server.close()
     } catch (problem) {
       if (!general.so_reuseport || !isInUse(problem)) throw problem
-      if (!isAgain) log.warning(`${(problem as Error).message}; it is tried again until whoever has it leaves`)
+      if (!isAgain) log.warning(`${(problem as Error).message}; pgweir retries until the other process has released it`)
       if (isOpen) tryAgain(() => open(setting, pages, true))
       return
     }

@@ -48,7 +48,7 @@ function told(lookUp: NameService['lookUp'], log: Log): NameService['lookUp'] {
   return async (host) => {
     try {
       const answer = await lookUp(host)
-      log.debug(`the host ${host} is at ${answer.addresses.join(', ')}`)
+      log.debug(`the host ${host} has the addresses ${answer.addresses.join(', ')}`)
       return answer
     } catch (problem) {
       log.debug(`the host ${host} could not be looked up: ${(problem as Error).message}`)

@@ -18,7 +18,7 @@ export function tooFewOpenFiles(
 ): string | null {
   const needed = max_client_conn + OWN_FILES + HTTP_FILES * (http_listen.length + health_listen.length)
   if (needed <= allowed) return null
-  return `max_client_conn = ${max_client_conn} may take ${needed} open files, and one more for each server, but the system allows ${allowed}: raise that (LimitNOFILE= of systemd, ulimit -n), or clients will wait or be refused`
+  return `max_client_conn = ${max_client_conn} may need ${needed} open files, plus one for each server, but the system allows ${allowed}; raise the limit (LimitNOFILE= in systemd, ulimit -n), or clients may have to wait or be refused`
 }
 
 /** The soft limit, which Node has already raised to the hard limit. */

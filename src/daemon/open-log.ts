@@ -51,7 +51,7 @@ export function openLog(general: GeneralSettings, clock: Clock, isQuiet: boolean
     } catch (problem) {
       lost++
       // This log line comes here again and may fail, too; only the first failure is logged.
-      if (lost === 1) log.error(`logfile: lines are lost: ${(problem as Error).message}`)
+      if (lost === 1) log.error(`logfile: lines cannot be written and are lost: ${(problem as Error).message}`)
       return
     }
     if (lostBefore > 0) log.warning(`logfile: ${lostBefore} lines were lost`)

@@ -105,7 +105,7 @@ function pidIn(path: string): number | null {
   if (text === null || /^\0{0,10}$/.test(text)) return null
   const [, digits] = /^(\d{1,9})\s*$/.exec(text) ?? []
   if (digits === undefined)
-    throw new Error(`pidfile '${path}' has something else than a process id in it: is it the right file?`)
+    throw new Error(`pidfile '${path}' contains something other than a process ID; is it the right file?`)
   return Number(digits) === 0 ? null : Number(digits)
 }
 
@@ -119,7 +119,8 @@ function beginningOf(path: string): string | null {
     throw cause
   }
   try {
-    if (!fstatSync(file).isFile()) throw new Error(`pidfile '${path}' is not a file; leave it empty to have none`)
+    if (!fstatSync(file).isFile())
+      throw new Error(`pidfile '${path}' is not a regular file; leave the setting empty to use no pid file`)
     const buffer = Buffer.alloc(MAX_READ_BYTES)
     return buffer.toString('utf8', 0, readSync(file, buffer, 0, MAX_READ_BYTES, 0))
   } finally {

@@ -12,7 +12,7 @@ const ROOT = 0
 /** Returns a sentence why the pooler must not start as root; null if it may start. */
 export function whyNotAsRoot({ user, allow_root }: Wish, uid: number | undefined): string | null {
   if (allow_root || uid !== ROOT || (user !== '' && systemUser(user)?.uid !== ROOT)) return null
-  return 'pgweir should not run as root: name another user by the setting user (-u), or start it as one; where root is the only one, as in a container, allow_root = 1 (PGWEIR_ALLOW_ROOT=1) lets it'
+  return 'pgweir should not run as root: set user (-u) to another user, or start pgweir as one; if there is no other user, as in some containers, set allow_root = 1 (PGWEIR_ALLOW_ROOT=1)'
 }
 
 /**
@@ -29,7 +29,7 @@ export function becomeUser({ user }: Pick<Wish, 'user'>, uid = process.getuid?.(
   const { name, uid: wanted, gid } = found(user)
   if (uid === wanted) return
   if (uid !== ROOT)
-    throw new Error(`only root can become another user: user = ${user}`)
+    throw new Error(`cannot run as user = ${user}: only root can switch to another user`)
     // Missing from the types of Node 20.
   ;(process as unknown as { initgroups(user: string, extraGroup: number): void }).initgroups(name, gid)
   process.setgid?.(gid)

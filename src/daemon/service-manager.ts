@@ -42,7 +42,7 @@ export function findServiceManager(env: Environment, log: Log): ServiceManager {
     return new NotifiedManager(path, isWatched ? Number(watchdogUs) / 1_000 : 0, log)
   } catch (cause) {
     log.warning(
-      `the service manager cannot be told anything, use Type=exec instead of Type=notify: ${(cause as Error).message}`,
+      `the service manager cannot be notified; use Type=exec instead of Type=notify: ${(cause as Error).message}`,
     )
     return NO_SERVICE_MANAGER
   }
@@ -56,7 +56,8 @@ class NotifiedManager implements ServiceManager {
   constructor(path: string, watchdogMs: number, log: Log) {
     let hasFailed = false
     this.#datagrams = openDatagrams(path, (problem) => {
-      if (problem !== null && !hasFailed) log.warning(`the service manager takes no messages: ${problem.message}`)
+      if (problem !== null && !hasFailed)
+        log.warning(`the service manager does not accept notifications: ${problem.message}`)
       hasFailed = problem !== null
     })
     this.#watchdogMs = watchdogMs

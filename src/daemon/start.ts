@@ -142,9 +142,9 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const serviceManager = options.findServiceManager?.(log) ?? NO_SERVICE_MANAGER
   if (general.user !== '') keepFiles()
   const { transport: carrier, because } = options.transport
-    ? { transport: options.transport, because: 'it was handed over' }
+    ? { transport: options.transport, because: 'given by the program' }
     : chooseTransport(general.transport, (problem) =>
-        log.warning(`connections cannot be accepted for now: ${problem.message}`),
+        log.warning(`connections cannot be accepted at the moment: ${problem.message}`),
       )
   const { keepAlive } = live
   const {

@@ -53,7 +53,7 @@ export function openSystemLog(
     const lostBefore = lost
     lost = problem === null ? 0 : lost + 1
     // The line that `tell` logs comes here again and may be lost, too; only the first loss is reported.
-    if (lost === 1) tell(`syslog: lines are lost: ${problem?.message}`)
+    if (lost === 1) tell(`syslog: lines cannot be sent and are lost: ${problem?.message}`)
     else if (problem === null && lostBefore > 0) tell(`syslog: ${lostBefore} lines were lost`)
   }
   let datagrams: Datagrams

@@ -60,14 +60,14 @@ export class UserFileWatch {
     if (settings().general.auth_file !== path) return
     const loaded = loadUsers(settings())
     for (const unreadable of takeUnreadable())
-      log.warning(`${unreadable} has changed and cannot be read: what was read before goes on`)
+      log.warning(`${unreadable} has changed but cannot be read; its previous content stays in use`)
     if (loaded.isWhole) {
       take(loaded)
       return
     }
     this.#refused = stamp
     for (const problem of loaded.problems) log.error(formatProblem(problem))
-    log.error(`${path} has changed and is broken: users stay as they were`)
+    log.error(`${path} has changed but is broken; the previous users stay in use`)
   }
 }
 

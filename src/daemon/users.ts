@@ -243,7 +243,7 @@ function keptOut({ general, origins, databases, fallback }: Settings, users: Rea
   return [
     warning(
       origins.auth_type,
-      `with auth_type = scram-sha-256 nobody can log in by an md5 secret, which user ${quote(first)}${others} of auth_file has: auth_type = md5 takes either kind`,
+      `user ${quote(first)}${others} in auth_file cannot log in, because auth_type = scram-sha-256 does not accept md5 secrets; auth_type = md5 accepts both kinds`,
     ),
   ]
 }

@@ -165,7 +165,7 @@ export async function work(side: WorkerSide): Promise<void> {
   const primaryGone = () => {
     member.line.hangUp()
     // This process has to log it, because the primary cannot.
-    pooler?.parts.log.error('the primary process has gone: this one ends, and its clients are told so')
+    pooler?.parts.log.error('the primary process is gone; this worker shuts down and disconnects its clients')
     stop()
   }
   side.on('disconnect', primaryGone)

@@ -27,10 +27,10 @@ export function canRunEpoll(): boolean {
 
 /** Throws if the transport that was asked for cannot run here. */
 export function chooseTransport(wanted: TransportName, onAcceptFailed: (problem: Error) => void): Choice {
-  if (wanted === 'node') return { transport: createNodeTransport({ onAcceptFailed }), because: 'it was asked for' }
+  if (wanted === 'node') return { transport: createNodeTransport({ onAcceptFailed }), because: 'as configured' }
   try {
     const transport = createEpollTransport({ onAcceptFailed })
-    return { transport, because: wanted === 'epoll' ? 'it was asked for' : 'it is the fastest' }
+    return { transport, because: wanted === 'epoll' ? 'as configured' : 'the fastest' }
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     if (wanted === 'epoll') throw new Error(`transport = epoll cannot be used: ${reason}`, { cause })

@@ -138,14 +138,14 @@ export class PeerCancels {
   send(peerId: number, pid: number, secret: Buffer, over: () => void): void {
     const { peers, clock, log } = this.#options
     if (!peers().has(peerId)) {
-      log.debug(`a cancel request names the peer ${peerId}, which is not in [peers]`)
+      log.debug(`a cancel request is for peer ${peerId}, which is not in [peers]`)
       over()
       return
     }
     const lane = this.#lanes.get(peerId) ?? new Lane(peerId)
     this.#lanes.set(peerId, lane)
     if (lane.lists.waiting.length >= MAX_WAITING) {
-      this.#warn(peerId, `${MAX_WAITING} others wait already`)
+      this.#warn(peerId, `${MAX_WAITING} others are already waiting`)
       over()
       return
     }

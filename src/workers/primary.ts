@@ -177,7 +177,7 @@ export class Primary extends GatheredFleet {
         welcomed: [...this.#welcomed.values()],
       })
       if (worker.state === 'starting') worker.enter('serving')
-      log.info(`${worker.subject} serves`)
+      log.info(`${worker.subject} accepts clients`)
       this.#spreading.settle()
       onServing()
       return addresses
@@ -186,7 +186,7 @@ export class Primary extends GatheredFleet {
         worker.enter('stopping')
         worker.process.kill('SIGKILL')
       }
-      throw problem instanceof LineDown ? new Error(`${worker.subject} ended before it served`) : problem
+      throw problem instanceof LineDown ? new Error(`${worker.subject} ended before it was ready`) : problem
     }
   }
 
@@ -214,9 +214,9 @@ export class Primary extends GatheredFleet {
     const hasServed = last === 'serving' || last === 'draining'
     const isMeant = hasServed ? how === CLEANLY && (last === 'draining' || this.isEnding) : this.isEnding
     if (isMeant) return
-    const ending = `${worker.subject} has ended ${hasServed ? `(${how}): its clients are lost` : `before it served (${how})`}`
+    const ending = `${worker.subject} ended ${hasServed ? `(${how}); its clients lost their connections` : `before it was ready (${how})`}`
     if (!hasServed && (this.#state === 'starting' || former?.state === 'serving')) {
-      log.error(former === null ? ending : `${ending}: ${former.subject} goes on`)
+      log.error(former === null ? ending : `${ending}; ${former.subject} stays in service`)
       return
     }
     this.noteLost()
@@ -225,7 +225,7 @@ export class Primary extends GatheredFleet {
       return
     }
     const delayMs = seat.lost(clock.nowMs, clock.nowMs - worker.startedMs)
-    log.error(`${ending}; another one starts in ${delayMs} ms`)
+    log.error(`${ending}; a new worker starts in ${delayMs} ms`)
   }
 
   /** Called by the janitor. */
@@ -233,7 +233,7 @@ export class Primary extends GatheredFleet {
     const { clock, log, silenceMs, databaseIdleMs } = this.#options
     const { nowMs } = clock
     for (const { worker, silentMs } of this.#silence.look(this.#workers, nowMs, silenceMs())) {
-      log.error(`${worker.subject} has not been heard of for ${Math.round(silentMs)} ms: it is killed`)
+      log.error(`${worker.subject} has not responded for ${Math.round(silentMs)} ms and is killed`)
       worker.process.kill('SIGKILL')
     }
     for (const worker of this.#workers) worker.sweep(nowMs)

@@ -59,7 +59,7 @@ describe('with auth_query, a client is refused', () => {
 
   for (const [what, query, reason] of [
     ['fails', 'select name, secret from nowhere where name = $1', 'relation "nowhere" does not exist'],
-    ['has one column', 'select $1::text', 'it has 1 columns, and must have two'],
+    ['has one column', 'select $1::text', 'the result has 1 columns instead of two (name and secret)'],
     ['changes nothing but fails later', 'select $1::text, (1 / (length($1) - length($1)))::text', 'division by zero'],
   ] as const)
     test(`if the query ${what}, which is logged and does not affect other users`, async () => {

@@ -36,7 +36,7 @@ test('when the primary process dies, each worker logs that, disconnects its clie
   program.kill('SIGKILL')
   expect(await client.rest()).toEqual([IS_OVER])
   expect(await program.ended()).toBe('SIGKILL')
-  expect(program.stderr.match(/ERROR the primary process has gone/g)).toHaveLength(2)
+  expect(program.stderr.match(/ERROR the primary process is gone/g)).toHaveLength(2)
   await until('no server is left', async () => (await activity(database)).length === 0)
   await new Program([iniFile, '--listen-port', String(port)]).says(/listening on 127\.0\.0\.1:(\d+)/)
 })

@@ -106,7 +106,10 @@ test('a pooler in a program can be started with a file, by default on a free por
 test.each([
   [{ upstream: 'nonsense' }, '--upstream: expected a URL'],
   [{ upstream: 'postgres://db/', settings: { pool_mod: 'x' } }, 'pool_mod'],
-  [{ upstream: 'postgres://ada:pw@db/', settings: { workers: 2 } }, 'workers = 2 needs processes of its own'],
+  [
+    { upstream: 'postgres://ada:pw@db/', settings: { workers: 2 } },
+    'workers = 2 is not possible inside another program',
+  ],
   [{}, 'no database is configured'],
 ])('a pooler in a program refuses invalid options: %o', async (options, sentence) => {
   await expect(startPooler(options)).rejects.toThrow(sentence)

@@ -89,7 +89,7 @@ describe.runIf(isReadable)('started by root', () => {
     for (const path of [flags.pidfile, flags.logfile, socket]) expect(statSync(path).uid, path).toBe(uid)
 
     program.kill('SIGHUP')
-    await program.says(/server\.key cannot be read by user nobody: what was read before goes on/)
+    await program.says(/server\.key cannot be read by user nobody; its previous content stays in use/)
     await program.says(/users\.txt cannot be read by user nobody/)
     await works()
     // A worker that replaces a lost one cannot read them either.

@@ -51,7 +51,7 @@ test('verbose logs what auth_query has found, except for the secret', async () =
   await client.authenticate('eve', 'hers')
   await flow.postgres.next()
   await client.answer()
-  expect(told(flow)).toContain('auth_query of asker in database app about eve: a secret of the kind plain')
+  expect(told(flow)).toContain('auth_query of asker in database app for user eve: plain secret')
   expect(flow.logged('hers')).toEqual([])
 })
 
@@ -71,7 +71,7 @@ test('verbose logs the answers of name servers', async () => {
   isKnown = false
   await flow.advance(15_000)
   expect(told(flow).filter((line) => line.includes('db.test'))).toEqual([
-    'the host db.test is at 10.0.0.1, 10.0.0.2',
+    'the host db.test has the addresses 10.0.0.1, 10.0.0.2',
     'the host db.test could not be looked up: nobody answers',
   ])
 })

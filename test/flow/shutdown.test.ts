@@ -269,7 +269,7 @@ test('a worker that is being replaced stops with the others at a SHUTDOWN, withi
   flow.pooler.parts.drain(1_000)
   // No such line: operators who read the log would look for the person who gave the command.
   expect(flow.logged('command issued')).toEqual([])
-  expect(flow.logged('another worker takes the place of this one')).toHaveLength(1)
+  expect(flow.logged('this worker is being replaced by another one')).toHaveLength(1)
   await flow.pooler.control.shutdown('wait_for_clients')
   expect(flow.logged('SHUTDOWN WAIT_FOR_CLIENTS command issued')).toHaveLength(1)
   await expect(flow.pooler.control.shutdown('wait_for_clients')).rejects.toThrow('pooler is shutting down')

@@ -43,7 +43,7 @@ test('md5 secrets are warned about once, with the setting, if auth_type accepts 
     checkText(`[databases]\napp = host=db\n[pgweir]\nauth_user = looker\nauth_type = ${type}\nauth_file = ${path}\n`)
       .lines
   expect(told('scram-sha-256')).toEqual([
-    'pgweir.ini:5: warning: with auth_type = scram-sha-256 nobody can log in by an md5 secret, which user "ada" and 1 more of auth_file has: auth_type = md5 takes either kind',
+    'pgweir.ini:5: warning: user "ada" and 1 more in auth_file cannot log in, because auth_type = scram-sha-256 does not accept md5 secrets; auth_type = md5 accepts both kinds',
     'pgweir.ini: 3 settings, 1 database and 4 users are usable, with 1 warning',
   ])
   expect(told('md5')).toEqual(['pgweir.ini: 3 settings, 1 database and 4 users are fine'])
@@ -102,11 +102,11 @@ test('what HBA rules and LDAP options lack is reported with the line, without se
   writeFileSync(path, 'host all all all md5\nhost all +staff all md5\n')
   const hba = GOOD_INI.replace('any', 'hba')
   expect(checkText(`${hba}auth_hba_file = ${path}\n`).lines[0]).toContain(
-    `${path}:2: error: this rule names roles: PostgreSQL has to be asked who is a member, which takes auth_user`,
+    `${path}:2: error: this rule names a role; set auth_user, so that pgweir can ask PostgreSQL who is a member of it`,
   )
   expect(checkText(`${hba}auth_hba_file = ${path}\nauth_user = asker\nauth_file = /dev/null\n`).exitCode).toBe(0)
   expect(checkText(GOOD_INI.replace('any', 'cert')).lines).toContain(
-    'pgweir.ini:4: error: login by certificate needs client_tls_sslmode = verify-ca or verify-full',
+    'pgweir.ini:4: error: login with a certificate needs client_tls_sslmode = verify-ca or verify-full',
   )
   const ldap = GOOD_INI.replace('any', 'ldap')
   expect(checkText(ldap).lines[0]).toBe('pgweir.ini:4: error: auth_type = ldap needs auth_ldap_options')

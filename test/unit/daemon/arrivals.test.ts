@@ -40,7 +40,7 @@ function start({ loggingIn, maxClients, hasSlow = false }: Scene) {
   return { next, clock, figures }
 }
 
-const TOLD = '2000 connections have not logged in: for each that comes another one is closed'
+const TOLD = '2000 connections have not logged in, so each new connection causes one to be closed'
 
 describe('a connection', () => {
   test('becomes a session and counts toward the reported load', () => {

@@ -26,7 +26,7 @@ describe('a certificate', () => {
     ['that is not valid yet', BEGIN - DAY_MS, ['warning cert is not valid before 2026-11-26']],
     ['that will expire in 31 days', END - 31 * DAY_MS, []],
     ['that will expire in 29 days', END - 29 * DAY_MS, ['warning cert expires on 2126-11-02']],
-    ['that has expired', END + 2 * DAY_MS, ['warning cert has expired on 2126-11-02']],
+    ['that has expired', END + 2 * DAY_MS, ['warning cert expired on 2126-11-02']],
   ])('%s', (_, nowMs, expected) => {
     expect(told({ key, cert }, nowMs)).toEqual(expected)
   })
@@ -49,7 +49,7 @@ describe('a certificate', () => {
     const many = Buffer.concat(Array.from({ length: 140 }, () => ca))
     expect(told({ ca: many }, END - DAY_MS)).toEqual([
       expect.stringMatching(
-        /^warning ca has 140 certificates, with 140 that expire within 30 days \(CN=[^;]+; CN=[^;]+; CN=[^;]+; 137 more\)$/,
+        /^warning ca has 140 certificates, with 140 expiring within 30 days \(CN=[^;]+; CN=[^;]+; CN=[^;]+; 137 more\)$/,
       ),
     ])
   })
@@ -71,26 +71,26 @@ describe('an unusable file is an error:', () => {
   })
 
   test.each([
+    ['another key', { key: read('client.key'), cert }, ['error key does not match the certificate']],
+    ['a certificate as a key', { key: cert, cert }, ['error key contains no private key in PEM format']],
     [
-      'a key of another certificate',
-      { key: read('client.key'), cert },
-      ['error key is not the key of the certificate'],
+      'a certificate in DER',
+      { key, cert: new X509Certificate(cert).raw },
+      ['error cert contains no certificate in PEM format'],
     ],
-    ['a certificate as a key', { key: cert, cert }, ['error key holds no private key in PEM']],
-    ['a certificate in DER', { key, cert: new X509Certificate(cert).raw }, ['error cert holds no certificate in PEM']],
-    ['a key as a certificate', { key, cert: key }, ['error cert holds no certificate in PEM']],
+    ['a key as a certificate', { key, cert: key }, ['error cert contains no certificate in PEM format']],
     [
       'a key with a passphrase',
       { key: Buffer.from(locked), cert },
-      ['error key is protected by a passphrase, which nobody can give'],
+      ['error key is protected by a passphrase, which is not supported'],
     ],
-    ['nonsense', { key, cert, ca: Buffer.from('nonsense') }, ['error ca holds no certificate in PEM']],
+    ['nonsense', { key, cert, ca: Buffer.from('nonsense') }, ['error ca contains no certificate in PEM format']],
     [
       'a damaged certificate',
       { ca: Buffer.from(ca.toString().replace('MII', 'MMM')) },
-      ['error ca holds no certificate in PEM'],
+      ['error ca contains no certificate in PEM format'],
     ],
-    ['an empty file', { ca: Buffer.alloc(0) }, ['error ca holds no certificate in PEM']],
+    ['nothing', { ca: Buffer.alloc(0) }, ['error ca contains no certificate in PEM format']],
   ])('%s', (_, files, expected) => {
     expect(told(files)).toEqual(expected)
   })
@@ -108,9 +108,9 @@ describe('TLS settings', () => {
       ...{ server_tls_ca_file: '/nowhere', server_tls_key_file: certificate('client.crt') },
     })
     expect(problems).toEqual([
-      `${file}:6: error: client_tls_key_file is not the key of the certificate: "${certificate('client.key')}"`,
+      `${file}:6: error: client_tls_key_file does not match the certificate: "${certificate('client.key')}"`,
       expect.stringMatching(/:7: error: server_tls_ca_file cannot be read: ENOENT/),
-      `${file}:8: error: server_tls_key_file holds no private key in PEM: "${certificate('client.crt')}"`,
+      `${file}:8: error: server_tls_key_file contains no private key in PEM format: "${certificate('client.crt')}"`,
     ])
   })
 

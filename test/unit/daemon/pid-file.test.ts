@@ -64,7 +64,7 @@ test.each([999_999_999, process.pid])(
 test('a file with other content than a process id is left unchanged', () => {
   for (const text of ['[databases]\n', '4711: process up\n', '1'.repeat(100)]) {
     const path = place(text)
-    expect(() => claimPidFile(path)).toThrow(`pidfile '${path}' has something else than a process id in it`)
+    expect(() => claimPidFile(path)).toThrow(`pidfile '${path}' contains something other than a process ID`)
     expect(readFileSync(path, 'utf8')).toBe(text)
   }
 })
@@ -82,7 +82,7 @@ test('a pid file that another process has written since is not removed', () => {
 
 test('a path that is not a regular file is not taken over', () => {
   for (const path of ['/dev/null', tmpdir()])
-    expect(() => refuseIfTaken(path)).toThrow(`pidfile '${path}' is not a file`)
+    expect(() => refuseIfTaken(path)).toThrow(`pidfile '${path}' is not a regular file`)
 })
 
 test('a missing directory is reported with the name of the setting', () => {

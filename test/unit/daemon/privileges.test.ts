@@ -12,7 +12,7 @@ test.each([
 ])('%s', (_who, wish, uid, may) => {
   const why = whyNotAsRoot(wish, uid)
   if (may) expect(why).toBeNull()
-  else expect(why).toMatch(/^pgweir should not run as root: .*setting user.*PGWEIR_ALLOW_ROOT=1/)
+  else expect(why).toMatch(/^pgweir should not run as root: .*set user \(-u\).*PGWEIR_ALLOW_ROOT=1/)
 })
 
 test('changing to an unknown user is an error', () => {
@@ -28,5 +28,7 @@ test('changing to the current user does nothing', () => {
 })
 
 test('only root can change to another user', () => {
-  expect(() => becomeUser({ user: 'root' }, 1000)).toThrow('only root can become another user: user = root')
+  expect(() => becomeUser({ user: 'root' }, 1000)).toThrow(
+    'cannot run as user = root: only root can switch to another user',
+  )
 })

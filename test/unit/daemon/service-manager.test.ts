@@ -101,7 +101,7 @@ test('a service manager that is gone is logged once', () => {
   const { manager, lines } = start({ NOTIFY_SOCKET: '/nowhere/socket' })
   manager.ready()
   manager.status('x')
-  expect(lines).toEqual(['the service manager takes no messages: send ENOENT /nowhere/socket'])
+  expect(lines).toEqual(['the service manager does not accept notifications: send ENOENT /nowhere/socket'])
 })
 
 test('without a service manager nothing is sent', () => {

@@ -54,7 +54,7 @@ test('lost lines are reported once while there is no receiver, and counted when 
   const { log, told } = start(path)
   log.write('info', 'one')
   log.write('info', 'two')
-  expect(told).toEqual([expect.stringMatching(/^syslog: lines are lost: send ENOENT/)])
+  expect(told).toEqual([expect.stringMatching(/^syslog: lines cannot be sent and are lost: send ENOENT/)])
   const receiver = receiveDatagrams(path)
   log.write('info', 'three')
   expect(told.slice(1)).toEqual(['syslog: 2 lines were lost'])

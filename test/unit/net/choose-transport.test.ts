@@ -8,10 +8,10 @@ vi.mock(import('../../../src/net/epoll/epoll-transport.ts'), { spy: true })
 
 describe('if epoll can be used', () => {
   test.each([
-    ['auto', 'epoll', 'it is the fastest'],
-    ['epoll', 'epoll', 'it was asked for'],
-    ['node', 'node', 'it was asked for'],
-  ] as const)('transport = %s uses %s, because %s', (wanted, name, because) => {
+    ['auto', 'epoll', 'the fastest'],
+    ['epoll', 'epoll', 'as configured'],
+    ['node', 'node', 'as configured'],
+  ] as const)('transport = %s takes %s, because %s', (wanted, name, because) => {
     expect(choose(wanted)).toEqual([name, because])
   })
 })
@@ -19,8 +19,8 @@ describe('if epoll can be used', () => {
 describe('if epoll cannot be used', () => {
   test.each([
     ['auto', 'node', 'epoll cannot be used: epoll is a part of Linux, and this is beos'],
-    ['node', 'node', 'it was asked for'],
-  ] as const)('transport = %s uses %s, because %s', (wanted, name, because) => {
+    ['node', 'node', 'as configured'],
+  ] as const)('transport = %s takes %s, because %s', (wanted, name, because) => {
     pretend('platform', 'beos')
     expect(choose(wanted)).toEqual([name, because])
   })

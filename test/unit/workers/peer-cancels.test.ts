@@ -186,13 +186,13 @@ test('at most 1,000 cancel requests wait for one peer', async () => {
   expect([over, counts()]).toEqual([[], [[1_000, 1, 0]]])
   await send('one too many')
   expect([over, counts()]).toEqual([['one too many'], [[1_000, 1, 0]]])
-  expect(logged.at(-1)).toContain('1000 others wait already')
+  expect(logged.at(-1)).toContain('1000 others are already waiting')
 })
 
 test('a cancel request for an unknown peer is logged at debug level', async () => {
   const { send, over, logged } = await start()
   await send('one', 3)
-  expect([over, logged]).toEqual([['one'], ['DEBUG a cancel request names the peer 3, which is not in [peers]']])
+  expect([over, logged]).toEqual([['one'], ['DEBUG a cancel request is for peer 3, which is not in [peers]']])
 })
 
 test('when the process stops, all cancel requests are given up', async () => {

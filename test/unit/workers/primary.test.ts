@@ -207,7 +207,7 @@ describe('starting', () => {
 
   test('fails if a worker ends before it serves', async () => {
     const { primary, worker } = fleet({ answers: { start: () => new Promise(() => {}) } })
-    const started = expect(primary.start()).rejects.toThrow('ended before it served')
+    const started = expect(primary.start()).rejects.toThrow('ended before it was ready')
     worker(0).die('exit code 1')
     await started
     await primary.stop()
@@ -324,7 +324,7 @@ describe('a worker that', () => {
 
   test('is slow to start is killed only after half a minute', async () => {
     const { primary, clock, worker } = fleet({ workers: 1, answers: { start: () => new Promise(() => {}) } })
-    const started = expect(primary.start()).rejects.toThrow('ended before it served')
+    const started = expect(primary.start()).rejects.toThrow('ended before it was ready')
     for (let second = 0; second < 30; second++) {
       clock.advance(1_000)
       primary.sweep()
@@ -874,8 +874,8 @@ describe('the log says of a worker that ends', () => {
     worker(1).die('SIGKILL')
     await primary.restarting
     expect(lines.slice(1)).toEqual([
-      'worker 2 (pid 1001) has ended before it served (SIGKILL): worker 1 (pid 1000) goes on',
-      'workers could not be replaced: worker 2 (pid 1001) ended before it served',
+      'worker 2 (pid 1001) ended before it was ready (SIGKILL); worker 1 (pid 1000) stays in service',
+      'workers could not be replaced: worker 2 (pid 1001) ended before it was ready',
     ])
     expect(await primary.workers()).toMatchObject([{ number: 1, state: 'serving', restarts: 0 }])
     expect((await primary.accounts()).process.counts.workersLost).toBe(0)
@@ -885,11 +885,11 @@ describe('the log says of a worker that ends', () => {
     const { primary, worker, lines } = await replacing()
     worker(0).die('SIGSEGV')
     await settled()
-    expect(lines.slice(1)).toEqual(['worker 1 (pid 1000) has ended (SIGSEGV): its clients are lost'])
+    expect(lines.slice(1)).toEqual(['worker 1 (pid 1000) ended (SIGSEGV); its clients lost their connections'])
     expect((await primary.accounts()).process.counts.workersLost).toBe(1)
     worker(1).die('exit code 1')
     await primary.restarting
-    expect(lines[2]).toBe('worker 2 (pid 1001) has ended before it served (exit code 1); another one starts in 100 ms')
+    expect(lines[2]).toBe('worker 2 (pid 1001) ended before it was ready (exit code 1); a new worker starts in 100 ms')
   })
 
   for (const [when, end] of [
@@ -906,16 +906,16 @@ describe('the log says of a worker that ends', () => {
       worker(1).die('exit code 0')
       await settled()
       expect(lines.filter((line) => line.includes('ended'))).toEqual([
-        'worker 1 (pid 1000) has ended (SIGSEGV): its clients are lost',
+        'worker 1 (pid 1000) ended (SIGSEGV); its clients lost their connections',
       ])
     })
 
   test('nothing about a replacement, if the fleet fails to start because of it', async () => {
     const { primary, worker, lines } = fleet({ workers: 1, answers: { start: NEVER } })
-    const started = expect(primary.start()).rejects.toThrow('ended before it served')
+    const started = expect(primary.start()).rejects.toThrow('ended before it was ready')
     worker(0).die('exit code 1')
     await started
-    expect(lines).toEqual(['worker 1 (pid 1000) has ended before it served (exit code 1)'])
+    expect(lines).toEqual(['worker 1 (pid 1000) ended before it was ready (exit code 1)'])
   })
 })
 

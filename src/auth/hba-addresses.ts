@@ -26,7 +26,7 @@ export const ANYWHERE: FromTest = () => true
 /** Removes the address from the fields, and its mask if that is a field of its own. Throws an `HbaError` if there is no valid address. */
 export function readAddress(fields: Word[][], ownNetworks: OwnNetworks): FromTest {
   const word = onlyWord(fields.shift(), 'address')
-  if (word === undefined) throw new HbaError('a rule for hosts names an address')
+  if (word === undefined) throw new HbaError('a host rule needs an address')
   const { text, isQuoted } = word
   if (!isQuoted) {
     if (text === 'all') return ANYWHERE
@@ -44,7 +44,8 @@ export function readAddress(fields: Word[][], ownNetworks: OwnNetworks): FromTes
 
 /** Returns the word of a field that must have only one. Ignoring a second word could let in a client that the rule is to keep out. */
 export function onlyWord(field: readonly Word[] | undefined, what: string): Word | undefined {
-  if (field !== undefined && field.length > 1) throw new HbaError(`a rule has one ${what}: write a rule for each`)
+  if (field !== undefined && field.length > 1)
+    throw new HbaError(`a rule can have only one ${what}; write one rule for each`)
   return field?.[0]
 }
 
@@ -73,20 +74,20 @@ const MAX_NAME_LENGTH = 253
 
 function isHost(text: string): FromTest {
   if (text.length > MAX_NAME_LENGTH || !HOST_NAME.test(text))
-    throw new HbaError(`"${text}" is neither an address nor the name of a host`)
+    throw new HbaError(`"${text}" is neither an address nor a host name`)
   const hostName = text.toLowerCase()
   return Object.assign((address: string, hosts: KnownHosts) => hosts.isAt(hostName, address), { hostName })
 }
 
 function bitsOf(length: string, network: IpBytes): number {
   const bits = /^\d{1,3}$/.test(length) ? Number(length) : Infinity
-  if (bits > network.length * 8) throw new HbaError(`an address has no ${length} bits`)
+  if (bits > network.length * 8) throw new HbaError(`"/${length}" is not a valid number of bits for this address`)
   return bits
 }
 
 function maskOf(text: string | undefined, network: IpBytes): number {
   const mask = text === undefined ? null : parseIp(text)
   const bits = mask === null || mask.length !== network.length ? null : maskBits(mask)
-  if (bits === null) throw new HbaError('an address is followed by /bits, or by a mask of its kind')
+  if (bits === null) throw new HbaError('an address needs /bits, or a mask of the same kind (IPv4 or IPv6)')
   return bits
 }

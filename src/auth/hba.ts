@@ -103,19 +103,19 @@ export function parseHba(
 function readRule(fields: Word[][], line: number, file: string, sources: HbaSources): HbaRule {
   const [type, databases, users, ...rest] = fields
   const kind = onlyWord(type, 'type')?.text ?? ''
-  if (!KINDS.includes(kind)) throw new HbaError(`a rule begins with ${KINDS.join(', ')}, not with "${kind}"`)
-  if (!databases || !users) throw new HbaError('a rule names databases and users')
+  if (!KINDS.includes(kind)) throw new HbaError(`a rule must begin with one of ${KINDS.join(', ')}, not with "${kind}"`)
+  if (!databases || !users) throw new HbaError('a rule needs databases and users')
   const isLocal = kind === 'local'
   const inPgbouncer = pgbouncersView(databases, users, isLocal ? [] : (rest[0] ?? []))
   const from = isLocal ? ANYWHERE : readAddress(rest, sources.ownNetworks)
   const [method, ...options] = rest.map((words) => words.map(({ text }) => text).join(','))
-  if (method === undefined) throw new HbaError('a rule ends with a method')
+  if (method === undefined) throw new HbaError('a rule needs a method')
   if (!isMethod(method))
-    throw new HbaError(`the method "${method}" is not supported; there are ${HBA_METHODS.join(', ')}`)
-  if (method === 'peer' && !isLocal) throw new HbaError('the method peer is for local connections')
+    throw new HbaError(`the method "${method}" is not supported; use one of ${HBA_METHODS.join(', ')}`)
+  if (method === 'peer' && !isLocal) throw new HbaError('the method peer works only in local rules')
   // PostgreSQL requires hostssl here. PgBouncer accepts `host`, too, and refuses clients without TLS, since they have no certificate.
   if (method === 'cert' && kind !== 'hostssl' && kind !== 'host')
-    throw new HbaError('the method cert is for hostssl connections')
+    throw new HbaError('the method cert works only in hostssl rules')
   const isDatabase = namesOf(databases, file, sources, databaseTest)
   const isUser = namesOf(users, file, sources, userTest)
   return {
@@ -168,7 +168,8 @@ function pamServiceOf(options: readonly string[]): string | null {
   for (const option of options) {
     const [name, value = ''] = option.split(/=(.*)/s)
     if (name !== 'pamservice') throw new HbaError(`the option "${option}" is not supported with pam`)
-    if (!PAM_SERVICE.test(value)) throw new HbaError(`pamservice is the name of a file in /etc/pam.d, not "${value}"`)
+    if (!PAM_SERVICE.test(value))
+      throw new HbaError(`pamservice must be the name of a file in /etc/pam.d, not "${value}"`)
     service = value
   }
   return service
@@ -252,7 +253,7 @@ function namedDatabaseTest(word: Word): NameTest {
     if (word.text === 'all') return () => true
     if (word.text === 'sameuser') return ({ database, user }) => database === user
     if (SAME_ROLE.includes(word.text)) return (arrival, known) => known.isMember(arrival, arrival.database)
-    if (word.text.startsWith('+')) throw new HbaError(`"${word.text}" is no database: a + is for users`)
+    if (word.text.startsWith('+')) throw new HbaError(`"${word.text}" is not a database; + works only for users`)
   }
   const test = nameTest(word)
   return ({ database }) => test(database)
@@ -261,7 +262,7 @@ function namedDatabaseTest(word: Word): NameTest {
 function userTest(word: Word): NameTest {
   if (!word.isQuoted) {
     if (word.text === 'all') return () => true
-    if (SAME_ROLE.includes(word.text)) throw new HbaError(`"${word.text}" is no user: it is for databases`)
+    if (SAME_ROLE.includes(word.text)) throw new HbaError(`"${word.text}" is not a user; it works only for databases`)
     if (word.text.startsWith('+')) return (arrival, known) => known.isMember(arrival, word.text.slice(1))
   }
   const test = nameTest(word)
@@ -279,6 +280,6 @@ function expressionOf(text: string): RegExp {
   try {
     return new RegExp(text.slice(1), 'u')
   } catch (problem) {
-    throw new HbaError(`"${text}" is no regular expression: ${(problem as Error).message}`)
+    throw new HbaError(`"${text}" is not a valid regular expression: ${(problem as Error).message}`)
   }
 }

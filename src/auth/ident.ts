@@ -39,7 +39,7 @@ export function parseIdent(
     const entry =
       isWhole && map && outside && user
         ? entryOf(map, outside, user)
-        : 'a line has three words: map, name outside, user'
+        : 'a line must have three fields: map name, system user name, PostgreSQL user'
     if (typeof entry === 'string') problems.push({ sentence: entry, file, line: number })
     else entries.push(entry)
   }
@@ -75,7 +75,7 @@ function expressionIn({ text }: Word): RegExp | string {
   try {
     return new RegExp(text.slice(1), 'u')
   } catch (problem) {
-    return `"${text}" is no regular expression: ${(problem as Error).message}`
+    return `"${text}" is not a valid regular expression: ${(problem as Error).message}`
   }
 }
 

@@ -67,8 +67,9 @@ export function readLdapOptions(options: readonly string[], { resolve, readFile 
   const all = new Map([...(url === undefined ? [] : readUrl(url)), ...given])
   const isTls = flagOf(all, 'ldaptls')
   const scheme = all.get('ldapscheme') ?? 'ldap'
-  if (scheme !== 'ldap' && scheme !== 'ldaps') throw new HbaError('ldapscheme is ldap or ldaps')
-  if (isTls && scheme === 'ldaps') throw new HbaError('ldaptls is for ldap, since ldaps begins with TLS')
+  if (scheme !== 'ldap' && scheme !== 'ldaps') throw new HbaError('ldapscheme must be ldap or ldaps')
+  if (isTls && scheme === 'ldaps')
+    throw new HbaError('ldaptls cannot be used with ldaps, which uses TLS from the start')
   return {
     urls: urlsOf(all, scheme),
     startsTls: isTls,
@@ -107,18 +108,19 @@ function authoritiesIn(path: string | undefined, readFile: LdapSources['readFile
 
 function flagOf(all: ReadonlyMap<string, string>, name: string): boolean {
   const value = all.get(name) ?? '0'
-  if (value !== '0' && value !== '1') throw new HbaError(`${name} is 0 or 1`)
+  if (value !== '0' && value !== '1') throw new HbaError(`${name} must be 0 or 1`)
   return value === '1'
 }
 
 function urlsOf(all: ReadonlyMap<string, string>, scheme: string): string[] {
   const port = all.get('ldapport') ?? (scheme === 'ldaps' ? '636' : '389')
-  if (!/^[1-9]\d{0,4}$/.test(port) || Number(port) > 65_535) throw new HbaError('ldapport is a number up to 65535')
+  if (!/^[1-9]\d{0,4}$/.test(port) || Number(port) > 65_535)
+    throw new HbaError('ldapport must be a number from 1 to 65535')
   const hosts = (all.get('ldapserver') ?? '').split(/[\s,]+/).filter((host) => host !== '')
-  if (hosts.length === 0) throw new HbaError('ldap needs ldapserver, or ldapurl')
+  if (hosts.length === 0) throw new HbaError('ldap needs ldapserver or ldapurl')
   return hosts.map((host) => {
     const url = `${scheme}://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}`
-    if (!URL.canParse(url) || /[/?#@]/.test(host)) throw new HbaError(`ldapserver: "${host}" is no host`)
+    if (!URL.canParse(url) || /[/?#@]/.test(host)) throw new HbaError(`ldapserver: "${host}" is not a valid host`)
     return url
   })
 }
@@ -133,14 +135,14 @@ function howOf(all: ReadonlyMap<string, string>): LdapName | LdapSearch {
   if (name !== undefined)
     return { kind: 'name', prefix: all.get('ldapprefix') ?? '', suffix: all.get('ldapsuffix') ?? '' }
   const base = all.get('ldapbasedn')
-  if (base === undefined) throw new HbaError('ldap needs ldapprefix or ldapsuffix, or ldapbasedn')
+  if (base === undefined) throw new HbaError('ldap needs ldapprefix, ldapsuffix or ldapbasedn')
   if (all.has('ldapsearchattribute') && all.has('ldapsearchfilter'))
     throw new HbaError('ldapsearchattribute cannot be used together with ldapsearchfilter')
   const scope = all.get('ldapscope') ?? 'sub'
-  if (scope !== 'base' && scope !== 'one' && scope !== 'sub') throw new HbaError('the scope is base, one or sub')
+  if (scope !== 'base' && scope !== 'one' && scope !== 'sub') throw new HbaError('ldapscope must be base, one or sub')
   const asWhom = all.get('ldapbinddn') ?? ''
   const password = all.get(SECRET) ?? ''
-  if ((asWhom === '') !== (password === '')) throw new HbaError(`ldapbinddn and ${SECRET} go together`)
+  if ((asWhom === '') !== (password === '')) throw new HbaError(`ldapbinddn and ${SECRET} must be set together`)
   const filter = all.get('ldapsearchfilter') ?? `(${all.get('ldapsearchattribute') ?? 'uid'}=${PLACEHOLDER})`
   return { kind: 'search', base, scope, filter: filter.startsWith('(') ? filter : `(${filter})`, asWhom, password }
 }
@@ -149,7 +151,7 @@ function howOf(all: ReadonlyMap<string, string>): LdapName | LdapSearch {
 function readUrl(url: string): [string, string][] {
   const match =
     /^(ldaps?):\/\/(\[[^\]]*\]|[^/?:]*)(?::(\d+))?(?:\/([^?]*))?(?:\?([^?]*))?(?:\?([^?]*))?(?:\?([^?]*))?$/.exec(url)
-  if (match === null) throw new HbaError('ldapurl is of the form ldap://host:port/base?attribute?scope?filter')
+  if (match === null) throw new HbaError('ldapurl must have the form ldap://host:port/base?attribute?scope?filter')
   const [, scheme, host, port, base, attribute, scope, filter] = match.map((part) => part && decode(part))
   const options: [string, string | undefined][] = [
     ['ldapscheme', scheme],

@@ -110,7 +110,7 @@ export class ScramClient {
     if (credential.fits(salt, iterations)) return credential
     throw new PoolerError('server-wrong-password-type', {
       method: `${SCRAM_MECHANISM} with another salt or iteration count`,
-      known: 'the SCRAM secret that is known is thus not the one that it has',
+      known: 'the known SCRAM secret is therefore not the one that the server has',
     })
   }
 }

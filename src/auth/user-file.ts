@@ -42,16 +42,15 @@ export function parseUserFile(text: string, fileName: string): UserFile {
       }
       const { name, secret } = entry
       const before = lineOf.get(name)
-      if (before !== undefined) tell('warning', `user "${name}" was given before, on line ${before}: this line counts`)
+      if (before !== undefined)
+        tell('warning', `user "${name}" already appears on line ${before}; this line overrides it`)
       if (secret.kind === 'plain' && secret.isEmpty)
-        tell('warning', `user "${name}" has no password and cannot log in by one`)
+        tell('warning', `user "${name}" has an empty password, so password logins fail`)
       if (looksLikeBrokenSecret(secret)) {
-        tell(
-          'warning',
-          `the secret of user "${name}" looks like a hash but is malformed: it is taken for a plain password`,
-        )
+        tell('warning', `the secret of user "${name}" looks like a malformed hash; it is used as a plain password`)
       }
-      if (content.includes('\ufffd')) tell('warning', `the line of user "${name}" is not UTF-8, so it may never match`)
+      if (content.includes('\ufffd'))
+        tell('warning', `the line of user "${name}" is not valid UTF-8, so the user may be unable to log in`)
       users.set(name, secret)
       lineOf.set(name, line)
     })
@@ -76,7 +75,7 @@ function parseLine(content: string): { name: string; secret: Secret } | { proble
   const second = content.indexOf('"', name.end)
   if (second === -1) return { problem: 'a secret in double quotes must follow the user name' }
   const secret = readQuoted(content, second)
-  if (secret === null) return { problem: 'the secret has no closing quote (a quote within it is written twice)' }
+  if (secret === null) return { problem: 'the secret has no closing quote (write a quote inside it twice)' }
   try {
     return { name: name.value, secret: parseSecret(secret.value) }
   } catch (error) {

@@ -114,7 +114,7 @@ class Abandoned implements Tenant, FrameSink {
   }
 
   onSweep(nowMs: number): void {
-    if (nowMs - this.#sinceMs > GIVE_UP_MS) this.#server.close(`${REASON}, which could not be cancelled`)
+    if (nowMs - this.#sinceMs > GIVE_UP_MS) this.#server.close(`${REASON}, which could not be canceled`)
     else if (this.#sentMs !== null && nowMs - this.#sentMs >= CANCEL_AGAIN_MS) this.cancel()
   }
 

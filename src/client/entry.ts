@@ -210,7 +210,7 @@ export class Entry implements Stage, AuthenticationListener {
   #authenticateBy(how: AuthenticationOptions): void {
     this.#step = 'authenticating'
     const { log } = this.#context
-    if (log.isDebug) log.debug(`is to prove itself: ${describeProof(how)}`, { subject: this.#session.subject })
+    if (log.isDebug) log.debug(`must authenticate: ${describeProof(how)}`, { subject: this.#session.subject })
     this.#authentication = new Authentication(how, this)
     this.#authentication.start()
     // Read what came while others were asked.
@@ -329,6 +329,6 @@ export class Entry implements Stage, AuthenticationListener {
 
 /** For the log. With `ldap` and `pam` only the directory or PAM knows the secret, and with `any` nobody has one. */
 function describeProof({ type, secret }: AuthenticationOptions): string {
-  if (secret !== null) return `${type}, of a user whose secret is of the kind ${secret.kind}`
-  return ['ldap', 'pam', 'any'].includes(type) ? type : `${type}, of a user who is not known`
+  if (secret !== null) return `${type}, user has a secret of kind ${secret.kind}`
+  return ['ldap', 'pam', 'any'].includes(type) ? type : `${type}, user is unknown`
 }

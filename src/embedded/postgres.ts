@@ -100,7 +100,8 @@ async function createCluster(
     ],
     { isDirectoryNeeded: () => true },
   )
-  if ((await step(initdb, site, initdb.ended)) !== 0) throw failure('PostgreSQL could not create its data', initdb)
+  if ((await step(initdb, site, initdb.ended)) !== 0)
+    throw failure('PostgreSQL could not create its data directory', initdb)
 
   await rm(passwordFile)
   await appendFile(join(dataDirectory, 'postgresql.conf'), configurationFile(options.settings ?? {}))
@@ -133,7 +134,7 @@ async function startServer(
     }
   }
   if (wanted === 0) throw new Error(`PostgreSQL found no free port on ${HOST} in ${MAX_PORT_TRIES} tries`)
-  throw new Error(`the port ${wanted} that PostgreSQL should listen on is taken`)
+  throw new Error(`PostgreSQL cannot listen on port ${wanted}, because the port is in use`)
 }
 
 async function findFreePort(): Promise<number> {

@@ -116,7 +116,7 @@ function open({ host, port }: HttpAddress, { setting, listen, pages, onTrouble }
   return new Promise((resolve, reject) => {
     server.once('error', (cause: Error) => {
       const address = describeListening({ host, port })
-      reject(new Error(`${setting}: ${address} cannot be listened on: ${cause.message}`, { cause }))
+      reject(new Error(`${setting}: cannot listen on ${address}: ${cause.message}`, { cause }))
     })
     server.listen({ port, ...(host === '*' ? {} : { host }) }, () => {
       server.removeAllListeners('error')
@@ -150,7 +150,7 @@ async function answer(
   }
 }
 
-const NOT_OURS = plain(421, 'misdirected: ask by an address, localhost or the name of this machine\n')
+const NOT_OURS = plain(421, 'misdirected: use an IP address, localhost or the name of this machine\n')
 
 const TOO_MANY: Page = { ...plain(503, 'too many streams\n'), headers: { 'Retry-After': '10' } }
 

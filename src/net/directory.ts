@@ -47,7 +47,7 @@ export class Directory {
         this.#lasts.set(options, at)
         return isRight
       } catch (problem) {
-        this.#onTrouble(`the LDAP server ${url} cannot tell: ${reasonOf(problem)}`)
+        this.#onTrouble(`the LDAP server ${url} could not verify a password: ${reasonOf(problem)}`)
         if (problem instanceof LdapRefusal) return false
       }
     }

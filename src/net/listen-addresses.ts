@@ -96,7 +96,7 @@ async function openAll<Opened extends { readonly address: Address; close(): void
       } catch (problem) {
         const isListeningToAnyIpv4 = all.some((opened) => opened.address.host === ANY_IPV4)
         if (!(host === ANY_IPV6 && isListeningToAnyIpv4 && saysNoIpv6(problem)))
-          throw aboutListenAddr(`${describeListening({ host, port: sharedPort })} cannot be listened on`, problem)
+          throw aboutListenAddr(`cannot listen on ${describeListening({ host, port: sharedPort })}`, problem)
       }
     }
     if (unixSocket !== null) all.push(...(await openUnixSocket(unixSocket, all[0]?.address.port ?? port, others, open)))
@@ -176,7 +176,7 @@ function aboutUnixSocket(path: string, problem: unknown): Error {
   if (code === 'EADDRINUSE') return problem as Error
   // libuv complains of missing permission where a folder does not exist.
   const isMissing = !isAbstract(path) && !existsSync(dirname(path))
-  const what = isMissing ? `there is no folder ${dirname(path)}` : `${path} cannot be listened on: ${message}`
+  const what = isMissing ? `there is no folder ${dirname(path)}` : `cannot listen on ${path}: ${message}`
   return Object.assign(new Error(`unix_socket_dir: ${what}`, { cause: problem }), { code })
 }
 

@@ -54,7 +54,7 @@ export class PamHelpers {
     return this.#few.do(async () => {
       if (!isWanted()) return false
       const { isRight, reason } = await this.#ask(question)
-      if (reason !== null) this.#onTrouble(`PAM does not let user ${JSON.stringify(question.user)} in: ${reason}`)
+      if (reason !== null) this.#onTrouble(`PAM rejected user ${JSON.stringify(question.user)}: ${reason}`)
       return isRight
     })
   }
@@ -77,15 +77,12 @@ export class PamHelpers {
         over({ isRight: false, reason })
         this.#end(helper)
       }
-      const patience = setTimeout(
-        () => fail(`there is no answer after ${this.#patienceMs / 1000} s`),
-        this.#patienceMs,
-      ).unref()
+      const patience = setTimeout(() => fail(`no answer within ${this.#patienceMs / 1000} s`), this.#patienceMs).unref()
       helper.on('message', (answer) => {
         over(answer as PamAnswer)
         this.#rest(helper)
       })
-      helper.on('exit', (code, signal) => fail(`the helper process has ended with ${signal ?? `exit code ${code}`}`))
+      helper.on('exit', (code, signal) => fail(`the helper process ended with ${signal ?? `exit code ${code}`}`))
       helper.on('error', ({ message }) => fail(message))
       helper.send(question, (problem) => problem && fail(problem.message))
     })

@@ -123,7 +123,7 @@ export class Pam {
       else if (style === PAM_ERROR_MSG) said.push(this.#textOf(message))
       // A client can only be asked for a password.
       else if (style === PAM_PROMPT_ECHO_ON) {
-        said.push(`it asks for more than a password: ${this.#textOf(message)}`)
+        said.push(`PAM asked for something other than a password: ${this.#textOf(message)}`)
         outcome = PAM_CONV_ERR
       }
     }

@@ -134,7 +134,7 @@ export function tlsOf(socket: Socket): string {
 /** The most bytes that may be owed of answers that OpenSSL makes by itself. Such an answer has some twenty bytes. */
 export const MAX_ANSWERS_BYTES = 64 * 1024
 
-export const DEAF = 'the peer has TLS answer it and does not read the answers'
+export const DEAF = 'the peer makes TLS send answers but does not read them'
 
 /**
  * Whether the peer has left far too many answers unread that OpenSSL makes by itself, such as to changes of keys. The listener does not
@@ -241,7 +241,7 @@ export function problemOf(socket: Socket, problem: Error): Error {
 /** A peer that begins with TLS may mean to speak another protocol: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL */
 function protocolProblem(socket: TLSSocket, peer: 'client' | 'server'): Error | null {
   if (socket.alpnProtocol === PROTOCOL) return null
-  return new Error(`the ${peer} began with TLS and did not agree on the protocol ${PROTOCOL} (ALPN)`)
+  return new Error(`the ${peer} started TLS directly but did not agree on the protocol ${PROTOCOL} (ALPN)`)
 }
 
 /** Whether `host` is a name, and not an address. */
@@ -258,5 +258,5 @@ function peerProblem(socket: TLSSocket): Error | null {
   if (handle?.verifyError === undefined) return new Error('the certificate of the client cannot be verified')
   // Without a certificate, there is nothing that could be wrong with it.
   const hasShown = socket.getPeerCertificate()?.raw !== undefined
-  return hasShown ? (handle.verifyError() ?? null) : new Error('the client has shown no certificate')
+  return hasShown ? (handle.verifyError() ?? null) : new Error('the client presented no certificate')
 }

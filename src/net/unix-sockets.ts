@@ -84,7 +84,7 @@ const MAX_PATH_BYTES = 108
 /** Throws the system's error if the path is too long. */
 export function refuseIfTooLong(path: string): void {
   if (Buffer.byteLength(path) < MAX_PATH_BYTES + (isAbstract(path) ? 1 : 0)) return
-  throw Object.assign(new Error(`the path ${path} is longer than a socket's may be`), { code: 'ENAMETOOLONG' })
+  throw Object.assign(new Error(`the path ${path} is too long for a unix socket`), { code: 'ENAMETOOLONG' })
 }
 
 /** Removes a socket file that was left behind by a process which did not end well. Throws if a process listens there. */

@@ -29,7 +29,7 @@ export class Closing {
   /** Condemns servers that are connected to an address `host` no longer has. */
   condemnMoved(host: string, addresses: ReadonlySet<string>): void {
     for (const server of this.#servers.all)
-      if (isElsewhere(server, host, addresses)) this.#condemn(server, 'the host has another address now')
+      if (isElsewhere(server, host, addresses)) this.#condemn(server, 'the host now has a different address')
   }
 
   #condemn(server: Server, reason: string): void {

@@ -26,7 +26,7 @@ import { OPEN, type PoolState, type Standing, whenEmptied, whenPaused, whenResum
 import { Waiting } from './waiting.ts'
 
 const RESERVE_HINT =
-  'A client has waited for reserve_pool_timeout. If it comes often, transactions have become longer, or pool_size is too small: see SHOW POOLS.'
+  'A client has waited for reserve_pool_timeout. If this happens often, transactions take longer than before, or pool_size is too small; see SHOW POOLS.'
 
 export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
   readonly database: string

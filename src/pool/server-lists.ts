@@ -92,7 +92,8 @@ export class ServerLists {
    */
   #condemnAsSilent({ peer, sinceMs }: Server): void {
     for (const server of this.#idleAt(peer))
-      if (server.checkedMs < sinceMs) server.condemn('another server there does not answer (server_connect_timeout)')
+      if (server.checkedMs < sinceMs)
+        server.condemn('another server at the same address does not answer (server_connect_timeout)')
   }
 
   /**

@@ -10,8 +10,7 @@ import type { Server } from './server.ts'
 /** The maximum of cancel requests in flight, so that a storm of requests does not become a storm of connections. */
 const MAX_IN_FLIGHT = 32
 
-const NOT_CANCELLED =
-  'What was to be cancelled runs on: query_timeout, and statement_timeout of PostgreSQL, end it at the latest.'
+const NOT_CANCELLED = 'The query continues to run, until query_timeout or statement_timeout of PostgreSQL ends it.'
 
 export interface CancelOptions {
   readonly transport: Transport

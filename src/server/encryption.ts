@@ -55,9 +55,9 @@ export function encrypt(
     onRead(buffer, start, bufferEnd) {
       const answer = buffer[start]
       // Do not repeat the text of the error (libpq does not either): it is not authenticated, so a man in the middle could have sent it.
-      if (answer === ERROR) end(new Error(`the server has answered SSLRequest with an error, ${CANNOT_START}`))
+      if (answer === ERROR) end(new Error(`the server answered SSLRequest with an error, ${CANNOT_START}`))
       // Bytes behind the answer were sent in clear text, perhaps by a man in the middle.
-      else if (bufferEnd - start > 1) end(new Error('the server has sent more than one byte in answer to SSLRequest'))
+      else if (bufferEnd - start > 1) end(new Error('the server sent more than one byte in answer to SSLRequest'))
       else if (answer === YES)
         end(askedForTls(channel, encryption, host, AGREED) ?? new Error('the connection cannot be encrypted'))
       else if (answer !== NO) end(new Error('the server does not understand SSLRequest'))

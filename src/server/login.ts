@@ -43,7 +43,7 @@ export interface LoginListener {
 const NO_KEY = Buffer.alloc(0)
 
 /** PostgreSQL does not know the client's protocol version at that point, so it uses the format of protocol 2: type and text, without a length. */
-export const CANNOT_START = 'as PostgreSQL does when it cannot start a process for a connection: look at its log'
+export const CANNOT_START = 'as PostgreSQL does when it cannot start a process for a connection; see its log'
 
 /** One login. Its frames arrive whole. Deriving SCRAM keys takes long and runs elsewhere, so an answer may be sent after `frame` has returned. */
 export class Login implements FrameSink {
@@ -81,7 +81,7 @@ export class Login implements FrameSink {
 
   refuse(type: number, length: number, why: Refusal): void {
     if (type === BACKEND.error)
-      this.#fail(loginFailed(`the server sent an error that is none of protocol 3, ${CANNOT_START}`))
+      this.#fail(loginFailed(`the server sent an error that does not follow protocol 3, ${CANNOT_START}`))
     else this.#fail(nonsense(`it sent a message of type ${typeName(type)} and length ${length} (${why})`))
   }
 
@@ -108,7 +108,7 @@ export class Login implements FrameSink {
       case BACKEND.negotiateProtocolVersion:
         return
       case BACKEND.readyForQuery:
-        if (!this.#isAuthenticated) throw nonsense('it was ready before the login was done')
+        if (!this.#isAuthenticated) throw nonsense('it sent ReadyForQuery before the login was complete')
         this.#isOver = true
         this.#listener.onLoggedIn({ parameters: this.#understood(), pid: this.#pid, cancelKey: this.#cancelKey })
         return
@@ -151,7 +151,7 @@ export class Login implements FrameSink {
         this.#continueScram(data)
         return
       case AUTHENTICATION.saslFinal:
-        if (!this.#scram) throw nonsense('it ended a SASL exchange that was not begun')
+        if (!this.#scram) throw nonsense('it ended a SASL exchange that had not begun')
         this.#scram.verify(data)
         return
       default:
@@ -183,7 +183,7 @@ export class Login implements FrameSink {
 
   #continueScram(data: Buffer): void {
     const scram = this.#scram
-    if (!scram) throw nonsense('it continued a SASL exchange that was not begun')
+    if (!scram) throw nonsense('it continued a SASL exchange that had not begun')
     scram.final(data).then(
       (message) => {
         if (!this.#isOver) this.#listener.send(encodeSaslResponse(message))
@@ -222,14 +222,14 @@ function knownOf({ user, secret }: ServerIdentity, method: string): string {
   const name = `user "${user}"`
   switch (secret()?.kind) {
     case undefined:
-      return `no password of ${name} is known`
+      return `no password is known for ${name}`
     case 'plain':
-      return `the password of ${name} is of no use for that`
+      return `the password of ${name} cannot be used for it`
     case 'md5':
-      return `of ${name} only an md5 hash is known`
+      return `only an md5 hash is known for ${name}`
     case 'scram':
       return method === SCRAM_MECHANISM
-        ? `of ${name} only a SCRAM secret is known, which is of use once a client has logged in by it`
-        : `of ${name} only a SCRAM secret is known`
+        ? `only a SCRAM secret is known for ${name}, which can be used only after a client has logged in with it`
+        : `only a SCRAM secret is known for ${name}`
   }
 }

@@ -69,7 +69,7 @@ test('a client that vanishes is logged, and what happens to its server', async (
   await until('it is gone', async () => (await pgweir.connections()) === 0)
   const lines = story(pgweir).slice(-2)
   expect(lines[0]).toMatch(
-    /^LOG C-ID: DB\/USER@ADDRESS closing because: client unexpected eof.* \(age=…\) HINT: It was within a transaction/,
+    /^LOG C-ID: DB\/USER@ADDRESS closing because: client unexpected eof.* \(age=…\) HINT: The client left during a transaction/,
   )
   expect(lines[1]).toMatch(
     /^LOG S-ID: DB\/USER@SERVER closing because: client disconnect while server was not ready \(age=…\) client=C-0x\w+ HINT: /,

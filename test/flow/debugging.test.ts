@@ -12,14 +12,14 @@ describe('verbose logs how a client has to authenticate:', () => {
   const OPTIONS = { settings: { auth_type: 'md5' }, authFile: ['"ada" "secret"'] }
 
   test.each([
-    ['ada', 'md5, of a user whose secret is of the kind plain'],
-    ['eve', 'md5, of a user who is not known'],
+    ['ada', 'md5, user has a secret of kind plain'],
+    ['eve', 'md5, user is unknown'],
   ])('%s by %s', async (user, sentence) => {
     const flow = await startFlow(OPTIONS)
     const client = await flow.dial()
     client.send(startup({ user, database: 'app' }))
     await client.expect('AuthenticationMD5Password')
-    expect(told(flow)).toEqual([expect.stringMatching(`^C-0x\\w+: app/${user}@\\S+ is to prove itself: ${sentence}$`)])
+    expect(told(flow)).toEqual([expect.stringMatching(`^C-0x\\w+: app/${user}@\\S+ must authenticate: ${sentence}$`)])
   })
 })
 

@@ -372,10 +372,10 @@ test('the end of a client and of its server are each logged once', async () => {
   const lines = flow.logged('closing because:').map((line) => line.replace(/^.*(C-0x|S-0x)\w+.*closing/, '$1 closing'))
   expect(lines).toEqual([
     expect.stringMatching(
-      /^C-0x closing because: client unexpected eof \(age=0s\) HINT: It was within a transaction, which is rolled back: /,
+      /^C-0x closing because: client unexpected eof \(age=0s\) HINT: The client left during a transaction, which is rolled back\. /,
     ),
     expect.stringMatching(
-      /^S-0x closing because: client disconnect while server was not ready \(age=0s\) client=C-0x\w+ HINT: Its client was gone within a transaction/,
+      /^S-0x closing because: client disconnect while server was not ready \(age=0s\) client=C-0x\w+ HINT: The client left during a transaction/,
     ),
   ])
   const [ofClient, ofServer] = flow.logged('closing because:')
@@ -424,8 +424,8 @@ test('the log says what happens to the query of a client that disconnects before
   await flow.postgres.nextCancel()
   postgres.endCancelled()
   await postgres.expectClosed()
-  expect(flow.logged('HINT: Its query had not been answered and is cancelled')).toHaveLength(1)
-  expect(flow.logged('HINT: Its client was gone before the answer')).toHaveLength(1)
+  expect(flow.logged('HINT: The client left while its query was running; the query is canceled')).toHaveLength(1)
+  expect(flow.logged('HINT: The client left before the answer')).toHaveLength(1)
 })
 
 test('a server that was closed because of its client is replaced at the next request', async () => {

@@ -55,7 +55,7 @@ test('when the host has another address, a replication client is disconnected, s
   where.addresses = [OTHER.host]
   await flow.advance(15_000)
   await follower.expect(
-    'ErrorResponse(FATAL 57P01 terminating replication connection: the host has another address now)',
+    'ErrorResponse(FATAL 57P01 terminating replication connection: the host now has a different address)',
   )
   await follower.expectClosed()
   await flow.connect({ parameters })
@@ -69,7 +69,7 @@ test('when the host has another address, idle servers are closed and the next se
   where.addresses = [OTHER.host]
   await flow.advance(15_000)
   await before.expectClosed()
-  expect(flow.logged('closing because: the host has another address now')).toHaveLength(1)
+  expect(flow.logged('closing because: the host now has a different address')).toHaveLength(1)
   await answerAt(other, client)
 })
 

@@ -125,7 +125,7 @@ describe('a failed login to a server', () => {
     const told = flow.logged('pooler error: ')
     expect(told[0]).toMatch(/does not exist HINT: PostgreSQL has said so/)
     expect(told.at(-1)).toMatch(/\(server_login_retry\) HINT: Check the host, the port, the firewall, /)
-    expect(flow.logged('closing because: login failed')[0]).toMatch(/ HINT: Look at the cause: /)
+    expect(flow.logged('closing because: login failed')[0]).toMatch(/ HINT: See the reason\. /)
   })
 
   test('is retried after a pause, which grows up to server_login_retry', async () => {
@@ -235,14 +235,14 @@ describe('the client gets an error when the server does not complete a login bec
   const WITHIN: readonly [what: string, script: LoginScript, code: string, words: string][] = [
     ['it hangs up', (server) => server.close(), '08006', 'the server closed the connection during the login'],
     ['it breaks the connection', (server) => server.reset(), '08006', 'read ECONNRESET'],
-    ['it sends invalid messages', (server) => server.send(message('?')), '08006', 'does not speak the protocol'],
-    ['it sends ReadyForQuery too early', (server) => server.send(ready()), '08006', 'ready before the login was done'],
+    ['it talks nonsense', (server) => server.send(message('?')), '08006', 'does not speak the protocol'],
+    ['it is ready too soon', (server) => server.send(ready()), '08006', 'ReadyForQuery before the login was complete'],
     ['it speaks HTTP', (server) => server.send(Buffer.from('HTTP/1.1 400 Bad Request\r\n')), '08006', 'does not speak'],
     [
       'it cannot start a process, which it reports as in protocol 2',
       (server) => server.send(Buffer.from('Ecould not fork new process for connection: Cannot allocate memory\n\0')),
       '08006',
-      'cannot start a process for a connection: look at its log',
+      'cannot start a process for a connection; see its log',
     ],
     [
       'it asks for a password although auth_type is any',
@@ -401,7 +401,7 @@ test('the log reports a server that cannot be reached in PgBouncer’s words, wi
   const flow = await startFlow({ databases: ['app=host=nowhere'] })
   await expect(flow.connect()).rejects.toThrow('connect to nowhere:5432 failed')
   expect(flow.logged('closing because: connect failed')[0]).toMatch(
-    / S-0x\w+: app\/ada@nowhere:5432 closing because: connect failed: connect ECONNREFUSED nowhere:5432 \(age=0s\) HINT: Look at the cause: host, /,
+    / S-0x\w+: app\/ada@nowhere:5432 closing because: connect failed: connect ECONNREFUSED nowhere:5432 \(age=0s\) HINT: See the reason\. Check host, /,
   )
   expect(flow.logged('S-0x').join()).not.toContain('has been failing')
 })

@@ -56,10 +56,10 @@ async function answer(server: FlowServer): Promise<string | undefined> {
 }
 
 const IN = null
-const ONLY_MD5 = 'of user "ada" only an md5 hash is known'
-const ONLY_SCRAM = 'of user "ada" only a SCRAM secret is known'
-const NOT_YET = `${ONLY_SCRAM}, which is of use once a client has logged in by it`
-const ANOTHER = 'the SCRAM secret that is known is thus not the one that it has'
+const ONLY_MD5 = 'only an md5 hash is known for user "ada"'
+const ONLY_SCRAM = 'only a SCRAM secret is known for user "ada"'
+const NOT_YET = `${ONLY_SCRAM}, which can be used only after a client has logged in with it`
+const ANOTHER = 'the known SCRAM secret is therefore not the one that the server has'
 
 /** The known secret, the auth_type, and the result for each method that servers may ask for. */
 const MATRIX: readonly [
@@ -115,7 +115,7 @@ test('login to a server fails if no password of the user is known', async () => 
   const flow = await startFlow({ databases: ['app=host=db user=forced'] })
   flow.postgres.login = asksFor('SCRAM-SHA-256')
   await expect(flow.connect()).rejects.toThrow('wrong password type')
-  expect(flow.clients[0]?.inbox.all.at(-1)?.bytes.toString()).toContain('no password of user "forced" is known')
+  expect(flow.clients[0]?.inbox.all.at(-1)?.bytes.toString()).toContain('no password is known for user "forced"')
 })
 
 test('SCRAM keys from a client’s login are tried at once, even right after a login without them failed', async () => {

@@ -204,7 +204,7 @@ describe('server_check_query', () => {
     await flow.advance(15_100)
     for (const server of servers) if (server !== answering) await server.expectClosed()
     await flow.expectCounts({ idle: 1 })
-    expect(flow.logged('another server there does not answer (server_connect_timeout)')).toHaveLength(2)
+    expect(flow.logged('another server at the same address does not answer (server_connect_timeout)')).toHaveLength(2)
   })
 
   test('when a server does not answer it, lets the waiting client use a new one', async () => {

@@ -146,5 +146,5 @@ function tryOut(calls: SystemCalls): void {
 }
 
 function expect(holds: boolean, what: string): void {
-  if (!holds) throw new Error(`${what} did not do what it should`)
+  if (!holds) throw new Error(`${what} does not work as expected`)
 }

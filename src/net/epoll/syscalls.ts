@@ -112,8 +112,8 @@ export function systemError(syscall: string, errno: number, about = ''): NodeJS.
 /** Throws if these calls cannot be made on this machine; the message says why. */
 export function loadSystemCalls(): SystemCalls {
   const { platform, arch } = process
-  if (platform !== 'linux') throw new Error(`epoll is a part of Linux, and this is ${platform}`)
-  if (arch !== 'x64' && arch !== 'arm64') throw new Error(`it is made for x64 and arm64, and this is ${arch}`)
+  if (platform !== 'linux') throw new Error(`epoll needs Linux, but this is ${platform}`)
+  if (arch !== 'x64' && arch !== 'arm64') throw new Error(`only x64 and arm64 are supported, but this is ${arch}`)
   invariant(endianness() === 'LE', 'x64 and arm64 are little-endian')
   let koffi: Koffi
   try {

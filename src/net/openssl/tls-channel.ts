@@ -285,7 +285,7 @@ export class TlsChannel implements Channel, ChannelListener {
     const library = this.#library
     if (needsProtocol && !library.hasProtocol(this.#connection))
       return new HandshakeError(
-        `the ${side.isServer ? 'client' : 'server'} began with TLS and did not agree on the protocol postgresql (ALPN)`,
+        `the ${side.isServer ? 'client' : 'server'} started TLS directly but did not agree on the protocol postgresql (ALPN)`,
       )
     this.tls = texts.share(library.describe(this.#connection))
     if (!side.isServer) this.serverCertificate = library.peerCertificate(this.#connection)
@@ -296,7 +296,7 @@ export class TlsChannel implements Channel, ChannelListener {
   #reasonNot(): Error {
     const { side } = this.#options
     const reason = this.#library.reasonOf(this.#connection)
-    if (reason === 'peer did not return a certificate') return new HandshakeError('the client has shown no certificate')
+    if (reason === 'peer did not return a certificate') return new HandshakeError('the client presented no certificate')
     if (!side.isServer && /(hostname|IP address) mismatch/i.test(reason))
       return new HandshakeError(`the certificate of the server does not match the host ${side.host}`)
     return new HandshakeError(reason)
@@ -309,7 +309,7 @@ export class TlsChannel implements Channel, ChannelListener {
     if (!this.#library.seal(this.#connection, buffer, start, end)) {
       this.#library.clearErrors()
       this.#flush()
-      this.#end(new Error('OpenSSL cannot encrypt what is to be sent'))
+      this.#end(new Error('OpenSSL could not encrypt the data to send'))
       return
     }
     this.#flush()

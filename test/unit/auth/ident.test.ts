@@ -47,11 +47,11 @@ test('a line may be continued, and later lines keep their numbers', () => {
 })
 
 test.each([
-  ['staff alice', 'a line has three words: map, name outside, user'],
-  ['staff alice ada bob', 'a line has three words'],
-  ['staff alice,bob ada', 'a line has three words'],
-  ['staff alice /(', '"/(" is no regular expression'],
-  ['staff /( ada', '"/(" is no regular expression'],
+  ['staff alice', 'a line must have three fields: map name, system user name, PostgreSQL user'],
+  ['staff alice ada bob', 'a line must have three fields'],
+  ['staff alice,bob ada', 'a line must have three fields'],
+  ['staff alice /(', '"/(" is not a valid regular expression'],
+  ['staff /( ada', '"/(" is not a valid regular expression'],
 ])('%s is an error', (line, sentence) => {
   expect(parseIdent(line, 'ident.conf').problems).toEqual([
     { file: 'ident.conf', line: 1, sentence: expect.stringContaining(sentence) },

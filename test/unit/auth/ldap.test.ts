@@ -64,21 +64,24 @@ test('ldapurl sets everything in one URL, and other options add to it', () => {
 
 test.each([
   ['ldapserver=a ldapprefix=x ldapcafile=gone', 'ldapcafile cannot be read: no such file'],
-  ['ldapserver=a', 'ldap needs ldapprefix or ldapsuffix, or ldapbasedn'],
-  ['ldapprefix=a', 'ldap needs ldapserver, or ldapurl'],
-  ['ldapserver="a/b" ldapprefix=x', 'ldapserver: "a/b" is no host'],
-  ['ldapserver="u@a" ldapprefix=x', 'ldapserver: "u@a" is no host'],
-  ['ldapserver=a ldapport=x ldapprefix=a', 'ldapport is a number up to 65535'],
-  ['ldapserver=a ldapscheme=http ldapprefix=a', 'ldapscheme is ldap or ldaps'],
-  ['ldapserver=a ldaptls=yes ldapprefix=a', 'ldaptls is 0 or 1'],
-  ['ldapserver=a ldaptls=1 ldapscheme=ldaps ldapprefix=a', 'ldaptls is for ldap, since ldaps begins with TLS'],
+  ['ldapserver=a', 'ldap needs ldapprefix, ldapsuffix or ldapbasedn'],
+  ['ldapprefix=a', 'ldap needs ldapserver or ldapurl'],
+  ['ldapserver="a/b" ldapprefix=x', 'ldapserver: "a/b" is not a valid host'],
+  ['ldapserver="u@a" ldapprefix=x', 'ldapserver: "u@a" is not a valid host'],
+  ['ldapserver=a ldapport=x ldapprefix=a', 'ldapport must be a number from 1 to 65535'],
+  ['ldapserver=a ldapscheme=http ldapprefix=a', 'ldapscheme must be ldap or ldaps'],
+  ['ldapserver=a ldaptls=yes ldapprefix=a', 'ldaptls must be 0 or 1'],
+  [
+    'ldapserver=a ldaptls=1 ldapscheme=ldaps ldapprefix=a',
+    'ldaptls cannot be used with ldaps, which uses TLS from the start',
+  ],
   ['ldapserver=a ldapprefix=a ldapbasedn=b', 'ldapprefix cannot be used together with ldapbasedn'],
   ['ldapserver=a ldapsuffix=a ldapbinddn=b', 'ldapsuffix cannot be used together with ldapbinddn'],
   [
     'ldapserver=a ldapbasedn=b ldapsearchattribute=c ldapsearchfilter=d',
     'ldapsearchattribute cannot be used together with ldapsearchfilter',
   ],
-  ['ldapserver=a ldapbasedn=b ldapbinddn=c', 'ldapbinddn and ldapbindpasswd go together'],
+  ['ldapserver=a ldapbasedn=b ldapbinddn=c', 'ldapbinddn and ldapbindpasswd must be set together'],
   [
     'ldapserver=a ldapbasedn=b ldapbinddn=c ldapbindpasswd=${GONE}',
     'ldapbindpasswd refers to ${GONE}, which is not set',
@@ -86,10 +89,10 @@ test.each([
   ['ldapserver', 'the option ldapserver needs a value'],
   ['ldapservr=a', 'there is no option "ldapservr" for ldap'],
   ['ldapbindpasswd=my hunter2', 'there is no option that follows ldapbindpasswd for ldap'],
-  ['ldapurl=http://h/dc=x', 'ldapurl is of the form'],
+  ['ldapurl=http://h/dc=x', 'ldapurl must have the form'],
   ['ldapurl=ldap://h/dc=%zz', 'ldapurl has a % that is not followed by two hexadecimal digits'],
   ['ldapurl=ldap://h/dc=x?cn??(mail=a)', 'ldapsearchattribute cannot be used together with ldapsearchfilter'],
-  ['ldapurl=ldap://h/dc=x??all', 'the scope is base, one or sub'],
+  ['ldapurl=ldap://h/dc=x??all', 'ldapscope must be base, one or sub'],
 ])('%s is an error', (text, sentence) => {
   expect(() => read(text)).toThrow(sentence)
 })

@@ -53,26 +53,28 @@ test('a malformed line is reported with its number, and the other lines count', 
     'userlist.txt:2 error: a line must begin with a user name in double quotes',
     'userlist.txt:3 error: the user name has no closing quote',
     'userlist.txt:4 error: a secret in double quotes must follow the user name',
-    'userlist.txt:5 error: the secret has no closing quote (a quote within it is written twice)',
+    'userlist.txt:5 error: the secret has no closing quote (write a quote inside it twice)',
     'userlist.txt:6 error: the user name is empty',
     'userlist.txt:7 error: a line must begin with a user name in double quotes',
-    'userlist.txt:8 error: the secret has no closing quote (a quote within it is written twice)',
+    'userlist.txt:8 error: the secret has no closing quote (write a quote inside it twice)',
   ])
 })
 
 test('if a user is given twice the last line counts, with a warning', () => {
   const result = read('"ada" "old"\n"bob" "x"\n"ada" "new"\n')
   expect(result.users).toEqual({ ada: 'new', bob: 'x' })
-  expect(result.problems).toEqual(['userlist.txt:3 warning: user "ada" was given before, on line 1: this line counts'])
+  expect(result.problems).toEqual([
+    'userlist.txt:3 warning: user "ada" already appears on line 1; this line overrides it',
+  ])
 })
 
 test('an empty secret, a malformed hash and a line that is not UTF-8 cause warnings', () => {
   const result = read('"ada" ""\n"bob" "md5123456789012345678901234567890"\n"eve" "p\ufffdss"\n')
   expect(Object.keys(result.users)).toEqual(['ada', 'bob', 'eve'])
   expect(result.problems).toEqual([
-    'userlist.txt:1 warning: user "ada" has no password and cannot log in by one',
-    'userlist.txt:2 warning: the secret of user "bob" looks like a hash but is malformed: it is taken for a plain password',
-    'userlist.txt:3 warning: the line of user "eve" is not UTF-8, so it may never match',
+    'userlist.txt:1 warning: user "ada" has an empty password, so password logins fail',
+    'userlist.txt:2 warning: the secret of user "bob" looks like a malformed hash; it is used as a plain password',
+    'userlist.txt:3 warning: the line of user "eve" is not valid UTF-8, so the user may be unable to log in',
   ])
 })
 

@@ -111,7 +111,7 @@ test('what HBA rules and LDAP options lack is reported with the line, without se
   const ldap = GOOD_INI.replace('any', 'ldap')
   expect(checkText(ldap).lines[0]).toBe('pgweir.ini:4: error: auth_type = ldap needs auth_ldap_options')
   const { lines } = checkText(`${ldap}auth_ldap_options = ldapserver=h ldapbindpasswd=hunter2\n`)
-  expect(lines[0]).toContain('pgweir.ini:5: error: auth_ldap_options: ldap needs ldapprefix or ldapsuffix')
+  expect(lines[0]).toContain('pgweir.ini:5: error: auth_ldap_options: ldap needs ldapprefix, ldapsuffix or ldapbasedn')
   expect(lines.join()).not.toContain('hunter2')
 })
 

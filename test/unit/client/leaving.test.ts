@@ -8,18 +8,15 @@ test('no advice is logged for a client that leaves while nothing is under way', 
 
 test.each([
   [{ state: 'greeting', left: 'nothing' }, '/readyz'],
-  [{ state: 'greeting', left: 'nothing', isWithoutTls: true }, 'could not agree with us on TLS'],
-  [{ state: 'authenticating', left: 'nothing' }, 'in the midst of its login'],
-  [{ state: 'welcoming', left: 'nothing' }, 'while the first server for it was being opened'],
+  [{ state: 'greeting', left: 'nothing', isWithoutTls: true }, 'The TLS handshake failed'],
+  [{ state: 'authenticating', left: 'nothing' }, 'during its login'],
+  [{ state: 'welcoming', left: 'nothing' }, 'while its first server was being opened'],
   [{ state: 'waiting', left: 'nothing' }, 'its own timeout is shorter than query_wait_timeout'],
-  [{ state: 'active', left: 'query' }, 'Its query had not been answered and is cancelled'],
-  [{ state: 'active', left: 'transaction' }, 'within a transaction, which is rolled back'],
-] as const)(
-  'a client that leaves in the situation %j: the advice says what it means and what to check',
-  (predicament, told) => {
-    expect(adviceOnLeaving(predicament)).toContain(told)
-  },
-)
+  [{ state: 'active', left: 'query' }, 'while its query was running; the query is canceled'],
+  [{ state: 'active', left: 'transaction' }, 'during a transaction, which is rolled back'],
+] as const)('a client that leaves in the midst of %j: what it means and what to look at', (predicament, told) => {
+  expect(adviceOnLeaving(predicament)).toContain(told)
+})
 
 test('advice consists of whole sentences', () => {
   for (const state of SESSION_STATES)

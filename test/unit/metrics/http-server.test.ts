@@ -120,14 +120,14 @@ test('an address in use is an error that names it, and nothing stays open', asyn
     ...{ setting: 'http_listen', listen: [...HERE, address ?? { host: '', port: 0 }], pages: PAGES },
     onTrouble() {},
   })
-  await expect(taken).rejects.toThrow(`http_listen: 127.0.0.1:${address?.port} cannot be listened on`)
+  await expect(taken).rejects.toThrow(`http_listen: cannot listen on 127.0.0.1:${address?.port}`)
 })
 
 test('an IPv6 address is in brackets in an error, as in the setting', async () => {
   // This address exists on no machine, because it is reserved for documentation.
   const listen = [{ host: '2001:db8::1', port: 9127 }]
   const taken = openHttpServer({ setting: 'http_listen', listen, pages: PAGES, onTrouble() {} })
-  await expect(taken).rejects.toThrow('http_listen: [2001:db8::1]:9127 cannot be listened on')
+  await expect(taken).rejects.toThrow('http_listen: cannot listen on [2001:db8::1]:9127')
 })
 
 // http-connections.test.ts tests which connection is closed; here idle ones also end by timeout.

@@ -18,7 +18,7 @@ describe('if epoll can be used', () => {
 
 describe('if epoll cannot be used', () => {
   test.each([
-    ['auto', 'node', 'epoll cannot be used: epoll is a part of Linux, and this is beos'],
+    ['auto', 'node', 'epoll cannot be used: epoll needs Linux, but this is beos'],
     ['node', 'node', 'as configured'],
   ] as const)('transport = %s takes %s, because %s', (wanted, name, because) => {
     pretend('platform', 'beos')
@@ -27,13 +27,13 @@ describe('if epoll cannot be used', () => {
 
   test('transport = epoll is an error that gives the reason', () => {
     pretend('platform', 'beos')
-    const sentence = 'transport = epoll cannot be used: epoll is a part of Linux, and this is beos'
+    const sentence = 'transport = epoll cannot be used: epoll needs Linux, but this is beos'
     expect(() => choose('epoll')).toThrow(sentence)
   })
 
   test('an unsupported processor is named in the error', () => {
     pretend('arch', 'riscv64')
-    expect(loadSystemCalls).toThrow('it is made for x64 and arm64, and this is riscv64')
+    expect(loadSystemCalls).toThrow('only x64 and arm64 are supported, but this is riscv64')
   })
 })
 

@@ -57,7 +57,7 @@ test('an empty password is never sent, because a server would accept it as an an
 test('a server that is down is logged, the next one is asked, and that one is asked first from then on', async () => {
   const rig = setUp(`ldapserver="a b c" ${BY_NAME}`, { 'ldap://b:389': {}, 'ldap://c:389': {} })
   expect(await rig.isRight('ada', 'right')).toBe(true)
-  expect(rig.troubles).toEqual(['the LDAP server ldap://a:389 cannot tell: nobody is there'])
+  expect(rig.troubles).toEqual(['the LDAP server ldap://a:389 could not verify a password: nobody is there'])
   expect(await rig.isRight('ada', 'wrong')).toBe(false)
   expect(rig.asked.filter((what) => what.startsWith('ldap'))).toEqual(['ldap://a:389', 'ldap://b:389', 'ldap://b:389'])
 })
@@ -69,7 +69,7 @@ test('no login succeeds if no server answers, and a refusal is not tried again o
   const refusing = { bind: async () => Promise.reject(new LdapRefusal('not like this')) }
   const rig = setUp(`ldapserver="a b" ${BY_NAME}`, { 'ldap://a:389': refusing, 'ldap://b:389': {} })
   expect(await rig.isRight('ada', 'right')).toBe(false)
-  expect(rig.troubles).toEqual(['the LDAP server ldap://a:389 cannot tell: not like this'])
+  expect(rig.troubles).toEqual(['the LDAP server ldap://a:389 could not verify a password: not like this'])
   expect(rig.open()).toBe(0)
 })
 

@@ -59,13 +59,13 @@ test('up to eight processes answer at once, and further questions wait', async (
 test('PAM’s reason for refusing a user with the right password is logged', async () => {
   const { isRight, troubles } = setUp()
   expect(await isRight('expired', 'right')).toBe(false)
-  expect(troubles).toEqual(['PAM does not let user "expired" in: User account has expired'])
+  expect(troubles).toEqual(['PAM rejected user "expired": User account has expired'])
 })
 
 test('a helper killed by a PAM module fails only its own client’s login', async () => {
   const { isRight, troubles, helpers } = setUp()
   expect(await isRight('killer', 'right')).toBe(false)
-  expect(troubles).toEqual(['PAM does not let user "killer" in: the helper process has ended with SIGKILL'])
+  expect(troubles).toEqual(['PAM rejected user "killer": the helper process ended with SIGKILL'])
   expect(helpers.count).toBe(0)
   expect(await isRight('ada', 'right')).toBe(true)
 })
@@ -73,7 +73,7 @@ test('a helper killed by a PAM module fails only its own client’s login', asyn
 test('a helper that hangs is given up', async () => {
   const { isRight, troubles, helpers } = setUp({ patienceMs: 100 })
   expect(await isRight('slow', 'right')).toBe(false)
-  expect(troubles).toEqual(['PAM does not let user "slow" in: there is no answer after 0.1 s'])
+  expect(troubles).toEqual(['PAM rejected user "slow": no answer within 0.1 s'])
   expect(helpers.count).toBe(0)
 })
 
@@ -82,7 +82,7 @@ test('a helper that cannot be started is logged, and the login fails', async () 
     start: () => fork(join(folder, 'none.mjs'), { execArgv: [], stdio: 'ignore' as never }),
   })
   expect(await isRight('ada', 'right')).toBe(false)
-  expect(troubles[0]).toContain('PAM does not let user "ada" in: ')
+  expect(troubles[0]).toContain('PAM rejected user "ada": ')
   expect(helpers.count).toBe(0)
 })
 

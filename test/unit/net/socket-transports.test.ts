@@ -138,7 +138,7 @@ describe.each([createNodeTransport(), createEpollTransport()])('$name', (transpo
 
   test('a path that is too long is refused, not truncated', async () => {
     const host = join(tmpdir(), 'x'.repeat(100), '.s.PGSQL.5432')
-    const reason = { code: 'ENAMETOOLONG', message: expect.stringContaining('longer than a socket') }
+    const reason = { code: 'ENAMETOOLONG', message: expect.stringContaining('too long for a unix socket') }
     await expect(transport.listen({ ...LOOPBACK, host, port: 5432 }, () => {})).rejects.toMatchObject(reason)
     await expect(dialed(transport, { host, port: 5432 })).rejects.toMatchObject(reason)
   })

@@ -107,7 +107,7 @@ describe('a client', () => {
   test.each([
     ['client', 'ada', null],
     ['unknown', null, /unable to get|self.signed|unable to verify/],
-    [null, null, /has shown no certificate/],
+    [null, null, /presented no certificate/],
   ])('with the certificate %s gets the name %s', async (shown, name, problem) => {
     const client = wish('nothing', shown === null ? {} : pairOf(shown))
     const { near, far, nearHeard } = await meet(offer('server', {}, true), client)
@@ -356,7 +356,7 @@ describe('a peer that keeps requesting key updates and does not read the answers
   }
 })
 
-const IS_DEAF = 'the peer has TLS answer it and does not read the answers'
+const IS_DEAF = 'the peer makes TLS send answers but does not read them'
 const UPDATE_REQUESTED = 1
 
 test('TLS 1.3 ciphers are separated from others, and some are always present', () => {

@@ -33,7 +33,7 @@ test('when a host name resolves to new addresses, only servers at addresses it n
     { state: 'idle', host: 'other', at: '10.0.0.1' },
   ])
   closing.condemnMoved('db', new Set(['10.0.0.2', 'fe80::1']))
-  expect(heard).toEqual(['0 condemned: the host has another address now'])
+  expect(heard).toEqual(['0 condemned: the host now has a different address'])
 })
 
 test('a paused pool closes all its servers except those in use', () => {

@@ -219,9 +219,10 @@ export const host: ValueType<string> = {
   accepts:
     'a host name, an IP address, the folder of a unix socket, or the start of the name of an abstract socket (@name); separate several hosts with commas',
   parse(value) {
-    if (/[[\]]/.test(value)) return { problem: 'write an IPv6 address without brackets here' }
-    const isList = value.includes(',')
-    return isList && value.split(',').some((each) => each.trim() === '') ? refuse(this) : { value }
+    const hosts = value.split(',').map((each) => each.trim())
+    // The path of a socket may contain any character.
+    if (hosts.some((each) => /^[^/@]*[[\]]/.test(each))) return { problem: 'write an IPv6 address without brackets here' }
+    return hosts.length > 1 && hosts.includes('') ? refuse(this) : { value }
   },
   print: (value) => value,
 }

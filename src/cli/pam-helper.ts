@@ -1,6 +1,6 @@
 /** The program of a helper process that asks PAM and blocks until PAM has answered. pgweir starts it; see `PamHelpers`. */
 
-import { loadPam, type Pam, type PamAnswer, type PamQuestion } from '../net/pam-library.ts'
+import { endWithParent, loadPam, type Pam, type PamAnswer, type PamQuestion } from '../net/pam-library.ts'
 
 // The terminal sends these to all processes of its group. The helper ends when pgweir closes the channel.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const)
@@ -12,9 +12,12 @@ process.on('message', (question: PamQuestion) => process.send?.(answerTo(questio
 
 function answerTo(question: PamQuestion): PamAnswer {
   try {
-    pam ??= loadPam()
+    if (pam === null) {
+      endWithParent()
+      pam = loadPam()
+    }
     return pam.check(question)
   } catch (problem) {
-    return { isRight: false, reason: (problem as Error).message }
+    return { isRight: false, reason: (problem as Error).message, delayMs: 0 }
   }
 }

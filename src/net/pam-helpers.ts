@@ -12,6 +12,12 @@ const MAX_HELPERS = 8
 /** How long an answer may take: a module may wait for a server, or for the user to confirm the login on a phone. */
 const PATIENCE_MS = 60_000
 
+/**
+ * How often to look whether a question that has no answer yet is still wanted. Whoever leaves at once makes a helper start anew at most this
+ * often.
+ */
+const LOOK_MS = 5_000
+
 /** How long a helper without a question is kept. */
 const IDLE_MS = 60_000
 
@@ -21,24 +27,37 @@ export interface PamHelpersOptions {
   /** Starts a process that answers each message, a `PamQuestion`, with a `PamAnswer`. */
   readonly start?: () => ChildProcess
   readonly patienceMs?: number
+  readonly lookMs?: number
   readonly idleMs?: number
   /** Called with the reason why a user was not let in, unless the user or the password is wrong. */
   onTrouble(sentence: string): void
 }
 
+/** Reason null, without PAM having been asked or having answered: nobody waits for the answer. */
+const UNWANTED: PamAnswer = { isRight: false, reason: null, delayMs: 0 }
+
 export class PamHelpers {
   readonly #start: () => ChildProcess
   readonly #patienceMs: number
+  readonly #lookMs: number
   readonly #idleMs: number
   readonly #onTrouble: PamHelpersOptions['onTrouble']
   readonly #few = new FewAtOnce(MAX_HELPERS)
   /** Helpers without a question, each with the timer that ends it; the most recently used is last. */
   readonly #idle = new Map<ChildProcess, NodeJS.Timeout>()
   readonly #all = new Set<ChildProcess>()
+  #isClosed = false
 
-  constructor({ start = startHelper, patienceMs = PATIENCE_MS, idleMs = IDLE_MS, onTrouble }: PamHelpersOptions) {
+  constructor({
+    start = startHelper,
+    patienceMs = PATIENCE_MS,
+    lookMs = LOOK_MS,
+    idleMs = IDLE_MS,
+    onTrouble,
+  }: PamHelpersOptions) {
     this.#start = start
     this.#patienceMs = patienceMs
+    this.#lookMs = lookMs
     this.#idleMs = idleMs
     this.#onTrouble = onTrouble
   }
@@ -48,60 +67,80 @@ export class PamHelpers {
     return this.#all.size
   }
 
-  /** Never rejects: if PAM cannot be asked, the answer is false. `isWanted` is called when the question's turn has come. */
-  isRight(question: PamQuestion, isWanted: () => boolean): Promise<boolean> {
+  /**
+   * Never rejects: if PAM cannot be asked, the answer is false. `isWanted` is called when the question's turn has come, and again while there is
+   * no answer; if it returns false, the question is given up.
+   */
+  async isRight(question: PamQuestion, isWanted: () => boolean): Promise<boolean> {
     invariant(question.password !== '', 'an empty password came as far as PAM')
-    return this.#few.do(async () => {
-      if (!isWanted()) return false
-      const { isRight, reason } = await this.#ask(question)
-      if (reason !== null) this.#onTrouble(`PAM rejected user ${JSON.stringify(question.user)}: ${reason}`)
-      return isRight
-    })
+    const isOpen = () => !this.#isClosed && isWanted()
+    const { isRight, reason, delayMs } = await this.#few.do(async () =>
+      isOpen() ? await this.#ask(question, isOpen) : UNWANTED,
+    )
+    if (this.#isClosed) return false
+    if (reason !== null) this.#onTrouble(`PAM rejected user ${JSON.stringify(question.user)}: ${reason}`)
+    // Here, and not in the helper, which would be of no use to others for as long.
+    if (delayMs > 0) await new Promise<void>((resolve) => setTimeout(resolve, Math.min(delayMs, PATIENCE_MS)).unref())
+    return isRight
   }
 
   close(): void {
+    this.#isClosed = true
     for (const helper of this.#all) this.#end(helper)
   }
 
-  #ask(question: PamQuestion): Promise<PamAnswer> {
+  #ask(question: PamQuestion, isWanted: () => boolean): Promise<PamAnswer> {
+    const helper = this.#take()
+    if (helper instanceof Error) return Promise.resolve({ ...UNWANTED, reason: helper.message })
     return new Promise((resolve) => {
-      const helper = this.#take()
+      let isOver = false
       const over = (answer: PamAnswer) => {
+        isOver = true
         clearTimeout(patience)
-        helper.removeAllListeners('message')
-        helper.removeAllListeners('exit')
-        helper.removeAllListeners('error')
+        clearInterval(look)
+        for (const event of ['message', 'exit', 'error']) helper.removeAllListeners(event)
         resolve(answer)
       }
-      const fail = (reason: string) => {
-        over({ isRight: false, reason })
+      const giveUp = (reason: string | null) => {
+        if (isOver) return
+        over({ ...UNWANTED, reason })
         this.#end(helper)
       }
-      const patience = setTimeout(() => fail(`no answer within ${this.#patienceMs / 1000} s`), this.#patienceMs).unref()
+      const patience = setTimeout(
+        () => giveUp(`no answer within ${this.#patienceMs / 1000} s`),
+        this.#patienceMs,
+      ).unref()
+      const look = setInterval(() => isWanted() || giveUp(null), this.#lookMs).unref()
       helper.on('message', (answer) => {
         over(answer as PamAnswer)
-        this.#rest(helper)
+        if (this.#isClosed) this.#end(helper)
+        else this.#rest(helper)
       })
-      helper.on('exit', (code, signal) => fail(`the helper process ended with ${signal ?? `exit code ${code}`}`))
-      helper.on('error', ({ message }) => fail(message))
-      helper.send(question, (problem) => problem && fail(problem.message))
+      helper.on('exit', (code, signal) => giveUp(`the helper process ended with ${signal ?? `exit code ${code}`}`))
+      helper.on('error', ({ message }) => giveUp(message))
+      // Without open files or memory for it, there is no channel; its error follows.
+      helper.send?.(question, (problem) => problem && giveUp(problem.message))
     })
   }
 
-  #take(): ChildProcess {
+  /** Returns an error if no process can be started. */
+  #take(): ChildProcess | Error {
     const known = [...this.#idle.keys()].findLast((helper) => helper.connected)
     if (known !== undefined) {
       clearTimeout(this.#idle.get(known))
       this.#idle.delete(known)
       return known
     }
-    const helper = this.#start()
-    this.#all.add(helper)
-    return helper
+    try {
+      const helper = this.#start()
+      this.#all.add(helper)
+      return helper
+    } catch (problem) {
+      return problem as Error
+    }
   }
 
   #rest(helper: ChildProcess): void {
-    if (!this.#all.has(helper)) return
     const end = () => this.#end(helper)
     helper.on('exit', end).on('error', end)
     this.#idle.set(helper, setTimeout(end, this.#idleMs).unref())
@@ -118,9 +157,10 @@ export class PamHelpers {
   }
 }
 
-/** The helper does not keep this process alive, and ends with it. */
+/** The helper does not keep this process alive, and ends with it. Our settings are none of PAM's business, and may contain passwords. */
 function startHelper(): ChildProcess {
-  const helper = fork(PROGRAM, [], { execArgv: [], stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PGWEIR_')))
+  const helper = fork(PROGRAM, [], { execArgv: [], env, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
   helper.unref()
   helper.channel?.unref()
   return helper

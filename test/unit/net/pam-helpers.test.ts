@@ -1,6 +1,6 @@
 /** Real helper processes that behave as PAM might. */
 
-import { fork } from 'node:child_process'
+import { ChildProcess, fork } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,8 +15,9 @@ writeFileSync(
   program,
   `process.on('message', ({ user, password }) => {
     if (user === 'killer') process.kill(process.pid, 'SIGKILL')
-    else if (user === 'expired') process.send({ isRight: false, reason: 'User account has expired' })
-    else if (user !== 'slow') process.send({ isRight: password === 'right', reason: null })
+    else if (user === 'expired') process.send({ isRight: false, reason: 'User account has expired', delayMs: 0 })
+    else if (user === 'delayed') process.send({ isRight: false, reason: null, delayMs: 1000 })
+    else if (user !== 'slow') process.send({ isRight: password === 'right', reason: null, delayMs: 0 })
   })`,
 )
 
@@ -86,13 +87,68 @@ test('a helper that cannot be started is logged, and the login fails', async () 
   expect(helpers.count).toBe(0)
 })
 
-test('PAM is not asked about a client that has left', async () => {
+test('nor does it do harm that there is no memory for a process, or no open file', async () => {
+  const starts = [
+    () => {
+      throw new Error('spawn ENOMEM')
+    },
+    // As Node does it: the process has no channel then, and its error comes later.
+    () => {
+      const helper = new ChildProcess()
+      process.nextTick(() => helper.emit('error', new Error('spawn EMFILE')))
+      return helper
+    },
+    () => fork(program, { execArgv: [] }),
+  ]
+  const { isRight, troubles, helpers } = setUp({ start: () => starts.shift()?.() as ChildProcess })
+  expect(await isRight('ada', 'right')).toBe(false)
+  expect(await isRight('ada', 'right')).toBe(false)
+  expect(troubles).toEqual(['ENOMEM', 'EMFILE'].map((what) => `PAM rejected user "ada": spawn ${what}`))
+  expect(helpers.count).toBe(0)
+  expect(await isRight('ada', 'right')).toBe(true)
+})
+
+test('a client that has gone is not asked about', async () => {
   const { isRight, started } = setUp()
   expect(await isRight('ada', 'right', () => false)).toBe(false)
   expect(started).toEqual([])
 })
 
-test('helpers end when they have been idle for a while', async () => {
+test('a client that goes while its module hangs does not keep the process from others', async () => {
+  const { isRight, troubles, helpers } = setUp({ lookMs: 10 })
+  let isThere = true
+  const slow = Array.from({ length: 8 }, () => isRight('slow', 'right', () => isThere))
+  const other = isRight('ada', 'right')
+  await until('all are asked about', () => helpers.count === 8)
+  isThere = false
+  expect(await other).toBe(true)
+  expect(await Promise.all(slow)).toEqual(slow.map(() => false))
+  expect(troubles).toEqual([])
+})
+
+test('answers that modules want to be held back keep no process from others', async () => {
+  const { isRight, started } = setUp()
+  let answered = 0
+  const delayed = Array.from({ length: 8 }, () => isRight('delayed', 'wrong').then(() => answered++))
+  expect(await isRight('ada', 'right')).toBe(true)
+  expect(answered).toBe(0)
+  await Promise.all(delayed)
+  expect(started).toHaveLength(8)
+})
+
+test('closing answers what is asked and starts nothing, and is no trouble', async () => {
+  const { isRight, troubles, helpers, started } = setUp()
+  const answers = Array.from({ length: 10 }, () => isRight('slow', 'right'))
+  await until('as many as may are asked about', () => helpers.count === 8)
+  helpers.close()
+  expect(await Promise.all(answers)).toEqual(answers.map(() => false))
+  expect(await isRight('ada', 'right')).toBe(false)
+  expect(started).toHaveLength(8)
+  expect(helpers.count).toBe(0)
+  expect(troubles).toEqual([])
+})
+
+test('processes end when there is nothing to ask for a while', async () => {
   const { isRight, helpers } = setUp({ idleMs: 1 })
   await isRight('ada', 'right')
   await until('no helper is left', () => helpers.count === 0)

@@ -26,7 +26,10 @@ export const NO_RULES: HbaSetup = { rules: [], maps: new IdentMaps(), ldap: null
 export function loadHba(settings: Settings): LoadedFiles<HbaSetup> {
   const { general, origins } = settings
   if (general.auth_type === 'ldap') return loadLdap(settings)
-  if (general.auth_type === 'pam') return { setup: NO_RULES, problems: pamProblems(origins.auth_type) }
+  if (general.auth_type === 'pam') {
+    const problems = pamProblems(origins.auth_type)
+    return { setup: problems.length === 0 ? NO_RULES : null, problems }
+  }
   if (general.auth_type !== 'hba' && general.auth_type !== 'cert') return { setup: NO_RULES, problems: [] }
   const problems: Problem[] = []
   const read = (key: 'auth_hba_file' | 'auth_ident_file'): string => {

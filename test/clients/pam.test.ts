@@ -2,10 +2,11 @@
 
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { loadPam } from '../../src/net/pam-library.ts'
-import { type RunningProgram, runProgram } from '../support/e2e/program.ts'
+import { Program, type RunningProgram, runProgram } from '../support/e2e/program.ts'
+import { until } from '../support/e2e/until.ts'
 import { createDatabase, createRole } from '../support/postgres.ts'
 import { run } from './support/program.ts'
 
@@ -36,18 +37,19 @@ const OPEN = 'account required pam_permit.so\n'
 const SERVICES = {
   ours: `${byScript(script('checks', [`echo "$PAM_USER $PAM_RHOST" >> ${asked}`, accepts(ada), accepts(stranger), 'exit 1']))}${OPEN}`,
   locked: 'auth required pam_permit.so\naccount required pam_deny.so\n',
+  hanging: `${byScript(script('hangs', [`echo $PPID >> ${join(folder, 'hanging')}`, 'exec sleep 30']))}${OPEN}`,
   killing: `${byScript(script('kills', ['kill -9 $PPID']))}${OPEN}`,
 }
 
+const fileOf = (which: string) => `/etc/pam.d/pgweir-test-${process.pid}-${which}`
+afterAll(() => {
+  for (const which of Object.keys(SERVICES)) rmSync(fileOf(which), { force: true })
+})
+
 /** The file is in /etc/pam.d until the end of this test file. */
 function service(which: keyof typeof SERVICES): string {
-  const name = `pgweir-test-${process.pid}-${which}`
-  const path = `/etc/pam.d/${name}`
-  if (!existsSync(path)) {
-    writeFileSync(path, SERVICES[which])
-    afterAll(() => rmSync(path, { force: true }))
-  }
-  return name
+  writeFileSync(fileOf(which), SERVICES[which])
+  return basename(fileOf(which))
 }
 
 function start(pamService: string, settings = {}): Promise<RunningProgram> {
@@ -64,6 +66,15 @@ async function logIn({ port }: RunningProgram, user: string, password: string, n
   const target = { ...database, database: name, port, user, password }
   const { code, stdout, stderr } = await run('psql', ['-X', '-At', '-w', '-c', 'select current_user'], target)
   return code === 0 ? stdout.trim() : (/FATAL: .*/.exec(stderr)?.[0] ?? stderr)
+}
+
+/** False also for a process that nobody has asked for its exit code yet. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
 }
 
 const REFUSED = 'FATAL:  PAM authentication failed'
@@ -99,7 +110,38 @@ test('a PAM module that kills its process makes one login fail, and pgweir goes 
   expect(pgweir.program.stderr.match(/the helper process ended with SIGKILL/g)).toHaveLength(2)
 })
 
-test('a rule of auth_hba_file can name its own PAM service', async () => {
+test('a process whose module hangs ends with pgweir, and has none of its settings', async () => {
+  const pgweir = await start(service('hanging'))
+  const answer = logIn(pgweir, ada.user, ada.password)
+  let helper = 0
+  await until('the module hangs', () => {
+    helper = Number(existsSync(join(folder, 'hanging')) && readFileSync(join(folder, 'hanging'), 'utf8'))
+    return helper > 0
+  })
+  const environment = readFileSync(`/proc/${helper}/environ`, 'utf8')
+  expect(environment).toContain('PATH=')
+  expect(environment).not.toContain('PGWEIR_')
+  pgweir.program.kill('SIGKILL')
+  await until('the process is gone', () => !isRunning(helper))
+  expect(await answer).toContain('server closed the connection unexpectedly')
+})
+
+test('pgweir does not start where there is no PAM library', async () => {
+  const broken = join(folder, 'libraries')
+  mkdirSync(broken)
+  writeFileSync(join(broken, 'libpam.so.0'), '')
+  const env = { LD_LIBRARY_PATH: broken }
+  for (const workers of ['1', '2']) {
+    const program = new Program(
+      ['--auth-type', 'pam', '--workers', workers, '--upstream', 'postgres://127.0.0.1:1/'],
+      env,
+    )
+    expect(await program.ended()).toBe(1)
+    expect(program.stderr).toContain('PAM needs its library (libpam.so.0)')
+  }
+})
+
+test('a rule of auth_hba_file can name its own service', async () => {
   const hba = join(folder, 'hba.conf')
   writeFileSync(hba, `host all ${ada.user} all pam pamservice=${service('ours')}\nhost all all all pam\n`)
   const pgweir = await start(service('locked'), { auth_type: 'hba', auth_hba_file: hba })
@@ -116,5 +158,20 @@ test('a message of a PAM module to the user is included in the reason', () => {
   expect(loadPam().check(question, services)).toEqual({
     isRight: false,
     reason: expect.stringMatching(/System error; .*tells failed: exit code 1/),
+    delayMs: 0,
   })
+})
+
+test('PAM does not wait for as long as a module wants failures to be delayed', () => {
+  const services = mkdtempSync(join(folder, 'services-'))
+  const delay = 'auth optional pam_faildelay.so delay=60000000\n'
+  writeFileSync(join(services, 'failing'), `${delay}auth required pam_deny.so\n${OPEN}`)
+  writeFileSync(join(services, 'permitting'), `${delay}auth required pam_permit.so\n${OPEN}`)
+  const check = (service: string) => loadPam().check({ service, user: ada.user, password: 'x', host: '' }, services)
+  const { delayMs, ...answer } = check('failing')
+  expect(answer).toEqual({ isRight: false, reason: null })
+  // PAM makes it up to half longer or shorter.
+  expect(delayMs).toBeGreaterThanOrEqual(30_000)
+  expect(delayMs).toBeLessThanOrEqual(90_000)
+  expect(check('permitting')).toEqual({ isRight: true, reason: null, delayMs: 0 })
 })

@@ -18,6 +18,7 @@ import { databaseFor, type Settings } from '../settings/load.ts'
 import { CONSOLE_NAMES } from '../settings/logging-in.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { Admissions, ClientClaim, ClientLimit } from '../workers/admissions.ts'
+import { placeOf } from '../workers/failed-logins.ts'
 import { type AuthQueries, askerFor, hasAsker, isNobodys, type Question } from './auth-query.ts'
 import type { Database, Databases } from './databases.ts'
 import type { LoginMethod, LoginRules } from './login-rules.ts'
@@ -169,12 +170,13 @@ export class Doors {
   /** Who is asked whether a password is right, with the types ldap and pam; null for the other types. */
   #elsewhere(session: Host, { ldap, pam }: LoginMethod, user: string): AuthenticationOptions['elsewhere'] {
     const { directory, pamHelpers } = this.#options
+    const { peer } = session.channel
+    const place = placeOf(peer)
     const isWanted = () => session.isOpen
-    if (ldap !== null) return (password) => directory.isRight(ldap, user, password, isWanted)
+    if (ldap !== null) return (password) => directory.isRight(ldap, user, password, place, isWanted)
     if (pam === null) return null
-    const { host } = session.channel.peer
-    const from = isPath(host) ? '' : host
-    return (password) => pamHelpers.isRight({ service: pam, user, password, host: from }, isWanted)
+    const host = isPath(peer.host) ? '' : peer.host
+    return (password) => pamHelpers.isRight({ service: pam, user, password, host }, place, isWanted)
   }
 
   destination(

@@ -29,11 +29,19 @@ export class Directory {
   /**
    * Resolves to whether the password is right. Never rejects: if the directory cannot tell, the user is not let in. `isWanted` is called
    * when the turn of this question has come; if it returns false, the directory is not asked.
+   *
+   * @param place where the client is: places take turns
    */
-  isRight(options: LdapOptions, user: string, password: string, isWanted: () => boolean): Promise<boolean> {
+  isRight(
+    options: LdapOptions,
+    user: string,
+    password: string,
+    place: string,
+    isWanted: () => boolean,
+  ): Promise<boolean> {
     // An LDAP server takes a name without a password for an anonymous login, and accepts it.
     invariant(password !== '', 'an empty password came as far as the directory')
-    return this.#few.do(async () => isWanted() && (await this.#askServers(options, user, password)))
+    return this.#few.do(async () => isWanted() && (await this.#askServers(options, user, password)), place)
   }
 
   async #askServers(options: LdapOptions, user: string, password: string): Promise<boolean> {

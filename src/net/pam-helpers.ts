@@ -70,12 +70,15 @@ export class PamHelpers {
   /**
    * Never rejects: if PAM cannot be asked, the answer is false. `isWanted` is called when the question's turn has come, and again while there is
    * no answer; if it returns false, the question is given up.
+   *
+   * @param place where the client is: places take turns
    */
-  async isRight(question: PamQuestion, isWanted: () => boolean): Promise<boolean> {
+  async isRight(question: PamQuestion, place: string, isWanted: () => boolean): Promise<boolean> {
     invariant(question.password !== '', 'an empty password came as far as PAM')
     const isOpen = () => !this.#isClosed && isWanted()
-    const { isRight, reason, delayMs } = await this.#few.do(async () =>
-      isOpen() ? await this.#ask(question, isOpen) : UNWANTED,
+    const { isRight, reason, delayMs } = await this.#few.do(
+      async () => (isOpen() ? await this.#ask(question, isOpen) : UNWANTED),
+      place,
     )
     if (this.#isClosed) return false
     if (reason !== null) this.#onTrouble(`PAM rejected user ${JSON.stringify(question.user)}: ${reason}`)

@@ -32,7 +32,7 @@ function setUp(text: string, servers: Record<string, Partial<Awaited<ReturnType<
   const options = readLdapOptions(splitLdapOptions(text), { resolve: (value) => ({ value }), readFile: () => '' })
   const directory = new Directory({ dial, onTrouble: (sentence) => troubles.push(sentence) })
   const isRight = (user: string, password: string, isWanted = () => true) =>
-    directory.isRight(options, user, password, isWanted)
+    directory.isRight(options, user, password, '', isWanted)
   return { asked, troubles, isRight, open: () => open, most: () => most }
 }
 

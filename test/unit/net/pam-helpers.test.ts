@@ -16,7 +16,7 @@ writeFileSync(
   `process.on('message', ({ user, password }) => {
     if (user === 'killer') process.kill(process.pid, 'SIGKILL')
     else if (user === 'expired') process.send({ isRight: false, reason: 'User account has expired', delayMs: 0 })
-    else if (user === 'delayed') process.send({ isRight: false, reason: null, delayMs: 1000 })
+    else if (user === 'delayed') process.send({ isRight: false, reason: null, delayMs: 2000 })
     else if (user !== 'slow') process.send({ isRight: password === 'right', reason: null, delayMs: 0 })
   })`,
 )
@@ -35,7 +35,7 @@ function setUp(options: Partial<PamHelpersOptions> = {}) {
   })
   onTestFinished(() => helpers.close())
   const isRight = (user: string, password: string, isWanted = () => true) =>
-    helpers.isRight({ service: 'pgbouncer', user, password, host: '' }, isWanted)
+    helpers.isRight({ service: 'pgbouncer', user, password, host: '' }, '', isWanted)
   return { helpers, troubles, started, isRight }
 }
 

@@ -139,7 +139,7 @@ test('a host is a name, an address, a unix socket, or a list of names', () => {
   expect(host.parse('a,b')).toEqual({ value: 'a,b' })
   for (const broken of ['a,', ',a', 'a,,b']) expect(host.parse(broken)).toHaveProperty('problem')
   for (const broken of ['[::1]', 'a, [::1]'])
-    expect(host.parse(broken)).toEqual({ problem: expect.stringContaining('no brackets') })
+    expect(host.parse(broken)).toEqual({ problem: expect.stringContaining('without brackets') })
   for (const socket of ['/run/postgresql', '/run/[test]', '@abstract', '@[a]', ''])
     expect(host.parse(socket)).toEqual({ value: socket })
 })

@@ -27,6 +27,7 @@ import type { SslMode } from '../settings/tls.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { Replication } from '../wire/replication.ts'
 import type { Welcomed } from '../workers/messages.ts'
+import { Database } from './database.ts'
 import { poolSettings, replicationSettings } from './pool-settings.ts'
 import { Schemas, type TellOthersOf } from './schemas.ts'
 import type { Users } from './users.ts'
@@ -66,27 +67,6 @@ export interface DatabasesOptions {
   openPermits(database: string, user: string, holder: ShareHolder): Permits
 }
 
-/** One database as clients name it. */
-export interface Database {
-  readonly name: string
-  forcedUser: string | null
-  settings: DatabaseSettings
-  /** See `ServerEncryption`; empty if the servers use no TLS. */
-  fingerprint: string
-  /** Accepts no new clients (DISABLE). */
-  isDisabled: boolean
-  /** PAUSE named this database. Independent of a PAUSE of all databases. */
-  isPaused: boolean
-  /** The database is in the settings, or a client has logged in to it. False if an unauthenticated client may have made up the name. */
-  isEstablished: boolean
-  /** At least one server has logged in. */
-  hasWorked: boolean
-  /** When its last pool went away, or when it was created. */
-  unusedSinceMs: number
-  /** The host that the next pool begins with. Many pools have only one or two servers; without this, all of them would be on the first host. */
-  turn: number
-}
-
 export class Databases {
   readonly #options: DatabasesOptions
   readonly #databases = new Map<string, Database>()
@@ -114,13 +94,10 @@ export class Databases {
     if (settings === null) return null
     const isEstablished = all.databases.has(name)
     if (!isEstablished) this.#options.log.info(`registered new auto-database: ${name}`, { database: name })
-    const database: Database = {
-      ...{ name, forcedUser: settings.user, settings, isDisabled: false, isPaused: false },
-      ...{ isEstablished, hasWorked: false },
-      unusedSinceMs: this.#options.clock.nowMs,
-      turn: this.#options.firstTurn,
+    const database = new Database(name, {
+      ...{ settings, isEstablished, turn: this.#options.firstTurn, nowMs: this.#options.clock.nowMs },
       fingerprint: this.#fingerprintOf(settings),
-    }
+    })
     this.#databases.set(name, database)
     return database
   }
@@ -186,7 +163,7 @@ export class Databases {
 
   /** Called when the client of a pool of `openOwnPool` has gone. */
   closeOwnPool(pool: Pool): void {
-    this.#noteUse(pool)
+    this.#poolGoes(pool)
     this.#schemas.left(pool)
     pool.retire(new PoolerError('replication-over'))
   }
@@ -232,7 +209,6 @@ export class Databases {
     const isOtherTls = fingerprint !== database.fingerprint
     database.fingerprint = fingerprint
     database.settings = settings
-    database.forcedUser = settings.user
     for (const pool of pools) {
       // The pool of a replication client that has left: its server is being closed and no other is opened.
       if (pool.state === 'retiring' || pool.state === 'gone') continue
@@ -324,14 +300,15 @@ export class Databases {
 
   /** Forgets unused pools and databases. Unauthenticated clients choose the names, so the maps would otherwise grow without limit. */
   sweep(): void {
-    const { pools, settings } = this.#options
+    const { pools, settings, clock } = this.#options
     for (const pool of pools) if (pool.isForgettable && !this.#isKept(pool)) this.#forget(pool)
-    const configured = settings().databases
-    for (const database of this.#databases.values())
-      if (!configured.has(database.name) && this.#isUnused(database)) {
-        this.#databases.delete(database.name)
-        pools.forgetPast(database.name)
-      }
+    const { databases: configured, general } = settings()
+    for (const [name, database] of this.#databases) {
+      if (configured.has(name) || pools.hasAny(name)) continue
+      if (!database.isForgettable(general.autodb_idle_timeout, clock.nowMs)) continue
+      this.#databases.delete(name)
+      pools.forgetPast(name)
+    }
   }
 
   /** The pool of a forced user stays, because it is kept filled even without clients. */
@@ -344,26 +321,13 @@ export class Databases {
   }
 
   #forget(pool: Pool): void {
-    this.#noteUse(pool)
+    this.#poolGoes(pool)
     this.#options.pools.forget(pool)
     this.#schemas.left(pool)
   }
 
-  /** Records what the database needs to know about a pool that is going away, in case it is its last. */
-  #noteUse(pool: Pool): void {
-    const database = this.#databases.get(pool.database)
-    if (database === undefined) return
-    database.hasWorked ||= pool.welcome !== null
-    database.unusedSinceMs = Math.max(database.unusedSinceMs, pool.unusedSinceMs ?? this.#options.clock.nowMs)
-  }
-
-  /** Whether a database of the entry `*` can be forgotten: unused for autodb_idle_timeout, or no server has ever logged in to it. */
-  #isUnused(database: Database): boolean {
-    const { settings, clock, pools } = this.#options
-    if (database.isPaused || database.isDisabled || pools.hasAny(database.name)) return false
-    const timeoutMs = settings().general.autodb_idle_timeout
-    if (!database.hasWorked) return true
-    return timeoutMs > 0 && clock.nowMs - database.unusedSinceMs >= timeoutMs
+  #poolGoes(pool: Pool): void {
+    this.#databases.get(pool.database)?.poolGone(pool.welcome !== null, pool.unusedSinceMs ?? this.#options.clock.nowMs)
   }
 
   /** Called when a server has logged in to another process and has reported its parameters. */
